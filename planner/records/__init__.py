@@ -1,0 +1,1 @@
+"""Pydantic records: the schema of every file that people write or read."""

@@ -1,0 +1,32 @@
+"""What all records share: closed fields, numbers that are numbers, evidence."""
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+SCHEMA_VERSION = 1
+
+Evidence = Literal["measured", "published", "estimated", "assumed"]
+
+Positive = Annotated[float, Field(gt=0, strict=True, allow_inf_nan=False)]
+NotNegative = Annotated[float, Field(ge=0, strict=True, allow_inf_nan=False)]
+Fraction = Annotated[float, Field(ge=0, le=1, strict=True, allow_inf_nan=False)]
+Count = Annotated[int, Field(ge=0, strict=True)]
+PositiveCount = Annotated[int, Field(ge=1, strict=True)]
+Name = Annotated[str, Field(min_length=1, max_length=200, strict=True)]
+
+
+class Record(BaseModel):
+    """A frozen record with closed fields: an unknown field is an error, never ignored."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+class Sourced(Record):
+    """A record whose figures come from somewhere."""
+
+    evidence: Evidence = Field(description="how the figures are known")
+    source: Name = Field(description="where the figures are from, or the formula they follow from")
+    as_of: Annotated[str, Field(pattern=r"^\d{4}(-\d{2}){0,2}$")] = Field(
+        description="year, month or day the figures were true"
+    )

@@ -1,0 +1,120 @@
+"""Records of the answer: the plan file, self-contained, with its proof."""
+
+from typing import Literal
+
+from pydantic import Field
+
+from planner.records.base import Name, Record
+from planner.records.study import Study
+
+PLAN_SCHEMA_VERSION = 1
+
+
+class Purchase(Record):
+    """Units bought of an offer."""
+
+    offer: Name
+    period: Name
+    units: int = Field(ge=0, description="whole units started (or rented, for hourly offers)")
+
+
+class Replicas(Record):
+    """Replicas that run in normal operation."""
+
+    placement: Name = Field(description="`model/profile@pool`")
+    hour: Name
+    replicas: int = Field(ge=0)
+
+
+class State(Record):
+    """What happens in one (hour, failure, clock). Columns of equal length; rows that are zero are left out.
+
+    Left out altogether: a state whose traffic and shed equal normal operation's and in which nothing loads.
+    """
+
+    hour: Name
+    failure: Name
+    clock_seconds: float
+    same_as_normal: bool = Field(False, description="everything as in normal operation; columns left out")
+    workload: tuple[Name, ...] = Field((), description="of the traffic columns")
+    origin: tuple[Name, ...] = ()
+    placement: tuple[Name, ...] = ()
+    requests_per_second: tuple[float, ...] = ()
+    shed: dict[Name, dict[Name, float]] = Field(
+        default_factory=dict, description="workload: origin: requests/s not served"
+    )
+    kept: dict[Name, int] = Field(
+        default_factory=dict, description="placement: replicas still running since before, where not all that survive"
+    )
+    loaded: dict[Name, int] = Field(default_factory=dict, description="placement: replicas started since")
+    occupied: dict[Name, int] = Field(
+        default_factory=dict, description="placement: replicas that take up room, where more than run"
+    )
+
+
+class Uncoverable(Record):
+    """A (failure, workload, origin) that no capacity helps, and the missing ingredient."""
+
+    failure: Name
+    workload: Name
+    origin: Name
+    coverable_fraction: float
+    missing: Name
+
+
+class Binding(Record):
+    """A limit that binds, and what one more unit of it would save."""
+
+    limit: Name
+    unit: Name
+    marginal_usd: float = Field(description="of the relaxation over all failures [USD over the horizon per unit]")
+    replanned_usd: float | None = Field(None, description="saving when planned again with one more unit [USD]")
+
+
+class Firm(Record):
+    """An order's quantity in the low, base and high demand plans."""
+
+    offer: Name
+    low_units: int
+    base_units: int
+    high_units: int
+
+
+class Proof(Record):
+    """How good the plan is known to be."""
+
+    status: Literal["proven", "gap", "stopped"] = Field(
+        description="proven: gap within what was asked; gap: effort ended first; stopped: a clock or a person ended it"
+    )
+    cost_usd: float = Field(description="over the horizon")
+    bound_usd: float = Field(description="no plan can cost less")
+    gap_fraction: float = Field(description="(cost - bound) / cost")
+    relaxation_usd: float = Field(description="bound of the relaxation over all failures")
+    failures_tested: int
+    failures_entered: tuple[Name, ...] = Field(description="failures that decided something")
+    passes: int
+    cost_without_goals_usd: float | None = Field(description="cheapest plan found without survival goals")
+    bound_without_goals_usd: float | None = None
+
+
+class PlanFile(Record):
+    """plan.json."""
+
+    schema_version: Literal[1] = PLAN_SCHEMA_VERSION
+    planner_version: Name
+    solver: Name
+    study_sha256: Name
+    digest_sha256: Name = Field(description="of everything else in this file, in canonical form")
+    study: Study
+    purchases: tuple[Purchase, ...]
+    replicas: tuple[Replicas, ...]
+    states: tuple[State, ...]
+    costs_usd: dict[Name, float] = Field(description="by component, over the horizon")
+    uncoverable: tuple[Uncoverable, ...]
+    binds: tuple[Binding, ...] = ()
+    firm: tuple[Firm, ...] = ()
+    drivers: dict[Name, tuple[Name, ...]] = Field(
+        default_factory=dict, description="pool: failures that pay for it in the relaxation, largest first"
+    )
+    purchases_without_goals: tuple[Purchase, ...] = ()
+    proof: Proof

@@ -1,0 +1,264 @@
+"""Records of what is asked: the study file as people write it, and the study with every reference resolved."""
+
+from __future__ import annotations
+
+from datetime import date
+from typing import Literal
+
+from pydantic import Field, model_validator
+
+from planner.records.base import (
+    SCHEMA_VERSION,
+    Count,
+    Fraction,
+    Name,
+    NotNegative,
+    Positive,
+    PositiveCount,
+    Record,
+)
+from planner.records.inventory import MachineType, Offer, OfferKind, Pool, Price, RoundTrip, Site
+from planner.records.serving import ContextClass, Model
+
+ComponentKind = Literal["provider", "region", "site", "pool", "stack"]
+
+
+class Horizon(Record):
+    """The time that is planned; one period for now."""
+
+    start: date = Field(description="first day of the plan: what is bought must be there")
+    months: Positive = Field(description="length [months]")
+
+
+class Origin(Record):
+    """Where requests enter: a city or gateway. The last mile of users is not in it."""
+
+    name: Name = Field(description="name of the origin")
+    near: Name | None = Field(None, description="`provider/region` whose measured round trips it shares")
+    latitude: float | None = Field(None, ge=-90, le=90, description="degrees north")
+    longitude: float | None = Field(None, ge=-180, le=180, description="degrees east")
+
+    @model_validator(mode="after")
+    def _placed(self) -> Origin:
+        if self.near is None and (self.latitude is None or self.longitude is None):
+            raise ValueError("an origin needs `near` (provider/region), or latitude and longitude")
+        return self
+
+
+class Goal(Record):
+    """When X is lost, serve this fraction within this time."""
+
+    any: ComponentKind | Name | None = Field(
+        None, description="each one of a kind: provider, region, site, pool, stack, or a kind of the study's components"
+    )
+    of: PositiveCount = Field(1, description="how many of them are lost at the same time")
+    except_: tuple[Name, ...] = Field((), alias="except", description="names of that kind that are left out")
+    failure: Name | None = Field(None, description="a failure named in the study, instead of `any`")
+    serve_fraction: Fraction = Field(1.0, description="share of the tier's demand to serve")
+    within_seconds: Positive = Field(description="deadline, since the failure began [s]")
+
+    model_config = {**Record.model_config, "populate_by_name": True}
+
+    @model_validator(mode="after")
+    def _one_of(self) -> Goal:
+        if (self.any is None) == (self.failure is None):
+            raise ValueError("a goal names either `any` (a kind of component) or `failure` (a failure of the study)")
+        return self
+
+
+class Tier(Record):
+    """A class of service."""
+
+    name: Name = Field(description="name of the tier")
+    first_token_ms: Positive | None = Field(None, description="target, time to first token [ms]; none: no target")
+    per_token_ms: Positive | None = Field(None, description="target, time per output token [ms]; none: no target")
+    round_trip_ms: Positive | None = Field(None, description="longest round trip [ms]; none: no limit")
+    round_trip_ms_in_failure: Positive | None = Field(
+        None, description="longest round trip in a failure [ms]; none: as in normal operation"
+    )
+    serve_fraction: Fraction = Field(1.0, description="share that is served in normal operation")
+    outage_usd_per_request: NotNegative = Field(0.0, description="cost of a request that is not served [USD]")
+    survive: tuple[Goal, ...] = Field((), description="survival goals")
+
+
+class Workload(Record):
+    """A stream of requests: model, context class, tier."""
+
+    name: Name = Field(description="name of the workload")
+    model: Name = Field(description="model that serves it")
+    context_class: Name = Field(description="context class of its requests")
+    tier: Name = Field(description="class of service")
+    mean_input_tokens: Positive = Field(description="mean input of a request [tokens]")
+    mean_output_tokens: Positive = Field(description="mean output of a request [tokens]")
+    cached_fraction: Fraction = Field(0.0, description="share of input tokens found in the prefix cache")
+    burst_factor: float = Field(1.0, ge=1, description="peak over the mean of the hour; raises capacity only")
+    precisions: tuple[Name, ...] = Field((), description="precisions that are allowed; none named: all")
+    features: tuple[Name, ...] = Field((), description="features that the profile must have")
+    jurisdictions: tuple[Name, ...] = Field((), description="where it may be served; none named: everywhere")
+    site_labels: tuple[Name, ...] = Field((), description="labels that the site must have")
+
+
+class Demand(Record):
+    """Requests that are wanted, mean of the hour."""
+
+    workload: Name = Field(description="name of the workload")
+    origin: Name = Field(description="name of the origin")
+    requests_per_second: NotNegative = Field(description="base case [requests/s]")
+    low_requests_per_second: NotNegative | None = Field(None, description="low case [requests/s]; none: as base")
+    high_requests_per_second: NotNegative | None = Field(None, description="high case [requests/s]; none: as base")
+
+
+class RequestCost(Record):
+    """What it costs to serve a request of an origin at a site, beside the machines."""
+
+    origin: Name = Field(description="name of the origin")
+    site: Name = Field(description="id of the site")
+    usd_per_request: NotNegative = Field(description="cost of one request [USD]")
+
+
+class Holding(Record):
+    """Machines already owned or committed: used without paying again."""
+
+    pool: Name = Field(description="id of the pool")
+    machines: Count = Field(description="how many")
+    until: date | None = Field(None, description="last day they are there; none: beyond the horizon")
+
+
+class Claim(Record):
+    """Machines of ours lent to training or batch."""
+
+    pool: Name = Field(description="id of the pool")
+    machines: Count = Field(description="how many are lent")
+    reclaim_seconds: NotNegative | None = Field(description="seconds to get them back in a failure; null: never")
+    lent_to: Name = Field(description="who has them")
+
+
+class Needs(Record):
+    """What must live: all of, any of, or at least k of its parts, at any depth."""
+
+    all_of: tuple[Name | Needs, ...] | None = Field(None, description="as available as the worst of them")
+    any_of: tuple[Name | Needs, ...] | None = Field(None, description="as available as the best of them")
+    at_least: PositiveCount | None = Field(None, description="how many of `of` must live")
+    of: tuple[Name | Needs, ...] | None = Field(None, description="the parts that at_least counts")
+
+    @model_validator(mode="after")
+    def _one_of(self) -> Needs:
+        if sum(part is not None for part in (self.all_of, self.any_of, self.at_least)) != 1 or (
+            (self.at_least is None) != (self.of is None)
+        ):
+            raise ValueError("needs one of: all_of, any_of, at_least with of")
+        return self
+
+
+class Component(Record):
+    """Anything of the study's own that can fail: power, a network, a login service."""
+
+    name: Name = Field(description="name; `kind:name` is its id")
+    kind: Name = Field("component", description="kind, as in power, network, identity")
+
+
+class Dependency(Record):
+    """That something needs something else in order to serve."""
+
+    component: Name = Field(description="id of what depends: site:aws/us-east-2, workload:chat, origin:london")
+    needs: Needs = Field(description="what it needs")
+
+
+class NamedFailure(Record):
+    """A set of components lost together."""
+
+    name: Name = Field(description="name, for goals to refer to")
+    lost: dict[Name, Fraction] = Field(description="component id: share that is lost")
+    surge_factor: Positive = Field(1.0, description="factor on all demand while it lasts")
+
+
+class Quota(Record):
+    """A limit on machines held and bought together, in the provider's own unit."""
+
+    name: Name = Field(description="name, for the review")
+    pools: tuple[Name, ...] = Field(min_length=1, description="pool ids or patterns (google/*, */trn2.48xlarge)")
+    unit: Name = Field("machines", description="machines, or a unit that the machine types state (vcpu, chips)")
+    most: NotNegative = Field(description="limit, in that unit")
+
+
+class Share(Record):
+    """A limit on the share of requests that a component serves, in normal operation only."""
+
+    component: Name = Field(description="provider:NAME, region:ID, site:ID, pool:ID or stack:NAME")
+    most_fraction: Fraction = Field(description="share of all requests")
+
+
+class Policies(Record):
+    """What the company allows."""
+
+    offers: tuple[OfferKind, ...] = Field(
+        ("on_demand", "spot", "commitment", "capacity_block", "build_out"), description="kinds that may be bought"
+    )
+    terms_beyond_horizon: bool = Field(False, description="whether an offer may bind for longer than the horizon")
+    budget_usd: NotNegative | None = Field(None, description="most that may be spent over the horizon [USD]")
+    quotas: tuple[Quota, ...] = Field((), description="limits on machines")
+    shares: tuple[Share, ...] = Field((), description="limits on shares of requests")
+
+
+class Utilisation(Record):
+    """How far replicas may be filled."""
+
+    normal: float = Field(0.85, gt=0, le=1, description="share of a replica's rate used in normal operation")
+    in_failure: float = Field(0.95, gt=0, le=1, description="share of a replica's rate used in a failure")
+
+
+class RunningReplicas(Record):
+    """One row of today's fleet."""
+
+    workload: Name = Field(description="name of the workload")
+    origin: Name = Field(description="name of the origin")
+    pool: Name = Field(description="id of the pool")
+    profile: Name = Field(description="`model/profile`")
+    replicas: NotNegative = Field(description="replicas of the profile in the pool (the same in each of its rows)")
+    weight: NotNegative = Field(description="weight of the route in the gateway")
+
+
+class _StudyCommon(Record):
+    study: Name = Field(description="name of the study")
+    schema_version: Literal[1] = Field(SCHEMA_VERSION, description="version of this format")
+    today: date = Field(description="day from which lead times count")
+    horizon: Horizon = Field(description="time that is planned")
+    hours_per_month: Positive = Field(730.0, description="hours in a month [h]")
+    detection_seconds: NotNegative = Field(10.0, description="from a failure's begin until traffic is moved [s]")
+    order_slack_days: NotNegative = Field(14.0, description="days of reserve in order dates")
+    utilisation: Utilisation = Field(Utilisation(), description="how far replicas may be filled")
+    origins: tuple[Origin, ...] = Field(min_length=1, description="where requests enter")
+    tiers: tuple[Tier, ...] = Field(min_length=1, description="classes of service")
+    workloads: tuple[Workload, ...] = Field(min_length=1, description="streams of requests")
+    holdings: tuple[Holding, ...] = Field((), description="machines already owned or committed")
+    claims: tuple[Claim, ...] = Field((), description="machines lent to others")
+    components: tuple[Component, ...] = Field((), description="the study's own components")
+    dependencies: tuple[Dependency, ...] = Field((), description="what needs what, beside the built-in graph")
+    failures: tuple[NamedFailure, ...] = Field((), description="failures by name")
+    policies: Policies = Field(Policies(), description="what the company allows")
+    assumptions: tuple[Name, ...] = Field((), description="what the reader of the plan must know; printed with it")
+
+
+class StudyFile(_StudyCommon):
+    """study.yaml as people write it. Paths are relative to the file; `default` is what ships with the project."""
+
+    inventories: tuple[Name, ...] = Field(("default",), description="folders of inventories")
+    models: tuple[Name, ...] = Field(("default",), description="folders or files of models")
+    pools: tuple[Name, ...] = Field(("*",), description="pool ids or patterns that are considered")
+    demand: Name = Field(description="CSV of demand")
+    request_costs: Name | None = Field(None, description="CSV of costs by origin and site")
+
+
+class Study(_StudyCommon):
+    """The study with every reference resolved: all that the planner knows, and all that a plan carries with it."""
+
+    machine_types: tuple[MachineType, ...]
+    sites: tuple[Site, ...]
+    round_trips: tuple[RoundTrip, ...]
+    pools: tuple[Pool, ...]
+    offers: tuple[Offer, ...]
+    prices: tuple[Price, ...]
+    context_classes: tuple[ContextClass, ...]
+    models: tuple[Model, ...]
+    demand: tuple[Demand, ...]
+    request_costs: tuple[RequestCost, ...] = ()

@@ -1,0 +1,24 @@
+"""The only unit conversions of the project.
+
+Every name in the project ends in its unit; where two units meet, the factor comes from here.
+"""
+
+from typing import Final
+
+SECONDS_PER_HOUR: Final = 3600.0
+MS_PER_SECOND: Final = 1000.0
+WATTS_PER_KW: Final = 1000.0
+HOURS_PER_YEAR: Final = 8760.0
+BYTES_PER_GIB: Final = 2.0**30
+BYTES_PER_GB: Final = 1.0e9
+
+
+def gib_from_gb(gb: float) -> float:
+    """Gibibytes in decimal gigabytes.
+
+    Examples
+    --------
+    >>> round(gib_from_gb(141.0), 1)
+    131.3
+    """
+    return gb * BYTES_PER_GB / BYTES_PER_GIB
