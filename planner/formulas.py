@@ -1,0 +1,124 @@
+"""Named sums that rules and costs share: one formula, one home. `p` is the problem, `x` the decisions."""
+
+from planner.algebra import Linear, total
+from planner.problem import Decisions, Problem, State
+from planner.risk import NORMAL
+
+
+def is_normal(s: State) -> bool:
+    """Whether nothing is lost in a state."""
+    return s[1] == NORMAL
+
+
+def available(p: Problem, thing: str, f: str) -> float:
+    """Available fraction of a pool or placement in a failure (0 to 1)."""
+    return p.lost[f].get(thing, 1.0)
+
+
+def live_edges(p: Problem, w: str, o: str, f: str) -> list[str]:
+    """Placements that may serve (w, o) in a failure: eligible, near enough, not dead."""
+    edges = p.edges if f == NORMAL else p.edges_in_failure
+    return [e for e in edges[w, o] if available(p, e, f) > 0]
+
+
+def live_placements(p: Problem, f: str) -> list[str]:
+    """Placements that are not dead in a failure. A dead one has no columns, so it cannot come back by loading."""
+    return [e for e in p.placements if available(p, e, f) > 0]
+
+
+def requests_per_second(p: Problem, w: str, o: str, s: State) -> float:
+    """Demand in a state, surge included [requests/s]."""
+    h, f, _ = s
+    return p.demand_requests_per_second[w, o, h] * p.failures[f].surge_factor
+
+
+def due_fraction(p: Problem, w: str, o: str, s: State) -> float:
+    """Share of (w, o) that must be served by now (0 to 1).
+
+    The largest promised fraction whose deadline has passed, 0 before, capped at what any capacity could serve. Normal
+    operation is the failure in which nothing is lost: the tier's own fraction is due at once.
+    """
+    _, f, c = s
+    if f == NORMAL:
+        promised = p.serve_fraction[w]
+    else:
+        passed = (fraction for tier, fraction, within in p.promised[f] if tier == p.tier_of[w] and within <= c)
+        promised = max(passed, default=0.0)
+    return min(promised, p.coverable[f].get((w, o), 1.0))
+
+
+def can_load(p: Problem, e: str, s: State) -> bool:
+    """Whether a replica that is started when the failure is detected runs at this clock."""
+    return not is_normal(s) and p.detection_seconds + p.load_seconds[e] <= s[2]
+
+
+def machines_held_or_bought(p: Problem, x: Decisions, q: str, h: str, in_failure: bool) -> Linear:
+    """Machines of a pool, broken ones included [machines]; in a failure only what is counted."""
+    t = p.period_of[h]
+    return total(
+        [(1.0, p.held_machines[q, t])]
+        + [
+            (
+                p.machines_per_unit[b] * (p.counted_in_failure[b] if in_failure else 1.0),
+                x.rented[b, h] if b in p.hourly else x.started[b, t],
+            )
+            for b in p.offers_of[q]
+        ]
+    )
+
+
+def machines_claimed(p: Problem, q: str, s: State) -> float:
+    """Machines of ours that others have in a state [machines]: all in normal operation, those not yet back else."""
+    return sum(
+        machines
+        for machines, seconds in p.claims[q]
+        if is_normal(s) or seconds is None or p.detection_seconds + seconds >= s[2]
+    )
+
+
+def machines_up(p: Problem, x: Decisions, q: str, s: State) -> Linear:
+    """Machines of a pool that can be used in a state [machines]."""
+    h, f, _ = s
+    claimed = machines_claimed(p, q, s)
+    owned = machines_held_or_bought(p, x, q, h, not is_normal(s))
+    if is_normal(s):
+        return total([(p.usable_fraction[q], owned), (-1.0, p.spare_machines[q] + claimed)])
+    part = available(p, q, f) * p.usable_fraction[q]
+    return total([(part, owned), (-part, claimed)])
+
+
+def running(x: Decisions, e: str, s: State) -> Linear:
+    """Replicas that run in a state: kept and loaded."""
+    return total([(1.0, x.kept[e, s]), (1.0, x.loaded[e, s])])
+
+
+def replica_seconds_used(p: Problem, x: Decisions, e: str, s: State) -> Linear:
+    """Work that a placement's peak traffic asks for [replica-seconds/s]."""
+    return total(
+        (p.replica_seconds[w, e] * p.burst_factor[w], x.traffic[w, o, e, s])
+        for w, o in p.flows
+        if (w, e) in p.replica_seconds
+    )
+
+
+def served(p: Problem, x: Decisions, w: str, o: str, s: State) -> Linear:
+    """Requests of (w, o) that are served in a state [requests/s]."""
+    return total((1.0, x.traffic[w, o, e, s]) for e in live_edges(p, w, o, s[1]))
+
+
+def units_at_pool(p: Problem, x: Decisions, q: str, h: str) -> Linear:
+    """Units bought at a pool, of any offer [units]."""
+    t = p.period_of[h]
+    return total((1.0, x.rented[b, h] if b in p.hourly else x.started[b, t]) for b in p.offers_of[q])
+
+
+def limit_used(p: Problem, x: Decisions, limit: int, h: str) -> Linear:
+    """What the machines held and bought take of a limit, in the limit's unit."""
+    units = p.limits[limit].units_per_machine
+    return total((units[q], machines_held_or_bought(p, x, q, h, False)) for q in units)
+
+
+def requests_served_by(p: Problem, x: Decisions, placements: frozenset[str], h: str) -> Linear:
+    """Requests that some placements serve in normal operation [requests/s]."""
+    s = (h, NORMAL, 0.0)
+    return total((1.0, x.traffic[w, o, e, s]) for w, o in p.flows for e in p.edges[w, o] if e in placements)

@@ -1,0 +1,169 @@
+"""A PuLP solver class that hands a problem to HiGHS as arrays and keeps the instance between solves."""
+
+import itertools
+from typing import Any
+
+import highspy
+import numpy as np
+import pulp
+
+INFINITY = highspy.kHighsInf
+
+
+class KeptHiGHS(pulp.LpSolver):  # type: ignore[misc]
+    """HiGHS with a kept instance: `solve` sends everything, `resolve` sends what is new or has changed.
+
+    Columns are taken in the order of `problem.columns` where the problem has that list (PuLP's own order is by name
+    and costs a scan of every row). New columns and rows may be appended between solves; bounds, costs and
+    integrality of old columns may change; old rows may not.
+
+    Parameters
+    ----------
+    gap_fraction : a relative gap at which a search may end
+    most_nodes : nodes after which a search ends; unlike a time limit this ends the same way every time
+    seconds : time after which a solve ends; None: never
+    """
+
+    name = "KeptHiGHS"
+
+    def __init__(
+        self, gap_fraction: float = 0.0, most_nodes: int | None = None, seconds: float | None = None
+    ) -> None:
+        super().__init__(mip=True, msg=False)
+        self.gap_fraction, self.most_nodes, self.seconds = gap_fraction, most_nodes, seconds
+        self.highs: Any = None
+        self.integer = True
+        self.start: dict[Any, float] | None = None
+        self.bound = -INFINITY
+        self.ended_by_clock = False
+
+    def available(self) -> bool:
+        """HiGHS comes with the package."""
+        return True
+
+    def actualSolve(self, lp: Any, **_: Any) -> int:
+        """Send the whole problem to a new instance and solve it."""
+        self.highs = highspy.Highs()
+        for option, value in (("output_flag", False), ("threads", 1), ("random_seed", 0)):
+            self.highs.setOptionValue(option, value)
+        self.index: dict[Any, int] = {}
+        self.sent_rows = 0
+        self.objective: Any = None
+        self.costs = np.zeros(0)
+        self.lower = np.zeros(0)
+        self.upper = np.zeros(0)
+        self.whole = np.zeros(0, dtype=bool)
+        return self.actualResolve(lp)
+
+    def actualResolve(self, lp: Any, **_: Any) -> int:
+        """Send what is new or has changed, and solve from where the last solve ended."""
+        if self.highs is None:
+            return self.actualSolve(lp)
+        columns = lp.columns if hasattr(lp, "columns") else lp.variables()
+        self._send_columns(lp, columns)
+        self._send_rows(lp)
+        self._set_options()
+        if self.start is not None:
+            solution = highspy.HighsSolution()
+            solution.col_value = [self.start.get(column, 0.0) for column in columns]
+            self.highs.setSolution(solution)
+            self.start = None
+        self.highs.run()
+        return self._read(lp, columns)
+
+    def _send_columns(self, lp: Any, columns: list[Any]) -> None:
+        old, n = len(self.index), len(columns)
+        lower = np.array([-INFINITY if v.lowBound is None else v.lowBound for v in columns], dtype=float)
+        upper = np.array([INFINITY if v.upBound is None else v.upBound for v in columns], dtype=float)
+        whole = np.array([self.integer and v.cat == pulp.LpInteger for v in columns], dtype=bool)
+        if n > old:
+            none = np.zeros(0, dtype=np.int32)
+            self.highs.addCols(n - old, np.zeros(n - old), lower[old:], upper[old:], 0, none, none, np.zeros(0))
+            self.index.update((column, i) for i, column in enumerate(columns[old:], old))
+            grown = np.zeros(n - old)
+            self.costs = np.concatenate([self.costs, grown])
+            self.lower = np.concatenate([self.lower, lower[old:]])
+            self.upper = np.concatenate([self.upper, upper[old:]])
+            self.whole = np.concatenate([self.whole, grown.astype(bool)])
+        changed = np.flatnonzero((lower != self.lower) | (upper != self.upper)).astype(np.int32)
+        if len(changed):
+            self.highs.changeColsBounds(len(changed), changed, lower[changed], upper[changed])
+        switched = np.flatnonzero(whole != self.whole).astype(np.int32)
+        if len(switched):
+            self.highs.changeColsIntegrality(len(switched), switched, whole[switched].astype(np.uint8))
+        self.lower, self.upper, self.whole = lower, upper, whole
+        if lp.objective is not self.objective or n > old:
+            costs = np.zeros(n)
+            for column, coefficient in (lp.objective or {}).items():
+                costs[self.index[column]] = coefficient
+            moved = np.flatnonzero(costs != self.costs).astype(np.int32)
+            if len(moved):
+                self.highs.changeColsCost(len(moved), moved, costs[moved])
+            self.costs, self.objective = costs, lp.objective
+            self.sign = -1.0 if lp.sense == pulp.LpMaximize else 1.0
+            if self.sign < 0:
+                self.highs.changeObjectiveSense(highspy.ObjSense.kMaximize)
+
+    def _send_rows(self, lp: Any) -> None:
+        new = list(itertools.islice(lp.constraints.values(), self.sent_rows, None))
+        if not new:
+            return
+        starts, indices, values, lower, upper = [], [], [], [], []
+        for row in new:
+            starts.append(len(indices))
+            indices.extend(self.index[column] for column in row)
+            values.extend(row.values())
+            rhs = -row.constant
+            lower.append(rhs if row.sense in (pulp.LpConstraintGE, pulp.LpConstraintEQ) else -INFINITY)
+            upper.append(rhs if row.sense in (pulp.LpConstraintLE, pulp.LpConstraintEQ) else INFINITY)
+        self.highs.addRows(
+            len(new),
+            np.array(lower),
+            np.array(upper),
+            len(indices),
+            np.array(starts, dtype=np.int32),
+            np.array(indices, dtype=np.int32),
+            np.array(values),
+        )
+        self.sent_rows += len(new)
+
+    def _set_options(self) -> None:
+        # options persist between solves: every one that is ever set is set each time
+        nodes = 2**31 - 1 if self.most_nodes is None else self.most_nodes
+        for option, value in (
+            ("mip_rel_gap", self.gap_fraction),
+            ("mip_abs_gap", 0.0),
+            ("mip_max_nodes", nodes),
+            ("time_limit", INFINITY if self.seconds is None else self.highs.getRunTime() + self.seconds),
+        ):
+            self.highs.setOptionValue(option, value)
+
+    def _read(self, lp: Any, columns: list[Any]) -> int:
+        model_status = self.highs.getModelStatus()
+        kind = highspy.HighsModelStatus
+        info = self.highs.getInfo()
+        self.ended_by_clock = model_status == kind.kTimeLimit
+        is_mip = bool(self.whole.any())
+        limits = (kind.kTimeLimit, kind.kSolutionLimit, kind.kIterationLimit, kind.kInterrupt)
+        has_solution = info.primal_solution_status == highspy.SolutionStatus.kSolutionStatusFeasible
+        self.bound = info.mip_dual_bound if is_mip else info.objective_function_value
+        if model_status == kind.kOptimal or (model_status in limits and has_solution and is_mip):
+            solution = self.highs.getSolution()
+            for column, value in zip(columns, solution.col_value, strict=True):
+                column.varValue = value
+            if not is_mip:
+                for column, dual in zip(columns, solution.col_dual, strict=True):
+                    column.dj = dual
+                for row, dual in zip(lp.constraints.values(), solution.row_dual, strict=False):
+                    row.pi = dual
+            status = pulp.LpStatusOptimal
+            found = pulp.LpSolutionOptimal if model_status == kind.kOptimal else pulp.LpSolutionIntegerFeasible
+        elif model_status in (kind.kInfeasible, kind.kUnboundedOrInfeasible):
+            self.bound = INFINITY
+            status, found = pulp.LpStatusInfeasible, pulp.LpSolutionInfeasible
+        elif model_status == kind.kUnbounded:
+            status, found = pulp.LpStatusUnbounded, pulp.LpSolutionUnbounded
+        else:
+            status, found = pulp.LpStatusNotSolved, pulp.LpSolutionNoSolutionFound
+        lp.assignStatus(status, found)
+        return int(status)

@@ -1,0 +1,465 @@
+"""All that is given and all that is chosen, as sets and numbers.
+
+Index letters, everywhere in this order: w workload, o origin, e placement, q pool, b offer, t period, h hour,
+f failure, c clock [s], s = (h, f, c).
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import date, timedelta
+from fnmatch import fnmatchcase
+
+from planner.algebra import Key, Linear, Sparse
+from planner.network import Reach, reaches
+from planner.records.inventory import Offer
+from planner.records.serving import Model, OperatingPoint, Profile
+from planner.records.study import Study, Tier, Workload
+from planner.risk import (
+    NORMAL,
+    Failure,
+    availability,
+    dependency_graph,
+    expand,
+    placements,
+)
+from planner.units import SECONDS_PER_HOUR
+
+DAYS_PER_MONTH = 365.25 / 12
+State = tuple[str, str, float]
+PERIOD = "period-1"
+HOUR = "period-1/mean-hour"
+HOURLY = ("on_demand", "spot")
+FEW_UNITS = 4
+"""A pool of at most so many units gets the row that ties each request to the opening of a unit."""
+NEGLIGIBLE_FRACTION = 1e-6
+
+WHY_NOT = (
+    "model: the profile serves another model",
+    "context: the profile does not admit the context class",
+    "precision: not among those the workload allows",
+    "feature: the profile lacks a feature that the workload needs",
+    "first token: slower than the tier's target for the worst class that the profile admits",
+    "per token: slower than the tier's target for the worst class that the profile admits",
+    "jurisdiction: the site is outside those the workload allows",
+    "label: the site lacks a label that the workload needs",
+    "round trip: longer than the tier's limit, or not known",
+)
+"""The closed list of reasons for which an edge is missing (a stack that is not qualified has no placement)."""
+
+
+@dataclass(frozen=True)
+class Limit:
+    """A limit on machines held and bought together: `Σ units_per_machine[q] · machines ≤ most`."""
+
+    name: str
+    unit: str
+    units_per_machine: Mapping[str, float]
+    most: float
+
+
+@dataclass(frozen=True)
+class ShareLimit:
+    """A limit on the requests that a component serves in normal operation [fraction of all]."""
+
+    component: str
+    placements: frozenset[str]
+    most_fraction: float
+
+
+@dataclass(frozen=True)
+class Problem:
+    """Everything that is given. Keys are ids; units are in the names; see the module for the index letters."""
+
+    flows: tuple[tuple[str, str], ...]
+    """(w, o) with demand"""
+    placements: tuple[str, ...]
+    pools: tuple[str, ...]
+    offers: tuple[str, ...]
+    periods: tuple[str, ...]
+    hours: tuple[str, ...]
+    period_of: Mapping[str, str]
+    hours_in: Mapping[str, float]
+    """t or h -> hours of the horizon that it stands for [h]"""
+    failures: Mapping[str, Failure]
+    """f -> failure, normal operation first"""
+    clocks_seconds: Mapping[str, tuple[float, ...]]
+    """f -> clocks [s]"""
+    promised: Mapping[str, tuple[tuple[str, float, float], ...]]
+    """f -> (tier, serve fraction, within seconds)"""
+    lost: Mapping[str, Mapping[str, float]]
+    """f -> pool or placement -> available fraction, where below 1"""
+    coverable: Mapping[str, Mapping[tuple[str, str], float]]
+    """f -> (w, o) -> fraction that any capacity could serve, where below 1"""
+    edges: Mapping[tuple[str, str], tuple[str, ...]]
+    edges_in_failure: Mapping[tuple[str, str], tuple[str, ...]]
+    why_not: Mapping[tuple[str, str, str], str]
+    """(w, o, e) -> reason for the missing edge"""
+    tier_of: Mapping[str, str]
+    demand_requests_per_second: Mapping[tuple[str, str, str], float]
+    """(w, o, h)"""
+    burst_factor: Mapping[str, float]
+    serve_fraction: Mapping[str, float]
+    """w -> share served in normal operation"""
+    outage_usd_per_request: Mapping[str, float]
+    replica_seconds: Mapping[tuple[str, str], float]
+    """(w, e) -> replica-seconds per request"""
+    machines_per_replica: Mapping[str, float]
+    load_seconds: Mapping[str, float]
+    weights_gib: Mapping[str, float]
+    rollout_surge_fraction: Mapping[str, float]
+    pool_of: Mapping[str, str]
+    """e or b -> q"""
+    on_pool: Mapping[str, tuple[str, ...]]
+    site_of: Mapping[str, str]
+    load_gib_per_second: Mapping[str, float]
+    """site -> storage rate, where limited"""
+    usable_fraction: Mapping[str, float]
+    spare_machines: Mapping[str, float]
+    held_machines: Mapping[tuple[str, str], float]
+    """(q, t)"""
+    claims: Mapping[str, tuple[tuple[float, float | None], ...]]
+    """q -> (machines, seconds to reclaim or None)"""
+    offers_of: Mapping[str, tuple[str, ...]]
+    hourly: frozenset[str]
+    counted_in_failure: Mapping[str, float]
+    """b -> fraction of what runs that counts in a failure: spot 0, all else 1"""
+    machines_per_unit: Mapping[str, int]
+    most_units: Mapping[str, float]
+    price_usd_per_machine_hour: Mapping[str, float]
+    limits: tuple[Limit, ...]
+    shares: tuple[ShareLimit, ...]
+    budget_usd: float | None
+    request_usd: Mapping[tuple[str, str], float]
+    """(o, site) -> USD per request, where not zero"""
+    round_trip_ms: Mapping[tuple[str, str], Reach]
+    """(o, site)"""
+    few_large_units: frozenset[str]
+    utilisation_normal: float
+    utilisation_in_failure: float
+    detection_seconds: float
+    not_offered: Mapping[str, str] = field(default_factory=dict)
+    """offer id -> why it cannot be bought in this study"""
+
+
+@dataclass
+class Decisions:
+    """All that is chosen: variables of a program, or numbers of a plan. What is absent is zero."""
+
+    started: Mapping[Key, Linear]
+    """(b, t) units"""
+    rented: Mapping[Key, Linear]
+    """(b, h) units of hourly offers"""
+    replicas: Mapping[Key, Linear]
+    """(e, h)"""
+    traffic: Mapping[Key, Linear]
+    """(w, o, e, s) requests/s"""
+    shed: Mapping[Key, Linear]
+    """(w, o, s) requests/s not served"""
+    excess: Mapping[Key, Linear]
+    """(w, o, s) requests/s short of the goal: zero in every plan, freed in tests"""
+    offered: Mapping[Key, Linear]
+    """(w, o, s) requests/s"""
+    kept: Mapping[Key, Linear]
+    """(e, s) replicas that ran before the failure and still run"""
+    loaded: Mapping[Key, Linear]
+    """(e, s) replicas started since"""
+    occupied: Mapping[Key, Linear]
+    """(e, s) replicas that take up room"""
+    machines: Mapping[Key, Linear]
+    """(q, s) machines that are up and ours to use"""
+
+
+def no_decisions() -> Decisions:
+    """Nothing chosen: every decision zero."""
+    return Decisions(*(Sparse() for _ in range(11)))
+
+
+def replica_seconds_per_request(workload: Workload, point: OperatingPoint) -> float:
+    """Replica-seconds that one request takes.
+
+    Formula
+        input tokens · (1 − cached fraction) / prefill rate + output tokens / decode rate
+    Units
+        s of one replica per request
+    Source
+        Little's law: on a measured row of the same shape it equals
+        (time to first token + (output − 1) · time per token) / concurrency, by the choice of the two rates.
+    """
+    return (
+        workload.mean_input_tokens * (1 - workload.cached_fraction) / point.prefill_tokens_per_second
+        + workload.mean_output_tokens / point.decode_tokens_per_second
+    )
+
+
+def misfit(w: Workload, tier: Tier, model: Model, profile: Profile, most_tokens: int) -> str | None:
+    """Why a profile cannot serve a workload anywhere; None when it can."""
+    first_token_ms = max(
+        p.first_token_ms if p.first_token_ms_high is None else p.first_token_ms_high for p in profile.classes
+    )
+    per_token_ms = max(p.per_token_ms for p in profile.classes)
+    admitted = {p.context_class for p in profile.classes}
+    if model.model != w.model:
+        return WHY_NOT[0]
+    if w.context_class not in admitted or profile.context_limit_tokens < most_tokens:
+        return WHY_NOT[1]
+    if w.precisions and profile.precision not in w.precisions:
+        return WHY_NOT[2]
+    if not set(w.features) <= set(profile.features):
+        return WHY_NOT[3]
+    if tier.first_token_ms is not None and first_token_ms > tier.first_token_ms:
+        return WHY_NOT[4]
+    if tier.per_token_ms is not None and per_token_ms > tier.per_token_ms:
+        return WHY_NOT[5]
+    return None
+
+
+def not_offered(study: Study, offer: Offer) -> str | None:
+    """Why an offer cannot be bought in this study; None when it can."""
+    policies, horizon = study.policies, study.horizon
+    if offer.kind not in policies.offers:
+        return f"policy: {offer.kind} is not among policies.offers"
+    if offer.term_months > horizon.months and not policies.terms_beyond_horizon:
+        return f"term: {offer.term_months:g} months run past the horizon of {horizon.months:g}"
+    if study.today + timedelta(days=offer.lead_days) > horizon.start:
+        return f"lead time: {offer.lead_days:g} days from {study.today} end after {horizon.start}"
+    return None
+
+
+def horizon_end(study: Study) -> date:
+    """First day after the horizon."""
+    return study.horizon.start + timedelta(days=study.horizon.months * DAYS_PER_MONTH)
+
+
+def build(study: Study, demand: str = "base", with_goals: bool = True) -> Problem:
+    """The problem of a study.
+
+    Parameters
+    ----------
+    study : validated, every reference resolved
+    demand : `base`, `low` or `high`
+    with_goals : False leaves normal operation only
+    """
+    found = placements(study)
+    names = tuple(sorted(found))
+    profile = {e: study.models[m].profiles[p] for e, (m, p, q) in found.items()}
+    model = {e: study.models[m] for e, (m, p, q) in found.items()}
+    pool = {e: study.pools[q] for e, (m, p, q) in found.items()}
+    pools = {q.id: q for q in sorted(study.pools, key=lambda q: q.id)}
+    sites = {site.id: site for site in study.sites}
+    machine = {m.name: m for m in study.machine_types}
+    tiers = {tier.name: tier for tier in study.tiers}
+    workloads = {w.name: w for w in study.workloads}
+    most_tokens = {c.name: c.most_tokens for c in study.context_classes}
+    reach = reaches(study)
+    hours = study.hours_per_month * study.horizon.months
+
+    wanted = demand_of(study, demand)
+    flows = tuple(wanted)
+    why_not: dict[tuple[str, str, str], str] = {}
+    edges: dict[tuple[str, str], tuple[str, ...]] = {}
+    edges_in_failure: dict[tuple[str, str], tuple[str, ...]] = {}
+    for w, o in flows:
+        normal, in_failure = [], []
+        for e in names:
+            if model[e].model != workloads[w].model:
+                continue
+            workload, tier, site = workloads[w], tiers[workloads[w].tier], sites[pool[e].site]
+            reason = misfit(workload, tier, model[e], profile[e], most_tokens[workload.context_class])
+            if reason is None and workload.jurisdictions and site.jurisdiction not in workload.jurisdictions:
+                reason = WHY_NOT[6]
+            if reason is None and not set(workload.site_labels) <= set(site.labels):
+                reason = WHY_NOT[7]
+            if reason is not None:
+                why_not[w, o, e] = reason
+                continue
+            trip = reach[o, site.id].round_trip_ms if (o, site.id) in reach else float("inf")
+            limit = float("inf") if tier.round_trip_ms is None else tier.round_trip_ms
+            if trip <= limit:
+                normal.append(e)
+            else:
+                why_not[w, o, e] = WHY_NOT[8]
+            if trip <= (limit if tier.round_trip_ms_in_failure is None else tier.round_trip_ms_in_failure):
+                in_failure.append(e)
+        edges[w, o], edges_in_failure[w, o] = tuple(normal), tuple(in_failure)
+
+    replica_seconds = {}
+    for w in workloads.values():
+        for e in names:
+            for point in profile[e].classes:
+                if model[e].model == w.model and point.context_class == w.context_class:
+                    replica_seconds[w.name, e] = replica_seconds_per_request(w, point)
+
+    graph = dependency_graph(study)
+    failures, promised = {NORMAL: Failure(NORMAL)}, {NORMAL: ()}
+    if with_goals:
+        failures, promised = goals_to_failures(study, graph, failures)
+    lost, coverable = {}, {}
+    for f, failure in failures.items():
+        value = availability(graph, failure.lost)
+        things = {q: value[f"pool:{q}"] for q in pools} | {e: value[f"placement:{e}"] for e in names}
+        lost[f] = {thing: v for thing, v in things.items() if v < 1}
+        doors = {(w, o): min(value[f"workload:{w}"], value[f"origin:{o}"]) for w, o in flows}
+        live = edges if f == NORMAL else edges_in_failure
+        coverable[f] = {
+            flow: door if any(things[e] > 0 for e in live[flow]) else 0.0
+            for flow, door in doors.items()
+            if door < 1 or not any(things[e] > 0 for e in live[flow])
+        }
+
+    price = {p.offer_id: p.price_usd_per_machine_hour for p in study.prices}
+    refused = {b.id: reason for b in study.offers if (reason := not_offered(study, b)) is not None}
+    offers = {b.id: b for b in sorted(study.offers, key=lambda b: b.id) if b.id not in refused and b.id in price}
+    held = {
+        (q, PERIOD): float(
+            sum(
+                h.machines
+                for h in study.holdings
+                if h.pool == q and (h.until is None or h.until >= horizon_end(study))
+            )
+        )
+        for q in pools
+    }
+    most_units = {b: float("inf") if offer.most_units is None else offer.most_units for b, offer in offers.items()}
+    offers_of = {q: tuple(b for b in offers if offers[b].pool == q) for q in pools}
+    limits = [
+        Limit(
+            quota.name,
+            quota.unit,
+            {
+                q: 1.0 if quota.unit == "machines" else machine[pools[q].machine_type].quota_units.get(quota.unit, 0.0)
+                for q in pools
+                if any(fnmatchcase(q, pattern) for pattern in quota.pools)
+            },
+            quota.most,
+        )
+        for quota in study.policies.quotas
+    ] + [
+        Limit(
+            f"power of {site.id}",
+            "kW",
+            {q: machine[pools[q].machine_type].power_kw or 0.0 for q in pools if pools[q].site == site.id},
+            site.power_kw,
+        )
+        for site in study.sites
+        if site.power_kw is not None and any(pools[q].site == site.id for q in pools)
+    ]
+    shares = tuple(
+        ShareLimit(
+            share.component,
+            frozenset(e for e in names if availability(graph, {share.component: 1.0})[f"placement:{e}"] < 1),
+            share.most_fraction,
+        )
+        for share in study.policies.shares
+    )
+    problem = Problem(
+        flows=flows,
+        placements=names,
+        pools=tuple(pools),
+        offers=tuple(offers),
+        periods=(PERIOD,),
+        hours=(HOUR,),
+        period_of={HOUR: PERIOD},
+        hours_in={PERIOD: hours, HOUR: hours},
+        failures=failures,
+        clocks_seconds={},
+        promised=promised,
+        lost=lost,
+        coverable=coverable,
+        edges=edges,
+        edges_in_failure=edges_in_failure,
+        why_not=why_not,
+        tier_of={w.name: w.tier for w in study.workloads},
+        demand_requests_per_second={(w, o, HOUR): value for (w, o), value in wanted.items()},
+        burst_factor={w.name: w.burst_factor for w in study.workloads},
+        serve_fraction={w.name: tiers[w.tier].serve_fraction for w in study.workloads},
+        outage_usd_per_request={w.name: tiers[w.tier].outage_usd_per_request for w in study.workloads},
+        replica_seconds=replica_seconds,
+        machines_per_replica={
+            e: profile[e].accelerators_per_replica / machine[pool[e].machine_type].accelerators for e in names
+        },
+        load_seconds={e: profile[e].load_seconds for e in names},
+        weights_gib={e: profile[e].weights_gib for e in names},
+        rollout_surge_fraction={e: model[e].rollout_surge_fraction for e in names},
+        pool_of={e: pool[e].id for e in names} | {b: offers[b].pool for b in offers},
+        on_pool={q: tuple(e for e in names if pool[e].id == q) for q in pools},
+        site_of={q: pools[q].site for q in pools},
+        load_gib_per_second={
+            s.id: s.load_gib_per_second for s in study.sites if s.load_gib_per_second is not None
+        },
+        usable_fraction={q: pools[q].usable_fraction for q in pools},
+        spare_machines={q: pools[q].spare_machines for q in pools},
+        held_machines=held,
+        claims={
+            q: tuple((float(c.machines), c.reclaim_seconds) for c in study.claims if c.pool == q) for q in pools
+        },
+        offers_of=offers_of,
+        hourly=frozenset(b for b in offers if offers[b].kind in HOURLY),
+        counted_in_failure={b: 0.0 if offers[b].kind == "spot" else 1.0 for b in offers},
+        machines_per_unit={b: offers[b].machines_per_unit for b in offers},
+        most_units=most_units,
+        price_usd_per_machine_hour={b: price[b] for b in offers},
+        limits=tuple(limits),
+        shares=shares,
+        budget_usd=study.policies.budget_usd,
+        request_usd={(r.origin, r.site): r.usd_per_request for r in study.request_costs if r.usd_per_request},
+        round_trip_ms=reach,
+        few_large_units=frozenset(
+            q
+            for q in pools
+            if not held[q, PERIOD] and offers_of[q] and sum(most_units[b] for b in offers_of[q]) <= FEW_UNITS
+        ),
+        utilisation_normal=study.utilisation.normal,
+        utilisation_in_failure=study.utilisation.in_failure,
+        detection_seconds=study.detection_seconds,
+        not_offered=refused,
+    )
+    object.__setattr__(problem, "clocks_seconds", {f: clocks(problem, f) for f in failures})
+    return problem
+
+
+def demand_of(study: Study, case: str) -> dict[tuple[str, str], float]:
+    """(w, o) -> requests/s of a demand case; what is negligible within its workload is left out."""
+    value: dict[tuple[str, str], float] = {}
+    for row in study.demand:
+        chosen = {"low": row.low_requests_per_second, "high": row.high_requests_per_second}.get(case)
+        value[row.workload, row.origin] = row.requests_per_second if chosen is None else chosen
+    whole: dict[str, float] = {}
+    for (w, _), requests_per_second in value.items():
+        whole[w] = whole.get(w, 0.0) + requests_per_second
+    return {(w, o): v for (w, o), v in value.items() if v > NEGLIGIBLE_FRACTION * whole[w]}
+
+
+def goals_to_failures(
+    study: Study, graph: object, failures: dict[str, Failure]
+) -> tuple[dict[str, Failure], dict[str, tuple[tuple[str, float, float], ...]]]:
+    """All failures that the tiers' goals expand to, and who is promised what in each."""
+    promised: dict[str, list[tuple[str, float, float]]] = {f: [] for f in failures}
+    failures = dict(failures)
+    for tier in study.tiers:
+        for goal in tier.survive:
+            for failure in expand(goal, study, graph):
+                failures.setdefault(failure.id, failure)
+                promised.setdefault(failure.id, []).append((tier.name, goal.serve_fraction, goal.within_seconds))
+    return failures, {f: tuple(rows) for f, rows in promised.items()}
+
+
+def clocks(p: Problem, f: str) -> tuple[float, ...]:
+    """Clocks of a failure [s]: its distinct deadlines, and before the last one the instants when claims come back.
+
+    Replicas may be loading from such an instant on, so the plan is held to what fits just before it.
+    """
+    if f == NORMAL:
+        return (0.0,)
+    deadlines = {within for _, _, within in p.promised[f]}
+    back = {
+        p.detection_seconds + seconds
+        for q in p.pools
+        for machines, seconds in p.claims[q]
+        if seconds is not None and machines and p.lost[f].get(q, 1.0) > 0
+    }
+    return tuple(sorted(deadlines | {c for c in back if c < max(deadlines)}))
+
+
+def states(p: Problem, f: str) -> list[State]:
+    """States (h, f, c) of a failure, hours first, clocks rising."""
+    return [(h, f, c) for h in p.hours for c in p.clocks_seconds[f]]

@@ -1,0 +1,357 @@
+"""The PuLP program, built from the rules; and the test program, in which a failure is a change of bounds."""
+
+import itertools
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
+from typing import Any
+
+import pulp
+
+from planner.algebra import Key, Linear, Row, Sparse, total
+from planner.errors import SolverError
+from planner.formulas import can_load, live_edges, live_placements
+from planner.highs import KeptHiGHS
+from planner.problem import Decisions, Problem, State, no_decisions, states
+from planner.risk import NORMAL, Failure
+from planner.rules import INSIDE_RULES, LINK_RULES, PURCHASE_RULES, STATE_RULES
+
+INFEASIBLE = "infeasible"
+OPTIMAL = "optimal"
+FEASIBLE = "feasible"
+NOTHING = "nothing found"
+INFINITY = float("inf")
+
+
+class Program:
+    """A linear or integer program with its columns in their own order and its rows by rule and key.
+
+    Solver names carry no meaning: columns are x0, x1, ..., rows c0, c1, ..., and nothing is parsed from them.
+    """
+
+    def __init__(self, solver: Any = None) -> None:
+        self.lp: Any = pulp.LpProblem("placement", pulp.LpMinimize)
+        self.lp.columns = []
+        self.solver = KeptHiGHS() if solver is None else solver
+        self.rows: dict[tuple[str, Key], Any] = {}
+        self.bounds: dict[tuple[str, Key], Any] = {}
+        self.scale = 1.0
+        self.bound = -INFINITY
+        self._counter = itertools.count()
+
+    def column(self, upper: float | None = None, integer: bool = False) -> Any:
+        """A new column, at least zero."""
+        cat = pulp.LpInteger if integer else pulp.LpContinuous
+        variable = pulp.LpVariable(f"x{len(self.lp.columns)}", lowBound=0, upBound=upper, cat=cat)
+        self.lp.columns.append(variable)
+        return variable
+
+    def add(self, rule: str, rows: Iterable[Row]) -> None:
+        """Add the rows of a rule; a row of one column and a number becomes a bound of that column."""
+        for row in rows:
+            lhs, rhs = row.lhs, row.rhs
+            if isinstance(lhs, pulp.LpVariable) and isinstance(rhs, int | float):
+                set_bound(lhs, row.sense, float(rhs))
+                self.bounds[rule, row.key] = lhs
+                continue
+            difference = total([(1.0, lhs), (-1.0, rhs)])
+            if isinstance(difference, int | float):
+                if Row(row.key, difference, row.sense, 0.0).shortfall() > 1e-9:
+                    raise SolverError(f"{rule} {row.key}: no decision can make {lhs} {row.sense} {rhs}")
+                continue
+            sense = {"<=": pulp.LpConstraintLE, ">=": pulp.LpConstraintGE, "==": pulp.LpConstraintEQ}[row.sense]
+            constraint = pulp.LpConstraint(difference, sense, f"c{next(self._counter)}", 0.0)
+            self.lp.constraints[constraint.name] = constraint
+            self.rows[rule, row.key] = constraint
+
+    def minimise(self, objective: Linear) -> None:
+        """Set the objective. The one place that scales: the largest coefficient becomes about one."""
+        if isinstance(objective, int | float):
+            objective = pulp.LpAffineExpression(constant=float(objective))
+        largest = max((abs(value) for value in objective.values()), default=1.0)
+        self.scale = largest or 1.0
+        self.constant = objective.constant
+        self.lp.setObjective(
+            pulp.LpAffineExpression({v: value / self.scale for v, value in objective.items()})
+        )
+
+    def solve(
+        self,
+        integer: bool = False,
+        gap_fraction: float = 0.0,
+        most_nodes: int | None = None,
+        seconds: float | None = None,
+        start: Mapping[Any, float] | None = None,
+    ) -> str:
+        """Solve; returns optimal, feasible (an end came first), infeasible or nothing found.
+
+        `self.bound` is then what no solution can beat, in the objective's unit; `self.objective` the value reached.
+        """
+        if isinstance(self.solver, KeptHiGHS):
+            kept = self.solver
+            kept.gap_fraction, kept.most_nodes, kept.seconds, kept.integer = gap_fraction, most_nodes, seconds, integer
+            kept.start = dict(start) if start is not None else None
+            self.lp.solver = kept
+            kept.actualResolve(self.lp)
+            bound = kept.bound
+        else:
+            bound = self._solve_elsewhere(integer, gap_fraction, seconds)
+        found = {
+            pulp.LpSolutionOptimal: OPTIMAL,
+            pulp.LpSolutionIntegerFeasible: FEASIBLE,
+            pulp.LpSolutionInfeasible: INFEASIBLE,
+        }.get(self.lp.sol_status, NOTHING)
+        self.bound = bound * self.scale + self.constant
+        if found in (OPTIMAL, FEASIBLE):
+            reached = sum(c * v.varValue for v, c in self.lp.objective.items())
+            self.objective = reached * self.scale + self.constant
+        return found
+
+    def _solve_elsewhere(self, integer: bool, gap_fraction: float, seconds: float | None) -> float:
+        # any other PuLP solver: everything is sent anew; its bound is known only when it proves optimality
+        self.solver.mip = integer
+        self.solver.timeLimit = seconds
+        self.solver.optionsDict["gapRel"] = gap_fraction
+        whole = [v for v in self.lp.columns if v.cat == pulp.LpInteger]
+        if not integer:
+            for v in whole:
+                v.cat = pulp.LpContinuous
+        self.lp.solve(self.solver)
+        for v in whole:
+            v.cat = pulp.LpInteger
+        if self.lp.sol_status == pulp.LpSolutionOptimal:
+            value = sum(c * (v.varValue or 0.0) for v, c in self.lp.objective.items())
+            return float(value - abs(value) * gap_fraction)
+        return INFINITY if self.lp.sol_status == pulp.LpSolutionInfeasible else -INFINITY
+
+    def values(self) -> dict[Any, float]:
+        """Column -> value of the last solve."""
+        return {v: v.varValue or 0.0 for v in self.lp.columns}
+
+
+def set_bound(variable: Any, sense: str, value: float) -> None:
+    """Tighten a column by `variable sense value`."""
+    if sense in ("<=", "=="):
+        variable.upBound = value if variable.upBound is None else min(variable.upBound, value)
+    if sense in (">=", "=="):
+        variable.lowBound = max(variable.lowBound or 0.0, value)
+
+
+def purchase_columns(p: Problem, program: Program, x: Decisions) -> None:
+    """Columns of what is bought and of the replicas that run."""
+    x.started = Sparse({(b, t): program.column(integer=True) for b in p.offers if b not in p.hourly for t in p.periods})
+    x.rented = Sparse({(b, h): program.column(integer=True) for b in p.offers if b in p.hourly for h in p.hours})
+    x.replicas = Sparse({(e, h): program.column(integer=True) for e in p.placements for h in p.hours})
+
+
+def state_columns(p: Problem, program: Program, x: Decisions, s: State, testing: bool = False) -> None:
+    """Columns of one state; what is dead or cannot have loaded yet has none."""
+    alive = live_placements(p, s[1])
+    for w, o in p.flows:
+        x.offered[w, o, s] = program.column()  # type: ignore[index]
+        x.shed[w, o, s] = program.column()  # type: ignore[index]
+        if testing:
+            x.excess[w, o, s] = program.column()  # type: ignore[index]
+        for e in live_edges(p, w, o, s[1]):
+            x.traffic[w, o, e, s] = program.column()  # type: ignore[index]
+    for e in alive:
+        x.kept[e, s] = program.column(integer=testing)  # type: ignore[index]
+        x.occupied[e, s] = program.column(integer=testing)  # type: ignore[index]
+        if can_load(p, e, s):
+            x.loaded[e, s] = program.column(integer=testing)  # type: ignore[index]
+    for q in sorted({p.pool_of[e] for e in alive}):
+        x.machines[q, s] = program.column()  # type: ignore[index]
+
+
+def start_program(p: Problem, solver: Any = None) -> tuple[Program, Decisions]:
+    """The program of purchases and normal operation."""
+    program, x = Program(solver), no_decisions()
+    purchase_columns(p, program, x)
+    add_failure(p, program, x, NORMAL)
+    for rule in PURCHASE_RULES:
+        program.add(rule.__name__, rule(p, x))
+    return program, x
+
+
+def add_failure(p: Problem, program: Program, x: Decisions, f: str) -> None:
+    """Add the block of a failure: columns and rows of all its states."""
+    for s in states(p, f):
+        state_columns(p, program, x, s)
+    for s in states(p, f):
+        for rule in STATE_RULES:
+            program.add(rule.__name__, rule(p, x, s))
+
+
+class _AsFailure(Mapping[Key, Linear]):
+    """The template's columns under the keys of one failure."""
+
+    def __init__(self, inner: Mapping[Key, Linear], f: str) -> None:
+        self.inner, self.f = inner, f
+
+    def _key(self, key: Key) -> Key:
+        h, f, c = key[-1]
+        return (*key[:-1], (h, TEMPLATE if f == self.f else f, c))
+
+    def __getitem__(self, key: Key) -> Linear:
+        return self.inner.get(self._key(key), 0.0)
+
+    def __contains__(self, key: object) -> bool:
+        return self._key(key) in self.inner  # type: ignore[arg-type]
+
+    def __iter__(self) -> Iterator[Key]:
+        return iter(self.inner)
+
+    def __len__(self) -> int:
+        return len(self.inner)
+
+
+TEMPLATE = "template"
+TEST_NODES = 2000
+SLIVER = 0.005
+STATE_NAMES = ("traffic", "shed", "excess", "offered", "kept", "loaded", "occupied", "machines")
+REPLICA_NAMES = ("kept", "loaded", "occupied")
+
+
+def tolerance(p: Problem, f: str) -> float:
+    """What counts as nothing short in a failure [requests/s]."""
+    return 1e-7 * max(1.0, sum(p.demand_requests_per_second.values()) * p.failures[f].surge_factor)
+
+
+class TestProgram:
+    """One program for all failures with the same clocks: purchases and replicas are numbers, a test is a bound change.
+
+    Built once with everything alive; the LINK rules of a failure, with numbers for what is bought, are bounds.
+    """
+
+    __test__ = False
+
+    def __init__(self, p: Problem, clocks_seconds: tuple[float, ...], solver: Any = None) -> None:
+        self.p, self.program, self.x = p, Program(solver), no_decisions()
+        q = replace(
+            p,
+            failures={TEMPLATE: Failure(TEMPLATE)},
+            clocks_seconds={TEMPLATE: clocks_seconds},
+            promised={TEMPLATE: ()},
+            lost={TEMPLATE: {}},
+            coverable={TEMPLATE: {}},
+        )
+        self.states = states(q, TEMPLATE)
+        for s in self.states:
+            state_columns(q, self.program, self.x, s, testing=True)
+        for s in self.states:
+            for rule in INSIDE_RULES:
+                self.program.add(rule.__name__, rule(q, self.x, s))
+        columns = self.program.lp.columns
+        self.default = [(v.lowBound, v.upBound) for v in columns]
+        self.shortfall = total((1.0, v) for v in self.x.excess.values())
+        self.program.minimise(self.shortfall)
+
+    def view(self, f: str, purchases: Decisions) -> Decisions:
+        """The template's columns as the decisions of a failure, beside the numbers of what is bought."""
+        state = {
+            name: _AsFailure(getattr(self.x, name), f)
+            for name in STATE_NAMES
+        }
+        return Decisions(purchases.started, purchases.rented, purchases.replicas, **state)
+
+    def set_failure(self, f: str, purchases: Decisions, whole: bool) -> Decisions:
+        """Make the program that of failure `f` under what is bought: every LINK row becomes a bound."""
+        for v, (lower, upper) in zip(self.program.lp.columns, self.default, strict=True):
+            v.lowBound, v.upBound = lower, upper
+        x = self.view(f, purchases)
+        for s in states(self.p, f):
+            for rule in LINK_RULES:
+                for row in rule(self.p, x, s):
+                    if isinstance(row.lhs, pulp.LpVariable):
+                        set_bound(row.lhs, row.sense, row.rhs)
+            if whole:
+                for e in self.p.placements:
+                    kept = x.kept[e, s]
+                    if isinstance(kept, pulp.LpVariable):
+                        kept.upBound = float(int((kept.upBound or 0.0) + 1e-6))
+        return x
+
+    def test(self, f: str, purchases: Decisions) -> float:
+        """Requests/s that the goals are short of in a failure, replicas divisible; 0 when it is survived."""
+        self.set_failure(f, purchases, whole=False)
+        self.program.minimise(self.shortfall)
+        status = self.program.solve()
+        if status != OPTIMAL:
+            raise SolverError(f"the test of {f} ended {status}")
+        return self.program.objective
+
+
+    def test_whole(self, f: str, purchases: Decisions) -> tuple[float, Decisions]:
+        """The test on whole numbers: requests/s short, and the failure's decisions with whole replicas.
+
+        Hot replicas alone are tried first (everything that survives runs on); only where that is not enough the
+        integer program decides what is let go and what is loaded.
+        """
+        x = self.set_failure(f, purchases, whole=True)
+        self.program.minimise(self.shortfall)
+        in_states = states(self.p, f)
+        before = [(v, v.lowBound, v.upBound) for v in self.program.lp.columns]
+        for s in in_states:
+            for e in self.p.placements:
+                for v, value in ((x.kept[e, s], None), (x.loaded[e, s], 0.0)):
+                    if isinstance(v, pulp.LpVariable):
+                        v.lowBound = v.upBound = v.upBound if value is None else value
+        if self.program.solve() == OPTIMAL and self.program.objective <= tolerance(self.p, f):
+            return self.program.objective, x
+        for v, lower, upper in before:
+            v.lowBound, v.upBound = lower, upper
+        if (status := self.program.solve()) != OPTIMAL:
+            raise SolverError(f"the test of {f} ended {status}")
+        if self.program.objective > tolerance(self.p, f):
+            return self.program.objective, x
+        if self.program.solve(integer=True, most_nodes=TEST_NODES) not in (OPTIMAL, FEASIBLE):
+            return INFINITY, x
+        return self.program.objective, x
+
+    def settle(self, f: str, x: Decisions, edge_cost: Mapping[tuple[str, str], float]) -> Decisions:
+        """The decisions of the failure just tested as numbers: replicas as they are, requests routed best.
+
+        Least shed, then least cost and latency (`edge_cost`, by origin and placement), then no slivers: a route below
+        SLIVER of its demand is closed where the rest can do without it.
+        """
+        in_states = states(self.p, f)
+        for v in [x.__dict__[name][e, s] for name in REPLICA_NAMES for e in self.p.placements for s in in_states]:
+            if isinstance(v, pulp.LpVariable):
+                v.lowBound = v.upBound = float(round(v.varValue or 0.0))
+        worst = max(edge_cost.values(), default=1.0) or 1.0
+        self.program.minimise(
+            total(
+                [(edge_cost[o, e], v) for (w, o, e, s), v in self.x.traffic.items()]
+                + [(100.0 * worst, v) for v in self.x.shed.values()]
+                + [(1e4 * worst, v) for v in self.x.excess.values()]
+            )
+        )
+        if self.program.solve() != OPTIMAL:
+            raise SolverError(f"the states of {f} cannot be settled")
+        reached, values = self.program.objective, self.program.values()
+        slivers = [
+            v
+            for (w, o, e, s), v in self.x.traffic.items()
+            if 0 < values[v] < SLIVER * values[self.x.offered[w, o, s]]
+        ]
+        if slivers:
+            before = [v.upBound for v in slivers]
+            for v in slivers:
+                v.upBound = 0.0
+            if self.program.solve() == OPTIMAL and self.program.objective <= reached * (1 + SLIVER) + 1e-9:
+                values = self.program.values()
+            for v, upper in zip(slivers, before, strict=True):
+                v.upBound = upper
+        return self.numbers(f, x, values)
+
+    def numbers(self, f: str, x: Decisions, values: Mapping[Any, float]) -> Decisions:
+        """The template's values under the keys of a failure; zeros left out."""
+        found = no_decisions()
+        for name in STATE_NAMES:
+            inner = getattr(self.x, name)
+            kept = {
+                (*key[:-1], (key[-1][0], f, key[-1][2])): values[v]
+                for key, v in inner.items()
+                if values[v] > 0
+            }
+            setattr(found, name, Sparse(kept))
+        return found
