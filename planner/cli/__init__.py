@@ -1,0 +1,1 @@
+"""The command line: a command is the straight line, cut short."""

@@ -14,8 +14,8 @@ class Purchase(Record):
     """Units bought of an offer."""
 
     offer: Name
-    period: Name
-    units: int = Field(ge=0, description="whole units started (or rented, for hourly offers)")
+    when: Name = Field(description="period in which it starts; for hourly offers the hour in which it is rented")
+    units: int = Field(ge=0, description="whole units")
 
 
 class Replicas(Record):
@@ -93,8 +93,16 @@ class Proof(Record):
     failures_tested: int
     failures_entered: tuple[Name, ...] = Field(description="failures that decided something")
     passes: int
-    cost_without_goals_usd: float | None = Field(description="cheapest plan found without survival goals")
-    bound_without_goals_usd: float | None = None
+    gap_asked_fraction: float = Field(description="gap that was asked for")
+
+
+class WithoutGoals(Record):
+    """The cheapest plan found without survival goals: what redundancy is compared with."""
+
+    purchases: tuple[Purchase, ...]
+    costs_usd: dict[Name, float] = Field(description="by component, over the horizon")
+    cost_usd: float
+    bound_usd: float
 
 
 class PlanFile(Record):
@@ -103,6 +111,7 @@ class PlanFile(Record):
     schema_version: Literal[1] = PLAN_SCHEMA_VERSION
     planner_version: Name
     solver: Name
+    demand_case: Literal["base", "low", "high"] = "base"
     study_sha256: Name
     digest_sha256: Name = Field(description="of everything else in this file, in canonical form")
     study: Study
@@ -116,5 +125,5 @@ class PlanFile(Record):
     drivers: dict[Name, tuple[Name, ...]] = Field(
         default_factory=dict, description="pool: failures that pay for it in the relaxation, largest first"
     )
-    purchases_without_goals: tuple[Purchase, ...] = ()
+    without_goals: WithoutGoals
     proof: Proof

@@ -1,0 +1,191 @@
+"""The audit: every rule, every state, every stated total, on the plan's own numbers."""
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from planner.costs import COSTS
+from planner.errors import PlannerError
+from planner.plan import costs_usd, decisions_of, digest, gap_fraction, sha256, uncoverable
+from planner.problem import Problem, build, states
+from planner.records.plan import PlanFile
+from planner.rules import PURCHASE_RULES, STATE_RULES
+
+TOLERANCE = 1e-6
+"""Relative to a row's larger side, at least one unit."""
+CANNOT_BE_CHECKED = (
+    "bounds (checked: below the cost, not below the relaxation, gap as stated): proving them again means solving again",
+    "marginal values and what pays for a pool: of the relaxation, explanations only",
+    "units in the low and high demand plans: plans of their own",
+    "passes, names of solver and version",
+)
+
+
+@dataclass(frozen=True)
+class Violation:
+    """Something in the plan that does not hold."""
+
+    rule: str
+    key: str
+    by: float
+    detail: str
+
+    def __str__(self) -> str:
+        return f"{self.rule} {self.key}: {self.detail}"
+
+
+@dataclass(frozen=True)
+class Audit:
+    """What was checked and what does not hold."""
+
+    violations: tuple[Violation, ...]
+    rows_checked: int
+    states_checked: int
+    digest_matches: bool
+
+    @property
+    def passed(self) -> bool:
+        """Whether everything holds."""
+        return not self.violations
+
+
+def audit(plan: PlanFile, problem: Problem | None = None) -> Audit:
+    """Check a plan against every rule in every state, on its own numbers.
+
+    Parameters
+    ----------
+    plan : as read from the file; nothing else is needed
+    problem : the problem of the plan's study, where the caller has it already
+    """
+    violations = list(_header(plan))
+    try:
+        p = build(plan.study, plan.demand_case) if problem is None else problem
+    except (PlannerError, ValueError, KeyError, StopIteration) as error:
+        broken = Violation("study", "", 0.0, f"no problem can be built from it: {error!r}")
+        return Audit((*violations, broken), 0, 0, not violations)
+    digest_matches = not violations
+    violations += _names(plan, p)
+    x = decisions_of(plan, p)
+    rows = 0
+    for rule in PURCHASE_RULES:
+        for row in rule(p, x):
+            rows += 1
+            if row.shortfall() > TOLERANCE * row.scale():
+                violations.append(Violation(rule.__name__, _text(row.key), row.shortfall(), _sentence(row)))
+    in_states = [s for f in p.failures for s in states(p, f)]
+    for s in in_states:
+        for state_rule in STATE_RULES:
+            for row in state_rule(p, x, s):
+                rows += 1
+                if row.shortfall() > TOLERANCE * row.scale():
+                    violations.append(Violation(state_rule.__name__, _text(row.key), row.shortfall(), _sentence(row)))
+    violations += _totals(plan, p)
+    return Audit(tuple(violations), rows, len(in_states), digest_matches)
+
+
+def _text(key: tuple[object, ...]) -> str:
+    return " ".join(str(part) for part in key)
+
+
+def _sentence(row: object) -> str:
+    return f"{row.lhs:,.6f} {row.sense} {row.rhs:,.6f} does not hold"  # type: ignore[attr-defined]
+
+
+def _header(plan: PlanFile) -> Iterator[Violation]:
+    data = plan.model_dump(mode="json", by_alias=True)
+    if plan.digest_sha256 != digest(data):
+        yield Violation("digest", "", 0.0, "the file was changed after it was sealed")
+    if plan.study_sha256 != sha256(data["study"]):
+        yield Violation("study digest", "", 0.0, "the study is not the one that was planned")
+
+
+def _names(plan: PlanFile, p: Problem) -> Iterator[Violation]:
+    """Every name is known, every state is there once, every number is one that a plan may hold."""
+    known = {
+        "purchases": ({(b, w) for b in p.offers for w in (p.hours if b in p.hourly else p.periods)}, Counter((x.offer, x.when) for x in plan.purchases)),
+        "replicas": ({(e, h) for e in p.placements for h in p.hours}, Counter((r.placement, r.hour) for r in plan.replicas)),
+        "states": ({s for f in p.failures for s in states(p, f)}, Counter((s.hour, s.failure, s.clock_seconds) for s in plan.states)),
+    }
+    for what, (may, found) in known.items():
+        for key, times in found.items():
+            if key not in may:
+                yield Violation(what, _text(key), 1.0, "not something the study knows")
+            if times > 1:
+                yield Violation(what, _text(key), 1.0, f"stated {times} times")
+    for key in known["states"][0] - set(known["states"][1]):
+        yield Violation("states", _text(key), 1.0, "missing: nothing is said about it")
+    edges = set(p.placements)
+    flows = set(p.flows)
+    for state in plan.states:
+        where = f"{state.failure} at {state.clock_seconds:g} s"
+        lengths = {len(c) for c in (state.workload, state.origin, state.placement, state.requests_per_second)}
+        if len(lengths) > 1:
+            yield Violation("states", where, 1.0, "columns of different length")
+        if state.same_as_normal and (state.workload or state.shed or state.kept or state.loaded or state.occupied):
+            yield Violation("states", where, 1.0, "said to equal normal operation, and more")
+        if any(value < 0 for value in state.requests_per_second):
+            yield Violation("traffic", where, 1.0, "negative requests/s")
+        for w, o, e in zip(state.workload, state.origin, state.placement, strict=False):
+            if e not in edges or (w, o) not in flows:
+                yield Violation("traffic", f"{where} {w} {o} {e}", 1.0, "not something the study knows")
+        for w, by_origin in state.shed.items():
+            for o, value in by_origin.items():
+                if value < 0 or (w, o) not in flows:
+                    yield Violation("shed", f"{where} {w} {o}", 1.0, "negative, or not something the study knows")
+        for name in ("kept", "loaded", "occupied"):
+            for e, count in getattr(state, name).items():
+                if count < 0 or e not in edges:
+                    yield Violation(name, f"{where} {e}", 1.0, "negative, or not something the study knows")
+
+
+def _differs(a: float, b: float) -> bool:
+    return abs(a - b) > TOLERANCE * max(1.0, abs(a), abs(b))
+
+
+def _totals(plan: PlanFile, p: Problem) -> Iterator[Violation]:
+    """Every total that the plan states is computed anew."""
+    x = decisions_of(plan, p)
+    for stated, truth, what in (
+        (plan.costs_usd, costs_usd(p, x), "costs_usd"),
+        (plan.without_goals.costs_usd, None, "without_goals.costs_usd"),
+    ):
+        if set(stated) != {cost.__name__ for cost in COSTS}:
+            yield Violation(what, "", 1.0, "not the components that are minimised")
+        for name, value in (truth or {}).items():
+            if name in stated and _differs(stated[name], value):
+                yield Violation(what, name, abs(stated[name] - value), f"{stated[name]:,.2f} is stated, {value:,.2f} is true")
+    proof, bare = plan.proof, plan.without_goals
+    bought = decisions_of(plan.model_copy(update={"purchases": bare.purchases, "states": (), "replicas": ()}), p)
+    for name, value in costs_usd(p, bought).items():
+        if name in ("commitments", "hourly_machines") and _differs(bare.costs_usd.get(name, 0.0), value):
+            yield Violation("without_goals.costs_usd", name, 0.0, f"{value:,.2f} is true")
+    checks = (
+        (proof.cost_usd, sum(plan.costs_usd.values()), "proof.cost_usd", "the sum of the components"),
+        (bare.cost_usd, sum(bare.costs_usd.values()), "without_goals.cost_usd", "the sum of the components"),
+        (proof.gap_fraction, gap_fraction(proof.cost_usd, proof.bound_usd), "proof.gap_fraction", "(cost - bound) / cost"),
+        (float(proof.failures_tested), float(len(p.failures) - 1), "proof.failures_tested", "the failures of the study"),
+    )
+    for stated_value, true_value, what, meaning in checks:
+        scale = 1.0 if "gap" not in what else 1e-3
+        if abs(stated_value - true_value) > TOLERANCE * max(scale, abs(true_value)):
+            yield Violation(what, "", abs(stated_value - true_value), f"{stated_value:,.6f} is stated; {meaning}: {true_value:,.6f}")
+    for low, high, what in (
+        (proof.bound_usd, proof.cost_usd, "proof.bound_usd above the cost"),
+        (proof.relaxation_usd, proof.bound_usd, "proof.relaxation_usd above the bound"),
+        (0.0, proof.relaxation_usd, "proof.relaxation_usd below zero"),
+        (bare.bound_usd, bare.cost_usd, "without_goals.bound_usd above its cost"),
+        (bare.bound_usd, proof.cost_usd, "without_goals.bound_usd above the cost with goals"),
+    ):
+        if low > high + TOLERANCE * max(1.0, abs(high)):
+            yield Violation("proof", "", low - high, what)
+    if proof.status == "proven" and proof.gap_fraction > proof.gap_asked_fraction + TOLERANCE:
+        yield Violation("proof.status", "", 0.0, "said to be proven, but the gap is larger than what was asked")
+    for f in proof.failures_entered:
+        if f not in p.failures:
+            yield Violation("proof.failures_entered", f, 1.0, "not a failure of the study")
+    if list(plan.uncoverable) != uncoverable(plan.study, p):
+        yield Violation("uncoverable", "", 1.0, "not the list that follows from the study")
+    base = {b.offer: b.units for b in plan.purchases}
+    for row in plan.firm:
+        if row.base_units != base.get(row.offer, 0):
+            yield Violation("firm", row.offer, 1.0, "base units are not those of the plan")

@@ -1,0 +1,280 @@
+"""`planner VERB FILE...`: 0 fine; 1 a finding about the subject; 2 wrong input or an internal error."""
+
+import sys
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from planner import __version__
+from planner.cli.console import answered, emit, progress, tell, tell_findings
+
+app = typer.Typer(
+    name="planner",
+    no_args_is_help=True,
+    rich_markup_mode="markdown",
+    context_settings={"help_option_names": ["-h", "--help"]},
+    pretty_exceptions_enable=False,
+    help="Plans where AI model-serving workloads run: failover-ready, at the lowest cost, with a proof.\n\n"
+    "Start: `planner init mine` · `planner plan mine --out plan.json` · `planner review plan.json`",
+)
+ASK, QUESTION, HAND_OVER = "Ask", "Question", "Hand over"
+
+
+class Format(StrEnum):
+    """How a result is written."""
+
+    text = "text"
+    md = "md"
+    json = "json"
+
+
+class Mode(StrEnum):
+    """How traffic is moved in a failure."""
+
+    resolve = "resolve"
+    rescale = "rescale"
+
+
+class Solver(StrEnum):
+    """Solvers that come with the package, or any that PuLP finds."""
+
+    highs = "HiGHS"
+    cbc = "PULP_CBC_CMD"
+
+
+StudyPath = Annotated[Path, typer.Argument(help="study.yaml, or its folder")]
+PlanPath = Annotated[Path, typer.Argument(help="plan.json")]
+Out = Annotated[Path | None, typer.Option("--out", "-o", help="file to write; default: stdout")]
+AsFormat = Annotated[Format, typer.Option("--format", "-f", help="text, md or json")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="no progress")]
+
+
+@app.command(rich_help_panel=ASK)
+def init(
+    folder: Annotated[Path, typer.Argument(help="folder to make")],
+    example: Annotated[str, typer.Option(help="example to start from")] = "quickstart",
+) -> None:
+    """Make a ready study in a new folder.
+
+    Example: `planner init mine && planner plan mine --out plan.json`
+    """
+    with answered():
+        from planner.read import start_study
+
+        for path in start_study(folder, example):
+            tell(f"wrote {path}")
+        tell(f"next: planner check {folder}")
+
+
+@app.command(rich_help_panel=ASK)
+def check(study: StudyPath, format: AsFormat = Format.text, out: Out = None) -> None:
+    """Read a study: findings, what each goal expands to, which edges are missing and why, what cannot be covered.
+
+    Example: `planner check examples/quickstart`
+    """
+    with answered(format):
+        from planner.read import read_study
+        from planner.review.check import check_study
+        from planner.review.render import render
+
+        found, warnings = read_study(study)
+        report = check_study(found, warnings)
+        emit(render(report, format.value), out)
+
+
+@app.command(rich_help_panel=ASK)
+def plan(
+    study: StudyPath,
+    out: Out = None,
+    format: Annotated[Format | None, typer.Option("--format", "-f", help="of the review; none: text when --out")] = None,
+    gap: Annotated[float, typer.Option(min=0.0, max=1.0, help="end when proven within this of the best plan")] = 0.01,
+    seconds: Annotated[float | None, typer.Option(min=0.1, help="a clock that ends the search; not reproducible")] = None,
+    nodes: Annotated[int, typer.Option(min=1, help="branch-and-bound nodes of one integer search")] = 400,
+    firm: Annotated[bool, typer.Option("--firm", help="also plan low and high demand: how firm is each order")] = False,
+    value_limits: Annotated[int, typer.Option(min=0, help="plan again with one more of so many binding limits")] = 0,
+    solver: Annotated[str, typer.Option(help="HiGHS, or any solver that PuLP finds (PULP_CBC_CMD)")] = "HiGHS",
+    quiet: Quiet = False,
+) -> None:
+    """Plan a study: the cheapest machines, placements and routes that survive every failure as promised.
+
+    Without --out the plan itself goes to stdout. With --out the review is printed.
+
+    Example: `planner plan examples/quickstart --out plan.json`
+    """
+    with answered("json" if format == Format.json else "text"):
+        from planner.errors import InputError
+        from planner.explain import diagnose, workloads_without_edge
+        from planner.plan import emptied, make_plan, plan_text, with_valued_limits
+        from planner.problem import build
+        from planner.program import solver_named
+        from planner.read import read_study
+        from planner.solve import Effort, Infeasible
+
+        found, warnings = read_study(study)
+        tell_findings(warnings)
+        if findings := workloads_without_edge(build(found, with_goals=False)):
+            raise InputError(findings)
+        if out is not None:
+            emptied(out)
+        effort = Effort(gap_fraction=gap, seconds=seconds, most_nodes=nodes)
+        with progress(quiet) as told:
+            try:
+                made = make_plan(found, effort, solver_named(solver), solver, told, firm)
+                if value_limits:
+                    made = with_valued_limits(made, effort, value_limits, told)
+            except Infeasible as error:
+                raise diagnose(found, build(found, error.case), told) from None
+        if out is None and format is None:
+            emit(plan_text(made), None)
+        elif out is not None:
+            emit(plan_text(made), out)
+        code = _review(made, format or Format.text, None) if out is not None or format is not None else 0
+        if made.proof.status != "proven":
+            tell(f"not proven: {made.proof.status}, gap {made.proof.gap_fraction:.2%} against {gap:.2%} asked")
+            code = 1
+        raise SystemExit(code)
+
+
+def _review(made: Any, format: Format, out: Path | None, all_rows: bool = False) -> int:
+    from planner.review.answer import review_plan
+    from planner.review.render import render
+
+    report = review_plan(made, all_rows)
+    emit(render(report, format.value), out)
+    return 0 if report.good else 1
+
+
+@app.command(rich_help_panel=ASK)
+def review(
+    plan: PlanPath,
+    format: AsFormat = Format.text,
+    out: Out = None,
+    all: Annotated[bool, typer.Option("--all", help="every row of every table")] = False,
+) -> None:
+    """Review a plan: the answer, what to order by when, who is served in each failure, and how far to trust it.
+
+    Exit 1 when a goal is not met, something cannot be covered, the audit fails or the plan is not proven.
+
+    Example: `planner review plan.json --format md --out review.md`
+    """
+    with answered(format):
+        from planner.plan import read_plan
+
+        raise SystemExit(_review(read_plan(plan), format, out, all))
+
+
+@app.command(rich_help_panel=HAND_OVER)
+def audit(plan: PlanPath, format: AsFormat = Format.text, out: Out = None) -> None:
+    """Check every rule in every state, and every stated total, on the plan's own numbers.
+
+    Exit 1 when something does not hold.
+
+    Example: `planner audit plan.json`
+    """
+    with answered(format):
+        from planner.audit import CANNOT_BE_CHECKED
+        from planner.audit import audit as audit_plan
+        from planner.plan import read_plan
+        from planner.review.answer import review_audit
+        from planner.review.render import render
+
+        result = audit_plan(read_plan(plan))
+        emit(render(review_audit(result, CANNOT_BE_CHECKED), format.value), out)
+        raise SystemExit(0 if result.passed else 1)
+
+
+@app.command(rich_help_panel=QUESTION)
+def drill(
+    subject: Annotated[Path, typer.Argument(help="plan.json, or a CSV of what runs today")],
+    study: Annotated[Path | None, typer.Option(help="the study, for a fleet: its failures and goals")] = None,
+    mode: Annotated[Mode | None, typer.Option(help="resolve: new weights; rescale: gateways renormalise")] = None,
+    format: AsFormat = Format.text,
+    out: Out = None,
+    all: Annotated[bool, typer.Option("--all", help="every row")] = False,
+    quiet: Quiet = False,
+) -> None:
+    """Replay every failure of the study on a plan or on today's fleet, by arithmetic of its own.
+
+    Exit 1 when a survival goal breaks.
+
+    Examples: `planner drill plan.json` · `planner drill fleet_today.csv --study examples/quickstart`
+    """
+    with answered(format):
+        from planner.drill import drill_fleet, drill_plan, drill_state_claims
+        from planner.errors import Finding, InputError
+        from planner.plan import read_plan
+        from planner.read import read_fleet, read_study
+        from planner.review.answer import review_drill
+        from planner.review.render import render
+
+        with progress(quiet) as told:
+            if subject.suffix.lower() == ".csv":
+                if study is None:
+                    raise InputError(
+                        [Finding(str(subject), "--study with a fleet", "none", "name the study whose failures are replayed")]
+                    )
+                found, warnings = read_study(study)
+                tell_findings(warnings)
+                result = drill_fleet(
+                    found,
+                    read_fleet(subject, found),
+                    mode=(mode or Mode.rescale).value,
+                    progress=lambda done, of: told("replaying failures", done / max(1, of), ""),
+                )
+                claims: list[str] = []
+            else:
+                made = read_plan(subject)
+                result = drill_plan(
+                    made,
+                    mode=(mode or Mode.resolve).value,
+                    progress=lambda done, of: told("replaying failures", done / max(1, of), ""),
+                )
+                claims = drill_state_claims(made)
+        report = review_drill(result, claims, all)
+        emit(render(report, format.value), out)
+        raise SystemExit(0 if report.good else 1)
+
+
+@app.command(rich_help_panel=HAND_OVER)
+def show(
+    what: Annotated[str, typer.Argument(help="a rule, rules, a unit, units, schema, or schema:NAME")] = "rules",
+) -> None:
+    """Show a rule with its formula, the units, or the JSON Schema of a file.
+
+    Examples: `planner show survivors_only` · `planner show schema:study > study.schema.json`
+    """
+    with answered():
+        from planner.review.shown import shown
+
+        emit(shown(what), None)
+
+
+@app.callback(invoke_without_command=True)
+def main(version: Annotated[bool, typer.Option("--version", help="show the version")] = False) -> None:
+    """Plans where AI model-serving workloads run."""
+    if version:
+        print(__version__)
+        raise typer.Exit
+
+
+def run() -> None:
+    """The console script. An internal error says what to report; it is ours, not the user's."""
+    try:
+        app()
+    except (SystemExit, KeyboardInterrupt):
+        raise
+    except Exception as error:  # the last line of defence: a user sees a sentence, not a traceback
+        import os
+
+        if os.environ.get("PLANNER_TRACEBACK"):
+            raise
+        print(
+            f"internal error: {type(error).__name__}: {error}\n"
+            "  this is a defect of the planner; set PLANNER_TRACEBACK=1 and report what it prints",
+            file=sys.stderr,
+        )
+        raise SystemExit(2) from None
+
+

@@ -1,0 +1,179 @@
+"""Why there is no plan, and why there is no edge."""
+
+from collections import Counter
+from dataclasses import dataclass
+
+from planner.algebra import total
+from planner.errors import Finding, NoPlan
+from planner.formulas import requests_per_second
+from planner.problem import Problem, no_decisions, states
+from planner.program import OPTIMAL, Program, purchase_columns, state_columns
+from planner.records.study import Study
+from planner.risk import NORMAL
+from planner.rules import PURCHASE_RULES, RELAXABLE, STATE_RULES
+from planner.solve import Progress
+
+MOST_SHOWN = 5
+SMALL = 1e-6
+
+
+@dataclass(frozen=True)
+class Shortage:
+    """What one failure, alone and with purchases free, is short of.
+
+    `rows`: (workload, origin, clock in s, requests/s short, fraction that can be served), largest first.
+    `binding`: (rule, key, requests/s per unit of the limit), strongest first.
+    """
+
+    failure: str
+    rows: tuple[tuple[str, str, float, float, float], ...]
+    binding: tuple[tuple[str, str, float], ...]
+
+    @property
+    def requests_per_second(self) -> float:
+        """Requests/s short, of all workloads and clocks."""
+        return sum(row[3] for row in self.rows)
+
+
+def shortage(p: Problem, f: str) -> Shortage | None:
+    """What normal operation and one failure are short of with purchases free; None when nothing."""
+    program, x = Program(), no_decisions()
+    purchase_columns(p, program, x)
+    blocks = [NORMAL] if f == NORMAL else [NORMAL, f]
+    for block in blocks:
+        for s in states(p, block):
+            state_columns(p, program, x, s, testing=block == f)
+        for s in states(p, block):
+            for rule in STATE_RULES:
+                program.add(rule.__name__, rule(p, x, s))
+    for purchase_rule in PURCHASE_RULES:
+        program.add(purchase_rule.__name__, purchase_rule(p, x))
+    program.minimise(total((1.0, v) for v in x.excess.values()))
+    if program.solve() != OPTIMAL or program.objective <= SMALL:
+        return None
+    rows = []
+    for (w, o, s), v in x.excess.items():
+        if v.varValue > SMALL:
+            offered = requests_per_second(p, w, o, s)
+            shed = x.shed[w, o, s].varValue
+            rows.append((w, o, s[2], v.varValue, max(0.0, 1 - (v.varValue + shed) / offered)))
+    binding = [
+        (rule, _where(key), abs(row.pi) * program.scale)
+        for (rule, key), row in program.rows.items()
+        if rule in RELAXABLE and rule != "replicas_carry_traffic" and abs(row.pi or 0.0) > SMALL
+    ] + [
+        (rule, _where(key), abs(v.dj) * program.scale)
+        for (rule, key), v in program.bounds.items()
+        if rule in ("offers_have_limits",) and (v.dj or 0.0) < -SMALL
+    ]
+    return Shortage(
+        f,
+        tuple(sorted(rows, key=lambda row: (-row[3], row))),
+        tuple(sorted(binding, key=lambda row: (RELAXABLE[row[0]] != "by policy", -row[2], row))),
+    )
+
+
+def _where(key: tuple[object, ...]) -> str:
+    return str(key[0])
+
+
+def diagnose(study: Study, p: Problem, progress: Progress = lambda stage, done, detail: None) -> NoPlan:
+    """Why no plan exists: normal operation first, then each failure alone with purchases free.
+
+    Returns
+    -------
+    NoPlan
+        whose message names workload, origin, failure, requests/s short, what binds and what would help
+    """
+    found = []
+    normal = shortage(p, NORMAL)
+    if normal is not None:
+        found.append(normal)
+    else:
+        failures = [f for f in p.failures if f != NORMAL]
+        for n, f in enumerate(failures):
+            progress("diagnosing", n / len(failures), f)
+            if (short := shortage(p, f)) is not None:
+                found.append(short)
+    found.sort(key=lambda s: (-s.requests_per_second, s.failure))
+    lines = [
+        f"no plan meets the survival goals of study {study.study}"
+        if normal is None
+        else f"no plan serves the demand of study {study.study}, even when nothing is lost"
+    ]
+    for short in found[:MOST_SHOWN]:
+        w, o, c, missing, fraction = short.rows[0]
+        when = "in normal operation" if short.failure == NORMAL else f"when {short.failure} is lost, within {c:g} s"
+        others = f" (and {len(short.rows) - 1} more)" if len(short.rows) > 1 else ""
+        lines.append(f"  short of: {w} from {o} by {missing:,.1f} requests/s {when}{others}{_binding(p, short)}")
+        lines.append(f"  would help: {_help(p, short, w, o, missing, fraction)}")
+    if len(found) > MOST_SHOWN:
+        lines.append(f"  {len(found) - MOST_SHOWN} more failures are short: planner plan --format json lists them")
+    if not found:
+        lines.append("  every failure alone can be survived, all of them together cannot: purchases that one of them")
+        lines.append("  needs are kept from another by a limit, a quota, the budget, or by whole numbers")
+        lines.append("  would help: raise the limits that `planner check` shows as tight, or drop a goal and plan again")
+    return NoPlan(
+        "\n".join(lines),
+        tuple({"failure": s.failure, "short": s.rows, "binding": s.binding} for s in found),
+    )
+
+
+def _binding(p: Problem, short: Shortage) -> str:
+    if not short.binding:
+        return ""
+    rule, key, _ = short.binding[0]
+    limit = {limit.name: f"quota {limit.name} ({limit.most:g} {limit.unit})" for limit in p.limits}
+    if rule == "offers_have_limits":
+        return f"; nearest binding: offer {key} (at most {p.most_units[key]:g} units)"
+    return f"; nearest binding: {limit.get(key, key)} ({rule.replace('_', ' ')})"
+
+
+def _help(p: Problem, short: Shortage, w: str, o: str, missing: float, fraction: float) -> str:
+    parts = []
+    for rule, key, worth in short.binding:
+        if RELAXABLE[rule] != "by policy" or rule == "survival_goals_are_met" or worth <= SMALL:
+            continue
+        unit = "units of " + key if rule == "offers_have_limits" else f"more of {key}"
+        parts.append(f"about {short.requests_per_second / worth:,.0f} more {unit}".replace("more more", "more"))
+        if len(parts) == 2:
+            break
+    if (nearer := next_site(p, w, o)) is not None:
+        parts.append(nearer)
+    parts.append(f"serving {max(0.0, int(fraction * 100) / 100):g} of {w} from {o}")
+    return "; ".join(parts)
+
+
+def next_site(p: Problem, w: str, o: str) -> str | None:
+    """The nearest site that only the round trip keeps from (w, o), as a sentence."""
+    allowed = set(p.edges_in_failure[w, o])
+    far = [
+        (p.round_trip_ms[o, site].round_trip_ms, site)
+        for (w_, o_, e), reason in p.why_not.items()
+        if (w_, o_) == (w, o) and reason.startswith("round trip") and e not in allowed
+        if (o, (site := p.site_of[p.pool_of[e]])) in p.round_trip_ms
+    ]
+    if not far:
+        return None
+    trip, site = min(far)
+    return f"round_trip_ms of {trip:.0f} (reaches {site})"
+
+
+def workloads_without_edge(p: Problem) -> list[Finding]:
+    """A finding for every (workload, origin) that no placement may serve in normal operation, with the reasons."""
+    findings = []
+    for w, o in p.flows:
+        if not p.edges[w, o]:
+            reasons = Counter(reason.partition(":")[0] for (w_, o_, _), reason in p.why_not.items() if (w_, o_) == (w, o))
+            told = ", ".join(f"{reason} {n}" for reason, n in reasons.most_common()) or "no placement of its model exists"
+            findings.append(
+                Finding(
+                    f"workload {w} from {o}",
+                    "a placement that may serve it",
+                    f"none: {told}",
+                    "a profile that admits its context class, a qualified stack, or a longer round_trip_ms",
+                )
+            )
+    return findings
+
+

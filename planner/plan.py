@@ -1,0 +1,379 @@
+"""The plan file: from a solution to self-contained JSON and back, with digests."""
+
+import hashlib
+import json
+import os
+import tempfile
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import ValidationError
+
+from planner import __version__
+from planner.algebra import Sparse, total
+from planner.costs import COSTS, cost_usd
+from planner.errors import Finding, InputError
+from planner.formulas import available, live_placements, requests_per_second, running
+from planner.problem import Decisions, Problem, build, no_decisions, states
+from planner.records.plan import (
+    PLAN_SCHEMA_VERSION,
+    Binding,
+    Firm,
+    PlanFile,
+    Proof,
+    Purchase,
+    Replicas,
+    State,
+    Uncoverable,
+    WithoutGoals,
+)
+from planner.records.study import Study
+from planner.risk import NORMAL, availability, dependency_graph, leaves
+from planner.solve import Effort, Progress, Solution, solve
+
+DECIMALS = 9
+Case = Literal["base", "low", "high"]
+
+
+def make_plan(
+    study: Study,
+    effort: Effort = Effort(),
+    solver: Callable[[], Any] | None = None,
+    solver_name: str = "HiGHS",
+    progress: Progress = lambda stage, done, detail: None,
+    firm: bool = False,
+    case: Case = "base",
+) -> PlanFile:
+    """The straight line: build, solve with and without survival goals, and put the answer into a plan.
+
+    Raises
+    ------
+    NoPlan
+        when no plan exists
+    """
+    p = build(study, case)
+    solution = solve(p, effort, solver, progress)
+    bare = build(study, case, with_goals=False)
+    reference = solve(bare, effort, solver, lambda stage, done, detail: progress("without goals", done, detail))
+    orders = purchases_of(solution.decisions)
+    return sealed(
+        PlanFile(
+            planner_version=__version__,
+            solver=solver_name,
+            demand_case=case,
+            study_sha256=sha256(study.model_dump(mode="json", by_alias=True)),
+            digest_sha256="unsealed",
+            study=study,
+            purchases=orders,
+            replicas=tuple(
+                Replicas(placement=e, hour=h, replicas=int(n))
+                for (e, h), n in sorted(solution.decisions.replicas.items())
+                if n
+            ),
+            states=tuple(state_records(p, solution.decisions)),
+            costs_usd=costs_usd(p, solution.decisions),
+            uncoverable=tuple(uncoverable(study, p)),
+            binds=binds(p, solution),
+            firm=firmness(study, orders, effort, solver, progress) if firm else (),
+            drivers=solution.drivers,
+            without_goals=WithoutGoals(
+                purchases=purchases_of(reference.decisions),
+                costs_usd=costs_usd(bare, reference.decisions),
+                cost_usd=reference.cost_usd,
+                bound_usd=reference.bound_usd,
+            ),
+            proof=Proof(
+                status=solution.status,  # type: ignore[arg-type]
+                cost_usd=solution.cost_usd,
+                bound_usd=solution.bound_usd,
+                gap_fraction=gap_fraction(solution.cost_usd, solution.bound_usd),
+                gap_asked_fraction=effort.gap_fraction,
+                relaxation_usd=solution.relaxation_usd,
+                failures_tested=len(p.failures) - 1,
+                failures_entered=solution.entered,
+                passes=solution.passes,
+            ),
+        )
+    )
+
+
+def gap_fraction(cost_usd: float, bound_usd: float) -> float:
+    """How much cheaper the best possible plan might be: `(cost − bound) / cost`.
+
+    Examples
+    --------
+    >>> gap_fraction(200.0, 199.0)
+    0.005
+    """
+    return max(0.0, cost_usd - bound_usd) / cost_usd if cost_usd > 0 else 0.0
+
+
+def costs_usd(p: Problem, x: Decisions) -> dict[str, float]:
+    """Cost by component [USD over the horizon]."""
+    return {cost.__name__: float(cost(p, x)) for cost in COSTS}
+
+
+def purchases_of(x: Decisions) -> tuple[Purchase, ...]:
+    """What is bought, as records; zeros left out."""
+    bought = {**x.started, **x.rented}
+    return tuple(Purchase(offer=b, when=when, units=int(n)) for (b, when), n in sorted(bought.items()) if n)
+
+
+def binds(p: Problem, solution: Solution) -> tuple[Binding, ...]:
+    """Limits that bind, largest marginal value first."""
+    units = {limit.name: limit.unit for limit in p.limits}
+    rows = [
+        Binding(limit=name, unit=units[name], marginal_usd=value)
+        for name, value in solution.limit_marginals.items()
+        if value > 1e-6
+    ] + [
+        Binding(limit=f"most_units of {b}", unit="units", marginal_usd=value)
+        for b, value in solution.offer_marginals.items()
+        if value > 1e-6
+    ]
+    return tuple(sorted(rows, key=lambda row: (-row.marginal_usd, row.limit)))
+
+
+def firmness(
+    study: Study,
+    orders: tuple[Purchase, ...],
+    effort: Effort,
+    solver: Callable[[], Any] | None,
+    progress: Progress,
+) -> tuple[Firm, ...]:
+    """Units of each offer in the plans for low, base and high demand."""
+    units = {"base": {o.offer: o.units for o in orders}}
+    for case in ("low", "high"):
+        found = solve(
+            build(study, case), effort, solver, lambda stage, done, detail, case=case: progress(f"{case} demand", done, detail)
+        )
+        units[case] = {o.offer: o.units for o in purchases_of(found.decisions)}
+    return tuple(
+        Firm(
+            offer=b,
+            low_units=units["low"].get(b, 0),
+            base_units=units["base"].get(b, 0),
+            high_units=units["high"].get(b, 0),
+        )
+        for b in sorted({b for found in units.values() for b in found})
+    )
+
+
+# ------------------------------------------------------------------ states, there and back
+def survivors(p: Problem, replicas: float, e: str, f: str) -> int:
+    """Whole replicas of a placement that survive a failure."""
+    return int(available(p, e, f) * replicas + 1e-9)
+
+
+def state_records(p: Problem, x: Decisions) -> list[State]:
+    """The states as records; what equals normal operation is said in one word."""
+    index: dict[tuple[str, str, float], list[tuple[str, str, str, float]]] = {}
+    for (w, o, e, s), value in x.traffic.items():
+        if (rounded := round(value, DECIMALS)) > 0:
+            index.setdefault(s, []).append((w, o, e, rounded))
+    found = []
+    for f in p.failures:
+        for s in states(p, f):
+            rows = sorted(index.get(s, []))
+            shed: dict[str, dict[str, float]] = {}
+            for w, o in p.flows:
+                if (value := round(x.shed[w, o, s], DECIMALS)) > 0:
+                    shed.setdefault(w, {})[o] = value
+            kept, loaded, occupied = {}, {}, {}
+            for e in live_placements(p, f):
+                alive = survivors(p, x.replicas[e, s[0]], e, f)
+                kept_now, loaded_now = round(x.kept[e, s]), round(x.loaded[e, s])
+                runs = kept_now + loaded_now
+                if f != NORMAL:
+                    if kept_now != alive:
+                        kept[e] = kept_now
+                    if loaded_now:
+                        loaded[e] = loaded_now
+                    if round(x.occupied[e, s]) > runs:
+                        occupied[e] = round(x.occupied[e, s])
+            normal = sorted(index.get((s[0], NORMAL, 0.0), []))
+            same = (
+                f != NORMAL
+                and rows == normal
+                and not (shed or kept or loaded or occupied)
+                and p.failures[f].surge_factor == 1.0
+            )
+            columns: Any = ((), (), (), ()) if same or not rows else zip(*rows, strict=True)
+            w_, o_, e_, v_ = (tuple(column) for column in columns)
+            found.append(
+                State(
+                    hour=s[0],
+                    failure=f,
+                    clock_seconds=s[2],
+                    same_as_normal=same,
+                    workload=w_,
+                    origin=o_,
+                    placement=e_,
+                    requests_per_second=v_,
+                    shed=shed,
+                    kept=kept,
+                    loaded=loaded,
+                    occupied=occupied,
+                )
+            )
+    return found
+
+
+def decisions_of(plan: PlanFile, p: Problem) -> Decisions:
+    """The plan's numbers as decisions, for the rules to audit; machines are what the occupied replicas need."""
+    x = no_decisions()
+    hourly = {(b.offer, b.when): float(b.units) for b in plan.purchases if b.offer in p.hourly}
+    x.rented = Sparse(hourly)
+    x.started = Sparse({(b.offer, b.when): float(b.units) for b in plan.purchases if b.offer not in p.hourly})
+    x.replicas = Sparse({(r.placement, r.hour): float(r.replicas) for r in plan.replicas})
+    normal = {state.hour: state for state in plan.states if state.failure == NORMAL}
+    for state in plan.states:
+        if state.failure not in p.failures:
+            continue
+        s = (state.hour, state.failure, state.clock_seconds)
+        shown = normal.get(state.hour, state) if state.same_as_normal else state
+        for w, o, e, value in zip(
+            shown.workload, shown.origin, shown.placement, shown.requests_per_second, strict=True
+        ):
+            x.traffic[w, o, e, s] = x.traffic[w, o, e, s] + value  # type: ignore[index]
+        for w, o in p.flows:
+            x.offered[w, o, s] = requests_per_second(p, w, o, s)  # type: ignore[index]
+        for w, by_origin in shown.shed.items():
+            for o, value in by_origin.items():
+                x.shed[w, o, s] = value  # type: ignore[index]
+        for e in p.placements:
+            kept = state.kept.get(e, survivors(p, x.replicas[e, s[0]], e, s[1]))
+            x.kept[e, s] = float(kept)  # type: ignore[index]
+            x.loaded[e, s] = float(state.loaded.get(e, 0))  # type: ignore[index]
+            surge = 1 + p.rollout_surge_fraction[e] if s[1] == NORMAL else 1.0
+            takes = max(surge * running(x, e, s), float(state.occupied.get(e, 0)))
+            x.occupied[e, s] = takes  # type: ignore[index]
+        for q in p.pools:
+            x.machines[q, s] = total((p.machines_per_replica[e], x.occupied[e, s]) for e in p.on_pool[q])  # type: ignore[index]
+    return x
+
+
+def uncoverable(study: Study, p: Problem) -> list[Uncoverable]:
+    """What no capacity helps, with the missing ingredient; found before anything is solved."""
+    rows = []
+    graph = dependency_graph(study)
+    models = {w.name: w.model for w in study.workloads}
+    for f, failure in p.failures.items():
+        promised_to = {tier for tier, fraction, _ in p.promised[f] if fraction > 0}
+        if f == NORMAL or not promised_to:
+            continue
+        value = None
+        for (w, o), fraction in p.coverable[f].items():
+            wanted = max((x for tier, x, _ in p.promised[f] if tier == p.tier_of[w]), default=0.0)
+            if wanted <= fraction:
+                continue
+            value = availability(graph, failure.lost) if value is None else value
+            doors = [d for d in (f"workload:{w}", f"origin:{o}") if value[d] < 1]
+            if doors:
+                needs = sorted(
+                    leaf for d in doors for part in graph.nodes[d]["needs"] for leaf in leaves(part) if value[leaf] < 1
+                )
+                missing = f"a second way for {' and '.join(doors)} beside {', '.join(needs) or 'itself'}"
+            else:
+                n = len(p.edges_in_failure[w, o])
+                missing = (
+                    f"a placement of {models[w]} that outlives {f} and meets the limits: all {n} that are near enough are lost"
+                    if n
+                    else f"a placement of {models[w]} that meets the limits at all"
+                )
+            rows.append(Uncoverable(failure=f, workload=w, origin=o, coverable_fraction=fraction, missing=missing[:200]))
+    return rows
+
+
+# ------------------------------------------------------------------ files
+def canonical(data: Any) -> str:
+    """JSON in one form: keys sorted, no blanks, no NaN."""
+    return json.dumps(data, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+
+
+def sha256(data: Any) -> str:
+    """Digest of the canonical form."""
+    return hashlib.sha256(canonical(data).encode()).hexdigest()
+
+
+def digest(data: Mapping[str, Any]) -> str:
+    """Digest of a plan's data, its own field left out."""
+    return sha256({k: v for k, v in data.items() if k != "digest_sha256"})
+
+
+def sealed(plan: PlanFile) -> PlanFile:
+    """The plan with its digest."""
+    return plan.model_copy(update={"digest_sha256": digest(plan.model_dump(mode="json", by_alias=True))})
+
+
+def plan_text(plan: PlanFile) -> str:
+    """The text of plan.json: the same plan, byte for byte."""
+    return json.dumps(plan.model_dump(mode="json", by_alias=True), indent=1, sort_keys=True, ensure_ascii=False) + "\n"
+
+
+def write_atomically(path: Path, text: str) -> None:
+    """Write to a temporary name beside the target, then rename: never half a file.
+
+    Raises
+    ------
+    InputError
+        when the folder is missing or cannot be written
+    """
+    try:
+        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
+    except OSError as error:
+        raise InputError(
+            [Finding(str(path), "a folder that can be written", error.strerror or str(error), "name another --out")]
+        ) from error
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8") as file:
+            file.write(text)
+        os.chmod(temporary, 0o644)
+        os.replace(temporary, path)
+    except OSError as error:
+        raise InputError(
+            [Finding(str(path), "a file that can be written", error.strerror or str(error), "name another --out")]
+        ) from error
+    finally:
+        Path(temporary).unlink(missing_ok=True)
+
+
+def read_plan(path: Path) -> PlanFile:
+    """Read plan.json.
+
+    Raises
+    ------
+    InputError
+        when it is missing, truncated, of another schema version, or does not fit the schema; an edited plan is read,
+        and the audit finds that its digest does not match
+    """
+    fix = "make the plan again with `planner plan`"
+    try:
+        data = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise InputError([Finding(str(path), "a plan file", error.strerror or str(error), "name a plan.json")]) from error
+    except UnicodeDecodeError as error:
+        raise InputError([Finding(str(path), "UTF-8 text", f"other bytes at {error.start}", fix)]) from error
+    except (json.JSONDecodeError, RecursionError) as error:
+        where = f"{path}:{error.lineno}" if isinstance(error, json.JSONDecodeError) else str(path)
+        raise InputError([Finding(where, "a whole JSON file", f"{error}", fix)]) from error
+    if not isinstance(data, dict):
+        raise InputError([Finding(str(path), "a plan", f"a JSON {type(data).__name__}", fix)])
+    version = data.get("schema_version")
+    if version != PLAN_SCHEMA_VERSION:
+        raise InputError([Finding(f"{path}: schema_version", f"{PLAN_SCHEMA_VERSION}", f"{version!r}", fix)])
+    try:
+        return PlanFile.model_validate(data)
+    except ValidationError as error:
+        raise InputError(
+            [
+                Finding(
+                    f"{path}: {'.'.join(str(part) for part in found['loc'])}",
+                    found["msg"][:200],
+                    repr(found["input"])[:80],
+                    fix,
+                )
+                for found in error.errors()
+            ]
+        ) from error

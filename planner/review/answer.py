@@ -1,0 +1,409 @@
+"""The reports of plan, audit and drill: answers first, then what they rest on."""
+
+from collections import defaultdict
+from dataclasses import asdict
+from typing import Any
+
+from planner.audit import Audit, audit
+from planner.costs import requests_usd_per_hour
+from planner.drill import DrillResult
+from planner.formulas import due_fraction, replica_seconds_used, requests_per_second, running, served
+from planner.orders import Order, orders
+from planner.plan import decisions_of
+from planner.problem import PERIOD, Decisions, Problem, State, build, states
+from planner.records.plan import PlanFile
+from planner.records.study import Goal
+from planner.review.report import Report, Section, percent, short_failure, usd
+from planner.risk import NORMAL, dependency_graph, expand
+
+MOST_ROWS = 12
+NOT_IN = (
+    "one period and one mean hour: no growth, no day and night, no contracts that end inside the horizon",
+    "requests are divisible and queues are not simulated: utilisation limits and burst_factor stand for them",
+    "independent failures only as far as goals name them; no probabilities, no expected outage cost",
+    "caches are as warm after a move as before; sessions that must be moved are not counted",
+    "on-demand capacity that a failure would need anew is never counted; what runs on demand is taken to go on",
+    "the last mile of users, egress and storage fees",
+    "replicas of different sizes share machines by fractions: power-of-two parts always pack, others might not",
+)
+
+
+def review_plan(plan: PlanFile, all_rows: bool = False) -> Report:
+    """The review of a plan: ANSWER, ORDER, SERVED, FAILURES, FLEET, BINDS, TRUST, NOT IN, NEXT."""
+    p = build(plan.study, plan.demand_case)
+    checked = audit(plan, p)
+    x = decisions_of(plan, p)
+    bought = orders(plan, p)
+    good = checked.passed and plan.proof.status == "proven" and not plan.uncoverable
+    sections = [
+        _answer(plan, p, checked),
+        _order(plan, bought, all_rows),
+        _served(plan, p, x),
+        _failures(plan, p, x, all_rows),
+        _fleet(plan, p, x),
+        _binds(plan),
+        _trust(plan, p, x),
+        Section("NOT IN", NOT_IN + plan.study.assumptions),
+        Section(
+            "NEXT",
+            (
+                "planner audit plan.json            every rule on the plan's own numbers",
+                "planner drill plan.json            an independent replay of every failure",
+                "planner drill FLEET.csv --study .  the same failures on today's fleet",
+                "planner show RULE                  the formula behind a name used here",
+            ),
+        ),
+    ]
+    return Report(f"study {plan.study.study}", good, tuple(sections), {"plan_sha256": plan.digest_sha256})
+
+
+def _answer(plan: PlanFile, p: Problem, checked: Audit) -> Section:
+    proof, bare = plan.proof, plan.without_goals
+    lines = []
+    if plan.uncoverable:
+        lines.append(f"CANNOT BE COVERED by any capacity: {len(plan.uncoverable)} cases")
+        for row in plan.uncoverable[:5]:
+            lines.append(
+                f"  {row.workload} from {row.origin} when {short_failure(row.failure)} is lost: at most "
+                f"{percent(row.coverable_fraction)}; missing: {row.missing}"
+            )
+    goals = sum(len(tier.survive) for tier in plan.study.tiers)
+    if checked.passed:
+        but = " (all that can be covered)" if plan.uncoverable else ""
+        lines.append(
+            f"{goals} survival goals hold in all {proof.failures_tested} failures{but}: audited, "
+            f"{checked.rows_checked:,} rows in {checked.states_checked} states"
+        )
+    else:
+        lines.append(f"THE AUDIT FAILS: {len(checked.violations)} violations; this is not a plan. First ones:")
+        lines += [f"  {violation}" for violation in checked.violations[:5]]
+    hours = p.hours_in[PERIOD]
+    per_hour = proof.cost_usd / hours if hours else 0.0
+    extra = proof.cost_usd - bare.cost_usd
+    share = f" (+{extra / bare.cost_usd:.0%})" if bare.cost_usd > 0 else ""
+    lines += [
+        f"cost {usd(proof.cost_usd)} USD over {plan.study.horizon.months:g} months = {usd(per_hour)} USD/h, list prices; "
+        "machines held already are not in it",
+        f"at most {percent(proof.gap_fraction, 2)} above the cheapest possible: no plan costs less than "
+        f"{usd(proof.bound_usd)} USD"
+        + {"proven": "", "gap": f" ({percent(proof.gap_asked_fraction, 2)} was asked: NOT PROVEN)"}.get(
+            proof.status, " (a clock or a person ended the search: not reproducible)"
+        ),
+        f"without survival goals {usd(bare.cost_usd)} USD: redundancy costs {usd(extra)} USD{share}",
+        *(f"  {name.replace('_', ' ')}: {usd(value)} USD" for name, value in plan.costs_usd.items() if value),
+    ]
+    data = {
+        "audit_passed": checked.passed,
+        "violations": [asdict(v) for v in checked.violations],
+        "proof": plan.proof.model_dump(),
+        "costs_usd": plan.costs_usd,
+        "without_goals_usd": bare.cost_usd,
+        "redundancy_usd": extra,
+        "uncoverable": [row.model_dump() for row in plan.uncoverable],
+        "goals": goals,
+    }
+    return Section("ANSWER", tuple(lines), data=data)
+
+
+def _order(plan: PlanFile, bought: tuple[Order, ...], all_rows: bool) -> Section:
+    rows = []
+    for o in bought:
+        firm = "not asked" if o.firm_in is None else f"{o.firm_in} of 3 (≥ {o.firm_units})"
+        why = []
+        if o.units_without_goals:
+            why.append(f"{o.units_without_goals} for normal operation")
+        if o.units > o.units_without_goals:
+            for_goals = ", ".join(short_failure(f) for f in o.reasons[:2]) or "survival goals"
+            why.append(f"{o.units - o.units_without_goals} for loss of {for_goals}" if o.reasons else for_goals)
+        late = " LATE" if o.days_late else ""
+        rows.append((f"{o.units} × {o.offer.rpartition(':')[2]}", o.pool, f"{o.by}{late}", usd(o.usd_per_hour), usd(o.usd), "; ".join(why), firm))
+    kept = rows if all_rows else rows[: 2 * MOST_ROWS]
+    lines = () if rows else ("nothing: what is held is enough",)
+    after = (
+        "by = need − lead time − slack; LATE: that day has passed, the slack is used up"
+        if any(o.days_late for o in bought)
+        else "by = need − lead time − slack",
+        f"need: {plan.study.horizon.start}; slack: {plan.study.order_slack_days:g} days; firm: low, base and high demand plans that buy as much",
+        *sorted({f"{o.kind.replace('_', ' ')} of {o.pool.rpartition('/')[2]}: {o.instrument}" for o in bought})[:8],
+    )
+    return Section(
+        "ORDER",
+        lines,
+        ("what", "pool", "by", "USD/h", "USD", "why", "firm"),
+        tuple(kept),
+        len(rows) - len(kept),
+        after if rows else (),
+        [asdict(o) for o in bought],
+    )
+
+
+def _goal_text(goal: Goal) -> str:
+    lost = f"any {goal.of if goal.of > 1 else ''} {goal.any}".replace("  ", " ") if goal.any else f"{goal.failure}"
+    but = f" except {', '.join(goal.except_)}" if goal.except_ else ""
+    return f"{lost}{but} lost: {percent(goal.serve_fraction)} within {goal.within_seconds:g} s"
+
+
+def _tier_served(p: Problem, x: Decisions, tier: str, s: State) -> tuple[float, float]:
+    """(served fraction of the tier, worst served fraction of one of its flows) in a state."""
+    flows = [(w, o) for w, o in p.flows if p.tier_of[w] == tier]
+    offered = [requests_per_second(p, w, o, s) for w, o in flows]
+    got = [float(served(p, x, w, o, s)) for w, o in flows]
+    return (
+        sum(got) / sum(offered) if offered else 1.0,
+        min((g / d for g, d in zip(got, offered, strict=True)), default=1.0),
+    )
+
+
+def _served(plan: PlanFile, p: Problem, x: Decisions) -> Section:
+    graph = dependency_graph(plan.study)
+    rows: list[tuple[Any, ...]] = []
+    for tier in plan.study.tiers:
+        if not any(p.tier_of[w] == tier.name for w, _ in p.flows):
+            continue
+        whole, _ = _tier_served(p, x, tier.name, (p.hours[0], NORMAL, 0.0))
+        rows.append((tier.name, f"normal operation: {percent(tier.serve_fraction)}", 1, percent(whole), "", "", "holds"))
+        for goal in tier.survive:
+            worst, where, loads, verdict = 2.0, "", False, "holds"
+            failures = expand(goal, plan.study, graph)
+            for failure in failures:
+                for s in states(p, failure.id):
+                    if s[2] != goal.within_seconds:
+                        continue
+                    whole, _ = _tier_served(p, x, tier.name, s)
+                    if whole < worst:
+                        worst, where = whole, failure.id
+                    loads = loads or any(x.loaded[e, s] for e in p.placements)
+                    for w, o in p.flows:
+                        if p.tier_of[w] == tier.name:
+                            due = due_fraction(p, w, o, s)
+                            short = due - float(served(p, x, w, o, s)) / requests_per_second(p, w, o, s)
+                            if short > 1e-6:
+                                verdict = "BROKEN"
+                            elif due < goal.serve_fraction and verdict == "holds":
+                                verdict = "but for the uncoverable"
+            how = "hot and loaded" if loads else "hot"
+            rows.append((tier.name, _goal_text(goal), len(failures), percent(min(worst, 1.0)), short_failure(where), how, verdict))
+    return Section(
+        "SERVED",
+        (),
+        ("tier", "goal", "failures", "served, worst", "when lost", "by replicas", "verdict"),
+        tuple(rows),
+    )
+
+
+def _failures(plan: PlanFile, p: Problem, x: Decisions, all_rows: bool) -> Section:
+    tiers = [t.name for t in plan.study.tiers if any(p.tier_of[w] == t.name for w, _ in p.flows)]
+    rows, data = [], []
+    normal: State = (p.hours[0], NORMAL, 0.0)
+    for f in p.failures:
+        if f == NORMAL:
+            continue
+        s = states(p, f)[-1]
+        by_tier = [_tier_served(p, x, t, s)[0] for t in tiers]
+        moved = sum(max(0.0, x.traffic[w, o, e, s] - x.traffic[w, o, e, normal]) for w, o in p.flows for e in p.placements if (w, o, e, s) in x.traffic)
+        loaded = sum(x.loaded[e, s] for e in p.placements)
+        gone = sum(x.replicas[e, s[0]] for e in p.placements)
+        hot = sum(x.kept[e, s] for e in p.placements)
+        fullest, at = _fullest(p, x, s)
+        usd_h = float(requests_usd_per_hour(p, x, s))
+        data.append(
+            {
+                "failure": f,
+                "clock_seconds": s[2],
+                "served_fraction": dict(zip(tiers, by_tier, strict=True)),
+                "moved_requests_per_second": moved,
+                "replicas_kept": hot,
+                "replicas_lost_or_let_go": gone - hot,
+                "replicas_loaded": loaded,
+                "fullest_placement": at,
+                "fullest_fraction_of_limit": fullest,
+                "requests_usd_per_hour": usd_h,
+                "entered": f in plan.proof.failures_entered,
+            }
+        )
+        row = [short_failure(f), f"{s[2]:g}", *(percent(v) for v in by_tier), f"{moved:,.0f}", int(gone - hot), int(loaded), f"{percent(fullest)} {at}", "decides" if f in plan.proof.failures_entered else ""]
+        if p.request_usd:
+            row.append(usd(usd_h))
+        rows.append((min(by_tier, default=1.0), -moved, tuple(row)))
+    rows.sort(key=lambda r: (r[0], r[1], r[2]))
+    kept = [r[2] for r in (rows if all_rows else rows[:MOST_ROWS])]
+    columns = ["lost", "at s", *tiers, "moved req/s", "replicas gone", "loaded", "fullest placement (of its limit)", ""]
+    if p.request_usd:
+        columns.append("requests USD/h")
+    return Section("FAILURES", (), tuple(columns), tuple(kept), len(rows) - len(kept), data=data)
+
+
+def _fullest(p: Problem, x: Decisions, s: State) -> tuple[float, str]:
+    limit = p.utilisation_normal if s[1] == NORMAL else p.utilisation_in_failure
+    found = [
+        (float(replica_seconds_used(p, x, e, s)) / (limit * float(running(x, e, s))), e)
+        for e in p.placements
+        if running(x, e, s) > 0
+    ]
+    return max(found, default=(0.0, ""))
+
+
+def _fleet(plan: PlanFile, p: Problem, x: Decisions) -> Section:
+    h = p.hours[0]
+    units = {b.offer: b.units for b in plan.purchases}
+    rows: list[tuple[Any, ...]] = []
+    s: State = (h, NORMAL, 0.0)
+    for q in p.pools:
+        held = int(p.held_machines[q, p.period_of[h]])
+        bought = {b: units[b] * p.machines_per_unit[b] for b in p.offers_of[q] if b in units}
+        if not held and not bought:
+            continue
+        used = sum(p.machines_per_replica[e] * x.replicas[e, h] for e in p.on_pool[q])
+        hourly = sum(n * p.price_usd_per_machine_hour[b] for b, n in bought.items())
+        lent = int(sum(n for n, _ in p.claims[q]))
+        what = " + ".join(f"{n} {b.rpartition(':')[2]}" for b, n in bought.items())
+        serves = ", ".join(
+            f"{e.partition('@')[0]} × {int(x.replicas[e, h])}" for e in p.on_pool[q] if x.replicas[e, h]
+        )
+        provider = p.site_of[q].partition("/")[0]
+        rows.append((provider, q.partition("/")[2], held, lent or None, what, f"{used:,.1f}", usd(hourly), serves))
+    totals: dict[str, list[float]] = defaultdict(lambda: [0.0, 0.0, 0.0])
+    all_served = sum(x.traffic[w, o, e, s] for w, o in p.flows for e in p.edges[w, o])
+    for row in rows:
+        totals[row[0]][0] += row[2]
+    for b, n in units.items():
+        provider = p.pool_of[b].partition("/")[0]
+        totals[provider][1] += n * p.machines_per_unit[b]
+    for w, o in p.flows:
+        for e in p.edges[w, o]:
+            totals[p.pool_of[e].partition("/")[0]][2] += x.traffic[w, o, e, s]
+    lines = tuple(
+        f"{provider}: {held:.0f} held, {new:.0f} ordered, {percent(share / all_served if all_served else 0.0)} of requests in normal operation"
+        for provider, (held, new, share) in sorted(totals.items())
+    )
+    return Section(
+        "FLEET", lines, ("provider", "pool", "held", "lent", "ordered", "machines used", "USD/h", "replicas"), tuple(rows)
+    )
+
+
+def _binds(plan: PlanFile) -> Section:
+    rows = tuple(
+        (
+            b.limit,
+            b.unit,
+            usd(b.marginal_usd),
+            usd(b.replanned_usd) if b.replanned_usd is not None else "not planned again",
+        )
+        for b in plan.binds[:MOST_ROWS]
+    )
+    lines = () if rows else ("no quota, stock or power limit binds",)
+    after = (
+        "saving of one more unit over the horizon, in the relaxation over all failures (replicas divisible): a direction, not a quote",
+        "planner plan --value-limits N plans again with one more unit of the first N",
+    )
+    return Section(
+        "BINDS",
+        lines,
+        ("limit", "unit", "USD per unit (relaxation)", "USD, planned again"),
+        rows,
+        max(0, len(plan.binds) - MOST_ROWS),
+        after if rows else (),
+    )
+
+
+def _trust(plan: PlanFile, p: Problem, x: Decisions) -> Section:
+    s: State = (p.hours[0], NORMAL, 0.0)
+    study = plan.study
+    known: dict[tuple[str, str], str] = {}
+    classes = {w.name: w.context_class for w in study.workloads}
+    for model in study.models:
+        for prof in model.profiles:
+            for point in prof.classes:
+                known[f"{model.model}/{prof.name}", point.context_class] = point.evidence
+    by_rate: dict[str, float] = defaultdict(float)
+    by_trip: dict[str, float] = defaultdict(float)
+    for w, o in p.flows:
+        for e in p.edges[w, o]:
+            value = x.traffic[w, o, e, s]
+            if value:
+                by_rate[known[e.partition("@")[0], classes[w]]] += value
+                by_trip[p.round_trip_ms[o, p.site_of[p.pool_of[e]]].how.partition(" ")[0]] += value
+    price_of = {price.offer_id: price for price in study.prices}
+    by_price: dict[str, float] = defaultdict(float)
+    for b in plan.purchases:
+        by_price[price_of[b.offer].evidence] += (
+            b.units * p.machines_per_unit[b.offer] * p.price_usd_per_machine_hour[b.offer]
+        )
+    dates = sorted(price_of[b.offer].as_of for b in plan.purchases)
+
+    def shares(found: dict[str, float]) -> str:
+        whole = sum(found.values())
+        return ", ".join(f"{percent(v / whole)} {name}" for name, v in sorted(found.items(), key=lambda r: -r[1])) if whole else "none"
+
+    lines = [
+        f"speed: {shares(by_rate)} (share of requests in normal operation)",
+        f"round trips: {shares(by_trip)} (share of requests)",
+        f"prices: {shares(by_price)} (share of USD/h ordered)" + (f", as of {dates[0]} to {dates[-1]}" if dates else ""),
+        "demand: as the study states it; its assumptions stand under NOT IN",
+    ]
+    return Section("TRUST", tuple(lines))
+
+
+def review_audit(result: Audit, cannot: tuple[str, ...]) -> Report:
+    """The report of an audit."""
+    verdict = "passed" if result.passed else f"FAILED, {len(result.violations)} violations"
+    lines = (f"{result.rows_checked:,} rows in {result.states_checked} states checked: {verdict}",)
+    rows = tuple((v.rule, v.key, v.detail) for v in result.violations)
+    return Report(
+        "audit",
+        result.passed,
+        (
+            Section(
+                "AUDIT",
+                lines,
+                ("rule", "where", "what does not hold"),
+                rows[:200],
+                max(0, len(rows) - 200),
+                data={"passed": result.passed, "violations": [asdict(v) for v in result.violations]},
+            ),
+            Section("NOT CHECKED", cannot),
+        ),
+    )
+
+
+def review_drill(result: DrillResult, claims: list[str], all_rows: bool = False) -> Report:
+    """The report of a drill, worst first."""
+    rows = [
+        (
+            short_failure(r.failure),
+            f"{r.clock_seconds:g}",
+            r.tier,
+            percent(r.due_fraction),
+            percent(r.served_fraction),
+            f"{r.short_requests_per_second:,.1f}",
+            f"{r.uncoverable_requests_per_second:,.1f}" if r.uncoverable_requests_per_second else "",
+            "BROKEN" if r.broken else "holds",
+        )
+        for r in result.rows
+    ]
+    broken = sum(r.broken for r in result.rows)
+    failures = {r.failure for r in result.rows if r.broken}
+    lines = [
+        f"{len({r.failure for r in result.rows})} failures replayed in {result.mode} mode on {result.subject}: "
+        + (f"{broken} goals BREAK, in {len(failures)} failures" if broken else "every goal holds"),
+        *result.findings,
+        *claims,
+    ]
+    kept = rows if all_rows else rows[: 2 * MOST_ROWS]
+    good = not broken and not claims
+    return Report(
+        "drill",
+        good,
+        (
+            Section(
+                "DRILL",
+                tuple(lines),
+                ("lost", "at s", "tier", "due", "served", "short req/s", "uncoverable req/s", "verdict"),
+                tuple(kept),
+                len(rows) - len(kept),
+                data={**result.as_dict(), "claims_that_do_not_hold": claims},
+            ),
+        ),
+    )
+
+
