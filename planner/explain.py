@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from planner.algebra import total
 from planner.errors import Finding, NoPlan
 from planner.formulas import requests_per_second
-from planner.problem import Problem, no_decisions, states
+from planner.problem import Problem, build, no_decisions, states
 from planner.program import OPTIMAL, Program, purchase_columns, state_columns
 from planner.records.study import Study
 from planner.risk import NORMAL
@@ -77,7 +77,7 @@ def _where(key: tuple[object, ...]) -> str:
     return str(key[0])
 
 
-def diagnose(study: Study, p: Problem, progress: Progress = lambda stage, done, detail: None) -> NoPlan:
+def diagnose(study: Study, progress: Progress = lambda stage, done, detail: None) -> NoPlan:
     """Why no plan exists: normal operation first, then each failure alone with purchases free.
 
     Returns
@@ -85,6 +85,7 @@ def diagnose(study: Study, p: Problem, progress: Progress = lambda stage, done, 
     NoPlan
         whose message names workload, origin, failure, requests/s short, what binds and what would help
     """
+    p = build(study)
     found = []
     normal = shortage(p, NORMAL)
     if normal is not None:

@@ -22,6 +22,8 @@ class KeptHiGHS(pulp.LpSolver):  # type: ignore[misc]
     gap_fraction : a relative gap at which a search may end
     most_nodes : nodes after which a search ends; unlike a time limit this ends the same way every time
     seconds : time after which a solve ends; None: never
+
+    Before a solve `target` may be set: an objective that is good enough to end an integer search.
     """
 
     name = "KeptHiGHS"
@@ -33,6 +35,7 @@ class KeptHiGHS(pulp.LpSolver):  # type: ignore[misc]
         self.gap_fraction, self.most_nodes, self.seconds = gap_fraction, most_nodes, seconds
         self.highs: Any = None
         self.integer = True
+        self.target = -INFINITY
         self.start: dict[Any, float] | None = None
         self.bound = -INFINITY
         self.ended_by_clock = False
@@ -134,6 +137,7 @@ class KeptHiGHS(pulp.LpSolver):  # type: ignore[misc]
             ("mip_rel_gap", self.gap_fraction),
             ("mip_abs_gap", 0.0),
             ("mip_max_nodes", nodes),
+            ("objective_target", self.target),
             ("time_limit", INFINITY if self.seconds is None else self.highs.getRunTime() + self.seconds),
         ):
             self.highs.setOptionValue(option, value)
@@ -144,7 +148,7 @@ class KeptHiGHS(pulp.LpSolver):  # type: ignore[misc]
         info = self.highs.getInfo()
         self.ended_by_clock = model_status == kind.kTimeLimit
         is_mip = bool(self.whole.any())
-        limits = (kind.kTimeLimit, kind.kSolutionLimit, kind.kIterationLimit, kind.kInterrupt)
+        limits = (kind.kObjectiveTarget, kind.kTimeLimit, kind.kSolutionLimit, kind.kIterationLimit, kind.kInterrupt)
         has_solution = info.primal_solution_status == highspy.SolutionStatus.kSolutionStatusFeasible
         self.bound = info.mip_dual_bound if is_mip else info.objective_function_value
         if model_status == kind.kOptimal or (model_status in limits and has_solution and is_mip):

@@ -135,6 +135,38 @@ def binds(p: Problem, solution: Solution) -> tuple[Binding, ...]:
     return tuple(sorted(rows, key=lambda row: (-row.marginal_usd, row.limit)))
 
 
+def with_valued_limits(plan: PlanFile, effort: Effort, most: int, progress: Progress) -> PlanFile:
+    """The plan with its first binding limits valued by planning again with one more unit of each.
+
+    The saving is what the plans differ by; it is true to within the gaps of both.
+    """
+    rows = []
+    for n, row in enumerate(plan.binds):
+        if n < most:
+            p = build(more_of(plan.study, row.limit), plan.demand_case)
+            found = solve(p, effort, None, lambda stage, done, detail, limit=row.limit: progress(limit, done, stage))
+            row = row.model_copy(update={"replanned_usd": plan.proof.cost_usd - found.cost_usd})
+        rows.append(row)
+    return sealed(plan.model_copy(update={"binds": tuple(rows)}))
+
+
+def more_of(study: Study, limit: str) -> Study:
+    """The study with one more unit of a limit that binds, by its name in the plan."""
+    quotas = tuple(q.model_copy(update={"most": q.most + (q.name == limit)}) for q in study.policies.quotas)
+    offers = tuple(
+        b.model_copy(update={"most_units": b.most_units + 1})
+        if b.most_units is not None and f"most_units of {b.id}" == limit
+        else b
+        for b in study.offers
+    )
+    sites = tuple(
+        s.model_copy(update={"power_kw": s.power_kw + 1}) if s.power_kw and f"power of {s.id}" == limit else s
+        for s in study.sites
+    )
+    policies = study.policies.model_copy(update={"quotas": quotas})
+    return study.model_copy(update={"policies": policies, "offers": offers, "sites": sites})
+
+
 def firmness(
     study: Study,
     orders: tuple[Purchase, ...],
@@ -337,6 +369,21 @@ def write_atomically(path: Path, text: str) -> None:
         ) from error
     finally:
         Path(temporary).unlink(missing_ok=True)
+
+
+def check_writable(path: Path) -> None:
+    """Find out before a long solve whether the result can be written.
+
+    Raises
+    ------
+    InputError
+        when the folder is missing or cannot be written
+    """
+    if path.is_dir():
+        raise InputError([Finding(str(path), "a file to write", "a folder", "name a file, as in plan.json")])
+    if not os.access(path.parent, os.W_OK | os.X_OK):
+        got = "a folder that cannot be written" if path.parent.is_dir() else "no such folder"
+        raise InputError([Finding(str(path), "a folder that can be written", got, "name another --out")])
 
 
 def read_plan(path: Path) -> PlanFile:

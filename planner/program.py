@@ -1,14 +1,14 @@
 """The PuLP program, built from the rules; and the test program, in which a failure is a change of bounds."""
 
 import itertools
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
 import pulp
 
 from planner.algebra import Key, Linear, Row, Sparse, total
-from planner.errors import SolverError
+from planner.errors import Finding, InputError, SolverError
 from planner.formulas import can_load, live_edges, live_placements
 from planner.highs import KeptHiGHS
 from planner.problem import Decisions, Problem, State, no_decisions, states
@@ -81,14 +81,18 @@ class Program:
         most_nodes: int | None = None,
         seconds: float | None = None,
         start: Mapping[Any, float] | None = None,
+        good_enough: float | None = None,
     ) -> str:
         """Solve; returns optimal, feasible (an end came first), infeasible or nothing found.
+
+        An integer search ends by gap, nodes or seconds, or at a solution that costs `good_enough` or less.
 
         `self.bound` is then what no solution can beat, in the objective's unit; `self.objective` the value reached.
         """
         if isinstance(self.solver, KeptHiGHS):
             kept = self.solver
             kept.gap_fraction, kept.most_nodes, kept.seconds, kept.integer = gap_fraction, most_nodes, seconds, integer
+            kept.target = -INFINITY if good_enough is None else (good_enough - self.constant) / self.scale
             kept.start = dict(start) if start is not None else None
             self.lp.solver = kept
             kept.actualResolve(self.lp)
@@ -126,6 +130,24 @@ class Program:
     def values(self) -> dict[Any, float]:
         """Column -> value of the last solve."""
         return {v: v.varValue or 0.0 for v in self.lp.columns}
+
+
+def solver_named(name: str) -> Callable[[], Any] | None:
+    """A maker of PuLP solvers by name; None for HiGHS with a kept instance.
+
+    Raises
+    ------
+    InputError
+        when PuLP does not find a solver of that name on this machine
+    """
+    if name.lower() == "highs":
+        return None
+    there = pulp.listSolvers(onlyAvailable=True)
+    if name not in there:
+        raise InputError(
+            [Finding("--solver", f"one of HiGHS, {', '.join(there)}", repr(name), "name a solver that PuLP finds here")]
+        )
+    return lambda: pulp.getSolver(name, msg=False)
 
 
 def set_bound(variable: Any, sense: str, value: float) -> None:
@@ -205,8 +227,10 @@ class _AsFailure(Mapping[Key, Linear]):
 
 
 TEMPLATE = "template"
-TEST_NODES = 2000
+TEST_NODES = 100
 SLIVER = 0.005
+WHOLE_SHORT = 1.0
+"""What counts as short where only whole numbers fail [requests/s]: less than what divisible replicas miss."""
 STATE_NAMES = ("traffic", "shed", "excess", "offered", "kept", "loaded", "occupied", "machines")
 REPLICA_NAMES = ("kept", "loaded", "occupied")
 
@@ -280,43 +304,54 @@ class TestProgram:
         return self.program.objective
 
 
-    def test_whole(self, f: str, purchases: Decisions) -> tuple[float, Decisions]:
-        """The test on whole numbers: requests/s short, and the failure's decisions with whole replicas.
+    def test_whole(
+        self, f: str, purchases: Decisions, most_nodes: int | None = TEST_NODES
+    ) -> tuple[float, dict[Any, float]]:
+        """The test on whole numbers: requests/s short, and the replicas kept, loaded and occupied, by column.
 
         Hot replicas alone are tried first (everything that survives runs on); only where that is not enough the
-        integer program decides what is let go and what is loaded.
+        integer program decides what is let go and what is loaded. A search that its nodes end counts as broken.
         """
         x = self.set_failure(f, purchases, whole=True)
         self.program.minimise(self.shortfall)
-        in_states = states(self.p, f)
-        before = [(v, v.lowBound, v.upBound) for v in self.program.lp.columns]
-        for s in in_states:
-            for e in self.p.placements:
-                for v, value in ((x.kept[e, s], None), (x.loaded[e, s], 0.0)):
-                    if isinstance(v, pulp.LpVariable):
-                        v.lowBound = v.upBound = v.upBound if value is None else value
-        if self.program.solve() == OPTIMAL and self.program.objective <= tolerance(self.p, f):
-            return self.program.objective, x
-        for v, lower, upper in before:
-            v.lowBound, v.upBound = lower, upper
-        if (status := self.program.solve()) != OPTIMAL:
-            raise SolverError(f"the test of {f} ended {status}")
-        if self.program.objective > tolerance(self.p, f):
-            return self.program.objective, x
-        if self.program.solve(integer=True, most_nodes=TEST_NODES) not in (OPTIMAL, FEASIBLE):
-            return INFINITY, x
-        return self.program.objective, x
+        enough = tolerance(self.p, f)
+        replicas = self._replica_columns(f, x)
+        before = [(v, v.lowBound, v.upBound) for v in replicas]
+        for name in ("kept", "loaded"):
+            for v in self._columns(f, x, name):
+                v.lowBound = v.upBound = v.upBound if name == "kept" else 0.0
+        if self.program.solve() != OPTIMAL or self.program.objective > enough:
+            for v, lower, upper in before:
+                v.lowBound, v.upBound = lower, upper
+            if (status := self.program.solve()) != OPTIMAL:
+                raise SolverError(f"the test of {f} ended {status}")
+            if self.program.objective > enough:
+                return self.program.objective, {}
+            # whether whole numbers exist is quicker to answer than how much they are short of
+            for v in self.x.excess.values():
+                v.upBound = 0.0
+            if self.program.solve(True, most_nodes=most_nodes) not in (OPTIMAL, FEASIBLE):
+                return WHOLE_SHORT, {}
+        return self.program.objective, {v: float(round(v.varValue or 0.0)) for v in replicas}
 
-    def settle(self, f: str, x: Decisions, edge_cost: Mapping[tuple[str, str], float]) -> Decisions:
-        """The decisions of the failure just tested as numbers: replicas as they are, requests routed best.
+    def _columns(self, f: str, x: Decisions, name: str) -> list[Any]:
+        found = [getattr(x, name)[e, s] for s in states(self.p, f) for e in self.p.placements]
+        return [v for v in found if isinstance(v, pulp.LpVariable)]
+
+    def _replica_columns(self, f: str, x: Decisions) -> list[Any]:
+        return [v for name in REPLICA_NAMES for v in self._columns(f, x, name)]
+
+    def settle(
+        self, f: str, purchases: Decisions, replicas: Mapping[Any, float], edge_cost: Mapping[tuple[str, str], float]
+    ) -> Decisions:
+        """The decisions of a failure as numbers: replicas as its test found them, requests routed best.
 
         Least shed, then least cost and latency (`edge_cost`, by origin and placement), then no slivers: a route below
         SLIVER of its demand is closed where the rest can do without it.
         """
-        in_states = states(self.p, f)
-        for v in [x.__dict__[name][e, s] for name in REPLICA_NAMES for e in self.p.placements for s in in_states]:
-            if isinstance(v, pulp.LpVariable):
-                v.lowBound = v.upBound = float(round(v.varValue or 0.0))
+        x = self.set_failure(f, purchases, whole=True)
+        for v, value in replicas.items():
+            v.lowBound = v.upBound = value
         worst = max(edge_cost.values(), default=1.0) or 1.0
         self.program.minimise(
             total(

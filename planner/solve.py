@@ -16,14 +16,16 @@ import pulp
 from planner.algebra import Sparse, total
 from planner.costs import cost_usd, requests_usd_per_hour, unserved_requests
 from planner.errors import NoPlan, SolverError
-from planner.formulas import due_fraction, live_edges
+
 from planner.problem import Decisions, Problem, State, no_decisions, states
 from planner.program import (
     FEASIBLE,
     INFEASIBLE,
+    INFINITY,
     OPTIMAL,
     Program,
     STATE_NAMES,
+    TEST_NODES,
     TestProgram,
     add_failure,
     start_program,
@@ -35,8 +37,13 @@ Progress = Callable[[str, float | None, str], None]
 """(stage, fraction done or None, detail)"""
 ENTER_PER_PASS = 3
 MOST_PASSES = 200
+FIRST_NODES = 25
+REPAIR_GAP = 1e-4
+MORE_NODES = 4
 ROUND_UP_FROM = 0.25
 WHOLE = 1e-6
+SEARCH_GAP = 0.98
+"""Share of the asked gap at which one integer search ends: later failures still cost something."""
 
 
 @dataclass(frozen=True)
@@ -56,6 +63,10 @@ class Effort:
     rounds: int = 12
     seconds: float | None = None
     seed: int = 0
+
+
+class Infeasible(NoPlan):
+    """No plan exists; `explain.diagnose` finds out why."""
 
 
 @dataclass
@@ -83,9 +94,12 @@ class _Search:
         self.program, self.x = start_program(p, self.new_solver())
         self.objective = cost_usd(p, self.x)
         self.entered: list[str] = []
-        self.whole_failures: set[str] = set()
+        self.whole_failures: dict[str, int] = {}
         self.tests: dict[tuple[float, ...], TestProgram] = {}
         self.passes = 0
+        self.bound = -INFINITY
+        self.last: dict[Any, float] | None = None
+        self.grown = False
         self.began = time.monotonic()
 
     def out_of_time(self) -> bool:
@@ -110,9 +124,13 @@ class _Search:
         self.entered.append(f)
 
     def integral(self, f: str) -> None:
-        """Make a failure's replicas whole in the program: it broke on whole numbers only."""
-        self.whole_failures.add(f)
-        for mapping in (self.x.kept, self.x.loaded, self.x.occupied):
+        """Make a failure's loaded replicas whole in the program, and all its replicas when that was not enough.
+
+        It broke on whole numbers only.
+        """
+        mappings = (self.x.kept, self.x.occupied) if f in self.whole_failures else (self.x.loaded,)
+        self.whole_failures[f] = self.whole_failures.get(f, 0) + 1
+        for mapping in mappings:
             for key, v in mapping.items():
                 if key[-1][1] == f and isinstance(v, pulp.LpVariable):
                     v.cat = pulp.LpInteger
@@ -133,14 +151,14 @@ class _Search:
 
         Raises
         ------
-        NoPlan
+        Infeasible
             when the relaxation is infeasible: no plan exists
         """
         self.program.minimise(self.objective)
         for self.passes in range(1, MOST_PASSES + 1):
             status = self.program.solve()
             if status == INFEASIBLE:
-                raise NoPlan("infeasible")
+                raise Infeasible("relaxation")
             if status != OPTIMAL:
                 raise SolverError(f"the relaxation ended {status}")
             purchases, broken = self.purchases(whole=False), []
@@ -151,7 +169,8 @@ class _Search:
                 if short > tolerance(self.p, f):
                     broken.append((-short, f))
             if not broken:
-                return self.program.objective
+                self.bound = self.program.objective
+                return self.bound
             for _, f in sorted(broken)[:ENTER_PER_PASS]:
                 self.enter(f)
             self.program.minimise(self.objective)
@@ -181,6 +200,48 @@ class _Search:
         }
 
     # -------------------------------------------------------------- whole numbers
+    def gap(self, best: Solution) -> float:
+        return max(0.0, best.cost_usd - self.bound) / best.cost_usd if best.cost_usd > 0 else 0.0
+
+    def candidate(self, nodes: int, best: Solution | None) -> Decisions:
+        """The best whole purchases over the failures that entered, from a dive or from the best plan so far.
+
+        Raises
+        ------
+        Infeasible
+            when no whole numbers meet what the relaxation meets
+        """
+        gap = self.effort.gap_fraction * SEARCH_GAP
+        good_enough = self.bound / (1 - gap) if gap > 0 else None
+        start = self.repair() if self.grown else self.last
+        if self.grown and start is not None and good_enough is not None and self.program.objective <= good_enough:
+            self.last, self.grown = start, False
+            return self.purchases(whole=True)
+        self.progress("whole numbers", None, f"{len(self.entered)} failures entered, up to {nodes} nodes")
+        status = self.program.solve(True, gap, nodes, self.seconds_left(), start, good_enough)
+        if status == INFEASIBLE:
+            raise Infeasible("whole numbers")
+        self.bound = max(self.bound, min(self.program.bound, self.program.objective if status == OPTIMAL else INFINITY))
+        if status not in (OPTIMAL, FEASIBLE):
+            if start is None and not self.dive():
+                raise SolverError(f"the integer search ended {status}, rounding ended nowhere: try more --nodes")
+            for v, value in (start or {}).items():
+                v.varValue = value
+        self.last, self.grown = self.program.values(), False
+        return self.purchases(whole=True)
+
+    def repair(self) -> dict[Any, float] | None:
+        """The last whole numbers with as little as possible added, so that the failures entered since are survived."""
+        if self.last is None:
+            return None
+        before = [(v, v.lowBound, v.upBound) for v in self.whole_columns()]
+        for v, _, _ in before:
+            v.lowBound = float(round(self.last[v]))
+        status = self.program.solve(True, REPAIR_GAP, FIRST_NODES, self.seconds_left())
+        for v, lower, upper in before:
+            v.lowBound, v.upBound = lower, upper
+        return self.program.values() if status in (OPTIMAL, FEASIBLE) else None
+
     def whole_columns(self) -> list[Any]:
         return [v for m in (self.x.replicas, self.x.started, self.x.rented) for v in m.values()]
 
@@ -237,23 +298,23 @@ class _Search:
                 return False
             batch = max(1, batch // 4)
 
-    def broken_whole(self, purchases: Decisions) -> tuple[list[tuple[float, str]], dict[str, Any]]:
-        """All failures tested on whole numbers: those that break, worst first, and the states of the others."""
+    def broken_whole(self, purchases: Decisions) -> tuple[list[tuple[float, str]], dict[str, dict[Any, float]]]:
+        """All failures tested on whole numbers: the first that break, worst first, or the replicas that survive."""
         broken, found = [], {}
         everything = self.failures()
         for n, f in enumerate(everything):
             self.progress("testing whole numbers", n / len(everything), f"{len(self.entered)} entered")
-            test = self.test_program(f)
-            short, x = test.test_whole(f, purchases)
+            # what is whole in the program has a whole answer: the search may take the nodes it needs
+            nodes = None if self.whole_failures.get(f, 0) > 1 else TEST_NODES
+            short, found[f] = self.test_program(f).test_whole(f, purchases, nodes)
             if short > tolerance(self.p, f):
                 broken.append((-short, f))
                 if len(broken) >= ENTER_PER_PASS:
                     break
-            else:
-                found[f] = test.settle(f, x, edge_costs(self.p))
         return sorted(broken), found
 
     def enter_broken(self, broken: Iterable[tuple[float, str]]) -> None:
+        self.grown = True
         for _, f in broken:
             if f in self.entered:
                 self.integral(f)
@@ -330,76 +391,57 @@ def solve(
 
     Raises
     ------
-    NoPlan
+    Infeasible
         when no plan exists; `explain.diagnose` says why
     SolverError
         when the solver gives neither a solution nor a proof
     """
     search = _Search(p, effort, solver, progress)
     relaxation = search.relax()
-    best: Solution | None = None
     summary = Solution(no_decisions(), float("inf"), relaxation, relaxation, (), search.passes, "gap")
     search.marginals(summary)
-    bound = relaxation
-    stopped = False
+    best, stopped = None, False
+    nodes = min(FIRST_NODES, effort.most_nodes)
     try:
         for _ in range(MOST_PASSES):
-            candidate = _whole_candidate(search, best, bound)
-            if candidate is None:
-                raise NoPlan("no whole numbers")
-            purchases, bound = candidate
+            purchases = search.candidate(nodes, best)
             broken, found = search.broken_whole(purchases)
             if broken:
                 search.enter_broken(broken)
                 continue
-            best = _finish(search, purchases, found, best)
-            gap = (best.cost_usd - bound) / best.cost_usd if best.cost_usd > 0 else 0.0
-            if gap <= effort.gap_fraction + 1e-9 or search.out_of_time():
+            best = _better(search, purchases, found, best)
+            if search.gap(best) <= effort.gap_fraction + 1e-9 or nodes >= effort.most_nodes or search.out_of_time():
                 break
-            bound_before = bound
-            break
+            nodes = min(nodes * MORE_NODES, effort.most_nodes)
     except KeyboardInterrupt:
         if best is None:
             raise
         stopped = True
-    assert best is not None
-    gap = (best.cost_usd - bound) / best.cost_usd if best.cost_usd > 0 else 0.0
-    status = "proven" if gap <= effort.gap_fraction + 1e-9 else "gap"
+    if best is None:
+        raise SolverError(f"no whole plan after {MOST_PASSES} passes")
+    status = "proven" if search.gap(best) <= effort.gap_fraction + 1e-9 else "gap"
     return replace(
         summary,
         decisions=best.decisions,
         cost_usd=best.cost_usd,
-        bound_usd=min(bound, best.cost_usd),
+        bound_usd=min(search.bound, best.cost_usd),
         entered=tuple(search.entered),
         status="stopped" if stopped or search.out_of_time() else status,
     )
 
 
-def _whole_candidate(search: _Search, best: Solution | None, bound: float) -> tuple[Decisions, float] | None:
-    start = search.program.values() if search.dive() else None
-    status = search.program.solve(
-        integer=True,
-        gap_fraction=search.effort.gap_fraction * 0.5,
-        most_nodes=search.effort.most_nodes,
-        seconds=search.seconds_left(),
-        start=start,
-    )
-    if status == INFEASIBLE:
-        return None
-    if status not in (OPTIMAL, FEASIBLE):
-        if start is None:
-            raise SolverError(f"the integer search ended {status}")
-        for v, value in start.items():
-            v.varValue = value
-    return search.purchases(whole=True), max(bound, search.program.bound)
-
-
-def _finish(search: _Search, purchases: Decisions, found: dict[str, Any], best: Solution | None) -> Solution:
+def _better(
+    search: _Search, purchases: Decisions, found: dict[str, dict[Any, float]], best: Solution | None
+) -> Solution:
+    """The cheaper of the best plan so far and this one, which passed every test; states settled."""
     x = settle_normal(search.p, purchases, search.new_solver())
     cost = float(cost_usd(search.p, x))
-    for decisions in found.values():
-        for name in STATE_NAMES:
-            getattr(x, name).update(getattr(decisions, name))
     if best is not None and best.cost_usd <= cost:
         return best
-    return Solution(x, cost, 0.0, 0.0, (), 0, "")
+    costs = edge_costs(search.p)
+    for n, (f, replicas) in enumerate(found.items()):
+        search.progress("settling states", n / len(found), f)
+        settled = search.test_program(f).settle(f, purchases, replicas, costs)
+        for name in STATE_NAMES:
+            getattr(x, name).update(getattr(settled, name))
+    return Solution(x, cost, search.bound, search.bound, (), search.passes, "")

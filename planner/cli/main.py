@@ -37,13 +37,6 @@ class Mode(StrEnum):
     rescale = "rescale"
 
 
-class Solver(StrEnum):
-    """Solvers that come with the package, or any that PuLP finds."""
-
-    highs = "HiGHS"
-    cbc = "PULP_CBC_CMD"
-
-
 StudyPath = Annotated[Path, typer.Argument(help="study.yaml, or its folder")]
 PlanPath = Annotated[Path, typer.Argument(help="plan.json")]
 Out = Annotated[Path | None, typer.Option("--out", "-o", help="file to write; default: stdout")]
@@ -106,7 +99,7 @@ def plan(
     with answered("json" if format == Format.json else "text"):
         from planner.errors import InputError
         from planner.explain import diagnose, workloads_without_edge
-        from planner.plan import emptied, make_plan, plan_text, with_valued_limits
+        from planner.plan import check_writable, make_plan, plan_text, with_valued_limits
         from planner.problem import build
         from planner.program import solver_named
         from planner.read import read_study
@@ -117,15 +110,15 @@ def plan(
         if findings := workloads_without_edge(build(found, with_goals=False)):
             raise InputError(findings)
         if out is not None:
-            emptied(out)
+            check_writable(out)
         effort = Effort(gap_fraction=gap, seconds=seconds, most_nodes=nodes)
         with progress(quiet) as told:
             try:
                 made = make_plan(found, effort, solver_named(solver), solver, told, firm)
                 if value_limits:
                     made = with_valued_limits(made, effort, value_limits, told)
-            except Infeasible as error:
-                raise diagnose(found, build(found, error.case), told) from None
+            except Infeasible:
+                raise diagnose(found, told) from None
         if out is None and format is None:
             emit(plan_text(made), None)
         elif out is not None:

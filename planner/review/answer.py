@@ -137,7 +137,7 @@ def _order(plan: PlanFile, bought: tuple[Order, ...], all_rows: bool) -> Section
     )
 
 
-def _goal_text(goal: Goal) -> str:
+def goal_text(goal: Goal) -> str:
     lost = f"any {goal.of if goal.of > 1 else ''} {goal.any}".replace("  ", " ") if goal.any else f"{goal.failure}"
     but = f" except {', '.join(goal.except_)}" if goal.except_ else ""
     return f"{lost}{but} lost: {percent(goal.serve_fraction)} within {goal.within_seconds:g} s"
@@ -182,7 +182,7 @@ def _served(plan: PlanFile, p: Problem, x: Decisions) -> Section:
                             elif due < goal.serve_fraction and verdict == "holds":
                                 verdict = "but for the uncoverable"
             how = "hot and loaded" if loads else "hot"
-            rows.append((tier.name, _goal_text(goal), len(failures), percent(min(worst, 1.0)), short_failure(where), how, verdict))
+            rows.append((tier.name, goal_text(goal), len(failures), percent(min(worst, 1.0)), short_failure(where), how, verdict))
     return Section(
         "SERVED",
         (),

@@ -1,0 +1,215 @@
+"""What must fit: replicas in memory, classes in profiles, claims in holdings, holdings in quotas."""
+
+from datetime import date, timedelta
+from fnmatch import fnmatchcase
+
+from planner.places import Place, Reading, Row, listed, near_miss, shown, unique
+from planner.records.inventory import MachineType, Pool
+from planner.records.serving import ContextClass, Model, ModelFacts, Profile
+from planner.records.study import Claim, Holding, StudyFile, Workload
+from planner.references import Parts
+from planner.units import BYTES_PER_GIB
+
+DAYS_PER_MONTH = 365.25 / 12
+MEMORY_FRACTION = 0.9
+"""Share of the device memory that weights and cache may fill; the rest is for activations and fragments (assumed)."""
+
+
+def check_fit(parts: Parts, reading: Reading) -> None:
+    """Report what is more than there is room for."""
+    if horizon_end(parts.file) == date.max:
+        got = f"{parts.file.horizon.months:g} months from {parts.file.horizon.start}"
+        reading.error(parts.place.at("horizon"), "an end before the year 9999", got, "correct start or months")
+    _check_models(parts, reading)
+    _check_holdings(parts, reading)
+    _check_quotas(parts, reading)
+
+
+def memory_needed_gib(facts: ModelFacts, profile: Profile, live_tokens: float) -> float:
+    """Device memory of one replica at its concurrency limit [GiB].
+
+    `weights_gib + concurrency_limit * bytes_per_layer_token * layer_tokens / 2**30`, where
+
+    - `bytes_per_layer_token = 2 * kv_heads * head_dimension * kv_bytes_per_value * max(1, ranks / kv_heads)`: key and
+      value; heads are replicated where there are more ranks than heads. With a latent instead (MLA):
+      `kv_latent_dimension * kv_bytes_per_value * ranks`, as every rank holds all of it.
+    - `layer_tokens = full * live_tokens + (layers - full) * min(live_tokens, windowed_attention_tokens)`.
+
+    Parameters
+    ----------
+    facts : of the model
+    profile : whose memory is asked
+    live_tokens : tokens of a request in the cache, mean over its time: input + output / 2
+
+    Source
+    ------
+    The architecture itself; replication of heads as in vLLM and NxD Inference.
+
+    Examples
+    --------
+    80 layers, 8 KV heads of 128, 2 bytes: 320 KiB a token; 64 requests of 1024 tokens: 20 GiB. On 16 ranks: 40 GiB.
+
+    >>> facts = ModelFacts(parameters=70e9, active_parameters=70e9, layers=80, query_heads=64, kv_heads=8,
+    ...     head_dimension=128, context_limit_tokens=131072, evidence="published", source="config.json", as_of="2024")
+    >>> profile = Profile.model_construct(weights_gib=130.0, concurrency_limit=64, kv_bytes_per_value=2.0,
+    ...     accelerators_per_replica=8, tensor_parallel_ranks=None)
+    >>> memory_needed_gib(facts, profile, 1024)
+    150.0
+    >>> memory_needed_gib(facts, profile.model_copy(update={"tensor_parallel_ranks": 16}), 1024)
+    170.0
+    """
+    ranks = profile.tensor_parallel_ranks or profile.accelerators_per_replica
+    if facts.kv_latent_dimension is not None:
+        values = float(facts.kv_latent_dimension * ranks)
+    else:
+        values = 2 * facts.kv_heads * facts.head_dimension * max(1.0, ranks / facts.kv_heads)
+    full = facts.full_attention_layers if facts.full_attention_layers is not None else facts.layers
+    layer_tokens = full * live_tokens + (facts.layers - full) * min(live_tokens, facts.windowed_attention_tokens)
+    cache_bytes = profile.concurrency_limit * values * profile.kv_bytes_per_value * layer_tokens
+    return profile.weights_gib + cache_bytes / BYTES_PER_GIB
+
+
+def _check_models(parts: Parts, reading: Reading) -> None:
+    """Profiles fit their machine, their model and the classes they admit."""
+    for name, (model, place) in sorted(parts.models.items()):
+        unique([(p, place.within("profiles", i)) for i, p in enumerate(model.profiles)], lambda p: p.name, reading)
+        full = model.facts.full_attention_layers
+        if full is not None and full > model.facts.layers:
+            where, most = place.at("facts", "full_attention_layers"), model.facts.layers
+            reading.error(where, f"at most {most}, the layers there are", str(full), "correct one of the two")
+        for i, profile in enumerate(model.profiles):
+            _check_profile(model, profile, place.within("profiles", i), parts, reading)
+        for i, qualification in enumerate(model.qualifications):
+            if name in parts.used_models and qualification.until and qualification.until < parts.file.horizon.start:
+                expected = f"a qualification that holds on {parts.file.horizon.start}, when the horizon starts"
+                fix = "qualify the model there again and correct the date; without it nothing runs on that stack"
+                got = f"one of {shown(name)} on {shown(qualification.stack)} until {qualification.until}"
+                reading.warning(place.at("qualifications", i, "until"), expected, got, fix)
+
+
+def _check_profile(model: Model, profile: Profile, place: Place, parts: Parts, reading: Reading) -> None:
+    """One profile of a model."""
+    points = [(point, place.within("classes", i)) for i, point in enumerate(profile.classes)]
+    classes = parts.context_classes
+    for point, at in unique(points, lambda point: point.context_class, reading):
+        name, limit = point.context_class, profile.context_limit_tokens
+        if not reading.refer(at.at("context_class"), ContextClass, "a context class", name, classes):
+            continue
+        if (most := classes[name][0].most_tokens) > limit:
+            expected = f"a class of at most {limit} tokens, the profile's context_limit_tokens"
+            fix = "raise context_limit_tokens, or leave the class out"
+            reading.error(at.at("context_class"), expected, f"{shown(name)} with up to {most}", fix)
+    if profile.context_limit_tokens > model.facts.context_limit_tokens:
+        expected = f"at most {model.facts.context_limit_tokens} tokens, the model's context_limit_tokens"
+        fix = "lower it to what the model was made for"
+        reading.error(place.at("context_limit_tokens"), expected, str(profile.context_limit_tokens), fix)
+    if profile.machine_type not in parts.machine_types:
+        hint = near_miss(profile.machine_type, parts.machine_types, 0.9)
+        if hint and not reading.any_broken(MachineType):
+            fix = "correct it if it is a slip; as it is, the profile is not used"
+            where, got = place.at("machine_type"), shown(profile.machine_type) + hint
+            reading.warning(where, "a machine type of the inventory", got, fix)
+        return
+    machine = parts.machine_types[profile.machine_type][0]
+    chips = profile.accelerators_per_replica
+    if chips > machine.accelerators:
+        expected = f"at most {machine.accelerators}, the accelerators of one {shown(machine.name, bare=True)}"
+        fix = "a replica cannot span machines: use a larger machine type, or fewer accelerators"
+        return reading.error(place.at("accelerators_per_replica"), expected, str(chips), fix)
+    served = [
+        workload
+        for workload, _ in parts.workloads
+        if workload.model == model.model
+        and workload.context_class in {point.context_class for point in profile.classes}
+        and (not workload.precisions or profile.precision in workload.precisions)
+        and set(workload.features) <= set(profile.features)
+    ]
+    if not served or profile.machine_type not in {pool.machine_type for pool in parts.considered_pools.values()}:
+        return None
+    worst = max(served, key=_live_tokens)
+    needed = memory_needed_gib(model.facts, profile, _live_tokens(worst))
+    room = MEMORY_FRACTION * chips * machine.memory_gib_per_accelerator
+    if needed > room:
+        cache = needed - profile.weights_gib
+        memory = machine.memory_gib_per_accelerator
+        expected = f"at most {room:.1f} GiB, {MEMORY_FRACTION:g} of {chips} x {memory:g} GiB"
+        got = f"{needed:.1f} GiB: weights {profile.weights_gib:.1f}, cache {cache:.1f} for {shown(worst.name)}"
+        limit = int((room - profile.weights_gib) / cache * profile.concurrency_limit) if cache > 0 else 0
+        lower = f"lower concurrency_limit to {limit}, or " if limit >= 1 else ""
+        reading.error(place.at("concurrency_limit"), expected, got, f"{lower}use more accelerators per replica")
+    return None
+
+
+def _live_tokens(workload: Workload) -> float:
+    """Tokens of a request in the cache, mean over its time."""
+    return workload.mean_input_tokens + workload.mean_output_tokens / 2
+
+
+def horizon_end(file: StudyFile) -> date:
+    """First day after the horizon."""
+    try:
+        return file.horizon.start + timedelta(days=file.horizon.months * DAYS_PER_MONTH)
+    except OverflowError:
+        return date.max
+
+
+def _check_holdings(parts: Parts, reading: Reading) -> None:
+    """Holdings and claims are in pools of the study; no more is lent than is held."""
+    end, considered = horizon_end(parts.file), parts.considered_pools
+    rows: list[Row[Holding] | Row[Claim]] = [*parts.holdings, *parts.claims]
+    for row, place in rows:
+        fix = "it is in the inventory: add it to `pools:` of the study" if row.pool in parts.pools else None
+        reading.refer(place.at("pool"), Pool, "a pool of the study", row.pool, considered, fix)
+    held = _held(parts)
+    for holding, place in parts.holdings:
+        if holding.until is not None and holding.until < end:
+            expected = f"a holding that lasts until {end}, when the horizon ends"
+            fix = "nothing; the plan has one period, so that these machines are not counted"
+            reading.warning(place.at("until"), expected, f"one until {holding.until}", fix)
+    lent: dict[str, int] = {}
+    for claim, place in parts.claims:
+        lent[claim.pool] = lent.get(claim.pool, 0) + claim.machines
+        most = held.get(claim.pool, 0)
+        sure = claim.pool in considered and held.keys() <= considered.keys() and not reading.any_broken(Holding)
+        if sure and lent[claim.pool] > most:
+            expected = f"at most {most} machines lent, as many as {shown(claim.pool, bare=True)} holds to the end"
+            reading.error(place.at("machines"), expected, str(lent[claim.pool]), "add the holding, or lower the claim")
+
+
+def _held(parts: Parts) -> dict[str, int]:
+    """Machines held in each pool until the end of the horizon."""
+    held: dict[str, int] = {}
+    for holding, _ in parts.holdings:
+        if holding.until is None or holding.until >= horizon_end(parts.file):
+            held[holding.pool] = held.get(holding.pool, 0) + holding.machines
+    return held
+
+
+def _check_quotas(parts: Parts, reading: Reading) -> None:
+    """Quotas limit some pool, in a unit that its machine type states, and leave room for what is held."""
+    held = _held(parts)
+    for i, quota in enumerate(parts.file.policies.quotas):
+        place = parts.place.within("policies", "quotas", i)
+        for j, pattern in enumerate(quota.pools):
+            if not any(fnmatchcase(id, pattern) for id in parts.pools) and not reading.any_broken(Pool):
+                got = f"{shown(pattern)}, which matches none{near_miss(pattern, parts.pools)}"
+                fix = f"ids are provider/site/machine-type, * matches anything: {listed(parts.pools, 4)}"
+                reading.error(place.at("pools", j), "a pool, or a pattern that matches pools", got, fix)
+        limited = {
+            id: parts.machine_types[pool.machine_type][0]
+            for id, pool in parts.considered_pools.items()
+            if pool.machine_type in parts.machine_types and any(fnmatchcase(id, pattern) for pattern in quota.pools)
+        }
+        factor = {id: {"machines": 1.0, **m.quota_units}.get(quota.unit, 0.0) for id, m in limited.items()}
+        without = sorted({limited[id].name for id in limited if factor[id] == 0})
+        if without:
+            units = {"machines", *(unit for machine in limited.values() for unit in machine.quota_units)}
+            got = f"{shown(quota.unit)}, which {listed(without)} state no number of{near_miss(quota.unit, units)}"
+            fix = f"write one of: {listed(units)}; or state quota_units of these machine types: they count 0"
+            report = reading.error if len(without) == len({m.name for m in limited.values()}) else reading.warning
+            report(place.at("unit"), "machines, or a unit of the machine types' quota_units", got, fix)
+        used = sum(held.get(id, 0) * factor[id] for id in limited)
+        if used > quota.most:
+            expected = f"at least {used:g} {shown(quota.unit, bare=True)}, what is held in these pools"
+            fix = "raise the quota to what was granted, or correct the holdings"
+            reading.error(place.at("most"), expected, f"{quota.most:g}", fix)

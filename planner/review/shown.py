@@ -1,0 +1,148 @@
+"""`planner show`: a rule, a cost, the units, a schema."""
+
+import inspect
+import json
+import re
+
+from planner.costs import COSTS
+from planner.errors import Finding, InputError
+from planner.problem import WHY_NOT
+from planner.records import inventory, plan, serving, study
+from planner.records.base import Record
+from planner.rules import INSIDE_RULES, LINK_RULES, PURCHASE_RULES, RELAXABLE, RULES
+
+UNITS = {
+    "_usd_per_hour": "US dollars per hour",
+    "_usd": "US dollars, over the horizon unless the name says otherwise",
+    "_requests_per_second": "requests per second, mean of the hour",
+    "_tokens": "tokens",
+    "_tokens_per_second": "tokens per second of one replica",
+    "_gib": "gibibytes (2^30 bytes); 141 GB = 131.3 GiB",
+    "_gib_per_second": "gibibytes per second",
+    "_kw": "kilowatts",
+    "_ms": "milliseconds",
+    "_seconds": "seconds",
+    "_hours": "hours",
+    "_days": "days",
+    "_months": "months; hours_per_month (730) in a month",
+    "_fraction": "share between 0 and 1",
+    "_factor": "a number to multiply by",
+    "plain plural": "a count: machines, replicas, units, accelerators",
+}
+SCHEMAS: dict[str, type[Record]] = {
+    "study": study.StudyFile,
+    "model": serving.Model,
+    "machine-type": inventory.MachineType,
+    "site": inventory.Site,
+    "round-trip": inventory.RoundTrip,
+    "pool": inventory.Pool,
+    "offer": inventory.Offer,
+    "price": inventory.Price,
+    "demand": study.Demand,
+    "fleet": study.RunningReplicas,
+    "plan": plan.PlanFile,
+}
+
+
+def shown(what: str) -> str:
+    """The text for one topic.
+
+    Raises
+    ------
+    InputError
+        when there is no such topic; with what there is
+    """
+    rules = {rule.__name__: rule for rule in (*RULES, *COSTS)}
+    if what == "rules":
+        return "\n".join(f"{name:36s} {sentence(rule)}" for name, rule in rules.items())
+    if what == "units":
+        return "\n".join(f"{unit:24s} {meaning}" for unit, meaning in UNITS.items())
+    if what == "reasons":
+        return "\n".join(WHY_NOT)
+    if what == "schema":
+        return "\n".join(f"schema:{name}" for name in SCHEMAS)
+    if what.startswith("schema:") and what[7:] in SCHEMAS:
+        return json.dumps(SCHEMAS[what[7:]].model_json_schema(), indent=1, sort_keys=True)
+    if what in rules:
+        return rule_page(what)
+    raise InputError(
+        [
+            Finding(
+                "show",
+                "a topic",
+                repr(what),
+                f"rules, units, reasons, schema, schema:{{{','.join(SCHEMAS)}}}, or one of {', '.join(rules)}",
+            )
+        ]
+    )
+
+
+def sentence(rule: object) -> str:
+    """The first line of a docstring."""
+    return (inspect.getdoc(rule) or "").partition("\n")[0]
+
+
+def rule_page(name: str) -> str:
+    """A rule or cost with its kind, formula, units, rows and marginal value."""
+    rule = next(r for r in (*RULES, *COSTS) if r.__name__ == name)
+    kind = (
+        "purchase rule"
+        if rule in PURCHASE_RULES
+        else "rule inside a state"
+        if rule in INSIDE_RULES
+        else "rule that links a state to what is bought"
+        if rule in LINK_RULES
+        else "cost"
+    )
+    relaxable = "" if rule in COSTS else f"; relaxable: {RELAXABLE.get(name, 'no')}"
+    return f"{name} ({kind}{relaxable})\n\n{inspect.getdoc(rule)}"
+
+
+def formulation() -> str:
+    """docs/formulation.md: every rule and cost, from the docstrings."""
+    out = [
+        "# Formulation",
+        "",
+        "Generated from the docstrings of `planner/rules.py` and `planner/costs.py` by `python -m planner.review.shown`;",
+        "do not edit. Index letters: w workload, o origin, e placement, q pool, b offer, t period, h hour, f failure,",
+        "c clock [s], s = (h, f, c).",
+        "",
+    ]
+    parts = (
+        ("Purchases", "hold once", PURCHASE_RULES),
+        ("Inside a state", "hold in every state, with the same coefficients in every failure", INSIDE_RULES),
+        ("From purchases to states", "bound one state variable by what is bought", LINK_RULES),
+        ("Costs", "their sum is minimised [USD over the horizon]", COSTS),
+    )
+    for title, meaning, rules in parts:
+        out += [f"## {title}", "", f"These {meaning}.", ""]
+        for rule in rules:
+            doc = inspect.getdoc(rule) or ""
+            head, _, rest = doc.partition("\n")
+            out += [f"### `{rule.__name__}`", "", head, ""]
+            body = re.sub(r"^(\w[\w ]*)$", r"\n**\1**\n", rest.strip("\n"), flags=re.M)
+            out += [_code(body), ""]
+            if rules is not COSTS:
+                out += [f"Relaxable: {RELAXABLE.get(rule.__name__, 'no')}.", ""]
+    return "\n".join(out).rstrip() + "\n"
+
+
+def _code(body: str) -> str:
+    lines, inside = [], False
+    for line in body.splitlines():
+        if line.startswith("    ") and not inside:
+            lines.append("```text")
+            inside = True
+        elif inside and not line.startswith("    ") and line.strip():
+            lines.insert(len(lines) - (not lines[-1].strip()), "```")
+            inside = False
+        lines.append(line[4:] if line.startswith("    ") else line)
+    if inside:
+        lines.append("```")
+    return re.sub(r"\n{3,}", "\n\n", "\n".join(lines)).strip()
+
+
+if __name__ == "__main__":
+    import sys
+
+    sys.stdout.write(formulation())
