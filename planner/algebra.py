@@ -54,9 +54,9 @@ class Row:
 
     def shortfall(self) -> float:
         """How far the row is from holding, in its own unit (0 when it holds); for numbers only."""
-        gap = self.lhs - self.rhs
-        return float({"<=": max(gap, 0.0), ">=": max(-gap, 0.0), "==": abs(gap)}[self.sense])
+        gap = float(self.lhs - self.rhs)
+        return {"<=": max(gap, 0.0), ">=": max(-gap, 0.0), "==": abs(gap)}[self.sense]
 
     def scale(self) -> float:
         """What a shortfall is judged against: the larger side, at least one; for numbers only."""
-        return max(1.0, abs(self.lhs), abs(self.rhs))
+        return max(1.0, abs(float(self.lhs)), abs(float(self.rhs)))

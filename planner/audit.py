@@ -3,7 +3,9 @@
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
+from planner.algebra import Row
 from planner.costs import COSTS
 from planner.errors import PlannerError
 from planner.plan import costs_usd, decisions_of, digest, gap_fraction, sha256, uncoverable
@@ -87,8 +89,8 @@ def _text(key: tuple[object, ...]) -> str:
     return " ".join(str(part) for part in key)
 
 
-def _sentence(row: object) -> str:
-    return f"{row.lhs:,.6f} {row.sense} {row.rhs:,.6f} does not hold"  # type: ignore[attr-defined]
+def _sentence(row: Row) -> str:
+    return f"{row.lhs:,.6f} {row.sense} {row.rhs:,.6f} does not hold"
 
 
 def _header(plan: PlanFile) -> Iterator[Violation]:
@@ -99,21 +101,27 @@ def _header(plan: PlanFile) -> Iterator[Violation]:
         yield Violation("study digest", "", 0.0, "the study is not the one that was planned")
 
 
+def _each_once(what: str, may: set[Any], found: Counter[Any]) -> Iterator[Violation]:
+    for key, times in found.items():
+        if key not in may:
+            yield Violation(what, _text(key), 1.0, "not something the study knows")
+        if times > 1:
+            yield Violation(what, _text(key), 1.0, f"stated {times} times")
+
+
 def _names(plan: PlanFile, p: Problem) -> Iterator[Violation]:
     """Every name is known, every state is there once, every number is one that a plan may hold."""
-    known = {
-        "purchases": ({(b, w) for b in p.offers for w in (p.hours if b in p.hourly else p.periods)}, Counter((x.offer, x.when) for x in plan.purchases)),
-        "replicas": ({(e, h) for e in p.placements for h in p.hours}, Counter((r.placement, r.hour) for r in plan.replicas)),
-        "states": ({s for f in p.failures for s in states(p, f)}, Counter((s.hour, s.failure, s.clock_seconds) for s in plan.states)),
-    }
-    for what, (may, found) in known.items():
-        for key, times in found.items():
-            if key not in may:
-                yield Violation(what, _text(key), 1.0, "not something the study knows")
-            if times > 1:
-                yield Violation(what, _text(key), 1.0, f"stated {times} times")
-    for key in known["states"][0] - set(known["states"][1]):
-        yield Violation("states", _text(key), 1.0, "missing: nothing is said about it")
+    may_buy = {(b, when) for b in p.offers for when in (p.hours if b in p.hourly else p.periods)}
+    bought = Counter((x.offer, x.when) for x in plan.purchases)
+    may_run = {(e, h) for e in p.placements for h in p.hours}
+    run = Counter((r.placement, r.hour) for r in plan.replicas)
+    yield from _each_once("purchases", may_buy, bought)
+    yield from _each_once("replicas", may_run, run)
+    in_states = {s for f in p.failures for s in states(p, f)}
+    stated = Counter((s.hour, s.failure, s.clock_seconds) for s in plan.states)
+    yield from _each_once("states", in_states, stated)
+    for s in sorted(in_states - set(stated)):
+        yield Violation("states", _text(s), 1.0, "missing: nothing is said about it")
     edges = set(p.placements)
     flows = set(p.flows)
     for state in plan.states:
@@ -153,7 +161,9 @@ def _totals(plan: PlanFile, p: Problem) -> Iterator[Violation]:
             yield Violation(what, "", 1.0, "not the components that are minimised")
         for name, value in (truth or {}).items():
             if name in stated and _differs(stated[name], value):
-                yield Violation(what, name, abs(stated[name] - value), f"{stated[name]:,.2f} is stated, {value:,.2f} is true")
+                yield Violation(
+                    what, name, abs(stated[name] - value), f"{stated[name]:,.2f} is stated, {value:,.2f} is true"
+                )
     proof, bare = plan.proof, plan.without_goals
     bought = decisions_of(plan.model_copy(update={"purchases": bare.purchases, "states": (), "replicas": ()}), p)
     for name, value in costs_usd(p, bought).items():
@@ -162,13 +172,25 @@ def _totals(plan: PlanFile, p: Problem) -> Iterator[Violation]:
     checks = (
         (proof.cost_usd, sum(plan.costs_usd.values()), "proof.cost_usd", "the sum of the components"),
         (bare.cost_usd, sum(bare.costs_usd.values()), "without_goals.cost_usd", "the sum of the components"),
-        (proof.gap_fraction, gap_fraction(proof.cost_usd, proof.bound_usd), "proof.gap_fraction", "(cost - bound) / cost"),
-        (float(proof.failures_tested), float(len(p.failures) - 1), "proof.failures_tested", "the failures of the study"),
+        (
+            proof.gap_fraction,
+            gap_fraction(proof.cost_usd, proof.bound_usd),
+            "proof.gap_fraction",
+            "(cost - bound) / cost",
+        ),
+        (
+            float(proof.failures_tested),
+            float(len(p.failures) - 1),
+            "proof.failures_tested",
+            "the failures of the study",
+        ),
     )
     for stated_value, true_value, what, meaning in checks:
         scale = 1.0 if "gap" not in what else 1e-3
         if abs(stated_value - true_value) > TOLERANCE * max(scale, abs(true_value)):
-            yield Violation(what, "", abs(stated_value - true_value), f"{stated_value:,.6f} is stated; {meaning}: {true_value:,.6f}")
+            yield Violation(
+                what, "", abs(stated_value - true_value), f"{stated_value:,.6f} is stated; {meaning}: {true_value:,.6f}"
+            )
     for low, high, what in (
         (proof.bound_usd, proof.cost_usd, "proof.bound_usd above the cost"),
         (proof.relaxation_usd, proof.bound_usd, "proof.relaxation_usd above the bound"),

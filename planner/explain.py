@@ -113,7 +113,9 @@ def diagnose(study: Study, progress: Progress = lambda stage, done, detail: None
     if not found:
         lines.append("  every failure alone can be survived, all of them together cannot: purchases that one of them")
         lines.append("  needs are kept from another by a limit, a quota, the budget, or by whole numbers")
-        lines.append("  would help: raise the limits that `planner check` shows as tight, or drop a goal and plan again")
+        lines.append(
+            "  would help: raise the limits that `planner check` shows as tight, or drop a goal and plan again"
+        )
     return NoPlan(
         "\n".join(lines),
         tuple({"failure": s.failure, "short": s.rows, "binding": s.binding} for s in found),
@@ -165,8 +167,12 @@ def workloads_without_edge(p: Problem) -> list[Finding]:
     findings = []
     for w, o in p.flows:
         if not p.edges[w, o]:
-            reasons = Counter(reason.partition(":")[0] for (w_, o_, _), reason in p.why_not.items() if (w_, o_) == (w, o))
-            told = ", ".join(f"{reason} {n}" for reason, n in reasons.most_common()) or "no placement of its model exists"
+            reasons = Counter(
+                reason.partition(":")[0] for (w_, o_, _), reason in p.why_not.items() if (w_, o_) == (w, o)
+            )
+            told = (
+                ", ".join(f"{reason} {n}" for reason, n in reasons.most_common()) or "no placement of its model exists"
+            )
             findings.append(
                 Finding(
                     f"workload {w} from {o}",
@@ -176,5 +182,3 @@ def workloads_without_edge(p: Problem) -> list[Finding]:
                 )
             )
     return findings
-
-

@@ -8,9 +8,8 @@ from planner.records.inventory import MachineType, Pool
 from planner.records.serving import ContextClass, Model, ModelFacts, Profile
 from planner.records.study import Claim, Holding, StudyFile, Workload
 from planner.references import Parts
-from planner.units import BYTES_PER_GIB
+from planner.units import BYTES_PER_GIB, DAYS_PER_MONTH
 
-DAYS_PER_MONTH = 365.25 / 12
 MEMORY_FRACTION = 0.9
 """Share of the device memory that weights and cache may fill; the rest is for activations and fragments (assumed)."""
 

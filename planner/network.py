@@ -2,7 +2,7 @@
 
 import math
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache
 
 from planner.records.study import Origin, Study
 from planner.units import MS_PER_SECOND
@@ -61,7 +61,7 @@ def reaches(study: Study) -> dict[tuple[str, str], Reach]:
     for site in study.sites:
         places.setdefault(site.region_id, (site.latitude, site.longitude))
 
-    @lru_cache(maxsize=None)
+    @cache
     def near(place: tuple[float, float]) -> tuple[tuple[float, str], ...]:
         distances = ((great_circle_km(place, places[r]), r) for r in sorted(places))
         return tuple(sorted(pair for pair in distances if pair[0] <= PROXY_KM))
@@ -81,10 +81,7 @@ def reaches(study: Study) -> dict[tuple[str, str], Reach]:
             elif here is not None:
                 targets = {region: 0.0} | {r: km for km, r in near(places[region])}
                 proxies = sorted(
-                    (km + targets[y], x, y)
-                    for km, x in near(here)
-                    for y in targets
-                    if x == y or (x, y) in measured
+                    (km + targets[y], x, y) for km, x in near(here) for y in targets if x == y or (x, y) in measured
                 )
                 if proxies:
                     _, x, y = proxies[0]

@@ -12,7 +12,7 @@ from pydantic import ValidationError
 
 from planner import __version__
 from planner.algebra import Sparse, total
-from planner.costs import COSTS, cost_usd
+from planner.costs import COSTS
 from planner.errors import Finding, InputError
 from planner.formulas import available, live_placements, requests_per_second, running
 from planner.problem import Decisions, Problem, build, no_decisions, states
@@ -55,7 +55,7 @@ def make_plan(
     p = build(study, case)
     solution = solve(p, effort, solver, progress)
     bare = build(study, case, with_goals=False)
-    reference = solve(bare, effort, solver, lambda stage, done, detail: progress("without goals", done, detail))
+    reference = solve(bare, effort, solver, renamed(progress, "without goals"))
     orders = purchases_of(solution.decisions)
     return sealed(
         PlanFile(
@@ -84,7 +84,7 @@ def make_plan(
                 bound_usd=reference.bound_usd,
             ),
             proof=Proof(
-                status=solution.status,  # type: ignore[arg-type]
+                status=solution.status,
                 cost_usd=solution.cost_usd,
                 bound_usd=solution.bound_usd,
                 gap_fraction=gap_fraction(solution.cost_usd, solution.bound_usd),
@@ -96,6 +96,11 @@ def make_plan(
             ),
         )
     )
+
+
+def renamed(progress: Progress, stage: str) -> Progress:
+    """Progress of a solve within a larger work, under one name."""
+    return lambda inner, done, detail: progress(stage, done, inner)
 
 
 def gap_fraction(cost_usd: float, bound_usd: float) -> float:
@@ -144,7 +149,7 @@ def with_valued_limits(plan: PlanFile, effort: Effort, most: int, progress: Prog
     for n, row in enumerate(plan.binds):
         if n < most:
             p = build(more_of(plan.study, row.limit), plan.demand_case)
-            found = solve(p, effort, None, lambda stage, done, detail, limit=row.limit: progress(limit, done, stage))
+            found = solve(p, effort, None, renamed(progress, row.limit))
             row = row.model_copy(update={"replanned_usd": plan.proof.cost_usd - found.cost_usd})
         rows.append(row)
     return sealed(plan.model_copy(update={"binds": tuple(rows)}))
@@ -177,9 +182,7 @@ def firmness(
     """Units of each offer in the plans for low, base and high demand."""
     units = {"base": {o.offer: o.units for o in orders}}
     for case in ("low", "high"):
-        found = solve(
-            build(study, case), effort, solver, lambda stage, done, detail, case=case: progress(f"{case} demand", done, detail)
-        )
+        found = solve(build(study, case), effort, solver, renamed(progress, f"{case} demand"))
         units[case] = {o.offer: o.units for o in purchases_of(found.decisions)}
     return tuple(
         Firm(
@@ -310,11 +313,13 @@ def uncoverable(study: Study, p: Problem) -> list[Uncoverable]:
             else:
                 n = len(p.edges_in_failure[w, o])
                 missing = (
-                    f"a placement of {models[w]} that outlives {f} and meets the limits: all {n} that are near enough are lost"
+                    f"a placement of {models[w]} that outlives {f}: all {n} that meet the limits are lost"
                     if n
                     else f"a placement of {models[w]} that meets the limits at all"
                 )
-            rows.append(Uncoverable(failure=f, workload=w, origin=o, coverable_fraction=fraction, missing=missing[:200]))
+            rows.append(
+                Uncoverable(failure=f, workload=w, origin=o, coverable_fraction=fraction, missing=missing[:200])
+            )
     return rows
 
 
@@ -399,7 +404,9 @@ def read_plan(path: Path) -> PlanFile:
     try:
         data = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
-        raise InputError([Finding(str(path), "a plan file", error.strerror or str(error), "name a plan.json")]) from error
+        raise InputError(
+            [Finding(str(path), "a plan file", error.strerror or str(error), "name a plan.json")]
+        ) from error
     except UnicodeDecodeError as error:
         raise InputError([Finding(str(path), "UTF-8 text", f"other bytes at {error.start}", fix)]) from error
     except (json.JSONDecodeError, RecursionError) as error:

@@ -5,13 +5,13 @@ f failure, c clock [s], s = (h, f, c).
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
 from fnmatch import fnmatchcase
 
 from planner.algebra import Key, Linear, Sparse
 from planner.network import Reach, reaches
-from planner.records.inventory import Offer
+from planner.records.inventory import MachineType, Offer, Pool, Site
 from planner.records.serving import Model, OperatingPoint, Profile
 from planner.records.study import Study, Tier, Workload
 from planner.risk import (
@@ -22,9 +22,8 @@ from planner.risk import (
     expand,
     placements,
 )
-from planner.units import SECONDS_PER_HOUR
+from planner.units import DAYS_PER_MONTH
 
-DAYS_PER_MONTH = 365.25 / 12
 State = tuple[str, str, float]
 PERIOD = "period-1"
 HOUR = "period-1/mean-hour"
@@ -33,18 +32,22 @@ FEW_UNITS = 4
 """A pool of at most so many units gets the row that ties each request to the opening of a unit."""
 NEGLIGIBLE_FRACTION = 1e-6
 
-WHY_NOT = (
-    "model: the profile serves another model",
-    "context: the profile does not admit the context class",
-    "precision: not among those the workload allows",
-    "feature: the profile lacks a feature that the workload needs",
-    "first token: slower than the tier's target for the worst class that the profile admits",
-    "per token: slower than the tier's target for the worst class that the profile admits",
-    "jurisdiction: the site is outside those the workload allows",
-    "label: the site lacks a label that the workload needs",
-    "round trip: longer than the tier's limit, or not known",
-)
-"""The closed list of reasons for which an edge is missing (a stack that is not qualified has no placement)."""
+WHY_NOT = {
+    reason.partition(":")[0]: reason
+    for reason in (
+        "context: the profile does not admit the context class",
+        "precision: not among those the workload allows",
+        "feature: the profile lacks a feature that the workload needs",
+        "first token: slower than the tier's target for the worst class that the profile admits",
+        "per token: slower than the tier's target for the worst class that the profile admits",
+        "jurisdiction: the site is outside those the workload allows",
+        "label: the site lacks a label that the workload needs",
+        "round trip: longer than the tier's limit, or not known",
+    )
+}
+"""The closed list of reasons for which an edge to a placement of the workload's model is missing.
+
+A placement exists only where the machine type is right and the stack is qualified for the model."""
 
 
 @dataclass(frozen=True)
@@ -191,26 +194,23 @@ def replica_seconds_per_request(workload: Workload, point: OperatingPoint) -> fl
     )
 
 
-def misfit(w: Workload, tier: Tier, model: Model, profile: Profile, most_tokens: int) -> str | None:
-    """Why a profile cannot serve a workload anywhere; None when it can."""
+def misfit(w: Workload, tier: Tier, profile: Profile, most_tokens: int, site: Site) -> str | None:
+    """Why a profile of the workload's model cannot serve it at a site, however near; None when it can."""
     first_token_ms = max(
         p.first_token_ms if p.first_token_ms_high is None else p.first_token_ms_high for p in profile.classes
     )
     per_token_ms = max(p.per_token_ms for p in profile.classes)
     admitted = {p.context_class for p in profile.classes}
-    if model.model != w.model:
-        return WHY_NOT[0]
-    if w.context_class not in admitted or profile.context_limit_tokens < most_tokens:
-        return WHY_NOT[1]
-    if w.precisions and profile.precision not in w.precisions:
-        return WHY_NOT[2]
-    if not set(w.features) <= set(profile.features):
-        return WHY_NOT[3]
-    if tier.first_token_ms is not None and first_token_ms > tier.first_token_ms:
-        return WHY_NOT[4]
-    if tier.per_token_ms is not None and per_token_ms > tier.per_token_ms:
-        return WHY_NOT[5]
-    return None
+    holds = {
+        "context": w.context_class in admitted and profile.context_limit_tokens >= most_tokens,
+        "precision": not w.precisions or profile.precision in w.precisions,
+        "feature": set(w.features) <= set(profile.features),
+        "first token": tier.first_token_ms is None or first_token_ms <= tier.first_token_ms,
+        "per token": tier.per_token_ms is None or per_token_ms <= tier.per_token_ms,
+        "jurisdiction": not w.jurisdictions or site.jurisdiction in w.jurisdictions,
+        "label": set(w.site_labels) <= set(site.labels),
+    }
+    return next((WHY_NOT[reason] for reason, held in holds.items() if not held), None)
 
 
 def not_offered(study: Study, offer: Offer) -> str | None:
@@ -230,6 +230,44 @@ def horizon_end(study: Study) -> date:
     return study.horizon.start + timedelta(days=study.horizon.months * DAYS_PER_MONTH)
 
 
+@dataclass(frozen=True)
+class _Parts:
+    """A study's records by id, and what follows from them at once: what the pieces of a problem are made of."""
+
+    study: Study
+    placements: tuple[str, ...]
+    model: Mapping[str, Model]
+    profile: Mapping[str, Profile]
+    pool: Mapping[str, Pool]
+    """e -> record"""
+    pools: Mapping[str, Pool]
+    sites: Mapping[str, Site]
+    machine: Mapping[str, MachineType]
+    tiers: Mapping[str, Tier]
+    workloads: Mapping[str, Workload]
+    most_tokens: Mapping[str, int]
+    reach: Mapping[tuple[str, str], Reach]
+
+
+def _parts(study: Study) -> _Parts:
+    found = placements(study)
+    names = tuple(sorted(found))
+    return _Parts(
+        study=study,
+        placements=names,
+        model={e: study.models[found[e][0]] for e in names},
+        profile={e: study.models[found[e][0]].profiles[found[e][1]] for e in names},
+        pool={e: study.pools[found[e][2]] for e in names},
+        pools={q.id: q for q in sorted(study.pools, key=lambda q: q.id)},
+        sites={site.id: site for site in study.sites},
+        machine={m.name: m for m in study.machine_types},
+        tiers={tier.name: tier for tier in study.tiers},
+        workloads={w.name: w for w in study.workloads},
+        most_tokens={c.name: c.most_tokens for c in study.context_classes},
+        reach=reaches(study),
+    )
+
+
 def build(study: Study, demand: str = "base", with_goals: bool = True) -> Problem:
     """The problem of a study.
 
@@ -239,118 +277,19 @@ def build(study: Study, demand: str = "base", with_goals: bool = True) -> Proble
     demand : `base`, `low` or `high`
     with_goals : False leaves normal operation only
     """
-    found = placements(study)
-    names = tuple(sorted(found))
-    profile = {e: study.models[m].profiles[p] for e, (m, p, q) in found.items()}
-    model = {e: study.models[m] for e, (m, p, q) in found.items()}
-    pool = {e: study.pools[q] for e, (m, p, q) in found.items()}
-    pools = {q.id: q for q in sorted(study.pools, key=lambda q: q.id)}
-    sites = {site.id: site for site in study.sites}
-    machine = {m.name: m for m in study.machine_types}
-    tiers = {tier.name: tier for tier in study.tiers}
-    workloads = {w.name: w for w in study.workloads}
-    most_tokens = {c.name: c.most_tokens for c in study.context_classes}
-    reach = reaches(study)
-    hours = study.hours_per_month * study.horizon.months
-
+    parts = _parts(study)
+    names, pools = parts.placements, parts.pools
     wanted = demand_of(study, demand)
     flows = tuple(wanted)
-    why_not: dict[tuple[str, str, str], str] = {}
-    edges: dict[tuple[str, str], tuple[str, ...]] = {}
-    edges_in_failure: dict[tuple[str, str], tuple[str, ...]] = {}
-    for w, o in flows:
-        normal, in_failure = [], []
-        for e in names:
-            if model[e].model != workloads[w].model:
-                continue
-            workload, tier, site = workloads[w], tiers[workloads[w].tier], sites[pool[e].site]
-            reason = misfit(workload, tier, model[e], profile[e], most_tokens[workload.context_class])
-            if reason is None and workload.jurisdictions and site.jurisdiction not in workload.jurisdictions:
-                reason = WHY_NOT[6]
-            if reason is None and not set(workload.site_labels) <= set(site.labels):
-                reason = WHY_NOT[7]
-            if reason is not None:
-                why_not[w, o, e] = reason
-                continue
-            trip = reach[o, site.id].round_trip_ms if (o, site.id) in reach else float("inf")
-            limit = float("inf") if tier.round_trip_ms is None else tier.round_trip_ms
-            if trip <= limit:
-                normal.append(e)
-            else:
-                why_not[w, o, e] = WHY_NOT[8]
-            if trip <= (limit if tier.round_trip_ms_in_failure is None else tier.round_trip_ms_in_failure):
-                in_failure.append(e)
-        edges[w, o], edges_in_failure[w, o] = tuple(normal), tuple(in_failure)
-
-    replica_seconds = {}
-    for w in workloads.values():
-        for e in names:
-            for point in profile[e].classes:
-                if model[e].model == w.model and point.context_class == w.context_class:
-                    replica_seconds[w.name, e] = replica_seconds_per_request(w, point)
-
-    graph = dependency_graph(study)
-    failures, promised = {NORMAL: Failure(NORMAL)}, {NORMAL: ()}
-    if with_goals:
-        failures, promised = goals_to_failures(study, graph, failures)
-    lost, coverable = {}, {}
-    for f, failure in failures.items():
-        value = availability(graph, failure.lost)
-        things = {q: value[f"pool:{q}"] for q in pools} | {e: value[f"placement:{e}"] for e in names}
-        lost[f] = {thing: v for thing, v in things.items() if v < 1}
-        doors = {(w, o): min(value[f"workload:{w}"], value[f"origin:{o}"]) for w, o in flows}
-        live = edges if f == NORMAL else edges_in_failure
-        coverable[f] = {
-            flow: door if any(things[e] > 0 for e in live[flow]) else 0.0
-            for flow, door in doors.items()
-            if door < 1 or not any(things[e] > 0 for e in live[flow])
-        }
-
-    price = {p.offer_id: p.price_usd_per_machine_hour for p in study.prices}
+    edges, edges_in_failure, why_not = _edges(parts, flows)
+    failures, promised, lost, coverable = _failures(parts, flows, edges, edges_in_failure, with_goals)
+    hours = study.hours_per_month * study.horizon.months
+    price = {row.offer_id: row.price_usd_per_machine_hour for row in study.prices}
     refused = {b.id: reason for b in study.offers if (reason := not_offered(study, b)) is not None}
     offers = {b.id: b for b in sorted(study.offers, key=lambda b: b.id) if b.id not in refused and b.id in price}
-    held = {
-        (q, PERIOD): float(
-            sum(
-                h.machines
-                for h in study.holdings
-                if h.pool == q and (h.until is None or h.until >= horizon_end(study))
-            )
-        )
-        for q in pools
-    }
-    most_units = {b: float("inf") if offer.most_units is None else offer.most_units for b, offer in offers.items()}
     offers_of = {q: tuple(b for b in offers if offers[b].pool == q) for q in pools}
-    limits = [
-        Limit(
-            quota.name,
-            quota.unit,
-            {
-                q: 1.0 if quota.unit == "machines" else machine[pools[q].machine_type].quota_units.get(quota.unit, 0.0)
-                for q in pools
-                if any(fnmatchcase(q, pattern) for pattern in quota.pools)
-            },
-            quota.most,
-        )
-        for quota in study.policies.quotas
-    ] + [
-        Limit(
-            f"power of {site.id}",
-            "kW",
-            {q: machine[pools[q].machine_type].power_kw or 0.0 for q in pools if pools[q].site == site.id},
-            site.power_kw,
-        )
-        for site in study.sites
-        if site.power_kw is not None and any(pools[q].site == site.id for q in pools)
-    ]
-    shares = tuple(
-        ShareLimit(
-            share.component,
-            frozenset(e for e in names if availability(graph, {share.component: 1.0})[f"placement:{e}"] < 1),
-            share.most_fraction,
-        )
-        for share in study.policies.shares
-    )
+    most_units = {b: float("inf") if offer.most_units is None else offer.most_units for b, offer in offers.items()}
+    held = {(q, PERIOD): held_machines(study, q) for q in pools}
     problem = Problem(
         flows=flows,
         placements=names,
@@ -371,38 +310,35 @@ def build(study: Study, demand: str = "base", with_goals: bool = True) -> Proble
         tier_of={w.name: w.tier for w in study.workloads},
         demand_requests_per_second={(w, o, HOUR): value for (w, o), value in wanted.items()},
         burst_factor={w.name: w.burst_factor for w in study.workloads},
-        serve_fraction={w.name: tiers[w.tier].serve_fraction for w in study.workloads},
-        outage_usd_per_request={w.name: tiers[w.tier].outage_usd_per_request for w in study.workloads},
-        replica_seconds=replica_seconds,
+        serve_fraction={w.name: parts.tiers[w.tier].serve_fraction for w in study.workloads},
+        outage_usd_per_request={w.name: parts.tiers[w.tier].outage_usd_per_request for w in study.workloads},
+        replica_seconds=_replica_seconds(parts),
         machines_per_replica={
-            e: profile[e].accelerators_per_replica / machine[pool[e].machine_type].accelerators for e in names
+            e: parts.profile[e].accelerators_per_replica / parts.machine[parts.pool[e].machine_type].accelerators
+            for e in names
         },
-        load_seconds={e: profile[e].load_seconds for e in names},
-        weights_gib={e: profile[e].weights_gib for e in names},
-        rollout_surge_fraction={e: model[e].rollout_surge_fraction for e in names},
-        pool_of={e: pool[e].id for e in names} | {b: offers[b].pool for b in offers},
-        on_pool={q: tuple(e for e in names if pool[e].id == q) for q in pools},
+        load_seconds={e: parts.profile[e].load_seconds for e in names},
+        weights_gib={e: parts.profile[e].weights_gib for e in names},
+        rollout_surge_fraction={e: parts.model[e].rollout_surge_fraction for e in names},
+        pool_of={e: parts.pool[e].id for e in names} | {b: offers[b].pool for b in offers},
+        on_pool={q: tuple(e for e in names if parts.pool[e].id == q) for q in pools},
         site_of={q: pools[q].site for q in pools},
-        load_gib_per_second={
-            s.id: s.load_gib_per_second for s in study.sites if s.load_gib_per_second is not None
-        },
+        load_gib_per_second={s.id: s.load_gib_per_second for s in study.sites if s.load_gib_per_second is not None},
         usable_fraction={q: pools[q].usable_fraction for q in pools},
         spare_machines={q: pools[q].spare_machines for q in pools},
         held_machines=held,
-        claims={
-            q: tuple((float(c.machines), c.reclaim_seconds) for c in study.claims if c.pool == q) for q in pools
-        },
+        claims={q: tuple((float(c.machines), c.reclaim_seconds) for c in study.claims if c.pool == q) for q in pools},
         offers_of=offers_of,
         hourly=frozenset(b for b in offers if offers[b].kind in HOURLY),
         counted_in_failure={b: 0.0 if offers[b].kind == "spot" else 1.0 for b in offers},
         machines_per_unit={b: offers[b].machines_per_unit for b in offers},
         most_units=most_units,
         price_usd_per_machine_hour={b: price[b] for b in offers},
-        limits=tuple(limits),
-        shares=shares,
+        limits=_limits(parts),
+        shares=_shares(parts),
         budget_usd=study.policies.budget_usd,
         request_usd={(r.origin, r.site): r.usd_per_request for r in study.request_costs if r.usd_per_request},
-        round_trip_ms=reach,
+        round_trip_ms=parts.reach,
         few_large_units=frozenset(
             q
             for q in pools
@@ -413,8 +349,127 @@ def build(study: Study, demand: str = "base", with_goals: bool = True) -> Proble
         detection_seconds=study.detection_seconds,
         not_offered=refused,
     )
-    object.__setattr__(problem, "clocks_seconds", {f: clocks(problem, f) for f in failures})
-    return problem
+    return replace(problem, clocks_seconds={f: clocks(problem, f) for f in failures})
+
+
+def held_machines(study: Study, pool: str) -> float:
+    """Machines of a pool that are held through the whole horizon [machines]."""
+    end = horizon_end(study)
+    return float(sum(h.machines for h in study.holdings if h.pool == pool and (h.until is None or h.until >= end)))
+
+
+Flow = tuple[str, str]
+Edges = dict[Flow, tuple[str, ...]]
+
+
+def _edges(parts: _Parts, flows: tuple[Flow, ...]) -> tuple[Edges, Edges, dict[tuple[str, str, str], str]]:
+    """Edges in normal operation and in failures, and the reason for each that is missing in normal operation."""
+    edges: Edges = {}
+    edges_in_failure: Edges = {}
+    why_not: dict[tuple[str, str, str], str] = {}
+    for w, o in flows:
+        workload = parts.workloads[w]
+        tier = parts.tiers[workload.tier]
+        limit = float("inf") if tier.round_trip_ms is None else tier.round_trip_ms
+        limit_in_failure = limit if tier.round_trip_ms_in_failure is None else tier.round_trip_ms_in_failure
+        normal, in_failure = [], []
+        for e in parts.placements:
+            if parts.model[e].model != workload.model:
+                continue
+            site = parts.sites[parts.pool[e].site]
+            reason = misfit(workload, tier, parts.profile[e], parts.most_tokens[workload.context_class], site)
+            if reason is not None:
+                why_not[w, o, e] = reason
+                continue
+            trip = parts.reach[o, site.id].round_trip_ms if (o, site.id) in parts.reach else float("inf")
+            if trip <= limit:
+                normal.append(e)
+            else:
+                why_not[w, o, e] = WHY_NOT["round trip"]
+            if trip <= limit_in_failure:
+                in_failure.append(e)
+        edges[w, o], edges_in_failure[w, o] = tuple(normal), tuple(in_failure)
+    return edges, edges_in_failure, why_not
+
+
+def _replica_seconds(parts: _Parts) -> dict[tuple[str, str], float]:
+    return {
+        (w.name, e): replica_seconds_per_request(w, point)
+        for w in parts.workloads.values()
+        for e in parts.placements
+        for point in parts.profile[e].classes
+        if parts.model[e].model == w.model and point.context_class == w.context_class
+    }
+
+
+def _failures(
+    parts: _Parts, flows: tuple[Flow, ...], edges: Edges, edges_in_failure: Edges, with_goals: bool
+) -> tuple[
+    dict[str, Failure],
+    dict[str, tuple[tuple[str, float, float], ...]],
+    dict[str, dict[str, float]],
+    dict[str, dict[Flow, float]],
+]:
+    """Failures, what is promised in each, what is lost of each pool and placement, what can be covered at all."""
+    graph = dependency_graph(parts.study)
+    failures = {NORMAL: Failure(NORMAL)}
+    promised: dict[str, list[tuple[str, float, float]]] = {NORMAL: []}
+    for tier in parts.study.tiers if with_goals else ():
+        for goal in tier.survive:
+            for failure in expand(goal, parts.study, graph):
+                failures.setdefault(failure.id, failure)
+                promised.setdefault(failure.id, []).append((tier.name, goal.serve_fraction, goal.within_seconds))
+    lost: dict[str, dict[str, float]] = {}
+    coverable: dict[str, dict[Flow, float]] = {}
+    for f, failure in failures.items():
+        value = availability(graph, failure.lost)
+        things = {q: value[f"pool:{q}"] for q in parts.pools}
+        things |= {e: value[f"placement:{e}"] for e in parts.placements}
+        lost[f] = {thing: left for thing, left in things.items() if left < 1}
+        near_enough = edges if f == NORMAL else edges_in_failure
+        coverable[f] = {}
+        for w, o in flows:
+            alive = any(things[e] > 0 for e in near_enough[w, o])
+            door = min(value[f"workload:{w}"], value[f"origin:{o}"]) if alive else 0.0
+            if door < 1:
+                coverable[f][w, o] = door
+    return failures, {f: tuple(rows) for f, rows in promised.items()}, lost, coverable
+
+
+def _limits(parts: _Parts) -> tuple[Limit, ...]:
+    """Quotas of the study, and the power of its sites."""
+
+    def units(pool: str, unit: str) -> float:
+        return 1.0 if unit == "machines" else parts.machine[parts.pools[pool].machine_type].quota_units.get(unit, 0.0)
+
+    def power_kw(pool: str) -> float:
+        return parts.machine[parts.pools[pool].machine_type].power_kw or 0.0
+
+    quotas = [
+        Limit(
+            quota.name,
+            quota.unit,
+            {q: units(q, quota.unit) for q in parts.pools if any(fnmatchcase(q, p) for p in quota.pools)},
+            quota.most,
+        )
+        for quota in parts.study.policies.quotas
+    ]
+    power = []
+    for site in parts.study.sites:
+        here = {q: power_kw(q) for q in parts.pools if parts.pools[q].site == site.id}
+        if site.power_kw is not None and here:
+            power.append(Limit(f"power of {site.id}", "kW", here, site.power_kw))
+    return (*quotas, *power)
+
+
+def _shares(parts: _Parts) -> tuple[ShareLimit, ...]:
+    graph = dependency_graph(parts.study)
+    shares = []
+    for share in parts.study.policies.shares:
+        value = availability(graph, {share.component: 1.0})
+        through = frozenset(e for e in parts.placements if value[f"placement:{e}"] < 1)
+        shares.append(ShareLimit(share.component, through, share.most_fraction))
+    return tuple(shares)
 
 
 def demand_of(study: Study, case: str) -> dict[tuple[str, str], float]:
@@ -427,20 +482,6 @@ def demand_of(study: Study, case: str) -> dict[tuple[str, str], float]:
     for (w, _), requests_per_second in value.items():
         whole[w] = whole.get(w, 0.0) + requests_per_second
     return {(w, o): v for (w, o), v in value.items() if v > NEGLIGIBLE_FRACTION * whole[w]}
-
-
-def goals_to_failures(
-    study: Study, graph: object, failures: dict[str, Failure]
-) -> tuple[dict[str, Failure], dict[str, tuple[tuple[str, float, float], ...]]]:
-    """All failures that the tiers' goals expand to, and who is promised what in each."""
-    promised: dict[str, list[tuple[str, float, float]]] = {f: [] for f in failures}
-    failures = dict(failures)
-    for tier in study.tiers:
-        for goal in tier.survive:
-            for failure in expand(goal, study, graph):
-                failures.setdefault(failure.id, failure)
-                promised.setdefault(failure.id, []).append((tier.name, goal.serve_fraction, goal.within_seconds))
-    return failures, {f: tuple(rows) for f, rows in promised.items()}
 
 
 def clocks(p: Problem, f: str) -> tuple[float, ...]:

@@ -1,6 +1,7 @@
 """The PuLP program, built from the rules; and the test program, in which a failure is a change of bounds."""
 
 import itertools
+import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
@@ -36,6 +37,8 @@ class Program:
         self.bounds: dict[tuple[str, Key], Any] = {}
         self.scale = 1.0
         self.bound = -INFINITY
+        self.constant = 0.0
+        self.objective = INFINITY
         self._counter = itertools.count()
 
     def column(self, upper: float | None = None, integer: bool = False) -> Any:
@@ -70,9 +73,7 @@ class Program:
         largest = max((abs(value) for value in objective.values()), default=1.0)
         self.scale = largest or 1.0
         self.constant = objective.constant
-        self.lp.setObjective(
-            pulp.LpAffineExpression({v: value / self.scale for v, value in objective.items()})
-        )
+        self.lp.setObjective(pulp.LpAffineExpression({v: value / self.scale for v, value in objective.items()}))
 
     def solve(
         self,
@@ -106,7 +107,7 @@ class Program:
         }.get(self.lp.sol_status, NOTHING)
         self.bound = bound * self.scale + self.constant
         if found in (OPTIMAL, FEASIBLE):
-            reached = sum(c * v.varValue for v, c in self.lp.objective.items())
+            reached = sum(float(c * v.varValue) for v, c in self.lp.objective.items())
             self.objective = reached * self.scale + self.constant
         return found
 
@@ -229,6 +230,8 @@ class _AsFailure(Mapping[Key, Linear]):
 TEMPLATE = "template"
 TEST_NODES = 100
 SLIVER = 0.005
+WHOLE = 1e-6
+CHURN_GAP = 0.3
 WHOLE_SHORT = 1.0
 """What counts as short where only whole numbers fail [requests/s]: less than what divisible replicas miss."""
 STATE_NAMES = ("traffic", "shed", "excess", "offered", "kept", "loaded", "occupied", "machines")
@@ -271,10 +274,7 @@ class TestProgram:
 
     def view(self, f: str, purchases: Decisions) -> Decisions:
         """The template's columns as the decisions of a failure, beside the numbers of what is bought."""
-        state = {
-            name: _AsFailure(getattr(self.x, name), f)
-            for name in STATE_NAMES
-        }
+        state = {name: _AsFailure(getattr(self.x, name), f) for name in STATE_NAMES}
         return Decisions(purchases.started, purchases.rented, purchases.replicas, **state)
 
     def set_failure(self, f: str, purchases: Decisions, whole: bool) -> Decisions:
@@ -303,7 +303,6 @@ class TestProgram:
             raise SolverError(f"the test of {f} ended {status}")
         return self.program.objective
 
-
     def test_whole(
         self, f: str, purchases: Decisions, most_nodes: int | None = TEST_NODES
     ) -> tuple[float, dict[Any, float]]:
@@ -320,19 +319,48 @@ class TestProgram:
         for name in ("kept", "loaded"):
             for v in self._columns(f, x, name):
                 v.lowBound = v.upBound = v.upBound if name == "kept" else 0.0
-        if self.program.solve() != OPTIMAL or self.program.objective > enough:
+        hot = self.program.solve() == OPTIMAL and self.program.objective <= enough
+        if not hot:
             for v, lower, upper in before:
                 v.lowBound, v.upBound = lower, upper
             if (status := self.program.solve()) != OPTIMAL:
                 raise SolverError(f"the test of {f} ended {status}")
             if self.program.objective > enough:
                 return self.program.objective, {}
-            # whether whole numbers exist is quicker to answer than how much they are short of
+            # with nothing short: as little started and let go as can be, rounded, and searched where rounding fails
             for v in self.x.excess.values():
                 v.upBound = 0.0
-            if self.program.solve(True, most_nodes=most_nodes) not in (OPTIMAL, FEASIBLE):
-                return WHOLE_SHORT, {}
-        return self.program.objective, {v: float(round(v.varValue or 0.0)) for v in replicas}
+            self.program.minimise(self._churn(f, x))
+            if not self._rounded(f, x):
+                gap = CHURN_GAP if most_nodes is not None else 1.0
+                if self.program.solve(True, gap, most_nodes) not in (OPTIMAL, FEASIBLE):
+                    return WHOLE_SHORT, {}
+        return 0.0, {v: float(round(v.varValue or 0.0)) for v in replicas}
+
+    def _churn(self, f: str, x: Decisions) -> Linear:
+        """What a failure's replicas change: weights read for what is loaded, or to be loaded again [GiB]."""
+        terms = []
+        for s in states(self.p, f):
+            for e in self.p.placements:
+                weight = self.p.weights_gib[e]
+                terms += [(weight, x.loaded[e, s]), (-weight, x.kept[e, s]), (1e-3 * weight, x.occupied[e, s])]
+        return total(terms)
+
+    def _rounded(self, f: str, x: Decisions) -> bool:
+        """Whether the least churn, with what is loaded rounded up and what is kept rounded down, still survives."""
+        if self.program.solve() != OPTIMAL:
+            return False
+        kept, loaded = self._columns(f, x, "kept"), self._columns(f, x, "loaded")
+        before = [(v, v.lowBound, v.upBound) for v in kept + loaded]
+        rounded = [math.floor(v.varValue + WHOLE) for v in kept] + [math.ceil(v.varValue - WHOLE) for v in loaded]
+        for (v, _, upper), value in zip(before, rounded, strict=True):
+            v.lowBound = v.upBound = float(value if upper is None else min(value, upper))
+        fits = self.program.solve() == OPTIMAL and all(
+            abs(v.varValue - round(v.varValue)) < WHOLE for v in self._columns(f, x, "occupied")
+        )
+        for v, lower, upper in before:
+            v.lowBound, v.upBound = lower, upper
+        return fits
 
     def _columns(self, f: str, x: Decisions, name: str) -> list[Any]:
         found = [getattr(x, name)[e, s] for s in states(self.p, f) for e in self.p.placements]
@@ -364,9 +392,7 @@ class TestProgram:
             raise SolverError(f"the states of {f} cannot be settled")
         reached, values = self.program.objective, self.program.values()
         slivers = [
-            v
-            for (w, o, e, s), v in self.x.traffic.items()
-            if 0 < values[v] < SLIVER * values[self.x.offered[w, o, s]]
+            v for (w, o, e, s), v in self.x.traffic.items() if 0 < values[v] < SLIVER * values[self.x.offered[w, o, s]]
         ]
         if slivers:
             before = [v.upBound for v in slivers]
@@ -383,10 +409,6 @@ class TestProgram:
         found = no_decisions()
         for name in STATE_NAMES:
             inner = getattr(self.x, name)
-            kept = {
-                (*key[:-1], (key[-1][0], f, key[-1][2])): values[v]
-                for key, v in inner.items()
-                if values[v] > 0
-            }
+            kept = {(*key[:-1], (key[-1][0], f, key[-1][2])): values[v] for key, v in inner.items() if values[v] > 0}
             setattr(found, name, Sparse(kept))
         return found

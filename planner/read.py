@@ -83,7 +83,7 @@ def sorted_findings(findings: list[Finding]) -> list[Finding]:
     return sorted(dict.fromkeys(findings), key=lambda finding: finding.level != "error")
 
 
-def data_folder(name: Literal["inventories", "models"]) -> Path:
+def data_folder(name: Literal["inventories", "models", "examples"]) -> Path:
     """The folder that ships: inside the installed package, else beside it in a checkout.
 
     Raises
@@ -220,7 +220,11 @@ def _draft(data: dict[str, Any], reading: Reading) -> StudyFile:
 
 
 def _folders(
-    names: tuple[str, ...], what: Literal["inventories", "models"], folder: Path, place: Place, reading: Reading
+    names: tuple[str, ...],
+    what: Literal["inventories", "models", "examples"],
+    folder: Path,
+    place: Place,
+    reading: Reading,
 ) -> list[tuple[Path, str]]:
     """The folders (models: or files) that a study names, each with the place where it does."""
     found = []

@@ -67,8 +67,8 @@ def dependency_graph(study: Study) -> nx.DiGraph:
     def add(component: str, need: Needs) -> None:
         needs.setdefault(component, []).append(need)
 
-    for component in study.components:
-        needs.setdefault(f"{component.kind}:{component.name}", [])
+    for own in study.components:
+        needs.setdefault(f"{own.kind}:{own.name}", [])
     for workload in study.workloads:
         needs.setdefault(f"workload:{workload.name}", [])
     for origin in study.origins:
@@ -143,6 +143,6 @@ def expand(goal: Goal, study: Study, graph: nx.DiGraph) -> list[Failure]:
     left_out = {f"{goal.any}:{name.removeprefix(goal.any + ':')}" for name in goal.except_}
     parts = [c for c in components_of(graph, goal.any) if c not in left_out]
     return [
-        Failure(" + ".join(combination), {c: 1.0 for c in combination})
+        Failure(" + ".join(combination), dict.fromkeys(combination, 1.0))
         for combination in itertools.combinations(parts, goal.of)
     ]

@@ -5,27 +5,25 @@ bought and normal operation; every failure is put to the test; those that break 
 """
 
 import itertools
-import random
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, Literal
 
 import pulp
 
 from planner.algebra import Sparse, total
 from planner.costs import cost_usd, requests_usd_per_hour, unserved_requests
 from planner.errors import NoPlan, SolverError
-
-from planner.problem import Decisions, Problem, State, no_decisions, states
+from planner.problem import Decisions, Problem, no_decisions, states
 from planner.program import (
     FEASIBLE,
     INFEASIBLE,
     INFINITY,
     OPTIMAL,
-    Program,
     STATE_NAMES,
     TEST_NODES,
+    Program,
     TestProgram,
     add_failure,
     start_program,
@@ -33,6 +31,7 @@ from planner.program import (
 )
 from planner.risk import NORMAL
 
+Status = Literal["proven", "gap", "stopped"]
 Progress = Callable[[str, float | None, str], None]
 """(stage, fraction done or None, detail)"""
 ENTER_PER_PASS = 3
@@ -79,7 +78,7 @@ class Solution:
     relaxation_usd: float
     entered: tuple[str, ...]
     passes: int
-    status: str
+    status: Status
     limit_marginals: dict[str, float] = field(default_factory=dict)
     offer_marginals: dict[str, float] = field(default_factory=dict)
     drivers: dict[str, tuple[str, ...]] = field(default_factory=dict)
@@ -320,6 +319,7 @@ class _Search:
                 self.integral(f)
             else:
                 self.enter(f)
+                self.last = None
         self.program.minimise(self.objective)
 
 
@@ -345,8 +345,9 @@ def settle_normal(p: Problem, purchases: Decisions, solver: Any = None) -> Decis
     from planner.program import SLIVER, state_columns
     from planner.rules import STATE_RULES
 
-    program, x = Program(solver), replace(
-        no_decisions(), started=purchases.started, rented=purchases.rented, replicas=purchases.replicas
+    program, x = (
+        Program(solver),
+        replace(no_decisions(), started=purchases.started, rented=purchases.rented, replicas=purchases.replicas),
     )
     for s in states(q, NORMAL):
         state_columns(q, program, x, s)
@@ -354,12 +355,8 @@ def settle_normal(p: Problem, purchases: Decisions, solver: Any = None) -> Decis
             program.add(rule.__name__, rule(q, x, s))
     costs = edge_costs(p)
     usd_worst = max(p.request_usd.values(), default=0.0) or 1.0
-    usd = total(
-        [(1.0, requests_usd_per_hour(q, x, s)) for s in states(q, NORMAL)] + [(1.0, unserved_requests(q, x))]
-    )
-    comfort = total(
-        [(costs[o, e], v) for (w, o, e, s), v in x.traffic.items()] + [(100.0, v) for v in x.shed.values()]
-    )
+    usd = total([(1.0, requests_usd_per_hour(q, x, s)) for s in states(q, NORMAL)] + [(1.0, unserved_requests(q, x))])
+    comfort = total([(costs[o, e], v) for (w, o, e, s), v in x.traffic.items()] + [(100.0, v) for v in x.shed.values()])
     program.minimise(total([(1.0, usd), (usd_worst * (1e-7 if p.request_usd else 1.0), comfort)]))
     if program.solve() != OPTIMAL:
         raise SolverError("normal operation cannot be settled")
@@ -419,7 +416,7 @@ def solve(
         stopped = True
     if best is None:
         raise SolverError(f"no whole plan after {MOST_PASSES} passes")
-    status = "proven" if search.gap(best) <= effort.gap_fraction + 1e-9 else "gap"
+    status: Status = "proven" if search.gap(best) <= effort.gap_fraction + 1e-9 else "gap"
     return replace(
         summary,
         decisions=best.decisions,
@@ -444,4 +441,4 @@ def _better(
         settled = search.test_program(f).settle(f, purchases, replicas, costs)
         for name in STATE_NAMES:
             getattr(x, name).update(getattr(settled, name))
-    return Solution(x, cost, search.bound, search.bound, (), search.passes, "")
+    return Solution(x, cost, search.bound, search.bound, (), search.passes, "gap")

@@ -54,7 +54,7 @@ def init(
     Example: `planner init mine && planner plan mine --out plan.json`
     """
     with answered():
-        from planner.read import start_study
+        from planner.start import start_study
 
         for path in start_study(folder, example):
             tell(f"wrote {path}")
@@ -81,9 +81,13 @@ def check(study: StudyPath, format: AsFormat = Format.text, out: Out = None) -> 
 def plan(
     study: StudyPath,
     out: Out = None,
-    format: Annotated[Format | None, typer.Option("--format", "-f", help="of the review; none: text when --out")] = None,
+    format: Annotated[
+        Format | None, typer.Option("--format", "-f", help="of the review; none: text when --out")
+    ] = None,
     gap: Annotated[float, typer.Option(min=0.0, max=1.0, help="end when proven within this of the best plan")] = 0.01,
-    seconds: Annotated[float | None, typer.Option(min=0.1, help="a clock that ends the search; not reproducible")] = None,
+    seconds: Annotated[
+        float | None, typer.Option(min=0.1, help="a clock that ends the search; not reproducible")
+    ] = None,
     nodes: Annotated[int, typer.Option(min=1, help="branch-and-bound nodes of one integer search")] = 400,
     firm: Annotated[bool, typer.Option("--firm", help="also plan low and high demand: how firm is each order")] = False,
     value_limits: Annotated[int, typer.Option(min=0, help="plan again with one more of so many binding limits")] = 0,
@@ -206,7 +210,14 @@ def drill(
             if subject.suffix.lower() == ".csv":
                 if study is None:
                     raise InputError(
-                        [Finding(str(subject), "--study with a fleet", "none", "name the study whose failures are replayed")]
+                        [
+                            Finding(
+                                str(subject),
+                                "--study with a fleet",
+                                "none",
+                                "name the study whose failures are replayed",
+                            )
+                        ]
                     )
                 found, warnings = read_study(study)
                 tell_findings(warnings)
@@ -216,7 +227,7 @@ def drill(
                     mode=(mode or Mode.rescale).value,
                     progress=lambda done, of: told("replaying failures", done / max(1, of), ""),
                 )
-                claims: list[str] = []
+                claims: tuple[str, ...] = ()
             else:
                 made = read_plan(subject)
                 result = drill_plan(
@@ -269,5 +280,3 @@ def run() -> None:
             file=sys.stderr,
         )
         raise SystemExit(2) from None
-
-

@@ -1,10 +1,10 @@
 """What all records share: closed fields, numbers that are numbers, evidence."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION: Final = 1
 
 Evidence = Literal["measured", "published", "estimated", "assumed"]
 

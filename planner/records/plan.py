@@ -1,13 +1,13 @@
 """Records of the answer: the plan file, self-contained, with its proof."""
 
-from typing import Literal
+from typing import Final, Literal
 
 from pydantic import Field
 
 from planner.records.base import Name, Record
 from planner.records.study import Study
 
-PLAN_SCHEMA_VERSION = 1
+PLAN_SCHEMA_VERSION: Final = 1
 
 
 class Purchase(Record):

@@ -45,7 +45,8 @@ class Qualification(Sourced):
 class OperatingPoint(Sourced):
     """How a profile serves one context class, at its concurrency.
 
-    The rates are marginal: a request of `i` input and `o` output tokens takes `i / prefill + o / decode` replica-seconds.
+    The rates are marginal: a request of `i` input and `o` output tokens takes `i / prefill + o / decode` seconds of a
+    replica.
     """
 
     context_class: Name = Field(description="context class that is admitted")

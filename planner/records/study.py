@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import date
 from typing import Literal
 
-from pydantic import Field, model_validator
+from pydantic import ConfigDict, Field, model_validator
 
 from planner.records.base import (
     SCHEMA_VERSION,
@@ -57,7 +57,7 @@ class Goal(Record):
     serve_fraction: Fraction = Field(1.0, description="share of the tier's demand to serve")
     within_seconds: Positive = Field(description="deadline, since the failure began [s]")
 
-    model_config = {**Record.model_config, "populate_by_name": True}
+    model_config = ConfigDict(**{**Record.model_config, "populate_by_name": True})
 
     @model_validator(mode="after")
     def _one_of(self) -> Goal:

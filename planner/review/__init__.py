@@ -1,0 +1,1 @@
+"""What people read: reports of every command, as text, Markdown and JSON."""

@@ -9,7 +9,7 @@ from planner.costs import requests_usd_per_hour
 from planner.drill import DrillResult
 from planner.formulas import due_fraction, replica_seconds_used, requests_per_second, running, served
 from planner.orders import Order, orders
-from planner.plan import decisions_of
+from planner.plan import decisions_of, survivors
 from planner.problem import PERIOD, Decisions, Problem, State, build, states
 from planner.records.plan import PlanFile
 from planner.records.study import Goal
@@ -83,9 +83,8 @@ def _answer(plan: PlanFile, p: Problem, checked: Audit) -> Section:
     share = f" (+{extra / bare.cost_usd:.0%})" if bare.cost_usd > 0 else ""
     lines += [
         f"cost {usd(proof.cost_usd)} USD over {plan.study.horizon.months:g} months = {usd(per_hour)} USD/h, list prices; "
-        "machines held already are not in it",
-        f"at most {percent(proof.gap_fraction, 2)} above the cheapest possible: no plan costs less than "
-        f"{usd(proof.bound_usd)} USD"
+        "machines held already cost nothing here",
+        f"gap {percent(proof.gap_fraction, 2)}: no plan costs less than {usd(proof.bound_usd)} USD"
         + {"proven": "", "gap": f" ({percent(proof.gap_asked_fraction, 2)} was asked: NOT PROVEN)"}.get(
             proof.status, " (a clock or a person ended the search: not reproducible)"
         ),
@@ -108,36 +107,49 @@ def _answer(plan: PlanFile, p: Problem, checked: Audit) -> Section:
 def _order(plan: PlanFile, bought: tuple[Order, ...], all_rows: bool) -> Section:
     rows = []
     for o in bought:
-        firm = "not asked" if o.firm_in is None else f"{o.firm_in} of 3 (≥ {o.firm_units})"
-        why = []
-        if o.units_without_goals:
-            why.append(f"{o.units_without_goals} for normal operation")
-        if o.units > o.units_without_goals:
-            for_goals = ", ".join(short_failure(f) for f in o.reasons[:2]) or "survival goals"
-            why.append(f"{o.units - o.units_without_goals} for loss of {for_goals}" if o.reasons else for_goals)
-        late = " LATE" if o.days_late else ""
-        rows.append((f"{o.units} × {o.offer.rpartition(':')[2]}", o.pool, f"{o.by}{late}", usd(o.usd_per_hour), usd(o.usd), "; ".join(why), firm))
+        for_goals = o.units - o.units_without_goals
+        rows.append(
+            (
+                o.units,
+                o.offer.rpartition(":")[2],
+                o.pool,
+                f"{o.by}{' LATE' if o.days_late else ''}",
+                usd(o.usd_per_hour),
+                usd(o.usd / 1e6) + " M",
+                o.units_without_goals or None,
+                for_goals or None,
+                ", ".join(short_failure(f) for f in o.reasons[:2]) if for_goals else "",
+                *(() if o.firm_in is None else (f"{o.firm_in} of 3, at least {o.firm_units}",)),
+            )
+        )
     kept = rows if all_rows else rows[: 2 * MOST_ROWS]
-    lines = () if rows else ("nothing: what is held is enough",)
-    after = (
-        "by = need − lead time − slack; LATE: that day has passed, the slack is used up"
-        if any(o.days_late for o in bought)
-        else "by = need − lead time − slack",
-        f"need: {plan.study.horizon.start}; slack: {plan.study.order_slack_days:g} days; firm: low, base and high demand plans that buy as much",
-        *sorted({f"{o.kind.replace('_', ' ')} of {o.pool.rpartition('/')[2]}: {o.instrument}" for o in bought})[:8],
-    )
+    columns = ["units", "offer", "pool", "by", "USD/h", "USD", "normal", "goals", "goals: when lost"]
+    if plan.firm:
+        columns.append("firm in plans")
+    study = plan.study
+    after = [
+        f"by = need ({study.horizon.start}) − lead time − slack ({study.order_slack_days:g} days)"
+        + ("; LATE: that day has passed, the slack is used up" if any(o.days_late for o in bought) else ""),
+        "normal: bought without survival goals too; goals: bought for them; when lost: the failures that pay for it",
+    ]
+    if not plan.firm:
+        after.append("how firm each order is in low and high demand: planner plan --firm")
+    after += sorted({f"{o.offer.rpartition(':')[2]} of {o.pool.rpartition('/')[2]}: {o.instrument}" for o in bought})[
+        :8
+    ]
     return Section(
         "ORDER",
-        lines,
-        ("what", "pool", "by", "USD/h", "USD", "why", "firm"),
+        () if rows else ("nothing: what is held is enough",),
+        tuple(columns),
         tuple(kept),
         len(rows) - len(kept),
-        after if rows else (),
+        tuple(after) if rows else (),
         [asdict(o) for o in bought],
     )
 
 
 def goal_text(goal: Goal) -> str:
+    """A survival goal as people say it."""
     lost = f"any {goal.of if goal.of > 1 else ''} {goal.any}".replace("  ", " ") if goal.any else f"{goal.failure}"
     but = f" except {', '.join(goal.except_)}" if goal.except_ else ""
     return f"{lost}{but} lost: {percent(goal.serve_fraction)} within {goal.within_seconds:g} s"
@@ -161,7 +173,9 @@ def _served(plan: PlanFile, p: Problem, x: Decisions) -> Section:
         if not any(p.tier_of[w] == tier.name for w, _ in p.flows):
             continue
         whole, _ = _tier_served(p, x, tier.name, (p.hours[0], NORMAL, 0.0))
-        rows.append((tier.name, f"normal operation: {percent(tier.serve_fraction)}", 1, percent(whole), "", "", "holds"))
+        rows.append(
+            (tier.name, f"normal operation: {percent(tier.serve_fraction)}", 1, percent(whole), "", "", "holds")
+        )
         for goal in tier.survive:
             worst, where, loads, verdict = 2.0, "", False, "holds"
             failures = expand(goal, plan.study, graph)
@@ -182,7 +196,17 @@ def _served(plan: PlanFile, p: Problem, x: Decisions) -> Section:
                             elif due < goal.serve_fraction and verdict == "holds":
                                 verdict = "but for the uncoverable"
             how = "hot and loaded" if loads else "hot"
-            rows.append((tier.name, goal_text(goal), len(failures), percent(min(worst, 1.0)), short_failure(where), how, verdict))
+            rows.append(
+                (
+                    tier.name,
+                    goal_text(goal),
+                    len(failures),
+                    percent(min(worst, 1.0)),
+                    short_failure(where),
+                    how,
+                    verdict,
+                )
+            )
     return Section(
         "SERVED",
         (),
@@ -200,10 +224,16 @@ def _failures(plan: PlanFile, p: Problem, x: Decisions, all_rows: bool) -> Secti
             continue
         s = states(p, f)[-1]
         by_tier = [_tier_served(p, x, t, s)[0] for t in tiers]
-        moved = sum(max(0.0, x.traffic[w, o, e, s] - x.traffic[w, o, e, normal]) for w, o in p.flows for e in p.placements if (w, o, e, s) in x.traffic)
+        moved = sum(
+            max(0.0, x.traffic[w, o, e, s] - x.traffic[w, o, e, normal])
+            for w, o in p.flows
+            for e in p.placements
+            if (w, o, e, s) in x.traffic
+        )
         loaded = sum(x.loaded[e, s] for e in p.placements)
         gone = sum(x.replicas[e, s[0]] for e in p.placements)
         hot = sum(x.kept[e, s] for e in p.placements)
+        lost = sum(x.replicas[e, s[0]] - survivors(p, x.replicas[e, s[0]], e, f) for e in p.placements)
         fullest, at = _fullest(p, x, s)
         usd_h = float(requests_usd_per_hour(p, x, s))
         data.append(
@@ -213,7 +243,8 @@ def _failures(plan: PlanFile, p: Problem, x: Decisions, all_rows: bool) -> Secti
                 "served_fraction": dict(zip(tiers, by_tier, strict=True)),
                 "moved_requests_per_second": moved,
                 "replicas_kept": hot,
-                "replicas_lost_or_let_go": gone - hot,
+                "replicas_lost": lost,
+                "replicas_let_go": gone - lost - hot,
                 "replicas_loaded": loaded,
                 "fullest_placement": at,
                 "fullest_fraction_of_limit": fullest,
@@ -221,16 +252,30 @@ def _failures(plan: PlanFile, p: Problem, x: Decisions, all_rows: bool) -> Secti
                 "entered": f in plan.proof.failures_entered,
             }
         )
-        row = [short_failure(f), f"{s[2]:g}", *(percent(v) for v in by_tier), f"{moved:,.0f}", int(gone - hot), int(loaded), f"{percent(fullest)} {at}", "decides" if f in plan.proof.failures_entered else ""]
+        row = [
+            short_failure(f),
+            f"{s[2]:g}",
+            *(percent(v) for v in by_tier),
+            f"{moved:,.0f}",
+            int(lost),
+            int(gone - lost - hot),
+            int(loaded),
+            percent(fullest),
+            "decides" if f in plan.proof.failures_entered else "",
+        ]
         if p.request_usd:
             row.append(usd(usd_h))
         rows.append((min(by_tier, default=1.0), -moved, tuple(row)))
     rows.sort(key=lambda r: (r[0], r[1], r[2]))
     kept = [r[2] for r in (rows if all_rows else rows[:MOST_ROWS])]
-    columns = ["lost", "at s", *tiers, "moved req/s", "replicas gone", "loaded", "fullest placement (of its limit)", ""]
+    columns = ["when lost", "at s", *tiers, "moved req/s", "lost", "let go", "loaded", "fullest", ""]
     if p.request_usd:
         columns.append("requests USD/h")
-    return Section("FAILURES", (), tuple(columns), tuple(kept), len(rows) - len(kept), data=data)
+    lines = (
+        "served by tier at the last deadline; replicas lost, let go for others, and loaded; the fullest placement, of",
+        "its limit; decides: this failure entered the program",
+    )
+    return Section("FAILURES", lines, tuple(columns), tuple(kept), len(rows) - len(kept), data=data)
 
 
 def _fullest(p: Problem, x: Decisions, s: State) -> tuple[float, str]:
@@ -257,15 +302,15 @@ def _fleet(plan: PlanFile, p: Problem, x: Decisions) -> Section:
         hourly = sum(n * p.price_usd_per_machine_hour[b] for b, n in bought.items())
         lent = int(sum(n for n, _ in p.claims[q]))
         what = " + ".join(f"{n} {b.rpartition(':')[2]}" for b, n in bought.items())
-        serves = ", ".join(
-            f"{e.partition('@')[0]} × {int(x.replicas[e, h])}" for e in p.on_pool[q] if x.replicas[e, h]
-        )
-        provider = p.site_of[q].partition("/")[0]
-        rows.append((provider, q.partition("/")[2], held, lent or None, what, f"{used:,.1f}", usd(hourly), serves))
+        by_model: dict[str, float] = defaultdict(float)
+        for e in p.on_pool[q]:
+            by_model[e.partition("/")[0]] += x.replicas[e, h]
+        serves = ", ".join(f"{int(n)} {model}" for model, n in sorted(by_model.items()) if n)
+        rows.append((q, held, lent or None, what, f"{used:,.1f}", usd(hourly), serves))
     totals: dict[str, list[float]] = defaultdict(lambda: [0.0, 0.0, 0.0])
     all_served = sum(x.traffic[w, o, e, s] for w, o in p.flows for e in p.edges[w, o])
     for row in rows:
-        totals[row[0]][0] += row[2]
+        totals[row[0].partition("/")[0]][0] += row[1]
     for b, n in units.items():
         provider = p.pool_of[b].partition("/")[0]
         totals[provider][1] += n * p.machines_per_unit[b]
@@ -273,11 +318,15 @@ def _fleet(plan: PlanFile, p: Problem, x: Decisions) -> Section:
         for e in p.edges[w, o]:
             totals[p.pool_of[e].partition("/")[0]][2] += x.traffic[w, o, e, s]
     lines = tuple(
-        f"{provider}: {held:.0f} held, {new:.0f} ordered, {percent(share / all_served if all_served else 0.0)} of requests in normal operation"
+        f"{provider}: {held:.0f} held, {new:.0f} ordered, "
+        f"{percent(share / all_served if all_served else 0.0)} of requests in normal operation"
         for provider, (held, new, share) in sorted(totals.items())
     )
     return Section(
-        "FLEET", lines, ("provider", "pool", "held", "lent", "ordered", "machines used", "USD/h", "replicas"), tuple(rows)
+        "FLEET",
+        lines,
+        ("pool", "held", "lent", "ordered", "used", "USD/h", "replicas"),
+        tuple(rows),
     )
 
 
@@ -293,13 +342,13 @@ def _binds(plan: PlanFile) -> Section:
     )
     lines = () if rows else ("no quota, stock or power limit binds",)
     after = (
-        "saving of one more unit over the horizon, in the relaxation over all failures (replicas divisible): a direction, not a quote",
+        "saving of one more unit over the horizon in the relaxation (replicas divisible): a direction, not a quote",
         "planner plan --value-limits N plans again with one more unit of the first N",
     )
     return Section(
         "BINDS",
         lines,
-        ("limit", "unit", "USD per unit (relaxation)", "USD, planned again"),
+        ("limit", "unit", "USD per unit, relaxation", "planned again"),
         rows,
         max(0, len(plan.binds) - MOST_ROWS),
         after if rows else (),
@@ -333,12 +382,17 @@ def _trust(plan: PlanFile, p: Problem, x: Decisions) -> Section:
 
     def shares(found: dict[str, float]) -> str:
         whole = sum(found.values())
-        return ", ".join(f"{percent(v / whole)} {name}" for name, v in sorted(found.items(), key=lambda r: -r[1])) if whole else "none"
+        return (
+            ", ".join(f"{percent(v / whole)} {name}" for name, v in sorted(found.items(), key=lambda r: -r[1]))
+            if whole
+            else "none"
+        )
 
     lines = [
         f"speed: {shares(by_rate)} (share of requests in normal operation)",
         f"round trips: {shares(by_trip)} (share of requests)",
-        f"prices: {shares(by_price)} (share of USD/h ordered)" + (f", as of {dates[0]} to {dates[-1]}" if dates else ""),
+        f"prices: {shares(by_price)} (share of USD/h ordered)"
+        + (f", as of {dates[0]} to {dates[-1]}" if dates else ""),
         "demand: as the study states it; its assumptions stand under NOT IN",
     ]
     return Section("TRUST", tuple(lines))
@@ -366,7 +420,7 @@ def review_audit(result: Audit, cannot: tuple[str, ...]) -> Report:
     )
 
 
-def review_drill(result: DrillResult, claims: list[str], all_rows: bool = False) -> Report:
+def review_drill(result: DrillResult, claims: tuple[str, ...], all_rows: bool = False) -> Report:
     """The report of a drill, worst first."""
     rows = [
         (
@@ -405,5 +459,3 @@ def review_drill(result: DrillResult, claims: list[str], all_rows: bool = False)
             ),
         ),
     )
-
-

@@ -36,9 +36,7 @@ def check_study(study: Study, warnings: list[Finding]) -> Report:
     for w in study.workloads:
         flows = [(w_, o) for w_, o in p.flows if w_ == w.name]
         reasons: Counter[str] = Counter(
-            reason.partition(":")[0]
-            for (w_, _, _), reason in p.why_not.items()
-            if w_ == w.name and not reason.startswith("model")
+            reason.partition(":")[0] for (w_, _, _), reason in p.why_not.items() if w_ == w.name
         )
         least = min((len(p.edges[flow]) for flow in flows), default=0)
         reach = min((len(p.edges_in_failure[flow]) for flow in flows), default=0)
@@ -54,10 +52,20 @@ def check_study(study: Study, warnings: list[Finding]) -> Report:
             )
         )
     evidence = Counter(
-        (m.model, prof.machine_type, point.evidence) for m in study.models for prof in m.profiles for point in prof.classes
+        (m.model, prof.machine_type, point.evidence)
+        for m in study.models
+        for prof in m.profiles
+        for point in prof.classes
     )
     rows = [
-        (model, machine, *(evidence.get((model, machine, kind), 0) or "" for kind in ("measured", "published", "estimated", "assumed")))
+        (
+            model,
+            machine,
+            *(
+                evidence.get((model, machine, kind), 0) or ""
+                for kind in ("measured", "published", "estimated", "assumed")
+            ),
+        )
         for model, machine in sorted({key[:2] for key in evidence})
     ]
     sections = (

@@ -3,10 +3,13 @@
 import io
 import json
 import shutil
+from typing import Literal
 
 from planner.review.report import Cell, Report, Section
 
 LEAST_WIDTH = 100
+WHOLE_COLUMNS = ("pool", "by", "units", "offer", "tier", "USD/h")
+"""Columns that are never folded: names that people copy."""
 
 
 def render(report: Report, format: str) -> str:
@@ -48,7 +51,8 @@ def _text(report: Report) -> str:
         if section.rows:
             table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False, padding=(0, 1))
             for i, column in enumerate(section.columns):
-                table.add_column(Text(column), justify="right" if _is_number(section, i) else "left", overflow="fold")
+                justify: Literal["right", "left"] = "right" if _is_number(section, i) else "left"
+                table.add_column(Text(column), justify=justify, overflow="fold", no_wrap=column in WHOLE_COLUMNS)
             for row in section.rows:
                 table.add_row(*(Text(_printable(_shown(cell))) for cell in row))
             console.print(table)

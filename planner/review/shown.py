@@ -58,7 +58,7 @@ def shown(what: str) -> str:
     if what == "units":
         return "\n".join(f"{unit:24s} {meaning}" for unit, meaning in UNITS.items())
     if what == "reasons":
-        return "\n".join(WHY_NOT)
+        return "\n".join(WHY_NOT.values())
     if what == "schema":
         return "\n".join(f"schema:{name}" for name in SCHEMAS)
     if what.startswith("schema:") and what[7:] in SCHEMAS:
@@ -103,8 +103,8 @@ def formulation() -> str:
     out = [
         "# Formulation",
         "",
-        "Generated from the docstrings of `planner/rules.py` and `planner/costs.py` by `python -m planner.review.shown`;",
-        "do not edit. Index letters: w workload, o origin, e placement, q pool, b offer, t period, h hour, f failure,",
+        "Generated from the docstrings of `planner/rules.py` and `planner/costs.py`; do not edit, run",
+        "`python -m planner.review.shown > docs/formulation.md`. Index letters: w workload, o origin, e placement, q pool, b offer, t period, h hour, f failure,",
         "c clock [s], s = (h, f, c).",
         "",
     ]
