@@ -98,6 +98,7 @@ class _Search:
         self.passes = 0
         self.bound = -INFINITY
         self.last: dict[Any, float] | None = None
+        self.best: Solution | None = None
         self.grown = False
         self.began = time.monotonic()
 
@@ -202,7 +203,7 @@ class _Search:
     def gap(self, best: Solution) -> float:
         return max(0.0, best.cost_usd - self.bound) / best.cost_usd if best.cost_usd > 0 else 0.0
 
-    def candidate(self, nodes: int, best: Solution | None) -> Decisions:
+    def candidate(self, nodes: int) -> Decisions:
         """The best whole purchases over the failures that entered, from a dive or from the best plan so far.
 
         Raises
@@ -398,24 +399,11 @@ def solve(
     summary = Solution(no_decisions(), float("inf"), relaxation, relaxation, (), search.passes, "gap")
     search.marginals(summary)
     best, stopped = None, False
-    nodes = min(FIRST_NODES, effort.most_nodes)
     try:
-        for _ in range(MOST_PASSES):
-            purchases = search.candidate(nodes, best)
-            broken, found = search.broken_whole(purchases)
-            if broken:
-                search.enter_broken(broken)
-                continue
-            best = _better(search, purchases, found, best)
-            if search.gap(best) <= effort.gap_fraction + 1e-9 or nodes >= effort.most_nodes or search.out_of_time():
-                break
-            nodes = min(nodes * MORE_NODES, effort.most_nodes)
+        best = _search_whole(search)
     except KeyboardInterrupt:
-        if best is None:
-            raise
         stopped = True
-    if best is None:
-        raise SolverError(f"no whole plan after {MOST_PASSES} passes")
+        best = search.best if search.best is not None else _rounded_up(search)
     status: Status = "proven" if search.gap(best) <= effort.gap_fraction + 1e-9 else "gap"
     return replace(
         summary,
@@ -427,14 +415,45 @@ def solve(
     )
 
 
-def _better(
-    search: _Search, purchases: Decisions, found: dict[str, dict[Any, float]], best: Solution | None
-) -> Solution:
+def _search_whole(search: _Search) -> Solution:
+    """Integer search and tests in turn until the gap that was asked for is proven, or the effort is spent."""
+    nodes = min(FIRST_NODES, search.effort.most_nodes)
+    for _ in range(MOST_PASSES):
+        purchases = search.candidate(nodes)
+        broken, found = search.broken_whole(purchases)
+        if broken:
+            search.enter_broken(broken)
+            continue
+        search.best = best = _better(search, purchases, found)
+        if search.gap(best) <= search.effort.gap_fraction + 1e-9 or nodes >= search.effort.most_nodes:
+            return best
+        if search.out_of_time():
+            return best
+        nodes = min(nodes * MORE_NODES, search.effort.most_nodes)
+    raise SolverError(f"no whole plan after {MOST_PASSES} passes")
+
+
+def _rounded_up(search: _Search) -> Solution:
+    """A whole plan as soon as can be, from what is there: rounded, and added to until every failure is survived."""
+    for _ in range(MOST_PASSES):
+        if search.repair() is None and not search.dive():
+            raise SolverError("interrupted before a whole plan was found")
+        search.last, purchases = search.program.values(), search.purchases(whole=True)
+        broken, found = search.broken_whole(purchases)
+        if not broken:
+            return _better(search, purchases, found)
+        last = search.last
+        search.enter_broken(broken)
+        search.last = {**dict.fromkeys(search.program.lp.columns, 0.0), **last}
+    raise SolverError(f"no whole plan after {MOST_PASSES} passes")
+
+
+def _better(search: _Search, purchases: Decisions, found: dict[str, dict[Any, float]]) -> Solution:
     """The cheaper of the best plan so far and this one, which passed every test; states settled."""
     x = settle_normal(search.p, purchases, search.new_solver())
     cost = float(cost_usd(search.p, x))
-    if best is not None and best.cost_usd <= cost:
-        return best
+    if search.best is not None and search.best.cost_usd <= cost:
+        return search.best
     costs = edge_costs(search.p)
     for n, (f, replicas) in enumerate(found.items()):
         search.progress("settling states", n / len(found), f)

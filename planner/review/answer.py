@@ -84,7 +84,8 @@ def _answer(plan: PlanFile, p: Problem, checked: Audit) -> Section:
     lines += [
         f"cost {usd(proof.cost_usd)} USD over {plan.study.horizon.months:g} months = {usd(per_hour)} USD/h, list prices; "
         "machines held already cost nothing here",
-        f"gap {percent(proof.gap_fraction, 2)}: no plan costs less than {usd(proof.bound_usd)} USD"
+        f"gap {percent(proof.gap_fraction, 2)}: no plan costs less than "
+        f"{usd(proof.bound_usd)} USD"
         + {"proven": "", "gap": f" ({percent(proof.gap_asked_fraction, 2)} was asked: NOT PROVEN)"}.get(
             proof.status, " (a clock or a person ended the search: not reproducible)"
         ),

@@ -2,7 +2,6 @@
 
 import inspect
 import json
-import re
 
 from planner.costs import COSTS
 from planner.errors import Finding, InputError
@@ -96,53 +95,3 @@ def rule_page(name: str) -> str:
     )
     relaxable = "" if rule in COSTS else f"; relaxable: {RELAXABLE.get(name, 'no')}"
     return f"{name} ({kind}{relaxable})\n\n{inspect.getdoc(rule)}"
-
-
-def formulation() -> str:
-    """docs/formulation.md: every rule and cost, from the docstrings."""
-    out = [
-        "# Formulation",
-        "",
-        "Generated from the docstrings of `planner/rules.py` and `planner/costs.py`; do not edit, run",
-        "`python -m planner.review.shown > docs/formulation.md`. Index letters: w workload, o origin, e placement, q pool, b offer, t period, h hour, f failure,",
-        "c clock [s], s = (h, f, c).",
-        "",
-    ]
-    parts = (
-        ("Purchases", "hold once", PURCHASE_RULES),
-        ("Inside a state", "hold in every state, with the same coefficients in every failure", INSIDE_RULES),
-        ("From purchases to states", "bound one state variable by what is bought", LINK_RULES),
-        ("Costs", "their sum is minimised [USD over the horizon]", COSTS),
-    )
-    for title, meaning, rules in parts:
-        out += [f"## {title}", "", f"These {meaning}.", ""]
-        for rule in rules:
-            doc = inspect.getdoc(rule) or ""
-            head, _, rest = doc.partition("\n")
-            out += [f"### `{rule.__name__}`", "", head, ""]
-            body = re.sub(r"^(\w[\w ]*)$", r"\n**\1**\n", rest.strip("\n"), flags=re.M)
-            out += [_code(body), ""]
-            if rules is not COSTS:
-                out += [f"Relaxable: {RELAXABLE.get(rule.__name__, 'no')}.", ""]
-    return "\n".join(out).rstrip() + "\n"
-
-
-def _code(body: str) -> str:
-    lines, inside = [], False
-    for line in body.splitlines():
-        if line.startswith("    ") and not inside:
-            lines.append("```text")
-            inside = True
-        elif inside and not line.startswith("    ") and line.strip():
-            lines.insert(len(lines) - (not lines[-1].strip()), "```")
-            inside = False
-        lines.append(line[4:] if line.startswith("    ") else line)
-    if inside:
-        lines.append("```")
-    return re.sub(r"\n{3,}", "\n\n", "\n".join(lines)).strip()
-
-
-if __name__ == "__main__":
-    import sys
-
-    sys.stdout.write(formulation())

@@ -1,0 +1,193 @@
+"""The generated pages of docs/: `python -m planner.review.pages docs` writes them; a stale page fails a test."""
+
+import inspect
+import re
+import sys
+import typing
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from pydantic.fields import FieldInfo
+from pydantic_core import PydanticUndefined
+
+from planner.costs import COSTS
+from planner.problem import WHY_NOT
+from planner.records import inventory, serving, study
+from planner.records.base import Record
+from planner.review.shown import UNITS
+from planner.rules import INSIDE_RULES, LINK_RULES, PURCHASE_RULES, RELAXABLE
+
+NOTE = "Generated; do not edit: `python -m planner.review.pages docs`."
+SECTIONS = ("Formula", "Units", "Rows", "Marginal value", "Source")
+FILES: tuple[tuple[str, str, type[Record]], ...] = (
+    ("study.yaml", "what is asked", study.StudyFile),
+    ("demand.csv", "named by `demand:` in study.yaml", study.Demand),
+    ("request_costs CSV", "named by `request_costs:` in study.yaml", study.RequestCost),
+    ("fleet CSV", "what runs today, for `planner drill`", study.RunningReplicas),
+    ("inventories/machine_types.yaml", "a list under `machine_types:`", inventory.MachineType),
+    ("inventories/sites.csv", "one row a site, and a region that round trips name", inventory.Site),
+    ("inventories/round_trips.csv", "one row a pair of regions", inventory.RoundTrip),
+    ("inventories/PROVIDER/pools.csv", "one row a pool", inventory.Pool),
+    ("inventories/PROVIDER/offers.csv", "terms; one row an offer", inventory.Offer),
+    ("inventories/PROVIDER/prices.csv", "prices apart from terms; one row an offer", inventory.Price),
+    ("models/context_classes.yaml", "a list under `context_classes:`", serving.ContextClass),
+    ("models/MODEL.yaml", "a model with its facts, qualifications and profiles", serving.Model),
+)
+
+
+def formulation() -> str:
+    """Every rule and cost, from its docstring."""
+    out = [
+        "# Formulation",
+        "",
+        NOTE,
+        "",
+        "Index letters: w workload, o origin, e placement, q pool, b offer, t period, h hour, f failure, c clock [s],",
+        "s = (h, f, c). Words: [concepts](concepts.md). The code reads the same: `planner/rules.py`, `planner/costs.py`.",
+        "",
+    ]
+    parts = (
+        ("Purchases", "hold once", PURCHASE_RULES),
+        ("Inside a state", "hold in every state, with the same coefficients in every failure", INSIDE_RULES),
+        ("From purchases to states", "bound one state variable by what is bought", LINK_RULES),
+        ("Costs", "are minimised together [USD over the horizon]", COSTS),
+    )
+    for title, meaning, functions in parts:
+        out += [f"## {title}", "", f"These {meaning}.", ""]
+        for function in functions:
+            out += _page(function)
+            if functions is not COSTS:
+                out += [f"- Relaxable: {RELAXABLE.get(function.__name__, 'no')}", ""]
+    return "\n".join(out).rstrip() + "\n"
+
+
+def _page(function: Callable[..., Any]) -> list[str]:
+    doc = inspect.getdoc(function) or ""
+    head, _, rest = doc.partition("\n")
+    parts = re.split(rf"^({'|'.join(SECTIONS)})$", rest, flags=re.M)
+    out = [f"### {function.__name__}", "", head, ""]
+    for title, body in zip(parts[1::2], parts[2::2], strict=True):
+        text = inspect.cleandoc(body)
+        out += ["```text", text, "```", ""] if title == "Formula" else [f"- {title}: {' '.join(text.split())}"]
+    return [*out, ""] if function in COSTS else out
+
+
+def files() -> str:
+    """Every file that people write: fields, types, defaults, meaning."""
+    out = [
+        "# Files",
+        "",
+        NOTE,
+        "",
+        "YAML for structure, CSV for tables. Numbers are numbers; the unit is in the name. An unknown field is an error.",
+        "Ids: site `provider/site`, pool `site/machine-type`, offer `pool:offer`, profile `model/profile`, placement",
+        "`model/profile@pool`; components `provider:aws`, `region:aws/us-east-2`, `site:aws/us-east-2`, `pool:ID`,",
+        "`stack:neuron`, `workload:NAME`, `origin:NAME`, and `kind:name` for a study's own.",
+        "",
+        "`planner show schema:study` prints the JSON Schema of a file, for editors.",
+        "",
+        "## Units",
+        "",
+        "| name ends in | unit |",
+        "| --- | --- |",
+        *(f"| `{unit}` | {meaning} |" for unit, meaning in UNITS.items()),
+        "",
+        "## Why an edge is missing",
+        "",
+        "The closed list of reasons, as `planner check` counts them:",
+        "",
+        *(f"- {reason}" for reason in WHY_NOT.values()),
+        "",
+    ]
+    shown: set[type[Record]] = set()
+    waiting = [(f"`{name}`: {what}", record) for name, what, record in FILES]
+    while waiting:
+        title, record = waiting.pop(0)
+        if record in shown:
+            continue
+        shown.add(record)
+        out += [f"## {title}", "", (inspect.getdoc(record) or "").partition("\n")[0], ""]
+        out += ["| field | type | default | meaning |", "| --- | --- | --- | --- |"]
+        inner: list[type[Record]] = []
+        for name, field in record.model_fields.items():
+            inner += [r for r in _records(field.annotation) if r not in shown]
+            meaning = (field.description or "").replace("|", "\\|")
+            out.append(f"| `{field.alias or name}` | {_type(field.annotation)} | {_default(field)} | {meaning} |")
+        out.append("")
+        waiting = [(f"{r.__name__}, in {record.__name__}", r) for r in dict.fromkeys(inner)] + waiting
+    return "\n".join(out).rstrip() + "\n"
+
+
+def _records(annotation: object) -> list[type[Record]]:
+    if isinstance(annotation, type) and issubclass(annotation, Record):
+        return [annotation]
+    return [record for part in typing.get_args(annotation) for record in _records(part)]
+
+
+def _type(annotation: object) -> str:
+    origin, parts = typing.get_origin(annotation), typing.get_args(annotation)
+    if origin is typing.Annotated:
+        return _type(parts[0])
+    if origin is typing.Literal:
+        return " or ".join(f"`{part}`" for part in parts)
+    if origin is tuple:
+        return f"list of {_type(parts[0])}"
+    if origin is dict:
+        return f"mapping to {_type(parts[1])}"
+    if parts:
+        return " or ".join(dict.fromkeys(_type(part) for part in parts if part is not type(None)))
+    names = {"str": "text", "float": "number", "int": "whole number", "bool": "true or false"}
+    name = getattr(annotation, "__name__", str(annotation))
+    return names.get(name, name)
+
+
+def _default(field: FieldInfo) -> str:
+    if field.is_required():
+        return "required"
+    value = field.default
+    if value is None or value is PydanticUndefined or value == ():
+        return "none"
+    if isinstance(value, Record):
+        return "see below"
+    if isinstance(value, tuple):
+        return ", ".join(f"`{part}`" for part in value)
+    return f"`{str(value).lower() if isinstance(value, bool) else value}`"
+
+
+def commands() -> str:
+    """Every command with its arguments and options."""
+    from typer.main import get_command
+
+    from planner.cli.main import app
+
+    group = get_command(app)
+    out = [
+        "# Command line",
+        "",
+        NOTE,
+        "",
+        "`planner VERB FILE... [--out FILE] [--format text|md|json]`. Results on stdout, progress and messages on stderr.",
+        "Exit: 0 fine; 1 a finding about the subject (no plan, a goal not met, not proven, cannot be covered); 2 wrong",
+        "input or an internal error; 130 interrupted. `planner --install-completion` sets up the shell.",
+        "",
+    ]
+    for name, command in group.commands.items():  # type: ignore[attr-defined]
+        out += [f"## planner {name}", "", inspect.cleandoc(command.help or ""), ""]
+        out += ["| argument or option | default | meaning |", "| --- | --- | --- |"]
+        for param in command.params:
+            if param.name == "help":
+                continue
+            is_option = param.param_type_name == "option"
+            shown = ", ".join(f"`{o}`" for o in param.opts) if is_option else f"`{(param.name or '').upper()}`"
+            default = "required" if param.required else "" if param.default in (None, False) else f"`{param.default}`"
+            out.append(f"| {shown} | {default} | {getattr(param, 'help', '') or ''} |".replace("a|b", "a\\|b"))
+        out.append("")
+    return "\n".join(out).rstrip() + "\n"
+
+
+PAGES: dict[str, Callable[[], str]] = {"formulation.md": formulation, "files.md": files, "commands.md": commands}
+
+if __name__ == "__main__":
+    for page, text in PAGES.items():
+        (Path(sys.argv[1]) / page).write_text(text(), encoding="utf-8")
