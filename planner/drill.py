@@ -38,6 +38,8 @@ WHOLE = 1e-9
 MOST_NODES = 20_000
 """Nodes of a search for whole replicas; a search that needs more is told as a finding."""
 DAYS_PER_MONTH = 365.25 / 12
+MOMENT_SECONDS = 1e-3
+"""After machines that were lent come back: what holds just before and just after is looked at."""
 
 
 @dataclass(frozen=True)
@@ -220,16 +222,19 @@ def _round_trips_ms(study: Study, sites: list[Site]) -> dict[tuple[str, str], fl
         starts = around(here) if here else {}
         for site in sites:
             ends = proxies[site.region_id]
-            pairs = [(starts[x] + ends[y], x, y) for x in starts for y in ends if x == y or (x, y) in measured]
+            km = _kilometres(here, (site.latitude, site.longitude)) if here else math.inf
+            home = site.region_id
+            known = [(x, y) for x in starts for y in ends if x == y == home or (x, y) in measured]
+            pairs = [(starts[x] + ends[y], x, y) for x, y in known]
             if origin.near == site.region_id:
                 trip = 2.0
             elif origin.near is not None and (origin.near, site.region_id) in measured:
                 trip = measured[origin.near, site.region_id]
             elif pairs:
                 _, x, y = min(pairs)
-                trip = 2.0 if x == y else measured[x, y]
+                # nothing is faster than light in fibre, 200 km per ms
+                trip = max(2.0, 2 * km / 200) if x == y else measured[x, y]
             elif here:
-                km = _kilometres(here, (site.latitude, site.longitude))
                 trip = max(2 * km / 200, 8.5 + 0.0154 * km)
             else:
                 trip = math.inf
@@ -390,7 +395,8 @@ def _carried(world: _World, traffic: Numbers, capacity: Numbers) -> Numbers:
 def _unmoved(stock: _Stock, world: _World, live: _Live) -> Numbers:
     """Share of demand that is served before any traffic is moved."""
     alive = (stock.base * world.normal * live.placements).sum(axis=1) * live.front
-    return np.minimum(alive / world.demand, 1.0)
+    share: Numbers = np.minimum(alive / world.demand, 1.0)
+    return share
 
 
 def _rescaled(world: _World, stock: _Stock, failure: _Failure, live: _Live, clock: float) -> Numbers:
@@ -440,7 +446,9 @@ class _Rows:
 def _resolved(
     world: _World, stock: _Stock, failure: _Failure, live: _Live
 ) -> tuple[dict[float, Numbers], tuple[str, ...]]:
-    """Requests/s of each flow at each deadline under the best new weights and starts, all clocks together.
+    """Requests/s of each flow at each clock under the best new weights and starts, all clocks together.
+
+    Clocks are the deadlines, and the moments just before and after machines that were lent come back.
 
     Columns per time: share of offered [k], not due and not served [i], short [i], kept, loaded, room beyond [e].
     """
@@ -466,25 +474,23 @@ def _resolved(
 
     n_k, n_i, n_e = len(k_i), len(flows), len(placed)
     width, each, ones = n_k + 2 * n_i + 3 * n_e, np.arange(n_e), np.ones(n_e)
-    returns = {back for _, _, back in stock.claims if back is not None and back < deadlines[-1]}
-    times = sorted(returns | set(deadlines))
+    returns = {at for _, _, back in stock.claims if back is not None for at in (back, back + MOMENT_SECONDS)}
+    times = sorted({at for at in returns if at < deadlines[-1]} | set(deadlines))
     columns = np.arange(width * len(times)).reshape(len(times), width)
     share, beyond, short, kept, loaded, room = np.split(columns, np.cumsum([n_k, n_i, n_i, n_e, n_e]), axis=1)
-    upper, first, second = np.zeros(columns.size), np.zeros(columns.size), np.zeros(columns.size)
+    upper, costs = np.zeros(columns.size), np.zeros((3, columns.size))
     rows = _Rows()
     for t, clock in enumerate(times):
-        is_due = clock in served
         machines = stock.machines_at(live, clock)[pools]
-        due = np.array([failure.due(world.tier_of[i].name, clock) if is_due else 0.0 for i in flows])
+        due = np.array([failure.due(world.tier_of[i].name, clock) for i in flows])
         most = np.floor(machines[row_q] / per_replica + WHOLE)
-        upper[share[t]] = 1.0 if is_due else 0.0
+        upper[share[t]] = 1.0
         upper[short[t]] = np.minimum(due, coverable)
         upper[beyond[t]] = coverable - upper[short[t]]
         upper[kept[t]], upper[room[t]] = survivors, np.inf
-        upper[loaded[t]] = np.where(is_due & (detection + load_seconds <= clock), most, 0.0)
-        if is_due:
-            first[short[t]], second[short[t]], second[beyond[t]] = scale, scale * worth, scale * worth
-            second[loaded[t]] = WHOLE * 100.0
+        upper[loaded[t]] = np.where(detection + load_seconds <= clock, most, 0.0)
+        costs[0, short[t]], costs[2, short[t]], costs[2, beyond[t]] = scale, scale * worth, scale * worth
+        costs[1, kept[t]], costs[1, loaded[t]] = -per_replica, per_replica
         split = [(np.arange(n_i), part[t], np.ones(n_i)) for part in (beyond, short)]
         rows.add(coverable, coverable, (row_i, share[t], np.ones(n_k)), *split)
         carry = [(each, part[t], -world.study.utilisation.in_failure / largest) for part in (kept, loaded)]
@@ -496,74 +502,72 @@ def _resolved(
         if t:
             rows.add(np.full(n_e, -np.inf), np.zeros(n_e), (each, kept[t], ones), (each, kept[t - 1], -ones))
         for u in range(t):
-            e = np.flatnonzero((clock - times[u] < load_seconds) & (upper[loaded[t]] > 0))
+            loading = (clock - times[u] < load_seconds) | ((load_seconds > 0) & (u == t - 1))
+            e = np.flatnonzero(loading & (upper[loaded[t]] > 0))
             later = [(np.arange(len(e)), part[t, e], ones[e]) for part in (kept, loaded)]
             earlier = [(np.arange(len(e)), part[u, e], -ones[e]) for part in (kept, loaded, room)]
             rows.add(np.full(len(e), -np.inf), np.zeros(len(e)), *later, *earlier)
     whole = np.concatenate([kept.ravel(), loaded.ravel()])
-    value, proven = _best_whole(rows.program(upper), upper, (first, second), whole, short.ravel())
+    value, proven = _best_whole(rows.program(upper), upper, list(costs), whole, short.ravel())
     for t, clock in enumerate(times):
-        if clock in served:
-            served[clock][flows] = (coverable - value[beyond[t]] - value[short[t]]) * offered[flows]
+        served.setdefault(clock, np.zeros(len(offered)))
+        served[clock][flows] = (coverable - value[beyond[t]] - value[short[t]]) * offered[flows]
     return served, () if proven else (f"{failure.id}: search for whole replicas ended early; shortfall may be less",)
 
 
 def _best_whole(
-    lp: highspy.HighsLp, upper: Numbers, costs: tuple[Numbers, Numbers], whole: Indices, short: Indices
+    lp: highspy.HighsLp, upper: Numbers, costs: Sequence[Numbers], whole: Indices, short: Indices
 ) -> tuple[Numbers, bool]:
-    """Least first cost, then least second, with `whole` columns whole; and whether the first is proven least."""
+    """Least first cost with `whole` columns whole; then the second decides these, the third what may be added.
+
+    The relaxation's first cost is a bound; rounding up where the second cost is least mostly reaches it, and an integer
+    program is the way out. Returns the columns, and whether their first cost is proven least.
+    """
+    none, high = np.zeros(len(upper)), upper.copy()
+    every = np.arange(len(upper), dtype=np.int32)
     solver = _solver(lp)
-    every, none = np.arange(len(upper), dtype=np.int32), np.zeros(len(upper))
 
     def run(cost: Numbers, low: Numbers, high: Numbers) -> Numbers | None:
         solver.changeColsCost(len(every), every, cost)
         solver.changeColsBounds(len(every), every, low, high)
         solver.run()
-        status = solver.getModelStatus()
-        if status in (highspy.HighsModelStatus.kOptimal, highspy.HighsModelStatus.kObjectiveTarget) or (
-            status == highspy.HighsModelStatus.kSolutionLimit and solver.getInfo().primal_solution_status == 2
-        ):
-            return np.array(solver.getSolution().col_value)
-        return None
+        feasible = solver.getInfo().primal_solution_status == highspy.SolutionStatus.kSolutionStatusFeasible
+        return np.array(solver.getSolution().col_value) if feasible else None
 
-    def held(value: Numbers) -> Numbers:
-        """Upper bounds that hold the shortfall reached."""
-        high = upper.copy()
-        high[short] = np.minimum(upper[short], np.maximum(value[short], 0.0) + WHOLE)
-        return high
+    def fixed(at: Numbers) -> Numbers | None:
+        low, top = none.copy(), high.copy()
+        low[whole] = top[whole] = at
+        return run(costs[2], low, top)
 
-    least = run(costs[0], none, upper)
-    if least is None:
+    def searched() -> Numbers:
+        solver.changeColsIntegrality(len(whole), whole.astype(np.int32), np.ones(len(whole), dtype=np.uint8))
+        solver.setOptionValue("objective_target", target)
+        solver.setOptionValue("mip_max_nodes", MOST_NODES)
+        if (value := run(costs[0], none, upper)) is None:
+            raise SolverError(f"drill: the search ended with {solver.getModelStatus()}")
+        return value
+
+    if (least := run(costs[0], none, upper)) is None:
         raise SolverError(f"drill: the solver ended with {solver.getModelStatus()}")
-    high = held(least)
-    best = run(costs[1], none, high)
-    best = least if best is None else best
-    if np.abs(best[whole] - np.round(best[whole])).max(initial=0.0) <= WHOLE:
-        return best, True
-    for rounded in (np.ceil(best[whole] - TOLERANCE), np.floor(best[whole] + TOLERANCE)):
-        low_fixed, high_fixed = none.copy(), high.copy()
-        low_fixed[whole] = high_fixed[whole] = rounded
-        value = run(costs[1], low_fixed, high_fixed)
-        if value is not None:
-            return value, True
     target = float(costs[0] @ least) + WHOLE
-    solver = _solver(lp)
-    types = np.full(len(whole), int(highspy.HighsVarType.kInteger), dtype=np.uint8)
-    solver.changeColsIntegrality(len(whole), whole.astype(np.int32), types)
-    solver.setOptionValue("objective_target", target)
-    solver.setOptionValue("mip_max_nodes", MOST_NODES)
-    value = run(costs[0], none, upper)
-    if value is None:
-        raise SolverError(f"drill: the solver ended with {solver.getModelStatus()}")
-    proven = solver.getModelStatus() != highspy.HighsModelStatus.kSolutionLimit
-    solver.setOptionValue("objective_target", -math.inf)
-    solver.setOptionValue("mip_max_nodes", 100)
-    better = run(costs[1], none, held(value))
-    return value if better is None else better, proven
+    high[short] = np.minimum(upper[short], np.maximum(least[short], 0.0) + WHOLE)
+    calm, proven = run(costs[1], none, high), True
+    at = np.ceil((least if calm is None else calm)[whole] - TOLERANCE)
+    if (value := fixed(at)) is None:
+        solver = _solver(lp)
+        value = searched()
+        proven = solver.getModelStatus() != highspy.HighsModelStatus.kSolutionLimit
+        solver, at = _solver(lp), np.round(value[whole])
+        high[short] = np.minimum(upper[short], np.maximum(value[short], 0.0) + TOLERANCE / 10)
+    low = none.copy()
+    low[whole] = at
+    if (more := run(costs[2], low, high)) is not None:
+        more = fixed(np.floor(more[whole] + TOLERANCE))
+    return value if more is None else more, proven
 
 
 def _solver(lp: highspy.HighsLp) -> Any:
-    solver = highspy.Highs()
+    solver = highspy.Highs()  # type: ignore[no-untyped-call]
     for option, value in (("output_flag", False), ("parallel", "off"), ("mip_feasibility_tolerance", 1e-7)):
         solver.setOptionValue(option, value)
     solver.passModel(lp)
@@ -756,7 +760,8 @@ def _drill(
             served |= resolved
             findings += found
         for clock, rates in served.items():
-            rows += _rows(world, failure, live, clock, rates)
+            found_rows = _rows(world, failure, live, clock, rates)
+            rows += [row for row in found_rows if row.broken or clock in (0.0, *failure.clocks)]
         if progress:
             progress(done, len(world.failures))
     rows.sort(key=lambda r: (not r.broken, r.served_fraction, r.failure, r.clock_seconds, r.tier))
@@ -838,11 +843,12 @@ def drill_state_claims(plan: PlanFile) -> tuple[str, ...]:
             if before:
                 findings += _above(f"{where}: kept after fewer were", world.placements, kept, before[-1][1])
             for earlier, _, room in before:
-                loading = np.where(clock - earlier < world.load_seconds, room, np.inf)
+                last = earlier == before[-1][0]
+                loads = (clock - earlier < world.load_seconds) | (last & (world.load_seconds > 0))
+                loading = np.where(loads, room, np.inf)
                 findings += _above(f"{where}: running, loading at {earlier:g} s", world.placements, running, loading)
             before.append((clock, kept, occupied))
-            if clock not in further:
-                findings += _claimed_traffic(world, failure, live, clock, state, stock, running)
+            findings += _claimed_traffic(world, failure, live, clock, state, stock, running)
     return tuple(dict.fromkeys(findings))
 
 
@@ -887,7 +893,8 @@ def _claimed_traffic(
 ) -> list[str]:
     """Findings on the traffic of a state: eligible, alive, within capacity, no more than asked and all that is due."""
     where, in_failure = f"{failure.id} at {clock:g} s", failure.id != "normal"
-    offered, findings = world.demand * failure.surge, []
+    offered = world.demand * failure.surge
+    findings: list[str] = []
     if state is None or state.same_as_normal:
         traffic, shed = stock.base, None
     else:

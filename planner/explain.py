@@ -1,11 +1,12 @@
 """Why there is no plan, and why there is no edge."""
 
+import math
 from collections import Counter
 from dataclasses import dataclass
 
 from planner.algebra import total
 from planner.errors import Finding, NoPlan
-from planner.formulas import requests_per_second
+from planner.formulas import due_fraction, requests_per_second
 from planner.problem import Problem, build, no_decisions, states
 from planner.program import OPTIMAL, Program, purchase_columns, state_columns
 from planner.records.study import Study
@@ -21,12 +22,13 @@ SMALL = 1e-6
 class Shortage:
     """What one failure, alone and with purchases free, is short of.
 
-    `rows`: (workload, origin, clock in s, requests/s short, fraction that can be served), largest first.
+    `rows`: (workload, origin, clock in s, requests/s short), largest first.
     `binding`: (rule, key, requests/s per unit of the limit), strongest first.
     """
 
     failure: str
-    rows: tuple[tuple[str, str, float, float, float], ...]
+    rows: tuple[tuple[str, str, float, float], ...]
+    due_requests_per_second: float
     binding: tuple[tuple[str, str, float], ...]
 
     @property
@@ -54,9 +56,7 @@ def shortage(p: Problem, f: str) -> Shortage | None:
     rows = []
     for (w, o, s), v in x.excess.items():
         if v.varValue > SMALL:
-            offered = requests_per_second(p, w, o, s)
-            shed = x.shed[w, o, s].varValue
-            rows.append((w, o, s[2], v.varValue, max(0.0, 1 - (v.varValue + shed) / offered)))
+            rows.append((w, o, s[2], v.varValue))
     binding = [
         (rule, _where(key), abs(row.pi) * program.scale)
         for (rule, key), row in program.rows.items()
@@ -69,6 +69,7 @@ def shortage(p: Problem, f: str) -> Shortage | None:
     return Shortage(
         f,
         tuple(sorted(rows, key=lambda row: (-row[3], row))),
+        sum(due_fraction(p, w, o, s) * requests_per_second(p, w, o, s) for w, o in p.flows for s in states(p, f)),
         tuple(sorted(binding, key=lambda row: (RELAXABLE[row[0]] != "by policy", -row[2], row))),
     )
 
@@ -103,11 +104,11 @@ def diagnose(study: Study, progress: Progress = lambda stage, done, detail: None
         else f"no plan serves the demand of study {study.study}, even when nothing is lost"
     ]
     for short in found[:MOST_SHOWN]:
-        w, o, c, missing, fraction = short.rows[0]
+        w, o, c, missing = short.rows[0]
         when = "in normal operation" if short.failure == NORMAL else f"when {short.failure} is lost, within {c:g} s"
-        others = f" (and {len(short.rows) - 1} more)" if len(short.rows) > 1 else ""
-        lines.append(f"  short of: {w} from {o} by {missing:,.1f} requests/s {when}{others}{_binding(p, short)}")
-        lines.append(f"  would help: {_help(p, short, w, o, missing, fraction)}")
+        whole = f" ({short.requests_per_second:,.0f} with {len(short.rows) - 1} more)" if len(short.rows) > 1 else ""
+        lines.append(f"  short of: {w} from {o} by {missing:,.1f} requests/s {when}{whole}{_binding(p, short)}")
+        lines.append(f"  would help: {_help(p, short, w, o)}")
     if len(found) > MOST_SHOWN:
         lines.append(f"  {len(found) - MOST_SHOWN} more failures are short: planner plan --format json lists them")
     if not found:
@@ -132,7 +133,7 @@ def _binding(p: Problem, short: Shortage) -> str:
     return f"; nearest binding: {limit.get(key, key)} ({rule.replace('_', ' ')})"
 
 
-def _help(p: Problem, short: Shortage, w: str, o: str, missing: float, fraction: float) -> str:
+def _help(p: Problem, short: Shortage, w: str, o: str) -> str:
     parts = []
     for rule, key, worth in short.binding:
         if RELAXABLE[rule] != "by policy" or rule == "survival_goals_are_met" or worth <= SMALL:
@@ -143,7 +144,8 @@ def _help(p: Problem, short: Shortage, w: str, o: str, missing: float, fraction:
             break
     if (nearer := next_site(p, w, o)) is not None:
         parts.append(nearer)
-    parts.append(f"serving {max(0.0, int(fraction * 100) / 100):g} of {w} from {o}")
+    fraction = max(0.0, 1 - short.requests_per_second / short.due_requests_per_second)
+    parts.append(f"serving {math.floor(fraction * 100) / 100:g} of what is due")
     return "; ".join(parts)
 
 

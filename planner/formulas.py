@@ -92,6 +92,27 @@ def running(x: Decisions, e: str, s: State) -> Linear:
     return total([(1.0, x.kept[e, s]), (1.0, x.loaded[e, s])])
 
 
+def loading_pairs(p: Problem, e: str, s: State) -> list[float]:
+    """Earlier clocks at which what runs in `s` takes up room already [s].
+
+    The clock before, and any from which loading would not be done by now: until a clock comes the state before it goes
+    on, and what it serves is not interrupted. Safe, not exact: a machine that one replica leaves between two clocks
+    could be loaded with another before the second.
+    """
+    _, f, c = s
+    earlier = [d for d in p.clocks_seconds[f] if d < c]
+    if p.load_seconds[e] <= 0:
+        return []
+    return [d for d in earlier if d == earlier[-1] or c - d < p.load_seconds[e]]
+
+
+def least_occupied(p: Problem, x: Decisions, e: str, s: State) -> float:
+    """Replicas that take up room in a state at the least: those that run, and those that run later and load now."""
+    h, f, c = s
+    later = [(h, f, d) for d in p.clocks_seconds[f] if d > c and c in loading_pairs(p, e, (h, f, d))]
+    return float(max([running(x, e, s), *(running(x, e, after) for after in later)]))
+
+
 def replica_seconds_used(p: Problem, x: Decisions, e: str, s: State) -> Linear:
     """Work that a placement's peak traffic asks for [replica-seconds/s]."""
     return total(

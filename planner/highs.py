@@ -1,6 +1,5 @@
 """A PuLP solver class that hands a problem to HiGHS as arrays and keeps the instance between solves."""
 
-import itertools
 from typing import Any
 
 import highspy
@@ -21,8 +20,9 @@ OPTIONS = (
 class KeptHiGHS(pulp.LpSolver):  # type: ignore[misc]
     """HiGHS with a kept instance: `solve` sends everything, `resolve` sends what is new or has changed.
 
-    Columns are taken in the order of `problem.columns` where the problem has that list (PuLP's own order is by name
-    and costs a scan of every row). New columns and rows may be appended between solves; bounds, costs and
+    Columns and rows are taken in the order of `problem.columns` and `problem.rows` where the problem has these lists
+    (PuLP's own order of columns is by name and costs a scan of every row).
+    New columns and rows may be appended between solves; bounds, costs and
     integrality of old columns may change; old rows may not.
 
     Parameters
@@ -114,7 +114,7 @@ class KeptHiGHS(pulp.LpSolver):  # type: ignore[misc]
                 self.highs.changeObjectiveSense(highspy.ObjSense.kMaximize)
 
     def _send_rows(self, lp: Any) -> None:
-        new = list(itertools.islice(lp.constraints.values(), self.sent_rows, None))
+        new = self._rows(lp)[self.sent_rows :]
         if not new:
             return
         starts: list[int] = []
@@ -139,6 +139,10 @@ class KeptHiGHS(pulp.LpSolver):  # type: ignore[misc]
             np.array(values),
         )
         self.sent_rows += len(new)
+
+    @staticmethod
+    def _rows(lp: Any) -> list[Any]:
+        return lp.rows if hasattr(lp, "rows") else list(lp.constraints())
 
     def _set_options(self) -> None:
         # options persist between solves: every one that is ever set is set each time
@@ -168,7 +172,7 @@ class KeptHiGHS(pulp.LpSolver):  # type: ignore[misc]
             if not is_mip:
                 for column, dual in zip(columns, solution.col_dual, strict=True):
                     column.dj = dual
-                for row, dual in zip(lp.constraints.values(), solution.row_dual, strict=False):
+                for row, dual in zip(self._rows(lp), solution.row_dual, strict=True):
                     row.pi = dual
             status = pulp.LpStatusOptimal
             found = pulp.LpSolutionOptimal if model_status == kind.kOptimal else pulp.LpSolutionIntegerFeasible

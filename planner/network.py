@@ -36,6 +36,11 @@ def great_circle_km(a: tuple[float, float], b: tuple[float, float]) -> float:
     return 2 * EARTH_KM * math.asin(min(1.0, math.sqrt(h)))
 
 
+def fibre_round_trip_ms(km: float) -> float:
+    """Round trip of light in fibre over a distance [ms]: `2 km / 200`; nothing is faster."""
+    return 2 * km / FIBRE_KM_PER_SECOND * MS_PER_SECOND
+
+
 def estimated_round_trip_ms(km: float) -> float:
     """Round trip by distance [ms]: `max(2 km / 200, 8.5 + 0.0154 km)`.
 
@@ -47,7 +52,7 @@ def estimated_round_trip_ms(km: float) -> float:
     >>> estimated_round_trip_ms(1000.0)
     23.9
     """
-    return max(2 * km / FIBRE_KM_PER_SECOND * MS_PER_SECOND, 8.5 + 0.0154 * km)
+    return max(fibre_round_trip_ms(km), 8.5 + 0.0154 * km)
 
 
 def reaches(study: Study) -> dict[tuple[str, str], Reach]:
@@ -79,16 +84,19 @@ def reaches(study: Study) -> dict[tuple[str, str], Reach]:
             elif origin.near is not None and (origin.near, region) in measured:
                 result[origin.name, site.id] = Reach(measured[origin.near, region], "measured")
             elif here is not None:
-                targets = {region: 0.0} | {r: km for km, r in near(places[region])}
+                km = great_circle_km(here, (site.latitude, site.longitude))
+                targets = {region: 0.0} | {r: away for away, r in near(places[region])}
                 proxies = sorted(
-                    (km + targets[y], x, y) for km, x in near(here) for y in targets if x == y or (x, y) in measured
+                    (away + targets[y], x, y)
+                    for away, x in near(here)
+                    for y in targets
+                    if x == y == region or (x, y) in measured
                 )
                 if proxies:
                     _, x, y = proxies[0]
-                    value = SAME_PLACE_MS if x == y else measured[x, y]
+                    value = max(SAME_PLACE_MS, fibre_round_trip_ms(km)) if x == y else measured[x, y]
                     result[origin.name, site.id] = Reach(value, f"proxy {x} to {y}")
                 else:
-                    km = great_circle_km(here, (site.latitude, site.longitude))
                     result[origin.name, site.id] = Reach(estimated_round_trip_ms(km), "estimated by distance")
     return result
 

@@ -31,6 +31,8 @@ HOURLY = ("on_demand", "spot")
 FEW_UNITS = 4
 """A pool of at most so many units gets the row that ties each request to the opening of a unit."""
 NEGLIGIBLE_FRACTION = 1e-6
+MOMENT_SECONDS = 1e-3
+"""After machines that were lent come back: a claim is back at every clock later than its return."""
 
 WHY_NOT = {
     reason.partition(":")[0]: reason
@@ -487,16 +489,17 @@ def demand_of(study: Study, case: str) -> dict[tuple[str, str], float]:
 def clocks(p: Problem, f: str) -> tuple[float, ...]:
     """Clocks of a failure [s]: its distinct deadlines, and before the last one the instants when claims come back.
 
-    Replicas may be loading from such an instant on, so the plan is held to what fits just before it.
+    Replicas may be loading from such an instant on, so the plan is held to what fits just before and just after it.
     """
     if f == NORMAL:
         return (0.0,)
     deadlines = {within for _, _, within in p.promised[f]}
     back = {
-        p.detection_seconds + seconds
+        p.detection_seconds + seconds + moment
         for q in p.pools
         for machines, seconds in p.claims[q]
         if seconds is not None and machines and p.lost[f].get(q, 1.0) > 0
+        for moment in (0.0, MOMENT_SECONDS)
     }
     return tuple(sorted(deadlines | {c for c in back if c < max(deadlines)}))
 

@@ -10,7 +10,7 @@ import pulp
 
 from planner.algebra import Key, Linear, Row, Sparse, total
 from planner.errors import Finding, InputError, SolverError
-from planner.formulas import can_load, live_edges, live_placements
+from planner.formulas import can_load, least_occupied, live_edges, live_placements
 from planner.highs import KeptHiGHS
 from planner.problem import Decisions, Problem, State, no_decisions, states
 from planner.risk import NORMAL, Failure
@@ -31,7 +31,7 @@ class Program:
 
     def __init__(self, solver: Any = None) -> None:
         self.lp: Any = pulp.LpProblem("placement", pulp.LpMinimize)
-        self.lp.columns = []
+        self.lp.columns, self.lp.rows = [], []
         self.solver = KeptHiGHS() if solver is None else solver
         self.rows: dict[tuple[str, Key], Any] = {}
         self.bounds: dict[tuple[str, Key], Any] = {}
@@ -44,7 +44,7 @@ class Program:
     def column(self, upper: float | None = None, integer: bool = False) -> Any:
         """A new column, at least zero."""
         cat = pulp.LpInteger if integer else pulp.LpContinuous
-        variable = pulp.LpVariable(f"x{len(self.lp.columns)}", lowBound=0, upBound=upper, cat=cat)
+        variable = self.lp.add_variable(f"x{len(self.lp.columns)}", 0, upper, cat)
         self.lp.columns.append(variable)
         return variable
 
@@ -63,7 +63,8 @@ class Program:
                 continue
             sense = {"<=": pulp.LpConstraintLE, ">=": pulp.LpConstraintGE, "==": pulp.LpConstraintEQ}[row.sense]
             constraint = pulp.LpConstraint(difference, sense, f"c{next(self._counter)}", 0.0)
-            self.lp.constraints[constraint.name] = constraint
+            self.lp.addConstraint(constraint)
+            self.lp.rows.append(constraint)
             self.rows[rule, row.key] = constraint
 
     def minimise(self, objective: Linear) -> None:
@@ -235,7 +236,6 @@ CHURN_GAP = 0.3
 WHOLE_SHORT = 1.0
 """What counts as short where only whole numbers fail [requests/s]: less than what divisible replicas miss."""
 STATE_NAMES = ("traffic", "shed", "excess", "offered", "kept", "loaded", "occupied", "machines")
-REPLICA_NAMES = ("kept", "loaded", "occupied")
 
 
 def tolerance(p: Problem, f: str) -> float:
@@ -306,7 +306,7 @@ class TestProgram:
     def test_whole(
         self, f: str, purchases: Decisions, most_nodes: int | None = TEST_NODES
     ) -> tuple[float, dict[Any, float]]:
-        """The test on whole numbers: requests/s short, and the replicas kept, loaded and occupied, by column.
+        """The test on whole numbers: requests/s short, and the replicas kept and loaded, by column.
 
         Hot replicas alone are tried first (everything that survives runs on); only where that is not enough the
         integer program decides what is let go and what is loaded. A search that its nodes end counts as broken.
@@ -366,8 +366,12 @@ class TestProgram:
         found = [getattr(x, name)[e, s] for s in states(self.p, f) for e in self.p.placements]
         return [v for v in found if isinstance(v, pulp.LpVariable)]
 
+    def _keyed(self, f: str, columns: Mapping[Key, Linear]) -> list[tuple[Key, Any]]:
+        keys = [(e, s) for s in states(self.p, f) for e in self.p.placements]
+        return [(key, v) for key in keys if isinstance(v := columns[key], pulp.LpVariable)]
+
     def _replica_columns(self, f: str, x: Decisions) -> list[Any]:
-        return [v for name in REPLICA_NAMES for v in self._columns(f, x, name)]
+        return [v for name in ("kept", "loaded") for v in self._columns(f, x, name)]
 
     def settle(
         self, f: str, purchases: Decisions, replicas: Mapping[Any, float], edge_cost: Mapping[tuple[str, str], float]
@@ -380,6 +384,14 @@ class TestProgram:
         x = self.set_failure(f, purchases, whole=True)
         for v, value in replicas.items():
             v.lowBound = v.upBound = value
+        numbers = replace(
+            x,
+            kept={key: replicas.get(v, 0.0) for key, v in self._keyed(f, x.kept)},
+            loaded={key: replicas.get(v, 0.0) for key, v in self._keyed(f, x.loaded)},
+        )
+        numbers.kept, numbers.loaded = Sparse(numbers.kept), Sparse(numbers.loaded)
+        for (e, s), v in self._keyed(f, x.occupied):
+            v.lowBound = v.upBound = least_occupied(self.p, numbers, e, s)
         worst = max(edge_cost.values(), default=1.0) or 1.0
         self.program.minimise(
             total(

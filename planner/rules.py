@@ -16,6 +16,7 @@ from planner.formulas import (
     limit_used,
     live_edges,
     live_placements,
+    loading_pairs,
     machines_up,
     replica_seconds_used,
     requests_per_second,
@@ -189,6 +190,8 @@ def what_loads_occupies(p: Problem, x: Decisions, s: State) -> Iterator[Row]:
         (placement, state, earlier clock), for placements that load in more than no time
     Marginal value
         what one replica loaded earlier would save [USD]
+    Source
+        safe, not exact: a machine that is left between two clocks is not loaded anew before the second
     """
     h, f, c = s
     earlier = [d for d in p.clocks_seconds[f] if d < c]
@@ -197,9 +200,8 @@ def what_loads_occupies(p: Problem, x: Decisions, s: State) -> Iterator[Row]:
     before = (h, f, earlier[-1])
     for e in live_placements(p, f):
         yield Row((e, s, earlier[-1], "kept"), x.kept[e, s], "<=", x.kept[e, before])
-        for d in earlier:
-            if p.load_seconds[e] > 0 and (d == earlier[-1] or c - d < p.load_seconds[e]):
-                yield Row((e, s, d), running(x, e, s), "<=", x.occupied[e, (h, f, d)])
+        for d in loading_pairs(p, e, s):
+            yield Row((e, s, d), running(x, e, s), "<=", x.occupied[e, (h, f, d)])
 
 
 def storage_can_load_that_fast(p: Problem, x: Decisions, s: State) -> Iterator[Row]:

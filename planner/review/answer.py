@@ -82,8 +82,8 @@ def _answer(plan: PlanFile, p: Problem, checked: Audit) -> Section:
     extra = proof.cost_usd - bare.cost_usd
     share = f" (+{extra / bare.cost_usd:.0%})" if bare.cost_usd > 0 else ""
     lines += [
-        f"cost {usd(proof.cost_usd)} USD over {plan.study.horizon.months:g} months = {usd(per_hour)} USD/h, list prices; "
-        "machines held already cost nothing here",
+        f"cost {usd(proof.cost_usd)} USD over {plan.study.horizon.months:g} months, {usd(per_hour)} USD/h list prices;"
+        " machines held already cost nothing here",
         f"gap {percent(proof.gap_fraction, 2)}: no plan costs less than "
         f"{usd(proof.bound_usd)} USD"
         + {"proven": "", "gap": f" ({percent(proof.gap_asked_fraction, 2)} was asked: NOT PROVEN)"}.get(
@@ -115,23 +115,21 @@ def _order(plan: PlanFile, bought: tuple[Order, ...], all_rows: bool) -> Section
                 o.offer.rpartition(":")[2],
                 o.pool,
                 f"{o.by}{' LATE' if o.days_late else ''}",
-                usd(o.usd_per_hour),
-                usd(o.usd / 1e6) + " M",
-                o.units_without_goals or None,
-                for_goals or None,
+                f"{o.usd / 1e6:,.2f} M",
+                f"{for_goals} of {o.units}",
                 ", ".join(short_failure(f) for f in o.reasons[:2]) if for_goals else "",
                 *(() if o.firm_in is None else (f"{o.firm_in} of 3, at least {o.firm_units}",)),
             )
         )
     kept = rows if all_rows else rows[: 2 * MOST_ROWS]
-    columns = ["units", "offer", "pool", "by", "USD/h", "USD", "normal", "goals", "goals: when lost"]
+    columns = ["units", "offer", "pool", "by", "USD", "for goals", "namely when lost"]
     if plan.firm:
         columns.append("firm in plans")
     study = plan.study
     after = [
         f"by = need ({study.horizon.start}) − lead time − slack ({study.order_slack_days:g} days)"
         + ("; LATE: that day has passed, the slack is used up" if any(o.days_late for o in bought) else ""),
-        "normal: bought without survival goals too; goals: bought for them; when lost: the failures that pay for it",
+        "for goals: not bought without survival goals; namely when lost: what pays for it in the relaxation",
     ]
     if not plan.firm:
         after.append("how firm each order is in low and high demand: planner plan --firm")

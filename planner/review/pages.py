@@ -44,7 +44,7 @@ def formulation() -> str:
         NOTE,
         "",
         "Index letters: w workload, o origin, e placement, q pool, b offer, t period, h hour, f failure, c clock [s],",
-        "s = (h, f, c). Words: [concepts](concepts.md). The code reads the same: `planner/rules.py`, `planner/costs.py`.",
+        "s = (h, f, c). Words: [concepts](concepts.md). The code reads the same: `planner/rules.py` and `costs.py`.",
         "",
     ]
     parts = (
@@ -80,7 +80,7 @@ def files() -> str:
         "",
         NOTE,
         "",
-        "YAML for structure, CSV for tables. Numbers are numbers; the unit is in the name. An unknown field is an error.",
+        "YAML for structure, CSV for tables; numbers are numbers, the unit is in the name; unknown fields are refused.",
         "Ids: site `provider/site`, pool `site/machine-type`, offer `pool:offer`, profile `model/profile`, placement",
         "`model/profile@pool`; components `provider:aws`, `region:aws/us-east-2`, `site:aws/us-east-2`, `pool:ID`,",
         "`stack:neuron`, `workload:NAME`, `origin:NAME`, and `kind:name` for a study's own.",
@@ -167,7 +167,7 @@ def commands() -> str:
         "",
         NOTE,
         "",
-        "`planner VERB FILE... [--out FILE] [--format text|md|json]`. Results on stdout, progress and messages on stderr.",
+        "`planner VERB FILE... [--out FILE] [--format text|md|json]`. Results on stdout, all else on stderr.",
         "Exit: 0 fine; 1 a finding about the subject (no plan, a goal not met, not proven, cannot be covered); 2 wrong",
         "input or an internal error; 130 interrupted. `planner --install-completion` sets up the shell.",
         "",

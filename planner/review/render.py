@@ -8,7 +8,7 @@ from typing import Literal
 from planner.review.report import Cell, Report, Section
 
 LEAST_WIDTH = 100
-WHOLE_COLUMNS = ("pool", "by", "units", "offer", "tier", "USD/h")
+WHOLE_COLUMNS = ("pool", "by", "units", "offer", "tier", "USD", "USD/h", "for goals")
 """Columns that are never folded: names that people copy."""
 
 
@@ -49,7 +49,7 @@ def _text(report: Report) -> str:
         for line in section.lines:
             console.print(Text("  " + _printable(line)))
         if section.rows:
-            table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False, padding=(0, 1))
+            table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False, padding=(0, 1, 0, 0))
             for i, column in enumerate(section.columns):
                 justify: Literal["right", "left"] = "right" if _is_number(section, i) else "left"
                 table.add_column(Text(column), justify=justify, overflow="fold", no_wrap=column in WHOLE_COLUMNS)

@@ -1,0 +1,90 @@
+"""The optimiser, its audit and the drill, which shares no code with them, agree."""
+
+import random
+from dataclasses import replace
+
+import pytest
+from studies import random_study
+
+import planner.problem
+from planner.audit import audit
+from planner.drill import drill_plan, drill_state_claims
+from planner.plan import decisions_of, make_plan
+from planner.problem import build
+from planner.program import tolerance
+from planner.risk import NORMAL
+from planner.solve import Effort, Infeasible, _Search
+
+SEEDS = [("tiny", seed) for seed in range(150)] + [("small", seed) for seed in range(60)]
+
+
+def planned(size, seed):
+    study = random_study(seed, size)
+    try:
+        return make_plan(study, Effort(gap_fraction=0.0 if size == "tiny" else 0.02))
+    except Infeasible:
+        return None
+
+
+def test_audit_and_drill_pass_on_random_plans_and_judge_weakened_ones_alike():
+    plans = failures = broken = loading = 0
+    for size, seed in SEEDS:
+        plan = planned(size, seed)
+        if plan is None:
+            continue
+        plans += 1
+        loading += any(state.loaded for state in plan.states)
+        assert audit(plan).passed, (size, seed, audit(plan).violations[:3])
+        assert not drill_plan(plan).broken, (size, seed)
+        assert not drill_state_claims(plan), (size, seed)
+        # fewer replicas and machines: does each failure still hold? the two must say the same
+        g, p = random.Random(seed), build(plan.study)
+        fewer = tuple(r.model_copy(update={"replicas": max(0, r.replicas - g.choice([0, 0, 1, 2]))}) for r in plan.replicas)
+        less = tuple(b.model_copy(update={"units": max(0, b.units - g.choice([0, 0, 0, 1]))}) for b in plan.purchases)
+        weak = plan.model_copy(update={"replicas": fewer, "purchases": less})
+        drilled = {row.failure for row in drill_plan(weak).rows if row.broken} - {NORMAL}
+        search, x = _Search(p, Effort(), None, lambda *_: None), decisions_of(weak, p)
+        tested = {
+            f
+            for f in search.failures()
+            if search.test_program(f).test_whole(f, x, None)[0] > tolerance(p, f)
+        }
+        assert tested == drilled, (size, seed, tested ^ drilled)
+        failures += len(search.failures())
+        broken += len(drilled)
+    assert plans >= 200 * 0.9, plans
+    assert loading >= 10 and broken >= 200 and failures >= 3 * broken / 2, (loading, broken, failures)
+
+
+def test_a_wrong_formula_passes_the_audit_and_fails_the_drill(monkeypatch):
+    right = planner.problem.replica_seconds_per_request
+    monkeypatch.setattr(planner.problem, "replica_seconds_per_request", lambda w, point: right(w, point) / 2)
+    plan = planned("small", 0)
+    assert audit(plan).passed, "the audit shares the wrong formula"
+    assert drill_plan(plan).broken
+    assert drill_state_claims(plan)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_the_loop_finds_what_the_whole_program_finds(seed):
+    """The relaxation over the failures that entered costs what the program with all of them costs."""
+    from planner.costs import cost_usd
+    from planner.program import OPTIMAL, add_failure, start_program
+
+    p = build(random_study(seed, "small"))
+    search = _Search(p, Effort(), None, lambda *_: None)
+    loop = search.relax()
+    program, x = start_program(p)
+    for f in search.failures():
+        add_failure(p, program, x, f)
+    program.minimise(cost_usd(p, x))
+    assert program.solve() == OPTIMAL
+    assert loop == pytest.approx(program.objective, rel=1e-7, abs=1e-7)
+
+
+def test_without_goals_is_cheaper_and_normal_operation_only():
+    p = build(random_study(3, "small"))
+    bare = build(random_study(3, "small"), with_goals=False)
+    assert set(bare.failures) == {NORMAL} and set(p.failures) > {NORMAL}
+    assert replace(bare, failures=p.failures, promised=p.promised, lost=p.lost, coverable=p.coverable,
+                   clocks_seconds=p.clocks_seconds) == p  # fmt: skip
