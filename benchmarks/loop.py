@@ -2,10 +2,10 @@
 
 Run as ``python benchmarks/loop.py [--seed N] [--repeats N] [--no-cbc]``; ends with 1 where two ways disagree.
 
-All lines of a table find the same number, most of them the cost of the relaxation over all failures, below which no plan
-can be. They differ in how. Read the ratios, not the seconds: all lines are measured on the same machine, on one thread, one after the
-other, each with its own building of programs; the time is the least of the repeats (only one for CBC and for the loop
-with PuLP's own HiGHS).
+All lines of a table find the same number, most of them the cost of the relaxation over all failures, below which no
+plan can be. They differ in how. Read the ratios, not the seconds: all lines are measured on the same machine, on one
+thread, one after the other, each with its own building of programs; the time is the least of the repeats (only one for
+CBC, for the loop with PuLP's own HiGHS and for the larger studies).
 
 The relaxation over all failures
     loop, kept HiGHS       the planner: purchases and normal operation first, failures that break enter; tests are

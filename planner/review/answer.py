@@ -82,8 +82,8 @@ def _answer(plan: PlanFile, p: Problem, checked: Audit) -> Section:
     extra = proof.cost_usd - bare.cost_usd
     share = f" (+{extra / bare.cost_usd:.0%})" if bare.cost_usd > 0 else ""
     lines += [
-        f"cost {usd(proof.cost_usd)} USD over {plan.study.horizon.months:g} months, {usd(per_hour)} USD/h list prices;"
-        " machines held already cost nothing here",
+        f"cost {usd(proof.cost_usd)} USD over {plan.study.horizon.months:g} months, {usd(per_hour)} USD/h, "
+        "at list prices; machines held already cost nothing here",
         f"gap {percent(proof.gap_fraction, 2)}: no plan costs less than "
         f"{usd(proof.bound_usd)} USD"
         + {"proven": "", "gap": f" ({percent(proof.gap_asked_fraction, 2)} was asked: NOT PROVEN)"}.get(
@@ -183,7 +183,7 @@ def _served(plan: PlanFile, p: Problem, x: Decisions) -> Section:
                     if s[2] != goal.within_seconds:
                         continue
                     whole, _ = _tier_served(p, x, tier.name, s)
-                    if whole < worst:
+                    if whole < min(worst, 1 - 1e-9):
                         worst, where = whole, failure.id
                     loads = loads or any(x.loaded[e, s] for e in p.placements)
                     for w, o in p.flows:

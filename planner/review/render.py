@@ -8,7 +8,7 @@ from typing import Literal
 from planner.review.report import Cell, Report, Section
 
 LEAST_WIDTH = 100
-WHOLE_COLUMNS = ("pool", "by", "units", "offer", "tier", "USD", "USD/h", "for goals")
+WHOLE_COLUMNS = ("pool", "by", "units", "offer", "tier", "goal", "USD", "USD/h", "for goals")
 """Columns that are never folded: names that people copy."""
 
 
