@@ -71,6 +71,18 @@ def reaches(study: Study) -> dict[tuple[str, str], Reach]:
         distances = ((great_circle_km(place, places[r]), r) for r in sorted(places))
         return tuple(sorted(pair for pair in distances if pair[0] <= PROXY_KM))
 
+    @lru_cache(maxsize=None)
+    def proxy(here: tuple[float, float], region: str) -> tuple[str, str] | None:
+        targets = {region: 0.0} | {r: away for away, r in near(places[region])}
+        found = (
+            (away + targets[y], x, y)
+            for away, x in near(here)
+            for y in targets
+            if x == y == region or (x, y) in measured
+        )
+        best = min(found, default=None)
+        return None if best is None else best[1:]
+
     result = {}
     used = {pool.site for pool in study.pools}
     for origin in study.origins:
@@ -85,19 +97,13 @@ def reaches(study: Study) -> dict[tuple[str, str], Reach]:
                 result[origin.name, site.id] = Reach(measured[origin.near, region], "measured")
             elif here is not None:
                 km = great_circle_km(here, (site.latitude, site.longitude))
-                targets = {region: 0.0} | {r: away for away, r in near(places[region])}
-                proxies = sorted(
-                    (away + targets[y], x, y)
-                    for away, x in near(here)
-                    for y in targets
-                    if x == y == region or (x, y) in measured
-                )
-                if proxies:
-                    _, x, y = proxies[0]
+                pair = proxy(here, region)
+                if pair is None:
+                    result[origin.name, site.id] = Reach(estimated_round_trip_ms(km), "estimated by distance")
+                else:
+                    x, y = pair
                     value = max(SAME_PLACE_MS, fibre_round_trip_ms(km)) if x == y else measured[x, y]
                     result[origin.name, site.id] = Reach(value, f"proxy {x} to {y}")
-                else:
-                    result[origin.name, site.id] = Reach(estimated_round_trip_ms(km), "estimated by distance")
     return result
 
 

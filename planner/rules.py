@@ -367,14 +367,12 @@ def a_unit_opens_what_it_serves(p: Problem, x: Decisions, s: State) -> Iterator[
     Source
         the strong formulation of facility location
     """
-    if not p.few_large_units:
-        return
-    for w, o in p.flows:
+    opened = {q: units_at_pool(p, x, q, s[0]) for q in sorted(p.few_large_units)}
+    for w, o in p.flows if opened else ():
         for e in live_edges(p, w, o, s[1]):
-            if p.pool_of[e] in p.few_large_units:
-                opened = units_at_pool(p, x, p.pool_of[e], s[0])
-                most = requests_per_second(p, w, o, s)
-                yield Row((w, o, e, s), x.traffic[w, o, e, s], "<=", total([(most, opened)]))
+            if p.pool_of[e] in opened:
+                most = total([(requests_per_second(p, w, o, s), opened[p.pool_of[e]])])
+                yield Row((w, o, e, s), x.traffic[w, o, e, s], "<=", most)
 
 
 PURCHASE_RULES: tuple[Rule, ...] = (offers_have_limits, limits_hold, shares_hold, budget_holds)

@@ -155,9 +155,7 @@ def random_study(seed: int, size: str = "tiny") -> Study:
     tiny = size == "tiny"
     n_sites = g.randint(2, 3) if tiny else g.randint(4, 6)
     providers = ["aws", "google", "azure"][: 2 if tiny else 3]
-    sites = [
-        site(f"{providers[i % len(providers)]}/s{i}", PLACES["abcd"[i % 4]]) for i in range(n_sites)
-    ]
+    sites = [site(f"{providers[i % len(providers)]}/s{i}", PLACES["abcd"[i % 4]]) for i in range(n_sites)]
     stacks = ["cuda", "neuron", "xla"][: 2 if tiny else 3]
     types = [machine_type(f"m{i}") for i in range(2 if tiny else 3)]
     pools = [Pool(site=s.id, machine_type=g.choice(types).name) for s in sites]

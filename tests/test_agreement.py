@@ -39,16 +39,14 @@ def test_audit_and_drill_pass_on_random_plans_and_judge_weakened_ones_alike():
         assert not drill_state_claims(plan), (size, seed)
         # fewer replicas and machines: does each failure still hold? the two must say the same
         g, p = random.Random(seed), build(plan.study)
-        fewer = tuple(r.model_copy(update={"replicas": max(0, r.replicas - g.choice([0, 0, 1, 2]))}) for r in plan.replicas)
+        fewer = tuple(
+            r.model_copy(update={"replicas": max(0, r.replicas - g.choice([0, 0, 1, 2]))}) for r in plan.replicas
+        )
         less = tuple(b.model_copy(update={"units": max(0, b.units - g.choice([0, 0, 0, 1]))}) for b in plan.purchases)
         weak = plan.model_copy(update={"replicas": fewer, "purchases": less})
         drilled = {row.failure for row in drill_plan(weak).rows if row.broken} - {NORMAL}
         search, x = _Search(p, Effort(), None, lambda *_: None), decisions_of(weak, p)
-        tested = {
-            f
-            for f in search.failures()
-            if search.test_program(f).test_whole(f, x, None)[0] > tolerance(p, f)
-        }
+        tested = {f for f in search.failures() if search.test_program(f).test_whole(f, x, None)[0] > tolerance(p, f)}
         assert tested == drilled, (size, seed, tested ^ drilled)
         failures += len(search.failures())
         broken += len(drilled)

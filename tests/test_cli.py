@@ -129,7 +129,7 @@ def test_all_findings_at_once_with_their_lines(tmp_path):
     text = (study / "study.yaml").read_text()
     text = text.replace("detection", "detektion").replace("tier: batch", "tier: bach")
     (study / "study.yaml").write_text(text + "colour: blue\n")
-    (study / "demand.csv").write_text("workload,origin,requests_per_second\nchat,new-york,\"1,5\"\nchat,paris,-3\n")
+    (study / "demand.csv").write_text('workload,origin,requests_per_second\nchat,new-york,"1,5"\nchat,paris,-3\n')
     told = refused("plan", study, "--out", tmp_path / "plan.json")
     for part in ("colour", "bach", "demand.csv:2", "demand.csv:3"):
         assert part in told
@@ -193,7 +193,9 @@ def test_no_plan_names_what_is_short_and_what_would_help(tmp_path):
 def test_a_single_failure_that_cannot_be_survived_is_named(tmp_path):
     study = shutil.copytree(QUICKSTART, tmp_path / "study")
     text = (study / "study.yaml").read_text()
-    text = text.replace("within_seconds: 300", "within_seconds: 60").replace("serve_fraction: 0.8", "serve_fraction: 1.0")
+    text = text.replace("within_seconds: 300", "within_seconds: 60").replace(
+        "serve_fraction: 0.8", "serve_fraction: 1.0"
+    )
     limit = "  - {name: azure is full, pools: ['azure/*'], unit: machines, most: 18}\n"
     limit += "  - {name: tpu is full, pools: ['google/*'], unit: machines, most: 24}\n"
     assert "  quotas:" in text
@@ -239,7 +241,17 @@ def test_interrupt_during_the_search_offers_a_plan_that_survives(monkeypatch, tm
 
 
 # ------------------------------------------------------------------ hostile names
-HOSTILE = ["a 'b' \"c\"", "../../etc", "${file(x)}", "{{ lookup }}", "[red]evil[/red]", "<script>", "=1+1", "a|b", "é" * 150]
+HOSTILE = [
+    "a 'b' \"c\"",
+    "../../etc",
+    "${file(x)}",
+    "{{ lookup }}",
+    "[red]evil[/red]",
+    "<script>",
+    "=1+1",
+    "a|b",
+    "é" * 150,
+]
 
 
 @pytest.mark.parametrize("name", HOSTILE)
@@ -253,3 +265,33 @@ def test_hostile_names_are_data(name, tmp_path):
     assert name in shown.stdout.replace("\n", ""), "text shows it as it is"
     assert call("review", out, "--format", "md").exit_code == shown.exit_code
     assert "<script>" not in call("review", out, "--format", "md").stdout
+
+
+# ------------------------------------------------------------------ docs
+def test_generated_pages_are_fresh():
+    from planner.review.pages import PAGES
+
+    for page, text in PAGES.items():
+        assert (ROOT / "docs" / page).read_text(encoding="utf-8") == text(), (
+            f"python -m planner.review.pages docs: {page}"
+        )
+
+
+def test_the_readme_shows_real_output(planned):
+    import re
+    from importlib.metadata import version
+
+    import goldens
+
+    locked = re.search(r"^highspy==(.*)$", (ROOT / "requirements-dev.lock").read_text(), re.M).group(1)
+    if version("highspy") != locked:
+        pytest.skip(f"another HiGHS ({version('highspy')}) may find another plan of the same gap than {locked}")
+    assert goldens.in_readme() == goldens.picture(planned[1].stdout), "python tests/goldens.py"
+
+
+def test_links_in_docs_lead_somewhere():
+    import re
+
+    for page in [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").glob("*.md")]:
+        for target in re.findall(r"\]\(([^)#:]+)\)", page.read_text(encoding="utf-8")):
+            assert (page.parent / target).exists(), (page.name, target)

@@ -117,19 +117,19 @@ def _order(plan: PlanFile, bought: tuple[Order, ...], all_rows: bool) -> Section
                 f"{o.by}{' LATE' if o.days_late else ''}",
                 f"{o.usd / 1e6:,.2f} M",
                 f"{for_goals} of {o.units}",
-                ", ".join(short_failure(f) for f in o.reasons[:2]) if for_goals else "",
+                short_failure(o.reasons[0]) if for_goals and o.reasons else "",
                 *(() if o.firm_in is None else (f"{o.firm_in} of 3, at least {o.firm_units}",)),
             )
         )
     kept = rows if all_rows else rows[: 2 * MOST_ROWS]
-    columns = ["units", "offer", "pool", "by", "USD", "for goals", "namely when lost"]
+    columns = ["units", "offer", "pool", "by", "USD", "for goals", "above all when lost"]
     if plan.firm:
         columns.append("firm in plans")
     study = plan.study
     after = [
         f"by = need ({study.horizon.start}) − lead time − slack ({study.order_slack_days:g} days)"
         + ("; LATE: that day has passed, the slack is used up" if any(o.days_late for o in bought) else ""),
-        "for goals: not bought without survival goals; namely when lost: what pays for it in the relaxation",
+        "for goals: not bought without survival goals; above all when lost: what pays most for it in the relaxation",
     ]
     if not plan.firm:
         after.append("how firm each order is in low and high demand: planner plan --firm")

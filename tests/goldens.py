@@ -1,0 +1,41 @@
+"""The picture of real output in README.md: `python tests/goldens.py` plans the quickstart and writes it anew."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+MOST_FAILURES = 6
+
+
+def picture(review: str) -> str:
+    """ANSWER, ORDER and the worst FAILURES of a review in text, explanations left out."""
+    lines = review.splitlines()
+    titles = [i for i, line in enumerate(lines) if line.isupper() and not line.startswith(" ")]
+    part = {lines[i]: lines[i:j] for i, j in zip(titles, [*titles[1:], len(lines)], strict=True)}
+    ends = next(i for i, line in enumerate(part["ORDER"]) if line.startswith("  by ="))
+    table = next(i for i, line in enumerate(part["FAILURES"]) if line.startswith("───"))
+    shown = [
+        lines[0],
+        "",
+        *part["ANSWER"],
+        *part["ORDER"][:ends],
+        "",
+        part["FAILURES"][0],
+        *part["FAILURES"][table - 1 : table + 1 + MOST_FAILURES],
+        "...",
+    ]
+    return "\n".join(shown)
+
+
+def in_readme() -> str:
+    return re.search(r"```text\n(.*?)\n```", (ROOT / "README.md").read_text(encoding="utf-8"), re.S).group(1)
+
+
+if __name__ == "__main__":
+    command = [sys.executable, "-m", "planner", "plan", "examples/quickstart", "--format", "text", "--quiet"]
+    review = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    readme = ROOT / "README.md"
+    text = readme.read_text(encoding="utf-8")
+    readme.write_text(text.replace(in_readme(), picture(review)), encoding="utf-8")
