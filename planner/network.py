@@ -71,7 +71,7 @@ def reaches(study: Study) -> dict[tuple[str, str], Reach]:
         distances = ((great_circle_km(place, places[r]), r) for r in sorted(places))
         return tuple(sorted(pair for pair in distances if pair[0] <= PROXY_KM))
 
-    @lru_cache(maxsize=None)
+    @cache
     def proxy(here: tuple[float, float], region: str) -> tuple[str, str] | None:
         targets = {region: 0.0} | {r: away for away, r in near(places[region])}
         found = (
