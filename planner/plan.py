@@ -150,7 +150,8 @@ def with_valued_limits(plan: PlanFile, effort: Effort, most: int, progress: Prog
         if n < most:
             p = build(more_of(plan.study, row.limit), plan.demand_case)
             found = solve(p, effort, None, renamed(progress, row.limit))
-            row = row.model_copy(update={"replanned_usd": plan.proof.cost_usd - found.cost_usd})
+            # the plan at hand stays a plan with one unit more: a dearer one found is no loss
+            row = row.model_copy(update={"replanned_usd": max(0.0, plan.proof.cost_usd - found.cost_usd)})
         rows.append(row)
     return sealed(plan.model_copy(update={"binds": tuple(rows)}))
 

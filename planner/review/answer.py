@@ -8,6 +8,7 @@ from planner.audit import Audit, audit
 from planner.costs import requests_usd_per_hour
 from planner.drill import DrillResult
 from planner.formulas import due_fraction, replica_seconds_used, requests_per_second, running, served
+from planner.margins import margins
 from planner.orders import Order, orders
 from planner.plan import decisions_of, survivors
 from planner.problem import PERIOD, Decisions, Problem, State, build, states
@@ -17,6 +18,7 @@ from planner.review.report import Report, Section, percent, short_failure, usd
 from planner.risk import NORMAL, dependency_graph, expand
 
 MOST_ROWS = 12
+MOST_MARGINS = 6
 NOT_IN = (
     "one period and one mean hour: no growth, no day and night, no contracts that end inside the horizon",
     "requests are divisible and queues are not simulated: utilisation limits and burst_factor stand for them",
@@ -118,20 +120,22 @@ def _order(plan: PlanFile, bought: tuple[Order, ...], all_rows: bool) -> Section
                 f"{o.usd / 1e6:,.2f} M",
                 f"{for_goals} of {o.units}",
                 short_failure(o.reasons[0]) if for_goals and o.reasons else "",
-                *(() if o.firm_in is None else (f"{o.firm_in} of 3, at least {o.firm_units}",)),
+                *(() if o.firm_in is None else (f"{o.firm_in} of 3, ≥ {o.firm_units}",)),
             )
         )
     kept = rows if all_rows else rows[: 2 * MOST_ROWS]
     columns = ["units", "offer", "pool", "by", "USD", "for goals", "above all when lost"]
     if plan.firm:
-        columns.append("firm in plans")
+        columns.append("firm")
     study = plan.study
     after = [
         f"by = need ({study.horizon.start}) − lead time − slack ({study.order_slack_days:g} days)"
         + ("; LATE: that day has passed, the slack is used up" if any(o.days_late for o in bought) else ""),
         "for goals: not bought without survival goals; above all when lost: what pays most for it in the relaxation",
     ]
-    if not plan.firm:
+    if plan.firm:
+        after.append("firm: how many of the low, base and high demand plans buy as much, and the least of the three")
+    else:
         after.append("how firm each order is in low and high demand: planner plan --firm")
     after += sorted({f"{o.offer.rpartition(':')[2]} of {o.pool.rpartition('/')[2]}: {o.instrument}" for o in bought})[
         :8
@@ -330,6 +334,7 @@ def _fleet(plan: PlanFile, p: Problem, x: Decisions) -> Section:
 
 
 def _binds(plan: PlanFile) -> Section:
+    gap_usd = plan.proof.cost_usd - plan.proof.bound_usd
     rows = tuple(
         (
             b.limit,
@@ -342,7 +347,7 @@ def _binds(plan: PlanFile) -> Section:
     lines = () if rows else ("no quota, stock or power limit binds",)
     after = (
         "saving of one more unit over the horizon in the relaxation (replicas divisible): a direction, not a quote",
-        "planner plan --value-limits N plans again with one more unit of the first N",
+        f"planned again (planner plan --value-limits N): true to within the gap, {usd(gap_usd)} USD here",
     )
     return Section(
         "BINDS",
@@ -358,11 +363,14 @@ def _trust(plan: PlanFile, p: Problem, x: Decisions) -> Section:
     s: State = (p.hours[0], NORMAL, 0.0)
     study = plan.study
     known: dict[tuple[str, str], str] = {}
+    lowest: dict[str, float] = {}
     classes = {w.name: w.context_class for w in study.workloads}
     for model in study.models:
         for prof in model.profiles:
             for point in prof.classes:
-                known[f"{model.model}/{prof.name}", point.context_class] = point.evidence
+                name = f"{model.model}/{prof.name}"
+                known[name, point.context_class] = point.evidence
+                lowest[name] = min(point.low_factor, lowest.get(name, 1.0))
     by_rate: dict[str, float] = defaultdict(float)
     by_trip: dict[str, float] = defaultdict(float)
     for w, o in p.flows:
@@ -394,7 +402,30 @@ def _trust(plan: PlanFile, p: Problem, x: Decisions) -> Section:
         + (f", as of {dates[0]} to {dates[-1]}" if dates else ""),
         "demand: as the study states it; its assumptions stand under NOT IN",
     ]
-    return Section("TRUST", tuple(lines))
+    found = margins(p, x)
+    rows = []
+    for m in found[:MOST_MARGINS]:
+        evidence = " and ".join(sorted({e for (name, _), e in known.items() if name == m.figure})) or "of the study"
+        low = f"× {lowest[m.figure]:.2f}" if m.figure in lowest else ""
+        rows.append(
+            (m.figure, evidence, low, f"× {m.factor:.3f}", f"{short_failure(m.failure)} at {m.clock_seconds:g} s")
+        )
+    return Section(
+        "TRUST",
+        tuple(lines),
+        ("figure", "evidence", "its low end", "holds to", "then breaks first when lost"),
+        tuple(rows),
+        after=(
+            "holds to: factor on the demand, or on the speed of a profile in all its pools, at which the first goal breaks,",
+            "replicas as planned and filled completely; a plan at the lowest cost has little to spare: buy slack on purpose",
+        ),
+        data={
+            "speed_share": dict(by_rate),
+            "round_trip_share": dict(by_trip),
+            "price_share": dict(by_price),
+            "margins": [asdict(m) for m in found],
+        },
+    )
 
 
 def review_audit(result: Audit, cannot: tuple[str, ...]) -> Report:
