@@ -78,7 +78,7 @@ def _where(key: tuple[object, ...]) -> str:
     return str(key[0])
 
 
-def diagnose(study: Study, progress: Progress = lambda stage, done, detail: None) -> NoPlan:
+def diagnose(study: Study, demand: str = "base", progress: Progress = lambda stage, done, detail: None) -> NoPlan:
     """Why no plan exists: normal operation first, then each failure alone with purchases free.
 
     Returns
@@ -86,7 +86,7 @@ def diagnose(study: Study, progress: Progress = lambda stage, done, detail: None
     NoPlan
         whose message names workload, origin, failure, requests/s short, what binds and what would help
     """
-    p = build(study)
+    p = build(study, demand)
     found = []
     normal = shortage(p, NORMAL)
     if normal is not None:

@@ -30,6 +30,14 @@ class Format(StrEnum):
     json = "json"
 
 
+class Case(StrEnum):
+    """Which demand is planned."""
+
+    low = "low"
+    base = "base"
+    high = "high"
+
+
 class Mode(StrEnum):
     """How traffic is moved in a failure."""
 
@@ -89,6 +97,7 @@ def plan(
         float | None, typer.Option(min=0.1, help="a clock that ends the search; not reproducible")
     ] = None,
     nodes: Annotated[int, typer.Option(min=1, help="branch-and-bound nodes of one integer search")] = 400,
+    demand: Annotated[Case, typer.Option("--demand", help="low, base or high demand of the study")] = Case.base,
     firm: Annotated[bool, typer.Option("--firm", help="also plan low and high demand: how firm is each order")] = False,
     value_limits: Annotated[int, typer.Option(min=0, help="plan again with one more of so many binding limits")] = 0,
     solver: Annotated[str, typer.Option(help="HiGHS, or any solver that PuLP finds (PULP_CBC_CMD)")] = "HiGHS",
@@ -111,18 +120,18 @@ def plan(
 
         found, warnings = read_study(study)
         tell_findings(warnings)
-        if findings := workloads_without_edge(build(found, with_goals=False)):
+        if findings := workloads_without_edge(build(found, demand.value, with_goals=False)):
             raise InputError(findings)
         if out is not None:
             check_writable(out)
         effort = Effort(gap_fraction=gap, seconds=seconds, most_nodes=nodes)
         with progress(quiet) as told:
             try:
-                made = make_plan(found, effort, solver_named(solver), solver, told, firm)
+                made = make_plan(found, effort, solver_named(solver), solver, told, firm, demand.value)
                 if value_limits:
                     made = with_valued_limits(made, effort, value_limits, told)
             except Infeasible:
-                raise diagnose(found, told) from None
+                raise diagnose(found, demand.value, told) from None
         if out is None and format is None:
             emit(plan_text(made), None)
         elif out is not None:

@@ -416,8 +416,9 @@ def _trust(plan: PlanFile, p: Problem, x: Decisions) -> Section:
         ("figure", "evidence", "its low end", "holds to", "then breaks first when lost"),
         tuple(rows),
         after=(
-            "holds to: factor on the demand, or on the speed of a profile in all its pools, at which the first goal breaks,",
-            "replicas as planned and filled completely; a plan at the lowest cost has little to spare: buy slack on purpose",
+            "holds to: factor on demand, or on the speed of a profile in all its pools, at which the first goal breaks,",
+            "replicas as planned and filled completely. A plan at the lowest cost has little to spare: for slack, plan",
+            "with --demand high, a lower utilisation.in_failure, or higher goals",
         ),
         data={
             "speed_share": dict(by_rate),

@@ -1,0 +1,204 @@
+"""`planner import KIND SOURCE`: what other programs write, into the planner's own files."""
+
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from planner.cli.console import answered, as_json, emit, tell
+
+if TYPE_CHECKING:
+    from planner.importers.source import Imported
+
+app = typer.Typer(
+    name="import",
+    no_args_is_help=True,
+    rich_markup_mode="markdown",
+    context_settings={"help_option_names": ["-h", "--help"]},
+    pretty_exceptions_enable=False,
+    help="Turn price lists, latency tables, benchmarks and request traces into the planner's own files.\n\n"
+    "A source is a file that was fetched before: nothing is downloaded. What was read, skipped and why is told on stderr.\n\n"
+    "Example: `planner import prices answer.json --as-of 2026-11-20 --out prices.csv`",
+)
+
+
+class ReportFormat(StrEnum):
+    """How the report of an import is written."""
+
+    text = "text"
+    json = "json"
+
+
+Source = Annotated[Path, typer.Argument(help="file to import, as it was fetched")]
+Out = Annotated[Path | None, typer.Option("--out", "-o", help="file to write; default: stdout")]
+AsFormat = Annotated[
+    ReportFormat, typer.Option("--format", "-f", help="of the report; json goes to stdout when --out is given")
+]
+AsOf = Annotated[str | None, typer.Option("--as-of", help="date of the figures: year, month or day")]
+From = Annotated[str | None, typer.Option("--source", help="where the figures are from")]
+Columns = Annotated[str | None, typer.Option("--columns", help="field=column,... for a table of another shape")]
+
+
+def _finish(out: "Imported[Any]", text: str, path: Path | None, format: ReportFormat) -> None:
+    """Write the rows and the report; exit 1 when nothing could be used."""
+    if out.rows:
+        emit(text, path)
+    if format == ReportFormat.json and path is not None:
+        emit(as_json(out.as_dict()), None)
+    else:
+        tell(as_json(out.as_dict()) if format == ReportFormat.json else out.as_text())
+    if not out.rows:
+        tell("nothing to import in it; nothing was written")
+        raise SystemExit(1)
+
+
+@app.command()
+def prices(
+    source: Source,
+    out: Out = None,
+    as_of: AsOf = None,
+    where_from: From = None,
+    provider: Annotated[str | None, typer.Option(help="of a SkyPilot catalogue: aws, azure or google")] = None,
+    units: Annotated[
+        list[str] | None, typer.Option(help="SKU=machine-type:units, for a Google SKU that is a part of a machine")
+    ] = None,
+    inventory: Annotated[Path | None, typer.Option(help="keep only prices of offers of this inventory")] = None,
+    format: AsFormat = ReportFormat.text,
+) -> None:
+    """Price lists into prices.csv: AWS price list, Azure retail prices, Google billing SKUs, SkyPilot catalogue.
+
+    The shape is recognised. Left out, and counted: Windows, capacity blocks at 0.00, placeholders, spot without a
+    market. A reservation's price is for its whole term and is divided by its hours. Exit 1 when no price is left.
+
+    Examples: `planner import prices answer.json --out prices.csv` ·
+    `planner import prices vms.csv --as-of 2026-11 --inventory inventories --out prices.csv`
+    """
+    with answered(format):
+        from planner.importers.prices import read_prices
+        from planner.importers.source import csv_text
+        from planner.records.inventory import Price
+
+        found = read_prices(source, as_of, where_from, provider, tuple(units or ()), inventory)
+        _finish(found, csv_text(Price, found.rows), out, format)
+
+
+@app.command("round-trips")
+def round_trips(
+    source: Source,
+    out: Out = None,
+    columns: Columns = None,
+    provider: Annotated[str | None, typer.Option(help="whose the regions are, where the table does not say")] = None,
+    as_of: AsOf = None,
+    where_from: From = None,
+    format: AsFormat = ReportFormat.text,
+) -> None:
+    """Latency tables into round_trips.csv.
+
+    Known without --columns: src_cloud, src_region, dst_cloud, dst_region with rtt_p50_ms, rtt_ms or rtt_avg_ms.
+
+    Examples: `planner import round-trips latency.csv --out round_trips.csv` ·
+    `planner import round-trips pings.csv --columns from=a,to=b,ms=median --provider aws --as-of 2026-11 --source "own pings"`
+    """
+    with answered(format):
+        from planner.importers.round_trips import read_round_trips
+        from planner.importers.source import csv_text
+        from planner.records.inventory import RoundTrip
+
+        found = read_round_trips(source, columns, provider, as_of, where_from)
+        _finish(found, csv_text(RoundTrip, found.rows), out, format)
+
+
+@app.command()
+def throughput(
+    source: Source,
+    out: Out = None,
+    points: Annotated[Path | None, typer.Option(help="YAML to write: operating points of pairs of shapes")] = None,
+    accelerator: Annotated[str | None, typer.Option(help="the chip, where the source does not say")] = None,
+    chips: Annotated[
+        int | None, typer.Option(min=1, help="chips of the replica, where the source does not say")
+    ] = None,
+    precision: Annotated[str | None, typer.Option(help="of the weights, where the source does not say")] = None,
+    engine: Annotated[str | None, typer.Option(help="serving software, where the source does not say")] = None,
+    model: Annotated[str | None, typer.Option(help="model, where the source does not say")] = None,
+    as_of: AsOf = None,
+    where_from: From = None,
+    format: AsFormat = ReportFormat.text,
+) -> None:
+    """Benchmarks into a table of measured rows: AIConfigurator, vLLM bench serve, GuideLLM.
+
+    Two shapes of one configuration at the same concurrency and output give prefill and decode rates (--points).
+
+    Examples: `planner import throughput silicon.csv --out measured.csv --points points.yaml` ·
+    `planner import throughput result.json --accelerator H100-SXM-80GB --chips 8 --precision fp8 --out measured.csv`
+    """
+    with answered(format):
+        from planner.importers.throughput import points_yaml, read_throughput, rows_csv
+
+        found, made = read_throughput(source, accelerator, chips, precision, engine, model, as_of, where_from)
+        if points is not None and made:
+            emit(points_yaml(made), points)
+        _finish(found, rows_csv(found.rows), out, format)
+        if points is not None and not made:
+            tell("no two shapes of one configuration: no operating point was written")
+
+
+@app.command()
+def demand(
+    source: Source,
+    origin: Annotated[list[str], typer.Option(help="NAME=SHARE of the requests; shares sum to 1")],
+    out: Out = None,
+    scale: Annotated[float, typer.Option(help="factor on the trace's rate")] = 1.0,
+    workload: Annotated[
+        list[str] | None, typer.Option(help="CLASS=NAME, or NAME for all classes; default: named as the class")
+    ] = None,
+    columns: Columns = None,
+    format: AsFormat = ReportFormat.text,
+) -> None:
+    """Request traces into demand.csv by context class, with rate percentiles and burst factor.
+
+    Known without --columns: Azure LLM inference traces, Mooncake. Others: timestamp (or timestamp_s, timestamp_ms),
+    input, output.
+
+    Examples: `planner import demand trace.csv --origin london=0.6 --origin tokyo=0.4 --workload chat --scale 100 --out demand.csv` ·
+    `planner import demand log.csv --columns timestamp=time,input=prompt,output=completion --origin london=1`
+    """
+    with answered(format):
+        from planner.importers.demand import read_demand
+        from planner.importers.source import csv_text
+        from planner.records.study import Demand
+
+        found = read_demand(source, _shares(origin), scale, _workloads(workload or []), columns)
+        _finish(found, csv_text(Demand, found.rows), out, format)
+
+
+def _shares(texts: list[str]) -> dict[str, float]:
+    """`NAME=SHARE` by name."""
+    from planner.importers.source import number, stop_on_errors
+    from planner.places import Reading, shown
+
+    reading = Reading()
+    shares: dict[str, float] = {}
+    for text in texts:
+        name, _, share = text.rpartition("=")
+        if not name or name in shares:
+            got = shown(text) if not name else f"{shown(name)} twice"
+            reading.error("--origin", "NAME=SHARE, each name once", got, "as in --origin london=0.6")
+        elif (value := number(share, f"--origin {name}", "a share", reading)) is not None:
+            shares[name] = value
+    stop_on_errors(reading)
+    return shares
+
+
+def _workloads(texts: list[str]) -> dict[str, str] | None:
+    """`CLASS=NAME` by class; a NAME alone takes all classes."""
+    from planner.importers.source import refuse
+
+    if not texts:
+        return None
+    pairs = [text.partition("=") for text in texts]
+    found = {(first if equals else "*"): (name if equals else first) for first, equals, name in pairs}
+    if len(found) != len(texts) or ("*" in found and len(found) > 1) or not all(found.values()):
+        fix = "as in --workload chat, or --workload short=chat --workload long=documents"
+        raise refuse("--workload", "one NAME, or CLASS=NAME for different classes", " ".join(texts), fix)
+    return found
