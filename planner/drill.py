@@ -12,7 +12,7 @@ import math
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from datetime import timedelta
+from datetime import date, timedelta
 from typing import Any, Literal
 
 import highspy
@@ -158,7 +158,7 @@ class _Stock:
         lent = np.zeros_like(self.usable)
         for q, machines, _ in self.claims:
             lent[q] += machines
-        return np.maximum(self.usable * self.all_machines - self.spare - lent, 0.0)
+        return np.maximum(self.usable * (self.all_machines - lent) - self.spare, 0.0)
 
     def machines_at(self, live: _Live, clock: float) -> Numbers:
         """Machines for replicas in a failure at a clock [q]; a claim returns strictly before the clock."""
@@ -204,6 +204,11 @@ def _kilometres(a: tuple[float, float], b: tuple[float, float]) -> float:
     return 2 * 6371.0 * math.asin(min(1.0, math.sqrt(chord)))
 
 
+def _last_day(study: Study) -> date:
+    """What is held or qualified must last until this day to count."""
+    return study.horizon.start + timedelta(days=round(study.horizon.months * DAYS_PER_MONTH) - 1)
+
+
 def _round_trips_ms(study: Study, sites: list[Site]) -> dict[tuple[str, str], float]:
     """Round trip of (origin, site id) [ms]: same place, measured, by proxy, by distance; infinite where unknown."""
     measured = {(r.to_region, r.from_region): r.round_trip_ms for r in reversed(study.round_trips)}
@@ -247,7 +252,7 @@ def _world(study: Study, case: str = "base") -> _World:
     accelerators = {machine.name: machine.accelerators for machine in study.machine_types}
     made: list[tuple[str, Model, Profile, int, Site]] = []
     for model in study.models:
-        good = {q.stack for q in model.qualifications if q.until is None or q.until >= study.horizon.start}
+        good = {q.stack for q in model.qualifications if q.until is None or q.until >= _last_day(study)}
         for profile, (q, pool) in itertools.product(model.profiles, enumerate(study.pools)):
             if profile.machine_type == pool.machine_type and profile.stack in good:
                 name = f"{model.model}/{profile.name}@{pool.id}"
@@ -593,7 +598,7 @@ def _planned(world: _World, plan: PlanFile) -> tuple[_Stock, list[str]]:
         raise InputError([Finding("plan: hours", "one hour", ", ".join(hours), "drill one hour at a time")])
     number = {pool.id: q for q, pool in enumerate(study.pools)}
     firm, spot = np.zeros(len(number)), np.zeros(len(number))
-    end = study.horizon.start + timedelta(days=study.horizon.months * DAYS_PER_MONTH)
+    end = _last_day(study)
     for holding in study.holdings:
         if holding.pool in number and (holding.until is None or holding.until >= end):
             firm[number[holding.pool]] += holding.machines

@@ -1,14 +1,13 @@
 """What must fit: replicas in memory, classes in profiles, claims in holdings, holdings in quotas."""
 
-from datetime import date, timedelta
 from fnmatch import fnmatchcase
 
 from planner.places import Place, Reading, Row, listed, near_miss, shown, unique
 from planner.records.inventory import MachineType, Pool
 from planner.records.serving import ContextClass, Model, ModelFacts, Profile
-from planner.records.study import Claim, Holding, StudyFile, Workload
+from planner.records.study import Claim, Holding, Workload
 from planner.references import Parts
-from planner.units import BYTES_PER_GIB, DAYS_PER_MONTH
+from planner.units import BYTES_PER_GIB
 
 MEMORY_FRACTION = 0.9
 """Share of the device memory that weights and cache may fill; the rest is for activations and fragments (assumed)."""
@@ -16,9 +15,6 @@ MEMORY_FRACTION = 0.9
 
 def check_fit(parts: Parts, reading: Reading) -> None:
     """Report what is more than there is room for."""
-    if horizon_end(parts.file) == date.max:
-        got = f"{parts.file.horizon.months:g} months from {parts.file.horizon.start}"
-        reading.error(parts.place.at("horizon"), "an end before the year 9999", got, "correct start or months")
     _check_models(parts, reading)
     _check_holdings(parts, reading)
     _check_quotas(parts, reading)
@@ -78,10 +74,11 @@ def _check_models(parts: Parts, reading: Reading) -> None:
             reading.error(where, f"at most {most}, the layers there are", str(full), "correct one of the two")
         for i, profile in enumerate(model.profiles):
             _check_profile(model, profile, place.within("profiles", i), parts, reading)
+        last = parts.file.horizon.last_day
         for i, qualification in enumerate(model.qualifications):
-            if name in parts.used_models and qualification.until and qualification.until < parts.file.horizon.start:
-                expected = f"a qualification that holds on {parts.file.horizon.start}, when the horizon starts"
-                fix = "qualify the model there again and correct the date; without it nothing runs on that stack"
+            if name in parts.used_models and qualification.until and qualification.until < last:
+                expected = f"a qualification that holds until {last}, the last day of the horizon"
+                fix = "qualify the model for longer and correct the date; as it is nothing runs on that stack"
                 got = f"one of {shown(name)} on {shown(qualification.stack)} until {qualification.until}"
                 reading.warning(place.at("qualifications", i, "until"), expected, got, fix)
 
@@ -144,25 +141,17 @@ def _live_tokens(workload: Workload) -> float:
     return workload.mean_input_tokens + workload.mean_output_tokens / 2
 
 
-def horizon_end(file: StudyFile) -> date:
-    """First day after the horizon."""
-    try:
-        return file.horizon.start + timedelta(days=file.horizon.months * DAYS_PER_MONTH)
-    except OverflowError:
-        return date.max
-
-
 def _check_holdings(parts: Parts, reading: Reading) -> None:
     """Holdings and claims are in pools of the study; no more is lent than is held."""
-    end, considered = horizon_end(parts.file), parts.considered_pools
+    last, considered = parts.file.horizon.last_day, parts.considered_pools
     rows: list[Row[Holding] | Row[Claim]] = [*parts.holdings, *parts.claims]
     for row, place in rows:
         fix = "it is in the inventory: add it to `pools:` of the study" if row.pool in parts.pools else None
         reading.refer(place.at("pool"), Pool, "a pool of the study", row.pool, considered, fix)
     held = _held(parts)
     for holding, place in parts.holdings:
-        if holding.until is not None and holding.until < end:
-            expected = f"a holding that lasts until {end}, when the horizon ends"
+        if holding.until is not None and holding.until < last:
+            expected = f"a holding that lasts until {last}, the last day of the horizon"
             fix = "nothing; the plan has one period, so that these machines are not counted"
             reading.warning(place.at("until"), expected, f"one until {holding.until}", fix)
     lent: dict[str, int] = {}
@@ -179,7 +168,7 @@ def _held(parts: Parts) -> dict[str, int]:
     """Machines held in each pool until the end of the horizon."""
     held: dict[str, int] = {}
     for holding, _ in parts.holdings:
-        if holding.until is None or holding.until >= horizon_end(parts.file):
+        if holding.until is None or holding.until >= parts.file.horizon.last_day:
             held[holding.pool] = held.get(holding.pool, 0) + holding.machines
     return held
 

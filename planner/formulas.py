@@ -81,10 +81,9 @@ def machines_up(p: Problem, x: Decisions, q: str, s: State) -> Linear:
     h, f, _ = s
     claimed = machines_claimed(p, q, s)
     owned = machines_held_or_bought(p, x, q, h, not is_normal(s))
-    if is_normal(s):
-        return total([(p.usable_fraction[q], owned), (-1.0, p.spare_machines[q] + claimed)])
     part = available(p, q, f) * p.usable_fraction[q]
-    return total([(part, owned), (-part, claimed)])
+    spare = p.spare_machines[q] if is_normal(s) else 0.0
+    return total([(part, owned), (-part, claimed), (-1.0, spare)])
 
 
 def running(x: Decisions, e: str, s: State) -> Linear:

@@ -4,7 +4,7 @@ import hashlib
 import json
 import os
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
@@ -358,6 +358,12 @@ def write_atomically(path: Path, text: str) -> None:
     InputError
         when the folder is missing or cannot be written
     """
+    if path.exists() and not path.is_file():
+        if path.is_dir():
+            raise InputError([Finding(str(path), "a file to write", "a folder", "name a file, as in plan.json")])
+        with path.open("w", encoding="utf-8") as stream:  # a device or a pipe is written to, never replaced
+            stream.write(text)
+        return
     try:
         handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
     except OSError as error:
@@ -377,14 +383,16 @@ def write_atomically(path: Path, text: str) -> None:
         Path(temporary).unlink(missing_ok=True)
 
 
-def check_writable(path: Path) -> None:
-    """Find out before a long solve whether the result can be written.
+def check_writable(path: Path, inputs: Iterable[Path] = ()) -> None:
+    """Find out before a long solve whether the result can be written, and would not replace what was read.
 
     Raises
     ------
     InputError
-        when the folder is missing or cannot be written
+        when the folder is missing or cannot be written, or the file is one of the inputs
     """
+    if any(path.exists() and source.exists() and path.samefile(source) for source in inputs):
+        raise InputError([Finding(str(path), "a file that is not an input", "the input", "name another --out")])
     if path.is_dir():
         raise InputError([Finding(str(path), "a file to write", "a folder", "name a file, as in plan.json")])
     if not os.access(path.parent, os.W_OK | os.X_OK):

@@ -6,7 +6,7 @@ f failure, c clock [s], s = (h, f, c).
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from datetime import date, timedelta
+from datetime import timedelta
 from fnmatch import fnmatchcase
 
 from planner.algebra import Key, Linear, Sparse
@@ -22,7 +22,6 @@ from planner.risk import (
     expand,
     placements,
 )
-from planner.units import DAYS_PER_MONTH
 
 State = tuple[str, str, float]
 PERIOD = "period-1"
@@ -227,11 +226,6 @@ def not_offered(study: Study, offer: Offer) -> str | None:
     return None
 
 
-def horizon_end(study: Study) -> date:
-    """First day after the horizon."""
-    return study.horizon.start + timedelta(days=study.horizon.months * DAYS_PER_MONTH)
-
-
 @dataclass(frozen=True)
 class _Parts:
     """A study's records by id, and what follows from them at once: what the pieces of a problem are made of."""
@@ -356,8 +350,8 @@ def build(study: Study, demand: str = "base", with_goals: bool = True) -> Proble
 
 def held_machines(study: Study, pool: str) -> float:
     """Machines of a pool that are held through the whole horizon [machines]."""
-    end = horizon_end(study)
-    return float(sum(h.machines for h in study.holdings if h.pool == pool and (h.until is None or h.until >= end)))
+    last = study.horizon.last_day
+    return float(sum(h.machines for h in study.holdings if h.pool == pool and (h.until is None or h.until >= last)))
 
 
 Flow = tuple[str, str]

@@ -58,7 +58,7 @@ class Program:
                 continue
             difference = total([(1.0, lhs), (-1.0, rhs)])
             if isinstance(difference, int | float):
-                if Row(row.key, difference, row.sense, 0.0).shortfall() > 1e-9:
+                if Row(row.key, difference, row.sense, 0.0).shortfall() > 1e-7 * row.scale():
                     raise SolverError(f"{rule} {row.key}: no decision can make {lhs} {row.sense} {rhs}")
                 continue
             sense = {"<=": pulp.LpConstraintLE, ">=": pulp.LpConstraintGE, "==": pulp.LpConstraintEQ}[row.sense]

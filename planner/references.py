@@ -211,8 +211,8 @@ def component_names(parts: Parts) -> dict[str, set[str]]:
         names["region"].add(site.region_id)
         names["provider"].add(site.provider)
     for model, _ in parts.used_models.values():
-        start = parts.file.horizon.start
-        qualified = {q.stack for q in model.qualifications if q.until is None or q.until >= start}
+        last = parts.file.horizon.last_day
+        qualified = {q.stack for q in model.qualifications if q.until is None or q.until >= last}
         for profile in (profile for profile in model.profiles if profile.stack in qualified):
             at = [id for id, pool in pools.items() if pool.machine_type == profile.machine_type]
             names["placement"].update(f"{model.model}/{profile.name}@{id}" for id in at)

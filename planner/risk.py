@@ -42,10 +42,13 @@ def placement_id(model: str, profile: str, pool: str) -> str:
 
 
 def placements(study: Study) -> dict[str, tuple[int, int, int]]:
-    """Placement id -> indices of (model, profile, pool): same machine type, and the stack qualified for the model."""
+    """Placement id -> indices of (model, profile, pool): same machine type, and the stack qualified for the model.
+
+    A qualification that ends inside the horizon does not count, as a holding that ends there.
+    """
     found = {}
     for m, model in enumerate(study.models):
-        qualified = {q.stack for q in model.qualifications if q.until is None or q.until >= study.horizon.start}
+        qualified = {q.stack for q in model.qualifications if q.until is None or q.until >= study.horizon.last_day}
         for p, profile in enumerate(model.profiles):
             for q, pool in enumerate(study.pools):
                 if profile.machine_type == pool.machine_type and profile.stack in qualified:

@@ -282,7 +282,7 @@ def survivors_only(p: Problem, x: Decisions, s: State) -> Iterator[Row]:
     """Only machines that survive, are usable, counted and not lent to others are used.
 
     Formula
-        normal:      machines[q,s] ≤ usable[q] · (held + bought)[q] − spare[q] − claims[q]
+        normal:      machines[q,s] ≤ usable[q] · ((held + bought)[q] − claims[q]) − spare[q]
         in failures: machines[q,s] ≤ available[q,f] · usable[q] · ((held + counted)[q] − claims not yet back[q,c])
     Units
         machines

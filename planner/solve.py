@@ -21,15 +21,18 @@ from planner.program import (
     INFEASIBLE,
     INFINITY,
     OPTIMAL,
+    SLIVER,
     STATE_NAMES,
     TEST_NODES,
     Program,
     TestProgram,
     add_failure,
     start_program,
+    state_columns,
     tolerance,
 )
 from planner.risk import NORMAL
+from planner.rules import PURCHASE_RULES, STATE_RULES
 
 Status = Literal["proven", "gap", "stopped"]
 Progress = Callable[[str, float | None, str], None]
@@ -62,6 +65,13 @@ class Effort:
     rounds: int = 12
     seconds: float | None = None
     seed: int = 0
+
+
+class Stopped(NoPlan):
+    """The effort ended before a plan was found; more nodes or seconds may find one."""
+
+    def __init__(self, why: str) -> None:
+        super().__init__(f"no plan found: {why}\n  would help: more --nodes, more --seconds, or the default solver")
 
 
 class Infeasible(NoPlan):
@@ -97,6 +107,7 @@ class _Search:
         self.tests: dict[tuple[float, ...], TestProgram] = {}
         self.passes = 0
         self.bound = -INFINITY
+        self.clock_ended = False
         self.last: dict[Any, float] | None = None
         self.best: Solution | None = None
         self.grown = False
@@ -219,12 +230,13 @@ class _Search:
             return self.purchases(whole=True)
         self.progress("whole numbers", None, f"{len(self.entered)} failures entered, up to {nodes} nodes")
         status = self.program.solve(True, gap, nodes, self.seconds_left(), start, good_enough)
+        self.clock_ended = self.clock_ended or (status != OPTIMAL and self.out_of_time())
         if status == INFEASIBLE:
             raise Infeasible("whole numbers")
         self.bound = max(self.bound, min(self.program.bound, self.program.objective if status == OPTIMAL else INFINITY))
         if status not in (OPTIMAL, FEASIBLE):
             if start is None and not self.dive():
-                raise SolverError(f"the integer search ended {status}, rounding ended nowhere: try more --nodes")
+                raise Stopped(f"the integer search ended with {status}, and rounding found no plan either")
             for v, value in (start or {}).items():
                 v.varValue = value
         self.last, self.grown = self.program.values(), False
@@ -343,9 +355,6 @@ def edge_costs(p: Problem) -> dict[tuple[str, str], float]:
 def settle_normal(p: Problem, purchases: Decisions, solver: Any = None) -> Decisions:
     """Normal operation with purchases and replicas as numbers: least cost, then least latency, no slivers."""
     q = replace(p, failures={NORMAL: p.failures[NORMAL]})
-    from planner.program import SLIVER, state_columns
-    from planner.rules import STATE_RULES
-
     program, x = (
         Program(solver),
         replace(no_decisions(), started=purchases.started, rented=purchases.rented, replicas=purchases.replicas),
@@ -354,6 +363,8 @@ def settle_normal(p: Problem, purchases: Decisions, solver: Any = None) -> Decis
         state_columns(q, program, x, s)
         for rule in STATE_RULES:
             program.add(rule.__name__, rule(q, x, s))
+    for purchase_rule in PURCHASE_RULES:
+        program.add(purchase_rule.__name__, purchase_rule(q, x))
     costs = edge_costs(p)
     usd_worst = max(p.request_usd.values(), default=0.0) or 1.0
     usd = total([(1.0, requests_usd_per_hour(q, x, s)) for s in states(q, NORMAL)] + [(1.0, unserved_requests(q, x))])
@@ -411,7 +422,7 @@ def solve(
         cost_usd=best.cost_usd,
         bound_usd=min(search.bound, best.cost_usd),
         entered=tuple(search.entered),
-        status="stopped" if stopped or search.out_of_time() else status,
+        status="stopped" if stopped or search.clock_ended else status,
     )
 
 
@@ -428,16 +439,17 @@ def _search_whole(search: _Search) -> Solution:
         if search.gap(best) <= search.effort.gap_fraction + 1e-9 or nodes >= search.effort.most_nodes:
             return best
         if search.out_of_time():
+            search.clock_ended = True
             return best
         nodes = min(nodes * MORE_NODES, search.effort.most_nodes)
-    raise SolverError(f"no whole plan after {MOST_PASSES} passes")
+    raise Stopped(f"no whole plan after {MOST_PASSES} passes")
 
 
 def _rounded_up(search: _Search) -> Solution:
     """A whole plan as soon as can be, from what is there: rounded, and added to until every failure is survived."""
     for _ in range(MOST_PASSES):
         if search.repair() is None and not search.dive():
-            raise SolverError("interrupted before a whole plan was found")
+            raise Stopped("interrupted before a whole plan was found")
         search.last, purchases = search.program.values(), search.purchases(whole=True)
         broken, found = search.broken_whole(purchases)
         if not broken:
@@ -445,7 +457,7 @@ def _rounded_up(search: _Search) -> Solution:
         last = search.last
         search.enter_broken(broken)
         search.last = {**dict.fromkeys(search.program.lp.columns, 0.0), **last}
-    raise SolverError(f"no whole plan after {MOST_PASSES} passes")
+    raise Stopped(f"no whole plan after {MOST_PASSES} passes")
 
 
 def _better(search: _Search, purchases: Decisions, found: dict[str, dict[Any, float]]) -> Solution:

@@ -1,5 +1,6 @@
 """The picture of real output in README.md: `python tests/goldens.py` plans the quickstart and writes it anew."""
 
+import os
 import re
 import subprocess
 import sys
@@ -7,6 +8,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 MOST_FAILURES = 6
+ENV = {**os.environ, "COLUMNS": "120"}
 
 
 def picture(review: str) -> str:
@@ -35,7 +37,7 @@ def in_readme() -> str:
 
 if __name__ == "__main__":
     command = [sys.executable, "-m", "planner", "plan", "examples/quickstart", "--format", "text", "--quiet"]
-    review = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    review = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True, env=ENV).stdout
     readme = ROOT / "README.md"
     text = readme.read_text(encoding="utf-8")
     readme.write_text(text.replace(in_readme(), picture(review)), encoding="utf-8")

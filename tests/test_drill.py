@@ -244,8 +244,8 @@ def test_holdings_end() -> None:
 
 
 def test_normal_operation_must_fit() -> None:
-    # 20 · 0.9 usable - 3 spare - 5 lent = 10 machines; 10 replicas fit, with rollouts of 0.2 they need 12
-    pools = (Pool(site="aws/a", machine_type="m", usable_fraction=0.9, spare_machines=3.0),)
+    # (20 - 5 lent) · 0.8 usable - 2 spare = 10 machines; 10 replicas fit, with rollouts of 0.2 they need 12
+    pools = (Pool(site="aws/a", machine_type="m", usable_fraction=0.8, spare_machines=2.0),)
     s = study(pools=pools, holdings=hold(a=20), claims=(lend("a", 5, None),), tiers=(tier(),))
     p = plan(s, {at("a"): 10}, chat(a=100))
     assert not drill_plan(p).broken and not drill_plan(p).findings

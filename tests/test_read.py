@@ -160,7 +160,7 @@ BAD: dict[str, tuple[str, str, str, int, str, str, str, str]] = {
     "circle": ("study.yaml", "['power:grid', 'power:spare']", "['pool:alpha/east-1/trn-16']", 0, "dependencies[0].needs", "circle", "needs site:alpha/east-1", "remove"),
     "needs itself": ("study.yaml", "'power:spare'", "'site:alpha/east-1'", 0, "dependencies[0].needs", "circle", "needs site:alpha", "remove"),
     "at least": ("study.yaml", "{any_of: ['power:grid', 'power:spare']}", "{all_of: [{at_least: 3, of: ['power:grid', 'power:spare']}]}", 0, "dependencies[0].needs.all_of[0].at_least", "at most 2", "3", "lower"),
-    "end of time": ("study.yaml", "months: 12", "months: 1e300", 0, "horizon", "9999", "1e+300", "months"),
+    "end of time": ("study.yaml", "months: 12", "months: 1e300", 0, "horizon.months", "at most 1200", "1e+300", "length"),
     "share": ("study.yaml", "component: 'provider:alpha'", "component: 'provider:alfa'", 0, "policies.shares[0].component", "component", "'provider:alpha'", "provider:beta"),
     "pools": ("study.yaml", "demand: demand.csv", "demand: demand.csv\npools: ['alpha/east-1/trn-17', 'beta/*', 'alpha/*']", 9, "pools[0]", "pool", "did you mean 'alpha/east-1/trn-16'", "ids are"),
     "holding": ("study.yaml", "alpha/east-1/trn-16, machines: 4", "alpha/east-1/trn-1, machines: 4", 0, "holdings[0].pool", "pool", "'alpha/east-1/trn-16'", "write"),
@@ -281,11 +281,11 @@ ELSEWHERE: dict[str, tuple[Edit, str, int, str, str, str, str]] = {
     ),
     "expired": (
         ("models/small.yaml", "until: 2028-01-01", "until: 2026-06-30"),
-        *("models/small.yaml", 15, "qualifications[1].until", "2026-07-01", "2026-06-30", "warning"),
+        *("models/small.yaml", 15, "qualifications[1].until", "2027-06-30", "2026-06-30", "warning"),
     ),
     "holding that ends": (
         ("study.yaml", "machines: 4}", "machines: 4, until: 2027-01-01}\n  - {pool: alpha/east-1/trn-16, machines: 1}"),
-        *("study.yaml", line_of("study.yaml", "machines: 4"), "holdings[0].until", "2027-07-01", "2027-01-01", "warning"),
+        *("study.yaml", line_of("study.yaml", "machines: 4"), "holdings[0].until", "2027-06-30", "2027-01-01", "warning"),
     ),
     "slip in a machine type": (
         ("models/small.yaml", "  - name: gpu\n    machine_type: gpu-8", "  - name: gpu\n    machine_type: trn-166"),

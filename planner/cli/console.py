@@ -3,7 +3,7 @@
 import json
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -18,13 +18,14 @@ def tell(message: str) -> None:
     print(message, file=sys.stderr)
 
 
-def emit(text: str, out: Path | None) -> None:
-    """A result on stdout, or in a file that is written whole or not at all."""
+def emit(text: str, out: Path | None, inputs: Iterable[Path] = ()) -> None:
+    """A result on stdout, or in a file that is written whole or not at all, and is none of the inputs."""
     if out is None:
         sys.stdout.write(text if text.endswith("\n") else text + "\n")
         return
-    from planner.plan import write_atomically
+    from planner.plan import check_writable, write_atomically
 
+    check_writable(out, inputs)
     write_atomically(out, text if text.endswith("\n") else text + "\n")
     tell(f"wrote {out}")
 

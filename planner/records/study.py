@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import date
+from datetime import date, timedelta
 from typing import Literal
 
 from pydantic import ConfigDict, Field, model_validator
@@ -19,6 +19,7 @@ from planner.records.base import (
 )
 from planner.records.inventory import MachineType, Offer, OfferKind, Pool, Price, RoundTrip, Site
 from planner.records.serving import ContextClass, Model
+from planner.units import DAYS_PER_MONTH
 
 ComponentKind = Literal["provider", "region", "site", "pool", "stack"]
 
@@ -26,8 +27,13 @@ ComponentKind = Literal["provider", "region", "site", "pool", "stack"]
 class Horizon(Record):
     """The time that is planned; one period for now."""
 
-    start: date = Field(description="first day of the plan: what is bought must be there")
-    months: Positive = Field(description="length [months]")
+    start: date = Field(lt=date(3000, 1, 1), description="first day of the plan: what is bought must be there")
+    months: Positive = Field(le=1200, description="length [months]")
+
+    @property
+    def last_day(self) -> date:
+        """Last day of the horizon: what ends before does not count."""
+        return self.start + timedelta(days=round(self.months * DAYS_PER_MONTH) - 1)
 
 
 class Origin(Record):
@@ -103,9 +109,9 @@ class Demand(Record):
 
     workload: Name = Field(description="name of the workload")
     origin: Name = Field(description="name of the origin")
-    requests_per_second: NotNegative = Field(description="base case [requests/s]")
-    low_requests_per_second: NotNegative | None = Field(None, description="low case [requests/s]; none: as base")
-    high_requests_per_second: NotNegative | None = Field(None, description="high case [requests/s]; none: as base")
+    requests_per_second: NotNegative = Field(le=1e9, description="base case [requests/s]")
+    low_requests_per_second: NotNegative | None = Field(None, le=1e9, description="low case [requests/s]; none: base")
+    high_requests_per_second: NotNegative | None = Field(None, le=1e9, description="high case [requests/s]; none: base")
 
 
 class RequestCost(Record):

@@ -6,7 +6,7 @@ from typing import Any
 
 from planner.audit import Audit, audit
 from planner.costs import requests_usd_per_hour
-from planner.drill import DrillResult
+from planner.drill import DrillResult, DrillRow
 from planner.formulas import due_fraction, replica_seconds_used, requests_per_second, running, served
 from planner.margins import margins
 from planner.orders import Order, orders
@@ -36,9 +36,10 @@ def review_plan(plan: PlanFile, all_rows: bool = False) -> Report:
     checked = audit(plan, p)
     x = decisions_of(plan, p)
     bought = orders(plan, p)
-    good = checked.passed and plan.proof.status == "proven" and not plan.uncoverable
+    proven = plan.proof.gap_fraction <= plan.proof.gap_asked_fraction + 1e-9
+    good = checked.passed and proven and not plan.uncoverable
     sections = [
-        _answer(plan, p, checked),
+        _answer(plan, p, checked, proven),
         _order(plan, bought, all_rows),
         _served(plan, p, x),
         _failures(plan, p, x, all_rows),
@@ -59,11 +60,11 @@ def review_plan(plan: PlanFile, all_rows: bool = False) -> Report:
     return Report(f"study {plan.study.study}", good, tuple(sections), {"plan_sha256": plan.digest_sha256})
 
 
-def _answer(plan: PlanFile, p: Problem, checked: Audit) -> Section:
+def _answer(plan: PlanFile, p: Problem, checked: Audit, proven: bool) -> Section:
     proof, bare = plan.proof, plan.without_goals
     lines = []
     if plan.uncoverable:
-        lines.append(f"CANNOT BE COVERED by any capacity: {len(plan.uncoverable)} cases")
+        lines.append(f"CANNOT BE COVERED by any capacity, cases: {len(plan.uncoverable)}")
         for row in plan.uncoverable[:5]:
             lines.append(
                 f"  {row.workload} from {row.origin} when {short_failure(row.failure)} is lost: at most "
@@ -88,9 +89,8 @@ def _answer(plan: PlanFile, p: Problem, checked: Audit) -> Section:
         "at list prices; machines held already cost nothing here",
         f"gap {percent(proof.gap_fraction, 2)}: no plan costs less than "
         f"{usd(proof.bound_usd)} USD"
-        + {"proven": "", "gap": f" ({percent(proof.gap_asked_fraction, 2)} was asked: NOT PROVEN)"}.get(
-            proof.status, " (a clock or a person ended the search: not reproducible)"
-        ),
+        + ("" if proven else f" (NOT PROVEN: {percent(proof.gap_asked_fraction, 2)} was asked)")
+        + ("; a clock or a person ended the search: not reproducible" if proof.status == "stopped" else ""),
         f"without survival goals {usd(bare.cost_usd)} USD: redundancy costs {usd(extra)} USD{share}",
         *(f"  {name.replace('_', ' ')}: {usd(value)} USD" for name, value in plan.costs_usd.items() if value),
     ]
@@ -172,6 +172,7 @@ def _tier_served(p: Problem, x: Decisions, tier: str, s: State) -> tuple[float, 
 def _served(plan: PlanFile, p: Problem, x: Decisions) -> Section:
     graph = dependency_graph(plan.study)
     rows: list[tuple[Any, ...]] = []
+    data: list[dict[str, Any]] = []
     for tier in plan.study.tiers:
         if not any(p.tier_of[w] == tier.name for w, _ in p.flows):
             continue
@@ -199,6 +200,17 @@ def _served(plan: PlanFile, p: Problem, x: Decisions) -> Section:
                             elif due < goal.serve_fraction and verdict == "holds":
                                 verdict = "but for the uncoverable"
             how = "hot and loaded" if loads else "hot"
+            data.append(
+                {
+                    "tier": tier.name,
+                    "goal": goal_text(goal),
+                    "failures": len(failures),
+                    "served_fraction_worst": min(worst, 1.0),
+                    "when_lost": where or None,
+                    "by_replicas": how,
+                    "verdict": verdict,
+                }
+            )
             rows.append(
                 (
                     tier.name,
@@ -215,6 +227,7 @@ def _served(plan: PlanFile, p: Problem, x: Decisions) -> Section:
         (),
         ("tier", "goal", "failures", "served, worst", "when lost", "by replicas", "verdict"),
         tuple(rows),
+        data=data,
     )
 
 
@@ -311,6 +324,16 @@ def _fleet(plan: PlanFile, p: Problem, x: Decisions) -> Section:
         serves = ", ".join(f"{int(n)} {model}" for model, n in sorted(by_model.items()) if n)
         rows.append((q, held, lent or None, what, f"{used:,.1f}", usd(hourly), serves))
     totals: dict[str, list[float]] = defaultdict(lambda: [0.0, 0.0, 0.0])
+    data = [
+        {
+            "pool": q,
+            "held_machines": int(p.held_machines[q, p.period_of[h]]),
+            "lent_machines": int(sum(n for n, _ in p.claims[q])),
+            "ordered_machines": {b: units[b] * p.machines_per_unit[b] for b in p.offers_of[q] if b in units},
+            "replicas": {e: int(x.replicas[e, h]) for e in p.on_pool[q] if x.replicas[e, h]},
+        }
+        for q in p.pools
+    ]
     all_served = sum(x.traffic[w, o, e, s] for w, o in p.flows for e in p.edges[w, o])
     for row in rows:
         totals[row[0].partition("/")[0]][0] += row[1]
@@ -330,6 +353,7 @@ def _fleet(plan: PlanFile, p: Problem, x: Decisions) -> Section:
         lines,
         ("pool", "held", "lent", "ordered", "used", "USD/h", "replicas"),
         tuple(rows),
+        data=data,
     )
 
 
@@ -356,6 +380,7 @@ def _binds(plan: PlanFile) -> Section:
         rows,
         max(0, len(plan.binds) - MOST_ROWS),
         after if rows else (),
+        [b.model_dump() for b in plan.binds],
     )
 
 
@@ -399,7 +424,7 @@ def _trust(plan: PlanFile, p: Problem, x: Decisions) -> Section:
         f"speed: {shares(by_rate)} (share of requests in normal operation)",
         f"round trips: {shares(by_trip)} (share of requests)",
         f"prices: {shares(by_price)} (share of USD/h ordered)"
-        + (f", as of {dates[0]} to {dates[-1]}" if dates else ""),
+        + (f", as of {dates[0]}{f' to {dates[-1]}' if dates[-1] != dates[0] else ''}" if dates else ""),
         "demand: as the study states it; its assumptions stand under NOT IN",
     ]
     found = margins(p, x)
@@ -416,7 +441,7 @@ def _trust(plan: PlanFile, p: Problem, x: Decisions) -> Section:
         ("figure", "evidence", "its low end", "holds to", "then breaks first when lost"),
         tuple(rows),
         after=(
-            "holds to: factor on demand, or on the speed of a profile in all its pools, at which the first goal breaks,",
+            "holds to: factor on demand, or on the speed of a profile in all its pools, where the first goal breaks,",
             "replicas as planned and filled completely. A plan at the lowest cost has little to spare: for slack, plan",
             "with --demand high, a lower utilisation.in_failure, or higher goals",
         ),
@@ -453,6 +478,10 @@ def review_audit(result: Audit, cannot: tuple[str, ...]) -> Report:
 
 def review_drill(result: DrillResult, claims: tuple[str, ...], all_rows: bool = False) -> Report:
     """The report of a drill, worst first."""
+
+    def uncovered(row: DrillRow) -> bool:
+        return row.due_fraction > 0 and row.uncoverable_requests_per_second > 0
+
     rows = [
         (
             short_failure(r.failure),
@@ -462,20 +491,28 @@ def review_drill(result: DrillResult, claims: tuple[str, ...], all_rows: bool = 
             percent(r.served_fraction),
             f"{r.short_requests_per_second:,.1f}",
             f"{r.uncoverable_requests_per_second:,.1f}" if r.uncoverable_requests_per_second else "",
-            "BROKEN" if r.broken else "holds",
+            "BROKEN" if r.broken else "uncoverable" if uncovered(r) else "holds",
         )
         for r in result.rows
     ]
     broken = sum(r.broken for r in result.rows)
+    lost = sum(uncovered(r) for r in result.rows)
     failures = {r.failure for r in result.rows if r.broken}
+    verdict = (
+        f"goals BREAK, in {len(failures)} failures (a tier falls short {broken} times)"
+        if broken
+        else "every goal holds, but for what no capacity can cover"
+        if lost
+        else "every goal holds"
+    )
     lines = [
-        f"{len({r.failure for r in result.rows})} failures replayed in {result.mode} mode on {result.subject}: "
-        + (f"{broken} goals BREAK, in {len(failures)} failures" if broken else "every goal holds"),
+        f"{len({r.failure for r in result.rows} - {NORMAL})} failures and normal operation replayed, {result.mode} mode, "
+        f"on {result.subject}: {verdict}",
         *result.findings,
         *claims,
     ]
     kept = rows if all_rows else rows[: 2 * MOST_ROWS]
-    good = not broken and not claims
+    good = not broken and not claims and not lost
     return Report(
         "drill",
         good,

@@ -169,7 +169,8 @@ def commands() -> str:
         "",
         "`planner VERB FILE... [--out FILE] [--format text|md|json]`. Results on stdout, all else on stderr.",
         "Exit: 0 fine; 1 a finding about the subject (no plan, a goal not met, not proven, cannot be covered); 2 wrong",
-        "input or an internal error; 130 interrupted. `planner --install-completion` sets up the shell.",
+        "input or an internal error; 130 interrupted with nothing to offer.",
+        "`planner --install-completion` sets up the shell.",
         "",
     ]
     for name, command in group.commands.items():  # type: ignore[attr-defined]

@@ -1,0 +1,245 @@
+"""Single numbers of plan files changed at random, digests made good again: what matters is caught."""
+
+import random
+import re
+from collections import defaultdict
+from collections.abc import Iterator
+from fnmatch import fnmatchcase
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+from studies import random_study
+
+from planner.audit import audit
+from planner.costs import cost_usd
+from planner.drill import drill_plan, drill_state_claims
+from planner.plan import decisions_of, digest, make_plan, sha256
+from planner.problem import build, states
+from planner.records.plan import PlanFile
+from planner.records.study import Policies, Quota, RequestCost, Share, Study
+from planner.rules import PURCHASE_RULES, STATE_RULES
+
+CORRUPTIONS = 300
+Path = tuple[str | int, ...]
+
+EXPLANATIONS = {
+    "proof.passes": "how often the loop went round",
+    "proof.gap_asked_fraction": "what was asked for; whether it was reached is checked",
+    "proof.bound_usd": "proving a bound means solving again; its order and the gap are checked",
+    "proof.relaxation_usd": "proving a bound means solving again; its order is checked",
+    "without_goals.bound_usd": "proving a bound means solving again; its order is checked",
+    "binds.*.marginal_usd": "of the relaxation, an explanation",
+    "firm.*.low_units": "of the plan for low demand, which is another plan",
+    "firm.*.high_units": "of the plan for high demand, which is another plan",
+}
+"""Numbers of the answer that decide nothing."""
+SLACK = {
+    "replicas.*": "room for one more",
+    "states.*.loaded.*": "room for one more",
+    "states.*.occupied.*": "room for one more, or no more than what runs takes up",
+    "states.*.kept.*": "one less or more carries the traffic too",
+}
+"""Numbers of the answer that may be others: the plan is as good, by every rule."""
+STUDY = {
+    "order_slack_days": "order dates only",
+    "demand.*.low_requests_per_second": "of the plan for low demand, which is another plan",
+    "demand.*.high_requests_per_second": "of the plan for high demand, which is another plan",
+    "detection_seconds": "what is loaded is loaded in time still",
+    "machine_types.*.memory_gib_per_accelerator": "weighed when a study is read",
+    "machine_types.*.accelerators": "a replica takes less of a machine",
+    "machine_types.*.power_kw": "within the power of the site",
+    "models.*.facts.*": "weighed when a study is read",
+    "models.*.rollout_surge_fraction": "there is room for the rollout",
+    "models.*.profiles.*.accelerators_per_replica": "there is room for larger ones",
+    "models.*.profiles.*.concurrency_limit": "the rates are stated at it",
+    "models.*.profiles.*.context_limit_tokens": "longer than the class",
+    "models.*.profiles.*.kv_bytes_per_value": "weighed when a study is read",
+    "models.*.profiles.*.load_seconds": "loaded in time, or nothing is loaded",
+    "models.*.profiles.*.weights_gib": "storage feeds it in time, or nothing is loaded",
+    "models.*.profiles.*.classes.*_factor": "of the low and high case",
+    "models.*.profiles.*.classes.*_per_second": "faster, or fast enough",
+    "models.*.profiles.*.classes.*_ms": "within the target, or none is set",
+    "offers.*.lead_days": "of an offer that is not bought, or in time",
+    "offers.*.machines_per_unit": "of an offer that is not bought",
+    "offers.*.most_units": "no less than what is bought",
+    "offers.*.term_months": "of an offer that is not bought, or within the horizon",
+    "prices.*": "of an offer that is not bought",
+    "origins.*.l*itude": "the round trip stays within the limit",
+    "sites.*.l*itude": "the round trip stays within the limit",
+    "sites.*.power_kw": "no less than what is drawn",
+    "sites.*.load_gib_per_second": "fast enough, or nothing is loaded",
+    "pools.*.usable_fraction": "enough of them are usable",
+    "pools.*.spare_machines": "there is room for more",
+    "holdings.*.machines": "more are held",
+    "claims.*": "fewer are lent, or sooner back, or not needed",
+    "tiers.*.round_trip_ms": "no shorter than the trips",
+    "tiers.*.first_token_ms": "no shorter than it takes",
+    "tiers.*.per_token_ms": "no shorter than it takes",
+    "tiers.*.serve_fraction": "all is served",
+    "tiers.*.outage_usd_per_request": "nothing is left unserved in normal operation",
+    "tiers.*.survive.*.serve_fraction": "more is served than promised",
+    "tiers.*.survive.*.within_seconds": "served sooner",
+    "failures.*": "less is lost, or the plan serves it too",
+    "policies.budget_usd": "no less than the cost",
+    "policies.quotas.*.most": "no less than what is used",
+    "policies.shares.*.most_fraction": "no less than what is served",
+    "request_costs.*.usd_per_request": "of a route that is not used in normal operation",
+    "utilisation.*": "filled no further than that",
+    "workloads.*.burst_factor": "the replicas carry it",
+    "workloads.*.cached_fraction": "the replicas carry it",
+    "workloads.*.mean_*_tokens": "the replicas carry it",
+}
+"""Facts of the study that the plan does not hinge on: it is feasible and costs as much with others (bounds apart)."""
+
+
+def tiny() -> Study:
+    return random_study(17)
+
+
+def rich() -> Study:
+    """A small study with every kind of number in it."""
+    study = random_study(7, "small")
+    return study.model_copy(
+        update={
+            "demand": tuple(
+                d.model_copy(
+                    update={
+                        "low_requests_per_second": d.requests_per_second / 2,
+                        "high_requests_per_second": d.requests_per_second * 1.5,
+                    }
+                )
+                for d in study.demand
+            ),
+            "request_costs": tuple(
+                RequestCost(origin=o.name, site=s.id, usd_per_request=1e-5 * (1 + i + j))
+                for i, o in enumerate(study.origins)
+                for j, s in enumerate(study.sites)
+            ),
+            "machine_types": tuple(m.model_copy(update={"power_kw": 10.0}) for m in study.machine_types),
+            "sites": tuple(s.model_copy(update={"power_kw": 400.0, "load_gib_per_second": 20.0}) for s in study.sites),
+            "tiers": tuple(
+                t.model_copy(update={"outage_usd_per_request": 0.01, "first_token_ms": 500.0, "per_token_ms": 50.0})
+                for t in study.tiers
+            ),
+            "policies": Policies(
+                budget_usd=1e6,
+                quotas=(Quota(name="all", pools=("*",), most=1000.0),),
+                shares=(Share(component=f"provider:{study.sites[0].provider}", most_fraction=0.9),),
+            ),
+            "workloads": tuple(w.model_copy(update={"burst_factor": 1.1}) for w in study.workloads),
+            "study": "rich",
+        }
+    )
+
+
+def numbers(data: Any, path: Path = ()) -> Iterator[tuple[Path, int | float]]:
+    """Every number of a JSON value with its path."""
+    if isinstance(data, dict | list):
+        for key, inner in data.items() if isinstance(data, dict) else enumerate(data):
+            yield from numbers(inner, (*path, key))
+    elif isinstance(data, int | float) and not isinstance(data, bool):
+        yield path, data
+
+
+def changed(data: Any, path: Path, value: float) -> Any:
+    """The JSON value with one number replaced; the rest is shared."""
+    if not path:
+        return value
+    copy = data.copy()
+    copy[path[0]] = changed(data[path[0]], path[1:], value)
+    return copy
+
+
+def others(value: int | float) -> list[int | float]:
+    """By a factor, in sign, by one, to zero."""
+    factor = value * 2 if isinstance(value, int) else value * 1.1
+    return [v for v in (factor, -value, value + 1, type(value)(0)) if v != value]
+
+
+def sealed_again(data: Any, path: Path, value: float) -> PlanFile:
+    """The corrupted file as whoever knows the digests would write it."""
+    bad = PlanFile.model_validate(changed(data, path, value))
+    text = bad.model_dump(mode="json", by_alias=True)
+    bad = bad.model_copy(update={"study_sha256": sha256(text["study"])})
+    return bad.model_copy(update={"digest_sha256": digest(bad.model_dump(mode="json", by_alias=True))})
+
+
+def kind_of(path: Path) -> str:
+    """The path without positions and names that the study gives."""
+    text = ".".join("*" if isinstance(part, int) else part for part in path)
+    text = re.sub(r"\.(kept|loaded|occupied)\..*", r".\1.*", text)
+    return re.sub(r"\.(shed|lost)\..*", r".\1.*", text)
+
+
+def known(kind: str) -> bool:
+    study = kind.removeprefix("study.")
+    kinds = STUDY if study != kind else EXPLANATIONS | SLACK
+    return any(fnmatchcase(study, pattern) for pattern in kinds)
+
+
+@pytest.mark.parametrize("study", [tiny(), rich()], ids=["tiny", "rich"])
+def test_what_matters_is_caught(study):
+    plan = make_plan(study, firm=True)
+    assert audit(plan).passed and not drill_plan(plan).broken and not drill_state_claims(plan)
+    data = plan.model_dump(mode="json", by_alias=True)
+    every = [(path, value, other) for path, value in numbers(data) for other in others(value)]
+    counts, unknown, wrong = defaultdict(int), [], []
+    for path, value, other in random.Random(0).sample(every, CORRUPTIONS):
+        where = f"{'.'.join(map(str, path))}: {value} -> {other}"
+        try:
+            bad = sealed_again(data, path, other)
+        except ValidationError:
+            counts["refused"] += 1
+            continue
+        if not audit(bad).passed:
+            counts["caught"] += 1
+            continue
+        counts["let through"] += 1
+        if not known(kind_of(path)):
+            unknown.append(where)
+        wrong += [f"{where}: {what}" for what in matters(bad, plan)]
+    assert unknown == [], "let through, and not in the lists of what cannot matter"
+    assert wrong == [], "let through, but it matters"
+    assert min(counts.values()) > 0 and sum(counts.values()) == CORRUPTIONS, dict(counts)
+
+
+def matters(bad: PlanFile, plan: PlanFile) -> Iterator[str]:
+    """What a corruption changes of the plan's own numbers, by the costs, the rules and the drill."""
+    p = build(bad.study, bad.demand_case)
+    x = decisions_of(bad, p)
+    for stated in (bad.proof.cost_usd, plan.proof.cost_usd, sum(bad.costs_usd.values())):
+        if cost_usd(p, x) != pytest.approx(stated, rel=1e-6, abs=1e-6):
+            yield f"costs {cost_usd(p, x)} instead of {stated}"
+    rows = [row for rule in PURCHASE_RULES for row in rule(p, x)]
+    rows += [row for f in p.failures for s in states(p, f) for rule in STATE_RULES for row in rule(p, x, s)]
+    yield from (f"{row.key} {row.lhs} {row.sense} {row.rhs}" for row in rows if row.shortfall() > 1e-6 * row.scale())
+    if drill_plan(bad).broken:
+        yield "the drill breaks"
+    yield from (f"drill: {claim}" for claim in drill_state_claims(bad))
+
+
+def test_the_lists_name_what_is_there():
+    """No pattern that fits no number of a plan: a field that is renamed leaves no hole behind."""
+    plan = make_plan(rich(), firm=True)
+    plans = [plan, make_plan(tiny(), firm=True)]
+    kinds = {kind_of(path) for one in plans for path, _ in numbers(one.model_dump(mode="json", by_alias=True))}
+    answer = {kind for kind in kinds if not kind.startswith("study.")}
+    given = {kind.removeprefix("study.") for kind in kinds - answer}
+    unused = [k for k in EXPLANATIONS | SLACK if not any(fnmatchcase(kind, k) for kind in answer)]
+    unused += [k for k in STUDY if not any(fnmatchcase(kind, k) for kind in given)]
+    assert unused == []
+
+
+def test_no_number_of_the_answer_is_below_zero():
+    """Nor what a plan merely tells: units of other plans, passes, bounds, marginal values."""
+    plan = make_plan(rich(), firm=True)
+    data = plan.model_dump(mode="json", by_alias=True)
+    let_through = []
+    for path, value in numbers({key: part for key, part in data.items() if key != "study"}):
+        try:
+            if audit(sealed_again(data, path, -value if value else -1)).passed:
+                let_through.append(kind_of(path))
+        except ValidationError:
+            pass
+    assert sorted(set(let_through)) == []

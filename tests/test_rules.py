@@ -1,0 +1,209 @@
+"""Every rule: a point inside and one outside, by hand; every cost: a worked number."""
+
+from collections.abc import Iterator
+
+import pytest
+from studies import machine_type, model, offer, profile, site, study, workload
+
+from planner.algebra import Row, Sparse
+from planner.costs import COSTS, cost_usd
+from planner.problem import HOUR, PERIOD, Decisions, Problem, build, no_decisions, states
+from planner.records.inventory import Pool
+from planner.records.study import (
+    Component,
+    Dependency,
+    Goal,
+    NamedFailure,
+    Needs,
+    Policies,
+    Quota,
+    RequestCost,
+    Share,
+    Study,
+    Tier,
+)
+from planner.risk import NORMAL
+from planner.rules import INSIDE_RULES, LINK_RULES, PURCHASE_RULES, RELAXABLE, RULES, STATE_RULES
+
+A, B = "m/m-cuda@a/x/m", "m/n-neuron@b/y/n"
+RENT, BUILD = ("a/x/m:on_demand", HOUR), ("b/y/n:commitment", PERIOD)
+USUAL = (HOUR, NORMAL, 0.0)
+NO_A, NO_B, NO_DOOR = "site:a/x", "site:b/y", "failure:door"
+
+
+def worked() -> Study:
+    """10 requests/s; a replica of A serves 5 on one machine at once, one of B 4 after 40 s; failures of three kinds."""
+    return study(
+        hours_per_month=100.0,
+        sites=(site("a/x"), site("b/y", load_gib_per_second=5.0)),
+        machine_types=(machine_type("m", quota_units={"vcpu": 10.0}), machine_type("n", quota_units={"vcpu": 10.0})),
+        pools=(Pool(site="a/x", machine_type="m"), Pool(site="b/y", machine_type="n")),
+        bought=[
+            offer("a/x/m", 2, "on_demand", most_units=6.0),
+            offer("b/y/n", 3, "commitment", most_units=2.0, machines_per_unit=2),
+        ],
+        models=(
+            model("m", [profile("m", "cuda", 5), profile("n", "neuron", 4, load_seconds=40.0)]).model_copy(
+                update={"rollout_surge_fraction": 0.5}
+            ),
+        ),
+        tiers=(
+            Tier(
+                name="t",
+                serve_fraction=0.9,
+                outage_usd_per_request=0.01,
+                survive=(
+                    Goal(any="site", serve_fraction=0.3, within_seconds=30.0),
+                    Goal(any="site", serve_fraction=0.5, within_seconds=60.0),
+                    Goal(any="site", serve_fraction=0.8, within_seconds=300.0),
+                    Goal(failure="door", serve_fraction=0.8, within_seconds=60.0),
+                ),
+            ),
+        ),
+        workloads=(workload("w"),),
+        demand={("w", "o"): 10},
+        components=(Component(name="login", kind="identity"),),
+        dependencies=(Dependency(component="workload:w", needs=Needs(all_of=("identity:login",))),),
+        failures=(NamedFailure(name="door", lost={"identity:login": 0.5}, surge_factor=1.2),),
+        request_costs=(RequestCost(origin="o", site="b/y", usd_per_request=0.001),),
+        policies=Policies(
+            budget_usd=6000.0,
+            quotas=(Quota(name="cores", pools=("*",), unit="vcpu", most=60.0),),
+            shares=(Share(component="provider:a", most_fraction=0.9),),
+        ),
+    )
+
+
+def inside() -> tuple[Problem, Decisions]:
+    """3 machines rented for 2 replicas of A, a unit of 2 machines for one replica of B; half as many in a rollout."""
+    p, x = build(worked()), no_decisions()
+    x.rented, x.started = Sparse({RENT: 3.0}), Sparse({BUILD: 1.0})
+    x.replicas = Sparse({(A, HOUR): 2.0, (B, HOUR): 1.0})
+
+    def state(f: str, c: float, a: tuple[float, ...], b: tuple[float, ...], shed: float, offered: float = 10.0) -> None:
+        s = (HOUR, f, c)
+        x.offered["w", "o", s], x.shed["w", "o", s] = offered, shed
+        for e, q, row in ((A, "a/x/m", a), (B, "b/y/n", b)):
+            if row:
+                x.traffic["w", "o", e, s], x.kept[e, s], x.loaded[e, s], x.occupied[e, s] = row
+                x.machines[q, s] = x.occupied[e, s]
+
+    # traffic, kept, loaded, occupied of A and of B; shed
+    state(NORMAL, 0.0, (6.0, 2.0, 0.0, 3.0), (3.0, 1.0, 0.0, 1.5), 1.0)
+    state(NO_A, 30.0, (), (4.0, 1.0, 0.0, 2.0), 6.0)  # a second replica of B loads from second 10 to 50
+    state(NO_A, 60.0, (), (6.0, 1.0, 1.0, 2.0), 4.0)
+    state(NO_A, 300.0, (), (8.0, 1.0, 1.0, 2.0), 2.0)
+    for c in (30.0, 60.0, 300.0):
+        state(NO_B, c, (8.0, 2.0, 0.0, 2.0), (), 2.0)
+    state(NO_DOOR, 60.0, (6.0, 2.0, 0.0, 2.0), (0.0, 1.0, 0.0, 1.0), 6.0, 12.0)  # half of 10 · 1.2 cannot log in
+    return p, x
+
+
+OUTSIDE: dict[str, list[tuple[str, tuple, float, float]]] = {
+    # rule: (decision, key, its value, shortfall of the rule's worst row)
+    "offers_have_limits": [("rented", RENT, 7.5, 1.5)],  # 7.5 − 6 units
+    "limits_hold": [("rented", RENT, 5.0, 10.0)],  # 10 · 5 + 10 · 2 · 1 − 60 vcpu
+    "shares_hold": [("traffic", ("w", "o", A, USUAL), 10.0, 1.0)],  # 10 − 0.9 · 10 requests/s
+    "budget_holds": [("rented", RENT, 4.0, 80.0)],  # 5880 + 2 · 100 − 6000 USD
+    "demand_is_served": [("traffic", ("w", "o", A, USUAL), 5.5, 0.5)],  # 5.5 + 3 + 1 against 10 requests/s
+    "requests_go_where_they_may": [("traffic", ("w", "o", B, (HOUR, NO_B, 60.0)), 1.25, 1.25)],  # B is dead
+    "replicas_carry_traffic": [("traffic", ("w", "o", A, USUAL), 11.0, 0.2)],  # 11 / 5 − 2 replicas
+    "running_replicas_stand_on_machines": [
+        ("occupied", (A, USUAL), 2.5, 0.5),  # 1.5 · 2 in a rollout − 2.5 replicas
+        ("machines", ("a/x/m", USUAL), 2.75, 0.25),  # 1 · 3 − 2.75 machines
+    ],
+    "what_loads_occupies": [
+        ("occupied", (B, (HOUR, NO_A, 30.0)), 1.0, 1.0),  # 2 run at 60 s, and were loading at 30 s
+        ("kept", (B, (HOUR, NO_A, 300.0)), 3.0, 2.0),  # 3 kept at 300 s, of 1 kept at 60 s
+    ],
+    "storage_can_load_that_fast": [("loaded", (B, (HOUR, NO_A, 60.0)), 3.0, 50.0)],  # 3 · 100 − 5 · (60 − 10) GiB
+    "offered_is_demand": [
+        ("offered", ("w", "o", USUAL), 11.0, 1.0),  # 11 − 10 requests/s
+        ("offered", ("w", "o", (HOUR, NO_DOOR, 60.0)), 10.0, 2.0),  # 10 · 1.2 − 10
+    ],
+    "survival_goals_are_met": [
+        ("shed", ("w", "o", (HOUR, NO_A, 60.0)), 5.5, 0.5),  # 5.5 − (1 − 0.5) · 10 requests/s
+        ("shed", ("w", "o", USUAL), 1.5, 0.5),  # 1.5 − (1 − 0.9) · 10
+        ("shed", ("w", "o", (HOUR, NO_DOOR, 60.0)), 7.0, 1.0),  # due is what is coverable: 7 − (1 − 0.5) · 12
+    ],
+    "no_request_passes_a_dead_door": [("shed", ("w", "o", (HOUR, NO_DOOR, 60.0)), 5.0, 1.0)],  # (1 − 0.5) · 12 − 5
+    "survivors_only": [
+        ("machines", ("a/x/m", USUAL), 3.5, 0.5),  # 3.5 − 3 machines
+        ("machines", ("a/x/m", (HOUR, NO_A, 60.0)), 2.0, 2.0),  # 2 − 0 · 3
+    ],
+    "replicas_run_in_normal_operation": [("kept", (A, USUAL), 1.0, 1.0)],  # 2 − 1 replicas
+    "no_replica_before_it_is_loaded": [
+        ("kept", (A, (HOUR, NO_B, 60.0)), 3.0, 1.0),  # 3 − 1 · 2 replicas
+        ("loaded", (B, (HOUR, NO_A, 30.0)), 1.0, 1.0),  # 10 + 40 s > 30 s
+    ],
+    "only_the_living_run": [
+        ("kept", (B, (HOUR, NO_B, 60.0)), 2.0, 2.0),  # B is dead
+        ("loaded", (B, (HOUR, NO_B, 300.0)), 1.5, 1.5),
+    ],
+    "a_unit_opens_what_it_serves": [("started", BUILD, 0.0, 8.0)],  # 8 requests/s at 300 s − 10 · 0 units
+}
+COSTED = {
+    "commitments": 600.0,  # 3 USD · 2 machines · 100 h · 1 unit
+    "hourly_machines": 600.0,  # 2 USD · 1 machine · 100 h · 3 units
+    "requests": 1080.0,  # 3600 s/h · 100 h · 0.001 USD · 3 requests/s at b/y
+    "unserved_requests": 3600.0,  # 3600 s/h · 100 h · 0.01 USD · 1 request/s
+}
+
+
+def rows(name: str, p: Problem, x: Decisions) -> Iterator[Row]:
+    """The rows of a rule, in every state."""
+    rule = next(rule for rule in RULES if rule.__name__ == name)
+    if rule in PURCHASE_RULES:
+        yield from rule(p, x)
+    else:
+        for f in p.failures:
+            for s in states(p, f):
+                yield from rule(p, x, s)
+
+
+def test_every_rule_has_a_point_outside_and_every_cost_a_number():
+    assert set(OUTSIDE) == {rule.__name__ for rule in RULES}
+    assert set(COSTED) == {cost.__name__ for cost in COSTS}
+    assert set(RELAXABLE) <= set(OUTSIDE)
+    assert len(set(RULES)) == len(RULES) and STATE_RULES == INSIDE_RULES + LINK_RULES
+
+
+@pytest.mark.parametrize("name", list(OUTSIDE))
+def test_inside(name):
+    p, x = inside()
+    # where nothing is forbidden there is no row: a dead placement has none, and carries nothing
+    assert list(rows(name, p, x)) or name == "requests_go_where_they_may"
+    assert [str(row) for row in rows(name, p, x) if row.shortfall() > 1e-9] == []
+
+
+@pytest.mark.parametrize(("name", "point"), [(name, point) for name, points in OUTSIDE.items() for point in points])
+def test_outside(name, point):
+    decision, key, value, shortfall = point
+    p, x = inside()
+    getattr(x, decision)[key] = value
+    assert max(row.shortfall() for row in rows(name, p, x)) == pytest.approx(shortfall)
+
+
+@pytest.mark.parametrize("name", list(COSTED))
+def test_cost(name):
+    cost = next(cost for cost in COSTS if cost.__name__ == name)
+    assert cost(*inside()) == pytest.approx(COSTED[name])
+
+
+def test_cost_is_their_sum():
+    assert cost_usd(*inside()) == pytest.approx(600 + 600 + 1080 + 3600)
+
+
+def test_nothing_chosen_costs_nothing():
+    assert cost_usd(build(worked()), no_decisions()) == 0.0
+
+
+def test_every_rule_says_what_it_is():
+    for rule in RULES:
+        text = rule.__doc__ or ""
+        first, *parts = text.split("\n\n")
+        assert first.rstrip().endswith((".", "(strengthens the relaxation).")), rule.__name__
+        headings = [line[4:] for line in "\n".join(parts).splitlines() if line[4:].strip() and line[4] != " "]
+        assert headings[:4] == ["Formula", "Units", "Rows", "Marginal value"], rule.__name__
+    for cost in COSTS:
+        assert "Formula" in (cost.__doc__ or "") and "USD over the horizon" in (cost.__doc__ or ""), cost.__name__
