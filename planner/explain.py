@@ -2,19 +2,22 @@
 
 import math
 from collections import Counter
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 
 from planner.algebra import total
 from planner.errors import Finding, NoPlan
-from planner.formulas import due_fraction, requests_per_second
+from planner.formulas import due_fraction, limit_used, requests_per_second
 from planner.problem import Problem, build, no_decisions, states
 from planner.program import OPTIMAL, Program, purchase_columns, state_columns
 from planner.records.study import Study
 from planner.risk import NORMAL
 from planner.rules import PURCHASE_RULES, RELAXABLE, STATE_RULES
-from planner.solve import Progress
+from planner.solve import Effort, Progress, solve
 
 MOST_SHOWN = 5
+MOST_HELPS = 3
+ROUGH_GAP = 0.05
 SMALL = 1e-6
 
 
@@ -87,6 +90,16 @@ def diagnose(study: Study, demand: str = "base", progress: Progress = lambda sta
         whose message names workload, origin, failure, requests/s short, what binds and what would help
     """
     p = build(study, demand)
+    if p.budget_usd is not None:
+        try:
+            cost = solve(replace(p, budget_usd=None), Effort(gap_fraction=ROUGH_GAP), None, progress).cost_usd
+        except NoPlan:
+            p = replace(p, budget_usd=None)
+        else:
+            return NoPlan(
+                f"no plan of study {study.study} keeps within the budget of {p.budget_usd:,.0f} USD\n"
+                f"  would help: a budget of {cost:,.0f} USD, for which there is a plan"
+            )
     found = []
     normal = shortage(p, NORMAL)
     if normal is not None:
@@ -112,15 +125,45 @@ def diagnose(study: Study, demand: str = "base", progress: Progress = lambda sta
     if len(found) > MOST_SHOWN:
         lines.append(f"  {len(found) - MOST_SHOWN} more failures are short: planner plan --format json lists them")
     if not found:
-        lines.append("  every failure alone can be survived, all of them together cannot: purchases that one of them")
-        lines.append("  needs are kept from another by a limit, a quota, the budget, or by whole numbers")
         lines.append(
-            "  would help: raise the limits that `planner check` shows as tight, or drop a goal and plan again"
+            "  each failure alone could be survived with machines and replicas divisible; all of them together,"
         )
+        lines.append("  in whole numbers, cannot")
+        helps = [text for _, text in zip(range(MOST_HELPS), what_stands_in_the_way(p, progress), strict=False)]
+        lines += [f"  would help: {text}" for text in helps]
+        if not helps:
+            lines.append(
+                "  no single limit, stock or budget is in the way: drop or lower a goal, or raise several limits"
+            )
     return NoPlan(
         "\n".join(lines),
         tuple({"failure": s.failure, "short": s.rows, "binding": s.binding} for s in found),
     )
+
+
+def what_stands_in_the_way(p: Problem, progress: Progress) -> Iterator[str]:
+    """Sentences on what, left out alone, makes a plan possible, with what the plan then takes of it."""
+    without: list[tuple[str, Problem]] = [
+        (f"{limit.name} (at most {limit.most:g} {limit.unit})", replace(p, limits=p.limits[:i] + p.limits[i + 1 :]))
+        for i, limit in enumerate(p.limits)
+    ]
+    if any(most < float("inf") for most in p.most_units.values()):
+        endless = dict.fromkeys(p.most_units, float("inf"))
+        without.append(
+            ("the stock of offers (most_units)", replace(p, most_units=endless, few_large_units=frozenset()))
+        )
+    for n, (name, q) in enumerate(without):
+        progress("looking for what stands in the way", n / len(without), name)
+        try:
+            found = solve(q, Effort(gap_fraction=ROUGH_GAP))
+        except NoPlan:
+            continue
+        taken = ""
+        for limit in p.limits:
+            if name.startswith(f"{limit.name} ("):
+                index = p.limits.index(limit)
+                taken = f", which takes {limit_used(p, found.decisions, index, p.hours[0]):,.0f} {limit.unit}"
+        yield f"without {name} there is a plan for {found.cost_usd:,.0f} USD{taken}"
 
 
 def _binding(p: Problem, short: Shortage) -> str:
@@ -138,8 +181,8 @@ def _help(p: Problem, short: Shortage, w: str, o: str) -> str:
     for rule, key, worth in short.binding:
         if RELAXABLE[rule] != "by policy" or rule == "survival_goals_are_met" or worth <= SMALL:
             continue
-        unit = "units of " + key if rule == "offers_have_limits" else f"more of {key}"
-        parts.append(f"about {short.requests_per_second / worth:,.0f} more {unit}".replace("more more", "more"))
+        unit = {limit.name: limit.unit for limit in p.limits}.get(key, "units")
+        parts.append(f"about {math.ceil(short.requests_per_second / worth):,} more {unit} of {key}")
         if len(parts) == 2:
             break
     if (nearer := next_site(p, w, o)) is not None:

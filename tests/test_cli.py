@@ -297,3 +297,12 @@ def test_links_in_docs_lead_somewhere():
     for page in [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").glob("*.md")]:
         for target in re.findall(r"\]\(([^)#:]+)\)", page.read_text(encoding="utf-8")):
             assert (page.parent / target).exists(), (page.name, target)
+
+
+def test_no_plan_within_the_budget_says_what_would_be_enough(tmp_path):
+    study = shutil.copytree(QUICKSTART, tmp_path / "study")
+    text = (study / "study.yaml").read_text()
+    (study / "study.yaml").write_text(text.replace("policies:\n", "policies:\n  budget_usd: 30000000\n"))
+    result = call("plan", study, "--quiet")
+    assert result.exit_code == 1
+    assert "keeps within the budget of 30,000,000 USD" in result.stderr and "would help: a budget of 4" in result.stderr
