@@ -18,7 +18,8 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
     pretty_exceptions_enable=False,
     help="Turn price lists, latency tables, benchmarks and request traces into the planner's own files.\n\n"
-    "A source is a file that was fetched before: nothing is downloaded. What was read, skipped and why is told on stderr.\n\n"
+    "A source is a file that was fetched before: nothing is downloaded. "
+    "What was read, skipped and why is told on stderr.\n\n"
     "Example: `planner import prices answer.json --as-of 2026-11-20 --out prices.csv`",
 )
 
@@ -98,7 +99,7 @@ def round_trips(
     Known without --columns: src_cloud, src_region, dst_cloud, dst_region with rtt_p50_ms, rtt_ms or rtt_avg_ms.
 
     Examples: `planner import round-trips latency.csv --out round_trips.csv` ·
-    `planner import round-trips pings.csv --columns from=a,to=b,ms=median --provider aws --as-of 2026-11 --source "own pings"`
+    `planner import round-trips pings.csv --columns from=a,to=b,ms=p50 --provider aws --as-of 2026-11 --source ours`
     """
     with answered(format):
         from planner.importers.round_trips import read_round_trips
@@ -133,7 +134,8 @@ def throughput(
     `planner import throughput result.json --accelerator H100-SXM-80GB --chips 8 --precision fp8 --out measured.csv`
     """
     with answered(format):
-        from planner.importers.throughput import points_yaml, read_throughput, rows_csv
+        from planner.importers.operating_points import points_yaml
+        from planner.importers.throughput import read_throughput, rows_csv
 
         found, made = read_throughput(source, accelerator, chips, precision, engine, model, as_of, where_from)
         if points is not None and made:
@@ -160,7 +162,7 @@ def demand(
     Known without --columns: Azure LLM inference traces, Mooncake. Others: timestamp (or timestamp_s, timestamp_ms),
     input, output.
 
-    Examples: `planner import demand trace.csv --origin london=0.6 --origin tokyo=0.4 --workload chat --scale 100 --out demand.csv` ·
+    Examples: `planner import demand trace.csv --origin london=0.6 --origin tokyo=0.4 --workload chat --scale 100` ·
     `planner import demand log.csv --columns timestamp=time,input=prompt,output=completion --origin london=1`
     """
     with answered(format):

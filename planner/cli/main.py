@@ -9,6 +9,7 @@ import typer
 
 from planner import __version__
 from planner.cli.console import answered, emit, progress, tell, tell_findings
+from planner.cli.importing import app as import_app
 
 app = typer.Typer(
     name="planner",
@@ -55,16 +56,21 @@ Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="no progress")]
 @app.command(rich_help_panel=ASK)
 def init(
     folder: Annotated[Path, typer.Argument(help="folder to make")],
-    example: Annotated[str, typer.Option(help="example to start from")] = "quickstart",
+    example: Annotated[str | None, typer.Option(help="example to start from; default: quickstart")] = None,
+    fleet: Annotated[Path | None, typer.Option("--from", help="CSV of what runs today, instead of an example")] = None,
 ) -> None:
-    """Make a ready study in a new folder.
+    """Make a ready study in a new folder, from an example or from what runs today.
 
-    Example: `planner init mine && planner plan mine --out plan.json`
+    Examples: `planner init mine && planner plan mine --out plan.json` · `planner init mine --from fleet.csv`
     """
     with answered():
-        from planner.start import start_study
+        from planner.errors import Finding, InputError
+        from planner.start import start_from_fleet, start_study
 
-        for path in start_study(folder, example):
+        if fleet is not None and example is not None:
+            raise InputError([Finding("init", "--example or --from", "both", "leave one out")])
+        written = start_study(folder, example or "quickstart") if fleet is None else start_from_fleet(folder, fleet)
+        for path in written:
             tell(f"wrote {path}")
         tell(f"next: planner check {folder}")
 
@@ -175,26 +181,6 @@ def review(
         raise SystemExit(_review(read_plan(plan), format, out, all, plan))
 
 
-@app.command(rich_help_panel=HAND_OVER)
-def audit(plan: PlanPath, format: AsFormat = Format.text, out: Out = None) -> None:
-    """Check every rule in every state, and every stated total, on the plan's own numbers.
-
-    Exit 1 when something does not hold.
-
-    Example: `planner audit plan.json`
-    """
-    with answered(format):
-        from planner.audit import CANNOT_BE_CHECKED
-        from planner.audit import audit as audit_plan
-        from planner.plan import read_plan
-        from planner.review.answer import review_audit
-        from planner.review.render import render
-
-        result = audit_plan(read_plan(plan))
-        emit(render(review_audit(result, CANNOT_BE_CHECKED), format.value), out, [plan])
-        raise SystemExit(0 if result.passed else 1)
-
-
 @app.command(rich_help_panel=QUESTION)
 def drill(
     subject: Annotated[Path, typer.Argument(help="plan.json, or a CSV of what runs today")],
@@ -262,6 +248,26 @@ def drill(
 
 
 @app.command(rich_help_panel=HAND_OVER)
+def audit(plan: PlanPath, format: AsFormat = Format.text, out: Out = None) -> None:
+    """Check every rule in every state, and every stated total, on the plan's own numbers.
+
+    Exit 1 when something does not hold.
+
+    Example: `planner audit plan.json`
+    """
+    with answered(format):
+        from planner.audit import CANNOT_BE_CHECKED
+        from planner.audit import audit as audit_plan
+        from planner.plan import read_plan
+        from planner.review.answer import review_audit
+        from planner.review.render import render
+
+        result = audit_plan(read_plan(plan))
+        emit(render(review_audit(result, CANNOT_BE_CHECKED), format.value), out, [plan])
+        raise SystemExit(0 if result.passed else 1)
+
+
+@app.command(rich_help_panel=HAND_OVER)
 def show(
     what: Annotated[str, typer.Argument(help="a rule, rules, a unit, units, schema, or schema:NAME")] = "rules",
 ) -> None:
@@ -273,6 +279,9 @@ def show(
         from planner.review.shown import shown
 
         emit(shown(what), None)
+
+
+app.add_typer(import_app, name="import", rich_help_panel=HAND_OVER)
 
 
 @app.callback(invoke_without_command=True)

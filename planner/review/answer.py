@@ -506,7 +506,7 @@ def review_drill(result: DrillResult, claims: tuple[str, ...], all_rows: bool = 
         else "every goal holds"
     )
     lines = [
-        f"{len({r.failure for r in result.rows} - {NORMAL})} failures and normal operation replayed, {result.mode} mode,"
+        f"{len({r.failure for r in result.rows} - {NORMAL})} failures and normal operation replayed in {result.mode},"
         f" on {result.subject}: {verdict}",
         *result.findings,
         *claims,

@@ -173,8 +173,8 @@ def commands() -> str:
         "`planner --install-completion` sets up the shell.",
         "",
     ]
-    for name, command in group.commands.items():  # type: ignore[attr-defined]
-        out += [f"## planner {name}", "", inspect.cleandoc(command.help or ""), ""]
+    for name, command in _leaf_commands("planner", group):
+        out += [f"## {name}", "", inspect.cleandoc(command.help or ""), ""]
         out += ["| argument or option | default | meaning |", "| --- | --- | --- |"]
         for param in command.params:
             if param.name == "help":
@@ -185,6 +185,12 @@ def commands() -> str:
             out.append(f"| {shown} | {default} | {getattr(param, 'help', '') or ''} |".replace("a|b", "a\\|b"))
         out.append("")
     return "\n".join(out).rstrip() + "\n"
+
+
+def _leaf_commands(name: str, command: Any) -> list[tuple[str, Any]]:
+    if not hasattr(command, "commands"):
+        return [(name, command)]
+    return [leaf for part, inner in command.commands.items() for leaf in _leaf_commands(f"{name} {part}", inner)]
 
 
 PAGES: dict[str, Callable[[], str]] = {"formulation.md": formulation, "files.md": files, "commands.md": commands}

@@ -1,0 +1,144 @@
+"""Tables of round trips between regions into rows of round_trips.csv."""
+
+from pathlib import Path
+
+from planner.importers.source import (
+    Imported,
+    Table,
+    columns_of,
+    date_of,
+    load_table,
+    load_text,
+    number,
+    record,
+    stated_date,
+    stop_on_errors,
+    unknown_shape,
+    within_length,
+    without_conflicts,
+)
+from planner.places import Reading, listed, near_miss, shown, shown_path
+from planner.records.inventory import RoundTrip
+
+FIELDS = ("from", "to", "ms", "from_provider", "to_provider", "source", "as_of")
+"""What `--columns` can name. `from` and `to` hold `provider/region`, or regions of the providers named beside them."""
+MS = ("rtt_p50_ms", "rtt_ms", "rtt_avg_ms")
+"""Columns of the documented shape that hold the figure, the best first: a median is what the record asks for."""
+PROVIDERS = {"gcp": "google", "google cloud": "google", "amazon": "aws", "microsoft": "azure"}
+
+SHAPES = {
+    "region to region": "CSV with src_cloud,src_region,dst_cloud,dst_region and rtt_ms, rtt_p50_ms or rtt_avg_ms",
+    "round_trips.csv": "CSV with from_region,to_region,round_trip_ms",
+    "any CSV": "with --columns from=A,to=B,ms=C",
+}
+
+
+def read_round_trips(
+    path: Path,
+    columns: str | None = None,
+    provider: str | None = None,
+    as_of: str | None = None,
+    source: str | None = None,
+) -> Imported[RoundTrip]:
+    """A table of round trips as rows of round_trips.csv.
+
+    Parameters
+    ----------
+    path : CSV, a row for each pair of regions; figures in ms
+    columns : `field=column,...` with fields of FIELDS, for a table of another shape
+    provider : whose the regions are, where neither they nor a column says so
+    as_of : date of the figures, where the table states none (year, month or day); it counts before the table's
+    source : where the figures are from, where the table does not say
+
+    Returns
+    -------
+    Imported
+        rows in ms, one per direction of a pair, in the order of their regions.
+
+    Raises
+    ------
+    InputError
+        with every finding.
+    """
+    text, where, reading = load_text(path), shown_path(path), Reading()
+    stated = stated_date(as_of)
+    table = load_table(text, where, reading)
+    of = _columns(table, columns)
+    out: Imported[RoundTrip] = Imported("round trips between regions", "pairs")
+    rows: list[tuple[RoundTrip, str]] = []
+    for line, row in table.rows:
+        out.read += 1
+        if not row[of["ms"]]:
+            out.skip("no figure")
+            continue
+        ms = number(row[of["ms"]], table.at(line, of["ms"]), "a round trip [ms]", reading)
+        ends = [_region(row, of, end, provider, table, line, reading) for end in ("from", "to")]
+        dated = row[of["as_of"]] if "as_of" in of else None
+        date = stated or date_of(dated)
+        if date is None:
+            got = shown(dated) if dated is not None else "no column of dates"
+            reading.error(table.at(line, of.get("as_of", "")), "the date of the figure", got, "give --as-of")
+        said = source or (row[of["source"]] if "source" in of else "")
+        if not said:
+            reading.error(table.at(line, of.get("source", "")), "where the figure is from", "nothing", "give --source")
+        if ms is None or None in ends or date is None or not said:
+            continue
+        statistic = {"rtt_p50_ms": ", median", "rtt_avg_ms": ", mean"}.get(of["ms"], "")
+        data = {
+            "evidence": "measured",
+            "source": within_length(said + statistic),
+            "as_of": date,
+            "from_region": ends[0],
+            "to_region": ends[1],
+            "round_trip_ms": ms,
+        }
+        if (made := record(RoundTrip, data, table.at(line), reading)) is not None:
+            rows.append((made, date))
+    stop_on_errors(reading)
+    out.rows = without_conflicts(rows, lambda r: f"{r.from_region} to {r.to_region}", lambda r: r.round_trip_ms, out)
+    if of["ms"] == "rtt_avg_ms":
+        out.notes.append("means, where the planner asks for medians: a mean is the longer of the two")
+    return out
+
+
+def _columns(table: Table, spec: str | None) -> dict[str, str]:
+    """Fields and their columns: as told, else of a documented shape."""
+    header = set(table.header)
+    given = columns_of(spec, FIELDS, table.header, table.file)
+    found: dict[str, str] = {name: name for name in ("source", "as_of") if name in header}
+    figure = next((name for name in MS if name in header), None)
+    if {"src_region", "dst_region"} <= header and figure is not None:
+        found |= {"from": "src_region", "to": "dst_region", "ms": figure}
+        if {"src_cloud", "dst_cloud"} <= header:
+            found |= {"from_provider": "src_cloud", "to_provider": "dst_cloud"}
+    elif {"from_region", "to_region", "round_trip_ms"} <= header:
+        found |= {"from": "from_region", "to": "to_region", "ms": "round_trip_ms"}
+    found |= given
+    if not {"from", "to", "ms"} <= found.keys():
+        missing = [name for name in ("from", "to", "ms") if name not in found]
+        hint = near_miss("src_region", table.header) if "from" in missing else ""
+        got = f"the columns {listed(table.header)}, none for {' and '.join(missing)}{hint}"
+        raise unknown_shape(f"{table.file}:1", got, SHAPES)
+    return found
+
+
+def _region(
+    row: dict[str, str], of: dict[str, str], end: str, provider: str | None, table: Table, line: int, reading: Reading
+) -> str | None:
+    """`provider/region` of one end; None with a finding."""
+    name, column = row[of[end]], of.get(f"{end}_provider")
+    stated = row[column].lower() if column is not None else provider
+    stated = PROVIDERS.get(stated, stated) if stated is not None else None
+    if stated and name and "/" not in name:
+        name = f"{stated}/{name}"
+    if not is_region_id(name):
+        fix = "write provider/region, name a column with --columns from_provider=..., or give --provider"
+        reading.error(table.at(line, of[end]), "provider/region", shown(name), fix)
+        return None
+    return name
+
+
+def is_region_id(name: str) -> bool:
+    """Whether a text is `provider/region`."""
+    provider, slash, region = name.partition("/")
+    return bool(provider.strip() and slash and region.strip()) and "/" not in region

@@ -1,0 +1,866 @@
+"""Importers: what each shape gives, the traps in it, and that broken input is answered with findings."""
+
+import csv
+import io
+import json
+import random
+from collections.abc import Callable
+from datetime import date
+from pathlib import Path
+
+import pytest
+import yaml
+from typer.testing import CliRunner
+
+from planner.cli.importing import app
+from planner.drill import DrillResult, drill_fleet
+from planner.errors import InputError
+from planner.importers.demand import read_demand
+from planner.importers.operating_points import points_yaml, replica_seconds
+from planner.importers.prices import read_prices
+from planner.importers.round_trips import read_round_trips
+from planner.importers.source import Imported, csv_text, date_of
+from planner.importers.throughput import read_throughput, rows_csv
+from planner.read import read_fleet, read_study
+from planner.records.inventory import Price, RoundTrip
+from planner.records.serving import OperatingPoint
+from planner.records.study import Demand
+from planner.start import start_from_fleet
+
+ROOT = Path(__file__).parents[1]
+DATA = Path(__file__).parents[2] / "shared" / "data"
+with_data = pytest.mark.skipif(not DATA.is_dir(), reason="the folder of reference facts is not there")
+runner = CliRunner()
+
+
+# Excerpts, in the shapes of the originals
+
+
+def aws_product(market="OnDemand", usd="55.04", system="Linux", licence="No License required", **more):
+    attributes = {
+        "instanceType": "p5.48xlarge", "regionCode": "us-east-1", "marketoption": market, "operatingSystem": system,
+        "preInstalledSw": "NA", "licenseModel": licence, "tenancy": "Shared", "capacitystatus": "Used",
+    } | more  # fmt: skip
+    dimension = {"unit": "Hrs", "pricePerUnit": {"USD": usd}, "beginRange": "0", "endRange": "Inf"}
+    term = {"priceDimensions": {"X.Y.Z": dimension}, "effectiveDate": "2026-09-01T00:00:00Z", "termAttributes": {}}
+    product = {"productFamily": "Compute Instance", "attributes": attributes, "sku": "X"}
+    return {"product": product, "terms": {"OnDemand": {"X.Y": term}}, "publicationDate": "2026-09-10T19:55:14Z"}
+
+
+def aws(*products):
+    return json.dumps({"FormatVersion": "aws_v1", "PriceList": [json.dumps(product) for product in products]})
+
+
+def azure_item(**more):
+    return {
+        "currencyCode": "USD", "retailPrice": 98.32, "armRegionName": "eastus", "unitOfMeasure": "1 Hour",
+        "armSkuName": "Standard_ND96isr_H100_v5", "meterName": "ND96isrH100v5", "type": "Consumption",
+        "productName": "Virtual Machines NDsr H100 v5 Series", "effectiveStartDate": "2026-09-16T00:00:00Z",
+    } | more  # fmt: skip
+
+
+def google_sku(rates, description="Tpu-v6e chip", usage="OnDemand", **more):
+    tiers = [{"startUsageAmount": i, "unitPrice": {"currencyCode": "USD", "units": u, "nanos": n}}
+             for i, (u, n) in enumerate(rates)]  # fmt: skip
+    return {
+        "skuId": "AAAA-BBBB-CCCC", "description": description, "category": {"usageType": usage},
+        "serviceRegions": ["us-east5"],
+        "pricingInfo": [{"pricingExpression": {"usageUnit": "h", "tieredRates": tiers},
+                         "effectiveTime": "2026-09-20T22:56:00.158911Z"}],
+    } | more  # fmt: skip
+
+
+SKYPILOT_AWS = """\
+InstanceType,AcceleratorName,AcceleratorCount,vCPUs,MemoryGiB,GpuInfo,Price,SpotPrice,Region,AvailabilityZone
+p5.48xlarge,H100,8.0,192.0,2048.0,"{'Gpus': [{'MemoryInfo': {'SizeInMiB': 81920}}]}",55.04,18.0,us-east-1,use1-az2
+p5.48xlarge,H100,8.0,192.0,2048.0,"{'Gpus': [{'MemoryInfo': {'SizeInMiB': 81920}}]}",55.04,20.0,us-east-1,use1-az3
+p5.48xlarge,H100,8.0,192.0,2048.0,"{'Gpus': [{'MemoryInfo': {'SizeInMiB': 81920}}]}",55.04,55.04,us-east-1,use1-az4
+trn2.48xlarge,Trainium2,16.0,192.0,2048.0,"{'Gpus': [{'MemoryInfo': {'SizeInMiB': 524288}}]}",,8.5964,us-east-2,use2-az3
+"""
+SKYPILOT_GOOGLE = """\
+InstanceType,vCPUs,MemoryGiB,AcceleratorName,AcceleratorCount,GpuInfo,Region,AvailabilityZone,Price,SpotPrice
+a3-highgpu-1g,26.0,234.0,,,,us-central1,us-central1-a,1.18251,0.64454
+,,,tpu-v5p-8,1,tpu-v5p-8,us-east5,us-east5-a,16.8,5.2
+,,,tpu-v6e-8,1,tpu-v6e-8,us-central1,us-central1-a,21.6,4.74132
+,,,tpu-v6e-8,1,tpu-v6e-8,asia-east1,asia-east1-c,700.0,700.0
+"""
+SKYPILOT_AZURE = """\
+InstanceType,AcceleratorName,AcceleratorCount,vCPUs,MemoryGiB,GpuInfo,Price,SpotPrice,Region,Generation
+Standard_ND96isr_H100_v5,H100,12,96.0,1900,H100,98.32,98.32,eastus,V2
+Standard_ND96isr_MI300X_v5,MI300X,1,96.0,1850,MI300X,48.0,19.2,eastus2,V2
+"""
+LATENCY = """\
+src_cloud,src_region,dst_cloud,dst_region,rtt_p50_ms,rtt_avg_ms,source,as_of
+aws,af-south-1,aws,ap-east-1,247.41,249.58,cloudping,2024-04-19
+aws,ap-northeast-1,gcp,asia-east1,38.1,39.0,someone,2022-02-14
+"""
+SILICON = """\
+id,silicon_data_source,backend,backend_version,model_path,system,precision,mode,isl,osl,batch_size,tp_size,pp_size,\
+attention_dp_size,moe_tp_size,moe_ep_size,silicon_ttft_ms,silicon_tpot_ms
+a_c128,silicon_concurrency=128; measured=2026-04-17T00:00:00.000Z; x,vllm,0.19.0,MM/M2,h100_sxm,fp8,agg,8192,1024,128,\
+4,1,1,4,1,972.3,33.44
+b_c128,silicon_concurrency=128; measured=2026-04-21T00:00:00.000Z; x,vllm,0.19.0,MM/M2,h100_sxm,fp8,agg,1024,1024,128,\
+4,1,1,4,1,205.6,17.79
+c_c512,silicon_concurrency=512; measured=2026-04-21T00:00:00.000Z; x,vllm,0.19.0,MM/M2,b300_sxm,fp8,agg,1024,1024,128,\
+4,1,4,1,16,727.8,31.7
+d,measured=2026-04-21; x,vllm,0.19.0,MM/M2,b300_sxm,fp8,disagg,1024,1024,,,,,,,727.8,31.7
+e_c8,silicon_concurrency=8; measured=2026-04-21; eagle3 draft,vllm,0.19.0,MM/M2,b300_sxm,fp8,agg,1024,1024,8,4,1,1,4,1,\
+72.8,3.7
+"""
+MEASURED = """\
+model,accelerator,chips,engine,engine_version,precision,input_len,output_len,concurrency,ttft_ms,tpot_ms,input_tok_s,\
+output_tok_s,tput_kind,source,as_of,note
+m,H100,8,vllm,nan,fp8,1024,1024,64,300,20,3150,3150,derived,bench,2026-03-14,
+m,H100,8,vllm,nan,fp8,8192,1024,64,1500,30,16200,2025,derived,bench,2026-03-14,
+m,H100,8,vllm,nan,fp8,1024,1024,1,60,8,120,120,derived,bench,2026-03-14,
+m,H100,8,vllm,nan,fp8,8192,1024,1,200,9,800,100,derived,bench,2026-03-14,
+m,H100,8,vllm,nan,fp8,20000,2000,,,,9000,900,measured_max_load,bench,2026-03-14,
+m,H100,8,vllm,nan,nan,1024,1024,4,60,8,120,120,derived,bench,2026-03-14,
+m,H100,8,vllm,nan,fp8,1024,1024,4,60,8,120,120,derived,bench,nan,
+m,H100,8,vllm,nan,fp8,1024,1024,4,60,8,120,120,derived,bench,2026-03-14,speculative decoding
+"""
+VLLM = {
+    "date": "20260314-101500", "endpoint_type": "vllm", "backend": "vllm", "label": None, "num_prompts": 640,
+    "model_id": "meta-llama/Llama-3.1-70B", "tokenizer_id": "t", "request_rate": "inf", "burstiness": 1.0,
+    "max_concurrency": 64, "duration": 200.0, "completed": 640, "total_input_tokens": 655360, "failed": 0,
+    "total_output_tokens": 163840, "request_throughput": 3.2, "output_throughput": 819.2, "mean_ttft_ms": 350.5,
+    "median_ttft_ms": 300.0, "p99_ttft_ms": 2500.0, "mean_tpot_ms": 21.25, "median_tpot_ms": 21.0, "mean_itl_ms": 21.2,
+}  # fmt: skip
+CHIP = {"accelerator": "H100-SXM-80GB", "chips": 8, "precision": "fp8"}
+
+
+def guidellm_benchmark(kind="concurrent", streams=32, ttft=120.5):
+    def of(mean):
+        return {"successful": {"mean": mean, "median": mean, "percentiles": {"p99": 2 * mean}}}
+
+    return {
+        "config": {"strategy": {"type_": kind, "streams": streams}}, "start_time": 1773482400.0,
+        "metrics": {
+            "request_totals": {"successful": 320, "errored": 0, "incomplete": 0, "total": 320},
+            "prompt_token_count": of(1000.2), "output_token_count": of(255.7),
+            "time_to_first_token_ms": of(ttft), "inter_token_latency_ms": of(14.5), "request_concurrency": of(31.2),
+        },
+    }  # fmt: skip
+
+
+def guidellm(*benchmarks):
+    return json.dumps({"metadata": {"version": 2}, "args": {"model": "qwen"}, "benchmarks": list(benchmarks)})
+
+
+AZURE_TRACE = """\
+TIMESTAMP,ContextTokens,GeneratedTokens
+2023-11-16 18:15:46.6805900,374,44
+2023-11-16 18:15:50.9951690,396,109
+2023-11-16 18:16:51.2224670,9000,55
+2023-11-16 18:17:46.6805900,800,12
+"""
+MOONCAKE = """\
+{"timestamp": 0, "input_length": 6755, "output_length": 500, "hash_ids": [0, 1]}
+{"timestamp": 30000, "input_length": 12000, "output_length": 300, "hash_ids": [0]}
+{"timestamp": 120000, "input_length": 200000, "output_length": 100, "hash_ids": [2]}
+"""
+Read = Callable[[Path], Imported]
+
+
+def throughput(path):
+    return read_throughput(path, **CHIP, engine="vllm", as_of="2026-03")[0]
+
+
+def demand(path):
+    return read_demand(path, {"london": 1.0})
+
+
+EXCERPTS: dict[str, tuple[str, Read]] = {
+    "aws.json": (aws(aws_product(), aws_product("CapacityBlock", "0.0")), read_prices),
+    "azure.json": (json.dumps({"Items": [azure_item(), azure_item(type="Reservation")]}), read_prices),
+    "google.json": (json.dumps({"skus": [google_sku([("2", 700000000)])]}), read_prices),
+    "sky_aws.csv": (SKYPILOT_AWS, lambda p: read_prices(p, "2026-11")),
+    "sky_google.csv": (SKYPILOT_GOOGLE, lambda p: read_prices(p, "2026-11")),
+    "sky_azure.csv": (SKYPILOT_AZURE, lambda p: read_prices(p, "2026-11")),
+    "latency.csv": (LATENCY, read_round_trips),
+    "silicon.csv": (SILICON, throughput),
+    "measured.csv": (MEASURED, throughput),
+    "vllm.json": (json.dumps(VLLM), throughput),
+    "guidellm.json": (guidellm(guidellm_benchmark()), throughput),
+    "azure_trace.csv": (AZURE_TRACE, demand),
+    "mooncake.jsonl": (MOONCAKE, demand),
+}  # fmt: skip
+
+
+def written(tmp_path: Path, name: str, text: str) -> Path:
+    path = tmp_path / name
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def prices_of(tmp_path, text, name="x.json", **options):
+    found = read_prices(written(tmp_path, name, text), **options)
+    adds_up(found)
+    return {row.offer_id: row.price_usd_per_machine_hour for row in found.rows}, found
+
+
+def adds_up(found: Imported) -> None:
+    """Everything read was used or is counted among what was skipped."""
+    assert found.read == found.kept + sum(found.skipped.values()), found.as_text()
+    assert all(n > 0 for n in found.skipped.values())
+
+
+def refused(read: Callable[[], object]) -> list:
+    with pytest.raises(InputError) as caught:
+        read()
+    for finding in caught.value.findings:
+        assert all((finding.where, finding.expected, finding.got, finding.fix)), finding
+        assert "\n" not in finding.where + finding.expected + finding.got
+    assert len(set(caught.value.findings)) == len(caught.value.findings)
+    return caught.value.findings
+
+
+# Prices
+
+
+def test_aws_takes_linux_on_demand_and_neither_blocks_at_zero_nor_windows_nor_licences(tmp_path):
+    others = [aws_product("CapacityBlock", "0.0000000000"), aws_product(system="Windows"), aws_product(usd="0.0"),
+              aws_product(licence="Bring your own license"), aws_product(tenancy="Dedicated"),
+              aws_product(preInstalledSw="SQL Std"), aws_product(capacitystatus="Allocated")]  # fmt: skip
+    rows, found = prices_of(tmp_path, aws(aws_product(), *others))
+    assert rows == {"aws/us-east-1/p5.48xlarge:on_demand": 55.04}
+    assert found.rows[0].as_of == "2026-09-10" and found.rows[0].evidence == "published"
+    assert sum(found.skipped.values()) == 7 and any("capacity block" in reason for reason in found.skipped)
+
+
+def test_aws_reservation_spreads_what_is_paid_first_over_the_hours_of_the_term(tmp_path):
+    product = aws_product()
+    dimensions = {
+        "a": {"unit": "Quantity", "pricePerUnit": {"USD": "87600"}},
+        "b": {"unit": "Hrs", "pricePerUnit": {"USD": "3"}},
+    }
+    attributes = {"LeaseContractLength": "1yr", "PurchaseOption": "Partial Upfront", "OfferingClass": "standard"}
+    product["terms"]["Reserved"] = {"r": {"priceDimensions": dimensions, "termAttributes": attributes}}
+    rows, _ = prices_of(tmp_path, aws(product))
+    assert rows["aws/us-east-1/p5.48xlarge:commitment_1y_partial_upfront"] == 13.0  # 87600 / 8760 + 3
+
+
+def test_azure_tells_windows_spot_low_priority_and_reservations_apart(tmp_path):
+    items = [
+        azure_item(),
+        azure_item(productName="Virtual Machines NDsr H100 v5 Series Windows", retailPrice=102.736),
+        azure_item(meterName="ND96isrH100v5 Spot", retailPrice=18.169536),
+        azure_item(meterName="ND96isrH100v5 Low Priority", retailPrice=19.664),
+        azure_item(type="Reservation", reservationTerm="1 Year", retailPrice=2377.0),
+        azure_item(type="Reservation", reservationTerm="3 Years", retailPrice=4594.0),
+        azure_item(currencyCode="EUR"),
+        azure_item(type="DevTestConsumption"),
+    ]
+    rows, found = prices_of(tmp_path, json.dumps({"Items": items}))
+    pool = "azure/eastus/Standard_ND96isr_H100_v5"
+    assert rows == {
+        f"{pool}:on_demand": 98.32,
+        f"{pool}:spot": 18.169536,
+        f"{pool}:commitment_1y": 0.271347,  # 2377 USD for the whole year / 8760 h, although the unit says 1 Hour
+        f"{pool}:commitment_3y": 0.17481,  # 4594 / 26280
+    }
+    assert {row.as_of for row in found.rows} == {"2026-09-16"}
+
+
+def test_two_prices_of_the_same_meter_and_date_are_not_guessed_between(tmp_path):
+    rows, found = prices_of(tmp_path, json.dumps([azure_item(), azure_item(retailPrice=99.0)]))
+    assert rows == {} and any("98.32, 99" in note for note in found.notes)
+    older = azure_item(retailPrice=99.0, effectiveStartDate="2025-01-01T00:00:00Z")
+    assert list(prices_of(tmp_path, json.dumps([azure_item(), older]))[0].values()) == [98.32]
+
+
+def test_google_prices_are_units_and_nanos_in_tiers(tmp_path):
+    free_first = google_sku([("0", 0), ("2", 700000000)])
+    rows, _ = prices_of(tmp_path, json.dumps({"skus": [free_first]}))
+    assert rows == {"google/us-east5/ct6e-standard-8t:on_demand": 21.6}  # (2 + 0.7) x 8 chips
+    part = google_sku([("0", 23059300)], "Commitment v1: A2 Cpu in APAC for 1 Year", "Commit1Yr")
+    rows, found = prices_of(tmp_path, json.dumps({"skus": [part]}))
+    assert rows == {} and "0.0230593" in found.notes[0]
+    rows, _ = prices_of(tmp_path, json.dumps({"skus": [part]}), units=("AAAA-BBBB-CCCC=a2-x:100",))
+    assert rows == {"google/us-east5/a2-x:commitment_1y": 2.30593}
+    assert prices_of(tmp_path, json.dumps({"skus": [google_sku([("1", 0), ("2", 0)])]}))[0] == {}
+
+
+def test_skypilot_placeholders_zones_and_wrong_counts(tmp_path):
+    rows, found = prices_of(tmp_path, SKYPILOT_AWS, "a.csv", as_of="2026-11")
+    assert rows == {"aws/us-east-1/p5.48xlarge:on_demand": 55.04, "aws/us-east-1/p5.48xlarge:spot": 19.0}
+    assert any("512 GiB" in note and "96" in note for note in found.notes)  # trn2's memory
+    rows, _ = prices_of(tmp_path, SKYPILOT_GOOGLE, "g.csv", as_of="2026-11")
+    assert rows == {
+        "google/us-central1/ct6e-standard-8t:on_demand": 21.6,
+        "google/us-central1/ct6e-standard-8t:spot": 4.74132,
+        "google/us-east5/ct5p-hightpu-4t:on_demand": 16.8,  # v5p-8 counts cores: 4 chips x 4.20
+        "google/us-east5/ct5p-hightpu-4t:spot": 5.2,
+    }
+    rows, found = prices_of(tmp_path, SKYPILOT_AZURE, "z.csv", as_of="2026-11")
+    assert rows["azure/eastus/Standard_ND96isr_H100_v5:on_demand"] == 98.32
+    assert "azure/eastus/Standard_ND96isr_H100_v5:spot" not in rows  # as dear as on demand
+    assert [note.split(":")[0] for note in found.notes] == ["Standard_ND96isr_H100_v5", "Standard_ND96isr_MI300X_v5"]
+
+
+def test_prices_need_a_date_and_keep_to_the_inventory(tmp_path):
+    path = written(tmp_path, "a.csv", SKYPILOT_AWS)
+    assert any("--as-of" in finding.fix for finding in refused(lambda: read_prices(path)))
+    assert "year, month or day" in refused(lambda: read_prices(path, "last week"))[0].expected
+    found = read_prices(path, "2026-11", inventory=ROOT / "inventories")
+    adds_up(found)
+    assert {row.offer_id for row in found.rows} <= {f"aws/us-east-1/p5.48xlarge:{o}" for o in ("on_demand", "spot")}
+
+
+@with_data
+def test_every_price_sample_is_answered():
+    kept = {}
+    for path in sorted((DATA / "samples").iterdir()):
+        found = read_prices(path, "2026-11")
+        adds_up(found)
+        kept[path.name] = len(found.rows)
+    assert kept == {
+        "aws_pricing_get_products.json": 0,  # storage
+        "aws_pricing_get_products_accelerators.json": 7,  # without the capacity block
+        "azure_retail_prices.json": 3,
+        "azure_retail_prices_gpu_items.json": 2,  # without Windows
+        "gcp_billing_catalog_sku.json": 0,  # CPU
+        "skypilot_catalog_v5_azure_vms_sample.csv": 8,
+        "skypilot_catalog_v9_aws_vms_sample.csv": 14,
+        "skypilot_catalog_v9_gcp_vms_sample.csv": 9,
+    }
+
+
+def test_dates_are_those_of_a_calendar():
+    assert [date_of(x) for x in ("2026", "2026-03", "2026-03-14T00:00:00Z", "2025 (v9)")] == [
+        "2026",
+        "2026-03",
+        "2026-03-14",
+        "2025",
+    ]
+    assert [date_of(x) for x in ("2026-13", "2026-02-30", "nan", "", None, "2025/2026", 2026)] == [None] * 7
+
+
+# Round trips
+
+
+def test_round_trips_prefer_the_median_and_name_providers_as_the_inventory_does(tmp_path):
+    found = read_round_trips(written(tmp_path, "l.csv", LATENCY))
+    adds_up(found)
+    assert [(r.from_region, r.to_region, r.round_trip_ms, r.as_of) for r in found.rows] == [
+        ("aws/af-south-1", "aws/ap-east-1", 247.41, "2024-04-19"),
+        ("aws/ap-northeast-1", "google/asia-east1", 38.1, "2022-02-14"),
+    ]
+    assert found.rows[0].source == "cloudping, median" and found.rows[0].evidence == "measured"
+
+
+def test_any_table_of_round_trips_by_columns(tmp_path):
+    path = written(tmp_path, "p.csv", "a,b,ms\nx,y,12.5\nx,y,12.5\nx,z,\n")
+    assert "--columns" in refused(lambda: read_round_trips(path))[0].expected
+    found = read_round_trips(path, "from=a,to=b,ms=ms", "aws", "2026-11", "own pings")
+    adds_up(found)
+    assert [(r.from_region, r.to_region) for r in found.rows] == [("aws/x", "aws/y")]
+    assert dict(found.skipped) == {"a repetition of the same figure": 1, "no figure": 1}
+    assert len(refused(lambda: read_round_trips(path, "from=a,too=b,ms=msec"))) == 2
+
+
+@with_data
+@pytest.mark.parametrize(("name", "pairs"), [("aws", 441), ("azure", 2862), ("gcp", 560), ("crosscloud", 768)])
+def test_latency_tables_become_round_trips(name, pairs):
+    found = read_round_trips(DATA / f"latency_{name}.csv")
+    adds_up(found)
+    assert len(found.rows) == pairs
+    regions = {region for row in found.rows for region in (row.from_region, row.to_region)}
+    assert {region.partition("/")[0] for region in regions} <= {"aws", "azure", "google"}
+
+
+# Throughput
+
+
+def test_silicon_rows_count_chips_and_leave_out_what_is_no_capacity(tmp_path):
+    found, points = read_throughput(written(tmp_path, "s.csv", SILICON))
+    adds_up(found)
+    assert [(r.accelerator, r.chips, r.concurrency, r.as_of) for r in found.rows] == [
+        ("H100-SXM-80GB", 4, 128, "2026-04-17"),
+        ("H100-SXM-80GB", 4, 128, "2026-04-21"),
+        ("B300-SXM-288GB", 16, 512, "2026-04-21"),  # 4 ranks x 4 of data parallel attention
+    ]
+    assert len(found.skipped) == 2 and len(points) == 2
+    # by hand: y1 = (205.6 + 1023 x 17.79) / 128 ms, y2 = (972.3 + 1023 x 33.44) / 128 ms
+    y1, y2 = (0.2056 + 1023 * 0.01779) / 128, (0.9723 + 1023 * 0.03344) / 128
+    prefill = (8192 - 1024) / (y2 - y1)
+    for made in points:
+        assert made.point.prefill_tokens_per_second == pytest.approx(prefill)
+        assert made.point.decode_tokens_per_second == pytest.approx(1024 / (y1 - 1024 / prefill))
+    assert {p.point.context_class: p.point.first_token_ms for p in points} == {"short": 205.6, "medium": 972.3}
+
+
+def test_measured_rows_that_are_no_capacity_are_left_out_with_the_reason(tmp_path):
+    found, points = read_throughput(written(tmp_path, "m.csv", MEASURED))
+    adds_up(found)
+    assert found.read == 8 and found.kept == 4 and len(found.skipped) == 4
+    assert {p.concurrency for p in points} == {64}  # one request at a time is a user's speed, not a capacity
+    assert any("one request at a time" in note for note in found.notes)
+    assert found.rows[0].engine == "vllm"  # "nan" is not a version
+
+
+def test_operating_points_are_records_that_a_profile_takes(tmp_path):
+    found, points = read_throughput(written(tmp_path, "m.csv", MEASURED))
+    for item in yaml.safe_load(points_yaml(points))["points"]:
+        measured_on = item.pop("measured_on")
+        point = OperatingPoint.model_validate_json(json.dumps(item), strict=True)
+        assert point.evidence == "measured" and point.as_of == "2026-03-14"
+        for row in found.rows:
+            if row.concurrency == measured_on["concurrency"]:
+                took = row.input_len / point.prefill_tokens_per_second + row.output_len / point.decode_tokens_per_second
+                assert took == pytest.approx(replica_seconds(row), rel=1e-4)
+    again = read_throughput(written(tmp_path, "again.csv", rows_csv(found.rows)))[0]
+    assert again.rows == found.rows
+
+
+def test_vllm_needs_the_machine_and_a_closed_loop(tmp_path):
+    path = written(tmp_path, "v.json", json.dumps(VLLM))
+    found, _ = read_throughput(path, **CHIP)
+    row = found.rows[0]
+    assert (row.input_len, row.output_len, row.concurrency, row.ttft_ms, row.tpot_ms) == (1024, 256, 64, 350.5, 21.25)
+    assert (row.model, row.engine, row.as_of) == ("meta-llama/Llama-3.1-70B", "vllm", "2026-03-14")
+    assert any("--accelerator" in f.fix for f in refused(lambda: read_throughput(path, precision="fp8")))
+    for change in ({"max_concurrency": None}, {"failed": 3}, {"request_rate": 2.0}, {"completed": 70}):
+        changed = written(tmp_path, "w.json", json.dumps(VLLM | change))
+        found, _ = read_throughput(changed, **CHIP)
+        adds_up(found)
+        assert not found.rows, change
+    lines = written(tmp_path, "l.json", json.dumps(VLLM) + "\n" + json.dumps(VLLM | {"max_concurrency": 32}) + "\n")
+    assert [r.concurrency for r in read_throughput(lines, **CHIP)[0].rows] == [64, 32]
+
+
+def test_guidellm_counts_benchmarks_at_a_fixed_number_of_streams(tmp_path):
+    text = guidellm(
+        guidellm_benchmark(), guidellm_benchmark("throughput", None), guidellm_benchmark("synchronous", None)
+    )
+    found, _ = read_throughput(written(tmp_path, "g.json", text), **CHIP, engine="vllm")
+    adds_up(found)
+    assert [(r.concurrency, r.input_len, r.output_len, r.ttft_ms, r.tpot_ms) for r in found.rows] == [
+        (32, 1000, 256, 120.5, 14.5),
+        (1, 1000, 256, 120.5, 14.5),
+    ]
+    assert found.rows[0].model == "qwen" and found.rows[0].as_of == "2026-03-14"
+    old = guidellm_benchmark()
+    old["args"], old["run_stats"] = old.pop("config"), {"start_time": old.pop("start_time")}
+    old["worker"] = {"backend_model": "older"}
+    path = written(tmp_path, "old.json", json.dumps({"benchmarks": [old]}))
+    assert read_throughput(path, **CHIP, engine="vllm")[0].rows[0].model == "older"
+
+
+@with_data
+def test_ten_measured_rows_are_met_to_one_percent():
+    found, points = read_throughput(DATA / "throughput.csv")
+    adds_up(found)
+    rows = {
+        (r.model, r.accelerator, r.chips, r.engine, r.precision, r.concurrency, r.ttft_ms, r.tpot_ms): r
+        for r in found.rows
+    }
+    picked = random.Random(1).sample(points, 10)
+    for p in picked:
+        key = (p.model, p.accelerator, p.chips, p.engine, p.precision, p.concurrency)
+        row = rows[*key, p.point.first_token_ms, p.point.per_token_ms]
+        took = row.input_len / p.point.prefill_tokens_per_second + row.output_len / p.point.decode_tokens_per_second
+        assert took == pytest.approx(
+            (row.ttft_ms + (row.output_len - 1) * row.tpot_ms) / 1000 / row.concurrency, rel=0.01
+        )
+
+
+# Demand
+
+
+def test_demand_by_class_origin_and_scale(tmp_path):
+    found = read_demand(
+        written(tmp_path, "t.csv", AZURE_TRACE), {"london": 0.75, "tokyo": 0.25}, 120, {"short": "chat"}
+    )
+    adds_up(found)
+    # three short requests in 120 s, times 120: 3 requests/s
+    assert [(r.workload, r.origin, r.requests_per_second) for r in found.rows] == [
+        ("chat", "london", 2.25),
+        ("chat", "tokyo", 0.75),
+    ]
+    assert found.more["workloads"]["chat"]["mean_input_tokens"] == pytest.approx((374 + 396 + 800) / 3)
+    # minutes 18:15, 18:16, 18:17 hold 2, 0 and 1: busiest over the mean of those with requests 2 / 1.5
+    told = found.more["workloads"]["chat"]
+    assert told["burst_factor"] == pytest.approx(4 / 3) and told["empty_minutes"] == 1
+    assert told["burst_over_mean_rate"] == pytest.approx(2 / 60 / (3 / 120))
+
+
+def test_mooncake_lines_are_in_milliseconds_and_what_no_class_holds_is_counted(tmp_path):
+    found = read_demand(written(tmp_path, "m.jsonl", MOONCAKE), {"x": 1.0})
+    adds_up(found)
+    assert {r.workload: r.requests_per_second for r in found.rows} == {
+        "short": pytest.approx(1 / 120, rel=1e-5),
+        "medium": pytest.approx(1 / 120, rel=1e-5),
+    }
+    assert sum(found.skipped.values()) == 1
+
+
+def test_demand_by_columns_and_what_is_refused(tmp_path):
+    path = written(tmp_path, "c.csv", "when,p,c\n0,10,1\n60,20,2\n")
+    found = read_demand(path, {"x": 1.0}, 1.0, {"*": "all"}, "timestamp_s=when,input=p,output=c")
+    assert [r.workload for r in found.rows] == ["all"] and found.rows[0].requests_per_second == pytest.approx(
+        2 / 60, rel=1e-5
+    )
+    assert "--columns" in refused(lambda: read_demand(path, {"x": 1.0}))[0].expected
+    assert "sum to 1" in refused(lambda: read_demand(path, {"x": 0.7}))[0].expected
+    assert refused(lambda: read_demand(path, {"x": 1.0}, 0.0)) and refused(lambda: read_demand(path, {}))
+    assert "did you mean" in refused(lambda: read_demand(path, {"x": 1.0}, 1.0, {"shrt": "chat"}))[0].got
+    still = written(tmp_path, "s.csv", "TIMESTAMP,ContextTokens,GeneratedTokens\n2023-11-16 18:15:46,1,1\n")
+    assert "rate" in refused(lambda: read_demand(still, {"x": 1.0}))[0].expected
+
+
+@with_data
+@pytest.mark.parametrize(
+    ("name", "rate", "tokens_in", "tokens_out", "burst"),
+    [
+        ("AzureLLMInferenceTrace_conv.csv", 5.53, 1155, 211, 1.56),
+        ("AzureLLMInferenceTrace_code.csv", 2.57, 2048, 28, 2.99),
+        ("mooncake_synthetic_trace.csv", 3.91, 15325, 149, None),
+    ],
+)
+def test_statistics_of_the_traces(name, rate, tokens_in, tokens_out, burst):
+    found = read_demand(DATA / "traces" / name, {"london": 1.0})
+    adds_up(found)
+    told = found.more["all"]
+    assert round(told["mean_requests_per_second"], 2) == rate
+    assert (round(told["mean_input_tokens"]), round(told["mean_output_tokens"])) == (tokens_in, tokens_out)
+    if burst is not None:
+        assert round(told["burst_factor"], 2) == burst
+    # 13 of the 58 minutes of the code trace are empty: over the mean rate, which counts them, its bursts are 3.80
+    if "code" in name:
+        assert told["empty_minutes"] == 13 and round(told["burst_over_mean_rate"], 2) == 3.80
+    percentiles = list(told["rate_percentiles"].values())
+    assert percentiles == sorted(percentiles)
+
+
+# Bad input
+
+
+def replaced(old: bytes, new: bytes) -> Callable[[bytes], bytes]:
+    return lambda raw: raw.replace(old, new, 1)
+
+
+def numbers_to(word: bytes) -> Callable[[bytes], bytes]:
+    """Every number in the second half becomes something else."""
+    import re
+
+    return lambda raw: raw[: len(raw) // 2] + re.sub(rb"\d+(\.\d+)?", word, raw[len(raw) // 2 :])
+
+
+BROKEN: dict[str, Callable[[bytes], bytes]] = {
+    "empty": lambda raw: b"",
+    "blank lines": lambda raw: b"\n \n",
+    "cut in the middle": lambda raw: raw[: len(raw) // 2],
+    "cut near the end": lambda raw: raw[:-3],
+    "only the first line": lambda raw: raw.split(b"\n")[0],
+    "without the first line": lambda raw: raw.partition(b"\n")[2],
+    "not UTF-8": lambda raw: raw[:40] + b"\xff\xfe" + raw[40:],
+    "control character": lambda raw: raw[:40] + b"\x00" + raw[40:],
+    "UTF-16": lambda raw: raw.decode().encode("utf-16"),
+    "semicolons": lambda raw: raw.replace(b",", b";"),
+    "tabs": lambda raw: raw.replace(b",", b"\t"),
+    "an open quote": lambda raw: raw[:-20] + b'"' + raw[-20:],
+    "NaN": numbers_to(b"NaN"),
+    "negative": numbers_to(b"-5"),
+    "infinite": numbers_to(b"1e999"),
+    "thousands of digits": numbers_to(b"9" * 5000),
+    "words for numbers": numbers_to(b'"many"'),
+    "nulls": lambda raw: raw.replace(b"{", b"null,{", 3),
+    "names in capitals": lambda raw: raw[:200].upper() + raw[200:],
+    "a list in a list": lambda raw: b"[" * 5000 + raw + b"]" * 5000,
+    "twice": lambda raw: raw + raw,
+    "a web page": lambda raw: b"<!DOCTYPE html><html><body>403 Forbidden</body></html>",
+}
+MUST_BE_REFUSED = {"empty", "blank lines", "not UTF-8", "control character", "UTF-16", "semicolons", "tabs",
+                   "a list in a list", "a web page"}  # fmt: skip
+
+
+def answer(read: Read, path: Path) -> str:
+    """`rows`, `none` or `refused`; anything else is an error of ours."""
+    try:
+        found = read(path)
+    except InputError:
+        refused(lambda: read(path))
+        return "refused"
+    adds_up(found)
+    assert found.as_text() and json.dumps(found.as_dict())
+    return "rows" if found.rows else "none"
+
+
+@pytest.mark.parametrize("name", EXCERPTS)
+def test_broken_variants_of_excerpts_are_answered(name, tmp_path):
+    text, read = EXCERPTS[name]
+    assert answer(read, written(tmp_path, name, text)) == "rows"
+    for what, breaking in BROKEN.items():
+        path = tmp_path / name
+        path.write_bytes(breaking(text.encode()))
+        told = answer(read, path)
+        assert told == "refused" or what not in MUST_BE_REFUSED, what
+    assert answer(read, tmp_path) == "refused" and answer(read, tmp_path / "absent") == "refused"
+
+
+@with_data
+@pytest.mark.parametrize("name", sorted(p.name for p in (*DATA.glob("samples/*"), *DATA.glob("traces/*"))))
+def test_broken_variants_of_samples_and_traces_are_answered(name, tmp_path):
+    folder = "samples" if (DATA / "samples" / name).exists() else "traces"
+    raw = (DATA / folder / name).read_bytes()
+    raw = b"\n".join(raw.split(b"\n")[:200]) if folder == "traces" else raw
+    read: Read = demand if folder == "traces" else lambda p: read_prices(p, "2026-11")
+    for what, breaking in BROKEN.items():
+        path = tmp_path / name
+        path.write_bytes(breaking(raw))
+        told = answer(read, path)
+        assert told == "refused" or what not in MUST_BE_REFUSED, what
+
+
+@pytest.mark.parametrize("name", EXCERPTS)
+def test_random_mutations_are_answered(name, tmp_path):
+    text, read = EXCERPTS[name]
+    rng = random.Random(f"importers {name}")
+    words = [
+        b"",
+        b"null",
+        b"[]",
+        b"{}",
+        b"-1",
+        b"0",
+        b"1e400",
+        b'"',
+        b",",
+        b"\n",
+        b"true",
+        b"NaN",
+        b"\xc3",
+        b"'",
+        b"\\",
+    ]
+    for _ in range(150):
+        raw = bytearray(text.encode())
+        for _ in range(rng.randint(1, 4)):
+            at = rng.randrange(len(raw) + 1)
+            raw[at : at + rng.choice((0, 1, 5, 40))] = rng.choice(words)
+        path = tmp_path / name
+        path.write_bytes(bytes(raw))
+        answer(read, path)
+
+
+def shuffled(rng: random.Random, data: object) -> object:
+    """JSON with one value somewhere replaced by one of another type."""
+    if isinstance(data, dict) and data and rng.random() < 0.9:
+        key = rng.choice(list(data))
+        if rng.random() < 0.1:
+            return {k: v for k, v in data.items() if k != key}
+        return data | {key: shuffled(rng, data[key])}
+    if isinstance(data, list) and data and rng.random() < 0.9:
+        i = rng.randrange(len(data))
+        return [*data[:i], shuffled(rng, data[i]), *data[i + 1 :]]
+    if isinstance(data, str) and data.startswith("{"):
+        return json.dumps(shuffled(rng, json.loads(data)))
+    return rng.choice([None, True, 0, -1, 1.5, 10**400, "", "x", "-1", [], [1], {}, {"a": 1}, [None], "1" * 300])
+
+
+@pytest.mark.parametrize("name", [name for name in EXCERPTS if name.endswith(".json")])
+def test_values_of_other_types_anywhere_in_json_are_answered(name, tmp_path):
+    text, read = EXCERPTS[name]
+    rng = random.Random(f"types {name}")
+    for _ in range(300):
+        answer(read, written(tmp_path, name, json.dumps(shuffled(rng, json.loads(text)))))
+
+
+def test_findings_of_a_large_broken_table_are_listed_up_to_a_limit(tmp_path):
+    rows = "".join(f"aws,r{i},aws,s,many,x,2024\n" for i in range(300))
+    path = written(tmp_path, "l.csv", "src_cloud,src_region,dst_cloud,dst_region,rtt_ms,source,as_of\n" + rows)
+    found = refused(lambda: read_round_trips(path))
+    assert len(found) == 101 and "200 more" in found[-1].got
+
+
+def test_what_belongs_to_another_importer_is_refused_with_what_was_expected(tmp_path):
+    of = {"prices": read_prices, "round trips": read_round_trips, "throughput": throughput, "demand": demand}
+    mine = {"aws.json": "prices", "sky_aws.csv": "prices", "latency.csv": "round trips", "silicon.csv": "throughput",
+            "vllm.json": "throughput", "azure_trace.csv": "demand", "mooncake.jsonl": "demand"}  # fmt: skip
+    for name, kind in mine.items():
+        path = written(tmp_path, name, EXCERPTS[name][0])
+        for other, read in of.items():
+            if other != kind:
+                assert len(refused(lambda read=read, path=path: read(path))) == 1, (name, other)
+
+
+# The command line
+
+
+def test_commands_write_rows_and_report(tmp_path):
+    source, out = (
+        written(tmp_path, "z.json", json.dumps([azure_item(), azure_item(currencyCode="EUR")])),
+        tmp_path / "p.csv",
+    )
+    result = runner.invoke(app, ["prices", str(source), "--out", str(out)])
+    assert result.exit_code == 0 and "2 prices read, 1 used" in result.stderr and "not in USD" in result.stderr
+    with out.open(newline="") as file:
+        row = next(csv.DictReader(file))
+    assert list(row) == list(Price.model_fields) and row["price_usd_per_machine_hour"] == "98.32"
+    result = runner.invoke(app, ["prices", str(source), "--out", str(out), "--format", "json"])
+    assert json.loads(result.stdout)["skipped"] == {"not in USD": 1}
+    result = runner.invoke(app, ["prices", str(written(tmp_path, "n.json", "{}"))])
+    assert result.exit_code == 2 and "expected one of" in result.stderr
+    nothing = written(tmp_path, "e.json", json.dumps([azure_item(currencyCode="EUR")]))
+    absent = tmp_path / "absent.csv"
+    assert runner.invoke(app, ["prices", str(nothing), "--out", str(absent)]).exit_code == 1 and not absent.exists()
+
+
+def test_commands_of_the_other_importers(tmp_path):
+    latency = written(tmp_path, "l.csv", LATENCY)
+    result = runner.invoke(app, ["round-trips", str(latency)])
+    assert (result.exit_code == 0 and result.stdout.startswith("from_region,")) or "from_region" in result.stdout
+    silicon, points = written(tmp_path, "s.csv", SILICON), tmp_path / "points.yaml"
+    result = runner.invoke(app, ["throughput", str(silicon), "--points", str(points), "--out", str(tmp_path / "m.csv")])
+    assert result.exit_code == 0 and len(yaml.safe_load(points.read_text())["points"]) == 2
+    trace, rows = written(tmp_path, "t.csv", AZURE_TRACE), tmp_path / "d.csv"
+    words = [
+        "demand",
+        str(trace),
+        "--origin",
+        "london=0.6",
+        "--origin",
+        "tokyo=0.4",
+        "--workload",
+        "chat",
+        "--out",
+        str(rows),
+    ]
+    result = runner.invoke(app, words)
+    assert result.exit_code == 0 and "mean_input_tokens" in result.stderr
+    assert next(csv.reader(io.StringIO(rows.read_text()))) == list(Demand.model_fields)
+    for bad in (
+        ["--origin", "london"],
+        ["--origin", "london=x"],
+        ["--origin", "a=1", "--workload", "a=b", "--workload", "c"],
+    ):
+        assert runner.invoke(app, ["demand", str(trace), *bad]).exit_code == 2, bad
+
+
+def test_rows_are_read_back_as_the_records_they_are(tmp_path):
+    from planner.places import Reading
+    from planner.read import KEYS
+    from planner.tables import read_csv
+
+    for name, cls in (("azure.json", Price), ("latency.csv", RoundTrip)):
+        text, read = EXCERPTS[name]
+        rows = read(written(tmp_path, name, text)).rows
+        reading = Reading()
+        back = read_csv(cls, written(tmp_path, "back.csv", csv_text(cls, rows)), reading, KEYS[cls])
+        assert [row for row, _ in back] == rows and reading.findings == []
+
+
+# Bring your fleet
+
+
+FLEET = """\
+workload,origin,pool,profile,replicas,weight
+chat,london,aws/us-east-2/trn2.48xlarge,llama-3.3-70b/trn2-bf16-tp32,10,30
+chat,london,google/us-east5/ct6e-standard-8t,llama-3.3-70b/v6e-bf16-tp8,7,70
+chat,New York,google/us-east5/ct6e-standard-8t,llama-3.3-70b/v6e-bf16-tp8,7,100
+nightly-batch,aws/us-east-1,google/us-east5/ct6e-standard-8t,qwen3-32b/v6e-bf16-tp8,3,1
+"""
+DAY = date(2026, 11, 22)
+
+
+def normal_operation_is_served(result: DrillResult) -> None:
+    """Every route is eligible, and what is assumed to be asked is carried."""
+    assert result.findings == ()
+    normal = [row for row in result.rows if row.failure == "normal"]
+    assert normal and all(row.served_fraction > 1 - 1e-9 and not row.broken for row in normal)
+
+
+def test_a_fleet_becomes_a_study_that_is_read_and_drilled(tmp_path):
+    folder = tmp_path / "mine"
+    files = start_from_fleet(folder, written(tmp_path, "fleet.csv", FLEET), DAY)
+    assert sorted(path.name for path in files) == ["demand.csv", "fleet.csv", "study.yaml"]
+    study, _ = read_study(folder)
+    fleet = read_fleet(folder / "fleet.csv", study)
+    # 10 replicas of half a machine; 7 + 3 of a machine each
+    held = {h.pool: h.machines for h in study.holdings}
+    trn2 = next(
+        p for m in study.models for p in m.profiles if p.name == "trn2-bf16-tp32" and m.model == "llama-3.3-70b"
+    )
+    assert held["google/us-east5/ct6e-standard-8t"] == 10
+    assert held["aws/us-east-2/trn2.48xlarge"] == -(-10 * trn2.accelerators_per_replica // 16)
+    tiers = {t.name: t for t in study.tiers}
+    assert {w.name: w.tier for w in study.workloads} == {"chat": "interactive", "nightly-batch": "batch"}
+    assert len(tiers["interactive"].survive) == 3 and not tiers["batch"].survive
+    assert any("Demand is assumed" in text for text in study.assumptions)
+    normal_operation_is_served(drill_fleet(study, fleet))
+    assert start_from_fleet(tmp_path / "again", folder / "fleet.csv", DAY)
+    assert (tmp_path / "again" / "demand.csv").read_text() == (folder / "demand.csv").read_text()
+
+
+def test_the_traffic_of_a_fleet_fills_it_and_no_more(tmp_path):
+    start_from_fleet(tmp_path / "mine", written(tmp_path, "fleet.csv", FLEET), DAY)
+    study, _ = read_study(tmp_path / "mine")
+    fleet = read_fleet(tmp_path / "mine" / "fleet.csv", study)
+    rate = {(d.workload, d.origin): d.requests_per_second for d in study.demand}
+    used: dict[tuple[str, str], float] = {}
+    for row in fleet:
+        total = sum(r.weight for r in fleet if (r.workload, r.origin) == (row.workload, row.origin))
+        model, _, name = row.profile.partition("/")
+        profile = next(p for m in study.models if m.model == model for p in m.profiles if p.name == name)
+        workload = next(w for w in study.workloads if w.name == row.workload)
+        point = next(p for p in profile.classes if p.context_class == workload.context_class)
+        seconds = workload.mean_input_tokens / point.prefill_tokens_per_second
+        seconds += workload.mean_output_tokens / point.decode_tokens_per_second
+        key = row.pool, row.profile
+        used[key] = used.get(key, 0.0) + seconds * rate[row.workload, row.origin] * row.weight / total / row.replicas
+    assert all(share <= study.utilisation.normal for share in used.values())
+    assert max(used.values()) > 0.97 * study.utilisation.normal
+    assert used["google/us-east5/ct6e-standard-8t", "llama-3.3-70b/v6e-bf16-tp8"] > 0.97 * study.utilisation.normal
+
+
+def test_the_quickstart_fleet_starts_a_study_whose_normal_operation_is_served(tmp_path):
+    start_from_fleet(tmp_path / "mine", ROOT / "examples" / "quickstart" / "fleet_today.csv", DAY)
+    study, _ = read_study(tmp_path / "mine")
+    assert len(study.workloads) == 4 and len(study.demand) == 24
+    by_class = {w.name: w.context_class for w in study.workloads}
+    assert by_class == {"chat": "short", "code": "short", "long": "long", "batch": "short"}
+    normal_operation_is_served(drill_fleet(study, read_fleet(tmp_path / "mine" / "fleet.csv", study)))
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "expected"),
+    [
+        ("london", "atlantis", "a city of sites.csv"),
+        ("aws/us-east-2/trn2.48xlarge", "aws/us-east-2/trn2.48xlarg", "a pool that ships"),
+        ("llama-3.3-70b/trn2-bf16-tp32", "llama-3.3-70b/trn2", "a profile (model/profile) that ships"),
+        ("llama-3.3-70b/trn2-bf16-tp32", "llama-3.3-70b/v6e-bf16-tp8", "a profile for trn2.48xlarge"),
+        ("v6e-bf16-tp8,7,100", "v6e-bf16-tp8,8,100", "7 as at"),
+        ("v6e-bf16-tp8,3,1", "v6e-bf16-tp8,0,1", "replicas behind a route"),
+        ("v6e-bf16-tp8,3,1", "v6e-bf16-tp8,3,0", "a route with a weight above 0"),
+        ("v6e-bf16-tp8,3,1", "v6e-bf16-tp8,three,1", "a number"),
+        ("nightly-batch,", "chat,", "llama-3.3-70b, the model of chat"),
+        ("weight", "share", "a known column"),
+        (FLEET, "", "a header and rows"),
+        (FLEET.partition("\n")[2], "", "rows of a fleet"),
+    ],
+)
+def test_a_wrong_fleet_is_answered_with_findings_and_nothing_is_written(old, new, expected, tmp_path):
+    path = written(tmp_path, "fleet.csv", FLEET.replace(old, new, 1))
+    found = refused(lambda: start_from_fleet(tmp_path / "mine", path, DAY))
+    assert any(expected in finding.expected for finding in found), found
+    assert not (tmp_path / "mine").exists()
+
+
+def test_random_mutations_of_a_fleet_are_answered(tmp_path):
+    rng = random.Random("fleet")
+    path = tmp_path / "fleet.csv"
+    for i in range(60):
+        raw = bytearray(FLEET.encode())
+        at = rng.randrange(len(raw))
+        raw[at : at + rng.choice((0, 1, 3))] = rng.choice([b"", b"0", b"-", b",", b"\n", b'"', b"x", b"1e9", b"\xff"])
+        path.write_bytes(bytes(raw))
+        try:
+            start_from_fleet(tmp_path / f"study{i}", path, DAY)
+        except InputError as error:
+            assert error.findings
+
+
+def test_a_folder_with_files_is_not_touched(tmp_path):
+    path = written(tmp_path, "fleet.csv", FLEET)
+    assert "new or empty" in refused(lambda: start_from_fleet(tmp_path, path, DAY))[0].expected
