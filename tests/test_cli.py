@@ -271,11 +271,11 @@ def test_hostile_names_are_data(name, tmp_path):
 
 # ------------------------------------------------------------------ docs
 def test_generated_pages_are_fresh():
-    from planner.review.pages import PAGES
+    from planner.cli.pages import PAGES
 
     for page, text in PAGES.items():
         assert (ROOT / "docs" / page).read_text(encoding="utf-8") == text(), (
-            f"python -m planner.review.pages docs: {page}"
+            f"python -m planner.cli.pages docs: {page}"
         )
 
 

@@ -1,4 +1,4 @@
-"""The generated pages of docs/: `python -m planner.review.pages docs` writes them; a stale page fails a test."""
+"""The generated pages of docs/: `python -m planner.cli.pages docs` writes them; a stale page fails a test."""
 
 import inspect
 import re
@@ -18,7 +18,7 @@ from planner.records.base import Record
 from planner.review.shown import UNITS
 from planner.rules import INSIDE_RULES, LINK_RULES, PURCHASE_RULES, RELAXABLE
 
-NOTE = "Generated; do not edit: `python -m planner.review.pages docs`."
+NOTE = "Generated; do not edit: `python -m planner.cli.pages docs`."
 SECTIONS = ("Formula", "Units", "Rows", "Marginal value", "Source")
 FILES: tuple[tuple[str, str, type[Record]], ...] = (
     ("study.yaml", "what is asked", study.StudyFile),
