@@ -202,6 +202,8 @@ def _totals(plan: PlanFile, p: Problem) -> Iterator[Violation]:
             yield Violation("proof", "", low - high, what)
     if proof.status == "proven" and proof.gap_fraction > proof.gap_asked_fraction + TOLERANCE:
         yield Violation("proof.status", "", 0.0, "said to be proven, but the gap is larger than what was asked")
+    if proof.status == "gap" and proof.gap_fraction <= proof.gap_asked_fraction - TOLERANCE:
+        yield Violation("proof.status", "", 0.0, "said to have a larger gap than what was asked, but it has not")
     for f in proof.failures_entered:
         if f not in p.failures:
             yield Violation("proof.failures_entered", f, 1.0, "not a failure of the study")

@@ -21,6 +21,10 @@ OPTIMAL = "optimal"
 FEASIBLE = "feasible"
 NOTHING = "nothing found"
 INFINITY = float("inf")
+LARGEST_COST = 1e3
+"""What the largest coefficient of an objective is scaled to."""
+HIDDEN_BY_START = 0.5
+"""In scaled units: given a start, HiGHS 1.15 has called optimal what was up to this much dearer than the best."""
 
 
 class Program:
@@ -68,11 +72,11 @@ class Program:
             self.rows[rule, row.key] = constraint
 
     def minimise(self, objective: Linear) -> None:
-        """Set the objective. The one place that scales: the largest coefficient becomes about one."""
+        """Set the objective. The one place that scales: the largest coefficient becomes LARGEST_COST."""
         if isinstance(objective, int | float):
             objective = pulp.LpAffineExpression(constant=float(objective))
         largest = max((abs(value) for value in objective.values()), default=1.0)
-        self.scale = largest or 1.0
+        self.scale = (largest or 1.0) / LARGEST_COST
         self.constant = objective.constant
         self.lp.setObjective(pulp.LpAffineExpression({v: value / self.scale for v, value in objective.items()}))
 
@@ -98,7 +102,7 @@ class Program:
             kept.start = dict(start) if start is not None else None
             self.lp.solver = kept
             kept.actualResolve(self.lp)
-            bound = kept.bound
+            bound = kept.bound - (HIDDEN_BY_START if integer and start is not None else 0.0)
         else:
             bound = self._solve_elsewhere(integer, gap_fraction, seconds)
         found = {

@@ -40,10 +40,12 @@ Progress = Callable[[str, float | None, str], None]
 ENTER_PER_PASS = 3
 MOST_PASSES = 200
 FIRST_NODES = 25
-REPAIR_GAP = 1e-4
+NODE_WORK = 2_500_000
+"""Columns times nodes that one integer search may take when nobody says otherwise: seconds, not minutes."""
 MORE_NODES = 4
 ROUND_UP_FROM = 0.25
 WHOLE = 1e-6
+LEAST_GAP_FOR_START = 1e-4
 SEARCH_GAP = 0.98
 """Share of the asked gap at which one integer search ends: later failures still cost something."""
 
@@ -55,16 +57,14 @@ class Effort:
     Parameters
     ----------
     gap_fraction : end when the plan is proven within this of the best possible
-    most_nodes : branch-and-bound nodes of one integer search; ends the same way every time
-    rounds : neighbourhoods searched when the integer search left a larger gap
+    most_nodes : branch-and-bound nodes of one integer search, which ends the same way every time; None: as many as the
+        size of the program allows (NODE_WORK over its columns)
     seconds : a clock; None: none. A plan that a clock ended says so and is not reproducible
     """
 
     gap_fraction: float = 0.01
-    most_nodes: int = 400
-    rounds: int = 12
+    most_nodes: int | None = None
     seconds: float | None = None
-    seed: int = 0
 
 
 class Stopped(NoPlan):
@@ -120,6 +120,12 @@ class _Search:
         if self.effort.seconds is None:
             return None
         return max(0.1, self.effort.seconds - (time.monotonic() - self.began))
+
+    def most_nodes(self) -> int:
+        """Nodes of one integer search."""
+        if self.effort.most_nodes is not None:
+            return self.effort.most_nodes
+        return max(FIRST_NODES, NODE_WORK // len(self.program.lp.columns))
 
     def failures(self) -> list[str]:
         return [f for f in self.p.failures if f != NORMAL]
@@ -225,6 +231,8 @@ class _Search:
         gap = self.effort.gap_fraction * SEARCH_GAP
         good_enough = self.bound / (1 - gap) if gap > 0 else None
         start = self.repair() if self.grown else self.last
+        if self.effort.gap_fraction < LEAST_GAP_FOR_START:
+            start = None  # a start costs a little of the bound: none where every bit of it is asked for
         if self.grown and start is not None and good_enough is not None and self.program.objective <= good_enough:
             self.last, self.grown = start, False
             return self.purchases(whole=True)
@@ -249,7 +257,7 @@ class _Search:
         before = [(v, v.lowBound, v.upBound) for v in self.whole_columns()]
         for v, _, _ in before:
             v.lowBound = float(round(self.last[v]))
-        status = self.program.solve(True, REPAIR_GAP, FIRST_NODES, self.seconds_left())
+        status = self.program.solve(True, self.effort.gap_fraction / 2, FIRST_NODES, self.seconds_left())
         for v, lower, upper in before:
             v.lowBound, v.upBound = lower, upper
         return self.program.values() if status in (OPTIMAL, FEASIBLE) else None
@@ -428,20 +436,22 @@ def solve(
 
 def _search_whole(search: _Search) -> Solution:
     """Integer search and tests in turn until the gap that was asked for is proven, or the effort is spent."""
-    nodes = min(FIRST_NODES, search.effort.most_nodes)
+    nodes = FIRST_NODES
     for _ in range(MOST_PASSES):
+        most = search.most_nodes()
+        nodes = min(nodes, most)
         purchases = search.candidate(nodes)
         broken, found = search.broken_whole(purchases)
         if broken:
             search.enter_broken(broken)
             continue
         search.best = best = _better(search, purchases, found)
-        if search.gap(best) <= search.effort.gap_fraction + 1e-9 or nodes >= search.effort.most_nodes:
+        if search.gap(best) <= search.effort.gap_fraction + 1e-9 or nodes >= most:
             return best
         if search.out_of_time():
             search.clock_ended = True
             return best
-        nodes = min(nodes * MORE_NODES, search.effort.most_nodes)
+        nodes *= MORE_NODES
     raise Stopped(f"no whole plan after {MOST_PASSES} passes")
 
 

@@ -78,6 +78,7 @@ STUDY = {
     "tiers.*.per_token_ms": "no shorter than it takes",
     "tiers.*.serve_fraction": "all is served",
     "tiers.*.outage_usd_per_request": "nothing is left unserved in normal operation",
+    "tiers.*.survive.*.of": "fewer failures, and each of them promised elsewhere too",
     "tiers.*.survive.*.serve_fraction": "more is served than promised",
     "tiers.*.survive.*.within_seconds": "served sooner",
     "failures.*": "less is lost, or the plan serves it too",
@@ -221,8 +222,7 @@ def matters(bad: PlanFile, plan: PlanFile) -> Iterator[str]:
 
 def test_the_lists_name_what_is_there():
     """No pattern that fits no number of a plan: a field that is renamed leaves no hole behind."""
-    plan = make_plan(rich(), firm=True)
-    plans = [plan, make_plan(tiny(), firm=True)]
+    plans = [make_plan(study, firm=True) for study in (rich(), tiny(), random_study(3, "small"))]
     kinds = {kind_of(path) for one in plans for path, _ in numbers(one.model_dump(mode="json", by_alias=True))}
     answer = {kind for kind in kinds if not kind.startswith("study.")}
     given = {kind.removeprefix("study.") for kind in kinds - answer}

@@ -13,7 +13,7 @@ ROWS = (
     ("units", "errors"),
     ("records.*",),
     ("network", "risk"),
-    ("tables", "places", "fit", "references", "read", "estimate", "refit", "importers.*"),
+    ("tables", "places", "fit", "references", "read", "estimate", "measured", "refit", "importers.*"),
     ("algebra",),
     ("problem", "start"),
     ("formulas",),

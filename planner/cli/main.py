@@ -9,6 +9,7 @@ import typer
 
 from planner import __version__
 from planner.cli.console import answered, emit, progress, tell, tell_findings
+from planner.cli.estimating import estimate
 from planner.cli.importing import app as import_app
 
 app = typer.Typer(
@@ -103,7 +104,7 @@ def plan(
     seconds: Annotated[
         float | None, typer.Option(min=0.1, help="a clock that ends the search; not reproducible")
     ] = None,
-    nodes: Annotated[int, typer.Option(min=1, help="branch-and-bound nodes of one integer search")] = 400,
+    nodes: Annotated[int | None, typer.Option(min=1, help="nodes of one integer search; default: by size")] = None,
     demand: Annotated[Case, typer.Option("--demand", help="low, base or high demand of the study")] = Case.base,
     firm: Annotated[bool, typer.Option("--firm", help="also plan low and high demand: how firm is each order")] = False,
     value_limits: Annotated[int, typer.Option(min=0, help="plan again with one more of so many binding limits")] = 0,
@@ -281,6 +282,7 @@ def show(
         emit(shown(what), None)
 
 
+import_app.command()(estimate)
 app.add_typer(import_app, name="import", rich_help_panel=HAND_OVER)
 
 

@@ -4,7 +4,7 @@ from typing import Final, Literal
 
 from pydantic import Field
 
-from planner.records.base import Name, Record
+from planner.records.base import Count, Fraction, Name, NotNegative, Record
 from planner.records.study import Study
 
 PLAN_SCHEMA_VERSION: Final = 1
@@ -67,7 +67,7 @@ class Binding(Record):
 
     limit: Name
     unit: Name
-    marginal_usd: float = Field(description="of the relaxation over all failures [USD over the horizon per unit]")
+    marginal_usd: NotNegative = Field(description="of the relaxation over all failures [USD over the horizon per unit]")
     replanned_usd: float | None = Field(None, description="saving when planned again with one more unit [USD]")
 
 
@@ -75,9 +75,9 @@ class Firm(Record):
     """An order's quantity in the low, base and high demand plans."""
 
     offer: Name
-    low_units: int
-    base_units: int
-    high_units: int
+    low_units: Count
+    base_units: Count
+    high_units: Count
 
 
 class Proof(Record):
@@ -92,8 +92,8 @@ class Proof(Record):
     relaxation_usd: float = Field(description="bound of the relaxation over all failures")
     failures_tested: int
     failures_entered: tuple[Name, ...] = Field(description="failures that decided something")
-    passes: int
-    gap_asked_fraction: float = Field(description="gap that was asked for")
+    passes: Count
+    gap_asked_fraction: Fraction = Field(description="gap that was asked for")
 
 
 class WithoutGoals(Record):
@@ -101,8 +101,8 @@ class WithoutGoals(Record):
 
     purchases: tuple[Purchase, ...]
     costs_usd: dict[Name, float] = Field(description="by component, over the horizon")
-    cost_usd: float
-    bound_usd: float
+    cost_usd: NotNegative
+    bound_usd: NotNegative
 
 
 class PlanFile(Record):
