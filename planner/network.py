@@ -29,7 +29,7 @@ def great_circle_km(a: tuple[float, float], b: tuple[float, float]) -> float:
     Examples
     --------
     >>> round(great_circle_km((51.5, -0.13), (48.86, 2.35)))
-    344
+    343
     """
     (la, lo), (lb, lp) = ((math.radians(x), math.radians(y)) for x, y in (a, b))
     h = math.sin((lb - la) / 2) ** 2 + math.cos(la) * math.cos(lb) * math.sin((lp - lo) / 2) ** 2

@@ -7,6 +7,7 @@ from itertools import pairwise
 from pydantic import Field
 
 from planner.importers.source import Imported, within_length
+from planner.measured import rates_of_two
 from planner.places import Reading
 from planner.records.base import Name, Positive, PositiveCount, Record
 from planner.records.serving import ContextClass, OperatingPoint
@@ -115,12 +116,9 @@ def operating_points(out: Imported[MeasuredRow], configs: Mapping[MeasuredRow, s
 
 def _split(short: MeasuredRow, long: MeasuredRow, classes: list[ContextClass]) -> list[Point]:
     """The points of a pair; none when a rate is not positive."""
-    more = replica_seconds(long) - replica_seconds(short)
-    if more <= 0:
-        return []
-    prefill = (long.input_len - short.input_len) / more
-    left = replica_seconds(short) - short.input_len / prefill
-    if left <= 0:
+    first, second = ((row.input_len, row.output_len, replica_seconds(row)) for row in (short, long))
+    rates = rates_of_two(first, second)
+    if rates is None:
         return []
     made: dict[str, Point] = {}
     for row in (short, long):
@@ -129,8 +127,8 @@ def _split(short: MeasuredRow, long: MeasuredRow, classes: list[ContextClass]) -
             continue
         point = OperatingPoint(
             context_class=name,
-            prefill_tokens_per_second=prefill,
-            decode_tokens_per_second=short.output_len / left,
+            prefill_tokens_per_second=rates[0],
+            decode_tokens_per_second=rates[1],
             first_token_ms=row.ttft_ms,
             per_token_ms=row.tpot_ms,
             low_factor=LOW_FACTOR,
