@@ -274,9 +274,7 @@ def test_generated_pages_are_fresh():
     from planner.cli.pages import PAGES
 
     for page, text in PAGES.items():
-        assert (ROOT / "docs" / page).read_text(encoding="utf-8") == text(), (
-            f"python -m planner.cli.pages docs: {page}"
-        )
+        assert (ROOT / "docs" / page).read_text(encoding="utf-8") == text(), f"python -m planner.cli.pages docs: {page}"
 
 
 def test_the_readme_shows_real_output(planned):
