@@ -1,5 +1,6 @@
 """Files to a study: validated, every reference resolved, all findings at once."""
 
+import csv
 import json
 import os
 from collections.abc import Callable
@@ -97,6 +98,14 @@ def data_folder(name: Literal["inventories", "models", "examples"]) -> Path:
             return folder
     fix = f"install the package again, or name a folder under `{name}:` in study.yaml"
     raise InputError([Finding(name, f"the {name} that ship with the planner", "no such folder", fix)])
+
+
+def read_coverage() -> list[dict[str, str]]:
+    """Rows of coverage.csv: regions where a machine type has a price meter and no price is known."""
+    path = data_folder("inventories") / "coverage.csv"
+    if not path.is_file():
+        return []
+    return list(csv.DictReader(path.read_text(encoding="utf-8").splitlines()))
 
 
 def read_fleet(path: Path, study: Study) -> tuple[RunningReplicas, ...]:

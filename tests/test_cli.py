@@ -304,3 +304,13 @@ def test_no_plan_within_the_budget_says_what_would_be_enough(tmp_path):
     result = call("plan", study, "--quiet")
     assert result.exit_code == 1
     assert "keeps within the budget of 30,000,000 USD" in result.stderr and "would help: a budget of 4" in result.stderr
+
+
+def test_coverage_says_what_the_figures_rest_on():
+    result = call("check", QUICKSTART, "--coverage", "--format", "json")
+    sections = json.loads(result.stdout)["sections"]
+    assert result.exit_code == 0
+    assert {row["provider"] for row in sections["prices"]["rows"]} == {"aws", "azure", "google", "owned"}
+    trips = sections["round trips"]["rows"]
+    assert sum(n or 0 for row in trips for how, n in row.items() if how != "provider" and n) == 6 * 19
+    assert len(sections["no price"]) == 85

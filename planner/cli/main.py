@@ -77,10 +77,15 @@ def init(
 
 
 @app.command(rich_help_panel=ASK)
-def check(study: StudyPath, format: AsFormat = Format.text, out: Out = None) -> None:
+def check(
+    study: StudyPath,
+    coverage: Annotated[bool, typer.Option("--coverage", help="also what the figures rest on")] = False,
+    format: AsFormat = Format.text,
+    out: Out = None,
+) -> None:
     """Read a study: findings, what each goal expands to, which edges are missing and why, what cannot be covered.
 
-    Example: `planner check examples/quickstart`
+    Examples: `planner check examples/quickstart` · `planner check mine --coverage`
     """
     with answered(format):
         from planner.read import read_study
@@ -88,7 +93,7 @@ def check(study: StudyPath, format: AsFormat = Format.text, out: Out = None) -> 
         from planner.review.render import render
 
         found, warnings = read_study(study)
-        report = check_study(found, warnings)
+        report = check_study(found, warnings, coverage)
         emit(render(report, format.value), out, [study, *(study.glob("*") if study.is_dir() else ())])
         raise SystemExit(0 if report.good else 1)
 
