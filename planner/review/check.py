@@ -126,9 +126,7 @@ def coverage_sections(study: Study) -> tuple[Section, ...]:
     return (
         Section(
             "PRICES",
-            (
-                f"old: more than {OLD_MONTHS} months before {study.today}, or only a year is known and it is that far back",
-            ),
+            (f"old: more than {OLD_MONTHS} months before {study.today}; a year alone counts from January",),
             ("provider", "prices", "how known", "oldest", "newest", "old"),
             tuple(prices),
         ),
@@ -137,9 +135,7 @@ def coverage_sections(study: Study) -> tuple[Section, ...]:
         ),
         Section(
             "NO PRICE",
-            (
-                "machine types with a price meter in a region and no price: left out, not invented; `planner import prices`",
-            ),
+            ("machine types with a price meter in a region and no price: left out, not invented",),
             ("provider", "machine type", "what is missing", "regions"),
             tuple((*key, n) for key, n in sorted(lacking.items())),
             data=missing,
