@@ -9,7 +9,7 @@ from planner.algebra import total
 from planner.errors import Finding, NoPlan
 from planner.formulas import due_fraction, limit_used, requests_per_second
 from planner.problem import Problem, build, no_decisions, states
-from planner.program import OPTIMAL, Program, purchase_columns, state_columns
+from planner.program import INFEASIBLE, OPTIMAL, Program, purchase_columns, state_columns
 from planner.records.study import Study
 from planner.risk import NORMAL
 from planner.rules import PURCHASE_RULES, RELAXABLE, STATE_RULES
@@ -54,7 +54,10 @@ def shortage(p: Problem, f: str) -> Shortage | None:
     for purchase_rule in PURCHASE_RULES:
         program.add(purchase_rule.__name__, purchase_rule(p, x))
     program.minimise(total((1.0, v) for v in x.excess.values()))
-    if program.solve() != OPTIMAL or program.objective <= SMALL:
+    status = program.solve()
+    if status == INFEASIBLE:
+        return Shortage(f, (), 0.0, ())
+    if status != OPTIMAL or program.objective <= SMALL:
         return None
     rows = []
     for (w, o, s), v in x.excess.items():
@@ -117,6 +120,12 @@ def diagnose(study: Study, demand: str = "base", progress: Progress = lambda sta
         else f"no plan serves the demand of study {study.study}, even when nothing is lost"
     ]
     for short in found[:MOST_SHOWN]:
+        if not short.rows:
+            where = "" if short.failure == NORMAL else f" so that {short.failure} is survived"
+            lines.append(
+                f"  no purchases satisfy limits, spare machines and claims together{where}, whatever is served"
+            )
+            continue
         w, o, c, missing = short.rows[0]
         when = "in normal operation" if short.failure == NORMAL else f"when {short.failure} is lost, within {c:g} s"
         whole = f" ({short.requests_per_second:,.0f} with {len(short.rows) - 1} more)" if len(short.rows) > 1 else ""

@@ -42,7 +42,6 @@ class KeptHiGHS(pulp.LpSolver):  # type: ignore[misc]
         self.highs: Any = None
         self.integer = True
         self.target = -INFINITY
-        self.start: dict[Any, float] | None = None
         self.bound = -INFINITY
         self.ended_by_clock = False
 
@@ -72,11 +71,6 @@ class KeptHiGHS(pulp.LpSolver):  # type: ignore[misc]
         self._send_columns(lp, columns)
         self._send_rows(lp)
         self._set_options()
-        if self.start is not None:
-            solution = highspy.HighsSolution()
-            solution.col_value = [self.start.get(column, 0.0) for column in columns]
-            self.highs.setSolution(solution)
-            self.start = None
         self.highs.run()
         return self._read(lp, columns)
 

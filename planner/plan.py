@@ -264,10 +264,11 @@ def decisions_of(plan: PlanFile, p: Problem) -> Decisions:
     x.started = Sparse({(b.offer, b.when): float(b.units) for b in plan.purchases if b.offer not in p.hourly})
     x.replicas = Sparse({(r.placement, r.hour): float(r.replicas) for r in plan.replicas})
     normal = {state.hour: state for state in plan.states if state.failure == NORMAL}
+    known = {s for f in p.failures for s in states(p, f)}
     for state in plan.states:
-        if state.failure not in p.failures:
-            continue
         s = (state.hour, state.failure, state.clock_seconds)
+        if s not in known:
+            continue
         shown = normal.get(state.hour, state) if state.same_as_normal else state
         for w, o, e, value in zip(
             shown.workload, shown.origin, shown.placement, shown.requests_per_second, strict=True

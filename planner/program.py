@@ -21,10 +21,6 @@ OPTIMAL = "optimal"
 FEASIBLE = "feasible"
 NOTHING = "nothing found"
 INFINITY = float("inf")
-LARGEST_COST = 1e3
-"""What the largest coefficient of an objective is scaled to."""
-HIDDEN_BY_START = 0.5
-"""In scaled units: given a start, HiGHS 1.15 has called optimal what was up to this much dearer than the best."""
 
 
 class Program:
@@ -72,11 +68,11 @@ class Program:
             self.rows[rule, row.key] = constraint
 
     def minimise(self, objective: Linear) -> None:
-        """Set the objective. The one place that scales: the largest coefficient becomes LARGEST_COST."""
+        """Set the objective. The one place that scales: the largest coefficient becomes about one."""
         if isinstance(objective, int | float):
             objective = pulp.LpAffineExpression(constant=float(objective))
         largest = max((abs(value) for value in objective.values()), default=1.0)
-        self.scale = (largest or 1.0) / LARGEST_COST
+        self.scale = largest or 1.0
         self.constant = objective.constant
         self.lp.setObjective(pulp.LpAffineExpression({v: value / self.scale for v, value in objective.items()}))
 
@@ -86,12 +82,12 @@ class Program:
         gap_fraction: float = 0.0,
         most_nodes: int | None = None,
         seconds: float | None = None,
-        start: Mapping[Any, float] | None = None,
         good_enough: float | None = None,
     ) -> str:
         """Solve; returns optimal, feasible (an end came first), infeasible or nothing found.
 
-        An integer search ends by gap, nodes or seconds, or at a solution that costs `good_enough` or less.
+        An integer search ends by gap, nodes or seconds, or at a solution that costs `good_enough` or less. It is given
+        no start: with one, HiGHS 1.15 has called optimal what was not.
 
         `self.bound` is then what no solution can beat, in the objective's unit; `self.objective` the value reached.
         """
@@ -99,10 +95,9 @@ class Program:
             kept = self.solver
             kept.gap_fraction, kept.most_nodes, kept.seconds, kept.integer = gap_fraction, most_nodes, seconds, integer
             kept.target = -INFINITY if good_enough is None else (good_enough - self.constant) / self.scale
-            kept.start = dict(start) if start is not None else None
             self.lp.solver = kept
             kept.actualResolve(self.lp)
-            bound = kept.bound - (HIDDEN_BY_START if integer and start is not None else 0.0)
+            bound = kept.bound
         else:
             bound = self._solve_elsewhere(integer, gap_fraction, seconds)
         found = {

@@ -318,19 +318,18 @@ def no_replica_before_it_is_loaded(p: Problem, x: Decisions, s: State) -> Iterat
 
     Formula
         kept[e,s]  ≤  available[e,f] · replicas[e,h]
-        loaded[e,s]  ≤  0      where detection_seconds + load_seconds[e] > c
+        loaded[e,s]  ≤  0      where detection_seconds + load_seconds[e] > c, and in normal operation
     Units
         replicas
     Rows
-        (placement, state), in failures, for placements that are not dead
+        (placement, state), for placements that are not dead; kept in failures only
     Marginal value
         what one more hot replica would save [USD]
     """
-    if is_normal(s):
-        return
     for e in live_placements(p, s[1]):
-        survivors = total([(available(p, e, s[1]), x.replicas[e, s[0]])])
-        yield Row((e, s, "kept"), x.kept[e, s], "<=", survivors)
+        if not is_normal(s):
+            survivors = total([(available(p, e, s[1]), x.replicas[e, s[0]])])
+            yield Row((e, s, "kept"), x.kept[e, s], "<=", survivors)
         if not can_load(p, e, s):
             yield Row((e, s, "loaded"), x.loaded[e, s], "<=", 0.0)
 

@@ -45,7 +45,6 @@ NODE_WORK = 2_500_000
 MORE_NODES = 4
 ROUND_UP_FROM = 0.25
 WHOLE = 1e-6
-LEAST_GAP_FOR_START = 1e-4
 SEARCH_GAP = 0.98
 """Share of the asked gap at which one integer search ends: later failures still cost something."""
 
@@ -230,22 +229,20 @@ class _Search:
         """
         gap = self.effort.gap_fraction * SEARCH_GAP
         good_enough = self.bound / (1 - gap) if gap > 0 else None
-        start = self.repair() if self.grown else self.last
-        if self.effort.gap_fraction < LEAST_GAP_FOR_START:
-            start = None  # a start costs a little of the bound: none where every bit of it is asked for
-        if self.grown and start is not None and good_enough is not None and self.program.objective <= good_enough:
-            self.last, self.grown = start, False
+        repaired = self.repair() if self.grown else None
+        if repaired is not None and good_enough is not None and self.program.objective <= good_enough:
+            self.last, self.grown = repaired, False
             return self.purchases(whole=True)
         self.progress("whole numbers", None, f"{len(self.entered)} failures entered, up to {nodes} nodes")
-        status = self.program.solve(True, gap, nodes, self.seconds_left(), start, good_enough)
+        status = self.program.solve(True, gap, nodes, self.seconds_left(), good_enough)
         self.clock_ended = self.clock_ended or (status != OPTIMAL and self.out_of_time())
         if status == INFEASIBLE:
             raise Infeasible("whole numbers")
         self.bound = max(self.bound, min(self.program.bound, self.program.objective if status == OPTIMAL else INFINITY))
         if status not in (OPTIMAL, FEASIBLE):
-            if start is None and not self.dive():
+            if repaired is None and not self.dive():
                 raise Stopped(f"the integer search ended with {status}, and rounding found no plan either")
-            for v, value in (start or {}).items():
+            for v, value in (repaired or {}).items():
                 v.varValue = value
         self.last, self.grown = self.program.values(), False
         return self.purchases(whole=True)

@@ -80,7 +80,7 @@ class Offer(Sourced):
     offer: Name = Field(description="name of the offer within the pool")
     kind: OfferKind = Field(description="what is signed; spot never counts in a failure")
     term_months: NotNegative = Field(0.0, description="shortest time one is bound [months]; 0: none")
-    lead_days: NotNegative = Field(0.0, description="days from order to use")
+    lead_days: NotNegative = Field(0.0, le=36500, description="days from order to use")
     machines_per_unit: PositiveCount = Field(1, description="machines in one unit")
     most_units: NotNegative | None = Field(None, description="units that can be had at most; none: no limit known")
     instrument: Name = Field(description="the legal instrument, as the provider calls it")

@@ -1,8 +1,8 @@
 """Records of the answer: the plan file, self-contained, with its proof."""
 
-from typing import Final, Literal
+from typing import Final, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from planner.records.base import Count, Fraction, Name, NotNegative, Record
 from planner.records.study import Study
@@ -50,6 +50,12 @@ class State(Record):
     occupied: dict[Name, int] = Field(
         default_factory=dict, description="placement: replicas that take up room, where more than run"
     )
+
+    @model_validator(mode="after")
+    def _columns_of_equal_length(self) -> Self:
+        if len({len(c) for c in (self.workload, self.origin, self.placement, self.requests_per_second)}) > 1:
+            raise ValueError("columns of equal length are expected")
+        return self
 
 
 class Uncoverable(Record):

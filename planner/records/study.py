@@ -227,11 +227,11 @@ class RunningReplicas(Record):
 class _StudyCommon(Record):
     study: Name = Field(description="name of the study")
     schema_version: Literal[1] = Field(SCHEMA_VERSION, description="version of this format")
-    today: date = Field(description="day from which lead times count")
+    today: date = Field(lt=date(3000, 1, 1), description="day from which lead times count")
     horizon: Horizon = Field(description="time that is planned")
     hours_per_month: Positive = Field(730.0, description="hours in a month [h]")
     detection_seconds: NotNegative = Field(10.0, description="from a failure's begin until traffic is moved [s]")
-    order_slack_days: NotNegative = Field(14.0, description="days of reserve in order dates")
+    order_slack_days: NotNegative = Field(14.0, le=36500, description="days of reserve in order dates")
     utilisation: Utilisation = Field(Utilisation(), description="how far replicas may be filled")
     origins: tuple[Origin, ...] = Field(min_length=1, description="where requests enter")
     tiers: tuple[Tier, ...] = Field(min_length=1, description="classes of service")

@@ -19,6 +19,8 @@ from planner.risk import NORMAL, dependency_graph, expand
 
 MOST_ROWS = 12
 MOST_MARGINS = 6
+NOT_A_PLAN = ("digest", "study digest", "study", "purchases", "replicas", "states")
+"""Violations after which the rest of a review would tell tales."""
 NOT_IN = (
     "one period and one mean hour: no growth, no day and night, no contracts that end inside the horizon",
     "requests are divisible and queues are not simulated: utilisation limits and burst_factor stand for them",
@@ -35,9 +37,11 @@ def review_plan(plan: PlanFile, all_rows: bool = False) -> Report:
     p = build(plan.study, plan.demand_case)
     checked = audit(plan, p)
     x = decisions_of(plan, p)
-    bought = orders(plan, p)
     proven = plan.proof.gap_fraction <= plan.proof.gap_asked_fraction + 1e-9
     good = checked.passed and proven and not plan.uncoverable
+    if any(v.rule in NOT_A_PLAN for v in checked.violations):
+        return Report(f"study {plan.study.study}", False, (_answer(plan, p, checked, proven),), {})
+    bought = orders(plan, p)
     sections = [
         _answer(plan, p, checked, proven),
         _order(plan, bought, all_rows),
