@@ -506,6 +506,11 @@ def _resolved(
         rows.add(np.full(len(sites), -np.inf), fed, (row_s, loaded[t], world.weights_gib[placed]))
         if t:
             rows.add(np.full(n_e, -np.inf), np.zeros(n_e), (each, kept[t], ones), (each, kept[t - 1], -ones))
+            # where storage has a rate, what was loaded stays: it was fed, and is not forgotten
+            fed_e = np.flatnonzero(np.isfinite(fed)[row_s])
+            which, less = np.arange(len(fed_e)), -np.ones(len(fed_e))
+            limit = np.full(len(fed_e), -np.inf), np.zeros(len(fed_e))
+            rows.add(*limit, (which, loaded[t - 1, fed_e], -less), (which, loaded[t, fed_e], less))
         for u in range(t):
             loading = (clock - times[u] < load_seconds) | ((load_seconds > 0) & (u == t - 1))
             e = np.flatnonzero(loading & (upper[loaded[t]] > 0))

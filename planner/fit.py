@@ -18,6 +18,7 @@ def check_fit(parts: Parts, reading: Reading) -> None:
     _check_models(parts, reading)
     _check_holdings(parts, reading)
     _check_quotas(parts, reading)
+    _check_power(parts, reading)
 
 
 def memory_needed_gib(facts: ModelFacts, profile: Profile, live_tokens: float) -> float:
@@ -171,6 +172,21 @@ def _held(parts: Parts) -> dict[str, int]:
         if holding.until is None or holding.until >= parts.file.horizon.last_day:
             held[holding.pool] = held.get(holding.pool, 0) + holding.machines
     return held
+
+
+def _check_power(parts: Parts, reading: Reading) -> None:
+    """What is held at a site fits its power."""
+    drawn: dict[str, float] = {}
+    for id, machines in _held(parts).items():
+        pool = parts.considered_pools.get(id)
+        if pool is not None and pool.machine_type in parts.machine_types:
+            kw = parts.machine_types[pool.machine_type][0].power_kw or 0.0
+            drawn[pool.site] = drawn.get(pool.site, 0.0) + machines * kw
+    for id, kw in drawn.items():
+        site, place = parts.sites.get(id, (None, None))
+        if site is not None and place is not None and site.power_kw is not None and kw > site.power_kw * (1 + 1e-9):
+            got = f"{site.power_kw:g} kW, while the machines held at {shown(id, bare=True)} draw {kw:g} kW"
+            reading.error(place.at("power_kw"), "at least what is held there draws", got, "correct one of the two")
 
 
 def _check_quotas(parts: Parts, reading: Reading) -> None:

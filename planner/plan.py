@@ -13,7 +13,7 @@ from pydantic import ValidationError
 from planner import __version__
 from planner.algebra import Sparse, total
 from planner.costs import COSTS
-from planner.errors import Finding, InputError
+from planner.errors import Finding, InputError, NoPlan
 from planner.formulas import available, live_placements, requests_per_second, running
 from planner.problem import Decisions, Problem, build, no_decisions, states
 from planner.records.plan import (
@@ -52,10 +52,11 @@ def make_plan(
     NoPlan
         when no plan exists
     """
-    p = build(study, case)
-    solution = solve(p, effort, solver, progress)
+    # the short solve first: an interruption of the long one then ends in a whole plan
     bare = build(study, case, with_goals=False)
     reference = solve(bare, effort, solver, renamed(progress, "without goals"))
+    p = build(study, case)
+    solution = solve(p, effort, solver, progress)
     orders = purchases_of(solution.decisions)
     return sealed(
         PlanFile(
@@ -180,10 +181,13 @@ def firmness(
     solver: Callable[[], Any] | None,
     progress: Progress,
 ) -> tuple[Firm, ...]:
-    """Units of each offer in the plans for low, base and high demand."""
+    """Units of each offer in the plans for low, base and high demand; none when one of them has no plan."""
     units = {"base": {o.offer: o.units for o in orders}}
     for case in ("low", "high"):
-        found = solve(build(study, case), effort, solver, renamed(progress, f"{case} demand"))
+        try:
+            found = solve(build(study, case), effort, solver, renamed(progress, f"{case} demand"))
+        except (KeyboardInterrupt, NoPlan):
+            return ()
         units[case] = {o.offer: o.units for o in purchases_of(found.decisions)}
     return tuple(
         Firm(

@@ -209,10 +209,11 @@ def storage_can_load_that_fast(p: Problem, x: Decisions, s: State) -> Iterator[R
 
     Formula
         Σ_e weights_gib[e] · loaded[e,s]  ≤  load_gib_per_second[site] · (c − detection_seconds)
+        loaded[e,(h,f,d)]  ≤  loaded[e,(h,f,c)]      for the clock d before c: what was fed is not forgotten
     Units
-        GiB
+        GiB; replicas
     Rows
-        (site, state), for sites with a storage rate, in failures
+        (site, state) and (placement, state), for sites with a storage rate, in failures
     Marginal value
         what one GiB more by then would save [USD]: what faster storage is worth
     """
@@ -227,6 +228,10 @@ def storage_can_load_that_fast(p: Problem, x: Decisions, s: State) -> Iterator[R
         ]
         if terms:
             yield Row((site, s), total(terms), "<=", rate * seconds)
+    earlier = [(s[0], s[1], d) for d in p.clocks_seconds[s[1]] if d < s[2]]
+    for e in live_placements(p, s[1]) if earlier else ():
+        if p.site_of[p.pool_of[e]] in p.load_gib_per_second:
+            yield Row((e, s), x.loaded[e, earlier[-1]], "<=", x.loaded[e, s])
 
 
 def offered_is_demand(p: Problem, x: Decisions, s: State) -> Iterator[Row]:

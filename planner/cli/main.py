@@ -151,6 +151,8 @@ def plan(
         elif out is not None:
             emit(plan_text(made), out)
         code = _review(made, format or Format.text, None) if out is not None or format is not None else 0
+        if firm and not made.firm:
+            tell("the low or the high demand has no plan (or was interrupted): how firm orders are is not known")
         proven = made.proof.gap_fraction <= gap + 1e-9
         if not proven:
             tell(f"not proven: gap {made.proof.gap_fraction:.2%}, {gap:.2%} was asked; more --nodes may close it")

@@ -28,7 +28,10 @@ NOT_IN = (
     "caches are as warm after a move as before; sessions that must be moved are not counted",
     "on-demand capacity that a failure would need anew is never counted; what runs on demand is taken to go on",
     "the last mile of users, egress and storage fees",
-    "replicas of different sizes share machines by fractions: power-of-two parts always pack, others might not",
+    "replicas of different sizes share machines by fractions: power-of-two parts always pack, others might not;",
+    "  so does the surge of a rollout",
+    "which replicas stand on spot machines may differ from failure to failure: only how many survive is held to",
+    "a stack lost in part may load again on all machines that are left; spare machines are kept in unused pools too",
 )
 
 
