@@ -71,6 +71,9 @@ class KeptHiGHS(pulp.LpSolver):  # type: ignore[misc]
         self._send_columns(lp, columns)
         self._send_rows(lp)
         self._set_options()
+        if self.whole.any():
+            # what is left of the last solve would be a start, and with one HiGHS 1.15 has called optimal what was not
+            self.highs.clearSolver()
         self.highs.run()
         return self._read(lp, columns)
 

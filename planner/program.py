@@ -87,7 +87,7 @@ class Program:
         """Solve; returns optimal, feasible (an end came first), infeasible or nothing found.
 
         An integer search ends by gap, nodes or seconds, or at a solution that costs `good_enough` or less. It is given
-        no start: with one, HiGHS 1.15 has called optimal what was not.
+        no start.
 
         `self.bound` is then what no solution can beat, in the objective's unit; `self.objective` the value reached.
         """
