@@ -448,6 +448,15 @@ class _Rows:
         return lp
 
 
+def _part(world: _World, stock: _Stock, live: _Live, clock: float) -> Numbers:
+    """Replicas for which there is room in what a partly lost placement has left [e]; else infinite."""
+    whole = live.pools[world.pool_of]
+    machines = stock.machines_at(live, clock)[world.pool_of]
+    share = np.divide(live.placements, whole, out=np.zeros_like(whole), where=whole > 0)
+    partly = (live.placements > 0) & (live.placements < whole)
+    return np.where(partly, share * machines / world.machines_per_replica, np.inf)
+
+
 def _resolved(
     world: _World, stock: _Stock, failure: _Failure, live: _Live
 ) -> tuple[dict[float, Numbers], tuple[str, ...]]:
@@ -500,6 +509,10 @@ def _resolved(
         rows.add(coverable, coverable, (row_i, share[t], np.ones(n_k)), *split)
         carry = [(each, part[t], -world.study.utilisation.in_failure / largest) for part in (kept, loaded)]
         rows.add(np.full(n_e, -np.inf), np.zeros(n_e), (row_e, share[t], per_share / largest[row_e]), *carry)
+        here = np.full(n_e, -np.inf), _part(world, stock, live, clock)[placed]
+        some = np.flatnonzero(np.isfinite(here[1]))
+        within = [(np.arange(len(some)), part[t, some], np.ones(len(some))) for part in (kept, loaded, room)]
+        rows.add(here[0][some], here[1][some], *within)
         stands = [(row_q, part[t], per_replica) for part in (kept, loaded, room)]
         rows.add(np.full(len(pools), -np.inf), machines, *stands)
         fed = np.array([math.inf if rate is None else rate * max(clock - detection, 0.0) for rate in rates])
@@ -894,6 +907,9 @@ def _claimed_replicas(
     findings += _above(f"{where}: running, of those with room", names, running, occupied)
     pools = [pool.id for pool in world.study.pools]
     findings += _above(f"{where}: machines", pools, need, stock.machines_at(live, clock))
+    findings += _above(
+        f"{where}: replicas of a placement lost in part", names, occupied, _part(world, stock, live, clock)
+    )
     findings += _above(f"{where}: GiB loaded", [site.id for site in world.study.sites], weights, fed)
     return findings, kept, running, occupied
 

@@ -75,6 +75,10 @@ class KeptHiGHS(pulp.LpSolver):  # type: ignore[misc]
             # what is left of the last solve would be a start, and with one HiGHS 1.15 has called optimal what was not
             self.highs.clearSolver()
         self.highs.run()
+        if self.highs.getModelStatus() == highspy.HighsModelStatus.kUnknown:
+            # a basis that led nowhere: once more from none
+            self.highs.clearSolver()
+            self.highs.run()
         return self._read(lp, columns)
 
     def _send_columns(self, lp: Any, columns: list[Any]) -> None:

@@ -340,14 +340,16 @@ def no_replica_before_it_is_loaded(p: Problem, x: Decisions, s: State) -> Iterat
 
 
 def only_the_living_run(p: Problem, x: Decisions, s: State) -> Iterator[Row]:
-    """A dead placement runs nothing, also after the time it would take to load it again.
+    """A dead placement runs nothing, also after its load time; a partly dead one stays within its part of the pool.
 
     Formula
         kept[e,s] ≤ 0,  loaded[e,s] ≤ 0      where available[e,f] = 0
+        machines_per_replica[e] · occupied[e,s]  ≤  available[e,f] / available[q,f] · (machines up)[q,s]
+                                             where 0 < available[e,f] < available[q,f]
     Units
         replicas
     Rows
-        (placement, state), for dead placements; the program has no such columns, the audit looks
+        (placement, state), for dead placements (the program has no such columns, the audit looks) and partly dead ones
     Marginal value
         none: nothing can be bought
     """
@@ -355,6 +357,9 @@ def only_the_living_run(p: Problem, x: Decisions, s: State) -> Iterator[Row]:
         if available(p, e, s[1]) <= 0:
             yield Row((e, s, "kept"), x.kept[e, s], "<=", 0.0)
             yield Row((e, s, "loaded"), x.loaded[e, s], "<=", 0.0)
+        elif available(p, e, s[1]) < available(p, p.pool_of[e], s[1]):
+            part = available(p, e, s[1]) / available(p, p.pool_of[e], s[1]) / p.machines_per_replica[e]
+            yield Row((e, s, "part"), x.occupied[e, s], "<=", total([(part, machines_up(p, x, p.pool_of[e], s))]))
 
 
 def a_unit_opens_what_it_serves(p: Problem, x: Decisions, s: State) -> Iterator[Row]:

@@ -31,7 +31,7 @@ NOT_IN = (
     "replicas of different sizes share machines by fractions: power-of-two parts always pack, others might not;",
     "  so does the surge of a rollout",
     "which replicas stand on spot machines may differ from failure to failure: only how many survive is held to",
-    "a stack lost in part may load again on all machines that are left; spare machines are kept in unused pools too",
+    "spare machines are kept in pools that nothing uses, too",
 )
 
 
