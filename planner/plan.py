@@ -44,8 +44,11 @@ def make_plan(
     progress: Progress = lambda stage, done, detail: None,
     firm: bool = False,
     case: Case = "base",
+    hints: Iterable[str] = (),
 ) -> PlanFile:
     """The straight line: build, solve with and without survival goals, and put the answer into a plan.
+
+    `hints` are failures that decided a similar plan (its `proof.failures_entered`): they save passes, nothing else.
 
     Raises
     ------
@@ -56,7 +59,7 @@ def make_plan(
     bare = build(study, case, with_goals=False)
     reference = solve(bare, effort, solver, renamed(progress, "without goals"))
     p = build(study, case)
-    solution = solve(p, effort, solver, progress)
+    solution = solve(p, effort, solver, progress, hints)
     orders = purchases_of(solution.decisions)
     return sealed(
         PlanFile(

@@ -393,6 +393,7 @@ def solve(
     effort: Effort = Effort(),
     solver: Callable[[], Any] | None = None,
     progress: Progress = lambda stage, done, detail: None,
+    hints: Iterable[str] = (),
 ) -> Solution:
     """The cheapest plan found that survives every failure as promised, with a bound that no plan can beat.
 
@@ -402,6 +403,7 @@ def solve(
     effort : how hard to try, and for how long
     solver : makes a PuLP solver; None: HiGHS with a kept instance
     progress : called with (stage, fraction done or None, detail)
+    hints : failures that decided a plan of a similar problem: they enter first; names that are not known do nothing
 
     Raises
     ------
@@ -411,6 +413,9 @@ def solve(
         when the solver gives neither a solution nor a proof
     """
     search = _Search(p, effort, solver, progress)
+    for f in dict.fromkeys(hints):
+        if f in p.failures and f != NORMAL:
+            search.enter(f)
     relaxation = search.relax()
     summary = Solution(no_decisions(), float("inf"), relaxation, relaxation, (), search.passes, "gap")
     search.marginals(summary)
