@@ -142,6 +142,8 @@ class _Stock:
     """What stands: replicas[e], traffic[i, e] in normal operation [requests/s], machines of pools."""
 
     replicas: Numbers
+    firm: Numbers
+    """[e] of the replicas, those on machines that are not spot"""
     base: Numbers
     astray: Numbers
     """[i] traffic sent where nothing can serve it [requests/s]"""
@@ -159,6 +161,13 @@ class _Stock:
         for q, machines, _ in self.claims:
             lent[q] += machines
         return np.maximum(self.usable * (self.all_machines - lent) - self.spare, 0.0)
+
+    def firm_in_normal(self) -> Numbers:
+        """Machines that are not spot, for replicas that a failure may count on [q]."""
+        lent = np.zeros_like(self.usable)
+        for q, machines, _ in self.claims:
+            lent[q] += machines
+        return np.maximum(self.usable * (self.firm_machines - lent), 0.0)
 
     def machines_at(self, live: _Live, clock: float) -> Numbers:
         """Machines for replicas in a failure at a clock [q]; a claim returns strictly before the clock."""
@@ -409,7 +418,7 @@ def _rescaled(world: _World, stock: _Stock, failure: _Failure, live: _Live, cloc
     offered = world.demand * failure.surge
     if clock < world.study.detection_seconds:
         return offered * _unmoved(stock, world, live)
-    survivors = np.floor(live.placements * stock.replicas + WHOLE)
+    survivors = np.floor(live.placements * stock.firm + WHOLE)
     kept = _that_fit(world, survivors, stock.machines_at(live, clock))
     routes = np.where(world.fits & ~world.in_failure, 0.0, stock.base) * live.placements
     total = routes.sum(axis=1) + stock.astray
@@ -481,7 +490,7 @@ def _resolved(
     per_share = world.replica_seconds[k_i, k_e] * offered[k_i]
     largest = np.zeros(len(placed))
     np.maximum.at(largest, row_e, per_share)
-    coverable, survivors = live.coverable[flows], np.floor(live.placements * stock.replicas + WHOLE)[placed]
+    coverable, survivors = live.coverable[flows], np.floor(live.placements * stock.firm + WHOLE)[placed]
     scale = 100.0 * offered[flows] / offered.max()
     worth = np.array([world.tier_of[i].outage_usd_per_request for i in flows])
     worth = 0.01 + worth / max(worth.max(), WHOLE)
@@ -626,10 +635,11 @@ def _planned(world: _World, plan: PlanFile) -> tuple[_Stock, list[str]]:
             findings.append(f"purchase of {bought.offer}: no such offer")
             continue
         (spot if offer.kind == "spot" else firm)[number[offer.pool]] += bought.units * offer.machines_per_unit
-    replicas = np.zeros(len(world.placements))
+    replicas, lasting = np.zeros(len(world.placements)), np.zeros(len(world.placements))
     for row in plan.replicas:
         if row.placement in world.placements:
             replicas[world.placements[row.placement]] += row.replicas
+            lasting[world.placements[row.placement]] += row.replicas if row.firm is None else row.firm
         elif row.replicas:
             findings.append(f"replicas of {row.placement}: no such placement, or stack not qualified")
     normal = next((state for state in plan.states if state.failure == "normal"), None)
@@ -637,11 +647,19 @@ def _planned(world: _World, plan: PlanFile) -> tuple[_Stock, list[str]]:
         findings.append("normal: the plan states no traffic in normal operation")
     base, astray, found = _stated(world, normal, in_failure=False)
     usable = np.array([pool.usable_fraction for pool in study.pools])
-    spare = np.array([pool.spare_machines for pool in study.pools])
-    stock = _Stock(replicas, base, astray, firm + spot, firm, usable, spare, _lent(study))
-    need = _by_pool(world, world.machines_per_replica * (1.0 + world.rollout) * replicas)
+    in_use = _by_pool(world, replicas) > 0
+    spare = np.where(in_use, np.array([pool.spare_machines for pool in study.pools]), 0.0)
+    stock = _Stock(
+        replicas, np.minimum(lasting, replicas), base, astray, firm + spot, firm, usable, spare, _lent(study)
+    )
+    need = _by_pool(world, world.machines_per_replica * np.ceil((1.0 + world.rollout) * replicas - WHOLE))
+    on_firm = _by_pool(world, world.machines_per_replica * stock.firm)
     findings += found + _above(
         "normal: machines with rollouts", study.pools, need, stock.machines_in_normal(), lambda pool: f"pool {pool.id}"
+    )
+    findings += _above("normal: firm replicas", world.placements, lasting, replicas)
+    findings += _above(
+        "normal: machines under firm replicas", study.pools, on_firm, stock.firm_in_normal(), lambda q: f"pool {q.id}"
     )
     return stock, findings
 
@@ -711,7 +729,9 @@ def _standing(world: _World, fleet: Sequence[RunningReplicas]) -> tuple[_Stock, 
                 base[i, e] += rate
     findings += [f"{w} from {o} has no route" for w, o in world.flows if not weights.get((w, o))]
     machines = np.ceil(need - WHOLE)
-    return _Stock(replicas, base, astray, machines, machines, np.ones(len(need)), np.zeros(len(need))), findings
+    return _Stock(
+        replicas, replicas, base, astray, machines, machines, np.ones(len(need)), np.zeros(len(need))
+    ), findings
 
 
 # The drill
@@ -880,7 +900,7 @@ def _claimed_replicas(
 ) -> tuple[list[str], Numbers, Numbers, Numbers]:
     """Findings on the replicas of a state; its kept, running and occupied replicas [e]."""
     where, findings = f"{failure.id} at {clock:g} s", []
-    most = np.floor(live.placements * stock.replicas + WHOLE)
+    most = np.floor(live.placements * stock.firm + WHOLE)
 
     def column(stated: Mapping[str, int], default: Numbers) -> Numbers:
         values = default.copy()

@@ -1,8 +1,13 @@
 """Named sums that rules and costs share: one formula, one home. `p` is the problem, `x` the decisions."""
 
+import math
+
 from planner.algebra import Linear, total
 from planner.problem import Decisions, Problem, State
 from planner.risk import NORMAL
+
+ROUNDING = 1e-9
+"""What a product of whole numbers and fractions may miss a whole number by."""
 
 
 def is_normal(s: State) -> bool:
@@ -52,19 +57,55 @@ def can_load(p: Problem, e: str, s: State) -> bool:
     return not is_normal(s) and p.detection_seconds + p.load_seconds[e] <= s[2]
 
 
-def machines_held_or_bought(p: Problem, x: Decisions, q: str, h: str, in_failure: bool) -> Linear:
-    """Machines of a pool, broken ones included [machines]; in a failure only what is counted."""
+def machines_held_or_bought(p: Problem, x: Decisions, q: str, h: str, f: str = NORMAL) -> Linear:
+    """Machines of a pool, broken ones included [machines]; in a failure only what is counted of what runs."""
     t = p.period_of[h]
     return total(
         [(1.0, p.held_machines[q, t])]
         + [
             (
-                p.machines_per_unit[b] * (p.counted_in_failure[b] if in_failure else 1.0),
+                p.machines_per_unit[b] * p.counted[f].get(b, 1.0),
                 x.rented[b, h] if b in p.hourly else x.started[b, t],
             )
             for b in p.offers_of[q]
         ]
     )
+
+
+def machines_obtained(p: Problem, x: Decisions, q: str, s: State) -> Linear:
+    """Machines that can be obtained by this clock of what is left on the market [machines]; 0 unless the study says."""
+    h, f, c = s
+    return total(
+        (p.machines_per_unit[b] * fraction, p.most_units[b] - x.rented[b, h])
+        for b in p.offers_of[q]
+        for fraction, seconds in [p.obtainable[f].get(b, (0.0, 0.0))]
+        if fraction and p.detection_seconds + seconds <= c
+    )
+
+
+def machines_firm(p: Problem, x: Decisions, q: str, h: str) -> Linear:
+    """Machines of a pool, not lent, broken ones left out, that count in every failure [machines]."""
+    t = p.period_of[h]
+    discounted = {b for counted in p.counted.values() for b in counted}
+    owned = [(1.0, p.held_machines[q, t]), *((-1.0, machines) for machines, _ in p.claims[q])]
+    owned += [
+        (p.machines_per_unit[b], x.rented[b, h] if b in p.hourly else x.started[b, t])
+        for b in p.offers_of[q]
+        if b not in discounted
+    ]
+    return total((p.usable_fraction[q] * part, machines) for part, machines in owned)
+
+
+def survivors(p: Problem, x: Decisions, e: str, s: State) -> Linear:
+    """Replicas that run on after a failure until they are let go [replicas].
+
+    Which replicas stand on spot machines is decided once, not by each failure for itself: where an offer of the pool
+    does not count whole, only firm replicas do.
+    """
+    h, f, _ = s
+    q = p.pool_of[e]
+    discounted = q in p.with_spot and any(b in p.counted[f] for b in p.offers_of[q])
+    return total([(available(p, e, f), x.firm[e, h] if discounted else x.replicas[e, h])])
 
 
 def machines_claimed(p: Problem, q: str, s: State) -> float:
@@ -80,15 +121,22 @@ def machines_up(p: Problem, x: Decisions, q: str, s: State) -> Linear:
     """Machines of a pool that can be used in a state [machines]."""
     h, f, _ = s
     claimed = machines_claimed(p, q, s)
-    owned = machines_held_or_bought(p, x, q, h, not is_normal(s))
+    owned = machines_held_or_bought(p, x, q, h, f)
     part = available(p, q, f) * p.usable_fraction[q]
-    spare = p.spare_machines[q] if is_normal(s) else 0.0
-    return total([(part, owned), (-part, claimed), (-1.0, spare)])
+    kept = (x.opened[q, h] if q in p.maybe_unused else 1.0) if is_normal(s) else 0.0
+    obtained = machines_obtained(p, x, q, s)
+    return total([(part, owned), (part, obtained), (-part, claimed), (-p.spare_machines[q], kept)])
 
 
 def running(x: Decisions, e: str, s: State) -> Linear:
     """Replicas that run in a state: kept and loaded."""
     return total([(1.0, x.kept[e, s]), (1.0, x.loaded[e, s])])
+
+
+def whole_occupied(p: Problem, x: Decisions, e: str, s: State) -> float:
+    """Replicas that take up room for what runs, those of a rollout beside them counted whole [replicas]."""
+    surge = p.rollout_surge_fraction[e] if is_normal(s) else 0.0
+    return float(math.ceil((1 + surge) * running(x, e, s) - ROUNDING))
 
 
 def loading_pairs(p: Problem, e: str, s: State) -> list[float]:
@@ -135,7 +183,7 @@ def units_at_pool(p: Problem, x: Decisions, q: str, h: str) -> Linear:
 def limit_used(p: Problem, x: Decisions, limit: int, h: str) -> Linear:
     """What the machines held and bought take of a limit, in the limit's unit."""
     units = p.limits[limit].units_per_machine
-    return total((units[q], machines_held_or_bought(p, x, q, h, False)) for q in units)
+    return total((units[q], machines_held_or_bought(p, x, q, h)) for q in units)
 
 
 def requests_served_by(p: Problem, x: Decisions, placements: frozenset[str], h: str) -> Linear:

@@ -14,7 +14,7 @@ from planner import __version__
 from planner.algebra import Sparse, total
 from planner.costs import COSTS
 from planner.errors import Finding, InputError, NoPlan
-from planner.formulas import available, live_placements, requests_per_second, running
+from planner.formulas import live_placements, requests_per_second, survivors, whole_occupied
 from planner.problem import Decisions, Problem, build, no_decisions, states
 from planner.records.plan import (
     PLAN_SCHEMA_VERSION,
@@ -71,7 +71,7 @@ def make_plan(
             study=study,
             purchases=orders,
             replicas=tuple(
-                Replicas(placement=e, hour=h, replicas=int(n))
+                Replicas(placement=e, hour=h, replicas=int(n), firm=firm_of(p, solution.decisions, e, h))
                 for (e, h), n in sorted(solution.decisions.replicas.items())
                 if n
             ),
@@ -204,9 +204,15 @@ def firmness(
 
 
 # ------------------------------------------------------------------ states, there and back
-def survivors(p: Problem, replicas: float, e: str, f: str) -> int:
+def whole_survivors(p: Problem, x: Decisions, e: str, s: tuple[str, str, float]) -> int:
     """Whole replicas of a placement that survive a failure."""
-    return int(available(p, e, f) * replicas + 1e-9)
+    return int(survivors(p, x, e, s) + 1e-9)
+
+
+def firm_of(p: Problem, x: Decisions, e: str, h: str) -> int | None:
+    """Replicas on machines that count in every failure, where not all are."""
+    firm = int(x.firm[e, h])
+    return firm if p.pool_of[e] in p.with_spot and firm != int(x.replicas[e, h]) else None
 
 
 def state_records(p: Problem, x: Decisions) -> list[State]:
@@ -225,7 +231,7 @@ def state_records(p: Problem, x: Decisions) -> list[State]:
                     shed.setdefault(w, {})[o] = value
             kept, loaded, occupied = {}, {}, {}
             for e in live_placements(p, f):
-                alive = survivors(p, x.replicas[e, s[0]], e, f)
+                alive = whole_survivors(p, x, e, s)
                 kept_now, loaded_now = round(x.kept[e, s]), round(x.loaded[e, s])
                 runs = kept_now + loaded_now
                 if f != NORMAL:
@@ -270,6 +276,9 @@ def decisions_of(plan: PlanFile, p: Problem) -> Decisions:
     x.rented = Sparse(hourly)
     x.started = Sparse({(b.offer, b.when): float(b.units) for b in plan.purchases if b.offer not in p.hourly})
     x.replicas = Sparse({(r.placement, r.hour): float(r.replicas) for r in plan.replicas})
+    firm = {(r.placement, r.hour): r.replicas if r.firm is None else r.firm for r in plan.replicas}
+    x.firm = Sparse({(e, h): float(n) for (e, h), n in firm.items() if p.pool_of.get(e) in p.with_spot})
+    x.opened = Sparse({(p.pool_of.get(e, ""), h): 1.0 for (e, h), n in x.replicas.items() if n})
     normal = {state.hour: state for state in plan.states if state.failure == NORMAL}
     known = {s for f in p.failures for s in states(p, f)}
     for state in plan.states:
@@ -287,12 +296,10 @@ def decisions_of(plan: PlanFile, p: Problem) -> Decisions:
             for o, value in by_origin.items():
                 x.shed[w, o, s] = value  # type: ignore[index]
         for e in p.placements:
-            kept = state.kept.get(e, survivors(p, x.replicas[e, s[0]], e, s[1]))
+            kept = state.kept.get(e, whole_survivors(p, x, e, s))
             x.kept[e, s] = float(kept)  # type: ignore[index]
             x.loaded[e, s] = float(state.loaded.get(e, 0))  # type: ignore[index]
-            surge = 1 + p.rollout_surge_fraction[e] if s[1] == NORMAL else 1.0
-            takes = max(surge * running(x, e, s), float(state.occupied.get(e, 0)))
-            x.occupied[e, s] = takes  # type: ignore[index]
+            x.occupied[e, s] = max(whole_occupied(p, x, e, s), float(state.occupied.get(e, 0)))  # type: ignore[index]
         for q in p.pools:
             x.machines[q, s] = total((p.machines_per_replica[e], x.occupied[e, s]) for e in p.on_pool[q])  # type: ignore[index]
     return x

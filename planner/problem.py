@@ -119,14 +119,20 @@ class Problem:
     """site -> storage rate, where limited"""
     usable_fraction: Mapping[str, float]
     spare_machines: Mapping[str, float]
+    maybe_unused: Mapping[str, float]
+    """q -> machines that it can have at most, for pools whose spare machines would have to be bought"""
     held_machines: Mapping[tuple[str, str], float]
     """(q, t)"""
     claims: Mapping[str, tuple[tuple[float, float | None], ...]]
     """q -> (machines, seconds to reclaim or None)"""
     offers_of: Mapping[str, tuple[str, ...]]
     hourly: frozenset[str]
-    counted_in_failure: Mapping[str, float]
-    """b -> fraction of what runs that counts in a failure: spot 0, all else 1"""
+    counted: Mapping[str, Mapping[str, float]]
+    """f -> b -> fraction of what runs that counts, where below 1; spot 0"""
+    obtainable: Mapping[str, Mapping[str, tuple[float, float]]]
+    """f -> b -> (fraction of what is still on the market that can be obtained, seconds until it is there)"""
+    with_spot: frozenset[str]
+    """pools with an offer that does not count whole in every failure"""
     machines_per_unit: Mapping[str, int]
     most_units: Mapping[str, float]
     price_usd_per_machine_hour: Mapping[str, float]
@@ -155,6 +161,10 @@ class Decisions:
     """(b, h) units of hourly offers"""
     replicas: Mapping[Key, Linear]
     """(e, h)"""
+    firm: Mapping[Key, Linear]
+    """(e, h) replicas on machines that count in every failure, for pools of `with_spot`; elsewhere all are"""
+    opened: Mapping[Key, Linear]
+    """(q, h) 1 where a replica runs, for pools of `maybe_unused`"""
     traffic: Mapping[Key, Linear]
     """(w, o, e, s) requests/s"""
     shed: Mapping[Key, Linear]
@@ -175,7 +185,7 @@ class Decisions:
 
 def no_decisions() -> Decisions:
     """Nothing chosen: every decision zero."""
-    return Decisions(*(Sparse() for _ in range(11)))
+    return Decisions(*(Sparse() for _ in range(13)))
 
 
 def replica_seconds_per_request(workload: Workload, point: OperatingPoint) -> float:
@@ -286,6 +296,7 @@ def build(study: Study, demand: str = "base", with_goals: bool = True) -> Proble
     offers_of = {q: tuple(b for b in offers if offers[b].pool == q) for q in pools}
     most_units = {b: float("inf") if offer.most_units is None else offer.most_units for b, offer in offers.items()}
     held = {(q, PERIOD): held_machines(study, q) for q in pools}
+    spot = [b for b in offers if offers[b].kind == "spot"]
     problem = Problem(
         flows=flows,
         placements=names,
@@ -322,11 +333,14 @@ def build(study: Study, demand: str = "base", with_goals: bool = True) -> Proble
         load_gib_per_second={s.id: s.load_gib_per_second for s in study.sites if s.load_gib_per_second is not None},
         usable_fraction={q: pools[q].usable_fraction for q in pools},
         spare_machines={q: pools[q].spare_machines for q in pools},
+        maybe_unused={},
         held_machines=held,
         claims={q: tuple((float(c.machines), c.reclaim_seconds) for c in study.claims if c.pool == q) for q in pools},
         offers_of=offers_of,
         hourly=frozenset(b for b in offers if offers[b].kind in HOURLY),
-        counted_in_failure={b: 0.0 if offers[b].kind == "spot" else 1.0 for b in offers},
+        counted={f: {} if f == NORMAL else dict.fromkeys(spot, 0.0) for f in failures},
+        obtainable={f: {} for f in failures},
+        with_spot=frozenset(offers[b].pool for b in spot) if len(failures) > 1 else frozenset(),
         machines_per_unit={b: offers[b].machines_per_unit for b in offers},
         most_units=most_units,
         price_usd_per_machine_hour={b: price[b] for b in offers},
@@ -345,7 +359,37 @@ def build(study: Study, demand: str = "base", with_goals: bool = True) -> Proble
         detection_seconds=study.detection_seconds,
         not_offered=refused,
     )
-    return replace(problem, clocks_seconds={f: clocks(problem, f) for f in failures})
+    problem = replace(problem, clocks_seconds={f: clocks(problem, f) for f in failures})
+    return replace(problem, maybe_unused=_maybe_unused(problem))
+
+
+def _maybe_unused(p: Problem) -> dict[str, float]:
+    """Pools whose spare machines would have to be bought -> machines that they can have, or ever use, at most.
+
+    Nothing needs more replicas than serve everything, with every surge, from what the worst partial loss leaves.
+    """
+    found = {}
+    worst = max((f.surge_factor for f in p.failures.values()), default=1.0) / min(
+        p.utilisation_normal, p.utilisation_in_failure
+    )
+    for q in p.pools:
+        lent = sum(machines for machines, _ in p.claims[q])
+        least = min(p.held_machines[q, t] for t in p.periods)
+        if p.spare_machines[q] <= 0 or p.usable_fraction[q] * (least - lent) >= p.spare_machines[q]:
+            continue
+        units = {b: p.most_units[b] for b in p.offers_of[q]}
+        most = max(p.held_machines[q, t] for t in p.periods) + sum(p.machines_per_unit[b] * n for b, n in units.items())
+        left = min((v for lost in p.lost.values() for e in p.on_pool[q] if (v := lost.get(e, 1.0)) > 0), default=1.0)
+        needed = 0.0
+        for e in p.on_pool[q]:
+            work = sum(
+                p.replica_seconds[w, e] * p.burst_factor[w] * v
+                for (w, _, _), v in p.demand_requests_per_second.items()
+                if (w, e) in p.replica_seconds
+            )
+            needed += p.machines_per_replica[e] * (work * worst / left + 1)
+        found[q] = min(most, needed)
+    return found
 
 
 def held_machines(study: Study, pool: str) -> float:

@@ -164,6 +164,9 @@ def purchase_columns(p: Problem, program: Program, x: Decisions) -> None:
     x.started = Sparse({(b, t): program.column(integer=True) for b in p.offers if b not in p.hourly for t in p.periods})
     x.rented = Sparse({(b, h): program.column(integer=True) for b in p.offers if b in p.hourly for h in p.hours})
     x.replicas = Sparse({(e, h): program.column(integer=True) for e in p.placements for h in p.hours})
+    x.opened = Sparse({(q, h): program.column(integer=True) for q in sorted(p.maybe_unused) for h in p.hours})
+    on_spot = [e for q in sorted(p.with_spot) for e in p.on_pool[q]]
+    x.firm = Sparse({(e, h): program.column(integer=True) for e in on_spot for h in p.hours})
 
 
 def state_columns(p: Problem, program: Program, x: Decisions, s: State, testing: bool = False) -> None:
@@ -178,7 +181,8 @@ def state_columns(p: Problem, program: Program, x: Decisions, s: State, testing:
             x.traffic[w, o, e, s] = program.column()  # type: ignore[index]
     for e in alive:
         x.kept[e, s] = program.column(integer=testing)  # type: ignore[index]
-        x.occupied[e, s] = program.column(integer=testing)  # type: ignore[index]
+        beside = s[1] == NORMAL and p.rollout_surge_fraction[e] > 0
+        x.occupied[e, s] = program.column(integer=testing or beside)  # type: ignore[index]
         if can_load(p, e, s):
             x.loaded[e, s] = program.column(integer=testing)  # type: ignore[index]
     for q in sorted({p.pool_of[e] for e in alive}):
@@ -258,6 +262,8 @@ class TestProgram:
             clocks_seconds={TEMPLATE: clocks_seconds},
             promised={TEMPLATE: ()},
             lost={TEMPLATE: {}},
+            counted={TEMPLATE: {}},
+            obtainable={TEMPLATE: {}},
             coverable={TEMPLATE: {}},
         )
         self.states = states(q, TEMPLATE)
@@ -274,7 +280,7 @@ class TestProgram:
     def view(self, f: str, purchases: Decisions) -> Decisions:
         """The template's columns as the decisions of a failure, beside the numbers of what is bought."""
         state = {name: _AsFailure(getattr(self.x, name), f) for name in STATE_NAMES}
-        return Decisions(purchases.started, purchases.rented, purchases.replicas, **state)
+        return replace(purchases, **state)
 
     def set_failure(self, f: str, purchases: Decisions, whole: bool) -> Decisions:
         """Make the program that of failure `f` under what is bought: every LINK row becomes a bound."""

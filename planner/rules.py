@@ -17,12 +17,14 @@ from planner.formulas import (
     live_edges,
     live_placements,
     loading_pairs,
+    machines_firm,
     machines_up,
     replica_seconds_used,
     requests_per_second,
     requests_served_by,
     running,
     served,
+    survivors,
     units_at_pool,
 )
 from planner.problem import Decisions, Problem, State
@@ -101,6 +103,47 @@ def budget_holds(p: Problem, x: Decisions) -> Iterator[Row]:
     """
     if p.budget_usd is not None:
         yield Row(("budget",), cost_usd(p, x), "<=", p.budget_usd)
+
+
+def firm_replicas_stand_on_firm_machines(p: Problem, x: Decisions) -> Iterator[Row]:
+    """Which replicas stand on machines that count in every failure is decided once, before any of them.
+
+    Formula
+        firm[e,h]  ≤  replicas[e,h]
+        Σ_e machines_per_replica[e] · firm[e,h]  ≤  usable[q] · (held + bought of offers that always count − claims)[q]
+    Units
+        replicas; machines
+    Rows
+        (placement, hour) and (pool, hour), for pools with an offer that does not count whole in every failure: spot
+    Marginal value
+        what one more machine that always counts would save [USD]
+    """
+    for q in sorted(p.with_spot):
+        for h in p.hours:
+            yield from (Row((e, h), x.firm[e, h], "<=", x.replicas[e, h]) for e in p.on_pool[q])
+            stand = total((p.machines_per_replica[e], x.firm[e, h]) for e in p.on_pool[q])
+            if p.on_pool[q]:
+                yield Row((q, h), stand, "<=", machines_firm(p, x, q, h))
+
+
+def a_pool_in_use_keeps_spare_machines(p: Problem, x: Decisions) -> Iterator[Row]:
+    """Where a replica runs, the pool's spare machines are kept beside it; a pool that nothing uses needs none.
+
+    Formula
+        Σ_e machines_per_replica[e] · replicas[e,h]  ≤  most_machines[q] · opened[q,h],      opened 0 or 1
+    Units
+        machines
+    Rows
+        (pool, hour), for pools with spare machines that what is held without buying does not cover
+    Marginal value
+        none of its own
+    """
+    for q in sorted(p.maybe_unused):
+        for h in p.hours:
+            run = total((p.machines_per_replica[e], x.replicas[e, h]) for e in p.on_pool[q])
+            if p.on_pool[q]:
+                yield Row((q, h), run, "<=", total([(p.maybe_unused[q], x.opened[q, h])]))
+                yield Row((q, h, "once"), x.opened[q, h], "<=", 1.0)
 
 
 def demand_is_served(p: Problem, x: Decisions, s: State) -> Iterator[Row]:
@@ -287,8 +330,8 @@ def survivors_only(p: Problem, x: Decisions, s: State) -> Iterator[Row]:
     """Only machines that survive, are usable, counted and not lent to others are used.
 
     Formula
-        normal:      machines[q,s] ≤ usable[q] · ((held + bought)[q] − claims[q]) − spare[q]
-        in failures: machines[q,s] ≤ available[q,f] · usable[q] · ((held + counted)[q] − claims not yet back[q,c])
+        normal:      machines[q,s] ≤ usable[q] · ((held + bought)[q] − claims[q]) − spare[q] · opened[q]
+        in failures: machines[q,s] ≤ available[q,f] · usable[q] · ((held + counted + obtained)[q] − claims still out)
     Units
         machines
     Rows
@@ -322,7 +365,7 @@ def no_replica_before_it_is_loaded(p: Problem, x: Decisions, s: State) -> Iterat
     """What runs without having been loaded since is what survived; nothing is loaded before its time.
 
     Formula
-        kept[e,s]  ≤  available[e,f] · replicas[e,h]
+        kept[e,s]  ≤  available[e,f] · replicas[e,h]      (firm[e,h] in pools of which some offer counts less)
         loaded[e,s]  ≤  0      where detection_seconds + load_seconds[e] > c, and in normal operation
     Units
         replicas
@@ -333,8 +376,7 @@ def no_replica_before_it_is_loaded(p: Problem, x: Decisions, s: State) -> Iterat
     """
     for e in live_placements(p, s[1]):
         if not is_normal(s):
-            survivors = total([(available(p, e, s[1]), x.replicas[e, s[0]])])
-            yield Row((e, s, "kept"), x.kept[e, s], "<=", survivors)
+            yield Row((e, s, "kept"), x.kept[e, s], "<=", survivors(p, x, e, s))
         if not can_load(p, e, s):
             yield Row((e, s, "loaded"), x.loaded[e, s], "<=", 0.0)
 
@@ -384,7 +426,14 @@ def a_unit_opens_what_it_serves(p: Problem, x: Decisions, s: State) -> Iterator[
                 yield Row((w, o, e, s), x.traffic[w, o, e, s], "<=", most)
 
 
-PURCHASE_RULES: tuple[Rule, ...] = (offers_have_limits, limits_hold, shares_hold, budget_holds)
+PURCHASE_RULES: tuple[Rule, ...] = (
+    offers_have_limits,
+    limits_hold,
+    shares_hold,
+    budget_holds,
+    firm_replicas_stand_on_firm_machines,
+    a_pool_in_use_keeps_spare_machines,
+)
 INSIDE_RULES: tuple[StateRule, ...] = (
     demand_is_served,
     replicas_carry_traffic,
@@ -412,6 +461,7 @@ RELAXABLE = {
     "budget_holds": "by policy",
     "survival_goals_are_met": "by policy",
     "survivors_only": "by buying",
+    "firm_replicas_stand_on_firm_machines": "by buying",
     "no_replica_before_it_is_loaded": "by buying",
     "storage_can_load_that_fast": "by buying",
     "replicas_carry_traffic": "by policy",

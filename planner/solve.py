@@ -45,6 +45,8 @@ NODE_WORK = 2_500_000
 MORE_NODES = 4
 ROUND_UP_FROM = 0.25
 WHOLE = 1e-6
+BOUGHT = ("started", "rented", "replicas", "firm", "opened")
+"""Decisions that hold in every failure alike."""
 SEARCH_GAP = 0.98
 """Share of the asked gap at which one integer search ends: later failures still cost something."""
 
@@ -154,7 +156,7 @@ class _Search:
     def purchases(self, whole: bool) -> Decisions:
         """What is bought and the replicas, as numbers of the last solve."""
         found = no_decisions()
-        for name in ("started", "rented", "replicas"):
+        for name in BOUGHT:
             values = {k: v.varValue or 0.0 for k, v in getattr(self.x, name).items()}
             if whole:
                 values = {k: float(round(v)) for k, v in values.items()}
@@ -260,7 +262,7 @@ class _Search:
         return self.program.values() if status in (OPTIMAL, FEASIBLE) else None
 
     def whole_columns(self) -> list[Any]:
-        return [v for m in (self.x.replicas, self.x.started, self.x.rented) for v in m.values()]
+        return [v for name in BOUGHT for v in getattr(self.x, name).values()]
 
     def dive(self) -> bool:
         """Round in rounds: per pool one replica count, the one nearest its ceiling; purchases last.
@@ -272,6 +274,7 @@ class _Search:
         try:
             groups: list[list[list[Any]]] = [
                 [[self.x.replicas[e, h] for e in self.p.on_pool[q]] for q in self.p.pools for h in self.p.hours],
+                [[v] for m in (self.x.firm, self.x.opened) for v in m.values()],
                 [[v] for m in (self.x.started, self.x.rented) for v in m.values()],
             ]
             return all(self._dive_group(group) for group in groups) and self.program.solve() == OPTIMAL
@@ -362,7 +365,7 @@ def settle_normal(p: Problem, purchases: Decisions, solver: Any = None) -> Decis
     q = replace(p, failures={NORMAL: p.failures[NORMAL]})
     program, x = (
         Program(solver),
-        replace(no_decisions(), started=purchases.started, rented=purchases.rented, replicas=purchases.replicas),
+        replace(no_decisions(), **{name: getattr(purchases, name) for name in BOUGHT}),
     )
     for s in states(q, NORMAL):
         state_columns(q, program, x, s)

@@ -302,6 +302,34 @@ def survives(t: Tiny, trouble: Trouble, units: dict[str, int], replicas: Sequenc
     )
 
 
+@cache
+def beside_their_rollout(here: tuple[Place, ...], machines: float) -> tuple[Counts, ...]:
+    """Every way to fill machines with whole replicas, and whole ones of a rollout beside them, maximal ones."""
+    if not here:
+        return ((),)
+    found = set()
+    for n in itertools.count():
+        takes = math.ceil(n * (1 + here[0].rollout_surge) - TINY) * here[0].machines_each
+        if takes > machines + TINY:
+            break
+        found |= {(n, *rest) for rest in beside_their_rollout(here[1:], machines - takes)}
+    return tuple(best(found))
+
+
+def on_firm_machines(t: Tiny, units: dict[str, int], replicas: Sequence[Counts]) -> Iterator[tuple[Counts, ...]]:
+    """The ways to choose which replicas stand on machines that are not spot: chosen once, for all failures."""
+    choices = []
+    for q, here, ran in zip(t.pools, t.places, replicas, strict=True):
+        pool = next(p for p in t.study.pools if p.id == q)
+        lent = sum(c.machines for c in t.study.claims if c.pool == q)
+        firm = pool.usable_fraction * (owned(t, units, q, counted_only=True) - lent)
+        some = itertools.product(*(range(n + 1) for n in ran))
+        sizes = [e.machines_each for e in here]
+        fit = [n for n in some if sum(map(float.__mul__, sizes, map(float, n))) <= firm + TINY]
+        choices.append(tuple(best(fit)))
+    return itertools.product(*choices)
+
+
 def normal_operation(t: Tiny, units: dict[str, int]) -> Iterator[tuple[Counts, ...]]:
     """The ways to run replicas when nothing is lost that serve all demand: on machines, with the rollout beside them.
 
@@ -311,10 +339,12 @@ def normal_operation(t: Tiny, units: dict[str, int]) -> Iterator[tuple[Counts, .
     for q, here in zip(t.pools, t.places, strict=True):
         pool = next(p for p in t.study.pools if p.id == q)
         lent = sum(c.machines for c in t.study.claims if c.pool == q)
-        machines = pool.usable_fraction * (owned(t, units, q, counted_only=False) - lent) - pool.spare_machines
+        machines = pool.usable_fraction * (owned(t, units, q, counted_only=False) - lent)
         if machines < -TINY:
             return
-        choices.append(fillings(tuple(e.machines_each * (1 + e.rollout_surge) for e in here), machines))
+        # spare machines are kept beside what runs; where nothing runs, none are
+        room = machines - pool.spare_machines
+        choices.append(beside_their_rollout(here, room) if room >= -TINY else ((0,) * len(here),))
     for replicas in itertools.product(*choices):
         rows = zip(t.pools, t.places, replicas, strict=True)
         room = {q: room_of(here, runs, t.study.utilisation.normal) for q, here, runs in rows}
@@ -338,11 +368,12 @@ def cheapest(study: Study) -> tuple[float, dict[str, int]] | None:
     for cost, n in ways:
         units = dict(zip(names, n, strict=True))
         for replicas in normal_operation(t, units):
-            for trouble in order:
-                if not survives(t, trouble, units, replicas):
-                    order.remove(trouble)
-                    order.insert(0, trouble)
-                    break
-            else:
-                return cost, units
+            for firm in on_firm_machines(t, units, replicas):
+                for trouble in order:
+                    if not survives(t, trouble, units, firm):
+                        order.remove(trouble)
+                        order.insert(0, trouble)
+                        break
+                else:
+                    return cost, units
     return None

@@ -45,7 +45,11 @@ def test_audit_and_drill_pass_on_random_plans_and_judge_weakened_ones_alike(part
         bought = {b.offer: max(0, b.units - g.choice([0, 0, 0, 1])) for b in plan.purchases}
         weak = plan.model_copy(
             update={
-                "replicas": tuple(r.model_copy(update={"replicas": run[r.placement]}) for r in plan.replicas),
+                "replicas": tuple(
+                    r.model_copy(update={"replicas": n, "firm": None if r.firm is None else min(r.firm, n)})
+                    for r in plan.replicas
+                    for n in [run[r.placement]]
+                ),
                 "purchases": tuple(b.model_copy(update={"units": bought[b.offer]}) for b in plan.purchases),
             }
         )
@@ -88,5 +92,5 @@ def test_without_goals_is_cheaper_and_normal_operation_only():
     p = build(random_study(3, "small"))
     bare = build(random_study(3, "small"), with_goals=False)
     assert set(bare.failures) == {NORMAL} and set(p.failures) > {NORMAL}
-    assert replace(bare, failures=p.failures, promised=p.promised, lost=p.lost, coverable=p.coverable,
-                   clocks_seconds=p.clocks_seconds) == p  # fmt: skip
+    by_failure = ("failures", "promised", "lost", "coverable", "clocks_seconds", "counted", "obtainable", "with_spot")
+    assert replace(bare, **{name: getattr(p, name) for name in by_failure}) == p

@@ -228,7 +228,11 @@ def test_spot_counts_only_in_normal_operation() -> None:
     s = study(offers=(offer("a", "spot"), offer("b", "spot", 2), offer("b", "commitment", 2)))
     buy = {"aws/a/m:spot": 10, "google/b/m:spot": 3, "google/b/m:commitment": 2}
     p = plan(s, {at("a"): 10, at("b"): 10}, chat(a=60, b=40), purchases=buy)
-    # b: 3 · 2 + 2 · 2 = 10 machines, 4 in a failure
+    said = "normal: machines under firm replicas"
+    assert any(text.startswith(said) for text in drill_plan(p).findings), "20 replicas on 4 machines that are not spot"
+    # b: 3 · 2 + 2 · 2 = 10 machines, 4 in a failure, and on them 4 of its replicas
+    firm = {at("a"): 0, at("b"): 4}
+    p = p.model_copy(update={"replicas": tuple(r.model_copy(update={"firm": firm[r.placement]}) for r in p.replicas)})
     for mode in ("resolve", "rescale"):
         result = drill_plan(p, mode)
         assert not result.findings and served(result, "normal", 0.0) == 1.0

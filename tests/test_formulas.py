@@ -265,9 +265,9 @@ def test_machines_that_are_up():
     x.rented = {("a/x/m:on_demand", HOUR): 4.0, ("a/x/m:spot", HOUR): 6.0}
     x.started = {("b/y/n:commitment", PERIOD): 2.0}
     # held 10, on demand 4, spot 6 (not in a failure); 2 units of 4 machines beside 4 held
-    assert machines_held_or_bought(p, x, "a/x/m", HOUR, in_failure=False) == 20.0
-    assert machines_held_or_bought(p, x, "a/x/m", HOUR, in_failure=True) == 14.0
-    assert machines_held_or_bought(p, x, "b/y/n", HOUR, in_failure=True) == 12.0
+    assert machines_held_or_bought(p, x, "a/x/m", HOUR) == 20.0
+    assert machines_held_or_bought(p, x, "a/x/m", HOUR, "site:b/y") == 14.0
+    assert machines_held_or_bought(p, x, "b/y/n", HOUR, "site:b/y") == 12.0
     # normal: 0.9 of 20 − 3 lent usable, 0.5 of them spare
     assert machines_up(p, x, "a/x/m", (HOUR, NORMAL, 0.0)) == pytest.approx(14.8)
     # another site is lost: 0.9 · (14 − 3 lent), and 2 more once they are back: after 90 s, not at 90 s

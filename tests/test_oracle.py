@@ -104,7 +104,7 @@ def features(study: Study, solution: Solution | None) -> set[str]:
     bought = {**x.started, **x.rented}
     if any(n >= p.most_units[b] for (b, _), n in bought.items()):
         seen.add("pool limit")
-    if any(n and not p.counted_in_failure[b] for (b, _), n in bought.items()):
+    if any(n and any(b in counted for counted in p.counted.values()) for (b, _), n in bought.items()):
         seen.add("spot")
     if any(n > 0.5 for n in x.loaded.values()):
         seen.add("loads")

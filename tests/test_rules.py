@@ -37,9 +37,10 @@ def worked() -> Study:
         hours_per_month=100.0,
         sites=(site("a/x"), site("b/y", load_gib_per_second=5.0)),
         machine_types=(machine_type("m", quota_units={"vcpu": 10.0}), machine_type("n", quota_units={"vcpu": 10.0})),
-        pools=(Pool(site="a/x", machine_type="m"), Pool(site="b/y", machine_type="n")),
+        pools=(Pool(site="a/x", machine_type="m"), Pool(site="b/y", machine_type="n", spare_machines=0.25)),
         bought=[
             offer("a/x/m", 2, "on_demand", most_units=6.0),
+            offer("a/x/m", 1, "spot", most_units=2.0),
             offer("b/y/n", 3, "commitment", most_units=2.0, machines_per_unit=2),
         ],
         models=(
@@ -79,6 +80,7 @@ def inside() -> tuple[Problem, Decisions]:
     p, x = build(worked()), no_decisions()
     x.rented, x.started = Sparse({RENT: 3.0}), Sparse({BUILD: 1.0})
     x.replicas = Sparse({(A, HOUR): 2.0, (B, HOUR): 1.0})
+    x.firm, x.opened = Sparse({(A, HOUR): 2.0}), Sparse({("b/y/n", HOUR): 1.0})
 
     def state(f: str, c: float, a: tuple[float, ...], b: tuple[float, ...], shed: float, offered: float = 10.0) -> None:
         s = (HOUR, f, c)
@@ -105,6 +107,14 @@ OUTSIDE: dict[str, list[tuple[str, tuple, float, float]]] = {
     "limits_hold": [("rented", RENT, 5.0, 10.0)],  # 10 · 5 + 10 · 2 · 1 − 60 vcpu
     "shares_hold": [("traffic", ("w", "o", A, USUAL), 10.0, 1.0)],  # 10 − 0.9 · 10 requests/s
     "budget_holds": [("rented", RENT, 4.0, 80.0)],  # 5880 + 2 · 100 − 6000 USD
+    "firm_replicas_stand_on_firm_machines": [
+        ("firm", (A, HOUR), 2.5, 0.5),  # 2.5 − 2 replicas
+        ("rented", RENT, 1.25, 0.75),  # 1 · 2 replicas on 1.25 machines that are not spot
+    ],
+    "a_pool_in_use_keeps_spare_machines": [
+        ("opened", ("b/y/n", HOUR), 0.0, 1.0),  # 1 · 1 replica in a pool that is said to be unused
+        ("opened", ("b/y/n", HOUR), 3.0, 2.0),  # 3 − 1
+    ],
     "demand_is_served": [("traffic", ("w", "o", A, USUAL), 5.5, 0.5)],  # 5.5 + 3 + 1 against 10 requests/s
     "requests_go_where_they_may": [("traffic", ("w", "o", B, (HOUR, NO_B, 60.0)), 1.25, 1.25)],  # B is dead
     "replicas_carry_traffic": [("traffic", ("w", "o", A, USUAL), 11.0, 0.2)],  # 11 / 5 − 2 replicas
@@ -130,10 +140,12 @@ OUTSIDE: dict[str, list[tuple[str, tuple, float, float]]] = {
     "survivors_only": [
         ("machines", ("a/x/m", USUAL), 3.5, 0.5),  # 3.5 − 3 machines
         ("machines", ("a/x/m", (HOUR, NO_A, 60.0)), 2.0, 2.0),  # 2 − 0 · 3
+        ("machines", ("b/y/n", USUAL), 2.0, 0.25),  # 2 − (2 − 0.25 spare)
     ],
     "replicas_run_in_normal_operation": [("kept", (A, USUAL), 1.0, 1.0)],  # 2 − 1 replicas
     "no_replica_before_it_is_loaded": [
         ("kept", (A, (HOUR, NO_B, 60.0)), 3.0, 1.0),  # 3 − 1 · 2 replicas
+        ("firm", (A, HOUR), 1.0, 1.0),  # 2 kept, of which one stands on spot machines
         ("loaded", (B, (HOUR, NO_A, 30.0)), 1.0, 1.0),  # 10 + 40 s > 30 s
     ],
     "only_the_living_run": [

@@ -24,6 +24,9 @@ class Replicas(Record):
     placement: Name = Field(description="`model/profile@pool`")
     hour: Name
     replicas: int = Field(ge=0)
+    firm: int | None = Field(
+        None, ge=0, description="of them on machines that count in every failure, never spot; none: all of them"
+    )
 
 
 class State(Record):

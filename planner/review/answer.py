@@ -10,7 +10,7 @@ from planner.drill import DrillResult, DrillRow
 from planner.formulas import due_fraction, replica_seconds_used, requests_per_second, running, served
 from planner.margins import margins
 from planner.orders import Order, orders
-from planner.plan import decisions_of, survivors
+from planner.plan import decisions_of, whole_survivors
 from planner.problem import PERIOD, Decisions, Problem, State, build, states
 from planner.records.plan import PlanFile
 from planner.records.study import Goal
@@ -28,10 +28,7 @@ NOT_IN = (
     "caches are as warm after a move as before; sessions that must be moved are not counted",
     "on-demand capacity that a failure would need anew is never counted; what runs on demand is taken to go on",
     "the last mile of users, egress and storage fees",
-    "replicas of different sizes share machines by fractions: power-of-two parts always pack, others might not;",
-    "  so does the surge of a rollout",
-    "which replicas stand on spot machines may differ from failure to failure: only how many survive is held to",
-    "spare machines are kept in pools that nothing uses, too",
+    "replicas of different sizes share machines by fractions: power-of-two parts always pack, others might not",
 )
 
 
@@ -256,7 +253,7 @@ def _failures(plan: PlanFile, p: Problem, x: Decisions, all_rows: bool) -> Secti
         loaded = sum(x.loaded[e, s] for e in p.placements)
         gone = sum(x.replicas[e, s[0]] for e in p.placements)
         hot = sum(x.kept[e, s] for e in p.placements)
-        lost = sum(x.replicas[e, s[0]] - survivors(p, x.replicas[e, s[0]], e, f) for e in p.placements)
+        lost = sum(x.replicas[e, s[0]] - whole_survivors(p, x, e, s) for e in p.placements)
         fullest, at = _fullest(p, x, s)
         usd_h = float(requests_usd_per_hour(p, x, s))
         data.append(
