@@ -296,7 +296,9 @@ def _world(study: Study, case: str = "base") -> _World:
         placements={name: e for e, (name, *_) in enumerate(made)},
         pool_of=np.array([q for _, _, _, q, _ in made], dtype=np.int64),
         site_of=np.array([site_number[site.id] for *_, site in made], dtype=np.int64),
-        machines_per_replica=np.array([p.accelerators_per_replica / accelerators[p.machine_type] for p in profiles]),
+        machines_per_replica=np.array(
+            [1 / (accelerators[p.machine_type] // p.accelerators_per_replica) for p in profiles]
+        ),
         load_seconds=np.array([p.load_seconds for p in profiles]),
         weights_gib=np.array([p.weights_gib for p in profiles]),
         rollout=np.array([m.rollout_surge_fraction for _, m, _, _, _ in made]),

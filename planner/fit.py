@@ -1,6 +1,7 @@
 """What must fit: replicas in memory, classes in profiles, claims in holdings, holdings in quotas."""
 
 from fnmatch import fnmatchcase
+from itertools import pairwise
 
 from planner.places import Place, Reading, Row, listed, near_miss, shown, unique
 from planner.records.inventory import MachineType, Pool
@@ -16,6 +17,7 @@ MEMORY_FRACTION = 0.9
 def check_fit(parts: Parts, reading: Reading) -> None:
     """Report what is more than there is room for."""
     _check_models(parts, reading)
+    _check_packing(parts, reading)
     _check_holdings(parts, reading)
     _check_quotas(parts, reading)
     _check_power(parts, reading)
@@ -63,6 +65,28 @@ def memory_needed_gib(facts: ModelFacts, profile: Profile, live_tokens: float) -
     layer_tokens = full * live_tokens + (facts.layers - full) * min(live_tokens, facts.windowed_attention_tokens)
     cache_bytes = profile.concurrency_limit * values * profile.kv_bytes_per_value * layer_tokens
     return profile.weights_gib + cache_bytes / BYTES_PER_GIB
+
+
+def _check_packing(parts: Parts, reading: Reading) -> None:
+    """Replicas of different sizes share machines by fractions, which always packs when each size divides the next."""
+    sizes: dict[str, dict[int, str]] = {}
+    for name, (model, _) in sorted(parts.models.items()):
+        for profile in model.profiles if name in parts.used_models else ():
+            sizes.setdefault(profile.machine_type, {}).setdefault(
+                profile.accelerators_per_replica, f"{name}/{profile.name}"
+            )
+    used = {pool.machine_type for pool in parts.considered_pools.values()}
+    for machine_type in sorted(set(sizes) & used & set(parts.machine_types)):
+        here = sorted(sizes[machine_type].items())
+        for (small, a), (large, b) in pairwise(here):
+            if large % small:
+                machine = shown(machine_type, bare=True)
+                reading.warning(
+                    parts.machine_types[machine_type][1].at("accelerators"),
+                    f"sizes of replicas that divide each other, so that they fill {machine} whole",
+                    f"{small} accelerators ({shown(a, bare=True)}) beside {large} ({shown(b, bare=True)})",
+                    "they are planned by fractions of a machine: keep some machines spare, or align the sizes",
+                )
 
 
 def _check_models(parts: Parts, reading: Reading) -> None:

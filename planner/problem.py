@@ -321,7 +321,8 @@ def build(study: Study, demand: str = "base", with_goals: bool = True) -> Proble
         outage_usd_per_request={w.name: parts.tiers[w.tier].outage_usd_per_request for w in study.workloads},
         replica_seconds=_replica_seconds(parts),
         machines_per_replica={
-            e: parts.profile[e].accelerators_per_replica / parts.machine[parts.pool[e].machine_type].accelerators
+            # whole replicas on a machine: what is left over of its accelerators is lost
+            e: 1 / (parts.machine[parts.pool[e].machine_type].accelerators // parts.profile[e].accelerators_per_replica)
             for e in names
         },
         load_seconds={e: parts.profile[e].load_seconds for e in names},
