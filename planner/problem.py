@@ -77,6 +77,7 @@ class Problem:
     flows: tuple[tuple[str, str], ...]
     """(w, o) with demand"""
     placements: tuple[str, ...]
+    """those with an edge, in normal operation or in failures"""
     pools: tuple[str, ...]
     offers: tuple[str, ...]
     periods: tuple[str, ...]
@@ -147,6 +148,12 @@ class Problem:
     utilisation_normal: float
     utilisation_in_failure: float
     detection_seconds: float
+
+    @property
+    def edges_nested(self) -> bool:
+        """Whether every edge of normal operation exists in failures, too."""
+        return all(set(some) <= set(self.edges_in_failure[flow]) for flow, some in self.edges.items())
+
     not_offered: Mapping[str, str] = field(default_factory=dict)
     """offer id -> why it cannot be bought in this study"""
 
@@ -284,10 +291,12 @@ def build(study: Study, demand: str = "base", with_goals: bool = True) -> Proble
     with_goals : False leaves normal operation only
     """
     parts = _parts(study)
-    names, pools = parts.placements, parts.pools
+    pools = parts.pools
     wanted = demand_of(study, demand)
     flows = tuple(wanted)
     edges, edges_in_failure, why_not = _edges(parts, flows)
+    serving = {e for some in (*edges.values(), *edges_in_failure.values()) for e in some}
+    names = tuple(e for e in parts.placements if e in serving)
     failures, promised, lost, coverable = _failures(parts, flows, edges, edges_in_failure, with_goals)
     hours = study.hours_per_month * study.horizon.months
     price = {row.offer_id: row.price_usd_per_machine_hour for row in study.prices}

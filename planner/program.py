@@ -10,12 +10,25 @@ import pulp
 
 from planner.algebra import Key, Linear, Row, Sparse, total
 from planner.errors import Finding, InputError, SolverError
-from planner.formulas import can_load, least_occupied, live_edges, live_placements
+from planner.formulas import (
+    available,
+    can_load,
+    due_fraction,
+    is_normal,
+    least_occupied,
+    live_edges,
+    live_placements,
+    machines_up,
+    requests_per_second,
+    survivors,
+)
 from planner.highs import KeptHiGHS
 from planner.problem import Decisions, Problem, State, no_decisions, states
 from planner.risk import NORMAL, Failure
 from planner.rules import INSIDE_RULES, LINK_RULES, PURCHASE_RULES, STATE_RULES
 
+BOUGHT = ("started", "rented", "replicas", "firm", "opened")
+"""Decisions that hold in every failure alike."""
 INFEASIBLE = "infeasible"
 OPTIMAL = "optimal"
 FEASIBLE = "feasible"
@@ -61,6 +74,8 @@ class Program:
                 if Row(row.key, difference, row.sense, 0.0).shortfall() > 1e-7 * row.scale():
                     raise SolverError(f"{rule} {row.key}: no decision can make {lhs} {row.sense} {rhs}")
                 continue
+            if not any(difference.values()):
+                continue  # the same on both sides
             sense = {"<=": pulp.LpConstraintLE, ">=": pulp.LpConstraintGE, "==": pulp.LpConstraintEQ}[row.sense]
             constraint = pulp.LpConstraint(difference, sense, f"c{next(self._counter)}", 0.0)
             self.lp.addConstraint(constraint)
@@ -107,8 +122,7 @@ class Program:
         }.get(self.lp.sol_status, NOTHING)
         self.bound = bound * self.scale + self.constant
         if found in (OPTIMAL, FEASIBLE):
-            reached = sum(float(c * v.varValue) for v, c in self.lp.objective.items())
-            self.objective = reached * self.scale + self.constant
+            self.objective = self.value_of({v: v.varValue for v in self.lp.objective})
         return found
 
     def _solve_elsewhere(self, integer: bool, gap_fraction: float, seconds: float | None) -> float:
@@ -127,6 +141,10 @@ class Program:
             value = sum(c * (v.varValue or 0.0) for v, c in self.lp.objective.items())
             return float(value - abs(value) * gap_fraction)
         return INFINITY if self.lp.sol_status == pulp.LpSolutionInfeasible else -INFINITY
+
+    def value_of(self, values: Mapping[Any, float]) -> float:
+        """The objective at some values of the columns."""
+        return float(sum(c * values[v] for v, c in self.lp.objective.items())) * self.scale + self.constant
 
     def values(self) -> dict[Any, float]:
         """Column -> value of the last solve."""
@@ -170,23 +188,45 @@ def purchase_columns(p: Problem, program: Program, x: Decisions) -> None:
 
 
 def state_columns(p: Problem, program: Program, x: Decisions, s: State, testing: bool = False) -> None:
-    """Columns of one state; what is dead or cannot have loaded yet has none."""
+    """Columns of one state; what is dead or cannot have loaded yet has none.
+
+    In a failure nothing is gained by serving what is not due: unless it is a test, such requests are shed as numbers.
+    """
     alive = live_placements(p, s[1])
     for w, o in p.flows:
+        if not testing and not is_normal(s) and due_fraction(p, w, o, s) <= 0:
+            x.offered[w, o, s] = x.shed[w, o, s] = requests_per_second(p, w, o, s)  # type: ignore[index]
+            continue
         x.offered[w, o, s] = program.column()  # type: ignore[index]
         x.shed[w, o, s] = program.column()  # type: ignore[index]
         if testing:
             x.excess[w, o, s] = program.column()  # type: ignore[index]
         for e in live_edges(p, w, o, s[1]):
             x.traffic[w, o, e, s] = program.column()  # type: ignore[index]
+    just_hot = set() if testing or is_normal(s) else pools_that_just_run_on(p, s[1])
     for e in alive:
+        if p.pool_of[e] in just_hot:
+            x.kept[e, s] = x.occupied[e, s] = survivors(p, x, e, s)  # type: ignore[index]
+            continue
         x.kept[e, s] = program.column(integer=testing)  # type: ignore[index]
         beside = s[1] == NORMAL and p.rollout_surge_fraction[e] > 0
         x.occupied[e, s] = program.column(integer=testing or beside)  # type: ignore[index]
         if can_load(p, e, s):
             x.loaded[e, s] = program.column(integer=testing)  # type: ignore[index]
     for q in sorted({p.pool_of[e] for e in alive}):
-        x.machines[q, s] = program.column()  # type: ignore[index]
+        x.machines[q, s] = machines_up(p, x, q, s) if q in just_hot else program.column()  # type: ignore[index]
+
+
+def pools_that_just_run_on(p: Problem, f: str) -> set[str]:
+    """Pools of which a failure takes nothing in part, and in which nothing can be loaded before it ends.
+
+    Nothing is let go there, as nothing could use the room: what survives is what runs, and it stands where it stood.
+    """
+    able = {p.pool_of[e] for s in states(p, f) for e in live_placements(p, f) if can_load(p, e, s)}
+    partly = {p.pool_of[e] for e in p.placements if 0 < available(p, e, f) < 1} | {
+        q for q in p.pools if 0 < available(p, q, f) < 1
+    }
+    return set(p.pools) - able - partly
 
 
 def start_program(p: Problem, solver: Any = None) -> tuple[Program, Decisions]:
@@ -233,6 +273,7 @@ class _AsFailure(Mapping[Key, Linear]):
 
 TEMPLATE = "template"
 TEST_NODES = 100
+MORE_TEST_NODES = 2000
 SLIVER = 0.005
 WHOLE = 1e-6
 CHURN_GAP = 0.3
@@ -338,7 +379,10 @@ class TestProgram:
             self.program.minimise(self._churn(f, x))
             if not self._rounded(f, x):
                 gap = CHURN_GAP if most_nodes is not None else 1.0
-                if self.program.solve(True, gap, most_nodes) not in (OPTIMAL, FEASIBLE):
+                status = self.program.solve(True, gap, most_nodes)
+                if status == NOTHING and most_nodes is not None:
+                    status = self.program.solve(True, 1.0, MORE_TEST_NODES)
+                if status not in (OPTIMAL, FEASIBLE):
                     return WHOLE_SHORT, {}
         return 0.0, {v: float(round(v.varValue or 0.0)) for v in replicas}
 

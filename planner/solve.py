@@ -4,7 +4,7 @@ Column-and-constraint generation (Zeng and Zhao, Operations Research Letters 41,
 bought and normal operation; every failure is put to the test; those that break enter; until none does.
 """
 
-import itertools
+import random
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
@@ -12,29 +12,31 @@ from typing import Any, Literal
 
 import pulp
 
-from planner.algebra import Sparse, total
-from planner.costs import cost_usd, requests_usd_per_hour, unserved_requests
+from planner.algebra import Sparse
+from planner.costs import cost_usd
 from planner.errors import NoPlan, SolverError
-from planner.problem import Decisions, Problem, no_decisions, states
+from planner.formulas import available, due_fraction
+from planner.polish import edge_costs, settle_normal
+from planner.problem import Decisions, Problem, no_decisions
 from planner.program import (
+    BOUGHT,
     FEASIBLE,
     INFEASIBLE,
     INFINITY,
     OPTIMAL,
-    SLIVER,
     STATE_NAMES,
     TEST_NODES,
-    Program,
     TestProgram,
     add_failure,
     start_program,
-    state_columns,
     tolerance,
 )
 from planner.risk import NORMAL
-from planner.rules import PURCHASE_RULES, STATE_RULES
+from planner.rounding import dive, improved, repair
 
 Status = Literal["proven", "gap", "stopped"]
+Survived = dict[str, dict[Any, float] | None]
+"""Failure -> the replicas that survive it, by column of its test program; None where nothing in use is hurt."""
 Progress = Callable[[str, float | None, str], None]
 """(stage, fraction done or None, detail)"""
 ENTER_PER_PASS = 3
@@ -43,10 +45,13 @@ FIRST_NODES = 25
 NODE_WORK = 2_500_000
 """Columns times nodes that one integer search may take when nobody says otherwise: seconds, not minutes."""
 MORE_NODES = 4
-ROUND_UP_FROM = 0.25
+ROUNDS_AT_ONCE = 4
+"""Neighbourhoods searched between two tests of all failures."""
+LARGE_COLUMNS = 10_000
+"""Programs beyond are rounded and improved pool by pool: an integer search over all of them finds nothing in time."""
+ROOM = 0.01
+"""What is asked for beyond demand in a failure whose replicas could not be rounded, each time."""
 WHOLE = 1e-6
-BOUGHT = ("started", "rented", "replicas", "firm", "opened")
-"""Decisions that hold in every failure alike."""
 SEARCH_GAP = 0.98
 """Share of the asked gap at which one integer search ends: later failures still cost something."""
 
@@ -60,12 +65,14 @@ class Effort:
     gap_fraction : end when the plan is proven within this of the best possible
     most_nodes : branch-and-bound nodes of one integer search, which ends the same way every time; None: as many as the
         size of the program allows (NODE_WORK over its columns)
+    rounds : neighbourhoods searched to improve the plan of a large program (see LARGE_COLUMNS)
     seconds : a clock; None: none. A plan that a clock ended says so and is not reproducible
     """
 
     gap_fraction: float = 0.01
     most_nodes: int | None = None
     seconds: float | None = None
+    rounds: int = 4
 
 
 class Stopped(NoPlan):
@@ -111,7 +118,12 @@ class _Search:
         self.clock_ended = False
         self.last: dict[Any, float] | None = None
         self.best: Solution | None = None
+        self.survived: Survived = {}
+        self.valid: dict[Any, float] | None = None
+        """columns of the best plan that passed every test"""
         self.grown = False
+        self.rounds_left = effort.rounds
+        self.draw = random.Random(0)
         self.began = time.monotonic()
 
     def out_of_time(self) -> bool:
@@ -153,6 +165,15 @@ class _Search:
                 if key[-1][1] == f and isinstance(v, pulp.LpVariable):
                     v.cat = pulp.LpInteger
 
+    def leave_room(self, f: str) -> None:
+        """Ask for a little more in a failure that broke on whole numbers only, so that its replicas can be rounded.
+
+        For candidates alone: the bound stands already, and what passes the tests is judged by what is really asked.
+        """
+        for (_, _, s), v in self.x.offered.items():
+            if s[1] == f and isinstance(v, pulp.LpVariable):
+                v.lowBound = v.upBound = v.upBound * (1 + ROOM)
+
     def purchases(self, whole: bool) -> Decisions:
         """What is bought and the replicas, as numbers of the last solve."""
         found = no_decisions()
@@ -180,7 +201,7 @@ class _Search:
             if status != OPTIMAL:
                 raise SolverError(f"the relaxation ended {status}")
             purchases, broken = self.purchases(whole=False), []
-            waiting = [f for f in self.failures() if f not in self.entered]
+            waiting = [f for f in self.failures() if f not in self.entered and not unhurt(self.p, purchases, f)]
             for n, f in enumerate(waiting):
                 self.progress("testing failures", n / len(waiting), f"pass {self.passes}, {len(self.entered)} entered")
                 short = self.test_program(f).test(f, purchases)
@@ -222,16 +243,18 @@ class _Search:
         return max(0.0, best.cost_usd - self.bound) / best.cost_usd if best.cost_usd > 0 else 0.0
 
     def candidate(self, nodes: int) -> Decisions:
-        """The best whole purchases over the failures that entered, from a dive or from the best plan so far.
+        """Whole purchases over the failures that entered: the best that one more effort finds.
 
         Raises
         ------
         Infeasible
             when no whole numbers meet what the relaxation meets
         """
+        if self.large() and self.rounded():
+            return self.purchases(whole=True)
         gap = self.effort.gap_fraction * SEARCH_GAP
-        good_enough = self.bound / (1 - gap) if gap > 0 else None
-        repaired = self.repair() if self.grown else None
+        good_enough = self.good_enough()
+        repaired = self.repaired() if self.grown else None
         if repaired is not None and good_enough is not None and self.program.objective <= good_enough:
             self.last, self.grown = repaired, False
             return self.purchases(whole=True)
@@ -242,88 +265,75 @@ class _Search:
             raise Infeasible("whole numbers")
         self.bound = max(self.bound, min(self.program.bound, self.program.objective if status == OPTIMAL else INFINITY))
         if status not in (OPTIMAL, FEASIBLE):
-            if repaired is None and not self.dive():
+            if repaired is None and not dive(self.p, self.program, self.x):
                 raise Stopped(f"the integer search ended with {status}, and rounding found no plan either")
             for v, value in (repaired or {}).items():
                 v.varValue = value
         self.last, self.grown = self.program.values(), False
         return self.purchases(whole=True)
 
-    def repair(self) -> dict[Any, float] | None:
-        """The last whole numbers with as little as possible added, so that the failures entered since are survived."""
+    def large(self) -> bool:
+        """Whether the program is too large for one integer search over all of it."""
+        return len(self.program.lp.columns) > LARGE_COLUMNS
+
+    def good_enough(self) -> float | None:
+        """Cost at which an integer search may end [USD]; None: only when it has proven the best."""
+        gap = self.effort.gap_fraction * SEARCH_GAP
+        return self.bound / (1 - gap) if gap > 0 else None
+
+    def spent(self, nodes: int) -> bool:
+        """Whether all effort that is not counted by a clock has been spent."""
+        return self.rounds_left <= 0 if self.large() else nodes >= self.most_nodes()
+
+    def rounded(self) -> bool:
+        """Leave the program at whole numbers, or at a cost that is no improvement; False when rounding leads nowhere.
+
+        The first are rounded; those that failures broke are repaired; from a plan that passed, neighbourhoods are
+        searched for cheaper ones.
+        """
+        self.progress("whole numbers", None, f"{len(self.entered)} failures entered, rounding")
+        if self.best is None or self.grown:
+            values = self.repaired() if self.last is not None else None
+            if values is None and self.best is None and dive(self.p, self.program, self.x):
+                values = self.program.values()
+            self.last, self.grown = values, False
+            if self.best is None:
+                return values is not None
+            if values is not None and self.program.objective < self.best.cost_usd:
+                return True
+        start = self.last = {**dict.fromkeys(self.program.lp.columns, 0.0), **(self.valid or {})}
+        rounds = min(self.rounds_left, ROUNDS_AT_ONCE)
+        for n in range(rounds):
+            if self.out_of_time():
+                break
+            done, cost = 1 - (self.rounds_left - n) / self.effort.rounds, self.program.value_of(self.last)
+            self.progress("whole numbers", done, f"{len(self.entered)} failures entered, {cost:,.0f} USD")
+            better = improved(
+                self.p, self.program, self.x, self.last, self.draw, self.good_enough(), self.seconds_left()
+            )
+            self.last = self.last if better is None else better
+        self.rounds_left -= rounds
+        for v, value in self.last.items():
+            v.varValue = value
+        self.program.objective = self.program.value_of(self.last) if self.last is not start else self.best.cost_usd
+        return True
+
+    def repaired(self) -> dict[Any, float] | None:
+        """The last whole numbers with as little as possible added, so that what entered since is survived, too."""
         if self.last is None:
             return None
-        before = [(v, v.lowBound, v.upBound) for v in self.whole_columns()]
-        for v, _, _ in before:
-            v.lowBound = float(round(self.last[v]))
-        status = self.program.solve(True, self.effort.gap_fraction / 2, FIRST_NODES, self.seconds_left())
-        for v, lower, upper in before:
-            v.lowBound, v.upBound = lower, upper
-        return self.program.values() if status in (OPTIMAL, FEASIBLE) else None
+        return repair(self.program, self.x, self.last, self.effort.gap_fraction / 2, FIRST_NODES, self.seconds_left())
 
-    def whole_columns(self) -> list[Any]:
-        return [v for name in BOUGHT for v in getattr(self.x, name).values()]
-
-    def dive(self) -> bool:
-        """Round in rounds: per pool one replica count, the one nearest its ceiling; purchases last.
-
-        Leaves the program at a whole solution over the failures that entered, with all bounds as they were; False when
-        rounding ran into a wall.
-        """
-        before = [(v, v.lowBound, v.upBound) for v in self.whole_columns()]
-        try:
-            groups: list[list[list[Any]]] = [
-                [[self.x.replicas[e, h] for e in self.p.on_pool[q]] for q in self.p.pools for h in self.p.hours],
-                [[v] for m in (self.x.firm, self.x.opened) for v in m.values()],
-                [[v] for m in (self.x.started, self.x.rented) for v in m.values()],
-            ]
-            return all(self._dive_group(group) for group in groups) and self.program.solve() == OPTIMAL
-        finally:
-            for v, lower, upper in before:
-                v.lowBound, v.upBound = lower, upper
-
-    def _dive_group(self, pools: list[list[Any]]) -> bool:
-        batch = max(1, len(pools))
-        if self.program.solve() != OPTIMAL:
-            return False
-        while True:
-            picked = []
-            for columns in pools:
-                fractional = [(v.varValue - int(v.varValue + WHOLE), v) for v in columns if v.lowBound != v.upBound]
-                fractional = [(part, v) for part, v in fractional if part > WHOLE]
-                if fractional:
-                    picked.append(max(fractional, key=lambda pair: pair[0]))
-            picked.sort(key=lambda pair: -pair[0])
-            if not picked:
-                for v in itertools.chain(*pools):
-                    v.lowBound = v.upBound = float(round(v.varValue))
-                return self.program.solve() == OPTIMAL
-            chosen = [
-                (v, int(v.varValue + WHOLE) + (1 if part > ROUND_UP_FROM else 0), v.lowBound, v.upBound)
-                for part, v in picked[:batch]
-            ]
-            for v, value, _, upper in chosen:
-                v.lowBound = v.upBound = float(value if upper is None else min(value, upper))
-            if self.program.solve() == OPTIMAL:
-                continue
-            for v, _, lower, upper in chosen:
-                v.lowBound, v.upBound = lower, upper
-            if len(chosen) == 1:
-                v, value, lower, upper = chosen[0]
-                other = float(int(value) + (1 if int(value) <= (v.varValue or 0.0) else -1))
-                v.lowBound = v.upBound = max(0.0, other)
-                if self.program.solve() != OPTIMAL:
-                    return False
-            elif self.program.solve() != OPTIMAL:
-                return False
-            batch = max(1, batch // 4)
-
-    def broken_whole(self, purchases: Decisions) -> tuple[list[tuple[float, str]], dict[str, dict[Any, float]]]:
+    def broken_whole(self, purchases: Decisions) -> tuple[list[tuple[float, str]], Survived]:
         """All failures tested on whole numbers: the first that break, worst first, or the replicas that survive."""
-        broken, found = [], {}
+        broken: list[tuple[float, str]] = []
+        found: Survived = {}
         everything = self.failures()
         for n, f in enumerate(everything):
             self.progress("testing whole numbers", n / len(everything), f"{len(self.entered)} entered")
+            if unhurt(self.p, purchases, f):
+                found[f] = None
+                continue
             # what is whole in the program has a whole answer: the search may take the nodes it needs
             nodes = None if self.whole_failures.get(f, 0) > 1 else TEST_NODES
             short, found[f] = self.test_program(f).test_whole(f, purchases, nodes)
@@ -336,59 +346,27 @@ class _Search:
     def enter_broken(self, broken: Iterable[tuple[float, str]]) -> None:
         self.grown = True
         for _, f in broken:
-            if f in self.entered:
+            if f in self.entered and self.large():
+                self.leave_room(f)
+            elif f in self.entered:
                 self.integral(f)
             else:
                 self.enter(f)
-                self.last = None
+        if self.last is not None:
+            self.last = {**dict.fromkeys(self.program.lp.columns, 0.0), **self.last}
         self.program.minimise(self.objective)
 
 
-def edge_costs(p: Problem) -> dict[tuple[str, str], float]:
-    """(o, e) -> what routing prefers: cost of the request first, then the shorter round trip (both below 1)."""
-    usd_worst = max(p.request_usd.values(), default=0.0)
-    known = [r.round_trip_ms for r in p.round_trip_ms.values()]
-    ms_worst = max(known, default=1.0) or 1.0
-    weight = 1e-7 if usd_worst else 1.0
-    costs = {}
-    for o in sorted({o for _, o in p.flows}):
-        for e in p.placements:
-            site = p.site_of[p.pool_of[e]]
-            trip = p.round_trip_ms[o, site].round_trip_ms if (o, site) in p.round_trip_ms else ms_worst
-            usd = p.request_usd.get((o, site), 0.0) / usd_worst if usd_worst else 0.0
-            costs[o, e] = usd + weight * trip / ms_worst
-    return costs
-
-
-def settle_normal(p: Problem, purchases: Decisions, solver: Any = None) -> Decisions:
-    """Normal operation with purchases and replicas as numbers: least cost, then least latency, no slivers."""
-    q = replace(p, failures={NORMAL: p.failures[NORMAL]})
-    program, x = (
-        Program(solver),
-        replace(no_decisions(), **{name: getattr(purchases, name) for name in BOUGHT}),
-    )
-    for s in states(q, NORMAL):
-        state_columns(q, program, x, s)
-        for rule in STATE_RULES:
-            program.add(rule.__name__, rule(q, x, s))
-    for purchase_rule in PURCHASE_RULES:
-        program.add(purchase_rule.__name__, purchase_rule(q, x))
-    costs = edge_costs(p)
-    usd_worst = max(p.request_usd.values(), default=0.0) or 1.0
-    usd = total([(1.0, requests_usd_per_hour(q, x, s)) for s in states(q, NORMAL)] + [(1.0, unserved_requests(q, x))])
-    comfort = total([(costs[o, e], v) for (w, o, e, s), v in x.traffic.items()] + [(100.0, v) for v in x.shed.values()])
-    program.minimise(total([(1.0, usd), (usd_worst * (1e-7 if p.request_usd else 1.0), comfort)]))
-    if program.solve() != OPTIMAL:
-        raise SolverError("normal operation cannot be settled")
-    reached, values = program.objective, program.values()
-    slivers = [v for (w, o, e, s), v in x.traffic.items() if 0 < values[v] < SLIVER * values[x.offered[w, o, s]]]
-    for v in slivers:
-        v.upBound = 0.0
-    if slivers and program.solve() == OPTIMAL and program.objective <= reached * (1 + 1e-6) + 1e-9:
-        values = program.values()
-    for name in STATE_NAMES:
-        setattr(x, name, Sparse({k: values[v] for k, v in getattr(x, name).items() if values[v] > 0}))
-    return x
+def unhurt(p: Problem, x: Decisions, f: str) -> bool:
+    """Whether a failure takes nothing that is in use and asks for nothing more: normal operation just goes on."""
+    if p.failures[f].surge_factor > 1 or p.utilisation_in_failure < p.utilisation_normal or not p.edges_nested:
+        return False
+    if any(x.rented[b, h] > WHOLE for b in p.counted[f] for h in p.hours):
+        return False
+    if any(x.replicas[e, h] > WHOLE for e in p.placements if available(p, e, f) < 1 for h in p.hours):
+        return False
+    s = (p.hours[0], f, max(p.clocks_seconds[f]))
+    return all(due_fraction(p, w, o, s) <= p.serve_fraction[w] for w, o in p.flows)
 
 
 def solve(
@@ -431,7 +409,7 @@ def solve(
     status: Status = "proven" if search.gap(best) <= effort.gap_fraction + 1e-9 else "gap"
     return replace(
         summary,
-        decisions=best.decisions,
+        decisions=_settled(search, best.decisions),
         cost_usd=best.cost_usd,
         bound_usd=min(search.bound, best.cost_usd),
         entered=tuple(search.entered),
@@ -446,12 +424,16 @@ def _search_whole(search: _Search) -> Solution:
         most = search.most_nodes()
         nodes = min(nodes, most)
         purchases = search.candidate(nodes)
+        if search.best is not None and search.large():
+            search.clock_ended = search.out_of_time()
+            if search.program.objective >= search.best.cost_usd and (search.spent(nodes) or search.clock_ended):
+                return search.best
         broken, found = search.broken_whole(purchases)
         if broken:
             search.enter_broken(broken)
             continue
         search.best = best = _better(search, purchases, found)
-        if search.gap(best) <= search.effort.gap_fraction + 1e-9 or nodes >= most:
+        if search.gap(best) <= search.effort.gap_fraction + 1e-9 or search.spent(nodes):
             return best
         if search.out_of_time():
             search.clock_ended = True
@@ -463,28 +445,36 @@ def _search_whole(search: _Search) -> Solution:
 def _rounded_up(search: _Search) -> Solution:
     """A whole plan as soon as can be, from what is there: rounded, and added to until every failure is survived."""
     for _ in range(MOST_PASSES):
-        if search.repair() is None and not search.dive():
+        if search.repaired() is None and not dive(search.p, search.program, search.x):
             raise Stopped("interrupted before a whole plan was found")
         search.last, purchases = search.program.values(), search.purchases(whole=True)
         broken, found = search.broken_whole(purchases)
         if not broken:
             return _better(search, purchases, found)
-        last = search.last
         search.enter_broken(broken)
-        search.last = {**dict.fromkeys(search.program.lp.columns, 0.0), **last}
     raise Stopped(f"no whole plan after {MOST_PASSES} passes")
 
 
-def _better(search: _Search, purchases: Decisions, found: dict[str, dict[Any, float]]) -> Solution:
-    """The cheaper of the best plan so far and this one, which passed every test; states settled."""
+def _better(search: _Search, purchases: Decisions, found: Survived) -> Solution:
+    """The cheaper of the best plan so far and this one, which passed every test; failures are settled at the end."""
     x = settle_normal(search.p, purchases, search.new_solver())
     cost = float(cost_usd(search.p, x))
     if search.best is not None and search.best.cost_usd <= cost:
         return search.best
+    search.survived, search.valid = found, search.last
+    return Solution(x, cost, search.bound, search.bound, (), search.passes, "gap")
+
+
+def _settled(search: _Search, x: Decisions) -> Decisions:
+    """The decisions with all states of all failures: replicas as the tests found them, requests routed best."""
     costs = edge_costs(search.p)
-    for n, (f, replicas) in enumerate(found.items()):
-        search.progress("settling states", n / len(found), f)
-        settled = search.test_program(f).settle(f, purchases, replicas, costs)
+    purchases = replace(no_decisions(), **{name: getattr(x, name) for name in BOUGHT})
+    for n, (f, replicas) in enumerate(search.survived.items()):
+        search.progress("settling states", n / len(search.survived), f)
+        test = search.test_program(f)
+        if replicas is None:
+            _, replicas = test.test_whole(f, purchases)
+        settled = test.settle(f, purchases, replicas, costs)
         for name in STATE_NAMES:
             getattr(x, name).update(getattr(settled, name))
-    return Solution(x, cost, search.bound, search.bound, (), search.passes, "gap")
+    return x

@@ -21,6 +21,7 @@ ROWS = (
     ("rules",),
     ("highs",),
     ("program",),
+    ("polish", "rounding"),
     ("solve", "margins"),
     ("plan",),
     ("audit", "explain", "orders", "drill"),

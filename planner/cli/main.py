@@ -110,6 +110,7 @@ def plan(
         float | None, typer.Option(min=0.1, help="a clock that ends the search; not reproducible")
     ] = None,
     nodes: Annotated[int | None, typer.Option(min=1, help="nodes of one integer search; default: by size")] = None,
+    rounds: Annotated[int, typer.Option(min=0, help="neighbourhoods searched to improve a large study's plan")] = 4,
     demand: Annotated[Case, typer.Option("--demand", help="low, base or high demand of the study")] = Case.base,
     firm: Annotated[bool, typer.Option("--firm", help="also plan low and high demand: how firm is each order")] = False,
     value_limits: Annotated[int, typer.Option(min=0, help="plan again with one more of so many binding limits")] = 0,
@@ -138,7 +139,7 @@ def plan(
         if out is not None:
             folder = study if study.is_dir() else study.parent
             check_writable(out, [study, *folder.glob("*.yaml"), *folder.glob("*.csv")])
-        effort = Effort(gap_fraction=gap, seconds=seconds, most_nodes=nodes)
+        effort = Effort(gap_fraction=gap, seconds=seconds, most_nodes=nodes, rounds=rounds)
         with progress(quiet) as told:
             try:
                 made = make_plan(found, effort, solver_named(solver), solver, told, firm, demand.value)
@@ -155,7 +156,7 @@ def plan(
             tell("the low or the high demand has no plan (or was interrupted): how firm orders are is not known")
         proven = made.proof.gap_fraction <= gap + 1e-9
         if not proven:
-            tell(f"not proven: gap {made.proof.gap_fraction:.2%}, {gap:.2%} was asked; more --nodes may close it")
+            tell(f"not proven: gap {made.proof.gap_fraction:.2%}, {gap:.2%} was asked; more --nodes or --rounds may close it")
         if made.proof.status == "stopped":
             tell("a clock or a person ended the search: the plan holds, but is not reproducible")
         raise SystemExit(code if proven else 1)

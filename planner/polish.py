@@ -1,0 +1,59 @@
+"""What is left free when purchases and replicas are chosen: routes by cost and latency, without slivers."""
+
+from dataclasses import replace
+from typing import Any
+
+from planner.algebra import Sparse, total
+from planner.costs import requests_usd_per_hour, unserved_requests
+from planner.errors import SolverError
+from planner.problem import Decisions, Problem, no_decisions, states
+from planner.program import BOUGHT, OPTIMAL, SLIVER, STATE_NAMES, Program, state_columns
+from planner.risk import NORMAL
+from planner.rules import PURCHASE_RULES, STATE_RULES
+
+
+def edge_costs(p: Problem) -> dict[tuple[str, str], float]:
+    """(o, e) -> what routing prefers: cost of the request first, then the shorter round trip (both below 1)."""
+    usd_worst = max(p.request_usd.values(), default=0.0)
+    known = [r.round_trip_ms for r in p.round_trip_ms.values()]
+    ms_worst = max(known, default=1.0) or 1.0
+    weight = 1e-7 if usd_worst else 1.0
+    costs = {}
+    for o in sorted({o for _, o in p.flows}):
+        for e in p.placements:
+            site = p.site_of[p.pool_of[e]]
+            trip = p.round_trip_ms[o, site].round_trip_ms if (o, site) in p.round_trip_ms else ms_worst
+            usd = p.request_usd.get((o, site), 0.0) / usd_worst if usd_worst else 0.0
+            costs[o, e] = usd + weight * trip / ms_worst
+    return costs
+
+
+def settle_normal(p: Problem, purchases: Decisions, solver: Any = None) -> Decisions:
+    """Normal operation with purchases and replicas as numbers: least cost, then least latency, no slivers."""
+    q = replace(p, failures={NORMAL: p.failures[NORMAL]})
+    program, x = (
+        Program(solver),
+        replace(no_decisions(), **{name: getattr(purchases, name) for name in BOUGHT}),
+    )
+    for s in states(q, NORMAL):
+        state_columns(q, program, x, s)
+        for rule in STATE_RULES:
+            program.add(rule.__name__, rule(q, x, s))
+    for purchase_rule in PURCHASE_RULES:
+        program.add(purchase_rule.__name__, purchase_rule(q, x))
+    costs = edge_costs(p)
+    usd_worst = max(p.request_usd.values(), default=0.0) or 1.0
+    usd = total([(1.0, requests_usd_per_hour(q, x, s)) for s in states(q, NORMAL)] + [(1.0, unserved_requests(q, x))])
+    comfort = total([(costs[o, e], v) for (w, o, e, s), v in x.traffic.items()] + [(100.0, v) for v in x.shed.values()])
+    program.minimise(total([(1.0, usd), (usd_worst * (1e-7 if p.request_usd else 1.0), comfort)]))
+    if program.solve() != OPTIMAL:
+        raise SolverError("normal operation cannot be settled")
+    reached, values = program.objective, program.values()
+    slivers = [v for (w, o, e, s), v in x.traffic.items() if 0 < values[v] < SLIVER * values[x.offered[w, o, s]]]
+    for v in slivers:
+        v.upBound = 0.0
+    if slivers and program.solve() == OPTIMAL and program.objective <= reached * (1 + 1e-6) + 1e-9:
+        values = program.values()
+    for name in STATE_NAMES:
+        setattr(x, name, Sparse({k: values[v] for k, v in getattr(x, name).items() if values[v] > 0}))
+    return x
