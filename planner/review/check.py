@@ -9,8 +9,8 @@ from planner.plan import uncoverable
 from planner.problem import build
 from planner.read import read_coverage
 from planner.records.study import Study
-from planner.review.answer import goal_text
 from planner.review.report import Report, Section, percent, short_failure
+from planner.review.served import goal_text
 from planner.risk import NORMAL, dependency_graph, expand
 
 OLD_MONTHS = 12
