@@ -10,6 +10,7 @@ from planner.problem import PERIOD, Problem, build
 from planner.records.plan import PlanFile
 from planner.review.ordered import binds_section, order_section
 from planner.review.report import MOST_ROWS, Report, Section, percent, short_failure, usd
+from planner.review.rests import rests_section
 from planner.review.served import failures_section, fleet_section, served_section
 from planner.review.trust import trust_section
 from planner.risk import NORMAL
@@ -28,7 +29,7 @@ NOT_IN = (
 
 
 def review_plan(plan: PlanFile, all_rows: bool = False) -> Report:
-    """The review of a plan: ANSWER, ORDER, SERVED, FAILURES, FLEET, BINDS, TRUST, NOT IN, NEXT."""
+    """The review of a plan: ANSWER, ORDER, SERVED, FAILURES, FLEET, BINDS, TRUST, RESTS ON, NOT IN, NEXT."""
     p = build(plan.study, plan.demand_case)
     checked = audit(plan, p)
     x = decisions_of(plan, p)
@@ -45,6 +46,7 @@ def review_plan(plan: PlanFile, all_rows: bool = False) -> Report:
         fleet_section(plan, p, x),
         binds_section(plan),
         trust_section(plan, p, x),
+        rests_section(plan.study, p, x, all_rows),
         Section("NOT IN", NOT_IN + plan.study.assumptions),
         Section(
             "NEXT",

@@ -10,6 +10,7 @@ from planner.problem import build
 from planner.read import read_coverage
 from planner.records.study import Study
 from planner.review.report import Report, Section, percent, short_failure
+from planner.review.rests import guarantees_section
 from planner.review.served import goal_text
 from planner.risk import NORMAL, dependency_graph, expand
 
@@ -102,14 +103,14 @@ def check_study(study: Study, warnings: list[Finding], coverage: bool = False) -
         ),
     )
     if coverage:
-        sections += coverage_sections(study)
+        sections += (guarantees_section(study, p), *coverage_sections(study))
     return Report(f"check of study {study.study}", not lost and not orphans, sections)
 
 
 def coverage_sections(study: Study) -> tuple[Section, ...]:
     """What the figures of a study rest on: age of prices, how round trips are known, what has no price at all."""
     reach = reaches(study)
-    ways = Counter((site.partition("/")[0], reached.how.partition(" ")[0]) for (_, site), reached in reach.items())
+    ways = Counter((site.partition("/")[0], reached.evidence) for (_, site), reached in reach.items())
     kinds = sorted({how for _, how in ways})
     providers = sorted({provider for provider, _ in ways})
     trips = tuple((provider, *(ways.get((provider, how), 0) or "" for how in kinds)) for provider in providers)
