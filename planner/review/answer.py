@@ -4,14 +4,15 @@ from dataclasses import asdict
 
 from planner.audit import Audit, audit
 from planner.drill import DrillResult, DrillRow
-from planner.orders import orders
+from planner.orders import Order, orders
 from planner.plan import decisions_of
 from planner.problem import PERIOD, Problem, build
 from planner.records.plan import PlanFile
-from planner.review.ordered import binds_section, order_section
+from planner.review.fleet import fleet_section
+from planner.review.ordered import beyond_horizon, binds_section, order_section, price_ends_usd
 from planner.review.report import MOST_ROWS, Report, Section, percent, short_failure, usd
 from planner.review.rests import rests_section
-from planner.review.served import failures_section, fleet_section, served_section
+from planner.review.served import failures_section, served_section
 from planner.review.trust import trust_section
 from planner.risk import NORMAL
 
@@ -40,14 +41,14 @@ def review_plan(plan: PlanFile, all_rows: bool = False) -> Report:
     bought = orders(plan, p)
     sections = [
         _answer(plan, p, checked, proven),
-        order_section(plan, bought, all_rows),
+        order_section(plan, p, bought, all_rows),
         served_section(plan, p, x),
         failures_section(plan, p, x, all_rows),
         fleet_section(plan, p, x),
         binds_section(plan),
         trust_section(plan, p, x),
         rests_section(plan.study, p, x, all_rows),
-        Section("NOT IN", NOT_IN + plan.study.assumptions),
+        Section("NOT IN", (*_beyond(plan, bought), *NOT_IN, *plan.study.assumptions)),
         Section(
             "NEXT",
             (
@@ -59,6 +60,14 @@ def review_plan(plan: PlanFile, all_rows: bool = False) -> Report:
         ),
     ]
     return Report(f"study {plan.study.study}", good, tuple(sections), {"plan_sha256": plan.digest_sha256})
+
+
+def _beyond(plan: PlanFile, bought: tuple[Order, ...]) -> tuple[str, ...]:
+    """What is bound to be paid and is in no cost of the plan."""
+    bound = beyond_horizon(plan.study, bought)
+    last = max((until for _, until, _ in bound), default=None)
+    whole = sum(value for _, _, value in bound)
+    return (f"{usd(whole)} USD that orders bind beyond the horizon, the last until {last}: see ORDER",) if bound else ()
 
 
 def _answer(plan: PlanFile, p: Problem, checked: Audit, proven: bool) -> Section:
@@ -95,6 +104,13 @@ def _answer(plan: PlanFile, p: Problem, checked: Audit, proven: bool) -> Section
         f"without survival goals {usd(bare.cost_usd)} USD: redundancy costs {usd(extra)} USD{share}",
         *(f"  {name.replace('_', ' ')}: {usd(value)} USD" for name, value in plan.costs_usd.items() if value),
     ]
+    ends = price_ends_usd(plan, p, orders(plan, p))
+    if ends.with_range_usd:
+        part = ends.with_range_usd / proof.cost_usd if proof.cost_usd > 0 else 0.0
+        lines.append(
+            f"  at the low and high ends of prices: {usd(proof.cost_usd + ends.low_usd)} to "
+            f"{usd(proof.cost_usd + ends.high_usd)} USD; {percent(part)} of the cost has such ends"
+        )
     data = {
         "audit_passed": checked.passed,
         "violations": [asdict(v) for v in checked.violations],
@@ -104,6 +120,7 @@ def _answer(plan: PlanFile, p: Problem, checked: Audit, proven: bool) -> Section
         "redundancy_usd": extra,
         "uncoverable": [row.model_dump() for row in plan.uncoverable],
         "goals": goals,
+        "price_ends": asdict(ends),
     }
     return Section("ANSWER", tuple(lines), data=data)
 

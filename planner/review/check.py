@@ -4,17 +4,14 @@ from collections import Counter
 
 from planner.errors import Finding
 from planner.explain import workloads_without_edge
-from planner.network import reaches
 from planner.plan import uncoverable
 from planner.problem import build
-from planner.read import read_coverage
 from planner.records.study import Study
+from planner.review.coverage import coverage_sections
 from planner.review.report import Report, Section, percent, short_failure
 from planner.review.rests import guarantees_section
 from planner.review.served import goal_text
 from planner.risk import NORMAL, dependency_graph, expand
-
-OLD_MONTHS = 12
 
 
 def check_study(study: Study, warnings: list[Finding], coverage: bool = False) -> Report:
@@ -105,43 +102,6 @@ def check_study(study: Study, warnings: list[Finding], coverage: bool = False) -
     if coverage:
         sections += (guarantees_section(study, p), *coverage_sections(study))
     return Report(f"check of study {study.study}", not lost and not orphans, sections)
-
-
-def coverage_sections(study: Study) -> tuple[Section, ...]:
-    """What the figures of a study rest on: age of prices, how round trips are known, what has no price at all."""
-    reach = reaches(study)
-    ways = Counter((site.partition("/")[0], reached.evidence) for (_, site), reached in reach.items())
-    kinds = sorted({how for _, how in ways})
-    providers = sorted({provider for provider, _ in ways})
-    trips = tuple((provider, *(ways.get((provider, how), 0) or "" for how in kinds)) for provider in providers)
-    prices = []
-    for provider in sorted({price.site.partition("/")[0] for price in study.prices}):
-        mine = [price for price in study.prices if price.site.startswith(f"{provider}/")]
-        by_evidence = Counter(price.evidence for price in mine)
-        dates = sorted(price.as_of for price in mine)
-        months = [(study.today.year - int(d[:4])) * 12 + study.today.month - int(d[5:7] or 1) for d in dates]
-        known = ", ".join(f"{n} {evidence}" for evidence, n in sorted(by_evidence.items()))
-        prices.append((provider, len(mine), known, dates[0], dates[-1], sum(age > OLD_MONTHS for age in months)))
-    missing = read_coverage()
-    lacking = Counter((row["provider"], row["machine_type"], row["missing"]) for row in missing)
-    return (
-        Section(
-            "PRICES",
-            (f"old: more than {OLD_MONTHS} months before {study.today}; a year alone counts from January",),
-            ("provider", "prices", "how known", "oldest", "newest", "old"),
-            tuple(prices),
-        ),
-        Section(
-            "ROUND TRIPS", ("pairs of origin and site, by how the round trip is known",), ("provider", *kinds), trips
-        ),
-        Section(
-            "NO PRICE",
-            ("machine types with a price meter in a region and no price: left out, not invented",),
-            ("provider", "machine type", "what is missing", "regions"),
-            tuple((*key, n) for key, n in sorted(lacking.items())),
-            data=missing,
-        ),
-    )
 
 
 def _stack(study: Study, placement: str) -> str:

@@ -1,13 +1,67 @@
 """What is signed, by when, and which limits bind."""
 
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
+from datetime import date, timedelta
 
 from planner.orders import Order
+from planner.problem import PERIOD, Problem
 from planner.records.plan import PlanFile
+from planner.records.study import Study
 from planner.review.report import MOST_ROWS, Section, short_failure, usd
+from planner.units import DAYS_PER_MONTH
 
 
-def order_section(plan: PlanFile, bought: tuple[Order, ...], all_rows: bool) -> Section:
+@dataclass(frozen=True)
+class PriceEnds:
+    """What the plan would cost at the low and high ends of the prices that state them.
+
+    Parameters
+    ----------
+    with_range_usd : cost of the orders whose price has such ends
+    low_usd, high_usd : by how much the cost would change, all prices at that end
+    by_offer : offer -> its orders at the low and at the high end [USD over the horizon]
+    """
+
+    with_range_usd: float
+    low_usd: float
+    high_usd: float
+    by_offer: dict[str, tuple[float, float]]
+
+
+def price_ends_usd(plan: PlanFile, p: Problem, bought: tuple[Order, ...]) -> PriceEnds:
+    """The orders at the ends of their prices; an end that is not stated is the price itself."""
+    price_of = {price.offer_id: price for price in plan.study.prices}
+    by_offer, middle = {}, 0.0
+    for o in bought:
+        price = price_of[o.offer]
+        at = price.price_usd_per_machine_hour
+        low, high = price.low_usd_per_machine_hour, price.high_usd_per_machine_hour
+        if low is None and high is None:
+            continue
+        hours = o.usd / o.usd_per_hour if o.usd_per_hour else p.hours_in[PERIOD]
+        middle += o.usd
+        ends = (o.machines * (at if end is None else end) * hours for end in (low, high))
+        by_offer[o.offer] = (next(ends), next(ends))
+    low_usd, high_usd = (sum(ends[i] for ends in by_offer.values()) - middle for i in (0, 1))
+    return PriceEnds(middle, low_usd, high_usd, by_offer)
+
+
+def beyond_horizon(study: Study, bought: tuple[Order, ...]) -> list[tuple[Order, date, float]]:
+    """Orders that bind for longer than the horizon: until when, and what is then still to be paid [USD].
+
+    Formula
+        USD per hour · hours per month · (term − horizon) [months]
+    """
+    found = []
+    for o in bought:
+        months = o.term_months - study.horizon.months
+        if months > 0:
+            until = study.horizon.start + timedelta(days=round(o.term_months * DAYS_PER_MONTH) - 1)
+            found.append((o, until, o.usd_per_hour * study.hours_per_month * months))
+    return found
+
+
+def order_section(plan: PlanFile, p: Problem, bought: tuple[Order, ...], all_rows: bool) -> Section:
     """What to sign, by when, at what cost, and what for."""
     rows = []
     for o in bought:
@@ -38,6 +92,16 @@ def order_section(plan: PlanFile, bought: tuple[Order, ...], all_rows: bool) -> 
         after.append("firm: how many of the low, base and high demand plans buy as much, and the least of the three")
     else:
         after.append("how firm each order is in low and high demand: planner plan --firm")
+    after += [
+        f"binds beyond the horizon: {o.units} {o.offer.rpartition(':')[2]} of {o.pool} until {until}, "
+        f"{usd(value)} USD that are in no cost here"
+        for o, until, value in beyond_horizon(study, bought)
+    ]
+    ends = price_ends_usd(plan, p, bought)
+    after += [
+        f"price of {offer} is known to a range: {usd(low)} to {usd(high)} USD over the horizon"
+        for offer, (low, high) in ends.by_offer.items()
+    ]
     after += sorted({f"{o.offer.rpartition(':')[2]} of {o.pool.rpartition('/')[2]}: {o.instrument}" for o in bought})[
         :8
     ]

@@ -170,9 +170,9 @@ def rests_section(study: Study, p: Problem, x: Decisions, all_rows: bool) -> Sec
         tuple(rows),
         sum(map(len, goals)) + len(goals) - len(rows),
         (
-            "of traffic: share of the tier's requests then on this figure; all such: on any of its kind and evidence.",
-            "stack: that the model may be served on it, true or not. Round trips count where their error reaches the",
-            "tier's limit, load times where replicas are loaded. Prices decide what a goal costs, not whether it holds",
+            "of traffic: share of the tier's requests then on this figure; all such: on any of its kind and evidence",
+            "stack: that the model may be served on it, true or not; round trips count where their error reaches the "
+            "tier's limit, load times where replicas are loaded; prices decide what a goal costs, not whether it holds",
         ),
         data=[asdict(rest) for rests in goals for rest in rests],
     )
@@ -234,8 +234,8 @@ def guarantees_section(study: Study, p: Problem) -> Section:
     return Section(
         "GUARANTEES",
         (
-            "cases (failure, workload, origin) of each goal by the best evidence with which they could be met:",
-            "the best of all placements that outlive the failure, each as weak as its weakest figure of speed, stack, trip",
+            "cases (failure, workload, origin) of each goal by the best evidence with which they could be met: the "
+            "best of all placements that outlive the failure, each as weak as its weakest of speed, stack, round trip",
         ),
         ("tier", "goal", *used),
         tuple((f.tier, f.goal, *(f.cases.get(evidence, "") for evidence in used)) for f in found),

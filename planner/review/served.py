@@ -1,6 +1,5 @@
-"""Who is served: by tier and goal, in each failure, and by which machines."""
+"""Who is served: by tier and goal, and in each failure."""
 
-from collections import defaultdict
 from typing import Any
 
 from planner.costs import requests_usd_per_hour
@@ -152,7 +151,7 @@ def failures_section(plan: PlanFile, p: Problem, x: Decisions, all_rows: bool) -
     if p.request_usd:
         columns.append("requests USD/h")
     lines = (
-        "served by tier at the last deadline; replicas lost, let go for others, and loaded; the fullest placement, of",
+        "served by tier at the last deadline; replicas lost, let go for others, and loaded; the fullest placement, of "
         "its limit; decides: this failure entered the program",
     )
     return Section("FAILURES", lines, tuple(columns), tuple(kept), len(rows) - len(kept), data=data)
@@ -166,57 +165,3 @@ def _fullest(p: Problem, x: Decisions, s: State) -> tuple[float, str]:
         if running(x, e, s) > 0
     ]
     return max(found, default=(0.0, ""))
-
-
-def fleet_section(plan: PlanFile, p: Problem, x: Decisions) -> Section:
-    """Machines by pool: held, lent, ordered, used; shares of requests by provider."""
-    h = p.hours[0]
-    units = {b.offer: b.units for b in plan.purchases}
-    rows: list[tuple[Any, ...]] = []
-    s: State = (h, NORMAL, 0.0)
-    for q in p.pools:
-        held = int(p.held_machines[q, p.period_of[h]])
-        bought = {b: units[b] * p.machines_per_unit[b] for b in p.offers_of[q] if b in units}
-        if not held and not bought:
-            continue
-        used = sum(p.machines_per_replica[e] * x.replicas[e, h] for e in p.on_pool[q])
-        hourly = sum(n * p.price_usd_per_machine_hour[b] for b, n in bought.items())
-        lent = int(sum(n for n, _ in p.claims[q]))
-        what = " + ".join(f"{n} {b.rpartition(':')[2]}" for b, n in bought.items())
-        by_model: dict[str, float] = defaultdict(float)
-        for e in p.on_pool[q]:
-            by_model[e.partition("/")[0]] += x.replicas[e, h]
-        serves = ", ".join(f"{int(n)} {model}" for model, n in sorted(by_model.items()) if n)
-        rows.append((q, held, lent or None, what, f"{used:,.1f}", usd(hourly), serves))
-    totals: dict[str, list[float]] = defaultdict(lambda: [0.0, 0.0, 0.0])
-    data = [
-        {
-            "pool": q,
-            "held_machines": int(p.held_machines[q, p.period_of[h]]),
-            "lent_machines": int(sum(n for n, _ in p.claims[q])),
-            "ordered_machines": {b: units[b] * p.machines_per_unit[b] for b in p.offers_of[q] if b in units},
-            "replicas": {e: int(x.replicas[e, h]) for e in p.on_pool[q] if x.replicas[e, h]},
-        }
-        for q in p.pools
-    ]
-    all_served = sum(x.traffic[w, o, e, s] for w, o in p.flows for e in p.edges[w, o])
-    for row in rows:
-        totals[row[0].partition("/")[0]][0] += row[1]
-    for b, n in units.items():
-        provider = p.pool_of[b].partition("/")[0]
-        totals[provider][1] += n * p.machines_per_unit[b]
-    for w, o in p.flows:
-        for e in p.edges[w, o]:
-            totals[p.pool_of[e].partition("/")[0]][2] += x.traffic[w, o, e, s]
-    lines = tuple(
-        f"{provider}: {held:.0f} held, {new:.0f} ordered, "
-        f"{percent(share / all_served if all_served else 0.0)} of requests in normal operation"
-        for provider, (held, new, share) in sorted(totals.items())
-    )
-    return Section(
-        "FLEET",
-        lines,
-        ("pool", "held", "lent", "ordered", "used", "USD/h", "replicas"),
-        tuple(rows),
-        data=data,
-    )

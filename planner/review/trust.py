@@ -19,9 +19,10 @@ NOT_LEANED_ON = {
     "round trip": "no goal leans on one whose error (proxy 14 ms, estimated 67 ms) reaches the tier's limit",
 }
 AFTER = (
-    "holds to: factor on demand, or on a figure in all its pools, where the first goal breaks; replicas as planned and",
-    "filled completely. Load times: what is loaded comes later. Round trips: only those whose error reaches a limit",
-    "are probed. A plan at the lowest cost has little to spare: for slack, plan with --demand high, a lower",
+    "holds to: factor on demand, or on a figure in all its pools, where the first goal breaks; replicas as planned and "
+    "filled completely",
+    "load times: what is loaded comes later; round trips: only those whose error reaches a limit are probed",
+    "a plan at the lowest cost has little to spare: for slack, plan with --demand high, a lower "
     "utilisation.in_failure, or higher goals",
 )
 
