@@ -111,7 +111,9 @@ def _widths(section: Section, width: int, whole_columns: Sequence[str]) -> list[
         whole = max(map(len, [*cells, *column.split()]), default=0)
         widest.append(max(len(column), whole))
         number = _is_number(section, i) and whole <= LONGEST_NUMBER
-        least.append(whole if column in whole_columns or number else min(LONGEST_WORD, max(map(len, words), default=0)))
+        word = max(map(len, words), default=0)
+        foldable = word if column in WHOLE_COLUMNS else min(LONGEST_WORD, word)
+        least.append(whole if column in whole_columns or number else foldable)
     while sum(widest) + GAP * (len(widest) - 1) > width:
         widths = [(size, i) for i, size in enumerate(widest) if size > least[i]]
         if not widths:

@@ -55,11 +55,12 @@ def known_figures(study: Study) -> Known:
             g = profile_id(model.model, profile.name)
             for point in profile.classes:
                 name = f"{g} {point.context_class}"
-                error = f"× {point.low_factor:.2f} to {point.high_factor:.2f}"
+                stated = point.low_factor != 1 or point.high_factor != 1
+                error = f"× {point.low_factor:.2f} to {point.high_factor:.2f}" if stated else "not stated"
                 speed[g, point.context_class] = Figure("speed", name, point.evidence, error)
             known = profile.load_evidence.partition(":")[0].strip()
-            evidence = known if known in EVIDENCE else "estimated"
-            load[g] = Figure("load time", f"{g}, {profile.load_seconds:g} s", evidence, "not known")
+            evidence = known if known in EVIDENCE else "assumed"
+            load[g] = Figure("load time", f"{g}, {profile.load_seconds:g} s", evidence, "not stated")
             if profile.stack in qualified:
                 name = f"{model.model} on {profile.stack}"
                 stack[g] = Figure("stack", name, qualified[profile.stack], "works or not")
@@ -240,7 +241,7 @@ def guarantees_section(study: Study, p: Problem) -> Section:
         ("tier", "goal", *used),
         tuple((f.tier, f.goal, *(f.cases.get(evidence, "") for evidence in used)) for f in found),
         after=tuple(
-            f"{f.tier}, {f.goal}: no better than {f.figure.evidence}: {f.case}, {f.placements} placements, "
+            f"{f.tier}, {f.goal}: no better than {f.figure.evidence}: {f.case}, placements left {f.placements}, "
             f"{f.figure.kind} {f.figure.name} ({f.figure.error})"
             for f in found
         ),

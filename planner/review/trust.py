@@ -119,7 +119,7 @@ def _first_to_break(found: tuple[Margin, ...], lowest: Mapping[str, float]) -> l
         if kind == "speed":
             stated = 1 - lowest[m.figure]
             within = "within" if stated > m.move_fraction else "beyond"
-            error = f"; {within} its stated error ({percent(stated)} slower)"
+            error = f"; {within} its stated error ({percent(stated)} slower)" if stated else "; its error is not stated"
         elif kind == "round trip":
             error = "; within its error"
         where = f"when {short_failure(m.failure)} is lost" if m.failure != NORMAL else "in normal operation"
