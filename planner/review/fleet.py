@@ -98,7 +98,7 @@ def _by_provider(
             totals[p.pool_of[e].partition("/")[0]][2] += x.traffic[w, o, e, s]
     return tuple(
         f"{provider}: {held:.0f} held, {new:.0f} ordered, "
-        f"{percent(share / all_served if all_served else 0.0)} of requests in normal operation; in "
-        + ", ".join(dict.fromkeys(cities[provider]))
+        f"{percent(share / all_served if all_served else 0.0)} of requests in normal operation"
+        + (f"; in {', '.join(dict.fromkeys(cities[provider]))}" if cities[provider] else "")
         for provider, (held, new, share) in sorted(totals.items())
     )
