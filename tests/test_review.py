@@ -5,6 +5,7 @@ import re
 import typing
 from dataclasses import replace
 from datetime import date, timedelta
+from pathlib import Path
 
 import pytest
 from helpers import write_study
@@ -210,6 +211,8 @@ def test_ends_of_prices_and_what_binds_beyond_the_horizon(planned):
     assert ends["high_usd"] == pytest.approx(machines * (38.25 - 25.5) * hours)
     # 36 months from 2026-07-01, of which 12 are planned and paid in the plan
     text = render(review_plan(plan), "text")
+    assert yearly["beyond_horizon_usd"] == pytest.approx(machines * 25.5 * 730 * 24)
+    assert yearly["bound_until"] == "2029-06-30" and yearly["high_usd"] == pytest.approx(machines * 38.25 * hours)
     left = f"{machines * 25.5 * 730 * 24:,.0f} USD"
     assert f"of alpha/east-1/trn-16 until 2029-06-30, {left} that are in no cost here" in text
     assert f"{left} that orders bind beyond the horizon, the last until 2029-06-30" in text[text.index("NOT IN") :]
@@ -254,6 +257,17 @@ def test_the_weakest_evidence_is_named_first(planned):
     assert found["any provider"].figure.name == "small on cuda" and found["any provider"].placements == 1
     assert found["any power except spare"].figure.name == "small on cuda", "the grid feeds alpha's pool"
     assert found["quake"].cases == {"measured": 2}
+
+
+def test_what_the_quickstart_can_rest_on_at_best():
+    """docs/evidence.md says so: with cuda lost, long requests are served on an assumption, from wherever they come."""
+    study, _ = read_study(Path(__file__).parents[1] / "examples" / "quickstart")
+    found = {(floor.tier, floor.goal.partition(" lost")[0]): floor for floor in floors(study, build(study))}
+    assert len(found) == 6
+    stack = found["long-context", "any stack"]
+    assert stack.cases == {"estimated": 18, "assumed": 6} and stack.case.endswith("when stack cuda is lost")
+    assert stack.figure.name.startswith("gpt-oss-120b on ")
+    assert found["interactive", "any provider"].cases == {"measured": 48}
 
 
 # ------------------------------------------------------------------ how far figures may move

@@ -2,6 +2,7 @@
 
 from dataclasses import asdict, dataclass
 from datetime import date, timedelta
+from typing import Any
 
 from planner.orders import Order
 from planner.problem import PERIOD, Problem
@@ -9,6 +10,8 @@ from planner.records.plan import PlanFile
 from planner.records.study import Study
 from planner.review.report import MOST_ROWS, Section, short_failure, usd
 from planner.units import DAYS_PER_MONTH
+
+MOST_INSTRUMENTS = 8
 
 
 @dataclass(frozen=True)
@@ -92,19 +95,23 @@ def order_section(plan: PlanFile, p: Problem, bought: tuple[Order, ...], all_row
         after.append("firm: how many of the low, base and high demand plans buy as much, and the least of the three")
     else:
         after.append("how firm each order is in low and high demand: planner plan --firm")
+    later = beyond_horizon(study, bought)
     after += [
         f"binds beyond the horizon: {o.units} {o.offer.rpartition(':')[2]} of {o.pool} until {until}, "
         f"{usd(value)} USD that are in no cost here"
-        for o, until, value in beyond_horizon(study, bought)
+        for o, until, value in later
     ]
     ends = price_ends_usd(plan, p, bought)
     after += [
         f"price of {offer} is known to a range: {usd(low)} to {usd(high)} USD over the horizon"
         for offer, (low, high) in ends.by_offer.items()
     ]
-    after += sorted({f"{o.offer.rpartition(':')[2]} of {o.pool.rpartition('/')[2]}: {o.instrument}" for o in bought})[
-        :8
-    ]
+    instruments = sorted(
+        {f"{o.offer.rpartition(':')[2]} of {o.pool.rpartition('/')[2]}: {o.instrument}" for o in bought}
+    )
+    after += instruments if all_rows else instruments[:MOST_INSTRUMENTS]
+    if len(instruments) > MOST_INSTRUMENTS and not all_rows:
+        after.append(f"... and {len(instruments) - MOST_INSTRUMENTS} more contracts: --all")
     return Section(
         "ORDER",
         () if rows else ("nothing: what is held is enough",),
@@ -112,8 +119,16 @@ def order_section(plan: PlanFile, p: Problem, bought: tuple[Order, ...], all_row
         tuple(kept),
         len(rows) - len(kept),
         tuple(after) if rows else (),
-        [asdict(o) for o in bought],
+        [_as_data(o, later, ends) for o in bought],
     )
+
+
+def _as_data(o: Order, later: list[tuple[Order, date, float]], ends: PriceEnds) -> dict[str, Any]:
+    """An order with what it costs at the ends of its price and beyond the horizon, for JSON."""
+    low, high = ends.by_offer.get(o.offer, (o.usd, o.usd))
+    until, beyond = next(((day, value) for other, day, value in later if other is o), (None, 0.0))
+    more = {"low_usd": low, "high_usd": high, "bound_until": until, "beyond_horizon_usd": beyond}
+    return {**asdict(o), **more}
 
 
 def binds_section(plan: PlanFile) -> Section:
