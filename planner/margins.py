@@ -36,6 +36,11 @@ class Margin:
     clock_seconds: float
 
     @property
+    def breaks(self) -> bool:
+        """Whether a goal breaks beyond the factor: not where a profile is not needed, or demand grows as far as tried."""
+        return self.factor > 1e-6 if self.kind == "speed" else self.factor < MOST_DEMAND or self.kind != "demand"
+
+    @property
     def move_fraction(self) -> float:
         """By which share the figure may move the wrong way."""
         return abs(self.factor - 1)
@@ -54,29 +59,95 @@ def margins(p: Problem, x: Decisions, study: Study) -> tuple[Margin, ...]:
     worst: dict[tuple[Kind, str], Margin] = {}
     for f in p.failures:
         for s in states(p, f):
-            for found in (*_demand_and_speeds(p, x, s), *_load_times(p, x, s), *_round_trips(p, x, study, s)):
+            at = _probe(p, x, s)
+            for found in (*_demand_and_speeds(at, s), *_load_times(p, x, at, s), *_round_trips(p, x, study, at, s)):
                 known = worst.get((found.kind, found.figure))
                 if known is None or found.move_fraction < known.move_fraction:
                     worst[found.kind, found.figure] = found
     return tuple(sorted(worst.values(), key=lambda m: (m.move_fraction, m.kind, m.figure)))
 
 
-def _demand_and_speeds(p: Problem, x: Decisions, s: State) -> Iterator[Margin]:
-    program, speed, growth = _state_program(p, x, s)
-    program.minimise(total([(-1.0, growth)]))
-    growth.upBound = MOST_DEMAND
-    most = growth.varValue if program.solve() == OPTIMAL else 1.0
-    growth.upBound = 1.0
+@dataclass(frozen=True)
+class _Probe:
+    """The program of one state over traffic, built once: a probe moves bounds and moves them back.
+
+    Parameters
+    ----------
+    speed : profile -> column, 1: its speed
+    loaded : profile -> column, 1, never above its speed: that of its replicas that were loaded since
+    growth : column, 1: factor on all demand
+    edges : (w, o, e) -> column: requests/s
+    """
+
+    program: Program
+    speed: dict[str, Any]
+    loaded: dict[str, Any]
+    growth: Any
+    edges: dict[Edge, Any]
+
+    def holds(self, late: str | None = None, without: frozenset[Edge] = frozenset()) -> bool:
+        """Whether all that is due can be served without what a profile has loaded, or without some edges."""
+        gone = [self.loaded[late]] if late is not None else []
+        gone += [self.edges[edge] for edge in sorted(without) if edge in self.edges]
+        before = [(v, v.lowBound, v.upBound) for v in gone]
+        for v in gone:
+            v.lowBound, v.upBound = 0.0, 0.0
+        self.program.minimise(total([(1.0, self.growth)]))
+        held = self.program.solve() == OPTIMAL
+        for v, lower, upper in before:
+            v.lowBound, v.upBound = lower, upper
+        return held
+
+
+def _probe(p: Problem, x: Decisions, s: State) -> _Probe:
+    """The program of one state."""
+    program = Program()
+    runs = [e for e in p.placements if running(x, e, s) > 0]
+    speed = {g: program.column(upper=1.0) for g in sorted({e.partition("@")[0] for e in runs})}
+    new = sorted({e.partition("@")[0] for e in runs if x.loaded[e, s] > 0})
+    loaded = {g: program.column(upper=1.0) for g in new}
+    growth = program.column(upper=1.0)
+    for v in (growth, *speed.values(), *loaded.values()):
+        v.lowBound = 1.0
+    edges: dict[Edge, Any] = {}
+    load: dict[str, list[tuple[float, Any]]] = {e: [] for e in runs}
+    rows = [Row((g,), v, "<=", speed[g]) for g, v in loaded.items()]
+    for w, o in p.flows:
+        columns = []
+        for e in live_edges(p, w, o, s[1]):
+            if e in load:
+                columns.append(program.column())
+                edges[w, o, e] = columns[-1]
+                load[e].append((p.replica_seconds[w, e] * p.burst_factor[w], columns[-1]))
+        due = due_fraction(p, w, o, s) * requests_per_second(p, w, o, s)
+        rows.append(Row((w, o), total([*((1.0, v) for v in columns), (-due, growth)]), ">=", 0.0))
+    for e, terms in load.items():
+        g = e.partition("@")[0]
+        room = [(-float(x.kept[e, s]), speed[g])]
+        room += [(-float(x.loaded[e, s]), loaded[g])] if g in loaded else []
+        rows.append(Row((e,), total([*terms, *room]), "<=", 0.0))
+    program.add("margin", rows)
+    return _Probe(program, speed, loaded, growth, edges)
+
+
+def _demand_and_speeds(at: _Probe, s: State) -> Iterator[Margin]:
+    at.program.minimise(total([(-1.0, at.growth)]))
+    at.growth.upBound = MOST_DEMAND
+    most = at.growth.varValue if at.program.solve() == OPTIMAL else 1.0
+    at.growth.upBound = 1.0
     yield Margin("demand", DEMAND, most, s[1], s[2])
-    for g, column in speed.items():
-        column.lowBound = 0.0
-        program.minimise(total([(1.0, column)]))
-        factor = column.varValue if program.solve() == OPTIMAL else 1.0
-        column.lowBound = 1.0
+    for g, column in at.speed.items():
+        slower = [column, *([at.loaded[g]] if g in at.loaded else [])]
+        for v in slower:
+            v.lowBound = 0.0
+        at.program.minimise(total([(1.0, column)]))
+        factor = column.varValue if at.program.solve() == OPTIMAL else 1.0
+        for v in slower:
+            v.lowBound = 1.0
         yield Margin("speed", g, factor, s[1], s[2])
 
 
-def _load_times(p: Problem, x: Decisions, s: State) -> Iterator[Margin]:
+def _load_times(p: Problem, x: Decisions, at: _Probe, s: State) -> Iterator[Margin]:
     """Profiles that are loaded in a failure and without which its goal breaks at this clock."""
     latest: dict[str, float] = {}
     for e in p.placements:
@@ -84,7 +155,7 @@ def _load_times(p: Problem, x: Decisions, s: State) -> Iterator[Margin]:
             g = e.partition("@")[0]
             latest[g] = min(_latest_load(p, x, e, s), latest.get(g, float("inf")))
     for g, factor in sorted(latest.items()):
-        if not _holds(p, x, s, late=g):
+        if not at.holds(late=g):
             yield Margin("load time", g, factor, s[1], s[2])
 
 
@@ -95,7 +166,7 @@ def _latest_load(p: Problem, x: Decisions, e: str, s: State) -> float:
     return (c - max([p.detection_seconds, *later])) / p.load_seconds[e]
 
 
-def _round_trips(p: Problem, x: Decisions, study: Study, s: State) -> Iterator[Margin]:
+def _round_trips(p: Problem, x: Decisions, study: Study, at: _Probe, s: State) -> Iterator[Margin]:
     """Routes whose round trip may be beyond the limit within its error, and without which the goal breaks."""
     limit_ms = round_trip_limits_ms(study, s)
     near: dict[tuple[str, str], list[tuple[float, Edge]]] = {}
@@ -109,7 +180,7 @@ def _round_trips(p: Problem, x: Decisions, study: Study, s: State) -> Iterator[M
         if not any(x.traffic[(*edge, s)] > 0 for _, edge in edges):
             continue
         for limit in sorted({limit for limit, _ in edges}):
-            if not _holds(p, x, s, without=frozenset(edge for at, edge in edges if at <= limit)):
+            if not at.holds(without=frozenset(edge for most, edge in edges if most <= limit)):
                 factor = limit / p.round_trip_ms[o, site].round_trip_ms
                 yield Margin("round trip", f"{o} to {site}", factor, s[1], s[2])
                 break
@@ -123,43 +194,3 @@ def round_trip_limits_ms(study: Study, s: State) -> dict[str, float]:
         longer = limit if tier.round_trip_ms_in_failure is None else tier.round_trip_ms_in_failure
         of[tier.name] = limit if is_normal(s) else longer
     return {w.name: of[w.tier] for w in study.workloads}
-
-
-def _holds(p: Problem, x: Decisions, s: State, late: str | None = None, without: frozenset[Edge] = frozenset()) -> bool:
-    """Whether all that is due can be served without some replicas or edges."""
-    program, _, growth = _state_program(p, x, s, late, without)
-    program.minimise(total([(1.0, growth)]))
-    return program.solve() == OPTIMAL
-
-
-def _state_program(
-    p: Problem, x: Decisions, s: State, late: str | None = None, without: frozenset[Edge] = frozenset()
-) -> tuple[Program, dict[str, Any], Any]:
-    """The program of one state over traffic, speeds by profile and growth of demand; the latter fixed at 1.
-
-    Parameters
-    ----------
-    late : a profile whose replicas are not loaded yet
-    without : edges that are not there
-    """
-    program = Program()
-    room = {e: float(x.kept[e, s] if e.partition("@")[0] == late else running(x, e, s)) for e in p.placements}
-    runs = [e for e in p.placements if room[e] > 0]
-    speed = {g: program.column(upper=1.0) for g in sorted({e.partition("@")[0] for e in runs})}
-    growth = program.column(upper=1.0)
-    load: dict[str, list[tuple[float, Any]]] = {e: [] for e in runs}
-    rows = []
-    for v in (growth, *speed.values()):
-        v.lowBound = 1.0
-    for w, o in p.flows:
-        columns = []
-        for e in live_edges(p, w, o, s[1]):
-            if e in load and (w, o, e) not in without:
-                columns.append(program.column())
-                load[e].append((p.replica_seconds[w, e] * p.burst_factor[w], columns[-1]))
-        due = due_fraction(p, w, o, s) * requests_per_second(p, w, o, s)
-        rows.append(Row((w, o), total([*((1.0, v) for v in columns), (-due, growth)]), ">=", 0.0))
-    for e, terms in load.items():
-        rows.append(Row((e,), total([*terms, (-room[e], speed[e.partition("@")[0]])]), "<=", 0.0))
-    program.add("margin", rows)
-    return program, speed, growth

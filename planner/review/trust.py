@@ -8,12 +8,13 @@ from planner.margins import Margin, margins
 from planner.problem import Decisions, Problem, State
 from planner.records.plan import PlanFile
 from planner.review.report import Section, percent, short_failure
-from planner.risk import NORMAL
+from planner.review.rests import Known, known_figures
+from planner.risk import NORMAL, profile_id
 
 MOST_MARGINS = 8
 MOVED = {"demand": "more", "speed": "slower", "load time": "longer", "round trip": "longer"}
 NOT_LEANED_ON = {
-    "demand": "nothing is wanted",
+    "demand": "ten times as much breaks no goal",
     "speed": "no profile is needed",
     "load time": "no goal leans on replicas that are loaded",
     "round trip": "no goal leans on one whose error (proxy 14 ms, estimated 67 ms) reaches the tier's limit",
@@ -29,81 +30,81 @@ AFTER = (
 
 def trust_section(plan: PlanFile, p: Problem, x: Decisions) -> Section:
     """What the figures rest on, and how far each may move before a goal breaks."""
-    s: State = (p.hours[0], NORMAL, 0.0)
-    study = plan.study
-    known: dict[tuple[str, str], str] = {}
-    lowest: dict[str, float] = {}
-    loads: dict[str, str] = {}
-    trips = {f"{o} to {site}": reach.evidence for (o, site), reach in p.round_trip_ms.items()}
-    classes = {w.name: w.context_class for w in study.workloads}
-    for model in study.models:
-        for prof in model.profiles:
-            loads[f"{model.model}/{prof.name}"] = prof.load_evidence.partition(":")[0]
-            for point in prof.classes:
-                name = f"{model.model}/{prof.name}"
-                known[name, point.context_class] = point.evidence
-                lowest[name] = min(point.low_factor, lowest.get(name, 1.0))
-    by_rate: dict[str, float] = defaultdict(float)
-    by_trip: dict[str, float] = defaultdict(float)
-    for w, o in p.flows:
-        for e in p.edges[w, o]:
-            value = x.traffic[w, o, e, s]
-            if value:
-                by_rate[known[e.partition("@")[0], classes[w]]] += value
-                by_trip[p.round_trip_ms[o, p.site_of[p.pool_of[e]]].evidence] += value
-    price_of = {price.offer_id: price for price in study.prices}
-    by_price: dict[str, float] = defaultdict(float)
-    for b in plan.purchases:
-        by_price[price_of[b.offer].evidence] += (
-            b.units * p.machines_per_unit[b.offer] * p.price_usd_per_machine_hour[b.offer]
-        )
+    known = known_figures(plan.study)
+    by_speed, by_trip, by_price = _by_evidence(plan, p, x, known)
+    price_of = {price.offer_id: price for price in plan.study.prices}
     dates = sorted(price_of[b.offer].as_of for b in plan.purchases)
-
-    def shares(found: dict[str, float]) -> str:
-        whole = sum(found.values())
-        return (
-            ", ".join(f"{percent(v / whole)} {name}" for name, v in sorted(found.items(), key=lambda r: -r[1]))
-            if whole
-            else "none"
-        )
-
-    lines = [
-        f"speed: {shares(by_rate)} (share of requests in normal operation)",
-        f"round trips: {shares(by_trip)} (share of requests)",
-        f"prices: {shares(by_price)} (share of USD/h ordered)"
+    lowest: dict[str, float] = {}
+    for model in plan.study.models:
+        for profile in model.profiles:
+            lowest[profile_id(model.model, profile.name)] = min([1.0, *(c.low_factor for c in profile.classes)])
+    found = tuple(m for m in margins(p, x, plan.study) if m.breaks)
+    lines = (
+        f"speed: {_shares(by_speed)} (share of requests in normal operation)",
+        f"round trips: {_shares(by_trip)} (share of requests)",
+        f"prices: {_shares(by_price)} (share of USD/h ordered)"
         + (f", as of {dates[0]}{f' to {dates[-1]}' if dates[-1] != dates[0] else ''}" if dates else ""),
         "demand: as the study states it; its assumptions stand under NOT IN",
-    ]
-    found = margins(p, x, study)
-    lines += _first_to_break(found, lowest)
-    rows = []
-    for m in found[:MOST_MARGINS]:
-        evidence = " and ".join(sorted({e for (name, _), e in known.items() if name == m.figure})) or "of the study"
-        if m.kind != "speed":
-            evidence = loads[m.figure] if m.kind == "load time" else trips.get(m.figure, "of the study")
-        low = f"× {lowest[m.figure]:.2f}" if m.kind == "speed" else ""
-        rows.append(
-            (
-                m.figure if m.kind == "demand" else f"{m.kind}: {m.figure}",
-                evidence,
-                low,
-                f"× {m.factor:.3f}",
-                f"{short_failure(m.failure)} at {m.clock_seconds:g} s",
-            )
+        *_first_to_break(found, lowest),
+    )
+    rows = tuple(
+        (
+            m.figure if m.kind == "demand" else f"{m.kind}: {m.figure}",
+            _evidence(p, known, m),
+            f"× {lowest[m.figure]:.2f}" if m.kind == "speed" else "",
+            f"× {m.factor:.3f}",
+            f"{short_failure(m.failure)} at {m.clock_seconds:g} s",
         )
+        for m in found[:MOST_MARGINS]
+    )
     return Section(
         "TRUST",
-        tuple(lines),
+        lines,
         ("figure", "evidence", "its low end", "holds to", "then breaks first when lost"),
-        tuple(rows),
+        rows,
         after=AFTER,
         data={
-            "speed_share": dict(by_rate),
-            "round_trip_share": dict(by_trip),
-            "price_share": dict(by_price),
+            "speed_share": by_speed,
+            "round_trip_share": by_trip,
+            "price_share": by_price,
             "margins": [asdict(m) for m in found],
         },
     )
+
+
+def _by_evidence(plan: PlanFile, p: Problem, x: Decisions, known: Known) -> tuple[dict[str, float], ...]:
+    """Requests/s in normal operation by the evidence of speed and of round trip; USD/h ordered by that of price."""
+    s: State = (p.hours[0], NORMAL, 0.0)
+    by_speed: dict[str, float] = defaultdict(float)
+    by_trip: dict[str, float] = defaultdict(float)
+    by_price: dict[str, float] = defaultdict(float)
+    for w, o in p.flows:
+        for e in p.edges[w, o]:
+            if value := x.traffic[w, o, e, s]:
+                by_speed[known.speed[e.partition("@")[0], known.context_class[w]].evidence] += value
+                by_trip[p.round_trip_ms[o, p.site_of[p.pool_of[e]]].evidence] += value
+    price_of = {price.offer_id: price for price in plan.study.prices}
+    for b in plan.purchases:
+        usd_per_hour = b.units * p.machines_per_unit[b.offer] * p.price_usd_per_machine_hour[b.offer]
+        by_price[price_of[b.offer].evidence] += usd_per_hour
+    return dict(by_speed), dict(by_trip), dict(by_price)
+
+
+def _shares(found: Mapping[str, float]) -> str:
+    whole = sum(found.values())
+    largest_first = sorted(found.items(), key=lambda r: (-r[1], r[0]))
+    return ", ".join(f"{percent(v / whole)} {name}" for name, v in largest_first) if whole else "none"
+
+
+def _evidence(p: Problem, known: Known, m: Margin) -> str:
+    """How the figure of a margin is known."""
+    if m.kind == "speed":
+        return " and ".join(sorted({f.evidence for (g, _), f in known.speed.items() if g == m.figure}))
+    if m.kind == "load time":
+        return known.load[m.figure].evidence
+    if m.kind == "round trip":
+        return next(r.evidence for (o, site), r in p.round_trip_ms.items() if f"{o} to {site}" == m.figure)
+    return "of the study"
 
 
 def _first_to_break(found: tuple[Margin, ...], lowest: Mapping[str, float]) -> list[str]:
