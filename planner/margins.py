@@ -37,7 +37,7 @@ class Margin:
 
     @property
     def breaks(self) -> bool:
-        """Whether a goal breaks beyond the factor: not where a profile is not needed, or demand grows as far as tried."""
+        """Whether a goal breaks beyond the factor: not where the plan does without, or demand grows tenfold."""
         return self.factor > 1e-6 if self.kind == "speed" else self.factor < MOST_DEMAND or self.kind != "demand"
 
     @property

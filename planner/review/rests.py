@@ -49,8 +49,9 @@ class Known:
 def known_figures(study: Study) -> Known:
     """Every figure of profiles and qualifications."""
     speed, load, stack = {}, {}, {}
+    last = study.horizon.last_day
     for model in study.models:
-        qualified = {q.stack: q.evidence for q in model.qualifications}
+        qualified = {q.stack: q.evidence for q in model.qualifications if q.until is None or q.until >= last}
         for profile in model.profiles:
             g = profile_id(model.model, profile.name)
             for point in profile.classes:
