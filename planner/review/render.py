@@ -17,7 +17,7 @@ LONGEST_NUMBER = 16
 LONGEST_WORD = 40
 """What is longer, as a path, may be broken."""
 NO_BREAK = "\N{NO-BREAK SPACE}"
-UNIT = re.compile(r"(?<=[\d×±]) (?=%|(?:s|h|ms|M|USD|USD/h|months|days)\b|[\d.]+)|(?<=[×±]) ")
+UNIT = re.compile(r"(?<=[\d×±]) (?=%|(?:s|h|ms|M|USD|USD/h|months|days)\b)|(?<=[×±]) ")
 GAP = 2
 """Between columns; a table that does not fit whole words and numbers is written as blocks of `column: cell`."""
 WHOLE_COLUMNS = ("pool", "by", "units", "offer", "tier", "goal", "USD", "USD/h", "for goals")
