@@ -15,42 +15,58 @@ MOST_SOURCES = 4
 
 
 def coverage_sections(study: Study) -> tuple[Section, ...]:
-    """What the figures of a study rest on: age of prices, how round trips are known, what has no price at all."""
-    reach = reaches(study)
-    ways = Counter((site.partition("/")[0], reached.evidence) for (_, site), reached in reach.items())
-    kinds = sorted({how for _, how in ways})
-    providers = sorted({provider for provider, _ in ways})
-    trips = tuple((provider, *(ways.get((provider, how), 0) or "" for how in kinds)) for provider in providers)
-    prices = []
+    """What a study reckons with, how each figure is known and how old it is, what has no price at all."""
+    return (
+        _models(study),
+        _machine_types(study),
+        _prices(study),
+        _round_trips(study),
+        _no_price(),
+        _sources(study),
+    )
+
+
+def _prices(study: Study) -> Section:
+    """Prices by provider: how they are known, and their age."""
+    rows = []
     for provider in sorted({price.site.partition("/")[0] for price in study.prices}):
         mine = [price for price in study.prices if price.site.startswith(f"{provider}/")]
         by_evidence = Counter(price.evidence for price in mine)
         dates = sorted(price.as_of for price in mine)
         months = [(study.today.year - int(d[:4])) * 12 + study.today.month - int(d[5:7] or 1) for d in dates]
         known = ", ".join(f"{n} {evidence}" for evidence, n in sorted(by_evidence.items()))
-        prices.append((provider, len(mine), known, dates[0], dates[-1], sum(age > OLD_MONTHS for age in months)))
+        rows.append((provider, len(mine), known, dates[0], dates[-1], sum(age > OLD_MONTHS for age in months)))
+    return Section(
+        "PRICES",
+        (f"old: more than {OLD_MONTHS} months before {study.today}; a year alone counts from January",),
+        ("provider", "prices", "how known", "oldest", "newest", "old"),
+        tuple(rows),
+    )
+
+
+def _round_trips(study: Study) -> Section:
+    """Pairs of origin and site by how the round trip is known."""
+    ways = Counter((site.partition("/")[0], reach.evidence) for (_, site), reach in reaches(study).items())
+    kinds = sorted({how for _, how in ways})
+    providers = sorted({provider for provider, _ in ways})
+    return Section(
+        "ROUND TRIPS",
+        ("pairs of origin and site, by how the round trip is known",),
+        ("provider", *kinds),
+        tuple((provider, *(ways[provider, how] or "" for how in kinds)) for provider in providers),
+    )
+
+
+def _no_price() -> Section:
+    """What has a price meter and no price that can be stated."""
     missing = read_coverage()
     lacking = Counter((row["provider"], row["machine_type"], row["missing"]) for row in missing)
-    return (
-        _models(study),
-        _machine_types(study),
-        Section(
-            "PRICES",
-            (f"old: more than {OLD_MONTHS} months before {study.today}; a year alone counts from January",),
-            ("provider", "prices", "how known", "oldest", "newest", "old"),
-            tuple(prices),
-        ),
-        Section(
-            "ROUND TRIPS", ("pairs of origin and site, by how the round trip is known",), ("provider", *kinds), trips
-        ),
-        Section(
-            "NO PRICE",
-            ("machine types with a price meter in a region and no price: left out, not invented",),
-            ("provider", "machine type", "what is missing", "regions"),
-            tuple((*key, n) for key, n in sorted(lacking.items())),
-            data=missing,
-        ),
-        _sources(study),
+    return Section(
+        "NO PRICE",
+        ("machine types with a price meter in a region and no price: left out, not invented",),
+        ("provider", "machine type", "what is missing", "regions"),
+        tuple((*key, n) for key, n in sorted(lacking.items())),
+        data=missing,
     )
 
 
