@@ -218,6 +218,17 @@ def test_ends_of_prices_and_what_binds_beyond_the_horizon(planned):
     assert f"{left} that orders bind beyond the horizon, the last until 2029-06-30" in text[text.index("NOT IN") :]
 
 
+def test_served_says_what_breaks_in_normal_operation_too(planned):
+    """A plan that sheds a tenth of a flow in normal operation: the tier's own row says so, not only the audit."""
+    plan, _ = planned
+    normal = next(state for state in plan.states if state.failure == "normal")
+    less = normal.model_copy(update={"requests_per_second": (0.9, *normal.requests_per_second[1:])})
+    states = tuple(less if state is normal else state for state in plan.states)
+    text = render(review_plan(sealed(plan.model_copy(update={"states": states}))), "text")
+    rows = [line for line in text.splitlines() if "normal operation:" in line]
+    assert sum(row.endswith("BROKEN") for row in rows) == 1 and sum(row.endswith("holds") for row in rows) == 1
+
+
 # ------------------------------------------------------------------ what goals rest on
 def test_rests_by_hand(planned):
     """When provider alpha is lost, beta alone serves: all of the tier rests on what is known of it."""

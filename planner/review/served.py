@@ -19,15 +19,26 @@ def goal_text(goal: Goal) -> str:
     return f"{lost}{but} lost: {percent(goal.serve_fraction)} within {goal.within_seconds:g} s"
 
 
-def _tier_served(p: Problem, x: Decisions, tier: str, s: State) -> tuple[float, float]:
-    """(served fraction of the tier, worst served fraction of one of its flows) in a state."""
+VERDICTS = ("holds", "but for the uncoverable", "BROKEN")
+
+
+def _tier_served(p: Problem, x: Decisions, tier: str, s: State) -> float:
+    """Served fraction of a tier in a state."""
     flows = [(w, o) for w, o in p.flows if p.tier_of[w] == tier]
-    offered = [requests_per_second(p, w, o, s) for w, o in flows]
-    got = [float(served(p, x, w, o, s)) for w, o in flows]
-    return (
-        sum(got) / sum(offered) if offered else 1.0,
-        min((g / d for g, d in zip(got, offered, strict=True)), default=1.0),
-    )
+    offered = sum(requests_per_second(p, w, o, s) for w, o in flows)
+    return sum(float(served(p, x, w, o, s)) for w, o in flows) / offered if offered else 1.0
+
+
+def _verdict(p: Problem, x: Decisions, tier: str, s: State, fraction: float) -> str:
+    """Whether every workload and origin of a tier is served in a state as is due, and as was asked."""
+    found = VERDICTS[0]
+    for w, o in p.flows:
+        if p.tier_of[w] == tier:
+            due = due_fraction(p, w, o, s)
+            if due - float(served(p, x, w, o, s)) / requests_per_second(p, w, o, s) > 1e-6:
+                return VERDICTS[2]
+            found = VERDICTS[1] if due < fraction else found
+    return found
 
 
 def served_section(plan: PlanFile, p: Problem, x: Decisions) -> Section:
@@ -35,53 +46,25 @@ def served_section(plan: PlanFile, p: Problem, x: Decisions) -> Section:
     graph = dependency_graph(plan.study)
     rows: list[tuple[Any, ...]] = []
     data: list[dict[str, Any]] = []
+    normal: State = (p.hours[0], NORMAL, 0.0)
     for tier in plan.study.tiers:
         if not any(p.tier_of[w] == tier.name for w, _ in p.flows):
             continue
-        whole, _ = _tier_served(p, x, tier.name, (p.hours[0], NORMAL, 0.0))
-        rows.append(
-            (tier.name, f"normal operation: {percent(tier.serve_fraction)}", 1, percent(whole), "", "", "holds")
-        )
+        usual = f"normal operation: {percent(tier.serve_fraction)}"
+        verdict = _verdict(p, x, tier.name, normal, tier.serve_fraction)
+        rows.append((tier.name, usual, 1, percent(_tier_served(p, x, tier.name, normal)), "", "", verdict))
         for goal in tier.survive:
-            worst, where, loads, verdict = 2.0, "", False, "holds"
-            failures = expand(goal, plan.study, graph)
-            for failure in failures:
-                for s in states(p, failure.id):
-                    if s[2] != goal.within_seconds:
-                        continue
-                    whole, _ = _tier_served(p, x, tier.name, s)
-                    if whole < min(worst, 1 - 1e-9):
-                        worst, where = whole, failure.id
-                    loads = loads or any(x.loaded[e, s] for e in p.placements)
-                    for w, o in p.flows:
-                        if p.tier_of[w] == tier.name:
-                            due = due_fraction(p, w, o, s)
-                            short = due - float(served(p, x, w, o, s)) / requests_per_second(p, w, o, s)
-                            if short > 1e-6:
-                                verdict = "BROKEN"
-                            elif due < goal.serve_fraction and verdict == "holds":
-                                verdict = "but for the uncoverable"
-            how = "hot and loaded" if loads else "hot"
-            data.append(
-                {
-                    "tier": tier.name,
-                    "goal": goal_text(goal),
-                    "failures": len(failures),
-                    "served_fraction_worst": min(worst, 1.0),
-                    "when_lost": where or None,
-                    "by_replicas": how,
-                    "verdict": verdict,
-                }
-            )
+            found = _goal_served(p, x, tier.name, goal, [f.id for f in expand(goal, plan.study, graph)])
+            data.append(found)
             rows.append(
                 (
                     tier.name,
-                    goal_text(goal),
-                    len(failures),
-                    percent(min(worst, 1.0)),
-                    short_failure(where),
-                    how,
-                    verdict,
+                    found["goal"],
+                    found["failures"],
+                    percent(found["served_fraction_worst"]),
+                    short_failure(found["when_lost"] or ""),
+                    found["by_replicas"],
+                    found["verdict"],
                 )
             )
     return Section(
@@ -93,6 +76,23 @@ def served_section(plan: PlanFile, p: Problem, x: Decisions) -> Section:
     )
 
 
+def _goal_served(p: Problem, x: Decisions, tier: str, goal: Goal, failures: list[str]) -> dict[str, Any]:
+    """A goal at its deadline, in the failure that serves the least."""
+    at = [s for f in failures for s in states(p, f) if s[2] == goal.within_seconds]
+    least, where = min(((_tier_served(p, x, tier, s), s[1]) for s in at), default=(1.0, ""), key=lambda r: r[0])
+    all_served = least > 1 - 1e-9
+    verdicts = [_verdict(p, x, tier, s, goal.serve_fraction) for s in at]
+    return {
+        "tier": tier,
+        "goal": goal_text(goal),
+        "failures": len(failures),
+        "served_fraction_worst": 1.0 if all_served else least,
+        "when_lost": None if all_served else where,
+        "by_replicas": "hot and loaded" if any(x.loaded[e, s] for s in at for e in p.placements) else "hot",
+        "verdict": max(verdicts, key=VERDICTS.index, default=VERDICTS[0]),
+    }
+
+
 def failures_section(plan: PlanFile, p: Problem, x: Decisions, all_rows: bool) -> Section:
     """Every failure: who is served at its last deadline, and what moves."""
     tiers = [t.name for t in plan.study.tiers if any(p.tier_of[w] == t.name for w, _ in p.flows)]
@@ -102,7 +102,7 @@ def failures_section(plan: PlanFile, p: Problem, x: Decisions, all_rows: bool) -
         if f == NORMAL:
             continue
         s = states(p, f)[-1]
-        by_tier = [_tier_served(p, x, t, s)[0] for t in tiers]
+        by_tier = [_tier_served(p, x, t, s) for t in tiers]
         moved = sum(
             max(0.0, x.traffic[w, o, e, s] - x.traffic[w, o, e, normal])
             for w, o in p.flows
