@@ -10,7 +10,7 @@ import math
 import re
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 
 from planner.errors import Finding, InputError
@@ -19,7 +19,7 @@ from planner.places import Reading, near_miss, read_record, shown_path
 from planner.read import data_folder
 from planner.records.inventory import MachineType
 from planner.records.serving import Model
-from planner.tables import read_list, read_text, read_yaml
+from planner.tables import Unreadable, read_list, read_text, read_yaml
 from planner.units import MS_PER_SECOND
 
 COLUMNS = ("model", "accelerator", "chips", "precision", "input_len", "output_len", "concurrency", "ttft_ms", "tpot_ms")
@@ -77,10 +77,8 @@ def read_rows(path: Path) -> list[dict[str, str]]:
     """
     try:
         text = read_text(path)
-    except Exception as error:
-        if len(error.args) != len(fields(Finding)) - 1:
-            raise
-        raise InputError([Finding(*error.args)]) from None
+    except Unreadable as error:
+        raise InputError([error.finding]) from None
     reader = csv.DictReader(io.StringIO(text))
     names = list(reader.fieldnames or ())
     missing = [name for name in COLUMNS if name not in names]

@@ -13,14 +13,27 @@ PROXY_KM = 400.0
 """How far a region may be from a place to stand for it."""
 EARTH_KM = 6371.0
 FIBRE_KM_PER_SECOND = 200_000.0
+NINE_OF_TEN_WITHIN_MS = {"measured": 0.0, "proxy": 14.0, "estimated": 67.0, "same": 6.0}
+"""How far a round trip may be off, by how it is known (inventories/README.md; a region's zones are 1 to 8 ms apart)."""
 
 
 @dataclass(frozen=True)
 class Reach:
-    """A round trip [ms] with how it is known: measured, proxy or estimated."""
+    """A round trip [ms] with how it is known: measured, proxy, estimated, or assumed within the same place."""
 
     round_trip_ms: float
     how: str
+
+    @property
+    def evidence(self) -> str:
+        """`measured`, `proxy`, `estimated` or `assumed`."""
+        word = self.how.partition(" ")[0]
+        return "assumed" if word == "same" else word
+
+    @property
+    def error_ms(self) -> float:
+        """What nine of ten round trips that are known in this way are off at most [ms]."""
+        return NINE_OF_TEN_WITHIN_MS[self.how.partition(" ")[0]]
 
 
 def great_circle_km(a: tuple[float, float], b: tuple[float, float]) -> float:

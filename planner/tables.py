@@ -12,6 +12,7 @@ from typing import Any, Union, get_args, get_origin
 import yaml
 from pydantic.fields import FieldInfo
 
+from planner.errors import Finding
 from planner.places import Loc, Place, R, Reading, Row, near_miss, read_record, shown, shown_path, unique
 
 DEEPEST = 40
@@ -23,36 +24,46 @@ CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 _LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
-class _Unreadable(Exception):
-    """Carries the four parts of a finding out of a file that cannot be read on."""
+class Unreadable(Exception):
+    """A file cannot be read on; `finding` says where and why."""
+
+    def __init__(self, where: str, expected: str, got: str, fix: str) -> None:
+        super().__init__(where)
+        self.finding = Finding(where, expected, got, fix)
 
 
 def read_text(path: Path) -> str:
-    """The text of a file in UTF-8, with or without a byte order mark; lines end in a line feed."""
+    """The text of a file in UTF-8, with or without a byte order mark; lines end in a line feed.
+
+    Raises
+    ------
+    Unreadable
+        when it is no regular file that can be read, no UTF-8, or holds control characters
+    """
     where = shown_path(path)
     try:
         if path.is_dir():
-            raise _Unreadable(where, "a file", "a folder", "name the file within it")
+            raise Unreadable(where, "a file", "a folder", "name the file within it")
         if not path.exists():
             siblings = [p.name for p in path.parent.iterdir()] if path.parent.is_dir() else []
             missing = "no such file" + near_miss(path.name, siblings)
-            raise _Unreadable(where, "a file", missing, "create it, or correct the path")
+            raise Unreadable(where, "a file", missing, "create it, or correct the path")
         if not path.is_file():
-            raise _Unreadable(where, "a regular file", "something else", "name a file")
+            raise Unreadable(where, "a regular file", "something else", "name a file")
         raw = path.read_bytes()
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)
-        raise _Unreadable(where, "a file that can be read", reason.lower(), "check the path, its permissions") from None
+        raise Unreadable(where, "a file that can be read", reason.lower(), "check the path, its permissions") from None
     try:
         text = raw.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         where = f"{where}:{raw.count(10, 0, error.start) + 1}"
         got = f"the byte 0x{raw[error.start]:02x}"
-        raise _Unreadable(where, "UTF-8 text", got, "save the file as UTF-8") from None
+        raise Unreadable(where, "UTF-8 text", got, "save the file as UTF-8") from None
     text = text.replace("\r\n", "\n").replace("\r", "\n")
     if control := CONTROL.search(text):
         where = f"{where}:{text.count(chr(10), 0, control.start()) + 1}"
-        raise _Unreadable(where, "text", f"the control character {shown(control[0])}", "remove it")
+        raise Unreadable(where, "text", f"the control character {shown(control[0])}", "remove it")
     return text
 
 
@@ -69,10 +80,10 @@ def read_yaml(path: Path, reading: Reading) -> tuple[dict[str, Any], Place] | No
         data = _document(read_text(path), place, lines, reading)
         if not isinstance(data, dict):
             got = "a list" if isinstance(data, list) else "an empty file" if data is None else shown(data)
-            raise _Unreadable(f"{file}:1", "fields (name: value)", got, "write `field: value`, one a line")
+            raise Unreadable(f"{file}:1", "fields (name: value)", got, "write `field: value`, one a line")
         return data, place
-    except _Unreadable as error:
-        reading.error(*error.args)
+    except Unreadable as error:
+        reading.findings.append(error.finding)
     except yaml.YAMLError as error:
         mark: Any = getattr(error, "problem_mark", None)
         problem: str = getattr(error, "problem", None) or str(error).splitlines()[0]
@@ -90,7 +101,7 @@ def _document(text: str, place: Place, lines: dict[Loc, int], reading: Reading) 
     data = None if first is None else _build(first, content, (), place, lines, reading)
     if (further := next(content, None)) is not None:
         where = f"{place.file}:{further.start_mark.line + 1}"
-        raise _Unreadable(where, "one document in the file", "another", "move it to a file of its own")
+        raise Unreadable(where, "one document in the file", "another", "move it to a file of its own")
     return data
 
 
@@ -99,12 +110,12 @@ def _build(event: Any, events: Iterator[Any], loc: Loc, place: Place, lines: dic
     where = f"{place.file}:{event.start_mark.line + 1}"
     if isinstance(event, yaml.AliasEvent):
         anchor = shown(event.anchor, bare=True)
-        raise _Unreadable(where, "values written out", f"the alias *{anchor}", "repeat what it stands for")
+        raise Unreadable(where, "values written out", f"the alias *{anchor}", "repeat what it stands for")
     if event.tag not in (None, "!", "tag:yaml.org,2002:str"):
         tag = shown(event.tag, bare=True)
-        raise _Unreadable(where, "plain values", f"the tag {tag}", "remove the tag, or put the value in quotes")
+        raise Unreadable(where, "plain values", f"the tag {tag}", "remove the tag, or put the value in quotes")
     if len(loc) > DEEPEST:
-        raise _Unreadable(where, f"at most {DEEPEST} levels", "more", "nest less deeply")
+        raise Unreadable(where, f"at most {DEEPEST} levels", "more", "nest less deeply")
     lines.setdefault(loc, event.start_mark.line + 1)
     if isinstance(event, yaml.ScalarEvent):
         return _scalar(event.value) if event.implicit[0] and event.tag is None else event.value
@@ -117,7 +128,7 @@ def _build(event: Any, events: Iterator[Any], loc: Loc, place: Place, lines: dic
     while not isinstance(event := next(events), yaml.MappingEndEvent):
         line = event.start_mark.line + 1
         if not isinstance(event, yaml.ScalarEvent):
-            raise _Unreadable(
+            raise Unreadable(
                 f"{place.file}:{line}", "text as the name of a field", "a list or mapping", "write `name: value`"
             )
         key = event.value
@@ -177,8 +188,8 @@ def read_csv(cls: type[R], path: Path, reading: Reading, key: Callable[[R], str]
     rows: list[Row[R]] = []
     try:
         text = read_text(path)
-    except _Unreadable as error:
-        reading.error(*error.args)
+    except Unreadable as error:
+        reading.findings.append(error.finding)
         reading.broken.add((cls, "*"))
         return rows
     file = shown_path(path)

@@ -372,6 +372,24 @@ def test_a_refit_of_the_rows_that_ship():
     assert "| fit | rows | e_p | g | t [us] |" in result.output and "bandwidth_fraction: 0.8" in result.output
 
 
+def test_a_model_and_a_machine_type_of_ones_own(tmp_path):
+    """The facts of a model that ships under another name and in a file of one's own give the same profile."""
+    text = (ROOT / "models" / "llama-3.3-70b.yaml").read_text(encoding="utf-8")
+    mine = tmp_path / "mine.yaml"
+    mine.write_text(text[: text.index("qualifications:")] + "profiles:\n", encoding="utf-8")
+    machines = tmp_path / "machine_types.yaml"
+    shipped = (ROOT / "inventories" / "machine_types.yaml").read_text(encoding="utf-8")
+    machines.write_text(shipped.replace("name: p5.48xlarge", "name: box"), encoding="utf-8")
+    theirs = runner.invoke(app, ["llama-3.3-70b", "p5.48xlarge"])
+    ours = runner.invoke(app, [str(mine), "box", "--machine-types", str(machines)])
+    assert theirs.exit_code == ours.exit_code == 0, ours.output
+    assert ours.stdout == theirs.stdout.replace("p5.48xlarge", "box")
+    mine.write_text("model: mine\n", encoding="utf-8")
+    assert "the facts of a model" in runner.invoke(app, [str(mine), "p5.48xlarge"]).stderr
+    assert "no such file" in runner.invoke(app, [str(tmp_path / "none.yaml"), "p5.48xlarge"]).stderr
+    assert "a YAML file" in runner.invoke(app, ["mine", "p5.48xlarge"]).stderr
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [

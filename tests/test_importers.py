@@ -707,6 +707,29 @@ def test_commands_write_rows_and_report(tmp_path):
     assert runner.invoke(app, ["prices", str(nothing), "--out", str(absent)]).exit_code == 1 and not absent.exists()
 
 
+def test_the_source_is_never_written_over(tmp_path):
+    text = aws(aws_product())
+    path = written(tmp_path, "answer.json", text)
+    link = tmp_path / "link.json"
+    link.symlink_to(path)
+    for out in (path, link):
+        result = runner.invoke(app, ["prices", str(path), "--out", str(out)])
+        assert result.exit_code == 2 and "the input" in result.stderr
+        assert path.read_text() == text
+    rows = written(tmp_path, "rows.csv", "model,accelerator\n")
+    assert runner.invoke(app, ["estimate", "--refit", str(rows), "--out", str(rows)]).exit_code == 2
+    assert rows.read_text() == "model,accelerator\n"
+
+
+@pytest.mark.parametrize("field", ["NextToken", "NextPageLink", "nextPageToken"])
+def test_one_page_of_several_is_said(field, tmp_path):
+    whole = json.loads(aws(aws_product()))
+    assert not read_prices(written(tmp_path, "a.json", json.dumps(whole | {field: None}))).notes
+    assert read_prices(written(tmp_path, "a.json", json.dumps(whole | {field: "x"}))).notes == [
+        f"one page of several: {field} names the next; import that too"
+    ]
+
+
 def test_commands_of_the_other_importers(tmp_path):
     latency = written(tmp_path, "l.csv", LATENCY)
     result = runner.invoke(app, ["round-trips", str(latency)])

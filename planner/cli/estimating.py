@@ -9,6 +9,7 @@ from planner.cli.console import answered, emit, tell
 
 if TYPE_CHECKING:
     from planner.estimate import Chip, Estimator, Fit
+    from planner.places import Reading
     from planner.records.inventory import MachineType
     from planner.records.serving import ModelFacts
     from planner.refit import Refitted
@@ -29,8 +30,15 @@ HEADER = (
 
 
 def estimate(
-    model: Annotated[str | None, typer.Argument(help="a model that ships, as in models/")] = None,
-    machine_type: Annotated[str | None, typer.Argument(help="a machine type of the inventory that ships")] = None,
+    model: Annotated[
+        str | None, typer.Argument(help="a model that ships, or a YAML file of yours with its `facts:`")
+    ] = None,
+    machine_type: Annotated[
+        str | None, typer.Argument(help="a machine type of the inventory that ships, or of --machine-types")
+    ] = None,
+    machine_types: Annotated[
+        Path | None, typer.Option(help="machine_types.yaml of your own, beside what ships; its accelerator is known")
+    ] = None,
     input: Annotated[float, typer.Option(min=1, help="mean input tokens of a request")] = 1155,
     output: Annotated[float, typer.Option(min=1, help="mean output tokens of a request")] = 211,
     context_class: Annotated[str, typer.Option("--class", help="context class that is admitted")] = "short",
@@ -61,7 +69,7 @@ def estimate(
         if refit is not None:
             made = fit_to(refit, shipped())
             tell(f"{made.used} rows used, {sum(made.left_out.values())} left out")
-            emit(refitted_text(made), out)
+            emit(refitted_text(made), out, [refit])
             return
         if model is None or machine_type is None:
             fix = "planner import estimate MODEL MACHINE_TYPE, or --refit rows.csv"
@@ -69,17 +77,20 @@ def estimate(
                 [Finding("planner import estimate", "a model and a machine type, or --refit", "none", fix)]
             )
         found = profile_of(
-            *_looked_up(model, machine_type, context_class),
+            *_looked_up(model, machine_type, context_class, machine_types),
             shapes={context_class: (input, output, first_token_ms, per_token_ms)},
             precision=precision,
             chips=accelerators,
             concurrency=concurrency,
         )
-        emit(profile_text(found), out)
+        read = [Path(model)] if model.endswith(".yaml") else []
+        emit(profile_text(found), out, [*read, *([] if machine_types is None else [machine_types])])
 
 
-def _looked_up(model: str, machine_type: str, context_class: str) -> "tuple[ModelFacts, MachineType, int]":
-    """Facts of a model that ships, a machine type, and the longest request of the context class."""
+def _looked_up(
+    model: str, machine_type: str, context_class: str, machine_types: Path | None
+) -> "tuple[ModelFacts, MachineType, int]":
+    """Facts of a model, a machine type, and the longest request of the context class."""
     from planner.errors import Finding, InputError
     from planner.measured import read_models
     from planner.places import Reading
@@ -89,22 +100,42 @@ def _looked_up(model: str, machine_type: str, context_class: str) -> "tuple[Mode
     from planner.tables import read_list
 
     reading = Reading()
-    models = read_models()
+    facts = {name: found.facts for name, found in read_models().items()}
+    if model.endswith(".yaml"):
+        facts |= _facts_of(Path(model), model, reading)
     machines = read_list(MachineType, data_folder("inventories") / "machine_types.yaml", reading)
+    machines += read_list(MachineType, machine_types, reading) if machine_types is not None else []
     by_name = {machine.name: machine for machine, _ in machines}
     classes = read_list(ContextClass, data_folder("models") / "context_classes.yaml", reading)
     longest = {found.name: found.most_tokens for found, _ in classes}
     reading.refer("planner import estimate: --class", ContextClass, "a context class", context_class, longest)
-    reading.refer("planner import estimate: MODEL", Model, "a model that ships", model, models)
+    reading.refer("planner import estimate: MODEL", Model, "a model that ships, or a YAML file", model, facts)
     reading.refer("planner import estimate: MACHINE_TYPE", MachineType, "a machine type", machine_type, by_name)
     if reading.findings:
         raise InputError(sorted_findings(reading.findings))
-    facts = models[model].facts
-    if longest[context_class] > facts.context_limit_tokens:
-        got = f"{facts.context_limit_tokens}, the context_limit_tokens of {model}"
+    if longest[context_class] > facts[model].context_limit_tokens:
+        got = f"{facts[model].context_limit_tokens}, the context_limit_tokens of {model}"
         fix = "a shorter class: the model was not made for such requests"
         raise InputError([Finding("planner import estimate: --class", f"{longest[context_class]} tokens", got, fix)])
-    return facts, by_name[machine_type], longest[context_class]
+    return facts[model], by_name[machine_type], longest[context_class]
+
+
+def _facts_of(path: Path, name: str, reading: "Reading") -> "dict[str, ModelFacts]":
+    """The facts in a file of the user's own; it may have no profiles yet."""
+    from planner.places import read_record
+    from planner.records.serving import Model, ModelFacts
+    from planner.tables import read_yaml
+
+    reading.broken.add((Model, name))
+    document = read_yaml(path, reading)
+    if document is None:
+        return {}
+    data, place = document
+    if not isinstance(data.get("facts"), dict):
+        reading.error(place.at("facts"), "the facts of a model", "none", "write `facts:` as in docs/files.md")
+        return {}
+    found = read_record(ModelFacts, data["facts"], place.within("facts"), reading)
+    return {} if found is None else {name: found}
 
 
 def profile_of(

@@ -79,7 +79,9 @@ def init(
 @app.command(rich_help_panel=ASK)
 def check(
     study: StudyPath,
-    coverage: Annotated[bool, typer.Option("--coverage", help="also what the figures rest on")] = False,
+    coverage: Annotated[
+        bool, typer.Option("--coverage", help="also the evidence each goal can rest on, sources, ages, missing prices")
+    ] = False,
     format: AsFormat = Format.text,
     out: Out = None,
 ) -> None:

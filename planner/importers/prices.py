@@ -33,6 +33,9 @@ SHAPES = {
     "SkyPilot catalogue": MARK,
 }
 
+NEXT_PAGE = ("NextToken", "NextPageLink", "nextPageToken")
+"""Fields by which AWS, Azure and Google say that the answer goes on."""
+
 
 def read_prices(
     path: Path,
@@ -69,6 +72,8 @@ def read_prices(
     if is_json(text):
         data = load_json(text, where)
         _json_shape(data, where)(run, data, where)
+        if isinstance(data, dict) and (more := next((page for page in NEXT_PAGE if data.get(page)), None)):
+            run.out.notes.append(f"one page of several: {more} names the next; import that too")
     else:
         read_skypilot(run, text, where, provider)
     stop_on_errors(reading)

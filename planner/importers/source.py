@@ -17,7 +17,7 @@ from pydantic import BaseModel, ValidationError
 from planner.errors import Finding, InputError
 from planner.places import Reading, listed, near_miss, shown, shown_path
 from planner.records.base import Record
-from planner.tables import NUMBER, _Unreadable, read_text
+from planner.tables import NUMBER, Unreadable, read_text
 
 R = TypeVar("R", bound=Record)
 
@@ -109,8 +109,8 @@ def load_text(path: Path) -> str:
     """
     try:
         text = read_text(path)
-    except _Unreadable as error:
-        raise refuse(*error.args) from None
+    except Unreadable as error:
+        raise InputError([error.finding]) from None
     if not text.strip():
         raise refuse(f"{shown_path(path)}:1", "a source to import", "an empty file", "name the file with the data")
     return text

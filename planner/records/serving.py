@@ -77,7 +77,10 @@ class Profile(Record):
     context_limit_tokens: PositiveCount = Field(description="longest request that is configured [tokens]")
     concurrency_limit: PositiveCount = Field(description="requests in flight per replica at the operating point")
     load_seconds: NotNegative = Field(description="from start to ready with the machine there [s]")
-    load_evidence: Name = Field("estimated", description="how the load time is known")
+    load_evidence: Name = Field(
+        "estimated",
+        description="how the load time is known: measured, published, estimated or assumed, then `: how`",
+    )
     features: tuple[Name, ...] = Field((), description="what it offers beyond plain serving (tools, vision)")
     classes: tuple[OperatingPoint, ...] = Field(min_length=1, description="context classes that are admitted")
 

@@ -4,142 +4,106 @@ from collections import Counter
 
 from planner.errors import Finding
 from planner.explain import workloads_without_edge
-from planner.network import reaches
 from planner.plan import uncoverable
-from planner.problem import build
-from planner.read import read_coverage
+from planner.problem import Problem, build
+from planner.records.plan import Uncoverable
 from planner.records.study import Study
-from planner.review.answer import goal_text
+from planner.review.coverage import coverage_sections
 from planner.review.report import Report, Section, percent, short_failure
+from planner.review.rests import guarantees_section
+from planner.review.served import goal_text
 from planner.risk import NORMAL, dependency_graph, expand
 
-OLD_MONTHS = 12
+MOST_NAMES = 6
 
 
 def check_study(study: Study, warnings: list[Finding], coverage: bool = False) -> Report:
     """What a study asks, as the planner understands it; good when it can be planned and all can be covered."""
     p = build(study)
-    graph = dependency_graph(study)
     lost = uncoverable(study, p)
     orphans = workloads_without_edge(p)
-    found = [f"{f.level}: {str(f).replace(chr(10), ' ')}" for f in [*warnings, *orphans]]
-    if lost:
-        found.append(f"CANNOT BE COVERED by any capacity: {len(lost)} cases")
-        found += [
-            f"  {u.workload} from {u.origin} when {short_failure(u.failure)} is lost: at most "
-            f"{percent(u.coverable_fraction)}; missing: {u.missing}"
-            for u in lost
-        ]
-    goals = []
-    for tier in study.tiers:
-        for goal in tier.survive:
-            names = [short_failure(f.id) for f in expand(goal, study, graph)]
-            shown = ", ".join(names[:6]) + (f" and {len(names) - 6} more" if len(names) > 6 else "")
-            goals.append((tier.name, goal_text(goal), len(names), shown or "NOTHING: no such component"))
-    edges = []
-    for w in study.workloads:
-        flows = [(w_, o) for w_, o in p.flows if w_ == w.name]
-        reasons: Counter[str] = Counter(
-            reason.partition(":")[0] for (w_, _, _), reason in p.why_not.items() if w_ == w.name
-        )
-        least = min((len(p.edges[flow]) for flow in flows), default=0)
-        reach = min((len(p.edges_in_failure[flow]) for flow in flows), default=0)
-        stacks = sorted({_stack(study, e) for flow in flows for e in p.edges_in_failure[flow]})
-        edges.append(
-            (
-                w.name,
-                f"{sum(p.demand_requests_per_second[w_, o, p.hours[0]] for w_, o in flows):,.1f}",
-                least,
-                reach,
-                ", ".join(stacks),
-                ", ".join(f"{reason} {n}" for reason, n in sorted(reasons.items(), key=lambda r: (-r[1], r[0]))),
-            )
-        )
-    evidence = Counter(
-        (m.model, prof.machine_type, point.evidence)
-        for m in study.models
-        for prof in m.profiles
-        for point in prof.classes
-    )
-    rows = [
-        (
-            model,
-            machine,
-            *(
-                evidence.get((model, machine, kind), 0) or ""
-                for kind in ("measured", "published", "estimated", "assumed")
-            ),
-        )
-        for model, machine in sorted({key[:2] for key in evidence})
-    ]
-    sections: tuple[Section, ...] = (
-        Section(
-            "FINDINGS",
-            tuple(found) or ("none",),
-            data=[f.as_dict() for f in [*warnings, *orphans]] + [u.model_dump() for u in lost],
-        ),
-        Section(
-            "GOALS",
-            (f"{len([f for f in p.failures if f != NORMAL])} different failures",),
-            ("tier", "goal", "failures", "what is lost"),
-            tuple(goals),
-        ),
-        Section(
-            "EDGES",
-            ("placements that may serve a workload, for the origin with the fewest; why others may not",),
-            ("workload", "requests/s", "in normal operation", "in a failure", "stacks", "missing because of"),
-            tuple(edges),
-        ),
-        Section(
-            "EVIDENCE",
-            ("operating points by how they are known",),
-            ("model", "machine type", "measured", "published", "estimated", "assumed"),
-            tuple(rows),
-        ),
+    sections = (
+        _findings([*warnings, *orphans], lost),
+        _goals(study, p),
+        _edges(study, p),
+        _evidence(study),
         Section(
             "NOT OFFERED",
             tuple(f"{b}: {why}" for b, why in sorted(p.not_offered.items())) or ("every offer may be bought",),
         ),
     )
-    if coverage:
-        sections += coverage_sections(study)
-    return Report(f"check of study {study.study}", not lost and not orphans, sections)
+    more = (guarantees_section(study, p), *coverage_sections(study)) if coverage else ()
+    return Report(f"check of study {study.study}", not lost and not orphans, (*sections, *more))
 
 
-def coverage_sections(study: Study) -> tuple[Section, ...]:
-    """What the figures of a study rest on: age of prices, how round trips are known, what has no price at all."""
-    reach = reaches(study)
-    ways = Counter((site.partition("/")[0], reached.how.partition(" ")[0]) for (_, site), reached in reach.items())
-    kinds = sorted({how for _, how in ways})
-    providers = sorted({provider for provider, _ in ways})
-    trips = tuple((provider, *(ways.get((provider, how), 0) or "" for how in kinds)) for provider in providers)
-    prices = []
-    for provider in sorted({price.site.partition("/")[0] for price in study.prices}):
-        mine = [price for price in study.prices if price.site.startswith(f"{provider}/")]
-        by_evidence = Counter(price.evidence for price in mine)
-        dates = sorted(price.as_of for price in mine)
-        months = [(study.today.year - int(d[:4])) * 12 + study.today.month - int(d[5:7] or 1) for d in dates]
-        known = ", ".join(f"{n} {evidence}" for evidence, n in sorted(by_evidence.items()))
-        prices.append((provider, len(mine), known, dates[0], dates[-1], sum(age > OLD_MONTHS for age in months)))
-    missing = read_coverage()
-    lacking = Counter((row["provider"], row["machine_type"], row["missing"]) for row in missing)
-    return (
-        Section(
-            "PRICES",
-            (f"old: more than {OLD_MONTHS} months before {study.today}; a year alone counts from January",),
-            ("provider", "prices", "how known", "oldest", "newest", "old"),
-            tuple(prices),
-        ),
-        Section(
-            "ROUND TRIPS", ("pairs of origin and site, by how the round trip is known",), ("provider", *kinds), trips
-        ),
-        Section(
-            "NO PRICE",
-            ("machine types with a price meter in a region and no price: left out, not invented",),
-            ("provider", "machine type", "what is missing", "regions"),
-            tuple((*key, n) for key, n in sorted(lacking.items())),
-            data=missing,
-        ),
+def _findings(found: list[Finding], lost: list[Uncoverable]) -> Section:
+    """What is wrong or worth knowing, and what no capacity can cover."""
+    lines = [f"{f.level}: {str(f).replace(chr(10), ' ')}" for f in found]
+    if lost:
+        lines.append(f"CANNOT BE COVERED by any capacity: {len(lost)} cases")
+        lines += [
+            f"  {u.workload} from {u.origin} when {short_failure(u.failure)} is lost: at most "
+            f"{percent(u.coverable_fraction)}; missing: {u.missing}"
+            for u in lost
+        ]
+    data = [f.as_dict() for f in found] + [u.model_dump() for u in lost]
+    return Section("FINDINGS", tuple(lines) or ("none",), data=data)
+
+
+def _goals(study: Study, p: Problem) -> Section:
+    """What each survival goal expands to."""
+    graph = dependency_graph(study)
+    rows = []
+    for tier in study.tiers:
+        for goal in tier.survive:
+            names = [short_failure(f.id) for f in expand(goal, study, graph)]
+            shown = ", ".join(names[:MOST_NAMES])
+            shown += f" and {len(names) - MOST_NAMES} more" if len(names) > MOST_NAMES else ""
+            rows.append((tier.name, goal_text(goal), len(names), shown or "NOTHING: no such component"))
+    lines = (f"{len([f for f in p.failures if f != NORMAL])} different failures",)
+    return Section("GOALS", lines, ("tier", "goal", "failures", "what is lost"), tuple(rows))
+
+
+def _edges(study: Study, p: Problem) -> Section:
+    """Placements that may serve each workload, and why the others may not."""
+    rows = []
+    for w in study.workloads:
+        flows = [(w_, o) for w_, o in p.flows if w_ == w.name]
+        reasons: Counter[str] = Counter(
+            reason.partition(":")[0] for (w_, _, _), reason in p.why_not.items() if w_ == w.name
+        )
+        rows.append(
+            (
+                w.name,
+                f"{sum(p.demand_requests_per_second[w_, o, p.hours[0]] for w_, o in flows):,.1f}",
+                min((len(p.edges[flow]) for flow in flows), default=0),
+                min((len(p.edges_in_failure[flow]) for flow in flows), default=0),
+                ", ".join(sorted({_stack(study, e) for flow in flows for e in p.edges_in_failure[flow]})),
+                ", ".join(f"{reason} {n}" for reason, n in sorted(reasons.items(), key=lambda r: (-r[1], r[0]))),
+            )
+        )
+    return Section(
+        "EDGES",
+        ("placements that may serve a workload, for the origin with the fewest; why others may not",),
+        ("workload", "requests/s", "in normal operation", "in a failure", "stacks", "missing because of"),
+        tuple(rows),
+    )
+
+
+def _evidence(study: Study) -> Section:
+    """Models by machine type: operating points by how they are known."""
+    found: Counter[tuple[str, ...]] = Counter(
+        (model.model, profile.machine_type, point.evidence)
+        for model in study.models
+        for profile in model.profiles
+        for point in profile.classes
+    )
+    kinds = ("measured", "published", "estimated", "assumed")
+    return Section(
+        "EVIDENCE",
+        ("operating points by how they are known",),
+        ("model", "machine type", *kinds),
+        tuple((*key, *(found[*key, kind] or "" for kind in kinds)) for key in sorted({key[:2] for key in found})),
     )
 
 

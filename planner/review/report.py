@@ -4,6 +4,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 Cell = str | int | float | None
+MOST_ROWS = 12
+"""Rows of a table that are shown unless all are asked for."""
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,159 @@
+"""What is signed, by when, and which limits bind."""
+
+from dataclasses import asdict, dataclass
+from datetime import date, timedelta
+from typing import Any
+
+from planner.orders import Order
+from planner.problem import PERIOD, Problem
+from planner.records.plan import PlanFile
+from planner.records.study import Study
+from planner.review.report import MOST_ROWS, Section, short_failure, usd
+from planner.units import DAYS_PER_MONTH
+
+MOST_INSTRUMENTS = 8
+
+
+@dataclass(frozen=True)
+class PriceEnds:
+    """What the plan would cost at the low and high ends of the prices that state them.
+
+    Parameters
+    ----------
+    with_range_usd : cost of the orders whose price has such ends
+    low_usd, high_usd : by how much the cost would change, all prices at that end
+    by_offer : offer -> its orders at the low and at the high end [USD over the horizon]
+    """
+
+    with_range_usd: float
+    low_usd: float
+    high_usd: float
+    by_offer: dict[str, tuple[float, float]]
+
+
+def price_ends_usd(plan: PlanFile, p: Problem, bought: tuple[Order, ...]) -> PriceEnds:
+    """The orders at the ends of their prices; an end that is not stated is the price itself."""
+    price_of = {price.offer_id: price for price in plan.study.prices}
+    by_offer, middle = {}, 0.0
+    for o in bought:
+        price = price_of[o.offer]
+        at = price.price_usd_per_machine_hour
+        low, high = price.low_usd_per_machine_hour, price.high_usd_per_machine_hour
+        if low is None and high is None:
+            continue
+        hours = o.usd / o.usd_per_hour if o.usd_per_hour else p.hours_in[PERIOD]
+        middle += o.usd
+        ends = (o.machines * (at if end is None else end) * hours for end in (low, high))
+        by_offer[o.offer] = (next(ends), next(ends))
+    low_usd, high_usd = (sum(ends[i] for ends in by_offer.values()) - middle for i in (0, 1))
+    return PriceEnds(middle, low_usd, high_usd, by_offer)
+
+
+def beyond_horizon(study: Study, bought: tuple[Order, ...]) -> list[tuple[Order, date, float]]:
+    """Orders that bind for longer than the horizon: until when, and what is then still to be paid [USD].
+
+    Formula
+        USD per hour · hours per month · (term − horizon) [months]
+    """
+    found = []
+    for o in bought:
+        months = o.term_months - study.horizon.months
+        if months > 0:
+            until = study.horizon.start + timedelta(days=round(o.term_months * DAYS_PER_MONTH) - 1)
+            found.append((o, until, o.usd_per_hour * study.hours_per_month * months))
+    return found
+
+
+def order_section(plan: PlanFile, p: Problem, bought: tuple[Order, ...], all_rows: bool) -> Section:
+    """What to sign, by when, at what cost, and what for."""
+    rows = []
+    for o in bought:
+        for_goals = o.units - o.units_without_goals
+        rows.append(
+            (
+                o.units,
+                o.offer.rpartition(":")[2],
+                o.pool,
+                f"{o.by}{' LATE' if o.days_late else ''}",
+                f"{o.usd / 1e6:,.2f} M",
+                f"{for_goals} of {o.units}",
+                short_failure(o.reasons[0]) if for_goals and o.reasons else "",
+                *(() if o.firm_in is None else (f"{o.firm_in} of 3, ≥ {o.firm_units}",)),
+            )
+        )
+    kept = rows if all_rows else rows[: 2 * MOST_ROWS]
+    columns = ["units", "offer", "pool", "by", "USD", "for goals", "above all when lost"]
+    if plan.firm:
+        columns.append("firm")
+    study = plan.study
+    after = [
+        f"by = need ({study.horizon.start}) − lead time − slack ({study.order_slack_days:g} days)"
+        + ("; LATE: that day has passed, the slack is used up" if any(o.days_late for o in bought) else ""),
+        "for goals: not bought without survival goals; above all when lost: what pays most for it in the relaxation",
+    ]
+    if plan.firm:
+        after.append("firm: how many of the low, base and high demand plans buy as much, and the least of the three")
+    else:
+        after.append("how firm each order is in low and high demand: planner plan --firm")
+    later = beyond_horizon(study, bought)
+    after += [
+        f"binds beyond the horizon: {o.units} {o.offer.rpartition(':')[2]} of {o.pool} until {until}, "
+        f"{usd(value)} USD that are in no cost here"
+        for o, until, value in later
+    ]
+    ends = price_ends_usd(plan, p, bought)
+    after += [
+        f"price of {offer} is known to a range: {usd(low)} to {usd(high)} USD over the horizon"
+        for offer, (low, high) in ends.by_offer.items()
+    ]
+    instruments = sorted(
+        {f"{o.offer.rpartition(':')[2]} of {o.pool.rpartition('/')[2]}: {o.instrument}" for o in bought}
+    )
+    after += instruments if all_rows else instruments[:MOST_INSTRUMENTS]
+    if len(instruments) > MOST_INSTRUMENTS and not all_rows:
+        after.append(f"... and {len(instruments) - MOST_INSTRUMENTS} more contracts: --all")
+    return Section(
+        "ORDER",
+        () if rows else ("nothing: what is held is enough",),
+        tuple(columns),
+        tuple(kept),
+        len(rows) - len(kept),
+        tuple(after) if rows else (),
+        [_as_data(o, later, ends) for o in bought],
+    )
+
+
+def _as_data(o: Order, later: list[tuple[Order, date, float]], ends: PriceEnds) -> dict[str, Any]:
+    """An order with what it costs at the ends of its price and beyond the horizon, for JSON."""
+    low, high = ends.by_offer.get(o.offer, (o.usd, o.usd))
+    until, beyond = next(((day, value) for other, day, value in later if other is o), (None, 0.0))
+    more = {"low_usd": low, "high_usd": high, "bound_until": until, "beyond_horizon_usd": beyond}
+    return {**asdict(o), **more}
+
+
+def binds_section(plan: PlanFile) -> Section:
+    """Limits that bind, with what one more unit of them is worth."""
+    gap_usd = plan.proof.cost_usd - plan.proof.bound_usd
+    rows = tuple(
+        (
+            b.limit,
+            b.unit,
+            usd(b.marginal_usd),
+            usd(b.replanned_usd) if b.replanned_usd is not None else "not planned again",
+        )
+        for b in plan.binds[:MOST_ROWS]
+    )
+    lines = () if rows else ("no quota, stock or power limit binds",)
+    after = (
+        "saving of one more unit over the horizon in the relaxation (replicas divisible): a direction, not a quote",
+        f"planned again (planner plan --value-limits N): true to within the gap, {usd(gap_usd)} USD here",
+    )
+    return Section(
+        "BINDS",
+        lines,
+        ("limit", "unit", "USD per unit, relaxation", "planned again"),
+        rows,
+        max(0, len(plan.binds) - MOST_ROWS),
+        after if rows else (),
+        [b.model_dump() for b in plan.binds],
+    )

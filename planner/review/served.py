@@ -1,0 +1,167 @@
+"""Who is served: by tier and goal, and in each failure."""
+
+from typing import Any
+
+from planner.costs import requests_usd_per_hour
+from planner.formulas import due_fraction, replica_seconds_used, requests_per_second, running, served
+from planner.plan import whole_survivors
+from planner.problem import Decisions, Problem, State, states
+from planner.records.plan import PlanFile
+from planner.records.study import Goal
+from planner.review.report import MOST_ROWS, Section, percent, short_failure, usd
+from planner.risk import NORMAL, dependency_graph, expand
+
+
+def goal_text(goal: Goal) -> str:
+    """A survival goal as people say it."""
+    lost = f"any {goal.of if goal.of > 1 else ''} {goal.any}".replace("  ", " ") if goal.any else f"{goal.failure}"
+    but = f" except {', '.join(goal.except_)}" if goal.except_ else ""
+    return f"{lost}{but} lost: {percent(goal.serve_fraction)} within {goal.within_seconds:g} s"
+
+
+VERDICTS = ("holds", "but for the uncoverable", "BROKEN")
+
+
+def _tier_served(p: Problem, x: Decisions, tier: str, s: State) -> float:
+    """Served fraction of a tier in a state."""
+    flows = [(w, o) for w, o in p.flows if p.tier_of[w] == tier]
+    offered = sum(requests_per_second(p, w, o, s) for w, o in flows)
+    return sum(float(served(p, x, w, o, s)) for w, o in flows) / offered if offered else 1.0
+
+
+def _verdict(p: Problem, x: Decisions, tier: str, s: State, fraction: float) -> str:
+    """Whether every workload and origin of a tier is served in a state as is due, and as was asked."""
+    found = VERDICTS[0]
+    for w, o in p.flows:
+        if p.tier_of[w] == tier:
+            due = due_fraction(p, w, o, s)
+            if due - float(served(p, x, w, o, s)) / requests_per_second(p, w, o, s) > 1e-6:
+                return VERDICTS[2]
+            found = VERDICTS[1] if due < fraction else found
+    return found
+
+
+def served_section(plan: PlanFile, p: Problem, x: Decisions) -> Section:
+    """Every goal with the worst of its failures."""
+    graph = dependency_graph(plan.study)
+    rows: list[tuple[Any, ...]] = []
+    data: list[dict[str, Any]] = []
+    normal: State = (p.hours[0], NORMAL, 0.0)
+    for tier in plan.study.tiers:
+        if not any(p.tier_of[w] == tier.name for w, _ in p.flows):
+            continue
+        usual = f"normal operation: {percent(tier.serve_fraction)}"
+        verdict = _verdict(p, x, tier.name, normal, tier.serve_fraction)
+        rows.append((tier.name, usual, 1, percent(_tier_served(p, x, tier.name, normal)), "", "", verdict))
+        for goal in tier.survive:
+            found = _goal_served(p, x, tier.name, goal, [f.id for f in expand(goal, plan.study, graph)])
+            data.append(found)
+            rows.append(
+                (
+                    tier.name,
+                    found["goal"],
+                    found["failures"],
+                    percent(found["served_fraction_worst"]),
+                    short_failure(found["when_lost"] or ""),
+                    found["by_replicas"],
+                    found["verdict"],
+                )
+            )
+    return Section(
+        "SERVED",
+        (),
+        ("tier", "goal", "failures", "served, worst", "when lost", "by replicas", "verdict"),
+        tuple(rows),
+        data=data,
+    )
+
+
+def _goal_served(p: Problem, x: Decisions, tier: str, goal: Goal, failures: list[str]) -> dict[str, Any]:
+    """A goal at its deadline, in the failure that serves the least."""
+    at = [s for f in failures for s in states(p, f) if s[2] == goal.within_seconds]
+    least, where = min(((_tier_served(p, x, tier, s), s[1]) for s in at), default=(1.0, ""), key=lambda r: r[0])
+    all_served = least > 1 - 1e-9
+    verdicts = [_verdict(p, x, tier, s, goal.serve_fraction) for s in at]
+    return {
+        "tier": tier,
+        "goal": goal_text(goal),
+        "failures": len(failures),
+        "served_fraction_worst": 1.0 if all_served else least,
+        "when_lost": None if all_served else where,
+        "by_replicas": "hot and loaded" if any(x.loaded[e, s] for s in at for e in p.placements) else "hot",
+        "verdict": max(verdicts, key=VERDICTS.index, default=VERDICTS[0]),
+    }
+
+
+def failures_section(plan: PlanFile, p: Problem, x: Decisions, all_rows: bool) -> Section:
+    """Every failure: who is served at its last deadline, and what moves."""
+    tiers = [t.name for t in plan.study.tiers if any(p.tier_of[w] == t.name for w, _ in p.flows)]
+    rows, data = [], []
+    normal: State = (p.hours[0], NORMAL, 0.0)
+    for f in p.failures:
+        if f == NORMAL:
+            continue
+        s = states(p, f)[-1]
+        by_tier = [_tier_served(p, x, t, s) for t in tiers]
+        moved = sum(
+            max(0.0, x.traffic[w, o, e, s] - x.traffic[w, o, e, normal])
+            for w, o in p.flows
+            for e in p.placements
+            if (w, o, e, s) in x.traffic
+        )
+        loaded = sum(x.loaded[e, s] for e in p.placements)
+        gone = sum(x.replicas[e, s[0]] for e in p.placements)
+        hot = sum(x.kept[e, s] for e in p.placements)
+        lost = sum(x.replicas[e, s[0]] - whole_survivors(p, x, e, s) for e in p.placements)
+        fullest, at = _fullest(p, x, s)
+        usd_h = float(requests_usd_per_hour(p, x, s))
+        data.append(
+            {
+                "failure": f,
+                "clock_seconds": s[2],
+                "served_fraction": dict(zip(tiers, by_tier, strict=True)),
+                "moved_requests_per_second": moved,
+                "replicas_kept": hot,
+                "replicas_lost": lost,
+                "replicas_let_go": gone - lost - hot,
+                "replicas_loaded": loaded,
+                "fullest_placement": at,
+                "fullest_fraction_of_limit": fullest,
+                "requests_usd_per_hour": usd_h,
+                "entered": f in plan.proof.failures_entered,
+            }
+        )
+        row = [
+            short_failure(f),
+            f"{s[2]:g}",
+            *(percent(v) for v in by_tier),
+            f"{moved:,.0f}",
+            int(lost),
+            int(gone - lost - hot),
+            int(loaded),
+            percent(fullest),
+            "decides" if f in plan.proof.failures_entered else "",
+        ]
+        if p.request_usd:
+            row.append(usd(usd_h))
+        rows.append((min(by_tier, default=1.0), -moved, tuple(row)))
+    rows.sort(key=lambda r: (r[0], r[1], r[2]))
+    kept = [r[2] for r in (rows if all_rows else rows[:MOST_ROWS])]
+    columns = ["when lost", "at s", *tiers, "moved req/s", "lost", "let go", "loaded", "fullest", ""]
+    if p.request_usd:
+        columns.append("requests USD/h")
+    lines = (
+        "served by tier at the last deadline; replicas lost, let go for others, and loaded; the fullest placement, of "
+        "its limit; decides: this failure entered the program",
+    )
+    return Section("FAILURES", lines, tuple(columns), tuple(kept), len(rows) - len(kept), data=data)
+
+
+def _fullest(p: Problem, x: Decisions, s: State) -> tuple[float, str]:
+    limit = p.utilisation_normal if s[1] == NORMAL else p.utilisation_in_failure
+    found = [
+        (float(replica_seconds_used(p, x, e, s)) / (limit * float(running(x, e, s))), e)
+        for e in p.placements
+        if running(x, e, s) > 0
+    ]
+    return max(found, default=(0.0, ""))

@@ -1,0 +1,128 @@
+"""How far to trust a plan: what its figures rest on, and how far they may move."""
+
+from collections import defaultdict
+from collections.abc import Mapping
+from dataclasses import asdict
+
+from planner.margins import Margin, margins
+from planner.problem import Decisions, Problem, State
+from planner.records.plan import PlanFile
+from planner.review.report import Section, percent, short_failure
+from planner.review.rests import Known, known_figures
+from planner.risk import NORMAL, profile_id
+
+MOST_MARGINS = 8
+MOVED = {"demand": "more", "speed": "slower", "load time": "longer", "round trip": "longer"}
+NOT_LEANED_ON = {
+    "demand": "ten times as much breaks no goal",
+    "speed": "no profile is needed",
+    "load time": "no goal leans on replicas that are loaded",
+    "round trip": "no goal leans on one whose error (proxy 14 ms, estimated 67 ms) reaches the tier's limit",
+}
+AFTER = (
+    "holds to: factor on demand, or on a figure in all its pools, where the first goal breaks; replicas as planned and "
+    "filled completely",
+    "load times: what is loaded comes later; round trips: only those whose error reaches a limit are probed",
+    "a plan at the lowest cost has little to spare: for slack, plan with --demand high, a lower "
+    "utilisation.in_failure, or higher goals",
+)
+
+
+def trust_section(plan: PlanFile, p: Problem, x: Decisions) -> Section:
+    """What the figures rest on, and how far each may move before a goal breaks."""
+    known = known_figures(plan.study)
+    by_speed, by_trip, by_price = _by_evidence(plan, p, x, known)
+    price_of = {price.offer_id: price for price in plan.study.prices}
+    dates = sorted(price_of[b.offer].as_of for b in plan.purchases)
+    lowest: dict[str, float] = {}
+    for model in plan.study.models:
+        for profile in model.profiles:
+            lowest[profile_id(model.model, profile.name)] = min([1.0, *(c.low_factor for c in profile.classes)])
+    found = tuple(m for m in margins(p, x, plan.study) if m.breaks)
+    lines = (
+        f"speed: {_shares(by_speed)} (share of requests in normal operation)",
+        f"round trips: {_shares(by_trip)} (share of requests)",
+        f"prices: {_shares(by_price)} (share of USD/h ordered)"
+        + (f", as of {dates[0]}{f' to {dates[-1]}' if dates[-1] != dates[0] else ''}" if dates else ""),
+        "demand: as the study states it; its assumptions stand under NOT IN",
+        *_first_to_break(found, lowest),
+    )
+    rows = tuple(
+        (
+            m.figure if m.kind == "demand" else f"{m.kind}: {m.figure}",
+            _evidence(p, known, m),
+            f"× {lowest[m.figure]:.2f}" if m.kind == "speed" else "",
+            f"× {m.factor:.3f}",
+            f"{short_failure(m.failure)} at {m.clock_seconds:g} s",
+        )
+        for m in found[:MOST_MARGINS]
+    )
+    return Section(
+        "TRUST",
+        lines,
+        ("figure", "evidence", "its low end", "holds to", "then breaks first when lost"),
+        rows,
+        after=AFTER,
+        data={
+            "speed_share": by_speed,
+            "round_trip_share": by_trip,
+            "price_share": by_price,
+            "margins": [asdict(m) for m in found],
+        },
+    )
+
+
+def _by_evidence(plan: PlanFile, p: Problem, x: Decisions, known: Known) -> tuple[dict[str, float], ...]:
+    """Requests/s in normal operation by the evidence of speed and of round trip; USD/h ordered by that of price."""
+    s: State = (p.hours[0], NORMAL, 0.0)
+    by_speed: dict[str, float] = defaultdict(float)
+    by_trip: dict[str, float] = defaultdict(float)
+    by_price: dict[str, float] = defaultdict(float)
+    for w, o in p.flows:
+        for e in p.edges[w, o]:
+            if value := x.traffic[w, o, e, s]:
+                by_speed[known.speed[e.partition("@")[0], known.context_class[w]].evidence] += value
+                by_trip[p.round_trip_ms[o, p.site_of[p.pool_of[e]]].evidence] += value
+    price_of = {price.offer_id: price for price in plan.study.prices}
+    for b in plan.purchases:
+        usd_per_hour = b.units * p.machines_per_unit[b.offer] * p.price_usd_per_machine_hour[b.offer]
+        by_price[price_of[b.offer].evidence] += usd_per_hour
+    return dict(by_speed), dict(by_trip), dict(by_price)
+
+
+def _shares(found: Mapping[str, float]) -> str:
+    whole = sum(found.values())
+    largest_first = sorted(found.items(), key=lambda r: (-r[1], r[0]))
+    return ", ".join(f"{percent(v / whole)} {name}" for name, v in largest_first) if whole else "none"
+
+
+def _evidence(p: Problem, known: Known, m: Margin) -> str:
+    """How the figure of a margin is known."""
+    if m.kind == "speed":
+        return " and ".join(sorted({f.evidence for (g, _), f in known.speed.items() if g == m.figure}))
+    if m.kind == "load time":
+        return known.load[m.figure].evidence
+    if m.kind == "round trip":
+        return next(r.evidence for (o, site), r in p.round_trip_ms.items() if f"{o} to {site}" == m.figure)
+    return "of the study"
+
+
+def _first_to_break(found: tuple[Margin, ...], lowest: Mapping[str, float]) -> list[str]:
+    """One line a kind: the figure whose error breaks a goal first, and by how much it may be wrong."""
+    lines = []
+    for kind, moved in MOVED.items():
+        m = next((m for m in found if m.kind == kind), None)
+        if m is None:
+            lines.append(f"  {kind}: {NOT_LEANED_ON[kind]}")
+            continue
+        what = "" if kind == "demand" else f" of {m.figure}"
+        error = ""
+        if kind == "speed":
+            stated = 1 - lowest[m.figure]
+            within = "within" if stated > m.move_fraction else "beyond"
+            error = f"; {within} its stated error ({percent(stated)} slower)" if stated else "; its error is not stated"
+        elif kind == "round trip":
+            error = "; within its error"
+        where = f"when {short_failure(m.failure)} is lost" if m.failure != NORMAL else "in normal operation"
+        lines.append(f"  {kind}{what}: {percent(m.move_fraction, 1)} {moved} breaks a goal {where}{error}")
+    return ["first to break, each by itself:", *lines]

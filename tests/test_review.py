@@ -1,0 +1,353 @@
+"""The review and the check: every field shows or decides something; what goals rest on; narrow terminals."""
+
+import json
+import re
+import typing
+from dataclasses import replace
+from datetime import date, timedelta
+from pathlib import Path
+
+import pytest
+from helpers import write_study
+from pydantic import ValidationError
+
+from planner.fit import memory_needed_gib
+from planner.margins import margins
+from planner.plan import decisions_of, make_plan, sealed, sha256
+from planner.problem import build
+from planner.read import read_study
+from planner.records.base import Record
+from planner.records.study import Study
+from planner.review.answer import review_plan
+from planner.review.check import check_study
+from planner.review.render import render
+from planner.review.report import Report, Section
+from planner.review.rests import floors, goals_rest_on
+from planner.rules import no_replica_before_it_is_loaded, what_loads_occupies
+from planner.solve import Effort
+
+RICHER = [
+    ("study.yaml", "policies:\n", "policies:\n  terms_beyond_horizon: true\n"),
+    ("inventory/alpha/offers.csv", "yearly,commitment,12,14,50", "yearly,commitment,36,14,50"),
+    (
+        "inventory/alpha/prices.csv",
+        "site,machine_type,offer,price_usd_per_machine_hour,",
+        "site,machine_type,offer,price_usd_per_machine_hour,low_usd_per_machine_hour,high_usd_per_machine_hour,",
+    ),
+    ("inventory/alpha/prices.csv", "on_demand,40,", "on_demand,40,,,"),
+    ("inventory/alpha/prices.csv", "yearly,25.5,", "yearly,25.5,20.4,38.25,"),
+    ("study.yaml", "machines: 4}", "machines: 2}"),
+    ("study.yaml", "first_token_ms: 2000", "first_token_ms: 2000\n    per_token_ms: 25"),
+    (
+        "study.yaml",
+        "mean_output_tokens: 200}",
+        "mean_output_tokens: 200, precisions: [bf16], features: [tools], jurisdictions: [GB, US], site_labels: [eu]}",
+    ),
+    ("models/small.yaml", "load_seconds: 120", "load_seconds: 120\n    features: [tools]"),
+    ("models/small.yaml", "load_seconds: 60", "load_seconds: 60\n    features: [tools]"),
+    ("inventory/sites.csv", "US,,assumed", "US,eu,assumed"),
+    (
+        "study.yaml",
+        "dependencies:\n",
+        "dependencies:\n"
+        "  - {component: 'site:beta/west-1', needs: {at_least: 1, of: ['power:grid', 'power:spare']}}\n"
+        "  - {component: 'pool:alpha/east-1/trn-16', needs: {all_of: ['power:grid']}}\n",
+    ),
+    ("demand.csv", "chat,london,10,12", "chat,london,60,72"),
+]
+
+
+@pytest.fixture(scope="module")
+def planned(tmp_path_factory):
+    """A small study with an order that binds for three years at a price known to a range, planned."""
+    path = write_study(tmp_path_factory.mktemp("study"), RICHER)
+    study, warnings = read_study(path)
+    return make_plan(study, Effort()), warnings
+
+
+# ------------------------------------------------------------------ every field does something
+READ = {
+    "Study.schema_version": "decides whether the file is read at all",
+    "Component.kind": "a part of its id: reading refuses whatever names it by another",
+}
+"""Fields without effect on plan, review and check, with the reason why they exist."""
+
+
+def parts(record):
+    """Every record of a study."""
+    yield record
+    for name in type(record).model_fields:
+        value = getattr(record, name)
+        for part in value if isinstance(value, tuple) else [value]:
+            if isinstance(part, Record):
+                yield from parts(part)
+
+
+def changed(record, cls, name, change):
+    """The record with a field of every part of one class changed."""
+    update = {}
+    for field in type(record).model_fields:
+        value = getattr(record, field)
+        if isinstance(record, cls) and field == name:
+            update[field] = change(value)
+        elif isinstance(value, Record):
+            update[field] = changed(value, cls, name, change)
+        elif isinstance(value, tuple) and any(isinstance(part, Record) for part in value):
+            update[field] = tuple(changed(x, cls, name, change) if isinstance(x, Record) else x for x in value)
+    return record.model_copy(update=update)
+
+
+def literals(annotation):
+    if typing.get_origin(annotation) is typing.Literal:
+        return list(typing.get_args(annotation))
+    return [x for part in typing.get_args(annotation) for x in literals(part)]
+
+
+def changes(cls, name):
+    """Other values that a field of this kind can have, as functions of its value; what is blank is filled by some."""
+    annotation = cls.model_fields[name].annotation
+    kinds, choices = str(annotation), literals(annotation)
+
+    def other(factor, fill):
+        def change(value):
+            if choices and value in choices:
+                return choices[(choices.index(value) + 1) % len(choices)]
+            if isinstance(value, bool):
+                return not value
+            if isinstance(value, int):
+                return max(1, round(value * factor)) + 1
+            if isinstance(value, float):
+                return value * factor + 1e-3
+            if isinstance(value, date):
+                return value + timedelta(days=round(400 * (factor - 1)))
+            if isinstance(value, str):
+                return "2019" if name == "as_of" else value + "x"
+            if isinstance(value, tuple):
+                return () if value and factor < 1 else ("xx",)
+            if isinstance(value, dict):
+                return {key: x * factor for key, x in value.items()}
+            return blank() if value is None and fill else value
+
+        def blank():
+            if "tuple" in kinds:
+                return ("xx",)
+            if "date" in kinds:
+                return date(2026, 7, 2)
+            return factor if "float" in kinds else round(factor) if "int" in kinds else "xx" if "str" in kinds else None
+
+        return change
+
+    return [other(factor, fill) for factor in (0.4, 3.0, 40000.0) for fill in (False, True)]
+
+
+def reviewed(plan, study):
+    digest = sha256(study.model_dump(mode="json", by_alias=True))
+    with_it = sealed(plan.model_copy(update={"study": study, "study_sha256": digest}))
+    return render(review_plan(with_it, True), "text")
+
+
+def memory_needed(plan, study):
+    longest = max(c.most_tokens for c in study.context_classes)
+    return [memory_needed_gib(m.facts, profile, longest) for m in study.models for profile in m.profiles]
+
+
+SEEN = (
+    lambda plan, study: build(study),
+    lambda plan, study: [build(study, case).demand_requests_per_second for case in ("low", "high")],
+    lambda plan, study: render(check_study(study, [], True), "json"),
+    memory_needed,
+    reviewed,
+)
+"""All that the optimiser sees of a study, all that a person does, and what reading refuses for want of memory."""
+
+
+def test_every_field_changes_the_plan_or_what_is_shown(planned):
+    plan, _ = planned
+    found = [(record, name) for record in parts(plan.study) for name in type(record).model_fields]
+    nested = {(type(record), name) for record, name in found if has_records(getattr(record, name))}
+    fields = {(type(record), name) for record, name in found} - nested
+    assert len(fields) > 150
+    known = [view(plan, plan.study) for view in SEEN]
+    dead = []
+    for cls, name in sorted(fields, key=lambda f: (f[0].__name__, f[1])):
+        if not any(differs(plan, cls, name, change, known) for change in changes(cls, name)):
+            dead.append(f"{cls.__name__}.{name}")
+    assert not (without := sorted(set(dead) - READ.keys())), "; ".join(without)
+    assert READ.keys() <= set(dead), "a reason for a field that has an effect"
+
+
+def has_records(value):
+    return isinstance(value, Record) or (isinstance(value, tuple) and any(isinstance(x, Record) for x in value))
+
+
+def differs(plan, cls, name, change, known):
+    """Whether a change is seen anywhere; a name that leads nowhere, where it led somewhere, is seen."""
+    study = changed(plan.study, cls, name, change)
+    try:
+        study = Study.model_validate(study.model_dump(by_alias=True, warnings=False))
+    except ValidationError:
+        return False
+    if study == plan.study:
+        return False
+    for view, before in zip(SEEN, known, strict=True):
+        try:
+            if view(plan, study) != before:
+                return True
+        except (KeyError, StopIteration):
+            return True
+    return False
+
+
+# ------------------------------------------------------------------ what an order costs beside its price
+def test_ends_of_prices_and_what_binds_beyond_the_horizon(planned):
+    plan, _ = planned
+    data = json.loads(render(review_plan(plan), "json"))["sections"]
+    (yearly,) = [order for order in data["order"] if order["kind"] == "commitment"]
+    machines, hours = yearly["machines"], 12 * 730
+    assert machines > 0 and yearly["usd"] == pytest.approx(machines * 25.5 * hours)
+    ends = data["answer"]["price_ends"]
+    assert ends["with_range_usd"] == pytest.approx(yearly["usd"])
+    assert ends["low_usd"] == pytest.approx(machines * (20.4 - 25.5) * hours)
+    assert ends["high_usd"] == pytest.approx(machines * (38.25 - 25.5) * hours)
+    # 36 months from 2026-07-01, of which 12 are planned and paid in the plan
+    text = render(review_plan(plan), "text")
+    assert yearly["beyond_horizon_usd"] == pytest.approx(machines * 25.5 * 730 * 24)
+    assert yearly["bound_until"] == "2029-06-30" and yearly["high_usd"] == pytest.approx(machines * 38.25 * hours)
+    left = f"{machines * 25.5 * 730 * 24:,.0f} USD"
+    assert f"of alpha/east-1/trn-16 until 2029-06-30, {left} that are in no cost here" in text
+    assert f"{left} that orders bind beyond the horizon, the last until 2029-06-30" in text[text.index("NOT IN") :]
+
+
+def test_served_says_what_breaks_in_normal_operation_too(planned):
+    """A plan that sheds a tenth of a flow in normal operation: the tier's own row says so, not only the audit."""
+    plan, _ = planned
+    normal = next(state for state in plan.states if state.failure == "normal")
+    less = normal.model_copy(update={"requests_per_second": (0.9, *normal.requests_per_second[1:])})
+    states = tuple(less if state is normal else state for state in plan.states)
+    text = render(review_plan(sealed(plan.model_copy(update={"states": states}))), "text")
+    rows = [line for line in text.splitlines() if "normal operation:" in line]
+    assert sum(row.endswith("BROKEN") for row in rows) == 1 and sum(row.endswith("holds") for row in rows) == 1
+
+
+# ------------------------------------------------------------------ what goals rest on
+def test_rests_by_hand(planned):
+    """When provider alpha is lost, beta alone serves: all of the tier rests on what is known of it."""
+    plan, _ = planned
+    p = build(plan.study)
+    rests = goals_rest_on(plan.study, p, decisions_of(plan, p))
+    assert [goal[0].goal.partition(" lost")[0] for goal in rests] == ["any provider", "any power except spare", "quake"]
+    by_kind = {rest.figure.kind: rest for rest in rests[0]}
+    assert by_kind["speed"].figure.name == "small/gpu short" and by_kind["speed"].failure == "provider:alpha"
+    assert by_kind["speed"].evidence_fraction == pytest.approx(1.0)
+    assert by_kind["stack"].figure.name == "small on cuda"
+    assert "load time" not in {rest.figure.kind for rest in rests[1]}, "nothing loads within 60 s"
+
+
+def test_the_weakest_evidence_is_named_first(planned):
+    """One stack is measured, the other assumed: the goal that must do without the first rests on the other."""
+    plan, _ = planned
+    (model,) = plan.study.models
+    stronger = tuple(
+        q.model_copy(update={"evidence": "measured" if q.stack == "neuron" else "assumed"})
+        for q in model.qualifications
+    )
+    points = [
+        profile.model_copy(
+            update={"classes": tuple(c.model_copy(update={"evidence": "measured"}) for c in profile.classes)}
+        )
+        for profile in model.profiles
+    ]
+    update = {"qualifications": stronger, "profiles": tuple(points)}
+    study = plan.study.model_copy(update={"models": (model.model_copy(update=update),)})
+    p = build(study)
+    first = [rests[0] for rests in goals_rest_on(study, p, decisions_of(plan, p))]
+    assert first[0].figure.name == "small on cuda" and first[0].figure.evidence == "assumed"
+    # before a plan: with both providers alive cuda can be avoided, with alpha lost it cannot
+    found = {floor.goal.partition(" lost")[0]: floor for floor in floors(study, p)}
+    assert found["any provider"].cases == {"measured": 2, "assumed": 2}
+    assert found["any provider"].figure.name == "small on cuda" and found["any provider"].placements == 1
+    assert found["any power except spare"].figure.name == "small on cuda", "the grid feeds alpha's pool"
+    assert found["quake"].cases == {"measured": 2}
+
+
+def test_what_the_quickstart_can_rest_on_at_best():
+    """docs/evidence.md says so: with cuda lost, long requests are served on an assumption, from wherever they come."""
+    study, _ = read_study(Path(__file__).parents[1] / "examples" / "quickstart")
+    found = {(floor.tier, floor.goal.partition(" lost")[0]): floor for floor in floors(study, build(study))}
+    assert len(found) == 6
+    stack = found["long-context", "any stack"]
+    assert stack.cases == {"estimated": 18, "assumed": 6} and stack.case.endswith("when stack cuda is lost")
+    assert stack.figure.name.startswith("gpt-oss-120b on ")
+    assert found["interactive", "any provider"].cases == {"measured": 48}
+
+
+# ------------------------------------------------------------------ how far figures may move
+def test_load_times_may_grow_until_the_last_moment(planned):
+    """Replicas that take 120 s to load, started at detection (10 s), run at 600 s up to 590 / 120 times as slow."""
+    plan, _ = planned
+    p = build(plan.study)
+    x = decisions_of(plan, p)
+    found = {(m.kind, m.figure): m for m in margins(p, x, plan.study)}
+    margin = found["load time", "small/trn"]
+    begins = [10.0, *(c for c in p.clocks_seconds[margin.failure] if c < margin.clock_seconds)]
+    assert margin.factor in [pytest.approx((margin.clock_seconds - at) / 120) for at in begins]
+    assert margin.factor >= 1
+    # with loads that long the plan's own rules still hold, with a little more they do not
+    for factor, holds in ((margin.factor * 0.999, True), (margin.factor * 1.001, False)):
+        slower = replace(p, load_seconds={e: s * factor for e, s in p.load_seconds.items()})
+        s = (p.hours[0], margin.failure, margin.clock_seconds)
+        rows = [
+            row.key
+            for rule in (no_replica_before_it_is_loaded, what_loads_occupies)
+            for row in rule(slower, x, s)
+            if row.shortfall() > 1e-6
+        ]
+        assert (rows == []) == holds, (factor, rows)
+
+
+def test_a_round_trip_near_its_limit_is_probed(planned):
+    """Tokyo's way to beta is estimated by distance; the tier's limit is put right above it."""
+    plan, _ = planned
+    p = build(plan.study)
+    reach = p.round_trip_ms["tokyo", "beta/west-1"]
+    assert reach.evidence == "estimated"
+    limit = reach.round_trip_ms * 1.02
+    tiers = tuple(t.model_copy(update={"round_trip_ms": limit}) if t.name == "gold" else t for t in plan.study.tiers)
+    study = plan.study.model_copy(update={"tiers": tiers})
+    x = decisions_of(plan, p)
+    margin, other = [m for m in margins(p, x, study) if m.kind == "round trip"]
+    assert margin.figure == "tokyo to beta/west-1" and margin.factor == pytest.approx(1.02)
+    assert margin.failure == "provider:alpha", "only then nothing else serves Tokyo"
+    assert other.figure == "tokyo to alpha/east-1" and other.failure == "provider:beta"
+    assert other.factor == pytest.approx(limit / p.round_trip_ms["tokyo", "alpha/east-1"].round_trip_ms)
+    assert not [m for m in margins(p, x, plan.study) if m.kind == "round trip"], "400 ms are far beyond its error"
+
+
+# ------------------------------------------------------------------ narrow terminals
+@pytest.mark.parametrize("columns", [60, 80, 100, 120, 160])
+def test_every_number_and_name_is_whole_at_any_width(planned, columns, monkeypatch):
+    monkeypatch.setenv("COLUMNS", str(columns))
+    plan, warnings = planned
+    for report in (review_plan(plan, True), check_study(plan.study, warnings, True)):
+        lines = render(report, "text").splitlines()
+        assert max(map(len, lines)) <= columns
+        words = set(re.split(r"[\s;,]+", " ".join(["", *lines])))
+        cells = [str(cell) for section in report.sections for row in section.rows for cell in row if cell is not None]
+        assert len(cells) > 100
+        assert {word for cell in cells for word in re.split(r"[\s;,]+", cell) if len(word) <= 40} - words == set()
+
+
+def test_a_table_that_does_not_fit_becomes_blocks(monkeypatch):
+    section = Section("T", (), ("pool", "USD", "note"), (("a" * 50, "1,234 M", "some words"), ("b", "5 %", "")))
+    monkeypatch.setenv("COLUMNS", "60")
+    lines = render(Report("title", True, (section,)), "text").splitlines()
+    assert lines[3:] == [f"  pool: {'a' * 50};", "    USD: 1,234 M; note: some words", "  pool: b; USD: 5 %"]
+    monkeypatch.setenv("COLUMNS", "80")
+    assert render(Report("title", True, (section,)), "text").splitlines()[3].startswith("pool  ")
+
+
+def test_a_number_stays_with_its_unit(monkeypatch):
+    monkeypatch.setenv("COLUMNS", "60")
+    line = "x" * 53 + " 100 % of it"
+    lines = render(Report("t", True, (Section("T", (line,)),)), "text").splitlines()
+    assert lines[3:] == ["  " + "x" * 53, "    100 % of it"]
