@@ -43,6 +43,11 @@ def total(terms: Iterable[tuple[float, Linear]]) -> Linear:
     return pulp.LpAffineExpression(expression, constant=constant) if expression else constant
 
 
+def is_number(quantity: Linear) -> bool:
+    """Whether a quantity is known, not to be chosen."""
+    return isinstance(quantity, int | float)
+
+
 @dataclass(frozen=True)
 class Row:
     """`lhs (<= | == | >=) rhs`, for one key of one rule."""

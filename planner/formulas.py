@@ -32,9 +32,11 @@ def live_placements(p: Problem, f: str) -> list[str]:
 
 
 def requests_per_second(p: Problem, w: str, o: str, s: State) -> float:
-    """Demand in a state, surge included [requests/s]."""
+    """Demand in a state, surges included [requests/s]."""
     h, f, _ = s
-    return p.demand_requests_per_second[w, o, h] * p.failures[f].surge_factor
+    failure = p.failures[f]
+    further = failure.surges.get(f"workload:{w}", 1.0) * failure.surges.get(f"origin:{o}", 1.0)
+    return p.demand_requests_per_second[w, o, h] * failure.surge_factor * further
 
 
 def due_fraction(p: Problem, w: str, o: str, s: State) -> float:
@@ -54,7 +56,7 @@ def due_fraction(p: Problem, w: str, o: str, s: State) -> float:
 
 def can_load(p: Problem, e: str, s: State) -> bool:
     """Whether a replica that is started when the failure is detected runs at this clock."""
-    return not is_normal(s) and p.detection_seconds + p.load_seconds[e] <= s[2]
+    return not is_normal(s) and p.detection_seconds + p.load_seconds[e] <= s[2] and e not in p.cannot_start[s[1]]
 
 
 def machines_held_or_bought(p: Problem, x: Decisions, q: str, h: str, f: str = NORMAL) -> Linear:
@@ -84,15 +86,15 @@ def machines_obtained(p: Problem, x: Decisions, q: str, s: State) -> Linear:
 
 
 def machines_firm(p: Problem, x: Decisions, q: str, h: str) -> Linear:
-    """Machines of a pool, not lent, broken ones left out, that count in every failure [machines]."""
+    """Machines of a pool, not lent, broken ones left out, that count in every failure [machines].
+
+    Of an offer that counts in part, the least part of all failures: spot none.
+    """
     t = p.period_of[h]
-    discounted = {b for counted in p.counted.values() for b in counted}
     owned = [(1.0, p.held_machines[q, t]), *((-1.0, machines) for machines, _ in p.claims[q])]
-    owned += [
-        (p.machines_per_unit[b], x.rented[b, h] if b in p.hourly else x.started[b, t])
-        for b in p.offers_of[q]
-        if b not in discounted
-    ]
+    for b in p.offers_of[q]:
+        least = min(counted.get(b, 1.0) for counted in p.counted.values())
+        owned.append((least * p.machines_per_unit[b], x.rented[b, h] if b in p.hourly else x.started[b, t]))
     return total((p.usable_fraction[q] * part, machines) for part, machines in owned)
 
 
@@ -162,11 +164,32 @@ def least_occupied(p: Problem, x: Decisions, e: str, s: State) -> float:
 
 def replica_seconds_used(p: Problem, x: Decisions, e: str, s: State) -> Linear:
     """Work that a placement's peak traffic asks for [replica-seconds/s]."""
+    seconds = p.replica_seconds if is_normal(s) else p.replica_seconds_in_failure
+    return total((seconds[w, e] * p.burst_factor[w], x.traffic[w, o, e, s]) for w, o in p.flows if (w, e) in seconds)
+
+
+def requests_passing(p: Problem, x: Decisions, passage: int, s: State) -> Linear:
+    """Requests that must pass some components, as often as they must [requests/s]."""
+    times = p.passages[passage].times
     return total(
-        (p.replica_seconds[w, e] * p.burst_factor[w], x.traffic[w, o, e, s])
+        (n, x.traffic[w, o, e, s])
         for w, o in p.flows
-        if (w, e) in p.replica_seconds
+        for e in live_edges(p, w, o, s[1])
+        if (n := times.get(f"workload:{w}", 0) + times.get(f"origin:{o}", 0) + times.get(e, 0))
     )
+
+
+def passage_limit(p: Problem, passage: int, f: str) -> float:
+    """Requests that some components let through together, of what is left of them [requests/s]."""
+    return sum(p.most_requests_per_second[c] * available(p, c, f) for c in p.passages[passage].components)
+
+
+def replicas_hit(p: Problem, x: Decisions, e: str, s: State) -> Linear:
+    """Replicas that a pool's partial loss takes when all of it falls on one placement [replicas]."""
+    h, f, _ = s
+    q = p.pool_of[e]
+    owned = total([(1.0, machines_held_or_bought(p, x, q, h, f)), (-1.0, machines_claimed(p, q, (h, NORMAL, 0.0)))])
+    return total([((1 - available(p, q, f)) * p.usable_fraction[q] / p.machines_per_replica[e], owned)])
 
 
 def served(p: Problem, x: Decisions, w: str, o: str, s: State) -> Linear:

@@ -102,6 +102,7 @@ class _Probe:
 def _probe(p: Problem, x: Decisions, s: State) -> _Probe:
     """The program of one state."""
     program = Program()
+    seconds = p.replica_seconds if is_normal(s) else p.replica_seconds_in_failure
     runs = [e for e in p.placements if running(x, e, s) > 0]
     speed = {g: program.column(upper=1.0) for g in sorted({e.partition("@")[0] for e in runs})}
     new = sorted({e.partition("@")[0] for e in runs if x.loaded[e, s] > 0})
@@ -118,7 +119,7 @@ def _probe(p: Problem, x: Decisions, s: State) -> _Probe:
             if e in load:
                 columns.append(program.column())
                 edges[w, o, e] = columns[-1]
-                load[e].append((p.replica_seconds[w, e] * p.burst_factor[w], columns[-1]))
+                load[e].append((seconds[w, e] * p.burst_factor[w], columns[-1]))
         due = due_fraction(p, w, o, s) * requests_per_second(p, w, o, s)
         rows.append(Row((w, o), total([*((1.0, v) for v in columns), (-due, growth)]), ">=", 0.0))
     for e, terms in load.items():

@@ -14,7 +14,14 @@ from planner import __version__
 from planner.algebra import Sparse, total
 from planner.costs import COSTS
 from planner.errors import Finding, InputError, NoPlan
-from planner.formulas import live_placements, requests_per_second, survivors, whole_occupied
+from planner.formulas import (
+    live_placements,
+    replicas_hit,
+    requests_passing,
+    requests_per_second,
+    survivors,
+    whole_occupied,
+)
 from planner.problem import Decisions, Problem, build, no_decisions, states
 from planner.records.plan import (
     PLAN_SCHEMA_VERSION,
@@ -206,7 +213,8 @@ def firmness(
 # ------------------------------------------------------------------ states, there and back
 def whole_survivors(p: Problem, x: Decisions, e: str, s: tuple[str, str, float]) -> int:
     """Whole replicas of a placement that survive a failure."""
-    return int(survivors(p, x, e, s) + 1e-9)
+    hit = replicas_hit(p, x, e, s) if p.failures[s[1]].hit == e else 0.0
+    return int(max(0.0, survivors(p, x, e, s) - hit) + 1e-9)
 
 
 def firm_of(p: Problem, x: Decisions, e: str, h: str) -> int | None:
@@ -241,12 +249,13 @@ def state_records(p: Problem, x: Decisions) -> list[State]:
                         loaded[e] = loaded_now
                     if round(x.occupied[e, s]) > runs:
                         occupied[e] = round(x.occupied[e, s])
-            normal = sorted(index.get((s[0], NORMAL, 0.0), []))
+            usual = (s[0], NORMAL, 0.0)
+            normal = sorted(index.get(usual, []))
             same = (
                 f != NORMAL
                 and rows == normal
                 and not (shed or kept or loaded or occupied)
-                and p.failures[f].surge_factor == 1.0
+                and all(requests_per_second(p, w, o, s) == requests_per_second(p, w, o, usual) for w, o in p.flows)
             )
             columns: Any = ((), (), (), ()) if same or not rows else zip(*rows, strict=True)
             w_, o_, e_, v_ = (tuple(column) for column in columns)
@@ -300,6 +309,8 @@ def decisions_of(plan: PlanFile, p: Problem) -> Decisions:
             x.kept[e, s] = float(kept)  # type: ignore[index]
             x.loaded[e, s] = float(state.loaded.get(e, 0))  # type: ignore[index]
             x.occupied[e, s] = max(whole_occupied(p, x, e, s), float(state.occupied.get(e, 0)))  # type: ignore[index]
+        for g in range(len(p.passages)):
+            x.passing[g, s] = requests_passing(p, x, g, s)  # type: ignore[index]
         for q in p.pools:
             x.machines[q, s] = total((p.machines_per_replica[e], x.occupied[e, s]) for e in p.on_pool[q])  # type: ignore[index]
     return x
@@ -322,9 +333,8 @@ def uncoverable(study: Study, p: Problem) -> list[Uncoverable]:
             value = availability(graph, failure.lost) if value is None else value
             doors = [d for d in (f"workload:{w}", f"origin:{o}") if value[d] < 1]
             if doors:
-                needs = sorted(
-                    leaf for d in doors for part in graph.nodes[d]["needs"] for leaf in leaves(part) if value[leaf] < 1
-                )
+                parts = {d: [*graph.nodes[d]["needs"], *(need for need, _ in graph.nodes[d]["logins"])] for d in doors}
+                needs = sorted({leaf for d in doors for part in parts[d] for leaf in leaves(part) if value[leaf] < 1})
                 missing = f"a second way for {' and '.join(doors)} beside {', '.join(needs) or 'itself'}"
             else:
                 n = len(p.edges_in_failure[w, o])

@@ -4,6 +4,8 @@ Index letters, everywhere in this order: w workload, o origin, e placement, q po
 f failure, c clock [s], s = (h, f, c).
 """
 
+import itertools
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
@@ -13,11 +15,13 @@ from planner.algebra import Key, Linear, Sparse
 from planner.network import Reach, reaches
 from planner.records.inventory import MachineType, Offer, Pool, Site
 from planner.records.serving import Model, OperatingPoint, Profile
-from planner.records.study import Study, Tier, Workload
+from planner.records.study import Needs, Study, Tier, Workload
 from planner.risk import (
     NORMAL,
     Failure,
+    Graph,
     availability,
+    cannot_start,
     dependency_graph,
     expand,
     placements,
@@ -30,6 +34,8 @@ HOURLY = ("on_demand", "spot")
 FEW_UNITS = 4
 """A pool of at most so many units gets the row that ties each request to the opening of a unit."""
 NEGLIGIBLE_FRACTION = 1e-6
+MOST_PASSAGES = 500
+"""Unions of choices between limited components that are looked at; beyond, the rows that are there still hold."""
 MOMENT_SECONDS = 1e-3
 """After machines that were lent come back: a claim is back at every clock later than its return."""
 
@@ -71,6 +77,20 @@ class ShareLimit:
 
 
 @dataclass(frozen=True)
+class Passage:
+    """Components that requests must pass, any one of them where there are several, and what they let through together.
+
+    Parameters
+    ----------
+    components : ids; together they let `Σ most_requests_per_second · available fraction` through
+    times : workload, origin or placement (`workload:NAME`, `origin:NAME`, id) -> how often its requests pass here
+    """
+
+    components: tuple[str, ...]
+    times: Mapping[str, int]
+
+
+@dataclass(frozen=True)
 class Problem:
     """Everything that is given. Keys are ids; units are in the names; see the module for the index letters."""
 
@@ -92,7 +112,12 @@ class Problem:
     promised: Mapping[str, tuple[tuple[str, float, float], ...]]
     """f -> (tier, serve fraction, within seconds)"""
     lost: Mapping[str, Mapping[str, float]]
-    """f -> pool or placement -> available fraction, where below 1"""
+    """f -> pool, placement or limited component -> available fraction, where below 1"""
+    cannot_start: Mapping[str, frozenset[str]]
+    """f -> placements in which no replica can be started"""
+    passages: tuple[Passage, ...]
+    most_requests_per_second: Mapping[str, float]
+    """component -> requests that it lets through [requests/s]"""
     coverable: Mapping[str, Mapping[tuple[str, str], float]]
     """f -> (w, o) -> fraction that any capacity could serve, where below 1"""
     edges: Mapping[tuple[str, str], tuple[str, ...]]
@@ -108,6 +133,8 @@ class Problem:
     outage_usd_per_request: Mapping[str, float]
     replica_seconds: Mapping[tuple[str, str], float]
     """(w, e) -> replica-seconds per request"""
+    replica_seconds_in_failure: Mapping[tuple[str, str], float]
+    """the same with caches as they are after a move"""
     machines_per_replica: Mapping[str, float]
     load_seconds: Mapping[str, float]
     weights_gib: Mapping[str, float]
@@ -186,28 +213,37 @@ class Decisions:
     """(e, s) replicas started since"""
     occupied: Mapping[Key, Linear]
     """(e, s) replicas that take up room"""
+    passing: Mapping[Key, Linear]
+    """(passage, s) requests/s through components with a limit"""
+    spared: Mapping[Key, Linear]
+    """(e, s) 1 where a placement on which a partial loss falls keeps replicas"""
     machines: Mapping[Key, Linear]
     """(q, s) machines that are up and ours to use"""
 
 
 def no_decisions() -> Decisions:
     """Nothing chosen: every decision zero."""
-    return Decisions(*(Sparse() for _ in range(13)))
+    return Decisions(*(Sparse() for _ in range(15)))
 
 
-def replica_seconds_per_request(workload: Workload, point: OperatingPoint) -> float:
+def replica_seconds_per_request(
+    workload: Workload, point: OperatingPoint, cached_fraction: float | None = None
+) -> float:
     """Replica-seconds that one request takes.
 
     Formula
         input tokens · (1 − cached fraction) / prefill rate + output tokens / decode rate
     Units
         s of one replica per request
+    `cached_fraction` stands in for the workload's own where given: caches are cold after a move.
+
     Source
         Little's law: on a measured row of the same shape it equals
         (time to first token + (output − 1) · time per token) / concurrency, by the choice of the two rates.
     """
+    cached = workload.cached_fraction if cached_fraction is None else cached_fraction
     return (
-        workload.mean_input_tokens * (1 - workload.cached_fraction) / point.prefill_tokens_per_second
+        workload.mean_input_tokens * (1 - cached) / point.prefill_tokens_per_second
         + workload.mean_output_tokens / point.decode_tokens_per_second
     )
 
@@ -297,7 +333,10 @@ def build(study: Study, demand: str = "base", with_goals: bool = True) -> Proble
     edges, edges_in_failure, why_not = _edges(parts, flows)
     serving = {e for some in (*edges.values(), *edges_in_failure.values()) for e in some}
     names = tuple(e for e in parts.placements if e in serving)
-    failures, promised, lost, coverable = _failures(parts, flows, edges, edges_in_failure, with_goals)
+    graph = dependency_graph(study)
+    failures, promised = _failures(parts, graph, with_goals)
+    passages = _passages(parts, graph, names)
+    lost, coverable, stuck = _losses(parts, graph, failures, flows, edges, edges_in_failure)
     hours = study.hours_per_month * study.horizon.months
     price = {row.offer_id: row.price_usd_per_machine_hour for row in study.prices}
     refused = {b.id: reason for b in study.offers if (reason := not_offered(study, b)) is not None}
@@ -305,7 +344,7 @@ def build(study: Study, demand: str = "base", with_goals: bool = True) -> Proble
     offers_of = {q: tuple(b for b in offers if offers[b].pool == q) for q in pools}
     most_units = {b: float("inf") if offer.most_units is None else offer.most_units for b, offer in offers.items()}
     held = {(q, PERIOD): held_machines(study, q) for q in pools}
-    spot = [b for b in offers if offers[b].kind == "spot"]
+    counted, obtainable = _counted(study, offers, failures)
     problem = Problem(
         flows=flows,
         placements=names,
@@ -320,6 +359,9 @@ def build(study: Study, demand: str = "base", with_goals: bool = True) -> Proble
         promised=promised,
         lost=lost,
         coverable=coverable,
+        cannot_start=stuck,
+        passages=passages,
+        most_requests_per_second=_limited(study),
         edges=edges,
         edges_in_failure=edges_in_failure,
         why_not=why_not,
@@ -328,7 +370,8 @@ def build(study: Study, demand: str = "base", with_goals: bool = True) -> Proble
         burst_factor={w.name: w.burst_factor for w in study.workloads},
         serve_fraction={w.name: parts.tiers[w.tier].serve_fraction for w in study.workloads},
         outage_usd_per_request={w.name: parts.tiers[w.tier].outage_usd_per_request for w in study.workloads},
-        replica_seconds=_replica_seconds(parts),
+        replica_seconds=_replica_seconds(parts, in_failure=False),
+        replica_seconds_in_failure=_replica_seconds(parts, in_failure=True),
         machines_per_replica={
             # whole replicas on a machine: what is left over of its accelerators is lost
             e: 1 / (parts.machine[parts.pool[e].machine_type].accelerators // parts.profile[e].accelerators_per_replica)
@@ -348,9 +391,9 @@ def build(study: Study, demand: str = "base", with_goals: bool = True) -> Proble
         claims={q: tuple((float(c.machines), c.reclaim_seconds) for c in study.claims if c.pool == q) for q in pools},
         offers_of=offers_of,
         hourly=frozenset(b for b in offers if offers[b].kind in HOURLY),
-        counted={f: {} if f == NORMAL else dict.fromkeys(spot, 0.0) for f in failures},
-        obtainable={f: {} for f in failures},
-        with_spot=frozenset(offers[b].pool for b in spot) if len(failures) > 1 else frozenset(),
+        counted=counted,
+        obtainable=obtainable,
+        with_spot=frozenset(offers[b].pool for some in counted.values() for b in some),
         machines_per_unit={b: offers[b].machines_per_unit for b in offers},
         most_units=most_units,
         price_usd_per_machine_hour={b: price[b] for b in offers},
@@ -374,32 +417,37 @@ def build(study: Study, demand: str = "base", with_goals: bool = True) -> Proble
 
 
 def _maybe_unused(p: Problem) -> dict[str, float]:
-    """Pools whose spare machines would have to be bought -> machines that they can have, or ever use, at most.
-
-    Nothing needs more replicas than serve everything, with every surge, from what the worst partial loss leaves.
-    """
+    """Pools whose spare machines would have to be bought -> machines that they can have, or ever use, at most."""
     found = {}
-    worst = max((f.surge_factor for f in p.failures.values()), default=1.0) / min(
-        p.utilisation_normal, p.utilisation_in_failure
-    )
     for q in p.pools:
         lent = sum(machines for machines, _ in p.claims[q])
         least = min(p.held_machines[q, t] for t in p.periods)
-        if p.spare_machines[q] <= 0 or p.usable_fraction[q] * (least - lent) >= p.spare_machines[q]:
-            continue
-        units = {b: p.most_units[b] for b in p.offers_of[q]}
-        most = max(p.held_machines[q, t] for t in p.periods) + sum(p.machines_per_unit[b] * n for b, n in units.items())
-        left = min((v for lost in p.lost.values() for e in p.on_pool[q] if (v := lost.get(e, 1.0)) > 0), default=1.0)
-        needed = 0.0
-        for e in p.on_pool[q]:
-            work = sum(
-                p.replica_seconds[w, e] * p.burst_factor[w] * v
-                for (w, _, _), v in p.demand_requests_per_second.items()
-                if (w, e) in p.replica_seconds
-            )
-            needed += p.machines_per_replica[e] * (work * worst / left + 1)
-        found[q] = min(most, needed)
+        if p.spare_machines[q] > 0 and p.usable_fraction[q] * (least - lent) < p.spare_machines[q]:
+            found[q] = most_machines(p, q)
     return found
+
+
+def most_machines(p: Problem, q: str) -> float:
+    """Machines that a pool can have, or that could ever be of use there [machines].
+
+    Nothing needs more replicas than serve everything, with every surge, from what the worst partial loss leaves.
+    """
+    surge = max(
+        f.surge_factor * math.prod(max(1.0, factor) for factor in f.surges.values()) for f in p.failures.values()
+    )
+    worst = surge / min(p.utilisation_normal, p.utilisation_in_failure)
+    held = max(p.held_machines[q, t] for t in p.periods)
+    most = held + sum(p.machines_per_unit[b] * p.most_units[b] for b in p.offers_of[q])
+    left = min((v for lost in p.lost.values() for e in (*p.on_pool[q], q) if (v := lost.get(e, 1.0)) > 0), default=1.0)
+    needed = 0.0
+    for e in p.on_pool[q]:
+        work = sum(
+            max(p.replica_seconds[w, e], p.replica_seconds_in_failure[w, e]) * p.burst_factor[w] * v
+            for (w, _, _), v in p.demand_requests_per_second.items()
+            if (w, e) in p.replica_seconds
+        )
+        needed += p.machines_per_replica[e] * (work * worst / left + 1)
+    return min(most, max(held, needed / p.usable_fraction[q]))
 
 
 def held_machines(study: Study, pool: str) -> float:
@@ -442,9 +490,10 @@ def _edges(parts: _Parts, flows: tuple[Flow, ...]) -> tuple[Edges, Edges, dict[t
     return edges, edges_in_failure, why_not
 
 
-def _replica_seconds(parts: _Parts) -> dict[tuple[str, str], float]:
+def _replica_seconds(parts: _Parts, in_failure: bool) -> dict[tuple[str, str], float]:
+    cold = {w: x.cached_fraction_in_failure if in_failure else None for w, x in parts.workloads.items()}
     return {
-        (w.name, e): replica_seconds_per_request(w, point)
+        (w.name, e): replica_seconds_per_request(w, point, cold[w.name])
         for w in parts.workloads.values()
         for e in parts.placements
         for point in parts.profile[e].classes
@@ -453,15 +502,9 @@ def _replica_seconds(parts: _Parts) -> dict[tuple[str, str], float]:
 
 
 def _failures(
-    parts: _Parts, flows: tuple[Flow, ...], edges: Edges, edges_in_failure: Edges, with_goals: bool
-) -> tuple[
-    dict[str, Failure],
-    dict[str, tuple[tuple[str, float, float], ...]],
-    dict[str, dict[str, float]],
-    dict[str, dict[Flow, float]],
-]:
-    """Failures, what is promised in each, what is lost of each pool and placement, what can be covered at all."""
-    graph = dependency_graph(parts.study)
+    parts: _Parts, graph: Graph, with_goals: bool
+) -> tuple[dict[str, Failure], dict[str, tuple[tuple[str, float, float], ...]]]:
+    """Failures that the goals mean, normal operation first, and what is promised in each."""
     failures = {NORMAL: Failure(NORMAL)}
     promised: dict[str, list[tuple[str, float, float]]] = {NORMAL: []}
     for tier in parts.study.tiers if with_goals else ():
@@ -469,13 +512,35 @@ def _failures(
             for failure in expand(goal, parts.study, graph):
                 failures.setdefault(failure.id, failure)
                 promised.setdefault(failure.id, []).append((tier.name, goal.serve_fraction, goal.within_seconds))
+    return failures, {f: tuple(rows) for f, rows in promised.items()}
+
+
+def _losses(
+    parts: _Parts,
+    graph: Graph,
+    failures: Mapping[str, Failure],
+    flows: tuple[Flow, ...],
+    edges: Edges,
+    edges_in_failure: Edges,
+) -> tuple[dict[str, dict[str, float]], dict[str, dict[Flow, float]], dict[str, frozenset[str]]]:
+    """What is lost of each thing in each failure, what can be covered at all, where nothing can be started."""
     lost: dict[str, dict[str, float]] = {}
     coverable: dict[str, dict[Flow, float]] = {}
+    stuck: dict[str, frozenset[str]] = {}
+    limited = _limited(parts.study)
     for f, failure in failures.items():
-        value = availability(graph, failure.lost)
-        things = {q: value[f"pool:{q}"] for q in parts.pools}
+        # a gateway that is lost in part lets less through; what is behind it is whole
+        left = {c: 1 - failure.lost.get(c, 0.0) for c in limited}
+        value = availability(graph, {c: share for c, share in failure.lost.items() if left.get(c, 0.0) <= 0})
+        things = {q: value[f"pool:{q}"] for q in parts.pools} | {c: min(left[c], value[c]) for c in limited}
         things |= {e: value[f"placement:{e}"] for e in parts.placements}
+        if failure.hit is not None:
+            # the pool's loss falls on one placement: what else of it is only as lost as the pool stands whole
+            pool = parts.pool[failure.hit].id
+            things |= {e: 1.0 for e in parts.placements if parts.pool[e].id == pool and things[e] == things[pool]}
         lost[f] = {thing: left for thing, left in things.items() if left < 1}
+        waiting = cannot_start(graph, value)
+        stuck[f] = frozenset(e for e in parts.placements if f"placement:{e}" in waiting)
         near_enough = edges if f == NORMAL else edges_in_failure
         coverable[f] = {}
         for w, o in flows:
@@ -483,7 +548,75 @@ def _failures(
             door = min(value[f"workload:{w}"], value[f"origin:{o}"]) if alive else 0.0
             if door < 1:
                 coverable[f][w, o] = door
-    return failures, {f: tuple(rows) for f, rows in promised.items()}, lost, coverable
+    return lost, coverable, stuck
+
+
+def _limited(study: Study) -> dict[str, float]:
+    """Components that let only so many requests through, by id [requests/s]."""
+    rows = ((f"{c.kind}:{c.name}", c.most_requests_per_second) for c in study.components)
+    return {name: most for name, most in rows if most is not None}
+
+
+def _passages(parts: _Parts, graph: Graph, placements: tuple[str, ...]) -> tuple[Passage, ...]:
+    """What requests must pass, from the dependency graph: any of some limited components, and unions of such choices.
+
+    Requests may be split over a choice as one likes. That is possible exactly when, for every union of choices, those
+    that must pass within it are no more than it lets through (Hall; Gale, Pacific Journal of Mathematics 7, 1957).
+    """
+    limited = frozenset(_limited(parts.study))
+    if not limited:
+        return ()
+    choices: dict[str, list[frozenset[str]]] = {}
+
+    def ways(node: str) -> list[frozenset[str]]:
+        if node not in choices:
+            own = [frozenset({node})] if node in limited else []
+            choices[node] = own + [way for part in graph.nodes[node]["needs"] for way in of(part)]
+        return choices[node]
+
+    def of(part: str | Needs) -> list[frozenset[str]]:
+        if isinstance(part, str):
+            return ways(part)
+        if part.all_of is not None:
+            return [way for inner in part.all_of for way in of(inner)]
+        inner_ways = [of(inner) for inner in part.any_of or part.of or ()]
+        if not all(inner_ways):
+            return []  # a way without a limit
+        return [frozenset().union(*some) for some in itertools.product(*inner_ways)]
+
+    doors = [f"workload:{w}" for w in parts.workloads] + [f"origin:{o.name}" for o in parts.study.origins]
+    passing = {door: ways(door) for door in doors} | {e: ways(f"placement:{e}") for e in placements}
+    unions = {way for found in passing.values() for way in found}
+    while len(unions) <= MOST_PASSAGES and (more := {a | b for a in unions for b in unions if a & b} - unions):
+        unions |= more
+    return tuple(
+        Passage(tuple(sorted(u)), {k: n for k, found in passing.items() if (n := sum(way <= u for way in found))})
+        for u in sorted(unions, key=lambda u: (len(u), sorted(u)))
+    )
+
+
+def _counted(
+    study: Study, offers: Mapping[str, Offer], failures: Mapping[str, Failure]
+) -> tuple[dict[str, dict[str, float]], dict[str, dict[str, tuple[float, float]]]]:
+    """f -> b -> share of what runs that counts, where below 1; and what can be obtained: (share, seconds)."""
+    counted: dict[str, dict[str, float]] = {f: {} for f in failures}
+    obtainable: dict[str, dict[str, tuple[float, float]]] = {f: {} for f in failures}
+    for f, failure in failures.items():
+        kinds = {component.partition(":")[0] for component in failure.lost}
+        for b, offer in offers.items() if f != NORMAL else ():
+            if offer.kind == "spot":
+                counted[f][b] = 0.0
+                continue
+            fitting = [
+                entry
+                for entry in study.policies.counted
+                if (entry.any is None or entry.any in kinds) and any(fnmatchcase(b, p) for p in entry.offers)
+            ]
+            if fitting and fitting[-1].running_fraction < 1:
+                counted[f][b] = fitting[-1].running_fraction
+            if fitting and fitting[-1].obtainable_fraction and offer.kind in HOURLY and offer.most_units is not None:
+                obtainable[f][b] = (fitting[-1].obtainable_fraction, fitting[-1].obtain_seconds)
+    return counted, obtainable
 
 
 def _limits(parts: _Parts) -> tuple[Limit, ...]:

@@ -203,6 +203,11 @@ def state_columns(p: Problem, program: Program, x: Decisions, s: State, testing:
             x.excess[w, o, s] = program.column()  # type: ignore[index]
         for e in live_edges(p, w, o, s[1]):
             x.traffic[w, o, e, s] = program.column()  # type: ignore[index]
+    for g in range(len(p.passages)):
+        x.passing[g, s] = program.column()  # type: ignore[index]
+    hit = p.failures[s[1]].hit
+    if hit is not None and not testing:
+        x.spared[hit, s] = program.column(integer=True)  # type: ignore[index]
     just_hot = set() if testing or is_normal(s) else pools_that_just_run_on(p, s[1])
     for e in alive:
         if p.pool_of[e] in just_hot:
@@ -279,12 +284,13 @@ WHOLE = 1e-6
 CHURN_GAP = 0.3
 WHOLE_SHORT = 1.0
 """What counts as short where only whole numbers fail [requests/s]: less than what divisible replicas miss."""
-STATE_NAMES = ("traffic", "shed", "excess", "offered", "kept", "loaded", "occupied", "machines")
+STATE_NAMES = ("traffic", "shed", "excess", "offered", "kept", "loaded", "occupied", "machines", "passing")
 
 
 def tolerance(p: Problem, f: str) -> float:
     """What counts as nothing short in a failure [requests/s]."""
-    return 1e-7 * max(1.0, sum(p.demand_requests_per_second.values()) * p.failures[f].surge_factor)
+    offered = sum(requests_per_second(p, w, o, (h, f, 0.0)) for w, o in p.flows for h in p.hours)
+    return 1e-7 * max(1.0, offered)
 
 
 class TestProgram:
@@ -305,6 +311,7 @@ class TestProgram:
             lost={TEMPLATE: {}},
             counted={TEMPLATE: {}},
             obtainable={TEMPLATE: {}},
+            cannot_start={TEMPLATE: frozenset()},
             coverable={TEMPLATE: {}},
         )
         self.states = states(q, TEMPLATE)

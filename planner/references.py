@@ -24,9 +24,10 @@ from planner.records.study import (
     StudyFile,
     Tier,
     Workload,
+    stack_and_version,
 )
 
-BUILT_IN = ("provider", "region", "site", "pool", "stack")
+BUILT_IN = ("provider", "region", "site", "pool", "stack", "stack_version", "qualification")
 FORBIDDEN_CATEGORIES = ("Cc", "Cs", "Zl", "Zp")
 BIDIRECTIONAL = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 
@@ -103,7 +104,7 @@ def _check_names(parts: Parts, reading: Reading) -> None:
         if "@" in name:
             reading.error(where, "a name without @", shown(name), "write another sign: @ parts profile and pool in ids")
     for component, place in parts.components:
-        if ":" in component.kind or component.kind in (*BUILT_IN, "workload", "origin", "placement", "failure"):
+        if ":" in component.kind or component.kind in ("workload", "origin", "placement", "failure"):
             fix = "choose another word, as in power, network, identity"
             reading.error(place.at("kind"), "a kind without ':' that is not built in", shown(component.kind), fix)
 
@@ -216,11 +217,16 @@ def component_names(parts: Parts) -> dict[str, set[str]]:
         for profile in (profile for profile in model.profiles if profile.stack in qualified):
             at = [id for id, pool in pools.items() if pool.machine_type == profile.machine_type]
             names["placement"].update(f"{model.model}/{profile.name}@{id}" for id in at)
-            names["stack"].update([profile.stack] if at else [])
+            if at:
+                stack, version = stack_and_version(profile.stack)
+                names["stack"].add(stack)
+                names["stack_version"].update([profile.stack] if version else [])
+                names["qualification"].add(f"{model.model}/{profile.stack}")
     names["workload"] = {workload.name for workload, _ in parts.workloads}
     names["origin"] = {origin.name for origin, _ in parts.origins}
     for component, _ in parts.components:
-        names.setdefault(component.kind, set()).add(component.name)
+        if component.kind not in BUILT_IN:
+            names.setdefault(component.kind, set()).add(component.name)
     return names
 
 
@@ -255,9 +261,11 @@ def _check_goals(parts: Parts, components: Mapping[str, set[str]], reading: Read
                 what = "a failure named in the study"
                 reading.refer(at.at("failure"), NamedFailure, what, goal.failure, failures)
             elif goal.any in kinds:
-                _check_goal(goal, at, components[goal.any], reading)
+                _check_goal(goal, at, components.get(goal.any, set()), reading)
             elif not reading.any_broken(Component):
                 reading.refer(at.at("any"), Component, "a kind of component", goal.any or "", kinds)
+            for id in goal.in_maintenance:
+                _check_component(id, components, at.at("in_maintenance", id), reading)
 
 
 def _check_goal(goal: Goal, at: Place, names: set[str], reading: Reading) -> None:
@@ -290,14 +298,40 @@ def _check_components(parts: Parts, components: Mapping[str, set[str]], reading:
     for failure, place in parts.failures:
         for id in failure.lost:
             _check_component(id, components, place.at("lost", id), reading)
+        for id in failure.in_maintenance:
+            _check_component(id, components, place.at("in_maintenance", id), reading)
+        for id in failure.surges:
+            doors = {kind: components[kind] for kind in ("workload", "origin")}
+            _check_component(id, doors, place.at("surges", id), reading)
     for dependency, place in parts.dependencies:
         _check_component(dependency.component, components, place.at("component"), reading)
+        kind = dependency.component.partition(":")[0]
+        if dependency.breaks == "new_logins" and kind not in ("workload", "origin"):
+            fix = "say which workloads or origins need the login"
+            reading.error(place.at("component"), "a workload or an origin", shown(dependency.component), fix)
+        if dependency.breaks == "starting" and kind in ("workload", "origin"):
+            fix = "say which site, stack, pool or placement cannot start replicas without it"
+            reading.error(place.at("component"), "where replicas start", shown(dependency.component), fix)
         for part, loc in _within(dependency.needs, ("needs",)):
             if isinstance(part, str):
                 _check_component(part, components, place.at(*loc), reading)
             elif part.at_least is not None and part.of is not None and part.at_least > len(part.of):
                 fix = "lower at_least, or add parts; as it is, this can never be met"
                 reading.error(place.at(*loc, "at_least"), f"at most {len(part.of)}", str(part.at_least), fix)
+    kinds = {*BUILT_IN, *(component.kind for component, _ in parts.components)}
+    for i, counted in enumerate(parts.file.policies.counted):
+        at = parts.place.within("policies", "counted", i)
+        if counted.any is not None and not reading.any_broken(Component):
+            reading.refer(at.at("any"), Component, "a kind of component", counted.any, kinds)
+        for j, pattern in enumerate(counted.offers):
+            if not any(fnmatchcase(id, pattern) for id in parts.offers) and not reading.any_broken(Offer):
+                got = f"{shown(pattern)}, which matches none{near_miss(pattern, parts.offers)}"
+                reading.error(
+                    at.at("offers", j), "an offer, or a pattern", got, "ids are pool:offer; * matches anything"
+                )
+    for component, place in parts.components:
+        if component.kind in BUILT_IN:
+            _check_component(f"{component.kind}:{component.name}", components, place.at("name"), reading)
     for i, share in enumerate(parts.file.policies.shares):
         where = parts.place.at("policies", "shares", i, "component")
         _check_component(share.component, {kind: components[kind] for kind in BUILT_IN}, where, reading)
@@ -315,7 +349,8 @@ def _check_cycles(parts: Parts, components: Mapping[str, set[str]], reading: Rea
     stacks = {f"{m.model}/{p.name}": p.stack for m, _ in parts.used_models.values() for p in m.profiles}
     for placement in components["placement"]:
         profile, _, at = placement.partition("@")
-        needs[f"placement:{placement}"] = {f"pool:{at}", f"stack:{stacks[profile]}"}
+        stack, _ = stack_and_version(stacks[profile])
+        needs[f"placement:{placement}"] = {f"pool:{at}", f"stack:{stack}"}
     for dependency, _ in parts.dependencies:
         needs.setdefault(dependency.component, set()).update(
             part for part, _ in _within(dependency.needs, ()) if isinstance(part, str)

@@ -1,16 +1,19 @@
 """The dependency graph and the failures that the survival goals expand to.
 
-Provider ⊃ region ⊃ site ⊃ pool, and placement = pool and stack, are built in; a study adds components and dependencies.
+Provider ⊃ region ⊃ site ⊃ pool, and placement = pool, stack (with its version) and qualification, are built in; a study
+adds components and dependencies.
 """
 
 import itertools
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import TypeAlias
 
 import networkx as nx
 
-from planner.records.study import Goal, Needs, Study
+from planner.records.study import Goal, Needs, Study, stack_and_version
 
+Graph: TypeAlias = nx.DiGraph
 NORMAL = "normal"
 """Id of the failure in which nothing is lost."""
 
@@ -24,11 +27,18 @@ class Failure:
     id : component ids joined by ` + `, or `failure:NAME`
     lost : component id -> share lost (0 to 1)
     surge_factor : factor on all demand while it lasts
+    surges : workload:NAME or origin:NAME -> further factor on its demand
+    hit : placement on whose machines all of a pool's partial loss falls; None: on all alike
+    failures_per_year, hours_to_repair : how often and how long, where known
     """
 
     id: str
     lost: Mapping[str, float] = field(default_factory=dict)
     surge_factor: float = 1.0
+    surges: Mapping[str, float] = field(default_factory=dict)
+    hit: str | None = None
+    failures_per_year: float | None = None
+    hours_to_repair: float | None = None
 
 
 def profile_id(model: str, profile: str) -> str:
@@ -56,8 +66,12 @@ def placements(study: Study) -> dict[str, tuple[int, int, int]]:
     return found
 
 
-def dependency_graph(study: Study) -> nx.DiGraph:
-    """Component -> what it needs. Node attribute `needs`: list of `Needs`, all of which must hold.
+def dependency_graph(study: Study) -> Graph:
+    """Component -> what it needs. Node attributes:
+
+    - `needs`: list of `Needs`, all of which must hold for it to serve;
+    - `logins`: list of (`Needs`, share of sessions that go on without);
+    - `starting`: list of `Needs` without which no replica is started there, while those that run live.
 
     Raises
     ------
@@ -66,6 +80,8 @@ def dependency_graph(study: Study) -> nx.DiGraph:
     """
     graph = nx.DiGraph()
     needs: dict[str, list[Needs]] = {}
+    logins: dict[str, list[tuple[Needs, float]]] = {}
+    starting: dict[str, list[Needs]] = {}
 
     def add(component: str, need: Needs) -> None:
         needs.setdefault(component, []).append(need)
@@ -86,16 +102,32 @@ def dependency_graph(study: Study) -> nx.DiGraph:
         add(f"region:{region_id}", Needs(all_of=(f"provider:{provider}",)))
         needs.setdefault(f"provider:{provider}", [])
     for placement, (m, p, q) in placements(study).items():
-        stack = f"stack:{study.models[m].profiles[p].stack}"
-        needs.setdefault(stack, [])
-        add(f"placement:{placement}", Needs(all_of=(f"pool:{study.pools[q].id}", stack)))
+        named = study.models[m].profiles[p].stack
+        stack, version = stack_and_version(named)
+        parts = [f"pool:{study.pools[q].id}", f"stack:{stack}", f"qualification:{study.models[m].model}/{named}"]
+        if version:
+            parts.append(f"stack_version:{named}")
+            needs.setdefault(parts[-1], [Needs(all_of=(f"stack:{stack}",))])
+        add(f"placement:{placement}", Needs(all_of=tuple(parts)))
     for dependency in study.dependencies:
-        add(dependency.component, dependency.needs)
-    for component, parts in needs.items():
-        graph.add_node(component, needs=parts)
-        graph.add_edges_from((component, leaf) for part in parts for leaf in leaves(part))
+        needs.setdefault(dependency.component, [])
+        if dependency.breaks == "serving":
+            add(dependency.component, dependency.needs)
+        elif dependency.breaks == "starting":
+            starting.setdefault(dependency.component, []).append(dependency.needs)
+        else:
+            goes_on = dependency.sessions_go_on_fraction or 0.0
+            logins.setdefault(dependency.component, []).append((dependency.needs, goes_on))
+    for component, all_needs in needs.items():
+        entry = [need for need, _ in logins.get(component, [])]
+        graph.add_node(
+            component, needs=all_needs, logins=logins.get(component, []), starting=starting.get(component, [])
+        )
+        every = (*all_needs, *entry, *starting.get(component, []))
+        graph.add_edges_from((component, leaf) for part in every for leaf in leaves(part))
     for node in graph:
-        graph.nodes[node].setdefault("needs", [])
+        for attribute in ("needs", "logins", "starting"):
+            graph.nodes[node].setdefault(attribute, [])
     if not nx.is_directed_acyclic_graph(graph):
         raise ValueError(f"dependencies form a cycle: {nx.find_cycle(graph)}")
     return graph
@@ -107,45 +139,96 @@ def leaves(needs: Needs) -> Iterable[str]:
         yield from [part] if isinstance(part, str) else leaves(part)
 
 
-def availability(graph: nx.DiGraph, lost: Mapping[str, float]) -> dict[str, float]:
+def availability(graph: Graph, lost: Mapping[str, float]) -> dict[str, float]:
     """Available fraction of every component when `lost` (component -> share) is lost.
 
     `all_of` is the minimum, `any_of` the maximum, `at_least k` the k-th largest; a component is never more available
     than anything it needs, and never more than what is left of itself.
     """
     value: dict[str, float] = {}
-
-    def of(part: str | Needs) -> float:
-        if isinstance(part, str):
-            return value[part]
-        if part.all_of is not None:
-            return min(map(of, part.all_of), default=1.0)
-        if part.any_of is not None:
-            return max(map(of, part.any_of), default=0.0)
-        assert part.of is not None and part.at_least is not None
-        best = sorted(map(of, part.of), reverse=True)
-        return best[part.at_least - 1] if part.at_least <= len(best) else 0.0
-
     for node in reversed(list(nx.topological_sort(graph))):
         own = 1.0 - lost.get(node, 0.0)
-        value[node] = min([own, *(of(part) for part in graph.nodes[node]["needs"])])
+        serving = (met(part, value) for part in graph.nodes[node]["needs"])
+        entered = (goes_on + (1 - goes_on) * met(part, value) for part, goes_on in graph.nodes[node]["logins"])
+        value[node] = min([own, *serving, *entered])
     return value
 
 
-def components_of(graph: nx.DiGraph, kind: str) -> list[str]:
+def met(part: str | Needs, value: Mapping[str, float]) -> float:
+    """How far a need is met by the available fractions of components (0 to 1)."""
+    if isinstance(part, str):
+        return value[part]
+    if part.all_of is not None:
+        return min((met(inner, value) for inner in part.all_of), default=1.0)
+    if part.any_of is not None:
+        return max((met(inner, value) for inner in part.any_of), default=0.0)
+    assert part.of is not None and part.at_least is not None
+    best = sorted((met(inner, value) for inner in part.of), reverse=True)
+    return best[part.at_least - 1] if part.at_least <= len(best) else 0.0
+
+
+def cannot_start(graph: Graph, value: Mapping[str, float]) -> set[str]:
+    """Components in which no replica can be started: a need for starting is not met whole, there or below."""
+    stuck: set[str] = set()
+    for node in reversed(list(nx.topological_sort(graph))):
+        below = {leaf for part in graph.nodes[node]["needs"] for leaf in leaves(part)}
+        if below & stuck or any(met(part, value) < 1 for part in graph.nodes[node]["starting"]):
+            stuck.add(node)
+    return stuck
+
+
+def components_of(graph: Graph, kind: str) -> list[str]:
     """Component ids of one kind, sorted."""
     return sorted(node for node in graph if node.partition(":")[0] == kind)
 
 
-def expand(goal: Goal, study: Study, graph: nx.DiGraph) -> list[Failure]:
+def expand(goal: Goal, study: Study, graph: Graph) -> list[Failure]:
     """The failures that a goal means: a named one, or each combination of `of` components of a kind."""
+    out = f" while {', '.join(sorted(goal.in_maintenance))} is out" if goal.in_maintenance else ""
     if goal.failure is not None:
         named = next(f for f in study.failures if f.name == goal.failure)
-        return [Failure(f"failure:{named.name}", dict(named.lost), named.surge_factor)]
+        lost = _together(named.lost, named.in_maintenance, goal.in_maintenance)
+        whole = Failure(
+            f"failure:{named.name}{out}",
+            lost,
+            named.surge_factor,
+            dict(named.surges),
+            None,
+            named.failures_per_year,
+            named.hours_to_repair,
+        )
+        hits = _partly_lost(graph, lost) if named.worst_part else []
+        return [replace(whole, id=f"{whole.id} on {e}", hit=e) for e in hits] or [whole]
     assert goal.any is not None
     left_out = {f"{goal.any}:{name.removeprefix(goal.any + ':')}" for name in goal.except_}
     parts = [c for c in components_of(graph, goal.any) if c not in left_out]
-    return [
-        Failure(" + ".join(combination), dict.fromkeys(combination, 1.0))
-        for combination in itertools.combinations(parts, goal.of)
-    ]
+    rated = {f"{c.kind}:{c.name}": c for c in study.components}
+    found = []
+    for combination in itertools.combinations(parts, goal.of):
+        alone = rated.get(combination[0]) if len(combination) == 1 else None
+        found.append(
+            Failure(
+                " + ".join(combination) + out,
+                _together(dict.fromkeys(combination, 1.0), goal.in_maintenance),
+                failures_per_year=None if alone is None else alone.failures_per_year,
+                hours_to_repair=None if alone is None else alone.hours_to_repair,
+            )
+        )
+    return found
+
+
+def _together(*losses: Mapping[str, float]) -> dict[str, float]:
+    """Shares that are lost or out at the same time; of one component they add up."""
+    found: dict[str, float] = {}
+    for some in losses:
+        for component, share in some.items():
+            found[component] = min(1.0, found.get(component, 0.0) + share)
+    return found
+
+
+def _partly_lost(graph: Graph, lost: Mapping[str, float]) -> list[str]:
+    """Placements that live in pools which lose a part of their machines."""
+    value = availability(graph, lost)
+    partly = {pool for pool in components_of(graph, "pool") if 0 < value[pool] < 1}
+    names = (e.removeprefix("placement:") for e in components_of(graph, "placement") if value[e] > 0)
+    return [e for e in names if f"pool:{e.rpartition('@')[2]}" in partly]

@@ -6,7 +6,7 @@ state variable by what is bought. Given variables a rule builds the program; giv
 
 from collections.abc import Callable, Iterator
 
-from planner.algebra import Row, total
+from planner.algebra import Row, is_number, total
 from planner.costs import cost_usd
 from planner.formulas import (
     available,
@@ -19,7 +19,10 @@ from planner.formulas import (
     loading_pairs,
     machines_firm,
     machines_up,
+    passage_limit,
     replica_seconds_used,
+    replicas_hit,
+    requests_passing,
     requests_per_second,
     requests_served_by,
     running,
@@ -27,7 +30,7 @@ from planner.formulas import (
     survivors,
     units_at_pool,
 )
-from planner.problem import Decisions, Problem, State
+from planner.problem import Decisions, Problem, State, most_machines
 
 Rule = Callable[[Problem, Decisions], Iterator[Row]]
 StateRule = Callable[[Problem, Decisions, State], Iterator[Row]]
@@ -110,7 +113,7 @@ def firm_replicas_stand_on_firm_machines(p: Problem, x: Decisions) -> Iterator[R
 
     Formula
         firm[e,h]  ≤  replicas[e,h]
-        Σ_e machines_per_replica[e] · firm[e,h]  ≤  usable[q] · (held + bought of offers that always count − claims)[q]
+        Σ_e machines_per_replica[e] · firm[e,h]  ≤  usable[q] · (held + least counted of bought − claims)[q]
     Units
         replicas; machines
     Rows
@@ -277,6 +280,40 @@ def storage_can_load_that_fast(p: Problem, x: Decisions, s: State) -> Iterator[R
             yield Row((e, s), x.loaded[e, earlier[-1]], "<=", x.loaded[e, s])
 
 
+def what_passes_is_counted(p: Problem, x: Decisions, s: State) -> Iterator[Row]:
+    """Requests that must pass components with a limit, as often as they must.
+
+    Formula
+        passing[g,s]  =  Σ_w,o,e times[g,(w,o,e)] · traffic[w,o,e,s]
+    Units
+        requests/s
+    Rows
+        (passage, state), for components that let only so many requests through, and unions of choices between them
+    Marginal value
+        none of its own
+    """
+    for g, passage in enumerate(p.passages):
+        yield Row((passage.components, s), requests_passing(p, x, g, s), "==", x.passing[g, s])
+
+
+def components_pass_what_they_can(p: Problem, x: Decisions, s: State) -> Iterator[Row]:
+    """A gateway or an ingress lets no more requests through than it can, nor do several that share them.
+
+    Formula
+        passing[g,s]  ≤  Σ_c in g most_requests_per_second[c] · available[c,f]
+    Units
+        requests/s
+    Rows
+        (passage, state)
+    Marginal value
+        what one request/s more through these components would save [USD]
+    Source
+        splitting over choices: feasibility of a transport problem (Gale, Pacific Journal of Mathematics 7, 1957)
+    """
+    for g, passage in enumerate(p.passages):
+        yield Row((passage.components, s), x.passing[g, s], "<=", passage_limit(p, g, s[1]))
+
+
 def offered_is_demand(p: Problem, x: Decisions, s: State) -> Iterator[Row]:
     """What is offered in a state is the demand with its surge.
 
@@ -366,6 +403,8 @@ def no_replica_before_it_is_loaded(p: Problem, x: Decisions, s: State) -> Iterat
 
     Formula
         kept[e,s]  ≤  available[e,f] · replicas[e,h]      (firm[e,h] in pools of which some offer counts less)
+        kept[e,s]  ≤  max(0, replicas[e,h] − hit[e,s])    where all of the pool's partial loss falls on e:
+            kept ≤ M · spared,  kept ≤ replicas − hit + M · (1 − spared),  spared 0 or 1
         loaded[e,s]  ≤  0      where detection_seconds + load_seconds[e] > c, and in normal operation
     Units
         replicas
@@ -375,10 +414,26 @@ def no_replica_before_it_is_loaded(p: Problem, x: Decisions, s: State) -> Iterat
         what one more hot replica would save [USD]
     """
     for e in live_placements(p, s[1]):
-        if not is_normal(s):
+        if e == p.failures[s[1]].hit:
+            yield from _kept_of_what_is_hit(p, x, e, s)
+        elif not is_normal(s):
             yield Row((e, s, "kept"), x.kept[e, s], "<=", survivors(p, x, e, s))
         if not can_load(p, e, s):
             yield Row((e, s, "loaded"), x.loaded[e, s], "<=", 0.0)
+
+
+def _kept_of_what_is_hit(p: Problem, x: Decisions, e: str, s: State) -> Iterator[Row]:
+    """kept ≤ max(0, replicas − hit): for numbers as it stands, for variables by a choice."""
+    whole, hit = survivors(p, x, e, s), replicas_hit(p, x, e, s)
+    if is_number(whole) and is_number(hit):
+        yield Row((e, s, "kept"), x.kept[e, s], "<=", max(0.0, whole - hit))
+        return
+    most = most_machines(p, p.pool_of[e]) / p.machines_per_replica[e] + 1
+    spared = x.spared[e, s]
+    yield Row((e, s, "kept", "spared"), x.kept[e, s], "<=", total([(most, spared)]))
+    left = total([(1.0, whole), (-1.0, hit), (most, 1.0), (-most, spared)])
+    yield Row((e, s, "kept"), x.kept[e, s], "<=", left)
+    yield Row((e, s, "spared"), spared, "<=", 1.0)
 
 
 def only_the_living_run(p: Problem, x: Decisions, s: State) -> Iterator[Row]:
@@ -440,11 +495,13 @@ INSIDE_RULES: tuple[StateRule, ...] = (
     running_replicas_stand_on_machines,
     what_loads_occupies,
     storage_can_load_that_fast,
+    what_passes_is_counted,
 )
 LINK_RULES: tuple[StateRule, ...] = (
     requests_go_where_they_may,
     offered_is_demand,
     survival_goals_are_met,
+    components_pass_what_they_can,
     no_request_passes_a_dead_door,
     survivors_only,
     replicas_run_in_normal_operation,
@@ -464,6 +521,7 @@ RELAXABLE = {
     "firm_replicas_stand_on_firm_machines": "by buying",
     "no_replica_before_it_is_loaded": "by buying",
     "storage_can_load_that_fast": "by buying",
+    "components_pass_what_they_can": "by buying",
     "replicas_carry_traffic": "by policy",
 }
 """What can be done about a rule: `by buying`, `by policy`; what is not named here is physics: no."""

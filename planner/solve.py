@@ -359,7 +359,11 @@ class _Search:
 
 def unhurt(p: Problem, x: Decisions, f: str) -> bool:
     """Whether a failure takes nothing that is in use and asks for nothing more: normal operation just goes on."""
-    if p.failures[f].surge_factor > 1 or p.utilisation_in_failure < p.utilisation_normal or not p.edges_nested:
+    if p.utilisation_in_failure < p.utilisation_normal or not p.edges_nested:
+        return False
+    failure, limited = p.failures[f], any(c in p.lost[f] for c in p.most_requests_per_second)
+    cold = p.replica_seconds_in_failure != p.replica_seconds
+    if failure.surge_factor > 1 or failure.surges or failure.hit is not None or limited or cold:
         return False
     if any(x.rented[b, h] > WHOLE for b in p.counted[f] for h in p.hours):
         return False

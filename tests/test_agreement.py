@@ -64,7 +64,9 @@ def test_audit_and_drill_pass_on_random_plans_and_judge_weakened_ones_alike(part
 
 def test_a_wrong_formula_passes_the_audit_and_fails_the_drill(monkeypatch):
     right = planner.problem.replica_seconds_per_request
-    monkeypatch.setattr(planner.problem, "replica_seconds_per_request", lambda w, point: right(w, point) / 2)
+    monkeypatch.setattr(
+        planner.problem, "replica_seconds_per_request", lambda w, point, cached=None: right(w, point, cached) / 2
+    )
     plan = planned("small", 0)
     assert audit(plan).passed, "the audit shares the wrong formula"
     assert drill_plan(plan).broken
@@ -92,5 +94,15 @@ def test_without_goals_is_cheaper_and_normal_operation_only():
     p = build(random_study(3, "small"))
     bare = build(random_study(3, "small"), with_goals=False)
     assert set(bare.failures) == {NORMAL} and set(p.failures) > {NORMAL}
-    by_failure = ("failures", "promised", "lost", "coverable", "clocks_seconds", "counted", "obtainable", "with_spot")
+    by_failure = (
+        "failures",
+        "promised",
+        "lost",
+        "coverable",
+        "clocks_seconds",
+        "counted",
+        "obtainable",
+        "with_spot",
+        "cannot_start",
+    )
     assert replace(bare, **{name: getattr(p, name) for name in by_failure}) == p

@@ -140,7 +140,7 @@ BAD: dict[str, tuple[str, str, str, int, str, str, str, str]] = {
     "long name": ("study.yaml", "study: tiny", f"study: {'x' * 300}", 1, "study", "at most 200", "xxx...", "name"),
     "empty name": ("study.yaml", "study: tiny", "study: ''", 1, "study", "text", "blank", "name"),
     "kind with colon": ("study.yaml", "name: grid, kind: power", "name: grid, kind: 'a:b'", 0, "components[0].kind", "':'", "a:b", "power"),
-    "built-in kind": ("study.yaml", "{name: grid, kind: power}", "{name: x, kind: site}", 0, "components[0].kind", "built in", "site", "power"),
+    "built-in kind": ("study.yaml", "{name: grid, kind: power}", "{name: x, kind: site}", 0, "components[0].name", "component", "site:x", "alpha"),
     "origin twice": ("study.yaml", "name: tokyo", "name: london", 0, "origins[1]", "once", "study.yaml:11", "remove"),
     # references within the study
     "tier": ("study.yaml", "tier: gold", "tier: golt", 0, "workloads[0].tier", "a tier", "did you mean 'gold'", "bulk, gold"),

@@ -54,6 +54,31 @@ RICHER = [
         "  - {component: 'pool:alpha/east-1/trn-16', needs: {all_of: ['power:grid']}}\n",
     ),
     ("demand.csv", "chat,london,10,12", "chat,london,60,72"),
+    (
+        "study.yaml",
+        "dependencies:\n",
+        "dependencies:\n  - {component: 'workload:chat', needs: {all_of: ['power:grid']}, breaks: new_logins, "
+        "sessions_go_on_fraction: 0.5}\n",
+    ),
+    (
+        "study.yaml",
+        "failures:\n",
+        "failures:\n  - {name: rack, lost: {'pool:alpha/east-1/trn-16': 0.05}, worst_part: true, surges: "
+        "{'origin:london': 1.1}, in_maintenance: {'pool:beta/west-1/gpu-8': 0.02}}\n",
+    ),
+    (
+        "study.yaml",
+        "except: [spare]}",
+        "except: [spare], in_maintenance: {'pool:beta/west-1/gpu-8': 0.1}}\n      "
+        "- {failure: rack, serve_fraction: 0.5, within_seconds: 600}",
+    ),
+    (
+        "study.yaml",
+        "policies:\n",
+        "policies:\n  counted:\n  - {offers: ['beta/*'], running_fraction: 0.9, obtainable_fraction: 0.1}\n",
+    ),
+    ("inventory/beta/offers.csv", "kind,instrument", "kind,most_units,instrument"),
+    ("inventory/beta/offers.csv", "on_demand,on_demand,pay", "on_demand,on_demand,900,pay"),
 ]
 
 
@@ -68,6 +93,7 @@ def planned(tmp_path_factory):
 # ------------------------------------------------------------------ every field does something
 READ = {
     "Study.schema_version": "decides whether the file is read at all",
+    "Dependency.breaks": "changes only together with sessions_go_on_fraction: see test_failures",
     "Component.kind": "a part of its id: reading refuses whatever names it by another",
 }
 """Fields without effect on plan, review and check, with the reason why they exist."""
@@ -235,7 +261,8 @@ def test_rests_by_hand(planned):
     plan, _ = planned
     p = build(plan.study)
     rests = goals_rest_on(plan.study, p, decisions_of(plan, p))
-    assert [goal[0].goal.partition(" lost")[0] for goal in rests] == ["any provider", "any power except spare", "quake"]
+    named = [goal[0].goal.partition(" lost")[0] for goal in rests]
+    assert named == ["any provider", "any power except spare", "rack", "quake"]
     by_kind = {rest.figure.kind: rest for rest in rests[0]}
     assert by_kind["speed"].figure.name == "small/gpu short" and by_kind["speed"].failure == "provider:alpha"
     assert by_kind["speed"].evidence_fraction == pytest.approx(1.0)

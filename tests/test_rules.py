@@ -63,9 +63,12 @@ def worked() -> Study:
         ),
         workloads=(workload("w"),),
         demand={("w", "o"): 10},
-        components=(Component(name="login", kind="identity"),),
-        dependencies=(Dependency(component="workload:w", needs=Needs(all_of=("identity:login",))),),
-        failures=(NamedFailure(name="door", lost={"identity:login": 0.5}, surge_factor=1.2),),
+        components=(
+            Component(name="login", kind="identity"),
+            Component(name="in", kind="gateway", most_requests_per_second=12.0),
+        ),
+        dependencies=(Dependency(component="workload:w", needs=Needs(all_of=("identity:login", "gateway:in"))),),
+        failures=(NamedFailure(name="door", lost={"identity:login": 0.5, "gateway:in": 0.5}, surge_factor=1.2),),
         request_costs=(RequestCost(origin="o", site="b/y", usd_per_request=0.001),),
         policies=Policies(
             budget_usd=6000.0,
@@ -89,6 +92,7 @@ def inside() -> tuple[Problem, Decisions]:
             if row:
                 x.traffic["w", "o", e, s], x.kept[e, s], x.loaded[e, s], x.occupied[e, s] = row
                 x.machines[q, s] = x.occupied[e, s]
+        x.passing[0, s] = sum(row[0] for row in (a, b) if row)
 
     # traffic, kept, loaded, occupied of A and of B; shed
     state(NORMAL, 0.0, (6.0, 2.0, 0.0, 3.0), (3.0, 1.0, 0.0, 1.5), 1.0)
@@ -127,6 +131,11 @@ OUTSIDE: dict[str, list[tuple[str, tuple, float, float]]] = {
         ("kept", (B, (HOUR, NO_A, 300.0)), 3.0, 2.0),  # 3 kept at 300 s, of 1 kept at 60 s
     ],
     "storage_can_load_that_fast": [("loaded", (B, (HOUR, NO_A, 60.0)), 3.0, 50.0)],  # 3 · 100 − 5 · (60 − 10) GiB
+    "what_passes_is_counted": [("passing", (0, USUAL), 8.0, 1.0)],  # 6 + 3 − 8 requests/s
+    "components_pass_what_they_can": [
+        ("passing", (0, USUAL), 12.5, 0.5),  # 12.5 − 12 requests/s through the gateway
+        ("passing", (0, (HOUR, NO_DOOR, 60.0)), 6.5, 0.5),  # 6.5 − 12 · 0.5
+    ],
     "offered_is_demand": [
         ("offered", ("w", "o", USUAL), 11.0, 1.0),  # 11 − 10 requests/s
         ("offered", ("w", "o", (HOUR, NO_DOOR, 60.0)), 10.0, 2.0),  # 10 · 1.2 − 10

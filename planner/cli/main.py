@@ -158,8 +158,8 @@ def plan(
             tell("the low or the high demand has no plan (or was interrupted): how firm orders are is not known")
         proven = made.proof.gap_fraction <= gap + 1e-9
         if not proven:
-            found = f"{made.proof.gap_fraction:.2%}"
-            tell(f"not proven: gap {found}, {gap:.2%} was asked; more --nodes or --rounds may close it")
+            reached = f"{made.proof.gap_fraction:.2%}"
+            tell(f"not proven: gap {reached}, {gap:.2%} was asked; more --nodes or --rounds may close it")
         if made.proof.status == "stopped":
             tell("a clock or a person ended the search: the plan holds, but is not reproducible")
         raise SystemExit(code if proven else 1)

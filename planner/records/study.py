@@ -21,7 +21,20 @@ from planner.records.inventory import MachineType, Offer, OfferKind, Pool, Price
 from planner.records.serving import ContextClass, Model
 from planner.units import DAYS_PER_MONTH
 
-ComponentKind = Literal["provider", "region", "site", "pool", "stack"]
+ComponentKind = Literal["provider", "region", "site", "pool", "stack", "stack_version", "qualification"]
+Breaks = Literal["serving", "new_logins", "starting"]
+
+
+def stack_and_version(stack: str) -> tuple[str, str]:
+    """The stack, and its version where one is named: `neuron@2.21` is version 2.21 of stack `neuron`.
+
+    Examples
+    --------
+    >>> stack_and_version("neuron@2.21"), stack_and_version("cuda")
+    (('neuron', '2.21'), ('cuda', ''))
+    """
+    name, _, version = stack.partition("@")
+    return name, version
 
 
 class Horizon(Record):
@@ -62,6 +75,9 @@ class Goal(Record):
     failure: Name | None = Field(None, description="a failure named in the study, instead of `any`")
     serve_fraction: Fraction = Field(1.0, description="share of the tier's demand to serve")
     within_seconds: Positive = Field(description="deadline, since the failure began [s]")
+    in_maintenance: dict[Name, Fraction] = Field(
+        default_factory=dict, description="component id: share that is out at the same time, for maintenance"
+    )
 
     model_config = ConfigDict(**{**Record.model_config, "populate_by_name": True})
 
@@ -97,6 +113,9 @@ class Workload(Record):
     mean_input_tokens: Positive = Field(description="mean input of a request [tokens]")
     mean_output_tokens: Positive = Field(description="mean output of a request [tokens]")
     cached_fraction: Fraction = Field(0.0, description="share of input tokens found in the prefix cache")
+    cached_fraction_in_failure: Fraction | None = Field(
+        None, description="the same in failures, where caches are cold after a move; none: as in normal operation"
+    )
     burst_factor: float = Field(1.0, ge=1, description="peak over the mean of the hour; raises capacity only")
     precisions: tuple[Name, ...] = Field((), description="precisions that are allowed; none named: all")
     features: tuple[Name, ...] = Field((), description="features that the profile must have")
@@ -160,14 +179,31 @@ class Component(Record):
     """Anything of the study's own that can fail: power, a network, a login service."""
 
     name: Name = Field(description="name; `kind:name` is its id")
-    kind: Name = Field("component", description="kind, as in power, network, identity")
+    kind: Name = Field("component", description="kind, as in power, network, identity; or a built-in one, to rate it")
+    failures_per_year: NotNegative | None = Field(None, description="how often it fails [1/year]; none: not known")
+    hours_to_repair: Positive | None = Field(None, description="mean time until it works again [h]; none: not known")
+    most_requests_per_second: Positive | None = Field(
+        None, description="requests that it lets through: a gateway, an ingress [requests/s]; none: no limit"
+    )
 
 
 class Dependency(Record):
-    """That something needs something else in order to serve."""
+    """That something needs something else."""
 
     component: Name = Field(description="id of what depends: site:aws/us-east-2, workload:chat, origin:london")
     needs: Needs = Field(description="what it needs")
+    breaks: Breaks = Field(
+        "serving", description="what stops without it: serving; new_logins; starting (of replicas; running ones live)"
+    )
+    sessions_go_on_fraction: Fraction | None = Field(
+        None, description="with new_logins: share of requests of sessions that are logged in already, and go on"
+    )
+
+    @model_validator(mode="after")
+    def _sessions(self) -> Dependency:
+        if (self.breaks == "new_logins") != (self.sessions_go_on_fraction is not None):
+            raise ValueError("sessions_go_on_fraction belongs to `breaks: new_logins`, which needs it")
+        return self
 
 
 class NamedFailure(Record):
@@ -176,6 +212,17 @@ class NamedFailure(Record):
     name: Name = Field(description="name, for goals to refer to")
     lost: dict[Name, Fraction] = Field(description="component id: share that is lost")
     surge_factor: Positive = Field(1.0, description="factor on all demand while it lasts")
+    surges: dict[Name, Positive] = Field(
+        default_factory=dict, description="workload:NAME or origin:NAME: further factor on its demand"
+    )
+    in_maintenance: dict[Name, Fraction] = Field(
+        default_factory=dict, description="component id: share that is out at the same time, for maintenance"
+    )
+    worst_part: bool = Field(
+        False, description="what a pool loses in part may be all of one placement's machines, each in turn"
+    )
+    failures_per_year: NotNegative | None = Field(None, description="how often it happens [1/year]; none: not known")
+    hours_to_repair: Positive | None = Field(None, description="how long it lasts [h]; none: not known")
 
 
 class Quota(Record):
@@ -194,6 +241,23 @@ class Share(Record):
     most_fraction: Fraction = Field(description="share of all requests")
 
 
+class Counted(Record):
+    """What counts of machines in a failure, beside what is held; the last entry that fits an offer holds.
+
+    Without an entry: of what runs on demand all counts, nothing that would have to be obtained. Spot never counts.
+    """
+
+    offers: tuple[Name, ...] = Field(min_length=1, description="offer ids or patterns (aws/*:on_demand)")
+    any: ComponentKind | Name | None = Field(
+        None, description="in failures that lose a component of this kind; none: in every failure"
+    )
+    running_fraction: Fraction = Field(1.0, description="share of what runs that goes on")
+    obtainable_fraction: Fraction = Field(
+        0.0, description="share of what is left on the market (most_units) that can be obtained; hourly offers only"
+    )
+    obtain_seconds: NotNegative = Field(0.0, description="from detection until they are there [s]")
+
+
 class Policies(Record):
     """What the company allows."""
 
@@ -204,6 +268,7 @@ class Policies(Record):
     budget_usd: NotNegative | None = Field(None, description="most that may be spent over the horizon [USD]")
     quotas: tuple[Quota, ...] = Field((), description="limits on machines")
     shares: tuple[Share, ...] = Field((), description="limits on shares of requests")
+    counted: tuple[Counted, ...] = Field((), description="what counts of rented machines in failures")
 
 
 class Utilisation(Record):

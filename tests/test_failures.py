@@ -1,0 +1,232 @@
+"""Failures as they happen, by hand: logins, starting, surges, maintenance, parts, gateways, counting, cold caches."""
+
+from typing import Any
+
+import pytest
+from studies import machine_type, model, offer, profile, site, study, workload
+
+from planner.audit import audit
+from planner.plan import make_plan
+from planner.problem import build
+from planner.records.inventory import Pool
+from planner.records.plan import PlanFile
+from planner.records.study import (
+    Component,
+    Counted,
+    Dependency,
+    Goal,
+    Holding,
+    NamedFailure,
+    Needs,
+    Origin,
+    Policies,
+    Study,
+    Tier,
+)
+from planner.solve import Effort, Infeasible
+
+EXACT = Effort(gap_fraction=0.0, most_nodes=10_000)
+LOGIN = Component(name="login", kind="identity")
+SPARE = Component(name="spare", kind="identity")
+
+
+def asked(**parts: Any) -> Study:
+    """10 requests/s; a replica serves 1/s on one machine; pools a and b at 1 and 2 USD; no goal unless given."""
+    fields: dict[str, Any] = {
+        "sites": (site("p/a"), site("r/b")),
+        "machine_types": (machine_type("m"),),
+        "pools": (Pool(site="p/a", machine_type="m"), Pool(site="r/b", machine_type="m")),
+        "bought": [offer("p/a/m", 1, most_units=40.0), offer("r/b/m", 2, most_units=40.0)],
+        "models": (model("m", [profile("m", "cuda", 1)]),),
+        "tiers": (Tier(name="t"),),
+        "workloads": (workload("w"),),
+        "demand": {("w", "o"): 10},
+    }
+    return study(**{**fields, **parts})
+
+
+def goal(failure: str = "f", fraction: float = 1.0, within: float = 60.0, **more: Any) -> tuple[Tier, ...]:
+    return (Tier(name="t", survive=(Goal(failure=failure, serve_fraction=fraction, within_seconds=within, **more),)),)
+
+
+def bought(s: Study) -> dict[str, int]:
+    """Machines by pool of the cheapest plan; it passes its audit."""
+    plan = make_plan(s, EXACT)
+    assert audit(plan).passed, audit(plan).violations[:3]
+    return units(plan)
+
+
+def units(plan: PlanFile) -> dict[str, int]:
+    found: dict[str, int] = {}
+    for row in plan.purchases:
+        site_id = row.offer.split("/m:")[0]
+        found[site_id] = found.get(site_id, 0) + row.units
+    return found
+
+
+def test_sessions_that_are_logged_in_go_on():
+    needs = Dependency(
+        component="workload:w",
+        needs=Needs(all_of=("identity:login",)),
+        breaks="new_logins",
+        sessions_go_on_fraction=0.7,
+    )
+    lost = NamedFailure(name="f", lost={"identity:login": 1.0, "site:p/a": 1.0})
+    s = asked(components=(LOGIN,), dependencies=(needs,), failures=(lost,), tiers=goal())
+    p = build(s)
+    assert p.coverable["failure:f"] == {("w", "o"): pytest.approx(0.7)}
+    # 10 at a in normal operation; when a and the login are lost, 7 of 10 requests/s go on, at b
+    assert bought(s) == {"p/a": 3, "r/b": 7}, "what must run at b need not run at a"
+    (gap,) = make_plan(s, EXACT).uncoverable
+    assert gap.coverable_fraction == pytest.approx(0.7) and "identity:login" in gap.missing
+
+
+def test_a_second_identity_provider_covers():
+    needs = Dependency(component="workload:w", needs=Needs(any_of=("identity:login", "identity:spare")))
+    lost = NamedFailure(name="f", lost={"identity:login": 1.0})
+    s = asked(components=(LOGIN, SPARE), dependencies=(needs,), failures=(lost,), tiers=goal())
+    assert bought(s) == {"p/a": 10} and not make_plan(s, EXACT).uncoverable
+
+
+def test_nothing_starts_without_what_starting_needs():
+    registry = Component(name="images", kind="registry")
+    needs = Dependency(component="site:r/b", needs=Needs(all_of=("registry:images",)), breaks="starting")
+    two = (model("m", [profile("m", "cuda", 1, load_seconds=30.0)]), model("n", [profile("m", "cuda", 1)]))
+    quiet = NamedFailure(name="f", lost={"site:p/a": 1.0})
+    loud = NamedFailure(name="f", lost={"site:p/a": 1.0, "registry:images": 1.0})
+    held = (Holding(pool="r/b/m", machines=10),)
+    common: dict[str, Any] = {"components": (registry,), "dependencies": (needs,), "holdings": held, "tiers": goal()}
+    # a second workload without a goal runs on the ten machines at b, and makes room when a is lost
+    both: dict[str, Any] = {
+        "models": two,
+        "workloads": (workload("w"), workload("v", tier="low", model="n")),
+        "origins": (Origin(name="o", latitude=50.0, longitude=0.0), Origin(name="b", near="r/b")),
+        "demand": {("w", "o"): 10, ("v", "b"): 10},
+        "sites": (site("p/a"), site("r/b", (50.0, 20.0))),
+        "tiers": (*goal(), Tier(name="low", round_trip_ms=5.0)),
+    }
+    assert bought(asked(**{**common, **both}, failures=(quiet,))) == {"p/a": 10}, "w starts at b within 40 s"
+    # the registry is lost with a: what serves w at b must run before
+    assert bought(asked(**{**common, **both}, failures=(loud,))) == {"r/b": 10}
+    assert build(asked(**common, failures=(loud,))).cannot_start["failure:f"] == {"m/m-cuda@r/b/m"}
+
+
+def test_surges_by_workload_and_origin():
+    lost = NamedFailure(name="f", lost={"site:p/a": 0.0}, surge_factor=1.1, surges={"workload:w": 1.5, "origin:o": 2.0})
+    # 10 · 1.1 · 1.5 · 2.0 = 33 requests/s
+    assert bought(asked(failures=(lost,), tiers=goal())) == {"p/a": 33}
+
+
+def test_maintenance_at_the_same_time():
+    sites = (site("p/a"), site("r/b"), site("r/c"))
+    pools = tuple(Pool(site=x.id, machine_type="m") for x in sites)
+    offers = [offer(q.id, usd, most_units=40.0) for q, usd in zip(pools, (1, 2, 4), strict=True)]
+    tier = Tier(name="t", survive=(Goal(any="site", within_seconds=60.0, in_maintenance={"site:r/b": 1.0}),))
+    s = asked(sites=sites, pools=pools, bought=offers, tiers=(tier,))
+    assert "site:p/a while site:r/b is out" in build(s).failures
+    # b is out for maintenance whatever else is lost: a and c must each do alone
+    assert bought(s) == {"p/a": 10, "r/c": 10}
+    half = NamedFailure(name="f", lost={"site:p/a": 0.5}, in_maintenance={"site:p/a": 0.3})
+    # 20 % of a is left, and all of b: 0.2 a + b ≥ 10 and a + b ≥ 10 at 1 a + 6 b: b = 8, a = 10 (58 USD, 10 b are 60)
+    dear = [offer("p/a/m", 1, most_units=10.0), offer("r/b/m", 6, most_units=40.0)]
+    assert bought(asked(failures=(half,), tiers=goal(), bought=dear)) == {"p/a": 10, "r/b": 8}
+
+
+def test_the_loss_may_fall_on_one_placement():
+    two = tuple(model(name, [profile("m", "cuda", 1, load_seconds=3600.0)]) for name in "mn")
+    common: dict[str, Any] = {
+        "models": two,
+        "workloads": (workload("w"), workload("v", model="n")),
+        "demand": {("w", "o"): 8, ("v", "o"): 8},
+        "bought": [offer("p/a/m", 1, most_units=60.0)],
+        "pools": (Pool(site="p/a", machine_type="m"),),
+        "sites": (site("p/a"),),
+    }
+    alike = NamedFailure(name="f", lost={"pool:p/a/m": 0.2})
+    worst = NamedFailure(name="f", lost={"pool:p/a/m": 0.2}, worst_part=True)
+    # alike: 0.8 of 10 replicas is 8, for each: 20 machines
+    assert bought(asked(**common, failures=(alike,), tiers=goal())) == {"p/a": 20}
+    # worst: with M machines one placement loses 0.2 M: r − 0.2 M ≥ 8 for both, 2 r ≤ M: 2 · (8 + 0.2 M) ≤ M, M = 26.7;
+    # with 27 machines 5.4 are lost, 13 replicas leave 7: 28 machines, 5.6, 14 leave 8
+    s = asked(**common, failures=(worst,), tiers=goal())
+    assert sorted(build(s).failures)[:2] == ["failure:f on m/m-cuda@p/a/m", "failure:f on n/m-cuda@p/a/m"]
+    assert bought(s) == {"p/a": 28}
+    # a placement smaller than the loss is lost whole, no more: one of 5 at most is promised nothing
+    small = {**common, "demand": {("w", "o"): 8, ("v", "o"): 1}, "workloads": (workload("w"), workload("v", "u", "n"))}
+    tiers = (*goal(), Tier(name="u"))
+    # w: r − 0.2 M ≥ 8, r + 1 ≤ M: 0.8 M ≥ 9, M = 12: 2.4 lost, 11 replicas leave 8
+    assert bought(asked(**small, failures=(worst,), tiers=tiers)) == {"p/a": 12}
+
+
+def gateways(**more: Any) -> dict[str, Any]:
+    """Two origins of 5 requests/s; o goes through gateway g1, b through g1 or g2; both pools stand."""
+    return {
+        "origins": (Origin(name="o", latitude=50.0, longitude=0.0), Origin(name="b", latitude=50.0, longitude=1.0)),
+        "demand": {("w", "o"): 5, ("w", "b"): 5},
+        "components": (
+            Component(name="g1", kind="gateway", most_requests_per_second=more.pop("g1", 6.0)),
+            Component(name="g2", kind="gateway", most_requests_per_second=more.pop("g2", 4.0)),
+        ),
+        "dependencies": (
+            Dependency(component="origin:o", needs=Needs(all_of=("gateway:g1",))),
+            Dependency(component="origin:b", needs=Needs(any_of=("gateway:g1", "gateway:g2"))),
+        ),
+        **more,
+    }
+
+
+def test_gateways_let_through_what_they_can():
+    p = build(asked(**gateways()))
+    assert [g.components for g in p.passages] == [("gateway:g1",), ("gateway:g1", "gateway:g2")]
+    # o needs 5 of the 6 of g1; b what is left, 1, and the 4 of g2: just enough
+    assert bought(asked(**gateways())) == {"p/a": 10}
+    with pytest.raises(Infeasible):
+        make_plan(asked(**gateways(g2=3.9)), EXACT)
+    with pytest.raises(Infeasible):
+        make_plan(asked(**gateways(g1=4.9, g2=9.0)), EXACT)
+    lost = NamedFailure(name="f", lost={"gateway:g1": 0.5})
+    # half of g1: o gets 3 of 5 at most, whatever is bought; 0.6 of each is what can be promised
+    assert bought(asked(**gateways(), failures=(lost,), tiers=goal(fraction=0.6))) == {"p/a": 10}
+    with pytest.raises(Infeasible):
+        make_plan(asked(**gateways(), failures=(lost,), tiers=goal(fraction=0.65)), EXACT)
+
+
+def test_an_ingress_limits_what_a_site_serves():
+    ingress = (
+        Component(name="in", kind="ingress", most_requests_per_second=6.0),
+        Dependency(component="site:p/a", needs=Needs(all_of=("ingress:in",))),
+    )
+    s = asked(components=ingress[:1], dependencies=ingress[1:])
+    assert bought(s) == {"p/a": 6, "r/b": 4}, "the cheap site cannot be entered by more"
+
+
+def test_what_counts_of_rented_machines():
+    lost = NamedFailure(name="f", lost={"site:p/a": 1.0})
+    assert bought(asked(failures=(lost,), tiers=goal())) == {"r/b": 10}
+    # in the loss of a site only half of what runs on demand elsewhere is counted on: 20 at b
+    half = Policies(counted=(Counted(offers=("*",), any="site", running_fraction=0.5),))
+    assert bought(asked(failures=(lost,), tiers=goal(), policies=half)) == {"r/b": 20}
+    # a quarter of what is left on the market at b can be had 20 s after detection: x + (40 − x) / 4 ≥ 10: x = 0 will do
+    market = Policies(counted=(Counted(offers=("r/b/*",), obtainable_fraction=0.25, obtain_seconds=20.0),))
+    s = asked(failures=(lost,), tiers=goal(within=60.0), policies=market)
+    assert bought(s) == {"p/a": 10}
+    # not by 29 s: detected at 10 s, there at 30 s
+    assert bought(asked(failures=(lost,), tiers=goal(within=29.0), policies=market)) == {"r/b": 10}
+
+
+def test_caches_are_cold_after_a_move():
+    warm = workload("w", mean_input_tokens=1e-3, cached_fraction=0.5)
+    cold = workload("w", mean_input_tokens=1.0, cached_fraction=0.5, cached_fraction_in_failure=0.0)
+    assert warm.cached_fraction_in_failure is None
+    half = NamedFailure(name="f", lost={"site:p/a": 0.0})
+    slow = (model("m", [profile("m", "cuda", 1)]),)
+    point = slow[0].profiles[0].classes[0].model_copy(update={"prefill_tokens_per_second": 1.0})
+    slow = (
+        slow[0].model_copy(
+            update={"profiles": (slow[0].profiles[0].model_copy(update={"classes": (point,)}),)},
+        ),
+    )
+    s = asked(workloads=(cold,), models=slow, failures=(half,), tiers=goal())
+    # 0.5 s of input and 1 s of output in normal operation; 1 s and 1 s in the failure: 20 replicas
+    assert build(s).replica_seconds["w", "m/m-cuda@p/a/m"] == pytest.approx(1.5)
+    assert bought(s) == {"p/a": 20}
