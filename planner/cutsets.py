@@ -45,7 +45,6 @@ class Cuts:
         """Whether there is any set."""
         return self.always or bool(self.singles) or bool(self.pairs)
 
-
     def sets(self) -> list[tuple[str, ...]]:
         """Every set as a sorted tuple, singles first; the empty one when it is always broken."""
         return [()] * self.always + [(e,) for e in sorted(self.singles)] + sorted(self.pairs)
