@@ -79,6 +79,7 @@ class Blast:
     moved_requests_per_second : on a plan or fleet, what it carries in normal operation that has another way; without
         one, all requests/s of flows that lose some placement: what may have to move, at most
     ways_lost_fraction : share of the placements that meet the limits in normal operation, flows weighted by requests/s
+    innermost, wider : as of a cut set: components whose loss does just the same, because they take this one with them
     """
 
     component: str
@@ -87,6 +88,8 @@ class Blast:
     moved_requests_per_second: float
     ways_lost_fraction: float
     tiers: tuple[str, ...]
+    innermost: bool = True
+    wider: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -277,14 +280,25 @@ def _blasts(p: Problem, ways: Ways, levels: Mapping[Flow, Levels], traffic: Traf
         rows.append(
             Blast(
                 component=event,
-                lost_requests_per_second=sum(here.values()),
-                lost_usd_per_hour=sum(usd_per_hour(p, w, value) for (w, _), value in here.items()),
-                moved_requests_per_second=sum(moved.values()),
+                lost_requests_per_second=sum(here.values(), 0.0),
+                lost_usd_per_hour=sum((usd_per_hour(p, w, value) for (w, _), value in here.items()), 0.0),
+                moved_requests_per_second=sum(moved.values(), 0.0),
                 ways_lost_fraction=gone.get(event, 0.0),
                 tiers=tuple(sorted({p.tier_of[w] for w, _ in here.keys() | moved.keys()})),
             )
         )
-    return tuple(sorted(rows, key=_largest))
+    return tuple(sorted(_folded_blasts(rows, ways), key=_largest))
+
+
+def _folded_blasts(rows: list[Blast], ways: Ways) -> list[Blast]:
+    alike: dict[Blast, list[str]] = defaultdict(list)
+    for row in rows:
+        alike[replace(row, component="")].append(row.component)
+    wider = {row.component: ways.takers(row.component).intersection(alike[replace(row, component="")]) for row in rows}
+    folded = frozenset().union(*wider.values())
+    return [
+        replace(row, innermost=row.component not in folded, wider=tuple(sorted(wider[row.component]))) for row in rows
+    ]
 
 
 def _largest(blast: Blast) -> tuple[float, float, float, float, str]:
