@@ -357,7 +357,9 @@ def _gaps(
         return
     for (w, o), of in levels.items():
         runs = sum(e in running[w, o] for e in p.edges_in_failure[w, o])
-        missing = f"a placement that runs beside the {runs} of {len(p.edges_in_failure[w, o])} that meet the limits"
+        missing = (
+            f"a running placement that outlives it: {runs} of {len(p.edges_in_failure[w, o])} within the limits run"
+        )
         for (event,), fraction in sorted(fractions(of, 1).items()):
             if not is_named_failure(event) and (event, w, o) not in told:
                 yield Gap(event, w, o, 1.0 - fraction, missing, False, True)

@@ -78,7 +78,7 @@ def expected_loss(
     for (w, o), of in levels.items():
         tier, hour_usd = p.tier_of[w], usd_per_hour(p, w, wanted(p, (w, o)))
         tolerance = _tolerance(study, tier)
-        smaller = [fraction for fraction, _ in of[1:]] + [0.0]
+        smaller = [*(fraction for fraction, _ in of), 0.0][1:]
         for (fraction, cuts), below in zip(of, smaller, strict=True):
             if cuts.always:
                 continue  # told apart: it is broken all the time, by nothing that fails

@@ -11,6 +11,7 @@ from planner.ways import Flow, Members
 
 MOST_ROWS = 12
 MOST_NAMES = 4
+PLACES = ("pool", "site", "region", "provider")
 NOT_IN = (
     "workloads, origins and placements are no causes: they break through what they need",
     "a component is lost whole; a part lost counts in named failures that have a rate, at doors only",
@@ -43,6 +44,16 @@ def named(members: Iterable[str]) -> str:
 def _some(names: Sequence[str]) -> str:
     more = len(names) - MOST_NAMES
     return ", ".join(names[:MOST_NAMES]) + (f" and {more} more" if more > 0 else "")
+
+
+def _wider_text(members: Members, wider: Sequence[Members]) -> str:
+    """What takes the members with it; the places around a place by their kind only."""
+    if len(members) > 1:
+        return f"{len(wider)} wider" if wider else ""
+    kinds = [other.partition(":")[0] for (other,) in wider]
+    if members[0].partition(":")[0] in PLACES and set(kinds) <= set(PLACES):
+        return f"its {', '.join(kind for kind in PLACES if kind in kinds)}" if kinds else ""
+    return _some([named(other) for other in wider])
 
 
 def _tiers_text(tiers: Sequence[str], x: Exposure) -> str:
@@ -122,7 +133,7 @@ def _sets(x: Exposure, order: int, title: str, all_rows: bool) -> Section:
         (
             cut.tier,
             named(cut.members),
-            _some([named(members) for members in cut.wider]),
+            _wider_text(cut.members, cut.wider),
             f"{cut.requests_per_second:,.1f}",
             percent(cut.requests_per_second / x.demand_requests_per_second[cut.tier], 1),
             usd(cut.usd_per_hour),
@@ -173,7 +184,7 @@ def _blast(x: Exposure, all_rows: bool) -> Section:
     rows = tuple(
         (
             short_failure(blast.component),
-            _some([short_failure(component) for component in blast.wider]),
+            _wider_text((blast.component,), [(component,) for component in blast.wider]),
             f"{blast.lost_requests_per_second:,.1f}",
             usd(blast.lost_usd_per_hour),
             f"{blast.moved_requests_per_second:,.1f}",
@@ -279,5 +290,5 @@ def _expected(x: Exposure, all_rows: bool) -> tuple[Section, ...]:
 
 
 def _not_in(x: Exposure) -> Section:
-    runs = ("a way: a placement that runs in normal operation, or (in a plan) is loaded in a failure it plans for",)
+    runs = ("a way: in a plan a placement that runs or is loaded in a failure; in a fleet one that a weight sends to",)
     return Section("NOT IN", NOT_IN + (runs if x.on_plan else ()))
