@@ -6,7 +6,7 @@ from functools import cache
 
 from planner.cutsets import Cuts, all_break, any_breaks, broken_needs, cut_sets
 from planner.records.study import Needs, Study
-from planner.risk import dependency_graph
+from planner.risk import dependency_graph, leaves
 
 Flow = tuple[str, str]
 Members = tuple[str, ...]
@@ -43,6 +43,18 @@ class Ways:
     def takers(self, event: str) -> frozenset[str]:
         """Events whose loss takes this component with them."""
         return self.at(0.0)[event].singles - {event} if event in self.at(0.0) else frozenset()
+
+    def logins_broken_by(self, event: str, flow: Flow) -> list[tuple[str, str]]:
+        """(door, component) that the event takes from the new logins of a flow."""
+        dead = self.at(0.0)
+        return [
+            (door, c)
+            for door in (f"workload:{flow[0]}", f"origin:{flow[1]}")
+            for needs, _ in self.logins.get(door, ())
+            if event in broken_needs(needs, dead).singles
+            for c in leaves(needs)
+            if event in dead[c].singles
+        ]
 
     def levels(self, flow: Flow, edges: Iterable[str]) -> Levels:
         """Sets that break a flow, by the fraction of it that they break at least.

@@ -98,7 +98,7 @@ def _answer(x: Exposure) -> Section:
     promised = sum(gap.promised for gap in x.gaps)
     if promised:
         found.append(f"PROMISED AND NOT COVERED by any capacity: {promised} cases of a survival goal, below")
-    pairs = len(x.innermost(2))
+    pairs = len({cut.members for cut in x.innermost(2)})
     found.append(f"{pairs} pairs whose loss together leaves a flow without a way" if pairs else "no such pair either")
     found.append(
         f"minimal cut sets of order 1 and {MOST_ORDER} are found exactly (MICSUP); larger sets are not searched for"
