@@ -255,11 +255,11 @@ def hostile(tmp_path_factory):
 def test_mermaid_stays_a_flowchart_whatever_the_names(hostile):
     result = call(hostile, "--draw", "mermaid")
     lines = result.stdout.splitlines()
-    assert lines[0] == "flowchart LR" and lines[1].startswith("  %% ") and "{" not in lines[1]
+    assert lines[0] == "flowchart LR" and all(re.fullmatch("  %% [^{}]*", line) for line in lines[1:3])
     node = re.compile(r'  (n\d+)(?:\["([^"<>&`\\{}]*)"\]|\(\["([^"<>&`\\{}]*)"\]\))(?::::(?:single|pair))?')
     edge = re.compile(r'  (n\d+) (?:-->|-\. "[^"]*" \.->) (n\d+)')
     labels, ends = {}, set()
-    for line in lines[2:]:
+    for line in lines[3:]:
         if found := node.fullmatch(line):
             labels[found[1]] = re.sub(r"#(\d+);", lambda m: chr(int(m[1])), found[2] or found[3])
         elif found := edge.fullmatch(line):
@@ -277,7 +277,7 @@ def test_dot_stays_a_graph_whatever_the_names(hostile):
     node = re.compile(rf"  (n\d+) \[label={quoted}(?: \w+={quoted})*\]")
     edge = re.compile(rf"  (n\d+) -> (n\d+)(?: \[style={quoted} label={quoted}\])?")
     labels, ends = {}, set()
-    for line in lines[4:-1]:
+    for line in lines[5:-1]:
         if found := node.fullmatch(line):
             labels[found[1]] = re.sub(r"\\(.)", r"\1", found[2]).replace("&amp;", "&")
         else:

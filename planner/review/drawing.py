@@ -12,10 +12,14 @@ from planner.problem import Problem
 from planner.records.study import Needs, Study
 from planner.risk import dependency_graph, leaves
 
+STACKS = ("stack_version", "stack")
 CONTAINERS = ("pool", "site", "region", "provider")
 SAFE = frozenset(" _-./,")
 """Beside letters and digits, what stands in a Mermaid label as it is; all else becomes a character entity."""
-LEGEND = "an arrow points to what is needed; red: single point of failure; yellow: part of a pair"
+LEGEND = (
+    "an arrow points to what is needed; red: single point of failure; yellow: part of a pair",
+    "a region, site or pool is drawn where the study says what needs it, or it is a single point of failure",
+)
 SINGLE, PAIR, GATE, PLAIN = "single", "pair", "gate", "plain"
 
 
@@ -131,7 +135,7 @@ def _drawn(component: str, needs: Mapping[str, list[Needs]], special: set[str]) 
 def _kind_of_placement(placement: str, needs: Mapping[str, list[Needs]], special: set[str]) -> tuple[str, ...]:
     """What is drawn of a placement's needs; itself first where the study names it."""
     below = [leaf for part in needs[placement] for leaf in leaves(part)]
-    drawn = {_drawn(c, needs, special) for c in below if c.partition(":")[0] in (*CONTAINERS, "stack") or c in special}
+    drawn = {_drawn(c, needs, special) for c in below if c.partition(":")[0] in (*CONTAINERS, *STACKS) or c in special}
     return (*((placement,) if placement in special else ()), *sorted(drawn))
 
 
@@ -142,7 +146,8 @@ def _drawn_group(group: tuple[str, ...], picture: _Picture, draw: Callable[[str]
     if key not in picture.nodes:
         names = {c.partition(":")[0]: c.partition(":")[2] for c in group}
         place = next((names[kind] for kind in CONTAINERS if kind in names), "")
-        picture.nodes[key] = (f"{names.get('stack', '')} at {place}", PLAIN)
+        stack = next((names[kind] for kind in STACKS if kind in names), "")
+        picture.nodes[key] = (f"{stack} at {place}", PLAIN)
         for c in group:
             picture.arrow(key, draw(c))
     return key
@@ -154,7 +159,7 @@ def _mermaid(picture: _Picture) -> str:
         return "".join(c if c.isalnum() or c in SAFE else f"#{ord(c)};" for c in text)
 
     ids = {key: f"n{i}" for i, key in enumerate(picture.nodes)}
-    lines = ["flowchart LR", f"  %% {LEGEND}"]
+    lines = ["flowchart LR", *(f"  %% {line}" for line in LEGEND)]
     for key, (text, look) in picture.nodes.items():
         opened, closed = ("([", "])") if look == GATE else ("[", "]")
         mark = f":::{look}" if look in (SINGLE, PAIR) else ""
@@ -181,7 +186,7 @@ def _dot(picture: _Picture) -> str:
         PLAIN: "",
     }
     ids = {key: f"n{i}" for i, key in enumerate(picture.nodes)}
-    lines = ["digraph needs {", f"  // {LEGEND}", '  rankdir="LR"', '  node [shape="box"]']
+    lines = ["digraph needs {", *(f"  // {line}" for line in LEGEND), '  rankdir="LR"', '  node [shape="box"]']
     lines += [f"  {ids[key]} [label={label(_said(text))}{looks[look]}]" for key, (text, look) in picture.nodes.items()]
     for start, end, said in picture.edges:
         mark = f' [style="dashed" label={label(said)}]' if said else ""

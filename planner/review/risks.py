@@ -56,6 +56,10 @@ def _wider_text(members: Members, wider: Sequence[Members]) -> str:
     return _some([named(other) for other in wider])
 
 
+def _hours(hours: float) -> str:
+    return f"{hours:,.0f}" if hours >= 100 else f"{hours:.3g}"
+
+
 def _tiers_text(tiers: Sequence[str], x: Exposure) -> str:
     return "every tier" if set(tiers) == x.demand_requests_per_second.keys() else _some(tiers)
 
@@ -98,6 +102,10 @@ def _answer(x: Exposure) -> Section:
     promised = sum(gap.promised for gap in x.gaps)
     if promised:
         found.append(f"PROMISED AND NOT COVERED by any capacity: {promised} cases of a survival goal, below")
+    if x.expected:
+        loss = usd(sum(row.usd_per_year for row in x.expected))
+        lacking = f", {len(x.without_rate)} components in cut sets have no rate" if x.without_rate else ""
+        found.append(f"expected loss at most {loss} USD per year, where rates are given{lacking}")
     pairs = len({cut.members for cut in x.innermost(2)})
     found.append(f"{pairs} pairs whose loss together leaves a flow without a way" if pairs else "no such pair either")
     found.append(
@@ -120,7 +128,7 @@ def _tiers(x: Exposure) -> Section:
             sum(cut.tier == tier for cut in x.innermost(2)),
         )
         if expected:
-            row += (f"{expected[tier].hours_per_year:,.2f}", usd(expected[tier].usd_per_year))
+            row += (_hours(expected[tier].hours_per_year), usd(expected[tier].usd_per_year))
         rows.append(row)
     columns = ("tier", "goals", "requests/s", "single points", "pairs", *rates)
     return Section("TIERS", (), columns, tuple(rows))
@@ -262,7 +270,7 @@ def _expected(x: Exposure, all_rows: bool) -> tuple[Section, ...]:
         return (Section("EXPECTED", (why,), data={"tiers": [], "sets": [], "no_rate_given": list(x.without_rate)}),)
     shown = x.contributions if all_rows else x.contributions[:MOST_ROWS]
     rows = tuple(
-        (named(c.members), f"{c.hours_per_year:,.3g}", usd(c.usd_per_year), _tiers_text(c.tiers, x)) for c in shown
+        (named(c.members), _hours(c.hours_per_year), usd(c.usd_per_year), _tiers_text(c.tiers, x)) for c in shown
     )
     lines = (
         "an estimate from above: the sum over minimal cut sets (rare-event approximation, NUREG-0492) of products of",
