@@ -34,7 +34,7 @@ class _Picture:
         self.edges[start, end, label] = None
 
     def gate(self, words: str) -> str:
-        key = f"gate {len(self.nodes)}"
+        key = f"\0gate {len(self.nodes)}"  # no component id has a control character
         self.nodes[key] = (words, GATE)
         return key
 
@@ -142,7 +142,7 @@ def _kind_of_placement(placement: str, needs: Mapping[str, list[Needs]], special
 def _drawn_group(group: tuple[str, ...], picture: _Picture, draw: Callable[[str], str]) -> str:
     if group[0].startswith("placement:"):
         return draw(group[0])
-    key = "placements " + " ".join(group)
+    key = "\0placements " + " ".join(group)
     if key not in picture.nodes:
         names = {c.partition(":")[0]: c.partition(":")[2] for c in group}
         place = next((names[kind] for kind in CONTAINERS if kind in names), "")

@@ -107,7 +107,8 @@ def _answer(x: Exposure) -> Section:
         lacking = f", {len(x.without_rate)} components in cut sets have no rate" if x.without_rate else ""
         found.append(f"expected loss at most {loss} USD per year, where rates are given{lacking}")
     pairs = len({cut.members for cut in x.innermost(2)})
-    found.append(f"{pairs} pairs whose loss together leaves a flow without a way" if pairs else "no such pair either")
+    those = f"{pairs} pairs" if pairs > 1 else "1 pair" if pairs else "no pair"
+    found.append(f"{those} of components whose loss together leaves a flow without a way")
     found.append(
         f"minimal cut sets of order 1 and {MOST_ORDER} are found exactly (MICSUP); larger sets are not searched for"
     )
