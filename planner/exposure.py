@@ -185,7 +185,7 @@ def exposure(study: Study, p: Problem, running: Running | None = None, traffic: 
         cut_sets=tuple(_folded(found, ways)),
         always_broken=_always_broken(p, levels),
         blasts=_blasts(p, ways, levels, None if running is None else traffic or {}),
-        gaps=tuple(_gaps(study, p, ways, full, levels, running)),
+        gaps=tuple(_gaps(study, p, full, levels, running)),
         expected=expected,
         contributions=contributions,
         without_rate=tuple(sorted({event for cut in found for event in cut.members} - down.keys())),
@@ -330,18 +330,13 @@ def _ways_gone(p: Problem, ways: Ways) -> dict[str, float]:
     return found
 
 
-def _gap(row: Uncoverable, ways: Ways, promised: bool) -> Gap:
-    """What no capacity helps; where only new logins break, what they come through is missing."""
-    logins = ways.logins_broken_by(row.failure, (row.workload, row.origin)) if row.coverable_fraction > 0 else ()
-    doors = " and ".join(dict.fromkeys(door for door, _ in logins))
-    missing = f"a second way for {doors} beside {', '.join(sorted({c for _, c in logins}))}" if logins else row.missing
-    return Gap(row.failure, row.workload, row.origin, row.coverable_fraction, missing[:200], promised, False)
+def _gap(row: Uncoverable, promised: bool) -> Gap:
+    return Gap(row.failure, row.workload, row.origin, row.coverable_fraction, row.missing, promised, False)
 
 
 def _gaps(
     study: Study,
     p: Problem,
-    ways: Ways,
     full: Mapping[Flow, Levels],
     levels: Mapping[Flow, Levels],
     running: Running | None,
@@ -350,7 +345,7 @@ def _gaps(
     told = set()
     for row in uncoverable(study, p):
         told.add((row.failure, row.workload, row.origin))
-        yield _gap(row, ways, promised=True)
+        yield _gap(row, promised=True)
     coverable: dict[str, dict[Flow, float]] = defaultdict(dict)
     for flow, of in full.items():
         for (event,), fraction in fractions(of, 1).items():
@@ -361,7 +356,7 @@ def _gaps(
     one_by_one = replace(p, failures=failures, promised=dict.fromkeys(failures, everything), coverable=coverable)
     for row in uncoverable(study, one_by_one):
         told.add((row.failure, row.workload, row.origin))
-        yield _gap(row, ways, promised=False)
+        yield _gap(row, promised=False)
     if running is None:
         return
     for (w, o), of in levels.items():

@@ -6,7 +6,7 @@ from functools import cache
 
 from planner.cutsets import Cuts, all_break, any_breaks, broken_needs, cut_sets
 from planner.records.study import Needs, Study
-from planner.risk import dependency_graph, leaves
+from planner.risk import dependency_graph
 
 Flow = tuple[str, str]
 Members = tuple[str, ...]
@@ -15,6 +15,7 @@ Levels = tuple[tuple[float, Cuts], ...]
 
 NOT_EVENTS = ("workload", "origin", "placement")
 """Kinds that break through what they need, and are no cause of their own."""
+STACKED = ("qualification", "stack", "stack_version")
 ROUNDING = 1e-9
 
 
@@ -28,11 +29,14 @@ class Ways:
         self.events |= _named_failures(study)
         self.at: Callable[[float], dict[str, Cuts]] = cache(lambda left: cut_sets(needs, self.events, left))
         self.all_dead: Callable[[frozenset[Cuts]], Cuts] = cache(all_break)
-        self.logins: dict[str, list[tuple[Needs, float]]] = defaultdict(list)
-        for dependency in study.dependencies:
-            if dependency.breaks == "new_logins" and (dependency.sessions_go_on_fraction or 0.0) < 1.0:
-                goes_on = dependency.sessions_go_on_fraction or 0.0
-                self.logins[dependency.component].append((dependency.needs, goes_on))
+        self.logins: dict[str, list[tuple[Needs, float]]] = {
+            c: [(need, goes_on) for need, goes_on in graph.nodes[c]["logins"] if goes_on < 1.0] for c in needs
+        }
+        self.stacks_of: dict[str, set[str]] = defaultdict(set)
+        for c in graph:
+            below = {kind: [n for n in graph.successors(c) if n.startswith(f"{kind}:")] for kind in STACKED}
+            for qualified in below["qualification"]:
+                self.stacks_of[qualified] |= {*below["stack"], *below["stack_version"]}
         shares = {share for lost in self.events.values() for share in lost.values()}
         self.lefts = sorted({0.0} | {round(1.0 - share, 9) for share in shares if 0 < share < 1})
 
@@ -41,20 +45,10 @@ class Ways:
         return self.at(0.0)[f"placement:{e}"]
 
     def takers(self, event: str) -> frozenset[str]:
-        """Events whose loss takes this component with them."""
-        return self.at(0.0)[event].singles - {event} if event in self.at(0.0) else frozenset()
-
-    def logins_broken_by(self, event: str, flow: Flow) -> list[tuple[str, str]]:
-        """(door, component) that the event takes from the new logins of a flow."""
+        """Events whose loss takes this component with them; a stack takes what is qualified on it."""
         dead = self.at(0.0)
-        return [
-            (door, c)
-            for door in (f"workload:{flow[0]}", f"origin:{flow[1]}")
-            for needs, _ in self.logins.get(door, ())
-            if event in broken_needs(needs, dead).singles
-            for c in leaves(needs)
-            if event in dead[c].singles
-        ]
+        above = {event, *self.stacks_of.get(event, ())} & dead.keys()
+        return frozenset().union(*(dead[c].singles for c in above)) - {event}
 
     def levels(self, flow: Flow, edges: Iterable[str]) -> Levels:
         """Sets that break a flow, by the fraction of it that they break at least.
@@ -65,7 +59,7 @@ class Ways:
         """
         dead = self.all_dead(frozenset(map(self.placement, edges)))
         doors = (f"workload:{flow[0]}", f"origin:{flow[1]}")
-        logins = [login for door in doors for login in self.logins.get(door, ())]
+        logins = [login for door in doors for login in self.logins[door]]
         lefts = {*self.lefts, *(round(g + (1 - g) * left, 9) for _, g in logins for left in self.lefts)}
         found: list[tuple[float, Cuts]] = []
         for left in sorted(lefts):

@@ -187,7 +187,9 @@ def test_on_a_plan_a_way_is_a_placement_that_runs(planned):
     assert data_of(study)[1]["single points of failure"] == []
     code, sections = data_of(out)
     single = {tuple(row["lost"]) for row in sections["single points of failure"] if row["innermost"]}
-    assert single == {("pool:alpha/east-1/trn-16",), ("stack:neuron",)}
+    assert single == {("pool:alpha/east-1/trn-16",), ("qualification:small/neuron",)}
+    rows = {tuple(row["lost"]): row["also_lost_with"] for row in sections["single points of failure"]}
+    assert rows["qualification:small/neuron",] == [["stack:neuron"]]
     assert code == 0, "no tier has a goal"
     missing = {row["missing"] for row in sections["missing"]}
     assert missing == {"a running placement that outlives it: 1 of 2 within the limits run"}
@@ -221,7 +223,7 @@ def test_a_fleet_has_the_ways_that_its_weights_give(tmp_path):
     told = call(fleet, "--study", study).stdout
     assert "batch from london (tier bulk) has no way even when nothing is lost" in told
     single = {tuple(row["lost"]) for row in sections["single points of failure"] if row["innermost"]}
-    assert single == {("pool:beta/west-1/gpu-8",), ("stack:cuda",)}
+    assert single == {("pool:beta/west-1/gpu-8",), ("qualification:small/cuda",)}
     blasts = {row["lost"]: row for row in sections["blast radius"]}
     assert blasts["provider:alpha"]["moved_requests_per_second"] == pytest.approx(7.5)  # 10 · 3 / (3 + 1)
     assert blasts["provider:beta"]["moved_requests_per_second"] == pytest.approx(2.5)

@@ -135,7 +135,9 @@ def _drawn(component: str, needs: Mapping[str, list[Needs]], special: set[str]) 
 def _kind_of_placement(placement: str, needs: Mapping[str, list[Needs]], special: set[str]) -> tuple[str, ...]:
     """What is drawn of a placement's needs; itself first where the study names it."""
     below = [leaf for part in needs[placement] for leaf in leaves(part)]
-    drawn = {_drawn(c, needs, special) for c in below if c.partition(":")[0] in (*CONTAINERS, *STACKS) or c in special}
+    kinds = {c.partition(":")[0] for c in below}
+    shown = (*CONTAINERS, next((kind for kind in STACKS if kind in kinds), ""))  # a version stands for its stack
+    drawn = {_drawn(c, needs, special) for c in below if c.partition(":")[0] in shown or c in special}
     return (*((placement,) if placement in special else ()), *sorted(drawn))
 
 
