@@ -11,6 +11,7 @@ from planner import __version__
 from planner.cli.console import answered, emit, progress, tell, tell_findings
 from planner.cli.estimating import estimate
 from planner.cli.importing import app as import_app
+from planner.cli.risking import risk
 
 app = typer.Typer(
     name="planner",
@@ -293,6 +294,7 @@ def show(
         emit(shown(what), None)
 
 
+app.command(rich_help_panel=QUESTION)(risk)
 import_app.command()(estimate)
 app.add_typer(import_app, name="import", rich_help_panel=HAND_OVER)
 
