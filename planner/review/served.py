@@ -16,7 +16,8 @@ def goal_text(goal: Goal) -> str:
     """A survival goal as people say it."""
     lost = f"any {goal.of if goal.of > 1 else ''} {goal.any}".replace("  ", " ") if goal.any else f"{goal.failure}"
     but = f" except {', '.join(goal.except_)}" if goal.except_ else ""
-    return f"{lost}{but} lost: {percent(goal.serve_fraction)} within {goal.within_seconds:g} s"
+    out = f" while {', '.join(sorted(goal.in_maintenance))} is out" if goal.in_maintenance else ""
+    return f"{lost}{but} lost{out}: {percent(goal.serve_fraction)} within {goal.within_seconds:g} s"
 
 
 VERDICTS = ("holds", "but for the uncoverable", "BROKEN")
