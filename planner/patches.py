@@ -94,6 +94,21 @@ def read_patch(path: Path, reading: Reading) -> Patch | None:
     return patch_of(*document, reading) if document is not None else None
 
 
+def patch_of_text(text: str, reading: Reading) -> Patch | None:
+    """A patch of one `path=value`: the value as JSON (numbers, true, null, lists), anything else is text."""
+    where = f"--set {shown(text)}"
+    equals = next((n for n, c in enumerate(text) if c == "=" and text.count("[", 0, n) == text.count("]", 0, n)), 0)
+    if not text[:equals].strip():
+        reading.error(where, "path=value", shown(text), "write it in quotes, as in --set 'demand[*,london]=x1.2'")
+        return None
+    written = text[equals + 1 :].strip()
+    try:
+        value = json.loads(written)
+    except (ValueError, RecursionError):
+        value = written
+    return Patch(_short(text.strip()), "", (Change(text[:equals].strip(), "set", value, where),))
+
+
 # ------------------------------------------------------------------ patches together
 @dataclass
 class _Edits:
@@ -324,9 +339,7 @@ def patched(study: Study, patches: tuple[Patch, ...], name: str) -> tuple[Study 
     data = _applied(study, edits)
     _label(study, data, edits, name, changes)
     changed = {
-        loc: by[0][1].where
-        for mapping in (edits.values, edits.factors, edits.added)
-        for loc, by in mapping.items()
+        loc: by[0][1].where for mapping in (edits.values, edits.factors, edits.added) for loc, by in mapping.items()
     }
     place = _PatchedPlace(study.study, dict.fromkeys(_every_loc(data), 1), (), study, changed)
     made = read_record(Study, data, place, reading)
