@@ -3,7 +3,7 @@
 Run as ``python benchmarks/variants.py [--gap 0.01] [--study FOLDER] [--no-alone]``.
 
 Four levels of demand and four of prices on the quickstart: the matrix as `planner whatif` plans it, each with the
-failures that decided the last plan as hints; then the same studies, each planned alone. Times are seconds of the
+failures that decided the study's own plan as hints; then the same studies, each planned alone. Times are seconds of the
 processor on one thread, so that what else the machine does counts little. Reading and checking the variants is in the
 time of the matrix. Read the ratios: to one plan of the study as it is, and to 16 plans made alone.
 """

@@ -1,5 +1,6 @@
 """Two plans side by side: what differs in what is asked, bought, routed and promised, and where the money goes."""
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
@@ -19,8 +20,10 @@ SAME = 1e-6
 """Relative difference below which two figures are the same: they are kept with nine decimals."""
 PARTS = ("study", "goals", "costs", "machines", "orders", "traffic")
 PRICES, SERVING, REDUNDANCY = "machine prices", "serving", "redundancy"
-ASKED = ("study", "assumptions", "schema_version")
+NOT_COMPARED = ("study", "assumptions", "schema_version")
 """Parts of a study that change no plan: its name, and what its reader must know."""
+WHERE_FROM = (".evidence", ".source", ".as_of")
+"""How a figure is known changes no plan either."""
 
 Value = str | int | float | bool | None
 
@@ -165,9 +168,11 @@ def _values(part: str, before: Mapping[str, Any], after: Mapping[str, Any], unit
 
 def _asked(study: Study) -> dict[str, Value]:
     """What is asked, by path; what changes no plan left out."""
-    figures = {path: v for path, v in figures_of(study).items() if path.split("[")[0].split(".")[0] not in ASKED}
-    return {path: v if isinstance(v, str | int | float | bool) else "" if v in (None, ()) else str(v)
-            for path, v in figures.items()}  # fmt: skip
+    return {
+        path: v if isinstance(v, str | int | float | bool) else "" if v in (None, ()) else str(v)
+        for path, v in figures_of(study).items()
+        if re.split(r"[.\[]", path)[0] not in NOT_COMPARED and not path.endswith(WHERE_FROM)
+    }
 
 
 def goal_name(tier: str, goal: Goal) -> str:

@@ -164,7 +164,9 @@ def plan_variants(
     progress: Progress = lambda stage, done, detail: None,
     done: Callable[[Answer], None] = lambda answer: None,
 ) -> tuple[Answer, ...]:
-    """Plan a study and its variants, each with the failures that decided the last plan as hints.
+    """Plan a study and its variants, each with the failures that decided the study's own plan as hints.
+
+    A variant's plan depends on the study and on what it changes, not on what else is asked with it.
 
     Parameters
     ----------
@@ -198,7 +200,8 @@ def plan_variants(
         else:
             told = _within(progress, variant.name, n, len(asked), began)
             answer, stopped = _answer(variant, changed, effort, case, told, hints)
-        hints = answer.plan.proof.failures_entered if answer.plan is not None else hints
+        if n == 0 and answer.plan is not None:
+            hints = answer.plan.proof.failures_entered
         answers.append(answer)
         done(answer)
     return tuple(answers)

@@ -103,7 +103,7 @@ def whatif(
 
         with progress(quiet) as told:
             answers = plan_variants(found, variants, effort, case, base, told, keep)
-        report = review_variants(answers, names if folder is not None else None, all)
+        report = review_variants(found, answers, names if folder is not None else None, all)
         emit(render(report, format.value), None)
         proven = [a.plan.proof.gap_fraction <= gap + 1e-9 for a in answers if a.plan is not None]
         raise SystemExit(0 if report.good and min(proven, default=False) else 1)

@@ -5,7 +5,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from planner.diff import PARTS, PRICES, REDUNDANCY, SERVING, Bridge, Diff, Difference, bridge, offers_that_differ
+from planner.plan import digest
 from planner.records.plan import PlanFile
+from planner.records.study import Study
 from planner.review.report import Cell, Report, Section, percent, usd
 from planner.whatif import AS_IT_IS, Answer, Variant, in_common
 
@@ -17,30 +19,37 @@ ORDER_OF_STEPS = (
 )
 
 
+def signed(value: float) -> str:
+    """A difference in money, with its sign.
+
+    Examples
+    --------
+    >>> signed(-1234.4), signed(-0.2), signed(7.0)
+    ('-1,234', '0', '+7')
+    """
+    return f"{value:+,.0f}" if abs(value) >= 0.5 else "0"
+
+
 # ------------------------------------------------------------------ whatif
 def review_variants(
-    answers: Sequence[Answer], files: Mapping[str, str] | None = None, all_rows: bool = False
+    study: Study, answers: Sequence[Answer], files: Mapping[str, str] | None = None, all_rows: bool = False
 ) -> Report:
     """The comparison of a study with its variants: ANSWER, CHANGES, VARIANTS, BRIDGE, ORDERS, NO PLAN, NEXT."""
     asked = [answer for answer in answers if answer.variant.asked]
-    base = asked[0]
+    title = f"what-if on {study.study}: {len(asked) - 1} variant{'s' if len(asked) != 2 else ''}"
+    written = {a.variant.name: files[a.variant.name] for a in answers if a.plan is not None} if files else {}
     sections = [
         _answer(asked),
         _changes(asked),
-        _variants(asked, files or {}),
+        _variants(asked, written),
         *_bridges(asked),
         *_by_change(answers),
         *_in_common(asked, all_rows),
         *_no_plan(asked),
-        Section("NEXT", _next(files, base)),
+        *_files(written),
+        Section("NEXT", _next(written)),
     ]
-    return Report(_title(base, asked), all(a.plan is not None for a in asked), tuple(sections))
-
-
-def _title(base: Answer, asked: Sequence[Answer]) -> str:
-    plan = next((answer.plan for answer in asked if answer.plan is not None), None)
-    name = base.plan.study.study if base.plan is not None else plan.study.study if plan is not None else "study"
-    return f"what-if on {name.partition(', what-if ')[0]}: {len(asked) - 1} variants"
+    return Report(title, all(a.plan is not None for a in asked), tuple(sections))
 
 
 def _answer(asked: Sequence[Answer]) -> Section:
@@ -92,22 +101,21 @@ def _variants(asked: Sequence[Answer], files: Mapping[str, str]) -> Section:
     for answer in asked:
         plan, name = answer.plan, answer.variant.name
         if plan is None:
-            rows.append((name, "no plan", "", "", "", "", "", files.get(name, "")))
+            rows.append((name, "no plan", "", "", "", "", ""))
             data.append({"variant": name, "plan": None, "why_not": answer.why_not})
             continue
         proof, extra = plan.proof, plan.proof.cost_usd - plan.without_goals.cost_usd
-        of = "" if base is None or base is plan else bridge(base, plan)
-        changed = len(offers_that_differ(base, plan)) if base is not None and base is not plan else None
+        of = None if base is None or base is plan else bridge(base, plan)
+        changed = len(offers_that_differ(base, plan)) if base is not None and of is not None else None
         rows.append(
             (
                 name,
                 usd(proof.cost_usd),
-                f"{of.after_usd - of.before_usd:+,.0f}" if of else "",
-                f"{of.least_usd:+,.0f} to {of.most_usd:+,.0f}" if of else "",
+                signed(of.after_usd - of.before_usd) if of else "",
+                f"{signed(of.least_usd)} to {signed(of.most_usd)}" if of else "",
                 usd(extra),
                 changed,
                 percent(proof.gap_fraction, 2),
-                files.get(name, ""),
             )
         )
         data.append(
@@ -127,18 +135,9 @@ def _variants(asked: Sequence[Answer], files: Mapping[str, str]) -> Section:
                 "file": files.get(name),
             }
         )
-    columns = ("variant", "USD", "difference", "the best differ by", "redundancy", "orders that differ", "gap", "file")
-    kept = range(len(columns)) if files else range(len(columns) - 1)
-    return Section(
-        "VARIANTS",
-        (),
-        tuple(columns[i] for i in kept),
-        tuple(tuple(row[i] for i in kept) for row in rows),
-        after=(
-            "every plan survives every failure of its own study as promised; differences are true to within both gaps",
-        ),
-        data=data,
-    )
+    columns = ("variant", "USD", "difference", "the best plans differ by", "redundancy", "orders that differ", "gap")
+    after = "every plan survives every failure of its own study as promised; differences are true to within both gaps"
+    return Section("VARIANTS", (), columns, tuple(rows), after=(after,), data=data)
 
 
 def _bridges(asked: Sequence[Answer]) -> list[Section]:
@@ -157,7 +156,7 @@ def _bridges(asked: Sequence[Answer]) -> list[Section]:
 
 
 def _bridge_cells(found: Bridge) -> tuple[str, ...]:
-    steps = (f"{step.total_usd:+,.0f}" for step in found.steps)
+    steps = (signed(step.total_usd) for step in found.steps)
     return (usd(found.before_usd), *steps, usd(found.after_usd))
 
 
@@ -174,20 +173,20 @@ def bridge_data(found: Bridge) -> dict[str, Any]:
 def _by_change(answers: Sequence[Answer]) -> list[Section]:
     """Each variant's difference by its patches, one after the other, where those between were planned."""
     plans = {answer.variant.key: answer.plan for answer in answers}
-    if all(answer.variant.asked for answer in answers):
-        return []
     rows: list[tuple[Cell, ...]] = []
     data: list[dict[str, Any]] = []
     for answer in answers:
         chain = [Variant(answer.variant.patches[:n]) for n in range(len(answer.variant.patches) + 1)]
-        found = [plans.get(variant.key) for variant in chain]
-        if not answer.variant.asked or len(chain) < 3:
+        if not answer.variant.asked or len(chain) < 3 or not all(variant.key in plans for variant in chain):
+            continue
+        found = [plans[variant.key] for variant in chain]
+        if not any(found):
             continue
         costs = [plan.proof.cost_usd if plan is not None else None for plan in found]
         steps = [b - a if a is not None and b is not None else None for a, b in itertools.pairwise(costs)]
         names = [patch.name for patch in answer.variant.patches]
         told = ", ".join(
-            f"{name} " + (f"{step:+,.0f}" if step is not None else "no plan")
+            f"{name} " + (signed(step) if step is not None else "no plan")
             for name, step in zip(names, steps, strict=True)
         )
         rows.append((answer.variant.name, told))
@@ -218,14 +217,19 @@ def _no_plan(asked: Sequence[Answer]) -> list[Section]:
     return [Section("NO PLAN", tuple(lines), data=data)] if without else []
 
 
-def _next(files: Mapping[str, str] | None, base: Answer) -> tuple[str, ...]:
+def _files(written: Mapping[str, str]) -> list[Section]:
+    rows = tuple(written.items())
+    return [Section("FILES", (), ("variant", "file"), rows, data=dict(written))] if rows else []
+
+
+def _next(written: Mapping[str, str]) -> tuple[str, ...]:
+    files = list(written.values())
     if not files:
         return ("planner whatif STUDY ... --out DIR  keeps each plan, for review, diff and audit",)
-    one = list(files.values())[-1]
-    return (
-        f"planner review DIR/{one}  one of them in full",
-        f"planner diff DIR/{files[base.variant.name]} DIR/{one}  what differs between two",
-    )
+    lines: tuple[str, ...] = (f"planner review DIR/{files[-1]}  one of them in full",)
+    if len(files) > 1:
+        lines += (f"planner diff DIR/{files[0]} DIR/{files[-1]}  what differs between two",)
+    return lines
 
 
 # ------------------------------------------------------------------ diff
@@ -249,6 +253,9 @@ def _same(found: Diff) -> Section:
         lines.append(f"within the tolerance, and not listed: {found.within}")
     if found.ignored:
         lines.append(f"ignored, and not listed: {found.ignored}")
+    for which, plan in (("first", found.before), ("second", found.after)):
+        if plan.digest_sha256 != digest(plan.model_dump(mode="json", by_alias=True)):
+            lines.append(f"THE {which.upper()} PLAN was changed after it was sealed: what it says was not planned")
     if found.before.study_sha256 == found.after.study_sha256:
         lines.append("both are plans of the same study")
     data = {"same": found.same, "within": found.within, "ignored": found.ignored, "differences": counts}
@@ -259,12 +266,11 @@ def _bridge(found: Diff) -> Section:
     step = found.bridge
     rows: list[tuple[Cell, ...]] = [("first plan", "", usd(step.before_usd))]
     for s in step.steps:
-        parts = ", ".join(f"{name.replace('_', ' ')} {v:+,.0f}" for name, v in s.usd.items() if abs(v) >= 0.5)
-        rows.append((s.name, parts, f"{s.total_usd:+,.0f}"))
+        parts = ", ".join(f"{name.replace('_', ' ')} {signed(v)}" for name, v in s.usd.items() if abs(v) >= 0.5)
+        rows.append((s.name, parts, signed(s.total_usd)))
     rows.append(("second plan", "", usd(step.after_usd)))
-    after = (
-        f"by the bounds of both, the best possible plans differ by {step.least_usd:+,.0f} to {step.most_usd:+,.0f} USD"
-    )
+    between = f"{signed(step.least_usd)} to {signed(step.most_usd)} USD"
+    after = f"by the bounds of both, the best possible plans differ by {between}"
     columns = ("step", "of which", "USD")
     return Section("BRIDGE", (ORDER_OF_STEPS,), columns, tuple(rows), after=(after,), data=bridge_data(step))
 
