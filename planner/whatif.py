@@ -3,9 +3,12 @@
 import itertools
 import math
 import re
+import signal
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import BrokenExecutor, CancelledError, ProcessPoolExecutor, wait
 from dataclasses import dataclass
+from multiprocessing import active_children, get_context
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +25,8 @@ from planner.solve import Effort, Infeasible, Progress
 from planner.tables import read_yaml
 
 MOST_VARIANTS = 64
+ENDED_EARLY = "not planned: its process ended early, as for want of memory; try fewer --jobs"
+INTERRUPTED = "not planned: interrupted"
 AS_IT_IS = "as it is"
 """What a variant without changes is called: the study itself."""
 BETWEEN = " + "
@@ -65,6 +70,11 @@ class Answer:
     variant: Variant
     plan: PlanFile | None
     why_not: str = ""
+
+    @property
+    def not_planned(self) -> bool:
+        """Whether nobody tried: a person ended it, or its process did."""
+        return self.plan is None and self.why_not in (INTERRUPTED, ENDED_EARLY)
 
 
 # ------------------------------------------------------------------ what is asked
@@ -163,6 +173,7 @@ def plan_variants(
     base: PlanFile | None = None,
     progress: Progress = lambda stage, done, detail: None,
     done: Callable[[Answer], None] = lambda answer: None,
+    jobs: int = 1,
 ) -> tuple[Answer, ...]:
     """Plan a study and its variants, each with the failures that decided the study's own plan as hints.
 
@@ -175,7 +186,8 @@ def plan_variants(
     effort, case : of every plan, so that all are compared on equal terms
     base : the plan of the study as it is, where there is one
     progress : called with (stage, fraction done, detail); the detail holds an estimate of what is left
-    done : called with each answer as soon as it is there
+    done : called with each answer, in order
+    jobs : processes that plan variants at a time; the plans are the same with any number
 
     Returns
     -------
@@ -187,55 +199,109 @@ def plan_variants(
         when patches are wrong: before anything is planned
     """
     studies, _ = studies_of(study, variants)
-    asked = [(Variant(()), study), *zip(variants, studies, strict=True)]
-    answers: list[Answer] = []
-    hints: tuple[str, ...] = ()
-    stopped = False
     began = time.monotonic()
-    for n, (variant, changed) in enumerate(asked):
-        if n == 0 and base is not None:
-            answer = Answer(variant, base)
-        elif stopped:
-            answer = Answer(variant, None, "not planned: interrupted")
-        else:
-            told = _within(progress, variant.name, n, len(asked), began)
-            answer, stopped = _answer(variant, changed, effort, case, told, hints)
-        if n == 0 and answer.plan is not None:
-            hints = answer.plan.proof.failures_entered
+    first = Variant(())
+    if base is not None:
+        answers = [Answer(first, base)]
+    else:
+        told = _within(progress, first.name, 0, len(variants) + 1, began)
+        answers = [_answer(first, study, effort, case, (), told)]
+    done(answers[0])
+    hints = answers[0].plan.proof.failures_entered if answers[0].plan is not None else ()
+    asked = list(zip(variants, studies, strict=True))
+    answering = _one_by_one if jobs == 1 else _side_by_side
+    for answer in answering(asked, effort, case, hints, progress, jobs, _is_stopped(answers[0], effort)):
         answers.append(answer)
         done(answer)
     return tuple(answers)
 
 
+Asked = Sequence[tuple[Variant, Study]]
+
+
+def _is_stopped(answer: Answer, effort: Effort) -> bool:
+    """Whether a person ended the search for it."""
+    by_person = effort.seconds is None and answer.plan is not None and answer.plan.proof.status == "stopped"
+    return by_person or INTERRUPTED in answer.why_not
+
+
+def _one_by_one(
+    asked: Asked, effort: Effort, case: Case, hints: tuple[str, ...], progress: Progress, jobs: int, stopped: bool
+) -> Iterator[Answer]:
+    """The answers, each when it is there; after an interruption the rest says so."""
+    began = time.monotonic()
+    for n, (variant, study) in enumerate(asked):
+        if stopped:
+            yield Answer(variant, None, INTERRUPTED)
+            continue
+        answer = _answer(variant, study, effort, case, hints, _within(progress, variant.name, n, len(asked), began))
+        stopped = _is_stopped(answer, effort)
+        yield answer
+
+
+def _side_by_side(
+    asked: Asked, effort: Effort, case: Case, hints: tuple[str, ...], progress: Progress, jobs: int, stopped: bool
+) -> Iterator[Answer]:
+    """The same answers from several processes at a time, in the order of the variants."""
+    began = time.monotonic()
+    with ProcessPoolExecutor(jobs, get_context("spawn"), _leave_interruptions_to_the_parent) as pool:
+        futures = [pool.submit(_answer, variant, study, effort, case, hints) for variant, study in asked]
+        for future, (variant, _) in zip(futures, asked, strict=True):
+            if stopped:
+                future.cancel()
+            try:
+                while not future.done():
+                    _within(progress, variant.name, sum(f.done() for f in futures), len(asked), began)("", None, "")
+                    wait([future], timeout=1.0)
+                answer = future.result()
+                stopped = stopped or _is_stopped(answer, effort)
+            except (KeyboardInterrupt, CancelledError):
+                stopped = True
+                pool.shutdown(wait=False, cancel_futures=True)
+                for child in active_children():
+                    child.terminate()
+                answer = Answer(variant, None, INTERRUPTED)
+            except BrokenExecutor:
+                answer = Answer(variant, None, INTERRUPTED if stopped else ENDED_EARLY)
+            yield answer
+
+
+def _leave_interruptions_to_the_parent() -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
 def _answer(
-    variant: Variant, study: Study, effort: Effort, case: Case, progress: Progress, hints: tuple[str, ...]
-) -> tuple[Answer, bool]:
-    """The answer for one variant, and whether a person wants no more."""
+    variant: Variant,
+    study: Study,
+    effort: Effort,
+    case: Case,
+    hints: tuple[str, ...],
+    progress: Progress = lambda stage, done, detail: None,
+) -> Answer:
+    """The answer for one variant."""
     if findings := workloads_without_edge(build(study, case, with_goals=False)):
         more = f" (and {len(findings) - 1} more)" if len(findings) > 1 else ""
-        return Answer(variant, None, f"{findings[0].where}: {findings[0].got}{more}"), False
+        return Answer(variant, None, f"{findings[0].where}: {findings[0].got}{more}")
     try:
-        plan = make_plan(study, effort, progress=progress, case=case, hints=hints)
-        return Answer(variant, plan), plan.proof.status == "stopped" and effort.seconds is None
+        return Answer(variant, make_plan(study, effort, progress=progress, case=case, hints=hints))
     except KeyboardInterrupt:
-        return Answer(variant, None, "not planned: interrupted"), True
+        return Answer(variant, None, INTERRUPTED)
     except Infeasible:
         pass
     except (NoPlan, SolverError) as error:
-        return Answer(variant, None, str(error)), False
+        return Answer(variant, None, str(error))
     try:
-        return Answer(variant, None, str(diagnose(study, case, progress))), False
+        return Answer(variant, None, str(diagnose(study, case, progress)))
     except KeyboardInterrupt:
-        return Answer(variant, None, "no plan exists; interrupted before it was found out why"), True
+        return Answer(variant, None, f"no plan exists; the search for the reason was {INTERRUPTED}")
 
 
 def _within(progress: Progress, name: str, n: int, of: int, began: float) -> Progress:
     """Progress of one plan within all of them, with an estimate of what is left once one is done."""
 
     def told(stage: str, done: float | None, detail: str) -> None:
-        left = (time.monotonic() - began) / n * (of - n) if n else None
-        estimate = f", about {left:,.0f} s left" if left is not None else ""
-        progress("planning variants", n / of, f"{n + 1} of {of}: {name}: {stage}{estimate}")
+        left = f", about {(time.monotonic() - began) / n * (of - n):,.0f} s left" if n else ""
+        progress("planning variants", n / of, f"{n + 1} of {of}: {name}" + (f": {stage}" if stage else "") + left)
 
     return told
 

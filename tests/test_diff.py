@@ -12,6 +12,7 @@ from planner.diff import PRICES, REDUNDANCY, SERVING, apart, bridge, diff_plans
 from planner.errors import NoPlan
 from planner.plan import make_plan, plan_text, sealed
 from planner.records.study import Goal
+from planner.risk import NORMAL
 
 runner = CliRunner()
 
@@ -94,7 +95,7 @@ def test_a_plan_and_its_replan_are_the_same(base):
 
 
 def test_every_part_that_differs_is_named(base):
-    found = diff_plans(base, of(base, **{"demand": "x1.5", "order_slack_days": 44}))
+    found = diff_plans(base, of(base, demand="x1.5", order_slack_days=44))
     assert told(found, "study") == {
         "demand[w,o].requests_per_second": (10.0, 15.0),
         "order_slack_days": (14.0, 44.0),
@@ -107,13 +108,13 @@ def test_every_part_that_differs_is_named(base):
 
 
 def test_traffic_is_compared_by_share(base):
-    # b at 1 USD is the cheaper place now, but both have two machines; settled traffic goes to the nearer site a
-    moved = base.model_copy(update={"states": tuple(
-        state.model_copy(update={
-            "workload": ("w", "w"), "origin": ("o", "o"),
-            "placement": ("m/m-cuda@a/x/m", "m/m-cuda@b/y/m"), "requests_per_second": (7.0, 3.0),
-        }) if state.failure == "normal operation" or not state.failure.startswith("site") else state
-        for state in base.states)})  # fmt: skip
+    def routed(state):
+        if state.failure != NORMAL:
+            return state
+        columns = {"workload": ("w", "w"), "origin": ("o", "o"), "requests_per_second": (7.0, 3.0)}
+        return state.model_copy(update={**columns, "placement": ("m/m-cuda@a/x/m", "m/m-cuda@b/y/m")})
+
+    moved = base.model_copy(update={"states": tuple(routed(state) for state in base.states)})
     found = diff_plans(base, moved, ignore=["goals"])
     shares = told(found, "traffic")
     assert (

@@ -60,6 +60,7 @@ def whatif(
     nodes: Annotated[int | None, typer.Option(min=1, help="nodes of one integer search; default: by size")] = None,
     demand: Annotated[DemandCase | None, typer.Option(help="low, base or high demand of the study")] = None,
     most: Annotated[int, typer.Option(min=1, help="variants that are planned at most")] = 64,
+    jobs: Annotated[int, typer.Option(min=1, help="plans made at a time, each in a process of its own")] = 1,
     all: AllRows = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="no progress")] = False,
 ) -> None:
@@ -102,7 +103,7 @@ def whatif(
                 tell(f"wrote {folder / names[answer.variant.name]}")
 
         with progress(quiet) as told:
-            answers = plan_variants(found, variants, effort, case, base, told, keep)
+            answers = plan_variants(found, variants, effort, case, base, told, keep, jobs)
         report = review_variants(found, answers, names if folder is not None else None, all)
         emit(render(report, format.value), None)
         proven = [a.plan.proof.gap_fraction <= gap + 1e-9 for a in answers if a.plan is not None]

@@ -60,12 +60,15 @@ def _answer(asked: Sequence[Answer]) -> Section:
         cost = f"{usd(base.proof.cost_usd)} USD over {base.study.horizon.months:g} months"
         lines.append(f"{AS_IT_IS}: {cost}, at the study's prices; gap {percent(base.proof.gap_fraction, 2)}")
     else:
-        lines.append(f"{AS_IT_IS}: NO PLAN")
+        lines.append(f"{AS_IT_IS}: {'NOT PLANNED' if asked[0].not_planned else 'NO PLAN'}")
     for word, pick in (("cheapest", min), ("dearest", max)):
         if len(planned) > 1:
             plan, name = pick(planned, key=lambda pair: (pair[0].proof.cost_usd, pair[1]))
             lines.append(f"{word}: {name}, {usd(plan.proof.cost_usd)} USD{_change(base, plan)}")
-    without = [answer.variant.name for answer in asked if answer.plan is None]
+    left = [answer.variant.name for answer in asked if answer.not_planned]
+    if left:
+        lines.append(f"NOT PLANNED, variants: {len(left)} of {len(asked)}: {', '.join(left[:5])}")
+    without = [answer.variant.name for answer in asked if answer.plan is None and not answer.not_planned]
     if without:
         lines.append(f"NO PLAN, variants: {len(without)} of {len(asked)}: {', '.join(without[:5])}")
     unproven = [name for plan, name in planned if plan.proof.gap_fraction > plan.proof.gap_asked_fraction + 1e-9]
@@ -74,7 +77,13 @@ def _answer(asked: Sequence[Answer]) -> Section:
     uncoverable = [name for plan, name in planned if plan.uncoverable]
     if uncoverable:
         lines.append(f"with goals that nothing can cover in some failure: {', '.join(uncoverable[:5])}")
-    data = {"variants": len(asked) - 1, "without_plan": without, "not_proven": unproven, "uncoverable": uncoverable}
+    data = {
+        "variants": len(asked) - 1,
+        "without_plan": without,
+        "not_planned": left,
+        "not_proven": unproven,
+        "uncoverable": uncoverable,
+    }
     return Section("ANSWER", tuple(lines), data=data)
 
 
@@ -101,7 +110,7 @@ def _variants(asked: Sequence[Answer], files: Mapping[str, str]) -> Section:
     for answer in asked:
         plan, name = answer.plan, answer.variant.name
         if plan is None:
-            rows.append((name, "no plan", "", "", "", "", ""))
+            rows.append((name, "not planned" if answer.not_planned else "no plan", "", "", "", "", ""))
             data.append({"variant": name, "plan": None, "why_not": answer.why_not})
             continue
         proof, extra = plan.proof, plan.proof.cost_usd - plan.without_goals.cost_usd
@@ -208,7 +217,7 @@ def _in_common(asked: Sequence[Answer], all_rows: bool) -> list[Section]:
 
 
 def _no_plan(asked: Sequence[Answer]) -> list[Section]:
-    without = [answer for answer in asked if answer.plan is None]
+    without = [answer for answer in asked if answer.plan is None and not answer.not_planned]
     lines: list[str] = []
     for answer in without:
         lines.append(f"{answer.variant.name}:")
