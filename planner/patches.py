@@ -257,7 +257,9 @@ def _label(study: Study, data: dict[str, Any], edits: _Edits, name: str, changes
                 record |= {k: v for k, v in (("evidence", "assumed"), ("source", _short(f"what-if: {name}")))
                            if (*loc[:n], k) not in touched}  # fmt: skip
                 break
-    data["study"] = _short(f"{study.study}, what-if {name}")
+    # what a study may be called: one line, no @
+    plain = "".join(c if c.isprintable() else " " for c in name).replace("@", " at ")
+    data["study"] = _short(f"{study.study}, what-if {plain}").strip()
     told = [_short(f"what-if {name}: {change}") for change in changes]
     data["assumptions"] = [*(data["assumptions"] if isinstance(data["assumptions"], list) else []), *told]
 

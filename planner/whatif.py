@@ -17,7 +17,7 @@ from planner.explain import diagnose, workloads_without_edge
 from planner.patches import Patch, patch_of, patched, read_patch
 from planner.places import Place, Reading, shown
 from planner.plan import Case, canonical, make_plan
-from planner.problem import build
+from planner.problem import HOURLY, build
 from planner.read import sorted_findings
 from planner.records.plan import PlanFile
 from planner.records.study import Study
@@ -126,7 +126,7 @@ def variants_of(
     Raises
     ------
     InputError
-        when there are more than `most`
+        when there are more than `most`, or two that differ are called the same
     """
     wanted = [Variant(tuple(p for p in (*common, *cell) if p.changes)) for cell in itertools.product(*axes)]
     found = {variant.key: variant for variant in reversed(wanted) if variant.key}
@@ -138,6 +138,9 @@ def variants_of(
                 if variant.key not in found:
                     found[variant.key] = variant
                     every.append(variant)
+    for name in sorted({a.name for a, b in itertools.combinations(every, 2) if a.name == b.name}):
+        fix = "give each change a name of its own"
+        raise InputError([Finding("whatif", "variants with different names", f"two called {shown(name)}", fix)])
     if len(every) > most:
         sizes = " x ".join(str(len(axis)) for axis in axes)
         fix = "leave out levels of an axis, ask in several matrices, or raise --most"
@@ -323,10 +326,12 @@ def file_names(answers: Iterable[Answer]) -> dict[str, str]:
 
 
 def units_bought(plan: PlanFile) -> dict[str, int]:
-    """Units of each offer, over all periods and hours."""
+    """Units of each offer: of all periods together, and of the hour with most of those rented by the hour."""
+    hourly = {offer.id for offer in plan.study.offers if offer.kind in HOURLY}
     units: dict[str, int] = {}
     for b in plan.purchases:
-        units[b.offer] = units.get(b.offer, 0) + b.units
+        before = units.get(b.offer, 0)
+        units[b.offer] = max(before, b.units) if b.offer in hourly else before + b.units
     return units
 
 

@@ -8,11 +8,13 @@ from test_whatif import changed, two_sites
 from typer.testing import CliRunner
 
 from planner.cli.main import app
-from planner.diff import PRICES, REDUNDANCY, SERVING, apart, bridge, diff_plans
+from planner.diff import PRICES, REDUNDANCY, SERVING, _machines, _Side, apart, bridge, diff_plans
 from planner.errors import NoPlan
 from planner.plan import make_plan, plan_text, sealed
+from planner.problem import build, no_decisions
 from planner.records.study import Goal
 from planner.risk import NORMAL
+from planner.whatif import units_bought
 
 runner = CliRunner()
 
@@ -149,6 +151,18 @@ def test_names_on_one_side_only_are_listed(base):
     goals = told(found, "goals")
     assert goals["t: any site within 60 s"][1] is None and goals["t: any provider within 60 s"][0] is None
     assert sum(step.total_usd for step in found.bridge.steps) == pytest.approx(0)
+
+
+def test_machines_of_several_periods_are_told_apart(base):
+    whens = ("2026-Q1", "2026-Q2", "2026-Q3")
+    plan = base.model_copy(update={"purchases": tuple(b.model_copy(update={"when": t, "units": n})
+        for n, t in enumerate(whens, 1) for b in base.purchases[:1])})  # fmt: skip
+    found = _machines(_Side(plan, build(plan.study), no_decisions()))
+    assert found == {f"a/x/m:on_demand at {t}": n for n, t in enumerate(whens, 1)}
+    assert units_bought(plan) == {"a/x/m:on_demand": 3}, "rented by the hour: the hour with most"
+    yearly = tuple(b.model_copy(update={"kind": "commitment"}) for b in plan.study.offers)
+    committed = plan.model_copy(update={"study": plan.study.model_copy(update={"offers": yearly})})
+    assert units_bought(committed) == {"a/x/m:on_demand": 6}, "started in three periods"
 
 
 def test_tolerance_and_patterns(base):

@@ -225,6 +225,8 @@ def test_conflicts_name_file_and_line_of_both(tmp_path, tiny):
         ({"models[small].profiles[gpu].concurrency_limit": 100000}, "GiB"),
         ({"policies.quotas": [{"name": "q"}]}, "a value, got nothing"),
         ({"horizon.start": "tomorrow"}, "a date"),
+        ({"demand[chat,london].requests_per_second": float("nan")}, "text that can be stored"),
+        ({"demand[chat,london].requests_per_second": "x99999999999999999999"}, "a number of at most 1e+09"),
         ({"policies": {"colour": 1}}, "a known field, got 'colour'"),
     ],
 )
@@ -281,6 +283,21 @@ def test_the_product_of_the_axes_leaves_out_the_study_itself_and_what_is_twice()
     steps = variants_of((), [(up, down), (dear,)], steps=True)
     assert [(v.name, v.asked) for v in steps] == [
         ("up + dear", True), ("down + dear", True), ("up", False), ("down", False)]  # fmt: skip
+
+
+def test_variants_of_one_name_are_refused():
+    axes = [
+        (Patch("none", "", ()), patch("x", set={"demand": "x2"})),
+        (Patch("none", "", ()), patch("x", set={"prices": "x2"})),
+    ]
+    with pytest.raises(InputError) as error:
+        variants_of((), axes)
+    assert "two called 'x'" in str(error.value)
+
+
+def test_a_variant_may_have_any_name(tiny):
+    made, findings = patched(tiny, (patch("a@b\u202e", set={"demand": "x2"}),), "a@b\u202e\n")
+    assert made is not None and not findings and made.study == "tiny, what-if a at b"
 
 
 def test_too_many_variants_are_refused_before_anything_is_planned():

@@ -112,11 +112,14 @@ def whatif(
 
 def _subject(path: Path) -> "tuple[Study, PlanFile | None]":
     """The study that is asked about, and its plan where that is what was named."""
-    from planner.plan import read_plan
+    from planner.plan import digest, read_plan
     from planner.read import read_study
 
     if path.suffix.lower() == ".json":
         plan = read_plan(path)
+        if plan.digest_sha256 != digest(plan.model_dump(mode="json", by_alias=True)):
+            tell(f"{path} was changed after it was sealed: its study is planned again")
+            return plan.study, None
         return plan.study, plan
     study, warnings = read_study(path)
     tell_findings(warnings)
