@@ -217,46 +217,48 @@ def _canonical(value: object) -> str:
     return json.dumps(value, sort_keys=True, ensure_ascii=False, default=str)
 
 
+def _at(data: Any, loc: Loc) -> Any:
+    """The part of plain data at a location."""
+    for key in loc:
+        data = data[key]
+    return data
+
+
 def _applied(study: Study, edits: _Edits) -> dict[str, Any]:
-    """The study as plain data, with the edits in it."""
+    """The study as plain data, with the edits in it but for what is removed: so that all is where it was."""
     data: dict[str, Any] = study.model_dump(mode="json", by_alias=True)
-
-    def around(loc: Loc) -> Any:
-        place: Any = data
-        for key in loc[:-1]:
-            place = place[key]
-        return place
-
     for loc, values in edits.values.items():
-        around(loc)[loc[-1]] = values[0][0]
+        _at(data, loc[:-1])[loc[-1]] = values[0][0]
     for loc, factors in edits.factors.items():
-        before = around(loc)[loc[-1]]
+        before = _at(data, loc)
         # twelve digits: 540 x1.1 is 594, not 594.0000000000001
         after = float(f"{before * math.prod(sorted(factor for factor, _ in factors)):.12g}")
         whole = isinstance(before, int) and abs(after - round(after)) < 1e-9
-        around(loc)[loc[-1]] = round(after) if whole else after
+        _at(data, loc[:-1])[loc[-1]] = round(after) if whole else after
     for loc, added in edits.added.items():
-        around(loc)[loc[-1]] += sorted((item for items, _ in added for item in items), key=_canonical)
-    for loc in sorted(edits.removed, key=_sortable, reverse=True):
-        del around(loc)[loc[-1]]
+        _at(data, loc).extend(sorted((item for items, _ in added for item in items), key=_canonical))
+    return data
+
+
+def _without(data: dict[str, Any], removed: Iterable[Loc]) -> dict[str, Any]:
+    """The data without elements of its lists."""
+    for loc in sorted(removed, key=_sortable, reverse=True):
+        del _at(data, loc[:-1])[loc[-1]]
     return data
 
 
 def _label(study: Study, data: dict[str, Any], edits: _Edits, name: str, changes: list[Change]) -> None:
     """Say in the patched data what is no longer what its source says, and what was changed."""
     touched = {loc for mapping in (edits.values, edits.factors) for loc in mapping}
+    assumed = {"evidence": "assumed", "source": _short(f"what-if: {name}")}
     for loc in touched:
-        for n in range(len(loc) - 1, 0, -1):
-            value: Any = study
-            for key in loc[:n]:
-                value = next(item for k, _, item in parts_within(value) if k == key)
-            if isinstance(value, Sourced):
-                record: Any = data
-                for key in loc[:n]:
-                    record = record[key]
-                record |= {k: v for k, v in (("evidence", "assumed"), ("source", _short(f"what-if: {name}")))
-                           if (*loc[:n], k) not in touched}  # fmt: skip
-                break
+        value: Any = study
+        sourced: Loc = ()
+        for n, key in enumerate(loc[:-1], 1):
+            value = next(item for k, _, item in parts_within(value) if k == key)
+            sourced = loc[:n] if isinstance(value, Sourced) else sourced
+        if sourced:
+            _at(data, sourced).update({k: v for k, v in assumed.items() if (*sourced, k) not in touched})
     # what a study may be called: one line, no @
     plain = "".join(c if c.isprintable() else " " for c in name).replace("@", " at ")
     data["study"] = _short(f"{study.study}, what-if {plain}").strip()
@@ -345,9 +347,13 @@ def patched(study: Study, patches: tuple[Patch, ...], name: str) -> tuple[Study 
     }
     place = _PatchedPlace(study.study, dict.fromkeys(_every_loc(data), 1), (), study, changed)
     made = read_record(Study, data, place, reading)
+    if edits.removed and made is not None:
+        changed = {loc[:-1]: change.where for loc, change in edits.removed.items()}
+        place = _PatchedPlace(study.study, place.lines, (), study, changed)
+        made = read_record(Study, _without(data, edits.removed), place, reading)
     if made is None:
         return None, reading.findings
-    place = _PatchedPlace(study.study, place.lines, (), made, {} if edits.removed else changed)
+    place = _PatchedPlace(study.study, place.lines, (), made, changed)
     known = _found_in(study, _PatchedPlace(study.study, {}, (), study, {}))
     found = [finding for finding in _found_in(made, place) if finding not in known]
     return (None if any(finding.level == "error" for finding in found) else made), found

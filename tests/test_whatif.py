@@ -272,6 +272,19 @@ def test_what_was_changed_is_said_and_counts_as_assumed(tiny):
     assert made.study == "tiny, what-if v"
 
 
+def test_what_is_removed_moves_nothing_else(tiny):
+    last = "prices[beta/west-1/gpu-8:on_demand]"
+    made = changed(tiny, set={last: "x2"}, remove=["offers[alpha/*:yearly]", "prices[alpha/*:yearly]"])
+    assert [(p.offer_id, p.price_usd_per_machine_hour, p.source) for p in made.prices] == [
+        ("alpha/east-1/trn-16:on_demand", 40, "made up for a test"),
+        ("beta/west-1/gpu-8:on_demand", 120, "what-if: v"),
+    ]
+    assert "at least 1 in the list" in refused(tiny, remove=["workloads[*]"])
+    assert "a model" not in refused(tiny, remove=["origins[tokyo]"]), "its demand is what is wrong"
+    assert "an origin of the study, got 'tokyo'" in refused(tiny, remove=["origins[tokyo]"])
+    assert "a number of at most 1" in refused(tiny, set={"tiers[gold].serve_fraction": 2}, remove=["claims[0]"])
+
+
 # ------------------------------------------------------------------ what is asked
 def test_the_product_of_the_axes_leaves_out_the_study_itself_and_what_is_twice():
     nothing = Patch("as planned", "", ())
