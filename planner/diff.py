@@ -129,7 +129,7 @@ def diff_plans(before: PlanFile, after: PlanFile, within_fraction: float = 0.0, 
     ]
     if before.demand_case != after.demand_case:
         found.insert(0, Difference("study", "demand case", before.demand_case, after.demand_case, 1.0))
-    patterns = tuple(ignore)
+    patterns = tuple(pattern.replace("[", "[[]") for pattern in ignore)  # brackets stand in names; * and ? are special
     kept = [d for d in found if not any(fnmatchcase(d.id, p) or fnmatchcase(d.part, p) for p in patterns)]
     differences = tuple(d for d in kept if d.by > max(within_fraction, SAME))
     return Diff(before, after, differences, bridge(before, after), len(kept) - len(differences), len(found) - len(kept))

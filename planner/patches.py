@@ -306,7 +306,7 @@ def parts_of(study: Study, place: Place) -> Parts:
     for table in fields(Parts):
         if table.name in ("file", "place"):
             continue
-        rows = [(row, place.within(table.name, i)) for i, row in enumerate(getattr(study, table.name))]
+        rows = [(row, place.within(table.name, i)) for i, row in enumerate(getattr(study, table.name, ()))]
         by_id = table.default_factory is dict
         tables[table.name] = {KEYS[type(row)](row): (row, at) for row, at in rows} if by_id else rows
     return Parts(file=file, place=place, **tables)

@@ -173,6 +173,8 @@ def test_tolerance_and_patterns(base):
     assert not diff_plans(base, dearer, within_fraction=0.005).same
     within = diff_plans(base, dearer, within_fraction=0.02)
     assert within.same and within.within == 2
+    one = diff_plans(base, dearer, ignore=["study/prices[b/*].price*"])
+    assert one.ignored == 1 and [d.part for d in one.differences] == ["costs"]
     ignored = diff_plans(base, dearer, ignore=["study", "costs/hourly*"])
     assert ignored.same and ignored.ignored == 2
     assert not diff_plans(base, dearer, ignore=["study"]).same
