@@ -58,6 +58,7 @@ def whatif(
         float | None, typer.Option(min=0.1, help="a clock that ends each search; not reproducible")
     ] = None,
     nodes: Annotated[int | None, typer.Option(min=1, help="nodes of one integer search; default: by size")] = None,
+    rounds: Annotated[int, typer.Option(min=0, help="neighbourhoods searched to improve a large study's plan")] = 4,
     demand: Annotated[DemandCase | None, typer.Option(help="low, base or high demand of the study")] = None,
     most: Annotated[int, typer.Option(min=1, help="variants that are planned at most")] = 64,
     jobs: Annotated[int, typer.Option(min=1, help="plans made at a time, each in a process of its own")] = 1,
@@ -89,7 +90,7 @@ def whatif(
         _, warnings = studies_of(found, variants)
         tell_findings(warnings)
         case = demand.value if demand is not None else base.demand_case if base is not None else "base"
-        effort = Effort(gap_fraction=gap, seconds=seconds, most_nodes=nodes)
+        effort = Effort(gap_fraction=gap, seconds=seconds, most_nodes=nodes, rounds=rounds)
         if base is not None and (base.demand_case != case or base.proof.gap_asked_fraction != gap):
             base = None  # compared on equal terms, or not at all
         names = file_names([Answer(v, None) for v in (Variant(()), *variants)])
