@@ -63,7 +63,8 @@ def test_a_page_can_be_followed(page, shell):
 
 
 def test_the_pages_are_those_that_were_asked_for():
-    assert [page.stem for page in PAGES] == ["add-a-machine-type", "add-a-model", "add-a-provider", "bring-your-fleet"]
+    asked = ["add-a-machine-type", "add-a-model", "add-a-provider", "ask-what-if", "bring-your-fleet"]
+    assert [page.stem for page in PAGES] == asked
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from planner import __version__
+from planner.cli.asking import diff, whatif
 from planner.cli.console import answered, emit, progress, tell, tell_findings
 from planner.cli.estimating import estimate
 from planner.cli.importing import app as import_app
@@ -295,6 +296,8 @@ def show(
 
 
 app.command(rich_help_panel=QUESTION)(risk)
+app.command(rich_help_panel=QUESTION)(whatif)
+app.command(rich_help_panel=QUESTION)(diff)
 import_app.command()(estimate)
 app.add_typer(import_app, name="import", rich_help_panel=HAND_OVER)
 

@@ -1,0 +1,213 @@
+"""`planner whatif` and `planner diff`: a study with changes, and two plans side by side."""
+
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from planner.cli.console import answered, emit, progress, tell, tell_findings
+
+if TYPE_CHECKING:
+    from planner.places import Reading
+    from planner.records.plan import PlanFile
+    from planner.records.study import Study
+
+
+class AskedFormat(StrEnum):
+    """How an answer is written."""
+
+    text = "text"
+    md = "md"
+    json = "json"
+
+
+class DemandCase(StrEnum):
+    """Which demand is planned."""
+
+    low = "low"
+    base = "base"
+    high = "high"
+
+
+AsFormat = Annotated[AskedFormat, typer.Option("--format", "-f", help="text, md or json")]
+AllRows = Annotated[bool, typer.Option("--all", help="every row of every table")]
+
+
+def whatif(
+    study: Annotated[Path, typer.Argument(help="study.yaml or its folder; or a plan.json, whose study is asked about")],
+    set_: Annotated[
+        list[str] | None,
+        typer.Option("--set", "-s", help="path=value, or a factor: 'demand[*,london]=x1.2'; may be repeated"),
+    ] = None,
+    change: Annotated[
+        list[Path] | None, typer.Option(help="YAML file of a change: name, why, set, add, remove; may be repeated")
+    ] = None,
+    matrix: Annotated[Path | None, typer.Option(help="YAML file of axes of changes: their product is planned")] = None,
+    steps: Annotated[
+        bool, typer.Option("--steps", help="also plan each variant's changes one after another: what does each cost")
+    ] = False,
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", help="folder for the plans, made if it is not there")
+    ] = None,
+    format: AsFormat = AskedFormat.text,
+    gap: Annotated[
+        float, typer.Option(min=0.0, max=1.0, help="every plan is proven within this of its best; smaller is slower")
+    ] = 0.01,
+    seconds: Annotated[
+        float | None, typer.Option(min=0.1, help="a clock that ends each search; not reproducible")
+    ] = None,
+    nodes: Annotated[int | None, typer.Option(min=1, help="nodes of one integer search; default: by size")] = None,
+    rounds: Annotated[int, typer.Option(min=0, help="neighbourhoods searched to improve a large study's plan")] = 4,
+    demand: Annotated[DemandCase | None, typer.Option(help="low, base or high demand of the study")] = None,
+    most: Annotated[int, typer.Option(min=1, help="variants that are planned at most")] = 64,
+    jobs: Annotated[int, typer.Option(min=1, help="plans made at a time, each in a process of its own")] = 1,
+    all: AllRows = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="no progress")] = False,
+) -> None:
+    """Plan a study with changes and compare: what would it cost, what would we sign, what would no longer hold.
+
+    All --set and --change make one variant together; --matrix makes one of each combination of its axes. Exit 1 when
+    a variant has no plan, or one is not proven.
+
+    Examples: `planner whatif mine --set demand=x1.2` · `planner whatif mine --matrix growth.yaml --out variants`
+    """
+    with answered(format):
+        from planner.patches import patch_of_text, read_patch
+        from planner.places import Reading
+        from planner.review.compared import review_variants
+        from planner.review.render import render
+        from planner.solve import Effort
+        from planner.whatif import Answer, Variant, file_names, plan_variants, read_axes, studies_of, variants_of
+
+        found, base = _subject(study)
+        reading = Reading()
+        common = [p for path in change or [] if (p := read_patch(path, reading)) is not None]
+        common += [p for text in set_ or [] if (p := patch_of_text(text, reading)) is not None]
+        axes = read_axes(matrix, reading) if matrix is not None else []
+        _stop_on(reading, bool(set_ or change or matrix))
+        variants = variants_of(common, axes, most, steps)
+        _, warnings = studies_of(found, variants)
+        tell_findings(warnings)
+        case = demand.value if demand is not None else base.demand_case if base is not None else "base"
+        effort = Effort(gap_fraction=gap, seconds=seconds, most_nodes=nodes, rounds=rounds)
+        if base is not None and (base.demand_case != case or base.proof.gap_asked_fraction != gap):
+            base = None  # compared on equal terms, or not at all
+        names = file_names([Answer(v, None) for v in (Variant(()), *variants)])
+        folder = _folder(out) if out is not None else None
+
+        def keep(answer: Answer) -> None:
+            from planner.plan import plan_text, write_atomically
+
+            if folder is not None and answer.plan is not None:
+                write_atomically(folder / names[answer.variant.name], plan_text(answer.plan))
+                tell(f"wrote {folder / names[answer.variant.name]}")
+
+        with progress(quiet) as told:
+            answers = plan_variants(found, variants, effort, case, base, told, keep, jobs)
+        report = review_variants(found, answers, names if folder is not None else None, all)
+        emit(render(report, format.value), None)
+        proven = [a.plan.proof.gap_fraction <= gap + 1e-9 for a in answers if a.plan is not None]
+        raise SystemExit(0 if report.good and min(proven, default=False) else 1)
+
+
+def _subject(path: Path) -> "tuple[Study, PlanFile | None]":
+    """The study that is asked about, and its plan where that is what was named."""
+    from planner.plan import digest, read_plan
+    from planner.read import read_study
+
+    if path.suffix.lower() == ".json":
+        plan = read_plan(path)
+        if plan.digest_sha256 != digest(plan.model_dump(mode="json", by_alias=True)):
+            tell(f"{path} was changed after it was sealed: its study is planned again")
+            return plan.study, None
+        return plan.study, plan
+    study, warnings = read_study(path)
+    tell_findings(warnings)
+    return study, None
+
+
+def _stop_on(reading: "Reading", asked: bool) -> None:
+    """Raise what was found, and that nothing was asked."""
+    from planner.errors import InputError
+    from planner.read import sorted_findings
+
+    if not asked:
+        fix = "--set demand=x1.2, --change FILE or --matrix FILE"
+        reading.error("planner whatif", "a change", "none", fix)
+    if reading.findings:
+        raise InputError(sorted_findings(reading.findings))
+
+
+def _folder(path: Path) -> Path:
+    """The folder for the plans, made if it is not there."""
+    from planner.errors import Finding, InputError
+
+    try:
+        path.mkdir(exist_ok=True)
+        if any(path.iterdir()):
+            fix = "name another --out, or remove what is in it"
+            raise InputError([Finding(str(path), "a new or an empty folder", "one with files in it", fix)])
+    except OSError as error:
+        got = error.strerror or str(error)
+        raise InputError([Finding(str(path), "a folder that can be written", got, "name another --out")]) from None
+    return path
+
+
+def diff(
+    first: Annotated[Path, typer.Argument(help="plan.json")],
+    second: Annotated[Path, typer.Argument(help="plan.json to compare with it; it may be of another study")],
+    within: Annotated[
+        str, typer.Option(help="figures this close are the same: 2% of the larger; shares by 2 points")
+    ] = "0%",
+    ignore: Annotated[
+        list[str] | None,
+        typer.Option(help="part or part/name to leave out, with *: study, 'traffic/batch*'; may be repeated"),
+    ] = None,
+    format: AsFormat = AskedFormat.text,
+    out: Annotated[Path | None, typer.Option("--out", "-o", help="file to write; default: stdout")] = None,
+    all: AllRows = False,
+) -> None:
+    """Compare two plans: what is asked, goals, costs, machines, orders, traffic, and where the money goes.
+
+    Exit 0 when they are the same within the tolerance, 1 when they differ, 2 when one cannot be read.
+
+    Example: `planner diff before.json after.json --within 2% --ignore study`
+    """
+    with answered(format):
+        from planner.diff import diff_plans
+        from planner.plan import read_plan
+        from planner.review.compared import review_diff
+        from planner.review.render import render
+
+        tolerance = tolerance_of(within)
+        report = review_diff(diff_plans(read_plan(first), read_plan(second), tolerance, ignore or ()), all)
+        emit(render(report, format.value), out, [first, second])
+        raise SystemExit(0 if report.good else 1)
+
+
+def tolerance_of(text: str) -> float:
+    """A tolerance as a fraction: `2%`, `2 %` or `0.02`.
+
+    Raises
+    ------
+    InputError
+        when it is neither
+
+    Examples
+    --------
+    >>> tolerance_of("2%"), tolerance_of("0.02")
+    (0.02, 0.02)
+    """
+    from planner.errors import Finding, InputError
+    from planner.places import shown
+
+    number = text.strip().removesuffix("%")
+    try:
+        value = float(number) / (100.0 if "%" in text else 1.0)
+    except ValueError:
+        value = -1.0
+    if not 0 <= value < 1:
+        fix = "write --within 2%, or --within 0.02"
+        raise InputError([Finding("--within", "a share from 0 % to below 100 %", shown(text), fix)])
+    return value

@@ -1,0 +1,359 @@
+"""Variants: small named patches on a study, addressed by names, in any order, checked like a study that is read.
+
+What is patched is the study as it was read, with every reference resolved. What was left out when it was read (other
+pools of the inventory, round trips from other origins) cannot come back by a patch.
+"""
+
+import json
+import math
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import Field
+
+from planner.errors import Finding
+from planner.fit import check_fit
+from planner.paths import addressed, parts_within, path_of
+from planner.places import Loc, Place, Reading, read_record, shown
+from planner.read import KEYS, RESOLVED
+from planner.records.base import Name, Record, Sourced
+from planner.records.inventory import Price
+from planner.records.study import (
+    Demand,
+    RequestCost,
+    Study,
+    StudyFile,
+)
+from planner.references import Parts, check_references
+from planner.tables import read_yaml
+
+NUMBER = r"[0-9]+(?:\.[0-9]*)?|\.[0-9]+"
+FACTOR = re.compile(rf"[x×*] ?({NUMBER})|({NUMBER}) ?[x×]")
+FIGURES: dict[type[Record], str] = {
+    Demand: "requests_per_second",
+    Price: "usd_per_machine_hour",
+    RequestCost: "usd_per_request",
+}
+"""A factor on a whole record multiplies its figures: the fields that end like this."""
+FIXED = ("near", "latitude", "longitude")
+"""Where an origin is decides which round trips were read: no patch can change it."""
+
+
+class PatchRecord(Record):
+    """A small named change of a study."""
+
+    name: Name = Field(description="name of the change, for tables and files")
+    why: Name | None = Field(None, description="the question behind it")
+    set: dict[Name, Any] = Field(default_factory=dict, description="path: value, or a factor as in x1.2")
+    add: dict[Name, list[Any]] = Field(default_factory=dict, description="path of a list: elements to add")
+    remove: tuple[Name, ...] = Field((), description="paths of elements to remove")
+
+
+@dataclass(frozen=True)
+class Change:
+    """One line of a patch, with the place where it is written."""
+
+    path: str
+    action: Literal["set", "add", "remove"]
+    value: Any
+    where: str
+
+    def __str__(self) -> str:
+        """The change as people write it."""
+        if self.action == "set":
+            return f"{self.path} = {shown(self.value, bare=True) or 'null'}"
+        return f"{self.action} {self.path}" + (f": {shown(self.value, bare=True)}" if self.action == "add" else "")
+
+
+@dataclass(frozen=True)
+class Patch:
+    """A small named change of a study."""
+
+    name: str
+    why: str
+    changes: tuple[Change, ...]
+
+
+def patch_of(data: object, place: Place, reading: Reading) -> Patch | None:
+    """A patch from plain data; None with findings when it is none."""
+    record = read_record(PatchRecord, data, place, reading)
+    if record is None:
+        return None
+    changes = [Change(path, "set", value, place.at("set", path)) for path, value in record.set.items()]
+    changes += [Change(path, "add", value, place.at("add", path)) for path, value in record.add.items()]
+    changes += [Change(path, "remove", None, place.at("remove", i)) for i, path in enumerate(record.remove)]
+    return Patch(record.name, record.why or "", tuple(changes))
+
+
+def read_patch(path: Path, reading: Reading) -> Patch | None:
+    """A patch from its own file; None with findings when it is none."""
+    document = read_yaml(path, reading)
+    return patch_of(*document, reading) if document is not None else None
+
+
+def patch_of_text(text: str, reading: Reading) -> Patch | None:
+    """A patch of one `path=value`: the value as JSON (numbers, true, null, lists), anything else is text."""
+    where = f"--set {shown(text)}"
+    equals = next((n for n, c in enumerate(text) if c == "=" and text.count("[", 0, n) == text.count("]", 0, n)), 0)
+    if not text[:equals].strip():
+        reading.error(where, "path=value", shown(text), "write it in quotes, as in --set 'demand[*,london]=x1.2'")
+        return None
+    written = text[equals + 1 :].strip()
+    try:
+        value = json.loads(written)
+    except (ValueError, RecursionError):
+        value = written
+    return Patch(_short(text.strip()), "", (Change(text[:equals].strip(), "set", value, where),))
+
+
+# ------------------------------------------------------------------ patches together
+@dataclass
+class _Edits:
+    """What patches do together: by location the factors or the value, what is removed, what is added; and by whom."""
+
+    factors: dict[Loc, list[tuple[float, Change]]]
+    values: dict[Loc, list[tuple[Any, Change]]]
+    removed: dict[Loc, Change]
+    added: dict[Loc, list[tuple[list[Any], Change]]]
+
+
+def _edits(study: Study, patches: Iterable[Patch], reading: Reading) -> _Edits:
+    """Where each change of the patches applies."""
+    edits = _Edits({}, {}, {}, {})
+    for change in (change for patch in patches for change in patch.changes):
+        for loc, value in addressed(study, change.path, change.where, reading):
+            if loc[0] == "origins" and (len(loc) < 3 or loc[-1] in FIXED) and change.action != "remove":
+                fix = "change the origin in study.yaml, and ask again"
+                got = f"{path_of(study, loc)}: its round trips were read for where it is"
+                reading.error(change.where, "a field that a patch can change", got, fix)
+            elif change.action == "remove":
+                if isinstance(loc[-1], int):
+                    edits.removed[loc] = change
+                else:
+                    fix = "name an element of a list; to unset a field, set it to null"
+                    reading.error(change.where, "an element of a list", path_of(study, loc), fix)
+            elif change.action == "add":
+                if isinstance(value, tuple | list):
+                    edits.added.setdefault(loc, []).append((change.value, change))
+                else:
+                    reading.error(change.where, "a list", path_of(study, loc), "name a list, or use `set`")
+            elif (factor := factor_of(change.value)) is None or isinstance(value, str):
+                edits.values.setdefault(loc, []).append((change.value, change))
+            else:
+                figures = _figures(loc, value)
+                for figure in figures:
+                    edits.factors.setdefault(figure, []).append((factor, change))
+                if not figures:
+                    fix = "name a number, a row of demand or a price; to replace it, write a value"
+                    got = f"{path_of(study, loc)}: {'nothing' if value is None else 'no number'}"
+                    reading.error(change.where, "a number to multiply", got, fix)
+    _check_conflicts(study, edits, reading)
+    return edits
+
+
+def factor_of(value: object) -> float | None:
+    """The factor that a text means, if it means one.
+
+    Examples
+    --------
+    >>> factor_of("x1.2"), factor_of("0.9x"), factor_of("1.2"), factor_of(1.2)
+    (1.2, 0.9, None, None)
+    """
+    found = FACTOR.fullmatch(value.strip()) if isinstance(value, str) else None
+    return float(found[1] or found[2]) if found is not None else None
+
+
+def _figures(loc: Loc, value: object) -> list[Loc]:
+    """The numbers that a factor on a value multiplies: itself, or the figures of the records in it."""
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return [loc]
+    if isinstance(value, tuple):
+        return [figure for i, item in enumerate(value) for figure in _figures((*loc, i), item)]
+    ending = FIGURES.get(type(value))  # type: ignore[arg-type]
+    if ending is None:
+        return []
+    return [(*loc, key) for key, name, item in parts_within(value) if name.endswith(ending) and item is not None]
+
+
+def _check_conflicts(study: Study, edits: _Edits, reading: Reading) -> None:
+    """Two changes of the same thing are a finding, unless both multiply it or both say the same."""
+    by: dict[Loc, list[tuple[str, Change]]] = {}
+    for loc, factors in edits.factors.items():
+        by[loc] = [("a factor", change) for _, change in factors]
+    for loc, values in edits.values.items():
+        by.setdefault(loc, []).extend((f"the value {_canonical(value)}", change) for value, change in values)
+    for loc, change in edits.removed.items():
+        by.setdefault(loc, []).append(("removal", change))
+    for loc, added in edits.added.items():
+        by.setdefault(loc, []).extend(("more elements", change) for _, change in added)
+    whole = {loc for mapping in (edits.values, edits.removed) for loc in mapping}
+    found: dict[tuple[str, str], Finding] = {}
+
+    def report(loc: Loc, *two: tuple[str, Change]) -> None:
+        (where, kind), (at, other) = sorted(((change.where, kind) for kind, change in two), reverse=True)
+        got = f"{shown(kind, bare=True)} here, and {shown(other, bare=True)} at {at}"
+        fix = "leave one of them out: what patches do together must not depend on their order"
+        found.setdefault((where, at), Finding(where, f"one change of {path_of(study, loc)}", got, fix))
+
+    for loc in sorted(by, key=_sortable):
+        here = by[loc]
+        for other in here[1:]:
+            if other[0] != here[0][0]:
+                report(loc, here[0], other)
+        for n in range(1, len(loc)):
+            if loc[:n] in whole:
+                report(loc[:n], here[0], by[loc[:n]][0])
+    reading.findings.extend(found[key] for key in sorted(found))
+
+
+def _sortable(loc: Loc) -> tuple[tuple[bool, int, str], ...]:
+    return tuple((isinstance(k, int), k if isinstance(k, int) else 0, str(k)) for k in loc)
+
+
+def _canonical(value: object) -> str:
+    return json.dumps(value, sort_keys=True, ensure_ascii=False, default=str)
+
+
+def _at(data: Any, loc: Loc) -> Any:
+    """The part of plain data at a location."""
+    for key in loc:
+        data = data[key]
+    return data
+
+
+def _applied(study: Study, edits: _Edits) -> dict[str, Any]:
+    """The study as plain data, with the edits in it but for what is removed: so that all is where it was."""
+    data: dict[str, Any] = study.model_dump(mode="json", by_alias=True)
+    for loc, values in edits.values.items():
+        _at(data, loc[:-1])[loc[-1]] = values[0][0]
+    for loc, factors in edits.factors.items():
+        before = _at(data, loc)
+        # twelve digits: 540 x1.1 is 594, not 594.0000000000001
+        after = float(f"{before * math.prod(sorted(factor for factor, _ in factors)):.12g}")
+        whole = isinstance(before, int) and abs(after - round(after)) < 1e-9
+        _at(data, loc[:-1])[loc[-1]] = round(after) if whole else after
+    for loc, added in edits.added.items():
+        _at(data, loc).extend(sorted((item for items, _ in added for item in items), key=_canonical))
+    return data
+
+
+def _without(data: dict[str, Any], removed: Iterable[Loc]) -> dict[str, Any]:
+    """The data without elements of its lists."""
+    for loc in sorted(removed, key=_sortable, reverse=True):
+        del _at(data, loc[:-1])[loc[-1]]
+    return data
+
+
+def _label(study: Study, data: dict[str, Any], edits: _Edits, name: str, changes: list[Change]) -> None:
+    """Say in the patched data what is no longer what its source says, and what was changed."""
+    touched = {loc for mapping in (edits.values, edits.factors) for loc in mapping}
+    assumed = {"evidence": "assumed", "source": _short(f"what-if: {name}")}
+    for loc in touched:
+        value: Any = study
+        sourced: Loc = ()
+        for n, key in enumerate(loc[:-1], 1):
+            value = next(item for k, _, item in parts_within(value) if k == key)
+            sourced = loc[:n] if isinstance(value, Sourced) else sourced
+        if sourced:
+            _at(data, sourced).update({k: v for k, v in assumed.items() if (*sourced, k) not in touched})
+    # what a study may be called: one line, no @
+    plain = "".join(c if c.isprintable() else " " for c in name).replace("@", " at ")
+    data["study"] = _short(f"{study.study}, what-if {plain}").strip()
+    told = [_short(f"what-if {name}: {change}") for change in changes]
+    data["assumptions"] = [*(data["assumptions"] if isinstance(data["assumptions"], list) else []), *told]
+
+
+def _short(text: str, most: int = 200) -> str:
+    return text if len(text) <= most else f"{text[: most - 3]}..."
+
+
+# ------------------------------------------------------------------ checked like a study that is read
+@dataclass(frozen=True)
+class _PatchedPlace(Place):
+    """Where a record of a patched study stands: the line of the patch that changed it, else its path in the study."""
+
+    study: Study | None = None
+    changed: Mapping[Loc, str] | None = None
+
+    def at(self, *loc: int | str) -> str:
+        """`file:line: path` of the patch, or `study: path`."""
+        assert self.study is not None and self.changed is not None
+        whole = self.prefix + loc
+        where = next((self.changed[whole[:n]] for n in range(len(whole), 0, -1) if whole[:n] in self.changed), None)
+        path = path_of(self.study, whole)
+        return f"{where} ({path})" if where is not None else f"{self.file}: {path}"
+
+    def within(self, *loc: int | str) -> "_PatchedPlace":
+        """The place of a part."""
+        return _PatchedPlace(self.file, self.lines, self.prefix + loc, self.study, self.changed)
+
+
+def _every_loc(value: Any, loc: Loc = ()) -> Iterable[Loc]:
+    yield loc
+    items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for key, item in items:
+        yield from _every_loc(item, (*loc, key))
+
+
+def parts_of(study: Study, place: Place) -> Parts:
+    """What was read for a study, as far as it is still in it: to check it again."""
+    common = (Study.model_fields.keys() & StudyFile.model_fields.keys()) - {*RESOLVED}
+    file = StudyFile(demand="demand", **{name: getattr(study, name) for name in common})
+    tables: dict[str, Any] = {}
+    for table in fields(Parts):
+        if table.name in ("file", "place"):
+            continue
+        rows = [(row, place.within(table.name, i)) for i, row in enumerate(getattr(study, table.name, ()))]
+        by_id = table.default_factory is dict
+        tables[table.name] = {KEYS[type(row)](row): (row, at) for row, at in rows} if by_id else rows
+    return Parts(file=file, place=place, **tables)
+
+
+def _found_in(study: Study, place: Place) -> list[Finding]:
+    reading = Reading()
+    parts = parts_of(study, place)
+    check_references(parts, reading)
+    check_fit(parts, reading)
+    return reading.findings
+
+
+def patched(study: Study, patches: tuple[Patch, ...], name: str) -> tuple[Study | None, list[Finding]]:
+    """The study with the patches, and what is wrong with it; the study itself when there are none.
+
+    The order of the patches does not matter: factors on the same number multiply, anything else that changes the same
+    thing twice is a finding. The result passes the checks of a study that is read; figures that were changed count as
+    assumed, and the changes stand among the assumptions.
+
+    Parameters
+    ----------
+    study : as it was read
+    patches : what to change
+    name : of the variant
+    """
+    changes = sorted((change for patch in patches for change in patch.changes), key=lambda c: (c.path, str(c), c.where))
+    if not changes:
+        return study, []
+    reading = Reading()
+    edits = _edits(study, patches, reading)
+    if reading.findings:
+        return None, reading.findings
+    data = _applied(study, edits)
+    _label(study, data, edits, name, changes)
+    changed = {
+        loc: by[0][1].where for mapping in (edits.values, edits.factors, edits.added) for loc, by in mapping.items()
+    }
+    place = _PatchedPlace(study.study, dict.fromkeys(_every_loc(data), 1), (), study, changed)
+    made = read_record(Study, data, place, reading)
+    if edits.removed and made is not None:
+        changed = {loc[:-1]: change.where for loc, change in edits.removed.items()}
+        place = _PatchedPlace(study.study, place.lines, (), study, changed)
+        made = read_record(Study, _without(data, edits.removed), place, reading)
+    if made is None:
+        return None, reading.findings
+    place = _PatchedPlace(study.study, place.lines, (), made, changed)
+    known = _found_in(study, _PatchedPlace(study.study, {}, (), study, {}))
+    found = [finding for finding in _found_in(made, place) if finding not in known]
+    return (None if any(finding.level == "error" for finding in found) else made), found

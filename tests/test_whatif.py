@@ -1,0 +1,532 @@
+"""Variants: patches by path, in any order, checked like a study that is read; planned and compared."""
+
+import itertools
+import json
+
+import pytest
+import yaml
+from helpers import write_study
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from studies import machine_type, model, offer, profile, site, study, workload
+from typer.testing import CliRunner
+
+from planner import whatif
+from planner.audit import audit
+from planner.cli.main import app
+from planner.drill import drill_plan
+from planner.errors import InputError
+from planner.patches import Change, Patch, patch_of, patch_of_text, patched, read_patch
+from planner.paths import addressed, figures_of, path_of
+from planner.places import Place, Reading
+from planner.plan import make_plan, read_plan
+from planner.read import read_study
+from planner.records.inventory import Pool
+from planner.records.study import Goal, Horizon, Tier
+from planner.review.compared import review_variants
+from planner.whatif import Variant, file_names, in_common, plan_variants, read_axes, variants_of
+
+runner = CliRunner()
+
+
+def call(*words):
+    return runner.invoke(app, [str(word) for word in words])
+
+
+def two_sites(**parts):
+    """A pool at each of two sites, 5 requests/s a machine, 2 and 3 USD/h; 10 requests/s survive any site, one hour.
+
+    Two machines at each site: 2 x 2 + 2 x 3 = 10 USD. Without goals two of the cheaper: 4 USD.
+    """
+    fields = {
+        "sites": (site("a/x"), site("b/y", (50.0, 1.0))),
+        "machine_types": (machine_type("m"),),
+        "pools": (Pool(site="a/x", machine_type="m"), Pool(site="b/y", machine_type="m")),
+        "bought": [offer("a/x/m", 2), offer("b/y/m", 3)],
+        "models": (model("m", [profile("m", "cuda", 5)]),),
+        "tiers": (Tier(name="t", survive=(Goal(any="site", within_seconds=60.0),)),),
+        "workloads": (workload("w"),),
+        "demand": {("w", "o"): 10.0},
+    }
+    return study(**{**fields, **parts})
+
+
+def patch(name, **parts):
+    reading = Reading()
+    made = patch_of({"name": name, **parts}, Place("p.yaml"), reading)
+    assert made is not None, reading.findings
+    return made
+
+
+def changed(asked, *sets, **parts):
+    """The study with the changes; it must be a good one."""
+    made, findings = patched(
+        asked, tuple(patch(f"p{i}", set=s) for i, s in enumerate(sets)) or (patch("p", **parts),), "v"
+    )
+    assert made is not None, [str(f) for f in findings]
+    return made
+
+
+def refused(asked, *sets, **parts):
+    made, findings = patched(
+        asked, tuple(patch(f"p{i}", set=s) for i, s in enumerate(sets)) or (patch("p", **parts),), "v"
+    )
+    assert made is None
+    return "\n".join(str(f) for f in findings if f.level == "error")
+
+
+@pytest.fixture(scope="module")
+def tiny(tmp_path_factory):
+    return read_study(write_study(tmp_path_factory.mktemp("tiny")))[0]
+
+
+# ------------------------------------------------------------------ paths
+@pytest.mark.parametrize(
+    ("path", "value", "where", "now"),
+    [
+        ("policies.budget_usd", 5, "policies.budget_usd", 5),
+        ("tiers[gold].survive[0].serve_fraction", 0.5, "tiers[gold].survive[provider].serve_fraction", 0.5),
+        ("tiers[gold].survive[quake].serve_fraction", 0.25, "tiers[gold].survive[quake].serve_fraction", 0.25),
+        ("demand[chat,london].requests_per_second", 7, "demand[chat,london].requests_per_second", 7),
+        ("demand", "x1.5", "demand[batch,london].requests_per_second", 4.5),
+        ("demand[*,london]", "1.2x", "demand[chat,london].high_requests_per_second", 14.4),
+        ("demand[*,london]", "1.2x", "demand[chat,tokyo].requests_per_second", 5),
+        ("prices[alpha/east-1/trn-16:yearly]", "x2",
+         "prices[alpha/east-1/trn-16:yearly].price_usd_per_machine_hour", 51),
+        ("prices[alpha/*].price_usd_per_machine_hour", "0.5x",
+         "prices[alpha/east-1/trn-16:on_demand].price_usd_per_machine_hour", 20),
+        ("offers[alpha/east-1/trn-16:yearly].lead_days", 90, "offers[alpha/east-1/trn-16:yearly].lead_days", 90),
+        ("holdings[alpha/east-1/trn-16].machines", "x2", "holdings[alpha/east-1/trn-16].machines", 8),
+        ("failures[quake].lost[stack:neuron]", 0.25, "failures[quake].lost[stack:neuron]", 0.25),
+        ("models[small].profiles[trn].load_seconds", 10, "models[small].profiles[trn].load_seconds", 10),
+        ("machine_types[trn-16].quota_units.vcpu", 96, "machine_types[trn-16].quota_units[vcpu]", 96),
+        ("policies.quotas[trn].pools", ["alpha/*", "beta/*"], "policies.quotas[trn].pools[beta/*]", "beta/*"),
+    ],
+)  # fmt: skip
+def test_a_path_leads_to_what_it_names(tiny, path, value, where, now):
+    if path.startswith("policies.quotas"):  # vcpu of all machine types must be known
+        tiny = changed(tiny, {"machine_types[gpu-8].quota_units": {"vcpu": 1}})
+    before, after = figures_of(tiny), figures_of(changed(tiny, {path: value}))
+    assert after[where] == pytest.approx(now)
+    told = (".evidence", ".source", "study", "assumptions")
+    others = {k for k in {*before, *after} if before.get(k) != after.get(k) and not k.endswith(told)}
+    pointed = path.replace("*", "").split("[")[0]
+    assert all(k.startswith((pointed, "assumptions")) for k in others)
+
+
+@pytest.mark.parametrize(
+    ("path", "said"),
+    [
+        ("tier[gold].survive", "'tier' (did you mean 'tiers'?)"),
+        ("tiers[gould].survive", "an element of tiers, got 'gould' (did you mean 'gold'?)"),
+        ("tiers[gold].survive[7].serve_fraction", "an element of tiers[gold].survive, got '7'"),
+        ("tiers[gold].serve_fractoin", "did you mean 'serve_fraction'?"),
+        ("tiers.gold", "tiers[gold]: no number"),
+        ("tiers[*].first_token_ms.x", "first_token_ms, which holds nothing further"),
+        ("policies.budget_usd.x", "nothing further"),
+        ("demand[chat,londn]", "did you mean 'chat,london'?"),
+        ("..", "a path into the study"),
+        ("[gold]", "a path into the study"),
+        ("tiers[", "a path into the study"),
+        ("origins[london].near", "its round trips were read for where it is"),
+        ("policies.budget_usd", "a number to multiply, got policies.budget_usd: nothing"),
+        ("tiers", "tiers: no number"),
+    ],
+)
+def test_a_path_that_leads_nowhere_says_what_is_there(tiny, path, said):
+    assert said in refused(tiny, {path: "x2"})
+
+
+def test_elements_of_one_name_are_told_apart_by_number(tiny):
+    twice = changed(tiny, add={"holdings": [{"pool": "alpha/east-1/trn-16", "machines": 2}]})
+    assert "2 called 'alpha/east-1/trn-16'" in refused(twice, {"holdings[alpha/east-1/trn-16].machines": 4})
+    assert [h.machines for h in changed(twice, {"holdings[1].machines": 5}).holdings] == [4, 5]
+    assert [h.machines for h in changed(twice, {"holdings[*].machines": 5}).holdings] == [5, 5]
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    path=st.lists(st.sampled_from([*"[].*,x0", "tiers", "[gold]", ".survive", "demand", "[0]", "sites"]), max_size=6),
+    value=st.sampled_from([None, 1, -1.5, "x2", [], {}, True, [{"name": "x"}], "x0", float("1e300")]),
+)  # fmt: skip
+def test_no_patch_ends_in_a_traceback(path, value):
+    asked = two_sites()
+    made, findings = patched(asked, (Patch("p", "", (Change("".join(path), "set", value, "p.yaml:1"),)),), "v")
+    assert (made is None) == any(f.level == "error" for f in findings)
+
+
+def test_paths_and_figures_name_the_same(tiny):
+    for path in figures_of(tiny):
+        found = addressed(tiny, path, "here", reading := Reading())
+        assert len(found) == 1 and not reading.findings, path
+        assert path_of(tiny, found[0][0]) == path
+
+
+# ------------------------------------------------------------------ patches together
+def test_the_order_of_patches_does_not_matter(tiny):
+    patches = (
+        patch("a", set={"demand": "x1.1"}),
+        patch("b", set={"demand[chat,*]": "x1.3"}, add={"holdings": [{"pool": "beta/west-1/gpu-8", "machines": 3}]}),
+        patch("c", set={"demand[chat,london]": "x0.7"}, remove=["tiers[gold].survive[quake]"]),
+        patch("d", add={"holdings": [{"pool": "beta/west-1/gpu-8", "machines": 1}]}),
+    )
+    made = [patched(tiny, order, "v")[0] for order in itertools.permutations(patches)]
+    assert made[0] is not None and all(other == made[0] for other in made)
+    assert made[0].demand[0].requests_per_second == pytest.approx(10 * 1.1 * 1.3 * 0.7)
+
+
+@pytest.mark.parametrize(
+    ("one", "two"),
+    [
+        ({"set": {"policies.budget_usd": 1}}, {"set": {"policies.budget_usd": 2}}),
+        ({"set": {"demand[chat,london]": "x2"}}, {"set": {"demand[chat,london].requests_per_second": 4}}),
+        ({"set": {"tiers[gold].survive": []}}, {"set": {"tiers[gold].survive[0].serve_fraction": 0.5}}),
+        ({"remove": ["tiers[gold].survive[0]"]}, {"set": {"tiers[gold].survive[0].serve_fraction": 0.5}}),
+        ({"set": {"holdings": []}}, {"add": {"holdings": [{"pool": "beta/west-1/gpu-8", "machines": 1}]}}),
+        ({"set": {"holdings": []}}, {"set": {"holdings[0].machines": "x2"}}),
+    ],
+)
+def test_patches_that_conflict_are_refused_in_both_orders(tiny, one, two):
+    pair = [patch("a", **one), patch("b", **two)]
+    for patches in (pair, pair[::-1]):
+        made, findings = patched(tiny, tuple(patches), "v")
+        assert made is None and len(findings) == 1
+        assert "one change of" in findings[0].expected and "p.yaml:1" in findings[0].got
+
+
+def test_patches_that_say_the_same_agree(tiny):
+    both = (patch("a", set={"policies.budget_usd": 1e9}), patch("b", set={"policies.budget_usd": 1e9}))
+    made, _ = patched(tiny, both, "v")
+    assert made is not None and made.policies.budget_usd == 1e9
+
+
+def test_conflicts_name_file_and_line_of_both(tmp_path, tiny):
+    for name, value in (("one", 1), ("two", 2)):
+        text = f"name: {name}\nwhy: to see\nset:\n  policies.budget_usd: {value}\n"
+        (tmp_path / f"{name}.yaml").write_text(text)
+    reading = Reading()
+    patches = tuple(read_patch(tmp_path / f"{name}.yaml", reading) for name in ("one", "two"))
+    _, findings = patched(tiny, patches, "v")
+    assert "two.yaml:4: set.policies.budget_usd" in findings[0].where and "one.yaml:4" in findings[0].got
+
+
+# ------------------------------------------------------------------ checked like a study that is read
+@pytest.mark.parametrize(
+    ("sets", "said"),
+    [
+        ({"tiers[gold].survive[0].serve_fraction": 1.5}, "a number of at most 1, got 1.5"),
+        ({"holdings[0].machines": "x1.1"}, "a whole number, got 4.4"),
+        ({"holdings[0].machines": 0}, "at most 0 machines lent"),
+        ({"workloads[chat].tier": "golden"}, "a tier of the study, got 'golden' (did you mean 'gold'?)"),
+        ({"tiers[gold].survive[0].any": "rack"}, "a kind of component, got 'rack'"),
+        ({"tiers[gold].survive[0].within_seconds": 5}, "more than 10 s, the study's detection_seconds"),
+        ({"policies.quotas[trn].most": 10}, "at least 768 vcpu, what is held in these pools"),
+        ({"demand": "x0"}, "some demand"),
+        ({"models[small].profiles[gpu].concurrency_limit": 100000}, "GiB"),
+        ({"policies.quotas": [{"name": "q"}]}, "a value, got nothing"),
+        ({"horizon.start": "tomorrow"}, "a date"),
+        ({"demand[chat,london].requests_per_second": float("nan")}, "text that can be stored"),
+        ({"demand[chat,london].requests_per_second": "x99999999999999999999"}, "a number of at most 1e+09"),
+        ({"policies": {"colour": 1}}, "a known field, got 'colour'"),
+    ],
+)
+def test_a_patched_study_passes_the_checks_of_one_that_is_read(tiny, sets, said):
+    told = refused(tiny, sets)
+    assert (said in told and "tiny" in told) or "p.yaml:1" in told
+
+
+def test_all_findings_come_at_once(tiny):
+    told = refused(tiny, {"policies.budget": 1}, {"tiers[golf].survive": []}, {"demand[a,b]": "x2"})
+    assert told.count("p.yaml:1") == 3
+
+
+def test_a_patched_study_is_the_one_of_edited_files(tmp_path):
+    edits = [
+        ("demand.csv", "chat,london,10,12", "chat,london,20,24"),
+        ("inventory/beta/prices.csv", "on_demand,60,", "on_demand,54,"),
+        ("study.yaml", "serve_fraction: 0.5, within_seconds: 600", "serve_fraction: 0.4, within_seconds: 600"),
+        ("study.yaml", "machines: 4}", "machines: 9}"),
+    ]
+    edited, _ = read_study(write_study(tmp_path / "edited", edits))
+    asked, _ = read_study(write_study(tmp_path / "asked"))
+    sets = {
+        "demand[chat,london]": "x2",
+        "prices[beta/*]": "x0.9",
+        "tiers[gold].survive[quake].serve_fraction": 0.4,
+        "holdings[alpha/east-1/trn-16].machines": 9,
+    }
+    a, b = figures_of(edited), figures_of(changed(asked, sets))
+    told = {k for k in {*a, *b} if a.get(k) != b.get(k)}
+    assert all(k == "study" or k.startswith(("assumptions", "prices[beta/")) for k in told)
+    assert all(k.endswith((".source", "study")) or k.startswith("assumptions") for k in told)
+
+
+def test_what_was_changed_is_said_and_counts_as_assumed(tiny):
+    priced = tiny.model_copy(
+        update={"prices": tuple(p.model_copy(update={"evidence": "published"}) for p in tiny.prices)}
+    )
+    made = changed(priced, {"prices[beta/*]": "x0.9"})
+    assert {p.evidence for p in made.prices if p.site.startswith("beta")} == {"assumed"}
+    assert {p.evidence for p in made.prices if p.site.startswith("alpha")} == {"published"}
+    assert made.assumptions[-1] == "what-if v: prices[beta/*] = x0.9"
+    assert made.study == "tiny, what-if v"
+
+
+def test_what_is_removed_moves_nothing_else(tiny):
+    last = "prices[beta/west-1/gpu-8:on_demand]"
+    made = changed(tiny, set={last: "x2"}, remove=["offers[alpha/*:yearly]", "prices[alpha/*:yearly]"])
+    assert [(p.offer_id, p.price_usd_per_machine_hour, p.source) for p in made.prices] == [
+        ("alpha/east-1/trn-16:on_demand", 40, "made up for a test"),
+        ("beta/west-1/gpu-8:on_demand", 120, "what-if: v"),
+    ]
+    assert "at least 1 in the list" in refused(tiny, remove=["workloads[*]"])
+    assert "a model" not in refused(tiny, remove=["origins[tokyo]"]), "its demand is what is wrong"
+    assert "an origin of the study, got 'tokyo'" in refused(tiny, remove=["origins[tokyo]"])
+    assert "a number of at most 1" in refused(tiny, set={"tiers[gold].serve_fraction": 2}, remove=["claims[0]"])
+
+
+# ------------------------------------------------------------------ what is asked
+def test_the_product_of_the_axes_leaves_out_the_study_itself_and_what_is_twice():
+    nothing = Patch("as planned", "", ())
+    up, down = patch("up", set={"demand": "x2"}), patch("down", set={"demand": "x0.5"})
+    dear = patch("dear", set={"prices": "x2"})
+    variants = variants_of((), [(nothing, up, down), (nothing, dear)])
+    assert [v.name for v in variants] == ["dear", "up", "up + dear", "down", "down + dear"]
+    assert len(variants_of((), [(up, patch("again", set={"demand": "x2"}))])) == 1
+    steps = variants_of((), [(up, down), (dear,)], steps=True)
+    assert [(v.name, v.asked) for v in steps] == [
+        ("up + dear", True), ("down + dear", True), ("up", False), ("down", False)]  # fmt: skip
+
+
+def test_variants_of_one_name_are_refused():
+    axes = [
+        (Patch("none", "", ()), patch("x", set={"demand": "x2"})),
+        (Patch("none", "", ()), patch("x", set={"prices": "x2"})),
+    ]
+    with pytest.raises(InputError) as error:
+        variants_of((), axes)
+    assert "two called 'x'" in str(error.value)
+
+
+def test_a_variant_may_have_any_name(tiny):
+    made, findings = patched(tiny, (patch("a@b\u202e", set={"demand": "x2"}),), "a@b\u202e\n")
+    assert made is not None and not findings and made.study == "tiny, what-if a at b"
+
+
+def test_too_many_variants_are_refused_before_anything_is_planned():
+    axes = [tuple(patch(f"{a}{i}", set={f"x{a}{i}": i}) for i in range(5)) for a in "abc"]
+    with pytest.raises(InputError) as error:
+        variants_of((), axes)
+    assert "at most 64 variants to plan, got 125 (5 x 5 x 5 levels)" in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("axes: {}\n", "axes with patches"),
+        ("axis: {}\n", "'axis'"),
+        ("axes: {a: 3}\n", "a list of patches, got 3"),
+        ("axes:\n  a:\n  - {set: {demand: x2}}\n", "axes.a[0].name"),
+        ("axes:\n  a:\n  - {name: x, sett: {demand: x2}}\n", "did you mean 'set'?"),
+        ("axes:\n  a:\n  - {name: x}\n  - {name: x}\n", "each name once in an axis"),
+        ("axes:\n  a:\n  - gone.yaml\n", "no such file"),
+        ("axes:\n  a:\n  - 7\n", "fields (name: value)"),
+    ],
+)
+def test_a_bad_matrix_says_where(tmp_path, text, said):
+    (tmp_path / "matrix.yaml").write_text(text)
+    reading = Reading()
+    read_axes(tmp_path / "matrix.yaml", reading)
+    told = "\n".join(str(f) for f in reading.findings)
+    assert said in told and ("matrix.yaml:" in told or "gone.yaml" in told)
+
+
+@pytest.mark.parametrize("text", ["demand", "=x2", "", "demand[a=b]"])
+def test_text_that_is_no_change_is_refused(text):
+    reading = Reading()
+    assert patch_of_text(text, reading) is None and "path=value" in str(reading.findings[0])
+
+
+def test_the_value_of_a_set_is_json_or_text():
+    def value(text):
+        return patch_of_text(f"failures[a=b].x={text}", Reading()).changes[0].value
+
+    assert [value(t) for t in ("3", "null", "[1]", "x1.2", "true", "a=b")] == [3, None, [1], "x1.2", True, "a=b"]
+
+
+# ------------------------------------------------------------------ what is answered
+@pytest.fixture(scope="module")
+def answers():
+    """Worked: see two_sites; and one variant without a plan, one with a workload that nothing may serve."""
+    axes = [
+        (
+            Patch("as planned", "", ()),
+            patch("demand x1.5", set={"demand": "x1.5"}),
+            patch("out of stock", set={"offers[*].most_units": 1}),
+            patch("one stack", remove=["models[m].qualifications[cuda]"]),
+        ),
+        (Patch("list", "", ()), patch("b twice", set={"prices[b/*]": "x2"})),
+    ]
+    return plan_variants(two_sites(), variants_of((), axes))
+
+
+def test_each_variant_is_planned(answers):
+    costs = {a.variant.name: a.plan.proof.cost_usd if a.plan else None for a in answers}
+    assert costs == pytest.approx({
+        "as it is": 2 * 2 + 2 * 3,
+        "b twice": 2 * 2 + 2 * 6,
+        "demand x1.5": 3 * 2 + 3 * 3,
+        "demand x1.5 + b twice": 3 * 2 + 3 * 6,
+        "out of stock": None,
+        "out of stock + b twice": None,
+        "one stack": None,
+        "one stack + b twice": None,
+    })  # fmt: skip
+    for answer in answers:
+        if answer.plan is not None:
+            assert audit(answer.plan).passed and not drill_plan(answer.plan).broken
+
+
+def test_a_variant_without_a_plan_is_a_row_that_says_why(answers):
+    why = {a.variant.name: a.why_not for a in answers if a.plan is None}
+    assert "short of: w from o" in why["out of stock"]
+    assert "workload w from o: none" in why["one stack"]
+    report = review_variants(two_sites(), answers)
+    rows = {row[0]: row for s in report.sections if s.title == "VARIANTS" for row in s.rows}
+    assert rows["out of stock"][1] == "no plan" and not report.good
+
+
+def test_what_all_plans_buy_is_found(answers):
+    # two or three machines at each site in four plans
+    assert in_common(answers) == [
+        {"offer": "a/x/m:on_demand", "least": 2, "most": 3, "in": 4, "of": 4},
+        {"offer": "b/y/m:on_demand", "least": 2, "most": 3, "in": 4, "of": 4},
+    ]
+
+
+def test_a_variant_costs_what_its_study_costs_alone(answers):
+    for answer in answers:
+        if answer.plan is not None:
+            assert make_plan(answer.plan.study).proof.cost_usd == pytest.approx(answer.plan.proof.cost_usd)
+
+
+def test_changes_one_after_another_add_up(answers):
+    both = variants_of(
+        (), [(patch("d", set={"demand": "x1.5"}),), (patch("p", set={"prices[b/*]": "x2"}),)], steps=True
+    )
+    report = review_variants(two_sites(), plan_variants(two_sites(), both))
+    (row,) = next(s for s in report.sections if s.title == "BY CHANGE").data
+    assert [(s["change"], s["usd"]) for s in row["steps"]] == [("d", pytest.approx(5)), ("p", pytest.approx(9))]
+    assert len(next(s for s in report.sections if s.title == "VARIANTS").rows) == 2, "steps are no variants"
+
+
+def test_an_interruption_keeps_what_is_there(monkeypatch):
+    made = []
+
+    def interrupted(study, *args, **more):
+        if len(made) == 2:
+            raise KeyboardInterrupt
+        made.append(make_plan(study, *args, **more))
+        return made[-1]
+
+    monkeypatch.setattr(whatif, "make_plan", interrupted)
+    levels = tuple(patch(f"x{i}", set={"demand": f"x{i}"}) for i in (2, 3, 4))
+    found = plan_variants(two_sites(), variants_of((), [levels]))
+    assert [a.plan is not None for a in found] == [True, True, False, False]
+    assert all(a.not_planned for a in found[2:])
+    report = review_variants(two_sites(), found)
+    assert "NOT PLANNED, variants: 2 of 4" in "\n".join(report.sections[0].lines) and not report.good
+
+
+def test_plans_side_by_side_are_the_same_plans():
+    variants = variants_of((), [tuple(patch(f"x{i}", set={"demand": f"x{i}"}) for i in (2, 3, 1000))])
+    asked = two_sites(bought=[offer("a/x/m", 2, most_units=50.0), offer("b/y/m", 3)])
+    alone, beside = (plan_variants(asked, variants, jobs=jobs) for jobs in (1, 2))
+    assert alone == beside and [a.plan is not None for a in alone] == [True, True, True, False]
+
+
+def test_wrong_patches_are_found_before_anything_is_planned(monkeypatch):
+    monkeypatch.setattr(whatif, "make_plan", lambda *args, **more: pytest.fail("planned"))
+    levels = (patch("a", set={"demnd": "x2"}), patch("b", set={"tiers[x].survive": []}))
+    with pytest.raises(InputError) as error:
+        plan_variants(two_sites(), variants_of((), [levels]))
+    assert len(error.value.findings) == 2
+
+
+def test_file_names_are_safe_and_different():
+    names = ["../../etc/passwd", "a/b", "a b", "", "..", "x" * 300, "demand[*,london]=x1.2", "Ä\x1b[31m"]
+    variants = [Variant((Patch(name, "", (Change(f"p{i}", "set", 1, ""),)),)) for i, name in enumerate(names)]
+    found = file_names([whatif.Answer(v, None) for v in variants])
+    assert len(set(found.values())) == len(names)
+    for file in found.values():
+        assert "/" not in file and file[0].isdigit() and file.isascii() and len(file) < 100 and ".." not in file
+
+
+# ------------------------------------------------------------------ the command
+@pytest.fixture
+def files(tmp_path):
+    asked = write_study(tmp_path / "study")
+    (tmp_path / "price.yaml").write_text("name: beta dearer\nwhy: renewal\nset: {'prices[beta/*]': x1.5}\n")
+    matrix = {"axes": {
+        "demand": [{"name": "as planned"}, {"name": "ten times", "set": {"demand": "x10"}}],
+        "price": [{"name": "list"}, "price.yaml"],
+    }}  # fmt: skip
+    (tmp_path / "matrix.yaml").write_text(yaml.safe_dump(matrix))
+    return asked, tmp_path
+
+
+def test_a_matrix_from_files(files):
+    asked, folder = files
+    words = ("whatif", asked, "--matrix", folder / "matrix.yaml", "--out", folder / "plans", "--quiet")
+    result = call(*words, "--format", "json")
+    assert result.exit_code == 0, result.output
+    sections = json.loads(result.stdout)["sections"]
+    assert [row["variant"] for row in sections["variants"]] == [
+        "as it is", "beta dearer", "ten times", "ten times + beta dearer"]  # fmt: skip
+    assert sorted(p.name for p in (folder / "plans").iterdir()) == sorted(sections["files"].values())
+    for row in sections["variants"]:
+        assert read_plan(folder / "plans" / row["file"]).proof.cost_usd == row["cost_usd"]
+    again = call(*words)
+    assert again.exit_code == 2 and "a new or an empty folder" in again.stderr
+    shown = call("whatif", asked, "--matrix", folder / "matrix.yaml", "--quiet")
+    for title in ("ANSWER", "CHANGES", "VARIANTS", "BRIDGE", "BY CHANGE", "ORDERS", "NEXT"):
+        assert f"\n{title}\n" in shown.stdout
+    assert str(folder) not in shown.stdout
+
+
+def test_sets_and_a_plan_as_the_subject(files):
+    asked, folder = files
+    assert call("plan", asked, "--out", folder / "plan.json", "--quiet").exit_code == 0
+    for subject in (asked, folder / "plan.json"):
+        result = call("whatif", subject, "--set", "demand=x10", "--set", "tiers[gold].survive=[]", "-q", "-f", "json")
+        assert result.exit_code == 0, result.output
+        base, variant = json.loads(result.stdout)["sections"]["variants"]
+        assert variant["cost_usd"] > base["cost_usd"] and variant["redundancy_usd"] == pytest.approx(0, abs=1)
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ((), "a change, got none"),
+        (("--set", "demand"), "path=value"),
+        (("--set", "demnd=x2"), "did you mean 'demand'?"),
+        (("--set", "demand=x2", "--set", "demand[chat,london].requests_per_second=3"), "one change of"),
+        (("--matrix", "gone.yaml"), "no such file"),
+        (("--change", "gone.yaml"), "no such file"),
+        (("--set", "demand=x2", "--most", "0"), "most"),
+        (("--set", "horizon.months=0"), "a number above 0"),
+    ],
+)
+def test_wrong_input_is_told_with_exit_code_2(files, words, said):
+    result = call("whatif", files[0], *words, "--quiet")
+    assert result.exit_code == 2 and said in result.stderr and "Traceback" not in result.output
+
+
+def test_a_variant_without_a_plan_is_exit_code_1(files):
+    sets = ("--set", "policies.quotas[trn].most=768", "--set", "demand=x30")
+    result = call("whatif", files[0], *sets, "--quiet")
+    assert result.exit_code == 1 and "NO PLAN" in result.stdout and "short of: chat" in result.stdout
+
+
+def test_the_horizon_is_not_touched_by_other_patches(tiny):
+    assert changed(tiny, {"horizon.months": 6}).horizon == Horizon(start=tiny.horizon.start, months=6)
