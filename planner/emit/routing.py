@@ -107,7 +107,7 @@ def routing_table(of: Subject, hold: str = GOALS) -> Table:
     """The table of a plan.
 
     Level 1 has the weights of normal operation. The others have the placements that take over in the failures of the
-    goals, those with the largest traffic first; weights there follow the room they have.
+    goals: those within the normal round trip first, those with the largest traffic first; weights follow the room.
     """
     p = of.problem
     most = most_traffic(p, of.decisions)
@@ -137,14 +137,19 @@ def _levels(
     peak = peak_requests_per_second(p, w, o, s)
     normal = {e: v * p.burst_factor[w] for e in limit if (v := float(of.decisions.traffic[w, o, e, s])) > 0}
     normal = {e: v for e, v in normal.items() if v > NEGLIGIBLE_FRACTION * peak} or normal
+    near = set(p.edges[flow])
     others = sorted(
         (e for e, v in limit.items() if e not in normal and v > LEAST_FAILOVER_FRACTION * peak),
-        key=lambda e: (-most.get((w, o, e), 0.0), -limit[e], e),
+        key=lambda e: (e not in near, -most.get((w, o, e), 0.0), -limit[e], e),
     )
     levels = [normal] if normal else []
     while others:
         largest = most.get((w, o, others[0]), 0.0)
-        chosen = [e for e in others if most.get((w, o, e), 0.0) >= SAME_LEVEL_FRACTION * largest]
+        chosen = [
+            e
+            for e in others
+            if (e in near) == (others[0] in near) and most.get((w, o, e), 0.0) >= SAME_LEVEL_FRACTION * largest
+        ]
         levels.append({e: limit[e] for e in chosen})
         others = others[len(chosen) :]
     return tuple(_level(p, flow, shares, limit) for shares in levels)
@@ -154,7 +159,7 @@ def _level(p: Problem, flow: Flow, shares: Mapping[str, float], limit: Mapping[s
     names = sorted(shares, key=lambda e: (-shares[e], e))
     whole = math_sum(shares.values())
     weights = largest_remainder([shares[e] for e in names], WEIGHTS_ADD_UP_TO)
-    near = set(p.edges.get(flow, ()))
+    near = set(p.edges[flow])
     return tuple(
         Entry(e, slug(e), shares[e] / whole, weight, limit[e], e not in near)
         for e, weight in zip(names, weights, strict=True)
