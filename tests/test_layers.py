@@ -25,6 +25,7 @@ ROWS = (
     ("solve", "margins"),
     ("plan",),
     ("audit", "explain", "orders", "drill"),
+    ("emit.*",),
     ("review.*",),
     ("cli.*",),
     ("__main__",),

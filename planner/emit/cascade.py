@@ -19,9 +19,8 @@ MEANS = {
     WITH_REPLICAS: "the static file serves it at each deadline once replicas are loaded and let go as planned",
     OVERRIDE: "the override of this failure has to be pushed before the deadline",
 }
-TOLERANCE = 1e-6
-OVERFULL_FRACTION = 1e-6
-"""A placement is over its room when it is by more than this part."""
+TOLERANCE_FRACTION = 2e-4
+"""Of what is due, and of a placement's room: whole weights are off by one in 10,000."""
 
 Replicas = Callable[[Problem, Decisions, str, State], float]
 
@@ -128,14 +127,16 @@ def served_by(of: Subject, table: Table, gateway: str, s: State, replicas: Repli
         for e, value in sent.items():
             load[e] = load.get(e, 0.0) + p.replica_seconds[w, e] * value
     times = {e: v / room if (room := room_replica_seconds(p, e, running[e])) else 0.0 for e, v in load.items()}
-    overfull = sorted(((e, n) for e, n in times.items() if n > 1 + OVERFULL_FRACTION), key=lambda row: (-row[1], row[0]))
+    overfull = sorted(
+        ((e, n) for e, n in times.items() if n > 1 + TOLERANCE_FRACTION), key=lambda row: (-row[1], row[0])
+    )
     rows = []
     for w, o in sorted(p.flows):
         offered[w, o] = peak_requests_per_second(p, w, o, s)
         served = sum(value / max(1.0, times[e]) for e, value in got.get((w, o), {}).items())
         rows.append((w, o, served, due_fraction(p, w, o, s) * offered[w, o]))
     whole = sum(offered.values())
-    short = [(due - served, w, o, served, due) for w, o, served, due in rows if due - served > TOLERANCE * max(1.0, due)]
+    short = [(due - served, w, o, served, due) for w, o, served, due in rows if due - served > TOLERANCE_FRACTION * due]
     worst = max(short, key=lambda row: (row[0] / offered[row[1], row[2]], row[1:3]), default=None)
     return Served(
         clock_seconds=s[2],
@@ -188,15 +189,19 @@ def cascade_text(outcomes: tuple[Outcome, ...]) -> str:
     lines += [
         "",
         "*Meanwhile*: served with the replicas that survive and the static file, from when the gateway has found out",
-        "until replicas or the override come; *due* is what the goals ask at the last deadline. Shares of all requests,",
-        "at the peak. A placement over its room serves no more than its room.",
+        "until replicas or the override come; *due* is what the goals ask at the last deadline. Shares of all",
+        "requests, at the peak. A placement over its room serves no more than its room.",
         "",
         "| failure | verdict | meanwhile | due | shortest stream | over its room | found out by |",
         "| --- | --- | --- | --- | --- | --- | --- |",
     ]
     for x in outcomes:
         at = x.meanwhile
-        worst = "" if at.worst is None else f"{at.worst[0]} from {at.worst[1]}: {_percent(at.worst[2])} of {_percent(at.worst[3])}"
+        worst = (
+            ""
+            if at.worst is None
+            else f"{at.worst[0]} from {at.worst[1]}: {_percent(at.worst[2])} of {_percent(at.worst[3])}"
+        )
         over = "; ".join(f"{e} {times:.2f} times" for e, times in at.overfull[:2])
         cells = (x.failure, x.verdict, _percent(at.served_fraction), _percent(at.due_fraction), worst, over, x.seen_by)
         lines.append("| " + " | ".join(_cell(text) for text in cells) + " |")

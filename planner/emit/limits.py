@@ -57,16 +57,14 @@ class _Given:
         return self.always or not mine or lost or p.failures[f].surge_factor > 1
 
 
-def limits_of(
-    p: Problem, x: Decisions, h: str, most: Mapping[Edge, float], hold: str = GOALS
-) -> dict[Edge, float]:
+def limits_of(p: Problem, x: Decisions, h: str, most: Mapping[Edge, float], hold: str = GOALS) -> dict[Edge, float]:
     """(w, o, e) -> most that the gateway of o sends of w to e [requests/s, peak].
 
     Formula
         minimise   Σ_f,w,o,part worth[part] · short[w,o,f,part]  +  small · Σ (limit − the plan's own largest traffic)
         so that    Σ_touched replica_seconds · limit  +  Σ_others replica_seconds · normal  ≤  room[e,f]     ∀ e, f
                    limit  ≥  (1 + headroom) · normal
-                   Σ_e alive limit[w,o,e] + short[w,o,f,part]  ≥  part · due[w,o,f] · offered[w,o,f]         ∀ f, w, o, part
+                   Σ_e alive limit[w,o,e] + short[w,o,f,part]  ≥  part · due[w,o,f] · offered[w,o,f]
         then what is left of each placement's room is added in proportion.
     Units
         requests/s; room in replicas: utilisation in failure · replicas that survive
@@ -105,9 +103,7 @@ def _spread(given: _Given) -> dict[Edge, float]:
     short: dict[Key, Linear] = {}
     rows = [Row((key, "normal"), limit[key], ">=", normal[key]) for key in hot]
     for key in hot:
-        rows.append(
-            Row((key, "plan"), total([(1.0, limit[key]), (-1.0, beyond[key])]), "<=", given.most.get(key, 0.0))
-        )
+        rows.append(Row((key, "plan"), total([(1.0, limit[key]), (-1.0, beyond[key])]), "<=", given.most.get(key, 0.0)))
     for i, (e, work, room, least) in enumerate(_rooms(given, limit)):
         rows.append(Row((e, i), work, "<=", max(room, least)))
     for s in given.last_states():
@@ -124,9 +120,7 @@ def _spread(given: _Given) -> dict[Edge, float]:
                 missing = short[s[1], w, o, worth] = program.column(upper=part * due)
                 rows.append(Row((s[1], w, o, worth), total([*there, (1.0, missing)]), ">=", part * due))
     program.add("limits", rows)
-    program.minimise(
-        total([*((key[3], v) for key, v in short.items()), *((AS_PLANNED, v) for v in beyond.values())])
-    )
+    program.minimise(total([*((key[3], v) for key, v in short.items()), *((AS_PLANNED, v) for v in beyond.values())]))
     if program.solve() != OPTIMAL:  # never seen: normal traffic alone is a solution
         return {key: normal[key] for key in hot}
     return {key: max(normal[key], float(limit[key].varValue or 0.0)) for key in hot}

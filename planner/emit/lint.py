@@ -49,7 +49,7 @@ def raise_if_any(findings: list[Finding]) -> None:
 # ------------------------------------------------------------------ the table against the plan
 def lint_table(of: Subject, table: Table) -> list[Finding]:
     """Every entry is eligible and within its room, every name is its own; the overrides as well as the table."""
-    return [*_routes(of, table), *_room(of, table), *_names(of, table), *_overrides(of)]
+    return [*_routes(of, table), *_room(of, table), *_limits(of, table), *_names(of, table), *_overrides(of)]
 
 
 def _routes(of: Subject, table: Table) -> Iterator[Finding]:
@@ -94,8 +94,31 @@ def _room(of: Subject, table: Table) -> Iterator[Finding]:
         room = room_replica_seconds(p, e, float(x.replicas[e, of.hour])) if e in p.placements else 0.0
         if work > room * (1 + TOLERANCE) + TOLERANCE:
             yield Finding(
-                f"placement {e}", f"at most {room:.3f} replicas of work in normal operation", f"{work:.3f}", "plan again"
+                f"placement {e}",
+                f"at most {room:.3f} replicas of work in normal operation",
+                f"{work:.3f}",
+                "plan again",
             )
+
+
+def _limits(of: Subject, table: Table) -> Iterator[Finding]:
+    """No limit is beyond all the room that its placement ever has in the plan."""
+    p, x = of.problem, of.decisions
+    in_states = [s for f in p.failures for s in states(p, f)]
+    for route in table.routes:
+        for entry in route.entries:
+            e = entry.placement
+            if (route.workload, e) not in p.replica_seconds:
+                continue  # said by its edge already
+            work = p.replica_seconds[route.workload, e] * entry.limit_requests_per_second
+            room = room_replica_seconds(p, e, max(planned_replicas(p, x, e, s) for s in in_states))
+            if work > room * (1 + TOLERANCE) + TOLERANCE:
+                yield Finding(
+                    f"route {route.workload} from {route.origin}, {e}",
+                    f"a limit of at most {room:.3f} replicas of work",
+                    f"{work:.3f}",
+                    "plan again",
+                )
 
 
 def _limit(route: Route) -> float:
@@ -141,7 +164,10 @@ def _state(of: Subject, s: State) -> Iterator[Finding]:
         room = utilisation * planned_replicas(p, x, e, s)
         if work > room * (1 + TOLERANCE) + TOLERANCE:
             yield Finding(
-                f"{s[1]} at {s[2]:g} s, placement {e}", f"at most {room:.3f} replicas of work", f"{work:.3f}", "plan again"
+                f"{s[1]} at {s[2]:g} s, placement {e}",
+                f"at most {room:.3f} replicas of work",
+                f"{work:.3f}",
+                "plan again",
             )
 
 
@@ -198,7 +224,9 @@ def _litellm_values(where: str, expected: LiteLLMRows, data: Any) -> Iterator[Fi
     for row in data["model_list"]:
         params = row["litellm_params"]
         if not isinstance(params["api_base"], str) or endpoint(params["api_base"]) is None:
-            yield Finding(f"{where}: api_base", "an http or https address", repr(params["api_base"])[:120], "correct it")
+            yield Finding(
+                f"{where}: api_base", "an http or https address", repr(params["api_base"])[:120], "correct it"
+            )
         if not isinstance(params["api_key"], str) or not SECRET.fullmatch(params["api_key"]):
             yield Finding(f"{where}: api_key", "a reference os.environ/NAME", "something else", "a defect: report it")
         if not isinstance(params["model"], str) or not params["model"].startswith("openai/"):
@@ -212,3 +240,81 @@ def _litellm_values(where: str, expected: LiteLLMRows, data: Any) -> Iterator[Fi
                 f"{found.get(key)}",
                 "a defect: report it",
             )
+
+
+# ------------------------------------------------------------------ Envoy
+EnvoyRows = dict[tuple[str, str], tuple[int, int, int]]
+NOT_PLACEMENTS = ("padding", "refusal")
+
+
+def envoy_rows(data: Any) -> EnvoyRows:
+    """(cluster, sub-zone) -> (priority, locality weight, endpoint weight) of a configuration that was read back."""
+    return {
+        (cluster["name"], group["locality"]["sub_zone"]): (
+            group["priority"],
+            group["load_balancing_weight"],
+            group["lb_endpoints"][0]["load_balancing_weight"],
+        )
+        for cluster in data["static_resources"]["clusters"]
+        for group in cluster["load_assignment"]["endpoints"]
+        if group["locality"]["region"] not in NOT_PLACEMENTS or "zone" in group["locality"]
+    }
+
+
+def lint_envoy(where: str, expected: EnvoyRows, data: Any) -> list[Finding]:
+    """A configuration, read back from its text, holds what the table says, and every reference leads somewhere.
+
+    Unknown fields and values out of range are found by Envoy itself: `envoy --mode validate`.
+    """
+    parts = data["static_resources"]
+    findings = []
+    names = Counter(cluster["name"] for cluster in parts["clusters"])
+    routes = [r for host in _virtual_hosts(parts["listeners"]) for r in host["routes"] if "route" in r]
+    for name, times in sorted(names.items()):
+        if times > 1:
+            findings.append(Finding(f"{where}: clusters", "a name of its own", name, "rename a workload"))
+    for name in sorted({r["route"]["cluster"] for r in routes} ^ set(names)):
+        findings.append(Finding(f"{where}: routes", "one route a cluster", name, "a defect: report it"))
+    for cluster in parts["clusters"]:
+        groups = cluster["load_assignment"]["endpoints"]
+        numbers = {group["priority"] for group in groups}
+        if numbers != set(range(len(numbers))):
+            findings.append(
+                Finding(
+                    f"{where}: {cluster['name']}",
+                    "priorities without a gap",
+                    f"{sorted(numbers)}",
+                    "a defect: report it",
+                )
+            )
+    ports = Counter(listener["address"]["socket_address"]["port_value"] for listener in parts["listeners"])
+    ports[data["admin"]["address"]["socket_address"]["port_value"]] += 1
+    for port, times in sorted(ports.items()):
+        if times > 1:
+            findings.append(
+                Finding(
+                    f"{where}: ports",
+                    "a port for each listener",
+                    f"{port} {times} times",
+                    "set port, admin_port, refusal_port apart",
+                )
+            )
+    found = envoy_rows(data)
+    for key in sorted({*expected, *found}):
+        if found.get(key) != expected.get(key):
+            findings.append(
+                Finding(
+                    f"{where}: {key[1]}",
+                    f"priority, weights {expected.get(key)}",
+                    f"{found.get(key)}",
+                    "a defect: report it",
+                )
+            )
+    return findings
+
+
+def _virtual_hosts(listeners: Any) -> Iterator[Any]:
+    for listener in listeners:
+        for chain in listener["filter_chains"]:
+            for item in chain["filters"]:
+                yield from item["typed_config"]["route_config"]["virtual_hosts"]

@@ -140,9 +140,7 @@ def filled(template: str, p: Problem, e: str, model: str) -> str:
         "provider": site.partition("/")[0],
         "model": model,
     }
-    return re.sub(
-        r"\{(" + "|".join(FIELDS) + r")\}", lambda match: slug(values[match[1]]), template
-    )
+    return re.sub(r"\{(" + "|".join(FIELDS) + r")\}", lambda match: slug(values[match[1]]), template)
 
 
 def _one_by_one(given: str, known: set[str]) -> dict[str, str]:
@@ -164,7 +162,9 @@ def _one_by_one(given: str, known: set[str]) -> dict[str, str]:
 
 
 def _not_a_map(got: str) -> Finding:
-    return Finding("option endpoints", "a JSON object, placement: address", got, '{"model/profile@pool": "https://..."}')
+    return Finding(
+        "option endpoints", "a JSON object, placement: address", got, '{"model/profile@pool": "https://..."}'
+    )
 
 
 def whole_number(options: Mapping[str, str], name: str, least: int, most: int) -> int:
