@@ -71,7 +71,7 @@ def small_plan(**more) -> PlanFile:
 
 
 class Fakes:
-    """OpenAI-compatible servers, one a name, all in one thread; `kill` refuses connections, `revive` takes them again."""
+    """OpenAI-compatible servers, one a name, all in one thread; a dead one refuses connections."""
 
     def __init__(self, names: Iterable[str]) -> None:
         self.hits: Counter[str] = Counter()

@@ -190,7 +190,7 @@ def cascade_text(outcomes: tuple[Outcome, ...]) -> str:
         "",
         "*Meanwhile*: served with the replicas that survive and the static file, from when the gateway has found out",
         "until replicas or the override come; *due* is what the goals ask at the last deadline. Shares of all",
-        "requests, at the peak. A placement over its room serves no more than its room.",
+        "requests, at the peak. A placement over its room serves no more than its room. Spot machines do not count.",
         "",
         "| failure | verdict | meanwhile | due | shortest stream | over its room | found out by |",
         "| --- | --- | --- | --- | --- | --- | --- |",

@@ -10,15 +10,13 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-import yaml
-
 from planner.emit.behaviour import SCALE, Host, Priority, envoy_priorities
 from planner.emit.common import Given, given, shared_files
 from planner.emit.lint import envoy_rows, lint_envoy, raise_if_any
 from planner.emit.names import slug
 from planner.emit.options import Endpoint
 from planner.emit.routing import Route
-from planner.emit.text import quoted_yaml
+from planner.emit.text import quoted_yaml, yaml_data
 from planner.errors import Finding
 from planner.records.plan import PlanFile
 from planner.units import MS_PER_SECOND
@@ -66,7 +64,7 @@ def files(plan: PlanFile, options: Mapping[str, str]) -> dict[str, str]:
     for origin in sorted({route.origin for route in made.table.routes}):
         text = quoted_yaml(config(made, origin), _comments(made))
         path = f"origins/{slug(origin)}/envoy.yaml"
-        raise_if_any(lint_envoy(path, expected(made, origin), yaml.safe_load(text)))
+        raise_if_any(lint_envoy(path, expected(made, origin), yaml_data(text)))
         found[path] = text
     return found | shared_files(made, "envoy")
 
@@ -381,7 +379,7 @@ def expected(made: Given, origin: str) -> dict[tuple[str, str], tuple[int, int, 
 
 def read_back(text: str) -> dict[tuple[str, str], tuple[int, int, int]]:
     """(cluster, sub-zone) -> (priority, locality weight, endpoint weight), from an emitted file."""
-    return envoy_rows(yaml.safe_load(text))
+    return envoy_rows(yaml_data(text))
 
 
 def limits_read_back(text: str, peak_requests_per_second: Mapping[str, float]) -> dict[tuple[str, str], float]:

@@ -8,14 +8,12 @@ their own, behind `fallbacks`. Names in the files are slugs; routing.json says w
 from collections.abc import Mapping
 from typing import Any
 
-import yaml
-
 from planner.emit.common import Given, given, shared_files
 from planner.emit.lint import lint_litellm, litellm_rows, raise_if_any
 from planner.emit.names import slug
 from planner.emit.options import secret_name
 from planner.emit.routing import Entry, Route
-from planner.emit.text import quoted_yaml
+from planner.emit.text import quoted_yaml, yaml_data
 from planner.records.plan import PlanFile
 from planner.records.study import Workload
 
@@ -50,7 +48,7 @@ def files(plan: PlanFile, options: Mapping[str, str]) -> dict[str, str]:
     for origin in sorted({route.origin for route in made.table.routes}):
         text = quoted_yaml(config(made, origin), _comments(made))
         path = f"origins/{slug(origin)}/config.yaml"
-        raise_if_any(lint_litellm(path, expected(made, origin), yaml.safe_load(text)))
+        raise_if_any(lint_litellm(path, expected(made, origin), yaml_data(text)))
         found[path] = text
     return found | shared_files(made, "litellm")
 
@@ -186,4 +184,4 @@ def expected(made: Given, origin: str) -> dict[tuple[str, str], tuple[int, int, 
 
 def read_back(text: str) -> dict[tuple[str, str], tuple[int, int, int]]:
     """(model group, deployment id) -> (order, weight, rpm), from an emitted file."""
-    return litellm_rows(yaml.safe_load(text))
+    return litellm_rows(yaml_data(text))
