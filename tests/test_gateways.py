@@ -443,7 +443,8 @@ def hostile_plans():
         places = [name.replace("/", "-")[:40] for name in names[3:5]]
         sites = tuple(site(f"{place}/s{i}") for i, place in enumerate(places))
         pools = tuple(Pool(site=s.id, machine_type=machine) for s in sites)
-        flows = [(w, names[17 + i % 9]) for i, w in enumerate(names[5:17])]
+        workloads, origins, failures = names[5:11], names[11:15], [names[2], *names[15:]]
+        flows = [(w, origins[i % len(origins)]) for i, w in enumerate(workloads)]
         made.append(
             (
                 names,
@@ -454,10 +455,10 @@ def hostile_plans():
                         pools=pools,
                         bought=[offer(q.id, 3 + i) for i, q in enumerate(pools)],
                         models=(model(m, [profile(machine, "cuda", 5, name=f[:40])]),),
-                        origins=tuple(Origin(name=o, latitude=50.0, longitude=0.0) for o in names[17:26]),
-                        tiers=(Tier(name="t", survive=(Goal(failure=f, within_seconds=60.0),)),),
-                        failures=(NamedFailure(name=f, lost={f"site:{sites[0].id}": 1.0}),),
-                        workloads=tuple(workload(w, model=m) for w in names[5:17]),
+                        origins=tuple(Origin(name=o, latitude=50.0, longitude=0.0) for o in origins),
+                        tiers=(Tier(name="t", survive=tuple(Goal(failure=x, within_seconds=60.0) for x in failures)),),
+                        failures=tuple(NamedFailure(name=x, lost={f"site:{sites[0].id}": 1.0}) for x in failures),
+                        workloads=tuple(workload(w, model=m) for w in workloads),
                         demand={flow: g.randint(1, 9) for flow in flows},
                     ),
                     Effort(),
@@ -485,10 +486,10 @@ def test_hostile_names_are_data(target, hostile_plans):
             assert len(set(table[kind].values())) == len(table[kind])
             assert all(SAFE.fullmatch(id_) and len(id_) <= 63 for id_ in table[kind].values())
         assert set(table["workloads"]) == {w for w, _ in flows} and set(table["origins"]) == {o for _, o in flows}
-        (override,) = [json.loads(text) for path, text in files.items() if path.startswith("overrides/")]
-        assert override["failure"] == f"failure:{names[2]}"
+        overrides = [json.loads(text) for path, text in files.items() if path.startswith("overrides/")]
+        assert {x["failure"] for x in overrides} == {f"failure:{x.name}" for x in hostile.study.failures}
         rows = [line for line in files["cascade.md"].splitlines() if line.startswith("| ")]
-        assert len(rows) == 2 + 2  # head, rule, normal operation, the failure
+        assert len(rows) == 3 + len(overrides)  # head, rule, normal operation
         assert all(len(re.findall(r"(?<!\\)\|", row)) == 8 for row in rows)
         for path, text in files.items():
             if path.endswith(".yaml"):
