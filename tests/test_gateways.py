@@ -193,7 +193,7 @@ def test_a_surge_overfills_envoy_and_is_refused_by_litellm():
 def test_goals_on_random_plans_never_overfill_litellm():
     """No placement is over its room in a failure of the goals, but in those that lose a part of it, or surge."""
     seen = 0
-    for seed in range(45):
+    for seed in range(30):
         study = random_study(seed)
         try:
             made_plan = make_plan(study, Effort(gap_fraction=0.1))
@@ -208,7 +208,7 @@ def test_goals_on_random_plans_never_overfill_litellm():
                 seen += 1
         for target in TARGETS.values():
             target.files(made_plan, {})
-    assert seen > 60
+    assert seen > 40
 
 
 # ------------------------------------------------------------------ the files
@@ -422,7 +422,7 @@ PIECES = (
 def hostile_names(g, count):
     found = set()
     while len(found) < count:
-        found.add("".join(g.choice(PIECES) for _ in range(g.randint(1, 4)))[:200])
+        found.add("".join(g.choice(PIECES) for _ in range(g.randint(2, 5)))[:200])
     return sorted(found, key=lambda name: g.random())
 
 
@@ -436,7 +436,7 @@ def hostile_plans():
 
     g = random.Random(7)
     made = []
-    for _ in range(26):
+    for _ in range(20):
         names = hostile_names(g, 26)
         machine, m = names[0][:40], names[1][:40]  # a placement's id has 200 letters at most
         f = names[2]

@@ -43,6 +43,10 @@ class _Given:
     """(w, o, e) -> peak traffic in normal operation, with headroom [requests/s]"""
     hot: tuple[Edge, ...]
     """edges to placements that run in normal operation"""
+    into: Mapping[str, tuple[Edge, ...]]
+    """placement -> the hot edges that lead there"""
+    used: Mapping[Flow, tuple[str, ...]]
+    """(w, o) -> placements of its normal traffic"""
     always: bool
 
     def last_states(self) -> list[State]:
@@ -51,10 +55,9 @@ class _Given:
 
     def touched(self, flow: Flow, s: State) -> bool:
         """Whether a stream may spill in a failure: one of its placements is lost in part, or its demand surges."""
-        p, f = self.p, s[1]
-        mine = [e for w, o, e in self.hot if (w, o) == flow and self.normal[w, o, e] > 0]
+        p, mine = self.p, self.used.get(flow, ())
         lost = any(surviving_replicas(p, self.x, e, s) < self.x.replicas[e, self.hour] for e in mine)
-        return self.always or not mine or lost or p.failures[f].surge_factor > 1
+        return self.always or not mine or lost or p.failures[s[1]].surge_factor > 1
 
 
 def limits_of(p: Problem, x: Decisions, h: str, most: Mapping[Edge, float], hold: str = GOALS) -> dict[Edge, float]:
@@ -74,7 +77,23 @@ def limits_of(p: Problem, x: Decisions, h: str, most: Mapping[Edge, float], hold
     s = (h, NORMAL, 0.0)
     normal = {(w, o, e): float(x.traffic[w, o, e, s]) * p.burst_factor[w] * headroom for w, o, e in edges}
     hot = tuple(key for key in edges if x.replicas[key[2], h] > 0)
-    given = _Given(p, x, h, most, normal, hot, hold == ALWAYS)
+    into: dict[str, list[Edge]] = {}
+    used: dict[Flow, list[str]] = {}
+    for w, o, e in hot:
+        into.setdefault(e, []).append((w, o, e))
+        if normal[w, o, e] > 0:
+            used.setdefault((w, o), []).append(e)
+    given = _Given(
+        p,
+        x,
+        h,
+        most,
+        normal,
+        hot,
+        {e: tuple(keys) for e, keys in into.items()},
+        {flow: tuple(names) for flow, names in used.items()},
+        hold == ALWAYS,
+    )
     return (_filled(given, _spread(given)) if hot else {}) | _cold(given)
 
 
@@ -83,10 +102,11 @@ def _rooms(given: _Given, limit: Mapping[Edge, Linear]) -> Iterator[tuple[str, L
     p = given.p
     for s in given.last_states():
         touched = {flow for flow in p.flows if given.touched(flow, s)}
-        for e in sorted({key[2] for key in given.hot}):
+        edges = p.edges if s[1] == NORMAL else p.edges_in_failure
+        for e, keys in sorted(given.into.items()):
             if (n := surviving_replicas(p, given.x, e, s)) <= 0:
                 continue
-            mine = [key for key in given.hot if key[2] == e and e in live_edges(p, *key[:2], s[1])]
+            mine = [key for key in keys if e in edges[key[:2]]]
             spilling = [key for key in mine if key[:2] in touched]
             rest = sum(p.replica_seconds[key[0], e] * given.normal[key] for key in mine if key[:2] not in touched)
             least = rest + sum(p.replica_seconds[key[0], e] * given.normal[key] for key in spilling)

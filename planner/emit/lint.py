@@ -105,13 +105,14 @@ def _limits(of: Subject, table: Table) -> Iterator[Finding]:
     """No limit is beyond all the room that its placement ever has in the plan."""
     p, x = of.problem, of.decisions
     in_states = [s for f in p.failures for s in states(p, f)]
+    most = {e: max(planned_replicas(p, x, e, s) for s in in_states) for e in p.placements}
     for route in table.routes:
         for entry in route.entries:
             e = entry.placement
             if (route.workload, e) not in p.replica_seconds:
                 continue  # said by its edge already
             work = p.replica_seconds[route.workload, e] * entry.limit_requests_per_second
-            room = room_replica_seconds(p, e, max(planned_replicas(p, x, e, s) for s in in_states))
+            room = room_replica_seconds(p, e, most[e])
             if work > room * (1 + TOLERANCE) + TOLERANCE:
                 yield Finding(
                     f"route {route.workload} from {route.origin}, {e}",
@@ -151,13 +152,12 @@ def _overrides(of: Subject) -> Iterator[Finding]:
 def _state(of: Subject, s: State) -> Iterator[Finding]:
     p, x = of.problem, of.decisions
     load: dict[str, float] = {}
-    for w, o in p.flows:
-        live = set(live_edges(p, w, o, s[1]))
-        for e in p.placements:
-            value = float(x.traffic[w, o, e, s])
-            if value > 0 and e not in live:
+    for (w, o), sent in of.sent.get(s, {}).items():
+        live = set(live_edges(p, w, o, s[1])) if (w, o) in p.edges else set()
+        for e, value in sent.items():
+            if e not in live:
                 yield _not_eligible(p, f"{s[1]} at {s[2]:g} s, {w} from {o}", (w, o), e)
-            elif value > 0:
+            else:
                 load[e] = load.get(e, 0.0) + p.replica_seconds[w, e] * p.burst_factor[w] * value
     utilisation = p.utilisation_normal if s[1] == NORMAL else p.utilisation_in_failure
     for e, work in sorted(load.items()):

@@ -86,6 +86,8 @@ class Subject:
     problem: Problem
     decisions: Decisions
     hour: str
+    sent: Mapping[State, Mapping[Flow, Mapping[str, float]]]
+    """state -> (w, o) -> placement -> mean requests/s, where above zero"""
 
 
 def subject(plan: PlanFile, problem: Problem) -> Subject:
@@ -95,7 +97,11 @@ def subject(plan: PlanFile, problem: Problem) -> Subject:
     for (_, _, _, s), value in x.traffic.items():
         if is_normal(s):
             total[s[0]] += value
-    return Subject(plan, problem, x, max(problem.hours, key=lambda h: (total[h], h)))
+    sent: dict[State, dict[Flow, dict[str, float]]] = {}
+    for (w, o, e, s), value in sorted(x.traffic.items()):
+        if value > 0:
+            sent.setdefault(s, {}).setdefault((w, o), {})[e] = float(value)
+    return Subject(plan, problem, x, max(problem.hours, key=lambda h: (total[h], h)), sent)
 
 
 def peak_requests_per_second(p: Problem, w: str, o: str, s: State) -> float:
@@ -112,11 +118,13 @@ def routing_table(of: Subject, hold: str = GOALS) -> Table:
     p = of.problem
     most = most_traffic(p, of.decisions)
     by_hour = [limits_of(p, of.decisions, h, most, hold) for h in p.hours]
-    limit = {key: max(found.get(key, 0.0) for found in by_hour) for key in sorted(set().union(*by_hour))}
+    limit: dict[Flow, dict[str, float]] = {}
+    for w, o, e in sorted(set().union(*by_hour)):
+        limit.setdefault((w, o), {})[e] = max(found.get((w, o, e), 0.0) for found in by_hour)
     routes = [
         Route(w, o, slug(w), peak_requests_per_second(p, w, o, (of.hour, NORMAL, 0.0)), levels)
         for w, o in sorted(p.flows)
-        if (levels := _levels(of, (w, o), {e: v for (w_, o_, e), v in limit.items() if (w_, o_) == (w, o)}, most))
+        if (levels := _levels(of, (w, o), limit.get((w, o), {}), most))
     ]
     return Table(of.hour, len(p.hours), tuple(routes))
 
@@ -135,7 +143,7 @@ def _levels(
     p, (w, o) = of.problem, flow
     s = (of.hour, NORMAL, 0.0)
     peak = peak_requests_per_second(p, w, o, s)
-    normal = {e: v * p.burst_factor[w] for e in limit if (v := float(of.decisions.traffic[w, o, e, s])) > 0}
+    normal = {e: v * p.burst_factor[w] for e, v in of.sent.get(s, {}).get(flow, {}).items() if e in limit}
     normal = {e: v for e, v in normal.items() if v > NEGLIGIBLE_FRACTION * peak} or normal
     near = set(p.edges[flow])
     others = sorted(
@@ -236,12 +244,12 @@ def table_data(of: Subject, table: Table) -> dict[str, object]:
 
 def override_data(of: Subject, f: str) -> dict[str, object]:
     """Weights of one failure at each of its clocks, for control planes that push weights."""
-    p, x = of.problem, of.decisions
-    rows = []
-    for s in states(p, f):
-        if s[0] == of.hour:
-            routes = [_override_route(p, x, flow, s) for flow in sorted(p.flows)]
-            rows.append({"clock_seconds": s[2], "routes": [route for route in routes if route is not None]})
+    p = of.problem
+    rows = [
+        {"clock_seconds": s[2], "routes": [_override_route(of, flow, s) for flow in sorted(p.flows)]}
+        for s in states(p, f)
+        if s[0] == of.hour
+    ]
     return {
         "failure": f,
         "lost": dict(sorted(p.failures[f].lost.items())),
@@ -252,10 +260,10 @@ def override_data(of: Subject, f: str) -> dict[str, object]:
     }
 
 
-def _override_route(p: Problem, x: Decisions, flow: Flow, s: State) -> dict[str, object] | None:
-    w, o = flow
+def _override_route(of: Subject, flow: Flow, s: State) -> dict[str, object]:
+    p, (w, o) = of.problem, flow
     offered = peak_requests_per_second(p, w, o, s)
-    sent = {e: v * p.burst_factor[w] for e in p.placements if (v := float(x.traffic[w, o, e, s])) > 0}
+    sent = {e: v * p.burst_factor[w] for e, v in of.sent.get(s, {}).get(flow, {}).items()}
     sent = {e: v for e, v in sent.items() if v > NEGLIGIBLE_FRACTION * offered} or sent
     names = sorted(sent, key=lambda e: (-sent[e], e))
     weights = largest_remainder([sent[e] for e in names], WEIGHTS_ADD_UP_TO) if names else []
@@ -263,7 +271,7 @@ def _override_route(p: Problem, x: Decisions, flow: Flow, s: State) -> dict[str,
         "workload": w,
         "origin": o,
         "route": slug(w),
-        "shed_requests_per_second": float(x.shed[w, o, s]) * p.burst_factor[w],
+        "shed_requests_per_second": float(of.decisions.shed[w, o, s]) * p.burst_factor[w],
         "placements": [
             {"placement": e, "id": slug(e), "weight": weight, "requests_per_second": sent[e]}
             for e, weight in zip(names, weights, strict=True)
