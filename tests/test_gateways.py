@@ -422,7 +422,7 @@ PIECES = (
 def hostile_names(g, count):
     found = set()
     while len(found) < count:
-        found.add("".join(g.choice(PIECES) for _ in range(g.randint(2, 5)))[:200])
+        found.add("".join(g.choice(PIECES) for _ in range(g.randint(2, 5)))[:190])
     return sorted(found, key=lambda name: g.random())
 
 
