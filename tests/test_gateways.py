@@ -176,6 +176,8 @@ def test_a_failure_that_needs_the_override_says_what_is_short(plan):
         assert not x.meanwhile.good and x.meanwhile.served_fraction < 1
         w, o, got, due = x.meanwhile.worst
         assert got < due and (w, o) in {(r.workload, r.origin) for r in plan.study.demand}
+        if x.gateway == "litellm":  # Envoy may be short by its whole percents alone
+            assert x.push.shed_requests_per_second + x.push.moved_requests_per_second > 0
     assert all(x.verdict == ALONE for x in outcomes if x.failure == NORMAL)
 
 
@@ -490,7 +492,7 @@ def test_hostile_names_are_data(target, hostile_plans):
         assert {x["failure"] for x in overrides} == {f"failure:{x.name}" for x in hostile.study.failures}
         rows = [line for line in files["cascade.md"].splitlines() if line.startswith("| ")]
         assert len(rows) == 3 + len(overrides)  # head, rule, normal operation
-        assert all(len(re.findall(r"(?<!\\)\|", row)) == 8 for row in rows)
+        assert all(len(re.findall(r"(?<!\\)\|", row)) == 9 for row in rows)
         for path, text in files.items():
             if path.endswith(".yaml"):
                 assert text.isascii()

@@ -21,6 +21,8 @@ MEANS = {
 }
 TOLERANCE_FRACTION = 2e-4
 """Of what is due, and of a placement's room: whole weights are off by one in 10,000."""
+SHOWN = 0.05
+"""Less than this rounds to nothing."""
 
 Replicas = Callable[[Problem, Decisions, str, State], float]
 
@@ -52,6 +54,22 @@ class Served:
 
 
 @dataclass(frozen=True)
+class Push:
+    """What the override of a failure does that no gateway does by itself, at its last clock, peak.
+
+    Parameters
+    ----------
+    shed_requests_per_second : of streams that are served in normal operation, to make room
+    moved_requests_per_second : of streams that the failure does not touch, to make room
+    loaded_replicas : started since the failure began; not by the gateway, but weights follow them
+    """
+
+    shed_requests_per_second: float
+    moved_requests_per_second: float
+    loaded_replicas: float
+
+
+@dataclass(frozen=True)
 class Outcome:
     """One failure under one gateway's static file.
 
@@ -60,6 +78,7 @@ class Outcome:
     verdict : alone, with replicas, or override
     meanwhile : with the replicas that survive, against what is due at the last clock
     at_clocks : with the plan's own replicas at each clock
+    push : what the override does
     seen_by : how the gateway learns of it
     """
 
@@ -68,6 +87,7 @@ class Outcome:
     verdict: str
     meanwhile: Served
     at_clocks: tuple[Served, ...]
+    push: Push
     seen_by: str
 
 
@@ -94,7 +114,19 @@ def _outcome(of: Subject, table: Table, gateway: str, f: str) -> Outcome:
         verdict = WITH_REPLICAS
     else:
         verdict = OVERRIDE
-    return Outcome(gateway, f, verdict, meanwhile, planned, _seen_by(of, f))
+    return Outcome(gateway, f, verdict, meanwhile, planned, _push(of, clocks[-1]), _seen_by(of, f))
+
+
+def _push(of: Subject, s: State) -> Push:
+    p, x = of.problem, of.decisions
+    normal_state = (of.hour, NORMAL, 0.0)
+    shed = moved = 0.0
+    for w, o in p.flows:
+        now, before = of.sent.get(s, {}).get((w, o), {}), of.sent.get(normal_state, {}).get((w, o), {})
+        shed += max(0.0, float(x.shed[w, o, s] - x.shed[w, o, normal_state])) * p.burst_factor[w]
+        if all(surviving_replicas(p, x, e, s) >= x.replicas[e, of.hour] for e in before):
+            moved += sum(max(0.0, v - before.get(e, 0.0)) for e, v in now.items()) * p.burst_factor[w]
+    return Push(shed, moved, sum(float(x.loaded[e, s]) for e in p.placements))
 
 
 def _seen_by(of: Subject, f: str) -> str:
@@ -162,6 +194,11 @@ def cascade_data(outcomes: tuple[Outcome, ...]) -> dict[str, object]:
                 "failure": x.failure,
                 "verdict": x.verdict,
                 "seen_by": x.seen_by,
+                "override_does": {
+                    "shed_requests_per_second": x.push.shed_requests_per_second,
+                    "moved_requests_per_second": x.push.moved_requests_per_second,
+                    "loaded_replicas": x.push.loaded_replicas,
+                },
                 "meanwhile": _served_data(x.meanwhile),
                 "at_clocks": [_served_data(at) for at in x.at_clocks],
             }
@@ -183,7 +220,7 @@ def _served_data(x: Served) -> dict[str, object]:
 
 def cascade_text(outcomes: tuple[Outcome, ...]) -> str:
     """The table as Markdown: one row a failure."""
-    count = {verdict: sum(x.verdict == verdict for x in outcomes) for verdict in MEANS}
+    count = {verdict: sum(x.verdict == verdict and x.failure != NORMAL for x in outcomes) for verdict in MEANS}
     lines = ["# What the static files survive by themselves", ""]
     lines += [f"- **{verdict}** ({count[verdict]}): {meaning}" for verdict, meaning in MEANS.items()]
     lines += [
@@ -191,9 +228,11 @@ def cascade_text(outcomes: tuple[Outcome, ...]) -> str:
         "*Meanwhile*: served with the replicas that survive and the static file, from when the gateway has found out",
         "until replicas or the override come; *due* is what the goals ask at the last deadline. Shares of all",
         "requests, at the peak. A placement over its room serves no more than its room. Spot machines do not count.",
+        "*The override*: what it does that no gateway does by itself: it sheds streams that are not due, and moves streams",
+        "that the failure does not touch, in requests/s, to make room; and it follows replicas that are loaded.",
         "",
-        "| failure | verdict | meanwhile | due | shortest stream | over its room | found out by |",
-        "| --- | --- | --- | --- | --- | --- | --- |",
+        "| failure | verdict | meanwhile | due | shortest stream | over its room | the override | found out by |",
+        "| --- | --- | --- | --- | --- | --- | --- | --- |",
     ]
     for x in outcomes:
         at = x.meanwhile
@@ -203,9 +242,20 @@ def cascade_text(outcomes: tuple[Outcome, ...]) -> str:
             else f"{at.worst[0]} from {at.worst[1]}: {_percent(at.worst[2])} of {_percent(at.worst[3])}"
         )
         over = "; ".join(f"{e} {times:.2f} times" for e, times in at.overfull[:2])
-        cells = (x.failure, x.verdict, _percent(at.served_fraction), _percent(at.due_fraction), worst, over, x.seen_by)
+        shares = (_percent(at.served_fraction), _percent(at.due_fraction))
+        push = "" if x.verdict == ALONE else _pushed(x.push)
+        cells = (x.failure, x.verdict, *shares, worst, over, push, x.seen_by)
         lines.append("| " + " | ".join(_cell(text) for text in cells) + " |")
     return "\n".join(lines) + "\n"
+
+
+def _pushed(push: Push) -> str:
+    parts = (
+        (push.shed_requests_per_second, "sheds {:,.1f}"),
+        (push.moved_requests_per_second, "moves {:,.1f}"),
+        (push.loaded_replicas, "{:,.0f} replicas loaded"),
+    )
+    return ", ".join(text.format(value) for value, text in parts if value >= SHOWN)
 
 
 def _percent(fraction: float) -> str:
