@@ -129,7 +129,9 @@ def limits_of(p: Problem, x: Decisions, h: str, most: Mapping[Edge, float], hold
     found: dict[Edge, float] = {}
     spills: Spills = {}
     for _ in range(ROUNDS if hot else 0):
-        spills = given.tighter(found)
+        before, spills = spills, given.tighter(found)
+        if found and spills == before:
+            break
         found = _spread(given, spills)
     return (_filled(given, found, spills) if hot else {}) | _cold(given)
 
