@@ -333,7 +333,7 @@ def test_endpoints_by_template_one_by_one_or_marked_as_missing(plan):
 @pytest.mark.parametrize(
     "options",
     [{"nope": "1"}, {"limits": "often"}, {"endpoints": "["}, {"endpoints": "[]"}, {"endpoints": '{"x": "http://a"}'},
-     {"cooldown_seconds": "0"}, {"cooldown_seconds": "1e3"}, {"cooldown_seconds": "٣"}],
+     {"endpoint": "https://one.example/v1"}, {"cooldown_seconds": "0"}, {"cooldown_seconds": "1e3"}, {"cooldown_seconds": "٣"}],
 )  # fmt: skip
 @pytest.mark.parametrize("target", TARGETS)
 def test_options_that_do_not_fit_are_refused(plan, target, options):

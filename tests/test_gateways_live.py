@@ -181,7 +181,7 @@ def test_litellm_keeps_every_limit_when_more_comes_than_planned(little, gateway)
     _, made, fakes, _ = little
     route = route_of(made, "chat")
     room = sum(litellm.rpm_of(x) for x in route.entries)
-    found, hits = in_one_minute(lambda: (send(gateway(), "chat", room + 20), fakes.counted()), 30)
+    found, hits = in_one_minute(lambda: (send(gateway(), "chat", room + 20, at_once=20), fakes.counted()))
     assert hits == {x.placement: litellm.rpm_of(x) for x in route.entries}
     assert found["served"] == room and sum(found.values()) == room + 20
 

@@ -9,6 +9,7 @@ from planner.emit.names import slug
 from planner.emit.options import Endpoint, chosen, endpoints, hold, whole_number
 from planner.emit.routing import Subject, Table, override_data, routing_table, subject, table_data
 from planner.emit.text import json_text
+from planner.errors import Finding
 from planner.problem import build
 from planner.records.plan import PlanFile
 from planner.records.study import Workload
@@ -63,20 +64,34 @@ def given(plan: PlanFile, options: Mapping[str, str], known: Mapping[str, str]) 
     model = {e: plan.study.models[known_placements[e][0]] for e in placements}
     profile = {e: model[e].profiles[known_placements[e][1]] for e in placements}
     classes = {c.name: c.most_tokens for c in plan.study.context_classes}
+    addresses = endpoints(of.problem, {e: model[e].model for e in placements}, values["endpoint"], values["endpoints"])
+    raise_if_any(_shared_addresses(table, addresses))
     return Given(
         of=of,
         table=table,
         options=values,
         whole=whole,
-        endpoints=endpoints(
-            of.problem, {e: model[e].model for e in placements}, values["endpoint"], values["endpoints"]
-        ),
+        endpoints=addresses,
         workloads={w.name: w for w in plan.study.workloads},
         most_tokens={w.name: classes[w.context_class] for w in plan.study.workloads},
         context_limit_tokens={e: pr.context_limit_tokens for e, pr in profile.items()},
         first_token_ms={e: max(c.first_token_ms for c in pr.classes) for e, pr in profile.items()},
         concurrency={e: pr.concurrency_limit for e, pr in profile.items()},
     )
+
+
+def _shared_addresses(table: Table, addresses: Mapping[str, Endpoint]) -> list[Finding]:
+    """Two placements of one route behind one address could not be told apart; those of different routes can."""
+    found = []
+    for route in table.routes:
+        first: dict[str, str] = {}
+        for e in sorted({entry.placement for entry in route.entries}):
+            other = first.setdefault(addresses[e].url, e)
+            if other != e:
+                where = f"endpoints of {route.workload} from {route.origin}"
+                got = f"{addresses[e].url} for {other} and {e}"
+                found.append(Finding(where, "an address for each placement", got, "use {placement} in the template"))
+    return found
 
 
 def shared_files(made: Given, gateway: str) -> dict[str, str]:
