@@ -5,6 +5,7 @@ import json
 import threading
 from collections import Counter
 from collections.abc import Iterable
+from typing import Any
 
 from studies import machine_type, model, offer, profile, site, study, workload
 
@@ -18,7 +19,7 @@ from planner.solve import Effort
 SHORT_TOKENS, LONG_TOKENS = 400, 8000
 
 
-def small_study(**more) -> Study:
+def small_study(load_seconds: float = 500.0, **more) -> Study:
     """Three sites of three providers; a short and a long class of one model; any site may be lost.
 
     The profiles for short requests and those for long ones share the pools.
@@ -27,22 +28,11 @@ def small_study(**more) -> Study:
     stacks = {"a": "cuda", "b": "neuron", "c": "xla"}
     profiles = []
     for place, machine in types.items():
-        profiles.append(
-            profile(
-                machine,
-                stacks[place],
-                5,
-                load_seconds=500.0,
-                context_limit_tokens=SHORT_TOKENS,
-                name=f"{machine}-short",
-            )
-        )
-        profiles.append(
-            profile(
-                machine, stacks[place], 2, load_seconds=500.0, context_limit_tokens=LONG_TOKENS, classes=("long",),
-                name=f"{machine}-long",
-            )
-        )  # fmt: skip
+        loads: dict[str, Any] = {"load_seconds": load_seconds}
+        short = {"context_limit_tokens": SHORT_TOKENS, "name": f"{machine}-short"}
+        long = {"context_limit_tokens": LONG_TOKENS, "name": f"{machine}-long", "classes": ("long",)}
+        profiles += [profile(machine, stacks[place], 5, **loads, **short)]
+        profiles += [profile(machine, stacks[place], 2, **loads, **long)]
     pools = [Pool(site=f"{place}/s", machine_type=machine) for place, machine in types.items()]
     fields = {
         "sites": tuple(site(f"{place}/s", (50.0, 5.0 * i)) for i, place in enumerate(types)),

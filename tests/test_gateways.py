@@ -13,7 +13,7 @@ from planner.emit import envoy, litellm
 from planner.emit.behaviour import SCALE, envoy_priorities
 from planner.emit.behaviour import envoy as envoy_sends
 from planner.emit.behaviour import litellm as litellm_sends
-from planner.emit.cascade import ALONE, OVERRIDE, cascades_of_plan
+from planner.emit.cascade import ALONE, OVERRIDE, WITH_REPLICAS, cascades_of_plan
 from planner.emit.common import given
 from planner.emit.lint import lint_envoy, lint_litellm, lint_table
 from planner.emit.names import slug
@@ -181,6 +181,17 @@ def test_a_failure_that_needs_the_override_says_what_is_short(plan):
     assert all(x.verdict == ALONE for x in outcomes if x.failure == NORMAL)
 
 
+def test_what_replicas_alone_can_mend():
+    """10 requests/s, 5 a replica: one each at a, b and c is cheapest, and two of them run. With a lost half is served
+    until the third is loaded, 20 s later; the goal gives 60 s, and no weight is pushed."""
+    outcomes = cascades_of_plan(small_plan(load_seconds=20.0, demand={("chat", "o1"): 10.0}))
+    for gateway in ("litellm", "envoy"):
+        x = served(outcomes, gateway, "site:a/s")
+        assert x.verdict == WITH_REPLICAS
+        assert x.meanwhile.served_fraction == pytest.approx(0.5) and x.meanwhile.worst[:2] == ("chat", "o1")
+        assert all(at.good for at in x.at_clocks) and x.push.loaded_replicas == 1
+
+
 def test_a_surge_overfills_envoy_and_is_refused_by_litellm():
     from planner.records.study import NamedFailure
 
@@ -333,7 +344,8 @@ def test_endpoints_by_template_one_by_one_or_marked_as_missing(plan):
 @pytest.mark.parametrize(
     "options",
     [{"nope": "1"}, {"limits": "often"}, {"endpoints": "["}, {"endpoints": "[]"}, {"endpoints": '{"x": "http://a"}'},
-     {"endpoint": "https://one.example/v1"}, {"cooldown_seconds": "0"}, {"cooldown_seconds": "1e3"}, {"cooldown_seconds": "٣"}],
+     {"endpoint": "https://one.example/v1"}, {"cooldown_seconds": "0"}, {"cooldown_seconds": "1e3"},
+     {"cooldown_seconds": "٣"}],
 )  # fmt: skip
 @pytest.mark.parametrize("target", TARGETS)
 def test_options_that_do_not_fit_are_refused(plan, target, options):
