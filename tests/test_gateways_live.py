@@ -15,6 +15,7 @@ import time
 import urllib.request
 from collections import Counter
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 from gateway_fakes import Fakes, posts, small_plan
@@ -25,7 +26,10 @@ from planner.emit.behaviour import litellm as litellm_sends
 from planner.emit.common import given
 from planner.emit.names import slug
 from planner.emit.text import yaml_data
+from planner.plan import make_plan
+from planner.read import read_study
 from planner.records.study import Goal, Tier, Utilisation
+from planner.solve import Effort
 
 pytestmark = pytest.mark.gateways
 needs_litellm = pytest.mark.skipif(
@@ -45,6 +49,12 @@ def near(got: int, share: float, whole: int, slack: float = 0.0) -> bool:
 
 SETTLED_SECONDS = 1.5
 """Envoy gathers changes of health for a second (`update_merge_window`) before its workers hear of them."""
+
+
+@pytest.fixture(scope="module")
+def example():
+    """A plan of the example study, good enough for its files."""
+    return make_plan(read_study(Path(__file__).parents[1] / "examples" / "quickstart")[0], Effort(gap_fraction=0.05))
 
 
 # ------------------------------------------------------------------ LiteLLM
@@ -204,6 +214,18 @@ def test_litellm_sends_long_prompts_to_the_long_class_only(little, gateway):
             fakes.revive(e)
 
 
+@needs_litellm
+def test_litellm_takes_every_file_of_the_example(example, monkeypatch):
+    monkeypatch.setenv("LITELLM_LOCAL_MODEL_COST_MAP", "True")
+    from litellm import Router
+
+    for path, text in litellm.files(example, {}).items():
+        if path.endswith("config.yaml"):
+            data = yaml_data(text)
+            router = Router(model_list=data["model_list"], **data["router_settings"])
+            assert {row["model_info"]["id"] for row in data["model_list"]} == set(router.get_model_ids())
+
+
 # ------------------------------------------------------------------ Envoy
 def free_ports(count):
     sockets = [socket.socket() for _ in range(count)]
@@ -223,10 +245,13 @@ def program():
 
 @needs_envoy
 @pytest.mark.parametrize("options", [{}, {"endpoint": "http://{placement}.example/v1"}, {"limits": "always"}])
-def test_envoy_takes_every_file(tmp_path, options):
-    files = envoy.files(small_plan(), options)
-    configs = [text for path, text in files.items() if path.endswith("envoy.yaml")]
-    assert len(configs) == 2
+def test_envoy_takes_every_file(tmp_path, options, example):
+    configs = []
+    for plan in (small_plan(), example):
+        files = envoy.files(plan, options)
+        found = [text for path, text in files.items() if path.endswith("envoy.yaml")]
+        assert len(found) == len(plan.study.origins)
+        configs += found
     if not os.path.exists(envoy.OPTIONS["ca_file"]):
         configs = [text.replace(envoy.OPTIONS["ca_file"], str(_an_empty(tmp_path))) for text in configs]
     for i, text in enumerate(configs):

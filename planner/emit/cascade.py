@@ -150,9 +150,7 @@ def served_by(of: Subject, table: Table, gateway: str, s: State, replicas: Repli
         flow = (route.workload, route.origin)
         # what a dead login or gateway keeps out never comes to be routed
         coming = peak_requests_per_second(p, *flow, s) * p.coverable[s[1]].get(flow, 1.0)
-        alive = {e for e in live_edges(p, *flow, s[1]) if running[e] > 0}
-        if s[1] == NORMAL:
-            alive |= {e for e in p.edges_in_failure[flow] if running[e] > 0}
+        alive = {entry.placement for entry in route.entries if running[entry.placement] > 0}
         got[flow] = behaviour(route, alive, coming)
     load: dict[str, float] = {}
     for (w, _), sent in got.items():
@@ -165,7 +163,9 @@ def served_by(of: Subject, table: Table, gateway: str, s: State, replicas: Repli
     rows = []
     for w, o in sorted(p.flows):
         offered[w, o] = peak_requests_per_second(p, w, o, s)
-        served = sum(value / max(1.0, times[e]) for e, value in got.get((w, o), {}).items())
+        # a gateway does not know of round trips: what goes too far fills a placement, and is not served as promised
+        near = set(live_edges(p, w, o, s[1]))
+        served = sum(value / max(1.0, times[e]) for e, value in got.get((w, o), {}).items() if e in near)
         rows.append((w, o, served, due_fraction(p, w, o, s) * offered[w, o]))
     whole = sum(offered.values())
     short = [(due - served, w, o, served, due) for w, o, served, due in rows if due - served > TOLERANCE_FRACTION * due]

@@ -141,13 +141,11 @@ def _rooms(given: _Given, limit: Mapping[Edge, Linear], spills: Spills) -> Itera
     p = given.p
     for s in given.last_states():
         touched = {flow for flow in p.flows if given.touched(flow, s)}
-        edges = p.edges if s[1] == NORMAL else p.edges_in_failure
         for e, keys in sorted(given.into.items()):
             if (n := surviving_replicas(p, given.x, e, s)) <= 0:
                 continue
-            mine = [key for key in keys if e in edges[key[:2]]]
-            spilling = [key for key in mine if key[:2] in touched]
-            rest = sum(p.replica_seconds[key[0], e] * given.normal[key] for key in mine if key[:2] not in touched)
+            spilling = [key for key in keys if key[:2] in touched]
+            rest = sum(p.replica_seconds[key[0], e] * given.normal[key] for key in keys if key[:2] not in touched)
             least = rest + sum(p.replica_seconds[key[0], e] * given.normal[key] for key in spilling)
             at_most = [(key, spills.get((s[1], key), limit[key])) for key in spilling]
             work = total([*((p.replica_seconds[key[0], e], value) for key, value in at_most), (1.0, rest)])
