@@ -3,6 +3,7 @@
 import json
 import random
 import re
+from dataclasses import replace
 
 import pytest
 import yaml
@@ -13,16 +14,25 @@ from planner.emit import envoy, litellm
 from planner.emit.behaviour import SCALE, envoy_priorities
 from planner.emit.behaviour import envoy as envoy_sends
 from planner.emit.behaviour import litellm as litellm_sends
-from planner.emit.cascade import ALONE, OVERRIDE, WITH_REPLICAS, cascades_of_plan
+from planner.emit.cascade import ALONE, OVERRIDE, WITH_REPLICAS, cascades_of_plan, served_by
 from planner.emit.common import given
 from planner.emit.lint import lint_envoy, lint_litellm, lint_table
 from planner.emit.names import slug
 from planner.emit.options import endpoint
-from planner.emit.routing import WEIGHTS_ADD_UP_TO, Entry, Route, largest_remainder, routing_table, subject
+from planner.emit.routing import (
+    WEIGHTS_ADD_UP_TO,
+    Entry,
+    Route,
+    Table,
+    _levels,
+    largest_remainder,
+    routing_table,
+    subject,
+)
 from planner.emit.text import quoted_yaml
 from planner.errors import InputError, NoPlan
 from planner.plan import make_plan
-from planner.problem import build
+from planner.problem import build, states
 from planner.records.study import Goal, Tier, Utilisation
 from planner.risk import NORMAL
 from planner.solve import Effort
@@ -143,6 +153,23 @@ def test_levels_within_reach_come_first():
     groups = {row["model_name"] for row in data["model_list"]}
     (name,) = [next(iter(row.values()))[0] for row in data["router_settings"]["fallbacks"] if "chat" in row]
     assert name in groups
+
+
+def test_near_and_far_never_share_a_level():
+    """One replica of 5 requests/s runs at a; b and c would take as much, but c only within a failure's round trip."""
+    goal = Goal(any="site", within_seconds=60.0)
+    far = (Tier(name="t", round_trip_ms=16.0, round_trip_ms_in_failure=60.0, survive=(goal,)),)
+    small = small_plan(tiers=far, demand={("chat", "o1"): 5.0})
+    of = subject(small, build(small.study))
+    a, b, c = (f"m/m{i}-short@{place}/s/m{i}" for i, place in enumerate("abc", 1))
+    levels = _levels(of, ("chat", "o1"), dict.fromkeys((a, b, c), 5.0), {("chat", "o1", e): 5.0 for e in (b, c)})
+    assert [[x.placement for x in level] for level in levels] == [[a], [b], [c]]
+    # what goes beyond the promised round trip is not served as promised
+    route = replace(routing_table(of).routes[0], levels=levels[2:])
+    at_c = lambda p, x, e, s: 1.0  # noqa: E731
+    for failure, served_fraction in ((NORMAL, 0.0), ("site:a/s", 1.0)):
+        s = next(s for s in states(of.problem, failure))
+        assert served_by(of, Table(of.hour, 1, (route,)), "litellm", s, at_c).served_fraction == served_fraction
 
 
 def test_weights_round_by_largest_remainder():
@@ -399,8 +426,6 @@ def test_lint_of_envoy(plan, made):
 
 
 def test_lint_refuses_an_entry_that_the_plan_does_not_bear_out(plan):
-    from dataclasses import replace
-
     of = subject(plan, build(plan.study))
     table = routing_table(of)
     route = next(r for r in table.routes if r.workload == "chat")
