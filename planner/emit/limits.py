@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from planner.algebra import Key, Linear, Row, Sparse, total
 from planner.emit.rooms import room_replica_seconds, surviving_replicas
 from planner.formulas import due_fraction, live_edges, requests_per_second
-from planner.problem import Decisions, Problem, State, states
+from planner.problem import NEGLIGIBLE_FRACTION, Decisions, Problem, State, states
 from planner.program import OPTIMAL, Program
 from planner.risk import NORMAL
 
@@ -112,7 +112,7 @@ def limits_of(p: Problem, x: Decisions, h: str, most: Mapping[Edge, float], hold
     used: dict[Flow, list[str]] = {}
     for w, o, e in hot:
         into.setdefault(e, []).append((w, o, e))
-        if normal[w, o, e] > 0:
+        if normal[w, o, e] > NEGLIGIBLE_FRACTION * requests_per_second(p, w, o, s):
             used.setdefault((w, o), []).append(e)
     given = _Given(
         p,
