@@ -26,6 +26,7 @@ ROWS = (
     ("solve", "margins"),
     ("plan", "losses"),
     ("audit", "explain", "orders", "drill", "exposure", "diff", "whatif"),
+    ("emit.*",),
     ("review.*",),
     ("cli.*",),
     ("__main__",),

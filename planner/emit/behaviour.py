@@ -1,0 +1,130 @@
+"""How each gateway fails over by itself: what the static file does when some placements do not answer.
+
+Each behaviour takes a route, the ids that live and the requests offered, and says what each placement then gets.
+Both are held against the programs themselves by tests.
+"""
+
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
+
+from planner.emit.routing import Entry, Route
+
+NOTHING = 1e-9
+SCALE = 100_000
+"""Whole endpoint weights in Envoy: so many are the peak demand of the route."""
+PERCENT = 100
+
+Behaviour = Callable[[Route, Collection[str], float], dict[str, float]]
+
+
+def litellm(route: Route, alive: Collection[str], offered_requests_per_second: float) -> dict[str, float]:
+    """Requests/s that each placement gets from LiteLLM's Router [placement -> requests/s]; what is missing is refused.
+
+    Among the deployments that are neither cooling down nor at their `rpm`, those of the lowest `order` share by
+    `weight`. One that reaches its `rpm` leaves the choice until the minute ends, so the rest flows on: to the others
+    of the level, then to the next. Requests beyond all limits are refused with 429.
+    """
+    got: dict[str, float] = {}
+    left = offered_requests_per_second
+    for level in route.levels:
+        open_ = [x for x in level if x.placement in alive]
+        while left > NOTHING and open_:
+            weights = sum(x.weight for x in open_)
+            # the first to fill up decides how far all of the level go in their proportion
+            until = min((x.limit_requests_per_second - got.get(x.placement, 0.0)) * weights / x.weight for x in open_)
+            step = min(left, max(0.0, until))
+            for x in open_:
+                got[x.placement] = got.get(x.placement, 0.0) + step * x.weight / weights
+            left -= step
+            open_ = [x for x in open_ if x.limit_requests_per_second - got[x.placement] > NOTHING * weights]
+    return got
+
+
+# ------------------------------------------------------------------ Envoy
+@dataclass(frozen=True)
+class Host:
+    """An endpoint in a priority: its share of the priority's requests, and what it adds to the priority's health."""
+
+    entry: Entry
+    locality_weight: int
+    health_weight: int
+
+
+@dataclass(frozen=True)
+class Priority:
+    """A priority of an Envoy cluster; `padding` is the weight of an endpoint that never lives."""
+
+    hosts: tuple[Host, ...]
+    padding: int
+
+
+@dataclass(frozen=True)
+class Priorities:
+    """All priorities of a route, the refusal behind them not included."""
+
+    overprovisioning_factor: int
+    priorities: tuple[Priority, ...]
+
+
+def envoy_priorities(route: Route) -> Priorities:
+    """The priorities that make Envoy spill exactly what overflows.
+
+    Envoy gives a priority at most its health: `overprovisioning factor · living weight / weight` percent of the
+    requests. With endpoint weights in proportion to limits, and factor = 100 · capacity / peak, that is the living
+    capacity as a share of the peak. The factor is one for all priorities, so each is padded, with an endpoint that
+    never lives, to the capacity of the largest.
+
+    Within level 1 the shares are those of normal operation. It can grow in that proportion until the first placement
+    is full; what room is left then in the others follows as a priority of its own, before level 2.
+    """
+    peak = route.requests_per_second
+    growth = min(
+        (x.limit_requests_per_second / (x.share_fraction * peak) for x in route.levels[0] if x.share_fraction > 0),
+        default=1.0,
+    )
+    growth = max(1.0, growth)
+    first = [(x, x.weight, growth * x.share_fraction * peak) for x in route.levels[0]]
+    rest = [(x, x.limit_requests_per_second - room) for x, _, room in first]
+    levels = [first, [(x, _whole(room, peak), room) for x, room in rest if _whole(room, peak) * PERCENT >= SCALE]]
+    levels += [
+        [(x, _whole(x.limit_requests_per_second, peak), x.limit_requests_per_second) for x in level]
+        for level in route.levels[1:]
+    ]
+    hosts = [
+        tuple(Host(x, weight, max(1, _whole(room, peak))) for x, weight, room in level) for level in levels if level
+    ]
+    largest = max(SCALE, *(sum(host.health_weight for host in level) for level in hosts))
+    factor = -(-PERCENT * largest // SCALE)
+    whole = factor * SCALE // PERCENT
+    return Priorities(
+        factor, tuple(Priority(level, whole - sum(host.health_weight for host in level)) for level in hosts)
+    )
+
+
+def _whole(requests_per_second: float, peak: float) -> int:
+    return max(0, round(SCALE * requests_per_second / peak))
+
+
+def envoy(route: Route, alive: Collection[str], offered_requests_per_second: float) -> dict[str, float]:
+    """Requests/s that each placement gets from Envoy [placement -> requests/s]; what is missing is refused.
+
+    Shares follow health alone, never the rate: a surge beyond the peak fills every placement beyond its limit.
+    Health is a whole number of percent, rounded down.
+    """
+    made = envoy_priorities(route)
+    left, got = PERCENT, dict[str, float]()
+    for priority in made.priorities:
+        living = [host for host in priority.hosts if host.entry.placement in alive]
+        whole = sum(host.health_weight for host in priority.hosts) + priority.padding
+        healthy = sum(host.health_weight for host in living)
+        percent = min(left, PERCENT, made.overprovisioning_factor * healthy // whole)
+        left -= percent
+        weights = sum(host.locality_weight for host in living)
+        for host in living:
+            part = offered_requests_per_second * percent / PERCENT * host.locality_weight / weights
+            if part > 0:
+                got[host.entry.placement] = got.get(host.entry.placement, 0.0) + part
+    return got
+
+
+BEHAVIOURS: Mapping[str, Behaviour] = {"litellm": litellm, "envoy": envoy}

@@ -1,0 +1,108 @@
+"""What the gateway targets share: a plan made ready, options read, and the files beside the configurations."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from planner.emit.cascade import cascade, cascade_data, cascade_text
+from planner.emit.lint import lint_table, raise_if_any
+from planner.emit.names import slug
+from planner.emit.options import Endpoint, chosen, endpoints, hold, whole_number
+from planner.emit.routing import Subject, Table, override_data, routing_table, subject, table_data
+from planner.emit.text import json_text
+from planner.errors import Finding
+from planner.problem import build
+from planner.records.plan import PlanFile
+from planner.records.study import Workload
+from planner.risk import NORMAL
+from planner.risk import placements as placements_of
+
+WHOLE: Mapping[str, tuple[int, int]] = {
+    "cooldown_seconds": (1, 3600),
+    "timeout_seconds": (1, 86400),
+    "port": (1, 65535),
+    "admin_port": (1, 65535),
+    "refusal_port": (1, 65535),
+}
+"""Options that are whole numbers: least and most."""
+
+
+@dataclass(frozen=True)
+class Given:
+    """All that a gateway's files are made of."""
+
+    of: Subject
+    table: Table
+    options: Mapping[str, str]
+    whole: Mapping[str, int]
+    endpoints: Mapping[str, Endpoint]
+    workloads: Mapping[str, Workload]
+    most_tokens: Mapping[str, int]
+    """workload -> longest request of its context class [tokens]"""
+    context_limit_tokens: Mapping[str, int]
+    """placement -> longest request that its profile is configured for [tokens]"""
+    first_token_ms: Mapping[str, float]
+    """placement -> slowest time to first token of its classes [ms]"""
+    concurrency: Mapping[str, int]
+    """placement -> requests in flight of one replica"""
+
+
+def given(plan: PlanFile, options: Mapping[str, str], known: Mapping[str, str]) -> Given:
+    """A plan and the options of a target, checked.
+
+    Raises
+    ------
+    InputError
+        for every option that does not fit, and every entry of the table that the plan does not bear out
+    """
+    values = chosen(options, known)
+    whole = {name: whole_number(values, name, *WHOLE[name]) for name in sorted(set(WHOLE) & set(known))}
+    of = subject(plan, build(plan.study, plan.demand_case))
+    table = routing_table(of, hold(values))
+    raise_if_any(lint_table(of, table))
+    placements = tuple(sorted({entry.placement for route in table.routes for entry in route.entries}))
+    known_placements = placements_of(plan.study)
+    model = {e: plan.study.models[known_placements[e][0]] for e in placements}
+    profile = {e: model[e].profiles[known_placements[e][1]] for e in placements}
+    classes = {c.name: c.most_tokens for c in plan.study.context_classes}
+    addresses = endpoints(of.problem, {e: model[e].model for e in placements}, values["endpoint"], values["endpoints"])
+    raise_if_any(_shared_addresses(table, addresses))
+    return Given(
+        of=of,
+        table=table,
+        options=values,
+        whole=whole,
+        endpoints=addresses,
+        workloads={w.name: w for w in plan.study.workloads},
+        most_tokens={w.name: classes[w.context_class] for w in plan.study.workloads},
+        context_limit_tokens={e: pr.context_limit_tokens for e, pr in profile.items()},
+        first_token_ms={e: max(c.first_token_ms for c in pr.classes) for e, pr in profile.items()},
+        concurrency={e: pr.concurrency_limit for e, pr in profile.items()},
+    )
+
+
+def _shared_addresses(table: Table, addresses: Mapping[str, Endpoint]) -> list[Finding]:
+    """Two placements of one route behind one address could not be told apart; those of different routes can."""
+    found = []
+    for route in table.routes:
+        first: dict[str, str] = {}
+        for e in sorted({entry.placement for entry in route.entries}):
+            other = first.setdefault(addresses[e].url, e)
+            if other != e:
+                where = f"endpoints of {route.workload} from {route.origin}"
+                got = f"{addresses[e].url} for {other} and {e}"
+                found.append(Finding(where, "an address for each placement", got, "use {placement} in the template"))
+    return found
+
+
+def shared_files(made: Given, gateway: str) -> dict[str, str]:
+    """routing.json, cascade.md, cascade.json and one override a failure."""
+    outcomes = cascade(made.of, made.table, gateway)
+    found = {
+        "routing.json": json_text(table_data(made.of, made.table)),
+        "cascade.md": cascade_text(outcomes),
+        "cascade.json": json_text(cascade_data(outcomes)),
+    }
+    for f in made.of.problem.failures:
+        if f != NORMAL:
+            found[f"overrides/{slug(f)}.json"] = json_text(override_data(made.of, f))
+    return found

@@ -1,0 +1,393 @@
+"""Envoy: one static configuration a gateway, that is, an origin; one cluster and one route a workload.
+
+A level is a priority, a placement a locality. Endpoint weights are limits as shares of the peak, localities have the
+weights of the plan; with `weighted_priority_health` and the overprovisioning factor a priority takes what its living
+placements have room for, and the rest spills to the next. Behind the last stands a refusal of our own (429): requests
+beyond all limits end there and overload nobody.
+"""
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from planner.emit.behaviour import SCALE, Host, Priority, envoy_priorities
+from planner.emit.common import Given, given, shared_files
+from planner.emit.lint import envoy_rows, lint_envoy, raise_if_any
+from planner.emit.names import slug
+from planner.emit.options import Endpoint
+from planner.emit.routing import Route
+from planner.emit.text import quoted_yaml, yaml_data
+from planner.errors import Finding
+from planner.records.plan import PlanFile
+from planner.units import MS_PER_SECOND
+
+OPTIONS: Mapping[str, str] = {
+    "endpoint": "",
+    "endpoints": "",
+    "limits": "goals",
+    "listen": "127.0.0.1",
+    "port": "10000",
+    "admin_port": "9901",
+    "refusal_port": "10001",
+    "health_path": "/health",
+    "ca_file": "/etc/ssl/certs/ca-certificates.crt",
+    "cooldown_seconds": "30",
+}
+REFUSED = 429
+CHECK_SECONDS = 5
+CHECK_TIMEOUT_SECONDS = 2
+RETRIES = 3
+FAILS_BEFORE_EJECTION = 3
+SIGMAS = 4.0
+LEAST_WAIT_SECONDS = 10.0
+FIRST_TOKEN_TIMES = 5.0
+"""A request that has said nothing for so many times its time to first token is tried elsewhere."""
+TYPE = "type.googleapis.com/envoy."
+LOOPBACK = "127.0.0.1"
+
+
+def files(plan: PlanFile, options: Mapping[str, str]) -> dict[str, str]:
+    """Files of the Envoy gateways of a plan: path -> text.
+
+    Parameters
+    ----------
+    options : endpoint (template of the addresses), endpoints (JSON, placement: address), limits (goals or always),
+        listen, port, admin_port, refusal_port, health_path, ca_file, cooldown_seconds
+
+    Raises
+    ------
+    InputError
+        for every option that does not fit, and every entry that the plan does not bear out
+    """
+    made = given(plan, options, OPTIONS)
+    raise_if_any(_unfit(made))
+    found: dict[str, str] = {}
+    for origin in sorted({route.origin for route in made.table.routes}):
+        text = quoted_yaml(config(made, origin), _comments(made))
+        path = f"origins/{slug(origin)}/envoy.yaml"
+        raise_if_any(lint_envoy(path, expected(made, origin), yaml_data(text)))
+        found[path] = text
+    return found | shared_files(made, "envoy")
+
+
+def _comments(made: Given) -> tuple[str, ...]:
+    return (
+        "Envoy gateway of one origin. Clients ask for /WORKLOAD/...; Envoy does not count tokens, so whoever sets the",
+        "path answers for the context class. Keys of providers pass through from the client; none is here.",
+        f"Endpoint weights: limits, of {SCALE} at the peak. Spill is in whole percents of the peak, rounded down.",
+        f"Hour of the plan: the one with the largest total traffic, of {made.table.hours}.",
+        "Shares follow health, not rates: beyond the peak every placement gets more than its limit.",
+        "One address a placement: a name that resolves to several counts several times.",
+        "A request that fails after a part of its answer may be run twice.",
+        *(
+            ()
+            if all(at.is_set for at in made.endpoints.values())
+            else ("ENDPOINTS ARE NOT SET: hosts under .invalid are placeholders; see option endpoint.",)
+        ),
+    )
+
+
+def _unfit(made: Given) -> list[Finding]:
+    """What Envoy cannot do: several paths behind one route; and values that are no address or path."""
+    findings = []
+    for route in made.table.routes:
+        paths = sorted({made.endpoints[x.placement].path for x in route.entries})
+        if len(paths) > 1:
+            findings.append(
+                Finding(
+                    f"endpoints of {route.workload}",
+                    "one path for all placements",
+                    ", ".join(paths)[:120],
+                    "let them differ in host or port only",
+                )
+            )
+    path, ca, listen = (made.options[name] for name in ("health_path", "ca_file", "listen"))
+    if not (path.isascii() and path.isprintable() and path.startswith("/") and " " not in path):
+        findings.append(Finding("option health_path", "a path, as in /health", repr(path)[:80], "correct it"))
+    if not (ca.isascii() and ca.isprintable() and ca.startswith("/")):
+        findings.append(Finding("option ca_file", "an absolute path", repr(ca)[:80], "correct it"))
+    if not Endpoint("http", listen, 80, "").is_address:
+        findings.append(Finding("option listen", "an IP address", repr(listen)[:80], "correct it"))
+    return sorted(set(findings))
+
+
+# ------------------------------------------------------------------ the parts of a configuration
+def config(made: Given, origin: str) -> dict[str, Any]:
+    """The configuration of one gateway as data."""
+    routes = made.table.of_origin(origin)
+    whole = made.whole
+    return {
+        "admin": {"address": _address(LOOPBACK, whole["admin_port"])},
+        "static_resources": {
+            "listeners": [
+                _listener("gateway", made.options["listen"], whole["port"], [_route(made, route) for route in routes]),
+                _listener("refusal", LOOPBACK, whole["refusal_port"], [_refusal()]),
+            ],
+            "clusters": [_cluster(made, route) for route in routes],
+        },
+    }
+
+
+def _address(host: str, port: int) -> dict[str, Any]:
+    return {"socket_address": {"address": host, "port_value": port}}
+
+
+def _listener(name: str, host: str, port: int, routes: list[dict[str, Any]]) -> dict[str, Any]:
+    manager = {
+        "@type": f"{TYPE}extensions.filters.network.http_connection_manager.v3.HttpConnectionManager",
+        "stat_prefix": name,
+        "stream_idle_timeout": "0s",
+        "route_config": {"name": name, "virtual_hosts": [{"name": name, "domains": ["*"], "routes": routes}]},
+        "http_filters": [
+            {
+                "name": "envoy.filters.http.router",
+                "typed_config": {"@type": f"{TYPE}extensions.filters.http.router.v3.Router"},
+            }
+        ],
+    }
+    chain = {"filters": [{"name": "envoy.filters.network.http_connection_manager", "typed_config": manager}]}
+    return {"name": name, "address": _address(host, port), "filter_chains": [chain]}
+
+
+def _refusal() -> dict[str, Any]:
+    return {
+        "match": {"prefix": "/"},
+        "direct_response": {"status": REFUSED, "body": {"inline_string": "all placements are at their limits\n"}},
+        "response_headers_to_add": [{"header": {"key": "retry-after", "value": "1"}}],
+    }
+
+
+def _route(made: Given, route: Route) -> dict[str, Any]:
+    slowest = max(made.first_token_ms[x.placement] for x in route.entries) / MS_PER_SECOND
+    wait = max(LEAST_WAIT_SECONDS, FIRST_TOKEN_TIMES * slowest)
+    path = made.endpoints[route.entries[0].placement].path
+    return {
+        "match": {"prefix": f"/{route.id}/"},
+        "route": {
+            "cluster": route.id,
+            "prefix_rewrite": f"{path}/",
+            "auto_host_rewrite": True,
+            "timeout": "0s",
+            "retry_policy": {
+                "retry_on": "connect-failure,refused-stream,reset,gateway-error",
+                "num_retries": RETRIES,
+                "per_try_idle_timeout": f"{math.ceil(wait)}s",
+                "host_selection_retry_max_attempts": 5,
+                "retry_host_predicate": [
+                    {
+                        "name": "envoy.retry_host_predicates.previous_hosts",
+                        "typed_config": {
+                            "@type": f"{TYPE}extensions.retry.host.previous_hosts.v3.PreviousHostsPredicate"
+                        },
+                    }
+                ],
+                # first another host of the same level, then another level
+                "retry_priority": {
+                    "name": "envoy.retry_priorities.previous_priorities",
+                    "typed_config": {
+                        "@type": f"{TYPE}extensions.retry.priority.previous_priorities.v3.PreviousPrioritiesConfig",
+                        "update_frequency": 2,
+                    },
+                },
+            },
+        },
+    }
+
+
+def _cluster(made: Given, route: Route) -> dict[str, Any]:
+    shape = envoy_priorities(route)
+    groups = [
+        _locality(made, host, number) for number, priority in enumerate(shape.priorities) for host in priority.hosts
+    ]
+    groups += [_padding(priority, number) for number, priority in enumerate(shape.priorities) if priority.padding]
+    groups.append(_refusing(made, len(shape.priorities)))
+    addresses = all(made.endpoints[x.placement].is_address for x in route.entries)
+    flight = in_flight(made, route)
+    return {
+        "name": route.id,
+        "type": "STATIC" if addresses else "STRICT_DNS",
+        "connect_timeout": "2s",
+        "lb_policy": "ROUND_ROBIN",
+        "common_lb_config": {"healthy_panic_threshold": {"value": 0}, "locality_weighted_lb_config": {}},
+        "load_assignment": {
+            "cluster_name": route.id,
+            "endpoints": groups,
+            "policy": {
+                "overprovisioning_factor": shape.overprovisioning_factor,
+                "weighted_priority_health": True,
+            },
+        },
+        "health_checks": [
+            {
+                "timeout": f"{CHECK_TIMEOUT_SECONDS}s",
+                "interval": f"{CHECK_SECONDS}s",
+                "no_traffic_interval": f"{CHECK_SECONDS}s",
+                "unhealthy_threshold": 2,
+                "healthy_threshold": 2,
+                "http_health_check": {"path": made.options["health_path"]},
+            }
+        ],
+        "outlier_detection": {
+            "consecutive_5xx": FAILS_BEFORE_EJECTION,
+            "enforcing_consecutive_5xx": 100,
+            "consecutive_gateway_failure": FAILS_BEFORE_EJECTION,
+            "enforcing_consecutive_gateway_failure": 100,
+            "enforcing_success_rate": 0,
+            "interval": "1s",
+            "base_ejection_time": f"{made.whole['cooldown_seconds']}s",
+            "max_ejection_percent": 100,
+        },
+        "circuit_breakers": {
+            "thresholds": [
+                {
+                    "max_connections": flight,
+                    "max_pending_requests": flight,
+                    "max_requests": flight,
+                    "max_retries": flight,
+                }
+            ]
+        },
+        **_transport(made, route),
+    }
+
+
+def in_flight(made: Given, route: Route) -> int:
+    """Requests of a route that may be in flight: what all placements at their limits hold, and its fluctuation.
+
+    Formula
+        n + 4 √n,   n = Σ limit · replica_seconds · concurrency of a replica
+    Units
+        requests
+    Source
+        Little's law: a replica-second holds as many requests as the profile's concurrency; independent arrivals stay
+        within four standard deviations but once in 30,000
+    """
+    p = made.of.problem
+    held = sum(
+        x.limit_requests_per_second * p.replica_seconds[route.workload, x.placement] * made.concurrency[x.placement]
+        for x in route.entries
+    )
+    return max(1, math.ceil(round(held + SIGMAS * math.sqrt(held), 6)))
+
+
+def _locality(made: Given, host: Host, number: int) -> dict[str, Any]:
+    p, e = made.of.problem, host.entry.placement
+    at = made.endpoints[e]
+    site = p.site_of[p.pool_of[e]]
+    return {
+        "priority": number,
+        "load_balancing_weight": host.locality_weight,
+        "locality": {
+            "region": slug(site.partition("/")[0]),
+            "zone": slug(site),
+            "sub_zone": f"{host.entry.id}--{number}",
+        },
+        "lb_endpoints": [
+            {
+                "load_balancing_weight": host.health_weight,
+                "endpoint": {
+                    "hostname": at.host,
+                    "address": _address(at.host, at.port),
+                    "health_check_config": {"hostname": at.host},
+                },
+                "metadata": {"filter_metadata": {"envoy.transport_socket_match": {"scheme": at.scheme}}},
+            }
+        ],
+    }
+
+
+def _padding(priority: Priority, number: int) -> dict[str, Any]:
+    """Weight that never lives: it makes the priority as large as the largest, for the factor is one for all."""
+    return {
+        "priority": number,
+        "load_balancing_weight": 1,
+        "locality": {"region": "padding", "sub_zone": f"padding--{number}"},
+        "lb_endpoints": [
+            {
+                "load_balancing_weight": priority.padding,
+                "health_status": "UNHEALTHY",
+                "endpoint": {
+                    "address": _address(LOOPBACK, 9),
+                    "health_check_config": {"disable_active_health_check": True},
+                },
+            }
+        ],
+    }
+
+
+def _refusing(made: Given, number: int) -> dict[str, Any]:
+    """The last priority: our own listener that answers 429."""
+    return {
+        "priority": number,
+        "load_balancing_weight": 1,
+        "locality": {"region": "refusal", "sub_zone": f"refusal--{number}"},
+        "lb_endpoints": [
+            {
+                "load_balancing_weight": 1,
+                "endpoint": {
+                    "hostname": "refusal",
+                    "address": _address(LOOPBACK, made.whole["refusal_port"]),
+                    "health_check_config": {"disable_active_health_check": True},
+                },
+                "metadata": {"filter_metadata": {"envoy.transport_socket_match": {"scheme": "http"}}},
+            }
+        ],
+    }
+
+
+def _transport(made: Given, route: Route) -> dict[str, Any]:
+    """TLS to the endpoints that ask for it, with names and certificates checked."""
+    if all(made.endpoints[x.placement].scheme == "http" for x in route.entries):
+        return {}
+    tls = {
+        "@type": f"{TYPE}extensions.transport_sockets.tls.v3.UpstreamTlsContext",
+        "common_tls_context": {"validation_context": {"trusted_ca": {"filename": made.options["ca_file"]}}},
+    }
+    options = {
+        "@type": f"{TYPE}extensions.upstreams.http.v3.HttpProtocolOptions",
+        "upstream_http_protocol_options": {"auto_sni": True, "auto_san_validation": True},
+        "explicit_http_config": {"http_protocol_options": {}},
+    }
+    return {
+        "typed_extension_protocol_options": {"envoy.extensions.upstreams.http.v3.HttpProtocolOptions": options},
+        "transport_socket_matches": [
+            {
+                "name": "https",
+                "match": {"scheme": "https"},
+                "transport_socket": {"name": "envoy.transport_sockets.tls", "typed_config": tls},
+            },
+            {
+                "name": "http",
+                "match": {},
+                "transport_socket": {
+                    "name": "envoy.transport_sockets.raw_buffer",
+                    "typed_config": {"@type": f"{TYPE}extensions.transport_sockets.raw_buffer.v3.RawBuffer"},
+                },
+            },
+        ],
+    }
+
+
+# ------------------------------------------------------------------ there and back
+def expected(made: Given, origin: str) -> dict[tuple[str, str], tuple[int, int, int]]:
+    """(cluster, sub-zone) -> (priority, locality weight, endpoint weight), from the routing table."""
+    return {
+        (route.id, f"{host.entry.id}--{number}"): (number, host.locality_weight, host.health_weight)
+        for route in made.table.of_origin(origin)
+        for number, priority in enumerate(envoy_priorities(route).priorities)
+        for host in priority.hosts
+    }
+
+
+def read_back(text: str) -> dict[tuple[str, str], tuple[int, int, int]]:
+    """(cluster, sub-zone) -> (priority, locality weight, endpoint weight), from an emitted file."""
+    return envoy_rows(yaml_data(text))
+
+
+def limits_read_back(text: str, peak_requests_per_second: Mapping[str, float]) -> dict[tuple[str, str], float]:
+    """(cluster, placement id) -> limit [requests/s], from an emitted file; peak by cluster."""
+    found: dict[tuple[str, str], float] = {}
+    for (cluster, zone), (_, _, weight) in read_back(text).items():
+        key = (cluster, zone.rpartition("--")[0])
+        found[key] = found.get(key, 0.0) + weight * peak_requests_per_second[cluster] / SCALE
+    return found

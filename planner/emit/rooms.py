@@ -1,0 +1,21 @@
+"""The room that a placement has in a failure."""
+
+from planner.formulas import running as running_in
+from planner.plan import whole_survivors
+from planner.problem import Decisions, Problem, State
+from planner.risk import NORMAL
+
+
+def room_replica_seconds(p: Problem, e: str, replicas: float) -> float:
+    """Work that replicas take in a failure [replica-seconds/s]: `utilisation in failure · replicas`."""
+    return p.utilisation_in_failure * replicas
+
+
+def surviving_replicas(p: Problem, x: Decisions, e: str, s: State) -> float:
+    """Whole replicas that run on when nothing is loaded and nothing is let go [replicas]."""
+    return float(x.replicas[e, s[0]]) if s[1] == NORMAL else float(whole_survivors(p, x, e, s))
+
+
+def planned_replicas(p: Problem, x: Decisions, e: str, s: State) -> float:
+    """Replicas that the plan runs in a state: kept and loaded [replicas]."""
+    return float(running_in(x, e, s))

@@ -1,0 +1,279 @@
+"""The routing table of a plan: for each workload and origin ordered levels of placements, with weights and limits.
+
+Rates in a table are peaks: the mean of the hour times the workload's burst factor, as in the plan's capacity rows.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from planner.emit.limits import GOALS, limits_of
+from planner.emit.names import slug
+from planner.formulas import is_normal, requests_per_second
+from planner.plan import decisions_of
+from planner.problem import Decisions, Problem, State, states
+from planner.records.plan import PlanFile
+from planner.risk import NORMAL
+
+WEIGHTS_ADD_UP_TO = 10_000
+"""Whole weights of a level; the error of rounding is at most one of so many."""
+NEGLIGIBLE_FRACTION = 1e-4
+"""What is less than this share of a stream's requests is no entry of a table."""
+LEAST_FAILOVER_FRACTION = 0.01
+"""A failover that may take less than this share of a stream is no entry."""
+SAME_LEVEL_FRACTION = 0.5
+"""A level takes the placements whose largest traffic is at least this share of the largest that is left."""
+
+Flow = tuple[str, str]
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A placement in a level.
+
+    Parameters
+    ----------
+    placement, id : its id in the plan, and its name in the gateway
+    share_fraction : of the level's requests, while all of the level live
+    weight : the same as a whole number; weights of a level add up to 10,000
+    limit_requests_per_second : most that this gateway sends there, peak
+    beyond_normal_reach : only the round trip allowed in a failure reaches it
+    """
+
+    placement: str
+    id: str
+    share_fraction: float
+    weight: int
+    limit_requests_per_second: float
+    beyond_normal_reach: bool
+
+
+@dataclass(frozen=True)
+class Route:
+    """Where the requests of a workload from an origin go: level 1 in normal operation, the next as levels fill up."""
+
+    workload: str
+    origin: str
+    id: str
+    requests_per_second: float
+    """peak demand in normal operation"""
+    levels: tuple[tuple[Entry, ...], ...]
+
+    @property
+    def entries(self) -> tuple[Entry, ...]:
+        """All entries, levels in order."""
+        return tuple(entry for level in self.levels for entry in level)
+
+
+@dataclass(frozen=True)
+class Table:
+    """Routes of all workloads and origins in one hour of a plan."""
+
+    hour: str
+    hours: int
+    """hours in the plan: the table shows the one with the largest total traffic"""
+    routes: tuple[Route, ...]
+
+    def of_origin(self, origin: str) -> tuple[Route, ...]:
+        """Routes of one gateway."""
+        return tuple(route for route in self.routes if route.origin == origin)
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A plan with what follows from it at once: what every part of an emission reads."""
+
+    plan: PlanFile
+    problem: Problem
+    decisions: Decisions
+    hour: str
+    sent: Mapping[State, Mapping[Flow, Mapping[str, float]]]
+    """state -> (w, o) -> placement -> mean requests/s, where above zero"""
+
+
+def subject(plan: PlanFile, problem: Problem) -> Subject:
+    """A plan, its problem, its decisions and the hour with the largest total traffic."""
+    x = decisions_of(plan, problem)
+    total = dict.fromkeys(problem.hours, 0.0)
+    for (_, _, _, s), value in x.traffic.items():
+        if is_normal(s):
+            total[s[0]] += value
+    sent: dict[State, dict[Flow, dict[str, float]]] = {}
+    for (w, o, e, s), value in sorted(x.traffic.items()):
+        if value > 0:
+            sent.setdefault(s, {}).setdefault((w, o), {})[e] = float(value)
+    return Subject(plan, problem, x, max(problem.hours, key=lambda h: (total[h], h)), sent)
+
+
+def peak_requests_per_second(p: Problem, w: str, o: str, s: State) -> float:
+    """Peak of the requests that are offered in a state [requests/s]."""
+    return requests_per_second(p, w, o, s) * p.burst_factor[w]
+
+
+def routing_table(of: Subject, hold: str = GOALS) -> Table:
+    """The table of a plan.
+
+    Level 1 has the weights of normal operation. The others have the placements that take over in the failures of the
+    goals: those within the normal round trip first, those with the largest traffic first; weights follow the room.
+    """
+    p = of.problem
+    most = most_traffic(p, of.decisions)
+    by_hour = [limits_of(p, of.decisions, h, most, hold) for h in p.hours]
+    limit: dict[Flow, dict[str, float]] = {}
+    for w, o, e in sorted(set().union(*by_hour)):
+        limit.setdefault((w, o), {})[e] = max(found.get((w, o, e), 0.0) for found in by_hour)
+    routes = [
+        Route(w, o, slug(w), peak_requests_per_second(p, w, o, (of.hour, NORMAL, 0.0)), levels)
+        for w, o in sorted(p.flows)
+        if (levels := _levels(of, (w, o), limit.get((w, o), {}), most))
+    ]
+    return Table(of.hour, len(p.hours), tuple(routes))
+
+
+def most_traffic(p: Problem, x: Decisions) -> dict[tuple[str, str, str], float]:
+    """(w, o, e) -> largest peak traffic over all states of the plan [requests/s]."""
+    most: dict[tuple[str, str, str], float] = {}
+    for (w, o, e, _), value in x.traffic.items():
+        most[w, o, e] = max(most.get((w, o, e), 0.0), value * p.burst_factor[w])
+    return most
+
+
+def _levels(
+    of: Subject, flow: Flow, limit: Mapping[str, float], most: Mapping[tuple[str, str, str], float]
+) -> tuple[tuple[Entry, ...], ...]:
+    p, (w, o) = of.problem, flow
+    s = (of.hour, NORMAL, 0.0)
+    peak = peak_requests_per_second(p, w, o, s)
+    normal = {e: v * p.burst_factor[w] for e, v in of.sent.get(s, {}).get(flow, {}).items() if e in limit}
+    normal = {e: v for e, v in normal.items() if v > NEGLIGIBLE_FRACTION * peak} or normal
+    near = set(p.edges[flow])
+    others = sorted(
+        (e for e, v in limit.items() if e not in normal and v > LEAST_FAILOVER_FRACTION * peak),
+        key=lambda e: (e not in near, -most.get((w, o, e), 0.0), -limit[e], e),
+    )
+    levels = [normal] if normal else []
+    while others:
+        largest = most.get((w, o, others[0]), 0.0)
+        chosen = [
+            e
+            for e in others
+            if (e in near) == (others[0] in near) and most.get((w, o, e), 0.0) >= SAME_LEVEL_FRACTION * largest
+        ]
+        levels.append({e: limit[e] for e in chosen})
+        others = others[len(chosen) :]
+    return tuple(_level(p, flow, shares, limit) for shares in levels)
+
+
+def _level(p: Problem, flow: Flow, shares: Mapping[str, float], limit: Mapping[str, float]) -> tuple[Entry, ...]:
+    names = sorted(shares, key=lambda e: (-shares[e], e))
+    whole = math_sum(shares.values())
+    weights = largest_remainder([shares[e] for e in names], WEIGHTS_ADD_UP_TO)
+    near = set(p.edges[flow])
+    return tuple(
+        Entry(e, slug(e), shares[e] / whole, weight, limit[e], e not in near)
+        for e, weight in zip(names, weights, strict=True)
+    )
+
+
+def math_sum(values: Iterable[float]) -> float:
+    """Sum in the order of size: the same whatever the order of what is added."""
+    return sum(sorted(values))
+
+
+def largest_remainder(shares: list[float], whole: int) -> list[int]:
+    """Whole numbers that add up to `whole`, in the proportion of the shares, each at least 1.
+
+    Examples
+    --------
+    >>> largest_remainder([2.0, 1.0, 1.0], 10)
+    [5, 3, 2]
+    """
+    total = math_sum(shares)
+    exact = [whole * share / total for share in shares]
+    found = [max(1, int(value)) for value in exact]
+    by_remainder = sorted(range(len(shares)), key=lambda i: (int(exact[i]) - exact[i], i))
+    for i in range(whole - sum(found)):
+        found[by_remainder[i % len(found)]] += 1
+    for _ in range(sum(found) - whole):
+        found[found.index(max(found))] -= 1
+    return found
+
+
+def weight_error_fraction(table: Table) -> float:
+    """Largest difference between a whole weight's share and the share it stands for."""
+    entries = [entry for route in table.routes for entry in route.entries]
+    return max((abs(x.weight / WEIGHTS_ADD_UP_TO - x.share_fraction) for x in entries), default=0.0)
+
+
+# ------------------------------------------------------------------ as data
+def table_data(of: Subject, table: Table) -> dict[str, object]:
+    """The table as plain data: names as the study has them beside the names in the gateway."""
+    p = of.problem
+    return {
+        "hour": table.hour,
+        "hours_in_plan": table.hours,
+        "hour_is": "the hour of the plan with the largest total traffic",
+        "rates_are": "requests per second at the peak: mean of the hour times burst_factor",
+        "weight_error_fraction": weight_error_fraction(table),
+        "origins": {o: slug(o) for o in sorted({o for _, o in p.flows})},
+        "workloads": {w: slug(w) for w in sorted({w for w, _ in p.flows})},
+        "placements": {x.placement: x.id for route in table.routes for x in route.entries},
+        "routes": [
+            {
+                "workload": route.workload,
+                "origin": route.origin,
+                "requests_per_second": route.requests_per_second,
+                "levels": [
+                    [
+                        {
+                            "placement": x.placement,
+                            "id": x.id,
+                            "weight": x.weight,
+                            "share_fraction": x.share_fraction,
+                            "limit_requests_per_second": x.limit_requests_per_second,
+                            "beyond_normal_reach": x.beyond_normal_reach,
+                        }
+                        for x in level
+                    ]
+                    for level in route.levels
+                ],
+            }
+            for route in table.routes
+        ],
+    }
+
+
+def override_data(of: Subject, f: str) -> dict[str, object]:
+    """Weights of one failure at each of its clocks, for control planes that push weights."""
+    p = of.problem
+    rows = [
+        {"clock_seconds": s[2], "routes": [_override_route(of, flow, s) for flow in sorted(p.flows)]}
+        for s in states(p, f)
+        if s[0] == of.hour
+    ]
+    return {
+        "failure": f,
+        "lost": dict(sorted(p.failures[f].lost.items())),
+        "hour": of.hour,
+        "rates_are": "requests per second at the peak: mean of the hour times burst_factor",
+        "use": "from each clock on, until the next; before the first clock the static file holds",
+        "states": rows,
+    }
+
+
+def _override_route(of: Subject, flow: Flow, s: State) -> dict[str, object]:
+    p, (w, o) = of.problem, flow
+    offered = peak_requests_per_second(p, w, o, s)
+    sent = {e: v * p.burst_factor[w] for e, v in of.sent.get(s, {}).get(flow, {}).items()}
+    sent = {e: v for e, v in sent.items() if v > NEGLIGIBLE_FRACTION * offered} or sent
+    names = sorted(sent, key=lambda e: (-sent[e], e))
+    weights = largest_remainder([sent[e] for e in names], WEIGHTS_ADD_UP_TO) if names else []
+    return {
+        "workload": w,
+        "origin": o,
+        "route": slug(w),
+        "shed_requests_per_second": float(of.decisions.shed[w, o, s]) * p.burst_factor[w],
+        "placements": [
+            {"placement": e, "id": slug(e), "weight": weight, "requests_per_second": sent[e]}
+            for e, weight in zip(names, weights, strict=True)
+        ],
+    }
