@@ -10,6 +10,7 @@ from planner.costs import COSTS
 from planner.errors import PlannerError
 from planner.plan import costs_usd, decisions_of, digest, gap_fraction, sha256, uncoverable
 from planner.problem import Problem, build, states
+from planner.pruning import implied
 from planner.records.plan import PlanFile
 from planner.rules import PURCHASE_RULES, STATE_RULES
 
@@ -183,6 +184,12 @@ def _totals(plan: PlanFile, p: Problem) -> Iterator[Violation]:
             float(len(p.failures) - 1),
             "proof.failures_tested",
             "the failures of the study",
+        ),
+        (
+            float(proof.failures_implied),
+            float(len(implied(p))),
+            "proof.failures_implied",
+            "those that harder ones imply",
         ),
     )
     for stated_value, true_value, what, meaning in checks:

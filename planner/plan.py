@@ -103,6 +103,7 @@ def make_plan(
                 relaxation_usd=solution.relaxation_usd,
                 failures_tested=len(p.failures) - 1,
                 failures_entered=solution.entered,
+                failures_implied=solution.implied,
                 passes=solution.passes,
             ),
         )

@@ -31,6 +31,7 @@ from planner.program import (
     start_program,
     tolerance,
 )
+from planner.pruning import implied
 from planner.risk import NORMAL
 from planner.rounding import dive, improved, repair
 
@@ -66,6 +67,7 @@ class Effort:
     most_nodes : branch-and-bound nodes of one integer search, which ends the same way every time; None: as many as the
         size of the program allows (NODE_WORK over its columns)
     rounds : neighbourhoods searched to improve the plan of a large program (see LARGE_COLUMNS)
+    prune : leave out of the tests what other failures imply; the cost is the same
     seconds : a clock; None: none. A plan that a clock ended says so and is not reproducible
     """
 
@@ -73,6 +75,7 @@ class Effort:
     most_nodes: int | None = None
     seconds: float | None = None
     rounds: int = 4
+    prune: bool = True
 
 
 class Stopped(NoPlan):
@@ -97,6 +100,7 @@ class Solution:
     entered: tuple[str, ...]
     passes: int
     status: Status
+    implied: int = 0
     limit_marginals: dict[str, float] = field(default_factory=dict)
     offer_marginals: dict[str, float] = field(default_factory=dict)
     drivers: dict[str, tuple[str, ...]] = field(default_factory=dict)
@@ -111,6 +115,7 @@ class _Search:
         self.program, self.x = start_program(p, self.new_solver())
         self.objective = cost_usd(p, self.x)
         self.entered: list[str] = []
+        self.implied = implied(p) if effort.prune else {}
         self.whole_failures: dict[str, int] = {}
         self.tests: dict[tuple[float, ...], TestProgram] = {}
         self.passes = 0
@@ -201,7 +206,8 @@ class _Search:
             if status != OPTIMAL:
                 raise SolverError(f"the relaxation ended {status}")
             purchases, broken = self.purchases(whole=False), []
-            waiting = [f for f in self.failures() if f not in self.entered and not unhurt(self.p, purchases, f)]
+            waiting = [f for f in self.failures() if f not in self.entered and f not in self.implied]
+            waiting = [f for f in waiting if not unhurt(self.p, purchases, f)]
             for n, f in enumerate(waiting):
                 self.progress("testing failures", n / len(waiting), f"pass {self.passes}, {len(self.entered)} entered")
                 short = self.test_program(f).test(f, purchases)
@@ -331,7 +337,7 @@ class _Search:
         everything = self.failures()
         for n, f in enumerate(everything):
             self.progress("testing whole numbers", n / len(everything), f"{len(self.entered)} entered")
-            if unhurt(self.p, purchases, f):
+            if f in self.implied or unhurt(self.p, purchases, f):
                 found[f] = None
                 continue
             # what is whole in the program has a whole answer: the search may take the nodes it needs
@@ -399,7 +405,7 @@ def solve(
     """
     search = _Search(p, effort, solver, progress)
     for f in dict.fromkeys(hints):
-        if f in p.failures and f != NORMAL:
+        if f in p.failures and f != NORMAL and f not in search.implied:
             search.enter(f)
     relaxation = search.relax()
     summary = Solution(no_decisions(), float("inf"), relaxation, relaxation, (), search.passes, "gap")
@@ -417,6 +423,7 @@ def solve(
         cost_usd=best.cost_usd,
         bound_usd=min(search.bound, best.cost_usd),
         entered=tuple(search.entered),
+        implied=len(search.implied),
         status="stopped" if stopped or search.clock_ended else status,
     )
 
@@ -477,7 +484,7 @@ def _settled(search: _Search, x: Decisions) -> Decisions:
         search.progress("settling states", n / len(search.survived), f)
         test = search.test_program(f)
         if replicas is None:
-            _, replicas = test.test_whole(f, purchases)
+            _, replicas = test.test_whole(f, purchases, None)
         settled = test.settle(f, purchases, replicas, costs)
         for name in STATE_NAMES:
             getattr(x, name).update(getattr(settled, name))

@@ -151,7 +151,9 @@ def plan(
         costs_usd={},
         uncoverable=(),
         without_goals=WithoutGoals(purchases=(), costs_usd={}, **usd),
-        proof=Proof(status="proven", failures_tested=0, failures_entered=(), passes=0, **usd, **gap),
+        proof=Proof(
+            status="proven", failures_tested=0, failures_entered=(), failures_implied=0, passes=0, **usd, **gap
+        ),
     )
 
 

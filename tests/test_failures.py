@@ -1,13 +1,15 @@
 """Failures as they happen, by hand: logins, starting, surges, maintenance, parts, gateways, counting, cold caches."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
-from studies import machine_type, model, offer, profile, site, study, workload
+from studies import machine_type, model, offer, profile, random_study, site, study, workload
 
 from planner.audit import audit
 from planner.plan import make_plan
 from planner.problem import build
+from planner.pruning import implied
 from planner.records.inventory import Pool
 from planner.records.plan import PlanFile
 from planner.records.study import (
@@ -23,7 +25,7 @@ from planner.records.study import (
     Study,
     Tier,
 )
-from planner.solve import Effort, Infeasible
+from planner.solve import Effort, Infeasible, _Search, solve
 
 EXACT = Effort(gap_fraction=0.0, most_nodes=10_000)
 LOGIN = Component(name="login", kind="identity")
@@ -230,3 +232,46 @@ def test_caches_are_cold_after_a_move():
     # 0.5 s of input and 1 s of output in normal operation; 1 s and 1 s in the failure: 20 replicas
     assert build(s).replica_seconds["w", "m/m-cuda@p/a/m"] == pytest.approx(1.5)
     assert bought(s) == {"p/a": 20}
+
+
+def relaxed(s: Study, prune: bool) -> float | None:
+    try:
+        return _Search(build(s), Effort(prune=prune), None, lambda *_: None).relax()
+    except Infeasible:
+        return None
+
+
+def cheapest(s: Study, prune: bool) -> float | None:
+    try:
+        return solve(build(s), replace(EXACT, prune=prune)).cost_usd
+    except Infeasible:
+        return None
+
+
+def test_what_harder_failures_imply_costs_nothing_to_leave_out():
+    """The same cost with and without: 50 studies of eight pools over all failures, 50 of three in whole numbers."""
+    small, tiny = [random_study(seed, "small") for seed in range(50)], [random_study(seed) for seed in range(50)]
+    for s in small:
+        assert relaxed(s, True) == pytest.approx(relaxed(s, False), rel=1e-7), s.study
+    for s in tiny:
+        assert cheapest(s, True) == pytest.approx(cheapest(s, False)), s.study
+    assert sum(bool(implied(build(s))) for s in small) >= 10 <= sum(bool(implied(build(s))) for s in tiny)
+
+
+def test_what_is_implied_by_hand():
+    sites = (site("p/a"), site("p/b"), site("r/c"))
+    pools = tuple(Pool(site=x.id, machine_type="m") for x in sites)
+    offers = [offer(q.id, 1, most_units=40.0) for q in pools]
+    by_site = Goal(any="site", within_seconds=60.0)
+    by_provider = Goal(any="provider", within_seconds=300.0)
+    tier = Tier(name="t", survive=(by_site, by_provider))
+    p = build(asked(sites=sites, pools=pools, bought=offers, tiers=(tier,)))
+    # r has one site: what survives site c by 60 s survives provider r by 300 s; p has two, more than either alone,
+    # but has more time: neither implies the other
+    assert implied(p) == {"provider:r": "site:r/c"}
+    later = Tier(name="t", survive=(Goal(any="site", within_seconds=400.0), by_provider))
+    p = build(asked(sites=sites, pools=pools, bought=offers, tiers=(later,)))
+    assert implied(p) == {"site:p/a": "provider:p", "site:p/b": "provider:p", "site:r/c": "provider:r"}
+    more = Tier(name="t", survive=(Goal(any="site", serve_fraction=0.9, within_seconds=60.0), by_provider))
+    p = build(asked(sites=sites, pools=pools, bought=offers, tiers=(more,)))
+    assert implied(p) == {}, "all of it is due in the loss of a provider, 90 % in that of a site"

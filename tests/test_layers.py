@@ -22,7 +22,7 @@ ROWS = (
     ("rules",),
     ("highs",),
     ("program",),
-    ("polish", "rounding"),
+    ("polish", "rounding", "pruning"),
     ("solve", "margins"),
     ("plan", "losses"),
     ("audit", "explain", "orders", "drill", "exposure", "diff", "whatif"),

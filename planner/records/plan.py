@@ -101,6 +101,7 @@ class Proof(Record):
     relaxation_usd: float = Field(description="bound of the relaxation over all failures")
     failures_tested: int
     failures_entered: tuple[Name, ...] = Field(description="failures that decided something")
+    failures_implied: Count = Field(description="failures that harder ones imply: what survives those survives these")
     passes: Count
     gap_asked_fraction: Fraction = Field(description="gap that was asked for")
 

@@ -83,8 +83,9 @@ def _answer(plan: PlanFile, p: Problem, checked: Audit, proven: bool) -> Section
     goals = sum(len(tier.survive) for tier in plan.study.tiers)
     if checked.passed:
         but = " (all that can be covered)" if plan.uncoverable else ""
+        implied = f" ({proof.failures_implied} of them implied by harder ones)" if proof.failures_implied else ""
         lines.append(
-            f"{goals} survival goals hold in all {proof.failures_tested} failures{but}: audited, "
+            f"{goals} survival goals hold in all {proof.failures_tested} failures{implied}{but}: audited, "
             f"{checked.rows_checked:,} rows in {checked.states_checked} states"
         )
     else:
