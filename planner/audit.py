@@ -63,7 +63,7 @@ def audit(plan: PlanFile, problem: Problem | None = None) -> Audit:
     violations = list(_header(plan))
     try:
         p = build(plan.study, plan.demand_case) if problem is None else problem
-    except (PlannerError, ValueError, KeyError, StopIteration) as error:
+    except (PlannerError, ValueError, LookupError, ArithmeticError, StopIteration) as error:
         broken = Violation("study", "", 0.0, f"no problem can be built from it: {error!r}")
         return Audit((*violations, broken), 0, 0, not violations)
     digest_matches = not violations

@@ -2,8 +2,8 @@
 
 from collections.abc import Callable
 
-from planner.algebra import Linear, total
-from planner.formulas import live_edges
+from planner.algebra import Linear, Sparse, total
+from planner.formulas import available, live_edges, requests_per_second
 from planner.problem import Decisions, Problem, State
 from planner.risk import NORMAL
 from planner.units import SECONDS_PER_HOUR
@@ -79,11 +79,110 @@ def unserved_requests(p: Problem, x: Decisions) -> Linear:
     )
 
 
+def outages(p: Problem, x: Decisions) -> Linear:
+    """What failures cost beyond normal operation, where the objective counts that: in the mean, at worst, in the tail.
+
+    Formula
+        expected:    Σ_f occurrences[f] · outage_usd[f]
+        worst_case:  max(0, max_f outage_usd[f])
+        cvar:        threshold + Σ_f min(1, occurrences[f]) · max(0, outage_usd[f] − threshold) / (1 − level)
+    Units
+        USD over the horizon
+    Source
+        Rockafellar and Uryasev, Journal of Risk 2 (2000), for the last; at most one of the failures is reckoned with
+    """
+    if not p.priced:
+        return 0.0
+    if p.objective == "worst_case":
+        return total([(1.0, x.tail["worst",])])
+    if p.objective == "expected":
+        return total((rate.occurrences, x.outage[f,]) for f, rate in p.priced.items())
+    above = [(min(1.0, rate.occurrences) / (1 - p.cvar_level), x.tail["above", f]) for f, rate in p.priced.items()]
+    return total([(1.0, x.tail["threshold",]), *above])
+
+
+def outage_usd(p: Problem, x: Decisions, f: str) -> Linear:
+    """What one occurrence of a failure costs beyond normal operation in the same time [USD]; may be below zero.
+
+    Formula
+        Σ_h hours[h] / Σ hours · ( Σ_c seconds[c] · operation_usd(h,f,c) + detection · unmoved_usd(h,f)
+                                   − repair · operation_usd(h,normal) )
+        operation_usd = cost of requests that are served + outage_usd_per_request · shed; a clock lasts until the next,
+        the last until repair; until detection nothing is moved: what normal operation sends to what is dead is shed
+    """
+    return total([(1.0, in_states_usd(p, x, f)), (1.0, beside_states_usd(p, x, f))])
+
+
+def in_states_usd(p: Problem, x: Decisions, f: str) -> Linear:
+    """The part of `outage_usd` that the states of the failure decide [USD]."""
+    hours = sum(p.hours_in[h] for h in p.hours)
+    return total(
+        (p.hours_in[h] / hours * seconds / SECONDS_PER_HOUR, operation_usd_per_hour(p, x, s))
+        for h in p.hours
+        for s, seconds in intervals(p, f, h)
+    )
+
+
+def beside_states_usd(p: Problem, x: Decisions, f: str) -> Linear:
+    """The part of `outage_usd` that normal operation decides: until detection, and what it would have cost [USD]."""
+    hours = sum(p.hours_in[h] for h in p.hours)
+    repair_hours = p.priced[f].hours_to_repair
+    until_hours = min(p.detection_seconds / SECONDS_PER_HOUR, repair_hours)
+    terms: list[tuple[float, Linear]] = []
+    for h in p.hours:
+        share = p.hours_in[h] / hours
+        terms.append((share * until_hours, unmoved_usd_per_hour(p, x, (h, f, 0.0))))
+        terms.append((-share * repair_hours, operation_usd_per_hour(p, x, (h, NORMAL, 0.0))))
+    return total(terms)
+
+
+def rank_outages(p: Problem, x: Decisions) -> None:
+    """Set what outages cost, the dearest and the tail, from the numbers of all states."""
+    cost = {f: float(outage_usd(p, x, f)) for f in p.priced}
+    x.outage = Sparse({(f,): usd for f, usd in cost.items()})
+    chance = {f: min(1.0, rate.occurrences) / (1 - p.cvar_level) for f, rate in p.priced.items()}
+
+    def tail(threshold: float) -> float:
+        return threshold + sum(chance[f] * max(0.0, usd - threshold) for f, usd in cost.items())
+
+    threshold = min({0.0, *(usd for usd in cost.values() if usd > 0)}, key=lambda z: (tail(z), z))
+    x.tail = Sparse({("above", f): max(0.0, usd - threshold) for f, usd in cost.items()})
+    x.tail["worst",], x.tail["threshold",] = max([0.0, *cost.values()]), threshold
+
+
+def intervals(p: Problem, f: str, h: str) -> list[tuple[State, float]]:
+    """States of a failure with the seconds that each lasts: from its clock to the next, the last until repair."""
+    end = p.priced[f].hours_to_repair * SECONDS_PER_HOUR
+    clocks = p.clocks_seconds[f]
+    return [((h, f, c), max(0.0, min(later, end) - c)) for c, later in zip(clocks, (*clocks[1:], end), strict=True)]
+
+
+def operation_usd_per_hour(p: Problem, x: Decisions, s: State) -> Linear:
+    """Cost of serving and of not serving in a state [USD/h]."""
+    shed = ((SECONDS_PER_HOUR * p.outage_usd_per_request[w], x.shed[w, o, s]) for w, o in p.flows)
+    return total([(1.0, requests_usd_per_hour(p, x, s)), *shed])
+
+
+def unmoved_usd_per_hour(p: Problem, x: Decisions, s: State) -> Linear:
+    """Cost of what is not served before traffic is moved: all but what normal operation sends to the living [USD/h]."""
+    h, f, _ = s
+    terms: list[tuple[float, Linear]] = []
+    for w, o in p.flows:
+        usd = SECONDS_PER_HOUR * p.outage_usd_per_request[w]
+        wanted = requests_per_second(p, w, o, s)
+        surge = wanted / p.demand_requests_per_second[w, o, h] * p.coverable[f].get((w, o), 1.0)
+        terms.append((usd, wanted))
+        alive = ((available(p, e, f), x.traffic[w, o, e, (h, NORMAL, 0.0)]) for e in p.edges[w, o])
+        terms += [(-usd * surge * part, traffic) for part, traffic in alive]
+    return total(terms)
+
+
 COSTS: tuple[Callable[[Problem, Decisions], Linear], ...] = (
     commitments,
     hourly_machines,
     requests,
     unserved_requests,
+    outages,
 )
 
 

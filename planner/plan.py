@@ -12,7 +12,7 @@ from pydantic import ValidationError
 
 from planner import __version__
 from planner.algebra import Sparse, total
-from planner.costs import COSTS
+from planner.costs import COSTS, rank_outages
 from planner.errors import Finding, InputError, NoPlan
 from planner.formulas import (
     live_placements,
@@ -314,6 +314,7 @@ def decisions_of(plan: PlanFile, p: Problem) -> Decisions:
             x.passing[g, s] = requests_passing(p, x, g, s)  # type: ignore[index]
         for q in p.pools:
             x.machines[q, s] = total((p.machines_per_replica[e], x.occupied[e, s]) for e in p.on_pool[q])  # type: ignore[index]
+    rank_outages(p, x)
     return x
 
 

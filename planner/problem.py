@@ -25,7 +25,9 @@ from planner.risk import (
     dependency_graph,
     expand,
     placements,
+    rated,
 )
+from planner.units import MONTHS_PER_YEAR
 
 State = tuple[str, str, float]
 PERIOD = "period-1"
@@ -74,6 +76,14 @@ class ShareLimit:
     component: str
     placements: frozenset[str]
     most_fraction: float
+
+
+@dataclass(frozen=True)
+class Priced:
+    """How often a failure happens over the horizon, and how long it lasts [h]: what it costs is minimised, too."""
+
+    occurrences: float
+    hours_to_repair: float
 
 
 @dataclass(frozen=True)
@@ -167,6 +177,10 @@ class Problem:
     limits: tuple[Limit, ...]
     shares: tuple[ShareLimit, ...]
     budget_usd: float | None
+    objective: str
+    cvar_level: float
+    priced: Mapping[str, Priced]
+    """f -> rate, for failures whose cost is minimised with all else; empty where the objective is cost alone"""
     request_usd: Mapping[tuple[str, str], float]
     """(o, site) -> USD per request, where not zero"""
     round_trip_ms: Mapping[tuple[str, str], Reach]
@@ -217,13 +231,17 @@ class Decisions:
     """(passage, s) requests/s through components with a limit"""
     spared: Mapping[Key, Linear]
     """(e, s) 1 where a placement on which a partial loss falls keeps replicas"""
+    outage: Mapping[Key, Linear]
+    """(f,) USD that one occurrence of a priced failure costs beyond normal operation, any sign"""
+    tail: Mapping[Key, Linear]
+    """("worst",) the dearest outage; ("threshold",), ("above", f): Rockafellar and Uryasev's variables [USD]"""
     machines: Mapping[Key, Linear]
     """(q, s) machines that are up and ours to use"""
 
 
 def no_decisions() -> Decisions:
     """Nothing chosen: every decision zero."""
-    return Decisions(*(Sparse() for _ in range(15)))
+    return Decisions(*(Sparse() for _ in range(17)))
 
 
 def replica_seconds_per_request(
@@ -335,6 +353,7 @@ def build(study: Study, demand: str = "base", with_goals: bool = True) -> Proble
     names = tuple(e for e in parts.placements if e in serving)
     graph = dependency_graph(study)
     failures, promised = _failures(parts, graph, with_goals)
+    years = study.horizon.months / MONTHS_PER_YEAR
     passages = _passages(parts, graph, names)
     lost, coverable, stuck = _losses(parts, graph, failures, flows, edges, edges_in_failure)
     hours = study.hours_per_month * study.horizon.months
@@ -400,6 +419,9 @@ def build(study: Study, demand: str = "base", with_goals: bool = True) -> Proble
         limits=_limits(parts),
         shares=_shares(parts),
         budget_usd=study.policies.budget_usd,
+        objective=study.objective,
+        cvar_level=study.cvar_level,
+        priced={f: rate for f, failure in failures.items() if (rate := _priced(study, failure, years)) and with_goals},
         request_usd={(r.origin, r.site): r.usd_per_request for r in study.request_costs if r.usd_per_request},
         round_trip_ms=parts.reach,
         few_large_units=frozenset(
@@ -512,7 +534,20 @@ def _failures(
             for failure in expand(goal, parts.study, graph):
                 failures.setdefault(failure.id, failure)
                 promised.setdefault(failure.id, []).append((tier.name, goal.serve_fraction, goal.within_seconds))
+    if with_goals and parts.study.objective != "cost":
+        for failure in rated(parts.study, graph):
+            failures.setdefault(failure.id, failure)
+            promised.setdefault(failure.id, [])
     return failures, {f: tuple(rows) for f, rows in promised.items()}
+
+
+def _priced(study: Study, failure: Failure, years: float) -> Priced | None:
+    """How often and how long a failure is reckoned with; None where the objective or the failure does not say."""
+    if study.objective == "cost" or failure.hours_to_repair is None:
+        return None
+    if failure.failures_per_year is None:
+        return Priced(0.0, failure.hours_to_repair) if study.objective == "worst_case" else None
+    return Priced(failure.failures_per_year * years, failure.hours_to_repair)
 
 
 def _losses(
@@ -674,7 +709,7 @@ def clocks(p: Problem, f: str) -> tuple[float, ...]:
     """
     if f == NORMAL:
         return (0.0,)
-    deadlines = {within for _, _, within in p.promised[f]}
+    deadlines = {within for _, _, within in p.promised[f]} | ({p.detection_seconds} if f in p.priced else set())
     back = {
         p.detection_seconds + seconds + moment
         for q in p.pools

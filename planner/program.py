@@ -9,6 +9,7 @@ from typing import Any
 import pulp
 
 from planner.algebra import Key, Linear, Row, Sparse, total
+from planner.costs import in_states_usd
 from planner.errors import Finding, InputError, SolverError
 from planner.formulas import (
     available,
@@ -183,6 +184,12 @@ def purchase_columns(p: Problem, program: Program, x: Decisions) -> None:
     x.rented = Sparse({(b, h): program.column(integer=True) for b in p.offers if b in p.hourly for h in p.hours})
     x.replicas = Sparse({(e, h): program.column(integer=True) for e in p.placements for h in p.hours})
     x.opened = Sparse({(q, h): program.column(integer=True) for q in sorted(p.maybe_unused) for h in p.hours})
+    for f in p.priced:
+        x.outage[f,] = program.column()  # type: ignore[index]
+        x.outage[f,].lowBound = None
+        x.tail["above", f] = program.column()  # type: ignore[index]
+    for name in ("worst", "threshold") if p.priced else ():
+        x.tail[name,] = program.column()  # type: ignore[index]
     on_spot = [e for q in sorted(p.with_spot) for e in p.on_pool[q]]
     x.firm = Sparse({(e, h): program.column(integer=True) for e in on_spot for h in p.hours})
 
@@ -194,7 +201,8 @@ def state_columns(p: Problem, program: Program, x: Decisions, s: State, testing:
     """
     alive = live_placements(p, s[1])
     for w, o in p.flows:
-        if not testing and not is_normal(s) and due_fraction(p, w, o, s) <= 0:
+        free = p.outage_usd_per_request[w] <= 0 or s[1] not in p.priced
+        if not testing and not is_normal(s) and due_fraction(p, w, o, s) <= 0 and free:
             x.offered[w, o, s] = x.shed[w, o, s] = requests_per_second(p, w, o, s)  # type: ignore[index]
             continue
         x.offered[w, o, s] = program.column()  # type: ignore[index]
@@ -278,6 +286,7 @@ class _AsFailure(Mapping[Key, Linear]):
 
 TEMPLATE = "template"
 TEST_NODES = 100
+PRICED_GAP = 1e-4
 MORE_TEST_NODES = 2000
 SLIVER = 0.005
 WHOLE = 1e-6
@@ -429,6 +438,26 @@ class TestProgram:
     def _replica_columns(self, f: str, x: Decisions) -> list[Any]:
         return [v for name in ("kept", "loaded") for v in self._columns(f, x, name)]
 
+    def recourse(self, f: str, purchases: Decisions) -> float:
+        """What the states of a priced failure cost at the least, goals held, replicas divisible [USD]."""
+        x = self.set_failure(f, purchases, whole=False)
+        for v in self.x.excess.values():
+            v.upBound = 0.0
+        self.program.minimise(in_states_usd(self.p, x, f))
+        if (status := self.program.solve()) != OPTIMAL:
+            raise SolverError(f"the recourse of {f} ended {status}")
+        return self.program.objective
+
+    def cheapest_whole(self, f: str, purchases: Decisions, most_nodes: int) -> dict[Any, float] | None:
+        """Whole replicas kept and loaded with which a priced failure costs least; None when none are found."""
+        x = self.set_failure(f, purchases, whole=True)
+        for v in self.x.excess.values():
+            v.upBound = 0.0
+        self.program.minimise(in_states_usd(self.p, x, f))
+        if self.program.solve(True, PRICED_GAP, most_nodes) not in (OPTIMAL, FEASIBLE):
+            return None
+        return {v: float(round(v.varValue or 0.0)) for v in self._replica_columns(f, x)}
+
     def settle(
         self, f: str, purchases: Decisions, replicas: Mapping[Any, float], edge_cost: Mapping[tuple[str, str], float]
     ) -> Decisions:
@@ -449,13 +478,18 @@ class TestProgram:
         for (e, s), v in self._keyed(f, x.occupied):
             v.lowBound = v.upBound = least_occupied(self.p, numbers, e, s)
         worst = max(edge_cost.values(), default=1.0) or 1.0
-        self.program.minimise(
-            total(
-                [(edge_cost[o, e], v) for (w, o, e, s), v in self.x.traffic.items()]
-                + [(100.0 * worst, v) for v in self.x.shed.values()]
-                + [(1e4 * worst, v) for v in self.x.excess.values()]
+        comfort = [(edge_cost[o, e], v) for (w, o, e, s), v in self.x.traffic.items()]
+        short = [(1e4 * worst, v) for v in self.x.excess.values()]
+        if f in self.p.priced:
+            usd = in_states_usd(self.p, x, f)
+            largest = (
+                max((abs(c) for c in usd.values()), default=1.0) if isinstance(usd, pulp.LpAffineExpression) else 1
             )
-        )
+            self.program.minimise(
+                total([(1e3 * worst / largest, usd), *((1e-3, v) for v in self.x.shed.values()), *short])
+            )
+        else:
+            self.program.minimise(total([*comfort, *((100.0 * worst, v) for v in self.x.shed.values()), *short]))
         if self.program.solve() != OPTIMAL:
             raise SolverError(f"the states of {f} cannot be settled")
         reached, values = self.program.objective, self.program.values()

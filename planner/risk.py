@@ -217,6 +217,23 @@ def expand(goal: Goal, study: Study, graph: Graph) -> list[Failure]:
     return found
 
 
+def rated(study: Study, graph: Graph) -> list[Failure]:
+    """Named failures and single components with a known time to repair: what can be priced."""
+    goals = [Goal(failure=failure.name, within_seconds=1.0) for failure in study.failures]
+    named = [f for goal in goals for f in expand(goal, study, graph)]
+    single = [
+        Failure(
+            f"{c.kind}:{c.name}",
+            {f"{c.kind}:{c.name}": 1.0},
+            failures_per_year=c.failures_per_year,
+            hours_to_repair=c.hours_to_repair,
+        )
+        for c in study.components
+        if f"{c.kind}:{c.name}" in graph
+    ]
+    return [f for f in (*named, *single) if f.hours_to_repair is not None]
+
+
 def _together(*losses: Mapping[str, float]) -> dict[str, float]:
     """Shares that are lost or out at the same time; of one component they add up."""
     found: dict[str, float] = {}

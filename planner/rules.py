@@ -7,7 +7,7 @@ state variable by what is bought. Given variables a rule builds the program; giv
 from collections.abc import Callable, Iterator
 
 from planner.algebra import Row, is_number, total
-from planner.costs import cost_usd
+from planner.costs import cost_usd, operation_usd_per_hour, outage_usd
 from planner.formulas import (
     available,
     can_load,
@@ -31,6 +31,7 @@ from planner.formulas import (
     units_at_pool,
 )
 from planner.problem import Decisions, Problem, State, most_machines
+from planner.risk import NORMAL
 
 Rule = Callable[[Problem, Decisions], Iterator[Row]]
 StateRule = Callable[[Problem, Decisions, State], Iterator[Row]]
@@ -147,6 +148,49 @@ def a_pool_in_use_keeps_spare_machines(p: Problem, x: Decisions) -> Iterator[Row
             if p.on_pool[q]:
                 yield Row((q, h), run, "<=", total([(p.maybe_unused[q], x.opened[q, h])]))
                 yield Row((q, h, "once"), x.opened[q, h], "<=", 1.0)
+
+
+def outages_are_ranked(p: Problem, x: Decisions) -> Iterator[Row]:
+    """The dearest outage costs no less than any; what is above the threshold of the tail is no less than it is.
+
+    Formula
+        worst  ≥  outage_usd[f],  worst ≥ 0
+        above[f]  ≥  outage_usd[f] − threshold
+    Units
+        USD of one occurrence
+    Rows
+        (failure), where the objective is worst_case or cvar
+    Marginal value
+        how much of the objective this failure is (0 to 1)
+    Source
+        Rockafellar and Uryasev, Journal of Risk 2 (2000)
+    """
+    for f in p.priced:
+        if p.objective == "worst_case":
+            yield Row((f,), x.tail["worst",], ">=", x.outage[f,])
+        elif p.objective == "cvar":
+            yield Row((f,), total([(1.0, x.tail["above", f]), (1.0, x.tail["threshold",])]), ">=", x.outage[f,])
+
+
+def an_outage_saves_no_more_than_operation(p: Problem, x: Decisions) -> Iterator[Row]:
+    """An outage costs no less than nothing: at best it saves what normal operation costs in the same time.
+
+    Formula
+        outage_usd[f]  ≥  − repair_hours · operation_usd(normal)
+    Units
+        USD of one occurrence
+    Rows
+        (failure), for priced failures: true of every plan, it holds the estimate before a failure has entered
+    Marginal value
+        none of its own
+    """
+    hours = sum(p.hours_in[h] for h in p.hours)
+    for f, rate in p.priced.items():
+        normal = [
+            (rate.hours_to_repair * p.hours_in[h] / hours, operation_usd_per_hour(p, x, (h, NORMAL, 0.0)))
+            for h in p.hours
+        ]
+        yield Row((f,), total([(1.0, x.outage[f,]), *normal]), ">=", 0.0)
 
 
 def demand_is_served(p: Problem, x: Decisions, s: State) -> Iterator[Row]:
@@ -347,6 +391,23 @@ def survival_goals_are_met(p: Problem, x: Decisions, s: State) -> Iterator[Row]:
         yield Row((w, o, s), x.shed[w, o, s], "<=", allowed)
 
 
+def an_outage_costs_what_is_not_served(p: Problem, x: Decisions, s: State) -> Iterator[Row]:
+    """An outage costs what is shed while it lasts, and what serving costs beyond normal operation.
+
+    Formula
+        outage_usd[f]  ≥  Σ over its clocks, until repair, of what requests cost, served or not (costs.outage_usd)
+    Units
+        USD of one occurrence
+    Rows
+        (failure), for priced failures, with the last state of its block
+    Marginal value
+        how often it is reckoned with
+    """
+    h, f, c = s
+    if f in p.priced and h == p.hours[-1] and c == p.clocks_seconds[f][-1]:
+        yield Row((f,), x.outage[f,], ">=", outage_usd(p, x, f))
+
+
 def no_request_passes_a_dead_door(p: Problem, x: Decisions, s: State) -> Iterator[Row]:
     """What a dead login, gateway or origin keeps out is not served, whatever the capacity.
 
@@ -488,6 +549,8 @@ PURCHASE_RULES: tuple[Rule, ...] = (
     budget_holds,
     firm_replicas_stand_on_firm_machines,
     a_pool_in_use_keeps_spare_machines,
+    outages_are_ranked,
+    an_outage_saves_no_more_than_operation,
 )
 INSIDE_RULES: tuple[StateRule, ...] = (
     demand_is_served,
@@ -503,6 +566,7 @@ LINK_RULES: tuple[StateRule, ...] = (
     survival_goals_are_met,
     components_pass_what_they_can,
     no_request_passes_a_dead_door,
+    an_outage_costs_what_is_not_served,
     survivors_only,
     replicas_run_in_normal_operation,
     no_replica_before_it_is_loaded,

@@ -13,7 +13,7 @@ from typing import Any, Literal
 import pulp
 
 from planner.algebra import Sparse
-from planner.costs import cost_usd
+from planner.costs import beside_states_usd, cost_usd, rank_outages
 from planner.errors import NoPlan, SolverError
 from planner.formulas import available, due_fraction
 from planner.polish import edge_costs, settle_normal
@@ -50,6 +50,8 @@ ROUNDS_AT_ONCE = 4
 """Neighbourhoods searched between two tests of all failures."""
 LARGE_COLUMNS = 10_000
 """Programs beyond are rounded and improved pool by pool: an integer search over all of them finds nothing in time."""
+PRICED_CLOSE = 1e-7
+"""Share of the objective that the price of a failure may be off, weighted by how often it happens."""
 ROOM = 0.01
 """What is asked for beyond demand in a failure whose replicas could not be rounded, each time."""
 WHOLE = 1e-6
@@ -213,6 +215,7 @@ class _Search:
                 short = self.test_program(f).test(f, purchases)
                 if short > tolerance(self.p, f):
                     broken.append((-short, f))
+            broken = broken or self.underpriced(purchases)
             if not broken:
                 self.bound = self.program.objective
                 return self.bound
@@ -220,6 +223,27 @@ class _Search:
                 self.enter(f)
             self.program.minimise(self.objective)
         raise SolverError(f"the loop did not end in {MOST_PASSES} passes")
+
+    def underpriced(self, purchases: Decisions) -> list[tuple[float, str]]:
+        """Priced failures that cost more than the program reckons with, by what it is off [USD], largest first."""
+        if not self.p.priced:
+            return []
+        normal = no_decisions()
+        for name in ("traffic", "shed"):
+            columns = getattr(self.x, name)
+            values = {
+                k: v.varValue for k, v in columns.items() if k[-1][1] == NORMAL and isinstance(v, pulp.LpVariable)
+            }
+            setattr(normal, name, Sparse(values))
+        found = []
+        for f in self.p.priced:
+            if f not in self.entered:
+                cost = self.test_program(f).recourse(f, purchases) + beside_states_usd(self.p, normal, f)
+                short = cost - (self.x.outage[f,].varValue or 0.0)
+                worth = max(self.p.priced[f].occurrences, 1e-3) * short
+                if worth > PRICED_CLOSE * max(1.0, abs(self.program.objective)):
+                    found.append((-worth, f))
+        return sorted(found)
 
     def marginals(self, solution: Solution) -> None:
         """Read marginal values off the relaxation over all failures [USD over the horizon per unit]."""
@@ -367,6 +391,8 @@ def unhurt(p: Problem, x: Decisions, f: str) -> bool:
     """Whether a failure takes nothing that is in use and asks for nothing more: normal operation just goes on."""
     if p.utilisation_in_failure < p.utilisation_normal or not p.edges_nested:
         return False
+    if f in p.priced:
+        return False
     failure, limited = p.failures[f], any(c in p.lost[f] for c in p.most_requests_per_second)
     cold = p.replica_seconds_in_failure != p.replica_seconds
     if failure.surge_factor > 1 or failure.surges or failure.hit is not None or limited or cold:
@@ -419,7 +445,7 @@ def solve(
     status: Status = "proven" if search.gap(best) <= effort.gap_fraction + 1e-9 else "gap"
     return replace(
         summary,
-        decisions=_settled(search, best.decisions),
+        decisions=_settled(search, best.decisions, {f: x for f, x in search.survived.items() if f not in p.priced}),
         cost_usd=best.cost_usd,
         bound_usd=min(search.bound, best.cost_usd),
         entered=tuple(search.entered),
@@ -442,6 +468,9 @@ def _search_whole(search: _Search) -> Solution:
         broken, found = search.broken_whole(purchases)
         if broken:
             search.enter_broken(broken)
+            continue
+        if dear := search.underpriced(purchases):
+            search.enter_broken(dear[:ENTER_PER_PASS])
             continue
         search.best = best = _better(search, purchases, found)
         if search.gap(best) <= search.effort.gap_fraction + 1e-9 or search.spent(nodes):
@@ -469,6 +498,12 @@ def _rounded_up(search: _Search) -> Solution:
 def _better(search: _Search, purchases: Decisions, found: Survived) -> Solution:
     """The cheaper of the best plan so far and this one, which passed every test; failures are settled at the end."""
     x = settle_normal(search.p, purchases, search.new_solver())
+    if search.p.priced:
+        for f in search.p.priced:
+            cheap = search.test_program(f).cheapest_whole(f, purchases, search.most_nodes())
+            found[f] = cheap if cheap is not None else found[f]
+        _settled(search, x, {f: found[f] for f in search.p.priced})
+        rank_outages(search.p, x)
     cost = float(cost_usd(search.p, x))
     if search.best is not None and search.best.cost_usd <= cost:
         return search.best
@@ -476,12 +511,12 @@ def _better(search: _Search, purchases: Decisions, found: Survived) -> Solution:
     return Solution(x, cost, search.bound, search.bound, (), search.passes, "gap")
 
 
-def _settled(search: _Search, x: Decisions) -> Decisions:
+def _settled(search: _Search, x: Decisions, survived: Survived) -> Decisions:
     """The decisions with all states of all failures: replicas as the tests found them, requests routed best."""
     costs = edge_costs(search.p)
     purchases = replace(no_decisions(), **{name: getattr(x, name) for name in BOUGHT})
-    for n, (f, replicas) in enumerate(search.survived.items()):
-        search.progress("settling states", n / len(search.survived), f)
+    for n, (f, replicas) in enumerate(survived.items()):
+        search.progress("settling states", n / len(survived), f)
         test = search.test_program(f)
         if replicas is None:
             _, replicas = test.test_whole(f, purchases, None)

@@ -8,6 +8,7 @@ from typing import Final
 SECONDS_PER_HOUR: Final = 3600.0
 MS_PER_SECOND: Final = 1000.0
 WATTS_PER_KW: Final = 1000.0
+MONTHS_PER_YEAR: Final = 12.0
 DAYS_PER_MONTH: Final = 365.25 / 12
 BYTES_PER_GIB: Final = 2.0**30
 BYTES_PER_GB: Final = 1.0e9

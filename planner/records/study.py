@@ -22,6 +22,7 @@ from planner.records.serving import ContextClass, Model
 from planner.units import DAYS_PER_MONTH
 
 ComponentKind = Literal["provider", "region", "site", "pool", "stack", "stack_version", "qualification"]
+Objective = Literal["cost", "expected", "worst_case", "cvar"]
 Breaks = Literal["serving", "new_logins", "starting"]
 
 
@@ -307,6 +308,12 @@ class _StudyCommon(Record):
     dependencies: tuple[Dependency, ...] = Field((), description="what needs what, beside the built-in graph")
     failures: tuple[NamedFailure, ...] = Field((), description="failures by name")
     policies: Policies = Field(Policies(), description="what the company allows")
+    objective: Objective = Field(
+        "cost",
+        description="what is minimised: cost; expected, with what failures of known rate cost; worst_case, with the "
+        "dearest one; cvar, with the mean of the dearest ones",
+    )
+    cvar_level: float = Field(0.95, ge=0, lt=1, description="with cvar: share of cases that is left out of the mean")
     assumptions: tuple[Name, ...] = Field((), description="what the reader of the plan must know; printed with it")
 
 
