@@ -59,7 +59,8 @@ class Left:
             for at, q, machines in count.obtained:
                 here[f, q] += machines if at <= clock else 0.0
         here -= stock.still_out(clock, reclaimed)
-        return np.maximum(self.pools * stock.usable * here, 0.0)
+        usable: Numbers = np.maximum(self.pools * stock.usable * here, 0.0)
+        return usable
 
     def due(self, world: World, clock: float) -> Numbers:
         """Fraction of offered that is due and can be covered [f, i]."""
