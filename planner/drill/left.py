@@ -119,7 +119,7 @@ def _survivors(
 ) -> Numbers:
     """Whole replicas that run on [f, e]: the available share; where one placement takes the loss, by machines.
 
-    Where something bought in the pool counts less than whole, only replicas on machines that always count go on.
+    Where an offer of the pool counts less than whole, only replicas on machines that always count go on.
     """
     less = np.array([count.less for count in counted])[:, world.pool_of] > 0
     go_on = np.where(less, stock.firm, stock.replicas)

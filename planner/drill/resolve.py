@@ -253,6 +253,7 @@ def _bounds(world: World, stock: Stock, left: Left, made: Template) -> tuple[Num
         high[row] = left.passage.most[0, number]
     made.lp.row_lower_, made.lp.row_upper_ = low, high
     every = np.arange(len(low), dtype=np.int32)
+    made.solver.clearSolver()  # the last failure's basis is a worse start than none: presolve takes the dead away
     made.solver.changeRowsBounds(len(low), every, low, high)
     return upper, costs
 

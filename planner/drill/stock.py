@@ -30,7 +30,7 @@ class Counts:
     Parameters
     ----------
     machines : held, and counted of what was bought [q]
-    less : whether something bought in the pool counts less than whole [q]
+    less : whether an offer of the pool counts less than whole: only replicas that the plan calls firm go on there [q]
     obtained : (seconds after the begin of the failure, pool, machines that can be had by then)
     """
 
@@ -113,8 +113,9 @@ def counts(world: World, stock: Stock, kinds: frozenset[str]) -> Counts:
         share = fractions(study, row.offer, kinds)[0]
         machines[row.pool] += share * row.machines
         units[row.offer.id] = units.get(row.offer.id, 0.0) + row.units
-        if share < 1.0 and row.machines > 0:
-            less[row.pool] = 1.0
+    for offer in study.offers:
+        if offer.pool in number and fractions(study, offer, kinds)[0] < 1.0:
+            less[number[offer.pool]] = 1.0
     obtained = []
     priced = {price.offer_id for price in study.prices}
     for offer in study.offers if study.policies.counted else ():
