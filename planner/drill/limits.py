@@ -131,42 +131,68 @@ def _way(graph: Graph, part: Part, made: dict[str, Way]) -> Way:
     return Way(part, frozenset(), (Choice(k, tuple(inner)),))
 
 
+def _room(way: Way, limited: tuple[str, ...], most: Numbers, value: Mapping[str, Numbers]) -> Numbers:
+    """Requests/s that a way passes [f]: 0 where it is closed, infinite where nothing limits it."""
+    one = np.ones(len(most))
+    parts = [most[:, limited.index(component)] for component in way.passes]
+    for choice in way.choices:
+        parts.append(np.sum([_room(each, limited, most, value) for each in choice.alternatives], axis=0) / choice.k)
+    return np.where(available(way.part, value, one) > 0, np.min(parts, axis=0) if parts else np.inf, 0.0)
+
+
+def _splits(choice: Choice, limited: tuple[str, ...], most: Numbers, value: Mapping[str, Numbers]) -> Numbers:
+    """Share of the requests that take each alternative [a, f]: by what they pass; those without a limit take all."""
+    rooms = np.array([_room(each, limited, most, value) for each in choice.alternatives])
+    endless = np.isinf(rooms)
+    weight = np.where(endless.any(axis=0), endless, np.where(endless, 0.0, rooms))
+    total = weight.sum(axis=0)
+    share = np.divide(choice.k * weight, total, out=np.zeros_like(weight), where=total > 0)
+    return np.minimum(share, 1.0)
+
+
 def _shares(way: Way, limited: tuple[str, ...], most: Numbers, value: Mapping[str, Numbers], count: int) -> Numbers:
     """Share of the requests on a way that pass each limited component [f, l]."""
     shares = np.zeros((count, len(limited)))
-    one = np.ones(count)
-    at = {component: n for n, component in enumerate(limited)}
-
-    def room(way: Way) -> Numbers:
-        """Requests/s that a way passes [f]: 0 where it is closed, infinite where nothing limits it."""
-        parts = [most[:, at[c]] for c in way.passes]
-        for choice in way.choices:
-            parts.append(np.sum([room(each) for each in choice.alternatives], axis=0) / choice.k)
-        open = available(way.part, value, one) > 0
-        return np.where(open, np.min(parts, axis=0) if parts else np.inf, 0.0)
 
     def walk(way: Way, share: Numbers) -> None:
         for component in way.passes:
-            shares[:, at[component]] = np.maximum(shares[:, at[component]], share)
+            n = limited.index(component)
+            shares[:, n] = np.maximum(shares[:, n], share)
         for choice in way.choices:
-            rooms = np.array([room(each) for each in choice.alternatives])
-            endless = np.isinf(rooms)
-            weight = np.where(endless.any(axis=0), endless, np.where(np.isinf(rooms), 0.0, rooms))
-            total = weight.sum(axis=0)
-            for each, mine in zip(choice.alternatives, weight, strict=True):
-                part = np.divide(choice.k * mine, total, out=np.zeros_like(total), where=total > 0)
-                walk(each, share * np.minimum(part, 1.0))
+            for each, part in zip(choice.alternatives, _splits(choice, limited, most, value), strict=True):
+                walk(each, share * part)
 
-    walk(way, one)
+    walk(way, np.ones(count))
     return shares
 
 
 def cut(passage: Passage, sent: Numbers, flow_of: Indices, placement_of: Indices) -> Numbers:
-    """Requests/s on edges [f, k] that pass all limits; a component with too many passes all of them equally less."""
+    """Requests/s on edges [f, k] that pass all limits; what has too much passes all of it equally less.
+
+    What reaches a component is reckoned as if nothing were lost before it: never more gets through than it passes.
+    """
+    if not passage.limited:
+        return sent
+    passes = np.ones_like(passage.most)
     for n in range(len(passage.limited)):
         share = np.maximum(passage.flows[:, n][:, flow_of], passage.placements[:, n][:, placement_of])
-        through = (share * sent).sum(axis=1)
-        most = passage.most[:, n]
-        passes = np.divide(most, through, out=np.ones_like(most), where=through > most)
-        sent = sent * (1.0 - share * (1.0 - passes)[:, None])
-    return sent
+        through, most = (share * sent).sum(axis=1), passage.most[:, n]
+        passes[:, n] = np.divide(most, through, out=np.ones_like(most), where=through > most)
+    known: dict[Way, Numbers] = {}
+
+    def let_through(way: Way) -> Numbers:
+        if way not in known:
+            parts = [passes[:, passage.limited.index(component)] for component in way.passes]
+            for choice in way.choices:
+                splits = _splits(choice, passage.limited, passage.most, passage.value)
+                each = [let_through(inner) * part for inner, part in zip(choice.alternatives, splits, strict=True)]
+                parts.append(np.sum(each, axis=0) / choice.k)
+            known[way] = np.min(parts, axis=0) if parts else np.ones(len(passes))
+        return known[way]
+
+    share = np.ones_like(sent)
+    for of, ways in ((flow_of, passage.ways_of_flows), (placement_of, passage.ways_of_placements)):
+        for n, way in ways.items():
+            edges = of == n
+            share[:, edges] = np.minimum(share[:, edges], let_through(way)[:, None])
+    return sent * share
