@@ -15,7 +15,6 @@ import subprocess
 import sys
 import tempfile
 import time
-from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +24,7 @@ sys.path.insert(0, str(ROOT / "tests"))
 
 from drill_fixtures import goal, machine, model, plan, point, profile, site, study, workload  # noqa: E402
 
-from planner.drill import failures, graph, left, replay, rescale, resolve, standing  # noqa: E402
+from planner.drill import failures, left, replay, resolve, standing  # noqa: E402
 from planner.plan import plan_text, sealed  # noqa: E402
 from planner.records.inventory import Pool  # noqa: E402
 from planner.records.plan import PlanFile  # noqa: E402

@@ -4,6 +4,8 @@ As in `test_drill`: a replica serves 10 requests/s, takes one machine and 300 s 
 100 requests/s of chat from town, utilisation is 1.
 """
 
+import json
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -23,11 +25,12 @@ from drill_fixtures import (
     study,
     workload,
 )
+from pydantic import ValidationError
 from test_drill import A, B, row, served, tier
 
 from planner.drill import Toll, drill_fleet, drill_plan, drill_state_claims
 from planner.drill.result import DrillResult
-from planner.errors import InputError
+from planner.errors import InputError, PlannerError
 from planner.records.inventory import Price
 from planner.records.plan import PlanFile
 from planner.records.study import (
@@ -369,3 +372,59 @@ def test_a_long_chain_of_dependencies_is_followed() -> None:
     )
     assert served(drill_plan(ten_each(s), "rescale"), "failure:f") == 1.0
     assert served(drill_plan(ten_each(s), "rescale"), "failure:f", 0.0) == pytest.approx(0.4)
+
+
+def renamed(data: Any, way: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    """Ways to every text in plain data, keys too (they end in a mark)."""
+    if isinstance(data, dict):
+        for key, value in data.items():
+            yield (*way, ("key", key))
+            yield from renamed(value, (*way, key))
+    elif isinstance(data, list):
+        for n, value in enumerate(data):
+            yield from renamed(value, (*way, n))
+    elif isinstance(data, str):
+        yield way
+
+
+def test_no_renamed_thing_in_a_plan_ends_in_an_internal_error() -> None:
+    more = gateway(80.0, 30.0)
+    s = study(
+        holdings=hold(a=10, b=8),
+        claims=(lend("b", 2, 60.0),),
+        offers=(offer("b", "on_demand", most_units=16.0), offer("b", "spot")),
+        **more,
+        failures=(NamedFailure(name="f", lost={A: 0.5}, in_maintenance={B: 0.1}, worst_part=True),),
+        tiers=(tier(goal(within=400.0), goal("gateway", 60.0), goal(None, failure="f")),),
+    )
+    told = state(chat(b=40), A, 400.0, shed={"chat": {"town": 60.0}}, kept={at("b"): 4}, loaded={at("b"): 1})
+    buy = {"google/b/m:on_demand": 4, "google/b/m:spot": 2}
+    p = plan(s, {at("a"): 10, at("b"): 10}, chat(a=60, b=40), [told], purchases=buy)
+    text = p.model_dump_json(by_alias=True)
+    tried = 0
+    for way in renamed(json.loads(text)):
+        data = json.loads(text)
+        place = data
+        for step in way[:-1]:
+            place = place[step]
+        if isinstance(way[-1], tuple):
+            place[f"{way[-1][1]}~"] = place.pop(way[-1][1])
+        else:
+            place[way[-1]] += "~"
+        try:
+            edited = PlanFile.model_validate(data)
+        except ValidationError:
+            continue
+        tried += 1
+        try:
+            drill_plan(edited, "rescale"), drill_plan(edited), drill_state_claims(edited)
+        except PlannerError as error:
+            assert str(error)
+    assert tried > 90
+
+
+def test_counts_that_no_fleet_has_are_said() -> None:
+    p = ten_each(study(holdings=hold(a=10, b=10)), a=10**400)
+    for ask in (drill_plan, drill_state_claims):
+        with pytest.raises(InputError, match="at most 1,000,000,000"):
+            ask(p)

@@ -7,7 +7,7 @@ import numpy as np
 
 from planner.drill.failures import NORMAL, normal_operation
 from planner.drill.left import Left, what_is_left
-from planner.drill.names import above, names_in_plan
+from planner.drill.names import above, check_counts, names_in_plan
 from planner.drill.replay import prepare, tier_rows
 from planner.drill.resolve import part_of_pool
 from planner.drill.standing import hours_of, of_plan, stated
@@ -27,6 +27,7 @@ def drill_state_claims(plan: PlanFile) -> tuple[str, ...]:
     InputError
         when the plan has more than one hour, or its dependencies form a cycle
     """
+    check_counts(plan)
     world, graph, failures = prepare(plan.study, plan.demand_case)
     findings: list[str] = names_in_plan(plan, [failure.id for failure in failures])
     for hour in hours_of(plan):

@@ -147,7 +147,8 @@ def _splits(choice: Choice, limited: tuple[str, ...], most: Numbers, value: Mapp
     weight = np.where(endless.any(axis=0), endless, np.where(endless, 0.0, rooms))
     total = weight.sum(axis=0)
     share = np.divide(choice.k * weight, total, out=np.zeros_like(weight), where=total > 0)
-    return np.minimum(share, 1.0)
+    least: Numbers = np.minimum(share, 1.0)
+    return least
 
 
 def _shares(way: Way, limited: tuple[str, ...], most: Numbers, value: Mapping[str, Numbers], count: int) -> Numbers:

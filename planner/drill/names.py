@@ -9,6 +9,9 @@ from planner.records.study import Study
 
 BUILT_IN = ("provider", "region", "site", "pool", "stack", "stack_version", "qualification")
 
+MOST = 1_000_000_000
+"""Machines or replicas in one number."""
+
 
 def above(what: str, items: Iterable[str], value: Numbers, most: Numbers) -> list[str]:
     """Findings where a value is above what it may be at most, by more than the tolerance."""
@@ -101,6 +104,30 @@ def check_failures(study: Study, components: Iterable[str]) -> None:
         (f"tiers: {t.name}: in_maintenance", id) for t in study.tiers for g in t.survive for id in g.in_maintenance
     ]
     found = [Finding(f"study: {where}", "a component that exists", id, fix) for where, id in named if id not in known]
+    if found:
+        raise InputError(found)
+
+
+def check_counts(plan: PlanFile) -> None:
+    """Counts in a plan are numbers that can be reckoned with.
+
+    Raises
+    ------
+    InputError
+        with a finding per count that no fleet has
+    """
+    counts = [(f"purchases: {row.offer}", row.units) for row in plan.purchases]
+    counts += [(f"replicas: {row.placement}", max(row.replicas, row.firm or 0)) for row in plan.replicas]
+    for state in plan.states:
+        where = f"states: {state.failure} at {state.clock_seconds:g} s"
+        for column in (state.kept, state.loaded, state.occupied):
+            counts += [(f"{where}: {e}", abs(n)) for e, n in column.items()]
+    fix = "make the plan again with `planner plan`"
+    found = [
+        Finding(f"plan: {where}", f"at most {MOST:,}", f"{n:.3g}" if n < 1e300 else "more", fix)
+        for where, n in counts
+        if n > MOST
+    ]
     if found:
         raise InputError(found)
 

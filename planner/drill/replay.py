@@ -9,7 +9,7 @@ from planner.drill.failures import Failure, failures_of_goals, failures_of_kind,
 from planner.drill.graph import Graph, build_graph
 from planner.drill.left import Left, what_is_left
 from planner.drill.limits import cut
-from planner.drill.names import check_failures, check_study, names_in_plan
+from planner.drill.names import check_counts, check_failures, check_study, names_in_plan
 from planner.drill.rescale import HOT, RECLAIMED, WAYS, Routes, carried, rescaled, routes_of, unmoved
 from planner.drill.resolve import resolve
 from planner.drill.result import DrillResult, DrillRow, Mode, Toll
@@ -67,6 +67,7 @@ def drill_plan(
     SolverError
         when the solver fails
     """
+    check_counts(plan)
     world, graph, failures = prepare(plan.study, plan.demand_case)
     findings = names_in_plan(plan, [failure.id for failure in failures])
     replayed = failures if which is None else failures_of_kind(world, graph, *which)
