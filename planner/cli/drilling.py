@@ -97,7 +97,7 @@ def _plan(subject: Path, mode: Mode | None, done: Any, which: Any) -> tuple[Any,
     edited = made.digest_sha256 != digest(made.model_dump(mode="json", by_alias=True))
     if edited:
         tell(f"{subject}: the file was changed after it was sealed")
-    how = mode.value if mode else made.study.failover
+    how: Any = mode.value if mode else getattr(made.study, "failover", "resolve")
     result = drill_plan(made, mode=how, progress=done, which=which)
     claims = drill_state_claims(made)
     return result, ("the file was changed after it was sealed", *claims) if edited else claims

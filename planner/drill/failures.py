@@ -46,8 +46,8 @@ class Failure:
 
     @property
     def kinds(self) -> frozenset[str]:
-        """Kinds of component that are lost."""
-        return frozenset(c.partition(":")[0] for c, share in self.lost.items() if share > 0)
+        """Kinds of component that are lost or out."""
+        return frozenset(c.partition(":")[0] for c in (*self.lost, *self.in_maintenance))
 
     def surge(self, world: World) -> Numbers:
         """Factor on the demand of each flow [i]."""
@@ -157,12 +157,13 @@ def _while_out(failure: Failure, in_maintenance: Mapping[str, float]) -> Failure
     out = dict(failure.in_maintenance)
     for component, share in in_maintenance.items():
         out[component] = out.get(component, 0.0) + share
-    return replace(failure, id=f"{failure.id} while {' + '.join(sorted(in_maintenance))} is out", in_maintenance=out)
+    return replace(failure, id=f"{failure.id} while {', '.join(sorted(in_maintenance))} is out", in_maintenance=out)
 
 
 def _parts(world: World, graph: Graph, failure: Failure) -> list[Failure]:
-    """One failure for each placement of a pool that is lost in part, which takes the whole loss."""
+    """One failure for each living placement of a pool that is lost in part, which takes the whole loss."""
     value = graph.values(outages([failure]), 1)
     left = [value[f"pool:{pool.id}"][0] for pool in world.study.pools]
-    placements = [name for name, e in world.placements.items() if 0.0 < left[world.pool_of[e]] < 1.0]
+    alive = [name for name in world.placements if value[f"placement:{name}"][0] > 0]
+    placements = [name for name in alive if 0.0 < left[world.pool_of[world.placements[name]]] < 1.0]
     return [replace(failure, id=f"{failure.id} on {e}", worst=e) for e in sorted(placements)] or [failure]

@@ -7,7 +7,7 @@ import numpy as np
 
 from planner.drill.failures import Failure
 from planner.drill.names import above
-from planner.drill.stock import Bought, Stock, counts_whole
+from planner.drill.stock import Bought, Stock, least_counted
 from planner.drill.world import TOLERANCE, WHOLE, Numbers, World, last_day, misfit, named
 from planner.errors import Finding, InputError
 from planner.records.plan import PlanFile, State
@@ -43,7 +43,7 @@ def of_plan(world: World, plan: PlanFile, failures: Sequence[Failure], hour: str
 
     Parameters
     ----------
-    failures : of the study's goals; machines that count whole in all of them are firm
+    failures : of the study's goals; machines that count in all of them are firm
     """
     study, findings = plan.study, []
     number = {pool.id: q for q, pool in enumerate(study.pools)}
@@ -96,8 +96,8 @@ def _too_many(world: World, stock: Stock, firm: Numbers, failures: Sequence[Fail
     found = above("normal: machines with rollouts", pools, need, stock.machines_in_normal())
     found += above("normal: firm replicas", list(world.placements), firm, stock.replicas)
     kinds = {failure.kinds for failure in failures}
-    whole = {row.offer.id for row in stock.bought if counts_whole(study, row.offer, kinds)}
-    there = np.maximum(stock.usable * (stock.running(whole) - stock.lent()), 0.0)
+    least = {row.offer.id: least_counted(study, row.offer, kinds) for row in stock.bought}
+    there = np.maximum(stock.usable * (stock.running(least) - stock.lent()), 0.0)
     on_firm = world.by_pool(world.machines_per_replica * stock.firm)
     return found + above("normal: machines under firm replicas", pools, on_firm, there)
 

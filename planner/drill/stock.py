@@ -1,6 +1,6 @@
 """What stands: machines, replicas and routes in normal operation, and what of it counts in a failure."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import NamedTuple
@@ -45,7 +45,7 @@ class Stock:
 
     Parameters
     ----------
-    firm : of the replicas, those on machines that count whole in every failure [e]
+    firm : of the replicas, those on machines that count in every failure [e]
     astray : traffic sent where nothing can serve it [i, requests/s]
     held : machines owned or committed before the plan [q]
     claims : (pool, machines, seconds until they are back or none)
@@ -68,12 +68,11 @@ class Stock:
             lent[q] += machines
         return lent
 
-    def running(self, offers: Iterable[str] | None = None) -> Numbers:
-        """Machines held, and bought of all offers or of these [q]."""
-        machines, wanted = self.held.copy(), None if offers is None else set(offers)
+    def running(self, share_of: Mapping[str, float] | None = None) -> Numbers:
+        """Machines held, and bought, or of what was bought these shares by offer [q]."""
+        machines = self.held.copy()
         for row in self.bought:
-            if wanted is None or row.offer.id in wanted:
-                machines[row.pool] += row.machines
+            machines[row.pool] += row.machines * (1.0 if share_of is None else share_of[row.offer.id])
         return machines
 
     def machines_in_normal(self) -> Numbers:
@@ -128,9 +127,9 @@ def counts(world: World, stock: Stock, kinds: frozenset[str]) -> Counts:
     return Counts(machines, less, tuple(sorted(row for row in obtained if row[2] > 0)))
 
 
-def counts_whole(study: Study, offer: Offer, kinds: Iterable[frozenset[str]]) -> bool:
-    """Whether machines on an offer count whole in every failure."""
-    return offer.kind != "spot" and all(fractions(study, offer, lost)[0] >= 1.0 for lost in kinds)
+def least_counted(study: Study, offer: Offer, kinds: Iterable[frozenset[str]]) -> float:
+    """Share of machines on an offer that counts in every failure."""
+    return 0.0 if offer.kind == "spot" else min((fractions(study, offer, lost)[0] for lost in kinds), default=1.0)
 
 
 def that_fit(world: World, replicas: Numbers, machines: Numbers) -> Numbers:
