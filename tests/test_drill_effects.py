@@ -288,6 +288,10 @@ def test_what_is_left_on_the_market_is_obtained_and_loaded() -> None:
         late = row(drill_plan(p), "provider:aws", 400.0)
         assert late.served_fraction == pytest.approx(share)
         assert (late.hot_fraction, late.started_fraction) == (pytest.approx(0.4), pytest.approx(share - 0.4))
+        # a plan that says they serve at 400 s, though they were obtained at 101 s, is found out
+        says = state(chat(b=100), "provider:aws", 400.0, loaded={at("b"): 6})
+        told = " ".join(drill_state_claims(p.model_copy(update={"states": (*p.states, says)})))
+        assert ("under what loads at 100.999 s: google/b/m has 10, at most 4" in told) == (seconds == 91.0)
 
 
 def test_machines_that_come_back_are_told_apart() -> None:

@@ -9,7 +9,7 @@ from planner.drill.failures import NORMAL, normal_operation
 from planner.drill.left import Left, what_is_left
 from planner.drill.names import above, check_counts, names_in_plan
 from planner.drill.replay import prepare, tier_rows
-from planner.drill.resolve import part_of_pool
+from planner.drill.resolve import part_of_pool, times_of
 from planner.drill.standing import hours_of, of_plan, stated
 from planner.drill.stock import Stock
 from planner.drill.world import TOLERANCE, Numbers, World
@@ -60,6 +60,7 @@ def _claimed(world: World, left: Left, states: Mapping[tuple[str, float], State]
             loading = np.where(loads, room, np.inf)
             findings += above(f"{where}: running, loading at {earlier:g} s", names, running, loading)
         before.append((clock, kept, occupied))
+        findings += _claimed_arrivals(world, stock, left, clock, running)
         findings += _claimed_traffic(world, left, clock, state, stock, running)
     return findings
 
@@ -101,6 +102,17 @@ def _claimed_replicas(
     )
     findings += above(f"{where}: GiB loaded", [site.id for site in world.study.sites], weights, fed)
     return findings, kept, running, occupied
+
+
+def _claimed_arrivals(world: World, stock: Stock, left: Left, clock: float, running: Numbers) -> list[str]:
+    """Findings where replicas must have been loading before their machines came back or were obtained."""
+    where, findings = f"{left.failures[0].id} at {clock:g} s", list[str]()
+    pools = [pool.id for pool in world.study.pools]
+    for at in (at for at in times_of(stock, left) if at < clock):
+        loading = np.where(clock - at < world.load_seconds, running, 0.0)
+        need = world.by_pool(world.machines_per_replica * loading)
+        findings += above(f"{where}: machines under what loads at {at:g} s", pools, need, left.machines(stock, at)[0])
+    return findings
 
 
 def _claimed_traffic(
