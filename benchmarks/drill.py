@@ -115,7 +115,7 @@ def main() -> None:
 
     fast = timed("rescale", len(lost), replayed("rescale", lost))
     some = lost[:: max(1, len(lost) // asked.resolved)][: asked.resolved]
-    slow = timed("resolve, one program, warm", len(some), replayed("resolve", some))
+    slow = timed("resolve, programs shared", len(some), replayed("resolve", some))
     few = some[:20]
 
     def anew() -> None:
@@ -124,7 +124,7 @@ def main() -> None:
             resolve.resolve(world, stock, alone, {})
 
     cold = timed("resolve, a program each", len(few), anew)
-    print(f"resolve / rescale, per failure: {slow / fast:.0f}; a program each / one program: {cold / slow:.1f}")
+    print(f"resolve / rescale, per failure: {slow / fast:.0f}; a program each / shared: {cold / slow:.1f}")
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "plan.json"
         path.write_text(plan_text(made_plan), encoding="utf-8")
