@@ -11,6 +11,7 @@ from typing import Any
 import highspy
 import numpy as np
 
+from planner.drill.alike import alike
 from planner.drill.left import Left
 from planner.drill.limits import Choice, Way
 from planner.drill.rescale import HOT, LOADED, RECLAIMED, STARTED, WAYS
@@ -200,22 +201,23 @@ def resolve(world: World, stock: Stock, left: Left, templates: dict[Any, Templat
 
     `templates` keeps the programs that failures share.
     """
-    times, offered = times_of(stock, left), left.offered[0]
-    key = (tuple(times), offered.tobytes())
-    if key not in templates:
-        templates[key] = build(world, left, times)
-    served = {clock: np.zeros(len(offered)) for clock in times}
-    how = {clock: np.zeros((len(WAYS), len(offered))) for clock in times}
-    made = templates[key]
-    if made is None or not left.coverable.any():
+    times, n = times_of(stock, left), left.offered.shape[1]
+    served, how = {clock: np.zeros(n) for clock in times}, {clock: np.zeros((len(WAYS), n)) for clock in times}
+    if not left.coverable.any():
         return Resolved(served, how, ())
-    upper, costs = _bounds(world, stock, left, made)
+    few = alike(world, left)
+    key = (tuple(times), few.kind.tobytes(), few.left.offered.tobytes())
+    if key not in templates:
+        templates[key] = build(few.world, few.left, times)
+    if (made := templates[key]) is None:
+        return Resolved(served, how, ())
+    upper, costs = _bounds(few.world, stock, few.left, made)
     whole = np.concatenate([made.kept.ravel(), made.loaded.ravel()])
     value, proven = best_whole(made.solver, made.lp, upper, list(costs), whole, made.short.ravel())
     for t, clock in enumerate(times):
         unserved = value[made.beyond[t]] + value[made.short[t]]
-        served[clock] = np.maximum(left.coverable[0] - unserved, 0.0) * offered
-        how[clock] = _how(world, stock, left, made, value, t)
+        served[clock] = few.apart(np.maximum(few.left.coverable[0] - unserved, 0.0) * few.left.offered[0])
+        how[clock] = few.apart(_how(few.world, stock, few.left, made, value, t))
     ended = f"{left.failures[0].id}: search for whole replicas ended early; shortfall may be less"
     return Resolved(served, how, () if proven else (ended,))
 
