@@ -10,6 +10,7 @@ import typer
 from planner import __version__
 from planner.cli.asking import diff, whatif
 from planner.cli.console import answered, emit, progress, tell, tell_findings
+from planner.cli.drilling import register as register_drill
 from planner.cli.estimating import estimate
 from planner.cli.importing import app as import_app
 from planner.cli.risking import risk
@@ -40,13 +41,6 @@ class Case(StrEnum):
     low = "low"
     base = "base"
     high = "high"
-
-
-class Mode(StrEnum):
-    """How traffic is moved in a failure."""
-
-    resolve = "resolve"
-    rescale = "rescale"
 
 
 StudyPath = Annotated[Path, typer.Argument(help="study.yaml, or its folder")]
@@ -195,70 +189,7 @@ def review(
         raise SystemExit(_review(read_plan(plan), format, out, all, plan))
 
 
-@app.command(rich_help_panel=QUESTION)
-def drill(
-    subject: Annotated[Path, typer.Argument(help="plan.json, or a CSV of what runs today")],
-    study: Annotated[Path | None, typer.Option(help="the study, for a fleet: its failures and goals")] = None,
-    mode: Annotated[
-        Mode | None,
-        typer.Option(
-            help="resolve: new weights (default for plans); rescale: gateways renormalise (default for fleets)"
-        ),
-    ] = None,
-    format: AsFormat = Format.text,
-    out: Out = None,
-    all: Annotated[bool, typer.Option("--all", help="every row")] = False,
-    quiet: Quiet = False,
-) -> None:
-    """Replay every failure of the study on a plan or on today's fleet, by arithmetic of its own.
-
-    Exit 1 when a survival goal breaks.
-
-    Examples: `planner drill plan.json` · `planner drill fleet_today.csv --study examples/quickstart`
-    """
-    with answered(format):
-        from planner.drill import drill_fleet, drill_plan, drill_state_claims
-        from planner.errors import Finding, InputError
-        from planner.plan import digest, read_plan
-        from planner.read import read_fleet, read_study
-        from planner.review.answer import review_drill
-        from planner.review.render import render
-
-        with progress(quiet) as told:
-            if subject.suffix.lower() == ".csv":
-                if study is None:
-                    raise InputError(
-                        [
-                            Finding(
-                                str(subject),
-                                "--study with a fleet",
-                                "none",
-                                "name the study whose failures are replayed",
-                            )
-                        ]
-                    )
-                found, warnings = read_study(study)
-                tell_findings(warnings)
-                result = drill_fleet(
-                    found,
-                    read_fleet(subject, found),
-                    mode=(mode or Mode.rescale).value,
-                    progress=lambda done, of: told("replaying failures", done / max(1, of), ""),
-                )
-                claims: tuple[str, ...] = ()
-            else:
-                made = read_plan(subject)
-                result = drill_plan(
-                    made,
-                    mode=(mode or Mode.resolve).value,
-                    progress=lambda done, of: told("replaying failures", done / max(1, of), ""),
-                )
-                claims = drill_state_claims(made)
-                if made.digest_sha256 != digest(made.model_dump(mode="json", by_alias=True)):
-                    claims = ("the file was changed after it was sealed", *claims)
-        report = review_drill(result, claims, all)
-        emit(render(report, format.value), out, [subject])
-        raise SystemExit(0 if report.good else 1)
+register_drill(app)
 
 
 @app.command(rich_help_panel=HAND_OVER)

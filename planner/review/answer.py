@@ -3,18 +3,16 @@
 from dataclasses import asdict
 
 from planner.audit import Audit, audit
-from planner.drill import DrillResult, DrillRow
 from planner.orders import Order, orders
 from planner.plan import decisions_of
 from planner.problem import PERIOD, Problem, build
 from planner.records.plan import PlanFile
 from planner.review.fleet import fleet_section
 from planner.review.ordered import beyond_horizon, binds_section, order_section, price_ends_usd
-from planner.review.report import MOST_ROWS, Report, Section, percent, short_failure, usd
+from planner.review.report import Report, Section, percent, short_failure, usd
 from planner.review.rests import rests_section
 from planner.review.served import failures_section, served_section
 from planner.review.trust import trust_section
-from planner.risk import NORMAL
 
 NOT_A_PLAN = ("digest", "study digest", "study", "purchases", "replicas", "states")
 """Violations after which the rest of a review would tell tales."""
@@ -144,58 +142,5 @@ def review_audit(result: Audit, cannot: tuple[str, ...]) -> Report:
                 data={"passed": result.passed, "violations": [asdict(v) for v in result.violations]},
             ),
             Section("NOT CHECKED", cannot),
-        ),
-    )
-
-
-def review_drill(result: DrillResult, claims: tuple[str, ...], all_rows: bool = False) -> Report:
-    """The report of a drill, worst first."""
-
-    def uncovered(row: DrillRow) -> bool:
-        return row.due_fraction > 0 and row.uncoverable_requests_per_second > 0
-
-    rows = [
-        (
-            short_failure(r.failure),
-            f"{r.clock_seconds:g}",
-            r.tier,
-            percent(r.due_fraction),
-            percent(r.served_fraction),
-            f"{r.short_requests_per_second:,.1f}",
-            f"{r.uncoverable_requests_per_second:,.1f}" if r.uncoverable_requests_per_second else "",
-            "BROKEN" if r.broken else "uncoverable" if uncovered(r) else "holds",
-        )
-        for r in result.rows
-    ]
-    broken = sum(r.broken for r in result.rows)
-    lost = sum(uncovered(r) for r in result.rows)
-    failures = {r.failure for r in result.rows if r.broken}
-    verdict = (
-        f"goals BREAK, in {len(failures)} failures (a tier falls short {broken} times)"
-        if broken
-        else "every goal holds, but for what no capacity can cover"
-        if lost
-        else "every goal holds"
-    )
-    lines = [
-        f"{len({r.failure for r in result.rows} - {NORMAL})} failures and normal operation replayed in {result.mode},"
-        f" on {result.subject}: {verdict}",
-        *result.findings,
-        *claims,
-    ]
-    kept = rows if all_rows else rows[: 2 * MOST_ROWS]
-    good = not broken and not claims and not lost
-    return Report(
-        "drill",
-        good,
-        (
-            Section(
-                "DRILL",
-                tuple(lines),
-                ("lost", "at s", "tier", "due", "served", "short req/s", "uncoverable req/s", "verdict"),
-                tuple(kept),
-                len(rows) - len(kept),
-                data={**result.as_dict(), "claims_that_do_not_hold": claims},
-            ),
         ),
     )

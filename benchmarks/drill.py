@@ -1,0 +1,141 @@
+"""How long a drill takes: a thousand failures in rescale, a part of them in resolve, on one study.
+
+Run as ``python benchmarks/drill.py [--failures N] [--resolved N] [--pools N] [--flows N]``.
+
+The study is random but fixed by its seed: pools of 4 machine types at sites of 4 providers, 5 workloads in 2 tiers
+from many origins, and a replica count in every pool that carries the traffic with a third to spare. Lost are pairs of
+sites. Both ways replay the same plan, on one thread, one after the other; read the ratio, not the seconds. The last
+lines measure the whole command: reading the plan, replaying, printing.
+"""
+
+import argparse
+import os
+import random
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT))
+sys.path.insert(0, str(ROOT / "tests"))
+
+from drill_fixtures import goal, machine, model, plan, point, profile, site, study, workload  # noqa: E402
+
+from planner.drill import failures, left, replay, resolve, standing  # noqa: E402
+from planner.plan import plan_text, sealed  # noqa: E402
+from planner.records.inventory import Pool  # noqa: E402
+from planner.records.plan import PlanFile  # noqa: E402
+from planner.records.study import Demand, Holding, Origin, Tier, Utilisation  # noqa: E402
+
+KINDS = ("m0", "m1", "m2", "m3")
+
+
+def made(pools: int, flows: int, seed: int) -> PlanFile:
+    """A plan over so many pools (one a site) and (workload, origin) pairs."""
+    g = random.Random(seed)
+    sites = tuple(
+        site("pqrs"[n % 4], f"s{n}", at=(g.uniform(-50, 60), g.uniform(-120, 140)), region=f"r{n // 2}")
+        for n in range(pools)
+    )
+    kinds = [KINDS[n % 4] for n in range(pools)]
+    served = [
+        profile(k, f"stack{k}", k, load_seconds=g.choice([50.0, 120.0, 280.0]), classes=(point("short"),))
+        for k in KINDS
+    ]
+    streams = tuple(workload(f"w{n}", tier=("gold", "bulk")[n % 2]) for n in range(5))
+    origins = tuple(
+        Origin(name=f"o{n}", latitude=g.uniform(-50, 60), longitude=g.uniform(-120, 140)) for n in range(flows // 5)
+    )
+    demand = tuple(
+        Demand(workload=w.name, origin=o.name, requests_per_second=g.uniform(1.0, 20.0))
+        for w in streams
+        for o in origins
+    )
+    tiers = (
+        Tier(name="gold", survive=(goal("site", 60.0, 0.9), goal("site", 300.0)), round_trip_ms=250.0),
+        Tier(name="bulk", survive=(goal("site", 300.0, 0.5),)),
+    )
+    of = study(
+        sites=sites,
+        pools=tuple(Pool(site=s.id, machine_type=k) for s, k in zip(sites, kinds, strict=True)),
+        machine_types=tuple(machine(k) for k in KINDS),
+        models=(model(profiles=served, stacks=[p.stack for p in served]),),
+        workloads=streams,
+        origins=origins,
+        demand=demand,
+        tiers=tiers,
+        utilisation=Utilisation(normal=0.85, in_failure=0.95),
+    )
+    world, _, _ = replay.prepare(of)
+    names = list(world.placements)
+    traffic: dict[tuple[str, str, str], float] = {}
+    load = [0.0] * len(names)
+    for (w, o), i in world.flows.items():
+        open = [e for e in range(len(names)) if world.normal[i, e]] or [0]
+        chosen = g.sample(open, min(3, len(open)))
+        for e in chosen:
+            traffic[w, o, names[e]] = float(world.demand[i]) / len(chosen)
+            load[e] += traffic[w, o, names[e]] * float(world.replica_seconds[i, e])
+    replicas = {names[e]: int(1.33 * load[e] / 0.85) + 1 for e in range(len(names))}
+    holdings = tuple(
+        Holding(pool=name.partition("@")[2], machines=int(1.1 * count) + 1) for name, count in replicas.items()
+    )
+    return sealed(plan(of.model_copy(update={"holdings": holdings}), replicas, traffic))
+
+
+def timed(what: str, count: int, run: Any) -> float:
+    """Seconds of a run, printed."""
+    began = time.perf_counter()
+    run()
+    seconds = time.perf_counter() - began
+    print(f"{what:34} {count:6,} failures {seconds:8.2f} s {1000 * seconds / count:8.2f} ms each")
+    return seconds / count
+
+
+def main() -> None:
+    """Measures and prints."""
+    ask = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    ask.add_argument("--failures", type=int, default=1000)
+    ask.add_argument("--resolved", type=int, default=200)
+    ask.add_argument("--pools", type=int, default=46)
+    ask.add_argument("--flows", type=int, default=300)
+    ask.add_argument("--seed", type=int, default=1)
+    asked = ask.parse_args()
+    made_plan = made(asked.pools, asked.flows, asked.seed)
+    world, of, _ = replay.prepare(made_plan.study)
+    lost = failures.failures_of_kind(world, of, (), ("site",))[: asked.failures]
+    stock, _ = standing.of_plan(world, made_plan, lost, "h")
+    print(f"{asked.pools} pools, {len(world.flows)} demand rows, {int(world.in_failure.sum()):,} edges")
+
+    def replayed(mode: Any, some: Any) -> Any:
+        return lambda: replay._drill(world, of, some, stock, mode, "", [], None)
+
+    fast = timed("rescale", len(lost), replayed("rescale", lost))
+    some = lost[:: max(1, len(lost) // asked.resolved)][: asked.resolved]
+    slow = timed("resolve, programs shared", len(some), replayed("resolve", some))
+    few = some[:20]
+
+    def anew() -> None:
+        for failure in few:
+            alone = left.what_is_left(world, of, stock, [failure])
+            resolve.resolve(world, stock, alone, {})
+
+    cold = timed("resolve, a program each", len(few), anew)
+    print(f"resolve / rescale, per failure: {slow / fast:.0f}; a program each / shared: {cold / slow:.1f}")
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "plan.json"
+        path.write_text(plan_text(made_plan), encoding="utf-8")
+        command = [sys.executable, "-m", "planner", "drill", str(path), "--mode", "rescale", "--pairs", "site", "-q"]
+        whole = {**os.environ, "PYTHONPATH": str(ROOT)}
+        timed(
+            "planner drill --mode rescale",
+            asked.pools * (asked.pools - 1) // 2,
+            lambda: subprocess.run(command, env=whole, stdout=subprocess.DEVNULL, check=False),
+        )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,210 @@
+"""The drill: every failure replayed, on a plan or on today's fleet."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from planner.drill.failures import Failure, failures_of_goals, failures_of_kind, normal_operation
+from planner.drill.graph import Graph, build_graph
+from planner.drill.left import Left, what_is_left
+from planner.drill.limits import cut
+from planner.drill.names import check_counts, check_failures, check_study, names_in_plan
+from planner.drill.rescale import HOT, RECLAIMED, WAYS, Routes, carried, rescaled, routes_of, unmoved
+from planner.drill.resolve import resolve
+from planner.drill.result import DrillResult, DrillRow, Mode, Toll
+from planner.drill.standing import hours_of, of_fleet, of_plan
+from planner.drill.stock import Stock, that_fit
+from planner.drill.tolls import toll
+from planner.drill.world import TOLERANCE, Numbers, World, build_world
+from planner.records.plan import PlanFile
+from planner.records.study import RunningReplicas, Study
+
+Progress = Callable[[int, int], None]
+CHUNK = 128
+"""Failures whose arrays are in memory at the same time."""
+
+
+Which = tuple[Sequence[str], Sequence[str]]
+"""Kinds of component: each lost by itself, and in pairs."""
+
+
+def prepare(study: Study, case: str = "base") -> tuple[World, Graph, tuple[Failure, ...]]:
+    """The study as arrays, its graph, and the failures that its goals expand to.
+
+    Raises
+    ------
+    InputError
+        when names lead nowhere, or dependencies form a cycle
+    """
+    check_study(study)
+    world = build_world(study, case)
+    graph = build_graph(world)
+    check_failures(study, graph.order)
+    return world, graph, failures_of_goals(world, graph)
+
+
+def drill_plan(
+    plan: PlanFile, mode: Mode = "resolve", progress: Progress | None = None, which: Which | None = None
+) -> DrillResult:
+    """Replay every failure of the plan's study on the plan's machines and replicas.
+
+    Parameters
+    ----------
+    plan : the plan; of its states only the traffic of normal operation is used, see `drill_state_claims` for the rest
+    mode : `resolve`: the best new weights and starts per failure; `rescale`: base weights over what is left
+    progress : called with (failures done, failures in all)
+    which : kinds of component that are lost one by one, and in pairs; none: the failures of the study's goals
+
+    Returns
+    -------
+    rows of (failure, clock [s], tier), worst first; rates in requests/s
+
+    Raises
+    ------
+    InputError
+        when the plan has more than one hour, its study names what does not exist, or its dependencies form a cycle
+    SolverError
+        when the solver fails
+    """
+    check_counts(plan)
+    world, graph, failures = prepare(plan.study, plan.demand_case)
+    findings = names_in_plan(plan, [failure.id for failure in failures])
+    replayed = failures if which is None else failures_of_kind(world, graph, *which)
+    rows: list[DrillRow] = []
+    tolls: list[Toll] = []
+    for hour in hours_of(plan):
+        stock, found = of_plan(world, plan, failures, hour)
+        result = _drill(world, graph, replayed, stock, mode, "", [*findings, *found], progress)
+        rows, tolls, findings = [*rows, *result.rows], [*tolls, *result.tolls], list(result.findings)
+    return DrillResult(mode, f"plan of {plan.study.study}", tuple(rows), tuple(findings), tuple(tolls))
+
+
+def drill_fleet(
+    study: Study,
+    fleet: Sequence[RunningReplicas],
+    mode: Mode = "rescale",
+    progress: Progress | None = None,
+    which: Which | None = None,
+) -> DrillResult:
+    """Replay every failure of a study on today's fleet: the machines are what its replicas need, whole per pool.
+
+    Parameters
+    ----------
+    study : gives demand [requests/s], profiles, dependencies and goals; its holdings and claims are not used
+    fleet : replicas per (pool, profile), weights per (workload, origin)
+    mode, progress, which : as for `drill_plan`
+
+    Returns
+    -------
+    as `drill_plan`; a row whose edge is not eligible is a finding, and what it is sent is not served
+    """
+    world, graph, failures = prepare(study)
+    stock, findings = of_fleet(world, fleet)
+    replayed = failures if which is None else failures_of_kind(world, graph, *which)
+    return _drill(world, graph, replayed, stock, mode, f"fleet of {study.study}", findings, progress)
+
+
+def _drill(
+    world: World,
+    graph: Graph,
+    failures: Sequence[Failure],
+    stock: Stock,
+    mode: Mode,
+    subject: str,
+    findings: list[str],
+    progress: Progress | None,
+) -> DrillResult:
+    routes = routes_of(world, stock.base)
+    rows = in_normal_operation(world, graph, stock)
+    tolls, templates = list[Toll](), dict[Any, Any]()
+    for start in range(0, len(failures), CHUNK):
+        left = what_is_left(world, graph, stock, failures[start : start + CHUNK])
+        at_once = _rescaled(world, stock, left, routes) if mode == "rescale" else None
+        first = unmoved(world, stock, left, routes)
+        for f, failure in enumerate(left.failures):
+            alone = left.one(f)
+            if at_once is None:
+                answer = resolve(world, stock, alone, templates)
+                served, how = dict(answer.served), dict(answer.how)
+                findings += answer.findings
+            else:
+                clocks = {clock for clock in at_once if clock in failure.clocks or clock not in _deadlines(left)}
+                served = {clock: at_once[clock][0][f] for clock in clocks}
+                how = {clock: at_once[clock][1][:, f] for clock in clocks}
+            served[0.0] = first[f]
+            how[0.0] = _all_hot(first[f])
+            shown = {0.0, *failure.clocks}
+            for clock in sorted(served):
+                of_clock = tier_rows(world, failure, alone, clock, served[clock], how[clock])
+                rows += [row for row in of_clock if row.broken or clock in shown]
+            if len(world.demand):
+                tolls.append(toll(world, failure, alone, served))
+            if progress:
+                progress(start + f + 1, len(failures))
+    rows.sort(key=lambda r: (not r.broken, r.served_fraction, r.failure, r.clock_seconds, r.tier))
+    tolls.sort(key=lambda t: (-t.usd_lost, -t.requests_lost, t.failure))
+    return DrillResult(mode, subject, tuple(rows), tuple(dict.fromkeys(findings)), tuple(tolls))
+
+
+def in_normal_operation(world: World, graph: Graph, stock: Stock) -> list[DrillRow]:
+    """Rows of the failure in which nothing is lost."""
+    normal = normal_operation(world.study)
+    left = what_is_left(world, graph, stock, [normal])
+    routes = routes_of(world, stock.base * world.normal)
+    stand = that_fit(world, stock.replicas, stock.machines_in_normal())
+    sent = cut(left.passage, routes.sent[None, :], routes.flow, routes.placement)
+    capacity = (world.study.utilisation.normal * stand)[None, :]
+    rates = (carried(world, routes, sent, world.replica_seconds, capacity) @ routes.by_flow)[0]
+    return tier_rows(world, normal, left, 0.0, rates, _all_hot(rates))
+
+
+def _deadlines(left: Left) -> set[float]:
+    return {clock for failure in left.failures for clock in failure.clocks}
+
+
+def _rescaled(world: World, stock: Stock, left: Left, routes: Routes) -> dict[float, tuple[Numbers, Numbers]]:
+    """What is served at every clock of the failures [f, i], and how [4, f, i]; also when traffic has moved."""
+    found = {}
+    for clock in sorted(_deadlines(left) | {world.study.detection_seconds}):
+        rates, back = rescaled(world, stock, left, routes, clock)
+        how = np.zeros((len(WAYS), *rates.shape))
+        how[HOT], how[RECLAIMED] = rates - back, back
+        found[clock] = rates, how
+    return found
+
+
+def _all_hot(rates: Numbers) -> Numbers:
+    how = np.zeros((len(WAYS), len(rates)))
+    how[HOT] = rates
+    return how
+
+
+def tier_rows(
+    world: World, failure: Failure, left: Left, clock: float, served: Numbers, how: Numbers
+) -> list[DrillRow]:
+    """What each tier with demand is served [i] at a clock, and by what [4, i]."""
+    offered = left.offered[0]
+    short = np.maximum(left.due(world, clock)[0] * offered - served, 0.0)
+    rows = []
+    for tier in world.study.tiers:
+        mine = np.array([of.name == tier.name for of in world.tier_of], dtype=bool)
+        if not mine.any():
+            continue
+        asked = float(offered[mine].sum())
+        broken = bool((short[mine] > TOLERANCE * asked).any())
+        split = [round(min(float(part), 1.0), 9) for part in how[:, mine].sum(axis=1) / asked]
+        rows.append(
+            DrillRow(
+                failure=failure.id,
+                clock_seconds=clock,
+                tier=tier.name,
+                due_fraction=failure.due(tier.name, clock),
+                served_fraction=round(min(float(served[mine].sum()) / asked, 1.0), 9),
+                short_requests_per_second=round(float(short[mine].sum()), 9) if broken else 0.0,
+                broken=broken,
+                uncoverable_requests_per_second=round(float(((1.0 - left.coverable[0]) * offered)[mine].sum()), 9),
+                **{f"{name}_fraction": value for name, value in zip(WAYS, split, strict=True)},
+            )
+        )
+    return rows

@@ -1,0 +1,299 @@
+"""Re-solve: whether any new weights and starts of replicas serve what is due, by one small program per failure.
+
+Failures with the same times and surges share a program, of which only bounds change. Each starts without a basis: on
+46 pools going on from the last failure's basis took three times as long as letting presolve take the dead away.
+"""
+
+import math
+from dataclasses import dataclass, field
+from typing import Any
+
+import highspy
+import numpy as np
+
+from planner.drill.alike import alike
+from planner.drill.left import Left
+from planner.drill.limits import Choice, Way
+from planner.drill.rescale import HOT, LOADED, RECLAIMED, STARTED, WAYS
+from planner.drill.solving import Rows, best_whole, solver_of
+from planner.drill.stock import Stock
+from planner.drill.world import WHOLE, Indices, Numbers, World
+
+MOMENT_SECONDS = 1e-3
+"""Around the moment machines come: what holds just before and just after is looked at."""
+
+
+@dataclass
+class Template:
+    """The program of failures with the same times and surges; columns by time: see `build`."""
+
+    times: list[float]
+    flow: Indices
+    """[k] flow of an edge"""
+    placement: Indices
+    share: Indices
+    beyond: Indices
+    short: Indices
+    kept: Indices
+    loaded: Indices
+    room: Indices
+    """[t, .] columns: share of offered [k], not due and not served [i], short [i], kept, loaded, room beyond [e]"""
+    ways: list[tuple[int, Way]]
+    """columns of requests on one alternative of a choice: open or closed in a failure"""
+    columns: int
+    lp: highspy.HighsLp
+    solver: Any
+    rows: dict[str, list[slice]] = field(default_factory=dict)
+    passing: list[tuple[int, int]] = field(default_factory=list)
+    """(row, number of the limited component)"""
+
+
+@dataclass(frozen=True)
+class Resolved:
+    """Requests/s of each flow at each time [i], and how they are served: hot, reclaimed, loaded, started [4, i]."""
+
+    served: dict[float, Numbers]
+    how: dict[float, Numbers]
+    findings: tuple[str, ...]
+
+
+def times_of(stock: Stock, left: Left) -> list[float]:
+    """Deadlines, and the moments around which machines come back or are obtained [s]."""
+    failure, counts = left.failures[0], left.counts[0]
+    deadlines = failure.clocks
+    comes = {at for _, _, back in stock.claims if back is not None for at in (back, back + MOMENT_SECONDS)}
+    comes |= {at for when, _, _ in counts.obtained for at in (when - MOMENT_SECONDS, when)}
+    return sorted({at for at in comes if 0 < at < deadlines[-1]} | set(deadlines))
+
+
+def build(world: World, left: Left, times: list[float]) -> Template | None:
+    """The program, its rows complete but for the bounds that a failure sets; none where there is no edge."""
+    flow, placement = np.nonzero(world.in_failure)
+    if not len(flow):
+        return None
+    study, offered = world.study, left.offered[0]
+    detection, limit = study.detection_seconds, study.utilisation.in_failure
+    n_k, n_i, n_e, n_q = len(flow), len(world.demand), len(world.placements), len(study.pools)
+    rates = np.array([math.inf if s.load_gib_per_second is None else s.load_gib_per_second for s in study.sites])
+    per_share = world.replica_seconds_in_failure[flow, placement] * offered[flow]
+    largest = np.zeros(n_e)
+    np.maximum.at(largest, placement, per_share)
+    largest = np.where(largest > 0, largest, 1.0)
+    width, each, ones, less = n_k + 2 * n_i + 3 * n_e, np.arange(n_e), np.ones(n_e), np.full(n_e, -np.inf)
+    columns = np.arange(width * len(times)).reshape(len(times), width)
+    share, beyond, short, kept, loaded, room = np.split(columns, np.cumsum([n_k, n_i, n_i, n_e, n_e]), axis=1)
+    rows = Rows()
+    at: dict[str, list[slice]] = {"coverable": [], "part": [], "machines": []}
+    split, edges = np.arange(n_i), np.ones(n_k)
+    fed_e = np.flatnonzero(np.isfinite(rates)[world.site_of])
+    for t, clock in enumerate(times):
+        rest = [(split, part[t], np.ones(n_i)) for part in (beyond, short)]
+        at["coverable"].append(rows.add(np.zeros(n_i), np.zeros(n_i), (flow, share[t], edges), *rest))
+        carry = [(each, part[t], -limit / largest) for part in (kept, loaded)]
+        rows.add(less, np.zeros(n_e), (placement, share[t], per_share / largest[placement]), *carry)
+        within = [(each, part[t], ones) for part in (kept, loaded, room)]
+        at["part"].append(rows.add(less, np.full(n_e, np.inf), *within))
+        stands = [(world.pool_of, part[t], world.machines_per_replica) for part in (kept, loaded, room)]
+        at["machines"].append(rows.add(np.full(n_q, -np.inf), np.zeros(n_q), *stands))
+        if len(fed_e):
+            fed = rates * max(clock - detection, 0.0)
+            feeding = (world.site_of[fed_e], loaded[t, fed_e], world.weights_gib[fed_e])
+            rows.add(np.full(len(fed), -np.inf), np.where(np.isfinite(rates), fed, np.inf), feeding)
+        if t:
+            rows.add(less, np.zeros(n_e), (each, kept[t], ones), (each, kept[t - 1], -ones))
+            if len(fed_e):  # what was loaded stays: it was fed, and is not forgotten
+                which, one = np.arange(len(fed_e)), np.ones(len(fed_e))
+                stays = (which, loaded[t - 1, fed_e], one), (which, loaded[t, fed_e], -one)
+                rows.add(np.full(len(fed_e), -np.inf), np.zeros(len(fed_e)), *stays)
+        for u in range(t):
+            loading = (clock - times[u] < world.load_seconds) | ((world.load_seconds > 0) & (u == t - 1))
+            e = np.flatnonzero(loading & (detection + world.load_seconds <= clock))
+            later = [(np.arange(len(e)), part[t, e], ones[e]) for part in (kept, loaded)]
+            earlier = [(np.arange(len(e)), part[u, e], -ones[e]) for part in (kept, loaded, room)]
+            rows.add(np.full(len(e), -np.inf), np.zeros(len(e)), *later, *earlier)
+    more = _Limits(world, left, rows, offered, flow, placement, columns.size)
+    for t in range(len(times)):
+        more.add(share[t])
+    lp = rows.program(more.columns)
+    made = Template(
+        times, flow, placement, share, beyond, short, kept, loaded, room, more.ways, more.columns, lp, None, at
+    )
+    made.passing = more.passing
+    made.solver = solver_of(lp)
+    return made
+
+
+class _Limits:
+    """Rows of components with a limit: what passes them, with any split of requests over alternatives."""
+
+    def __init__(
+        self,
+        world: World,
+        left: Left,
+        rows: Rows,
+        offered: Numbers,
+        flow: Indices,
+        placement: Indices,
+        columns: int,
+    ) -> None:
+        self.left, self.rows, self.offered, self.flow, self.placement = left.passage, rows, offered, flow, placement
+        self.columns = columns
+        self.ways: list[tuple[int, Way]] = []
+        self.passing: list[tuple[int, int]] = []
+
+    def add(self, share: Indices) -> None:
+        """The rows at one time, of the columns `share` of that time."""
+        loads: dict[str, dict[int, float]] = {name: {} for name in self.left.limited}
+        must: dict[str, set[int]] = {name: set() for name in self.left.limited}
+        for of, ways in ((self.flow, self.left.ways_of_flows), (self.placement, self.left.ways_of_placements)):
+            for n, way in ways.items():
+                edges = np.flatnonzero(of == n)
+                for name in way.passes:
+                    must[name] |= set(edges.tolist())
+        for of, ways in ((self.flow, self.left.ways_of_flows), (self.placement, self.left.ways_of_placements)):
+            for n, way in ways.items():
+                edges = np.flatnonzero(of == n)
+                if len(edges) and way.choices:
+                    passes: dict[str, int] = {}
+                    spared = {name for name in loads if set(edges.tolist()) <= must[name]}
+                    rate = [(int(share[k]), float(self.offered[self.flow[k]])) for k in edges]
+                    for choice in way.choices:
+                        self._choose(choice, rate, passes, spared)
+                    for name, column in passes.items():
+                        loads[name][column] = 1.0
+        for number, name in enumerate(self.left.limited):
+            for k in must[name]:
+                loads[name][int(share[k])] = float(self.offered[self.flow[k]])
+            if loads[name]:
+                row = self._row(-math.inf, 0.0, sorted(loads[name].items()))
+                self.passing.append((row, number))
+
+    def _choose(self, choice: Choice, rate: list[tuple[int, float]], passes: dict[str, int], spared: set[str]) -> None:
+        """Requests split over alternatives, `k` for each; what is on one passes all of it."""
+        parts = []
+        for way in choice.alternatives:
+            column = self._column()
+            self.ways.append((column, way))
+            parts.append(column)
+            if choice.k > 1:
+                self._row(-math.inf, 0.0, [(column, 1.0), *((c, -v) for c, v in rate)])
+            for name in way.passes - spared:
+                if name not in passes:
+                    passes[name] = self._column()
+                    self.ways.append((passes[name], Way(name, frozenset(), ())))
+                self._row(-math.inf, 0.0, [(column, 1.0), (passes[name], -1.0)])
+            for inner in way.choices:
+                self._choose(inner, [(column, 1.0)], passes, spared)
+        self._row(-math.inf, 0.0, [*((c, v * choice.k) for c, v in rate), *((c, -1.0) for c in parts)])
+
+    def _column(self) -> int:
+        self.columns += 1
+        return self.columns - 1
+
+    def _row(self, low: float, high: float, terms: list[tuple[int, float]]) -> int:
+        columns, values = zip(*terms, strict=True)
+        here = np.zeros(len(terms), dtype=np.int64), np.array(columns, dtype=np.int64), np.array(values)
+        return int(self.rows.add(np.array([low]), np.array([high]), here).start)
+
+
+def resolve(world: World, stock: Stock, left: Left, templates: dict[Any, Template | None]) -> Resolved:
+    """What the best new weights and starts serve in one failure, all clocks together.
+
+    `templates` keeps the programs that failures share.
+    """
+    times, n = times_of(stock, left), left.offered.shape[1]
+    served, how = {clock: np.zeros(n) for clock in times}, {clock: np.zeros((len(WAYS), n)) for clock in times}
+    if not left.coverable.any():
+        return Resolved(served, how, ())
+    few = alike(world, left)
+    key = (tuple(times), few.kind.tobytes(), few.left.offered.tobytes())
+    if key not in templates:
+        templates[key] = build(few.world, few.left, times)
+    if (made := templates[key]) is None:
+        return Resolved(served, how, ())
+    upper, costs = _bounds(few.world, stock, few.left, made)
+    whole = np.concatenate([made.kept.ravel(), made.loaded.ravel()])
+    value, proven = best_whole(made.solver, made.lp, upper, list(costs), whole, made.short.ravel())
+    for t, clock in enumerate(times):
+        unserved = value[made.beyond[t]] + value[made.short[t]]
+        served[clock] = few.apart(np.maximum(few.left.coverable[0] - unserved, 0.0) * few.left.offered[0])
+        how[clock] = few.apart(_how(few.world, stock, few.left, made, value, t))
+    ended = f"{left.failures[0].id}: search for whole replicas ended early; shortfall may be less"
+    return Resolved(served, how, () if proven else (ended,))
+
+
+def _bounds(world: World, stock: Stock, left: Left, made: Template) -> tuple[Numbers, Numbers]:
+    """Upper bounds of the columns and their costs in a failure; its bounds of rows go to the program."""
+    study, coverable, placements = world.study, left.coverable[0], left.placements[0]
+    detection, alive = study.detection_seconds, placements > 0
+    offered = left.offered[0]
+    scale = 100.0 * offered / offered.max()
+    worth = np.array([tier.outage_usd_per_request for tier in world.tier_of])
+    worth = 0.01 + worth / max(worth.max(), WHOLE)
+    upper, costs = np.zeros(made.columns), np.zeros((3, made.columns))
+    low, high = np.array(made.lp.row_lower_), np.array(made.lp.row_upper_)
+    edge = alive[made.placement] & (coverable > 0)[made.flow]
+    for t, clock in enumerate(made.times):
+        machines = left.machines(stock, clock)[0]
+        most = np.floor(machines[world.pool_of] / world.machines_per_replica + WHOLE)
+        upper[made.share[t]] = edge
+        upper[made.short[t]] = left.due(world, clock)[0]
+        upper[made.beyond[t]] = coverable - upper[made.short[t]]
+        upper[made.kept[t]] = left.survivors[0] * alive
+        upper[made.room[t]] = np.where(alive, np.inf, 0.0)
+        started = (detection + world.load_seconds <= clock) & alive & left.may_start[0]
+        upper[made.loaded[t]] = np.where(started, most, 0.0)
+        costs[0, made.short[t]] = scale
+        costs[2, made.short[t]] = costs[2, made.beyond[t]] = scale * worth
+        costs[1, made.kept[t]], costs[1, made.loaded[t]] = -world.machines_per_replica, world.machines_per_replica
+        low[made.rows["coverable"][t]] = high[made.rows["coverable"][t]] = coverable
+        high[made.rows["machines"][t]] = machines
+        high[made.rows["part"][t]] = part_of_pool(world, stock, left, clock)
+    for column, way in made.ways:
+        upper[column] = np.inf if left.passage.open(way.part) else 0.0
+    for row, number in made.passing:
+        high[row] = left.passage.most[0, number]
+    made.lp.row_lower_, made.lp.row_upper_ = low, high
+    every = np.arange(len(low), dtype=np.int32)
+    made.solver.clearSolver()  # the last failure's basis is a worse start than none: presolve takes the dead away
+    made.solver.changeRowsBounds(len(low), every, low, high)
+    return upper, costs
+
+
+def part_of_pool(world: World, stock: Stock, left: Left, clock: float) -> Numbers:
+    """Replicas for which there is room in what a partly lost placement has left [e]; else infinite."""
+    whole, mine = left.pools[0][world.pool_of], left.placements[0]
+    machines = left.machines(stock, clock)[0][world.pool_of]
+    share = np.divide(mine, whole, out=np.zeros_like(whole), where=whole > 0)
+    partly = (mine > 0) & (mine < whole)
+    return np.where(partly, share * machines / world.machines_per_replica, np.inf)
+
+
+def _how(world: World, stock: Stock, left: Left, made: Template, value: Numbers, t: int) -> Numbers:
+    """Requests/s of each flow by what serves them [4, i].
+
+    Machines of a pool are taken in this order: there all along, back from others, obtained; by what was kept, then by
+    what was loaded.
+    """
+    clock, offered = made.times[t], left.offered[0]
+    kept, loaded = np.round(value[made.kept[t]]), np.round(value[made.loaded[t]])
+    keeps, loads = (world.by_pool(world.machines_per_replica * n) for n in (kept, loaded))
+    own = left.machines(stock, clock, reclaimed=False, obtained=False)[0]
+    back = left.machines(stock, clock, obtained=False)[0]
+    kept_hot = np.minimum(keeps, own)
+    loaded_own = np.minimum(loads, np.maximum(own - keeps, 0.0))
+    loaded_back = np.minimum(loads - loaded_own, np.maximum(back - np.maximum(own, keeps), 0.0))
+
+    def share(part: Numbers, of: Numbers) -> Numbers:
+        return np.divide(part, of, out=np.zeros_like(of), where=of > 0)[world.pool_of]
+
+    running = np.maximum(kept + loaded, WHOLE)
+    split = np.zeros((len(WAYS), len(kept)))
+    split[HOT] = kept * share(kept_hot, keeps) / running
+    split[LOADED] = loaded * share(loaded_own, loads) / running
+    split[STARTED] = loaded * share(loads - loaded_own - loaded_back, loads) / running
+    split[RECLAIMED] = np.maximum((kept + loaded) / running - split.sum(axis=0), 0.0)
+    rates = value[made.share[t]] * offered[made.flow]
+    return np.array(
+        [np.bincount(made.flow, weights=rates * way[made.placement], minlength=len(offered)) for way in split]
+    )

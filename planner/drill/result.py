@@ -1,0 +1,85 @@
+"""What a drill finds: rows per failure, clock and tier; what each failure costs until recovery."""
+
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+Mode = Literal["resolve", "rescale"]
+
+
+@dataclass(frozen=True)
+class DrillRow:
+    """What one tier is served in one failure at one clock.
+
+    Parameters
+    ----------
+    failure : id of the failure; `normal` is the failure in which nothing is lost
+    clock_seconds : since the failure began [s]; at 0 nothing has been moved yet
+    due_fraction, served_fraction : share of the tier's demand, that the goals ask for and that is served
+    short_requests_per_second : below what is due and can be covered [requests/s]
+    broken : whether a workload and origin of the tier falls short by more than 1e-6 of the tier's demand
+    uncoverable_requests_per_second : what no capacity can serve in this failure [requests/s]
+    hot_fraction, reclaimed_fraction, loaded_fraction, started_fraction : of the tier's demand, served by replicas that
+        ran all along, that stand on machines back from others, that were loaded on machines that were there, and that
+        were loaded on machines obtained in the failure
+    """
+
+    failure: str
+    clock_seconds: float
+    tier: str
+    due_fraction: float
+    served_fraction: float
+    short_requests_per_second: float
+    broken: bool
+    uncoverable_requests_per_second: float
+    hot_fraction: float = 0.0
+    reclaimed_fraction: float = 0.0
+    loaded_fraction: float = 0.0
+    started_fraction: float = 0.0
+
+
+@dataclass(frozen=True)
+class Toll:
+    """What one failure costs until recovery, and how much of each workload is served.
+
+    Between two clocks what is served at the first of them holds: an upper estimate of what is lost.
+
+    Parameters
+    ----------
+    requests_lost, usd_lost : not served from the begin to `until_seconds`; USD at outage_usd_per_request of the tiers
+    until_seconds : when the count ends [s]
+    until : what that is: `repair` or `last clock`
+    due_again_seconds : first clock from which on all that is due at the last clock is served [s]; none: not before
+        repair
+    all_again_seconds : the same for all that is wanted
+    served_last, served_worst : workload -> share served at the last clock, and at its worst one
+    """
+
+    failure: str
+    requests_lost: float
+    usd_lost: float
+    until_seconds: float
+    until: Literal["repair", "last clock"]
+    due_again_seconds: float | None
+    all_again_seconds: float | None
+    served_last: dict[str, float]
+    served_worst: dict[str, float]
+
+
+@dataclass(frozen=True)
+class DrillResult:
+    """All rows of a drill, worst first, the toll of each failure, and what was found beside them."""
+
+    mode: Mode
+    subject: str
+    rows: tuple[DrillRow, ...]
+    findings: tuple[str, ...]
+    tolls: tuple[Toll, ...] = ()
+
+    @property
+    def broken(self) -> bool:
+        """Whether any goal is broken."""
+        return any(row.broken for row in self.rows)
+
+    def as_dict(self) -> dict[str, Any]:
+        """The result as plain data."""
+        return {**asdict(self), "broken": self.broken}

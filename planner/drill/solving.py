@@ -1,0 +1,113 @@
+"""Small programs as arrays, solved with whole numbers of replicas."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import highspy
+import numpy as np
+
+from planner.drill.world import TOLERANCE, WHOLE, Indices, Numbers
+from planner.errors import SolverError
+
+MOST_NODES = 20_000
+"""Nodes of a search for whole replicas; a search that needs more is told as a finding."""
+
+Term = tuple[Indices, Indices, Numbers]
+
+
+class Rows:
+    """Rows of a program, collected as arrays."""
+
+    def __init__(self) -> None:
+        self.terms: list[Term] = []
+        self.bounds: list[tuple[Numbers, Numbers]] = []
+        self.count = 0
+
+    def add(self, low: Numbers, high: Numbers, *terms: Term) -> slice:
+        """Rows `low <= sum of terms <= high`; a term is row numbers within these, columns, coefficients."""
+        self.terms += [(rows + self.count, columns, values) for rows, columns, values in terms]
+        self.bounds.append((low, high))
+        self.count += len(low)
+        return slice(self.count - len(low), self.count)
+
+    def program(self, columns: int) -> highspy.HighsLp:
+        """The program of these rows without costs; columns have no bounds yet."""
+        rows, at, values = (np.concatenate(part) for part in zip(*self.terms, strict=True))
+        order = np.argsort(rows, kind="stable")
+        lp = highspy.HighsLp()
+        lp.num_col_, lp.num_row_ = columns, self.count
+        lp.col_cost_, lp.col_lower_, lp.col_upper_ = np.zeros(columns), np.zeros(columns), np.zeros(columns)
+        lp.row_lower_, lp.row_upper_ = (np.concatenate(part) for part in zip(*self.bounds, strict=True))
+        lp.a_matrix_.format_ = highspy.MatrixFormat.kRowwise
+        lp.a_matrix_.start_ = np.concatenate([[0], np.cumsum(np.bincount(rows, minlength=self.count))])
+        lp.a_matrix_.index_, lp.a_matrix_.value_ = at[order], values[order]
+        return lp
+
+
+def solver_of(lp: highspy.HighsLp) -> Any:
+    """A solver that holds a program."""
+    solver = highspy.Highs()  # type: ignore[no-untyped-call]
+    for option, value in (("output_flag", False), ("parallel", "off"), ("mip_feasibility_tolerance", 1e-7)):
+        solver.setOptionValue(option, value)
+    solver.passModel(lp)
+    return solver
+
+
+def best_whole(
+    solver: Any, lp: highspy.HighsLp, upper: Numbers, costs: Sequence[Numbers], whole: Indices, short: Indices
+) -> tuple[Numbers, bool]:
+    """Least first cost with `whole` columns whole; then the second decides these, the third what may be added.
+
+    The relaxation's first cost is a bound; rounding up where the second cost is least mostly reaches it, and an integer
+    program is the way out. Returns the columns, and whether their first cost is proven least.
+
+    Parameters
+    ----------
+    solver : holds the program `lp`, its rows with the bounds that hold now
+    upper : of the columns; they begin at 0
+
+    Raises
+    ------
+    SolverError
+        when the solver fails
+    """
+    none, high = np.zeros(len(upper)), upper.copy()
+    every = np.arange(len(upper), dtype=np.int32)
+
+    def run(cost: Numbers, low: Numbers, high: Numbers) -> Numbers | None:
+        solver.changeColsCost(len(every), every, cost)
+        solver.changeColsBounds(len(every), every, low, high)
+        solver.run()
+        feasible = solver.getInfo().primal_solution_status == highspy.SolutionStatus.kSolutionStatusFeasible
+        return np.array(solver.getSolution().col_value) if feasible else None
+
+    def fixed(at: Numbers) -> Numbers | None:
+        low, top = none.copy(), high.copy()
+        low[whole] = top[whole] = at
+        return run(costs[2], low, top)
+
+    def searched() -> Numbers:
+        solver.changeColsIntegrality(len(whole), whole.astype(np.int32), np.ones(len(whole), dtype=np.uint8))
+        solver.setOptionValue("objective_target", target)
+        solver.setOptionValue("mip_max_nodes", MOST_NODES)
+        if (value := run(costs[0], none, upper)) is None:
+            raise SolverError(f"drill: the search ended with {solver.getModelStatus()}")
+        return value
+
+    if (least := run(costs[0], none, upper)) is None:
+        raise SolverError(f"drill: the solver ended with {solver.getModelStatus()}")
+    target = float(costs[0] @ least) + WHOLE
+    high[short] = np.minimum(upper[short], np.maximum(least[short], 0.0) + WHOLE)
+    calm, proven = run(costs[1], none, high), True
+    at = np.ceil((least if calm is None else calm)[whole] - TOLERANCE)
+    if (value := fixed(at)) is None:
+        solver = solver_of(lp)
+        value = searched()
+        proven = solver.getModelStatus() != highspy.HighsModelStatus.kSolutionLimit
+        solver, at = solver_of(lp), np.round(value[whole])
+        high[short] = np.minimum(upper[short], np.maximum(value[short], 0.0) + TOLERANCE / 10)
+    low = none.copy()
+    low[whole] = at
+    if (more := run(costs[2], low, high)) is not None:
+        more = fixed(np.floor(more[whole] + TOLERANCE))
+    return value if more is None else more, proven

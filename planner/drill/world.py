@@ -1,0 +1,156 @@
+"""The study as arrays: flows, placements, pools, edges, and what a request takes of a replica."""
+
+import itertools
+import math
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import date, timedelta
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from planner.drill.trips import round_trips_ms
+from planner.records.inventory import Site
+from planner.records.serving import ContextClass, Model, Profile
+from planner.records.study import Study, Tier, Workload
+from planner.units import DAYS_PER_MONTH
+
+Numbers = NDArray[np.float64]
+Flags = NDArray[np.bool_]
+Indices = NDArray[np.int64]
+
+TOLERANCE = 1e-6
+"""Shortfall that breaks a goal, as a fraction of the tier's demand; likewise what a plan may overstate by."""
+WHOLE = 1e-9
+"""What a product may fall below a whole number by rounding."""
+
+
+@dataclass(frozen=True)
+class World:
+    """The study as arrays: i counts (workload, origin) with demand, e placements, q pools."""
+
+    study: Study
+    placements: dict[str, int]
+    stack_of: tuple[str, ...]
+    """[e] stack, with its version where it has one"""
+    pool_of: Indices
+    site_of: Indices
+    """[e] number of the site in the study"""
+    machines_per_replica: Numbers
+    load_seconds: Numbers
+    weights_gib: Numbers
+    rollout: Numbers
+    flows: dict[tuple[str, str], int]
+    tier_of: list[Tier]
+    demand: Numbers
+    replica_seconds: Numbers
+    replica_seconds_in_failure: Numbers
+    """[i, e] per request, burst included [s]; in a failure caches may be cold"""
+    fits: Flags
+    """[i, e] an edge, but for the round trip"""
+    normal: Flags
+    in_failure: Flags
+    """[i, e] an edge, with the round trip that holds in normal operation and in a failure"""
+
+    def by_pool(self, per_placement: Numbers) -> Numbers:
+        """Sum of each pool's placements [q]."""
+        return np.bincount(self.pool_of, weights=per_placement, minlength=len(self.study.pools)).astype(np.float64)
+
+
+def named(records: Iterable[Any], name: str) -> Any:
+    """The record of that name."""
+    return next(record for record in records if record.name == name)
+
+
+def misfit(study: Study, w: Workload, model: Model, profile: Profile, site: Site) -> str | None:
+    """Why a profile at a site may not serve a workload, the round trip aside; none: it may."""
+    tier: Tier = named(study.tiers, w.tier)
+    longest: ContextClass = named(study.context_classes, w.context_class)
+    first = max(p.first_token_ms if p.first_token_ms_high is None else p.first_token_ms_high for p in profile.classes)
+    each = max(p.per_token_ms for p in profile.classes)
+    checks = (
+        ("model", model.model == w.model),
+        ("context class", any(p.context_class == w.context_class for p in profile.classes)),
+        ("context limit", profile.context_limit_tokens >= longest.most_tokens),
+        ("precision", not w.precisions or profile.precision in w.precisions),
+        ("features", set(w.features) <= set(profile.features)),
+        ("jurisdiction", not w.jurisdictions or site.jurisdiction in w.jurisdictions),
+        ("site labels", set(w.site_labels) <= set(site.labels)),
+        ("time to first token", tier.first_token_ms is None or first <= tier.first_token_ms),
+        ("time per token", tier.per_token_ms is None or each <= tier.per_token_ms),
+    )
+    return next((reason for reason, holds in checks if not holds), None)
+
+
+def last_day(study: Study) -> date:
+    """What is held or qualified must last until this day to count."""
+    return study.horizon.start + timedelta(days=round(study.horizon.months * DAYS_PER_MONTH) - 1)
+
+
+def _seconds(w: Workload, profile: Profile, cached_fraction: float) -> float:
+    """What a request takes of a replica, burst included [s]."""
+    point = next(p for p in profile.classes if p.context_class == w.context_class)
+    reading = w.mean_input_tokens * (1.0 - cached_fraction) / point.prefill_tokens_per_second
+    return (reading + w.mean_output_tokens / point.decode_tokens_per_second) * w.burst_factor
+
+
+def build_world(study: Study, case: str = "base") -> World:
+    """The study as arrays, with the demand of a case: base, low or high."""
+    site_number = {site.id: s for s, site in enumerate(study.sites)}
+    accelerators = {machine.name: machine.accelerators for machine in study.machine_types}
+    made: list[tuple[str, Model, Profile, int, Site]] = []
+    for model in study.models:
+        good = {q.stack for q in model.qualifications if q.until is None or q.until >= last_day(study)}
+        for profile, (q, pool) in itertools.product(model.profiles, enumerate(study.pools)):
+            if profile.machine_type == pool.machine_type and profile.stack in good:
+                name = f"{model.model}/{profile.name}@{pool.id}"
+                made.append((name, model, profile, q, study.sites[site_number[pool.site]]))
+    profiles = [profile for _, _, profile, _, _ in made]
+    wanted: dict[tuple[str, str], float] = defaultdict(float)
+    for demand in study.demand:
+        rate = {"low": demand.low_requests_per_second, "high": demand.high_requests_per_second}.get(case)
+        wanted[demand.workload, demand.origin] += demand.requests_per_second if rate is None else rate
+    flows = [flow for flow, rate in wanted.items() if rate > 0]
+    asked: dict[str, Workload] = {w: named(study.workloads, w) for w, _ in flows}
+    tier_of: list[Tier] = [named(study.tiers, asked[w].tier) for w, _ in flows]
+
+    usual: dict[str, list[float]] = {}
+    cold: dict[str, list[float]] = {}
+    for w in asked.values():
+        usual[w.name], cold[w.name] = [math.nan] * len(made), [math.nan] * len(made)
+        in_failure = w.cached_fraction if w.cached_fraction_in_failure is None else w.cached_fraction_in_failure
+        for e, (_, model, profile, _, site) in enumerate(made):
+            if misfit(study, w, model, profile, site) is None:
+                usual[w.name][e] = _seconds(w, profile, w.cached_fraction)
+                cold[w.name][e] = _seconds(w, profile, in_failure)
+    shape = (len(flows), len(made))
+    seconds = np.array([usual[w] for w, _ in flows]).reshape(shape)
+    seconds_cold = np.array([cold[w] for w, _ in flows]).reshape(shape)
+    fits = ~np.isnan(seconds)
+    trips = round_trips_ms(study, list({site.id: site for *_, site in made}.values()))
+    trip = np.array([[trips[o, site.id] for *_, site in made] for _, o in flows]).reshape(shape)
+    limit = [math.inf if t.round_trip_ms is None else t.round_trip_ms for t in tier_of]
+    relaxed = [t.round_trip_ms_in_failure or usual for t, usual in zip(tier_of, limit, strict=True)]
+    return World(
+        study=study,
+        placements={name: e for e, (name, *_) in enumerate(made)},
+        stack_of=tuple(p.stack for p in profiles),
+        pool_of=np.array([q for _, _, _, q, _ in made], dtype=np.int64),
+        site_of=np.array([site_number[site.id] for *_, site in made], dtype=np.int64),
+        machines_per_replica=np.array(
+            [1 / (accelerators[p.machine_type] // p.accelerators_per_replica) for p in profiles]
+        ),
+        load_seconds=np.array([p.load_seconds for p in profiles]),
+        weights_gib=np.array([p.weights_gib for p in profiles]),
+        rollout=np.array([m.rollout_surge_fraction for _, m, _, _, _ in made]),
+        flows={flow: i for i, flow in enumerate(flows)},
+        tier_of=tier_of,
+        demand=np.array([wanted[flow] for flow in flows]),
+        replica_seconds=np.where(fits, seconds, 0.0),
+        replica_seconds_in_failure=np.where(fits, seconds_cold, 0.0),
+        fits=fits,
+        normal=fits & np.isfinite(trip) & (trip <= np.array(limit)[:, None]),
+        in_failure=fits & np.isfinite(trip) & (trip <= np.array(relaxed)[:, None]),
+    )
