@@ -1,0 +1,193 @@
+"""What a plan says stands where: lots of machines by pool, and replicas on them. Every target counts from here."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cached_property
+
+from planner.emit.law import Rule, rule_of
+from planner.emit.names import distinct, slug
+from planner.problem import held_machines
+from planner.records.inventory import MachineType, Offer, Pool, Site
+from planner.records.plan import PlanFile
+from planner.records.serving import Model, Profile
+
+HELD = "held"
+BLOCK_SIZES = (64, 32, 16, 8, 4, 2, 1)
+"""Instances of one EC2 Capacity Block (AWS EC2 User Guide, 2025)."""
+MOST_BLOCK_DAYS = 182
+"""Longest EC2 Capacity Block (AWS EC2 User Guide, 2025)."""
+MOST_NAME = 38
+"""Letters of a name that every cloud takes for a group of machines; GKE node pools take 40."""
+
+
+@dataclass(frozen=True)
+class Lot:
+    """Machines of a pool that come in one way.
+
+    Parameters
+    ----------
+    offer : the purchase option; none: held already
+    kind : `held`, or the kind of the offer
+    units, machines : how many of them the plan has
+    """
+
+    pool: str
+    offer: Offer | None
+    kind: str
+    units: int
+    machines: int
+    rule: Rule
+
+    @property
+    def id(self) -> str:
+        """Id of the offer, or `pool:held`."""
+        return self.offer.id if self.offer else f"{self.pool}:{HELD}"
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A group of machines that is made and scaled as one: a lot, or one Capacity Block of it."""
+
+    name: str
+    lot: Lot
+    machines: int
+
+
+@dataclass(frozen=True)
+class Running:
+    """Replicas of a placement in normal operation; `on_spot`: those that no failure may count on."""
+
+    placement: str
+    model: Model
+    profile: Profile
+    pool: str
+    replicas: int
+    on_spot: bool
+
+    @property
+    def id(self) -> str:
+        """The placement, and whether on spot machines."""
+        return f"{self.placement} spot" if self.on_spot else self.placement
+
+
+@dataclass(frozen=True)
+class Fleet:
+    """A plan as machines and replicas."""
+
+    plan: PlanFile
+    lots: tuple[Lot, ...]
+    running: tuple[Running, ...]
+
+    @cached_property
+    def pools(self) -> dict[str, Pool]:
+        """Pools that have machines or replicas, by id, in the order of the study."""
+        used = {lot.pool for lot in self.lots} | {r.pool for r in self.running}
+        return {pool.id: pool for pool in self.plan.study.pools if pool.id in used}
+
+    @cached_property
+    def site_of(self) -> dict[str, Site]:
+        """Site of each pool."""
+        sites = {site.id: site for site in self.plan.study.sites}
+        return {q: sites[pool.site] for q, pool in self.pools.items()}
+
+    @cached_property
+    def machine_of(self) -> dict[str, MachineType]:
+        """Machine type of each pool."""
+        types = {machine.name: machine for machine in self.plan.study.machine_types}
+        return {q: types[pool.machine_type] for q, pool in self.pools.items()}
+
+    @cached_property
+    def pool_name(self) -> dict[str, str]:
+        """Slug of each pool: the value of the label that its nodes carry."""
+        return distinct(self.pools)
+
+    @cached_property
+    def region_name(self) -> dict[str, str]:
+        """Slug of the region of each pool, within its provider."""
+        names = distinct(dict.fromkeys(site.region for site in self.site_of.values()))
+        return {q: names[site.region] for q, site in self.site_of.items()}
+
+    @cached_property
+    def running_name(self) -> dict[str, str]:
+        """Slug of each entry of `running`, by its id."""
+        return distinct((r.id for r in self.running), MOST_NAME)
+
+    def machines(self, pool: str, kinds: Iterable[str] | None = None) -> int:
+        """Machines of a pool, all or of some kinds of lots."""
+        return sum(lot.machines for lot in self.lots if lot.pool == pool and (kinds is None or lot.kind in kinds))
+
+    def lots_of(self, provider: str) -> tuple[Lot, ...]:
+        """Lots in pools of a provider."""
+        return tuple(lot for lot in self.lots if self.site_of[lot.pool].provider == provider)
+
+    def cells(self, provider: str) -> tuple[Cell, ...]:
+        """Groups of machines of a provider, sorted by name."""
+        parts = [(lot, i, n) for lot in self.lots_of(provider) for i, n in enumerate(_parts(lot))]
+        ids = [lot.id if len(_parts(lot)) == 1 else f"{lot.id} block {i + 1}" for lot, i, _ in parts]
+        names = distinct(ids, MOST_NAME)
+        made = [Cell(names[id], lot, n) for id, (lot, _, n) in zip(ids, parts, strict=True)]
+        return tuple(sorted(made, key=lambda cell: cell.name))
+
+
+def fleet_of(plan: PlanFile) -> Fleet:
+    """Machines and replicas of a plan; with several hours the most of any hour: what has to be there."""
+    study = plan.study
+    offers = {offer.id: offer for offer in study.offers}
+    provider_of = {site.id: site.provider for site in study.sites}
+    lots = []
+    for pool in study.pools:
+        provider = provider_of[pool.site]
+        if held := int(held_machines(study, pool.id)):
+            lots.append(Lot(pool.id, None, HELD, 0, held, rule_of(provider, HELD, pool.machine_type)))
+        units: dict[str, int] = {}
+        for bought in plan.purchases:
+            if offers[bought.offer].pool == pool.id:
+                units[bought.offer] = max(units.get(bought.offer, 0), bought.units)
+        for name, count in sorted(units.items()):
+            offer = offers[name]
+            rule = rule_of(provider, offer.kind, pool.machine_type)
+            if count:
+                lots.append(Lot(pool.id, offer, offer.kind, count, count * offer.machines_per_unit, rule))
+    return Fleet(plan, tuple(lots), _running(plan))
+
+
+def _running(plan: PlanFile) -> tuple[Running, ...]:
+    named = {f"{m.model}/{p.name}": (m, p) for m in plan.study.models for p in m.profiles}
+    most: dict[str, tuple[int, int]] = {}
+    for row in plan.replicas:
+        firm = row.replicas if row.firm is None else row.firm
+        before = most.get(row.placement, (0, 0))
+        most[row.placement] = max(before[0], firm), max(before[1], row.replicas - firm)
+    found = []
+    for placement, counts in sorted(most.items()):
+        profile, _, pool = placement.partition("@")
+        for count, on_spot in zip(counts, (False, True), strict=True):
+            if count:
+                found.append(Running(placement, *named[profile], pool, count, on_spot))
+    return tuple(found)
+
+
+def _parts(lot: Lot) -> tuple[int, ...]:
+    """Machines of each group: Capacity Blocks come in powers of two."""
+    if lot.rule.instrument != "capacity_block":
+        return (lot.machines,)
+    left, parts = lot.machines, []
+    for size in BLOCK_SIZES:
+        parts += [size] * (left // size)
+        left %= size
+    return tuple(parts)
+
+
+def node_labels(fleet: Fleet, lot: Lot) -> dict[str, str]:
+    """Labels of the nodes of a lot: slugs and fixed words only."""
+    return {
+        "capacity-planner/pool": fleet.pool_name[lot.pool],
+        "capacity-planner/lot": slug(lot.id),
+        "capacity-planner/counts-in-failures": "false" if lot.kind == "spot" else "true",
+    }
+
+
+def block_days(plan: PlanFile) -> int:
+    """Days of the first Capacity Block: the horizon, up to 182; beyond 14 in weeks, rounded up."""
+    days = (plan.study.horizon.last_day - plan.study.horizon.start).days + 1
+    return min(days if days <= 14 else -(-days // 7) * 7, MOST_BLOCK_DAYS)
