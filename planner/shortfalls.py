@@ -32,9 +32,7 @@ class BrokenGoal:
             return f"{self.tier}: normal operation"
         lost = f"any {self.goal.of} {self.goal.any}" if self.goal.of > 1 else f"any {self.goal.any}"
         what = lost if self.goal.any else str(self.goal.failure)
-        return (
-            f"{self.tier}: {what} lost, {100 * self.goal.serve_fraction:g} % within {self.goal.within_seconds:g} s"
-        )
+        return f"{self.tier}: {what} lost, {100 * self.goal.serve_fraction:g} % within {self.goal.within_seconds:g} s"
 
 
 def broken_goals(study: Study, result: DrillResult) -> tuple[BrokenGoal, ...]:
@@ -44,7 +42,7 @@ def broken_goals(study: Study, result: DrillResult) -> tuple[BrokenGoal, ...]:
     for tier in study.tiers:
         mine = [row for row in result.rows if row.broken and row.tier == tier.name]
         if normal := [row for row in mine if row.failure == NORMAL]:
-            found.append(BrokenGoal(tier.name, None, (NORMAL,), min(r.served_fraction for r in normal)))
+            found.append(BrokenGoal(tier.name, None, (NORMAL,), max(0.0, min(r.served_fraction for r in normal))))
         for goal in tier.survive:
             of_goal = {f.id for f in expand(goal, study, graph)}
             rows = [r for r in mine if r.failure in of_goal and r.clock_seconds >= goal.within_seconds]
@@ -53,7 +51,7 @@ def broken_goals(study: Study, result: DrillResult) -> tuple[BrokenGoal, ...]:
             if rows:
                 worst = sorted(rows, key=lambda r: (r.served_fraction, r.failure))
                 names = tuple(dict.fromkeys(r.failure for r in worst))
-                found.append(BrokenGoal(tier.name, goal, names, worst[0].served_fraction))
+                found.append(BrokenGoal(tier.name, goal, names, max(0.0, worst[0].served_fraction)))
     return tuple(found)
 
 

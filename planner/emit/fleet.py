@@ -6,7 +6,8 @@ from functools import cached_property
 
 from planner.emit.law import Rule, rule_of
 from planner.emit.names import distinct, slug
-from planner.problem import held_machines
+from planner.orders import Order, orders
+from planner.problem import build, held_machines
 from planner.records.inventory import MachineType, Offer, Pool, Site
 from planner.records.plan import PlanFile
 from planner.records.serving import Model, Profile
@@ -16,6 +17,8 @@ BLOCK_SIZES = (64, 32, 16, 8, 4, 2, 1)
 """Instances of one EC2 Capacity Block (AWS EC2 User Guide, 2025)."""
 MOST_BLOCK_DAYS = 182
 """Longest EC2 Capacity Block (AWS EC2 User Guide, 2025)."""
+NODE_CHIPS = {"gb200-nvl72": 4, "gb300-nvl72": 4}
+"""Chips of one node where a machine is a rack of nodes (NVIDIA: compute trays of 4, 2025)."""
 MOST_NAME = 38
 """Letters of a name that every cloud takes for a group of machines; GKE node pools take 40."""
 
@@ -55,7 +58,10 @@ class Cell:
 
 @dataclass(frozen=True)
 class Running:
-    """Replicas of a placement in normal operation; `on_spot`: those that no failure may count on."""
+    """Replicas of a placement in normal operation; `on_spot`: those that no failure may count on.
+
+    None of them: they are started in a failure only.
+    """
 
     placement: str
     model: Model
@@ -112,6 +118,11 @@ class Fleet:
         """Slug of each entry of `running`, by its id."""
         return distinct((r.id for r in self.running), MOST_NAME)
 
+    @cached_property
+    def order_of(self) -> dict[str, Order]:
+        """What the plan asks to buy, by offer, earliest first."""
+        return {order.offer: order for order in orders(self.plan, build(self.plan.study, self.plan.demand_case))}
+
     def machines(self, pool: str, kinds: Iterable[str] | None = None) -> int:
         """Machines of a pool, all or of some kinds of lots."""
         return sum(lot.machines for lot in self.lots if lot.pool == pool and (kinds is None or lot.kind in kinds))
@@ -151,19 +162,30 @@ def fleet_of(plan: PlanFile) -> Fleet:
     return Fleet(plan, tuple(lots), _running(plan))
 
 
+def placed(plan: PlanFile) -> dict[str, tuple[Model, Profile, str]]:
+    """Each placement that the study has with its model, profile and pool; made, not parsed: names may hold anything."""
+    found = {}
+    for pool in plan.study.pools:
+        for model in plan.study.models:
+            for profile in model.profiles:
+                if profile.machine_type == pool.machine_type:
+                    found[f"{model.model}/{profile.name}@{pool.id}"] = (model, profile, pool.id)
+    return found
+
+
 def _running(plan: PlanFile) -> tuple[Running, ...]:
-    named = {f"{m.model}/{p.name}": (m, p) for m in plan.study.models for p in m.profiles}
+    known = placed(plan)
     most: dict[str, tuple[int, int]] = {}
     for row in plan.replicas:
         firm = row.replicas if row.firm is None else row.firm
         before = most.get(row.placement, (0, 0))
         most[row.placement] = max(before[0], firm), max(before[1], row.replicas - firm)
+    started = {e for state in plan.states for e, n in state.loaded.items() if n}
     found = []
-    for placement, counts in sorted(most.items()):
-        profile, _, pool = placement.partition("@")
-        for count, on_spot in zip(counts, (False, True), strict=True):
-            if count:
-                found.append(Running(placement, *named[profile], pool, count, on_spot))
+    for placement in sorted({*most, *started}):
+        for count, on_spot in zip(most.get(placement, (0, 0)), (False, True), strict=True):
+            if count or (placement in started and not on_spot):
+                found.append(Running(placement, *known[placement], count, on_spot))
     return tuple(found)
 
 
@@ -191,3 +213,21 @@ def block_days(plan: PlanFile) -> int:
     """Days of the first Capacity Block: the horizon, up to 182; beyond 14 in weeks, rounded up."""
     days = (plan.study.horizon.last_day - plan.study.horizon.start).days + 1
     return min(days if days <= 14 else -(-days // 7) * 7, MOST_BLOCK_DAYS)
+
+
+def node_chips(machine: MachineType) -> int:
+    """Chips of one node of a machine; most machines are one node."""
+    return min(NODE_CHIPS.get(machine.name, machine.accelerators), machine.accelerators)
+
+
+def nodes_of(machine: MachineType) -> int:
+    """Nodes of one machine.
+
+    Examples
+    --------
+    >>> rack = {"accelerator": "GB200", "accelerators": 72, "memory_gib_per_accelerator": 185.0}
+    >>> known = {"evidence": "assumed", "source": "-", "as_of": "2026"}
+    >>> nodes_of(MachineType(name="gb200-nvl72", provider="owned", **rack, **known))
+    18
+    """
+    return -(-machine.accelerators // node_chips(machine))

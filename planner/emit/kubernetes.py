@@ -12,11 +12,11 @@ from typing import Any
 
 import yaml
 
-from planner.emit.fleet import Fleet, Running, fleet_of
+from planner.emit.fleet import Fleet, Running, fleet_of, node_chips
 from planner.emit.names import distinct, slug
 from planner.emit.shares import largest_remainder
 from planner.errors import Finding, InputError
-from planner.records.plan import PlanFile
+from planner.records.plan import PlanFile, State
 from planner.risk import NORMAL
 
 RESOURCES = {
@@ -26,8 +26,6 @@ RESOURCES = {
     "rocm": "amd.com/gpu",
 }
 """Extended resource of a stack, by the stack's first word; `--set resource.STACK=vendor.com/thing` adds others."""
-NODE_CHIPS = {"gb200-nvl72": 4, "gb300-nvl72": 4}
-"""Chips of one Kubernetes node where a machine is a rack of nodes (NVIDIA: compute trays of 4, 2025)."""
 TPU_SLICE = {
     "v5litepod-8": ("tpu-v5-lite-podslice", "2x4"),
     "ct5lp-hightpu-8t": ("tpu-v5-lite-podslice", "2x4"),
@@ -42,12 +40,16 @@ IMAGE = "replace.invalid/serve"
 """A host that can never exist (RFC 2606): `--set image=REGISTRY/NAME` gives the real one."""
 PORT = 8000
 WEIGHTS_ADD_UP_TO = 10_000
+MOST_BACKENDS = 16
+"""Backends of one rule of an HTTPRoute (Gateway API v1)."""
+MOST_POOL_NAME = 50
 PROBE_SECONDS = 10
 PREFIX = "capacity-planner"
 _LABEL = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?")
 _RESOURCE = re.compile(r"[a-z0-9]([a-z0-9.-]{0,61}[a-z0-9])?/[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?")
 _IMAGE = re.compile(r"[a-z0-9]([a-z0-9._/:-]{0,180}[a-z0-9])?")
-OPTIONS = ("image", "namespace", "gateway")
+OPTIONS = ("image", "namespace", "gateway", "resource.", "not_proven")
+"""Settings that the target takes; one that ends in a dot is the beginning of several."""
 
 
 def files(plan: PlanFile, options: Mapping[str, str]) -> dict[str, str]:
@@ -55,8 +57,8 @@ def files(plan: PlanFile, options: Mapping[str, str]) -> dict[str, str]:
 
     Parameters
     ----------
-    options : `image`: registry and name of the serving image, the profile's slug is its tag; `namespace`; `gateway`: name
-        of the Gateway that routes attach to; `resource.STACK`: extended resource of a stack
+    options : `image`: registry and name of the serving image, the profile's slug is its tag; `namespace`; `gateway`:
+        name of the Gateway that routes attach to; `resource.STACK`: extended resource of a stack
 
     Raises
     ------
@@ -87,13 +89,17 @@ def _options(fleet: Fleet, options: Mapping[str, str]) -> dict[str, str]:
     checks["gateway"] = checks["namespace"]
     for key, value in options.items():
         if key in checks and not checks[key].fullmatch(value):
-            findings.append(Finding(f"--set {key}", "lower-case letters, digits and . - / :", repr(value)[:80], "change it"))
+            findings.append(
+                Finding(f"--set {key}", "lower-case letters, digits and . - / :", repr(value)[:80], "change it")
+            )
         if key in checks:
             given[key] = value
         if key.startswith("resource."):
             resources[key.removeprefix("resource.")] = value
             if not _RESOURCE.fullmatch(value):
-                findings.append(Finding(f"--set {key}", "an extended resource, vendor/thing", repr(value)[:80], "change it"))
+                findings.append(
+                    Finding(f"--set {key}", "an extended resource, vendor/thing", repr(value)[:80], "change it")
+                )
     for stack in sorted({r.profile.stack for r in fleet.running}):
         if (found := resources.get(stack) or RESOURCES.get(stack.partition("-")[0])) is None:
             fix = f"--set resource.{stack[:40]}=vendor.com/thing"
@@ -144,16 +150,16 @@ def workload_objects(fleet: Fleet, r: Running, given: Mapping[str, str]) -> list
     """The profile's settings as a ConfigMap, and a Deployment, or a LeaderWorkerSet where a replica spans nodes."""
     metadata = _metadata(fleet, r, given)
     settings = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": _settings(r)}
-    machine = fleet.machine_of[r.pool]
-    per_node = min(NODE_CHIPS.get(machine.name, machine.accelerators), machine.accelerators)
-    nodes = math.ceil(r.profile.accelerators_per_replica / per_node)
+    nodes = math.ceil(r.profile.accelerators_per_replica / node_chips(fleet.machine_of[r.pool]))
     chips = math.ceil(r.profile.accelerators_per_replica / nodes)
     template = {"metadata": {"labels": _labels(fleet, r)}, "spec": _pod(fleet, r, given, chips)}
     if nodes > 1:
         return [settings, _leader_worker_set(fleet, r, metadata, template, nodes)]
     surge = r.model.rollout_surge_fraction
     rolling = (
-        {"maxSurge": f"{math.ceil(100 * surge)}%", "maxUnavailable": 0} if surge else {"maxSurge": 0, "maxUnavailable": 1}
+        {"maxSurge": f"{math.ceil(100 * surge)}%", "maxUnavailable": 0}
+        if surge
+        else {"maxSurge": 0, "maxUnavailable": 1}
     )
     deployment = {
         "apiVersion": "apps/v1",
@@ -250,12 +256,13 @@ def _tolerations(fleet: Fleet, r: Running, resource: str) -> list[dict[str, str]
 def _inference_pools(fleet: Fleet, running: Iterable[Running], given: Mapping[str, str]) -> list[dict[str, Any]]:
     """An InferencePool of each placement: its firm replicas and those on spot machines together."""
     placements = {r.placement: r for r in running}
+    names = distinct(placements, MOST_POOL_NAME)
     return [
         {
             "apiVersion": "inference.networking.k8s.io/v1",
             "kind": "InferencePool",
             "metadata": {
-                "name": slug(placement, 50),
+                "name": names[placement],
                 "namespace": given["namespace"],
                 "annotations": {f"{PREFIX}/placement": placement},
             },
@@ -263,7 +270,7 @@ def _inference_pools(fleet: Fleet, running: Iterable[Running], given: Mapping[st
                 "selector": {"matchLabels": _pool_selector(placement, fleet, r)},
                 "targetPorts": [{"number": PORT}],
                 "endpointPickerRef": {
-                    "name": f"{slug(placement, 50)}-epp",
+                    "name": f"{names[placement]}-epp",
                     "port": {"number": 9002},
                     "failureMode": "FailOpen",
                 },
@@ -275,41 +282,49 @@ def _inference_pools(fleet: Fleet, running: Iterable[Running], given: Mapping[st
 
 def _pool_selector(placement: str, fleet: Fleet, r: Running) -> dict[str, str]:
     """Pods that answer requests: all of them, or the leaders."""
-    machine = fleet.machine_of[r.pool]
-    spans = r.profile.accelerators_per_replica > NODE_CHIPS.get(machine.name, machine.accelerators)
+    spans = r.profile.accelerators_per_replica > node_chips(fleet.machine_of[r.pool])
     leaders = {"leaderworkerset.sigs.k8s.io/worker-index": "0"} if spans else {}
     return {f"{PREFIX}/placement": slug(placement), **leaders}
 
 
-def route_weights(fleet: Fleet, placements: Iterable[str]) -> dict[str, dict[str, float]]:
-    """Workload: placement: requests/s in normal operation, over all origins; the busiest hour where there are several."""
+def route_weights(fleet: Fleet, placements: Iterable[str], states: Iterable[State]) -> dict[str, dict[str, float]]:
+    """Workload: placement: requests/s over all origins in the given states; the largest where there are several."""
     inside = set(placements)
-    by_hour: dict[str, dict[str, dict[str, float]]] = {}
-    for state in fleet.plan.states:
-        if state.failure == NORMAL:
-            rows = zip(state.workload, state.placement, state.requests_per_second, strict=True)
-            for w, e, value in rows:
-                if e in inside and value > 0:
-                    flows = by_hour.setdefault(state.hour, {}).setdefault(w, {})
-                    flows[e] = flows.get(e, 0.0) + value
-    if not by_hour:
-        return {}
-    busiest = max(sorted(by_hour), key=lambda h: sum(sum(flows.values()) for flows in by_hour[h].values()))
-    return dict(sorted(by_hour[busiest].items()))
+    found: dict[str, dict[str, float]] = {}
+    for state in states:
+        here: dict[tuple[str, str], float] = {}
+        for w, e, value in zip(state.workload, state.placement, state.requests_per_second, strict=True):
+            if e in inside and value > 0:
+                here[w, e] = here.get((w, e), 0.0) + value
+        for (w, e), value in here.items():
+            flows = found.setdefault(w, {})
+            flows[e] = max(flows.get(e, 0.0), value)
+    return dict(sorted(found.items()))
+
+
+def whole_weights(flows: Mapping[str, float]) -> dict[str, int]:
+    """Weights of a route that add up to 10,000, by placement."""
+    order = sorted(flows)
+    return dict(zip(order, largest_remainder([flows[e] for e in order], WEIGHTS_ADD_UP_TO), strict=True))
 
 
 def _routes(fleet: Fleet, running: list[Running], given: Mapping[str, str]) -> list[dict[str, Any]]:
     """An HTTPRoute of each workload; requests say whose they are in the header `x-planner-workload`."""
+    normal = [state for state in fleet.plan.states if state.failure == NORMAL]
     found = []
     names = distinct(w.name for w in fleet.plan.study.workloads)
-    for w, flows in route_weights(fleet, {r.placement for r in running}).items():
-        order = sorted(flows)
-        weights = largest_remainder([flows[e] for e in order], WEIGHTS_ADD_UP_TO)
-        total = sum(flows.values())
-        error = max(abs(n / WEIGHTS_ADD_UP_TO - flows[e] / total) for e, n in zip(order, weights, strict=True))
+    pools = distinct({r.placement for r in running}, MOST_POOL_NAME)
+    for w, flows in route_weights(fleet, pools, normal).items():
+        if len(flows) > MOST_BACKENDS:
+            fix = "plan fewer profiles of the workload's model in the region"
+            raise InputError(
+                [Finding(f"workload {w[:80]!r}", f"at most {MOST_BACKENDS} placements", str(len(flows)), fix)]
+            )
+        weights, total = whole_weights(flows), sum(flows.values())
+        error = max(abs(n / WEIGHTS_ADD_UP_TO - flows[e] / total) for e, n in weights.items())
         backends = [
-            {"group": "inference.networking.k8s.io", "kind": "InferencePool", "name": slug(e, 50), "weight": n}
-            for e, n in zip(order, weights, strict=True)
+            {"group": "inference.networking.k8s.io", "kind": "InferencePool", "name": pools[e], "weight": n}
+            for e, n in weights.items()
         ]
         header = {"type": "Exact", "name": "x-planner-workload", "value": names[w]}
         found.append(
@@ -335,23 +350,27 @@ def _routes(fleet: Fleet, running: list[Running], given: Mapping[str, str]) -> l
 
 
 def _failures(fleet: Fleet) -> dict[str, Any]:
-    """Replicas that run at each clock of a failure, where they are not those of normal operation."""
-    rows = [
-        {
-            "failure": state.failure,
-            "clock_seconds": state.clock_seconds,
-            "placement": placement,
-            "name": slug(placement),
-            "kept": state.kept.get(placement),
-            "loaded": state.loaded.get(placement, 0),
-        }
-        for state in fleet.plan.states
-        for placement in sorted({*state.kept, *state.loaded})
-    ]
+    """Replicas that run and weights that hold at each clock of a failure, where they differ from normal operation."""
+    regions = _by_region(fleet)
+    replicas, weights = [], []
+    for state in fleet.plan.states:
+        if state.failure == NORMAL or state.same_as_normal:
+            continue
+        when = {"failure": state.failure, "clock_seconds": state.clock_seconds, "hour": state.hour}
+        for placement in sorted({*state.kept, *state.loaded}):
+            counts = {"kept": state.kept.get(placement), "loaded": state.loaded.get(placement, 0)}
+            replicas.append({**when, "placement": placement, "name": fleet.running_name[placement], **counts})
+        for region, running in regions.items():
+            for w, flows in route_weights(fleet, {r.placement for r in running}, [state]).items():
+                weights.append({**when, "region": region, "workload": w, "weights": whole_weights(flows)})
     return {
         "plan": fleet.plan.digest_sha256,
-        "meaning": "kept: replicas still running, null: all that survive; loaded: replicas to start beside them",
-        "replicas": rows,
+        "meaning": {
+            "replicas": "kept: replicas still running, null: all that survive; loaded: replicas to start beside them",
+            "weights": "of a workload's route in the cluster of a region; a route that is not there serves nothing",
+        },
+        "replicas": replicas,
+        "weights": weights,
     }
 
 
@@ -367,7 +386,9 @@ _Quoted.add_representer(str, lambda dumper, text: dumper.represent_scalar("tag:y
 
 
 def _yaml(objects: list[dict[str, Any]], options: Mapping[str, str]) -> str:
-    head = "# Generated from a plan; do not edit.\n" + ("# NOT PROVEN, see NOT-PROVEN.md\n" if options.get("not_proven") else "")
+    head = "# Generated from a plan; do not edit.\n" + (
+        "# NOT PROVEN, see NOT-PROVEN.md\n" if options.get("not_proven") else ""
+    )
     return head + yaml.dump_all(
         objects, Dumper=_Quoted, explicit_start=True, sort_keys=False, allow_unicode=True, width=1_000_000
     )

@@ -9,8 +9,8 @@ from fnmatch import fnmatchcase
 from typing import Literal
 
 Instrument = Literal["immediate", "capacity_block", "future_reservation", "spot", "none", "by_hand"]
-"""immediate: a reservation made now · capacity_block: paid upfront, opt-in · future_reservation: a draft · none: machines
-run without any reservation · by_hand: no API; a ticket."""
+"""immediate: a reservation made now · capacity_block: paid upfront, opt-in · future_reservation: a draft · spot, none:
+machines run without any reservation · by_hand: no API; a ticket."""
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,15 @@ LAW: tuple[Rule, ...] = (
         "2025",
     ),
     Rule("aws", ("capacity_block",), ("*",), "by_hand", "no Capacity Blocks for this family", _BLOCKS, "2025"),
-    Rule("aws", PAYS, ("*",), "immediate", "made now or refused; on-demand rate, used or not; can be cancelled", _EC2, "2026"),
+    Rule(
+        "aws",
+        PAYS,
+        ("*",),
+        "immediate",
+        "made now or refused; on-demand rate, used or not; can be cancelled",
+        _EC2,
+        "2026",
+    ),
     Rule("google", ("spot",), ("*",), "spot", "Spot VMs cannot be reserved", _TPU, "2026-08-26"),
     Rule(
         "google",

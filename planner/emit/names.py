@@ -38,7 +38,7 @@ def short_slug(text: str, most: int = 12) -> str:
     Examples
     --------
     >>> short_slug("azure/eastus2/Standard_ND96isr_MI300X_v5:held")
-    'azure6e35eb8'
+    'azure6a6f0e9'
     """
     letters = re.sub(r"[^a-z0-9]", "", slug(text))
     return letters[: most - 7] + _digest(text)[:7]
@@ -57,7 +57,11 @@ def distinct(texts: Iterable[str], most: int = 63, short: bool = False) -> dict[
     for text, name in found.items():
         if name in of:
             raise InputError(
-                [Finding(f"names: {text[:80]!r}", "a name of its own", f"that of {of[name][:80]!r}", "rename one of both")]
+                [
+                    Finding(
+                        f"names: {text[:80]!r}", "a name of its own", f"that of {of[name][:80]!r}", "rename one of both"
+                    )
+                ]
             )
         of[name] = text
     return found

@@ -1,14 +1,14 @@
 """Targets of `planner emit`, and the gate before them: an audit, a proof and a drill of the plan."""
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from importlib import import_module
 from typing import Any
 
 from planner.audit import audit
 from planner.drill import drill_plan, drill_state_claims
 from planner.errors import Finding, InputError
-from planner.places import near_miss
+from planner.places import listed, near_miss
 from planner.records.plan import PlanFile
 from planner.shortfalls import broken_goals
 
@@ -19,10 +19,11 @@ TARGETS: Mapping[str, str] = {
     "litellm": "planner.emit.litellm",
     "envoy": "planner.emit.envoy",
 }
-"""Name: module with `files(plan, options) -> {relative path: text}`, pure and deterministic."""
+"""Name: module with `files(plan, options) -> {relative path: text}`, pure, and OPTIONS, the settings that it takes."""
 ALL = "all"
 NOT_PROVEN = "NOT-PROVEN.md"
 MOST_REASONS = 20
+NOT_PROVEN_OPTION = "not_proven"
 Files = Callable[[PlanFile, Mapping[str, str]], dict[str, str]]
 
 
@@ -38,7 +39,9 @@ def why_not_proven(plan: PlanFile) -> tuple[str, ...]:
     return (*reasons[:MOST_REASONS], *([f"and {more} more"] if more > 0 else []))
 
 
-def emitted(plan: PlanFile, target: str, options: Mapping[str, str], not_proven: tuple[str, ...] = ()) -> dict[str, str]:
+def emitted(
+    plan: PlanFile, target: str, options: Mapping[str, str], not_proven: tuple[str, ...] = ()
+) -> dict[str, str]:
     """The files of a target, or of all targets each in a folder of its own.
 
     Parameters
@@ -52,12 +55,14 @@ def emitted(plan: PlanFile, target: str, options: Mapping[str, str], not_proven:
     """
     if target not in (*TARGETS, ALL):
         meant = near_miss(target, (*TARGETS, ALL))
-        raise InputError([Finding("target", f"one of {', '.join((*TARGETS, ALL))}", f"{target!r}{meant}", "choose one")])
-    given = {**options, **({"not_proven": "; ".join(not_proven)} if not_proven else {})}
+        raise InputError(
+            [Finding("target", f"one of {', '.join((*TARGETS, ALL))}", f"{target!r}{meant}", "choose one")]
+        )
+    said = {NOT_PROVEN_OPTION: "; ".join(not_proven)} if not_proven else {}
     if target == ALL:
-        made = {f"{name}/{path}": text for name in TARGETS for path, text in _files(name)(plan, given).items()}
+        made = {f"{name}/{path}": text for name in TARGETS for path, text in _made(name, plan, options, said).items()}
     else:
-        made = _files(target)(plan, given)
+        made = _made(target, plan, options, said)
     if not_proven:
         lines = ["# This plan is not proven", "", *(f"    {json.dumps(reason)}" for reason in not_proven)]
         made = {**made, NOT_PROVEN: "\n".join(lines) + "\n"}
@@ -75,6 +80,34 @@ def about(plan: PlanFile, target: str, options: Mapping[str, str], not_proven: t
     }
 
 
-def _files(target: str) -> Files:
-    found: Files = import_module(TARGETS[target]).files
-    return found
+def _check_options(target: str, options: Mapping[str, str]) -> None:
+    """Every setting is one that a target takes."""
+    names = TARGETS if target == ALL else [target]
+    taken = [key for name in names for key in _module(name).OPTIONS if key != NOT_PROVEN_OPTION]
+    findings = [
+        Finding(f"--set {key[:80]}", f"one of {listed(taken)}", f"{key[:80]!r}{near_miss(key, taken)}", "correct it")
+        for key in options
+        if not _takes(taken, key)
+    ]
+    if findings:
+        raise InputError(findings)
+
+
+def _takes(taken: Iterable[str], key: str) -> bool:
+    return any(key == known or (known.endswith(".") and key.startswith(known)) for known in taken)
+
+
+def _made(target: str, plan: PlanFile, options: Mapping[str, str], said: Mapping[str, str]) -> dict[str, str]:
+    """Files of one target, which is told only what it takes."""
+    module = _module(target)
+    found: Files = module.files
+    return found(plan, {key: value for key, value in {**options, **said}.items() if _takes(module.OPTIONS, key)})
+
+
+def _module(target: str) -> Any:
+    try:
+        return import_module(TARGETS[target])
+    except ModuleNotFoundError as error:
+        if error.name != TARGETS[target]:
+            raise
+        raise InputError([Finding("target", "one that is installed", repr(target), "name another target")]) from None

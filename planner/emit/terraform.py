@@ -18,8 +18,17 @@ from planner.records.plan import PlanFile
 CLOUDS = ("aws", "google", "azure")
 PROVIDERS = {"aws": ("aws",), "google": ("google", "google-beta"), "azure": ("azurerm",)}
 """Terraform providers of a cloud's module."""
-VERSIONS = {"aws": ">= 5.100, < 6.0", "google": ">= 6.50, < 7.0", "google-beta": ">= 6.50, < 7.0", "azurerm": ">= 4.55, < 5.0"}
-OPTED_IN = {"aws": ("purchase_capacity_blocks", "capacity_blocks_active"), "google": ("reservations_delivered",), "azure": ()}
+VERSIONS = {
+    "aws": ">= 5.100, < 6.0",
+    "google": ">= 6.50, < 7.0",
+    "google-beta": ">= 6.50, < 7.0",
+    "azurerm": ">= 4.55, < 5.0",
+}
+OPTED_IN = {
+    "aws": ("purchase_capacity_blocks", "capacity_blocks_active"),
+    "google": ("reservations_delivered",),
+    "azure": (),
+}
 TPU = {
     "ct5lp": ("VM_FAMILY_CLOUD_TPU_LITE_POD_SLICE_CT5LP", "ct5lp"),
     "v5litepod": ("VM_FAMILY_CLOUD_TPU_LITE_POD_SLICE_CT5LP", "ct5lp"),
@@ -29,6 +38,8 @@ TPU = {
 """VM family and accelerator of an aggregate reservation (google-beta provider 6.50; Compute Engine API v1)."""
 GKE_MACHINE = {"v5litepod-1": "ct5lp-hightpu-1t", "v5litepod-4": "ct5lp-hightpu-4t", "v5litepod-8": "ct5lp-hightpu-8t"}
 """Compute Engine's machine type of a TPU slice named by its chips (GKE documentation, plan TPUs, 2026)."""
+
+OPTIONS = ("not_proven",)
 
 
 def files(plan: PlanFile, options: Mapping[str, str]) -> dict[str, str]:
@@ -48,7 +59,9 @@ def files(plan: PlanFile, options: Mapping[str, str]) -> dict[str, str]:
         "variables.tf": _static("root/variables.tf"),
         "plan.auto.tfvars.json": _json(data),
         "plan.tftest.json": _json(_tests(fleet, used, regions, header)),
-        "environment.example.json": _json({f"{cloud}_environment": _environment(cloud, regions[cloud]) for cloud in used}),
+        "environment.example.json": _json(
+            {f"{cloud}_environment": _environment(cloud, regions[cloud]) for cloud in used}
+        ),
         **{f"modules/{cloud}/main.tf": _static(f"{cloud}/main.tf") for cloud in used},
     }
     return {**made, **ticket_files(fleet, options, owned=False)}
@@ -177,6 +190,7 @@ def _root(used: list[str], regions: dict[str, dict[str, list[Cell]]], header: li
 
 
 def _provider_blocks(cloud: str, regions: list[str]) -> dict[str, list[dict[str, Any]]]:
+    """Blocks of each provider of a cloud; regions are aliases."""
     if cloud == "aws":
         return {"aws": [{"alias": r, "region": f'${{var.aws["{r}"].region}}'} for r in regions]}
     if cloud == "azure":
@@ -201,13 +215,13 @@ def _module(cloud: str, region: str) -> dict[str, Any]:
     }
     if cloud == "azure":
         return module | {"name": region, "region": f'${{var.azure["{region}"].region}}'}
-    module["providers"] = {name: f"{name}.{region}" for name in PROVIDERS[cloud]}
-    return module | {name: f"${{var.{name}}}" for name in OPTED_IN[cloud]}
+    opted = {name: f"${{var.{name}}}" for name in OPTED_IN[cloud]}
+    return module | opted | {"providers": {name: f"{name}.{region}" for name in PROVIDERS[cloud]}}
 
 
 def _environment(cloud: str, regions: Mapping[str, Any]) -> dict[str, Any]:
     """The form of what the plan cannot know, with values that nobody has."""
-    one: dict[str, Any] = {
+    forms: dict[str, dict[str, Any]] = {
         "aws": {
             "cluster_name": "REPLACE",
             "node_role_arn": "arn:aws:iam::000000000000:role/REPLACE",
@@ -221,8 +235,8 @@ def _environment(cloud: str, regions: Mapping[str, Any]) -> dict[str, Any]:
             "resource_group_name": "replace",
             "zones": [],
         },
-    }[cloud]
-    return dict.fromkeys(regions, one)
+    }
+    return dict.fromkeys(regions, forms[cloud])
 
 
 def _tests(
@@ -232,9 +246,7 @@ def _tests(
     cells = {cloud: [cell for found in regions[cloud].values() for cell in found] for cloud in used}
     every = [cell for cloud in used for cell in cells[cloud]]
     waits = {
-        cell.name
-        for cell in every
-        if cell.lot.rule.instrument in ("capacity_block", "future_reservation", "by_hand")
+        cell.name for cell in every if cell.lot.rule.instrument in ("capacity_block", "future_reservation", "by_hand")
     }
     at_once = {cell.name: cell.machines for cell in every if cell.name not in waits}
     reserved = {cell.name: cell.machines for cell in every if cell.lot.rule.instrument == "immediate"}
@@ -271,7 +283,7 @@ def _tests(
 
 
 def _equal(output: str, counts: Mapping[str, int]) -> list[dict[str, str]]:
-    names = f'${{length(output.{output}) == {len(counts)}}}'
+    names = f"${{length(output.{output}) == {len(counts)}}}"
     made = [{"condition": names, "error_message": f"{output}: the plan has {len(counts)} groups."}]
     for name, count in sorted(counts.items()):
         condition = f'${{try(output.{output}["{name}"], 0) == {count}}}'

@@ -9,8 +9,7 @@ from typing import Any
 
 from planner.emit.fleet import Fleet, Lot, block_days
 from planner.emit.names import distinct
-from planner.orders import Order, orders
-from planner.problem import build
+from planner.orders import Order
 from planner.shortfalls import Late, cost_of_being_late
 
 BLOCK_AHEAD_DAYS = 56
@@ -52,8 +51,8 @@ def tickets(fleet: Fleet, owned: bool) -> tuple[Ticket, ...]:
     }
     names = distinct(wanted, 60)
     found = []
-    for order in orders(fleet.plan, build(fleet.plan.study, fleet.plan.demand_case)) if wanted else ():
-        if order.offer in wanted and not any(ticket.order.offer == order.offer for ticket in found):
+    for order in fleet.order_of.values() if wanted else ():
+        if order.offer in wanted:
             lot = wanted[order.offer]
             late = cost_of_being_late(fleet.plan, order.offer)
             found.append(Ticket(names[order.offer], lot, order, late, _renewals(fleet, lot)))
@@ -172,4 +171,6 @@ def _markdown(fleet: Fleet, ticket: Ticket, options: Mapping[str, str]) -> str:
 def _cell(text: str) -> str:
     """Text of a person as Markdown that shows it and does nothing else."""
     shown = "".join(c if c.isprintable() else f"\\x{ord(c):02x}" for c in text)
-    return re.sub(r"([\\|*_`\[\]#!~<>&])", lambda m: {"<": "&lt;", ">": "&gt;", "&": "&amp;"}.get(m[0], "\\" + m[0]), shown)
+    return re.sub(
+        r"([\\|*_`\[\]#!~<>&])", lambda m: {"<": "&lt;", ">": "&gt;", "&": "&amp;"}.get(m[0], "\\" + m[0]), shown
+    )

@@ -63,7 +63,10 @@ def changes(out: Path, files: Mapping[str, str]) -> tuple[Change, ...]:
                 found.append(Change(path, kind, edited, "" if edited else _difference(path, text, "")))
             continue
         if text is not None and path not in before and text != files[path]:
-            expected, fix = "no file, or one that an earlier `planner emit` wrote", "name another --out, or move it away"
+            expected, fix = (
+                "no file, or one that an earlier `planner emit` wrote",
+                "name another --out, or move it away",
+            )
             findings.append(Finding(str(out / path), expected, "a file of somebody else", fix))
             continue
         kind = "new" if text is None else "same" if text == files[path] else "changed"
@@ -133,7 +136,9 @@ def _manifest(root: Path) -> dict[str, str]:
             raise TypeError
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
         fix = "remove it, or name another --out"
-        raise InputError([Finding(str(root / MANIFEST), "the manifest of an emission", "something else", fix)]) from None
+        raise InputError(
+            [Finding(str(root / MANIFEST), "the manifest of an emission", "something else", fix)]
+        ) from None
     for path in files:
         _check_path(path)
     return dict(files)
@@ -209,7 +214,7 @@ def _rename(root: Path, path: str) -> None:
 
 
 def _remove_temporary(root: Path, path: str) -> None:
-    head, _, name = path.rpartition("/")
+    name = path.rpartition("/")[2]
     with suppress(OSError):
         folder = _folder(root, path)
         try:
