@@ -53,7 +53,7 @@ def hostile_names(count: int = 520) -> list[str]:
     """Different names that a careless writer lets out of a string; the same ones every time."""
     found = dict.fromkeys([*HOSTILE, *(a + b for a in HOSTILE for b in ("x", "/x", '"}', "\n- x: y", " ${x}"))])
     found |= dict.fromkeys(f"{a[:90]}{b[:90]}" for a in HOSTILE for b in reversed(HOSTILE[:12]))
-    return [name[:200] for name in found][:count]
+    return list(dict.fromkeys(name[:200] for name in found))[:count]
 
 
 def every_instrument(**changes: Any) -> Study:
@@ -168,9 +168,9 @@ def parsed(text: str) -> Any:
 
 
 def hostile_plan(provider: str = "aws") -> PlanFile:
-    """A plan with every hostile name as the name of a region and site, of a city, a machine type, a model or a profile."""
+    """A plan with each hostile name as a city, and as a site with its region, a machine type, a model or a profile."""
     made = planned()
-    names = [name.replace("@", "(at)")[:70] for name in hostile_names()]
+    names = list(dict.fromkeys(name.replace("@", "(at)")[:70] for name in hostile_names(560)))
     sites, types, pools, models, holdings, replicas, bought = [], [], [], [], [], [], []
     for i, name in enumerate(names):
         place, kind, served, configured = (name if i % 4 == k else f"{word}{i}" for k, word in enumerate("stmp"))
@@ -183,7 +183,7 @@ def hostile_plan(provider: str = "aws") -> PlanFile:
         holdings.append(Holding(pool=pools[-1].id, machines=1 + i % 3))
         run = {"placement": f"{served}/{configured}@{pools[-1].id}", "replicas": 1 + i % 5, "firm": None}
         replicas.append(made.replicas[0].model_copy(update=run))
-        if i < 3:
+        if i == 0:
             there = {"site": where.id, "machine_type": kind}
             pair = offer("a/b", 3, "commitment", name=name)
             bought.append(tuple(record.model_copy(update=there) for record in pair))
@@ -203,7 +203,9 @@ def hostile_plan(provider: str = "aws") -> PlanFile:
     asked = made.study.model_copy(update=changes)
     asked = asked.model_copy(update={"demand": (asked.demand[0].model_copy(update={"workload": f"{names[0]} w"}),)})
     period = made.purchases[0].when.partition("/")[0]
-    purchases = tuple(made.purchases[0].model_copy(update={"offer": b.id, "units": 1, "when": period}) for b, _ in bought)
+    purchases = tuple(
+        made.purchases[0].model_copy(update={"offer": b.id, "units": 1, "when": period}) for b, _ in bought
+    )
     normal = next(s for s in made.states if s.failure == "normal")
     state = normal.model_copy(
         update={
@@ -211,7 +213,10 @@ def hostile_plan(provider: str = "aws") -> PlanFile:
             "origin": ("o",) * len(names),
             "placement": tuple(r.placement for r in replicas),
             "requests_per_second": (1.0,) * len(names),
-            "shed": {}, "kept": {}, "loaded": {}, "occupied": {},
+            "shed": {},
+            "kept": {},
+            "loaded": {},
+            "occupied": {},
         }
     )
     bare = made.without_goals.model_copy(update={"purchases": ()})
