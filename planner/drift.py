@@ -15,11 +15,13 @@ from planner.emit.names import distinct, slug
 from planner.errors import Finding, InputError
 from planner.places import near_miss
 from planner.records.plan import PlanFile, Purchase, Replicas
+from planner.records.serving import Model
 from planner.records.study import Holding
 from planner.shortfalls import BrokenGoal, broken_goals
 
 POOL_LABEL, PLACEMENT_LABEL = "capacity-planner/pool", "capacity-planner/placement"
 STALE_MONTHS = 12
+NEVER_SECONDS = 1e12
 COUNTS: Mapping[str, tuple[str, Callable[[Mapping[str, Any]], Any]]] = {
     "aws_eks_node_group": ("groups", lambda a: _first(a, "scaling_config").get("desired_size")),
     "google_container_node_pool": ("groups", lambda a: a.get("node_count")),
@@ -146,9 +148,19 @@ def drill_actual(plan: PlanFile, actual: Actual, on: date) -> DrillResult:
             count = 0
         firm = None if row.firm is None else min(row.firm, count)
         replicas.append(row.model_copy(update={"replicas": count, "firm": firm}))
-    study = plan.study.model_copy(update={"holdings": tuple(holdings)})
+    models = tuple(_without_starts(model, expired) for model in plan.study.models)
+    study = plan.study.model_copy(update={"holdings": tuple(holdings), "models": models})
     changed = {"study": study, "purchases": tuple(purchases), "replicas": tuple(replicas)}
     return drill_plan(plan.model_copy(update=changed))
+
+
+def _without_starts(model: Model, expired: set[str]) -> Model:
+    """The model, expired stacks of which never finish loading: they stay what could serve, and serve nothing."""
+    profiles = tuple(
+        p.model_copy(update={"load_seconds": NEVER_SECONDS}) if f"{model.model} on {p.stack}" in expired else p
+        for p in model.profiles
+    )
+    return model.model_copy(update={"profiles": profiles})
 
 
 def _machines(fleet: Fleet, actual: Mapping[str, int]) -> Iterable[Difference]:

@@ -58,6 +58,7 @@ def emitted(
         raise InputError(
             [Finding("target", f"one of {', '.join((*TARGETS, ALL))}", f"{target!r}{meant}", "choose one")]
         )
+    _check_options(target, options)
     said = {NOT_PROVEN_OPTION: "; ".join(not_proven)} if not_proven else {}
     if target == ALL:
         made = {f"{name}/{path}": text for name in TARGETS for path, text in _made(name, plan, options, said).items()}
