@@ -183,7 +183,7 @@ def hostile_plan(provider: str = "aws") -> PlanFile:
         holdings.append(Holding(pool=pools[-1].id, machines=1 + i % 3))
         run = {"placement": f"{served}/{configured}@{pools[-1].id}", "replicas": 1 + i % 5, "firm": None}
         replicas.append(made.replicas[0].model_copy(update=run))
-        if i == 0:
+        if i == 0 and provider in ("aws", "owned"):
             there = {"site": where.id, "machine_type": kind}
             pair = offer("a/b", 3, "commitment", name=name)
             bought.append(tuple(record.model_copy(update=there) for record in pair))

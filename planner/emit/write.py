@@ -106,12 +106,15 @@ def write(out: Path, files: Mapping[str, str], about: Mapping[str, object]) -> t
         for path in todo:
             temporary.append(path)
             _write_temporary(root, path, made[path])
-        for path in todo:
+        for path in [path for path in todo if path != MANIFEST]:
             _rename(root, path)
             temporary.remove(path)
         for change in found:
             if change.kind == "stale":
                 _remove(root, change.path)
+        if MANIFEST in todo:  # last: until then the earlier one still names what has to be removed
+            _rename(root, MANIFEST)
+            temporary.remove(MANIFEST)
     except OSError as error:
         raise _unwritable(out, error) from error
     finally:
