@@ -8,7 +8,8 @@ from emitting import HELD, POOLS, planned
 from studies import machine_type, model, offer, profile, site, study, workload
 from typer.testing import CliRunner
 
-from planner.drift import Actual, drift, read_actual
+from planner.actual import Actual, read_actual
+from planner.drift import drift
 from planner.emit.fleet import fleet_of
 from planner.emit.kubernetes import files as manifests
 from planner.emit.names import slug

@@ -4,16 +4,18 @@ import json
 
 import pytest
 from emitting import every_instrument, planned
+from pydantic import ValidationError
 from typer.testing import CliRunner
 
+from planner.actual import read_actual
 from planner.cli.main import app
-from planner.drift import read_actual
 from planner.emit import targets
 from planner.emit.fleet import fleet_of
 from planner.emit.targets import NOT_PROVEN, TARGETS, emitted, why_not_proven
 from planner.emit.write import MANIFEST
 from planner.errors import InputError
 from planner.plan import make_plan, plan_text, sealed
+from planner.records.plan import PlanFile
 from planner.solve import Effort
 
 MINE = ("terraform", "kubernetes", "owned")
@@ -135,6 +137,13 @@ def test_no_secret_is_written(good, target, monkeypatch):
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "do-not-write-this")
     text = "".join(emitted(good, target, {}).values())
     assert "do-not-write-this" not in text and "/etc/" not in text
+
+
+def test_what_is_too_long_is_refused_before_it_becomes_a_name(good):
+    data = good.model_dump(mode="json", by_alias=True)
+    data["study"]["sites"][0]["city"] = "x" * 300
+    with pytest.raises(ValidationError, match="at most 200"):
+        PlanFile.model_validate(data)
 
 
 def test_counts_read_back_from_terraform_are_those_of_the_plan(good, tmp_path):

@@ -1,6 +1,7 @@
 """Terraform: the plan's counts arrive, each pool by its instrument, and no name becomes code."""
 
 import json
+import os
 import re
 import shutil
 import unicodedata
@@ -11,6 +12,7 @@ from emitting import (
     HELD,
     POOLS,
     SCHEMAS,
+    TERRAFORM,
     hostile_plan,
     mirror,
     needs_terraform,
@@ -20,7 +22,7 @@ from emitting import (
 )
 from terraform_arguments import ARGUMENTS
 
-from planner.drift import read_actual
+from planner.actual import read_actual
 from planner.emit.terraform import files
 
 META = {"for_each", "count", "provider", "depends_on", "lifecycle"}
@@ -240,6 +242,21 @@ def test_terraform_plans_what_the_plan_says_and_reads_names_as_data(ready):
     assert len(hostile) >= 500 and tags
     for found in tags:
         assert [found[f"k{i}"] for i in range(len(hostile))] == [unicodedata.normalize("NFC", name) for name in hostile]
+
+
+@pytest.mark.terraform
+def test_the_provider_of_aws_accepts_its_module(tmp_path):
+    plugins = os.environ.get("TF_PLUGINS")
+    if TERRAFORM is None or not plugins:
+        pytest.skip("terraform, or TF_PLUGINS: a folder of plugins with hashicorp/aws 5.100, is not there")
+    plan = planned()
+    bought = tuple(b for b in plan.purchases if b.offer.startswith("aws/"))
+    study = plan.study.model_copy(update={"holdings": ()})
+    made = files(plan.model_copy(update={"purchases": bought, "study": study, "replicas": ()}), {})
+    write_all(tmp_path, made)
+    assert terraform(tmp_path, "init", "-input=false", f"-plugin-dir={plugins}").returncode == 0
+    done = terraform(tmp_path, "validate", "-no-color")
+    assert done.returncode == 0, done.stdout + done.stderr
 
 
 @pytest.mark.terraform

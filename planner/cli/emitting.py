@@ -85,7 +85,8 @@ def drift_command(
     Examples: `planner drift plan.json state.json` · `planner drift plan.json nodes.json pods.json --format json`
     """
     with answered(format):
-        from planner.drift import drift, read_actual
+        from planner.actual import read_actual
+        from planner.drift import drift
         from planner.plan import read_plan
         from planner.review.drifted import review_drift
         from planner.review.render import render
