@@ -5,12 +5,12 @@ from dataclasses import dataclass, field
 from datetime import date
 
 from planner.actual import Actual
-from planner.drill import DrillResult, drill_plan
+from planner.drill import DrillResult
 from planner.emit.fleet import Fleet, fleet_of, placed
 from planner.records.plan import PlanFile, Purchase, Replicas
 from planner.records.serving import Model
 from planner.records.study import Holding
-from planner.shortfalls import BrokenGoal, broken_goals
+from planner.shortfalls import BrokenGoal, broken_goals, drilled
 
 STALE_MONTHS = 12
 NEVER_SECONDS = 1e12
@@ -115,7 +115,7 @@ def drill_actual(plan: PlanFile, actual: Actual, on: date) -> DrillResult:
     models = tuple(_without_starts(model, expired) for model in plan.study.models)
     study = plan.study.model_copy(update={"holdings": tuple(holdings), "models": models})
     changed = {"study": study, "purchases": tuple(purchases), "replicas": tuple(replicas)}
-    return drill_plan(plan.model_copy(update=changed))
+    return drilled(plan.model_copy(update=changed))
 
 
 def _without_starts(model: Model, expired: set[str]) -> Model:

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from planner.drill import DrillResult, drill_plan
+from planner.errors import Finding, InputError
 from planner.records.plan import PlanFile
 from planner.records.study import Goal, Study
 from planner.risk import NORMAL, dependency_graph, expand
@@ -55,6 +56,22 @@ def broken_goals(study: Study, result: DrillResult) -> tuple[BrokenGoal, ...]:
     return tuple(found)
 
 
+def drilled(plan: PlanFile) -> DrillResult:
+    """A drill of a plan whose study may have been changed by hand.
+
+    Raises
+    ------
+    InputError
+        when names or numbers of the study do not fit together
+    """
+    try:
+        return drill_plan(plan)
+    except (ArithmeticError, LookupError, StopIteration) as error:
+        got = f"{type(error).__name__} {error}"
+        fix = "make the plan again with `planner plan`"
+        raise InputError([Finding("plan: study", "one that can be drilled", got[:120], fix)]) from error
+
+
 @dataclass(frozen=True)
 class Late:
     """What it costs when machines come late.
@@ -76,7 +93,7 @@ def cost_of_being_late(plan: PlanFile, offer: str) -> Late:
         usd_per_day = Σ_tier short_requests_per_second · usd_per_request · 86400
     """
     without = plan.model_copy(update={"purchases": tuple(b for b in plan.purchases if b.offer != offer)})
-    result = drill_plan(without)
+    result = drilled(without)
     price = {tier.name: tier.outage_usd_per_request for tier in plan.study.tiers}
     short = sum(r.short_requests_per_second * price[r.tier] for r in result.rows if r.failure == NORMAL and r.broken)
     return Late(broken_goals(plan.study, result), short * 24 * SECONDS_PER_HOUR)

@@ -139,6 +139,25 @@ def test_no_secret_is_written(good, target, monkeypatch):
     assert "do-not-write-this" not in text and "/etc/" not in text
 
 
+@pytest.mark.parametrize(
+    "path",
+    [("purchases", 0, "offer"), ("purchases", 0, "when"), ("replicas", 0, "placement"), ("states", 0, "workload", 0),
+     ("study", "pools", 0, "site"), ("study", "workloads", 0, "name"), ("study", "machine_types", 1, "accelerators")],
+)  # fmt: skip
+@pytest.mark.parametrize("target", MINE)
+def test_a_plan_changed_by_hand_gets_an_answer(files_of, good, path, target):
+    data = good.model_dump(mode="json", by_alias=True)
+    inner = data
+    for key in path[:-1]:
+        inner = inner[key]
+    inner[path[-1]] = 1 if path[-1] == "accelerators" else "x"
+    (files_of / "odd.json").write_text(json.dumps(data))
+    assert run(target, files_of / "odd.json", "--out", files_of / "out").exit_code == 1
+    done = run(target, files_of / "odd.json", "--out", files_of / "out", "--even-if-unproven")
+    assert done.exit_code in (0, 2) and not isinstance(done.exception, Exception), done.output
+    assert (files_of / "out" / NOT_PROVEN).exists() == (done.exit_code == 0)
+
+
 def test_what_is_too_long_is_refused_before_it_becomes_a_name(good):
     data = good.model_dump(mode="json", by_alias=True)
     data["study"]["sites"][0]["city"] = "x" * 300

@@ -6,6 +6,7 @@ from functools import cached_property
 
 from planner.emit.law import Rule, rule_of
 from planner.emit.names import distinct, slug
+from planner.errors import Finding, InputError
 from planner.orders import Order, orders
 from planner.problem import build, held_machines
 from planner.records.inventory import MachineType, Offer, Pool, Site
@@ -121,7 +122,18 @@ class Fleet:
     @cached_property
     def order_of(self) -> dict[str, Order]:
         """What the plan asks to buy, by offer, earliest first."""
-        return {order.offer: order for order in orders(self.plan, build(self.plan.study, self.plan.demand_case))}
+        try:
+            made = orders(self.plan, build(self.plan.study, self.plan.demand_case))
+        except (
+            ArithmeticError,
+            LookupError,
+            StopIteration,
+        ) as error:  # bought when or where the study does not sell it: the audit says so too
+            fix = "make the plan again with `planner plan`"
+            raise InputError(
+                [Finding("plan: purchases", "what the study offers", f"{type(error).__name__} {error}"[:120], fix)]
+            ) from error
+        return {order.offer: order for order in made}
 
     def machines(self, pool: str, kinds: Iterable[str] | None = None) -> int:
         """Machines of a pool, all or of some kinds of lots."""
@@ -143,6 +155,7 @@ class Fleet:
 def fleet_of(plan: PlanFile) -> Fleet:
     """Machines and replicas of a plan; with several hours the most of any hour: what has to be there."""
     study = plan.study
+    _refuse_unknown(plan)
     offers = {offer.id: offer for offer in study.offers}
     provider_of = {site.id: site.provider for site in study.sites}
     lots = []
@@ -160,6 +173,30 @@ def fleet_of(plan: PlanFile) -> Fleet:
             if count:
                 lots.append(Lot(pool.id, offer, offer.kind, count, count * offer.machines_per_unit, rule))
     return Fleet(plan, tuple(lots), _running(plan))
+
+
+def _refuse_unknown(plan: PlanFile) -> None:
+    """A plan changed by hand may name what its study does not have."""
+    study, fix = plan.study, "make the plan again with `planner plan`"
+    sites, types = {site.id for site in study.sites}, {machine.name for machine in study.machine_types}
+    pools = {pool.id for pool in study.pools}
+    offers = {offer.id for offer in study.offers if offer.pool in pools}
+    where = {pool.site for pool in study.pools}, {pool.machine_type for pool in study.pools}
+    wanted = (
+        ("sites", where[0], sites),
+        ("machine types", where[1], types),
+        ("purchases", {bought.offer for bought in plan.purchases}, offers),
+        ("replicas", {row.placement for row in plan.replicas}, set(placed(plan))),
+        ("states", {w for state in plan.states for w in state.workload}, {w.name for w in study.workloads}),
+        ("states", {e for state in plan.states for e in state.loaded}, set(placed(plan))),
+    )
+    findings = [
+        Finding(f"plan: {what}", "one that its study has", repr(name)[:120], fix)
+        for what, names, known in wanted
+        for name in sorted(names - known)
+    ]
+    if findings:
+        raise InputError(findings)
 
 
 def placed(plan: PlanFile) -> dict[str, tuple[Model, Profile, str]]:

@@ -29,7 +29,7 @@ Files = Callable[[PlanFile, Mapping[str, str]], dict[str, str]]
 
 def why_not_proven(plan: PlanFile) -> tuple[str, ...]:
     """Why a plan should not be carried out: what the audit, the proof or the drill finds; empty: nothing."""
-    reasons = [f"audit: {violation}" for violation in audit(plan).violations]
+    reasons = list(_audited(plan))
     if plan.proof.status != "proven":
         reasons.append(f"proof: {plan.proof.status}, gap {plan.proof.gap_fraction:.2%}")
     if not any(reason.startswith("audit: ") for reason in reasons):  # a plan that fails it may not even be replayed
@@ -37,6 +37,13 @@ def why_not_proven(plan: PlanFile) -> tuple[str, ...]:
         reasons += [f"drill: {claim}" for claim in drill_state_claims(plan)]
     more = len(reasons) - MOST_REASONS
     return (*reasons[:MOST_REASONS], *([f"and {more} more"] if more > 0 else []))
+
+
+def _audited(plan: PlanFile) -> tuple[str, ...]:
+    try:
+        return tuple(f"audit: {violation}" for violation in audit(plan).violations)
+    except (ArithmeticError, LookupError, StopIteration, ValueError) as error:  # a study changed by hand
+        return (f"audit: cannot be made: {type(error).__name__} {error}",)
 
 
 def emitted(
