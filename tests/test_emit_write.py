@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 from planner.emit import write as writing
 from planner.emit.law import LAW, rule_of
 from planner.emit.names import distinct, short_slug, slug
-from planner.emit.shares import largest_remainder
 from planner.emit.write import MANIFEST, changes, write
 from planner.errors import InputError
 
@@ -46,13 +45,6 @@ def test_equal_slugs_are_refused(monkeypatch):
     monkeypatch.setattr("planner.emit.names._digest", lambda text: "0" * 64)
     with pytest.raises(InputError, match="a name of its own"):
         distinct(["a b", "a_b"])
-
-
-@given(st.lists(st.floats(0.001, 1e6), min_size=1, max_size=16))
-def test_whole_shares_add_up_and_miss_by_less_than_one(shares):
-    found = largest_remainder(shares, 10_000)
-    assert sum(found) == 10_000
-    assert all(abs(n - 10_000 * s / sum(shares)) < 1 for n, s in zip(found, shares, strict=True))
 
 
 def test_the_law():

@@ -10,11 +10,10 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-import yaml
-
 from planner.emit.fleet import Fleet, Running, fleet_of, node_chips
 from planner.emit.names import distinct, slug
-from planner.emit.shares import largest_remainder
+from planner.emit.routing import largest_remainder
+from planner.emit.text import quoted_yaml
 from planner.errors import Finding, InputError
 from planner.records.plan import PlanFile, State
 from planner.risk import NORMAL
@@ -374,21 +373,7 @@ def _failures(fleet: Fleet) -> dict[str, Any]:
     }
 
 
-class _Quoted(yaml.SafeDumper):
-    """YAML in which every string is quoted: 1e3, no and 0o14 stay what they are."""
-
-    def ignore_aliases(self, data: Any) -> bool:
-        """Everything is written out."""
-        return True
-
-
-_Quoted.add_representer(str, lambda dumper, text: dumper.represent_scalar("tag:yaml.org,2002:str", text, style='"'))
-
-
 def _yaml(objects: list[dict[str, Any]], options: Mapping[str, str]) -> str:
-    head = "# Generated from a plan; do not edit.\n" + (
-        "# NOT PROVEN, see NOT-PROVEN.md\n" if options.get("not_proven") else ""
-    )
-    return head + yaml.dump_all(
-        objects, Dumper=_Quoted, explicit_start=True, sort_keys=False, allow_unicode=True, width=1_000_000
-    )
+    said = ("NOT PROVEN, see NOT-PROVEN.md",) if options.get("not_proven") else ()
+    head = "".join(f"# {line}\n" for line in ("Generated from a plan; do not edit.", *said))
+    return head + "".join("---\n" + quoted_yaml(one) for one in objects)
