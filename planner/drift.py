@@ -14,6 +14,7 @@ from planner.shortfalls import BrokenGoal, broken_goals, drilled
 
 STALE_MONTHS = 12
 NEVER_SECONDS = 1e12
+NO_PRICE = "no price in the plan"
 
 
 @dataclass(frozen=True)
@@ -135,11 +136,15 @@ def _machines(fleet: Fleet, actual: Mapping[str, int]) -> Iterable[Difference]:
             kind = "missing spares" if there >= planned - spare else "missing machines"
             yield Difference(kind, q, planned, there)
         if there > planned:
-            usd = (there - planned) * _usd_per_month(fleet, q)
-            yield Difference("machines beyond the plan", q, planned, there, usd)
+            yield _beyond(fleet, q, planned, there)
     for q in sorted(set(actual) - set(fleet.pools)):
         if actual[q]:
-            yield Difference("machines beyond the plan", q, 0, actual[q], actual[q] * _usd_per_month(fleet, q))
+            yield _beyond(fleet, q, 0, actual[q])
+
+
+def _beyond(fleet: Fleet, pool: str, planned: int, there: int) -> Difference:
+    usd = (there - planned) * _usd_per_month(fleet, pool)
+    return Difference("machines beyond the plan", pool, planned, there, usd, "" if usd else NO_PRICE)
 
 
 def _reservations(
@@ -160,8 +165,11 @@ def _reservations(
             yield Difference("missing reservation", q, wanted, there)
         idle = max(there - wanted, 0) if run is None else max(there - run, there - wanted, 0)
         if idle:
-            run_text = "" if run is None else f"{run} machines run there"
-            yield Difference("idle reservation", q, wanted, there, idle * _usd_per_month(fleet, q), run_text)
+            usd = idle * _usd_per_month(fleet, q)
+            said = [] if run is None else [f"{run} machines run there"]
+            yield Difference(
+                "idle reservation", q, wanted, there, usd, "; ".join([*said, *([] if usd else [NO_PRICE])])
+            )
 
 
 def _replicas(fleet: Fleet, actual: Mapping[str, int]) -> Iterable[Difference]:

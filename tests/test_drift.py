@@ -91,6 +91,12 @@ def test_machines_beyond_the_plan_cost_too():
     assert (more.kind, more.usd_per_month, found.goals) == ("machines beyond the plan", 2 * 3 * 730, ())
 
 
+def test_where_no_price_is_known_that_is_said():
+    there = PLAN.study.model_copy(update={"prices": ()})
+    found = drift(PLAN.model_copy(update={"study": there}), Actual({"aws/a/m": 2, "aws/b/m": 2}, None, None), DAY)
+    assert [(d.usd_per_month, d.detail) for d in found.differences] == [(0.0, "no price in the plan")]
+
+
 def test_an_expired_qualification_breaks_what_it_serves():
     (m,) = PLAN.study.models
     until = (Qualification(**{**m.qualifications[0].model_dump(), "until": date(2026, 3, 1)}),)

@@ -66,6 +66,8 @@ def test_a_plan_that_fails_its_audit_is_not_emitted_unless_asked(files_of):
     out = files_of / "out"
     refused = run("terraform", files_of / "bad.json", "--out", out)
     assert refused.exit_code == 1 and "audit:" in refused.output and not out.exists()
+    told = run("terraform", files_of / "bad.json", "--out", out, "--format", "json")
+    assert told.exit_code == 1 and json.loads(told.stdout)["not_proven"]
     done = run("terraform", files_of / "bad.json", "--out", out, "--even-if-unproven")
     assert done.exit_code == 0, done.output
     made = listing(out)

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from planner.cli.console import answered, emit, tell
+from planner.cli.console import answered, as_json, emit, tell
 
 
 class Format(StrEnum):
@@ -57,6 +57,8 @@ def emit_command(
         made = read_plan(plan)
         reasons = why_not_proven(made)
         if reasons and not even_if_unproven:
+            if format == Format.json:
+                emit(as_json({"files": [], "not_proven": reasons}), None)
             for reason in reasons:
                 tell(f"not proven: {reason}")
             tell("nothing was written; --even-if-unproven writes it all the same, and the files say so")
