@@ -19,6 +19,7 @@ from planner.records.inventory import Pool
 from planner.records.serving import Qualification
 from planner.records.study import Goal, Holding, Tier
 from planner.review.drifted import review_drift
+from planner.shortfalls import cost_of_being_late
 from planner.solve import Effort
 
 DAY = date(2026, 6, 1)
@@ -83,6 +84,25 @@ def test_idle_reservations_cost_what_they_cost():
     assert (idle.planned, idle.actual, idle.usd_per_month) == (1, 4, 3 * 3 * 730)
     report = review_drift(found, "test")
     assert not report.good and report.data["usd_per_month"] == 6570.0
+
+
+def test_a_reservation_in_which_nothing_runs_is_idle():
+    found = drift(PLAN, Actual({"aws/a/m": 0, "aws/b/m": 2}, None, {"aws/a/m": 1}), DAY)
+    (idle,) = [d for d in found.differences if d.kind == "idle reservation"]
+    assert (idle.planned, idle.actual, idle.usd_per_month) == (1, 1, 3 * 730) and idle.detail == "0 machines run there"
+
+
+def test_the_cost_of_being_late():
+    (normal,) = [s for s in PLAN.states if s.failure == "normal"]
+    at_a = sum(v for e, v in zip(normal.placement, normal.requests_per_second, strict=True) if "@aws/a" in e)
+    late = cost_of_being_late(PLAN, "aws/a/m:on_demand")
+    # 1 USD a request, 86,400 s a day
+    assert late.usd_per_day == pytest.approx(at_a * 86_400)
+    assert "t: any site lost, 100 % within 60 s" in {b.text for b in late.goals}
+    moved = normal.model_copy(update={"placement": (PLACED[0],) * len(normal.placement)})
+    other = cost_of_being_late(PLAN.model_copy(update={"states": (moved,)}), "aws/a/m:on_demand")
+    assert other.usd_per_day == pytest.approx(10 * 86_400)
+    assert cost_of_being_late(PLAN, "no-such-offer").goals == ()
 
 
 def test_machines_beyond_the_plan_cost_too():

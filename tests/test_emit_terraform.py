@@ -8,6 +8,7 @@ import unicodedata
 from importlib.resources import files as packaged
 
 import pytest
+import yaml
 from emitting import (
     HELD,
     POOLS,
@@ -23,6 +24,7 @@ from emitting import (
 from terraform_arguments import ARGUMENTS
 
 from planner.actual import read_actual
+from planner.emit.kubernetes import files as manifests
 from planner.emit.terraform import files
 
 META = {"for_each", "count", "provider", "depends_on", "lifecycle"}
@@ -79,6 +81,23 @@ def test_each_pool_by_its_instrument():
     assert zones["google/us-east5-a/ct6e-standard-8t"] == "us-east5-a" and zones["aws/us-east-1/p5.48xlarge"] is None
     machine = {cell["pool"]: cell["machine_type"] for cell in cells(made).values()}
     assert machine["google/us-west1/v5litepod-8"] == "ct5lp-hightpu-8t"
+
+
+def test_nodes_carry_the_labels_that_pods_ask_for():
+    labels = {}
+    for cell in cells(files(planned(), {})).values():
+        said = cell["labels"]["capacity-planner/pool"], cell["labels"]["capacity-planner/counts-in-failures"]
+        labels.setdefault(cell["pool"], set()).add(said)
+    asked = {}
+    for path, text in manifests(planned(), {}).items():
+        for o in yaml.safe_load_all(text) if path.endswith("workloads.yaml") else ():
+            if o["kind"] == "Deployment":
+                selector = o["spec"]["template"]["spec"]["nodeSelector"]
+                pool = o["metadata"]["annotations"]["capacity-planner/placement"].partition("@")[2]
+                said = selector["capacity-planner/pool"], selector["capacity-planner/counts-in-failures"]
+                asked.setdefault(pool, set()).add(said)
+    assert {q: said for q, said in asked.items() if not q.startswith("owned/")} == labels
+    assert {said for _, said in labels["aws/eu-north-1/trn1.32xlarge"]} == {"false"}
 
 
 def test_tickets_for_what_a_person_must_do():
