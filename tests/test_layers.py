@@ -26,7 +26,7 @@ ROWS = (
     ("solve", "margins"),
     ("plan", "losses"),
     ("audit", "explain", "orders", "drill.*", "exposure", "diff", "whatif"),
-    ("emit.*",),
+    ("shortfalls", "emit.*", "actual", "drift"),
     ("review.*",),
     ("cli.*",),
     ("__main__",),

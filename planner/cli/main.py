@@ -11,6 +11,7 @@ from planner import __version__
 from planner.cli.asking import diff, whatif
 from planner.cli.console import answered, emit, progress, tell, tell_findings
 from planner.cli.drilling import register as register_drill
+from planner.cli.emitting import drift_command, emit_command
 from planner.cli.estimating import estimate
 from planner.cli.importing import app as import_app
 from planner.cli.risking import risk
@@ -229,6 +230,8 @@ def show(
 app.command(rich_help_panel=QUESTION)(risk)
 app.command(rich_help_panel=QUESTION)(whatif)
 app.command(rich_help_panel=QUESTION)(diff)
+app.command("emit", rich_help_panel=HAND_OVER)(emit_command)
+app.command("drift", rich_help_panel=HAND_OVER)(drift_command)
 import_app.command()(estimate)
 app.add_typer(import_app, name="import", rich_help_panel=HAND_OVER)
 

@@ -1,0 +1,116 @@
+"""`planner emit` and `planner drift`: hand a plan over, and see whether it is what runs."""
+
+from datetime import datetime
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from planner.cli.console import answered, as_json, emit, tell
+
+
+class Format(StrEnum):
+    """How a result is written."""
+
+    text = "text"
+    md = "md"
+    json = "json"
+
+
+AsFormat = Annotated[Format, typer.Option("--format", "-f", help="text, md or json")]
+Out = Annotated[Path | None, typer.Option("--out", "-o", help="file to write; default: stdout")]
+
+
+def emit_command(
+    target: Annotated[str, typer.Argument(help="terraform, kubernetes, owned, litellm, envoy, or all")],
+    plan: Annotated[Path, typer.Argument(help="plan.json")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="folder to write")],
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="show the difference to what is there, write nothing")
+    ] = False,
+    even_if_unproven: Annotated[
+        bool,
+        typer.Option("--even-if-unproven", help="emit a plan that fails its audit, proof or drill; the files say so"),
+    ] = False,
+    settings: Annotated[
+        list[str] | None, typer.Option("--set", help="key=value for a target, as in image=registry.example/serve")
+    ] = None,
+    format: AsFormat = Format.text,
+) -> None:
+    """Write the files that carry a plan out: infrastructure code, manifests, inventories, gateways.
+
+    The plan is audited and drilled first. Files that this command did not write are never replaced.
+
+    Exit 1 when the plan is not proven: nothing is written then, unless --even-if-unproven.
+
+    Examples: `planner emit terraform plan.json --out infra --dry-run` · `planner emit all plan.json --out out`
+    """
+    with answered(format):
+        from planner.emit.targets import about, emitted, why_not_proven
+        from planner.emit.write import changes, write
+        from planner.plan import read_plan
+        from planner.review.drifted import review_emission
+        from planner.review.render import render
+
+        options = _settings(settings or [])
+        made = read_plan(plan)
+        reasons = why_not_proven(made)
+        if reasons and not even_if_unproven:
+            if format == Format.json:
+                emit(as_json({"files": [], "not_proven": reasons}), None)
+            for reason in reasons:
+                tell(f"not proven: {reason}")
+            tell("nothing was written; --even-if-unproven writes it all the same, and the files say so")
+            raise SystemExit(1)
+        files = emitted(made, target, options, reasons)
+        found = changes(out, files) if dry_run else write(out, files, about(made, target, options, reasons))
+        emit(render(review_emission(found, target, reasons, dry_run), format.value), None)
+
+
+def drift_command(
+    plan: Annotated[Path, typer.Argument(help="plan.json")],
+    actual: Annotated[
+        list[Path],
+        typer.Argument(help="terraform show -json, kubectl get nodes or pods -o json, CSV: pool,machines,..."),
+    ],
+    on: Annotated[
+        datetime | None, typer.Option(formats=["%Y-%m-%d"], help="day on which figures are judged; default: today")
+    ] = None,
+    format: AsFormat = Format.text,
+    out: Out = None,
+) -> None:
+    """Compare what runs with a plan: idle and missing machines, the goals that break, what has expired.
+
+    Give the lists of all clusters: what no file names is not there. Exit 1 when something is not as planned.
+
+    Examples: `planner drift plan.json state.json` · `planner drift plan.json nodes.json pods.json --format json`
+    """
+    with answered(format):
+        from planner.actual import read_actual
+        from planner.drift import drift
+        from planner.plan import read_plan
+        from planner.review.drifted import review_drift
+        from planner.review.render import render
+
+        made = read_plan(plan)
+        day = on or datetime.now()  # what has expired depends on the day; nothing else does
+        report = review_drift(drift(made, read_actual(actual, made), day.date()), f"plan of {made.study.study}")
+        emit(render(report, format.value), out, [plan, *actual])
+        raise SystemExit(0 if report.good else 1)
+
+
+def _settings(pairs: list[str]) -> dict[str, str]:
+    from planner.errors import Finding, InputError
+
+    found = dict(pair.partition("=")[::2] for pair in pairs)
+    findings = [
+        Finding(f"--set {pair[:80]!r}", "key=value", "no = in it", "as in --set image=registry.example/serve")
+        for pair in pairs
+        if "=" not in pair or pair.startswith("=")
+    ]
+    if "not_proven" in found:
+        findings.append(Finding("--set not_proven", "a setting of a target", "what the audit says", "leave it out"))
+    if findings:
+        raise InputError(findings)
+    return found

@@ -1,0 +1,247 @@
+"""Machines in halls of our own: an inventory with its schema, for Ansible, for NetBox, and tickets to build out.
+
+What a person wrote is data: Ansible's values carry `!unsafe`, which keeps it from expanding `{{ }}`, and NetBox's table
+has slugs alone.
+"""
+
+import csv
+import io
+import json
+from collections.abc import Mapping
+from datetime import date
+from typing import Any, Literal
+
+import yaml
+from pydantic import Field
+
+from planner.emit.fleet import Fleet, Lot, fleet_of
+from planner.emit.names import distinct, slug
+from planner.emit.tickets import ticket_files
+from planner.records.base import Count, PositiveCount, Record
+from planner.records.plan import PlanFile
+
+OWNED = "owned"
+OPTIONS = ("not_proven",)
+
+
+class Phase(Record):
+    """Machines that come together."""
+
+    phase: str = Field(description="`held`, or the id of the offer")
+    status: Literal["held", "to build"]
+    machines: PositiveCount
+    needed: date = Field(description="first day of the plan")
+    order_by: date | None = Field(description="last day to order; none: held")
+    hosts: tuple[str, ...] = Field(description="names for the machines, one each")
+
+
+class Serving(Record):
+    """Replicas of a placement in normal operation."""
+
+    placement: str
+    model: str
+    profile: str
+    stack: str
+    replicas: Count
+    accelerators_per_replica: PositiveCount
+
+
+class Rack(Record):
+    """Machines of one type in a hall."""
+
+    pool: str
+    slug: str = Field(description="name of the group of hosts, and value of the nodes' label capacity-planner/pool")
+    rack_type: str = Field(description="machine type")
+    accelerator: str
+    accelerators: PositiveCount = Field(description="in one machine")
+    power_kw: float | None = Field(description="highest draw of one machine [kW]")
+    machines: Count
+    spare_machines: float = Field(description="kept free in normal operation")
+    lent_machines: Count = Field(description="lent to training or batch, of those held")
+    phases: tuple[Phase, ...]
+    serving: tuple[Serving, ...]
+
+
+class Hall(Record):
+    """A hall with its racks."""
+
+    site: str
+    slug: str
+    region: str
+    city: str
+    latitude: float
+    longitude: float
+    power_kw: float | None = Field(description="for machines; none: no limit known [kW]")
+    racks: tuple[Rack, ...]
+
+
+class Inventory(Record):
+    """inventory.json: what the plan wants in halls of our own."""
+
+    plan_sha256: str
+    study: str
+    not_proven: str | None = Field(description="why the plan is not proven; none: it is")
+    halls: tuple[Hall, ...]
+
+
+def files(plan: PlanFile, options: Mapping[str, str]) -> dict[str, str]:
+    """Inventory, schema, Ansible inventory, NetBox table of devices, and tickets; little when nothing is owned.
+
+    Parameters
+    ----------
+    options : `not_proven`: why the plan is not proven
+    """
+    fleet = fleet_of(plan)
+    inventory = inventory_of(fleet, options.get("not_proven"))
+    schema = {"$schema": "https://json-schema.org/draft/2020-12/schema", **Inventory.model_json_schema()}
+    return {
+        "inventory.json": _json(inventory.model_dump(mode="json")),
+        "inventory.schema.json": _json(schema),
+        "ansible.yaml": _ansible(inventory),
+        "netbox-devices.csv": _netbox(inventory),
+        **ticket_files(fleet, options, owned=True),
+    }
+
+
+def inventory_of(fleet: Fleet, not_proven: str | None = None) -> Inventory:
+    """The inventory of a plan's halls, in the order of the study."""
+    mine = [q for q, site in fleet.site_of.items() if site.provider == OWNED]
+    sites = dict.fromkeys(fleet.site_of[q] for q in mine)
+    names = distinct(site.id for site in sites)
+    halls = tuple(
+        Hall(
+            site=site.id,
+            slug=names[site.id],
+            region=site.region,
+            city=site.city,
+            latitude=site.latitude,
+            longitude=site.longitude,
+            power_kw=site.power_kw,
+            racks=tuple(_rack(fleet, q) for q in mine if fleet.site_of[q] == site),
+        )
+        for site in sites
+    )
+    plan = fleet.plan
+    return Inventory(plan_sha256=plan.digest_sha256, study=plan.study.study, not_proven=not_proven, halls=halls)
+
+
+def _rack(fleet: Fleet, pool: str) -> Rack:
+    machine = fleet.machine_of[pool]
+    claims = [c.machines for c in fleet.plan.study.claims if c.pool == pool]
+    return Rack(
+        pool=pool,
+        slug=fleet.pool_name[pool],
+        rack_type=machine.name,
+        accelerator=machine.accelerator,
+        accelerators=machine.accelerators,
+        power_kw=machine.power_kw,
+        machines=fleet.machines(pool),
+        spare_machines=fleet.pools[pool].spare_machines,
+        lent_machines=sum(claims),
+        phases=tuple(_phase(fleet, lot) for lot in fleet.lots if lot.pool == pool),
+        serving=tuple(
+            Serving(
+                placement=r.placement,
+                model=r.model.model,
+                profile=r.profile.name,
+                stack=r.profile.stack,
+                replicas=r.replicas,
+                accelerators_per_replica=r.profile.accelerators_per_replica,
+            )
+            for r in fleet.running
+            if r.pool == pool
+        ),
+    )
+
+
+def _phase(fleet: Fleet, lot: Lot) -> Phase:
+    stem = slug(lot.id, 40)
+    return Phase(
+        phase=lot.id,
+        status="held" if lot.offer is None else "to build",
+        machines=lot.machines,
+        needed=fleet.plan.study.horizon.start,
+        order_by=None if lot.offer is None else fleet.order_of[lot.id].by,
+        hosts=tuple(f"{stem}-{number:05d}" for number in range(1, lot.machines + 1)),
+    )
+
+
+class _Unsafe(str):
+    """Text of a person, which Ansible must not expand."""
+
+
+class _Ansible(yaml.SafeDumper):
+    """YAML in which every string is quoted and what a person wrote is unsafe."""
+
+    def ignore_aliases(self, data: Any) -> bool:
+        """Everything is written out."""
+        return True
+
+
+_Ansible.add_representer(str, lambda dumper, text: dumper.represent_scalar("tag:yaml.org,2002:str", text, style='"'))
+_Ansible.add_representer(_Unsafe, lambda dumper, text: dumper.represent_scalar("!unsafe", str(text), style='"'))
+
+
+def _ansible(inventory: Inventory) -> str:
+    """Groups by hall, by rack type in it and by phase; hosts are slugs."""
+    halls: dict[str, Any] = {}
+    for hall in inventory.halls:
+        racks: dict[str, Any] = {}
+        for rack in hall.racks:
+            phases = {
+                _group(phase.phase): {"hosts": dict.fromkeys(phase.hosts), "vars": _about(phase)}
+                for phase in rack.phases
+            }
+            racks[_group(rack.pool)] = {
+                "children": phases,
+                "vars": {
+                    "planner_pool": _Unsafe(rack.pool),
+                    "planner_rack_type": _Unsafe(rack.rack_type),
+                    "planner_accelerator": _Unsafe(rack.accelerator),
+                    "planner_accelerators": rack.accelerators,
+                    "planner_node_label": rack.slug,
+                    "planner_replicas": [
+                        {"placement": _Unsafe(s.placement), "replicas": s.replicas} for s in rack.serving
+                    ],
+                },
+            }
+        about = {"planner_site": _Unsafe(hall.site), "planner_city": _Unsafe(hall.city)}
+        halls[_group(hall.site)] = {"children": racks, "vars": about}
+    top: dict[str, Any] = {"planner_study": _Unsafe(inventory.study), "planner_plan": inventory.plan_sha256}
+    if inventory.not_proven:
+        top["planner_not_proven"] = _Unsafe(inventory.not_proven)
+    text = yaml.dump(
+        {"all": {"children": {"planner_owned": {"children": halls, "vars": top}}}},
+        Dumper=_Ansible,
+        sort_keys=False,
+        allow_unicode=True,
+        width=1_000_000,
+    )
+    return "# Generated from a plan; do not edit.\n" + text
+
+
+def _about(phase: Phase) -> dict[str, Any]:
+    order_by = {} if phase.order_by is None else {"planner_order_by": phase.order_by.isoformat()}
+    return {"planner_phase": _Unsafe(phase.phase), "planner_status": phase.status, **order_by}
+
+
+def _group(text: str) -> str:
+    """A group of Ansible: letters, digits and underscores."""
+    return "planner_" + slug(text).replace("-", "_")
+
+
+def _netbox(inventory: Inventory) -> str:
+    """Devices as NetBox imports them: slugs and fixed words only."""
+    out = io.StringIO()
+    table = csv.writer(out, lineterminator="\n")
+    table.writerow(["name", "role", "device_type", "site", "status"])
+    for hall in inventory.halls:
+        for rack in hall.racks:
+            for phase in rack.phases:
+                status = "active" if phase.status == "held" else "planned"
+                table.writerows([h, "ai-serving", slug(rack.rack_type), hall.slug, status] for h in phase.hosts)
+    return out.getvalue()
+
+
+def _json(data: Any) -> str:
+    return json.dumps(data, indent=1, sort_keys=True, ensure_ascii=False) + "\n"

@@ -1,0 +1,299 @@
+"""Terraform and OpenTofu: modules that ship with the package, a root of slugs, and all data as literal strings.
+
+Strings in `*.tfvars.json` are literal; strings in `*.tf.json` are templates. So whatever a person wrote goes into
+`plan.auto.tfvars.json`, and the generated root holds slugs and provider aliases alone.
+"""
+
+import json
+from collections.abc import Mapping
+from datetime import date, timedelta
+from importlib.resources import files as packaged
+from typing import Any
+
+from planner.emit.fleet import Cell, Fleet, block_days, fleet_of, node_labels
+from planner.emit.names import distinct
+from planner.emit.tickets import ticket_files
+from planner.records.plan import PlanFile
+
+CLOUDS = ("aws", "google", "azure")
+PROVIDERS = {"aws": ("aws",), "google": ("google", "google-beta"), "azure": ("azurerm",)}
+"""Terraform providers of a cloud's module."""
+VERSIONS = {
+    "aws": ">= 5.100, < 6.0",
+    "google": ">= 6.50, < 7.0",
+    "google-beta": ">= 6.50, < 7.0",
+    "azurerm": ">= 4.55, < 5.0",
+}
+OPTED_IN = {
+    "aws": ("purchase_capacity_blocks", "capacity_blocks_active"),
+    "google": ("reservations_delivered",),
+    "azure": (),
+}
+TPU = {
+    "ct5lp": ("VM_FAMILY_CLOUD_TPU_LITE_POD_SLICE_CT5LP", "ct5lp"),
+    "v5litepod": ("VM_FAMILY_CLOUD_TPU_LITE_POD_SLICE_CT5LP", "ct5lp"),
+    "ct5p": ("VM_FAMILY_CLOUD_TPU_POD_SLICE_CT5P", "ct5p"),
+    "ct6e": ("VM_FAMILY_CLOUD_TPU_LITE_POD_SLICE_CT6E", "ct6e"),
+}
+"""VM family and accelerator of an aggregate reservation (google-beta provider 6.50; Compute Engine API v1)."""
+GKE_MACHINE = {"v5litepod-1": "ct5lp-hightpu-1t", "v5litepod-4": "ct5lp-hightpu-4t", "v5litepod-8": "ct5lp-hightpu-8t"}
+"""Compute Engine's machine type of a TPU slice named by its chips (GKE documentation, plan TPUs, 2026)."""
+
+OPTIONS = ("not_proven",)
+
+
+def files(plan: PlanFile, options: Mapping[str, str]) -> dict[str, str]:
+    """The folder of one root module, its tests, and tickets for what no API does.
+
+    Parameters
+    ----------
+    options : `not_proven`: why the plan is not proven, for the header of the files
+    """
+    fleet = fleet_of(plan)
+    regions = {cloud: _regions(fleet, cloud) for cloud in CLOUDS}
+    used = [cloud for cloud in CLOUDS if regions[cloud]]
+    header = _header(plan, options)
+    data = {cloud: {name: _region(fleet, cloud, cells) for name, cells in regions[cloud].items()} for cloud in used}
+    made = {
+        "main.tf.json": _json(_root(used, regions, header)),
+        "variables.tf": _static("root/variables.tf"),
+        "plan.auto.tfvars.json": _json(data),
+        "plan.tftest.json": _json(_tests(fleet, used, regions, header)),
+        "environment.example.json": _json(
+            {f"{cloud}_environment": _environment(cloud, regions[cloud]) for cloud in used}
+        ),
+        **{f"modules/{cloud}/main.tf": _static(f"{cloud}/main.tf") for cloud in used},
+    }
+    return {**made, **ticket_files(fleet, options, owned=False)}
+
+
+def _header(plan: PlanFile, options: Mapping[str, str]) -> list[str]:
+    lines = ["Generated from a plan; do not edit. Data is in plan.auto.tfvars.json.", f"plan {plan.digest_sha256[:12]}"]
+    return lines + (["NOT PROVEN, see NOT-PROVEN.md"] if options.get("not_proven") else [])
+
+
+def _regions(fleet: Fleet, cloud: str) -> dict[str, list[Cell]]:
+    """Cells by slug of the region; what a person must sell us first has no cell, but where its name is known."""
+    found: dict[str, list[Cell]] = {}
+    for cell in fleet.cells(cloud):
+        if cell.lot.rule.instrument != "by_hand" or cloud == "google":
+            found.setdefault(fleet.region_name[cell.lot.pool], []).append(cell)
+    return dict(sorted(found.items()))
+
+
+def _region(fleet: Fleet, cloud: str, cells: list[Cell]) -> dict[str, Any]:
+    short = distinct((cell.name for cell in cells), 12, short=True) if cloud == "azure" else {}
+    made = {}
+    for cell in cells:
+        data = _cell(fleet, cell)
+        extra = {"aws": _aws, "google": _google}.get(cloud)
+        data |= extra(fleet, cell) if extra else {"short_name": short[cell.name], "tags": _tags(fleet, cell)}
+        made[cell.name] = data
+    return {"region": fleet.site_of[cells[0].lot.pool].region, "cells": made}
+
+
+def _cell(fleet: Fleet, cell: Cell) -> dict[str, Any]:
+    lot, site = cell.lot, fleet.site_of[cell.lot.pool]
+    return {
+        "pool": lot.pool,
+        "offer": lot.id,
+        "machine_type": fleet.pools[lot.pool].machine_type,
+        "machines": cell.machines,
+        "instrument": lot.rule.instrument,
+        "spot": lot.kind == "spot",
+        "zone": None if site.site == site.region else site.site,
+        "labels": node_labels(fleet, lot),
+    }
+
+
+def _tags(fleet: Fleet, cell: Cell) -> dict[str, str]:
+    return {"Name": cell.name, "managed-by": "capacity-planner", "plan": fleet.plan.digest_sha256[:12]}
+
+
+def _aws(fleet: Fleet, cell: Cell) -> dict[str, Any]:
+    start, days = fleet.plan.study.horizon.start, block_days(fleet.plan)
+    window = {
+        "hours": days * 24,
+        "start": _moment(start),
+        "end": _moment(start + timedelta(days=days + 1)),
+    }
+    return {
+        "neuron": fleet.pools[cell.lot.pool].machine_type.startswith(("trn", "inf")),
+        "tags": _tags(fleet, cell),
+        "window": window if cell.lot.rule.instrument == "capacity_block" else None,
+    }
+
+
+def _google(fleet: Fleet, cell: Cell) -> dict[str, Any]:
+    lot, machine = cell.lot, fleet.machine_of[cell.lot.pool]
+    reserved = lot.rule.instrument in ("immediate", "future_reservation", "by_hand")
+    draft = None
+    if lot.rule.instrument == "future_reservation" and lot.offer:
+        family, accelerator = TPU[machine.name.partition("-")[0]]
+        horizon = fleet.plan.study.horizon
+        years = 3 if lot.offer.term_months > 12 else 1
+        draft = {
+            "vm_family": family,
+            "accelerator_type": accelerator,
+            "accelerator_count": cell.machines * machine.accelerators,
+            "commitment_plan": {1: "TWELVE_MONTH", 3: "THIRTY_SIX_MONTH"}[years],
+            "start": _moment(horizon.start),
+            "end": _moment(_years_after(horizon.start, years)),
+        }
+    return {
+        "machine_type": GKE_MACHINE.get(machine.name, machine.name),
+        "reservation": cell.name if reserved else None,
+        "topology": None,
+        "draft": draft,
+    }
+
+
+def _years_after(day: date, years: int) -> date:
+    """The same day years later; 29 February becomes 1 March."""
+    try:
+        return day.replace(year=day.year + years)
+    except ValueError:
+        return date(day.year + years, 3, 1)
+
+
+def _moment(day: date) -> str:
+    return f"{day.isoformat()}T00:00:00Z"
+
+
+def _root(used: list[str], regions: dict[str, dict[str, list[Cell]]], header: list[str]) -> dict[str, Any]:
+    """The root module: slugs, aliases and references, nothing that a person wrote."""
+    providers = [name for cloud in used for name in PROVIDERS[cloud]]
+    modules = [(cloud, region) for cloud in used for region in regions[cloud]]
+    root: dict[str, Any] = {
+        "//": header,
+        "terraform": [
+            {
+                "required_version": ">= 1.7",
+                "required_providers": [
+                    {name: {"source": f"hashicorp/{name}", "version": VERSIONS[name]} for name in providers}
+                ],
+            }
+        ],
+        "output": {
+            name: {"value": f"${{merge({', '.join(['{}', *parts])})}}"}
+            for name, parts in (
+                ("machines", [f"module.{c}-{r}.machines" for c, r in modules]),
+                ("reserved", [f"module.{c}-{r}.reserved" for c, r in modules]),
+                ("drafted", [f"module.{c}-{r}.drafted" for c, r in modules if c == "google"]),
+            )
+        },
+    }
+    blocks = {name: block for cloud in used for name, block in _provider_blocks(cloud, list(regions[cloud])).items()}
+    if modules:
+        root |= {"provider": blocks, "module": {f"{c}-{r}": [_module(c, r)] for c, r in modules}}
+    return root
+
+
+def _provider_blocks(cloud: str, regions: list[str]) -> dict[str, list[dict[str, Any]]]:
+    """Blocks of each provider of a cloud; regions are aliases."""
+    if cloud == "aws":
+        return {"aws": [{"alias": r, "region": f'${{var.aws["{r}"].region}}'} for r in regions]}
+    if cloud == "azure":
+        return {"azurerm": [{"features": [{}]}]}
+    block = [
+        {
+            "alias": r,
+            "project": f'${{var.google_environment["{r}"].project}}',
+            "region": f'${{var.google["{r}"].region}}',
+            "zone": f'${{var.google_environment["{r}"].zone}}',
+        }
+        for r in regions
+    ]
+    return {"google": block, "google-beta": block}
+
+
+def _module(cloud: str, region: str) -> dict[str, Any]:
+    module: dict[str, Any] = {
+        "source": f"./modules/{cloud}",
+        "cells": f'${{var.{cloud}["{region}"].cells}}',
+        "environment": f'${{var.{cloud}_environment["{region}"]}}',
+    }
+    if cloud == "azure":
+        return module | {"name": region, "region": f'${{var.azure["{region}"].region}}'}
+    opted = {name: f"${{var.{name}}}" for name in OPTED_IN[cloud]}
+    return module | opted | {"providers": {name: f"{name}.{region}" for name in PROVIDERS[cloud]}}
+
+
+def _environment(cloud: str, regions: Mapping[str, Any]) -> dict[str, Any]:
+    """The form of what the plan cannot know, with values that nobody has."""
+    forms: dict[str, dict[str, Any]] = {
+        "aws": {
+            "cluster_name": "REPLACE",
+            "node_role_arn": "arn:aws:iam::000000000000:role/REPLACE",
+            "subnet_ids": ["subnet-REPLACE"],
+            "availability_zone": "REPLACE",
+        },
+        "google": {"project": "replace", "cluster": "replace", "location": "replace", "zone": "replace"},
+        "azure": {
+            "kubernetes_cluster_id": "/subscriptions/00000000-0000-0000-0000-000000000000/resourceGroups/replace"
+            "/providers/Microsoft.ContainerService/managedClusters/replace",
+            "resource_group_name": "replace",
+            "zones": [],
+        },
+    }
+    return dict.fromkeys(regions, forms[cloud])
+
+
+def _tests(
+    fleet: Fleet, used: list[str], regions: dict[str, dict[str, list[Cell]]], header: list[str]
+) -> dict[str, Any]:
+    """Tests of the plan's counts with mocked providers: as it comes, and with everything opted in."""
+    cells = {cloud: [cell for found in regions[cloud].values() for cell in found] for cloud in used}
+    every = [cell for cloud in used for cell in cells[cloud]]
+    waits = {
+        cell.name for cell in every if cell.lot.rule.instrument in ("capacity_block", "future_reservation", "by_hand")
+    }
+    at_once = {cell.name: cell.machines for cell in every if cell.name not in waits}
+    reserved = {cell.name: cell.machines for cell in every if cell.lot.rule.instrument == "immediate"}
+    blocks = {cell.name: cell.machines for cell in every if cell.lot.rule.instrument == "capacity_block"}
+    chips = {
+        cell.name: cell.machines * fleet.machine_of[cell.lot.pool].accelerators
+        for cell in every
+        if cell.lot.rule.instrument == "future_reservation"
+    }
+    mocks: dict[str, list[dict[str, Any]]] = {}
+    for cloud in used:
+        for name in PROVIDERS[cloud]:
+            mocks[name] = [{}] if cloud == "azure" else [{"alias": region} for region in regions[cloud]]
+    opted = {name: True for cloud in used for name in OPTED_IN[cloud]}
+    return {
+        "//": header,
+        "mock_provider": mocks,
+        "variables": {f"{cloud}_environment": _environment(cloud, regions[cloud]) for cloud in used},
+        "run": {
+            "what_the_plan_starts_at_once": {
+                "command": "plan",
+                "assert": [*_equal("machines", at_once), *_equal("reserved", reserved), *_equal("drafted", chips)],
+            },
+            "what_the_plan_has_when_all_is_delivered": {
+                "command": "plan",
+                "variables": opted,
+                "assert": [
+                    *_equal("machines", {cell.name: cell.machines for cell in every}),
+                    *_equal("reserved", reserved | blocks),
+                ],
+            },
+        },
+    }
+
+
+def _equal(output: str, counts: Mapping[str, int]) -> list[dict[str, str]]:
+    names = f"${{length(output.{output}) == {len(counts)}}}"
+    made = [{"condition": names, "error_message": f"{output}: the plan has {len(counts)} groups."}]
+    for name, count in sorted(counts.items()):
+        condition = f'${{try(output.{output}["{name}"], 0) == {count}}}'
+        made.append({"condition": condition, "error_message": f"{output} of {name}: the plan has {count}."})
+    return made
+
+
+def _static(path: str) -> str:
+    return packaged("planner.emit").joinpath("modules", path).read_text(encoding="utf-8")
+
+
+def _json(data: Any) -> str:
+    return json.dumps(data, indent=2, sort_keys=True, ensure_ascii=False) + "\n"

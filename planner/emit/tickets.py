@@ -1,0 +1,176 @@
+"""Procurement tickets: orders that no API carries out, or that a person must decide, as Markdown and JSON."""
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date, timedelta
+from typing import Any
+
+from planner.emit.fleet import Fleet, Lot, block_days
+from planner.emit.names import distinct
+from planner.orders import Order
+from planner.shortfalls import Late, cost_of_being_late
+
+BLOCK_AHEAD_DAYS = 56
+"""Capacity Blocks can be bought at most eight weeks ahead (AWS EC2 User Guide, 2025)."""
+TO_DO: Mapping[str, str] = {
+    "capacity_block": "Decide, then set `purchase_capacity_blocks` and apply: paid upfront, never cancelled. Set"
+    " `capacity_blocks_active` when the window has begun. The plan counts the whole horizon: renew each window.",
+    "future_reservation": "Agree it with the account team. Then submit the draft that Terraform makes; set"
+    " `reservations_delivered` when it is there.",
+    "none": "No reservation object secures these machines: have the quota granted and start them by the date;"
+    " what runs is kept, what is stopped may be gone.",
+    "immediate": "Terraform makes the reservation. Sign the discount that the plan counts on.",
+    "by_hand": "Order them; no API does.",
+}
+
+
+@dataclass(frozen=True)
+class Ticket:
+    """An order that a person carries out."""
+
+    name: str
+    lot: Lot
+    order: Order
+    late: Late
+    renew_by: tuple[date, ...]
+
+
+def tickets(fleet: Fleet, owned: bool) -> tuple[Ticket, ...]:
+    """Tickets of a plan, by date: for owned halls, or for everything else.
+
+    An order needs no ticket when Terraform carries it out alone: on demand with an immediate reservation, and spot.
+    """
+    wanted = {
+        lot.id: lot
+        for lot in fleet.lots
+        if lot.offer
+        and (fleet.site_of[lot.pool].provider == "owned") == owned
+        and not (lot.kind == "spot" or (lot.kind == "on_demand" and lot.rule.instrument == "immediate"))
+    }
+    names = distinct(wanted, 60)
+    found = []
+    for order in fleet.order_of.values() if wanted else ():
+        if order.offer in wanted:
+            lot = wanted[order.offer]
+            late = cost_of_being_late(fleet.plan, order.offer)
+            found.append(Ticket(names[order.offer], lot, order, late, _renewals(fleet, lot)))
+    return tuple(found)
+
+
+def ticket_files(fleet: Fleet, options: Mapping[str, str], owned: bool) -> dict[str, str]:
+    """`tickets/*.md`, one each, and `tickets/tickets.json`; none when there is nothing to do."""
+    found = tickets(fleet, owned)
+    if not found:
+        return {}
+    data = {"plan": fleet.plan.digest_sha256, "tickets": [_data(fleet, ticket) for ticket in found]}
+    if options.get("not_proven"):
+        data["not_proven"] = options["not_proven"]
+    return {
+        "tickets/tickets.json": json.dumps(data, indent=1, sort_keys=True, ensure_ascii=False) + "\n",
+        **{f"tickets/{ticket.name}.md": _markdown(fleet, ticket, options) for ticket in found},
+    }
+
+
+def _renewals(fleet: Fleet, lot: Lot) -> tuple[date, ...]:
+    """First day on which each further Capacity Block of the horizon can be bought."""
+    if lot.rule.instrument != "capacity_block":
+        return ()
+    horizon, days = fleet.plan.study.horizon, block_days(fleet.plan)
+    starts = [horizon.start + timedelta(days=days * k) for k in range(1, 1000)]
+    return tuple(start - timedelta(days=BLOCK_AHEAD_DAYS) for start in starts if start <= horizon.last_day)
+
+
+def _data(fleet: Fleet, ticket: Ticket) -> dict[str, Any]:
+    order, lot, site = ticket.order, ticket.lot, fleet.site_of[ticket.lot.pool]
+    return {
+        "ticket": ticket.name,
+        "offer": order.offer,
+        "pool": order.pool,
+        "provider": site.provider,
+        "region": site.region,
+        "site": site.site,
+        "city": site.city,
+        "machine_type": fleet.pools[lot.pool].machine_type,
+        "units": lot.units,
+        "machines": lot.machines,
+        "by": order.by.isoformat(),
+        "days_late": order.days_late,
+        "needed": fleet.plan.study.horizon.start.isoformat(),
+        "term_months": order.term_months,
+        "usd_per_hour": round(order.usd_per_hour, 2),
+        "usd": round(order.usd, 2),
+        "kind": order.kind,
+        "instrument": order.instrument,
+        "reservation": lot.rule.instrument,
+        "reservation_why": lot.rule.why,
+        "reservation_source": f"{lot.rule.source}, {lot.rule.as_of}",
+        "to_do": TO_DO[lot.rule.instrument],
+        "renew_by": [day.isoformat() for day in ticket.renew_by],
+        "bought_without_goals": order.units_without_goals,
+        "above_all_when_lost": list(order.reasons),
+        "while_missing": {
+            "goals_that_break": [
+                {
+                    "tier": broken.tier,
+                    "goal": None if broken.goal is None else broken.goal.model_dump(mode="json", by_alias=True),
+                    "failures": list(broken.failures),
+                    "served_fraction_in_the_worst": broken.served_fraction,
+                }
+                for broken in ticket.late.goals
+            ],
+            "usd_per_day_in_normal_operation": round(ticket.late.usd_per_day, 2),
+        },
+    }
+
+
+def _markdown(fleet: Fleet, ticket: Ticket, options: Mapping[str, str]) -> str:
+    order, lot, site = ticket.order, ticket.lot, fleet.site_of[ticket.lot.pool]
+    late = f", {order.days_late} days late on the plan's day" if order.days_late else ""
+    rows = [
+        ("what", f"{lot.units} units of {order.offer}: {lot.machines} machines"),
+        ("machine type", fleet.pools[lot.pool].machine_type),
+        ("where", f"{site.id} ({site.city})"),
+        ("order by", f"{order.by.isoformat()}{late}; needed on {fleet.plan.study.horizon.start.isoformat()}"),
+        ("instrument", order.instrument),
+        ("reservation", f"{lot.rule.instrument}: {lot.rule.why} ({lot.rule.source}, {lot.rule.as_of})"),
+        ("cost", f"{order.usd:,.2f} USD over the horizon, {order.usd_per_hour:,.2f} USD/h, at the plan's prices"),
+        ("for goals", f"{lot.units - order.units_without_goals} of {lot.units} units are not bought without goals"),
+    ]
+    if order.term_months:
+        rows.append(("term", f"{order.term_months:g} months"))
+    if ticket.renew_by:
+        rows.append(("renew from", ", ".join(day.isoformat() for day in ticket.renew_by)))
+    goals = [
+        f"- {_cell(b.text)}; served {100 * b.served_fraction:.1f} % in the worst of {len(b.failures)}: "
+        f"{_cell(', '.join(b.failures[:3]))}{' and others' if len(b.failures) > 3 else ''}"
+        for b in ticket.late.goals
+    ]
+    lines = [
+        f"# {ticket.name}",
+        "",
+        *(["**The plan is not proven: see NOT-PROVEN.md.**", ""] if options.get("not_proven") else []),
+        "| | |",
+        "|---|---|",
+        *(f"| {what} | {_cell(value)} |" for what, value in rows),
+        "",
+        TO_DO[lot.rule.instrument],
+        "",
+        "## While they are missing",
+        "",
+        f"Normal operation, on the plan's own routes: {ticket.late.usd_per_day:,.0f} USD a day of outage cost.",
+        "",
+        *(["Survival goals that break:", "", *goals] if goals else ["No survival goal breaks."]),
+        "",
+        f"Plan {fleet.plan.digest_sha256[:12]}. Replayed without these machines, all other orders in time.",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _cell(text: str) -> str:
+    """Text of a person as Markdown that shows it and does nothing else."""
+    shown = "".join(c if c.isprintable() else f"\\x{ord(c):02x}" for c in text)
+    return re.sub(
+        r"([\\|*_`\[\]#!~<>&])", lambda m: {"<": "&lt;", ">": "&gt;", "&": "&amp;"}.get(m[0], "\\" + m[0]), shown
+    )

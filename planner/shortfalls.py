@@ -1,0 +1,99 @@
+"""Survival goals that a drill finds broken, as goals of the study."""
+
+from dataclasses import dataclass
+
+from planner.drill import DrillResult, drill_plan
+from planner.errors import Finding, InputError
+from planner.records.plan import PlanFile
+from planner.records.study import Goal, Study
+from planner.risk import NORMAL, dependency_graph, expand
+from planner.units import SECONDS_PER_HOUR
+
+
+@dataclass(frozen=True)
+class BrokenGoal:
+    """A survival goal that does not hold.
+
+    Parameters
+    ----------
+    goal : none: normal operation
+    failures : those in which it breaks, the worst first
+    served_fraction : of the tier's demand, in the worst of them
+    """
+
+    tier: str
+    goal: Goal | None
+    failures: tuple[str, ...]
+    served_fraction: float
+
+    @property
+    def text(self) -> str:
+        """The goal as people say it."""
+        if self.goal is None:
+            return f"{self.tier}: normal operation"
+        lost = f"any {self.goal.of} {self.goal.any}" if self.goal.of > 1 else f"any {self.goal.any}"
+        what = lost if self.goal.any else str(self.goal.failure)
+        return f"{self.tier}: {what} lost, {100 * self.goal.serve_fraction:g} % within {self.goal.within_seconds:g} s"
+
+
+def broken_goals(study: Study, result: DrillResult) -> tuple[BrokenGoal, ...]:
+    """The goals behind the broken rows of a drill, in the order of the study, normal operation first."""
+    graph = dependency_graph(study)
+    found = []
+    for tier in study.tiers:
+        mine = [row for row in result.rows if row.broken and row.tier == tier.name]
+        if normal := [row for row in mine if row.failure == NORMAL]:
+            found.append(BrokenGoal(tier.name, None, (NORMAL,), max(0.0, min(r.served_fraction for r in normal))))
+        for goal in tier.survive:
+            of_goal = {f.id for f in expand(goal, study, graph)}
+            rows = [r for r in mine if r.failure in of_goal and r.clock_seconds >= goal.within_seconds]
+            # where another goal asks for more at that clock, it may be the only one that breaks
+            rows = [r for r in rows if goal.serve_fraction >= r.due_fraction or r.served_fraction < goal.serve_fraction]
+            if rows:
+                worst = sorted(rows, key=lambda r: (r.served_fraction, r.failure))
+                names = tuple(dict.fromkeys(r.failure for r in worst))
+                found.append(BrokenGoal(tier.name, goal, names, max(0.0, worst[0].served_fraction)))
+    return tuple(found)
+
+
+def drilled(plan: PlanFile) -> DrillResult:
+    """A drill of a plan whose study may have been changed by hand.
+
+    Raises
+    ------
+    InputError
+        when names or numbers of the study do not fit together
+    """
+    try:
+        return drill_plan(plan)
+    except (ArithmeticError, LookupError, StopIteration) as error:
+        got = f"{type(error).__name__} {error}"
+        fix = "make the plan again with `planner plan`"
+        raise InputError([Finding("plan: study", "one that can be drilled", got[:120], fix)]) from error
+
+
+@dataclass(frozen=True)
+class Late:
+    """What it costs when machines come late.
+
+    Parameters
+    ----------
+    goals : that break while they are missing
+    usd_per_day : outage cost of requests that normal operation does not serve, on the plan's own routes [USD/day]
+    """
+
+    goals: tuple[BrokenGoal, ...]
+    usd_per_day: float
+
+
+def cost_of_being_late(plan: PlanFile, offer: str) -> Late:
+    """What breaks while the machines of an offer are missing, and what it costs a day in normal operation.
+
+    Formula
+        usd_per_day = Σ_tier short_requests_per_second · usd_per_request · 86400
+    """
+    without = plan.model_copy(update={"purchases": tuple(b for b in plan.purchases if b.offer != offer)})
+    result = drilled(without)
+    price = {tier.name: tier.outage_usd_per_request for tier in plan.study.tiers}
+    short = sum(r.short_requests_per_second * price[r.tier] for r in result.rows if r.failure == NORMAL and r.broken)
+    return Late(broken_goals(plan.study, result), short * 24 * SECONDS_PER_HOUR)

@@ -1,0 +1,256 @@
+"""Drift: what runs against the plan, from each kind of file, and the goals that break."""
+
+import json
+from datetime import date
+
+import pytest
+from emitting import HELD, POOLS, planned
+from studies import machine_type, model, offer, profile, site, study, workload
+from typer.testing import CliRunner
+
+from planner.actual import Actual, read_actual
+from planner.drift import drift
+from planner.emit.fleet import fleet_of
+from planner.emit.kubernetes import files as manifests
+from planner.emit.names import slug
+from planner.errors import InputError
+from planner.plan import make_plan, plan_text
+from planner.records.inventory import Pool
+from planner.records.serving import Qualification
+from planner.records.study import Goal, Holding, Tier
+from planner.review.drifted import review_drift
+from planner.shortfalls import cost_of_being_late
+from planner.solve import Effort
+
+DAY = date(2026, 6, 1)
+TOTAL = {q: n + HELD.get(q, 0) for q, (*_, n) in POOLS.items()}
+
+
+def two_sites(**changes):
+    """10 requests/s, 10 a replica: a machine at each site, so that either may be lost; 3 USD an hour and machine."""
+    made = study(
+        sites=(site("aws/a"), site("aws/b")),
+        machine_types=(machine_type("m"),),
+        pools=(Pool(site="aws/a", machine_type="m"), Pool(site="aws/b", machine_type="m", spare_machines=1.0)),
+        bought=[offer("aws/a/m", 3), offer("aws/b/m", 3)],
+        holdings=(Holding(pool="aws/b/m", machines=2),),
+        models=(model("m", [profile("m", "cuda", 10)]),),
+        tiers=(Tier(name="t", outage_usd_per_request=1.0, survive=(Goal(any="site", within_seconds=60.0),)),),
+        workloads=(workload("w"),),
+        demand={("w", "o"): 10.0},
+        hours_per_month=730.0,
+    )
+    return make_plan(made.model_copy(update=changes), Effort(), firm=False)
+
+
+PLAN = two_sites()
+PLACED = ["m/m-cuda@aws/a/m", "m/m-cuda@aws/b/m"]
+AS_PLANNED = Actual({"aws/a/m": 1, "aws/b/m": 2}, {r.placement: r.replicas for r in PLAN.replicas}, {"aws/a/m": 1})
+
+
+def kinds(found):
+    return {(d.kind, d.subject): (d.planned, d.actual) for d in found.differences if not d.note}
+
+
+def test_nothing_has_drifted():
+    assert [(b.offer, b.units) for b in PLAN.purchases if b.units] == [("aws/a/m:on_demand", 1)]
+    found = drift(PLAN, AS_PLANNED, DAY)
+    assert not found.any and kinds(found) == {} and found.compared == ("machines", "reservations", "replicas")
+
+
+def test_a_missing_machine_breaks_the_goal_that_it_serves():
+    found = drift(PLAN, Actual({"aws/a/m": 0, "aws/b/m": 2}, None, None), DAY)
+    assert kinds(found) == {("missing machines", "aws/a/m"): (1, 0)}
+    (goal, *_) = [b for b in found.goals if b.goal is not None]
+    assert goal.failures == ("site:aws/b",) and goal.served_fraction == 0.0
+
+
+def test_a_missing_spare_breaks_no_goal_and_is_told():
+    found = drift(PLAN, Actual({"aws/a/m": 1, "aws/b/m": 1}, None, None), DAY)
+    assert kinds(found) == {("missing spares", "aws/b/m"): (2, 1)} and found.any
+
+
+def test_missing_replicas_are_counted_and_replayed():
+    found = drift(PLAN, Actual(None, {PLACED[1]: 1}, None), DAY)
+    wanted = {r.placement: r.replicas for r in PLAN.replicas if r.replicas}
+    missing = {("missing replicas", e): (n, 0) for e, n in wanted.items() if e != PLACED[1]}
+    assert {k: v for k, v in kinds(found).items() if k[0] == "missing replicas"} == missing
+
+
+def test_idle_reservations_cost_what_they_cost():
+    # 4 reserved, 1 runs: 3 idle at 3 USD/h and 730 h
+    found = drift(PLAN, Actual({"aws/a/m": 1, "aws/b/m": 2}, None, {"aws/a/m": 4}), DAY)
+    (idle,) = [d for d in found.differences if d.kind == "idle reservation"]
+    assert (idle.planned, idle.actual, idle.usd_per_month) == (1, 4, 3 * 3 * 730)
+    report = review_drift(found, "test")
+    assert not report.good and report.data["usd_per_month"] == 6570.0
+
+
+def test_a_reservation_in_which_nothing_runs_is_idle():
+    found = drift(PLAN, Actual({"aws/a/m": 0, "aws/b/m": 2}, None, {"aws/a/m": 1}), DAY)
+    (idle,) = [d for d in found.differences if d.kind == "idle reservation"]
+    assert (idle.planned, idle.actual, idle.usd_per_month) == (1, 1, 3 * 730) and idle.detail == "0 machines run there"
+
+
+def test_the_cost_of_being_late():
+    (normal,) = [s for s in PLAN.states if s.failure == "normal"]
+    at_a = sum(v for e, v in zip(normal.placement, normal.requests_per_second, strict=True) if "@aws/a" in e)
+    late = cost_of_being_late(PLAN, "aws/a/m:on_demand")
+    # 1 USD a request, 86,400 s a day
+    assert late.usd_per_day == pytest.approx(at_a * 86_400)
+    assert "t: any site lost, 100 % within 60 s" in {b.text for b in late.goals}
+    moved = normal.model_copy(update={"placement": (PLACED[0],) * len(normal.placement)})
+    other = cost_of_being_late(PLAN.model_copy(update={"states": (moved,)}), "aws/a/m:on_demand")
+    assert other.usd_per_day == pytest.approx(10 * 86_400)
+    assert cost_of_being_late(PLAN, "no-such-offer").goals == ()
+
+
+def test_machines_beyond_the_plan_cost_too():
+    found = drift(PLAN, Actual({"aws/a/m": 3, "aws/b/m": 2}, None, None), DAY)
+    (more,) = found.differences
+    assert (more.kind, more.usd_per_month, found.goals) == ("machines beyond the plan", 2 * 3 * 730, ())
+
+
+def test_where_no_price_is_known_that_is_said():
+    there = PLAN.study.model_copy(update={"prices": ()})
+    found = drift(PLAN.model_copy(update={"study": there}), Actual({"aws/a/m": 2, "aws/b/m": 2}, None, None), DAY)
+    assert [(d.usd_per_month, d.detail) for d in found.differences] == [(0.0, "no price in the plan")]
+
+
+def test_an_expired_qualification_breaks_what_it_serves():
+    (m,) = PLAN.study.models
+    until = (Qualification(**{**m.qualifications[0].model_dump(), "until": date(2026, 3, 1)}),)
+    there = PLAN.study.model_copy(update={"models": (m.model_copy(update={"qualifications": until}),)})
+    plan = PLAN.model_copy(update={"study": there})
+    assert not drift(plan, AS_PLANNED, date(2026, 3, 1)).any
+    found = drift(plan, AS_PLANNED, date(2026, 3, 2))
+    assert kinds(found) == {("expired qualification", "m on cuda"): (None, None)}
+    assert {b.goal is None for b in found.goals} == {True, False}
+
+
+def test_old_figures_are_noted_and_are_no_drift():
+    found = drift(PLAN, AS_PLANNED, date(2027, 2, 1))
+    notes = {d.subject for d in found.differences if d.note}
+    assert notes == {"price of aws/a/m:on_demand", "speed of m/m-cuda, short"} and not found.any
+    assert not any(d.note for d in drift(PLAN, AS_PLANNED, date(2027, 1, 31)).differences)
+
+
+# Files
+
+
+def state(*instances):
+    made = {}
+    for kind, index, attributes in instances:
+        made.setdefault(kind, []).append({"index_key": index, "attributes": attributes})
+    resources = [{"mode": "managed", "type": kind, "instances": found} for kind, found in made.items()]
+    return {"version": 4, "terraform_version": "1.11.4", "resources": resources}
+
+
+def test_terraform_state(tmp_path):
+    fleet = fleet_of(planned())
+    rows = []
+    for cloud, kind in (
+        ("aws", "aws_eks_node_group"),
+        ("google", "google_container_node_pool"),
+        ("azure", "azurerm_kubernetes_cluster_node_pool"),
+    ):
+        for cell in fleet.cells(cloud):
+            n = cell.machines
+            rows.append(
+                (kind, cell.name, {"node_count": n, "scaling_config": [{"desired_size": n, "max_size": n + 5}]})
+            )
+    (p5,) = [c for c in fleet.cells("aws") if c.lot.pool.endswith("p5.48xlarge")]
+    rows.append(("aws_ec2_capacity_reservation", p5.name, {"instance_count": 7}))
+    rows.append(("aws_eks_node_group", "somebody-elses", {"node_group_name": "web"}))
+    rows.append(("aws_vpc", "x", {}))
+    (tmp_path / "s.json").write_text(json.dumps(state(*rows)))
+    actual = read_actual([tmp_path / "s.json"], planned())
+    assert actual.machines == TOTAL and actual.reserved == {p5.lot.pool: 7} and actual.replicas is None
+    assert actual.strange == ("aws_eks_node_group web",)
+
+
+def node(pool, ready="True"):
+    return {
+        "kind": "Node",
+        "metadata": {"name": "n", "labels": {"capacity-planner/pool": fleet_of(planned()).pool_name[pool]}},
+        "status": {"conditions": [{"type": "Ready", "status": ready}]},
+    }
+
+
+def pod(placement, ready="True", **labels):
+    return {
+        "kind": "Pod",
+        "metadata": {"name": "p", "labels": {"capacity-planner/placement": slug(placement), **labels}},
+        "status": {"phase": "Running", "conditions": [{"type": "Ready", "status": ready}]},
+    }
+
+
+def test_lists_of_nodes_and_pods(tmp_path):
+    rack, p5 = "owned/hall-1/gb200-nvl72", "aws/us-east-1/p5.48xlarge"
+    nodes = (
+        [node(p5)] * 3
+        + [node(p5, "False")]
+        + [node(rack)] * (2 * 18 - 1)
+        + [{"kind": "Node", "metadata": {"name": "x"}}]
+    )
+    e = planned().replicas[0].placement
+    pods = [pod(e), pod(e), pod(e, "False"), pod(e, **{"leaderworkerset.sigs.k8s.io/worker-index": "1"})]
+    (tmp_path / "nodes.json").write_text(json.dumps({"kind": "List", "items": nodes}))
+    (tmp_path / "pods.json").write_text(json.dumps({"kind": "List", "items": pods}))
+    actual = read_actual([tmp_path / "nodes.json", tmp_path / "pods.json"], planned())
+    assert actual.machines == {p5: 3, rack: 1}  # 35 of the 36 nodes of two racks
+    assert actual.replicas == {e: 2}
+
+
+def test_labels_are_those_that_the_manifests_ask_for():
+    text = "".join(manifests(planned(), {}).values())
+    assert all(f'"capacity-planner/placement": "{slug(r.placement)}"' in text for r in planned().replicas)
+    assert all(f'"capacity-planner/pool": "{name}"' in text for name in fleet_of(planned()).pool_name.values())
+
+
+def test_csv(tmp_path):
+    (tmp_path / "a.csv").write_text("pool,machines,profile,replicas\naws/a/m,1,m/m-cuda,1\naws/b/m,2,,\n")
+    actual = read_actual([tmp_path / "a.csv"], PLAN)
+    assert actual.machines == {"aws/a/m": 1, "aws/b/m": 2} and actual.replicas == {PLACED[0]: 1}
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("a.csv", "pools,machines\n"),
+        ("a.csv", "pool,machines\naws/a/n,1\n"),
+        ("a.csv", "pool,machines\naws/a/m,-1\n"),
+        ("a.csv", "pool,machines\naws/a/m,1\naws/a/m,2\n"),
+        ("a.csv", "pool,machines,profile,replicas\naws/a/m,1,x/y,1\n"),
+        ("a.json", "{"),
+        ("a.json", "[]"),
+        ("a.json", "{}"),
+        ("a.json", '{"items": [{"kind": "Service"}]}'),
+        ("a.json", '{"items": [3]}'),
+        ("a.json", '{"resources": [3]}'),
+        ("a.json", "[" * 100_000),
+    ],
+)
+def test_bad_files_get_an_answer(tmp_path, name, text):
+    (tmp_path / name).write_text(text)
+    with pytest.raises(InputError):
+        read_actual([tmp_path / name], PLAN)
+
+
+def test_the_command_and_its_exit_codes(tmp_path):
+    from planner.cli.main import app
+
+    plan, good, bad = tmp_path / "plan.json", tmp_path / "good.csv", tmp_path / "bad.csv"
+    plan.write_text(plan_text(PLAN), encoding="utf-8")
+    good.write_text("pool,machines\naws/a/m,1\naws/b/m,2\n")
+    bad.write_text("pool,machines\naws/b/m,2\n")
+
+    def run(*arguments):
+        return CliRunner().invoke(app, ["drift", str(plan), *map(str, arguments), "--on", "2026-06-01"])
+
+    assert run(good).exit_code == 0 and "everything is as planned" in run(good).output
+    drifted = run(bad, "--format", "json")
+    assert drifted.exit_code == 1
+    data = json.loads(drifted.stdout)
+    assert [d["kind"] for d in data["differences"]] == ["missing machines"] and data["goals_broken"]
+    assert run(tmp_path / "none.csv").exit_code == 2

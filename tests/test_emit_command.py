@@ -1,0 +1,181 @@
+"""`planner emit`: the gate before it, what it writes and lists, and its exit codes."""
+
+import json
+
+import pytest
+from emitting import every_instrument, planned
+from pydantic import ValidationError
+from typer.testing import CliRunner
+
+from planner.actual import read_actual
+from planner.cli.main import app
+from planner.emit import targets
+from planner.emit.fleet import fleet_of
+from planner.emit.targets import NOT_PROVEN, TARGETS, emitted, why_not_proven
+from planner.emit.write import MANIFEST
+from planner.errors import InputError
+from planner.plan import make_plan, plan_text, sealed
+from planner.records.plan import PlanFile
+from planner.solve import Effort
+
+MINE = ("terraform", "kubernetes", "owned")
+
+
+@pytest.fixture(scope="module")
+def good():
+    return make_plan(every_instrument(), Effort(), firm=False)
+
+
+@pytest.fixture
+def files_of(tmp_path, good):
+    """Paths of a plan that is proven and of one whose numbers were changed by hand."""
+    for name, plan in (("good", good), ("bad", planned())):
+        (tmp_path / f"{name}.json").write_text(plan_text(plan), encoding="utf-8")
+    return tmp_path
+
+
+def run(*arguments):
+    return CliRunner().invoke(app, ["emit", *map(str, arguments)])
+
+
+def listing(folder):
+    return {p.relative_to(folder).as_posix(): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
+
+
+@pytest.mark.parametrize("target", MINE)
+def test_it_writes_lists_and_changes_nothing_the_second_time(files_of, target):
+    out = files_of / "out"
+    done = run(target, files_of / "good.json", "--out", out)
+    assert done.exit_code == 0, done.output
+    first = listing(out)
+    assert all(path in done.output.replace("\n", "") for path in first if path != MANIFEST and len(path) < 60)
+    manifest = json.loads(first[MANIFEST])
+    assert set(manifest["files"]) == set(first) - {MANIFEST} and manifest["not_proven"] == []
+    again = run(target, files_of / "good.json", "--out", out, "--format", "json")
+    assert again.exit_code == 0 and listing(out) == first
+    assert {f["kind"] for f in json.loads(again.stdout)["files"]} == {"same"}
+
+
+def test_a_dry_run_writes_nothing(files_of):
+    done = run("owned", files_of / "good.json", "--out", files_of / "out", "--dry-run")
+    assert done.exit_code == 0 and "nothing was written" in done.output and "+++ plan/inventory.json" in done.output
+    assert not (files_of / "out").exists()
+
+
+def test_a_plan_that_fails_its_audit_is_not_emitted_unless_asked(files_of):
+    out = files_of / "out"
+    refused = run("terraform", files_of / "bad.json", "--out", out)
+    assert refused.exit_code == 1 and "audit:" in refused.output and not out.exists()
+    told = run("terraform", files_of / "bad.json", "--out", out, "--format", "json")
+    assert told.exit_code == 1 and json.loads(told.stdout)["not_proven"]
+    done = run("terraform", files_of / "bad.json", "--out", out, "--even-if-unproven")
+    assert done.exit_code == 0, done.output
+    made = listing(out)
+    assert b"audit: " in made[NOT_PROVEN] and b"NOT PROVEN" in made["main.tf.json"]
+    assert json.loads(made[MANIFEST])["not_proven"]
+
+
+def test_a_plan_whose_search_was_stopped_is_not_proven(good):
+    assert why_not_proven(good) == ()
+    stopped = sealed(good.model_copy(update={"proof": good.proof.model_copy(update={"status": "stopped"})}))
+    assert why_not_proven(stopped)[0].startswith("proof: stopped")
+
+
+def test_a_plan_that_breaks_in_the_drill_is_not_proven(good, monkeypatch):
+    monkeypatch.setattr(targets, "audit", lambda plan: type("Audit", (), {"violations": ()})())
+    without = good.model_copy(update={"purchases": ()})
+    assert any(reason.startswith("drill: t: any site lost, 100 % within 60 s") for reason in why_not_proven(without))
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [("teraform",), ("terraform", "--set", "x"), ("terraform", "--set", "image=x"), ("kubernetes", "--set", "imgae=x"),
+     ("kubernetes", "--set", "not_proven=x"), ("owned", "--set", "=x")],
+)  # fmt: skip
+def test_wrong_input_gets_an_answer(files_of, arguments):
+    target, *more = arguments
+    done = run(target, files_of / "good.json", "--out", files_of / "out", *more)
+    assert done.exit_code == 2 and "fix:" in done.output and not (files_of / "out").exists()
+
+
+def test_a_setting_arrives(files_of):
+    done = run("kubernetes", files_of / "good.json", "--out", files_of / "out", "--set", "image=registry.example/serve")
+    assert done.exit_code == 0
+    assert any(b"registry.example/serve:" in text for text in listing(files_of / "out").values())
+
+
+def test_stale_files_are_listed_and_removed(files_of, good):
+    out = files_of / "out"
+    run("owned", files_of / "good.json", "--out", out)
+    (out / "mine.txt").write_text("mine")
+    done = run("kubernetes", files_of / "good.json", "--out", out)
+    assert done.exit_code == 0 and "stale" in done.output
+    assert (out / "mine.txt").exists() and not (out / "inventory.json").exists()
+
+
+def test_an_out_folder_of_somebody_else_is_left_alone(files_of):
+    out = files_of / "out"
+    out.mkdir()
+    (out / "main.tf.json").write_text("{}")
+    done = run("terraform", files_of / "good.json", "--out", out)
+    assert done.exit_code == 2 and listing(out) == {"main.tf.json": b"{}"}
+
+
+def test_all_targets_stand_in_folders_of_their_own(good):
+    try:
+        made = emitted(good, "all", {})
+    except InputError as error:
+        pytest.skip(f"a target is not installed: {error.findings[0].got}")
+    assert {path.partition("/")[0] for path in made} == set(TARGETS)
+
+
+@pytest.mark.parametrize("target", MINE)
+def test_targets_are_pure(good, target):
+    assert emitted(good, target, {}) == emitted(good, target, {})
+
+
+@pytest.mark.parametrize("target", MINE)
+def test_no_secret_is_written(good, target, monkeypatch):
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "do-not-write-this")
+    text = "".join(emitted(good, target, {}).values())
+    assert "do-not-write-this" not in text and "/etc/" not in text
+
+
+@pytest.mark.parametrize(
+    "path",
+    [("purchases", 0, "offer"), ("purchases", 0, "when"), ("replicas", 0, "placement"), ("states", 0, "workload", 0),
+     ("study", "pools", 0, "site"), ("study", "workloads", 0, "name"), ("study", "machine_types", 1, "accelerators")],
+)  # fmt: skip
+@pytest.mark.parametrize("target", MINE)
+def test_a_plan_changed_by_hand_gets_an_answer(files_of, good, path, target):
+    data = good.model_dump(mode="json", by_alias=True)
+    inner = data
+    for key in path[:-1]:
+        inner = inner[key]
+    inner[path[-1]] = 1 if path[-1] == "accelerators" else "x"
+    (files_of / "odd.json").write_text(json.dumps(data))
+    assert run(target, files_of / "odd.json", "--out", files_of / "out").exit_code == 1
+    done = run(target, files_of / "odd.json", "--out", files_of / "out", "--even-if-unproven")
+    assert done.exit_code in (0, 2) and not isinstance(done.exception, Exception), done.output
+    assert (files_of / "out" / NOT_PROVEN).exists() == (done.exit_code == 0)
+
+
+def test_what_is_too_long_is_refused_before_it_becomes_a_name(good):
+    data = good.model_dump(mode="json", by_alias=True)
+    data["study"]["sites"][0]["city"] = "x" * 300
+    with pytest.raises(ValidationError, match="at most 200"):
+        PlanFile.model_validate(data)
+
+
+def test_counts_read_back_from_terraform_are_those_of_the_plan(good, tmp_path):
+    data = json.loads(emitted(good, "terraform", {})["plan.auto.tfvars.json"])
+    kinds = {"aws": "aws_eks_node_group", "google": "google_container_node_pool"}
+    resources = []
+    for cloud, regions in data.items():
+        kind = kinds.get(cloud, "azurerm_kubernetes_cluster_node_pool")
+        for name, cell in ((n, c) for region in regions.values() for n, c in region["cells"].items()):
+            said = {"node_count": cell["machines"], "scaling_config": [{"desired_size": cell["machines"]}]}
+            resources.append({"type": kind, "instances": [{"index_key": name, "attributes": said}]})
+    (tmp_path / "s.json").write_text(json.dumps({"resources": resources}))
+    fleet = fleet_of(good)
+    assert read_actual([tmp_path / "s.json"], good).machines == {q: n for q in fleet.pools if (n := fleet.machines(q))}
