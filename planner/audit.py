@@ -7,9 +7,9 @@ from typing import Any
 
 from planner.algebra import Row
 from planner.costs import COSTS
-from planner.errors import PlannerError
-from planner.plan import costs_usd, decisions_of, digest, gap_fraction, sha256, uncoverable
-from planner.problem import Problem, build, states
+from planner.errors import InputError
+from planner.plan import costs_usd, decisions_of, digest, gap_fraction, problem_of, sha256, uncoverable
+from planner.problem import Problem, states
 from planner.pruning import implied
 from planner.records.plan import PlanFile
 from planner.rules import PURCHASE_RULES, STATE_RULES
@@ -62,12 +62,21 @@ def audit(plan: PlanFile, problem: Problem | None = None) -> Audit:
     """
     violations = list(_header(plan))
     try:
-        p = build(plan.study, plan.demand_case) if problem is None else problem
-    except (PlannerError, ValueError, LookupError, ArithmeticError, StopIteration) as error:
-        broken = Violation("study", "", 0.0, f"no problem can be built from it: {error!r}")
+        p = problem_of(plan) if problem is None else problem
+    except InputError as error:
+        broken = Violation("study", "", 0.0, error.findings[0].got)
         return Audit((*violations, broken), 0, 0, not violations)
     digest_matches = not violations
     violations += _names(plan, p)
+    try:
+        return _rows(plan, p, violations, digest_matches)
+    except (ValueError, LookupError, ArithmeticError) as error:
+        broken = Violation("study", "", 0.0, f"its parts do not fit each other: {error!r}")
+        return Audit((*violations, broken), 0, 0, digest_matches)
+
+
+def _rows(plan: PlanFile, p: Problem, violations: list[Violation], digest_matches: bool) -> Audit:
+    """Every rule in every state, and every total."""
     x = decisions_of(plan, p)
     rows = 0
     for rule in PURCHASE_RULES:

@@ -10,7 +10,7 @@ from planner.costs import COSTS
 from planner.formulas import due_fraction, requests_per_second, served
 from planner.orders import Order, orders
 from planner.paths import figures_of
-from planner.plan import costs_usd, decisions_of
+from planner.plan import costs_usd, decisions_of, problem_of
 from planner.problem import Decisions, Problem, build, no_decisions, states
 from planner.records.plan import PlanFile, Purchase
 from planner.records.study import Goal, Study
@@ -136,7 +136,7 @@ def diff_plans(before: PlanFile, after: PlanFile, within_fraction: float = 0.0, 
 
 
 def _side(plan: PlanFile) -> _Side:
-    p = build(plan.study, plan.demand_case)
+    p = problem_of(plan)
     return _Side(plan, p, decisions_of(plan, p))
 
 

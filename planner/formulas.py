@@ -81,7 +81,7 @@ def machines_obtained(p: Problem, x: Decisions, q: str, s: State) -> Linear:
         (p.machines_per_unit[b] * fraction, p.most_units[b] - x.rented[b, h])
         for b in p.offers_of[q]
         for fraction, seconds in [p.obtainable[f].get(b, (0.0, 0.0))]
-        if fraction and p.detection_seconds + seconds <= c
+        if fraction and p.detection_seconds + seconds < c
     )
 
 

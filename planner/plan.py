@@ -279,6 +279,22 @@ def state_records(p: Problem, x: Decisions) -> list[State]:
     return found
 
 
+def problem_of(plan: PlanFile) -> Problem:
+    """The problem of a plan's study.
+
+    Raises
+    ------
+    InputError
+        when none can be built: the study was changed by hand, and names in it lead nowhere
+    """
+    try:
+        return build(plan.study, plan.demand_case)
+    except (ValueError, LookupError, ArithmeticError, StopIteration) as error:
+        got = f"no problem can be built from it: {error!r}"[:200]
+        fix = "make the plan again with `planner plan`"
+        raise InputError([Finding("plan: study", "a study whose parts fit each other", got, fix)]) from error
+
+
 def decisions_of(plan: PlanFile, p: Problem) -> Decisions:
     """The plan's numbers as decisions, for the rules to audit; machines are what the occupied replicas need."""
     x = no_decisions()

@@ -703,21 +703,22 @@ def demand_of(study: Study, case: str) -> dict[tuple[str, str], float]:
 
 
 def clocks(p: Problem, f: str) -> tuple[float, ...]:
-    """Clocks of a failure [s]: its distinct deadlines, and before the last one the instants when claims come back.
+    """Clocks of a failure [s]: its distinct deadlines, and before the last one the instants when machines arrive.
 
-    Replicas may be loading from such an instant on, so the plan is held to what fits just before and just after it.
+    Claims come back, machines are obtained. Replicas may be loading from such an instant on, so the plan is held to
+    what fits just before and just after it.
     """
     if f == NORMAL:
         return (0.0,)
     deadlines = {within for _, _, within in p.promised[f]} | ({p.detection_seconds} if f in p.priced else set())
-    back = {
-        p.detection_seconds + seconds + moment
+    arrive = {
+        seconds
         for q in p.pools
         for machines, seconds in p.claims[q]
         if seconds is not None and machines and p.lost[f].get(q, 1.0) > 0
-        for moment in (0.0, MOMENT_SECONDS)
-    }
-    return tuple(sorted(deadlines | {c for c in back if c < max(deadlines)}))
+    } | {seconds for b, (_, seconds) in p.obtainable[f].items() if p.lost[f].get(p.pool_of[b], 1.0) > 0}
+    moments = {p.detection_seconds + seconds + moment for seconds in arrive for moment in (0.0, MOMENT_SECONDS)}
+    return tuple(sorted(deadlines | {c for c in moments if c < max(deadlines)}))
 
 
 def states(p: Problem, f: str) -> list[State]:

@@ -28,7 +28,7 @@ def implied(p: Problem) -> dict[str, str]:
     counted = np.array([[p.counted[f].get(b, 1.0) for b in p.offers] for f in names])
     had = np.array([[p.obtainable[f].get(b, (0.0, 0.0))[0] for b in p.offers] for f in names])
     after = np.array([[p.obtainable[f].get(b, (0.0, 0.0))[1] for b in p.offers] for f in names])
-    stuck = np.array([[e in p.cannot_start[f] for e in p.placements] for f in names])
+    stuck = np.array([[e in p.cannot_start[f] for e in p.placements] for f in names], dtype=bool)
     due = np.array([[[due_fraction(p, w, o, (h, f, c)) for w, o in p.flows] for c in times] for f in names])
     factor = np.array(
         [

@@ -54,6 +54,7 @@ def with_effects(study: Study, g: random.Random) -> Study:
         any=g.choice([None, "site", "provider"]),
         running_fraction=g.choice([0.5, 1.0]),
         obtainable_fraction=0.5,
+        obtain_seconds=g.choice([0.0, 20.0]),
     )
     changes = {
         "components": (

@@ -7,7 +7,8 @@ from planner.emit.behaviour import BEHAVIOURS
 from planner.emit.rooms import planned_replicas, room_replica_seconds, surviving_replicas
 from planner.emit.routing import Subject, Table, peak_requests_per_second, routing_table, subject
 from planner.formulas import due_fraction, live_edges
-from planner.problem import Decisions, Problem, State, build, states
+from planner.plan import problem_of
+from planner.problem import Decisions, Problem, State, states
 from planner.records.plan import PlanFile
 from planner.risk import NORMAL
 
@@ -98,7 +99,7 @@ def cascade(of: Subject, table: Table, gateway: str) -> tuple[Outcome, ...]:
 
 def cascades_of_plan(plan: PlanFile) -> tuple[Outcome, ...]:
     """The same from a plan alone, for every gateway that files can be made for."""
-    of = subject(plan, build(plan.study, plan.demand_case))
+    of = subject(plan, problem_of(plan))
     table = routing_table(of)
     return tuple(outcome for gateway in sorted(BEHAVIOURS) for outcome in cascade(of, table, gateway))
 

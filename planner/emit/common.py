@@ -10,7 +10,7 @@ from planner.emit.options import Endpoint, chosen, endpoints, hold, whole_number
 from planner.emit.routing import Subject, Table, override_data, routing_table, subject, table_data
 from planner.emit.text import json_text
 from planner.errors import Finding
-from planner.problem import build
+from planner.plan import problem_of
 from planner.records.plan import PlanFile
 from planner.records.study import Workload
 from planner.risk import NORMAL
@@ -56,7 +56,7 @@ def given(plan: PlanFile, options: Mapping[str, str], known: Mapping[str, str]) 
     """
     values = chosen(options, known)
     whole = {name: whole_number(values, name, *WHOLE[name]) for name in sorted(set(WHOLE) & set(known))}
-    of = subject(plan, build(plan.study, plan.demand_case))
+    of = subject(plan, problem_of(plan))
     table = routing_table(of, hold(values))
     raise_if_any(lint_table(of, table))
     placements = tuple(sorted({entry.placement for route in table.routes for entry in route.entries}))

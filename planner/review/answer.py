@@ -4,8 +4,8 @@ from dataclasses import asdict
 
 from planner.audit import Audit, audit
 from planner.orders import Order, orders
-from planner.plan import decisions_of
-from planner.problem import PERIOD, Problem, build
+from planner.plan import decisions_of, problem_of
+from planner.problem import PERIOD, Problem
 from planner.records.plan import PlanFile
 from planner.review.fleet import fleet_section
 from planner.review.ordered import beyond_horizon, binds_section, order_section, price_ends_usd
@@ -29,14 +29,13 @@ NOT_IN = (
 
 def review_plan(plan: PlanFile, all_rows: bool = False) -> Report:
     """The review of a plan: ANSWER, ORDER, SERVED, FAILURES, FLEET, BINDS, TRUST, RESTS ON, NOT IN, NEXT."""
-    p = build(plan.study, plan.demand_case)
+    p = problem_of(plan)
     checked = audit(plan, p)
-    x = decisions_of(plan, p)
     proven = plan.proof.gap_fraction <= plan.proof.gap_asked_fraction + 1e-9
     good = checked.passed and proven and not plan.uncoverable
     if any(v.rule in NOT_A_PLAN for v in checked.violations):
         return Report(f"study {plan.study.study}", False, (_answer(plan, p, checked, proven),), {})
-    bought = orders(plan, p)
+    x, bought = decisions_of(plan, p), orders(plan, p)
     sections = [
         _answer(plan, p, checked, proven),
         order_section(plan, p, bought, all_rows),
