@@ -19,12 +19,27 @@ NOT_A_PLAN = ("digest", "study digest", "study", "purchases", "replicas", "state
 NOT_IN = (
     "one period and one mean hour: no growth, no day and night, no contracts that end inside the horizon",
     "requests are divisible and queues are not simulated: utilisation limits and burst_factor stand for them",
-    "independent failures only as far as goals name them; no probabilities, no expected outage cost",
-    "caches are as warm after a move as before; sessions that must be moved are not counted",
-    "on-demand capacity that a failure would need anew is never counted; what runs on demand is taken to go on",
     "the last mile of users, egress and storage fees",
     "replicas of different sizes share machines by fractions: power-of-two parts always pack, others might not",
 )
+
+
+def _not_in(plan: PlanFile) -> tuple[str, ...]:
+    """What the plan leaves out, by what its study asks."""
+    study, lines = plan.study, list(NOT_IN)
+    if study.objective == "cost":
+        lines.append("failures as far as goals name them; what an outage costs and how likely it is decide nothing")
+    else:
+        lines.append(
+            "failures without failures_per_year and hours_to_repair cost nothing; several at once are not priced"
+        )
+    if any(w.cached_fraction and w.cached_fraction_in_failure is None for w in study.workloads):
+        lines.append(
+            "caches are as warm after a move as before (cached_fraction_in_failure); moved sessions are not counted"
+        )
+    if not study.policies.counted:
+        lines.append("what runs on demand is taken to go on, what a failure would need anew is never counted")
+    return tuple(lines)
 
 
 def review_plan(plan: PlanFile, all_rows: bool = False) -> Report:
@@ -45,7 +60,7 @@ def review_plan(plan: PlanFile, all_rows: bool = False) -> Report:
         binds_section(plan),
         trust_section(plan, p, x),
         rests_section(plan.study, p, x, all_rows),
-        Section("NOT IN", (*_beyond(plan, bought), *NOT_IN, *plan.study.assumptions)),
+        Section("NOT IN", (*_beyond(plan, bought), *_not_in(plan), *plan.study.assumptions)),
         Section(
             "NEXT",
             (
