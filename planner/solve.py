@@ -53,7 +53,7 @@ LARGE_COLUMNS = 10_000
 PRICED_CLOSE = 1e-7
 """Share of the objective that the price of a failure may be off, weighted by how often it happens."""
 ROOM = 0.01
-"""What is asked for beyond demand in a failure whose replicas could not be rounded, each time."""
+"""What is asked for beyond demand in failures that load replicas, and again where they could not be rounded."""
 WHOLE = 1e-6
 SEARCH_GAP = 0.98
 """Share of the asked gap at which one integer search ends: later failures still cost something."""
@@ -322,6 +322,10 @@ class _Search:
         searched for cheaper ones.
         """
         self.progress("whole numbers", None, f"{len(self.entered)} failures entered, rounding")
+        if self.last is None:
+            for f in self.entered:
+                if any(v for key, v in self.x.loaded.items() if key[-1][1] == f):
+                    self.leave_room(f)
         if self.best is None or self.grown:
             values = self.repaired() if self.last is not None else None
             if values is None and self.best is None and dive(self.p, self.program, self.x):
