@@ -225,7 +225,17 @@ def _totals(plan: PlanFile, p: Problem) -> Iterator[Violation]:
             yield Violation("proof.failures_entered", f, 1.0, "not a failure of the study")
     if list(plan.uncoverable) != uncoverable(plan.study, p):
         yield Violation("uncoverable", "", 1.0, "not the list that follows from the study")
+    limits = {limit.name for limit in p.limits} | {f"most_units of {b}" for b in p.offers}
+    for bind in plan.binds:
+        if bind.limit not in limits:
+            yield Violation("binds", bind.limit, 1.0, "not a limit of the study")
+    for q, failures in plan.drivers.items():
+        for name in (q, *failures):
+            if name not in p.failures and name not in p.pools:
+                yield Violation("drivers", name, 1.0, "not a pool or a failure of the study")
     base = {b.offer: b.units for b in plan.purchases}
     for row in plan.firm:
+        if row.offer not in p.offers:
+            yield Violation("firm", row.offer, 1.0, "not an offer of the study")
         if row.base_units != base.get(row.offer, 0):
             yield Violation("firm", row.offer, 1.0, "base units are not those of the plan")
