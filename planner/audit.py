@@ -121,7 +121,12 @@ def _each_once(what: str, may: set[Any], found: Counter[Any]) -> Iterator[Violat
 
 def _names(plan: PlanFile, p: Problem) -> Iterator[Violation]:
     """Every name is known, every state is there once, every number is one that a plan may hold."""
-    may_buy = {(b, when) for b in p.offers for when in (p.hours if b in p.hourly else p.periods)}
+    may_buy = {
+        (b, when)
+        for b in p.offers
+        for when in (p.hours if b in p.hourly else p.periods)
+        if p.may_start(b, p.period_of.get(when, when))
+    }
     bought = Counter((x.offer, x.when) for x in plan.purchases)
     may_run = {(e, h) for e in p.placements for h in p.hours}
     run = Counter((r.placement, r.hour) for r in plan.replicas)

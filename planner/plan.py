@@ -19,7 +19,9 @@ from planner.formulas import (
     replicas_hit,
     requests_passing,
     requests_per_second,
+    served,
     survivors,
+    waits,
     whole_occupied,
 )
 from planner.problem import Decisions, Problem, build, no_decisions, states
@@ -321,6 +323,9 @@ def decisions_of(plan: PlanFile, p: Problem) -> Decisions:
         for w, by_origin in shown.shed.items():
             for o, value in by_origin.items():
                 x.shed[w, o, s] = value  # type: ignore[index]
+        for w, o in p.flows:
+            if waits(p, w, s):  # what is taken up in an hour is what is served and shed in it
+                x.offered[w, o, s] = served(p, x, w, o, s) + x.shed[w, o, s]  # type: ignore[index]
         for e in p.placements:
             kept = state.kept.get(e, whole_survivors(p, x, e, s))
             x.kept[e, s] = float(kept)  # type: ignore[index]

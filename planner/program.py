@@ -180,8 +180,10 @@ def set_bound(variable: Any, sense: str, value: float) -> None:
 
 def purchase_columns(p: Problem, program: Program, x: Decisions) -> None:
     """Columns of what is bought and of the replicas that run."""
-    x.started = Sparse({(b, t): program.column(integer=True) for b in p.offers if b not in p.hourly for t in p.periods})
-    x.rented = Sparse({(b, h): program.column(integer=True) for b in p.offers if b in p.hourly for h in p.hours})
+    can_start = [(b, t) for b in p.offers if b not in p.hourly for t in p.periods if p.may_start(b, t)]
+    x.started = Sparse({(b, t): program.column(integer=True) for b, t in can_start})
+    can_rent = [(b, h) for b in p.offers if b in p.hourly for h in p.hours if p.may_start(b, p.period_of[h])]
+    x.rented = Sparse({(b, h): program.column(integer=True) for b, h in can_rent})
     x.replicas = Sparse({(e, h): program.column(integer=True) for e in p.placements for h in p.hours})
     x.opened = Sparse({(q, h): program.column(integer=True) for q in sorted(p.maybe_unused) for h in p.hours})
     for f in p.priced:

@@ -160,7 +160,7 @@ KEYS: dict[type[Any], Callable[[Any], str]] = {
     Price: lambda r: r.offer_id,
     ContextClass: lambda r: r.name,
     Model: lambda r: r.model,
-    Demand: lambda r: f"{r.workload} from {r.origin}",
+    Demand: lambda r: " ".join([f"{r.workload} from {r.origin}", *(f"in {x}" for x in (r.period, r.hour) if x)]),
     RequestCost: lambda r: f"{r.origin} at {r.site}",
     RunningReplicas: lambda r: f"{r.workload} from {r.origin}, {r.profile} in {r.pool}",
 }

@@ -250,7 +250,8 @@ class _Search:
         scale = self.program.scale
         for (rule, key), row in self.program.rows.items():
             if rule == "limits_hold":
-                solution.limit_marginals[key[0]] = -(row.pi or 0.0) * scale
+                value = -(row.pi or 0.0) * scale
+                solution.limit_marginals[key[0]] = solution.limit_marginals.get(key[0], 0.0) + value
         by_pool: dict[str, dict[str, float]] = {}
         for (rule, key), row in self.program.rows.items():
             if rule == "survivors_only" and key[-1][1] != NORMAL and abs(row.pi or 0.0) > 1e-9:
@@ -263,7 +264,7 @@ class _Search:
                 worth[f] = worth.get(f, 0.0) + abs(row.pi)
         for (rule, key), v in self.program.bounds.items():
             if rule == "offers_have_limits" and (v.dj or 0.0) < 0 and (v.varValue or 0.0) > 0:
-                solution.offer_marginals[key[0]] = -v.dj * scale
+                solution.offer_marginals[key[0]] = solution.offer_marginals.get(key[0], 0.0) - v.dj * scale
         solution.drivers = {
             q: tuple(f for _, f in sorted((-value, f) for f, value in worth.items())) for q, worth in by_pool.items()
         }

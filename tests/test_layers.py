@@ -12,7 +12,7 @@ FOLDER = Path(__file__).parents[1] / "planner"
 ROWS = (
     ("units", "errors"),
     ("records.*",),
-    ("network", "risk", "cutsets", "ways"),
+    ("network", "risk", "periods", "cutsets", "ways"),
     ("tables", "places", "fit", "references", "read", "estimate", "measured", "refit", "importers.*"),
     ("paths", "patches"),
     ("algebra",),

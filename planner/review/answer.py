@@ -5,7 +5,7 @@ from dataclasses import asdict
 from planner.audit import Audit, audit
 from planner.orders import Order, orders
 from planner.plan import decisions_of, problem_of
-from planner.problem import PERIOD, Problem
+from planner.problem import Problem
 from planner.records.plan import PlanFile
 from planner.review.fleet import fleet_section
 from planner.review.ordered import beyond_horizon, binds_section, order_section, price_ends_usd
@@ -103,7 +103,7 @@ def _answer(plan: PlanFile, p: Problem, checked: Audit, proven: bool) -> Section
     else:
         lines.append(f"THE AUDIT FAILS: {len(checked.violations)} violations; this is not a plan. First ones:")
         lines += [f"  {violation}" for violation in checked.violations[:5]]
-    hours = p.hours_in[PERIOD]
+    hours = sum(p.hours_in[t] for t in p.periods)
     per_hour = proof.cost_usd / hours if hours else 0.0
     extra = proof.cost_usd - bare.cost_usd
     share = f" (+{extra / bare.cost_usd:.0%})" if bare.cost_usd > 0 else ""

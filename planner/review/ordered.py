@@ -5,7 +5,7 @@ from datetime import date, timedelta
 from typing import Any
 
 from planner.orders import Order
-from planner.problem import PERIOD, Problem
+from planner.problem import Problem
 from planner.records.plan import PlanFile
 from planner.records.study import Study
 from planner.review.report import MOST_ROWS, Section, short_failure, usd
@@ -41,7 +41,7 @@ def price_ends_usd(plan: PlanFile, p: Problem, bought: tuple[Order, ...]) -> Pri
         low, high = price.low_usd_per_machine_hour, price.high_usd_per_machine_hour
         if low is None and high is None:
             continue
-        hours = o.usd / o.usd_per_hour if o.usd_per_hour else p.hours_in[PERIOD]
+        hours = o.usd / o.usd_per_hour if o.usd_per_hour else sum(p.hours_in[t] for t in p.periods)
         middle += o.usd
         ends = (o.machines * (at if end is None else end) * hours for end in (low, high))
         by_offer[o.offer] = (next(ends), next(ends))
