@@ -93,7 +93,7 @@ class Offer(Sourced):
     most_units_at_once: PositiveCount | None = Field(
         None,
         exclude_if=unset,
-        description="blocks are sold in 1, 2, 4, ... up to so many units; more are several blocks",
+        description="sold as 1, 2, 4, ... up to so many units a block; none: any number",
     )
     upfront_fraction: Fraction = Field(0.0, exclude_if=unset, description="share that is paid when it starts")
 

@@ -162,7 +162,7 @@ class Tier(Record):
     def _waits_a_day(self) -> Tier:
         if 0 < self.deferrable_hours < 24:
             raise ValueError(
-                "work that waits for less than 24 hours is not deferrable: hours stand for shares of a day"
+                "deferrable_hours is 0, or 24 and more: hours stand for shares of a day"
             )
         return self
 
