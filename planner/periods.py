@@ -5,7 +5,7 @@ from datetime import date, timedelta
 from fnmatch import fnmatchcase
 
 from planner.records.inventory import Offer, Price
-from planner.records.study import Demand, Study
+from planner.records.study import Demand, Horizon, Study
 from planner.units import DAYS_PER_MONTH, MONTHS_PER_YEAR
 
 ALMOST = 1e-9
@@ -37,12 +37,17 @@ class Span:
 
 def spans(study: Study) -> tuple[Span, ...]:
     """The periods of a study, in order; one when the horizon names none."""
-    start, found, begins = study.horizon.start, [], 0.0
+    return calendar(study.horizon)
+
+
+def calendar(horizon: Horizon) -> tuple[Span, ...]:
+    """The periods of a horizon with their days."""
+    start, found, begins = horizon.start, [], 0.0
 
     def day(months: float) -> date:
         return start + timedelta(days=round(months * DAYS_PER_MONTH))
 
-    for period in study.horizon.each_period:
+    for period in horizon.each_period:
         last = day(begins + period.months) - timedelta(days=1)
         found.append(Span(period.name, begins, period.months, day(begins), last))
         begins += period.months

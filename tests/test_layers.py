@@ -13,7 +13,7 @@ ROWS = (
     ("units", "errors"),
     ("records.*",),
     ("network", "risk", "periods", "cutsets", "ways"),
-    ("tables", "places", "fit", "references", "read", "estimate", "measured", "refit", "importers.*"),
+    ("tables", "places", "fit", "references", "timing", "read", "estimate", "measured", "refit", "importers.*"),
     ("paths", "patches"),
     ("algebra",),
     ("problem", "start"),

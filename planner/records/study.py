@@ -161,9 +161,7 @@ class Tier(Record):
     @model_validator(mode="after")
     def _waits_a_day(self) -> Tier:
         if 0 < self.deferrable_hours < 24:
-            raise ValueError(
-                "deferrable_hours is 0, or 24 and more: hours stand for shares of a day"
-            )
+            raise ValueError("deferrable_hours is 0, or 24 and more: hours stand for shares of a day")
         return self
 
 
