@@ -8,7 +8,16 @@ from typing import Any
 from planner.algebra import Row
 from planner.costs import COSTS
 from planner.errors import InputError
-from planner.plan import costs_usd, decisions_of, digest, gap_fraction, problem_of, sha256, uncoverable
+from planner.plan import (
+    costs_usd,
+    decisions_of,
+    digest,
+    gap_fraction,
+    problem_of,
+    sha256,
+    uncoverable,
+    units_by_period,
+)
 from planner.problem import Problem, states
 from planner.pruning import implied
 from planner.records.plan import PlanFile
@@ -230,7 +239,7 @@ def _totals(plan: PlanFile, p: Problem) -> Iterator[Violation]:
             yield Violation("proof.failures_entered", f, 1.0, "not a failure of the study")
     if list(plan.uncoverable) != uncoverable(plan.study, p):
         yield Violation("uncoverable", "", 1.0, "not the list that follows from the study")
-    base = {b.offer: b.units for b in plan.purchases}
+    base = units_by_period(p, plan.purchases)
     for row in plan.firm:
-        if row.base_units != base.get(row.offer, 0):
+        if row.base_units != base.get((row.offer, row.when or p.periods[0]), 0):
             yield Violation("firm", row.offer, 1.0, "base units are not those of the plan")

@@ -4,9 +4,12 @@ from datetime import date, timedelta
 
 import pytest
 from studies import offer
-from test_periods import START, bought, planned, small
+from test_periods import DAY, EXACT, START, bought, planned, small
 
+from planner.audit import audit
+from planner.orders import orders
 from planner.periods import covers, may_start, paid_months, spans
+from planner.plan import make_plan
 from planner.problem import build
 from planner.records.study import Demand, Holding, Horizon, Period, Policies, PriceLine, PricePath, PriceStep
 
@@ -151,3 +154,41 @@ def test_what_is_built_lasts():
     plan = planned(small(YEAR, 5.0, [offer("a/x/m", 3), offer("a/x/m", 1, "build_out", lead_days=lead)]))
     assert bought(plan)["build_out", "quarter-3"] == 1
     assert plan.proof.cost_usd == pytest.approx(600 * 3 + 600)
+
+
+def test_orders_over_time_by_date_and_how_firm():
+    # low demand never needs the second machine, high demand needs it at once: what can wait is not firm
+    rows = [
+        Demand(workload="w", origin="o", requests_per_second=5.0, high_requests_per_second=10.0, period="quarter-1"),
+        Demand(workload="w", origin="o", requests_per_second=10.0, low_requests_per_second=5.0, period="quarter-2"),
+    ]
+    terms = offer("a/x/m", 1, "commitment", term_months=3.0, lead_days=30.0, most_units_at_once=64)
+    asked = small(Horizon(start=START, quarters=2), rows, [terms])
+    plan = make_plan(asked, EXACT, firm=True)
+    assert audit(plan).passed
+    found = [(o.period, o.by, o.units, o.firm_units, o.firm_in, o.usd) for o in orders(plan, build(asked))]
+    second = spans(asked)[1].first_day
+    assert found == [
+        ("quarter-1", START - timedelta(days=44), 1, 1, 3, 300.0),
+        ("quarter-2", second - timedelta(days=44), 2, 1, 2, 600.0),
+    ]
+    changed = plan.firm[0].model_copy(update={"base_units": 7})
+    assert any(v.rule == "firm" for v in audit(plan.model_copy(update={"firm": (changed,)})).violations)
+
+
+def test_hourly_orders_are_for_the_fullest_hour_and_cost_all_of_them():
+    horizon = Horizon(start=START, months=1, hours=DAY)
+    rows = [
+        Demand(workload="w", origin="o", requests_per_second=10.0),
+        Demand(workload="w", origin="o", requests_per_second=5.0, hour="night"),
+    ]
+    asked = small(horizon, rows)
+    (order,) = orders(planned(asked), build(asked))
+    assert (order.units, order.usd_per_hour, order.usd) == (2, 4.0, 350.0)  # 2·2·75 + 1·2·25 USD
+
+
+def test_blocks_are_sold_by_powers_of_two():
+    block = offer("a/x/m", 1, "capacity_block", length_days=92.0, most_units_at_once=4)
+    asked = small(Horizon(start=START, quarters=2), by_quarter(55, 0), [block])
+    (order,) = orders(planned(asked), build(asked))
+    assert (order.units, order.blocks) == (11, (4, 4, 2, 1))

@@ -95,7 +95,6 @@ class Offer(Sourced):
         exclude_if=unset,
         description="sold as 1, 2, 4, ... up to so many units a block; none: any number",
     )
-    upfront_fraction: Fraction = Field(0.0, exclude_if=unset, description="share that is paid when it starts")
 
     @property
     def pool(self) -> str:
