@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 from planner.algebra import Linear, Sparse, total
-from planner.formulas import available, live_edges, requests_per_second, unit_usd_per_hour
+from planner.formulas import available, further_surge, live_edges, requests_per_second, unit_usd_per_hour
 from planner.problem import Decisions, Problem, State
 from planner.risk import NORMAL
 from planner.units import SECONDS_PER_HOUR
@@ -171,7 +171,7 @@ def unmoved_usd_per_hour(p: Problem, x: Decisions, s: State) -> Linear:
     for w, o in p.flows:
         usd = SECONDS_PER_HOUR * p.outage_usd_per_request[w]
         wanted = requests_per_second(p, w, o, s)
-        surge = wanted / p.demand_requests_per_second[w, o, h] * p.coverable[f].get((w, o), 1.0)
+        surge = p.failures[f].surge_factor * further_surge(p, w, o, f) * p.coverable[f].get((w, o), 1.0)
         terms.append((usd, wanted))
         alive = ((available(p, e, f), x.traffic[w, o, e, (h, NORMAL, 0.0)]) for e in p.edges[w, o])
         terms += [(-usd * surge * part, traffic) for part, traffic in alive]
