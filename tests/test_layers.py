@@ -10,7 +10,7 @@ import pytest
 
 FOLDER = Path(__file__).parents[1] / "planner"
 ROWS = (
-    ("units", "errors"),
+    ("units", "errors", "money"),
     ("records.*",),
     ("network", "risk", "periods", "cutsets", "ways"),
     ("tables", "places", "fit", "references", "timing", "read", "estimate", "measured", "refit", "importers.*"),
