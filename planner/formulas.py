@@ -35,8 +35,13 @@ def requests_per_second(p: Problem, w: str, o: str, s: State) -> float:
     """Demand in a state, surges included [requests/s]."""
     h, f, _ = s
     failure = p.failures[f]
-    further = failure.surges.get(f"workload:{w}", 1.0) * failure.surges.get(f"origin:{o}", 1.0)
-    return p.demand_requests_per_second[w, o, h] * failure.surge_factor * further
+    return p.demand_requests_per_second[w, o, h] * failure.surge_factor * further_surge(p, w, o, f)
+
+
+def further_surge(p: Problem, w: str, o: str, f: str) -> float:
+    """Factor on the demand of one workload from one origin in a failure, beside the surge of all."""
+    surges = p.failures[f].surges
+    return surges.get(f"workload:{w}", 1.0) * surges.get(f"origin:{o}", 1.0)
 
 
 def waits(p: Problem, w: str, s: State) -> bool:

@@ -766,6 +766,11 @@ def _shares(parts: _Parts) -> tuple[ShareLimit, ...]:
     return tuple(shares)
 
 
+def fullest_hour(p: Problem) -> str:
+    """The hour in which most requests are wanted: the one that a review shows where it can only show one."""
+    return max(p.hours, key=lambda h: sum(p.demand_requests_per_second[w, o, h] for w, o in p.flows))
+
+
 def clocks(p: Problem, f: str) -> tuple[float, ...]:
     """Clocks of a failure [s]: its distinct deadlines, and before the last one the instants when machines arrive.
 

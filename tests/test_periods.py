@@ -26,6 +26,8 @@ from planner.records.study import (
     Study,
     Tier,
 )
+from planner.review.answer import review_plan
+from planner.review.render import render
 from planner.solve import Effort
 
 EXACT = Effort(gap_fraction=0.0)
@@ -246,3 +248,29 @@ def test_one_period_named_or_not_is_the_same_problem():
 def test_a_horizon_that_does_not_add_up(fields, said):
     with pytest.raises(ValueError, match=said):
         Horizon(start=START, **fields)
+
+
+def test_a_review_of_several_hours_says_which_it_shows():
+    horizon = Horizon(start=START, quarters=2, hours=DAY)
+    rows = [
+        Demand(workload="w", origin="o", requests_per_second=0.0, hour="day"),
+        Demand(workload="w", origin="o", requests_per_second=5.0, hour="night"),
+        Demand(workload="batch", origin="o", requests_per_second=5.0, period="quarter-1"),
+        Demand(workload="batch", origin="o", requests_per_second=6.0, period="quarter-2"),
+    ]
+    asked = small(
+        horizon,
+        rows,
+        sites=(site("a/x"), site("b/y")),
+        pools=(Pool(site="a/x", machine_type="m"), Pool(site="b/y", machine_type="m")),
+        bought=[offer("a/x/m", 2), offer("b/y/m", 2), offer("b/y/m", 1, "commitment", term_months=6.0)],
+        tiers=(
+            Tier(name="t", survive=(Goal(any="site", within_seconds=60.0),)),
+            Tier(name="waits", deferrable_hours=24.0),
+        ),
+        workloads=(workload("w"), workload("batch", tier="waits")),
+    )
+    text = render(review_plan(planned(asked)), "text")
+    assert "in quarter-2/night, the hour of most requests, of 4" in text
+    assert "2 periods and 4 representative hours" in text and "BROKEN" not in text
+    assert " quarter-1 " in text and " quarter-2 " in text  # orders say from when on
