@@ -474,9 +474,10 @@ def solve(
         stopped = True
         best = search.best if search.best is not None else _rounded_up(search)
     status: Status = "proven" if search.gap(best) <= effort.gap_fraction + 1e-9 else "gap"
+    not_priced = {at: replicas for at, replicas in search.survived.items() if at[0] not in p.priced}
     return replace(
         summary,
-        decisions=_settled(search, best.decisions, {at: x for at, x in search.survived.items() if at[0] not in p.priced}),
+        decisions=_settled(search, best.decisions, not_priced),
         cost_usd=best.cost_usd,
         bound_usd=min(search.bound, best.cost_usd),
         entered=tuple(search.entered),
