@@ -8,7 +8,16 @@ from typing import Any
 from planner.algebra import Row
 from planner.costs import COSTS
 from planner.errors import InputError
-from planner.plan import costs_usd, decisions_of, digest, gap_fraction, problem_of, sha256, uncoverable
+from planner.plan import (
+    costs_usd,
+    decisions_of,
+    digest,
+    gap_fraction,
+    problem_of,
+    sha256,
+    uncoverable,
+    units_by_period,
+)
 from planner.problem import Problem, states
 from planner.pruning import implied
 from planner.records.plan import PlanFile
@@ -121,7 +130,12 @@ def _each_once(what: str, may: set[Any], found: Counter[Any]) -> Iterator[Violat
 
 def _names(plan: PlanFile, p: Problem) -> Iterator[Violation]:
     """Every name is known, every state is there once, every number is one that a plan may hold."""
-    may_buy = {(b, when) for b in p.offers for when in (p.hours if b in p.hourly else p.periods)}
+    may_buy = {
+        (b, when)
+        for b in p.offers
+        for when in (p.hours if b in p.hourly else p.periods)
+        if p.may_start(b, p.period_of.get(when, when))
+    }
     bought = Counter((x.offer, x.when) for x in plan.purchases)
     may_run = {(e, h) for e in p.placements for h in p.hours}
     run = Counter((r.placement, r.hour) for r in plan.replicas)
@@ -233,9 +247,9 @@ def _totals(plan: PlanFile, p: Problem) -> Iterator[Violation]:
         for name in (q, *failures):
             if name not in p.failures and name not in p.pools:
                 yield Violation("drivers", name, 1.0, "not a pool or a failure of the study")
-    base = {b.offer: b.units for b in plan.purchases}
+    base = units_by_period(p, plan.purchases)
     for row in plan.firm:
         if row.offer not in p.offers:
             yield Violation("firm", row.offer, 1.0, "not an offer of the study")
-        if row.base_units != base.get(row.offer, 0):
+        if row.base_units != base.get((row.offer, row.when or p.periods[0]), 0):
             yield Violation("firm", row.offer, 1.0, "base units are not those of the plan")

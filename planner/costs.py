@@ -3,25 +3,26 @@
 from collections.abc import Callable
 
 from planner.algebra import Linear, Sparse, total
-from planner.formulas import available, live_edges, requests_per_second
+from planner.formulas import available, further_surge, live_edges, requests_per_second, unit_usd_per_hour
 from planner.problem import Decisions, Problem, State
 from planner.risk import NORMAL
 from planner.units import SECONDS_PER_HOUR
 
 
 def commitments(p: Problem, x: Decisions) -> Linear:
-    """Commitments, capacity blocks and build-outs: paid for every hour of the period, used or not.
+    """Commitments, capacity blocks and build-outs: paid for every hour of their term in the horizon, used or not.
 
     Formula
-        Σ_b,t price[b] · machines_per_unit[b] · hours[t] · started[b,t]
+        Σ_b,t price[b,t] · machines_per_unit[b] · paid_hours[b,t] · started[b,t]
     Units
         USD over the horizon
     """
     return total(
-        (p.price_usd_per_machine_hour[b] * p.machines_per_unit[b] * p.hours_in[t], x.started[b, t])
+        (unit_usd_per_hour(p, b, t) * p.paid_hours[b, t], x.started[b, t])
         for b in p.offers
         if b not in p.hourly
         for t in p.periods
+        if p.may_start(b, t)
     )
 
 
@@ -29,12 +30,12 @@ def hourly_machines(p: Problem, x: Decisions) -> Linear:
     """On-demand and spot machines: paid while they are rented.
 
     Formula
-        Σ_b,h price[b] · machines_per_unit[b] · hours[h] · rented[b,h]
+        Σ_b,h price[b,t] · machines_per_unit[b] · hours[h] · rented[b,h]
     Units
         USD over the horizon
     """
     return total(
-        (p.price_usd_per_machine_hour[b] * p.machines_per_unit[b] * p.hours_in[h], x.rented[b, h])
+        (unit_usd_per_hour(p, b, p.period_of[h]) * p.hours_in[h], x.rented[b, h])
         for b in p.offers
         if b in p.hourly
         for h in p.hours
@@ -170,7 +171,7 @@ def unmoved_usd_per_hour(p: Problem, x: Decisions, s: State) -> Linear:
     for w, o in p.flows:
         usd = SECONDS_PER_HOUR * p.outage_usd_per_request[w]
         wanted = requests_per_second(p, w, o, s)
-        surge = wanted / p.demand_requests_per_second[w, o, h] * p.coverable[f].get((w, o), 1.0)
+        surge = p.failures[f].surge_factor * further_surge(p, w, o, f) * p.coverable[f].get((w, o), 1.0)
         terms.append((usd, wanted))
         alive = ((available(p, e, f), x.traffic[w, o, e, (h, NORMAL, 0.0)]) for e in p.edges[w, o])
         terms += [(-usd * surge * part, traffic) for part, traffic in alive]

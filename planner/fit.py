@@ -3,6 +3,7 @@
 from fnmatch import fnmatchcase
 from itertools import pairwise
 
+from planner.periods import Span, calendar, through, touches
 from planner.places import Place, Reading, Row, listed, near_miss, shown, unique
 from planner.records.inventory import MachineType, Pool
 from planner.records.serving import ContextClass, Model, ModelFacts, Profile
@@ -173,27 +174,43 @@ def _check_holdings(parts: Parts, reading: Reading) -> None:
     for row, place in rows:
         fix = "it is in the inventory: add it to `pools:` of the study" if row.pool in parts.pools else None
         reading.refer(place.at("pool"), Pool, "a pool of the study", row.pool, considered, fix)
-    held = _held(parts)
+    periods = calendar(parts.file.horizon)
     for holding, place in parts.holdings:
-        if holding.until is not None and holding.until < last:
+        counted = any(through(holding.from_day, holding.until, period) for period in periods)
+        if holding.until is not None and not counted and len(periods) == 1:
             expected = f"a holding that lasts until {last}, the last day of the horizon"
             fix = "nothing; the plan has one period, so that these machines are not counted"
             reading.warning(place.at("until"), expected, f"one until {holding.until}", fix)
-    lent: dict[str, int] = {}
-    for claim, place in parts.claims:
-        lent[claim.pool] = lent.get(claim.pool, 0) + claim.machines
-        most = held.get(claim.pool, 0)
-        sure = claim.pool in considered and held.keys() <= considered.keys() and not reading.any_broken(Holding)
-        if sure and lent[claim.pool] > most:
-            expected = f"at most {most} machines lent, as many as {shown(claim.pool, bare=True)} holds to the end"
-            reading.error(place.at("machines"), expected, str(lent[claim.pool]), "add the holding, or lower the claim")
+        elif not counted:
+            fix = "nothing; what is there for part of a period is counted for none of it"
+            got = f"from {holding.from_day or periods[0].first_day} until {holding.until or last}"
+            reading.warning(place.at(), "a holding that is there through a whole period", got, fix)
+    for period in periods:
+        held = _held(parts, period)
+        lent: dict[str, int] = {}
+        for claim, place in parts.claims:
+            if not touches(claim.from_day, claim.until, period):
+                continue
+            lent[claim.pool] = lent.get(claim.pool, 0) + claim.machines
+            most = held.get(claim.pool, 0)
+            sure = claim.pool in considered and held.keys() <= considered.keys() and not reading.any_broken(Holding)
+            if sure and lent[claim.pool] > most:
+                when = "to the end" if len(periods) == 1 else f"through {shown(period.name, bare=True)}"
+                expected = f"at most {most} machines lent, as many as {shown(claim.pool, bare=True)} holds {when}"
+                fix = "add the holding, or lower the claim"
+                reading.error(place.at("machines"), expected, str(lent[claim.pool]), fix)
 
 
-def _held(parts: Parts) -> dict[str, int]:
-    """Machines held in each pool until the end of the horizon."""
+def _held(parts: Parts, period: Span | None = None) -> dict[str, int]:
+    """Machines held in each pool through a period; none named: the most that are held through any."""
+    if period is None:
+        found: dict[str, int] = {}
+        for each in calendar(parts.file.horizon):
+            found |= {id: max(n, found.get(id, 0)) for id, n in _held(parts, each).items()}
+        return found
     held: dict[str, int] = {}
     for holding, _ in parts.holdings:
-        if holding.until is None or holding.until >= parts.file.horizon.last_day:
+        if through(holding.from_day, holding.until, period):
             held[holding.pool] = held.get(holding.pool, 0) + holding.machines
     return held
 
@@ -215,7 +232,6 @@ def _check_power(parts: Parts, reading: Reading) -> None:
 
 def _check_quotas(parts: Parts, reading: Reading) -> None:
     """Quotas limit some pool, in a unit that its machine type states, and leave room for what is held."""
-    held = _held(parts)
     for i, quota in enumerate(parts.file.policies.quotas):
         place = parts.place.within("policies", "quotas", i)
         for j, pattern in enumerate(quota.pools):
@@ -236,7 +252,9 @@ def _check_quotas(parts: Parts, reading: Reading) -> None:
             fix = f"write one of: {listed(units)}; or state quota_units of these machine types: they count 0"
             report = reading.error if len(without) == len({m.name for m in limited.values()}) else reading.warning
             report(place.at("unit"), "machines, or a unit of the machine types' quota_units", got, fix)
-        used = sum(held.get(id, 0) * factor[id] for id in limited)
+        holds = [t for t in calendar(parts.file.horizon) if touches(quota.from_day, quota.until, t)]
+        each = [sum(_held(parts, t).get(id, 0) * factor[id] for id in limited) for t in holds]
+        used = max(each, default=0.0)
         if used > quota.most:
             expected = f"at least {used:g} {shown(quota.unit, bare=True)}, what is held in these pools"
             fix = "raise the quota to what was granted, or correct the holdings"

@@ -35,8 +35,18 @@ def requests_per_second(p: Problem, w: str, o: str, s: State) -> float:
     """Demand in a state, surges included [requests/s]."""
     h, f, _ = s
     failure = p.failures[f]
-    further = failure.surges.get(f"workload:{w}", 1.0) * failure.surges.get(f"origin:{o}", 1.0)
-    return p.demand_requests_per_second[w, o, h] * failure.surge_factor * further
+    return p.demand_requests_per_second[w, o, h] * failure.surge_factor * further_surge(p, w, o, f)
+
+
+def further_surge(p: Problem, w: str, o: str, f: str) -> float:
+    """Factor on the demand of one workload from one origin in a failure, beside the surge of all."""
+    surges = p.failures[f].surges
+    return surges.get(f"workload:{w}", 1.0) * surges.get(f"origin:{o}", 1.0)
+
+
+def waits(p: Problem, w: str, s: State) -> bool:
+    """Whether a workload is taken up over the hours of its period in this state, not in each of them."""
+    return w in p.deferrable and is_normal(s)
 
 
 def due_fraction(p: Problem, w: str, o: str, s: State) -> float:
@@ -59,6 +69,23 @@ def can_load(p: Problem, e: str, s: State) -> bool:
     return not is_normal(s) and p.detection_seconds + p.load_seconds[e] <= s[2] and e not in p.cannot_start[s[1]]
 
 
+def units_active(p: Problem, x: Decisions, b: str, h: str) -> Linear:
+    """Units of an offer that are there in an hour [units]: rented in it, or started with a term that covers its period.
+
+    Formula
+        rented[b,h]   or   Σ_u started[b,u]   over the periods u whose start covers the period of h
+    """
+    if b in p.hourly:
+        return x.rented[b, h]
+    starts = p.starts.get((b, p.period_of[h]), ())
+    return x.started[b, starts[0]] if len(starts) == 1 else total((1.0, x.started[b, t]) for t in starts)
+
+
+def unit_usd_per_hour(p: Problem, b: str, t: str) -> float:
+    """Price of a unit of an offer that starts, or is rented by the hour, in a period [USD/h]."""
+    return p.price_usd_per_machine_hour[b] * p.machines_per_unit[b] * p.price_factor.get((b, t), 1.0)
+
+
 def machines_held_or_bought(p: Problem, x: Decisions, q: str, h: str, f: str = NORMAL) -> Linear:
     """Machines of a pool, broken ones included [machines]; in a failure only what is counted of what runs."""
     t = p.period_of[h]
@@ -67,7 +94,7 @@ def machines_held_or_bought(p: Problem, x: Decisions, q: str, h: str, f: str = N
         + [
             (
                 p.machines_per_unit[b] * p.counted[f].get(b, 1.0),
-                x.rented[b, h] if b in p.hourly else x.started[b, t],
+                units_active(p, x, b, h),
             )
             for b in p.offers_of[q]
         ]
@@ -91,10 +118,10 @@ def machines_firm(p: Problem, x: Decisions, q: str, h: str) -> Linear:
     Of an offer that counts in part, the least part of all failures: spot none.
     """
     t = p.period_of[h]
-    owned = [(1.0, p.held_machines[q, t]), *((-1.0, machines) for machines, _ in p.claims[q])]
+    owned = [(1.0, p.held_machines[q, t]), *((-1.0, machines) for machines, _ in p.claims[q, t])]
     for b in p.offers_of[q]:
         least = min(counted.get(b, 1.0) for counted in p.counted.values())
-        owned.append((least * p.machines_per_unit[b], x.rented[b, h] if b in p.hourly else x.started[b, t]))
+        owned.append((least * p.machines_per_unit[b], units_active(p, x, b, h)))
     return total((p.usable_fraction[q] * part, machines) for part, machines in owned)
 
 
@@ -114,7 +141,7 @@ def machines_claimed(p: Problem, q: str, s: State) -> float:
     """Machines of ours that others have in a state [machines]: all in normal operation, those not yet back else."""
     return sum(
         machines
-        for machines, seconds in p.claims[q]
+        for machines, seconds in p.claims[q, p.period_of[s[0]]]
         if is_normal(s) or seconds is None or p.detection_seconds + seconds >= s[2]
     )
 
@@ -199,8 +226,7 @@ def served(p: Problem, x: Decisions, w: str, o: str, s: State) -> Linear:
 
 def units_at_pool(p: Problem, x: Decisions, q: str, h: str) -> Linear:
     """Units bought at a pool, of any offer [units]."""
-    t = p.period_of[h]
-    return total((1.0, x.rented[b, h] if b in p.hourly else x.started[b, t]) for b in p.offers_of[q])
+    return total((1.0, units_active(p, x, b, h)) for b in p.offers_of[q])
 
 
 def limit_used(p: Problem, x: Decisions, limit: int, h: str) -> Linear:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from planner.algebra import Row, total
-from planner.formulas import due_fraction, is_normal, live_edges, requests_per_second, running
+from planner.formulas import due_fraction, is_normal, live_edges, requests_per_second, running, waits
 from planner.problem import Decisions, Problem, State, states
 from planner.program import OPTIMAL, Program
 from planner.records.study import Study
@@ -120,7 +120,8 @@ def _probe(p: Problem, x: Decisions, s: State) -> _Probe:
                 columns.append(program.column())
                 edges[w, o, e] = columns[-1]
                 load[e].append((seconds[w, e] * p.burst_factor[w], columns[-1]))
-        due = due_fraction(p, w, o, s) * requests_per_second(p, w, o, s)
+        wanted = float(x.offered[w, o, s]) if waits(p, w, s) else requests_per_second(p, w, o, s)
+        due = due_fraction(p, w, o, s) * wanted
         rows.append(Row((w, o), total([*((1.0, v) for v in columns), (-due, growth)]), ">=", 0.0))
     for e, terms in load.items():
         g = e.partition("@")[0]

@@ -19,7 +19,10 @@ from planner.formulas import (
     replicas_hit,
     requests_passing,
     requests_per_second,
+    served,
     survivors,
+    units_active,
+    waits,
     whole_occupied,
 )
 from planner.problem import Decisions, Problem, build, no_decisions, states
@@ -193,22 +196,39 @@ def firmness(
     progress: Progress,
 ) -> tuple[Firm, ...]:
     """Units of each offer in the plans for low, base and high demand; none when one of them has no plan."""
-    units = {"base": {o.offer: o.units for o in orders}}
+    base = build(study)
+    units = {"base": units_by_period(base, orders)}
     for case in ("low", "high"):
+        p = build(study, case)
         try:
-            found = solve(build(study, case), effort, solver, renamed(progress, f"{case} demand"))
+            found = solve(p, effort, solver, renamed(progress, f"{case} demand"))
         except (KeyboardInterrupt, NoPlan):
             return ()
-        units[case] = {o.offer: o.units for o in purchases_of(found.decisions)}
+        units[case] = units_by_period(p, purchases_of(found.decisions))
+    several = len(base.periods) > 1
     return tuple(
         Firm(
             offer=b,
-            low_units=units["low"].get(b, 0),
-            base_units=units["base"].get(b, 0),
-            high_units=units["high"].get(b, 0),
+            when=t if several else None,
+            low_units=units["low"].get((b, t), 0),
+            base_units=units["base"].get((b, t), 0),
+            high_units=units["high"].get((b, t), 0),
         )
-        for b in sorted({b for found in units.values() for b in found})
+        for b, t in sorted({key for found in units.values() for key in found})
     )
+
+
+def units_by_period(p: Problem, purchases: Iterable[Purchase]) -> dict[tuple[str, str], int]:
+    """(b, t) -> units of an offer that are there in a period, in its fullest hour; zeros left out."""
+    x = no_decisions()
+    for row in purchases:
+        (x.rented if row.offer in p.hourly else x.started)[row.offer, row.when] = row.units  # type: ignore[index]
+    most: dict[tuple[str, str], int] = {}
+    for b in sorted({row.offer for row in purchases} & set(p.offers)):
+        for h in p.hours:
+            key = b, p.period_of[h]
+            most[key] = max(most.get(key, 0), round(units_active(p, x, b, h)))
+    return {key: n for key, n in most.items() if n}
 
 
 # ------------------------------------------------------------------ states, there and back
@@ -321,6 +341,9 @@ def decisions_of(plan: PlanFile, p: Problem) -> Decisions:
         for w, by_origin in shown.shed.items():
             for o, value in by_origin.items():
                 x.shed[w, o, s] = value  # type: ignore[index]
+        for w, o in p.flows:
+            if waits(p, w, s):  # what is taken up in an hour is what is served and shed in it
+                x.offered[w, o, s] = served(p, x, w, o, s) + x.shed[w, o, s]  # type: ignore[index]
         for e in p.placements:
             kept = state.kept.get(e, whole_survivors(p, x, e, s))
             x.kept[e, s] = float(kept)  # type: ignore[index]

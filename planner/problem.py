@@ -8,11 +8,25 @@ import itertools
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from datetime import timedelta
 from fnmatch import fnmatchcase
+from typing import Any
 
 from planner.algebra import Key, Linear, Sparse
 from planner.network import Reach, reaches
+from planner.periods import (
+    Span,
+    covers,
+    demand_by_hour,
+    earliest_day,
+    hour_id,
+    hours_of,
+    may_start,
+    paid_months,
+    price_in,
+    spans,
+    through,
+    touches,
+)
 from planner.records.inventory import MachineType, Offer, Pool, Site
 from planner.records.serving import Model, OperatingPoint, Profile
 from planner.records.study import Needs, Study, Tier, Workload
@@ -31,11 +45,11 @@ from planner.units import MONTHS_PER_YEAR
 
 State = tuple[str, str, float]
 PERIOD = "period-1"
-HOUR = "period-1/mean-hour"
+HOUR = hour_id(PERIOD, "mean-hour")
+"""The period and the hour of a study that names none."""
 HOURLY = ("on_demand", "spot")
 FEW_UNITS = 4
 """A pool of at most so many units gets the row that ties each request to the opening of a unit."""
-NEGLIGIBLE_FRACTION = 1e-6
 MOST_PASSAGES = 500
 """Unions of choices between limited components that are looked at; beyond, the rows that are there still hold."""
 MOMENT_SECONDS = 1e-3
@@ -67,6 +81,8 @@ class Limit:
     unit: str
     units_per_machine: Mapping[str, float]
     most: float
+    periods: tuple[str, ...] | None = None
+    """those in which it holds; None: all"""
 
 
 @dataclass(frozen=True)
@@ -161,8 +177,8 @@ class Problem:
     """q -> machines that it can have at most, for pools whose spare machines would have to be bought"""
     held_machines: Mapping[tuple[str, str], float]
     """(q, t)"""
-    claims: Mapping[str, tuple[tuple[float, float | None], ...]]
-    """q -> (machines, seconds to reclaim or None)"""
+    claims: Mapping[tuple[str, str], tuple[tuple[float, float | None], ...]]
+    """(q, t) -> (machines, seconds to reclaim or None)"""
     offers_of: Mapping[str, tuple[str, ...]]
     hourly: frozenset[str]
     counted: Mapping[str, Mapping[str, float]]
@@ -197,6 +213,18 @@ class Problem:
 
     not_offered: Mapping[str, str] = field(default_factory=dict)
     """offer id -> why it cannot be bought in this study"""
+    starts: Mapping[tuple[str, str], tuple[str, ...]] = field(default_factory=dict)
+    """(b, t) -> periods in which a unit can start that is there through t; not for hourly offers"""
+    paid_hours: Mapping[tuple[str, str], float] = field(default_factory=dict)
+    """(b, t) -> hours of the horizon that a unit started in t is paid for; hourly: hours of t"""
+    price_factor: Mapping[tuple[str, str], float] = field(default_factory=dict)
+    """(b, t) -> factor on the list price of what starts or is rented in t, where not 1"""
+    deferrable: frozenset[str] = frozenset()
+    """workloads served over the hours of their period, in normal operation"""
+
+    def may_start(self, b: str, t: str) -> bool:
+        """Whether a unit of an offer can start in a period."""
+        return t in self.starts.get((b, t), ())
 
 
 @dataclass
@@ -292,9 +320,44 @@ def not_offered(study: Study, offer: Offer) -> str | None:
         return f"policy: {offer.kind} is not among policies.offers"
     if offer.term_months > horizon.months and not policies.terms_beyond_horizon:
         return f"term: {offer.term_months:g} months run past the horizon of {horizon.months:g}"
-    if study.today + timedelta(days=offer.lead_days) > horizon.start:
-        return f"lead time: {offer.lead_days:g} days from {study.today} end after {horizon.start}"
+    last = spans(study)[-1].first_day
+    if earliest_day(study, offer) > last:
+        return f"lead time: {offer.lead_days:g} days from {study.today} end after {last}"
+    if not any(may_start(study, offer, span) for span in spans(study)):
+        return "start: no period begins between its lead time, its window and the horizon less its term"
+    if not _covering(study, offer):
+        return f"length: {offer.length_days or 0.0:g} days are there through no whole period"
     return None
+
+
+def _covering(study: Study, offer: Offer) -> dict[str, tuple[str, ...]]:
+    """Period -> periods in which a unit of the offer can start that is there through it; hourly: itself."""
+    periods = spans(study)
+    found = {}
+    for t in periods:
+        if offer.kind in HOURLY:
+            starts = [t] if may_start(study, offer, t) else []
+        else:
+            able = [s for s in periods if may_start(study, offer, s)]
+            starts = [s for s in able if covers(offer, s, t, len(periods) > 1)]
+        if starts:
+            found[t.name] = tuple(s.name for s in starts)
+    return found
+
+
+def _contracts(study: Study, offers: Mapping[str, Offer]) -> dict[str, Any]:
+    """What a problem says of contracts over time: starts, paid hours, factors on prices."""
+    periods, prices = spans(study), {row.offer_id: row for row in study.prices}
+    starts = {(b, t): names for b, offer in offers.items() for t, names in _covering(study, offer).items()}
+    paid, factors = {}, {}
+    for b, offer in offers.items():
+        for t in periods:
+            months = t.months if offer.kind in HOURLY else paid_months(offer, t, study.horizon.months)
+            paid[b, t.name] = study.hours_per_month * months
+            price, then = prices[b].price_usd_per_machine_hour, price_in(study, offer, prices[b], t)
+            if then != price and price:
+                factors[b, t.name] = then / price
+    return {"starts": starts, "paid_hours": paid, "price_factor": factors}
 
 
 @dataclass(frozen=True)
@@ -346,8 +409,8 @@ def build(study: Study, demand: str = "base", with_goals: bool = True) -> Proble
     """
     parts = _parts(study)
     pools = parts.pools
-    wanted = demand_of(study, demand)
-    flows = tuple(wanted)
+    wanted = demand_by_hour(study, demand)
+    flows = tuple(dict.fromkeys((w, o) for w, o, _ in wanted))
     edges, edges_in_failure, why_not = _edges(parts, flows)
     serving = {e for some in (*edges.values(), *edges_in_failure.values()) for e in some}
     names = tuple(e for e in parts.placements if e in serving)
@@ -356,23 +419,24 @@ def build(study: Study, demand: str = "base", with_goals: bool = True) -> Proble
     years = study.horizon.months / MONTHS_PER_YEAR
     passages = _passages(parts, graph, names)
     lost, coverable, stuck = _losses(parts, graph, failures, flows, edges, edges_in_failure)
-    hours = study.hours_per_month * study.horizon.months
+    periods = spans(study)
+    (period_of, hours_in), hours = hours_of(study)
     price = {row.offer_id: row.price_usd_per_machine_hour for row in study.prices}
     refused = {b.id: reason for b in study.offers if (reason := not_offered(study, b)) is not None}
     offers = {b.id: b for b in sorted(study.offers, key=lambda b: b.id) if b.id not in refused and b.id in price}
     offers_of = {q: tuple(b for b in offers if offers[b].pool == q) for q in pools}
     most_units = {b: float("inf") if offer.most_units is None else offer.most_units for b, offer in offers.items()}
-    held = {(q, PERIOD): held_machines(study, q) for q in pools}
+    held = {(q, t.name): held_machines(study, q, t) for q in pools for t in periods}
     counted, obtainable = _counted(study, offers, failures)
     problem = Problem(
         flows=flows,
         placements=names,
         pools=tuple(pools),
         offers=tuple(offers),
-        periods=(PERIOD,),
-        hours=(HOUR,),
-        period_of={HOUR: PERIOD},
-        hours_in={PERIOD: hours, HOUR: hours},
+        periods=tuple(t.name for t in periods),
+        hours=hours,
+        period_of=period_of,
+        hours_in=hours_in,
         failures=failures,
         clocks_seconds={},
         promised=promised,
@@ -385,7 +449,7 @@ def build(study: Study, demand: str = "base", with_goals: bool = True) -> Proble
         edges_in_failure=edges_in_failure,
         why_not=why_not,
         tier_of={w.name: w.tier for w in study.workloads},
-        demand_requests_per_second={(w, o, HOUR): value for (w, o), value in wanted.items()},
+        demand_requests_per_second=wanted,
         burst_factor={w.name: w.burst_factor for w in study.workloads},
         serve_fraction={w.name: parts.tiers[w.tier].serve_fraction for w in study.workloads},
         outage_usd_per_request={w.name: parts.tiers[w.tier].outage_usd_per_request for w in study.workloads},
@@ -407,7 +471,7 @@ def build(study: Study, demand: str = "base", with_goals: bool = True) -> Proble
         spare_machines={q: pools[q].spare_machines for q in pools},
         maybe_unused={},
         held_machines=held,
-        claims={q: tuple((float(c.machines), c.reclaim_seconds) for c in study.claims if c.pool == q) for q in pools},
+        claims={(q, t.name): claims_of(study, q, t) for q in pools for t in periods},
         offers_of=offers_of,
         hourly=frozenset(b for b in offers if offers[b].kind in HOURLY),
         counted=counted,
@@ -427,12 +491,16 @@ def build(study: Study, demand: str = "base", with_goals: bool = True) -> Proble
         few_large_units=frozenset(
             q
             for q in pools
-            if not held[q, PERIOD] and offers_of[q] and sum(most_units[b] for b in offers_of[q]) <= FEW_UNITS
+            if not any(held[q, t.name] for t in periods)
+            and offers_of[q]
+            and sum(most_units[b] for b in offers_of[q]) <= FEW_UNITS
         ),
         utilisation_normal=study.utilisation.normal,
         utilisation_in_failure=study.utilisation.in_failure,
         detection_seconds=study.detection_seconds,
         not_offered=refused,
+        deferrable=frozenset(w.name for w in study.workloads if parts.tiers[w.tier].deferrable_hours),
+        **_contracts(study, offers),
     )
     problem = replace(problem, clocks_seconds={f: clocks(problem, f) for f in failures})
     return replace(problem, maybe_unused=_maybe_unused(problem))
@@ -442,9 +510,8 @@ def _maybe_unused(p: Problem) -> dict[str, float]:
     """Pools whose spare machines would have to be bought -> machines that they can have, or ever use, at most."""
     found = {}
     for q in p.pools:
-        lent = sum(machines for machines, _ in p.claims[q])
-        least = min(p.held_machines[q, t] for t in p.periods)
-        if p.spare_machines[q] > 0 and p.usable_fraction[q] * (least - lent) < p.spare_machines[q]:
+        least = min(p.held_machines[q, t] - sum(machines for machines, _ in p.claims[q, t]) for t in p.periods)
+        if p.spare_machines[q] > 0 and p.usable_fraction[q] * least < p.spare_machines[q]:
             found[q] = most_machines(p, q)
     return found
 
@@ -472,10 +539,16 @@ def most_machines(p: Problem, q: str) -> float:
     return min(most, max(held, needed / p.usable_fraction[q]))
 
 
-def held_machines(study: Study, pool: str) -> float:
-    """Machines of a pool that are held through the whole horizon [machines]."""
-    last = study.horizon.last_day
-    return float(sum(h.machines for h in study.holdings if h.pool == pool and (h.until is None or h.until >= last)))
+def held_machines(study: Study, pool: str, period: Span) -> float:
+    """Machines of a pool that are held through a whole period [machines]."""
+    there = (h.machines for h in study.holdings if h.pool == pool and through(h.from_day, h.until, period))
+    return float(sum(there))
+
+
+def claims_of(study: Study, pool: str, period: Span) -> tuple[tuple[float, float | None], ...]:
+    """Machines of a pool that are lent on some day of a period, and seconds to reclaim them."""
+    lent = (c for c in study.claims if c.pool == pool and touches(c.from_day, c.until, period))
+    return tuple((float(c.machines), c.reclaim_seconds) for c in lent)
 
 
 Flow = tuple[str, str]
@@ -669,6 +742,9 @@ def _limits(parts: _Parts) -> tuple[Limit, ...]:
             quota.unit,
             {q: units(q, quota.unit) for q in parts.pools if any(fnmatchcase(q, p) for p in quota.pools)},
             quota.most,
+            tuple(t.name for t in spans(parts.study) if touches(quota.from_day, quota.until, t))
+            if quota.from_day or quota.until
+            else None,
         )
         for quota in parts.study.policies.quotas
     ]
@@ -690,16 +766,9 @@ def _shares(parts: _Parts) -> tuple[ShareLimit, ...]:
     return tuple(shares)
 
 
-def demand_of(study: Study, case: str) -> dict[tuple[str, str], float]:
-    """(w, o) -> requests/s of a demand case; what is negligible within its workload is left out."""
-    value: dict[tuple[str, str], float] = {}
-    for row in study.demand:
-        chosen = {"low": row.low_requests_per_second, "high": row.high_requests_per_second}.get(case)
-        value[row.workload, row.origin] = row.requests_per_second if chosen is None else chosen
-    whole: dict[str, float] = {}
-    for (w, _), requests_per_second in value.items():
-        whole[w] = whole.get(w, 0.0) + requests_per_second
-    return {(w, o): v for (w, o), v in value.items() if v > NEGLIGIBLE_FRACTION * whole[w]}
+def fullest_hour(p: Problem) -> str:
+    """The hour in which most requests are wanted: the one that a review shows where it can only show one."""
+    return max(p.hours, key=lambda h: sum(p.demand_requests_per_second[w, o, h] for w, o in p.flows))
 
 
 def clocks(p: Problem, f: str) -> tuple[float, ...]:
@@ -714,7 +783,7 @@ def clocks(p: Problem, f: str) -> tuple[float, ...]:
     arrive = {
         seconds
         for q in p.pools
-        for machines, seconds in p.claims[q]
+        for machines, seconds in sorted({row for t in p.periods for row in p.claims[q, t]}, key=str)
         if seconds is not None and machines and p.lost[f].get(q, 1.0) > 0
     } | {seconds for b, (_, seconds) in p.obtainable[f].items() if p.lost[f].get(p.pool_of[b], 1.0) > 0}
     moments = {p.detection_seconds + seconds + moment for seconds in arrive for moment in (0.0, MOMENT_SECONDS)}

@@ -180,8 +180,10 @@ def set_bound(variable: Any, sense: str, value: float) -> None:
 
 def purchase_columns(p: Problem, program: Program, x: Decisions) -> None:
     """Columns of what is bought and of the replicas that run."""
-    x.started = Sparse({(b, t): program.column(integer=True) for b in p.offers if b not in p.hourly for t in p.periods})
-    x.rented = Sparse({(b, h): program.column(integer=True) for b in p.offers if b in p.hourly for h in p.hours})
+    can_start = [(b, t) for b in p.offers if b not in p.hourly for t in p.periods if p.may_start(b, t)]
+    x.started = Sparse({(b, t): program.column(integer=True) for b, t in can_start})
+    can_rent = [(b, h) for b in p.offers if b in p.hourly for h in p.hours if p.may_start(b, p.period_of[h])]
+    x.rented = Sparse({(b, h): program.column(integer=True) for b, h in can_rent})
     x.replicas = Sparse({(e, h): program.column(integer=True) for e in p.placements for h in p.hours})
     x.opened = Sparse({(q, h): program.column(integer=True) for q in sorted(p.maybe_unused) for h in p.hours})
     for f in p.priced:
@@ -252,24 +254,25 @@ def start_program(p: Problem, solver: Any = None) -> tuple[Program, Decisions]:
     return program, x
 
 
-def add_failure(p: Problem, program: Program, x: Decisions, f: str) -> None:
-    """Add the block of a failure: columns and rows of all its states."""
-    for s in states(p, f):
+def add_failure(p: Problem, program: Program, x: Decisions, f: str, hour: str | None = None) -> None:
+    """Add the block of a failure: columns and rows of its states in an hour; none named: in all."""
+    block = [s for s in states(p, f) if hour is None or s[0] == hour]
+    for s in block:
         state_columns(p, program, x, s)
-    for s in states(p, f):
+    for s in block:
         for rule in STATE_RULES:
             program.add(rule.__name__, rule(p, x, s))
 
 
 class _AsFailure(Mapping[Key, Linear]):
-    """The template's columns under the keys of one failure."""
+    """The template's columns under the keys of one failure in one hour."""
 
-    def __init__(self, inner: Mapping[Key, Linear], f: str) -> None:
-        self.inner, self.f = inner, f
+    def __init__(self, inner: Mapping[Key, Linear], f: str, hour: str) -> None:
+        self.inner, self.f, self.hour = inner, f, hour
 
     def _key(self, key: Key) -> Key:
         h, f, c = key[-1]
-        return (*key[:-1], (h, TEMPLATE if f == self.f else f, c))
+        return (*key[:-1], (TEMPLATE, TEMPLATE, c) if (h, f) == (self.hour, self.f) else (h, f, c))
 
     def __getitem__(self, key: Key) -> Linear:
         return self.inner.get(self._key(key), 0.0)
@@ -297,15 +300,16 @@ STATE_NAMES = ("traffic", "shed", "excess", "offered", "kept", "loaded", "occupi
 
 
 def tolerance(p: Problem, f: str) -> float:
-    """What counts as nothing short in a failure [requests/s]."""
-    offered = sum(requests_per_second(p, w, o, (h, f, 0.0)) for w, o in p.flows for h in p.hours)
-    return 1e-7 * max(1.0, offered)
+    """What counts as nothing short in an hour of a failure [requests/s]."""
+    offered = [sum(requests_per_second(p, w, o, (h, f, 0.0)) for w, o in p.flows) for h in p.hours]
+    return 1e-7 * max(1.0, *offered)
 
 
 class TestProgram:
     """One program for all failures with the same clocks: purchases and replicas are numbers, a test is a bound change.
 
-    Built once with everything alive; the LINK rules of a failure, with numbers for what is bought, are bounds.
+    Built once, for one hour, with everything alive; the LINK rules of a failure in an hour, with numbers for what is
+    bought, are bounds. Given what is bought no hour of a failure depends on another: each is a test of its own.
     """
 
     __test__ = False
@@ -314,6 +318,8 @@ class TestProgram:
         self.p, self.program, self.x = p, Program(solver), no_decisions()
         q = replace(
             p,
+            hours=(TEMPLATE,),
+            period_of={TEMPLATE: p.period_of[p.hours[0]]},
             failures={TEMPLATE: Failure(TEMPLATE)},
             clocks_seconds={TEMPLATE: clocks_seconds},
             promised={TEMPLATE: ()},
@@ -323,6 +329,7 @@ class TestProgram:
             cannot_start={TEMPLATE: frozenset()},
             coverable={TEMPLATE: {}},
         )
+        self.hour = p.hours[0]
         self.states = states(q, TEMPLATE)
         for s in self.states:
             state_columns(q, self.program, self.x, s, testing=True)
@@ -336,15 +343,24 @@ class TestProgram:
 
     def view(self, f: str, purchases: Decisions) -> Decisions:
         """The template's columns as the decisions of a failure, beside the numbers of what is bought."""
-        state = {name: _AsFailure(getattr(self.x, name), f) for name in STATE_NAMES}
+        state = {name: _AsFailure(getattr(self.x, name), f, self.hour) for name in STATE_NAMES}
         return replace(purchases, **state)
+
+    def in_hour(self, hour: str) -> "TestProgram":
+        """The same program, whose next tests are of this hour."""
+        self.hour = hour
+        return self
+
+    def hour_states(self, f: str) -> list[State]:
+        """The states of a failure in the hour at hand, clocks rising."""
+        return [s for s in states(self.p, f) if s[0] == self.hour]
 
     def set_failure(self, f: str, purchases: Decisions, whole: bool) -> Decisions:
         """Make the program that of failure `f` under what is bought: every LINK row becomes a bound."""
         for v, (lower, upper) in zip(self.program.lp.columns, self.default, strict=True):
             v.lowBound, v.upBound = lower, upper
         x = self.view(f, purchases)
-        for s in states(self.p, f):
+        for s in self.hour_states(f):
             for rule in LINK_RULES:
                 for row in rule(self.p, x, s):
                     if isinstance(row.lhs, pulp.LpVariable):
@@ -405,7 +421,7 @@ class TestProgram:
     def _churn(self, f: str, x: Decisions) -> Linear:
         """What a failure's replicas change: weights read for what is loaded, or to be loaded again [GiB]."""
         terms = []
-        for s in states(self.p, f):
+        for s in self.hour_states(f):
             for e in self.p.placements:
                 weight = self.p.weights_gib[e]
                 terms += [(weight, x.loaded[e, s]), (-weight, x.kept[e, s]), (1e-3 * weight, x.occupied[e, s])]
@@ -428,11 +444,11 @@ class TestProgram:
         return fits
 
     def _columns(self, f: str, x: Decisions, name: str) -> list[Any]:
-        found = [getattr(x, name)[e, s] for s in states(self.p, f) for e in self.p.placements]
+        found = [getattr(x, name)[e, s] for s in self.hour_states(f) for e in self.p.placements]
         return [v for v in found if isinstance(v, pulp.LpVariable)]
 
     def _keyed(self, f: str, columns: Mapping[Key, Linear]) -> list[tuple[Key, Any]]:
-        keys = [(e, s) for s in states(self.p, f) for e in self.p.placements]
+        keys = [(e, s) for s in self.hour_states(f) for e in self.p.placements]
         return [(key, v) for key in keys if isinstance(v := columns[key], pulp.LpVariable)]
 
     def _replica_columns(self, f: str, x: Decisions) -> list[Any]:
@@ -511,6 +527,6 @@ class TestProgram:
         found = no_decisions()
         for name in STATE_NAMES:
             inner = getattr(self.x, name)
-            kept = {(*key[:-1], (key[-1][0], f, key[-1][2])): values[v] for key, v in inner.items() if values[v] > 0}
+            kept = {(*key[:-1], (self.hour, f, key[-1][2])): values[v] for key, v in inner.items() if values[v] > 0}
             setattr(found, name, Sparse(kept))
         return found

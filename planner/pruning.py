@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from planner.formulas import available, due_fraction, requests_per_second
+from planner.formulas import available, due_fraction, further_surge
 from planner.problem import Problem
 from planner.risk import NORMAL
 
@@ -30,12 +30,7 @@ def implied(p: Problem) -> dict[str, str]:
     after = np.array([[p.obtainable[f].get(b, (0.0, 0.0))[1] for b in p.offers] for f in names])
     stuck = np.array([[e in p.cannot_start[f] for e in p.placements] for f in names], dtype=bool)
     due = np.array([[[due_fraction(p, w, o, (h, f, c)) for w, o in p.flows] for c in times] for f in names])
-    factor = np.array(
-        [
-            [requests_per_second(p, w, o, (h, f, 0.0)) / p.demand_requests_per_second[w, o, h] for w, o in p.flows]
-            for f in names
-        ]
-    )
+    factor = np.array([[p.failures[f].surge_factor * further_surge(p, w, o, f) for w, o in p.flows] for f in names])
     wanted = due * factor[:, None, :]
     found: dict[int, int] = {}
     for i, f in enumerate(names):

@@ -35,6 +35,7 @@ from planner.records.study import (
 )
 from planner.references import Parts, check_references
 from planner.tables import read_csv, read_list, read_yaml
+from planner.timing import check_timing
 
 SMALLEST_DEMAND_FRACTION = 1e-6
 """Demand below this share of its workload's is dropped: it only blurs the numbers of the program."""
@@ -73,6 +74,7 @@ def read_study(path: Path) -> tuple[Study, list[Finding]]:
         parts.request_costs = read_csv(RequestCost, table, reading, _key(RequestCost)) if table is not None else []
     check_references(parts, reading)
     check_fit(parts, reading)
+    check_timing(parts, reading)
     demand = _without_specks(parts.demand, reading)
     if any(finding.level == "error" for finding in reading.findings):
         raise InputError(sorted_findings(reading.findings))
@@ -160,7 +162,7 @@ KEYS: dict[type[Any], Callable[[Any], str]] = {
     Price: lambda r: r.offer_id,
     ContextClass: lambda r: r.name,
     Model: lambda r: r.model,
-    Demand: lambda r: f"{r.workload} from {r.origin}",
+    Demand: lambda r: " ".join([f"{r.workload} from {r.origin}", *(f"in {x}" for x in (r.period, r.hour) if x)]),
     RequestCost: lambda r: f"{r.origin} at {r.site}",
     RunningReplicas: lambda r: f"{r.workload} from {r.origin}, {r.profile} in {r.pool}",
 }

@@ -28,7 +28,9 @@ from planner.formulas import (
     running,
     served,
     survivors,
+    units_active,
     units_at_pool,
+    waits,
 )
 from planner.problem import Decisions, Problem, State, most_machines
 from planner.risk import NORMAL
@@ -41,7 +43,7 @@ def offers_have_limits(p: Problem, x: Decisions) -> Iterator[Row]:
     """No more units are bought of an offer than there are.
 
     Formula
-        started[b,t] ≤ most_units[b];  rented[b,h] ≤ most_units[b]      ∀ b, t, h
+        units_active[b,h] ≤ most_units[b]      ∀ b, h: rented in it, or started with a term that covers it
     Units
         units of the offer
     Rows
@@ -54,7 +56,8 @@ def offers_have_limits(p: Problem, x: Decisions) -> Iterator[Row]:
             if b in p.hourly:
                 yield from (Row((b, h), x.rented[b, h], "<=", p.most_units[b]) for h in p.hours)
             else:
-                yield from (Row((b, t), x.started[b, t], "<=", p.most_units[b]) for t in p.periods)
+                first = {p.period_of[h]: h for h in reversed(p.hours)}
+                yield from (Row((b, t), units_active(p, x, b, h), "<=", p.most_units[b]) for t, h in first.items())
 
 
 def limits_hold(p: Problem, x: Decisions) -> Iterator[Row]:
@@ -71,6 +74,8 @@ def limits_hold(p: Problem, x: Decisions) -> Iterator[Row]:
     """
     for index, limit in enumerate(p.limits):
         for h in p.hours:
+            if limit.periods is not None and p.period_of[h] not in limit.periods:
+                continue
             yield Row((limit.name, h), limit_used(p, x, index, h), "<=", limit.most)
 
 
@@ -191,6 +196,25 @@ def an_outage_saves_no_more_than_operation(p: Problem, x: Decisions) -> Iterator
             for h in p.hours
         ]
         yield Row((f,), total([(1.0, x.outage[f,]), *normal]), ">=", 0.0)
+
+
+def deferred_work_is_done(p: Problem, x: Decisions) -> Iterator[Row]:
+    """Work that can wait is taken up over the hours of its period, not in each of them.
+
+    Formula
+        Σ_h in t hours[h] · offered[w,o,(h,normal)]  =  Σ_h in t hours[h] · demand[w,o,h]      ∀ w deferrable, o, t
+    Units
+        requests/s times hours
+    Rows
+        (workload, origin, period), for workloads of a tier with deferrable_hours; normal operation only
+    Marginal value
+        what one request/s less, all through the period, would save [USD/h]
+    """
+    for w, o in p.flows:
+        for t in p.periods if w in p.deferrable else ():
+            hours = [(p.hours_in[h], h) for h in p.hours if p.period_of[h] == t]
+            taken_up = total((n, x.offered[w, o, (h, NORMAL, 0.0)]) for n, h in hours)
+            yield Row((w, o, t), taken_up, "==", sum(n * p.demand_requests_per_second[w, o, h] for n, h in hours))
 
 
 def demand_is_served(p: Problem, x: Decisions, s: State) -> Iterator[Row]:
@@ -362,7 +386,7 @@ def offered_is_demand(p: Problem, x: Decisions, s: State) -> Iterator[Row]:
     """What is offered in a state is the demand with its surge.
 
     Formula
-        offered[w,o,s]  =  demand[w,o,h] · surge[f]      ∀ w, o, s
+        offered[w,o,s]  =  demand[w,o,h] · surge[f]      ∀ w, o, s, but for deferrable work in normal operation
     Units
         requests/s
     Rows
@@ -371,7 +395,8 @@ def offered_is_demand(p: Problem, x: Decisions, s: State) -> Iterator[Row]:
         what one request/s less would save [USD]
     """
     for w, o in p.flows:
-        yield Row((w, o, s), x.offered[w, o, s], "==", requests_per_second(p, w, o, s))
+        if not waits(p, w, s):
+            yield Row((w, o, s), x.offered[w, o, s], "==", requests_per_second(p, w, o, s))
 
 
 def survival_goals_are_met(p: Problem, x: Decisions, s: State) -> Iterator[Row]:
@@ -551,6 +576,7 @@ PURCHASE_RULES: tuple[Rule, ...] = (
     a_pool_in_use_keeps_spare_machines,
     outages_are_ranked,
     an_outage_saves_no_more_than_operation,
+    deferred_work_is_done,
 )
 INSIDE_RULES: tuple[StateRule, ...] = (
     demand_is_served,

@@ -36,8 +36,10 @@ from planner.risk import NORMAL
 from planner.rounding import dive, improved, repair
 
 Status = Literal["proven", "gap", "stopped"]
-Survived = dict[str, dict[Any, float] | None]
-"""Failure -> the replicas that survive it, by column of its test program; None where nothing in use is hurt."""
+Block = tuple[str, str]
+"""(f, h): a failure in an hour, which enters the program and is tested by itself"""
+Survived = dict[Block, dict[Any, float] | None]
+"""Failure in an hour -> the replicas that survive it, by column of its test program; None where nothing is hurt."""
 Progress = Callable[[str, float | None, str], None]
 """(stage, fraction done or None, detail)"""
 ENTER_PER_PASS = 3
@@ -118,7 +120,8 @@ class _Search:
         self.objective = cost_usd(p, self.x)
         self.entered: list[str] = []
         self.implied = implied(p) if effort.prune else {}
-        self.whole_failures: dict[str, int] = {}
+        self.blocks: set[Block] = set()
+        self.whole_failures: dict[Block, int] = {}
         self.tests: dict[tuple[float, ...], TestProgram] = {}
         self.passes = 0
         self.bound = -INFINITY
@@ -150,35 +153,52 @@ class _Search:
     def failures(self) -> list[str]:
         return [f for f in self.p.failures if f != NORMAL]
 
-    def test_program(self, f: str) -> TestProgram:
+    def test_program(self, f: str, hour: str | None = None) -> TestProgram:
         clocks = self.p.clocks_seconds[f]
         if clocks not in self.tests:
             self.tests[clocks] = TestProgram(self.p, clocks, self.new_solver())
-        return self.tests[clocks]
+        return self.tests[clocks].in_hour(self.p.hours[0] if hour is None else hour)
 
-    def enter(self, f: str) -> None:
-        add_failure(self.p, self.program, self.x, f)
-        self.entered.append(f)
+    def enter(self, block: Block) -> None:
+        """Add a failure in an hour; one that is priced in all its hours, as they are priced together."""
+        f, h = block
+        if block in self.blocks:
+            return
+        priced = f in self.p.priced
+        add_failure(self.p, self.program, self.x, f, None if priced else h)
+        self.blocks.update((f, each) for each in (self.p.hours if priced else (h,)))
+        if f not in self.entered:
+            self.entered.append(f)
 
-    def integral(self, f: str) -> None:
+    def first_of_each_hour(self, broken: Iterable[tuple[float, Block]]) -> list[Block]:
+        """Of what broke, worst first, the few that may enter in one pass: so many in each hour."""
+        seen: dict[str, int] = {}
+        found = []
+        for _, (f, h) in sorted(broken):
+            seen[h] = seen.get(h, 0) + 1
+            if seen[h] <= ENTER_PER_PASS:
+                found.append((f, h))
+        return found
+
+    def integral(self, block: Block) -> None:
         """Make a failure's loaded replicas whole in the program, and all its replicas when that was not enough.
 
         It broke on whole numbers only.
         """
-        mappings = (self.x.kept, self.x.occupied) if f in self.whole_failures else (self.x.loaded,)
-        self.whole_failures[f] = self.whole_failures.get(f, 0) + 1
+        mappings = (self.x.kept, self.x.occupied) if block in self.whole_failures else (self.x.loaded,)
+        self.whole_failures[block] = self.whole_failures.get(block, 0) + 1
         for mapping in mappings:
             for key, v in mapping.items():
-                if key[-1][1] == f and isinstance(v, pulp.LpVariable):
+                if (key[-1][1], key[-1][0]) == block and isinstance(v, pulp.LpVariable):
                     v.cat = pulp.LpInteger
 
-    def leave_room(self, f: str) -> None:
+    def leave_room(self, block: Block) -> None:
         """Ask for a little more in a failure that broke on whole numbers only, so that its replicas can be rounded.
 
         For candidates alone: the bound stands already, and what passes the tests is judged by what is really asked.
         """
         for (_, _, s), v in self.x.offered.items():
-            if s[1] == f and isinstance(v, pulp.LpVariable):
+            if (s[1], s[0]) == block and isinstance(v, pulp.LpVariable):
                 v.lowBound = v.upBound = v.upBound * (1 + ROOM)
 
     def purchases(self, whole: bool) -> Decisions:
@@ -208,23 +228,23 @@ class _Search:
             if status != OPTIMAL:
                 raise SolverError(f"the relaxation ended {status}")
             purchases, broken = self.purchases(whole=False), []
-            waiting = [f for f in self.failures() if f not in self.entered and f not in self.implied]
-            waiting = [f for f in waiting if not unhurt(self.p, purchases, f)]
-            for n, f in enumerate(waiting):
+            waiting = [(f, h) for f in self.failures() if f not in self.implied for h in self.p.hours]
+            waiting = [at for at in waiting if at not in self.blocks and not unhurt(self.p, purchases, *at)]
+            for n, (f, h) in enumerate(waiting):
                 self.progress("testing failures", n / len(waiting), f"pass {self.passes}, {len(self.entered)} entered")
-                short = self.test_program(f).test(f, purchases)
+                short = self.test_program(f, h).test(f, purchases)
                 if short > tolerance(self.p, f):
-                    broken.append((-short, f))
+                    broken.append((-short, (f, h)))
             broken = broken or self.underpriced(purchases)
             if not broken:
                 self.bound = self.program.objective
                 return self.bound
-            for _, f in sorted(broken)[:ENTER_PER_PASS]:
-                self.enter(f)
+            for block in self.first_of_each_hour(broken):
+                self.enter(block)
             self.program.minimise(self.objective)
         raise SolverError(f"the loop did not end in {MOST_PASSES} passes")
 
-    def underpriced(self, purchases: Decisions) -> list[tuple[float, str]]:
+    def underpriced(self, purchases: Decisions) -> list[tuple[float, Block]]:
         """Priced failures that cost more than the program reckons with, by what it is off [USD], largest first."""
         if not self.p.priced:
             return []
@@ -238,11 +258,12 @@ class _Search:
         found = []
         for f in self.p.priced:
             if f not in self.entered:
-                cost = self.test_program(f).recourse(f, purchases) + beside_states_usd(self.p, normal, f)
+                in_hours = [self.test_program(f, h).recourse(f, purchases) for h in self.p.hours]
+                cost = sum(in_hours) + beside_states_usd(self.p, normal, f)
                 short = cost - (self.x.outage[f,].varValue or 0.0)
                 worth = max(self.p.priced[f].occurrences, 1e-3) * short
                 if worth > PRICED_CLOSE * max(1.0, abs(self.program.objective)):
-                    found.append((-worth, f))
+                    found.append((-worth, (f, self.p.hours[0])))
         return sorted(found)
 
     def marginals(self, solution: Solution) -> None:
@@ -250,7 +271,8 @@ class _Search:
         scale = self.program.scale
         for (rule, key), row in self.program.rows.items():
             if rule == "limits_hold":
-                solution.limit_marginals[key[0]] = -(row.pi or 0.0) * scale
+                value = -(row.pi or 0.0) * scale
+                solution.limit_marginals[key[0]] = solution.limit_marginals.get(key[0], 0.0) + value
         by_pool: dict[str, dict[str, float]] = {}
         for (rule, key), row in self.program.rows.items():
             if rule == "survivors_only" and key[-1][1] != NORMAL and abs(row.pi or 0.0) > 1e-9:
@@ -263,7 +285,7 @@ class _Search:
                 worth[f] = worth.get(f, 0.0) + abs(row.pi)
         for (rule, key), v in self.program.bounds.items():
             if rule == "offers_have_limits" and (v.dj or 0.0) < 0 and (v.varValue or 0.0) > 0:
-                solution.offer_marginals[key[0]] = -v.dj * scale
+                solution.offer_marginals[key[0]] = solution.offer_marginals.get(key[0], 0.0) - v.dj * scale
         solution.drivers = {
             q: tuple(f for _, f in sorted((-value, f) for f, value in worth.items())) for q, worth in by_pool.items()
         }
@@ -358,41 +380,43 @@ class _Search:
             return None
         return repair(self.program, self.x, self.last, self.effort.gap_fraction / 2, FIRST_NODES, self.seconds_left())
 
-    def broken_whole(self, purchases: Decisions) -> tuple[list[tuple[float, str]], Survived]:
+    def broken_whole(self, purchases: Decisions) -> tuple[list[tuple[float, Block]], Survived]:
         """All failures tested on whole numbers: the first that break, worst first, or the replicas that survive."""
-        broken: list[tuple[float, str]] = []
+        broken: list[tuple[float, Block]] = []
         found: Survived = {}
-        everything = self.failures()
-        for n, f in enumerate(everything):
+        everything = [(f, h) for f in self.failures() for h in self.p.hours]
+        most = ENTER_PER_PASS * len(self.p.hours)
+        for n, (f, h) in enumerate(everything):
             self.progress("testing whole numbers", n / len(everything), f"{len(self.entered)} entered")
-            if f in self.implied or unhurt(self.p, purchases, f):
-                found[f] = None
+            if f in self.implied or unhurt(self.p, purchases, f, h):
+                found[f, h] = None
                 continue
             # what is whole in the program has a whole answer: the search may take the nodes it needs
-            nodes = None if self.whole_failures.get(f, 0) > 1 else TEST_NODES
-            short, found[f] = self.test_program(f).test_whole(f, purchases, nodes)
+            nodes = None if self.whole_failures.get((f, h), 0) > 1 else TEST_NODES
+            short, found[f, h] = self.test_program(f, h).test_whole(f, purchases, nodes)
             if short > tolerance(self.p, f):
-                broken.append((-short, f))
-                if len(broken) >= ENTER_PER_PASS:
+                broken.append((-short, (f, h)))
+                if len(broken) >= most:
                     break
         return sorted(broken), found
 
-    def enter_broken(self, broken: Iterable[tuple[float, str]]) -> None:
+    def enter_broken(self, broken: Iterable[tuple[float, Block]]) -> None:
         self.grown = True
-        for _, f in broken:
-            if f in self.entered and self.large():
-                self.leave_room(f)
-            elif f in self.entered:
-                self.integral(f)
+        before = set(self.blocks)
+        for block in self.first_of_each_hour(broken):
+            if block in before and self.large():
+                self.leave_room(block)
+            elif block in before:
+                self.integral(block)
             else:
-                self.enter(f)
+                self.enter(block)
         if self.last is not None:
             self.last = {**dict.fromkeys(self.program.lp.columns, 0.0), **self.last}
         self.program.minimise(self.objective)
 
 
-def unhurt(p: Problem, x: Decisions, f: str) -> bool:
-    """Whether a failure takes nothing that is in use and asks for nothing more: normal operation just goes on."""
+def unhurt(p: Problem, x: Decisions, f: str, h: str) -> bool:
+    """Whether a failure in an hour takes nothing in use and asks for nothing more: normal operation just goes on."""
     if p.utilisation_in_failure < p.utilisation_normal or not p.edges_nested:
         return False
     if f in p.priced:
@@ -401,11 +425,13 @@ def unhurt(p: Problem, x: Decisions, f: str) -> bool:
     cold = p.replica_seconds_in_failure != p.replica_seconds
     if failure.surge_factor > 1 or failure.surges or failure.hit is not None or limited or cold:
         return False
-    if any(x.rented[b, h] > WHOLE for b in p.counted[f] for h in p.hours):
+    if any(x.rented[b, h] > WHOLE for b in p.counted[f]):
         return False
-    if any(x.replicas[e, h] > WHOLE for e in p.placements if available(p, e, f) < 1 for h in p.hours):
+    if any(x.replicas[e, h] > WHOLE for e in p.placements if available(p, e, f) < 1):
         return False
-    s = (p.hours[0], f, max(p.clocks_seconds[f]))
+    s = (h, f, max(p.clocks_seconds[f]))
+    if any(due_fraction(p, w, o, s) > 0 for w, o in p.flows if w in p.deferrable):
+        return False  # what normal operation takes up in this hour is not what a failure asks for
     return all(due_fraction(p, w, o, s) <= p.serve_fraction[w] for w, o in p.flows)
 
 
@@ -436,7 +462,8 @@ def solve(
     search = _Search(p, effort, solver, progress)
     for f in dict.fromkeys(hints):
         if f in p.failures and f != NORMAL and f not in search.implied:
-            search.enter(f)
+            for h in fullest_hours(p):
+                search.enter((f, h))
     relaxation = search.relax()
     summary = Solution(no_decisions(), float("inf"), relaxation, relaxation, (), search.passes, "gap")
     search.marginals(summary)
@@ -447,15 +474,22 @@ def solve(
         stopped = True
         best = search.best if search.best is not None else _rounded_up(search)
     status: Status = "proven" if search.gap(best) <= effort.gap_fraction + 1e-9 else "gap"
+    not_priced = {at: replicas for at, replicas in search.survived.items() if at[0] not in p.priced}
     return replace(
         summary,
-        decisions=_settled(search, best.decisions, {f: x for f, x in search.survived.items() if f not in p.priced}),
+        decisions=_settled(search, best.decisions, not_priced),
         cost_usd=best.cost_usd,
         bound_usd=min(search.bound, best.cost_usd),
         entered=tuple(search.entered),
         implied=len(search.implied),
         status="stopped" if stopped or search.clock_ended else status,
     )
+
+
+def fullest_hours(p: Problem) -> list[str]:
+    """The hour of each period in which most requests are wanted: where failures that decided are tried first."""
+    wanted = {h: sum(p.demand_requests_per_second[w, o, h] for w, o in p.flows) for h in p.hours}
+    return [max((h for h in p.hours if p.period_of[h] == t), key=wanted.__getitem__) for t in p.periods]
 
 
 def _search_whole(search: _Search) -> Solution:
@@ -503,10 +537,11 @@ def _better(search: _Search, purchases: Decisions, found: Survived) -> Solution:
     """The cheaper of the best plan so far and this one, which passed every test; failures are settled at the end."""
     x = settle_normal(search.p, purchases, search.new_solver())
     if search.p.priced:
-        for f in search.p.priced:
-            cheap = search.test_program(f).cheapest_whole(f, purchases, search.most_nodes())
-            found[f] = cheap if cheap is not None else found[f]
-        _settled(search, x, {f: found[f] for f in search.p.priced})
+        priced = [(f, h) for f in search.p.priced for h in search.p.hours]
+        for f, h in priced:
+            cheap = search.test_program(f, h).cheapest_whole(f, purchases, search.most_nodes())
+            found[f, h] = cheap if cheap is not None else found[f, h]
+        _settled(search, x, {at: found[at] for at in priced})
         rank_outages(search.p, x)
     cost = float(cost_usd(search.p, x))
     if search.best is not None and search.best.cost_usd <= cost:
@@ -519,9 +554,9 @@ def _settled(search: _Search, x: Decisions, survived: Survived) -> Decisions:
     """The decisions with all states of all failures: replicas as the tests found them, requests routed best."""
     costs = edge_costs(search.p)
     purchases = replace(no_decisions(), **{name: getattr(x, name) for name in BOUGHT})
-    for n, (f, replicas) in enumerate(survived.items()):
+    for n, ((f, h), replicas) in enumerate(survived.items()):
         search.progress("settling states", n / len(survived), f)
-        test = search.test_program(f)
+        test = search.test_program(f, h)
         if replicas is None:
             _, replicas = test.test_whole(f, purchases, None)
         settled = test.settle(f, purchases, replicas, costs)

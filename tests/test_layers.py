@@ -10,10 +10,10 @@ import pytest
 
 FOLDER = Path(__file__).parents[1] / "planner"
 ROWS = (
-    ("units", "errors"),
+    ("units", "errors", "money"),
     ("records.*",),
-    ("network", "risk", "cutsets", "ways"),
-    ("tables", "places", "fit", "references", "read", "estimate", "measured", "refit", "importers.*"),
+    ("network", "risk", "periods", "cutsets", "ways"),
+    ("tables", "places", "fit", "references", "timing", "read", "estimate", "measured", "refit", "importers.*"),
     ("paths", "patches"),
     ("algebra",),
     ("problem", "start"),

@@ -95,6 +95,17 @@ READ = {
     "Study.schema_version": "decides whether the file is read at all",
     "Dependency.breaks": "changes only together with sessions_go_on_fraction: see test_failures",
     "Component.kind": "a part of its id: reading refuses whatever names it by another",
+    "Claim.from_day": "lent on some day of the only period of this study: see test_periods",
+    "Claim.until": "lent on some day of the only period of this study: see test_periods",
+    "Horizon.hours": "a record: see test_periods",
+    "Horizon.periods": "a record: see test_periods",
+    "Horizon.quarters": "refused beside months that differ: see test_periods",
+    "Offer.most_units_at_once": "how an order is split, beyond a size that this plan has: see test_contracts",
+    "Offer.starts_until": "a day after the only start of this study: see test_contracts",
+    "Study.price_book": "a record: see test_contracts",
+    "Study.price_paths": "a record: see test_contracts",
+    "Study.shapes": "a record: see test_periods",
+    "Tier.deferrable_hours": "one mean hour cannot be deferred: see test_periods",
 }
 """Fields without effect on plan, review and check, with the reason why they exist."""
 

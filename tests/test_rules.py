@@ -1,6 +1,7 @@
 """Every rule: a point inside and one outside, by hand; every cost: a worked number."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 from studies import machine_type, model, offer, profile, site, study, workload
@@ -78,9 +79,10 @@ def worked() -> Study:
     )
 
 
-def inside() -> tuple[Problem, Decisions]:
+def inside(deferrable: bool = False) -> tuple[Problem, Decisions]:
     """3 machines rented for 2 replicas of A, a unit of 2 machines for one replica of B; half as many in a rollout."""
     p, x = build(worked()), no_decisions()
+    p = replace(p, deferrable=frozenset({"w"}) if deferrable else frozenset())
     x.rented, x.started = Sparse({RENT: 3.0}), Sparse({BUILD: 1.0})
     x.replicas = Sparse({(A, HOUR): 2.0, (B, HOUR): 1.0})
     x.firm, x.opened = Sparse({(A, HOUR): 2.0}), Sparse({("b/y/n", HOUR): 1.0})
@@ -119,6 +121,7 @@ OUTSIDE: dict[str, list[tuple[str, tuple, float, float]]] = {
         ("opened", ("b/y/n", HOUR), 0.0, 1.0),  # 1 · 1 replica in a pool that is said to be unused
         ("opened", ("b/y/n", HOUR), 3.0, 2.0),  # 3 − 1
     ],
+    "deferred_work_is_done": [("offered", ("w", "o", USUAL), 9.5, 50.0)],  # 100 h · (10 − 9.5) requests/s
     "demand_is_served": [("traffic", ("w", "o", A, USUAL), 5.5, 0.5)],  # 5.5 + 3 + 1 against 10 requests/s
     "requests_go_where_they_may": [("traffic", ("w", "o", B, (HOUR, NO_B, 60.0)), 1.25, 1.25)],  # B is dead
     "replicas_carry_traffic": [("traffic", ("w", "o", A, USUAL), 11.0, 0.2)],  # 11 / 5 − 2 replicas
@@ -191,7 +194,7 @@ def test_every_rule_has_a_point_outside_and_every_cost_a_number():
 
 @pytest.mark.parametrize("name", list(OUTSIDE))
 def test_inside(name):
-    p, x = inside()
+    p, x = inside(name == "deferred_work_is_done")
     # where nothing is forbidden there is no row: a dead placement has none, and carries nothing
     assert list(rows(name, p, x)) or name == "requests_go_where_they_may"
     assert [str(row) for row in rows(name, p, x) if row.shortfall() > 1e-9] == []
@@ -200,7 +203,7 @@ def test_inside(name):
 @pytest.mark.parametrize(("name", "point"), [(name, point) for name, points in OUTSIDE.items() for point in points])
 def test_outside(name, point):
     decision, key, value, shortfall = point
-    p, x = inside()
+    p, x = inside(name == "deferred_work_is_done")
     getattr(x, decision)[key] = value
     assert max(row.shortfall() for row in rows(name, p, x)) == pytest.approx(shortfall)
 

@@ -12,9 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from planner.drill.trips import round_trips_ms
+from planner.errors import Finding, InputError
 from planner.records.inventory import Site
 from planner.records.serving import ContextClass, Model, Profile
-from planner.records.study import Study, Tier, Workload
+from planner.records.study import Demand, Study, Tier, Workload
 from planner.units import DAYS_PER_MONTH
 
 Numbers = NDArray[np.float64]
@@ -96,6 +97,12 @@ def _seconds(w: Workload, profile: Profile, cached_fraction: float) -> float:
     return (reading + w.mean_output_tokens / point.decode_tokens_per_second) * w.burst_factor
 
 
+def _moves(row: Demand) -> bool:
+    """Whether a row of demand is for a part of the time, grows, or has a shape."""
+    growth = row.growth_fraction_per_year or row.low_growth_fraction_per_year or row.high_growth_fraction_per_year
+    return bool(growth or row.period or row.hour or row.shape)
+
+
 def build_world(study: Study, case: str = "base") -> World:
     """The study as arrays, with the demand of a case: base, low or high."""
     site_number = {site.id: s for s, site in enumerate(study.sites)}
@@ -108,6 +115,9 @@ def build_world(study: Study, case: str = "base") -> World:
                 name = f"{model.model}/{profile.name}@{pool.id}"
                 made.append((name, model, profile, q, study.sites[site_number[pool.site]]))
     profiles = [profile for _, _, profile, _, _ in made]
+    if study.horizon.each_period[1:] or study.horizon.hours or any(_moves(row) for row in study.demand):
+        fix = "planner audit checks every hour of such a plan; drill a study of one period and one mean hour"
+        raise InputError([Finding("demand", "one period and one mean hour", "demand that moves over time", fix)])
     wanted: dict[tuple[str, str], float] = defaultdict(float)
     for demand in study.demand:
         rate = {"low": demand.low_requests_per_second, "high": demand.high_requests_per_second}.get(case)

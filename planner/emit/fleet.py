@@ -8,10 +8,12 @@ from planner.emit.law import Rule, rule_of
 from planner.emit.names import distinct, slug
 from planner.errors import Finding, InputError
 from planner.orders import Order, orders
-from planner.problem import build, held_machines
+from planner.periods import Span, covers, spans
+from planner.problem import HOURLY, build, held_machines
 from planner.records.inventory import MachineType, Offer, Pool, Site
-from planner.records.plan import PlanFile
+from planner.records.plan import PlanFile, Purchase
 from planner.records.serving import Model, Profile
+from planner.records.study import Study
 
 HELD = "held"
 BLOCK_SIZES = (64, 32, 16, 8, 4, 2, 1)
@@ -152,21 +154,27 @@ class Fleet:
         return tuple(sorted(made, key=lambda cell: cell.name))
 
 
+def _units(study: Study, offer: Offer, bought: list[Purchase], period: Span) -> int:
+    """Units of an offer that are there in a period: started with a term that covers it, or in its fullest hour."""
+    mine, by_name = [row for row in bought if row.offer == offer.id], {t.name: t for t in spans(study)}
+    if offer.kind in HOURLY:
+        return max((row.units for row in mine if row.when.startswith(f"{period.name}/")), default=0)
+    return sum(row.units for row in mine if covers(offer, by_name[row.when], period, len(by_name) > 1))
+
+
 def fleet_of(plan: PlanFile) -> Fleet:
     """Machines and replicas of a plan; with several hours the most of any hour: what has to be there."""
     study = plan.study
     _refuse_unknown(plan)
     offers = {offer.id: offer for offer in study.offers}
     provider_of = {site.id: site.provider for site in study.sites}
-    lots = []
+    periods, lots = spans(study), []
     for pool in study.pools:
         provider = provider_of[pool.site]
-        if held := int(held_machines(study, pool.id)):
+        if held := int(max(held_machines(study, pool.id, t) for t in periods)):
             lots.append(Lot(pool.id, None, HELD, 0, held, rule_of(provider, HELD, pool.machine_type)))
-        units: dict[str, int] = {}
-        for bought in plan.purchases:
-            if offers[bought.offer].pool == pool.id:
-                units[bought.offer] = max(units.get(bought.offer, 0), bought.units)
+        mine = [row for row in plan.purchases if offers[row.offer].pool == pool.id]
+        units = {name: max(_units(study, offers[name], mine, t) for t in periods) for name in {r.offer for r in mine}}
         for name, count in sorted(units.items()):
             offer = offers[name]
             rule = rule_of(provider, offer.kind, pool.machine_type)

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from planner.algebra import Key, Linear, Row, Sparse, total
 from planner.emit.rooms import room_replica_seconds, surviving_replicas
 from planner.formulas import due_fraction, live_edges, requests_per_second
-from planner.problem import NEGLIGIBLE_FRACTION, Decisions, Problem, State, states
+from planner.periods import NEGLIGIBLE_FRACTION
+from planner.problem import Decisions, Problem, State, states
 from planner.program import OPTIMAL, Program
 from planner.risk import NORMAL
 

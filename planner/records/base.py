@@ -22,6 +22,11 @@ class Record(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
+def unset(value: object) -> bool:
+    """Whether a field says nothing: a later field that is not used leaves no trace in what is written."""
+    return value is None or value == () or value == 0.0
+
+
 class Sourced(Record):
     """A record whose figures come from somewhere."""
 

@@ -1,10 +1,11 @@
 """Records of what can be had: machine types, sites, round trips, pools, offers, prices."""
 
+from datetime import date
 from typing import Literal
 
 from pydantic import Field
 
-from planner.records.base import Fraction, Name, NotNegative, Positive, PositiveCount, Record, Sourced
+from planner.records.base import Fraction, Name, NotNegative, Positive, PositiveCount, Record, Sourced, unset
 
 OfferKind = Literal["on_demand", "spot", "commitment", "capacity_block", "build_out"]
 
@@ -84,6 +85,16 @@ class Offer(Sourced):
     machines_per_unit: PositiveCount = Field(1, description="machines in one unit")
     most_units: NotNegative | None = Field(None, description="units that can be had at most; none: no limit known")
     instrument: Name = Field(description="the legal instrument, as the provider calls it")
+    length_days: Positive | None = Field(
+        None, le=36500, exclude_if=unset, description="block of this fixed length, paid whole, not renewed [days]"
+    )
+    starts_from: date | None = Field(None, exclude_if=unset, description="first day on which it may start")
+    starts_until: date | None = Field(None, exclude_if=unset, description="last day on which it may start")
+    most_units_at_once: PositiveCount | None = Field(
+        None,
+        exclude_if=unset,
+        description="sold as 1, 2, 4, ... up to so many units a block; none: any number",
+    )
 
     @property
     def pool(self) -> str:

@@ -4,7 +4,7 @@ from typing import Final, Literal, Self
 
 from pydantic import Field, model_validator
 
-from planner.records.base import Count, Fraction, Name, NotNegative, Record
+from planner.records.base import Count, Fraction, Name, NotNegative, Record, unset
 from planner.records.study import Study
 
 PLAN_SCHEMA_VERSION: Final = 1
@@ -81,9 +81,10 @@ class Binding(Record):
 
 
 class Firm(Record):
-    """An order's quantity in the low, base and high demand plans."""
+    """Units of an order that the low, base and high demand plans have; in a period: that are there then."""
 
     offer: Name
+    when: Name | None = Field(None, exclude_if=unset, description="period it is needed in, where there are several")
     low_units: Count
     base_units: Count
     high_units: Count

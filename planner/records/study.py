@@ -16,6 +16,7 @@ from planner.records.base import (
     Positive,
     PositiveCount,
     Record,
+    unset,
 )
 from planner.records.inventory import MachineType, Offer, OfferKind, Pool, Price, RoundTrip, Site
 from planner.records.serving import ContextClass, Model
@@ -38,11 +39,62 @@ def stack_and_version(stack: str) -> tuple[str, str]:
     return name, version
 
 
+class Period(Record):
+    """An interval in which capacity is bought."""
+
+    name: Name = Field(description="name, as in 2027-q1")
+    months: Positive = Field(le=1200, description="length [months]")
+
+
+class Hour(Record):
+    """A representative hour of every period."""
+
+    name: Name = Field(description="name, as in utc-00-to-04")
+    weight_fraction: float = Field(gt=0, le=1, description="share of the period's hours that it stands for")
+
+
 class Horizon(Record):
-    """The time that is planned; one period for now."""
+    """The time that is planned: periods of any length, each with the same representative hours."""
 
     start: date = Field(lt=date(3000, 1, 1), description="first day of the plan: what is bought must be there")
-    months: Positive = Field(le=1200, description="length [months]")
+    months: Positive = Field(0.0, le=1200, description="length [months]; may be left out where periods say it")
+    quarters: PositiveCount | None = Field(
+        None, le=400, exclude_if=unset, description="so many periods of three months, instead of `periods`"
+    )
+    periods: tuple[Period, ...] = Field((), exclude_if=unset, description="in order; none: one period")
+    hours: tuple[Hour, ...] = Field((), exclude_if=unset, description="weights add up to 1; none: one mean hour")
+
+    @model_validator(mode="after")
+    def _fits(self) -> Horizon:
+        if "months" not in self.model_fields_set:
+            length = 3.0 * (self.quarters or 0) + sum(period.months for period in self.periods)
+            if length <= 0:
+                raise ValueError("the horizon needs its length: months, quarters or periods")
+            object.__setattr__(self, "months", length)  # the record is frozen once it is made
+        if self.quarters is not None and self.periods:
+            raise ValueError("the horizon names quarters or periods, not both")
+        length = sum(period.months for period in self.each_period)
+        if abs(length - self.months) > 1e-6:
+            raise ValueError(f"the periods add up to {length:g} months, the horizon is {self.months:g}")
+        for what, names in (("period", self.periods), ("hour", self.hours)):
+            if len({one.name for one in names}) < len(names):
+                raise ValueError(f"two of the horizon's {what}s have the same name")
+        weight = sum(hour.weight_fraction for hour in self.hours)
+        if self.hours and abs(weight - 1) > 1e-6:
+            raise ValueError(f"the weights of the hours add up to {weight:g}, not 1")
+        return self
+
+    @property
+    def each_period(self) -> tuple[Period, ...]:
+        """The periods, in order; one of the whole length where none is named."""
+        if self.quarters is not None:
+            return tuple(Period(name=f"quarter-{n + 1}", months=3.0) for n in range(self.quarters))
+        return self.periods or (Period(name="period-1", months=self.months),)
+
+    @property
+    def each_hour(self) -> tuple[Hour, ...]:
+        """The representative hours of a period; one mean hour where none is named."""
+        return self.hours or (Hour(name="mean-hour", weight_fraction=1.0),)
 
     @property
     def last_day(self) -> date:
@@ -102,6 +154,15 @@ class Tier(Record):
     serve_fraction: Fraction = Field(1.0, description="share that is served in normal operation")
     outage_usd_per_request: NotNegative = Field(0.0, description="cost of a request that is not served [USD]")
     survive: tuple[Goal, ...] = Field((), description="survival goals")
+    deferrable_hours: float = Field(
+        0.0, ge=0, exclude_if=unset, description="how long work may wait [h]; from 24 on: served over a day's hours"
+    )
+
+    @model_validator(mode="after")
+    def _waits_a_day(self) -> Tier:
+        if 0 < self.deferrable_hours < 24:
+            raise ValueError("deferrable_hours is 0, or 24 and more: hours stand for shares of a day")
+        return self
 
 
 class Workload(Record):
@@ -132,6 +193,46 @@ class Demand(Record):
     requests_per_second: NotNegative = Field(le=1e9, description="base case [requests/s]")
     low_requests_per_second: NotNegative | None = Field(None, le=1e9, description="low case [requests/s]; none: base")
     high_requests_per_second: NotNegative | None = Field(None, le=1e9, description="high case [requests/s]; none: base")
+    period: Name | None = Field(None, exclude_if=unset, description="period it is for; none: those without a row")
+    hour: Name | None = Field(None, exclude_if=unset, description="hour it is for; none: those without a row")
+    shape: Name | None = Field(None, exclude_if=unset, description="shape of the study: factor by hour")
+    growth_fraction_per_year: float = Field(
+        0.0, gt=-1, le=1e4, exclude_if=unset, description="growth from the start to the middle of each period, base"
+    )
+    low_growth_fraction_per_year: float | None = Field(
+        None, gt=-1, le=1e4, exclude_if=unset, description="the same, low case; none: base"
+    )
+    high_growth_fraction_per_year: float | None = Field(
+        None, gt=-1, le=1e4, exclude_if=unset, description="the same, high case; none: base"
+    )
+
+
+class Shape(Record):
+    """How demand moves over the representative hours, as by the local time of an origin."""
+
+    name: Name = Field(description="name, for rows of demand to refer to")
+    factors: dict[Name, NotNegative] = Field(description="hour: factor on the demand; hours that are not named: 1")
+
+
+class PriceLine(Record):
+    """A line of one's own price book, laid over the list."""
+
+    offers: Name = Field(description="ids or patterns of offers, as in aws/*, */trn2.48xlarge:*, *:commitment-12")
+    factor: Positive = Field(le=100, description="factor on the list price; of several lines that match all count")
+
+
+class PriceStep(Record):
+    """A price from a day on."""
+
+    from_day: date = Field(description="first day; it holds for periods that begin then or later")
+    factor: Positive = Field(le=100, description="factor on the list price")
+
+
+class PricePath(Record):
+    """How prices are expected to move: what starts, or is rented by the hour, in a period is paid at its price."""
+
+    offers: Name = Field(description="ids or patterns of offers")
+    steps: tuple[PriceStep, ...] = Field(min_length=1, description="the last step that has begun counts")
 
 
 class RequestCost(Record):
@@ -148,6 +249,7 @@ class Holding(Record):
     pool: Name = Field(description="id of the pool")
     machines: Count = Field(description="how many")
     until: date | None = Field(None, description="last day they are there; none: beyond the horizon")
+    from_day: date | None = Field(None, exclude_if=unset, description="first day they are there; none: the start")
 
 
 class Claim(Record):
@@ -157,6 +259,8 @@ class Claim(Record):
     machines: Count = Field(description="how many are lent")
     reclaim_seconds: NotNegative | None = Field(description="seconds to get them back in a failure; null: never")
     lent_to: Name = Field(description="who has them")
+    from_day: date | None = Field(None, exclude_if=unset, description="first day; none: the start")
+    until: date | None = Field(None, exclude_if=unset, description="last day; none: beyond the horizon")
 
 
 class Needs(Record):
@@ -233,6 +337,8 @@ class Quota(Record):
     pools: tuple[Name, ...] = Field(min_length=1, description="pool ids or patterns (google/*, */trn2.48xlarge)")
     unit: Name = Field("machines", description="machines, or a unit that the machine types state (vcpu, chips)")
     most: NotNegative = Field(description="limit, in that unit")
+    from_day: date | None = Field(None, exclude_if=unset, description="first day it holds; none: the start")
+    until: date | None = Field(None, exclude_if=unset, description="last day it holds; none: beyond the horizon")
 
 
 class Share(Record):
@@ -314,6 +420,9 @@ class _StudyCommon(Record):
         "dearest one; cvar, with the mean of the dearest ones",
     )
     cvar_level: float = Field(0.95, ge=0, lt=1, description="with cvar: share of cases that is left out of the mean")
+    shapes: tuple[Shape, ...] = Field((), exclude_if=unset, description="how demand moves over the hours")
+    price_book: tuple[PriceLine, ...] = Field((), exclude_if=unset, description="one's own prices over the list")
+    price_paths: tuple[PricePath, ...] = Field((), exclude_if=unset, description="how prices move by date")
     assumptions: tuple[Name, ...] = Field((), description="what the reader of the plan must know; printed with it")
 
 

@@ -5,7 +5,7 @@ from dataclasses import asdict
 from planner.audit import Audit, audit
 from planner.orders import Order, orders
 from planner.plan import decisions_of, problem_of
-from planner.problem import PERIOD, Problem
+from planner.problem import Problem
 from planner.records.plan import PlanFile
 from planner.review.fleet import fleet_section
 from planner.review.ordered import beyond_horizon, binds_section, order_section, price_ends_usd
@@ -17,7 +17,6 @@ from planner.review.trust import trust_section
 NOT_A_PLAN = ("digest", "study digest", "study", "purchases", "replicas", "states")
 """Violations after which the rest of a review would tell tales."""
 NOT_IN = (
-    "one period and one mean hour: no growth, no day and night, no contracts that end inside the horizon",
     "requests are divisible and queues are not simulated: utilisation limits and burst_factor stand for them",
     "the last mile of users, egress and storage fees",
     "replicas of different sizes share machines by fractions: power-of-two parts always pack, others might not",
@@ -60,7 +59,7 @@ def review_plan(plan: PlanFile, all_rows: bool = False) -> Report:
         binds_section(plan),
         trust_section(plan, p, x),
         rests_section(plan.study, p, x, all_rows),
-        Section("NOT IN", (*_beyond(plan, bought), *_not_in(plan), *plan.study.assumptions)),
+        Section("NOT IN", (*_beyond(plan, bought), _time(p), *_not_in(plan), *plan.study.assumptions)),
         Section(
             "NEXT",
             (
@@ -72,6 +71,16 @@ def review_plan(plan: PlanFile, all_rows: bool = False) -> Report:
         ),
     ]
     return Report(f"study {plan.study.study}", good, tuple(sections), {"plan_sha256": plan.digest_sha256})
+
+
+def _time(p: Problem) -> str:
+    """What the plan's periods and hours leave out."""
+    if len(p.hours) == 1:
+        return "one period and one mean hour: no growth, no day and night, no contracts that end inside the horizon"
+    return (
+        f"{len(p.periods)} periods and {len(p.hours)} representative hours: what is there for part of a period "
+        "is counted for none of it; nothing is discounted"
+    )
 
 
 def _beyond(plan: PlanFile, bought: tuple[Order, ...]) -> tuple[str, ...]:
@@ -103,13 +112,14 @@ def _answer(plan: PlanFile, p: Problem, checked: Audit, proven: bool) -> Section
     else:
         lines.append(f"THE AUDIT FAILS: {len(checked.violations)} violations; this is not a plan. First ones:")
         lines += [f"  {violation}" for violation in checked.violations[:5]]
-    hours = p.hours_in[PERIOD]
+    hours = sum(p.hours_in[t] for t in p.periods)
+    prices = "your" if plan.study.price_book else "list"
     per_hour = proof.cost_usd / hours if hours else 0.0
     extra = proof.cost_usd - bare.cost_usd
     share = f" (+{extra / bare.cost_usd:.0%})" if bare.cost_usd > 0 else ""
     lines += [
         f"cost {usd(proof.cost_usd)} USD over {plan.study.horizon.months:g} months, {usd(per_hour)} USD/h, "
-        "at list prices; machines held already cost nothing here",
+        f"at {prices} prices; machines held already cost nothing here",
         f"gap {percent(proof.gap_fraction, 2)}: no plan costs less than "
         f"{usd(proof.bound_usd)} USD"
         + ("" if proven else f" (NOT PROVEN: {percent(proof.gap_asked_fraction, 2)} was asked)")

@@ -5,7 +5,7 @@ from collections import Counter
 from planner.errors import Finding
 from planner.explain import workloads_without_edge
 from planner.plan import uncoverable
-from planner.problem import Problem, build
+from planner.problem import Problem, build, fullest_hour
 from planner.records.plan import Uncoverable
 from planner.records.study import Study
 from planner.review.coverage import coverage_sections
@@ -75,7 +75,7 @@ def _edges(study: Study, p: Problem) -> Section:
         rows.append(
             (
                 w.name,
-                f"{sum(p.demand_requests_per_second[w_, o, p.hours[0]] for w_, o in flows):,.1f}",
+                f"{sum(p.demand_requests_per_second[w_, o, fullest_hour(p)] for w_, o in flows):,.1f}",
                 min((len(p.edges[flow]) for flow in flows), default=0),
                 min((len(p.edges_in_failure[flow]) for flow in flows), default=0),
                 ", ".join(sorted({_stack(study, e) for flow in flows for e in p.edges_in_failure[flow]})),

@@ -3,7 +3,9 @@
 from collections import Counter, defaultdict
 from typing import Any
 
-from planner.problem import Decisions, Problem, State
+from planner.formulas import units_active
+from planner.periods import spans, touches
+from planner.problem import Decisions, Problem, State, fullest_hour
 from planner.records.plan import PlanFile
 from planner.records.study import Claim
 from planner.review.report import Section, percent, usd
@@ -12,13 +14,14 @@ from planner.risk import NORMAL
 
 def fleet_section(plan: PlanFile, p: Problem, x: Decisions) -> Section:
     """Machines by pool; shares of requests by provider; accelerators in all."""
-    h = p.hours[0]
-    units = {b.offer: b.units for b in plan.purchases}
+    h = fullest_hour(p)
+    units = {b: round(n) for b in sorted({row.offer for row in plan.purchases}) if (n := units_active(p, x, b, h))}
     city_of = {site.id: site.city for site in plan.study.sites}
     machine_of = {machine.name: machine for machine in plan.study.machine_types}
     lent_to: dict[str, Counter[str]] = defaultdict(Counter)
     for claim in plan.study.claims:
-        lent_to[claim.pool][claim.lent_to] += claim.machines
+        if touches(claim.from_day, claim.until, next(t for t in spans(plan.study) if t.name == p.period_of[h])):
+            lent_to[claim.pool][claim.lent_to] += claim.machines
     rows: list[tuple[Any, ...]] = []
     data: list[dict[str, Any]] = []
     machines_of: Counter[str] = Counter()
@@ -63,6 +66,7 @@ def fleet_section(plan: PlanFile, p: Problem, x: Decisions) -> Section:
         "FLEET",
         (
             *_by_provider(plan, p, x, rows, units),
+            *((f"in {h}, the hour of most requests, of {len(p.hours)}",) if len(p.hours) > 1 else ()),
             f"accelerators: {counted or 'none'}",
             *(_lent(claim) for claim in plan.study.claims if claim.machines),
         ),
@@ -84,7 +88,7 @@ def _by_provider(
     """Machines held and ordered, the share of requests, and the cities of every provider."""
     city_of = {site.id: site.city for site in plan.study.sites}
     cities: dict[str, list[str]] = defaultdict(list)
-    s: State = (p.hours[0], NORMAL, 0.0)
+    s: State = (fullest_hour(p), NORMAL, 0.0)
     totals: dict[str, list[float]] = defaultdict(lambda: [0.0, 0.0, 0.0])
     all_served = sum(x.traffic[w, o, e, s] for w, o in p.flows for e in p.edges[w, o])
     for q, held, *_ in rows:

@@ -5,7 +5,8 @@ from datetime import date, timedelta
 from typing import Any
 
 from planner.orders import Order
-from planner.problem import PERIOD, Problem
+from planner.periods import spans
+from planner.problem import Problem
 from planner.records.plan import PlanFile
 from planner.records.study import Study
 from planner.review.report import MOST_ROWS, Section, short_failure, usd
@@ -22,7 +23,7 @@ class PriceEnds:
     ----------
     with_range_usd : cost of the orders whose price has such ends
     low_usd, high_usd : by how much the cost would change, all prices at that end
-    by_offer : offer -> its orders at the low and at the high end [USD over the horizon]
+    by_offer : offer (and period) -> its orders at the low and at the high end [USD over the horizon]
     """
 
     with_range_usd: float
@@ -41,12 +42,18 @@ def price_ends_usd(plan: PlanFile, p: Problem, bought: tuple[Order, ...]) -> Pri
         low, high = price.low_usd_per_machine_hour, price.high_usd_per_machine_hour
         if low is None and high is None:
             continue
-        hours = o.usd / o.usd_per_hour if o.usd_per_hour else p.hours_in[PERIOD]
+        paid = o.machines * at  # at the list price: a factor on it, of one's own or by date, is one on its ends, too
+        hours = o.usd / paid if paid else sum(p.hours_in[t] for t in p.periods)
         middle += o.usd
         ends = (o.machines * (at if end is None else end) * hours for end in (low, high))
-        by_offer[o.offer] = (next(ends), next(ends))
+        by_offer[_named(o, p)] = (next(ends), next(ends))
     low_usd, high_usd = (sum(ends[i] for ends in by_offer.values()) - middle for i in (0, 1))
     return PriceEnds(middle, low_usd, high_usd, by_offer)
+
+
+def _named(o: Order, p: Problem) -> str:
+    """The offer of an order, with its period where there are several."""
+    return o.offer if len(p.periods) == 1 else f"{o.offer} from {o.period}"
 
 
 def beyond_horizon(study: Study, bought: tuple[Order, ...]) -> list[tuple[Order, date, float]]:
@@ -57,16 +64,17 @@ def beyond_horizon(study: Study, bought: tuple[Order, ...]) -> list[tuple[Order,
     """
     found = []
     for o in bought:
-        months = o.term_months - study.horizon.months
+        begins = next(span.begins_months for span in spans(study) if span.name == o.period)
+        months = begins + o.term_months - study.horizon.months
         if months > 0:
-            until = study.horizon.start + timedelta(days=round(o.term_months * DAYS_PER_MONTH) - 1)
+            until = o.need + timedelta(days=round(o.term_months * DAYS_PER_MONTH) - 1)
             found.append((o, until, o.usd_per_hour * study.hours_per_month * months))
     return found
 
 
 def order_section(plan: PlanFile, p: Problem, bought: tuple[Order, ...], all_rows: bool) -> Section:
     """What to sign, by when, at what cost, and what for."""
-    rows = []
+    rows, several = [], len(p.periods) > 1
     for o in bought:
         for_goals = o.units - o.units_without_goals
         rows.append(
@@ -74,6 +82,7 @@ def order_section(plan: PlanFile, p: Problem, bought: tuple[Order, ...], all_row
                 o.units,
                 o.offer.rpartition(":")[2],
                 o.pool,
+                *((o.period,) if several else ()),
                 f"{o.by}{' LATE' if o.days_late else ''}",
                 f"{o.usd / 1e6:,.2f} M",
                 f"{for_goals} of {o.units}",
@@ -83,11 +92,14 @@ def order_section(plan: PlanFile, p: Problem, bought: tuple[Order, ...], all_row
         )
     kept = rows if all_rows else rows[: 2 * MOST_ROWS]
     columns = ["units", "offer", "pool", "by", "USD", "for goals", "above all when lost"]
+    if several:
+        columns.insert(columns.index("by"), "from")
     if plan.firm:
         columns.append("firm")
     study = plan.study
+    need = "the first day of its period" if several else f"{study.horizon.start}"
     after = [
-        f"by = need ({study.horizon.start}) − lead time − slack ({study.order_slack_days:g} days)"
+        f"by = need ({need}) − lead time − slack ({study.order_slack_days:g} days)"
         + ("; LATE: that day has passed, the slack is used up" if any(o.days_late for o in bought) else ""),
         "for goals: not bought without survival goals; above all when lost: what pays most for it in the relaxation",
     ]
@@ -119,13 +131,13 @@ def order_section(plan: PlanFile, p: Problem, bought: tuple[Order, ...], all_row
         tuple(kept),
         len(rows) - len(kept),
         tuple(after) if rows else (),
-        [_as_data(o, later, ends) for o in bought],
+        [_as_data(o, _named(o, p), later, ends) for o in bought],
     )
 
 
-def _as_data(o: Order, later: list[tuple[Order, date, float]], ends: PriceEnds) -> dict[str, Any]:
+def _as_data(o: Order, name: str, later: list[tuple[Order, date, float]], ends: PriceEnds) -> dict[str, Any]:
     """An order with what it costs at the ends of its price and beyond the horizon, for JSON."""
-    low, high = ends.by_offer.get(o.offer, (o.usd, o.usd))
+    low, high = ends.by_offer.get(name, (o.usd, o.usd))
     until, beyond = next(((day, value) for other, day, value in later if other is o), (None, 0.0))
     more = {"low_usd": low, "high_usd": high, "bound_until": until, "beyond_horizon_usd": beyond}
     return {**asdict(o), **more}

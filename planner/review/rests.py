@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 
 from planner.formulas import due_fraction, live_edges, running
 from planner.margins import round_trip_limits_ms
-from planner.problem import Decisions, Problem, State
+from planner.problem import Decisions, Problem, State, fullest_hour
 from planner.records.study import Goal, Study
 from planner.review.report import Section, percent, short_failure
 from planner.review.served import goal_text
@@ -112,7 +112,7 @@ def goals_rest_on(study: Study, p: Problem, x: Decisions) -> list[tuple[Rest, ..
         for goal in tier.survive:
             worst: dict[str, Rest] = {}
             for failure in expand(goal, study, graph):
-                s = (p.hours[0], failure.id, goal.within_seconds)
+                s = (fullest_hour(p), failure.id, goal.within_seconds)
                 for rest in _rests(study, p, x, known, tier.name, goal, s):
                     kind = rest.figure.kind
                     if kind not in worst or rest.weakness > worst[kind].weakness:
@@ -208,7 +208,7 @@ def floors(study: Study, p: Problem) -> list[Floor]:
             cases: Counter[str] = Counter()
             worst: list[tuple[int, int, str, Figure]] = []
             for failure in expand(goal, study, graph):
-                s = (p.hours[0], failure.id, goal.within_seconds)
+                s = (fullest_hour(p), failure.id, goal.within_seconds)
                 limit_ms = round_trip_limits_ms(study, s)
                 for w, o in p.flows:
                     if p.tier_of[w] != tier.name or due_fraction(p, w, o, s) <= 0:

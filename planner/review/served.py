@@ -3,9 +3,9 @@
 from typing import Any
 
 from planner.costs import requests_usd_per_hour
-from planner.formulas import due_fraction, replica_seconds_used, requests_per_second, running, served
+from planner.formulas import due_fraction, replica_seconds_used, requests_per_second, running, served, waits
 from planner.plan import whole_survivors
-from planner.problem import Decisions, Problem, State, states
+from planner.problem import Decisions, Problem, State, fullest_hour, states
 from planner.records.plan import PlanFile
 from planner.records.study import Goal
 from planner.review.report import MOST_ROWS, Section, percent, short_failure, usd
@@ -26,8 +26,13 @@ VERDICTS = ("holds", "but for the uncoverable", "BROKEN")
 def _tier_served(p: Problem, x: Decisions, tier: str, s: State) -> float:
     """Served fraction of a tier in a state."""
     flows = [(w, o) for w, o in p.flows if p.tier_of[w] == tier]
-    offered = sum(requests_per_second(p, w, o, s) for w, o in flows)
+    offered = sum(_wanted(p, x, w, o, s) for w, o in flows)
     return sum(float(served(p, x, w, o, s)) for w, o in flows) / offered if offered else 1.0
+
+
+def _wanted(p: Problem, x: Decisions, w: str, o: str, s: State) -> float:
+    """Requests/s of a stream that a state has to serve; of work that waits what it takes up in this hour."""
+    return float(x.offered[w, o, s]) if waits(p, w, s) else requests_per_second(p, w, o, s)
 
 
 def _verdict(p: Problem, x: Decisions, tier: str, s: State, fraction: float) -> str:
@@ -35,8 +40,8 @@ def _verdict(p: Problem, x: Decisions, tier: str, s: State, fraction: float) -> 
     found = VERDICTS[0]
     for w, o in p.flows:
         if p.tier_of[w] == tier:
-            due = due_fraction(p, w, o, s)
-            if due - float(served(p, x, w, o, s)) / requests_per_second(p, w, o, s) > 1e-6:
+            due, wanted = due_fraction(p, w, o, s), _wanted(p, x, w, o, s)
+            if wanted > 0 and due - float(served(p, x, w, o, s)) / wanted > 1e-6:
                 return VERDICTS[2]
             found = VERDICTS[1] if due < fraction else found
     return found
@@ -47,13 +52,14 @@ def served_section(plan: PlanFile, p: Problem, x: Decisions) -> Section:
     graph = dependency_graph(plan.study)
     rows: list[tuple[Any, ...]] = []
     data: list[dict[str, Any]] = []
-    normal: State = (p.hours[0], NORMAL, 0.0)
+    usually = states(p, NORMAL)
     for tier in plan.study.tiers:
         if not any(p.tier_of[w] == tier.name for w, _ in p.flows):
             continue
         usual = f"normal operation: {percent(tier.serve_fraction)}"
-        verdict = _verdict(p, x, tier.name, normal, tier.serve_fraction)
-        rows.append((tier.name, usual, 1, percent(_tier_served(p, x, tier.name, normal)), "", "", verdict))
+        verdicts = [_verdict(p, x, tier.name, s, tier.serve_fraction) for s in usually]
+        least = min(_tier_served(p, x, tier.name, s) for s in usually)
+        rows.append((tier.name, usual, 1, percent(least), "", "", max(verdicts, key=VERDICTS.index)))
         for goal in tier.survive:
             found = _goal_served(p, x, tier.name, goal, [f.id for f in expand(goal, plan.study, graph)])
             data.append(found)
@@ -98,11 +104,12 @@ def failures_section(plan: PlanFile, p: Problem, x: Decisions, all_rows: bool) -
     """Every failure: who is served at its last deadline, and what moves."""
     tiers = [t.name for t in plan.study.tiers if any(p.tier_of[w] == t.name for w, _ in p.flows)]
     rows, data = [], []
-    normal: State = (p.hours[0], NORMAL, 0.0)
+    h = fullest_hour(p)
+    normal: State = (h, NORMAL, 0.0)
     for f in p.failures:
         if f == NORMAL:
             continue
-        s = states(p, f)[-1]
+        s = (h, f, p.clocks_seconds[f][-1])
         by_tier = [_tier_served(p, x, t, s) for t in tiers]
         moved = sum(
             max(0.0, x.traffic[w, o, e, s] - x.traffic[w, o, e, normal])
@@ -154,6 +161,7 @@ def failures_section(plan: PlanFile, p: Problem, x: Decisions, all_rows: bool) -
     lines = (
         "served by tier at the last deadline; replicas lost, let go for others, and loaded; the fullest placement, of "
         "its limit; decides: this failure entered the program",
+        *((f"in {h}, the hour of most requests, of {len(p.hours)}",) if len(p.hours) > 1 else ()),
     )
     return Section("FAILURES", lines, tuple(columns), tuple(kept), len(rows) - len(kept), data=data)
 

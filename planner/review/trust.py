@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import asdict
 
 from planner.margins import Margin, margins
-from planner.problem import Decisions, Problem, State
+from planner.problem import Decisions, Problem, State, fullest_hour
 from planner.records.plan import PlanFile
 from planner.review.report import Section, percent, short_failure
 from planner.review.rests import Known, known_figures
@@ -74,7 +74,7 @@ def trust_section(plan: PlanFile, p: Problem, x: Decisions) -> Section:
 
 def _by_evidence(plan: PlanFile, p: Problem, x: Decisions, known: Known) -> tuple[dict[str, float], ...]:
     """Requests/s in normal operation by the evidence of speed and of round trip; USD/h ordered by that of price."""
-    s: State = (p.hours[0], NORMAL, 0.0)
+    s: State = (fullest_hour(p), NORMAL, 0.0)
     by_speed: dict[str, float] = defaultdict(float)
     by_trip: dict[str, float] = defaultdict(float)
     by_price: dict[str, float] = defaultdict(float)

@@ -1,0 +1,176 @@
+"""A study over years: time and memory of a plan by stage.
+
+Run as ``python benchmarks/periods.py [--quarters N] [--hours N] [--sites N] [--workloads N] [--seconds S]``.
+
+The study is random but fixed by its seed: sites of 3 providers in regions of six, two machine types at each (pools:
+twice the sites), a stack per provider, workloads in 2 tiers from 4 origins that each have a day of their own, growth of
+40 % a year, on demand by the hour, commitments of 12 and 24 months, machines held that end inside the horizon. Lost are
+any site, region, provider or stack. As asked for at the largest: 8 quarters, 6 hours, 20 sites, 30 workloads: 30
+failures and 40 pools.
+"""
+
+import argparse
+import math
+import random
+import resource
+import sys
+import time
+from datetime import date
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
+
+from studies import machine_type, model, offer, profile, site, study, workload  # noqa: E402
+
+from planner.audit import audit  # noqa: E402
+from planner.plan import make_plan  # noqa: E402
+from planner.problem import build  # noqa: E402
+from planner.records.inventory import Pool  # noqa: E402
+from planner.records.study import (  # noqa: E402
+    Demand,
+    Goal,
+    Holding,
+    Horizon,
+    Hour,
+    Origin,
+    Policies,
+    Shape,
+    Study,
+    Tier,
+    Utilisation,
+)
+from planner.solve import Effort  # noqa: E402
+
+PROVIDERS = {"aws": "neuron", "google": "xla-tpu", "azure": "cuda"}
+PLACES = (("london", 51.5, -0.1), ("virginia", 39.0, -77.5), ("tokyo", 35.7, 139.7), ("sydney", -33.9, 151.2))
+
+
+def long_study(seed: int, quarters: int, hours: int, n_sites: int, n_workloads: int) -> Study:
+    """A random study over quarters and hours; the same for the same seed and sizes."""
+    g = random.Random(seed)
+    sites = []
+    for i in range(n_sites):
+        _, north, east = PLACES[(i // 3) % 4]
+        found = site(f"{list(PROVIDERS)[i % 3]}/s{i}", (north + g.uniform(-5, 5), east + g.uniform(-5, 5)))
+        sites.append(found.model_copy(update={"region": f"r{i // 6}"}))
+    types = [machine_type(f"{name}-{size}", name) for name in PROVIDERS for size in ("old", "new")]
+    pools = [Pool(site=s.id, machine_type=f"{s.provider}-{size}") for s in sites for size in ("old", "new")]
+    models = [
+        model(
+            f"m{m}",
+            [
+                profile(
+                    f"{name}-{size}",
+                    stack,
+                    g.uniform(3, 8) * (2 if size == "new" else 1),
+                    accelerators_per_replica=g.choice([2, 4, 8]),
+                    load_seconds=g.choice([120.0, 200.0, 400.0]),
+                )
+                for name, stack in PROVIDERS.items()
+                for size in ("old", "new")
+            ],
+        )
+        for m in range(4)
+    ]
+    bought = []
+    for q in pools:
+        hourly = g.uniform(60, 110) * (1.7 if q.machine_type.endswith("new") else 1)
+        bought.append(offer(q.id, hourly, most_units=200.0))
+        for months, part in ((12.0, 0.6), (24.0, 0.5)):
+            name = f"commitment-{months:g}"
+            bought.append(offer(q.id, hourly * part, "commitment", name=name, term_months=months, most_units=200.0))
+    kinds = ("site", "region", "provider")
+    gold = [Goal(any=kind, within_seconds=60.0) for kind in kinds]
+    gold += [Goal(any="stack", serve_fraction=0.8, within_seconds=300.0)]
+    iron = [Goal(any=kind, serve_fraction=0.7, within_seconds=300.0) for kind in kinds]
+    workloads = [
+        workload(f"w{i}", tier="gold" if i % 2 == 0 else "iron", model=f"m{i % 4}") for i in range(n_workloads)
+    ]
+    names = [f"h{n}" for n in range(hours)]
+    shapes = tuple(
+        Shape(name=o, factors={h: 1 + 0.5 * math.sin(2 * math.pi * (n / hours + k / 4)) for n, h in enumerate(names)})
+        for k, (o, _, _) in enumerate(PLACES)
+    )
+    rows = [
+        Demand(
+            workload=w.name,
+            origin=o,
+            requests_per_second=g.uniform(20, 120),
+            shape=o,
+            growth_fraction_per_year=0.4,
+        )
+        for w in workloads
+        for o, _, _ in PLACES
+    ]
+    return study(
+        study=f"years-{seed}",
+        horizon=Horizon(
+            start=date(2027, 1, 1),
+            quarters=quarters,
+            hours=tuple(Hour(name=h, weight_fraction=1 / hours) for h in names),
+        ),
+        hours_per_month=730.0,
+        utilisation=Utilisation(normal=0.85, in_failure=0.95),
+        sites=tuple(sites),
+        machine_types=tuple(types),
+        pools=tuple(pools),
+        bought=bought,
+        models=tuple(models),
+        origins=tuple(Origin(name=name, latitude=north, longitude=east) for name, north, east in PLACES),
+        tiers=(
+            Tier(name="gold", survive=tuple(gold), round_trip_ms=180.0, round_trip_ms_in_failure=300.0),
+            Tier(name="iron", survive=tuple(iron)),
+        ),
+        workloads=tuple(workloads),
+        holdings=tuple(Holding(pool=q.id, machines=20, until=g.choice([date(2027, 12, 31), None])) for q in pools[::4]),
+        shapes=shapes,
+        policies=Policies(terms_beyond_horizon=True),
+        demand=tuple(rows),
+    )
+
+
+def main() -> int:
+    """Plan, audit, and say how long each stage took."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    for name, size in (("quarters", 8), ("hours", 6), ("sites", 20), ("workloads", 30), ("seed", 1), ("rounds", 4)):
+        parser.add_argument(f"--{name}", type=int, default=size)
+    parser.add_argument("--seconds", type=float, default=None)
+    asked = parser.parse_args()
+    began = time.perf_counter()
+    made = long_study(asked.seed, asked.quarters, asked.hours, asked.sites, asked.workloads)
+    p = build(made)
+    print(
+        f"{len(p.periods)} periods, {len(p.hours)} hours, {len(p.failures) - 1} failures, "
+        f"{len(made.workloads)} workloads, {len(p.flows)} streams, "
+        f"{len(p.pools)} pools, {len(p.placements)} placements, {len(p.offers)} offers",
+        flush=True,
+    )
+    stages: dict[str, float] = {"building": time.perf_counter() - began}
+    last = ["starting", time.perf_counter()]
+
+    def progress(stage: str, done: float | None, detail: str) -> None:
+        now = time.perf_counter()
+        stages[last[0]] = stages.get(last[0], 0.0) + now - last[1]
+        if stage != last[0]:
+            print(f"  {now - began:7.1f} s  {stage}  {detail}", flush=True)
+        last[:] = [stage, now]
+
+    plan = make_plan(made, Effort(seconds=asked.seconds, rounds=asked.rounds), progress=progress)
+    progress("auditing", None, "")
+    passed = audit(plan, p).passed
+    progress("done", None, "")
+    for stage, seconds in stages.items():
+        print(f"{seconds:8.1f} s  {stage}")
+    proof = plan.proof
+    mib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    print(
+        f"{time.perf_counter() - began:8.1f} s in all, {mib:,.0f} MiB at most; cost {proof.cost_usd:,.0f} USD, "
+        f"gap {proof.gap_fraction:.2%} ({proof.status}), {len(proof.failures_entered)} failures entered, "
+        f"{proof.passes} passes, audit {'passed' if passed else 'FAILED'}"
+    )
+    return 0 if passed else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,194 @@
+"""Contracts over time: starts, terms, ends inside the horizon, blocks, windows, prices; each boundary by hand."""
+
+from datetime import date, timedelta
+
+import pytest
+from studies import offer
+from test_periods import DAY, EXACT, START, bought, planned, small
+
+from planner.audit import audit
+from planner.orders import orders
+from planner.periods import covers, may_start, paid_months, spans
+from planner.plan import make_plan
+from planner.problem import build
+from planner.records.study import Demand, Holding, Horizon, Period, Policies, PriceLine, PricePath, PriceStep
+
+EIGHT = Horizon(start=START, quarters=8)
+YEAR = Horizon(start=START, quarters=4)
+MONTHS = Horizon(start=START, periods=tuple(Period(name=f"m{n}", months=1) for n in range(3)))
+
+
+def by_quarter(*requests: float) -> list[Demand]:
+    """Demand of each quarter."""
+    return [
+        Demand(workload="w", origin="o", requests_per_second=float(value), period=f"quarter-{n + 1}")
+        for n, value in enumerate(requests)
+    ]
+
+
+def test_commitments_start_overlap_and_end_inside_the_horizon():
+    # 1 machine, 2 in quarters 2 and 3: 7 machine-quarters of 300 h; terms of two quarters at 1 USD, on demand 3 USD:
+    # four terms (one quarter is paid and not used) cost 2400 USD; three and a quarter on demand would cost 2700
+    terms = offer("a/x/m", 1, "commitment", term_months=6.0)
+    plan = planned(small(Horizon(start=START, quarters=5), by_quarter(5, 10, 10, 5, 5), [offer("a/x/m", 3), terms]))
+    assert plan.proof.cost_usd == pytest.approx(4 * 600)
+    starts = [int(when[-1]) for (name, when), n in bought(plan).items() for _ in range(n) if name == "commitment"]
+    there = [sum(start <= quarter < start + 2 for start in starts) for quarter in range(1, 6)]
+    assert [n >= need for n, need in zip(there, (1, 2, 2, 1, 1), strict=True)] == [True] * 5
+
+
+@pytest.mark.parametrize(("price", "cost", "kind"), [(3.0, 900.0, "on_demand"), (5.0, 1200.0, "commitment")])
+def test_a_commitment_is_paid_used_or_not(price, cost, kind):
+    # needed for one quarter: a year at 1 USD is 1200 USD, a quarter on demand 900 or 1500
+    year = offer("a/x/m", 1, "commitment", term_months=12.0)
+    plan = planned(small(YEAR, by_quarter(5, 0, 0, 0), [offer("a/x/m", price), year]))
+    assert [name for name, _ in bought(plan)] == [kind]
+    assert plan.proof.cost_usd == pytest.approx(cost)
+
+
+def test_a_term_longer_than_the_horizon_needs_leave_and_is_paid_within_it():
+    asked = small(YEAR, 5.0, [offer("a/x/m", 3), offer("a/x/m", 1, "commitment", term_months=36.0)])
+    assert "run past the horizon" in build(asked).not_offered["a/x/m:commitment"]
+    plan = planned(asked.model_copy(update={"policies": Policies(terms_beyond_horizon=True)}))
+    assert bought(plan) == {("commitment", "quarter-1"): 1}
+    assert plan.proof.cost_usd == pytest.approx(1200)
+
+
+def test_without_leave_nothing_starts_whose_term_ends_after_the_horizon():
+    p = build(small(EIGHT, 5.0, [offer("a/x/m", 1, "commitment", term_months=12.0)]))
+    assert [t for t in p.periods if p.may_start("a/x/m:commitment", t)] == [f"quarter-{n}" for n in range(1, 6)]
+    assert p.starts["a/x/m:commitment", "quarter-4"] == ("quarter-1", "quarter-2", "quarter-3", "quarter-4")
+    assert p.starts["a/x/m:commitment", "quarter-8"] == ("quarter-5",)
+
+
+def test_expiry_start_and_retirement_in_the_same_period():
+    # 2 machines held through quarter 2; a commitment of two quarters takes over in quarter 3 and ends with quarter 4
+    asked = small(YEAR, 10.0, [offer("a/x/m", 1, "commitment", term_months=6.0)])
+    last = spans(asked)[1].last_day
+    plan = planned(asked.model_copy(update={"holdings": (Holding(pool="a/x/m", machines=2, until=last),)}))
+    assert bought(plan) == {("commitment", "quarter-3"): 2}
+    # a day less, and quarter 2 is not covered: bought for it, too
+    short = (Holding(pool="a/x/m", machines=2, until=last - timedelta(days=1)),)
+    plan = planned(asked.model_copy(update={"holdings": short}))
+    assert bought(plan)["commitment", "quarter-3"] == 2
+    assert plan.proof.cost_usd == pytest.approx(2 * 2 * 600)
+
+
+def test_zero_lead_time_starts_at_once_and_a_day_too_many_a_period_later():
+    lead = (spans(small(YEAR))[1].first_day - date(2026, 1, 1)).days
+    for days, first in ((0, "quarter-1"), (lead, "quarter-2"), (lead + 1, "quarter-3")):
+        p = build(small(YEAR, 5.0, [offer("a/x/m", 1, "commitment", lead_days=float(days))]))
+        assert next(t for t in p.periods if p.may_start("a/x/m:commitment", t)) == first
+    late = small(YEAR, 5.0, [offer("a/x/m", 1, lead_days=3000.0)])
+    assert "lead time" in build(late).not_offered["a/x/m:on_demand"]
+
+
+def test_on_demand_that_must_be_asked_for_is_not_rented_before():
+    lead = float((spans(small(YEAR))[1].first_day - date(2026, 1, 1)).days)
+    asked = small(YEAR, by_quarter(0, 5, 5, 5), [offer("a/x/m", 1, lead_days=lead)])
+    assert [when for _, when in bought(planned(asked))] == [f"quarter-{n}/mean-hour" for n in (2, 3, 4)]
+    assert not build(asked).may_start("a/x/m:on_demand", "quarter-1")
+
+
+def test_a_block_that_ends_inside_a_period_leaves_a_gap():
+    # 120 days cover the first quarter (91.3 days) and a part of the second, which is counted for none of it
+    block = offer("a/x/m", 1, "capacity_block", length_days=120.0)
+    asked = small(YEAR, by_quarter(5, 5, 0, 0), [offer("a/x/m", 3), block])
+    first, second = spans(asked)[:2]
+    assert covers(block[0], first, first, True) and not covers(block[0], first, second, True)
+    assert paid_months(block[0], first, 12.0) == pytest.approx(120 / (365.25 / 12))
+    plan = planned(asked)
+    # a block is 120 days of 3.94 months at 100 h and 1 USD: cheaper than 900 USD on demand; it must be bought twice
+    assert bought(plan) == {("capacity_block", "quarter-1"): 1, ("capacity_block", "quarter-2"): 1}
+    assert plan.proof.cost_usd == pytest.approx(2 * 100 * 120 / (365.25 / 12))
+
+
+def test_a_block_shorter_than_every_period_cannot_be_bought():
+    block = offer("a/x/m", 1, "capacity_block", length_days=30.0)
+    assert "through no whole period" in build(small(YEAR, 1.0, [block])).not_offered["a/x/m:capacity_block"]
+    assert "length" in build(small(MONTHS, 1.0, [block])).not_offered["a/x/m:capacity_block"]  # 30 of 30.4 days
+    longer = (block[0].model_copy(update={"length_days": 31.0}), block[1])
+    assert build(small(MONTHS, 1.0, [longer])).not_offered == {}
+
+
+def test_a_start_window():
+    block, price = offer("a/x/m", 1, "capacity_block", length_days=100.0, starts_from=date(2027, 3, 1))
+    asked = small(YEAR, 1.0, [(block, price)])
+    assert [may_start(asked, block, t) for t in spans(asked)] == [False, True, True, False]  # 100 days: past the end
+    closed = block.model_copy(update={"starts_until": date(2027, 4, 30)})
+    assert [may_start(asked, closed, t) for t in spans(asked)] == [False, True, False, False]
+    never = block.model_copy(update={"starts_until": date(2027, 3, 2)})
+    assert "start" in build(small(YEAR, 1.0, [(never, price)])).not_offered["a/x/m:capacity_block"]
+
+
+def test_what_overlaps_stays_within_what_there_is():
+    # one unit at a time, terms of 6 months; 2 machines wanted in quarter 2: one of them on demand
+    terms = offer("a/x/m", 1, "commitment", term_months=6.0, most_units=1.0)
+    plan = planned(small(YEAR, by_quarter(5, 10, 5, 5), [offer("a/x/m", 3), terms]))
+    assert plan.proof.cost_usd == pytest.approx(2 * 600 + 900)
+    assert bought(plan)["on_demand", "quarter-2/mean-hour"] == 1
+
+
+def test_prices_by_date_and_of_ones_own():
+    # 10 % off everything of a, 20 % more off on demand; on demand half as much again from a day on
+    asked = small(Horizon(start=START, quarters=2), 5.0)
+    second = spans(asked)[1].first_day
+    path = PricePath(offers="*:on_demand", steps=(PriceStep(from_day=second, factor=1.5),))
+    book = (PriceLine(offers="a/*", factor=0.9), PriceLine(offers="*:on_demand", factor=0.8))
+    cost = planned(asked.model_copy(update={"price_paths": (path,), "price_book": book})).proof.cost_usd
+    assert cost == pytest.approx(300 * 2 * 0.72 + 300 * 2 * 0.72 * 1.5)
+    later = PricePath(offers="*:on_demand", steps=(PriceStep(from_day=second + timedelta(days=1), factor=1.5),))
+    assert planned(asked.model_copy(update={"price_paths": (later,)})).proof.cost_usd == pytest.approx(1200)
+
+
+def test_a_commitment_keeps_the_price_of_its_start():
+    # prices double in quarter 2: two quarters committed at once for 1 USD an hour, whatever comes
+    path = PricePath(offers="*", steps=(PriceStep(from_day=date(2027, 2, 1), factor=2.0),))
+    asked = small(Horizon(start=START, quarters=2), 5.0, [offer("a/x/m", 1, "commitment", term_months=6.0)])
+    assert planned(asked.model_copy(update={"price_paths": (path,)})).proof.cost_usd == pytest.approx(600)
+
+
+def test_what_is_built_lasts():
+    # a build-out that can be there from quarter 3 on is paid from then to the end: 600 h at 1 USD; before, on demand
+    lead = float((spans(small(YEAR))[2].first_day - date(2026, 1, 1)).days)
+    plan = planned(small(YEAR, 5.0, [offer("a/x/m", 3), offer("a/x/m", 1, "build_out", lead_days=lead)]))
+    assert bought(plan)["build_out", "quarter-3"] == 1
+    assert plan.proof.cost_usd == pytest.approx(600 * 3 + 600)
+
+
+def test_orders_over_time_by_date_and_how_firm():
+    # low demand never needs the second machine, high demand needs it at once: what can wait is not firm
+    rows = [
+        Demand(workload="w", origin="o", requests_per_second=5.0, high_requests_per_second=10.0, period="quarter-1"),
+        Demand(workload="w", origin="o", requests_per_second=10.0, low_requests_per_second=5.0, period="quarter-2"),
+    ]
+    terms = offer("a/x/m", 1, "commitment", term_months=3.0, lead_days=30.0, most_units_at_once=64)
+    asked = small(Horizon(start=START, quarters=2), rows, [terms])
+    plan = make_plan(asked, EXACT, firm=True)
+    assert audit(plan).passed
+    found = [(o.period, o.by, o.units, o.firm_units, o.firm_in, o.usd) for o in orders(plan, build(asked))]
+    second = spans(asked)[1].first_day
+    assert found == [
+        ("quarter-1", START - timedelta(days=44), 1, 1, 3, 300.0),
+        ("quarter-2", second - timedelta(days=44), 2, 1, 2, 600.0),
+    ]
+    changed = plan.firm[0].model_copy(update={"base_units": 7})
+    assert any(v.rule == "firm" for v in audit(plan.model_copy(update={"firm": (changed,)})).violations)
+
+
+def test_hourly_orders_are_for_the_fullest_hour_and_cost_all_of_them():
+    horizon = Horizon(start=START, months=1, hours=DAY)
+    rows = [
+        Demand(workload="w", origin="o", requests_per_second=10.0),
+        Demand(workload="w", origin="o", requests_per_second=5.0, hour="night"),
+    ]
+    asked = small(horizon, rows)
+    (order,) = orders(planned(asked), build(asked))
+    assert (order.units, order.usd_per_hour, order.usd) == (2, 4.0, 350.0)  # 2·2·75 + 1·2·25 USD
+
+
+def test_blocks_are_sold_by_powers_of_two():
+    block = offer("a/x/m", 1, "capacity_block", length_days=92.0, most_units_at_once=4)
+    asked = small(Horizon(start=START, quarters=2), by_quarter(55, 0), [block])
+    (order,) = orders(planned(asked), build(asked))
+    assert (order.units, order.blocks) == (11, (4, 4, 2, 1))
