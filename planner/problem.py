@@ -7,7 +7,7 @@ f failure, c clock [s], s = (h, f, c).
 import itertools
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from datetime import timedelta
 from fnmatch import fnmatchcase
 
@@ -15,7 +15,7 @@ from planner.algebra import Key, Linear, Sparse
 from planner.network import Reach, reaches
 from planner.records.inventory import MachineType, Offer, Pool, Site
 from planner.records.serving import Model, OperatingPoint, Profile
-from planner.records.study import Needs, Study, Tier, Workload
+from planner.records.study import Failover, Needs, Study, Tier, Workload
 from planner.risk import (
     NORMAL,
     Failure,
@@ -197,6 +197,8 @@ class Problem:
 
     not_offered: Mapping[str, str] = field(default_factory=dict)
     """offer id -> why it cannot be bought in this study"""
+    failover: Failover = "resolve"
+    """how requests move in a failure: weights chosen anew, or fixed ones renormalised over what is left"""
 
 
 @dataclass
@@ -237,11 +239,13 @@ class Decisions:
     """("worst",) the dearest outage; ("threshold",), ("above", f): Rockafellar and Uryasev's variables [USD]"""
     machines: Mapping[Key, Linear]
     """(q, s) machines that are up and ours to use"""
+    reserve: Mapping[Key, Linear]
+    """(w, o, e, h) requests/s that a gateway may send at most, to which its weights are proportional; rescaling only"""
 
 
 def no_decisions() -> Decisions:
     """Nothing chosen: every decision zero."""
-    return Decisions(*(Sparse() for _ in range(17)))
+    return Decisions(*(Sparse() for _ in fields(Decisions)))
 
 
 def replica_seconds_per_request(
@@ -433,6 +437,7 @@ def build(study: Study, demand: str = "base", with_goals: bool = True) -> Proble
         utilisation_in_failure=study.utilisation.in_failure,
         detection_seconds=study.detection_seconds,
         not_offered=refused,
+        failover=study.failover,
     )
     problem = replace(problem, clocks_seconds={f: clocks(problem, f) for f in failures})
     return replace(problem, maybe_unused=_maybe_unused(problem))

@@ -31,6 +31,7 @@ from planner.formulas import (
     units_at_pool,
 )
 from planner.problem import Decisions, Problem, State, most_machines
+from planner.reserve_rules import RESERVE_RELAXABLE, RESERVE_RULES, gateways_renormalise
 from planner.risk import NORMAL
 
 Rule = Callable[[Problem, Decisions], Iterator[Row]]
@@ -551,6 +552,7 @@ PURCHASE_RULES: tuple[Rule, ...] = (
     a_pool_in_use_keeps_spare_machines,
     outages_are_ranked,
     an_outage_saves_no_more_than_operation,
+    *RESERVE_RULES,
 )
 INSIDE_RULES: tuple[StateRule, ...] = (
     demand_is_served,
@@ -572,6 +574,7 @@ LINK_RULES: tuple[StateRule, ...] = (
     no_replica_before_it_is_loaded,
     only_the_living_run,
     a_unit_opens_what_it_serves,
+    gateways_renormalise,
 )
 STATE_RULES = INSIDE_RULES + LINK_RULES
 RULES = (*PURCHASE_RULES, *STATE_RULES)
@@ -587,5 +590,6 @@ RELAXABLE = {
     "storage_can_load_that_fast": "by buying",
     "components_pass_what_they_can": "by buying",
     "replicas_carry_traffic": "by policy",
+    **RESERVE_RELAXABLE,
 }
 """What can be done about a rule: `by buying`, `by policy`; what is not named here is physics: no."""
