@@ -16,10 +16,8 @@ from planner.costs import COSTS, rank_outages
 from planner.errors import Finding, InputError, NoPlan
 from planner.formulas import (
     live_placements,
-    replicas_hit,
     requests_passing,
     requests_per_second,
-    survivors,
     whole_occupied,
 )
 from planner.problem import Decisions, Problem, build, no_decisions, states
@@ -36,6 +34,7 @@ from planner.records.plan import (
     WithoutGoals,
 )
 from planner.records.study import Study
+from planner.reserves import whole_survivors
 from planner.risk import NORMAL, availability, dependency_graph, leaves
 from planner.solve import Effort, Progress, Solution, solve
 
@@ -212,12 +211,6 @@ def firmness(
 
 
 # ------------------------------------------------------------------ states, there and back
-def whole_survivors(p: Problem, x: Decisions, e: str, s: tuple[str, str, float]) -> int:
-    """Whole replicas of a placement that survive a failure."""
-    hit = replicas_hit(p, x, e, s) if p.failures[s[1]].hit == e else 0.0
-    return int(max(0.0, survivors(p, x, e, s) - hit) + 1e-9)
-
-
 def firm_of(p: Problem, x: Decisions, e: str, h: str) -> int | None:
     """Replicas on machines that count in every failure, where not all are."""
     firm = int(x.firm[e, h])

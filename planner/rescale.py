@@ -5,20 +5,16 @@ fault correction: Liu et al., SIGCOMM 2014). Normal operation and every state fo
 """
 
 import math
-from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
-from planner.algebra import Linear, Sparse, total
-from planner.costs import cost_usd
-from planner.errors import SolverError
+from planner.algebra import Sparse, total
 from planner.formulas import requests_per_second, whole_occupied
 from planner.polish import edge_costs
 from planner.problem import Decisions, Problem, State, no_decisions, states
 from planner.program import BOUGHT, OPTIMAL, SLIVER, Program, start_program
 from planner.reserves import conditions, renormalised, splits_replicas, whole_survivors
 from planner.risk import NORMAL
-from planner.rules import PURCHASE_RULES, no_replica_before_it_is_loaded
+from planner.rules import no_replica_before_it_is_loaded
 
 WEIGHTLESS = 1e-7
 """Share of its demand below which an edge gets no weight: rounding of the solver."""
@@ -26,8 +22,7 @@ WEIGHTLESS = 1e-7
 
 def reserve_program(p: Problem, solver: Any = None, bought: Decisions | None = None) -> tuple[Program, Decisions]:
     """The program of purchases, replicas, reserves and normal operation; with `bought`, over the rest of it."""
-    program, x = start_program(p, solver, reserve_columns, bought)
-    return program, x
+    return start_program(p, solver, bought, reserve_columns)
 
 
 def reserve_columns(p: Problem, program: Program, x: Decisions) -> None:
@@ -54,11 +49,11 @@ def _split_columns(p: Problem, program: Program, x: Decisions, e: str, s: State)
     program.add(rule.__name__, (row for row in rule(p, x, s) if row.key[0] == e))
 
 
-def settled(p: Problem, purchases: Decisions, solver: Any = None) -> Decisions:
+def settled(p: Problem, purchases: Decisions, solver: Any = None) -> Decisions | None:
     """All decisions of a plan whose purchases and replicas are numbers: reserves, and every state that follows.
 
     The reserves are those that serve most in normal operation, then cost least and are nearest: large enough, no
-    larger, and without slivers.
+    larger, and without slivers. None where whole replicas that survive are too few to carry what is due.
     """
     program, x = reserve_program(p, solver, purchases)
     costs = edge_costs(p)
@@ -69,7 +64,7 @@ def settled(p: Problem, purchases: Decisions, solver: Any = None) -> Decisions:
         )
     )
     if program.solve() != OPTIMAL:
-        raise SolverError("reserves cannot be settled")
+        return None
     reached, values = program.objective, program.values()
 
     def least(key: tuple[str, str, str, str], share: float) -> float:

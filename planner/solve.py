@@ -32,6 +32,7 @@ from planner.program import (
     tolerance,
 )
 from planner.pruning import implied
+from planner.rescale import reserve_program, settled
 from planner.risk import NORMAL
 from planner.rounding import dive, improved, repair
 
@@ -114,7 +115,9 @@ class _Search:
     def __init__(self, p: Problem, effort: Effort, solver: Callable[[], Any] | None, progress: Progress) -> None:
         self.p, self.effort, self.progress = p, effort, progress
         self.new_solver = solver if solver is not None else lambda: None
-        self.program, self.x = start_program(p, self.new_solver())
+        self.rescales = p.failover == "rescale"
+        start = reserve_program if self.rescales else start_program
+        self.program, self.x = start(p, self.new_solver())
         self.objective = cost_usd(p, self.x)
         self.entered: list[str] = []
         self.implied = implied(p) if effort.prune else {}
@@ -148,6 +151,9 @@ class _Search:
         return max(FIRST_NODES, NODE_WORK // len(self.program.lp.columns))
 
     def failures(self) -> list[str]:
+        """Failures to be tested: none where the program has reserves that survive all of them."""
+        if self.rescales:
+            return []
         return [f for f in self.p.failures if f != NORMAL]
 
     def test_program(self, f: str) -> TestProgram:
@@ -501,7 +507,7 @@ def _rounded_up(search: _Search) -> Solution:
 
 def _better(search: _Search, purchases: Decisions, found: Survived) -> Solution:
     """The cheaper of the best plan so far and this one, which passed every test; failures are settled at the end."""
-    x = settle_normal(search.p, purchases, search.new_solver())
+    x = _reserved(search, purchases) if search.rescales else settle_normal(search.p, purchases, search.new_solver())
     if search.p.priced:
         for f in search.p.priced:
             cheap = search.test_program(f).cheapest_whole(f, purchases, search.most_nodes())
@@ -513,6 +519,17 @@ def _better(search: _Search, purchases: Decisions, found: Survived) -> Solution:
         return search.best
     search.survived, search.valid = found, search.last
     return Solution(x, cost, search.bound, search.bound, (), search.passes, "gap")
+
+
+def _reserved(search: _Search, purchases: Decisions) -> Decisions:
+    """Reserves and all states for what is bought; where survivors rounded down are too few, replicas are added."""
+    x = settled(search.p, purchases, search.new_solver())
+    if x is None and search.repaired() is not None:
+        search.last = search.program.values()
+        x = settled(search.p, search.purchases(whole=True), search.new_solver())
+    if x is None:
+        raise Stopped("rounding found no replicas that carry what is reserved")
+    return x
 
 
 def _settled(search: _Search, x: Decisions, survived: Survived) -> Decisions:
