@@ -11,7 +11,7 @@ from planner.errors import InputError
 from planner.plan import costs_usd, decisions_of, digest, gap_fraction, problem_of, sha256, uncoverable
 from planner.problem import Problem, states
 from planner.pruning import implied
-from planner.records.plan import PlanFile, WithoutGoals
+from planner.records.plan import PlanFile, Proof, WithoutGoals
 from planner.rules import PURCHASE_RULES, STATE_RULES
 
 TOLERANCE = 1e-6
@@ -165,7 +165,9 @@ def _limits(plan: PlanFile, p: Problem) -> Iterator[Violation]:
     if limits.workload and p.failover != "rescale":
         yield Violation("reserves", "", 1.0, "the study does not ask for failover: rescale")
     stated = Counter(zip(limits.workload, limits.origin, limits.placement, limits.hour, strict=True))
-    yield from _each_once("reserves", {(w, o, e, h) for w, o in p.flows for e in p.edges[w, o] for h in p.hours}, stated)
+    yield from _each_once(
+        "reserves", {(w, o, e, h) for w, o in p.flows for e in p.edges[w, o] for h in p.hours}, stated
+    )
 
 
 def _differs(a: float, b: float) -> bool:
@@ -225,7 +227,7 @@ def _totals(plan: PlanFile, p: Problem) -> Iterator[Violation]:
             yield Violation(
                 what, "", abs(stated_value - true_value), f"{stated_value:,.6f} is stated; {meaning}: {true_value:,.6f}"
             )
-    with_goals = [proof, *(other for _, other in compared[1:])]
+    with_goals: list[Proof | WithoutGoals] = [proof, *(other for _, other in compared[1:])]
     for low, high, what in (
         (proof.bound_usd, proof.cost_usd, "proof.bound_usd above the cost"),
         (proof.relaxation_usd, proof.bound_usd, "proof.relaxation_usd above the bound"),

@@ -103,6 +103,19 @@ def diagnose(study: Study, demand: str = "base", progress: Progress = lambda sta
                 f"no plan of study {study.study} keeps within the budget of {p.budget_usd:,.0f} USD\n"
                 f"  would help: a budget of {cost:,.0f} USD, for which there is a plan"
             )
+    if p.failover == "rescale":
+        p = replace(p, failover="resolve")
+        try:
+            cost = solve(p, Effort(gap_fraction=ROUGH_GAP), None, progress).cost_usd
+        except NoPlan:
+            pass
+        else:
+            return NoPlan(
+                f"no plan of study {study.study} survives its failures by weights that gateways only renormalise\n"
+                f"  would help: failover: resolve (new weights for each failure), for which there is a plan for "
+                f"{cost:,.0f} USD; more stock of offers; lower fractions; longer round_trip_ms: an edge that is near "
+                "enough in failures only has no weight"
+            )
     found = []
     normal = shortage(p, NORMAL)
     if normal is not None:

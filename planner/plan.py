@@ -30,8 +30,8 @@ from planner.records.plan import (
     Proof,
     Purchase,
     Replicas,
-    ReSolved,
     Reserves,
+    ReSolved,
     State,
     Uncoverable,
     WithoutGoals,
@@ -237,9 +237,7 @@ def reserves_of(x: Decisions) -> Reserves:
     """The limits of gateways as a record, in the order of their edges."""
     rows = [(*key, value) for key, v in sorted(x.reserve.items()) if (value := round(v, DECIMALS)) > 0]
     workload, origin, placement, hour, rates = zip(*rows, strict=True) if rows else ((), (), (), (), ())
-    return Reserves(
-        workload=workload, origin=origin, placement=placement, hour=hour, requests_per_second=rates
-    )
+    return Reserves(workload=workload, origin=origin, placement=placement, hour=hour, requests_per_second=rates)
 
 
 def firm_of(p: Problem, x: Decisions, e: str, h: str) -> int | None:

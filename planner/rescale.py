@@ -27,9 +27,7 @@ def reserve_program(p: Problem, solver: Any = None, bought: Decisions | None = N
 
 def reserve_columns(p: Problem, program: Program, x: Decisions) -> None:
     """Columns of reserves, and of whole replicas that survive where a failure leaves a part of them."""
-    x.reserve = Sparse(
-        {(w, o, e, h): program.column() for w, o in p.flows for e in p.edges[w, o] for h in p.hours}
-    )
+    x.reserve = Sparse({(w, o, e, h): program.column() for w, o in p.flows for e in p.edges[w, o] for h in p.hours})
     for h in p.hours:
         for e, found in conditions(p, h).items():
             for s in found:
@@ -58,10 +56,7 @@ def settled(p: Problem, purchases: Decisions, solver: Any = None) -> Decisions |
     program, x = reserve_program(p, solver, purchases)
     costs = edge_costs(p)
     program.minimise(
-        total(
-            [(costs[o, e] + 1e-6, v) for (w, o, e, h), v in x.reserve.items()]
-            + [(1e4, v) for v in x.shed.values()]
-        )
+        total([(costs[o, e] + 1e-6, v) for (w, o, e, h), v in x.reserve.items()] + [(1e4, v) for v in x.shed.values()])
     )
     if program.solve() != OPTIMAL:
         return None
@@ -71,7 +66,7 @@ def settled(p: Problem, purchases: Decisions, solver: Any = None) -> Decisions |
         w, o, _, h = key
         return share * requests_per_second(p, w, o, (h, NORMAL, 0.0))
 
-    slivers = [v for key, v in x.reserve.items() if 0 < values[v] < least(key, SLIVER)]  # type: ignore[arg-type]
+    slivers = [v for key, v in x.reserve.items() if 0 < values[v] < least(key, SLIVER)]
     for v in slivers:
         v.upBound = 0.0
     if slivers and program.solve() == OPTIMAL and program.objective <= reached * (1 + SLIVER) + 1e-9:
@@ -79,9 +74,7 @@ def settled(p: Problem, purchases: Decisions, solver: Any = None) -> Decisions |
     found = no_decisions()
     for name in BOUGHT:
         setattr(found, name, getattr(purchases, name))
-    found.reserve = Sparse(
-        {key: values[v] for key, v in x.reserve.items() if values[v] > least(key, WEIGHTLESS)}  # type: ignore[arg-type]
-    )
+    found.reserve = Sparse({key: values[v] for key, v in x.reserve.items() if values[v] > least(key, WEIGHTLESS)})
     return with_states(p, found)
 
 

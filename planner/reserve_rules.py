@@ -7,8 +7,8 @@ that meet them survive every failure, whatever else the gateways send up to thei
 from collections.abc import Iterator
 
 from planner.algebra import Row, is_number, total
-from planner.formulas import is_normal, machines_up, passage_limit, requests_per_second
-from planner.problem import Decisions, Problem, State, states
+from planner.formulas import is_normal, machines_up, passage_limit
+from planner.problem import Decisions, Problem, State
 from planner.reserves import (
     conditions,
     due_requests_per_second,
@@ -88,12 +88,11 @@ def hot_replicas_stand_on_machines(p: Problem, x: Decisions) -> Iterator[Row]:
         what one more machine there would save [USD]
     """
     for f, failure in p.failures.items() if rescales(p) else ():
-        for h in p.hours if failure.hit is not None else ():
-            q = p.pool_of[failure.hit] if failure.hit in p.pool_of else ""
-            s = states(p, f)[0]
-            stand = total((p.machines_per_replica[e], hot(p, x, e, (h, *s[1:]))) for e in p.on_pool.get(q, ()))
-            if q:
-                yield Row((q, h, f), stand, "<=", machines_up(p, x, q, (h, *s[1:])))
+        q = p.pool_of.get(failure.hit or "", "")
+        for h in p.hours if q else ():
+            s = (h, f, p.clocks_seconds[f][0])
+            stand = total((p.machines_per_replica[e], hot(p, x, e, s)) for e in p.on_pool[q])
+            yield Row((q, h, f), stand, "<=", machines_up(p, x, q, s))
 
 
 def components_pass_what_is_reserved(p: Problem, x: Decisions) -> Iterator[Row]:
@@ -133,9 +132,7 @@ def weights_keep_to_shares(p: Problem, x: Decisions) -> Iterator[Row]:
         above, s = headrooms(p, h), (h, NORMAL, 0.0)
         most = sum(p.demand_requests_per_second[w, o, h] for w, o in p.flows)
         for share in p.shares:
-            sent = total(
-                (1.0, v) for e in sorted(share.placements) for v in sent_at_most(p, x, e, s, above).values()
-            )
+            sent = total((1.0, v) for e in sorted(share.placements) for v in sent_at_most(p, x, e, s, above).values())
             yield Row((share.component, h), sent, "<=", share.most_fraction * most)
 
 

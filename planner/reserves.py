@@ -115,7 +115,7 @@ def renormalised(p: Problem, x: Decisions, w: str, o: str, e: str, s: State) -> 
 def whole_survivors(p: Problem, x: Decisions, e: str, s: State) -> int:
     """Whole replicas of a placement that survive a failure."""
     hit = replicas_hit(p, x, e, s) if p.failures[s[1]].hit == e else 0.0
-    return math.floor(max(0.0, survivors(p, x, e, s) - hit) + ROUNDING)
+    return math.floor(max(0.0, float(survivors(p, x, e, s) - hit)) + ROUNDING)
 
 
 def splits_replicas(p: Problem, e: str, f: str) -> bool:
@@ -183,12 +183,10 @@ def passing_at_most(p: Problem, x: Decisions, g: int, s: State, above: Mapping[t
 
     At the doors of workloads and origins what comes in, where it fits; else what the reserves let on.
     """
-    h, f, _ = s
+    f = s[1]
     times, most = p.passages[g].times, passage_limit(p, g, f)
     doors = {(w, o): times.get(f"workload:{w}", 0) + times.get(f"origin:{o}", 0) for w, o in p.flows}
-    comes_in = sum(
-        n * p.coverable[f].get((w, o), 1.0) * requests_per_second(p, w, o, s) for (w, o), n in doors.items()
-    )
+    comes_in = sum(n * p.coverable[f].get((w, o), 1.0) * requests_per_second(p, w, o, s) for (w, o), n in doors.items())
     fits = comes_in <= most
     terms: list[tuple[float, Linear]] = [(1.0, comes_in)] if fits else []
     for e in p.placements:

@@ -301,7 +301,7 @@ class _StudyCommon(Record):
     order_slack_days: NotNegative = Field(14.0, le=36500, description="days of reserve in order dates")
     failover: Failover = Field(
         "resolve",
-        description="resolve: new weights for each failure; rescale: gateways renormalise fixed weights over what is left",
+        description="resolve: new weights for each failure; rescale: gateways renormalise fixed ones over what is left",
     )
     utilisation: Utilisation = Field(Utilisation(), description="how far replicas may be filled")
     origins: tuple[Origin, ...] = Field(min_length=1, description="where requests enter")
