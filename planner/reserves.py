@@ -47,7 +47,8 @@ def reserve_left(p: Problem, x: Decisions, w: str, o: str, s: State) -> Linear:
     Formula
         Σ_e available[e,f] · reserve[w,o,e,h]      over live edges that have a weight
     """
-    return total((available(p, e, s[1]), x.reserve[w, o, e, s[0]]) for e in reserved_edges(p, w, o, s[1]))
+    left = ((available(p, e, s[1]), x.reserve[w, o, e, s[0]]) for e in reserved_edges(p, w, o, s[1]))
+    return total((part, reserve) for part, reserve in left if part > 0)
 
 
 def last_state(p: Problem, f: str, h: str) -> State:
@@ -73,6 +74,18 @@ def hardest(p: Problem, w: str, o: str, h: str) -> dict[Left, str]:
         if due > 0 and due > found.get(left, (0.0, ""))[0]:
             found[left] = due, f
     return {left: f for left, (_, f) in found.items()}
+
+
+def without_weights(p: Problem) -> list[tuple[str, str, str]]:
+    """(w, o, f) of which something is due, and no edge of normal operation is left to send it over."""
+    every = {(w, o): set(p.edges[w, o]) for w, o in p.flows}
+    return [
+        (w, o, f)
+        for h in p.hours
+        for (w, o), edges in every.items()
+        for left, f in hardest(p, w, o, h).items()
+        if edges <= {e for e, part in left if part <= 0}
+    ]
 
 
 def least_reserve(p: Problem, w: str, o: str, h: str, hard: dict[Left, str]) -> float:

@@ -33,6 +33,7 @@ from planner.program import (
 )
 from planner.pruning import implied
 from planner.rescale import reserve_program, settled
+from planner.reserves import without_weights
 from planner.risk import NORMAL
 from planner.rounding import dive, improved, repair
 
@@ -116,6 +117,8 @@ class _Search:
         self.p, self.effort, self.progress = p, effort, progress
         self.new_solver = solver if solver is not None else lambda: None
         self.rescales = p.failover == "rescale"
+        if self.rescales and (missing := without_weights(p)):
+            raise Infeasible(f"no weight is left for {' '.join(missing[0])}")
         start = reserve_program if self.rescales else start_program
         self.program, self.x = start(p, self.new_solver())
         self.objective = cost_usd(p, self.x)

@@ -192,7 +192,7 @@ def test_failures_that_say_the_same_are_one_row():
 
 
 def test_headroom_is_what_the_failures_force():
-    """Any of 3 halls lost: Σ reserve ≥ 3 · 12 / 2 = 18, so limits are at least 1.5 times traffic; of 2 halls 2 times."""
+    """Any of 3 halls lost: Σ reserve ≥ 3 · 12 / 2 = 18, limits at least 1.5 times traffic; of 2 halls 2 times."""
     assert headrooms(build(halls()), HOUR)["w", "o"] == 1.5
     assert headrooms(build(halls(sites=2)), HOUR)["w", "o"] == 2.0
     p = replace(build(halls()), failures={"normal": build(halls()).failures["normal"]})
@@ -220,7 +220,7 @@ def test_no_plan_by_weights_says_that_new_weights_would_do():
         round_trip_ms_in_failure=500.0,
         survive=(Goal(any="site", serve_fraction=1.0, within_seconds=60.0),),
     )
-    far = halls(sites=2, tiers=(tier,), sites_=None) if False else halls(tiers=(tier,), sites=2)
+    far = halls(tiers=(tier,), sites=2)
     far = far.model_copy(
         update={"sites": (far.sites[0], far.sites[1].model_copy(update={"latitude": 40.0, "longitude": -75.0}))}
     )
