@@ -20,7 +20,7 @@ from planner.plan import (
 )
 from planner.problem import Problem, states
 from planner.pruning import implied
-from planner.records.plan import PlanFile
+from planner.records.plan import PlanFile, Proof, WithoutGoals
 from planner.rules import PURCHASE_RULES, STATE_RULES
 
 TOLERANCE = 1e-6
@@ -148,6 +148,7 @@ def _names(plan: PlanFile, p: Problem) -> Iterator[Violation]:
         yield Violation("states", _text(s), 1.0, "missing: nothing is said about it")
     edges = set(p.placements)
     flows = set(p.flows)
+    yield from _limits(plan, p)
     for state in plan.states:
         where = f"{state.failure} at {state.clock_seconds:g} s"
         lengths = {len(c) for c in (state.workload, state.origin, state.placement, state.requests_per_second)}
@@ -170,6 +171,19 @@ def _names(plan: PlanFile, p: Problem) -> Iterator[Violation]:
                     yield Violation(name, f"{where} {e}", 1.0, "negative, or not something the study knows")
 
 
+def _limits(plan: PlanFile, p: Problem) -> Iterator[Violation]:
+    """Limits of gateways are there where the study rescales, each once, on edges."""
+    if (p.failover == "rescale") != (plan.re_solved is not None):
+        yield Violation("re_solved", "", 1.0, "there where the study asks for failover: rescale, and only there")
+    limits = plan.reserves
+    if limits.workload and p.failover != "rescale":
+        yield Violation("reserves", "", 1.0, "the study does not ask for failover: rescale")
+    stated = Counter(zip(limits.workload, limits.origin, limits.placement, limits.hour, strict=True))
+    yield from _each_once(
+        "reserves", {(w, o, e, h) for w, o in p.flows for e in p.edges[w, o] for h in p.hours}, stated
+    )
+
+
 def _differs(a: float, b: float) -> bool:
     return abs(a - b) > TOLERANCE * max(1.0, abs(a), abs(b))
 
@@ -177,9 +191,11 @@ def _differs(a: float, b: float) -> bool:
 def _totals(plan: PlanFile, p: Problem) -> Iterator[Violation]:
     """Every total that the plan states is computed anew."""
     x = decisions_of(plan, p)
+    compared: list[tuple[str, WithoutGoals]] = [("without_goals", plan.without_goals)]
+    compared += [("re_solved", plan.re_solved)] if plan.re_solved is not None else []
     for stated, truth, what in (
         (plan.costs_usd, costs_usd(p, x), "costs_usd"),
-        (plan.without_goals.costs_usd, None, "without_goals.costs_usd"),
+        *((other.costs_usd, None, f"{name}.costs_usd") for name, other in compared),
     ):
         if set(stated) != {cost.__name__ for cost in COSTS}:
             yield Violation(what, "", 1.0, "not the components that are minimised")
@@ -189,13 +205,17 @@ def _totals(plan: PlanFile, p: Problem) -> Iterator[Violation]:
                     what, name, abs(stated[name] - value), f"{stated[name]:,.2f} is stated, {value:,.2f} is true"
                 )
     proof, bare = plan.proof, plan.without_goals
-    bought = decisions_of(plan.model_copy(update={"purchases": bare.purchases, "states": (), "replicas": ()}), p)
-    for name, value in costs_usd(p, bought).items():
-        if name in ("commitments", "hourly_machines") and _differs(bare.costs_usd.get(name, 0.0), value):
-            yield Violation("without_goals.costs_usd", name, 0.0, f"{value:,.2f} is true")
+    for what, other in compared:
+        bought = decisions_of(plan.model_copy(update={"purchases": other.purchases, "states": (), "replicas": ()}), p)
+        for name, value in costs_usd(p, bought).items():
+            if name in ("commitments", "hourly_machines") and _differs(other.costs_usd.get(name, 0.0), value):
+                yield Violation(f"{what}.costs_usd", name, 0.0, f"{value:,.2f} is true")
     checks = (
         (proof.cost_usd, sum(plan.costs_usd.values()), "proof.cost_usd", "the sum of the components"),
-        (bare.cost_usd, sum(bare.costs_usd.values()), "without_goals.cost_usd", "the sum of the components"),
+        *(
+            (other.cost_usd, sum(other.costs_usd.values()), f"{name}.cost_usd", "the sum of the components")
+            for name, other in compared
+        ),
         (
             proof.gap_fraction,
             gap_fraction(proof.cost_usd, proof.bound_usd),
@@ -221,12 +241,14 @@ def _totals(plan: PlanFile, p: Problem) -> Iterator[Violation]:
             yield Violation(
                 what, "", abs(stated_value - true_value), f"{stated_value:,.6f} is stated; {meaning}: {true_value:,.6f}"
             )
+    with_goals: list[Proof | WithoutGoals] = [proof, *(other for _, other in compared[1:])]
     for low, high, what in (
         (proof.bound_usd, proof.cost_usd, "proof.bound_usd above the cost"),
         (proof.relaxation_usd, proof.bound_usd, "proof.relaxation_usd above the bound"),
         (0.0, proof.relaxation_usd, "proof.relaxation_usd below zero"),
-        (bare.bound_usd, bare.cost_usd, "without_goals.bound_usd above its cost"),
-        (bare.bound_usd, proof.cost_usd, "without_goals.bound_usd above the cost with goals"),
+        *((other.bound_usd, other.cost_usd, f"{name}.bound_usd above its cost") for name, other in compared),
+        *((bare.bound_usd, more.cost_usd, "without_goals.bound_usd above a cost with goals") for more in with_goals),
+        *((other.bound_usd, proof.cost_usd, f"{name}.bound_usd above the cost") for name, other in compared[1:]),
     ):
         if low > high + TOLERANCE * max(1.0, abs(high)):
             yield Violation("proof", "", low - high, what)

@@ -11,6 +11,7 @@ from planner.formulas import due_fraction, limit_used, requests_per_second
 from planner.problem import Problem, build, no_decisions, states
 from planner.program import INFEASIBLE, OPTIMAL, Program, purchase_columns, state_columns
 from planner.records.study import Study
+from planner.reserves import without_weights
 from planner.risk import NORMAL
 from planner.rules import PURCHASE_RULES, RELAXABLE, STATE_RULES
 from planner.solve import Effort, Progress, solve
@@ -102,6 +103,23 @@ def diagnose(study: Study, demand: str = "base", progress: Progress = lambda sta
             return NoPlan(
                 f"no plan of study {study.study} keeps within the budget of {p.budget_usd:,.0f} USD\n"
                 f"  would help: a budget of {cost:,.0f} USD, for which there is a plan"
+            )
+    if p.failover == "rescale":
+        p = replace(p, failover="resolve")
+        try:
+            cost = solve(p, Effort(gap_fraction=ROUGH_GAP), None, progress).cost_usd
+        except NoPlan:
+            pass
+        else:
+            lost = [
+                f"\n  no weight is left: {w} from {o} when {f} is lost" for w, o, f in without_weights(p)[:MOST_SHOWN]
+            ]
+            return NoPlan(
+                f"no plan of study {study.study} survives its failures by weights that gateways only renormalise"
+                f"{''.join(lost)}\n"
+                f"  would help: failover: resolve (new weights for each failure), for which there is a plan for "
+                f"{cost:,.0f} USD; more stock of offers; lower fractions; longer round_trip_ms: an edge that is near "
+                "enough in failures only has no weight"
             )
     found = []
     normal = shortage(p, NORMAL)

@@ -5,6 +5,7 @@ import json
 import os
 import tempfile
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -16,11 +17,9 @@ from planner.costs import COSTS, rank_outages
 from planner.errors import Finding, InputError, NoPlan
 from planner.formulas import (
     live_placements,
-    replicas_hit,
     requests_passing,
     requests_per_second,
     served,
-    survivors,
     units_active,
     waits,
     whole_occupied,
@@ -34,11 +33,14 @@ from planner.records.plan import (
     Proof,
     Purchase,
     Replicas,
+    Reserves,
+    ReSolved,
     State,
     Uncoverable,
     WithoutGoals,
 )
 from planner.records.study import Study
+from planner.reserves import whole_survivors
 from planner.risk import NORMAL, availability, dependency_graph, leaves
 from planner.solve import Effort, Progress, Solution, solve
 
@@ -66,9 +68,10 @@ def make_plan(
         when no plan exists
     """
     # the short solve first: an interruption of the long one then ends in a whole plan
-    bare = build(study, case, with_goals=False)
+    bare = replace(build(study, case, with_goals=False), failover="resolve")
     reference = solve(bare, effort, solver, renamed(progress, "without goals"))
     p = build(study, case)
+    re_solved = _re_solved(p, effort, solver, progress, hints)
     solution = solve(p, effort, solver, progress, hints)
     orders = purchases_of(solution.decisions)
     return sealed(
@@ -86,6 +89,7 @@ def make_plan(
                 if n
             ),
             states=tuple(state_records(p, solution.decisions)),
+            reserves=reserves_of(solution.decisions),
             costs_usd=costs_usd(p, solution.decisions),
             uncoverable=tuple(uncoverable(study, p)),
             binds=binds(p, solution),
@@ -97,6 +101,7 @@ def make_plan(
                 cost_usd=reference.cost_usd,
                 bound_usd=reference.bound_usd,
             ),
+            re_solved=re_solved,
             proof=Proof(
                 status=solution.status,
                 cost_usd=solution.cost_usd,
@@ -110,6 +115,22 @@ def make_plan(
                 passes=solution.passes,
             ),
         )
+    )
+
+
+def _re_solved(
+    p: Problem, effort: Effort, solver: Callable[[], Any] | None, progress: Progress, hints: Iterable[str]
+) -> ReSolved | None:
+    """What a rescale plan is compared with: the same goals, weights chosen anew for each failure."""
+    if p.failover != "rescale":
+        return None
+    q = replace(p, failover="resolve")
+    found = solve(q, effort, solver, renamed(progress, "re-solved"), hints)
+    return ReSolved(
+        purchases=purchases_of(found.decisions),
+        costs_usd=costs_usd(q, found.decisions),
+        cost_usd=found.cost_usd,
+        bound_usd=found.bound_usd,
     )
 
 
@@ -232,10 +253,11 @@ def units_by_period(p: Problem, purchases: Iterable[Purchase]) -> dict[tuple[str
 
 
 # ------------------------------------------------------------------ states, there and back
-def whole_survivors(p: Problem, x: Decisions, e: str, s: tuple[str, str, float]) -> int:
-    """Whole replicas of a placement that survive a failure."""
-    hit = replicas_hit(p, x, e, s) if p.failures[s[1]].hit == e else 0.0
-    return int(max(0.0, survivors(p, x, e, s) - hit) + 1e-9)
+def reserves_of(x: Decisions) -> Reserves:
+    """The limits of gateways as a record, in the order of their edges."""
+    rows = [(*key, value) for key, v in sorted(x.reserve.items()) if (value := round(v, DECIMALS)) > 0]
+    workload, origin, placement, hour, rates = zip(*rows, strict=True) if rows else ((), (), (), (), ())
+    return Reserves(workload=workload, origin=origin, placement=placement, hour=hour, requests_per_second=rates)
 
 
 def firm_of(p: Problem, x: Decisions, e: str, h: str) -> int | None:
@@ -325,6 +347,9 @@ def decisions_of(plan: PlanFile, p: Problem) -> Decisions:
     firm = {(r.placement, r.hour): r.replicas if r.firm is None else r.firm for r in plan.replicas}
     x.firm = Sparse({(e, h): float(n) for (e, h), n in firm.items() if p.pool_of.get(e) in p.with_spot})
     x.opened = Sparse({(p.pool_of.get(e, ""), h): 1.0 for (e, h), n in x.replicas.items() if n})
+    limits = plan.reserves
+    of = zip(limits.workload, limits.origin, limits.placement, limits.hour, strict=True)
+    x.reserve = Sparse(dict(zip(of, limits.requests_per_second, strict=True)))
     normal = {state.hour: state for state in plan.states if state.failure == NORMAL}
     known = {s for f in p.failures for s in states(p, f)}
     for state in plan.states:

@@ -7,7 +7,7 @@ f failure, c clock [s], s = (h, f, c).
 import itertools
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from fnmatch import fnmatchcase
 from typing import Any
 
@@ -29,7 +29,7 @@ from planner.periods import (
 )
 from planner.records.inventory import MachineType, Offer, Pool, Site
 from planner.records.serving import Model, OperatingPoint, Profile
-from planner.records.study import Needs, Study, Tier, Workload
+from planner.records.study import Failover, Needs, Study, Tier, Workload
 from planner.risk import (
     NORMAL,
     Failure,
@@ -221,6 +221,8 @@ class Problem:
     """(b, t) -> factor on the list price of what starts or is rented in t, where not 1"""
     deferrable: frozenset[str] = frozenset()
     """workloads served over the hours of their period, in normal operation"""
+    failover: Failover = "resolve"
+    """how requests move in a failure: weights chosen anew, or fixed ones renormalised over what is left"""
 
     def may_start(self, b: str, t: str) -> bool:
         """Whether a unit of an offer can start in a period."""
@@ -265,11 +267,13 @@ class Decisions:
     """("worst",) the dearest outage; ("threshold",), ("above", f): Rockafellar and Uryasev's variables [USD]"""
     machines: Mapping[Key, Linear]
     """(q, s) machines that are up and ours to use"""
+    reserve: Mapping[Key, Linear]
+    """(w, o, e, h) requests/s that a gateway may send at most, to which its weights are proportional; rescaling only"""
 
 
 def no_decisions() -> Decisions:
     """Nothing chosen: every decision zero."""
-    return Decisions(*(Sparse() for _ in range(17)))
+    return Decisions(*(Sparse() for _ in fields(Decisions)))
 
 
 def replica_seconds_per_request(
@@ -499,6 +503,7 @@ def build(study: Study, demand: str = "base", with_goals: bool = True) -> Proble
         utilisation_in_failure=study.utilisation.in_failure,
         detection_seconds=study.detection_seconds,
         not_offered=refused,
+        failover=study.failover,
         deferrable=frozenset(w.name for w in study.workloads if parts.tiers[w.tier].deferrable_hours),
         **_contracts(study, offers),
     )

@@ -244,10 +244,22 @@ def pools_that_just_run_on(p: Problem, f: str) -> set[str]:
     return set(p.pools) - able - partly
 
 
-def start_program(p: Problem, solver: Any = None) -> tuple[Program, Decisions]:
-    """The program of purchases and normal operation."""
+def start_program(
+    p: Problem,
+    solver: Any = None,
+    bought: Decisions | None = None,
+    further: Callable[[Problem, Program, Decisions], None] = lambda p, program, x: None,
+) -> tuple[Program, Decisions]:
+    """The program of purchases and normal operation; with `bought` as numbers, of what is left to choose.
+
+    `further` adds columns that rules of purchases speak of.
+    """
     program, x = Program(solver), no_decisions()
-    purchase_columns(p, program, x)
+    if bought is None:
+        purchase_columns(p, program, x)
+    else:
+        x = replace(x, **{name: getattr(bought, name) for name in BOUGHT})
+    further(p, program, x)
     add_failure(p, program, x, NORMAL)
     for rule in PURCHASE_RULES:
         program.add(rule.__name__, rule(p, x))

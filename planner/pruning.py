@@ -19,7 +19,9 @@ def implied(p: Problem) -> dict[str, str]:
     placement is compared with none.
     """
     names = [f for f in p.failures if f != NORMAL]
-    if len(names) < 2 or p.priced:  # what a priced failure costs is its own, whatever another implies
+    if len(names) < 2 or p.failover == "rescale":  # what says the same is one row there
+        return {}
+    if p.priced:  # what a priced failure costs is its own, whatever another implies
         return {}
     things = [*p.pools, *p.placements, *p.most_requests_per_second]
     times = sorted({c for f in names for c in p.clocks_seconds[f]})

@@ -82,6 +82,7 @@ def check_references(parts: Parts, reading: Reading) -> None:
     _check_demand(parts, reading)
     components = component_names(parts)
     _check_goals(parts, components, reading)
+    _check_failover(parts, reading)
     _check_components(parts, components, reading)
     _check_cycles(parts, components, reading)
 
@@ -243,6 +244,13 @@ def _check_component(id: str, components: Mapping[str, set[str]], where: str, re
     fix = f"write one of: {listed(alike)}" if alike else f"write kind:name; the kinds are {listed(components, 20)}"
     got = shown(id) + (near_miss(id, alike) or near_miss(id, every))
     reading.error(where, "the id of a component (kind:name)", got, fix)
+
+
+def _check_failover(parts: Parts, reading: Reading) -> None:
+    """Gateways that only rescale shed what they must, not what costs least."""
+    if parts.file.failover == "rescale" and parts.file.objective != "cost":
+        fix = "leave out objective, or choose failover: resolve"
+        reading.error(parts.place.at("objective"), "cost, with failover: rescale", parts.file.objective, fix)
 
 
 def _check_goals(parts: Parts, components: Mapping[str, set[str]], reading: Reading) -> None:

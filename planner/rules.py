@@ -33,6 +33,7 @@ from planner.formulas import (
     waits,
 )
 from planner.problem import Decisions, Problem, State, most_machines
+from planner.reserve_rules import RESERVE_RELAXABLE, RESERVE_RULES, gateways_renormalise
 from planner.risk import NORMAL
 
 Rule = Callable[[Problem, Decisions], Iterator[Row]]
@@ -577,6 +578,7 @@ PURCHASE_RULES: tuple[Rule, ...] = (
     outages_are_ranked,
     an_outage_saves_no_more_than_operation,
     deferred_work_is_done,
+    *RESERVE_RULES,
 )
 INSIDE_RULES: tuple[StateRule, ...] = (
     demand_is_served,
@@ -598,6 +600,7 @@ LINK_RULES: tuple[StateRule, ...] = (
     no_replica_before_it_is_loaded,
     only_the_living_run,
     a_unit_opens_what_it_serves,
+    gateways_renormalise,
 )
 STATE_RULES = INSIDE_RULES + LINK_RULES
 RULES = (*PURCHASE_RULES, *STATE_RULES)
@@ -613,5 +616,6 @@ RELAXABLE = {
     "storage_can_load_that_fast": "by buying",
     "components_pass_what_they_can": "by buying",
     "replicas_carry_traffic": "by policy",
+    **RESERVE_RELAXABLE,
 }
 """What can be done about a rule: `by buying`, `by policy`; what is not named here is physics: no."""

@@ -32,6 +32,8 @@ from planner.program import (
     tolerance,
 )
 from planner.pruning import implied
+from planner.rescale import reserve_program, settled
+from planner.reserves import without_weights
 from planner.risk import NORMAL
 from planner.rounding import dive, improved, repair
 
@@ -116,7 +118,11 @@ class _Search:
     def __init__(self, p: Problem, effort: Effort, solver: Callable[[], Any] | None, progress: Progress) -> None:
         self.p, self.effort, self.progress = p, effort, progress
         self.new_solver = solver if solver is not None else lambda: None
-        self.program, self.x = start_program(p, self.new_solver())
+        self.rescales = p.failover == "rescale"
+        if self.rescales and (missing := without_weights(p)):
+            raise Infeasible(f"no weight is left for {' '.join(missing[0])}")
+        start = reserve_program if self.rescales else start_program
+        self.program, self.x = start(p, self.new_solver())
         self.objective = cost_usd(p, self.x)
         self.entered: list[str] = []
         self.implied = implied(p) if effort.prune else {}
@@ -151,6 +157,9 @@ class _Search:
         return max(FIRST_NODES, NODE_WORK // len(self.program.lp.columns))
 
     def failures(self) -> list[str]:
+        """Failures to be tested: none where the program has reserves that survive all of them."""
+        if self.rescales:
+            return []
         return [f for f in self.p.failures if f != NORMAL]
 
     def test_program(self, f: str, hour: str | None = None) -> TestProgram:
@@ -345,9 +354,9 @@ class _Search:
         """
         self.progress("whole numbers", None, f"{len(self.entered)} failures entered, rounding")
         if self.last is None:
-            for f in self.entered:
-                if any(v for key, v in self.x.loaded.items() if key[-1][1] == f):
-                    self.leave_room(f)
+            loading = {(key[-1][1], key[-1][0]) for key in self.x.loaded}
+            for block in sorted(self.blocks & loading):
+                self.leave_room(block)
         if self.best is None or self.grown:
             values = self.repaired() if self.last is not None else None
             if values is None and self.best is None and dive(self.p, self.program, self.x):
@@ -535,7 +544,7 @@ def _rounded_up(search: _Search) -> Solution:
 
 def _better(search: _Search, purchases: Decisions, found: Survived) -> Solution:
     """The cheaper of the best plan so far and this one, which passed every test; failures are settled at the end."""
-    x = settle_normal(search.p, purchases, search.new_solver())
+    x = _reserved(search, purchases) if search.rescales else settle_normal(search.p, purchases, search.new_solver())
     if search.p.priced:
         priced = [(f, h) for f in search.p.priced for h in search.p.hours]
         for f, h in priced:
@@ -548,6 +557,17 @@ def _better(search: _Search, purchases: Decisions, found: Survived) -> Solution:
         return search.best
     search.survived, search.valid = found, search.last
     return Solution(x, cost, search.bound, search.bound, (), search.passes, "gap")
+
+
+def _reserved(search: _Search, purchases: Decisions) -> Decisions:
+    """Reserves and all states for what is bought; where survivors rounded down are too few, replicas are added."""
+    x = settled(search.p, purchases, search.new_solver())
+    if x is None and search.repaired() is not None:
+        search.last = search.program.values()
+        x = settled(search.p, search.purchases(whole=True), search.new_solver())
+    if x is None:
+        raise Stopped("rounding found no replicas that carry what is reserved")
+    return x
 
 
 def _settled(search: _Search, x: Decisions, survived: Survived) -> Decisions:

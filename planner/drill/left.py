@@ -22,6 +22,8 @@ class Left:
     front : available fraction of the door of each flow, workload and origin together [f, i]
     coverable : of each flow the fraction that capacity can cover at all [f, i]
     may_start : whether replicas of a placement may start [f, e]
+    weights : share of their weight that gateways leave placements: what is available, and all of it in a pool whose
+        partial loss falls on one placement [f, e]
     survivors : whole replicas that run on [f, e]
     offered : requests/s, surges included [f, i]
     passage : how requests pass components with a limit
@@ -33,6 +35,7 @@ class Left:
     front: Numbers
     coverable: Numbers
     may_start: Flags
+    weights: Numbers
     survivors: Numbers
     offered: Numbers
     counts: tuple[Counts, ...]
@@ -40,7 +43,7 @@ class Left:
 
     def one(self, f: int) -> "Left":
         """What one of the failures leaves."""
-        arrays = ("pools", "placements", "front", "coverable", "may_start", "survivors", "offered")
+        arrays = ("pools", "placements", "front", "coverable", "may_start", "weights", "survivors", "offered")
         return replace(
             self,
             failures=self.failures[f : f + 1],
@@ -101,6 +104,7 @@ def what_is_left(world: World, graph: Graph, stock: Stock, failures: Sequence[Fa
         front=front,
         coverable=np.where(reached, front, 0.0),
         may_start=column(names, starts) > 0,
+        weights=_weights(world, graph, failures, placements),
         survivors=_survivors(world, graph, stock, failures, pools, placements, counted),
         offered=world.demand * np.array([failure.surge(world) for failure in failures]).reshape(n, len(world.flows)),
         counts=counted,
@@ -138,6 +142,18 @@ def _survivors(
         kept[at] = min(kept[at], max(0.0, go_on[f, worst] - lost / world.machines_per_replica[worst]))
         survivors[f, mine] = np.floor(kept + WHOLE)
     return survivors
+
+
+def _weights(world: World, graph: Graph, failures: Sequence[Failure], placements: Numbers) -> Numbers:
+    """Share of its weight that a placement keeps [f, e]; a loss that falls on one placement of a pool takes none."""
+    weights = placements.copy()
+    for f, failure in enumerate(failures):
+        if failure.worst in world.placements:
+            q = world.pool_of[world.placements[failure.worst]]
+            mine = np.flatnonzero(world.pool_of == q)
+            whole = {**outages([failure]), f"pool:{world.study.pools[q].id}": np.zeros(1)}
+            weights[f, mine] = _apart_from_pool(world, graph, whole, mine)
+    return weights
 
 
 def _apart_from_pool(world: World, graph: Graph, out: dict[str, Numbers], placements: Indices) -> Numbers:

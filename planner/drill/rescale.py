@@ -72,10 +72,13 @@ def rescaled(world: World, stock: Stock, left: Left, routes: Routes, clock: floa
     before = that_fit(world, left.survivors, left.machines(stock, clock, reclaimed=False, obtained=False))
     here = (routes.flow, routes.placement)
     stays = np.where(world.fits[here] & ~world.in_failure[here], 0.0, routes.sent)
-    weights = stays * left.placements[:, routes.placement]
+    weights = stays * left.weights[:, routes.placement]
     total = weights @ routes.by_flow + stock.astray
     asked = left.offered * left.front / np.where(total > 0, total, 1.0)
     sent = weights * asked[:, routes.flow] * world.in_failure[here]
+    if stock.limits is not None:
+        # a part of the replicas takes that part of what a gateway may send to all of them
+        sent = np.minimum(sent, stock.limits[here] * left.weights[:, routes.placement])
     sent = cut(left.passage, sent, routes.flow, routes.placement)
     limit = world.study.utilisation.in_failure
     rates = carried(world, routes, sent, world.replica_seconds_in_failure, limit * kept)

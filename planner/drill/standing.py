@@ -84,8 +84,21 @@ def of_plan(world: World, plan: PlanFile, failures: Sequence[Failure], hour: str
         spare=np.where(in_use, np.array([pool.spare_machines for pool in study.pools]), 0.0),
         bought=tuple(bought),
         claims=lent(study),
+        limits=_limits(world, plan, hour),
     )
     return stock, findings + found + _too_many(world, stock, firm, failures)
+
+
+def _limits(world: World, plan: PlanFile, hour: str) -> Numbers | None:
+    """What gateways send over edges at most in an hour [i, e]; none where the plan states no limits."""
+    of = plan.reserves
+    if not of.workload:
+        return None
+    limits = np.zeros(world.fits.shape)
+    for w, o, e, when, rate in zip(of.workload, of.origin, of.placement, of.hour, of.requests_per_second, strict=True):
+        if when == hour and (w, o) in world.flows and e in world.placements:
+            limits[world.flows[w, o], world.placements[e]] += rate
+    return limits
 
 
 def _too_many(world: World, stock: Stock, firm: Numbers, failures: Sequence[Failure]) -> list[str]:

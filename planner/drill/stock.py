@@ -49,6 +49,7 @@ class Stock:
     astray : traffic sent where nothing can serve it [i, requests/s]
     held : machines owned or committed before the plan [q]
     claims : (pool, machines, seconds until they are back or none)
+    limits : what gateways send over an edge at most, where the plan says so [i, e, requests/s]
     """
 
     replicas: Numbers
@@ -59,6 +60,7 @@ class Stock:
     usable: Numbers
     spare: Numbers
     bought: tuple[Bought, ...] = ()
+    limits: Numbers | None = None
     claims: tuple[tuple[int, float, float | None], ...] = ()
 
     def lent(self) -> Numbers:

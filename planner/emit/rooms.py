@@ -1,8 +1,8 @@
 """The room that a placement has in a failure."""
 
 from planner.formulas import running as running_in
-from planner.plan import whole_survivors
 from planner.problem import Decisions, Problem, State
+from planner.reserves import whole_survivors
 from planner.risk import NORMAL
 
 

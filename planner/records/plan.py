@@ -61,6 +61,26 @@ class State(Record):
         return self
 
 
+class Reserves(Record):
+    """What gateways may send over an edge at most, also when they fail over: the limits that they must enforce.
+
+    Their weights are proportional to it. Columns of equal length; edges without a weight are left out.
+    """
+
+    workload: tuple[Name, ...] = ()
+    origin: tuple[Name, ...] = ()
+    placement: tuple[Name, ...] = ()
+    hour: tuple[Name, ...] = ()
+    requests_per_second: tuple[NotNegative, ...] = ()
+
+    @model_validator(mode="after")
+    def _columns_of_equal_length(self) -> Self:
+        columns = (self.workload, self.origin, self.placement, self.hour, self.requests_per_second)
+        if len({len(c) for c in columns}) > 1:
+            raise ValueError("columns of equal length are expected")
+        return self
+
+
 class Uncoverable(Record):
     """A (failure, workload, origin) that no capacity helps, and the missing ingredient."""
 
@@ -116,6 +136,10 @@ class WithoutGoals(Record):
     bound_usd: NotNegative
 
 
+class ReSolved(WithoutGoals):
+    """The cheapest plan found with the same goals and weights chosen anew for each failure."""
+
+
 class PlanFile(Record):
     """plan.json."""
 
@@ -129,6 +153,7 @@ class PlanFile(Record):
     purchases: tuple[Purchase, ...]
     replicas: tuple[Replicas, ...]
     states: tuple[State, ...]
+    reserves: Reserves = Field(Reserves(), description="with `failover: rescale`: limits of gateways, and weights")
     costs_usd: dict[Name, float] = Field(description="by component, over the horizon")
     uncoverable: tuple[Uncoverable, ...]
     binds: tuple[Binding, ...] = ()
@@ -137,4 +162,5 @@ class PlanFile(Record):
         default_factory=dict, description="pool: failures that pay for it in the relaxation, largest first"
     )
     without_goals: WithoutGoals
+    re_solved: ReSolved | None = Field(None, description="with `failover: rescale`: what it is compared with")
     proof: Proof

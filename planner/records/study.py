@@ -25,6 +25,7 @@ from planner.units import DAYS_PER_MONTH
 ComponentKind = Literal["provider", "region", "site", "pool", "stack", "stack_version", "qualification"]
 Objective = Literal["cost", "expected", "worst_case", "cvar"]
 Breaks = Literal["serving", "new_logins", "starting"]
+Failover = Literal["resolve", "rescale"]
 
 
 def stack_and_version(stack: str) -> tuple[str, str]:
@@ -404,6 +405,10 @@ class _StudyCommon(Record):
     hours_per_month: Positive = Field(730.0, description="hours in a month [h]")
     detection_seconds: NotNegative = Field(10.0, description="from a failure's begin until traffic is moved [s]")
     order_slack_days: NotNegative = Field(14.0, le=36500, description="days of reserve in order dates")
+    failover: Failover = Field(
+        "resolve",
+        description="resolve: new weights for each failure; rescale: gateways renormalise fixed ones over what is left",
+    )
     utilisation: Utilisation = Field(Utilisation(), description="how far replicas may be filled")
     origins: tuple[Origin, ...] = Field(min_length=1, description="where requests enter")
     tiers: tuple[Tier, ...] = Field(min_length=1, description="classes of service")

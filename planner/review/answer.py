@@ -8,6 +8,7 @@ from planner.plan import decisions_of, problem_of
 from planner.problem import Problem
 from planner.records.plan import PlanFile
 from planner.review.fleet import fleet_section
+from planner.review.limits import limits_section, rescaling_lines
 from planner.review.ordered import beyond_horizon, binds_section, order_section, price_ends_usd
 from planner.review.report import Report, Section, percent, short_failure, usd
 from planner.review.rests import rests_section
@@ -55,6 +56,7 @@ def review_plan(plan: PlanFile, all_rows: bool = False) -> Report:
         order_section(plan, p, bought, all_rows),
         served_section(plan, p, x),
         failures_section(plan, p, x, all_rows),
+        *limits_section(plan, p, x, all_rows),
         fleet_section(plan, p, x),
         binds_section(plan),
         trust_section(plan, p, x),
@@ -124,6 +126,7 @@ def _answer(plan: PlanFile, p: Problem, checked: Audit, proven: bool) -> Section
         f"{usd(proof.bound_usd)} USD"
         + ("" if proven else f" (NOT PROVEN: {percent(proof.gap_asked_fraction, 2)} was asked)")
         + ("; a clock or a person ended the search: not reproducible" if proof.status == "stopped" else ""),
+        *rescaling_lines(plan),
         f"without survival goals {usd(bare.cost_usd)} USD: redundancy costs {usd(extra)} USD{share}",
         *(f"  {name.replace('_', ' ')}: {usd(value)} USD" for name, value in plan.costs_usd.items() if value),
     ]
@@ -140,6 +143,7 @@ def _answer(plan: PlanFile, p: Problem, checked: Audit, proven: bool) -> Section
         "proof": plan.proof.model_dump(),
         "costs_usd": plan.costs_usd,
         "without_goals_usd": bare.cost_usd,
+        "re_solved_usd": plan.re_solved.cost_usd if plan.re_solved is not None else None,
         "redundancy_usd": extra,
         "uncoverable": [row.model_dump() for row in plan.uncoverable],
         "goals": goals,

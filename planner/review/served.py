@@ -4,10 +4,10 @@ from typing import Any
 
 from planner.costs import requests_usd_per_hour
 from planner.formulas import due_fraction, replica_seconds_used, requests_per_second, running, served, waits
-from planner.plan import whole_survivors
 from planner.problem import Decisions, Problem, State, fullest_hour, states
 from planner.records.plan import PlanFile
 from planner.records.study import Goal
+from planner.reserves import whole_survivors
 from planner.review.report import MOST_ROWS, Section, percent, short_failure, usd
 from planner.risk import NORMAL, dependency_graph, expand
 
