@@ -25,7 +25,7 @@ ROWS = (
     ("polish", "rounding", "pruning"),
     ("solve", "margins"),
     ("plan", "losses"),
-    ("audit", "explain", "orders", "drill.*", "exposure", "diff", "whatif"),
+    ("audit", "explain", "orders", "drill.*", "exposure", "diff", "whatif", "ladder"),
     ("shortfalls", "emit.*", "actual", "drift"),
     ("review.*",),
     ("cli.*",),
