@@ -11,6 +11,7 @@ WHY_LINES = 4
 NOT_IN = (
     "another order of rungs attributes costs differently: what a rung adds depends on the rungs below",
     "at risk: short of what the goals of all rungs ask, at the worst clock; tiers without a goal are not counted",
+    "spot machines count in no failure: a plan that stands on them survives few",
     "USD/h: at outage_usd_per_request of the tiers, while the failure lasts; how often it happens is not counted",
 )
 
@@ -62,15 +63,16 @@ def _promise(goals: Mapping[str, Sequence[Goal]]) -> str:
 def _goal(goal: Goal) -> str:
     left_out = f" except {', '.join(goal.except_)}" if goal.except_ else ""
     out = f" while {', '.join(sorted(goal.in_maintenance))} is out" if goal.in_maintenance else ""
-    return f"{percent(goal.serve_fraction)} within {goal.within_seconds:g} s{left_out}{out}"
+    return f"{percent(goal.serve_fraction)} in {goal.within_seconds:g} s{left_out}{out}"
 
 
 def _differ(step: Step) -> str:
     """What the best plans of a rung and the last differ by; a difference smaller than the gaps says so."""
     if step.plan is None or step.rung.name == NO_GOAL:
         return ""
-    within = "within the gaps: " if step.within_gaps else ""
-    return f"{within}{usd(step.adds_least_usd)} to {usd(step.adds_most_usd)}"
+    if step.within_gaps:
+        return f"within the gaps, ≤ {step.adds_most_usd:,.0f}"
+    return f"{step.adds_least_usd:,.0f} to {step.adds_most_usd:,.0f}"
 
 
 def _answer(study: Study, steps: Sequence[Step]) -> Section:
@@ -117,16 +119,16 @@ def _row_name(step: Step) -> str:
 def _rungs(steps: Sequence[Step]) -> Section:
     rows: list[tuple[Cell, ...]] = []
     for step in steps:
-        promise = _promise(step.rung.goals) + ("" if step.rung.own else " (assumed)")
+        promise = _promise(step.rung.goals) + ("" if step.rung.own else ", assumed")
         if step.plan is None:
             rows.append((_row_name(step), promise, "not planned" if step.not_planned else "no plan", "", "", ""))
             continue
         adds = "" if step.rung.name == NO_GOAL else f"{step.adds_usd:+,.0f}"
         cost = usd(step.cost_usd)
         rows.append((_row_name(step), promise, cost, percent(step.gap_fraction, 2), adds, _differ(step)))
-    columns = ("rung", "goal", "USD", "gap", "adds USD", "the best plans differ by")
+    columns = ("rung", "goal", "USD", "gap", "adds USD", "best plans differ by")
     after: tuple[str, ...] = (
-        "adds: beyond the last rung with a plan; the best plans differ by: at least and at most, as the gaps allow",
+        "adds: beyond the last rung with a plan; best plans differ by: at least and at most, as the gaps allow",
         "gap: against the best bound of a rung and those below: more goals never cost less",
     )
     if taken := [rung_text(step.rung.name) for step in steps if step.plan_of]:
