@@ -82,8 +82,8 @@ def test_costs_by_hand(climbed):
 def test_what_stays_at_risk_by_hand(climbed):
     """16 failures: 3 sites, 3 regions, 3 providers, the flood, 3 pairs of sites, 3 of providers.
 
-    2 at x: x lost in 3 of 9 single ones, in the flood and in 2 of 3 pairs, twice: 8. One at each: the flood and all pairs
-    leave one, 5 short: 7. 2 at x and 2 at z: x and z lost, twice.
+    2 at x: x is lost in 3 of 9 single ones, in the flood and in 2 of 3 pairs, twice: 8. One at each: the flood and all
+    pairs leave one, 5 short: 7. 2 at x and 2 at z: x and z lost, twice.
     """
     _, steps = climbed
     risk = {step.rung.name: step.risk for step in steps}
@@ -223,7 +223,7 @@ def test_the_command(tmp_path):
     path = write_study(tmp_path / "tiny")
     result = call(path, "--format", "json")
     assert result.exit_code in (0, 1), result.output
-    data = json.loads(result.stdout)["sections"]["RUNGS"]["data"]
+    data = json.loads(result.stdout)["sections"]["rungs"]
     assert data[0]["rung"] == "none" and data[0]["own"] and data[0]["at_risk"]["failures"] > 0
     costs = [row["plan"]["cost_usd"] for row in data if row["plan"]]
     assert costs == sorted(costs) and len(costs) > 1
