@@ -28,7 +28,7 @@ ROWS = (
     ("rescale",),
     ("solve", "margins"),
     ("plan", "losses"),
-    ("audit", "explain", "orders", "drill.*", "exposure", "diff", "whatif"),
+    ("audit", "explain", "orders", "drill.*", "exposure", "diff", "whatif", "ladder"),
     ("shortfalls", "emit.*", "actual", "drift"),
     ("review.*",),
     ("cli.*",),

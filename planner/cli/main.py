@@ -14,6 +14,7 @@ from planner.cli.drilling import register as register_drill
 from planner.cli.emitting import drift_command, emit_command
 from planner.cli.estimating import estimate
 from planner.cli.importing import app as import_app
+from planner.cli.laddering import register as register_ladder
 from planner.cli.risking import risk
 
 app = typer.Typer(
@@ -228,6 +229,7 @@ def show(
 
 
 app.command(rich_help_panel=QUESTION)(risk)
+register_ladder(app)
 app.command(rich_help_panel=QUESTION)(whatif)
 app.command(rich_help_panel=QUESTION)(diff)
 app.command("emit", rich_help_panel=HAND_OVER)(emit_command)

@@ -1,0 +1,82 @@
+"""`planner ladder`: what each survival goal costs, added in turn, and what stays at risk."""
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from planner.cli.console import answered, emit, progress, tell, tell_findings
+
+
+class Format(StrEnum):
+    """How a result is written."""
+
+    text = "text"
+    md = "md"
+    json = "json"
+
+
+class Case(StrEnum):
+    """Which demand is planned."""
+
+    low = "low"
+    base = "base"
+    high = "high"
+
+
+def register(app: typer.Typer) -> None:
+    """Adds `ladder` to the commands."""
+    app.command(rich_help_panel="Question")(ladder)
+
+
+def ladder(
+    study: Annotated[Path, typer.Argument(help="study.yaml, or its folder")],
+    rungs: Annotated[
+        str | None,
+        typer.Option(help="rungs to climb, lowest first, with commas: site,provider,site:2,failure:NAME; default: all"),
+    ] = None,
+    gap: Annotated[
+        float, typer.Option(min=0.0, max=1.0, help="every plan is proven within this of its best; smaller is slower")
+    ] = 0.03,
+    seconds: Annotated[
+        float | None, typer.Option(min=0.1, help="a clock that ends each search; not reproducible")
+    ] = None,
+    nodes: Annotated[int | None, typer.Option(min=1, help="nodes of one integer search; default: by size")] = None,
+    rounds: Annotated[int, typer.Option(min=0, help="neighbourhoods searched to improve a large study's plan")] = 4,
+    demand: Annotated[Case, typer.Option(help="low, base or high demand of the study")] = Case.base,
+    format: Annotated[Format, typer.Option("--format", "-f", help="text, md or json")] = Format.text,
+    out: Annotated[Path | None, typer.Option("--out", "-o", help="file to write; default: stdout")] = None,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="no progress")] = False,
+) -> None:
+    """What each goal costs: plans with no goal, then any site, region, provider, stack, the study's own, pairs added.
+
+    First what the study asks for, then what it does not. On each plan the failures of all rungs are drilled: what is
+    still at risk. Ctrl-C keeps what is done. Exit 1 when a rung of the study's own goals has no plan.
+
+    Examples: `planner ladder examples/quickstart` · `planner ladder mine --rungs site,provider,stack --gap 0.01`
+    """
+    with answered(format):
+        from planner.errors import InputError
+        from planner.explain import workloads_without_edge
+        from planner.ladder import chosen, climb, rungs_of
+        from planner.problem import build
+        from planner.read import read_study
+        from planner.review.render import render
+        from planner.review.rungs import review_ladder
+        from planner.solve import Effort
+
+        found, warnings = read_study(study)
+        tell_findings(warnings)
+        wanted = chosen(rungs_of(found), [name.strip() for name in rungs.split(",")] if rungs else ())
+        if findings := workloads_without_edge(build(found, demand.value, with_goals=False)):
+            raise InputError(findings)
+        effort = Effort(gap_fraction=gap, seconds=seconds, most_nodes=nodes, rounds=rounds)
+        with progress(quiet) as told:
+            steps = climb(found, wanted, effort, demand.value, told)
+        report = review_ladder(found, steps)
+        emit(render(report, format.value), out, [study, *(study.glob("*") if study.is_dir() else ())])
+        unproven = [s.rung.name for s in steps if s.plan is not None and s.plan.proof.gap_fraction > gap + 1e-9]
+        if unproven:
+            tell(f"not proven to the gap that was asked: {', '.join(unproven)}; more --nodes or --rounds may close it")
+        raise SystemExit(0 if report.good else 1)
