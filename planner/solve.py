@@ -345,9 +345,9 @@ class _Search:
         """
         self.progress("whole numbers", None, f"{len(self.entered)} failures entered, rounding")
         if self.last is None:
-            for f in self.entered:
-                if any(v for key, v in self.x.loaded.items() if key[-1][1] == f):
-                    self.leave_room(f)
+            for f, h in sorted(self.blocks):
+                if any(v for key, v in self.x.loaded.items() if key[-1][:2] == (h, f)):
+                    self.leave_room((f, h))
         if self.best is None or self.grown:
             values = self.repaired() if self.last is not None else None
             if values is None and self.best is None and dive(self.p, self.program, self.x):
