@@ -162,11 +162,13 @@ def test_plan_truncated_edited_of_another_version(planned, tmp_path):
     assert call("review", path).exit_code == 1
 
 
-def test_a_folder_that_cannot_be_written_is_said_before_solving(tmp_path):
-    began = time.perf_counter()
+def test_a_folder_that_cannot_be_written_is_said_before_solving(tmp_path, monkeypatch):
+    def solved(*_, **__):
+        raise AssertionError("solved first")
+
+    monkeypatch.setattr("planner.plan.make_plan", solved)
     assert "no such folder" in refused("plan", QUICKSTART, "--out", tmp_path / "no" / "plan.json")
     assert "a folder" in refused("plan", QUICKSTART, "--out", tmp_path)
-    assert time.perf_counter() - began < 3.0
 
 
 def test_fleet_needs_a_study():

@@ -4,12 +4,15 @@ from dataclasses import replace
 from datetime import date
 
 import pytest
+from helpers import write_study
 from studies import machine_type, model, offer, profile, site, study, workload
 
 from planner.audit import audit
+from planner.errors import InputError
 from planner.periods import demand_by_hour, spans
 from planner.plan import make_plan
 from planner.problem import build
+from planner.read import read_study
 from planner.records.inventory import Pool
 from planner.records.plan import PlanFile
 from planner.records.study import (
@@ -274,3 +277,46 @@ def test_a_review_of_several_hours_says_which_it_shows():
     assert "in quarter-2/night, the hour of most requests, of 4" in text
     assert "2 periods and 4 representative hours" in text and "BROKEN" not in text
     assert " quarter-1 " in text and " quarter-2 " in text  # orders say from when on
+
+
+HEAD = "workload,origin,requests_per_second,period,hour,shape,growth_fraction_per_year\n"
+EIGHT_QUARTERS = {"start": "2026-07-01", "quarters": 8}
+
+
+@pytest.mark.parametrize(
+    ("rows", "fields", "said"),
+    [
+        ("chat,london,1,quarter-9,,,\nbatch,london,1,,,,\n", {}, "a period of the horizon"),
+        ("chat,london,1,quarter-1,,,\nbatch,london,1,,,,\n", {}, "demand for every period and hour"),
+        ("chat,london,1,,noon,,\nbatch,london,1,,,,\n", {}, "an hour of the horizon"),
+        ("chat,london,1,,,daily,\nbatch,london,1,,,,\n", {}, "a shape of the study"),
+        (
+            "chat,london,1,,,,9999\nbatch,london,1,,,,\n",
+            {"horizon": {"start": "2026-07-01", "quarters": 40}},
+            "growth to",
+        ),
+        (
+            "chat,london,1,,,,\nbatch,london,1,,,,\n",
+            {"price_book": [{"offers": "gamma/*", "factor": 0.5}]},
+            "an offer of",
+        ),
+        (
+            "chat,london,1,,,,\nbatch,london,1,,,,\n",
+            {"horizon": {"start": "2026-07-01"}},
+            "the horizon needs its length",
+        ),
+    ],
+)
+def test_time_that_leads_nowhere_is_said(tmp_path, rows, fields, said):
+    path = write_study(tmp_path, files={"demand.csv": HEAD + rows}, **{"horizon": EIGHT_QUARTERS, **fields})
+    with pytest.raises(InputError) as caught:
+        read_study(path)
+    assert any(said in finding.expected for finding in caught.value.findings), caught.value.findings
+
+
+def test_quarters_are_read(tmp_path):
+    rows = "chat,london,1,,,,0.5\nchat,tokyo,1,quarter-1,,,\nchat,tokyo,2,,,,\nbatch,london,1,,,,\n"
+    study, _ = read_study(write_study(tmp_path, files={"demand.csv": HEAD + rows}, horizon=EIGHT_QUARTERS))
+    assert study.horizon.months == 24 and len(build(study).periods) == 8
+    assert type(study).model_validate_json(study.model_dump_json(by_alias=True)) == study
+    assert demand_by_hour(study, "base")["chat", "tokyo", "quarter-1/mean-hour"] == 1.0
