@@ -13,6 +13,7 @@ from planner.review.ordered import beyond_horizon, binds_section, order_section,
 from planner.review.report import Report, Section, percent, short_failure, usd
 from planner.review.rests import rests_section
 from planner.review.served import failures_section, served_section
+from planner.review.static import static_section
 from planner.review.trust import trust_section
 
 NOT_A_PLAN = ("digest", "study digest", "study", "purchases", "replicas", "states")
@@ -43,7 +44,7 @@ def _not_in(plan: PlanFile) -> tuple[str, ...]:
 
 
 def review_plan(plan: PlanFile, all_rows: bool = False) -> Report:
-    """The review of a plan: ANSWER, ORDER, SERVED, FAILURES, FLEET, BINDS, TRUST, RESTS ON, NOT IN, NEXT."""
+    """The review of a plan, from ANSWER to NEXT: what is asked first comes first."""
     p = problem_of(plan)
     checked = audit(plan, p)
     proven = plan.proof.gap_fraction <= plan.proof.gap_asked_fraction + 1e-9
@@ -59,6 +60,7 @@ def review_plan(plan: PlanFile, all_rows: bool = False) -> Report:
         *limits_section(plan, p, x, all_rows),
         fleet_section(plan, p, x),
         binds_section(plan),
+        static_section(plan, all_rows),
         trust_section(plan, p, x),
         rests_section(plan.study, p, x, all_rows),
         Section("NOT IN", (*_beyond(plan, bought), _time(p), *_not_in(plan), *plan.study.assumptions)),
