@@ -19,7 +19,7 @@ from planner.review.answer import review_plan
 from planner.solve import Effort, Infeasible, solve
 
 PLANS = 100
-SMALL_FROM = 92
+SMALL_FROM = 96
 
 
 def rescaled(seed: int, size: str) -> PlanFile | None:
