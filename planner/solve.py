@@ -292,6 +292,10 @@ class _Search:
                 worth = by_pool.setdefault(self.p.pool_of[key[0]], {})
                 f = key[1][1]
                 worth[f] = worth.get(f, 0.0) + abs(row.pi)
+        for (rule, key), row in self.program.rows.items():
+            if rule == "replicas_carry_what_is_reserved" and key[2] != NORMAL and abs(row.pi or 0.0) > 1e-9:
+                worth = by_pool.setdefault(self.p.pool_of[key[0]], {})
+                worth[key[2]] = worth.get(key[2], 0.0) + abs(row.pi)
         for (rule, key), v in self.program.bounds.items():
             if rule == "offers_have_limits" and (v.dj or 0.0) < 0 and (v.varValue or 0.0) > 0:
                 solution.offer_marginals[key[0]] = solution.offer_marginals.get(key[0], 0.0) - v.dj * scale

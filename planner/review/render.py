@@ -109,7 +109,7 @@ def _widths(section: Section, width: int, whole_columns: Sequence[str]) -> list[
         cells = [_shown(row[i]) for row in section.rows]
         words = column.split() + [word for cell in cells for word in cell.split(" ")]
         whole = max(map(len, [*cells, *column.split()]), default=0)
-        widest.append(max(len(column), whole))
+        widest.append(max(1, len(column), whole))
         number = _is_number(section, i) and whole <= LONGEST_NUMBER
         word = max(map(len, words), default=0)
         foldable = word if column in WHOLE_COLUMNS else min(LONGEST_WORD, word)
