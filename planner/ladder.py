@@ -173,8 +173,13 @@ def _order(rung: Rung) -> tuple[bool, int, int, str]:
     return (not rung.own, 3 if of else 0 if kind in KINDS else 1, place, rung.name)
 
 
-def chosen(rungs: Sequence[Rung], names: Iterable[str]) -> tuple[Rung, ...]:
-    """The rungs of these names, in the order in which they are named, on `none`; all of them when none is named.
+def chosen(rungs: Sequence[Rung], texts: Iterable[str]) -> tuple[Rung, ...]:
+    """The rungs that are named, in that order, on `none`; all of them when none is named.
+
+    Parameters
+    ----------
+    rungs : all of them
+    texts : names of rungs, one or several with commas; a name may have commas of its own when it stands alone
 
     Raises
     ------
@@ -182,7 +187,8 @@ def chosen(rungs: Sequence[Rung], names: Iterable[str]) -> tuple[Rung, ...]:
         for each name that is no rung
     """
     by_name = {rung.name: rung for rung in rungs}
-    wanted = list(dict.fromkeys((NO_GOAL, *names)))
+    parts = (name for text in texts for name in ([text] if text in by_name else text.split(",")))
+    wanted = list(dict.fromkeys((NO_GOAL, *(name.strip() for name in parts))))
     if findings := [
         Finding("--rungs", f"one of {', '.join(by_name)}", name, "separate them with commas, lowest first")
         for name in wanted

@@ -214,6 +214,9 @@ def test_rungs_that_are_not_there_are_findings():
     rungs = rungs_of(three_sites())
     assert [rung.name for rung in chosen(rungs, ["site:2", "site"])] == ["none", "site:2", "site"]
     assert chosen(rungs, []) == rungs
+    assert chosen(rungs, ["site:2, site"]) == chosen(rungs, ["site:2", "site"])
+    named = rungs_of(three_sites(failures=(NamedFailure(name="flood", lost={}), NamedFailure(name="a, b", lost={}))))
+    assert [rung.name for rung in chosen(named, ["failure:a, b", "site"])] == ["none", "failure:a, b", "site"]
     with pytest.raises(InputError) as error:
         chosen(rungs, ["sites", "site", "moon"])
     assert [finding.got for finding in error.value.findings] == ["sites", "moon"]
