@@ -139,9 +139,7 @@ def rungs_of(study: Study) -> tuple[Rung, ...]:
         for goal in tier.survive:
             of_rung = own.setdefault(rung_name(goal), {})
             of_rung[tier.name] = (*of_rung.get(tier.name, ()), goal)
-    more: dict[str, Goal] = {}
-    for goal in _more_goals(study):
-        more.setdefault(rung_name(goal), goal)
+    more = {rung_name(goal): goal for goal in _more_goals(study)}
     held = [tier.name for tier in study.tiers if tier.survive] or [tier.name for tier in study.tiers]
     rungs = [Rung(name, goals, True) for name, goals in own.items()]
     rungs += [Rung(name, dict.fromkeys(held, (goal,)), False) for name, goal in more.items() if name not in own]
