@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from planner.drill import DrillResult, drill_plan
+from planner.drill import DrillResult, Mode, drill_plan
 from planner.errors import Finding, InputError, NoPlan, SolverError
 from planner.explain import diagnose
 from planner.plan import Case, gap_fraction, make_plan
@@ -73,7 +73,7 @@ class Step:
     bound_usd : no plan costs less: the best bound of this rung and those below
     adds_usd : cost beyond the last rung with a plan
     adds_least_usd, adds_most_usd : what the best plans differ by, at least and at most
-    risk : none where the drill was interrupted
+    risk : none where `not_drilled` says why
     plan_of : the rung above whose plan came out cheaper and is taken here, too; empty: its own
     """
 
@@ -85,6 +85,7 @@ class Step:
     adds_most_usd: float = 0.0
     risk: Risk | None = None
     why_not: str = ""
+    not_drilled: str = ""
     plan_of: str = ""
 
     @property
@@ -138,9 +139,7 @@ def rungs_of(study: Study) -> tuple[Rung, ...]:
         for goal in tier.survive:
             of_rung = own.setdefault(rung_name(goal), {})
             of_rung[tier.name] = (*of_rung.get(tier.name, ()), goal)
-    more: dict[str, Goal] = {}
-    for goal in _more_goals(study):
-        more.setdefault(rung_name(goal), goal)
+    more = {rung_name(goal): goal for goal in _more_goals(study)}
     held = [tier.name for tier in study.tiers if tier.survive] or [tier.name for tier in study.tiers]
     rungs = [Rung(name, goals, True) for name, goals in own.items()]
     rungs += [Rung(name, dict.fromkeys(held, (goal,)), False) for name, goal in more.items() if name not in own]
@@ -172,8 +171,13 @@ def _order(rung: Rung) -> tuple[bool, int, int, str]:
     return (not rung.own, 3 if of else 0 if kind in KINDS else 1, place, rung.name)
 
 
-def chosen(rungs: Sequence[Rung], names: Iterable[str]) -> tuple[Rung, ...]:
-    """The rungs of these names, in the order in which they are named, on `none`; all of them when none is named.
+def chosen(rungs: Sequence[Rung], texts: Iterable[str]) -> tuple[Rung, ...]:
+    """The rungs that are named, in that order, on `none`; all of them when none is named.
+
+    Parameters
+    ----------
+    rungs : all of them
+    texts : names of rungs, one or several with commas; a name may have commas of its own when it stands alone
 
     Raises
     ------
@@ -181,7 +185,8 @@ def chosen(rungs: Sequence[Rung], names: Iterable[str]) -> tuple[Rung, ...]:
         for each name that is no rung
     """
     by_name = {rung.name: rung for rung in rungs}
-    wanted = list(dict.fromkeys((NO_GOAL, *names)))
+    parts = (name for text in texts for name in ([text] if text in by_name else text.split(",")))
+    wanted = list(dict.fromkeys((NO_GOAL, *(name.strip() for name in parts))))
     if findings := [
         Finding("--rungs", f"one of {', '.join(by_name)}", name, "separate them with commas, lowest first")
         for name in wanted
@@ -260,14 +265,14 @@ def climb(
             continue
         told = _within(progress, rung.name, n, len(rungs), began)
         plan, why_not = _planned(with_goals(study, [*standing, rung]), effort, case, hints, told)
-        risk = _risk(everything, plan, told) if plan is not None else None
-        steps.append(Step(rung, plan, risk=risk, why_not=why_not))
+        risk, not_drilled = _risk(everything, plan, told) if plan is not None else (None, "")
+        steps.append(Step(rung, plan, risk=risk, why_not=why_not, not_drilled=not_drilled))
         if plan is None:
             stopped = steps[-1].not_planned
             continue
         standing.append(rung)
         hints = tuple(dict.fromkeys((*hints, *plan.proof.failures_entered)))
-        stopped = risk is None or (effort.seconds is None and plan.proof.status == "stopped")
+        stopped = not_drilled == INTERRUPTED or (effort.seconds is None and plan.proof.status == "stopped")
     return compared(steps)
 
 
@@ -285,7 +290,7 @@ def compared(steps: Sequence[Step]) -> tuple[Step, ...]:
             cheapest = step
         elif step.plan is not None and cheapest is not None:
             bound = step.plan.proof.bound_usd
-            step = replace(step, plan=cheapest.plan, risk=cheapest.risk, bound_usd=bound, plan_of=cheapest.rung.name)
+            step = replace(cheapest, rung=step.rung, bound_usd=bound, plan_of=cheapest.rung.name)
         taken.insert(0, step)
     found: list[Step] = []
     last: Step | None = None
@@ -324,18 +329,23 @@ def _planned(
         return None, "no plan exists; the search for the reason was interrupted"
 
 
-def _risk(everything: Study, plan: PlanFile, progress: Progress) -> Risk | None:
-    """The failures of all rungs, drilled on the plan of one; none when that was interrupted."""
-    rescales = getattr(everything, "failover", "resolve") == "rescale"
+def _risk(everything: Study, plan: PlanFile, progress: Progress) -> tuple[Risk | None, str]:
+    """The failures of all rungs, drilled on the plan of one; or why not."""
     asked = plan.model_copy(update={"study": everything})
+    mode: Mode = "rescale" if getattr(everything, "failover", "resolve") == "rescale" else "resolve"
 
     def told(failures: int, of: int) -> None:
         progress("drilling the failures of all rungs", failures / max(1, of), "")
 
     try:
-        return risk_of(everything, drill_plan(asked, "rescale" if rescales else "resolve", told))
+        return risk_of(everything, drill_plan(asked, mode, told)), ""
     except KeyboardInterrupt:
-        return None
+        return None, INTERRUPTED
+    except InputError as error:
+        first = error.findings[0]
+        return None, f"{first.where}: the drill expects {first.expected}, got {first.got}"
+    except SolverError as error:
+        return None, str(error)
 
 
 def _within(progress: Progress, name: str, n: int, of: int, began: float) -> Progress:

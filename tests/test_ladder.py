@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 
 from planner import ladder
 from planner.cli.main import app
-from planner.errors import InputError
+from planner.errors import Finding, InputError
 from planner.ladder import INTERRUPTED, Rung, Step, chosen, climb, compared, rungs_of, with_goals
 from planner.plan import make_plan
 from planner.read import data_folder, read_study
@@ -180,6 +180,18 @@ def test_an_interrupted_drill_keeps_the_plan(monkeypatch):
     s = three_sites()
     steps = climb(s, chosen(rungs_of(s), ["site"]), EXACT)
     assert steps[0].plan is not None and steps[0].risk is None and steps[1].not_planned
+    assert "not drilled: interrupted" in render(review_ladder(s, steps), "text")
+
+
+def test_what_the_drill_refuses_is_said(monkeypatch):
+    def refused(*args, **more):
+        raise InputError([Finding("demand", "one mean hour", "demand that moves", "none")])
+
+    monkeypatch.setattr(ladder, "drill_plan", refused)
+    s = three_sites()
+    steps = climb(s, chosen(rungs_of(s), ["site"]), EXACT)
+    assert [step.plan is not None and step.risk is None for step in steps] == [True, True]
+    assert "not drilled: demand: the drill expects one mean hour" in render(review_ladder(s, steps), "text")
 
 
 def test_a_study_without_goals_has_assumed_rungs_only():
@@ -202,6 +214,9 @@ def test_rungs_that_are_not_there_are_findings():
     rungs = rungs_of(three_sites())
     assert [rung.name for rung in chosen(rungs, ["site:2", "site"])] == ["none", "site:2", "site"]
     assert chosen(rungs, []) == rungs
+    assert chosen(rungs, ["site:2, site"]) == chosen(rungs, ["site:2", "site"])
+    named = rungs_of(three_sites(failures=(NamedFailure(name="flood", lost={}), NamedFailure(name="a, b", lost={}))))
+    assert [rung.name for rung in chosen(named, ["failure:a, b", "site"])] == ["none", "failure:a, b", "site"]
     with pytest.raises(InputError) as error:
         chosen(rungs, ["sites", "site", "moon"])
     assert [finding.got for finding in error.value.findings] == ["sites", "moon"]

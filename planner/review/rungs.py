@@ -78,6 +78,8 @@ def _differ(step: Step) -> str:
 def _answer(study: Study, steps: Sequence[Step]) -> Section:
     planned = [step for step in steps if step.plan is not None]
     lines = [f"USD over {study.horizon.months:g} months, at the study's prices; each within its gap of the best plan"]
+    if study.objective != "cost":
+        lines.append(f"USD include what failures are reckoned to cost: objective {study.objective}")
     own = [step for step in planned if step.rung.own]
     for step in (own[0], own[-1]) if len(own) > 1 else own:
         assert step.plan is not None
@@ -148,11 +150,12 @@ def _at_risk(steps: Sequence[Step]) -> tuple[Section, ...]:
         rows.append((_row_name(step), lost, short_failure(risk.worst), short, usd(risk.usd_per_hour)))
     columns = ("with", "not survived", "worst when lost", "requests/s short", "USD/h of outage")
     lines = ["failures of all rungs, drilled on each rung's plan; worst: by USD/h, then requests/s"]
+    lines += [f"not drilled: {why}" for why in dict.fromkeys(s.not_drilled for s in steps if s.not_drilled)]
     if most := max((risk.uncoverable for _, risk in found), default=0):
         lines.append(
             f"no capacity covers all that is asked in {most} of the failures: planner risk says what is missing"
         )
-    return (Section("AT RISK", tuple(lines), columns, tuple(rows)),) if rows else ()
+    return (Section("AT RISK", tuple(lines), columns, tuple(rows)),) if rows or len(lines) > 1 else ()
 
 
 def _data(step: Step) -> dict[str, Any]:
@@ -177,6 +180,7 @@ def _data(step: Step) -> dict[str, Any]:
         "adds_usd": step.adds_usd,
         "best_plans_differ_by_usd": [step.adds_least_usd, step.adds_most_usd],
         "within_gaps": step.within_gaps,
+        "not_drilled": step.not_drilled,
         "plan_of": step.plan_of or step.rung.name,
         "at_risk": None
         if risk is None
