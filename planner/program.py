@@ -71,12 +71,12 @@ class Program:
                 self.bounds[rule, row.key] = lhs
                 continue
             difference = total([(1.0, lhs), (-1.0, rhs)])
+            if not isinstance(difference, int | float) and not any(difference.values()):
+                difference = difference.constant  # the same decisions on both sides: only numbers are left
             if isinstance(difference, int | float):
                 if Row(row.key, difference, row.sense, 0.0).shortfall() > 1e-7 * row.scale():
                     raise SolverError(f"{rule} {row.key}: no decision can make {lhs} {row.sense} {rhs}")
                 continue
-            if not any(difference.values()):
-                continue  # the same on both sides
             sense = {"<=": pulp.LpConstraintLE, ">=": pulp.LpConstraintGE, "==": pulp.LpConstraintEQ}[row.sense]
             constraint = pulp.LpConstraint(difference, sense, f"c{next(self._counter)}", 0.0)
             self.lp.addConstraint(constraint)
