@@ -8,7 +8,7 @@ from typing import Any
 
 import pulp
 
-from planner.algebra import Key, Linear, Row, Sparse, total
+from planner.algebra import Key, Linear, Row, Sparse, is_number, total
 from planner.costs import in_states_usd
 from planner.errors import Finding, InputError, SolverError
 from planner.formulas import (
@@ -74,7 +74,8 @@ class Program:
             if not isinstance(difference, int | float) and not any(difference.values()):
                 difference = difference.constant  # the same decisions on both sides: only numbers are left
             if isinstance(difference, int | float):
-                if Row(row.key, difference, row.sense, 0.0).shortfall() > 1e-7 * row.scale():
+                numbers = row if is_number(lhs) and is_number(rhs) else Row(row.key, difference, row.sense, 0.0)
+                if numbers.shortfall() > 1e-7 * numbers.scale():
                     raise SolverError(f"{rule} {row.key}: no decision can make {lhs} {row.sense} {rhs}")
                 continue
             sense = {"<=": pulp.LpConstraintLE, ">=": pulp.LpConstraintGE, "==": pulp.LpConstraintEQ}[row.sense]
