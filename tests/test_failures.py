@@ -275,3 +275,22 @@ def test_what_is_implied_by_hand():
     more = Tier(name="t", survive=(Goal(any="site", serve_fraction=0.9, within_seconds=60.0), by_provider))
     p = build(asked(sites=sites, pools=pools, bought=offers, tiers=(more,)))
     assert implied(p) == {}, "all of it is due in the loss of a provider, 90 % in that of a site"
+
+
+def test_what_loads_for_300_s_does_not_serve_at_60_s():
+    """Ten machines stand at b for a stream without a goal; they could serve w, but not before 310 s."""
+    two = (model("m", [profile("m", "cuda", 1, load_seconds=300.0)]), model("n", [profile("m", "cuda", 1)]))
+    lost = NamedFailure(name="f", lost={"site:p/a": 1.0})
+    common: dict[str, Any] = {
+        "models": two,
+        "workloads": (workload("w"), workload("v", tier="low", model="n")),
+        "origins": (Origin(name="o", latitude=50.0, longitude=0.0), Origin(name="b", near="r/b")),
+        "demand": {("w", "o"): 10, ("v", "b"): 10},
+        "sites": (site("p/a"), site("r/b", (50.0, 20.0))),
+        "holdings": (Holding(pool="r/b/m", machines=10),),
+        "failures": (lost,),
+    }
+    low = Tier(name="low", round_trip_ms=5.0)
+    assert bought(asked(**common, tiers=(*goal(within=60.0), low))) == {"r/b": 10}, "hot at b, where nothing is lost"
+    assert bought(asked(**common, tiers=(*goal(within=309.0), low))) == {"r/b": 10}
+    assert bought(asked(**common, tiers=(*goal(within=310.0), low))) == {"p/a": 10}, "10 s of detection, 300 s to load"
