@@ -327,14 +327,24 @@ def problem_of(plan: PlanFile) -> Problem:
     Raises
     ------
     InputError
-        when none can be built: the study was changed by hand, and names in it lead nowhere
+        when none can be built, or the plan buys what it does not know: the file was changed by hand
     """
+    fix = "make the plan again with `planner plan`"
     try:
-        return build(plan.study, plan.demand_case)
+        p = build(plan.study, plan.demand_case)
     except (ValueError, LookupError, ArithmeticError, StopIteration) as error:
         got = f"no problem can be built from it: {error!r}"[:200]
-        fix = "make the plan again with `planner plan`"
         raise InputError([Finding("plan: study", "a study whose parts fit each other", got, fix)]) from error
+    times = {b: p.hours if b in p.hourly else p.periods for b in p.offers}
+    unknown = [
+        Finding(f"plan: purchases[{n}]", "an offer of the study, in one of its periods or hours", got, fix)
+        for n, row in enumerate(plan.purchases)
+        if row.when not in times.get(row.offer, ())
+        for got in [f"{row.offer} in {row.when}"]
+    ]
+    if unknown:
+        raise InputError(unknown)
+    return p
 
 
 def decisions_of(plan: PlanFile, p: Problem) -> Decisions:

@@ -49,7 +49,7 @@ def emit_command(
     with answered(format):
         from planner.emit.targets import about, emitted, why_not_proven
         from planner.emit.write import changes, write
-        from planner.plan import read_plan
+        from planner.plan import problem_of, read_plan
         from planner.review.drifted import review_emission
         from planner.review.render import render
 
@@ -63,6 +63,7 @@ def emit_command(
                 tell(f"not proven: {reason}")
             tell("nothing was written; --even-if-unproven writes it all the same, and the files say so")
             raise SystemExit(1)
+        problem_of(made)  # what holds together is written even if unproven, what leads nowhere never
         files = emitted(made, target, options, reasons)
         found = changes(out, files) if dry_run else write(out, files, about(made, target, options, reasons))
         emit(render(review_emission(found, target, reasons, dry_run), format.value), None)
