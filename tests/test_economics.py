@@ -10,6 +10,7 @@ from studies import machine_type, model, offer, profile, random_study, site, stu
 
 from planner.audit import audit
 from planner.costs import cost_usd
+from planner.drill import drill_plan, drill_state_claims
 from planner.plan import make_plan
 from planner.problem import build
 from planner.program import OPTIMAL, add_failure, start_program
@@ -94,6 +95,7 @@ def test_a_rated_component_is_priced_without_a_goal():
     s = one_pool(failures=(), sites=(site("p/a"), site("r/b")), components=(grid.model_copy(update={"name": "p/a"}),))
     plan = make_plan(s, EXACT)
     assert {p.offer: p.units for p in plan.purchases} == {"r/b/m:on_demand": 10}
+    assert not drill_plan(plan).findings and not drill_state_claims(plan), "states without a goal are no finding"
 
 
 def priced(seed: int, objective: str) -> Study:

@@ -151,7 +151,14 @@ def names_in_plan(plan: PlanFile, failures: Iterable[str]) -> list[str]:
     asked += [("firm", "offer", row.offer) for row in plan.firm]
     asked += [("without_goals", "offer", row.offer) for row in plan.without_goals.purchases]
     says = {"failure": "no goal of the study expands to this failure"}
-    unknown = dict.fromkeys((part, kind, name) for part, kind, name in asked if name not in known[kind])
+    priced: tuple[str, ...] = ()
+    if study.objective != "cost":  # failures of known rate are planned without a goal, too
+        priced = (*(f"{c.kind}:{c.name}" for c in study.components), *(f"failure:{f.name}" for f in study.failures))
+    unknown = dict.fromkeys(
+        (part, kind, name)
+        for part, kind, name in asked
+        if name not in known[kind] and not (kind == "failure" and name.partition(" on ")[0] in priced)
+    )
     return sorted(
         f"{name}: {says['failure']}" if kind == "failure" else f"{part}: {kind} {name}: no such {kind}"
         for part, kind, name in unknown
