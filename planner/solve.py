@@ -80,7 +80,7 @@ class Effort:
     gap_fraction: float = 0.01
     most_nodes: int | None = None
     seconds: float | None = None
-    rounds: int = 4
+    rounds: int = 3
     prune: bool = True
 
 

@@ -58,7 +58,7 @@ def whatif(
         float | None, typer.Option(min=0.1, help="a clock that ends each search; not reproducible")
     ] = None,
     nodes: Annotated[int | None, typer.Option(min=1, help="nodes of one integer search; default: by size")] = None,
-    rounds: Annotated[int, typer.Option(min=0, help="neighbourhoods searched to improve a large study's plan")] = 4,
+    rounds: Annotated[int, typer.Option(min=0, help="neighbourhoods searched to improve a large study's plan")] = 3,
     demand: Annotated[DemandCase | None, typer.Option(help="low, base or high demand of the study")] = None,
     most: Annotated[int, typer.Option(min=1, help="variants that are planned at most")] = 64,
     jobs: Annotated[int, typer.Option(min=1, help="plans made at a time, each in a process of its own")] = 1,

@@ -43,7 +43,7 @@ def ladder(
         float | None, typer.Option(min=0.1, help="a clock that ends each search; not reproducible")
     ] = None,
     nodes: Annotated[int | None, typer.Option(min=1, help="nodes of one integer search; default: by size")] = None,
-    rounds: Annotated[int, typer.Option(min=0, help="neighbourhoods searched to improve a large study's plan")] = 4,
+    rounds: Annotated[int, typer.Option(min=0, help="neighbourhoods searched to improve a large study's plan")] = 3,
     demand: Annotated[Case, typer.Option(help="low, base or high demand of the study")] = Case.base,
     format: Annotated[Format, typer.Option("--format", "-f", help="text, md or json")] = Format.text,
     out: Annotated[Path | None, typer.Option("--out", "-o", help="file to write; default: stdout")] = None,

@@ -110,7 +110,7 @@ def plan(
         float | None, typer.Option(min=0.1, help="a clock that ends the search; not reproducible")
     ] = None,
     nodes: Annotated[int | None, typer.Option(min=1, help="nodes of one integer search; default: by size")] = None,
-    rounds: Annotated[int, typer.Option(min=0, help="neighbourhoods searched to improve a large study's plan")] = 4,
+    rounds: Annotated[int, typer.Option(min=0, help="neighbourhoods searched to improve a large study's plan")] = 3,
     demand: Annotated[Case, typer.Option("--demand", help="low, base or high demand of the study")] = Case.base,
     firm: Annotated[bool, typer.Option("--firm", help="also plan low and high demand: how firm is each order")] = False,
     value_limits: Annotated[int, typer.Option(min=0, help="plan again with one more of so many binding limits")] = 0,
