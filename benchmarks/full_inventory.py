@@ -22,8 +22,8 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
 from planner.audit import audit  # noqa: E402
+from planner.build import build  # noqa: E402
 from planner.plan import make_plan  # noqa: E402
-from planner.problem import build  # noqa: E402
 from planner.read import read_study  # noqa: E402
 from planner.records.study import Study  # noqa: E402
 from planner.solve import Effort  # noqa: E402

@@ -47,8 +47,9 @@ sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
 
 from studies import machine_type, model, offer, profile, site, study, workload  # noqa: E402
 
+from planner.build import build  # noqa: E402
 from planner.costs import cost_usd  # noqa: E402
-from planner.problem import Decisions, Problem, build  # noqa: E402
+from planner.problem import Decisions, Problem  # noqa: E402
 from planner.program import OPTIMAL, TestProgram, add_failure, start_program  # noqa: E402
 from planner.records.inventory import Pool  # noqa: E402
 from planner.records.study import Goal, Horizon, NamedFailure, Origin, Study, Tier, Utilisation  # noqa: E402

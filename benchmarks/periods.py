@@ -24,8 +24,8 @@ sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
 from studies import machine_type, model, offer, profile, site, study, workload  # noqa: E402
 
 from planner.audit import audit  # noqa: E402
+from planner.build import build  # noqa: E402
 from planner.plan import make_plan  # noqa: E402
-from planner.problem import build  # noqa: E402
 from planner.records.inventory import Pool  # noqa: E402
 from planner.records.study import (  # noqa: E402
     Demand,

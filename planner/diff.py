@@ -6,12 +6,13 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Any
 
+from planner.build import build
 from planner.costs import COSTS
 from planner.formulas import due_fraction, requests_per_second, served
 from planner.orders import Order, orders
 from planner.paths import figures_of
 from planner.plan import costs_usd, decisions_of, problem_of
-from planner.problem import Decisions, Problem, build, no_decisions, states
+from planner.problem import Decisions, Problem, no_decisions, states
 from planner.records.plan import PlanFile, Purchase
 from planner.records.study import Goal, Study
 from planner.risk import NORMAL, dependency_graph, expand

@@ -6,9 +6,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from planner.algebra import total
+from planner.build import build
 from planner.errors import Finding, NoPlan
 from planner.formulas import due_fraction, limit_used, requests_per_second
-from planner.problem import Problem, build, no_decisions, states
+from planner.problem import Problem, no_decisions, states
 from planner.program import INFEASIBLE, OPTIMAL, Program, purchase_columns, state_columns
 from planner.records.study import Study
 from planner.reserves import without_weights

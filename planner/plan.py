@@ -13,6 +13,7 @@ from pydantic import ValidationError
 
 from planner import __version__
 from planner.algebra import Sparse, total
+from planner.build import build
 from planner.costs import COSTS, rank_outages
 from planner.errors import Finding, InputError, NoPlan
 from planner.formulas import (
@@ -24,7 +25,7 @@ from planner.formulas import (
     waits,
     whole_occupied,
 )
-from planner.problem import Decisions, Problem, build, no_decisions, states
+from planner.problem import Decisions, Problem, no_decisions, states
 from planner.records.plan import (
     PLAN_SCHEMA_VERSION,
     Binding,

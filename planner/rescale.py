@@ -9,12 +9,12 @@ from typing import Any
 
 from planner.algebra import Sparse, total
 from planner.formulas import requests_per_second, whole_occupied
+from planner.link_rules import no_replica_before_it_is_loaded
 from planner.polish import edge_costs
 from planner.problem import Decisions, Problem, State, no_decisions, states
 from planner.program import BOUGHT, OPTIMAL, SLIVER, Program, start_program
 from planner.reserves import conditions, renormalised, splits_replicas, whole_survivors
 from planner.risk import NORMAL
-from planner.rules import no_replica_before_it_is_loaded
 
 WEIGHTLESS = 1e-7
 """Share of its demand below which an edge gets no weight: rounding of the solver."""

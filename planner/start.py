@@ -11,10 +11,10 @@ from typing import Any
 
 import yaml
 
+from planner.edges import replica_seconds_per_request
 from planner.errors import Finding, InputError
 from planner.network import reaches
 from planner.places import Reading, Row, near_miss, read_record, shown, shown_path
-from planner.problem import replica_seconds_per_request
 from planner.read import KEYS, data_folder, read_fleet, read_study, sorted_findings
 from planner.records.inventory import MachineType, Pool, Site
 from planner.records.serving import ContextClass, Model, Profile

@@ -12,12 +12,13 @@ from multiprocessing import active_children, get_context
 from pathlib import Path
 from typing import Any
 
+from planner.build import build
 from planner.errors import Finding, InputError, NoPlan, SolverError
 from planner.explain import diagnose, workloads_without_edge
 from planner.patches import Patch, patch_of, patched, read_patch
 from planner.places import Place, Reading, shown
 from planner.plan import Case, canonical, make_plan
-from planner.problem import HOURLY, build
+from planner.problem import HOURLY
 from planner.read import sorted_findings
 from planner.records.plan import PlanFile
 from planner.records.study import Study

@@ -8,9 +8,9 @@ from studies import random_study
 
 import planner.problem
 from planner.audit import audit
+from planner.build import build
 from planner.drill import drill_plan, drill_state_claims
 from planner.plan import decisions_of, make_plan
-from planner.problem import build
 from planner.program import tolerance
 from planner.risk import NORMAL
 from planner.solve import Effort, Infeasible, _Search

@@ -9,11 +9,12 @@ import cases
 import pytest
 
 from planner.audit import audit
+from planner.build import build
 from planner.costs import requests_usd_per_hour
 from planner.drill import drill_plan
 from planner.errors import NoPlan
 from planner.plan import decisions_of, make_plan
-from planner.problem import build, states
+from planner.problem import states
 from planner.records.plan import PlanFile
 from planner.solve import Effort
 

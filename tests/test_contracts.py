@@ -7,10 +7,10 @@ from studies import offer
 from test_periods import DAY, EXACT, START, bought, planned, small
 
 from planner.audit import audit
+from planner.build import build
 from planner.orders import orders
 from planner.periods import covers, may_start, paid_months, spans
 from planner.plan import make_plan
-from planner.problem import build
 from planner.records.study import Demand, Holding, Horizon, Period, Policies, PriceLine, PricePath, PriceStep
 
 EIGHT = Horizon(start=START, quarters=8)

@@ -12,10 +12,11 @@ from pydantic import ValidationError
 from studies import random_study
 
 from planner.audit import audit
+from planner.build import build
 from planner.costs import cost_usd
 from planner.drill import drill_plan, drill_state_claims
 from planner.plan import decisions_of, digest, make_plan, sha256
-from planner.problem import build, states
+from planner.problem import states
 from planner.records.plan import PlanFile
 from planner.records.study import Policies, Quota, RequestCost, Share, Study
 from planner.rules import PURCHASE_RULES, STATE_RULES

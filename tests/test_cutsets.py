@@ -7,9 +7,9 @@ from itertools import combinations
 import pytest
 import studies
 
+from planner.build import build
 from planner.cutsets import NEVER, Cuts, at_most, cut_sets, so_many_break
 from planner.exposure import exposure
-from planner.problem import build
 from planner.records.study import Component, Dependency, NamedFailure, Needs
 from planner.risk import availability, dependency_graph
 

@@ -7,11 +7,12 @@ from studies import offer, random_study, site
 from test_whatif import changed, two_sites
 from typer.testing import CliRunner
 
+from planner.build import build
 from planner.cli.main import app
 from planner.diff import PRICES, REDUNDANCY, SERVING, _machines, _Side, apart, bridge, diff_plans
 from planner.errors import NoPlan
 from planner.plan import make_plan, plan_text, sealed
-from planner.problem import build, no_decisions
+from planner.problem import no_decisions
 from planner.records.study import Goal
 from planner.risk import NORMAL
 from planner.whatif import units_bought

@@ -9,10 +9,10 @@ from cases import FOLDER, load
 from studies import machine_type, model, offer, profile, random_study, site, study, workload
 
 from planner.audit import audit
+from planner.build import build
 from planner.costs import cost_usd
 from planner.drill import drill_plan, drill_state_claims
 from planner.plan import make_plan
-from planner.problem import build
 from planner.program import OPTIMAL, add_failure, start_program
 from planner.records.inventory import Pool
 from planner.records.study import Component, Holding, NamedFailure, Origin, Policies, Quota, RequestCost, Study, Tier

@@ -7,8 +7,8 @@ import pytest
 from studies import machine_type, model, offer, profile, random_study, site, study, workload
 
 from planner.audit import audit
+from planner.build import build
 from planner.plan import make_plan
-from planner.problem import build
 from planner.pruning import implied
 from planner.records.inventory import Pool
 from planner.records.plan import PlanFile

@@ -7,9 +7,11 @@ import pytest
 import yaml
 from studies import SOURCED, machine_type, model, offer, profile, site, study, workload
 
+from planner.build import build
+from planner.edges import replica_seconds_per_request
 from planner.formulas import due_fraction, machines_held_or_bought, machines_up
 from planner.network import SAME_PLACE_MS, estimated_round_trip_ms, great_circle_km, reaches
-from planner.problem import HOUR, PERIOD, Problem, build, clocks, no_decisions, replica_seconds_per_request
+from planner.problem import HOUR, PERIOD, Problem, clocks, no_decisions
 from planner.records.inventory import Pool, RoundTrip
 from planner.records.serving import Model, OperatingPoint
 from planner.records.study import Claim, Component, Dependency, Goal, Holding, NamedFailure, Needs, Origin, Study, Tier

@@ -10,6 +10,7 @@ import yaml
 from gateway_fakes import small_plan, small_study
 from studies import random_study
 
+from planner.build import build
 from planner.emit import envoy, litellm
 from planner.emit.behaviour import SCALE, envoy_priorities
 from planner.emit.behaviour import envoy as envoy_sends
@@ -32,7 +33,7 @@ from planner.emit.routing import (
 from planner.emit.text import quoted_yaml
 from planner.errors import InputError, NoPlan
 from planner.plan import make_plan
-from planner.problem import build, states
+from planner.problem import states
 from planner.records.study import Goal, Tier, Utilisation
 from planner.risk import NORMAL
 from planner.solve import Effort

@@ -16,11 +16,14 @@ ROWS = (
     ("tables", "places", "fit", "references", "timing", "read", "estimate", "measured", "refit", "importers.*"),
     ("paths", "patches"),
     ("algebra",),
-    ("problem", "start"),
+    ("problem",),
+    ("parts", "edges", "failing", "contracts"),
+    ("build", "start"),
     ("formulas",),
     ("reserves",),
     ("costs",),
     ("reserve_rules",),
+    ("purchase_rules", "inside_rules", "link_rules"),
     ("rules",),
     ("highs",),
     ("program",),
@@ -101,7 +104,7 @@ def test_the_drill_shares_no_arithmetic():
 
 
 def test_the_mathematics_has_no_files_and_no_solver():
-    for module in ("algebra", "problem", "formulas", "costs", "rules"):
+    for module in ("algebra", "problem", "build", "formulas", "costs", "rules", "purchase_rules", "link_rules"):
         assert not {"pathlib", "json", "os", "highspy", "planner.highs", "planner.program"} & imports(module), module
 
 

@@ -7,7 +7,8 @@ import pytest
 from oracle import cheapest
 from studies import model, profile, random_study
 
-from planner.problem import build, states
+from planner.build import build
+from planner.problem import states
 from planner.records.study import Claim, Goal, Holding, Study
 from planner.risk import NORMAL
 from planner.solve import Effort, Infeasible, Solution, solve

@@ -8,10 +8,10 @@ from helpers import write_study
 from studies import machine_type, model, offer, profile, site, study, workload
 
 from planner.audit import audit
+from planner.build import build
 from planner.errors import InputError
 from planner.periods import demand_by_hour, spans
 from planner.plan import make_plan
-from planner.problem import build
 from planner.read import read_study
 from planner.records.inventory import Pool
 from planner.records.plan import PlanFile

@@ -5,10 +5,10 @@ from postmortem import README, blocks, prepared, run
 from studies import machine_type, model, offer, profile, site, study, workload
 
 from planner.audit import audit
+from planner.build import build
 from planner.drill import drill_plan
 from planner.exposure import exposure
 from planner.plan import make_plan, read_plan
-from planner.problem import build
 from planner.read import data_folder, read_study
 from planner.records.inventory import Pool
 from planner.records.study import Goal, Tier

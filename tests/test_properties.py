@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from studies import random_study
 
 from planner.audit import audit
+from planner.build import build
 from planner.plan import make_plan, plan_text
-from planner.problem import build
 from planner.program import solver_named
 from planner.records.study import Study
 from planner.solve import Effort, Infeasible, Solution, solve

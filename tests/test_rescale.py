@@ -6,10 +6,11 @@ import pytest
 from studies import machine_type, model, offer, profile, random_study, site, study, workload
 
 from planner.audit import audit
+from planner.build import build
 from planner.drill import drill_plan, drill_state_claims
 from planner.explain import diagnose
 from planner.plan import make_plan, sealed
-from planner.problem import HOUR, build
+from planner.problem import HOUR
 from planner.records.inventory import Pool
 from planner.records.plan import PlanFile
 from planner.records.study import Component, Dependency, Goal, NamedFailure, Needs, Study, Tier

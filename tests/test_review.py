@@ -11,10 +11,12 @@ import pytest
 from helpers import write_study
 from pydantic import ValidationError
 
+from planner.build import build
 from planner.fit import memory_needed_gib
+from planner.inside_rules import what_loads_occupies
+from planner.link_rules import no_replica_before_it_is_loaded
 from planner.margins import margins
 from planner.plan import decisions_of, make_plan, sealed, sha256
-from planner.problem import build
 from planner.read import read_study
 from planner.records.base import Record
 from planner.records.study import Study
@@ -23,7 +25,6 @@ from planner.review.check import check_study
 from planner.review.render import render
 from planner.review.report import Report, Section
 from planner.review.rests import floors, goals_rest_on
-from planner.rules import no_replica_before_it_is_loaded, what_loads_occupies
 from planner.solve import Effort
 
 RICHER = [

@@ -14,10 +14,10 @@ import yaml
 from helpers import STUDY, write_study
 from typer.testing import CliRunner
 
+from planner.build import build
 from planner.cli.main import app
 from planner.exposure import exposure, running_in
 from planner.plan import read_plan
-from planner.problem import build
 from planner.read import read_study
 from planner.review.drawing import drawing
 

@@ -7,8 +7,9 @@ import pytest
 from studies import machine_type, model, offer, profile, site, study, workload
 
 from planner.algebra import Row, Sparse
+from planner.build import build
 from planner.costs import COSTS, cost_usd
-from planner.problem import HOUR, PERIOD, Decisions, Problem, build, no_decisions, states
+from planner.problem import HOUR, PERIOD, Decisions, Problem, no_decisions, states
 from planner.records.inventory import Pool
 from planner.records.study import (
     Component,

@@ -57,10 +57,10 @@ def ladder(
     Examples: `planner ladder examples/quickstart` · `planner ladder mine --rungs site,provider,stack --gap 0.01`
     """
     with answered(format):
+        from planner.build import build
         from planner.errors import InputError
         from planner.explain import workloads_without_edge
         from planner.ladder import chosen, climb, rungs_of
-        from planner.problem import build
         from planner.read import read_study
         from planner.review.render import render
         from planner.review.rungs import review_ladder

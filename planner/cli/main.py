@@ -124,10 +124,10 @@ def plan(
     Example: `planner plan examples/quickstart --out plan.json`
     """
     with answered("json" if format == Format.json else "text"):
+        from planner.build import build
         from planner.errors import InputError
         from planner.explain import diagnose, workloads_without_edge
         from planner.plan import check_writable, make_plan, plan_text, with_valued_limits
-        from planner.problem import build
         from planner.program import solver_named
         from planner.read import read_study
         from planner.solve import Effort, Infeasible

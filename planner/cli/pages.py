@@ -12,7 +12,7 @@ from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
 from planner.costs import COSTS
-from planner.problem import WHY_NOT
+from planner.edges import WHY_NOT
 from planner.records import inventory, serving, study
 from planner.records.base import Record
 from planner.review.shown import UNITS
@@ -44,7 +44,7 @@ def formulation() -> str:
         NOTE,
         "",
         "Index letters: w workload, o origin, e placement, q pool, b offer, t period, h hour, f failure, c clock [s],",
-        "s = (h, f, c). Words: [concepts](concepts.md). The code reads the same: `planner/rules.py` and `costs.py`.",
+        "s = (h, f, c). Words: [concepts](concepts.md). The code reads the same: `planner/rules.py` lists the rules, `planner/costs.py` the costs.",
         "",
     ]
     parts = (

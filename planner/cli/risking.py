@@ -66,10 +66,10 @@ def risk(
 
 def _read(subject: Path, study: Path | None) -> "Subject":
     """A title, the study with its problem, and what runs where the subject is a plan or a fleet."""
+    from planner.build import build
     from planner.errors import Finding, InputError
     from planner.exposure import running_in, running_now
     from planner.plan import digest, read_plan
-    from planner.problem import build
     from planner.read import read_fleet, read_study
 
     kind = subject.suffix.lower()

@@ -4,12 +4,14 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 
+from planner.build import build
+from planner.contracts import held_machines
 from planner.emit.law import Rule, rule_of
 from planner.emit.names import distinct, slug
 from planner.errors import Finding, InputError
 from planner.orders import Order, orders
 from planner.periods import Span, covers, spans
-from planner.problem import HOURLY, build, held_machines
+from planner.problem import HOURLY
 from planner.records.inventory import MachineType, Offer, Pool, Site
 from planner.records.plan import PlanFile, Purchase
 from planner.records.serving import Model, Profile

@@ -4,8 +4,8 @@ import inspect
 import json
 
 from planner.costs import COSTS
+from planner.edges import WHY_NOT
 from planner.errors import Finding, InputError
-from planner.problem import WHY_NOT
 from planner.records import inventory, plan, serving, study
 from planner.records.base import Record
 from planner.rules import INSIDE_RULES, LINK_RULES, PURCHASE_RULES, RELAXABLE, RULES

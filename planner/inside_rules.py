@@ -1,0 +1,144 @@
+"""Rules of each state that have the same coefficients in every failure: the name is the sentence that must hold."""
+
+from collections.abc import Iterator
+
+from planner.algebra import Row, total
+from planner.formulas import (
+    can_load,
+    is_normal,
+    live_placements,
+    loading_pairs,
+    replica_seconds_used,
+    requests_passing,
+    running,
+    served,
+)
+from planner.problem import Decisions, Problem, State
+
+
+def demand_is_served(p: Problem, x: Decisions, s: State) -> Iterator[Row]:
+    """Every request is served or counted as shed.
+
+    Formula
+        Σ_e traffic[w,o,e,s] + shed[w,o,s] + excess[w,o,s]  =  offered[w,o,s]      ∀ w, o, s
+    Units
+        requests/s
+    Rows
+        (workload, origin, state); excess is zero in every plan and freed in tests only
+    Marginal value
+        what one request/s less would save [USD]
+    """
+    for w, o in p.flows:
+        there = total([(1.0, served(p, x, w, o, s)), (1.0, x.shed[w, o, s]), (1.0, x.excess[w, o, s])])
+        yield Row((w, o, s), there, "==", x.offered[w, o, s])
+
+
+def replicas_carry_traffic(p: Problem, x: Decisions, s: State) -> Iterator[Row]:
+    """Running replicas carry the peak of their traffic without being filled beyond the limit.
+
+    Formula
+        Σ_w,o replica_seconds[w,e] · burst_factor[w] · traffic[w,o,e,s]  ≤  utilisation[s] · (kept + loaded)[e,s]
+    Units
+        replicas (replica-seconds per second)
+    Rows
+        (placement, state), for placements that are not dead
+    Marginal value
+        what one more replica there would save [USD]
+    """
+    utilisation = p.utilisation_normal if is_normal(s) else p.utilisation_in_failure
+    for e in live_placements(p, s[1]):
+        yield Row((e, s), replica_seconds_used(p, x, e, s), "<=", total([(utilisation, running(x, e, s))]))
+
+
+def running_replicas_stand_on_machines(p: Problem, x: Decisions, s: State) -> Iterator[Row]:
+    """Running replicas, and in normal operation those of a rollout beside them, stand on machines that are up.
+
+    Formula
+        (1 + rollout_surge[e] in normal operation) · (kept + loaded)[e,s]  ≤  occupied[e,s]
+        Σ_e machines_per_replica[e] · occupied[e,s]  ≤  machines[q,s]      ∀ q, s
+    Units
+        replicas; machines
+    Rows
+        (placement, state); (pool, state), for pools with a placement
+    Marginal value
+        what one more machine there saves [USD]: what a build-out must beat
+    """
+    alive = live_placements(p, s[1])
+    for e in alive:
+        surge = p.rollout_surge_fraction[e] if is_normal(s) else 0.0
+        yield Row((e, s), total([(1 + surge, running(x, e, s))]), "<=", x.occupied[e, s])
+    for q in p.pools:
+        if terms := [(p.machines_per_replica[e], x.occupied[e, s]) for e in p.on_pool[q] if (e, s) in x.occupied]:
+            yield Row((q, s), total(terms), "<=", x.machines[q, s])
+
+
+def what_loads_occupies(p: Problem, x: Decisions, s: State) -> Iterator[Row]:
+    """What runs later takes up room while it loads: a machine is used once per failure; what was let go is gone.
+
+    Formula
+        (kept + loaded)[e,(h,f,c)] ≤ occupied[e,(h,f,d)]   for the clock d before c, and any d with c − d < load_seconds
+        kept[e,(h,f,c)] ≤ kept[e,(h,f,d)]                  for the clock d before c
+    Units
+        replicas
+    Rows
+        (placement, state, earlier clock), for placements that load in more than no time
+    Marginal value
+        what one replica loaded earlier would save [USD]
+    Source
+        safe, not exact: a machine that is left between two clocks is not loaded anew before the second
+    """
+    h, f, c = s
+    earlier = [d for d in p.clocks_seconds[f] if d < c]
+    if not earlier:
+        return
+    before = (h, f, earlier[-1])
+    for e in live_placements(p, f):
+        yield Row((e, s, earlier[-1], "kept"), x.kept[e, s], "<=", x.kept[e, before])
+        for d in loading_pairs(p, e, s):
+            yield Row((e, s, d), running(x, e, s), "<=", x.occupied[e, (h, f, d)])
+
+
+def storage_can_load_that_fast(p: Problem, x: Decisions, s: State) -> Iterator[Row]:
+    """Storage feeds the weights of everything that was loaded at a site since the failure was detected.
+
+    Formula
+        Σ_e weights_gib[e] · loaded[e,s]  ≤  load_gib_per_second[site] · (c − detection_seconds)
+        loaded[e,(h,f,d)]  ≤  loaded[e,(h,f,c)]      for the clock d before c: what was fed is not forgotten
+    Units
+        GiB; replicas
+    Rows
+        (site, state) and (placement, state), for sites with a storage rate, in failures
+    Marginal value
+        what one GiB more by then would save [USD]: what faster storage is worth
+    """
+    if is_normal(s):
+        return
+    seconds = max(0.0, s[2] - p.detection_seconds)
+    for site, rate in p.load_gib_per_second.items():
+        terms = [
+            (p.weights_gib[e], x.loaded[e, s])
+            for e in live_placements(p, s[1])
+            if p.site_of[p.pool_of[e]] == site and can_load(p, e, s)
+        ]
+        if terms:
+            yield Row((site, s), total(terms), "<=", rate * seconds)
+    earlier = [(s[0], s[1], d) for d in p.clocks_seconds[s[1]] if d < s[2]]
+    for e in live_placements(p, s[1]) if earlier else ():
+        if p.site_of[p.pool_of[e]] in p.load_gib_per_second:
+            yield Row((e, s), x.loaded[e, earlier[-1]], "<=", x.loaded[e, s])
+
+
+def what_passes_is_counted(p: Problem, x: Decisions, s: State) -> Iterator[Row]:
+    """Requests that must pass components with a limit, as often as they must.
+
+    Formula
+        passing[g,s]  =  Σ_w,o,e times[g,(w,o,e)] · traffic[w,o,e,s]
+    Units
+        requests/s
+    Rows
+        (passage, state), for components that let only so many requests through, and unions of choices between them
+    Marginal value
+        none of its own
+    """
+    for g, passage in enumerate(p.passages):
+        yield Row((passage.components, s), requests_passing(p, x, g, s), "==", x.passing[g, s])

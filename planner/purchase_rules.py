@@ -1,0 +1,192 @@
+"""Rules of what is bought, which hold once: one function each, whose name is the sentence that must hold."""
+
+from collections.abc import Iterator
+
+from planner.algebra import Row, total
+from planner.costs import cost_usd, operation_usd_per_hour
+from planner.formulas import (
+    limit_used,
+    machines_firm,
+    requests_served_by,
+    units_active,
+)
+from planner.problem import Decisions, Problem
+from planner.risk import NORMAL
+
+
+def offers_have_limits(p: Problem, x: Decisions) -> Iterator[Row]:
+    """No more units are bought of an offer than there are.
+
+    Formula
+        units_active[b,h] ≤ most_units[b]      ∀ b, h: rented in it, or started with a term that covers it
+    Units
+        units of the offer
+    Rows
+        (offer, period or hour), for offers with a limit
+    Marginal value
+        what one more unit on the market would save [USD]
+    """
+    for b in p.offers:
+        if p.most_units[b] < float("inf"):
+            if b in p.hourly:
+                yield from (Row((b, h), x.rented[b, h], "<=", p.most_units[b]) for h in p.hours)
+            else:
+                first = {p.period_of[h]: h for h in reversed(p.hours)}
+                yield from (Row((b, t), units_active(p, x, b, h), "<=", p.most_units[b]) for t, h in first.items())
+
+
+def limits_hold(p: Problem, x: Decisions) -> Iterator[Row]:
+    """Quotas, in the provider's own unit, and the power of a site hold for machines held and bought.
+
+    Formula
+        Σ_q units_per_machine[l,q] · (held[q] + Σ_b machines_per_unit[b] · units[b])  ≤  most[l]      ∀ l, h
+    Units
+        the limit's: machines, vcpu, chips, kW
+    Rows
+        (limit, hour)
+    Marginal value
+        what one more vcpu, chip or kW would save [USD]: what asking for it is worth
+    """
+    for index, limit in enumerate(p.limits):
+        for h in p.hours:
+            if limit.periods is not None and p.period_of[h] not in limit.periods:
+                continue
+            yield Row((limit.name, h), limit_used(p, x, index, h), "<=", limit.most)
+
+
+def shares_hold(p: Problem, x: Decisions) -> Iterator[Row]:
+    """No component serves more than its share of all requests, in normal operation.
+
+    Formula
+        Σ_(w,o,e) with the component traffic[w,o,e,(h,normal)]  ≤  most_fraction · Σ_(w,o) demand[w,o,h]
+    Units
+        requests/s
+    Rows
+        (component, hour)
+    Marginal value
+        what one request/s more on that component would save [USD]
+    """
+    for share in p.shares:
+        for h in p.hours:
+            all_requests = total((1.0, p.demand_requests_per_second[w, o, h]) for w, o in p.flows)
+            by_component = requests_served_by(p, x, share.placements, h)
+            yield Row((share.component, h), by_component, "<=", share.most_fraction * all_requests)
+
+
+def budget_holds(p: Problem, x: Decisions) -> Iterator[Row]:
+    """No more is spent than the budget.
+
+    Formula
+        Σ of all costs  ≤  budget
+    Units
+        USD over the horizon
+    Rows
+        one, where a budget is given
+    Marginal value
+        what a larger budget would save [USD per USD]: nothing, unless it makes a plan possible
+    """
+    if p.budget_usd is not None:
+        yield Row(("budget",), cost_usd(p, x), "<=", p.budget_usd)
+
+
+def firm_replicas_stand_on_firm_machines(p: Problem, x: Decisions) -> Iterator[Row]:
+    """Which replicas stand on machines that count in every failure is decided once, before any of them.
+
+    Formula
+        firm[e,h]  ≤  replicas[e,h]
+        Σ_e machines_per_replica[e] · firm[e,h]  ≤  usable[q] · (held + least counted of bought − claims)[q]
+    Units
+        replicas; machines
+    Rows
+        (placement, hour) and (pool, hour), for pools with an offer that does not count whole in every failure: spot
+    Marginal value
+        what one more machine that always counts would save [USD]
+    """
+    for q in sorted(p.with_spot):
+        for h in p.hours:
+            yield from (Row((e, h), x.firm[e, h], "<=", x.replicas[e, h]) for e in p.on_pool[q])
+            stand = total((p.machines_per_replica[e], x.firm[e, h]) for e in p.on_pool[q])
+            if p.on_pool[q]:
+                yield Row((q, h), stand, "<=", machines_firm(p, x, q, h))
+
+
+def a_pool_in_use_keeps_spare_machines(p: Problem, x: Decisions) -> Iterator[Row]:
+    """Where a replica runs, the pool's spare machines are kept beside it; a pool that nothing uses needs none.
+
+    Formula
+        Σ_e machines_per_replica[e] · replicas[e,h]  ≤  most_machines[q] · opened[q,h],      opened 0 or 1
+    Units
+        machines
+    Rows
+        (pool, hour), for pools with spare machines that what is held without buying does not cover
+    Marginal value
+        none of its own
+    """
+    for q in sorted(p.maybe_unused):
+        for h in p.hours:
+            run = total((p.machines_per_replica[e], x.replicas[e, h]) for e in p.on_pool[q])
+            if p.on_pool[q]:
+                yield Row((q, h), run, "<=", total([(p.maybe_unused[q], x.opened[q, h])]))
+                yield Row((q, h, "once"), x.opened[q, h], "<=", 1.0)
+
+
+def outages_are_ranked(p: Problem, x: Decisions) -> Iterator[Row]:
+    """The dearest outage costs no less than any; what is above the threshold of the tail is no less than it is.
+
+    Formula
+        worst  ≥  outage_usd[f],  worst ≥ 0
+        above[f]  ≥  outage_usd[f] − threshold
+    Units
+        USD of one occurrence
+    Rows
+        (failure), where the objective is worst_case or cvar
+    Marginal value
+        how much of the objective this failure is (0 to 1)
+    Source
+        Rockafellar and Uryasev, Journal of Risk 2 (2000)
+    """
+    for f in p.priced:
+        if p.objective == "worst_case":
+            yield Row((f,), x.tail["worst",], ">=", x.outage[f,])
+        elif p.objective == "cvar":
+            yield Row((f,), total([(1.0, x.tail["above", f]), (1.0, x.tail["threshold",])]), ">=", x.outage[f,])
+
+
+def an_outage_saves_no_more_than_operation(p: Problem, x: Decisions) -> Iterator[Row]:
+    """An outage costs no less than nothing: at best it saves what normal operation costs in the same time.
+
+    Formula
+        outage_usd[f]  ≥  − repair_hours · operation_usd(normal)
+    Units
+        USD of one occurrence
+    Rows
+        (failure), for priced failures: true of every plan, it holds the estimate before a failure has entered
+    Marginal value
+        none of its own
+    """
+    hours = sum(p.hours_in[h] for h in p.hours)
+    for f, rate in p.priced.items():
+        normal = [
+            (rate.hours_to_repair * p.hours_in[h] / hours, operation_usd_per_hour(p, x, (h, NORMAL, 0.0)))
+            for h in p.hours
+        ]
+        yield Row((f,), total([(1.0, x.outage[f,]), *normal]), ">=", 0.0)
+
+
+def deferred_work_is_done(p: Problem, x: Decisions) -> Iterator[Row]:
+    """Work that can wait is taken up over the hours of its period, not in each of them.
+
+    Formula
+        Σ_h in t hours[h] · offered[w,o,(h,normal)]  =  Σ_h in t hours[h] · demand[w,o,h]      ∀ w deferrable, o, t
+    Units
+        requests/s times hours
+    Rows
+        (workload, origin, period), for workloads of a tier with deferrable_hours; normal operation only
+    Marginal value
+        what one request/s less, all through the period, would save [USD/h]
+    """
+    for w, o in p.flows:
+        for t in p.periods if w in p.deferrable else ():
+            hours = [(p.hours_in[h], h) for h in p.hours if p.period_of[h] == t]
+            taken_up = total((n, x.offered[w, o, (h, NORMAL, 0.0)]) for n, h in hours)
+            yield Row((w, o, t), taken_up, "==", sum(n * p.demand_requests_per_second[w, o, h] for n, h in hours))
