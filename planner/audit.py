@@ -23,6 +23,16 @@ from planner.pruning import implied
 from planner.records.plan import PlanFile, Proof, WithoutGoals
 from planner.rules import PURCHASE_RULES, STATE_RULES
 
+PAID_BY_PURCHASES = (
+    "commitments",
+    "hourly_machines",
+    "capital",
+    "upkeep",
+    "energy",
+    "salvage",
+    "spend_shortfalls",
+)
+"""Costs that follow from what is bought alone."""
 TOLERANCE = 1e-6
 """Relative to a row's larger side, at least one unit."""
 CANNOT_BE_CHECKED = (
@@ -139,7 +149,9 @@ def _names(plan: PlanFile, p: Problem) -> Iterator[Violation]:
     bought = Counter((x.offer, x.when) for x in plan.purchases)
     may_run = {(e, h) for e in p.placements for h in p.hours}
     run = Counter((r.placement, r.hour) for r in plan.replicas)
+    may_build = {(m, t) for m in p.build_outs for t in p.periods if p.may_start(m, t)}
     yield from _each_once("purchases", may_buy, bought)
+    yield from _each_once("builds", may_build, Counter((m.build_out, m.when) for m in plan.builds))
     yield from _each_once("replicas", may_run, run)
     in_states = {s for f in p.failures for s in states(p, f)}
     stated = Counter((s.hour, s.failure, s.clock_seconds) for s in plan.states)
@@ -206,9 +218,10 @@ def _totals(plan: PlanFile, p: Problem) -> Iterator[Violation]:
                 )
     proof, bare = plan.proof, plan.without_goals
     for what, other in compared:
-        bought = decisions_of(plan.model_copy(update={"purchases": other.purchases, "states": (), "replicas": ()}), p)
+        its = {"purchases": other.purchases, "builds": other.builds, "states": (), "replicas": ()}
+        bought = decisions_of(plan.model_copy(update=its), p)
         for name, value in costs_usd(p, bought).items():
-            if name in ("commitments", "hourly_machines") and _differs(other.costs_usd.get(name, 0.0), value):
+            if name in PAID_BY_PURCHASES and _differs(other.costs_usd.get(name, 0.0), value):
                 yield Violation(f"{what}.costs_usd", name, 0.0, f"{value:,.2f} is true")
     checks = (
         (proof.cost_usd, sum(plan.costs_usd.values()), "proof.cost_usd", "the sum of the components"),

@@ -2,11 +2,21 @@
 
 from dataclasses import replace
 
-from planner.contracts import claims_of, contracts, held_machines, limits_of, not_offered, shares_of
+from planner.contracts import (
+    build_outs,
+    claims_of,
+    contracts,
+    energy_of,
+    held_machines,
+    limits_of,
+    not_offered,
+    shares_of,
+)
 from planner.edges import edges_of, replica_seconds_by_placement
 from planner.failing import components_with_limits, counted_of, failures_of, losses, passages_of, priced
 from planner.parts import parts_of
-from planner.periods import demand_by_hour, hours_of, spans
+from planner.payments import worth_factor
+from planner.periods import demand_by_hour, hour_id, hours_of, spans
 from planner.problem import FEW_UNITS, HOURLY, Problem, clocks, most_machines
 from planner.records.study import Study
 from planner.risk import dependency_graph
@@ -41,6 +51,7 @@ def build(study: Study, demand: str = "base", with_goals: bool = True) -> Proble
     offers = {b.id: b for b in sorted(study.offers, key=lambda b: b.id) if b.id not in refused and b.id in price}
     offers_of = {q: tuple(b for b in offers if offers[b].pool == q) for q in pools}
     most_units = {b: float("inf") if offer.most_units is None else offer.most_units for b, offer in offers.items()}
+    most_units |= {m.id: float(m.most) for m in study.build_outs}
     held = {(q, t.name): held_machines(study, q, t) for q in pools for t in periods}
     counted, obtainable = counted_of(study, offers, failures)
     problem = Problem(
@@ -115,8 +126,16 @@ def build(study: Study, demand: str = "base", with_goals: bool = True) -> Proble
         detection_seconds=study.detection_seconds,
         not_offered=refused,
         failover=study.failover,
+        present_hours={
+            hour_id(t.name, hour.name): hours_in[hour_id(t.name, hour.name)]
+            * worth_factor(study, t.begins_months + t.months / 2)
+            for t in periods
+            for hour in study.horizon.each_hour
+        },
+        energy_usd_per_machine_hour=energy_of(parts),
         deferrable=frozenset(w.name for w in study.workloads if parts.tiers[w.tier].deferrable_hours),
         **contracts(study, offers),
+        **build_outs(study),
     )
     problem = replace(problem, clocks_seconds={f: clocks(problem, f) for f in failures})
     return replace(problem, maybe_unused=_maybe_unused(problem))

@@ -3,39 +3,108 @@
 from collections.abc import Callable
 
 from planner.algebra import Linear, Sparse, total
-from planner.formulas import available, further_surge, live_edges, requests_per_second, unit_usd_per_hour
+from planner.formulas import (
+    available,
+    further_surge,
+    live_edges,
+    machines_held_or_bought,
+    requests_per_second,
+    unit_usd_per_hour,
+)
 from planner.problem import Decisions, Problem, State
 from planner.risk import NORMAL
 from planner.units import SECONDS_PER_HOUR
 
 
 def commitments(p: Problem, x: Decisions) -> Linear:
-    """Commitments, capacity blocks and build-outs: paid for every hour of their term in the horizon, used or not.
+    """Commitments and capacity blocks: paid for every hour of their term in the horizon, used or not.
 
     Formula
-        Σ_b,t price[b,t] · machines_per_unit[b] · paid_hours[b,t] · started[b,t]
+        Σ_b,t start_usd[b,t] · started[b,t],   start_usd = Σ price[b,t] · machines_per_unit[b] · hours · worth
     Units
-        USD over the horizon
+        USD over the horizon, worth on its first day
+    """
+    return _of_starts(p, x, "commitments")
+
+
+def capital(p: Problem, x: Decisions) -> Linear:
+    """What is built and the machines that are bought: each part is paid when it must be ordered.
+
+    Formula
+        Σ_b,t start_usd[b,t] · started[b,t]
+        start_usd  =  Σ_part usd_per_mw[part] · power_mw · worth(need − clock[part])
+                      or capital_usd_per_machine · machines_per_unit · worth(need − lead)
+    Units
+        USD over the horizon, worth on its first day; worth = 1 / (1 + discount) ^ years
+    """
+    return _of_starts(p, x, "capital")
+
+
+def upkeep(p: Problem, x: Decisions) -> Linear:
+    """Staff, upkeep and land of what is built, from its first day to the end of the horizon.
+
+    Formula
+        Σ_b,t start_usd[b,t] · started[b,t],   start_usd = Σ_u≥t usd_per_mw_year · power_mw · years[u] · worth[u]
+    Units
+        USD over the horizon, worth on its first day
+    """
+    return _of_starts(p, x, "upkeep")
+
+
+def salvage(p: Problem, x: Decisions) -> Linear:
+    """What is left of what was bought when the horizon ends, in the books: a cost below zero.
+
+    Formula
+        − Σ_b,t worth(end) · capital[b,t] · max(0, 1 − age / life) · started[b,t]
+    Units
+        USD over the horizon, worth on its first day
+    Source
+        straight-line depreciation: IAS 16, paragraph 62
+    """
+    return _of_starts(p, x, "salvage")
+
+
+def _of_starts(p: Problem, x: Decisions, component: str) -> Linear:
+    return total((usd, x.started[key]) for key, usd in p.start_usd.get(component, {}).items())
+
+
+def energy(p: Problem, x: Decisions) -> Linear:
+    """Energy of the machines that are held or bought at sites that pay it apart.
+
+    Formula
+        Σ_q,h present_hours[h] · power_kw · draw_fraction · pue · usd_per_kwh[t] · machines[q,h]
+    Units
+        USD over the horizon, worth on its first day
     """
     return total(
-        (unit_usd_per_hour(p, b, t) * p.paid_hours[b, t], x.started[b, t])
-        for b in p.offers
-        if b not in p.hourly
-        for t in p.periods
-        if p.may_start(b, t)
+        (p.present_hours[h] * usd, machines_held_or_bought(p, x, q, h))
+        for q in p.pools
+        for h in p.hours
+        if (usd := p.energy_usd_per_machine_hour.get((q, p.period_of[h]), 0.0))
     )
+
+
+def spend_shortfalls(p: Problem, x: Decisions) -> Linear:
+    """What was promised to providers and not used: it is paid at the end of each year of the contract.
+
+    Formula
+        Σ_k,year worth(end of the year) · shortfall[k,year]
+    Units
+        USD over the horizon, worth on its first day
+    """
+    return total((year.worth, x.shortfall[year.name, year.year]) for year in p.spend_years)
 
 
 def hourly_machines(p: Problem, x: Decisions) -> Linear:
     """On-demand and spot machines: paid while they are rented.
 
     Formula
-        Σ_b,h price[b,t] · machines_per_unit[b] · hours[h] · rented[b,h]
+        Σ_b,h price[b,t] · machines_per_unit[b] · present_hours[h] · rented[b,h]
     Units
-        USD over the horizon
+        USD over the horizon, worth on its first day
     """
     return total(
-        (unit_usd_per_hour(p, b, p.period_of[h]) * p.hours_in[h], x.rented[b, h])
+        (unit_usd_per_hour(p, b, p.period_of[h]) * p.present_hours[h], x.rented[b, h])
         for b in p.offers
         if b in p.hourly
         for h in p.hours
@@ -46,11 +115,11 @@ def requests(p: Problem, x: Decisions) -> Linear:
     """Cost of requests by origin and site, in normal operation.
 
     Formula
-        Σ_h hours[h] · requests_usd_per_hour(h, normal)
+        Σ_h present_hours[h] · requests_usd_per_hour(h, normal)
     Units
-        USD over the horizon
+        USD over the horizon, worth on its first day
     """
-    return total((p.hours_in[h], requests_usd_per_hour(p, x, (h, NORMAL, 0.0))) for h in p.hours)
+    return total((p.present_hours[h], requests_usd_per_hour(p, x, (h, NORMAL, 0.0))) for h in p.hours)
 
 
 def requests_usd_per_hour(p: Problem, x: Decisions, s: State) -> Linear:
@@ -69,12 +138,12 @@ def unserved_requests(p: Problem, x: Decisions) -> Linear:
     """Requests that normal operation leaves unserved, at the tier's cost of an outage.
 
     Formula
-        Σ_w,o,h 3600 · hours[h] · outage_usd[w] · shed[w,o,(h,normal,0)]
+        Σ_w,o,h 3600 · present_hours[h] · outage_usd[w] · shed[w,o,(h,normal,0)]
     Units
-        USD over the horizon
+        USD over the horizon, worth on its first day
     """
     return total(
-        (SECONDS_PER_HOUR * p.hours_in[h] * p.outage_usd_per_request[w], x.shed[w, o, (h, NORMAL, 0.0)])
+        (SECONDS_PER_HOUR * p.present_hours[h] * p.outage_usd_per_request[w], x.shed[w, o, (h, NORMAL, 0.0)])
         for w, o in p.flows
         for h in p.hours
     )
@@ -106,7 +175,7 @@ def outage_usd(p: Problem, x: Decisions, f: str) -> Linear:
     """What one occurrence of a failure costs beyond normal operation in the same time [USD]; may be below zero.
 
     Formula
-        Σ_h hours[h] / Σ hours · ( Σ_c seconds[c] · operation_usd(h,f,c) + detection · unmoved_usd(h,f)
+        Σ_h present_hours[h] / Σ hours · ( Σ_c seconds[c] · operation_usd(h,f,c) + detection · unmoved_usd(h,f)
                                    − repair · operation_usd(h,normal) )
         operation_usd = cost of requests that are served + outage_usd_per_request · shed; a clock lasts until the next,
         the last until repair; until detection nothing is moved: what normal operation sends to what is dead is shed
@@ -118,7 +187,7 @@ def in_states_usd(p: Problem, x: Decisions, f: str) -> Linear:
     """The part of `outage_usd` that the states of the failure decide [USD]."""
     hours = sum(p.hours_in[h] for h in p.hours)
     return total(
-        (p.hours_in[h] / hours * seconds / SECONDS_PER_HOUR, operation_usd_per_hour(p, x, s))
+        (p.present_hours[h] / hours * seconds / SECONDS_PER_HOUR, operation_usd_per_hour(p, x, s))
         for h in p.hours
         for s, seconds in intervals(p, f, h)
     )
@@ -131,7 +200,7 @@ def beside_states_usd(p: Problem, x: Decisions, f: str) -> Linear:
     until_hours = min(p.detection_seconds / SECONDS_PER_HOUR, repair_hours)
     terms: list[tuple[float, Linear]] = []
     for h in p.hours:
-        share = p.hours_in[h] / hours
+        share = p.present_hours[h] / hours
         terms.append((share * until_hours, unmoved_usd_per_hour(p, x, (h, f, 0.0))))
         terms.append((-share * repair_hours, operation_usd_per_hour(p, x, (h, NORMAL, 0.0))))
     return total(terms)
@@ -181,6 +250,11 @@ def unmoved_usd_per_hour(p: Problem, x: Decisions, s: State) -> Linear:
 COSTS: tuple[Callable[[Problem, Decisions], Linear], ...] = (
     commitments,
     hourly_machines,
+    capital,
+    upkeep,
+    energy,
+    salvage,
+    spend_shortfalls,
     requests,
     unserved_requests,
     outages,
@@ -188,5 +262,5 @@ COSTS: tuple[Callable[[Problem, Decisions], Linear], ...] = (
 
 
 def cost_usd(p: Problem, x: Decisions) -> Linear:
-    """All costs together [USD over the horizon]."""
+    """All costs together [USD, of the horizon's first day]."""
     return total((1.0, cost(p, x)) for cost in COSTS)

@@ -81,6 +81,23 @@ def units_active(p: Problem, x: Decisions, b: str, h: str) -> Linear:
     return x.started[b, starts[0]] if len(starts) == 1 else total((1.0, x.started[b, t]) for t in starts)
 
 
+def spent_usd(p: Problem, x: Decisions, b: str, t: str) -> Linear:
+    """What is spent on an offer in a period, not discounted; what is paid upfront counts where it is used [USD]."""
+    if b in p.hourly:
+        hours = ((unit_usd_per_hour(p, b, t) * p.hours_in[h], x.rented[b, h]) for h in p.hours if p.period_of[h] == t)
+        return total(hours)
+    return total((unit_usd_per_hour(p, b, u) * p.hours_in[t], x.started[b, u]) for u in p.starts.get((b, t), ()))
+
+
+def short_of_spend(p: Problem, x: Decisions) -> dict[tuple[str, int], float]:
+    """What each year of each spend commitment is short of, for purchases as numbers [USD]."""
+    found = {}
+    for k in p.spend_years:
+        spent = sum(float(spent_usd(p, x, b, t)) for b in k.offers for t in k.periods)
+        found[k.name, k.year] = max(0.0, k.usd - spent)
+    return found
+
+
 def unit_usd_per_hour(p: Problem, b: str, t: str) -> float:
     """Price of a unit of an offer that starts, or is rented by the hour, in a period [USD/h]."""
     return p.price_usd_per_machine_hour[b] * p.machines_per_unit[b] * p.price_factor.get((b, t), 1.0)
@@ -233,6 +250,14 @@ def limit_used(p: Problem, x: Decisions, limit: int, h: str) -> Linear:
     """What the machines held and bought take of a limit, in the limit's unit."""
     units = p.limits[limit].units_per_machine
     return total((units[q], machines_held_or_bought(p, x, q, h)) for q in units)
+
+
+def limit_there(p: Problem, x: Decisions, limit: int, h: str) -> Linear:
+    """What there is of a limit in an hour, in its unit: of itself, and of what is built by then."""
+    modules = p.limits[limit].modules
+    if not modules:
+        return p.limits[limit].most
+    return total([(p.limits[limit].most, 1.0), *((kw, units_active(p, x, m, h)) for m, kw in modules.items())])
 
 
 def requests_served_by(p: Problem, x: Decisions, placements: frozenset[str], h: str) -> Linear:

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 from fnmatch import fnmatchcase
 
+from planner.records.buildout import BuildOut
 from planner.records.inventory import Offer, Price
 from planner.records.study import Demand, Horizon, Study
 from planner.units import DAYS_PER_MONTH, MONTHS_PER_YEAR
@@ -52,6 +53,12 @@ def calendar(horizon: Horizon) -> tuple[Span, ...]:
         found.append(Span(period.name, begins, period.months, day(begins), last))
         begins += period.months
     return tuple(found)
+
+
+def period_at(periods: tuple[Span, ...], months: float) -> Span:
+    """The period in which a moment lies, in months from the start; one at a border lies in the later period."""
+    begun = [t for t in periods if t.begins_months <= months + ALMOST]
+    return begun[-1] if begun else periods[0]
 
 
 def hour_id(period: str, hour: str) -> str:
@@ -133,6 +140,11 @@ def term_months(offer: Offer) -> float:
     return offer.length_days / DAYS_PER_MONTH if offer.length_days is not None else offer.term_months
 
 
+def lasts_months(offer: Offer) -> float:
+    """How long a unit is there [months]: its life where machines are bought, else its term; 0: as long as wanted."""
+    return offer.life_years * MONTHS_PER_YEAR if offer.life_years is not None else term_months(offer)
+
+
 def covers(offer: Offer, start: Span, period: Span, several: bool) -> bool:
     """Whether a unit that starts with one period is there through the whole of another.
 
@@ -145,7 +157,7 @@ def covers(offer: Offer, start: Span, period: Span, several: bool) -> bool:
     """
     if period.begins_months < start.begins_months - ALMOST:
         return False
-    months = term_months(offer)
+    months = lasts_months(offer)
     if offer.length_days is None:
         if months == 0 and offer.kind == "build_out":
             return True
@@ -156,7 +168,7 @@ def covers(offer: Offer, start: Span, period: Span, several: bool) -> bool:
 def paid_months(offer: Offer, start: Span, horizon_months: float) -> float:
     """Months that one start of an offer is paid for within the horizon, used or not."""
     left = horizon_months - start.begins_months
-    months = term_months(offer)
+    months = lasts_months(offer)
     if offer.length_days is None:
         months = left if months == 0 and offer.kind == "build_out" else max(months, start.months)
     return min(months, left)
@@ -169,6 +181,20 @@ def may_start(study: Study, offer: Offer, start: Span) -> bool:
     opens = offer.starts_from is None or offer.starts_from <= start.first_day
     open_still = offer.starts_until is None or start.first_day <= offer.starts_until
     return fits and opens and open_still and earliest_day(study, offer) <= start.first_day
+
+
+def usable_from(study: Study, phase: BuildOut) -> date:
+    """First day on which a module that is ordered today can be used: the last of its clocks has run."""
+    return study.today + timedelta(days=round(phase.clocks_months.longest * DAYS_PER_MONTH))
+
+
+def may_be_ready(study: Study, phase: BuildOut, start: Span) -> bool:
+    """Whether a module can be used from a period on: its clocks have run by then, and it may still be decided."""
+    if phase.never or (phase.ready_in and start.name not in phase.ready_in):
+        return False
+    longest = timedelta(days=round(phase.clocks_months.longest * DAYS_PER_MONTH))
+    decided = phase.decide_by is None or start.first_day - longest <= phase.decide_by
+    return decided and usable_from(study, phase) <= start.first_day
 
 
 def price_factor(study: Study, offer: Offer, period: Span) -> float:

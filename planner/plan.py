@@ -21,6 +21,7 @@ from planner.formulas import (
     requests_passing,
     requests_per_second,
     served,
+    short_of_spend,
     units_active,
     waits,
     whole_occupied,
@@ -29,6 +30,7 @@ from planner.problem import Decisions, Problem, no_decisions, states
 from planner.records.plan import (
     PLAN_SCHEMA_VERSION,
     Binding,
+    Built,
     Firm,
     PlanFile,
     Proof,
@@ -74,7 +76,7 @@ def make_plan(
     p = build(study, case)
     re_solved = _re_solved(p, effort, solver, progress, hints)
     solution = solve(p, effort, solver, progress, hints)
-    orders = purchases_of(solution.decisions)
+    orders = purchases_of(p, solution.decisions)
     return sealed(
         PlanFile(
             planner_version=__version__,
@@ -84,6 +86,7 @@ def make_plan(
             digest_sha256="unsealed",
             study=study,
             purchases=orders,
+            builds=builds_of(p, solution.decisions),
             replicas=tuple(
                 Replicas(placement=e, hour=h, replicas=int(n), firm=firm_of(p, solution.decisions, e, h))
                 for (e, h), n in sorted(solution.decisions.replicas.items())
@@ -97,7 +100,8 @@ def make_plan(
             firm=firmness(study, orders, effort, solver, progress) if firm else (),
             drivers=solution.drivers,
             without_goals=WithoutGoals(
-                purchases=purchases_of(reference.decisions),
+                purchases=purchases_of(bare, reference.decisions),
+                builds=builds_of(bare, reference.decisions),
                 costs_usd=costs_usd(bare, reference.decisions),
                 cost_usd=reference.cost_usd,
                 bound_usd=reference.bound_usd,
@@ -128,7 +132,8 @@ def _re_solved(
     q = replace(p, failover="resolve")
     found = solve(q, effort, solver, renamed(progress, "re-solved"), hints)
     return ReSolved(
-        purchases=purchases_of(found.decisions),
+        purchases=purchases_of(q, found.decisions),
+        builds=builds_of(q, found.decisions),
         costs_usd=costs_usd(q, found.decisions),
         cost_usd=found.cost_usd,
         bound_usd=found.bound_usd,
@@ -156,10 +161,16 @@ def costs_usd(p: Problem, x: Decisions) -> dict[str, float]:
     return {cost.__name__: float(cost(p, x)) for cost in COSTS}
 
 
-def purchases_of(x: Decisions) -> tuple[Purchase, ...]:
-    """What is bought, as records; zeros left out."""
-    bought = {**x.started, **x.rented}
-    return tuple(Purchase(offer=b, when=when, units=int(n)) for (b, when), n in sorted(bought.items()) if n)
+def purchases_of(p: Problem, x: Decisions) -> tuple[Purchase, ...]:
+    """What is bought of offers, as records; zeros left out."""
+    bought = sorted({**x.started, **x.rented}.items())
+    return tuple(Purchase(offer=b, when=t, units=int(n)) for (b, t), n in bought if n and b not in p.build_outs)
+
+
+def builds_of(p: Problem, x: Decisions) -> tuple[Built, ...]:
+    """What is built, as records; zeros left out."""
+    built = sorted(x.started.items())
+    return tuple(Built(build_out=m, when=t, units=int(n)) for (m, t), n in built if n and m in p.build_outs)
 
 
 def binds(p: Problem, solution: Solution) -> tuple[Binding, ...]:
@@ -203,7 +214,7 @@ def more_of(study: Study, limit: str) -> Study:
         for b in study.offers
     )
     sites = tuple(
-        s.model_copy(update={"power_kw": s.power_kw + 1}) if s.power_kw and f"power of {s.id}" == limit else s
+        s.model_copy(update={"power_kw": (s.power_kw or 0.0) + 1}) if f"power of {s.id}" == limit else s
         for s in study.sites
     )
     policies = study.policies.model_copy(update={"quotas": quotas})
@@ -226,7 +237,7 @@ def firmness(
             found = solve(p, effort, solver, renamed(progress, f"{case} demand"))
         except (KeyboardInterrupt, NoPlan):
             return ()
-        units[case] = units_by_period(p, purchases_of(found.decisions))
+        units[case] = units_by_period(p, purchases_of(p, found.decisions))
     several = len(base.periods) > 1
     return tuple(
         Firm(
@@ -343,6 +354,12 @@ def problem_of(plan: PlanFile) -> Problem:
         if row.when not in times.get(row.offer, ())
         for got in [f"{row.offer} in {row.when}"]
     ]
+    unknown += [
+        Finding(f"plan: builds[{n}]", "a build-out of the study, in one of its periods", got, fix)
+        for n, row in enumerate(plan.builds)
+        if row.build_out not in p.build_outs or row.when not in p.periods
+        for got in [f"{row.build_out} in {row.when}"]
+    ]
     if unknown:
         raise InputError(unknown)
     return p
@@ -353,7 +370,9 @@ def decisions_of(plan: PlanFile, p: Problem) -> Decisions:
     x = no_decisions()
     hourly = {(b.offer, b.when): float(b.units) for b in plan.purchases if b.offer in p.hourly}
     x.rented = Sparse(hourly)
-    x.started = Sparse({(b.offer, b.when): float(b.units) for b in plan.purchases if b.offer not in p.hourly})
+    started = {(b.offer, b.when): float(b.units) for b in plan.purchases if b.offer not in p.hourly}
+    x.started = Sparse(started | {(m.build_out, m.when): float(m.units) for m in plan.builds})
+    x.shortfall = Sparse(short_of_spend(p, x))
     x.replicas = Sparse({(r.placement, r.hour): float(r.replicas) for r in plan.replicas})
     firm = {(r.placement, r.hour): r.replicas if r.firm is None else r.firm for r in plan.replicas}
     x.firm = Sparse({(e, h): float(n) for (e, h), n in firm.items() if p.pool_of.get(e) in p.with_spot})

@@ -6,6 +6,7 @@ from typing import Any
 from planner.algebra import Sparse, total
 from planner.costs import requests_usd_per_hour, unserved_requests
 from planner.errors import SolverError
+from planner.formulas import short_of_spend
 from planner.problem import Decisions, Problem, no_decisions, states
 from planner.program import BOUGHT, OPTIMAL, SLIVER, STATE_NAMES, Program, state_columns
 from planner.risk import NORMAL
@@ -35,6 +36,7 @@ def settle_normal(p: Problem, purchases: Decisions, solver: Any = None) -> Decis
         Program(solver),
         replace(no_decisions(), **{name: getattr(purchases, name) for name in BOUGHT}),
     )
+    x.shortfall = Sparse(short_of_spend(q, x))
     for s in states(q, NORMAL):
         state_columns(q, program, x, s)
         for rule in STATE_RULES:

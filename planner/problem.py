@@ -35,6 +35,8 @@ class Limit:
     most: float
     periods: tuple[str, ...] | None = None
     """those in which it holds; None: all"""
+    modules: Mapping[str, float] = field(default_factory=dict)
+    """build-out -> what each of its modules adds to the limit"""
 
 
 @dataclass(frozen=True)
@@ -44,6 +46,29 @@ class ShareLimit:
     component: str
     placements: frozenset[str]
     most_fraction: float
+
+
+@dataclass(frozen=True)
+class SpendYear:
+    """A year of a spend commitment: what is spent on its offers, and what is short of it, add up to `usd`."""
+
+    name: str
+    year: int
+    usd: float
+    """of its periods' share of the year"""
+    offers: tuple[str, ...]
+    periods: tuple[str, ...]
+    worth: float
+    """what a USD at its end is worth at the start of the horizon"""
+
+
+@dataclass(frozen=True)
+class CapitalCap:
+    """A limit on the capital that is paid in some periods [USD], not discounted."""
+
+    name: str
+    most_usd: float
+    periods: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -171,6 +196,24 @@ class Problem:
     """(b, t) -> hours of the horizon that a unit started in t is paid for; hourly: hours of t"""
     price_factor: Mapping[tuple[str, str], float] = field(default_factory=dict)
     """(b, t) -> factor on the list price of what starts or is rented in t, where not 1"""
+    present_hours: Mapping[str, float] = field(default_factory=dict)
+    """h -> hours it stands for, times what a USD then is worth at the start of the horizon [h]"""
+    build_outs: tuple[str, ...] = ()
+    """ids of phases; their modules are started like units of offers, and share `starts` and `most_units`"""
+    not_built: Mapping[str, str] = field(default_factory=dict)
+    """build-out -> why it cannot be built within the horizon"""
+    either_or: tuple[tuple[str, ...], ...] = ()
+    """build-outs of which one at most is built"""
+    after: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """build-out -> those that must stand by then"""
+    start_usd: Mapping[str, Mapping[tuple[str, str], float]] = field(default_factory=dict)
+    """cost component -> (b, t) -> what a unit that starts in t costs, at the start of the horizon [USD]"""
+    capital_usd: Mapping[str, Mapping[tuple[str, str], float]] = field(default_factory=dict)
+    """period of payment -> (b, t) -> capital paid in it for a unit that starts in t [USD]"""
+    energy_usd_per_machine_hour: Mapping[tuple[str, str], float] = field(default_factory=dict)
+    """(q, t) -> energy of a machine that is held or bought, where it is paid apart [USD/h]"""
+    spend_years: tuple[SpendYear, ...] = ()
+    capital_caps: tuple[CapitalCap, ...] = ()
     deferrable: frozenset[str] = frozenset()
     """workloads served over the hours of their period, in normal operation"""
     failover: Failover = "resolve"
@@ -186,7 +229,7 @@ class Decisions:
     """All that is chosen: variables of a program, or numbers of a plan. What is absent is zero."""
 
     started: Mapping[Key, Linear]
-    """(b, t) units"""
+    """(b, t) units of offers that are not hourly, and modules of build-outs"""
     rented: Mapping[Key, Linear]
     """(b, h) units of hourly offers"""
     replicas: Mapping[Key, Linear]
@@ -217,6 +260,8 @@ class Decisions:
     """(f,) USD that one occurrence of a priced failure costs beyond normal operation, any sign"""
     tail: Mapping[Key, Linear]
     """("worst",) the dearest outage; ("threshold",), ("above", f): Rockafellar and Uryasev's variables [USD]"""
+    shortfall: Mapping[Key, Linear]
+    """(name, year) USD that a spend commitment is not used for, and that are paid"""
     machines: Mapping[Key, Linear]
     """(q, s) machines that are up and ours to use"""
     reserve: Mapping[Key, Linear]

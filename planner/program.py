@@ -21,6 +21,7 @@ from planner.formulas import (
     live_placements,
     machines_up,
     requests_per_second,
+    short_of_spend,
     survivors,
 )
 from planner.highs import KeptHiGHS
@@ -182,7 +183,9 @@ def set_bound(variable: Any, sense: str, value: float) -> None:
 def purchase_columns(p: Problem, program: Program, x: Decisions) -> None:
     """Columns of what is bought and of the replicas that run."""
     can_start = [(b, t) for b in p.offers if b not in p.hourly for t in p.periods if p.may_start(b, t)]
+    can_start += [(m, t) for m in p.build_outs for t in p.periods if p.may_start(m, t)]
     x.started = Sparse({(b, t): program.column(integer=True) for b, t in can_start})
+    x.shortfall = Sparse({(k.name, k.year): program.column() for k in p.spend_years})
     can_rent = [(b, h) for b in p.offers if b in p.hourly for h in p.hours if p.may_start(b, p.period_of[h])]
     x.rented = Sparse({(b, h): program.column(integer=True) for b, h in can_rent})
     x.replicas = Sparse({(e, h): program.column(integer=True) for e in p.placements for h in p.hours})
@@ -260,6 +263,7 @@ def start_program(
         purchase_columns(p, program, x)
     else:
         x = replace(x, **{name: getattr(bought, name) for name in BOUGHT})
+        x.shortfall = Sparse(short_of_spend(p, x))
     further(p, program, x)
     add_failure(p, program, x, NORMAL)
     for rule in PURCHASE_RULES:

@@ -5,9 +5,11 @@ from collections.abc import Iterator
 from planner.algebra import Row, total
 from planner.costs import cost_usd, operation_usd_per_hour
 from planner.formulas import (
+    limit_there,
     limit_used,
     machines_firm,
     requests_served_by,
+    spent_usd,
     units_active,
 )
 from planner.problem import Decisions, Problem
@@ -39,7 +41,8 @@ def limits_hold(p: Problem, x: Decisions) -> Iterator[Row]:
     """Quotas, in the provider's own unit, and the power of a site hold for machines held and bought.
 
     Formula
-        Σ_q units_per_machine[l,q] · (held[q] + Σ_b machines_per_unit[b] · units[b])  ≤  most[l]      ∀ l, h
+        Σ_q units_per_machine[l,q] · (held[q] + Σ_b machines_per_unit[b] · units[b])
+            ≤  most[l] + Σ_m power_kw[m] · modules[m,h]      ∀ l, h;  modules for the power of a site that is built
     Units
         the limit's: machines, vcpu, chips, kW
     Rows
@@ -51,7 +54,7 @@ def limits_hold(p: Problem, x: Decisions) -> Iterator[Row]:
         for h in p.hours:
             if limit.periods is not None and p.period_of[h] not in limit.periods:
                 continue
-            yield Row((limit.name, h), limit_used(p, x, index, h), "<=", limit.most)
+            yield Row((limit.name, h), limit_used(p, x, index, h), "<=", limit_there(p, x, index, h))
 
 
 def shares_hold(p: Problem, x: Decisions) -> Iterator[Row]:
@@ -167,7 +170,7 @@ def an_outage_saves_no_more_than_operation(p: Problem, x: Decisions) -> Iterator
     hours = sum(p.hours_in[h] for h in p.hours)
     for f, rate in p.priced.items():
         normal = [
-            (rate.hours_to_repair * p.hours_in[h] / hours, operation_usd_per_hour(p, x, (h, NORMAL, 0.0)))
+            (rate.hours_to_repair * p.present_hours[h] / hours, operation_usd_per_hour(p, x, (h, NORMAL, 0.0)))
             for h in p.hours
         ]
         yield Row((f,), total([(1.0, x.outage[f,]), *normal]), ">=", 0.0)
@@ -190,3 +193,75 @@ def deferred_work_is_done(p: Problem, x: Decisions) -> Iterator[Row]:
             hours = [(p.hours_in[h], h) for h in p.hours if p.period_of[h] == t]
             taken_up = total((n, x.offered[w, o, (h, NORMAL, 0.0)]) for n, h in hours)
             yield Row((w, o, t), taken_up, "==", sum(n * p.demand_requests_per_second[w, o, h] for n, h in hours))
+
+
+def build_outs_have_limits(p: Problem, x: Decisions) -> Iterator[Row]:
+    """No more modules of a phase are built than there are, and of a group of phases only one.
+
+    Formula
+        Σ_t started[m,t]  ≤  most[m];      Σ_m in group Σ_t started[m,t]  ≤  1
+    Units
+        modules
+    Rows
+        (build-out) and (build-outs of the group)
+    Marginal value
+        what one more module would save [USD]
+    """
+    last = p.hours[-1]
+    yield from (Row((m,), units_active(p, x, m, last), "<=", p.most_units[m]) for m in p.build_outs)
+    for group in p.either_or:
+        yield Row(group, total((1.0, units_active(p, x, m, last)) for m in group), "<=", 1.0)
+
+
+def phases_follow_each_other(p: Problem, x: Decisions) -> Iterator[Row]:
+    """A phase stands no earlier than those that it comes after.
+
+    Formula
+        Σ_u≤t started[m,u]  ≤  most[m] · Σ_u≤t started[n,u]      ∀ n before m, t
+    Units
+        modules
+    Rows
+        (build-out, the one before, period)
+    Marginal value
+        what the later phase alone would save [USD]
+    """
+    first = {p.period_of[h]: h for h in reversed(p.hours)}
+    for m, earlier in sorted(p.after.items()):
+        for n in earlier:
+            for t in p.periods:
+                stands = total([(p.most_units[m], units_active(p, x, n, first[t]))])
+                yield Row((m, n, t), units_active(p, x, m, first[t]), "<=", stands)
+
+
+def capital_has_limits(p: Problem, x: Decisions) -> Iterator[Row]:
+    """No more capital is paid in some time than there is.
+
+    Formula
+        Σ_b,t capital_usd[u,b,t] · started[b,t]  ≤  most_usd      over the periods u of the limit
+    Units
+        USD, not discounted; what is paid before the horizon counts in its first period
+    Rows
+        (limit)
+    Marginal value
+        what one USD more then would save [USD]
+    """
+    for cap in p.capital_caps:
+        paid = [(usd, x.started[key]) for t in cap.periods for key, usd in p.capital_usd.get(t, {}).items()]
+        yield Row((cap.name,), total(paid), "<=", cap.most_usd)
+
+
+def spend_commitments_are_used_or_paid(p: Problem, x: Decisions) -> Iterator[Row]:
+    """What was promised to a provider for a year is spent on its offers, or paid as it is.
+
+    Formula
+        Σ_b,t in year spent_usd[b,t] + shortfall[k,year]  ≥  usd[k,year]
+    Units
+        USD, not discounted
+    Rows
+        (commitment, year of the contract)
+    Marginal value
+        what a smaller promise would save [USD per USD]
+    """
+    for k in p.spend_years:
+        spent = [(1.0, spent_usd(p, x, b, t)) for b in k.offers for t in k.periods]
+        yield Row((k.name, k.year), total([*spent, (1.0, x.shortfall[k.name, k.year])]), ">=", k.usd)

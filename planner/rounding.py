@@ -68,7 +68,7 @@ def improved(
     used = sorted({q for v, q in pool.items() if best[v] > 0.5})
     free = set(draw.sample(used, min(len(used), FREE_POOLS // 2)))
     free |= set(draw.sample(list(p.pools), min(len(p.pools), FREE_POOLS - len(free))))
-    before = [(v, v.lowBound, v.upBound) for v, q in pool.items() if q not in free]
+    before = [(v, v.lowBound, v.upBound) for v, q in pool.items() if q not in free and q not in p.build_outs]
     for v, _, _ in before:
         v.lowBound = v.upBound = float(round(best[v]))
     status = program.solve(True, NEIGHBOUR_GAP, NEIGHBOUR_NODES, seconds, good_enough)

@@ -33,12 +33,16 @@ from planner.purchase_rules import (
     a_pool_in_use_keeps_spare_machines,
     an_outage_saves_no_more_than_operation,
     budget_holds,
+    build_outs_have_limits,
+    capital_has_limits,
     deferred_work_is_done,
     firm_replicas_stand_on_firm_machines,
     limits_hold,
     offers_have_limits,
     outages_are_ranked,
+    phases_follow_each_other,
     shares_hold,
+    spend_commitments_are_used_or_paid,
 )
 from planner.reserve_rules import RESERVE_RELAXABLE, RESERVE_RULES, gateways_renormalise
 
@@ -55,6 +59,10 @@ PURCHASE_RULES: tuple[Rule, ...] = (
     outages_are_ranked,
     an_outage_saves_no_more_than_operation,
     deferred_work_is_done,
+    build_outs_have_limits,
+    phases_follow_each_other,
+    capital_has_limits,
+    spend_commitments_are_used_or_paid,
     *RESERVE_RULES,
 )
 INSIDE_RULES: tuple[StateRule, ...] = (
@@ -86,6 +94,8 @@ RELAXABLE = {
     "limits_hold": "by policy",
     "shares_hold": "by policy",
     "budget_holds": "by policy",
+    "capital_has_limits": "by policy",
+    "build_outs_have_limits": "by policy",
     "survival_goals_are_met": "by policy",
     "survivors_only": "by buying",
     "firm_replicas_stand_on_firm_machines": "by buying",

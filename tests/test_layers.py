@@ -12,7 +12,7 @@ FOLDER = Path(__file__).parents[1] / "planner"
 ROWS = (
     ("units", "errors", "money"),
     ("records.*",),
-    ("network", "risk", "periods", "cutsets", "ways"),
+    ("network", "risk", "periods", "payments", "cutsets", "ways"),
     ("tables", "places", "fit", "references", "timing", "read", "estimate", "measured", "refit", "importers.*"),
     ("paths", "patches"),
     ("algebra",),

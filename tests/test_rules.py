@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
+from buildouts import HALL, years
 from studies import machine_type, model, offer, profile, site, study, workload
 
 from planner.algebra import Row, Sparse
@@ -171,6 +172,11 @@ COSTED = {
     "commitments": 600.0,  # 3 USD · 2 machines · 100 h · 1 unit
     "hourly_machines": 600.0,  # 2 USD · 1 machine · 100 h · 3 units
     "requests": 1080.0,  # 3600 s/h · 100 h · 0.001 USD · 3 requests/s at b/y
+    "capital": 0.0,  # nothing is built here: see test_buildout
+    "upkeep": 0.0,
+    "energy": 0.0,
+    "salvage": 0.0,
+    "spend_shortfalls": 0.0,
     "outages": 0.0,  # nothing is priced here: see PRICED
     "unserved_requests": 3600.0,  # 3600 s/h · 100 h · 0.01 USD · 1 request/s
 }
@@ -256,14 +262,47 @@ PRICED: dict[str, list[tuple[str, tuple, float, float]]] = {
     "an_outage_saves_no_more_than_operation": [("outage", (NO_DOOR,), -50.0, 3.2)],  # 50 − 46.8
     "outages_are_ranked": [("tail", ("worst",), 100.0, 69.26)],
 }
+ONE, TWO, OTHER = (f"{HALL}:{name}" for name in ("one", "two", "other"))
+OWN, HIRED, Q5 = f"{HALL}/m:build_out", "a/x/m:on_demand", "quarter-5"
+
+
+def built() -> tuple[Problem, Decisions]:
+    """Two modules of 20 kW in quarter 5, a third in 6, 4 machines; a cloud machine for the first year."""
+    p, x = build(years()), no_decisions()
+    x.started = Sparse({(ONE, Q5): 2.0, (TWO, "quarter-6"): 1.0, (OWN, Q5): 4.0})
+    x.rented = Sparse({(HIRED, h): 1.0 for h in p.hours[:4]})
+    x.shortfall = Sparse({("promise", 2): 48000.0})
+    return p, x
+
+
+BUILT: dict[str, list[tuple[str, tuple, float, float]]] = {
+    # as OUTSIDE, from the point `built`
+    "build_outs_have_limits": [
+        ("started", (ONE, "quarter-6"), 1.0, 1.0),  # 2 + 1 − 2 modules
+        ("started", (OTHER, "quarter-7"), 1.0, 1.0),  # 1 + 1 − 1 of the group
+    ],
+    "phases_follow_each_other": [("started", (TWO, Q5), 3.0, 2.0), ("started", (ONE, Q5), 0.0, 1.0)],  # 3 + 1 − 1 · 2
+    # paid in the first year: 2 · 36,000 for one; 10,000 + 20,000 for two, whose fit-out is ordered in quarter 5;
+    # a module of two in quarter 5 as well: 36,000 more than 110,000 − 102,000 leave
+    "capital_has_limits": [("started", (TWO, Q5), 1.0, 28000.0)],
+    # a machine for a quarter is 300 h · 40 USD; nothing is bought in the second year
+    "spend_commitments_are_used_or_paid": [
+        ("rented", (HIRED, "quarter-1/mean-hour"), 0.0, 12000.0),
+        ("shortfall", ("promise", 2), 40000.0, 8000.0),
+    ],
+}
 NO_ROWS_INSIDE = {"requests_go_where_they_may", "limits_are_of_edges"}
 """Where nothing is forbidden there is no row: a dead placement has none, and carries nothing."""
-POINTS = [(name, point) for table in (OUTSIDE, RESERVED, PRICED) for name, points in table.items() for point in points]
+POINTS = [
+    (name, point) for table in (OUTSIDE, RESERVED, PRICED, BUILT) for name, points in table.items() for point in points
+]
 
 
 def point_inside(name: str) -> tuple[Problem, Decisions]:
     if name in PRICED:
         return priced()
+    if name in BUILT:
+        return built()
     return reserved() if name in RESERVED else inside(name == "deferred_work_is_done")
 
 
@@ -279,13 +318,13 @@ def rows(name: str, p: Problem, x: Decisions) -> Iterator[Row]:
 
 
 def test_every_rule_has_a_point_outside_and_every_cost_a_number():
-    assert set(OUTSIDE) | set(RESERVED) | set(PRICED) == {rule.__name__ for rule in RULES}
+    assert set(OUTSIDE) | set(RESERVED) | set(PRICED) | set(BUILT) == {rule.__name__ for rule in RULES}
     assert set(COSTED) == {cost.__name__ for cost in COSTS}
-    assert set(RELAXABLE) <= set(OUTSIDE) | set(RESERVED)
+    assert set(RELAXABLE) <= set(OUTSIDE) | set(RESERVED) | set(BUILT)
     assert len(set(RULES)) == len(RULES) and STATE_RULES == INSIDE_RULES + LINK_RULES
 
 
-@pytest.mark.parametrize("name", [*OUTSIDE, *RESERVED, *PRICED])
+@pytest.mark.parametrize("name", [*OUTSIDE, *RESERVED, *PRICED, *BUILT])
 def test_inside(name):
     p, x = point_inside(name)
     assert list(rows(name, p, x)) or name in NO_ROWS_INSIDE

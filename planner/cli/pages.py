@@ -44,7 +44,7 @@ def formulation() -> str:
         NOTE,
         "",
         "Index letters: w workload, o origin, e placement, q pool, b offer, t period, h hour, f failure, c clock [s],",
-        "s = (h, f, c). Words: [concepts](concepts.md). The code reads the same: `planner/rules.py` lists the rules, `planner/costs.py` the costs.",
+        "s = (h, f, c). Words: [concepts](concepts.md). The code: `planner/rules.py`, `planner/costs.py`.",
         "",
     ]
     parts = (

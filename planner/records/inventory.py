@@ -95,6 +95,12 @@ class Offer(Sourced):
         exclude_if=unset,
         description="sold as 1, 2, 4, ... up to so many units a block; none: any number",
     )
+    upfront_fraction: Fraction = Field(
+        0.0, exclude_if=unset, description="share of the price that is paid at the start, not hour by hour"
+    )
+    life_years: Positive | None = Field(
+        None, le=100, exclude_if=unset, description="machines that are bought: years until they are retired"
+    )
 
     @property
     def pool(self) -> str:
@@ -116,6 +122,11 @@ class Price(Sourced):
     price_usd_per_machine_hour: NotNegative = Field(description="list price of one machine [USD/h]")
     low_usd_per_machine_hour: NotNegative | None = Field(None, description="low end, where known [USD/h]")
     high_usd_per_machine_hour: NotNegative | None = Field(None, description="high end, where known [USD/h]")
+    capital_usd_per_machine: NotNegative | None = Field(
+        None,
+        exclude_if=unset,
+        description="machines that are bought: paid at the order; the hourly price is then upkeep",
+    )
 
     @property
     def offer_id(self) -> str:

@@ -18,6 +18,14 @@ class Purchase(Record):
     units: int = Field(ge=0, description="whole units")
 
 
+class Built(Record):
+    """Modules of a phase that may be used from a period on."""
+
+    build_out: Name = Field(description="id of the phase")
+    when: Name = Field(description="period from whose start they may be used")
+    units: int = Field(ge=0, description="whole modules")
+
+
 class Replicas(Record):
     """Replicas that run in normal operation."""
 
@@ -131,7 +139,8 @@ class WithoutGoals(Record):
     """The cheapest plan found without survival goals: what redundancy is compared with."""
 
     purchases: tuple[Purchase, ...]
-    costs_usd: dict[Name, float] = Field(description="by component, over the horizon")
+    builds: tuple[Built, ...] = Field((), exclude_if=unset)
+    costs_usd: dict[Name, float] = Field(description="by component; worth on the horizon's first day")
     cost_usd: NotNegative
     bound_usd: NotNegative
 
@@ -151,10 +160,11 @@ class PlanFile(Record):
     digest_sha256: Name = Field(description="of everything else in this file, in canonical form")
     study: Study
     purchases: tuple[Purchase, ...]
+    builds: tuple[Built, ...] = Field((), exclude_if=unset, description="phases that are built")
     replicas: tuple[Replicas, ...]
     states: tuple[State, ...]
     reserves: Reserves = Field(Reserves(), description="with `failover: rescale`: limits of gateways, and weights")
-    costs_usd: dict[Name, float] = Field(description="by component, over the horizon")
+    costs_usd: dict[Name, float] = Field(description="by component; worth on the horizon's first day")
     uncoverable: tuple[Uncoverable, ...]
     binds: tuple[Binding, ...] = ()
     firm: tuple[Firm, ...] = ()

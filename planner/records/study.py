@@ -18,6 +18,7 @@ from planner.records.base import (
     Record,
     unset,
 )
+from planner.records.buildout import BuildOut, CapitalLimit, Electricity, Money, SpendCommitment
 from planner.records.inventory import MachineType, Offer, OfferKind, Pool, Price, RoundTrip, Site
 from planner.records.serving import ContextClass, Model
 from planner.units import DAYS_PER_MONTH
@@ -377,6 +378,9 @@ class Policies(Record):
     quotas: tuple[Quota, ...] = Field((), description="limits on machines")
     shares: tuple[Share, ...] = Field((), description="limits on shares of requests")
     counted: tuple[Counted, ...] = Field((), description="what counts of rented machines in failures")
+    capital_limits: tuple[CapitalLimit, ...] = Field(
+        (), exclude_if=unset, description="limits on capital paid, by time"
+    )
 
 
 class Utilisation(Record):
@@ -428,6 +432,18 @@ class _StudyCommon(Record):
     shapes: tuple[Shape, ...] = Field((), exclude_if=unset, description="how demand moves over the hours")
     price_book: tuple[PriceLine, ...] = Field((), exclude_if=unset, description="one's own prices over the list")
     price_paths: tuple[PricePath, ...] = Field((), exclude_if=unset, description="how prices move by date")
+    money: Money = Field(
+        Money(), exclude_if=lambda value: value == Money(), description="how sums of different years are compared"
+    )
+    build_outs: tuple[BuildOut, ...] = Field(
+        (), exclude_if=unset, description="phases of sites of our own that can be built"
+    )
+    electricity: tuple[Electricity, ...] = Field(
+        (), exclude_if=unset, description="energy of machines at sites of our own, paid beside them"
+    )
+    spend_commitments: tuple[SpendCommitment, ...] = Field(
+        (), exclude_if=unset, description="sums promised to providers"
+    )
     assumptions: tuple[Name, ...] = Field((), description="what the reader of the plan must know; printed with it")
 
 
