@@ -282,9 +282,9 @@ def _totals(plan: PlanFile, p: Problem) -> Iterator[Violation]:
         for name in (q, *failures):
             if name not in p.failures and name not in p.pools:
                 yield Violation("drivers", name, 1.0, "not a pool or a failure of the study")
-    base = units_by_period(p, plan.purchases)
+    base = units_by_period(p, plan.purchases, plan.builds)
     for row in plan.firm:
-        if row.offer not in p.offers:
+        if row.offer not in p.offers and row.offer not in p.build_outs:
             yield Violation("firm", row.offer, 1.0, "not an offer of the study")
         if row.base_units != base.get((row.offer, row.when or p.periods[0]), 0):
             yield Violation("firm", row.offer, 1.0, "base units are not those of the plan")

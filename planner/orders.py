@@ -1,12 +1,15 @@
 """Orders: what the plan asks to buy, beyond what is held, by which date and why."""
 
+import math
 from dataclasses import dataclass
 from datetime import date, timedelta
 
 from planner.periods import spans
 from planner.plan import units_by_period
 from planner.problem import Problem
+from planner.records.buildout import PARTS
 from planner.records.plan import PlanFile, Purchase
+from planner.units import DAYS_PER_MONTH
 
 
 @dataclass(frozen=True)
@@ -17,7 +20,7 @@ class Order:
     ----------
     period, need : from when on it must be there, and that period's first day
     by : latest day to order: need − lead − slack, until then it can wait; `days_late` when that day has passed
-    usd : over the horizon
+    usd : over the horizon, not discounted; `capital_usd` of it for machines that are bought
     blocks : how the units are sold, where only 1, 2, 4, ... are sold at once
     units_without_goals : of them, at most those that the cheapest plan without survival goals has then
     reasons : failures that pay for the pool, largest share first
@@ -36,6 +39,7 @@ class Order:
     days_late: int
     usd_per_hour: float
     usd: float
+    capital_usd: float
     term_months: float
     instrument: str
     blocks: tuple[int, ...]
@@ -58,9 +62,10 @@ def orders(plan: PlanFile, p: Problem) -> tuple[Order, ...]:
     rows = []
     for (b, t), purchases in bought.items():
         offer, need = offers[b], periods[t].first_day
-        by = need - timedelta(days=offer.lead_days + study.order_slack_days)
+        by = need - timedelta(days=math.ceil(offer.lead_days + study.order_slack_days))
         units = max(purchase.units for purchase in purchases)
         price = p.price_usd_per_machine_hour[b] * p.price_factor.get((b, t), 1.0)
+        capital = sum(paid.get((b, t), 0.0) for paid in p.capital_usd.values())
         counts = firm.get((b, t))
         in_all = (counts.low_units, counts.base_units, counts.high_units) if counts else None
         there = active.get((b, t), units)
@@ -82,7 +87,9 @@ def orders(plan: PlanFile, p: Problem) -> tuple[Order, ...]:
                     * price
                     * (p.hours_in[row.when] if b in p.hourly else p.paid_hours[b, t])
                     for row in purchases
-                ),
+                )
+                + units * capital,
+                capital_usd=units * capital,
                 term_months=offer.term_months,
                 instrument=offer.instrument,
                 blocks=blocks(units, offer.most_units_at_once),
@@ -93,6 +100,67 @@ def orders(plan: PlanFile, p: Problem) -> tuple[Order, ...]:
             )
         )
     return tuple(sorted(rows, key=lambda r: (r.by, -r.usd, r.offer)))
+
+
+@dataclass(frozen=True)
+class PhaseOrder:
+    """A part of a phase that the plan asks to build.
+
+    Parameters
+    ----------
+    build_out, modules : the phase, and how many of its modules
+    part : shell, power, equipment or commissioning; each has a clock of its own
+    period, need : from when on the modules must be usable, and that period's first day
+    by : latest day to order the part: need − clock − slack; `days_late` when that day has passed
+    usd : capital of the part, not discounted; commissioning is in the fit-out, ordered with the equipment
+    modules_without_goals : of them, at most those of the cheapest plan without survival goals by then
+    firm_modules, firm_in : modules that the low, base and high demand plans all have by then, and how many of the three
+        have as many; None when not asked
+    """
+
+    build_out: str
+    modules: int
+    part: str
+    period: str
+    need: date
+    by: date
+    days_late: int
+    usd: float
+    modules_without_goals: int
+    firm_modules: int | None
+    firm_in: int | None
+
+
+def phase_orders(plan: PlanFile, p: Problem) -> tuple[PhaseOrder, ...]:
+    """What must be ordered for each phase that is built, part by part, earliest first."""
+    study, rows = plan.study, []
+    phases, periods = {m.id: m for m in study.build_outs}, {span.name: span for span in spans(study)}
+    bare = units_by_period(p, (), plan.without_goals.builds)
+    there = units_by_period(p, (), plan.builds)
+    firm = {(row.offer, row.when or p.periods[0]): row for row in plan.firm}
+    for built in plan.builds:
+        m, need, at = phases[built.build_out], periods[built.when].first_day, (built.build_out, built.when)
+        counts = firm.get(at)
+        in_all = (counts.low_units, counts.base_units, counts.high_units) if counts else None
+        for part, months in m.clocks_months:
+            by = need - timedelta(days=math.ceil(months * DAYS_PER_MONTH + study.order_slack_days))
+            name = "fit_out" if part == "equipment" else part
+            rows.append(
+                PhaseOrder(
+                    build_out=m.id,
+                    modules=built.units,
+                    part=part,
+                    period=built.when,
+                    need=need,
+                    by=by,
+                    days_late=max(0, (study.today - by).days),
+                    usd=built.units * m.power_mw * m.usd_per_mw(name) if name in PARTS else 0.0,
+                    modules_without_goals=min(built.units, bare.get(at, 0)),
+                    firm_modules=min(built.units, max(0, built.units - there[at] + min(in_all))) if in_all else None,
+                    firm_in=sum(n >= there[at] for n in in_all) if in_all else None,
+                )
+            )
+    return tuple(sorted(rows, key=lambda r: (r.by, r.build_out, r.part)))
 
 
 def blocks(units: int, most_at_once: int | None) -> tuple[int, ...]:

@@ -97,7 +97,7 @@ def make_plan(
             costs_usd=costs_usd(p, solution.decisions),
             uncoverable=tuple(uncoverable(study, p)),
             binds=binds(p, solution),
-            firm=firmness(study, orders, effort, solver, progress) if firm else (),
+            firm=firmness(study, orders, builds_of(p, solution.decisions), effort, solver, progress) if firm else (),
             drivers=solution.drivers,
             without_goals=WithoutGoals(
                 purchases=purchases_of(bare, reference.decisions),
@@ -224,20 +224,21 @@ def more_of(study: Study, limit: str) -> Study:
 def firmness(
     study: Study,
     orders: tuple[Purchase, ...],
+    builds: tuple[Built, ...],
     effort: Effort,
     solver: Callable[[], Any] | None,
     progress: Progress,
 ) -> tuple[Firm, ...]:
     """Units of each offer in the plans for low, base and high demand; none when one of them has no plan."""
     base = build(study)
-    units = {"base": units_by_period(base, orders)}
+    units = {"base": units_by_period(base, orders, builds)}
     for case in ("low", "high"):
         p = build(study, case)
         try:
             found = solve(p, effort, solver, renamed(progress, f"{case} demand"))
         except (KeyboardInterrupt, NoPlan):
             return ()
-        units[case] = units_by_period(p, purchases_of(p, found.decisions))
+        units[case] = units_by_period(p, purchases_of(p, found.decisions), builds_of(p, found.decisions))
     several = len(base.periods) > 1
     return tuple(
         Firm(
@@ -251,13 +252,17 @@ def firmness(
     )
 
 
-def units_by_period(p: Problem, purchases: Iterable[Purchase]) -> dict[tuple[str, str], int]:
-    """(b, t) -> units of an offer that are there in a period, in its fullest hour; zeros left out."""
+def units_by_period(
+    p: Problem, purchases: Iterable[Purchase], builds: Iterable[Built] = ()
+) -> dict[tuple[str, str], int]:
+    """(b, t) -> units of an offer, or modules of a phase, there in a period, in its fullest hour; zeros left out."""
     x = no_decisions()
     for row in purchases:
         (x.rented if row.offer in p.hourly else x.started)[row.offer, row.when] = row.units  # type: ignore[index]
+    for built in builds:
+        x.started[built.build_out, built.when] = built.units  # type: ignore[index]
     most: dict[tuple[str, str], int] = {}
-    for b in sorted({row.offer for row in purchases} & set(p.offers)):
+    for b in sorted({b for b, _ in (*x.rented, *x.started)} & {*p.offers, *p.build_outs}):
         for h in p.hours:
             key = b, p.period_of[h]
             most[key] = max(most.get(key, 0), round(units_active(p, x, b, h)))

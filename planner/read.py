@@ -13,6 +13,7 @@ from pydantic import ValidationError
 from planner.errors import Finding, InputError
 from planner.fit import check_fit
 from planner.network import PROXY_KM, great_circle_km, origin_place
+from planner.phases import check_phases
 from planner.places import Place, R, Reading, Row, near_miss, read_record, shown, shown_path, unique
 from planner.records.base import Name
 from planner.records.inventory import MachineType, Offer, Pool, Price, RoundTrip, Site
@@ -75,6 +76,7 @@ def read_study(path: Path) -> tuple[Study, list[Finding]]:
     check_references(parts, reading)
     check_fit(parts, reading)
     check_timing(parts, reading)
+    check_phases(parts, reading)
     demand = _without_specks(parts.demand, reading)
     if any(finding.level == "error" for finding in reading.findings):
         raise InputError(sorted_findings(reading.findings))

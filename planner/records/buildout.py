@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import date
 from typing import Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field
 
 from planner.records.base import Name, NotNegative, Positive, PositiveCount, Record, Sourced, unset
 
@@ -123,9 +123,3 @@ class CapitalLimit(Record):
     most_usd: NotNegative = Field(description="capital paid at most, not discounted [USD]")
     from_day: date | None = Field(None, exclude_if=unset, description="first day; none: the start")
     until: date | None = Field(None, exclude_if=unset, description="last day; none: beyond the horizon")
-
-    @model_validator(mode="after")
-    def _in_order(self) -> CapitalLimit:
-        if self.from_day is not None and self.until is not None and self.until < self.from_day:
-            raise ValueError("until lies before from_day")
-        return self

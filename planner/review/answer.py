@@ -9,7 +9,7 @@ from planner.problem import Problem
 from planner.records.plan import PlanFile
 from planner.review.fleet import fleet_section
 from planner.review.limits import limits_section, rescaling_lines
-from planner.review.ordered import beyond_horizon, binds_section, order_section, price_ends_usd
+from planner.review.ordered import beyond_horizon, binds_section, build_section, order_section, price_ends_usd
 from planner.review.report import Report, Section, percent, short_failure, usd
 from planner.review.rests import rests_section
 from planner.review.served import failures_section, served_section
@@ -55,6 +55,7 @@ def review_plan(plan: PlanFile, all_rows: bool = False) -> Report:
     sections = [
         _answer(plan, p, checked, proven),
         order_section(plan, p, bought, all_rows),
+        *build_section(plan, p),
         served_section(plan, p, x),
         failures_section(plan, p, x, all_rows),
         *limits_section(plan, p, x, all_rows),
@@ -83,7 +84,7 @@ def _time(p: Problem) -> str:
         return "one period and one mean hour: no growth, no day and night, no contracts that end inside the horizon"
     return (
         f"{len(p.periods)} periods and {len(p.hours)} representative hours: what is there for part of a period "
-        "is counted for none of it; nothing is discounted"
+        "is counted for none of it"
     )
 
 

@@ -4,7 +4,7 @@ from dataclasses import asdict, dataclass
 from datetime import date, timedelta
 from typing import Any
 
-from planner.orders import Order
+from planner.orders import Order, phase_orders
 from planner.periods import spans
 from planner.problem import Problem
 from planner.records.plan import PlanFile
@@ -43,9 +43,9 @@ def price_ends_usd(plan: PlanFile, p: Problem, bought: tuple[Order, ...]) -> Pri
         if low is None and high is None:
             continue
         paid = o.machines * at  # at the list price: a factor on it, of one's own or by date, is one on its ends, too
-        hours = o.usd / paid if paid else sum(p.hours_in[t] for t in p.periods)
+        hours = (o.usd - o.capital_usd) / paid if paid else sum(p.hours_in[t] for t in p.periods)
         middle += o.usd
-        ends = (o.machines * (at if end is None else end) * hours for end in (low, high))
+        ends = (o.capital_usd + o.machines * (at if end is None else end) * hours for end in (low, high))
         by_offer[_named(o, p)] = (next(ends), next(ends))
     low_usd, high_usd = (sum(ends[i] for ends in by_offer.values()) - middle for i in (0, 1))
     return PriceEnds(middle, low_usd, high_usd, by_offer)
@@ -132,6 +132,45 @@ def order_section(plan: PlanFile, p: Problem, bought: tuple[Order, ...], all_row
         len(rows) - len(kept),
         tuple(after) if rows else (),
         [_as_data(o, _named(o, p), later, ends) for o in bought],
+    )
+
+
+def build_section(plan: PlanFile, p: Problem) -> tuple[Section, ...]:
+    """What is built, part by part, by when; no section where the study has no phases."""
+    if not plan.study.build_outs:
+        return ()
+    asked = phase_orders(plan, p)
+    rows = tuple(
+        (
+            o.modules,
+            o.build_out,
+            o.period,
+            o.part,
+            f"{o.by}{' LATE' if o.days_late else ''}",
+            f"{o.usd / 1e6:,.2f} M",
+            f"{o.modules - o.modules_without_goals} of {o.modules}",
+            *(() if o.firm_in is None else (f"{o.firm_in} of 3, ≥ {o.firm_modules}",)),
+        )
+        for o in asked
+    )
+    chosen = {built.build_out for built in plan.builds}
+    left = [f"not built: {m.id}" for m in plan.study.build_outs if m.id not in chosen and m.id not in p.not_built]
+    left += [f"cannot be built: {m}: {why}" for m, why in sorted(p.not_built.items())]
+    columns = ("modules", "phase", "usable from", "part", "order by", "capital USD", "for goals")
+    after = (
+        f"order by = need (first day of its period) − the part's clock − slack ({plan.study.order_slack_days:g} days)"
+        + ("; LATE: that day has passed, the slack is used up" if any(o.days_late for o in asked) else ""),
+    )
+    return (
+        Section(
+            "BUILD",
+            () if rows else ("nothing",),
+            (*columns, "firm") if plan.firm else columns,
+            rows,
+            0,
+            (*left, *after) if rows else tuple(left),
+            [asdict(o) for o in asked],
+        ),
     )
 
 
