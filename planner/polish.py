@@ -4,7 +4,7 @@ from dataclasses import replace
 from typing import Any
 
 from planner.algebra import Sparse, total
-from planner.costs import requests_usd_per_hour, unserved_requests
+from planner.costs import requests, unserved_requests
 from planner.errors import SolverError
 from planner.formulas import short_of_spend
 from planner.problem import Decisions, Problem, no_decisions, states
@@ -45,9 +45,10 @@ def settle_normal(p: Problem, purchases: Decisions, solver: Any = None) -> Decis
         program.add(purchase_rule.__name__, purchase_rule(q, x))
     costs = edge_costs(p)
     usd_worst = max(p.request_usd.values(), default=0.0) or 1.0
-    usd = total([(1.0, requests_usd_per_hour(q, x, s)) for s in states(q, NORMAL)] + [(1.0, unserved_requests(q, x))])
+    usd = total([(1.0, requests(q, x)), (1.0, unserved_requests(q, x))])
+    hours = max(q.present_hours.values(), default=1.0) if p.request_usd else 1.0
     comfort = total([(costs[o, e], v) for (w, o, e, s), v in x.traffic.items()] + [(100.0, v) for v in x.shed.values()])
-    program.minimise(total([(1.0, usd), (usd_worst * (1e-7 if p.request_usd else 1.0), comfort)]))
+    program.minimise(total([(1.0, usd), (usd_worst * hours * (1e-7 if p.request_usd else 1.0), comfort)]))
     if program.solve() != OPTIMAL:
         raise SolverError("normal operation cannot be settled")
     reached, values = program.objective, program.values()

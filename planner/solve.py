@@ -15,7 +15,7 @@ import pulp
 from planner.algebra import Sparse
 from planner.costs import beside_states_usd, cost_usd, rank_outages
 from planner.errors import NoPlan, SolverError
-from planner.formulas import available, due_fraction
+from planner.formulas import available, due_fraction, requests_per_second, units_active
 from planner.polish import edge_costs, settle_normal
 from planner.problem import Decisions, Problem, no_decisions
 from planner.program import (
@@ -59,6 +59,8 @@ PRICED_CLOSE = 1e-7
 ROOM = 0.01
 """What is asked for beyond demand in failures that load replicas, and again where they could not be rounded."""
 WHOLE = 1e-6
+SHORT = 1e-5
+"""What a plan may miss by the arithmetic of the solver [fraction]; more is an error of ours, which must not pass."""
 SEARCH_GAP = 0.98
 """Share of the asked gap at which one integer search ends: later failures still cost something."""
 
@@ -139,6 +141,8 @@ class _Search:
         """columns of the best plan that passed every test"""
         self.grown = False
         self.rounds_left = effort.rounds
+        self.asked: dict[Any, float] = {}
+        """what was asked for in columns that were given room"""
         self.draw = random.Random(0)
         self.began = time.monotonic()
 
@@ -208,7 +212,14 @@ class _Search:
         """
         for (_, _, s), v in self.x.offered.items():
             if (s[1], s[0]) == block and isinstance(v, pulp.LpVariable):
+                self.asked.setdefault(v, v.upBound)
                 v.lowBound = v.upBound = v.upBound * (1 + ROOM)
+
+    def take_room_back(self) -> None:
+        """Ask for what is really asked: only of the problem itself a bound is one, and "infeasible" true."""
+        for v, value in self.asked.items():
+            v.lowBound = v.upBound = value
+        self.asked = {}
 
     def purchases(self, whole: bool) -> Decisions:
         """What is bought and the replicas, as numbers of the last solve."""
@@ -317,6 +328,7 @@ class _Search:
         """
         if self.large() and self.rounded():
             return self.purchases(whole=True)
+        self.take_room_back()
         gap = self.effort.gap_fraction * SEARCH_GAP
         good_enough = self.good_enough()
         repaired = self.repaired() if self.grown else None
@@ -438,7 +450,7 @@ def unhurt(p: Problem, x: Decisions, f: str, h: str) -> bool:
     cold = p.replica_seconds_in_failure != p.replica_seconds
     if failure.surge_factor > 1 or failure.surges or failure.hit is not None or limited or cold:
         return False
-    if any(x.rented[b, h] > WHOLE for b in p.counted[f]):
+    if any(units_active(p, x, b, h) > WHOLE for b in p.counted[f]):
         return False
     if any(x.replicas[e, h] > WHOLE for e in p.placements if available(p, e, f) < 1):
         return False
@@ -487,6 +499,8 @@ def solve(
         stopped = True
         best = search.best if search.best is not None else _rounded_up(search)
     status: Status = "proven" if search.gap(best) <= effort.gap_fraction + 1e-9 else "gap"
+    if search.bound > best.cost_usd * (1 + SHORT) + SHORT:
+        raise SolverError(f"a bound of {search.bound:,.2f} above a plan of {best.cost_usd:,.2f} USD: please report it")
     not_priced = {at: replicas for at, replicas in search.survived.items() if at[0] not in p.priced}
     return replace(
         summary,
@@ -584,6 +598,10 @@ def _settled(search: _Search, x: Decisions, survived: Survived) -> Decisions:
         if replicas is None:
             _, replicas = test.test_whole(f, purchases, None)
         settled = test.settle(f, purchases, replicas, costs)
+        if sum(settled.excess.values()) > SHORT * max(
+            1.0, *(requests_per_second(search.p, *o, (h, f, 0.0)) for o in search.p.flows)
+        ):
+            raise SolverError(f"{f} in {h} was taken to be survived, and is not: please report it with the study")
         for name in STATE_NAMES:
             getattr(x, name).update(getattr(settled, name))
     return x
