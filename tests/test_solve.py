@@ -1,15 +1,14 @@
 """The search for whole numbers: bounds are of what is asked, shortcuts skip nothing that hurts."""
 
 import pytest
-from studies import machine_type, model, offer, profile, site
+from studies import model, offer, profile
 from test_failures import asked, goal
 
 from planner import solve as searching
 from planner.audit import audit
 from planner.build import build
 from planner.plan import make_plan
-from planner.records.inventory import Pool
-from planner.records.study import Counted, Holding, NamedFailure, Policies, RequestCost, Tier
+from planner.records.study import Counted, Holding, NamedFailure, Policies, RequestCost
 from planner.solve import Effort, solve
 
 EXACT = Effort(gap_fraction=0.0)
@@ -44,17 +43,14 @@ def test_a_commitment_that_counts_half_is_hurt_by_a_failure_elsewhere():
 
 
 def test_what_is_shed_and_what_requests_cost_are_weighed_by_the_same_hours():
-    # ten machines held; a request is worth half of what serving it costs: up to half may be shed, and is
+    # ten machines held, all needed when b is lost; a request is worth half of what serving it costs, and half is shed
     plan = make_plan(
         asked(
             hours_per_month=730.0,
-            sites=(site("p/a"),),
-            machine_types=(machine_type("m"),),
-            pools=(Pool(site="p/a", machine_type="m"),),
-            bought=[],
-            holdings=(Holding(pool="p/a/m", machines=10),),
-            tiers=(Tier(name="t", serve_fraction=0.5, outage_usd_per_request=0.0005),),
-            request_costs=(RequestCost(origin="o", site="p/a", usd_per_request=0.001),),
+            holdings=(Holding(pool="p/a/m", machines=11),),
+            failures=(NamedFailure(name="f", lost={"site:r/b": 1.0}),),
+            tiers=(goal()[0].model_copy(update={"serve_fraction": 0.5, "outage_usd_per_request": 0.0005}),),
+            request_costs=tuple(RequestCost(origin="o", site=at, usd_per_request=0.001) for at in ("p/a", "r/b")),
         ),
         EXACT,
     )
