@@ -251,6 +251,10 @@ def _check_failover(parts: Parts, reading: Reading) -> None:
     if parts.file.failover == "rescale" and parts.file.objective != "cost":
         fix = "leave out objective, or choose failover: resolve"
         reading.error(parts.place.at("objective"), "cost, with failover: rescale", parts.file.objective, fix)
+    for tier, place in parts.tiers:
+        if parts.file.failover == "rescale" and tier.deferrable_hours:
+            fix = "leave deferrable_hours out, or choose failover: resolve: fixed weights cannot wait for the night"
+            reading.error(place.at("deferrable_hours"), "0, with failover: rescale", f"{tier.deferrable_hours:g}", fix)
 
 
 def _check_goals(parts: Parts, components: Mapping[str, set[str]], reading: Reading) -> None:

@@ -12,9 +12,11 @@ from hypothesis import strategies as st
 
 from planner.errors import Finding, InputError
 from planner.fit import memory_needed_gib
+from planner.plan import make_plan
 from planner.read import data_folder, read_fleet, read_study
 from planner.records.serving import ModelFacts, Profile
 from planner.records.study import Study
+from planner.solve import Effort
 
 ROOT = Path(__file__).resolve().parent.parent
 Edit = tuple[str, str, str]
@@ -356,6 +358,20 @@ def test_hostile_text_is_data_and_shown_on_one_line(tmp_path: Path) -> None:
     for finding in findings(write_study(tmp_path, edits)):
         assert str(finding).count("\n") == 2 and str(finding).replace("\n", "").isprintable()
         assert max(len(finding.where), len(finding.got)) < 300
+
+
+def test_fixed_weights_cannot_wait_for_the_night(tmp_path: Path) -> None:
+    edits = [("study.yaml", "study: tiny", "study: tiny\nfailover: rescale")]
+    edits.append(("study.yaml", "  - name: bulk", "  - name: bulk\n    deferrable_hours: 24"))
+    (only,) = findings(write_study(tmp_path, edits))
+    assert (only.where.rpartition(" ")[2], only.expected) == ("tiers[1].deferrable_hours", "0, with failover: rescale")
+
+
+def test_ids_made_of_long_names_are_planned(tmp_path: Path) -> None:
+    edits = [("study.yaml", f"{field}: quake", f"{field}: {'q' * 195}") for field in ("failure", "name")]
+    study, _ = read_study(write_study(tmp_path, edits))
+    plan = make_plan(study, Effort(gap_fraction=0.5))
+    assert max(len(state.failure) for state in plan.states) > 200
 
 
 def test_files_that_cannot_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

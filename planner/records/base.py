@@ -14,6 +14,8 @@ Fraction = Annotated[float, Field(ge=0, le=1, strict=True, allow_inf_nan=False)]
 Count = Annotated[int, Field(ge=0, strict=True)]
 PositiveCount = Annotated[int, Field(ge=1, strict=True)]
 Name = Annotated[str, Field(min_length=1, max_length=200, strict=True)]
+Id = Annotated[str, Field(min_length=1, max_length=4000, strict=True)]
+"""What is made of names: `model/profile@provider/site/machine-type`, a failure with all that is lost in it."""
 
 
 class Record(BaseModel):

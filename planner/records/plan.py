@@ -4,7 +4,7 @@ from typing import Final, Literal, Self
 
 from pydantic import Field, model_validator
 
-from planner.records.base import Count, Fraction, Name, NotNegative, Record, unset
+from planner.records.base import Count, Fraction, Id, NotNegative, Record, unset
 from planner.records.study import Study
 
 PLAN_SCHEMA_VERSION: Final = 1
@@ -13,24 +13,24 @@ PLAN_SCHEMA_VERSION: Final = 1
 class Purchase(Record):
     """Units bought of an offer."""
 
-    offer: Name
-    when: Name = Field(description="period in which it starts; for hourly offers the hour in which it is rented")
+    offer: Id
+    when: Id = Field(description="period in which it starts; for hourly offers the hour in which it is rented")
     units: int = Field(ge=0, description="whole units")
 
 
 class Built(Record):
     """Modules of a phase that may be used from a period on."""
 
-    build_out: Name = Field(description="id of the phase")
-    when: Name = Field(description="period from whose start they may be used")
+    build_out: Id = Field(description="id of the phase")
+    when: Id = Field(description="period from whose start they may be used")
     units: int = Field(ge=0, description="whole modules")
 
 
 class Replicas(Record):
     """Replicas that run in normal operation."""
 
-    placement: Name = Field(description="`model/profile@pool`")
-    hour: Name
+    placement: Id = Field(description="`model/profile@pool`")
+    hour: Id
     replicas: int = Field(ge=0)
     firm: int | None = Field(
         None, ge=0, description="of them on machines that count in every failure, never spot; none: all of them"
@@ -43,22 +43,22 @@ class State(Record):
     Left out altogether: a state whose traffic and shed equal normal operation's and in which nothing loads.
     """
 
-    hour: Name
-    failure: Name
+    hour: Id
+    failure: Id
     clock_seconds: float
     same_as_normal: bool = Field(False, description="everything as in normal operation; columns left out")
-    workload: tuple[Name, ...] = Field((), description="of the traffic columns")
-    origin: tuple[Name, ...] = ()
-    placement: tuple[Name, ...] = ()
+    workload: tuple[Id, ...] = Field((), description="of the traffic columns")
+    origin: tuple[Id, ...] = ()
+    placement: tuple[Id, ...] = ()
     requests_per_second: tuple[float, ...] = ()
-    shed: dict[Name, dict[Name, float]] = Field(
+    shed: dict[Id, dict[Id, float]] = Field(
         default_factory=dict, description="workload: origin: requests/s not served"
     )
-    kept: dict[Name, int] = Field(
+    kept: dict[Id, int] = Field(
         default_factory=dict, description="placement: replicas still running since before, where not all that survive"
     )
-    loaded: dict[Name, int] = Field(default_factory=dict, description="placement: replicas started since")
-    occupied: dict[Name, int] = Field(
+    loaded: dict[Id, int] = Field(default_factory=dict, description="placement: replicas started since")
+    occupied: dict[Id, int] = Field(
         default_factory=dict, description="placement: replicas that take up room, where more than run"
     )
 
@@ -75,10 +75,10 @@ class Reserves(Record):
     Their weights are proportional to it. Columns of equal length; edges without a weight are left out.
     """
 
-    workload: tuple[Name, ...] = ()
-    origin: tuple[Name, ...] = ()
-    placement: tuple[Name, ...] = ()
-    hour: tuple[Name, ...] = ()
+    workload: tuple[Id, ...] = ()
+    origin: tuple[Id, ...] = ()
+    placement: tuple[Id, ...] = ()
+    hour: tuple[Id, ...] = ()
     requests_per_second: tuple[NotNegative, ...] = ()
 
     @model_validator(mode="after")
@@ -92,18 +92,18 @@ class Reserves(Record):
 class Uncoverable(Record):
     """A (failure, workload, origin) that no capacity helps, and the missing ingredient."""
 
-    failure: Name
-    workload: Name
-    origin: Name
+    failure: Id
+    workload: Id
+    origin: Id
     coverable_fraction: float
-    missing: Name
+    missing: Id
 
 
 class Binding(Record):
     """A limit that binds, and what one more unit of it would save."""
 
-    limit: Name
-    unit: Name
+    limit: Id
+    unit: Id
     marginal_usd: NotNegative = Field(description="of the relaxation over all failures [USD over the horizon per unit]")
     replanned_usd: float | None = Field(None, description="saving when planned again with one more unit [USD]")
 
@@ -111,8 +111,8 @@ class Binding(Record):
 class Firm(Record):
     """Units of an order that the low, base and high demand plans have; in a period: that are there then."""
 
-    offer: Name
-    when: Name | None = Field(None, exclude_if=unset, description="period it is needed in, where there are several")
+    offer: Id
+    when: Id | None = Field(None, exclude_if=unset, description="period it is needed in, where there are several")
     low_units: Count
     base_units: Count
     high_units: Count
@@ -129,7 +129,7 @@ class Proof(Record):
     gap_fraction: float = Field(description="(cost - bound) / cost")
     relaxation_usd: float = Field(description="bound of the relaxation over all failures")
     failures_tested: int
-    failures_entered: tuple[Name, ...] = Field(description="failures that decided something")
+    failures_entered: tuple[Id, ...] = Field(description="failures that decided something")
     failures_implied: Count = Field(description="failures that harder ones imply: what survives those survives these")
     passes: Count
     gap_asked_fraction: Fraction = Field(description="gap that was asked for")
@@ -140,7 +140,7 @@ class WithoutGoals(Record):
 
     purchases: tuple[Purchase, ...]
     builds: tuple[Built, ...] = Field((), exclude_if=unset)
-    costs_usd: dict[Name, float] = Field(description="by component; worth on the horizon's first day")
+    costs_usd: dict[Id, float] = Field(description="by component; worth on the horizon's first day")
     cost_usd: NotNegative
     bound_usd: NotNegative
 
@@ -153,22 +153,22 @@ class PlanFile(Record):
     """plan.json."""
 
     schema_version: Literal[1] = PLAN_SCHEMA_VERSION
-    planner_version: Name
-    solver: Name
+    planner_version: Id
+    solver: Id
     demand_case: Literal["base", "low", "high"] = "base"
-    study_sha256: Name
-    digest_sha256: Name = Field(description="of everything else in this file, in canonical form")
+    study_sha256: Id
+    digest_sha256: Id = Field(description="of everything else in this file, in canonical form")
     study: Study
     purchases: tuple[Purchase, ...]
     builds: tuple[Built, ...] = Field((), exclude_if=unset, description="phases that are built")
     replicas: tuple[Replicas, ...]
     states: tuple[State, ...]
     reserves: Reserves = Field(Reserves(), description="with `failover: rescale`: limits of gateways, and weights")
-    costs_usd: dict[Name, float] = Field(description="by component; worth on the horizon's first day")
+    costs_usd: dict[Id, float] = Field(description="by component; worth on the horizon's first day")
     uncoverable: tuple[Uncoverable, ...]
     binds: tuple[Binding, ...] = ()
     firm: tuple[Firm, ...] = ()
-    drivers: dict[Name, tuple[Name, ...]] = Field(
+    drivers: dict[Id, tuple[Id, ...]] = Field(
         default_factory=dict, description="pool: failures that pay for it in the relaxation, largest first"
     )
     without_goals: WithoutGoals
