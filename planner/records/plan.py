@@ -51,9 +51,7 @@ class State(Record):
     origin: tuple[Id, ...] = ()
     placement: tuple[Id, ...] = ()
     requests_per_second: tuple[float, ...] = ()
-    shed: dict[Id, dict[Id, float]] = Field(
-        default_factory=dict, description="workload: origin: requests/s not served"
-    )
+    shed: dict[Id, dict[Id, float]] = Field(default_factory=dict, description="workload: origin: requests/s not served")
     kept: dict[Id, int] = Field(
         default_factory=dict, description="placement: replicas still running since before, where not all that survive"
     )

@@ -3,12 +3,12 @@
 from collections import Counter, defaultdict
 from typing import Any
 
-from planner.formulas import units_active
+from planner.formulas import machines_held_or_bought, units_active
 from planner.periods import spans, touches
 from planner.problem import Decisions, Problem, State, fullest_hour
 from planner.records.plan import PlanFile
 from planner.records.study import Claim
-from planner.review.report import Section, percent, usd
+from planner.review.report import MOST_ROWS, Section, percent, usd
 from planner.risk import NORMAL
 
 
@@ -73,6 +73,35 @@ def fleet_section(plan: PlanFile, p: Problem, x: Decisions) -> Section:
         ("pool", "held", "lent", "ordered", "used", "USD/h", "replicas"),
         tuple(rows),
         data=data,
+    )
+
+
+def over_time_section(plan: PlanFile, p: Problem, x: Decisions, all_rows: bool) -> tuple[Section, ...]:
+    """Machines of each pool, and power that is built, by period; no section where there is one period."""
+    if len(p.periods) == 1:
+        return ()
+    hours = {t: [h for h in p.hours if p.period_of[h] == t] for t in p.periods}
+    there = {q: [max(float(machines_held_or_bought(p, x, q, h)) for h in hours[t]) for t in p.periods] for q in p.pools}
+    rows = [(q, *(f"{n:,.0f}" for n in machines)) for q, machines in sorted(there.items()) if any(machines)]
+    rows += [("all", *(f"{sum(column):,.0f}" for column in zip(*there.values(), strict=True)))]
+    built = {m.id: m for m in plan.study.build_outs if m.id in p.build_outs}
+    power = [[m.power_mw * float(units_active(p, x, m.id, hours[t][0])) for t in p.periods] for m in built.values()]
+    if power and any(map(any, power)):
+        rows += [("built, MW", *(f"{sum(column):g}" for column in zip(*power, strict=True)))]
+    wanted = [max(sum(p.demand_requests_per_second[w, o, h] for w, o in p.flows) for h in hours[t]) for t in p.periods]
+    rows += [("requests/s wanted", *(f"{n:,.4g}" for n in wanted))]
+    kept = rows if all_rows else [*rows[:MOST_ROWS], *rows[max(MOST_ROWS, len(there)) :]]
+    ends = [h for h in plan.study.holdings if h.until is not None and h.until <= plan.study.horizon.last_day]
+    return (
+        Section(
+            "FLEET OVER TIME",
+            ("machines held and bought, those rented by the hour in the fullest hour of each period",),
+            ("pool", *p.periods),
+            tuple(kept),
+            len(rows) - len(kept),
+            tuple(f"{h.machines} of {h.pool} held end on {h.until}" for h in ends),
+            {"machines": {q: dict(zip(p.periods, machines, strict=True)) for q, machines in sorted(there.items())}},
+        ),
     )
 
 
