@@ -63,13 +63,20 @@ def _tolerance(study: Study, tier: str) -> float:
     return 1.0 - max((goal.serve_fraction for goal in record.survive), default=record.serve_fraction)
 
 
+def _left_over(p: Problem, tier: str, event: str, strictest: float) -> float:
+    """Share of a tier that may be unserved when a component is lost: its goal's for that loss, else the strictest's."""
+    own = [fraction for name, fraction, _ in p.promised.get(event, ()) if name == tier]
+    return 1.0 - max(own) if own else strictest
+
+
 def expected_loss(
     study: Study, p: Problem, levels: Mapping[Flow, Levels], down: Mapping[str, float]
 ) -> tuple[tuple[Expected, ...], tuple[Contribution, ...]]:
     """Expected hours of broken goal and expected loss, upper bounds by the rare-event approximation.
 
     Formula
-        hours per year = year · Σ over minimal cut sets of "a flow of the tier has more broken than its goals leave"
+        hours per year = year · Σ over minimal cut sets of "a flow of the tier has more broken than its goals leave":
+                         the goal for the loss of that component, where there is one, else the tier's strictest
         USD per year = year · Σ over flows, levels of (fraction − next smaller one) · Σ over sets · USD/h of the flow
     """
     year = hours_per_year(study)
@@ -84,7 +91,12 @@ def expected_loss(
                 continue  # told apart: it is broken all the time, by nothing that fails
             for members in cuts.sets():
                 usd[tier, members] += year * (fraction - below) * probability(members, down) * hour_usd
-        over[tier] += [cuts for fraction, cuts in of if fraction > tolerance + ROUNDING and not cuts.always]
+        for fraction, cuts in of:
+            if not cuts.always:
+                singles = frozenset(e for e in cuts.singles if fraction > _left_over(p, tier, e, tolerance) + ROUNDING)
+                over[tier].append(
+                    Cuts(singles=singles, pairs=cuts.pairs if fraction > tolerance + ROUNDING else frozenset())
+                )
     rows = []
     for name in (t.name for t in study.tiers):
         hours = year * at_most(any_breaks(over[name]), down)

@@ -496,7 +496,8 @@ class TestProgram:
     ) -> Decisions:
         """The decisions of a failure as numbers: replicas as its test found them, requests routed best.
 
-        Least shed, then least cost and latency (`edge_cost`, by origin and placement), then no slivers: a route below
+        Least shed, the dearest last; then least cost and latency (`edge_cost`, by origin and placement), then no
+        slivers: a route below
         SLIVER of its demand is closed where the rest can do without it.
         """
         x = self.set_failure(f, purchases, whole=True)
@@ -522,7 +523,12 @@ class TestProgram:
                 total([(1e3 * worst / largest, usd), *((1e-3, v) for v in self.x.shed.values()), *short])
             )
         else:
-            self.program.minimise(total([*comfort, *((100.0 * worst, v) for v in self.x.shed.values()), *short]))
+            dearest = max(self.p.outage_usd_per_request.values(), default=0.0) or 1.0
+            shed = (
+                (worst * (100.0 + 900.0 * self.p.outage_usd_per_request[w] / dearest), v)
+                for (w, _, _), v in self.x.shed.items()
+            )
+            self.program.minimise(total([*comfort, *shed, *short]))
         if self.program.solve() != OPTIMAL:
             raise SolverError(f"the states of {f} cannot be settled")
         reached, values = self.program.objective, self.program.values()

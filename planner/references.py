@@ -82,6 +82,7 @@ def check_references(parts: Parts, reading: Reading) -> None:
     _check_demand(parts, reading)
     components = component_names(parts)
     _check_goals(parts, components, reading)
+    _check_failures(parts, reading)
     _check_failover(parts, reading)
     _check_components(parts, components, reading)
     _check_cycles(parts, components, reading)
@@ -278,6 +279,20 @@ def _check_goals(parts: Parts, components: Mapping[str, set[str]], reading: Read
                 reading.refer(at.at("any"), Component, "a kind of component", goal.any or "", kinds)
             for id in goal.in_maintenance:
                 _check_component(id, components, at.at("in_maintenance", id), reading)
+
+
+def _check_failures(parts: Parts, reading: Reading) -> None:
+    """A named failure takes something, and somebody asks for it: a goal, or what an outage costs."""
+    asked = {goal.failure for tier, _ in parts.tiers for goal in tier.survive}
+    cold = any(w.cached_fraction_in_failure is not None for w, _ in parts.workloads)
+    for f, place in parts.failures:
+        taken = any(f.lost.values()) or any(f.in_maintenance.values())
+        if not (taken or f.surges or f.surge_factor != 1 or cold):
+            fix = "name what is lost, and its share; as it is, nothing happens in this failure"
+            reading.warning(place.at("lost"), "a component with a share above 0, or a surge", "nothing lost", fix)
+        if f.name not in asked and f.failures_per_year is None and not reading.any_broken(Tier):
+            fix = "name it in a goal (`failure:`), or give its rate for `planner risk`; as it is, no plan is held to it"
+            reading.warning(place.at("name"), "a goal for the failure", f"none for {shown(f.name)}", fix)
 
 
 def _check_goal(goal: Goal, at: Place, names: set[str], reading: Reading) -> None:

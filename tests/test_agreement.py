@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 from studies import random_study
 
-import planner.problem
+import planner.edges
 from planner.audit import audit
 from planner.build import build
 from planner.drill import drill_plan, drill_state_claims
@@ -63,9 +63,9 @@ def test_audit_and_drill_pass_on_random_plans_and_judge_weakened_ones_alike(part
 
 
 def test_a_wrong_formula_passes_the_audit_and_fails_the_drill(monkeypatch):
-    right = planner.problem.replica_seconds_per_request
+    right = planner.edges.replica_seconds_per_request
     monkeypatch.setattr(
-        planner.problem, "replica_seconds_per_request", lambda w, point, cached=None: right(w, point, cached) / 2
+        planner.edges, "replica_seconds_per_request", lambda w, point, cached=None: right(w, point, cached) / 2
     )
     plan = planned("small", 0)
     assert audit(plan).passed, "the audit shares the wrong formula"

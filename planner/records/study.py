@@ -279,6 +279,8 @@ class Needs(Record):
             (self.at_least is None) != (self.of is None)
         ):
             raise ValueError("needs one of: all_of, any_of, at_least with of")
+        if () in (self.all_of, self.any_of, self.of):
+            raise ValueError("needs at least one part: an empty choice is dead for ever")
         return self
 
 
