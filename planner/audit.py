@@ -20,7 +20,8 @@ from planner.plan import (
 )
 from planner.problem import Problem, states
 from planner.pruning import implied
-from planner.records.plan import PlanFile, Proof, WithoutGoals
+from planner.records.plan import PlanFile, WithoutGoals
+from planner.risk import NORMAL
 from planner.rules import PURCHASE_RULES, STATE_RULES
 
 PAID_BY_PURCHASES = (
@@ -37,8 +38,9 @@ TOLERANCE = 1e-6
 """Relative to a row's larger side, at least one unit."""
 CANNOT_BE_CHECKED = (
     "bounds (checked: below the cost, not below the relaxation, gap as stated): proving them again means solving again",
-    "marginal values and what pays for a pool: of the relaxation, explanations only",
-    "units in the low and high demand plans: plans of their own",
+    "marginal values, and which failures pay for a pool: of the relaxation, explanations only (checked: that the study "
+    "has what they name, in its units)",
+    "units in the low and high demand plans, savings planned again: plans of their own (checked: that they can be)",
     "passes, names of solver and version",
 )
 
@@ -254,13 +256,17 @@ def _totals(plan: PlanFile, p: Problem) -> Iterator[Violation]:
             yield Violation(
                 what, "", abs(stated_value - true_value), f"{stated_value:,.6f} is stated; {meaning}: {true_value:,.6f}"
             )
-    with_goals: list[Proof | WithoutGoals] = [proof, *(other for _, other in compared[1:])]
+    with_goals = [(proof.cost_usd, plan.costs_usd), *((other.cost_usd, other.costs_usd) for _, other in compared[1:])]
     for low, high, what in (
         (proof.bound_usd, proof.cost_usd, "proof.bound_usd above the cost"),
         (proof.relaxation_usd, proof.bound_usd, "proof.relaxation_usd above the bound"),
         (0.0, proof.relaxation_usd, "proof.relaxation_usd below zero"),
         *((other.bound_usd, other.cost_usd, f"{name}.bound_usd above its cost") for name, other in compared),
-        *((bare.bound_usd, more.cost_usd, "without_goals.bound_usd above a cost with goals") for more in with_goals),
+        # outages are no cost of the plan without goals, and may be below zero: the others cost no less without them
+        *(
+            (bare.bound_usd, cost - parts.get("outages", 0.0), "without_goals.bound_usd above a cost with goals")
+            for cost, parts in with_goals
+        ),
         *((other.bound_usd, proof.cost_usd, f"{name}.bound_usd above the cost") for name, other in compared[1:]),
     ):
         if low > high + TOLERANCE * max(1.0, abs(high)):
@@ -274,17 +280,37 @@ def _totals(plan: PlanFile, p: Problem) -> Iterator[Violation]:
             yield Violation("proof.failures_entered", f, 1.0, "not a failure of the study")
     if list(plan.uncoverable) != uncoverable(plan.study, p):
         yield Violation("uncoverable", "", 1.0, "not the list that follows from the study")
-    limits = {limit.name for limit in p.limits} | {f"most_units of {b}" for b in p.offers}
+    yield from _explanations(plan, p)
+
+
+def _explanations(plan: PlanFile, p: Problem) -> Iterator[Violation]:
+    """What is told beside the proof fits the study, as far as it follows from it: names, units, what savings may be."""
+    units = {limit.name: limit.unit for limit in p.limits} | {f"most_units of {b}": "units" for b in p.offers}
+    yield from _each_once("binds", {(name,) for name in units}, Counter((bind.limit,) for bind in plan.binds))
     for bind in plan.binds:
-        if bind.limit not in limits:
-            yield Violation("binds", bind.limit, 1.0, "not a limit of the study")
+        if bind.limit in units and bind.unit != units[bind.limit]:
+            yield Violation("binds", bind.limit, 0.0, f"in {bind.unit}; the study has it in {units[bind.limit]}")
+        if bind.replanned_usd is not None and not 0.0 <= bind.replanned_usd <= _most_saved(plan):
+            yield Violation(
+                "binds", bind.limit, bind.replanned_usd, "one unit more saves nothing, or more than is paid"
+            )
     for q, failures in plan.drivers.items():
-        for name in (q, *failures):
-            if name not in p.failures and name not in p.pools:
-                yield Violation("drivers", name, 1.0, "not a pool or a failure of the study")
+        if q not in p.pools:
+            yield Violation("drivers", q, 1.0, "not a pool of the study")
+        yield from _each_once("drivers", {(f,) for f in p.failures if f != NORMAL}, Counter((f,) for f in failures))
     base = units_by_period(p, plan.purchases, plan.builds)
+    several = len(p.periods) > 1
+    may = {(b, t) for b in (*p.offers, *p.build_outs) for t in (p.periods if several else (None,))}
+    stated = Counter((row.offer, row.when) for row in plan.firm)
+    yield from _each_once("firm", may, stated)
     for row in plan.firm:
-        if row.offer not in p.offers and row.offer not in p.build_outs:
-            yield Violation("firm", row.offer, 1.0, "not an offer of the study")
         if row.base_units != base.get((row.offer, row.when or p.periods[0]), 0):
             yield Violation("firm", row.offer, 1.0, "base units are not those of the plan")
+    for b, t in sorted(base):
+        if plan.firm and not stated[b, t if several else None]:
+            yield Violation("firm", f"{b} {t}", 1.0, "missing: the plan has units of it")
+
+
+def _most_saved(plan: PlanFile) -> float:
+    """What a looser limit can save at most [USD]: all that is paid; what is left in the books comes on top."""
+    return sum(abs(usd) for usd in plan.costs_usd.values()) * (1 + TOLERANCE)

@@ -7,12 +7,14 @@ from planner.contracts import (
     claims_of,
     contracts,
     energy_of,
+    held_at_most,
     held_machines,
     limits_of,
     not_offered,
     shares_of,
 )
 from planner.edges import edges_of, replica_seconds_by_placement
+from planner.errors import Finding, InputError
 from planner.failing import components_with_limits, counted_of, failures_of, losses, passages_of, priced
 from planner.parts import parts_of
 from planner.payments import worth_factor
@@ -31,7 +33,15 @@ def build(study: Study, demand: str = "base", with_goals: bool = True) -> Proble
     study : validated, every reference resolved
     demand : `base`, `low` or `high`
     with_goals : False leaves normal operation only
+
+    Raises
+    ------
+    InputError
+        when the study prices outages of gateways that only rescale: they shed what they must, not what costs least
     """
+    if study.failover == "rescale" and study.objective != "cost":
+        fix = "leave out objective, or choose failover: resolve"
+        raise InputError([Finding("study: objective", "cost, with failover: rescale", study.objective, fix)])
     parts = parts_of(study)
     pools = parts.pools
     wanted = demand_by_hour(study, demand)
@@ -53,6 +63,7 @@ def build(study: Study, demand: str = "base", with_goals: bool = True) -> Proble
     most_units = {b: float("inf") if offer.most_units is None else offer.most_units for b, offer in offers.items()}
     most_units |= {m.id: float(m.most) for m in study.build_outs}
     held = {(q, t.name): held_machines(study, q, t) for q in pools for t in periods}
+    at_most = {(q, t.name): held_at_most(study, q, t) for q in pools for t in periods}
     counted, obtainable = counted_of(study, offers, failures)
     problem = Problem(
         flows=flows,
@@ -97,6 +108,7 @@ def build(study: Study, demand: str = "base", with_goals: bool = True) -> Proble
         spare_machines={q: pools[q].spare_machines for q in pools},
         maybe_unused={},
         held_machines=held,
+        held_at_most={key: n for key, n in at_most.items() if n > held[key]},
         claims={(q, t.name): claims_of(study, q, t) for q in pools for t in periods},
         offers_of=offers_of,
         hourly=frozenset(b for b in offers if offers[b].kind in HOURLY),

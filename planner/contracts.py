@@ -11,6 +11,7 @@ from planner.periods import (
     Span,
     covers,
     earliest_day,
+    is_there,
     may_be_ready,
     may_start,
     paid_months,
@@ -58,6 +59,19 @@ def covering(study: Study, offer: Offer) -> dict[str, tuple[str, ...]]:
             starts = [s for s in able if covers(offer, s, t, len(periods) > 1)]
         if starts:
             found[t.name] = tuple(s.name for s in starts)
+    return found
+
+
+def there(study: Study, offers: Mapping[str, Offer]) -> dict[tuple[str, str], tuple[str, ...]]:
+    """(b, t) -> periods in which a unit can start that is there on some day of t, where more than cover all of it."""
+    periods, found = spans(study), {}
+    for b, offer in offers.items():
+        covered = covering(study, offer)
+        able = [s for s in periods if offer.kind not in HOURLY and s.name in covered.get(s.name, ())]
+        for t in periods:
+            names = tuple(s.name for s in able if is_there(offer, s, t))
+            if names and names != covered.get(t.name, ()):
+                found[b, t.name] = names
     return found
 
 
@@ -173,7 +187,7 @@ def contracts(study: Study, offers: Mapping[str, Offer]) -> dict[str, Any]:
             price, then = prices[b].price_usd_per_machine_hour, price_in(study, offer, prices[b], t)
             if then != price and price:
                 factors[b, t.name] = then / price
-    found = {"starts": starts, "paid_hours": paid, "price_factor": factors}
+    found = {"starts": starts, "paid_hours": paid, "price_factor": factors, "there": there(study, offers)}
     return found | payments_of(study, offers, found)
 
 
@@ -181,6 +195,19 @@ def held_machines(study: Study, pool: str, period: Span) -> float:
     """Machines of a pool that are held through a whole period [machines]."""
     there = (h.machines for h in study.holdings if h.pool == pool and through(h.from_day, h.until, period))
     return float(sum(there))
+
+
+def held_at_most(study: Study, pool: str, period: Span) -> float:
+    """Machines of a pool that are held at the same time on some day of a period, at most: what limits look at."""
+    days = {period.first_day} | {h.from_day for h in study.holdings if h.from_day is not None}
+    here = [h for h in study.holdings if h.pool == pool]
+    return float(
+        max(
+            sum(h.machines for h in here if (h.from_day or day) <= day <= (h.until or day))
+            for day in days
+            if period.first_day <= day <= period.last_day
+        )
+    )
 
 
 def claims_of(study: Study, pool: str, period: Span) -> tuple[tuple[float, float | None], ...]:

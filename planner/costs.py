@@ -153,22 +153,45 @@ def outages(p: Problem, x: Decisions) -> Linear:
     """What failures cost beyond normal operation, where the objective counts that: in the mean, at worst, in the tail.
 
     Formula
-        expected:    Σ_f occurrences[f] · outage_usd[f]
-        worst_case:  max(0, max_f outage_usd[f])
-        cvar:        threshold + Σ_f min(1, occurrences[f]) · max(0, outage_usd[f] − threshold) / (1 − level)
+        expected:    Σ_g occurrences[g] · dearest[g]
+        worst_case:  max(0, max_g dearest[g])
+        cvar:        many · threshold + Σ_g occurrences[g] · max(0, dearest[g] − threshold) / (1 − level)
+        dearest[g]  =  max over the failures f that are g, but for where a partial loss falls, of outage_usd[f]
+        many  =  max(1, Σ_g occurrences[g])
     Units
         USD over the horizon
     Source
-        Rockafellar and Uryasev, Journal of Risk 2 (2000), for the last; at most one of the failures is reckoned with
+        Rockafellar and Uryasev, Journal of Risk 2 (2000), for the last. Where less than one outage is to be expected:
+        the mean of the dearest share of all cases, none among them. Where more are: of all outages, the mean of the
+        dearest share, times how many are to be expected; never less than what is expected of them
     """
     if not p.priced:
         return 0.0
     if p.objective == "worst_case":
         return total([(1.0, x.tail["worst",])])
+    rates = {rate.of: rate.occurrences for rate in p.priced.values()}
     if p.objective == "expected":
-        return total((rate.occurrences, x.outage[f,]) for f, rate in p.priced.items())
-    above = [(min(1.0, rate.occurrences) / (1 - p.cvar_level), x.tail["above", f]) for f, rate in p.priced.items()]
-    return total([(1.0, x.tail["threshold",]), *above])
+        one = dearest_of(p)
+        cost = {g: x.outage[some[0],] if len(some) == 1 else x.tail["of", g] for g, some in one.items()}
+        return total((often, cost[g]) for g, often in rates.items())
+    above = [(often / (1 - p.cvar_level), x.tail["above", g]) for g, often in rates.items()]
+    return total([(outages_expected(p), x.tail["threshold",]), *above])
+
+
+def dearest_of(p: Problem) -> dict[str, list[str]]:
+    """Priced failures that are one, but for the placement on which a partial loss falls: of these the dearest counts.
+
+    Which placement it falls on is not known, and no chance is made up for it.
+    """
+    found: dict[str, list[str]] = {}
+    for f, rate in p.priced.items():
+        found.setdefault(rate.of, []).append(f)
+    return found
+
+
+def outages_expected(p: Problem) -> float:
+    """Outages that are to be expected over the horizon, at least one: by what the threshold of the tail is weighted."""
+    return max(1.0, sum({rate.of: rate.occurrences for rate in p.priced.values()}.values()))
 
 
 def outage_usd(p: Problem, x: Decisions, f: str) -> Linear:
@@ -208,15 +231,18 @@ def beside_states_usd(p: Problem, x: Decisions, f: str) -> Linear:
 
 def rank_outages(p: Problem, x: Decisions) -> None:
     """Set what outages cost, the dearest and the tail, from the numbers of all states."""
-    cost = {f: float(outage_usd(p, x, f)) for f in p.priced}
-    x.outage = Sparse({(f,): usd for f, usd in cost.items()})
-    chance = {f: min(1.0, rate.occurrences) / (1 - p.cvar_level) for f, rate in p.priced.items()}
+    each = {f: float(outage_usd(p, x, f)) for f in p.priced}
+    x.outage = Sparse({(f,): usd for f, usd in each.items()})
+    cost = {g: max(each[f] for f in some) for g, some in dearest_of(p).items()}
+    chance = {rate.of: rate.occurrences / (1 - p.cvar_level) for rate in p.priced.values()}
+    many = outages_expected(p)
 
     def tail(threshold: float) -> float:
-        return threshold + sum(chance[f] * max(0.0, usd - threshold) for f, usd in cost.items())
+        return many * threshold + sum(chance[g] * max(0.0, usd - threshold) for g, usd in cost.items())
 
     threshold = min({0.0, *(usd for usd in cost.values() if usd > 0)}, key=lambda z: (tail(z), z))
-    x.tail = Sparse({("above", f): max(0.0, usd - threshold) for f, usd in cost.items()})
+    x.tail = Sparse({("above", g): max(0.0, usd - threshold) for g, usd in cost.items()})
+    x.tail.update({("of", g): usd for g, usd in cost.items()})
     x.tail["worst",], x.tail["threshold",] = max([0.0, *cost.values()]), threshold
 
 
@@ -234,7 +260,12 @@ def operation_usd_per_hour(p: Problem, x: Decisions, s: State) -> Linear:
 
 
 def unmoved_usd_per_hour(p: Problem, x: Decisions, s: State) -> Linear:
-    """Cost of what is not served before traffic is moved: all but what normal operation sends to the living [USD/h]."""
+    """Cost of serving and of not serving before traffic is moved [USD/h].
+
+    Formula
+        Σ_w,o 3600 · (outage_usd[w] · (wanted − sent) + Σ_e request_usd[o, site(e)] · sent[e])
+        sent[e] = surge · coverable · available[e,f] · traffic[w,o,e,(h,normal)]: what goes to the dead is not served
+    """
     h, f, _ = s
     terms: list[tuple[float, Linear]] = []
     for w, o in p.flows:
@@ -242,8 +273,10 @@ def unmoved_usd_per_hour(p: Problem, x: Decisions, s: State) -> Linear:
         wanted = requests_per_second(p, w, o, s)
         surge = p.failures[f].surge_factor * further_surge(p, w, o, f) * p.coverable[f].get((w, o), 1.0)
         terms.append((usd, wanted))
-        alive = ((available(p, e, f), x.traffic[w, o, e, (h, NORMAL, 0.0)]) for e in p.edges[w, o])
-        terms += [(-usd * surge * part, traffic) for part, traffic in alive]
+        for e in p.edges[w, o]:
+            to_serve = SECONDS_PER_HOUR * p.request_usd.get((o, p.site_of[p.pool_of[e]]), 0.0)
+            sent = (to_serve - usd) * surge * available(p, e, f)
+            terms.append((sent, x.traffic[w, o, e, (h, NORMAL, 0.0)]))
     return total(terms)
 
 

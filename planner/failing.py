@@ -37,9 +37,10 @@ def priced(study: Study, failure: Failure, years: float) -> Priced | None:
     """How often and how long a failure is reckoned with; None where the objective or the failure does not say."""
     if study.objective == "cost" or failure.hours_to_repair is None:
         return None
+    of = failure.id if failure.hit is None else failure.id.removesuffix(f" on {failure.hit}")
     if failure.failures_per_year is None:
-        return Priced(0.0, failure.hours_to_repair) if study.objective == "worst_case" else None
-    return Priced(failure.failures_per_year * years, failure.hours_to_repair)
+        return Priced(0.0, failure.hours_to_repair, of) if study.objective == "worst_case" else None
+    return Priced(failure.failures_per_year * years, failure.hours_to_repair, of)
 
 
 def losses(

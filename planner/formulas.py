@@ -49,6 +49,11 @@ def waits(p: Problem, w: str, s: State) -> bool:
     return w in p.deferrable and is_normal(s)
 
 
+def requests_offered(p: Problem, x: Decisions, w: str, o: str, s: State) -> Linear:
+    """What a state has to serve of (w, o): its demand, or of work that waits what is taken up in it [requests/s]."""
+    return x.offered[w, o, s] if waits(p, w, s) else requests_per_second(p, w, o, s)
+
+
 def due_fraction(p: Problem, w: str, o: str, s: State) -> float:
     """Share of (w, o) that must be served by now (0 to 1).
 
@@ -79,6 +84,15 @@ def units_active(p: Problem, x: Decisions, b: str, h: str) -> Linear:
         return x.rented[b, h]
     starts = p.starts.get((b, p.period_of[h]), ())
     return x.started[b, starts[0]] if len(starts) == 1 else total((1.0, x.started[b, t]) for t in starts)
+
+
+def units_there(p: Problem, x: Decisions, b: str, h: str) -> Linear:
+    """Units of an offer that are there on some day of an hour's period, at the same time at most [units].
+
+    A contract that ends within a period is no capacity in it, but takes its part of quotas, power and the market.
+    """
+    starts = p.there.get((b, p.period_of[h]))
+    return units_active(p, x, b, h) if starts is None else total((1.0, x.started[b, t]) for t in starts)
 
 
 def spent_usd(p: Problem, x: Decisions, b: str, t: str) -> Linear:
@@ -247,9 +261,15 @@ def units_at_pool(p: Problem, x: Decisions, q: str, h: str) -> Linear:
 
 
 def limit_used(p: Problem, x: Decisions, limit: int, h: str) -> Linear:
-    """What the machines held and bought take of a limit, in the limit's unit."""
+    """What the machines held and bought take of a limit on the fullest day of a period, in the limit's unit."""
     units = p.limits[limit].units_per_machine
-    return total((units[q], machines_held_or_bought(p, x, q, h)) for q in units)
+    return total((units[q], machines_there(p, x, q, h)) for q in units)
+
+
+def machines_there(p: Problem, x: Decisions, q: str, h: str) -> Linear:
+    """Machines of a pool that are held or bought on the fullest day of an hour's period [machines]."""
+    held = p.held_at_most.get((q, p.period_of[h]), p.held_machines[q, p.period_of[h]])
+    return total([(1.0, held), *((p.machines_per_unit[b], units_there(p, x, b, h)) for b in p.offers_of[q])])
 
 
 def limit_there(p: Problem, x: Decisions, limit: int, h: str) -> Linear:

@@ -19,7 +19,7 @@ from planner.formulas import (
     units_at_pool,
     waits,
 )
-from planner.problem import Decisions, Problem, State, most_machines
+from planner.problem import Decisions, Problem, State, most_machines, taken_up
 
 
 def requests_go_where_they_may(p: Problem, x: Decisions, s: State) -> Iterator[Row]:
@@ -226,19 +226,22 @@ def a_unit_opens_what_it_serves(p: Problem, x: Decisions, s: State) -> Iterator[
     """A pool of few large units serves nothing before a unit is bought (strengthens the relaxation).
 
     Formula
-        traffic[w,o,e,s]  ≤  demand[w,o,h] · surge[f] · Σ_b units[b]      e in q, q of few large units, nothing held
+        traffic[w,o,e,s]  ≤  most[w,o,s] · Σ_b units[b]      e in q, q of few large units, nothing held
+        most  =  demand[w,o,h] · surge[f];  of work that waits: all that the hour could take up
     Units
         requests/s
     Rows
-        (workload, origin, placement, state)
+        (workload, origin, placement, state), but for pools in which machines can be obtained during the failure
     Marginal value
-        none of its own: implied by the other rules once units are whole
+        none of its own: implied by the other rules once units are whole, as nothing else stands in these pools
     Source
         the strong formulation of facility location
     """
-    opened = {q: units_at_pool(p, x, q, s[0]) for q in sorted(p.few_large_units)}
+    obtainable = {p.pool_of[b] for b in p.obtainable[s[1]]}
+    opened = {q: units_at_pool(p, x, q, s[0]) for q in sorted(p.few_large_units - obtainable)}
     for w, o in p.flows if opened else ():
         for e in live_edges(p, w, o, s[1]):
             if p.pool_of[e] in opened:
-                most = total([(requests_per_second(p, w, o, s), opened[p.pool_of[e]])])
+                wanted = taken_up(p, w, o, s[0]) if waits(p, w, s) else requests_per_second(p, w, o, s)
+                most = total([(wanted, opened[p.pool_of[e]])])
                 yield Row((w, o, e, s), x.traffic[w, o, e, s], "<=", most)

@@ -157,12 +157,26 @@ def covers(offer: Offer, start: Span, period: Span, several: bool) -> bool:
     """
     if period.begins_months < start.begins_months - ALMOST:
         return False
+    return period.ends_months <= _ends_months(offer, start) + ALMOST if several or offer.length_days else True
+
+
+def is_there(offer: Offer, start: Span, period: Span) -> bool:
+    """Whether a unit that starts with one period is there on some day of another: what limits look at.
+
+    All that is there on some day of a period is there on its first one, as contracts start with periods.
+    """
+    begun = start.begins_months <= period.begins_months + ALMOST
+    return begun and period.begins_months + ALMOST < _ends_months(offer, start)
+
+
+def _ends_months(offer: Offer, start: Span) -> float:
+    """When a unit that starts with a period is there no more [months from the start of the horizon]."""
     months = lasts_months(offer)
     if offer.length_days is None:
         if months == 0 and offer.kind == "build_out":
-            return True
+            return float("inf")
         months = max(months, start.months)
-    return period.ends_months <= start.begins_months + months + ALMOST if several or offer.length_days else True
+    return start.begins_months + months
 
 
 def paid_months(offer: Offer, start: Span, horizon_months: float) -> float:

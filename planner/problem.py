@@ -13,6 +13,7 @@ from planner.network import Reach
 from planner.periods import hour_id
 from planner.records.study import Failover
 from planner.risk import NORMAL, Failure
+from planner.units import SECONDS_PER_HOUR
 
 State = tuple[str, str, float]
 PERIOD = "period-1"
@@ -21,6 +22,8 @@ HOUR = hour_id(PERIOD, "mean-hour")
 HOURLY = ("on_demand", "spot")
 FEW_UNITS = 4
 """A pool of at most so many units gets the row that ties each request to the opening of a unit."""
+CLOSE_TO_ALL = 1e-6
+"""What losses of parts of a pool leave at the least, to be reckoned with."""
 MOMENT_SECONDS = 1e-3
 """After machines that were lent come back: a claim is back at every clock later than its return."""
 
@@ -77,6 +80,9 @@ class Priced:
 
     occurrences: float
     hours_to_repair: float
+    of: str
+    """the failure as it happens: those that differ only in where a partial loss falls are one, of which the dearest
+    counts"""
 
 
 @dataclass(frozen=True)
@@ -153,7 +159,7 @@ class Problem:
     maybe_unused: Mapping[str, float]
     """q -> machines that it can have at most, for pools whose spare machines would have to be bought"""
     held_machines: Mapping[tuple[str, str], float]
-    """(q, t)"""
+    """(q, t) held through all of t"""
     claims: Mapping[tuple[str, str], tuple[tuple[float, float | None], ...]]
     """(q, t) -> (machines, seconds to reclaim or None)"""
     offers_of: Mapping[str, tuple[str, ...]]
@@ -192,6 +198,10 @@ class Problem:
     """offer id -> why it cannot be bought in this study"""
     starts: Mapping[tuple[str, str], tuple[str, ...]] = field(default_factory=dict)
     """(b, t) -> periods in which a unit can start that is there through t; not for hourly offers"""
+    there: Mapping[tuple[str, str], tuple[str, ...]] = field(default_factory=dict)
+    """(b, t) -> the same of a unit that is there on some day of t: where it differs, limits count more than capacity"""
+    held_at_most: Mapping[tuple[str, str], float] = field(default_factory=dict)
+    """(q, t) machines held at the same time on some day of t, where more than through all of it"""
     paid_hours: Mapping[tuple[str, str], float] = field(default_factory=dict)
     """(b, t) -> hours of the horizon that a unit started in t is paid for; hourly: hours of t"""
     price_factor: Mapping[tuple[str, str], float] = field(default_factory=dict)
@@ -259,7 +269,8 @@ class Decisions:
     outage: Mapping[Key, Linear]
     """(f,) USD that one occurrence of a priced failure costs beyond normal operation, any sign"""
     tail: Mapping[Key, Linear]
-    """("worst",) the dearest outage; ("threshold",), ("above", f): Rockafellar and Uryasev's variables [USD]"""
+    """("of", g) the dearest outage of failures that are one; ("worst",) of all; ("threshold",), ("above", g):
+    Rockafellar and Uryasev's variables [USD]"""
     shortfall: Mapping[Key, Linear]
     """(name, year) USD that a spend commitment is not used for, and that are paid"""
     machines: Mapping[Key, Linear]
@@ -276,7 +287,11 @@ def no_decisions() -> Decisions:
 def most_machines(p: Problem, q: str) -> float:
     """Machines that a pool can have, or that could ever be of use there [machines].
 
-    Nothing needs more replicas than serve everything, with every surge, from what the worst partial loss leaves.
+    Formula
+        Σ_e machines_per_replica[e] · (work[e] / left + 1) / usable
+        where a partial loss may fall on one placement: ((Σ + spare) / usable + unit) / (least counted · (1 − hit))
+    Nothing needs more replicas than serve everything, with every surge, from what the worst partial loss leaves. Where
+    that loss may fall on each of some placements, each needs as many machines on top as the pool loses: `hit_fraction`.
     """
     surge = max(
         f.surge_factor * math.prod(max(1.0, factor) for factor in f.surges.values()) for f in p.failures.values()
@@ -288,12 +303,43 @@ def most_machines(p: Problem, q: str) -> float:
     needed = 0.0
     for e in p.on_pool[q]:
         work = sum(
-            max(p.replica_seconds[w, e], p.replica_seconds_in_failure[w, e]) * p.burst_factor[w] * v
-            for (w, _, _), v in p.demand_requests_per_second.items()
+            max(p.replica_seconds[w, e], p.replica_seconds_in_failure[w, e]) * p.burst_factor[w] * taken_up(p, w, o, h)
+            for w, o, h in p.demand_requests_per_second
             if (w, e) in p.replica_seconds
         )
         needed += p.machines_per_replica[e] * (work * worst / left + 1)
-    return min(most, max(held, needed / p.usable_fraction[q]))
+    useful = needed / p.usable_fraction[q]
+    if hit := hit_fraction(p, q):
+        counted = [v for some in p.counted.values() for b in p.offers_of[q] if (v := some.get(b, 1.0)) > 0]
+        unit = max((p.machines_per_unit[b] for b in p.offers_of[q]), default=0)
+        useful += p.spare_machines[q] / p.usable_fraction[q] + unit
+        useful /= min(counted, default=1.0) * (1 - hit)
+    return min(most, max(held, useful))
+
+
+def hit_fraction(p: Problem, q: str) -> float:
+    """What losses that fall on one placement take of a pool, over all placements that are left with something.
+
+    Formula
+        the largest Σ_e h[e] below 1, with h[e] one of the shares lost when all of it falls on one placement, or 0
+    """
+    hit = {1 - p.lost[f].get(q, 1.0) for f, x in p.failures.items() if x.hit is not None and p.pool_of[x.hit] == q}
+    sums = {0.0}
+    for _ in p.on_pool[q] if hit else ():
+        sums |= {round(more, 9) for one in sums for share in hit if (more := one + share) < 1 - CLOSE_TO_ALL}
+    return max(sums)
+
+
+def taken_up(p: Problem, w: str, o: str, h: str) -> float:
+    """Requests that normal operation may have to serve in an hour at most [requests/s]: all of a period if they wait.
+
+    Formula
+        demand[w,o,h];  for deferrable work Σ_k in t hours[k] · demand[w,o,k] / hours[h]
+    """
+    if w not in p.deferrable:
+        return p.demand_requests_per_second[w, o, h]
+    same = (k for k in p.hours if p.period_of[k] == p.period_of[h])
+    return sum(p.hours_in[k] * p.demand_requests_per_second[w, o, k] for k in same) / p.hours_in[h]
 
 
 def fullest_hour(p: Problem) -> str:
@@ -305,19 +351,37 @@ def clocks(p: Problem, f: str) -> tuple[float, ...]:
     """Clocks of a failure [s]: its distinct deadlines, and before the last one the instants when machines arrive.
 
     Claims come back, machines are obtained. Replicas may be loading from such an instant on, so the plan is held to
-    what fits just before and just after it.
+    what fits just before and just after it. A priced failure is looked at from detection until it is repaired, and
+    whenever what was loaded from detection or such an instant on begins to run: deadlines of goals add nothing to that.
     """
     if f == NORMAL:
         return (0.0,)
-    deadlines = {within for _, _, within in p.promised[f]} | ({p.detection_seconds} if f in p.priced else set())
+    deadlines = {within for _, _, within in p.promised[f]}
     arrive = {
-        seconds
+        (q, seconds)
         for q in p.pools
         for machines, seconds in sorted({row for t in p.periods for row in p.claims[q, t]}, key=str)
         if seconds is not None and machines and p.lost[f].get(q, 1.0) > 0
-    } | {seconds for b, (_, seconds) in p.obtainable[f].items() if p.lost[f].get(p.pool_of[b], 1.0) > 0}
-    moments = {p.detection_seconds + seconds + moment for seconds in arrive for moment in (0.0, MOMENT_SECONDS)}
-    return tuple(sorted(deadlines | {c for c in moments if c < max(deadlines)}))
+    } | {(q, seconds) for b, (_, seconds) in p.obtainable[f].items() if p.lost[f].get(q := p.pool_of[b], 1.0) > 0}
+    moments = {p.detection_seconds + seconds + moment for _, seconds in arrive for moment in (0.0, MOMENT_SECONDS)}
+    if f in p.priced:
+        deadlines.add(p.detection_seconds)
+        moments |= _begin_to_run(p, f, arrive)
+        last = max(max(deadlines), p.priced[f].hours_to_repair * SECONDS_PER_HOUR)
+    else:
+        last = max(deadlines)
+    return tuple(sorted(deadlines | {c for c in moments if c < last}))
+
+
+def _begin_to_run(p: Problem, f: str, arrive: set[tuple[str, float]]) -> set[float]:
+    """When replicas run that are started at detection, or when machines arrive in their pool [s]."""
+    found = set()
+    for e in p.placements:
+        if p.load_seconds[e] > 0 and p.lost[f].get(e, 1.0) > 0 and e not in p.cannot_start[f]:
+            found.add(p.detection_seconds + p.load_seconds[e])
+            later = (seconds + MOMENT_SECONDS for q, seconds in arrive if q == p.pool_of[e])
+            found |= {p.detection_seconds + seconds + p.load_seconds[e] for seconds in later}
+    return found
 
 
 def states(p: Problem, f: str) -> list[State]:

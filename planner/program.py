@@ -9,7 +9,7 @@ from typing import Any
 import pulp
 
 from planner.algebra import Key, Linear, Row, Sparse, is_number, total
-from planner.costs import in_states_usd
+from planner.costs import dearest_of, in_states_usd
 from planner.errors import Finding, InputError, SolverError
 from planner.formulas import (
     available,
@@ -193,7 +193,11 @@ def purchase_columns(p: Problem, program: Program, x: Decisions) -> None:
     for f in p.priced:
         x.outage[f,] = program.column()  # type: ignore[index]
         x.outage[f,].lowBound = None
-        x.tail["above", f] = program.column()  # type: ignore[index]
+    for g, one in dearest_of(p).items():
+        x.tail["above", g] = program.column()  # type: ignore[index]
+        if len(one) > 1:
+            x.tail["of", g] = program.column()  # type: ignore[index]
+            x.tail["of", g].lowBound = None
     for name in ("worst", "threshold") if p.priced else ():
         x.tail[name,] = program.column()  # type: ignore[index]
     on_spot = [e for q in sorted(p.with_spot) for e in p.on_pool[q]]

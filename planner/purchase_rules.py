@@ -3,14 +3,16 @@
 from collections.abc import Iterator
 
 from planner.algebra import Row, total
-from planner.costs import cost_usd, operation_usd_per_hour
+from planner.costs import cost_usd, dearest_of, operation_usd_per_hour
 from planner.formulas import (
     limit_there,
     limit_used,
     machines_firm,
+    requests_offered,
     requests_served_by,
     spent_usd,
     units_active,
+    units_there,
 )
 from planner.problem import Decisions, Problem
 from planner.risk import NORMAL
@@ -20,7 +22,7 @@ def offers_have_limits(p: Problem, x: Decisions) -> Iterator[Row]:
     """No more units are bought of an offer than there are.
 
     Formula
-        units_active[b,h] ≤ most_units[b]      ∀ b, h: rented in it, or started with a term that covers it
+        units[b,h] ≤ most_units[b]      ∀ b, h: rented in it, or started with a term that runs on some day of it
     Units
         units of the offer
     Rows
@@ -34,17 +36,17 @@ def offers_have_limits(p: Problem, x: Decisions) -> Iterator[Row]:
                 yield from (Row((b, h), x.rented[b, h], "<=", p.most_units[b]) for h in p.hours)
             else:
                 first = {p.period_of[h]: h for h in reversed(p.hours)}
-                yield from (Row((b, t), units_active(p, x, b, h), "<=", p.most_units[b]) for t, h in first.items())
+                yield from (Row((b, t), units_there(p, x, b, h), "<=", p.most_units[b]) for t, h in first.items())
 
 
 def limits_hold(p: Problem, x: Decisions) -> Iterator[Row]:
     """Quotas, in the provider's own unit, and the power of a site hold for machines held and bought.
 
     Formula
-        Σ_q units_per_machine[l,q] · (held[q] + Σ_b machines_per_unit[b] · units[b])
+        Σ_q units_per_machine[l,q] · (held[q,h] + Σ_b machines_per_unit[b] · units[b,h])
             ≤  most[l] + Σ_m power_kw[m] · modules[m,h]      ∀ l, h;  modules for the power of a site that is built
     Units
-        the limit's: machines, vcpu, chips, kW
+        the limit's: machines, vcpu, chips, kW; of machines and units that are there on some day of the period
     Rows
         (limit, hour)
     Marginal value
@@ -61,7 +63,8 @@ def shares_hold(p: Problem, x: Decisions) -> Iterator[Row]:
     """No component serves more than its share of all requests, in normal operation.
 
     Formula
-        Σ_(w,o,e) with the component traffic[w,o,e,(h,normal)]  ≤  most_fraction · Σ_(w,o) demand[w,o,h]
+        Σ_(w,o,e) with the component traffic[w,o,e,(h,normal)]  ≤  most_fraction · Σ_(w,o) offered[w,o,(h,normal)]
+        offered: the demand of the hour, of work that waits what is taken up in it
     Units
         requests/s
     Rows
@@ -71,9 +74,8 @@ def shares_hold(p: Problem, x: Decisions) -> Iterator[Row]:
     """
     for share in p.shares:
         for h in p.hours:
-            all_requests = total((1.0, p.demand_requests_per_second[w, o, h]) for w, o in p.flows)
-            by_component = requests_served_by(p, x, share.placements, h)
-            yield Row((share.component, h), by_component, "<=", share.most_fraction * all_requests)
+            most = total((share.most_fraction, requests_offered(p, x, w, o, (h, NORMAL, 0.0))) for w, o in p.flows)
+            yield Row((share.component, h), requests_served_by(p, x, share.placements, h), "<=", most)
 
 
 def budget_holds(p: Problem, x: Decisions) -> Iterator[Row]:
@@ -138,21 +140,25 @@ def outages_are_ranked(p: Problem, x: Decisions) -> Iterator[Row]:
 
     Formula
         worst  ≥  outage_usd[f],  worst ≥ 0
-        above[f]  ≥  outage_usd[f] − threshold
+        above[g]  ≥  outage_usd[f] − threshold      ∀ f that are g
+        dearest[g]  ≥  outage_usd[f]                ∀ f that are g, where they are several
     Units
         USD of one occurrence
     Rows
-        (failure), where the objective is worst_case or cvar
+        (failure), where the objective is worst_case or cvar, or a partial loss may fall on several placements
     Marginal value
         how much of the objective this failure is (0 to 1)
     Source
         Rockafellar and Uryasev, Journal of Risk 2 (2000)
     """
-    for f in p.priced:
+    one = dearest_of(p)
+    for f, rate in p.priced.items():
+        if len(one[rate.of]) > 1:
+            yield Row((f, rate.of), x.tail["of", rate.of], ">=", x.outage[f,])
         if p.objective == "worst_case":
             yield Row((f,), x.tail["worst",], ">=", x.outage[f,])
         elif p.objective == "cvar":
-            yield Row((f,), total([(1.0, x.tail["above", f]), (1.0, x.tail["threshold",])]), ">=", x.outage[f,])
+            yield Row((f,), total([(1.0, x.tail["above", rate.of]), (1.0, x.tail["threshold",])]), ">=", x.outage[f,])
 
 
 def an_outage_saves_no_more_than_operation(p: Problem, x: Decisions) -> Iterator[Row]:

@@ -183,8 +183,11 @@ def components_of(graph: Graph, kind: str) -> list[str]:
 
 
 def expand(goal: Goal, study: Study, graph: Graph) -> list[Failure]:
-    """The failures that a goal means: a named one, or each combination of `of` components of a kind."""
-    out = f" while {', '.join(sorted(goal.in_maintenance))} is out" if goal.in_maintenance else ""
+    """The failures that a goal means: a named one, or each combination of `of` components of a kind.
+
+    How often they happen is known of failures as they are, not of those that fall into a goal's maintenance.
+    """
+    out = goal.while_out
     if goal.failure is not None:
         named = next(f for f in study.failures if f.name == goal.failure)
         lost = _together(named.lost, named.in_maintenance, goal.in_maintenance)
@@ -194,15 +197,15 @@ def expand(goal: Goal, study: Study, graph: Graph) -> list[Failure]:
             named.surge_factor,
             dict(named.surges),
             None,
-            named.failures_per_year,
-            named.hours_to_repair,
+            None if out else named.failures_per_year,
+            None if out else named.hours_to_repair,
         )
         hits = _partly_lost(graph, lost) if named.worst_part else []
         return [replace(whole, id=f"{whole.id} on {e}", hit=e) for e in hits] or [whole]
     assert goal.any is not None
     left_out = {f"{goal.any}:{name.removeprefix(goal.any + ':')}" for name in goal.except_}
     parts = [c for c in components_of(graph, goal.any) if c not in left_out]
-    rated = {f"{c.kind}:{c.name}": c for c in study.components}
+    rated = {f"{c.kind}:{c.name}": c for c in study.components if not out}
     found = []
     for combination in itertools.combinations(parts, goal.of):
         alone = rated.get(combination[0]) if len(combination) == 1 else None

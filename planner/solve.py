@@ -290,9 +290,9 @@ class _Search:
         """Read marginal values off the relaxation over all failures [USD over the horizon per unit]."""
         scale = self.program.scale
         for (rule, key), row in self.program.rows.items():
-            if rule == "limits_hold":
-                value = -(row.pi or 0.0) * scale
-                solution.limit_marginals[key[0]] = solution.limit_marginals.get(key[0], 0.0) + value
+            of = {"limits_hold": solution.limit_marginals, "offers_have_limits": solution.offer_marginals}.get(rule)
+            if of is not None:
+                of[key[0]] = of.get(key[0], 0.0) - (row.pi or 0.0) * scale
         by_pool: dict[str, dict[str, float]] = {}
         for (rule, key), row in self.program.rows.items():
             if rule == "survivors_only" and key[-1][1] != NORMAL and abs(row.pi or 0.0) > 1e-9:
@@ -307,8 +307,9 @@ class _Search:
             if rule == "replicas_carry_what_is_reserved" and key[2] != NORMAL and abs(row.pi or 0.0) > 1e-9:
                 worth = by_pool.setdefault(self.p.pool_of[key[0]], {})
                 worth[key[2]] = worth.get(key[2], 0.0) + abs(row.pi)
-        for (rule, key), v in self.program.bounds.items():
-            if rule == "offers_have_limits" and (v.dj or 0.0) < 0 and (v.varValue or 0.0) > 0:
+        columns = {v: at for at, v in self.program.bounds.items() if at[0] == "offers_have_limits"}  # each once
+        for v, (_, key) in columns.items():
+            if (v.dj or 0.0) < 0 and (v.varValue or 0.0) > 0:
                 solution.offer_marginals[key[0]] = solution.offer_marginals.get(key[0], 0.0) - v.dj * scale
         solution.drivers = {
             q: tuple(f for _, f in sorted((-value, f) for f, value in worth.items())) for q, worth in by_pool.items()

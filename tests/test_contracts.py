@@ -8,10 +8,11 @@ from test_periods import DAY, EXACT, START, bought, planned, small
 
 from planner.audit import audit
 from planner.build import build
+from planner.errors import NoPlan
 from planner.orders import orders
 from planner.periods import covers, may_start, paid_months, spans
 from planner.plan import make_plan
-from planner.records.study import Demand, Holding, Horizon, Period, Policies, PriceLine, PricePath, PriceStep
+from planner.records.study import Demand, Holding, Horizon, Period, Policies, PriceLine, PricePath, PriceStep, Quota
 
 EIGHT = Horizon(start=START, quarters=8)
 YEAR = Horizon(start=START, quarters=4)
@@ -192,3 +193,40 @@ def test_blocks_are_sold_by_powers_of_two():
     asked = small(Horizon(start=START, quarters=2), by_quarter(55, 0), [block])
     (order,) = orders(planned(asked), build(asked))
     assert (order.units, order.blocks) == (11, (4, 4, 2, 1))
+
+
+def test_what_ends_within_a_period_still_takes_its_part_of_limits():
+    """Terms of four months in periods of three: in month four both would be there, of a quota and a stock of one."""
+    halves = Horizon(start=START, periods=(Period(name="a", months=3.0), Period(name="b", months=3.0)))
+    term = offer("a/x/m", 1, "commitment", most_units=1.0, term_months=4)
+    asked = small(halves, 5.0, [term], policies=Policies(terms_beyond_horizon=True))
+    with pytest.raises(NoPlan):
+        make_plan(asked, EXACT)
+    plenty = (term[0].model_copy(update={"most_units": 2.0}), term[1])
+    two = small(halves, 5.0, [plenty], policies=Policies(terms_beyond_horizon=True))
+    assert bought(planned(two)) == {("commitment", "a"): 1, ("commitment", "b"): 1}
+    quota = Policies(terms_beyond_horizon=True, quotas=(Quota(name="q", pools=("a/x/m",), most=1.0),))
+    with pytest.raises(NoPlan):
+        make_plan(two.model_copy(update={"policies": quota}), EXACT)
+    # one that is renewed when it ends is never there twice; one held until the middle of b is
+    exact = offer("a/x/m", 1, "commitment", most_units=1.0, term_months=3)
+    assert bought(planned(small(halves, 5.0, [exact], policies=quota))) == {("commitment", t): 1 for t in "ab"}
+    held = (Holding(pool="a/x/m", machines=1, until=spans(two)[1].first_day),)
+    with pytest.raises(NoPlan):
+        make_plan(two.model_copy(update={"policies": quota, "holdings": held}), EXACT)
+    until = (Holding(pool="a/x/m", machines=1, until=spans(two)[0].last_day),)
+    plan = planned(two.model_copy(update={"policies": quota, "holdings": until}))
+    assert bought(plan) == {("commitment", "b"): 1}
+
+
+def test_one_more_unit_is_worth_what_it_saves_in_all_periods():
+    """A year at 1 USD or by the quarter at 3: one more unit of the year's saves 2 USD an hour, all through it."""
+    year = offer("a/x/m", 1, "commitment", term_months=12.0, most_units=1.0)
+    by_quarter_ = offer("a/x/m", 3, "commitment", name="quarter", term_months=3.0)
+    asked = small(YEAR, 10.0, [year, by_quarter_])
+    plan = planned(asked)
+    more = (year[0].model_copy(update={"most_units": 2.0}), year[1])
+    saves = plan.proof.cost_usd - planned(small(YEAR, 10.0, [more, by_quarter_])).proof.cost_usd
+    assert saves == pytest.approx(2 * 1200)
+    (bind,) = (row for row in plan.binds if row.limit == "most_units of a/x/m:commitment")
+    assert bind.marginal_usd == pytest.approx(saves)

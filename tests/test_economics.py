@@ -12,10 +12,23 @@ from planner.audit import audit
 from planner.build import build
 from planner.costs import cost_usd
 from planner.drill import drill_plan, drill_state_claims
+from planner.errors import InputError
 from planner.plan import make_plan
 from planner.program import OPTIMAL, add_failure, start_program
 from planner.records.inventory import Pool
-from planner.records.study import Component, Holding, NamedFailure, Origin, Policies, Quota, RequestCost, Study, Tier
+from planner.records.study import (
+    Claim,
+    Component,
+    Goal,
+    Holding,
+    NamedFailure,
+    Origin,
+    Policies,
+    Quota,
+    RequestCost,
+    Study,
+    Tier,
+)
 from planner.risk import NORMAL
 from planner.solve import Effort, Infeasible, _Search
 
@@ -228,3 +241,100 @@ def test_lands():
     )
     assert plan.proof.cost_usd == pytest.approx(case["expected"]["objective"], rel=1e-6)
     assert capital == pytest.approx(case["capex_budget"]), "the budget binds"
+
+
+# ------------------------------------------------------------------ what an outage costs, and how often
+def outages_usd(s: Study) -> float:
+    """What the outages of the cheapest plan cost, all else stated; it passes its audit."""
+    plan = make_plan(s, EXACT)
+    assert audit(plan).passed, audit(plan).violations[:3]
+    return plan.costs_usd["outages"]
+
+
+ONE: dict[str, Any] = {
+    "sites": (site("p/a"),),
+    "pools": (Pool(site="p/a", machine_type="m"),),
+    "bought": [offer("p/a/m", 1, most_units=10.0)],
+}
+
+
+@pytest.mark.parametrize("placements", [1, 2, 4])
+def test_a_loss_that_may_fall_anywhere_happens_once(placements):
+    """Half of ten machines, once: 5 of 10 requests/s for 1790 s at 0.001 USD, whichever of the profiles they ran."""
+    half = NamedFailure(
+        name="f", lost={"pool:p/a/m": 0.5}, worst_part=True, failures_per_year=12.0, hours_to_repair=0.5
+    )
+    profiles = [profile("m", f"cuda{i}", 1, name=f"p{i}", load_seconds=9999.0) for i in range(placements)]
+    usd = outages_usd(one_pool(failures=(half,), models=(model("m", profiles),), **ONE))
+    assert usd == pytest.approx(8.95)
+
+
+@pytest.mark.parametrize("objective", ["expected", "cvar"])
+def test_a_goal_in_maintenance_prices_nothing_again(objective):
+    """Lost for half an hour every second month: 0.5 · 10 · 1800 · 0.001 USD, with a goal in maintenance or without."""
+    s = one_pool(rate=6.0, bought=[offer("p/a/m", 1, most_units=40.0)], objective=objective, cvar_level=0.0)
+    goal = Goal(failure="f", serve_fraction=0.0, within_seconds=60, in_maintenance={"site:r/b": 0.5})
+    tiers = (Tier(name="t", outage_usd_per_request=0.001, survive=(goal,)),)
+    assert outages_usd(s) == outages_usd(s.model_copy(update={"tiers": tiers})) == pytest.approx(9.0)
+
+
+def reclaimable(**more: Any) -> Study:
+    """Ten machines at b come back at once and load for 300 s; a is lost for ten hours, once."""
+    return one_pool(
+        failures=(NamedFailure(name="f", lost={"site:p/a": 1.0}, failures_per_year=12.0, hours_to_repair=10.0),),
+        models=(model("m", [profile("m", "cuda", 1, load_seconds=300.0)]),),
+        bought=[offer("p/a/m", 1, most_units=40.0)],
+        holdings=(Holding(pool="r/b/m", machines=10),),
+        claims=(Claim(pool="r/b/m", machines=10, reclaim_seconds=0.0, lent_to="x"),),
+        **more,
+    )
+
+
+def test_a_goal_more_never_costs_less():
+    """10 a at 1 USD, and 10 · 0.001 USD for 310.001 s, with the goal of all in 320 s and without any."""
+    tiers = (Tier(name="t", outage_usd_per_request=0.001, survive=(Goal(failure="f", within_seconds=320),)),)
+    for s in (reclaimable(), reclaimable(tiers=tiers)):
+        plan = make_plan(s, EXACT)
+        assert (plan.proof.cost_usd, plan.proof.bound_usd) == pytest.approx((13.1, 13.1), abs=1e-4)
+        assert audit(plan).passed and not drill_plan(plan).findings and not drill_state_claims(plan)
+
+
+@pytest.mark.parametrize(("level", "usd"), [(0.0, 36.0), (0.5, 36.0)])
+def test_the_tail_of_several_outages_is_no_less_than_their_mean(level, usd):
+    """Four failures that each take a for half an hour every second month: two outages of 18 USD are to be expected."""
+    four = tuple(
+        NamedFailure(name=f"f{n}", lost={"site:p/a": 1.0}, failures_per_year=6.0, hours_to_repair=0.5) for n in range(4)
+    )
+    only_a = [offer("p/a/m", 1, most_units=40.0)]
+    assert outages_usd(one_pool(failures=four, bought=only_a)) == pytest.approx(36.0)
+    assert outages_usd(one_pool(failures=four, bought=only_a, objective="cvar", cvar_level=level)) == pytest.approx(usd)
+
+
+def test_the_tail_is_what_is_dearest_of_many():
+    """Two outages are to be expected, 1.5 of 9 USD and 0.5 of 18: the dearest half of them: 0.5 of 18 and 0.5 of 9."""
+    rows = [("site:p/a", 6.0, 0.5), *(("site:p/a", 6.0, 0.25) for _ in range(3))]
+    some = tuple(
+        NamedFailure(name=f"f{n}", lost={what: 1.0}, failures_per_year=often, hours_to_repair=hours)
+        for n, (what, often, hours) in enumerate(rows)
+    )
+    s = one_pool(failures=some, bought=[offer("p/a/m", 1, most_units=40.0)], objective="cvar", cvar_level=0.5)
+    # (0.5 · 18 + 0.5 · 9) / 0.5 outages, of which the mean is 13.5, times two
+    assert outages_usd(s) == pytest.approx(2 * 13.5)
+
+
+def test_serving_until_detection_costs_what_serving_costs():
+    """A site that nothing uses is lost: nothing changes, and nothing is saved on requests until it is detected."""
+    unused = NamedFailure(name="f", lost={"site:r/b": 1.0}, failures_per_year=12.0, hours_to_repair=0.5)
+    usd = (RequestCost(origin="o", site="p/a", usd_per_request=1e-4),)
+    common: dict[str, Any] = {"detection_seconds": 600.0, "bought": [offer("p/a/m", 1, most_units=40.0)]}
+    assert outages_usd(one_pool(failures=(unused,), request_costs=usd, **common)) == pytest.approx(0.0)
+    # serving at 0.002 USD costs more than not serving at 0.001: half an hour of ten requests/s saves 18 USD, and such
+    # a plan passes its audit: what outages save is no part of the plan without goals
+    dear = (RequestCost(origin="o", site="p/a", usd_per_request=2e-3),)
+    lost = NamedFailure(name="f", lost={"site:p/a": 1.0}, failures_per_year=12.0, hours_to_repair=0.5)
+    assert outages_usd(one_pool(failures=(lost,), request_costs=dear, **common)) == pytest.approx(-18.0)
+
+
+def test_gateways_that_rescale_have_no_price_of_outages():
+    with pytest.raises(InputError, match="failover: resolve"):
+        build(one_pool(failover="rescale"))

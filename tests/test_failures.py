@@ -1,6 +1,7 @@
 """Failures as they happen, by hand: logins, starting, surges, maintenance, parts, gateways, counting, cold caches."""
 
 from dataclasses import replace
+from datetime import date
 from typing import Any
 
 import pytest
@@ -8,16 +9,21 @@ from studies import machine_type, model, offer, profile, random_study, site, stu
 
 from planner.audit import audit
 from planner.build import build
+from planner.drill import drill_plan
 from planner.plan import make_plan
+from planner.problem import hit_fraction
 from planner.pruning import implied
 from planner.records.inventory import Pool
 from planner.records.plan import PlanFile
 from planner.records.study import (
     Component,
     Counted,
+    Demand,
     Dependency,
     Goal,
     Holding,
+    Horizon,
+    Hour,
     NamedFailure,
     Needs,
     Origin,
@@ -294,3 +300,69 @@ def test_what_loads_for_300_s_does_not_serve_at_60_s():
     assert bought(asked(**common, tiers=(*goal(within=60.0), low))) == {"r/b": 10}, "hot at b, where nothing is lost"
     assert bought(asked(**common, tiers=(*goal(within=309.0), low))) == {"r/b": 10}
     assert bought(asked(**common, tiers=(*goal(within=310.0), low))) == {"p/a": 10}, "10 s of detection, 300 s to load"
+
+
+def test_each_share_in_maintenance_is_a_failure_of_its_own():
+    """10 or 80 % of b is out while a is lost: b must hold 10 / 0.2 machines, at 2 USD each."""
+    goals = tuple(Goal(failure="f", within_seconds=60, in_maintenance={"site:r/b": share}) for share in (0.1, 0.8))
+    offers = [offer("p/a/m", 1, most_units=80.0), offer("r/b/m", 2, most_units=80.0)]
+    lost = NamedFailure(name="f", lost={"site:p/a": 1.0})
+    s = asked(failures=(lost,), tiers=(Tier(name="t", survive=goals),), bought=offers)
+    assert list(build(s).failures)[1:] == [f"failure:f while {share} of site:r/b is out" for share in (0.1, 0.8)]
+    assert bought(s) == {"r/b": 50} and not drill_plan(make_plan(s, EXACT)).broken
+
+
+@pytest.mark.parametrize("stock", [4.0, 5.0])
+def test_what_is_obtained_in_a_failure_needs_no_unit_before(stock):
+    """All that is left on the market at b can be had in time: nothing of it is rented before, few units or many."""
+    market = Policies(counted=(Counted(offers=("r/b/*",), obtainable_fraction=1.0, obtain_seconds=1.0),))
+    offers = [offer("p/a/m", 1, most_units=40.0), offer("r/b/m", 2, most_units=stock)]
+    lost = NamedFailure(name="f", lost={"site:p/a": 1.0})
+    s = asked(bought=offers, policies=market, failures=(lost,), tiers=goal(), demand={("w", "o"): 4})
+    assert bought(s) == {"p/a": 4}
+
+
+@pytest.mark.parametrize("stock", [4.0, 5.0])
+def test_work_that_waits_may_fill_a_unit_beyond_the_demand_of_its_hour(stock):
+    """10 by day and 2 by night are 6 in the mean: one machine of 6/s does, as the night takes up more than it asks."""
+    halves = tuple(Hour(name=name, weight_fraction=0.5) for name in ("day", "night"))
+    rows = tuple(
+        Demand(workload="w", origin="o", requests_per_second=v, hour=h) for h, v in (("day", 10.0), ("night", 2.0))
+    )
+    s = asked(
+        horizon=Horizon(start=date(2026, 1, 1), months=1.0, hours=halves),
+        tiers=(Tier(name="t", deferrable_hours=24),),
+        demand=rows,
+        models=(model("m", [profile("m", "cuda", 6)]),),
+        bought=[offer("p/a/m", 1, "commitment", term_months=1, most_units=stock)],
+        pools=(Pool(site="p/a", machine_type="m"),),
+        sites=(site("p/a"),),
+    )
+    plan = make_plan(s, EXACT)
+    assert plan.proof.cost_usd == plan.proof.bound_usd == 1.0 and audit(plan).passed
+
+
+@pytest.mark.parametrize("spare", [0.0, 1.0])
+def test_a_loss_on_one_placement_may_need_more_machines_than_serve_everything(spare):
+    """3 + 3 requests/s: with M machines 0.4 M are lost at once: r − 0.4 M ≥ 3 for both, 2 r + spare ≤ M: M = 30.
+
+    A spare machine needs M of 35: 14 are lost, 17 replicas of each leave 3.
+    """
+    two = tuple(model(name, [profile("m", "cuda", 1, load_seconds=9999.0)]) for name in ("m1", "m2"))
+    s = asked(
+        models=two,
+        workloads=(workload("w1", model="m1"), workload("w2", model="m2")),
+        demand={("w1", "o"): 3, ("w2", "o"): 3},
+        failures=(NamedFailure(name="f", lost={"pool:p/a/m": 0.4}, worst_part=True),),
+        tiers=goal(),
+        sites=(site("p/a"),),
+        pools=(Pool(site="p/a", machine_type="m", spare_machines=spare),),
+        bought=[offer("p/a/m", 1, most_units=200.0)],
+    )
+    assert hit_fraction(build(s), "p/a/m") == pytest.approx(0.8)
+    plan = make_plan(s, EXACT)
+    assert units(plan) == {"p/a": 35 if spare else 30}
+    assert audit(plan).passed and not drill_plan(plan).broken
+    # 1 / 0.4 placements are left with something at most: of three, two are relied upon
+    third = replace(build(s), on_pool={"p/a/m": (*build(s).on_pool["p/a/m"], "third")})
+    assert hit_fraction(third, "p/a/m") == pytest.approx(0.8)

@@ -149,15 +149,15 @@ def _expanded(world: World, graph: Graph, goal: Goal) -> list[Failure]:
         ]
         worst_part = False
     if goal.in_maintenance:
-        failures = [_while_out(failure, goal.in_maintenance) for failure in failures]
+        failures = [_while_out(failure, goal) for failure in failures]
     return [part for failure in failures for part in _parts(world, graph, failure)] if worst_part else failures
 
 
-def _while_out(failure: Failure, in_maintenance: Mapping[str, float]) -> Failure:
+def _while_out(failure: Failure, goal: Goal) -> Failure:
     out = dict(failure.in_maintenance)
-    for component, share in in_maintenance.items():
+    for component, share in goal.in_maintenance.items():
         out[component] = out.get(component, 0.0) + share
-    return replace(failure, id=f"{failure.id} while {', '.join(sorted(in_maintenance))} is out", in_maintenance=out)
+    return replace(failure, id=f"{failure.id}{goal.while_out}", in_maintenance=out)
 
 
 def _parts(world: World, graph: Graph, failure: Failure) -> list[Failure]:

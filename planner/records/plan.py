@@ -103,7 +103,7 @@ class Binding(Record):
     limit: Id
     unit: Id
     marginal_usd: NotNegative = Field(description="of the relaxation over all failures [USD over the horizon per unit]")
-    replanned_usd: float | None = Field(None, description="saving when planned again with one more unit [USD]")
+    replanned_usd: NotNegative | None = Field(None, description="saving when planned again with one more unit [USD]")
 
 
 class Firm(Record):

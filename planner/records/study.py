@@ -136,6 +136,13 @@ class Goal(Record):
 
     model_config = ConfigDict(**{**Record.model_config, "populate_by_name": True})
 
+    @property
+    def while_out(self) -> str:
+        """What is out at the same time, with its share where not all of it, as in ids of failures; else empty."""
+        shares = sorted(self.in_maintenance.items())
+        out = ", ".join(name if share == 1 else f"{share!r} of {name}" for name, share in shares)
+        return f" while {out} is out" if out else ""
+
     @model_validator(mode="after")
     def _one_of(self) -> Goal:
         if (self.any is None) == (self.failure is None):
@@ -379,7 +386,7 @@ class Policies(Record):
     budget_usd: NotNegative | None = Field(None, description="most that may be spent over the horizon [USD]")
     quotas: tuple[Quota, ...] = Field((), description="limits on machines")
     shares: tuple[Share, ...] = Field((), description="limits on shares of requests")
-    counted: tuple[Counted, ...] = Field((), description="what counts of rented machines in failures")
+    counted: tuple[Counted, ...] = Field((), description="what counts of rented and committed machines in failures")
     capital_limits: tuple[CapitalLimit, ...] = Field(
         (), exclude_if=unset, description="limits on capital paid, by time"
     )

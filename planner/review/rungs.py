@@ -62,8 +62,7 @@ def _promise(goals: Mapping[str, Sequence[Goal]]) -> str:
 
 def _goal(goal: Goal) -> str:
     left_out = f" except {', '.join(goal.except_)}" if goal.except_ else ""
-    out = f" while {', '.join(sorted(goal.in_maintenance))} is out" if goal.in_maintenance else ""
-    return f"{percent(goal.serve_fraction)} in {goal.within_seconds:g} s{left_out}{out}"
+    return f"{percent(goal.serve_fraction)} in {goal.within_seconds:g} s{left_out}{goal.while_out}"
 
 
 def _differ(step: Step) -> str:

@@ -3,7 +3,7 @@
 from typing import Any
 
 from planner.costs import requests_usd_per_hour
-from planner.formulas import due_fraction, replica_seconds_used, requests_per_second, running, served, waits
+from planner.formulas import due_fraction, replica_seconds_used, requests_offered, running, served
 from planner.problem import Decisions, Problem, State, fullest_hour, states
 from planner.records.plan import PlanFile
 from planner.records.study import Goal
@@ -16,8 +16,7 @@ def goal_text(goal: Goal) -> str:
     """A survival goal as people say it."""
     lost = f"any {goal.of if goal.of > 1 else ''} {goal.any}".replace("  ", " ") if goal.any else f"{goal.failure}"
     but = f" except {', '.join(goal.except_)}" if goal.except_ else ""
-    out = f" while {', '.join(sorted(goal.in_maintenance))} is out" if goal.in_maintenance else ""
-    return f"{lost}{but} lost{out}: {percent(goal.serve_fraction)} within {goal.within_seconds:g} s"
+    return f"{lost}{but} lost{goal.while_out}: {percent(goal.serve_fraction)} within {goal.within_seconds:g} s"
 
 
 VERDICTS = ("holds", "but for the uncoverable", "BROKEN")
@@ -26,13 +25,8 @@ VERDICTS = ("holds", "but for the uncoverable", "BROKEN")
 def _tier_served(p: Problem, x: Decisions, tier: str, s: State) -> float:
     """Served fraction of a tier in a state."""
     flows = [(w, o) for w, o in p.flows if p.tier_of[w] == tier]
-    offered = sum(_wanted(p, x, w, o, s) for w, o in flows)
+    offered = sum(float(requests_offered(p, x, w, o, s)) for w, o in flows)
     return sum(float(served(p, x, w, o, s)) for w, o in flows) / offered if offered else 1.0
-
-
-def _wanted(p: Problem, x: Decisions, w: str, o: str, s: State) -> float:
-    """Requests/s of a stream that a state has to serve; of work that waits what it takes up in this hour."""
-    return float(x.offered[w, o, s]) if waits(p, w, s) else requests_per_second(p, w, o, s)
 
 
 def _verdict(p: Problem, x: Decisions, tier: str, s: State, fraction: float) -> str:
@@ -40,7 +34,7 @@ def _verdict(p: Problem, x: Decisions, tier: str, s: State, fraction: float) -> 
     found = VERDICTS[0]
     for w, o in p.flows:
         if p.tier_of[w] == tier:
-            due, wanted = due_fraction(p, w, o, s), _wanted(p, x, w, o, s)
+            due, wanted = due_fraction(p, w, o, s), float(requests_offered(p, x, w, o, s))
             if wanted > 0 and due - float(served(p, x, w, o, s)) / wanted > 1e-6:
                 return VERDICTS[2]
             found = VERDICTS[1] if due < fraction else found
