@@ -168,9 +168,11 @@ def _names(plan: PlanFile, p: Problem) -> Iterator[Violation]:
         lengths = {len(c) for c in (state.workload, state.origin, state.placement, state.requests_per_second)}
         if len(lengths) > 1:
             yield Violation("states", where, 1.0, "columns of different length")
-        if state.same_as_normal and (state.workload or state.shed or state.kept or state.loaded or state.occupied):
+        more = (state.workload, state.ways, state.shed, state.kept, state.loaded, state.occupied)
+        if state.same_as_normal and any(more):
             yield Violation("states", where, 1.0, "said to equal normal operation, and more")
-        if any(value < 0 for value in state.requests_per_second):
+        yield from _each_once("ways", set(p.doors.ways), Counter(state.ways))
+        if any(value < 0 for value in (*state.requests_per_second, *state.taking_requests_per_second)):
             yield Violation("traffic", where, 1.0, "negative requests/s")
         for w, o, e in zip(state.workload, state.origin, state.placement, strict=False):
             if e not in edges or (w, o) not in flows:

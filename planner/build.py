@@ -13,9 +13,10 @@ from planner.contracts import (
     not_offered,
     shares_of,
 )
+from planner.doors import components_with_limits, doors_of
 from planner.edges import edges_of, replica_seconds_by_placement
 from planner.errors import Finding, InputError
-from planner.failing import components_with_limits, counted_of, failures_of, losses, passages_of, priced
+from planner.failing import counted_of, failures_of, losses, priced
 from planner.parts import parts_of
 from planner.payments import worth_factor
 from planner.periods import demand_by_hour, hour_id, hours_of, spans
@@ -52,8 +53,9 @@ def build(study: Study, demand: str = "base", with_goals: bool = True) -> Proble
     graph = dependency_graph(study)
     failures, promised = failures_of(parts, graph, with_goals)
     years = study.horizon.months / MONTHS_PER_YEAR
-    passages = passages_of(parts, graph, names)
-    lost, coverable, stuck = losses(parts, graph, failures, flows, edges, edges_in_failure)
+    either = {(w, o, e) for some in (edges, edges_in_failure) for (w, o), ends in some.items() for e in ends}
+    doors = doors_of(study, graph, either)
+    lost, coverable, stuck, closed = losses(parts, graph, failures, flows, edges, edges_in_failure, doors)
     periods = spans(study)
     (period_of, hours_in), hours = hours_of(study)
     price = {row.offer_id: row.price_usd_per_machine_hour for row in study.prices}
@@ -80,7 +82,8 @@ def build(study: Study, demand: str = "base", with_goals: bool = True) -> Proble
         lost=lost,
         coverable=coverable,
         cannot_start=stuck,
-        passages=passages,
+        doors=doors,
+        closed=closed,
         most_requests_per_second=components_with_limits(study),
         edges=edges,
         edges_in_failure=edges_in_failure,

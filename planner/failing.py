@@ -1,18 +1,15 @@
 """What a problem says of failures: which there are, what each takes, what counts in it."""
 
-import itertools
 from collections.abc import Mapping
 from fnmatch import fnmatchcase
 
+from planner.doors import Doors, components_with_limits, with_machines_below
 from planner.edges import Edges, Flow
 from planner.parts import Parts
-from planner.problem import HOURLY, Passage, Priced
+from planner.problem import HOURLY, Priced
 from planner.records.inventory import Offer
-from planner.records.study import Needs, Study
+from planner.records.study import Study
 from planner.risk import NORMAL, Failure, Graph, availability, cannot_start, expand, rated
-
-MOST_PASSAGES = 500
-"""Unions of choices between limited components that are looked at; beyond, the rows that are there still hold."""
 
 
 def failures_of(
@@ -50,16 +47,21 @@ def losses(
     flows: tuple[Flow, ...],
     edges: Edges,
     edges_in_failure: Edges,
-) -> tuple[dict[str, dict[str, float]], dict[str, dict[Flow, float]], dict[str, frozenset[str]]]:
-    """What is lost of each thing in each failure, what can be covered at all, where nothing can be started."""
+    doors: Doors,
+) -> tuple[
+    dict[str, dict[str, float]], dict[str, dict[Flow, float]], dict[str, frozenset[str]], dict[str, frozenset[str]]
+]:
+    """What is lost of each thing in each failure, what can be covered, where nothing can be started, what is closed."""
     lost: dict[str, dict[str, float]] = {}
     coverable: dict[str, dict[Flow, float]] = {}
     stuck: dict[str, frozenset[str]] = {}
+    closed: dict[str, frozenset[str]] = {}
     limits = components_with_limits(parts.study)
+    # a gateway that is lost in part lets less through; what is behind it is whole, unless machines need it
+    lets_less = limits.keys() - with_machines_below(graph)
     for f, failure in failures.items():
-        # a gateway that is lost in part lets less through; what is behind it is whole
         left = {c: 1 - failure.lost.get(c, 0.0) for c in limits}
-        value = availability(graph, {c: share for c, share in failure.lost.items() if left.get(c, 0.0) <= 0})
+        value = availability(graph, {c: n for c, n in failure.lost.items() if c not in lets_less or left[c] <= 0})
         things = {q: value[f"pool:{q}"] for q in parts.pools} | {c: min(left[c], value[c]) for c in limits}
         things |= {e: value[f"placement:{e}"] for e in parts.placements}
         if failure.hit is not None:
@@ -67,6 +69,7 @@ def losses(
             pool = parts.pool[failure.hit].id
             things |= {e: 1.0 for e in parts.placements if parts.pool[e].id == pool and things[e] == things[pool]}
         lost[f] = {thing: left for thing, left in things.items() if left < 1}
+        closed[f] = doors.closed(value)
         waiting = cannot_start(graph, value)
         stuck[f] = frozenset(e for e in parts.placements if f"placement:{e}" in waiting)
         near_enough = edges if f == NORMAL else edges_in_failure
@@ -76,51 +79,7 @@ def losses(
             door = min(value[f"workload:{w}"], value[f"origin:{o}"]) if alive else 0.0
             if door < 1:
                 coverable[f][w, o] = door
-    return lost, coverable, stuck
-
-
-def components_with_limits(study: Study) -> dict[str, float]:
-    """Components that let only so many requests through, by id [requests/s]."""
-    rows = ((f"{c.kind}:{c.name}", c.most_requests_per_second) for c in study.components)
-    return {name: most for name, most in rows if most is not None}
-
-
-def passages_of(parts: Parts, graph: Graph, placements: tuple[str, ...]) -> tuple[Passage, ...]:
-    """What requests must pass, from the dependency graph: any of some limited components, and unions of such choices.
-
-    Requests may be split over a choice as one likes. That is possible exactly when, for every union of choices, those
-    that must pass within it are no more than it lets through (Hall; Gale, Pacific Journal of Mathematics 7, 1957).
-    """
-    limits = frozenset(components_with_limits(parts.study))
-    if not limits:
-        return ()
-    choices: dict[str, list[frozenset[str]]] = {}
-
-    def ways(node: str) -> list[frozenset[str]]:
-        if node not in choices:
-            own = [frozenset({node})] if node in limits else []
-            choices[node] = own + [way for part in graph.nodes[node]["needs"] for way in of(part)]
-        return choices[node]
-
-    def of(part: str | Needs) -> list[frozenset[str]]:
-        if isinstance(part, str):
-            return ways(part)
-        if part.all_of is not None:
-            return [way for inner in part.all_of for way in of(inner)]
-        inner_ways = [of(inner) for inner in part.any_of or part.of or ()]
-        if not all(inner_ways):
-            return []  # a way without a limit
-        return [frozenset().union(*some) for some in itertools.product(*inner_ways)]
-
-    doors = [f"workload:{w}" for w in parts.workloads] + [f"origin:{o.name}" for o in parts.study.origins]
-    passing = {door: ways(door) for door in doors} | {e: ways(f"placement:{e}") for e in placements}
-    unions = {way for found in passing.values() for way in found}
-    while len(unions) <= MOST_PASSAGES and (more := {a | b for a in unions for b in unions if a & b} - unions):
-        unions |= more
-    return tuple(
-        Passage(tuple(sorted(u)), {k: n for k, found in passing.items() if (n := sum(way <= u for way in found))})
-        for u in sorted(unions, key=lambda u: (len(u), sorted(u)))
-    )
+    return lost, coverable, stuck, closed
 
 
 def counted_of(

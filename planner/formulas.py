@@ -226,20 +226,23 @@ def replica_seconds_used(p: Problem, x: Decisions, e: str, s: State) -> Linear:
     return total((seconds[w, e] * p.burst_factor[w], x.traffic[w, o, e, s]) for w, o in p.flows if (w, e) in seconds)
 
 
-def requests_passing(p: Problem, x: Decisions, passage: int, s: State) -> Linear:
-    """Requests that must pass some components, as often as they must [requests/s]."""
-    times = p.passages[passage].times
-    return total(
-        (n, x.traffic[w, o, e, s])
-        for w, o in p.flows
-        for e in live_edges(p, w, o, s[1])
-        if (n := times.get(f"workload:{w}", 0) + times.get(f"origin:{o}", 0) + times.get(e, 0))
-    )
+def requests_passing(p: Problem, x: Decisions, component: str, s: State) -> Linear:
+    """Requests that pass a component with a limit, each once [requests/s]."""
+    always = ((1.0, x.traffic[w, o, e, s]) for w, o, e in p.doors.always.get(component, ()))
+    return total([*always, *((1.0, x.taking[way, s]) for way in p.doors.on_ways.get(component, ()))])
 
 
-def passage_limit(p: Problem, passage: int, f: str) -> float:
-    """Requests that some components let through together, of what is left of them [requests/s]."""
-    return sum(p.most_requests_per_second[c] * available(p, c, f) for c in p.passages[passage].components)
+def requests_choosing(p: Problem, x: Decisions, choice: int, s: State) -> Linear:
+    """Requests that come to a choice: of its edges, or of the way that it is within [requests/s]."""
+    of = p.doors.choices[choice]
+    if of.within is not None:
+        return x.taking[of.within, s]
+    return total((1.0, x.traffic[w, o, e, s]) for w, o, e in of.edges)
+
+
+def lets_through(p: Problem, component: str, f: str) -> float:
+    """Requests that a component with a limit lets through, of what is left of it [requests/s]."""
+    return p.most_requests_per_second[component] * available(p, component, f)
 
 
 def replicas_hit(p: Problem, x: Decisions, e: str, s: State) -> Linear:

@@ -9,6 +9,7 @@ from planner.formulas import (
     live_placements,
     loading_pairs,
     replica_seconds_used,
+    requests_choosing,
     requests_passing,
     running,
     served,
@@ -129,16 +130,40 @@ def storage_can_load_that_fast(p: Problem, x: Decisions, s: State) -> Iterator[R
 
 
 def what_passes_is_counted(p: Problem, x: Decisions, s: State) -> Iterator[Row]:
-    """Requests that must pass components with a limit, as often as they must.
+    """Requests that pass a component with a limit are counted, each once.
 
     Formula
-        passing[g,s]  =  Σ_w,o,e times[g,(w,o,e)] · traffic[w,o,e,s]
+        passing[c,s]  =  Σ_w,o,e that cannot avoid c traffic[w,o,e,s]  +  Σ_ways on which c is passed taking[way,s]
     Units
         requests/s
     Rows
-        (passage, state), for components that let only so many requests through, and unions of choices between them
+        (component, state), for components that let only so many requests through
     Marginal value
         none of its own
     """
-    for g, passage in enumerate(p.passages):
-        yield Row((passage.components, s), requests_passing(p, x, g, s), "==", x.passing[g, s])
+    for c in p.doors.components:
+        yield Row((c, s), requests_passing(p, x, c, s), "==", x.passing[c, s])
+
+
+def requests_choose_their_way(p: Problem, x: Decisions, s: State) -> Iterator[Row]:
+    """Each request that comes to a choice takes as many of its ways as are needed, none twice.
+
+    Formula
+        Σ_way of the choice taking[way,s]  =  at_least · comes_in
+        taking[way,s]  ≤  comes_in                              where at_least is above 1
+        comes_in  =  Σ_w,o,e of the choice traffic[w,o,e,s], or taking of the way that the choice is within
+    Units
+        requests/s
+    Rows
+        (choice, state); (way, state)
+    Marginal value
+        none of its own
+    Source
+        shares of at most 1 that add up to k are a mix of sets of k: Birkhoff and von Neumann, as for any transport
+    """
+    for n, choice in enumerate(p.doors.choices):
+        comes_in = requests_choosing(p, x, n, s)
+        taken = total((1.0, x.taking[way, s]) for way in choice.ways)
+        yield Row((f"choice {n + 1}", s), taken, "==", total([(float(choice.at_least), comes_in)]))
+        for way in choice.ways if choice.at_least > 1 else ():
+            yield Row((way, s), x.taking[way, s], "<=", comes_in)

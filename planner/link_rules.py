@@ -9,10 +9,10 @@ from planner.formulas import (
     can_load,
     due_fraction,
     is_normal,
+    lets_through,
     live_edges,
     live_placements,
     machines_up,
-    passage_limit,
     replicas_hit,
     requests_per_second,
     survivors,
@@ -42,21 +42,36 @@ def requests_go_where_they_may(p: Problem, x: Decisions, s: State) -> Iterator[R
 
 
 def components_pass_what_they_can(p: Problem, x: Decisions, s: State) -> Iterator[Row]:
-    """A gateway or an ingress lets no more requests through than it can, nor do several that share them.
+    """A gateway or an ingress lets no more requests through than it can, of what is left of it.
 
     Formula
-        passing[g,s]  ≤  Σ_c in g most_requests_per_second[c] · available[c,f]
+        passing[c,s]  ≤  most_requests_per_second[c] · available[c,f]
     Units
         requests/s
     Rows
-        (passage, state)
+        (component, state), for components that let only so many requests through
     Marginal value
-        what one request/s more through these components would save [USD]
-    Source
-        splitting over choices: feasibility of a transport problem (Gale, Pacific Journal of Mathematics 7, 1957)
+        what one request/s more through this component would save [USD]
     """
-    for g, passage in enumerate(p.passages):
-        yield Row((passage.components, s), x.passing[g, s], "<=", passage_limit(p, g, s[1]))
+    for c in p.doors.components:
+        yield Row((c, s), x.passing[c, s], "<=", lets_through(p, c, s[1]))
+
+
+def no_request_takes_a_closed_way(p: Problem, x: Decisions, s: State) -> Iterator[Row]:
+    """No request takes a way of a choice on which something is dead, whatever else of it lives.
+
+    Formula
+        taking[way,s]  =  0      where available = 0 of something that the way needs
+    Units
+        requests/s
+    Rows
+        (way, state), for closed ways (the program has no such columns, the audit looks)
+    Marginal value
+        none: no capacity helps
+    """
+    for way in sorted(p.closed[s[1]]):
+        if (way, s) in x.taking:
+            yield Row((way, s), x.taking[way, s], "<=", 0.0)
 
 
 def offered_is_demand(p: Problem, x: Decisions, s: State) -> Iterator[Row]:

@@ -309,11 +309,14 @@ def state_records(p: Problem, x: Decisions) -> list[State]:
                         loaded[e] = loaded_now
                     if round(x.occupied[e, s]) > runs:
                         occupied[e] = round(x.occupied[e, s])
+            taking = {way: v for way in p.doors.ways if (v := round(x.taking[way, s], DECIMALS)) > 0}
             usual = (s[0], NORMAL, 0.0)
+            as_usual = {way: v for way in p.doors.ways if (v := round(x.taking[way, usual], DECIMALS)) > 0}
             normal = sorted(index.get(usual, []))
             same = (
                 f != NORMAL
                 and rows == normal
+                and taking == as_usual
                 and not (shed or kept or loaded or occupied)
                 and all(requests_per_second(p, w, o, s) == requests_per_second(p, w, o, usual) for w, o in p.flows)
             )
@@ -329,6 +332,8 @@ def state_records(p: Problem, x: Decisions) -> list[State]:
                     origin=o_,
                     placement=e_,
                     requests_per_second=v_,
+                    ways=() if same else tuple(taking),
+                    taking_requests_per_second=() if same else tuple(taking.values()),
                     shed=shed,
                     kept=kept,
                     loaded=loaded,
@@ -409,8 +414,10 @@ def decisions_of(plan: PlanFile, p: Problem) -> Decisions:
             x.kept[e, s] = float(kept)  # type: ignore[index]
             x.loaded[e, s] = float(state.loaded.get(e, 0))  # type: ignore[index]
             x.occupied[e, s] = max(whole_occupied(p, x, e, s), float(state.occupied.get(e, 0)))  # type: ignore[index]
-        for g in range(len(p.passages)):
-            x.passing[g, s] = requests_passing(p, x, g, s)  # type: ignore[index]
+        for way, value in zip(shown.ways, shown.taking_requests_per_second, strict=True):
+            x.taking[way, s] = value  # type: ignore[index]
+        for c in p.doors.components:
+            x.passing[c, s] = requests_passing(p, x, c, s)  # type: ignore[index]
         for q in p.pools:
             x.machines[q, s] = total((p.machines_per_replica[e], x.occupied[e, s]) for e in p.on_pool[q])  # type: ignore[index]
     rank_outages(p, x)

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 
 from planner.algebra import Key, Linear, Sparse
+from planner.doors import Doors
 from planner.network import Reach
 from planner.periods import hour_id
 from planner.records.study import Failover
@@ -86,20 +87,6 @@ class Priced:
 
 
 @dataclass(frozen=True)
-class Passage:
-    """Components that requests must pass, any one of them where there are several, and what they let through together.
-
-    Parameters
-    ----------
-    components : ids; together they let `Σ most_requests_per_second · available fraction` through
-    times : workload, origin or placement (`workload:NAME`, `origin:NAME`, id) -> how often its requests pass here
-    """
-
-    components: tuple[str, ...]
-    times: Mapping[str, int]
-
-
-@dataclass(frozen=True)
 class Problem:
     """Everything that is given. Keys are ids; units are in the names; see the module for the index letters."""
 
@@ -124,7 +111,10 @@ class Problem:
     """f -> pool, placement or limited component -> available fraction, where below 1"""
     cannot_start: Mapping[str, frozenset[str]]
     """f -> placements in which no replica can be started"""
-    passages: tuple[Passage, ...]
+    doors: Doors
+    """components that let only so many requests through, and choices between ways past them"""
+    closed: Mapping[str, frozenset[str]]
+    """f -> ways of choices that are closed"""
     most_requests_per_second: Mapping[str, float]
     """component -> requests that it lets through [requests/s]"""
     coverable: Mapping[str, Mapping[tuple[str, str], float]]
@@ -263,7 +253,9 @@ class Decisions:
     occupied: Mapping[Key, Linear]
     """(e, s) replicas that take up room"""
     passing: Mapping[Key, Linear]
-    """(passage, s) requests/s through components with a limit"""
+    """(component, s) requests/s through a component with a limit"""
+    taking: Mapping[Key, Linear]
+    """(way, s) requests/s that take a way of a choice"""
     spared: Mapping[Key, Linear]
     """(e, s) 1 where a placement on which a partial loss falls keeps replicas"""
     outage: Mapping[Key, Linear]

@@ -221,8 +221,11 @@ def state_columns(p: Problem, program: Program, x: Decisions, s: State, testing:
             x.excess[w, o, s] = program.column()  # type: ignore[index]
         for e in live_edges(p, w, o, s[1]):
             x.traffic[w, o, e, s] = program.column()  # type: ignore[index]
-    for g in range(len(p.passages)):
-        x.passing[g, s] = program.column()  # type: ignore[index]
+    for c in p.doors.components:
+        x.passing[c, s] = program.column()  # type: ignore[index]
+    for way in p.doors.ways:
+        if way not in p.closed[s[1]]:
+            x.taking[way, s] = program.column()  # type: ignore[index]
     hit = p.failures[s[1]].hit
     if hit is not None and not testing:
         x.spared[hit, s] = program.column(integer=True)  # type: ignore[index]
@@ -317,7 +320,7 @@ WHOLE = 1e-6
 CHURN_GAP = 0.3
 WHOLE_SHORT = 1.0
 """What counts as short where only whole numbers fail [requests/s]: less than what divisible replicas miss."""
-STATE_NAMES = ("traffic", "shed", "excess", "offered", "kept", "loaded", "occupied", "machines", "passing")
+STATE_NAMES = ("traffic", "shed", "excess", "offered", "kept", "loaded", "occupied", "machines", "passing", "taking")
 
 
 def tolerance(p: Problem, f: str) -> float:
@@ -348,6 +351,7 @@ class TestProgram:
             counted={TEMPLATE: {}},
             obtainable={TEMPLATE: {}},
             cannot_start={TEMPLATE: frozenset()},
+            closed={TEMPLATE: frozenset()},
             coverable={TEMPLATE: {}},
         )
         self.hour = p.hours[0]

@@ -8,12 +8,12 @@ import math
 from typing import Any
 
 from planner.algebra import Sparse, total
-from planner.formulas import requests_per_second, whole_occupied
+from planner.formulas import requests_choosing, requests_per_second, whole_occupied
 from planner.link_rules import no_replica_before_it_is_loaded
 from planner.polish import edge_costs
 from planner.problem import Decisions, Problem, State, no_decisions, states
 from planner.program import BOUGHT, OPTIMAL, SLIVER, Program, start_program
-from planner.reserves import conditions, renormalised, splits_replicas, whole_survivors
+from planner.reserves import conditions, renormalised, splits_replicas, taken, whole_survivors
 from planner.risk import NORMAL
 
 WEIGHTLESS = 1e-7
@@ -81,6 +81,7 @@ def settled(p: Problem, purchases: Decisions, solver: Any = None) -> Decisions |
 def with_states(p: Problem, x: Decisions) -> Decisions:
     """The decisions with the states that follow: what survives runs on, gateways renormalise."""
     for f in p.failures:
+        part = taken(p, f)
         for s in states(p, f):
             for w, o in p.flows:
                 sent = {e: renormalised(p, x, w, o, e, s) for e in p.edges[w, o] if (w, o, e, s[0]) in x.reserve}
@@ -94,4 +95,8 @@ def with_states(p: Problem, x: Decisions) -> Decisions:
                 if n := whole_survivors(p, x, e, s):
                     x.kept[e, s] = float(n)  # type: ignore[index]
                     x.occupied[e, s] = whole_occupied(p, x, e, s)  # type: ignore[index]
+            for n, choice in enumerate(p.doors.choices):
+                comes_in = requests_choosing(p, x, n, s)
+                for way in choice.ways:
+                    x.taking[way, s] = part[way] * comes_in  # type: ignore[index]
     return x

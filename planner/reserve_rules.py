@@ -7,7 +7,7 @@ that meet them survive every failure, whatever else the gateways send up to thei
 from collections.abc import Iterator
 
 from planner.algebra import Row, is_number, total
-from planner.formulas import is_normal, machines_up, passage_limit
+from planner.formulas import is_normal, lets_through, machines_up
 from planner.problem import Decisions, Problem, State
 from planner.reserves import (
     conditions,
@@ -16,6 +16,7 @@ from planner.reserves import (
     headrooms,
     hot,
     last_state,
+    met_fractions,
     passing_at_most,
     renormalised,
     reserve_left,
@@ -99,21 +100,23 @@ def components_pass_what_is_reserved(p: Problem, x: Decisions) -> Iterator[Row]:
     """A gateway or an ingress lets through what comes in, or else all that the reserves let on.
 
     Formula
-        Σ_w,o,e times[g,(w,o,e)] · (available[e,f] · reserve[w,o,e,h], or at doors what comes in, where that fits)
-            ≤  Σ_c in g most_requests_per_second[c] · available[c,f]
+        Σ_w,o,e fraction[c,(w,o,e),f] · (available[e,f] · reserve[w,o,e,h], or at doors what comes in, where that fits)
+            ≤  most_requests_per_second[c] · available[c,f]
+        fraction: 1 where c cannot be avoided; at a choice by what each open way lets through, as nothing steers it
     Units
         requests/s
     Rows
-        (passage, hour, failure), for components that let only so many requests through
+        (component, hour, failure), for components that let only so many requests through
     Marginal value
-        what one request/s more through these components would save [USD]
+        what one request/s more through this component would save [USD]
     """
-    for h in p.hours if rescales(p) and p.passages else ():
-        above = headrooms(p, h)
-        for f in p.failures:
-            s = last_state(p, f, h)
-            for g, passage in enumerate(p.passages):
-                yield Row((passage.components, h, f), passing_at_most(p, x, g, s, above), "<=", passage_limit(p, g, f))
+    for f in p.failures if rescales(p) and p.doors.components else ():
+        fractions = met_fractions(p, f)
+        for h in p.hours:
+            s, above = last_state(p, f, h), headrooms(p, h) if f == NORMAL else {}
+            for c in p.doors.components:
+                passing = passing_at_most(p, x, c, fractions[c], s, above)
+                yield Row((c, h, f), passing, "<=", lets_through(p, c, f))
 
 
 def weights_keep_to_shares(p: Problem, x: Decisions) -> Iterator[Row]:

@@ -8,11 +8,12 @@ import math
 from collections.abc import Mapping
 
 from planner.algebra import Linear, is_number, total
+from planner.doors import Choice
 from planner.formulas import (
     available,
     due_fraction,
     is_normal,
-    passage_limit,
+    lets_through,
     replicas_hit,
     requests_per_second,
     survivors,
@@ -191,19 +192,89 @@ def work_at_most(p: Problem, x: Decisions, e: str, s: State, above: Mapping[tupl
     return total((seconds[w, e] * p.burst_factor[w], value) for (w, _), value in sent.items())
 
 
-def passing_at_most(p: Problem, x: Decisions, g: int, s: State, above: Mapping[tuple[str, str], float]) -> Linear:
-    """Requests that pass some components in a state at most, as often as they must [requests/s].
+def taken(p: Problem, f: str) -> dict[str, float]:
+    """Way -> share of what comes to its choice that takes it, when nothing steers it (0 to 1).
 
-    At the doors of workloads and origins what comes in, where it fits; else what the reserves let on.
+    Requests split by what each way lets through, those without a limit before all others; none takes a way twice.
     """
-    f = s[1]
-    times, most = p.passages[g].times, passage_limit(p, g, f)
-    doors = {(w, o): times.get(f"workload:{w}", 0) + times.get(f"origin:{o}", 0) for w, o in p.flows}
-    comes_in = sum(n * p.coverable[f].get((w, o), 1.0) * requests_per_second(p, w, o, s) for (w, o), n in doors.items())
+    rooms = _rooms(p, f)
+    share: dict[str, float] = {}
+    for choice in p.doors.choices:
+        share |= zip(choice.ways, _parts([rooms[way] for way in choice.ways], choice.at_least), strict=True)
+    return share
+
+
+def _rooms(p: Problem, f: str) -> dict[str, float]:
+    """Way -> requests/s that it lets through by itself: 0 where it is closed, infinite where nothing limits it."""
+    within: dict[str, list[Choice]] = {}
+    rooms: dict[str, float] = {}
+    for choice in reversed(p.doors.choices):  # those within come first
+        for way in choice.ways:
+            inner = (sum(rooms[each] for each in c.ways) / c.at_least for c in within.get(way, ()))
+            most = min([*(lets_through(p, c, f) for c in p.doors.ways[way].passes), *inner], default=math.inf)
+            rooms[way] = 0.0 if way in p.closed[f] else most
+        if choice.within is not None:
+            within.setdefault(choice.within, []).append(choice)
+    return rooms
+
+
+def _parts(rooms: list[float], at_least: int) -> list[float]:
+    """Shares in proportion to rooms that add up to `at_least`, none above 1."""
+    weights = [float(math.isinf(room)) for room in rooms] if math.inf in rooms else rooms
+    if sum(weight > 0 for weight in weights) < at_least:  # those without a limit are taken whole, the rest by rooms
+        whole = [weight > 0 for weight in weights]
+        rest = [0.0 if full else room for full, room in zip(whole, rooms, strict=True)]
+        if not any(rest):
+            return [float(full) for full in whole]
+        more = _parts(rest, at_least - sum(whole))
+        return [1.0 if full else part for full, part in zip(whole, more, strict=True)]
+    parts = [0.0] * len(weights)
+    while True:
+        left = at_least - sum(part == 1.0 for part in parts)
+        open_sum = math.fsum(w for w, part in zip(weights, parts, strict=True) if part < 1.0)
+        scale = left / open_sum if open_sum > 0 else 0.0
+        above = [n for n, w in enumerate(weights) if parts[n] < 1.0 and w * scale >= 1.0]
+        if not above:
+            return [part if part == 1.0 else w * scale for w, part in zip(weights, parts, strict=True)]
+        for n in above:
+            parts[n] = 1.0
+
+
+def met_fractions(p: Problem, f: str) -> dict[str, dict[tuple[str, str, str], float]]:
+    """Component -> (w, o, e) -> share of its requests that pass it, when nothing steers them over choices."""
+    part, of_all = taken(p, f), dict[str, float]()
+    edges: dict[str, tuple[tuple[str, str, str], ...]] = {}
+    found = {c: dict.fromkeys(p.doors.always.get(c, ()), 1.0) for c in p.doors.components}
+    for choice in p.doors.choices:
+        comes_in = 1.0 if choice.within is None else of_all[choice.within]
+        for way in choice.ways:
+            of_all[way] = comes_in * part[way]
+            edges[way] = choice.edges if choice.within is None else edges[choice.within]
+            for c in p.doors.ways[way].passes:
+                for edge in edges[way]:
+                    found[c][edge] = found[c].get(edge, 0.0) + of_all[way]
+    return found
+
+
+def passing_at_most(
+    p: Problem,
+    x: Decisions,
+    component: str,
+    fractions: Mapping[tuple[str, str, str], float],
+    s: State,
+    above: Mapping[tuple[str, str], float],
+) -> Linear:
+    """Requests that pass a component in a state at most [requests/s]; `fractions` of each edge: as `met_fractions`.
+
+    At the doors of workloads and origins, which all edges of (w, o) have alike, what comes in, where it fits; else what
+    the reserves let on.
+    """
+    f, most = s[1], lets_through(p, component, s[1])
+    door = {flow: min((fractions.get((*flow, e), 0.0) for e in p.edges[flow]), default=0.0) for flow in p.flows}
+    comes_in = sum(n * p.coverable[f].get((w, o), 1.0) * requests_per_second(p, w, o, s) for (w, o), n in door.items())
     fits = comes_in <= most
     terms: list[tuple[float, Linear]] = [(1.0, comes_in)] if fits else []
-    for e in p.placements:
-        if available(p, e, f) > 0 and (times.get(e, 0) or not fits):
-            for flow, value in sent_at_most(p, x, e, s, above).items():
-                terms.append((times.get(e, 0) + (0 if fits else doors[flow]), value))
+    for e in sorted({e for (_, _, e), part in fractions.items() if part > 0 and available(p, e, f) > 0}):
+        for flow, value in sent_at_most(p, x, e, s, above).items():
+            terms.append((fractions.get((*flow, e), 0.0) - (door[flow] if fits else 0.0), value))
     return total(terms)

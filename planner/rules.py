@@ -10,6 +10,7 @@ from planner.algebra import Row
 from planner.inside_rules import (
     demand_is_served,
     replicas_carry_traffic,
+    requests_choose_their_way,
     running_replicas_stand_on_machines,
     storage_can_load_that_fast,
     what_loads_occupies,
@@ -21,6 +22,7 @@ from planner.link_rules import (
     components_pass_what_they_can,
     no_replica_before_it_is_loaded,
     no_request_passes_a_dead_door,
+    no_request_takes_a_closed_way,
     offered_is_demand,
     only_the_living_run,
     replicas_run_in_normal_operation,
@@ -72,12 +74,14 @@ INSIDE_RULES: tuple[StateRule, ...] = (
     what_loads_occupies,
     storage_can_load_that_fast,
     what_passes_is_counted,
+    requests_choose_their_way,
 )
 LINK_RULES: tuple[StateRule, ...] = (
     requests_go_where_they_may,
     offered_is_demand,
     survival_goals_are_met,
     components_pass_what_they_can,
+    no_request_takes_a_closed_way,
     no_request_passes_a_dead_door,
     an_outage_costs_what_is_not_served,
     survivors_only,

@@ -447,7 +447,7 @@ def unhurt(p: Problem, x: Decisions, f: str, h: str) -> bool:
         return False
     if f in p.priced:
         return False
-    failure, limited = p.failures[f], any(c in p.lost[f] for c in p.most_requests_per_second)
+    failure, limited = p.failures[f], any(c in p.lost[f] for c in p.most_requests_per_second) or p.closed[f]
     cold = p.replica_seconds_in_failure != p.replica_seconds
     if failure.surge_factor > 1 or failure.surges or failure.hit is not None or limited or cold:
         return False

@@ -12,7 +12,7 @@ FOLDER = Path(__file__).parents[1] / "planner"
 ROWS = (
     ("units", "errors", "money"),
     ("records.*",),
-    ("network", "risk", "periods", "payments", "cutsets", "ways"),
+    ("network", "risk", "periods", "payments", "cutsets", "ways", "doors"),
     (
         "tables",
         "places",
@@ -53,7 +53,7 @@ ROWS = (
 ONLY_IN = {
     "pulp": {"algebra", "program", "highs", "solve"},
     "highspy": {"highs", "drill.*"},
-    "networkx": {"network", "risk"},
+    "networkx": {"network", "risk", "doors"},
     "typer": {"cli.*"},
     "rich": {"cli.*", "review.render"},
 }

@@ -51,6 +51,12 @@ class State(Record):
     origin: tuple[Id, ...] = ()
     placement: tuple[Id, ...] = ()
     requests_per_second: tuple[float, ...] = ()
+    ways: tuple[Id, ...] = Field(
+        (), exclude_if=unset, description="of choices between components, where some have limits: ways that are taken"
+    )
+    taking_requests_per_second: tuple[float, ...] = Field(
+        (), exclude_if=unset, description="requests that take each of these ways"
+    )
     shed: dict[Id, dict[Id, float]] = Field(default_factory=dict, description="workload: origin: requests/s not served")
     kept: dict[Id, int] = Field(
         default_factory=dict, description="placement: replicas still running since before, where not all that survive"
@@ -63,6 +69,8 @@ class State(Record):
     @model_validator(mode="after")
     def _columns_of_equal_length(self) -> Self:
         if len({len(c) for c in (self.workload, self.origin, self.placement, self.requests_per_second)}) > 1:
+            raise ValueError("columns of equal length are expected")
+        if len(self.ways) != len(self.taking_requests_per_second):
             raise ValueError("columns of equal length are expected")
         return self
 
