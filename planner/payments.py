@@ -19,11 +19,14 @@ class Payment:
     component : commitments, capital, upkeep, salvage (below zero): the cost that it is part of
     months : from the start of the horizon, never before it
     usd : not discounted
+    asset, life_years : of capital: shell, power, fit_out or machines, and the years it is used for
     """
 
     component: str
     months: float
     usd: float
+    asset: str = ""
+    life_years: float = 0.0
 
 
 def contract_payments(study: Study, offer: Offer, price: Price, start: Span) -> tuple[Payment, ...]:
@@ -51,7 +54,7 @@ def contract_payments(study: Study, offer: Offer, price: Price, start: Span) -> 
     if price.capital_usd_per_machine:
         capital = price.capital_usd_per_machine * offer.machines_per_unit
         ordered = max(0.0, start.begins_months - offer.lead_days / DAYS_PER_MONTH)
-        found.append(Payment("capital", ordered, capital))
+        found.append(Payment("capital", ordered, capital, "machines", offer.life_years or 0.0))
         if offer.life_years is not None:
             found += _salvage(study, capital, offer.life_years, start)
     return tuple(payment for payment in found if payment.usd)
@@ -66,9 +69,10 @@ def build_out_payments(study: Study, phase: BuildOut, start: Span) -> tuple[Paym
     """
     found = []
     for part in PARTS:
-        usd = phase.usd_per_mw(part) * phase.power_mw
-        found.append(Payment("capital", max(0.0, start.begins_months - phase.clock_months(part)), usd))
-        found += _salvage(study, usd, getattr(phase.life_years, part), start)
+        usd, life_years = phase.usd_per_mw(part) * phase.power_mw, getattr(phase.life_years, part)
+        ordered = max(0.0, start.begins_months - phase.clock_months(part))
+        found.append(Payment("capital", ordered, usd, part, life_years))
+        found += _salvage(study, usd, life_years, start)
     for t in spans(study):
         if t.begins_months >= start.begins_months:
             usd = phase.usd_per_mw_year * phase.power_mw * t.months / MONTHS_PER_YEAR

@@ -23,7 +23,7 @@ from planner.tables import read_csv, read_list, read_yaml
 
 
 def start_study(folder: Path, example: str) -> list[Path]:
-    """Copy an example that ships with the project into a new folder; returns the files written.
+    """Copy an example that ships with the project into a new folder, its README too; returns the files written.
 
     Raises
     ------
@@ -38,10 +38,12 @@ def start_study(folder: Path, example: str) -> list[Path]:
     written = []
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        for source in sorted((examples / example).iterdir()):
-            if source.suffix in (".yaml", ".csv"):
-                shutil.copyfile(source, folder / source.name)
-                written.append(folder / source.name)
+        for source in sorted((examples / example).rglob("*")):
+            if source.suffix in (".yaml", ".csv", ".md"):
+                target = folder / source.relative_to(examples / example)
+                target.parent.mkdir(parents=True, exist_ok=True)
+                shutil.copyfile(source, target)
+                written.append(target)
     except OSError as error:
         raise InputError(
             [Finding(str(folder), "a folder that can be written", error.strerror or str(error), "name another folder")]

@@ -13,6 +13,7 @@ from planner.review.ordered import beyond_horizon, binds_section, build_section,
 from planner.review.report import Report, Section, percent, short_failure, usd
 from planner.review.rests import rests_section
 from planner.review.served import failures_section, served_section
+from planner.review.spending import spending_sections
 from planner.review.static import static_section
 from planner.review.trust import trust_section
 
@@ -56,6 +57,7 @@ def review_plan(plan: PlanFile, all_rows: bool = False) -> Report:
         _answer(plan, p, checked, proven),
         order_section(plan, p, bought, all_rows),
         *build_section(plan, p),
+        *spending_sections(plan, p, x, all_rows),
         served_section(plan, p, x),
         failures_section(plan, p, x, all_rows),
         *limits_section(plan, p, x, all_rows),

@@ -154,7 +154,11 @@ def build_section(plan: PlanFile, p: Problem) -> tuple[Section, ...]:
         for o in asked
     )
     chosen = {built.build_out for built in plan.builds}
-    left = [f"not built: {m.id}" for m in plan.study.build_outs if m.id not in chosen and m.id not in p.not_built]
+    left = [
+        f"not built: {m.id}" + (f" (one of {m.either_or} at most)" if m.either_or is not None else "")
+        for m in plan.study.build_outs
+        if m.id not in chosen and m.id not in p.not_built
+    ]
     left += [f"cannot be built: {m}: {why}" for m, why in sorted(p.not_built.items())]
     columns = ("modules", "phase", "usable from", "part", "order by", "capital USD", "for goals")
     after = (
