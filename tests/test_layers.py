@@ -43,7 +43,7 @@ ROWS = (
     ("rescale",),
     ("solve", "margins"),
     ("plan", "losses"),
-    ("audit", "explain", "orders", "drill.*", "exposure", "diff", "whatif", "ladder"),
+    ("audit", "explain", "orders", "drill.*", "exposure", "bridge", "diff", "whatif", "ladder"),
     ("shortfalls", "emit.*", "actual", "drift"),
     ("review.*",),
     ("cli.*",),
