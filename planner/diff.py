@@ -7,7 +7,7 @@ from typing import Any
 
 from planner.bridge import Bridge, asked, bridge
 from planner.formulas import due_fraction, requests_per_second, served
-from planner.orders import Order, orders
+from planner.orders import Order, PhaseOrder, orders, phase_orders
 from planner.plan import decisions_of, problem_of
 from planner.problem import Decisions, Problem, states
 from planner.records.plan import PlanFile
@@ -196,9 +196,11 @@ def _orders(a: _Side, b: _Side) -> list[Difference]:
 
     def dates(side: _Side) -> dict[str, str]:
         several = len(side.p.periods) > 1
-        found: dict[str, list[Order]] = {}
+        found: dict[str, list[Order | PhaseOrder]] = {}
         for order in orders(side.plan, side.p):
             found.setdefault(f"{order.offer} for {order.period}" if several else order.offer, []).append(order)
+        for part in phase_orders(side.plan, side.p):
+            found.setdefault(f"{part.build_out} {part.part} for {part.period}", []).append(part)
         return {
             name: ", ".join(f"{o.by}" + (f" ({o.days_late} days late)" if o.days_late else "") for o in rows)
             for name, rows in found.items()

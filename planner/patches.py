@@ -18,6 +18,7 @@ from pydantic import Field
 from planner.errors import Finding
 from planner.fit import check_fit
 from planner.paths import addressed, parts_within, path_of
+from planner.phases import check_phases
 from planner.places import Loc, Place, Reading, read_record, shown
 from planner.read import KEYS, RESOLVED
 from planner.records.base import Name, Record, Sourced
@@ -333,6 +334,7 @@ def _found_in(study: Study, place: Place) -> list[Finding]:
     check_references(parts, reading)
     check_fit(parts, reading)
     check_timing(parts, reading)
+    check_phases(parts, reading)
     return reading.findings
 
 

@@ -6,7 +6,7 @@ from datetime import date
 
 import pytest
 import yaml
-from buildouts import HALL, phase, years
+from buildouts import HALL, hall, phase, years
 from helpers import write_study
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -206,7 +206,7 @@ TIME = years().model_copy(
         ("policies.capital_limits", "x2", {"policies.capital_limits[first year].most_usd": 220000}),
         ("money.discount_fraction_per_year", 0.1, {"money.discount_fraction_per_year": 0.1}),
         (f"prices[{HALL}/m:build_out]", "x2", {f"prices[{HALL}/m:build_out].capital_usd_per_machine": 24000}),
-        ("offers[a/*].upfront_fraction", 0.5, {"offers[a/x/m:on_demand].upfront_fraction": 0.5}),
+        (f"offers[{HALL}/*].life_years", 5, {f"offers[{HALL}/m:build_out].life_years": 5}),
         ("tiers[t].deferrable_hours", 24, {"tiers[t].deferrable_hours": 24}),
         ("hours_per_month", 730, {"hours_per_month": 730}),
     ],
@@ -245,7 +245,7 @@ def test_a_patch_over_time_is_checked_like_a_study(sets, said):
 
 def test_lists_that_a_study_leaves_out_can_be_added_to():
     more = phase("first").model_dump(mode="json")
-    made = changed(two_sites(sites=(site(HALL), *two_sites().sites)), add={"build_outs": [more]})
+    made = changed(hall(build_outs=()), add={"build_outs": [more]})
     assert [m.id for m in made.build_outs] == [f"{HALL}:first"]
 
 
