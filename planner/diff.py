@@ -1,31 +1,22 @@
 """Two plans side by side: what differs in what is asked, bought, routed and promised, and where the money goes."""
 
-import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Any
 
-from planner.build import build
-from planner.costs import COSTS
+from planner.bridge import Bridge, asked, bridge
 from planner.formulas import due_fraction, requests_per_second, served
-from planner.orders import Order, orders
-from planner.paths import figures_of
-from planner.plan import costs_usd, decisions_of, problem_of
-from planner.problem import Decisions, Problem, no_decisions, states
-from planner.records.plan import PlanFile, Purchase
-from planner.records.study import Goal, Study
+from planner.orders import Order, PhaseOrder, orders, phase_orders
+from planner.plan import decisions_of, problem_of
+from planner.problem import Decisions, Problem, states
+from planner.records.plan import PlanFile
+from planner.records.study import Goal
 from planner.risk import NORMAL, dependency_graph, expand
 
 SAME = 1e-6
 """Relative difference below which two figures are the same: they are kept with nine decimals."""
-PARTS = ("study", "goals", "costs", "machines", "orders", "traffic")
-PRICES, SERVING, REDUNDANCY = "machine prices", "serving", "redundancy"
-NOT_COMPARED = ("study", "assumptions", "schema_version")
-"""Parts of a study that change no plan: its name, and what its reader must know."""
-WHERE_FROM = (".evidence", ".source", ".as_of")
-"""How a figure is known changes no plan either."""
-
+PARTS = ("study", "goals", "costs", "build-outs", "machines", "orders", "traffic")
 Value = str | int | float | bool | None
 
 
@@ -53,33 +44,6 @@ class Difference:
     def id(self) -> str:
         """`part/name`, what `--ignore` is matched with."""
         return f"{self.part}/{self.name}"
-
-
-@dataclass(frozen=True)
-class Step:
-    """A step of a cost bridge: the change of each cost component [USD over the horizon]."""
-
-    name: str
-    usd: Mapping[str, float]
-
-    @property
-    def total_usd(self) -> float:
-        """All components together [USD over the horizon]."""
-        return sum(self.usd.values())
-
-
-@dataclass(frozen=True)
-class Bridge:
-    """From the cost of one plan to that of another in steps that add up.
-
-    `least_usd`, `most_usd`: between these lies the difference of the best possible plans, by the bounds of both.
-    """
-
-    before_usd: float
-    after_usd: float
-    steps: tuple[Step, ...]
-    least_usd: float
-    most_usd: float
 
 
 @dataclass(frozen=True)
@@ -121,9 +85,10 @@ def diff_plans(before: PlanFile, after: PlanFile, within_fraction: float = 0.0, 
     """
     a, b = _side(before), _side(after)
     found = [
-        *_values("study", _asked(before.study), _asked(after.study), ""),
+        *_values("study", asked(before.study), asked(after.study), ""),
         *_values("goals", _goals(a), _goals(b), "worst served fraction"),
         *_values("costs", before.costs_usd, after.costs_usd, "USD"),
+        *_values("build-outs", _builds(a), _builds(b), "modules"),
         *_values("machines", _machines(a), _machines(b), "machines"),
         *_orders(a, b),
         *_traffic(a, b),
@@ -165,15 +130,6 @@ def _values(part: str, before: Mapping[str, Any], after: Mapping[str, Any], unit
         if by > 0:
             found.append(Difference(part, name, a, b, by, unit if figures or a is None or b is None else ""))
     return found
-
-
-def _asked(study: Study) -> dict[str, Value]:
-    """What is asked, by path; what changes no plan left out."""
-    return {
-        path: v if isinstance(v, str | int | float | bool) else "" if v in (None, ()) else str(v)
-        for path, v in figures_of(study).items()
-        if re.split(r"[.\[]", path)[0] not in NOT_COMPARED and not path.endswith(WHERE_FROM)
-    }
 
 
 def goal_name(tier: str, goal: Goal) -> str:
@@ -222,24 +178,32 @@ def _goals(side: _Side) -> dict[str, float | str]:
 def _machines(side: _Side) -> dict[str, int]:
     """Machines bought by pool and offer, in each period or hour where there are several."""
     offers = {b.id: b for b in side.plan.study.offers}
-    times = {b.when for b in side.plan.purchases}
+    several = len(side.p.hours) > 1
     found: dict[str, int] = {}
     for b in side.plan.purchases:
-        name = b.offer if len(times) <= 2 else f"{b.offer} at {b.when}"
+        name = f"{b.offer} at {b.when}" if several else b.offer
         found[name] = found.get(name, 0) + b.units * offers[b.offer].machines_per_unit
     return found
 
 
+def _builds(side: _Side) -> dict[str, int]:
+    """Modules that may be used from a period on, by phase."""
+    return {f"{m.build_out} from {m.when}": m.units for m in side.plan.builds}
+
+
 def _orders(a: _Side, b: _Side) -> list[Difference]:
-    """Orders whose date differs, and those that only one side has."""
+    """Orders whose date differs, and those that only one side has; for each period where there are several."""
 
     def dates(side: _Side) -> dict[str, str]:
-        found: dict[str, list[Order]] = {}
+        several = len(side.p.periods) > 1
+        found: dict[str, list[Order | PhaseOrder]] = {}
         for order in orders(side.plan, side.p):
-            found.setdefault(order.offer, []).append(order)
+            found.setdefault(f"{order.offer} for {order.period}" if several else order.offer, []).append(order)
+        for part in phase_orders(side.plan, side.p):
+            found.setdefault(f"{part.build_out} {part.part} for {part.period}", []).append(part)
         return {
-            offer: ", ".join(f"{o.by}" + (f" ({o.days_late} days late)" if o.days_late else "") for o in rows)
-            for offer, rows in found.items()
+            name: ", ".join(f"{o.by}" + (f" ({o.days_late} days late)" if o.days_late else "") for o in rows)
+            for name, rows in found.items()
         }
 
     return _values("orders", dates(a), dates(b), "order by")
@@ -275,61 +239,6 @@ def _shares(side: _Side) -> dict[str, dict[str, float]]:
                 shares = found.setdefault(f"{w} from {o}{at}", {})
                 shares[pool] = round(shares.get(pool, 0.0) + value / wanted, 9)
     return found
-
-
-# ------------------------------------------------------------------ where the money goes
-def bridge(before: PlanFile, after: PlanFile) -> Bridge:
-    """From one plan's cost to another's: machine prices, then serving, then redundancy; the steps add up exactly.
-
-    Formula
-        machine prices  = what `before` buys, at the prices of `after`, less its cost        (offers that both have)
-        serving         = cost without goals of `after` less that of `before`, at the prices of `after`
-        redundancy      = (cost − cost without goals) of `after` less that of `before`, at the prices of `after`
-    Units
-        USD over the horizon, by cost component
-
-    Every step takes the ones before it as done: another order would attribute the product of two changes elsewhere.
-    """
-    repriced = _repriced(before.study, after.study)
-    names = [cost.__name__ for cost in COSTS]
-    whole_before, bare_before = before.costs_usd, before.without_goals.costs_usd
-    change = _revalued(before, repriced, before.purchases)
-    bare_change = _revalued(before, repriced, before.without_goals.purchases)
-    whole_after, bare_after = after.costs_usd, after.without_goals.costs_usd
-    names = list(dict.fromkeys((*names, *whole_before, *whole_after)))
-    prices, serving, redundancy = {}, {}, {}
-    for name in names:
-        bare_then = bare_before.get(name, 0.0) + bare_change.get(name, 0.0)
-        prices[name] = change.get(name, 0.0)
-        serving[name] = bare_after.get(name, 0.0) - bare_then
-        whole_then = whole_before.get(name, 0.0) + prices[name]
-        redundancy[name] = (whole_after.get(name, 0.0) - bare_after.get(name, 0.0)) - (whole_then - bare_then)
-    a, b = before.proof, after.proof
-    return Bridge(
-        a.cost_usd,
-        b.cost_usd,
-        (Step(PRICES, prices), Step(SERVING, serving), Step(REDUNDANCY, redundancy)),
-        b.bound_usd - a.cost_usd,
-        b.cost_usd - a.bound_usd,
-    )
-
-
-def _repriced(before: Study, after: Study) -> Study:
-    """The study with the prices of another, for the offers that both have."""
-    prices = {price.offer_id: price for price in after.prices}
-    return before.model_copy(update={"prices": tuple(prices.get(price.offer_id, price) for price in before.prices)})
-
-
-def _revalued(plan: PlanFile, repriced: Study, purchases: tuple[Purchase, ...]) -> dict[str, float]:
-    """Change of each cost component of purchases when prices change and nothing else [USD over the horizon]."""
-    if repriced.prices == plan.study.prices:
-        return {}
-    old, new = build(plan.study, plan.demand_case), build(repriced, plan.demand_case)
-    x = no_decisions()
-    for b in purchases:
-        (x.rented if b.offer in old.hourly else x.started)[b.offer, b.when] = float(b.units)  # type: ignore[index]
-    was, now = costs_usd(old, x), costs_usd(new, x)
-    return {name: now[name] - was[name] for name in now}
 
 
 def offers_that_differ(before: PlanFile, after: PlanFile) -> tuple[str, ...]:

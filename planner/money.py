@@ -1,5 +1,7 @@
 """Money over time: what a sum later is worth now, a loan in equal payments, what is left of a machine."""
 
+import math
+
 
 def present_value_factor(rate_per_year: float, years: float) -> float:
     """What one USD after some years is worth today.
@@ -115,3 +117,26 @@ def salvage_usd(cost_usd: float, life_years: float, age_years: float) -> float:
     (600.0, 0.0)
     """
     return cost_usd * max(0.0, 1 - age_years / life_years)
+
+
+def present_months(rate_per_year: float, months: float) -> float:
+    """What one USD a month, paid evenly from now on for some months, is worth today.
+
+    Formula
+        12 · (1 − (1 + rate) ^ −years) / ln(1 + rate);  the months themselves without interest
+    Units
+        USD of today per USD a month
+
+    Source
+        the present value of a continuous payment: the integral of (1 + rate) ^ −years over the months
+
+    Examples
+    --------
+    Twelve months at 10 %: 12 · 0.0909 / 0.0953
+
+    >>> round(present_months(0.10, 12), 3), present_months(0.0, 36)
+    (11.446, 36)
+    """
+    if rate_per_year == 0:
+        return months
+    return 12 * (1 - present_value_factor(rate_per_year, months / 12)) / math.log1p(rate_per_year)

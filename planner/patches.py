@@ -9,6 +9,7 @@ import math
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields
+from datetime import date
 from pathlib import Path
 from typing import Any, Literal
 
@@ -17,27 +18,34 @@ from pydantic import Field
 from planner.errors import Finding
 from planner.fit import check_fit
 from planner.paths import addressed, parts_within, path_of
+from planner.phases import check_phases
 from planner.places import Loc, Place, Reading, read_record, shown
 from planner.read import KEYS, RESOLVED
 from planner.records.base import Name, Record, Sourced
+from planner.records.buildout import BuildOut, CapitalLimit, Clocks, Electricity, SpendCommitment, TariffStep
 from planner.records.inventory import Price
-from planner.records.study import (
-    Demand,
-    RequestCost,
-    Study,
-    StudyFile,
-)
+from planner.records.study import Demand, PriceLine, PricePath, PriceStep, RequestCost, Study, StudyFile
 from planner.references import Parts, check_references
 from planner.tables import read_yaml
+from planner.timing import check_timing
 
 NUMBER = r"[0-9]+(?:\.[0-9]*)?|\.[0-9]+"
 FACTOR = re.compile(rf"[x×*] ?({NUMBER})|({NUMBER}) ?[x×]")
-FIGURES: dict[type[Record], str] = {
-    Demand: "requests_per_second",
-    Price: "usd_per_machine_hour",
-    RequestCost: "usd_per_request",
+FIGURES: dict[type[Record], tuple[str, ...]] = {
+    Demand: ("requests_per_second",),
+    Price: ("usd_per_machine_hour", "usd_per_machine"),
+    RequestCost: ("usd_per_request",),
+    PriceLine: ("factor",),
+    PricePath: ("steps",),
+    PriceStep: ("factor",),
+    BuildOut: ("usd_per_mw", "usd_per_mw_year"),
+    Clocks: ("shell", "power", "equipment", "commissioning"),
+    Electricity: ("usd_per_kwh", "steps"),
+    TariffStep: ("usd_per_kwh",),
+    SpendCommitment: ("usd_per_year",),
+    CapitalLimit: ("most_usd",),
 }
-"""A factor on a whole record multiplies its figures: the fields that end like this."""
+"""A factor on a whole record multiplies its figures: the fields that end like one of these."""
 FIXED = ("near", "latitude", "longitude")
 """Where an origin is decides which round trips were read: no patch can change it."""
 
@@ -170,12 +178,11 @@ def _figures(loc: Loc, value: object) -> list[Loc]:
     """The numbers that a factor on a value multiplies: itself, or the figures of the records in it."""
     if isinstance(value, int | float) and not isinstance(value, bool):
         return [loc]
-    if isinstance(value, tuple):
-        return [figure for i, item in enumerate(value) for figure in _figures((*loc, i), item)]
-    ending = FIGURES.get(type(value))  # type: ignore[arg-type]
-    if ending is None:
-        return []
-    return [(*loc, key) for key, name, item in parts_within(value) if name.endswith(ending) and item is not None]
+    if isinstance(value, tuple | Mapping):
+        return [figure for key, _, item in parts_within(value) for figure in _figures((*loc, key), item)]
+    endings = FIGURES.get(type(value), ())  # type: ignore[arg-type]
+    figures = [(key, item) for key, name, item in parts_within(value) if endings and name.endswith(endings)]
+    return [figure for key, item in figures for figure in _figures((*loc, key), item)]
 
 
 def _check_conflicts(study: Study, edits: _Edits, reading: Reading) -> None:
@@ -217,6 +224,15 @@ def _canonical(value: object) -> str:
     return json.dumps(value, sort_keys=True, ensure_ascii=False, default=str)
 
 
+def _plain(value: Any) -> Any:
+    """A record as plain data, with what it does not say, too: a patch may be the first to say it."""
+    if isinstance(value, Record | Mapping):
+        return {key: _plain(item) for key, _, item in parts_within(value)}
+    if isinstance(value, tuple | list):
+        return [_plain(item) for item in value]
+    return value.isoformat() if isinstance(value, date) else value
+
+
 def _at(data: Any, loc: Loc) -> Any:
     """The part of plain data at a location."""
     for key in loc:
@@ -226,7 +242,7 @@ def _at(data: Any, loc: Loc) -> Any:
 
 def _applied(study: Study, edits: _Edits) -> dict[str, Any]:
     """The study as plain data, with the edits in it but for what is removed: so that all is where it was."""
-    data: dict[str, Any] = study.model_dump(mode="json", by_alias=True)
+    data: dict[str, Any] = _plain(study)
     for loc, values in edits.values.items():
         _at(data, loc[:-1])[loc[-1]] = values[0][0]
     for loc, factors in edits.factors.items():
@@ -317,6 +333,8 @@ def _found_in(study: Study, place: Place) -> list[Finding]:
     parts = parts_of(study, place)
     check_references(parts, reading)
     check_fit(parts, reading)
+    check_timing(parts, reading)
+    check_phases(parts, reading)
     return reading.findings
 
 

@@ -8,14 +8,37 @@ from typing import Any
 from planner.places import Loc, Reading, listed, near_miss, shown
 from planner.read import KEYS
 from planner.records.base import Record
+from planner.records.buildout import BuildOut, Electricity, TariffStep
 from planner.records.inventory import RoundTrip
 from planner.records.serving import OperatingPoint, Qualification
-from planner.records.study import Claim, Demand, Dependency, Goal, Holding, RequestCost, Share, Study
+from planner.records.study import (
+    Claim,
+    Demand,
+    Dependency,
+    Goal,
+    Holding,
+    PriceLine,
+    PricePath,
+    PriceStep,
+    RequestCost,
+    Share,
+    Study,
+)
 
 STEP = re.compile(r"\.?([^.\[\]]+)|\[([^\[\]]*)\]")
+EVERY = "every period"
+"""In the name of a row of demand that is for an hour, whatever the period."""
+
+
+def _demand(row: Demand) -> str:
+    """`workload,origin`, then the period and the hour that the row is for, where it is for one only."""
+    when = [row.period or EVERY] if row.period or row.hour else []
+    return ",".join([row.workload, row.origin, *when, *([row.hour] if row.hour else [])])
+
+
 NAMES: dict[type[Record], Callable[[Any], str]] = {
     **KEYS,
-    Demand: lambda r: f"{r.workload},{r.origin}",
+    Demand: _demand,
     RequestCost: lambda r: f"{r.origin},{r.site}",
     RoundTrip: lambda r: f"{r.from_region},{r.to_region}",
     Holding: lambda r: r.pool,
@@ -25,6 +48,12 @@ NAMES: dict[type[Record], Callable[[Any], str]] = {
     Goal: lambda r: r.any or r.failure,
     Qualification: lambda r: r.stack,
     OperatingPoint: lambda r: r.context_class,
+    PriceLine: lambda r: r.offers,
+    PricePath: lambda r: r.offers,
+    PriceStep: lambda r: str(r.from_day),
+    TariffStep: lambda r: str(r.from_day),
+    Electricity: lambda r: r.site,
+    BuildOut: lambda r: r.id,
 }
 """What an element of a list is called in a path; other records by their `name`."""
 
@@ -99,13 +128,16 @@ def _is_pattern(name: str) -> bool:
 
 
 def _chosen(name: str, parts: list[tuple[int | str, str, object]], is_list: bool) -> list[tuple[int | str, object]]:
-    """The parts of that name; in a list else the one of that number, and anywhere else those that fit the pattern."""
+    """The parts of that name; in a list else the one of that number; else those whose name it begins, or fits as a
+    pattern: `chat,london` is every row of demand of that stream, whatever the period and hour."""
     exact = [(key, item) for key, called, item in parts if called == name]
     if exact:
         return exact
     if is_list and re.fullmatch(r"[0-9]{1,9}", name):
         return [(key, item) for key, _, item in parts if key == int(name)]
-    return [(key, item) for key, called, item in parts if _is_pattern(name) and fnmatchcase(called, name)]
+    if not _is_pattern(name):
+        return [(key, item) for key, called, item in parts if is_list and called.startswith(f"{name},")]
+    return [(key, item) for key, called, item in parts if fnmatchcase(called, name) or fnmatchcase(called, f"{name},*")]
 
 
 def _leads_nowhere(

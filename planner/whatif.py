@@ -12,6 +12,7 @@ from multiprocessing import active_children, get_context
 from pathlib import Path
 from typing import Any
 
+from planner.bridge import Bridge, bare_costs, bare_key, bridge
 from planner.build import build
 from planner.errors import Finding, InputError, NoPlan, SolverError
 from planner.explain import diagnose, workloads_without_edge
@@ -324,6 +325,19 @@ def file_names(answers: Iterable[Answer]) -> dict[str, str]:
         slug = re.sub(r"[^a-z0-9.]+", "-", answer.variant.name.lower()).strip("-.")[:80].rstrip("-.")
         found[answer.variant.name] = f"{n:0{digits}}-{slug}.json" if slug else f"{n:0{digits}}.json"
     return found
+
+
+def bridges_of(answers: Sequence[Answer]) -> dict[str, Bridge]:
+    """Name of the variant -> from the plan of the study as it is to its plan; none where one of the two is missing.
+
+    What lies between is planned without survival goals, each once, unless it is one of the variants itself.
+    """
+    base, plans = answers[0].plan, {a.variant.name: a.plan for a in answers[1:] if a.plan is not None}
+    if base is None:
+        return {}
+    known = {bare_key(plan.study, plan.demand_case): plan.without_goals.costs_usd for plan in (base, *plans.values())}
+    bare = bare_costs(Effort(gap_fraction=base.proof.gap_asked_fraction), known)
+    return {name: bridge(base, plan, bare) for name, plan in plans.items()}
 
 
 def units_bought(plan: PlanFile) -> dict[str, int]:

@@ -3,17 +3,19 @@
 import json
 
 import pytest
+from buildouts import HALL, hall
 from studies import offer, random_study, site
 from test_whatif import changed, two_sites
 from typer.testing import CliRunner
 
+from planner.bridge import COMMITMENTS, DEMAND, PRICES, REDUNDANCY, SERVING, SLIP, STEPS, bridge
 from planner.build import build
 from planner.cli.main import app
-from planner.diff import PRICES, REDUNDANCY, SERVING, _machines, _Side, apart, bridge, diff_plans
+from planner.diff import _machines, _Side, apart, diff_plans
 from planner.errors import NoPlan
 from planner.plan import make_plan, plan_text, sealed
 from planner.problem import no_decisions
-from planner.records.study import Goal
+from planner.records.study import Goal, Horizon
 from planner.risk import NORMAL
 from planner.whatif import units_bought
 
@@ -40,30 +42,33 @@ def told(found, part):
 
 # ------------------------------------------------------------------ the bridge
 @pytest.mark.parametrize(
-    ("sets", "prices", "serving", "redundancy"),
+    ("sets", "steps"),
     [
         # b 3 -> 6 USD: two machines there cost 6 more; nothing else changes
-        ({"prices[b/*]": "x2"}, 6, 0, 0),
+        ({"prices[b/*]": "x2"}, {PRICES: 6}),
         # a third machine at each site: 2 USD serve more, 3 USD keep it safe
-        ({"demand": "x1.5"}, 0, 2, 3),
+        ({"demand": "x1.5"}, {DEMAND: 2, REDUNDANCY: 3}),
         # in this order: 2 machines at b cost 6 more; a third at a 2; a third at b, now 6
-        ({"demand": "x1.5", "prices[b/*]": "x2"}, 6, 2, 6),
+        ({"demand": "x1.5", "prices[b/*]": "x2"}, {PRICES: 6, DEMAND: 2, REDUNDANCY: 6}),
         # without the goal two machines at a are enough
-        ({"tiers[t].survive": []}, 0, 0, -6),
+        ({"tiers[t].survive": []}, {REDUNDANCY: -6}),
         # a 2 -> 8 USD: two there cost 12 more; without goals they move to b: 6 instead of 16
-        ({"prices[a/*]": "x4"}, 12, 6 - 16, 22 - 6 - (22 - 16)),
+        ({"prices[a/*]": "x4"}, {PRICES: 12, SERVING: 6 - 16, REDUNDANCY: 22 - 6 - (22 - 16)}),
+        # the same and demand: the third machine costs 3 at b without goals, 8 more with them
+        ({"prices[a/*]": "x4", "demand": "x1.5"}, {PRICES: 12, SERVING: -10, DEMAND: 3, REDUNDANCY: 33 - 9 - 6}),
+        # one at a is held: one less to buy, with goals or without
+        ({"holdings": [{"pool": "a/x/m", "machines": 1}]}, {COMMITMENTS: -2}),
+        # a is there too late to serve without goals: two at b cost 6 instead of 4; nothing survives b's loss then
+        ({"offers[a/*].lead_days": 60, "tiers[t].survive": []}, {SLIP: 2, REDUNDANCY: -6}),
+        # half as fast: two machines more at each site
+        ({"models[m].profiles[*].classes[*].decode_tokens_per_second": "x0.5"}, {SERVING: 4, REDUNDANCY: 6}),
     ],
 )
-def test_worked_bridges(base, sets, prices, serving, redundancy):
+def test_worked_bridges(base, sets, steps):
     found = bridge(base, of(base, **sets))
-    steps = {step.name: step.total_usd for step in found.steps}
-    assert steps == {
-        PRICES: pytest.approx(prices),
-        SERVING: pytest.approx(serving),
-        REDUNDANCY: pytest.approx(redundancy),
-    }
+    assert {step.name: step.total_usd for step in found.steps} == pytest.approx({**dict.fromkeys(STEPS, 0), **steps})
     assert found.before_usd == pytest.approx(10) and found.after_usd - 10 == pytest.approx(sum(steps.values()))
-    assert found.least_usd <= found.after_usd - found.before_usd <= found.most_usd
+    assert found.least_usd <= found.after_usd - found.before_usd <= found.most_usd and not found.together
 
 
 def random_plans():
@@ -155,15 +160,80 @@ def test_names_on_one_side_only_are_listed(base):
 
 
 def test_machines_of_several_periods_are_told_apart(base):
-    whens = ("2026-Q1", "2026-Q2", "2026-Q3")
-    plan = base.model_copy(update={"purchases": tuple(b.model_copy(update={"when": t, "units": n})
-        for n, t in enumerate(whens, 1) for b in base.purchases[:1])})  # fmt: skip
-    found = _machines(_Side(plan, build(plan.study), no_decisions()))
+    whens = ("quarter-1", "quarter-2", "quarter-3")
+    asked = base.study.model_copy(update={"horizon": Horizon(start=base.study.today, quarters=3)})
+    rows = tuple(
+        b.model_copy(update={"when": t, "units": n}) for n, t in enumerate(whens, 1) for b in base.purchases[:1]
+    )
+    plan = base.model_copy(update={"study": asked, "purchases": rows})
+    found = _machines(_Side(plan, build(asked), no_decisions()))
     assert found == {f"a/x/m:on_demand at {t}": n for n, t in enumerate(whens, 1)}
     assert units_bought(plan) == {"a/x/m:on_demand": 3}, "rented by the hour: the hour with most"
     yearly = tuple(b.model_copy(update={"kind": "commitment"}) for b in plan.study.offers)
     committed = plan.model_copy(update={"study": plan.study.model_copy(update={"offers": yearly})})
     assert units_bought(committed) == {"a/x/m:on_demand": 6}, "started in three periods"
+
+
+# ------------------------------------------------------------------ over years
+@pytest.fixture(scope="module")
+def built():
+    """The hall of one module, ready in the fifth quarter, with a machine in it; cloud at 40 USD/h until then."""
+    return make_plan(hall())
+
+
+def test_a_slip_and_a_dearer_build_are_steps_of_their_own(built):
+    late = make_plan(changed(built.study, {f"build_outs[{HALL}:one].clocks_months.power": 18}))
+    found = diff_plans(built, late)
+    steps = {step.name: step.total_usd for step in found.bridge.steps}
+    assert steps == pytest.approx({**dict.fromkeys(STEPS, 0), SLIP: late.proof.cost_usd - built.proof.cost_usd})
+    # six months of cloud at 40 USD/h and 100 h a month; less upkeep of 2,000 USD a year; half a year less of wear
+    wear = 20000 / 20 + 10000 / 20 + 6000 / 10 + 12000 / 4
+    assert steps[SLIP] == pytest.approx(6 * 100 * 40 - 1000 - wear / 2)
+    assert told(found, "build-outs") == {
+        f"{HALL}:one from quarter-5": (1, None),
+        f"{HALL}:one from quarter-7": (None, 1),
+    }
+    assert f"{HALL}/m:build_out for quarter-5" in told(found, "orders")
+    assert ("a/x/m:on_demand at quarter-5/mean-hour", (None, 1)) in told(found, "machines").items()
+    dearer = make_plan(changed(built.study, {f"build_outs[{HALL}:one].shell_usd_per_mw": "x1.5"}))
+    steps = {step.name: step.total_usd for step in bridge(built, dearer).steps}
+    # 10,000 USD more for the shell, of which 19 of 20 years are left after one
+    assert steps == pytest.approx({**dict.fromkeys(STEPS, 0), PRICES: 10000 * 1 / 20})
+
+
+def test_all_kinds_at_once_add_up(built):
+    other = make_plan(
+        changed(
+            built.study,
+            {
+                "demand": "x2.5",
+                f"build_outs[{HALL}:one].clocks_months.power": 15,
+                "money.discount_fraction_per_year": 0.1,
+                "offers[a/*].most_units": 30,
+                "models[m].profiles[*].classes[*].decode_tokens_per_second": "x0.7",
+            },
+            add={"holdings": [{"pool": "a/x/m", "machines": 1}]},
+        )
+    )
+    found = bridge(built, other)
+    assert all(abs(step.total_usd) > 1 for step in found.steps[:5]) and not found.together
+    difference = other.proof.cost_usd - built.proof.cost_usd
+    assert sum(step.total_usd for step in found.steps) == pytest.approx(difference)
+    back = bridge(other, built)
+    assert sum(step.total_usd for step in back.steps) == pytest.approx(-difference)
+
+
+def test_what_cannot_be_planned_between_is_said(base):
+    # four machines are there at most; more demand and more machines only fit together
+    few = of(base, **{"offers[*].most_units": 2})
+    more = of(few, **{"demand": "x1.5", "offers[*].most_units": 3, "tiers[t].survive": []})
+    few = of(few, **{"tiers[t].survive": []})
+    assert bridge(few, more).together == ()
+    least = of(few, **{"offers[*].most_units": 1})
+    most = of(few, **{"demand": "x2", "offers[*].most_units": 2})
+    found = bridge(least, most)
+    steps = {step.name: step.total_usd for step in found.steps}
+    assert found.together == (DEMAND,) and steps == pytest.approx({**dict.fromkeys(STEPS, 0), COMMITMENTS: 5})
 
 
 def test_tolerance_and_patterns(base):

@@ -2,9 +2,11 @@
 
 import itertools
 import json
+from datetime import date
 
 import pytest
 import yaml
+from buildouts import HALL, hall, phase, years
 from helpers import write_study
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -22,7 +24,7 @@ from planner.places import Place, Reading
 from planner.plan import make_plan, read_plan
 from planner.read import read_study
 from planner.records.inventory import Pool
-from planner.records.study import Goal, Horizon, Tier
+from planner.records.study import Demand, Goal, Horizon, PriceLine, PricePath, PriceStep, Shape, Tier
 from planner.review.compared import review_variants
 from planner.whatif import Variant, file_names, in_common, plan_variants, read_axes, variants_of
 
@@ -60,9 +62,8 @@ def patch(name, **parts):
 
 def changed(asked, *sets, **parts):
     """The study with the changes; it must be a good one."""
-    made, findings = patched(
-        asked, tuple(patch(f"p{i}", set=s) for i, s in enumerate(sets)) or (patch("p", **parts),), "v"
-    )
+    patches = [patch(f"p{i}", set=s) for i, s in enumerate(sets)] + ([patch("p", **parts)] if parts else [])
+    made, findings = patched(asked, tuple(patches), "v")
     assert made is not None, [str(f) for f in findings]
     return made
 
@@ -160,6 +161,92 @@ def test_paths_and_figures_name_the_same(tiny):
         found = addressed(tiny, path, "here", reading := Reading())
         assert len(found) == 1 and not reading.findings, path
         assert path_of(tiny, found[0][0]) == path
+
+
+# ------------------------------------------------------------------ paths over time
+TIME = years().model_copy(
+    update={
+        "demand": (
+            Demand(workload="w", origin="o", requests_per_second=1.0, shape="day"),
+            Demand(workload="w", origin="o", requests_per_second=2.0, period="quarter-1"),
+            Demand(workload="w", origin="o", requests_per_second=3.0, hour="mean-hour"),
+        ),
+        "shapes": (Shape(name="day", factors={"mean-hour": 1.5}),),
+        "price_book": (PriceLine(offers="a/*", factor=0.9),),
+        "price_paths": (PricePath(offers="a/*", steps=(PriceStep(from_day=date(2027, 7, 1), factor=0.8),)),),
+    }
+)
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "now"),
+    [
+        ("demand[w,o]", "x2", {"demand[w,o].requests_per_second": 2}),
+        ("demand[*,o]", "x2", {"demand[w,o].requests_per_second": 2,
+                               "demand[w,o,quarter-1].requests_per_second": 4,
+                               "demand[w,o,every period,mean-hour].requests_per_second": 6}),
+        ("demand[w,o,quarter-1].requests_per_second", 5, {"demand[w,o,quarter-1].requests_per_second": 5}),
+        ("demand[w,o].growth_fraction_per_year", 0.5, {"demand[w,o].growth_fraction_per_year": 0.5}),
+        ("shapes[day].factors", "x2", {"shapes[day].factors[mean-hour]": 3}),
+        ("price_book[a/*]", "x0.5", {"price_book[a/*].factor": 0.45}),
+        ("price_paths", "x0.5", {"price_paths[a/*].steps[2027-07-01].factor": 0.4}),
+        (f"build_outs[{HALL}:one]", "x2", {f"build_outs[{HALL}:one].shell_usd_per_mw": 2e6,
+                                           f"build_outs[{HALL}:one].power_usd_per_mw": 1e6,
+                                           f"build_outs[{HALL}:one].fit_out_usd_per_mw": 0.6e6,
+                                           f"build_outs[{HALL}:one].usd_per_mw_year": 0.2e6}),
+        ("build_outs[*:two].clocks_months", "x2", {f"build_outs[{HALL}:two].clocks_months.shell": 12,
+                                                   f"build_outs[{HALL}:two].clocks_months.power": 24,
+                                                   f"build_outs[{HALL}:two].clocks_months.equipment": 6,
+                                                   f"build_outs[{HALL}:two].clocks_months.commissioning": 2}),
+        (f"build_outs[{HALL}:one].ready_in", ["quarter-6"],
+         {f"build_outs[{HALL}:one].ready_in[quarter-6]": "quarter-6"}),
+        (f"build_outs[{HALL}:one].never", True, {f"build_outs[{HALL}:one].never": True}),
+        (f"electricity[{HALL}]", "x2", {f"electricity[{HALL}].usd_per_kwh": 0.2}),
+        ("spend_commitments[promise]", "x2", {"spend_commitments[promise].usd_per_year": 96000}),
+        ("policies.capital_limits", "x2", {"policies.capital_limits[first year].most_usd": 220000}),
+        ("money.discount_fraction_per_year", 0.1, {"money.discount_fraction_per_year": 0.1}),
+        (f"prices[{HALL}/m:build_out]", "x2", {f"prices[{HALL}/m:build_out].capital_usd_per_machine": 24000}),
+        (f"offers[{HALL}/*].life_years", 5, {f"offers[{HALL}/m:build_out].life_years": 5}),
+        ("tiers[t].deferrable_hours", 24, {"tiers[t].deferrable_hours": 24}),
+        ("hours_per_month", 730, {"hours_per_month": 730}),
+    ],
+)  # fmt: skip
+def test_a_path_leads_to_what_changes_over_time(path, value, now):
+    before, after = figures_of(TIME), figures_of(changed(TIME, {path: value}))
+    told = (".evidence", ".source", "study")
+    differ = {
+        k
+        for k in {*before, *after}
+        if before.get(k) != after.get(k) and not k.endswith(told) and not k.startswith("assumptions")
+    }
+    whole = {k for k in differ if not k.endswith("ready_in")}
+    assert {k: after[k] for k in whole} == pytest.approx(now)
+    if path != "demand[w,o]":
+        return
+    assert len(figures_of(TIME)) == len({*before}), "names of its own for each row of demand"
+
+
+@pytest.mark.parametrize(
+    ("sets", "said"),
+    [
+        ({"build_outs[own/h:on].never": True}, "did you mean 'own/h:one'?"),
+        ({"build_outs[own/h:one].clock_months": 3}, "did you mean 'clocks_months'?"),
+        ({"build_outs[own/h:one].clocks_months.power": -3}, "build_outs[own/h:one].clocks_months.power"),
+        ({"build_outs[own/h:one].power_mw": 0}, "build_outs[own/h:one].power_mw"),
+        ({"demand[w,o].period": "quarter-9"}, "a period of the horizon"),
+        ({"demand[w,o].growth_fraction_per_year": 1e4, "demand[w,o].requests_per_second": 1e5}, "growth to at most"),
+        ({"horizon.quarters": 4}, "the periods add up to 12 months, the horizon is 24"),
+        ({"money.discount_fraction_per_year": 7}, "money.discount_fraction_per_year"),
+    ],
+)
+def test_a_patch_over_time_is_checked_like_a_study(sets, said):
+    assert said in refused(TIME, sets)
+
+
+def test_lists_that_a_study_leaves_out_can_be_added_to():
+    more = phase("first").model_dump(mode="json")
+    made = changed(hall(build_outs=()), add={"build_outs": [more]})
+    assert [m.id for m in made.build_outs] == [f"{HALL}:first"]
 
 
 # ------------------------------------------------------------------ patches together

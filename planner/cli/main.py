@@ -55,7 +55,9 @@ Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="no progress")]
 @app.command(rich_help_panel=ASK)
 def init(
     folder: Annotated[Path, typer.Argument(help="folder to make")],
-    example: Annotated[str | None, typer.Option(help="example to start from: quickstart (the default), postmortem, buildout")] = None,
+    example: Annotated[
+        str | None, typer.Option(help="example to start from: quickstart (the default), postmortem, buildout")
+    ] = None,
     fleet: Annotated[Path | None, typer.Option("--from", help="CSV of what runs today, instead of an example")] = None,
 ) -> None:
     """Make a ready study in a new folder, from an example or from what runs today.

@@ -4,18 +4,20 @@ import itertools
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from planner.diff import PARTS, PRICES, REDUNDANCY, SERVING, Bridge, Diff, Difference, bridge, offers_that_differ
+from planner.bridge import STEPS, Bridge
+from planner.diff import PARTS, Diff, Difference, offers_that_differ
 from planner.plan import digest
 from planner.records.plan import PlanFile
 from planner.records.study import Study
 from planner.review.report import Cell, Report, Section, percent, usd
-from planner.whatif import AS_IT_IS, Answer, Variant, in_common
+from planner.whatif import AS_IT_IS, Answer, Variant, bridges_of, in_common
 
 MOST_ROWS = 12
 WHY_LINES = 4
 ORDER_OF_STEPS = (
-    f"in this order, each step after the ones before it: {PRICES} (what the first plan buys, at the other's prices), "
-    f"{SERVING} (the change without survival goals: demand, speeds, limits, offers), {REDUNDANCY} (the rest)"
+    "in this order, each step after the ones before it: prices (what the first plan buys, at the other's), then the "
+    "change without survival goals: serving (moves to what is cheaper then, speeds, limits), demand, commitments "
+    "(offers, holdings, claims, promises), slip (clocks, lead times, dates); redundancy is the rest"
 )
 
 
@@ -32,17 +34,22 @@ def signed(value: float) -> str:
 
 # ------------------------------------------------------------------ whatif
 def review_variants(
-    study: Study, answers: Sequence[Answer], files: Mapping[str, str] | None = None, all_rows: bool = False
+    study: Study,
+    answers: Sequence[Answer],
+    files: Mapping[str, str] | None = None,
+    all_rows: bool = False,
+    bridges: Mapping[str, Bridge] | None = None,
 ) -> Report:
     """The comparison of a study with its variants: ANSWER, CHANGES, VARIANTS, BRIDGE, ORDERS, NO PLAN, NEXT."""
+    bridges = bridges_of(answers) if bridges is None else bridges
     asked = [answer for answer in answers if answer.variant.asked]
     title = f"what-if on {study.study}: {len(asked) - 1} variant{'s' if len(asked) != 2 else ''}"
     written = {a.variant.name: files[a.variant.name] for a in answers if a.plan is not None} if files else {}
     sections = [
         _answer(asked),
         _changes(asked),
-        _variants(asked, written),
-        *_bridges(asked),
+        _variants(asked, written, bridges),
+        *_bridges(asked, bridges),
         *_by_change(answers),
         *_in_common(asked, all_rows),
         *_no_plan(asked),
@@ -103,7 +110,7 @@ def _changes(asked: Sequence[Answer]) -> Section:
     return Section("CHANGES", (), ("change", "what", "why"), tuple(rows), data=data)
 
 
-def _variants(asked: Sequence[Answer], files: Mapping[str, str]) -> Section:
+def _variants(asked: Sequence[Answer], files: Mapping[str, str], bridges: Mapping[str, Bridge]) -> Section:
     base = asked[0].plan
     rows: list[tuple[Cell, ...]] = []
     data: list[dict[str, Any]] = []
@@ -114,7 +121,7 @@ def _variants(asked: Sequence[Answer], files: Mapping[str, str]) -> Section:
             data.append({"variant": name, "plan": None, "why_not": answer.why_not})
             continue
         proof, extra = plan.proof, plan.proof.cost_usd - plan.without_goals.cost_usd
-        of = None if base is None or base is plan else bridge(base, plan)
+        of = bridges.get(name)
         changed = len(offers_that_differ(base, plan)) if base is not None and of is not None else None
         rows.append(
             (
@@ -149,19 +156,23 @@ def _variants(asked: Sequence[Answer], files: Mapping[str, str]) -> Section:
     return Section("VARIANTS", (), columns, tuple(rows), after=(after,), data=data)
 
 
-def _bridges(asked: Sequence[Answer]) -> list[Section]:
-    base = asked[0].plan
-    if base is None or len(asked) < 2:
-        return []
+def _bridges(asked: Sequence[Answer], bridges: Mapping[str, Bridge]) -> list[Section]:
     rows: list[tuple[Cell, ...]] = []
     data: list[dict[str, Any]] = []
-    for answer in asked[1:]:
-        if answer.plan is not None:
-            found = bridge(base, answer.plan)
+    after: list[str] = []
+    for answer in asked:
+        if (found := bridges.get(answer.variant.name)) is not None:
             rows.append((answer.variant.name, *_bridge_cells(found)))
             data.append({"variant": answer.variant.name, **bridge_data(found)})
-    columns = ("variant", AS_IT_IS, PRICES, SERVING, REDUNDANCY, "is")
-    return [Section("BRIDGE", (ORDER_OF_STEPS,), columns, tuple(rows), data=data)] if rows else []
+            after += [f"{answer.variant.name}: {line}" for line in _not_told_apart(found)]
+    columns = ("variant", AS_IT_IS, *STEPS, "is")
+    return [Section("BRIDGE", (ORDER_OF_STEPS,), columns, tuple(rows), after=tuple(after), data=data)] if rows else []
+
+
+def _not_told_apart(found: Bridge) -> list[str]:
+    if not found.together:
+        return []
+    return [f"{', '.join(found.together)} stands in the step after it: nothing between the two can be planned"]
 
 
 def _bridge_cells(found: Bridge) -> tuple[str, ...]:
@@ -175,6 +186,7 @@ def bridge_data(found: Bridge) -> dict[str, Any]:
         "before_usd": found.before_usd,
         "after_usd": found.after_usd,
         "steps": [{"step": s.name, "usd": s.total_usd, "components_usd": dict(s.usd)} for s in found.steps],
+        "not_told_apart": list(found.together),
         "best_plans_differ_by_usd": [found.least_usd, found.most_usd],
     }
 
@@ -281,7 +293,8 @@ def _bridge(found: Diff) -> Section:
     between = f"{signed(step.least_usd)} to {signed(step.most_usd)} USD"
     after = f"by the bounds of both, the best possible plans differ by {between}"
     columns = ("step", "of which", "USD")
-    return Section("BRIDGE", (ORDER_OF_STEPS,), columns, tuple(rows), after=(after,), data=bridge_data(step))
+    told = (after, *_not_told_apart(step))
+    return Section("BRIDGE", (ORDER_OF_STEPS,), columns, tuple(rows), after=told, data=bridge_data(step))
 
 
 def _part(part: str, rows: list[Difference], all_rows: bool) -> Section:
@@ -319,4 +332,4 @@ def _delta(d: Difference) -> str:
     change = float(d.after) - float(d.before)
     if d.part == "traffic" or d.name.endswith("least served"):
         return f"{100 * change:+.1f} points"
-    return f"{change:+,.0f}" if d.unit in ("USD", "machines") else f"{change:+,.6g}"
+    return f"{change:+,.0f}" if d.unit in ("USD", "machines", "modules") else f"{change:+,.6g}"

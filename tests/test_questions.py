@@ -1,0 +1,203 @@
+"""Ready-made questions, by hand: where offers cross, what a month of delay costs, which order of phases is the best."""
+
+import re
+from datetime import date
+
+import pytest
+from buildouts import HALL, hall
+from studies import SOURCED, machine_type, offer, site
+from test_whatif import changed
+
+from planner.crossover import crossover
+from planner.errors import InputError
+from planner.plan import make_plan
+from planner.records.buildout import Electricity, Money
+from planner.records.inventory import Pool
+from planner.records.study import Goal, Holding, Horizon, Policies, PriceLine, PricePath, PriceStep, Tier
+from planner.slip import slipped, slips
+from planner.whatif import plan_variants
+
+
+# ------------------------------------------------------------------ crossover
+def only(found, name, period="quarter-1"):
+    (option,) = [o for o in found.options if o.name == name and o.period == period]
+    return option
+
+
+def crossing(found, name, period="quarter-1"):
+    (one,) = [c for c in found.crossings if c.fixed.name == name and c.fixed.period == period]
+    return one
+
+
+def contracts(**more):
+    """Two years; on demand 10 USD/h, a year's commitment 6 USD/h a machine."""
+    bought = [
+        offer("a/x/m", 10.0),
+        offer("a/x/m", 3.0, "spot"),
+        offer("a/x/m", 6.0, "commitment", term_months=12.0, **more.pop("terms", {})),
+    ]
+    fields = {"sites": (site("a/x"),), "pools": (Pool(site="a/x", machine_type="m"),), "build_outs": ()}
+    return hall(**{**fields, "bought": bought, **more})
+
+
+def test_a_commitment_is_cheaper_above_the_ratio_of_the_prices():
+    found = crossover(contracts())
+    committed = only(found, "a/x/m:commitment")
+    assert committed.usd_per_used_hour(0.5) == 12 and committed.usd_per_used_hour(1) == 6
+    assert only(found, "a/x/m:on_demand").usd_per_used_hour(0.5) == 10
+    one = crossing(found, "a/x/m:commitment")
+    assert one.hourly.kind == "on_demand" and one.utilisation == pytest.approx(0.6)
+    at = one.utilisation
+    assert one.fixed.usd_per_used_hour(at) == pytest.approx(one.hourly.usd_per_used_hour(at)), "equal where they cross"
+    # it can start in the first five of eight quarters: a year must fit
+    assert [c.fixed.period for c in found.crossings] == [f"quarter-{n}" for n in range(1, 6)]
+
+
+def test_upfront_costs_interest():
+    terms = {"upfront_fraction": 1.0}
+    found = crossover(contracts(terms=terms, money=Money(discount_fraction_per_year=0.1)))
+    # 72 USD for 12 hours at once; 1 USD an hour for a year is worth 11.446 then
+    assert only(found, "a/x/m:commitment").usd_per_hour == pytest.approx(72 / 11.446, rel=1e-4)
+    assert crossover(contracts(terms=terms)).crossings[0].utilisation == pytest.approx(0.6), "without interest none"
+
+
+def test_a_falling_price_moves_the_crossing():
+    falls = PricePath(offers="a/*:on_demand", steps=(PriceStep(from_day=date(2027, 6, 1), factor=0.5),))
+    found = crossover(contracts(price_paths=(falls,)))
+    # two quarters at 10 and two at 5; from the third quarter on 5 throughout
+    assert crossing(found, "a/x/m:commitment").hourly_usd_per_hour == pytest.approx(7.5)
+    assert crossing(found, "a/x/m:commitment").utilisation == pytest.approx(0.8)
+    assert crossing(found, "a/x/m:commitment", "quarter-3").utilisation == pytest.approx(1.2), "never"
+
+
+def test_the_price_book_is_said():
+    found = crossover(contracts(price_book=(PriceLine(offers="*:commitment", factor=0.5),)))
+    assert crossing(found, "a/x/m:commitment").utilisation == pytest.approx(0.3)
+    assert only(found, "a/x/m:commitment").price == "yours" and only(found, "a/x/m:on_demand").price == "list"
+
+
+def test_owned_machines_carry_their_hall_and_energy():
+    power = Electricity(site=HALL, usd_per_kwh=0.1, pue=1.5, draw_fraction=0.5, **SOURCED)
+    study = hall(electricity=(power,), money=Money(discount_fraction_per_year=0.07), hours_per_month=100.0)
+    found = crossover(study)
+    owned = only(found, f"{HALL}/m:build_out in one", "quarter-5")
+    # a machine of 12,000 USD over 4 years at 7 %: 3,542.74 USD a year of 1,200 hours
+    assert owned.parts["machines"] == pytest.approx(3542.74 / 1200, rel=1e-5)
+    # 0.01 MW of: 1.5 million over 20 years (0.0943929), 0.3 million over 10 (0.1423775), 0.1 million a year
+    hall_usd = 0.01 * (1.5e6 * 0.0943929 + 0.3e6 * 0.1423775 + 0.1e6)
+    assert owned.parts["hall"] == pytest.approx(hall_usd / 1200, rel=1e-5)
+    # 10 kW, half drawn, 1.5 at the meter
+    assert owned.parts["energy"] == pytest.approx(10 * 0.5 * 1.5 * 0.1)
+    one = crossing(found, f"{HALL}/m:build_out in one", "quarter-5")
+    assert one.hourly.pool == "a/x/m" and one.utilisation == pytest.approx(owned.usd_per_hour / 40)
+
+
+def test_accelerators_compare_chip_by_chip():
+    half = machine_type("half", accelerators=4).model_copy(update={"accelerator": "chip-of-m"})
+    study = contracts(
+        machine_types=(machine_type("m"), half),
+        pools=(Pool(site="a/x", machine_type="m"), Pool(site="a/x", machine_type="half")),
+        bought=[offer("a/x/m", 10.0), offer("a/x/half", 3.0, "commitment", term_months=12.0)],
+    )
+    assert crossover(study).alone == ("half",) and not crossover(study).crossings
+    found = crossover(study, by="accelerator")
+    # 10 USD for 8 chips on demand, 3 USD for 4 committed
+    assert crossing(found, "a/x/half:commitment").utilisation == pytest.approx((3 / 4) / (10 / 8))
+
+
+# ------------------------------------------------------------------ slip
+@pytest.fixture(scope="module")
+def built():
+    """The hall of one module, ready in the fifth quarter, a machine in it; cloud at 40 USD/h until then."""
+    return make_plan(hall())
+
+
+def answers_to(plan, found):
+    variants = [slip.variant for slip in found if slip.ready is not None]
+    return slipped(found, plan_variants(plan.study, variants, base=plan), lambda *told: None)
+
+
+def test_the_value_of_a_month_on_a_study_of_one_site(built):
+    asked = slips(built, months=(6.0,))
+    (found,) = answers_to(built, asked)
+    assert (found.slip.ready, found.slip.until) == ("quarter-5", "quarter-7")
+    # six months of cloud at 40 USD for 100 hours a month; less upkeep of 2,000 USD a year, and half a year of wear:
+    # 20,000 / 20 and 10,000 / 20 and 6,000 / 10 and, for the machine, 12,000 / 4
+    expected = 6 * 100 * 40 - 1000 - (1000 + 500 + 600 + 3000) / 2
+    assert found.bridging_usd == pytest.approx(expected)
+    assert found.usd_per_month == pytest.approx(expected / 6)
+    assert found.least_usd <= expected <= found.most_usd
+    # 5 requests/s have nowhere to go until then: the cloud was let go
+    assert [(b.period, b.goal, b.requests_per_second) for b in found.broken] == [
+        ("quarter-5", "normal operation", pytest.approx(5)),
+        ("quarter-6", "normal operation", pytest.approx(5)),
+    ]
+
+
+def test_periods_are_counted_from_where_the_plan_has_it(built):
+    assert [(s.months, s.until) for s in slips(built)] == [(3, "quarter-6"), (6, "quarter-7")]
+    one, two = answers_to(built, slips(built))
+    assert one.bridging_usd == pytest.approx(two.bridging_usd / 2) and len(one.broken) == 1
+
+
+def test_a_clock_that_does_not_decide_costs_nothing_when_it_is_known(built):
+    # equipment takes 3 of 12 months; 3 more are free, if they are known; the plan as it stands would have it late
+    (found,) = answers_to(built, slips(built, clocks=("equipment",), months=(3.0,)))
+    assert found.bridging_usd == pytest.approx(0) and [b.period for b in found.broken] == ["quarter-5"]
+
+
+def test_a_slip_past_the_horizon_is_never_built(built):
+    (found,) = answers_to(built, slips(built, months=(24.0,)))
+    assert found.slip.until is None
+    # twelve months of cloud instead of a hall and a machine, of which a year is used
+    wear = 1000 + 500 + 600 + 3000
+    assert found.bridging_usd == pytest.approx(12 * 100 * 40 - 2000 - wear)
+    assert [b.period for b in found.broken] == ["quarter-5", "quarter-6", "quarter-7", "quarter-8"]
+
+
+def test_a_phase_that_is_not_built_may_be_late_for_nothing(built):
+    dear = make_plan(changed(built.study, {f"build_outs[{HALL}:one]": "x100"}))
+    (found,) = answers_to(dear, slips(dear, months=(6.0,)))
+    assert found.slip.ready is None and found.bridging_usd == 0 and not found.broken
+
+
+def test_survival_goals_that_break_are_named_by_period():
+    """Two machines in the hall and two in the cloud survive the loss of either; one cloud machine is held."""
+    goal = Goal(any="site", within_seconds=60.0, serve_fraction=0.5)
+    study = hall(
+        demand=10.0,
+        tiers=(Tier(name="t", survive=(goal,)),),
+        holdings=(Holding(pool="a/x/m", machines=2),),
+        policies=Policies(offers=("build_out",)),
+        horizon=Horizon(start=date(2028, 1, 1), quarters=4),
+    )
+    plan = make_plan(study)
+    assert [(b.when, b.units) for b in plan.builds] == [("quarter-1", 1)]
+    (found,) = answers_to(plan, slips(plan, months=(3.0,)))
+    # the cloud alone serves everything, until it is lost
+    (broken,) = found.broken
+    assert broken.period == "quarter-1" and broken.goal == "t: any site within 60 s"
+    assert broken.failures == ("site:a/x",) and broken.requests_per_second == pytest.approx(5)
+    assert found.bridging_usd is None and "a/x" in found.why_not
+
+
+def test_a_late_delivery_is_a_slip_of_its_offer(built):
+    (found,) = answers_to(built, slips(built, what=(f"{HALL}/m:build_out",), months=(15.0,)))
+    assert found.slip.clock == "delivery" and found.slip.until is None
+    # ordered on the first day the machine is there in the sixth quarter: three more months of cloud, less wear
+    assert found.bridging_usd == pytest.approx(3 * 100 * 40 - 3 / 12 * (2000 + 1000 + 500 + 600 + 3000))
+    assert {b.period for b in found.broken} == {"quarter-5", "quarter-6", "quarter-7", "quarter-8"}
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ({"what": ("own/nowhere:*",)}, "own/nowhere:*"),
+        ({"clocks": ("water",)}, "one of shell, power, equipment, commissioning"),
+        ({"months": (-1.0,)}, "a delay above 0"),
+        ({"periods": (0,)}, "a delay above 0"),
+    ],
+)
+def test_a_slip_of_nothing_is_a_finding(built, words, said):
+    with pytest.raises(InputError, match=re.escape(said)):
+        slips(built, **words)
