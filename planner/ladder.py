@@ -220,7 +220,7 @@ def risk_of(study: Study, result: DrillResult) -> Risk:
         if row.failure == NORMAL:
             continue
         failures.add(row.failure)
-        if row.due_fraction > 0 and row.uncoverable_requests_per_second > 0:
+        if row.uncovered_requests_per_second > 0:
             uncoverable.add(row.failure)
         if row.broken:
             cost, requests = short.get((row.failure, row.clock_seconds), (0.0, 0.0))

@@ -522,8 +522,9 @@ def test_progress_and_hours() -> None:
     drill_plan(plan(study(), {}, {}), progress=lambda done, of: seen.append((done, of)))
     assert seen == [(1, 2), (2, 2)]
     p = plan(study(), {}, {})
-    with pytest.raises(InputError, match="one hour"):
-        drill_plan(p.model_copy(update={"replicas": (Replicas(placement=at("a"), hour="other", replicas=1),)}))
+    strange = (Replicas(placement=at("a"), hour="other", replicas=1), Replicas(placement=at("a"), hour="h", replicas=1))
+    with pytest.raises(InputError, match="an hour of the study"):
+        drill_plan(p.model_copy(update={"replicas": strange}))
 
 
 # Round trips. A degree of latitude is 6371 · π / 180 = 111.195 km.

@@ -119,8 +119,8 @@ def test_maintenance_is_out_at_the_same_time() -> None:
     # any site, while half of b is out: without a 5 of b's replicas, without b all of a's
     s = study(holdings=hold(a=10, b=10), tiers=(tier(goal(in_maintenance={B: 0.5})),))
     result = drill_plan(ten_each(s))
-    assert served(result, f"{A} while {B} is out") == pytest.approx(0.5)
-    assert served(result, f"{B} while {B} is out") == 1.0
+    assert served(result, f"{A} while 0.5 of {B} is out") == pytest.approx(0.5)
+    assert served(result, f"{B} while 0.5 of {B} is out") == 1.0
 
 
 def test_a_part_that_is_lost_may_all_be_one_placements() -> None:

@@ -42,7 +42,12 @@ def drill(
         list[str] | None, typer.Option(help="instead of the goals' failures: each component of this kind (site)")
     ] = None,
     pairs: Annotated[
-        list[str] | None, typer.Option(help="and each pair of components of this kind; may be given more than once")
+        list[str] | None,
+        typer.Option(help="also instead of them: each pair of components of these kinds (site)"),
+    ] = None,
+    hour: Annotated[
+        str | None,
+        typer.Option(help="of plans over time: these hours (quarter-1/*); default: the worst of each failure"),
     ] = None,
     format: Annotated[Format, typer.Option("--format", "-f", help="text, md or json")] = Format.text,
     out: Annotated[Path | None, typer.Option("--out", "-o", help="file to write; default: stdout")] = None,
@@ -51,7 +56,8 @@ def drill(
 ) -> None:
     """Replay every failure of the study on a plan or on today's fleet, by arithmetic of its own.
 
-    Exit 1 when a survival goal breaks. Failures of --each and --pairs are held to a goal only where the study has one.
+    Exit 1 when a survival goal breaks, in any hour of the plan; a fleet is replayed in the first period. Failures of
+    --each and --pairs are held to a goal only where the study has one.
 
     Examples: `planner drill plan.json` · `planner drill fleet_today.csv --study examples/quickstart`
     · `planner drill plan.json --mode rescale --pairs site`
@@ -70,7 +76,7 @@ def drill(
                 result, claims = _fleet(subject, study, mode, done, which)
             else:
                 result, claims = _plan(subject, mode, done, which)
-        report = review_drill(result, claims, all)
+        report = review_drill(result, claims, all, hour)
         emit(render(report, format.value), out, [subject])
         raise SystemExit(0 if report.good else 1)
 

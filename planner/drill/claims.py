@@ -7,6 +7,7 @@ import numpy as np
 
 from planner.drill.failures import NORMAL, normal_operation
 from planner.drill.left import Left, what_is_left
+from planner.drill.moments import not_done, taken_up, without_power
 from planner.drill.names import above, check_counts, names_in_plan
 from planner.drill.replay import prepare, tier_rows
 from planner.drill.resolve import part_of_pool, times_of
@@ -25,19 +26,25 @@ def drill_state_claims(plan: PlanFile) -> tuple[str, ...]:
     Raises
     ------
     InputError
-        when the plan has more than one hour, or its dependencies form a cycle
+        when the plan states an hour that its study does not have, or its dependencies form a cycle
     """
     check_counts(plan)
     world, graph, failures = prepare(plan.study, plan.demand_case)
     findings: list[str] = names_in_plan(plan, [failure.id for failure in failures])
-    for hour in hours_of(plan):
-        stock, found = of_plan(world, plan, failures, hour)
-        states = {(s.failure, round(s.clock_seconds, 6)): s for s in plan.states if s.hour == hour}
-        normal = what_is_left(world, graph, stock, [normal_operation(plan.study)])
-        findings += found
-        findings += _claimed_traffic(world, normal, 0.0, states.get((NORMAL, 0.0)), stock, stock.replicas)
+    every = hours_of(plan)
+    findings += not_done(plan.study, plan, every)
+    for moment in every:
+        states = {(s.failure, round(s.clock_seconds, 6)): s for s in plan.states if s.hour == moment.hour}
+        usual = world.at(taken_up(plan.study, plan, moment))
+        stock, found = of_plan(usual, plan, failures, moment, every)
+        normal = what_is_left(usual, graph, stock, [normal_operation(plan.study)])
+        found += _claimed_traffic(usual, normal, 0.0, states.get((NORMAL, 0.0)), stock, stock.replicas)
+        here = world.at(moment.wanted)
+        stock, _ = of_plan(here, plan, failures, moment, every)
         for failure in failures:
-            findings += _claimed(world, what_is_left(world, graph, stock, [failure]), states, stock)
+            found += _claimed(here, what_is_left(here, graph, stock, [failure]), states, stock)
+        findings += [f"{moment.hour}: {text}" for text in found] if len(every) > 1 else found
+        findings += without_power(plan.study, plan, moment, every)
     return tuple(dict.fromkeys(findings))
 
 

@@ -82,7 +82,28 @@ def failures_of_goals(world: World, graph: Graph) -> tuple[Failure, ...]:
                 goals = dict(found[failure.id].goals) if failure.id in found else {}
                 goals[tier.name] = [*goals.get(tier.name, []), (goal.within_seconds, goal.serve_fraction)]
                 found[failure.id] = replace(failure, goals=goals)
+    for failure in _priced(world, graph):
+        found.setdefault(failure.id, failure)
     return tuple(found[id] for id in sorted(found))
+
+
+def _priced(world: World, graph: Graph) -> list[Failure]:
+    """Failures that a plan reckons with by their cost, without a goal: held to nothing, looked at when detected."""
+    study = world.study
+    if study.objective == "cost":
+        return []
+    counted = study.objective == "worst_case"
+    to_nothing = {tier.name: [(study.detection_seconds, 0.0)] for tier in study.tiers}
+    found = []
+    for own in study.components:
+        if own.hours_to_repair is not None and (counted or own.failures_per_year is not None):
+            id = f"{own.kind}:{own.name}"
+            found.append(Failure(id, {id: 1.0}, hours_to_repair=own.hours_to_repair, goals=to_nothing))
+    for named in study.failures:
+        if named.hours_to_repair is not None and (counted or named.failures_per_year is not None):
+            goal = Goal(failure=named.name, serve_fraction=0.0, within_seconds=max(study.detection_seconds, 1e-9))
+            found += [replace(failure, goals=to_nothing) for failure in _expanded(world, graph, goal)]
+    return found
 
 
 def failures_of_kind(world: World, graph: Graph, each: Sequence[str], pairs: Sequence[str]) -> tuple[Failure, ...]:

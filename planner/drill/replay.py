@@ -1,16 +1,18 @@
 """The drill: every failure replayed, on a plan or on today's fleet."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
-from planner.drill.failures import Failure, failures_of_goals, failures_of_kind, normal_operation
+from planner.drill.failures import NORMAL, Failure, failures_of_goals, failures_of_kind, normal_operation
 from planner.drill.graph import Graph, build_graph
 from planner.drill.left import Left, what_is_left
 from planner.drill.limits import cut
+from planner.drill.moments import Moment, moments, not_done, taken_up, without_power
 from planner.drill.names import check_counts, check_failures, check_study, names_in_plan
-from planner.drill.rescale import HOT, RECLAIMED, WAYS, Routes, carried, rescaled, routes_of, unmoved
+from planner.drill.rescale import HOT, LOADED, RECLAIMED, STARTED, WAYS, Routes, carried, rescaled, routes_of, unmoved
 from planner.drill.resolve import resolve
 from planner.drill.result import DrillResult, DrillRow, Mode, Toll
 from planner.drill.standing import hours_of, of_fleet, of_plan
@@ -63,7 +65,8 @@ def drill_plan(
     Raises
     ------
     InputError
-        when the plan has more than one hour, its study names what does not exist, or its dependencies form a cycle
+        when the plan states an hour that its study does not have, the study names what does not exist, or its
+        dependencies form a cycle
     SolverError
         when the solver fails
     """
@@ -71,13 +74,62 @@ def drill_plan(
     world, graph, failures = prepare(plan.study, plan.demand_case)
     findings = names_in_plan(plan, [failure.id for failure in failures])
     replayed = failures if which is None else failures_of_kind(world, graph, *which)
+    every = hours_of(plan)
+    findings += not_done(plan.study, plan, every)
     rows: list[DrillRow] = []
     tolls: list[Toll] = []
-    for hour in hours_of(plan):
-        stock, found = of_plan(world, plan, failures, hour)
-        result = _drill(world, graph, replayed, stock, mode, "", [*findings, *found], progress)
-        rows, tolls, findings = [*rows, *result.rows], [*tolls, *result.tolls], list(result.findings)
-    return DrillResult(mode, f"plan of {plan.study.study}", tuple(rows), tuple(findings), tuple(tolls))
+    for n, moment in enumerate(every):
+        told = _within(progress, n, len(every)) if progress else None
+        result = _in_hour(world, graph, failures, replayed, plan, moment, every, mode, told)
+        name = moment.hour if len(every) > 1 else ""
+        rows += [replace(row, hour=name) for row in result.rows]
+        tolls += [replace(toll, hour=name) for toll in result.tolls]
+        findings += [f"{name}: {text}" if name else text for text in result.findings]
+        findings += without_power(plan.study, plan, moment, every)
+    rows.sort(key=_worst_first)
+    tolls.sort(key=lambda t: (-t.usd_lost, -t.requests_lost, t.failure, t.hour))
+    return DrillResult(
+        mode, f"plan of {plan.study.study}", tuple(rows), tuple(dict.fromkeys(findings)), tuple(tolls), len(every)
+    )
+
+
+def _worst_first(r: DrillRow) -> tuple[object, ...]:
+    return not r.broken, r.due_fraction <= 0, r.served_fraction, r.failure, r.clock_seconds, r.tier, r.hour
+
+
+def _within(progress: Progress, n: int, of: int) -> Progress:
+    """Progress of one hour within all of them."""
+    return lambda failures, all_failures: progress(n * all_failures + failures, of * all_failures)
+
+
+def _in_hour(
+    world: World,
+    graph: Graph,
+    failures: Sequence[Failure],
+    replayed: Sequence[Failure],
+    plan: PlanFile,
+    moment: Moment,
+    every: Sequence[Moment],
+    mode: Mode,
+    progress: Progress | None,
+) -> DrillResult:
+    """The drill of a plan in one hour.
+
+    Work that can wait is taken up in normal operation when the plan says; in a failure it asks for what the hour wants.
+    """
+    usual = world.at(taken_up(plan.study, plan, moment))
+    stock, findings = of_plan(usual, plan, failures, moment, every)
+    normal = in_normal_operation(usual, graph, stock)
+    here = usual
+    if usual.demand.tolist() != (wants := world.at(moment.wanted)).demand.tolist() or usual.flows != wants.flows:
+        here = wants
+        again, _ = of_plan(here, plan, failures, moment, every)
+        sent = again.base.sum(axis=1) + again.astray
+        share = np.divide(here.demand, sent, out=np.ones_like(sent), where=sent > 0)
+        waits = np.array([tier.deferrable_hours > 0 for tier in here.tier_of], dtype=bool)
+        stock = replace(again, base=again.base * np.where(waits, share, 1.0)[:, None])
+    result = _drill(here, graph, replayed, stock, mode, "", findings, progress)
+    return replace(result, rows=(*normal, *(row for row in result.rows if row.failure != NORMAL)))
 
 
 def drill_fleet(
@@ -91,7 +143,8 @@ def drill_fleet(
 
     Parameters
     ----------
-    study : gives demand [requests/s], profiles, dependencies and goals; its holdings and claims are not used
+    study : gives demand [requests/s] in the fullest hour of its first period, profiles, dependencies and goals; its
+        holdings and claims are not used
     fleet : replicas per (pool, profile), weights per (workload, origin)
     mode, progress, which : as for `drill_plan`
 
@@ -100,9 +153,14 @@ def drill_fleet(
     as `drill_plan`; a row whose edge is not eligible is a finding, and what it is sent is not served
     """
     world, graph, failures = prepare(study)
+    every = moments(study)
+    today = [m for m in every if m.period == every[0].period]
+    fullest = max(today, key=lambda m: sum(m.wanted.values()))
+    world = world.at(fullest.wanted)
     stock, findings = of_fleet(world, fleet)
     replayed = failures if which is None else failures_of_kind(world, graph, *which)
-    return _drill(world, graph, replayed, stock, mode, f"fleet of {study.study}", findings, progress)
+    at = f" at {fullest.hour}, the hour of most requests of the first period" if len(every) > 1 else ""
+    return _drill(world, graph, replayed, stock, mode, f"fleet of {study.study}{at}", findings, progress)
 
 
 def _drill(
@@ -134,7 +192,7 @@ def _drill(
                 how = {clock: at_once[clock][1][:, f] for clock in clocks}
             served[0.0] = first[f]
             how[0.0] = _all_hot(first[f])
-            shown = {0.0, *failure.clocks}
+            shown = {0.0, *failure.clocks, max(served)}
             for clock in sorted(served):
                 of_clock = tier_rows(world, failure, alone, clock, served[clock], how[clock])
                 rows += [row for row in of_clock if row.broken or clock in shown]
@@ -142,7 +200,7 @@ def _drill(
                 tolls.append(toll(world, failure, alone, served))
             if progress:
                 progress(start + f + 1, len(failures))
-    rows.sort(key=lambda r: (not r.broken, r.served_fraction, r.failure, r.clock_seconds, r.tier))
+    rows.sort(key=_worst_first)
     tolls.sort(key=lambda t: (-t.usd_lost, -t.requests_lost, t.failure))
     return DrillResult(mode, subject, tuple(rows), tuple(dict.fromkeys(findings)), tuple(tolls))
 
@@ -192,6 +250,7 @@ def tier_rows(
         if not mine.any():
             continue
         asked = float(offered[mine].sum())
+        uncovered = np.maximum(failure.due(tier.name, clock) - left.coverable[0] - TOLERANCE, 0.0)
         broken = bool((short[mine] > TOLERANCE * asked).any())
         split = [round(min(float(part), 1.0), 9) for part in how[:, mine].sum(axis=1) / asked]
         rows.append(
@@ -204,7 +263,12 @@ def tier_rows(
                 short_requests_per_second=round(float(short[mine].sum()), 9) if broken else 0.0,
                 broken=broken,
                 uncoverable_requests_per_second=round(float(((1.0 - left.coverable[0]) * offered)[mine].sum()), 9),
-                **{f"{name}_fraction": value for name, value in zip(WAYS, split, strict=True)},
+                uncovered_requests_per_second=round(float((uncovered * offered)[mine].sum()), 9),
+                hot_fraction=split[HOT],
+                reclaimed_fraction=split[RECLAIMED],
+                loaded_fraction=split[LOADED],
+                started_fraction=split[STARTED],
+                recovered=bool(failure.clocks) and clock > failure.clocks[-1],
             )
         )
     return rows

@@ -55,7 +55,11 @@ def unmoved(world: World, stock: Stock, left: Left, routes: Routes) -> Numbers:
     eligible = world.normal[routes.flow, routes.placement]
     share = routes.sent * eligible / world.demand[routes.flow]
     asked = (left.offered * left.front)[:, routes.flow]
-    rates = cut(left.passage, asked * share * left.placements[:, routes.placement], routes.flow, routes.placement)
+    # where an offer counts less than whole, what does not go on is gone at once
+    less = np.array([count.less for count in left.counts])[:, world.pool_of] > 0
+    stays = np.divide(left.survivors, stock.replicas, out=np.zeros_like(left.survivors), where=stock.replicas > 0)
+    alive = np.where(less, np.minimum(left.placements, stays), left.placements)
+    rates = cut(left.passage, asked * share * alive[:, routes.placement], routes.flow, routes.placement)
     return np.minimum(rates @ routes.by_flow, left.offered)
 
 

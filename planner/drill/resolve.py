@@ -18,7 +18,10 @@ from planner.drill.rescale import HOT, LOADED, RECLAIMED, STARTED, WAYS
 from planner.drill.solving import Rows, best_whole, solver_of
 from planner.drill.stock import Stock
 from planner.drill.world import WHOLE, Indices, Numbers, World
+from planner.units import SECONDS_PER_HOUR
 
+RECOVERY_SECONDS = 7 * 24 * 3600.0
+"""What comes later than that is no part of a recovery."""
 MOMENT_SECONDS = 1e-3
 """Around the moment machines come: what holds just before and just after is looked at."""
 
@@ -57,13 +60,26 @@ class Resolved:
     findings: tuple[str, ...]
 
 
-def times_of(stock: Stock, left: Left) -> list[float]:
-    """Deadlines, and the moments around which machines come back or are obtained [s]."""
+def times_of(stock: Stock, left: Left, recovered: float = 0.0) -> list[float]:
+    """Deadlines, the moments around which machines come back or are obtained, and when all of it has recovered [s]."""
     failure, counts = left.failures[0], left.counts[0]
     deadlines = failure.clocks
+    last = max(recovered, deadlines[-1])
     comes = {at for _, _, back in stock.claims if back is not None for at in (back, back + MOMENT_SECONDS)}
     comes |= {at for when, _, _ in counts.obtained for at in (when - MOMENT_SECONDS, when)}
-    return sorted({at for at in comes if 0 < at < deadlines[-1]} | set(deadlines))
+    return sorted({at for at in comes if 0 < at < last} | {*deadlines, last})
+
+
+def recovered_seconds(world: World, stock: Stock, left: Left) -> float:
+    """When all that can come back, be obtained or be loaded is there; no later than the repair [s]."""
+    failure = left.failures[0]
+    alive = (left.placements[0] > 0) & left.may_start[0]
+    load = float(world.load_seconds[alive].max(initial=0.0))
+    comes = [back for _, _, back in stock.claims if back is not None and back < RECOVERY_SECONDS]
+    comes += [when for when, _, _ in left.counts[0].obtained if when < RECOVERY_SECONDS]
+    done = max([world.study.detection_seconds, *(at + MOMENT_SECONDS for at in comes)]) + load
+    repair = math.inf if failure.hours_to_repair is None else failure.hours_to_repair * SECONDS_PER_HOUR
+    return min(done, repair)
 
 
 def build(world: World, left: Left, times: list[float]) -> Template | None:
@@ -201,7 +217,7 @@ def resolve(world: World, stock: Stock, left: Left, templates: dict[Any, Templat
 
     `templates` keeps the programs that failures share.
     """
-    times, n = times_of(stock, left), left.offered.shape[1]
+    times, n = times_of(stock, left, recovered_seconds(world, stock, left)), left.offered.shape[1]
     served, how = {clock: np.zeros(n) for clock in times}, {clock: np.zeros((len(WAYS), n)) for clock in times}
     if not left.coverable.any():
         return Resolved(served, how, ())

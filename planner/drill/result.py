@@ -21,6 +21,9 @@ class DrillRow:
     hot_fraction, reclaimed_fraction, loaded_fraction, started_fraction : of the tier's demand, served by replicas that
         ran all along, that stand on machines back from others, that were loaded on machines that were there, and that
         were loaded on machines obtained in the failure
+    uncovered_requests_per_second : of what is due, what no capacity can serve [requests/s]
+    recovered : the clock lies after the last deadline: all that can come back or be loaded before repair is there
+    hour : of the plan, where it has several
     """
 
     failure: str
@@ -35,6 +38,9 @@ class DrillRow:
     reclaimed_fraction: float = 0.0
     loaded_fraction: float = 0.0
     started_fraction: float = 0.0
+    uncovered_requests_per_second: float = 0.0
+    recovered: bool = False
+    hour: str = ""
 
 
 @dataclass(frozen=True)
@@ -52,6 +58,7 @@ class Toll:
         repair
     all_again_seconds : the same for all that is wanted
     served_last, served_worst : workload -> share served at the last clock, and at its worst one
+    hour : of the plan, where it has several
     """
 
     failure: str
@@ -63,6 +70,7 @@ class Toll:
     all_again_seconds: float | None
     served_last: dict[str, float]
     served_worst: dict[str, float]
+    hour: str = ""
 
 
 @dataclass(frozen=True)
@@ -74,6 +82,7 @@ class DrillResult:
     rows: tuple[DrillRow, ...]
     findings: tuple[str, ...]
     tolls: tuple[Toll, ...] = ()
+    hours: int = 1
 
     @property
     def broken(self) -> bool:

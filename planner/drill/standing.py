@@ -2,61 +2,73 @@
 
 from collections import defaultdict
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
 from planner.drill.failures import Failure
+from planner.drill.moments import Moment, moments
 from planner.drill.names import above
 from planner.drill.stock import Bought, Stock, least_counted
-from planner.drill.world import TOLERANCE, WHOLE, Numbers, World, last_day, misfit, named
+from planner.drill.world import TOLERANCE, WHOLE, Numbers, World, misfit, named
 from planner.errors import Finding, InputError
 from planner.records.plan import PlanFile, State
 from planner.records.study import RunningReplicas, Study
 
 
-def lent(study: Study) -> tuple[tuple[int, float, float | None], ...]:
+def lent(study: Study, moment: Moment) -> tuple[tuple[int, float, float | None], ...]:
     """Claims: number of the pool, machines, seconds from the begin of a failure until they are back or none."""
     number = {pool.id: q for q, pool in enumerate(study.pools)}
     return tuple(
-        (number[c.pool], c.machines, None if c.reclaim_seconds is None else study.detection_seconds + c.reclaim_seconds)
-        for c in study.claims
-        if c.pool in number
+        (number[q], machines, None if seconds is None else study.detection_seconds + seconds)
+        for q, machines, seconds in moment.lent(study)
+        if q in number
     )
 
 
-def hours_of(plan: PlanFile) -> list[str]:
-    """Hours that the plan is made for; each is replayed by itself.
+def hours_of(plan: PlanFile) -> tuple[Moment, ...]:
+    """The hours of the plan's study; each is replayed by itself.
 
     Raises
     ------
     InputError
-        when there is more than one: demand is stated for one mean hour
+        when the plan states another hour
     """
-    hours = sorted({r.hour for r in plan.replicas} | {s.hour for s in plan.states})
-    if len(hours) > 1:
-        raise InputError([Finding("plan: hours", "one hour", ", ".join(hours), "drill one hour at a time")])
-    return hours or ["none"]
+    every = moments(plan.study, plan.demand_case)
+    stated = {r.hour for r in plan.replicas} | {s.hour for s in plan.states}
+    if len(every) == 1 and len(stated) == 1:
+        return (replace(every[0], hour=stated.pop()),)
+    fix = "make the plan again with `planner plan`"
+    unknown = sorted(stated - {m.hour for m in every})
+    if unknown:
+        raise InputError([Finding("plan: hours", "an hour of the study", repr(h)[:120], fix) for h in unknown])
+    return every
 
 
-def of_plan(world: World, plan: PlanFile, failures: Sequence[Failure], hour: str) -> tuple[Stock, list[str]]:
+def of_plan(
+    world: World, plan: PlanFile, failures: Sequence[Failure], moment: Moment, every: Sequence[Moment]
+) -> tuple[Stock, list[str]]:
     """What the plan says stands in normal operation of an hour.
 
     Parameters
     ----------
+    world : with the demand of the hour
     failures : of the study's goals; machines that count in all of them are firm
+    every : all hours of the plan: contracts start in one period and last into others
     """
-    study, findings = plan.study, []
+    study, findings, hour = plan.study, list[str](), moment.hour
     number = {pool.id: q for q, pool in enumerate(study.pools)}
     held = np.zeros(len(number))
-    end = last_day(study)
-    for holding in study.holdings:
-        if holding.pool in number and (holding.until is None or holding.until >= end):
-            held[number[holding.pool]] += holding.machines
+    for q, held_machines in moment.held(study).items():
+        if q in number:
+            held[number[q]] += held_machines
     offers = {offer.id: offer for offer in study.offers}
     bought = []
     for row in plan.purchases:
         if (offer := offers.get(row.offer)) is None or offer.pool not in number:
             findings.append(f"purchase of {row.offer}: no such offer")
+            continue
+        if not moment.is_there(study, offer, row, every):
             continue
         machines = row.units * offer.machines_per_unit
         bought.append(Bought(offer, number[offer.pool], float(machines), float(row.units)))
@@ -83,7 +95,7 @@ def of_plan(world: World, plan: PlanFile, failures: Sequence[Failure], hour: str
         usable=np.array([pool.usable_fraction for pool in study.pools]),
         spare=np.where(in_use, np.array([pool.spare_machines for pool in study.pools]), 0.0),
         bought=tuple(bought),
-        claims=lent(study),
+        claims=lent(study, moment),
         limits=_limits(world, plan, hour),
     )
     return stock, findings + found + _too_many(world, stock, firm, failures)

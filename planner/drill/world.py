@@ -2,20 +2,19 @@
 
 import itertools
 import math
-from collections import defaultdict
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from planner.drill.moments import moments
 from planner.drill.trips import round_trips_ms
-from planner.errors import Finding, InputError
 from planner.records.inventory import Site
 from planner.records.serving import ContextClass, Model, Profile
-from planner.records.study import Demand, Study, Tier, Workload
+from planner.records.study import Study, Tier, Workload
 from planner.units import DAYS_PER_MONTH
 
 Numbers = NDArray[np.float64]
@@ -54,6 +53,22 @@ class World:
     normal: Flags
     in_failure: Flags
     """[i, e] an edge, with the round trip that holds in normal operation and in a failure"""
+
+    def at(self, wanted: Mapping[tuple[str, str], float]) -> "World":
+        """The same study with other demand [requests/s]; flows that want nothing are left out."""
+        here = [(flow, i) for flow, i in self.flows.items() if wanted.get(flow, 0.0) > 0]
+        rows = np.array([i for _, i in here], dtype=np.int64)
+        return replace(
+            self,
+            flows={flow: n for n, (flow, _) in enumerate(here)},
+            tier_of=[self.tier_of[i] for i in rows],
+            demand=np.array([wanted[flow] for flow, _ in here], dtype=np.float64),
+            replica_seconds=self.replica_seconds[rows],
+            replica_seconds_in_failure=self.replica_seconds_in_failure[rows],
+            fits=self.fits[rows],
+            normal=self.normal[rows],
+            in_failure=self.in_failure[rows],
+        )
 
     def by_pool(self, per_placement: Numbers) -> Numbers:
         """Sum of each pool's placements [q]."""
@@ -97,14 +112,8 @@ def _seconds(w: Workload, profile: Profile, cached_fraction: float) -> float:
     return (reading + w.mean_output_tokens / point.decode_tokens_per_second) * w.burst_factor
 
 
-def _moves(row: Demand) -> bool:
-    """Whether a row of demand is for a part of the time, grows, or has a shape."""
-    growth = row.growth_fraction_per_year or row.low_growth_fraction_per_year or row.high_growth_fraction_per_year
-    return bool(growth or row.period or row.hour or row.shape)
-
-
 def build_world(study: Study, case: str = "base") -> World:
-    """The study as arrays, with the demand of a case: base, low or high."""
+    """The study as arrays, with the demand of a case (base, low or high) in its first hour; see `World.at`."""
     site_number = {site.id: s for s, site in enumerate(study.sites)}
     accelerators = {machine.name: machine.accelerators for machine in study.machine_types}
     made: list[tuple[str, Model, Profile, int, Site]] = []
@@ -115,14 +124,8 @@ def build_world(study: Study, case: str = "base") -> World:
                 name = f"{model.model}/{profile.name}@{pool.id}"
                 made.append((name, model, profile, q, study.sites[site_number[pool.site]]))
     profiles = [profile for _, _, profile, _, _ in made]
-    if study.horizon.each_period[1:] or study.horizon.hours or any(_moves(row) for row in study.demand):
-        fix = "planner audit checks every hour of such a plan; drill a study of one period and one mean hour"
-        raise InputError([Finding("demand", "one period and one mean hour", "demand that moves over time", fix)])
-    wanted: dict[tuple[str, str], float] = defaultdict(float)
-    for demand in study.demand:
-        rate = {"low": demand.low_requests_per_second, "high": demand.high_requests_per_second}.get(case)
-        wanted[demand.workload, demand.origin] += demand.requests_per_second if rate is None else rate
-    flows = [flow for flow, rate in wanted.items() if rate > 0]
+    every = moments(study, case)
+    flows = list(dict.fromkeys(flow for m in every for flow, rate in m.wanted.items() if rate > 0))
     asked: dict[str, Workload] = {w: named(study.workloads, w) for w, _ in flows}
     tier_of: list[Tier] = [named(study.tiers, asked[w].tier) for w, _ in flows]
 
@@ -157,7 +160,7 @@ def build_world(study: Study, case: str = "base") -> World:
         rollout=np.array([m.rollout_surge_fraction for _, m, _, _, _ in made]),
         flows={flow: i for i, flow in enumerate(flows)},
         tier_of=tier_of,
-        demand=np.array([wanted[flow] for flow in flows]),
+        demand=np.array([every[0].wanted.get(flow, 0.0) for flow in flows]),
         replica_seconds=np.where(fits, seconds, 0.0),
         replica_seconds_in_failure=np.where(fits, seconds_cold, 0.0),
         fits=fits,

@@ -1,15 +1,24 @@
 """The report of a drill: the verdict, who is served in the worst failures, what each failure costs, worst first."""
 
+from dataclasses import replace
+from fnmatch import fnmatchcase
+
 from planner.drill import DrillResult, DrillRow, Toll
+from planner.errors import Finding, InputError
 from planner.review.report import Report, Section, percent, short_failure, usd
 
 MOST_ROWS = 20
 MOST_FAILURES = 6
 NORMAL = "normal"
+COLUMNS = ("lost", "in", "at s", "tier", "due", "served", "by", "short req/s", "uncoverable req/s", "verdict")
+TOLL_COLUMNS = ("lost", "in", "requests lost", "USD lost", "counted until", "all due again at", "all again at")
+WORST_HOUR = "shown: what breaks, and of each failure the hour in which it costs most; --hour shows others"
 WAYS = ("hot", "reclaimed", "loaded", "started")
 
 
-def review_drill(result: DrillResult, claims: tuple[str, ...], all_rows: bool = False) -> Report:
+def review_drill(
+    result: DrillResult, claims: tuple[str, ...], all_rows: bool = False, hour: str | None = None
+) -> Report:
     """The report of a drill.
 
     Parameters
@@ -17,17 +26,45 @@ def review_drill(result: DrillResult, claims: tuple[str, ...], all_rows: bool = 
     result : rows and tolls, worst first
     claims : what a plan states of itself and does not hold
     all_rows : show every row, not the worst 20 of each table
+    hour : pattern of hours that are shown; none: of each failure the worst one
     """
     lost = any(_uncovered(row) for row in result.rows)
     good = not result.broken and not claims and not lost
-    sections = [_verdict(result, claims, lost, all_rows)]
-    if result.tolls:
-        sections += [_heat(result, all_rows), _tolls(result, all_rows)]
+    shown = in_hours(result, hour)
+    sections = [_verdict(result, shown, claims, lost, all_rows)]
+    if shown.tolls:
+        sections += [_heat(shown, all_rows), _tolls(shown, all_rows)]
     return Report("drill", good, tuple(sections))
 
 
+def in_hours(result: DrillResult, pattern: str | None = None) -> DrillResult:
+    """Rows and tolls of some hours; without a pattern of the hour in which each failure costs most, and what breaks.
+
+    Raises
+    ------
+    InputError
+        when no hour matches the pattern
+    """
+    if result.hours == 1:
+        return result
+    if pattern is not None:
+        hours = sorted({row.hour for row in result.rows})
+        if not any(fnmatchcase(hour, pattern) for hour in hours):
+            fix = f"hours are period/hour, * matches anything: {', '.join(hours[:6])}"
+            raise InputError([Finding("--hour", "an hour of the plan, or a pattern of them", repr(pattern), fix)])
+        rows = tuple(row for row in result.rows if fnmatchcase(row.hour, pattern))
+        return replace(result, rows=rows, tolls=tuple(t for t in result.tolls if fnmatchcase(t.hour, pattern)))
+    worst: dict[str, str] = {}
+    for toll in result.tolls:
+        worst.setdefault(toll.failure, toll.hour)
+    for row in result.rows:
+        worst.setdefault(row.failure, row.hour)
+    rows = tuple(row for row in result.rows if row.broken or row.hour == worst[row.failure])
+    return replace(result, rows=rows, tolls=tuple(t for t in result.tolls if t.hour == worst[t.failure]))
+
+
 def _uncovered(row: DrillRow) -> bool:
-    return row.due_fraction > 0 and row.uncoverable_requests_per_second > 0
+    return row.uncovered_requests_per_second > 0
 
 
 def _how(row: DrillRow) -> str:
@@ -37,7 +74,8 @@ def _how(row: DrillRow) -> str:
     return " + ".join(told) if any(name != "hot" for name, share in parts if share >= 0.005) else "hot" if told else ""
 
 
-def _verdict(result: DrillResult, claims: tuple[str, ...], lost: bool, all_rows: bool) -> Section:
+def _verdict(result: DrillResult, shown: DrillResult, claims: tuple[str, ...], lost: bool, all_rows: bool) -> Section:
+    several, asked = result.hours > 1, any(r.due_fraction > 0 for r in result.rows if r.failure != NORMAL)
     failures = {row.failure for row in result.rows if row.broken}
     broken = sum(row.broken for row in result.rows)
     verdict = (
@@ -46,11 +84,14 @@ def _verdict(result: DrillResult, claims: tuple[str, ...], lost: bool, all_rows:
         else "every goal holds, but for what no capacity can cover"
         if lost
         else "every goal holds"
+        if asked or len({r.failure for r in result.rows}) == 1
+        else "no goal asks for these failures, so nothing is due in them"
     )
     rows = [
         (
             short_failure(r.failure),
-            f"{r.clock_seconds:g}",
+            *((r.hour,) if several else ()),
+            f"{r.clock_seconds:g}{', recovered' if r.recovered else ''}",
             r.tier,
             percent(r.due_fraction),
             percent(r.served_fraction),
@@ -59,22 +100,34 @@ def _verdict(result: DrillResult, claims: tuple[str, ...], lost: bool, all_rows:
             f"{r.uncoverable_requests_per_second:,.1f}" if r.uncoverable_requests_per_second else "",
             "BROKEN" if r.broken else "uncoverable" if _uncovered(r) else "holds" if r.due_fraction else "nothing due",
         )
-        for r in (result.rows if all_rows else result.rows[:MOST_ROWS])
+        for r in (shown.rows if all_rows else shown.rows[:MOST_ROWS])
     ]
     said = tuple(dict.fromkeys((*result.findings, *claims)))
     told = said if all_rows else said[:MOST_ROWS]
     lines = [
         f"{len({r.failure for r in result.rows} - {NORMAL}):,} failures and normal operation replayed in {result.mode},"
-        f" on {result.subject}: {verdict}",
+        f" on {result.subject}{f', in each of {result.hours} hours' if several else ''}: {verdict}",
+        *((WORST_HOUR,) if several else ()),
         *told,
         *([f"... and {len(said) - len(told):,} findings more: --all"] if len(said) > len(told) else []),
     ]
     return Section(
         "DRILL",
         tuple(lines),
-        ("lost", "at s", "tier", "due", "served", "by", "short req/s", "uncoverable req/s", "verdict"),
+        (
+            "lost",
+            *(("in",) if several else ()),
+            "at s",
+            "tier",
+            "due",
+            "served",
+            "by",
+            "short req/s",
+            "uncoverable req/s",
+            "verdict",
+        ),
         tuple(rows),
-        len(result.rows) - len(rows),
+        len(shown.rows) - len(rows),
         data={**result.as_dict(), "claims_that_do_not_hold": claims},
     )
 
@@ -114,6 +167,7 @@ def _tolls(result: DrillResult, all_rows: bool) -> Section:
     rows = [
         (
             short_failure(toll.failure),
+            *((toll.hour,) if result.hours > 1 else ()),
             f"{toll.requests_lost:,.0f}",
             usd(toll.usd_lost),
             f"{toll.until}, {toll.until_seconds:g} s",
@@ -129,12 +183,21 @@ def _tolls(result: DrillResult, all_rows: bool) -> Section:
             "requests and USD lost until repair where hours_to_repair is given, else until the last clock; between two"
             " clocks what the first serves holds, so these are upper estimates",
         ),
-        ("lost", "requests lost", "USD lost", "counted until", "all due again at", "all again at"),
+        (
+            "lost",
+            *(("in",) if result.hours > 1 else ()),
+            "requests lost",
+            "USD lost",
+            "counted until",
+            "all due again at",
+            "all again at",
+        ),
         tuple(kept),
         len(rows) - len(kept),
         data=[
             {
                 "failure": toll.failure,
+                "hour": toll.hour,
                 "requests_lost": toll.requests_lost,
                 "usd_lost": toll.usd_lost,
                 "until": toll.until,
