@@ -5,9 +5,7 @@ import math
 from planner.algebra import Linear, total
 from planner.problem import Decisions, Problem, State
 from planner.risk import NORMAL
-
-ROUNDING = 1e-9
-"""What a product of whole numbers and fractions may miss a whole number by."""
+from planner.units import ROUNDING
 
 
 def is_normal(s: State) -> bool:
