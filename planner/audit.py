@@ -293,9 +293,7 @@ def _explanations(plan: PlanFile, p: Problem) -> Iterator[Violation]:
         if bind.limit in units and bind.unit != units[bind.limit]:
             yield Violation("binds", bind.limit, 0.0, f"in {bind.unit}; the study has it in {units[bind.limit]}")
         if bind.replanned_usd is not None and not 0.0 <= bind.replanned_usd <= _most_saved(plan):
-            yield Violation(
-                "binds", bind.limit, bind.replanned_usd, "one unit more saves nothing, or more than is paid"
-            )
+            yield Violation("binds", bind.limit, bind.replanned_usd, "more is saved than is paid")
     for q, failures in plan.drivers.items():
         if q not in p.pools:
             yield Violation("drivers", q, 1.0, "not a pool of the study")

@@ -117,6 +117,7 @@ def build(study: Study, demand: str = "base", with_goals: bool = True) -> Proble
         hourly=frozenset(b for b in offers if offers[b].kind in HOURLY),
         counted=counted,
         obtainable=obtainable,
+        may_obtain=frozenset(offers[b].pool for some in obtainable.values() for b in some),
         with_spot=frozenset(offers[b].pool for some in counted.values() for b in some),
         machines_per_unit={b: offers[b].machines_per_unit for b in offers},
         most_units=most_units,

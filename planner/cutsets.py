@@ -17,10 +17,10 @@ from graphlib import TopologicalSorter
 
 from planner.records.study import Needs
 from planner.risk import leaves
+from planner.units import ROUNDING
 
 MOST_ORDER = 2
 """Sets of more members are not searched for."""
-ROUNDING = 1e-9
 
 Pair = tuple[str, str]
 """Two events, in alphabetical order."""

@@ -10,13 +10,14 @@ from dataclasses import dataclass, replace
 from functools import cache
 from itertools import product
 
-from planner.losses import Contribution, Expected, expected_loss, rates, usd_per_hour, wanted
+from planner.losses import Contribution, Expected, expected_loss, parts_of_horizon, rates, usd_per_hour, wanted
 from planner.plan import uncoverable
 from planner.problem import Problem
 from planner.records.plan import PlanFile, Uncoverable
 from planner.records.study import RunningReplicas, Study
 from planner.risk import NORMAL, Failure, placement_id
-from planner.ways import ROUNDING, Flow, Levels, Members, Ways, fractions, is_named_failure
+from planner.units import ROUNDING
+from planner.ways import Flow, Levels, Members, Ways, fractions, is_named_failure
 
 Running = Mapping[Flow, frozenset[str]]
 """(w, o) -> placements that run and may be sent to."""
@@ -195,15 +196,17 @@ def exposure(study: Study, p: Problem, running: Running | None = None, traffic: 
 
 
 def running_in(plan: PlanFile, p: Problem) -> tuple[Running, Traffic]:
-    """What a plan runs, in normal operation or loaded in a failure, and its traffic in normal operation."""
+    """What a plan runs in any hour, in normal operation or loaded in a failure; traffic: mean of normal operation."""
     runs = frozenset(r.placement for r in plan.replicas if r.replicas > 0)
     runs |= {e for state in plan.states for e, n in state.loaded.items() if n > 0}
-    traffic: dict[tuple[str, str, str], float] = {}
+    traffic: dict[tuple[str, str, str], float] = defaultdict(float)
+    part = parts_of_horizon(p)
     for s in plan.states:
         if s.failure == NORMAL:
             rows = zip(s.workload, s.origin, s.placement, s.requests_per_second, strict=True)
-            traffic |= {(w, o, e): value for w, o, e, value in rows}
-    return dict.fromkeys(p.flows, runs), traffic
+            for w, o, e, value in rows:
+                traffic[w, o, e] += part[s.hour] * value
+    return dict.fromkeys(p.flows, runs), dict(traffic)
 
 
 def running_now(fleet: Iterable[RunningReplicas], p: Problem) -> tuple[Running, Traffic]:

@@ -5,9 +5,7 @@ import math
 from planner.algebra import Linear, total
 from planner.problem import Decisions, Problem, State
 from planner.risk import NORMAL
-
-ROUNDING = 1e-9
-"""What a product of whole numbers and fractions may miss a whole number by."""
+from planner.units import ROUNDING
 
 
 def is_normal(s: State) -> bool:
@@ -132,7 +130,7 @@ def machines_held_or_bought(p: Problem, x: Decisions, q: str, h: str, f: str = N
     )
 
 
-def machines_obtained(p: Problem, x: Decisions, q: str, s: State) -> Linear:
+def machines_obtainable(p: Problem, x: Decisions, q: str, s: State) -> Linear:
     """Machines that can be obtained by this clock of what is left on the market [machines]; 0 unless the study says."""
     h, f, c = s
     return total(
@@ -178,14 +176,37 @@ def machines_claimed(p: Problem, q: str, s: State) -> float:
 
 
 def machines_up(p: Problem, x: Decisions, q: str, s: State) -> Linear:
-    """Machines of a pool that can be used in a state [machines]."""
+    """Machines of a pool that can be used in a state [machines], all that can be obtained among them."""
+    there = [(1.0, machines_standing(p, x, q, s))]
+    return total([*there, (1.0, machines_to_obtain(p, x, q, s))] if q in p.may_obtain else there)
+
+
+def machines_to_obtain(p: Problem, x: Decisions, q: str, s: State) -> Linear:
+    """Machines of a pool that can be used in a state once they are obtained [machines]."""
+    part = available(p, q, s[1]) * p.usable_fraction[q]
+    return total([(part, machines_obtainable(p, x, q, s))])
+
+
+def limit_drawn(p: Problem, x: Decisions, limit: int, s: State) -> Linear:
+    """What machines that were obtained take of a limit, broken ones included, in the limit's unit."""
+    units = p.limits[limit].units_per_machine
+    some = [q for q in units if q in p.may_obtain]
+    return total((units[q] / p.usable_fraction[q], x.obtained[q, s]) for q in some)
+
+
+def drawn_upon(p: Problem) -> list[int]:
+    """Limits, by position, of which machines that are obtained in a failure take a part."""
+    return [n for n, limit in enumerate(p.limits) if not p.may_obtain.isdisjoint(limit.units_per_machine)]
+
+
+def machines_standing(p: Problem, x: Decisions, q: str, s: State) -> Linear:
+    """Machines of a pool that can be used in a state, held or bought before [machines]."""
     h, f, _ = s
     claimed = machines_claimed(p, q, s)
     owned = machines_held_or_bought(p, x, q, h, f)
     part = available(p, q, f) * p.usable_fraction[q]
     kept = (x.opened[q, h] if q in p.maybe_unused else 1.0) if is_normal(s) else 0.0
-    obtained = machines_obtained(p, x, q, s)
-    return total([(part, owned), (part, obtained), (-part, claimed), (-p.spare_machines[q], kept)])
+    return total([(part, owned), (-part, claimed), (-p.spare_machines[q], kept)])
 
 
 def running(x: Decisions, e: str, s: State) -> Linear:

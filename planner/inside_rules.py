@@ -5,7 +5,9 @@ from collections.abc import Iterator
 from planner.algebra import Row, total
 from planner.formulas import (
     can_load,
+    drawn_upon,
     is_normal,
+    limit_drawn,
     live_placements,
     loading_pairs,
     replica_seconds_used,
@@ -56,7 +58,7 @@ def running_replicas_stand_on_machines(p: Problem, x: Decisions, s: State) -> It
 
     Formula
         (1 + rollout_surge[e] in normal operation) · (kept + loaded)[e,s]  ≤  occupied[e,s]
-        Σ_e machines_per_replica[e] · occupied[e,s]  ≤  machines[q,s]      ∀ q, s
+        Σ_e machines_per_replica[e] · occupied[e,s]  ≤  machines[q,s] + obtained[q,s]      ∀ q, s
     Units
         replicas; machines
     Rows
@@ -70,7 +72,27 @@ def running_replicas_stand_on_machines(p: Problem, x: Decisions, s: State) -> It
         yield Row((e, s), total([(1 + surge, running(x, e, s))]), "<=", x.occupied[e, s])
     for q in p.pools:
         if terms := [(p.machines_per_replica[e], x.occupied[e, s]) for e in p.on_pool[q] if (e, s) in x.occupied]:
-            yield Row((q, s), total(terms), "<=", x.machines[q, s])
+            there = x.machines[q, s]
+            if (q, s) in x.obtained:
+                there = total([(1.0, there), (1.0, x.obtained[q, s])])
+            yield Row((q, s), total(terms), "<=", there)
+
+
+def what_is_obtained_is_counted(p: Problem, x: Decisions, s: State) -> Iterator[Row]:
+    """Machines that are obtained in a failure take their part of quotas and power.
+
+    Formula
+        drawn[l,s]  =  Σ_q units_per_machine[l,q] / usable[q] · obtained[q,s]
+    Units
+        the limit's: machines, vcpu, chips, kW
+    Rows
+        (limit, state), for limits of pools in which the study counts on machines to be obtained
+    Marginal value
+        none of its own
+    """
+    for n in drawn_upon(p):
+        if (n, s) in x.drawn:
+            yield Row((p.limits[n].name, s), limit_drawn(p, x, n, s), "==", x.drawn[n, s])
 
 
 def what_loads_occupies(p: Problem, x: Decisions, s: State) -> Iterator[Row]:

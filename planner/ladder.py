@@ -13,7 +13,7 @@ from planner.records.plan import PlanFile
 from planner.records.study import Goal, Study
 from planner.risk import NORMAL, components_of, dependency_graph
 from planner.solve import Effort, Infeasible, Progress
-from planner.units import SECONDS_PER_HOUR
+from planner.units import outage_usd_per_hour
 
 NO_GOAL = "none"
 KINDS = ("site", "region", "provider", "stack")
@@ -213,7 +213,7 @@ def risk_of(study: Study, result: DrillResult) -> Risk:
     Formula
         usd_per_hour = 3600 · Σ over tiers short_requests_per_second · outage_usd_per_request, at the worst clock
     """
-    usd = {tier.name: tier.outage_usd_per_request * SECONDS_PER_HOUR for tier in study.tiers}
+    usd = {tier.name: tier.outage_usd_per_request for tier in study.tiers}
     short: dict[tuple[str, float], tuple[float, float]] = {}
     failures, uncoverable = set[str](), set[str]()
     for row in result.rows:
@@ -225,7 +225,7 @@ def risk_of(study: Study, result: DrillResult) -> Risk:
         if row.broken:
             cost, requests = short.get((row.failure, row.clock_seconds), (0.0, 0.0))
             more = row.short_requests_per_second
-            short[row.failure, row.clock_seconds] = (cost + more * usd[row.tier], requests + more)
+            short[row.failure, row.clock_seconds] = (cost + outage_usd_per_hour(more, usd[row.tier]), requests + more)
     ranked = sorted((-cost, -requests, f, clock) for (f, clock), (cost, requests) in short.items())
     cost, requests, worst, _ = ranked[0] if ranked else (0.0, 0.0, None, 0.0)
     broken = {f for f, _ in short}

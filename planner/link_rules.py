@@ -7,11 +7,16 @@ from planner.costs import outage_usd
 from planner.formulas import (
     available,
     can_load,
+    drawn_upon,
     due_fraction,
     is_normal,
     lets_through,
+    limit_there,
+    limit_used,
     live_edges,
     live_placements,
+    machines_standing,
+    machines_to_obtain,
     machines_up,
     replicas_hit,
     requests_per_second,
@@ -146,7 +151,7 @@ def survivors_only(p: Problem, x: Decisions, s: State) -> Iterator[Row]:
 
     Formula
         normal:      machines[q,s] ≤ usable[q] · ((held + bought)[q] − claims[q]) − spare[q] · opened[q]
-        in failures: machines[q,s] ≤ available[q,f] · usable[q] · ((held + counted + obtained)[q] − claims still out)
+        in failures: machines[q,s] ≤ available[q,f] · usable[q] · ((held + counted)[q] − claims still out)
     Units
         machines
     Rows
@@ -156,7 +161,31 @@ def survivors_only(p: Problem, x: Decisions, s: State) -> Iterator[Row]:
     """
     for q in p.pools:
         if (q, s) in x.machines:
-            yield Row((q, s), x.machines[q, s], "<=", machines_up(p, x, q, s))
+            yield Row((q, s), x.machines[q, s], "<=", machines_standing(p, x, q, s))
+
+
+def only_what_is_left_is_obtained(p: Problem, x: Decisions, s: State) -> Iterator[Row]:
+    """In a failure no more is obtained than the study counts on, nor than quotas and power leave.
+
+    Formula
+        obtained[q,s]  ≤  available[q,f] · usable[q] · Σ_b fraction[b,f] · machines_per_unit[b] · (most − units)[b]
+                          over the offers that have come by now
+        drawn[l,s]  ≤  what there is of l in the hour − what is held and bought takes of it
+    Units
+        machines; the limit's: machines, vcpu, chips, kW
+    Rows
+        (pool, state) and (limit, state), for pools in which the study counts on machines to be obtained
+    Marginal value
+        what one more that can be had would save [USD]
+    """
+    for q in sorted(p.may_obtain):
+        if (q, s) in x.obtained:
+            yield Row((q, s), x.obtained[q, s], "<=", machines_to_obtain(p, x, q, s))
+    for n in drawn_upon(p):
+        limit = p.limits[n]
+        if (n, s) in x.drawn and (limit.periods is None or p.period_of[s[0]] in limit.periods):
+            left = total([(1.0, limit_there(p, x, n, s[0])), (-1.0, limit_used(p, x, n, s[0]))])
+            yield Row((limit.name, s), x.drawn[n, s], "<=", left)
 
 
 def replicas_run_in_normal_operation(p: Problem, x: Decisions, s: State) -> Iterator[Row]:

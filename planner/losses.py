@@ -5,11 +5,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from planner.cutsets import Cuts, any_breaks, at_most, probability, unavailability
-from planner.problem import HOUR, Problem
+from planner.problem import Problem
 from planner.records.study import Study
-from planner.ways import ROUNDING, Flow, Levels, Members
-
-MONTHS_PER_YEAR = 12
+from planner.units import MONTHS_PER_YEAR, ROUNDING, outage_usd_per_hour
+from planner.ways import Flow, Levels, Members
 
 
 @dataclass(frozen=True)
@@ -32,13 +31,20 @@ class Contribution:
 
 
 def wanted(p: Problem, flow: Flow) -> float:
-    """Demand of a flow [requests/s]."""
-    return p.demand_requests_per_second[(*flow, HOUR)]
+    """Demand of a flow, mean over the hours of the horizon [requests/s]."""
+    w, o = flow
+    return sum(part * p.demand_requests_per_second[w, o, h] for h, part in parts_of_horizon(p).items())
+
+
+def parts_of_horizon(p: Problem) -> dict[str, float]:
+    """h -> share of the horizon that the hour stands for; all of it when there is one."""
+    hours = sum(p.hours_in[h] for h in p.hours)
+    return {h: p.hours_in[h] / hours for h in p.hours}
 
 
 def usd_per_hour(p: Problem, w: str, requests_per_second: float) -> float:
     """What so many unserved requests/s of a workload cost [USD/h]."""
-    return requests_per_second * 3600.0 * p.outage_usd_per_request[w]
+    return outage_usd_per_hour(requests_per_second, p.outage_usd_per_request[w])
 
 
 def hours_per_year(study: Study) -> float:

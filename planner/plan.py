@@ -17,7 +17,11 @@ from planner.build import build
 from planner.costs import COSTS, rank_outages
 from planner.errors import Finding, InputError, NoPlan
 from planner.formulas import (
+    drawn_upon,
+    is_normal,
+    limit_drawn,
     live_placements,
+    machines_standing,
     requests_passing,
     requests_per_second,
     served,
@@ -419,7 +423,13 @@ def decisions_of(plan: PlanFile, p: Problem) -> Decisions:
         for c in p.doors.components:
             x.passing[c, s] = requests_passing(p, x, c, s)  # type: ignore[index]
         for q in p.pools:
-            x.machines[q, s] = total((p.machines_per_replica[e], x.occupied[e, s]) for e in p.on_pool[q])  # type: ignore[index]
+            stands = float(total((p.machines_per_replica[e], x.occupied[e, s]) for e in p.on_pool[q]))
+            if q in p.may_obtain and not is_normal(s):  # what was there before is used first
+                before = min(stands, max(0.0, float(machines_standing(p, x, q, s))))
+                x.obtained[q, s], stands = stands - before, before  # type: ignore[index]
+            x.machines[q, s] = stands  # type: ignore[index]
+        for n in drawn_upon(p) if not is_normal(s) else ():
+            x.drawn[n, s] = limit_drawn(p, x, n, s)  # type: ignore[index]
     rank_outages(p, x)
     return x
 

@@ -158,6 +158,8 @@ class Problem:
     """f -> b -> fraction of what runs that counts, where below 1; spot 0"""
     obtainable: Mapping[str, Mapping[str, tuple[float, float]]]
     """f -> b -> (fraction of what is still on the market that can be obtained, seconds until it is there)"""
+    may_obtain: frozenset[str]
+    """pools in which machines can be obtained in some failure"""
     with_spot: frozenset[str]
     """pools with an offer that does not count whole in every failure"""
     machines_per_unit: Mapping[str, int]
@@ -267,6 +269,10 @@ class Decisions:
     """(name, year) USD that a spend commitment is not used for, and that are paid"""
     machines: Mapping[Key, Linear]
     """(q, s) machines that are up and ours to use"""
+    obtained: Mapping[Key, Linear]
+    """(q, s) machines that are up and were obtained since the failure was detected, for pools of `may_obtain`"""
+    drawn: Mapping[Key, Linear]
+    """(limit, s) what machines that were obtained take of a limit"""
     reserve: Mapping[Key, Linear]
     """(w, o, e, h) requests/s that a gateway may send at most, to which its weights are proportional; rescaling only"""
 

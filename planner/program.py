@@ -14,12 +14,13 @@ from planner.errors import Finding, InputError, SolverError
 from planner.formulas import (
     available,
     can_load,
+    drawn_upon,
     due_fraction,
     is_normal,
     least_occupied,
     live_edges,
     live_placements,
-    machines_up,
+    machines_standing,
     requests_per_second,
     short_of_spend,
     survivors,
@@ -240,7 +241,17 @@ def state_columns(p: Problem, program: Program, x: Decisions, s: State, testing:
         if can_load(p, e, s):
             x.loaded[e, s] = program.column(integer=testing)  # type: ignore[index]
     for q in sorted({p.pool_of[e] for e in alive}):
-        x.machines[q, s] = machines_up(p, x, q, s) if q in just_hot else program.column()  # type: ignore[index]
+        x.machines[q, s] = machines_standing(p, x, q, s) if q in just_hot else program.column()  # type: ignore[index]
+        come = (
+            p.detection_seconds + seconds < s[2]
+            for b, (_, seconds) in p.obtainable[s[1]].items()
+            if b in p.offers_of[q]
+        )
+        if q in p.may_obtain and q not in just_hot and (testing or any(come)):
+            x.obtained[q, s] = program.column()  # type: ignore[index]
+    if any(key[-1] == s for key in x.obtained):
+        for n in drawn_upon(p):
+            x.drawn[n, s] = program.column()  # type: ignore[index]
 
 
 def pools_that_just_run_on(p: Problem, f: str) -> set[str]:
@@ -320,7 +331,20 @@ WHOLE = 1e-6
 CHURN_GAP = 0.3
 WHOLE_SHORT = 1.0
 """What counts as short where only whole numbers fail [requests/s]: less than what divisible replicas miss."""
-STATE_NAMES = ("traffic", "shed", "excess", "offered", "kept", "loaded", "occupied", "machines", "passing", "taking")
+STATE_NAMES = (
+    "traffic",
+    "shed",
+    "excess",
+    "offered",
+    "kept",
+    "loaded",
+    "occupied",
+    "machines",
+    "passing",
+    "taking",
+    "obtained",
+    "drawn",
+)
 
 
 def tolerance(p: Problem, f: str) -> float:
@@ -390,6 +414,8 @@ class TestProgram:
                 for row in rule(self.p, x, s):
                     if isinstance(row.lhs, pulp.LpVariable):
                         set_bound(row.lhs, row.sense, row.rhs)
+                    elif not is_number(row.lhs):  # of numbers nothing is chosen, or the row is of what is bought
+                        raise SolverError(f"{rule.__name__} {row.key} is no bound of one column in a test")
             if whole:
                 for e in self.p.placements:
                     kept = x.kept[e, s]

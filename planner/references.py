@@ -85,7 +85,9 @@ def check_references(parts: Parts, reading: Reading) -> None:
     _check_failures(parts, reading)
     _check_failover(parts, reading)
     _check_components(parts, components, reading)
-    _check_cycles(parts, components, reading)
+    needs = _needs(parts, components)
+    _check_cycles(parts, needs, reading)
+    _check_needed(parts, needs, components, reading)
 
 
 def _check_names(parts: Parts, reading: Reading) -> None:
@@ -364,8 +366,8 @@ def _check_components(parts: Parts, components: Mapping[str, set[str]], reading:
         _check_component(share.component, {kind: components[kind] for kind in BUILT_IN}, where, reading)
 
 
-def _check_cycles(parts: Parts, components: Mapping[str, set[str]], reading: Reading) -> None:
-    """Nothing needs itself, by the built-in dependencies and those of the study."""
+def _needs(parts: Parts, components: Mapping[str, set[str]]) -> dict[str, set[str]]:
+    """Component -> what it needs, by the built-in dependencies and those of the study."""
     needs: dict[str, set[str]] = {}
     for id, pool in parts.considered_pools.items():
         if pool.site in parts.sites:
@@ -382,6 +384,30 @@ def _check_cycles(parts: Parts, components: Mapping[str, set[str]], reading: Rea
         needs.setdefault(dependency.component, set()).update(
             part for part, _ in _within(dependency.needs, ()) if isinstance(part, str)
         )
+    return needs
+
+
+def _check_needed(parts: Parts, needs: dict[str, set[str]], names: Mapping[str, set[str]], reading: Reading) -> None:
+    """Each of the study's own components is needed by something that serves, asks, or stands in the inventory."""
+    named = {part for dependency, _ in parts.dependencies for part in needs[dependency.component]}
+    # a name that leads nowhere is told where it stands
+    every = {f"{kind}:{name}" for kind, all_of in names.items() for name in all_of}
+    unknown = bool(named - every) or reading.any_broken(Dependency)
+    waiting = [id for id in needs if id.partition(":")[0] in (*BUILT_IN, "workload", "origin", "placement")]
+    reached = set(waiting)
+    while waiting:
+        more = needs.get(waiting.pop(), set()) - reached
+        reached |= more
+        waiting += more
+    for component, place in parts.components:
+        id = f"{component.kind}:{component.name}"
+        if id not in reached and component.kind not in BUILT_IN and not unknown:
+            fix = "add a dependency that names it, or remove it; as it is, its loss or its limit changes nothing"
+            reading.warning(place.at("name"), f"something that needs {shown(id, bare=True)}", "nothing", fix)
+
+
+def _check_cycles(parts: Parts, needs: Mapping[str, set[str]], reading: Reading) -> None:
+    """Nothing needs itself."""
     try:
         TopologicalSorter(needs).prepare()
     except CycleError as error:

@@ -7,7 +7,7 @@ that meet them survive every failure, whatever else the gateways send up to thei
 from collections.abc import Iterator
 
 from planner.algebra import Row, is_number, total
-from planner.formulas import is_normal, lets_through, machines_up
+from planner.formulas import is_normal, lets_through, machines_standing
 from planner.problem import Decisions, Problem, State
 from planner.reserves import (
     conditions,
@@ -93,7 +93,7 @@ def hot_replicas_stand_on_machines(p: Problem, x: Decisions) -> Iterator[Row]:
         for h in p.hours if q else ():
             s = (h, f, p.clocks_seconds[f][0])
             stand = total((p.machines_per_replica[e], hot(p, x, e, s)) for e in p.on_pool[q])
-            yield Row((q, h, f), stand, "<=", machines_up(p, x, q, s))
+            yield Row((q, h, f), stand, "<=", machines_standing(p, x, q, s))
 
 
 def components_pass_what_is_reserved(p: Problem, x: Decisions) -> Iterator[Row]:

@@ -20,9 +20,8 @@ from planner.formulas import (
 )
 from planner.problem import Decisions, Problem, State, states
 from planner.risk import NORMAL
+from planner.units import ROUNDING
 
-ROUNDING = 1e-9
-"""What a product of whole numbers and fractions may miss a whole number by."""
 Left = tuple[tuple[str, float], ...]
 """(placement, fraction left of it), for edges that are not left whole"""
 Sent = dict[tuple[str, str], Linear]

@@ -7,7 +7,7 @@ from planner.errors import Finding, InputError
 from planner.records.plan import PlanFile
 from planner.records.study import Goal, Study
 from planner.risk import NORMAL, dependency_graph, expand
-from planner.units import SECONDS_PER_HOUR
+from planner.units import HOURS_PER_DAY, outage_usd_per_hour
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,8 @@ class BrokenGoal:
             return f"{self.tier}: normal operation"
         lost = f"any {self.goal.of} {self.goal.any}" if self.goal.of > 1 else f"any {self.goal.any}"
         what = lost if self.goal.any else str(self.goal.failure)
-        return f"{self.tier}: {what} lost, {100 * self.goal.serve_fraction:g} % within {self.goal.within_seconds:g} s"
+        what += f" lost{self.goal.while_out}"
+        return f"{self.tier}: {what}, {100 * self.goal.serve_fraction:g} % within {self.goal.within_seconds:g} s"
 
 
 def broken_goals(study: Study, result: DrillResult) -> tuple[BrokenGoal, ...]:
@@ -95,5 +96,6 @@ def cost_of_being_late(plan: PlanFile, offer: str) -> Late:
     without = plan.model_copy(update={"purchases": tuple(b for b in plan.purchases if b.offer != offer)})
     result = drilled(without)
     price = {tier.name: tier.outage_usd_per_request for tier in plan.study.tiers}
-    short = sum(r.short_requests_per_second * price[r.tier] for r in result.rows if r.failure == NORMAL and r.broken)
-    return Late(broken_goals(plan.study, result), short * 24 * SECONDS_PER_HOUR)
+    missing = [r for r in result.rows if r.failure == NORMAL and r.broken]
+    short = sum(outage_usd_per_hour(r.short_requests_per_second, price[r.tier]) for r in missing)
+    return Late(broken_goals(plan.study, result), short * HOURS_PER_DAY)

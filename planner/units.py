@@ -10,8 +10,22 @@ MS_PER_SECOND: Final = 1000.0
 WATTS_PER_KW: Final = 1000.0
 MONTHS_PER_YEAR: Final = 12.0
 DAYS_PER_MONTH: Final = 365.25 / 12
+HOURS_PER_DAY: Final = 24.0
 BYTES_PER_GIB: Final = 2.0**30
 BYTES_PER_GB: Final = 1.0e9
+ROUNDING: Final = 1e-9
+"""What a product of whole numbers and fractions may miss a whole number by."""
+
+
+def outage_usd_per_hour(requests_per_second: float, usd_per_request: float) -> float:
+    """What requests cost that are not served [USD/h].
+
+    Examples
+    --------
+    >>> outage_usd_per_hour(2.0, 0.01)
+    72.0
+    """
+    return requests_per_second * SECONDS_PER_HOUR * usd_per_request
 
 
 def gib_from_gb(gb: float) -> float:

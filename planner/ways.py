@@ -7,6 +7,7 @@ from functools import cache
 from planner.cutsets import Cuts, all_break, any_breaks, broken_needs, cut_sets
 from planner.records.study import Needs, Study
 from planner.risk import dependency_graph
+from planner.units import ROUNDING
 
 Flow = tuple[str, str]
 Members = tuple[str, ...]
@@ -16,7 +17,6 @@ Levels = tuple[tuple[float, Cuts], ...]
 NOT_EVENTS = ("workload", "origin", "placement")
 """Kinds that break through what they need, and are no cause of their own."""
 STACKED = ("qualification", "stack", "stack_version")
-ROUNDING = 1e-9
 
 
 class Ways:

@@ -5,6 +5,7 @@ import re
 from collections import defaultdict
 from collections.abc import Iterator
 from fnmatch import fnmatchcase
+from functools import cache
 from typing import Any
 
 import pytest
@@ -252,3 +253,48 @@ def test_no_number_of_the_answer_is_below_zero():
         except ValidationError:
             pass
     assert sorted(set(let_through)) == []
+
+
+@cache
+def told() -> PlanFile:
+    """A plan with units of the low and high demand plans beside its own."""
+    return make_plan(rich(), firm=True)
+
+
+@pytest.mark.parametrize(
+    ("field", "change", "what"),
+    [
+        ("binds", {"unit": "bananas"}, "the study has it in"),
+        ("binds", {"limit": "ghost"}, "not something the study knows"),
+        ("binds", {"replanned_usd": 1e12}, "more is saved than is paid"),
+        ("drivers", {"normal": ["site:aws/s0"]}, "not a pool of the study"),
+        ("drivers", {"": ["normal"]}, "not something the study knows"),
+        ("firm", {"when": "never"}, "not something the study knows"),
+        ("firm", {"base_units": 77}, "base units are not those of the plan"),
+        ("firm", None, "missing: the plan has units of it"),
+    ],
+)
+def test_what_is_told_beside_the_proof_fits_the_study(field, change, what):
+    plan = told()
+    data = plan.model_dump(mode="json", by_alias=True)
+    if field == "binds":
+        limit = plan.study.policies.quotas[0]
+        data["binds"] = [{"limit": limit.name, "unit": limit.unit, "marginal_usd": 1.0} | change]
+    elif field == "drivers":
+        data["drivers"] = {key or plan.study.pools[0].id: failures for key, failures in change.items()}
+    elif change is None:
+        bought = next(row for row in data["firm"] if row["base_units"])
+        data["firm"] = [row for row in data["firm"] if row is not bought]
+    else:
+        data["firm"][0] |= change
+    bad = PlanFile.model_validate(data)
+    bad = bad.model_copy(update={"digest_sha256": digest(bad.model_dump(mode="json", by_alias=True))})
+    assert [v.detail for v in audit(bad).violations if what in v.detail], audit(bad).violations
+    assert {v.rule for v in audit(bad).violations} == {field}
+
+
+def test_a_saving_below_zero_is_no_plan():
+    data = told().model_dump(mode="json", by_alias=True)
+    data["binds"] = [{"limit": "all", "unit": "machines", "marginal_usd": 1.0, "replanned_usd": -1e9}]
+    with pytest.raises(ValidationError):
+        PlanFile.model_validate(data)

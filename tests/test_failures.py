@@ -28,6 +28,7 @@ from planner.records.study import (
     Needs,
     Origin,
     Policies,
+    Quota,
     Study,
     Tier,
 )
@@ -366,3 +367,40 @@ def test_a_loss_on_one_placement_may_need_more_machines_than_serve_everything(sp
     # 1 / 0.4 placements are left with something at most: of three, two are relied upon
     third = replace(build(s), on_pool={"p/a/m": (*build(s).on_pool["p/a/m"], "third")})
     assert hit_fraction(third, "p/a/m") == pytest.approx(0.8)
+
+
+def test_what_is_obtained_in_a_failure_keeps_to_quotas_and_power():
+    """All ten could be had at b once a is lost, but for a quota of 2: eight of ten are rented there before."""
+    market = Counted(offers=("r/b/*",), obtainable_fraction=1.0, obtain_seconds=1.0)
+    quota = Quota(name="q", pools=("r/b/m",), most=2.0)
+    lost = NamedFailure(name="f", lost={"site:p/a": 1.0})
+    s = asked(policies=Policies(counted=(market,), quotas=(quota,)), failures=(lost,), tiers=goal())
+    with pytest.raises(Infeasible):
+        make_plan(s, EXACT)
+    # 20 % of the goal in time: two machines of the quota do, none of them rented before
+    fifth = s.model_copy(update={"tiers": goal(fraction=0.2)})
+    assert bought(fifth) == {"p/a": 10} and not drill_plan(make_plan(fifth, EXACT)).broken
+    # a quota that a third pool shares: what runs there leaves less to obtain; c is dearer and must do without b
+    three = (site("p/a"), site("r/b"), site("r/c"))
+    pools = tuple(Pool(site=x.id, machine_type="m") for x in three)
+    offers = [offer(q.id, usd, most_units=40.0) for q, usd in zip(pools, (1, 2, 4), strict=True)]
+    shared = Quota(name="q", pools=("r/*",), most=10.0)
+    both = Policies(counted=(market,), quotas=(shared,))
+    assert bought(s.model_copy(update={"policies": both})) == {"p/a": 10}
+    third = asked(sites=three, pools=pools, bought=offers, policies=both, failures=(lost,), tiers=goal())
+    assert bought(third) == {"p/a": 10}
+    held = (Holding(pool="r/c/m", machines=4),)
+    # four held at c take their part of the quota, and serve: six are obtained at b, and six rented at a
+    assert bought(third.model_copy(update={"holdings": held})) == {"p/a": 6}
+    # power of the site: 3 kW, 1 kW each
+    kw = (site("p/a"), site("r/b", power_kw=3.0))
+    s = asked(
+        sites=kw,
+        machine_types=(machine_type("m", power_kw=1.0),),
+        policies=Policies(counted=(market,)),
+        failures=(lost,),
+        tiers=goal(fraction=0.3),
+    )
+    assert bought(s) == {"p/a": 10}
+    with pytest.raises(Infeasible):
+        make_plan(s.model_copy(update={"tiers": goal(fraction=0.31)}), EXACT)

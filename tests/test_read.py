@@ -534,3 +534,12 @@ def test_the_quickstart_is_valid() -> None:
     study, warnings = read_study(folder)
     assert study.pools and not warnings
     assert read_fleet(folder / "fleet_today.csv", study)
+
+
+def test_a_component_that_nothing_needs_is_a_finding(tmp_path: Path) -> None:
+    """Its loss and its limit would change nothing: what is missing is the dependency."""
+    grid = "- {name: grid, kind: power}"
+    idle = "  - {name: north, kind: gateway, most_requests_per_second: 10}\n  - {name: mains, kind: power}"
+    _, warnings = read_study(write_study(tmp_path, [("study.yaml", grid, f"{grid}\n{idle}")]))
+    got = [(w.expected, w.got, w.level) for w in warnings if "something that needs" in w.expected]
+    assert got == [(f"something that needs {id}", "nothing", "warning") for id in ("gateway:north", "power:mains")]

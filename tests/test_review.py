@@ -11,9 +11,11 @@ import pytest
 from buildouts import HALL, START, phase, years
 from helpers import write_study
 from pydantic import ValidationError
-from studies import offer
+from studies import offer, random_study
+from test_economics import reclaimable
 
 from planner.build import build
+from planner.drill import drill_plan
 from planner.fit import memory_needed_gib
 from planner.inside_rules import what_loads_occupies
 from planner.link_rules import no_replica_before_it_is_loaded
@@ -25,6 +27,7 @@ from planner.records.buildout import TariffStep
 from planner.records.study import Study
 from planner.review.answer import review_plan
 from planner.review.check import check_study
+from planner.review.clocks import clocks_section
 from planner.review.render import render
 from planner.review.report import Report, Section
 from planner.review.rests import floors, goals_rest_on
@@ -55,6 +58,7 @@ RICHER = [
         "dependencies:\n",
         "dependencies:\n"
         "  - {component: 'site:beta/west-1', needs: {at_least: 1, of: ['power:grid', 'power:spare']}}\n"
+        "  - {component: 'stack:cuda', needs: {any_of: ['power:spare']}}\n"
         "  - {component: 'pool:alpha/east-1/trn-16', needs: {all_of: ['power:grid']}}\n",
     ),
     ("demand.csv", "chat,london,10,12", "chat,london,60,72"),
@@ -67,14 +71,14 @@ RICHER = [
     (
         "study.yaml",
         "failures:\n",
-        "failures:\n  - {name: rack, lost: {'pool:alpha/east-1/trn-16': 0.05}, worst_part: true, surges: "
-        "{'origin:london': 1.1}, in_maintenance: {'pool:beta/west-1/gpu-8': 0.02}}\n",
+        "failures:\n  - {name: rack, lost: {'pool:alpha/east-1/trn-16': 0.05, 'power:grid': 0.2, 'power:spare': 0.3}, "
+        "worst_part: true, surges: {'origin:london': 1.1}, in_maintenance: {'pool:beta/west-1/gpu-8': 0.02}}\n",
     ),
     (
         "study.yaml",
         "except: [spare]}",
-        "except: [spare], in_maintenance: {'pool:beta/west-1/gpu-8': 0.1}}\n      "
-        "- {failure: rack, serve_fraction: 0.5, within_seconds: 600}",
+        "except: [spare]}\n      - {failure: rack, serve_fraction: 0.5, within_seconds: 600, "
+        "in_maintenance: {'pool:beta/west-1/gpu-8': 0.1}}",
     ),
     (
         "study.yaml",
@@ -432,3 +436,30 @@ def test_a_number_stays_with_its_unit(monkeypatch):
     line = "x" * 53 + " 100 % of it"
     lines = render(Report("t", True, (Section("T", (line,)),)), "text").splitlines()
     assert lines[3:] == ["  " + "x" * 53, "    100 % of it"]
+
+
+# ------------------------------------------------------------------ who is served when
+def test_clocks_say_who_is_served_from_the_begin_until_repair():
+    """Ten machines at b come back at once and load for 300 s: nothing is served for 310 s, all of it after that."""
+    plan = make_plan(reclaimable(), Effort(gap_fraction=0.0))
+    (section,) = [s for s in review_plan(plan, True).sections if s.title == "CLOCKS"]
+    assert [(row[1], row[3], row[5]) for row in section.rows] == [
+        ("0 s", "0 %", ""),
+        ("310.001 s", "100 %", "100 %"),
+        ("repaired, 10 h", "100 %", ""),
+    ]
+    begin, *_, last, repaired = section.data
+    assert begin["moment"] == "begin" and begin["served_fraction"] == 0.0
+    assert last["reclaimed_fraction"] == pytest.approx(1.0) and repaired["hot_fraction"] == pytest.approx(1.0)
+
+
+@pytest.mark.parametrize("seed", [1, 5, 9])
+def test_what_is_served_at_once_is_what_the_drill_replays(seed):
+    """Before anything is moved: in every failure the same share of every tier, by other arithmetic."""
+    plan = make_plan(random_study(seed, "small"), Effort(gap_fraction=0.05))
+    p = build(plan.study)
+    rows = clocks_section(p, decisions_of(plan, p), True)[0].data
+    told = {(d["failure"], d["tier"]): d["served_fraction"] for d in rows if d["moment"] == "begin"}
+    drilled = {(r.failure, r.tier): r.served_fraction for r in drill_plan(plan).rows if r.clock_seconds == 0}
+    assert told == pytest.approx({key: drilled[key] for key in told}, abs=1e-6)
+    assert min(told.values()) < 1, "something is lost"

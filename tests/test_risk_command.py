@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from helpers import STUDY, write_study
+from helpers import FILES, STUDY, write_study
 from typer.testing import CliRunner
 
 from planner.build import build
@@ -335,3 +335,21 @@ def test_the_whole_inventory_takes_seconds(tmp_path):
     assert time.monotonic() - began < 10
     assert code in (0, 1) and len(sections["blast radius"]) > 100
     assert len(read_study(tmp_path)[0].pools) > 70
+
+
+def test_risk_over_periods_and_hours_is_of_mean_demand(tmp_path):
+    """Half of each quarter asks for three times the demand, half for none: 1.5 times in the mean."""
+    demand = (FILES["demand.csv"].splitlines(), "shape", "office")
+    rows = [f"{line},{demand[2] if n else demand[1]}" for n, line in enumerate(demand[0])]
+    over_time = {
+        "horizon": {
+            "start": "2026-06-01",
+            "quarters": 4,
+            "hours": [{"name": "day", "weight_fraction": 0.5}, {"name": "night", "weight_fraction": 0.5}],
+        },
+        "shapes": [{"name": "office", "factors": {"day": 3, "night": 0}}],
+    }
+    files = {"demand.csv": "\n".join(rows) + "\n"}
+    result = call(login_study(tmp_path, files=files, **over_time))
+    assert result.exit_code == 1, result.output
+    assert "identity login is a single point of failure of every tier: 27 requests/s, 810.00 USD/h" in result.stdout

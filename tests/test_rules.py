@@ -14,6 +14,7 @@ from planner.problem import HOUR, PERIOD, Decisions, Problem, no_decisions, stat
 from planner.records.inventory import Pool
 from planner.records.study import (
     Component,
+    Counted,
     Dependency,
     Goal,
     NamedFailure,
@@ -264,6 +265,27 @@ PRICED: dict[str, list[tuple[str, tuple, float, float]]] = {
     "an_outage_saves_no_more_than_operation": [("outage", (NO_DOOR,), -50.0, 3.2)],  # 50 − 46.8
     "outages_are_ranked": [("tail", ("worst",), 100.0, 69.278)],
 }
+OUT_OF_B = (HOUR, NO_B, 60.0)
+
+
+def obtaining() -> tuple[Problem, Decisions]:
+    """The point `inside`; while B is lost half a machine of A's type is obtained, of 10 vcpu that are left of 60."""
+    asked = worked()
+    market = Counted(offers=("a/x/m:on_demand",), obtainable_fraction=0.5, obtain_seconds=20.0)
+    policies = asked.policies.model_copy(update={"counted": (market,)})
+    p, (_, x) = build(asked.model_copy(update={"policies": policies})), inside()
+    x.obtained, x.drawn = Sparse({("a/x/m", OUT_OF_B): 0.5}), Sparse({(0, OUT_OF_B): 5.0})
+    return p, x
+
+
+OBTAINED: dict[str, list[tuple[str, tuple, float, float]]] = {
+    # as OUTSIDE, from the point `obtaining`
+    "only_what_is_left_is_obtained": [
+        ("obtained", ("a/x/m", OUT_OF_B), 2.0, 0.5),  # 2 − 0.5 · (6 − 3)
+        ("drawn", (0, OUT_OF_B), 12.0, 2.0),  # 12 + 10 · 3 + 10 · 2 · 1 − 60 vcpu
+    ],
+    "what_is_obtained_is_counted": [("obtained", ("a/x/m", OUT_OF_B), 1.0, 5.0)],  # 10 · 1 − 5 vcpu
+}
 ONE, TWO, OTHER = (f"{HALL}:{name}" for name in ("one", "two", "other"))
 OWN, HIRED, Q5 = f"{HALL}/m:build_out", "a/x/m:on_demand", "quarter-5"
 
@@ -296,13 +318,18 @@ BUILT: dict[str, list[tuple[str, tuple, float, float]]] = {
 NO_ROWS_INSIDE = {"requests_go_where_they_may", "limits_are_of_edges"}
 """Where nothing is forbidden there is no row: a dead placement has none, and carries nothing."""
 POINTS = [
-    (name, point) for table in (OUTSIDE, RESERVED, PRICED, BUILT) for name, points in table.items() for point in points
+    (name, point)
+    for table in (OUTSIDE, RESERVED, PRICED, BUILT, OBTAINED)
+    for name, points in table.items()
+    for point in points
 ]
 
 
 def point_inside(name: str) -> tuple[Problem, Decisions]:
     if name in PRICED:
         return priced()
+    if name in OBTAINED:
+        return obtaining()
     if name in BUILT:
         return built()
     return reserved() if name in RESERVED else inside(name == "deferred_work_is_done")
@@ -320,13 +347,13 @@ def rows(name: str, p: Problem, x: Decisions) -> Iterator[Row]:
 
 
 def test_every_rule_has_a_point_outside_and_every_cost_a_number():
-    assert set(OUTSIDE) | set(RESERVED) | set(PRICED) | set(BUILT) == {rule.__name__ for rule in RULES}
+    assert set(OUTSIDE) | set(RESERVED) | set(PRICED) | set(BUILT) | set(OBTAINED) == {rule.__name__ for rule in RULES}
     assert set(COSTED) == {cost.__name__ for cost in COSTS}
-    assert set(RELAXABLE) <= set(OUTSIDE) | set(RESERVED) | set(BUILT)
+    assert set(RELAXABLE) <= set(OUTSIDE) | set(RESERVED) | set(BUILT) | set(OBTAINED)
     assert len(set(RULES)) == len(RULES) and STATE_RULES == INSIDE_RULES + LINK_RULES
 
 
-@pytest.mark.parametrize("name", [*OUTSIDE, *RESERVED, *PRICED, *BUILT])
+@pytest.mark.parametrize("name", [*OUTSIDE, *RESERVED, *PRICED, *BUILT, *OBTAINED])
 def test_inside(name):
     p, x = point_inside(name)
     assert list(rows(name, p, x)) or name in NO_ROWS_INSIDE

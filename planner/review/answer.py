@@ -7,6 +7,7 @@ from planner.orders import Order, orders
 from planner.plan import decisions_of, problem_of
 from planner.problem import Problem
 from planner.records.plan import PlanFile
+from planner.review.clocks import clocks_section
 from planner.review.fleet import fleet_section, over_time_section
 from planner.review.limits import limits_section, rescaling_lines
 from planner.review.ordered import beyond_horizon, binds_section, build_section, order_section, price_ends_usd
@@ -60,6 +61,7 @@ def review_plan(plan: PlanFile, all_rows: bool = False) -> Report:
         *spending_sections(plan, p, x, all_rows),
         served_section(plan, p, x),
         failures_section(plan, p, x, all_rows),
+        *clocks_section(p, x, all_rows),
         *limits_section(plan, p, x, all_rows),
         fleet_section(plan, p, x),
         *over_time_section(plan, p, x, all_rows),

@@ -16,7 +16,7 @@ NOT_IN = (
     "workloads, origins and placements are no causes: they break through what they need",
     "a component is lost whole; a part lost counts in named failures that have a rate, at doors only",
     "what only the starting of replicas needs breaks nothing that runs",
-    "demand: mean of the hour; a tier without outage_usd_per_request costs nothing per request",
+    "demand: mean over the horizon; a tier without outage_usd_per_request costs nothing per request",
 )
 
 
@@ -299,5 +299,6 @@ def _expected(x: Exposure, all_rows: bool) -> tuple[Section, ...]:
 
 
 def _not_in(x: Exposure) -> Section:
-    runs = ("a way: in a plan a placement that runs or is loaded in a failure; in a fleet one that a weight sends to",)
+    plan, fleet = "in a plan a placement that runs, or is loaded in a failure, in any hour", "in a fleet"
+    runs = (f"a way: {plan}; {fleet} one that a weight sends to",)
     return Section("NOT IN", NOT_IN + (runs if x.on_plan else ()))
