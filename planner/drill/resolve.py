@@ -139,26 +139,28 @@ class _Limits:
     def add(self, share: Indices) -> None:
         """The rows at one time, of the columns `share` of that time."""
         loads: dict[str, dict[int, float]] = {name: {} for name in self.left.limited}
-        must: dict[str, set[int]] = {name: set() for name in self.left.limited}
-        for of, ways in ((self.flow, self.left.ways_of_flows), (self.placement, self.left.ways_of_placements)):
-            for n, way in ways.items():
-                edges = np.flatnonzero(of == n)
-                for name in way.passes:
-                    must[name] |= set(edges.tolist())
-        for of, ways in ((self.flow, self.left.ways_of_flows), (self.placement, self.left.ways_of_placements)):
-            for n, way in ways.items():
-                edges = np.flatnonzero(of == n)
-                if len(edges) and way.choices:
-                    spared = frozenset(name for name in loads if set(edges.tolist()) <= must[name])
-                    rate = [(int(share[k]), float(self.rate[k])) for k in edges]
-                    for name, column in self._all(way.choices, rate, spared).items():
-                        loads[name][column] = 1.0
+        for (of_flow, of_placement), edges in self._alike().items():
+            ways = [way for way in (of_flow, of_placement) if way is not None]
+            must = frozenset().union(*(way.passes for way in ways))
+            rate = [(int(share[k]), float(self.rate[k])) for k in edges]
+            for name in must:
+                loads[name] |= dict(rate)
+            choices = tuple(dict.fromkeys(choice for way in ways for choice in way.choices))
+            for name, column in self._all(choices, rate, must).items():
+                loads[name][column] = 1.0
         for number, name in enumerate(self.left.limited):
-            for k in must[name]:
-                loads[name][int(share[k])] = float(self.rate[k])
             if loads[name]:
                 row = self._row(-math.inf, 0.0, sorted(loads[name].items()))
                 self.passing.append((row, number))
+
+    def _alike(self) -> dict[tuple[Way | None, Way | None], list[int]]:
+        """Edges by their ways, of the flow and of the placement."""
+        flows, placements = self.left.ways_of_flows, self.left.ways_of_placements
+        found: dict[tuple[Way | None, Way | None], list[int]] = {}
+        for k, (i, e) in enumerate(zip(self.flow.tolist(), self.placement.tolist(), strict=True)):
+            if i in flows or e in placements:
+                found.setdefault((flows.get(i), placements.get(e)), []).append(k)
+        return found
 
     def _all(
         self, choices: tuple[Choice, ...], rate: list[tuple[int, float]], spared: frozenset[str]
