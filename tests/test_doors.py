@@ -17,6 +17,7 @@ from planner.build import build
 from planner.doors import MOST_WAYS, TooManyWays, doors_of
 from planner.drill import drill_plan, drill_state_claims
 from planner.errors import InputError
+from planner.explain import diagnose
 from planner.inside_rules import requests_choose_their_way, what_passes_is_counted
 from planner.link_rules import components_pass_what_they_can, no_request_takes_a_closed_way
 from planner.margins import margins
@@ -82,6 +83,13 @@ def test_a_way_without_a_limit_that_is_lost_leaves_the_limit():
     none(study)
     assert planned(study.model_copy(update={"tiers": goal(fraction=0.4)})) == {"p/a": 10}
     assert planned(needing((gate("g1", 4.0), gate("g2")), w=any_of("g1", "g2"))) == {"p/a": 10}
+
+
+def test_why_there_is_no_plan_names_the_gateway():
+    why = str(diagnose(needing((gate("g1", 4.0), gate("g2")), lost="g2", w=any_of("g1", "g2"))))
+    assert "short of: w from o by 6.0 requests/s when failure:f is lost" in why
+    assert "nearest binding: gate:g1 (lets 4 requests/s through)" in why
+    assert "about 6 more requests/s through gate:g1" in why
 
 
 def test_what_is_behind_something_dead_lets_nothing_through():
