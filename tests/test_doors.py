@@ -9,7 +9,7 @@ import pulp
 import pytest
 from helpers import write_study
 from studies import model, offer, profile, site
-from test_failures import EXACT, asked, bought, goal
+from test_failures import EXACT, asked, bought, gateways, goal
 
 from planner.algebra import Sparse, total
 from planner.audit import audit
@@ -18,6 +18,7 @@ from planner.doors import MOST_WAYS, TooManyWays, doors_of
 from planner.drill import drill_plan, drill_state_claims
 from planner.errors import InputError
 from planner.explain import diagnose
+from planner.formulas import live_edges
 from planner.inside_rules import requests_choose_their_way, what_passes_is_counted
 from planner.link_rules import components_pass_what_they_can, no_request_takes_a_closed_way
 from planner.margins import margins
@@ -27,11 +28,11 @@ from planner.program import OPTIMAL, Program, state_columns
 from planner.read import read_study
 from planner.records.inventory import Pool
 from planner.records.plan import PlanFile
-from planner.records.study import Component, Dependency, Goal, NamedFailure, Needs, Origin, Study, Tier
+from planner.records.study import Component, Demand, Dependency, Goal, NamedFailure, Needs, Origin, Study, Tier
 from planner.risk import NORMAL, dependency_graph
 from planner.solve import Infeasible
 
-SEEDS = 300
+SEEDS = 150
 
 
 def gate(name: str, most: float | None = None) -> Component:
@@ -56,7 +57,7 @@ def at_least(k: int, *names: str | Needs) -> Needs:
 
 def needing(components: tuple[Component, ...], lost: str = "", demand: float = 10, **needs: Needs) -> Study:
     """The brick of test_failures; what the workload w, the origin o, site a and gates need; one gate may be lost."""
-    of = {"w": "workload:w", "o": "origin:o", "a": "site:p/a"}
+    of = {"w": "workload:w", "o": "origin:o", "north": "origin:north", "a": "site:p/a", "h": "site:r/b"}
     more: dict[str, Any] = {}
     if lost:
         more = {"failures": (NamedFailure(name="f", lost={f"gate:{lost}": 1.0}),), "tiers": goal()}
@@ -211,6 +212,24 @@ def test_demand_cannot_grow_beyond_what_gateways_let_through():
         assert found["demand"] == pytest.approx(factor)
 
 
+def test_nothing_steers_requests_that_only_rescale():
+    """o goes through g1, b through g1 or g2 (4/s), 5/s each: unsteered, b splits by what both let through."""
+    # g1 at 6: b could send 1 and 4, but sends 3 and 2, and 5 + 3 are more than 6
+    assert planned(asked(**gateways())) == {"p/a": 10}
+    none(asked(**gateways(), failover="rescale"))
+    # g1 at 9: 5 + 5 · 9 / 13 = 8.46
+    plan = make_plan(asked(**gateways(g1=9.0), failover="rescale"), EXACT)
+    assert audit(plan).passed and not drill_plan(plan, "rescale").broken
+    normal = next(s for s in plan.states if s.failure == NORMAL)
+    assert normal.taking_requests_per_second == pytest.approx((45 / 13, 20 / 13))
+    # two of three, 9, 4 and 1: the first is taken by all, the others by 4 / 5 and 1 / 5
+    three = (gate("a", 9.0), gate("b", 4.0), gate("c", 1.0))
+    uneven = needing(three, demand=5, w=at_least(2, "a", "b", "c"))
+    plan = make_plan(uneven.model_copy(update={"failover": "rescale"}), EXACT)
+    assert plan.states[0].taking_requests_per_second == pytest.approx((5.0, 4.0, 1.0))
+    assert audit(plan).passed and not drill_plan(plan, "rescale").broken
+
+
 # ------------------------------------------------------------------ the plan file
 def lost_way() -> PlanFile:
     """6/s through g1 or g2, 4/s each in half of the cases, g2 may be lost for half of the requests."""
@@ -262,23 +281,23 @@ def random_needs(g: random.Random, depth: int, names: str) -> Needs:
 
 
 def random_doors(seed: int) -> Study:
-    """Six gates, some with limits, some that need others; workload, origin and site need some; two failures."""
+    """Six gates, some with limits, some that need others; a workload, two origins, two sites need some; a failure."""
     g = random.Random(seed)
     limits = {name: g.choice([None, 1.0, 2.0, 3.0, 5.0, 8.0]) for name in NAMES}
     needs = {name: random_needs(g, 1, NAMES[n + 1 :]) for n, name in enumerate(NAMES[:-1]) if g.random() < 0.2}
-    needs |= {name: random_needs(g, 2, NAMES) for name in "wo" if g.random() < 0.8}
+    needs |= {name: random_needs(g, 2, NAMES) for name in ("w", "o", "north") if g.random() < 0.7}
     site_needs = g.random() < 0.3
     if site_needs:
-        needs["a"] = random_needs(g, 1, NAMES)
+        needs |= {name: random_needs(g, 1, NAMES) for name in "ah"}
     lost = {f"gate:{name}": 1.0 for name in g.sample(NAMES, g.randint(1, 2))}
     if not site_needs:  # with machines behind it, a part of a gate is a part of the machines
         lost |= {f"gate:{name}": g.choice([0.25, 0.5]) for name in g.sample(NAMES, 2) if limits[name] is not None}
-    study = needing(tuple(gate(name, most) for name, most in limits.items()), demand=100, **needs)
-    return study.model_copy(
+    return needing(tuple(gate(name, most) for name, most in limits.items()), **needs).model_copy(
         update={
+            "origins": tuple(Origin(name=o, latitude=50.0, longitude=0.0) for o in ("o", "north")),
+            "demand": tuple(Demand(workload="w", origin=o, requests_per_second=100.0) for o in ("o", "north")),
             "failures": (NamedFailure(name="f", lost=lost),),
             "tiers": (Tier(name="t", survive=(Goal(failure="f", within_seconds=60.0),)),),
-            "pools": tuple(q for q in study.pools if q.site == "p/a"),
         }
     )
 
@@ -291,36 +310,40 @@ def open_with(part: str | Needs, some: frozenset[str], needs: dict[str, list[Nee
     return sum(inner) >= (len(inner) if part.all_of else part.at_least or 1)
 
 
-def most_by_brute_force(study: Study, lost: dict[str, float]) -> float:
-    """Requests/s that get through, 100 at most: a stream for each set of components that meets all needs."""
+EDGES = [("w", o, f"m/m-cuda@{at}/m") for o in ("o", "north") for at in ("p/a", "r/b")]
+
+
+def most_by_brute_force(study: Study, lost: dict[str, float], worth: list[float]) -> float:
+    """Worth of the requests/s that get through, 100 an edge at most: a stream for each set that meets all needs."""
     needs: dict[str, list[Needs]] = {}
     for d in study.dependencies:
         needs.setdefault(d.component, []).append(d.needs)
-    asked_for = [need for door in ("workload:w", "origin:o", "site:p/a") for need in needs.get(door, [])]
     alive = [f"gate:{name}" for name in NAMES if lost.get(f"gate:{name}", 0.0) < 1]
-    sets = [
-        frozenset(some)
-        for size in range(len(alive) + 1)
-        for some in itertools.combinations(alive, size)
-        if all(open_with(need, frozenset(some), needs) for need in asked_for)
-    ]
+    sets = [frozenset(some) for n in range(len(alive) + 1) for some in itertools.combinations(alive, n)]
+    streams: list[tuple[frozenset[str], int, Any]] = []
     lp = pulp.LpProblem("most", pulp.LpMaximize)
-    streams = {some: lp.add_variable(f"s{n}", 0, 100) for n, some in enumerate(sets)}
-    lp.setObjective(pulp.lpSum(streams.values()))
-    lp.addConstraint(pulp.lpSum(streams.values()) <= 100)
+    for e, (_, o, placement) in enumerate(EDGES):
+        doors = ("workload:w", f"origin:{o}", "site:" + placement.partition("@")[2].rpartition("/")[0])
+        asked_for = [need for door in doors for need in needs.get(door, [])]
+        mine = [some for some in sets if all(open_with(need, some, needs) for need in asked_for)]
+        streams += [(some, e, lp.add_variable(f"s{len(streams) + n}", 0, 100)) for n, some in enumerate(mine)]
+    lp.setObjective(pulp.lpSum(worth[e] * v for _, e, v in streams))
+    for e in range(len(EDGES)):
+        lp.addConstraint(pulp.lpSum(v for _, at, v in streams if at == e) <= 100)
     for c in study.components:
         if c.most_requests_per_second is not None:
             left = c.most_requests_per_second * (1 - lost.get(f"gate:{c.name}", 0.0))
-            lp.addConstraint(pulp.lpSum(v for some, v in streams.items() if f"gate:{c.name}" in some) <= left)
+            lp.addConstraint(pulp.lpSum(v for some, _, v in streams if f"gate:{c.name}" in some) <= left)
     lp.solve(pulp.getSolver("HiGHS", msg=False))
-    return sum(v.varValue or 0.0 for v in streams.values())
+    return sum(worth[e] * (v.varValue or 0.0) for _, e, v in streams)
 
 
-def most_by_rules(p: Problem, s: State) -> float:
-    """Requests/s that the rules let through, 100 at most, machines left out."""
+def most_by_rules(p: Problem, s: State, worth: list[float]) -> float:
+    """Worth of the requests/s that the rules let through, 100 an edge at most, machines left out."""
     program, x = Program(), no_decisions()
-    edge = ("w", "o", "m/m-cuda@p/a/m")
-    x.traffic = Sparse({(*edge, s): program.column(upper=100.0)})
+    open_edges = [e for e, (w, o, at) in enumerate(EDGES) if at in live_edges(p, w, o, s[1])]
+    open_edges = [e for e in open_edges if p.coverable[s[1]].get(EDGES[e][:2], 1.0) > 0]
+    x.traffic = Sparse({(*EDGES[e], s): program.column(upper=100.0) for e in open_edges})
     x.passing = Sparse({(c, s): program.column() for c in p.doors.components})
     x.taking = Sparse({(way, s): program.column() for way in p.doors.ways})
     for rule in (
@@ -330,19 +353,20 @@ def most_by_rules(p: Problem, s: State) -> float:
         no_request_takes_a_closed_way,
     ):
         program.add(rule.__name__, rule(p, x, s))
-    program.minimise(total([(-1.0, x.traffic[(*edge, s)])]))
-    assert program.solve() == OPTIMAL
-    return -program.objective * p.coverable[s[1]].get(("w", "o"), 1.0)
+    program.minimise(total((-worth[e], x.traffic[(*EDGES[e], s)]) for e in open_edges))
+    assert not open_edges or program.solve() == OPTIMAL
+    return -program.objective if open_edges else 0.0
 
 
 def test_random_needs_let_through_what_brute_force_says():
     binding = choosing = shared = 0
     for seed in range(SEEDS):
         study = random_doors(seed)
+        worth = random.Random(seed).choices([1.0, 2.0, 3.0], k=len(EDGES))
         p = build(study)
         for f in p.failures:
-            found = most_by_rules(p, states(p, f)[0])
-            truth = most_by_brute_force(study, dict(p.failures[f].lost))
+            found = most_by_rules(p, states(p, f)[0], worth)
+            truth = most_by_brute_force(study, dict(p.failures[f].lost), worth)
             assert found == pytest.approx(truth, abs=1e-6), (seed, f)
             binding += 0 < truth < 100
         choosing += bool(p.doors.choices)
