@@ -214,7 +214,8 @@ def _help(p: Problem, short: Shortage, w: str, o: str) -> str:
             continue
         unit = {limit.name: limit.unit for limit in p.limits}.get(key, "units")
         of = f"requests/s through {key}" if passes else f"{unit} of {key}"
-        parts.append(f"about {math.ceil(short.requests_per_second / worth - SMALL):,} more {of}")
+        more = short.requests_per_second / worth
+        parts.append(f"about {math.ceil(round(more, 3) if passes else more):,} more {of}")
         if len(parts) == 2:
             break
     if (nearer := next_site(p, w, o)) is not None:
