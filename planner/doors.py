@@ -350,6 +350,14 @@ def doors_of(study: Study, graph: Graph, edges: Iterable[Edge]) -> Doors:
     )
 
 
+def limited_by_login(study: Study) -> frozenset[str]:
+    """Components with a limit that are needed for new logins: what passes them is not known."""
+    limits = components_with_limits(study)
+    logins = [d for d in study.dependencies if d.breaks == "new_logins"] if limits else []
+    paths = _paths(dependency_graph(study), limits) if logins else {}
+    return frozenset().union(*(_path(d.needs, paths).limited() for d in logins))
+
+
 def shared_in(study: Study) -> frozenset[str]:
     """Components that choices of some requests share; what no request passes is not looked at.
 

@@ -72,7 +72,7 @@ def shortage(p: Problem, f: str) -> Shortage | None:
     ] + [
         (rule, _where(key), abs(v.dj) * program.scale)
         for (rule, key), v in program.bounds.items()
-        if rule in ("offers_have_limits",) and (v.dj or 0.0) < -SMALL
+        if rule in ("offers_have_limits", "components_pass_what_they_can") and (v.dj or 0.0) < -SMALL
     ]
     return Shortage(
         f,
@@ -201,16 +201,21 @@ def _binding(p: Problem, short: Shortage) -> str:
     limit = {limit.name: f"quota {limit.name} ({limit.most:g} {limit.unit})" for limit in p.limits}
     if rule == "offers_have_limits":
         return f"; nearest binding: offer {key} (at most {p.most_units[key]:g} units)"
+    if rule == "components_pass_what_they_can":
+        return f"; nearest binding: {key} (lets {p.most_requests_per_second[key]:g} requests/s through)"
     return f"; nearest binding: {limit.get(key, key)} ({rule.replace('_', ' ')})"
 
 
 def _help(p: Problem, short: Shortage, w: str, o: str) -> str:
     parts = []
     for rule, key, worth in short.binding:
-        if RELAXABLE[rule] != "by policy" or rule == "survival_goals_are_met" or worth <= SMALL:
+        passes = rule == "components_pass_what_they_can"
+        if (RELAXABLE[rule] != "by policy" and not passes) or rule == "survival_goals_are_met" or worth <= SMALL:
             continue
         unit = {limit.name: limit.unit for limit in p.limits}.get(key, "units")
-        parts.append(f"about {math.ceil(short.requests_per_second / worth):,} more {unit} of {key}")
+        of = f"requests/s through {key}" if passes else f"{unit} of {key}"
+        more = short.requests_per_second / worth
+        parts.append(f"about {math.ceil(round(more, 3) if passes else more):,} more {of}")
         if len(parts) == 2:
             break
     if (nearer := next_site(p, w, o)) is not None:

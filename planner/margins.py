@@ -1,12 +1,14 @@
 """How far a figure may move before a survival goal breaks: what a plan leans on."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from planner.algebra import Row, total
+from planner.algebra import Row, Sparse, total
 from planner.formulas import due_fraction, is_normal, live_edges, requests_per_second, running, waits
-from planner.problem import Decisions, Problem, State, states
+from planner.inside_rules import requests_choose_their_way, what_passes_is_counted
+from planner.link_rules import components_pass_what_they_can
+from planner.problem import Decisions, Problem, State, no_decisions, states
 from planner.program import OPTIMAL, Program
 from planner.records.study import Study
 
@@ -51,7 +53,7 @@ def margins(p: Problem, x: Decisions, study: Study) -> tuple[Margin, ...]:
 
     Formula, per state and profile g, over traffic alone
         minimise σ   subject to   Σ_w,o replica_seconds · burst · traffic[w,o,e] ≤ running[e] · σ   (e of g)
-        the other placements with σ = 1, and λ · all that is due served with λ = 1
+        the other placements with σ = 1, gateways with their limits, and λ · all that is due served with λ = 1
     and for demand: maximise λ with every σ = 1. Utilisation limits are left out: they are the margin for queues.
     Load times: the largest factor with which what is loaded runs at its clock, where the goal breaks without it.
     Round trips: limit / round trip, where the goal breaks without the edge; only those whose error reaches the limit.
@@ -129,7 +131,18 @@ def _probe(p: Problem, x: Decisions, s: State) -> _Probe:
         room += [(-float(x.loaded[e, s]), loaded[g])] if g in loaded else []
         rows.append(Row((e,), total([*terms, *room]), "<=", 0.0))
     program.add("margin", rows)
+    _add_doors(p, program, edges, s)
     return _Probe(program, speed, loaded, growth, edges)
+
+
+def _add_doors(p: Problem, program: Program, edges: Mapping[Edge, Any], s: State) -> None:
+    """Columns and rows of what gateways let through: growing demand and moved requests pass them, too."""
+    x = no_decisions()
+    x.traffic = Sparse({(*edge, s): v for edge, v in edges.items()})
+    x.passing = Sparse({(c, s): program.column() for c in p.doors.components})
+    x.taking = Sparse({(way, s): program.column() for way in p.doors.ways if way not in p.closed[s[1]]})
+    for rule in (what_passes_is_counted, requests_choose_their_way, components_pass_what_they_can):
+        program.add(rule.__name__, rule(p, x, s))
 
 
 def _demand_and_speeds(at: _Probe, s: State) -> Iterator[Margin]:

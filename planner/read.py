@@ -13,6 +13,7 @@ from pydantic import ValidationError
 from planner.errors import Finding, InputError
 from planner.fit import check_fit
 from planner.network import PROXY_KM, great_circle_km, origin_place
+from planner.passable import check_doors
 from planner.phases import check_phases
 from planner.places import Place, R, Reading, Row, near_miss, read_record, shown, shown_path, unique
 from planner.records.base import Name
@@ -80,7 +81,11 @@ def read_study(path: Path) -> tuple[Study, list[Finding]]:
     demand = _without_specks(parts.demand, reading)
     if any(finding.level == "error" for finding in reading.findings):
         raise InputError(sorted_findings(reading.findings))
-    return _resolved(parts, demand), sorted_findings(reading.findings)
+    study = _resolved(parts, demand)
+    check_doors(study, parts, reading)
+    if any(finding.level == "error" for finding in reading.findings):
+        raise InputError(sorted_findings(reading.findings))
+    return study, sorted_findings(reading.findings)
 
 
 def sorted_findings(findings: list[Finding]) -> list[Finding]:

@@ -104,5 +104,6 @@ def test_without_goals_is_cheaper_and_normal_operation_only():
         "obtainable",
         "with_spot",
         "cannot_start",
+        "closed",
     )
     assert replace(bare, **{name: getattr(p, name) for name in by_failure}) == p

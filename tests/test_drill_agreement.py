@@ -7,9 +7,10 @@ import pytest
 from studies import random_study
 
 from planner.audit import audit
+from planner.doors import shared_in
 from planner.drill import drill_plan, drill_state_claims
 from planner.plan import make_plan
-from planner.records.study import Component, Counted, Dependency, Goal, NamedFailure, Needs, Study
+from planner.records.study import Component, Counted, Dependency, Failover, Goal, NamedFailure, Needs, Study
 from planner.solve import Effort, Infeasible
 
 PARTS, SEEDS = 4, 60
@@ -73,6 +74,73 @@ def with_effects(study: Study, g: random.Random) -> Study:
     if g.random() < 0.5:
         changes["policies"] = study.policies.model_copy(update={"counted": (count,)})
     return study.model_copy(update=changes)
+
+
+def with_doors(study: Study, g: random.Random, chance: float = 0.7) -> Study:
+    """The study with choices between gateways at any depth, some without a limit, and limits of sites."""
+    most = sum(d.requests_per_second for d in study.demand)
+    flows = [f"workload:{w.name}" for w in study.workloads] + [f"origin:{o.name}" for o in study.origins]
+    sites = sorted({pool.site for pool in study.pools})
+    names = ["gateway:g3", "gateway:g4", "gateway:g5"]
+    own = [Component(name=f"g{n}", kind="gateway", most_requests_per_second=most * g.uniform(0.3, 0.9)) for n in (3, 4)]
+    limited = Component(name=g.choice(sites), kind="site", most_requests_per_second=most * g.uniform(0.5, 1.0))
+    nested = Needs(any_of=(Needs(all_of=("gateway:g3", "gateway:g5")), "gateway:g4"))
+    needs = {
+        g.choice(flows): Needs(any_of=("gateway:g5", "gateway:g3")),
+        g.choice(flows): nested,
+        g.choice(flows): Needs(at_least=2, of=tuple(names)),
+        f"site:{g.choice(sites)}": g.choice([Needs(any_of=("gateway:g4", "gateway:g5")), nested]),
+    }
+    lost = [{g.choice(names): 1.0, f"site:{g.choice(sites)}": 0.5}, {"gateway:g3": 0.5}]
+    failures = tuple(NamedFailure(name=f"door-{n}", lost=some) for n, some in enumerate(lost))
+    goals = tuple(Goal(failure=f.name, serve_fraction=0.4, within_seconds=60.0) for f in failures)
+    return study.model_copy(
+        update={
+            "components": (*study.components, *own, Component(name="g5", kind="gateway"), limited),
+            "dependencies": (
+                *study.dependencies,
+                *(Dependency(component=c, needs=need) for c, need in needs.items() if g.random() < chance),
+            ),
+            "failures": (*study.failures, *failures),
+            "tiers": tuple(t.model_copy(update={"survive": (*t.survive, *goals)}) for t in study.tiers),
+        }
+    )
+
+
+def with_commitments(study: Study, g: random.Random) -> Study:
+    """The study with some machines under contract, which count in part in failures as rented ones do."""
+    contracts = {b.id for b in study.offers if b.kind == "on_demand" and g.random() < 0.5}
+    offers = tuple(
+        b.model_copy(update={"kind": "commitment", "term_months": study.horizon.months}) if b.id in contracts else b
+        for b in study.offers
+    )
+    return study.model_copy(update={"offers": offers})
+
+
+@pytest.mark.parametrize("failover", ["resolve", "rescale"])
+@pytest.mark.parametrize("part", range(PARTS))
+def test_plans_with_choices_between_gateways_pass_audit_and_drill(part: int, failover: Failover) -> None:
+    plans = choosing = 0
+    for seed in range(part, SEEDS, PARTS):
+        g = random.Random(seed)
+        study = random_study(seed, "tiny")
+        if failover == "resolve":
+            study = with_commitments(with_doors(with_effects(study, g), g), g)
+        else:
+            study = with_doors(study, g, 0.35).model_copy(update={"failover": failover})
+            if shared_in(study):
+                continue  # found when a study is read
+        try:
+            plan = make_plan(study, Effort(gap_fraction=0.02))
+        except Infeasible:
+            continue
+        plans += 1
+        choosing += any(state.ways for state in plan.states)
+        assert audit(plan).passed, (seed, audit(plan).violations[:3])
+        result = drill_plan(plan, failover)
+        assert not result.broken, (seed, [row for row in result.rows if row.broken][:3])
+        assert not drill_state_claims(plan), (seed, drill_state_claims(plan)[:3])
+    assert plans >= 2 and choosing >= 1, (plans, choosing)
 
 
 @pytest.mark.parametrize("part", range(PARTS))

@@ -186,7 +186,10 @@ def gateways(**more: Any) -> dict[str, Any]:
 
 def test_gateways_let_through_what_they_can():
     p = build(asked(**gateways()))
-    assert [g.components for g in p.passages] == [("gateway:g1",), ("gateway:g1", "gateway:g2")]
+    assert p.doors.components == ("gateway:g1", "gateway:g2")
+    assert [(c.ways, {o for _, o, _ in c.edges}) for c in p.doors.choices] == [
+        (("1.1 gateway:g1", "1.2 gateway:g2"), {"b"})
+    ]
     # o needs 5 of the 6 of g1; b what is left, 1, and the 4 of g2: just enough
     assert bought(asked(**gateways())) == {"p/a": 10}
     with pytest.raises(Infeasible):

@@ -18,6 +18,7 @@ ROWS = (
         "places",
         "fit",
         "references",
+        "passable",
         "timing",
         "phases",
         "read",

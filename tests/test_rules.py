@@ -32,6 +32,7 @@ from planner.rules import INSIDE_RULES, LINK_RULES, PURCHASE_RULES, RELAXABLE, R
 A, B = "m/m-cuda@a/x/m", "m/n-neuron@b/y/n"
 RENT, BUILD = ("a/x/m:on_demand", HOUR), ("b/y/n:commitment", PERIOD)
 USUAL = (HOUR, NORMAL, 0.0)
+EAST, SOUTH, WEST = "1.1 path:east", "1.2 path:south", "1.3 path:west"
 NO_A, NO_B, NO_DOOR = "site:a/x", "site:b/y", "failure:door"
 
 
@@ -70,9 +71,19 @@ def worked() -> Study:
         components=(
             Component(name="login", kind="identity"),
             Component(name="in", kind="gateway", most_requests_per_second=12.0),
+            Component(name="east", kind="path", most_requests_per_second=8.0),
+            Component(name="south", kind="path"),
+            Component(name="west", kind="path"),
         ),
-        dependencies=(Dependency(component="workload:w", needs=Needs(all_of=("identity:login", "gateway:in"))),),
-        failures=(NamedFailure(name="door", lost={"identity:login": 0.5, "gateway:in": 0.5}, surge_factor=1.2),),
+        dependencies=(
+            Dependency(component="workload:w", needs=Needs(all_of=("identity:login", "gateway:in"))),
+            Dependency(component="origin:o", needs=Needs(at_least=2, of=("path:east", "path:south", "path:west"))),
+        ),
+        failures=(
+            NamedFailure(
+                name="door", lost={"identity:login": 0.5, "gateway:in": 0.5, "path:west": 1.0}, surge_factor=1.2
+            ),
+        ),
         request_costs=(RequestCost(origin="o", site="b/y", usd_per_request=0.001),),
         policies=Policies(
             budget_usd=6000.0,
@@ -97,7 +108,11 @@ def inside(deferrable: bool = False) -> tuple[Problem, Decisions]:
             if row:
                 x.traffic["w", "o", e, s], x.kept[e, s], x.loaded[e, s], x.occupied[e, s] = row
                 x.machines[q, s] = x.occupied[e, s]
-        x.passing[0, s] = sum(row[0] for row in (a, b) if row)
+        through = sum(row[0] for row in (a, b) if row)
+        x.passing["gateway:in", s], x.passing["path:east", s] = through, min(8.0, through)
+        # each takes two of three ways: all that east lets through, and of the others the one that lives
+        x.taking[EAST, s], x.taking[SOUTH, s] = min(8.0, through), max(0.0, through - 8.0)
+        x.taking[SOUTH if f == NO_DOOR else WEST, s] = through
 
     # traffic, kept, loaded, occupied of A and of B; shed
     state(NORMAL, 0.0, (6.0, 2.0, 0.0, 3.0), (3.0, 1.0, 0.0, 1.5), 1.0)
@@ -137,10 +152,20 @@ OUTSIDE: dict[str, list[tuple[str, tuple, float, float]]] = {
         ("kept", (B, (HOUR, NO_A, 300.0)), 3.0, 2.0),  # 3 kept at 300 s, of 1 kept at 60 s
     ],
     "storage_can_load_that_fast": [("loaded", (B, (HOUR, NO_A, 60.0)), 3.0, 50.0)],  # 3 · 100 − 5 · (60 − 10) GiB
-    "what_passes_is_counted": [("passing", (0, USUAL), 8.0, 1.0)],  # 6 + 3 − 8 requests/s
+    "what_passes_is_counted": [
+        ("passing", ("gateway:in", USUAL), 8.0, 1.0),  # 6 + 3 − 8 requests/s
+        ("passing", ("path:east", USUAL), 7.5, 0.5),  # 8 − 7.5 that take this way
+    ],
+    "requests_choose_their_way": [
+        ("taking", (SOUTH, USUAL), 0.5, 0.5),  # 2 · 9 − 8 − 9 − 0.5 requests/s
+        ("taking", (SOUTH, (HOUR, NO_A, 60.0)), 1.0, 1.0),  # 1 more than 2 · 6
+        ("traffic", ("w", "o", A, USUAL), 5.0, 2.0),  # 8 + 9 + 1 − 2 · 8; 9 of 8 go west
+    ],
+    "no_request_takes_a_closed_way": [("taking", (WEST, (HOUR, NO_DOOR, 60.0)), 1.5, 1.5)],  # west is lost
     "components_pass_what_they_can": [
-        ("passing", (0, USUAL), 12.5, 0.5),  # 12.5 − 12 requests/s through the gateway
-        ("passing", (0, (HOUR, NO_DOOR, 60.0)), 6.5, 0.5),  # 6.5 − 12 · 0.5
+        ("passing", ("gateway:in", USUAL), 12.5, 0.5),  # 12.5 − 12 requests/s through the gateway
+        ("passing", ("gateway:in", (HOUR, NO_DOOR, 60.0)), 6.5, 0.5),  # 6.5 − 12 · 0.5
+        ("passing", ("path:east", USUAL), 8.5, 0.5),  # 8.5 − 8
     ],
     "offered_is_demand": [
         ("offered", ("w", "o", USUAL), 11.0, 1.0),  # 11 − 10 requests/s
@@ -196,7 +221,7 @@ def reserved() -> tuple[Problem, Decisions]:
                 Dependency(component="site:b/y", needs=Needs(all_of=("gateway:in",))),
             ),
             "failures": (
-                NamedFailure(name="door", lost={"identity:login": 0.5, "gateway:in": 0.25}, surge_factor=1.2),
+                NamedFailure(name="door", lost={"identity:login": 0.5}, surge_factor=1.2),
                 NamedFailure(name="part", lost={"pool:a/x/m": 0.5}, worst_part=True),
             ),
         }
@@ -230,7 +255,9 @@ RESERVED: dict[str, list[tuple[str, tuple, float, float]]] = {
         ("replicas", (A, HOUR), 1.0, 0.25),  # 10 / 1.6 / 5 − 1 in normal operation
     ],
     "hot_replicas_stand_on_machines": [("firm", (A, HOUR), 8.0, 2.0)],  # 8 − 3 replicas on 0.5 · 6 machines
-    "components_pass_what_is_reserved": [("reserve", ("w", "o", B, HOUR), 9.5, 0.5)],  # 9.5 − 12 · 0.75
+    "components_pass_what_is_reserved": [
+        ("reserve", ("w", "o", B, HOUR), 12.5, 0.5),  # 12.5 − 12 when A is lost
+    ],
     "weights_keep_to_shares": [("reserve", ("w", "o", A, HOUR), 16.0, 1.0)],  # 16 / 1.6 − 0.9 · 10
     "limits_are_of_edges": [("reserve", ("w", "o", "ghost", HOUR), 1.5, 1.5)],
     "gateways_renormalise": [
@@ -247,7 +274,7 @@ def priced() -> tuple[Problem, Decisions]:
     (door,) = s.failures
     rated = door.model_copy(update={"failures_per_year": 12.0, "hours_to_repair": 1.0})
     p, (_, x) = build(s.model_copy(update={"failures": (rated,), "objective": "worst_case"})), inside()
-    for name in ("traffic", "kept", "loaded", "occupied", "machines", "offered", "shed", "passing"):
+    for name in ("traffic", "kept", "loaded", "occupied", "machines", "offered", "shed", "passing", "taking"):
         column = getattr(x, name)
         for clock in (10.0, 50.0):  # detected; from 50 s on B could have been loaded
             column.update(
@@ -315,8 +342,8 @@ BUILT: dict[str, list[tuple[str, tuple, float, float]]] = {
         ("shortfall", ("promise", 2), 40000.0, 8000.0),
     ],
 }
-NO_ROWS_INSIDE = {"requests_go_where_they_may", "limits_are_of_edges"}
-"""Where nothing is forbidden there is no row: a dead placement has none, and carries nothing."""
+NO_ROWS_INSIDE = {"requests_go_where_they_may", "no_request_takes_a_closed_way", "limits_are_of_edges"}
+"""Where nothing is forbidden there is no row: a dead placement or way has none, and carries nothing."""
 POINTS = [
     (name, point)
     for table in (OUTSIDE, RESERVED, PRICED, BUILT, OBTAINED)

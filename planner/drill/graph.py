@@ -35,6 +35,15 @@ class Graph:
         """Components of a kind, sorted."""
         return sorted(c for c in self.order if c.partition(":")[0] == kind)
 
+    def below_machines(self) -> set[str]:
+        """Components without which machines of some pool do not serve."""
+        found, waiting = set[str](), [c for c in self.order if c.partition(":")[0] in ("pool", "placement")]
+        while waiting:
+            if (component := waiting.pop()) not in found:
+                found.add(component)
+                waiting += [leaf for part in self.needs.get(component, ()) for leaf in leaves(part)]
+        return found
+
     def values(self, out: Mapping[str, Numbers], count: int) -> dict[str, Numbers]:
         """Available fraction of every component [f]: its own share, and never more than what it needs leaves.
 

@@ -77,7 +77,10 @@ class Left:
 def what_is_left(world: World, graph: Graph, stock: Stock, failures: Sequence[Failure]) -> Left:
     """What each failure leaves: own share left, and never more than what is needed leaves."""
     n = len(failures)
-    value = graph.values(outages(failures), n)
+    out = outages(failures)
+    # a gateway that is lost in part lets less through, and what is behind it is whole, unless machines need it
+    less = {c: 1.0 - np.minimum(out[c], 1.0) for c in graph.limits if c in out and c not in graph.below_machines()}
+    value = graph.values(out | {c: np.where(part > 0, 0.0, 1.0) for c, part in less.items()}, n)
     starts = graph.may_start(value, n)
 
     def column(ids: list[str], of: dict[str, Numbers]) -> Numbers:
@@ -108,7 +111,7 @@ def what_is_left(world: World, graph: Graph, stock: Stock, failures: Sequence[Fa
         survivors=_survivors(world, graph, stock, failures, pools, placements, counted),
         offered=world.demand * np.array([failure.surge(world) for failure in failures]).reshape(n, len(world.flows)),
         counts=counted,
-        passage=passage(world, graph, value, n),
+        passage=passage(world, graph, value | {c: np.minimum(value[c], part) for c, part in less.items()}, n),
     )
 
 

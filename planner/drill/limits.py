@@ -141,14 +141,21 @@ def _room(way: Way, limited: tuple[str, ...], most: Numbers, value: Mapping[str,
 
 
 def _splits(choice: Choice, limited: tuple[str, ...], most: Numbers, value: Mapping[str, Numbers]) -> Numbers:
-    """Share of the requests that take each alternative [a, f]: by what they pass; those without a limit take all."""
+    """Share of the requests that take each alternative [a, f]: by what they pass; those without a limit come first.
+
+    No request takes one twice: what is more than all of them is left to the others.
+    """
     rooms = np.array([_room(each, limited, most, value) for each in choice.alternatives])
     endless = np.isinf(rooms)
-    weight = np.where(endless.any(axis=0), endless, np.where(endless, 0.0, rooms))
-    total = weight.sum(axis=0)
-    share = np.divide(choice.k * weight, total, out=np.zeros_like(weight), where=total > 0)
-    least: Numbers = np.minimum(share, 1.0)
-    return least
+    share = np.zeros_like(rooms)
+    for weight in (endless.astype(float), np.where(endless, 0.0, rooms)):
+        for _ in rooms:
+            left = choice.k - share.sum(axis=0)
+            weight = np.where(share < 1.0, weight, 0.0)
+            total = weight.sum(axis=0)
+            more = np.divide(left * weight, total, out=np.zeros_like(weight), where=total > 0)
+            share = np.minimum(share + more, 1.0)
+    return share
 
 
 def _shares(way: Way, limited: tuple[str, ...], most: Numbers, value: Mapping[str, Numbers], count: int) -> Numbers:

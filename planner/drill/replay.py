@@ -13,7 +13,7 @@ from planner.drill.limits import cut
 from planner.drill.moments import Moment, moments, not_done, taken_up, without_power
 from planner.drill.names import check_counts, check_failures, check_study, names_in_plan
 from planner.drill.rescale import HOT, LOADED, RECLAIMED, STARTED, WAYS, Routes, carried, rescaled, routes_of, unmoved
-from planner.drill.resolve import resolve
+from planner.drill.resolve import resolve, steered
 from planner.drill.result import DrillResult, DrillRow, Mode, Toll
 from planner.drill.standing import hours_of, of_fleet, of_plan
 from planner.drill.stock import Stock, that_fit
@@ -174,7 +174,7 @@ def _drill(
     progress: Progress | None,
 ) -> DrillResult:
     routes = routes_of(world, stock.base)
-    rows = in_normal_operation(world, graph, stock)
+    rows = in_normal_operation(world, graph, stock, mode)
     tolls, templates = list[Toll](), dict[Any, Any]()
     for start in range(0, len(failures), CHUNK):
         left = what_is_left(world, graph, stock, failures[start : start + CHUNK])
@@ -205,13 +205,16 @@ def _drill(
     return DrillResult(mode, subject, tuple(rows), tuple(dict.fromkeys(findings)), tuple(tolls))
 
 
-def in_normal_operation(world: World, graph: Graph, stock: Stock) -> list[DrillRow]:
-    """Rows of the failure in which nothing is lost."""
+def in_normal_operation(world: World, graph: Graph, stock: Stock, mode: Mode) -> list[DrillRow]:
+    """Rows of the failure in which nothing is lost; re-solved, requests split best over gateways with a limit."""
     normal = normal_operation(world.study)
     left = what_is_left(world, graph, stock, [normal])
     routes = routes_of(world, stock.base * world.normal)
     stand = that_fit(world, stock.replicas, stock.machines_in_normal())
-    sent = cut(left.passage, routes.sent[None, :], routes.flow, routes.placement)
+    if mode == "resolve":
+        sent = steered(left, routes.sent, routes.flow, routes.placement)[None, :]
+    else:
+        sent = cut(left.passage, routes.sent[None, :], routes.flow, routes.placement)
     capacity = (world.study.utilisation.normal * stand)[None, :]
     rates = (carried(world, routes, sent, world.replica_seconds, capacity) @ routes.by_flow)[0]
     return tier_rows(world, normal, left, 0.0, rates, _all_hot(rates))

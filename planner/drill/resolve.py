@@ -18,6 +18,7 @@ from planner.drill.rescale import HOT, LOADED, RECLAIMED, STARTED, WAYS
 from planner.drill.solving import Rows, best_whole, solver_of
 from planner.drill.stock import Stock
 from planner.drill.world import WHOLE, Indices, Numbers, World
+from planner.errors import SolverError
 from planner.units import SECONDS_PER_HOUR
 
 RECOVERY_SECONDS = 7 * 24 * 3600.0
@@ -127,7 +128,7 @@ def build(world: World, left: Left, times: list[float]) -> Template | None:
             later = [(np.arange(len(e)), part[t, e], ones[e]) for part in (kept, loaded)]
             earlier = [(np.arange(len(e)), part[u, e], -ones[e]) for part in (kept, loaded, room)]
             rows.add(np.full(len(e), -np.inf), np.zeros(len(e)), *later, *earlier)
-    more = _Limits(world, left, rows, offered, flow, placement, columns.size)
+    more = _Limits(left, rows, offered[flow], flow, placement, columns.size)
     for t in range(len(times)):
         more.add(share[t])
     lp = rows.program(more.columns)
@@ -140,19 +141,13 @@ def build(world: World, left: Left, times: list[float]) -> Template | None:
 
 
 class _Limits:
-    """Rows of components with a limit: what passes them, with any split of requests over alternatives."""
+    """Rows of components with a limit: what passes them, with any split of requests over alternatives.
 
-    def __init__(
-        self,
-        world: World,
-        left: Left,
-        rows: Rows,
-        offered: Numbers,
-        flow: Indices,
-        placement: Indices,
-        columns: int,
-    ) -> None:
-        self.left, self.rows, self.offered, self.flow, self.placement = left.passage, rows, offered, flow, placement
+    `rate` is what an edge carries when its share is one [requests/s].
+    """
+
+    def __init__(self, left: Left, rows: Rows, rate: Numbers, flow: Indices, placement: Indices, columns: int) -> None:
+        self.left, self.rows, self.rate, self.flow, self.placement = left.passage, rows, rate, flow, placement
         self.columns = columns
         self.ways: list[tuple[int, Way]] = []
         self.passing: list[tuple[int, int]] = []
@@ -160,47 +155,67 @@ class _Limits:
     def add(self, share: Indices) -> None:
         """The rows at one time, of the columns `share` of that time."""
         loads: dict[str, dict[int, float]] = {name: {} for name in self.left.limited}
-        must: dict[str, set[int]] = {name: set() for name in self.left.limited}
-        for of, ways in ((self.flow, self.left.ways_of_flows), (self.placement, self.left.ways_of_placements)):
-            for n, way in ways.items():
-                edges = np.flatnonzero(of == n)
-                for name in way.passes:
-                    must[name] |= set(edges.tolist())
-        for of, ways in ((self.flow, self.left.ways_of_flows), (self.placement, self.left.ways_of_placements)):
-            for n, way in ways.items():
-                edges = np.flatnonzero(of == n)
-                if len(edges) and way.choices:
-                    passes: dict[str, int] = {}
-                    spared = {name for name in loads if set(edges.tolist()) <= must[name]}
-                    rate = [(int(share[k]), float(self.offered[self.flow[k]])) for k in edges]
-                    for choice in way.choices:
-                        self._choose(choice, rate, passes, spared)
-                    for name, column in passes.items():
-                        loads[name][column] = 1.0
+        for (of_flow, of_placement), edges in self._alike().items():
+            ways = [way for way in (of_flow, of_placement) if way is not None]
+            must = frozenset().union(*(way.passes for way in ways))
+            rate = [(int(share[k]), float(self.rate[k])) for k in edges]
+            for name in must:
+                loads[name] |= dict(rate)
+            choices = tuple(dict.fromkeys(choice for way in ways for choice in way.choices))
+            for name, column in self._all(choices, rate, must).items():
+                loads[name][column] = 1.0
         for number, name in enumerate(self.left.limited):
-            for k in must[name]:
-                loads[name][int(share[k])] = float(self.offered[self.flow[k]])
             if loads[name]:
                 row = self._row(-math.inf, 0.0, sorted(loads[name].items()))
                 self.passing.append((row, number))
 
-    def _choose(self, choice: Choice, rate: list[tuple[int, float]], passes: dict[str, int], spared: set[str]) -> None:
+    def _alike(self) -> dict[tuple[Way | None, Way | None], list[int]]:
+        """Edges by their ways, of the flow and of the placement."""
+        flows, placements = self.left.ways_of_flows, self.left.ways_of_placements
+        found: dict[tuple[Way | None, Way | None], list[int]] = {}
+        for k, (i, e) in enumerate(zip(self.flow.tolist(), self.placement.tolist(), strict=True)):
+            if i in flows or e in placements:
+                found.setdefault((flows.get(i), placements.get(e)), []).append(k)
+        return found
+
+    def _all(
+        self, choices: tuple[Choice, ...], rate: list[tuple[int, float]], spared: frozenset[str]
+    ) -> dict[str, int]:
+        """Columns of what passes each component on some choices that the same requests make: each once."""
+        parts = [self._choose(choice, rate, spared) for choice in choices]
+        return {
+            name: self._met(name, [[part[name]] for part in parts if name in part])
+            for name in sorted({name for part in parts for name in part})
+        }
+
+    def _choose(self, choice: Choice, rate: list[tuple[int, float]], spared: frozenset[str]) -> dict[str, int]:
         """Requests split over alternatives, `k` for each; what is on one passes all of it."""
-        parts = []
+        columns, parts = list[int](), list[dict[str, int]]()
         for way in choice.alternatives:
             column = self._column()
             self.ways.append((column, way))
-            parts.append(column)
+            columns.append(column)
             if choice.k > 1:
                 self._row(-math.inf, 0.0, [(column, 1.0), *((c, -v) for c, v in rate)])
-            for name in way.passes - spared:
-                if name not in passes:
-                    passes[name] = self._column()
-                    self.ways.append((passes[name], Way(name, frozenset(), ())))
-                self._row(-math.inf, 0.0, [(column, 1.0), (passes[name], -1.0)])
-            for inner in way.choices:
-                self._choose(inner, [(column, 1.0)], passes, spared)
-        self._row(-math.inf, 0.0, [*((c, v * choice.k) for c, v in rate), *((c, -1.0) for c in parts)])
+            passes = dict.fromkeys(way.passes - spared, column)
+            parts.append(self._all(way.choices, [(column, 1.0)], spared | way.passes) | passes)
+        self._row(-math.inf, 0.0, [*((c, v * choice.k) for c, v in rate), *((c, -1.0) for c in columns)])
+        found = {}
+        for name in sorted({name for part in parts for name in part}):
+            mine = [part[name] for part in parts if name in part]
+            # a request takes one of the alternatives, or several, which may meet the component together
+            found[name] = self._met(name, [mine] if choice.k == 1 else [[column] for column in mine])
+        return found
+
+    def _met(self, name: str, sums: list[list[int]]) -> int:
+        """A column that is no less than each of some sums of columns."""
+        if len(sums) == 1 and len(sums[0]) == 1:
+            return sums[0][0]
+        column = self._column()
+        self.ways.append((column, Way(name, frozenset(), ())))
+        for some in sums:
+            self._row(-math.inf, 0.0, [*((c, 1.0) for c in some), (column, -1.0)])
+        return column
 
     def _column(self) -> int:
         self.columns += 1
@@ -236,6 +251,31 @@ def resolve(world: World, stock: Stock, left: Left, templates: dict[Any, Templat
         how[clock] = few.apart(_how(few.world, stock, few.left, made, value, t))
     ended = f"{left.failures[0].id}: search for whole replicas ended early; shortfall may be less"
     return Resolved(served, how, () if proven else (ended,))
+
+
+def steered(left: Left, sent: Numbers, flow: Indices, placement: Indices) -> Numbers:
+    """Requests/s on edges [k] that pass all limits when they are split best over alternatives, in one failure."""
+    if not left.passage.limited or not len(sent):
+        return sent
+    rows, share = Rows(), np.arange(len(sent))
+    limits = _Limits(left, rows, sent, flow, placement, len(sent))
+    limits.add(share)
+    if not rows.count:
+        return sent
+    lp = rows.program(limits.columns)
+    upper, cost, high = np.ones(limits.columns), np.zeros(limits.columns), np.array(lp.row_upper_)
+    cost[share] = -sent
+    for column, way in limits.ways:
+        upper[column] = np.inf if left.passage.open(way.part) else 0.0
+    for row, number in limits.passing:
+        high[row] = left.passage.most[0, number]
+    lp.col_cost_, lp.col_upper_, lp.row_upper_ = cost, upper, high
+    solver = solver_of(lp)
+    solver.run()
+    if solver.getModelStatus() != highspy.HighsModelStatus.kOptimal:
+        raise SolverError(f"drill: the solver ended with {solver.getModelStatus()}")
+    passed: Numbers = np.array(solver.getSolution().col_value)[share] * sent
+    return passed
 
 
 def _bounds(world: World, stock: Stock, left: Left, made: Template) -> tuple[Numbers, Numbers]:
