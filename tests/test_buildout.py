@@ -11,6 +11,7 @@ from studies import SOURCED, machine_type, model, offer, profile, site, study, w
 
 from planner.build import build
 from planner.errors import InputError
+from planner.explain import what_stands_in_the_way
 from planner.money import capital_recovery_factor
 from planner.orders import phase_orders
 from planner.plan import make_plan
@@ -246,6 +247,16 @@ def test_a_promise_makes_the_dearer_pool_the_cheaper_one():
     small = promise.model_copy(update={"usd_per_year": 1000.0})
     plan = planned(asked.model_copy(update={"spend_commitments": (small,)}))
     assert plan.proof.cost_usd == pytest.approx(43000) and plan.costs_usd["spend_shortfalls"] == pytest.approx(1000)
+
+
+def test_what_stands_in_the_way_of_a_plan_is_a_limit_or_the_stock_of_offers_not_the_number_of_halls():
+    """20 requests/s are 4 machines, and the cloud has one: with as many as wanted, there is a plan. Halls stay two."""
+    few = [machines(), offer("a/x/m", 40, most_units=1)]
+    phases = (phase("one"), phase("two", after=(f"{HALL}:one",)))
+    p = build(hall(demand=20.0, bought=few, build_outs=phases))
+    found = list(what_stands_in_the_way(p, lambda stage, done, detail: None))
+    assert len(found) == 2 and found[1].startswith("without the stock of offers (most_units) there is a plan for")
+    assert found[0].startswith(f"without power of {HALL} (at most 0 kW)") and found[0].endswith("which takes 40 kW"), found
 
 
 # ------------------------------------------------------------------ other periods
