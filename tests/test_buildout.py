@@ -256,7 +256,9 @@ def test_what_stands_in_the_way_of_a_plan_is_a_limit_or_the_stock_of_offers_not_
     p = build(hall(demand=20.0, bought=few, build_outs=phases))
     found = list(what_stands_in_the_way(p, lambda stage, done, detail: None))
     assert len(found) == 2 and found[1].startswith("without the stock of offers (most_units) there is a plan for")
-    assert found[0].startswith(f"without power of {HALL} (at most 0 kW)") and found[0].endswith("which takes 40 kW"), found
+    assert found[0].startswith(f"without power of {HALL} (at most 0 kW)") and found[0].endswith("which takes 40 kW"), (
+        found
+    )
 
 
 # ------------------------------------------------------------------ other periods

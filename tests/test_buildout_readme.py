@@ -40,7 +40,7 @@ def test_the_readme_is_real_output(tmp_path):
     assert halls and all(
         min(row.low_units, row.base_units, row.high_units) == 1 for row in halls if row.when == "quarter-8"
     )
-    assert rented(plan, "quarter-5") == 0 < rented(plan, "quarter-8") and rented(plan, "quarter-4") > 0
+    assert 5 * rented(plan, "quarter-5") < min(rented(plan, "quarter-4"), rented(plan, "quarter-8"))
     by_year_end = {(o.build_out, o.part) for o in phase_orders(plan, build(plan.study)) if o.by <= date(2026, 12, 31)}
     assert by_year_end == {
         (f"{COLUMBUS}:hall-1", "power"),
@@ -75,7 +75,7 @@ def test_the_study_has_what_the_example_is_about(asked):
     for m in study.build_outs:
         assert m.power_kw // 14.3 == 27, "machines in a hall, as the study's comment says"
     text = (FOLDER / "study.yaml").read_text(encoding="utf-8")
-    assert re.search(r"planner plan examples/buildout --gap 0\.03", text), "the gap that .ci/run asks for"
+    assert re.search(r"planner plan examples/buildout --gap 0\.04", text), "the gap that .ci/run asks for"
 
 
 def test_init_makes_it_ones_own(tmp_path):
