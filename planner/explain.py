@@ -175,8 +175,8 @@ def what_stands_in_the_way(p: Problem, progress: Progress) -> Iterator[str]:
         (f"{limit.name} (at most {limit.most:g} {limit.unit})", replace(p, limits=p.limits[:i] + p.limits[i + 1 :]))
         for i, limit in enumerate(p.limits)
     ]
-    if any(most < float("inf") for most in p.most_units.values()):
-        endless = dict.fromkeys(p.most_units, float("inf"))
+    if any(p.most_units[b] < float("inf") for b in p.offers):
+        endless = {**p.most_units, **dict.fromkeys(p.offers, float("inf"))}  # halls are as many as they are
         without.append(
             ("the stock of offers (most_units)", replace(p, most_units=endless, few_large_units=frozenset()))
         )
@@ -190,7 +190,8 @@ def what_stands_in_the_way(p: Problem, progress: Progress) -> Iterator[str]:
         for limit in p.limits:
             if name.startswith(f"{limit.name} ("):
                 index = p.limits.index(limit)
-                taken = f", which takes {limit_used(p, found.decisions, index, p.hours[0]):,.0f} {limit.unit}"
+                most = max(limit_used(p, found.decisions, index, h) for h in p.hours)
+                taken = f", which takes {most:,.0f} {limit.unit}"
         yield f"without {name} there is a plan for {found.cost_usd:,.0f} USD{taken}"
 
 
