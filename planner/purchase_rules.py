@@ -202,19 +202,20 @@ def deferred_work_is_done(p: Problem, x: Decisions) -> Iterator[Row]:
 
 
 def build_outs_have_limits(p: Problem, x: Decisions) -> Iterator[Row]:
-    """No more modules of a phase are built than there are, and of a group of phases only one.
+    """No more modules of a phase are built than there are, no fewer than must be, and of a group of phases only one.
 
     Formula
-        Σ_t started[m,t]  ≤  most[m];      Σ_m in group Σ_t started[m,t]  ≤  1
+        least[m]  ≤  Σ_t started[m,t]  ≤  most[m];      Σ_m in group Σ_t started[m,t]  ≤  1
     Units
         modules
     Rows
-        (build-out) and (build-outs of the group)
+        (build-out), (build-out, least) where any must be built, and (build-outs of the group)
     Marginal value
         what one more module would save [USD]
     """
     last = p.hours[-1]
     yield from (Row((m,), units_active(p, x, m, last), "<=", p.most_units[m]) for m in p.build_outs)
+    yield from (Row((m, "least"), units_active(p, x, m, last), ">=", least) for m, least in p.least_units.items())
     for group in p.either_or:
         yield Row(group, total((1.0, units_active(p, x, m, last)) for m in group), "<=", 1.0)
 

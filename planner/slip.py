@@ -240,11 +240,11 @@ def _broken(
         short = {f: _short(p, x, slip, t, f, begins, tested) for f in p.failures}
         if (normal := short[NORMAL]) is not None:
             found.append(Broken(t, NORMAL_OPERATION, (), normal.requests_per_second))
-        for goal, ids in goals.items():
-            broken = {f: one for f in ids if (one := _of_goal(p, goal, short[f])) is not None}
+        for name, ids in goals.items():
+            broken = {f: one for f in ids if (one := _of_goal(p, name, short[f])) is not None}
             if broken:
                 worst = max(broken.values())
-                found.append(Broken(t, goal, tuple(sorted(broken)), worst if worst else None))
+                found.append(Broken(t, name, tuple(sorted(broken)), worst if worst else None))
     return found
 
 

@@ -4,16 +4,18 @@ import re
 from datetime import date
 
 import pytest
-from buildouts import HALL, hall
+from buildouts import HALL, hall, phase
 from studies import SOURCED, machine_type, offer, site
-from test_whatif import changed
+from test_whatif import changed, refused
 
+from planner.audit import audit
 from planner.crossover import crossover
 from planner.errors import InputError
 from planner.plan import make_plan
 from planner.records.buildout import Electricity, Money
 from planner.records.inventory import Pool
 from planner.records.study import Goal, Holding, Horizon, Policies, PriceLine, PricePath, PriceStep, Tier
+from planner.sequence import sequence_variants, sequences, single_changes
 from planner.slip import slipped, slips
 from planner.whatif import plan_variants
 
@@ -201,3 +203,75 @@ def test_a_late_delivery_is_a_slip_of_its_offer(built):
 def test_a_slip_of_nothing_is_a_finding(built, words, said):
     with pytest.raises(InputError, match=re.escape(said)):
         slips(built, **words)
+
+
+# ------------------------------------------------------------------ sequence
+ONE, DEAR = f"{HALL}:one", f"{HALL}:dear"
+
+
+def two_phases(**more):
+    """Phase `dear` costs 10,000 USD more for its shell: of one module, 500 USD of wear in the year that it is used."""
+    return hall(build_outs=(phase("dear", shell_usd_per_mw=1.5e6, **more), phase("one", **more)))
+
+
+def sequences_of(plan, within=0.03, pairs=False):
+    answers = plan_variants(plan.study, sequence_variants(plan, pairs), base=plan)
+    return sequences(answers, within)
+
+
+def test_the_next_best_sequences_and_what_they_need_to_win():
+    plan = make_plan(two_phases(either_or="site"))
+    found = sequences_of(plan)
+    assert [(m.build_out, m.when) for m in found.plan.builds] == [(ONE, "quarter-5")]
+    (dear,) = found.near
+    assert dear.names == (f"{DEAR} built", f"{ONE} never") and [m.build_out for m in dear.builds] == [DEAR]
+    assert dear.needs_usd == pytest.approx(500)
+    # 30,000 of shell, 10,000 of power, 6,000 of fit-out, a machine
+    assert dear.share_of_capital == pytest.approx(500 / 58000)
+    assert dear.least_usd <= 500 <= dear.most_usd
+    # a quarter of cloud more, less upkeep and wear of a quarter
+    (later,) = found.further
+    assert later.names == (f"{ONE} a period later",)
+    assert later.needs_usd == pytest.approx(3 * 100 * 40 - (2000 + 1000 + 500 + 600 + 3000) / 4)
+    assert found.not_asked == {
+        f"{ONE} a period earlier": "its longest clock takes 12 months, and decide_by holds",
+    }
+    assert not found.cheaper and not found.without
+    assert not sequences_of(plan, within=0.001).near
+
+
+def test_the_only_better_order_is_found():
+    wrong = make_plan(changed(two_phases(), {f"build_outs[{ONE}].never": True}))
+    found = sequences_of(wrong.model_copy(update={"study": two_phases()}))
+    (better,) = found.cheaper
+    assert better.needs_usd == pytest.approx(-500) and better.names == (f"{DEAR} never", f"{ONE} built")
+
+
+def test_pairs_find_what_no_single_change_does():
+    plan = make_plan(two_phases())
+    single, both = sequences_of(plan, within=1), sequences_of(plan, within=1, pairs=True)
+    assert not any(not a.builds for a in single.near)
+    (none,) = [a for a in both.near if not a.builds and a.capital_usd == 0]
+    assert none.share_of_capital is None
+    assert {a.builds for a in single.near} <= {a.builds for a in both.near}
+
+
+def test_modules_one_by_one():
+    plan = make_plan(hall(demand=15.0, build_outs=(phase("one", most=3),)))
+    assert [(m.when, m.units) for m in plan.builds] == [("quarter-5", 2)]
+    names = {patch.name for patch in single_changes(plan)[0][ONE]}
+    assert names == {f"{ONE} never", f"{ONE} a period later", f"{ONE} a module fewer", f"{ONE} a module more"}
+    more = sequences_of(plan, within=1).near[0]
+    # a third module stands empty for the last quarter: 2,000 USD a year, and the wear of its shell, power and fit-out
+    assert more.names == (f"{ONE} a module more",) and more.needs_usd == pytest.approx((2000 + 1000 + 500 + 600) / 4)
+
+
+def test_modules_that_must_be_built_are_built_and_audited():
+    study = changed(two_phases(), {f"build_outs[{DEAR}].least": 1})
+    plan = make_plan(study)
+    assert [m.build_out for m in plan.builds] == [DEAR] and not audit(plan).violations
+    assert audit(plan.model_copy(update={"builds": (), "purchases": ()})).violations
+    assert "at most 1, the modules" in refused(study, {f"build_outs[{DEAR}].least": 2})
+    assert "where never is set" in refused(study, {f"build_outs[{DEAR}].never": True})
+    clocks = {f"build_outs[{DEAR}].clocks_months.power": 40}
+    assert "where the clocks end after the horizon" in refused(study, clocks)
