@@ -172,8 +172,9 @@ def _options(
     if power := _mean_over(study, t, months, lambda span: energy.get((b.pool, span.name), 0.0)):
         parts["energy"] = power
     halls: list[BuildOut | None] = [None]
-    if b.kind == "build_out":
-        halls = [m for m in study.build_outs if m.site == b.site and may_be_ready(study, m, t)] or [None]
+    if b.kind == "build_out" and (phases := [m for m in study.build_outs if m.site == b.site]):
+        own = any(site.id == b.site and site.power_kw is not None for site in study.sites)
+        halls = [*([None] if own else []), *(m for m in phases if may_be_ready(study, m, t))]
     chips = _chips(machine, by)
     lined = any(fnmatchcase(b.id, line.offers) for line in study.price_book)
     found = []

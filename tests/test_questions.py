@@ -1,17 +1,18 @@
 """Ready-made questions, by hand: where offers cross, what a month of delay costs, which order of phases is the best."""
 
+import json
 import re
 from datetime import date
 
 import pytest
 from buildouts import HALL, hall, phase
 from studies import SOURCED, machine_type, offer, site
-from test_whatif import changed, refused
+from test_whatif import call, changed, refused
 
 from planner.audit import audit
 from planner.crossover import crossover
 from planner.errors import InputError
-from planner.plan import make_plan
+from planner.plan import make_plan, plan_text
 from planner.records.buildout import Electricity, Money
 from planner.records.inventory import Pool
 from planner.records.study import Goal, Holding, Horizon, Policies, PriceLine, PricePath, PriceStep, Tier
@@ -90,6 +91,7 @@ def test_owned_machines_carry_their_hall_and_energy():
     assert owned.parts["hall"] == pytest.approx(hall_usd / 1200, rel=1e-5)
     # 10 kW, half drawn, 1.5 at the meter
     assert owned.parts["energy"] == pytest.approx(10 * 0.5 * 1.5 * 0.1)
+    assert not [o for o in found.options if o.pool == f"{HALL}/m" and o.period == "quarter-4"], "no hall yet"
     one = crossing(found, f"{HALL}/m:build_out in one", "quarter-5")
     assert one.hourly.pool == "a/x/m" and one.utilisation == pytest.approx(owned.usd_per_hour / 40)
 
@@ -275,3 +277,68 @@ def test_modules_that_must_be_built_are_built_and_audited():
     assert "where never is set" in refused(study, {f"build_outs[{DEAR}].never": True})
     clocks = {f"build_outs[{DEAR}].clocks_months.power": 40}
     assert "where the clocks end after the horizon" in refused(study, clocks)
+
+
+# ------------------------------------------------------------------ the command
+@pytest.fixture(scope="module")
+def plan_file(tmp_path_factory):
+    file = tmp_path_factory.mktemp("hall") / "plan.json"
+    file.write_text(plan_text(make_plan(two_phases(either_or="site"))))
+    return file
+
+
+def asked(*words):
+    done = call("whatif", *words, "--quiet", "--format", "json")
+    return done.exit_code, json.loads(done.stdout)
+
+
+def test_the_command_answers_each_question(plan_file, tmp_path):
+    code, data = asked(plan_file, "--ask", "slip", "--months", "3", "--what", ONE, "--out", tmp_path / "plans")
+    (row,) = data["sections"]["slips"]
+    assert code == 0 and row["bridging_usd"] == pytest.approx(500), "the other phase takes its place"
+    assert row["goals_broken"] == ["normal operation"] and row["usd_per_month"] == pytest.approx(500 / 3)
+    assert data["sections"]["value of a month"][HALL]["of"] == f"{ONE} power +3 months"
+    assert len(list((tmp_path / "plans").iterdir())) == 2
+    code, data = asked(plan_file, "--ask", "crossover", "--by", "accelerator", "--set", "prices[a/*]=x0.5")
+    last = data["sections"]["crossover"][-1]
+    assert code == 0 and last["group"] == "chip-of-m" and last["on_demand_usd_per_hour"] == pytest.approx(20 / 8)
+    code, data = asked(plan_file, "--ask", "sequence", "--within", "1%")
+    assert code == 0 and [row["needs_usd"] for row in data["sections"]["next best"]] == [pytest.approx(500)]
+    for format in ("text", "md"):
+        shown = call("whatif", plan_file, "--ask", "sequence", "--quiet", "--format", format).stdout
+        assert "needs to win" in shown and "0.9 %" in shown and "not every order" in shown
+
+
+def test_a_change_is_asked_about_together_with_the_question(plan_file):
+    code, data = asked(
+        plan_file, "--ask", "slip", "--months", "3", "--what", ONE, "--set", f"build_outs[{DEAR}].never=true"
+    )
+    assert code == 0 and data["sections"]["slips"][0]["bridging_usd"] == pytest.approx(10225)
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("--ask", "slip", "--what", "own/h:on"), "the id of a phase or an offer"),
+        (("--ask", "slip", "--clock", "water"), "one of shell, power, equipment, commissioning"),
+        (("--ask", "slip", "--months", "soon"), "numbers above 0"),
+        (("--ask", "slip", "--periods", "1.5"), "whole numbers"),
+        (("--ask", "slip", "--months", "-3"), "numbers above 0"),
+        (("--ask", "slip", "--months", "inf"), "numbers above 0"),
+        (("--ask", "slip", "--steps"), "one question at a time"),
+        (("--ask", "crossover", "--what", "nowhere/*"), "the id of a pool"),
+        (("--ask", "sequence", "--within", "much"), "--within"),
+        (("--ask", "sequence", "--pairs", "--most", "2"), "at most 2 variants"),
+    ],
+)
+def test_wrong_options_are_findings(plan_file, words, said):
+    done = call("whatif", plan_file, "--quiet", *words)
+    assert done.exit_code == 2 and said in " ".join(done.stderr.split()) and "Traceback" not in done.output
+
+
+def test_a_study_without_phases_has_no_sequence(tmp_path):
+    (tmp_path / "plan.json").write_text(plan_text(make_plan(contracts())))
+    done = call("whatif", tmp_path / "plan.json", "--ask", "sequence", "--quiet")
+    assert done.exit_code == 2 and "a study with build_outs" in done.stderr
+    done = call("whatif", tmp_path / "plan.json", "--ask", "slip", "--quiet")
+    assert done.exit_code == 0 and "the plan has none of what could be late" in done.stdout
