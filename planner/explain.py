@@ -175,8 +175,8 @@ def what_stands_in_the_way(p: Problem, progress: Progress) -> Iterator[str]:
         (f"{limit.name} (at most {limit.most:g} {limit.unit})", replace(p, limits=p.limits[:i] + p.limits[i + 1 :]))
         for i, limit in enumerate(p.limits)
     ]
-    if any(most < float("inf") for most in p.most_units.values()):
-        endless = dict.fromkeys(p.most_units, float("inf"))
+    if any(p.most_units[b] < float("inf") for b in p.offers):
+        endless = {**p.most_units, **dict.fromkeys(p.offers, float("inf"))}  # modules of a phase stay as many
         without.append(
             ("the stock of offers (most_units)", replace(p, most_units=endless, few_large_units=frozenset()))
         )

@@ -336,6 +336,7 @@ def _in_one_hour(p: Problem, h: str, f: str, there: Mapping[str, float]) -> Prob
         obtainable={g: {} for g in p.failures},
         with_spot=frozenset(),
         maybe_unused={},
+        spare_machines=dict.fromkeys(p.pools, 0.0),
         few_large_units=frozenset(),
         priced={},
         objective="cost",

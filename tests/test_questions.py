@@ -6,7 +6,7 @@ from datetime import date
 
 import pytest
 from buildouts import HALL, hall, phase
-from studies import SOURCED, machine_type, offer, site
+from studies import SOURCED, machine_type, model, offer, profile, site
 from test_whatif import call, changed, refused
 
 from planner.audit import audit
@@ -107,6 +107,23 @@ def test_accelerators_compare_chip_by_chip():
     found = crossover(study, by="accelerator")
     # 10 USD for 8 chips on demand, 3 USD for 4 committed
     assert crossing(found, "a/x/half:commitment").utilisation == pytest.approx((3 / 4) / (10 / 8))
+
+
+def test_workloads_compare_request_by_request():
+    fast = model("m", [profile("m", "cuda", 5), profile("fast", "cuda", 20, accelerators_per_replica=4)])
+    study = contracts(
+        machine_types=(machine_type("m"), machine_type("fast")),
+        models=(fast,),
+        pools=(Pool(site="a/x", machine_type="m", usable_fraction=0.5), Pool(site="a/x", machine_type="fast")),
+        bought=[offer("a/x/m", 10.0), offer("a/x/fast", 24.0, "commitment", term_months=12.0)],
+    )
+    found = crossover(study, by="workload")
+    # 2.5 requests/s of a machine at 10 USD/h; 2 replicas of 20 requests/s at 24 USD/h
+    hired, fixed = only(found, "a/x/m:on_demand"), only(found, "a/x/fast:commitment")
+    assert hired.group == fixed.group == "w"
+    assert hired.usd_per_hour == pytest.approx(10 / (2.5 * 3600) * 1e6)
+    assert fixed.usd_per_hour == pytest.approx(24 / (40 * 3600) * 1e6, rel=1e-6)
+    assert crossing(found, "a/x/fast:commitment").utilisation == pytest.approx((24 / 40) / (10 / 2.5))
 
 
 # ------------------------------------------------------------------ slip

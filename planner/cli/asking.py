@@ -51,6 +51,7 @@ class By(StrEnum):
 
     machine_type = "machine_type"
     accelerator = "accelerator"
+    workload = "workload"
 
 
 AsFormat = Annotated[AskedFormat, typer.Option("--format", "-f", help="text, md or json")]
@@ -88,7 +89,11 @@ def whatif(
         str | None, typer.Option(help="slip: late by so many months instead, as 3,6", rich_help_panel=READY_MADE)
     ] = None,
     by: Annotated[
-        By, typer.Option(help="crossover: compare machine types, or accelerators per chip", rich_help_panel=READY_MADE)
+        By,
+        typer.Option(
+            help="crossover: compare machine types; accelerators per chip; workloads per request",
+            rich_help_panel=READY_MADE,
+        ),
     ] = By.machine_type,
     within: Annotated[
         str, typer.Option(help="sequence: list what costs at most so much more", rich_help_panel=READY_MADE)
@@ -218,7 +223,7 @@ def _question(
         tuple(clock or ()),
         tuple(int(n) for n in _numbers("--periods", periods, whole=True)),
         tuple(_numbers("--months", months)),
-        "accelerator" if by == By.accelerator else "machine_type",
+        by.value,
         tolerance_of(within, "--within"),
         pairs,
     )

@@ -4,15 +4,15 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from planner.crossover import UTILISATIONS, Crossing, Crossover, Option
+from planner.crossover import UNITS, UTILISATIONS, Crossing, Crossover, Option
 from planner.records.plan import Built, PlanFile
 from planner.records.study import Study
 from planner.review.compared import signed
 from planner.review.report import MOST_ROWS, Cell, Report, Section, percent, short_failure, usd
 from planner.sequence import Alternative, Sequences
-from planner.slip import Slipped
+from planner.slip import Broken, Slipped
 
-MOST_FAILURES = 3
+MOST_FAILURES = 2
 KNOWN_NOW = (
     "bridging cost: cost of the re-plan that knows of the slip today, less the cost as it is: the least that it can "
     "cost; true to within both gaps"
@@ -125,22 +125,31 @@ def _broken(found: Sequence[Slipped], all_rows: bool) -> list[Section]:
     rows: list[tuple[Cell, ...]] = []
     data: list[dict[str, Any]] = []
     for one in found:
-        for n, b in enumerate(one.broken):
-            worst = ", ".join(short_failure(f) for f in b.failures[:MOST_FAILURES])
-            more = f" and {len(b.failures) - MOST_FAILURES} more" if len(b.failures) > MOST_FAILURES else ""
-            short = f"{b.requests_per_second:,.6g}" if b.requests_per_second else "normal operation is short"
-            rows.append((one.slip.patch.name if n == 0 else "", b.period, b.goal, worst + more, short))
+        by_goal: dict[str, list[Broken]] = {}
+        for b in one.broken:
+            by_goal.setdefault(b.goal, []).append(b)
             data.append({"slip": one.slip.patch.name, **asdict(b)})
+        for n, (goal, broken) in enumerate(by_goal.items()):
+            failures = sorted({f for b in broken for f in b.failures})
+            worst = ", ".join(short_failure(f) for f in failures[:MOST_FAILURES])
+            more = f" and {len(failures) - MOST_FAILURES} more" if len(failures) > MOST_FAILURES else ""
+            periods = broken[0].period + (f" to {broken[-1].period}" if len(broken) > 1 else "")
+            short = max(b.requests_per_second or 0.0 for b in broken)
+            cells = (periods, goal, worst + more, f"{short:,.4g}" if short else "")
+            rows.append((one.slip.patch.name if n == 0 else "", *cells))
     shown = rows if all_rows else rows[:MOST_ROWS]
-    columns = ("late", "period", "goal", "when lost", "requests/s short")
-    line = "what the plan as it stands cannot keep while the machines are missing"
+    columns = ("late", "in", "goal", "when lost", "requests/s")
+    line = (
+        "what the plan as it stands cannot keep while the machines are missing, and requests/s short in the worst of "
+        "it; none given: normal operation is short already"
+    )
     return [Section("BROKEN", (line,), columns, tuple(shown), len(rows) - len(shown), data=data)] if rows else []
 
 
 # ------------------------------------------------------------------ crossover
 def review_crossover(study: Study, found: Crossover, all_rows: bool = False) -> Report:
     """Where offers cross: ANSWER, CROSSOVER, OPTIONS."""
-    sections = [_cheapest_above(found), _crossings(found, all_rows), _options(found, all_rows)]
+    sections = [_cheapest_above(found), _crossings(found, all_rows), _options(found, all_rows), *_of_which(found)]
     return Report(f"owned, committed or on demand: {study.study}", True, tuple(sections))
 
 
@@ -166,7 +175,7 @@ def _cheapest_above(found: Crossover) -> Section:
                 if crossing.utilisation < 1
                 else f"{group}, from {periods}: {crossing.hourly.name} is the cheapest at any utilisation"
             )
-    lines += [f"{group}: nothing on demand to compare with; see OPTIONS" for group in found.alone]
+    lines += [f"{group}: nothing on demand to compare with; try --by workload" for group in found.alone]
     return Section("ANSWER", tuple(lines), data={"groups": sorted(groups), "nothing_on_demand": list(found.alone)})
 
 
@@ -184,14 +193,14 @@ def _merged(rows: Iterable[Any], key: Any) -> list[tuple[Any, str]]:
 
 def _crossings(found: Crossover, all_rows: bool) -> Section:
     rows: list[tuple[Cell, ...]] = []
-    by_option: dict[str, list[Crossing]] = {}
+    by_option: dict[tuple[str, str], list[Crossing]] = {}
     for c in sorted(found.crossings, key=lambda c: (c.fixed.group, c.fixed.name)):
-        by_option.setdefault(c.fixed.name, []).append(c)
+        by_option.setdefault((c.fixed.group, c.fixed.name), []).append(c)
     for crossings in by_option.values():
         same = _merged(crossings, lambda c: (c.hourly.name, round(c.utilisation, 6), round(c.hourly_usd_per_hour, 6)))
         for c, periods in same:
             fixed = (c.fixed.group, c.fixed.name, periods, usd(c.fixed.usd_per_hour))
-            rows.append((*fixed, c.hourly.name, usd(c.hourly_usd_per_hour), _above(c.utilisation)))
+            rows.append((*fixed, usd(c.hourly_usd_per_hour), _above(c.utilisation)))
     shown = rows if all_rows else rows[:MOST_ROWS]
     data = [
         {
@@ -205,12 +214,14 @@ def _crossings(found: Crossover, all_rows: bool) -> Section:
         }
         for c in found.crossings
     ]
-    line = (
-        "utilisation: share of the hours in which the machine is used; USD/h: of every hour, used or not; on demand: "
+    lines = [
+        f"{UNITS[found.by]} in full use; utilisation: share of the hours in which it is used; on demand: the cheapest, "
         "over the same months, by its price path"
-    )
-    columns = ("machine", "option", "from", "USD/h", "on demand", "USD/h then", "cheaper")
-    return Section("CROSSOVER", (line,), columns, tuple(shown), len(rows) - len(shown), data=data)
+    ]
+    hired = {(c.fixed.group, c.hourly.name) for c in found.crossings}
+    lines += [f"on demand for {group}: {name}" for group, name in sorted(hired)]
+    columns = (found.by.replace("_", " "), "option", "from", "USD", "on demand USD", "cheaper")
+    return Section("CROSSOVER", tuple(lines), columns, tuple(shown), len(rows) - len(shown), data=data)
 
 
 def _options(found: Crossover, all_rows: bool) -> Section:
@@ -221,14 +232,30 @@ def _options(found: Crossover, all_rows: bool) -> Section:
     for options in by_name.values():
         for o, periods in _merged(options, lambda o: (round(o.usd_per_hour, 6), o.price)):
             at = tuple(usd(o.usd_per_used_hour(u)) for u in UTILISATIONS)
-            parts = ", ".join(f"{name} {usd(value)}" for name, value in o.parts.items()) if len(o.parts) > 1 else ""
-            rows.append((o.group, o.name, periods, *at, f"{o.price}, {o.evidence} {o.as_of}", parts))
+            rows.append((o.group, o.name, periods, *at, f"{o.price}, {o.evidence} {o.as_of}"))
     shown = rows if all_rows else rows[:MOST_ROWS]
     data = [{**asdict(o), "usd_per_hour": o.usd_per_hour} for o in found.options]
-    line = "USD per hour that is used, at each utilisation; spot does not count in a failure"
+    line = f"{UNITS[found.by]} when used in so many of the hours; spot does not count in a failure"
     used = tuple(f"at {percent(u)}" for u in UTILISATIONS)
-    columns = ("machine", "option", "from", *used, "price", "of which USD/h")
+    columns = (found.by.replace("_", " "), "option", "from", *used, "price")
     return Section("OPTIONS", (line,), columns, tuple(shown), len(rows) - len(shown), data=data)
+
+
+def _of_which(found: Crossover) -> list[Section]:
+    """What options of several parts are made of, from the first period in which they can be had."""
+    first: dict[tuple[str, str], Option] = {}
+    for o in found.options:
+        if len(o.parts) > 1:
+            first.setdefault((o.group, o.name), o)
+    names = list(dict.fromkeys(name for o in first.values() for name in o.parts))
+    rows = tuple(
+        (group, name, *(usd(o.parts[part]) if part in o.parts else "" for part in names), f"{o.months:g}")
+        for (group, name), o in sorted(first.items())
+    )
+    line = f"{UNITS[found.by]} in full use; machines, hall: capital as an annuity over the life of each asset"
+    columns = (found.by.replace("_", " "), "option", *names, "months")
+    data = [{"group": o.group, "option": o.name, "parts": dict(o.parts)} for o in first.values()]
+    return [Section("OF WHICH", (line,), columns, rows, data=data)] if rows else []
 
 
 # ------------------------------------------------------------------ sequence
