@@ -272,3 +272,23 @@ def spend_commitments_are_used_or_paid(p: Problem, x: Decisions) -> Iterator[Row
     for k in p.spend_years:
         spent = [(1.0, spent_usd(p, x, b, t)) for b in k.offers for t in k.periods]
         yield Row((k.name, k.year), total([*spent, (1.0, x.shortfall[k.name, k.year])]), ">=", k.usd)
+
+
+def what_was_ordered_stays(p: Problem, x: Decisions) -> Iterator[Row]:
+    """What was decided already is bought, no less and no more: a plan that is changed while it is carried out.
+
+    Formula
+        least[b,t]  ≤  started[b,t]  ≤  most[b,t];      the same for rented[b,h]
+    Units
+        units of the offer, modules
+    Rows
+        (offer or build-out, period or hour, least or most), for what was decided
+    Marginal value
+        what one unit less, or more, would have saved [USD]
+    """
+    for (b, when), (least, most) in sorted(p.ordered.items()):
+        bought = x.rented[b, when] if b in p.hourly else x.started[b, when]
+        if least > 0:
+            yield Row((b, when, "least"), bought, ">=", least)
+        if most < float("inf"):
+            yield Row((b, when, "most"), bought, "<=", most)

@@ -5,7 +5,7 @@ import re
 from datetime import date
 
 import pytest
-from buildouts import HALL, hall, phase
+from buildouts import HALL, hall, machines, phase
 from studies import SOURCED, machine_type, model, offer, profile, site
 from test_whatif import call, changed, refused
 
@@ -17,8 +17,11 @@ from planner.records.buildout import Electricity, Money
 from planner.records.inventory import Pool
 from planner.records.study import Goal, Holding, Horizon, Policies, PriceLine, PricePath, PriceStep, Tier
 from planner.sequence import sequence_variants, sequences, single_changes
-from planner.slip import slipped, slips
+from planner.slip import known_late, slipped, slips
+from planner.solve import Effort
 from planner.whatif import plan_variants
+
+ONE, DEAR = f"{HALL}:one", f"{HALL}:dear"
 
 
 # ------------------------------------------------------------------ crossover
@@ -202,6 +205,41 @@ def test_survival_goals_that_break_are_named_by_period():
     assert found.bridging_usd is None and "a/x" in found.why_not
 
 
+def test_a_slip_that_is_known_late_costs_what_was_ordered_as_well():
+    """A year's commitment instead of on demand for the first year; a second hall that could have been ordered."""
+    bought = [machines(), offer("a/x/m", 40.0), offer("a/x/m", 30.0, "commitment", term_months=6.0)]
+    study = hall(bought=bought, build_outs=(phase("dear", shell_usd_per_mw=1.5e6, either_or="s"),
+                                            phase("one", either_or="s")))  # fmt: skip
+    plan = make_plan(study)
+    asked = slips(plan, what=(ONE,), months=(6.0,))
+
+    def late(on):
+        known = lambda plan, slip: known_late(plan, slip, on, Effort(), lambda *told: None)  # noqa: E731
+        answers = plan_variants(plan.study, [slip.variant for slip in asked], base=plan)
+        return slipped(asked, answers, lambda *told: None, known)[0]
+
+    found = late(None)
+    assert found.bridging_usd == pytest.approx(500), "known now the other hall is ordered instead"
+    # known on the day: half a year of commitment at 30 USD more, and the hall and its machine come half a year later
+    assert found.late.known_on == date(2028, 1, 1)
+    expected = 6 * 100 * 30 - (2000 + 1000 + 500 + 600 + 3000) / 2
+    assert found.late.usd == pytest.approx(expected)
+    assert found.late.least_usd <= expected <= found.late.most_usd
+    # known a quarter after it should have been there: nothing else was rented until then, and nothing was served
+    assert late(date(2028, 4, 1)).late.usd is None
+    assert late(date(2027, 10, 1)).late.usd == pytest.approx(expected), "clocks have run too far for another hall"
+
+
+def test_a_delivery_that_is_known_late(built):
+    bought = (f"{HALL}/m:build_out",)
+    (found,) = slips(built, what=bought, months=(3.0,))
+    late = known_late(built, found, None, Effort(), lambda *told: None)
+    # three months of cloud; the machine wears three months less, the hall stands empty for as long
+    assert late.usd == pytest.approx(3 * 100 * 40 - 3 / 12 * 3000)
+    never = slips(built, what=bought, months=(15.0,))[0]
+    assert known_late(built, never, None, Effort(), lambda *told: None) is None
+
+
 def test_a_late_delivery_is_a_slip_of_its_offer(built):
     (found,) = answers_to(built, slips(built, what=(f"{HALL}/m:build_out",), months=(15.0,)))
     assert found.slip.clock == "delivery" and found.slip.until is None
@@ -225,7 +263,6 @@ def test_a_slip_of_nothing_is_a_finding(built, words, said):
 
 
 # ------------------------------------------------------------------ sequence
-ONE, DEAR = f"{HALL}:one", f"{HALL}:dear"
 
 
 def two_phases(**more):
@@ -316,6 +353,9 @@ def test_the_command_answers_each_question(plan_file, tmp_path):
     assert row["goals_broken"] == ["normal operation"] and row["usd_per_month"] == pytest.approx(500 / 3)
     assert data["sections"]["value of a month"][HALL]["of"] == f"{ONE} power +3 months"
     assert len(list((tmp_path / "plans").iterdir())) == 2
+    code, data = asked(plan_file, "--ask", "slip", "--months", "3", "--what", ONE, "--known-on", "2027-12-01")
+    (late,) = data["sections"]["known late"]
+    assert late["known_on"] == "2027-12-01" and late["usd"] == pytest.approx(10225)
     code, data = asked(plan_file, "--ask", "crossover", "--by", "accelerator", "--set", "prices[a/*]=x0.5")
     last = data["sections"]["crossover"][-1]
     assert code == 0 and last["group"] == "chip-of-m" and last["on_demand_usd_per_hour"] == pytest.approx(20 / 8)
@@ -342,6 +382,7 @@ def test_a_change_is_asked_about_together_with_the_question(plan_file):
         (("--ask", "slip", "--periods", "1.5"), "whole numbers"),
         (("--ask", "slip", "--months", "-3"), "numbers above 0"),
         (("--ask", "slip", "--months", "inf"), "numbers above 0"),
+        (("--ask", "slip", "--known-on", "soon"), "a date, or `ready`"),
         (("--ask", "slip", "--steps"), "one question at a time"),
         (("--ask", "crossover", "--what", "nowhere/*"), "the id of a pool"),
         (("--ask", "sequence", "--within", "much"), "--within"),

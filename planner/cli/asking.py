@@ -1,5 +1,6 @@
 """`planner whatif` and `planner diff`: a study with changes, and two plans side by side."""
 
+from datetime import date
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -88,6 +89,12 @@ def whatif(
     months: Annotated[
         str | None, typer.Option(help="slip: late by so many months instead, as 3,6", rich_help_panel=READY_MADE)
     ] = None,
+    known_on: Annotated[
+        str | None,
+        typer.Option(
+            help="slip: also when it is known only on a DATE, or when it is due: ready", rich_help_panel=READY_MADE
+        ),
+    ] = None,
     by: Annotated[
         By,
         typer.Option(
@@ -130,8 +137,8 @@ def whatif(
     the next best would need to win.
 
     Examples: `planner whatif mine --set demand=x1.2` · `planner whatif mine --matrix growth.yaml --out variants` ·
-    `planner whatif plan.json --ask slip --months 3,6` · `planner whatif mine --ask crossover --what 'aws/*'` ·
-    `planner whatif plan.json --ask sequence --within 5%`
+    `planner whatif plan.json --ask slip --months 3,6 --known-on ready` ·
+    `planner whatif mine --ask crossover --what 'aws/*'` · `planner whatif plan.json --ask sequence --within 5%`
     """
     with answered(format):
         from planner.cli.questions import How, reported
@@ -156,7 +163,7 @@ def whatif(
         if base is not None and (base.demand_case != case or base.proof.gap_asked_fraction != gap):
             base = None  # compared on equal terms, or not at all
         if ask is not None:
-            question = _question(ask, what, clock, periods, months, by, within, pairs, bool(matrix or steps))
+            question = _question(ask, what, clock, periods, months, known_on, by, within, pairs, bool(matrix or steps))
             made, _ = patched(found, tuple(common), "as asked")
             assert made is not None, "studies_of has checked it"
             folder = _folder(out) if out is not None and ask != Ask.crossover else None
@@ -199,6 +206,7 @@ def _question(
     clock: list[str] | None,
     periods: str | None,
     months: str | None,
+    known_on: str | None,
     by: By,
     within: str,
     pairs: bool,
@@ -223,10 +231,23 @@ def _question(
         tuple(clock or ()),
         tuple(int(n) for n in _numbers("--periods", periods, whole=True)),
         tuple(_numbers("--months", months)),
+        known_on is not None,
+        _day("--known-on", known_on) if known_on not in (None, "ready") else None,
         by.value,
         tolerance_of(within, "--within"),
         pairs,
     )
+
+
+def _day(option: str, text: str) -> date:
+    from planner.errors import Finding, InputError
+    from planner.places import shown
+
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        fix = f"write {option} 2027-10-01, or {option} ready"
+        raise InputError([Finding(option, "a date, or `ready`", shown(text), fix)]) from None
 
 
 def _numbers(option: str, text: str | None, whole: bool = False) -> list[float]:

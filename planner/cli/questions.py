@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import date
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -10,6 +11,7 @@ if TYPE_CHECKING:
     from planner.records.plan import PlanFile
     from planner.records.study import Study
     from planner.review.report import Report
+    from planner.slip import Late, Slip
     from planner.solve import Effort, Progress
     from planner.whatif import Answer, Variant
 
@@ -23,6 +25,7 @@ class Question:
     Parameters
     ----------
     what : ids or patterns of phases and offers (slip), of pools (crossover)
+    is_late, known_on : whether a slip is also asked about as known late, and when; None: when it is due
     """
 
     ask: str
@@ -30,6 +33,8 @@ class Question:
     clocks: tuple[str, ...] = ()
     periods: tuple[int, ...] = ()
     months: tuple[float, ...] = ()
+    is_late: bool = False
+    known_on: date | None = None
     by: "By" = "machine_type"
     within_fraction: float = 0.03
     pairs: bool = False
@@ -81,7 +86,7 @@ def _crossover(question: Question, study: "Study", how: How) -> "tuple[Report, S
 
 def _slip(question: Question, study: "Study", how: How) -> "tuple[Report, Sequence[Answer]]":
     from planner.review.asked import review_slips
-    from planner.slip import slipped, slips
+    from planner.slip import known_late, slipped, slips
 
     plan = _base(study, how)
     asked = slips(
@@ -92,7 +97,12 @@ def _slip(question: Question, study: "Study", how: How) -> "tuple[Report, Sequen
         question.months,
     )
     answers = _planned(study, [slip.variant for slip in asked if slip.ready is not None], how, plan)
-    return review_slips(study, slipped(asked, answers, how.progress), how.all_rows), answers
+
+    def late(plan: "PlanFile", slip: "Slip") -> "Late | None":
+        how.progress("known late", None, slip.patch.name)
+        return known_late(plan, slip, question.known_on, how.effort, how.progress) if question.is_late else None
+
+    return review_slips(study, slipped(asked, answers, how.progress, late), how.all_rows), answers
 
 
 def _sequence(question: Question, study: "Study", how: How) -> "tuple[Report, Sequence[Answer]]":

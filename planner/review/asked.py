@@ -26,7 +26,8 @@ AS_IT_STANDS = (
 # ------------------------------------------------------------------ slip
 def review_slips(study: Study, found: Sequence[Slipped], all_rows: bool = False) -> Report:
     """What each slip costs: ANSWER, SLIPS, VALUE OF A MONTH, BROKEN, NO PLAN."""
-    sections = [_worst_slip(found), _slips(found, all_rows), *_values(found), *_broken(found, all_rows)]
+    sections = [_worst_slip(found), _slips(found, all_rows), *_known_late(found), *_values(found)]
+    sections += _broken(found, all_rows)
     without = [one for one in found if one.bridging_usd is None]
     if without:
         lines = [line for one in without for line in (f"{one.slip.patch.name}:", *_indented(one.why_not))]
@@ -104,6 +105,27 @@ def _slips(found: Sequence[Slipped], all_rows: bool) -> Section:
     )
     after = (KNOWN_NOW, AS_IT_STANDS)
     return Section("SLIPS", (), columns, tuple(shown), len(rows) - len(shown), after=after, data=data)
+
+
+def _known_late(found: Sequence[Slipped]) -> list[Section]:
+    """What slips cost that are known late, where that was asked, beside what they cost when they are known now."""
+    rows: list[tuple[Cell, ...]] = []
+    data: list[dict[str, Any]] = []
+    for one in found:
+        if (late := one.late) is None:
+            continue
+        now = signed(one.bridging_usd) if one.bridging_usd is not None else "no plan"
+        cost, between = "no plan", ""
+        if late.usd is not None:
+            cost, between = signed(late.usd), f"{signed(late.least_usd)} to {signed(late.most_usd)}"
+        rows.append((one.slip.patch.name, str(late.known_on), now, cost, between))
+        data.append({"slip": one.slip.patch.name, **asdict(late), "known_on": str(late.known_on)})
+    line = (
+        "what had to be ordered before that day is as in the plan, and nothing beside it; the late phase is built and "
+        "paid all the same, and the machines for its site wait with it; no plan: then goals break in between"
+    )
+    columns = ("late", "known on", "known now USD", "known late USD", "the best plans differ by")
+    return [Section("KNOWN LATE", (line,), columns, tuple(rows), data=data)] if rows else []
 
 
 def _values(found: Sequence[Slipped]) -> list[Section]:
