@@ -44,7 +44,7 @@ ROWS = (
     ("solve", "margins"),
     ("plan", "losses"),
     ("audit", "explain", "orders", "cash", "drill.*", "exposure", "ladder"),
-    ("bridge", "diff", "whatif", "slip", "crossover", "sequence"),
+    ("bridge", "diff", "whatif", "slip", "missing", "bridging", "crossover", "sequence"),
     ("shortfalls", "emit.*", "actual", "drift"),
     ("review.*",),
     ("cli.*",),

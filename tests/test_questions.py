@@ -10,6 +10,7 @@ from studies import SOURCED, machine_type, model, offer, profile, site
 from test_whatif import call, changed, refused
 
 from planner.audit import audit
+from planner.bridging import known_late, slipped
 from planner.crossover import crossover
 from planner.errors import InputError
 from planner.plan import make_plan, plan_text
@@ -17,7 +18,7 @@ from planner.records.buildout import Electricity, Money
 from planner.records.inventory import Pool
 from planner.records.study import Goal, Holding, Horizon, Policies, PriceLine, PricePath, PriceStep, Tier
 from planner.sequence import sequence_variants, sequences, single_changes
-from planner.slip import known_late, slipped, slips
+from planner.slip import slips
 from planner.solve import Effort
 from planner.whatif import plan_variants
 

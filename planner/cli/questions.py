@@ -6,12 +6,13 @@ from datetime import date
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from planner.bridging import Late
     from planner.crossover import By
     from planner.plan import Case
     from planner.records.plan import PlanFile
     from planner.records.study import Study
     from planner.review.report import Report
-    from planner.slip import Late, Slip
+    from planner.slip import Slip
     from planner.solve import Effort, Progress
     from planner.whatif import Answer, Variant
 
@@ -85,8 +86,9 @@ def _crossover(question: Question, study: "Study", how: How) -> "tuple[Report, S
 
 
 def _slip(question: Question, study: "Study", how: How) -> "tuple[Report, Sequence[Answer]]":
+    from planner.bridging import known_late, slipped
     from planner.review.asked import review_slips
-    from planner.slip import known_late, slipped, slips
+    from planner.slip import slips
 
     plan = _base(study, how)
     asked = slips(

@@ -4,13 +4,14 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from typing import Any
 
+from planner.bridging import Slipped
 from planner.crossover import UNITS, UTILISATIONS, Crossing, Crossover, Option
+from planner.missing import Broken
 from planner.records.plan import Built, PlanFile
 from planner.records.study import Study
 from planner.review.compared import signed
 from planner.review.report import MOST_ROWS, Cell, Report, Section, percent, short_failure, usd
 from planner.sequence import Alternative, Sequences
-from planner.slip import Broken, Slipped
 
 MOST_FAILURES = 2
 KNOWN_NOW = (
@@ -51,7 +52,7 @@ def _worst_slip(found: Sequence[Slipped]) -> Section:
         lines.append(f"{one.slip.subject}, {one.slip.clock}: {one.slip.months:g} months cost {cost}, when known now")
     goals = {b.goal for one in found for b in one.broken}
     if goals:
-        lines.append(f"as the plan stands, slips break {len(goals)}: {'; '.join(sorted(goals)[:MOST_FAILURES])}")
+        lines.append(f"as the plan stands, slips break {len(goals)}: {'; '.join(sorted(goals)[:4])}")
     without = [one.slip.patch.name for one in found if one.bridging_usd is None]
     if without:
         lines.append(f"NO PLAN with {', '.join(without[:MOST_FAILURES])}")
