@@ -63,8 +63,10 @@ class Slipped:
 
     @property
     def usd_per_month(self) -> float | None:
-        """Value of a month: bridging cost / months late [USD/month]."""
-        return None if self.bridging_usd is None else self.bridging_usd / self.slip.months
+        """Value of a month: bridging cost / months in which it is missing within the horizon [USD/month]."""
+        if self.bridging_usd is None or not self.slip.missing_months:
+            return None
+        return self.bridging_usd / self.slip.missing_months
 
 
 def slipped(

@@ -27,6 +27,7 @@ class Slip:
     ready : period from which the plan uses it; None: the plan has none of it
     until : first period from which it is there, when what was ordered in time comes so many months late; None: not
         within the horizon
+    missing_months : from `ready` until it is there, or to the end of the horizon: plans count whole periods
     """
 
     subject: str
@@ -35,6 +36,7 @@ class Slip:
     months: float
     ready: str | None
     until: str | None
+    missing_months: float
     patch: Patch
 
     @property
@@ -131,4 +133,7 @@ def _slip(
     there = None
     if first is not None:
         there = next((t for t in spans(study) if t.begins_months >= first.begins_months + months - ALMOST), None)
-    return Slip(subject, site, clock, months, first.name if first else None, there.name if there else None, patch)
+    if first is None:
+        return Slip(subject, site, clock, months, None, None, 0.0, patch)
+    missing = (there.begins_months if there else study.horizon.months) - first.begins_months
+    return Slip(subject, site, clock, months, first.name, there.name if there else None, missing, patch)

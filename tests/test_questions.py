@@ -171,12 +171,19 @@ def test_a_clock_that_does_not_decide_costs_nothing_when_it_is_known(built):
     assert found.bridging_usd == pytest.approx(0) and [b.period for b in found.broken] == ["quarter-5"]
 
 
+def test_a_month_late_is_a_quarter_late_where_plans_count_quarters(built):
+    one, three = answers_to(built, slips(built, months=(1.0, 3.0)))
+    assert one.slip.until == "quarter-6" and one.slip.missing_months == 3
+    assert one.usd_per_month == pytest.approx(three.usd_per_month)
+
+
 def test_a_slip_past_the_horizon_is_never_built(built):
     (found,) = answers_to(built, slips(built, months=(24.0,)))
     assert found.slip.until is None
     # twelve months of cloud instead of a hall and a machine, of which a year is used
     wear = 1000 + 500 + 600 + 3000
     assert found.bridging_usd == pytest.approx(12 * 100 * 40 - 2000 - wear)
+    assert found.usd_per_month == pytest.approx((12 * 100 * 40 - 2000 - wear) / 12), "missing for a year of the plan"
     assert [b.period for b in found.broken] == ["quarter-5", "quarter-6", "quarter-7", "quarter-8"]
 
 

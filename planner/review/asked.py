@@ -7,6 +7,7 @@ from typing import Any
 from planner.bridging import Slipped
 from planner.crossover import UNITS, UTILISATIONS, Crossing, Crossover, Option
 from planner.missing import Broken
+from planner.periods import ALMOST
 from planner.records.plan import Built, PlanFile
 from planner.records.study import Study
 from planner.review.compared import signed
@@ -46,7 +47,7 @@ def _indented(text: str, most: int = 4) -> list[str]:
 
 def _worst_slip(found: Sequence[Slipped]) -> Section:
     lines = []
-    valued = [one for one in found if one.usd_per_month is not None and one.slip.ready is not None]
+    valued = [one for one in found if one.usd_per_month is not None]
     for one in sorted(valued, key=lambda o: (-(o.usd_per_month or 0.0), o.slip.patch.name))[:3]:
         cost = f"{signed(one.bridging_usd or 0.0)} USD, {signed(one.usd_per_month or 0.0)} USD a month"
         lines.append(f"{one.slip.subject}, {one.slip.clock}: {one.slip.months:g} months cost {cost}, when known now")
@@ -66,9 +67,9 @@ def _slips(found: Sequence[Slipped], all_rows: bool) -> Section:
     data: list[dict[str, Any]] = []
     for one in found:
         slip = one.slip
-        there = slip.until or "not within the horizon"
+        there = slip.until or "the end"
         broken = len({b.goal for b in one.broken})
-        usual = (slip.subject, slip.clock, f"{slip.months:g}", slip.ready or "not in the plan")
+        usual = (slip.patch.name, slip.ready or "not in the plan")
         if slip.ready is None:
             rows.append((*usual, "", "0", "", "0", None))
         elif one.bridging_usd is None:
@@ -85,6 +86,7 @@ def _slips(found: Sequence[Slipped], all_rows: bool) -> Section:
                 "months": slip.months,
                 "planned_for": slip.ready,
                 "there_in": slip.until if slip.ready else None,
+                "missing_months": slip.missing_months,
                 "bridging_usd": one.bridging_usd,
                 "best_plans_differ_by_usd": [one.least_usd, one.most_usd] if one.bridging_usd is not None else None,
                 "usd_per_month": one.usd_per_month,
@@ -95,17 +97,17 @@ def _slips(found: Sequence[Slipped], all_rows: bool) -> Section:
     shown = rows if all_rows else rows[:MOST_ROWS]
     columns = (
         "late",
-        "clock",
-        "months",
-        "planned for",
-        "there in",
+        "missing from",
+        "until",
         "bridging USD",
         "the best plans differ by",
         "USD/month",
         "goals broken",
     )
-    after = (KNOWN_NOW, AS_IT_STANDS)
-    return Section("SLIPS", (), columns, tuple(shown), len(rows) - len(shown), after=after, data=data)
+    after = [KNOWN_NOW, AS_IT_STANDS]
+    if any(one.slip.missing_months > one.slip.months + ALMOST for one in found):
+        after.append("USD/month: by the months in which it is missing; plans count whole periods: split the horizon")
+    return Section("SLIPS", (), columns, tuple(shown), len(rows) - len(shown), after=tuple(after), data=data)
 
 
 def _known_late(found: Sequence[Slipped]) -> list[Section]:
@@ -133,7 +135,7 @@ def _values(found: Sequence[Slipped]) -> list[Section]:
     """The value of a month at each site: of its dearest slip."""
     best: dict[str, Slipped] = {}
     for one in found:
-        if one.usd_per_month is not None and one.slip.ready is not None:
+        if one.usd_per_month is not None:
             other = best.get(one.slip.site)
             if other is None or one.usd_per_month > (other.usd_per_month or 0.0):
                 best[one.slip.site] = one
