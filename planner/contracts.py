@@ -98,6 +98,7 @@ def build_outs(study: Study) -> dict[str, Any]:
     return {
         "build_outs": tuple(m.id for m in able),
         "not_built": refused,
+        "least_units": {m.id: float(m.least) for m in able if m.least},
         "either_or": tuple(tuple(group) for _, group in sorted(groups.items()) if len(group) > 1),
         "after": {m.id: m.after for m in able if m.after},
         "spend_years": tuple(_spend_years(study)),

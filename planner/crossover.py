@@ -4,23 +4,31 @@ What is rented by the hour costs its price while it is used. What is committed o
 used or not: per used hour that over the utilisation. Where the two are equal is the crossover.
 """
 
+import itertools
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from typing import Literal
 
+from planner.build import build
 from planner.contracts import energy_of, not_offered
 from planner.money import capital_recovery_factor, present_months
-from planner.parts import parts_of
+from planner.parts import Parts, parts_of
 from planner.periods import Span, lasts_months, may_be_ready, may_start, price_in, spans
 from planner.problem import HOURLY
 from planner.records.buildout import PARTS, BuildOut
-from planner.records.inventory import MachineType, Offer, Price
+from planner.records.inventory import Offer, Price
 from planner.records.study import Study
-from planner.units import MONTHS_PER_YEAR
+from planner.units import MONTHS_PER_YEAR, SECONDS_PER_HOUR
 
 UTILISATIONS = (0.25, 0.5, 0.75, 1.0)
-By = Literal["machine_type", "accelerator"]
+By = Literal["machine_type", "accelerator", "workload"]
+UNITS: Mapping[By, str] = {
+    "machine_type": "USD/h",
+    "accelerator": "USD per chip-hour",
+    "workload": "USD per million requests",
+}
+"""Of what is compared; per hour, or for the requests of an hour, in which it is used."""
 
 
 @dataclass(frozen=True)
@@ -29,12 +37,12 @@ class Option:
 
     Parameters
     ----------
-    group : machine type or accelerator: what is compared with each other
+    group : machine type, accelerator or workload: what is compared with each other
     name : offer, and the phase that is built for it
     months : for which it is had: its term or life; hourly: its period
     hourly : paid while it is used; else for every hour
-    usd_per_hour : of its parts together, per machine, or per chip where accelerators are compared [USD/h]
-    parts : contract, machines, upkeep, hall, energy [USD/h]
+    per : chips of a machine, or million requests that it serves in an hour, where these are compared; else 1
+    parts : contract, machines, upkeep, hall, energy [USD/h, over `per`]
     price : list, or yours where the price book has a line for it
     """
 
@@ -46,6 +54,7 @@ class Option:
     period: str
     months: float
     hourly: bool
+    per: float
     parts: Mapping[str, float]
     price: str
     evidence: str
@@ -89,8 +98,9 @@ class Crossing:
 
 @dataclass(frozen=True)
 class Crossover:
-    """The options of a study by group and start, and where they cross."""
+    """The options of a study by group and start, and where they cross; figures in `UNITS[by]`."""
 
+    by: By
     options: tuple[Option, ...]
     crossings: tuple[Crossing, ...]
     """each fixed option with the cheapest hourly one of its group"""
@@ -107,17 +117,21 @@ def crossover(study: Study, pools: tuple[str, ...] = ("*",), by: By = "machine_t
         owned      = capital per machine · capital recovery factor(life) / hours per year + hourly upkeep
                      + kW of a machine · Σ_part usd_per_mw · capital recovery factor(life) + usd_per_mw_year, per hour
         energy     = as the study's tariff says, for every hour, over the same months
+        with by = workload, over the requests that a machine of the pool serves in an hour by its best profile:
+        3600 · utilisation.normal · usable_fraction / (replica_seconds · machines_per_replica)
     Units
-        USD per machine-hour (per chip-hour with by = accelerator), of the option's first day
+        USD per machine-hour (per chip-hour, per million requests), of the option's first day
 
     Spot is listed and never the reference: it does not count in a failure.
 
     Parameters
     ----------
     pools : ids or patterns of pools
-    by : what is compared: the same machine type wherever it is, or the same accelerator, per chip
+    by : what is compared: the same machine type wherever it is; the same accelerator, per chip; or whatever may
+        serve a workload, per million requests
     """
     parts = parts_of(study)
+    shares = _shares(study, parts, by)
     energy = energy_of(parts)
     prices = {price.offer_id: price for price in study.prices}
     chosen = {q for q in parts.pools if any(fnmatchcase(q, pattern) for pattern in pools)}
@@ -129,20 +143,20 @@ def crossover(study: Study, pools: tuple[str, ...] = ("*",), by: By = "machine_t
         rows = []
         for b in offers:
             if not_offered(study, b) is None and may_start(study, b, t):
-                rows += _options(study, b, prices[b.id], t, parts.machine[b.machine_type], energy, by)
+                power_kw = parts.machine[b.machine_type].power_kw or 0.0
+                rows += _options(study, b, prices[b.id], t, power_kw, energy, shares[b.pool])
         rows.sort(key=lambda o: (o.group, o.usd_per_hour, o.name))
         options += rows
         for fixed in (o for o in rows if not o.hourly):
             found = []
             for o in rows:
                 if o.kind == "on_demand" and o.group == fixed.group:
-                    chips = _chips(parts.machine[by_id[o.offer].machine_type], by)
-                    usd = _hourly(study, by_id[o.offer], prices[o.offer], t, fixed.months, energy) / chips
+                    usd = _hourly(study, by_id[o.offer], prices[o.offer], t, fixed.months, energy) / o.per
                     found.append(Crossing(fixed, o, usd))
             crossings += sorted(found, key=lambda c: (c.hourly_usd_per_hour, c.hourly.name))[:1]
     crossed = {c.fixed.group for c in crossings}
     alone = {o.group for o in options if not o.hourly} - crossed
-    return Crossover(tuple(options), tuple(crossings), tuple(sorted(alone)))
+    return Crossover(by, tuple(options), tuple(crossings), tuple(sorted(alone)))
 
 
 def _options(
@@ -150,11 +164,11 @@ def _options(
     b: Offer,
     price: Price,
     t: Span,
-    machine: MachineType,
+    power_kw: float,
     energy: Mapping[tuple[str, str], float],
-    by: By,
+    shares: Mapping[str, float],
 ) -> list[Option]:
-    """An offer from a period on: one option, or one for each phase in which its machines can stand."""
+    """An offer from a period on: an option for each group, and for each phase in which its machines can stand."""
     rate = study.money.discount_fraction_per_year
     hours_per_year = study.hours_per_month * MONTHS_PER_YEAR
     months = lasts_months(b) or (t.months if b.kind in HOURLY else study.horizon.months - t.begins_months)
@@ -172,16 +186,16 @@ def _options(
     if power := _mean_over(study, t, months, lambda span: energy.get((b.pool, span.name), 0.0)):
         parts["energy"] = power
     halls: list[BuildOut | None] = [None]
-    if b.kind == "build_out":
-        halls = [m for m in study.build_outs if m.site == b.site and may_be_ready(study, m, t)] or [None]
-    chips = _chips(machine, by)
+    if b.kind == "build_out" and (phases := [m for m in study.build_outs if m.site == b.site]):
+        own = any(site.id == b.site and site.power_kw is not None for site in study.sites)
+        halls = [*([None] if own else []), *(m for m in phases if may_be_ready(study, m, t))]
     lined = any(fnmatchcase(b.id, line.offers) for line in study.price_book)
     found = []
-    for hall in halls:
-        whole = parts | _hall(hall, machine.power_kw or 0.0, rate, hours_per_year)
+    for hall, (group, per) in itertools.product(halls, shares.items()):
+        whole = parts | _hall(hall, power_kw, rate, hours_per_year)
         found.append(
             Option(
-                group=machine.name if by == "machine_type" else machine.accelerator,
+                group=group,
                 name=b.id if hall is None else f"{b.id} in {hall.name}",
                 offer=b.id,
                 kind=b.kind,
@@ -189,7 +203,8 @@ def _options(
                 period=t.name,
                 months=months,
                 hourly=b.kind in HOURLY,
-                parts={name: usd / chips for name, usd in whole.items()},
+                per=per,
+                parts={name: usd / per for name, usd in whole.items()},
                 price="yours" if lined else "list",
                 evidence=price.evidence,
                 as_of=price.as_of,
@@ -199,8 +214,21 @@ def _options(
     return found
 
 
-def _chips(machine: MachineType, by: By) -> int:
-    return machine.accelerators if by == "accelerator" else 1
+def _shares(study: Study, parts: Parts, by: By) -> dict[str, dict[str, float]]:
+    """q -> group -> what a cost per machine-hour is divided by: 1, chips, million requests of a workload in an hour."""
+    machines = {q: parts.machine[pool.machine_type] for q, pool in parts.pools.items()}
+    if by == "machine_type":
+        return {q: {machine.name: 1.0} for q, machine in machines.items()}
+    if by == "accelerator":
+        return {q: {machine.accelerator: float(machine.accelerators)} for q, machine in machines.items()}
+    p = build(study, with_goals=False)
+    found: dict[str, dict[str, float]] = {q: {} for q in parts.pools}
+    for w, e in sorted({(w, e) for (w, _), some in p.edges.items() for e in some}):
+        q = p.pool_of[e]
+        usable = SECONDS_PER_HOUR * p.utilisation_normal * p.usable_fraction[q]
+        requests = usable / (p.replica_seconds[w, e] * p.machines_per_replica[e])
+        found[q][w] = max(found[q].get(w, 0.0), requests / 1e6)
+    return found
 
 
 def _hall(hall: BuildOut | None, power_kw: float, rate: float, hours_per_year: float) -> dict[str, float]:

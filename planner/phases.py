@@ -98,6 +98,12 @@ def _check_clocks(parts: Parts, phases: list[Row[BuildOut]], reading: Reading) -
             expected = f"clocks of at most {months:.1f} months: from today to {last}, the last period's first day"
             fix = "plan a longer horizon, or take the phase out; as it is, it is never built"
             reading.warning(place.at("clocks_months"), expected, f"{m.clocks_months.longest:g}", fix)
+        if m.least > m.most or (m.least and m.never):
+            expected = "0, where never is set" if m.never else f"at most {m.most}, the modules that can be built"
+            reading.error(place.at("least"), expected, f"{m.least}", "correct least, or leave it out")
+        elif m.least and m.clocks_months.longest > months + 0.02:
+            fix = "leave least out, or plan a longer horizon"
+            reading.error(place.at("least"), "0, where the clocks end after the horizon", f"{m.least}", fix)
         for part, years in m.life_years:
             if years * MONTHS_PER_YEAR < horizon.months:
                 expected = f"a life of at least {horizon.months / MONTHS_PER_YEAR:g} years, the horizon"

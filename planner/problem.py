@@ -204,6 +204,10 @@ class Problem:
     """ids of phases; their modules are started like units of offers, and share `starts` and `most_units`"""
     not_built: Mapping[str, str] = field(default_factory=dict)
     """build-out -> why it cannot be built within the horizon"""
+    ordered: Mapping[tuple[str, str], tuple[float, float]] = field(default_factory=dict)
+    """(b, t) or (b, h) -> (least, most) units that start, or are rented, as was decided already; none: all is open"""
+    least_units: Mapping[str, float] = field(default_factory=dict)
+    """build-out -> modules that are built at least, where any must be"""
     either_or: tuple[tuple[str, ...], ...] = ()
     """build-outs of which one at most is built"""
     after: Mapping[str, tuple[str, ...]] = field(default_factory=dict)

@@ -202,19 +202,20 @@ def deferred_work_is_done(p: Problem, x: Decisions) -> Iterator[Row]:
 
 
 def build_outs_have_limits(p: Problem, x: Decisions) -> Iterator[Row]:
-    """No more modules of a phase are built than there are, and of a group of phases only one.
+    """No more modules of a phase are built than there are, no fewer than must be, and of a group of phases only one.
 
     Formula
-        Σ_t started[m,t]  ≤  most[m];      Σ_m in group Σ_t started[m,t]  ≤  1
+        least[m]  ≤  Σ_t started[m,t]  ≤  most[m];      Σ_m in group Σ_t started[m,t]  ≤  1
     Units
         modules
     Rows
-        (build-out) and (build-outs of the group)
+        (build-out), (build-out, least) where any must be built, and (build-outs of the group)
     Marginal value
         what one more module would save [USD]
     """
     last = p.hours[-1]
     yield from (Row((m,), units_active(p, x, m, last), "<=", p.most_units[m]) for m in p.build_outs)
+    yield from (Row((m, "least"), units_active(p, x, m, last), ">=", least) for m, least in p.least_units.items())
     for group in p.either_or:
         yield Row(group, total((1.0, units_active(p, x, m, last)) for m in group), "<=", 1.0)
 
@@ -271,3 +272,23 @@ def spend_commitments_are_used_or_paid(p: Problem, x: Decisions) -> Iterator[Row
     for k in p.spend_years:
         spent = [(1.0, spent_usd(p, x, b, t)) for b in k.offers for t in k.periods]
         yield Row((k.name, k.year), total([*spent, (1.0, x.shortfall[k.name, k.year])]), ">=", k.usd)
+
+
+def what_was_ordered_stays(p: Problem, x: Decisions) -> Iterator[Row]:
+    """What was decided already is bought, no less and no more: a plan that is changed while it is carried out.
+
+    Formula
+        least[b,t]  ≤  started[b,t]  ≤  most[b,t];      the same for rented[b,h]
+    Units
+        units of the offer, modules
+    Rows
+        (offer or build-out, period or hour, least or most), for what was decided
+    Marginal value
+        what one unit less, or more, would have saved [USD]
+    """
+    for (b, when), (least, most) in sorted(p.ordered.items()):
+        bought = x.rented[b, when] if b in p.hourly else x.started[b, when]
+        if least > 0:
+            yield Row((b, when, "least"), bought, ">=", least)
+        if most < float("inf"):
+            yield Row((b, when, "most"), bought, "<=", most)

@@ -47,6 +47,7 @@ from planner.purchase_rules import (
     phases_follow_each_other,
     shares_hold,
     spend_commitments_are_used_or_paid,
+    what_was_ordered_stays,
 )
 from planner.reserve_rules import RESERVE_RELAXABLE, RESERVE_RULES, gateways_renormalise
 
@@ -67,6 +68,7 @@ PURCHASE_RULES: tuple[Rule, ...] = (
     phases_follow_each_other,
     capital_has_limits,
     spend_commitments_are_used_or_paid,
+    what_was_ordered_stays,
     *RESERVE_RULES,
 )
 INSIDE_RULES: tuple[StateRule, ...] = (

@@ -5,7 +5,7 @@ import math
 import re
 import signal
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import BrokenExecutor, CancelledError, ProcessPoolExecutor, wait
 from dataclasses import dataclass
 from multiprocessing import active_children, get_context
@@ -32,8 +32,6 @@ INTERRUPTED = "not planned: interrupted"
 AS_IT_IS = "as it is"
 """What a variant without changes is called: the study itself."""
 BETWEEN = " + "
-READY_MADE: Mapping[str, Callable[[Study], tuple[Patch, ...]]] = {}
-"""Ready-made questions by name: each makes the patches of an axis from a study."""
 
 
 @dataclass(frozen=True)

@@ -63,7 +63,14 @@ def test_a_page_can_be_followed(page, shell):
 
 
 def test_the_pages_are_those_that_were_asked_for():
-    asked = ["add-a-machine-type", "add-a-model", "add-a-provider", "ask-what-if", "bring-your-fleet", "plan-a-build-out"]
+    asked = [
+        "add-a-machine-type",
+        "add-a-model",
+        "add-a-provider",
+        "ask-what-if",
+        "bring-your-fleet",
+        "plan-a-build-out",
+    ]
     assert [page.stem for page in PAGES] == asked
 
 

@@ -1,21 +1,28 @@
 """Ready-made questions, by hand: where offers cross, what a month of delay costs, which order of phases is the best."""
 
+import json
 import re
 from datetime import date
 
 import pytest
-from buildouts import HALL, hall
-from studies import SOURCED, machine_type, offer, site
-from test_whatif import changed
+from buildouts import HALL, hall, machines, phase
+from studies import SOURCED, machine_type, model, offer, profile, site
+from test_whatif import call, changed, refused
 
+from planner.audit import audit
+from planner.bridging import known_late, slipped
 from planner.crossover import crossover
 from planner.errors import InputError
-from planner.plan import make_plan
+from planner.plan import make_plan, plan_text
 from planner.records.buildout import Electricity, Money
 from planner.records.inventory import Pool
 from planner.records.study import Goal, Holding, Horizon, Policies, PriceLine, PricePath, PriceStep, Tier
-from planner.slip import slipped, slips
+from planner.sequence import sequence_variants, sequences, single_changes
+from planner.slip import slips
+from planner.solve import Effort
 from planner.whatif import plan_variants
+
+ONE, DEAR = f"{HALL}:one", f"{HALL}:dear"
 
 
 # ------------------------------------------------------------------ crossover
@@ -88,6 +95,7 @@ def test_owned_machines_carry_their_hall_and_energy():
     assert owned.parts["hall"] == pytest.approx(hall_usd / 1200, rel=1e-5)
     # 10 kW, half drawn, 1.5 at the meter
     assert owned.parts["energy"] == pytest.approx(10 * 0.5 * 1.5 * 0.1)
+    assert not [o for o in found.options if o.pool == f"{HALL}/m" and o.period == "quarter-4"], "no hall yet"
     one = crossing(found, f"{HALL}/m:build_out in one", "quarter-5")
     assert one.hourly.pool == "a/x/m" and one.utilisation == pytest.approx(owned.usd_per_hour / 40)
 
@@ -103,6 +111,23 @@ def test_accelerators_compare_chip_by_chip():
     found = crossover(study, by="accelerator")
     # 10 USD for 8 chips on demand, 3 USD for 4 committed
     assert crossing(found, "a/x/half:commitment").utilisation == pytest.approx((3 / 4) / (10 / 8))
+
+
+def test_workloads_compare_request_by_request():
+    fast = model("m", [profile("m", "cuda", 5), profile("fast", "cuda", 20, accelerators_per_replica=4)])
+    study = contracts(
+        machine_types=(machine_type("m"), machine_type("fast")),
+        models=(fast,),
+        pools=(Pool(site="a/x", machine_type="m", usable_fraction=0.5), Pool(site="a/x", machine_type="fast")),
+        bought=[offer("a/x/m", 10.0), offer("a/x/fast", 24.0, "commitment", term_months=12.0)],
+    )
+    found = crossover(study, by="workload")
+    # 2.5 requests/s of a machine at 10 USD/h; 2 replicas of 20 requests/s at 24 USD/h
+    hired, fixed = only(found, "a/x/m:on_demand"), only(found, "a/x/fast:commitment")
+    assert hired.group == fixed.group == "w"
+    assert hired.usd_per_hour == pytest.approx(10 / (2.5 * 3600) * 1e6)
+    assert fixed.usd_per_hour == pytest.approx(24 / (40 * 3600) * 1e6, rel=1e-6)
+    assert crossing(found, "a/x/fast:commitment").utilisation == pytest.approx((24 / 40) / (10 / 2.5))
 
 
 # ------------------------------------------------------------------ slip
@@ -146,12 +171,19 @@ def test_a_clock_that_does_not_decide_costs_nothing_when_it_is_known(built):
     assert found.bridging_usd == pytest.approx(0) and [b.period for b in found.broken] == ["quarter-5"]
 
 
+def test_a_month_late_is_a_quarter_late_where_plans_count_quarters(built):
+    one, three = answers_to(built, slips(built, months=(1.0, 3.0)))
+    assert one.slip.until == "quarter-6" and one.slip.missing_months == 3
+    assert one.usd_per_month == pytest.approx(three.usd_per_month)
+
+
 def test_a_slip_past_the_horizon_is_never_built(built):
     (found,) = answers_to(built, slips(built, months=(24.0,)))
     assert found.slip.until is None
     # twelve months of cloud instead of a hall and a machine, of which a year is used
     wear = 1000 + 500 + 600 + 3000
     assert found.bridging_usd == pytest.approx(12 * 100 * 40 - 2000 - wear)
+    assert found.usd_per_month == pytest.approx((12 * 100 * 40 - 2000 - wear) / 12), "missing for a year of the plan"
     assert [b.period for b in found.broken] == ["quarter-5", "quarter-6", "quarter-7", "quarter-8"]
 
 
@@ -181,6 +213,41 @@ def test_survival_goals_that_break_are_named_by_period():
     assert found.bridging_usd is None and "a/x" in found.why_not
 
 
+def test_a_slip_that_is_known_late_costs_what_was_ordered_as_well():
+    """A year's commitment instead of on demand for the first year; a second hall that could have been ordered."""
+    bought = [machines(), offer("a/x/m", 40.0), offer("a/x/m", 30.0, "commitment", term_months=6.0)]
+    study = hall(bought=bought, build_outs=(phase("dear", shell_usd_per_mw=1.5e6, either_or="s"),
+                                            phase("one", either_or="s")))  # fmt: skip
+    plan = make_plan(study)
+    asked = slips(plan, what=(ONE,), months=(6.0,))
+
+    def late(on):
+        known = lambda plan, slip: known_late(plan, slip, on, Effort(), lambda *told: None)  # noqa: E731
+        answers = plan_variants(plan.study, [slip.variant for slip in asked], base=plan)
+        return slipped(asked, answers, lambda *told: None, known)[0]
+
+    found = late(None)
+    assert found.bridging_usd == pytest.approx(500), "known now the other hall is ordered instead"
+    # known on the day: half a year of commitment at 30 USD more, and the hall and its machine come half a year later
+    assert found.late.known_on == date(2028, 1, 1)
+    expected = 6 * 100 * 30 - (2000 + 1000 + 500 + 600 + 3000) / 2
+    assert found.late.usd == pytest.approx(expected)
+    assert found.late.least_usd <= expected <= found.late.most_usd
+    # known a quarter after it should have been there: nothing else was rented until then, and nothing was served
+    assert late(date(2028, 4, 1)).late.usd is None
+    assert late(date(2027, 10, 1)).late.usd == pytest.approx(expected), "clocks have run too far for another hall"
+
+
+def test_a_delivery_that_is_known_late(built):
+    bought = (f"{HALL}/m:build_out",)
+    (found,) = slips(built, what=bought, months=(3.0,))
+    late = known_late(built, found, None, Effort(), lambda *told: None)
+    # three months of cloud; the machine wears three months less, the hall stands empty for as long
+    assert late.usd == pytest.approx(3 * 100 * 40 - 3 / 12 * 3000)
+    never = slips(built, what=bought, months=(15.0,))[0]
+    assert known_late(built, never, None, Effort(), lambda *told: None) is None
+
+
 def test_a_late_delivery_is_a_slip_of_its_offer(built):
     (found,) = answers_to(built, slips(built, what=(f"{HALL}/m:build_out",), months=(15.0,)))
     assert found.slip.clock == "delivery" and found.slip.until is None
@@ -201,3 +268,143 @@ def test_a_late_delivery_is_a_slip_of_its_offer(built):
 def test_a_slip_of_nothing_is_a_finding(built, words, said):
     with pytest.raises(InputError, match=re.escape(said)):
         slips(built, **words)
+
+
+# ------------------------------------------------------------------ sequence
+
+
+def two_phases(**more):
+    """Phase `dear` costs 10,000 USD more for its shell: of one module, 500 USD of wear in the year that it is used."""
+    return hall(build_outs=(phase("dear", shell_usd_per_mw=1.5e6, **more), phase("one", **more)))
+
+
+def sequences_of(plan, within=0.03, pairs=False):
+    answers = plan_variants(plan.study, sequence_variants(plan, pairs), base=plan)
+    return sequences(answers, within)
+
+
+def test_the_next_best_sequences_and_what_they_need_to_win():
+    plan = make_plan(two_phases(either_or="site"))
+    found = sequences_of(plan)
+    assert [(m.build_out, m.when) for m in found.plan.builds] == [(ONE, "quarter-5")]
+    (dear,) = found.near
+    assert dear.names == (f"{DEAR} built", f"{ONE} never") and [m.build_out for m in dear.builds] == [DEAR]
+    assert dear.needs_usd == pytest.approx(500)
+    # 30,000 of shell, 10,000 of power, 6,000 of fit-out, a machine
+    assert dear.share_of_capital == pytest.approx(500 / 58000)
+    assert dear.least_usd <= 500 <= dear.most_usd
+    # a quarter of cloud more, less upkeep and wear of a quarter
+    (later,) = found.further
+    assert later.names == (f"{ONE} a period later",)
+    assert later.needs_usd == pytest.approx(3 * 100 * 40 - (2000 + 1000 + 500 + 600 + 3000) / 4)
+    assert found.not_asked == {
+        f"{ONE} a period earlier": "its longest clock takes 12 months, and decide_by holds",
+    }
+    assert not found.cheaper and not found.without
+    assert not sequences_of(plan, within=0.001).near
+
+
+def test_the_only_better_order_is_found():
+    wrong = make_plan(changed(two_phases(), {f"build_outs[{ONE}].never": True}))
+    found = sequences_of(wrong.model_copy(update={"study": two_phases()}))
+    (better,) = found.cheaper
+    assert better.needs_usd == pytest.approx(-500) and better.names == (f"{DEAR} never", f"{ONE} built")
+
+
+def test_pairs_find_what_no_single_change_does():
+    plan = make_plan(two_phases())
+    single, both = sequences_of(plan, within=1), sequences_of(plan, within=1, pairs=True)
+    assert not any(not a.builds for a in single.near)
+    (none,) = [a for a in both.near if not a.builds and a.capital_usd == 0]
+    assert none.share_of_capital is None
+    assert {a.builds for a in single.near} <= {a.builds for a in both.near}
+
+
+def test_modules_one_by_one():
+    plan = make_plan(hall(demand=15.0, build_outs=(phase("one", most=3),)))
+    assert [(m.when, m.units) for m in plan.builds] == [("quarter-5", 2)]
+    names = {patch.name for patch in single_changes(plan)[0][ONE]}
+    assert names == {f"{ONE} never", f"{ONE} a period later", f"{ONE} a module fewer", f"{ONE} a module more"}
+    more = sequences_of(plan, within=1).near[0]
+    # a third module stands empty for the last quarter: 2,000 USD a year, and the wear of its shell, power and fit-out
+    assert more.names == (f"{ONE} a module more",) and more.needs_usd == pytest.approx((2000 + 1000 + 500 + 600) / 4)
+
+
+def test_modules_that_must_be_built_are_built_and_audited():
+    study = changed(two_phases(), {f"build_outs[{DEAR}].least": 1})
+    plan = make_plan(study)
+    assert [m.build_out for m in plan.builds] == [DEAR] and not audit(plan).violations
+    assert audit(plan.model_copy(update={"builds": (), "purchases": ()})).violations
+    assert "at most 1, the modules" in refused(study, {f"build_outs[{DEAR}].least": 2})
+    assert "where never is set" in refused(study, {f"build_outs[{DEAR}].never": True})
+    clocks = {f"build_outs[{DEAR}].clocks_months.power": 40}
+    assert "where the clocks end after the horizon" in refused(study, clocks)
+
+
+# ------------------------------------------------------------------ the command
+@pytest.fixture(scope="module")
+def plan_file(tmp_path_factory):
+    file = tmp_path_factory.mktemp("hall") / "plan.json"
+    file.write_text(plan_text(make_plan(two_phases(either_or="site"))))
+    return file
+
+
+def asked(*words):
+    done = call("whatif", *words, "--quiet", "--format", "json")
+    return done.exit_code, json.loads(done.stdout)
+
+
+def test_the_command_answers_each_question(plan_file, tmp_path):
+    code, data = asked(plan_file, "--ask", "slip", "--months", "3", "--what", ONE, "--out", tmp_path / "plans")
+    (row,) = data["sections"]["slips"]
+    assert code == 0 and row["bridging_usd"] == pytest.approx(500), "the other phase takes its place"
+    assert row["goals_broken"] == ["normal operation"] and row["usd_per_month"] == pytest.approx(500 / 3)
+    assert data["sections"]["value of a month"][HALL]["of"] == f"{ONE} power +3 months"
+    assert len(list((tmp_path / "plans").iterdir())) == 2
+    code, data = asked(plan_file, "--ask", "slip", "--months", "3", "--what", ONE, "--known-on", "2027-12-01")
+    (late,) = data["sections"]["known late"]
+    assert late["known_on"] == "2027-12-01" and late["usd"] == pytest.approx(10225)
+    code, data = asked(plan_file, "--ask", "crossover", "--by", "accelerator", "--set", "prices[a/*]=x0.5")
+    last = data["sections"]["crossover"][-1]
+    assert code == 0 and last["group"] == "chip-of-m" and last["on_demand_usd_per_hour"] == pytest.approx(20 / 8)
+    code, data = asked(plan_file, "--ask", "sequence", "--within", "1%")
+    assert code == 0 and [row["needs_usd"] for row in data["sections"]["next best"]] == [pytest.approx(500)]
+    for format in ("text", "md"):
+        shown = call("whatif", plan_file, "--ask", "sequence", "--quiet", "--format", format).stdout
+        assert "needs to win" in shown and "0.9 %" in shown and "not every order" in shown
+
+
+def test_a_change_is_asked_about_together_with_the_question(plan_file):
+    code, data = asked(
+        plan_file, "--ask", "slip", "--months", "3", "--what", ONE, "--set", f"build_outs[{DEAR}].never=true"
+    )
+    assert code == 0 and data["sections"]["slips"][0]["bridging_usd"] == pytest.approx(10225)
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("--ask", "slip", "--what", "own/h:on"), "the id of a phase or an offer"),
+        (("--ask", "slip", "--clock", "water"), "one of shell, power, equipment, commissioning"),
+        (("--ask", "slip", "--months", "soon"), "numbers above 0"),
+        (("--ask", "slip", "--periods", "1.5"), "whole numbers"),
+        (("--ask", "slip", "--months", "-3"), "numbers above 0"),
+        (("--ask", "slip", "--months", "inf"), "numbers above 0"),
+        (("--ask", "slip", "--known-on", "soon"), "a date, or `ready`"),
+        (("--ask", "slip", "--steps"), "one question at a time"),
+        (("--ask", "crossover", "--what", "nowhere/*"), "the id of a pool"),
+        (("--ask", "sequence", "--within", "much"), "--within"),
+        (("--ask", "sequence", "--pairs", "--most", "2"), "at most 2 variants"),
+    ],
+)
+def test_wrong_options_are_findings(plan_file, words, said):
+    done = call("whatif", plan_file, "--quiet", *words)
+    assert done.exit_code == 2 and said in " ".join(done.stderr.split()) and "Traceback" not in done.output
+
+
+def test_a_study_without_phases_has_no_sequence(tmp_path):
+    (tmp_path / "plan.json").write_text(plan_text(make_plan(contracts())))
+    done = call("whatif", tmp_path / "plan.json", "--ask", "sequence", "--quiet")
+    assert done.exit_code == 2 and "a study with build_outs" in done.stderr
+    done = call("whatif", tmp_path / "plan.json", "--ask", "slip", "--quiet")
+    assert done.exit_code == 0 and "the plan has none of what could be late" in done.stdout

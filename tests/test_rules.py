@@ -320,6 +320,7 @@ OWN, HIRED, Q5 = f"{HALL}/m:build_out", "a/x/m:on_demand", "quarter-5"
 def built() -> tuple[Problem, Decisions]:
     """Two modules of 20 kW in quarter 5, a third in 6, 4 machines; a cloud machine for the first year."""
     p, x = build(years()), no_decisions()
+    p = replace(p, ordered={(ONE, Q5): (2.0, 2.0), (HIRED, p.hours[0]): (0.0, 1.0)})
     x.started = Sparse({(ONE, Q5): 2.0, (TWO, "quarter-6"): 1.0, (OWN, Q5): 4.0})
     x.rented = Sparse({(HIRED, h): 1.0 for h in p.hours[:4]})
     x.shortfall = Sparse({("promise", 2): 48000.0})
@@ -331,6 +332,11 @@ BUILT: dict[str, list[tuple[str, tuple, float, float]]] = {
     "build_outs_have_limits": [
         ("started", (ONE, "quarter-6"), 1.0, 1.0),  # 2 + 1 − 2 modules
         ("started", (OTHER, "quarter-7"), 1.0, 1.0),  # 1 + 1 − 1 of the group
+    ],
+    "what_was_ordered_stays": [
+        ("started", (ONE, Q5), 1.0, 1.0),
+        ("started", (ONE, Q5), 4.0, 2.0),
+        ("rented", (HIRED, "quarter-1/mean-hour"), 3.0, 2.0),
     ],
     "phases_follow_each_other": [("started", (TWO, Q5), 3.0, 2.0), ("started", (ONE, Q5), 0.0, 1.0)],  # 3 + 1 − 1 · 2
     # paid in the first year: 2 · 36,000 for one; 10,000 + 20,000 for two, whose fit-out is ordered in quarter 5;

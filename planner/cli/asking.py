@@ -1,5 +1,6 @@
 """`planner whatif` and `planner diff`: a study with changes, and two plans side by side."""
 
+from datetime import date
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -8,10 +9,18 @@ import typer
 
 from planner.cli.console import answered, emit, progress, tell, tell_findings
 
+READY_MADE = "Ready-made questions"
+MOST_LATE = 1200
+"""Periods or months that something may be late by."""
+
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from planner.cli.questions import Question
     from planner.places import Reading
     from planner.records.plan import PlanFile
     from planner.records.study import Study
+    from planner.whatif import Answer
 
 
 class AskedFormat(StrEnum):
@@ -30,6 +39,22 @@ class DemandCase(StrEnum):
     high = "high"
 
 
+class Ask(StrEnum):
+    """A ready-made question."""
+
+    slip = "slip"
+    crossover = "crossover"
+    sequence = "sequence"
+
+
+class By(StrEnum):
+    """What is compared with each other."""
+
+    machine_type = "machine_type"
+    accelerator = "accelerator"
+    workload = "workload"
+
+
 AsFormat = Annotated[AskedFormat, typer.Option("--format", "-f", help="text, md or json")]
 AllRows = Annotated[bool, typer.Option("--all", help="every row of every table")]
 
@@ -46,6 +71,42 @@ def whatif(
     matrix: Annotated[Path | None, typer.Option(help="YAML file of axes of changes: their product is planned")] = None,
     steps: Annotated[
         bool, typer.Option("--steps", help="also plan each variant's changes one after another: what does each cost")
+    ] = False,
+    ask: Annotated[
+        Ask | None, typer.Option(help="a ready-made question: slip, crossover, sequence", rich_help_panel=READY_MADE)
+    ] = None,
+    what: Annotated[
+        list[str] | None,
+        typer.Option(help="slip: phases or offers; crossover: pools; ids or patterns", rich_help_panel=READY_MADE),
+    ] = None,
+    clock: Annotated[
+        list[str] | None,
+        typer.Option(help="slip: shell, power, equipment, commissioning; default: power", rich_help_panel=READY_MADE),
+    ] = None,
+    periods: Annotated[
+        str | None, typer.Option(help="slip: late by so many periods; default: 1,2", rich_help_panel=READY_MADE)
+    ] = None,
+    months: Annotated[
+        str | None, typer.Option(help="slip: late by so many months instead, as 3,6", rich_help_panel=READY_MADE)
+    ] = None,
+    known_on: Annotated[
+        str | None,
+        typer.Option(
+            help="slip: also when it is known only on a DATE, or when it is due: ready", rich_help_panel=READY_MADE
+        ),
+    ] = None,
+    by: Annotated[
+        By,
+        typer.Option(
+            help="crossover: compare machine types; accelerators per chip; workloads per request",
+            rich_help_panel=READY_MADE,
+        ),
+    ] = By.machine_type,
+    within: Annotated[
+        str, typer.Option(help="sequence: list what costs at most so much more", rich_help_panel=READY_MADE)
+    ] = "3%",
+    pairs: Annotated[
+        bool, typer.Option("--pairs", help="sequence: also two changes at once", rich_help_panel=READY_MADE)
     ] = False,
     out: Annotated[
         Path | None, typer.Option("--out", "-o", help="folder for the plans, made if it is not there")
@@ -70,10 +131,18 @@ def whatif(
     All --set and --change make one variant together; --matrix makes one of each combination of its axes. Exit 1 when
     a variant has no plan, or one is not proven.
 
-    Examples: `planner whatif mine --set demand=x1.2` · `planner whatif mine --matrix growth.yaml --out variants`
+    With --ask a ready-made question is answered, on the study with --set and --change. slip: what does it cost when a
+    phase or a delivery is late, and what breaks until it is there. crossover: from which utilisation is owned or
+    committed cheaper than on demand, by date; nothing is planned. sequence: which phases, in which order, when; what
+    the next best would need to win.
+
+    Examples: `planner whatif mine --set demand=x1.2` · `planner whatif mine --matrix growth.yaml --out variants` ·
+    `planner whatif plan.json --ask slip --months 3,6 --known-on ready` ·
+    `planner whatif mine --ask crossover --what 'aws/*'` · `planner whatif plan.json --ask sequence --within 5%`
     """
     with answered(format):
-        from planner.patches import patch_of_text, read_patch
+        from planner.cli.questions import How, reported
+        from planner.patches import patch_of_text, patched, read_patch
         from planner.places import Reading
         from planner.review.compared import review_variants
         from planner.review.render import render
@@ -85,7 +154,7 @@ def whatif(
         common = [p for path in change or [] if (p := read_patch(path, reading)) is not None]
         common += [p for text in set_ or [] if (p := patch_of_text(text, reading)) is not None]
         axes = read_axes(matrix, reading) if matrix is not None else []
-        _stop_on(reading, bool(set_ or change or matrix))
+        _stop_on(reading, bool(set_ or change or matrix or ask))
         variants = variants_of(common, axes, most, steps)
         _, warnings = studies_of(found, variants)
         tell_findings(warnings)
@@ -93,22 +162,108 @@ def whatif(
         effort = Effort(gap_fraction=gap, seconds=seconds, most_nodes=nodes, rounds=rounds)
         if base is not None and (base.demand_case != case or base.proof.gap_asked_fraction != gap):
             base = None  # compared on equal terms, or not at all
+        if ask is not None:
+            question = _question(ask, what, clock, periods, months, known_on, by, within, pairs, bool(matrix or steps))
+            made, _ = patched(found, tuple(common), "as asked")
+            assert made is not None, "studies_of has checked it"
+            folder = _folder(out) if out is not None and ask != Ask.crossover else None
+            with progress(quiet) as told:
+                how = How(effort, case, base if not common else None, told, most, jobs, all)
+                report, answers = reported(question, made, how)
+            _keep(folder, file_names(answers), answers)
+            emit(render(report, format.value), None)
+            raise SystemExit(0 if report.good and _proven(answers, gap) else 1)
         names = file_names([Answer(v, None) for v in (Variant(()), *variants)])
         folder = _folder(out) if out is not None else None
 
-        def keep(answer: Answer) -> None:
-            from planner.plan import plan_text, write_atomically
-
-            if folder is not None and answer.plan is not None:
-                write_atomically(folder / names[answer.variant.name], plan_text(answer.plan))
-                tell(f"wrote {folder / names[answer.variant.name]}")
-
         with progress(quiet) as told:
-            answers = plan_variants(found, variants, effort, case, base, told, keep, jobs)
+            answers = plan_variants(
+                found, variants, effort, case, base, told, lambda answer: _keep(folder, names, [answer]), jobs
+            )
         report = review_variants(found, answers, names if folder is not None else None, all)
         emit(render(report, format.value), None)
-        proven = [a.plan.proof.gap_fraction <= gap + 1e-9 for a in answers if a.plan is not None]
-        raise SystemExit(0 if report.good and min(proven, default=False) else 1)
+        raise SystemExit(0 if report.good and answers and _proven(answers, gap) else 1)
+
+
+def _proven(answers: "Sequence[Answer]", gap_fraction: float) -> bool:
+    """Whether every plan that there is is proven to the gap that was asked for."""
+    return all(a.plan.proof.gap_fraction <= gap_fraction + 1e-9 for a in answers if a.plan is not None)
+
+
+def _keep(folder: Path | None, names: "Mapping[str, str]", answers: "Iterable[Answer]") -> None:
+    """Write plans into the folder, where one was named."""
+    from planner.plan import plan_text, write_atomically
+
+    for answer in answers:
+        if folder is not None and answer.plan is not None:
+            write_atomically(folder / names[answer.variant.name], plan_text(answer.plan))
+            tell(f"wrote {folder / names[answer.variant.name]}")
+
+
+def _question(
+    ask: Ask,
+    what: list[str] | None,
+    clock: list[str] | None,
+    periods: str | None,
+    months: str | None,
+    known_on: str | None,
+    by: By,
+    within: str,
+    pairs: bool,
+    more: bool,
+) -> "Question":
+    """The question with its options, checked.
+
+    Raises
+    ------
+    InputError
+        when a list holds no numbers, or a matrix is asked about, too
+    """
+    from planner.cli.questions import Question
+    from planner.errors import Finding, InputError
+
+    if more:
+        fix = "ask one question at a time"
+        raise InputError([Finding("--ask", "neither --matrix nor --steps beside it", "one of them", fix)])
+    return Question(
+        ask.value,
+        tuple(what or ()),
+        tuple(clock or ()),
+        tuple(int(n) for n in _numbers("--periods", periods, whole=True)),
+        tuple(_numbers("--months", months)),
+        known_on is not None,
+        _day("--known-on", known_on) if known_on not in (None, "ready") else None,
+        by.value,
+        tolerance_of(within, "--within"),
+        pairs,
+    )
+
+
+def _day(option: str, text: str) -> date:
+    from planner.errors import Finding, InputError
+    from planner.places import shown
+
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        fix = f"write {option} 2027-10-01, or {option} ready"
+        raise InputError([Finding(option, "a date, or `ready`", shown(text), fix)]) from None
+
+
+def _numbers(option: str, text: str | None, whole: bool = False) -> list[float]:
+    """Numbers with commas between them."""
+    from planner.errors import Finding, InputError
+    from planner.places import shown
+
+    try:
+        found = [float(int(part) if whole else float(part)) for part in text.split(",")] if text is not None else []
+    except ValueError:
+        found = [0.0]
+    if any(not 0 < n <= MOST_LATE for n in found):
+        fix = f"write {option} 1,2" if whole else f"write {option} 3,6"
+        expected = f"{'whole ' if whole else ''}numbers above 0 and at most {MOST_LATE:g}, with commas between them"
+        raise InputError([Finding(option, expected, shown(text), fix)])
+    return found
 
 
 def _subject(path: Path) -> "tuple[Study, PlanFile | None]":
@@ -133,7 +288,7 @@ def _stop_on(reading: "Reading", asked: bool) -> None:
     from planner.read import sorted_findings
 
     if not asked:
-        fix = "--set demand=x1.2, --change FILE or --matrix FILE"
+        fix = "--set demand=x1.2, --change FILE, --matrix FILE or --ask slip"
         reading.error("planner whatif", "a change", "none", fix)
     if reading.findings:
         raise InputError(sorted_findings(reading.findings))
@@ -186,7 +341,7 @@ def diff(
         raise SystemExit(0 if report.good else 1)
 
 
-def tolerance_of(text: str) -> float:
+def tolerance_of(text: str, option: str = "--within") -> float:
     """A tolerance as a fraction: `2%`, `2 %` or `0.02`.
 
     Raises
@@ -209,5 +364,5 @@ def tolerance_of(text: str) -> float:
         value = -1.0
     if not 0 <= value < 1:
         fix = "write --within 2%, or --within 0.02"
-        raise InputError([Finding("--within", "a share from 0 % to below 100 %", shown(text), fix)])
+        raise InputError([Finding(option, "a share from 0 % to below 100 %", shown(text), fix)])
     return value

@@ -7,7 +7,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from planner.records.base import Name, NotNegative, Positive, PositiveCount, Record, Sourced, unset
+from planner.records.base import Count, Name, NotNegative, Positive, PositiveCount, Record, Sourced, unset
 
 PARTS = ("shell", "power", "fit_out")
 """What a module's capital is made of; each has its clock (fit_out: equipment) and its life."""
@@ -55,6 +55,9 @@ class BuildOut(Sourced):
     either_or: Name | None = Field(None, exclude_if=unset, description="group of which one phase at most is built")
     ready_in: tuple[Name, ...] = Field(
         (), exclude_if=unset, description="periods from whose start it may be used; none named: any"
+    )
+    least: Count = Field(
+        0, exclude_if=lambda value: value == 0, description="modules that are built at least: for a comparison"
     )
     never: bool = Field(False, exclude_if=lambda value: not value, description="not to be built: for a comparison")
     decide_by: date | None = Field(None, exclude_if=unset, description="last day on which its longest part is ordered")
