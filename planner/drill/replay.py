@@ -119,7 +119,7 @@ def _in_hour(
     """
     usual = world.at(taken_up(plan.study, plan, moment))
     stock, findings = of_plan(usual, plan, failures, moment, every)
-    normal = in_normal_operation(usual, graph, stock)
+    normal = in_normal_operation(usual, graph, stock, mode)
     here = usual
     if usual.demand.tolist() != (wants := world.at(moment.wanted)).demand.tolist() or usual.flows != wants.flows:
         here = wants
