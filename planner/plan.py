@@ -30,7 +30,7 @@ from planner.formulas import (
     waits,
     whole_occupied,
 )
-from planner.problem import Decisions, Problem, no_decisions, states
+from planner.problem import HOURLY, Decisions, Problem, no_decisions, states
 from planner.records.plan import (
     PLAN_SCHEMA_VERSION,
     Binding,
@@ -64,10 +64,13 @@ def make_plan(
     firm: bool = False,
     case: Case = "base",
     hints: Iterable[str] = (),
+    start: PlanFile | None = None,
 ) -> PlanFile:
     """The straight line: build, solve with and without survival goals, and put the answer into a plan.
 
     `hints` are failures that decided a similar plan (its `proof.failures_entered`): they save passes, nothing else.
+    `start` is a similar plan: its failures are hints, and whole numbers are looked for near its own first; where none
+    there is good enough, the search is that of a plan without a start. The proof is of this study alone.
 
     Raises
     ------
@@ -79,7 +82,8 @@ def make_plan(
     reference = solve(bare, effort, solver, renamed(progress, "without goals"))
     p = build(study, case)
     re_solved = _re_solved(p, effort, solver, progress, hints)
-    solution = solve(p, effort, solver, progress, hints)
+    hints = (*hints, *(start.proof.failures_entered if start is not None else ()))
+    solution = solve(p, effort, solver, progress, hints, None if start is None else _bought_of(start))
     orders = purchases_of(p, solution.decisions)
     return sealed(
         PlanFile(
@@ -125,6 +129,18 @@ def make_plan(
             ),
         )
     )
+
+
+def _bought_of(plan: PlanFile) -> Decisions:
+    """What a plan buys and runs, whatever study it is of."""
+    x, hourly = no_decisions(), {b.id for b in plan.study.offers if b.kind in HOURLY}
+    x.rented = Sparse({(b.offer, b.when): float(b.units) for b in plan.purchases if b.offer in hourly})
+    started = {(b.offer, b.when): float(b.units) for b in plan.purchases if b.offer not in hourly}
+    x.started = Sparse(started | {(m.build_out, m.when): float(m.units) for m in plan.builds})
+    x.replicas = Sparse({(r.placement, r.hour): float(r.replicas) for r in plan.replicas})
+    x.firm = Sparse({(r.placement, r.hour): float(r.replicas if r.firm is None else r.firm) for r in plan.replicas})
+    x.opened = Sparse({(r.placement.partition("@")[2], r.hour): 1.0 for r in plan.replicas if r.replicas})
+    return x
 
 
 def _re_solved(

@@ -21,6 +21,8 @@ NEIGHBOUR_GAP = 0.002
 CHEAPER = 1e-6
 """Saving that counts as one [fraction]."""
 WHOLE = 1e-6
+AGREES = 1.0
+"""A pool of a similar plan is kept where the relaxation is no farther from it than so many machines or replicas."""
 
 
 def whole_columns(x: Decisions) -> list[Any]:
@@ -36,6 +38,49 @@ def repair(
     for v, _, _ in before:
         v.lowBound = float(round(last[v]))
     status = program.solve(True, gap_fraction, most_nodes, seconds)
+    for v, lower, upper in before:
+        v.lowBound, v.upBound = lower, upper
+    return program.values() if status in (OPTIMAL, FEASIBLE) else None
+
+
+def near(
+    p: Problem,
+    program: Program,
+    x: Decisions,
+    start: Decisions,
+    gap_fraction: float,
+    most_nodes: int,
+    seconds: float | None,
+    good_enough: float | None,
+) -> dict[Any, float] | None:
+    """Whole numbers like those of a similar plan: its pools are kept where the relaxation agrees, searched where not.
+
+    Parameters
+    ----------
+    program : solved as a relaxation
+    start : numbers of the similar plan; what it does not say is zero
+    good_enough : cost at which to end [USD], or None
+
+    Returns
+    -------
+    Values of all columns, which the program holds, too; None where nothing was found. Bounds stay.
+    """
+    of_pool: dict[str, list[tuple[Any, float]]] = {}
+    away: dict[str, float] = {}
+    for name in BOUGHT:
+        numbers = getattr(start, name)
+        for key, v in getattr(x, name).items():
+            q = p.pool_of.get(key[0], key[0])
+            value = float(round(numbers[key]))
+            of_pool.setdefault(q, []).append((v, value))
+            away[q] = max(away.get(q, 0.0), abs((v.varValue or 0.0) - value))
+    before = [(v, v.lowBound, v.upBound) for columns in of_pool.values() for v, _ in columns]
+    for q, columns in of_pool.items():
+        if away[q] <= AGREES and q not in p.build_outs:
+            for v, value in columns:
+                if (v.lowBound or 0.0) <= value and (v.upBound is None or value <= v.upBound):
+                    v.lowBound = v.upBound = value
+    status = program.solve(True, gap_fraction, most_nodes, seconds, good_enough)
     for v, lower, upper in before:
         v.lowBound, v.upBound = lower, upper
     return program.values() if status in (OPTIMAL, FEASIBLE) else None

@@ -35,7 +35,7 @@ from planner.pruning import implied
 from planner.rescale import reserve_program, settled
 from planner.reserves import without_weights
 from planner.risk import NORMAL
-from planner.rounding import dive, improved, repair
+from planner.rounding import dive, improved, near, repair
 
 Status = Literal["proven", "gap", "stopped"]
 Block = tuple[str, str]
@@ -141,6 +141,8 @@ class _Search:
         """columns of the best plan that passed every test"""
         self.grown = False
         self.rounds_left = effort.rounds
+        self.start: Decisions | None = None
+        """what a similar plan buys and runs, until it has been tried"""
         self.asked: dict[Any, float] = {}
         """what was asked for in columns that were given room"""
         self.draw = random.Random(0)
@@ -327,6 +329,8 @@ class _Search:
         Infeasible
             when no whole numbers meet what the relaxation meets
         """
+        if self.start is not None and self.like_the_start():
+            return self.purchases(whole=True)
         if self.large() and self.rounded():
             return self.purchases(whole=True)
         self.take_room_back()
@@ -349,6 +353,20 @@ class _Search:
                 v.varValue = value
         self.last, self.grown = self.program.values(), False
         return self.purchases(whole=True)
+
+    def like_the_start(self) -> bool:
+        """Leave the program at whole numbers near a similar plan that are good enough; False where there are none."""
+        start, self.start = self.start, None
+        good_enough = self.good_enough()
+        if start is None or good_enough is None or self.rescales or self.program.solve() != OPTIMAL:
+            return False
+        self.progress("whole numbers", None, f"{len(self.entered)} failures entered, from a similar plan")
+        gap = self.effort.gap_fraction * SEARCH_GAP
+        found = near(self.p, self.program, self.x, start, gap, FIRST_NODES, self.seconds_left(), good_enough)
+        if found is None or self.program.objective > good_enough:
+            return False
+        self.last, self.grown = found, False
+        return True
 
     def large(self) -> bool:
         """Whether the program is too large for one integer search over all of it."""
@@ -467,6 +485,7 @@ def solve(
     solver: Callable[[], Any] | None = None,
     progress: Progress = lambda stage, done, detail: None,
     hints: Iterable[str] = (),
+    start: Decisions | None = None,
 ) -> Solution:
     """The cheapest plan found that survives every failure as promised, with a bound that no plan can beat.
 
@@ -477,6 +496,7 @@ def solve(
     solver : makes a PuLP solver; None: HiGHS with a kept instance
     progress : called with (stage, fraction done or None, detail)
     hints : failures that decided a plan of a similar problem: they enter first; names that are not known do nothing
+    start : what a plan of a similar problem buys and runs: whole numbers are looked for near it first
 
     Raises
     ------
@@ -486,6 +506,7 @@ def solve(
         when the solver gives neither a solution nor a proof
     """
     search = _Search(p, effort, solver, progress)
+    search.start = start
     for f in dict.fromkeys(hints):
         if f in p.failures and f != NORMAL and f not in search.implied:
             for h in fullest_hours(p):

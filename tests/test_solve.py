@@ -1,15 +1,16 @@
 """The search for whole numbers: bounds are of what is asked, shortcuts skip nothing that hurts."""
 
 import pytest
-from studies import model, offer, profile
+from studies import model, offer, profile, random_study
 from test_failures import asked, goal
 
 from planner import solve as searching
 from planner.audit import audit
 from planner.build import build
+from planner.drill import drill_plan
 from planner.plan import make_plan
 from planner.records.study import Counted, Holding, NamedFailure, Policies, RequestCost
-from planner.solve import Effort, solve
+from planner.solve import Effort, Infeasible, solve
 
 EXACT = Effort(gap_fraction=0.0)
 LOADS = (model("m", [profile("m", "cuda", 1, load_seconds=20.0)]),)
@@ -57,3 +58,27 @@ def test_what_is_shed_and_what_requests_cost_are_weighed_by_the_same_hours():
     hours = sum(build(plan.study).present_hours.values())
     assert plan.proof.cost_usd == pytest.approx(3600 * hours * (5 * 0.001 + 5 * 0.0005), rel=1e-6)
     assert plan.proof.status == "proven"
+
+
+def test_a_start_near_a_similar_plan_changes_nothing_that_is_proven():
+    plans = started = 0
+    for seed in range(24):
+        study = random_study(seed, "small")
+        try:
+            before = make_plan(study, Effort(gap_fraction=0.05))
+        except Infeasible:
+            continue
+        rows = (d.model_copy(update={"requests_per_second": d.requests_per_second * 1.1}) for d in study.demand)
+        more = study.model_copy(update={"demand": tuple(rows)})
+        try:
+            cold = make_plan(more, Effort(gap_fraction=0.05))
+        except Infeasible:
+            with pytest.raises(Infeasible):
+                make_plan(more, Effort(gap_fraction=0.05), start=before)
+            continue
+        warm = make_plan(more, Effort(gap_fraction=0.05), start=before)
+        plans, started = plans + 1, started + (warm.purchases != cold.purchases)
+        assert audit(warm).passed and not drill_plan(warm).broken
+        assert warm.proof.bound_usd <= cold.proof.cost_usd * (1 + 1e-6) + 1e-6
+        assert cold.proof.bound_usd <= warm.proof.cost_usd * (1 + 1e-6) + 1e-6
+    assert plans >= 12 and started >= 1, (plans, started)
