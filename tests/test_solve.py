@@ -60,10 +60,12 @@ def test_what_is_shed_and_what_requests_cost_are_weighed_by_the_same_hours():
     assert plan.proof.status == "proven"
 
 
-def test_a_start_near_a_similar_plan_changes_nothing_that_is_proven():
-    plans = started = 0
+def test_a_start_near_a_similar_plan_changes_nothing_that_is_proven(monkeypatch):
+    plans, tried = 0, []
+    looked_near = searching.near
+    monkeypatch.setattr(searching, "near", lambda *asked: tried.append(looked_near(*asked)) or tried[-1])
     for seed in range(24):
-        study = random_study(seed, "small")
+        study = random_study(seed)
         try:
             before = make_plan(study, Effort(gap_fraction=0.05))
         except Infeasible:
@@ -77,8 +79,8 @@ def test_a_start_near_a_similar_plan_changes_nothing_that_is_proven():
                 make_plan(more, Effort(gap_fraction=0.05), start=before)
             continue
         warm = make_plan(more, Effort(gap_fraction=0.05), start=before)
-        plans, started = plans + 1, started + (warm.purchases != cold.purchases)
+        plans += 1
         assert audit(warm).passed and not drill_plan(warm).broken
         assert warm.proof.bound_usd <= cold.proof.cost_usd * (1 + 1e-6) + 1e-6
         assert cold.proof.bound_usd <= warm.proof.cost_usd * (1 + 1e-6) + 1e-6
-    assert plans >= 12 and started >= 1, (plans, started)
+    assert plans >= 12 and sum(values is not None for values in tried) >= 12, (plans, len(tried))
