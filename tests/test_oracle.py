@@ -171,10 +171,14 @@ def troubled_study(seed: int) -> Study:
     return study.model_copy(update={"tiers": tiers, "policies": policies})
 
 
+TOO_LONG = {5, 15, 17, 27, 37, 47, 53, 57}
+"""Seeds on which brute force takes more than seconds."""
+
+
 def test_what_can_be_obtained_or_counts_in_part_costs_what_brute_force_finds():
     """Markets of few units, shares of what runs, two maintenance shares of the same site."""
     differ, plans, obtained = [], 0, 0
-    for seed in range(40):
+    for seed in sorted({*range(60)} - TOO_LONG):
         study = troubled_study(seed)
         truth, solution = cheapest(study), found(study)
         if (truth is None) != (solution is None):
@@ -186,7 +190,7 @@ def test_what_can_be_obtained_or_counts_in_part_costs_what_brute_force_finds():
         if solution.cost_usd != pytest.approx(truth[0], abs=1e-6) or solution.bound_usd > truth[0] + 1e-6:
             differ.append((seed, truth[0], solution.cost_usd, solution.bound_usd))
     assert not differ, "(seed, brute force, planner) [USD]"
-    assert plans > 15 and obtained > 5
+    assert plans > 25 and obtained > 10
 
 
 def test_no_cheaper_plan_is_overlooked():
