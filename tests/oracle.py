@@ -9,9 +9,10 @@ import itertools
 import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
 from functools import cache
 
-from planner.records.inventory import Site
+from planner.records.inventory import Offer, Site
 from planner.records.study import Goal, Origin, Study
 
 TINY = 1e-9
@@ -148,13 +149,43 @@ def troubles(study: Study, places: Iterable[Sequence[Place]], within: dict[str, 
         for goal in tier.survive:
             if goal.failure is not None:
                 (named,) = (f for f in study.failures if f.name == goal.failure)
-                promise(named.name, Trouble(dict(named.lost), named.surge_factor), tier.name, goal)
+                key, lost = with_maintenance(named.name, named.lost, goal)
+                promise(key, Trouble(lost, named.surge_factor), tier.name, goal)
                 continue
             kind = sorted(c for c in there if c.startswith(f"{goal.any}:"))
             for parts in itertools.combinations(kind, goal.of):
                 assert not goal.except_
-                promise(parts, Trouble(dict.fromkeys(parts, 1.0), 1.0), tier.name, goal)
+                key, lost = with_maintenance(parts, dict.fromkeys(parts, 1.0), goal)
+                promise(key, Trouble(lost, 1.0), tier.name, goal)
     return tuple(found.values())
+
+
+def with_maintenance(what: object, lost: dict[str, float], goal: Goal) -> tuple[object, dict[str, float]]:
+    """What is lost and what is out at the same time, and what tells it from others."""
+    out = goal.in_maintenance
+    key = (what, *sorted(out.items()))
+    return key, {c: min(1.0, lost.get(c, 0.0) + out.get(c, 0.0)) for c in {*lost, *out}}
+
+
+def counts(study: Study, offer: Offer) -> tuple[float, float, float]:
+    """Of an offer in every failure: share of what runs, share of what is left on the market, seconds to obtain it."""
+    if offer.kind == "spot":
+        return 0.0, 0.0, 0.0
+    for entry in reversed(study.policies.counted):
+        assert entry.any is None
+        if any(fnmatchcase(offer.id, pattern) for pattern in entry.offers):
+            return entry.running_fraction, entry.obtainable_fraction, entry.obtain_seconds
+    return 1.0, 0.0, 0.0
+
+
+def to_obtain(t: Tiny, units: dict[str, int], q: str, now: float) -> float:
+    """Machines that have been obtained in a pool by now."""
+    found = 0.0
+    for offer in t.study.offers:
+        _, share, seconds = counts(t.study, offer)
+        if offer.pool == q and share and t.study.detection_seconds + seconds < now:
+            found += share * (offer.most_units - units[offer.id]) * offer.machines_per_unit
+    return found
 
 
 def clocks(t: Tiny, trouble: Trouble) -> tuple[float, ...]:
@@ -165,6 +196,11 @@ def clocks(t: Tiny, trouble: Trouble) -> tuple[float, ...]:
         if claim.reclaim_seconds is not None and claim.machines and left(t.within[claim.pool], trouble) > 0:
             back = t.study.detection_seconds + claim.reclaim_seconds
             found |= {c for c in (back, back + 0.001) if c < max(deadlines)}
+    for offer in t.study.offers:
+        _, share, seconds = counts(t.study, offer)
+        if share and left(t.within[offer.pool], trouble) > 0:
+            there = t.study.detection_seconds + seconds
+            found |= {c for c in (there, there + 0.001) if c < max(deadlines)}
     return tuple(sorted(found))
 
 
@@ -173,12 +209,12 @@ def left(components: Iterable[str], trouble: Trouble) -> float:
 
 
 def owned(t: Tiny, units: dict[str, int], q: str, counted_only: bool) -> float:
-    """Machines held and bought; spot is not counted on in a failure."""
+    """Machines held and bought; in a failure those that are counted on, never spot."""
     held = sum(h.machines for h in t.study.holdings if h.pool == q and h.until is None)
     return held + sum(
-        n * offer.machines_per_unit
+        n * offer.machines_per_unit * (counts(t.study, offer)[0] if counted_only else 1.0)
         for offer in t.study.offers
-        if offer.pool == q and (n := units[offer.id]) and not (counted_only and offer.kind == "spot")
+        if offer.pool == q and (n := units[offer.id])
     )
 
 
@@ -265,7 +301,7 @@ def survives(t: Tiny, trouble: Trouble, units: dict[str, int], replicas: Sequenc
                 for c in t.study.claims
                 if c.pool == q and (c.reclaim_seconds is None or t.study.detection_seconds + c.reclaim_seconds >= now)
             )
-            machines.append(share * usable * (counted - away))
+            machines.append(share * usable * (counted + to_obtain(t, units, q, now) - away))
         choices.append(
             courses(
                 here,

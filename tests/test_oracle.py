@@ -9,7 +9,7 @@ from studies import model, profile, random_study
 
 from planner.build import build
 from planner.problem import states
-from planner.records.study import Claim, Goal, Holding, Study
+from planner.records.study import Claim, Counted, Goal, Holding, Study
 from planner.risk import NORMAL
 from planner.solve import Effort, Infeasible, Solution, solve
 
@@ -145,6 +145,52 @@ def test_the_cheapest_plan_costs_what_brute_force_finds():
         counts.update(features(study, solution))
     assert not differ, "(seed, brute force, planner) [USD]"
     assert {name: counts[name] for name in FEATURES if not counts[name]} == {}, "not in the set, so not tested"
+
+
+def troubled_study(seed: int) -> Study:
+    """A tiny study in which machines can be obtained, or count in part, and sites are out for maintenance in parts."""
+    study, g = tiny_study(seed), random.Random(1000 + seed)
+    counted = tuple(
+        Counted(
+            offers=(f"{q.id}:on_demand",),
+            running_fraction=g.choice([1.0, 1.0, 0.5]),
+            obtainable_fraction=g.choice([0.5, 1.0]),
+            obtain_seconds=g.choice([1.0, 30.0]),
+        )
+        for q in study.pools
+        if g.random() < 0.6
+    )
+    out = g.choice(study.pools).site
+    goals = tuple(
+        Goal(any="site", serve_fraction=fraction, within_seconds=150.0, in_maintenance={f"site:{out}": share})
+        for share, fraction in ((0.3, g.choice([0.5, 1.0])), (0.8, g.choice([0.2, 0.5])))
+    )
+    first, *others = study.tiers
+    tiers = (first.model_copy(update={"survive": (*first.survive, *goals)}), *others)
+    policies = study.policies.model_copy(update={"counted": counted})
+    return study.model_copy(update={"tiers": tiers, "policies": policies})
+
+
+TOO_LONG = {5, 15, 17, 27, 37, 47, 53, 57}
+"""Seeds on which brute force takes more than seconds."""
+
+
+def test_what_can_be_obtained_or_counts_in_part_costs_what_brute_force_finds():
+    """Markets of few units, shares of what runs, two maintenance shares of the same site."""
+    differ, plans, obtained = [], 0, 0
+    for seed in sorted({*range(60)} - TOO_LONG):
+        study = troubled_study(seed)
+        truth, solution = cheapest(study), found(study)
+        if (truth is None) != (solution is None):
+            differ.append((seed, truth and truth[0], solution and solution.cost_usd))
+        if truth is None or solution is None:
+            continue
+        plans += 1
+        obtained += any(n > 0.5 for n in solution.decisions.obtained.values())
+        if solution.cost_usd != pytest.approx(truth[0], abs=1e-6) or solution.bound_usd > truth[0] + 1e-6:
+            differ.append((seed, truth[0], solution.cost_usd, solution.bound_usd))
+    assert not differ, "(seed, brute force, planner) [USD]"
+    assert plans > 25 and obtained > 10
 
 
 def test_no_cheaper_plan_is_overlooked():

@@ -26,6 +26,7 @@ from planner.records.study import (
     Policies,
     Quota,
     Shape,
+    Share,
     Study,
     Tier,
 )
@@ -167,6 +168,31 @@ def test_deferrable_work_is_served_when_machines_are_free():
     # at once 27 / 5 = 5.4: 6 machines; waiting: 500 n − 750 ≥ 1700, n ≥ 4.9: 5 machines
     assert bought(planned(at_once.model_copy(update={"demand": tuple(more)}))) == {("commitment", "period-1"): 6}
     assert bought(planned(asked.model_copy(update={"demand": tuple(more)}))) == {("commitment", "period-1"): 5}
+
+
+def test_shares_are_of_what_is_taken_up_not_of_what_the_hour_asks_for():
+    """10 by day and 2 by night wait: 6 in each hour, half of it at a, half at b, on a machine of 3/s each.
+
+    Of the night's own demand a could serve 1 at most, and 5 by day: a second machine there.
+    """
+    halves = tuple(Hour(name=name, weight_fraction=0.5) for name in ("day", "night"))
+    rows = [Demand(workload="w", origin="o", requests_per_second=v, hour=h) for h, v in (("day", 10.0), ("night", 2.0))]
+    pools = (Pool(site="a/x", machine_type="m"), Pool(site="b/y", machine_type="m"))
+    asked = small(
+        Horizon(start=START, months=1, hours=halves),
+        rows,
+        bought=[offer("a/x/m", 1, "commitment", term_months=1), offer("b/y/m", 10, "commitment", term_months=1)],
+        sites=(site("a/x"), site("b/y")),
+        pools=pools,
+        models=(model("m", [profile("m", "cuda", 3)]),),
+        tiers=(Tier(name="t", deferrable_hours=24.0),),
+        policies=Policies(shares=(Share(component="provider:a", most_fraction=0.5),)),
+    )
+    plan = planned(asked)
+    assert sorted((row.offer, row.units) for row in plan.purchases) == [
+        ("a/x/m:commitment", 1),
+        ("b/y/m:commitment", 1),
+    ]
 
 
 def test_goals_hold_in_every_hour():

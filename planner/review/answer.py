@@ -89,7 +89,7 @@ def _time(p: Problem) -> str:
         return "one period and one mean hour: no growth, no day and night, no contracts that end inside the horizon"
     return (
         f"{len(p.periods)} periods and {len(p.hours)} representative hours: what is there for part of a period "
-        "is counted for none of it"
+        "is no capacity in it, but takes its part of limits"
     )
 
 

@@ -12,6 +12,7 @@ from planner.formulas import (
     running,
 )
 from planner.problem import Decisions, Problem, State, fullest_hour, states
+from planner.reserves import whole_survivors
 from planner.review.report import MOST_ROWS, Section, percent, short_failure
 from planner.risk import NORMAL
 from planner.units import SECONDS_PER_HOUR
@@ -50,15 +51,24 @@ def split_of(p: Problem, x: Decisions, e: str, s: State) -> Split:
 def at_once(p: Problem, x: Decisions, f: str, h: str) -> dict[tuple[str, str, str], float]:
     """(w, o, e) -> requests/s that are served before anything is moved: what normal operation sends to the living.
 
-    Limits of gateways, and of how far replicas may be filled, are left aside for these seconds.
+    Where an offer counts less than whole, what does not go on is gone at once. Limits of gateways, and of how far
+    replicas may be filled, are left aside for these seconds.
     """
-    sent = {}
+    sent, alive = {}, {e: _alive(p, x, e, (h, f, 0.0)) for e in p.placements}
     for w, o in p.flows:
         surge = p.failures[f].surge_factor * further_surge(p, w, o, f) * p.coverable[f].get((w, o), 1.0)
         for e in p.edges[w, o]:
-            if (value := surge * available(p, e, f) * float(x.traffic[w, o, e, (h, NORMAL, 0.0)])) > 0:
+            if (value := surge * alive[e] * float(x.traffic[w, o, e, (h, NORMAL, 0.0)])) > 0:
                 sent[w, o, e] = value
     return sent
+
+
+def _alive(p: Problem, x: Decisions, e: str, s: State) -> float:
+    """Share of a placement that lives on (0 to 1)."""
+    whole, runs = available(p, e, s[1]), float(x.replicas[e, s[0]])
+    if not any(b in p.counted[s[1]] for b in p.offers_of[p.pool_of[e]]) or runs <= 0:
+        return whole
+    return min(whole, whole_survivors(p, x, e, s) / runs)
 
 
 def moments(p: Problem, x: Decisions, f: str, h: str) -> Iterator[tuple[float, str, dict[str, Split]]]:
