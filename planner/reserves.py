@@ -209,12 +209,18 @@ def _rooms(p: Problem, f: str) -> dict[str, float]:
     rooms: dict[str, float] = {}
     for choice in reversed(p.doors.choices):  # those within come first
         for way in choice.ways:
-            inner = (sum(rooms[each] for each in c.ways) / c.at_least for c in within.get(way, ()))
+            inner = (_of_each(c.at_least, [rooms[each] for each in c.ways]) for c in within.get(way, ()))
             most = min([*(lets_through(p, c, f) for c in p.doors.ways[way].passes), *inner], default=math.inf)
             rooms[way] = 0.0 if way in p.closed[f] else most
         if choice.within is not None:
             within.setdefault(choice.within, []).append(choice)
     return rooms
+
+
+def _of_each(at_least: int, rooms: list[float]) -> float:
+    """Requests/s that can take so many different ways each: the most t with Σ min(room, t) ≥ at_least · t."""
+    few = sorted(rooms)
+    return min(math.fsum(few[: len(few) - j]) / (at_least - j) for j in range(at_least))
 
 
 def _parts(rooms: list[float], at_least: int) -> list[float]:

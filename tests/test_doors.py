@@ -230,6 +230,25 @@ def test_nothing_steers_requests_that_only_rescale():
     assert audit(plan).passed and not drill_plan(plan, "rescale").broken
 
 
+@pytest.mark.parametrize(
+    ("limits", "need", "share"),
+    [
+        ({"n": 8.0}, any_of(all_of("b", "n"), all_of("c", "n")), 0.8),  # both ways pass n
+        ({"b": 6.0, "n": 3.0}, any_of("b", "n"), 0.9),
+        ({"b": 9.0, "c": 4.0, "d": 1.0}, at_least(2, "b", "c", "d"), 0.5),  # all take b once: 4 + 1 with it
+        ({"b": 4.0}, any_of("b", "n"), 1.0),
+    ],
+)
+def test_the_drill_finds_what_gateways_hold_up(limits: dict[str, float], need: Needs, share: float):
+    """The plan of the study without limits, replayed with them: re-solved and rescaled."""
+    plan = make_plan(needing(tuple(gate(name) for name in "bcdn"), w=need), EXACT)
+    gates = tuple(gate(name, limits.get(name)) for name in "bcdn")
+    held_up = plan.model_copy(update={"study": plan.study.model_copy(update={"components": gates})})
+    for mode in ("resolve", "rescale"):
+        (row,) = [row for row in drill_plan(held_up, mode).rows if row.failure == NORMAL]
+        assert row.served_fraction == pytest.approx(share), mode
+
+
 # ------------------------------------------------------------------ the plan file
 def lost_way() -> PlanFile:
     """6/s through g1 or g2, 4/s each in half of the cases, g2 may be lost for half of the requests."""

@@ -136,7 +136,7 @@ def _room(way: Way, limited: tuple[str, ...], most: Numbers, value: Mapping[str,
     one = np.ones(len(most))
     parts = [most[:, limited.index(component)] for component in way.passes]
     for choice in way.choices:
-        parts.append(np.sum([_room(each, limited, most, value) for each in choice.alternatives], axis=0) / choice.k)
+        parts.append(_of_each(choice.k, [_room(each, limited, most, value) for each in choice.alternatives]))
     return np.where(available(way.part, value, one) > 0, np.min(parts, axis=0) if parts else np.inf, 0.0)
 
 
@@ -161,17 +161,26 @@ def _splits(choice: Choice, limited: tuple[str, ...], most: Numbers, value: Mapp
 def _shares(way: Way, limited: tuple[str, ...], most: Numbers, value: Mapping[str, Numbers], count: int) -> Numbers:
     """Share of the requests on a way that pass each limited component [f, l]."""
     shares = np.zeros((count, len(limited)))
-
-    def walk(way: Way, share: Numbers) -> None:
-        for component in way.passes:
-            n = limited.index(component)
-            shares[:, n] = np.maximum(shares[:, n], share)
-        for choice in way.choices:
-            for each, part in zip(choice.alternatives, _splits(choice, limited, most, value), strict=True):
-                walk(each, share * part)
-
-    walk(way, np.ones(count))
+    for component in way.passes:
+        shares[:, limited.index(component)] = 1.0
+    for choice in way.choices:
+        splits = _splits(choice, limited, most, value)
+        parts = [
+            part[:, None] * _shares(each, limited, most, value, count)
+            for each, part in zip(choice.alternatives, splits, strict=True)
+        ]
+        shares = np.maximum(shares, np.minimum(np.sum(parts, axis=0), 1.0))
     return shares
+
+
+def _of_each(k: int, parts: list[Numbers]) -> Numbers:
+    """How many can have `k` different parts each [f]: none more than there is of any k − j, the j largest left out.
+
+    The most t with Σ min(part, t) >= k t.
+    """
+    sums = np.cumsum(np.sort(parts, axis=0), axis=0)
+    least: Numbers = np.min([sums[len(parts) - 1 - j] / (k - j) for j in range(k)], axis=0)
+    return least
 
 
 def cut(passage: Passage, sent: Numbers, flow_of: Indices, placement_of: Indices) -> Numbers:
@@ -194,7 +203,7 @@ def cut(passage: Passage, sent: Numbers, flow_of: Indices, placement_of: Indices
             for choice in way.choices:
                 splits = _splits(choice, passage.limited, passage.most, passage.value)
                 each = [let_through(inner) * part for inner, part in zip(choice.alternatives, splits, strict=True)]
-                parts.append(np.sum(each, axis=0) / choice.k)
+                parts.append(_of_each(choice.k, each))
             known[way] = np.min(parts, axis=0) if parts else np.ones(len(passes))
         return known[way]
 
