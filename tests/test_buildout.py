@@ -10,11 +10,12 @@ from helpers import FILES, write_study
 from studies import SOURCED, machine_type, model, offer, profile, site, study, workload
 
 from planner.build import build
+from planner.drill import drill_plan
 from planner.errors import InputError
 from planner.explain import what_stands_in_the_way
 from planner.money import capital_recovery_factor
 from planner.orders import phase_orders
-from planner.plan import make_plan
+from planner.plan import make_plan, sealed
 from planner.read import read_study
 from planner.records.buildout import CapitalLimit, Clocks, Electricity, Lives, Money, SpendCommitment, TariffStep
 from planner.records.inventory import Pool
@@ -259,6 +260,14 @@ def test_what_stands_in_the_way_of_a_plan_is_a_limit_or_the_stock_of_offers_not_
     assert found[0].startswith(f"without power of {HALL} (at most 0 kW)") and found[0].endswith("which takes 40 kW"), (
         found
     )
+
+
+def test_a_drill_knows_phases_and_those_that_there_are_not():
+    plan = make_plan(hall(), EXACT, firm=True)
+    assert any(row.offer == f"{HALL}:one" for row in plan.firm) and drill_plan(plan).findings == ()
+    other = tuple(row.model_copy(update={"build_out": f"{HALL}:none"}) for row in plan.builds)
+    found = drill_plan(sealed(plan.model_copy(update={"builds": other}))).findings
+    assert f"builds: phase {HALL}:none: no such phase" in found
 
 
 # ------------------------------------------------------------------ other periods

@@ -8,6 +8,7 @@ from buildout import README, blocks, outputs, prepared
 
 from planner.audit import audit
 from planner.build import build
+from planner.drill import drill_plan
 from planner.orders import phase_orders
 from planner.periods import demand_by_hour
 from planner.plan import read_plan
@@ -36,6 +37,8 @@ def test_the_readme_is_real_output(tmp_path):
         f"{DALLAS}:hall-1": "quarter-5",
     }
     assert audit(plan).passed and plan.proof.status == "proven"
+    drilled = drill_plan(plan)
+    assert drilled.findings == () and not [row for row in drilled.rows if row.broken]
     halls = [row for row in plan.firm if row.offer.endswith(":hall-1")]
     assert halls and all(
         min(row.low_units, row.base_units, row.high_units) == 1 for row in halls if row.when == "quarter-8"

@@ -139,6 +139,7 @@ def names_in_plan(plan: PlanFile, failures: Iterable[str]) -> list[str]:
     known["origin"] = {o.name for o in study.origins}
     known["pool"] = {pool.id for pool in study.pools}
     known["offer"] = {offer.id for offer in study.offers}
+    known["phase"] = {m.id for m in study.build_outs}
     asked = [("states", "failure", state.failure) for state in plan.states]
     for state in plan.states:
         asked += [("states", "workload", w) for w in (*state.workload, *state.shed)]
@@ -148,8 +149,10 @@ def names_in_plan(plan: PlanFile, failures: Iterable[str]) -> list[str]:
     asked += [("drivers", "pool", pool) for pool in plan.drivers]
     asked += [("drivers", "failure", f) for of in plan.drivers.values() for f in of]
     asked += [("failures_entered", "failure", f) for f in plan.proof.failures_entered]
-    asked += [("firm", "offer", row.offer) for row in plan.firm]
+    asked += [("firm", "phase" if row.offer in known["phase"] else "offer", row.offer) for row in plan.firm]
     asked += [("without_goals", "offer", row.offer) for row in plan.without_goals.purchases]
+    asked += [("without_goals", "phase", row.build_out) for row in plan.without_goals.builds]
+    asked += [("builds", "phase", row.build_out) for row in plan.builds]
     says = {"failure": "no goal of the study expands to this failure"}
     priced: tuple[str, ...] = ()
     if study.objective != "cost":  # failures of known rate are planned without a goal, too
