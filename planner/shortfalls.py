@@ -1,5 +1,6 @@
 """Survival goals that a drill finds broken, as goals of the study."""
 
+from collections.abc import Container
 from dataclasses import dataclass
 
 from planner.drill import DrillResult, drill_plan
@@ -87,15 +88,19 @@ class Late:
     usd_per_day: float
 
 
-def cost_of_being_late(plan: PlanFile, offer: str) -> Late:
-    """What breaks while the machines of an offer are missing, and what it costs a day in normal operation.
+def cost_of_being_late(plan: PlanFile, missing: Container[tuple[str, str]]) -> Late:
+    """What breaks while some purchases (offer, period or hour) are missing, and what that costs a day at the worst.
 
     Formula
         usd_per_day = Σ_tier short_requests_per_second · usd_per_request · 86400
     """
-    without = plan.model_copy(update={"purchases": tuple(b for b in plan.purchases if b.offer != offer)})
+    there = tuple(b for b in plan.purchases if (b.offer, b.when) not in missing)
+    without = plan.model_copy(update={"purchases": there})
     result = drilled(without)
     price = {tier.name: tier.outage_usd_per_request for tier in plan.study.tiers}
-    missing = [r for r in result.rows if r.failure == NORMAL and r.broken]
-    short = sum(outage_usd_per_hour(r.short_requests_per_second, price[r.tier]) for r in missing)
-    return Late(broken_goals(plan.study, result), short * HOURS_PER_DAY)
+    by_hour: dict[str, float] = {}
+    for r in result.rows:
+        if r.failure == NORMAL and r.broken:
+            usd = outage_usd_per_hour(r.short_requests_per_second, price[r.tier])
+            by_hour[r.hour] = by_hour.get(r.hour, 0.0) + usd
+    return Late(broken_goals(plan.study, result), max(by_hour.values(), default=0.0) * HOURS_PER_DAY)

@@ -92,17 +92,20 @@ def test_a_reservation_in_which_nothing_runs_is_idle():
     assert (idle.planned, idle.actual, idle.usd_per_month) == (1, 1, 3 * 730) and idle.detail == "0 machines run there"
 
 
+HIRED = {(b.offer, b.when) for b in PLAN.purchases if b.offer == "aws/a/m:on_demand"}
+
+
 def test_the_cost_of_being_late():
     (normal,) = [s for s in PLAN.states if s.failure == "normal"]
     at_a = sum(v for e, v in zip(normal.placement, normal.requests_per_second, strict=True) if "@aws/a" in e)
-    late = cost_of_being_late(PLAN, "aws/a/m:on_demand")
+    late = cost_of_being_late(PLAN, HIRED)
     # 1 USD a request, 86,400 s a day
     assert late.usd_per_day == pytest.approx(at_a * 86_400)
     assert "t: any site lost, 100 % within 60 s" in {b.text for b in late.goals}
     moved = normal.model_copy(update={"placement": (PLACED[0],) * len(normal.placement)})
-    other = cost_of_being_late(PLAN.model_copy(update={"states": (moved,)}), "aws/a/m:on_demand")
+    other = cost_of_being_late(PLAN.model_copy(update={"states": (moved,)}), HIRED)
     assert other.usd_per_day == pytest.approx(10 * 86_400)
-    assert cost_of_being_late(PLAN, "no-such-offer").goals == ()
+    assert cost_of_being_late(PLAN, {("no-such-offer", "ever")}).goals == ()
 
 
 def test_machines_beyond_the_plan_cost_too():

@@ -125,9 +125,14 @@ class Fleet:
 
     @cached_property
     def order_of(self) -> dict[str, Order]:
-        """What the plan asks to buy, by offer, earliest first."""
+        """The first order of each offer."""
+        return {order.offer: order for order in reversed(self.orders)}
+
+    @cached_property
+    def orders(self) -> tuple[Order, ...]:
+        """What the plan asks to buy, earliest first; one an offer and period."""
         try:
-            made = orders(self.plan, build(self.plan.study, self.plan.demand_case))
+            return orders(self.plan, build(self.plan.study, self.plan.demand_case))
         except (
             ArithmeticError,
             LookupError,
@@ -137,7 +142,6 @@ class Fleet:
             raise InputError(
                 [Finding("plan: purchases", "what the study offers", f"{type(error).__name__} {error}"[:120], fix)]
             ) from error
-        return {order.offer: order for order in made}
 
     def machines(self, pool: str, kinds: Iterable[str] | None = None) -> int:
         """Machines of a pool, all or of some kinds of lots."""

@@ -17,6 +17,7 @@ from pydantic import Field
 from planner.emit.fleet import Fleet, Lot, fleet_of
 from planner.emit.names import distinct, slug
 from planner.emit.tickets import ticket_files
+from planner.periods import spans
 from planner.records.base import Count, PositiveCount, Record
 from planner.records.plan import PlanFile
 
@@ -30,7 +31,7 @@ class Phase(Record):
     phase: str = Field(description="`held`, or the id of the offer")
     status: Literal["held", "to build"]
     machines: PositiveCount
-    needed: date = Field(description="first day of the plan")
+    needed: date = Field(description="first day on which they must be there")
     order_by: date | None = Field(description="last day to order; none: held")
     hosts: tuple[str, ...] = Field(description="names for the machines, one each")
 
@@ -62,6 +63,15 @@ class Rack(Record):
     serving: tuple[Serving, ...]
 
 
+class Built(Record):
+    """Modules of a phase of the hall itself: power for machines."""
+
+    build_out: str
+    modules: PositiveCount
+    power_kw: float = Field(description="IT power of all of them [kW]")
+    usable_from: date
+
+
 class Hall(Record):
     """A hall with its racks."""
 
@@ -71,7 +81,8 @@ class Hall(Record):
     city: str
     latitude: float
     longitude: float
-    power_kw: float | None = Field(description="for machines; none: no limit known [kW]")
+    power_kw: float | None = Field(description="for machines, before anything is built; none: no limit known [kW]")
+    built: tuple[Built, ...] = Field(description="what the plan builds")
     racks: tuple[Rack, ...]
 
 
@@ -117,12 +128,27 @@ def inventory_of(fleet: Fleet, not_proven: str | None = None) -> Inventory:
             latitude=site.latitude,
             longitude=site.longitude,
             power_kw=site.power_kw,
+            built=_built(fleet.plan, site.id),
             racks=tuple(_rack(fleet, q) for q in mine if fleet.site_of[q] == site),
         )
         for site in sites
     )
     plan = fleet.plan
     return Inventory(plan_sha256=plan.digest_sha256, study=plan.study.study, not_proven=not_proven, halls=halls)
+
+
+def _built(plan: PlanFile, site: str) -> tuple[Built, ...]:
+    phases, days = {m.id: m for m in plan.study.build_outs}, {t.name: t.first_day for t in spans(plan.study)}
+    return tuple(
+        Built(
+            build_out=row.build_out,
+            modules=row.units,
+            power_kw=row.units * phases[row.build_out].power_kw,
+            usable_from=days[row.when],
+        )
+        for row in plan.builds
+        if row.units and phases[row.build_out].site == site
+    )
 
 
 def _rack(fleet: Fleet, pool: str) -> Rack:
@@ -160,7 +186,7 @@ def _phase(fleet: Fleet, lot: Lot) -> Phase:
         phase=lot.id,
         status="held" if lot.offer is None else "to build",
         machines=lot.machines,
-        needed=fleet.plan.study.horizon.start,
+        needed=fleet.plan.study.horizon.start if lot.offer is None else fleet.order_of[lot.id].need,
         order_by=None if lot.offer is None else fleet.order_of[lot.id].by,
         hosts=tuple(f"{stem}-{number:05d}" for number in range(1, lot.machines + 1)),
     )

@@ -117,7 +117,9 @@ def routing_table(of: Subject, hold: str = GOALS) -> Table:
     """
     p = of.problem
     most = most_traffic(p, of.decisions)
-    by_hour = [limits_of(p, of.decisions, h, most, hold) for h in p.hours]
+    # plans that rescale say themselves what a gateway may send: weights are proportional to it, and there is one level
+    of_hour = reserved if p.failover == "rescale" else limits_of
+    by_hour = [of_hour(p, of.decisions, h, most, hold) for h in p.hours]
     limit: dict[Flow, dict[str, float]] = {}
     for w, o, e in sorted(set().union(*by_hour)):
         limit.setdefault((w, o), {})[e] = max(found.get((w, o, e), 0.0) for found in by_hour)
@@ -127,6 +129,13 @@ def routing_table(of: Subject, hold: str = GOALS) -> Table:
         if (levels := _levels(of, (w, o), limit.get((w, o), {}), most))
     ]
     return Table(of.hour, len(p.hours), tuple(routes))
+
+
+def reserved(
+    p: Problem, x: Decisions, h: str, most: Mapping[tuple[str, str, str], float], hold: str
+) -> dict[tuple[str, str, str], float]:
+    """(w, o, e) -> what the plan reserves there: the limit that the gateway must enforce [requests/s, peak]."""
+    return {(w, o, e): float(v) * p.burst_factor[w] for (w, o, e, of), v in x.reserve.items() if of == h and v > 0}
 
 
 def most_traffic(p: Problem, x: Decisions) -> dict[tuple[str, str, str], float]:

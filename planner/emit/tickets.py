@@ -9,7 +9,9 @@ from typing import Any
 
 from planner.emit.fleet import Fleet, Lot, block_days
 from planner.emit.names import distinct
-from planner.orders import Order
+from planner.orders import Order, PhaseOrder, phase_orders
+from planner.plan import problem_of
+from planner.records.plan import PlanFile
 from planner.shortfalls import Late, cost_of_being_late
 
 BLOCK_AHEAD_DAYS = 56
@@ -49,28 +51,142 @@ def tickets(fleet: Fleet, owned: bool) -> tuple[Ticket, ...]:
         and (fleet.site_of[lot.pool].provider == "owned") == owned
         and not (lot.kind == "spot" or (lot.kind == "on_demand" and lot.rule.instrument == "immediate"))
     }
-    names = distinct(wanted, 60)
+    mine = [order for order in fleet.orders if order.offer in wanted] if wanted else []
+    several = len({order.period for order in fleet.orders}) > 1
+    ids = [f"{order.offer} {order.period}" if several else order.offer for order in mine]
+    names, found = distinct(ids, 60), []
+    for id, order in zip(ids, mine, strict=True):
+        lot = wanted[order.offer]
+        whens = {b.when for b in fleet.plan.purchases if b.offer == order.offer and _begins(b.when, order.period)}
+        late = cost_of_being_late(fleet.plan, {(order.offer, when) for when in whens})
+        found.append(Ticket(names[id], lot, order, late, _renewals(fleet, lot)))
+    return tuple(found)
+
+
+def _begins(when: str, period: str) -> bool:
+    """Whether a purchase is of a period: of the period itself, or of one of its hours."""
+    return when == period or when.startswith(f"{period}/")
+
+
+@dataclass(frozen=True)
+class PhaseTicket:
+    """A phase of a site of our own that a person has built, part by part."""
+
+    name: str
+    parts: tuple[PhaseOrder, ...]
+    late: Late
+
+
+def phase_tickets(plan: PlanFile) -> tuple[PhaseTicket, ...]:
+    """A ticket for each phase that is built; while it is missing, so are the site's machines bought from then on."""
+    p = problem_of(plan)
+    made: dict[tuple[str, str], list[PhaseOrder]] = {}
+    for order in phase_orders(plan, p):
+        made.setdefault((order.build_out, order.period), []).append(order)
+    names = distinct([f"{m} {t}" for m, t in made], 60)
+    site_of, begins = {m.id: m.site for m in plan.study.build_outs}, list(p.periods)
     found = []
-    for order in fleet.order_of.values() if wanted else ():
-        if order.offer in wanted:
-            lot = wanted[order.offer]
-            late = cost_of_being_late(fleet.plan, order.offer)
-            found.append(Ticket(names[order.offer], lot, order, late, _renewals(fleet, lot)))
+    for (m, t), parts in made.items():
+        later = set(begins[begins.index(t) :])
+        missing = {
+            (b.offer, b.when)
+            for b in plan.purchases
+            if p.site_of[p.pool_of[b.offer]] == site_of[m] and p.period_of.get(b.when, b.when) in later
+        }
+        found.append(PhaseTicket(names[f"{m} {t}"], tuple(parts), cost_of_being_late(plan, missing)))
     return tuple(found)
 
 
 def ticket_files(fleet: Fleet, options: Mapping[str, str], owned: bool) -> dict[str, str]:
     """`tickets/*.md`, one each, and `tickets/tickets.json`; none when there is nothing to do."""
-    found = tickets(fleet, owned)
-    if not found:
+    found, phases = tickets(fleet, owned), phase_tickets(fleet.plan) if owned else ()
+    if not found and not phases:
         return {}
     data = {"plan": fleet.plan.digest_sha256, "tickets": [_data(fleet, ticket) for ticket in found]}
+    if phases:
+        data["phases"] = [_phase_data(phase) for phase in phases]
     if options.get("not_proven"):
         data["not_proven"] = options["not_proven"]
     return {
         "tickets/tickets.json": json.dumps(data, indent=1, sort_keys=True, ensure_ascii=False) + "\n",
         **{f"tickets/{ticket.name}.md": _markdown(fleet, ticket, options) for ticket in found},
+        **{f"tickets/phase-{phase.name}.md": _phase_markdown(fleet.plan, phase, options) for phase in phases},
     }
+
+
+def _phase_data(phase: PhaseTicket) -> dict[str, Any]:
+    first = phase.parts[0]
+    return {
+        "ticket": f"phase-{phase.name}",
+        "build_out": first.build_out,
+        "modules": first.modules,
+        "usable_from": first.need.isoformat(),
+        "period": first.period,
+        "parts": [
+            {"part": o.part, "by": o.by.isoformat(), "days_late": o.days_late, "usd": round(o.usd, 2)}
+            for o in phase.parts
+        ],
+        "built_without_goals": first.modules_without_goals,
+        "while_missing": _missing(phase.late),
+    }
+
+
+def _phase_markdown(plan: PlanFile, phase: PhaseTicket, options: Mapping[str, str]) -> str:
+    first = phase.parts[0]
+    of = next(m for m in plan.study.build_outs if m.id == first.build_out)
+    rows = [
+        f"| {o.part} | {o.by.isoformat()}{f', {o.days_late} days late' if o.days_late else ''} | {o.usd:,.0f} |"
+        for o in phase.parts
+    ]
+    lines = [
+        f"# phase-{phase.name}",
+        "",
+        *(["**The plan is not proven: see NOT-PROVEN.md.**", ""] if options.get("not_proven") else []),
+        f"{first.modules} of {_cell(first.build_out)}, {of.power_mw * first.modules:g} MW of IT power, usable from "
+        f"{first.need.isoformat()} ({_cell(first.period)}); "
+        f"{first.modules - first.modules_without_goals} of them for goals.",
+        "",
+        "| part | order by | capital USD |",
+        "|---|---|---|",
+        *rows,
+        "",
+        f"Figures of the phase: {_cell(of.evidence)}, {_cell(of.source)}, {_cell(of.as_of)}.",
+        *_while_missing(phase.late, "the machines bought for the site from then on are"),
+        f"Plan {plan.digest_sha256[:12]}. Replayed without these machines, all other orders in time.",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _missing(late: Late) -> dict[str, Any]:
+    return {
+        "goals_that_break": [
+            {
+                "tier": broken.tier,
+                "goal": None if broken.goal is None else broken.goal.model_dump(mode="json", by_alias=True),
+                "failures": list(broken.failures),
+                "served_fraction_in_the_worst": broken.served_fraction,
+            }
+            for broken in late.goals
+        ],
+        "usd_per_day_in_normal_operation": round(late.usd_per_day, 2),
+    }
+
+
+def _while_missing(late: Late, what: str) -> list[str]:
+    goals = [
+        f"- {_cell(b.text)}; served {100 * b.served_fraction:.1f} % in the worst of {len(b.failures)}: "
+        f"{_cell(', '.join(b.failures[:3]))}{' and others' if len(b.failures) > 3 else ''}"
+        for b in late.goals
+    ]
+    return [
+        "",
+        f"## While {what} missing",
+        "",
+        f"Normal operation, on the plan's own routes: {late.usd_per_day:,.0f} USD a day of outage cost.",
+        "",
+        *(["Survival goals that break:", "", *goals] if goals else ["No survival goal breaks."]),
+        "",
+    ]
 
 
 def _renewals(fleet: Fleet, lot: Lot) -> tuple[date, ...]:
@@ -93,11 +209,12 @@ def _data(fleet: Fleet, ticket: Ticket) -> dict[str, Any]:
         "site": site.site,
         "city": site.city,
         "machine_type": fleet.pools[lot.pool].machine_type,
-        "units": lot.units,
-        "machines": lot.machines,
+        "units": order.units,
+        "machines": order.machines,
+        "period": order.period,
         "by": order.by.isoformat(),
         "days_late": order.days_late,
-        "needed": fleet.plan.study.horizon.start.isoformat(),
+        "needed": order.need.isoformat(),
         "term_months": order.term_months,
         "usd_per_hour": round(order.usd_per_hour, 2),
         "usd": round(order.usd, 2),
@@ -110,18 +227,7 @@ def _data(fleet: Fleet, ticket: Ticket) -> dict[str, Any]:
         "renew_by": [day.isoformat() for day in ticket.renew_by],
         "bought_without_goals": order.units_without_goals,
         "above_all_when_lost": list(order.reasons),
-        "while_missing": {
-            "goals_that_break": [
-                {
-                    "tier": broken.tier,
-                    "goal": None if broken.goal is None else broken.goal.model_dump(mode="json", by_alias=True),
-                    "failures": list(broken.failures),
-                    "served_fraction_in_the_worst": broken.served_fraction,
-                }
-                for broken in ticket.late.goals
-            ],
-            "usd_per_day_in_normal_operation": round(ticket.late.usd_per_day, 2),
-        },
+        "while_missing": _missing(ticket.late),
     }
 
 
@@ -129,24 +235,19 @@ def _markdown(fleet: Fleet, ticket: Ticket, options: Mapping[str, str]) -> str:
     order, lot, site = ticket.order, ticket.lot, fleet.site_of[ticket.lot.pool]
     late = f", {order.days_late} days late on the plan's day" if order.days_late else ""
     rows = [
-        ("what", f"{lot.units} units of {order.offer}: {lot.machines} machines"),
+        ("what", f"{order.units} units of {order.offer}: {order.machines} machines"),
         ("machine type", fleet.pools[lot.pool].machine_type),
         ("where", f"{site.id} ({site.city})"),
-        ("order by", f"{order.by.isoformat()}{late}; needed on {fleet.plan.study.horizon.start.isoformat()}"),
+        ("order by", f"{order.by.isoformat()}{late}; needed on {order.need.isoformat()}"),
         ("instrument", order.instrument),
         ("reservation", f"{lot.rule.instrument}: {lot.rule.why} ({lot.rule.source}, {lot.rule.as_of})"),
         ("cost", f"{order.usd:,.2f} USD over the horizon, {order.usd_per_hour:,.2f} USD/h, at the plan's prices"),
-        ("for goals", f"{lot.units - order.units_without_goals} of {lot.units} units are not bought without goals"),
+        ("for goals", f"{order.units - order.units_without_goals} of {order.units} units are not bought without goals"),
     ]
     if order.term_months:
         rows.append(("term", f"{order.term_months:g} months"))
     if ticket.renew_by:
         rows.append(("renew from", ", ".join(day.isoformat() for day in ticket.renew_by)))
-    goals = [
-        f"- {_cell(b.text)}; served {100 * b.served_fraction:.1f} % in the worst of {len(b.failures)}: "
-        f"{_cell(', '.join(b.failures[:3]))}{' and others' if len(b.failures) > 3 else ''}"
-        for b in ticket.late.goals
-    ]
     lines = [
         f"# {ticket.name}",
         "",
@@ -156,13 +257,7 @@ def _markdown(fleet: Fleet, ticket: Ticket, options: Mapping[str, str]) -> str:
         *(f"| {what} | {_cell(value)} |" for what, value in rows),
         "",
         TO_DO[lot.rule.instrument],
-        "",
-        "## While they are missing",
-        "",
-        f"Normal operation, on the plan's own routes: {ticket.late.usd_per_day:,.0f} USD a day of outage cost.",
-        "",
-        *(["Survival goals that break:", "", *goals] if goals else ["No survival goal breaks."]),
-        "",
+        *_while_missing(ticket.late, "they are"),
         f"Plan {fleet.plan.digest_sha256[:12]}. Replayed without these machines, all other orders in time.",
     ]
     return "\n".join(lines) + "\n"
