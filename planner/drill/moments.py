@@ -1,6 +1,6 @@
 """The hours of a plan, each as it stands by itself: what is wanted, held, lent, bought and built in it."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 
@@ -80,18 +80,21 @@ def moments(study: Study, case: str = "base") -> tuple[Moment, ...]:
     """
     found, begins = [], 0.0
     shapes = {shape.name: shape.factors for shape in study.shapes}
+    said: dict[Flow, dict[tuple[str | None, str | None], Demand]] = {}
+    for row in study.demand:  # of rows for the same time the last wins
+        said.setdefault((row.workload, row.origin), {})[row.period, row.hour] = row
     for period in study.horizon.each_period:
         ends = begins + period.months
         days = [study.horizon.start + timedelta(days=round(at * DAYS_PER_MONTH)) for at in (begins, ends)]
         for hour in study.horizon.each_hour:
             wanted: dict[Flow, float] = {}
-            for flow in dict.fromkeys((row.workload, row.origin) for row in study.demand):
-                row = _closest(study.demand, flow, period.name, hour.name)
-                if row is None:
+            for flow, rows in said.items():
+                closest = _closest(rows, period.name, hour.name)
+                if closest is None:
                     continue
-                rate, growth = _of_case(row, case)
+                rate, growth = _of_case(closest, case)
                 years = (begins + ends) / 2 / MONTHS_PER_YEAR
-                shape = shapes[row.shape].get(hour.name, 1.0) if row.shape is not None else 1.0
+                shape = shapes[closest.shape].get(hour.name, 1.0) if closest.shape is not None else 1.0
                 wanted[flow] = rate * float((1.0 + growth) ** years) * shape
             found.append(
                 Moment(
@@ -109,14 +112,10 @@ def moments(study: Study, case: str = "base") -> tuple[Moment, ...]:
     return tuple(found)
 
 
-def _closest(rows: Sequence[Demand], flow: Flow, period: str, hour: str) -> Demand | None:
-    """The row of a flow that says most about an hour: both, then the period, then the hour, then neither; last wins."""
-    mine = [row for row in rows if (row.workload, row.origin) == flow]
-    for asked in ((period, hour), (period, None), (None, hour), (None, None)):
-        fitting = [row for row in mine if (row.period, row.hour) == asked]
-        if fitting:
-            return fitting[-1]
-    return None
+def _closest(rows: Mapping[tuple[str | None, str | None], Demand], period: str, hour: str) -> Demand | None:
+    """The row of a flow that says most about an hour: both, then the period, then the hour, then neither."""
+    asked = ((period, hour), (period, None), (None, hour), (None, None))
+    return next((rows[key] for key in asked if key in rows), None)
 
 
 def _of_case(row: Demand, case: str) -> tuple[float, float]:
