@@ -10,7 +10,7 @@ from planner.drill.failures import NORMAL, Failure, failures_of_goals, failures_
 from planner.drill.graph import Graph, build_graph
 from planner.drill.left import Left, what_is_left
 from planner.drill.limits import cut
-from planner.drill.moments import Moment, moments, not_done, taken_up, without_power
+from planner.drill.moments import Moment, moments, not_done, not_ready, taken_up, without_power
 from planner.drill.names import check_counts, check_failures, check_study, names_in_plan
 from planner.drill.rescale import HOT, LOADED, RECLAIMED, STARTED, WAYS, Routes, carried, rescaled, routes_of, unmoved
 from planner.drill.resolve import resolve, steered
@@ -75,7 +75,7 @@ def drill_plan(
     findings = names_in_plan(plan, [failure.id for failure in failures])
     replayed = failures if which is None else failures_of_kind(world, graph, *which)
     every = hours_of(plan)
-    findings += not_done(plan.study, plan, every)
+    findings += [*not_ready(plan.study, plan, every), *not_done(plan.study, plan, every)]
     rows: list[DrillRow] = []
     tolls: list[Toll] = []
     for n, moment in enumerate(every):
