@@ -1,6 +1,7 @@
 """How long a drill takes: a thousand failures in rescale, a part of them in resolve, on one study.
 
-Run as ``python benchmarks/drill.py [--failures N] [--resolved N] [--pools N] [--flows N]``.
+Run as ``python benchmarks/drill.py [--failures N] [--resolved N] [--pools N] [--flows N]``, or with ``--quarters 8
+--hours 6`` for a plan over time: any site, in every hour, both ways.
 
 The study is random but fixed by its seed: pools of 4 machine types at sites of 4 providers, 5 workloads in 2 tiers
 from many origins, and a replica count in every pool that carries the traffic with a third to spare. Lost are pairs of
@@ -15,6 +16,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -24,11 +26,11 @@ sys.path.insert(0, str(ROOT / "tests"))
 
 from drill_fixtures import goal, machine, model, plan, point, profile, site, study, workload  # noqa: E402
 
-from planner.drill import failures, left, replay, resolve, standing  # noqa: E402
+from planner.drill import drill_plan, failures, left, moments, replay, resolve, standing  # noqa: E402
 from planner.plan import plan_text, sealed  # noqa: E402
 from planner.records.inventory import Pool  # noqa: E402
 from planner.records.plan import PlanFile  # noqa: E402
-from planner.records.study import Demand, Holding, Origin, Tier, Utilisation  # noqa: E402
+from planner.records.study import Demand, Holding, Horizon, Hour, Origin, Tier, Utilisation  # noqa: E402
 
 KINDS = ("m0", "m1", "m2", "m3")
 
@@ -86,6 +88,46 @@ def made(pools: int, flows: int, seed: int) -> PlanFile:
     return sealed(plan(of.model_copy(update={"holdings": holdings}), replicas, traffic))
 
 
+def over_time(one: PlanFile, quarters: int, hours: int) -> PlanFile:
+    """The plan in each hour of so many quarters: what is wanted and sent rises and falls over the hours by 40 %."""
+    names = [f"h{n}" for n in range(hours)]
+    factors = {name: 0.6 + 0.4 * n / max(1, hours - 1) for n, name in enumerate(names)}
+    each = tuple(Hour(name=name, weight_fraction=1 / hours) for name in names)
+    rows = tuple(
+        row.model_copy(update={"hour": name, "requests_per_second": row.requests_per_second * factors[name]})
+        for row in one.study.demand
+        for name in names
+    )
+    horizon = Horizon(start=one.study.horizon.start, quarters=quarters, hours=each)
+    of = one.study.model_copy(update={"horizon": horizon, "demand": rows})
+    ids = [(m.hour, factors[m.hour.rpartition("/")[2]]) for m in moments.moments(of)]
+    return sealed(
+        one.model_copy(
+            update={
+                "study": of,
+                "replicas": tuple(r.model_copy(update={"hour": id}) for id, _ in ids for r in one.replicas),
+                "states": tuple(
+                    s.model_copy(
+                        update={"hour": id, "requests_per_second": tuple(v * factor for v in s.requests_per_second)}
+                    )
+                    for id, factor in ids
+                    for s in one.states
+                ),
+            }
+        )
+    )
+
+
+def measure_over_time(plan: PlanFile) -> None:
+    """Both ways over all hours of a plan, each a failure of each hour."""
+    _, graph, _ = replay.prepare(plan.study)
+    lost = graph.of_kind("site")
+    every = len(moments.moments(plan.study))
+    print(f"{len(plan.study.pools)} pools, {len(lost)} failures in each of {every} hours")
+    for mode in ("rescale", "resolve"):
+        timed(f"{mode}, over time", len(lost) * every, partial(drill_plan, plan, mode, which=(("site",), ())))
+
+
 def timed(what: str, count: int, run: Any) -> float:
     """Seconds of a run, printed."""
     began = time.perf_counter()
@@ -102,12 +144,18 @@ def main() -> None:
     ask.add_argument("--resolved", type=int, default=200)
     ask.add_argument("--pools", type=int, default=46)
     ask.add_argument("--flows", type=int, default=300)
+    ask.add_argument("--quarters", type=int, default=0)
+    ask.add_argument("--hours", type=int, default=1)
     ask.add_argument("--seed", type=int, default=1)
     asked = ask.parse_args()
     made_plan = made(asked.pools, asked.flows, asked.seed)
+    if asked.quarters:
+        measure_over_time(over_time(made_plan, asked.quarters, asked.hours))
+        return
     world, of, _ = replay.prepare(made_plan.study)
     lost = failures.failures_of_kind(world, of, (), ("site",))[: asked.failures]
-    stock, _ = standing.of_plan(world, made_plan, lost, "h")
+    every = standing.hours_of(made_plan)
+    stock, _ = standing.of_plan(world, made_plan, lost, every[0], every)
     print(f"{asked.pools} pools, {len(world.flows)} demand rows, {int(world.in_failure.sum()):,} edges")
 
     def replayed(mode: Any, some: Any) -> Any:

@@ -73,6 +73,8 @@ def dependency_graph(study: Study) -> Graph:
     - `logins`: list of (`Needs`, share of sessions that go on without);
     - `starting`: list of `Needs` without which no replica is started there, while those that run live.
 
+    `graph.graph["order"]` has every component after all that it needs: sorted once, as every failure walks it.
+
     Raises
     ------
     ValueError
@@ -130,6 +132,7 @@ def dependency_graph(study: Study) -> Graph:
             graph.nodes[node].setdefault(attribute, [])
     if not nx.is_directed_acyclic_graph(graph):
         raise ValueError(f"dependencies form a cycle: {nx.find_cycle(graph)}")
+    graph.graph["order"] = tuple(reversed(list(nx.topological_sort(graph))))
     return graph
 
 
@@ -146,7 +149,7 @@ def availability(graph: Graph, lost: Mapping[str, float]) -> dict[str, float]:
     than anything it needs, and never more than what is left of itself.
     """
     value: dict[str, float] = {}
-    for node in reversed(list(nx.topological_sort(graph))):
+    for node in graph.graph["order"]:
         own = 1.0 - lost.get(node, 0.0)
         serving = (met(part, value) for part in graph.nodes[node]["needs"])
         entered = (goes_on + (1 - goes_on) * met(part, value) for part, goes_on in graph.nodes[node]["logins"])
@@ -170,7 +173,9 @@ def met(part: str | Needs, value: Mapping[str, float]) -> float:
 def cannot_start(graph: Graph, value: Mapping[str, float]) -> set[str]:
     """Components in which no replica can be started: a need for starting is not met whole, there or below."""
     stuck: set[str] = set()
-    for node in reversed(list(nx.topological_sort(graph))):
+    if not any(needs for _, needs in graph.nodes(data="starting")):
+        return stuck
+    for node in graph.graph["order"]:
         below = {leaf for part in graph.nodes[node]["needs"] for leaf in leaves(part)}
         if below & stuck or any(met(part, value) < 1 for part in graph.nodes[node]["starting"]):
             stuck.add(node)

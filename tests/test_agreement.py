@@ -4,6 +4,7 @@ import random
 from dataclasses import replace
 
 import pytest
+from over_time import study_over_time
 from studies import random_study
 
 import planner.edges
@@ -60,6 +61,53 @@ def test_audit_and_drill_pass_on_random_plans_and_judge_weakened_ones_alike(part
         broken += len(drilled)
     # at least 200 plans in all; each part has plans that load replicas, and weakened ones that break
     assert plans >= 25 and loading >= 1 and broken >= 20, (plans, loading, broken)
+
+
+YEARS = range(80)
+
+
+@pytest.mark.parametrize("part", range(4))
+def test_over_periods_and_hours_the_two_judge_every_hour_alike(part):
+    plans = expired = broken = 0
+    for seed in YEARS[part::4]:
+        study = study_over_time(seed)
+        try:
+            plan = make_plan(study, Effort(gap_fraction=0.05))
+        except Infeasible:
+            continue
+        plans += 1
+        assert audit(plan).passed, (seed, audit(plan).violations[:3])
+        result = drill_plan(plan)
+        assert not result.broken and not result.findings, (seed, result.findings, result.rows[:3])
+        assert not drill_state_claims(plan), (seed, drill_state_claims(plan)[:3])
+        p, g = build(plan.study), random.Random(seed)
+        assert result.hours == len(p.hours)
+        run = [max(0, r.replicas - g.choice([0, 0, 1, 2])) for r in plan.replicas]
+        weak = plan.model_copy(
+            update={
+                "replicas": tuple(
+                    r.model_copy(update={"replicas": n, "firm": None if r.firm is None else min(r.firm, n)})
+                    for r, n in zip(plan.replicas, run, strict=True)
+                ),
+                "purchases": tuple(
+                    b.model_copy(update={"units": max(0, b.units - g.choice([0, 0, 1]))}) for b in plan.purchases
+                ),
+            }
+        )
+        drilled = {(r.failure, r.hour) for r in drill_plan(weak).rows if r.broken and r.failure != NORMAL}
+        search, x = _Search(p, Effort(), None, lambda *_: None), decisions_of(weak, p)
+        tested = {
+            (f, h)
+            for f in search.failures()
+            for h in p.hours
+            if search.test_program(f, h).test_whole(f, x, None)[0] > tolerance(p, f)
+        }
+        assert tested == drilled, (seed, tested ^ drilled)
+        broken += len(drilled)
+        terms = {b.offer: p.starts.get((b.offer, p.periods[-1]), ()) for b in plan.purchases if b.offer not in p.hourly}
+        expired += any(b.units and b.when not in terms.get(b.offer, (b.when,)) for b in plan.purchases)
+    # at least 60 plans in all; in each part something bought is gone before the horizon ends, and weakened ones break
+    assert plans >= 15 and expired >= 3 and broken >= 20, (plans, expired, broken)
 
 
 def test_a_wrong_formula_passes_the_audit_and_fails_the_drill(monkeypatch):

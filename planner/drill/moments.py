@@ -1,6 +1,7 @@
 """The hours of a plan, each as it stands by itself: what is wanted, held, lent, bought and built in it."""
 
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 
@@ -53,8 +54,13 @@ class Moment:
             if (row.from_day is None or row.from_day <= self.last) and (row.until is None or row.until >= self.first)
         ]
 
-    def is_there(self, study: Study, offer: Offer, row: Purchase, every: Sequence["Moment"]) -> bool:
-        """Whether what was bought is there through the whole of the period; by the hour: in this hour."""
+    def is_there(self, offer: Offer, row: Purchase, every: Sequence["Moment"], whole: bool = True) -> bool:
+        """Whether what was bought is there through the whole of the period; by the hour: in this hour.
+
+        Parameters
+        ----------
+        whole : False asks whether it is there on some day of the period
+        """
         if offer.kind in HOURLY:
             return len(every) == 1 or row.when == self.hour
         if offer.length_days is None and len({m.period for m in every}) == 1:
@@ -62,15 +68,31 @@ class Moment:
         start = next((m for m in every if m.period == row.when), None)
         if start is None or start.begins > self.begins + SAME:
             return False
-        if offer.length_days is not None:
-            months = offer.length_days / DAYS_PER_MONTH
-        elif offer.life_years is not None:
-            months = max(offer.life_years * MONTHS_PER_YEAR, start.ends - start.begins)
-        elif offer.kind == "build_out" and offer.term_months == 0:
-            return True
-        else:
-            months = max(offer.term_months, start.ends - start.begins)
-        return self.ends <= start.begins + months + SAME
+        gone = start.begins + _lasts_months(offer, start)
+        return self.ends <= gone + SAME if whole else self.begins + SAME < gone
+
+    def held_at_once(self, study: Study) -> dict[str, float]:
+        """Pool -> machines that are held on some day of the period at the same time, at most."""
+        most: dict[str, float] = {}
+        begun = {row.from_day for row in study.holdings if row.from_day and self.first < row.from_day <= self.last}
+        for day in (self.first, *sorted(begun)):
+            held: dict[str, float] = {}
+            for row in study.holdings:
+                if (row.from_day is None or row.from_day <= day) and (row.until is None or row.until >= day):
+                    held[row.pool] = held.get(row.pool, 0.0) + row.machines
+            most = {pool: max(most.get(pool, 0.0), held.get(pool, 0.0)) for pool in {*most, *held}}
+        return most
+
+
+def _lasts_months(offer: Offer, start: Moment) -> float:
+    """How long a unit that starts with a period is there [months]."""
+    if offer.length_days is not None:
+        return offer.length_days / DAYS_PER_MONTH
+    if offer.life_years is not None:
+        return max(offer.life_years * MONTHS_PER_YEAR, start.ends - start.begins)
+    if offer.kind == "build_out" and offer.term_months == 0:
+        return math.inf
+    return max(offer.term_months, start.ends - start.begins)
 
 
 def moments(study: Study, case: str = "base") -> tuple[Moment, ...]:
@@ -80,18 +102,21 @@ def moments(study: Study, case: str = "base") -> tuple[Moment, ...]:
     """
     found, begins = [], 0.0
     shapes = {shape.name: shape.factors for shape in study.shapes}
+    said: dict[Flow, dict[tuple[str | None, str | None], Demand]] = {}
+    for row in study.demand:  # of rows for the same time the last wins
+        said.setdefault((row.workload, row.origin), {})[row.period, row.hour] = row
     for period in study.horizon.each_period:
         ends = begins + period.months
         days = [study.horizon.start + timedelta(days=round(at * DAYS_PER_MONTH)) for at in (begins, ends)]
         for hour in study.horizon.each_hour:
             wanted: dict[Flow, float] = {}
-            for flow in dict.fromkeys((row.workload, row.origin) for row in study.demand):
-                row = _closest(study.demand, flow, period.name, hour.name)
-                if row is None:
+            for flow, rows in said.items():
+                closest = _closest(rows, period.name, hour.name)
+                if closest is None:
                     continue
-                rate, growth = _of_case(row, case)
+                rate, growth = _of_case(closest, case)
                 years = (begins + ends) / 2 / MONTHS_PER_YEAR
-                shape = shapes[row.shape].get(hour.name, 1.0) if row.shape is not None else 1.0
+                shape = shapes[closest.shape].get(hour.name, 1.0) if closest.shape is not None else 1.0
                 wanted[flow] = rate * float((1.0 + growth) ** years) * shape
             found.append(
                 Moment(
@@ -109,14 +134,10 @@ def moments(study: Study, case: str = "base") -> tuple[Moment, ...]:
     return tuple(found)
 
 
-def _closest(rows: Sequence[Demand], flow: Flow, period: str, hour: str) -> Demand | None:
-    """The row of a flow that says most about an hour: both, then the period, then the hour, then neither; last wins."""
-    mine = [row for row in rows if (row.workload, row.origin) == flow]
-    for asked in ((period, hour), (period, None), (None, hour), (None, None)):
-        fitting = [row for row in mine if (row.period, row.hour) == asked]
-        if fitting:
-            return fitting[-1]
-    return None
+def _closest(rows: Mapping[tuple[str | None, str | None], Demand], period: str, hour: str) -> Demand | None:
+    """The row of a flow that says most about an hour: both, then the period, then the hour, then neither."""
+    asked = ((period, hour), (period, None), (None, hour), (None, None))
+    return next((rows[key] for key in asked if key in rows), None)
 
 
 def _of_case(row: Demand, case: str) -> tuple[float, float]:
@@ -166,13 +187,16 @@ def not_done(study: Study, plan: PlanFile, every: Sequence[Moment]) -> list[str]
 
 
 def without_power(study: Study, plan: PlanFile, moment: Moment, every: Sequence[Moment]) -> list[str]:
-    """Findings where machines of a site draw more than it has: its own power, and what is built there by then."""
+    """Findings where machines of a site draw more than it has: its own power, and what is built there by then.
+
+    What is there on some day draws power on it, also where it does not count as it is gone before the period ends.
+    """
     kw_of = {machine.name: machine.power_kw or 0.0 for machine in study.machine_types}
     pools, offers = {pool.id: pool for pool in study.pools}, {offer.id: offer for offer in study.offers}
-    there = dict(moment.held(study))
+    there = moment.held_at_once(study)
     for row in plan.purchases:
         offer = offers.get(row.offer)
-        if offer is not None and moment.is_there(study, offer, row, every):
+        if offer is not None and moment.is_there(offer, row, every, whole=False):
             there[offer.pool] = there.get(offer.pool, 0.0) + row.units * offer.machines_per_unit
     begins = {m.period: m.begins for m in every}
     built: dict[str, float] = {}
@@ -193,3 +217,25 @@ def without_power(study: Study, plan: PlanFile, moment: Moment, every: Sequence[
         if drawn > most * (1 + 1e-9) + 1e-6:
             findings.append(f"{moment.hour}: machines at {site.id} draw {drawn:g} kW, at most {most:g}")
     return findings
+
+
+def not_ready(study: Study, plan: PlanFile, every: Sequence[Moment]) -> list[str]:
+    """Findings where modules or contracts begin before what is ordered today can be there."""
+    first = {m.period: m.first for m in every} | {m.hour: m.first for m in every}
+    offers, phases = {offer.id: offer for offer in study.offers}, {phase.id: phase for phase in study.build_outs}
+    rows: list[tuple[str, str, float]] = [
+        (row.build_out, row.when, round(phases[row.build_out].clocks_months.longest * DAYS_PER_MONTH))
+        for row in plan.builds
+        if row.units and row.build_out in phases
+    ]
+    found = [f"builds: {row.build_out}: no such build-out" for row in plan.builds if row.build_out not in phases]
+    rows += [
+        (row.offer, row.when, offers[row.offer].lead_days)
+        for row in plan.purchases
+        if row.units and row.offer in offers
+    ]
+    for name, when, days in rows:
+        ready = study.today + timedelta(days=days)
+        if when in first and ready > first[when]:
+            found.append(f"{name} in {when}: ordered on {study.today} it is there on {ready}, after {first[when]}")
+    return found

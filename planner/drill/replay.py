@@ -10,7 +10,7 @@ from planner.drill.failures import NORMAL, Failure, failures_of_goals, failures_
 from planner.drill.graph import Graph, build_graph
 from planner.drill.left import Left, what_is_left
 from planner.drill.limits import cut
-from planner.drill.moments import Moment, moments, not_done, taken_up, without_power
+from planner.drill.moments import Moment, moments, not_done, not_ready, taken_up, without_power
 from planner.drill.names import check_counts, check_failures, check_study, names_in_plan
 from planner.drill.rescale import HOT, LOADED, RECLAIMED, STARTED, WAYS, Routes, carried, rescaled, routes_of, unmoved
 from planner.drill.resolve import resolve, steered
@@ -75,7 +75,7 @@ def drill_plan(
     findings = names_in_plan(plan, [failure.id for failure in failures])
     replayed = failures if which is None else failures_of_kind(world, graph, *which)
     every = hours_of(plan)
-    findings += not_done(plan.study, plan, every)
+    findings += [*not_ready(plan.study, plan, every), *not_done(plan.study, plan, every)]
     rows: list[DrillRow] = []
     tolls: list[Toll] = []
     for n, moment in enumerate(every):
@@ -179,7 +179,7 @@ def _drill(
     for start in range(0, len(failures), CHUNK):
         left = what_is_left(world, graph, stock, failures[start : start + CHUNK])
         at_once = _rescaled(world, stock, left, routes) if mode == "rescale" else None
-        first = unmoved(world, stock, left, routes)
+        first, deadlines = unmoved(world, stock, left, routes), _deadlines(left)
         for f, failure in enumerate(left.failures):
             alone = left.one(f)
             if at_once is None:
@@ -187,7 +187,7 @@ def _drill(
                 served, how = dict(answer.served), dict(answer.how)
                 findings += answer.findings
             else:
-                clocks = {clock for clock in at_once if clock in failure.clocks or clock not in _deadlines(left)}
+                clocks = {clock for clock in at_once if clock in failure.clocks or clock not in deadlines}
                 served = {clock: at_once[clock][0][f] for clock in clocks}
                 how = {clock: at_once[clock][1][:, f] for clock in clocks}
             served[0.0] = first[f]
@@ -216,7 +216,7 @@ def in_normal_operation(world: World, graph: Graph, stock: Stock, mode: Mode) ->
     else:
         sent = cut(left.passage, routes.sent[None, :], routes.flow, routes.placement)
     capacity = (world.study.utilisation.normal * stand)[None, :]
-    rates = (carried(world, routes, sent, world.replica_seconds, capacity) @ routes.by_flow)[0]
+    rates = routes.by_flow(carried(world, routes, sent, world.replica_seconds, capacity))[0]
     return tier_rows(world, normal, left, 0.0, rates, _all_hot(rates))
 
 

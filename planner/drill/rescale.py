@@ -21,19 +21,30 @@ class Routes:
     placement: Indices
     sent: Numbers
     """requests/s"""
-    by_flow: Numbers
-    """[k, i] 1 where the edge is of the flow"""
-    by_placement: Numbers
-    """[k, e]"""
+    flows: int
+    placements: int
+
+    def by_flow(self, rates: Numbers) -> Numbers:
+        """Sums of each flow [f, i] of rates on edges [f, k]."""
+        return _sums(rates, self.flow, self.flows)
+
+    def by_placement(self, rates: Numbers) -> Numbers:
+        """Sums of each placement [f, e] of rates on edges [f, k]."""
+        return _sums(rates, self.placement, self.placements)
+
+
+def _sums(rates: Numbers, group: Indices, groups: int) -> Numbers:
+    """Sums by group [f, g] of [f, k]; products with a matrix of 0 and 1 wait for threads on a busy machine."""
+    failures = len(rates)
+    cell = np.arange(failures)[:, None] * groups + group
+    sums = np.bincount(cell.ravel(), weights=rates.ravel(), minlength=failures * groups)
+    return sums.reshape(failures, groups).astype(np.float64)
 
 
 def routes_of(world: World, base: Numbers) -> Routes:
     """The edges that carry something."""
     flow, placement = np.nonzero(base)
-    n = np.arange(len(flow))
-    by_flow, by_placement = np.zeros((len(flow), base.shape[0])), np.zeros((len(flow), base.shape[1]))
-    by_flow[n, flow], by_placement[n, placement] = 1.0, 1.0
-    return Routes(flow, placement, base[flow, placement], by_flow, by_placement)
+    return Routes(flow, placement, base[flow, placement], *base.shape)
 
 
 def carried(world: World, routes: Routes, sent: Numbers, seconds: Numbers, capacity: Numbers) -> Numbers:
@@ -45,7 +56,7 @@ def carried(world: World, routes: Routes, sent: Numbers, seconds: Numbers, capac
     seconds : replica-seconds per request [i, e]
     capacity : replicas that may be filled [f, e]
     """
-    load = (seconds[routes.flow, routes.placement] * sent) @ routes.by_placement
+    load = routes.by_placement(seconds[routes.flow, routes.placement] * sent)
     share = np.divide(capacity, load, out=np.ones_like(load), where=load > capacity)
     return sent * share[:, routes.placement]
 
@@ -60,7 +71,7 @@ def unmoved(world: World, stock: Stock, left: Left, routes: Routes) -> Numbers:
     stays = np.divide(left.survivors, stock.replicas, out=np.zeros_like(left.survivors), where=stock.replicas > 0)
     alive = np.where(less, np.minimum(left.placements, stays), left.placements)
     rates = cut(left.passage, asked * share * alive[:, routes.placement], routes.flow, routes.placement)
-    return np.minimum(rates @ routes.by_flow, left.offered)
+    return np.minimum(routes.by_flow(rates), left.offered)
 
 
 def rescaled(world: World, stock: Stock, left: Left, routes: Routes, clock: float) -> tuple[Numbers, Numbers]:
@@ -77,7 +88,7 @@ def rescaled(world: World, stock: Stock, left: Left, routes: Routes, clock: floa
     here = (routes.flow, routes.placement)
     stays = np.where(world.fits[here] & ~world.in_failure[here], 0.0, routes.sent)
     weights = stays * left.weights[:, routes.placement]
-    total = weights @ routes.by_flow + stock.astray
+    total = routes.by_flow(weights) + stock.astray
     asked = left.offered * left.front / np.where(total > 0, total, 1.0)
     sent = weights * asked[:, routes.flow] * world.in_failure[here]
     if stock.limits is not None:
@@ -87,4 +98,4 @@ def rescaled(world: World, stock: Stock, left: Left, routes: Routes, clock: floa
     limit = world.study.utilisation.in_failure
     rates = carried(world, routes, sent, world.replica_seconds_in_failure, limit * kept)
     back = np.divide(kept - np.minimum(before, kept), kept, out=np.zeros_like(kept), where=kept > 0)
-    return rates @ routes.by_flow, (rates * back[:, routes.placement]) @ routes.by_flow
+    return routes.by_flow(rates), routes.by_flow(rates * back[:, routes.placement])

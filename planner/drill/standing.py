@@ -68,7 +68,7 @@ def of_plan(
         if (offer := offers.get(row.offer)) is None or offer.pool not in number:
             findings.append(f"purchase of {row.offer}: no such offer")
             continue
-        if not moment.is_there(study, offer, row, every):
+        if not moment.is_there(offer, row, every):
             continue
         machines = row.units * offer.machines_per_unit
         bought.append(Bought(offer, number[offer.pool], float(machines), float(row.units)))
