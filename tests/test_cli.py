@@ -50,7 +50,7 @@ def test_review_says_the_answer_first_and_every_section(planned):
     assert lines[0] == "study quickstart" and lines[2] == "ANSWER"
     assert "6 survival goals hold in all 27 failures" in lines[3]
     titles = [line for line in lines if line.isupper() and not line.startswith(" ")]
-    first = ["ANSWER", "ORDER", "SERVED", "FAILURES", "FLEET", "BINDS"]
+    first = ["ANSWER", "ORDER", "SERVED", "FAILURES", "CLOCKS", "FLEET", "BINDS"]
     assert titles == [*first, "STATIC FILES", "TRUST", "RESTS ON", "NOT IN", "NEXT"]
 
 
