@@ -62,6 +62,25 @@ def rented(plan, period):
     return sum(row.units for row in plan.purchases if row.offer.endswith(":on_demand") and row.when.startswith(period))
 
 
+def test_what_the_readme_concludes_can_be_read_off_its_tables():
+    """Of output that the test above compares."""
+    shown = {block.command: block.text for block in BLOCKS}
+    (doubts,) = (text for command, text in shown.items() if "doubts" in command)
+    for site in (COLUMBUS, DALLAS):
+        least, most, plans = re.search(rf"{site}/dgx-b200:purchase +(\d+) +(\d+) +(\d of \d)", doubts).groups()
+        assert 0 < int(least) < int(most) and plans == "3 of 3"
+    (slip,) = (text for command, text in shown.items() if "--ask slip" in command)
+    month = slip[slip.index("VALUE OF A MONTH") :]
+    worth = {site: int(re.search(rf"{site} +\+([\d,]+)", month)[1].replace(",", "")) for site in (COLUMBUS, DALLAS)}
+    assert worth[COLUMBUS] > worth[DALLAS] > 0 and "normal operation" in slip[slip.index("BROKEN") :]
+    (sequence,) = (text for command, text in shown.items() if "--ask sequence" in command)
+    near, further = sequence[sequence.index("NEXT BEST") :].split("FURTHER")
+    assert "hall-2 built" in near and "hall-1 never" in further and "hall-1 never" not in near
+    (crossover,) = (text for command, text in shown.items() if "--ask crossover" in command)
+    owned = [float(share) for share in re.findall(r"purchase in hall-\d .*above +([\d.]+) %", crossover)]
+    assert owned and all(24 <= share <= 28 for share in owned), "from a quarter of its hours on"
+
+
 @pytest.fixture(scope="module")
 def asked():
     return read_study(FOLDER)
@@ -86,3 +105,4 @@ def test_init_makes_it_ones_own(tmp_path):
     assert written >= {"study.yaml", "README.md", "slip.yaml", "matrix.yaml", "inventory/owned/prices.csv"}
     study, _ = read_study(tmp_path / "mine")
     assert study == read_study(FOLDER)[0]
+    assert "README.md" in {path.name for path in start_study(tmp_path / "other", "postmortem")}
