@@ -70,7 +70,7 @@ def make_plan(
 
     `hints` are failures that decided a similar plan (its `proof.failures_entered`): they save passes, nothing else.
     `start` is a similar plan: its failures are hints, and whole numbers are looked for near its own first; where none
-    there is good enough, the search is that of a plan without a start. The proof is of this study alone.
+    there is good enough, the search goes on, unless the effort is quick. The proof is of this study alone.
 
     Raises
     ------

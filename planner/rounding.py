@@ -5,7 +5,9 @@ part of the pools fixed, an integer program over the rest (Shaw, CP 1998).
 """
 
 import itertools
+import math
 import random
+from collections.abc import Mapping
 from typing import Any
 
 from planner.problem import Decisions, Problem
@@ -18,11 +20,11 @@ FREE_POOLS = 8
 """Pools that a neighbourhood leaves free; half of them among those in use."""
 NEIGHBOUR_NODES = 25
 NEIGHBOUR_GAP = 0.002
+NEAR_NODES = 200
+NEAR_GAP = 0.001
 CHEAPER = 1e-6
 """Saving that counts as one [fraction]."""
 WHOLE = 1e-6
-AGREES = 1.0
-"""A pool of a similar plan is kept where the relaxation is no farther from it than so many machines or replicas."""
 
 
 def whole_columns(x: Decisions) -> list[Any]:
@@ -44,43 +46,37 @@ def repair(
 
 
 def near(
-    p: Problem,
     program: Program,
     x: Decisions,
-    start: Decisions,
-    gap_fraction: float,
-    most_nodes: int,
-    seconds: float | None,
+    start: Mapping[Any, float],
+    relaxed: Mapping[Any, float],
     good_enough: float | None,
+    seconds: float | None,
 ) -> dict[Any, float] | None:
-    """Whole numbers like those of a similar plan: its pools are kept where the relaxation agrees, searched where not.
+    """Whole numbers between those of a similar plan and the relaxation: where both are 0, nothing else is tried.
 
     Parameters
     ----------
-    program : solved as a relaxation
-    start : numbers of the similar plan; what it does not say is zero
+    start : column -> what the similar plan has
+    relaxed : column -> value in the relaxation over all failures
     good_enough : cost at which to end [USD], or None
 
     Returns
     -------
-    Values of all columns, which the program holds, too; None where nothing was found. Bounds stay.
+    Values of all columns, which the program holds, too; None where none were found. Bounds stay.
+
+    Source
+        Danna, Rothberg and Le Pape, Mathematical Programming 102 (2005): neighbourhoods between the relaxation and a
+        solution; here of another problem, so that a column may take any value between the two
     """
-    of_pool: dict[str, list[tuple[Any, float]]] = {}
-    away: dict[str, float] = {}
-    for name in BOUGHT:
-        numbers = getattr(start, name)
-        for key, v in getattr(x, name).items():
-            q = p.pool_of.get(key[0], key[0])
-            value = float(round(numbers[key]))
-            of_pool.setdefault(q, []).append((v, value))
-            away[q] = max(away.get(q, 0.0), abs((v.varValue or 0.0) - value))
-    before = [(v, v.lowBound, v.upBound) for columns in of_pool.values() for v, _ in columns]
-    for q, columns in of_pool.items():
-        if away[q] <= AGREES and q not in p.build_outs:
-            for v, value in columns:
-                if (v.lowBound or 0.0) <= value and (v.upBound is None or value <= v.upBound):
-                    v.lowBound = v.upBound = value
-    status = program.solve(True, gap_fraction, most_nodes, seconds, good_enough)
+    before = [(v, v.lowBound, v.upBound) for v in whole_columns(x)]
+    for v, lower, upper in before:
+        a, b = relaxed.get(v, 0.0), start.get(v, 0.0)
+        least, most = min(math.floor(a + WHOLE), b), max(math.ceil(a - WHOLE), b)
+        most += 1 if most > 0 else 0
+        v.lowBound = max(lower or 0.0, float(least))
+        v.upBound = float(most) if upper is None else min(upper, max(float(most), v.lowBound))
+    status = program.solve(True, NEAR_GAP, NEAR_NODES, seconds, good_enough)
     for v, lower, upper in before:
         v.lowBound, v.upBound = lower, upper
     return program.values() if status in (OPTIMAL, FEASIBLE) else None

@@ -75,6 +75,7 @@ class Effort:
     most_nodes : branch-and-bound nodes of one integer search, which ends the same way every time; None: as many as the
         size of the program allows (NODE_WORK over its columns)
     rounds : neighbourhoods searched to improve the plan of a large program (see LARGE_COLUMNS)
+    quick : with a plan to start from, end at the first plan found near it, whatever its gap
     prune : leave out of the tests what other failures imply; the cost is the same
     seconds : a clock; None: none. A plan that a clock ended says so and is not reproducible
     """
@@ -84,6 +85,7 @@ class Effort:
     seconds: float | None = None
     rounds: int = 3
     prune: bool = True
+    quick: bool = False
 
 
 class Stopped(NoPlan):
@@ -141,8 +143,9 @@ class _Search:
         """columns of the best plan that passed every test"""
         self.grown = False
         self.rounds_left = effort.rounds
-        self.start: Decisions | None = None
-        """what a similar plan buys and runs, until it has been tried"""
+        self.start: dict[Any, float] | None = None
+        """whole columns of a similar plan, until a plan near it has been found"""
+        self.relaxed: dict[Any, float] = {}
         self.asked: dict[Any, float] = {}
         """what was asked for in columns that were given room"""
         self.draw = random.Random(0)
@@ -329,7 +332,7 @@ class _Search:
         Infeasible
             when no whole numbers meet what the relaxation meets
         """
-        if self.start is not None and self.like_the_start():
+        if self.start is not None and self.best is None and self.like_the_start():
             return self.purchases(whole=True)
         if self.large() and self.rounded():
             return self.purchases(whole=True)
@@ -355,17 +358,14 @@ class _Search:
         return self.purchases(whole=True)
 
     def like_the_start(self) -> bool:
-        """Leave the program at whole numbers near a similar plan that are good enough; False where there are none."""
-        start, self.start = self.start, None
-        good_enough = self.good_enough()
-        if start is None or good_enough is None or self.rescales or self.program.solve() != OPTIMAL:
-            return False
+        """Leave the program at whole numbers near a similar plan; False where there are none."""
         self.progress("whole numbers", None, f"{len(self.entered)} failures entered, from a similar plan")
-        gap = self.effort.gap_fraction * SEARCH_GAP
-        found = near(self.p, self.program, self.x, start, gap, FIRST_NODES, self.seconds_left(), good_enough)
-        if found is None or self.program.objective > good_enough:
+        start, good_enough = self.start or {}, self.good_enough()
+        values = near(self.program, self.x, start, self.relaxed, good_enough, self.seconds_left())
+        if values is None:
+            self.start = None
             return False
-        self.last, self.grown = found, False
+        self.last, self.grown = values, False
         return True
 
     def large(self) -> bool:
@@ -506,12 +506,14 @@ def solve(
         when the solver gives neither a solution nor a proof
     """
     search = _Search(p, effort, solver, progress)
-    search.start = start
     for f in dict.fromkeys(hints):
         if f in p.failures and f != NORMAL and f not in search.implied:
             for h in fullest_hours(p):
                 search.enter((f, h))
     relaxation = search.relax()
+    if start is not None and not search.rescales:
+        search.relaxed = search.program.values()
+        search.start = {v: getattr(start, name)[k] for name in BOUGHT for k, v in getattr(search.x, name).items()}
     summary = Solution(no_decisions(), float("inf"), relaxation, relaxation, (), search.passes, "gap")
     search.marginals(summary)
     best, stopped = None, False
@@ -562,6 +564,11 @@ def _search_whole(search: _Search) -> Solution:
         search.best = best = _better(search, purchases, found)
         if search.gap(best) <= search.effort.gap_fraction + 1e-9 or search.spent(nodes):
             return best
+        if search.start is not None:  # what is near has been found; from here on the search is as without a start
+            if search.effort.quick:
+                return best
+            search.start = None
+            continue
         if search.out_of_time():
             search.clock_ended = True
             return best

@@ -178,7 +178,7 @@ def plan_variants(
     done: Callable[[Answer], None] = lambda answer: None,
     jobs: int = 1,
 ) -> tuple[Answer, ...]:
-    """Plan a study and its variants, each with the failures that decided the study's own plan as hints.
+    """Plan a study and its variants, each from the study's own plan: its failures as hints, its whole numbers as start.
 
     A variant's plan depends on the study and on what it changes, not on what else is asked with it.
 
@@ -208,12 +208,12 @@ def plan_variants(
         answers = [Answer(first, base)]
     else:
         told = _within(progress, first.name, 0, len(variants) + 1, began)
-        answers = [_answer(first, study, effort, case, (), told)]
+        answers = [_answer(first, study, effort, case, None, told)]
     done(answers[0])
-    hints = answers[0].plan.proof.failures_entered if answers[0].plan is not None else ()
+    start = answers[0].plan
     asked = list(zip(variants, studies, strict=True))
     answering = _one_by_one if jobs == 1 else _side_by_side
-    for answer in answering(asked, effort, case, hints, progress, jobs, _is_stopped(answers[0], effort)):
+    for answer in answering(asked, effort, case, start, progress, jobs, _is_stopped(answers[0], effort)):
         answers.append(answer)
         done(answer)
     return tuple(answers)
@@ -229,7 +229,7 @@ def _is_stopped(answer: Answer, effort: Effort) -> bool:
 
 
 def _one_by_one(
-    asked: Asked, effort: Effort, case: Case, hints: tuple[str, ...], progress: Progress, jobs: int, stopped: bool
+    asked: Asked, effort: Effort, case: Case, start: PlanFile | None, progress: Progress, jobs: int, stopped: bool
 ) -> Iterator[Answer]:
     """The answers, each when it is there; after an interruption the rest says so."""
     began = time.monotonic()
@@ -237,18 +237,18 @@ def _one_by_one(
         if stopped:
             yield Answer(variant, None, INTERRUPTED)
             continue
-        answer = _answer(variant, study, effort, case, hints, _within(progress, variant.name, n, len(asked), began))
+        answer = _answer(variant, study, effort, case, start, _within(progress, variant.name, n, len(asked), began))
         stopped = _is_stopped(answer, effort)
         yield answer
 
 
 def _side_by_side(
-    asked: Asked, effort: Effort, case: Case, hints: tuple[str, ...], progress: Progress, jobs: int, stopped: bool
+    asked: Asked, effort: Effort, case: Case, start: PlanFile | None, progress: Progress, jobs: int, stopped: bool
 ) -> Iterator[Answer]:
     """The same answers from several processes at a time, in the order of the variants."""
     began = time.monotonic()
     with ProcessPoolExecutor(jobs, get_context("spawn"), _leave_interruptions_to_the_parent) as pool:
-        futures = [pool.submit(_answer, variant, study, effort, case, hints) for variant, study in asked]
+        futures = [pool.submit(_answer, variant, study, effort, case, start) for variant, study in asked]
         for future, (variant, _) in zip(futures, asked, strict=True):
             if stopped:
                 future.cancel()
@@ -278,15 +278,16 @@ def _answer(
     study: Study,
     effort: Effort,
     case: Case,
-    hints: tuple[str, ...],
+    start: PlanFile | None,
     progress: Progress = lambda stage, done, detail: None,
 ) -> Answer:
-    """The answer for one variant."""
+    """The answer for one variant, planned from the plan of the study as it is, where there is one."""
+    hints = start.proof.failures_entered if start is not None else ()
     if findings := workloads_without_edge(build(study, case, with_goals=False)):
         more = f" (and {len(findings) - 1} more)" if len(findings) > 1 else ""
         return Answer(variant, None, f"{findings[0].where}: {findings[0].got}{more}")
     try:
-        return Answer(variant, make_plan(study, effort, progress=progress, case=case, hints=hints))
+        return Answer(variant, make_plan(study, effort, progress=progress, case=case, hints=hints, start=start))
     except KeyboardInterrupt:
         return Answer(variant, None, INTERRUPTED)
     except Infeasible:

@@ -10,14 +10,14 @@ from buildouts import HALL, hall, phase, years
 from helpers import write_study
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from studies import machine_type, model, offer, profile, site, study, workload
+from studies import machine_type, model, offer, profile, random_study, site, study, workload
 from typer.testing import CliRunner
 
 from planner import whatif
 from planner.audit import audit
 from planner.cli.main import app
 from planner.drill import drill_plan
-from planner.errors import InputError
+from planner.errors import InputError, NoPlan
 from planner.patches import Change, Patch, patch_of, patch_of_text, patched, read_patch
 from planner.paths import addressed, figures_of, path_of
 from planner.places import Place, Reading
@@ -26,6 +26,7 @@ from planner.read import read_study
 from planner.records.inventory import Pool
 from planner.records.study import Demand, Goal, Horizon, PriceLine, PricePath, PriceStep, Shape, Tier
 from planner.review.compared import review_variants
+from planner.solve import Effort
 from planner.whatif import Variant, file_names, in_common, plan_variants, read_axes, variants_of
 
 runner = CliRunner()
@@ -617,3 +618,65 @@ def test_a_variant_without_a_plan_is_exit_code_1(files):
 
 def test_the_horizon_is_not_touched_by_other_patches(tiny):
     assert changed(tiny, {"horizon.months": 6}).horizon == Horizon(start=tiny.horizon.start, months=6)
+
+
+# ------------------------------------------------------------------ from the plan of the study as it is
+def random_bases(most=5):
+    found = 0
+    for seed in range(60):
+        asked = random_study(seed)
+        try:
+            yield asked, make_plan(asked)
+        except NoPlan:
+            continue
+        found += 1
+        if found == most:
+            return
+    raise AssertionError("too few random studies have a plan")
+
+
+def test_a_start_changes_how_a_plan_is_found_not_what_it_is_worth():
+    for asked, base in random_bases():
+        for factor in ("x0.7", "x1.3"):
+            try:
+                other = changed(asked, {"demand": factor})
+                cold = make_plan(other)
+            except NoPlan:
+                with pytest.raises(NoPlan):
+                    make_plan(other, start=base)
+                continue
+            for quick in (False, True):
+                found = make_plan(other, Effort(quick=quick), start=base, hints=base.proof.failures_entered)
+                proof = found.proof
+                assert audit(found).passed and not drill_plan(found).broken
+                assert proof.bound_usd <= min(proof.cost_usd, cold.proof.cost_usd) + 1e-6
+                assert quick or proof.cost_usd <= cold.proof.cost_usd / 0.99 + 1e-6
+
+
+@pytest.mark.parametrize("units", [0, 50])
+def test_a_start_that_is_far_off_does_no_harm(units):
+    asked = two_sites(bought=[offer("a/x/m", 2, most_units=60.0), offer("b/y/m", 3, most_units=60.0)])
+    base = make_plan(asked)
+    start = base.model_copy(
+        update={
+            "purchases": tuple(b.model_copy(update={"units": units}) for b in base.purchases),
+            "replicas": tuple(r.model_copy(update={"replicas": units}) for r in base.replicas),
+        }
+    )
+    for quick in (False, True):
+        assert make_plan(asked, Effort(quick=quick), start=start).proof.cost_usd == pytest.approx(10)
+    gone = make_plan(two_sites(pools=asked.pools[:1], bought=[offer("a/x/m", 2)], tiers=(Tier(name="t"),)))
+    assert make_plan(asked, start=gone).proof.cost_usd == pytest.approx(10), "a plan of another study"
+
+
+def test_quick_variants_over_years():
+    base = make_plan(hall(demand=15.0, build_outs=(phase("one", most=3),)))
+    asked = [
+        Variant((patch("more", set={"demand": "x2"}),)),
+        Variant((patch("late", set={"build_outs[*].ready_in": ["quarter-7"]}),)),
+    ]
+    quick = plan_variants(base.study, asked, Effort(quick=True), base=base)
+    cold = [make_plan(answer.plan.study) for answer in quick[1:]]
+    for answer, other in zip(quick[1:], cold, strict=True):
+        assert audit(answer.plan).passed
+        assert answer.plan.proof.cost_usd == pytest.approx(other.proof.cost_usd, rel=0.02)

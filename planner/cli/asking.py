@@ -120,6 +120,9 @@ def whatif(
     ] = None,
     nodes: Annotated[int | None, typer.Option(min=1, help="nodes of one integer search; default: by size")] = None,
     rounds: Annotated[int, typer.Option(min=0, help="neighbourhoods searched to improve a large study's plan")] = 3,
+    quick: Annotated[
+        bool, typer.Option("--quick", help="variants end at the first plan found near that of the study, gap as it is")
+    ] = False,
     demand: Annotated[DemandCase | None, typer.Option(help="low, base or high demand of the study")] = None,
     most: Annotated[int, typer.Option(min=1, help="variants that are planned at most")] = 64,
     jobs: Annotated[int, typer.Option(min=1, help="plans made at a time, each in a process of its own")] = 1,
@@ -159,7 +162,7 @@ def whatif(
         _, warnings = studies_of(found, variants)
         tell_findings(warnings)
         case = demand.value if demand is not None else base.demand_case if base is not None else "base"
-        effort = Effort(gap_fraction=gap, seconds=seconds, most_nodes=nodes, rounds=rounds)
+        effort = Effort(gap_fraction=gap, seconds=seconds, most_nodes=nodes, rounds=rounds, quick=quick)
         if base is not None and (base.demand_case != case or base.proof.gap_asked_fraction != gap):
             base = None  # compared on equal terms, or not at all
         if ask is not None:
