@@ -7,7 +7,7 @@ import numpy as np
 
 from planner.drill.failures import NORMAL, normal_operation
 from planner.drill.left import Left, what_is_left
-from planner.drill.moments import not_done, taken_up, without_power
+from planner.drill.moments import not_done, not_ready, taken_up, without_power
 from planner.drill.names import above, check_counts, names_in_plan
 from planner.drill.replay import prepare, tier_rows
 from planner.drill.resolve import part_of_pool, times_of
@@ -32,7 +32,7 @@ def drill_state_claims(plan: PlanFile) -> tuple[str, ...]:
     world, graph, failures = prepare(plan.study, plan.demand_case)
     findings: list[str] = names_in_plan(plan, [failure.id for failure in failures])
     every = hours_of(plan)
-    findings += not_done(plan.study, plan, every)
+    findings += [*not_ready(plan.study, plan, every), *not_done(plan.study, plan, every)]
     for moment in every:
         states = {(s.failure, round(s.clock_seconds, 6)): s for s in plan.states if s.hour == moment.hour}
         usual = world.at(taken_up(plan.study, plan, moment))
