@@ -21,7 +21,7 @@ FREE_POOLS = 8
 NEIGHBOUR_NODES = 25
 NEIGHBOUR_GAP = 0.002
 NEAR_NODES = 200
-NEAR_GAP = 0.001
+NEAR_GAP = 0.005
 CHEAPER = 1e-6
 """Saving that counts as one [fraction]."""
 WHOLE = 1e-6
