@@ -27,7 +27,7 @@ sys.path.insert(0, str(ROOT / "tests"))
 from drill_fixtures import goal, machine, model, plan, point, profile, site, study, workload  # noqa: E402
 
 from planner.drill import drill_plan, failures, left, moments, replay, resolve, standing  # noqa: E402
-from planner.plan import plan_text, sealed  # noqa: E402
+from planner.planfile import plan_text, sealed  # noqa: E402
 from planner.records.inventory import Pool  # noqa: E402
 from planner.records.plan import PlanFile  # noqa: E402
 from planner.records.study import Demand, Holding, Horizon, Hour, Origin, Tier, Utilisation  # noqa: E402

@@ -26,7 +26,7 @@ from planner.build import build  # noqa: E402
 from planner.plan import make_plan  # noqa: E402
 from planner.read import read_study  # noqa: E402
 from planner.records.study import Study  # noqa: E402
-from planner.solve import Effort  # noqa: E402
+from planner.search import Effort  # noqa: E402
 
 MORE = (
     # stream, model, context class, mean input and output tokens as those of chat, share of the chat demand

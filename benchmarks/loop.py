@@ -50,11 +50,12 @@ from studies import machine_type, model, offer, profile, site, study, workload  
 from planner.build import build  # noqa: E402
 from planner.costs import cost_usd  # noqa: E402
 from planner.problem import Decisions, Problem  # noqa: E402
-from planner.program import OPTIMAL, TestProgram, add_failure, start_program  # noqa: E402
+from planner.program import OPTIMAL, add_failure, start_program  # noqa: E402
 from planner.records.inventory import Pool  # noqa: E402
 from planner.records.study import Goal, Horizon, NamedFailure, Origin, Study, Tier, Utilisation  # noqa: E402
 from planner.risk import NORMAL  # noqa: E402
-from planner.solve import Effort, _Search  # noqa: E402
+from planner.search import Effort, _Search  # noqa: E402
+from planner.testprogram import TestProgram  # noqa: E402
 
 AGREE = 1e-7
 """How far two ways may be apart, relative to the cost."""

@@ -40,7 +40,7 @@ from planner.records.study import (  # noqa: E402
     Tier,
     Utilisation,
 )
-from planner.solve import Effort  # noqa: E402
+from planner.search import Effort  # noqa: E402
 
 PROVIDERS = {"aws": "neuron", "google": "xla-tpu", "azure": "cuda"}
 PLACES = (("london", 51.5, -0.1), ("virginia", 39.0, -77.5), ("tokyo", 35.7, 139.7), ("sydney", -33.9, 151.2))

@@ -19,7 +19,7 @@ sys.path[:0] = [str(ROOT)]
 from planner.patches import Change, Patch  # noqa: E402
 from planner.plan import make_plan  # noqa: E402
 from planner.read import read_study  # noqa: E402
-from planner.solve import Effort  # noqa: E402
+from planner.search import Effort  # noqa: E402
 from planner.whatif import plan_variants, studies_of, variants_of  # noqa: E402
 
 

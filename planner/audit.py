@@ -8,18 +8,10 @@ from typing import Any
 from planner.algebra import Row
 from planner.costs import COSTS
 from planner.errors import InputError
-from planner.plan import (
-    costs_usd,
-    decisions_of,
-    digest,
-    gap_fraction,
-    problem_of,
-    sha256,
-    uncoverable,
-    units_by_period,
-)
+from planner.planfile import digest, sha256
 from planner.problem import Problem, states
 from planner.pruning import implied
+from planner.recorded import costs_usd, decisions_of, gap_fraction, problem_of, uncoverable, units_by_period
 from planner.records.plan import PlanFile, WithoutGoals
 from planner.risk import NORMAL
 from planner.rules import PURCHASE_RULES, STATE_RULES

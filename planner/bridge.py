@@ -16,13 +16,16 @@ from planner.errors import NoPlan, SolverError
 from planner.explain import workloads_without_edge
 from planner.formulas import short_of_spend
 from planner.paths import figures_of
-from planner.plan import Case, canonical, costs_usd
+from planner.plan import Case
+from planner.planfile import canonical
 from planner.problem import Decisions, Problem, no_decisions
+from planner.recorded import costs_usd
 from planner.records.buildout import BuildOut
 from planner.records.inventory import Offer
 from planner.records.plan import PlanFile, WithoutGoals
 from planner.records.study import Study
-from planner.solve import Effort, solve
+from planner.search import Effort
+from planner.solve import solve
 
 PRICES, SERVING, DEMAND, COMMITMENTS, SLIP, REDUNDANCY = STEPS = (
     "prices",

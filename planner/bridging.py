@@ -15,12 +15,13 @@ from planner.errors import NoPlan, SolverError
 from planner.explain import Shortage
 from planner.missing import Broken, broken_by
 from planner.periods import Span, spans
-from planner.plan import problem_of
 from planner.problem import Problem
+from planner.recorded import problem_of
 from planner.records.plan import PlanFile
 from planner.records.study import Study
+from planner.search import Effort, Progress
 from planner.slip import DELIVERY, Slip
-from planner.solve import Effort, Progress, solve
+from planner.solve import solve
 from planner.units import DAYS_PER_MONTH
 from planner.whatif import Answer
 

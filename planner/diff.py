@@ -8,8 +8,8 @@ from typing import Any
 from planner.bridge import Bridge, asked, bridge
 from planner.formulas import due_fraction, requests_per_second, served
 from planner.orders import Order, PhaseOrder, orders, phase_orders
-from planner.plan import decisions_of, problem_of
 from planner.problem import Decisions, Problem, states
+from planner.recorded import decisions_of, problem_of
 from planner.records.plan import PlanFile
 from planner.records.study import Goal
 from planner.risk import NORMAL, dependency_graph, expand

@@ -15,7 +15,8 @@ from planner.records.study import Study
 from planner.reserves import without_weights
 from planner.risk import NORMAL
 from planner.rules import PURCHASE_RULES, RELAXABLE, STATE_RULES
-from planner.solve import Effort, Progress, solve
+from planner.search import Effort, Progress
+from planner.solve import solve
 
 MOST_SHOWN = 5
 MOST_HELPS = 3

@@ -11,8 +11,8 @@ from functools import cache
 from itertools import product
 
 from planner.losses import Contribution, Expected, expected_loss, parts_of_horizon, rates, usd_per_hour, wanted
-from planner.plan import uncoverable
 from planner.problem import Problem
+from planner.recorded import uncoverable
 from planner.records.plan import PlanFile, Uncoverable
 from planner.records.study import RunningReplicas, Study
 from planner.risk import NORMAL, Failure, placement_id

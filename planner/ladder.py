@@ -8,11 +8,12 @@ from typing import Any
 from planner.drill import DrillResult, Mode, drill_plan
 from planner.errors import Finding, InputError, NoPlan, SolverError
 from planner.explain import diagnose
-from planner.plan import Case, gap_fraction, make_plan
+from planner.plan import Case, make_plan
+from planner.recorded import gap_fraction
 from planner.records.plan import PlanFile
 from planner.records.study import Goal, Study
 from planner.risk import NORMAL, components_of, dependency_graph
-from planner.solve import Effort, Infeasible, Progress
+from planner.search import Effort, Infeasible, Progress
 from planner.units import outage_usd_per_hour
 
 NO_GOAL = "none"

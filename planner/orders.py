@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 
 from planner.periods import spans
-from planner.plan import units_by_period
 from planner.problem import Problem
+from planner.recorded import units_by_period
 from planner.records.buildout import PARTS
 from planner.records.plan import PlanFile, Purchase
 from planner.units import DAYS_PER_MONTH

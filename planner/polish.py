@@ -8,9 +8,10 @@ from planner.costs import requests, unserved_requests
 from planner.errors import SolverError
 from planner.formulas import short_of_spend
 from planner.problem import Decisions, Problem, no_decisions, states
-from planner.program import BOUGHT, OPTIMAL, SLIVER, STATE_NAMES, Program, state_columns
+from planner.program import BOUGHT, OPTIMAL, Program, state_columns
 from planner.risk import NORMAL
 from planner.rules import PURCHASE_RULES, STATE_RULES
+from planner.testprogram import SLIVER, STATE_NAMES
 
 
 def edge_costs(p: Problem) -> dict[tuple[str, str], float]:

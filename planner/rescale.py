@@ -12,9 +12,10 @@ from planner.formulas import requests_choosing, requests_per_second, whole_occup
 from planner.link_rules import no_replica_before_it_is_loaded
 from planner.polish import edge_costs
 from planner.problem import Decisions, Problem, State, no_decisions, states
-from planner.program import BOUGHT, OPTIMAL, SLIVER, Program, start_program
+from planner.program import BOUGHT, OPTIMAL, Program, start_program
 from planner.reserves import conditions, renormalised, splits_replicas, taken, whole_survivors
 from planner.risk import NORMAL
+from planner.testprogram import SLIVER
 
 WEIGHTLESS = 1e-7
 """Share of its demand below which an edge gets no weight: rounding of the solver."""

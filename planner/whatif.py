@@ -18,12 +18,13 @@ from planner.errors import Finding, InputError, NoPlan, SolverError
 from planner.explain import diagnose, workloads_without_edge
 from planner.patches import Patch, patch_of, patched, read_patch
 from planner.places import Place, Reading, shown
-from planner.plan import Case, canonical, make_plan
+from planner.plan import Case, make_plan
+from planner.planfile import canonical
 from planner.problem import HOURLY
 from planner.read import sorted_findings
 from planner.records.plan import PlanFile
 from planner.records.study import Study
-from planner.solve import Effort, Infeasible, Progress
+from planner.search import Effort, Infeasible, Progress
 from planner.tables import read_yaml
 
 MOST_VARIANTS = 64

@@ -14,11 +14,12 @@ from typing import Any
 import pytest
 from studies import machine_type, model, offer, profile, site, study, workload
 
-from planner.plan import make_plan, sealed
+from planner.plan import make_plan
+from planner.planfile import sealed
 from planner.records.inventory import Pool
 from planner.records.plan import PlanFile
 from planner.records.study import Goal, Holding, Horizon, Study, Tier
-from planner.solve import Effort
+from planner.search import Effort
 
 SHARED = Path(__file__).parents[2] / "shared"
 SCHEMAS = SHARED / "schemas" / "terraform"

@@ -14,7 +14,7 @@ from planner.records.inventory import Pool
 from planner.records.plan import PlanFile
 from planner.records.serving import ContextClass
 from planner.records.study import Goal, Origin, Study, Tier
-from planner.solve import Effort
+from planner.search import Effort
 
 SHORT_TOKENS, LONG_TOKENS = 400, 8000
 

@@ -11,10 +11,11 @@ import planner.edges
 from planner.audit import audit
 from planner.build import build
 from planner.drill import drill_plan, drill_state_claims
-from planner.plan import decisions_of, make_plan
-from planner.program import tolerance
+from planner.plan import make_plan
+from planner.recorded import decisions_of
 from planner.risk import NORMAL
-from planner.solve import Effort, Infeasible, _Search
+from planner.search import Effort, Infeasible, _Search
+from planner.testprogram import tolerance
 
 SEEDS = [("tiny", seed) for seed in range(180)] + [("small", seed) for seed in range(60)]
 PARTS = 8

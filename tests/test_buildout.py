@@ -15,7 +15,8 @@ from planner.errors import InputError
 from planner.explain import what_stands_in_the_way
 from planner.money import capital_recovery_factor
 from planner.orders import phase_orders
-from planner.plan import make_plan, sealed
+from planner.plan import make_plan
+from planner.planfile import sealed
 from planner.read import read_study
 from planner.records.buildout import CapitalLimit, Clocks, Electricity, Lives, Money, SpendCommitment, TariffStep
 from planner.records.inventory import Pool
@@ -23,7 +24,7 @@ from planner.records.serving import ContextClass
 from planner.records.study import Demand, Horizon, Hour, Period, Policies, RequestCost, Tier
 from planner.review.answer import review_plan
 from planner.review.render import render
-from planner.solve import Effort
+from planner.search import Effort
 
 EXACT = Effort(gap_fraction=0.0, most_nodes=10_000)
 TENTH = Money(discount_fraction_per_year=0.1)

@@ -11,7 +11,7 @@ from planner.build import build
 from planner.drill import drill_plan
 from planner.orders import phase_orders
 from planner.periods import demand_by_hour
-from planner.plan import read_plan
+from planner.planfile import read_plan
 from planner.read import data_folder, read_study
 from planner.start import start_study
 

@@ -13,10 +13,11 @@ from planner.build import build
 from planner.costs import requests_usd_per_hour
 from planner.drill import drill_plan
 from planner.errors import NoPlan
-from planner.plan import decisions_of, make_plan
+from planner.plan import make_plan
 from planner.problem import states
+from planner.recorded import decisions_of
 from planner.records.plan import PlanFile
-from planner.solve import Effort
+from planner.search import Effort
 
 EXACT = Effort(gap_fraction=0.0, most_nodes=1_000_000)
 EVALUATED = "eval49_5sites"

@@ -11,13 +11,14 @@ from studies import offer, random_study
 from planner.build import build
 from planner.cash import NO_CASH, cash
 from planner.costs import COSTS
-from planner.plan import decisions_of, make_plan
+from planner.plan import make_plan
+from planner.recorded import decisions_of
 from planner.records.buildout import CapitalLimit, Electricity, Money, SpendCommitment
 from planner.records.inventory import Pool
 from planner.records.study import Demand, Horizon, Hour, Period, Policies, RequestCost
 from planner.review.answer import review_plan
 from planner.review.render import render
-from planner.solve import Effort
+from planner.search import Effort
 
 EXACT = Effort(gap_fraction=0.0, most_nodes=10_000)
 SOURCED = {"evidence": "estimated", "source": "made up for a test", "as_of": "2026"}

@@ -12,7 +12,7 @@ from helpers import write_study
 from typer.testing import CliRunner
 
 from planner.cli.main import app
-from planner.plan import digest, read_plan
+from planner.planfile import digest, read_plan
 
 ROOT = Path(__file__).parents[1]
 QUICKSTART = ROOT / "examples" / "quickstart"
@@ -224,7 +224,7 @@ def test_interrupt_before_anything_is_found_writes_nothing(monkeypatch, tmp_path
 
 
 def test_interrupt_during_the_search_offers_a_plan_that_survives(monkeypatch, tmp_path):
-    from planner.solve import _Search
+    from planner.search import _Search
 
     original, calls = _Search.broken_whole, []
 

@@ -16,8 +16,10 @@ from planner.audit import audit
 from planner.build import build
 from planner.costs import cost_usd
 from planner.drill import drill_plan, drill_state_claims
-from planner.plan import decisions_of, digest, make_plan, sha256
+from planner.plan import make_plan
+from planner.planfile import digest, sha256
 from planner.problem import states
+from planner.recorded import decisions_of
 from planner.records.plan import PlanFile
 from planner.records.study import Policies, Quota, RequestCost, Share, Study
 from planner.rules import PURCHASE_RULES, STATE_RULES

@@ -13,7 +13,8 @@ from planner.build import build
 from planner.cli.main import app
 from planner.diff import _machines, _Side, apart, diff_plans
 from planner.errors import NoPlan
-from planner.plan import make_plan, plan_text, sealed
+from planner.plan import make_plan
+from planner.planfile import plan_text, sealed
 from planner.problem import no_decisions
 from planner.records.study import Goal, Horizon
 from planner.risk import NORMAL

@@ -22,15 +22,17 @@ from planner.formulas import live_edges
 from planner.inside_rules import requests_choose_their_way, what_passes_is_counted
 from planner.link_rules import components_pass_what_they_can, no_request_takes_a_closed_way
 from planner.margins import margins
-from planner.plan import decisions_of, make_plan, problem_of, sealed
+from planner.plan import make_plan
+from planner.planfile import sealed
 from planner.problem import Problem, State, no_decisions, states
 from planner.program import OPTIMAL, Program, state_columns
 from planner.read import read_study
+from planner.recorded import decisions_of, problem_of
 from planner.records.inventory import Pool
 from planner.records.plan import PlanFile
 from planner.records.study import Component, Demand, Dependency, Goal, NamedFailure, Needs, Origin, Study, Tier
 from planner.risk import NORMAL, dependency_graph
-from planner.solve import Infeasible
+from planner.search import Infeasible
 
 SEEDS = 150
 

@@ -14,13 +14,14 @@ from planner.emit.fleet import fleet_of
 from planner.emit.kubernetes import files as manifests
 from planner.emit.names import slug
 from planner.errors import InputError
-from planner.plan import make_plan, plan_text
+from planner.plan import make_plan
+from planner.planfile import plan_text
 from planner.records.inventory import Pool
 from planner.records.serving import Qualification
 from planner.records.study import Goal, Holding, Tier
 from planner.review.drifted import review_drift
+from planner.search import Effort
 from planner.shortfalls import cost_of_being_late
-from planner.solve import Effort
 
 DAY = date(2026, 6, 1)
 TOTAL = {q: n + HELD.get(q, 0) for q, (*_, n) in POOLS.items()}

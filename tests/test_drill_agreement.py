@@ -11,7 +11,7 @@ from planner.doors import shared_in
 from planner.drill import drill_plan, drill_state_claims
 from planner.plan import make_plan
 from planner.records.study import Component, Counted, Dependency, Failover, Goal, NamedFailure, Needs, Study
-from planner.solve import Effort, Infeasible
+from planner.search import Effort, Infeasible
 
 PARTS, SEEDS = 4, 60
 

@@ -14,12 +14,13 @@ from planner.drill import drill_plan, drill_state_claims
 from planner.drill.moments import moments
 from planner.errors import InputError
 from planner.periods import hours_of
-from planner.plan import decisions_of, make_plan
-from planner.program import tolerance
+from planner.plan import make_plan
+from planner.recorded import decisions_of
 from planner.records.study import Demand, Goal, Holding, Horizon, Hour, NamedFailure, Period, Policies, Shape, Tier
 from planner.review.drilled import in_hours, review_drill
 from planner.risk import NORMAL
-from planner.solve import Effort, Infeasible, _Search
+from planner.search import Effort, Infeasible, _Search
+from planner.testprogram import tolerance
 
 TWO = (Hour(name="day", weight_fraction=0.7), Hour(name="night", weight_fraction=0.3))
 

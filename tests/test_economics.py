@@ -30,7 +30,7 @@ from planner.records.study import (
     Tier,
 )
 from planner.risk import NORMAL
-from planner.solve import Effort, Infeasible, _Search
+from planner.search import Effort, Infeasible, _Search
 
 EXACT = Effort(gap_fraction=0.0, most_nodes=20_000)
 

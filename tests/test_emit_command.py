@@ -14,9 +14,10 @@ from planner.emit.fleet import fleet_of
 from planner.emit.targets import NOT_PROVEN, TARGETS, emitted, why_not_proven
 from planner.emit.write import MANIFEST
 from planner.errors import InputError
-from planner.plan import make_plan, plan_text, sealed
+from planner.plan import make_plan
+from planner.planfile import plan_text, sealed
 from planner.records.plan import PlanFile
-from planner.solve import Effort
+from planner.search import Effort
 
 MINE = ("terraform", "kubernetes", "owned")
 

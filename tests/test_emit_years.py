@@ -10,8 +10,9 @@ from test_periods import EXACT
 from planner.emit.cascade import cascades_of_plan
 from planner.emit.owned import files
 from planner.emit.routing import routing_table, subject
-from planner.plan import make_plan, problem_of
-from planner.solve import Effort, Infeasible
+from planner.plan import make_plan
+from planner.recorded import problem_of
+from planner.search import Effort, Infeasible
 
 
 def test_a_phase_is_a_ticket_and_power_of_its_hall():

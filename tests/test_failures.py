@@ -32,7 +32,8 @@ from planner.records.study import (
     Study,
     Tier,
 )
-from planner.solve import Effort, Infeasible, _Search, solve
+from planner.search import Effort, Infeasible, _Search
+from planner.solve import solve
 
 EXACT = Effort(gap_fraction=0.0, most_nodes=10_000)
 LOGIN = Component(name="login", kind="identity")

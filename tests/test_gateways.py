@@ -36,7 +36,7 @@ from planner.plan import make_plan
 from planner.problem import states
 from planner.records.study import Goal, Tier, Utilisation
 from planner.risk import NORMAL
-from planner.solve import Effort
+from planner.search import Effort
 
 TARGETS = {"litellm": litellm, "envoy": envoy}
 

@@ -29,7 +29,7 @@ from planner.emit.text import yaml_data
 from planner.plan import make_plan
 from planner.read import read_study
 from planner.records.study import Goal, Tier, Utilisation
-from planner.solve import Effort
+from planner.search import Effort
 
 pytestmark = pytest.mark.gateways
 needs_litellm = pytest.mark.skipif(

@@ -23,7 +23,7 @@ from planner.records.inventory import Pool
 from planner.records.study import Goal, NamedFailure, Tier
 from planner.review.render import render
 from planner.review.rungs import good, review_ladder
-from planner.solve import Effort
+from planner.search import Effort
 
 EXACT = Effort(gap_fraction=0.0, most_nodes=10_000)
 OWN = ["none", "site", "failure:flood"]

@@ -35,13 +35,16 @@ ROWS = (
     ("formulas",),
     ("reserves",),
     ("costs",),
+    ("recorded", "planfile"),
     ("reserve_rules",),
     ("purchase_rules", "inside_rules", "link_rules"),
     ("rules",),
     ("highs",),
     ("program",),
+    ("testprogram",),
     ("polish", "rounding", "pruning"),
     ("rescale",),
+    ("search",),
     ("solve", "margins"),
     ("plan", "losses"),
     ("audit", "explain", "orders", "cash", "drill.*", "exposure", "ladder"),
@@ -53,7 +56,7 @@ ROWS = (
 )
 """A module may import from the rows above, and from its own row as far as no cycle comes of it."""
 ONLY_IN = {
-    "pulp": {"algebra", "program", "highs", "solve"},
+    "pulp": {"algebra", "program", "testprogram", "highs", "search", "solve"},
     "highspy": {"highs", "drill.*"},
     "networkx": {"network", "risk", "doors"},
     "typer": {"cli.*"},

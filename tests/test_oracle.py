@@ -11,7 +11,8 @@ from planner.build import build
 from planner.problem import states
 from planner.records.study import Claim, Counted, Goal, Holding, Study
 from planner.risk import NORMAL
-from planner.solve import Effort, Infeasible, Solution, solve
+from planner.search import Effort, Infeasible, Solution
+from planner.solve import solve
 
 SEEDS = range(200)
 FEATURES = (

@@ -32,7 +32,7 @@ from planner.records.study import (
 )
 from planner.review.answer import review_plan
 from planner.review.render import render
-from planner.solve import Effort
+from planner.search import Effort
 
 EXACT = Effort(gap_fraction=0.0)
 DAY = (Hour(name="day", weight_fraction=0.75), Hour(name="night", weight_fraction=0.25))

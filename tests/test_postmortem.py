@@ -8,11 +8,12 @@ from planner.audit import audit
 from planner.build import build
 from planner.drill import drill_plan
 from planner.exposure import exposure
-from planner.plan import make_plan, read_plan
+from planner.plan import make_plan
+from planner.planfile import read_plan
 from planner.read import data_folder, read_study
 from planner.records.inventory import Pool
 from planner.records.study import Goal, Tier
-from planner.solve import Effort
+from planner.search import Effort
 
 FOLDER = data_folder("examples") / "postmortem"
 BLOCKS = blocks(README.read_text(encoding="utf-8"))

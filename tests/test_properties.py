@@ -10,10 +10,12 @@ from studies import random_study
 
 from planner.audit import audit
 from planner.build import build
-from planner.plan import make_plan, plan_text
+from planner.plan import make_plan
+from planner.planfile import plan_text
 from planner.program import solver_named
 from planner.records.study import Study
-from planner.solve import Effort, Infeasible, Solution, solve
+from planner.search import Effort, Infeasible, Solution
+from planner.solve import solve
 
 EXACT = Effort(gap_fraction=0.0, most_nodes=10_000)
 CLOSE = 1e-6

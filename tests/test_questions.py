@@ -13,13 +13,14 @@ from planner.audit import audit
 from planner.bridging import known_late, slipped
 from planner.crossover import crossover
 from planner.errors import InputError
-from planner.plan import make_plan, plan_text
+from planner.plan import make_plan
+from planner.planfile import plan_text
 from planner.records.buildout import Electricity, Money
 from planner.records.inventory import Pool
 from planner.records.study import Goal, Holding, Horizon, Policies, PriceLine, PricePath, PriceStep, Tier
+from planner.search import Effort
 from planner.sequence import sequence_variants, sequences, single_changes
 from planner.slip import slips
-from planner.solve import Effort
 from planner.whatif import plan_variants
 
 ONE, DEAR = f"{HALL}:one", f"{HALL}:dear"

@@ -16,7 +16,7 @@ from planner.plan import make_plan
 from planner.read import data_folder, read_fleet, read_study
 from planner.records.serving import ModelFacts, Profile
 from planner.records.study import Study
-from planner.solve import Effort
+from planner.search import Effort
 
 ROOT = Path(__file__).resolve().parent.parent
 Edit = tuple[str, str, str]

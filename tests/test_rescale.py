@@ -9,7 +9,8 @@ from planner.audit import audit
 from planner.build import build
 from planner.drill import drill_plan, drill_state_claims
 from planner.explain import diagnose
-from planner.plan import make_plan, sealed
+from planner.plan import make_plan
+from planner.planfile import sealed
 from planner.problem import HOUR
 from planner.records.inventory import Pool
 from planner.records.plan import PlanFile
@@ -17,7 +18,8 @@ from planner.records.study import Component, Dependency, Goal, NamedFailure, Nee
 from planner.reserve_rules import reserves_cover_what_is_due
 from planner.reserves import hardest, headrooms
 from planner.review.answer import review_plan
-from planner.solve import Effort, Infeasible, solve
+from planner.search import Effort, Infeasible
+from planner.solve import solve
 
 PLANS = 100
 SMALL_FROM = 96

@@ -20,8 +20,10 @@ from planner.fit import memory_needed_gib
 from planner.inside_rules import what_loads_occupies
 from planner.link_rules import no_replica_before_it_is_loaded
 from planner.margins import margins
-from planner.plan import decisions_of, make_plan, sealed, sha256
+from planner.plan import make_plan
+from planner.planfile import sealed, sha256
 from planner.read import read_study
+from planner.recorded import decisions_of
 from planner.records.base import Record
 from planner.records.buildout import TariffStep
 from planner.records.study import Study
@@ -31,7 +33,7 @@ from planner.review.clocks import clocks_section
 from planner.review.render import render
 from planner.review.report import Report, Section
 from planner.review.rests import floors, goals_rest_on
-from planner.solve import Effort
+from planner.search import Effort
 
 RICHER = [
     ("study.yaml", "policies:\n", "policies:\n  terms_beyond_horizon: true\n"),

@@ -17,7 +17,7 @@ from typer.testing import CliRunner
 from planner.build import build
 from planner.cli.main import app
 from planner.exposure import exposure, running_in
-from planner.plan import read_plan
+from planner.planfile import read_plan
 from planner.read import read_study
 from planner.review.drawing import drawing
 

@@ -4,13 +4,14 @@ import pytest
 from studies import model, offer, profile, random_study
 from test_failures import asked, goal
 
-from planner import solve as searching
+from planner import search as searching
 from planner.audit import audit
 from planner.build import build
 from planner.drill import drill_plan
 from planner.plan import make_plan
 from planner.records.study import Counted, Holding, NamedFailure, Policies, RequestCost
-from planner.solve import Effort, Infeasible, solve
+from planner.search import Effort, Infeasible
+from planner.solve import solve
 
 EXACT = Effort(gap_fraction=0.0)
 LOADS = (model("m", [profile("m", "cuda", 1, load_seconds=20.0)]),)

@@ -21,12 +21,13 @@ from planner.errors import InputError, NoPlan
 from planner.patches import Change, Patch, patch_of, patch_of_text, patched, read_patch
 from planner.paths import addressed, figures_of, path_of
 from planner.places import Place, Reading
-from planner.plan import make_plan, read_plan
+from planner.plan import make_plan
+from planner.planfile import read_plan
 from planner.read import read_study
 from planner.records.inventory import Pool
 from planner.records.study import Demand, Goal, Horizon, PriceLine, PricePath, PriceStep, Shape, Tier
 from planner.review.compared import review_variants
-from planner.solve import Effort
+from planner.search import Effort
 from planner.whatif import Variant, file_names, in_common, plan_variants, read_axes, variants_of
 
 runner = CliRunner()

@@ -149,7 +149,7 @@ def whatif(
         from planner.places import Reading
         from planner.review.compared import review_variants
         from planner.review.render import render
-        from planner.solve import Effort
+        from planner.search import Effort
         from planner.whatif import Answer, Variant, file_names, plan_variants, read_axes, studies_of, variants_of
 
         found, base = _subject(study)
@@ -195,7 +195,7 @@ def _proven(answers: "Sequence[Answer]", gap_fraction: float) -> bool:
 
 def _keep(folder: Path | None, names: "Mapping[str, str]", answers: "Iterable[Answer]") -> None:
     """Write plans into the folder, where one was named."""
-    from planner.plan import plan_text, write_atomically
+    from planner.planfile import plan_text, write_atomically
 
     for answer in answers:
         if folder is not None and answer.plan is not None:
@@ -271,7 +271,7 @@ def _numbers(option: str, text: str | None, whole: bool = False) -> list[float]:
 
 def _subject(path: Path) -> "tuple[Study, PlanFile | None]":
     """The study that is asked about, and its plan where that is what was named."""
-    from planner.plan import digest, read_plan
+    from planner.planfile import digest, read_plan
     from planner.read import read_study
 
     if path.suffix.lower() == ".json":
@@ -334,7 +334,7 @@ def diff(
     """
     with answered(format):
         from planner.diff import diff_plans
-        from planner.plan import read_plan
+        from planner.planfile import read_plan
         from planner.review.compared import review_diff
         from planner.review.render import render
 

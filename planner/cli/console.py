@@ -23,7 +23,7 @@ def emit(text: str, out: Path | None, inputs: Iterable[Path] = ()) -> None:
     if out is None:
         sys.stdout.write(text if text.endswith("\n") else text + "\n")
         return
-    from planner.plan import check_writable, write_atomically
+    from planner.planfile import check_writable, write_atomically
 
     check_writable(out, inputs)
     write_atomically(out, text if text.endswith("\n") else text + "\n")

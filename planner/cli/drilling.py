@@ -97,7 +97,7 @@ def _fleet(subject: Path, study: Path | None, mode: Mode | None, done: Any, whic
 
 def _plan(subject: Path, mode: Mode | None, done: Any, which: Any) -> tuple[Any, tuple[str, ...]]:
     from planner.drill import drill_plan, drill_state_claims
-    from planner.plan import digest, read_plan
+    from planner.planfile import digest, read_plan
 
     made = read_plan(subject)
     edited = made.digest_sha256 != digest(made.model_dump(mode="json", by_alias=True))

@@ -49,7 +49,8 @@ def emit_command(
     with answered(format):
         from planner.emit.targets import about, emitted, why_not_proven
         from planner.emit.write import changes, write
-        from planner.plan import problem_of, read_plan
+        from planner.planfile import read_plan
+        from planner.recorded import problem_of
         from planner.review.drifted import review_emission
         from planner.review.render import render
 
@@ -90,7 +91,7 @@ def drift_command(
     with answered(format):
         from planner.actual import read_actual
         from planner.drift import drift
-        from planner.plan import read_plan
+        from planner.planfile import read_plan
         from planner.review.drifted import review_drift
         from planner.review.render import render
 

@@ -64,7 +64,7 @@ def ladder(
         from planner.read import read_study
         from planner.review.render import render
         from planner.review.rungs import review_ladder
-        from planner.solve import Effort
+        from planner.search import Effort
 
         found, warnings = read_study(study)
         tell_findings(warnings)

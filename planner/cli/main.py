@@ -129,10 +129,11 @@ def plan(
         from planner.build import build
         from planner.errors import InputError
         from planner.explain import diagnose, workloads_without_edge
-        from planner.plan import check_writable, make_plan, plan_text, with_valued_limits
+        from planner.plan import make_plan, with_valued_limits
+        from planner.planfile import check_writable, plan_text
         from planner.program import solver_named
         from planner.read import read_study
-        from planner.solve import Effort, Infeasible
+        from planner.search import Effort, Infeasible
 
         found, warnings = read_study(study)
         tell_findings(warnings)
@@ -188,7 +189,7 @@ def review(
     Example: `planner review plan.json --format md --out review.md`
     """
     with answered(format):
-        from planner.plan import read_plan
+        from planner.planfile import read_plan
 
         raise SystemExit(_review(read_plan(plan), format, out, all, plan))
 
@@ -207,7 +208,7 @@ def audit(plan: PlanPath, format: AsFormat = Format.text, out: Out = None) -> No
     with answered(format):
         from planner.audit import CANNOT_BE_CHECKED
         from planner.audit import audit as audit_plan
-        from planner.plan import read_plan
+        from planner.planfile import read_plan
         from planner.review.answer import review_audit
         from planner.review.render import render
 

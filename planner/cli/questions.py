@@ -12,8 +12,8 @@ if TYPE_CHECKING:
     from planner.records.plan import PlanFile
     from planner.records.study import Study
     from planner.review.report import Report
+    from planner.search import Effort, Progress
     from planner.slip import Slip
-    from planner.solve import Effort, Progress
     from planner.whatif import Answer, Variant
 
 QUESTIONS = ("slip", "crossover", "sequence")

@@ -69,7 +69,7 @@ def _read(subject: Path, study: Path | None) -> "Subject":
     from planner.build import build
     from planner.errors import Finding, InputError
     from planner.exposure import running_in, running_now
-    from planner.plan import digest, read_plan
+    from planner.planfile import digest, read_plan
     from planner.read import read_fleet, read_study
 
     kind = subject.suffix.lower()

@@ -7,8 +7,8 @@ from planner.emit.behaviour import BEHAVIOURS
 from planner.emit.rooms import planned_replicas, room_replica_seconds, surviving_replicas
 from planner.emit.routing import Subject, Table, peak_requests_per_second, routing_table, subject
 from planner.formulas import due_fraction, live_edges
-from planner.plan import problem_of
 from planner.problem import Decisions, Problem, State, states
+from planner.recorded import problem_of
 from planner.records.plan import PlanFile
 from planner.risk import NORMAL
 

@@ -10,7 +10,7 @@ from planner.emit.options import Endpoint, chosen, endpoints, hold, whole_number
 from planner.emit.routing import Subject, Table, override_data, routing_table, subject, table_data
 from planner.emit.text import json_text
 from planner.errors import Finding
-from planner.plan import problem_of
+from planner.recorded import problem_of
 from planner.records.plan import PlanFile
 from planner.records.study import Workload
 from planner.risk import NORMAL

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from planner.emit.limits import GOALS, limits_of
 from planner.emit.names import slug
 from planner.formulas import is_normal, requests_per_second
-from planner.plan import decisions_of
 from planner.problem import Decisions, Problem, State, states
+from planner.recorded import decisions_of
 from planner.records.plan import PlanFile
 from planner.risk import NORMAL
 

@@ -10,7 +10,7 @@ from typing import Any
 from planner.emit.fleet import Fleet, Lot, block_days
 from planner.emit.names import distinct
 from planner.orders import Order, PhaseOrder, phase_orders
-from planner.plan import problem_of
+from planner.recorded import problem_of
 from planner.records.plan import PlanFile
 from planner.shortfalls import Late, cost_of_being_late
 

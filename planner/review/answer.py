@@ -4,8 +4,8 @@ from dataclasses import asdict
 
 from planner.audit import Audit, audit
 from planner.orders import Order, orders
-from planner.plan import decisions_of, problem_of
 from planner.problem import Problem
+from planner.recorded import decisions_of, problem_of
 from planner.records.plan import PlanFile
 from planner.review.clocks import clocks_section
 from planner.review.fleet import fleet_section, over_time_section

@@ -5,8 +5,8 @@ from collections import Counter
 from planner.build import build
 from planner.errors import Finding
 from planner.explain import workloads_without_edge
-from planner.plan import uncoverable
 from planner.problem import Problem, fullest_hour
+from planner.recorded import uncoverable
 from planner.records.plan import Uncoverable
 from planner.records.study import Study
 from planner.review.coverage import coverage_sections

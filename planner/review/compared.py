@@ -6,7 +6,7 @@ from typing import Any
 
 from planner.bridge import STEPS, Bridge
 from planner.diff import PARTS, Diff, Difference, offers_that_differ
-from planner.plan import digest
+from planner.planfile import digest
 from planner.records.plan import PlanFile
 from planner.records.study import Study
 from planner.review.report import Cell, Report, Section, percent, usd
