@@ -106,7 +106,7 @@ def _read_json(path: Path, text: str, fleet: Fleet, counts: dict[str, dict[str, 
             _read_state(data, fleet, counts, strange)
         else:
             raise _bad(path, "Terraform state, or a list of nodes or pods", f"fields {', '.join(map(str, data))[:80]}")
-    except (AttributeError, TypeError, KeyError, ValueError) as error:
+    except (AttributeError, TypeError, KeyError, ValueError, OverflowError) as error:
         raise _bad(path, "Terraform state, or a list of nodes or pods", f"{type(error).__name__}: {error}") from error
 
 
@@ -121,6 +121,8 @@ def _state_resources(data: Mapping[str, Any]) -> Iterable[tuple[str, Any, Mappin
     for resource in data.get("resources", ()):
         if resource.get("mode", "managed") == "managed":
             for instance in resource.get("instances", ()):
+                if instance.get("deposed"):
+                    continue  # replaced, and about to be destroyed
                 yield resource["type"], instance.get("index_key"), instance.get("attributes") or {}
     top = data.get("values") or data.get("planned_values") or {}
     modules = [top.get("root_module") or {}]
@@ -156,6 +158,11 @@ def _read_list(path: Path, items: Any, fleet: Fleet, counts: dict[str, dict[str,
     pools = {name: q for q, name in fleet.pool_name.items()}
     placements = {slug(e): e for e in distinct({r.placement for r in fleet.running})}
     kinds = {item.get("kind") for item in items}
+    if not kinds:  # kubectl does not say of what a list is empty
+        named = [kind for kind in ("Node", "Pod") if kind.lower() in path.name.lower()]
+        if len(named) != 1:
+            raise _bad(path, "nodes or pods; of an empty list the file's name must say which", "an empty list")
+        kinds = {named[0]}
     if not kinds <= {"Node", "Pod"}:
         raise _bad(path, "a list of nodes or pods", ", ".join(sorted(map(str, kinds))))
     if "Node" in kinds:

@@ -6,7 +6,7 @@ from datetime import date
 
 from planner.actual import Actual
 from planner.drill import DrillResult
-from planner.emit.fleet import Fleet, fleet_of, placed
+from planner.emit.fleet import HELD, Fleet, fleet_of, placed
 from planner.records.plan import PlanFile, Purchase, Replicas
 from planner.records.serving import Model
 from planner.records.study import Holding
@@ -143,7 +143,7 @@ def _machines(fleet: Fleet, actual: Mapping[str, int]) -> Iterable[Difference]:
 
 
 def _beyond(fleet: Fleet, pool: str, planned: int, there: int) -> Difference:
-    usd = (there - planned) * _usd_per_month(fleet, pool)
+    usd = (there - planned) * _usd_per_month(fleet, pool, beyond=True)
     return Difference("machines beyond the plan", pool, planned, there, usd, "" if usd else NO_PRICE)
 
 
@@ -160,13 +160,16 @@ def _reservations(
     for q in sorted({*must, *reserved}):
         there, least = reserved.get(q, 0), must.get(q, 0)
         wanted = least + min(blocks.get(q, 0), max(there - least, 0))
-        run = None if machines is None else machines.get(q, 0)
+        # what is held or spot runs in no reservation
+        apart = sum(lot.machines for lot in fleet.lots if lot.pool == q and lot.kind in (HELD, "spot"))
+        run = None if machines is None else max(0, machines.get(q, 0) - apart)
         if there < wanted:
             yield Difference("missing reservation", q, wanted, there)
         idle = max(there - wanted, 0) if run is None else max(there - run, there - wanted, 0)
         if idle:
-            usd = idle * _usd_per_month(fleet, q)
-            said = [] if run is None else [f"{run} machines run there"]
+            extra = min(idle, max(there - wanted, 0))  # beyond what the plan committed to: at the rate on demand
+            usd = (idle - extra) * _usd_per_month(fleet, q) + extra * _usd_per_month(fleet, q, beyond=True)
+            said = [] if run is None else [f"{run} machines run in it"]
             yield Difference(
                 "idle reservation", q, wanted, there, usd, "; ".join([*said, *([] if usd else [NO_PRICE])])
             )
@@ -207,13 +210,14 @@ def _stale(fleet: Fleet, on: date) -> Iterable[Difference]:
             yield Difference("stale figure", what, None, None, 0.0, f"as of {as_of}", note=True)
 
 
-def _usd_per_month(fleet: Fleet, pool: str) -> float:
+def _usd_per_month(fleet: Fleet, pool: str, beyond: bool = False) -> float:
     """What one machine of a pool costs a month: at the highest price of what the plan buys there, else on demand.
 
-    Nothing is known of machines that are held alone.
+    `beyond` what the plan bought no commitment covers: on demand, where that is offered. Nothing is known of machines
+    that are held alone.
     """
     study = fleet.plan.study
     price = {p.offer_id: p.price_usd_per_machine_hour for p in study.prices}
     bought = [price[lot.offer.id] for lot in fleet.lots if lot.pool == pool and lot.offer and lot.offer.id in price]
     listed = [price[b.id] for b in study.offers if b.pool == pool and b.kind == "on_demand" and b.id in price]
-    return max(bought or listed or [0.0]) * study.hours_per_month
+    return max((listed or bought if beyond else bought or listed) or [0.0]) * study.hours_per_month

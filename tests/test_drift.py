@@ -90,7 +90,39 @@ def test_idle_reservations_cost_what_they_cost():
 def test_a_reservation_in_which_nothing_runs_is_idle():
     found = drift(PLAN, Actual({"aws/a/m": 0, "aws/b/m": 2}, None, {"aws/a/m": 1}), DAY)
     (idle,) = [d for d in found.differences if d.kind == "idle reservation"]
-    assert (idle.planned, idle.actual, idle.usd_per_month) == (1, 1, 3 * 730) and idle.detail == "0 machines run there"
+    assert (idle.planned, idle.actual, idle.usd_per_month) == (1, 1, 3 * 730) and idle.detail == "0 machines run in it"
+
+
+def test_held_machines_run_in_no_reservation():
+    # 4 are reserved at b, where 2 are held: of 3 machines that run one is in the reservation
+    found = drift(PLAN, Actual({"aws/a/m": 1, "aws/b/m": 3}, None, {"aws/a/m": 1, "aws/b/m": 4}), DAY)
+    (idle,) = [d for d in found.differences if d.kind == "idle reservation"]
+    assert (idle.subject, idle.usd_per_month, idle.detail) == ("aws/b/m", 4 * 3 * 730, "1 machines run in it")
+
+
+def test_an_empty_list_is_of_what_its_file_says(tmp_path):
+    for name, kind in (("nodes.json", "machines"), ("pods.json", "replicas")):
+        path = tmp_path / name
+        path.write_text('{"kind": "List", "items": []}')
+        assert getattr(read_actual([path], PLAN), kind) == {}
+        assert drift(PLAN, read_actual([path], PLAN), DAY).any
+    nameless = tmp_path / "what.json"
+    nameless.write_text('{"kind": "List", "items": []}')
+    with pytest.raises(InputError, match="an empty list"):
+        read_actual([nameless], PLAN)
+
+
+def test_what_is_about_to_be_destroyed_does_not_run(tmp_path):
+    cell = next(c.name for c in fleet_of(PLAN).cells("aws") if c.lot.pool == "aws/a/m")
+    group = {"attributes": {"scaling_config": [{"desired_size": 2}]}, "index_key": cell}
+    state = {"resources": [{"type": "aws_eks_node_group", "instances": [{**group, "deposed": "d1"}]}]}
+    path = tmp_path / "state.json"
+    path.write_text(json.dumps(state))
+    assert read_actual([path], PLAN).machines == {}
+    state["resources"][0]["instances"] = [group]
+    path.write_text(json.dumps(state).replace(": 2}", ": 1e999}"))
+    with pytest.raises(InputError, match="Overflow"):
+        read_actual([path], PLAN)
 
 
 HIRED = {(b.offer, b.when) for b in PLAN.purchases if b.offer == "aws/a/m:on_demand"}

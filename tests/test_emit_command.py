@@ -105,13 +105,22 @@ def test_a_setting_arrives(files_of):
     assert any(b"registry.example/serve:" in text for text in listing(files_of / "out").values())
 
 
+def less(plan):
+    """The plan without what it buys in blocks: no ticket is left for them."""
+    kept = tuple(b for b in plan.purchases if not b.offer.endswith(":capacity_block"))
+    assert len(kept) < len(plan.purchases)
+    return sealed(plan.model_copy(update={"purchases": kept}))
+
+
 def test_stale_files_are_listed_and_removed(files_of, good):
     out = files_of / "out"
-    run("owned", files_of / "good.json", "--out", out)
+    run("terraform", files_of / "good.json", "--out", out)
     (out / "mine.txt").write_text("mine")
-    done = run("kubernetes", files_of / "good.json", "--out", out)
+    tickets = sorted(path.name for path in (out / "tickets").glob("*.md"))
+    (files_of / "less.json").write_text(plan_text(less(good)), encoding="utf-8")
+    done = run("terraform", files_of / "less.json", "--out", out, "--even-if-unproven")
     assert done.exit_code == 0 and "stale" in done.output
-    assert (out / "mine.txt").exists() and not (out / "inventory.json").exists()
+    assert (out / "mine.txt").exists() and len(list((out / "tickets").glob("*.md"))) < len(tickets)
 
 
 def test_an_out_folder_of_somebody_else_is_left_alone(files_of):
@@ -120,6 +129,14 @@ def test_an_out_folder_of_somebody_else_is_left_alone(files_of):
     (out / "main.tf.json").write_text("{}")
     done = run("terraform", files_of / "good.json", "--out", out)
     assert done.exit_code == 2 and listing(out) == {"main.tf.json": b"{}"}
+
+
+def test_a_folder_of_another_target_is_left_alone(files_of):
+    out = files_of / "out"
+    assert run("kubernetes", files_of / "good.json", "--out", out).exit_code == 0
+    before = listing(out)
+    refused = run("owned", files_of / "good.json", "--out", out)
+    assert refused.exit_code == 2 and "the files of kubernetes" in refused.output and listing(out) == before
 
 
 def test_all_targets_stand_in_folders_of_their_own(good):

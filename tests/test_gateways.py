@@ -34,7 +34,7 @@ from planner.emit.text import quoted_yaml
 from planner.errors import InputError, NoPlan
 from planner.plan import make_plan
 from planner.problem import states
-from planner.records.study import Goal, Tier, Utilisation
+from planner.records.study import Goal, NamedFailure, Tier, Utilisation
 from planner.risk import NORMAL
 from planner.search import Effort
 
@@ -380,6 +380,22 @@ def test_endpoints_by_template_one_by_one_or_marked_as_missing(plan):
 def test_options_that_do_not_fit_are_refused(plan, target, options):
     with pytest.raises(InputError):
         TARGETS[target].files(plan, options)
+
+
+def test_envoy_waits_for_answers_that_are_not_streamed(plan):
+    of = given(plan, {}, envoy.OPTIONS)
+    waits = re.findall(r'"per_try_idle_timeout": "(\d+)s"', "".join(envoy.files(plan, {}).values()))
+    slowest = max(of.answer_ms[route.workload, x.placement] for route in of.table.routes for x in route.entries)
+    assert waits and max(map(int, waits)) >= 3 * slowest / 1000
+
+
+def test_quarantined_pairs_are_found_out_by_nobody():
+    lost = (NamedFailure(name="wrong", lost={"qualification:m/cuda": 1.0}),)
+    tiers = (Tier(name="t", survive=(Goal(failure="wrong", serve_fraction=0.0, within_seconds=60.0),)),)
+    found = cascades_of_plan(small_plan(tiers=tiers, failures=lost))
+    assert {x.seen_by for x in found if x.failure == "failure:wrong"} == {
+        "nobody, while it answers: take its endpoints down"
+    }
 
 
 def test_no_secret_only_references(plan):

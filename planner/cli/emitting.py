@@ -48,7 +48,7 @@ def emit_command(
     """
     with answered(format):
         from planner.emit.targets import about, emitted, why_not_proven
-        from planner.emit.write import changes, write
+        from planner.emit.write import changes, refuse_other_target, write
         from planner.planfile import read_plan
         from planner.recorded import problem_of
         from planner.review.drifted import review_emission
@@ -65,6 +65,7 @@ def emit_command(
             tell("nothing was written; --even-if-unproven writes it all the same, and the files say so")
             raise SystemExit(1)
         problem_of(made)  # what holds together is written even if unproven, what leads nowhere never
+        refuse_other_target(out, target)
         files = emitted(made, target, options, reasons)
         found = changes(out, files) if dry_run else write(out, files, about(made, target, options, reasons))
         emit(render(review_emission(found, target, reasons, dry_run), format.value), None)

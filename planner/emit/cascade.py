@@ -135,8 +135,8 @@ def _seen_by(of: Subject, f: str) -> str:
     kinds = {component.partition(":")[0] for component in of.problem.failures[f].lost}
     if f == NORMAL:
         return "nothing is lost"
-    if "stack" in kinds:
-        return "nobody, while it answers: take the stack's endpoints down"
+    if kinds & {"stack", "stack_version", "qualification"}:
+        return "nobody, while it answers: take its endpoints down"
     return "health checks and failing requests"
 
 

@@ -22,6 +22,7 @@ from planner.records.plan import PlanFile
 from planner.units import MS_PER_SECOND
 
 OPTIONS: Mapping[str, str] = {
+    "not_proven": "",
     "endpoint": "",
     "endpoints": "",
     "limits": "goals",
@@ -42,6 +43,8 @@ SIGMAS = 4.0
 LEAST_WAIT_SECONDS = 10.0
 FIRST_TOKEN_TIMES = 5.0
 """A request that has said nothing for so many times its time to first token is tried elsewhere."""
+ANSWER_TIMES = 3.0
+"""An answer that is not streamed says nothing until it is whole: no less than so many times a mean answer is waited."""
 TYPE = "type.googleapis.com/envoy."
 LOOPBACK = "127.0.0.1"
 
@@ -159,7 +162,8 @@ def _refusal() -> dict[str, Any]:
 
 def _route(made: Given, route: Route) -> dict[str, Any]:
     slowest = max(made.first_token_ms[x.placement] for x in route.entries) / MS_PER_SECOND
-    wait = max(LEAST_WAIT_SECONDS, FIRST_TOKEN_TIMES * slowest)
+    answer = max(made.answer_ms.get((route.workload, x.placement), 0.0) for x in route.entries) / MS_PER_SECOND
+    wait = max(LEAST_WAIT_SECONDS, FIRST_TOKEN_TIMES * slowest, ANSWER_TIMES * answer)
     path = made.endpoints[route.entries[0].placement].path
     return {
         "match": {"prefix": f"/{route.id}/"},

@@ -18,6 +18,7 @@ from planner.records.plan import PlanFile
 from planner.records.study import Workload
 
 OPTIONS: Mapping[str, str] = {
+    "not_proven": "",
     "endpoint": "",
     "endpoints": "",
     "limits": "goals",

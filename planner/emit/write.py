@@ -147,6 +147,24 @@ def _manifest(root: Path) -> dict[str, str]:
     return dict(files)
 
 
+def refuse_other_target(out: Path, target: str) -> None:
+    """A folder holds the files of one target: those of another would be taken for stale, and removed.
+
+    Raises
+    ------
+    InputError
+        when an earlier emission of another target is there
+    """
+    root = out.resolve()
+    text = _read(root, MANIFEST) if root.is_dir() else None
+    if text is None or not _manifest(root):
+        return
+    other = json.loads(text).get("target", target)
+    if other != target:
+        fix = f"name another --out, or emit {other} there"
+        raise InputError([Finding(str(out), f"a folder for {target}", f"the files of {other}", fix)])
+
+
 def _check_path(path: str) -> None:
     parts = path.split("/")
     if not all(_PART.fullmatch(part) for part in parts):
