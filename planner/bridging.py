@@ -22,7 +22,7 @@ from planner.records.study import Study
 from planner.search import Effort, Progress
 from planner.slip import DELIVERY, Slip
 from planner.solve import solve
-from planner.units import DAYS_PER_MONTH
+from planner.units import after_months
 from planner.whatif import Answer
 
 
@@ -128,7 +128,7 @@ def known_late(plan: PlanFile, slip: Slip, known_on: date | None, effort: Effort
     p = build(study, plan.demand_case)
     x = purchased(p, plan)
     lead = {b.id: timedelta(days=b.lead_days) for b in study.offers}
-    lead |= {m.id: timedelta(days=round(m.clocks_months.longest * DAYS_PER_MONTH)) for m in study.build_outs}
+    clock = {m.id: m.clocks_months.longest for m in study.build_outs}
     waiting = {b for b in (*p.offers, *p.build_outs) if _waits(p, plan.study, b, slip)}
     ordered: dict[tuple[str, str], tuple[float, float]] = {}
     for b in (*p.offers, *p.build_outs):
@@ -136,7 +136,8 @@ def known_late(plan: PlanFile, slip: Slip, known_on: date | None, effort: Effort
         for when in p.hours if b in p.hourly else p.periods:
             t = periods[p.period_of.get(when, when)]
             free = b in waiting and t.begins_months >= ready.begins_months
-            if t.first_day - lead[b] < day and not free and (b in p.hourly or p.may_start(b, t.name)):
+            asked = after_months(t.first_day, -clock[b]) if b in clock else t.first_day - lead[b]
+            if asked < day and not free and (b in p.hourly or p.may_start(b, t.name)):
                 ordered[b, when] = (float(bought[b, when]), float(bought[b, when]))
     if slip.clock == DELIVERY and slip.subject not in p.hourly:
         ordered[slip.subject, slip.until] = (float(x.started[slip.subject, slip.ready]), float("inf"))

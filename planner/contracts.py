@@ -79,9 +79,9 @@ def not_built(study: Study, phase: BuildOut) -> str | None:
     """Why a phase cannot be built within the horizon; None when it can."""
     if phase.never:
         return "never: the study leaves it out"
-    if any(may_be_ready(study, phase, span) for span in spans(study)):
+    if any(may_be_ready(study.today, phase, span) for span in spans(study)):
         return None
-    day, last = usable_from(study, phase), spans(study)[-1].first_day
+    day, last = usable_from(study.today, phase), spans(study)[-1].first_day
     if day > last:
         return f"clocks: {phase.clocks_months.longest:g} months from {study.today} end on {day}, after {last}"
     return "start: no period begins between its clocks, decide_by and ready_in"
@@ -176,7 +176,7 @@ def contracts(study: Study, offers: Mapping[str, Offer]) -> dict[str, Any]:
     periods, prices = spans(study), {row.offer_id: row for row in study.prices}
     starts = {(b, t): names for b, offer in offers.items() for t, names in covering(study, offer).items()}
     for m in study.build_outs:
-        ready = [s for s in periods if may_be_ready(study, m, s)]
+        ready = [s for s in periods if may_be_ready(study.today, m, s)]
         for t in periods:
             if earlier := tuple(s.name for s in ready if s.begins_months <= t.begins_months):
                 starts[m.id, t.name] = earlier

@@ -188,7 +188,7 @@ def _options(
     halls: list[BuildOut | None] = [None]
     if b.kind == "build_out" and (phases := [m for m in study.build_outs if m.site == b.site]):
         own = any(site.id == b.site and site.power_kw is not None for site in study.sites)
-        halls = [*([None] if own else []), *(m for m in phases if may_be_ready(study, m, t))]
+        halls = [*([None] if own else []), *(m for m in phases if may_be_ready(study.today, m, t))]
     lined = any(fnmatchcase(b.id, line.offers) for line in study.price_book)
     found = []
     for hall, (group, per) in itertools.product(halls, shares.items()):

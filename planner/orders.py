@@ -9,7 +9,7 @@ from planner.problem import Problem
 from planner.recorded import units_by_period
 from planner.records.buildout import PARTS
 from planner.records.plan import PlanFile, Purchase
-from planner.units import DAYS_PER_MONTH
+from planner.units import after_months
 
 
 @dataclass(frozen=True)
@@ -143,7 +143,9 @@ def phase_orders(plan: PlanFile, p: Problem) -> tuple[PhaseOrder, ...]:
         counts = firm.get(at)
         in_all = (counts.low_units, counts.base_units, counts.high_units) if counts else None
         for part, months in m.clocks_months:
-            by = need - timedelta(days=math.ceil(months * DAYS_PER_MONTH + study.order_slack_days))
+            by = after_months(need, -months) - timedelta(days=math.ceil(study.order_slack_days))
+            if m.decide_by is not None and months == m.clocks_months.longest:
+                by = min(by, m.decide_by)
             name = "fit_out" if part == "equipment" else part
             rows.append(
                 PhaseOrder(

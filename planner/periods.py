@@ -1,5 +1,6 @@
 """Time of a study: its periods, its representative hours, demand in each of them, and what a contract covers."""
 
+import math
 from dataclasses import dataclass
 from datetime import date, timedelta
 from fnmatch import fnmatchcase
@@ -7,7 +8,7 @@ from fnmatch import fnmatchcase
 from planner.records.buildout import BuildOut
 from planner.records.inventory import Offer, Price
 from planner.records.study import Demand, Horizon, Study
-from planner.units import DAYS_PER_MONTH, MONTHS_PER_YEAR
+from planner.units import DAYS_PER_MONTH, MONTHS_PER_YEAR, after_months
 
 ALMOST = 1e-9
 """What lengths in months may miss each other by [months]."""
@@ -44,13 +45,9 @@ def spans(study: Study) -> tuple[Span, ...]:
 def calendar(horizon: Horizon) -> tuple[Span, ...]:
     """The periods of a horizon with their days."""
     start, found, begins = horizon.start, [], 0.0
-
-    def day(months: float) -> date:
-        return start + timedelta(days=round(months * DAYS_PER_MONTH))
-
     for period in horizon.each_period:
-        last = day(begins + period.months) - timedelta(days=1)
-        found.append(Span(period.name, begins, period.months, day(begins), last))
+        last = after_months(start, begins + period.months) - timedelta(days=1)
+        found.append(Span(period.name, begins, period.months, after_months(start, begins), last))
         begins += period.months
     return tuple(found)
 
@@ -157,7 +154,9 @@ def covers(offer: Offer, start: Span, period: Span, several: bool) -> bool:
     """
     if period.begins_months < start.begins_months - ALMOST:
         return False
-    return period.ends_months <= _ends_months(offer, start) + ALMOST if several or offer.length_days else True
+    if offer.length_days is not None:
+        return _gone(offer, start) > period.last_day
+    return period.ends_months <= _ends_months(offer, start) + ALMOST if several else True
 
 
 def is_there(offer: Offer, start: Span, period: Span) -> bool:
@@ -166,7 +165,14 @@ def is_there(offer: Offer, start: Span, period: Span) -> bool:
     All that is there on some day of a period is there on its first one, as contracts start with periods.
     """
     begun = start.begins_months <= period.begins_months + ALMOST
+    if offer.length_days is not None:
+        return begun and period.first_day < _gone(offer, start)
     return begun and period.begins_months + ALMOST < _ends_months(offer, start)
+
+
+def _gone(offer: Offer, start: Span) -> date:
+    """First day on which a block that starts with a period is there no more."""
+    return start.first_day + timedelta(days=math.floor(offer.length_days or 0.0))
 
 
 def _ends_months(offer: Offer, start: Span) -> float:
@@ -197,18 +203,17 @@ def may_start(study: Study, offer: Offer, start: Span) -> bool:
     return fits and opens and open_still and earliest_day(study, offer) <= start.first_day
 
 
-def usable_from(study: Study, phase: BuildOut) -> date:
+def usable_from(today: date, phase: BuildOut) -> date:
     """First day on which a module that is ordered today can be used: the last of its clocks has run."""
-    return study.today + timedelta(days=round(phase.clocks_months.longest * DAYS_PER_MONTH))
+    return after_months(today, phase.clocks_months.longest)
 
 
-def may_be_ready(study: Study, phase: BuildOut, start: Span) -> bool:
+def may_be_ready(today: date, phase: BuildOut, start: Span) -> bool:
     """Whether a module can be used from a period on: its clocks have run by then, and it may still be decided."""
     if phase.never or (phase.ready_in and start.name not in phase.ready_in):
         return False
-    longest = timedelta(days=round(phase.clocks_months.longest * DAYS_PER_MONTH))
-    decided = phase.decide_by is None or start.first_day - longest <= phase.decide_by
-    return decided and usable_from(study, phase) <= start.first_day
+    decided = phase.decide_by is None or today <= phase.decide_by
+    return decided and usable_from(today, phase) <= start.first_day
 
 
 def price_factor(study: Study, offer: Offer, period: Span) -> float:

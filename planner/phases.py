@@ -4,12 +4,12 @@ from collections.abc import Iterable
 from fnmatch import fnmatchcase
 from graphlib import CycleError, TopologicalSorter
 
-from planner.periods import calendar, touches
+from planner.periods import calendar, may_be_ready, touches, usable_from
 from planner.places import Place, Reading, Row, listed, near_miss, shown, unique
 from planner.records.buildout import BuildOut, CapitalLimit, Electricity, SpendCommitment
 from planner.records.inventory import Offer, Price, Site
 from planner.references import Parts
-from planner.units import DAYS_PER_MONTH, MONTHS_PER_YEAR
+from planner.units import MONTHS_PER_YEAR
 
 
 def check_phases(parts: Parts, reading: Reading) -> None:
@@ -92,18 +92,38 @@ def _check_clocks(parts: Parts, phases: list[Row[BuildOut]], reading: Reading) -
     for m, place in phases:
         for name in m.ready_in:
             reading.refer(place.at("ready_in"), BuildOut, "a period of the horizon", name, periods)
-        last = calendar(horizon)[-1].first_day
-        months = (last - parts.file.today).days / DAYS_PER_MONTH
-        if m.clocks_months.longest > months + 0.02:
-            expected = f"clocks of at most {months:.1f} months: from today to {last}, the last period's first day"
+        periods_of = calendar(horizon)
+        last, day = periods_of[-1].first_day, usable_from(parts.file.today, m)
+        stands = any(may_be_ready(parts.file.today, m, t) for t in periods_of)
+        if day > last:
+            expected = f"clocks that end by {last}, the last period's first day"
+            got = f"{m.clocks_months.longest:g} months from {parts.file.today}, until {day}"
             fix = "plan a longer horizon, or take the phase out; as it is, it is never built"
-            reading.warning(place.at("clocks_months"), expected, f"{m.clocks_months.longest:g}", fix)
+            reading.warning(place.at("clocks_months"), expected, got, fix)
+        elif not stands and not m.never:
+            got = f"usable from {day} on; ready_in {list(m.ready_in) or 'any'}, decide_by {m.decide_by or 'any day'}"
+            fix = "correct ready_in or decide_by, or take the phase out; as it is, it is never built"
+            reading.warning(place.at("name"), "a period in which it can be ready, decided in time", got, fix)
         if m.least > m.most or (m.least and m.never):
             expected = "0, where never is set" if m.never else f"at most {m.most}, the modules that can be built"
             reading.error(place.at("least"), expected, f"{m.least}", "correct least, or leave it out")
-        elif m.least and m.clocks_months.longest > months + 0.02:
+        elif m.least and not stands:
             fix = "leave least out, or plan a longer horizon"
-            reading.error(place.at("least"), "0, where the clocks end after the horizon", f"{m.least}", fix)
+            reading.error(place.at("least"), "0, where the phase can never be ready", f"{m.least}", fix)
+        rivals = [p.id for p, _ in phases if p.either_or and p.either_or == m.either_or and p.least and p.id != m.id]
+        if m.least and rivals:
+            fix = "leave least out at all but one of the group"
+            reading.error(place.at("least"), "one phase of a group to be built for sure", f"also {rivals[0]}", fix)
+        draws = [
+            machine[0].power_kw or 0.0
+            for pool in parts.considered_pools.values()
+            if pool.site == m.site and (machine := parts.machine_types.get(pool.machine_type)) is not None
+        ]
+        if draws and m.power_kw * m.most < min(draws):
+            fix = "correct power_mw: it is in megawatts, for machines"
+            reading.warning(
+                place.at("power_mw"), f"power for one machine, {min(draws):g} kW", f"{m.power_kw:g} kW", fix
+            )
         for part, years in m.life_years:
             if years * MONTHS_PER_YEAR < horizon.months:
                 expected = f"a life of at least {horizon.months / MONTHS_PER_YEAR:g} years, the horizon"

@@ -91,13 +91,7 @@ def make_plan(
             binds=binds(p, solution),
             firm=firmness(study, orders, builds_of(p, solution.decisions), effort, solver, progress) if firm else (),
             drivers=solution.drivers,
-            without_goals=WithoutGoals(
-                purchases=purchases_of(bare, reference.decisions),
-                builds=builds_of(bare, reference.decisions),
-                costs_usd=costs_usd(bare, reference.decisions),
-                cost_usd=reference.cost_usd,
-                bound_usd=reference.bound_usd,
-            ),
+            without_goals=_without_goals(bare, reference, p, solution),
             re_solved=re_solved,
             proof=Proof(
                 status=solution.status,
@@ -112,6 +106,19 @@ def make_plan(
                 passes=solution.passes,
             ),
         )
+    )
+
+
+def _without_goals(bare: Problem, reference: Solution, p: Problem, solution: Solution) -> WithoutGoals:
+    """The cheapest plan found without survival goals; the plan itself, where it happens to cost less."""
+    cheaper = solution.cost_usd < reference.cost_usd and p.objective == "cost"
+    x, cost_usd = (solution.decisions, solution.cost_usd) if cheaper else (reference.decisions, reference.cost_usd)
+    return WithoutGoals(
+        purchases=purchases_of(bare, x),
+        builds=builds_of(bare, x),
+        costs_usd=costs_usd(bare, x),
+        cost_usd=cost_usd,
+        bound_usd=min(reference.bound_usd, cost_usd),
     )
 
 

@@ -26,6 +26,7 @@ from planner.records.study import (
     Workload,
     stack_and_version,
 )
+from planner.units import MONTHS_PER_YEAR
 
 BUILT_IN = ("provider", "region", "site", "pool", "stack", "stack_version", "qualification")
 FORBIDDEN_CATEGORIES = ("Cc", "Cs", "Zl", "Zp")
@@ -287,6 +288,14 @@ def _check_failures(parts: Parts, reading: Reading) -> None:
     """A named failure takes something, and somebody asks for it: a goal, or what an outage costs."""
     asked = {goal.failure for tier, _ in parts.tiers for goal in tier.survive}
     cold = any(w.cached_fraction_in_failure is not None for w, _ in parts.workloads)
+    rates = [(f.failures_per_year, f.hours_to_repair) for f, _ in parts.failures]
+    rates += [(c.failures_per_year, c.hours_to_repair) for c, _ in parts.components]
+    hours = sum((often or 0.0) * (lasts or 0.0) for often, lasts in rates)
+    year = parts.file.hours_per_month * MONTHS_PER_YEAR
+    if parts.file.objective in ("expected", "cvar") and hours > year:
+        fix = "correct failures_per_year and hours_to_repair: this much is no failure but normal operation"
+        expected = f"failures that take less than a year, {year:,.0f} h, together"
+        reading.error(parts.place.at("failures"), expected, f"{hours:,.0f} h", fix)
     for f, place in parts.failures:
         taken = any(f.lost.values()) or any(f.in_maintenance.values())
         if not (taken or f.surges or f.surge_factor != 1 or cold):

@@ -81,7 +81,7 @@ def single_changes(plan: PlanFile) -> tuple[dict[str, tuple[Patch, ...]], dict[s
     for m in sorted(study.build_outs, key=lambda m: m.id):
         whens = [row.when for row in plan.builds if row.build_out == m.id]
         units = sum(row.units for row in plan.builds if row.build_out == m.id)
-        ready = [t.name for t in spans(study) if may_be_ready(study, m, t)]
+        ready = [t.name for t in spans(study) if may_be_ready(study.today, m, t)]
         patches: list[Patch] = []
         if not units:
             if ready and not m.never:

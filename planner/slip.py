@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from fnmatch import fnmatchcase
 
 from planner.errors import Finding, InputError
@@ -9,7 +10,7 @@ from planner.patches import Change, Patch
 from planner.periods import ALMOST, Span, may_be_ready, spans
 from planner.records.plan import PlanFile
 from planner.records.study import Study
-from planner.units import DAYS_PER_MONTH
+from planner.units import after_months
 from planner.whatif import Variant
 
 CLOCKS = ("shell", "power", "equipment", "commissioning")
@@ -73,7 +74,7 @@ def slips(
     for m in study.build_outs:
         if any(fnmatchcase(m.id, pattern) for pattern in what):
             first = _first(plan, m.id)
-            earliest = next((t for t in spans(study) if may_be_ready(study, m, t)), spans(study)[0])
+            earliest = next((t for t in spans(study) if may_be_ready(study.today, m, t)), spans(study)[0])
             for clock in clocks:
                 for late in months or [_length(study, first or earliest, k) for k in periods]:
                     value = getattr(m.clocks_months, clock) + late
@@ -85,7 +86,8 @@ def slips(
         if any(fnmatchcase(b.id, pattern) and (pattern != "*" or ahead) for pattern in what):
             first = _first(plan, b.id)
             for late in months or [_length(study, first or spans(study)[0], k) for k in periods]:
-                value = float(round(b.lead_days + late * DAYS_PER_MONTH))
+                there = after_months(study.today + timedelta(days=b.lead_days), late)
+                value = float((there - study.today).days)
                 path = f"offers[{b.id}].lead_days"
                 found.append(_slip(study, b.id, b.site, DELIVERY, late, first, path, value))
     return tuple(found)

@@ -3,6 +3,9 @@
 Every name in the project ends in its unit; where two units meet, the factor comes from here.
 """
 
+import math
+from calendar import monthrange
+from datetime import date, timedelta
 from typing import Final
 
 SECONDS_PER_HOUR: Final = 3600.0
@@ -37,3 +40,26 @@ def gib_from_gb(gb: float) -> float:
     131.3
     """
     return gb * BYTES_PER_GB / BYTES_PER_GIB
+
+
+def after_months(start: date, months: float) -> date:
+    """The day so many months later (earlier, below zero): the same day of the month, or its last.
+
+    A part of a month counts as that part of the days of the month it falls into.
+
+    Examples
+    --------
+    >>> after_months(date(2027, 1, 1), 3), after_months(date(2027, 1, 31), 1), after_months(date(2028, 1, 1), -12)
+    (datetime.date(2027, 4, 1), datetime.date(2027, 2, 28), datetime.date(2027, 1, 1))
+    >>> after_months(date(2027, 1, 1), 1.5)
+    datetime.date(2027, 2, 15)
+    """
+    whole = math.floor(months + 1e-9)
+
+    def day(n: int) -> date:
+        years, month = divmod(start.month - 1 + n, 12)
+        year = start.year + years
+        return date(year, month + 1, min(start.day, monthrange(year, month + 1)[1]))
+
+    part = months - whole
+    return day(whole) if part <= 1e-9 else day(whole) + timedelta(days=round(part * (day(whole + 1) - day(whole)).days))

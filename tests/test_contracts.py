@@ -105,10 +105,10 @@ def test_a_block_that_ends_inside_a_period_leaves_a_gap():
 
 
 def test_a_block_shorter_than_every_period_cannot_be_bought():
-    block = offer("a/x/m", 1, "capacity_block", length_days=30.0)
+    block = offer("a/x/m", 1, "capacity_block", length_days=27.0)
     assert "through no whole period" in build(small(YEAR, 1.0, [block])).not_offered["a/x/m:capacity_block"]
-    assert "length" in build(small(MONTHS, 1.0, [block])).not_offered["a/x/m:capacity_block"]  # 30 of 30.4 days
-    longer = (block[0].model_copy(update={"length_days": 31.0}), block[1])
+    assert "length" in build(small(MONTHS, 1.0, [block])).not_offered["a/x/m:capacity_block"]
+    longer = (block[0].model_copy(update={"length_days": 28.0}), block[1])  # February
     assert build(small(MONTHS, 1.0, [longer])).not_offered == {}
 
 

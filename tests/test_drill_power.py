@@ -13,7 +13,6 @@ from planner.drill.moments import moments
 from planner.plan import make_plan
 from planner.records.plan import Built, PlanFile, Purchase
 from planner.records.study import Holding, Horizon
-from planner.units import DAYS_PER_MONTH
 
 
 def built(**more) -> PlanFile:
@@ -64,7 +63,7 @@ def test_what_is_there_on_some_day_draws_power():
     ("days", "whole", "some"),
     [
         (60.0, [False, False], [True, False]),
-        (3 * DAYS_PER_MONTH, [True, False], [True, False]),
+        (90.0, [True, False], [True, False]),  # January to March
         (150.0, [True, False], [True, True]),
     ],
 )

@@ -23,8 +23,8 @@ def test_a_phase_is_a_ticket_and_power_of_its_hall():
     assert (phase["build_out"], phase["modules"], phase["usable_from"]) == ("own/h:one", 1, "2028-01-01")
     # clocks of 12, 6, 3 and 1 months before 2028, and 14 days of slack
     assert [(o["part"], o["by"], o["usd"]) for o in phase["parts"]] == [
-        ("power", "2026-12-17", 10000.0),
-        ("shell", "2027-06-18", 20000.0),
+        ("power", "2026-12-18", 10000.0),
+        ("shell", "2027-06-17", 20000.0),
         ("equipment", "2027-09-17", 6000.0),
         ("commissioning", "2027-11-17", 0.0),
     ]

@@ -339,7 +339,7 @@ def test_modules_that_must_be_built_are_built_and_audited():
     assert "at most 1, the modules" in refused(study, {f"build_outs[{DEAR}].least": 2})
     assert "where never is set" in refused(study, {f"build_outs[{DEAR}].never": True})
     clocks = {f"build_outs[{DEAR}].clocks_months.power": 40}
-    assert "where the clocks end after the horizon" in refused(study, clocks)
+    assert "where the phase can never be ready" in refused(study, clocks)
 
 
 # ------------------------------------------------------------------ the command

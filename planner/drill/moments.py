@@ -8,7 +8,7 @@ from datetime import date, timedelta
 from planner.records.inventory import Offer
 from planner.records.plan import PlanFile, Purchase
 from planner.records.study import Demand, Study
-from planner.units import DAYS_PER_MONTH, MONTHS_PER_YEAR
+from planner.units import MONTHS_PER_YEAR, after_months
 
 SAME = 1e-9
 """What lengths of months may miss each other by."""
@@ -68,6 +68,9 @@ class Moment:
         start = next((m for m in every if m.period == row.when), None)
         if start is None or start.begins > self.begins + SAME:
             return False
+        if offer.length_days is not None:
+            end = start.first + timedelta(days=int(offer.length_days))
+            return end > self.last if whole else end > self.first
         gone = start.begins + _lasts_months(offer, start)
         return self.ends <= gone + SAME if whole else self.begins + SAME < gone
 
@@ -86,8 +89,6 @@ class Moment:
 
 def _lasts_months(offer: Offer, start: Moment) -> float:
     """How long a unit that starts with a period is there [months]."""
-    if offer.length_days is not None:
-        return offer.length_days / DAYS_PER_MONTH
     if offer.life_years is not None:
         return max(offer.life_years * MONTHS_PER_YEAR, start.ends - start.begins)
     if offer.kind == "build_out" and offer.term_months == 0:
@@ -107,7 +108,7 @@ def moments(study: Study, case: str = "base") -> tuple[Moment, ...]:
         said.setdefault((row.workload, row.origin), {})[row.period, row.hour] = row
     for period in study.horizon.each_period:
         ends = begins + period.months
-        days = [study.horizon.start + timedelta(days=round(at * DAYS_PER_MONTH)) for at in (begins, ends)]
+        days = [after_months(study.horizon.start, at) for at in (begins, ends)]
         for hour in study.horizon.each_hour:
             wanted: dict[Flow, float] = {}
             for flow, rows in said.items():
@@ -223,19 +224,18 @@ def not_ready(study: Study, plan: PlanFile, every: Sequence[Moment]) -> list[str
     """Findings where modules or contracts begin before what is ordered today can be there."""
     first = {m.period: m.first for m in every} | {m.hour: m.first for m in every}
     offers, phases = {offer.id: offer for offer in study.offers}, {phase.id: phase for phase in study.build_outs}
-    rows: list[tuple[str, str, float]] = [
-        (row.build_out, row.when, round(phases[row.build_out].clocks_months.longest * DAYS_PER_MONTH))
+    rows = [
+        (row.build_out, row.when, after_months(study.today, phases[row.build_out].clocks_months.longest))
         for row in plan.builds
         if row.units and row.build_out in phases
     ]
     found = [f"builds: {row.build_out}: no such build-out" for row in plan.builds if row.build_out not in phases]
     rows += [
-        (row.offer, row.when, offers[row.offer].lead_days)
+        (row.offer, row.when, study.today + timedelta(days=offers[row.offer].lead_days))
         for row in plan.purchases
         if row.units and row.offer in offers
     ]
-    for name, when, days in rows:
-        ready = study.today + timedelta(days=days)
+    for name, when, ready in rows:
         if when in first and ready > first[when]:
             found.append(f"{name} in {when}: ordered on {study.today} it is there on {ready}, after {first[when]}")
     return found

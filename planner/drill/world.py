@@ -15,7 +15,7 @@ from planner.drill.trips import round_trips_ms
 from planner.records.inventory import Site
 from planner.records.serving import ContextClass, Model, Profile
 from planner.records.study import Study, Tier, Workload
-from planner.units import DAYS_PER_MONTH
+from planner.units import after_months
 
 Numbers = NDArray[np.float64]
 Flags = NDArray[np.bool_]
@@ -102,7 +102,7 @@ def misfit(study: Study, w: Workload, model: Model, profile: Profile, site: Site
 
 def last_day(study: Study) -> date:
     """What is held or qualified must last until this day to count."""
-    return study.horizon.start + timedelta(days=round(study.horizon.months * DAYS_PER_MONTH) - 1)
+    return after_months(study.horizon.start, study.horizon.months) - timedelta(days=1)
 
 
 def _seconds(w: Workload, profile: Profile, cached_fraction: float) -> float:

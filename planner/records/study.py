@@ -21,7 +21,7 @@ from planner.records.base import (
 from planner.records.buildout import BuildOut, CapitalLimit, Electricity, Money, SpendCommitment
 from planner.records.inventory import MachineType, Offer, OfferKind, Pool, Price, RoundTrip, Site
 from planner.records.serving import ContextClass, Model
-from planner.units import DAYS_PER_MONTH
+from planner.units import after_months
 
 ComponentKind = Literal["provider", "region", "site", "pool", "stack", "stack_version", "qualification"]
 Objective = Literal["cost", "expected", "worst_case", "cvar"]
@@ -101,7 +101,7 @@ class Horizon(Record):
     @property
     def last_day(self) -> date:
         """Last day of the horizon: what ends before does not count."""
-        return self.start + timedelta(days=round(self.months * DAYS_PER_MONTH) - 1)
+        return after_months(self.start, self.months) - timedelta(days=1)
 
 
 class Origin(Record):

@@ -40,7 +40,8 @@ def _money(plan: PlanFile, p: Problem, paid: Cash) -> Section:
         (unit, *(name.replace("_", " ") for name in components), "cash", "annuity"),
         tuple(rows),
         after=(
-            "cash: when it is paid, not discounted; what had to be paid before the horizon counts on its first day",
+            "cash: when it is paid, not discounted; what is due before the horizon counts on its first day, and of an "
+            "upfront payment its share within",
             "annuity: the same with each asset in equal payments over its life, from its first use on (ASSETS)",
             *_how_known(paid),
         ),
