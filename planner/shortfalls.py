@@ -32,10 +32,8 @@ class BrokenGoal:
         """The goal as people say it."""
         if self.goal is None:
             return f"{self.tier}: normal operation"
-        lost = f"any {self.goal.of} {self.goal.any}" if self.goal.of > 1 else f"any {self.goal.any}"
-        what = lost if self.goal.any else str(self.goal.failure)
-        what += f" lost{self.goal.while_out}"
-        return f"{self.tier}: {what}, {100 * self.goal.serve_fraction:g} % within {self.goal.within_seconds:g} s"
+        within = f"{100 * self.goal.serve_fraction:g} % within {self.goal.within_seconds:g} s"
+        return f"{self.tier}: {self.goal.lost_text}, {within}"
 
 
 def broken_goals(study: Study, result: DrillResult) -> tuple[BrokenGoal, ...]:

@@ -46,7 +46,11 @@ def test_each_order_of_a_plan_over_time_has_its_own_day():
         build_outs=(),
     )
     assert HALL == "own/h"
-    made = json.loads(files(make_plan(study, EXACT), {})["tickets/tickets.json"])
+    files_made = files(make_plan(study, EXACT), {})
+    (rack,) = json.loads(files_made["inventory.json"])["halls"][0]["racks"]
+    assert [(p["needed"], p["machines"]) for p in rack["phases"]] == [("2027-01-01", 1), ("2028-01-01", 1)]
+    assert rack["machines"] == 1 and len({host for p in rack["phases"] for host in p["hosts"]}) == 2
+    made = json.loads(files_made["tickets/tickets.json"])
     assert [(t["period"], t["units"]) for t in made["tickets"]] == [("quarter-1", 1), ("quarter-5", 1)]
     assert [t["needed"] for t in made["tickets"]] == ["2027-01-01", "2028-01-01"]
 

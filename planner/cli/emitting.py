@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from planner.cli.console import answered, as_json, emit, tell
+from planner.cli.console import answered, as_json, emit, progress, tell
 
 
 class Format(StrEnum):
@@ -37,6 +37,7 @@ def emit_command(
         list[str] | None, typer.Option("--set", help="key=value for a target, as in image=registry.example/serve")
     ] = None,
     format: AsFormat = Format.text,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="no progress")] = False,
 ) -> None:
     """Write the files that carry a plan out: infrastructure code, manifests, inventories, gateways.
 
@@ -56,7 +57,9 @@ def emit_command(
 
         options = _settings(settings or [])
         made = read_plan(plan)
-        reasons = why_not_proven(made)
+        with progress(quiet) as told:
+            told("auditing and drilling", None, "")
+            reasons = why_not_proven(made)
         if reasons and not even_if_unproven:
             if format == Format.json:
                 emit(as_json({"files": [], "not_proven": reasons}), None)
@@ -66,7 +69,8 @@ def emit_command(
             raise SystemExit(1)
         problem_of(made)  # what holds together is written even if unproven, what leads nowhere never
         refuse_other_target(out, target)
-        files = emitted(made, target, options, reasons)
+        with progress(quiet) as told:
+            files = emitted(made, target, options, reasons, told)
         found = changes(out, files) if dry_run else write(out, files, about(made, target, options, reasons))
         emit(render(review_emission(found, target, reasons, dry_run), format.value), None)
 

@@ -56,7 +56,7 @@ class Rack(Record):
     accelerator: str
     accelerators: PositiveCount = Field(description="in one machine")
     power_kw: float | None = Field(description="highest draw of one machine [kW]")
-    machines: Count
+    machines: Count = Field(description="at once, at most; what is bought again after its life counts once")
     spare_machines: float = Field(description="kept free in normal operation")
     lent_machines: Count = Field(description="lent to training or batch, of those held")
     phases: tuple[Phase, ...]
@@ -164,7 +164,7 @@ def _rack(fleet: Fleet, pool: str) -> Rack:
         machines=fleet.machines(pool),
         spare_machines=fleet.pools[pool].spare_machines,
         lent_machines=sum(claims),
-        phases=tuple(_phase(fleet, lot) for lot in fleet.lots if lot.pool == pool),
+        phases=tuple(phase for lot in fleet.lots if lot.pool == pool for phase in _phases(fleet, lot)),
         serving=tuple(
             Serving(
                 placement=r.placement,
@@ -180,16 +180,20 @@ def _rack(fleet: Fleet, pool: str) -> Rack:
     )
 
 
-def _phase(fleet: Fleet, lot: Lot) -> Phase:
-    stem = slug(lot.id, 40)
-    return Phase(
-        phase=lot.id,
-        status="held" if lot.offer is None else "to build",
-        machines=lot.machines,
-        needed=fleet.plan.study.horizon.start if lot.offer is None else fleet.order_of[lot.id].need,
-        order_by=None if lot.offer is None else fleet.order_of[lot.id].by,
-        hosts=tuple(f"{stem}-{number:05d}" for number in range(1, lot.machines + 1)),
+def _phases(fleet: Fleet, lot: Lot) -> tuple[Phase, ...]:
+    """What is held, or each order of an offer: what is bought later is needed later."""
+    if lot.offer is None:
+        return (_phase(lot.id, "held", lot.machines, fleet.plan.study.horizon.start, None),)
+    mine = [order for order in fleet.orders if order.offer == lot.id]
+    return tuple(
+        _phase(lot.id if len(mine) == 1 else f"{lot.id} {o.period}", "to build", o.machines, o.need, o.by) for o in mine
     )
+
+
+def _phase(name: str, status: Literal["held", "to build"], machines: int, needed: date, by: date | None) -> Phase:
+    stem = slug(name, 40)
+    hosts = tuple(f"{stem}-{number:05d}" for number in range(1, machines + 1))
+    return Phase(phase=name, status=status, machines=machines, needed=needed, order_by=by, hosts=hosts)
 
 
 class _Unsafe(str):

@@ -47,12 +47,17 @@ def _audited(plan: PlanFile) -> tuple[str, ...]:
 
 
 def emitted(
-    plan: PlanFile, target: str, options: Mapping[str, str], not_proven: tuple[str, ...] = ()
+    plan: PlanFile,
+    target: str,
+    options: Mapping[str, str],
+    not_proven: tuple[str, ...] = (),
+    progress: Callable[[str, float | None, str], None] = lambda stage, done, detail: None,
 ) -> dict[str, str]:
     """The files of a target, or of all targets each in a folder of its own.
 
     Parameters
     ----------
+    progress : called with (stage, fraction done, target) before each target
     not_proven : `why_not_proven` of the plan; a file of that name says so, and every target may
 
     Raises
@@ -67,10 +72,12 @@ def emitted(
         )
     _check_options(target, options)
     said = {NOT_PROVEN_OPTION: "; ".join(not_proven)} if not_proven else {}
-    if target == ALL:
-        made = {f"{name}/{path}": text for name in TARGETS for path, text in _made(name, plan, options, said).items()}
-    else:
-        made = _made(target, plan, options, said)
+    made: dict[str, str] = {}
+    names = list(TARGETS) if target == ALL else [target]
+    for n, name in enumerate(names):
+        progress("making files", n / len(names), name)
+        folder = f"{name}/" if target == ALL else ""
+        made |= {f"{folder}{path}": text for path, text in _made(name, plan, options, said).items()}
     if not_proven:
         lines = ["# This plan is not proven", "", *(f"    {json.dumps(reason)}" for reason in not_proven)]
         made = {**made, NOT_PROVEN: "\n".join(lines) + "\n"}

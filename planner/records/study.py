@@ -137,6 +137,14 @@ class Goal(Record):
     model_config = ConfigDict(**{**Record.model_config, "populate_by_name": True})
 
     @property
+    def lost_text(self) -> str:
+        """What is lost, as people say it."""
+        several = f"{self.of} " if self.of > 1 else ""
+        lost = f"any {several}{self.any}" if self.any else str(self.failure)
+        but = f" except {', '.join(self.except_)}" if self.except_ else ""
+        return f"{lost}{but} lost{self.while_out}"
+
+    @property
     def while_out(self) -> str:
         """What is out at the same time, with its share where not all of it, as in ids of failures; else empty."""
         shares = sorted(self.in_maintenance.items())

@@ -14,9 +14,7 @@ from planner.risk import NORMAL, dependency_graph, expand
 
 def goal_text(goal: Goal) -> str:
     """A survival goal as people say it."""
-    lost = f"any {goal.of if goal.of > 1 else ''} {goal.any}".replace("  ", " ") if goal.any else f"{goal.failure}"
-    but = f" except {', '.join(goal.except_)}" if goal.except_ else ""
-    return f"{lost}{but} lost{goal.while_out}: {percent(goal.serve_fraction)} within {goal.within_seconds:g} s"
+    return f"{goal.lost_text}: {percent(goal.serve_fraction)} within {goal.within_seconds:g} s"
 
 
 VERDICTS = ("holds", "but for the uncoverable", "BROKEN")
