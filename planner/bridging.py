@@ -104,8 +104,12 @@ def slipped(
         if b is None:
             found.append(Slipped(slip, None, 0.0, 0.0, broken, answer.why_not, known))
         else:
-            least, most = b.bound_usd - a.cost_usd, b.cost_usd - a.bound_usd
-            found.append(Slipped(slip, b.cost_usd - a.cost_usd, least, most, broken, "", known))
+            # what is known late could be done as well by who knows now: where the search found it cheaper, it counts
+            cost_usd = min(b.cost_usd, *([a.cost_usd + known.usd] if known and known.usd is not None else [b.cost_usd]))
+            least, most = b.bound_usd - a.cost_usd, cost_usd - a.bound_usd
+            found.append(
+                Slipped(slip, cost_usd - a.cost_usd, min(least, cost_usd - a.cost_usd), most, broken, "", known)
+            )
     return tuple(found)
 
 

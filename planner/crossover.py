@@ -12,14 +12,14 @@ from typing import Literal
 
 from planner.build import build
 from planner.contracts import energy_of, not_offered
-from planner.money import capital_recovery_factor, present_months
+from planner.money import capital_recovery_factor, present_months, present_value_factor
 from planner.parts import Parts, parts_of
 from planner.periods import Span, lasts_months, may_be_ready, may_start, price_in, spans
 from planner.problem import HOURLY
 from planner.records.buildout import PARTS, BuildOut
 from planner.records.inventory import Offer, Price
 from planner.records.study import Study
-from planner.units import MONTHS_PER_YEAR, SECONDS_PER_HOUR
+from planner.units import DAYS_PER_MONTH, MONTHS_PER_YEAR, SECONDS_PER_HOUR
 
 UTILISATIONS = (0.25, 0.5, 0.75, 1.0)
 By = Literal["machine_type", "accelerator", "workload"]
@@ -114,8 +114,10 @@ def crossover(study: Study, pools: tuple[str, ...] = ("*",), by: By = "machine_t
     Formula
         on demand  = price, weighted over the months of the other by what each is worth
         committed  = price · (upfront share · months / worth of the months + the rest)
-        owned      = capital per machine · capital recovery factor(life) / hours per year + hourly upkeep
-                     + kW of a machine · Σ_part usd_per_mw · capital recovery factor(life) + usd_per_mw_year, per hour
+        owned      = capital per machine · (1 + discount) ^ lead · capital recovery factor(life) / hours per year
+                     + hourly upkeep
+                     + kW of a machine · Σ_part usd_per_mw · (1 + discount) ^ clock · capital recovery factor(life)
+                     + usd_per_mw_year, per hour
         energy     = as the study's tariff says, for every hour, over the same months
         with by = workload, over the requests that a machine of the pool serves in an hour by its best profile:
         3600 · utilisation.normal · usable_fraction / (replica_seconds · machines_per_replica)
@@ -177,7 +179,9 @@ def _options(
     if b.kind in HOURLY:
         parts["contract"] = paid
     elif price.capital_usd_per_machine is not None:
-        factor = capital_recovery_factor(rate, months / MONTHS_PER_YEAR)
+        lead_years = b.lead_days / (DAYS_PER_MONTH * MONTHS_PER_YEAR)
+        waits = present_value_factor(rate, -lead_years)  # paid at the order, used after the lead time
+        factor = capital_recovery_factor(rate, months / MONTHS_PER_YEAR) * waits
         parts["machines"] = price.capital_usd_per_machine * factor / hours_per_year
         parts["upkeep"] = paid
     else:
@@ -236,7 +240,10 @@ def _hall(hall: BuildOut | None, power_kw: float, rate: float, hours_per_year: f
     if hall is None:
         return {}
     usd_per_mw_year = hall.usd_per_mw_year + sum(
-        hall.usd_per_mw(part) * capital_recovery_factor(rate, getattr(hall.life_years, part)) for part in PARTS
+        hall.usd_per_mw(part)
+        * present_value_factor(rate, -hall.clock_months(part) / MONTHS_PER_YEAR)
+        * capital_recovery_factor(rate, getattr(hall.life_years, part))
+        for part in PARTS
     )
     return {"hall": power_kw / 1000 * usd_per_mw_year / hours_per_year}
 

@@ -91,8 +91,10 @@ def test_owned_machines_carry_their_hall_and_energy():
     owned = only(found, f"{HALL}/m:build_out in one", "quarter-5")
     # a machine of 12,000 USD over 4 years at 7 %: 3,542.74 USD a year of 1,200 hours
     assert owned.parts["machines"] == pytest.approx(3542.74 / 1200, rel=1e-5)
-    # 0.01 MW of: 1.5 million over 20 years (0.0943929), 0.3 million over 10 (0.1423775), 0.1 million a year
-    hall_usd = 0.01 * (1.5e6 * 0.0943929 + 0.3e6 * 0.1423775 + 0.1e6)
+    # 0.01 MW of: 1 million paid 6 months and 0.5 a year ahead, over 20 years (0.0943929); 0.3 million 3 months ahead,
+    # over 10 (0.1423775); 0.1 million a year
+    ahead = 1e6 * 1.07**0.5 + 0.5e6 * 1.07
+    hall_usd = 0.01 * (ahead * 0.0943929 + 0.3e6 * 1.07**0.25 * 0.1423775 + 0.1e6)
     assert owned.parts["hall"] == pytest.approx(hall_usd / 1200, rel=1e-5)
     # 10 kW, half drawn, 1.5 at the meter
     assert owned.parts["energy"] == pytest.approx(10 * 0.5 * 1.5 * 0.1)
