@@ -143,6 +143,16 @@ def test_a_claim_is_reclaimed_and_then_loaded(seconds: float | None, at_400: flo
     assert served(result, A, 400.0) == pytest.approx(at_400)
 
 
+def test_what_comes_after_the_last_deadline_is_shown_as_recovered() -> None:
+    # back at 10 + 60 = 70 s, loaded 300 s later: 370 s, long after the only deadline of 60 s
+    s = study(holdings=hold(a=10, b=10), claims=(lend("b", 6, 60.0),), tiers=(tier(goal(within=60.0, fraction=0.4)),))
+    result = drill_plan(plan(s, {at("a"): 10, at("b"): 4}, chat(a=100)))
+    (last,) = [r for r in result.rows if r.failure == A and r.recovered]
+    assert last.clock_seconds == pytest.approx(370.0, abs=0.01) and last.served_fraction == pytest.approx(1.0)
+    toll = next(t for t in result.tolls if t.failure == A)
+    assert toll.all_again_seconds == pytest.approx(370.0, abs=0.01)
+
+
 def test_a_claim_is_back_only_after_its_instant() -> None:
     # back at 10 + 90 = 100 s; what takes 300 s to load from then is there at 400 s, not at 399
     for within, share in ((400.0, 1.0), (399.0, 0.4)):

@@ -276,6 +276,8 @@ def test_on_demand_counts_as_far_as_the_study_says() -> None:
     result = drill_plan(p)
     # at 60 s nothing firm runs there; 5 machines that count load by 310 s
     assert (served(result, "provider:aws", 60.0), served(result, "provider:aws", 400.0)) == (0.0, 0.5)
+    # what does not go on is gone at once: of 40 sent to b nothing stands on machines that always count
+    assert served(result, "provider:aws", 0.0) == pytest.approx(0.0)
     # a failure that loses no provider takes nothing away
     assert served(drill_plan(p, which=(("site",), ())), A, 400.0) == 1.0
 
