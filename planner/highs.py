@@ -6,15 +6,13 @@ import highspy
 import numpy as np
 import pulp
 
-INFINITY = highspy.kHighsInf
-OPTIONS = (
-    ("output_flag", False),
-    ("threads", 1),
-    ("random_seed", 0),
+from planner.highs_instance import INFINITY, new_highs, run, set_option
+
+OPTIONS = {
     # measured on the example study: less heuristic effort and no symmetry detection take a fifth off
-    ("mip_heuristic_effort", 0.02),
-    ("mip_detect_symmetry", False),
-)
+    "mip_heuristic_effort": 0.02,
+    "mip_detect_symmetry": False,
+}
 
 
 class KeptHiGHS(pulp.LpSolver):  # type: ignore[misc]
@@ -51,9 +49,7 @@ class KeptHiGHS(pulp.LpSolver):  # type: ignore[misc]
 
     def actualSolve(self, lp: Any, **_: Any) -> int:
         """Send the whole problem to a new instance and solve it."""
-        self.highs = highspy.Highs()  # type: ignore[no-untyped-call]
-        for option, value in OPTIONS:
-            self.highs.setOptionValue(option, value)
+        self.highs = new_highs(**OPTIONS)
         self.index: dict[Any, int] = {}
         self.sent_rows = 0
         self.objective: Any = None
@@ -74,12 +70,12 @@ class KeptHiGHS(pulp.LpSolver):  # type: ignore[misc]
         if self.whole.any():
             # what is left of the last solve would be a start, and with one HiGHS 1.15 has called optimal what was not
             self.highs.clearSolver()
-        self.highs.run()
-        if self.highs.getModelStatus() == highspy.HighsModelStatus.kUnknown:
+        status = run(self.highs)
+        if status == highspy.HighsModelStatus.kUnknown:
             # a basis that led nowhere: once more from none
             self.highs.clearSolver()
-            self.highs.run()
-        return self._read(lp, columns)
+            status = run(self.highs)
+        return self._read(lp, columns, status)
 
     def _send_columns(self, lp: Any, columns: list[Any]) -> None:
         old, n = len(self.index), len(columns)
@@ -155,10 +151,9 @@ class KeptHiGHS(pulp.LpSolver):  # type: ignore[misc]
             ("objective_target", self.target),
             ("time_limit", INFINITY if self.seconds is None else self.highs.getRunTime() + self.seconds),
         ):
-            self.highs.setOptionValue(option, value)
+            set_option(self.highs, option, value)
 
-    def _read(self, lp: Any, columns: list[Any]) -> int:
-        model_status = self.highs.getModelStatus()
+    def _read(self, lp: Any, columns: list[Any], model_status: Any) -> int:
         kind = highspy.HighsModelStatus
         info = self.highs.getInfo()
         self.ended_by_clock = model_status == kind.kTimeLimit

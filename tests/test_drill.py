@@ -65,7 +65,7 @@ def tier(*goals: Any, name: str = "gold", **more: Any) -> Tier:
 
 
 def test_drill_shares_no_code_with_the_optimiser() -> None:
-    allowed = {"planner.drill", "planner.records", "planner.errors", "planner.units"}
+    allowed = {"planner.drill", "planner.records", "planner.errors", "planner.units", "planner.highs_instance"}
     nodes = [n for f in Path(planner.drill.__file__).parent.glob("*.py") for n in ast.walk(ast.parse(f.read_text()))]
     names = [n.module or "" for n in nodes if isinstance(n, ast.ImportFrom)]
     names += [alias.name for n in nodes if isinstance(n, ast.Import) for alias in n.names]

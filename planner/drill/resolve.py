@@ -19,6 +19,7 @@ from planner.drill.solving import Rows, best_whole, solver_of
 from planner.drill.stock import Stock
 from planner.drill.world import WHOLE, Indices, Numbers, World
 from planner.errors import SolverError
+from planner.highs_instance import run
 from planner.units import SECONDS_PER_HOUR
 
 RECOVERY_SECONDS = 7 * 24 * 3600.0
@@ -271,9 +272,8 @@ def steered(left: Left, sent: Numbers, flow: Indices, placement: Indices) -> Num
         high[row] = left.passage.most[0, number]
     lp.col_cost_, lp.col_upper_, lp.row_upper_ = cost, upper, high
     solver = solver_of(lp)
-    solver.run()
-    if solver.getModelStatus() != highspy.HighsModelStatus.kOptimal:
-        raise SolverError(f"drill: the solver ended with {solver.getModelStatus()}")
+    if (status := run(solver)) != highspy.HighsModelStatus.kOptimal:
+        raise SolverError(f"drill: the solver ended with {status}")
     passed: Numbers = np.array(solver.getSolution().col_value)[share] * sent
     return passed
 

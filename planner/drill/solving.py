@@ -8,6 +8,8 @@ import numpy as np
 
 from planner.drill.world import TOLERANCE, WHOLE, Indices, Numbers
 from planner.errors import SolverError
+from planner.highs_instance import new_highs, set_option
+from planner.highs_instance import run as run_highs
 
 MOST_NODES = 20_000
 """Nodes of a search for whole replicas; a search that needs more is told as a finding."""
@@ -46,9 +48,7 @@ class Rows:
 
 def solver_of(lp: highspy.HighsLp) -> Any:
     """A solver that holds a program."""
-    solver = highspy.Highs()  # type: ignore[no-untyped-call]
-    for option, value in (("output_flag", False), ("parallel", "off"), ("mip_feasibility_tolerance", 1e-7)):
-        solver.setOptionValue(option, value)
+    solver = new_highs(mip_feasibility_tolerance=1e-7)
     solver.passModel(lp)
     return solver
 
@@ -77,7 +77,7 @@ def best_whole(
     def run(cost: Numbers, low: Numbers, high: Numbers) -> Numbers | None:
         solver.changeColsCost(len(every), every, cost)
         solver.changeColsBounds(len(every), every, low, high)
-        solver.run()
+        run_highs(solver)
         feasible = solver.getInfo().primal_solution_status == highspy.SolutionStatus.kSolutionStatusFeasible
         return np.array(solver.getSolution().col_value) if feasible else None
 
@@ -88,8 +88,8 @@ def best_whole(
 
     def searched() -> Numbers:
         solver.changeColsIntegrality(len(whole), whole.astype(np.int32), np.ones(len(whole), dtype=np.uint8))
-        solver.setOptionValue("objective_target", target)
-        solver.setOptionValue("mip_max_nodes", MOST_NODES)
+        set_option(solver, "objective_target", target)
+        set_option(solver, "mip_max_nodes", MOST_NODES)
         if (value := run(costs[0], none, upper)) is None:
             raise SolverError(f"drill: the search ended with {solver.getModelStatus()}")
         return value
