@@ -103,7 +103,7 @@ def drift_command(
         made = read_plan(plan)
         day = on or datetime.now()  # what has expired depends on the day; nothing else does
         report = review_drift(drift(made, read_actual(actual, made), day.date()), f"plan of {made.study.study}")
-        emit(render(report, format.value), out, [plan, *actual])
+        emit(render(report, format.value), out)
         raise SystemExit(0 if report.good else 1)
 
 

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from planner.cli.console import answered, emit, progress, tell, tell_findings
+from planner.cli.console import answered, check_out, emit, progress, tell, tell_findings
 
 
 class Format(StrEnum):
@@ -72,10 +72,11 @@ def ladder(
         if findings := workloads_without_edge(build(found, demand.value, with_goals=False)):
             raise InputError(findings)
         effort = Effort(gap_fraction=gap, seconds=seconds, most_nodes=nodes, rounds=rounds)
-        with progress(quiet) as told:
+        check_out(out)
+        with progress(quiet, "Ctrl-C or SIGTERM keeps what is done") as told:
             steps = climb(found, wanted, effort, demand.value, told)
         report = review_ladder(found, steps)
-        emit(render(report, format.value), out, [study, *(study.glob("*") if study.is_dir() else ())])
+        emit(render(report, format.value), out)
         if unproven := [step.rung.name for step in steps if step.gap_fraction > gap + 1e-9]:
             tell(f"not proven to the gap that was asked: {', '.join(unproven)}; more --nodes or --rounds may close it")
         if any(step.plan is not None and step.plan.proof.status == "stopped" for step in steps):
