@@ -49,7 +49,7 @@ def emit_command(
     """
     with answered(format):
         from planner.emit.targets import about, emitted, why_not_proven
-        from planner.emit.write import changes, refuse_other_target, write
+        from planner.emit.write import changes, recover, refuse_other_target, write
         from planner.planfile import read_plan
         from planner.recorded import problem_of
         from planner.review.drifted import review_emission
@@ -68,6 +68,8 @@ def emit_command(
             tell("nothing was written; --even-if-unproven writes it all the same, and the files say so")
             raise SystemExit(1)
         problem_of(made)  # what holds together is written even if unproven, what leads nowhere never
+        if not dry_run and recover(out):
+            tell(f"{out}: an earlier emission was cut off in it; the files from before it were put back first")
         refuse_other_target(out, target)
         with progress(quiet) as told:
             files = emitted(made, target, options, reasons, told)
