@@ -2,6 +2,7 @@
 
 import errno
 import json
+import math
 import os
 import re
 import select
@@ -11,7 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from planner.errors import Finding, InputError
 from planner.interruption import held
@@ -25,6 +26,8 @@ WRITER_SECONDS = 3.0
 SILENT_SECONDS = 60.0
 """For which whoever writes to a pipe may send nothing."""
 _CHUNK = 2**20
+_MOST_DIGITS = 300
+"""Of a whole number: a float holds up to 308, Python converts up to 4300."""
 _DESCRIPTOR = re.compile(r"/(?:dev|proc/self)/fd/([0-9]{1,4})")
 _STREAMS = {"/dev/stdout": 1, "/dev/stderr": 2}
 
@@ -124,7 +127,7 @@ def _from_pipe(handle: int) -> Iterator[bytes]:
 
 
 def parse_json(text: str, where: str, fix: str) -> Any:
-    """The data of a JSON text; NaN and infinity, which JSON does not know, are refused.
+    """The data of a JSON text; NaN and infinity, which JSON does not know, and numbers that no float holds are refused.
 
     Raises
     ------
@@ -135,16 +138,24 @@ def parse_json(text: str, where: str, fix: str) -> Any:
     def refused(word: str) -> Any:
         raise InputError([Finding(where, "JSON numbers", word, "leave the field out, or write null")])
 
+    def whole(digits: str) -> int:
+        return int(digits) if len(digits) < _MOST_DIGITS else _too_large(where, fix)
+
+    def real(digits: str) -> float:
+        value = float(digits)
+        return value if math.isfinite(value) else _too_large(where, fix)
+
     try:
-        return json.loads(text, parse_constant=refused)
+        return json.loads(text, parse_constant=refused, parse_int=whole, parse_float=real)
     except json.JSONDecodeError as error:
         got = f"{error.msg.lower()} in column {error.colno}"
         raise InputError([Finding(f"{where}:{error.lineno}", "JSON that is whole", got, fix)]) from None
     except RecursionError:
         raise InputError([Finding(where, "JSON of ordinary depth", "thousands of levels", fix)]) from None
-    except ValueError:  # more digits than Python converts
-        got = "one of thousands of digits"
-        raise InputError([Finding(where, "JSON numbers of ordinary size", got, fix)]) from None
+
+
+def _too_large(where: str, fix: str) -> NoReturn:
+    raise InputError([Finding(where, "JSON numbers of ordinary size", f"one of {_MOST_DIGITS} digits or more", fix)])
 
 
 # ------------------------------------------------------------------ outputs

@@ -286,14 +286,22 @@ def _code() -> int:
     except KeyboardInterrupt as error:
         tell("interrupted; nothing was written")
         return exit_code(error)
-    except BrokenPipeError:
-        lead_nowhere(1)
-    except Exception as error:  # the last line of defence: a user sees a sentence, not a traceback
-        if os.environ.get("PLANNER_TRACEBACK"):
-            raise
-        tell(
-            f"internal error: {type(error).__name__}: {error}\n"
-            "  this is a defect of the planner; set PLANNER_TRACEBACK=1 and report what it prints"
-        )
+    except OSError as error:
+        if error.filename is not None:
+            return _defect(error)
+        lead_nowhere(1)  # help that could not be printed
+        tell(f"error: standard output cannot be written: {(error.strerror or str(error)).lower()}")
         return 2
+    except Exception as error:  # the last line of defence: a user sees a sentence, not a traceback
+        return _defect(error)
     return 0
+
+
+def _defect(error: Exception) -> int:
+    if os.environ.get("PLANNER_TRACEBACK"):
+        raise error
+    tell(
+        f"internal error: {type(error).__name__}: {error}\n"
+        "  this is a defect of the planner; set PLANNER_TRACEBACK=1 and report what it prints"
+    )
+    return 2

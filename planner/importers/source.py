@@ -127,11 +127,19 @@ def load_json(text: str, where: str) -> Any:
 
 
 def load_json_lines(text: str, where: str) -> list[tuple[str, Any]]:
-    """One JSON document, or one a line; each with its place."""
+    """One JSON document, or one a line; each with its place.
+
+    Raises
+    ------
+    InputError
+        when there is none
+    """
     lines = [(i, line) for i, line in enumerate(text.split("\n"), 1) if line.strip()]
     if len(lines) > 1 and all(line.lstrip().startswith("{") and line.rstrip().endswith("}") for _, line in lines):
         return [(f"{where}:{i}", load_json(line, f"{where}:{i}")) for i, line in lines]
     data = load_json(text, where)
+    if data == []:
+        raise refuse(f"{where}:1", "a source to import", "an empty list", "name the file with the data")
     return [(f"{where}: [{i}]", item) for i, item in enumerate(data)] if isinstance(data, list) else [(where, data)]
 
 
