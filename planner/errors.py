@@ -8,12 +8,12 @@ from dataclasses import asdict, dataclass
 
 
 def printable(text: str, keep: str = "") -> str:
-    """A text without what steers a terminal: control characters, escapes, marks of direction, but those to `keep`.
+    r"""A text without what steers a terminal: control characters, escapes, marks of direction, but those to `keep`.
 
     Examples
     --------
-    >>> printable("a\x1b[31mb\x9b2J"), printable("two\nlines", keep="\n")
-    ('a\\x1b[31mb\\x9b2J', 'two\nlines')
+    >>> print(printable("a\x1b[31mb\x9b2J"))
+    a\x1b[31mb\x9b2J
     """
     if text.isprintable():
         return text
