@@ -41,7 +41,8 @@ def emit_command(
 ) -> None:
     """Write the files that carry a plan out: infrastructure code, manifests, inventories, gateways.
 
-    The plan is audited and drilled first. Files that this command did not write are never replaced.
+    The plan is audited and drilled first. Files that this command did not write are never replaced. Cut off, it leaves
+    the old files or the new, and says which; after a crash the next emission puts the old ones back first.
 
     Exit 1 when the plan is not proven: nothing is written then, unless --even-if-unproven.
 

@@ -52,7 +52,7 @@ def ladder(
     """What each goal costs: plans with no goal, then any site, region, provider, stack, the study's own, pairs added.
 
     First what the study asks for, then what it does not. On each plan the failures of all rungs are drilled: what is
-    still at risk. Ctrl-C keeps what is done. Exit 1 when a rung of the study's own goals has no plan.
+    still at risk. Ctrl-C or SIGTERM keeps what is done. Exit 1 when a rung of the study's own goals has no plan.
 
     Examples: `planner ladder examples/quickstart` · `planner ladder mine --rungs site,provider,stack --gap 0.01`
     """

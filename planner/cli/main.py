@@ -133,7 +133,8 @@ def plan(
 ) -> None:
     """Plan a study: the cheapest machines, placements and routes that survive every failure as promised.
 
-    Without --out the plan itself goes to stdout. With --out the review is printed.
+    Without --out the plan itself goes to stdout. With --out the review is printed. Ctrl-C or SIGTERM ends the search
+    with the best plan found so far.
 
     Example: `planner plan examples/quickstart --out plan.json`
     """
