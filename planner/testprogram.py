@@ -269,9 +269,8 @@ class TestProgram:
         worst = max(edge_cost.values(), default=1.0) or 1.0
         if f in self.p.priced:
             usd = in_states_usd(self.p, x, f)
-            largest = (
-                max((abs(c) for c in usd.values()), default=1.0) if isinstance(usd, pulp.LpAffineExpression) else 1
-            )
+            usd_each = usd.values() if isinstance(usd, pulp.LpAffineExpression) else ()
+            largest = max(map(abs, usd_each), default=1.0) or 1.0
             wanted = [(1e3 * worst / largest, usd), *((1e-3, v) for v in self.x.shed.values())]
         else:
             dearest = max(self.p.outage_usd_per_request.values(), default=0.0) or 1.0
