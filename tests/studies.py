@@ -249,7 +249,7 @@ def beset_study(seed: int) -> Study:
     be obtained, quotas, power, storage rates, priced failures, and gateways that rescale.
     """
     g = random.Random(10_000_019 * seed + 1)
-    study = random_study(seed, "small" if g.random() < 0.35 else "tiny")
+    study = random_study(seed, "small" if g.random() < 0.2 else "tiny")
     return _asked(_lost(_sold(_served(_timed(study, g), g), g), g), g)
 
 
