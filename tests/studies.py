@@ -249,13 +249,17 @@ def beset_study(seed: int) -> Study:
     be obtained, quotas, power, storage rates, priced failures, and gateways that rescale.
     """
     g = random.Random(10_000_019 * seed + 1)
-    study = random_study(seed, "small" if g.random() < 0.2 else "tiny")
+    size = "small" if g.random() < 0.15 else "tiny"
+    study = random_study(seed, size)
+    if size == "tiny" and g.random() < 0.2:
+        study = study.model_copy(update={"objective": g.choice(["expected", "worst_case", "cvar"])})
     return _asked(_lost(_sold(_served(_timed(study, g), g), g), g), g)
 
 
 def _timed(study: Study, g: random.Random) -> Study:
     """With one to three hours, and one or two periods."""
-    hours = tuple(Hour(name=n, weight_fraction=w) for n, w in g.choice([(), (), HALVES, THIRDS]))
+    several = [(), HALVES, THIRDS] if len(study.pools) < 4 and study.objective == "cost" else []
+    hours = tuple(Hour(name=n, weight_fraction=w) for n, w in g.choice([(), *several]))
     periods = tuple(Period(name=n, months=0.5) for n in ("first", "then")) if g.random() < 0.2 else ()
     rows = tuple(
         row.model_copy(update={"hour": h.name, "requests_per_second": round(row.requests_per_second * part, 3)})
@@ -366,9 +370,8 @@ def _lost(study: Study, g: random.Random) -> Study:
     flows = [f"workload:{w.name}" for w in study.workloads] + [f"origin:{o.name}" for o in study.origins]
     shares = [0.3, 0.5, 0.1, 0.7]
     rated = {"failures_per_year": g.choice([0.5, 2.0]), "hours_to_repair": g.choice([1.0, 4.0])}
-    objective = g.choice(["cost", "cost", "cost", "cost", "expected", "worst_case", "cvar"])
     failures = []
-    for n in range(g.randint(1, 4)):
+    for n in range(g.randint(1, 3)):
         some = g.sample(things + stacks, g.randint(1, 2))
         lost = {c: 1.0 if c in stacks or g.random() < 0.4 else g.choice(shares) for c in some}
         partial = [c for c, share in lost.items() if share < 1]
@@ -380,10 +383,10 @@ def _lost(study: Study, g: random.Random) -> Study:
                 in_maintenance={g.choice(things): g.choice(shares)} if g.random() < 0.4 else {},
                 surge_factor=g.choice([1.0, 1.0, 1.3, 0.8]),
                 surges={g.choice(flows): g.choice([1.2, 0.5])} if g.random() < 0.3 else {},
-                **(rated if objective != "cost" and g.random() < 0.7 else {}),
+                **(rated if study.objective != "cost" and g.random() < 0.7 else {}),
             )
         )
-    return study.model_copy(update={"failures": tuple(failures), "objective": objective})
+    return study.model_copy(update={"failures": tuple(failures)})
 
 
 def _asked(study: Study, g: random.Random) -> Study:
@@ -393,7 +396,7 @@ def _asked(study: Study, g: random.Random) -> Study:
     tiers = []
     for tier in study.tiers:
         goals = []
-        for _ in range(g.randint(1, 3)):
+        for _ in range(g.randint(1, 2)):
             what = {"any": g.choice(["site", "provider", "pool", "region", "stack"])}
             if g.random() < 0.3:
                 what["in_maintenance"] = {g.choice(things): g.choice([0.3, 0.5, 0.2])}
