@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 from studies import beset_study
+from test_oracle import differs, sharp_study
 
 from planner.audit import audit
 from planner.doors import shared_in
@@ -67,13 +68,26 @@ def _within(seconds: int, work: Callable[..., Any], *given: Any) -> Any:
         signal.setitimer(signal.ITIMER_VIRTUAL, 0)
 
 
-def many(first: int, last: int) -> Counter[str]:
+def beset(seed: int) -> str:
+    """The outcome of a seed."""
+    return outcome(beset_study(seed))
+
+
+def against_brute_force(seed: int) -> str:
+    """Whether a tiny study costs what brute force finds."""
+    study = sharp_study(seed)
+    difference = differs(study)
+    assert difference is None, difference
+    return "the same"
+
+
+def many(of: Callable[[int], str], first: int, last: int) -> Counter[str]:
     """Outcomes of many seeds; errors are printed with their seed as they come."""
     counts: Counter[str] = Counter()
     for seed in range(first, last):
         began = time.process_time()
         try:
-            found = _within(LONGEST_SECONDS, outcome, beset_study(seed))
+            found = _within(LONGEST_SECONDS, of, seed)
         except TooLong:
             found = "too long"
         except Exception:
@@ -88,5 +102,5 @@ def many(first: int, last: int) -> Counter[str]:
 
 
 if __name__ == "__main__":
-    numbers = [int(n) for n in sys.argv[1:]]
-    print(many(*(numbers if len(numbers) > 1 else [0, *numbers])))
+    oracle, numbers = "oracle" in sys.argv, [int(n) for n in sys.argv[1:] if n.isdigit()]
+    print(many(against_brute_force if oracle else beset, *(numbers if len(numbers) > 1 else [0, *numbers])))
