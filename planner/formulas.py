@@ -69,7 +69,8 @@ def due_fraction(p: Problem, w: str, o: str, s: State) -> float:
 
 def can_load(p: Problem, e: str, s: State) -> bool:
     """Whether a replica that is started when the failure is detected runs at this clock."""
-    return not is_normal(s) and p.detection_seconds + p.load_seconds[e] <= s[2] and e not in p.cannot_start[s[1]]
+    in_time = p.detection_seconds + p.load_seconds[e] <= s[2] + ROUNDING
+    return not is_normal(s) and in_time and e not in p.cannot_start[s[1]]
 
 
 def units_active(p: Problem, x: Decisions, b: str, h: str) -> Linear:
@@ -231,7 +232,7 @@ def loading_pairs(p: Problem, e: str, s: State) -> list[float]:
     earlier = [d for d in p.clocks_seconds[f] if d < c]
     if p.load_seconds[e] <= 0:
         return []
-    return [d for d in earlier if d == earlier[-1] or c - d < p.load_seconds[e]]
+    return [d for d in earlier if d == earlier[-1] or c - d < p.load_seconds[e] - ROUNDING]
 
 
 def least_occupied(p: Problem, x: Decisions, e: str, s: State) -> float:

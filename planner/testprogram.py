@@ -267,25 +267,27 @@ class TestProgram:
         for (e, s), v in self._keyed(f, x.occupied):
             v.lowBound = v.upBound = least_occupied(self.p, numbers, e, s)
         worst = max(edge_cost.values(), default=1.0) or 1.0
-        comfort = [(edge_cost[o, e], v) for (w, o, e, s), v in self.x.traffic.items()]
-        short = [(1e4 * worst, v) for v in self.x.excess.values()]
         if f in self.p.priced:
             usd = in_states_usd(self.p, x, f)
-            largest = (
-                max((abs(c) for c in usd.values()), default=1.0) if isinstance(usd, pulp.LpAffineExpression) else 1
-            )
-            self.program.minimise(
-                total([(1e3 * worst / largest, usd), *((1e-3, v) for v in self.x.shed.values()), *short])
-            )
+            usd_each = usd.values() if isinstance(usd, pulp.LpAffineExpression) else ()
+            largest = max(map(abs, usd_each), default=1.0) or 1.0
+            wanted = [(1e3 * worst / largest, usd), *((1e-3, v) for v in self.x.shed.values())]
         else:
             dearest = max(self.p.outage_usd_per_request.values(), default=0.0) or 1.0
-            shed = (
+            wanted = [(edge_cost[o, e], v) for (w, o, e, s), v in self.x.traffic.items()]
+            wanted += [
                 (worst * (100.0 + 900.0 * self.p.outage_usd_per_request[w] / dearest), v)
                 for (w, _, _), v in self.x.shed.items()
-            )
-            self.program.minimise(total([*comfort, *shed, *short]))
+            ]
+        # what is due comes before all else, at no price: requests that take little room must not push out others
+        for v in self.x.excess.values():
+            v.upBound = 0.0
+        self.program.minimise(total(wanted))
         if self.program.solve() != OPTIMAL:
-            raise SolverError(f"the states of {f} cannot be settled")
+            self._least_short()
+            self.program.minimise(total(wanted))
+            if self.program.solve() != OPTIMAL:
+                raise SolverError(f"the states of {f} cannot be settled")
         reached, values = self.program.objective, self.program.values()
         slivers = [
             v for (w, o, e, s), v in self.x.traffic.items() if 0 < values[v] < SLIVER * values[self.x.offered[w, o, s]]
@@ -299,6 +301,15 @@ class TestProgram:
             for v, upper in zip(slivers, before, strict=True):
                 v.upBound = upper
         return self.numbers(f, x, values)
+
+    def _least_short(self) -> None:
+        """Let the states be short of what they are at the least, where nothing short is out of the solver's reach."""
+        for v in self.x.excess.values():
+            v.upBound = None
+        self.program.minimise(self.shortfall)
+        if self.program.solve() == OPTIMAL:
+            for v, value in {v: v.varValue for v in self.x.excess.values()}.items():
+                v.upBound = value * (1 + WHOLE) + WHOLE
 
     def numbers(self, f: str, x: Decisions, values: Mapping[Any, float]) -> Decisions:
         """The template's values under the keys of a failure; zeros left out."""

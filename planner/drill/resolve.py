@@ -17,7 +17,7 @@ from planner.drill.limits import Choice, Way
 from planner.drill.rescale import HOT, LOADED, RECLAIMED, STARTED, WAYS
 from planner.drill.solving import Rows, best_whole, solver_of
 from planner.drill.stock import Stock
-from planner.drill.world import WHOLE, Indices, Numbers, World
+from planner.drill.world import TOLERANCE, WHOLE, Indices, Numbers, World
 from planner.errors import SolverError
 from planner.highs_instance import run
 from planner.units import SECONDS_PER_HOUR
@@ -116,7 +116,7 @@ def build(world: World, left: Left, times: list[float]) -> Template | None:
         stands = [(world.pool_of, part[t], world.machines_per_replica) for part in (kept, loaded, room)]
         at["machines"].append(rows.add(np.full(n_q, -np.inf), np.zeros(n_q), *stands))
         if len(fed_e):
-            fed = rates * max(clock - detection, 0.0)
+            fed = np.where(np.isfinite(rates), rates, 0.0) * max(clock - detection, 0.0)
             feeding = (world.site_of[fed_e], loaded[t, fed_e], world.weights_gib[fed_e])
             rows.add(np.full(len(fed), -np.inf), np.where(np.isfinite(rates), fed, np.inf), feeding)
         if t:
@@ -126,8 +126,8 @@ def build(world: World, left: Left, times: list[float]) -> Template | None:
                 stays = (which, loaded[t - 1, fed_e], one), (which, loaded[t, fed_e], -one)
                 rows.add(np.full(len(fed_e), -np.inf), np.zeros(len(fed_e)), *stays)
         for u in range(t):
-            loading = (clock - times[u] < world.load_seconds) | ((world.load_seconds > 0) & (u == t - 1))
-            e = np.flatnonzero(loading & (detection + world.load_seconds <= clock))
+            loading = (clock - times[u] < world.load_seconds - TOLERANCE) | ((world.load_seconds > 0) & (u == t - 1))
+            e = np.flatnonzero(loading & (detection + world.load_seconds <= clock + TOLERANCE))
             later = [(np.arange(len(e)), part[t, e], ones[e]) for part in (kept, loaded)]
             earlier = [(np.arange(len(e)), part[u, e], -ones[e]) for part in (kept, loaded, room)]
             rows.add(np.full(len(e), -np.inf), np.zeros(len(e)), *later, *earlier)
@@ -305,7 +305,7 @@ def _bounds(world: World, stock: Stock, left: Left, made: Template) -> tuple[Num
         upper[made.beyond[t]] = coverable - upper[made.short[t]]
         upper[made.kept[t]] = left.survivors[0] * alive
         upper[made.room[t]] = np.where(alive, np.inf, 0.0)
-        started = (detection + world.load_seconds <= clock) & alive & left.may_start[0]
+        started = (detection + world.load_seconds <= clock + TOLERANCE) & alive & left.may_start[0]
         upper[made.loaded[t]] = np.where(started, most, 0.0)
         costs[0, made.short[t]] = shortfall
         costs[2, made.short[t]] = costs[2, made.beyond[t]] = scale * worth
