@@ -23,6 +23,8 @@ HOUR = hour_id(PERIOD, "mean-hour")
 HOURLY = ("on_demand", "spot")
 FEW_UNITS = 4
 """A pool of at most so many units gets the row that ties each request to the opening of a unit."""
+SPECK_REPLICAS = 1e-3
+"""What fills less of a replica could be lost in what a solver calls whole: it gets a row of its own."""
 CLOSE_TO_ALL = 1e-6
 """What losses of parts of a pool leave at the least, to be reckoned with."""
 MOMENT_SECONDS = 1e-3
@@ -224,6 +226,10 @@ class Problem:
     """workloads served over the hours of their period, in normal operation"""
     failover: Failover = "resolve"
     """how requests move in a failure: weights chosen anew, or fixed ones renormalised over what is left"""
+    largest_requests_per_second: Mapping[tuple[str, str], float] = field(default_factory=dict)
+    """(w, o) -> what any state may ask for at most, surges included: the size by which its numbers are judged"""
+    specks: frozenset[tuple[str, str, str]] = frozenset()
+    """(w, o, e) of which all requests fill next to nothing of one replica"""
 
     def may_start(self, b: str, t: str) -> bool:
         """Whether a unit of an offer can start in a period."""
@@ -342,6 +348,41 @@ def taken_up(p: Problem, w: str, o: str, h: str) -> float:
         return p.demand_requests_per_second[w, o, h]
     same = (k for k in p.hours if p.period_of[k] == p.period_of[h])
     return sum(p.hours_in[k] * p.demand_requests_per_second[w, o, k] for k in same) / p.hours_in[h]
+
+
+def largest_demand(p: Problem) -> dict[tuple[str, str], float]:
+    """(w, o) -> what an hour of normal operation or of a failure may ask for at most [requests/s]."""
+    surges = {(1.0, ())} | {(f.surge_factor, tuple(sorted(f.surges.items()))) for f in p.failures.values()}
+    found = {}
+    for w, o in p.flows:
+        most = max(taken_up(p, w, o, h) for h in p.hours)
+        mine = (f"workload:{w}", f"origin:{o}")
+        found[w, o] = most * max(
+            factor * math.prod(more for name, more in further if name in mine) for factor, further in surges
+        )
+    return found
+
+
+def flow_size(p: Problem, w: str, o: str) -> float:
+    """The size of what is asked for (w, o), by which its requests are scaled and judged [requests/s]; never 0."""
+    return p.largest_requests_per_second.get((w, o), 0.0) or 1.0
+
+
+def size_of_all(p: Problem) -> float:
+    """The size of all that is asked for together [requests/s]; never 0."""
+    return math.fsum(p.largest_requests_per_second.values()) or 1.0
+
+
+def replicas_filled(p: Problem, w: str, o: str, e: str) -> float:
+    """Replicas of a placement that all that is ever asked for (w, o) at the same time fills [replicas]."""
+    seconds = max(p.replica_seconds[w, e], p.replica_seconds_in_failure[w, e]) * p.burst_factor[w]
+    return seconds * flow_size(p, w, o) / min(p.utilisation_normal, p.utilisation_in_failure)
+
+
+def specks(p: Problem) -> frozenset[tuple[str, str, str]]:
+    """(w, o, e) of which all requests ever asked for fill less than SPECK_REPLICAS of a replica."""
+    flows = [(w, o, {*p.edges[w, o], *p.edges_in_failure[w, o]}) for w, o in p.flows]
+    return frozenset((w, o, e) for w, o, some in flows for e in some if replicas_filled(p, w, o, e) < SPECK_REPLICAS)
 
 
 def fullest_hour(p: Problem) -> str:

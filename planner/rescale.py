@@ -11,7 +11,7 @@ from planner.algebra import Sparse, total
 from planner.formulas import requests_choosing, requests_per_second, whole_occupied
 from planner.link_rules import no_replica_before_it_is_loaded
 from planner.polish import edge_costs
-from planner.problem import Decisions, Problem, State, no_decisions, states
+from planner.problem import Decisions, Problem, State, flow_size, no_decisions, states
 from planner.program import BOUGHT, OPTIMAL, Program, start_program
 from planner.reserves import conditions, renormalised, splits_replicas, taken, whole_survivors
 from planner.risk import NORMAL
@@ -28,7 +28,8 @@ def reserve_program(p: Problem, solver: Any = None, bought: Decisions | None = N
 
 def reserve_columns(p: Problem, program: Program, x: Decisions) -> None:
     """Columns of reserves, and of whole replicas that survive where a failure leaves a part of them."""
-    x.reserve = Sparse({(w, o, e, h): program.column() for w, o in p.flows for e in p.edges[w, o] for h in p.hours})
+    edges = [(w, o, e) for w, o in p.flows for e in p.edges[w, o]]
+    x.reserve = Sparse({(w, o, e, h): program.column(unit=flow_size(p, w, o)) for w, o, e in edges for h in p.hours})
     for h in p.hours:
         for e, found in conditions(p, h).items():
             for s in found:
