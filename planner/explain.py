@@ -9,7 +9,7 @@ from planner.algebra import total
 from planner.build import build
 from planner.errors import Finding, NoPlan
 from planner.formulas import due_fraction, limit_used, requests_per_second
-from planner.problem import Problem, no_decisions, states
+from planner.problem import Problem, flow_size, flow_weights, no_decisions, states
 from planner.program import INFEASIBLE, OPTIMAL, Program, purchase_columns, state_columns
 from planner.records.study import Study
 from planner.reserves import without_weights
@@ -22,6 +22,8 @@ MOST_SHOWN = 5
 MOST_HELPS = 3
 ROUGH_GAP = 0.05
 SMALL = 1e-6
+NOTHING_SHORT = 1e-10
+"""Share of what is asked for that may be short by the arithmetic of the solver; what is short by more is told."""
 
 
 @dataclass(frozen=True)
@@ -56,16 +58,17 @@ def shortage(p: Problem, f: str) -> Shortage | None:
                 program.add(rule.__name__, rule(p, x, s))
     for purchase_rule in PURCHASE_RULES:
         program.add(purchase_rule.__name__, purchase_rule(p, x))
-    program.minimise(total((1.0, v) for v in x.excess.values()))
+    weights = flow_weights(p)
+    program.minimise(total((weights[w, o], v) for (w, o, _), v in x.excess.items()))
     status = program.solve()
     if status == INFEASIBLE:
         return Shortage(f, (), 0.0, ())
-    if status != OPTIMAL or program.objective <= SMALL:
-        return None
     rows = []
-    for (w, o, s), v in x.excess.items():
-        if v.varValue > SMALL:
+    for (w, o, s), v in x.excess.items() if status == OPTIMAL else ():
+        if v.varValue > NOTHING_SHORT * flow_size(p, w, o):
             rows.append((w, o, s[2], v.varValue))
+    if not rows:
+        return None
     binding = [
         (rule, _where(key), abs(row.pi) * program.scale)
         for (rule, key), row in program.rows.items()

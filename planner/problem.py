@@ -23,6 +23,8 @@ HOUR = hour_id(PERIOD, "mean-hour")
 HOURLY = ("on_demand", "spot")
 FEW_UNITS = 4
 """A pool of at most so many units gets the row that ties each request to the opening of a unit."""
+LEAST_WEIGHT = 1e-3
+"""What a stream counts for beside the largest at the least, where what is short of all of them is added up."""
 SPECK_REPLICAS = 1e-3
 """What fills less of a replica could be lost in what a solver calls whole: it gets a row of its own."""
 CLOSE_TO_ALL = 1e-6
@@ -371,6 +373,16 @@ def flow_size(p: Problem, w: str, o: str) -> float:
 def size_of_all(p: Problem) -> float:
     """The size of all that is asked for together [requests/s]; never 0."""
     return math.fsum(p.largest_requests_per_second.values()) or 1.0
+
+
+def flow_weights(p: Problem) -> dict[tuple[str, str], float]:
+    """(w, o) -> weight of its requests beside those of others, where few of a small stream must count for something.
+
+    Formula
+        max(1, 0.001 · largest size of all / size[w,o])
+    """
+    largest = max((flow_size(p, w, o) for w, o in p.flows), default=1.0)
+    return {(w, o): max(1.0, LEAST_WEIGHT * largest / flow_size(p, w, o)) for w, o in p.flows}
 
 
 def replicas_filled(p: Problem, w: str, o: str, e: str) -> float:

@@ -182,8 +182,8 @@ def _settled(search: _Search, x: Decisions, survived: Survived) -> Decisions:
         if replicas is None:
             _, replicas = test.test_whole(f, purchases, None)
         settled = test.settle(f, purchases, replicas, costs)
-        if sum(settled.excess.values()) > SHORT * max(
-            1.0, *(requests_per_second(search.p, *o, (h, f, 0.0)) for o in search.p.flows)
+        if sum(settled.excess.values()) > SHORT * sum(
+            requests_per_second(search.p, *o, (h, f, 0.0)) for o in search.p.flows
         ):
             raise SolverError(f"{f} in {h} was taken to be survived, and is not: please report it with the study")
         for name in STATE_NAMES:
