@@ -20,7 +20,7 @@ from planner.failing import counted_of, failures_of, losses, priced
 from planner.parts import parts_of
 from planner.payments import worth_factor
 from planner.periods import demand_by_hour, hour_id, hours_of, spans
-from planner.problem import FEW_UNITS, HOURLY, Problem, clocks, largest_demand, most_machines, specks
+from planner.problem import FEW_UNITS, HOURLY, Problem, clocks, most_machines, sizes, specks
 from planner.records.study import Study
 from planner.risk import dependency_graph
 from planner.units import MONTHS_PER_YEAR
@@ -156,7 +156,7 @@ def build(study: Study, demand: str = "base", with_goals: bool = True) -> Proble
     problem = replace(
         problem,
         clocks_seconds={f: clocks(problem, f) for f in failures},
-        largest_requests_per_second=largest_demand(problem),
+        sizes_requests_per_second=sizes(problem),
     )
     return replace(problem, maybe_unused=_maybe_unused(problem), specks=specks(problem))
 

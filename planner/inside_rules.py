@@ -18,7 +18,7 @@ from planner.formulas import (
     running,
     served,
 )
-from planner.problem import Decisions, Problem, State, flow_size
+from planner.problem import ANY_HOUR, Decisions, Problem, State, flow_size
 
 
 def demand_is_served(p: Problem, x: Decisions, s: State) -> Iterator[Row]:
@@ -35,7 +35,7 @@ def demand_is_served(p: Problem, x: Decisions, s: State) -> Iterator[Row]:
     """
     for w, o in p.flows:
         there = total([(1.0, served(p, x, w, o, s)), (1.0, x.shed[w, o, s]), (1.0, x.excess[w, o, s])])
-        yield Row((w, o, s), there, "==", x.offered[w, o, s], flow_size(p, w, o))
+        yield Row((w, o, s), there, "==", x.offered[w, o, s], flow_size(p, w, o, s[0]))
 
 
 def replicas_carry_traffic(p: Problem, x: Decisions, s: State) -> Iterator[Row]:
@@ -59,9 +59,9 @@ def nothing_is_served_before_a_replica_runs(p: Problem, x: Decisions, s: State) 
     """What takes next to nothing of a replica is not served without one.
 
     Formula
-        traffic[w,o,e,s]  ≤  largest[w,o] · (kept + loaded)[e,s]
+        traffic[w,o,e,s]  ≤  largest[w,o,h] · (kept + loaded)[e,s]
                              where replica_seconds · burst_factor · largest < 0.001 · utilisation
-        largest  =  the largest of demand[w,o,h] · surge[f]
+        largest  =  demand[w,o,h] · the largest surge of all failures
     Units
         requests/s
     Rows
@@ -70,9 +70,9 @@ def nothing_is_served_before_a_replica_runs(p: Problem, x: Decisions, s: State) 
         none of its own: implied by replicas_carry_traffic where replicas are whole, but for rounding: to a solver a
         millionth of a replica is none
     """
-    for w, o, e in sorted(p.specks):
+    for w, o, e in p.specks.get(s[0], p.specks.get(ANY_HOUR, ())):
         if (w, o, e, s) in x.traffic:
-            size = flow_size(p, w, o)
+            size = flow_size(p, w, o, s[0])
             yield Row((w, o, e, s), x.traffic[w, o, e, s], "<=", total([(size, running(x, e, s))]), size)
 
 

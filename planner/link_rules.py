@@ -45,7 +45,7 @@ def requests_go_where_they_may(p: Problem, x: Decisions, s: State) -> Iterator[R
         live = set(live_edges(p, w, o, s[1]))
         for e in p.placements:
             if e not in live and (w, o, e, s) in x.traffic:
-                yield Row((w, o, e, s), x.traffic[w, o, e, s], "<=", 0.0, flow_size(p, w, o))
+                yield Row((w, o, e, s), x.traffic[w, o, e, s], "<=", 0.0, flow_size(p, w, o, s[0]))
 
 
 def components_pass_what_they_can(p: Problem, x: Decisions, s: State) -> Iterator[Row]:
@@ -96,7 +96,7 @@ def offered_is_demand(p: Problem, x: Decisions, s: State) -> Iterator[Row]:
     """
     for w, o in p.flows:
         if not waits(p, w, s):
-            yield Row((w, o, s), x.offered[w, o, s], "==", requests_per_second(p, w, o, s), flow_size(p, w, o))
+            yield Row((w, o, s), x.offered[w, o, s], "==", requests_per_second(p, w, o, s), flow_size(p, w, o, s[0]))
 
 
 def survival_goals_are_met(p: Problem, x: Decisions, s: State) -> Iterator[Row]:
@@ -113,7 +113,7 @@ def survival_goals_are_met(p: Problem, x: Decisions, s: State) -> Iterator[Row]:
     """
     for w, o in p.flows:
         allowed = (1 - due_fraction(p, w, o, s)) * requests_per_second(p, w, o, s)
-        yield Row((w, o, s), x.shed[w, o, s], "<=", allowed, flow_size(p, w, o))
+        yield Row((w, o, s), x.shed[w, o, s], "<=", allowed, flow_size(p, w, o, s[0]))
 
 
 def an_outage_costs_what_is_not_served(p: Problem, x: Decisions, s: State) -> Iterator[Row]:
@@ -147,7 +147,7 @@ def no_request_passes_a_dead_door(p: Problem, x: Decisions, s: State) -> Iterato
     """
     for (w, o), fraction in p.coverable[s[1]].items():
         least = (1 - fraction) * requests_per_second(p, w, o, s)
-        yield Row((w, o, s), x.shed[w, o, s], ">=", least, flow_size(p, w, o))
+        yield Row((w, o, s), x.shed[w, o, s], ">=", least, flow_size(p, w, o, s[0]))
 
 
 def survivors_only(p: Problem, x: Decisions, s: State) -> Iterator[Row]:
@@ -292,4 +292,4 @@ def a_unit_opens_what_it_serves(p: Problem, x: Decisions, s: State) -> Iterator[
             if p.pool_of[e] in opened:
                 wanted = taken_up(p, w, o, s[0]) if waits(p, w, s) else requests_per_second(p, w, o, s)
                 most = total([(wanted, opened[p.pool_of[e]])])
-                yield Row((w, o, e, s), x.traffic[w, o, e, s], "<=", most, flow_size(p, w, o))
+                yield Row((w, o, e, s), x.traffic[w, o, e, s], "<=", most, flow_size(p, w, o, s[0]))

@@ -249,7 +249,7 @@ def state_columns(p: Problem, program: Program, x: Decisions, s: State, testing:
         if not testing and not is_normal(s) and due_fraction(p, w, o, s) <= 0 and free:
             x.offered[w, o, s] = x.shed[w, o, s] = requests_per_second(p, w, o, s)  # type: ignore[index]
             continue
-        size = flow_size(p, w, o)
+        size = flow_size(p, w, o, s[0])
         x.offered[w, o, s] = program.column(unit=size)  # type: ignore[index]
         x.shed[w, o, s] = program.column(unit=size)  # type: ignore[index]
         if testing:

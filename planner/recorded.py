@@ -50,9 +50,9 @@ def gap_fraction(cost_usd: float, bound_usd: float) -> float:
     return max(0.0, cost_usd - bound_usd) / cost_usd if cost_usd > 0 else 0.0
 
 
-def decimals(p: Problem, w: str, o: str) -> int:
-    """Decimals with which requests/s of (w, o) are stated: to a ten millionth of what is asked for, or better."""
-    return DECIMALS + max(0, math.ceil(-math.log10(flow_size(p, w, o)) - 2))
+def decimals(p: Problem, w: str, o: str, h: str) -> int:
+    """Decimals with which requests/s of (w, o) in an hour are stated: to a ten millionth of what is asked for, or better."""
+    return DECIMALS + max(0, math.ceil(-math.log10(flow_size(p, w, o, h)) - 2))
 
 
 def costs_usd(p: Problem, x: Decisions) -> dict[str, float]:
@@ -91,7 +91,7 @@ def units_by_period(
 
 def reserves_of(p: Problem, x: Decisions) -> Reserves:
     """The limits of gateways as a record, in the order of their edges."""
-    rounded = ((key, round(v, decimals(p, key[0], key[1]))) for key, v in sorted(x.reserve.items()))
+    rounded = ((key, round(v, decimals(p, key[0], key[1], key[3]))) for key, v in sorted(x.reserve.items()))
     rows = [(*key, value) for key, value in rounded if value > 0]
     workload, origin, placement, hour, rates = zip(*rows, strict=True) if rows else ((), (), (), (), ())
     return Reserves(workload=workload, origin=origin, placement=placement, hour=hour, requests_per_second=rates)
@@ -107,15 +107,15 @@ def state_records(p: Problem, x: Decisions) -> list[State]:
     """The states as records; what equals normal operation is said in one word."""
     index: dict[tuple[str, str, float], list[tuple[str, str, str, float]]] = {}
     for (w, o, e, s), value in x.traffic.items():
-        if (rounded := round(value, decimals(p, w, o))) > 0:
+        if (rounded := round(value, decimals(p, w, o, s[0]))) > 0:
             index.setdefault(s, []).append((w, o, e, rounded))
-    found, fine = [], max((decimals(p, w, o) for w, o in p.flows), default=DECIMALS)
+    found, fine = [], max((decimals(p, w, o, h) for w, o in p.flows for h in p.hours), default=DECIMALS)
     for f in p.failures:
         for s in states(p, f):
             rows = sorted(index.get(s, []))
             shed: dict[str, dict[str, float]] = {}
             for w, o in p.flows:
-                if (value := round(x.shed[w, o, s], decimals(p, w, o))) > 0:
+                if (value := round(x.shed[w, o, s], decimals(p, w, o, s[0]))) > 0:
                     shed.setdefault(w, {})[o] = value
             kept, loaded, occupied = {}, {}, {}
             for e in live_placements(p, f):

@@ -29,7 +29,7 @@ def reserve_program(p: Problem, solver: Any = None, bought: Decisions | None = N
 def reserve_columns(p: Problem, program: Program, x: Decisions) -> None:
     """Columns of reserves, and of whole replicas that survive where a failure leaves a part of them."""
     edges = [(w, o, e) for w, o in p.flows for e in p.edges[w, o]]
-    x.reserve = Sparse({(w, o, e, h): program.column(unit=flow_size(p, w, o)) for w, o, e in edges for h in p.hours})
+    x.reserve = Sparse({(w, o, e, h): program.column(unit=flow_size(p, w, o, h)) for w, o, e in edges for h in p.hours})
     for h in p.hours:
         for e, found in conditions(p, h).items():
             for s in found:

@@ -50,7 +50,7 @@ def reserves_cover_what_is_due(p: Problem, x: Decisions) -> Iterator[Row]:
         for w, o in p.flows:
             for f in hardest(p, w, o, h).values():
                 left = reserve_left(p, x, w, o, last_state(p, f, h))
-                yield Row((w, o, h, f), left, ">=", due_requests_per_second(p, w, o, f, h), flow_size(p, w, o))
+                yield Row((w, o, h, f), left, ">=", due_requests_per_second(p, w, o, f, h), flow_size(p, w, o, h))
 
 
 def replicas_carry_what_is_reserved(p: Problem, x: Decisions) -> Iterator[Row]:
@@ -159,13 +159,13 @@ def gateways_renormalise(p: Problem, x: Decisions, s: State) -> Iterator[Row]:
         for e in p.edges[w, o]:
             traffic, reserve = x.traffic[w, o, e, s], x.reserve[w, o, e, s[0]]
             if is_number(traffic) and is_number(reserve):
-                yield Row((w, o, e, s), traffic, "==", renormalised(p, x, w, o, e, s), flow_size(p, w, o))
+                yield Row((w, o, e, s), traffic, "==", renormalised(p, x, w, o, e, s), flow_size(p, w, o, s[0]))
             elif is_normal(s):
-                yield Row((w, o, e, s), total([(above[w, o], traffic)]), "<=", reserve, flow_size(p, w, o))
+                yield Row((w, o, e, s), total([(above[w, o], traffic)]), "<=", reserve, flow_size(p, w, o, s[0]))
     for w, o in p.flows:
         for e in p.edges_in_failure[w, o]:
             if e not in p.edges[w, o] and is_number(x.traffic[w, o, e, s]) and (w, o, e, s) in x.traffic:
-                yield Row((w, o, e, s, "no weight"), x.traffic[w, o, e, s], "<=", 0.0, flow_size(p, w, o))
+                yield Row((w, o, e, s, "no weight"), x.traffic[w, o, e, s], "<=", 0.0, flow_size(p, w, o, s[0]))
 
 
 def limits_are_of_edges(p: Problem, x: Decisions) -> Iterator[Row]:
@@ -182,7 +182,7 @@ def limits_are_of_edges(p: Problem, x: Decisions) -> Iterator[Row]:
     """
     for (w, o, e, h), reserve in x.reserve.items() if rescales(p) else ():
         if (w, o) not in p.edges or e not in reserved_edges(p, w, o, NORMAL):
-            yield Row((w, o, e, h), reserve, "<=", 0.0, flow_size(p, w, o))
+            yield Row((w, o, e, h), reserve, "<=", 0.0, flow_size(p, w, o, h))
 
 
 RESERVE_RULES = (

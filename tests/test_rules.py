@@ -96,7 +96,7 @@ def worked() -> Study:
 def inside(deferrable: bool = False) -> tuple[Problem, Decisions]:
     """3 machines rented for 2 replicas of A, a unit of 2 machines for one replica of B; half as many in a rollout."""
     p, x = build(worked()), no_decisions()
-    p = replace(p, deferrable=frozenset({"w"}) if deferrable else frozenset(), specks=frozenset({("w", "o", A)}))
+    p = replace(p, deferrable=frozenset({"w"}) if deferrable else frozenset(), specks={HOUR: (("w", "o", A),)})
     x.rented, x.started = Sparse({RENT: 3.0}), Sparse({BUILD: 1.0})
     x.replicas = Sparse({(A, HOUR): 2.0, (B, HOUR): 1.0})
     x.firm, x.opened = Sparse({(A, HOUR): 2.0}), Sparse({("b/y/n", HOUR): 1.0})
