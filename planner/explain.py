@@ -1,13 +1,13 @@
 """Why there is no plan, and why there is no edge."""
 
 import math
-from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from planner.algebra import total
 from planner.build import build
-from planner.errors import Finding, NoPlan
+from planner.edges import workloads_without_edge
+from planner.errors import NoPlan
 from planner.formulas import due_fraction, limit_used, requests_per_second
 from planner.problem import Problem, flow_size, flow_weights, no_decisions, states
 from planner.program import INFEASIBLE, OPTIMAL, Program, purchase_columns, state_columns
@@ -16,7 +16,7 @@ from planner.reserves import without_weights
 from planner.risk import NORMAL
 from planner.rules import PURCHASE_RULES, RELAXABLE, STATE_RULES
 from planner.search import Effort, Progress
-from planner.solve import solve
+from planner.solve import nothing_may_serve, solve
 
 MOST_SHOWN = 5
 MOST_HELPS = 3
@@ -99,6 +99,8 @@ def diagnose(study: Study, demand: str = "base", progress: Progress = lambda sta
         whose message names workload, origin, failure, requests/s short, what binds and what would help
     """
     p = build(study, demand)
+    if orphans := workloads_without_edge(p):
+        return nothing_may_serve(p, orphans)
     if p.budget_usd is not None:
         try:
             cost = solve(replace(p, budget_usd=None), Effort(gap_fraction=ROUGH_GAP), None, progress).cost_usd
@@ -243,25 +245,3 @@ def next_site(p: Problem, w: str, o: str) -> str | None:
         return None
     trip, site = min(far)
     return f"round_trip_ms of {trip:.0f} (reaches {site})"
-
-
-def workloads_without_edge(p: Problem) -> list[Finding]:
-    """A finding for every (workload, origin) that no placement may serve in normal operation, with the reasons."""
-    findings = []
-    for w, o in p.flows:
-        if not p.edges[w, o]:
-            reasons = Counter(
-                reason.partition(":")[0] for (w_, o_, _), reason in p.why_not.items() if (w_, o_) == (w, o)
-            )
-            told = (
-                ", ".join(f"{reason} {n}" for reason, n in reasons.most_common()) or "no placement of its model exists"
-            )
-            findings.append(
-                Finding(
-                    f"workload {w} from {o}",
-                    "a placement that may serve it",
-                    f"none: {told}",
-                    "a profile that admits its context class, a qualified stack, or a longer round_trip_ms",
-                )
-            )
-    return findings

@@ -184,7 +184,9 @@ class KeptHiGHS(pulp.LpSolver):  # type: ignore[misc]
             if not is_mip:
                 for column, dual in zip(columns, (np.array(solution.col_dual) / self.units).tolist(), strict=True):
                     column.dj = dual
-                for row, dual in zip(self._rows(lp), (np.array(solution.row_dual) * self.factors).tolist(), strict=True):
+                for row, dual in zip(
+                    self._rows(lp), (np.array(solution.row_dual) * self.factors).tolist(), strict=True
+                ):
                     row.pi = dual
             status = pulp.LpStatusOptimal
             found = pulp.LpSolutionOptimal if model_status == kind.kOptimal else pulp.LpSolutionIntegerFeasible

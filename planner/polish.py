@@ -13,7 +13,6 @@ from planner.risk import NORMAL
 from planner.rules import PURCHASE_RULES, STATE_RULES
 from planner.testprogram import SLIVER, STATE_NAMES
 
-
 HAIR_FRACTION = 5e-7
 """Half of what an audit overlooks."""
 

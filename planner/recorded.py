@@ -51,7 +51,7 @@ def gap_fraction(cost_usd: float, bound_usd: float) -> float:
 
 
 def decimals(p: Problem, w: str, o: str, h: str) -> int:
-    """Decimals with which requests/s of (w, o) in an hour are stated: to a ten millionth of what is asked for, or better."""
+    """Decimals with which requests/s of (w, o) in an hour are stated: to a ten millionth of what is asked for."""
     return DECIMALS + max(0, math.ceil(-math.log10(flow_size(p, w, o, h)) - 2))
 
 

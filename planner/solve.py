@@ -4,12 +4,13 @@ Column-and-constraint generation (Zeng and Zhao, Operations Research Letters 41,
 bought and normal operation; every failure is put to the test; those that break enter; until none does.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
 from planner.costs import cost_usd, rank_outages
-from planner.errors import SolverError
+from planner.edges import workloads_without_edge
+from planner.errors import Finding, SolverError
 from planner.formulas import requests_per_second
 from planner.polish import edge_costs, settle_normal
 from planner.problem import Decisions, Problem, no_decisions
@@ -24,6 +25,7 @@ from planner.search import (
     MOST_PASSES,
     SHORT,
     Effort,
+    Infeasible,
     Progress,
     Solution,
     Status,
@@ -32,6 +34,9 @@ from planner.search import (
     _Search,
 )
 from planner.testprogram import STATE_NAMES
+
+MOST_ORPHANS = 5
+"""Streams told of that no placement may serve."""
 
 
 def solve(
@@ -60,6 +65,8 @@ def solve(
     SolverError
         when the solver gives neither a solution nor a proof
     """
+    if orphans := workloads_without_edge(p):
+        raise nothing_may_serve(p, orphans)
     search = _Search(p, effort, solver, progress)
     for f in dict.fromkeys(hints):
         if f in p.failures and f != NORMAL and f not in search.implied:
@@ -90,6 +97,19 @@ def solve(
         implied=len(search.implied),
         status="stopped" if stopped or search.clock_ended else status,
     )
+
+
+def nothing_may_serve(p: Problem, orphans: Mapping[tuple[str, str], Finding]) -> Infeasible:
+    """No plan, as some streams have no placement that may serve them in normal operation: no capacity helps."""
+    wanted = {flow: max(p.demand_requests_per_second[*flow, h] for h in p.hours) for flow in orphans}
+    lines = ["no plan serves the demand, even when nothing is lost"]
+    for flow, finding in list(orphans.items())[:MOST_ORPHANS]:
+        lines.append(f"  {finding.where}, {wanted[flow]:,.6g} requests/s: {finding.expected}: {finding.got}")
+        lines.append(f"  would help: {finding.fix}")
+    if len(orphans) > MOST_ORPHANS:
+        lines.append(f"  {len(orphans) - MOST_ORPHANS} more have none either")
+    short = tuple((w, o, 0.0, wanted[w, o]) for w, o in orphans)
+    return Infeasible("\n".join(lines), ({"failure": NORMAL, "short": short, "binding": ()},))
 
 
 def fullest_hours(p: Problem) -> list[str]:

@@ -302,7 +302,9 @@ class TestProgram:
             before = [v.upBound for v in slivers]
             for v in slivers:
                 v.upBound = 0.0
-            if self.program.solve() == OPTIMAL and self.program.objective <= (reached + 1e-9 * self.program.scale) * (1 + SLIVER):
+            if self.program.solve() == OPTIMAL and self.program.objective <= (reached + 1e-9 * self.program.scale) * (
+                1 + SLIVER
+            ):
                 values = self.program.values()
             for v, upper in zip(slivers, before, strict=True):
                 v.upBound = upper

@@ -58,8 +58,8 @@ def ladder(
     """
     with answered(format):
         from planner.build import build
-        from planner.errors import InputError
-        from planner.explain import workloads_without_edge
+        from planner.edges import workloads_without_edge
+        from planner.explain import diagnose
         from planner.ladder import chosen, climb, rungs_of
         from planner.read import read_study
         from planner.review.render import render
@@ -69,8 +69,8 @@ def ladder(
         found, warnings = read_study(study)
         tell_findings(warnings)
         wanted = chosen(rungs_of(found), rungs or ())
-        if findings := workloads_without_edge(build(found, demand.value, with_goals=False)):
-            raise InputError(findings)
+        if workloads_without_edge(build(found, demand.value, with_goals=False)):
+            raise diagnose(found, demand.value)
         effort = Effort(gap_fraction=gap, seconds=seconds, most_nodes=nodes, rounds=rounds)
         with progress(quiet) as told:
             steps = climb(found, wanted, effort, demand.value, told)

@@ -126,9 +126,7 @@ def plan(
     Example: `planner plan examples/quickstart --out plan.json`
     """
     with answered("json" if format == Format.json else "text"):
-        from planner.build import build
-        from planner.errors import InputError
-        from planner.explain import diagnose, workloads_without_edge
+        from planner.explain import diagnose
         from planner.plan import make_plan, with_valued_limits
         from planner.planfile import check_writable, plan_text
         from planner.program import solver_named
@@ -137,8 +135,6 @@ def plan(
 
         found, warnings = read_study(study)
         tell_findings(warnings)
-        if findings := workloads_without_edge(build(found, demand.value, with_goals=False)):
-            raise InputError(findings)
         if out is not None:
             folder = study if study.is_dir() else study.parent
             check_writable(out, [study, *folder.glob("*.yaml"), *folder.glob("*.csv")])
