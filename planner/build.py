@@ -17,6 +17,7 @@ from planner.doors import components_with_limits, doors_of
 from planner.edges import edges_of, replica_seconds_by_placement
 from planner.errors import Finding, InputError
 from planner.failing import counted_of, failures_of, losses, priced
+from planner.magnitudes import out_of_range
 from planner.parts import parts_of
 from planner.payments import worth_factor
 from planner.periods import demand_by_hour, hour_id, hours_of, spans
@@ -38,7 +39,8 @@ def build(study: Study, demand: str = "base", with_goals: bool = True) -> Proble
     Raises
     ------
     InputError
-        when the study prices outages of gateways that only rescale: they shed what they must, not what costs least
+        when the study prices outages of gateways that only rescale: they shed what they must, not what costs least;
+        when a number is too large or too small for a proof
     """
     if study.failover == "rescale" and study.objective != "cost":
         fix = "leave out objective, or choose failover: resolve"
@@ -158,6 +160,8 @@ def build(study: Study, demand: str = "base", with_goals: bool = True) -> Proble
         clocks_seconds={f: clocks(problem, f) for f in failures},
         sizes_requests_per_second=sizes(problem),
     )
+    if found := out_of_range(problem):
+        raise InputError(found)
     return replace(problem, maybe_unused=_maybe_unused(problem), specks=specks(problem))
 
 
