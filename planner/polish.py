@@ -17,19 +17,26 @@ HAIR_FRACTION = 5e-7
 """Half of what an audit overlooks."""
 
 
+TIE = 1e-3
+"""Share of the longest round trip by which the first of two placements is preferred to the last: it settles ties."""
+
+
 def edge_costs(p: Problem) -> dict[tuple[str, str], float]:
-    """(o, e) -> what routing prefers: cost of the request first, then the shorter round trip (both below 1)."""
+    """(o, e) -> what routing prefers: cost of the request first, then the shorter round trip (both below 1).
+
+    Of placements that are equal in both the first is taken, so that no release of a solver decides it.
+    """
     usd_worst = max(p.request_usd.values(), default=0.0)
     known = [r.round_trip_ms for r in p.round_trip_ms.values()]
     ms_worst = max(known, default=1.0) or 1.0
     weight = 1e-7 if usd_worst else 1.0
     costs = {}
     for o in sorted({o for _, o in p.flows}):
-        for e in p.placements:
+        for rank, e in enumerate(p.placements):
             site = p.site_of[p.pool_of[e]]
             trip = p.round_trip_ms[o, site].round_trip_ms if (o, site) in p.round_trip_ms else ms_worst
             usd = p.request_usd.get((o, site), 0.0) / usd_worst if usd_worst else 0.0
-            costs[o, e] = usd + weight * trip / ms_worst
+            costs[o, e] = usd + weight * (trip / ms_worst + TIE * rank / len(p.placements))
     return costs
 
 

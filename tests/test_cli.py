@@ -281,15 +281,20 @@ def test_generated_pages_are_fresh():
 
 
 def test_the_readme_shows_real_output(planned):
-    import re
-    from importlib.metadata import version
-
     import goldens
 
-    locked = re.search(r"^highspy==(.*)$", (ROOT / "requirements-dev.lock").read_text(), re.M).group(1)
-    if version("highspy") != locked:
-        pytest.skip(f"another HiGHS ({version('highspy')}) may find another plan of the same gap than {locked}")
+    made_with = goldens.MADE_WITH.search((ROOT / "README.md").read_text(encoding="utf-8"))
+    assert made_with and made_with[0] == goldens.locked()
+    if why := goldens.other_versions():
+        pytest.skip(why)
     assert goldens.in_readme() == goldens.picture(planned[1].stdout), "python tests/goldens.py"
+
+
+def test_the_answer_of_the_quickstart_is_the_recorded_one(planned):
+    import answers
+
+    plan = read_plan(planned[0])
+    assert answers.changes(plan, json.loads(answers.RECORDED.read_text())[plan.study.study]) == []
 
 
 def test_links_in_docs_lead_somewhere():

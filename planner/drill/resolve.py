@@ -24,6 +24,8 @@ from planner.units import SECONDS_PER_HOUR
 
 RECOVERY_SECONDS = 7 * 24 * 3600.0
 """What comes later than that is no part of a recovery."""
+TIE = 1e-5
+"""Share of a request by which one short request outweighs another: it settles ties, and no more."""
 MOMENT_SECONDS = 1e-3
 """Around the moment machines come: what holds just before and just after is looked at."""
 
@@ -285,7 +287,13 @@ def _bounds(world: World, stock: Stock, left: Left, made: Template) -> tuple[Num
     offered = left.offered[0]
     scale = 100.0 * offered / offered.max()
     worth = np.array([tier.outage_usd_per_request for tier in world.tier_of])
-    worth = 0.01 + worth / max(worth.max(), WHOLE)
+    dearest = worth / max(worth.max(), WHOLE)
+    worth = 0.01 + dearest
+    due = np.array([left.due(world, clock)[0] for clock in made.times])
+    waited = 1 - np.argmax(due > 0, axis=0) / len(due)
+    # of equal shortfalls the one that a reader expects, not the one that a release of the solver finds first: the
+    # dearer requests are served, then those that were due earlier
+    shortfall = scale * (1 + TIE * (dearest + 0.1 * waited))
     upper, costs = np.zeros(made.columns), np.zeros((3, made.columns))
     low, high = np.array(made.lp.row_lower_), np.array(made.lp.row_upper_)
     edge = alive[made.placement] & (coverable > 0)[made.flow]
@@ -293,13 +301,13 @@ def _bounds(world: World, stock: Stock, left: Left, made: Template) -> tuple[Num
         machines = left.machines(stock, clock)[0]
         most = np.floor(machines[world.pool_of] / world.machines_per_replica + WHOLE)
         upper[made.share[t]] = edge
-        upper[made.short[t]] = left.due(world, clock)[0]
+        upper[made.short[t]] = due[t]
         upper[made.beyond[t]] = coverable - upper[made.short[t]]
         upper[made.kept[t]] = left.survivors[0] * alive
         upper[made.room[t]] = np.where(alive, np.inf, 0.0)
         started = (detection + world.load_seconds <= clock) & alive & left.may_start[0]
         upper[made.loaded[t]] = np.where(started, most, 0.0)
-        costs[0, made.short[t]] = scale
+        costs[0, made.short[t]] = shortfall
         costs[2, made.short[t]] = costs[2, made.beyond[t]] = scale * worth
         costs[1, made.kept[t]], costs[1, made.loaded[t]] = -world.machines_per_replica, world.machines_per_replica
         low[made.rows["coverable"][t]] = high[made.rows["coverable"][t]] = coverable
