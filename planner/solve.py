@@ -15,6 +15,7 @@ from planner.formulas import requests_per_second
 from planner.polish import edge_costs, settle_normal
 from planner.problem import Decisions, Problem, no_decisions
 from planner.program import BOUGHT
+from planner.recorded import is_proven
 from planner.rescale import settled
 from planner.risk import NORMAL
 from planner.rounding import dive
@@ -84,7 +85,7 @@ def solve(
     except KeyboardInterrupt:
         stopped = True
         best = search.best if search.best is not None else _rounded_up(search)
-    status: Status = "proven" if search.gap(best) <= effort.gap_fraction + 1e-9 else "gap"
+    status: Status = "proven" if is_proven(search.gap(best), effort.gap_fraction) else "gap"
     if search.bound > best.cost_usd * (1 + SHORT) + SHORT:
         raise SolverError(f"a bound of {search.bound:,.2f} above a plan of {best.cost_usd:,.2f} USD: please report it")
     not_priced = {at: replicas for at, replicas in search.survived.items() if at[0] not in p.priced}
@@ -137,7 +138,7 @@ def _search_whole(search: _Search) -> Solution:
             search.enter_broken(dear[:ENTER_PER_PASS])
             continue
         search.best = best = _better(search, purchases, found)
-        if search.gap(best) <= search.effort.gap_fraction + 1e-9 or search.spent(nodes):
+        if is_proven(search.gap(best), search.effort.gap_fraction) or search.spent(nodes):
             return best
         if search.start is not None:  # what is near has been found; from here on the search is as without a start
             if search.effort.quick:

@@ -62,6 +62,7 @@ def ladder(
         from planner.explain import diagnose
         from planner.ladder import chosen, climb, rungs_of
         from planner.read import read_study
+        from planner.recorded import is_proven
         from planner.review.render import render
         from planner.review.rungs import review_ladder
         from planner.search import Effort
@@ -76,7 +77,7 @@ def ladder(
             steps = climb(found, wanted, effort, demand.value, told)
         report = review_ladder(found, steps)
         emit(render(report, format.value), out, [study, *(study.glob("*") if study.is_dir() else ())])
-        if unproven := [step.rung.name for step in steps if step.gap_fraction > gap + 1e-9]:
+        if unproven := [step.rung.name for step in steps if not is_proven(step.gap_fraction, gap)]:
             tell(f"not proven to the gap that was asked: {', '.join(unproven)}; more --nodes or --rounds may close it")
         if any(step.plan is not None and step.plan.proof.status == "stopped" for step in steps):
             tell("a clock or a person ended a search: its plan holds, but is not reproducible")

@@ -5,7 +5,7 @@ from dataclasses import asdict
 from planner.audit import Audit, audit
 from planner.orders import Order, orders
 from planner.problem import Problem
-from planner.recorded import decisions_of, problem_of
+from planner.recorded import decisions_of, is_proven, problem_of
 from planner.records.plan import PlanFile
 from planner.review.clocks import clocks_section
 from planner.review.fleet import fleet_section, over_time_section
@@ -49,7 +49,7 @@ def review_plan(plan: PlanFile, all_rows: bool = False) -> Report:
     """The review of a plan, from ANSWER to NEXT: what is asked first comes first."""
     p = problem_of(plan)
     checked = audit(plan, p)
-    proven = plan.proof.gap_fraction <= plan.proof.gap_asked_fraction + 1e-9
+    proven = is_proven(plan.proof.gap_fraction, plan.proof.gap_asked_fraction)
     good = checked.passed and proven and not plan.uncoverable
     if any(v.rule in NOT_A_PLAN for v in checked.violations):
         return Report(f"study {plan.study.study}", False, (_answer(plan, p, checked, proven),), {})
