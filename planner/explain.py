@@ -153,8 +153,9 @@ def diagnose(study: Study, demand: str = "base", progress: Progress = lambda sta
             continue
         w, o, c, missing = short.rows[0]
         when = "in normal operation" if short.failure == NORMAL else f"when {short.failure} is lost, within {c:g} s"
-        whole = f" ({short.requests_per_second:,.0f} with {len(short.rows) - 1} more)" if len(short.rows) > 1 else ""
-        lines.append(f"  short of: {w} from {o} by {missing:,.1f} requests/s {when}{whole}{_binding(p, short)}")
+        of_all = _amount(short.requests_per_second, 0)
+        whole = f" ({of_all} with {len(short.rows) - 1} more)" if len(short.rows) > 1 else ""
+        lines.append(f"  short of: {w} from {o} by {_amount(missing)} requests/s {when}{whole}{_binding(p, short)}")
         lines.append(f"  would help: {_help(p, short, w, o)}")
     if len(found) > MOST_SHOWN:
         lines.append(f"  {len(found) - MOST_SHOWN} more failures are short: planner plan --format json lists them")
@@ -201,6 +202,12 @@ def what_stands_in_the_way(p: Problem, progress: Progress) -> Iterator[str]:
         yield f"without {name} there is a plan for {found.cost_usd:,.0f} USD{taken}"
 
 
+def _amount(requests_per_second: float, decimals: int = 1) -> str:
+    """Requests/s as text: however few, never none."""
+    few = requests_per_second < 0.5 * 10**-decimals
+    return f"{requests_per_second:.2g}" if few else f"{requests_per_second:,.{decimals}f}"
+
+
 def _binding(p: Problem, short: Shortage) -> str:
     if not short.binding:
         return ""
@@ -217,7 +224,7 @@ def _help(p: Problem, short: Shortage, w: str, o: str) -> str:
     parts = []
     for rule, key, worth in short.binding:
         passes = rule == "components_pass_what_they_can"
-        if (RELAXABLE[rule] != "by policy" and not passes) or rule == "survival_goals_are_met" or worth <= SMALL:
+        if (RELAXABLE[rule] != "by policy" and not passes) or rule == "survival_goals_are_met":
             continue
         unit = {limit.name: limit.unit for limit in p.limits}.get(key, "units")
         of = f"requests/s through {key}" if passes else f"{unit} of {key}"
