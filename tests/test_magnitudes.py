@@ -188,6 +188,7 @@ def test_an_hour_of_a_thousandth():
     assert_true(make_plan(study, EXACT), 7.0)
 
 
+@pytest.mark.filterwarnings("ignore:PULP_CBC_CMD is deprecated")
 def test_another_solver_sees_the_same_numbers():
     make = solver_named("PULP_CBC_CMD")
     assert solve(build(asked(RATES, PRICES, (1e-7,))), EXACT, make).cost_usd == pytest.approx(7.0)
