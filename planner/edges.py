@@ -1,6 +1,10 @@
 """Which placement may serve which stream of requests, and why not; what a request takes there."""
 
+from collections import Counter
+
+from planner.errors import Finding
 from planner.parts import Parts
+from planner.problem import Problem
 from planner.records.inventory import Site
 from planner.records.serving import OperatingPoint, Profile
 from planner.records.study import Tier, Workload
@@ -94,6 +98,22 @@ def edges_of(parts: Parts, flows: tuple[Flow, ...]) -> tuple[Edges, Edges, dict[
                 in_failure.append(e)
         edges[w, o], edges_in_failure[w, o] = tuple(normal), tuple(in_failure)
     return edges, edges_in_failure, why_not
+
+
+def workloads_without_edge(p: Problem) -> dict[Flow, Finding]:
+    """A finding for every (workload, origin) that no placement may serve in normal operation, with the reasons."""
+    found = {}
+    for w, o in p.flows:
+        if not p.edges[w, o]:
+            reasons = Counter(why.partition(":")[0] for (w_, o_, _), why in p.why_not.items() if (w_, o_) == (w, o))
+            told = ", ".join(f"{reason} {n}" for reason, n in reasons.most_common())
+            found[w, o] = Finding(
+                f"workload {w} from {o}",
+                "a placement that may serve it",
+                f"none: {told or 'no placement of its model exists'}",
+                "a profile that admits its context class, a qualified stack, or a longer round_trip_ms",
+            )
+    return found
 
 
 def replica_seconds_by_placement(parts: Parts, in_failure: bool) -> dict[tuple[str, str], float]:

@@ -3,7 +3,7 @@
 import math
 
 from planner.algebra import Linear, total
-from planner.problem import Decisions, Problem, State
+from planner.problem import Decisions, Problem, State, flow_size, size_of_all
 from planner.risk import NORMAL
 from planner.units import ROUNDING
 
@@ -265,6 +265,19 @@ def requests_choosing(p: Problem, x: Decisions, choice: int, s: State) -> Linear
 def lets_through(p: Problem, component: str, f: str) -> float:
     """Requests that a component with a limit lets through, of what is left of it [requests/s]."""
     return p.most_requests_per_second[component] * available(p, component, f)
+
+
+def door_size(p: Problem, component: str) -> float:
+    """The size by which requests through a component with a limit are scaled and judged [requests/s]; never 0."""
+    return min(p.most_requests_per_second[component], size_of_all(p)) or size_of_all(p)
+
+
+def choice_size(p: Problem, choice: int) -> float:
+    """The size by which requests that come to a choice are scaled and judged [requests/s]; never 0."""
+    of = p.doors.choices[choice]
+    while of.within is not None:
+        of = next(outer for outer in p.doors.choices if of.within in outer.ways)
+    return math.fsum({(w, o): flow_size(p, w, o) for w, o, _ in of.edges}.values()) or 1.0
 
 
 def replicas_hit(p: Problem, x: Decisions, e: str, s: State) -> Linear:

@@ -20,6 +20,7 @@ from planner.records.base import Name
 from planner.records.inventory import MachineType, Offer, Pool, Price, RoundTrip, Site
 from planner.records.serving import ContextClass, Model
 from planner.records.study import (
+    LEAST_REQUESTS_PER_SECOND,
     Claim,
     Component,
     Demand,
@@ -362,6 +363,10 @@ def _without_specks(rows: list[Row[Demand]], reading: Reading) -> tuple[Demand, 
         least = SMALLEST_DEMAND_FRACTION * total[row.workload]
         if most(row) >= least and most(row) > 0:
             kept.append(row)
+            if most(row) < LEAST_REQUESTS_PER_SECOND:
+                expected = f"0, or {LEAST_REQUESTS_PER_SECOND:g} to 1e+09 requests/s"
+                fix = "write requests per second; 0 where nothing is wanted"
+                reading.error(place.at("requests_per_second"), expected, f"{most(row):g}", fix)
         elif most(row) > 0:
             fix = "nothing; the row is left out of the plan"
             expected = f"at least {least:.3g} requests/s, a millionth of the workload's"

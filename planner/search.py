@@ -247,7 +247,7 @@ class _Search:
             for n, (f, h) in enumerate(waiting):
                 self.progress("testing failures", n / len(waiting), f"pass {self.passes}, {len(self.entered)} entered")
                 short = self.test_program(f, h).test(f, purchases)
-                if short > tolerance(self.p, f):
+                if short > tolerance(self.p, f, h):
                     broken.append((-short, (f, h)))
             broken = broken or self.underpriced(purchases)
             if not broken:
@@ -427,7 +427,7 @@ class _Search:
             # what is whole in the program has a whole answer: the search may take the nodes it needs
             nodes = None if self.whole_failures.get((f, h), 0) > 1 else TEST_NODES
             short, found[f, h] = self.test_program(f, h).test_whole(f, purchases, nodes)
-            if short > tolerance(self.p, f):
+            if short > tolerance(self.p, f, h):
                 broken.append((-short, (f, h)))
                 if len(broken) >= most:
                     break

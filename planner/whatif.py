@@ -14,8 +14,9 @@ from typing import Any
 
 from planner.bridge import Bridge, bare_costs, bare_key, bridge
 from planner.build import build
+from planner.edges import workloads_without_edge
 from planner.errors import Finding, InputError, NoPlan, SolverError
-from planner.explain import diagnose, workloads_without_edge
+from planner.explain import diagnose
 from planner.patches import Patch, patch_of, patched, read_patch
 from planner.places import Place, Reading, shown
 from planner.plan import Case, make_plan
@@ -284,7 +285,7 @@ def _answer(
 ) -> Answer:
     """The answer for one variant, planned from the plan of the study as it is, where there is one."""
     hints = start.proof.failures_entered if start is not None else ()
-    if findings := workloads_without_edge(build(study, case, with_goals=False)):
+    if findings := list(workloads_without_edge(build(study, case, with_goals=False)).values()):
         more = f" (and {len(findings) - 1} more)" if len(findings) > 1 else ""
         return Answer(variant, None, f"{findings[0].where}: {findings[0].got}{more}")
     try:

@@ -30,7 +30,7 @@ ROWS = (
     ("paths", "patches"),
     ("algebra",),
     ("problem",),
-    ("parts", "edges", "failing", "contracts"),
+    ("parts", "edges", "failing", "contracts", "magnitudes"),
     ("build", "start"),
     ("formulas",),
     ("reserves",),

@@ -190,7 +190,9 @@ def whatif(
 
 def _proven(answers: "Sequence[Answer]", gap_fraction: float) -> bool:
     """Whether every plan that there is is proven to the gap that was asked for."""
-    return all(a.plan.proof.gap_fraction <= gap_fraction + 1e-9 for a in answers if a.plan is not None)
+    from planner.recorded import is_proven
+
+    return all(is_proven(a.plan.proof.gap_fraction, gap_fraction) for a in answers if a.plan is not None)
 
 
 def _keep(folder: Path | None, names: "Mapping[str, str]", answers: "Iterable[Answer]") -> None:

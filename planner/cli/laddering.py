@@ -58,10 +58,11 @@ def ladder(
     """
     with answered(format):
         from planner.build import build
-        from planner.errors import InputError
-        from planner.explain import workloads_without_edge
+        from planner.edges import workloads_without_edge
+        from planner.explain import diagnose
         from planner.ladder import chosen, climb, rungs_of
         from planner.read import read_study
+        from planner.recorded import is_proven
         from planner.review.render import render
         from planner.review.rungs import review_ladder
         from planner.search import Effort
@@ -69,14 +70,14 @@ def ladder(
         found, warnings = read_study(study)
         tell_findings(warnings)
         wanted = chosen(rungs_of(found), rungs or ())
-        if findings := workloads_without_edge(build(found, demand.value, with_goals=False)):
-            raise InputError(findings)
+        if workloads_without_edge(build(found, demand.value, with_goals=False)):
+            raise diagnose(found, demand.value)
         effort = Effort(gap_fraction=gap, seconds=seconds, most_nodes=nodes, rounds=rounds)
         with progress(quiet) as told:
             steps = climb(found, wanted, effort, demand.value, told)
         report = review_ladder(found, steps)
         emit(render(report, format.value), out, [study, *(study.glob("*") if study.is_dir() else ())])
-        if unproven := [step.rung.name for step in steps if step.gap_fraction > gap + 1e-9]:
+        if unproven := [step.rung.name for step in steps if not is_proven(step.gap_fraction, gap)]:
             tell(f"not proven to the gap that was asked: {', '.join(unproven)}; more --nodes or --rounds may close it")
         if any(step.plan is not None and step.plan.proof.status == "stopped" for step in steps):
             tell("a clock or a person ended a search: its plan holds, but is not reproducible")

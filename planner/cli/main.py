@@ -126,19 +126,16 @@ def plan(
     Example: `planner plan examples/quickstart --out plan.json`
     """
     with answered("json" if format == Format.json else "text"):
-        from planner.build import build
-        from planner.errors import InputError
-        from planner.explain import diagnose, workloads_without_edge
+        from planner.explain import diagnose
         from planner.plan import make_plan, with_valued_limits
         from planner.planfile import check_writable, plan_text
         from planner.program import solver_named
         from planner.read import read_study
+        from planner.recorded import is_proven
         from planner.search import Effort, Infeasible
 
         found, warnings = read_study(study)
         tell_findings(warnings)
-        if findings := workloads_without_edge(build(found, demand.value, with_goals=False)):
-            raise InputError(findings)
         if out is not None:
             folder = study if study.is_dir() else study.parent
             check_writable(out, [study, *folder.glob("*.yaml"), *folder.glob("*.csv")])
@@ -157,7 +154,7 @@ def plan(
         code = _review(made, format or Format.text, None) if out is not None or format is not None else 0
         if firm and not made.firm:
             tell("the low or the high demand has no plan (or was interrupted): how firm orders are is not known")
-        proven = made.proof.gap_fraction <= gap + 1e-9
+        proven = is_proven(made.proof.gap_fraction, gap)
         if not proven:
             reached = f"{made.proof.gap_fraction:.2%}"
             tell(f"not proven: gap {reached}, {gap:.2%} was asked; more --nodes or --rounds may close it")

@@ -285,7 +285,7 @@ def _bounds(world: World, stock: Stock, left: Left, made: Template) -> tuple[Num
     study, coverable, placements = world.study, left.coverable[0], left.placements[0]
     detection, alive = study.detection_seconds, placements > 0
     offered = left.offered[0]
-    scale = 100.0 * offered / offered.max()
+    scale = 100.0 * offered / (offered.max() or 1.0)
     worth = np.array([tier.outage_usd_per_request for tier in world.tier_of])
     dearest = worth / max(worth.max(), WHOLE)
     worth = 0.01 + dearest

@@ -29,6 +29,10 @@ Breaks = Literal["serving", "new_logins", "starting"]
 Failover = Literal["resolve", "rescale"]
 
 
+LEAST_REQUESTS_PER_SECOND = 1e-9
+"""Least that a stream may ask for, where it asks for anything: less than one request in thirty years."""
+
+
 def stack_and_version(stack: str) -> tuple[str, str]:
     """The stack, and its version where one is named: `neuron@2.21` is version 2.21 of stack `neuron`.
 
@@ -207,7 +211,9 @@ class Demand(Record):
 
     workload: Name = Field(description="name of the workload")
     origin: Name = Field(description="name of the origin")
-    requests_per_second: NotNegative = Field(le=1e9, description="base case [requests/s]")
+    requests_per_second: NotNegative = Field(
+        le=1e9, description="base case [requests/s]: 0, or at least 1e-9; at most 10,000,000 replicas of it"
+    )
     low_requests_per_second: NotNegative | None = Field(None, le=1e9, description="low case [requests/s]; none: base")
     high_requests_per_second: NotNegative | None = Field(None, le=1e9, description="high case [requests/s]; none: base")
     period: Name | None = Field(None, exclude_if=unset, description="period it is for; none: those without a row")
@@ -335,9 +341,9 @@ class NamedFailure(Record):
 
     name: Name = Field(description="name, for goals to refer to")
     lost: dict[Name, Fraction] = Field(description="component id: share that is lost")
-    surge_factor: Positive = Field(1.0, description="factor on all demand while it lasts")
-    surges: dict[Name, Positive] = Field(
-        default_factory=dict, description="workload:NAME or origin:NAME: further factor on its demand"
+    surge_factor: NotNegative = Field(1.0, description="factor on all demand while it lasts; 0: it vanishes")
+    surges: dict[Name, NotNegative] = Field(
+        default_factory=dict, description="workload:NAME or origin:NAME: further factor on its demand; 0: it vanishes"
     )
     in_maintenance: dict[Name, Fraction] = Field(
         default_factory=dict, description="component id: share that is out at the same time, for maintenance"
