@@ -313,7 +313,7 @@ class TestProgram:
             v.upBound = None
         self.program.minimise(self.shortfall)
         if self.program.solve() == OPTIMAL:
-            for (w, o, s), v in self.x.excess.items():
+            for (w, o, _), v in self.x.excess.items():
                 v.upBound = v.varValue * (1 + WHOLE) + WHOLE * flow_size(self.p, w, o)
 
     def numbers(self, f: str, x: Decisions, values: Mapping[Any, float]) -> Decisions:
