@@ -23,11 +23,11 @@ import numpy as np
 from pydantic import Field
 
 from planner.errors import Finding, InputError
-from planner.fit import MEMORY_FRACTION, memory_needed_gib
+from planner.fit import memory_needed_gib
 from planner.places import Reading, listed, near_miss, read_record, shown
 from planner.read import data_folder
 from planner.records.base import Count, Name, NotNegative, Positive, PositiveCount, Record, Sourced
-from planner.records.serving import ModelFacts, Profile
+from planner.records.serving import MEMORY_FRACTION, ModelFacts, Profile
 from planner.tables import read_yaml
 from planner.units import BYTES_PER_GB, BYTES_PER_GIB, MS_PER_SECOND
 
@@ -363,8 +363,8 @@ def per_token_ms(
 ) -> float:
     """Time per token after the first that the rates imply in a closed loop [ms]; at least a step.
 
-    `(concurrency * request_seconds - first token) / (output - 1)`: all that a request spends in flight and has not waited
-    for its first token.
+    `(concurrency * request_seconds - first token) / (output - 1)`: the time in flight that
+    is left after the first token.
 
     Parameters
     ----------
