@@ -9,6 +9,7 @@ from planner.records.inventory import MachineType, Pool
 from planner.records.serving import MEMORY_FRACTION, ContextClass, Model, ModelFacts, Profile
 from planner.records.study import Claim, Holding, Workload
 from planner.references import Parts, component_places
+from planner.risk import placement_id
 from planner.units import BYTES_PER_GIB
 
 
@@ -196,12 +197,16 @@ def _by_memory(
 
 def _check_named_placements(parts: Parts, reading: Reading) -> None:
     """A placement that failures or dependencies name holds the requests of some workload."""
-    profiles = {f"{m.model}/{p.name}": (m, p) for m, _ in parts.used_models.values() for p in m.profiles}
+    placements: dict[str, tuple[Model, Profile]] = {}
+    for model, _ in parts.used_models.values():
+        for profile in model.profiles:
+            for pool in parts.considered_pools.values():
+                if pool.machine_type == profile.machine_type and pool.machine_type in parts.machine_types:
+                    placements[f"placement:{placement_id(model.model, profile.name, pool.id)}"] = model, profile
     for id, where in component_places(parts):
-        kind, _, placement = id.partition(":")
-        model, profile = profiles.get(placement.rpartition("@")[0], (None, None))
-        if kind != "placement" or model is None or profile is None or profile.machine_type not in parts.machine_types:
+        if id not in placements:
             continue
+        model, profile = placements[id]
         machine = parts.machine_types[profile.machine_type][0]
         held, too_long = _by_memory(model, profile, machine, parts)
         if too_long and not held:

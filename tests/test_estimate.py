@@ -299,6 +299,17 @@ def test_the_stated_time_per_token_is_that_of_the_rates(name):
     assert all(len(of_class) == 1 for of_class in shapes.values()), shapes
 
 
+@pytest.mark.parametrize("name", sorted(MODELS))
+def test_weights_and_load_times_are_what_their_sources_say(name):
+    """Parameters x bytes in GiB; at 1 GiB/s, and 49 s of warm start on Neuron, 124 s of engine start elsewhere."""
+    for profile in MODELS[name].profiles:
+        weights = ESTIMATOR.weights_gib(MODELS[name].facts, profile.precision)
+        assert profile.weights_gib == pytest.approx(weights, abs=0.06), profile.name
+        start_seconds = 49 if profile.stack == "neuron" else 124
+        assert profile.load_seconds == pytest.approx(profile.weights_gib + start_seconds, abs=1.0), profile.name
+        assert f"{start_seconds} s" in profile.load_evidence, profile.name
+
+
 KNOWN_STACKS = {  # how it is known that a model runs on a stack: what was found of public runs by 2026-11
     "deepseek-r1": {"neuron": "published", "xla-tpu": "assumed", "cuda": "measured", "rocm": "published"},
     "gpt-oss-120b": {"neuron": "published", "xla-tpu": "published", "cuda": "measured", "rocm": "published"},
