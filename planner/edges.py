@@ -3,10 +3,11 @@
 from collections import Counter
 
 from planner.errors import Finding
+from planner.fit import holds_in_memory
 from planner.parts import Parts
 from planner.problem import Problem
-from planner.records.inventory import Site
-from planner.records.serving import OperatingPoint, Profile
+from planner.records.inventory import MachineType, Site
+from planner.records.serving import ModelFacts, OperatingPoint, Profile
 from planner.records.study import Tier, Workload
 
 WHY_NOT = {
@@ -15,6 +16,7 @@ WHY_NOT = {
         "context: the profile does not admit the context class",
         "precision: not among those the workload allows",
         "feature: the profile lacks a feature that the workload needs",
+        "memory: weights and cache of as many requests as the profile has in flight, of mean length, do not fit",
         "first token: slower than the tier's target for the worst class that the profile admits",
         "per token: slower than the tier's target for the worst class that the profile admits",
         "jurisdiction: the site is outside those the workload allows",
@@ -51,7 +53,9 @@ def replica_seconds_per_request(
     )
 
 
-def misfit(w: Workload, tier: Tier, profile: Profile, most_tokens: int, site: Site) -> str | None:
+def misfit(
+    w: Workload, tier: Tier, facts: ModelFacts, profile: Profile, machine: MachineType, most_tokens: int, site: Site
+) -> str | None:
     """Why a profile of the workload's model cannot serve it at a site, however near; None when it can."""
     first_token_ms = max(
         p.first_token_ms if p.first_token_ms_high is None else p.first_token_ms_high for p in profile.classes
@@ -62,6 +66,7 @@ def misfit(w: Workload, tier: Tier, profile: Profile, most_tokens: int, site: Si
         "context": w.context_class in admitted and profile.context_limit_tokens >= most_tokens,
         "precision": not w.precisions or profile.precision in w.precisions,
         "feature": set(w.features) <= set(profile.features),
+        "memory": holds_in_memory(facts, profile, machine, w),
         "first token": tier.first_token_ms is None or first_token_ms <= tier.first_token_ms,
         "per token": tier.per_token_ms is None or per_token_ms <= tier.per_token_ms,
         "jurisdiction": not w.jurisdictions or site.jurisdiction in w.jurisdictions,
@@ -84,8 +89,9 @@ def edges_of(parts: Parts, flows: tuple[Flow, ...]) -> tuple[Edges, Edges, dict[
         for e in parts.placements:
             if parts.model[e].model != workload.model:
                 continue
-            site = parts.sites[parts.pool[e].site]
-            reason = misfit(workload, tier, parts.profile[e], parts.most_tokens[workload.context_class], site)
+            site, profile, most = parts.sites[parts.pool[e].site], parts.profile[e], parts.most_tokens
+            facts, machine = parts.model[e].facts, parts.machine[profile.machine_type]
+            reason = misfit(workload, tier, facts, profile, machine, most[workload.context_class], site)
             if reason is not None:
                 why_not[w, o, e] = reason
                 continue

@@ -314,23 +314,29 @@ def _every_loc(value: Any, loc: Loc = ()) -> Iterable[Loc]:
         yield from _every_loc(item, (*loc, key))
 
 
-def parts_of(study: Study, place: Place) -> Parts:
-    """What was read for a study, as far as it is still in it: to check it again."""
+def parts_of(study: Study, place: Place, before: Study) -> Parts:
+    """What was read for a study, as far as it is still in it: to check it again.
+
+    Profiles that are as they were before count as shipped: what the patch does not name may not fit and end nothing.
+    """
     common = (Study.model_fields.keys() & StudyFile.model_fields.keys()) - {*RESOLVED}
     file = StudyFile(demand="demand", **{name: getattr(study, name) for name in common})
     tables: dict[str, Any] = {}
     for table in fields(Parts):
-        if table.name in ("file", "place"):
+        if table.name in ("file", "place", "shipped_profiles"):
             continue
         rows = [(row, place.within(table.name, i)) for i, row in enumerate(getattr(study, table.name, ()))]
         by_id = table.default_factory is dict
         tables[table.name] = {KEYS[type(row)](row): (row, at) for row, at in rows} if by_id else rows
-    return Parts(file=file, place=place, **tables)
+    was = {(m.model, p.name): (m.facts, p) for m in before.models for p in m.profiles}
+    now = {(m.model, p.name): (m.facts, p) for m in study.models for p in m.profiles}
+    same = {f"{model}/{profile}" for (model, profile), what in now.items() if was.get((model, profile)) == what}
+    return Parts(file=file, place=place, shipped_profiles=same, **tables)
 
 
-def _found_in(study: Study, place: Place) -> list[Finding]:
+def _found_in(study: Study, place: Place, before: Study) -> list[Finding]:
     reading = Reading()
-    parts = parts_of(study, place)
+    parts = parts_of(study, place, before)
     check_references(parts, reading)
     check_fit(parts, reading)
     check_timing(parts, reading)
@@ -372,6 +378,6 @@ def patched(study: Study, patches: tuple[Patch, ...], name: str) -> tuple[Study 
     if made is None:
         return None, reading.findings
     place = _PatchedPlace(study.study, place.lines, (), made, changed)
-    known = _found_in(study, _PatchedPlace(study.study, {}, (), study, {}))
-    found = [finding for finding in _found_in(made, place) if finding not in known]
+    known = _found_in(study, _PatchedPlace(study.study, {}, (), study, {}), study)
+    found = [finding for finding in _found_in(made, place, study) if finding not in known]
     return (None if any(finding.level == "error" for finding in found) else made), found

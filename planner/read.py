@@ -11,7 +11,7 @@ from typing import Any, Literal
 from pydantic import ValidationError
 
 from planner.errors import Finding, InputError
-from planner.fit import check_fit
+from planner.fit import check_fit, holds_in_memory, memory_told
 from planner.network import PROXY_KM, great_circle_km, origin_place
 from planner.passable import check_doors
 from planner.phases import check_phases
@@ -142,6 +142,8 @@ def read_fleet(path: Path, study: Study) -> tuple[RunningReplicas, ...]:
         reading.refer(place.at("origin"), Origin, "an origin of the study", row.origin, origins)
         reading.refer(place.at("pool"), Pool, "a pool of the study", row.pool, pools)
         reading.refer(place.at("profile"), Model, "a profile (model/profile) of the study", row.profile, profiles)
+        if row.profile in profiles and row.workload in workloads:
+            _check_runs(row, place, study, reading)
         replicas, line = count.setdefault((row.pool, row.profile), (row.replicas, place.line()))
         if replicas != row.replicas:
             expected = f"{replicas:g} as on line {line}, where profile and pool are the same"
@@ -150,6 +152,25 @@ def read_fleet(path: Path, study: Study) -> tuple[RunningReplicas, ...]:
     if reading.findings:
         raise InputError(sorted_findings(reading.findings))
     return tuple(row for row, _ in rows)
+
+
+def _check_runs(row: RunningReplicas, place: Place, study: Study, reading: Reading) -> None:
+    """The profile of a fleet's row holds the requests that it is said to serve."""
+    workload = next(w for w in study.workloads if w.name == row.workload)
+    model, profile = next((m, p) for m in study.models for p in m.profiles if f"{m.model}/{p.name}" == row.profile)
+    machine = next(m for m in study.machine_types if m.name == profile.machine_type)
+    if model.model == workload.model and not holds_in_memory(model.facts, profile, machine, workload):
+        expected, got = memory_told(model.facts, profile, machine, workload)
+        fix = "name the profile that runs, or correct the mean tokens of the workload or the concurrency_limit"
+        reading.error(place.at("profile"), expected, got, fix)
+
+
+def _ships(path: Path) -> bool:
+    """Whether models come from the folder that ships, under whatever name a study gives for it."""
+    try:
+        return data_folder("models").resolve() in (path.resolve(), *path.resolve().parents)
+    except (InputError, OSError):
+        return False
 
 
 FOLDERS: dict[str, tuple[type[Any], ...]] = {
@@ -317,6 +338,7 @@ def _read_inventory(folder: Path, at: str, parts: Parts, reading: Reading) -> No
 def _read_models(path: Path, at: str, parts: Parts, reading: Reading) -> None:
     """Add a folder of models, or one model, to the parts."""
     files = [path]
+    shipped = _ships(path)
     if os.path.isdir(path):
         classes = path / "context_classes.yaml"
         _merge(parts.context_classes, ContextClass, read_list(ContextClass, classes, reading), reading)
@@ -332,6 +354,12 @@ def _read_models(path: Path, at: str, parts: Parts, reading: Reading) -> None:
         elif (model := read_record(Model, *document, reading)) is not None:
             rows.append((model, document[1]))
     _merge(parts.models, Model, rows, reading)
+    for model, _ in rows:
+        of_model = {f"{model.model}/{profile.name}" for profile in model.profiles}
+        if shipped:
+            parts.shipped_profiles |= of_model
+        else:
+            parts.shipped_profiles -= of_model
 
 
 def _merge(into: dict[str, Row[R]], cls: type[R], rows: list[Row[R]], reading: Reading) -> int:

@@ -55,6 +55,19 @@ def two_sites(**parts):
     return study(**{**fields, **parts})
 
 
+def test_longer_requests_than_a_profile_holds_are_no_error_unless_the_patch_names_it():
+    """8 chips of 1000 GiB, 900 of each usable; 100 of weights, 256 bytes a token and request at one layer."""
+    base = two_sites()
+    (m,) = base.models
+    tight = m.profiles[0].model_copy(update={"name": "tight", "weights_gib": 7199.99})
+    base = base.model_copy(update={"models": (m.model_copy(update={"profiles": (*m.profiles, tight)}),)})
+    made, found = patched(base, (patch("longer", set={"workloads[w].mean_input_tokens": 900}),), "longer")
+    assert made is not None and found == []
+    name = "models[m].profiles[tight].weights_gib"
+    made, found = patched(base, (patch("heavier", set={name: 7201}),), "heavier")
+    assert made is None and len(found) == 1 and "concurrency_limit" in found[0].where, found
+
+
 def patch(name, **parts):
     reading = Reading()
     made = patch_of({"name": name, **parts}, Place("p.yaml"), reading)

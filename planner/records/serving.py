@@ -6,6 +6,9 @@ from pydantic import Field
 
 from planner.records.base import Count, Fraction, Name, NotNegative, Positive, PositiveCount, Record, Sourced
 
+MEMORY_FRACTION = 0.9
+"""Share of the device memory that weights and cache may fill; the rest is for activations and fragments (assumed)."""
+
 
 class ContextClass(Record):
     """A range of request lengths."""
