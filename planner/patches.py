@@ -20,6 +20,7 @@ from planner.fit import check_fit
 from planner.paths import addressed, parts_within, path_of
 from planner.phases import check_phases
 from planner.places import Loc, Place, Reading, read_record, shown
+from planner.plausible import check_plausible
 from planner.read import KEYS, RESOLVED
 from planner.records.base import Name, Record, Sourced
 from planner.records.buildout import BuildOut, CapitalLimit, Clocks, Electricity, SpendCommitment, TariffStep
@@ -335,6 +336,7 @@ def _found_in(study: Study, place: Place) -> list[Finding]:
     check_fit(parts, reading)
     check_timing(parts, reading)
     check_phases(parts, reading)
+    check_plausible(parts, reading)
     return reading.findings
 
 

@@ -88,6 +88,9 @@ def read_yaml(path: Path, reading: Reading) -> tuple[dict[str, Any], Place] | No
         mark: Any = getattr(error, "problem_mark", None)
         problem: str = getattr(error, "problem", None) or str(error).splitlines()[0]
         where = f"{file}:{mark.line + 1}" if mark is not None else file
+        if "nesting depth" in problem:  # newer parsers stop by themselves, before they run out of stack
+            reading.error(where, f"at most {DEEPEST} levels", "more", "nest less deeply")
+            return None
         hint = "indent with spaces, never tabs" if "tab" in problem else "check indentation, colons and quotes here"
         reading.error(where, "YAML", problem, f"{hint}; text with ': ' or '#' in it needs quotes")
     return None

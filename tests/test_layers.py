@@ -21,6 +21,7 @@ ROWS = (
         "passable",
         "timing",
         "phases",
+        "plausible",
         "read",
         "estimate",
         "measured",
