@@ -36,7 +36,7 @@ ROWS = (
     ("formulas",),
     ("reserves",),
     ("costs",),
-    ("recorded", "planfile"),
+    ("recorded", "planfile", "json_lines"),
     ("reserve_rules",),
     ("purchase_rules", "inside_rules", "link_rules"),
     ("rules",),
