@@ -9,7 +9,7 @@ from planner.periods import growth_of, requests_of
 from planner.places import Place, R, Reading, Row, listed, near_miss, shown
 from planner.records.inventory import MachineType, Offer, Pool, RoundTrip, Site
 from planner.records.serving import Model
-from planner.records.study import Demand, Origin, StudyFile, Workload
+from planner.records.study import Demand, Origin, StudyFile, Workload, stack_and_version
 from planner.references import Parts
 
 FAR_FROM_ITS_REGION_KM = 2000.0
@@ -27,6 +27,7 @@ def check_plausible(parts: Parts, reading: Reading) -> None:
     _check_used(parts, reading)
     _check_asked_of_sites(parts, reading)
     _check_asked_of_profiles(parts, reading)
+    _check_qualified(parts, reading)
     _check_twice(parts, reading)
     _check_counted(parts, reading)
     _check_start(parts, reading)
@@ -215,6 +216,24 @@ def _check_asked_of_profiles(parts: Parts, reading: Reading) -> None:
                     what = f"one of the {field} that a profile of {shown(workload.model, bare=True)} has"
                     fix = f"those are: {listed(known)}"
                     reading.warning(place.at(field, i), what, shown(name) + near_miss(name, known), fix)
+
+
+def _check_qualified(parts: Parts, reading: Reading) -> None:
+    """A profile on a version of a stack is not qualified by the stack without it, nor by another version."""
+    considered = {pool.machine_type for pool in parts.considered_pools.values()}
+    for model, place in parts.used_models.values():
+        stacks = {qualification.stack for qualification in model.qualifications}
+        for i, profile in enumerate(model.profiles):
+            if profile.stack in stacks or profile.machine_type not in considered:
+                continue
+            name = stack_and_version(profile.stack)[0]
+            others = sorted(stack for stack in stacks if stack_and_version(stack)[0] == name)
+            if others:
+                expected = f"a stack that {shown(model.model, bare=True)} is qualified on: {listed(others)}"
+                fix = (
+                    f"qualify it on {shown(profile.stack, bare=True)} too, or correct it; as it is, nothing runs there"
+                )
+                reading.warning(place.at("profiles", i, "stack"), expected, shown(profile.stack), fix)
 
 
 def _check_twice(parts: Parts, reading: Reading) -> None:

@@ -64,6 +64,7 @@ MISTAKES: dict[str, tuple[tuple[str, str, str], tuple[str, str, str, str, str]]]
     "label": (("study.yaml", "mean_output_tokens: 200", "mean_output_tokens: 200, site_labels: [gren]"), ("warning", "workloads[0].site_labels[0]", "label", "did you mean 'green'", "eu, green")),
     "precision": (("study.yaml", "mean_output_tokens: 200", "mean_output_tokens: 200, precisions: [bf16, bf61]"), ("warning", "workloads[0].precisions[1]", "one of the precisions", "did you mean 'bf16'", "bf16")),
     "feature": (("study.yaml", "mean_output_tokens: 200", "mean_output_tokens: 200, features: [tools]"), ("warning", "workloads[0].features[0]", "one of the features", "'tools'", "those are")),
+    "version of a stack": (("models/small.yaml", "    stack: cuda", "    stack: cuda@12.8"), ("warning", "profiles[1].stack", "qualified on: cuda", "'cuda@12.8'", "qualify it on cuda@12.8")),
     # when and where
     "begun": (("study.yaml", "start: 2026-07-01", "start: 2025-12-31"), ("warning", "horizon.start", "from 2026-01-01 on", "2025-12-31", "correct today or start")),
     "swapped": (("study.yaml", "    latitude: 35.68\n    longitude: 139.69", "    near: alpha/east\n    latitude: -0.1\n    longitude: 51.5"), ("warning", "origins[1].latitude", "near alpha/east", "latitude -0.1, longitude 51.5", "write latitude 51.5 and longitude -0.1")),

@@ -131,7 +131,8 @@ class Goal(Record):
     serve_fraction: Fraction = Field(1.0, description="share of the tier's demand to serve")
     within_seconds: Positive = Field(description="deadline, since the failure began [s]")
     in_maintenance: dict[Name, Fraction] = Field(
-        default_factory=dict, description="component id: share that is out at the same time, for maintenance"
+        default_factory=dict,
+        description="component id: share that is out at the same time, for maintenance; adds to what is lost of it",
     )
 
     model_config = ConfigDict(**{**Record.model_config, "populate_by_name": True})
@@ -340,7 +341,8 @@ class NamedFailure(Record):
         default_factory=dict, description="workload:NAME or origin:NAME: further factor on its demand"
     )
     in_maintenance: dict[Name, Fraction] = Field(
-        default_factory=dict, description="component id: share that is out at the same time, for maintenance"
+        default_factory=dict,
+        description="component id: share that is out at the same time, for maintenance; adds to what is lost of it",
     )
     worst_part: bool = Field(
         False, description="what a pool loses in part may be all of one placement's machines, each in turn"
