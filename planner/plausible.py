@@ -1,15 +1,16 @@
 """What a study may say, and most likely does not mean: contradictions, what changes nothing, places elsewhere."""
 
+import math
 from collections.abc import Iterable, Mapping
 from fnmatch import fnmatchcase
 from typing import Any
 
 from planner.network import PROXY_KM, great_circle_km, light_round_trip_ms
-from planner.periods import growth_of, requests_of
+from planner.periods import calendar, growth_of, requests_of, touches
 from planner.places import Place, R, Reading, Row, listed, near_miss, shown
 from planner.records.inventory import MachineType, Offer, Pool, RoundTrip, Site
 from planner.records.serving import Model
-from planner.records.study import Demand, Origin, StudyFile, Workload, stack_and_version
+from planner.records.study import Claim, Demand, Origin, Quota, StudyFile, Workload, stack_and_version
 from planner.references import Parts
 
 FAR_FROM_ITS_REGION_KM = 2000.0
@@ -23,6 +24,8 @@ def check_plausible(parts: Parts, reading: Reading) -> None:
     """Report figures that contradict each other (errors), and what is allowed but most likely a mistake (warnings)."""
     _check_cases(parts, reading)
     _check_tokens(parts, reading)
+    _check_counts(parts, reading)
+    _check_days(parts, reading)
     _check_failures_harder(parts, reading)
     _check_used(parts, reading)
     _check_asked_of_sites(parts, reading)
@@ -78,7 +81,7 @@ def _check_order(
 
 
 def _check_tokens(parts: Parts, reading: Reading) -> None:
-    """Means of tokens that look as if they were written in thousands."""
+    """Means of tokens, and counts, that look as if they were written in thousands."""
     for workload, place in parts.workloads:
         for field in ("mean_input_tokens", "mean_output_tokens"):
             tokens = getattr(workload, field)
@@ -88,6 +91,36 @@ def _check_tokens(parts: Parts, reading: Reading) -> None:
             if parted or small:
                 fix = f"write {thousand:g} if thousands were meant; nothing, if requests are this short"
                 reading.warning(place.at(field), "tokens, with a point for decimals only", f"{tokens:g}", fix)
+
+
+def _check_counts(parts: Parts, reading: Reading) -> None:
+    """Limits on what comes whole are whole numbers: 4.608 of something are 4608, or 4."""
+    considered = parts.considered_pools
+    rows = [(offer.most_units, place.at("most_units"), "units") for offer, place in parts.offers.values()
+            if offer.pool in considered]  # fmt: skip
+    for i, quota in enumerate(parts.file.policies.quotas):
+        rows.append((quota.most, parts.place.at("policies", "quotas", i, "most"), quota.unit))
+    for most, where, unit in rows:
+        if most is not None and not _is_whole(most):
+            parted = most < 1000 and _is_whole(1000 * most)
+            thousand = f"write {round(1000 * most)} if thousands were meant, else " if parted else "write "
+            got = f"{most:g}"
+            reading.warning(where, f"a whole number of {shown(unit, bare=True)}", got, f"{thousand}{math.floor(most)}")
+
+
+def _check_days(parts: Parts, reading: Reading) -> None:
+    """Quotas and claims hold on some day of the horizon."""
+    periods = calendar(parts.file.horizon)
+    rows: list[tuple[Quota | Claim, Place]] = [*parts.claims]
+    for i, quota in enumerate(parts.file.policies.quotas):
+        rows.append((quota, parts.place.within("policies", "quotas", i)))
+    for row, place in rows:
+        backwards = row.from_day is not None and row.until is not None and row.until < row.from_day
+        if not backwards and not any(touches(row.from_day, row.until, period) for period in periods):
+            expected = f"days between {periods[0].first_day} and {periods[-1].last_day}, the horizon"
+            got = f"{row.from_day or 'the start'} to {row.until or 'the end'}"
+            field = "from_day" if row.from_day is not None else "until"
+            reading.warning(place.at(field), expected, got, "correct the days, or remove it; as it is, it never holds")
 
 
 def _is_whole(number: float) -> bool:
@@ -230,9 +263,7 @@ def _check_qualified(parts: Parts, reading: Reading) -> None:
             others = sorted(stack for stack in stacks if stack_and_version(stack)[0] == name)
             if others:
                 expected = f"a stack that {shown(model.model, bare=True)} is qualified on: {listed(others)}"
-                fix = (
-                    f"qualify it on {shown(profile.stack, bare=True)} too, or correct it; as it is, nothing runs there"
-                )
+                fix = f"qualify it on {shown(profile.stack, bare=True)} too, or correct it; else nothing runs there"
                 reading.warning(place.at("profiles", i, "stack"), expected, shown(profile.stack), fix)
 
 

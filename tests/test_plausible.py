@@ -32,6 +32,8 @@ MISTAKES: dict[str, tuple[tuple[str, str, str], tuple[str, str, str, str, str]]]
     "a point for thousands": (("study.yaml", "input_tokens: 2000", "input_tokens: 2.048"), ("warning", "workloads[1].mean_input_tokens", "tokens", "2.048", "write 2048")),
     "thousands of output": (("study.yaml", "output_tokens: 200", "output_tokens: 1.5"), ("warning", "workloads[0].mean_output_tokens", "tokens", "1.5", "write 1500")),
     "in thousands": (("study.yaml", "input_tokens: 1000", "input_tokens: 1"), ("warning", "workloads[0].mean_input_tokens", "tokens", "1", "write 1000")),
+    "quota in thousands": (("study.yaml", "most: 1920", "most: 1920.5"), ("warning", "policies.quotas[0].most", "a whole number of vcpu", "1920.5", "write 1920")),
+    "a part of a unit": ((OFFERS, "yearly,commitment,12,14,50", "yearly,commitment,12,14,2.048"), ("warning", "most_units", "a whole number of units", "2.048", "write 2048 if thousands")),
     # low, base, high
     "high below base": (("demand.csv", "10,12", "10,9"), ("error", "high_requests_per_second", "at least 10 requests/s", "9", "low and high as well")),
     "low above base": (("demand.csv", FILES["demand.csv"], "workload,origin,requests_per_second,low_requests_per_second\nchat,london,10,12\nchat,tokyo,5,\nbatch,london,3,\n"), ("error", "low_requests_per_second", "at most 10 requests/s", "12", "correct")),
@@ -51,6 +53,8 @@ MISTAKES: dict[str, tuple[tuple[str, str, str], tuple[str, str, str, str, str]]]
     "quota twice": (("study.yaml", QUOTA, f"{QUOTA}\n    - {QUOTA}"), ("error", "policies.quotas[1].name", "of its own", "'trn' here and at", "rename")),
     "share twice": (("study.yaml", "shares:\n", "shares:\n    - {component: 'provider:alpha', most_fraction: 0.9}\n"), ("warning", "policies.shares[1].component", "each component once", "provider:alpha", "lower")),
     "counted elsewhere": (("study.yaml", "  quotas:", "  counted:\n    - {offers: ['beta/*'], running_fraction: 0.5}\n  quotas:"), ("warning", "policies.counted[0].offers[0]", "an offer of the study's pools", "'beta/*'", "changes nothing")),
+    "quota of another year": (("study.yaml", "most: 1920", "most: 1920, until: 2026-01-31"), ("warning", "policies.quotas[0].until", "days between 2026-07-01 and 2027-06-30", "the start to 2026-01-31", "never holds")),
+    "claim of another year": (("study.yaml", "lent_to: training", "lent_to: training, from_day: 2028-01-01"), ("warning", "claims[0].from_day", "days between 2026-07-01 and 2027-06-30", "2028-01-01 to the end", "never holds")),
     # the same twice
     "holding twice": (("study.yaml", HOLDING, HOLDING * 2), ("warning", "holdings[1]", "each once", "the same here and at", "sum")),
     "claim twice": (("study.yaml", CLAIM, CLAIM * 2), ("warning", "claims[1]", "each once", "the same here and at", "sum")),

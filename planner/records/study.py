@@ -109,7 +109,7 @@ class Origin(Record):
 
     name: Name = Field(description="name of the origin")
     near: Name | None = Field(None, description="`provider/region` whose measured round trips it shares")
-    latitude: float | None = Field(None, ge=-90, le=90, description="degrees north")
+    latitude: float | None = Field(None, ge=-90, le=90, description="degrees north, -90 to 90; the other is longitude")
     longitude: float | None = Field(None, ge=-180, le=180, description="degrees east")
 
     @model_validator(mode="after")
