@@ -5,7 +5,9 @@ from pathlib import Path
 
 import pytest
 from helpers import FILES, write_study
+from typer.testing import CliRunner
 
+from planner.cli.main import app
 from planner.errors import Finding, InputError
 from planner.read import read_fleet, read_study
 
@@ -175,3 +177,14 @@ def test_a_fleet_has_whole_replicas_of_profiles_for_its_machines(
 ) -> None:
     (only,) = fleet_findings(tmp_path, row, [])
     assert only.level == "error" and only.where.endswith(f":2: {field}") and expected in only.expected
+
+
+@pytest.mark.parametrize("command", ["drill", "risk"])
+def test_commands_on_a_fleet_refuse_what_no_machines_hold(command: str, tmp_path: Path) -> None:
+    limited = [(OFFERS, "on_demand,on_demand,0,0,,", "on_demand,on_demand,0,0,10,")]
+    path = write_study(tmp_path / "study", limited)
+    for replicas, code in ((57, (0, 1)), (257, (2,))):
+        (tmp_path / "fleet.csv").write_text(f"{FLEET}chat,london,alpha/east-1/trn-16,small/trn,{replicas},1\n")
+        result = CliRunner().invoke(app, [command, str(tmp_path / "fleet.csv"), "--study", str(path)])
+        assert result.exit_code in code, result.output
+        assert f"got {replicas}, which take" in result.stderr
