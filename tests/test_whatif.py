@@ -415,6 +415,14 @@ def test_what_a_patch_breaks_elsewhere_names_the_variant(tiny):
     assert "tiny with 'v': policies.quotas[trn].most" in told
 
 
+def test_a_warning_of_all_variants_is_told_once(tiny):
+    change = {"utilisation": {"normal": 0.9, "in_failure": 0.8}}
+    common = patch("fuller", set=change)
+    axis = tuple(patch(f"x{n}", set={"demand": f"x{n}"}) for n in (1, 2, 3))
+    _, warnings = whatif.studies_of(tiny, variants_of([common], [axis]))
+    assert len(warnings) == 1 and "'fuller'" in warnings[0].where and warnings[0].level == "warning"
+
+
 def test_all_findings_come_at_once(tiny):
     told = refused(tiny, {"policies.budget": 1}, {"tiers[golf].survive": []}, {"demand[a,b]": "x2"})
     assert told.count("p.yaml:1") == 3
