@@ -15,7 +15,7 @@ from planner.edges import replica_seconds_per_request
 from planner.errors import Finding, InputError
 from planner.network import reaches
 from planner.places import Reading, Row, near_miss, read_record, shown, shown_path
-from planner.read import KEYS, data_folder, read_fleet, read_study, sorted_findings
+from planner.read import KEYS, check_whole_replicas, data_folder, read_fleet, read_study, sorted_findings
 from planner.records.inventory import MachineType, Pool, Site
 from planner.records.serving import ContextClass, Model, Profile
 from planner.records.study import Origin, RunningReplicas, Study, Utilisation, Workload
@@ -223,6 +223,7 @@ def _check_fleet(rows: list[Row[RunningReplicas]], shipped: _Shipped, reading: R
             reading.error(
                 place.at("profile"), f"a profile for {shipped.pools[row.pool].machine_type}", f"one for {machine}", fix
             )
+        check_whole_replicas(row, place, reading)
         if row.weight > 0 and row.replicas == 0:
             fix = "remove the row, or state the replicas of the pool"
             reading.error(place.at("replicas"), "replicas behind a route with a weight", "0", fix)

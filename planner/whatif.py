@@ -160,9 +160,15 @@ def studies_of(study: Study, variants: Iterable[Variant]) -> tuple[list[Study], 
         with every finding, when one of them is an error
     """
     found, findings = [], list[Finding]()
+    told = set[tuple[str, ...]]()
     for variant in variants:
         made, more = patched(study, variant.patches, variant.name)
-        findings += more
+        for finding in more:
+            # a warning is told for the first variant that has it, not for all of a matrix
+            said = (finding.where.partition(": ")[2], finding.expected, finding.got, finding.level)
+            if finding.level == "error" or said not in told:
+                findings.append(finding)
+            told.add(said)
         found += [made] if made is not None else []
     if any(finding.level == "error" for finding in findings):
         raise InputError(sorted_findings([finding for finding in findings if finding.level == "error"]))
