@@ -11,7 +11,7 @@ from planner.formulas import (
     requests_per_second,
     unit_usd_per_hour,
 )
-from planner.problem import Decisions, Problem, State
+from planner.problem import Decisions, Problem, State, flow_size
 from planner.risk import NORMAL
 from planner.units import SECONDS_PER_HOUR
 
@@ -204,6 +204,14 @@ def outage_usd(p: Problem, x: Decisions, f: str) -> Linear:
         the last until repair; until detection nothing is moved: what normal operation sends to what is dead is shed
     """
     return total([(1.0, in_states_usd(p, x, f)), (1.0, beside_states_usd(p, x, f))])
+
+
+def outage_size_usd(p: Problem) -> float:
+    """The size by which the cost of outages is scaled and judged: the longest with nothing served [USD]; never 0."""
+    dearest = max(p.request_usd.values(), default=0.0)
+    hours = max((rate.hours_to_repair for rate in p.priced.values()), default=0.0)
+    usd_per_second = (max(p.outage_usd_per_request[w], dearest) * flow_size(p, w, o) for w, o in p.flows)
+    return SECONDS_PER_HOUR * hours * sum(usd_per_second) or 1.0
 
 
 def in_states_usd(p: Problem, x: Decisions, f: str) -> Linear:

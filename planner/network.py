@@ -13,6 +13,7 @@ PROXY_KM = 400.0
 """How far a region may be from a place to stand for it."""
 EARTH_KM = 6371.0
 FIBRE_KM_PER_SECOND = 200_000.0
+VACUUM_KM_PER_SECOND = 300_000.0
 NINE_OF_TEN_WITHIN_MS = {"measured": 0.0, "proxy": 14.0, "estimated": 67.0, "same": 6.0}
 """How far a round trip may be off, by how it is known (inventories/README.md; a region's zones are 1 to 8 ms apart)."""
 
@@ -52,6 +53,17 @@ def great_circle_km(a: tuple[float, float], b: tuple[float, float]) -> float:
 def fibre_round_trip_ms(km: float) -> float:
     """Round trip of light in fibre over a distance [ms]: `2 km / 200`; nothing is faster."""
     return 2 * km / FIBRE_KM_PER_SECOND * MS_PER_SECOND
+
+
+def light_round_trip_ms(km: float) -> float:
+    """Round trip of light in a vacuum [ms]: what is said to be faster is wrong, whatever the path.
+
+    Examples
+    --------
+    >>> light_round_trip_ms(3000.0)
+    20.0
+    """
+    return 2 * km / VACUUM_KM_PER_SECOND * MS_PER_SECOND
 
 
 def estimated_round_trip_ms(km: float) -> float:

@@ -86,7 +86,7 @@ def make_plan(
                 if n
             ),
             states=tuple(state_records(p, solution.decisions)),
-            reserves=reserves_of(solution.decisions),
+            reserves=reserves_of(p, solution.decisions),
             costs_usd=costs_usd(p, solution.decisions),
             uncoverable=tuple(uncoverable(study, p)),
             binds=binds(p, solution),

@@ -10,11 +10,15 @@ from pydantic import ValidationError
 
 from planner.errors import Finding, InputError
 from planner.files import NotReadable, parse_json, read_bytes
+from planner.json_lines import line_of
 from planner.places import shown, shown_path
 from planner.records.plan import (
     PLAN_SCHEMA_VERSION,
     PlanFile,
 )
+
+MOST_FINDINGS = 100
+"""Mistakes of one plan file that are told one by one."""
 
 
 def canonical(data: Any) -> str:
@@ -67,18 +71,16 @@ def read_plan(path: Path) -> PlanFile:
         raise InputError([Finding(where, "a plan", f"a JSON {type(data).__name__}", fix)])
     version = data.get("schema_version")
     if version != PLAN_SCHEMA_VERSION:
-        raise InputError([Finding(f"{where}: schema_version", f"{PLAN_SCHEMA_VERSION}", shown(version), fix)])
+        at = f"{where}:{line_of(text, ('schema_version',))}: schema_version"
+        raise InputError([Finding(at, f"{PLAN_SCHEMA_VERSION}", shown(version), fix)])
     try:
         return PlanFile.model_validate(data)
     except ValidationError as error:
-        raise InputError(
-            [
-                Finding(
-                    f"{where}: {'.'.join(str(part) for part in found['loc'])}",
-                    found["msg"][:200],
-                    shown(found["input"]),
-                    fix,
-                )
-                for found in error.errors()
-            ]
-        ) from error
+        findings = []
+        for found in error.errors(include_url=False)[:MOST_FINDINGS]:
+            name = ".".join(str(part) for part in found["loc"])
+            at = f"{where}:{line_of(text, found['loc'])}: {name}"
+            findings.append(Finding(at, found["msg"][:200], shown(found["input"]), fix))
+        if (more := error.error_count() - len(findings)) > 0:
+            findings.append(Finding(where, "a plan", f"{more} more mistakes", fix))
+        raise InputError(findings) from error

@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 import yaml
 from gateway_fakes import small_plan, small_study
-from studies import random_study
+from studies import offer, random_study
 
 from planner.build import build
 from planner.emit import envoy, litellm
@@ -34,7 +34,7 @@ from planner.emit.text import quoted_yaml
 from planner.errors import InputError, NoPlan
 from planner.plan import make_plan
 from planner.problem import states
-from planner.records.study import Goal, NamedFailure, Tier, Utilisation
+from planner.records.study import Claim, Goal, Holding, NamedFailure, Tier, Utilisation
 from planner.risk import NORMAL
 from planner.search import Effort
 
@@ -211,9 +211,15 @@ def test_a_failure_that_needs_the_override_says_what_is_short(plan):
 
 
 def test_what_replicas_alone_can_mend():
-    """10 requests/s, 5 a replica: one each at a, b and c is cheapest, and two of them run. With a lost half is served
-    until the third is loaded, 20 s later; the goal gives 60 s, and no weight is pushed."""
-    outcomes = cascades_of_plan(small_plan(load_seconds=20.0, demand={("chat", "o1"): 10.0}))
+    """10 requests/s, 5 a replica: one each at a and b, and a machine of ours at c, which is lent out. With a lost half
+    is served until it is back and loaded, 25 s later; the goal gives 60 s, and no weight is pushed."""
+    small = small_study()
+    offers = [offer(q.id, 3, most_units=1.0) for q in small.pools[:2]]
+    lent = {
+        "holdings": (Holding(pool="c/s/m3", machines=1),),
+        "claims": (Claim(pool="c/s/m3", machines=1, reclaim_seconds=5.0, lent_to="batch"),),
+    }
+    outcomes = cascades_of_plan(small_plan(load_seconds=20.0, bought=offers, demand={("chat", "o1"): 10.0}, **lent))
     for gateway in ("litellm", "envoy"):
         x = served(outcomes, gateway, "site:a/s")
         assert x.verdict == WITH_REPLICAS

@@ -255,14 +255,14 @@ def tier_rows(
         asked = float(offered[mine].sum())
         uncovered = np.maximum(failure.due(tier.name, clock) - left.coverable[0] - TOLERANCE, 0.0)
         broken = bool((short[mine] > TOLERANCE * asked).any())
-        split = [round(min(float(part), 1.0), 9) for part in how[:, mine].sum(axis=1) / asked]
+        split = [round(min(float(part), 1.0), 9) for part in how[:, mine].sum(axis=1) / (asked or 1.0)]
         rows.append(
             DrillRow(
                 failure=failure.id,
                 clock_seconds=clock,
                 tier=tier.name,
                 due_fraction=failure.due(tier.name, clock),
-                served_fraction=round(min(float(served[mine].sum()) / asked, 1.0), 9),
+                served_fraction=round(min(float(served[mine].sum()) / asked, 1.0), 9) if asked else 1.0,
                 short_requests_per_second=round(float(short[mine].sum()), 9) if broken else 0.0,
                 broken=broken,
                 uncoverable_requests_per_second=round(float(((1.0 - left.coverable[0]) * offered)[mine].sum()), 9),

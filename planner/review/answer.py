@@ -5,7 +5,7 @@ from dataclasses import asdict
 from planner.audit import Audit, audit
 from planner.orders import Order, orders
 from planner.problem import Problem
-from planner.recorded import decisions_of, problem_of
+from planner.recorded import decisions_of, is_proven, problem_of
 from planner.records.plan import PlanFile
 from planner.review.clocks import clocks_section
 from planner.review.fleet import fleet_section, over_time_section
@@ -45,11 +45,16 @@ def _not_in(plan: PlanFile) -> tuple[str, ...]:
     return tuple(lines)
 
 
+def _gap(fraction: float) -> str:
+    """A gap as text: one that rounds to nothing is told by its size."""
+    return f"{fraction:.0e} of the cost" if 0 < fraction < 5e-5 else percent(fraction, 2)
+
+
 def review_plan(plan: PlanFile, all_rows: bool = False) -> Report:
     """The review of a plan, from ANSWER to NEXT: what is asked first comes first."""
     p = problem_of(plan)
     checked = audit(plan, p)
-    proven = plan.proof.gap_fraction <= plan.proof.gap_asked_fraction + 1e-9
+    proven = is_proven(plan.proof.gap_fraction, plan.proof.gap_asked_fraction)
     good = checked.passed and proven and not plan.uncoverable
     if any(v.rule in NOT_A_PLAN for v in checked.violations):
         return Report(f"study {plan.study.study}", False, (_answer(plan, p, checked, proven),), {})
@@ -130,7 +135,7 @@ def _answer(plan: PlanFile, p: Problem, checked: Audit, proven: bool) -> Section
     lines += [
         f"cost {usd(proof.cost_usd)} USD over {plan.study.horizon.months:g} months, {usd(per_hour)} USD/h, "
         f"at {prices} prices; machines held already cost nothing here",
-        f"gap {percent(proof.gap_fraction, 2)}: no plan costs less than "
+        f"gap {_gap(proof.gap_fraction)}: no plan costs less than "
         f"{usd(proof.bound_usd)} USD"
         + ("" if proven else f" (NOT PROVEN: {percent(proof.gap_asked_fraction, 2)} was asked)")
         + ("; a clock or a person ended the search: not reproducible" if proof.status == "stopped" else ""),

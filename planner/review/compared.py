@@ -7,6 +7,7 @@ from typing import Any
 from planner.bridge import STEPS, Bridge
 from planner.diff import PARTS, Diff, Difference, offers_that_differ
 from planner.planfile import digest
+from planner.recorded import is_proven
 from planner.records.plan import PlanFile
 from planner.records.study import Study
 from planner.review.report import Cell, Report, Section, percent, usd
@@ -78,7 +79,8 @@ def _answer(asked: Sequence[Answer]) -> Section:
     without = [answer.variant.name for answer in asked if answer.plan is None and not answer.not_planned]
     if without:
         lines.append(f"NO PLAN, variants: {len(without)} of {len(asked)}: {', '.join(without[:5])}")
-    unproven = [name for plan, name in planned if plan.proof.gap_fraction > plan.proof.gap_asked_fraction + 1e-9]
+    proofs = [(plan.proof, name) for plan, name in planned]
+    unproven = [name for proof, name in proofs if not is_proven(proof.gap_fraction, proof.gap_asked_fraction)]
     if unproven:
         lines.append(f"NOT PROVEN to the gap that was asked: {', '.join(unproven[:5])}")
     uncoverable = [name for plan, name in planned if plan.uncoverable]

@@ -113,6 +113,12 @@ def order_section(plan: PlanFile, p: Problem, bought: tuple[Order, ...], all_row
         f"{usd(value)} USD that are in no cost here"
         for o, until, value in later
     ]
+    after += [
+        f"{o.offer.rpartition(':')[2]} of {o.pool}: blocks of {' + '.join(str(units) for units in o.blocks)} units, the"
+        " sizes that are sold at once"
+        for o in bought
+        if len(o.blocks) > 1
+    ]
     ends = price_ends_usd(plan, p, bought)
     after += [
         f"price of {offer} is known to a range: {usd(low)} to {usd(high)} USD over the horizon"
