@@ -9,6 +9,7 @@ from planner.diff import PARTS, Diff, Difference, offers_that_differ
 from planner.planfile import digest
 from planner.records.plan import PlanFile
 from planner.records.study import Study
+from planner.review.redundancy import ON_EQUAL_TERMS, beyond_usd, redundancy_data
 from planner.review.report import Cell, Report, Section, percent, usd
 from planner.whatif import AS_IT_IS, Answer, Variant, bridges_of, in_common
 
@@ -17,7 +18,8 @@ WHY_LINES = 4
 ORDER_OF_STEPS = (
     "in this order, each step after the ones before it: prices (what the first plan buys, at the other's), then the "
     "change without survival goals: serving (moves to what is cheaper then, speeds, limits), demand, commitments "
-    "(offers, holdings, claims, promises), slip (clocks, lead times, dates); redundancy is the rest"
+    "(offers, holdings, claims, promises), slip (clocks, lead times, dates); redundancy is the rest: what the plans cost "
+    "beyond the cheapest plans without goals, which may stand on spot"
 )
 
 
@@ -117,10 +119,10 @@ def _variants(asked: Sequence[Answer], files: Mapping[str, str], bridges: Mappin
     for answer in asked:
         plan, name = answer.plan, answer.variant.name
         if plan is None:
-            rows.append((name, "not planned" if answer.not_planned else "no plan", "", "", "", "", ""))
+            rows.append((name, "not planned" if answer.not_planned else "no plan", "", "", "", "", "", ""))
             data.append({"variant": name, "plan": None, "why_not": answer.why_not})
             continue
-        proof, extra = plan.proof, plan.proof.cost_usd - plan.without_goals.cost_usd
+        proof, equal = plan.proof, beyond_usd(plan, plan.on_equal_terms)
         of = bridges.get(name)
         changed = len(offers_that_differ(base, plan)) if base is not None and of is not None else None
         rows.append(
@@ -129,7 +131,8 @@ def _variants(asked: Sequence[Answer], files: Mapping[str, str], bridges: Mappin
                 usd(proof.cost_usd),
                 signed(of.after_usd - of.before_usd) if of else "",
                 f"{signed(of.least_usd)} to {signed(of.most_usd)}" if of else "",
-                usd(extra),
+                usd(plan.proof.cost_usd - plan.without_goals.cost_usd),
+                "not known" if equal is None else usd(equal),
                 changed,
                 percent(proof.gap_fraction, 2),
             )
@@ -141,7 +144,7 @@ def _variants(asked: Sequence[Answer], files: Mapping[str, str], bridges: Mappin
                 "bound_usd": proof.bound_usd,
                 "gap_fraction": proof.gap_fraction,
                 "status": proof.status,
-                "redundancy_usd": extra,
+                **redundancy_data(plan),
                 "orders_that_differ": changed,
                 "difference_usd": of.after_usd - of.before_usd if of else None,
                 "best_plans_differ_by_usd": [of.least_usd, of.most_usd] if of else None,
@@ -151,9 +154,21 @@ def _variants(asked: Sequence[Answer], files: Mapping[str, str], bridges: Mappin
                 "file": files.get(name),
             }
         )
-    columns = ("variant", "USD", "difference", "the best plans differ by", "redundancy", "orders that differ", "gap")
-    after = "every plan survives every failure of its own study as promised; differences are true to within both gaps"
-    return Section("VARIANTS", (), columns, tuple(rows), after=(after,), data=data)
+    columns = (
+        "variant",
+        "USD",
+        "difference",
+        "the best plans differ by",
+        "redundancy",
+        "on equal terms",
+        "orders that differ",
+        "gap",
+    )
+    after = (
+        "every plan survives every failure of its own study as promised; differences are true to within both gaps",
+        f"redundancy: against the cheapest plan without survival goals; {ON_EQUAL_TERMS}",
+    )
+    return Section("VARIANTS", (), columns, tuple(rows), after=after, data=data)
 
 
 def _bridges(asked: Sequence[Answer], bridges: Mapping[str, Bridge]) -> list[Section]:
