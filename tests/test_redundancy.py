@@ -1,8 +1,8 @@
 """What redundancy costs, by hand: a machine serves 5 requests/s, for 4 USD on demand and 1 USD on spot.
 
-Chat wants 10 requests/s from a machine type at two sites, and all of it when either is lost: 4 machines on demand, 16 USD.
-Bulk wants 10 requests/s without a goal, and its machine type is sold on spot alone: 2 USD. The plan costs 18 USD. Without
-goals chat stands on spot, too: 4 USD. On equal terms bulk keeps its spot machines and chat has 2 on demand: 10 USD.
+Chat wants 10 requests/s from a machine type at two sites, and all of it when either is lost: 4 machines on demand, 16
+USD. Bulk wants 10 requests/s without a goal, and its machine type is sold on spot alone: 2 USD. The plan costs 18 USD.
+Without goals chat stands on spot, too: 4 USD. On equal terms bulk keeps its spot machines and chat has 2 on demand: 10.
 """
 
 import pytest

@@ -142,7 +142,7 @@ class Proof(Record):
 
 
 class WithoutGoals(Record):
-    """The cheapest plan found without survival goals, which may stand on machines that count in no failure, like spot."""
+    """The cheapest plan found without survival goals, which may stand on spot, that counts in no failure."""
 
     purchases: tuple[Purchase, ...]
     builds: tuple[Built, ...] = Field((), exclude_if=unset)

@@ -17,7 +17,7 @@ def beyond_usd(plan: PlanFile, other: WithoutGoals | None) -> float | None:
 
 
 def redundancy_lines(plan: PlanFile) -> tuple[str, ...]:
-    """Both figures, each with what it compares; one, where the cheapest plan without goals is on equal terms already."""
+    """Both figures, each with what it compares; one, where the plan without goals is on equal terms already."""
     bare, equal = plan.without_goals, plan.on_equal_terms
     whole = f"without survival goals {usd(bare.cost_usd)} USD: redundancy costs {_extra(plan, bare)}"
     if equal is None:
