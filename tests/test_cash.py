@@ -9,7 +9,7 @@ from buildouts import HALL, START, hall, machines, phase, years
 from studies import offer, random_study
 
 from planner.build import build
-from planner.cash import NO_CASH, cash
+from planner.cash import NO_CASH, cash, cash_by_evidence
 from planner.costs import COSTS
 from planner.plan import make_plan
 from planner.recorded import decisions_of
@@ -215,3 +215,17 @@ def test_a_study_of_one_period_that_rents_has_no_money_section():
     assert "\nMONEY\n" not in render(review_plan(make_plan(rented, EXACT)), "text")
     assert "\nMONEY\n" in render(review_plan(make_plan(rented.model_copy(update={"money": TENTH}), EXACT)), "text")
     assert phase("one").id == f"{HALL}:one"
+
+
+# ------------------------------------------------------------------ one measure of how prices are known
+def test_trust_and_money_say_the_same_of_prices():
+    """Of all cash: promises and requests given by the study, energy estimated, the rest assumed."""
+    plan, paid = cash_of(everything())
+    known = cash_by_evidence(paid)
+    assert sum(known.values()) == pytest.approx(sum(flow.usd for flow in paid.flows if flow.component not in NO_CASH))
+    assert set(known) == {"assumed", "estimated", "given"}
+    sections = {s.title: s for s in review_plan(plan).sections}
+    money = [line for line in sections["MONEY"].after if line.startswith("prices:")]
+    trust = [line for line in sections["TRUST"].lines if line.startswith("prices:")]
+    assert money == trust and len(money) == 1 and "share of all cash in the plan" in money[0]
+    assert sections["TRUST"].data["price_share"] == known

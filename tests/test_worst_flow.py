@@ -87,7 +87,7 @@ def test_the_review_names_it_as_well():
     p = problem_of(made)
     x = decisions_of(made, p)
     for key in list(x.traffic):
-        w, o, e, state = key
+        w, _, _, state = key
         if state[1] == "site:a/x":  # code is served nothing then, and chat all that it wants
             x.traffic[key] = 0.0 if w == "code" else 9.0
     shown = failures_section(made, p, x, all_rows=True)

@@ -3,6 +3,7 @@
 from dataclasses import asdict
 
 from planner.audit import Audit, audit
+from planner.cash import cash
 from planner.orders import Order, orders
 from planner.problem import Problem
 from planner.recorded import decisions_of, problem_of
@@ -55,11 +56,12 @@ def review_plan(plan: PlanFile, all_rows: bool = False) -> Report:
     if any(v.rule in NOT_A_PLAN for v in checked.violations):
         return Report(f"study {plan.study.study}", False, (_answer(plan, p, checked, proven),), {})
     x, bought = decisions_of(plan, p), orders(plan, p)
+    paid = cash(plan, p, x)
     sections = [
         _answer(plan, p, checked, proven),
         order_section(plan, p, bought, all_rows),
         *build_section(plan, p),
-        *spending_sections(plan, p, x, all_rows),
+        *spending_sections(plan, p, paid, all_rows),
         served_section(plan, p, x),
         failures_section(plan, p, x, all_rows),
         *clocks_section(p, x, all_rows),
@@ -68,7 +70,7 @@ def review_plan(plan: PlanFile, all_rows: bool = False) -> Report:
         *over_time_section(plan, p, x, all_rows),
         binds_section(plan),
         static_section(plan, all_rows),
-        trust_section(plan, p, x),
+        trust_section(plan, p, x, paid),
         rests_section(plan.study, p, x, all_rows),
         Section("NOT IN", (*_beyond(plan, bought), _time(p), *_not_in(plan), *plan.study.assumptions)),
         Section(
