@@ -12,7 +12,15 @@ from planner.failing import uncounted_at_most
 from planner.planfile import digest, sha256
 from planner.problem import Problem, states
 from planner.pruning import implied
-from planner.recorded import costs_usd, decisions_of, gap_fraction, problem_of, uncoverable, units_by_period
+from planner.recorded import (
+    costs_usd,
+    decisions_of,
+    gap_fraction,
+    problem_of,
+    uncoverable,
+    units_by_period,
+    upkeep_apart,
+)
 from planner.records.plan import PlanFile, WithoutGoals
 from planner.risk import NORMAL
 from planner.rules import PURCHASE_RULES, STATE_RULES
@@ -204,7 +212,7 @@ def _totals(plan: PlanFile, p: Problem) -> Iterator[Violation]:
     compared += [("re_solved", plan.re_solved)] if plan.re_solved is not None else []
     compared += [("on_equal_terms", plan.on_equal_terms)] if plan.on_equal_terms is not None else []
     for stated, truth, what in (
-        (plan.costs_usd, costs_usd(p, x), "costs_usd"),
+        (upkeep_apart(p, x, plan.costs_usd), costs_usd(p, x), "costs_usd"),
         *((other.costs_usd, None, f"{name}.costs_usd") for name, other in compared),
     ):
         if set(stated) != {cost.__name__ for cost in COSTS}:
@@ -218,8 +226,9 @@ def _totals(plan: PlanFile, p: Problem) -> Iterator[Violation]:
     for what, other in compared:
         its = {"purchases": other.purchases, "builds": other.builds, "states": (), "replicas": ()}
         bought = decisions_of(plan.model_copy(update=its), p)
+        stated = upkeep_apart(p, bought, other.costs_usd)
         for name, value in costs_usd(p, bought).items():
-            if name in PAID_BY_PURCHASES and _differs(other.costs_usd.get(name, 0.0), value):
+            if name in PAID_BY_PURCHASES and _differs(stated.get(name, 0.0), value):
                 yield Violation(f"{what}.costs_usd", name, 0.0, f"{value:,.2f} is true")
     checks = (
         (proof.cost_usd, sum(plan.costs_usd.values()), "proof.cost_usd", "the sum of the components"),
