@@ -296,6 +296,15 @@ def test_the_same_place_and_measured_round_trips():
     assert both["b/y"] == (31.0, "measured")
 
 
+def test_a_regions_own_round_trip_is_the_measured_one():
+    own = ("a/x", "a/x", 2.25)
+    assert trips(Origin(name="o", near="a/x"), own)["a/x"] == (2.25, "measured"), "not 2 ms, assumed"
+    # 71.5 km away: 0.7 ms in fibre; 300 km: 3 ms
+    assert trips(Origin(name="o", latitude=50.0, longitude=1.0), own)["a/x"] == (2.25, "proxy a/x to a/x")
+    ms, how = trips(Origin(name="o", latitude=50.0, longitude=-4.2), own)["a/x"]
+    assert (round(ms, 2), how) == (3.0, "proxy a/x to a/x")
+
+
 def test_a_region_nearby_stands_for_a_place():
     # 1 degree of longitude at 50 degrees north: 111.19 · cos 50 = 71.5 km from a/x, 1358 km from b/y
     found = trips(Origin(name="o", latitude=50.0, longitude=1.0), ("a/x", "b/y", 31.0))
