@@ -10,7 +10,15 @@ from studies import SOURCED, machine_type, model, offer, profile, site, study, w
 from planner.build import build
 from planner.edges import replica_seconds_per_request
 from planner.formulas import due_fraction, machines_held_or_bought, machines_up
-from planner.network import SAME_PLACE_MS, estimated_round_trip_ms, great_circle_km, reaches
+from planner.network import (
+    NINE_OF_TEN_WITHIN_MS,
+    PROXY_KM,
+    SAME_PLACE_MS,
+    estimated_round_trip_ms,
+    fibre_round_trip_ms,
+    great_circle_km,
+    reaches,
+)
 from planner.problem import HOUR, PERIOD, Problem, clocks, no_decisions
 from planner.records.inventory import Pool, RoundTrip
 from planner.records.serving import Model, OperatingPoint
@@ -336,3 +344,17 @@ def test_nowhere_is_unreachable():
     )
     p = build(limited)
     assert p.edges == {("w", "o"): (B,)} and p.why_not["w", "o", A].startswith("round trip")
+
+
+def test_the_page_says_how_round_trips_that_were_not_measured_are_made():
+    page = " ".join((Path(__file__).parents[1] / "docs" / "concepts.md").read_text(encoding="utf-8").split())
+    said = page.partition("## Round trips")[2].partition("## ")[0]
+    for text in (
+        f"*assumed*: {SAME_PLACE_MS:g} ms",
+        f"within {PROXY_KM:g} km of the origin",
+        "max(km / 100, 8.5 + 0.0154 km) ms",
+        f"within {NINE_OF_TEN_WITHIN_MS['proxy']:g} ms by proxy",
+        f"within {NINE_OF_TEN_WITHIN_MS['estimated']:g} ms by distance",
+    ):
+        assert text in said, text
+    assert estimated_round_trip_ms(1000.0) == 8.5 + 0.0154 * 1000 and fibre_round_trip_ms(1000.0) == 1000 / 100
