@@ -6,9 +6,10 @@ Without goals chat stands on spot, too: 4 USD. On equal terms bulk keeps its spo
 """
 
 import pytest
-from studies import machine_type, model, offer, profile, site, study, workload
+from studies import machine_type, model, offer, profile, random_study, site, study, workload
 
 from planner.audit import audit
+from planner.errors import NoPlan
 from planner.ladder import climb, rungs_of
 from planner.plan import make_plan
 from planner.planfile import plan_text, sealed
@@ -116,3 +117,14 @@ def test_the_ladder_says_what_its_first_step_stands_on():
     text = " ".join(render(review_ladder(s, steps), "text").split())
     assert "no goal, on equal terms with them: 10.00 USD" in text
     assert "6.00 USD are for not standing on it, 8.00 USD for redundancy" in text
+
+
+@pytest.mark.parametrize("seed", range(0, 40, 4))
+def test_equal_terms_lie_between_no_goals_and_the_plan(seed):
+    try:
+        found = make_plan(random_study(seed), EXACT)
+    except NoPlan:
+        pytest.skip("no plan")
+    costs = [other.cost_usd for other in (found.without_goals, found.on_equal_terms)] + [found.proof.cost_usd]
+    assert costs == pytest.approx(sorted(costs))
+    assert audit(found).passed

@@ -116,13 +116,15 @@ def _variants(asked: Sequence[Answer], files: Mapping[str, str], bridges: Mappin
     base = asked[0].plan
     rows: list[tuple[Cell, ...]] = []
     data: list[dict[str, Any]] = []
+    alike: list[str] = []
     for answer in asked:
         plan, name = answer.plan, answer.variant.name
         if plan is None:
-            rows.append((name, "not planned" if answer.not_planned else "no plan", "", "", "", "", "", ""))
+            rows.append((name, "not planned" if answer.not_planned else "no plan", "", "", "", "", ""))
             data.append({"variant": name, "plan": None, "why_not": answer.why_not})
             continue
         proof, equal = plan.proof, beyond_usd(plan, plan.on_equal_terms)
+        alike.append(f"{name}: {'not known' if equal is None else usd(equal)}")
         of = bridges.get(name)
         changed = len(offers_that_differ(base, plan)) if base is not None and of is not None else None
         rows.append(
@@ -132,7 +134,6 @@ def _variants(asked: Sequence[Answer], files: Mapping[str, str], bridges: Mappin
                 signed(of.after_usd - of.before_usd) if of else "",
                 f"{signed(of.least_usd)} to {signed(of.most_usd)}" if of else "",
                 usd(plan.proof.cost_usd - plan.without_goals.cost_usd),
-                "not known" if equal is None else usd(equal),
                 changed,
                 percent(proof.gap_fraction, 2),
             )
@@ -154,19 +155,11 @@ def _variants(asked: Sequence[Answer], files: Mapping[str, str], bridges: Mappin
                 "file": files.get(name),
             }
         )
-    columns = (
-        "variant",
-        "USD",
-        "difference",
-        "the best plans differ by",
-        "redundancy",
-        "on equal terms",
-        "orders that differ",
-        "gap",
-    )
+    columns = ("variant", "USD", "difference", "the best plans differ by", "redundancy", "orders that differ", "gap")
     after = (
         "every plan survives every failure of its own study as promised; differences are true to within both gaps",
-        f"redundancy: against the cheapest plan without survival goals; {ON_EQUAL_TERMS}",
+        "redundancy: against the cheapest plan without survival goals, which may stand on spot",
+        f"{ON_EQUAL_TERMS}: {'; '.join(alike)}",
     )
     return Section("VARIANTS", (), columns, tuple(rows), after=after, data=data)
 

@@ -6,8 +6,8 @@ from planner.records.plan import PlanFile, WithoutGoals
 from planner.review.report import percent, usd
 
 ON_EQUAL_TERMS = (
-    "on equal terms: against the cheapest plan without survival goals that buys of what counts in no failure, like "
-    "spot, no more than the plan does"
+    "redundancy on equal terms, against the cheapest plan without survival goals that buys no more than the plan "
+    "itself of what counts in no failure (spot) [USD]"
 )
 
 
