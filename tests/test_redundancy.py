@@ -11,8 +11,10 @@ from studies import machine_type, model, offer, profile, random_study, site, stu
 from planner.audit import audit
 from planner.errors import NoPlan
 from planner.ladder import climb, rungs_of
+from planner.orders import orders
 from planner.plan import make_plan
 from planner.planfile import plan_text, sealed
+from planner.recorded import problem_of
 from planner.records.inventory import Pool
 from planner.records.plan import PlanFile, Purchase
 from planner.records.study import Goal, Tier
@@ -64,6 +66,15 @@ def test_both_figures_and_what_each_compares(plan):
     assert answer.data["redundancy_usd"] == pytest.approx(14)
     assert answer.data["redundancy_on_equal_terms_usd"] == pytest.approx(8)
     assert audit(plan).passed
+
+
+def test_an_order_is_for_goals_where_equal_terms_do_not_ask_for_it(plan):
+    """Of 4 machines on demand 2 carry chat in normal operation; against a plan on spot all 4 would be for goals."""
+    bought = {order.offer: order for order in orders(plan, problem_of(plan))}
+    on_demand = [bought["a/x/m:on_demand"], bought["b/y/m:on_demand"]]
+    assert sum(order.units for order in on_demand) == 4
+    assert sum(order.units_without_goals for order in on_demand) == 2
+    assert bought["a/x/n:spot"].units == bought["a/x/n:spot"].units_without_goals == 2
 
 
 def test_one_figure_where_the_plan_without_goals_is_on_equal_terms(plan):
