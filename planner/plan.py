@@ -39,6 +39,8 @@ from planner.search import Effort, Progress, Solution
 from planner.solve import solve
 
 Case = Literal["base", "low", "high"]
+EQUAL_TERMS_GAP = 0.03
+"""Gap of the plan without goals on equal terms, where none larger is asked for: a comparison must not take minutes."""
 
 
 def make_plan(
@@ -75,6 +77,9 @@ def make_plan(
     orders = purchases_of(p, solution.decisions)
     without_goals = _without_goals(bare, reference, p, solution)
     on_equal_terms = _on_equal_terms(bare, without_goals, p, solution, effort, solver, progress)
+    if on_equal_terms is not None and on_equal_terms.cost_usd < without_goals.cost_usd:  # it has no goals, either
+        found = on_equal_terms.model_dump() | {"bound_usd": min(without_goals.bound_usd, on_equal_terms.cost_usd)}
+        without_goals = WithoutGoals(**found)
     return sealed(
         PlanFile(
             planner_version=__version__,
@@ -143,8 +148,9 @@ def _on_equal_terms(
     if all(row.units <= most.get((row.offer, row.when), float("inf")) for row in without_goals.purchases):
         return OnEqualTerms(**without_goals.model_dump())
     equal = replace(bare, ordered={at: (0.0, units) for at, units in most.items()})
+    near_enough = replace(effort, gap_fraction=max(effort.gap_fraction, EQUAL_TERMS_GAP))
     try:
-        found = solve(equal, effort, solver, renamed(progress, "without goals, on equal terms"))
+        found = solve(equal, near_enough, solver, renamed(progress, "without goals, on equal terms"))
     except (KeyboardInterrupt, NoPlan, SolverError):
         return None
     return OnEqualTerms(**_without_goals(equal, found, p, solution).model_dump())

@@ -61,7 +61,10 @@ def test_both_figures_and_what_each_compares(plan):
     assert plan.on_equal_terms.cost_usd == pytest.approx(10), "as much spot as the plan has, for bulk, and no more"
     report = review_plan(plan)
     answer = report.sections[0]
-    assert any("redundancy costs 8.00 USD (+80 %) on equal terms: against 10.00 USD" in line for line in answer.lines)
+    assert any(
+        "redundancy costs 8.00 USD (+80 %) on equal terms: against 10.00 USD (gap 0.00 %)" in line
+        for line in answer.lines
+    )
     assert any("without survival goals 4.00 USD: redundancy costs 14.00 USD (+350 %)" in line for line in answer.lines)
     assert answer.data["redundancy_usd"] == pytest.approx(14)
     assert answer.data["redundancy_on_equal_terms_usd"] == pytest.approx(8)

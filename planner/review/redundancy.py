@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from planner.recorded import gap_fraction
 from planner.records.plan import PlanFile, WithoutGoals
 from planner.review.report import percent, usd
 
@@ -24,9 +25,10 @@ def redundancy_lines(plan: PlanFile) -> tuple[str, ...]:
         return (f"{whole}; on equal terms: not known, this plan does not say (plan again)",)
     if equal.purchases == bare.purchases and equal.builds == bare.builds:
         return (f"{whole}; on equal terms: that plan buys no more than this one of what counts in no failure",)
+    gap = percent(gap_fraction(equal.cost_usd, equal.bound_usd), 2)
     return (
-        f"redundancy costs {_extra(plan, equal)} on equal terms: against {usd(equal.cost_usd)} USD, the cheapest plan "
-        "without survival goals that buys no more than this one of what counts in no failure (spot)",
+        f"redundancy costs {_extra(plan, equal)} on equal terms: against {usd(equal.cost_usd)} USD (gap {gap}), the "
+        "cheapest plan without survival goals that buys no more than this one of what counts in no failure (spot)",
         f"{whole}: of it {usd(equal.cost_usd - bare.cost_usd)} USD for not standing on what counts in no failure",
     )
 
