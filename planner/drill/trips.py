@@ -25,6 +25,9 @@ def round_trips_ms(study: Study, sites: list[Site]) -> dict[tuple[str, str], flo
     """
     measured = {(r.to_region, r.from_region): r.round_trip_ms for r in reversed(study.round_trips)}
     measured |= {(r.from_region, r.to_region): r.round_trip_ms for r in study.round_trips}
+    known_from: dict[str, list[str]] = {}
+    for x, y in measured:
+        known_from.setdefault(x, []).append(y)
     region_at = {s.region_id: (s.latitude, s.longitude) for s in reversed(study.sites)}
     trips: dict[tuple[str, str], float] = {}
 
@@ -35,13 +38,10 @@ def round_trips_ms(study: Study, sites: list[Site]) -> dict[tuple[str, str], flo
     @cache
     def stand_in(here: Place, region: str) -> tuple[str, str] | None:
         """The pair of regions near by whose round trip is known, or that are one; the fewest km replaced."""
-        ends = around(region_at[region]) | {region: 0.0}
-        pairs = [
-            (away + ends[y], x, y)
-            for x, away in around(here).items()
-            for y in ends
-            if x == y == region or (x, y) in measured
-        ]
+        starts, ends = around(here), around(region_at[region]) | {region: 0.0}
+        pairs = [(starts[x] + ends[y], x, y) for x in starts for y in known_from.get(x, ()) if y in ends]
+        if region in starts:
+            pairs.append((starts[region], region, region))
         return min(pairs)[1:] if pairs else None
 
     def without_measurement(here: Place | None, site: Site) -> float:
