@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from planner.algebra import total
 from planner.build import build
-from planner.errors import Finding, NoPlan
+from planner.errors import Finding, NoPlan, SolverError
 from planner.formulas import due_fraction, limit_used, requests_per_second
 from planner.problem import Problem, no_decisions, states
 from planner.program import INFEASIBLE, OPTIMAL, Program, purchase_columns, state_columns
@@ -44,7 +44,13 @@ class Shortage:
 
 
 def shortage(p: Problem, f: str) -> Shortage | None:
-    """What normal operation and one failure are short of with purchases free; None when nothing."""
+    """What normal operation and one failure are short of with purchases free; None when nothing.
+
+    Raises
+    ------
+    SolverError
+        when the solver gives neither a solution nor a proof
+    """
     program, x = Program(), no_decisions()
     purchase_columns(p, program, x)
     blocks = [NORMAL] if f == NORMAL else [NORMAL, f]
@@ -60,7 +66,9 @@ def shortage(p: Problem, f: str) -> Shortage | None:
     status = program.solve()
     if status == INFEASIBLE:
         return Shortage(f, (), 0.0, ())
-    if status != OPTIMAL or program.objective <= SMALL:
+    if status != OPTIMAL:
+        raise SolverError(f"what {f} is short of: the search ended with {status}")
+    if program.objective <= SMALL:
         return None
     rows = []
     for (w, o, s), v in x.excess.items():

@@ -29,10 +29,13 @@ Files = Callable[[PlanFile, Mapping[str, str]], dict[str, str]]
 
 def why_not_proven(plan: PlanFile) -> tuple[str, ...]:
     """Why a plan should not be carried out: what the audit, the proof or the drill finds; empty: nothing."""
-    reasons = list(_audited(plan))
+    audited = _audited(plan)
+    reasons = list(audited)
     if plan.proof.status != "proven":
         reasons.append(f"proof: {plan.proof.status}, gap {plan.proof.gap_fraction:.2%}")
-    if not any(reason.startswith("audit: ") for reason in reasons):  # a plan that fails it may not even be replayed
+    if audited:  # a plan that fails its audit may not even be replayed
+        reasons.append("drill: not made, as the audit fails")
+    else:
         reasons += [f"drill: {goal.text} does not hold" for goal in broken_goals(plan.study, drill_plan(plan))]
         reasons += [f"drill: {claim}" for claim in drill_state_claims(plan)]
     more = len(reasons) - MOST_REASONS
