@@ -180,27 +180,25 @@ def diagnose(study: Study, demand: str = "base", progress: Progress = lambda sta
 
 def what_stands_in_the_way(p: Problem, progress: Progress) -> Iterator[str]:
     """Sentences on what, left out alone, makes a plan possible, with what the plan then takes of it."""
-    without: list[tuple[str, Problem]] = [
-        (f"{limit.name} (at most {limit.most:g} {limit.unit})", replace(p, limits=p.limits[:i] + p.limits[i + 1 :]))
+    without: list[tuple[str, Problem, int | None]] = [
+        (f"{limit.name} (at most {limit.most:g} {limit.unit})", replace(p, limits=p.limits[:i] + p.limits[i + 1 :]), i)
         for i, limit in enumerate(p.limits)
     ]
     if any(p.most_units[b] < float("inf") for b in p.offers):
         endless = {**p.most_units, **dict.fromkeys(p.offers, float("inf"))}  # halls are as many as they are
         without.append(
-            ("the stock of offers (most_units)", replace(p, most_units=endless, few_large_units=frozenset()))
+            ("the stock of offers (most_units)", replace(p, most_units=endless, few_large_units=frozenset()), None)
         )
-    for n, (name, q) in enumerate(without):
+    for n, (name, q, index) in enumerate(without):
         progress("looking for what stands in the way", n / len(without), name)
         try:
             found = solve(q, Effort(gap_fraction=ROUGH_GAP))
         except NoPlan:
             continue
         taken = ""
-        for limit in p.limits:
-            if name.startswith(f"{limit.name} ("):
-                index = p.limits.index(limit)
-                most = max(limit_used(p, found.decisions, index, h) for h in p.hours)
-                taken = f", which takes {most:,.0f} {limit.unit}"
+        if index is not None:
+            most = max(limit_used(p, found.decisions, index, h) for h in p.hours)
+            taken = f", which takes {most:,.0f} {p.limits[index].unit}"
         yield f"without {name} there is a plan for {found.cost_usd:,.0f} USD{taken}"
 
 

@@ -81,7 +81,7 @@ def _by_evidence(plan: PlanFile, p: Problem, x: Decisions, known: Known) -> tupl
     for w, o in p.flows:
         for e in p.edges[w, o]:
             if value := x.traffic[w, o, e, s]:
-                by_speed[known.speed[e.partition("@")[0], known.context_class[w]].evidence] += value
+                by_speed[known.speed[p.profile_of[e], known.context_class[w]].evidence] += value
                 by_trip[p.round_trip_ms[o, p.site_of[p.pool_of[e]]].evidence] += value
     price_of = {price.offer_id: price for price in plan.study.prices}
     for b in plan.purchases:
