@@ -273,7 +273,7 @@ class TestProgram:
             usd = in_states_usd(self.p, x, f)
             largest = (
                 max((abs(c) for c in usd.values()), default=1.0) if isinstance(usd, pulp.LpAffineExpression) else 1
-            )
+            ) or 1.0  # an outage may cost nothing
             self.program.minimise(
                 total([(1e3 * worst / largest, usd), *((1e-3, v) for v in self.x.shed.values()), *short])
             )
