@@ -7,20 +7,12 @@ from typing import Any
 
 from planner.audit import audit
 from planner.drill import drill_plan, drill_state_claims
+from planner.emit.known import ALL, TARGETS
 from planner.errors import Finding, InputError
 from planner.places import listed, near_miss
 from planner.records.plan import PlanFile
 from planner.shortfalls import broken_goals
 
-TARGETS: Mapping[str, str] = {
-    "terraform": "planner.emit.terraform",
-    "kubernetes": "planner.emit.kubernetes",
-    "owned": "planner.emit.owned",
-    "litellm": "planner.emit.litellm",
-    "envoy": "planner.emit.envoy",
-}
-"""Name: module with `files(plan, options) -> {relative path: text}`, pure, and OPTIONS, the settings that it takes."""
-ALL = "all"
 NOT_PROVEN = "NOT-PROVEN.md"
 MOST_REASONS = 20
 NOT_PROVEN_OPTION = "not_proven"
@@ -123,9 +115,4 @@ def _made(target: str, plan: PlanFile, options: Mapping[str, str], said: Mapping
 
 
 def _module(target: str) -> Any:
-    try:
-        return import_module(TARGETS[target])
-    except ModuleNotFoundError as error:
-        if error.name != TARGETS[target]:
-            raise
-        raise InputError([Finding("target", "one that is installed", repr(target), "name another target")]) from None
+    return import_module(TARGETS[target])
