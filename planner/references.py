@@ -108,8 +108,6 @@ def _check_names(parts: Parts, reading: Reading) -> None:
             reading.error(where, "a name on one line, without control characters", shown(name), "remove them")
         if name != name.strip():
             reading.error(where, "a name without blanks around it", shown(name), f"write {shown(name.strip())}")
-        if "@" in name:
-            reading.error(where, "a name without @", shown(name), "write another sign: @ parts profile and pool in ids")
     for component, place in parts.components:
         if ":" in component.kind or component.kind in ("workload", "origin", "placement", "failure"):
             fix = "choose another word, as in power, network, identity"

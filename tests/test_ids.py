@@ -1,8 +1,11 @@
 """Ids are made of names, never parsed: whatever signs the names hold, the answer is the same and says them whole."""
 
+import ast
 import json
 import random
 import re
+from fnmatch import fnmatchcase
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,6 +15,7 @@ from studies import random_study
 from test_properties import shuffled
 from typer.testing import CliRunner
 
+import planner
 from planner.audit import audit
 from planner.cli.main import app
 from planner.drill import drill_plan, drill_state_claims
@@ -37,13 +41,13 @@ NAMES = {
     "east": "e/a st",
     "east-1": "e/1: @x",
     "west-1": "w/1@x: y",
-    "chat": "c/h: a.t + x",
+    "chat": "c/h: a.t + x@y",
     "batch": "c/h: a.t",
-    "london": "l/o: n while x",
+    "london": "l/o: n@z while x",
     "tokyo": "l/o: n",
-    "gold": "g/o: l",
+    "gold": "g/o: l@",
     "bulk": "g/o: l d",
-    "quake": "q/u: a + failure:k",
+    "quake": "q/u: a@b + failure:k",
     "grid": "g/r: id + power:x",
     "vcpus": "v: c (at most 1",
     "on_demand": "o: d/1@",
@@ -199,6 +203,52 @@ def test_random_studies_cost_and_survive_the_same_under_any_names(seed):
     assert not drilled.broken and not drilled.findings
     emitted(plan, "litellm", {})
     render(review_plan(plan), "text")
+
+
+# ------------------------------------------------------------------ nothing is parsed
+PARSES = ("partition", "rpartition", "split", "rsplit", "removeprefix", "removesuffix", "startswith", "endswith")
+JOINTS = ("@", "/", ":", " + ", " on ", " while ")
+NOT_IDS = {
+    "records.study": "what people write: stack@version, kind:name",
+    "ladder": "what people write: the rungs kind:count and failure:NAME",
+    "review.rungs": "the same",
+    "risk": "what people write: except, by name or by kind:name",
+    "references": "the same",
+    "drill.failures": "the same",
+    "edges": "the closed list of reasons",
+    "explain": "the same",
+    "review.check": "the same",
+    "review.rests": "the evidence of a load time: word: text",
+    "review.report": "how a failure is shown, after all is decided",
+    "review.shown": "what people write: schema:NAME",
+    "emit.write": "paths of files",
+    "files": "the same",
+    "emit.options": "addresses of endpoints",
+    "emit.envoy": "paths of a certificate and of a health check",
+    "emit.lint": "the prefix openai/ that LiteLLM asks for",
+    "importers.*": "files of others",
+    "cli.*": "what people write, and docstrings",
+}
+"""Modules that take text apart at a sign that joins names in ids, and what that text is."""
+
+
+def parsing() -> list[tuple[str, str]]:
+    """(module, code) of every call that takes text apart at a sign that joins names in ids."""
+    found, folder = [], Path(planner.__file__).parent
+    for path in sorted(folder.rglob("*.py")):
+        module = ".".join(path.relative_to(folder).with_suffix("").parts)
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in PARSES:
+                said = [c.value for arg in node.args for c in ast.walk(arg) if isinstance(c, ast.Constant)]
+                if any(isinstance(text, str) and joint in text for text in said for joint in JOINTS):
+                    found.append((module, ast.unparse(node)))
+    return found
+
+
+def test_ids_are_made_never_parsed():
+    """Look up what an id was made of (`pool_of`, `profile_of`, `provider_of`); or say above what the text is."""
+    unknown = [(module, code) for module, code in parsing() if not any(fnmatchcase(module, known) for known in NOT_IDS)]
+    assert unknown == []
 
 
 # ------------------------------------------------------------------ two of one id
