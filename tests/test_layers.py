@@ -18,6 +18,7 @@ ROWS = (
         "places",
         "fit",
         "references",
+        "apart",
         "passable",
         "timing",
         "phases",

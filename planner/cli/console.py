@@ -30,6 +30,15 @@ def emit(text: str, out: Path | None, inputs: Iterable[Path] = ()) -> None:
     tell(f"wrote {out}")
 
 
+def tell_unsure(report: Any, answers: Iterable[Any] = ()) -> None:
+    """What a search that failed has left open, on stderr, too: on a page it may be overlooked."""
+    for line in report.unsure:
+        tell(f"not known: {line}")
+    for answer in answers:
+        if answer.unsure:
+            tell(f"not known: {answer.variant.name}: {answer.why_not}")
+
+
 def as_json(data: Any) -> str:
     """JSON for people and programs: sorted, indented."""
     return json.dumps(data, indent=1, sort_keys=True, ensure_ascii=False, default=str)
