@@ -199,9 +199,13 @@ def _read_csv(path: Path, text: str, fleet: Fleet, counts: dict[str, dict[str, i
     header = list(rows.fieldnames or ())
     if "pool" not in header or not set(header) <= {"pool", "machines", "profile", "replicas"}:
         raise _bad(f"{path}:1", "columns pool, machines, profile, replicas", ", ".join(map(str, header)))
-    known = {pool.id for pool in fleet.plan.study.pools}
-    profiles = {f"{m.model}/{p.name}" for m in fleet.plan.study.models for p in m.profiles}
+    study = fleet.plan.study
+    known = {pool.id for pool in study.pools}
+    profiles = {f"{m.model}/{p.name}": p for m in study.models for p in m.profiles}
     findings: list[Finding] = []
+    machines: dict[str, int] = {}
+    replicas: dict[str, dict[str, int]] = {}
+    at: dict[str, str] = {}
     for line, row in enumerate(rows, start=2):
         where, pool = f"{path}:{line}", row.get("pool") or ""
         if pool not in known:
@@ -221,10 +225,23 @@ def _read_csv(path: Path, text: str, fleet: Fleet, counts: dict[str, dict[str, i
             if not (cell.isascii() and cell.isdigit()) or len(cell) > 9:
                 findings.append(Finding(f"{where}: {column}", "a whole number", repr(cell[:80]), "count them"))
                 continue
+            if column == "machines":
+                machines.setdefault(pool, int(cell))
+            else:
+                replicas.setdefault(pool, {}).setdefault(profile, int(cell))
+                at.setdefault(pool, f"{where}: {column}")
             before = counts.setdefault(column, {}).setdefault(key, int(cell))
             if before != int(cell):
                 findings.append(
                     Finding(f"{where}: {column}", f"{before}, as in an earlier row of it", cell, "state it once")
                 )
+    chips = {machine.name: machine.accelerators for machine in study.machine_types}
+    chips_in = {pool.id: chips[pool.machine_type] for pool in study.pools}
+    for pool in sorted(machines.keys() & replicas.keys()):
+        taken = sum(n * profiles[profile].accelerators_per_replica for profile, n in replicas[pool].items())
+        if taken > machines[pool] * chips_in[pool]:
+            expected = f"replicas that fit on {machines[pool]} machines of {chips_in[pool]} accelerators"
+            got = f"{sum(replicas[pool].values())}, which take {taken} accelerators"
+            findings.append(Finding(at[pool], expected, got, "count replicas and machines of the whole pool again"))
     if findings:
         raise InputError(findings)

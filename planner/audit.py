@@ -9,10 +9,19 @@ from planner.algebra import Row
 from planner.costs import COSTS
 from planner.errors import InputError
 from planner.explain import shortage
+from planner.failing import uncounted_at_most
 from planner.planfile import digest, sha256
 from planner.problem import Problem, states
 from planner.pruning import implied
-from planner.recorded import costs_usd, decisions_of, gap_fraction, problem_of, uncoverable, units_by_period
+from planner.recorded import (
+    costs_usd,
+    decisions_of,
+    gap_fraction,
+    problem_of,
+    uncoverable,
+    units_by_period,
+    upkeep_apart,
+)
 from planner.records.plan import PlanFile, WithoutGoals
 from planner.risk import NORMAL
 from planner.rules import PURCHASE_RULES, STATE_RULES
@@ -44,6 +53,7 @@ NOT_CHECKED: Mapping[str, str] = {
     "and units are the study's, no saving is more than is paid)",
     "drivers": "which failures pay for a pool: of the relaxation; rows may be missing (checked: pools and failures "
     "are the study's)",
+    "on_equal_terms": "whether it is there: plans of earlier versions have none, nor where its search was interrupted",
     "firm": "units of the low and high demand plans, which are plans of their own, and whether they were asked for "
     "(checked: offers, periods, units of the plan itself)",
 }
@@ -56,7 +66,7 @@ NOT_CHECKED_BESIDE: Mapping[str, str] = {
     "costs_usd.unserved_requests": "as its requests (checked: within what its tiers allow)",
 }
 """The same of every plan that this one is compared with."""
-BESIDE = ("without_goals", "re_solved")
+BESIDE = ("without_goals", "on_equal_terms", "re_solved")
 """Fields with such plans."""
 
 
@@ -236,7 +246,7 @@ def _totals(plan: PlanFile, p: Problem) -> Iterator[Violation]:
     x = decisions_of(plan, p)
     compared = _beside(plan)
     for stated, truth, what in (
-        (plan.costs_usd, costs_usd(p, x), "costs_usd"),
+        (upkeep_apart(p, x, plan.costs_usd), costs_usd(p, x), "costs_usd"),
         *((other.costs_usd, None, f"{name}.costs_usd") for name, other in compared),
     ):
         if set(stated) != {cost.__name__ for cost in COSTS}:
@@ -252,8 +262,9 @@ def _totals(plan: PlanFile, p: Problem) -> Iterator[Violation]:
         bought = decisions_of(plan.model_copy(update=its), p)
         yield from _beside_names(p, what, other)
         yield from _beside_requests(p, what, other)
+        stated = upkeep_apart(p, bought, other.costs_usd)
         for name, value in costs_usd(p, bought).items():
-            if name in PAID_BY_PURCHASES and _differs(other.costs_usd.get(name, 0.0), value):
+            if name in PAID_BY_PURCHASES and _differs(stated.get(name, 0.0), value):
                 yield Violation(f"{what}.costs_usd", name, 0.0, f"{value:,.2f} is true")
     checks = (
         (proof.cost_usd, sum(plan.costs_usd.values()), "proof.cost_usd", "the sum of the components"),
@@ -297,7 +308,10 @@ def _totals(plan: PlanFile, p: Problem) -> Iterator[Violation]:
             (bare.bound_usd, cost - parts.get("outages", 0.0), "without_goals.bound_usd above a cost with goals")
             for cost, parts in with_goals
         ),
-        *((other.bound_usd, proof.cost_usd, f"{name}.bound_usd above the cost") for name, other in compared[1:]),
+        *(
+            (other.bound_usd, proof.cost_usd - plan.costs_usd.get("outages", 0.0), f"{name}.bound_usd above the cost")
+            for name, other in compared[1:]
+        ),
     ):
         if low > high + TOLERANCE * max(1.0, abs(high)):
             yield Violation("proof", "", low - high, what)
@@ -305,6 +319,11 @@ def _totals(plan: PlanFile, p: Problem) -> Iterator[Violation]:
         yield Violation("proof.status", "", 0.0, "said to be proven, but the gap is larger than what was asked")
     if proof.status == "gap" and proof.gap_fraction <= proof.gap_asked_fraction - TOLERANCE:
         yield Violation("proof.status", "", 0.0, "said to have a larger gap than what was asked, but it has not")
+    most = uncounted_at_most(p, plan.purchases)
+    for bought_alike in plan.on_equal_terms.purchases if plan.on_equal_terms is not None else ():
+        if bought_alike.units > most.get((bought_alike.offer, bought_alike.when), float("inf")):
+            what = f"{bought_alike.offer} {bought_alike.when}"
+            yield Violation("on_equal_terms", what, 1.0, "counts in no failure, and is more than the plan buys")
     for f in proof.failures_entered:
         if f not in p.failures:
             yield Violation("proof.failures_entered", f, 1.0, "not a failure of the study")

@@ -12,8 +12,8 @@ from typing import Any
 from planner.algebra import Sparse
 from planner.build import build
 from planner.costs import COSTS
+from planner.edges import workloads_without_edge
 from planner.errors import NoPlan, SolverError
-from planner.explain import workloads_without_edge
 from planner.formulas import short_of_spend
 from planner.paths import figures_of
 from planner.plan import Case

@@ -164,7 +164,8 @@ def _goals(side: _Side) -> dict[str, float | str]:
             ]
             for w, o in flows:
                 for s in due_at:
-                    fraction = float(served(side.p, side.x, w, o, s)) / requests_per_second(side.p, w, o, s)
+                    wanted = requests_per_second(side.p, w, o, s)
+                    fraction = float(served(side.p, side.x, w, o, s)) / wanted if wanted else 1.0
                     due = due_fraction(side.p, w, o, s)
                     worst = min(worst, fraction)
                     holds = holds and fraction >= due - SAME

@@ -7,7 +7,8 @@ from typing import Any, Literal
 from planner import __version__
 from planner.algebra import Sparse
 from planner.build import build
-from planner.errors import NoPlan
+from planner.errors import NoPlan, SolverError
+from planner.failing import uncounted_at_most
 from planner.planfile import sealed, sha256
 from planner.problem import HOURLY, Decisions, Problem, no_decisions
 from planner.recorded import (
@@ -25,6 +26,7 @@ from planner.records.plan import (
     Binding,
     Built,
     Firm,
+    OnEqualTerms,
     PlanFile,
     Proof,
     Purchase,
@@ -38,6 +40,8 @@ from planner.search import Effort, Progress, Solution
 from planner.solve import solve
 
 Case = Literal["base", "low", "high"]
+EQUAL_TERMS_GAP = 0.03
+"""Gap of the plan without goals on equal terms, where none larger is asked for: a comparison must not take minutes."""
 
 
 def make_plan(
@@ -52,6 +56,8 @@ def make_plan(
     start: PlanFile | None = None,
 ) -> PlanFile:
     """The straight line: build, solve with and without survival goals, and put the answer into a plan.
+
+    Without them it is solved twice: as cheap as can be, and on equal terms (`OnEqualTerms`), which needs the plan.
 
     `hints` are failures that decided a similar plan (its `proof.failures_entered`): they save passes, nothing else.
     `start` is a similar plan: its failures are hints, and whole numbers are looked for near its own first; where none
@@ -70,6 +76,11 @@ def make_plan(
     hints = (*hints, *(start.proof.failures_entered if start is not None else ()))
     solution = solve(p, effort, solver, progress, hints, None if start is None else _bought_of(start))
     orders = purchases_of(p, solution.decisions)
+    without_goals = _without_goals(bare, reference, p, solution)
+    on_equal_terms = _on_equal_terms(bare, without_goals, p, solution, effort, solver, progress)
+    if on_equal_terms is not None and on_equal_terms.cost_usd < without_goals.cost_usd:  # it has no goals, either
+        found = on_equal_terms.model_dump() | {"bound_usd": min(without_goals.bound_usd, on_equal_terms.cost_usd)}
+        without_goals = WithoutGoals(**found)
     return sealed(
         PlanFile(
             planner_version=__version__,
@@ -86,13 +97,14 @@ def make_plan(
                 if n
             ),
             states=tuple(state_records(p, solution.decisions)),
-            reserves=reserves_of(solution.decisions),
+            reserves=reserves_of(p, solution.decisions),
             costs_usd=costs_usd(p, solution.decisions),
             uncoverable=tuple(uncoverable(study, p)),
             binds=binds(p, solution),
             firm=firmness(study, orders, builds_of(p, solution.decisions), effort, solver, progress) if firm else (),
             drivers=solution.drivers,
-            without_goals=_without_goals(bare, reference, p, solution),
+            without_goals=without_goals,
+            on_equal_terms=on_equal_terms,
             re_solved=re_solved,
             proof=Proof(
                 status=solution.status,
@@ -121,6 +133,28 @@ def _without_goals(bare: Problem, reference: Solution, p: Problem, solution: Sol
         cost_usd=cost_usd,
         bound_usd=min(reference.bound_usd, cost_usd),
     )
+
+
+def _on_equal_terms(
+    bare: Problem,
+    without_goals: WithoutGoals,
+    p: Problem,
+    solution: Solution,
+    effort: Effort,
+    solver: Callable[[], Any] | None,
+    progress: Progress,
+) -> OnEqualTerms | None:
+    """The plan without goals on equal terms; none where the search for it was interrupted: the plan itself stands."""
+    most = uncounted_at_most(p, purchases_of(p, solution.decisions))
+    if all(row.units <= most.get((row.offer, row.when), float("inf")) for row in without_goals.purchases):
+        return OnEqualTerms(**without_goals.model_dump())
+    equal = replace(bare, ordered={at: (0.0, units) for at, units in most.items()})
+    near_enough = replace(effort, gap_fraction=max(effort.gap_fraction, EQUAL_TERMS_GAP))
+    try:
+        found = solve(equal, near_enough, solver, renamed(progress, "without goals, on equal terms"))
+    except (KeyboardInterrupt, NoPlan, SolverError):
+        return None
+    return OnEqualTerms(**_without_goals(equal, found, p, solution).model_dump())
 
 
 def _bought_of(plan: PlanFile) -> Decisions:

@@ -11,10 +11,14 @@ from typing import Any
 from pydantic import ValidationError
 
 from planner.errors import Finding, InputError
+from planner.json_lines import line_of
 from planner.records.plan import (
     PLAN_SCHEMA_VERSION,
     PlanFile,
 )
+
+MOST_FINDINGS = 100
+"""Mistakes of one plan file that are told one by one."""
 
 
 def canonical(data: Any) -> str:
@@ -103,7 +107,8 @@ def read_plan(path: Path) -> PlanFile:
     """
     fix = "make the plan again with `planner plan`"
     try:
-        data = json.loads(path.read_text(encoding="utf-8"))
+        text = path.read_text(encoding="utf-8")
+        data = json.loads(text)
     except OSError as error:
         raise InputError(
             [Finding(str(path), "a plan file", error.strerror or str(error), "name a plan.json")]
@@ -117,18 +122,16 @@ def read_plan(path: Path) -> PlanFile:
         raise InputError([Finding(str(path), "a plan", f"a JSON {type(data).__name__}", fix)])
     version = data.get("schema_version")
     if version != PLAN_SCHEMA_VERSION:
-        raise InputError([Finding(f"{path}: schema_version", f"{PLAN_SCHEMA_VERSION}", f"{version!r}", fix)])
+        where = f"{path}:{line_of(text, ('schema_version',))}: schema_version"
+        raise InputError([Finding(where, f"{PLAN_SCHEMA_VERSION}", f"{version!r}", fix)])
     try:
         return PlanFile.model_validate(data)
     except ValidationError as error:
-        raise InputError(
-            [
-                Finding(
-                    f"{path}: {'.'.join(str(part) for part in found['loc'])}",
-                    found["msg"][:200],
-                    repr(found["input"])[:80],
-                    fix,
-                )
-                for found in error.errors()
-            ]
-        ) from error
+        findings = []
+        for found in error.errors(include_url=False)[:MOST_FINDINGS]:
+            name = ".".join(str(part) for part in found["loc"])
+            where = f"{path}:{line_of(text, found['loc'])}: {name}"
+            findings.append(Finding(where, found["msg"][:200], repr(found["input"])[:80], fix))
+        if (more := error.error_count() - len(findings)) > 0:
+            findings.append(Finding(str(path), "a plan", f"{more} more mistakes", fix))
+        raise InputError(findings) from error

@@ -60,6 +60,8 @@ class Parts:
     prices: dict[str, Row[Price]] = field(default_factory=dict)
     context_classes: dict[str, Row[ContextClass]] = field(default_factory=dict)
     models: dict[str, Row[Model]] = field(default_factory=dict)
+    shipped_profiles: set[str] = field(default_factory=set)
+    """`model/profile` of those that the user did not write: where one does not fit, an edge is missing, no more"""
     demand: list[Row[Demand]] = field(default_factory=list)
     request_costs: list[Row[RequestCost]] = field(default_factory=list)
 
@@ -341,6 +343,17 @@ def _within(needs: Needs, loc: Loc) -> Iterator[tuple[str | Needs, Loc]]:
                 yield part, (*loc, name, i)
             else:
                 yield from _within(part, (*loc, name, i))
+
+
+def component_places(parts: Parts) -> Iterator[tuple[str, str]]:
+    """Every component id that failures and dependencies name, with its place."""
+    for failure, place in parts.failures:
+        for name in ("lost", "in_maintenance"):
+            yield from ((id, place.at(name, id)) for id in getattr(failure, name))
+    for dependency, place in parts.dependencies:
+        yield dependency.component, place.at("component")
+        named = _within(dependency.needs, ("needs",))
+        yield from ((part, place.at(*loc)) for part, loc in named if isinstance(part, str))
 
 
 def _check_components(parts: Parts, components: Mapping[str, set[str]], reading: Reading) -> None:

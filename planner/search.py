@@ -11,14 +11,14 @@ import pulp
 from planner.algebra import Sparse
 from planner.costs import beside_states_usd, cost_usd
 from planner.errors import NoPlan, SolverError
-from planner.formulas import available, due_fraction, units_active
+from planner.formulas import due_fraction, survivors, units_active
 from planner.problem import Decisions, Problem, no_decisions
 from planner.program import BOUGHT, FEASIBLE, INFEASIBLE, INFINITY, OPTIMAL, add_failure, start_program
 from planner.pruning import implied
 from planner.rescale import reserve_program
 from planner.reserves import without_weights
 from planner.risk import NORMAL
-from planner.rounding import dive, improved, near, repair
+from planner.rounding import dive, firm_at_its_largest, improved, near, repair
 from planner.testprogram import TEST_NODES, TestProgram, tolerance
 
 Status = Literal["proven", "gap", "stopped"]
@@ -211,13 +211,18 @@ class _Search:
         self.asked = {}
 
     def purchases(self, whole: bool) -> Decisions:
-        """What is bought and the replicas, as numbers of the last solve."""
+        """What is bought and the replicas, as numbers of the last solve, firm replicas as many as can be.
+
+        Where gateways rescale, the program has every failure, and nothing is let go: firm replicas are as they are.
+        """
         found = no_decisions()
         for name in BOUGHT:
             values = {k: v.varValue or 0.0 for k, v in getattr(self.x, name).items()}
             if whole:
                 values = {k: float(round(v)) for k, v in values.items()}
             setattr(found, name, Sparse(values))
+        if not self.rescales:
+            found.firm = firm_at_its_largest(self.p, found, whole)
         return found
 
     # -------------------------------------------------------------- the relaxation over all failures
@@ -242,7 +247,7 @@ class _Search:
             for n, (f, h) in enumerate(waiting):
                 self.progress("testing failures", n / len(waiting), f"pass {self.passes}, {len(self.entered)} entered")
                 short = self.test_program(f, h).test(f, purchases)
-                if short > tolerance(self.p, f):
+                if short > tolerance(self.p, f, h):
                     broken.append((-short, (f, h)))
             broken = broken or self.underpriced(purchases)
             if not broken:
@@ -422,7 +427,7 @@ class _Search:
             # what is whole in the program has a whole answer: the search may take the nodes it needs
             nodes = None if self.whole_failures.get((f, h), 0) > 1 else TEST_NODES
             short, found[f, h] = self.test_program(f, h).test_whole(f, purchases, nodes)
-            if short > tolerance(self.p, f):
+            if short > tolerance(self.p, f, h):
                 broken.append((-short, (f, h)))
                 if len(broken) >= most:
                     break
@@ -455,9 +460,9 @@ def unhurt(p: Problem, x: Decisions, f: str, h: str) -> bool:
         return False
     if any(units_active(p, x, b, h) > WHOLE for b in p.counted[f]):
         return False
-    if any(x.replicas[e, h] > WHOLE for e in p.placements if available(p, e, f) < 1):
+    s, normal = (h, f, max(p.clocks_seconds[f])), (h, NORMAL, 0.0)
+    if any(x.replicas[e, h] > survivors(p, x, e, s) + WHOLE for e in p.placements):
         return False
-    s = (h, f, max(p.clocks_seconds[f]))
     if any(due_fraction(p, w, o, s) > 0 for w, o in p.flows if w in p.deferrable):
         return False  # what normal operation takes up in this hour is not what a failure asks for
-    return all(due_fraction(p, w, o, s) <= p.serve_fraction[w] for w, o in p.flows)
+    return all(due_fraction(p, w, o, s) <= due_fraction(p, w, o, normal) for w, o in p.flows)

@@ -4,16 +4,18 @@ Column-and-constraint generation (Zeng and Zhao, Operations Research Letters 41,
 bought and normal operation; every failure is put to the test; those that break enter; until none does.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
 from planner.costs import cost_usd, rank_outages
-from planner.errors import SolverError
+from planner.edges import workloads_without_edge
+from planner.errors import Finding, SolverError
 from planner.formulas import requests_per_second
 from planner.polish import edge_costs, settle_normal
 from planner.problem import Decisions, Problem, no_decisions
 from planner.program import BOUGHT
+from planner.recorded import is_proven
 from planner.rescale import settled
 from planner.risk import NORMAL
 from planner.rounding import dive
@@ -24,6 +26,7 @@ from planner.search import (
     MOST_PASSES,
     SHORT,
     Effort,
+    Infeasible,
     Progress,
     Solution,
     Status,
@@ -32,6 +35,9 @@ from planner.search import (
     _Search,
 )
 from planner.testprogram import STATE_NAMES
+
+MOST_ORPHANS = 5
+"""Streams told of that no placement may serve."""
 
 
 def solve(
@@ -60,6 +66,8 @@ def solve(
     SolverError
         when the solver gives neither a solution nor a proof
     """
+    if orphans := workloads_without_edge(p):
+        raise nothing_may_serve(p, orphans)
     search = _Search(p, effort, solver, progress)
     for f in dict.fromkeys(hints):
         if f in p.failures and f != NORMAL and f not in search.implied:
@@ -77,7 +85,7 @@ def solve(
     except KeyboardInterrupt:
         stopped = True
         best = search.best if search.best is not None else _rounded_up(search)
-    status: Status = "proven" if search.gap(best) <= effort.gap_fraction + 1e-9 else "gap"
+    status: Status = "proven" if is_proven(search.gap(best), effort.gap_fraction) else "gap"
     if search.bound > best.cost_usd * (1 + SHORT) + SHORT:
         raise SolverError(f"a bound of {search.bound:,.2f} above a plan of {best.cost_usd:,.2f} USD: please report it")
     not_priced = {at: replicas for at, replicas in search.survived.items() if at[0] not in p.priced}
@@ -90,6 +98,19 @@ def solve(
         implied=len(search.implied),
         status="stopped" if stopped or search.clock_ended else status,
     )
+
+
+def nothing_may_serve(p: Problem, orphans: Mapping[tuple[str, str], Finding]) -> Infeasible:
+    """No plan, as some streams have no placement that may serve them in normal operation: no capacity helps."""
+    wanted = {flow: max(p.demand_requests_per_second[*flow, h] for h in p.hours) for flow in orphans}
+    lines = ["no plan serves the demand, even when nothing is lost"]
+    for flow, finding in list(orphans.items())[:MOST_ORPHANS]:
+        lines.append(f"  {finding.where}, {wanted[flow]:,.6g} requests/s: {finding.expected}: {finding.got}")
+        lines.append(f"  would help: {finding.fix}")
+    if len(orphans) > MOST_ORPHANS:
+        lines.append(f"  {len(orphans) - MOST_ORPHANS} more have none either")
+    short = tuple((w, o, 0.0, wanted[w, o]) for w, o in orphans)
+    return Infeasible("\n".join(lines), ({"failure": NORMAL, "short": short, "binding": ()},))
 
 
 def fullest_hours(p: Problem) -> list[str]:
@@ -117,7 +138,7 @@ def _search_whole(search: _Search) -> Solution:
             search.enter_broken(dear[:ENTER_PER_PASS])
             continue
         search.best = best = _better(search, purchases, found)
-        if search.gap(best) <= search.effort.gap_fraction + 1e-9 or search.spent(nodes):
+        if is_proven(search.gap(best), search.effort.gap_fraction) or search.spent(nodes):
             return best
         if search.start is not None:  # what is near has been found; from here on the search is as without a start
             if search.effort.quick:
@@ -182,8 +203,8 @@ def _settled(search: _Search, x: Decisions, survived: Survived) -> Decisions:
         if replicas is None:
             _, replicas = test.test_whole(f, purchases, None)
         settled = test.settle(f, purchases, replicas, costs)
-        if sum(settled.excess.values()) > SHORT * max(
-            1.0, *(requests_per_second(search.p, *o, (h, f, 0.0)) for o in search.p.flows)
+        if sum(settled.excess.values()) > SHORT * sum(
+            requests_per_second(search.p, *o, (h, f, 0.0)) for o in search.p.flows
         ):
             raise SolverError(f"{f} in {h} was taken to be survived, and is not: please report it with the study")
         for name in STATE_NAMES:

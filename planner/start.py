@@ -15,7 +15,7 @@ from planner.edges import replica_seconds_per_request
 from planner.errors import Finding, InputError
 from planner.network import reaches
 from planner.places import Reading, Row, near_miss, read_record, shown, shown_path
-from planner.read import KEYS, data_folder, read_fleet, read_study, sorted_findings
+from planner.read import KEYS, check_whole_replicas, data_folder, read_fleet, read_study, sorted_findings
 from planner.records.inventory import MachineType, Pool, Site
 from planner.records.serving import ContextClass, Model, Profile
 from planner.records.study import Origin, RunningReplicas, Study, Utilisation, Workload
@@ -61,8 +61,9 @@ GOALS: list[dict[str, Any]] = [
 TARGETS = {"interactive": (2000.0, 60.0), "long-context": (10000.0, 80.0)}
 """Time to first token and per output token of the tiers [ms]; raised where today's fleet is slower."""
 ROUND_TRIP_MS, ROUND_TRIP_IN_FAILURE_MS = 150.0, 250.0
-MEAN_TOKENS = {"short": (1155.0, 211.0)}
-"""Mean input and output of a request [tokens]: Azure LLM inference trace 2023, conversation (CC-BY-4.0, Microsoft)."""
+MEAN_TOKENS = {"short": (1155.0, 211.0), "medium": (8192.0, 343.0)}
+"""Mean input and output of a request [tokens]: Azure LLM inference trace 2023, conversation (CC-BY-4.0, Microsoft); of
+medium ones the input for which their speeds are stated (assumed), so that every profile that ships holds them."""
 LONG_MEAN_TOKENS = (12035.0, 343.0)
 """The same of longer classes: Mooncake conversation trace (Apache-2.0)."""
 OUTAGE_USD_PER_REQUEST = {"interactive": 0.02, "long-context": 0.05, "batch": 0.001}
@@ -228,6 +229,7 @@ def _check_fleet(rows: list[Row[RunningReplicas]], shipped: _Shipped, reading: R
             reading.error(
                 place.at("profile"), f"a profile for {shipped.pools[row.pool].machine_type}", f"one for {machine}", fix
             )
+        check_whole_replicas(row, place, reading)
         if row.weight > 0 and row.replicas == 0:
             fix = "remove the row, or state the replicas of the pool"
             reading.error(place.at("replicas"), "replicas behind a route with a weight", "0", fix)
@@ -290,7 +292,7 @@ def _study(
     assumptions = [
         "Demand is assumed: what the replicas of fleet.csv can carry at the normal utilisation, by weight of routes.",
         "Mean tokens are assumed. Short requests: Azure LLM inference trace 2023, conversation (CC-BY-4.0, Microsoft).",
-        "Mean tokens of longer requests: Mooncake conversation trace (Apache-2.0).",
+        "Mean tokens of longer requests: Mooncake conversation trace (Apache-2.0), but medium input: 8192, assumed.",
         "The context class of a workload is what its name says, else the longest that all of its profiles admit.",
         "Tiers, targets, survival goals and the cost of an outage are a first proposal.",
         "Holdings are the machines that today's replicas need, and last beyond the horizon.",

@@ -14,8 +14,9 @@ from typing import Any
 
 from planner.bridge import Bridge, bare_costs, bare_key, bridge
 from planner.build import build
+from planner.edges import workloads_without_edge
 from planner.errors import Finding, InputError, NoPlan, SolverError
-from planner.explain import diagnose, workloads_without_edge
+from planner.explain import diagnose
 from planner.patches import Patch, patch_of, patched, read_patch
 from planner.places import Place, Reading, shown
 from planner.plan import Case, make_plan
@@ -161,9 +162,15 @@ def studies_of(study: Study, variants: Iterable[Variant]) -> tuple[list[Study], 
         with every finding, when one of them is an error
     """
     found, findings = [], list[Finding]()
+    told = set[tuple[str, ...]]()
     for variant in variants:
         made, more = patched(study, variant.patches, variant.name)
-        findings += more
+        for finding in more:
+            # a warning is told for the first variant that has it, not for all of a matrix
+            said = (finding.where.partition(": ")[2], finding.expected, finding.got, finding.level)
+            if finding.level == "error" or said not in told:
+                findings.append(finding)
+            told.add(said)
         found += [made] if made is not None else []
     if any(finding.level == "error" for finding in findings):
         raise InputError(sorted_findings([finding for finding in findings if finding.level == "error"]))
@@ -286,7 +293,7 @@ def _answer(
 ) -> Answer:
     """The answer for one variant, planned from the plan of the study as it is, where there is one."""
     hints = start.proof.failures_entered if start is not None else ()
-    if findings := workloads_without_edge(build(study, case, with_goals=False)):
+    if findings := list(workloads_without_edge(build(study, case, with_goals=False)).values()):
         more = f" (and {len(findings) - 1} more)" if len(findings) > 1 else ""
         return Answer(variant, None, f"{findings[0].where}: {findings[0].got}{more}")
     try:

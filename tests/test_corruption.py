@@ -37,6 +37,7 @@ EXPLANATIONS = {
     "proof.gap_asked_fraction": "what was asked for; whether it was reached is checked",
     "proof.bound_usd": "proving a bound means solving again; its order and the gap are checked",
     "proof.relaxation_usd": "proving a bound means solving again; its order is checked",
+    "on_equal_terms.bound_usd": "proving a bound means solving again; its order is checked",
     "without_goals.bound_usd": "proving a bound means solving again; its order is checked",
     "re_solved.bound_usd": "proving a bound means solving again; its order is checked",
     "binds.*.marginal_usd": "of the relaxation, an explanation",

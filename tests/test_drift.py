@@ -258,6 +258,7 @@ def test_csv(tmp_path):
         ("a.csv", "pool,machines\naws/a/m,-1\n"),
         ("a.csv", "pool,machines\naws/a/m,1\naws/a/m,2\n"),
         ("a.csv", "pool,machines,profile,replicas\naws/a/m,1,x/y,1\n"),
+        ("a.csv", "pool,machines,profile,replicas\naws/a/m,1,m/m-cuda,2\n"),
         ("a.json", "{"),
         ("a.json", "[]"),
         ("a.json", "{}"),

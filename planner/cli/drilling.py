@@ -90,8 +90,8 @@ def _fleet(subject: Path, study: Path | None, mode: Mode | None, done: Any, whic
         fix = "name the study whose failures are replayed"
         raise InputError([Finding(str(subject), "--study with a fleet", "none", fix)])
     found, warnings = read_study(study)
+    fleet = read_fleet(subject, found, warnings)
     tell_findings(warnings)
-    fleet = read_fleet(subject, found)
     return drill_fleet(found, fleet, mode=(mode or Mode.rescale).value, progress=done, which=which), ()
 
 

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from planner import __version__
-from planner.cli.asking import diff, whatif
+from planner.cli.asking import diff, tolerance_of, whatif
 from planner.cli.console import answered, emit, progress, tell, tell_findings
 from planner.cli.drilling import register as register_drill
 from planner.cli.emitting import drift_command, emit_command
@@ -107,7 +107,7 @@ def plan(
     format: Annotated[
         Format | None, typer.Option("--format", "-f", help="of the review; none: text when --out")
     ] = None,
-    gap: Annotated[float, typer.Option(min=0.0, max=1.0, help="end when proven within this of the best plan")] = 0.01,
+    gap: Annotated[str, typer.Option(help="end when proven within this of the best plan, 1% or 0.01")] = "1%",
     seconds: Annotated[
         float | None, typer.Option(min=0.1, help="a clock that ends the search; not reproducible")
     ] = None,
@@ -126,23 +126,21 @@ def plan(
     Example: `planner plan examples/quickstart --out plan.json`
     """
     with answered("json" if format == Format.json else "text"):
-        from planner.build import build
-        from planner.errors import InputError
-        from planner.explain import diagnose, workloads_without_edge
+        from planner.explain import diagnose
         from planner.plan import make_plan, with_valued_limits
         from planner.planfile import check_writable, plan_text
         from planner.program import solver_named
         from planner.read import read_study
+        from planner.recorded import is_proven
         from planner.search import Effort, Infeasible
 
+        gap_fraction = tolerance_of(gap, "--gap")
         found, warnings = read_study(study)
         tell_findings(warnings)
-        if findings := workloads_without_edge(build(found, demand.value, with_goals=False)):
-            raise InputError(findings)
         if out is not None:
             folder = study if study.is_dir() else study.parent
             check_writable(out, [study, *folder.glob("*.yaml"), *folder.glob("*.csv")])
-        effort = Effort(gap_fraction=gap, seconds=seconds, most_nodes=nodes, rounds=rounds)
+        effort = Effort(gap_fraction=gap_fraction, seconds=seconds, most_nodes=nodes, rounds=rounds)
         with progress(quiet) as told:
             try:
                 made = make_plan(found, effort, solver_named(solver), solver, told, firm, demand.value)
@@ -157,10 +155,10 @@ def plan(
         code = _review(made, format or Format.text, None) if out is not None or format is not None else 0
         if firm and not made.firm:
             tell("the low or the high demand has no plan (or was interrupted): how firm orders are is not known")
-        proven = made.proof.gap_fraction <= gap + 1e-9
+        proven = is_proven(made.proof.gap_fraction, gap_fraction)
         if not proven:
             reached = f"{made.proof.gap_fraction:.2%}"
-            tell(f"not proven: gap {reached}, {gap:.2%} was asked; more --nodes or --rounds may close it")
+            tell(f"not proven: gap {reached}, {gap_fraction:.2%} was asked; more --nodes or --rounds may close it")
         if made.proof.status == "stopped":
             tell("a clock or a person ended the search: the plan holds, but is not reproducible")
         raise SystemExit(code if proven else 1)

@@ -86,8 +86,9 @@ def _read(subject: Path, study: Path | None) -> "Subject":
         p = build(made.study, made.demand_case)
         return (f"risk of the plan of study {made.study.study}", made.study, p, *running_in(made, p))
     found, warnings = read_study(study or subject)
+    fleet = read_fleet(subject, found, warnings) if kind == ".csv" else None
     tell_findings(warnings)
     p = build(found)
-    if kind == ".csv":
-        return (f"risk of what runs today, study {found.study}", found, p, *running_now(read_fleet(subject, found), p))
+    if fleet is not None:
+        return (f"risk of what runs today, study {found.study}", found, p, *running_now(fleet, p))
     return (f"risk of study {found.study}, before any plan", found, p, None, None)

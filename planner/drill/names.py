@@ -150,8 +150,10 @@ def names_in_plan(plan: PlanFile, failures: Iterable[str], placements: Iterable[
     asked += [("drivers", "failure", f) for of in plan.drivers.values() for f in of]
     asked += [("failures_entered", "failure", f) for f in plan.proof.failures_entered]
     asked += [("firm", "phase" if row.offer in known["phase"] else "offer", row.offer) for row in plan.firm]
-    asked += [("without_goals", "offer", row.offer) for row in plan.without_goals.purchases]
-    asked += [("without_goals", "phase", row.build_out) for row in plan.without_goals.builds]
+    for part in ("without_goals", "on_equal_terms"):
+        if (other := getattr(plan, part)) is not None:
+            asked += [(part, "offer", row.offer) for row in other.purchases]
+            asked += [(part, "phase", row.build_out) for row in other.builds]
     asked += [("builds", "phase", row.build_out) for row in plan.builds]
     says = {"failure": "no goal of the study expands to this failure"}
     if study.objective != "cost":  # failures of known rate are planned without a goal, too

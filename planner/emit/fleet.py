@@ -9,7 +9,7 @@ from planner.contracts import held_machines
 from planner.emit.law import Rule, rule_of
 from planner.emit.names import distinct, slug
 from planner.errors import Finding, InputError
-from planner.orders import Order, orders
+from planner.orders import Order, blocks, orders
 from planner.periods import Span, covers, hour_id, spans
 from planner.problem import HOURLY
 from planner.records.inventory import MachineType, Offer, Pool, Site
@@ -19,8 +19,8 @@ from planner.records.study import Study
 from planner.risk import placement_id, profile_id
 
 HELD = "held"
-BLOCK_SIZES = (64, 32, 16, 8, 4, 2, 1)
-"""Instances of one EC2 Capacity Block (AWS EC2 User Guide, 2025)."""
+MOST_BLOCK_INSTANCES = 64
+"""Most instances of one EC2 Capacity Block, which is had in powers of two (AWS EC2 User Guide, 2025)."""
 MOST_BLOCK_DAYS = 182
 """Longest EC2 Capacity Block (AWS EC2 User Guide, 2025)."""
 NODE_CHIPS = {"gb200-nvl72": 4, "gb300-nvl72": 4}
@@ -243,14 +243,13 @@ def _running(plan: PlanFile) -> tuple[Running, ...]:
 
 
 def _parts(lot: Lot) -> tuple[int, ...]:
-    """Machines of each group: Capacity Blocks come in powers of two."""
+    """Machines of each group: Capacity Blocks come in powers of two, up to what the offer and AWS sell at once."""
     if lot.rule.instrument != "capacity_block":
         return (lot.machines,)
-    left, parts = lot.machines, []
-    for size in BLOCK_SIZES:
-        parts += [size] * (left // size)
-        left %= size
-    return tuple(parts)
+    most = MOST_BLOCK_INSTANCES
+    if lot.offer is not None and lot.offer.most_units_at_once is not None:
+        most = min(most, lot.offer.most_units_at_once * lot.offer.machines_per_unit)
+    return blocks(lot.machines, most)
 
 
 def node_labels(fleet: Fleet, lot: Lot) -> dict[str, str]:

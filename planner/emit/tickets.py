@@ -163,6 +163,8 @@ def _missing(late: Late) -> dict[str, Any]:
                 "goal": None if broken.goal is None else broken.goal.model_dump(mode="json", by_alias=True),
                 "failures": list(broken.failures),
                 "served_fraction_in_the_worst": broken.served_fraction,
+                "worst_flow": broken.worst_flow,
+                "worst_flow_served_fraction": broken.flow_served_fraction,
             }
             for broken in late.goals
         ],
@@ -172,7 +174,8 @@ def _missing(late: Late) -> dict[str, Any]:
 
 def _while_missing(late: Late, what: str) -> list[str]:
     goals = [
-        f"- {_cell(b.text)}; served {100 * b.served_fraction:.1f} % in the worst of {len(b.failures)}: "
+        f"- {_cell(b.text)}; served {100 * b.served_fraction:.1f} %, {_cell(b.worst_flow)} "
+        f"{100 * b.flow_served_fraction:.1f} %, in the worst of {len(b.failures)}: "
         f"{_cell(', '.join(b.failures[:3]))}{' and others' if len(b.failures) > 3 else ''}"
         for b in late.goals
     ]

@@ -3,8 +3,8 @@
 from collections import Counter
 
 from planner.build import build
+from planner.edges import workloads_without_edge
 from planner.errors import Finding
-from planner.explain import workloads_without_edge
 from planner.problem import Problem, fullest_hour
 from planner.recorded import uncoverable
 from planner.records.plan import Uncoverable
@@ -22,7 +22,7 @@ def check_study(study: Study, warnings: list[Finding], coverage: bool = False) -
     """What a study asks, as the planner understands it; good when it can be planned and all can be covered."""
     p = build(study)
     lost = uncoverable(study, p)
-    orphans = workloads_without_edge(p)
+    orphans = list(workloads_without_edge(p).values())
     sections = (
         _findings([*warnings, *orphans], lost),
         _goals(study, p),

@@ -72,6 +72,10 @@ def beyond_horizon(study: Study, bought: tuple[Order, ...]) -> list[tuple[Order,
     return found
 
 
+def _alike(plan: PlanFile) -> str:
+    return ", on equal terms" if plan.on_equal_terms is not None else ""
+
+
 def order_section(plan: PlanFile, p: Problem, bought: tuple[Order, ...], all_rows: bool) -> Section:
     """What to sign, by when, at what cost, and what for."""
     rows, several = [], len(p.periods) > 1
@@ -102,7 +106,8 @@ def order_section(plan: PlanFile, p: Problem, bought: tuple[Order, ...], all_row
     after = [
         f"by = need ({need}) − lead time − slack ({study.order_slack_days:g} days)"
         + ("; LATE: that day has passed, the slack is used up" if any(o.days_late for o in bought) else ""),
-        "for goals: not bought without survival goals; above all when lost: what pays most for it in the relaxation",
+        f"for goals: not bought without survival goals{_alike(plan)}; above all when lost: what pays most for it in "
+        "the relaxation",
     ]
     if plan.firm:
         after.append("firm: how many of the low, base and high demand plans buy as much, and the least of the three")
@@ -113,6 +118,12 @@ def order_section(plan: PlanFile, p: Problem, bought: tuple[Order, ...], all_row
         f"binds beyond the horizon: {o.units} {called[o.offer]} of {o.pool} until {until}, "
         f"{usd(value)} USD that are in no cost here"
         for o, until, value in later
+    ]
+    after += [
+        f"{called[o.offer]} of {o.pool}: blocks of {' + '.join(str(units) for units in o.blocks)} units, the"
+        " sizes that are sold at once"
+        for o in bought
+        if len(o.blocks) > 1
     ]
     ends = price_ends_usd(plan, p, bought)
     after += [
