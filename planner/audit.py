@@ -53,6 +53,7 @@ NOT_CHECKED: Mapping[str, str] = {
     "and units are the study's, no saving is more than is paid)",
     "drivers": "which failures pay for a pool: of the relaxation; rows may be missing (checked: pools and failures "
     "are the study's)",
+    "on_equal_terms": "whether it is there: plans of earlier versions have none, nor where its search was interrupted",
     "firm": "units of the low and high demand plans, which are plans of their own, and whether they were asked for "
     "(checked: offers, periods, units of the plan itself)",
 }

@@ -120,7 +120,7 @@ def order_section(plan: PlanFile, p: Problem, bought: tuple[Order, ...], all_row
         for o, until, value in later
     ]
     after += [
-        f"{o.offer.rpartition(':')[2]} of {o.pool}: blocks of {' + '.join(str(units) for units in o.blocks)} units, the"
+        f"{called[o.offer]} of {o.pool}: blocks of {' + '.join(str(units) for units in o.blocks)} units, the"
         " sizes that are sold at once"
         for o in bought
         if len(o.blocks) > 1
