@@ -2,7 +2,6 @@
 
 import csv
 import io
-import json
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,9 +10,12 @@ from typing import Any
 from planner.emit.fleet import Fleet, fleet_of, nodes_of
 from planner.emit.names import distinct, slug
 from planner.errors import Finding, InputError
-from planner.places import near_miss
+from planner.files import parse_json
+from planner.places import near_miss, shown_path
 from planner.records.plan import PlanFile
+from planner.tables import Unreadable, read_text
 
+FIX = "terraform show -json, kubectl get nodes or pods -o json, or CSV with pool, machines, profile, replicas"
 POOL_LABEL, PLACEMENT_LABEL = "capacity-planner/pool", "capacity-planner/placement"
 COUNTS: Mapping[str, tuple[str, Callable[[Mapping[str, Any]], Any]]] = {
     "aws_eks_node_group": ("groups", lambda a: _first(a, "scaling_config").get("desired_size")),
@@ -80,23 +82,17 @@ def read_actual(paths: Iterable[Path], plan: PlanFile) -> Actual:
 
 def _text(path: Path) -> str:
     try:
-        return path.read_text(encoding="utf-8-sig")
-    except OSError as error:
-        raise _bad(path, "a file that can be read", error.strerror or str(error)) from error
-    except UnicodeDecodeError as error:
-        raise _bad(path, "UTF-8 text", f"other bytes at {error.start}") from error
+        return read_text(path, pipes=True)
+    except Unreadable as error:
+        raise InputError([error.finding]) from None
 
 
 def _bad(where: object, expected: str, got: str) -> InputError:
-    fix = "terraform show -json, kubectl get nodes or pods -o json, or CSV with pool, machines, profile, replicas"
-    return InputError([Finding(str(where), expected, got[:200], fix)])
+    return InputError([Finding(str(where), expected, got[:200], FIX)])
 
 
 def _read_json(path: Path, text: str, fleet: Fleet, counts: dict[str, dict[str, int]], strange: list[str]) -> None:
-    try:
-        data = json.loads(text)
-    except (json.JSONDecodeError, RecursionError) as error:
-        raise _bad(path, "a whole JSON file", str(error)) from error
+    data = parse_json(text, shown_path(path), FIX)
     if not isinstance(data, dict):
         raise _bad(path, "an object", f"a JSON {type(data).__name__}")
     try:

@@ -8,6 +8,7 @@ from typing import Any
 from planner.drill import DrillResult, Mode, drill_plan
 from planner.errors import Finding, InputError, NoPlan, SolverError
 from planner.explain import diagnose
+from planner.interruption import interrupted
 from planner.plan import Case, make_plan
 from planner.recorded import gap_fraction
 from planner.records.plan import PlanFile
@@ -276,7 +277,9 @@ def climb(
             continue
         standing.append(rung)
         hints = tuple(dict.fromkeys((*hints, *plan.proof.failures_entered)))
-        stopped = not_drilled == INTERRUPTED or (effort.seconds is None and plan.proof.status == "stopped")
+        stopped = (
+            interrupted() or not_drilled == INTERRUPTED or (effort.seconds is None and plan.proof.status == "stopped")
+        )
     return compared(steps)
 
 

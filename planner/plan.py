@@ -9,6 +9,7 @@ from planner.algebra import Sparse
 from planner.build import build
 from planner.errors import NoPlan, SolverError
 from planner.failing import uncounted_at_most
+from planner.interruption import interrupted
 from planner.planfile import sealed, sha256
 from planner.problem import HOURLY, Decisions, Problem, no_decisions
 from planner.recorded import (
@@ -101,7 +102,9 @@ def make_plan(
             costs_usd=costs_usd(p, solution.decisions),
             uncoverable=tuple(uncoverable(study, p)),
             binds=binds(p, solution),
-            firm=firmness(study, orders, builds_of(p, solution.decisions), effort, solver, progress) if firm else (),
+            firm=firmness(study, orders, builds_of(p, solution.decisions), effort, solver, progress)
+            if firm and not interrupted()
+            else (),
             drivers=solution.drivers,
             without_goals=without_goals,
             on_equal_terms=on_equal_terms,
@@ -214,7 +217,7 @@ def with_valued_limits(plan: PlanFile, effort: Effort, most: int, progress: Prog
     """
     rows = []
     for n, row in enumerate(plan.binds):
-        if n < most:
+        if n < most and not interrupted():
             p = build(more_of(plan.study, row.limit), plan.demand_case)
             found = solve(p, effort, None, renamed(progress, row.limit))
             # the plan at hand stays a plan with one unit more: a dearer one found is no loss

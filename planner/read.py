@@ -12,6 +12,7 @@ from pydantic import ValidationError
 
 from planner.apart import check_apart
 from planner.errors import Finding, InputError
+from planner.files import remember
 from planner.fit import check_fit, check_fleet_fits, holds_in_memory, memory_told
 from planner.network import PROXY_KM, great_circle_km, origin_place
 from planner.passable import check_doors
@@ -39,7 +40,7 @@ from planner.records.study import (
     Workload,
 )
 from planner.references import Parts, check_references
-from planner.tables import read_csv, read_list, read_yaml
+from planner.tables import read_csv, read_list, read_text, read_yaml
 from planner.timing import check_timing
 
 SMALLEST_DEMAND_FRACTION = 1e-6
@@ -68,6 +69,7 @@ def read_study(path: Path) -> tuple[Study, list[Finding]]:
     if parts is None:
         raise InputError(reading.findings)
     folder = path.parent
+    remember(found for ending in ("*.yaml", "*.yml", "*.csv") for found in folder.glob(ending))
     for name, at in _folders(parts.file.inventories, "inventories", folder, parts.place, reading):
         _read_inventory(name, at, parts, reading)
     for name, at in _folders(parts.file.models, "models", folder, parts.place, reading):
@@ -119,7 +121,7 @@ def read_coverage() -> list[dict[str, str]]:
     path = data_folder("inventories") / "coverage.csv"
     if not path.is_file():
         return []
-    return list(csv.DictReader(path.read_text(encoding="utf-8").splitlines()))
+    return list(csv.DictReader(read_text(path).splitlines()))
 
 
 def read_fleet(path: Path, study: Study, warnings: list[Finding] | None = None) -> tuple[RunningReplicas, ...]:

@@ -12,6 +12,7 @@ from planner.costs import cost_usd, rank_outages
 from planner.edges import workloads_without_edge
 from planner.errors import Finding, SolverError
 from planner.formulas import requests_per_second
+from planner.interruption import interrupted
 from planner.polish import edge_costs, settle_normal
 from planner.problem import Decisions, Problem, no_decisions
 from planner.program import BOUGHT
@@ -81,9 +82,12 @@ def solve(
     search.marginals(summary)
     best, stopped = None, False
     try:
+        if interrupted():  # in an earlier solve of this process: what can be had at once
+            raise KeyboardInterrupt
         best = _search_whole(search)
     except KeyboardInterrupt:
         stopped = True
+        progress("ending early", None, "making what was found so far a whole plan")
         best = search.best if search.best is not None else _rounded_up(search)
     status: Status = "proven" if is_proven(search.gap(best), effort.gap_fraction) else "gap"
     if search.bound > best.cost_usd * (1 + SHORT) + SHORT:

@@ -2,7 +2,6 @@
 
 import math
 import re
-import shutil
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -13,6 +12,7 @@ import yaml
 
 from planner.edges import replica_seconds_per_request
 from planner.errors import Finding, InputError
+from planner.files import write_new_folder
 from planner.network import reaches
 from planner.places import Reading, Row, near_miss, read_record, shown, shown_path
 from planner.read import KEYS, check_whole_replicas, data_folder, read_fleet, read_study, sorted_findings
@@ -36,20 +36,8 @@ def start_study(folder: Path, example: str) -> list[Path]:
     if example not in known:
         raise InputError([Finding("--example", f"one of {', '.join(known)}", repr(example), "name one of these")])
     _check_new(folder)
-    written = []
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        for source in sorted((examples / example).rglob("*")):
-            if source.suffix in (".yaml", ".csv", ".md"):
-                target = folder / source.relative_to(examples / example)
-                target.parent.mkdir(parents=True, exist_ok=True)
-                shutil.copyfile(source, target)
-                written.append(target)
-    except OSError as error:
-        raise InputError(
-            [Finding(str(folder), "a folder that can be written", error.strerror or str(error), "name another folder")]
-        ) from error
-    return written
+    sources = [p for p in sorted((examples / example).rglob("*")) if p.suffix in (".yaml", ".csv", ".md")]
+    return write_new_folder(folder, {str(p.relative_to(examples / example)): p.read_bytes() for p in sources})
 
 
 GOALS: list[dict[str, Any]] = [
@@ -128,7 +116,8 @@ def start_from_fleet(folder: Path, fleet_path: Path, today: date | None = None) 
                 (Path(temporary) / name).write_text(text, encoding="utf-8")
         made, _ = read_study(Path(temporary))
         read_fleet(fleet_path, made)
-    return _write(folder, files, fleet_path)
+    whole = {name: text.encode() for name, text in files.items()}
+    return write_new_folder(folder, {**whole, "fleet.csv": fleet_path.read_bytes()})
 
 
 def _check_new(folder: Path) -> None:
@@ -146,19 +135,6 @@ def _yaml(study: dict[str, Any]) -> str:
         yaml.safe_dump(part, sort_keys=False, default_flow_style=flow, width=1000, allow_unicode=True)
         for part, flow in ((records, None), (texts, False))
     )
-
-
-def _write(folder: Path, files: dict[str, str], fleet_path: Path) -> list[Path]:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        for name, text in files.items():
-            (folder / name).write_text(text, encoding="utf-8")
-        shutil.copyfile(fleet_path, folder / "fleet.csv")
-    except OSError as error:
-        raise InputError(
-            [Finding(str(folder), "a folder that can be written", error.strerror or str(error), "name another folder")]
-        ) from error
-    return [folder / name for name in (*files, "fleet.csv")]
 
 
 def _shipped(reading: Reading) -> _Shipped:

@@ -14,6 +14,7 @@ import yaml
 from pydantic.fields import FieldInfo
 
 from planner.errors import Finding
+from planner.files import NotReadable, read_bytes
 from planner.places import Loc, Place, R, Reading, Row, near_miss, read_record, shown, shown_path, unique
 
 DEEPEST = 40
@@ -33,25 +34,27 @@ class Unreadable(Exception):
         self.finding = Finding(where, expected, got, fix)
 
 
-def read_text(path: Path) -> str:
+def read_text(path: Path, pipes: bool = False) -> str:
     """The text of a file in UTF-8, with or without a byte order mark; lines end in a line feed.
+
+    Parameters
+    ----------
+    pipes : whether a pipe that ends will do, too
 
     Raises
     ------
     Unreadable
-        when it is no regular file that can be read, no UTF-8, or holds control characters
+        when it is no file that can be read, no UTF-8, or holds control characters
     """
     where = shown_path(path)
     try:
-        if path.is_dir():
-            raise Unreadable(where, "a file", "a folder", "name the file within it")
         if not path.exists():
             siblings = [p.name for p in path.parent.iterdir()] if path.parent.is_dir() else []
             missing = "no such file" + near_miss(path.name, siblings)
             raise Unreadable(where, "a file", missing, "create it, or correct the path")
-        if not path.is_file():
-            raise Unreadable(where, "a regular file", "something else", "name a file")
-        raw = path.read_bytes()
+        raw = read_bytes(path, pipes)
+    except NotReadable as error:
+        raise Unreadable(where, error.expected, error.got, error.fix) from None
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         raise Unreadable(where, "a file that can be read", reason.lower(), "check the path, its permissions") from None

@@ -17,6 +17,7 @@ from planner.build import build
 from planner.edges import workloads_without_edge
 from planner.errors import Finding, InputError, NoPlan, SolverError
 from planner.explain import diagnose
+from planner.interruption import interrupted
 from planner.patches import Patch, patch_of, patched, read_patch
 from planner.places import Place, Reading, shown
 from planner.plan import Case, make_plan
@@ -235,7 +236,7 @@ Asked = Sequence[tuple[Variant, Study]]
 def _is_stopped(answer: Answer, effort: Effort) -> bool:
     """Whether a person ended the search for it."""
     by_person = effort.seconds is None and answer.plan is not None and answer.plan.proof.status == "stopped"
-    return by_person or INTERRUPTED in answer.why_not
+    return interrupted() or by_person or INTERRUPTED in answer.why_not
 
 
 def _one_by_one(

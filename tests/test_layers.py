@@ -10,7 +10,8 @@ import pytest
 
 FOLDER = Path(__file__).parents[1] / "planner"
 ROWS = (
-    ("units", "errors", "money"),
+    ("units", "errors", "money", "interruption"),
+    ("files",),
     ("records.*",),
     ("network", "risk", "periods", "payments", "cutsets", "ways", "doors"),
     (

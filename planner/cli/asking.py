@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from planner.cli.console import answered, emit, progress, tell, tell_findings, tell_unsure
+from planner.cli.console import answered, check_out, emit, progress, tell, tell_findings, tell_unsure
 
 READY_MADE = "Ready-made questions"
 MOST_LATE = 1200
@@ -163,6 +163,7 @@ def whatif(
         _, warnings = studies_of(found, variants)
         tell_findings(warnings)
         case = demand.value if demand is not None else base.demand_case if base is not None else "base"
+        check_out(None)
         effort = Effort(gap_fraction=gap_fraction, seconds=seconds, most_nodes=nodes, rounds=rounds, quick=quick)
         if base is not None and (base.demand_case != case or base.proof.gap_asked_fraction != gap_fraction):
             base = None  # compared on equal terms, or not at all
@@ -171,7 +172,7 @@ def whatif(
             made, _ = patched(found, tuple(common), "as asked")
             assert made is not None, "studies_of has checked it"
             folder = _folder(out) if out is not None and ask != Ask.crossover else None
-            with progress(quiet) as told:
+            with progress(quiet, "Ctrl-C or SIGTERM keeps what is done") as told:
                 how = How(effort, case, base if not common else None, told, most, jobs, all)
                 report, answers = reported(question, made, how)
             _keep(folder, file_names(answers), answers)
@@ -181,7 +182,7 @@ def whatif(
         names = file_names([Answer(v, None) for v in (Variant(()), *variants)])
         folder = _folder(out) if out is not None else None
 
-        with progress(quiet) as told:
+        with progress(quiet, "Ctrl-C or SIGTERM keeps what is done") as told:
             answers = plan_variants(
                 found, variants, effort, case, base, told, lambda answer: _keep(folder, names, [answer]), jobs
             )
@@ -200,12 +201,11 @@ def _proven(answers: "Sequence[Answer]", gap_fraction: float) -> bool:
 
 def _keep(folder: Path | None, names: "Mapping[str, str]", answers: "Iterable[Answer]") -> None:
     """Write plans into the folder, where one was named."""
-    from planner.planfile import plan_text, write_atomically
+    from planner.planfile import plan_text
 
     for answer in answers:
         if folder is not None and answer.plan is not None:
-            write_atomically(folder / names[answer.variant.name], plan_text(answer.plan))
-            tell(f"wrote {folder / names[answer.variant.name]}")
+            emit(plan_text(answer.plan), folder / names[answer.variant.name])
 
 
 def _question(
@@ -345,7 +345,7 @@ def diff(
 
         tolerance = tolerance_of(within)
         report = review_diff(diff_plans(read_plan(first), read_plan(second), tolerance, ignore or ()), all)
-        emit(render(report, format.value), out, [first, second])
+        emit(render(report, format.value), out)
         tell_unsure(report)
         raise SystemExit(0 if report.good else 1)
 

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from planner.cli.asking import tolerance_of
-from planner.cli.console import answered, emit, progress, tell, tell_findings, tell_unsure
+from planner.cli.console import answered, check_out, emit, progress, tell, tell_findings, tell_unsure
 
 
 class Format(StrEnum):
@@ -53,7 +53,7 @@ def ladder(
     """What each goal costs: plans with no goal, then any site, region, provider, stack, the study's own, pairs added.
 
     First what the study asks for, then what it does not. On each plan the failures of all rungs are drilled: what is
-    still at risk. Ctrl-C keeps what is done. Exit 1 when a rung of the study's own goals has no plan.
+    still at risk. Ctrl-C or SIGTERM keeps what is done. Exit 1 when a rung of the study's own goals has no plan.
 
     Examples: `planner ladder examples/quickstart` · `planner ladder mine --rungs site,provider,stack --gap 0.01`
     """
@@ -75,10 +75,11 @@ def ladder(
         if workloads_without_edge(build(found, demand.value, with_goals=False)):
             raise diagnose(found, demand.value)
         effort = Effort(gap_fraction=gap_fraction, seconds=seconds, most_nodes=nodes, rounds=rounds)
-        with progress(quiet) as told:
+        check_out(out)
+        with progress(quiet, "Ctrl-C or SIGTERM keeps what is done") as told:
             steps = climb(found, wanted, effort, demand.value, told)
         report = review_ladder(found, steps)
-        emit(render(report, format.value), out, [study, *(study.glob("*") if study.is_dir() else ())])
+        emit(render(report, format.value), out)
         tell_unsure(report)
         if unproven := [step.rung.name for step in steps if not is_proven(step.gap_fraction, gap_fraction)]:
             tell(f"not proven to the gap that was asked: {', '.join(unproven)}; more --nodes or --rounds may close it")

@@ -59,8 +59,7 @@ def risk(
             text = drawing(found, p, told, draw.value, running)
         else:
             text = render(review_risks(told, title, all), format.value)
-        inputs = [subject, *(subject.glob("*") if subject.is_dir() else ()), *([study] if study else [])]
-        emit(text, out, inputs)
+        emit(text, out)
         raise SystemExit(0 if told.good else 1)
 
 
