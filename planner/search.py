@@ -116,6 +116,9 @@ class _Search:
         self.implied = implied(p) if effort.prune else {}
         self.blocks: set[Block] = set()
         self.whole_failures: dict[Block, int] = {}
+        self.whole_prices: set[str] = set()
+        self.dearer: list[str] = []
+        """priced failures of the last plan found that cost more than the program reckons"""
         self.tests: dict[tuple[float, ...], TestProgram] = {}
         self.passes = 0
         self.bound = -INFINITY
@@ -192,6 +195,27 @@ class _Search:
         for mapping in mappings:
             for key, v in mapping.items():
                 if (key[-1][1], key[-1][0]) == block and isinstance(v, pulp.LpVariable):
+                    v.cat = pulp.LpInteger
+
+    def dearer_when_whole(self, x: Decisions) -> list[str]:
+        """Priced failures that cost more with whole replicas than the program reckons, which takes them as divisible.
+
+        Each once, the dearest first; none in large programs, where whole numbers everywhere would find nothing in time.
+        """
+        found = []
+        for f, rate in self.p.priced.items() if not self.large() else ():
+            worth = max(rate.occurrences, 1e-3) * (x.outage[f,] - (self.x.outage[f,].varValue or 0.0))
+            if worth > PRICED_CLOSE * max(1.0, abs(self.program.objective)) and f not in self.whole_prices:
+                found.append((-worth, f))
+        return [f for _, f in sorted(found)]
+
+    def make_whole(self, f: str) -> None:
+        """Make all replicas of a priced failure whole in the program, which then knows what it costs."""
+        self.whole_prices.add(f)
+        self.enter((f, self.p.hours[0]))
+        for mapping in (self.x.kept, self.x.occupied, self.x.loaded):
+            for key, v in mapping.items():
+                if key[-1][1] == f and isinstance(v, pulp.LpVariable):
                     v.cat = pulp.LpInteger
 
     def leave_room(self, block: Block) -> None:

@@ -117,7 +117,14 @@ def _search_whole(search: _Search) -> Solution:
             search.enter_broken(dear[:ENTER_PER_PASS])
             continue
         search.best = best = _better(search, purchases, found)
-        if search.gap(best) <= search.effort.gap_fraction + 1e-9 or search.spent(nodes):
+        if search.gap(best) <= search.effort.gap_fraction + 1e-9:
+            return best
+        if search.dearer and not search.out_of_time():
+            for f in search.dearer[:ENTER_PER_PASS]:
+                search.make_whole(f)
+            search.program.minimise(search.objective)
+            continue
+        if search.spent(nodes):
             return best
         if search.start is not None:  # what is near has been found; from here on the search is as without a start
             if search.effort.quick:
@@ -154,6 +161,7 @@ def _better(search: _Search, purchases: Decisions, found: Survived) -> Solution:
             found[f, h] = cheap if cheap is not None else found[f, h]
         _settled(search, x, {at: found[at] for at in priced})
         rank_outages(search.p, x)
+        search.dearer = search.dearer_when_whole(x)
     cost = float(cost_usd(search.p, x))
     if search.best is not None and search.best.cost_usd <= cost:
         return search.best
