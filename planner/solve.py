@@ -23,6 +23,7 @@ from planner.search import (
     MORE_NODES,
     MOST_PASSES,
     SHORT,
+    WHOLE,
     Effort,
     Progress,
     Solution,
@@ -78,7 +79,8 @@ def solve(
         stopped = True
         best = search.best if search.best is not None else _rounded_up(search)
     status: Status = "proven" if search.gap(best) <= effort.gap_fraction + 1e-9 else "gap"
-    if search.bound > best.cost_usd * (1 + SHORT) + SHORT:
+    arithmetic = SHORT * (1 + best.cost_usd) + WHOLE * search.program.scale  # the dearest column costs the solver one
+    if search.bound > best.cost_usd + arithmetic:
         raise SolverError(f"a bound of {search.bound:,.2f} above a plan of {best.cost_usd:,.2f} USD: please report it")
     not_priced = {at: replicas for at, replicas in search.survived.items() if at[0] not in p.priced}
     return replace(
@@ -86,6 +88,7 @@ def solve(
         decisions=_settled(search, best.decisions, not_priced),
         cost_usd=best.cost_usd,
         bound_usd=min(search.bound, best.cost_usd),
+        relaxation_usd=min(relaxation, best.cost_usd),
         entered=tuple(search.entered),
         implied=len(search.implied),
         status="stopped" if stopped or search.clock_ended else status,
