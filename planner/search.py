@@ -3,7 +3,7 @@
 import random
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 import pulp
@@ -235,19 +235,24 @@ class _Search:
         self.asked = {}
 
     def purchases(self, whole: bool) -> Decisions:
-        """What is bought and the replicas, as numbers of the last solve, firm replicas as many as can be.
-
-        Where gateways rescale, the program has every failure, and nothing is let go: firm replicas are as they are.
-        """
+        """What is bought and the replicas, as numbers of the last solve."""
         found = no_decisions()
         for name in BOUGHT:
             values = {k: v.varValue or 0.0 for k, v in getattr(self.x, name).items()}
             if whole:
                 values = {k: float(round(v)) for k, v in values.items()}
             setattr(found, name, Sparse(values))
-        if not self.rescales:
-            found.firm = firm_at_its_largest(self.p, found, whole)
         return found
+
+    def with_firm(self, purchases: Decisions, whole: bool) -> Decisions:
+        """The purchases with as many firm replicas as can be: what a plan has, and what is hurt is judged by.
+
+        Tests are made with those of the program, which then gets to know what they break. Where gateways rescale, the
+        program has every failure, and nothing is let go: firm replicas stay as they are.
+        """
+        if self.rescales:
+            return purchases
+        return replace(purchases, firm=firm_at_its_largest(self.p, purchases, whole))
 
     # -------------------------------------------------------------- the relaxation over all failures
     def relax(self) -> float:
@@ -266,8 +271,9 @@ class _Search:
             if status != OPTIMAL:
                 raise SolverError(f"the relaxation ended {status}")
             purchases, broken = self.purchases(whole=False), []
+            firm = self.with_firm(purchases, whole=False)
             waiting = [(f, h) for f in self.failures() if f not in self.implied for h in self.p.hours]
-            waiting = [at for at in waiting if at not in self.blocks and not unhurt(self.p, purchases, *at)]
+            waiting = [at for at in waiting if at not in self.blocks and not unhurt(self.p, firm, *at)]
             for n, (f, h) in enumerate(waiting):
                 self.progress("testing failures", n / len(waiting), f"pass {self.passes}, {len(self.entered)} entered")
                 short = self.test_program(f, h).test(f, purchases)
@@ -443,9 +449,10 @@ class _Search:
         found: Survived = {}
         everything = [(f, h) for f in self.failures() for h in self.p.hours]
         most = ENTER_PER_PASS * len(self.p.hours)
+        firm = self.with_firm(purchases, whole=True)
         for n, (f, h) in enumerate(everything):
             self.progress("testing whole numbers", n / len(everything), f"{len(self.entered)} entered")
-            if f in self.implied or unhurt(self.p, purchases, f, h):
+            if f in self.implied or unhurt(self.p, firm, f, h):
                 found[f, h] = None
                 continue
             # what is whole in the program has a whole answer: the search may take the nodes it needs

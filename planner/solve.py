@@ -156,6 +156,7 @@ def _rounded_up(search: _Search) -> Solution:
 
 def _better(search: _Search, purchases: Decisions, found: Survived) -> Solution:
     """The cheaper of the best plan so far and this one, which passed every test; failures are settled at the end."""
+    purchases = search.with_firm(purchases, whole=True)
     x = _reserved(search, purchases) if search.rescales else settle_normal(search.p, purchases, search.new_solver())
     if search.p.priced:
         priced = [(f, h) for f in search.p.priced for h in search.p.hours]
