@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from planner.algebra import total
 from planner.build import build
 from planner.edges import workloads_without_edge
-from planner.errors import NoPlan
+from planner.errors import NoPlan, SolverError
 from planner.formulas import due_fraction, limit_used, requests_per_second
 from planner.problem import Problem, flow_size, flow_weights, no_decisions, states
 from planner.program import INFEASIBLE, OPTIMAL, Program, purchase_columns, state_columns
@@ -46,7 +46,13 @@ class Shortage:
 
 
 def shortage(p: Problem, f: str) -> Shortage | None:
-    """What normal operation and one failure are short of with purchases free; None when nothing."""
+    """What normal operation and one failure are short of with purchases free; None when nothing.
+
+    Raises
+    ------
+    SolverError
+        when the solver gives neither a solution nor a proof
+    """
     program, x = Program(), no_decisions()
     purchase_columns(p, program, x)
     blocks = [NORMAL] if f == NORMAL else [NORMAL, f]
@@ -63,8 +69,10 @@ def shortage(p: Problem, f: str) -> Shortage | None:
     status = program.solve()
     if status == INFEASIBLE:
         return Shortage(f, (), 0.0, ())
+    if status != OPTIMAL:
+        raise SolverError(f"what {f} is short of: the search ended with {status}")
     rows = []
-    for (w, o, s), v in x.excess.items() if status == OPTIMAL else ():
+    for (w, o, s), v in x.excess.items():
         if v.varValue > NOTHING_SHORT * flow_size(p, w, o):
             rows.append((w, o, s[2], v.varValue))
     if not rows:
@@ -178,27 +186,25 @@ def diagnose(study: Study, demand: str = "base", progress: Progress = lambda sta
 
 def what_stands_in_the_way(p: Problem, progress: Progress) -> Iterator[str]:
     """Sentences on what, left out alone, makes a plan possible, with what the plan then takes of it."""
-    without: list[tuple[str, Problem]] = [
-        (f"{limit.name} (at most {limit.most:g} {limit.unit})", replace(p, limits=p.limits[:i] + p.limits[i + 1 :]))
+    without: list[tuple[str, Problem, int | None]] = [
+        (f"{limit.name} (at most {limit.most:g} {limit.unit})", replace(p, limits=p.limits[:i] + p.limits[i + 1 :]), i)
         for i, limit in enumerate(p.limits)
     ]
     if any(p.most_units[b] < float("inf") for b in p.offers):
         endless = {**p.most_units, **dict.fromkeys(p.offers, float("inf"))}  # halls are as many as they are
         without.append(
-            ("the stock of offers (most_units)", replace(p, most_units=endless, few_large_units=frozenset()))
+            ("the stock of offers (most_units)", replace(p, most_units=endless, few_large_units=frozenset()), None)
         )
-    for n, (name, q) in enumerate(without):
+    for n, (name, q, index) in enumerate(without):
         progress("looking for what stands in the way", n / len(without), name)
         try:
             found = solve(q, Effort(gap_fraction=ROUGH_GAP))
         except NoPlan:
             continue
         taken = ""
-        for limit in p.limits:
-            if name.startswith(f"{limit.name} ("):
-                index = p.limits.index(limit)
-                most = max(limit_used(p, found.decisions, index, h) for h in p.hours)
-                taken = f", which takes {most:,.0f} {limit.unit}"
+        if index is not None:
+            most = max(limit_used(p, found.decisions, index, h) for h in p.hours)
+            taken = f", which takes {most:,.0f} {p.limits[index].unit}"
         yield f"without {name} there is a plan for {found.cost_usd:,.0f} USD{taken}"
 
 

@@ -9,7 +9,7 @@ from planner.parts import Parts
 from planner.problem import HOURLY, Priced, Problem
 from planner.records.inventory import Offer
 from planner.records.plan import Purchase
-from planner.records.study import Study
+from planner.records.study import Study, kind_and_name
 from planner.risk import NORMAL, Failure, Graph, availability, cannot_start, expand, rated
 
 
@@ -35,7 +35,7 @@ def priced(study: Study, failure: Failure, years: float) -> Priced | None:
     """How often and how long a failure is reckoned with; None where the objective or the failure does not say."""
     if study.objective == "cost" or failure.hours_to_repair is None:
         return None
-    of = failure.id if failure.hit is None else failure.id.removesuffix(f" on {failure.hit}")
+    of = failure.id if failure.of is None else failure.of
     if failure.failures_per_year is None:
         return Priced(0.0, failure.hours_to_repair, of) if study.objective == "worst_case" else None
     return Priced(failure.failures_per_year * years, failure.hours_to_repair, of)
@@ -90,7 +90,7 @@ def counted_of(
     counted: dict[str, dict[str, float]] = {f: {} for f in failures}
     obtainable: dict[str, dict[str, tuple[float, float]]] = {f: {} for f in failures}
     for f, failure in failures.items():
-        kinds = {component.partition(":")[0] for component in failure.lost}
+        kinds = {kind_and_name(component)[0] for component in failure.lost}
         for b, offer in offers.items() if f != NORMAL else ():
             if offer.kind == "spot":
                 counted[f][b] = 0.0

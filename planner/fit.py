@@ -11,7 +11,7 @@ from planner.records.inventory import MachineType, Offer, Pool, Price
 from planner.records.serving import MEMORY_FRACTION, ContextClass, Model, ModelFacts, Profile
 from planner.records.study import Claim, Holding, RunningReplicas, Study, Workload
 from planner.references import Parts, component_places
-from planner.risk import placement_id
+from planner.risk import placement_id, profile_id
 from planner.units import BYTES_PER_GIB
 
 RENTED = ("on_demand", "spot", "capacity_block")
@@ -206,7 +206,10 @@ def _check_named_placements(parts: Parts, reading: Reading) -> None:
         for profile in model.profiles:
             for pool in parts.considered_pools.values():
                 if pool.machine_type == profile.machine_type and pool.machine_type in parts.machine_types:
-                    placements[f"placement:{placement_id(model.model, profile.name, pool.id)}"] = model, profile
+                    placements[f"placement:{placement_id(profile_id(model.model, profile.name), pool.id)}"] = (
+                        model,
+                        profile,
+                    )
     for id, where in component_places(parts):
         if id not in placements:
             continue

@@ -36,6 +36,7 @@ from planner.records.plan import (
     WithoutGoals,
 )
 from planner.records.study import Study
+from planner.risk import placements
 from planner.search import Effort, Progress, Solution
 from planner.solve import solve
 
@@ -169,7 +170,8 @@ def _bought_of(plan: PlanFile) -> Decisions:
     x.started = Sparse(started | {(m.build_out, m.when): float(m.units) for m in plan.builds})
     x.replicas = Sparse({(r.placement, r.hour): float(r.replicas) for r in plan.replicas})
     x.firm = Sparse({(r.placement, r.hour): float(r.replicas if r.firm is None else r.firm) for r in plan.replicas})
-    x.opened = Sparse({(r.placement.partition("@")[2], r.hour): 1.0 for r in plan.replicas if r.replicas})
+    pool_of = {e: plan.study.pools[q].id for e, (_, _, q) in placements(plan.study).items()}
+    x.opened = Sparse({(pool_of.get(r.placement, ""), r.hour): 1.0 for r in plan.replicas if r.replicas})
     return x
 
 

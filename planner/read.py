@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 from pydantic import ValidationError
 
+from planner.apart import check_apart
 from planner.errors import Finding, InputError
 from planner.files import remember
 from planner.fit import check_fit, check_fleet_fits, holds_in_memory, memory_told
@@ -87,6 +88,7 @@ def read_study(path: Path) -> tuple[Study, list[Finding]]:
     if any(finding.level == "error" for finding in reading.findings):
         raise InputError(sorted_findings(reading.findings))
     study = _resolved(parts, demand)
+    check_apart(study, parts, reading)
     check_doors(study, parts, reading)
     if any(finding.level == "error" for finding in reading.findings):
         raise InputError(sorted_findings(reading.findings))

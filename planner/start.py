@@ -19,6 +19,7 @@ from planner.read import KEYS, check_whole_replicas, data_folder, read_fleet, re
 from planner.records.inventory import MachineType, Pool, Site
 from planner.records.serving import ContextClass, Model, Profile
 from planner.records.study import Origin, RunningReplicas, Study, Utilisation, Workload
+from planner.risk import profile_id
 from planner.tables import read_csv, read_list, read_yaml
 
 
@@ -174,12 +175,17 @@ def _slug(name: str) -> str:
 
 
 def _profiles(shipped: _Shipped) -> dict[str, Profile]:
-    return {f"{m.model}/{p.name}": p for m in shipped.models.values() for p in m.profiles}
+    return {profile_id(m.model, p.name): p for m in shipped.models.values() for p in m.profiles}
+
+
+def _models_of(shipped: _Shipped) -> dict[str, str]:
+    """Id of a profile -> its model."""
+    return {profile_id(m.model, p.name): m.model for m in shipped.models.values() for p in m.profiles}
 
 
 def _check_fleet(rows: list[Row[RunningReplicas]], shipped: _Shipped, reading: Reading) -> None:
     """Pools, profiles and origins are known, fit each other, and each route has replicas behind it."""
-    profiles = _profiles(shipped)
+    profiles, models_of = _profiles(shipped), _models_of(shipped)
     models: dict[str, tuple[str, str]] = {}
     replicas: dict[tuple[str, str], tuple[float, str]] = {}
     weights: dict[tuple[str, str], tuple[float, str]] = {}
@@ -207,7 +213,7 @@ def _check_fleet(rows: list[Row[RunningReplicas]], shipped: _Shipped, reading: R
         if count != row.replicas:
             fix = "give every row the replicas of the whole pool; the weight tells how they are shared"
             reading.error(place.at("replicas"), f"{count:g} as at {at}", f"{row.replicas:g}", fix)
-        model = row.profile.partition("/")[0]
+        model = models_of.get(row.profile, row.profile)
         first, at = models.setdefault(row.workload, (model, place.at()))
         if first != model:
             fix = "give each model a workload of its own"
@@ -245,7 +251,7 @@ def _workloads(fleet: list[RunningReplicas], shipped: _Shipped) -> dict[str, Wor
         tokens = MEAN_TOKENS.get(of, LONG_MEAN_TOKENS)
         made[name] = Workload(
             name=name,
-            model=mine[0].profile.partition("/")[0],
+            model=_models_of(shipped)[mine[0].profile],
             context_class=of,
             tier=tier,
             mean_input_tokens=tokens[0],

@@ -73,6 +73,8 @@ class Answer:
     variant: Variant
     plan: PlanFile | None
     why_not: str = ""
+    unsure: bool = False
+    """whether the search failed: it is not known whether there is a plan"""
 
     @property
     def not_planned(self) -> bool:
@@ -302,7 +304,7 @@ def _answer(
     except Infeasible:
         pass
     except (NoPlan, SolverError) as error:
-        return Answer(variant, None, str(error))
+        return Answer(variant, None, str(error), unsure=True)
     try:
         return Answer(variant, None, str(diagnose(study, case, progress)))
     except KeyboardInterrupt:

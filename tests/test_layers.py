@@ -19,6 +19,7 @@ ROWS = (
         "places",
         "fit",
         "references",
+        "apart",
         "passable",
         "timing",
         "phases",

@@ -153,7 +153,6 @@ BAD: dict[str, tuple[str, str, str, int, str, str, str, str]] = {
     "newline in a name": ("study.yaml", "study: tiny", 'study: "a\\nb"', 1, "study", "one line", "'a\\nb'", "remove"),
     "right to left": ("study.yaml", "study: tiny", 'study: "a\\u202eb"', 1, "study", "control", "u202e", "remove"),
     "blanks": ("study.yaml", "study: tiny", "study: ' tiny '", 1, "study", "without blanks", "' tiny '", "'tiny'"),
-    "at sign": ("study.yaml", "name: spare, kind", "name: sp@re, kind", 0, "components[1].name", "without @", "sp@re", "another"),
     "long name": ("study.yaml", "study: tiny", f"study: {'x' * 300}", 1, "study", "at most 200", "xxx...", "name"),
     "empty name": ("study.yaml", "study: tiny", "study: ''", 1, "study", "text", "blank", "name"),
     "kind with colon": ("study.yaml", "name: grid, kind: power", "name: grid, kind: 'a:b'", 0, "components[0].kind", "':'", "a:b", "power"),

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from planner.cli.console import answered, check_out, emit, progress, tell, tell_findings
+from planner.cli.console import answered, check_out, emit, progress, tell, tell_findings, tell_unsure
 
 READY_MADE = "Ready-made questions"
 MOST_LATE = 1200
@@ -177,6 +177,7 @@ def whatif(
                 report, answers = reported(question, made, how)
             _keep(folder, file_names(answers), answers)
             emit(render(report, format.value), None)
+            tell_unsure(report, answers)
             raise SystemExit(0 if report.good and _proven(answers, gap_fraction) else 1)
         names = file_names([Answer(v, None) for v in (Variant(()), *variants)])
         folder = _folder(out) if out is not None else None
@@ -187,6 +188,7 @@ def whatif(
             )
         report = review_variants(found, answers, names if folder is not None else None, all)
         emit(render(report, format.value), None)
+        tell_unsure(report, answers)
         raise SystemExit(0 if report.good and answers and _proven(answers, gap_fraction) else 1)
 
 
@@ -344,6 +346,7 @@ def diff(
         tolerance = tolerance_of(within)
         report = review_diff(diff_plans(read_plan(first), read_plan(second), tolerance, ignore or ()), all)
         emit(render(report, format.value), out)
+        tell_unsure(report)
         raise SystemExit(0 if report.good else 1)
 
 

@@ -6,7 +6,7 @@ import os
 import re
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -127,6 +127,15 @@ def ready_streams() -> None:
                 os.open(os.devnull, os.O_RDWR)  # the lowest number that is free: this one
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")
+
+
+def tell_unsure(report: Any, answers: Iterable[Any] = ()) -> None:
+    """What a search that failed has left open, on stderr, too: on a page it may be overlooked."""
+    for line in report.unsure:
+        tell(f"not known: {line}")
+    for answer in answers:
+        if answer.unsure:
+            tell(f"not known: {answer.variant.name}: {answer.why_not}")
 
 
 def as_json(data: Any) -> str:

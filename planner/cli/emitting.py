@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from planner.cli.console import answered, as_json, emit, progress, tell
+from planner.emit.known import ABOUT, ALL, TARGETS
 
 
 class Format(StrEnum):
@@ -18,12 +19,13 @@ class Format(StrEnum):
     json = "json"
 
 
+TARGET_HELP = "; ".join(f"{name}: {ABOUT[name]}" for name in TARGETS) + f"; or {ALL}"
 AsFormat = Annotated[Format, typer.Option("--format", "-f", help="text, md or json")]
 Out = Annotated[Path | None, typer.Option("--out", "-o", help="file to write; default: stdout")]
 
 
 def emit_command(
-    target: Annotated[str, typer.Argument(help="terraform, kubernetes, owned, litellm, envoy, or all")],
+    target: Annotated[str, typer.Argument(help=TARGET_HELP)],
     plan: Annotated[Path, typer.Argument(help="plan.json")],
     out: Annotated[Path, typer.Option("--out", "-o", help="folder to write")],
     dry_run: Annotated[

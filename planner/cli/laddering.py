@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from planner.cli.asking import tolerance_of
-from planner.cli.console import answered, check_out, emit, progress, tell, tell_findings
+from planner.cli.console import answered, check_out, emit, progress, tell, tell_findings, tell_unsure
 
 
 class Format(StrEnum):
@@ -80,6 +80,7 @@ def ladder(
             steps = climb(found, wanted, effort, demand.value, told)
         report = review_ladder(found, steps)
         emit(render(report, format.value), out)
+        tell_unsure(report)
         if unproven := [step.rung.name for step in steps if not is_proven(step.gap_fraction, gap_fraction)]:
             tell(f"not proven to the gap that was asked: {', '.join(unproven)}; more --nodes or --rounds may close it")
         if any(step.plan is not None and step.plan.proof.status == "stopped" for step in steps):

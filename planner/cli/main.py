@@ -215,14 +215,15 @@ def audit(plan: PlanPath, format: AsFormat = Format.text, out: Out = None) -> No
     Example: `planner audit plan.json`
     """
     with answered(format):
-        from planner.audit import CANNOT_BE_CHECKED
         from planner.audit import audit as audit_plan
+        from planner.audit import not_checked
         from planner.planfile import read_plan
         from planner.review.answer import review_audit
         from planner.review.render import render
 
-        result = audit_plan(read_plan(plan))
-        emit(render(review_audit(result, CANNOT_BE_CHECKED), format.value), out)
+        made = read_plan(plan)
+        result = audit_plan(made)
+        emit(render(review_audit(result, not_checked(made)), format.value), out)
         raise SystemExit(0 if result.passed else 1)
 
 

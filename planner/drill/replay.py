@@ -72,7 +72,7 @@ def drill_plan(
     """
     check_counts(plan)
     world, graph, failures = prepare(plan.study, plan.demand_case)
-    findings = names_in_plan(plan, [failure.id for failure in failures])
+    findings = names_in_plan(plan, [failure.id for failure in failures], world.placements)
     replayed = failures if which is None else failures_of_kind(world, graph, *which)
     every = hours_of(plan)
     findings += [*not_ready(plan.study, plan, every), *not_done(plan.study, plan, every)]

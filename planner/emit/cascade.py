@@ -10,6 +10,7 @@ from planner.formulas import due_fraction, live_edges
 from planner.problem import Decisions, Problem, State, states
 from planner.recorded import problem_of
 from planner.records.plan import PlanFile
+from planner.records.study import kind_and_name
 from planner.risk import NORMAL
 
 ALONE = "alone"
@@ -134,7 +135,7 @@ def _push(of: Subject, s: State) -> Push:
 
 def _seen_by(of: Subject, f: str) -> str:
     """A placement that gives wrong answers passes every health check: somebody has to take it down."""
-    kinds = {component.partition(":")[0] for component in of.problem.failures[f].lost}
+    kinds = {kind_and_name(component)[0] for component in of.problem.failures[f].lost}
     if f == NORMAL:
         return "nothing is lost"
     if kinds & {"stack", "stack_version", "qualification"}:

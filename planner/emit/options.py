@@ -137,7 +137,7 @@ def filled(template: str, p: Problem, e: str, model: str) -> str:
         "placement": e,
         "pool": pool,
         "site": site,
-        "provider": site.partition("/")[0],
+        "provider": p.provider_of[pool],
         "model": model,
     }
     return re.sub(r"\{(" + "|".join(FIELDS) + r")\}", lambda match: slug(values[match[1]]), template)

@@ -46,6 +46,18 @@ def stack_and_version(stack: str) -> tuple[str, str]:
     return name, version
 
 
+def kind_and_name(component: str) -> tuple[str, str]:
+    """Kind and name of a component by its id `kind:name`, as people write it; a kind has no colon.
+
+    Examples
+    --------
+    >>> kind_and_name("site:aws/us-east-2"), kind_and_name("power:grid: north")
+    (('site', 'aws/us-east-2'), ('power', 'grid: north'))
+    """
+    kind, _, name = component.partition(":")
+    return kind, name
+
+
 class Period(Record):
     """An interval in which capacity is bought."""
 

@@ -22,6 +22,7 @@ from planner.review.trust import trust_section
 
 NOT_A_PLAN = ("digest", "study digest", "study", "purchases", "replicas", "states")
 """Violations after which the rest of a review would tell tales."""
+NOT_CHECKED = "fields that are not checked, or in part; all others are held to the rules, or worked out anew"
 NOT_IN = (
     "requests are divisible and queues are not simulated: utilisation limits and burst_factor stand for them",
     "the last mile of users, egress and storage fees",
@@ -165,8 +166,8 @@ def _answer(plan: PlanFile, p: Problem, checked: Audit, proven: bool) -> Section
     return Section("ANSWER", tuple(lines), data=data)
 
 
-def review_audit(result: Audit, cannot: tuple[str, ...]) -> Report:
-    """The report of an audit."""
+def review_audit(result: Audit, not_checked: dict[str, str]) -> Report:
+    """The report of an audit, and what it leaves out: field of the plan file -> why."""
     verdict = "passed" if result.passed else f"FAILED, {len(result.violations)} violations"
     lines = (f"{result.rows_checked:,} rows in {result.states_checked} states checked: {verdict}",)
     rows = tuple((v.rule, v.key, v.detail) for v in result.violations)
@@ -182,6 +183,6 @@ def review_audit(result: Audit, cannot: tuple[str, ...]) -> Report:
                 max(0, len(rows) - 200),
                 data={"passed": result.passed, "violations": [asdict(v) for v in result.violations]},
             ),
-            Section("NOT CHECKED", cannot),
+            Section("NOT CHECKED", (NOT_CHECKED,), ("field", "why"), tuple(not_checked.items()), data=not_checked),
         ),
     )

@@ -59,7 +59,8 @@ def review_variants(
         *_files(written),
         Section("NEXT", _next(written)),
     ]
-    return Report(title, all(a.plan is not None for a in asked), tuple(sections))
+    unsure = [f"{name}: {line}" for name, found in bridges.items() for line in _not_known(found)]
+    return Report(title, all(a.plan is not None for a in asked), tuple(sections), unsure=tuple(unsure))
 
 
 def _answer(asked: Sequence[Answer]) -> Section:
@@ -180,9 +181,13 @@ def _bridges(asked: Sequence[Answer], bridges: Mapping[str, Bridge]) -> list[Sec
 
 
 def _not_told_apart(found: Bridge) -> list[str]:
-    if not found.together:
-        return []
-    return [f"{', '.join(found.together)} stands in the step after it: nothing between the two can be planned"]
+    apart = [step for step in found.together if step not in found.unsure]
+    lines = [f"{', '.join(apart)} stands in the step after it: nothing between the two can be planned"] if apart else []
+    return [*lines, *_not_known(found)]
+
+
+def _not_known(found: Bridge) -> list[str]:
+    return [f"{step} stands in the step after it: the search ended: {why}" for step, why in found.unsure.items()]
 
 
 def _bridge_cells(found: Bridge) -> tuple[str, ...]:
@@ -197,6 +202,7 @@ def bridge_data(found: Bridge) -> dict[str, Any]:
         "after_usd": found.after_usd,
         "steps": [{"step": s.name, "usd": s.total_usd, "components_usd": dict(s.usd)} for s in found.steps],
         "not_told_apart": list(found.together),
+        "unsure": dict(found.unsure),
         "best_plans_differ_by_usd": [found.least_usd, found.most_usd],
     }
 
@@ -273,7 +279,7 @@ def review_diff(found: Diff, all_rows: bool = False) -> Report:
             sections.append(_part(part, rows, all_rows))
     title = f"{found.before.study.study} against {found.after.study.study}"
     digests = {"before_sha256": found.before.digest_sha256, "after_sha256": found.after.digest_sha256}
-    return Report(title, found.same, tuple(sections), digests)
+    return Report(title, found.same, tuple(sections), digests, tuple(_not_known(found.bridge)))
 
 
 def _same(found: Diff) -> Section:

@@ -79,12 +79,13 @@ def _alike(plan: PlanFile) -> str:
 def order_section(plan: PlanFile, p: Problem, bought: tuple[Order, ...], all_rows: bool) -> Section:
     """What to sign, by when, at what cost, and what for."""
     rows, several = [], len(p.periods) > 1
+    called = {offer.id: offer.offer for offer in plan.study.offers}
     for o in bought:
         for_goals = o.units - o.units_without_goals
         rows.append(
             (
                 o.units,
-                o.offer.rpartition(":")[2],
+                called[o.offer],
                 o.pool,
                 *((o.period,) if several else ()),
                 f"{o.by}{' LATE' if o.days_late else ''}",
@@ -114,12 +115,12 @@ def order_section(plan: PlanFile, p: Problem, bought: tuple[Order, ...], all_row
         after.append("how firm each order is in low and high demand: planner plan --firm")
     later = beyond_horizon(study, bought)
     after += [
-        f"binds beyond the horizon: {o.units} {o.offer.rpartition(':')[2]} of {o.pool} until {until}, "
+        f"binds beyond the horizon: {o.units} {called[o.offer]} of {o.pool} until {until}, "
         f"{usd(value)} USD that are in no cost here"
         for o, until, value in later
     ]
     after += [
-        f"{o.offer.rpartition(':')[2]} of {o.pool}: blocks of {' + '.join(str(units) for units in o.blocks)} units, the"
+        f"{called[o.offer]} of {o.pool}: blocks of {' + '.join(str(units) for units in o.blocks)} units, the"
         " sizes that are sold at once"
         for o in bought
         if len(o.blocks) > 1
@@ -129,9 +130,8 @@ def order_section(plan: PlanFile, p: Problem, bought: tuple[Order, ...], all_row
         f"price of {offer} is known to a range: {usd(low)} to {usd(high)} USD over the horizon"
         for offer, (low, high) in ends.by_offer.items()
     ]
-    instruments = sorted(
-        {f"{o.offer.rpartition(':')[2]} of {o.pool.rpartition('/')[2]}: {o.instrument}" for o in bought}
-    )
+    type_of = {pool.id: pool.machine_type for pool in plan.study.pools}
+    instruments = sorted({f"{called[o.offer]} of {type_of[o.pool]}: {o.instrument}" for o in bought})
     after += instruments if all_rows else instruments[:MOST_INSTRUMENTS]
     if len(instruments) > MOST_INSTRUMENTS and not all_rows:
         after.append(f"... and {len(instruments) - MOST_INSTRUMENTS} more contracts: --all")

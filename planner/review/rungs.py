@@ -5,7 +5,7 @@ from typing import Any
 
 from planner.ladder import ASSUMED_FRACTION, NO_GOAL, Step, longest_seconds
 from planner.records.study import Goal, Study
-from planner.review.report import Cell, Report, Section, percent, short_failure, usd
+from planner.review.report import Cell, Report, Section, first_line, percent, short_failure, usd
 
 WHY_LINES = 4
 NOT_IN = (
@@ -25,7 +25,10 @@ def review_ladder(study: Study, steps: Sequence[Step]) -> Report:
         *_no_plan(steps),
         Section("NOT IN", (*_assumed(study, steps), *NOT_IN)),
     )
-    return Report(f"ladder of study {study.study}", good(steps), sections)
+    unsure = tuple(
+        f"{rung_text(step.rung.name)}: {first_line(step.why_not or step.not_drilled)}" for step in steps if step.unsure
+    )
+    return Report(f"ladder of study {study.study}", good(steps), sections, unsure=unsure)
 
 
 def good(steps: Sequence[Step]) -> bool:

@@ -83,7 +83,7 @@ def _by_evidence(p: Problem, x: Decisions, known: Known) -> tuple[dict[str, floa
     for w, o in p.flows:
         for e in p.edges[w, o]:
             if value := x.traffic[w, o, e, s]:
-                by_speed[known.speed[e.partition("@")[0], known.context_class[w]].evidence] += value
+                by_speed[known.speed[p.profile_of[e], known.context_class[w]].evidence] += value
                 by_trip[p.round_trip_ms[o, p.site_of[p.pool_of[e]]].evidence] += value
     return dict(by_speed), dict(by_trip)
 
