@@ -1,8 +1,13 @@
 """Random studies in which much goes wrong at once: each has a plan that holds, or none; never an internal error.
 
-`python tests/test_random_studies.py 3000` (with the package and this folder importable) runs the first 3000 seeds, and
-`python tests/test_random_studies.py 3000 6000` the second; `oracle 0 500` compares so many tiny ones with brute force.
-Each study has LONGEST_SECONDS of a processor; those that take longer are counted apart.
+The suite takes a sample. Thousands, from the root of the repository:
+
+    PYTHONPATH=.:tests python tests/test_random_studies.py 3000            seeds 0 to 2999, as the sample
+    PYTHONPATH=.:tests python tests/test_random_studies.py 3000 6000       seeds 3000 to 5999
+    PYTHONPATH=.:tests python tests/test_random_studies.py oracle 1000     tiny ones, each against brute force
+
+Errors are printed with their seed as they come, then how many studies ended in what. Each has LONGEST_SECONDS of a
+processor; those that take longer are counted apart.
 """
 
 import math
@@ -27,9 +32,10 @@ from planner.records.study import Study
 from planner.search import Effort, Infeasible
 
 LONGEST_SECONDS = 10
-MOST_PURCHASES = 600
+MOST_PURCHASES = 300
 """That brute force tries for one study."""
-SAMPLE = range(40)
+SAMPLE = sorted({*range(24), 288, 305} - {14})
+"""Of these 288 and 305 ended in a bound above the plan; 14 takes seconds."""
 EFFORT = Effort(gap_fraction=0.05, most_nodes=50)
 
 
