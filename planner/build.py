@@ -23,7 +23,7 @@ from planner.payments import worth_factor
 from planner.periods import demand_by_hour, hour_id, hours_of, spans
 from planner.problem import FEW_UNITS, HOURLY, Problem, clocks, most_machines, sizes, specks
 from planner.records.study import Study
-from planner.risk import dependency_graph
+from planner.risk import dependency_graph, profile_id
 from planner.units import MONTHS_PER_YEAR
 
 
@@ -108,6 +108,9 @@ def build(study: Study, demand: str = "base", with_goals: bool = True) -> Proble
         pool_of={e: parts.pool[e].id for e in names} | {b: offers[b].pool for b in offers},
         on_pool={q: tuple(e for e in names if parts.pool[e].id == q) for q in pools},
         site_of={q: pools[q].site for q in pools},
+        profile_of={e: profile_id(parts.model[e].model, parts.profile[e].name) for e in names},
+        model_of={e: parts.model[e].model for e in names},
+        provider_of={q: parts.sites[pools[q].site].provider for q in pools},
         load_gib_per_second={s.id: s.load_gib_per_second for s in study.sites if s.load_gib_per_second is not None},
         usable_fraction={q: pools[q].usable_fraction for q in pools},
         spare_machines={q: pools[q].spare_machines for q in pools},

@@ -19,6 +19,8 @@ from planner.units import SECONDS_PER_HOUR
 def commitments(p: Problem, x: Decisions) -> Linear:
     """Commitments and capacity blocks: paid for every hour of their term in the horizon, used or not.
 
+    The price by the hour of machines that are bought is upkeep.
+
     Formula
         Σ_b,t start_usd[b,t] · started[b,t],   start_usd = Σ price[b,t] · machines_per_unit[b] · hours · worth
     Units
@@ -41,10 +43,12 @@ def capital(p: Problem, x: Decisions) -> Linear:
 
 
 def upkeep(p: Problem, x: Decisions) -> Linear:
-    """Staff, upkeep and land of what is built, from its first day to the end of the horizon.
+    """Staff, upkeep and land of what is built, and upkeep of machines that are bought, from their first day on.
 
     Formula
-        Σ_b,t start_usd[b,t] · started[b,t],   start_usd = Σ_u≥t usd_per_mw_year · power_mw · years[u] · worth[u]
+        Σ_b,t start_usd[b,t] · started[b,t]
+        start_usd  =  Σ_u≥t usd_per_mw_year · power_mw · years[u] · worth[u]
+                      or Σ_u price[b,t] · machines_per_unit[b] · hours[u] · worth[u], of machines while they are used
     Units
         USD over the horizon, worth on its first day
     """

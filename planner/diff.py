@@ -235,7 +235,7 @@ def _shares(side: _Side) -> dict[str, dict[str, float]]:
         columns = zip(state.workload, state.origin, state.placement, state.requests_per_second, strict=True)
         for w, o, e, value in columns:
             wanted = side.p.demand_requests_per_second.get((w, o, state.hour), 0.0)
-            pool = e.partition("@")[2]
+            pool = side.p.pool_of.get(e, "")
             if wanted > 0:
                 shares = found.setdefault(f"{w} from {o}{at}", {})
                 shares[pool] = round(shares.get(pool, 0.0) + value / wanted, 9)

@@ -106,6 +106,21 @@ def edges_of(parts: Parts, flows: tuple[Flow, ...]) -> tuple[Edges, Edges, dict[
     return edges, edges_in_failure, why_not
 
 
+NO_PLACEMENT = "add a profile for a machine type of the study's pools, on a stack that is qualified for the model"
+CURES = {
+    "context": "a profile that admits its context class",
+    "precision": "another of its precisions, or a profile that has one",
+    "feature": "a profile with its features",
+    "first token": "a longer first_token_ms of its tier, or a faster profile",
+    "per token": "a longer per_token_ms of its tier, or a faster profile",
+    "memory": "a profile with more accelerators per replica, or fewer requests in flight at the rates measured there",
+    "jurisdiction": "pools at a site in its jurisdictions, or another jurisdiction",
+    "label": "pools at a site with its site_labels, or fewer of them",
+    "round trip": "a longer round_trip_ms of its tier, or pools that are nearer",
+}
+"""What gives a workload the edges that are missing for a reason of `WHY_NOT`."""
+
+
 def workloads_without_edge(p: Problem) -> dict[Flow, Finding]:
     """A finding for every (workload, origin) that no placement may serve in normal operation, with the reasons."""
     found = {}
@@ -113,12 +128,10 @@ def workloads_without_edge(p: Problem) -> dict[Flow, Finding]:
         if not p.edges[w, o]:
             reasons = Counter(why.partition(":")[0] for (w_, o_, _), why in p.why_not.items() if (w_, o_) == (w, o))
             told = ", ".join(f"{reason} {n}" for reason, n in reasons.most_common())
-            found[w, o] = Finding(
-                f"workload {w} from {o}",
-                "a placement that may serve it",
-                f"none: {told or 'no placement of its model exists'}",
-                "a profile that admits its context class, a qualified stack, or a longer round_trip_ms",
-            )
+            got = f"none: {told or 'no placement of its model exists'}"
+            cures = [CURES[reason] for reason, _ in reasons.most_common() if reason in CURES]
+            fix = "; or ".join(cures) or NO_PLACEMENT
+            found[w, o] = Finding(f"workload {w} from {o}", "a placement that may serve it", got, fix)
     return found
 
 

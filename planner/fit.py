@@ -1,16 +1,21 @@
 """What must fit: replicas in memory, classes in profiles, claims in holdings, holdings in quotas."""
 
+import math
+from collections.abc import Iterable
 from fnmatch import fnmatchcase
 from itertools import pairwise
 
-from planner.periods import Span, calendar, through, touches
+from planner.periods import ALMOST, Span, calendar, through, touches
 from planner.places import Place, Reading, Row, listed, near_miss, shown, unique
-from planner.records.inventory import MachineType, Pool
+from planner.records.inventory import MachineType, Offer, Pool, Price
 from planner.records.serving import MEMORY_FRACTION, ContextClass, Model, ModelFacts, Profile
-from planner.records.study import Claim, Holding, Workload
+from planner.records.study import Claim, Holding, RunningReplicas, Study, Workload
 from planner.references import Parts, component_places
-from planner.risk import placement_id
+from planner.risk import placement_id, profile_id
 from planner.units import BYTES_PER_GIB
+
+RENTED = ("on_demand", "spot", "capacity_block")
+"""Kinds that nobody lists among the holdings."""
 
 
 def check_fit(parts: Parts, reading: Reading) -> None:
@@ -172,9 +177,8 @@ def _check_profile(model: Model, profile: Profile, place: Place, parts: Parts, r
         expected = f"at most {room:.1f} GiB, {MEMORY_FRACTION:g} of {chips} x {memory:g} GiB"
         got = f"{needed:.1f} GiB: weights {profile.weights_gib:.1f}, cache {cache:.1f} for {shown(worst.name)}"
         limit = int((room - profile.weights_gib) / cache * profile.concurrency_limit) if cache > 0 else 0
-        lower = f"lower concurrency_limit to {limit}, or " if limit >= 1 else ""
         rest = f"; as it is, it serves only {listed(w.name for w in held)}" if held else ""
-        report(place.at("concurrency_limit"), expected, got, f"{lower}use more accelerators per replica{rest}")
+        report(place.at("concurrency_limit"), expected, got, f"{_less_memory(profile, limit)}{rest}")
     return None
 
 
@@ -202,7 +206,10 @@ def _check_named_placements(parts: Parts, reading: Reading) -> None:
         for profile in model.profiles:
             for pool in parts.considered_pools.values():
                 if pool.machine_type == profile.machine_type and pool.machine_type in parts.machine_types:
-                    placements[f"placement:{placement_id(model.model, profile.name, pool.id)}"] = model, profile
+                    placements[f"placement:{placement_id(profile_id(model.model, profile.name), pool.id)}"] = (
+                        model,
+                        profile,
+                    )
     for id, where in component_places(parts):
         if id not in placements:
             continue
@@ -213,6 +220,18 @@ def _check_named_placements(parts: Parts, reading: Reading) -> None:
             expected, got = memory_told(model.facts, profile, machine, max(too_long, key=_live_tokens))
             fix = "name a placement of another profile; as it is, nothing runs on this one"
             reading.error(where, expected, got, fix)
+
+
+def _less_memory(profile: Profile, limit: int) -> str:
+    """How to make a profile fit in memory, where so many requests in flight do: fewer of them make fewer tokens."""
+    if limit < 1:
+        return "use more accelerators per replica, and the rates measured on them"
+    share = limit / profile.concurrency_limit
+    rates = [f"{share * p.decode_tokens_per_second:.4g} ({shown(p.context_class, bare=True)})" for p in profile.classes]
+    return (
+        f"lower concurrency_limit to {limit}, and decode_tokens_per_second with it, measured there or in proportion: "
+        f"{', '.join(rates)}; or use more accelerators per replica"
+    )
 
 
 def _live_tokens(workload: Workload) -> float:
@@ -268,6 +287,43 @@ def _held(parts: Parts, period: Span | None = None) -> dict[str, int]:
     return held
 
 
+def stock_machines(pool: str, holdings: Iterable[Holding], offers: Iterable[Offer]) -> float:
+    """Machines of a pool that are held at any time, and that its offers have; infinite where one has no limit."""
+    held = sum(holding.machines for holding in holdings if holding.pool == pool)
+    here = [offer for offer in offers if offer.pool == pool]
+    return held + sum(
+        float("inf") if offer.most_units is None else offer.most_units * offer.machines_per_unit for offer in here
+    )
+
+
+def check_fleet_fits(rows: list[Row[RunningReplicas]], study: Study, reading: Reading) -> None:
+    """The replicas that run have machines: those that are held, and what the pool's offers have."""
+    chips = {machine.name: machine.accelerators for machine in study.machine_types}
+    machine = {pool.id: pool.machine_type for pool in study.pools}
+    profiles = {f"{model.model}/{profile.name}": profile for model in study.models for profile in model.profiles}
+    replicas: dict[str, dict[str, float]] = {}
+    first: dict[str, Place] = {}
+    for row, place in rows:
+        replicas.setdefault(row.pool, {})[row.profile] = row.replicas
+        first.setdefault(row.pool, place)
+    for pool, by_profile in replicas.items():
+        taken = sum(n * profiles[name].accelerators_per_replica for name, n in by_profile.items())
+        needed = taken / chips[machine[pool]]
+        rented = [offer for offer in study.offers if offer.kind in RENTED]
+        most = stock_machines(pool, study.holdings, study.offers)
+        today = stock_machines(pool, study.holdings, rented)
+        got = f"{sum(by_profile.values()):g}, which take {math.ceil(needed - ALMOST):,} machines"
+        name = shown(pool, bare=True)
+        if needed > most + ALMOST:
+            expected = f"replicas for at most {most:,g} machines, all that is held and offered in {name}"
+            fix = "correct the replicas (those of the whole pool, in each row), or add the holding to the study"
+            reading.error(first[pool].at("replicas"), expected, got, fix)
+        elif needed > today + ALMOST:
+            expected = f"replicas for at most {today:,g} machines, all that is held and rented in {name}"
+            fix = "add what is committed already to the holdings of the study, or correct the replicas"
+            reading.warning(first[pool].at("replicas"), expected, got, fix)
+
+
 def _check_power(parts: Parts, reading: Reading) -> None:
     """What is held at a site fits its power."""
     drawn: dict[str, float] = {}
@@ -312,3 +368,10 @@ def _check_quotas(parts: Parts, reading: Reading) -> None:
             expected = f"at least {used:g} {shown(quota.unit, bare=True)}, what is held in these pools"
             fix = "raise the quota to what was granted, or correct the holdings"
             reading.error(place.at("most"), expected, f"{quota.most:g}", fix)
+        offers, holdings = [offer for offer, _ in parts.offers.values()], [holding for holding, _ in parts.holdings]
+        stock = sum(stock_machines(id, holdings, offers) * factor[id] for id in limited if factor[id])
+        if limited and not without and quota.most > stock and not reading.any_broken(Offer, Price, Holding):
+            unit = shown(quota.unit, bare=True)
+            expected = f"at most {stock:g} {unit}, all that is held and offered in these pools"
+            fix = f"correct the number or its unit: it counts in {unit}; as it is, it limits nothing"
+            reading.warning(place.at("most"), expected, f"{quota.most:g}", fix)

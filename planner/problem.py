@@ -193,6 +193,12 @@ class Problem:
         """Whether every edge of normal operation exists in failures, too."""
         return all(set(some) <= set(self.edges_in_failure[flow]) for flow, some in self.edges.items())
 
+    profile_of: Mapping[str, str] = field(default_factory=dict)
+    """e -> model/profile"""
+    model_of: Mapping[str, str] = field(default_factory=dict)
+    """e -> model"""
+    provider_of: Mapping[str, str] = field(default_factory=dict)
+    """q -> provider"""
     not_offered: Mapping[str, str] = field(default_factory=dict)
     """offer id -> why it cannot be bought in this study"""
     starts: Mapping[tuple[str, str], tuple[str, ...]] = field(default_factory=dict)

@@ -1,7 +1,7 @@
 """Decisions as the records of a plan, and back: what is bought, the states, what cannot be covered."""
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from planner.algebra import Sparse, total
@@ -71,6 +71,17 @@ def decimals(p: Problem, w: str, o: str, h: str) -> int:
 def costs_usd(p: Problem, x: Decisions) -> dict[str, float]:
     """Cost by component [USD over the horizon]."""
     return {cost.__name__: float(cost(p, x)) for cost in COSTS}
+
+
+def upkeep_apart(p: Problem, x: Decisions, stated: Mapping[str, float]) -> dict[str, float]:
+    """Costs as stated, with upkeep of machines that are bought apart: earlier versions have it in commitments."""
+    upkeep = p.start_usd.get("upkeep", {})
+    of_machines = sum(usd * float(x.started[b, t]) for (b, t), usd in upkeep.items() if b in p.pool_of)
+    of_phases = sum(usd * float(x.started[m, t]) for (m, t), usd in upkeep.items() if m in p.build_outs)
+    earlier = {"commitments", "upkeep"} <= set(stated) and abs(stated["upkeep"] - of_phases) < 0.01 < of_machines
+    if not earlier:
+        return dict(stated)
+    return {**stated, "commitments": stated["commitments"] - of_machines, "upkeep": stated["upkeep"] + of_machines}
 
 
 def purchases_of(p: Problem, x: Decisions) -> tuple[Purchase, ...]:

@@ -64,7 +64,7 @@ def firm_at_its_largest(p: Problem, x: Decisions, whole: bool) -> Sparse:
 def _machines_left(p: Problem, x: Decisions, firm: Sparse, q: str, h: str) -> float:
     """Machines of a pool that count in every failure and carry no firm replica [machines]."""
     stand = sum(p.machines_per_replica[e] * firm[e, h] for e in p.on_pool[q])
-    return max(0.0, float(machines_firm(p, x, q, h)) - float(stand))
+    return max(0.0, float(machines_firm(p, x, q, h) - stand))
 
 
 def repair(

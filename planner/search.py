@@ -3,7 +3,7 @@
 import random
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 import pulp
@@ -116,6 +116,9 @@ class _Search:
         self.implied = implied(p) if effort.prune else {}
         self.blocks: set[Block] = set()
         self.whole_failures: dict[Block, int] = {}
+        self.whole_prices: set[str] = set()
+        self.dearer: list[str] = []
+        """priced failures of the last plan found that cost more than the program reckons"""
         self.tests: dict[tuple[float, ...], TestProgram] = {}
         self.passes = 0
         self.bound = -INFINITY
@@ -194,6 +197,27 @@ class _Search:
                 if (key[-1][1], key[-1][0]) == block and isinstance(v, pulp.LpVariable):
                     v.cat = pulp.LpInteger
 
+    def dearer_when_whole(self, x: Decisions) -> list[str]:
+        """Priced failures that cost more with whole replicas than the program reckons, which takes them as divisible.
+
+        Each once, the dearest first; none in large programs, where whole numbers everywhere would find nothing in time.
+        """
+        found = []
+        for f, rate in self.p.priced.items() if not self.large() else ():
+            worth = max(rate.occurrences, 1e-3) * (x.outage[f,] - (self.x.outage[f,].varValue or 0.0))
+            if worth > PRICED_CLOSE * max(1.0, abs(self.program.objective)) and f not in self.whole_prices:
+                found.append((-worth, f))
+        return [f for _, f in sorted(found)]
+
+    def make_whole(self, f: str) -> None:
+        """Make all replicas of a priced failure whole in the program, which then knows what it costs."""
+        self.whole_prices.add(f)
+        self.enter((f, self.p.hours[0]))
+        for mapping in (self.x.kept, self.x.occupied, self.x.loaded):
+            for key, v in mapping.items():
+                if key[-1][1] == f and isinstance(v, pulp.LpVariable):
+                    v.cat = pulp.LpInteger
+
     def leave_room(self, block: Block) -> None:
         """Ask for a little more in a failure that broke on whole numbers only, so that its replicas can be rounded.
 
@@ -211,19 +235,24 @@ class _Search:
         self.asked = {}
 
     def purchases(self, whole: bool) -> Decisions:
-        """What is bought and the replicas, as numbers of the last solve, firm replicas as many as can be.
-
-        Where gateways rescale, the program has every failure, and nothing is let go: firm replicas are as they are.
-        """
+        """What is bought and the replicas, as numbers of the last solve."""
         found = no_decisions()
         for name in BOUGHT:
             values = {k: v.varValue or 0.0 for k, v in getattr(self.x, name).items()}
             if whole:
                 values = {k: float(round(v)) for k, v in values.items()}
             setattr(found, name, Sparse(values))
-        if not self.rescales:
-            found.firm = firm_at_its_largest(self.p, found, whole)
         return found
+
+    def with_firm(self, purchases: Decisions, whole: bool) -> Decisions:
+        """The purchases with as many firm replicas as can be: what a plan has, and what is hurt is judged by.
+
+        Tests are made with those of the program, which then gets to know what they break. Where gateways rescale, the
+        program has every failure, and nothing is let go: firm replicas stay as they are.
+        """
+        if self.rescales:
+            return purchases
+        return replace(purchases, firm=firm_at_its_largest(self.p, purchases, whole))
 
     # -------------------------------------------------------------- the relaxation over all failures
     def relax(self) -> float:
@@ -242,8 +271,9 @@ class _Search:
             if status != OPTIMAL:
                 raise SolverError(f"the relaxation ended {status}")
             purchases, broken = self.purchases(whole=False), []
+            firm = self.with_firm(purchases, whole=False)
             waiting = [(f, h) for f in self.failures() if f not in self.implied for h in self.p.hours]
-            waiting = [at for at in waiting if at not in self.blocks and not unhurt(self.p, purchases, *at)]
+            waiting = [at for at in waiting if at not in self.blocks and not unhurt(self.p, firm, *at)]
             for n, (f, h) in enumerate(waiting):
                 self.progress("testing failures", n / len(waiting), f"pass {self.passes}, {len(self.entered)} entered")
                 short = self.test_program(f, h).test(f, purchases)
@@ -419,9 +449,10 @@ class _Search:
         found: Survived = {}
         everything = [(f, h) for f in self.failures() for h in self.p.hours]
         most = ENTER_PER_PASS * len(self.p.hours)
+        firm = self.with_firm(purchases, whole=True)
         for n, (f, h) in enumerate(everything):
             self.progress("testing whole numbers", n / len(everything), f"{len(self.entered)} entered")
-            if f in self.implied or unhurt(self.p, purchases, f, h):
+            if f in self.implied or unhurt(self.p, firm, f, h):
                 found[f, h] = None
                 continue
             # what is whole in the program has a whole answer: the search may take the nodes it needs

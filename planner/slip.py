@@ -7,7 +7,7 @@ from fnmatch import fnmatchcase
 
 from planner.errors import Finding, InputError
 from planner.patches import Change, Patch
-from planner.periods import ALMOST, Span, may_be_ready, spans
+from planner.periods import ALMOST, Span, hours_of, may_be_ready, spans
 from planner.records.plan import PlanFile
 from planner.records.study import Study
 from planner.units import after_months
@@ -116,7 +116,8 @@ def _check(study: Study, what: Sequence[str], clocks: Sequence[str], delays: Seq
 
 def _first(plan: PlanFile, subject: str) -> Span | None:
     """The first period in which a plan has a phase or an offer."""
-    whens = {row.when.partition("/")[0] for row in plan.purchases if row.offer == subject}
+    (period_of, _), _ = hours_of(plan.study)
+    whens = {period_of.get(row.when, row.when) for row in plan.purchases if row.offer == subject}
     whens |= {row.when for row in plan.builds if row.build_out == subject}
     return next((t for t in spans(plan.study) if t.name in whens), None)
 

@@ -12,6 +12,7 @@ from planner.costs import cost_usd, rank_outages
 from planner.edges import workloads_without_edge
 from planner.errors import Finding, SolverError
 from planner.formulas import requests_per_second
+from planner.interruption import interrupted
 from planner.polish import edge_costs, settle_normal
 from planner.problem import Decisions, Problem, no_decisions
 from planner.program import BOUGHT
@@ -25,6 +26,7 @@ from planner.search import (
     MORE_NODES,
     MOST_PASSES,
     SHORT,
+    WHOLE,
     Effort,
     Infeasible,
     Progress,
@@ -81,12 +83,16 @@ def solve(
     search.marginals(summary)
     best, stopped = None, False
     try:
+        if interrupted():  # in an earlier solve of this process: what can be had at once
+            raise KeyboardInterrupt
         best = _search_whole(search)
     except KeyboardInterrupt:
         stopped = True
+        progress("ending early", None, "making what was found so far a whole plan")
         best = search.best if search.best is not None else _rounded_up(search)
     status: Status = "proven" if is_proven(search.gap(best), effort.gap_fraction) else "gap"
-    if search.bound > best.cost_usd * (1 + SHORT) + SHORT:
+    arithmetic = SHORT * (1 + best.cost_usd) + WHOLE * search.program.scale  # the dearest column costs the solver one
+    if search.bound > best.cost_usd + arithmetic:
         raise SolverError(f"a bound of {search.bound:,.2f} above a plan of {best.cost_usd:,.2f} USD: please report it")
     not_priced = {at: replicas for at, replicas in search.survived.items() if at[0] not in p.priced}
     return replace(
@@ -94,6 +100,7 @@ def solve(
         decisions=_settled(search, best.decisions, not_priced),
         cost_usd=best.cost_usd,
         bound_usd=min(search.bound, best.cost_usd),
+        relaxation_usd=min(relaxation, best.cost_usd),
         entered=tuple(search.entered),
         implied=len(search.implied),
         status="stopped" if stopped or search.clock_ended else status,
@@ -138,7 +145,14 @@ def _search_whole(search: _Search) -> Solution:
             search.enter_broken(dear[:ENTER_PER_PASS])
             continue
         search.best = best = _better(search, purchases, found)
-        if is_proven(search.gap(best), search.effort.gap_fraction) or search.spent(nodes):
+        if is_proven(search.gap(best), search.effort.gap_fraction):
+            return best
+        if search.dearer and not search.out_of_time():
+            for f in search.dearer[:ENTER_PER_PASS]:
+                search.make_whole(f)
+            search.program.minimise(search.objective)
+            continue
+        if search.spent(nodes):
             return best
         if search.start is not None:  # what is near has been found; from here on the search is as without a start
             if search.effort.quick:
@@ -167,6 +181,7 @@ def _rounded_up(search: _Search) -> Solution:
 
 def _better(search: _Search, purchases: Decisions, found: Survived) -> Solution:
     """The cheaper of the best plan so far and this one, which passed every test; failures are settled at the end."""
+    purchases = search.with_firm(purchases, whole=True)
     x = _reserved(search, purchases) if search.rescales else settle_normal(search.p, purchases, search.new_solver())
     if search.p.priced:
         priced = [(f, h) for f in search.p.priced for h in search.p.hours]
@@ -175,6 +190,7 @@ def _better(search: _Search, purchases: Decisions, found: Survived) -> Solution:
             found[f, h] = cheap if cheap is not None else found[f, h]
         _settled(search, x, {at: found[at] for at in priced})
         rank_outages(search.p, x)
+        search.dearer = search.dearer_when_whole(x)
     cost = float(cost_usd(search.p, x))
     if search.best is not None and search.best.cost_usd <= cost:
         return search.best

@@ -17,6 +17,7 @@ from planner.build import build
 from planner.edges import workloads_without_edge
 from planner.errors import Finding, InputError, NoPlan, SolverError
 from planner.explain import diagnose
+from planner.interruption import interrupted
 from planner.patches import Patch, patch_of, patched, read_patch
 from planner.places import Place, Reading, shown
 from planner.plan import Case, make_plan
@@ -72,6 +73,8 @@ class Answer:
     variant: Variant
     plan: PlanFile | None
     why_not: str = ""
+    unsure: bool = False
+    """whether the search failed: it is not known whether there is a plan"""
 
     @property
     def not_planned(self) -> bool:
@@ -160,9 +163,15 @@ def studies_of(study: Study, variants: Iterable[Variant]) -> tuple[list[Study], 
         with every finding, when one of them is an error
     """
     found, findings = [], list[Finding]()
+    told = set[tuple[str, ...]]()
     for variant in variants:
         made, more = patched(study, variant.patches, variant.name)
-        findings += more
+        for finding in more:
+            # a warning is told for the first variant that has it, not for all of a matrix
+            said = (finding.where.partition(": ")[2], finding.expected, finding.got, finding.level)
+            if finding.level == "error" or said not in told:
+                findings.append(finding)
+            told.add(said)
         found += [made] if made is not None else []
     if any(finding.level == "error" for finding in findings):
         raise InputError(sorted_findings([finding for finding in findings if finding.level == "error"]))
@@ -227,7 +236,7 @@ Asked = Sequence[tuple[Variant, Study]]
 def _is_stopped(answer: Answer, effort: Effort) -> bool:
     """Whether a person ended the search for it."""
     by_person = effort.seconds is None and answer.plan is not None and answer.plan.proof.status == "stopped"
-    return by_person or INTERRUPTED in answer.why_not
+    return interrupted() or by_person or INTERRUPTED in answer.why_not
 
 
 def _one_by_one(
@@ -295,7 +304,7 @@ def _answer(
     except Infeasible:
         pass
     except (NoPlan, SolverError) as error:
-        return Answer(variant, None, str(error))
+        return Answer(variant, None, str(error), unsure=True)
     try:
         return Answer(variant, None, str(diagnose(study, case, progress)))
     except KeyboardInterrupt:

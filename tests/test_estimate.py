@@ -473,3 +473,45 @@ def test_memory_limits_what_is_in_flight():
     room = 0.9 * 2 * 74.5 - weights
     assert most_that_fit(case, 74.5) == int(room / (2000 * 320 / 2**20))
     assert most_that_fit(replace(case, chips=1, weights_gib=70.0), 74.5) == 0
+
+
+# one page has the constants
+
+
+def earlier_fit() -> list[tuple[float, float]]:
+    """(share of the peak that prompts reach, us a layer) of the earlier fit, as docs/evidence.md has them."""
+    page = (ROOT / "docs" / "evidence.md").read_text(encoding="utf-8")
+    table = page.partition("### An earlier fit")[2].partition("## Errors")[0]
+    cells = [line.split("|")[1:-1] for line in table.splitlines() if line.startswith("| ")][1:]
+    return [(float(row[1]), float(row[3])) for row in cells]
+
+
+def test_profiles_of_the_earlier_fit_name_its_constants():
+    known, compared = earlier_fit(), 0
+    for model in MODELS.values():
+        for point in (point for profile in model.profiles for point in profile.classes):
+            if not point.source.startswith("estimator of inventories/README.md"):
+                continue
+            prefill = float(re.search(r"e_p ([\d.]+)", point.source)[1])
+            layer_us = float(re.search(r"([\d.]+) us a layer", point.source)[1])
+            share = 1.0 if kind_of(model.facts) == "dense" else 0.42
+            of_fit = [e for e, us in known if us == layer_us and prefill == pytest.approx(e * share, rel=0.01)]
+            assert of_fit, point.source
+            compared += 1
+    assert len(known) == 8 and compared > 20
+
+
+def test_no_other_page_has_constants_of_the_estimator():
+    pages = [ROOT / "inventories" / "README.md", *sorted((ROOT / "docs").glob("**/*.md"))]
+    with_table = [
+        page.name for page in pages if re.search(r"^\|.*\| e_p |x e_p", page.read_text(encoding="utf-8"), re.M)
+    ]
+    assert with_table == ["evidence.md"]
+
+
+def test_the_page_states_the_constants_of_the_formula():
+    page = (ROOT / "docs" / "evidence.md").read_text(encoding="utf-8")
+    assert f"e_d = {ESTIMATOR.bandwidth_fraction:.2f} is fixed" in page
+    base, waiting = ESTIMATOR.first_token_base_ms / 1000, ESTIMATOR.first_token_waiting_fraction
+    assert f"first token  = {base:g} s + first (1 + {waiting:g} N)" in page
+    assert f"within {MEMORY_FRACTION:g} of it" in page

@@ -15,7 +15,7 @@ from planner.emit import envoy, litellm
 from planner.emit.behaviour import SCALE, envoy_priorities
 from planner.emit.behaviour import envoy as envoy_sends
 from planner.emit.behaviour import litellm as litellm_sends
-from planner.emit.cascade import ALONE, OVERRIDE, WITH_REPLICAS, cascades_of_plan, served_by
+from planner.emit.cascade import ALONE, NOTHING_DUE, OVERRIDE, WITH_REPLICAS, cascades_of_plan, served_by
 from planner.emit.common import given
 from planner.emit.lint import lint_envoy, lint_litellm, lint_table
 from planner.emit.names import slug
@@ -35,6 +35,7 @@ from planner.errors import InputError, NoPlan
 from planner.plan import make_plan
 from planner.problem import states
 from planner.records.study import Claim, Goal, Holding, NamedFailure, Tier, Utilisation
+from planner.review.static import static_section
 from planner.risk import NORMAL
 from planner.search import Effort
 
@@ -236,6 +237,23 @@ def test_a_surge_overfills_envoy_and_is_refused_by_litellm():
     by_envoy, by_litellm = (served(outcomes, g, "failure:rush") for g in ("envoy", "litellm"))
     assert by_envoy.meanwhile.overfull and by_envoy.verdict == OVERRIDE
     assert not by_litellm.meanwhile.overfull and by_litellm.verdict == ALONE
+
+
+def test_a_file_that_serves_nothing_survives_nothing():
+    """All sites are lost at once: no capacity could serve anything, nothing is due, and nothing is survived."""
+    every = (NamedFailure(name="all", lost={"site:a/s": 1.0, "site:b/s": 1.0, "site:c/s": 1.0}),)
+    goals = (Goal(failure="all", within_seconds=60.0), Goal(any="site", within_seconds=60.0))
+    made_plan = small_plan(tiers=(Tier(name="t", survive=goals),), failures=every)
+    for gateway in ("litellm", "envoy"):
+        x = served(cascades_of_plan(made_plan), gateway, "failure:all")
+        assert (x.verdict, x.meanwhile.served_fraction) == (NOTHING_DUE, 0.0)
+    section = static_section(made_plan, all_rows=True)
+    row = next(row for row in section.rows if row[0] == "failure all")
+    assert row[1:] == ("nothing due", "0 %", "nothing due", "0 %")
+    counted = [d["verdict"] for d in section.data if d["gateway"] == "envoy"]
+    survived = len(counted) - counted.count(OVERRIDE) - 1
+    assert f"envoy: {survived} of {len(counted)} failures are survived" in section.lines[0]
+    assert "in 1 nothing is due" in section.lines[0]
 
 
 def test_goals_on_random_plans_never_overfill_litellm():

@@ -355,7 +355,7 @@ def test_every_pool_of_the_quickstart_is_reached():
     assert warnings == [] and len(study.pools) == 19
     reach = reaches(study)
     assert len(reach) == 6 * len({p.site for p in study.pools})
-    assert all(r.round_trip_ms >= SAME_PLACE_MS for r in reach.values())
+    assert all(r.round_trip_ms >= SAME_PLACE_MS for r in reach.values() if r.how != "measured")
     known = Counter(r.how.partition(" ")[0] for r in reach.values())
     assert known["measured"] >= 46 and known["estimated"] <= 9, known
 

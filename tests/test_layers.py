@@ -10,7 +10,8 @@ import pytest
 
 FOLDER = Path(__file__).parents[1] / "planner"
 ROWS = (
-    ("units", "errors", "money"),
+    ("units", "errors", "money", "interruption"),
+    ("files",),
     ("records.*",),
     ("network", "risk", "periods", "payments", "cutsets", "ways", "doors"),
     (
@@ -18,9 +19,11 @@ ROWS = (
         "places",
         "fit",
         "references",
+        "apart",
         "passable",
         "timing",
         "phases",
+        "plausible",
         "read",
         "estimate",
         "measured",
@@ -35,7 +38,7 @@ ROWS = (
     ("formulas",),
     ("reserves",),
     ("costs",),
-    ("recorded", "planfile"),
+    ("recorded", "planfile", "json_lines"),
     ("reserve_rules",),
     ("purchase_rules", "inside_rules", "link_rules"),
     ("rules",),

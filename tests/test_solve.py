@@ -220,3 +220,24 @@ def test_what_loads_until_the_deadline_is_in_time():
     assert 55.001 - 30.001 < 25.0
     p = replace(p, load_seconds=dict.fromkeys(p.placements, 25.0), clocks_seconds={"failure:f": (30.001, 40.0, 55.001)})
     assert loading_pairs(p, p.placements[0], (p.hours[0], "failure:f", 55.001)) == [40.0]
+
+
+def test_what_an_outage_costs_is_weighed_with_whole_replicas():
+    """One outage, in which 30 % of a is lost; each of 10 requests/s that is not served costs 20 USD, a machine 9.
+
+    Divisible, 14 machines leave 9.8: 126 + 4 = 130 USD, less than 13 (117 + 18) and 15 (135 + 0). Whole, 14 leave 9 and
+    cost 146, as many as 13 leave for 137; 15 leave 10: 135 USD.
+    """
+    part = NamedFailure(name="f", lost={"site:p/a": 0.3}, failures_per_year=12.0, hours_to_repair=1.0)
+    plan = ends_well(
+        asked(
+            objective="expected",
+            detection_seconds=0.0,
+            models=(model("m", [profile("m", "cuda", 1, load_seconds=7200.0)]),),
+            failures=(part,),
+            tiers=(Tier(name="t", outage_usd_per_request=20 / 3600),),
+            bought=[offer("p/a/m", 9)],
+        ),
+        135.0,
+    )
+    assert plan.proof.status == "proven" and plan.proof.bound_usd == pytest.approx(135.0)

@@ -30,7 +30,7 @@ def drill_state_claims(plan: PlanFile) -> tuple[str, ...]:
     """
     check_counts(plan)
     world, graph, failures = prepare(plan.study, plan.demand_case)
-    findings: list[str] = names_in_plan(plan, [failure.id for failure in failures])
+    findings: list[str] = names_in_plan(plan, [failure.id for failure in failures], world.placements)
     every = hours_of(plan)
     findings += [*not_ready(plan.study, plan, every), *not_done(plan.study, plan, every)]
     for moment in every:

@@ -33,8 +33,8 @@ class World:
 
     study: Study
     placements: dict[str, int]
-    stack_of: tuple[str, ...]
-    """[e] stack, with its version where it has one"""
+    made_of: tuple[tuple[Model, Profile], ...]
+    """[e] what its name was made of; names are never parsed"""
     pool_of: Indices
     site_of: Indices
     """[e] number of the site in the study"""
@@ -171,7 +171,7 @@ def build_world(study: Study, case: str = "base") -> World:
     return World(
         study=study,
         placements={name: e for e, (name, *_) in enumerate(made)},
-        stack_of=tuple(p.stack for p in profiles),
+        made_of=tuple((model, profile) for _, model, profile, _, _ in made),
         pool_of=np.array([q for _, _, _, q, _ in made], dtype=np.int64),
         site_of=np.array([site_number[site.id] for *_, site in made], dtype=np.int64),
         machines_per_replica=np.array(

@@ -10,12 +10,13 @@ from planner.emit.law import Rule, rule_of
 from planner.emit.names import distinct, slug
 from planner.errors import Finding, InputError
 from planner.orders import Order, blocks, orders
-from planner.periods import Span, covers, spans
+from planner.periods import Span, covers, hour_id, spans
 from planner.problem import HOURLY
 from planner.records.inventory import MachineType, Offer, Pool, Site
 from planner.records.plan import PlanFile, Purchase
 from planner.records.serving import Model, Profile
 from planner.records.study import Study
+from planner.risk import placement_id, profile_id
 
 HELD = "held"
 MOST_BLOCK_INSTANCES = 64
@@ -164,7 +165,8 @@ def _units(study: Study, offer: Offer, bought: list[Purchase], period: Span) -> 
     """Units of an offer that are there in a period: started with a term that covers it, or in its fullest hour."""
     mine, by_name = [row for row in bought if row.offer == offer.id], {t.name: t for t in spans(study)}
     if offer.kind in HOURLY:
-        return max((row.units for row in mine if row.when.startswith(f"{period.name}/")), default=0)
+        hours = {hour_id(period.name, hour.name) for hour in study.horizon.each_hour}
+        return max((row.units for row in mine if row.when in hours), default=0)
     return sum(row.units for row in mine if covers(offer, by_name[row.when], period, len(by_name) > 1))
 
 
@@ -220,7 +222,7 @@ def placed(plan: PlanFile) -> dict[str, tuple[Model, Profile, str]]:
         for model in plan.study.models:
             for profile in model.profiles:
                 if profile.machine_type == pool.machine_type:
-                    found[f"{model.model}/{profile.name}@{pool.id}"] = (model, profile, pool.id)
+                    found[placement_id(profile_id(model.model, profile.name), pool.id)] = (model, profile, pool.id)
     return found
 
 

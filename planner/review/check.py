@@ -13,7 +13,7 @@ from planner.review.coverage import coverage_sections
 from planner.review.report import Report, Section, percent, short_failure
 from planner.review.rests import guarantees_section
 from planner.review.served import goal_text
-from planner.risk import NORMAL, dependency_graph, expand
+from planner.risk import NORMAL, dependency_graph, expand, placements
 
 MOST_NAMES = 6
 
@@ -109,5 +109,5 @@ def _evidence(study: Study) -> Section:
 
 
 def _stack(study: Study, placement: str) -> str:
-    profile = placement.partition("@")[0]
-    return next(q.stack for m in study.models for q in m.profiles if f"{m.model}/{q.name}" == profile)
+    m, profile, _ = placements(study)[placement]
+    return study.models[m].profiles[profile].stack
