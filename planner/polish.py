@@ -7,15 +7,11 @@ from planner.algebra import Sparse, total
 from planner.costs import requests, unserved_requests
 from planner.errors import SolverError
 from planner.formulas import short_of_spend
-from planner.problem import Decisions, Problem, flow_weights, no_decisions, states
+from planner.problem import Decisions, Problem, flow_weights, no_decisions, states, with_a_hair
 from planner.program import BOUGHT, OPTIMAL, Program, state_columns
 from planner.risk import NORMAL
 from planner.rules import PURCHASE_RULES, STATE_RULES
 from planner.testprogram import SLIVER, STATE_NAMES
-
-HAIR_FRACTION = 5e-7
-"""Half of what an audit overlooks."""
-
 
 TIE = 1e-3
 """Share of the longest round trip by which the first of two placements is preferred to the last: it settles ties."""
@@ -55,17 +51,6 @@ def settle_normal(p: Problem, purchases: Decisions, solver: Any = None) -> Decis
     if found is None:
         raise SolverError("normal operation cannot be settled")
     return found
-
-
-def with_a_hair(p: Problem) -> Problem:
-    """The problem with as much more room as a solver may miss in a row, and an audit overlooks."""
-    more = 1 + HAIR_FRACTION
-    return replace(
-        p,
-        utilisation_normal=p.utilisation_normal * more,
-        most_requests_per_second={c: most * more for c, most in p.most_requests_per_second.items()},
-        shares=tuple(replace(share, most_fraction=share.most_fraction * more) for share in p.shares),
-    )
 
 
 def _settle_normal(p: Problem, purchases: Decisions, solver: Any = None) -> Decisions | None:

@@ -6,7 +6,7 @@ f failure, c clock [s], s = (h, f, c).
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 
 from planner.algebra import Key, Linear, Sparse
 from planner.doors import Doors
@@ -24,6 +24,8 @@ HOURLY = ("on_demand", "spot")
 FEW_UNITS = 4
 """A pool of at most so many units gets the row that ties each request to the opening of a unit."""
 ANY_HOUR = ""
+HAIR_FRACTION = 5e-7
+"""What a plan may miss by the arithmetic of the solver: half of what an audit overlooks."""
 LEAST_WEIGHT = 1e-3
 """What a stream counts for beside the largest at the least, where what is short of all of them is added up."""
 SPECK_REPLICAS = 1e-3
@@ -393,6 +395,18 @@ def flow_weights(p: Problem) -> dict[tuple[str, str], float]:
     """
     largest = max((flow_size(p, w, o) for w, o in p.flows), default=1.0)
     return {(w, o): max(1.0, LEAST_WEIGHT * largest / flow_size(p, w, o)) for w, o in p.flows}
+
+
+def with_a_hair(p: Problem) -> Problem:
+    """The problem with as much more room as a solver may miss in a row, and an audit overlooks."""
+    more = 1 + HAIR_FRACTION
+    return replace(
+        p,
+        utilisation_normal=p.utilisation_normal * more,
+        utilisation_in_failure=p.utilisation_in_failure * more,
+        most_requests_per_second={c: most * more for c, most in p.most_requests_per_second.items()},
+        shares=tuple(replace(share, most_fraction=share.most_fraction * more) for share in p.shares),
+    )
 
 
 def replicas_filled(p: Problem, w: str, o: str, e: str, h: str = "") -> float:

@@ -82,7 +82,9 @@ class Program:
             if not isinstance(difference, int | float) and not any(difference.values()):
                 difference = difference.constant  # the same decisions on both sides: only numbers are left
             if isinstance(difference, int | float):
-                numbers = row if is_number(lhs) and is_number(rhs) else Row(row.key, difference, row.sense, 0.0)
+                numbers = (
+                    row if is_number(lhs) and is_number(rhs) else Row(row.key, difference, row.sense, 0.0, row.size)
+                )
                 if numbers.shortfall() > 1e-7 * numbers.scale():
                     raise SolverError(f"{rule} {row.key}: no decision can make {lhs} {row.sense} {rhs}")
                 continue

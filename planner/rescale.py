@@ -11,7 +11,7 @@ from planner.algebra import Sparse, total
 from planner.formulas import requests_choosing, requests_per_second, whole_occupied
 from planner.link_rules import no_replica_before_it_is_loaded
 from planner.polish import edge_costs
-from planner.problem import Decisions, Problem, State, flow_size, flow_weights, no_decisions, states
+from planner.problem import Decisions, Problem, State, flow_size, flow_weights, no_decisions, states, with_a_hair
 from planner.program import BOUGHT, OPTIMAL, Program, start_program
 from planner.reserves import conditions, renormalised, splits_replicas, taken, whole_survivors
 from planner.risk import NORMAL
@@ -50,12 +50,18 @@ def _split_columns(p: Problem, program: Program, x: Decisions, e: str, s: State)
 
 
 def settled(p: Problem, purchases: Decisions, solver: Any = None) -> Decisions | None:
+    """As `_settled`; where it fits but for what the integer search missed, with that much more room."""
+    found = _settled(p, p, purchases, solver)
+    return _settled(p, with_a_hair(p), purchases, solver) if found is None else found
+
+
+def _settled(p: Problem, roomy: Problem, purchases: Decisions, solver: Any = None) -> Decisions | None:
     """All decisions of a plan whose purchases and replicas are numbers: reserves, and every state that follows.
 
     The reserves are those that serve most in normal operation, then cost least and are nearest: large enough, no
     larger, and without slivers. None where whole replicas that survive are too few to carry what is due.
     """
-    program, x = reserve_program(p, solver, purchases)
+    program, x = reserve_program(roomy, solver, purchases)
     costs = edge_costs(p)
     weights = flow_weights(p)
     program.minimise(

@@ -14,7 +14,7 @@ from planner.formulas import (
     least_occupied,
     requests_per_second,
 )
-from planner.problem import Decisions, Problem, State, flow_size, flow_weights, no_decisions, states
+from planner.problem import HAIR_FRACTION, Decisions, Problem, State, flow_size, flow_weights, no_decisions, states
 from planner.program import FEASIBLE, NOTHING, OPTIMAL, Program, set_bound, state_columns
 from planner.risk import Failure
 from planner.rules import INSIDE_RULES, LINK_RULES
@@ -71,7 +71,8 @@ STATE_NAMES = (
 def tolerance(p: Problem, f: str, h: str | None = None) -> float:
     """What counts as nothing short in an hour (none: the first) of a failure [requests/s]: a share of what is asked."""
     s = (p.hours[0] if h is None else h, f, 0.0)
-    return 1e-7 * math.fsum(requests_per_second(p, w, o, s) for w, o in p.flows)
+    wanted = [requests_per_second(p, w, o, s) for w, o in p.flows]
+    return max(1e-7 * math.fsum(wanted), HAIR_FRACTION * max(wanted, default=0.0))
 
 
 class TestProgram:
@@ -314,7 +315,7 @@ class TestProgram:
         self.program.minimise(self.shortfall)
         if self.program.solve() == OPTIMAL:
             for (w, o, _), v in self.x.excess.items():
-                v.upBound = v.varValue * (1 + WHOLE) + WHOLE * flow_size(self.p, w, o)
+                v.upBound = v.varValue + 1e-7 * flow_size(self.p, w, o)
 
     def numbers(self, f: str, x: Decisions, values: Mapping[Any, float]) -> Decisions:
         """The template's values under the keys of a failure; zeros left out."""

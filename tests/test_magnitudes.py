@@ -221,6 +221,17 @@ def test_capacity_that_is_short_by_a_hair_is_a_plan_or_a_diagnosis(wanted, missi
         assert_true(plan, sum(stock))
 
 
+@pytest.mark.parametrize("failover", ["resolve", "rescale"])
+@pytest.mark.parametrize(("replicas", "more"), [(1, 3e-7), (2, 1e-7), (10, 1e-7), (100, 1e-8), (10_000, 1e-10)])
+def test_a_replica_that_is_missed_by_a_hair_ends_in_a_plan(failover, replicas, more):
+    """Whole numbers that an integer search calls enough are enough for what is settled on them."""
+    wanted = replicas * (1 + more)
+    study = asked((1.0, 1.0, 1.0), (1.0, 1.0, 1.0), (wanted,)).model_copy(update={"failover": failover})
+    plan = make_plan(study, EXACT)
+    assert audit(plan).violations == () and plan.proof.status == "proven"
+    assert 0 <= plan.proof.cost_usd - math.ceil(1.5 * replicas) <= 2
+
+
 # ------------------------------------------------------------------ what is refused
 def test_a_demand_below_the_range_is_refused_where_it_stands(tmp_path):
     few = {"demand.csv": "workload,origin,requests_per_second\nchat,london,1e-10\nbatch,london,3\n"}
