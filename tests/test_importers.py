@@ -119,17 +119,32 @@ m,H100,8,vllm,nan,fp8,8192,1024,64,1500,30,16200,2025,derived,bench,2026-03-14,
 m,H100,8,vllm,nan,fp8,1024,1024,1,60,8,120,120,derived,bench,2026-03-14,
 m,H100,8,vllm,nan,fp8,8192,1024,1,200,9,800,100,derived,bench,2026-03-14,
 m,H100,8,vllm,nan,fp8,20000,2000,,,,9000,900,measured_max_load,bench,2026-03-14,
-m,H100,8,vllm,nan,nan,1024,1024,4,60,8,120,120,derived,bench,2026-03-14,
-m,H100,8,vllm,nan,fp8,1024,1024,4,60,8,120,120,derived,bench,nan,
-m,H100,8,vllm,nan,fp8,1024,1024,4,60,8,120,120,derived,bench,2026-03-14,speculative decoding
+m,H100,8,vllm,nan,nan,1024,1024,4,60,8,497,497,derived,bench,2026-03-14,
+m,H100,8,vllm,nan,fp8,1024,1024,4,60,8,497,497,derived,bench,nan,
+m,H100,8,vllm,nan,fp8,1024,1024,4,60,8,497,497,derived,bench,2026-03-14,speculative decoding
 """
 VLLM = {
     "date": "20260314-101500", "endpoint_type": "vllm", "backend": "vllm", "label": None, "num_prompts": 640,
     "model_id": "meta-llama/Llama-3.1-70B", "tokenizer_id": "t", "request_rate": "inf", "burstiness": 1.0,
-    "max_concurrency": 64, "duration": 200.0, "completed": 640, "total_input_tokens": 655360, "failed": 0,
-    "total_output_tokens": 163840, "request_throughput": 3.2, "output_throughput": 819.2, "mean_ttft_ms": 350.5,
+    "max_concurrency": 64, "duration": 60.0, "completed": 640, "total_input_tokens": 655360, "failed": 0,
+    "total_output_tokens": 163840, "request_throughput": 10.67, "output_throughput": 2730.7, "mean_ttft_ms": 350.5,
     "median_ttft_ms": 300.0, "p99_ttft_ms": 2500.0, "mean_tpot_ms": 21.25, "median_tpot_ms": 21.0, "mean_itl_ms": 21.2,
 }  # fmt: skip
+AIPERF = {
+    "schema_version": "1.0", "aiperf_version": "0.6.0", "request_throughput": {"unit": "requests/sec", "avg": 6.7},
+    "request_count": {"unit": "requests", "avg": 320}, "start_time": "2026-03-14T10:15:00",
+    "time_to_first_token": {"unit": "ms", "avg": 610.0, "p50": 600.0, "p99": 900.0},
+    "inter_token_latency": {"unit": "ms", "avg": 20.5, "p50": 20.1, "p99": 25.0},
+    "input_sequence_length": {"unit": "tokens", "avg": 2000.3},
+    "output_sequence_length": {"unit": "tokens", "avg": 200},
+    "input_config": {
+        "endpoint": {"model_names": ["Qwen/Qwen3-32B"], "streaming": True},
+        "input": {"prompt": {"prefix_prompt": {"pool_size": 0, "length": 0}}, "conversation": {"turn": {"mean": 1}}},
+        "loadgen": {"concurrency": 32, "request_count": 320},
+    },
+    "was_cancelled": False, "error_summary": [],
+}  # fmt: skip
+HALF = {"max_concurrency": 32, "duration": 120.0, "request_throughput": 5.33, "output_throughput": 1365.3}
 CHIP = {"accelerator": "H100-SXM-80GB", "chips": 8, "precision": "fp8"}
 
 
@@ -186,6 +201,7 @@ EXCERPTS: dict[str, tuple[str, Read]] = {
     "measured.csv": (MEASURED, throughput),
     "vllm.json": (json.dumps(VLLM), throughput),
     "guidellm.json": (guidellm(guidellm_benchmark()), throughput),
+    "aiperf.json": (json.dumps(AIPERF), throughput),
     "azure_trace.csv": (AZURE_TRACE, demand),
     "mooncake.jsonl": (MOONCAKE, demand),
 }  # fmt: skip
@@ -429,7 +445,7 @@ def test_vllm_needs_the_machine_and_a_closed_loop(tmp_path):
         found, _ = read_throughput(changed, **CHIP)
         adds_up(found)
         assert not found.rows, change
-    lines = written(tmp_path, "l.json", json.dumps(VLLM) + "\n" + json.dumps(VLLM | {"max_concurrency": 32}) + "\n")
+    lines = written(tmp_path, "l.json", json.dumps(VLLM) + "\n" + json.dumps(VLLM | HALF) + "\n")
     assert [r.concurrency for r in read_throughput(lines, **CHIP)[0].rows] == [64, 32]
 
 
@@ -449,6 +465,122 @@ def test_guidellm_counts_benchmarks_at_a_fixed_number_of_streams(tmp_path):
     old["worker"] = {"backend_model": "older"}
     path = written(tmp_path, "old.json", json.dumps({"benchmarks": [old]}))
     assert read_throughput(path, **CHIP, engine="vllm")[0].rows[0].model == "older"
+
+
+def none_of(tmp_path, data, reason):
+    """A benchmark that is left out whole, for one reason that is said with its place."""
+    path = written(tmp_path, "none.json", json.dumps(data))
+    found, _ = read_throughput(path, **CHIP, engine="vllm", model="m", as_of="2026-03")
+    adds_up(found)
+    assert not found.rows, data
+    assert [reason in said for said in found.skipped] == [True], found.as_text()
+    assert "none.json" in found.as_text()
+    return found
+
+
+def test_aiperf_is_read_by_its_means_in_their_units(tmp_path):
+    found, _ = read_throughput(written(tmp_path, "a.json", json.dumps(AIPERF)), **CHIP, engine="trtllm")
+    (row,) = found.rows
+    # 32 in flight, each 0.61 s + 199 x 0.0205 s
+    assert 1 / replica_seconds(row) == pytest.approx(32 / (0.61 + 199 * 0.0205))
+    assert (row.model, row.input_len, row.output_len, row.concurrency) == ("Qwen/Qwen3-32B", 2000, 200, 32)
+    assert row.as_of == "2026-03-14"
+    phases = [
+        {"name": "warmup", "kind": "warmup", "type": "concurrency", "concurrency": 4},
+        {"name": "profiling", "kind": "profiling", "type": "concurrency", "concurrency": 32},
+    ]
+    later = AIPERF | {"time_to_first_token": {"unit": "s", "avg": 0.61}}
+    later["input_config"] = {"models": {"items": [{"name": "Qwen/Qwen3-32B"}]}, "phases": phases}
+    again, _ = read_throughput(written(tmp_path, "b.json", json.dumps(later)), **CHIP, engine="trtllm")
+    assert again.rows == [row.model_copy(update={"source": "AIPerf, b.json"})]
+    unit = AIPERF | {"time_to_first_token": {"unit": "fortnights", "avg": 1}}
+    assert "one of ms" in refused(lambda: throughput(written(tmp_path, "u.json", json.dumps(unit))))[0].expected
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({"was_cancelled": True}, "cancelled"),
+        ({"error_summary": [{"count": 3}]}, "requests failed"),
+        ({"request_count": {"unit": "requests", "avg": 40}}, "two requests per slot"),
+        ({"request_throughput": {"unit": "requests/sec", "avg": 2.0}}, "its own throughput"),
+        ({"time_to_first_token": None}, "no time to first token"),
+        ({"output_sequence_length": {"unit": "tokens", "avg": 1}}, "one token of output"),
+        ({"input_config": {"loadgen": {"request_rate": 5}}}, "no single concurrency"),
+        ({"input_config": {"loadgen": {"request_rate": 5, "concurrency": 32}}}, "a limited request rate"),
+        ({"input_config": {"phases": [{"name": "profiling", "type": "poisson", "concurrency": 32}]}}, "a limited"),
+        (
+            {"input_config": {"loadgen": {"concurrency": 32}, "datasets": [{"prefix_prompts": {"length": 9}}]}},
+            "a shared",
+        ),
+        ({"input_config": {"loadgen": {"concurrency": 32}, "shared_system_prompt_length": 900}}, "a shared"),
+        ({"input_config": {"loadgen": {"concurrency": 32}, "conversation": {"turn": {"mean": 4}}}}, "a shared"),
+    ],
+)
+def test_aiperf_runs_that_are_no_capacity_are_left_out_with_the_reason(tmp_path, change, reason):
+    none_of(tmp_path, AIPERF | change, reason)
+
+
+def test_prompts_with_a_shared_prefix_are_no_capacity(tmp_path):
+    none = {"prefix_buckets": None, "prefix_tokens": 0, "turns": 1}
+    for shared in (
+        {"prefix_buckets": [{"bucket_weight": 100, "prefix_count": 1, "prefix_tokens": 4000}]},
+        {"prefix_tokens": 4000},
+        {"turns": 2},
+    ):
+        report = json.loads(guidellm(guidellm_benchmark()))
+        report["config"] = {"spec": {"data": [none]}}
+        assert throughput(written(tmp_path, "g.json", json.dumps(report))).rows
+        report["config"]["spec"]["data"].append(shared)
+        none_of(tmp_path, report, "a shared prefix")
+        benchmark = guidellm_benchmark()
+        benchmark["config"]["data"] = shared
+        none_of(tmp_path, json.loads(guidellm(benchmark)), "a shared prefix")
+    told = json.loads(guidellm(guidellm_benchmark()))
+    told["args"]["data"] = ["prompt_tokens=32,output_tokens=8,prefix_tokens=4000"]
+    none_of(tmp_path, told, "a shared prefix")
+    none_of(tmp_path, VLLM | {"dataset_name": "prefix_repetition"}, "a shared prefix")
+    none_of(tmp_path, VLLM | {"prefix_repetition_prefix_len": 4000}, "a shared prefix")
+    few = guidellm_benchmark()
+    few["metrics"]["request_totals"]["successful"] = 2
+    none_of(tmp_path, json.loads(guidellm(few)), "two requests per slot")
+
+
+def test_a_throughput_that_contradicts_the_times_is_left_out_and_both_are_said(tmp_path):
+    # 64 in flight, each 0.3505 s + 255 x 0.02125 s: 11.1 requests/s
+    for wrong in ({"request_throughput": 3.2}, {"duration": 200.0}, {"output_throughput": 25 * 256}):
+        found = none_of(tmp_path, VLLM | wrong, "its own throughput")
+        assert any("requests/s are stated, its times give 11.1" in note for note in found.notes)
+    silent = {name: value for name, value in VLLM.items() if name not in ("request_throughput", "duration")}
+    assert throughput(written(tmp_path, "s.json", json.dumps(silent | {"output_throughput": None}))).rows
+    slow = guidellm_benchmark()
+    slow["metrics"]["requests_per_second"] = {"successful": {"mean": 0.4}}
+    none_of(tmp_path, json.loads(guidellm(slow)), "its own throughput")
+    table = MEASURED.replace("300,20,3150,3150,derived", "300,20,600,600,measured")
+    found = throughput(written(tmp_path, "t.csv", table))
+    adds_up(found)
+    assert found.places["its own throughput is not that of its times: one of the two is wrong"] == [
+        f"{tmp_path / 't.csv'}:2"
+    ]
+
+
+def test_one_row_without_time_per_token_does_not_refuse_the_others(tmp_path):
+    one = VLLM | {"total_output_tokens": 640, "mean_tpot_ms": 0.0, "request_throughput": 150.0, "duration": 4.3}
+    unmeasured = VLLM | {"mean_ttft_ms": 0.0}
+    text = "\n".join(json.dumps(data) for data in (VLLM, one, unmeasured, VLLM | {"max_concurrency": None}))
+    found = throughput(written(tmp_path, "batch.jsonl", text))
+    adds_up(found)
+    assert len(found.rows) == 1
+    assert [reason.split(":")[0] for reason, at in found.places.items() if at[0].endswith("batch.jsonl:2")] == [
+        "one token of output"
+    ]
+    assert "batch.jsonl:3" in found.as_text() and "batch.jsonl:4" in found.as_text()
+    for name, old, new in (
+        ("m.csv", MEASURED, MEASURED.replace("fp8,1024,1024,64,300,20", "fp8,1024,1,64,300,0")),
+        ("s.csv", SILICON, SILICON.replace("8192,1024,128", "8192,1,128", 1)),
+    ):
+        before, after = throughput(written(tmp_path, name, old)), throughput(written(tmp_path, name, new))
+        assert len(after.rows) == len(before.rows) - 1 and any("one token" in reason for reason in after.skipped)
 
 
 @with_data

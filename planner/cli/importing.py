@@ -126,8 +126,10 @@ def throughput(
     where_from: From = None,
     format: AsFormat = ReportFormat.text,
 ) -> None:
-    """Benchmarks into a table of measured rows: AIConfigurator, vLLM bench serve, GuideLLM.
+    """Benchmarks into a table of measured rows: AIConfigurator, vLLM bench serve, GuideLLM, AIPerf.
 
+    Left out, and counted with their places: rows with a shared prefix, with one token of output, and those whose own
+    throughput is not that of their times.
     Two shapes of one configuration at the same concurrency and output give prefill and decode rates (--points).
 
     Examples: `planner import throughput silicon.csv --out measured.csv --points points.yaml` ·
