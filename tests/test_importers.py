@@ -5,7 +5,7 @@ import io
 import json
 import random
 from collections.abc import Callable
-from datetime import date
+from datetime import date, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -16,7 +16,7 @@ from planner.cli.importing import app
 from planner.drill import DrillResult, drill_fleet
 from planner.errors import InputError
 from planner.fit import memory_needed_gib, memory_room_gib
-from planner.importers.demand import read_demand
+from planner.importers.demand import read_demand, shapes_yaml
 from planner.importers.operating_points import points_yaml, replica_seconds
 from planner.importers.prices import read_prices
 from planner.importers.round_trips import read_round_trips
@@ -27,7 +27,7 @@ from planner.places import Reading
 from planner.read import read_fleet, read_study
 from planner.records.inventory import MachineType, Price, RoundTrip
 from planner.records.serving import OperatingPoint
-from planner.records.study import Demand
+from planner.records.study import Demand, Horizon, Hour, Shape
 from planner.start import LONG_MEAN_TOKENS, MEAN_TOKENS, start_from_fleet
 from planner.tables import read_list
 
@@ -178,6 +178,13 @@ MOONCAKE = """\
 {"timestamp": 30000, "input_length": 12000, "output_length": 300, "hash_ids": [0]}
 {"timestamp": 120000, "input_length": 200000, "output_length": 100, "hash_ids": [2]}
 """
+BURSTGPT = """\
+Timestamp,Session ID,Elapsed time,Model,Request tokens,Response tokens,Total tokens,Log Type
+11,,0.00,GPT-4,179,0,179,Conversation log
+23,,7.98,ChatGPT,1064,399,1463,Conversation log
+46,,4.08,ChatGPT,1384,204,1588,Conversation log
+123,,5.18,GPT-4,242,261,501,Conversation log
+"""
 Read = Callable[[Path], Imported]
 
 
@@ -204,6 +211,7 @@ EXCERPTS: dict[str, tuple[str, Read]] = {
     "aiperf.json": (json.dumps(AIPERF), throughput),
     "azure_trace.csv": (AZURE_TRACE, demand),
     "mooncake.jsonl": (MOONCAKE, demand),
+    "burstgpt.csv": (BURSTGPT, demand),
 }  # fmt: skip
 
 
@@ -629,6 +637,73 @@ def test_mooncake_lines_are_in_milliseconds_and_what_no_class_holds_is_counted(t
         "medium": pytest.approx(1 / 120, rel=1e-5),
     }
     assert sum(found.skipped.values()) == 1
+
+
+def test_requests_without_output_failed_and_are_counted_apart(tmp_path):
+    path = written(tmp_path, "b.csv", BURSTGPT)
+    found = read_demand(path, {"x": 1.0}, workloads={"*": "chat"})
+    adds_up(found)
+    assert found.what == "BurstGPT" and found.kept == 3
+    # (399 + 204 + 261) / 3; with the one that failed it would be 216; 3 requests in 100 s
+    assert found.more["workloads"]["chat"]["mean_output_tokens"] == pytest.approx(288)
+    assert found.rows[0].requests_per_second == pytest.approx(0.03)
+    assert f"skipped      1  without output: a request that failed ({path}:2)" in found.as_text()
+    lines = MOONCAKE + '{"timestamp": 60000, "input_length": 10, "output_length": 0}\n'
+    told = read_demand(written(tmp_path, "m.jsonl", lines), {"x": 1.0})
+    adds_up(told)
+    assert told.places["without output: a request that failed"] == [f"{tmp_path / 'm.jsonl'}:4"]
+    nothing = read_demand(written(tmp_path, "n.csv", BURSTGPT.split("23,")[0]), {"x": 1.0})
+    adds_up(nothing)
+    assert not nothing.rows
+
+
+def a_week(start="2024-05-10T00:00:00+00:00"):
+    """A request every six minutes, and every three from 8 to 20 o'clock."""
+    first = datetime.fromisoformat(start)
+    minutes = [m for m in range(0, 7 * 24 * 60 + 1, 3) if m % 6 == 0 or 8 <= m / 60 % 24 < 20]
+    rows = [f"{first + timedelta(minutes=m)},1000,200" for m in minutes]
+    return "TIMESTAMP,ContextTokens,GeneratedTokens\n" + "\n".join(rows) + "\n"
+
+
+def test_a_week_long_trace_gives_the_shape_of_a_day(tmp_path):
+    path = written(tmp_path, "week.csv", a_week())
+    found = read_demand(path, {"nyc": 1.0}, workloads={"*": "chat"}, shaped=True)
+    # 20 an hour from 8 to 20, 10 in the other half: 15 in the mean
+    night, noon = pytest.approx(2 / 3, abs=0.01), pytest.approx(4 / 3, abs=0.01)
+    assert list(found.more["day"]["chat"]["factors"].values()) == [night, night, noon, noon, noon, night]
+    assert [row.shape for row in found.rows] == ["chat"]
+    assert any("utc-08-to-12: 1.33" in note for note in found.notes)
+    data = yaml.safe_load(shapes_yaml(found))
+    horizon = Horizon(
+        start=date(2026, 3, 1), months=12.0, hours=tuple(Hour(**hour) for hour in data["horizon"]["hours"])
+    )
+    (shape,) = [Shape(**one) for one in data["shapes"]]
+    assert set(shape.factors) == {hour.name for hour in horizon.hours}
+    mean = sum(hour.weight_fraction * shape.factors[hour.name] for hour in horizon.hours)
+    assert mean == pytest.approx(1.0, abs=0.01)
+    plain = read_demand(path, {"nyc": 1.0}, workloads={"*": "chat"})
+    assert [row.shape for row in plain.rows] == [None] and any("--shape" in note for note in plain.notes)
+    # two hours west the same requests come two hours later
+    west = read_demand(written(tmp_path, "west.csv", a_week("2024-05-10T00:00:00-02:00")), {"nyc": 1.0})
+    factors = list(west.more["day"]["short"]["factors"].values())
+    assert factors == [night, night, pytest.approx(1.0, abs=0.01), noon, noon, pytest.approx(1.0, abs=0.01)]
+    numbers = "Timestamp,Request tokens,Response tokens\n" + "\n".join(f"{3600 * h},10,10" for h in range(30)) + "\n"
+    own = read_demand(written(tmp_path, "own.csv", numbers), {"nyc": 1.0})
+    assert "hour-00-to-04" in own.more["day"]["short"]["factors"]
+    assert "day" not in read_demand(written(tmp_path, "short.csv", AZURE_TRACE), {"nyc": 1.0}, shaped=True).more
+    far = numbers + "1e300,10,10\n"
+    assert "a time up to" in refused(lambda: read_demand(written(tmp_path, "far.csv", far), {"x": 1.0}))[0].expected
+
+
+def test_the_command_writes_the_shape(tmp_path):
+    path, out, shape = written(tmp_path, "week.csv", a_week()), tmp_path / "demand.csv", tmp_path / "shape.yaml"
+    arguments = ["demand", str(path), "--origin", "nyc=1", "--workload", "chat", "-o", str(out), "--shape", str(shape)]
+    done = runner.invoke(app, arguments)
+    assert done.exit_code == 0 and yaml.safe_load(shape.read_text())["shapes"][0]["name"] == "chat"
+    shape.unlink()
+    short = written(tmp_path, "short.csv", AZURE_TRACE)
+    done = runner.invoke(app, ["demand", str(short), "--origin", "nyc=1", "-o", str(out), "--shape", str(shape)])
+    assert done.exit_code == 0 and not shape.exists() and "no shape was written" in done.output
 
 
 def test_demand_by_columns_and_what_is_refused(tmp_path):

@@ -157,23 +157,31 @@ def demand(
         list[str] | None, typer.Option(help="CLASS=NAME, or NAME for all classes; default: named as the class")
     ] = None,
     columns: Columns = None,
+    shape: Annotated[
+        Path | None, typer.Option(help="YAML to write: hours and shapes, of a trace of a day and more")
+    ] = None,
     format: AsFormat = ReportFormat.text,
 ) -> None:
     """Request traces into demand.csv by context class, with rate percentiles and burst factor.
 
-    Known without --columns: Azure LLM inference traces, Mooncake. Others: timestamp (or timestamp_s, timestamp_ms),
-    input, output.
+    Known without --columns: Azure LLM inference traces, Mooncake, BurstGPT. Others: timestamp (or timestamp_s,
+    timestamp_ms), input, output. Requests without output failed: they are left out, and counted. A trace of a day and
+    more gives factors over the hours of a day; with --shape the rows refer to them.
 
     Examples: `planner import demand trace.csv --origin london=0.6 --origin tokyo=0.4 --workload chat --scale 100` ·
     `planner import demand log.csv --columns timestamp=time,input=prompt,output=completion --origin london=1`
     """
     with answered(format):
-        from planner.importers.demand import read_demand
+        from planner.importers.demand import read_demand, shapes_yaml
         from planner.importers.source import csv_text
         from planner.records.study import Demand
 
-        found = read_demand(source, _shares(origin), scale, _workloads(workload or []), columns)
+        found = read_demand(source, _shares(origin), scale, _workloads(workload or []), columns, shape is not None)
+        if shape is not None and "day" in found.more:
+            emit(shapes_yaml(found), shape, [source])
         _finish(found, csv_text(Demand, found.rows), out, format, source)
+        if shape is not None and "day" not in found.more:
+            tell("less than a day: no shape was written")
 
 
 def _shares(texts: list[str]) -> dict[str, float]:
