@@ -185,6 +185,15 @@ Timestamp,Session ID,Elapsed time,Model,Request tokens,Response tokens,Total tok
 46,,4.08,ChatGPT,1384,204,1588,Conversation log
 123,,5.18,GPT-4,242,261,501,Conversation log
 """
+MATRIX = """\
+region,us-east-1,us-west-2,eu-west-1
+us-east-1,4.1,66.0,
+us-west-2,65.1,3.9,128.0
+"""
+CLOUDPING = {
+    "metadata": {"percentile": "p_50", "timeframe": "1D", "unit": "milliseconds"},
+    "data": {"us-east-1": {"us-east-1": 4.1, "us-west-2": 66.0, "eu-west-1": None}, "us-west-2": {"us-east-1": 65.1}},
+}
 Read = Callable[[Path], Imported]
 
 
@@ -196,6 +205,10 @@ def demand(path):
     return read_demand(path, {"london": 1.0})
 
 
+def matrix(path):
+    return read_round_trips(path, provider="aws", as_of="2026-11", source="ours")
+
+
 EXCERPTS: dict[str, tuple[str, Read]] = {
     "aws.json": (aws(aws_product(), aws_product("CapacityBlock", "0.0")), read_prices),
     "azure.json": (json.dumps({"Items": [azure_item(), azure_item(type="Reservation")]}), read_prices),
@@ -204,6 +217,8 @@ EXCERPTS: dict[str, tuple[str, Read]] = {
     "sky_google.csv": (SKYPILOT_GOOGLE, lambda p: read_prices(p, "2026-11")),
     "sky_azure.csv": (SKYPILOT_AZURE, lambda p: read_prices(p, "2026-11")),
     "latency.csv": (LATENCY, read_round_trips),
+    "matrix.csv": (MATRIX, matrix),
+    "cloudping.json": (json.dumps(CLOUDPING), matrix),
     "silicon.csv": (SILICON, throughput),
     "measured.csv": (MEASURED, throughput),
     "vllm.json": (json.dumps(VLLM), throughput),
@@ -385,6 +400,46 @@ def test_any_table_of_round_trips_by_columns(tmp_path):
     assert [(r.from_region, r.to_region) for r in found.rows] == [("aws/x", "aws/y")]
     assert dict(found.skipped) == {"a repetition of the same figure": 1, "no figure": 1}
     assert len(refused(lambda: read_round_trips(path, "from=a,too=b,ms=msec"))) == 2
+
+
+def test_a_matrix_of_round_trips_is_read_from_csv_and_json(tmp_path):
+    given = {"provider": "aws", "as_of": "2026-11", "source": "cloudping.co"}
+    found = read_round_trips(written(tmp_path, "m.csv", MATRIX), **given)
+    adds_up(found)
+    ms = {(row.from_region, row.to_region): row.round_trip_ms for row in found.rows}
+    assert ms["aws/us-east-1", "aws/us-west-2"] == 66.0 and ms["aws/us-west-2", "aws/us-east-1"] == 65.1
+    assert len(ms) == 5 and found.skipped == {"no figure": 1}
+    for data in (CLOUDPING, CLOUDPING["data"]):
+        told = read_round_trips(written(tmp_path, "c.json", json.dumps(data)), **given)
+        adds_up(told)
+        assert {(row.from_region, row.to_region): row.round_trip_ms for row in told.rows} == {
+            ("aws/us-east-1", "aws/us-east-1"): 4.1,
+            ("aws/us-east-1", "aws/us-west-2"): 66.0,
+            ("aws/us-west-2", "aws/us-east-1"): 65.1,
+        }
+        assert {row.source for row in told.rows} == {"cloudping.co, median" if data is CLOUDPING else "cloudping.co"}
+    dated = CLOUDPING | {"metadata": {"timestamp": "2026-10-02T08:00:00Z", "percentile": "p_50"}}
+    path = written(tmp_path, "d.json", json.dumps(dated))
+    assert {row.as_of for row in read_round_trips(path, provider="aws", source="x").rows} == {"2026-10-02"}
+    worst = CLOUDPING | {"metadata": {"percentile": "p_90", "unit": "milliseconds"}}
+    assert "p_90" in " ".join(read_round_trips(written(tmp_path, "w.json", json.dumps(worst)), **given).notes)
+
+
+def test_what_a_matrix_does_not_say_is_asked_for_once(tmp_path):
+    for name, text in (("m.csv", MATRIX), ("c.json", json.dumps(CLOUDPING))):
+        path = written(tmp_path, name, text)
+        fixes = [finding.fix.split(",")[0] for finding in refused(lambda path=path: read_round_trips(path))]
+        assert fixes == ["give --provider", "give --as-of", "give --source"]
+    seconds = CLOUDPING | {"metadata": {"unit": "seconds"}}
+    assert refused(lambda: read_round_trips(written(tmp_path, "s.json", json.dumps(seconds))))[0].got == "'seconds'"
+    for other in ({"a": 1}, [1], {"data": []}, {"data": {"a": 3}}, {"data": {}}):
+        (finding,) = refused(lambda other=other: read_round_trips(written(tmp_path, "o.json", json.dumps(other))))
+        assert "matrix as JSON" in finding.expected
+    wrong = MATRIX.replace("128.0", "far")
+    (finding,) = refused(
+        lambda: read_round_trips(written(tmp_path, "x.csv", wrong), provider="aws", as_of="2026", source="us")
+    )
+    assert finding.where.endswith("x.csv:3: us-west-2 to eu-west-1")
 
 
 @with_data

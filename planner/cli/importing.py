@@ -96,10 +96,12 @@ def round_trips(
 ) -> None:
     """Latency tables into round_trips.csv.
 
-    Known without --columns: src_cloud, src_region, dst_cloud, dst_region with rtt_p50_ms, rtt_ms or rtt_avg_ms.
+    Known without --columns: src_cloud, src_region, dst_cloud, dst_region with rtt_p50_ms, rtt_ms or rtt_avg_ms; a
+    matrix with a row and a column for each region; the same as JSON, {from: {to: ms}} or as CloudPing answers.
 
     Examples: `planner import round-trips latency.csv --out round_trips.csv` ·
-    `planner import round-trips pings.csv --columns from=a,to=b,ms=p50 --provider aws --as-of 2026-11 --source ours`
+    `planner import round-trips pings.csv --columns from=a,to=b,ms=p50 --provider aws --as-of 2026-11 --source ours` ·
+    `planner import round-trips cloudping.json --provider aws --as-of 2026-11 --source cloudping.co`
     """
     with answered(format):
         from planner.importers.round_trips import read_round_trips

@@ -171,8 +171,8 @@ class Table:
     rows: list[tuple[int, dict[str, str]]]
 
     def at(self, line: int, column: str = "") -> str:
-        """`file:line: column`."""
-        return f"{self.file}:{line}" + (f": {column}" if column else "")
+        """`file:line: column`; line 0 is no line."""
+        return self.file + (f":{line}" if line else "") + (f": {column}" if column else "")
 
 
 def load_table(text: str, file: str, reading: Reading) -> Table:
