@@ -3,7 +3,7 @@
 import csv
 import io
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +27,26 @@ COUNTS: Mapping[str, tuple[str, Callable[[Mapping[str, Any]], Any]]] = {
     "azurerm_capacity_reservation": ("reserved", lambda a: _first(a, "sku").get("capacity")),
 }
 """Terraform type: what it counts, and where in its attributes; none there: it is not counted."""
+TYPES: Mapping[str, Callable[[Mapping[str, Any]], Any]] = {
+    "aws_eks_node_group": lambda a: ", ".join(a.get("instance_types") or ()),
+    "google_container_node_pool": lambda a: _first(a, "node_config").get("machine_type"),
+    "azurerm_kubernetes_cluster_node_pool": lambda a: a.get("vm_size"),
+    "aws_ec2_capacity_reservation": lambda a: a.get("instance_type"),
+    "aws_ec2_capacity_block_reservation": lambda a: a.get("instance_type"),
+    "google_compute_reservation": lambda a: _first(_first(a, "specific_reservation"), "instance_properties").get(
+        "machine_type"
+    ),
+    "azurerm_capacity_reservation": lambda a: _first(a, "sku").get("name"),
+}
+"""Terraform type: where in its attributes the machine type stands."""
+TYPE_LABELS = ("node.kubernetes.io/instance-type", "beta.kubernetes.io/instance-type")
+PLACE_LABELS = (
+    "topology.kubernetes.io/zone",
+    "topology.kubernetes.io/region",
+    "failure-domain.beta.kubernetes.io/zone",
+    "failure-domain.beta.kubernetes.io/region",
+)
+"""Labels that clouds put on nodes themselves: what a node is, and where."""
 
 
 @dataclass(frozen=True)
@@ -39,12 +59,15 @@ class Actual:
     replicas : by placement; none: no file counts replicas
     reserved : machines in reservations by pool; none: no file counts them
     strange : things in the files that the plan does not know
+    unlabelled : nodes of a machine type of the study that no label counts to a pool, by the pool that they would be in,
+        or by type and place where there is none
     """
 
     machines: Mapping[str, int] | None
     replicas: Mapping[str, int] | None
     reserved: Mapping[str, int] | None
     strange: tuple[str, ...] = ()
+    unlabelled: Mapping[str, int] = field(default_factory=dict)
 
 
 def read_actual(paths: Iterable[Path], plan: PlanFile) -> Actual:
@@ -77,7 +100,8 @@ def read_actual(paths: Iterable[Path], plan: PlanFile) -> Actual:
     machines = (
         None if not stated else {**stated[1], **stated[0]} if len(stated) > 1 and "machines" in counts else stated[0]
     )
-    return Actual(machines, counts.get("replicas"), counts.get("reserved"), tuple(dict.fromkeys(strange)))
+    strange_once = tuple(dict.fromkeys(strange))
+    return Actual(machines, counts.get("replicas"), counts.get("reserved"), strange_once, counts.get("unlabelled", {}))
 
 
 def _text(path: Path) -> str:
@@ -112,14 +136,19 @@ def _first(attributes: Mapping[str, Any], block: str) -> Mapping[str, Any]:
     return inner
 
 
-def _state_resources(data: Mapping[str, Any]) -> Iterable[tuple[str, Any, Mapping[str, Any]]]:
-    """(type, index, attributes) of each instance, of a state file or of `terraform show -json`."""
+def _state_resources(data: Mapping[str, Any]) -> Iterable[tuple[str, Any, Mapping[str, Any], Any]]:
+    """(type, index, attributes, name) of each instance, of a state file or of `terraform show -json`."""
     for resource in data.get("resources", ()):
         if resource.get("mode", "managed") == "managed":
             for instance in resource.get("instances", ()):
                 if instance.get("deposed"):
                     continue  # replaced, and about to be destroyed
-                yield resource["type"], instance.get("index_key"), instance.get("attributes") or {}
+                yield (
+                    resource["type"],
+                    instance.get("index_key"),
+                    instance.get("attributes") or {},
+                    resource.get("name"),
+                )
     top = data.get("values") or data.get("planned_values") or {}
     modules = [top.get("root_module") or {}]
     while modules:
@@ -127,19 +156,21 @@ def _state_resources(data: Mapping[str, Any]) -> Iterable[tuple[str, Any, Mappin
         modules += module.get("child_modules", ())
         for resource in module.get("resources", ()):
             if resource.get("mode", "managed") == "managed":
-                yield resource["type"], resource.get("index"), resource.get("values") or {}
+                yield resource["type"], resource.get("index"), resource.get("values") or {}, resource.get("name")
 
 
 def _read_state(data: Mapping[str, Any], fleet: Fleet, counts: dict[str, dict[str, int]], strange: list[str]) -> None:
     pool_of = {cell.name: cell.lot.pool for cloud in ("aws", "google", "azure") for cell in fleet.cells(cloud)}
     groups = counts.setdefault("groups", {})
     counts.setdefault("reserved", {})
-    for kind, index, attributes in _state_resources(data):
+    for kind, index, attributes, called in _state_resources(data):
         if kind not in COUNTS:
             continue
         what, read = COUNTS[kind]
         if index not in pool_of:
-            strange.append(f"{kind} {attributes.get('name') or attributes.get('node_group_name') or index}")
+            name = attributes.get("name") or attributes.get("node_group_name") or index or called
+            machine, count = TYPES[kind](attributes), read(attributes)
+            strange.append(f"{kind} {name}" + (f" ({count or 0} of {machine})" if machine else ""))
             continue
         pool = pool_of[index]
         counts[what][pool] = counts[what].get(pool, 0) + int(read(attributes) or 0)
@@ -170,9 +201,29 @@ def _read_list(path: Path, items: Any, fleet: Fleet, counts: dict[str, dict[str,
         ready = _ready(item)
         if item["kind"] == "Node" and POOL_LABEL in labels:
             _count(counts["nodes"], pools, labels[POOL_LABEL], ready, "nodes", strange)
+        elif item["kind"] == "Node":
+            _count_unlabelled(counts.setdefault("unlabelled", {}), fleet, labels)
         if item["kind"] == "Pod" and PLACEMENT_LABEL in labels:
             leader = labels.get("leaderworkerset.sigs.k8s.io/worker-index", "0") == "0"
             _count(counts["replicas"], placements, labels[PLACEMENT_LABEL], ready and leader, "pods", strange)
+
+
+def _count_unlabelled(into: dict[str, int], fleet: Fleet, labels: Mapping[str, Any]) -> None:
+    """Count a node without our label by what the cloud's own labels say, when it is of a machine type of the study."""
+    study = fleet.plan.study
+    machine = next((labels[name] for name in TYPE_LABELS if name in labels), None)
+    if machine not in {known.name for known in study.machine_types}:
+        return
+    places = [labels[name] for name in PLACE_LABELS if name in labels]
+    sites = {site.id: site for site in study.sites}
+    found = []
+    for pool in study.pools:
+        site = sites[pool.site]
+        if pool.machine_type == machine and (site.region in places or site.site in places):
+            found.append(pool.id)
+    planned = [q for q in found if q in fleet.pools]
+    where = (planned or found or [f"{machine} in {places[0] if places else 'a place that no label says'}"])[0]
+    into[where] = into.get(where, 0) + 1
 
 
 def _ready(item: Mapping[str, Any]) -> bool:

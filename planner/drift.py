@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import date
 
-from planner.actual import Actual
+from planner.actual import POOL_LABEL, Actual
 from planner.drill import DrillResult
 from planner.emit.fleet import HELD, Fleet, fleet_of, placed
 from planner.records.plan import PlanFile, Purchase, Replicas
@@ -24,7 +24,7 @@ class Difference:
     Parameters
     ----------
     kind : missing machines, spares, replicas or reservation, machines beyond the plan, replicas beyond the plan, idle
-        reservation, unknown, expired qualification; noted only: stale figure
+        reservation, unknown, nodes without label, expired qualification; noted only: stale figure
     usd_per_month : paid and not used
     """
 
@@ -61,6 +61,7 @@ def drift(plan: PlanFile, actual: Actual, on: date) -> Drift:
     """
     fleet = fleet_of(plan)
     found: list[Difference] = [Difference("unknown", what, None, None) for what in actual.strange]
+    found += _unlabelled(fleet, actual.unlabelled)
     compared = [
         what
         for what, counts in (
@@ -126,6 +127,16 @@ def _without_starts(model: Model, expired: set[str]) -> Model:
         for p in model.profiles
     )
     return model.model_copy(update={"profiles": profiles})
+
+
+def _unlabelled(fleet: Fleet, nodes: Mapping[str, int]) -> Iterable[Difference]:
+    """Nodes of a machine type that the study has, which nothing counts to a pool."""
+    for where, count in sorted(nodes.items()):
+        if where in fleet.pool_name:
+            detail = f"not counted: label them {POOL_LABEL}={fleet.pool_name[where]} if they are the plan's"
+            yield Difference("nodes without label", where, fleet.machines(where), count, detail=detail)
+        else:
+            yield Difference("nodes without label", where, 0, count, detail="not counted: the plan has none there")
 
 
 def _machines(fleet: Fleet, actual: Mapping[str, int]) -> Iterable[Difference]:

@@ -238,6 +238,54 @@ def test_lists_of_nodes_and_pods(tmp_path):
     assert actual.replicas == {e: 2}
 
 
+def bare_node(machine, **labels):
+    return {"kind": "Node", "metadata": {"name": "n", "labels": {"node.kubernetes.io/instance-type": machine} | labels}}
+
+
+def test_nodes_of_a_planned_type_without_our_label_are_mentioned_and_not_counted(tmp_path):
+    p5, tpu = "aws/us-east-1/p5.48xlarge", "google/us-east5-a/ct6e-standard-8t"
+    region, zone = "topology.kubernetes.io/region", "topology.kubernetes.io/zone"
+    nodes = [
+        node(p5),
+        bare_node("p5.48xlarge", **{region: "us-east-1", zone: "us-east-1a"}),
+        bare_node("p5.48xlarge", **{region: "us-east-1", zone: "us-east-1b"}),
+        bare_node("ct6e-standard-8t", **{region: "us-east5"}),
+        bare_node("p5.48xlarge", **{region: "mars-1"}),
+        bare_node("p5.48xlarge"),
+        bare_node("m7i.large", **{region: "us-east-1"}),
+        {"kind": "Node", "metadata": {"name": "x"}},
+    ]
+    (tmp_path / "nodes.json").write_text(json.dumps({"kind": "List", "items": nodes}))
+    actual = read_actual([tmp_path / "nodes.json"], planned())
+    assert actual.machines == {p5: 1}
+    lost = {"p5.48xlarge in mars-1": 1, "p5.48xlarge in a place that no label says": 1}
+    assert actual.unlabelled == {p5: 2, tpu: 1} | lost
+    found = {d.subject: d for d in drift(planned(), actual, DAY).differences if d.kind == "nodes without label"}
+    assert set(found) == {p5, tpu, *lost}
+    assert (found[p5].planned, found[p5].actual) == (TOTAL[p5], 2)
+    assert f"capacity-planner/pool={fleet_of(planned()).pool_name[p5]}" in found[p5].detail
+
+
+def test_groups_and_reservations_that_are_not_ours_are_named_with_what_they_hold(tmp_path):
+    group = {"node_group_name": "gpu", "instance_types": ["p5.48xlarge"], "scaling_config": [{"desired_size": 4}]}
+    resources = [
+        {"type": "aws_eks_node_group", "name": "gpu", "instances": [{"attributes": group}]},
+        {
+            "type": "aws_ec2_capacity_reservation",
+            "name": "held",
+            "instances": [{"attributes": {"instance_type": "p5.48xlarge", "instance_count": 4}}],
+        },
+        {"type": "google_container_node_pool", "name": "pool", "instances": [{"attributes": {"node_count": 2}}]},
+    ]
+    (tmp_path / "state.json").write_text(json.dumps({"version": 4, "resources": resources}))
+    actual = read_actual([tmp_path / "state.json"], planned())
+    assert actual.strange == (
+        "aws_eks_node_group gpu (4 of p5.48xlarge)",
+        "aws_ec2_capacity_reservation held (4 of p5.48xlarge)",
+        "google_container_node_pool pool",
+    )
+
+
 def test_labels_are_those_that_the_manifests_ask_for():
     text = "".join(manifests(planned(), {}).values())
     assert all(f'"capacity-planner/placement": "{slug(r.placement)}"' in text for r in planned().replicas)

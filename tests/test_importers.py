@@ -5,7 +5,7 @@ import io
 import json
 import random
 from collections.abc import Callable
-from datetime import date
+from datetime import date, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -16,7 +16,7 @@ from planner.cli.importing import app
 from planner.drill import DrillResult, drill_fleet
 from planner.errors import InputError
 from planner.fit import memory_needed_gib, memory_room_gib
-from planner.importers.demand import read_demand
+from planner.importers.demand import read_demand, shapes_yaml
 from planner.importers.operating_points import points_yaml, replica_seconds
 from planner.importers.prices import read_prices
 from planner.importers.round_trips import read_round_trips
@@ -27,7 +27,7 @@ from planner.places import Reading
 from planner.read import read_fleet, read_study
 from planner.records.inventory import MachineType, Price, RoundTrip
 from planner.records.serving import OperatingPoint
-from planner.records.study import Demand
+from planner.records.study import Demand, Horizon, Hour, Shape
 from planner.start import LONG_MEAN_TOKENS, MEAN_TOKENS, start_from_fleet
 from planner.tables import read_list
 
@@ -119,17 +119,32 @@ m,H100,8,vllm,nan,fp8,8192,1024,64,1500,30,16200,2025,derived,bench,2026-03-14,
 m,H100,8,vllm,nan,fp8,1024,1024,1,60,8,120,120,derived,bench,2026-03-14,
 m,H100,8,vllm,nan,fp8,8192,1024,1,200,9,800,100,derived,bench,2026-03-14,
 m,H100,8,vllm,nan,fp8,20000,2000,,,,9000,900,measured_max_load,bench,2026-03-14,
-m,H100,8,vllm,nan,nan,1024,1024,4,60,8,120,120,derived,bench,2026-03-14,
-m,H100,8,vllm,nan,fp8,1024,1024,4,60,8,120,120,derived,bench,nan,
-m,H100,8,vllm,nan,fp8,1024,1024,4,60,8,120,120,derived,bench,2026-03-14,speculative decoding
+m,H100,8,vllm,nan,nan,1024,1024,4,60,8,497,497,derived,bench,2026-03-14,
+m,H100,8,vllm,nan,fp8,1024,1024,4,60,8,497,497,derived,bench,nan,
+m,H100,8,vllm,nan,fp8,1024,1024,4,60,8,497,497,derived,bench,2026-03-14,speculative decoding
 """
 VLLM = {
     "date": "20260314-101500", "endpoint_type": "vllm", "backend": "vllm", "label": None, "num_prompts": 640,
     "model_id": "meta-llama/Llama-3.1-70B", "tokenizer_id": "t", "request_rate": "inf", "burstiness": 1.0,
-    "max_concurrency": 64, "duration": 200.0, "completed": 640, "total_input_tokens": 655360, "failed": 0,
-    "total_output_tokens": 163840, "request_throughput": 3.2, "output_throughput": 819.2, "mean_ttft_ms": 350.5,
+    "max_concurrency": 64, "duration": 60.0, "completed": 640, "total_input_tokens": 655360, "failed": 0,
+    "total_output_tokens": 163840, "request_throughput": 10.67, "output_throughput": 2730.7, "mean_ttft_ms": 350.5,
     "median_ttft_ms": 300.0, "p99_ttft_ms": 2500.0, "mean_tpot_ms": 21.25, "median_tpot_ms": 21.0, "mean_itl_ms": 21.2,
 }  # fmt: skip
+AIPERF = {
+    "schema_version": "1.0", "aiperf_version": "0.6.0", "request_throughput": {"unit": "requests/sec", "avg": 6.7},
+    "request_count": {"unit": "requests", "avg": 320}, "start_time": "2026-03-14T10:15:00",
+    "time_to_first_token": {"unit": "ms", "avg": 610.0, "p50": 600.0, "p99": 900.0},
+    "inter_token_latency": {"unit": "ms", "avg": 20.5, "p50": 20.1, "p99": 25.0},
+    "input_sequence_length": {"unit": "tokens", "avg": 2000.3},
+    "output_sequence_length": {"unit": "tokens", "avg": 200},
+    "input_config": {
+        "endpoint": {"model_names": ["Qwen/Qwen3-32B"], "streaming": True},
+        "input": {"prompt": {"prefix_prompt": {"pool_size": 0, "length": 0}}, "conversation": {"turn": {"mean": 1}}},
+        "loadgen": {"concurrency": 32, "request_count": 320},
+    },
+    "was_cancelled": False, "error_summary": [],
+}  # fmt: skip
+HALF = {"max_concurrency": 32, "duration": 120.0, "request_throughput": 5.33, "output_throughput": 1365.3}
 CHIP = {"accelerator": "H100-SXM-80GB", "chips": 8, "precision": "fp8"}
 
 
@@ -163,6 +178,22 @@ MOONCAKE = """\
 {"timestamp": 30000, "input_length": 12000, "output_length": 300, "hash_ids": [0]}
 {"timestamp": 120000, "input_length": 200000, "output_length": 100, "hash_ids": [2]}
 """
+BURSTGPT = """\
+Timestamp,Session ID,Elapsed time,Model,Request tokens,Response tokens,Total tokens,Log Type
+11,,0.00,GPT-4,179,0,179,Conversation log
+23,,7.98,ChatGPT,1064,399,1463,Conversation log
+46,,4.08,ChatGPT,1384,204,1588,Conversation log
+123,,5.18,GPT-4,242,261,501,Conversation log
+"""
+MATRIX = """\
+region,us-east-1,us-west-2,eu-west-1
+us-east-1,4.1,66.0,
+us-west-2,65.1,3.9,128.0
+"""
+CLOUDPING = {
+    "metadata": {"percentile": "p_50", "timeframe": "1D", "unit": "milliseconds"},
+    "data": {"us-east-1": {"us-east-1": 4.1, "us-west-2": 66.0, "eu-west-1": None}, "us-west-2": {"us-east-1": 65.1}},
+}
 Read = Callable[[Path], Imported]
 
 
@@ -174,6 +205,10 @@ def demand(path):
     return read_demand(path, {"london": 1.0})
 
 
+def matrix(path):
+    return read_round_trips(path, provider="aws", as_of="2026-11", source="ours")
+
+
 EXCERPTS: dict[str, tuple[str, Read]] = {
     "aws.json": (aws(aws_product(), aws_product("CapacityBlock", "0.0")), read_prices),
     "azure.json": (json.dumps({"Items": [azure_item(), azure_item(type="Reservation")]}), read_prices),
@@ -182,12 +217,16 @@ EXCERPTS: dict[str, tuple[str, Read]] = {
     "sky_google.csv": (SKYPILOT_GOOGLE, lambda p: read_prices(p, "2026-11")),
     "sky_azure.csv": (SKYPILOT_AZURE, lambda p: read_prices(p, "2026-11")),
     "latency.csv": (LATENCY, read_round_trips),
+    "matrix.csv": (MATRIX, matrix),
+    "cloudping.json": (json.dumps(CLOUDPING), matrix),
     "silicon.csv": (SILICON, throughput),
     "measured.csv": (MEASURED, throughput),
     "vllm.json": (json.dumps(VLLM), throughput),
     "guidellm.json": (guidellm(guidellm_benchmark()), throughput),
+    "aiperf.json": (json.dumps(AIPERF), throughput),
     "azure_trace.csv": (AZURE_TRACE, demand),
     "mooncake.jsonl": (MOONCAKE, demand),
+    "burstgpt.csv": (BURSTGPT, demand),
 }  # fmt: skip
 
 
@@ -363,6 +402,46 @@ def test_any_table_of_round_trips_by_columns(tmp_path):
     assert len(refused(lambda: read_round_trips(path, "from=a,too=b,ms=msec"))) == 2
 
 
+def test_a_matrix_of_round_trips_is_read_from_csv_and_json(tmp_path):
+    given = {"provider": "aws", "as_of": "2026-11", "source": "cloudping.co"}
+    found = read_round_trips(written(tmp_path, "m.csv", MATRIX), **given)
+    adds_up(found)
+    ms = {(row.from_region, row.to_region): row.round_trip_ms for row in found.rows}
+    assert ms["aws/us-east-1", "aws/us-west-2"] == 66.0 and ms["aws/us-west-2", "aws/us-east-1"] == 65.1
+    assert len(ms) == 5 and found.skipped == {"no figure": 1}
+    for data in (CLOUDPING, CLOUDPING["data"]):
+        told = read_round_trips(written(tmp_path, "c.json", json.dumps(data)), **given)
+        adds_up(told)
+        assert {(row.from_region, row.to_region): row.round_trip_ms for row in told.rows} == {
+            ("aws/us-east-1", "aws/us-east-1"): 4.1,
+            ("aws/us-east-1", "aws/us-west-2"): 66.0,
+            ("aws/us-west-2", "aws/us-east-1"): 65.1,
+        }
+        assert {row.source for row in told.rows} == {"cloudping.co, median" if data is CLOUDPING else "cloudping.co"}
+    dated = CLOUDPING | {"metadata": {"timestamp": "2026-10-02T08:00:00Z", "percentile": "p_50"}}
+    path = written(tmp_path, "d.json", json.dumps(dated))
+    assert {row.as_of for row in read_round_trips(path, provider="aws", source="x").rows} == {"2026-10-02"}
+    worst = CLOUDPING | {"metadata": {"percentile": "p_90", "unit": "milliseconds"}}
+    assert "p_90" in " ".join(read_round_trips(written(tmp_path, "w.json", json.dumps(worst)), **given).notes)
+
+
+def test_what_a_matrix_does_not_say_is_asked_for_once(tmp_path):
+    for name, text in (("m.csv", MATRIX), ("c.json", json.dumps(CLOUDPING))):
+        path = written(tmp_path, name, text)
+        fixes = [finding.fix.split(",")[0] for finding in refused(lambda path=path: read_round_trips(path))]
+        assert fixes == ["give --provider", "give --as-of", "give --source"]
+    seconds = CLOUDPING | {"metadata": {"unit": "seconds"}}
+    assert refused(lambda: read_round_trips(written(tmp_path, "s.json", json.dumps(seconds))))[0].got == "'seconds'"
+    for other in ({"a": 1}, [1], {"data": []}, {"data": {"a": 3}}, {"data": {}}):
+        (finding,) = refused(lambda other=other: read_round_trips(written(tmp_path, "o.json", json.dumps(other))))
+        assert "matrix as JSON" in finding.expected
+    wrong = MATRIX.replace("128.0", "far")
+    (finding,) = refused(
+        lambda: read_round_trips(written(tmp_path, "x.csv", wrong), provider="aws", as_of="2026", source="us")
+    )
+    assert finding.where.endswith("x.csv:3: us-west-2 to eu-west-1")
+
+
 @with_data
 @pytest.mark.parametrize(("name", "pairs"), [("aws", 441), ("azure", 2862), ("gcp", 560), ("crosscloud", 768)])
 def test_latency_tables_become_round_trips(name, pairs):
@@ -429,7 +508,7 @@ def test_vllm_needs_the_machine_and_a_closed_loop(tmp_path):
         found, _ = read_throughput(changed, **CHIP)
         adds_up(found)
         assert not found.rows, change
-    lines = written(tmp_path, "l.json", json.dumps(VLLM) + "\n" + json.dumps(VLLM | {"max_concurrency": 32}) + "\n")
+    lines = written(tmp_path, "l.json", json.dumps(VLLM) + "\n" + json.dumps(VLLM | HALF) + "\n")
     assert [r.concurrency for r in read_throughput(lines, **CHIP)[0].rows] == [64, 32]
 
 
@@ -449,6 +528,122 @@ def test_guidellm_counts_benchmarks_at_a_fixed_number_of_streams(tmp_path):
     old["worker"] = {"backend_model": "older"}
     path = written(tmp_path, "old.json", json.dumps({"benchmarks": [old]}))
     assert read_throughput(path, **CHIP, engine="vllm")[0].rows[0].model == "older"
+
+
+def none_of(tmp_path, data, reason):
+    """A benchmark that is left out whole, for one reason that is said with its place."""
+    path = written(tmp_path, "none.json", json.dumps(data))
+    found, _ = read_throughput(path, **CHIP, engine="vllm", model="m", as_of="2026-03")
+    adds_up(found)
+    assert not found.rows, data
+    assert [reason in said for said in found.skipped] == [True], found.as_text()
+    assert "none.json" in found.as_text()
+    return found
+
+
+def test_aiperf_is_read_by_its_means_in_their_units(tmp_path):
+    found, _ = read_throughput(written(tmp_path, "a.json", json.dumps(AIPERF)), **CHIP, engine="trtllm")
+    (row,) = found.rows
+    # 32 in flight, each 0.61 s + 199 x 0.0205 s
+    assert 1 / replica_seconds(row) == pytest.approx(32 / (0.61 + 199 * 0.0205))
+    assert (row.model, row.input_len, row.output_len, row.concurrency) == ("Qwen/Qwen3-32B", 2000, 200, 32)
+    assert row.as_of == "2026-03-14"
+    phases = [
+        {"name": "warmup", "kind": "warmup", "type": "concurrency", "concurrency": 4},
+        {"name": "profiling", "kind": "profiling", "type": "concurrency", "concurrency": 32},
+    ]
+    later = AIPERF | {"time_to_first_token": {"unit": "s", "avg": 0.61}}
+    later["input_config"] = {"models": {"items": [{"name": "Qwen/Qwen3-32B"}]}, "phases": phases}
+    again, _ = read_throughput(written(tmp_path, "b.json", json.dumps(later)), **CHIP, engine="trtllm")
+    assert again.rows == [row.model_copy(update={"source": "AIPerf, b.json"})]
+    unit = AIPERF | {"time_to_first_token": {"unit": "fortnights", "avg": 1}}
+    assert "one of ms" in refused(lambda: throughput(written(tmp_path, "u.json", json.dumps(unit))))[0].expected
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({"was_cancelled": True}, "cancelled"),
+        ({"error_summary": [{"count": 3}]}, "requests failed"),
+        ({"request_count": {"unit": "requests", "avg": 40}}, "two requests per slot"),
+        ({"request_throughput": {"unit": "requests/sec", "avg": 2.0}}, "its own throughput"),
+        ({"time_to_first_token": None}, "no time to first token"),
+        ({"output_sequence_length": {"unit": "tokens", "avg": 1}}, "one token of output"),
+        ({"input_config": {"loadgen": {"request_rate": 5}}}, "no single concurrency"),
+        ({"input_config": {"loadgen": {"request_rate": 5, "concurrency": 32}}}, "a limited request rate"),
+        ({"input_config": {"phases": [{"name": "profiling", "type": "poisson", "concurrency": 32}]}}, "a limited"),
+        (
+            {"input_config": {"loadgen": {"concurrency": 32}, "datasets": [{"prefix_prompts": {"length": 9}}]}},
+            "a shared",
+        ),
+        ({"input_config": {"loadgen": {"concurrency": 32}, "shared_system_prompt_length": 900}}, "a shared"),
+        ({"input_config": {"loadgen": {"concurrency": 32}, "conversation": {"turn": {"mean": 4}}}}, "a shared"),
+    ],
+)
+def test_aiperf_runs_that_are_no_capacity_are_left_out_with_the_reason(tmp_path, change, reason):
+    none_of(tmp_path, AIPERF | change, reason)
+
+
+def test_prompts_with_a_shared_prefix_are_no_capacity(tmp_path):
+    none = {"prefix_buckets": None, "prefix_tokens": 0, "turns": 1}
+    for shared in (
+        {"prefix_buckets": [{"bucket_weight": 100, "prefix_count": 1, "prefix_tokens": 4000}]},
+        {"prefix_tokens": 4000},
+        {"turns": 2},
+    ):
+        report = json.loads(guidellm(guidellm_benchmark()))
+        report["config"] = {"spec": {"data": [none]}}
+        assert throughput(written(tmp_path, "g.json", json.dumps(report))).rows
+        report["config"]["spec"]["data"].append(shared)
+        none_of(tmp_path, report, "a shared prefix")
+        benchmark = guidellm_benchmark()
+        benchmark["config"]["data"] = shared
+        none_of(tmp_path, json.loads(guidellm(benchmark)), "a shared prefix")
+    told = json.loads(guidellm(guidellm_benchmark()))
+    told["args"]["data"] = ["prompt_tokens=32,output_tokens=8,prefix_tokens=4000"]
+    none_of(tmp_path, told, "a shared prefix")
+    none_of(tmp_path, VLLM | {"dataset_name": "prefix_repetition"}, "a shared prefix")
+    none_of(tmp_path, VLLM | {"prefix_repetition_prefix_len": 4000}, "a shared prefix")
+    few = guidellm_benchmark()
+    few["metrics"]["request_totals"]["successful"] = 2
+    none_of(tmp_path, json.loads(guidellm(few)), "two requests per slot")
+
+
+def test_a_throughput_that_contradicts_the_times_is_left_out_and_both_are_said(tmp_path):
+    # 64 in flight, each 0.3505 s + 255 x 0.02125 s: 11.1 requests/s
+    for wrong in ({"request_throughput": 3.2}, {"duration": 200.0}, {"output_throughput": 25 * 256}):
+        found = none_of(tmp_path, VLLM | wrong, "its own throughput")
+        assert any("requests/s are stated, its times give 11.1" in note for note in found.notes)
+    silent = {name: value for name, value in VLLM.items() if name not in ("request_throughput", "duration")}
+    assert throughput(written(tmp_path, "s.json", json.dumps(silent | {"output_throughput": None}))).rows
+    slow = guidellm_benchmark()
+    slow["metrics"]["requests_per_second"] = {"successful": {"mean": 0.4}}
+    none_of(tmp_path, json.loads(guidellm(slow)), "its own throughput")
+    table = MEASURED.replace("300,20,3150,3150,derived", "300,20,600,600,measured")
+    found = throughput(written(tmp_path, "t.csv", table))
+    adds_up(found)
+    assert found.places["its own throughput is not that of its times: one of the two is wrong"] == [
+        f"{tmp_path / 't.csv'}:2"
+    ]
+
+
+def test_one_row_without_time_per_token_does_not_refuse_the_others(tmp_path):
+    one = VLLM | {"total_output_tokens": 640, "mean_tpot_ms": 0.0, "request_throughput": 150.0, "duration": 4.3}
+    unmeasured = VLLM | {"mean_ttft_ms": 0.0}
+    text = "\n".join(json.dumps(data) for data in (VLLM, one, unmeasured, VLLM | {"max_concurrency": None}))
+    found = throughput(written(tmp_path, "batch.jsonl", text))
+    adds_up(found)
+    assert len(found.rows) == 1
+    assert [reason.split(":")[0] for reason, at in found.places.items() if at[0].endswith("batch.jsonl:2")] == [
+        "one token of output"
+    ]
+    assert "batch.jsonl:3" in found.as_text() and "batch.jsonl:4" in found.as_text()
+    for name, old, new in (
+        ("m.csv", MEASURED, MEASURED.replace("fp8,1024,1024,64,300,20", "fp8,1024,1,64,300,0")),
+        ("s.csv", SILICON, SILICON.replace("8192,1024,128", "8192,1,128", 1)),
+    ):
+        before, after = throughput(written(tmp_path, name, old)), throughput(written(tmp_path, name, new))
+        assert len(after.rows) == len(before.rows) - 1 and any("one token" in reason for reason in after.skipped)
 
 
 @with_data
@@ -497,6 +692,73 @@ def test_mooncake_lines_are_in_milliseconds_and_what_no_class_holds_is_counted(t
         "medium": pytest.approx(1 / 120, rel=1e-5),
     }
     assert sum(found.skipped.values()) == 1
+
+
+def test_requests_without_output_failed_and_are_counted_apart(tmp_path):
+    path = written(tmp_path, "b.csv", BURSTGPT)
+    found = read_demand(path, {"x": 1.0}, workloads={"*": "chat"})
+    adds_up(found)
+    assert found.what == "BurstGPT" and found.kept == 3
+    # (399 + 204 + 261) / 3; with the one that failed it would be 216; 3 requests in 100 s
+    assert found.more["workloads"]["chat"]["mean_output_tokens"] == pytest.approx(288)
+    assert found.rows[0].requests_per_second == pytest.approx(0.03)
+    assert f"skipped      1  without output: a request that failed ({path}:2)" in found.as_text()
+    lines = MOONCAKE + '{"timestamp": 60000, "input_length": 10, "output_length": 0}\n'
+    told = read_demand(written(tmp_path, "m.jsonl", lines), {"x": 1.0})
+    adds_up(told)
+    assert told.places["without output: a request that failed"] == [f"{tmp_path / 'm.jsonl'}:4"]
+    nothing = read_demand(written(tmp_path, "n.csv", BURSTGPT.split("23,")[0]), {"x": 1.0})
+    adds_up(nothing)
+    assert not nothing.rows
+
+
+def a_week(start="2024-05-10T00:00:00+00:00"):
+    """A request every six minutes, and every three from 8 to 20 o'clock."""
+    first = datetime.fromisoformat(start)
+    minutes = [m for m in range(0, 7 * 24 * 60 + 1, 3) if m % 6 == 0 or 8 <= m / 60 % 24 < 20]
+    rows = [f"{first + timedelta(minutes=m)},1000,200" for m in minutes]
+    return "TIMESTAMP,ContextTokens,GeneratedTokens\n" + "\n".join(rows) + "\n"
+
+
+def test_a_week_long_trace_gives_the_shape_of_a_day(tmp_path):
+    path = written(tmp_path, "week.csv", a_week())
+    found = read_demand(path, {"nyc": 1.0}, workloads={"*": "chat"}, shaped=True)
+    # 20 an hour from 8 to 20, 10 in the other half: 15 in the mean
+    night, noon = pytest.approx(2 / 3, abs=0.01), pytest.approx(4 / 3, abs=0.01)
+    assert list(found.more["day"]["chat"]["factors"].values()) == [night, night, noon, noon, noon, night]
+    assert [row.shape for row in found.rows] == ["chat"]
+    assert any("utc-08-to-12: 1.33" in note for note in found.notes)
+    data = yaml.safe_load(shapes_yaml(found))
+    horizon = Horizon(
+        start=date(2026, 3, 1), months=12.0, hours=tuple(Hour(**hour) for hour in data["horizon"]["hours"])
+    )
+    (shape,) = [Shape(**one) for one in data["shapes"]]
+    assert set(shape.factors) == {hour.name for hour in horizon.hours}
+    mean = sum(hour.weight_fraction * shape.factors[hour.name] for hour in horizon.hours)
+    assert mean == pytest.approx(1.0, abs=0.01)
+    plain = read_demand(path, {"nyc": 1.0}, workloads={"*": "chat"})
+    assert [row.shape for row in plain.rows] == [None] and any("--shape" in note for note in plain.notes)
+    # two hours west the same requests come two hours later
+    west = read_demand(written(tmp_path, "west.csv", a_week("2024-05-10T00:00:00-02:00")), {"nyc": 1.0})
+    factors = list(west.more["day"]["short"]["factors"].values())
+    assert factors == [night, night, pytest.approx(1.0, abs=0.01), noon, noon, pytest.approx(1.0, abs=0.01)]
+    numbers = "Timestamp,Request tokens,Response tokens\n" + "\n".join(f"{3600 * h},10,10" for h in range(30)) + "\n"
+    own = read_demand(written(tmp_path, "own.csv", numbers), {"nyc": 1.0})
+    assert "hour-00-to-04" in own.more["day"]["short"]["factors"]
+    assert "day" not in read_demand(written(tmp_path, "short.csv", AZURE_TRACE), {"nyc": 1.0}, shaped=True).more
+    far = numbers + "1e300,10,10\n"
+    assert "a time up to" in refused(lambda: read_demand(written(tmp_path, "far.csv", far), {"x": 1.0}))[0].expected
+
+
+def test_the_command_writes_the_shape(tmp_path):
+    path, out, shape = written(tmp_path, "week.csv", a_week()), tmp_path / "demand.csv", tmp_path / "shape.yaml"
+    arguments = ["demand", str(path), "--origin", "nyc=1", "--workload", "chat", "-o", str(out), "--shape", str(shape)]
+    done = runner.invoke(app, arguments)
+    assert done.exit_code == 0 and yaml.safe_load(shape.read_text())["shapes"][0]["name"] == "chat"
+    shape.unlink()
+    short = written(tmp_path, "short.csv", AZURE_TRACE)
+    done = runner.invoke(app, ["demand", str(short), "--origin", "nyc=1", "-o", str(out), "--shape", str(shape)])
+    assert done.exit_code == 0 and not shape.exists() and "no shape was written" in done.output
 
 
 def test_demand_by_columns_and_what_is_refused(tmp_path):

@@ -96,10 +96,12 @@ def round_trips(
 ) -> None:
     """Latency tables into round_trips.csv.
 
-    Known without --columns: src_cloud, src_region, dst_cloud, dst_region with rtt_p50_ms, rtt_ms or rtt_avg_ms.
+    Known without --columns: src_cloud, src_region, dst_cloud, dst_region with rtt_p50_ms, rtt_ms or rtt_avg_ms; a
+    matrix with a row and a column for each region; the same as JSON, {from: {to: ms}} or as CloudPing answers.
 
     Examples: `planner import round-trips latency.csv --out round_trips.csv` ·
-    `planner import round-trips pings.csv --columns from=a,to=b,ms=p50 --provider aws --as-of 2026-11 --source ours`
+    `planner import round-trips pings.csv --columns from=a,to=b,ms=p50 --provider aws --as-of 2026-11 --source ours` ·
+    `planner import round-trips cloudping.json --provider aws --as-of 2026-11 --source cloudping.co`
     """
     with answered(format):
         from planner.importers.round_trips import read_round_trips
@@ -126,8 +128,10 @@ def throughput(
     where_from: From = None,
     format: AsFormat = ReportFormat.text,
 ) -> None:
-    """Benchmarks into a table of measured rows: AIConfigurator, vLLM bench serve, GuideLLM.
+    """Benchmarks into a table of measured rows: AIConfigurator, vLLM bench serve, GuideLLM, AIPerf.
 
+    Left out, and counted with their places: rows with a shared prefix, with one token of output, and those whose own
+    throughput is not that of their times.
     Two shapes of one configuration at the same concurrency and output give prefill and decode rates (--points).
 
     Examples: `planner import throughput silicon.csv --out measured.csv --points points.yaml` ·
@@ -157,23 +161,33 @@ def demand(
         list[str] | None, typer.Option(help="CLASS=NAME, or NAME for all classes; default: named as the class")
     ] = None,
     columns: Columns = None,
+    shape: Annotated[
+        Path | None, typer.Option(help="YAML to write: hours and shapes, of a trace of a day and more")
+    ] = None,
     format: AsFormat = ReportFormat.text,
 ) -> None:
     """Request traces into demand.csv by context class, with rate percentiles and burst factor.
 
-    Known without --columns: Azure LLM inference traces, Mooncake. Others: timestamp (or timestamp_s, timestamp_ms),
-    input, output.
+    Known without --columns: Azure LLM inference traces, Mooncake, BurstGPT. Others: timestamp (or timestamp_s,
+    timestamp_ms), input, output. Requests without output failed: they are left out, and counted. A trace of a day and
+    more gives factors over the hours of a day; with --shape the rows refer to them.
 
     Examples: `planner import demand trace.csv --origin london=0.6 --origin tokyo=0.4 --workload chat --scale 100` ·
     `planner import demand log.csv --columns timestamp=time,input=prompt,output=completion --origin london=1`
     """
     with answered(format):
-        from planner.importers.demand import read_demand
+        from planner.importers.demand import read_demand, shapes_yaml
         from planner.importers.source import csv_text
         from planner.records.study import Demand
 
-        found = read_demand(source, _shares(origin), scale, _workloads(workload or []), columns)
+        if shape is not None:
+            check_out(shape)
+        found = read_demand(source, _shares(origin), scale, _workloads(workload or []), columns, shape is not None)
+        if shape is not None and "day" in found.more:
+            emit(shapes_yaml(found), shape)
         _finish(found, csv_text(Demand, found.rows), out, format)
+        if shape is not None and "day" not in found.more:
+            tell("less than a day: no shape was written")
 
 
 def _shares(texts: list[str]) -> dict[str, float]:

@@ -1,7 +1,8 @@
 """Request traces into demand by context class: rates, bursts, mean tokens.
 
 Shapes: the Azure LLM inference traces (CSV with TIMESTAMP,ContextTokens,GeneratedTokens), Mooncake's (JSON lines with
-timestamp, input_length, output_length; or a CSV of the same), and any CSV whose columns are named.
+timestamp, input_length, output_length; or a CSV of the same), BurstGPT, and any CSV whose columns are named. A request
+without output failed, and is left out. A trace of a day and more says how demand moves over the hours of a day.
 """
 
 import math
@@ -33,10 +34,18 @@ FIELDS = ("timestamp", "timestamp_s", "timestamp_ms", "input", "output")
 """What `--columns` can name: one timestamp (a date and time; seconds; milliseconds), input and output tokens."""
 SECONDS_PER_MINUTE = 60.0
 PERCENTILES = (50, 90, 95, 99)
+DAY_SECONDS, BLOCK_SECONDS = 86_400.0, 14_400.0
+"""A day, and the hours of it that a shape tells apart: six times four."""
+MOST_SECONDS = 1e12
+"""The largest number that is taken for a time [s]: thirty thousand years."""
+SINCE_1970 = 1e8
+"""Seconds from which on a number is a moment since 1970, in UTC: smaller ones count from a trace's own midnight."""
+NO_OUTPUT = "without output: a request that failed"
 
 SHAPES = {
     "Azure LLM inference trace": "CSV with TIMESTAMP,ContextTokens,GeneratedTokens",
     "Mooncake": "JSON lines with timestamp,input_length,output_length, or a CSV of these with timestamp_ms",
+    "BurstGPT": "CSV with Timestamp,Request tokens,Response tokens",
     "any CSV": "with --columns timestamp=A,input=B,output=C (timestamp_s, timestamp_ms for numbers)",
 }
 
@@ -84,6 +93,7 @@ def read_demand(
     scale: float = 1.0,
     workloads: dict[str, str] | None = None,
     columns: str | None = None,
+    shaped: bool = False,
 ) -> Imported[Demand]:
     """A request trace as rows of demand.csv.
 
@@ -95,11 +105,13 @@ def read_demand(
     workloads : workload by context class; under `*` what takes all classes together. A class that is not named is
         left out; none: each class is a workload of its name
     columns : `field=column,...` with fields of FIELDS
+    shaped : whether the rows refer to a shape of their workload's name: the study must have it, see `shapes_yaml`
 
     Returns
     -------
     Imported
-        rows in requests/s; statistics by workload under `more`
+        rows in requests/s, statistics by workload under `more`, and
+        under `day`, of a trace of a day and more, factors on the demand by workload and hours
 
     Raises
     ------
@@ -115,9 +127,15 @@ def read_demand(
             known = [c.name for c in classes]
             reading.refer("--workload", ContextClass, "a context class, as in CLASS=NAME", name, known)
     stop_on_errors(reading)
-    requests, what = _requests(load_text(path), where, columns, reading)
+    found, what, clock = _requests(load_text(path), where, columns, reading)
     stop_on_errors(reading)
-    out: Imported[Demand] = Imported(what, "requests", read=len(requests))
+    out: Imported[Demand] = Imported(what, "requests", read=len(found))
+    for at, request in found:
+        if not request.output_tokens:
+            out.skip(NO_OUTPUT, where=at)
+    requests = [request for _, request in found if request.output_tokens]
+    if not requests:
+        return out
     out.more["all"] = asdict(statistics(requests, requests, where))
     groups: dict[str, list[Request]] = {}
     for request in requests:
@@ -130,18 +148,106 @@ def read_demand(
             out.skip(f"of the class {fitting}, which no --workload names")
         else:
             groups.setdefault(workload, []).append(request)
+    span = min(r.seconds for r in requests), max(r.seconds for r in requests)
+    daily = span[1] - span[0] >= DAY_SECONDS
     for workload, group in sorted(groups.items()):
         told = statistics(group, requests, where)
         out.kept += told.requests
         out.more.setdefault("workloads", {})[workload] = asdict(told)
         out.notes.append(_workload_note(workload, told, scale))
+        if daily:
+            day = day_of(group, span)
+            hours = {_hour_name(clock, block): round(factor, 3) for block, factor in enumerate(day.factors)}
+            out.more.setdefault("day", {})[workload] = {"factors": hours, "burst_factor": round(day.burst_factor, 2)}
+            out.notes.append(_day_note(workload, hours, day))
+        shape = workload if daily and shaped else None
         for origin, share in origins.items():
             rate = float(f"{told.mean_requests_per_second * scale * share:.6g}")
-            out.rows.append(Demand(workload=workload, origin=origin, requests_per_second=rate))
-    hours = (max(r.seconds for r in requests) - min(r.seconds for r in requests)) / 3600
-    if hours < 24:
-        out.notes.append(f"the trace covers {hours:.1f} hours: no shape of a day can be derived from it")
+            out.rows.append(Demand(workload=workload, origin=origin, requests_per_second=rate, shape=shape))
+    covered = f"the trace covers {(span[1] - span[0]) / 3600:.1f} hours"
+    if not daily:
+        out.notes.append(f"{covered}: no shape of a day can be derived from it")
+    elif not shaped:
+        out.notes.append(f"{covered}: --shape writes hours and shapes for the study, and names them in the rows")
     return out
+
+
+@dataclass(frozen=True)
+class Day:
+    """How requests move over a day.
+
+    Parameters
+    ----------
+    factors : of each block of the day, from midnight: its rate over the mean rate of the trace
+    burst_factor : the most that a minute is over the mean of its block
+    """
+
+    factors: tuple[float, ...]
+    burst_factor: float
+
+
+def day_of(group: list[Request], span: tuple[float, float]) -> Day:
+    """The day of some of a trace's requests, by blocks of four hours; of a block counts the time it was watched.
+
+    Parameters
+    ----------
+    span : first and last moment of the whole trace [s], a day or more apart
+
+    Examples
+    --------
+    Two days, with a request each hour, and two each hour from 8 to 20:
+
+    >>> trace = [Request(3600.0 * h, 100, 10) for h in range(49) for _ in range(2 if 8 <= h % 24 < 20 else 1)]
+    >>> [round(factor, 1) for factor in day_of(trace, (0.0, 172800.0)).factors]
+    [0.7, 0.7, 1.3, 1.3, 1.3, 0.7]
+    """
+    first, last = span
+    blocks = int(DAY_SECONDS / BLOCK_SECONDS)
+    whole, rest = divmod(last - first, DAY_SECONDS)
+    watched = [whole * BLOCK_SECONDS] * blocks
+    begin = first % DAY_SECONDS
+    for n in range(2 * blocks):
+        start, end = n * BLOCK_SECONDS, (n + 1) * BLOCK_SECONDS
+        watched[n % blocks] += max(0.0, min(begin + rest, end) - max(begin, start))
+    counts = [0] * blocks
+    minutes: Counter[int] = Counter()
+    for request in group:
+        counts[int(request.seconds // BLOCK_SECONDS) % blocks] += 1
+        minutes[int(request.seconds // SECONDS_PER_MINUTE)] += 1
+    mean = len(group) / (last - first)
+    rates = [count / seconds for count, seconds in zip(counts, watched, strict=True)]
+    busiest = [0] * blocks
+    for minute, count in minutes.items():
+        block = int(minute * SECONDS_PER_MINUTE // BLOCK_SECONDS) % blocks
+        busiest[block] = max(busiest[block], count)
+    bursts = [most / SECONDS_PER_MINUTE / rate for most, rate in zip(busiest, rates, strict=True) if rate]
+    return Day(tuple(rate / mean for rate in rates), max(1.0, *bursts))
+
+
+def _hour_name(clock: str, block: int) -> str:
+    """The name of a block of the day: utc-00-to-04."""
+    hours = int(BLOCK_SECONDS / 3600)
+    return f"{clock}-{block * hours:02d}-to-{(block + 1) * hours:02d}"
+
+
+def _day_note(workload: str, hours: dict[str, float], day: Day) -> str:
+    """The shape of a workload's day in one line."""
+    factors = ", ".join(f"{name}: {factor:.2f}" for name, factor in hours.items())
+    return f"{workload}, factors over the day: {factors}; with them burst_factor at most {day.burst_factor:.2f}"
+
+
+def shapes_yaml(out: Imported[Demand]) -> str:
+    """Hours and shapes of a trace of a day and more, as a study takes them."""
+    import yaml
+
+    days = out.more.get("day", {})
+    names = list(next(iter(days.values()))["factors"]) if days else []
+    data = {
+        "horizon": {"hours": [{"name": name, "weight_fraction": 1 / len(names)} for name in names]},
+        "shapes": [{"name": workload, "factors": day["factors"]} for workload, day in days.items()],
+    }
+    head = "# Put the hours under `horizon:` of the study, and the shapes beside it.\n"
+    return head + str(yaml.safe_dump(data, sort_keys=False, allow_unicode=True, width=120))
 
 
 def _workload_note(workload: str, told: Statistics, scale: float) -> str:
@@ -225,16 +331,20 @@ def _classes() -> list[ContextClass]:
     return sorted(found, key=lambda c: c.most_tokens)
 
 
-def _requests(text: str, where: str, columns: str | None, reading: Reading) -> tuple[list[Request], str]:
-    """The requests of a trace of any of the shapes, and which it is."""
+def _requests(
+    text: str, where: str, columns: str | None, reading: Reading
+) -> tuple[list[tuple[str, Request]], str, str]:
+    """The requests of a trace of any of the shapes with their places, which it is, and whose clock it has."""
     if is_json(text):
-        return _mooncake(text, where, reading), "Mooncake trace"
+        found = _mooncake(text, where, reading)
+        return found, "Mooncake trace", _clock("timestamp_ms", found)
     table = load_table(text, where, reading)
     given = columns_of(columns, FIELDS, table.header, where)
     shapes = {
         "Azure LLM inference trace": {"timestamp": "TIMESTAMP", "input": "ContextTokens", "output": "GeneratedTokens"},
         "Mooncake trace": {"timestamp_ms": "timestamp_ms", "input": "input_length", "output": "output_length"},
         "Mooncake trace (timestamp)": {"timestamp_ms": "timestamp", "input": "input_length", "output": "output_length"},
+        "BurstGPT": {"timestamp_s": "Timestamp", "input": "Request tokens", "output": "Response tokens"},
     }
     of, what = given, "trace by --columns"
     if not given:
@@ -250,15 +360,20 @@ def _requests(text: str, where: str, columns: str | None, reading: Reading) -> t
         seconds = _seconds(clock[0], row[of[clock[0]]], at, reading)
         tokens = [whole(row[of[n]], table.at(line, of[n]), f"{n} tokens", reading) for n in ("input", "output")]
         if seconds is not None and tokens[0] is not None and tokens[1] is not None:
-            found.append(Request(seconds, tokens[0], tokens[1]))
-    return found, what
+            found.append((table.at(line), Request(seconds, tokens[0], tokens[1])))
+    return found, what, _clock(clock[0], found)
+
+
+def _clock(column: str, found: list[tuple[str, Request]]) -> str:
+    """`utc` where a trace's times are moments; `hour` where it counts from a midnight of its own."""
+    since_1970 = bool(found) and min(request.seconds for _, request in found) > SINCE_1970
+    return "utc" if column == "timestamp" or since_1970 else "hour"
 
 
 def _seconds(clock: str, cell: str, at: str, reading: Reading) -> float | None:
     """A timestamp in seconds."""
     if clock != "timestamp":
-        figure = number(cell, at, "a time", reading, least=-math.inf)
-        return figure / MS_PER_SECOND if figure is not None and clock == "timestamp_ms" else figure
+        return _moment(cell, at, reading, 1.0 if clock == "timestamp_s" else MS_PER_SECOND)
     try:
         moment = datetime.fromisoformat(cell)
         return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
@@ -268,15 +383,24 @@ def _seconds(clock: str, cell: str, at: str, reading: Reading) -> float | None:
         return None
 
 
-def _mooncake(text: str, where: str, reading: Reading) -> list[Request]:
+def _moment(value: object, at: str, reading: Reading, per_second: float) -> float | None:
+    """A number as a time in seconds."""
+    figure = number(value, at, "a time", reading, least=-math.inf)
+    if figure is not None and abs(figure) / per_second > MOST_SECONDS:
+        reading.error(at, f"a time up to {MOST_SECONDS:g} s", shown(value), "correct it where it comes from")
+        return None
+    return None if figure is None else figure / per_second
+
+
+def _mooncake(text: str, where: str, reading: Reading) -> list[tuple[str, Request]]:
     """JSON lines with timestamp [ms], input_length, output_length."""
     found = []
     for at, data in load_json_lines(text, where):
         if not isinstance(data, dict) or not {"timestamp", "input_length", "output_length"} <= data.keys():
             got = f"the fields {listed(data)}" if isinstance(data, dict) else shown(data)
             raise unknown_shape(at, got, SHAPES)
-        seconds = number(data["timestamp"], f"{at}: timestamp", "a time [ms]", reading, least=-math.inf)
+        seconds = _moment(data["timestamp"], f"{at}: timestamp", reading, MS_PER_SECOND)
         tokens: list[Any] = [whole(data[n], f"{at}: {n}", "tokens", reading) for n in ("input_length", "output_length")]
         if seconds is not None and None not in tokens:
-            found.append(Request(seconds / MS_PER_SECOND, tokens[0], tokens[1]))
+            found.append((at, Request(seconds, tokens[0], tokens[1])))
     return found

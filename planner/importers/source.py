@@ -23,6 +23,8 @@ R = TypeVar("R", bound=Record)
 
 MOST_FINDINGS = 100
 """Findings that are listed of one source; a wrong column of a large table would print a page for each of its rows."""
+MOST_PLACES = 3
+"""Places that are named of what is skipped for one reason."""
 DATE = re.compile(r"\d{4}(-\d{2}){0,2}")
 
 
@@ -37,6 +39,7 @@ class Imported(Generic[R]):
     rows : records, in the order of their keys
     read, kept : items of the source that were read, and that entered a row
     skipped : reason: items
+    places : reason: where the first of them are, as far as told
     notes : what the reader should know about the rows
     more : further results by name, for the report
     """
@@ -47,12 +50,15 @@ class Imported(Generic[R]):
     read: int = 0
     kept: int = 0
     skipped: Counter[str] = field(default_factory=Counter)
+    places: dict[str, list[str]] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
     more: dict[str, Any] = field(default_factory=dict)
 
-    def skip(self, reason: str, items: int = 1) -> None:
-        """Count what is left out."""
+    def skip(self, reason: str, items: int = 1, where: str = "") -> None:
+        """Count what is left out, and keep the first places."""
         self.skipped[reason] += items
+        if where and len(self.places.setdefault(reason, [])) < MOST_PLACES:
+            self.places[reason].append(where)
 
     def as_dict(self) -> dict[str, Any]:
         """The report as plain data."""
@@ -62,6 +68,7 @@ class Imported(Generic[R]):
             "read": self.read,
             "kept": self.kept,
             "skipped": dict(sorted(self.skipped.items())),
+            "skipped_at": dict(sorted(self.places.items())),
             "rows": len(self.rows),
             "notes": list(self.notes),
             **self.more,
@@ -70,9 +77,10 @@ class Imported(Generic[R]):
     def as_text(self) -> str:
         """The report as people read it: one line a fact."""
         lines = [f"{self.what}: {self.read} {self.unit} read, {self.kept} used, {len(self.rows)} rows"]
-        lines += [
-            f"  skipped {n:>6}  {reason}" for reason, n in sorted(self.skipped.items(), key=lambda x: (-x[1], x[0]))
-        ]
+        for reason, n in sorted(self.skipped.items(), key=lambda x: (-x[1], x[0])):
+            places = self.places.get(reason, [])
+            at = f" ({', '.join(places)}{', ...' if n > len(places) else ''})" if places else ""
+            lines.append(f"  skipped {n:>6}  {reason}{at}")
         return "\n".join(lines + [f"  note: {note}" for note in self.notes])
 
 
@@ -152,8 +160,8 @@ class Table:
     rows: list[tuple[int, dict[str, str]]]
 
     def at(self, line: int, column: str = "") -> str:
-        """`file:line: column`."""
-        return f"{self.file}:{line}" + (f": {column}" if column else "")
+        """`file:line: column`; line 0 is no line."""
+        return self.file + (f":{line}" if line else "") + (f": {column}" if column else "")
 
 
 def load_table(text: str, file: str, reading: Reading) -> Table:

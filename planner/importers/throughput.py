@@ -1,21 +1,23 @@
 """Serving benchmarks into a table of measured rows, and pairs of them into operating points.
 
-Four shapes: the silicon table of AIConfigurator, a table with the columns of the measured rows themselves, results of
-vLLM's `bench serve` (benchmark_serving), and reports of GuideLLM. A row counts when it is a closed loop at a stated
-concurrency with the time to first token and the time per token: then, by Little's law, a request takes
+Five shapes: the silicon table of AIConfigurator, a table with the columns of the measured rows themselves, results of
+vLLM's `bench serve` (benchmark_serving), reports of GuideLLM, and summaries of AIPerf. A row counts when it is a closed
+loop at a stated concurrency with the time to first token and the time per token: then, by Little's law, a request takes
 
     y = (ttft + (output - 1) * tpot) / concurrency      [seconds of a replica]
 
-Input and output tokens per second of one row are two views of one loop, not two speeds: they are not read.
+Input and output tokens per second of one row are two views of one loop, not two speeds: no rate is made of them. But
+the requests per second that a source states must be those of its own times, or one of the two is wrong.
 """
 
+import math
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from planner.importers.operating_points import MeasuredRow, Point, operating_points
+from planner.importers.operating_points import MeasuredRow, Point, operating_points, replica_seconds
 from planner.importers.source import (
     Imported,
     Table,
@@ -34,6 +36,7 @@ from planner.importers.source import (
     within_length,
 )
 from planner.places import Reading, listed, near_miss, shown, shown_path
+from planner.tables import NUMBER
 
 SHAPES = {
     "AIConfigurator": "CSV with model_path,system,backend,isl,osl,silicon_ttft_ms,silicon_tpot_ms",
@@ -41,6 +44,7 @@ SHAPES = {
     "ttft_ms,tpot_ms",
     "vLLM bench serve": "JSON with model_id, max_concurrency, mean_ttft_ms, mean_tpot_ms, total_input_tokens",
     "GuideLLM": "JSON with benchmarks, each with metrics.time_to_first_token_ms",
+    "AIPerf": "JSON with time_to_first_token, inter_token_latency, input_config: profile_export_aiperf.json",
 }
 ROW_COLUMNS = ("model", "accelerator", "chips", "engine", "precision", "input_len", "output_len", "concurrency",
                "ttft_ms", "tpot_ms")  # fmt: skip
@@ -57,6 +61,18 @@ SYSTEMS = {
 }
 """Accelerators by AIConfigurator's name of a system; another name is kept as it is."""
 NOT_STATED = ("", "nan", "none", "null", "n/a")
+MOST_APART = 0.25
+"""Part by which the stated requests/s may differ from those of the times: filling, draining, means of ratios."""
+MS_PER = {"ms": 1.0, "milliseconds": 1.0, "s": 1e3, "sec": 1e3, "seconds": 1e3, "us": 1e-3, "ns": 1e-6}
+"""Milliseconds in the units of time that AIPerf writes."""
+SHARED_LENGTH = r"prefix\w*_(tokens|len|length)|shared_system(_prompt)?_length|user_context(_prompt)?_length"
+"""Names under which benchmarks state how many tokens of a prompt others have as well."""
+NO_TIMES = "no time to first token or per token"
+ONE_TOKEN = "one token of output: no time per token, so that nothing is said of decoding"
+FAILED = "requests failed: the times are of those that did not"
+TOO_FEW = "fewer than two requests per slot: filling and draining decide its times"
+SHARED = "a shared prefix, or conversations of several turns: a prefix cache does part of the work, not a capacity"
+CONTRADICTED = "its own throughput is not that of its times: one of the two is wrong"
 
 
 @dataclass
@@ -68,15 +84,15 @@ class _Import:
     given: Mapping[str, str | None]
     configs: dict[MeasuredRow, str]
 
-    def add(self, where: str, data: dict[str, Any], config: str = "") -> None:
-        """A row; what is missing is taken from the options."""
+    def add(self, where: str, data: dict[str, Any], config: str = "", stated: Sequence[object] = ()) -> None:
+        """A row; what is missing is taken from the options. `stated` are the requests/s that the source itself says."""
         for name, value in self.given.items():
             if value is not None and (name in ("as_of", "source") or _blank(data.get(name))):
                 data[name] = value
         if _blank(data.get("precision")):
-            return self.out.skip("precision not stated: give --precision")
+            return self.out.skip("precision not stated: give --precision", where=where)
         if (date := date_of(data.get("as_of"))) is None:
-            return self.out.skip("date not stated: give --as-of")
+            return self.out.skip("date not stated: give --as-of", where=where)
         for name in ("model", "accelerator", "chips", "engine"):
             if _blank(data.get(name)):
                 return self.reading.error(f"{where}: {name}", "a value", "nothing", f"give --{name}")
@@ -92,10 +108,22 @@ class _Import:
             )
         )
         if made is not None:
+            if self._contradicted(where, made, stated):
+                return self.out.skip(CONTRADICTED, where=where)
             self.out.rows.append(made)
             self.out.kept += 1
             self.configs[made] = config
         return None
+
+    def _contradicted(self, where: str, row: MeasuredRow, stated: Sequence[object]) -> bool:
+        """Whether a stated throughput is not that of the row's times; what is no number above 0 states nothing."""
+        seconds = replica_seconds(row)
+        derived = 1 / seconds if seconds > 1e-300 else math.inf
+        for rate in stated:
+            if (figure := _figure(rate)) is not None and abs(figure / derived - 1) > MOST_APART:
+                self.out.notes.append(f"{where}: {figure:.3g} requests/s are stated, its times give {derived:.3g}")
+                return True
+        return False
 
 
 def read_throughput(
@@ -157,6 +185,13 @@ def _blank(value: object) -> bool:
     return value is None or (isinstance(value, str) and value.strip().lower() in NOT_STATED)
 
 
+def _is(value: object, figure: float) -> bool:
+    """Whether a cell or a value of JSON is this number."""
+    if isinstance(value, str) and NUMBER.fullmatch(value.strip()):
+        return float(value) == figure
+    return isinstance(value, int | float) and not isinstance(value, bool) and value == figure
+
+
 def _table_shape(table: Table) -> Callable[[_Import, Table], None]:
     for columns, reader in ((SILICON_COLUMNS, _silicon), (ROW_COLUMNS, _measured)):
         if set(columns) <= set(table.header):
@@ -171,6 +206,8 @@ def _json_shape(data: Any, at: str) -> Callable[[_Import, Any, str, str], None]:
     if isinstance(data, dict):
         if isinstance(data.get("benchmarks"), list):
             return _guidellm
+        if "aiperf_version" in data or {"time_to_first_token", "input_config"} <= data.keys():
+            return _aiperf
         if {"mean_ttft_ms", "mean_tpot_ms"} & data.keys():
             return _vllm
     got = f"the fields {listed(data)}" if isinstance(data, dict) else shown(data)
@@ -178,8 +215,15 @@ def _json_shape(data: Any, at: str) -> Callable[[_Import, Any, str, str], None]:
 
 
 def _figures(run: _Import, where: str, cells: Mapping[str, object], names: Mapping[str, str]) -> dict[str, Any] | None:
-    """Lengths, concurrency and times of a row, strictly; None with findings."""
+    """Lengths, concurrency and times of a row, strictly; None with findings, or when it is skipped."""
     before = len(run.reading.findings)
+    values = {field: cells.get(name) for field, name in names.items()}
+    if _is(values["output_len"], 1):
+        run.out.skip(ONE_TOKEN, where=where)
+        return None
+    if any(_blank(values[name]) or _is(values[name], 0) for name in ("ttft_ms", "tpot_ms")):
+        run.out.skip(NO_TIMES, where=where)
+        return None
     data: dict[str, Any] = {}
     for field, name in names.items():
         at = f"{where}: {name}"
@@ -201,7 +245,7 @@ def _silicon(run: _Import, table: Table) -> None:
             run.out.skip("prefill and decode on separate machines: no replica of one kind")
             continue
         if _blank(row["silicon_ttft_ms"]) or _blank(row["silicon_tpot_ms"]):
-            run.out.skip("no time to first token or per token")
+            run.out.skip(NO_TIMES)
             continue
         if reason := _not_capacity(notes + " " + row.get("id", "")):
             run.out.skip(reason)
@@ -245,7 +289,7 @@ def _measured(run: _Import, table: Table) -> None:
         if row.get("tput_kind") == "measured_max_load":
             run.out.skip("all requests queued at once: an upper bound without a limit on latency")
         elif _blank(row["ttft_ms"]) or _blank(row["tpot_ms"]):
-            run.out.skip("no time to first token or per token")
+            run.out.skip(NO_TIMES)
         elif _blank(row["concurrency"]):
             run.out.skip("concurrency not stated")
         elif reason := _not_capacity(row.get("note", "")):
@@ -254,10 +298,13 @@ def _measured(run: _Import, table: Table) -> None:
             text = {name: row[name] for name in ("model", "accelerator", "chips", "precision")}
             engine = " ".join(x for x in (row["engine"], row.get("engine_version", "")) if not _blank(x))
             source = row.get("source") or f"{table.file}:{line}"
+            tokens = row.get("output_tok_s", "")
+            stated = [float(tokens) / data["output_len"]] if NUMBER.fullmatch(tokens) else []
             run.add(
                 table.at(line),
                 data | text | {"engine": engine, "source": source, "as_of": row.get("as_of")},
                 _config(source),
+                stated,
             )
 
 
@@ -272,7 +319,7 @@ def _not_capacity(note: str) -> str | None:
     text = note.lower()
     if re.search(r"\b(speculat|eagle|draft|mtp\b)", text):
         return "with speculation: not a capacity"
-    if re.search(r"prefix.?cach|cache.?hit", text):
+    if re.search(r"prefix.?cach|cache.?hit|shared.?prefix", text):
         return "with a prefix cache: not a capacity"
     return None
 
@@ -288,23 +335,26 @@ def _vllm(run: _Import, data: Mapping[str, Any], at: str, file: str) -> None:
     if completed is None or None in totals:
         return None
     if data.get("max_concurrency") is None:
-        return run.out.skip("no max_concurrency: not a closed loop, so that no concurrency belongs to its times")
+        why = "no max_concurrency: not a closed loop, so that no concurrency belongs to its times"
+        return run.out.skip(why, where=at)
     failed = data.get("failed", 0)
     if completed == 0 or (isinstance(failed, int | float) and failed > 0):
-        return run.out.skip("requests failed: the times are of those that did not")
+        return run.out.skip(FAILED, where=at)
     if data.get("request_rate", "inf") not in ("inf", "Infinity"):
-        return run.out.skip("a limited request rate: fewer in flight than max_concurrency says")
+        return run.out.skip("a limited request rate: fewer in flight than max_concurrency says", where=at)
+    if _shares_prompts(data):
+        return run.out.skip(SHARED, where=at)
     cells: dict[str, object] = dict(data)
     cells["input_len"], cells["output_len"] = (max(1, round((t or 0) / completed)) for t in totals)
     if reason := _not_capacity(f"{data.get('label') or ''} {data.get('speculative_config') or ''}"):
-        return run.out.skip(reason)
+        return run.out.skip(reason, where=at)
     names = {"input_len": "input_len", "output_len": "output_len", "concurrency": "max_concurrency",
              "ttft_ms": "mean_ttft_ms", "tpot_ms": "mean_tpot_ms"}  # fmt: skip
     figures = _figures(run, at, cells, names)
     if figures is None:
         return None
     if completed < 2 * figures["concurrency"]:
-        return run.out.skip("fewer than two requests per slot: filling and draining decide its times")
+        return run.out.skip(TOO_FEW, where=at)
     day = str(data.get("date") or "")
     date = f"{day[:4]}-{day[4:6]}-{day[6:8]}" if re.match(r"\d{8}-\d{6}$", day) else day
     figures |= {name: data.get(name) for name in ("accelerator", "chips", "precision")}
@@ -314,7 +364,43 @@ def _vllm(run: _Import, data: Mapping[str, Any], at: str, file: str) -> None:
         "source": f"vLLM bench serve, {file}",
         "as_of": date,
     }
-    return run.add(at, figures)
+    stated = [data.get("request_throughput"), _quotient(completed, data.get("duration"))]
+    return run.add(at, figures, stated=[*stated, _quotient(data.get("output_throughput"), figures["output_len"])])
+
+
+def _figure(value: object) -> float | None:
+    """A number above 0 of JSON; None for anything else."""
+    if not isinstance(value, int | float) or isinstance(value, bool) or not 0 < value < 1e300:
+        return None
+    return float(value)
+
+
+def _quotient(above: object, below: object) -> float | None:
+    """The quotient of two figures of a source; None where one of them is no number above 0."""
+    first, second = _figure(above), _figure(below)
+    return None if first is None or second is None else first / second
+
+
+def _shares_prompts(config: object) -> bool:
+    """Whether what a benchmark states of its prompts gives them a prefix in common, or several turns."""
+    stack: list[tuple[str, bool, object]] = [("", False, config)]
+    while stack:
+        name, within_prefix, value = stack.pop()
+        if isinstance(value, dict):
+            within = within_prefix or name.startswith("prefix")
+            stack += [(str(key), within, inner) for key, inner in value.items()]
+            value = value.get("mean") if name in ("turn", "turns") else None
+        elif isinstance(value, list):
+            stack += [(name, within_prefix, inner) for inner in value]
+        elif isinstance(value, str) and (
+            re.search(rf"({SHARED_LENGTH})\W{{1,4}}[1-9]", value) or (name == "dataset_name" and "prefix" in value)
+        ):
+            return True
+        if (figure := _figure(value)) is not None:
+            length = re.fullmatch(SHARED_LENGTH, name) or (within_prefix and name == "length")
+            if length or (name in ("turn", "turns") and figure > 1):
+                return True
+    return False
 
 
 def _guidellm(run: _Import, report: Mapping[str, Any], at: str, file: str) -> None:
@@ -336,12 +422,13 @@ def _guidellm_benchmark(
     strategy = _within(data, "config.strategy") or _within(data, "args.strategy") or _within(data, "scheduler.strategy")
     kind = strategy.get("type_", strategy.get("kind")) if isinstance(strategy, dict) else None
     if kind not in ("concurrent", "synchronous"):
-        return run.out.skip(
-            f"a load of type {shown(kind, bare=True) or 'not stated'}: no closed loop at a fixed number of streams"
-        )
+        load = shown(kind, bare=True) or "not stated"
+        return run.out.skip(f"a load of type {load}: no closed loop at a fixed number of streams", where=where)
+    if _shares_prompts([_without(report, "benchmarks"), _without(data, "metrics", "requests")]):
+        return run.out.skip(SHARED, where=where)
     totals = _within(data, "metrics.request_totals") or _within(data, "run_stats.requests_made") or {}
     if isinstance(totals, dict) and totals.get("errored"):
-        return run.out.skip("requests failed: the times are of those that did not")
+        return run.out.skip(FAILED, where=where)
     means = {
         "input_len": "prompt_token_count",
         "output_len": "output_token_count",
@@ -359,6 +446,9 @@ def _guidellm_benchmark(
     figures = _figures(run, where, cells, means | {"concurrency": "streams"})
     if figures is None:
         return None
+    finished = totals.get("successful") if isinstance(totals, dict) else None
+    if isinstance(finished, int) and finished < 2 * figures["concurrency"]:
+        return run.out.skip(TOO_FEW, where=where)
     paths = ("config.backend.model", "args.model", "worker.backend_model", "benchmarker.backend.model")
     models = [_within(part, path) for part in (data, report) for path in paths]
     seconds = data.get("start_time") or _within(data, "run_stats.start_time")
@@ -369,7 +459,79 @@ def _guidellm_benchmark(
         "source": f"GuideLLM, {file}",
         "as_of": _day(seconds),
     }
-    return run.add(where, figures)
+    return run.add(where, figures, stated=[_within(metrics, "requests_per_second.successful.mean")])
+
+
+def _without(data: Mapping[str, Any], *names: str) -> dict[str, Any]:
+    """The fields of an object but these."""
+    return {name: value for name, value in data.items() if name not in names}
+
+
+def _aiperf(run: _Import, data: Mapping[str, Any], at: str, file: str) -> None:
+    """A summary of AIPerf (profile_export_aiperf.json): one run; means, each metric with its unit."""
+    run.out.what = "AIPerf"
+    run.out.read += 1
+    config = data.get("input_config")
+    loads = _aiperf_loads(config)
+    if len(loads) != 1 or loads[0].get("concurrency") is None:
+        return run.out.skip("no single concurrency stated: not a closed loop at a fixed number of requests", where=at)
+    load = loads[0]
+    if load.get("type", "concurrency") != "concurrency" or any(
+        load.get(n) for n in ("request_rate", "user_centric_rate")
+    ):
+        return run.out.skip("a limited request rate: fewer in flight than the concurrency says", where=at)
+    if data.get("was_cancelled"):
+        return run.out.skip("the run was cancelled: the requests that were cut off are not in its means", where=at)
+    if data.get("error_summary") or _within(data, "error_request_count.avg"):
+        return run.out.skip(FAILED, where=at)
+    if _shares_prompts(config):
+        return run.out.skip(SHARED, where=at)
+    cells: dict[str, object] = {"concurrency": load["concurrency"]}
+    for name in ("input_sequence_length", "output_sequence_length"):
+        mean = number(_within(data, f"{name}.avg"), f"{at}: {name}.avg", "mean tokens", run.reading, above=True)
+        if mean is None:
+            return None
+        cells[name] = max(1, round(mean))
+    for name in ("time_to_first_token", "inter_token_latency"):
+        value, unit = _within(data, f"{name}.avg"), _within(data, f"{name}.unit")
+        if isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < 1e300:
+            if not isinstance(unit, str) or unit not in MS_PER:
+                return run.reading.error(f"{at}: {name}.unit", f"one of {', '.join(MS_PER)}", shown(unit), "correct it")
+            value *= MS_PER[unit]
+        cells[name] = value
+    names = {"input_len": "input_sequence_length", "output_len": "output_sequence_length", "concurrency": "concurrency",
+             "ttft_ms": "time_to_first_token", "tpot_ms": "inter_token_latency"}  # fmt: skip
+    figures = _figures(run, at, cells, names)
+    if figures is None:
+        return None
+    finished = _within(data, "request_count.avg")
+    if isinstance(finished, int | float) and finished < 2 * figures["concurrency"]:
+        return run.out.skip(TOO_FEW, where=at)
+    models = _aiperf_models(config)
+    figures |= dict.fromkeys(("accelerator", "chips", "precision", "engine"))
+    figures |= {
+        "model": models[0] if len(models) == 1 else None,
+        "source": f"AIPerf, {file}",
+        "as_of": date_of(data.get("start_time")),
+    }
+    return run.add(at, figures, stated=[_within(data, "request_throughput.avg")])
+
+
+def _aiperf_loads(config: object) -> list[dict[str, Any]]:
+    """The loads that were measured: `loadgen` of the first versions, phases but for the warm-up of the later ones."""
+    phases = _within(config, "phases")
+    if isinstance(phases, list):
+        found = [phase for phase in phases if isinstance(phase, dict)]
+        return [phase for phase in found if "warmup" not in (phase.get("kind"), phase.get("name"))]
+    load = _within(config, "loadgen")
+    return [load] if isinstance(load, dict) else []
+
+
+def _aiperf_models(config: object) -> list[str]:
+    """The models that were asked: `endpoint.model_names`, or `models` as names or with `items`."""
+    stated = _within(config, "endpoint.model_names") or _within(config, "models.items") or _within(config, "models")
+    names = [_within(item, "name") or item for item in stated] if isinstance(stated, list) else []
+    return [name for name in names if isinstance(name, str) and name]
 
 
 def _within(data: object, path: str) -> Any:
