@@ -1,4 +1,4 @@
-"""Every rule and every cost at a point where no factor is 1: both sides are the numbers that were worked out by hand."""
+"""Every rule and every cost at a point where no factor is 1: both sides are numbers that were worked out by hand."""
 
 from functools import cache
 from typing import Any

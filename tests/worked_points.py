@@ -1,4 +1,4 @@
-"""A point at which no factor is 1, as data: what is given, what is chosen, and what both sides of each rule are by hand.
+"""A point at which no factor is 1, as data: what is given, what is chosen, both sides of each rule by hand.
 
 The numbers are worked out from what the rules mean, and say nothing of how rules are written down in code: another form
 of them is checked by the same tables. A table names a rule; each of its entries is (key, left side, sense, right side).
@@ -218,7 +218,7 @@ DECISIONS: dict[str, dict[tuple[Any, ...], float]] = {
     "obtained": {(QA, NO_B_25): 0.15, (QA, NO_B_AFTER_30): 0.7},
     "drawn": {(0, NO_B_25): 2.0, (0, NO_B_AFTER_30): 9.0},
 }
-"""Name of a decision -> key -> number; all others are zero. `kept` and `traffic` are also given where they must be 0."""
+"""Name of a decision -> key -> number; all others are zero. Some of `kept` and `traffic` is where none may be."""
 Side = tuple[float, str, float]
 YEAR = 1.07**0.5
 """What a USD in the middle of the year is worth more than at its start."""
@@ -261,11 +261,12 @@ ONCE: dict[str, dict[tuple[Any, ...], Side]] = {
     "spend_commitments_are_used_or_paid": {  # 2 USD on demand, 1 USD spot, not discounted
         ("promise", 1): (2 * (300 * 4 + 900 * 2.5) + 1 * (300 * 1.5 + 900 * 0.5) + 700, ">=", 9000.0),
     },
-    **dict.fromkeys(
-        ("outages_are_ranked", "an_outage_saves_no_more_than_operation", "build_outs_have_limits")
-        + ("phases_follow_each_other", "capital_has_limits", "what_was_ordered_stays"),
-        {},
-    ),
+    "outages_are_ranked": {},  # see RANKED
+    "an_outage_saves_no_more_than_operation": {},  # see RATED
+    "build_outs_have_limits": {},
+    "phases_follow_each_other": {},
+    "capital_has_limits": {},
+    "what_was_ordered_stays": {},
 }
 IN_STATES: dict[str, dict[State, dict[tuple[Any, ...], Side]]] = {
     # rules of each state: all their rows in some states; keys without the state
@@ -366,12 +367,15 @@ IN_STATES: dict[str, dict[State, dict[tuple[Any, ...], Side]]] = {
         PART: {},
         NO_A_50: {(A, "kept"): (0.3, "<=", 0.0), (A, "loaded"): (0.0, "<=", 0.0)},
     },
-    **dict.fromkeys(
-        ("no_request_passes_a_dead_door", "no_request_takes_a_closed_way", "components_pass_what_they_can")
-        + ("what_passes_is_counted", "requests_choose_their_way", "nothing_is_served_before_a_replica_runs")
-        + ("a_unit_opens_what_it_serves", "an_outage_costs_what_is_not_served", "gateways_renormalise"),
-        {NORMAL: {}, NO_A_50: {}},
-    ),
+    "no_request_passes_a_dead_door": {NO_A_50: {}},
+    "no_request_takes_a_closed_way": {NO_A_50: {}},
+    "components_pass_what_they_can": {NO_A_50: {}},
+    "what_passes_is_counted": {NO_A_50: {}},
+    "requests_choose_their_way": {NO_A_50: {}},
+    "nothing_is_served_before_a_replica_runs": {NORMAL: {}},
+    "a_unit_opens_what_it_serves": {NORMAL: {}},
+    "an_outage_costs_what_is_not_served": {NO_A_50: {}},
+    "gateways_renormalise": {NORMAL: {}},
 }
 COST: dict[str, float] = {
     "commitments": 3 * 2 * (300 + 900) * 3 / YEAR,  # 21600
