@@ -182,7 +182,7 @@ class Run:
         item.config.hook.pytest_runtest_protocol(item=item, nextitem=None)
 
     def _covering(self, session: Any, files: list[Path]) -> tuple[dict[tuple[str, int], list[int]], list[float]]:
-        """(file, line) -> tests that run it; processor seconds of each test. In a process of its own: no cache stays."""
+        """(file, line) -> tests that run it; seconds of each test. In a process of its own: no cache stays."""
         names = {str(path) for path in files}
         with tempfile.TemporaryFile() as out:
             if (child := os.fork()) == 0:

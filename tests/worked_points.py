@@ -454,3 +454,11 @@ OUTAGE_COST = {
     "worst_case": 80.0,
     "cvar": (3 + 2) * 100.0 + 3 / (1 - 0.6) * 40.0 + 2 / (1 - 0.6) * 70.0,
 }
+
+
+def solvable() -> Study:
+    """The same with a budget and a quota that leave room: there is a plan."""
+    asked = given()
+    (cores,) = asked.policies.quotas
+    room = {"budget_usd": 100000.0, "quotas": (cores.model_copy(update={"most": 300.0}),)}
+    return asked.model_copy(update={"policies": asked.policies.model_copy(update=room)})
