@@ -208,7 +208,7 @@ def _names(plan: PlanFile, p: Problem) -> Iterator[Violation]:
         more = (state.workload, state.ways, state.shed, state.kept, state.loaded, state.occupied)
         if state.same_as_normal and any(more):
             yield Violation("states", where, 1.0, "said to equal normal operation, and more")
-        yield from _each_once("ways", set(p.doors.ways), Counter(state.ways))
+        yield from _each_once("ways", {(way,) for way in p.doors.ways}, Counter((way,) for way in state.ways))
         if any(value < 0 for value in (*state.requests_per_second, *state.taking_requests_per_second)):
             yield Violation("traffic", where, 1.0, "negative requests/s")
         for w, o, e in zip(state.workload, state.origin, state.placement, strict=False):
