@@ -316,7 +316,7 @@ class _Search:
         Infeasible
             when no whole numbers meet what the relaxation meets
         """
-        if self.start is not None and self.best is None and self.like_the_start():
+        if self.start is not None and self.like_the_start():
             return self.purchases(whole=True)
         if self.large() and self.rounded():
             return self.purchases(whole=True)

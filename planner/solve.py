@@ -4,7 +4,7 @@ Column-and-constraint generation (Zeng and Zhao, Operations Research Letters 41,
 bought and normal operation; every failure is put to the test; those that break enter; until none does.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -16,7 +16,7 @@ from planner.problem import Decisions, Problem, no_decisions
 from planner.program import BOUGHT
 from planner.rescale import settled
 from planner.risk import NORMAL
-from planner.rounding import dive
+from planner.rounding import dive, fixed
 from planner.search import (
     ENTER_PER_PASS,
     FIRST_NODES,
@@ -51,7 +51,8 @@ def solve(
     solver : makes a PuLP solver; None: HiGHS with a kept instance
     progress : called with (stage, fraction done or None, detail)
     hints : failures that decided a plan of a similar problem: they enter first; names that are not known do nothing
-    start : what a plan of a similar problem buys and runs: whole numbers are looked for near it first
+    start : what a plan of a similar problem buys and runs: where it holds here as well, it is kept unless a better one
+        is found; whole numbers are looked for near it first
 
     Raises
     ------
@@ -73,6 +74,8 @@ def solve(
     search.marginals(summary)
     best, stopped = None, False
     try:
+        if search.start is not None:
+            _keep_the_start(search, search.start)
         best = _search_whole(search)
     except KeyboardInterrupt:
         stopped = True
@@ -96,6 +99,19 @@ def fullest_hours(p: Problem) -> list[str]:
     """The hour of each period in which most requests are wanted: where failures that decided are tried first."""
     wanted = {h: sum(p.demand_requests_per_second[w, o, h] for w, o in p.flows) for h in p.hours}
     return [max((h for h in p.hours if p.period_of[h] == t), key=wanted.__getitem__) for t in p.periods]
+
+
+def _keep_the_start(search: _Search, start: Mapping[Any, float]) -> None:
+    """Begin with the similar plan as it is, where it is a plan of this problem, too: only a better one replaces it."""
+    found = fixed(search.program, search.x, start)
+    if found is None:
+        return
+    purchases = search.purchases(whole=True)
+    broken, survived = search.broken_whole(purchases)
+    if not broken and not search.underpriced(purchases):
+        search.last = found
+        search.best = _better(search, purchases, survived)
+        search.last = None
 
 
 def _search_whole(search: _Search) -> Solution:
@@ -128,6 +144,8 @@ def _search_whole(search: _Search) -> Solution:
             search.clock_ended = True
             return best
         nodes *= MORE_NODES
+    if search.best is not None:
+        return search.best
     raise Stopped(f"no whole plan after {MOST_PASSES} passes")
 
 
