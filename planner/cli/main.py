@@ -154,7 +154,8 @@ def plan(
             emit(plan_text(made), None)
         elif out is not None:
             emit(plan_text(made), out)
-        code = _review(made, format or Format.text, None) if out is not None or format is not None else 0
+        shown = out is not None or format is not None
+        code = _review(made, format or Format.text, None, quiet=quiet) if shown else 0
         if firm and not made.firm:
             tell("the low or the high demand has no plan (or was interrupted): how firm orders are is not known")
         proven = made.proof.gap_fraction <= gap + 1e-9
@@ -166,11 +167,19 @@ def plan(
         raise SystemExit(code if proven else 1)
 
 
-def _review(made: Any, format: Format, out: Path | None, all_rows: bool = False, source: Path | None = None) -> int:
+def _review(
+    made: Any,
+    format: Format,
+    out: Path | None,
+    all_rows: bool = False,
+    source: Path | None = None,
+    quiet: bool = False,
+) -> int:
     from planner.review.answer import review_plan
     from planner.review.render import render
 
-    report = review_plan(made, all_rows)
+    with progress(quiet) as told:
+        report = review_plan(made, all_rows, told)
     emit(render(report, format.value), out, [source] if source else [])
     return 0 if report.good else 1
 

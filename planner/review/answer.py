@@ -1,5 +1,6 @@
 """The reports of plan, audit and drill: answers first, then what they rest on."""
 
+from collections.abc import Callable
 from dataclasses import asdict
 
 from planner.audit import Audit, audit
@@ -45,7 +46,11 @@ def _not_in(plan: PlanFile) -> tuple[str, ...]:
     return tuple(lines)
 
 
-def review_plan(plan: PlanFile, all_rows: bool = False) -> Report:
+def review_plan(
+    plan: PlanFile,
+    all_rows: bool = False,
+    progress: Callable[[str, float | None, str], None] = lambda stage, done, detail: None,
+) -> Report:
     """The review of a plan, from ANSWER to NEXT: what is asked first comes first."""
     p = problem_of(plan)
     checked = audit(plan, p)
@@ -67,7 +72,7 @@ def review_plan(plan: PlanFile, all_rows: bool = False) -> Report:
         *over_time_section(plan, p, x, all_rows),
         binds_section(plan),
         static_section(plan, all_rows),
-        trust_section(plan, p, x),
+        trust_section(plan, p, x, progress),
         rests_section(plan.study, p, x, all_rows),
         Section("NOT IN", (*_beyond(plan, bought), _time(p), *_not_in(plan), *plan.study.assumptions)),
         Section(
