@@ -97,6 +97,8 @@ class Solution:
     implied: int = 0
     limit_marginals: dict[str, float] = field(default_factory=dict)
     offer_marginals: dict[str, float] = field(default_factory=dict)
+    limit_steps: dict[str, float] = field(default_factory=dict)
+    """limit, or offer with a limit -> so many more of it at once saved what its marginal value says, per unit"""
     drivers: dict[str, tuple[str, ...]] = field(default_factory=dict)
 
 

@@ -11,6 +11,7 @@ from typing import Any
 from planner.costs import cost_usd, rank_outages
 from planner.errors import SolverError
 from planner.formulas import requests_per_second
+from planner.loosened import confirm
 from planner.polish import edge_costs, settle_normal
 from planner.problem import Decisions, Problem, no_decisions
 from planner.program import BOUGHT
@@ -41,6 +42,7 @@ def solve(
     progress: Progress = lambda stage, done, detail: None,
     hints: Iterable[str] = (),
     start: Decisions | None = None,
+    value_limits: bool = False,
 ) -> Solution:
     """The cheapest plan found that survives every failure as promised, with a bound that no plan can beat.
 
@@ -53,6 +55,7 @@ def solve(
     hints : failures that decided a plan of a similar problem: they enter first; names that are not known do nothing
     start : what a plan of a similar problem buys and runs: where it holds here as well, it is kept unless a better one
         is found; whole numbers are looked for near it first
+    value_limits : whether what limits save is confirmed by finite differences, a machine's worth of each
 
     Raises
     ------
@@ -72,6 +75,8 @@ def solve(
         search.start = {v: getattr(start, name)[k] for name in BOUGHT for k, v in getattr(search.x, name).items()}
     summary = Solution(no_decisions(), float("inf"), relaxation, relaxation, (), search.passes, "gap")
     search.marginals(summary)
+    if value_limits:
+        confirm(search, summary)
     best, stopped = None, False
     try:
         if search.start is not None:

@@ -46,6 +46,7 @@ ROWS = (
     ("polish", "rounding", "pruning"),
     ("rescale",),
     ("search",),
+    ("loosened",),
     ("solve",),
     ("plan", "losses"),
     ("audit", "explain", "orders", "cash", "drill.*", "margins", "exposure", "ladder"),

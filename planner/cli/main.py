@@ -115,7 +115,9 @@ def plan(
     rounds: Annotated[int, typer.Option(min=0, help="neighbourhoods searched to improve a large study's plan")] = 3,
     demand: Annotated[Case, typer.Option("--demand", help="low, base or high demand of the study")] = Case.base,
     firm: Annotated[bool, typer.Option("--firm", help="also plan low and high demand: how firm is each order")] = False,
-    value_limits: Annotated[int, typer.Option(min=0, help="plan again with one more of so many binding limits")] = 0,
+    value_limits: Annotated[
+        int, typer.Option(min=0, help="plan again with a machine's worth more of so many limits")
+    ] = 0,
     solver: Annotated[str, typer.Option(help="HiGHS, or any solver that PuLP finds (PULP_CBC_CMD)")] = "HiGHS",
     quiet: Quiet = False,
 ) -> None:
