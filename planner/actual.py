@@ -2,7 +2,6 @@
 
 import csv
 import io
-import json
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,9 +10,12 @@ from typing import Any
 from planner.emit.fleet import Fleet, fleet_of, nodes_of
 from planner.emit.names import distinct, slug
 from planner.errors import Finding, InputError
-from planner.places import near_miss
+from planner.files import parse_json
+from planner.places import near_miss, shown_path
 from planner.records.plan import PlanFile
+from planner.tables import Unreadable, read_text
 
+FIX = "terraform show -json, kubectl get nodes or pods -o json, or CSV with pool, machines, profile, replicas"
 POOL_LABEL, PLACEMENT_LABEL = "capacity-planner/pool", "capacity-planner/placement"
 COUNTS: Mapping[str, tuple[str, Callable[[Mapping[str, Any]], Any]]] = {
     "aws_eks_node_group": ("groups", lambda a: _first(a, "scaling_config").get("desired_size")),
@@ -80,23 +82,17 @@ def read_actual(paths: Iterable[Path], plan: PlanFile) -> Actual:
 
 def _text(path: Path) -> str:
     try:
-        return path.read_text(encoding="utf-8-sig")
-    except OSError as error:
-        raise _bad(path, "a file that can be read", error.strerror or str(error)) from error
-    except UnicodeDecodeError as error:
-        raise _bad(path, "UTF-8 text", f"other bytes at {error.start}") from error
+        return read_text(path, pipes=True)
+    except Unreadable as error:
+        raise InputError([error.finding]) from None
 
 
 def _bad(where: object, expected: str, got: str) -> InputError:
-    fix = "terraform show -json, kubectl get nodes or pods -o json, or CSV with pool, machines, profile, replicas"
-    return InputError([Finding(str(where), expected, got[:200], fix)])
+    return InputError([Finding(str(where), expected, got[:200], FIX)])
 
 
 def _read_json(path: Path, text: str, fleet: Fleet, counts: dict[str, dict[str, int]], strange: list[str]) -> None:
-    try:
-        data = json.loads(text)
-    except (json.JSONDecodeError, RecursionError) as error:
-        raise _bad(path, "a whole JSON file", str(error)) from error
+    data = parse_json(text, shown_path(path), FIX)
     if not isinstance(data, dict):
         raise _bad(path, "an object", f"a JSON {type(data).__name__}")
     try:
@@ -199,9 +195,13 @@ def _read_csv(path: Path, text: str, fleet: Fleet, counts: dict[str, dict[str, i
     header = list(rows.fieldnames or ())
     if "pool" not in header or not set(header) <= {"pool", "machines", "profile", "replicas"}:
         raise _bad(f"{path}:1", "columns pool, machines, profile, replicas", ", ".join(map(str, header)))
-    known = {pool.id for pool in fleet.plan.study.pools}
-    profiles = {f"{m.model}/{p.name}" for m in fleet.plan.study.models for p in m.profiles}
+    study = fleet.plan.study
+    known = {pool.id for pool in study.pools}
+    profiles = {f"{m.model}/{p.name}": p for m in study.models for p in m.profiles}
     findings: list[Finding] = []
+    machines: dict[str, int] = {}
+    replicas: dict[str, dict[str, int]] = {}
+    at: dict[str, str] = {}
     for line, row in enumerate(rows, start=2):
         where, pool = f"{path}:{line}", row.get("pool") or ""
         if pool not in known:
@@ -221,10 +221,23 @@ def _read_csv(path: Path, text: str, fleet: Fleet, counts: dict[str, dict[str, i
             if not (cell.isascii() and cell.isdigit()) or len(cell) > 9:
                 findings.append(Finding(f"{where}: {column}", "a whole number", repr(cell[:80]), "count them"))
                 continue
+            if column == "machines":
+                machines.setdefault(pool, int(cell))
+            else:
+                replicas.setdefault(pool, {}).setdefault(profile, int(cell))
+                at.setdefault(pool, f"{where}: {column}")
             before = counts.setdefault(column, {}).setdefault(key, int(cell))
             if before != int(cell):
                 findings.append(
                     Finding(f"{where}: {column}", f"{before}, as in an earlier row of it", cell, "state it once")
                 )
+    chips = {machine.name: machine.accelerators for machine in study.machine_types}
+    chips_in = {pool.id: chips[pool.machine_type] for pool in study.pools}
+    for pool in sorted(machines.keys() & replicas.keys()):
+        taken = sum(n * profiles[profile].accelerators_per_replica for profile, n in replicas[pool].items())
+        if taken > machines[pool] * chips_in[pool]:
+            expected = f"replicas that fit on {machines[pool]} machines of {chips_in[pool]} accelerators"
+            got = f"{sum(replicas[pool].values())}, which take {taken} accelerators"
+            findings.append(Finding(at[pool], expected, got, "count replicas and machines of the whole pool again"))
     if findings:
         raise InputError(findings)

@@ -56,6 +56,8 @@ class Row:
     lhs: Linear
     sense: str
     rhs: Linear
+    size: float = 1.0
+    """what is large in this row, in its own unit: one whole thing, or for requests and USD all that is asked for"""
 
     def shortfall(self) -> float:
         """How far the row is from holding, in its own unit (0 when it holds); for numbers only."""
@@ -63,5 +65,5 @@ class Row:
         return {"<=": max(gap, 0.0), ">=": max(-gap, 0.0), "==": abs(gap)}[self.sense]
 
     def scale(self) -> float:
-        """What a shortfall is judged against: the larger side, at least one; for numbers only."""
-        return max(1.0, abs(float(self.lhs)), abs(float(self.rhs)))
+        """What a shortfall is judged against: the larger side, at least the row's size; for numbers only."""
+        return max(self.size, abs(float(self.lhs)), abs(float(self.rhs)))

@@ -1,20 +1,31 @@
 """The audit: every rule, every state, every stated total, on the plan's own numbers."""
 
 from collections import Counter
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 from typing import Any
 
 from planner.algebra import Row
 from planner.costs import COSTS
 from planner.errors import InputError
+from planner.explain import shortage
+from planner.failing import uncounted_at_most
 from planner.planfile import digest, sha256
 from planner.problem import Problem, states
 from planner.pruning import implied
-from planner.recorded import costs_usd, decisions_of, gap_fraction, problem_of, uncoverable, units_by_period
+from planner.recorded import (
+    costs_usd,
+    decisions_of,
+    gap_fraction,
+    problem_of,
+    uncoverable,
+    units_by_period,
+    upkeep_apart,
+)
 from planner.records.plan import PlanFile, WithoutGoals
 from planner.risk import NORMAL
 from planner.rules import PURCHASE_RULES, STATE_RULES
+from planner.units import SECONDS_PER_HOUR
 
 PAID_BY_PURCHASES = (
     "commitments",
@@ -28,13 +39,43 @@ PAID_BY_PURCHASES = (
 """Costs that follow from what is bought alone."""
 TOLERANCE = 1e-6
 """Relative to a row's larger side, at least one unit."""
-CANNOT_BE_CHECKED = (
-    "bounds (checked: below the cost, not below the relaxation, gap as stated): proving them again means solving again",
-    "marginal values, and which failures pay for a pool: of the relaxation, explanations only (checked: that the study "
-    "has what they name, in its units)",
-    "units in the low and high demand plans, savings planned again: plans of their own (checked: that they can be)",
-    "passes, names of solver and version",
-)
+NOT_CHECKED: Mapping[str, str] = {
+    "planner_version": "a name",
+    "solver": "a name",
+    "study.*": "taken as it is (checked: that it is the one that was planned); whoever changes it has another study",
+    "proof.bound_usd": "proving it again means solving again (checked: between the relaxation and the cost)",
+    "proof.relaxation_usd": "as the bound (checked: between zero and the bound)",
+    "proof.gap_asked_fraction": "what was asked for (checked: that the status fits it)",
+    "proof.status": "whether a clock or a person ended the search (checked: proven and gap)",
+    "proof.passes": "how often the search went round",
+    "proof.failures_entered": "which failures decided something (checked: that the study has them)",
+    "binds": "which limits bind, and their marginal values: of the relaxation; rows may be missing (checked: limits "
+    "and units are the study's, no saving is more than is paid)",
+    "drivers": "which failures pay for a pool: of the relaxation; rows may be missing (checked: pools and failures "
+    "are the study's)",
+    "on_equal_terms": "whether it is there: plans of earlier versions have none, nor where its search was interrupted",
+    "firm": "units of the low and high demand plans, which are plans of their own, and whether they were asked for "
+    "(checked: offers, periods, units of the plan itself)",
+}
+"""Fields of the plan file, as patterns -> why the audit does not check them, and what of them it does."""
+NOT_CHECKED_BESIDE: Mapping[str, str] = {
+    "purchases": "that no cheaper ones do, or that they survive what they promise (checked: that normal operation is "
+    "served with them, and what they cost)",
+    "bound_usd": "as the bound of the plan (checked: between zero and its cost)",
+    "costs_usd.requests": "its routes are not in the file (checked: within what its streams can cost)",
+    "costs_usd.unserved_requests": "as its requests (checked: within what its tiers allow)",
+}
+"""The same of every plan that this one is compared with."""
+BESIDE = ("without_goals", "on_equal_terms", "re_solved")
+"""Fields with such plans."""
+
+
+def not_checked(plan: PlanFile) -> dict[str, str]:
+    """Fields of this plan file that the audit does not check, and why; all others are checked."""
+    found = dict(NOT_CHECKED)
+    for name, _ in _beside(plan):
+        found |= {f"{name}.{f}": why for f, why in NOT_CHECKED_BESIDE.items()}
+    return found
 
 
 @dataclass(frozen=True)
@@ -132,20 +173,24 @@ def _each_once(what: str, may: set[Any], found: Counter[Any]) -> Iterator[Violat
             yield Violation(what, _text(key), 1.0, f"stated {times} times")
 
 
+def _may_buy(p: Problem) -> set[tuple[str, str]]:
+    """(offer, period or hour) that can be bought."""
+    times = {b: p.hours if b in p.hourly else p.periods for b in p.offers}
+    return {(b, when) for b in p.offers for when in times[b] if p.may_start(b, p.period_of.get(when, when))}
+
+
+def _may_build(p: Problem) -> set[tuple[str, str]]:
+    """(phase, period) that can be built."""
+    return {(m, t) for m in p.build_outs for t in p.periods if p.may_start(m, t)}
+
+
 def _names(plan: PlanFile, p: Problem) -> Iterator[Violation]:
     """Every name is known, every state is there once, every number is one that a plan may hold."""
-    may_buy = {
-        (b, when)
-        for b in p.offers
-        for when in (p.hours if b in p.hourly else p.periods)
-        if p.may_start(b, p.period_of.get(when, when))
-    }
     bought = Counter((x.offer, x.when) for x in plan.purchases)
     may_run = {(e, h) for e in p.placements for h in p.hours}
     run = Counter((r.placement, r.hour) for r in plan.replicas)
-    may_build = {(m, t) for m in p.build_outs for t in p.periods if p.may_start(m, t)}
-    yield from _each_once("purchases", may_buy, bought)
-    yield from _each_once("builds", may_build, Counter((m.build_out, m.when) for m in plan.builds))
+    yield from _each_once("purchases", _may_buy(p), bought)
+    yield from _each_once("builds", _may_build(p), Counter((m.build_out, m.when) for m in plan.builds))
     yield from _each_once("replicas", may_run, run)
     in_states = {s for f in p.failures for s in states(p, f)}
     stated = Counter((s.hour, s.failure, s.clock_seconds) for s in plan.states)
@@ -199,10 +244,9 @@ def _differs(a: float, b: float) -> bool:
 def _totals(plan: PlanFile, p: Problem) -> Iterator[Violation]:
     """Every total that the plan states is computed anew."""
     x = decisions_of(plan, p)
-    compared: list[tuple[str, WithoutGoals]] = [("without_goals", plan.without_goals)]
-    compared += [("re_solved", plan.re_solved)] if plan.re_solved is not None else []
+    compared = _beside(plan)
     for stated, truth, what in (
-        (plan.costs_usd, costs_usd(p, x), "costs_usd"),
+        (upkeep_apart(p, x, plan.costs_usd), costs_usd(p, x), "costs_usd"),
         *((other.costs_usd, None, f"{name}.costs_usd") for name, other in compared),
     ):
         if set(stated) != {cost.__name__ for cost in COSTS}:
@@ -216,8 +260,11 @@ def _totals(plan: PlanFile, p: Problem) -> Iterator[Violation]:
     for what, other in compared:
         its = {"purchases": other.purchases, "builds": other.builds, "states": (), "replicas": ()}
         bought = decisions_of(plan.model_copy(update=its), p)
+        stated = upkeep_apart(p, bought, other.costs_usd)
+        yield from _beside_names(p, what, other)
+        yield from _beside_requests(p, what, other)
         for name, value in costs_usd(p, bought).items():
-            if name in PAID_BY_PURCHASES and _differs(other.costs_usd.get(name, 0.0), value):
+            if name in PAID_BY_PURCHASES and _differs(stated.get(name, 0.0), value):
                 yield Violation(f"{what}.costs_usd", name, 0.0, f"{value:,.2f} is true")
     checks = (
         (proof.cost_usd, sum(plan.costs_usd.values()), "proof.cost_usd", "the sum of the components"),
@@ -261,7 +308,10 @@ def _totals(plan: PlanFile, p: Problem) -> Iterator[Violation]:
             (bare.bound_usd, cost - parts.get("outages", 0.0), "without_goals.bound_usd above a cost with goals")
             for cost, parts in with_goals
         ),
-        *((other.bound_usd, proof.cost_usd, f"{name}.bound_usd above the cost") for name, other in compared[1:]),
+        *(
+            (other.bound_usd, proof.cost_usd - plan.costs_usd.get("outages", 0.0), f"{name}.bound_usd above the cost")
+            for name, other in compared[1:]
+        ),
     ):
         if low > high + TOLERANCE * max(1.0, abs(high)):
             yield Violation("proof", "", low - high, what)
@@ -269,12 +319,61 @@ def _totals(plan: PlanFile, p: Problem) -> Iterator[Violation]:
         yield Violation("proof.status", "", 0.0, "said to be proven, but the gap is larger than what was asked")
     if proof.status == "gap" and proof.gap_fraction <= proof.gap_asked_fraction - TOLERANCE:
         yield Violation("proof.status", "", 0.0, "said to have a larger gap than what was asked, but it has not")
+    most = uncounted_at_most(p, plan.purchases)
+    for bought_alike in plan.on_equal_terms.purchases if plan.on_equal_terms is not None else ():
+        if bought_alike.units > most.get((bought_alike.offer, bought_alike.when), float("inf")):
+            what = f"{bought_alike.offer} {bought_alike.when}"
+            yield Violation("on_equal_terms", what, 1.0, "counts in no failure, and is more than the plan buys")
     for f in proof.failures_entered:
         if f not in p.failures:
             yield Violation("proof.failures_entered", f, 1.0, "not a failure of the study")
     if list(plan.uncoverable) != uncoverable(plan.study, p):
         yield Violation("uncoverable", "", 1.0, "not the list that follows from the study")
     yield from _explanations(plan, p)
+
+
+def _beside(plan: PlanFile) -> list[tuple[str, WithoutGoals]]:
+    """Plans that this one is compared with, by field."""
+    found = [(name, getattr(plan, name)) for name in BESIDE]
+    return [(name, other) for name, other in found if other is not None]
+
+
+def _beside_names(p: Problem, what: str, other: WithoutGoals) -> Iterator[Violation]:
+    """A plan beside this one buys and builds what the study has, each once."""
+    bought, built = _may_buy(p), _may_build(p)
+    yield from _each_once(f"{what}.purchases", bought, Counter((x.offer, x.when) for x in other.purchases))
+    yield from _each_once(f"{what}.builds", built, Counter((m.build_out, m.when) for m in other.builds))
+
+
+def _beside_requests(p: Problem, what: str, other: WithoutGoals) -> Iterator[Violation]:
+    """A plan beside this one serves normal operation with what it buys, and says of its requests what they can cost."""
+    started = {(x.offer, x.when): x.units for x in other.purchases} | {
+        (m.build_out, m.when): m.units for m in other.builds
+    }
+    ordered = {at: 2 * (float(started.get(at, 0)),) for at in (*_may_buy(p), *_may_build(p))}
+    alone = {NORMAL: p.failures[NORMAL]}
+    q = replace(p, failures=alone, priced={}, objective="cost", failover="resolve", ordered=ordered, budget_usd=None)
+    short, whole = shortage(q, NORMAL), sum(p.demand_requests_per_second.values())
+    if short is not None and not (short.rows and short.requests_per_second <= TOLERANCE * max(1.0, whole)):
+        least = f"{short.requests_per_second:,.6f} requests/s" if short.rows else "limits, spare machines and claims"
+        yield Violation(f"{what}.purchases", "", short.requests_per_second, f"normal operation is short of {least}")
+    cheapest = dearest = unserved = offered = 0.0
+    for (w, o, h), wanted in p.demand_requests_per_second.items():
+        requests = SECONDS_PER_HOUR * p.present_hours[h] * wanted
+        usd = [p.request_usd.get((o, p.site_of[p.pool_of[e]]), 0.0) for e in p.edges[w, o]]
+        cheapest += requests * p.serve_fraction[w] * min(usd, default=0.0)
+        dearest += requests * max(usd, default=0.0)
+        unserved += requests * (1 - p.serve_fraction[w]) * p.outage_usd_per_request[w]
+        offered += requests * p.outage_usd_per_request[w]
+    for name, low, high, most in (
+        ("requests", cheapest, dearest, dearest),
+        ("unserved_requests", 0.0, unserved, offered),
+        ("outages", 0.0, 0.0, 0.0),
+    ):
+        stated, error = other.costs_usd.get(name, 0.0), TOLERANCE * max(1.0, most)
+        if not low - error <= stated <= high + error:
+            detail = f"{stated:,.2f} is stated; it is between {low:,.2f} and {high:,.2f}"
+            yield Violation(f"{what}.costs_usd", name, max(low - stated, stated - high), detail)
 
 
 def _explanations(plan: PlanFile, p: Problem) -> Iterator[Violation]:

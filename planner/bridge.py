@@ -6,14 +6,14 @@ quick, and it is what a step then means. Where only one kind changes, nothing ha
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from planner.algebra import Sparse
 from planner.build import build
 from planner.costs import COSTS
+from planner.edges import workloads_without_edge
 from planner.errors import NoPlan, SolverError
-from planner.explain import workloads_without_edge
 from planner.formulas import short_of_spend
 from planner.paths import figures_of
 from planner.plan import Case
@@ -24,7 +24,7 @@ from planner.records.buildout import BuildOut
 from planner.records.inventory import Offer
 from planner.records.plan import PlanFile, WithoutGoals
 from planner.records.study import Study
-from planner.search import Effort
+from planner.search import Effort, Infeasible
 from planner.solve import solve
 
 PRICES, SERVING, DEMAND, COMMITMENTS, SLIP, REDUNDANCY = STEPS = (
@@ -47,7 +47,9 @@ OFFER_DATES = ("lead_days", "starts_from", "starts_until")
 BUILD_OUT_DATES = ("clocks_months", "ready_in", "never", "decide_by")
 
 Bare = Callable[[Study, Case], Mapping[str, float] | None]
-"""Cost by component of the cheapest plan without survival goals; None when there is none [USD over the horizon]."""
+"""Cost by component of the cheapest plan without survival goals; None when there is none [USD over the horizon].
+
+Raises NoPlan or SolverError where the search ends without knowing."""
 
 
 @dataclass(frozen=True)
@@ -71,6 +73,7 @@ class Bridge:
     ----------
     least_usd, most_usd : between these lies the difference of the best possible plans, by the bounds of both
     together : steps that stand in the one after them, as no plan lies between
+    unsure : step -> why it is not known whether one does, where the search failed
     """
 
     before_usd: float
@@ -79,6 +82,7 @@ class Bridge:
     least_usd: float
     most_usd: float
     together: tuple[str, ...] = ()
+    unsure: Mapping[str, str] = field(default_factory=dict)
 
 
 def bridge(before: PlanFile, after: PlanFile, bare: Bare | None = None) -> Bridge:
@@ -112,12 +116,17 @@ def bridge(before: PlanFile, after: PlanFile, bare: Bare | None = None) -> Bridg
     margin = {n: whole_before.get(n, 0.0) + change.get(n, 0.0) - at[n] for n in names}
     steps = dict.fromkeys(STEPS, dict.fromkeys(names, 0.0))
     steps[PRICES] = {name: change.get(name, 0.0) for name in names}
-    changed, together = _changed(before, after, repriced), []
+    changed = _changed(before, after, repriced)
+    together, unsure = list[str](), dict[str, str]()
     for n, step in enumerate(changed):
         last = n == len(changed) - 1
         missing = frozenset(changed[n + 1 :])
         case = before.demand_case if DEMAND in missing else after.demand_case
-        reached = bare_after if last else bare(_between(after.study, before.study, missing), case)
+        reached = None
+        try:
+            reached = bare_after if last else bare(_between(after.study, before.study, missing), case)
+        except (NoPlan, SolverError) as error:  # one that does not exist is no error
+            unsure[step] = str(error).partition("\n")[0]
         if reached is None:
             together.append(step)
             continue
@@ -132,6 +141,7 @@ def bridge(before: PlanFile, after: PlanFile, bare: Bare | None = None) -> Bridg
         b.bound_usd - a.cost_usd,
         b.cost_usd - a.bound_usd,
         tuple(together),
+        unsure,
     )
 
 
@@ -176,7 +186,7 @@ def _bare(study: Study, case: Case, effort: Effort) -> Mapping[str, float] | Non
         return None
     try:
         return costs_usd(p, solve(p, effort).decisions)
-    except (NoPlan, SolverError):
+    except Infeasible:
         return None
 
 

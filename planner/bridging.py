@@ -19,7 +19,7 @@ from planner.problem import Problem
 from planner.recorded import problem_of
 from planner.records.plan import PlanFile
 from planner.records.study import Study
-from planner.search import Effort, Progress
+from planner.search import Effort, Infeasible, Progress
 from planner.slip import DELIVERY, Slip, later_phases
 from planner.solve import solve
 from planner.units import after_months
@@ -33,12 +33,14 @@ class Late:
     Parameters
     ----------
     usd : cost of the plan that is changed from that day on, less the cost as it is; None: no such plan
+    unsure : why it is not known whether there is one; empty: it is known
     """
 
     known_on: date
     usd: float | None
     least_usd: float
     most_usd: float
+    unsure: str = ""
 
 
 @dataclass(frozen=True)
@@ -147,8 +149,10 @@ def known_late(plan: PlanFile, slip: Slip, known_on: date | None, effort: Effort
         ordered[slip.subject, slip.until] = (float(x.started[slip.subject, slip.ready]), float("inf"))
     try:
         found = solve(replace(p, ordered=ordered), effort, None, progress, plan.proof.failures_entered)
-    except (NoPlan, SolverError):
+    except Infeasible:
         return Late(day, None, 0.0, 0.0)
+    except (NoPlan, SolverError) as error:
+        return Late(day, None, 0.0, 0.0, str(error))
     a = plan.proof
     return Late(day, found.cost_usd - a.cost_usd, found.bound_usd - a.cost_usd, found.cost_usd - a.bound_usd)
 

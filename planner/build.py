@@ -17,12 +17,13 @@ from planner.doors import components_with_limits, doors_of
 from planner.edges import edges_of, replica_seconds_by_placement
 from planner.errors import Finding, InputError
 from planner.failing import counted_of, failures_of, losses, priced
+from planner.magnitudes import out_of_range
 from planner.parts import parts_of
 from planner.payments import worth_factor
 from planner.periods import demand_by_hour, hour_id, hours_of, spans
-from planner.problem import FEW_UNITS, HOURLY, Problem, clocks, most_machines
+from planner.problem import FEW_UNITS, HOURLY, Problem, clocks, most_machines, sizes, specks
 from planner.records.study import Study
-from planner.risk import dependency_graph
+from planner.risk import dependency_graph, profile_id
 from planner.units import MONTHS_PER_YEAR
 
 
@@ -38,7 +39,8 @@ def build(study: Study, demand: str = "base", with_goals: bool = True) -> Proble
     Raises
     ------
     InputError
-        when the study prices outages of gateways that only rescale: they shed what they must, not what costs least
+        when the study prices outages of gateways that only rescale: they shed what they must, not what costs least;
+        when a number is too large or too small for a proof
     """
     if study.failover == "rescale" and study.objective != "cost":
         fix = "leave out objective, or choose failover: resolve"
@@ -106,6 +108,9 @@ def build(study: Study, demand: str = "base", with_goals: bool = True) -> Proble
         pool_of={e: parts.pool[e].id for e in names} | {b: offers[b].pool for b in offers},
         on_pool={q: tuple(e for e in names if parts.pool[e].id == q) for q in pools},
         site_of={q: pools[q].site for q in pools},
+        profile_of={e: profile_id(parts.model[e].model, parts.profile[e].name) for e in names},
+        model_of={e: parts.model[e].model for e in names},
+        provider_of={q: parts.sites[pools[q].site].provider for q in pools},
         load_gib_per_second={s.id: s.load_gib_per_second for s in study.sites if s.load_gib_per_second is not None},
         usable_fraction={q: pools[q].usable_fraction for q in pools},
         spare_machines={q: pools[q].spare_machines for q in pools},
@@ -153,8 +158,14 @@ def build(study: Study, demand: str = "base", with_goals: bool = True) -> Proble
         **contracts(study, offers),
         **build_outs(study),
     )
-    problem = replace(problem, clocks_seconds={f: clocks(problem, f) for f in failures})
-    return replace(problem, maybe_unused=_maybe_unused(problem))
+    problem = replace(
+        problem,
+        clocks_seconds={f: clocks(problem, f) for f in failures},
+        sizes_requests_per_second=sizes(problem),
+    )
+    if found := out_of_range(problem):
+        raise InputError(found)
+    return replace(problem, maybe_unused=_maybe_unused(problem), specks=specks(problem))
 
 
 def _maybe_unused(p: Problem) -> dict[str, float]:

@@ -190,6 +190,11 @@ def cash(plan: PlanFile, p: Problem, x: Decisions) -> Cash:
     )
 
 
+def cash_by_evidence(paid: Cash) -> dict[str, float]:
+    """How the prices of all cash in the plan are known: evidence -> USD over the horizon, not discounted."""
+    return _sums((flow.evidence, flow.usd) for flow in paid.flows if flow.component not in NO_CASH)
+
+
 @dataclass(frozen=True)
 class _Units:
     """Units that start in a period, with the payments of one."""

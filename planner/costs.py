@@ -11,13 +11,15 @@ from planner.formulas import (
     requests_per_second,
     unit_usd_per_hour,
 )
-from planner.problem import Decisions, Problem, State
+from planner.problem import Decisions, Problem, State, flow_size
 from planner.risk import NORMAL
 from planner.units import SECONDS_PER_HOUR
 
 
 def commitments(p: Problem, x: Decisions) -> Linear:
     """Commitments and capacity blocks: paid for every hour of their term in the horizon, used or not.
+
+    The price by the hour of machines that are bought is upkeep.
 
     Formula
         Σ_b,t start_usd[b,t] · started[b,t],   start_usd = Σ price[b,t] · machines_per_unit[b] · hours · worth
@@ -41,10 +43,12 @@ def capital(p: Problem, x: Decisions) -> Linear:
 
 
 def upkeep(p: Problem, x: Decisions) -> Linear:
-    """Staff, upkeep and land of what is built, from its first day to the end of the horizon.
+    """Staff, upkeep and land of what is built, and upkeep of machines that are bought, from their first day on.
 
     Formula
-        Σ_b,t start_usd[b,t] · started[b,t],   start_usd = Σ_u≥t usd_per_mw_year · power_mw · years[u] · worth[u]
+        Σ_b,t start_usd[b,t] · started[b,t]
+        start_usd  =  Σ_u≥t usd_per_mw_year · power_mw · years[u] · worth[u]
+                      or Σ_u price[b,t] · machines_per_unit[b] · hours[u] · worth[u], of machines while they are used
     Units
         USD over the horizon, worth on its first day
     """
@@ -204,6 +208,14 @@ def outage_usd(p: Problem, x: Decisions, f: str) -> Linear:
         the last until repair; until detection nothing is moved: what normal operation sends to what is dead is shed
     """
     return total([(1.0, in_states_usd(p, x, f)), (1.0, beside_states_usd(p, x, f))])
+
+
+def outage_size_usd(p: Problem) -> float:
+    """The size by which the cost of outages is scaled and judged: the longest with nothing served [USD]; never 0."""
+    dearest = max(p.request_usd.values(), default=0.0)
+    hours = max((rate.hours_to_repair for rate in p.priced.values()), default=0.0)
+    usd_per_second = (max(p.outage_usd_per_request[w], dearest) * flow_size(p, w, o) for w, o in p.flows)
+    return SECONDS_PER_HOUR * hours * sum(usd_per_second) or 1.0
 
 
 def in_states_usd(p: Problem, x: Decisions, f: str) -> Linear:

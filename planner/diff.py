@@ -164,7 +164,8 @@ def _goals(side: _Side) -> dict[str, float | str]:
             ]
             for w, o in flows:
                 for s in due_at:
-                    fraction = float(served(side.p, side.x, w, o, s)) / requests_per_second(side.p, w, o, s)
+                    wanted = requests_per_second(side.p, w, o, s)
+                    fraction = float(served(side.p, side.x, w, o, s)) / wanted if wanted else 1.0
                     due = due_fraction(side.p, w, o, s)
                     worst = min(worst, fraction)
                     holds = holds and fraction >= due - SAME
@@ -234,7 +235,7 @@ def _shares(side: _Side) -> dict[str, dict[str, float]]:
         columns = zip(state.workload, state.origin, state.placement, state.requests_per_second, strict=True)
         for w, o, e, value in columns:
             wanted = side.p.demand_requests_per_second.get((w, o, state.hour), 0.0)
-            pool = e.partition("@")[2]
+            pool = side.p.pool_of.get(e, "")
             if wanted > 0:
                 shares = found.setdefault(f"{w} from {o}{at}", {})
                 shares[pool] = round(shares.get(pool, 0.0) + value / wanted, 9)

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 import networkx as nx
 
-from planner.records.study import Needs, Study
+from planner.records.study import Needs, Study, kind_and_name
 from planner.risk import Graph, dependency_graph, leaves, met, placements
 
 Edge = tuple[str, str, str]
@@ -127,7 +127,7 @@ def components_with_limits(study: Study) -> dict[str, float]:
 def with_machines_below(graph: Graph) -> frozenset[str]:
     """Components without which no machine serves: losing a part of one takes that part of the machines."""
     found: set[str] = set()
-    waiting = [node for node in graph if node.partition(":")[0] in ("placement", "pool")]
+    waiting = [node for node in graph if kind_and_name(node)[0] in ("placement", "pool")]
     while waiting:
         node = waiting.pop()
         if node not in found:

@@ -1,8 +1,13 @@
 """Which placement may serve which stream of requests, and why not; what a request takes there."""
 
+from collections import Counter
+
+from planner.errors import Finding
+from planner.fit import holds_in_memory
 from planner.parts import Parts
-from planner.records.inventory import Site
-from planner.records.serving import OperatingPoint, Profile
+from planner.problem import Problem
+from planner.records.inventory import MachineType, Site
+from planner.records.serving import ModelFacts, OperatingPoint, Profile
 from planner.records.study import Tier, Workload
 
 WHY_NOT = {
@@ -11,6 +16,7 @@ WHY_NOT = {
         "context: the profile does not admit the context class",
         "precision: not among those the workload allows",
         "feature: the profile lacks a feature that the workload needs",
+        "memory: weights and cache of as many requests as the profile has in flight, of mean length, do not fit",
         "first token: slower than the tier's target for the worst class that the profile admits",
         "per token: slower than the tier's target for the worst class that the profile admits",
         "jurisdiction: the site is outside those the workload allows",
@@ -47,7 +53,9 @@ def replica_seconds_per_request(
     )
 
 
-def misfit(w: Workload, tier: Tier, profile: Profile, most_tokens: int, site: Site) -> str | None:
+def misfit(
+    w: Workload, tier: Tier, facts: ModelFacts, profile: Profile, machine: MachineType, most_tokens: int, site: Site
+) -> str | None:
     """Why a profile of the workload's model cannot serve it at a site, however near; None when it can."""
     first_token_ms = max(
         p.first_token_ms if p.first_token_ms_high is None else p.first_token_ms_high for p in profile.classes
@@ -58,6 +66,7 @@ def misfit(w: Workload, tier: Tier, profile: Profile, most_tokens: int, site: Si
         "context": w.context_class in admitted and profile.context_limit_tokens >= most_tokens,
         "precision": not w.precisions or profile.precision in w.precisions,
         "feature": set(w.features) <= set(profile.features),
+        "memory": holds_in_memory(facts, profile, machine, w),
         "first token": tier.first_token_ms is None or first_token_ms <= tier.first_token_ms,
         "per token": tier.per_token_ms is None or per_token_ms <= tier.per_token_ms,
         "jurisdiction": not w.jurisdictions or site.jurisdiction in w.jurisdictions,
@@ -80,8 +89,9 @@ def edges_of(parts: Parts, flows: tuple[Flow, ...]) -> tuple[Edges, Edges, dict[
         for e in parts.placements:
             if parts.model[e].model != workload.model:
                 continue
-            site = parts.sites[parts.pool[e].site]
-            reason = misfit(workload, tier, parts.profile[e], parts.most_tokens[workload.context_class], site)
+            site, profile, most = parts.sites[parts.pool[e].site], parts.profile[e], parts.most_tokens
+            facts, machine = parts.model[e].facts, parts.machine[profile.machine_type]
+            reason = misfit(workload, tier, facts, profile, machine, most[workload.context_class], site)
             if reason is not None:
                 why_not[w, o, e] = reason
                 continue
@@ -94,6 +104,35 @@ def edges_of(parts: Parts, flows: tuple[Flow, ...]) -> tuple[Edges, Edges, dict[
                 in_failure.append(e)
         edges[w, o], edges_in_failure[w, o] = tuple(normal), tuple(in_failure)
     return edges, edges_in_failure, why_not
+
+
+NO_PLACEMENT = "add a profile for a machine type of the study's pools, on a stack that is qualified for the model"
+CURES = {
+    "context": "a profile that admits its context class",
+    "precision": "another of its precisions, or a profile that has one",
+    "feature": "a profile with its features",
+    "first token": "a longer first_token_ms of its tier, or a faster profile",
+    "per token": "a longer per_token_ms of its tier, or a faster profile",
+    "memory": "a profile with more accelerators per replica, or fewer requests in flight at the rates measured there",
+    "jurisdiction": "pools at a site in its jurisdictions, or another jurisdiction",
+    "label": "pools at a site with its site_labels, or fewer of them",
+    "round trip": "a longer round_trip_ms of its tier, or pools that are nearer",
+}
+"""What gives a workload the edges that are missing for a reason of `WHY_NOT`."""
+
+
+def workloads_without_edge(p: Problem) -> dict[Flow, Finding]:
+    """A finding for every (workload, origin) that no placement may serve in normal operation, with the reasons."""
+    found = {}
+    for w, o in p.flows:
+        if not p.edges[w, o]:
+            reasons = Counter(why.partition(":")[0] for (w_, o_, _), why in p.why_not.items() if (w_, o_) == (w, o))
+            told = ", ".join(f"{reason} {n}" for reason, n in reasons.most_common())
+            got = f"none: {told or 'no placement of its model exists'}"
+            cures = [CURES[reason] for reason, _ in reasons.most_common() if reason in CURES]
+            fix = "; or ".join(cures) or NO_PLACEMENT
+            found[w, o] = Finding(f"workload {w} from {o}", "a placement that may serve it", got, fix)
+    return found
 
 
 def replica_seconds_by_placement(parts: Parts, in_failure: bool) -> dict[tuple[str, str], float]:

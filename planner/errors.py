@@ -7,6 +7,19 @@ one of these errors; the command line turns them into three lines per finding an
 from dataclasses import asdict, dataclass
 
 
+def printable(text: str, keep: str = "") -> str:
+    r"""A text without what steers a terminal: control characters, escapes, marks of direction, but those to `keep`.
+
+    Examples
+    --------
+    >>> print(printable("a\x1b[31mb\x9b2J"))
+    a\x1b[31mb\x9b2J
+    """
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() or c in keep else c.encode("unicode_escape").decode() for c in text)
+
+
 @dataclass(frozen=True, order=True)
 class Finding:
     """One thing wrong with the input.
@@ -26,7 +39,8 @@ class Finding:
     level: str = "error"
 
     def __str__(self) -> str:
-        return f"{self.where}\n  expected {self.expected}, got {self.got}\n  fix: {self.fix}"
+        where, expected, got, fix = map(printable, (self.where, self.expected, self.got, self.fix))
+        return f"{where}\n  expected {expected}, got {got}\n  fix: {fix}"
 
     def as_dict(self) -> dict[str, str]:
         """The finding as plain data, for machine-readable output."""
@@ -49,6 +63,10 @@ class InputError(PlannerError):
 
 class SolverError(PlannerError):
     """The solver answered something that is neither a solution nor a proof of infeasibility."""
+
+
+class Undelivered(PlannerError):
+    """A result cannot be written where it should go: standard output is closed, or its disk is full."""
 
 
 class NoPlan(PlannerError):

@@ -23,11 +23,11 @@ import numpy as np
 from pydantic import Field
 
 from planner.errors import Finding, InputError
-from planner.fit import MEMORY_FRACTION, memory_needed_gib
+from planner.fit import memory_needed_gib
 from planner.places import Reading, listed, near_miss, read_record, shown
 from planner.read import data_folder
 from planner.records.base import Count, Name, NotNegative, Positive, PositiveCount, Record, Sourced
-from planner.records.serving import ModelFacts, Profile
+from planner.records.serving import MEMORY_FRACTION, ModelFacts, Profile
 from planner.tables import read_yaml
 from planner.units import BYTES_PER_GB, BYTES_PER_GIB, MS_PER_SECOND
 
@@ -346,17 +346,43 @@ def estimate_point(serving: Serving, fit: Fit, estimator: Estimator) -> Point:
     seconds, at_once = float(roofline.request_seconds(first, step)), serving.concurrency
     first_ms = first_token_ms(first, at_once, estimator)
     wide = serving.input_tokens >= estimator.long_input_tokens
-    left_ms = (at_once * seconds * MS_PER_SECOND - first_ms) / max(1.0, serving.output_tokens - 1)
     return Point(
         prefill_tokens_per_second=serving.input_tokens / first,
         decode_tokens_per_second=at_once / step,
         first_token_ms=first_ms,
         first_token_ms_high=first_ms * fit.first_token_high_factor,
-        per_token_ms=max(step * MS_PER_SECOND, left_ms),
+        per_token_ms=per_token_ms(seconds, at_once, first_ms, serving.output_tokens, step * MS_PER_SECOND),
         low_factor=min(fit.low_factor, estimator.long_low_factor) if wide else fit.low_factor,
         high_factor=max(fit.high_factor, estimator.long_high_factor) if wide else fit.high_factor,
         request_seconds=seconds,
     )
+
+
+def per_token_ms(
+    request_seconds: float, concurrency: float, first_ms: float, output_tokens: float, step_ms: float
+) -> float:
+    """Time per token after the first that the rates imply in a closed loop [ms]; at least a step.
+
+    `(concurrency * request_seconds - first token) / (output - 1)`: the time in flight that
+    is left after the first token.
+
+    Parameters
+    ----------
+    request_seconds : of the replica per request, input / prefill + output / decode
+    concurrency : requests in flight
+    first_ms : time to first token [ms]
+    output_tokens : of a request
+    step_ms : time in which each request in flight gets a token, concurrency / decode [ms]
+
+    Examples
+    --------
+    64 in flight at 0.0952 s of the replica each: 6091 ms, of which 468 pass before the first of 211 tokens.
+
+    >>> round(per_token_ms(1155 / 18957.0 + 211 / 6161.7, 64, 467.6, 211, 64 / 6161.7 * 1000), 2)
+    26.78
+    """
+    left_ms = concurrency * request_seconds * MS_PER_SECOND - first_ms
+    return max(step_ms, left_ms / max(1.0, output_tokens - 1))
 
 
 def first_token_ms(first: Any, concurrency: Any, estimator: Estimator) -> Any:

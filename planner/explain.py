@@ -1,27 +1,29 @@
 """Why there is no plan, and why there is no edge."""
 
 import math
-from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from planner.algebra import total
 from planner.build import build
-from planner.errors import Finding, NoPlan
+from planner.edges import workloads_without_edge
+from planner.errors import NoPlan, SolverError
 from planner.formulas import due_fraction, limit_used, requests_per_second
-from planner.problem import Problem, no_decisions, states
+from planner.problem import Problem, flow_size, flow_weights, no_decisions, states
 from planner.program import INFEASIBLE, OPTIMAL, Program, purchase_columns, state_columns
 from planner.records.study import Study
 from planner.reserves import without_weights
-from planner.risk import NORMAL
+from planner.risk import NORMAL, placements
 from planner.rules import PURCHASE_RULES, RELAXABLE, STATE_RULES
 from planner.search import Effort, Progress
-from planner.solve import solve
+from planner.solve import nothing_may_serve, solve
 
 MOST_SHOWN = 5
 MOST_HELPS = 3
 ROUGH_GAP = 0.05
 SMALL = 1e-6
+NOTHING_SHORT = 1e-10
+"""Share of what is asked for that may be short by the arithmetic of the solver; what is short by more is told."""
 
 
 @dataclass(frozen=True)
@@ -44,7 +46,13 @@ class Shortage:
 
 
 def shortage(p: Problem, f: str) -> Shortage | None:
-    """What normal operation and one failure are short of with purchases free; None when nothing."""
+    """What normal operation and one failure are short of with purchases free; None when nothing.
+
+    Raises
+    ------
+    SolverError
+        when the solver gives neither a solution nor a proof
+    """
     program, x = Program(), no_decisions()
     purchase_columns(p, program, x)
     blocks = [NORMAL] if f == NORMAL else [NORMAL, f]
@@ -56,16 +64,19 @@ def shortage(p: Problem, f: str) -> Shortage | None:
                 program.add(rule.__name__, rule(p, x, s))
     for purchase_rule in PURCHASE_RULES:
         program.add(purchase_rule.__name__, purchase_rule(p, x))
-    program.minimise(total((1.0, v) for v in x.excess.values()))
+    weights = flow_weights(p)
+    program.minimise(total((weights[w, o], v) for (w, o, _), v in x.excess.items()))
     status = program.solve()
     if status == INFEASIBLE:
         return Shortage(f, (), 0.0, ())
-    if status != OPTIMAL or program.objective <= SMALL:
-        return None
+    if status != OPTIMAL:
+        raise SolverError(f"what {f} is short of: the search ended with {status}")
     rows = []
     for (w, o, s), v in x.excess.items():
-        if v.varValue > SMALL:
+        if v.varValue > NOTHING_SHORT * flow_size(p, w, o):
             rows.append((w, o, s[2], v.varValue))
+    if not rows:
+        return None
     binding = [
         (rule, _where(key), abs(row.pi) * program.scale)
         for (rule, key), row in program.rows.items()
@@ -96,6 +107,8 @@ def diagnose(study: Study, demand: str = "base", progress: Progress = lambda sta
         whose message names workload, origin, failure, requests/s short, what binds and what would help
     """
     p = build(study, demand)
+    if orphans := workloads_without_edge(p):
+        return nothing_may_serve(p, orphans)
     if p.budget_usd is not None:
         try:
             cost = solve(replace(p, budget_usd=None), Effort(gap_fraction=ROUGH_GAP), None, progress).cost_usd
@@ -148,9 +161,10 @@ def diagnose(study: Study, demand: str = "base", progress: Progress = lambda sta
             continue
         w, o, c, missing = short.rows[0]
         when = "in normal operation" if short.failure == NORMAL else f"when {short.failure} is lost, within {c:g} s"
-        whole = f" ({short.requests_per_second:,.0f} with {len(short.rows) - 1} more)" if len(short.rows) > 1 else ""
-        lines.append(f"  short of: {w} from {o} by {missing:,.1f} requests/s {when}{whole}{_binding(p, short)}")
-        lines.append(f"  would help: {_help(p, short, w, o)}")
+        of_all = _amount(short.requests_per_second, 0)
+        whole = f" ({of_all} with {len(short.rows) - 1} more)" if len(short.rows) > 1 else ""
+        lines.append(f"  short of: {w} from {o} by {_amount(missing)} requests/s {when}{whole}{_binding(p, short)}")
+        lines.append(f"  would help: {_help(p, study, short, w, o)}")
     if len(found) > MOST_SHOWN:
         lines.append(f"  {len(found) - MOST_SHOWN} more failures are short: planner plan --format json lists them")
     if not found:
@@ -172,28 +186,32 @@ def diagnose(study: Study, demand: str = "base", progress: Progress = lambda sta
 
 def what_stands_in_the_way(p: Problem, progress: Progress) -> Iterator[str]:
     """Sentences on what, left out alone, makes a plan possible, with what the plan then takes of it."""
-    without: list[tuple[str, Problem]] = [
-        (f"{limit.name} (at most {limit.most:g} {limit.unit})", replace(p, limits=p.limits[:i] + p.limits[i + 1 :]))
+    without: list[tuple[str, Problem, int | None]] = [
+        (f"{limit.name} (at most {limit.most:g} {limit.unit})", replace(p, limits=p.limits[:i] + p.limits[i + 1 :]), i)
         for i, limit in enumerate(p.limits)
     ]
     if any(p.most_units[b] < float("inf") for b in p.offers):
         endless = {**p.most_units, **dict.fromkeys(p.offers, float("inf"))}  # halls are as many as they are
         without.append(
-            ("the stock of offers (most_units)", replace(p, most_units=endless, few_large_units=frozenset()))
+            ("the stock of offers (most_units)", replace(p, most_units=endless, few_large_units=frozenset()), None)
         )
-    for n, (name, q) in enumerate(without):
+    for n, (name, q, index) in enumerate(without):
         progress("looking for what stands in the way", n / len(without), name)
         try:
             found = solve(q, Effort(gap_fraction=ROUGH_GAP))
         except NoPlan:
             continue
         taken = ""
-        for limit in p.limits:
-            if name.startswith(f"{limit.name} ("):
-                index = p.limits.index(limit)
-                most = max(limit_used(p, found.decisions, index, h) for h in p.hours)
-                taken = f", which takes {most:,.0f} {limit.unit}"
+        if index is not None:
+            most = max(limit_used(p, found.decisions, index, h) for h in p.hours)
+            taken = f", which takes {most:,.0f} {p.limits[index].unit}"
         yield f"without {name} there is a plan for {found.cost_usd:,.0f} USD{taken}"
+
+
+def _amount(requests_per_second: float, decimals: int = 1) -> str:
+    """Requests/s as text: however few, never none."""
+    few = requests_per_second < 0.5 * 10**-decimals
+    return f"{requests_per_second:.2g}" if few else f"{requests_per_second:,.{decimals}f}"
 
 
 def _binding(p: Problem, short: Shortage) -> str:
@@ -208,11 +226,11 @@ def _binding(p: Problem, short: Shortage) -> str:
     return f"; nearest binding: {limit.get(key, key)} ({rule.replace('_', ' ')})"
 
 
-def _help(p: Problem, short: Shortage, w: str, o: str) -> str:
+def _help(p: Problem, study: Study, short: Shortage, w: str, o: str) -> str:
     parts = []
     for rule, key, worth in short.binding:
         passes = rule == "components_pass_what_they_can"
-        if (RELAXABLE[rule] != "by policy" and not passes) or rule == "survival_goals_are_met" or worth <= SMALL:
+        if (RELAXABLE[rule] != "by policy" and not passes) or rule == "survival_goals_are_met":
             continue
         unit = {limit.name: limit.unit for limit in p.limits}.get(key, "units")
         of = f"requests/s through {key}" if passes else f"{unit} of {key}"
@@ -220,45 +238,29 @@ def _help(p: Problem, short: Shortage, w: str, o: str) -> str:
         parts.append(f"about {math.ceil(round(more, 3) if passes else more):,} more {of}")
         if len(parts) == 2:
             break
-    if (nearer := next_site(p, w, o)) is not None:
+    if (nearer := next_site(p, study, w, o, short.failure)) is not None:
         parts.append(nearer)
     fraction = max(0.0, 1 - short.requests_per_second / short.due_requests_per_second)
     parts.append(f"serving {math.floor(fraction * 100) / 100:g} of what is due")
     return "; ".join(parts)
 
 
-def next_site(p: Problem, w: str, o: str) -> str | None:
-    """The nearest site that only the round trip keeps from (w, o), as a sentence."""
-    allowed = set(p.edges_in_failure[w, o])
+def next_site(p: Problem, study: Study, w: str, o: str, failure: str) -> str | None:
+    """The nearest site that only the round trip keeps from (w, o), with the field that would have to be longer."""
+    allowed = set((p.edges if failure == NORMAL else p.edges_in_failure)[w, o])
+    # of all placements: those that serve nothing are not in the problem
+    sites = {e: study.pools[pool].site for e, (_, _, pool) in placements(study).items()}
     far = [
-        (p.round_trip_ms[o, site].round_trip_ms, site)
+        (p.round_trip_ms[o, sites[e]].round_trip_ms, sites[e])
         for (w_, o_, e), reason in p.why_not.items()
         if (w_, o_) == (w, o) and reason.startswith("round trip") and e not in allowed
-        if (o, (site := p.site_of[p.pool_of[e]])) in p.round_trip_ms
+        if (o, sites[e]) in p.round_trip_ms
     ]
     if not far:
         return None
     trip, site = min(far)
-    return f"round_trip_ms of {trip:.0f} (reaches {site})"
-
-
-def workloads_without_edge(p: Problem) -> list[Finding]:
-    """A finding for every (workload, origin) that no placement may serve in normal operation, with the reasons."""
-    findings = []
-    for w, o in p.flows:
-        if not p.edges[w, o]:
-            reasons = Counter(
-                reason.partition(":")[0] for (w_, o_, _), reason in p.why_not.items() if (w_, o_) == (w, o)
-            )
-            told = (
-                ", ".join(f"{reason} {n}" for reason, n in reasons.most_common()) or "no placement of its model exists"
-            )
-            findings.append(
-                Finding(
-                    f"workload {w} from {o}",
-                    "a placement that may serve it",
-                    f"none: {told}",
-                    "a profile that admits its context class, a qualified stack, or a longer round_trip_ms",
-                )
-            )
-    return findings
+    workload = next(one for one in study.workloads if one.name == w)
+    tier = next(one for one in study.tiers if one.name == workload.tier)
+    own = failure != NORMAL and tier.round_trip_ms_in_failure is not None
+    field = "round_trip_ms_in_failure" if own else "round_trip_ms"
+    return f"{field} of {math.ceil(trip)} (reaches {site})"

@@ -214,8 +214,7 @@ def running_now(fleet: Iterable[RunningReplicas], p: Problem) -> tuple[Running, 
     weights: dict[Flow, dict[str, float]] = {flow: {} for flow in p.flows}
     for row in fleet:
         if (row.workload, row.origin) in weights and row.replicas > 0 and row.weight > 0:
-            model, _, profile = row.profile.partition("/")
-            weights[row.workload, row.origin][placement_id(model, profile, row.pool)] = row.weight
+            weights[row.workload, row.origin][placement_id(row.profile, row.pool)] = row.weight
     traffic = {
         (*flow, e): wanted(p, flow) * weight / sum(of.values())
         for flow, of in weights.items()

@@ -1,14 +1,15 @@
 """What a problem says of failures: which there are, what each takes, what counts in it."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from fnmatch import fnmatchcase
 
 from planner.doors import Doors, components_with_limits, with_machines_below
 from planner.edges import Edges, Flow
 from planner.parts import Parts
-from planner.problem import HOURLY, Priced
+from planner.problem import HOURLY, Priced, Problem
 from planner.records.inventory import Offer
-from planner.records.study import Study
+from planner.records.plan import Purchase
+from planner.records.study import Study, kind_and_name
 from planner.risk import NORMAL, Failure, Graph, availability, cannot_start, expand, rated
 
 
@@ -34,7 +35,7 @@ def priced(study: Study, failure: Failure, years: float) -> Priced | None:
     """How often and how long a failure is reckoned with; None where the objective or the failure does not say."""
     if study.objective == "cost" or failure.hours_to_repair is None:
         return None
-    of = failure.id if failure.hit is None else failure.id.removesuffix(f" on {failure.hit}")
+    of = failure.id if failure.of is None else failure.of
     if failure.failures_per_year is None:
         return Priced(0.0, failure.hours_to_repair, of) if study.objective == "worst_case" else None
     return Priced(failure.failures_per_year * years, failure.hours_to_repair, of)
@@ -89,7 +90,7 @@ def counted_of(
     counted: dict[str, dict[str, float]] = {f: {} for f in failures}
     obtainable: dict[str, dict[str, tuple[float, float]]] = {f: {} for f in failures}
     for f, failure in failures.items():
-        kinds = {component.partition(":")[0] for component in failure.lost}
+        kinds = {kind_and_name(component)[0] for component in failure.lost}
         for b, offer in offers.items() if f != NORMAL else ():
             if offer.kind == "spot":
                 counted[f][b] = 0.0
@@ -104,3 +105,15 @@ def counted_of(
             if fitting and fitting[-1].obtainable_fraction and offer.kind in HOURLY and offer.most_units is not None:
                 obtainable[f][b] = (fitting[-1].obtainable_fraction, fitting[-1].obtain_seconds)
     return counted, obtainable
+
+
+def uncounted_at_most(p: Problem, purchases: Iterable[Purchase]) -> dict[tuple[str, str], float]:
+    """(b, t) or (b, h) -> units that a plan buys, of every offer of which nothing counts in any failure, like spot.
+
+    What a plan without goals may buy of them on equal terms: no plan can stand on more of them in a failure.
+    """
+    failures = [f for f in p.failures if f != NORMAL]
+    uncounted = [b for b in p.offers if failures and all(p.counted[f].get(b, 1.0) == 0 for f in failures)]
+    most = {(b, when): 0.0 for b in uncounted for when in (p.hours if b in p.hourly else p.periods)}
+    most.update({at: float(row.units) for row in purchases if (at := (row.offer, row.when)) in most})
+    return most

@@ -1,23 +1,27 @@
 """What must fit: replicas in memory, classes in profiles, claims in holdings, holdings in quotas."""
 
+import math
+from collections.abc import Iterable
 from fnmatch import fnmatchcase
 from itertools import pairwise
 
-from planner.periods import Span, calendar, through, touches
+from planner.periods import ALMOST, Span, calendar, through, touches
 from planner.places import Place, Reading, Row, listed, near_miss, shown, unique
-from planner.records.inventory import MachineType, Pool
-from planner.records.serving import ContextClass, Model, ModelFacts, Profile
-from planner.records.study import Claim, Holding, Workload
-from planner.references import Parts
+from planner.records.inventory import MachineType, Offer, Pool, Price
+from planner.records.serving import MEMORY_FRACTION, ContextClass, Model, ModelFacts, Profile
+from planner.records.study import Claim, Holding, RunningReplicas, Study, Workload
+from planner.references import Parts, component_places
+from planner.risk import placement_id, profile_id
 from planner.units import BYTES_PER_GIB
 
-MEMORY_FRACTION = 0.9
-"""Share of the device memory that weights and cache may fill; the rest is for activations and fragments (assumed)."""
+RENTED = ("on_demand", "spot", "capacity_block")
+"""Kinds that nobody lists among the holdings."""
 
 
 def check_fit(parts: Parts, reading: Reading) -> None:
     """Report what is more than there is room for."""
     _check_models(parts, reading)
+    _check_named_placements(parts, reading)
     _check_packing(parts, reading)
     _check_holdings(parts, reading)
     _check_quotas(parts, reading)
@@ -66,6 +70,26 @@ def memory_needed_gib(facts: ModelFacts, profile: Profile, live_tokens: float) -
     layer_tokens = full * live_tokens + (facts.layers - full) * min(live_tokens, facts.windowed_attention_tokens)
     cache_bytes = profile.concurrency_limit * values * profile.kv_bytes_per_value * layer_tokens
     return profile.weights_gib + cache_bytes / BYTES_PER_GIB
+
+
+def memory_room_gib(profile: Profile, machine: MachineType) -> float:
+    """Device memory of one replica that weights and cache may fill [GiB]."""
+    return MEMORY_FRACTION * profile.accelerators_per_replica * machine.memory_gib_per_accelerator
+
+
+def holds_in_memory(facts: ModelFacts, profile: Profile, machine: MachineType, workload: Workload) -> bool:
+    """Whether a replica holds as many requests of a workload, of mean length, as its concurrency limit says."""
+    return memory_needed_gib(facts, profile, _live_tokens(workload)) <= memory_room_gib(profile, machine)
+
+
+def memory_told(facts: ModelFacts, profile: Profile, machine: MachineType, workload: Workload) -> tuple[str, str]:
+    """What a profile would have to hold and what it needs, for a finding: expected and got."""
+    needed, room = memory_needed_gib(facts, profile, _live_tokens(workload)), memory_room_gib(profile, machine)
+    requests = f"{profile.concurrency_limit} requests of {shown(workload.name)}"
+    return (
+        f"a profile that holds {requests} in {room:.1f} GiB of a replica",
+        f"{shown(profile.name)}, which needs {needed:.1f} GiB for them",
+    )
 
 
 def _check_packing(parts: Parts, reading: Reading) -> None:
@@ -138,28 +162,76 @@ def _check_profile(model: Model, profile: Profile, place: Place, parts: Parts, r
         expected = f"at most {machine.accelerators}, the accelerators of one {shown(machine.name, bare=True)}"
         fix = "a replica cannot span machines: use a larger machine type, or fewer accelerators"
         return reading.error(place.at("accelerators_per_replica"), expected, str(chips), fix)
-    served = [
-        workload
-        for workload, _ in parts.workloads
-        if workload.model == model.model
-        and workload.context_class in {point.context_class for point in profile.classes}
-        and (not workload.precisions or profile.precision in workload.precisions)
-        and set(workload.features) <= set(profile.features)
-    ]
-    if not served or profile.machine_type not in {pool.machine_type for pool in parts.considered_pools.values()}:
+    if profile.machine_type not in {pool.machine_type for pool in parts.considered_pools.values()}:
         return None
-    worst = max(served, key=_live_tokens)
-    needed = memory_needed_gib(model.facts, profile, _live_tokens(worst))
-    room = MEMORY_FRACTION * chips * machine.memory_gib_per_accelerator
-    if needed > room:
+    if f"{model.model}/{profile.name}" in parts.shipped_profiles:
+        return None  # an edge is missing, with the reason; who names the profile is told
+    held, too_long = _by_memory(model, profile, machine, parts)
+    if too_long:
+        worst = max(too_long, key=_live_tokens)
+        needed = memory_needed_gib(model.facts, profile, _live_tokens(worst))
+        room = memory_room_gib(profile, machine)
+        report = reading.warning if held else reading.error
         cache = needed - profile.weights_gib
         memory = machine.memory_gib_per_accelerator
         expected = f"at most {room:.1f} GiB, {MEMORY_FRACTION:g} of {chips} x {memory:g} GiB"
         got = f"{needed:.1f} GiB: weights {profile.weights_gib:.1f}, cache {cache:.1f} for {shown(worst.name)}"
         limit = int((room - profile.weights_gib) / cache * profile.concurrency_limit) if cache > 0 else 0
-        lower = f"lower concurrency_limit to {limit}, or " if limit >= 1 else ""
-        reading.error(place.at("concurrency_limit"), expected, got, f"{lower}use more accelerators per replica")
+        rest = f"; as it is, it serves only {listed(w.name for w in held)}" if held else ""
+        report(place.at("concurrency_limit"), expected, got, f"{_less_memory(profile, limit)}{rest}")
     return None
+
+
+def _by_memory(
+    model: Model, profile: Profile, machine: MachineType, parts: Parts
+) -> tuple[list[Workload], list[Workload]]:
+    """The workloads that a profile admits: those whose requests its memory holds, and those whose it does not."""
+    admitted = {point.context_class for point in profile.classes}
+    served = [
+        workload
+        for workload, _ in parts.workloads
+        if workload.model == model.model
+        and workload.context_class in admitted
+        and (not workload.precisions or profile.precision in workload.precisions)
+        and set(workload.features) <= set(profile.features)
+    ]
+    held = [workload for workload in served if holds_in_memory(model.facts, profile, machine, workload)]
+    return held, [workload for workload in served if workload not in held]
+
+
+def _check_named_placements(parts: Parts, reading: Reading) -> None:
+    """A placement that failures or dependencies name holds the requests of some workload."""
+    placements: dict[str, tuple[Model, Profile]] = {}
+    for model, _ in parts.used_models.values():
+        for profile in model.profiles:
+            for pool in parts.considered_pools.values():
+                if pool.machine_type == profile.machine_type and pool.machine_type in parts.machine_types:
+                    placements[f"placement:{placement_id(profile_id(model.model, profile.name), pool.id)}"] = (
+                        model,
+                        profile,
+                    )
+    for id, where in component_places(parts):
+        if id not in placements:
+            continue
+        model, profile = placements[id]
+        machine = parts.machine_types[profile.machine_type][0]
+        held, too_long = _by_memory(model, profile, machine, parts)
+        if too_long and not held:
+            expected, got = memory_told(model.facts, profile, machine, max(too_long, key=_live_tokens))
+            fix = "name a placement of another profile; as it is, nothing runs on this one"
+            reading.error(where, expected, got, fix)
+
+
+def _less_memory(profile: Profile, limit: int) -> str:
+    """How to make a profile fit in memory, where so many requests in flight do: fewer of them make fewer tokens."""
+    if limit < 1:
+        return "use more accelerators per replica, and the rates measured on them"
+    share = limit / profile.concurrency_limit
+    rates = [f"{share * p.decode_tokens_per_second:.4g} ({shown(p.context_class, bare=True)})" for p in profile.classes]
+    return (
+        f"lower concurrency_limit to {limit}, and decode_tokens_per_second with it, measured there or in proportion: "
+        f"{', '.join(rates)}; or use more accelerators per replica"
+    )
 
 
 def _live_tokens(workload: Workload) -> float:
@@ -215,6 +287,43 @@ def _held(parts: Parts, period: Span | None = None) -> dict[str, int]:
     return held
 
 
+def stock_machines(pool: str, holdings: Iterable[Holding], offers: Iterable[Offer]) -> float:
+    """Machines of a pool that are held at any time, and that its offers have; infinite where one has no limit."""
+    held = sum(holding.machines for holding in holdings if holding.pool == pool)
+    here = [offer for offer in offers if offer.pool == pool]
+    return held + sum(
+        float("inf") if offer.most_units is None else offer.most_units * offer.machines_per_unit for offer in here
+    )
+
+
+def check_fleet_fits(rows: list[Row[RunningReplicas]], study: Study, reading: Reading) -> None:
+    """The replicas that run have machines: those that are held, and what the pool's offers have."""
+    chips = {machine.name: machine.accelerators for machine in study.machine_types}
+    machine = {pool.id: pool.machine_type for pool in study.pools}
+    profiles = {f"{model.model}/{profile.name}": profile for model in study.models for profile in model.profiles}
+    replicas: dict[str, dict[str, float]] = {}
+    first: dict[str, Place] = {}
+    for row, place in rows:
+        replicas.setdefault(row.pool, {})[row.profile] = row.replicas
+        first.setdefault(row.pool, place)
+    for pool, by_profile in replicas.items():
+        taken = sum(n * profiles[name].accelerators_per_replica for name, n in by_profile.items())
+        needed = taken / chips[machine[pool]]
+        rented = [offer for offer in study.offers if offer.kind in RENTED]
+        most = stock_machines(pool, study.holdings, study.offers)
+        today = stock_machines(pool, study.holdings, rented)
+        got = f"{sum(by_profile.values()):g}, which take {math.ceil(needed - ALMOST):,} machines"
+        name = shown(pool, bare=True)
+        if needed > most + ALMOST:
+            expected = f"replicas for at most {most:,g} machines, all that is held and offered in {name}"
+            fix = "correct the replicas (those of the whole pool, in each row), or add the holding to the study"
+            reading.error(first[pool].at("replicas"), expected, got, fix)
+        elif needed > today + ALMOST:
+            expected = f"replicas for at most {today:,g} machines, all that is held and rented in {name}"
+            fix = "add what is committed already to the holdings of the study, or correct the replicas"
+            reading.warning(first[pool].at("replicas"), expected, got, fix)
+
+
 def _check_power(parts: Parts, reading: Reading) -> None:
     """What is held at a site fits its power."""
     drawn: dict[str, float] = {}
@@ -259,3 +368,10 @@ def _check_quotas(parts: Parts, reading: Reading) -> None:
             expected = f"at least {used:g} {shown(quota.unit, bare=True)}, what is held in these pools"
             fix = "raise the quota to what was granted, or correct the holdings"
             reading.error(place.at("most"), expected, f"{quota.most:g}", fix)
+        offers, holdings = [offer for offer, _ in parts.offers.values()], [holding for holding, _ in parts.holdings]
+        stock = sum(stock_machines(id, holdings, offers) * factor[id] for id in limited if factor[id])
+        if limited and not without and quota.most > stock and not reading.any_broken(Offer, Price, Holding):
+            unit = shown(quota.unit, bare=True)
+            expected = f"at most {stock:g} {unit}, all that is held and offered in these pools"
+            fix = f"correct the number or its unit: it counts in {unit}; as it is, it limits nothing"
+            reading.warning(place.at("most"), expected, f"{quota.most:g}", fix)

@@ -3,7 +3,7 @@
 import math
 
 from planner.algebra import Linear, total
-from planner.problem import Decisions, Problem, State
+from planner.problem import Decisions, Problem, State, flow_size, size_of_all
 from planner.risk import NORMAL
 from planner.units import ROUNDING
 
@@ -69,7 +69,8 @@ def due_fraction(p: Problem, w: str, o: str, s: State) -> float:
 
 def can_load(p: Problem, e: str, s: State) -> bool:
     """Whether a replica that is started when the failure is detected runs at this clock."""
-    return not is_normal(s) and p.detection_seconds + p.load_seconds[e] <= s[2] and e not in p.cannot_start[s[1]]
+    in_time = p.detection_seconds + p.load_seconds[e] <= s[2] + ROUNDING
+    return not is_normal(s) and in_time and e not in p.cannot_start[s[1]]
 
 
 def units_active(p: Problem, x: Decisions, b: str, h: str) -> Linear:
@@ -231,7 +232,7 @@ def loading_pairs(p: Problem, e: str, s: State) -> list[float]:
     earlier = [d for d in p.clocks_seconds[f] if d < c]
     if p.load_seconds[e] <= 0:
         return []
-    return [d for d in earlier if d == earlier[-1] or c - d < p.load_seconds[e]]
+    return [d for d in earlier if d == earlier[-1] or c - d < p.load_seconds[e] - ROUNDING]
 
 
 def least_occupied(p: Problem, x: Decisions, e: str, s: State) -> float:
@@ -264,6 +265,19 @@ def requests_choosing(p: Problem, x: Decisions, choice: int, s: State) -> Linear
 def lets_through(p: Problem, component: str, f: str) -> float:
     """Requests that a component with a limit lets through, of what is left of it [requests/s]."""
     return p.most_requests_per_second[component] * available(p, component, f)
+
+
+def door_size(p: Problem, component: str) -> float:
+    """The size by which requests through a component with a limit are scaled and judged [requests/s]; never 0."""
+    return min(p.most_requests_per_second[component], size_of_all(p)) or size_of_all(p)
+
+
+def choice_size(p: Problem, choice: int) -> float:
+    """The size by which requests that come to a choice are scaled and judged [requests/s]; never 0."""
+    of = p.doors.choices[choice]
+    while of.within is not None:
+        of = next(outer for outer in p.doors.choices if of.within in outer.ways)
+    return math.fsum({(w, o): flow_size(p, w, o) for w, o, _ in of.edges}.values()) or 1.0
 
 
 def replicas_hit(p: Problem, x: Decisions, e: str, s: State) -> Linear:

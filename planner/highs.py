@@ -13,6 +13,8 @@ OPTIONS = {
     # measured on the example study: less heuristic effort and no symmetry detection take a fifth off
     "mip_heuristic_effort": 0.02,
     "mip_detect_symmetry": False,
+    # substitution in equations of two columns: with coefficients below 1e-6 HiGHS 1.16 has called optimal what was not
+    "presolve_rule_off": 1 << 9,
 }
 
 
@@ -21,6 +23,8 @@ class KeptHiGHS(pulp.LpSolver):  # type: ignore[misc]
 
     Columns and rows are taken in the order of `problem.columns` and `problem.rows` where the problem has these lists
     (PuLP's own order of columns is by name and costs a scan of every row).
+    Columns are sent in the units of `problem.units` (column -> unit), rows times their `problem.factors`, where it has
+    these: this is the one place where numbers are scaled. Values, bounds and duals of the problem are in its own units.
     New columns and rows may be appended between solves; bounds, costs and
     integrality of old columns may change; old rows may not.
 
@@ -58,6 +62,8 @@ class KeptHiGHS(pulp.LpSolver):  # type: ignore[misc]
         self.lower = np.zeros(0)
         self.upper = np.zeros(0)
         self.whole = np.zeros(0, dtype=bool)
+        self.units = np.zeros(0)
+        self.factors = np.zeros(0)
         return self.actualResolve(lp)
 
     def actualResolve(self, lp: Any, **_: Any) -> int:
@@ -107,6 +113,11 @@ class KeptHiGHS(pulp.LpSolver):  # type: ignore[misc]
         upper = np.array([INFINITY if v.upBound is None else v.upBound for v in columns], dtype=float)
         whole = np.array([self.integer and v.cat == pulp.LpInteger for v in columns], dtype=bool)
         if n > old:
+            given = getattr(lp, "units", {})
+            more = np.array([given.get(v, 1.0) for v in columns[old:]], dtype=float)
+            self.units = np.concatenate([self.units, more])
+        lower, upper = lower / self.units, upper / self.units
+        if n > old:
             none = np.zeros(0, dtype=np.int32)
             self.highs.addCols(n - old, np.zeros(n - old), lower[old:], upper[old:], 0, none, none, np.zeros(0))
             self.index.update((column, i) for i, column in enumerate(columns[old:], old))
@@ -126,6 +137,7 @@ class KeptHiGHS(pulp.LpSolver):  # type: ignore[misc]
             costs = np.zeros(n)
             for column, coefficient in (lp.objective or {}).items():
                 costs[self.index[column]] = coefficient
+            costs *= self.units
             moved = np.flatnonzero(costs != self.costs).astype(np.int32)
             if len(moved):
                 self.highs.changeColsCost(len(moved), moved, costs[moved])
@@ -150,15 +162,21 @@ class KeptHiGHS(pulp.LpSolver):  # type: ignore[misc]
             rhs = -row.constant
             lower.append(rhs if row.sense in (pulp.LpConstraintGE, pulp.LpConstraintEQ) else -INFINITY)
             upper.append(rhs if row.sense in (pulp.LpConstraintLE, pulp.LpConstraintEQ) else INFINITY)
+        at = np.array(indices, dtype=np.int32)
+        begins = np.array(starts, dtype=np.int32)
+        given = getattr(lp, "factors", None)
+        factors = np.array(given[self.sent_rows :]) if given is not None else np.ones(len(new))
+        each = np.repeat(factors, np.diff(begins, append=len(at)))
         self.highs.addRows(
             len(new),
-            np.array(lower),
-            np.array(upper),
-            len(indices),
-            np.array(starts, dtype=np.int32),
-            np.array(indices, dtype=np.int32),
-            np.array(values),
+            np.array(lower) * factors,
+            np.array(upper) * factors,
+            len(at),
+            begins,
+            at,
+            np.array(values) * self.units[at] * each,
         )
+        self.factors = np.concatenate([self.factors, factors])
         self.sent_rows += len(new)
 
     @staticmethod
@@ -187,12 +205,14 @@ class KeptHiGHS(pulp.LpSolver):  # type: ignore[misc]
         self.bound = info.mip_dual_bound if is_mip else info.objective_function_value
         if model_status == kind.kOptimal or (model_status in limits and has_solution and is_mip):
             solution = self.highs.getSolution()
-            for column, value in zip(columns, solution.col_value, strict=True):
+            for column, value in zip(columns, (np.array(solution.col_value) * self.units).tolist(), strict=True):
                 column.varValue = value
             if not is_mip:
-                for column, dual in zip(columns, solution.col_dual, strict=True):
+                for column, dual in zip(columns, (np.array(solution.col_dual) / self.units).tolist(), strict=True):
                     column.dj = dual
-                for row, dual in zip(self._rows(lp), solution.row_dual, strict=True):
+                for row, dual in zip(
+                    self._rows(lp), (np.array(solution.row_dual) * self.factors).tolist(), strict=True
+                ):
                     row.pi = dual
             status = pulp.LpStatusOptimal
             found = pulp.LpSolutionOptimal if model_status == kind.kOptimal else pulp.LpSolutionIntegerFeasible

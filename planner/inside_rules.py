@@ -5,6 +5,8 @@ from collections.abc import Iterator
 from planner.algebra import Row, total
 from planner.formulas import (
     can_load,
+    choice_size,
+    door_size,
     drawn_upon,
     is_normal,
     limit_drawn,
@@ -16,7 +18,7 @@ from planner.formulas import (
     running,
     served,
 )
-from planner.problem import Decisions, Problem, State
+from planner.problem import ANY_HOUR, Decisions, Problem, State, flow_size
 
 
 def demand_is_served(p: Problem, x: Decisions, s: State) -> Iterator[Row]:
@@ -33,7 +35,7 @@ def demand_is_served(p: Problem, x: Decisions, s: State) -> Iterator[Row]:
     """
     for w, o in p.flows:
         there = total([(1.0, served(p, x, w, o, s)), (1.0, x.shed[w, o, s]), (1.0, x.excess[w, o, s])])
-        yield Row((w, o, s), there, "==", x.offered[w, o, s])
+        yield Row((w, o, s), there, "==", x.offered[w, o, s], flow_size(p, w, o, s[0]))
 
 
 def replicas_carry_traffic(p: Problem, x: Decisions, s: State) -> Iterator[Row]:
@@ -51,6 +53,27 @@ def replicas_carry_traffic(p: Problem, x: Decisions, s: State) -> Iterator[Row]:
     utilisation = p.utilisation_normal if is_normal(s) else p.utilisation_in_failure
     for e in live_placements(p, s[1]):
         yield Row((e, s), replica_seconds_used(p, x, e, s), "<=", total([(utilisation, running(x, e, s))]))
+
+
+def nothing_is_served_before_a_replica_runs(p: Problem, x: Decisions, s: State) -> Iterator[Row]:
+    """What takes next to nothing of a replica is not served without one.
+
+    Formula
+        traffic[w,o,e,s]  ≤  largest[w,o,h] · (kept + loaded)[e,s]
+                             where replica_seconds · burst_factor · largest < 0.001 · utilisation
+        largest  =  demand[w,o,h] · the largest surge of all failures
+    Units
+        requests/s
+    Rows
+        (workload, origin, placement, state), for streams that ask for less than a thousandth of a replica there
+    Marginal value
+        none of its own: implied by replicas_carry_traffic where replicas are whole, but for rounding: to a solver a
+        millionth of a replica is none
+    """
+    for w, o, e in p.specks.get(s[0], p.specks.get(ANY_HOUR, ())):
+        if (w, o, e, s) in x.traffic:
+            size = flow_size(p, w, o, s[0])
+            yield Row((w, o, e, s), x.traffic[w, o, e, s], "<=", total([(size, running(x, e, s))]), size)
 
 
 def running_replicas_stand_on_machines(p: Problem, x: Decisions, s: State) -> Iterator[Row]:
@@ -164,7 +187,7 @@ def what_passes_is_counted(p: Problem, x: Decisions, s: State) -> Iterator[Row]:
         none of its own
     """
     for c in p.doors.components:
-        yield Row((c, s), requests_passing(p, x, c, s), "==", x.passing[c, s])
+        yield Row((c, s), requests_passing(p, x, c, s), "==", x.passing[c, s], door_size(p, c))
 
 
 def requests_choose_their_way(p: Problem, x: Decisions, s: State) -> Iterator[Row]:
@@ -184,8 +207,8 @@ def requests_choose_their_way(p: Problem, x: Decisions, s: State) -> Iterator[Ro
         shares of at most 1 that add up to k are a mix of sets of k: Birkhoff and von Neumann, as for any transport
     """
     for n, choice in enumerate(p.doors.choices):
-        comes_in = requests_choosing(p, x, n, s)
+        comes_in, size = requests_choosing(p, x, n, s), choice_size(p, n)
         taken = total((1.0, x.taking[way, s]) for way in choice.ways)
-        yield Row((f"choice {n + 1}", s), taken, "==", total([(float(choice.at_least), comes_in)]))
+        yield Row((f"choice {n + 1}", s), taken, "==", total([(float(choice.at_least), comes_in)]), size)
         for way in choice.ways if choice.at_least > 1 else ():
-            yield Row((way, s), x.taking[way, s], "<=", comes_in)
+            yield Row((way, s), x.taking[way, s], "<=", comes_in, size)

@@ -8,6 +8,7 @@ from typing import Any
 from planner.drill import DrillResult, Mode, drill_plan
 from planner.errors import Finding, InputError, NoPlan, SolverError
 from planner.explain import diagnose
+from planner.interruption import interrupted
 from planner.plan import Case, make_plan
 from planner.recorded import gap_fraction
 from planner.records.plan import PlanFile
@@ -88,6 +89,8 @@ class Step:
     why_not: str = ""
     not_drilled: str = ""
     plan_of: str = ""
+    unsure: bool = False
+    """whether the search or the drill failed: it is not known whether there is a plan, or what it survives"""
 
     @property
     def cost_usd(self) -> float:
@@ -265,15 +268,18 @@ def climb(
             steps.append(Step(rung, None, why_not=INTERRUPTED))
             continue
         told = _within(progress, rung.name, n, len(rungs), began)
-        plan, why_not = _planned(with_goals(study, [*standing, rung]), effort, case, hints, told)
+        plan, why_not, unsure = _planned(with_goals(study, [*standing, rung]), effort, case, hints, told)
         risk, not_drilled = _risk(everything, plan, told) if plan is not None else (None, "")
-        steps.append(Step(rung, plan, risk=risk, why_not=why_not, not_drilled=not_drilled))
+        unsure = unsure or not_drilled not in ("", INTERRUPTED)
+        steps.append(Step(rung, plan, risk=risk, why_not=why_not, not_drilled=not_drilled, unsure=unsure))
         if plan is None:
             stopped = steps[-1].not_planned
             continue
         standing.append(rung)
         hints = tuple(dict.fromkeys((*hints, *plan.proof.failures_entered)))
-        stopped = not_drilled == INTERRUPTED or (effort.seconds is None and plan.proof.status == "stopped")
+        stopped = (
+            interrupted() or not_drilled == INTERRUPTED or (effort.seconds is None and plan.proof.status == "stopped")
+        )
     return compared(steps)
 
 
@@ -314,20 +320,20 @@ def compared(steps: Sequence[Step]) -> tuple[Step, ...]:
 
 def _planned(
     study: Study, effort: Effort, case: Case, hints: tuple[str, ...], progress: Progress
-) -> tuple[PlanFile | None, str]:
-    """A plan, or why there is none."""
+) -> tuple[PlanFile | None, str, bool]:
+    """A plan, or why there is none, and whether the search failed."""
     try:
-        return make_plan(study, effort, progress=progress, case=case, hints=hints), ""
+        return make_plan(study, effort, progress=progress, case=case, hints=hints), "", False
     except KeyboardInterrupt:
-        return None, INTERRUPTED
+        return None, INTERRUPTED, False
     except Infeasible:
         pass
     except (NoPlan, SolverError) as error:
-        return None, str(error)
+        return None, str(error), True
     try:
-        return None, str(diagnose(study, case, progress))
+        return None, str(diagnose(study, case, progress)), False
     except KeyboardInterrupt:
-        return None, "no plan exists; the search for the reason was interrupted"
+        return None, "no plan exists; the search for the reason was interrupted", False
 
 
 def _risk(everything: Study, plan: PlanFile, progress: Progress) -> tuple[Risk | None, str]:

@@ -3,10 +3,12 @@
 from collections.abc import Iterator
 
 from planner.algebra import Row, is_number, total
-from planner.costs import outage_usd
+from planner.costs import outage_size_usd, outage_usd
 from planner.formulas import (
     available,
     can_load,
+    choice_size,
+    door_size,
     drawn_upon,
     due_fraction,
     is_normal,
@@ -24,7 +26,7 @@ from planner.formulas import (
     units_at_pool,
     waits,
 )
-from planner.problem import Decisions, Problem, State, most_machines, taken_up
+from planner.problem import Decisions, Problem, State, flow_size, most_machines, taken_up
 
 
 def requests_go_where_they_may(p: Problem, x: Decisions, s: State) -> Iterator[Row]:
@@ -43,7 +45,7 @@ def requests_go_where_they_may(p: Problem, x: Decisions, s: State) -> Iterator[R
         live = set(live_edges(p, w, o, s[1]))
         for e in p.placements:
             if e not in live and (w, o, e, s) in x.traffic:
-                yield Row((w, o, e, s), x.traffic[w, o, e, s], "<=", 0.0)
+                yield Row((w, o, e, s), x.traffic[w, o, e, s], "<=", 0.0, flow_size(p, w, o, s[0]))
 
 
 def components_pass_what_they_can(p: Problem, x: Decisions, s: State) -> Iterator[Row]:
@@ -59,7 +61,7 @@ def components_pass_what_they_can(p: Problem, x: Decisions, s: State) -> Iterato
         what one request/s more through this component would save [USD]
     """
     for c in p.doors.components:
-        yield Row((c, s), x.passing[c, s], "<=", lets_through(p, c, s[1]))
+        yield Row((c, s), x.passing[c, s], "<=", lets_through(p, c, s[1]), door_size(p, c))
 
 
 def no_request_takes_a_closed_way(p: Problem, x: Decisions, s: State) -> Iterator[Row]:
@@ -74,9 +76,10 @@ def no_request_takes_a_closed_way(p: Problem, x: Decisions, s: State) -> Iterato
     Marginal value
         none: no capacity helps
     """
-    for way in sorted(p.closed[s[1]]):
-        if (way, s) in x.taking:
-            yield Row((way, s), x.taking[way, s], "<=", 0.0)
+    for n, choice in enumerate(p.doors.choices):
+        for way in sorted(p.closed[s[1]].intersection(choice.ways)):
+            if (way, s) in x.taking:
+                yield Row((way, s), x.taking[way, s], "<=", 0.0, choice_size(p, n))
 
 
 def offered_is_demand(p: Problem, x: Decisions, s: State) -> Iterator[Row]:
@@ -93,7 +96,7 @@ def offered_is_demand(p: Problem, x: Decisions, s: State) -> Iterator[Row]:
     """
     for w, o in p.flows:
         if not waits(p, w, s):
-            yield Row((w, o, s), x.offered[w, o, s], "==", requests_per_second(p, w, o, s))
+            yield Row((w, o, s), x.offered[w, o, s], "==", requests_per_second(p, w, o, s), flow_size(p, w, o, s[0]))
 
 
 def survival_goals_are_met(p: Problem, x: Decisions, s: State) -> Iterator[Row]:
@@ -110,7 +113,7 @@ def survival_goals_are_met(p: Problem, x: Decisions, s: State) -> Iterator[Row]:
     """
     for w, o in p.flows:
         allowed = (1 - due_fraction(p, w, o, s)) * requests_per_second(p, w, o, s)
-        yield Row((w, o, s), x.shed[w, o, s], "<=", allowed)
+        yield Row((w, o, s), x.shed[w, o, s], "<=", allowed, flow_size(p, w, o, s[0]))
 
 
 def an_outage_costs_what_is_not_served(p: Problem, x: Decisions, s: State) -> Iterator[Row]:
@@ -127,7 +130,7 @@ def an_outage_costs_what_is_not_served(p: Problem, x: Decisions, s: State) -> It
     """
     h, f, c = s
     if f in p.priced and h == p.hours[-1] and c == p.clocks_seconds[f][-1]:
-        yield Row((f,), x.outage[f,], ">=", outage_usd(p, x, f))
+        yield Row((f,), x.outage[f,], ">=", outage_usd(p, x, f), outage_size_usd(p))
 
 
 def no_request_passes_a_dead_door(p: Problem, x: Decisions, s: State) -> Iterator[Row]:
@@ -143,7 +146,8 @@ def no_request_passes_a_dead_door(p: Problem, x: Decisions, s: State) -> Iterato
         none: no capacity helps
     """
     for (w, o), fraction in p.coverable[s[1]].items():
-        yield Row((w, o, s), x.shed[w, o, s], ">=", (1 - fraction) * requests_per_second(p, w, o, s))
+        least = (1 - fraction) * requests_per_second(p, w, o, s)
+        yield Row((w, o, s), x.shed[w, o, s], ">=", least, flow_size(p, w, o, s[0]))
 
 
 def survivors_only(p: Problem, x: Decisions, s: State) -> Iterator[Row]:
@@ -288,4 +292,4 @@ def a_unit_opens_what_it_serves(p: Problem, x: Decisions, s: State) -> Iterator[
             if p.pool_of[e] in opened:
                 wanted = taken_up(p, w, o, s[0]) if waits(p, w, s) else requests_per_second(p, w, o, s)
                 most = total([(wanted, opened[p.pool_of[e]])])
-                yield Row((w, o, e, s), x.traffic[w, o, e, s], "<=", most)
+                yield Row((w, o, e, s), x.traffic[w, o, e, s], "<=", most, flow_size(p, w, o, s[0]))

@@ -130,7 +130,7 @@ def _first(figures: list["_Drilled"], told: Callable[[str], None]) -> Margin | N
 
 def _fixed(p: Problem, x: Decisions) -> list[Near]:
     """Where weights are fixed, no program over traffic says what holds: demand and all that runs, in every failure."""
-    profiles = sorted({e.partition("@")[0] for (e, _), n in x.replicas.items() if n > 0})
+    profiles = sorted({p.profile_of[e] for (e, _), n in x.replicas.items() if n > 0})
     figures: list[tuple[Kind, str]] = [("demand", DEMAND), *(("speed", g) for g in profiles)]
     return [Near(kind, figure, 1.0, f, h) for kind, figure in figures for h in p.hours for f in p.failures]
 
@@ -340,8 +340,8 @@ def _probe(p: Problem, x: Decisions, s: State) -> _Probe:
     program = Program()
     seconds = p.replica_seconds if is_normal(s) else p.replica_seconds_in_failure
     runs = [e for e in p.placements if running(x, e, s) > 0]
-    speed = {g: program.column(upper=1.0) for g in sorted({e.partition("@")[0] for e in runs})}
-    new = sorted({e.partition("@")[0] for e in runs if x.loaded[e, s] > 0})
+    speed = {g: program.column(upper=1.0) for g in sorted({p.profile_of[e] for e in runs})}
+    new = sorted({p.profile_of[e] for e in runs if x.loaded[e, s] > 0})
     loaded = {g: program.column(upper=1.0) for g in new}
     growth = program.column(upper=1.0)
     for v in (growth, *speed.values(), *loaded.values()):
@@ -360,7 +360,7 @@ def _probe(p: Problem, x: Decisions, s: State) -> _Probe:
         due = due_fraction(p, w, o, s) * wanted
         rows.append(Row((w, o), total([*((1.0, v) for v in columns), (-due, growth)]), ">=", 0.0))
     for e, terms in load.items():
-        g = e.partition("@")[0]
+        g = p.profile_of[e]
         room = [(-utilisation * float(x.kept[e, s]), speed[g])]
         room += [(-utilisation * float(x.loaded[e, s]), loaded[g])] if g in loaded else []
         rows.append(Row((e,), total([*terms, *room]), "<=", 0.0))
@@ -403,7 +403,7 @@ def _load_times(p: Problem, x: Decisions, at: _Probe, s: State) -> Iterator[Near
     latest: dict[str, float] = {}
     for e in p.placements:
         if x.loaded[e, s] > 0 and p.load_seconds[e] > 0:
-            g = e.partition("@")[0]
+            g = p.profile_of[e]
             latest[g] = min(_latest_load(p, x, e, s), latest.get(g, float("inf")))
     for g, factor in sorted(latest.items()):
         if not at.holds(late=g):

@@ -46,29 +46,28 @@ def broken_by(
     """
     begins = {t.name: t.begins_months for t in spans(plan.study)}
     missing = [t for t in p.periods if _late_starts(p, x, slip, t, begins)]
-    graph, goals = dependency_graph(plan.study), dict[str, tuple[str, ...]]()
+    graph, goals = dependency_graph(plan.study), dict[tuple[str, str], tuple[str, ...]]()
     for tier in plan.study.tiers:
         for promise in tier.survive:
             ids = tuple(failure.id for failure in expand(promise, plan.study, graph) if failure.id in p.failures)
-            goals[goal_name(tier.name, promise)] = ids
+            goals[tier.name, goal_name(tier.name, promise)] = ids
     found = []
     for t in missing:
         short = {f: _short(p, x, slip, t, f, begins, tested) for f in p.failures}
         if (normal := short[NORMAL]) is not None:
             found.append(Broken(t, NORMAL_OPERATION, (), normal.requests_per_second))
-        for name, ids in goals.items():
-            broken = {f: one for f in ids if (one := _of_goal(p, name, short[f])) is not None}
+        for (tier_name, name), ids in goals.items():
+            broken = {f: one for f in ids if (one := _of_tier(p, tier_name, short[f])) is not None}
             if broken:
                 worst = max(broken.values())
                 found.append(Broken(t, name, tuple(sorted(broken)), worst if worst else None))
     return found
 
 
-def _of_goal(p: Problem, goal: str, short: Shortage | None) -> float | None:
-    """Requests/s of the goal's tier that are short; 0 when nothing could be said; None when nothing is."""
+def _of_tier(p: Problem, tier: str, short: Shortage | None) -> float | None:
+    """Requests/s of a tier that are short; 0 when nothing could be said; None when nothing is."""
     if short is None or not short.rows:
         return None if short is None else 0.0
-    tier = goal.partition(":")[0]
     rows = [requests for w, _, _, requests in short.rows if p.tier_of[w] == tier]
     return sum(rows) if rows else None
 

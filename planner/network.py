@@ -8,11 +8,12 @@ from planner.records.study import Origin, Study
 from planner.units import MS_PER_SECOND
 
 SAME_PLACE_MS = 2.0
-"""Round trip within one region, assumed (AWS publishes 1 to 8 ms between zones of a region)."""
+"""Round trip within one region whose own was not measured, assumed (AWS publishes 1 to 8 ms between zones of one)."""
 PROXY_KM = 400.0
 """How far a region may be from a place to stand for it."""
 EARTH_KM = 6371.0
 FIBRE_KM_PER_SECOND = 200_000.0
+VACUUM_KM_PER_SECOND = 300_000.0
 NINE_OF_TEN_WITHIN_MS = {"measured": 0.0, "proxy": 14.0, "estimated": 67.0, "same": 6.0}
 """How far a round trip may be off, by how it is known (inventories/README.md; a region's zones are 1 to 8 ms apart)."""
 
@@ -54,6 +55,17 @@ def fibre_round_trip_ms(km: float) -> float:
     return 2 * km / FIBRE_KM_PER_SECOND * MS_PER_SECOND
 
 
+def light_round_trip_ms(km: float) -> float:
+    """Round trip of light in a vacuum [ms]: what is said to be faster is wrong, whatever the path.
+
+    Examples
+    --------
+    >>> light_round_trip_ms(3000.0)
+    20.0
+    """
+    return 2 * km / VACUUM_KM_PER_SECOND * MS_PER_SECOND
+
+
 def estimated_round_trip_ms(km: float) -> float:
     """Round trip by distance [ms]: `max(2 km / 200, 8.5 + 0.0154 km)`.
 
@@ -69,7 +81,19 @@ def estimated_round_trip_ms(km: float) -> float:
 
 
 def reaches(study: Study) -> dict[tuple[str, str], Reach]:
-    """Round trip of every (origin, site id) of the study's pools; pairs that cannot be known are left out."""
+    """Round trip of every (origin, site id) of the study's pools; pairs that cannot be known are left out.
+
+    The first of these that there is:
+
+    - measured between the region that the origin is `near` and the site's region, either way; its own region's as well;
+    - 2 ms, assumed, where that is the site's own region and was not measured;
+    - proxy: measured between a region within 400 km of the origin and one within 400 km of the site's region (that one
+      itself first), the pair with the fewest km replaced; where both are the same region: its own, measured or 2 ms,
+      and never faster than light in fibre over the distance from the origin to the site;
+    - estimated by distance (`estimated_round_trip_ms`).
+
+    An origin stands at its coordinates, else at its `near` region's.
+    """
     measured: dict[tuple[str, str], float] = {}
     for row in study.round_trips:
         measured[row.from_region, row.to_region] = row.round_trip_ms
@@ -104,10 +128,10 @@ def reaches(study: Study) -> dict[tuple[str, str], Reach]:
             if site.id not in used:
                 continue
             region = site.region_id
-            if origin.near == region:
-                result[origin.name, site.id] = Reach(SAME_PLACE_MS, "same place, assumed")
-            elif origin.near is not None and (origin.near, region) in measured:
+            if origin.near is not None and (origin.near, region) in measured:
                 result[origin.name, site.id] = Reach(measured[origin.near, region], "measured")
+            elif origin.near == region:
+                result[origin.name, site.id] = Reach(SAME_PLACE_MS, "same place, assumed")
             elif here is not None:
                 km = great_circle_km(here, (site.latitude, site.longitude))
                 pair = proxy(here, region)
@@ -115,7 +139,8 @@ def reaches(study: Study) -> dict[tuple[str, str], Reach]:
                     result[origin.name, site.id] = Reach(estimated_round_trip_ms(km), "estimated by distance")
                 else:
                     x, y = pair
-                    value = max(SAME_PLACE_MS, fibre_round_trip_ms(km)) if x == y else measured[x, y]
+                    within = max(measured.get((x, x), SAME_PLACE_MS), fibre_round_trip_ms(km))
+                    value = within if x == y else measured[x, y]
                     result[origin.name, site.id] = Reach(value, f"proxy {x} to {y}")
     return result
 

@@ -22,7 +22,8 @@ class Order:
     by : latest day to order: need − lead − slack, until then it can wait; `days_late` when that day has passed
     usd : over the horizon, not discounted; `capital_usd` of it for machines that are bought
     blocks : how the units are sold, where only 1, 2, 4, ... are sold at once
-    units_without_goals : of them, at most those that the cheapest plan without survival goals has then
+    units_without_goals : of them, at most those that the plan without survival goals has then: on equal terms, where
+        that is known, as a plan that stands on spot tells nothing of what goals ask for
     reasons : failures that pay for the pool, largest share first
     firm_units, firm_in : units of the order that the low, base and high demand plans all have by then, and how many of
         the three have as many; None when not asked
@@ -53,7 +54,7 @@ def orders(plan: PlanFile, p: Problem) -> tuple[Order, ...]:
     """The plan's orders, earliest first, then the most expensive; hourly offers once a period, for its fullest hour."""
     study = plan.study
     offers, periods = {b.id: b for b in study.offers}, {span.name: span for span in spans(study)}
-    bare = units_by_period(p, plan.without_goals.purchases)
+    bare = units_by_period(p, (plan.on_equal_terms or plan.without_goals).purchases)
     firm = {(row.offer, row.when or p.periods[0]): row for row in plan.firm}
     active = units_by_period(p, plan.purchases)
     bought: dict[tuple[str, str], list[Purchase]] = {}
@@ -113,7 +114,7 @@ class PhaseOrder:
     period, need : from when on the modules must be usable, and that period's first day
     by : latest day to order the part: need − clock − slack; `days_late` when that day has passed
     usd : capital of the part, not discounted; commissioning is in the fit-out, ordered with the equipment
-    modules_without_goals : of them, at most those of the cheapest plan without survival goals by then
+    modules_without_goals : of them, at most those of the plan without survival goals by then, on equal terms
     firm_modules, firm_in : modules that the low, base and high demand plans all have by then, and how many of the three
         have as many; None when not asked
     """
@@ -135,7 +136,7 @@ def phase_orders(plan: PlanFile, p: Problem) -> tuple[PhaseOrder, ...]:
     """What must be ordered for each phase that is built, part by part, earliest first."""
     study, rows = plan.study, []
     phases, periods = {m.id: m for m in study.build_outs}, {span.name: span for span in spans(study)}
-    bare = units_by_period(p, (), plan.without_goals.builds)
+    bare = units_by_period(p, (), (plan.on_equal_terms or plan.without_goals).builds)
     there = units_by_period(p, (), plan.builds)
     firm = {(row.offer, row.when or p.periods[0]): row for row in plan.firm}
     for built in plan.builds:

@@ -7,9 +7,10 @@ pools of the inventory, round trips from other origins) cannot come back by a pa
 import json
 import math
 import re
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, fields
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, fields
 from datetime import date
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -20,17 +21,19 @@ from planner.fit import check_fit
 from planner.paths import addressed, parts_within, path_of
 from planner.phases import check_phases
 from planner.places import Loc, Place, Reading, read_record, shown
+from planner.plausible import check_plausible
 from planner.read import KEYS, RESOLVED
 from planner.records.base import Name, Record, Sourced
 from planner.records.buildout import BuildOut, CapitalLimit, Clocks, Electricity, SpendCommitment, TariffStep
 from planner.records.inventory import Price
 from planner.records.study import Demand, PriceLine, PricePath, PriceStep, RequestCost, Study, StudyFile
 from planner.references import Parts, check_references
-from planner.tables import read_yaml
+from planner.tables import read_yaml, value_of
 from planner.timing import check_timing
 
 NUMBER = r"[0-9]+(?:\.[0-9]*)?|\.[0-9]+"
 FACTOR = re.compile(rf"[x×*] ?({NUMBER})|({NUMBER}) ?[x×]")
+PERCENT = re.compile(rf"([-+]?) ?({NUMBER}) ?%")
 FIGURES: dict[type[Record], tuple[str, ...]] = {
     Demand: ("requests_per_second",),
     Price: ("usd_per_machine_hour", "usd_per_machine"),
@@ -68,6 +71,11 @@ class Change:
     action: Literal["set", "add", "remove"]
     value: Any
     where: str
+    written: Callable[..., str] | None = field(default=None, compare=False, repr=False)
+
+    def at(self, *loc: int | str) -> str:
+        """Where a part of its value is written, with the name of the patch; as far as known."""
+        return self.where if self.written is None else self.written(*loc)
 
     def __str__(self) -> str:
         """The change as people write it."""
@@ -90,10 +98,24 @@ def patch_of(data: object, place: Place, reading: Reading) -> Patch | None:
     record = read_record(PatchRecord, data, place, reading)
     if record is None:
         return None
-    changes = [Change(path, "set", value, place.at("set", path)) for path, value in record.set.items()]
-    changes += [Change(path, "add", value, place.at("add", path)) for path, value in record.add.items()]
-    changes += [Change(path, "remove", None, place.at("remove", i)) for i, path in enumerate(record.remove)]
+    changes = [_change(path, "set", value, place, ("set", path), record.name) for path, value in record.set.items()]
+    changes += [_change(path, "add", value, place, ("add", path), record.name) for path, value in record.add.items()]
+    changes += [
+        _change(path, "remove", None, place, ("remove", i), record.name) for i, path in enumerate(record.remove)
+    ]
     return Patch(record.name, record.why or "", tuple(changes))
+
+
+def _change(
+    path: str, action: Literal["set", "add", "remove"], value: object, place: Place, loc: Loc, name: str
+) -> Change:
+    """A change that is written in a file: its findings give the line, and the patch."""
+    written = partial(_written, place, loc, name)
+    return Change(path, action, value, written(), written)
+
+
+def _written(place: Place, loc: Loc, name: str, *further: int | str) -> str:
+    return f"{place.at(*loc, *further)} of {shown(name)}"
 
 
 def read_patch(path: Path, reading: Reading) -> Patch | None:
@@ -103,17 +125,16 @@ def read_patch(path: Path, reading: Reading) -> Patch | None:
 
 
 def patch_of_text(text: str, reading: Reading) -> Patch | None:
-    """A patch of one `path=value`: the value as JSON (numbers, true, null, lists), anything else is text."""
+    """A patch of one `path=value`: numbers, true, null, lists and fields as in JSON or YAML, anything else is text."""
     where = f"--set {shown(text)}"
     equals = next((n for n, c in enumerate(text) if c == "=" and text.count("[", 0, n) == text.count("]", 0, n)), 0)
     if not text[:equals].strip():
         reading.error(where, "path=value", shown(text), "write it in quotes, as in --set 'demand[*,london]=x1.2'")
         return None
-    written = text[equals + 1 :].strip()
-    try:
-        value = json.loads(written)
-    except (ValueError, RecursionError):
-        value = written
+    before = len(reading.findings)
+    value = value_of(text[equals + 1 :].strip(), where, reading)
+    if len(reading.findings) > before:
+        return None
     return Patch(_short(text.strip()), "", (Change(text[:equals].strip(), "set", value, where),))
 
 
@@ -148,6 +169,8 @@ def _edits(study: Study, patches: Iterable[Patch], reading: Reading) -> _Edits:
                     edits.added.setdefault(loc, []).append((change.value, change))
                 else:
                     reading.error(change.where, "a list", path_of(study, loc), "name a list, or use `set`")
+            elif (cure := _as_factor(change.value, loc, value)) is not None:
+                reading.error(change.where, "a value, or a factor as in x1.2", shown(change.value), cure)
             elif (factor := factor_of(change.value)) is None or isinstance(value, str):
                 edits.values.setdefault(loc, []).append((change.value, change))
             else:
@@ -172,6 +195,22 @@ def factor_of(value: object) -> float | None:
     """
     found = FACTOR.fullmatch(value.strip()) if isinstance(value, str) else None
     return float(found[1] or found[2]) if found is not None else None
+
+
+def _as_factor(new: object, loc: Loc, old: object) -> str | None:
+    """How to write a factor that was written as a percentage, or as a number in the place of many; None: it was not."""
+    percent = PERCENT.fullmatch(new.strip()) if isinstance(new, str) and not isinstance(old, str) else None
+    if percent is not None:
+        share = float(percent[2]) / 100
+        if not percent[1]:
+            as_value = f"write {share:.12g} for a share, or " if isinstance(old, int | float) else "write "
+            return f"{as_value}x{share:.12g} to multiply what is there"
+        factor = 1 + share if percent[1] == "+" else 1 - share
+        return f"write x{factor:.12g}: a factor on what is there" if factor >= 0 else "write a factor of at least 0"
+    is_number = isinstance(new, int | float) and not isinstance(new, bool)
+    if is_number and isinstance(old, tuple | Mapping | Record) and _figures(loc, old):
+        return f"write x{new:.12g} to multiply what is there; to replace a number, name its field"
+    return None
 
 
 def _figures(loc: Loc, value: object) -> list[Loc]:
@@ -252,7 +291,7 @@ def _applied(study: Study, edits: _Edits) -> dict[str, Any]:
         whole = isinstance(before, int) and abs(after - round(after)) < 1e-9
         _at(data, loc[:-1])[loc[-1]] = round(after) if whole else after
     for loc, added in edits.added.items():
-        _at(data, loc).extend(sorted((item for items, _ in added for item in items), key=_canonical))
+        _at(data, loc).extend(item for item, _, _ in _in_order(added))
     return data
 
 
@@ -292,15 +331,17 @@ class _PatchedPlace(Place):
     """Where a record of a patched study stands: the line of the patch that changed it, else its path in the study."""
 
     study: Study | None = None
-    changed: Mapping[Loc, str] | None = None
+    changed: Mapping[Loc, Callable[..., str]] | None = None
 
     def at(self, *loc: int | str) -> str:
-        """`file:line: path` of the patch, or `study: path`."""
+        """`file:line: path of 'patch' (path)`, or `study with 'variant': path`."""
         assert self.study is not None and self.changed is not None
         whole = self.prefix + loc
-        where = next((self.changed[whole[:n]] for n in range(len(whole), 0, -1) if whole[:n] in self.changed), None)
         path = path_of(self.study, whole)
-        return f"{where} ({path})" if where is not None else f"{self.file}: {path}"
+        for n in range(len(whole), 0, -1):
+            if whole[:n] in self.changed:
+                return f"{self.changed[whole[:n]](*whole[n:])} ({path})"
+        return f"{self.file}: {path}"
 
     def within(self, *loc: int | str) -> "_PatchedPlace":
         """The place of a part."""
@@ -314,28 +355,58 @@ def _every_loc(value: Any, loc: Loc = ()) -> Iterable[Loc]:
         yield from _every_loc(item, (*loc, key))
 
 
-def parts_of(study: Study, place: Place) -> Parts:
-    """What was read for a study, as far as it is still in it: to check it again."""
+def parts_of(study: Study, place: Place, before: Study) -> Parts:
+    """What was read for a study, as far as it is still in it: to check it again.
+
+    Profiles that are as they were before count as shipped: what the patch does not name may not fit and end nothing.
+    """
     common = (Study.model_fields.keys() & StudyFile.model_fields.keys()) - {*RESOLVED}
     file = StudyFile(demand="demand", **{name: getattr(study, name) for name in common})
     tables: dict[str, Any] = {}
     for table in fields(Parts):
-        if table.name in ("file", "place"):
+        if table.name in ("file", "place", "shipped_profiles"):
             continue
         rows = [(row, place.within(table.name, i)) for i, row in enumerate(getattr(study, table.name, ()))]
         by_id = table.default_factory is dict
         tables[table.name] = {KEYS[type(row)](row): (row, at) for row, at in rows} if by_id else rows
-    return Parts(file=file, place=place, **tables)
+    was = {(m.model, p.name): (m.facts, p) for m in before.models for p in m.profiles}
+    now = {(m.model, p.name): (m.facts, p) for m in study.models for p in m.profiles}
+    same = {f"{model}/{profile}" for (model, profile), what in now.items() if was.get((model, profile)) == what}
+    return Parts(file=file, place=place, shipped_profiles=same, **tables)
 
 
-def _found_in(study: Study, place: Place) -> list[Finding]:
+def _found_in(study: Study, place: Place, before: Study) -> list[Finding]:
     reading = Reading()
-    parts = parts_of(study, place)
+    parts = parts_of(study, place, before)
     check_references(parts, reading)
     check_fit(parts, reading)
     check_timing(parts, reading)
     check_phases(parts, reading)
+    check_plausible(parts, reading)
     return reading.findings
+
+
+def _always(where: str) -> Callable[..., str]:
+    return lambda *further: where
+
+
+def _changed(study: Study, edits: _Edits) -> dict[Loc, Callable[..., str]]:
+    """Location in the patched study -> where it is written in a patch, asked with the way further in."""
+    changed: dict[Loc, Callable[..., str]] = {}
+    for mapping in (edits.values, edits.factors):
+        changed |= {loc: by[0][1].at for loc, by in mapping.items()}
+    for loc, added in edits.added.items():
+        changed[loc] = _always(added[0][1].where)
+        before = len(_at(_plain(study), loc))
+        for n, (_, change, i) in enumerate(_in_order(added)):
+            changed[*loc, before + n] = partial(change.at, i)
+    return changed
+
+
+def _in_order(added: list[tuple[list[Any], Change]]) -> list[tuple[Any, Change, int]]:
+    """Elements that patches add to one list, in an order that does not depend on that of the patches."""
+    items = [(item, change, i) for items, change in added for i, item in enumerate(items)]
+    return sorted(items, key=lambda each: _canonical(each[0]))
 
 
 def patched(study: Study, patches: tuple[Patch, ...], name: str) -> tuple[Study | None, list[Finding]]:
@@ -357,21 +428,20 @@ def patched(study: Study, patches: tuple[Patch, ...], name: str) -> tuple[Study 
     reading = Reading()
     edits = _edits(study, patches, reading)
     if reading.findings:
-        return None, reading.findings
+        return None, list(dict.fromkeys(reading.findings))  # a path may lead to many places: it is told once
     data = _applied(study, edits)
     _label(study, data, edits, name, changes)
-    changed = {
-        loc: by[0][1].where for mapping in (edits.values, edits.factors, edits.added) for loc, by in mapping.items()
-    }
-    place = _PatchedPlace(study.study, dict.fromkeys(_every_loc(data), 1), (), study, changed)
+    changed = _changed(study, edits)
+    file = f"{study.study} with {shown(_short(name))}"
+    place = _PatchedPlace(file, dict.fromkeys(_every_loc(data), 1), (), study, changed)
     made = read_record(Study, data, place, reading)
     if edits.removed and made is not None:
-        changed = {loc[:-1]: change.where for loc, change in edits.removed.items()}
-        place = _PatchedPlace(study.study, place.lines, (), study, changed)
+        changed = {loc[:-1]: _always(change.where) for loc, change in edits.removed.items()}
+        place = _PatchedPlace(file, place.lines, (), study, changed)
         made = read_record(Study, _without(data, edits.removed), place, reading)
     if made is None:
         return None, reading.findings
-    place = _PatchedPlace(study.study, place.lines, (), made, changed)
-    known = _found_in(study, _PatchedPlace(study.study, {}, (), study, {}))
-    found = [finding for finding in _found_in(made, place) if finding not in known]
+    place = _PatchedPlace(file, place.lines, (), made, changed)
+    known = _found_in(study, _PatchedPlace(file, {}, (), study, {}), study)
+    found = [finding for finding in _found_in(made, place, study) if finding not in known]
     return (None if any(finding.level == "error" for finding in found) else made), found

@@ -16,7 +16,8 @@ class Payment:
 
     Parameters
     ----------
-    component : commitments, capital, upkeep, salvage (below zero): the cost that it is part of
+    component : commitments, capital, upkeep, salvage (below zero): the cost that it is part of; what machines that are
+        bought cost by the hour is upkeep
     months : from the start of the horizon, never before it
     usd : not discounted
     asset, life_years : of capital: shell, power, fit_out or machines, and the years it is used for
@@ -42,15 +43,16 @@ def contract_payments(study: Study, offer: Offer, price: Price, start: Span) -> 
     horizon = study.horizon.months
     paid = paid_months(offer, start, horizon)
     usd_per_month = price_in(study, offer, price, start) * offer.machines_per_unit * study.hours_per_month
+    running = "commitments" if price.capital_usd_per_machine is None else "upkeep"
     found = []
     if offer.upfront_fraction:
-        found.append(Payment("commitments", start.begins_months, offer.upfront_fraction * usd_per_month * paid))
+        found.append(Payment(running, start.begins_months, offer.upfront_fraction * usd_per_month * paid))
     ends = start.begins_months + paid
     for t in spans(study):
         months = min(ends, t.ends_months) - max(start.begins_months, t.begins_months)
         if months > 0:
             usd = (1 - offer.upfront_fraction) * usd_per_month * months
-            found.append(Payment("commitments", max(start.begins_months, t.begins_months) + months / 2, usd))
+            found.append(Payment(running, max(start.begins_months, t.begins_months) + months / 2, usd))
     if price.capital_usd_per_machine:
         capital = price.capital_usd_per_machine * offer.machines_per_unit
         ordered = max(0.0, start.begins_months - offer.lead_days / DAYS_PER_MONTH)

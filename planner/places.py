@@ -13,7 +13,7 @@ from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
 from planner.errors import Finding
-from planner.records.base import Record
+from planner.records.base import Contradiction, Record
 
 R = TypeVar("R", bound=Record)
 Loc = tuple[int | str, ...]
@@ -213,8 +213,9 @@ def _report(cls: type[Record], loc: Loc, detail: ErrorDetails, place: Place, rea
     if kind == "missing":
         return reading.error(where, "a value", "nothing", f"add `{loc[-1]}`: {description}")
     if kind == "value_error":
-        message = str(context.get("error", detail["msg"]))
-        return reading.error(where, message, shown(value), "name one of them")
+        reason = context.get("error", detail["msg"])
+        fix = reason.fix if isinstance(reason, Contradiction) else fix
+        return reading.error(where, str(reason), shown(value), fix)
     expected = _EXPECTED.get(kind, detail["msg"]).format(**context)
     if kind == "string_type" and isinstance(value, int | float):
         fix = f"put it in quotes; {description}"

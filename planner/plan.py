@@ -7,7 +7,9 @@ from typing import Any, Literal
 from planner import __version__
 from planner.algebra import Sparse
 from planner.build import build
-from planner.errors import NoPlan
+from planner.errors import NoPlan, SolverError
+from planner.failing import uncounted_at_most
+from planner.interruption import interrupted
 from planner.planfile import sealed, sha256
 from planner.problem import HOURLY, Decisions, Problem, no_decisions
 from planner.recorded import (
@@ -25,6 +27,7 @@ from planner.records.plan import (
     Binding,
     Built,
     Firm,
+    OnEqualTerms,
     PlanFile,
     Proof,
     Purchase,
@@ -33,10 +36,13 @@ from planner.records.plan import (
     WithoutGoals,
 )
 from planner.records.study import Study
+from planner.risk import placements
 from planner.search import Effort, Progress, Solution
 from planner.solve import solve
 
 Case = Literal["base", "low", "high"]
+EQUAL_TERMS_GAP = 0.03
+"""Gap of the plan without goals on equal terms, where none larger is asked for: a comparison must not take minutes."""
 
 
 def make_plan(
@@ -51,6 +57,8 @@ def make_plan(
     start: PlanFile | None = None,
 ) -> PlanFile:
     """The straight line: build, solve with and without survival goals, and put the answer into a plan.
+
+    Without them it is solved twice: as cheap as can be, and on equal terms (`OnEqualTerms`), which needs the plan.
 
     `hints` are failures that decided a similar plan (its `proof.failures_entered`): they save passes, nothing else.
     `start` is a similar plan: its failures are hints, and whole numbers are looked for near its own first; where none
@@ -69,6 +77,11 @@ def make_plan(
     hints = (*hints, *(start.proof.failures_entered if start is not None else ()))
     solution = solve(p, effort, solver, progress, hints, None if start is None else _bought_of(start), True)
     orders = purchases_of(p, solution.decisions)
+    without_goals = _without_goals(bare, reference, p, solution)
+    on_equal_terms = _on_equal_terms(bare, without_goals, p, solution, effort, solver, progress)
+    if on_equal_terms is not None and on_equal_terms.cost_usd < without_goals.cost_usd:  # it has no goals, either
+        found = on_equal_terms.model_dump() | {"bound_usd": min(without_goals.bound_usd, on_equal_terms.cost_usd)}
+        without_goals = WithoutGoals(**found)
     return sealed(
         PlanFile(
             planner_version=__version__,
@@ -85,13 +98,16 @@ def make_plan(
                 if n
             ),
             states=tuple(state_records(p, solution.decisions)),
-            reserves=reserves_of(solution.decisions),
+            reserves=reserves_of(p, solution.decisions),
             costs_usd=costs_usd(p, solution.decisions),
             uncoverable=tuple(uncoverable(study, p)),
             binds=binds(p, solution),
-            firm=firmness(study, orders, builds_of(p, solution.decisions), effort, solver, progress) if firm else (),
+            firm=firmness(study, orders, builds_of(p, solution.decisions), effort, solver, progress)
+            if firm and not interrupted()
+            else (),
             drivers=solution.drivers,
-            without_goals=_without_goals(bare, reference, p, solution),
+            without_goals=without_goals,
+            on_equal_terms=on_equal_terms,
             re_solved=re_solved,
             proof=Proof(
                 status=solution.status,
@@ -122,6 +138,28 @@ def _without_goals(bare: Problem, reference: Solution, p: Problem, solution: Sol
     )
 
 
+def _on_equal_terms(
+    bare: Problem,
+    without_goals: WithoutGoals,
+    p: Problem,
+    solution: Solution,
+    effort: Effort,
+    solver: Callable[[], Any] | None,
+    progress: Progress,
+) -> OnEqualTerms | None:
+    """The plan without goals on equal terms; none where the search for it was interrupted: the plan itself stands."""
+    most = uncounted_at_most(p, purchases_of(p, solution.decisions))
+    if all(row.units <= most.get((row.offer, row.when), float("inf")) for row in without_goals.purchases):
+        return OnEqualTerms(**without_goals.model_dump())
+    equal = replace(bare, ordered={at: (0.0, units) for at, units in most.items()})
+    near_enough = replace(effort, gap_fraction=max(effort.gap_fraction, EQUAL_TERMS_GAP))
+    try:
+        found = solve(equal, near_enough, solver, renamed(progress, "without goals, on equal terms"))
+    except (KeyboardInterrupt, NoPlan, SolverError):
+        return None
+    return OnEqualTerms(**_without_goals(equal, found, p, solution).model_dump())
+
+
 def _bought_of(plan: PlanFile) -> Decisions:
     """What a plan buys and runs, whatever study it is of."""
     x, hourly = no_decisions(), {b.id for b in plan.study.offers if b.kind in HOURLY}
@@ -130,7 +168,8 @@ def _bought_of(plan: PlanFile) -> Decisions:
     x.started = Sparse(started | {(m.build_out, m.when): float(m.units) for m in plan.builds})
     x.replicas = Sparse({(r.placement, r.hour): float(r.replicas) for r in plan.replicas})
     x.firm = Sparse({(r.placement, r.hour): float(r.replicas if r.firm is None else r.firm) for r in plan.replicas})
-    x.opened = Sparse({(r.placement.partition("@")[2], r.hour): 1.0 for r in plan.replicas if r.replicas})
+    pool_of = {e: plan.study.pools[q].id for e, (_, _, q) in placements(plan.study).items()}
+    x.opened = Sparse({(pool_of.get(r.placement, ""), r.hour): 1.0 for r in plan.replicas if r.replicas})
     return x
 
 
@@ -179,7 +218,7 @@ def with_valued_limits(plan: PlanFile, effort: Effort, most: int, progress: Prog
     """
     rows = []
     for n, row in enumerate(plan.binds):
-        if n < most:
+        if n < most and not interrupted():
             p = build(more_of(plan.study, row.limit, row.step or 1.0), plan.demand_case)
             hints = plan.proof.failures_entered
             found = solve(p, effort, None, renamed(progress, row.limit), hints, _bought_of(plan))

@@ -7,31 +7,68 @@ from planner.algebra import Sparse, total
 from planner.costs import requests, unserved_requests
 from planner.errors import SolverError
 from planner.formulas import short_of_spend
-from planner.problem import Decisions, Problem, no_decisions, states
+from planner.problem import Decisions, Problem, flow_weights, no_decisions, states
 from planner.program import BOUGHT, OPTIMAL, Program, state_columns
 from planner.risk import NORMAL
 from planner.rules import PURCHASE_RULES, STATE_RULES
 from planner.testprogram import SLIVER, STATE_NAMES
 
+HAIR_FRACTION = 5e-7
+"""Half of what an audit overlooks."""
+
+
+TIE = 1e-3
+"""Share of the longest round trip by which the first of two placements is preferred to the last: it settles ties."""
+
 
 def edge_costs(p: Problem) -> dict[tuple[str, str], float]:
-    """(o, e) -> what routing prefers: cost of the request first, then the shorter round trip (both below 1)."""
+    """(o, e) -> what routing prefers: cost of the request first, then the shorter round trip (both below 1).
+
+    Of placements that are equal in both the first is taken, so that no release of a solver decides it.
+    """
     usd_worst = max(p.request_usd.values(), default=0.0)
     known = [r.round_trip_ms for r in p.round_trip_ms.values()]
     ms_worst = max(known, default=1.0) or 1.0
     weight = 1e-7 if usd_worst else 1.0
     costs = {}
     for o in sorted({o for _, o in p.flows}):
-        for e in p.placements:
+        for rank, e in enumerate(p.placements):
             site = p.site_of[p.pool_of[e]]
             trip = p.round_trip_ms[o, site].round_trip_ms if (o, site) in p.round_trip_ms else ms_worst
             usd = p.request_usd.get((o, site), 0.0) / usd_worst if usd_worst else 0.0
-            costs[o, e] = usd + weight * trip / ms_worst
+            costs[o, e] = usd + weight * (trip / ms_worst + TIE * rank / len(p.placements))
     return costs
 
 
 def settle_normal(p: Problem, purchases: Decisions, solver: Any = None) -> Decisions:
-    """Normal operation with purchases and replicas as numbers: least cost, then least latency, no slivers."""
+    """Normal operation with purchases and replicas as numbers: least cost, then least latency, no slivers.
+
+    Where it fits but for what the integer search missed by its arithmetic, it is settled with that much more room.
+
+    Raises
+    ------
+    SolverError
+        when it does not fit
+    """
+    found = _settle_normal(p, purchases, solver)
+    found = _settle_normal(with_a_hair(p), purchases, solver) if found is None else found
+    if found is None:
+        raise SolverError("normal operation cannot be settled")
+    return found
+
+
+def with_a_hair(p: Problem) -> Problem:
+    """The problem with as much more room as a solver may miss in a row, and an audit overlooks."""
+    more = 1 + HAIR_FRACTION
+    return replace(
+        p,
+        utilisation_normal=p.utilisation_normal * more,
+        most_requests_per_second={c: most * more for c, most in p.most_requests_per_second.items()},
+        shares=tuple(replace(share, most_fraction=share.most_fraction * more) for share in p.shares),
+    )
+
+
+def _settle_normal(p: Problem, purchases: Decisions, solver: Any = None) -> Decisions | None:
     q = replace(p, failures={NORMAL: p.failures[NORMAL]})
     program, x = (
         Program(solver),
@@ -48,15 +85,19 @@ def settle_normal(p: Problem, purchases: Decisions, solver: Any = None) -> Decis
     usd_worst = max(p.request_usd.values(), default=0.0) or 1.0
     usd = total([(1.0, requests(q, x)), (1.0, unserved_requests(q, x))])
     hours = max(q.present_hours.values(), default=1.0) if p.request_usd else 1.0
-    comfort = total([(costs[o, e], v) for (w, o, e, s), v in x.traffic.items()] + [(100.0, v) for v in x.shed.values()])
+    weights = flow_weights(p)
+    comfort = total(
+        [(weights[w, o] * costs[o, e], v) for (w, o, e, s), v in x.traffic.items()]
+        + [(100.0 * weights[w, o], v) for (w, o, s), v in x.shed.items()]
+    )
     program.minimise(total([(1.0, usd), (usd_worst * hours * (1e-7 if p.request_usd else 1.0), comfort)]))
     if program.solve() != OPTIMAL:
-        raise SolverError("normal operation cannot be settled")
+        return None
     reached, values = program.objective, program.values()
     slivers = [v for (w, o, e, s), v in x.traffic.items() if 0 < values[v] < SLIVER * values[x.offered[w, o, s]]]
     for v in slivers:
         v.upBound = 0.0
-    if slivers and program.solve() == OPTIMAL and program.objective <= reached * (1 + 1e-6) + 1e-9:
+    if slivers and program.solve() == OPTIMAL and program.objective <= reached * (1 + 1e-6) + 1e-9 * program.scale:
         values = program.values()
     for name in STATE_NAMES:
         setattr(x, name, Sparse({k: values[v] for k, v in getattr(x, name).items() if values[v] > 0}))

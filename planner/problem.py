@@ -23,6 +23,11 @@ HOUR = hour_id(PERIOD, "mean-hour")
 HOURLY = ("on_demand", "spot")
 FEW_UNITS = 4
 """A pool of at most so many units gets the row that ties each request to the opening of a unit."""
+ANY_HOUR = ""
+LEAST_WEIGHT = 1e-3
+"""What a stream counts for beside the largest at the least, where what is short of all of them is added up."""
+SPECK_REPLICAS = 1e-3
+"""What fills less of a replica could be lost in what a solver calls whole: it gets a row of its own."""
 CLOSE_TO_ALL = 1e-6
 """What losses of parts of a pool leave at the least, to be reckoned with."""
 MOMENT_SECONDS = 1e-3
@@ -186,6 +191,12 @@ class Problem:
         """Whether every edge of normal operation exists in failures, too."""
         return all(set(some) <= set(self.edges_in_failure[flow]) for flow, some in self.edges.items())
 
+    profile_of: Mapping[str, str] = field(default_factory=dict)
+    """e -> model/profile"""
+    model_of: Mapping[str, str] = field(default_factory=dict)
+    """e -> model"""
+    provider_of: Mapping[str, str] = field(default_factory=dict)
+    """q -> provider"""
     not_offered: Mapping[str, str] = field(default_factory=dict)
     """offer id -> why it cannot be bought in this study"""
     starts: Mapping[tuple[str, str], tuple[str, ...]] = field(default_factory=dict)
@@ -224,6 +235,10 @@ class Problem:
     """workloads served over the hours of their period, in normal operation"""
     failover: Failover = "resolve"
     """how requests move in a failure: weights chosen anew, or fixed ones renormalised over what is left"""
+    sizes_requests_per_second: Mapping[tuple[str, ...], float] = field(default_factory=dict)
+    """(w, o, h), (w, o) -> what any state (of the hour) may ask for at most, surges included: see `flow_size`"""
+    specks: Mapping[str, tuple[tuple[str, str, str], ...]] = field(default_factory=dict)
+    """h, ANY_HOUR -> (w, o, e) of which all requests fill next to nothing of one replica"""
 
     def may_start(self, b: str, t: str) -> bool:
         """Whether a unit of an offer can start in a period."""
@@ -342,6 +357,57 @@ def taken_up(p: Problem, w: str, o: str, h: str) -> float:
         return p.demand_requests_per_second[w, o, h]
     same = (k for k in p.hours if p.period_of[k] == p.period_of[h])
     return sum(p.hours_in[k] * p.demand_requests_per_second[w, o, k] for k in same) / p.hours_in[h]
+
+
+def sizes(p: Problem) -> dict[tuple[str, ...], float]:
+    """(w, o, h), and (w, o) -> what normal operation and failures may ask for (in an hour) at most [requests/s]."""
+    surges = {(1.0, ())} | {(f.surge_factor, tuple(sorted(f.surges.items()))) for f in p.failures.values()}
+    found: dict[tuple[str, ...], float] = {}
+    for w, o in p.flows:
+        mine = (f"workload:{w}", f"origin:{o}")
+        surge = max(factor * math.prod(more for name, more in further if name in mine) for factor, further in surges)
+        found |= {(w, o, h): surge * taken_up(p, w, o, h) for h in p.hours}
+        found[w, o] = max(found[w, o, h] for h in p.hours)
+    return found
+
+
+def flow_size(p: Problem, w: str, o: str, h: str = "") -> float:
+    """The size of what is asked for (w, o), by which its requests are scaled and judged [requests/s]; never 0.
+
+    Of an hour; of all where none is named, or where nothing is asked for in it.
+    """
+    known = p.sizes_requests_per_second
+    return known.get((w, o, h), 0.0) or known.get((w, o), 0.0) or 1.0
+
+
+def size_of_all(p: Problem) -> float:
+    """The size of all that is asked for together [requests/s]; never 0."""
+    return math.fsum(flow_size(p, w, o) for w, o in p.flows) or 1.0
+
+
+def flow_weights(p: Problem) -> dict[tuple[str, str], float]:
+    """(w, o) -> weight of its requests beside those of others, where few of a small stream must count for something.
+
+    Formula
+        max(1, 0.001 · largest size of all / size[w,o])
+    """
+    largest = max((flow_size(p, w, o) for w, o in p.flows), default=1.0)
+    return {(w, o): max(1.0, LEAST_WEIGHT * largest / flow_size(p, w, o)) for w, o in p.flows}
+
+
+def replicas_filled(p: Problem, w: str, o: str, e: str, h: str = "") -> float:
+    """Replicas of a placement that all requests of (w, o) fill at the most [replicas], in an hour or in any."""
+    seconds = max(p.replica_seconds[w, e], p.replica_seconds_in_failure[w, e]) * p.burst_factor[w]
+    return seconds * flow_size(p, w, o, h) / min(p.utilisation_normal, p.utilisation_in_failure)
+
+
+def specks(p: Problem) -> dict[str, tuple[tuple[str, str, str], ...]]:
+    """h, ANY_HOUR -> (w, o, e) of which all requests fill less than SPECK_REPLICAS of a replica (in some hour)."""
+    edges = sorted({(w, o, e) for w, o in p.flows for e in (*p.edges[w, o], *p.edges_in_failure[w, o])})
+    found = {}
+    for h in p.hours:
+        found[h] = tuple(edge for edge in edges if replicas_filled(p, *edge, h) < SPECK_REPLICAS)
+    return {**found, ANY_HOUR: tuple(sorted({edge for some in found.values() for edge in some}))}
 
 
 def fullest_hour(p: Problem) -> str:

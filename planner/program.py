@@ -1,6 +1,7 @@
 """The PuLP program, built from the rules; and the test program, in which a failure is a change of bounds."""
 
 import itertools
+import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from typing import Any
@@ -8,11 +9,13 @@ from typing import Any
 import pulp
 
 from planner.algebra import Key, Linear, Row, Sparse, is_number, total
-from planner.costs import dearest_of
+from planner.costs import dearest_of, outage_size_usd
 from planner.errors import Finding, InputError, SolverError
 from planner.formulas import (
     available,
     can_load,
+    choice_size,
+    door_size,
     drawn_upon,
     due_fraction,
     is_normal,
@@ -24,7 +27,7 @@ from planner.formulas import (
     survivors,
 )
 from planner.highs import KeptHiGHS
-from planner.problem import Decisions, Problem, State, no_decisions, states
+from planner.problem import Decisions, Problem, State, flow_size, no_decisions, states
 from planner.risk import NORMAL
 from planner.rules import PURCHASE_RULES, STATE_RULES
 
@@ -45,7 +48,7 @@ class Program:
 
     def __init__(self, solver: Any = None) -> None:
         self.lp: Any = pulp.LpProblem("placement", pulp.LpMinimize)
-        self.lp.columns, self.lp.rows = [], []
+        self.lp.columns, self.lp.rows, self.lp.units, self.lp.factors = [], [], {}, []
         self.solver = KeptHiGHS() if solver is None else solver
         self.rows: dict[tuple[str, Key], Any] = {}
         self.bounds: dict[tuple[str, Key], Any] = {}
@@ -55,11 +58,16 @@ class Program:
         self.objective = INFINITY
         self._counter = itertools.count()
 
-    def column(self, upper: float | None = None, integer: bool = False) -> Any:
-        """A new column, at least zero."""
+    def column(self, upper: float | None = None, integer: bool = False, unit: float = 1.0) -> Any:
+        """A new column, at least zero; `unit` is what is large in it: 1 of what is counted, all requests of a stream.
+
+        The solver sees multiples of the unit, so that its tolerances mean the same whatever the magnitude.
+        """
         cat = pulp.LpInteger if integer else pulp.LpContinuous
         variable = self.lp.add_variable(f"x{len(self.lp.columns)}", 0, upper, cat)
         self.lp.columns.append(variable)
+        if unit != 1.0:
+            self.lp.units[variable] = power_of_two(unit)
         return variable
 
     def add(self, rule: str, rows: Iterable[Row]) -> None:
@@ -82,13 +90,15 @@ class Program:
             constraint = pulp.LpConstraint(difference, sense, f"c{next(self._counter)}", 0.0)
             self.lp.addConstraint(constraint)
             self.lp.rows.append(constraint)
+            self.lp.factors.append(1.0 if row.size == 1.0 else 1.0 / power_of_two(row.size))
             self.rows[rule, row.key] = constraint
 
     def minimise(self, objective: Linear) -> None:
-        """Set the objective. The one place that scales: the largest coefficient becomes about one."""
+        """Set the objective: the largest coefficient becomes about one, in the units of its columns."""
         if isinstance(objective, int | float):
             objective = pulp.LpAffineExpression(constant=float(objective))
-        largest = max((abs(value) for value in objective.values()), default=1.0)
+        units = self.lp.units
+        largest = max((abs(value) * units.get(v, 1.0) for v, value in objective.items()), default=1.0)
         self.scale = largest or 1.0
         self.constant = objective.constant
         self.lp.setObjective(pulp.LpAffineExpression({v: value / self.scale for v, value in objective.items()}))
@@ -132,13 +142,26 @@ class Program:
         self.solver.mip = integer
         self.solver.timeLimit = seconds
         self.solver.optionsDict["gapRel"] = gap_fraction
-        whole = [v for v in self.lp.columns if v.cat == pulp.LpInteger]
-        if not integer:
-            for v in whole:
-                v.cat = pulp.LpContinuous
-        self.lp.solve(self.solver)
-        for v in whole:
-            v.cat = pulp.LpInteger
+        scaled = pulp.LpProblem("placement", pulp.LpMinimize)
+        units = self.lp.units
+        columns = {}
+        for v in self.lp.columns:
+            unit = units.get(v, 1.0)
+            lower, upper = (None if bound is None else bound / unit for bound in (v.lowBound, v.upBound))
+            cat = v.cat if integer else pulp.LpContinuous
+            columns[v] = scaled.add_variable(v.name, lower, upper, cat)
+        scaled.setObjective(_in_units(self.lp.objective, columns, units, 1.0))
+        rows = []
+        for row, factor in zip(self.lp.rows, self.lp.factors, strict=True):
+            rows.append(pulp.LpConstraint(_in_units(row, columns, units, factor), row.sense, row.name, 0.0))
+            scaled.addConstraint(rows[-1])
+        scaled.solve(self.solver)
+        for v, column in columns.items():
+            v.varValue = None if column.varValue is None else column.varValue * units.get(v, 1.0)
+            v.dj = None if column.dj is None else column.dj / units.get(v, 1.0)
+        for row, sent, factor in zip(self.lp.rows, rows, self.lp.factors, strict=True):
+            row.pi = None if sent.pi is None else sent.pi * factor
+        self.lp.assignStatus(scaled.status, scaled.sol_status)
         if self.lp.sol_status == pulp.LpSolutionOptimal:
             value = sum(c * (v.varValue or 0.0) for v, c in self.lp.objective.items())
             return float(value - abs(value) * gap_fraction)
@@ -151,6 +174,17 @@ class Program:
     def values(self) -> dict[Any, float]:
         """Column -> value of the last solve."""
         return {v: v.varValue or 0.0 for v in self.lp.columns}
+
+
+def power_of_two(size: float) -> float:
+    """The power of two below a size: to scale by it changes no digit."""
+    return 2.0 ** math.floor(math.log2(size))
+
+
+def _in_units(expression: Any, columns: Mapping[Any, Any], units: Mapping[Any, float], factor: float) -> Any:
+    """An expression over the columns that a solver sees, times a factor."""
+    terms = {columns[v]: value * units.get(v, 1.0) * factor for v, value in expression.items()}
+    return pulp.LpAffineExpression(terms, constant=expression.constant * factor)
 
 
 def solver_named(name: str) -> Callable[[], Any] | None:
@@ -184,21 +218,22 @@ def purchase_columns(p: Problem, program: Program, x: Decisions) -> None:
     can_start = [(b, t) for b in p.offers if b not in p.hourly for t in p.periods if p.may_start(b, t)]
     can_start += [(m, t) for m in p.build_outs for t in p.periods if p.may_start(m, t)]
     x.started = Sparse({(b, t): program.column(integer=True) for b, t in can_start})
-    x.shortfall = Sparse({(k.name, k.year): program.column() for k in p.spend_years})
+    x.shortfall = Sparse({(k.name, k.year): program.column(unit=k.usd or 1.0) for k in p.spend_years})
     can_rent = [(b, h) for b in p.offers if b in p.hourly for h in p.hours if p.may_start(b, p.period_of[h])]
     x.rented = Sparse({(b, h): program.column(integer=True) for b, h in can_rent})
     x.replicas = Sparse({(e, h): program.column(integer=True) for e in p.placements for h in p.hours})
     x.opened = Sparse({(q, h): program.column(integer=True) for q in sorted(p.maybe_unused) for h in p.hours})
+    usd = outage_size_usd(p)
     for f in p.priced:
-        x.outage[f,] = program.column()  # type: ignore[index]
+        x.outage[f,] = program.column(unit=usd)  # type: ignore[index]
         x.outage[f,].lowBound = None
     for g, one in dearest_of(p).items():
-        x.tail["above", g] = program.column()  # type: ignore[index]
+        x.tail["above", g] = program.column(unit=usd)  # type: ignore[index]
         if len(one) > 1:
-            x.tail["of", g] = program.column()  # type: ignore[index]
+            x.tail["of", g] = program.column(unit=usd)  # type: ignore[index]
             x.tail["of", g].lowBound = None
     for name in ("worst", "threshold") if p.priced else ():
-        x.tail[name,] = program.column()  # type: ignore[index]
+        x.tail[name,] = program.column(unit=usd)  # type: ignore[index]
     on_spot = [e for q in sorted(p.with_spot) for e in p.on_pool[q]]
     x.firm = Sparse({(e, h): program.column(integer=True) for e in on_spot for h in p.hours})
 
@@ -214,17 +249,19 @@ def state_columns(p: Problem, program: Program, x: Decisions, s: State, testing:
         if not testing and not is_normal(s) and due_fraction(p, w, o, s) <= 0 and free:
             x.offered[w, o, s] = x.shed[w, o, s] = requests_per_second(p, w, o, s)  # type: ignore[index]
             continue
-        x.offered[w, o, s] = program.column()  # type: ignore[index]
-        x.shed[w, o, s] = program.column()  # type: ignore[index]
+        size = flow_size(p, w, o, s[0])
+        x.offered[w, o, s] = program.column(unit=size)  # type: ignore[index]
+        x.shed[w, o, s] = program.column(unit=size)  # type: ignore[index]
         if testing:
-            x.excess[w, o, s] = program.column()  # type: ignore[index]
+            x.excess[w, o, s] = program.column(unit=size)  # type: ignore[index]
         for e in live_edges(p, w, o, s[1]):
-            x.traffic[w, o, e, s] = program.column()  # type: ignore[index]
+            x.traffic[w, o, e, s] = program.column(unit=size)  # type: ignore[index]
     for c in p.doors.components:
-        x.passing[c, s] = program.column()  # type: ignore[index]
-    for way in p.doors.ways:
-        if way not in p.closed[s[1]]:
-            x.taking[way, s] = program.column()  # type: ignore[index]
+        x.passing[c, s] = program.column(unit=door_size(p, c))  # type: ignore[index]
+    for n, choice in enumerate(p.doors.choices):
+        for way in choice.ways:
+            if way not in p.closed[s[1]]:
+                x.taking[way, s] = program.column(unit=choice_size(p, n))  # type: ignore[index]
     hit = p.failures[s[1]].hit
     if hit is not None and not testing:
         x.spared[hit, s] = program.column(integer=True)  # type: ignore[index]

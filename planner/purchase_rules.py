@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from planner.algebra import Row, total
-from planner.costs import cost_usd, dearest_of, operation_usd_per_hour
+from planner.costs import cost_usd, dearest_of, operation_usd_per_hour, outage_size_usd
 from planner.formulas import (
     limit_there,
     limit_used,
@@ -14,7 +14,7 @@ from planner.formulas import (
     units_active,
     units_there,
 )
-from planner.problem import Decisions, Problem
+from planner.problem import Decisions, Problem, flow_size, size_of_all
 from planner.risk import NORMAL
 
 
@@ -75,7 +75,7 @@ def shares_hold(p: Problem, x: Decisions) -> Iterator[Row]:
     for share in p.shares:
         for h in p.hours:
             most = total((share.most_fraction, requests_offered(p, x, w, o, (h, NORMAL, 0.0))) for w, o in p.flows)
-            yield Row((share.component, h), requests_served_by(p, x, share.placements, h), "<=", most)
+            yield Row((share.component, h), requests_served_by(p, x, share.placements, h), "<=", most, size_of_all(p))
 
 
 def budget_holds(p: Problem, x: Decisions) -> Iterator[Row]:
@@ -91,7 +91,7 @@ def budget_holds(p: Problem, x: Decisions) -> Iterator[Row]:
         what a larger budget would save [USD per USD]: nothing, unless it makes a plan possible
     """
     if p.budget_usd is not None:
-        yield Row(("budget",), cost_usd(p, x), "<=", p.budget_usd)
+        yield Row(("budget",), cost_usd(p, x), "<=", p.budget_usd, p.budget_usd or 1.0)
 
 
 def firm_replicas_stand_on_firm_machines(p: Problem, x: Decisions) -> Iterator[Row]:
@@ -151,14 +151,15 @@ def outages_are_ranked(p: Problem, x: Decisions) -> Iterator[Row]:
     Source
         Rockafellar and Uryasev, Journal of Risk 2 (2000)
     """
-    one = dearest_of(p)
+    one, size = dearest_of(p), outage_size_usd(p)
     for f, rate in p.priced.items():
         if len(one[rate.of]) > 1:
-            yield Row((f, rate.of), x.tail["of", rate.of], ">=", x.outage[f,])
+            yield Row((f, rate.of), x.tail["of", rate.of], ">=", x.outage[f,], size)
         if p.objective == "worst_case":
-            yield Row((f,), x.tail["worst",], ">=", x.outage[f,])
+            yield Row((f,), x.tail["worst",], ">=", x.outage[f,], size)
         elif p.objective == "cvar":
-            yield Row((f,), total([(1.0, x.tail["above", rate.of]), (1.0, x.tail["threshold",])]), ">=", x.outage[f,])
+            tail = total([(1.0, x.tail["above", rate.of]), (1.0, x.tail["threshold",])])
+            yield Row((f,), tail, ">=", x.outage[f,], size)
 
 
 def an_outage_saves_no_more_than_operation(p: Problem, x: Decisions) -> Iterator[Row]:
@@ -179,7 +180,7 @@ def an_outage_saves_no_more_than_operation(p: Problem, x: Decisions) -> Iterator
             (rate.hours_to_repair * p.present_hours[h] / hours, operation_usd_per_hour(p, x, (h, NORMAL, 0.0)))
             for h in p.hours
         ]
-        yield Row((f,), total([(1.0, x.outage[f,]), *normal]), ">=", 0.0)
+        yield Row((f,), total([(1.0, x.outage[f,]), *normal]), ">=", 0.0, outage_size_usd(p))
 
 
 def deferred_work_is_done(p: Problem, x: Decisions) -> Iterator[Row]:
@@ -198,7 +199,8 @@ def deferred_work_is_done(p: Problem, x: Decisions) -> Iterator[Row]:
         for t in p.periods if w in p.deferrable else ():
             hours = [(p.hours_in[h], h) for h in p.hours if p.period_of[h] == t]
             taken_up = total((n, x.offered[w, o, (h, NORMAL, 0.0)]) for n, h in hours)
-            yield Row((w, o, t), taken_up, "==", sum(n * p.demand_requests_per_second[w, o, h] for n, h in hours))
+            wanted = sum(n * p.demand_requests_per_second[w, o, h] for n, h in hours)
+            yield Row((w, o, t), taken_up, "==", wanted, flow_size(p, w, o) * sum(n for n, _ in hours))
 
 
 def build_outs_have_limits(p: Problem, x: Decisions) -> Iterator[Row]:
@@ -254,7 +256,7 @@ def capital_has_limits(p: Problem, x: Decisions) -> Iterator[Row]:
     """
     for cap in p.capital_caps:
         paid = [(usd, x.started[key]) for t in cap.periods for key, usd in p.capital_usd.get(t, {}).items()]
-        yield Row((cap.name,), total(paid), "<=", cap.most_usd)
+        yield Row((cap.name,), total(paid), "<=", cap.most_usd, cap.most_usd or 1.0)
 
 
 def spend_commitments_are_used_or_paid(p: Problem, x: Decisions) -> Iterator[Row]:
@@ -271,7 +273,7 @@ def spend_commitments_are_used_or_paid(p: Problem, x: Decisions) -> Iterator[Row
     """
     for k in p.spend_years:
         spent = [(1.0, spent_usd(p, x, b, t)) for b in k.offers for t in k.periods]
-        yield Row((k.name, k.year), total([*spent, (1.0, x.shortfall[k.name, k.year])]), ">=", k.usd)
+        yield Row((k.name, k.year), total([*spent, (1.0, x.shortfall[k.name, k.year])]), ">=", k.usd, k.usd or 1.0)
 
 
 def what_was_ordered_stays(p: Problem, x: Decisions) -> Iterator[Row]:

@@ -10,16 +10,20 @@ from typing import Any, Literal
 
 from pydantic import ValidationError
 
+from planner.apart import check_apart
 from planner.errors import Finding, InputError
-from planner.fit import check_fit
+from planner.files import remember
+from planner.fit import check_fit, check_fleet_fits, holds_in_memory, memory_told
 from planner.network import PROXY_KM, great_circle_km, origin_place
 from planner.passable import check_doors
 from planner.phases import check_phases
 from planner.places import Place, R, Reading, Row, near_miss, read_record, shown, shown_path, unique
+from planner.plausible import check_plausible
 from planner.records.base import Name
 from planner.records.inventory import MachineType, Offer, Pool, Price, RoundTrip, Site
 from planner.records.serving import ContextClass, Model
 from planner.records.study import (
+    LEAST_REQUESTS_PER_SECOND,
     Claim,
     Component,
     Demand,
@@ -36,7 +40,7 @@ from planner.records.study import (
     Workload,
 )
 from planner.references import Parts, check_references
-from planner.tables import read_csv, read_list, read_yaml
+from planner.tables import read_csv, read_list, read_text, read_yaml
 from planner.timing import check_timing
 
 SMALLEST_DEMAND_FRACTION = 1e-6
@@ -65,6 +69,7 @@ def read_study(path: Path) -> tuple[Study, list[Finding]]:
     if parts is None:
         raise InputError(reading.findings)
     folder = path.parent
+    remember(found for ending in ("*.yaml", "*.yml", "*.csv") for found in folder.glob(ending))
     for name, at in _folders(parts.file.inventories, "inventories", folder, parts.place, reading):
         _read_inventory(name, at, parts, reading)
     for name, at in _folders(parts.file.models, "models", folder, parts.place, reading):
@@ -78,10 +83,12 @@ def read_study(path: Path) -> tuple[Study, list[Finding]]:
     check_fit(parts, reading)
     check_timing(parts, reading)
     check_phases(parts, reading)
+    check_plausible(parts, reading)
     demand = _without_specks(parts.demand, reading)
     if any(finding.level == "error" for finding in reading.findings):
         raise InputError(sorted_findings(reading.findings))
     study = _resolved(parts, demand)
+    check_apart(study, parts, reading)
     check_doors(study, parts, reading)
     if any(finding.level == "error" for finding in reading.findings):
         raise InputError(sorted_findings(reading.findings))
@@ -114,41 +121,80 @@ def read_coverage() -> list[dict[str, str]]:
     path = data_folder("inventories") / "coverage.csv"
     if not path.is_file():
         return []
-    return list(csv.DictReader(path.read_text(encoding="utf-8").splitlines()))
+    return list(csv.DictReader(read_text(path).splitlines()))
 
 
-def read_fleet(path: Path, study: Study) -> tuple[RunningReplicas, ...]:
+def read_fleet(path: Path, study: Study, warnings: list[Finding] | None = None) -> tuple[RunningReplicas, ...]:
     """Today's fleet from a CSV.
 
     Parameters
     ----------
     path : CSV with the fields of `RunningReplicas` as columns
     study : what its names refer to
+    warnings : takes the findings that are warnings
 
     Raises
     ------
     InputError
-        with every finding.
+        with every finding, when one of them is an error.
     """
     reading = Reading()
     rows = read_csv(RunningReplicas, path, reading, _key(RunningReplicas))
     workloads, origins = [w.name for w in study.workloads], [o.name for o in study.origins]
-    pools = [pool.id for pool in study.pools]
-    profiles = [f"{model.model}/{profile.name}" for model in study.models for profile in model.profiles]
+    pools = {pool.id: pool for pool in study.pools}
+    profiles = {f"{model.model}/{profile.name}": profile for model in study.models for profile in model.profiles}
     count: dict[tuple[str, str], tuple[float, int]] = {}
     for row, place in rows:
         reading.refer(place.at("workload"), Workload, "a workload of the study", row.workload, workloads)
         reading.refer(place.at("origin"), Origin, "an origin of the study", row.origin, origins)
-        reading.refer(place.at("pool"), Pool, "a pool of the study", row.pool, pools)
-        reading.refer(place.at("profile"), Model, "a profile (model/profile) of the study", row.profile, profiles)
+        known = reading.refer(place.at("pool"), Pool, "a pool of the study", row.pool, pools)
+        what = "a profile (model/profile) of the study"
+        known &= reading.refer(place.at("profile"), Model, what, row.profile, profiles)
+        if known and profiles[row.profile].machine_type != pools[row.pool].machine_type:
+            expected = f"a profile for {shown(pools[row.pool].machine_type, bare=True)}, the machines of the pool"
+            fix = "name the profile made for that machine type, or correct the pool"
+            reading.error(place.at("profile"), expected, f"one for {shown(profiles[row.profile].machine_type)}", fix)
+        check_whole_replicas(row, place, reading)
+        if row.profile in profiles and row.workload in workloads:
+            _check_runs(row, place, study, reading)
         replicas, line = count.setdefault((row.pool, row.profile), (row.replicas, place.line()))
         if replicas != row.replicas:
             expected = f"{replicas:g} as on line {line}, where profile and pool are the same"
             fix = "give every row the replicas of the whole pool; the weight tells how they are shared"
             reading.error(place.at("replicas"), expected, f"{row.replicas:g}", fix)
-    if reading.findings:
+    if not reading.findings:
+        check_fleet_fits(rows, study, reading)
+    if any(finding.level == "error" for finding in reading.findings):
         raise InputError(sorted_findings(reading.findings))
+    if warnings is not None:
+        warnings += sorted_findings(reading.findings)
     return tuple(row for row, _ in rows)
+
+
+def _check_runs(row: RunningReplicas, place: Place, study: Study, reading: Reading) -> None:
+    """The profile of a fleet's row holds the requests that it is said to serve."""
+    workload = next(w for w in study.workloads if w.name == row.workload)
+    model, profile = next((m, p) for m in study.models for p in m.profiles if f"{m.model}/{p.name}" == row.profile)
+    machine = next(m for m in study.machine_types if m.name == profile.machine_type)
+    if model.model == workload.model and not holds_in_memory(model.facts, profile, machine, workload):
+        expected, got = memory_told(model.facts, profile, machine, workload)
+        fix = "name the profile that runs, or correct the mean tokens of the workload or the concurrency_limit"
+        reading.error(place.at("profile"), expected, got, fix)
+
+
+def _ships(path: Path) -> bool:
+    """Whether models come from the folder that ships, under whatever name a study gives for it."""
+    try:
+        return data_folder("models").resolve() in (path.resolve(), *path.resolve().parents)
+    except (InputError, OSError):
+        return False
+
+
+def check_whole_replicas(row: RunningReplicas, place: Place, reading: Reading) -> None:
+    """Nobody runs a part of a replica."""
+    if not row.replicas.is_integer():
+        fix = "count the replicas that run; how a stream is shared stands in weight"
+        reading.error(place.at("replicas"), "a whole number of replicas", f"{row.replicas:g}", fix)
 
 
 FOLDERS: dict[str, tuple[type[Any], ...]] = {
@@ -316,6 +362,7 @@ def _read_inventory(folder: Path, at: str, parts: Parts, reading: Reading) -> No
 def _read_models(path: Path, at: str, parts: Parts, reading: Reading) -> None:
     """Add a folder of models, or one model, to the parts."""
     files = [path]
+    shipped = _ships(path)
     if os.path.isdir(path):
         classes = path / "context_classes.yaml"
         _merge(parts.context_classes, ContextClass, read_list(ContextClass, classes, reading), reading)
@@ -331,6 +378,12 @@ def _read_models(path: Path, at: str, parts: Parts, reading: Reading) -> None:
         elif (model := read_record(Model, *document, reading)) is not None:
             rows.append((model, document[1]))
     _merge(parts.models, Model, rows, reading)
+    for model, _ in rows:
+        of_model = {f"{model.model}/{profile.name}" for profile in model.profiles}
+        if shipped:
+            parts.shipped_profiles |= of_model
+        else:
+            parts.shipped_profiles -= of_model
 
 
 def _merge(into: dict[str, Row[R]], cls: type[R], rows: list[Row[R]], reading: Reading) -> int:
@@ -362,6 +415,10 @@ def _without_specks(rows: list[Row[Demand]], reading: Reading) -> tuple[Demand, 
         least = SMALLEST_DEMAND_FRACTION * total[row.workload]
         if most(row) >= least and most(row) > 0:
             kept.append(row)
+            if most(row) < LEAST_REQUESTS_PER_SECOND:
+                expected = f"0, or {LEAST_REQUESTS_PER_SECOND:g} to 1e+09 requests/s"
+                fix = "write requests per second; 0 where nothing is wanted"
+                reading.error(place.at("requests_per_second"), expected, f"{most(row):g}", fix)
         elif most(row) > 0:
             fix = "nothing; the row is left out of the plan"
             expected = f"at least {least:.3g} requests/s, a millionth of the workload's"

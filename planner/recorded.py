@@ -1,6 +1,7 @@
 """Decisions as the records of a plan, and back: what is bought, the states, what cannot be covered."""
 
-from collections.abc import Iterable
+import math
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from planner.algebra import Sparse, total
@@ -21,7 +22,7 @@ from planner.formulas import (
     waits,
     whole_occupied,
 )
-from planner.problem import Decisions, Problem, no_decisions, states
+from planner.problem import Decisions, Problem, flow_size, no_decisions, states
 from planner.records.plan import (
     Built,
     PlanFile,
@@ -34,7 +35,10 @@ from planner.records.study import Study
 from planner.reserves import whole_survivors
 from planner.risk import NORMAL, availability, dependency_graph, leaves
 
+ARITHMETIC_FRACTION = 1e-6
+"""What a bound may miss the cost of the best plan by when a solver calls it proven: its own tolerances."""
 DECIMALS = 9
+"""Of requests/s in a plan, where a stream asks for 0.01 and more; the smaller the stream, the more of them."""
 
 
 def gap_fraction(cost_usd: float, bound_usd: float) -> float:
@@ -48,9 +52,36 @@ def gap_fraction(cost_usd: float, bound_usd: float) -> float:
     return max(0.0, cost_usd - bound_usd) / cost_usd if cost_usd > 0 else 0.0
 
 
+def is_proven(gap_fraction: float, asked_fraction: float) -> bool:
+    """Whether a gap is the one that was asked for, within the arithmetic of the solver.
+
+    Examples
+    --------
+    >>> is_proven(2e-7, 0.0), is_proven(2e-6, 0.0)
+    (True, False)
+    """
+    return gap_fraction <= asked_fraction + ARITHMETIC_FRACTION
+
+
+def decimals(p: Problem, w: str, o: str, h: str) -> int:
+    """Decimals with which requests/s of (w, o) in an hour are stated: to a ten millionth of what is asked for."""
+    return DECIMALS + max(0, math.ceil(-math.log10(flow_size(p, w, o, h)) - 2))
+
+
 def costs_usd(p: Problem, x: Decisions) -> dict[str, float]:
     """Cost by component [USD over the horizon]."""
     return {cost.__name__: float(cost(p, x)) for cost in COSTS}
+
+
+def upkeep_apart(p: Problem, x: Decisions, stated: Mapping[str, float]) -> dict[str, float]:
+    """Costs as stated, with upkeep of machines that are bought apart: earlier versions have it in commitments."""
+    upkeep = p.start_usd.get("upkeep", {})
+    of_machines = sum(usd * float(x.started[b, t]) for (b, t), usd in upkeep.items() if b in p.pool_of)
+    of_phases = sum(usd * float(x.started[m, t]) for (m, t), usd in upkeep.items() if m in p.build_outs)
+    earlier = {"commitments", "upkeep"} <= set(stated) and abs(stated["upkeep"] - of_phases) < 0.01 < of_machines
+    if not earlier:
+        return dict(stated)
+    return {**stated, "commitments": stated["commitments"] - of_machines, "upkeep": stated["upkeep"] + of_machines}
 
 
 def purchases_of(p: Problem, x: Decisions) -> tuple[Purchase, ...]:
@@ -82,9 +113,10 @@ def units_by_period(
     return {key: n for key, n in most.items() if n}
 
 
-def reserves_of(x: Decisions) -> Reserves:
+def reserves_of(p: Problem, x: Decisions) -> Reserves:
     """The limits of gateways as a record, in the order of their edges."""
-    rows = [(*key, value) for key, v in sorted(x.reserve.items()) if (value := round(v, DECIMALS)) > 0]
+    rounded = ((key, round(v, decimals(p, key[0], key[1], key[3]))) for key, v in sorted(x.reserve.items()))
+    rows = [(*key, value) for key, value in rounded if value > 0]
     workload, origin, placement, hour, rates = zip(*rows, strict=True) if rows else ((), (), (), (), ())
     return Reserves(workload=workload, origin=origin, placement=placement, hour=hour, requests_per_second=rates)
 
@@ -99,15 +131,15 @@ def state_records(p: Problem, x: Decisions) -> list[State]:
     """The states as records; what equals normal operation is said in one word."""
     index: dict[tuple[str, str, float], list[tuple[str, str, str, float]]] = {}
     for (w, o, e, s), value in x.traffic.items():
-        if (rounded := round(value, DECIMALS)) > 0:
+        if (rounded := round(value, decimals(p, w, o, s[0]))) > 0:
             index.setdefault(s, []).append((w, o, e, rounded))
-    found = []
+    found, fine = [], max((decimals(p, w, o, h) for w, o in p.flows for h in p.hours), default=DECIMALS)
     for f in p.failures:
         for s in states(p, f):
             rows = sorted(index.get(s, []))
             shed: dict[str, dict[str, float]] = {}
             for w, o in p.flows:
-                if (value := round(x.shed[w, o, s], DECIMALS)) > 0:
+                if (value := round(x.shed[w, o, s], decimals(p, w, o, s[0]))) > 0:
                     shed.setdefault(w, {})[o] = value
             kept, loaded, occupied = {}, {}, {}
             for e in live_placements(p, f):
@@ -121,9 +153,9 @@ def state_records(p: Problem, x: Decisions) -> list[State]:
                         loaded[e] = loaded_now
                     if round(x.occupied[e, s]) > runs:
                         occupied[e] = round(x.occupied[e, s])
-            taking = {way: v for way in p.doors.ways if (v := round(x.taking[way, s], DECIMALS)) > 0}
             usual = (s[0], NORMAL, 0.0)
-            as_usual = {way: v for way in p.doors.ways if (v := round(x.taking[way, usual], DECIMALS)) > 0}
+            taking = {way: v for way in p.doors.ways if (v := round(x.taking[way, s], fine)) > 0}
+            as_usual = {way: v for way in p.doors.ways if (v := round(x.taking[way, usual], fine)) > 0}
             normal = sorted(index.get(usual, []))
             same = (
                 f != NORMAL

@@ -9,7 +9,7 @@ from typing import Any
 
 from planner.places import Loc, Place, Reading, Row, listed, near_miss, shown, unique
 from planner.records.inventory import MachineType, Offer, Pool, Price, RoundTrip, Site
-from planner.records.serving import ContextClass, Model
+from planner.records.serving import ContextClass, Model, Profile
 from planner.records.study import (
     Claim,
     Component,
@@ -24,8 +24,10 @@ from planner.records.study import (
     StudyFile,
     Tier,
     Workload,
+    kind_and_name,
     stack_and_version,
 )
+from planner.risk import placement_id, profile_id
 from planner.units import MONTHS_PER_YEAR
 
 BUILT_IN = ("provider", "region", "site", "pool", "stack", "stack_version", "qualification")
@@ -58,6 +60,8 @@ class Parts:
     prices: dict[str, Row[Price]] = field(default_factory=dict)
     context_classes: dict[str, Row[ContextClass]] = field(default_factory=dict)
     models: dict[str, Row[Model]] = field(default_factory=dict)
+    shipped_profiles: set[str] = field(default_factory=set)
+    """`model/profile` of those that the user did not write: where one does not fit, an edge is missing, no more"""
     demand: list[Row[Demand]] = field(default_factory=list)
     request_costs: list[Row[RequestCost]] = field(default_factory=list)
 
@@ -106,8 +110,6 @@ def _check_names(parts: Parts, reading: Reading) -> None:
             reading.error(where, "a name on one line, without control characters", shown(name), "remove them")
         if name != name.strip():
             reading.error(where, "a name without blanks around it", shown(name), f"write {shown(name.strip())}")
-        if "@" in name:
-            reading.error(where, "a name without @", shown(name), "write another sign: @ parts profile and pool in ids")
     for component, place in parts.components:
         if ":" in component.kind or component.kind in ("workload", "origin", "placement", "failure"):
             fix = "choose another word, as in power, network, identity"
@@ -220,13 +222,12 @@ def component_names(parts: Parts) -> dict[str, set[str]]:
         last = parts.file.horizon.last_day
         qualified = {q.stack for q in model.qualifications if q.until is None or q.until >= last}
         for profile in (profile for profile in model.profiles if profile.stack in qualified):
-            at = [id for id, pool in pools.items() if pool.machine_type == profile.machine_type]
-            names["placement"].update(f"{model.model}/{profile.name}@{id}" for id in at)
-            if at:
+            if any(pool.machine_type == profile.machine_type for pool in pools.values()):
                 stack, version = stack_and_version(profile.stack)
                 names["stack"].add(stack)
                 names["stack_version"].update([profile.stack] if version else [])
                 names["qualification"].add(f"{model.model}/{profile.stack}")
+    names["placement"] = set(placed(parts))
     names["workload"] = {workload.name for workload, _ in parts.workloads}
     names["origin"] = {origin.name for origin, _ in parts.origins}
     for component, _ in parts.components:
@@ -235,16 +236,29 @@ def component_names(parts: Parts) -> dict[str, set[str]]:
     return names
 
 
+def placed(parts: Parts) -> dict[str, tuple[Model, Profile, str]]:
+    """Placement -> its model, profile and the id of its pool: same machine type, and the stack qualified."""
+    found = {}
+    for model, _ in parts.used_models.values():
+        last = parts.file.horizon.last_day
+        qualified = {q.stack for q in model.qualifications if q.until is None or q.until >= last}
+        for profile in (profile for profile in model.profiles if profile.stack in qualified):
+            for id, pool in parts.considered_pools.items():
+                if pool.machine_type == profile.machine_type:
+                    found[placement_id(profile_id(model.model, profile.name), id)] = (model, profile, id)
+    return found
+
+
 def _check_component(id: str, components: Mapping[str, set[str]], where: str, reading: Reading) -> None:
     """A component id leads to a component."""
-    kind, _, name = id.partition(":")
+    kind, name = kind_and_name(id)
     if name in components.get(kind, ()):
         return
     doubtful = {"workload": (Workload,), "origin": (Origin,)}.get(kind, (Pool, Site, MachineType, Model, Component))
     if reading.any_broken(*doubtful):
         return
     every = {f"{kind}:{name}" for kind, names in components.items() for name in names if kind != "placement"}
-    alike = {other for other in every if other.startswith(f"{kind}:")}
+    alike = {f"{kind}:{other}" for other in components.get(kind, ()) if kind != "placement"}
     fix = f"write one of: {listed(alike)}" if alike else f"write kind:name; the kinds are {listed(components, 20)}"
     got = shown(id) + (near_miss(id, alike) or near_miss(id, every))
     reading.error(where, "the id of a component (kind:name)", got, fix)
@@ -331,6 +345,17 @@ def _within(needs: Needs, loc: Loc) -> Iterator[tuple[str | Needs, Loc]]:
                 yield from _within(part, (*loc, name, i))
 
 
+def component_places(parts: Parts) -> Iterator[tuple[str, str]]:
+    """Every component id that failures and dependencies name, with its place."""
+    for failure, place in parts.failures:
+        for name in ("lost", "in_maintenance"):
+            yield from ((id, place.at(name, id)) for id in getattr(failure, name))
+    for dependency, place in parts.dependencies:
+        yield dependency.component, place.at("component")
+        named = _within(dependency.needs, ("needs",))
+        yield from ((part, place.at(*loc)) for part, loc in named if isinstance(part, str))
+
+
 def _check_components(parts: Parts, components: Mapping[str, set[str]], reading: Reading) -> None:
     """Failures, dependencies and shares name components that exist."""
     for failure, place in parts.failures:
@@ -343,7 +368,7 @@ def _check_components(parts: Parts, components: Mapping[str, set[str]], reading:
             _check_component(id, doors, place.at("surges", id), reading)
     for dependency, place in parts.dependencies:
         _check_component(dependency.component, components, place.at("component"), reading)
-        kind = dependency.component.partition(":")[0]
+        kind = kind_and_name(dependency.component)[0]
         if dependency.breaks == "new_logins" and kind not in ("workload", "origin"):
             fix = "say which workloads or origins need the login"
             reading.error(place.at("component"), "a workload or an origin", shown(dependency.component), fix)
@@ -384,10 +409,8 @@ def _needs(parts: Parts, components: Mapping[str, set[str]]) -> dict[str, set[st
             needs[f"pool:{id}"] = {f"site:{site.id}"}
             needs[f"site:{site.id}"] = {f"region:{site.region_id}"}
             needs[f"region:{site.region_id}"] = {f"provider:{site.provider}"}
-    stacks = {f"{m.model}/{p.name}": p.stack for m, _ in parts.used_models.values() for p in m.profiles}
-    for placement in components["placement"]:
-        profile, _, at = placement.partition("@")
-        stack, _ = stack_and_version(stacks[profile])
+    for placement, (_, profile, at) in placed(parts).items():
+        stack, _ = stack_and_version(profile.stack)
         needs[f"placement:{placement}"] = {f"pool:{at}", f"stack:{stack}"}
     for dependency, _ in parts.dependencies:
         needs.setdefault(dependency.component, set()).update(
@@ -402,7 +425,7 @@ def _check_needed(parts: Parts, needs: dict[str, set[str]], names: Mapping[str, 
     # a name that leads nowhere is told where it stands
     every = {f"{kind}:{name}" for kind, all_of in names.items() for name in all_of}
     unknown = bool(named - every) or reading.any_broken(Dependency)
-    waiting = [id for id in needs if id.partition(":")[0] in (*BUILT_IN, "workload", "origin", "placement")]
+    waiting = [id for id in needs if kind_and_name(id)[0] in (*BUILT_IN, "workload", "origin", "placement")]
     reached = set(waiting)
     while waiting:
         more = needs.get(waiting.pop(), set()) - reached

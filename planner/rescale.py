@@ -11,7 +11,7 @@ from planner.algebra import Sparse, total
 from planner.formulas import requests_choosing, requests_per_second, whole_occupied
 from planner.link_rules import no_replica_before_it_is_loaded
 from planner.polish import edge_costs
-from planner.problem import Decisions, Problem, State, no_decisions, states
+from planner.problem import Decisions, Problem, State, flow_size, flow_weights, no_decisions, states
 from planner.program import BOUGHT, OPTIMAL, Program, start_program
 from planner.reserves import conditions, renormalised, splits_replicas, taken, whole_survivors
 from planner.risk import NORMAL
@@ -28,7 +28,8 @@ def reserve_program(p: Problem, solver: Any = None, bought: Decisions | None = N
 
 def reserve_columns(p: Problem, program: Program, x: Decisions) -> None:
     """Columns of reserves, and of whole replicas that survive where a failure leaves a part of them."""
-    x.reserve = Sparse({(w, o, e, h): program.column() for w, o in p.flows for e in p.edges[w, o] for h in p.hours})
+    edges = [(w, o, e) for w, o in p.flows for e in p.edges[w, o]]
+    x.reserve = Sparse({(w, o, e, h): program.column(unit=flow_size(p, w, o, h)) for w, o, e in edges for h in p.hours})
     for h in p.hours:
         for e, found in conditions(p, h).items():
             for s in found:
@@ -56,8 +57,12 @@ def settled(p: Problem, purchases: Decisions, solver: Any = None) -> Decisions |
     """
     program, x = reserve_program(p, solver, purchases)
     costs = edge_costs(p)
+    weights = flow_weights(p)
     program.minimise(
-        total([(costs[o, e] + 1e-6, v) for (w, o, e, h), v in x.reserve.items()] + [(1e4, v) for v in x.shed.values()])
+        total(
+            [(weights[w, o] * (costs[o, e] + 1e-6), v) for (w, o, e, h), v in x.reserve.items()]
+            + [(1e4 * weights[w, o], v) for (w, o, s), v in x.shed.items()]
+        )
     )
     if program.solve() != OPTIMAL:
         return None
@@ -70,7 +75,7 @@ def settled(p: Problem, purchases: Decisions, solver: Any = None) -> Decisions |
     slivers = [v for key, v in x.reserve.items() if 0 < values[v] < least(key, SLIVER)]
     for v in slivers:
         v.upBound = 0.0
-    if slivers and program.solve() == OPTIMAL and program.objective <= reached * (1 + SLIVER) + 1e-9:
+    if slivers and program.solve() == OPTIMAL and program.objective <= (reached + 1e-9 * program.scale) * (1 + SLIVER):
         values = program.values()
     found = no_decisions()
     for name in BOUGHT:

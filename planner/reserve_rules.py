@@ -7,8 +7,8 @@ that meet them survive every failure, whatever else the gateways send up to thei
 from collections.abc import Iterator
 
 from planner.algebra import Row, is_number, total
-from planner.formulas import is_normal, lets_through, machines_standing
-from planner.problem import Decisions, Problem, State
+from planner.formulas import door_size, is_normal, lets_through, machines_standing
+from planner.problem import Decisions, Problem, State, flow_size, size_of_all
 from planner.reserves import (
     conditions,
     due_requests_per_second,
@@ -50,7 +50,7 @@ def reserves_cover_what_is_due(p: Problem, x: Decisions) -> Iterator[Row]:
         for w, o in p.flows:
             for f in hardest(p, w, o, h).values():
                 left = reserve_left(p, x, w, o, last_state(p, f, h))
-                yield Row((w, o, h, f), left, ">=", due_requests_per_second(p, w, o, f, h))
+                yield Row((w, o, h, f), left, ">=", due_requests_per_second(p, w, o, f, h), flow_size(p, w, o, h))
 
 
 def replicas_carry_what_is_reserved(p: Problem, x: Decisions) -> Iterator[Row]:
@@ -116,7 +116,7 @@ def components_pass_what_is_reserved(p: Problem, x: Decisions) -> Iterator[Row]:
             s, above = last_state(p, f, h), headrooms(p, h) if f == NORMAL else {}
             for c in p.doors.components:
                 passing = passing_at_most(p, x, c, fractions[c], s, above)
-                yield Row((c, h, f), passing, "<=", lets_through(p, c, f))
+                yield Row((c, h, f), passing, "<=", lets_through(p, c, f), door_size(p, c))
 
 
 def weights_keep_to_shares(p: Problem, x: Decisions) -> Iterator[Row]:
@@ -136,7 +136,7 @@ def weights_keep_to_shares(p: Problem, x: Decisions) -> Iterator[Row]:
         most = sum(p.demand_requests_per_second[w, o, h] for w, o in p.flows)
         for share in p.shares:
             sent = total((1.0, v) for e in sorted(share.placements) for v in sent_at_most(p, x, e, s, above).values())
-            yield Row((share.component, h), sent, "<=", share.most_fraction * most)
+            yield Row((share.component, h), sent, "<=", share.most_fraction * most, size_of_all(p))
 
 
 def gateways_renormalise(p: Problem, x: Decisions, s: State) -> Iterator[Row]:
@@ -159,13 +159,13 @@ def gateways_renormalise(p: Problem, x: Decisions, s: State) -> Iterator[Row]:
         for e in p.edges[w, o]:
             traffic, reserve = x.traffic[w, o, e, s], x.reserve[w, o, e, s[0]]
             if is_number(traffic) and is_number(reserve):
-                yield Row((w, o, e, s), traffic, "==", renormalised(p, x, w, o, e, s))
+                yield Row((w, o, e, s), traffic, "==", renormalised(p, x, w, o, e, s), flow_size(p, w, o, s[0]))
             elif is_normal(s):
-                yield Row((w, o, e, s), total([(above[w, o], traffic)]), "<=", reserve)
+                yield Row((w, o, e, s), total([(above[w, o], traffic)]), "<=", reserve, flow_size(p, w, o, s[0]))
     for w, o in p.flows:
         for e in p.edges_in_failure[w, o]:
             if e not in p.edges[w, o] and is_number(x.traffic[w, o, e, s]) and (w, o, e, s) in x.traffic:
-                yield Row((w, o, e, s, "no weight"), x.traffic[w, o, e, s], "<=", 0.0)
+                yield Row((w, o, e, s, "no weight"), x.traffic[w, o, e, s], "<=", 0.0, flow_size(p, w, o, s[0]))
 
 
 def limits_are_of_edges(p: Problem, x: Decisions) -> Iterator[Row]:
@@ -182,7 +182,7 @@ def limits_are_of_edges(p: Problem, x: Decisions) -> Iterator[Row]:
     """
     for (w, o, e, h), reserve in x.reserve.items() if rescales(p) else ():
         if (w, o) not in p.edges or e not in reserved_edges(p, w, o, NORMAL):
-            yield Row((w, o, e, h), reserve, "<=", 0.0)
+            yield Row((w, o, e, h), reserve, "<=", 0.0, flow_size(p, w, o, h))
 
 
 RESERVE_RULES = (

@@ -18,7 +18,7 @@ from planner.formulas import (
     requests_per_second,
     survivors,
 )
-from planner.problem import Decisions, Problem, State, states
+from planner.problem import Decisions, Problem, State
 from planner.risk import NORMAL
 from planner.units import ROUNDING
 
@@ -146,7 +146,7 @@ def hot(p: Problem, x: Decisions, e: str, s: State) -> Linear:
 
 
 def conditions(p: Problem, h: str) -> dict[str, tuple[State, ...]]:
-    """Placement -> normal operation, and one state for each of the different conditions that failures leave it in."""
+    """Placement -> normal operation, and a state of the hour for each different condition that failures leave it in."""
     found: dict[str, dict[object, State]] = {e: {NORMAL: (h, NORMAL, 0.0)} for e in p.placements}
     for f, failure in p.failures.items():
         if f == NORMAL:
@@ -156,7 +156,7 @@ def conditions(p: Problem, h: str) -> dict[str, tuple[State, ...]]:
             part = available(p, e, f)
             if part > 0:
                 hit = f if failure.hit == e else None
-                of.setdefault((part, p.pool_of[e] in counted_less, hit), states(p, f)[0])
+                of.setdefault((part, p.pool_of[e] in counted_less, hit), (h, f, p.clocks_seconds[f][0]))
     return {e: tuple(of.values()) for e, of in found.items()}
 
 

@@ -11,7 +11,7 @@ from typing import TypeAlias
 
 import networkx as nx
 
-from planner.records.study import Goal, Needs, Study, stack_and_version
+from planner.records.study import Goal, Needs, Study, kind_and_name, stack_and_version
 
 Graph: TypeAlias = nx.DiGraph
 NORMAL = "normal"
@@ -30,6 +30,7 @@ class Failure:
     surges : workload:NAME or origin:NAME -> further factor on its demand
     hit : placement on whose machines all of a pool's partial loss falls; None: on all alike
     failures_per_year, hours_to_repair : how often and how long, where known
+    of : id of the failure as it happens, where this is one of those that differ only in `hit`
     """
 
     id: str
@@ -39,6 +40,7 @@ class Failure:
     hit: str | None = None
     failures_per_year: float | None = None
     hours_to_repair: float | None = None
+    of: str | None = None
 
 
 def profile_id(model: str, profile: str) -> str:
@@ -46,9 +48,9 @@ def profile_id(model: str, profile: str) -> str:
     return f"{model}/{profile}"
 
 
-def placement_id(model: str, profile: str, pool: str) -> str:
-    """`model/profile@pool`."""
-    return f"{profile_id(model, profile)}@{pool}"
+def placement_id(profile: str, pool: str) -> str:
+    """`model/profile@pool`, of the ids of a profile and of a pool. Ids are made, never parsed: names hold any sign."""
+    return f"{profile}@{pool}"
 
 
 def placements(study: Study) -> dict[str, tuple[int, int, int]]:
@@ -62,7 +64,7 @@ def placements(study: Study) -> dict[str, tuple[int, int, int]]:
         for p, profile in enumerate(model.profiles):
             for q, pool in enumerate(study.pools):
                 if profile.machine_type == pool.machine_type and profile.stack in qualified:
-                    found[placement_id(model.model, profile.name, pool.id)] = (m, p, q)
+                    found[placement_id(profile_id(model.model, profile.name), pool.id)] = (m, p, q)
     return found
 
 
@@ -184,7 +186,7 @@ def cannot_start(graph: Graph, value: Mapping[str, float]) -> set[str]:
 
 def components_of(graph: Graph, kind: str) -> list[str]:
     """Component ids of one kind, sorted."""
-    return sorted(node for node in graph if node.partition(":")[0] == kind)
+    return sorted(node for node in graph if kind_and_name(node)[0] == kind)
 
 
 def expand(goal: Goal, study: Study, graph: Graph) -> list[Failure]:
@@ -205,8 +207,8 @@ def expand(goal: Goal, study: Study, graph: Graph) -> list[Failure]:
             None if out else named.failures_per_year,
             None if out else named.hours_to_repair,
         )
-        hits = _partly_lost(graph, lost) if named.worst_part else []
-        return [replace(whole, id=f"{whole.id} on {e}", hit=e) for e in hits] or [whole]
+        hits = _partly_lost(study, graph, lost) if named.worst_part else []
+        return [replace(whole, id=f"{whole.id} on {e}", hit=e, of=whole.id) for e in hits] or [whole]
     assert goal.any is not None
     left_out = {f"{goal.any}:{name.removeprefix(goal.any + ':')}" for name in goal.except_}
     parts = [c for c in components_of(graph, goal.any) if c not in left_out]
@@ -251,9 +253,9 @@ def _together(*losses: Mapping[str, float]) -> dict[str, float]:
     return found
 
 
-def _partly_lost(graph: Graph, lost: Mapping[str, float]) -> list[str]:
+def _partly_lost(study: Study, graph: Graph, lost: Mapping[str, float]) -> list[str]:
     """Placements that live in pools which lose a part of their machines."""
     value = availability(graph, lost)
     partly = {pool for pool in components_of(graph, "pool") if 0 < value[pool] < 1}
-    names = (e.removeprefix("placement:") for e in components_of(graph, "placement") if value[e] > 0)
-    return [e for e in names if f"pool:{e.rpartition('@')[2]}" in partly]
+    pool_of = {e: f"pool:{study.pools[q].id}" for e, (_, _, q) in placements(study).items()}
+    return [e for e in sorted(pool_of) if value[f"placement:{e}"] > 0 and pool_of[e] in partly]

@@ -10,8 +10,11 @@ import random
 from collections.abc import Mapping
 from typing import Any
 
+from planner.algebra import Sparse
+from planner.formulas import machines_firm
 from planner.problem import Decisions, Problem
 from planner.program import BOUGHT, FEASIBLE, OPTIMAL, Program
+from planner.units import ROUNDING
 
 ROUND_UP_FROM = 0.25
 FIRST_BATCH = 12
@@ -47,6 +50,38 @@ def fixed(program: Program, x: Decisions, start: Mapping[Any, float]) -> dict[An
     for v, lower, upper in before:
         v.lowBound, v.upBound = lower, upper
     return program.values() if status == OPTIMAL else None
+
+
+def firm_at_its_largest(p: Problem, x: Decisions, whole: bool) -> Sparse:
+    """(e, h) -> firm replicas: those of a solution, and as many more as the machines that always count carry.
+
+    A solution has what the failures that entered ask for, and they are not all. More only helps: what is not wanted is
+    let go. What is left is shared among the placements of a pool in proportion to what each lacks; where they must be
+    whole, what that leaves goes to one after the other.
+
+    Parameters
+    ----------
+    x : what is bought and the replicas, as numbers
+    whole : whether firm replicas are whole numbers
+    """
+    firm = Sparse(x.firm)
+    for q in sorted(p.with_spot):
+        for h in p.hours:
+            lacks = {e: x.replicas[e, h] - firm[e, h] for e in p.on_pool[q] if x.replicas[e, h] > firm[e, h]}
+            wanted = sum(p.machines_per_replica[e] * more for e, more in lacks.items())
+            share = min(1.0, _machines_left(p, x, firm, q, h) / wanted) if wanted > 0 else 0.0
+            for e, more in lacks.items():
+                firm[e, h] += math.floor(share * more + ROUNDING) if whole else share * more
+            for e in lacks if whole else ():
+                fits = math.floor(_machines_left(p, x, firm, q, h) / p.machines_per_replica[e] + ROUNDING)
+                firm[e, h] = min(x.replicas[e, h], firm[e, h] + fits)
+    return firm
+
+
+def _machines_left(p: Problem, x: Decisions, firm: Sparse, q: str, h: str) -> float:
+    """Machines of a pool that count in every failure and carry no firm replica [machines]."""
+    stand = sum(p.machines_per_replica[e] * firm[e, h] for e in p.on_pool[q])
+    return max(0.0, float(machines_firm(p, x, q, h) - stand))
 
 
 def repair(

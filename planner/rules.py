@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from planner.algebra import Row
 from planner.inside_rules import (
     demand_is_served,
+    nothing_is_served_before_a_replica_runs,
     replicas_carry_traffic,
     requests_choose_their_way,
     running_replicas_stand_on_machines,
@@ -74,6 +75,7 @@ PURCHASE_RULES: tuple[Rule, ...] = (
 INSIDE_RULES: tuple[StateRule, ...] = (
     demand_is_served,
     replicas_carry_traffic,
+    nothing_is_served_before_a_replica_runs,
     running_replicas_stand_on_machines,
     what_is_obtained_is_counted,
     what_loads_occupies,

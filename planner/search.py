@@ -3,7 +3,7 @@
 import random
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 import pulp
@@ -11,14 +11,14 @@ import pulp
 from planner.algebra import Sparse
 from planner.costs import beside_states_usd, cost_usd
 from planner.errors import NoPlan, SolverError
-from planner.formulas import available, due_fraction, units_active
+from planner.formulas import due_fraction, survivors, units_active
 from planner.problem import Decisions, Problem, no_decisions
 from planner.program import BOUGHT, FEASIBLE, INFEASIBLE, INFINITY, OPTIMAL, add_failure, start_program
 from planner.pruning import implied
 from planner.rescale import reserve_program
 from planner.reserves import without_weights
 from planner.risk import NORMAL
-from planner.rounding import dive, improved, near, repair
+from planner.rounding import dive, firm_at_its_largest, improved, near, repair
 from planner.testprogram import TEST_NODES, TestProgram, tolerance
 
 Status = Literal["proven", "gap", "stopped"]
@@ -118,6 +118,9 @@ class _Search:
         self.implied = implied(p) if effort.prune else {}
         self.blocks: set[Block] = set()
         self.whole_failures: dict[Block, int] = {}
+        self.whole_prices: set[str] = set()
+        self.dearer: list[str] = []
+        """priced failures of the last plan found that cost more than the program reckons"""
         self.tests: dict[tuple[float, ...], TestProgram] = {}
         self.passes = 0
         self.bound = -INFINITY
@@ -196,6 +199,27 @@ class _Search:
                 if (key[-1][1], key[-1][0]) == block and isinstance(v, pulp.LpVariable):
                     v.cat = pulp.LpInteger
 
+    def dearer_when_whole(self, x: Decisions) -> list[str]:
+        """Priced failures that cost more with whole replicas than the program reckons, which takes them as divisible.
+
+        Each once, the dearest first; none in large programs, where whole numbers everywhere would find nothing in time.
+        """
+        found = []
+        for f, rate in self.p.priced.items() if not self.large() else ():
+            worth = max(rate.occurrences, 1e-3) * (x.outage[f,] - (self.x.outage[f,].varValue or 0.0))
+            if worth > PRICED_CLOSE * max(1.0, abs(self.program.objective)) and f not in self.whole_prices:
+                found.append((-worth, f))
+        return [f for _, f in sorted(found)]
+
+    def make_whole(self, f: str) -> None:
+        """Make all replicas of a priced failure whole in the program, which then knows what it costs."""
+        self.whole_prices.add(f)
+        self.enter((f, self.p.hours[0]))
+        for mapping in (self.x.kept, self.x.occupied, self.x.loaded):
+            for key, v in mapping.items():
+                if key[-1][1] == f and isinstance(v, pulp.LpVariable):
+                    v.cat = pulp.LpInteger
+
     def leave_room(self, block: Block) -> None:
         """Ask for a little more in a failure that broke on whole numbers only, so that its replicas can be rounded.
 
@@ -222,6 +246,16 @@ class _Search:
             setattr(found, name, Sparse(values))
         return found
 
+    def with_firm(self, purchases: Decisions, whole: bool) -> Decisions:
+        """The purchases with as many firm replicas as can be: what a plan has, and what is hurt is judged by.
+
+        Tests are made with those of the program, which then gets to know what they break. Where gateways rescale, the
+        program has every failure, and nothing is let go: firm replicas stay as they are.
+        """
+        if self.rescales:
+            return purchases
+        return replace(purchases, firm=firm_at_its_largest(self.p, purchases, whole))
+
     # -------------------------------------------------------------- the relaxation over all failures
     def relax(self) -> float:
         """The loop on the relaxation; returns its cost, below which no plan can be.
@@ -239,12 +273,13 @@ class _Search:
             if status != OPTIMAL:
                 raise SolverError(f"the relaxation ended {status}")
             purchases, broken = self.purchases(whole=False), []
+            firm = self.with_firm(purchases, whole=False)
             waiting = [(f, h) for f in self.failures() if f not in self.implied for h in self.p.hours]
-            waiting = [at for at in waiting if at not in self.blocks and not unhurt(self.p, purchases, *at)]
+            waiting = [at for at in waiting if at not in self.blocks and not unhurt(self.p, firm, *at)]
             for n, (f, h) in enumerate(waiting):
                 self.progress("testing failures", n / len(waiting), f"pass {self.passes}, {len(self.entered)} entered")
                 short = self.test_program(f, h).test(f, purchases)
-                if short > tolerance(self.p, f):
+                if short > tolerance(self.p, f, h):
                     broken.append((-short, (f, h)))
             broken = broken or self.underpriced(purchases)
             if not broken:
@@ -416,15 +451,16 @@ class _Search:
         found: Survived = {}
         everything = [(f, h) for f in self.failures() for h in self.p.hours]
         most = ENTER_PER_PASS * len(self.p.hours)
+        firm = self.with_firm(purchases, whole=True)
         for n, (f, h) in enumerate(everything):
             self.progress("testing whole numbers", n / len(everything), f"{len(self.entered)} entered")
-            if f in self.implied or unhurt(self.p, purchases, f, h):
+            if f in self.implied or unhurt(self.p, firm, f, h):
                 found[f, h] = None
                 continue
             # what is whole in the program has a whole answer: the search may take the nodes it needs
             nodes = None if self.whole_failures.get((f, h), 0) > 1 else TEST_NODES
             short, found[f, h] = self.test_program(f, h).test_whole(f, purchases, nodes)
-            if short > tolerance(self.p, f):
+            if short > tolerance(self.p, f, h):
                 broken.append((-short, (f, h)))
                 if len(broken) >= most:
                     break
@@ -457,9 +493,9 @@ def unhurt(p: Problem, x: Decisions, f: str, h: str) -> bool:
         return False
     if any(units_active(p, x, b, h) > WHOLE for b in p.counted[f]):
         return False
-    if any(x.replicas[e, h] > WHOLE for e in p.placements if available(p, e, f) < 1):
+    s, normal = (h, f, max(p.clocks_seconds[f])), (h, NORMAL, 0.0)
+    if any(x.replicas[e, h] > survivors(p, x, e, s) + WHOLE for e in p.placements):
         return False
-    s = (h, f, max(p.clocks_seconds[f]))
     if any(due_fraction(p, w, o, s) > 0 for w, o in p.flows if w in p.deferrable):
         return False  # what normal operation takes up in this hour is not what a failure asks for
-    return all(due_fraction(p, w, o, s) <= p.serve_fraction[w] for w, o in p.flows)
+    return all(due_fraction(p, w, o, s) <= due_fraction(p, w, o, normal) for w, o in p.flows)

@@ -3,7 +3,7 @@
 from collections.abc import Container
 from dataclasses import dataclass
 
-from planner.drill import DrillResult, drill_plan
+from planner.drill import DrillResult, DrillRow, drill_plan
 from planner.errors import Finding, InputError
 from planner.records.plan import PlanFile
 from planner.records.study import Goal, Study
@@ -20,12 +20,15 @@ class BrokenGoal:
     goal : none: normal operation
     failures : those in which it breaks, the worst first
     served_fraction : of the tier's demand, in the worst of them
+    worst_flow : its workload and origin that are worst off there; `flow_served_fraction` of its demand is served
     """
 
     tier: str
     goal: Goal | None
     failures: tuple[str, ...]
     served_fraction: float
+    worst_flow: str
+    flow_served_fraction: float
 
     @property
     def text(self) -> str:
@@ -43,17 +46,29 @@ def broken_goals(study: Study, result: DrillResult) -> tuple[BrokenGoal, ...]:
     for tier in study.tiers:
         mine = [row for row in result.rows if row.broken and row.tier == tier.name]
         if normal := [row for row in mine if row.failure == NORMAL]:
-            found.append(BrokenGoal(tier.name, None, (NORMAL,), max(0.0, min(r.served_fraction for r in normal))))
+            found.append(_broken(tier.name, None, normal))
         for goal in tier.survive:
             of_goal = {f.id for f in expand(goal, study, graph)}
             rows = [r for r in mine if r.failure in of_goal and r.clock_seconds >= goal.within_seconds]
             # where another goal asks for more at that clock, it may be the only one that breaks
-            rows = [r for r in rows if goal.serve_fraction >= r.due_fraction or r.served_fraction < goal.serve_fraction]
+            rows = [r for r in rows if goal.serve_fraction >= r.due_fraction or _short_of(r, goal.serve_fraction)]
             if rows:
-                worst = sorted(rows, key=lambda r: (r.served_fraction, r.failure))
-                names = tuple(dict.fromkeys(r.failure for r in worst))
-                found.append(BrokenGoal(tier.name, goal, names, max(0.0, worst[0].served_fraction)))
+                found.append(_broken(tier.name, goal, rows))
     return tuple(found)
+
+
+def _short_of(row: DrillRow, fraction: float) -> bool:
+    """Whether the worst flow of a tier is served less than a fraction of it, as far as that can be covered."""
+    return row.worst_served_fraction < min(fraction, row.worst_due_fraction)
+
+
+def _broken(tier: str, goal: Goal | None, rows: list[DrillRow]) -> BrokenGoal:
+    """A goal with the failures of its broken rows, the one first whose worst flow is served least."""
+    worst = sorted(rows, key=lambda r: (r.worst_served_fraction, r.served_fraction, r.failure))
+    names = tuple(dict.fromkeys(r.failure for r in worst))
+    first = worst[0]
+    flow = f"{first.worst_workload} from {first.worst_origin}"
+    return BrokenGoal(tier, goal, names, max(0.0, first.served_fraction), flow, max(0.0, first.worst_served_fraction))
 
 
 def drilled(plan: PlanFile) -> DrillResult:

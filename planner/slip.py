@@ -12,7 +12,7 @@ from graphlib import TopologicalSorter
 
 from planner.errors import Finding, InputError
 from planner.patches import Change, Patch
-from planner.periods import ALMOST, Span, may_be_ready, spans
+from planner.periods import ALMOST, Span, hours_of, may_be_ready, spans
 from planner.records.buildout import BuildOut
 from planner.records.plan import PlanFile
 from planner.records.study import Study
@@ -121,7 +121,8 @@ def _check(study: Study, what: Sequence[str], clocks: Sequence[str], delays: Seq
 
 def _first(plan: PlanFile, subject: str) -> Span | None:
     """The first period in which a plan has a phase or an offer."""
-    whens = {row.when.partition("/")[0] for row in plan.purchases if row.offer == subject}
+    (period_of, _), _ = hours_of(plan.study)
+    whens = {period_of.get(row.when, row.when) for row in plan.purchases if row.offer == subject}
     whens |= {row.when for row in plan.builds if row.build_out == subject}
     return next((t for t in spans(plan.study) if t.name in whens), None)
 

@@ -9,12 +9,15 @@ from dataclasses import replace
 from typing import Any
 
 from planner.costs import cost_usd, rank_outages
-from planner.errors import SolverError
+from planner.edges import workloads_without_edge
+from planner.errors import Finding, SolverError
 from planner.formulas import requests_per_second
+from planner.interruption import interrupted
 from planner.loosened import confirm
 from planner.polish import edge_costs, settle_normal
 from planner.problem import Decisions, Problem, no_decisions
 from planner.program import BOUGHT
+from planner.recorded import is_proven
 from planner.rescale import settled
 from planner.risk import NORMAL
 from planner.rounding import dive, fixed
@@ -24,7 +27,9 @@ from planner.search import (
     MORE_NODES,
     MOST_PASSES,
     SHORT,
+    WHOLE,
     Effort,
+    Infeasible,
     Progress,
     Solution,
     Status,
@@ -33,6 +38,9 @@ from planner.search import (
     _Search,
 )
 from planner.testprogram import STATE_NAMES
+
+MOST_ORPHANS = 5
+"""Streams told of that no placement may serve."""
 
 
 def solve(
@@ -64,6 +72,8 @@ def solve(
     SolverError
         when the solver gives neither a solution nor a proof
     """
+    if orphans := workloads_without_edge(p):
+        raise nothing_may_serve(p, orphans)
     search = _Search(p, effort, solver, progress)
     for f in dict.fromkeys(hints):
         if f in p.failures and f != NORMAL and f not in search.implied:
@@ -79,14 +89,18 @@ def solve(
         confirm(search, summary)
     best, stopped = None, False
     try:
+        if interrupted():  # in an earlier solve of this process: what can be had at once
+            raise KeyboardInterrupt
         if search.start is not None:
             _keep_the_start(search, search.start)
         best = _search_whole(search)
     except KeyboardInterrupt:
         stopped = True
+        progress("ending early", None, "making what was found so far a whole plan")
         best = search.best if search.best is not None else _rounded_up(search)
-    status: Status = "proven" if search.gap(best) <= effort.gap_fraction + 1e-9 else "gap"
-    if search.bound > best.cost_usd * (1 + SHORT) + SHORT:
+    status: Status = "proven" if is_proven(search.gap(best), effort.gap_fraction) else "gap"
+    arithmetic = SHORT * (1 + best.cost_usd) + WHOLE * search.program.scale  # the dearest column costs the solver one
+    if search.bound > best.cost_usd + arithmetic:
         raise SolverError(f"a bound of {search.bound:,.2f} above a plan of {best.cost_usd:,.2f} USD: please report it")
     not_priced = {at: replicas for at, replicas in search.survived.items() if at[0] not in p.priced}
     return replace(
@@ -94,10 +108,24 @@ def solve(
         decisions=_settled(search, best.decisions, not_priced),
         cost_usd=best.cost_usd,
         bound_usd=min(search.bound, best.cost_usd),
+        relaxation_usd=min(relaxation, best.cost_usd),
         entered=tuple(search.entered),
         implied=len(search.implied),
         status="stopped" if stopped or search.clock_ended else status,
     )
+
+
+def nothing_may_serve(p: Problem, orphans: Mapping[tuple[str, str], Finding]) -> Infeasible:
+    """No plan, as some streams have no placement that may serve them in normal operation: no capacity helps."""
+    wanted = {flow: max(p.demand_requests_per_second[*flow, h] for h in p.hours) for flow in orphans}
+    lines = ["no plan serves the demand, even when nothing is lost"]
+    for flow, finding in list(orphans.items())[:MOST_ORPHANS]:
+        lines.append(f"  {finding.where}, {wanted[flow]:,.6g} requests/s: {finding.expected}: {finding.got}")
+        lines.append(f"  would help: {finding.fix}")
+    if len(orphans) > MOST_ORPHANS:
+        lines.append(f"  {len(orphans) - MOST_ORPHANS} more have none either")
+    short = tuple((w, o, 0.0, wanted[w, o]) for w, o in orphans)
+    return Infeasible("\n".join(lines), ({"failure": NORMAL, "short": short, "binding": ()},))
 
 
 def fullest_hours(p: Problem) -> list[str]:
@@ -138,7 +166,14 @@ def _search_whole(search: _Search) -> Solution:
             search.enter_broken(dear[:ENTER_PER_PASS])
             continue
         search.best = best = _better(search, purchases, found)
-        if search.gap(best) <= search.effort.gap_fraction + 1e-9 or search.spent(nodes):
+        if is_proven(search.gap(best), search.effort.gap_fraction):
+            return best
+        if search.dearer and not search.out_of_time():
+            for f in search.dearer[:ENTER_PER_PASS]:
+                search.make_whole(f)
+            search.program.minimise(search.objective)
+            continue
+        if search.spent(nodes):
             return best
         if search.start is not None:  # what is near has been found; from here on the search is as without a start
             if search.effort.quick:
@@ -169,6 +204,7 @@ def _rounded_up(search: _Search) -> Solution:
 
 def _better(search: _Search, purchases: Decisions, found: Survived) -> Solution:
     """The cheaper of the best plan so far and this one, which passed every test; failures are settled at the end."""
+    purchases = search.with_firm(purchases, whole=True)
     x = _reserved(search, purchases) if search.rescales else settle_normal(search.p, purchases, search.new_solver())
     if search.p.priced:
         priced = [(f, h) for f in search.p.priced for h in search.p.hours]
@@ -177,6 +213,7 @@ def _better(search: _Search, purchases: Decisions, found: Survived) -> Solution:
             found[f, h] = cheap if cheap is not None else found[f, h]
         _settled(search, x, {at: found[at] for at in priced})
         rank_outages(search.p, x)
+        search.dearer = search.dearer_when_whole(x)
     cost = float(cost_usd(search.p, x))
     if search.best is not None and search.best.cost_usd <= cost:
         return search.best
@@ -205,8 +242,8 @@ def _settled(search: _Search, x: Decisions, survived: Survived) -> Decisions:
         if replicas is None:
             _, replicas = test.test_whole(f, purchases, None)
         settled = test.settle(f, purchases, replicas, costs)
-        if sum(settled.excess.values()) > SHORT * max(
-            1.0, *(requests_per_second(search.p, *o, (h, f, 0.0)) for o in search.p.flows)
+        if sum(settled.excess.values()) > SHORT * sum(
+            requests_per_second(search.p, *o, (h, f, 0.0)) for o in search.p.flows
         ):
             raise SolverError(f"{f} in {h} was taken to be survived, and is not: please report it with the study")
         for name in STATE_NAMES:

@@ -2,7 +2,6 @@
 
 import math
 import re
-import shutil
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -13,12 +12,14 @@ import yaml
 
 from planner.edges import replica_seconds_per_request
 from planner.errors import Finding, InputError
+from planner.files import write_new_folder
 from planner.network import reaches
 from planner.places import Reading, Row, near_miss, read_record, shown, shown_path
-from planner.read import KEYS, data_folder, read_fleet, read_study, sorted_findings
+from planner.read import KEYS, check_whole_replicas, data_folder, read_fleet, read_study, sorted_findings
 from planner.records.inventory import MachineType, Pool, Site
 from planner.records.serving import ContextClass, Model, Profile
 from planner.records.study import Origin, RunningReplicas, Study, Utilisation, Workload
+from planner.risk import profile_id
 from planner.tables import read_csv, read_list, read_yaml
 
 
@@ -35,20 +36,8 @@ def start_study(folder: Path, example: str) -> list[Path]:
     if example not in known:
         raise InputError([Finding("--example", f"one of {', '.join(known)}", repr(example), "name one of these")])
     _check_new(folder)
-    written = []
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        for source in sorted((examples / example).rglob("*")):
-            if source.suffix in (".yaml", ".csv", ".md"):
-                target = folder / source.relative_to(examples / example)
-                target.parent.mkdir(parents=True, exist_ok=True)
-                shutil.copyfile(source, target)
-                written.append(target)
-    except OSError as error:
-        raise InputError(
-            [Finding(str(folder), "a folder that can be written", error.strerror or str(error), "name another folder")]
-        ) from error
-    return written
+    sources = [p for p in sorted((examples / example).rglob("*")) if p.suffix in (".yaml", ".csv", ".md")]
+    return write_new_folder(folder, {str(p.relative_to(examples / example)): p.read_bytes() for p in sources})
 
 
 GOALS: list[dict[str, Any]] = [
@@ -60,8 +49,9 @@ GOALS: list[dict[str, Any]] = [
 TARGETS = {"interactive": (2000.0, 60.0), "long-context": (10000.0, 80.0)}
 """Time to first token and per output token of the tiers [ms]; raised where today's fleet is slower."""
 ROUND_TRIP_MS, ROUND_TRIP_IN_FAILURE_MS = 150.0, 250.0
-MEAN_TOKENS = {"short": (1155.0, 211.0)}
-"""Mean input and output of a request [tokens]: Azure LLM inference trace 2023, conversation (CC-BY-4.0, Microsoft)."""
+MEAN_TOKENS = {"short": (1155.0, 211.0), "medium": (8192.0, 343.0)}
+"""Mean input and output of a request [tokens]: Azure LLM inference trace 2023, conversation (CC-BY-4.0, Microsoft); of
+medium ones the input for which their speeds are stated (assumed), so that every profile that ships holds them."""
 LONG_MEAN_TOKENS = (12035.0, 343.0)
 """The same of longer classes: Mooncake conversation trace (Apache-2.0)."""
 OUTAGE_USD_PER_REQUEST = {"interactive": 0.02, "long-context": 0.05, "batch": 0.001}
@@ -126,7 +116,8 @@ def start_from_fleet(folder: Path, fleet_path: Path, today: date | None = None) 
                 (Path(temporary) / name).write_text(text, encoding="utf-8")
         made, _ = read_study(Path(temporary))
         read_fleet(fleet_path, made)
-    return _write(folder, files, fleet_path)
+    whole = {name: text.encode() for name, text in files.items()}
+    return write_new_folder(folder, {**whole, "fleet.csv": fleet_path.read_bytes()})
 
 
 def _check_new(folder: Path) -> None:
@@ -144,19 +135,6 @@ def _yaml(study: dict[str, Any]) -> str:
         yaml.safe_dump(part, sort_keys=False, default_flow_style=flow, width=1000, allow_unicode=True)
         for part, flow in ((records, None), (texts, False))
     )
-
-
-def _write(folder: Path, files: dict[str, str], fleet_path: Path) -> list[Path]:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        for name, text in files.items():
-            (folder / name).write_text(text, encoding="utf-8")
-        shutil.copyfile(fleet_path, folder / "fleet.csv")
-    except OSError as error:
-        raise InputError(
-            [Finding(str(folder), "a folder that can be written", error.strerror or str(error), "name another folder")]
-        ) from error
-    return [folder / name for name in (*files, "fleet.csv")]
 
 
 def _shipped(reading: Reading) -> _Shipped:
@@ -197,12 +175,17 @@ def _slug(name: str) -> str:
 
 
 def _profiles(shipped: _Shipped) -> dict[str, Profile]:
-    return {f"{m.model}/{p.name}": p for m in shipped.models.values() for p in m.profiles}
+    return {profile_id(m.model, p.name): p for m in shipped.models.values() for p in m.profiles}
+
+
+def _models_of(shipped: _Shipped) -> dict[str, str]:
+    """Id of a profile -> its model."""
+    return {profile_id(m.model, p.name): m.model for m in shipped.models.values() for p in m.profiles}
 
 
 def _check_fleet(rows: list[Row[RunningReplicas]], shipped: _Shipped, reading: Reading) -> None:
     """Pools, profiles and origins are known, fit each other, and each route has replicas behind it."""
-    profiles = _profiles(shipped)
+    profiles, models_of = _profiles(shipped), _models_of(shipped)
     models: dict[str, tuple[str, str]] = {}
     replicas: dict[tuple[str, str], tuple[float, str]] = {}
     weights: dict[tuple[str, str], tuple[float, str]] = {}
@@ -222,6 +205,7 @@ def _check_fleet(rows: list[Row[RunningReplicas]], shipped: _Shipped, reading: R
             reading.error(
                 place.at("profile"), f"a profile for {shipped.pools[row.pool].machine_type}", f"one for {machine}", fix
             )
+        check_whole_replicas(row, place, reading)
         if row.weight > 0 and row.replicas == 0:
             fix = "remove the row, or state the replicas of the pool"
             reading.error(place.at("replicas"), "replicas behind a route with a weight", "0", fix)
@@ -229,7 +213,7 @@ def _check_fleet(rows: list[Row[RunningReplicas]], shipped: _Shipped, reading: R
         if count != row.replicas:
             fix = "give every row the replicas of the whole pool; the weight tells how they are shared"
             reading.error(place.at("replicas"), f"{count:g} as at {at}", f"{row.replicas:g}", fix)
-        model = row.profile.partition("/")[0]
+        model = models_of.get(row.profile, row.profile)
         first, at = models.setdefault(row.workload, (model, place.at()))
         if first != model:
             fix = "give each model a workload of its own"
@@ -267,7 +251,7 @@ def _workloads(fleet: list[RunningReplicas], shipped: _Shipped) -> dict[str, Wor
         tokens = MEAN_TOKENS.get(of, LONG_MEAN_TOKENS)
         made[name] = Workload(
             name=name,
-            model=mine[0].profile.partition("/")[0],
+            model=_models_of(shipped)[mine[0].profile],
             context_class=of,
             tier=tier,
             mean_input_tokens=tokens[0],
@@ -284,7 +268,7 @@ def _study(
     assumptions = [
         "Demand is assumed: what the replicas of fleet.csv can carry at the normal utilisation, by weight of routes.",
         "Mean tokens are assumed. Short requests: Azure LLM inference trace 2023, conversation (CC-BY-4.0, Microsoft).",
-        "Mean tokens of longer requests: Mooncake conversation trace (Apache-2.0).",
+        "Mean tokens of longer requests: Mooncake conversation trace (Apache-2.0), but medium input: 8192, assumed.",
         "The context class of a workload is what its name says, else the longest that all of its profiles admit.",
         "Tiers, targets, survival goals and the cost of an outage are a first proposal.",
         "Holdings are the machines that today's replicas need, and last beyond the horizon.",

@@ -2,6 +2,7 @@
 
 import csv
 import io
+import json
 import os
 import re
 from collections.abc import Callable, Iterator
@@ -13,6 +14,7 @@ import yaml
 from pydantic.fields import FieldInfo
 
 from planner.errors import Finding
+from planner.files import NotReadable, read_bytes
 from planner.places import Loc, Place, R, Reading, Row, near_miss, read_record, shown, shown_path, unique
 
 DEEPEST = 40
@@ -32,25 +34,27 @@ class Unreadable(Exception):
         self.finding = Finding(where, expected, got, fix)
 
 
-def read_text(path: Path) -> str:
+def read_text(path: Path, pipes: bool = False) -> str:
     """The text of a file in UTF-8, with or without a byte order mark; lines end in a line feed.
+
+    Parameters
+    ----------
+    pipes : whether a pipe that ends will do, too
 
     Raises
     ------
     Unreadable
-        when it is no regular file that can be read, no UTF-8, or holds control characters
+        when it is no file that can be read, no UTF-8, or holds control characters
     """
     where = shown_path(path)
     try:
-        if path.is_dir():
-            raise Unreadable(where, "a file", "a folder", "name the file within it")
         if not path.exists():
             siblings = [p.name for p in path.parent.iterdir()] if path.parent.is_dir() else []
             missing = "no such file" + near_miss(path.name, siblings)
             raise Unreadable(where, "a file", missing, "create it, or correct the path")
-        if not path.is_file():
-            raise Unreadable(where, "a regular file", "something else", "name a file")
-        raw = path.read_bytes()
+        raw = read_bytes(path, pipes)
+    except NotReadable as error:
+        raise Unreadable(where, error.expected, error.got, error.fix) from None
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         raise Unreadable(where, "a file that can be read", reason.lower(), "check the path, its permissions") from None
@@ -88,6 +92,9 @@ def read_yaml(path: Path, reading: Reading) -> tuple[dict[str, Any], Place] | No
         mark: Any = getattr(error, "problem_mark", None)
         problem: str = getattr(error, "problem", None) or str(error).splitlines()[0]
         where = f"{file}:{mark.line + 1}" if mark is not None else file
+        if "nesting depth" in problem:  # newer parsers stop by themselves, before they run out of stack
+            reading.error(where, f"at most {DEEPEST} levels", "more", "nest less deeply")
+            return None
         hint = "indent with spaces, never tabs" if "tab" in problem else "check indentation, colons and quotes here"
         reading.error(where, "YAML", problem, f"{hint}; text with ': ' or '#' in it needs quotes")
     return None
@@ -140,6 +147,33 @@ def _build(event: Any, events: Iterator[Any], loc: Loc, place: Place, lines: dic
         lines[*loc, key] = line
         fields[key] = _build(next(events), events, (*loc, key), place, lines, reading)
     return fields
+
+
+def value_of(text: str, where: str, reading: Reading) -> Any:
+    """A value as it would stand in a file: JSON, or a list or fields in the brackets of YAML; any other text is text.
+
+    Examples
+    --------
+    >>> value_of("[a, b]", "here", Reading()), value_of("0.5", "here", Reading()), value_of("x2", "here", Reading())
+    (['a', 'b'], 0.5, 'x2')
+    """
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        if not text.startswith(("[", "{")):
+            return text
+    found = Reading()
+    try:
+        data = _document(text, Place(where), {}, found)
+        for finding in found.findings:
+            reading.error(where, finding.expected, finding.got, finding.fix)
+        return data
+    except Unreadable as error:
+        reading.error(where, error.finding.expected, error.finding.got, error.finding.fix)
+    except yaml.YAMLError:
+        fix = "close every bracket, part elements by commas: [a, b] or {name: value}"
+        reading.error(where, "a list or fields in brackets", shown(text), fix)
+    return None
 
 
 def _scalar(text: str) -> Any:

@@ -14,7 +14,7 @@ from planner.formulas import (
     least_occupied,
     requests_per_second,
 )
-from planner.problem import Decisions, Problem, State, no_decisions, states
+from planner.problem import Decisions, Problem, State, flow_size, flow_weights, no_decisions, states
 from planner.program import FEASIBLE, NOTHING, OPTIMAL, Program, set_bound, state_columns
 from planner.risk import Failure
 from planner.rules import INSIDE_RULES, LINK_RULES
@@ -50,8 +50,8 @@ MORE_TEST_NODES = 2000
 SLIVER = 0.005
 WHOLE = 1e-6
 CHURN_GAP = 0.3
-WHOLE_SHORT = 1.0
-"""What counts as short where only whole numbers fail [requests/s]: less than what divisible replicas miss."""
+WHOLE_SHORT = 10.0
+"""What counts as short where only whole numbers fail [of what counts as nothing]: less than divisible ones miss."""
 STATE_NAMES = (
     "traffic",
     "shed",
@@ -68,10 +68,10 @@ STATE_NAMES = (
 )
 
 
-def tolerance(p: Problem, f: str) -> float:
-    """What counts as nothing short in an hour of a failure [requests/s]."""
-    offered = [sum(requests_per_second(p, w, o, (h, f, 0.0)) for w, o in p.flows) for h in p.hours]
-    return 1e-7 * max(1.0, *offered)
+def tolerance(p: Problem, f: str, h: str | None = None) -> float:
+    """What counts as nothing short in an hour (none: the first) of a failure [requests/s]: a share of what is asked."""
+    s = (p.hours[0] if h is None else h, f, 0.0)
+    return 1e-7 * math.fsum(requests_per_second(p, w, o, s) for w, o in p.flows)
 
 
 class TestProgram:
@@ -108,7 +108,8 @@ class TestProgram:
                 self.program.add(rule.__name__, rule(q, self.x, s))
         columns = self.program.lp.columns
         self.default = [(v.lowBound, v.upBound) for v in columns]
-        self.shortfall = total((1.0, v) for v in self.x.excess.values())
+        self.weights = flow_weights(p)
+        self.shortfall = total((self.weights[w, o], v) for (w, o, _), v in self.x.excess.items())
         self.program.minimise(self.shortfall)
 
     def view(self, f: str, purchases: Decisions) -> Decisions:
@@ -145,7 +146,7 @@ class TestProgram:
         return x
 
     def test(self, f: str, purchases: Decisions) -> float:
-        """Requests/s that the goals are short of in a failure, replicas divisible; 0 when it is survived."""
+        """Requests/s that the goals are short of in a failure, by `flow_weights`, replicas divisible; 0: survived."""
         self.set_failure(f, purchases, whole=False)
         self.program.minimise(self.shortfall)
         status = self.program.solve()
@@ -163,7 +164,7 @@ class TestProgram:
         """
         x = self.set_failure(f, purchases, whole=True)
         self.program.minimise(self.shortfall)
-        enough = tolerance(self.p, f)
+        enough = tolerance(self.p, f, self.hour)
         replicas = self._replica_columns(f, x)
         before = [(v, v.lowBound, v.upBound) for v in replicas]
         for name in ("kept", "loaded"):
@@ -187,7 +188,7 @@ class TestProgram:
                 if status == NOTHING and most_nodes is not None:
                     status = self.program.solve(True, 1.0, MORE_TEST_NODES)
                 if status not in (OPTIMAL, FEASIBLE):
-                    return WHOLE_SHORT, {}
+                    return WHOLE_SHORT * enough, {}
         return 0.0, {v: float(round(v.varValue or 0.0)) for v in replicas}
 
     def _churn(self, f: str, x: Decisions) -> Linear:
@@ -267,25 +268,29 @@ class TestProgram:
         for (e, s), v in self._keyed(f, x.occupied):
             v.lowBound = v.upBound = least_occupied(self.p, numbers, e, s)
         worst = max(edge_cost.values(), default=1.0) or 1.0
-        comfort = [(edge_cost[o, e], v) for (w, o, e, s), v in self.x.traffic.items()]
-        short = [(1e4 * worst, v) for v in self.x.excess.values()]
+        weights = self.weights
         if f in self.p.priced:
             usd = in_states_usd(self.p, x, f)
-            largest = (
-                max((abs(c) for c in usd.values()), default=1.0) if isinstance(usd, pulp.LpAffineExpression) else 1
-            )
-            self.program.minimise(
-                total([(1e3 * worst / largest, usd), *((1e-3, v) for v in self.x.shed.values()), *short])
-            )
+            usd_each = usd.values() if isinstance(usd, pulp.LpAffineExpression) else ()
+            largest = max(map(abs, usd_each), default=1.0) or 1.0
+            wanted = [(1e3 * worst / largest, usd)]
+            wanted += [(1e-3 * weights[w, o], v) for (w, o, _), v in self.x.shed.items()]
         else:
             dearest = max(self.p.outage_usd_per_request.values(), default=0.0) or 1.0
-            shed = (
-                (worst * (100.0 + 900.0 * self.p.outage_usd_per_request[w] / dearest), v)
-                for (w, _, _), v in self.x.shed.items()
-            )
-            self.program.minimise(total([*comfort, *shed, *short]))
+            wanted = [(weights[w, o] * edge_cost[o, e], v) for (w, o, e, s), v in self.x.traffic.items()]
+            wanted += [
+                (weights[w, o] * worst * (100.0 + 900.0 * self.p.outage_usd_per_request[w] / dearest), v)
+                for (w, o, _), v in self.x.shed.items()
+            ]
+        # what is due comes before all else, at no price: requests that take little room must not push out others
+        for v in self.x.excess.values():
+            v.upBound = 0.0
+        self.program.minimise(total(wanted))
         if self.program.solve() != OPTIMAL:
-            raise SolverError(f"the states of {f} cannot be settled")
+            self._least_short()
+            self.program.minimise(total(wanted))
+            if self.program.solve() != OPTIMAL:
+                raise SolverError(f"the states of {f} cannot be settled")
         reached, values = self.program.objective, self.program.values()
         slivers = [
             v for (w, o, e, s), v in self.x.traffic.items() if 0 < values[v] < SLIVER * values[self.x.offered[w, o, s]]
@@ -294,11 +299,22 @@ class TestProgram:
             before = [v.upBound for v in slivers]
             for v in slivers:
                 v.upBound = 0.0
-            if self.program.solve() == OPTIMAL and self.program.objective <= reached * (1 + SLIVER) + 1e-9:
+            if self.program.solve() == OPTIMAL and self.program.objective <= (reached + 1e-9 * self.program.scale) * (
+                1 + SLIVER
+            ):
                 values = self.program.values()
             for v, upper in zip(slivers, before, strict=True):
                 v.upBound = upper
         return self.numbers(f, x, values)
+
+    def _least_short(self) -> None:
+        """Let the states be short of what they are at the least, where nothing short is out of the solver's reach."""
+        for v in self.x.excess.values():
+            v.upBound = None
+        self.program.minimise(self.shortfall)
+        if self.program.solve() == OPTIMAL:
+            for (w, o, _), v in self.x.excess.items():
+                v.upBound = v.varValue * (1 + WHOLE) + WHOLE * flow_size(self.p, w, o)
 
     def numbers(self, f: str, x: Decisions, values: Mapping[Any, float]) -> Decisions:
         """The template's values under the keys of a failure; zeros left out."""

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Sequence
 from functools import cache
 
 from planner.cutsets import Cuts, all_break, any_breaks, broken_needs, cut_sets
-from planner.records.study import Needs, Study
+from planner.records.study import Needs, Study, kind_and_name
 from planner.risk import dependency_graph
 from planner.units import ROUNDING
 
@@ -25,7 +25,7 @@ class Ways:
     def __init__(self, study: Study) -> None:
         graph = dependency_graph(study)
         needs: dict[str, Sequence[Needs]] = {c: graph.nodes[c]["needs"] for c in graph}
-        self.events = {c: {c: 1.0} for c in sorted(needs) if c.partition(":")[0] not in NOT_EVENTS}
+        self.events = {c: {c: 1.0} for c in sorted(needs) if kind_and_name(c)[0] not in NOT_EVENTS}
         self.events |= _named_failures(study)
         self.at: Callable[[float], dict[str, Cuts]] = cache(lambda left: cut_sets(needs, self.events, left))
         self.all_dead: Callable[[frozenset[Cuts]], Cuts] = cache(all_break)
@@ -34,7 +34,7 @@ class Ways:
         }
         self.stacks_of: dict[str, set[str]] = defaultdict(set)
         for c in graph:
-            below = {kind: [n for n in graph.successors(c) if n.startswith(f"{kind}:")] for kind in STACKED}
+            below = {kind: [n for n in graph.successors(c) if kind_and_name(n)[0] == kind] for kind in STACKED}
             for qualified in below["qualification"]:
                 self.stacks_of[qualified] |= {*below["stack"], *below["stack_version"]}
         shares = {share for lost in self.events.values() for share in lost.values()}
@@ -96,4 +96,4 @@ def fractions(levels: Levels, order: int) -> dict[Members, float]:
 
 def is_named_failure(event: str) -> bool:
     """Whether an event is a failure that the study names, not a component."""
-    return event.startswith("failure:")
+    return kind_and_name(event)[0] == "failure"

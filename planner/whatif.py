@@ -14,15 +14,17 @@ from typing import Any, Literal
 
 from planner.bridge import Bridge, bare_costs, bare_key, bridge
 from planner.build import build
+from planner.edges import workloads_without_edge
 from planner.errors import Finding, InputError, NoPlan, SolverError
-from planner.explain import diagnose, workloads_without_edge
+from planner.explain import diagnose
+from planner.interruption import interrupted
 from planner.patches import Patch, patch_of, patched, read_patch
 from planner.places import Place, Reading, shown
 from planner.plan import Case, make_plan
 from planner.planfile import canonical, sealed
 from planner.problem import HOURLY
 from planner.read import sorted_findings
-from planner.recorded import gap_fraction
+from planner.recorded import gap_fraction, is_proven
 from planner.records.plan import PlanFile
 from planner.records.study import Study
 from planner.search import Effort, Infeasible, Progress
@@ -74,6 +76,8 @@ class Answer:
     variant: Variant
     plan: PlanFile | None
     why_not: str = ""
+    unsure: bool = False
+    """whether the search failed: it is not known whether there is a plan"""
 
     @property
     def not_planned(self) -> bool:
@@ -162,9 +166,15 @@ def studies_of(study: Study, variants: Iterable[Variant]) -> tuple[list[Study], 
         with every finding, when one of them is an error
     """
     found, findings = [], list[Finding]()
+    told = set[tuple[str, ...]]()
     for variant in variants:
         made, more = patched(study, variant.patches, variant.name)
-        findings += more
+        for finding in more:
+            # a warning is told for the first variant that has it, not for all of a matrix
+            said = (finding.where.partition(": ")[2], finding.expected, finding.got, finding.level)
+            if finding.level == "error" or said not in told:
+                findings.append(finding)
+            told.add(said)
         found += [made] if made is not None else []
     if any(finding.level == "error" for finding in findings):
         raise InputError(sorted_findings([finding for finding in findings if finding.level == "error"]))
@@ -233,7 +243,7 @@ def _is_enough(base: PlanFile, effort: Effort) -> bool:
     A clock or a person that ended it is no reason: what is asked about is this plan.
     """
     proof = base.proof
-    return proof.gap_fraction <= effort.gap_fraction + 1e-9 or proof.gap_asked_fraction <= effort.gap_fraction
+    return is_proven(proof.gap_fraction, effort.gap_fraction) or proof.gap_asked_fraction <= effort.gap_fraction
 
 
 def the_better(given: PlanFile, found: PlanFile | None) -> PlanFile:
@@ -244,7 +254,7 @@ def the_better(given: PlanFile, found: PlanFile | None) -> PlanFile:
     bound_usd = min(max(a.bound_usd, b.bound_usd), a.cost_usd, b.cost_usd)
     kept, gap_asked = (found if b.cost_usd < a.cost_usd * (1 - SAME_COST) else given), b.gap_asked_fraction
     gap = gap_fraction(kept.proof.cost_usd, bound_usd)
-    proven: Literal["proven", "gap"] = "proven" if gap <= gap_asked + 1e-9 else "gap"
+    proven: Literal["proven", "gap"] = "proven" if is_proven(gap, gap_asked) else "gap"
     status = kept.proof.status if kept.proof.status == "stopped" else proven
     more = {"bound_usd": bound_usd, "gap_fraction": gap, "gap_asked_fraction": gap_asked, "status": status}
     proof = kept.proof.model_copy(update=more)
@@ -257,7 +267,7 @@ Asked = Sequence[tuple[Variant, Study]]
 def _is_stopped(answer: Answer, effort: Effort) -> bool:
     """Whether a person ended the search for it."""
     by_person = effort.seconds is None and answer.plan is not None and answer.plan.proof.status == "stopped"
-    return by_person or INTERRUPTED in answer.why_not
+    return interrupted() or by_person or INTERRUPTED in answer.why_not
 
 
 def _one_by_one(
@@ -315,7 +325,7 @@ def _answer(
 ) -> Answer:
     """The answer for one variant, planned from the plan of the study as it is, where there is one."""
     hints = start.proof.failures_entered if start is not None else ()
-    if findings := workloads_without_edge(build(study, case, with_goals=False)):
+    if findings := list(workloads_without_edge(build(study, case, with_goals=False)).values()):
         more = f" (and {len(findings) - 1} more)" if len(findings) > 1 else ""
         return Answer(variant, None, f"{findings[0].where}: {findings[0].got}{more}")
     try:
@@ -325,7 +335,7 @@ def _answer(
     except Infeasible:
         pass
     except (NoPlan, SolverError) as error:
-        return Answer(variant, None, str(error))
+        return Answer(variant, None, str(error), unsure=True)
     try:
         return Answer(variant, None, str(diagnose(study, case, progress)))
     except KeyboardInterrupt:

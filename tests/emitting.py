@@ -222,4 +222,5 @@ def hostile_plan(provider: str = "aws") -> PlanFile:
     )
     bare = made.without_goals.model_copy(update={"purchases": ()})
     parts = {"study": asked, "purchases": purchases, "replicas": tuple(replicas), "states": (state,)}
-    return made.model_copy(update={**parts, "uncoverable": (), "firm": (), "drivers": {}, "without_goals": bare})
+    explained = {"uncoverable": (), "firm": (), "drivers": {}, "without_goals": bare, "on_equal_terms": None}
+    return made.model_copy(update={**parts, **explained})

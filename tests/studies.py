@@ -8,13 +8,17 @@ from planner.records.inventory import MachineType, Offer, Pool, Price, Site
 from planner.records.serving import ContextClass, Model, ModelFacts, OperatingPoint, Profile, Qualification
 from planner.records.study import (
     Claim,
+    Counted,
     Demand,
     Goal,
     Holding,
     Horizon,
+    Hour,
     NamedFailure,
     Origin,
+    Period,
     Policies,
+    Quota,
     Study,
     Tier,
     Utilisation,
@@ -22,6 +26,8 @@ from planner.records.study import (
 )
 
 SOURCED: dict[str, Any] = {"evidence": "assumed", "source": "made up for a test", "as_of": "2026"}
+HALVES = (("day", 0.5), ("night", 0.5))
+THIRDS = (("morning", 0.25), ("noon", 0.5), ("night", 0.25))
 PLACES = {"a": (50.0, 0.0), "b": (50.0, 20.0), "c": (40.0, -75.0), "d": (35.0, 135.0)}
 
 
@@ -232,3 +238,190 @@ def random_study(seed: int, size: str = "tiny") -> Study:
         policies=Policies(),
         utilisation=Utilisation(normal=g.choice([1.0, 0.8]), in_failure=1.0),
     )
+
+
+def beset_study(seed: int) -> Study:
+    """A random study in which much may go wrong at once, so that whole numbers, clocks and limits meet.
+
+    Beside what `random_study` has: several hours and periods, three deadlines, partial losses of anything (on all or
+    on the worst placement), maintenance, surges of one workload or origin, spare and broken machines, replicas of
+    several sizes, requests of several lengths, units of several machines, spot, commitments, what counts in part or can
+    be obtained, quotas, power, storage rates, priced failures, and gateways that rescale.
+    """
+    g = random.Random(10_000_019 * seed + 1)
+    size = "small" if g.random() < 0.15 else "tiny"
+    study = random_study(seed, size)
+    if size == "tiny" and g.random() < 0.2:
+        study = study.model_copy(update={"objective": g.choice(["expected", "worst_case", "cvar"])})
+    return _asked(_lost(_sold(_served(_timed(study, g), g), g), g), g)
+
+
+def _timed(study: Study, g: random.Random) -> Study:
+    """With one to three hours, and one or two periods."""
+    several = [(), HALVES, THIRDS] if len(study.pools) < 4 and study.objective == "cost" else []
+    hours = tuple(Hour(name=n, weight_fraction=w) for n, w in g.choice([(), *several]))
+    periods = tuple(Period(name=n, months=0.5) for n in ("first", "then")) if g.random() < 0.2 else ()
+    rows = tuple(
+        row.model_copy(update={"hour": h.name, "requests_per_second": round(row.requests_per_second * part, 3)})
+        for row in study.demand
+        for h in hours
+        for part in [g.choice([0.3, 0.6, 1.0])]
+    )
+    length = {"periods": periods} if periods else {"months": 1.0}
+    horizon = Horizon(start=date(2026, 1, 1), hours=hours, **length)
+    return study.model_copy(
+        update={"horizon": horizon, "demand": rows or study.demand, "detection_seconds": g.choice([0.0, 5.0, 10.0])}
+    )
+
+
+def _served(study: Study, g: random.Random) -> Study:
+    """With replicas of several sizes, second stacks, and requests of several lengths."""
+    models = []
+    for old in study.models:
+        stacks = sorted({q.stack for q in old.qualifications})
+        more = [
+            profile(f.machine_type, g.choice([s for s in stacks if s != f.stack] or ["rocm"]), g.choice([2, 4, 6]))
+            for f in old.profiles
+            if g.random() < 0.3
+        ]
+        profiles = [
+            f.model_copy(
+                update={
+                    "accelerators_per_replica": g.choice([1, 2, 3, 4, 8]),
+                    "load_seconds": g.choice([0.0, 25.0, 45.0, 120.0, 290.0]),
+                    "weights_gib": g.choice([20.0, 100.0]),
+                }
+            )
+            for f in (*old.profiles, *more)
+        ]
+        models.append(model(old.model, profiles, rollout_surge_fraction=g.choice([0.0, 0.0, 0.2])))
+    workloads = tuple(
+        w.model_copy(
+            update={
+                "mean_output_tokens": g.choice([1.0, 1.0, 0.1, 2.5]),
+                "burst_factor": g.choice([1.0, 1.25]),
+                **({"cached_fraction": 0.4, "cached_fraction_in_failure": 0.1} if g.random() < 0.1 else {}),
+            }
+        )
+        for w in study.workloads
+    )
+    sites = tuple(s.model_copy(update={"load_gib_per_second": g.choice([None, None, 2.0, 10.0])}) for s in study.sites)
+    return study.model_copy(update={"models": tuple(models), "workloads": workloads, "sites": sites})
+
+
+def _sold(study: Study, g: random.Random) -> Study:
+    """With spot, commitments and blocks of machines, what counts in part, and what is owned, lent, spare or broken."""
+    bought = []
+    for q in study.pools:
+        price, each = g.randint(3, 9), g.choice([1, 1, 1, 2, 4])
+        size = {"machines_per_unit": each, "most_units": float(g.choice([2, 4, 8, 20]))}
+        bought.append(offer(q.id, price, **size))
+        if g.random() < 0.5:
+            spot = {"machines_per_unit": g.choice([1, 2, 4]), "most_units": float(g.choice([2, 8]))}
+            bought.append(offer(q.id, round(0.4 * price, 2), "spot", **spot))
+        if g.random() < 0.4:
+            bought.append(offer(q.id, round(0.7 * price, 2), "commitment", term_months=1.0, **size))
+    pools = tuple(
+        q.model_copy(
+            update={"usable_fraction": g.choice([1.0, 1.0, 0.95, 0.75]), "spare_machines": g.choice([0.0, 0.0, 0.5, 1])}
+        )
+        for q in study.pools
+    )
+    holdings, claims = [], []
+    for q in study.pools:
+        if g.random() < 0.4:
+            holdings.append(Holding(pool=q.id, machines=g.randint(1, 6)))
+        if g.random() < 0.3:
+            back = g.choice([0.0, 10.0, 20.0, 100.0, None])
+            claims.append(Claim(pool=q.id, machines=g.randint(1, 2), reclaim_seconds=back, lent_to="training"))
+    counted = tuple(
+        Counted(
+            offers=(g.choice(["*:on_demand", "*:commitment", f"{q.id}:*"]),),
+            any=g.choice([None, "site", "provider"]),
+            running_fraction=g.choice([1.0, 0.9, 0.5]),
+            obtainable_fraction=g.choice([0.0, 0.5, 1.0]),
+            obtain_seconds=g.choice([0.0, 20.0]),
+        )
+        for q in study.pools[:2]
+        if g.random() < 0.2
+    )
+    quotas = ()
+    if g.random() < 0.2:
+        names = tuple(q.id for q in g.sample(study.pools, 2))
+        quotas = (Quota(name="quota", pools=names, most=float(g.choice([3, 6, 12]))),)
+    return study.model_copy(
+        update={
+            "offers": tuple(b for b, _ in bought),
+            "prices": tuple(price for _, price in bought),
+            "pools": pools,
+            "holdings": tuple(holdings),
+            "claims": tuple(claims),
+            "policies": Policies(counted=counted, quotas=quotas),
+        }
+    )
+
+
+def _lost(study: Study, g: random.Random) -> Study:
+    """With named failures: partial losses, on the worst part or on all, in maintenance, with surges."""
+    sites = {s.id: s for s in study.sites}
+    things = [f"pool:{q.id}" for q in study.pools] + [f"site:{s}" for s in sites]
+    things += sorted({f"provider:{s.provider}" for s in study.sites})
+    stacks = sorted({f"stack:{q.stack}" for m in study.models for q in m.qualifications})
+    flows = [f"workload:{w.name}" for w in study.workloads] + [f"origin:{o.name}" for o in study.origins]
+    shares = [0.3, 0.5, 0.1, 0.7]
+    rated = {"failures_per_year": g.choice([0.5, 2.0]), "hours_to_repair": g.choice([1.0, 4.0])}
+    failures = []
+    for n in range(g.randint(1, 3)):
+        some = g.sample(things + stacks, g.randint(1, 2))
+        lost = {c: 1.0 if c in stacks or g.random() < 0.4 else g.choice(shares) for c in some}
+        partial = [c for c, share in lost.items() if share < 1]
+        failures.append(
+            NamedFailure(
+                name=f"trouble{n}",
+                lost=lost,
+                worst_part=bool(partial) and g.random() < 0.4,
+                in_maintenance={g.choice(things): g.choice(shares)} if g.random() < 0.4 else {},
+                surge_factor=g.choice([1.0, 1.0, 1.3, 0.8]),
+                surges={g.choice(flows): g.choice([1.2, 0.5])} if g.random() < 0.3 else {},
+                **(rated if study.objective != "cost" and g.random() < 0.7 else {}),
+            )
+        )
+    return study.model_copy(update={"failures": tuple(failures)})
+
+
+def _asked(study: Study, g: random.Random) -> Study:
+    """With goals of three deadlines, of which each tier has some, some of them in maintenance."""
+    things = [f"pool:{q.id}" for q in study.pools] + [f"site:{s.id}" for s in study.sites]
+    deadlines = g.choice([(30.0, 60.0, 300.0), (20.0, 60.0, 150.0), (60.0, 100.0, 400.0)])
+    tiers = []
+    for tier in study.tiers:
+        goals = []
+        for _ in range(g.randint(1, 2)):
+            what = {"any": g.choice(["site", "provider", "pool", "region", "stack"])}
+            if g.random() < 0.3:
+                what["in_maintenance"] = {g.choice(things): g.choice([0.3, 0.5, 0.2])}
+            goals += _at_deadlines(what, deadlines, g)
+        for failure in study.failures:
+            if g.random() < 0.8:
+                goals += _at_deadlines({"failure": failure.name}, deadlines, g)
+        tiers.append(
+            tier.model_copy(
+                update={
+                    "survive": tuple(goals),
+                    "serve_fraction": g.choice([1.0, 1.0, 1.0, 0.9]),
+                    "outage_usd_per_request": g.choice([0.0, 0.01, 1.0]),
+                    "round_trip_ms": g.choice([None, None, 250.0, 120.0]),
+                    "round_trip_ms_in_failure": g.choice([None, 300.0]),
+                }
+            )
+        )
+    failover = "rescale" if study.objective == "cost" and g.random() < 0.12 else "resolve"
+    utilisation = Utilisation(normal=g.choice([1.0, 0.85]), in_failure=g.choice([1.0, 1.0, 0.95]))
+    return study.model_copy(update={"tiers": tuple(tiers), "failover": failover, "utilisation": utilisation})
+
+
+def _at_deadlines(what: dict[str, Any], deadlines: tuple[float, ...], g: random.Random) -> list[Goal]:
+    """The same loss at one to three deadlines, more due at later ones."""
+    some = sorted(g.sample(deadlines, g.randint(1, 3)))
+    parts = sorted(g.choice([0.1, 0.3, 0.5, 0.7, 0.8, 1.0]) for _ in some)
+    return [Goal(serve_fraction=part, within_seconds=c, **what) for c, part in zip(some, parts, strict=True)]

@@ -8,10 +8,12 @@ import pytest
 from buildouts import HALL, START, hall, machines, phase, years
 from studies import offer, random_study
 
+from planner.audit import audit
 from planner.build import build
-from planner.cash import NO_CASH, cash
+from planner.cash import NO_CASH, cash, cash_by_evidence
 from planner.costs import COSTS
 from planner.plan import make_plan
+from planner.planfile import sealed
 from planner.recorded import decisions_of
 from planner.records.buildout import CapitalLimit, Electricity, Money, SpendCommitment
 from planner.records.inventory import Pool
@@ -215,3 +217,41 @@ def test_a_study_of_one_period_that_rents_has_no_money_section():
     assert "\nMONEY\n" not in render(review_plan(make_plan(rented, EXACT)), "text")
     assert "\nMONEY\n" in render(review_plan(make_plan(rented.model_copy(update={"money": TENTH}), EXACT)), "text")
     assert phase("one").id == f"{HALL}:one"
+
+
+# ------------------------------------------------------------------ one measure of how prices are known
+def test_trust_and_money_say_the_same_of_prices():
+    """Of all cash: promises and requests given by the study, energy estimated, the rest assumed."""
+    plan, paid = cash_of(everything())
+    known = cash_by_evidence(paid)
+    assert sum(known.values()) == pytest.approx(sum(flow.usd for flow in paid.flows if flow.component not in NO_CASH))
+    assert set(known) == {"assumed", "estimated", "given"}
+    sections = {s.title: s for s in review_plan(plan).sections}
+    money = [line for line in sections["MONEY"].after if line.startswith("prices:")]
+    trust = [line for line in sections["TRUST"].lines if line.startswith("prices:")]
+    assert money == trust and len(money) == 1 and "share of all cash in the plan" in money[0]
+    assert sections["TRUST"].data["price_share"] == known
+
+
+# ------------------------------------------------------------------ upkeep of machines
+def with_upkeep():
+    """The hall with a machine that costs 0.5 USD an hour once it is bought: 300 h a quarter, 150 USD."""
+    bought, price = machines()
+    return hall(bought=[(bought, price.model_copy(update={"price_usd_per_machine_hour": 0.5})), offer("a/x/m", 40)])
+
+
+def test_upkeep_of_machines_is_upkeep_as_that_of_the_hall_is():
+    plan, paid = cash_of(with_upkeep())
+    assert plan.costs_usd["commitments"] == 0
+    assert plan.costs_usd["upkeep"] == pytest.approx(4 * (500 + 150))
+    assert [paid.by_period[f"quarter-{n}"].get("upkeep", 0) for n in range(4, 9)] == [0, 650, 650, 650, 650]
+    assert not any(flow.component == "commitments" for flow in paid.flows)
+
+
+def test_plans_of_earlier_versions_pass_with_it_under_commitments():
+    plan = make_plan(with_upkeep(), EXACT)
+    earlier = {**plan.costs_usd, "commitments": 600.0, "upkeep": 2000.0}
+    assert audit(sealed(plan.model_copy(update={"costs_usd": earlier}))).passed
+    wrong = {**plan.costs_usd, "commitments": 700.0, "upkeep": 1900.0}
+    found = audit(sealed(plan.model_copy(update={"costs_usd": wrong}))).violations
+    assert {v.key for v in found if v.rule == "costs_usd"} == {"commitments", "upkeep"}

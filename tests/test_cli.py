@@ -281,15 +281,20 @@ def test_generated_pages_are_fresh():
 
 
 def test_the_readme_shows_real_output(planned):
-    import re
-    from importlib.metadata import version
-
     import goldens
 
-    locked = re.search(r"^highspy==(.*)$", (ROOT / "requirements-dev.lock").read_text(), re.M).group(1)
-    if version("highspy") != locked:
-        pytest.skip(f"another HiGHS ({version('highspy')}) may find another plan of the same gap than {locked}")
+    made_with = goldens.MADE_WITH.search((ROOT / "README.md").read_text(encoding="utf-8"))
+    assert made_with and made_with[0] == goldens.locked()
+    if why := goldens.other_versions():
+        pytest.skip(why)
     assert goldens.in_readme() == goldens.picture(planned[1].stdout), "python tests/goldens.py"
+
+
+def test_the_answer_of_the_quickstart_is_the_recorded_one(planned):
+    import answers
+
+    plan = read_plan(planned[0])
+    assert answers.changes(plan, json.loads(answers.RECORDED.read_text())[plan.study.study]) == []
 
 
 def test_links_in_docs_lead_somewhere():
@@ -317,3 +322,31 @@ def test_coverage_says_what_the_figures_rest_on():
     trips = sections["round trips"]["rows"]
     assert sum(n or 0 for row in trips for how, n in row.items() if how != "provider" and n) == 6 * 19
     assert len(sections["no price"]) == 85
+
+
+@pytest.mark.parametrize("command", ["plan", "ladder", "whatif"])
+@pytest.mark.parametrize(
+    ("gap", "cure"),
+    [
+        ("1", "write --gap 1% or --gap 0.01 if percent were meant"),
+        ("2.5", "write --gap 2.5% or --gap 0.025"),
+        ("100%", "write --gap 2%"),
+        ("-1%", "write --gap 2%"),
+        ("small", "write --gap 2%"),
+        ("nan", "write --gap 2%"),
+    ],
+)
+def test_a_gap_of_all_is_told_how_percent_are_written(command, gap, cure):
+    more = ["--set", "demand=x1.1"] if command == "whatif" else []
+    result = call(command, QUICKSTART, f"--gap={gap}", *more)
+    assert result.exit_code == 2 and f"--gap\n  expected a share from 0 % to below 100 %, got '{gap}'" in result.stderr
+    assert cure in result.stderr
+
+
+def test_a_gap_may_be_written_in_percent(tmp_path):
+    path = write_study(tmp_path)
+    for n, gap in enumerate(("4%", "4 %", "0.04")):
+        out = tmp_path / f"{n}.json"
+        assert call("plan", path, "--gap", gap, "--out", out, "--quiet").exit_code == 0
+    plans = [read_plan(tmp_path / f"{n}.json") for n in range(3)]
+    assert {plan.proof.gap_asked_fraction for plan in plans} == {0.04}

@@ -13,6 +13,7 @@ from planner.orders import orders
 from planner.periods import covers, may_start, paid_months, spans
 from planner.plan import make_plan
 from planner.records.study import Demand, Holding, Horizon, Period, Policies, PriceLine, PricePath, PriceStep, Quota
+from planner.review.ordered import order_section
 
 EIGHT = Horizon(start=START, quarters=8)
 YEAR = Horizon(start=START, quarters=4)
@@ -191,8 +192,11 @@ def test_hourly_orders_are_for_the_fullest_hour_and_cost_all_of_them():
 def test_blocks_are_sold_by_powers_of_two():
     block = offer("a/x/m", 1, "capacity_block", length_days=92.0, most_units_at_once=4)
     asked = small(Horizon(start=START, quarters=2), by_quarter(55, 0), [block])
-    (order,) = orders(planned(asked), build(asked))
+    plan, p = planned(asked), build(asked)
+    (order,) = orders(plan, p)
     assert (order.units, order.blocks) == (11, (4, 4, 2, 1))
+    said = order_section(plan, p, (order,), all_rows=True).after
+    assert any("blocks of 4 + 4 + 2 + 1 units" in line for line in said), said
 
 
 def test_what_ends_within_a_period_still_takes_its_part_of_limits():

@@ -1,28 +1,33 @@
 """Single numbers of plan files changed at random, digests made good again: what matters is caught."""
 
+import json
 import random
 import re
-from collections import defaultdict
-from collections.abc import Iterator
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator
 from fnmatch import fnmatchcase
 from functools import cache
 from typing import Any
 
 import pytest
+from buildouts import hall
 from pydantic import ValidationError
 from studies import random_study
+from typer.testing import CliRunner
 
-from planner.audit import audit
+from planner.audit import BESIDE, audit, not_checked
 from planner.build import build
+from planner.cli.main import app
 from planner.costs import cost_usd
 from planner.drill import drill_plan, drill_state_claims
 from planner.plan import make_plan
-from planner.planfile import digest, sha256
+from planner.planfile import digest, plan_text, sha256
 from planner.problem import states
 from planner.recorded import decisions_of
 from planner.records.plan import PlanFile
 from planner.records.study import Policies, Quota, RequestCost, Share, Study
 from planner.rules import PURCHASE_RULES, STATE_RULES
+from planner.search import Infeasible
 
 CORRUPTIONS = 300
 Path = tuple[str | int, ...]
@@ -32,6 +37,7 @@ EXPLANATIONS = {
     "proof.gap_asked_fraction": "what was asked for; whether it was reached is checked",
     "proof.bound_usd": "proving a bound means solving again; its order and the gap are checked",
     "proof.relaxation_usd": "proving a bound means solving again; its order is checked",
+    "on_equal_terms.bound_usd": "proving a bound means solving again; its order is checked",
     "without_goals.bound_usd": "proving a bound means solving again; its order is checked",
     "re_solved.bound_usd": "proving a bound means solving again; its order is checked",
     "binds.*.marginal_usd": "of the relaxation, an explanation",
@@ -301,3 +307,168 @@ def test_a_saving_below_zero_is_no_plan():
     data["binds"] = [{"limit": "all", "unit": "machines", "marginal_usd": 1.0, "replanned_usd": -1e9}]
     with pytest.raises(ValidationError):
         PlanFile.model_validate(data)
+
+
+# ------------------------------------------------------------------ every field of the file
+def built() -> PlanFile:
+    """A plan over quarters with a phase that is built, and spot that counts in no failure."""
+    return make_plan(hall(), firm=True)
+
+
+def with_spot() -> PlanFile:
+    """A plan with replicas on spot machines."""
+    for seed in range(200):
+        study = random_study(seed)
+        if any(offer.kind == "spot" for offer in study.offers):
+            try:
+                plan = make_plan(study, firm=True)
+            except Infeasible:
+                continue
+            if any(row.firm is not None for row in plan.replicas):
+                return plan
+    raise AssertionError("no random study has replicas on spot")
+
+
+def parts_of(data: Any, path: Path = ()) -> Iterator[tuple[Path, Any]]:
+    """Every part of a JSON value with its path, the study's left out: leaves, lists and mappings."""
+    if path:
+        yield path, data
+    if isinstance(data, dict | list):
+        for key, inner in data.items() if isinstance(data, dict) else enumerate(data):
+            if (*path, key) != ("study",):
+                yield from parts_of(inner, (*path, key))
+
+
+def corruptions(value: Any, alike: list[Any]) -> Iterator[tuple[str, Any]]:
+    """What might stand there instead: (in a word, the other value)."""
+    if isinstance(value, bool):
+        yield "turned", not value
+    elif isinstance(value, int | float):
+        yield from (("changed", other) for other in others(value))
+    elif isinstance(value, str):
+        yield "renamed", value + "x"
+        yield from (("swapped", other) for other in alike[:2] if other != value)
+    elif value is None:
+        yield from (("given", other) for other in (1, "x"))
+    elif isinstance(value, list):
+        yield from (("left out", value[:i] + value[i + 1 :]) for i in {0, len(value) - 1} if value)
+        if value:
+            yield "twice", [*value, value[-1]]
+            yield "emptied", []
+    else:
+        yield from (("left out", {k: v for k, v in value.items() if k != key}) for key in list(value)[:2])
+        if value:
+            key = next(iter(value))
+            yield "renamed", {f"{k}x" if k == key else k: v for k, v in value.items()}
+            yield "emptied", {}
+
+
+def named(kind: str, patterns: Iterable[str]) -> bool:
+    """Whether a field, or what it stands in, is among those that are named."""
+    return any(fnmatchcase(kind, p) or fnmatchcase(kind, f"{p}.*") for p in patterns)
+
+
+MOST_ALIKE = 3
+"""Corruptions of one kind of field in one way that are tried in a plan."""
+
+
+@pytest.mark.parametrize("made", [tiny, rich, rescaling, built, with_spot], ids=lambda made: made.__name__)
+def test_every_field_is_refused_caught_or_named(made):
+    """Whoever changes a field of the answer and seals the file anew is found out, or the audit names the field."""
+    found = made()
+    plan = found if isinstance(found, PlanFile) else make_plan(found, firm=True)
+    data = plan.model_dump(mode="json", by_alias=True)
+    every, tried, unnamed, wrong = list(parts_of(data)), Counter[str](), [], []
+    alike = defaultdict(list)
+    for path, value in every:
+        if isinstance(value, str) and value not in alike[kind_of(path)]:
+            alike[kind_of(path)].append(value)
+    random.Random(0).shuffle(every)
+    for path, value in every:
+        kind = kind_of(path)
+        for word, other in corruptions(value, alike[kind]):
+            tried[f"{kind} {word}"] += 1
+            if kind == "digest_sha256" or tried[f"{kind} {word}"] > MOST_ALIKE:
+                continue
+            try:
+                bad = sealed_anew(changed(data, path, other))
+            except ValidationError:
+                continue
+            if bad.model_copy(update={"digest_sha256": plan.digest_sha256}) == plan:
+                continue
+            checked = bad.study_sha256 == plan.study_sha256 and audit(bad).passed
+            if checked and not named(kind, not_checked(bad)):
+                (unnamed if kind not in SLACK and not named(kind, SLACK) else wrong).append((kind, word, path, other))
+    assert unnamed == [], "let through, and not named as not checked"
+    for _, word, path, other in wrong:
+        assert list(matters(sealed_anew(changed(data, path, other)), plan)) == [], (word, path, other)
+    assert sum(tried.values()) > 150
+
+
+def sealed_anew(data: Any) -> PlanFile:
+    """The corrupted answer with its own digest made good, that of the study as it stands in the file."""
+    bad = PlanFile.model_validate(data)
+    return bad.model_copy(update={"digest_sha256": digest(bad.model_dump(mode="json", by_alias=True))})
+
+
+# ------------------------------------------------------------------ plans beside the plan
+@cache
+def compared(name: str) -> PlanFile:
+    """A plan that is compared with another one, for which machines are bought in normal operation."""
+    empty = {"failover": "rescale", "holdings": (), "claims": ()}
+    return make_plan(random_study(0).model_copy(update=empty)) if name == "re_solved" else told()
+
+
+def beside(name: str, **changes: Any) -> PlanFile:
+    """A plan with changes to one that it is compared with; costs and bound add up."""
+    plan = compared(name)
+    data = plan.model_dump(mode="json", by_alias=True)
+    other = data[name]
+    for field, change in changes.items():
+        other[field] = {**other[field], **change} if field == "costs_usd" else change
+    other["cost_usd"] = sum(other["costs_usd"].values())
+    other["bound_usd"] = min(other["bound_usd"], other["cost_usd"])
+    return sealed_anew(data)
+
+
+def nothing(name: str) -> dict[str, Any]:
+    return {"purchases": [], "builds": [], "costs_usd": dict.fromkeys(getattr(compared(name), name).costs_usd, 0.0)}
+
+
+@pytest.mark.parametrize("name", BESIDE)
+def test_a_plan_beside_it_serves_normal_operation_and_costs_what_it_can(name):
+    assert audit(beside(name)).passed
+    emptied = audit(beside(name, **nothing(name)))
+    assert [v for v in emptied.violations if v.rule == f"{name}.purchases" and "normal operation is short" in v.detail]
+    for component in ("unserved_requests", "outages"):
+        dearer = audit(beside(name, costs_usd={component: 1000.0}))
+        assert [v for v in dearer.violations if (v.rule, v.key) == (f"{name}.costs_usd", component)]
+    ghost = audit(beside(name, builds=[{"build_out": "nowhere:ghost", "when": "period-1", "units": 1}]))
+    assert [v for v in ghost.violations if v.rule == f"{name}.builds" and "not something the study knows" in v.detail]
+    bought = [x.model_dump() for x in getattr(beside(name), name).purchases]
+    twice = audit(beside(name, purchases=[*bought, bought[0] | {"units": 0}]))
+    assert [v for v in twice.violations if v.rule == f"{name}.purchases" and "stated 2 times" in v.detail]
+
+
+def test_requests_of_a_plan_beside_it_cost_no_more_than_the_dearest_routes():
+    """rich: every origin and site has its cost of a request."""
+    plan = told()
+    dearest = max(row.usd_per_request for row in plan.study.request_costs)
+    year = sum(d.requests_per_second for d in plan.study.demand) * 3600 * plan.study.hours_per_month
+    for usd, passes in ((dearest * year * 1.01, False), (0.0, False), (plan.without_goals.costs_usd["requests"], True)):
+        result = audit(beside("without_goals", costs_usd={"requests": usd}))
+        assert [v.key for v in result.violations if v.rule == "without_goals.costs_usd"] == (
+            [] if passes else ["requests"]
+        )
+
+
+def test_the_audit_prints_what_it_does_not_check(tmp_path):
+    (tmp_path / "plan.json").write_text(plan_text(told()), encoding="utf-8")
+    page = CliRunner().invoke(app, ["audit", str(tmp_path / "plan.json")])
+    data = json.loads(CliRunner().invoke(app, ["audit", str(tmp_path / "plan.json"), "--format", "json"]).stdout)
+    assert page.exit_code == 0
+    for field in not_checked(told()):
+        assert field in page.stdout
+    for field in ("binds", "drivers", "firm", "proof.bound_usd", "without_goals.costs_usd.unserved_requests"):
+        assert field in not_checked(told()), "named whatever the file holds"
+    assert data["sections"]["not checked"] == not_checked(told())

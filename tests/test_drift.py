@@ -121,7 +121,7 @@ def test_what_is_about_to_be_destroyed_does_not_run(tmp_path):
     assert read_actual([path], PLAN).machines == {}
     state["resources"][0]["instances"] = [group]
     path.write_text(json.dumps(state).replace(": 2}", ": 1e999}"))
-    with pytest.raises(InputError, match="Overflow"):
+    with pytest.raises(InputError, match="JSON numbers of ordinary size"):
         read_actual([path], PLAN)
 
 
@@ -258,6 +258,7 @@ def test_csv(tmp_path):
         ("a.csv", "pool,machines\naws/a/m,-1\n"),
         ("a.csv", "pool,machines\naws/a/m,1\naws/a/m,2\n"),
         ("a.csv", "pool,machines,profile,replicas\naws/a/m,1,x/y,1\n"),
+        ("a.csv", "pool,machines,profile,replicas\naws/a/m,1,m/m-cuda,2\n"),
         ("a.json", "{"),
         ("a.json", "[]"),
         ("a.json", "{}"),

@@ -546,6 +546,14 @@ DEGREE = 6371.0 * math.pi / 180
     ("origin", "trips", "expected"),
     [
         ({"near": "google/b-region"}, [], 2.0),
+        # its own region, measured; half a degree and 3 degrees from it, 0.6 and 3.3 ms in fibre
+        ({"near": "google/b-region"}, [trip("google/b-region", "google/b-region", 2.25)], 2.25),
+        ({"latitude": 20.5, "longitude": 0.0}, [trip("google/b-region", "google/b-region", 2.25)], 2.25),
+        (
+            {"latitude": 17.0, "longitude": 0.0},
+            [trip("google/b-region", "google/b-region", 2.25)],
+            2 * 3 * DEGREE / 200,
+        ),
         ({"near": "aws/a-region"}, [trip("aws/a-region", "google/b-region", 70.0)], 70.0),
         ({"near": "aws/a-region"}, [trip("google/b-region", "aws/a-region", 71.0)], 71.0),
         (
@@ -588,6 +596,28 @@ def test_round_trips(origin: dict[str, Any], trips: list[Any], expected: float) 
     )
     found = planner.drill.trips.round_trips_ms(s, [sites[1]])["town", "google/b"]
     assert found == (expected if math.isinf(expected) else pytest.approx(expected, rel=1e-9))
+
+
+def test_what_was_measured_is_looked_up_before_anything_stands_in_for_it(monkeypatch) -> None:
+    """221 regions, each with an origin: no distance where all is measured; else one a pair, and what is around both."""
+    regions = [f"p/r{n}" for n in range(221)]
+    sites = [site("p", f"s{n}", region=f"r{n}", at=(n % 60, n - 110)) for n in range(221)]
+    far = [(a, b) for n, a in enumerate(regions) for b in regions[n:]]
+    counted = []
+    real = planner.drill.trips.kilometres
+    monkeypatch.setattr(planner.drill.trips, "kilometres", lambda a, b: counted.append(1) or real(a, b))
+
+    def work(pairs: list[tuple[str, str]]) -> int:
+        counted.clear()
+        fields = {"sites": tuple(sites), "pools": (), "origins": tuple(Origin(name=r, near=r) for r in regions)}
+        s = study(**fields, round_trips=tuple(trip(a, b, 10.0) for a, b in pairs))
+        assert len(planner.drill.trips.round_trips_ms(s, sites)) == 221**2
+        return len(counted)
+
+    assert work(far) == 0
+    assert work(far[1:]) == 0, "within a region, too: 2 ms"
+    one_less = [pair for pair in far if pair != ("p/r0", "p/r1")]
+    assert work(one_less) == 2 + 2 * 221, "there and back, and what is around the two places"
 
 
 def test_an_unreachable_origin_is_served_from_nowhere_even_without_a_limit() -> None:

@@ -66,6 +66,11 @@ def test_each_pool_by_its_instrument():
     }
     blocks = [cell["machines"] for cell in cells(made).values() if cell["instrument"] == "capacity_block"]
     assert sorted(blocks) == [2, 4, 16]  # 22 in blocks that can be bought
+    plan = planned()
+    offers = [b.model_copy(update={"most_units_at_once": 8}) for b in plan.study.offers]
+    study = plan.study.model_copy(update={"offers": tuple(offers)})
+    fewer = cells(files(plan.model_copy(update={"study": study}), {})).values()
+    assert sorted(c["machines"] for c in fewer if c["instrument"] == "capacity_block") == [2, 4, 8, 8]
     drafts = [cell["draft"] for cell in cells(made).values() if cell.get("draft")]
     assert drafts == [
         {

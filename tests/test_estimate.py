@@ -19,6 +19,7 @@ from planner.estimate import (
     estimate_point,
     kind_of,
     most_that_fit,
+    per_token_ms,
     shipped,
     terms,
     token_flops,
@@ -274,6 +275,61 @@ def test_a_measured_profile_takes_the_time_that_was_measured(row):
     assert within_a_hundredth and all(within_a_hundredth)
 
 
+PER_TOKEN_TOLERANCE = 0.005
+"""What a stated time per token may miss that of the rates by: figures are stated to three or four digits."""
+SHAPE = re.compile(r"([\d,]+) \+ (\d+)(?: tokens|;)")
+"""Input and output of the requests for which a source states its times."""
+
+
+@pytest.mark.parametrize("name", sorted(MODELS))
+def test_the_stated_time_per_token_is_that_of_the_rates(name):
+    """A request in flight takes first token + (output - 1) x per token: by the rates, in every profile that ships."""
+    shapes: dict[str, set[tuple[float, float]]] = {}
+    for profile in MODELS[name].profiles:
+        for point in profile.classes:
+            shape = SHAPE.search(point.source)
+            assert shape, f"{profile.name}, {point.context_class}: {point.source} states no input + output"
+            i, o = float(shape[1].replace(",", "")), float(shape[2])
+            shapes.setdefault(point.context_class, set()).add((i, o))
+            seconds = i / point.prefill_tokens_per_second + o / point.decode_tokens_per_second
+            step_ms = profile.concurrency_limit / point.decode_tokens_per_second * 1000
+            implied = per_token_ms(seconds, profile.concurrency_limit, point.first_token_ms, o, step_ms)
+            assert point.per_token_ms == pytest.approx(implied, rel=PER_TOKEN_TOLERANCE), profile.name
+    # one length of requests per class, or two figures of one model could not be compared
+    assert all(len(of_class) == 1 for of_class in shapes.values()), shapes
+
+
+@pytest.mark.parametrize("name", sorted(MODELS))
+def test_weights_and_load_times_are_what_their_sources_say(name):
+    """Parameters x bytes in GiB; at 1 GiB/s, and 49 s of warm start on Neuron, 124 s of engine start elsewhere."""
+    for profile in MODELS[name].profiles:
+        weights = ESTIMATOR.weights_gib(MODELS[name].facts, profile.precision)
+        assert profile.weights_gib == pytest.approx(weights, abs=0.06), profile.name
+        start_seconds = 49 if profile.stack == "neuron" else 124
+        assert profile.load_seconds == pytest.approx(profile.weights_gib + start_seconds, abs=1.0), profile.name
+        assert f"{start_seconds} s" in profile.load_evidence, profile.name
+
+
+KNOWN_STACKS = {  # how it is known that a model runs on a stack: what was found of public runs by 2026-11
+    "deepseek-r1": {"neuron": "published", "xla-tpu": "assumed", "cuda": "measured", "rocm": "published"},
+    "gpt-oss-120b": {"neuron": "published", "xla-tpu": "published", "cuda": "measured", "rocm": "published"},
+    "llama-3.1-405b": {"neuron": "published", "xla-tpu": "assumed", "cuda": "published", "rocm": "published"},
+    "llama-3.3-70b": {"neuron": "published", "xla-tpu": "published", "cuda": "measured", "rocm": "published"},
+    "qwen3-235b-a22b": {"neuron": "published", "xla-tpu": "assumed", "cuda": "measured", "rocm": "published"},
+    "qwen3-32b": {"neuron": "published", "xla-tpu": "published", "cuda": "measured", "rocm": "assumed"},
+}
+
+
+@pytest.mark.parametrize("name", sorted(MODELS))
+def test_a_qualification_is_assumed_only_where_no_public_run_was_found(name):
+    assert {q.stack: q.evidence for q in MODELS[name].qualifications} == KNOWN_STACKS[name]
+    for q in MODELS[name].qualifications:
+        assert (q.evidence == "assumed") == q.source.startswith("no public run of this model on "), q
+        # a source that can be looked up: a page, a repository or a file of one, and a date
+        assert q.evidence == "assumed" or re.search(r"[\w-]+\.[\w-]+/|[\w-]+/[\w-]+|aws-neuron-sdk", q.source), q
+        assert "2024" <= q.as_of <= "2026-11-22"[: len(q.as_of)], q
+
+
 def test_at_least_ten_measured_rows_are_behind_profiles():
     assert len(measured_rows()) >= 10
     assert read_rows(MEASURED) and set(COLUMNS) <= set(measured_rows()[0])
@@ -417,3 +473,45 @@ def test_memory_limits_what_is_in_flight():
     room = 0.9 * 2 * 74.5 - weights
     assert most_that_fit(case, 74.5) == int(room / (2000 * 320 / 2**20))
     assert most_that_fit(replace(case, chips=1, weights_gib=70.0), 74.5) == 0
+
+
+# one page has the constants
+
+
+def earlier_fit() -> list[tuple[float, float]]:
+    """(share of the peak that prompts reach, us a layer) of the earlier fit, as docs/evidence.md has them."""
+    page = (ROOT / "docs" / "evidence.md").read_text(encoding="utf-8")
+    table = page.partition("### An earlier fit")[2].partition("## Errors")[0]
+    cells = [line.split("|")[1:-1] for line in table.splitlines() if line.startswith("| ")][1:]
+    return [(float(row[1]), float(row[3])) for row in cells]
+
+
+def test_profiles_of_the_earlier_fit_name_its_constants():
+    known, compared = earlier_fit(), 0
+    for model in MODELS.values():
+        for point in (point for profile in model.profiles for point in profile.classes):
+            if not point.source.startswith("estimator of inventories/README.md"):
+                continue
+            prefill = float(re.search(r"e_p ([\d.]+)", point.source)[1])
+            layer_us = float(re.search(r"([\d.]+) us a layer", point.source)[1])
+            share = 1.0 if kind_of(model.facts) == "dense" else 0.42
+            of_fit = [e for e, us in known if us == layer_us and prefill == pytest.approx(e * share, rel=0.01)]
+            assert of_fit, point.source
+            compared += 1
+    assert len(known) == 8 and compared > 20
+
+
+def test_no_other_page_has_constants_of_the_estimator():
+    pages = [ROOT / "inventories" / "README.md", *sorted((ROOT / "docs").glob("**/*.md"))]
+    with_table = [
+        page.name for page in pages if re.search(r"^\|.*\| e_p |x e_p", page.read_text(encoding="utf-8"), re.M)
+    ]
+    assert with_table == ["evidence.md"]
+
+
+def test_the_page_states_the_constants_of_the_formula():
+    page = (ROOT / "docs" / "evidence.md").read_text(encoding="utf-8")
+    assert f"e_d = {ESTIMATOR.bandwidth_fraction:.2f} is fixed" in page
+    base, waiting = ESTIMATOR.first_token_base_ms / 1000, ESTIMATOR.first_token_waiting_fraction
+    assert f"first token  = {base:g} s + first (1 + {waiting:g} N)" in page
+    assert f"within {MEMORY_FRACTION:g} of it" in page

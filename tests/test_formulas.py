@@ -10,7 +10,15 @@ from studies import SOURCED, machine_type, model, offer, profile, site, study, w
 from planner.build import build
 from planner.edges import replica_seconds_per_request
 from planner.formulas import due_fraction, machines_held_or_bought, machines_up
-from planner.network import SAME_PLACE_MS, estimated_round_trip_ms, great_circle_km, reaches
+from planner.network import (
+    NINE_OF_TEN_WITHIN_MS,
+    PROXY_KM,
+    SAME_PLACE_MS,
+    estimated_round_trip_ms,
+    fibre_round_trip_ms,
+    great_circle_km,
+    reaches,
+)
 from planner.problem import HOUR, PERIOD, Problem, clocks, no_decisions
 from planner.records.inventory import Pool, RoundTrip
 from planner.records.serving import Model, OperatingPoint
@@ -296,6 +304,15 @@ def test_the_same_place_and_measured_round_trips():
     assert both["b/y"] == (31.0, "measured")
 
 
+def test_a_regions_own_round_trip_is_the_measured_one():
+    own = ("a/x", "a/x", 2.25)
+    assert trips(Origin(name="o", near="a/x"), own)["a/x"] == (2.25, "measured"), "not 2 ms, assumed"
+    # 71.5 km away: 0.7 ms in fibre; 300 km: 3 ms
+    assert trips(Origin(name="o", latitude=50.0, longitude=1.0), own)["a/x"] == (2.25, "proxy a/x to a/x")
+    ms, how = trips(Origin(name="o", latitude=50.0, longitude=-4.2), own)["a/x"]
+    assert (round(ms, 2), how) == (3.0, "proxy a/x to a/x")
+
+
 def test_a_region_nearby_stands_for_a_place():
     # 1 degree of longitude at 50 degrees north: 111.19 · cos 50 = 71.5 km from a/x, 1358 km from b/y
     found = trips(Origin(name="o", latitude=50.0, longitude=1.0), ("a/x", "b/y", 31.0))
@@ -327,3 +344,17 @@ def test_nowhere_is_unreachable():
     )
     p = build(limited)
     assert p.edges == {("w", "o"): (B,)} and p.why_not["w", "o", A].startswith("round trip")
+
+
+def test_the_page_says_how_round_trips_that_were_not_measured_are_made():
+    page = " ".join((Path(__file__).parents[1] / "docs" / "concepts.md").read_text(encoding="utf-8").split())
+    said = page.partition("## Round trips")[2].partition("## ")[0]
+    for text in (
+        f"*assumed*: {SAME_PLACE_MS:g} ms",
+        f"within {PROXY_KM:g} km of the origin",
+        "max(km / 100, 8.5 + 0.0154 km) ms",
+        f"within {NINE_OF_TEN_WITHIN_MS['proxy']:g} ms by proxy",
+        f"within {NINE_OF_TEN_WITHIN_MS['estimated']:g} ms by distance",
+    ):
+        assert text in said, text
+    assert estimated_round_trip_ms(1000.0) == 8.5 + 0.0154 * 1000 and fibre_round_trip_ms(1000.0) == 1000 / 100

@@ -8,14 +8,14 @@ from dataclasses import replace
 import pytest
 import yaml
 from gateway_fakes import small_plan, small_study
-from studies import random_study
+from studies import offer, random_study
 
 from planner.build import build
 from planner.emit import envoy, litellm
 from planner.emit.behaviour import SCALE, envoy_priorities
 from planner.emit.behaviour import envoy as envoy_sends
 from planner.emit.behaviour import litellm as litellm_sends
-from planner.emit.cascade import ALONE, OVERRIDE, WITH_REPLICAS, cascades_of_plan, served_by
+from planner.emit.cascade import ALONE, NOTHING_DUE, OVERRIDE, WITH_REPLICAS, cascades_of_plan, served_by
 from planner.emit.common import given
 from planner.emit.lint import lint_envoy, lint_litellm, lint_table
 from planner.emit.names import slug
@@ -34,7 +34,8 @@ from planner.emit.text import quoted_yaml
 from planner.errors import InputError, NoPlan
 from planner.plan import make_plan
 from planner.problem import states
-from planner.records.study import Goal, NamedFailure, Tier, Utilisation
+from planner.records.study import Claim, Goal, Holding, NamedFailure, Tier, Utilisation
+from planner.review.static import static_section
 from planner.risk import NORMAL
 from planner.search import Effort
 
@@ -211,9 +212,15 @@ def test_a_failure_that_needs_the_override_says_what_is_short(plan):
 
 
 def test_what_replicas_alone_can_mend():
-    """10 requests/s, 5 a replica: one each at a, b and c is cheapest, and two of them run. With a lost half is served
-    until the third is loaded, 20 s later; the goal gives 60 s, and no weight is pushed."""
-    outcomes = cascades_of_plan(small_plan(load_seconds=20.0, demand={("chat", "o1"): 10.0}))
+    """10 requests/s, 5 a replica: one each at a and b, and a machine of ours at c, which is lent out. With a lost half
+    is served until it is back and loaded, 25 s later; the goal gives 60 s, and no weight is pushed."""
+    small = small_study()
+    offers = [offer(q.id, 3, most_units=1.0) for q in small.pools[:2]]
+    lent = {
+        "holdings": (Holding(pool="c/s/m3", machines=1),),
+        "claims": (Claim(pool="c/s/m3", machines=1, reclaim_seconds=5.0, lent_to="batch"),),
+    }
+    outcomes = cascades_of_plan(small_plan(load_seconds=20.0, bought=offers, demand={("chat", "o1"): 10.0}, **lent))
     for gateway in ("litellm", "envoy"):
         x = served(outcomes, gateway, "site:a/s")
         assert x.verdict == WITH_REPLICAS
@@ -230,6 +237,23 @@ def test_a_surge_overfills_envoy_and_is_refused_by_litellm():
     by_envoy, by_litellm = (served(outcomes, g, "failure:rush") for g in ("envoy", "litellm"))
     assert by_envoy.meanwhile.overfull and by_envoy.verdict == OVERRIDE
     assert not by_litellm.meanwhile.overfull and by_litellm.verdict == ALONE
+
+
+def test_a_file_that_serves_nothing_survives_nothing():
+    """All sites are lost at once: no capacity could serve anything, nothing is due, and nothing is survived."""
+    every = (NamedFailure(name="all", lost={"site:a/s": 1.0, "site:b/s": 1.0, "site:c/s": 1.0}),)
+    goals = (Goal(failure="all", within_seconds=60.0), Goal(any="site", within_seconds=60.0))
+    made_plan = small_plan(tiers=(Tier(name="t", survive=goals),), failures=every)
+    for gateway in ("litellm", "envoy"):
+        x = served(cascades_of_plan(made_plan), gateway, "failure:all")
+        assert (x.verdict, x.meanwhile.served_fraction) == (NOTHING_DUE, 0.0)
+    section = static_section(made_plan, all_rows=True)
+    row = next(row for row in section.rows if row[0] == "failure all")
+    assert row[1:] == ("nothing due", "0 %", "nothing due", "0 %")
+    counted = [d["verdict"] for d in section.data if d["gateway"] == "envoy"]
+    survived = len(counted) - counted.count(OVERRIDE) - 1
+    assert f"envoy: {survived} of {len(counted)} failures are survived" in section.lines[0]
+    assert "in 1 nothing is due" in section.lines[0]
 
 
 def test_goals_on_random_plans_never_overfill_litellm():

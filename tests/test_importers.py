@@ -15,17 +15,21 @@ from typer.testing import CliRunner
 from planner.cli.importing import app
 from planner.drill import DrillResult, drill_fleet
 from planner.errors import InputError
+from planner.fit import memory_needed_gib, memory_room_gib
 from planner.importers.demand import read_demand
 from planner.importers.operating_points import points_yaml, replica_seconds
 from planner.importers.prices import read_prices
 from planner.importers.round_trips import read_round_trips
 from planner.importers.source import Imported, csv_text, date_of
 from planner.importers.throughput import read_throughput, rows_csv
+from planner.measured import read_models
+from planner.places import Reading
 from planner.read import read_fleet, read_study
-from planner.records.inventory import Price, RoundTrip
+from planner.records.inventory import MachineType, Price, RoundTrip
 from planner.records.serving import OperatingPoint
 from planner.records.study import Demand
-from planner.start import start_from_fleet
+from planner.start import LONG_MEAN_TOKENS, MEAN_TOKENS, start_from_fleet
+from planner.tables import read_list
 
 ROOT = Path(__file__).parents[1]
 DATA = Path(__file__).parents[2] / "shared" / "data"
@@ -844,6 +848,26 @@ def test_the_quickstart_fleet_starts_a_study_whose_normal_operation_is_served(tm
     by_class = {w.name: w.context_class for w in study.workloads}
     assert by_class == {"chat": "short", "code": "short", "long": "long", "batch": "short"}
     normal_operation_is_served(drill_fleet(study, read_fleet(tmp_path / "mine" / "fleet.csv", study)))
+
+
+def test_a_profile_that_does_not_fit_ends_no_start(tmp_path):
+    """12,035 tokens of input were too many for this fleet's own profile, and for others of its model."""
+    row = "reason,london,aws/us-east-2/p5en.48xlarge,deepseek-r1/p5en-fp8-tp8-32k,4,1\n"
+    fleet = written(tmp_path, "fleet.csv", FLEET.splitlines(keepends=True)[0] + row)
+    start_from_fleet(tmp_path / "mine", fleet, DAY)
+    study, _ = read_study(tmp_path / "mine")
+    assert [w.context_class for w in study.workloads] == ["medium"]
+    normal_operation_is_served(drill_fleet(study, read_fleet(tmp_path / "mine" / "fleet.csv", study)))
+
+
+def test_every_profile_that_ships_holds_what_a_start_assumes():
+    machines = {m.name: m for m, _ in read_list(MachineType, ROOT / "inventories" / "machine_types.yaml", Reading())}
+    for model in read_models().values():
+        for profile in model.profiles:
+            for point in profile.classes:
+                tokens = MEAN_TOKENS.get(point.context_class, LONG_MEAN_TOKENS)
+                needed = memory_needed_gib(model.facts, profile, tokens[0] + tokens[1] / 2)
+                assert needed <= memory_room_gib(profile, machines[profile.machine_type]), (profile.name, tokens)
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,8 @@ import pytest
 
 FOLDER = Path(__file__).parents[1] / "planner"
 ROWS = (
-    ("units", "errors", "money"),
+    ("units", "errors", "money", "interruption"),
+    ("files",),
     ("records.*",),
     ("network", "risk", "periods", "payments", "cutsets", "ways", "doors"),
     (
@@ -18,9 +19,11 @@ ROWS = (
         "places",
         "fit",
         "references",
+        "apart",
         "passable",
         "timing",
         "phases",
+        "plausible",
         "read",
         "estimate",
         "measured",
@@ -30,12 +33,12 @@ ROWS = (
     ("paths", "patches"),
     ("algebra",),
     ("problem",),
-    ("parts", "edges", "failing", "contracts"),
+    ("parts", "edges", "failing", "contracts", "magnitudes"),
     ("build", "start"),
     ("formulas",),
     ("reserves",),
     ("costs",),
-    ("recorded", "planfile"),
+    ("recorded", "planfile", "json_lines"),
     ("reserve_rules",),
     ("purchase_rules", "inside_rules", "link_rules"),
     ("rules",),

@@ -13,7 +13,7 @@ from planner.margins import margins, moved
 from planner.plan import make_plan
 from planner.read import read_study
 from planner.recorded import decisions_of, problem_of
-from planner.review.trust import trust_section
+from planner.review.answer import review_plan
 from planner.search import Effort
 
 
@@ -65,9 +65,8 @@ def test_the_study_s_own_limits_are_kept():
     """A tenth is left to queues: with every machine at its limit in a failure, any more demand breaks its goal."""
     study, _ = read_study(Path(__file__).parents[1] / "examples" / "postmortem")
     plan = make_plan(study)
-    p = problem_of(plan)
     found = checked(plan)
     assert found["demand"].breaks_at < 1 / study.utilisation.in_failure
-    section = trust_section(plan, p, decisions_of(plan, p))
+    (section,) = [section for section in review_plan(plan).sections if section.title == "TRUST"]
     (line,) = [line for line in section.lines if line.startswith("  demand: ")]
     assert "more holds, " in line and " more breaks a goal when " in line

@@ -5,11 +5,11 @@ from collections import Counter
 
 import pytest
 from oracle import cheapest
-from studies import model, profile, random_study
+from studies import model, offer, profile, random_study
 
 from planner.build import build
 from planner.problem import states
-from planner.records.study import Claim, Counted, Goal, Holding, Study
+from planner.records.study import Claim, Counted, Goal, Holding, NamedFailure, Study
 from planner.risk import NORMAL
 from planner.search import Effort, Infeasible, Solution
 from planner.solve import solve
@@ -82,6 +82,17 @@ def found(study: Study) -> Solution | None:
         return solve(build(study), Effort(gap_fraction=0.0, most_nodes=100_000))
     except Infeasible:
         return None
+
+
+def differs(study: Study) -> tuple[float | None, float | None, float | None] | None:
+    """Cost by brute force, cost and bound of the planner [USD], where they are not one; None where they are."""
+    truth, solution = cheapest(study), found(study)
+    if truth is None and solution is None:
+        return None
+    if truth is None or solution is None:
+        return truth and truth[0], solution and solution.cost_usd, solution and solution.bound_usd
+    same = solution.cost_usd == pytest.approx(truth[0], abs=1e-6) and solution.bound_usd <= truth[0] + 1e-6
+    return None if same else (truth[0], solution.cost_usd, solution.bound_usd)
 
 
 def features(study: Study, solution: Solution | None) -> set[str]:
@@ -170,6 +181,37 @@ def troubled_study(seed: int) -> Study:
     tiers = (first.model_copy(update={"survive": (*first.survive, *goals)}), *others)
     policies = study.policies.model_copy(update={"counted": counted})
     return study.model_copy(update={"tiers": tiers, "policies": policies})
+
+
+def sharp_study(seed: int) -> Study:
+    """A troubled study with three deadlines of partial losses, with spot in most pools and units of two machines."""
+    study, g = troubled_study(seed), random.Random(2000 + seed)
+    things = [f"pool:{q.id}" for q in study.pools] + [f"site:{q.site}" for q in study.pools]
+    things += sorted({f"provider:{s.provider}" for s in study.sites})
+    failures, goals = [], []
+    for n in range(g.randint(1, 2)):
+        lost = {c: g.choice([0.3, 0.5, 0.7]) for c in g.sample(things, g.randint(1, 2))}
+        failures.append(NamedFailure(name=f"part{n}", lost=lost, surge_factor=g.choice([1.0, 1.2])))
+        out = {g.choice(things): 0.3} if g.random() < 0.3 else {}
+        for within, fraction in zip((30.0, 60.0, 200.0), sorted(g.choices([0.3, 0.5, 0.7, 1.0], k=3)), strict=True):
+            goal = Goal(failure=f"part{n}", serve_fraction=fraction, within_seconds=within, in_maintenance=out)
+            goals.append(goal)
+    first, *others = study.tiers
+    tiers = [first.model_copy(update={"survive": (*first.survive, *goals)}), *others]
+    tokens = g.choice([1.0, 2.5])
+    bought = list(zip(study.offers, study.prices, strict=True))
+    for q in study.pools:
+        if g.random() < 0.6 and not any(b.pool == q.id and b.kind == "spot" for b in study.offers):
+            bought.append(offer(q.id, 1, "spot", most_units=2.0, machines_per_unit=g.choice([1, 2])))
+    return study.model_copy(
+        update={
+            "failures": (*study.failures, *failures),
+            "tiers": tuple(tiers),
+            "workloads": tuple(w.model_copy(update={"mean_output_tokens": tokens}) for w in study.workloads),
+            "offers": tuple(b for b, _ in bought),
+            "prices": tuple(price for _, price in bought),
+        }
+    )
 
 
 TOO_LONG = {5, 15, 17, 27, 37, 47, 53, 57}

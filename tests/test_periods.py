@@ -267,11 +267,11 @@ def test_one_period_named_or_not_is_the_same_problem():
 @pytest.mark.parametrize(
     ("fields", "said"),
     [
-        ({}, "needs its length"),
+        ({}, "the length of the horizon"),
         ({"months": 7.0, "quarters": 2}, "add up to 6 months, the horizon is 7"),
         ({"quarters": 2, "periods": (Period(name="a", months=6),)}, "not both"),
-        ({"periods": (Period(name="a", months=1), Period(name="a", months=1))}, "two of the horizon's periods"),
-        ({"months": 1.0, "hours": (Hour(name="a", weight_fraction=0.4),)}, "add up to 0.4, not 1"),
+        ({"periods": (Period(name="a", months=1), Period(name="a", months=1))}, "a name of its own for each period"),
+        ({"months": 1.0, "hours": (Hour(name="a", weight_fraction=0.4),)}, "add up to 1, not 0.4"),
     ],
 )
 def test_a_horizon_that_does_not_add_up(fields, said):
@@ -329,7 +329,7 @@ EIGHT_QUARTERS = {"start": "2026-07-01", "quarters": 8}
         (
             "chat,london,1,,,,\nbatch,london,1,,,,\n",
             {"horizon": {"start": "2026-07-01"}},
-            "the horizon needs its length",
+            "the length of the horizon",
         ),
     ],
 )

@@ -1,6 +1,7 @@
 """Properties that every study has: what can only help never costs more, names and order mean nothing."""
 
 import random
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -127,7 +128,7 @@ def test_no_goals_cost_least(study):
     assert no_dearer(bare, cost(study))
 
 
-def shuffled(study: Study, seed: int) -> Study:
+def shuffled(study: Study, seed: int, called: Callable[[int], str] = "z{:02}".format) -> Study:
     """The study in another order, with other names of what names are free for: the same study."""
     data = study.model_dump(mode="json", by_alias=True)
     g = random.Random(seed)
@@ -142,7 +143,7 @@ def shuffled(study: Study, seed: int) -> Study:
     names += [r["name"] for kind in ("workloads", "tiers", "machine_types", "failures") for r in data[kind]]
     names += [m["model"] for m in data["models"]] + [site["site"] for site in data["sites"]]
     names += [q["stack"] for m in data["models"] for q in m["qualifications"]]
-    fresh = {name: f"z{i:02}" for i, name in enumerate(g.sample(sorted(set(names)), len(set(names))))}
+    fresh = {name: called(i) for i, name in enumerate(g.sample(sorted(set(names)), len(set(names))))}
     kinds = {"site", "stack", "pool", "provider", "any", "normal"}
 
     def renamed(value: Any) -> Any:

@@ -1,7 +1,9 @@
 # ruff: noqa: E501 (tables of cases: one a line)
 """The reader: what is valid becomes a study, what is not becomes findings, all of them at once."""
 
+import itertools
 import os
+import re
 import shutil
 from pathlib import Path
 
@@ -9,17 +11,27 @@ import pytest
 from helpers import FILES, write_study
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from typer.testing import CliRunner
 
+from planner.build import build
+from planner.cli.main import app
+from planner.drill.world import build_world, in_memory
+from planner.edges import WHY_NOT
 from planner.errors import Finding, InputError
-from planner.fit import memory_needed_gib
+from planner.fit import holds_in_memory, memory_needed_gib
+from planner.measured import read_models
+from planner.places import Reading
 from planner.plan import make_plan
 from planner.read import data_folder, read_fleet, read_study
+from planner.records.inventory import MachineType
 from planner.records.serving import ModelFacts, Profile
 from planner.records.study import Study
 from planner.search import Effort
+from planner.tables import read_list
 
 ROOT = Path(__file__).resolve().parent.parent
 Edit = tuple[str, str, str]
+MACHINES = {m.name: m for m, _ in read_list(MachineType, ROOT / "inventories" / "machine_types.yaml", Reading())}
 
 
 def findings(path: Path) -> list[Finding]:
@@ -124,6 +136,9 @@ BAD: dict[str, tuple[str, str, str, int, str, str, str, str]] = {
     "no place": ("study.yaml", "    latitude: 35.68\n", "", line_of("study.yaml", "name: tokyo"), "origins[1]", "latitude", "{", ""),
     "latitude": ("study.yaml", "35.68", "135.68", 0, "origins[1].latitude", "at most 90", "135.68", "degrees"),
     "bad needs": ("study.yaml", "{any_of: ['power:grid', 'power:spare']}", "{any_of: [{}]}", 0, "dependencies[0].needs.any_of[0]", "one of", "{}", ""),
+    "two lengths": ("study.yaml", "months: 12}", "months: 12, quarters: 3}", 0, "horizon", "the periods add up to 9 months, the horizon is 12", "{", "leave months out"),
+    "weights of hours": ("study.yaml", "months: 12}", "months: 12, hours: [{name: day, weight_fraction: 0.5}]}", 0, "horizon", "add up to 1, not 0.5", "{", "correct weight_fraction"),
+    "no day to wait": ("study.yaml", "name: bulk", "name: bulk\n    deferrable_hours: 3", 0, "tiers[1]", "0 as deferrable_hours", "{", "write 24"),
     "schema version": ("study.yaml", "schema_version: 1", "schema_version: 2", 0, "schema_version", "one of 1", "2", "version"),
     "tab": ("study.yaml", "    near: alpha", "\tnear: alpha", 0, "", "YAML", "", "spaces"),
     "broken": ("study.yaml", "months: 12}", "months: 12", line_of("study.yaml", "detection"), "", "YAML", "", "quotes"),
@@ -138,7 +153,6 @@ BAD: dict[str, tuple[str, str, str, int, str, str, str, str]] = {
     "newline in a name": ("study.yaml", "study: tiny", 'study: "a\\nb"', 1, "study", "one line", "'a\\nb'", "remove"),
     "right to left": ("study.yaml", "study: tiny", 'study: "a\\u202eb"', 1, "study", "control", "u202e", "remove"),
     "blanks": ("study.yaml", "study: tiny", "study: ' tiny '", 1, "study", "without blanks", "' tiny '", "'tiny'"),
-    "at sign": ("study.yaml", "name: spare, kind", "name: sp@re, kind", 0, "components[1].name", "without @", "sp@re", "another"),
     "long name": ("study.yaml", "study: tiny", f"study: {'x' * 300}", 1, "study", "at most 200", "xxx...", "name"),
     "empty name": ("study.yaml", "study: tiny", "study: ''", 1, "study", "text", "blank", "name"),
     "kind with colon": ("study.yaml", "name: grid, kind: power", "name: grid, kind: 'a:b'", 0, "components[0].kind", "':'", "a:b", "power"),
@@ -386,14 +400,14 @@ def test_files_that_cannot_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     found = findings(path)
     assert [(f.expected, f.got) for f in found] == [("a regular file", "something else"), ("a file", "a folder")]
     path = write_study(tmp_path / "b")
-    read = Path.read_bytes
+    opened = os.open
 
-    def denied(self: Path) -> bytes:
-        if self.name == "demand.csv":
+    def denied(path: Path, *more: int) -> int:
+        if str(path).endswith("demand.csv"):
             raise PermissionError(13, "Permission denied")
-        return read(self)
+        return opened(path, *more)
 
-    monkeypatch.setattr(Path, "read_bytes", denied)
+    monkeypatch.setattr(os, "open", denied)
     (only,) = findings(path)
     assert only.got == "permission denied" and only.where.endswith("demand.csv")
     monkeypatch.undo()
@@ -499,6 +513,80 @@ def test_memory_of_a_replica_by_hand() -> None:
     assert memory_needed_gib(windowed, profile, 512) == 1.0 + (2 * 512 + 2 * 128) / (4 * 512)
     latent = facts.model_copy(update={"kv_latent_dimension": 128})
     assert memory_needed_gib(latent, profile, 512) == 2.0  # 128 x 2 bytes x 2 ranks = 512 bytes
+
+
+def long_outputs(folder: Path, *edits: tuple[str, str]) -> Path:
+    """The quickstart with requests three times as long, which several profiles that ship do not hold."""
+    shutil.copytree(ROOT / "examples" / "quickstart", folder)
+    text = (folder / "study.yaml").read_text(encoding="utf-8")
+    longer = ("mean_input_tokens: 12035, mean_output_tokens: 343", "mean_input_tokens: 35000, mean_output_tokens: 1000")
+    for old, new in (longer, *edits):
+        assert text.count(old) == 1, old
+        text = text.replace(old, new)
+    (folder / "study.yaml").write_text(text, encoding="utf-8")
+    return folder
+
+
+def test_a_shipped_profile_that_does_not_fit_is_a_missing_edge(tmp_path: Path) -> None:
+    study, warnings = read_study(long_outputs(tmp_path / "study"))
+    assert warnings == []
+    p = build(study)
+    missing = {e.partition("@")[0] for (w, _, e), why in p.why_not.items() if w == "long" and why == WHY_NOT["memory"]}
+    assert "gpt-oss-120b/p5-mxfp4-tp2-128k" in missing and "gpt-oss-120b/trn1-bf16-tp32-128k" not in missing
+    there = {e.partition("@")[0] for (w, _), edges in p.edges.items() if w == "long" for e in edges}
+    assert there and not there & missing
+    # the others are as they were
+    assert {w for (w, _, _), why in p.why_not.items() if why == WHY_NOT["memory"]} == {"long"}
+    report = CliRunner().invoke(app, ["check", str(tmp_path / "study")])
+    assert report.exit_code == 0 and re.search(r"long .*memory \d+", report.stdout), report.stdout
+    # the drill finds the same by its own arithmetic
+    world = build_world(study)
+    for (w, o), i in world.flows.items():
+        for e, n in world.placements.items():
+            assert world.in_failure[i, n] == (e in p.edges_in_failure[w, o]), (w, o, e)
+
+
+def test_memory_by_two_ways_that_share_no_code(tmp_path: Path) -> None:
+    study, _ = read_study(ROOT / "examples" / "quickstart")
+    seen = set()
+    study = study.model_copy(
+        update={"models": tuple(read_models().values()), "machine_types": tuple(MACHINES.values())}
+    )
+    for model in study.models:
+        for profile, times in itertools.product(model.profiles, (1, 4, 16, 64)):
+            w = study.workloads[0].model_copy(update={"mean_input_tokens": 500.0 * times, "mean_output_tokens": 100.0})
+            ours = holds_in_memory(model.facts, profile, MACHINES[profile.machine_type], w)
+            assert in_memory(study, w, model, profile) == ours, (model.model, profile.name, times)
+            seen.add(ours)
+    assert seen == {False, True}
+
+
+def test_naming_a_profile_that_does_not_fit_is_an_error(tmp_path: Path) -> None:
+    folder = long_outputs(tmp_path / "study")
+    fleet = folder / "fleet_today.csv"
+    row = "long,new-york,aws/us-east-1/p5.48xlarge,gpt-oss-120b/p5-mxfp4-tp2-128k,2,1\n"
+    fleet.write_text(FLEET + row, encoding="utf-8")
+    with pytest.raises(InputError) as caught:
+        read_fleet(fleet, read_study(folder)[0])
+    (found,) = caught.value.findings
+    assert found.where == f"{fleet}:2: profile" and "64 requests of 'long' in 134.1 GiB" in found.expected
+    assert "139.1 GiB" in found.got and "concurrency_limit" in found.fix
+    # a failure that names it
+    id = "placement:gpt-oss-120b/p5-mxfp4-tp2-128k@aws/us-east-1/p5.48xlarge"
+    failures = f"failures:\n- {{name: one, failures_per_year: 1, lost: {{'{id}': 1.0}}}}\n\nassumptions:"
+    named = long_outputs(tmp_path / "named", ("assumptions:", failures))
+    (found,) = [f for f in findings(named / "study.yaml") if f.level == "error"]
+    assert found.where.endswith(f"failures[0].lost.{id}") and "139.1 GiB" in found.got
+
+
+def test_ones_own_profile_that_fits_some_requests_is_said_and_serves_those(tmp_path: Path) -> None:
+    """64 in flight fit for both workloads, 300 for chat only, 512 for neither."""
+    edit = ("models/small.yaml", "concurrency_limit: 64", "concurrency_limit: 300")
+    study, found = read_study(write_study(tmp_path, [edit]))
+    (said,) = [f for f in found if "concurrency_limit" in f.where]
+    assert said.level == "warning" and "for 'batch'" in said.got and "serves only chat" in said.fix
+    why_not = build(study).why_not
+    assert {w for (w, _, e), why in why_not.items() if why == WHY_NOT["memory"] and "/gpu@" in e} == {"batch"}
 
 
 @settings(max_examples=150, deadline=None)

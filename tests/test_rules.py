@@ -96,7 +96,7 @@ def worked() -> Study:
 def inside(deferrable: bool = False) -> tuple[Problem, Decisions]:
     """3 machines rented for 2 replicas of A, a unit of 2 machines for one replica of B; half as many in a rollout."""
     p, x = build(worked()), no_decisions()
-    p = replace(p, deferrable=frozenset({"w"}) if deferrable else frozenset())
+    p = replace(p, deferrable=frozenset({"w"}) if deferrable else frozenset(), specks={HOUR: (("w", "o", A),)})
     x.rented, x.started = Sparse({RENT: 3.0}), Sparse({BUILD: 1.0})
     x.replicas = Sparse({(A, HOUR): 2.0, (B, HOUR): 1.0})
     x.firm, x.opened = Sparse({(A, HOUR): 2.0}), Sparse({("b/y/n", HOUR): 1.0})
@@ -191,6 +191,9 @@ OUTSIDE: dict[str, list[tuple[str, tuple, float, float]]] = {
     "only_the_living_run": [
         ("kept", (B, (HOUR, NO_B, 60.0)), 2.0, 2.0),  # B is dead
         ("loaded", (B, (HOUR, NO_B, 300.0)), 1.5, 1.5),
+    ],
+    "nothing_is_served_before_a_replica_runs": [
+        ("kept", (A, USUAL), 0.25, 3.0),  # 6 − 10 · 1.2 · 0.25 requests/s, were A so fast that a replica carries all
     ],
     "a_unit_opens_what_it_serves": [("started", BUILD, 0.0, 8.0)],  # 8 requests/s at 300 s − 10 · 0 units
 }

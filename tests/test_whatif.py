@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import re
 from datetime import date
 from pathlib import Path
 
@@ -54,6 +55,19 @@ def two_sites(**parts):
         "demand": {("w", "o"): 10.0},
     }
     return study(**{**fields, **parts})
+
+
+def test_longer_requests_than_a_profile_holds_are_no_error_unless_the_patch_names_it():
+    """8 chips of 1000 GiB, 900 of each usable; 100 of weights, 256 bytes a token and request at one layer."""
+    base = two_sites()
+    (m,) = base.models
+    tight = m.profiles[0].model_copy(update={"name": "tight", "weights_gib": 7199.99})
+    base = base.model_copy(update={"models": (m.model_copy(update={"profiles": (*m.profiles, tight)}),)})
+    made, found = patched(base, (patch("longer", set={"workloads[w].mean_input_tokens": 900}),), "longer")
+    assert made is not None and found == []
+    name = "models[m].profiles[tight].weights_gib"
+    made, found = patched(base, (patch("heavier", set={name: 7201}),), "heavier")
+    assert made is None and len(found) == 1 and "concurrency_limit" in found[0].where, found
 
 
 def patch(name, **parts):
@@ -323,6 +337,104 @@ def test_conflicts_name_file_and_line_of_both(tmp_path, tiny):
 def test_a_patched_study_passes_the_checks_of_one_that_is_read(tiny, sets, said):
     told = refused(tiny, sets)
     assert (said in told and "tiny" in told) or "p.yaml:1" in told
+
+
+def of_text(text):
+    """The value of a --set, or the finding about it."""
+    reading = Reading()
+    made = patch_of_text(text, reading)
+    return made.changes[0].value if made is not None else str(reading.findings[0])
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("a=[b]", ["b"]),
+        ("a= [b, c d] ", ["b", "c d"]),
+        ('a=["b"]', ["b"]),
+        ("a=[1, 2.5, true, null]", [1, 2.5, True, None]),
+        ("a=[]", []),
+        ("a={b: 1, c: [d]}", {"b": 1, "c": ["d"]}),
+        ("a=[{pool: b/c, machines: 2}]", [{"pool": "b/c", "machines": 2}]),
+        ("a=b", "b"),
+        ("a=0.5", 0.5),
+        ("a=x1.2", "x1.2"),
+        ("a[b=c]=2026-01-01", "2026-01-01"),
+    ],
+)
+def test_a_value_is_what_would_stand_in_the_file(text, value):
+    assert of_text(text) == value
+
+
+@pytest.mark.parametrize("text", ["a=[b", "a={b: 1", "a=[*b]", "a=[b]]", "a={b: 1, b: 2}", "a=[!!python/name:x b]"])
+def test_a_value_that_is_half_a_list_is_a_finding(text):
+    assert of_text(text).startswith(f"--set '{text}'\n  expected ")
+
+
+def test_a_list_of_names_is_set_from_the_command_line(tiny):
+    made, _ = patched(tiny, (patch_of_text("workloads[chat].jurisdictions=[GB, US]", Reading()),), "v")
+    assert made.workloads[0].jurisdictions == ("GB", "US")
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "cure"),
+    [
+        ("demand", 1.2, "write x1.2 to multiply"),
+        ("demand[chat,london]", 1.2, "write x1.2 to multiply"),
+        ("prices[alpha/*]", 0.9, "write x0.9 to multiply"),
+        ("demand", "+20%", "write x1.2:"),
+        ("demand", "+20 %", "write x1.2:"),
+        ("demand[chat,london].requests_per_second", "-10%", "write x0.9:"),
+        ("demand", "120%", "write x1.2 to multiply"),
+        ("tiers[gold].survive[0].serve_fraction", "80%", "write 0.8 for a share, or x0.8 to multiply"),
+    ],
+)
+def test_a_percentage_is_told_as_the_factor_that_it_means(tiny, path, value, cure):
+    told = refused(tiny, {path: value})
+    assert f"fix: {cure}" in told and told.count("fix:") == 1
+    written = re.search(r"x[0-9.]*[0-9]", cure)[0]
+    assert changed(tiny, {path: written})
+
+
+def test_a_number_for_what_has_no_figures_is_not_told_a_factor(tiny):
+    assert "write x5" not in refused(tiny, {"tiers[gold]": 5})
+
+
+def test_findings_about_patches_give_the_line_and_the_patch(tmp_path, tiny):
+    text = """name: more of all
+set:
+  tiers[gold].survive:
+  - {any: provider, within_seconds: 300}
+  - {any: provider,
+     serve_fraction: 2.0, within_seconds: 300}
+add:
+  holdings:
+  - {pool: beta/west-1/gpu-8, machines: 3}
+  - {pool: beta/west-1/gpu-9, machines: 1}
+"""
+    (tmp_path / "more.yaml").write_text(text)
+    made = read_patch(tmp_path / "more.yaml", Reading())
+    _, (only,) = patched(tiny, (made,), "v")
+    where = f"{tmp_path / 'more.yaml'}:6: set.tiers[gold].survive[1].serve_fraction of 'more of all'"
+    assert only.where.startswith(where)
+    (tmp_path / "more.yaml").write_text(text.replace("2.0", "0.5"))
+    made = read_patch(tmp_path / "more.yaml", Reading())
+    _, found = patched(tiny, (made,), "v")
+    (only,) = [f for f in found if f.level == "error"]
+    assert only.where.startswith(f"{tmp_path / 'more.yaml'}:10: add.holdings[1].pool of 'more of all'")
+
+
+def test_what_a_patch_breaks_elsewhere_names_the_variant(tiny):
+    told = refused(tiny, {"holdings[0].machines": 40})
+    assert "tiny with 'v': policies.quotas[trn].most" in told
+
+
+def test_a_warning_of_all_variants_is_told_once(tiny):
+    change = {"utilisation": {"normal": 0.9, "in_failure": 0.8}}
+    common = patch("fuller", set=change)
+    axis = tuple(patch(f"x{n}", set={"demand": f"x{n}"}) for n in (1, 2, 3))
+    _, warnings = whatif.studies_of(tiny, variants_of([common], [axis]))
+    assert len(warnings) == 1 and "'fuller'" in warnings[0].where and warnings[0].level == "warning"
 
 
 def test_all_findings_come_at_once(tiny):

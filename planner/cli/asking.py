@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from planner.cli.console import answered, emit, progress, tell, tell_findings
+from planner.cli.console import answered, check_out, emit, progress, tell, tell_findings, tell_unsure
 
 READY_MADE = "Ready-made questions"
 MOST_LATE = 1200
@@ -113,8 +113,8 @@ def whatif(
     ] = None,
     format: AsFormat = AskedFormat.text,
     gap: Annotated[
-        float, typer.Option(min=0.0, max=1.0, help="every plan is proven within this of its best; smaller is slower")
-    ] = 0.01,
+        str, typer.Option(help="every plan is proven within this of its best, 1% or 0.01; smaller is slower")
+    ] = "1%",
     seconds: Annotated[
         float | None, typer.Option(min=0.1, help="a clock that ends each search; not reproducible")
     ] = None,
@@ -152,6 +152,7 @@ def whatif(
         from planner.search import Effort
         from planner.whatif import Answer, Variant, file_names, plan_variants, read_axes, studies_of, variants_of
 
+        gap_fraction = tolerance_of(gap, "--gap")
         found, base = _subject(study)
         reading = Reading()
         common = [p for path in change or [] if (p := read_patch(path, reading)) is not None]
@@ -162,7 +163,8 @@ def whatif(
         _, warnings = studies_of(found, variants)
         tell_findings(warnings)
         case = demand.value if demand is not None else base.demand_case if base is not None else "base"
-        effort = Effort(gap_fraction=gap, seconds=seconds, most_nodes=nodes, rounds=rounds, quick=quick)
+        check_out(None)
+        effort = Effort(gap_fraction=gap_fraction, seconds=seconds, most_nodes=nodes, rounds=rounds, quick=quick)
         if base is not None and base.demand_case != case:
             base = None  # it is a plan of another demand
         if ask is not None:
@@ -170,37 +172,40 @@ def whatif(
             made, _ = patched(found, tuple(common), "as asked")
             assert made is not None, "studies_of has checked it"
             folder = _folder(out) if out is not None and ask != Ask.crossover else None
-            with progress(quiet) as told:
+            with progress(quiet, "Ctrl-C or SIGTERM keeps what is done") as told:
                 how = How(effort, case, base if not common else None, told, most, jobs, all)
                 report, answers = reported(question, made, how)
             _keep(folder, file_names(answers), answers)
             emit(render(report, format.value), None)
-            raise SystemExit(0 if report.good and _proven(answers, gap) else 1)
+            tell_unsure(report, answers)
+            raise SystemExit(0 if report.good and _proven(answers, gap_fraction) else 1)
         names = file_names([Answer(v, None) for v in (Variant(()), *variants)])
         folder = _folder(out) if out is not None else None
 
-        with progress(quiet) as told:
+        with progress(quiet, "Ctrl-C or SIGTERM keeps what is done") as told:
             answers = plan_variants(
                 found, variants, effort, case, base, told, lambda answer: _keep(folder, names, [answer]), jobs
             )
         report = review_variants(found, answers, names if folder is not None else None, all)
         emit(render(report, format.value), None)
-        raise SystemExit(0 if report.good and answers and _proven(answers, gap) else 1)
+        tell_unsure(report, answers)
+        raise SystemExit(0 if report.good and answers and _proven(answers, gap_fraction) else 1)
 
 
 def _proven(answers: "Sequence[Answer]", gap_fraction: float) -> bool:
     """Whether every plan that there is is proven to the gap that was asked for."""
-    return all(a.plan.proof.gap_fraction <= gap_fraction + 1e-9 for a in answers if a.plan is not None)
+    from planner.recorded import is_proven
+
+    return all(is_proven(a.plan.proof.gap_fraction, gap_fraction) for a in answers if a.plan is not None)
 
 
 def _keep(folder: Path | None, names: "Mapping[str, str]", answers: "Iterable[Answer]") -> None:
     """Write plans into the folder, where one was named."""
-    from planner.planfile import plan_text, write_atomically
+    from planner.planfile import plan_text
 
     for answer in answers:
         if folder is not None and answer.plan is not None:
-            write_atomically(folder / names[answer.variant.name], plan_text(answer.plan))
-            tell(f"wrote {folder / names[answer.variant.name]}")
+            emit(plan_text(answer.plan), folder / names[answer.variant.name])
 
 
 def _question(
@@ -340,7 +345,8 @@ def diff(
 
         tolerance = tolerance_of(within)
         report = review_diff(diff_plans(read_plan(first), read_plan(second), tolerance, ignore or ()), all)
-        emit(render(report, format.value), out, [first, second])
+        emit(render(report, format.value), out)
+        tell_unsure(report)
         raise SystemExit(0 if report.good else 1)
 
 
@@ -350,7 +356,7 @@ def tolerance_of(text: str, option: str = "--within") -> float:
     Raises
     ------
     InputError
-        when it is neither
+        when it is neither; a number from 1 on, which may be meant in percent, is told how to write that
 
     Examples
     --------
@@ -360,12 +366,14 @@ def tolerance_of(text: str, option: str = "--within") -> float:
     from planner.errors import Finding, InputError
     from planner.places import shown
 
-    number = text.strip().removesuffix("%")
+    number = text.strip().removesuffix("%").strip()
     try:
         value = float(number) / (100.0 if "%" in text else 1.0)
     except ValueError:
         value = -1.0
     if not 0 <= value < 1:
-        fix = "write --within 2%, or --within 0.02"
+        fix = f"write {option} 2%, or {option} 0.02"
+        if 1 <= value < 100 and "%" not in text:
+            fix = f"write {option} {value:g}% or {option} {value / 100:g} if percent were meant; a number is a share"
         raise InputError([Finding(option, "a share from 0 % to below 100 %", shown(text), fix)])
     return value

@@ -1,33 +1,141 @@
 """What every command shares: results on stdout, progress and messages on stderr, errors as three lines and a code."""
 
+import io
 import json
+import os
+import re
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from planner.errors import Finding, InputError, NoPlan, PlannerError
+from planner.errors import Finding, InputError, NoPlan, PlannerError, Undelivered, printable
+from planner.files import check_writable, remembering, write_atomically
+from planner.interruption import exit_code
 
 SHOW_PROGRESS_AFTER_SECONDS = 1.0
+PLAIN = str.maketrans({"─": "-", "×": "x", "…": "...", "≤": "<=", "≥": ">=", "·": "-", "→": "->", "±": "+-"})
+"""What reports are drawn with, for a terminal that has ASCII only."""
+_STEERING = re.compile(r"[\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069]")
+
+
+KEEPS = "Ctrl-C or SIGTERM ends it with the best plan found so far"
+"""What the progress of a search says of an end before its time."""
+
+_written: list[str] = []
 
 
 def tell(message: str) -> None:
-    """A message on stderr."""
-    print(message, file=sys.stderr)
+    """A message on stderr, without what steers a terminal; where nobody can be told, nothing happens."""
+    if sys.stderr is None:
+        return  # `print` would take standard output instead
+    try:
+        print(printable(message, keep="\n"), file=sys.stderr, flush=True)
+    except (OSError, ValueError):
+        lead_nowhere(2)
 
 
-def emit(text: str, out: Path | None, inputs: Iterable[Path] = ()) -> None:
-    """A result on stdout, or in a file that is written whole or not at all, and is none of the inputs."""
+def emit(text: str, out: Path | None) -> None:
+    """A result on stdout, or in a file that is written whole or not at all, and is none of the files that were read.
+
+    Raises
+    ------
+    InputError
+        when the file cannot be written, or is an input or a result of this command
+    Undelivered
+        when it should go to stdout, which is closed or full
+    """
+    text = text if text.endswith("\n") else text + "\n"
     if out is None:
-        sys.stdout.write(text if text.endswith("\n") else text + "\n")
+        _say(text)
         return
-    from planner.planfile import check_writable, write_atomically
+    check_writable(out)
+    if os.path.realpath(out) in _written:
+        fix = "name another file"
+        raise InputError([Finding(str(out), "a file of its own for each result", "one that was just written", fix)])
+    target = write_atomically(out, text)
+    if target.is_file():
+        _written.append(os.path.realpath(target))
+    tell(f"wrote {out}" + (f", a link to {target}" if out.is_symlink() and target != out else ""))
 
-    check_writable(out, inputs)
-    write_atomically(out, text if text.endswith("\n") else text + "\n")
-    tell(f"wrote {out}")
+
+def check_out(out: Path | None) -> None:
+    """Find out before long work whether its result can be written.
+
+    Raises
+    ------
+    InputError, Undelivered
+        as `emit`
+    """
+    if out is not None:
+        check_writable(out)
+    elif sys.stdout is None:
+        raise Undelivered("standard output is closed: nothing can be written there; name a file with --out")
+
+
+def _say(text: str) -> None:
+    """Text on stdout, now: what cannot be delivered is said, not found out when the process ends."""
+    check_out(None)
+    encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
+    is_json = text.startswith(("{", "["))
+    if is_json:
+        text = _STEERING.sub(_escaped, text)
+    try:
+        text.encode(encoding)
+    except UnicodeEncodeError:
+        if is_json:
+            text = re.sub(r"[^\x00-\x7f]", _escaped, text)
+        else:
+            text = text.translate(PLAIN).encode(encoding, "backslashreplace").decode(encoding)
+            tell(f"standard output is {encoding}: other characters are written as escapes; --out writes UTF-8")
+    try:
+        sys.stdout.write(text)
+        sys.stdout.flush()
+    except BrokenPipeError:  # whoever reads has enough: the work goes on, and its exit code is what it is
+        lead_nowhere(1)
+        tell("standard output was closed by its reader: the rest was not written")
+    except OSError as error:
+        lead_nowhere(1)
+        raise Undelivered(f"standard output cannot be written: {(error.strerror or str(error)).lower()}") from None
+
+
+def _escaped(found: re.Match[str]) -> str:
+    """A character as JSON escapes it."""
+    return json.dumps(found[0])[1:-1]
+
+
+def lead_nowhere(descriptor: int) -> None:
+    """Let a stream that cannot be written lead nowhere, so that nothing else fails for it when the process ends."""
+    with suppress(OSError):
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, descriptor)
+        os.close(nowhere)
+
+
+def ready_streams() -> None:
+    """Before anything else: no file may be opened under the number of a standard stream that is closed.
+
+    A closed stdout stays known as such (`sys.stdout` is None), messages to a closed stderr lead nowhere.
+    """
+    for descriptor in range(3):
+        try:
+            os.fstat(descriptor)
+        except OSError:
+            with suppress(OSError):
+                os.open(os.devnull, os.O_RDWR)  # the lowest number that is free: this one
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
+
+
+def tell_unsure(report: Any, answers: Iterable[Any] = ()) -> None:
+    """What a search that failed has left open, on stderr, too: on a page it may be overlooked."""
+    for line in report.unsure:
+        tell(f"not known: {line}")
+    for answer in answers:
+        if answer.unsure:
+            tell(f"not known: {answer.variant.name}: {answer.why_not}")
 
 
 def as_json(data: Any) -> str:
@@ -43,42 +151,60 @@ def tell_findings(findings: list[Finding]) -> None:
 
 @contextmanager
 def answered(format: str = "text") -> Iterator[None]:
-    """Turn whatever a user can cause into findings on stderr and an exit code, never a traceback."""
+    """Turn whatever a user can cause into findings on stderr and an exit code, never a traceback.
+
+    What is read within is remembered as input: `emit` refuses to write over it.
+    """
+    _written.clear()
     try:
-        yield
+        with remembering():
+            try:
+                yield
+            except (InputError, NoPlan) as error:
+                if format != "json":
+                    raise
+                _say(as_json(_as_data(error)) + "\n")
+                raise SystemExit(error.exit_code) from None
     except InputError as error:
-        if format == "json":
-            sys.stdout.write(as_json({"findings": [f.as_dict() for f in error.findings]}) + "\n")
-        else:
-            tell_findings(error.findings)
-            errors = sum(f.level == "error" for f in error.findings)
-            tell(f"{errors} error{'s' if errors != 1 else ''}")
+        tell_findings(error.findings)
+        errors = sum(f.level == "error" for f in error.findings)
+        tell(f"{errors} error{'s' if errors != 1 else ''}")
         raise SystemExit(2) from None
     except NoPlan as error:
-        if format == "json":
-            sys.stdout.write(as_json({"plan": None, "message": str(error), "diagnosis": error.diagnosis}) + "\n")
-        else:
-            tell(str(error))
+        tell(str(error))
         raise SystemExit(1) from None
     except PlannerError as error:
         tell(f"error: {error}")
         raise SystemExit(error.exit_code) from None
-    except KeyboardInterrupt:
-        tell("interrupted; nothing was written")
-        raise SystemExit(130) from None
-    except BrokenPipeError:
-        sys.stderr.close()
-        raise SystemExit(0) from None
+    except KeyboardInterrupt as error:
+        tell(f"interrupted; {'; '.join(_left_behind(error))}")
+        raise SystemExit(exit_code(error)) from None
+
+
+def _as_data(error: InputError | NoPlan) -> dict[str, Any]:
+    """What stopped a command, for programs."""
+    if isinstance(error, InputError):
+        return {"findings": [finding.as_dict() for finding in error.findings]}
+    return {"plan": None, "message": str(error), "diagnosis": error.diagnosis}
+
+
+def _left_behind(error: KeyboardInterrupt) -> list[str]:
+    """What an interrupted command has written."""
+    notes: list[str] = [*getattr(error, "__notes__", ()), *(f"{name} was written before, whole" for name in _written)]
+    return notes or ["nothing was written"]
 
 
 @contextmanager
-def progress(quiet: bool = False) -> Iterator[Callable[[str, float | None, str], None]]:
+def progress(quiet: bool = False, keeps: str = "") -> Iterator[Callable[[str, float | None, str], None]]:
     """A progress callback (stage, fraction, detail): a bar with an estimate on a terminal, one line per stage else.
 
-    Nothing is shown for work that takes less than a second.
+    Nothing is shown for work that takes less than a second. `keeps` says what an end before its time leaves.
     """
     began = time.monotonic()
     if quiet:
+        yield lambda stage, done, detail: None
+        return
+    if sys.stderr is None:
         yield lambda stage, done, detail: None
         return
     if not sys.stderr.isatty():
@@ -87,6 +213,8 @@ def progress(quiet: bool = False) -> Iterator[Callable[[str, float | None, str],
         def line(stage: str, done: float | None, detail: str) -> None:
             now = time.monotonic()
             if now - began > SHOW_PROGRESS_AFTER_SECONDS and now - told.get(stage, 0.0) > 10.0:
+                if keeps and not told:
+                    tell(f"{now - began:5.0f} s  {keeps}")
                 told[stage] = now
                 share = "" if done is None else f" {done:.0%}"
                 tell(f"{now - began:5.0f} s  {stage}{share}  {detail}")
@@ -113,6 +241,8 @@ def progress(quiet: bool = False) -> Iterator[Callable[[str, float | None, str],
             return
         if stage not in tasks:
             bar.start()
+            if keeps and not tasks:
+                bar.console.print(keeps, markup=False)
             for task in tasks.values():
                 bar.update(task, visible=False)
             tasks[stage] = bar.add_task(stage, total=1.0, detail="")

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from planner.cli.console import answered, emit, progress, tell, tell_findings
+from planner.cli.console import answered, check_out, emit, progress, tell, tell_findings
 
 
 class Format(StrEnum):
@@ -66,6 +66,7 @@ def drill(
         from planner.review.drilled import review_drill
         from planner.review.render import render
 
+        check_out(out)
         which = (tuple(each or ()), tuple(pairs or ())) if each or pairs else None
         with progress(quiet) as told:
 
@@ -77,7 +78,7 @@ def drill(
             else:
                 result, claims = _plan(subject, mode, done, which)
         report = review_drill(result, claims, all, hour)
-        emit(render(report, format.value), out, [subject])
+        emit(render(report, format.value), out)
         raise SystemExit(0 if report.good else 1)
 
 
@@ -90,8 +91,8 @@ def _fleet(subject: Path, study: Path | None, mode: Mode | None, done: Any, whic
         fix = "name the study whose failures are replayed"
         raise InputError([Finding(str(subject), "--study with a fleet", "none", fix)])
     found, warnings = read_study(study)
+    fleet = read_fleet(subject, found, warnings)
     tell_findings(warnings)
-    fleet = read_fleet(subject, found)
     return drill_fleet(found, fleet, mode=(mode or Mode.rescale).value, progress=done, which=which), ()
 
 

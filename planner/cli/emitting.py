@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from planner.cli.console import answered, as_json, emit, progress, tell
+from planner.emit.known import ABOUT, ALL, TARGETS
 
 
 class Format(StrEnum):
@@ -18,12 +19,13 @@ class Format(StrEnum):
     json = "json"
 
 
+TARGET_HELP = "; ".join(f"{name}: {ABOUT[name]}" for name in TARGETS) + f"; or {ALL}"
 AsFormat = Annotated[Format, typer.Option("--format", "-f", help="text, md or json")]
 Out = Annotated[Path | None, typer.Option("--out", "-o", help="file to write; default: stdout")]
 
 
 def emit_command(
-    target: Annotated[str, typer.Argument(help="terraform, kubernetes, owned, litellm, envoy, or all")],
+    target: Annotated[str, typer.Argument(help=TARGET_HELP)],
     plan: Annotated[Path, typer.Argument(help="plan.json")],
     out: Annotated[Path, typer.Option("--out", "-o", help="folder to write")],
     dry_run: Annotated[
@@ -41,7 +43,8 @@ def emit_command(
 ) -> None:
     """Write the files that carry a plan out: infrastructure code, manifests, inventories, gateways.
 
-    The plan is audited and drilled first. Files that this command did not write are never replaced.
+    The plan is audited and drilled first. Files that this command did not write are never replaced. Cut off, it leaves
+    the old files or the new, and says which; after a crash the next emission puts the old ones back first.
 
     Exit 1 when the plan is not proven: nothing is written then, unless --even-if-unproven.
 
@@ -49,7 +52,7 @@ def emit_command(
     """
     with answered(format):
         from planner.emit.targets import about, emitted, why_not_proven
-        from planner.emit.write import changes, refuse_other_target, write
+        from planner.emit.write import changes, recover, refuse_other_target, write
         from planner.planfile import read_plan
         from planner.recorded import problem_of
         from planner.review.drifted import review_emission
@@ -68,6 +71,8 @@ def emit_command(
             tell("nothing was written; --even-if-unproven writes it all the same, and the files say so")
             raise SystemExit(1)
         problem_of(made)  # what holds together is written even if unproven, what leads nowhere never
+        if not dry_run and recover(out):
+            tell(f"{out}: an earlier emission was cut off in it; the files from before it were put back first")
         refuse_other_target(out, target)
         with progress(quiet) as told:
             files = emitted(made, target, options, reasons, told)
@@ -103,7 +108,7 @@ def drift_command(
         made = read_plan(plan)
         day = on or datetime.now()  # what has expired depends on the day; nothing else does
         report = review_drift(drift(made, read_actual(actual, made), day.date()), f"plan of {made.study.study}")
-        emit(render(report, format.value), out, [plan, *actual])
+        emit(render(report, format.value), out)
         raise SystemExit(0 if report.good else 1)
 
 

@@ -69,7 +69,7 @@ def estimate(
         if refit is not None:
             made = fit_to(refit, shipped())
             tell(f"{made.used} rows used, {sum(made.left_out.values())} left out")
-            emit(refitted_text(made), out, [refit])
+            emit(refitted_text(made), out)
             return
         if model is None or machine_type is None:
             fix = "planner import estimate MODEL MACHINE_TYPE, or --refit rows.csv"
@@ -83,8 +83,7 @@ def estimate(
             chips=accelerators,
             concurrency=concurrency,
         )
-        read = [Path(model)] if model.endswith(".yaml") else []
-        emit(profile_text(found), out, [*read, *([] if machine_types is None else [machine_types])])
+        emit(profile_text(found), out)
 
 
 def _looked_up(

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from planner.cli.console import answered, as_json, emit, tell
+from planner.cli.console import answered, as_json, check_out, emit, tell
 
 if TYPE_CHECKING:
     from planner.importers.source import Imported
@@ -41,10 +41,10 @@ From = Annotated[str | None, typer.Option("--source", help="where the figures ar
 Columns = Annotated[str | None, typer.Option("--columns", help="field=column,... for a table of another shape")]
 
 
-def _finish(out: "Imported[Any]", text: str, path: Path | None, format: ReportFormat, source: Path) -> None:
+def _finish(out: "Imported[Any]", text: str, path: Path | None, format: ReportFormat) -> None:
     """Write the rows, never over the source, and the report; exit 1 when nothing could be used."""
     if out.rows:
-        emit(text, path, [source])
+        emit(text, path)
     if format == ReportFormat.json and path is not None:
         emit(as_json(out.as_dict()), None)
     else:
@@ -81,7 +81,7 @@ def prices(
         from planner.records.inventory import Price
 
         found = read_prices(source, as_of, where_from, provider, tuple(units or ()), inventory)
-        _finish(found, csv_text(Price, found.rows), out, format, source)
+        _finish(found, csv_text(Price, found.rows), out, format)
 
 
 @app.command("round-trips")
@@ -107,7 +107,7 @@ def round_trips(
         from planner.records.inventory import RoundTrip
 
         found = read_round_trips(source, columns, provider, as_of, where_from)
-        _finish(found, csv_text(RoundTrip, found.rows), out, format, source)
+        _finish(found, csv_text(RoundTrip, found.rows), out, format)
 
 
 @app.command()
@@ -137,10 +137,12 @@ def throughput(
         from planner.importers.operating_points import points_yaml
         from planner.importers.throughput import read_throughput, rows_csv
 
+        for path in (points, out):
+            check_out(path)
         found, made = read_throughput(source, accelerator, chips, precision, engine, model, as_of, where_from)
         if points is not None and made:
-            emit(points_yaml(made), points, [source])
-        _finish(found, rows_csv(found.rows), out, format, source)
+            emit(points_yaml(made), points)
+        _finish(found, rows_csv(found.rows), out, format)
         if points is not None and not made:
             tell("no two shapes of one configuration: no operating point was written")
 
@@ -171,7 +173,7 @@ def demand(
         from planner.records.study import Demand
 
         found = read_demand(source, _shares(origin), scale, _workloads(workload or []), columns)
-        _finish(found, csv_text(Demand, found.rows), out, format, source)
+        _finish(found, csv_text(Demand, found.rows), out, format)
 
 
 def _shares(texts: list[str]) -> dict[str, float]:

@@ -6,7 +6,8 @@ from typing import Annotated
 
 import typer
 
-from planner.cli.console import answered, emit, progress, tell, tell_findings
+from planner.cli.asking import tolerance_of
+from planner.cli.console import answered, check_out, emit, progress, tell, tell_findings, tell_unsure
 
 
 class Format(StrEnum):
@@ -37,8 +38,8 @@ def ladder(
         typer.Option(help="rungs to climb, lowest first, with commas: site,provider,site:2,failure:NAME; default: all"),
     ] = None,
     gap: Annotated[
-        float, typer.Option(min=0.0, max=1.0, help="every plan is proven within this of its best; smaller is slower")
-    ] = 0.03,
+        str, typer.Option(help="every plan is proven within this of its best, 3% or 0.03; smaller is slower")
+    ] = "3%",
     seconds: Annotated[
         float | None, typer.Option(min=0.1, help="a clock that ends each search; not reproducible")
     ] = None,
@@ -52,31 +53,35 @@ def ladder(
     """What each goal costs: plans with no goal, then any site, region, provider, stack, the study's own, pairs added.
 
     First what the study asks for, then what it does not. On each plan the failures of all rungs are drilled: what is
-    still at risk. Ctrl-C keeps what is done. Exit 1 when a rung of the study's own goals has no plan.
+    still at risk. Ctrl-C or SIGTERM keeps what is done. Exit 1 when a rung of the study's own goals has no plan.
 
     Examples: `planner ladder examples/quickstart` · `planner ladder mine --rungs site,provider,stack --gap 0.01`
     """
     with answered(format):
         from planner.build import build
-        from planner.errors import InputError
-        from planner.explain import workloads_without_edge
+        from planner.edges import workloads_without_edge
+        from planner.explain import diagnose
         from planner.ladder import chosen, climb, rungs_of
         from planner.read import read_study
+        from planner.recorded import is_proven
         from planner.review.render import render
         from planner.review.rungs import review_ladder
         from planner.search import Effort
 
+        gap_fraction = tolerance_of(gap, "--gap")
         found, warnings = read_study(study)
         tell_findings(warnings)
         wanted = chosen(rungs_of(found), rungs or ())
-        if findings := workloads_without_edge(build(found, demand.value, with_goals=False)):
-            raise InputError(findings)
-        effort = Effort(gap_fraction=gap, seconds=seconds, most_nodes=nodes, rounds=rounds)
-        with progress(quiet) as told:
+        if workloads_without_edge(build(found, demand.value, with_goals=False)):
+            raise diagnose(found, demand.value)
+        effort = Effort(gap_fraction=gap_fraction, seconds=seconds, most_nodes=nodes, rounds=rounds)
+        check_out(out)
+        with progress(quiet, "Ctrl-C or SIGTERM keeps what is done") as told:
             steps = climb(found, wanted, effort, demand.value, told)
         report = review_ladder(found, steps)
-        emit(render(report, format.value), out, [study, *(study.glob("*") if study.is_dir() else ())])
-        if unproven := [step.rung.name for step in steps if step.gap_fraction > gap + 1e-9]:
+        emit(render(report, format.value), out)
+        tell_unsure(report)
+        if unproven := [step.rung.name for step in steps if not is_proven(step.gap_fraction, gap_fraction)]:
             tell(f"not proven to the gap that was asked: {', '.join(unproven)}; more --nodes or --rounds may close it")
         if any(step.plan is not None and step.plan.proof.status == "stopped" for step in steps):
             tell("a clock or a person ended a search: its plan holds, but is not reproducible")

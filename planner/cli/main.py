@@ -1,5 +1,6 @@
 """`planner VERB FILE...`: 0 fine; 1 a finding about the subject; 2 wrong input or an internal error."""
 
+import os
 import sys
 from enum import StrEnum
 from pathlib import Path
@@ -8,14 +9,25 @@ from typing import Annotated, Any
 import typer
 
 from planner import __version__
-from planner.cli.asking import diff, whatif
-from planner.cli.console import answered, emit, progress, tell, tell_findings
+from planner.cli.asking import diff, tolerance_of, whatif
+from planner.cli.console import (
+    KEEPS,
+    answered,
+    check_out,
+    emit,
+    lead_nowhere,
+    progress,
+    ready_streams,
+    tell,
+    tell_findings,
+)
 from planner.cli.drilling import register as register_drill
 from planner.cli.emitting import drift_command, emit_command
 from planner.cli.estimating import estimate
 from planner.cli.importing import app as import_app
 from planner.cli.laddering import register as register_ladder
 from planner.cli.risking import risk
+from planner.interruption import exit_code, listen
 
 app = typer.Typer(
     name="planner",
@@ -96,7 +108,7 @@ def check(
 
         found, warnings = read_study(study)
         report = check_study(found, warnings, coverage)
-        emit(render(report, format.value), out, [study, *(study.glob("*") if study.is_dir() else ())])
+        emit(render(report, format.value), out)
         raise SystemExit(0 if report.good else 1)
 
 
@@ -107,7 +119,7 @@ def plan(
     format: Annotated[
         Format | None, typer.Option("--format", "-f", help="of the review; none: text when --out")
     ] = None,
-    gap: Annotated[float, typer.Option(min=0.0, max=1.0, help="end when proven within this of the best plan")] = 0.01,
+    gap: Annotated[str, typer.Option(help="end when proven within this of the best plan, 1% or 0.01")] = "1%",
     seconds: Annotated[
         float | None, typer.Option(min=0.1, help="a clock that ends the search; not reproducible")
     ] = None,
@@ -123,29 +135,26 @@ def plan(
 ) -> None:
     """Plan a study: the cheapest machines, placements and routes that survive every failure as promised.
 
-    Without --out the plan itself goes to stdout. With --out the review is printed.
+    Without --out the plan itself goes to stdout. With --out the review is printed. Ctrl-C or SIGTERM ends the search
+    with the best plan found so far.
 
     Example: `planner plan examples/quickstart --out plan.json`
     """
     with answered("json" if format == Format.json else "text"):
-        from planner.build import build
-        from planner.errors import InputError
-        from planner.explain import diagnose, workloads_without_edge
+        from planner.explain import diagnose
         from planner.plan import make_plan, with_valued_limits
-        from planner.planfile import check_writable, plan_text
+        from planner.planfile import plan_text
         from planner.program import solver_named
         from planner.read import read_study
+        from planner.recorded import is_proven
         from planner.search import Effort, Infeasible
 
+        gap_fraction = tolerance_of(gap, "--gap")
         found, warnings = read_study(study)
         tell_findings(warnings)
-        if findings := workloads_without_edge(build(found, demand.value, with_goals=False)):
-            raise InputError(findings)
-        if out is not None:
-            folder = study if study.is_dir() else study.parent
-            check_writable(out, [study, *folder.glob("*.yaml"), *folder.glob("*.csv")])
-        effort = Effort(gap_fraction=gap, seconds=seconds, most_nodes=nodes, rounds=rounds)
-        with progress(quiet) as told:
+        check_out(out)
+        effort = Effort(gap_fraction=gap_fraction, seconds=seconds, most_nodes=nodes, rounds=rounds)
+        with progress(quiet, KEEPS) as told:
             try:
                 made = make_plan(found, effort, solver_named(solver), solver, told, firm, demand.value)
                 if value_limits:
@@ -160,29 +169,22 @@ def plan(
         code = _review(made, format or Format.text, None, quiet=quiet) if shown else 0
         if firm and not made.firm:
             tell("the low or the high demand has no plan (or was interrupted): how firm orders are is not known")
-        proven = made.proof.gap_fraction <= gap + 1e-9
+        proven = is_proven(made.proof.gap_fraction, gap_fraction)
         if not proven:
             reached = f"{made.proof.gap_fraction:.2%}"
-            tell(f"not proven: gap {reached}, {gap:.2%} was asked; more --nodes or --rounds may close it")
+            tell(f"not proven: gap {reached}, {gap_fraction:.2%} was asked; more --nodes or --rounds may close it")
         if made.proof.status == "stopped":
             tell("a clock or a person ended the search: the plan holds, but is not reproducible")
         raise SystemExit(code if proven else 1)
 
 
-def _review(
-    made: Any,
-    format: Format,
-    out: Path | None,
-    all_rows: bool = False,
-    source: Path | None = None,
-    quiet: bool = False,
-) -> int:
+def _review(made: Any, format: Format, out: Path | None, all_rows: bool = False, quiet: bool = False) -> int:
     from planner.review.answer import review_plan
     from planner.review.render import render
 
     with progress(quiet) as told:
         report = review_plan(made, all_rows, told)
-    emit(render(report, format.value), out, [source] if source else [])
+    emit(render(report, format.value), out)
     return 0 if report.good else 1
 
 
@@ -202,7 +204,7 @@ def review(
     with answered(format):
         from planner.planfile import read_plan
 
-        raise SystemExit(_review(read_plan(plan), format, out, all, plan))
+        raise SystemExit(_review(read_plan(plan), format, out, all))
 
 
 register_drill(app)
@@ -217,14 +219,15 @@ def audit(plan: PlanPath, format: AsFormat = Format.text, out: Out = None) -> No
     Example: `planner audit plan.json`
     """
     with answered(format):
-        from planner.audit import CANNOT_BE_CHECKED
         from planner.audit import audit as audit_plan
+        from planner.audit import not_checked
         from planner.planfile import read_plan
         from planner.review.answer import review_audit
         from planner.review.render import render
 
-        result = audit_plan(read_plan(plan))
-        emit(render(review_audit(result, CANNOT_BE_CHECKED), format.value), out, [plan])
+        made = read_plan(plan)
+        result = audit_plan(made)
+        emit(render(review_audit(result, not_checked(made)), format.value), out)
         raise SystemExit(0 if result.passed else 1)
 
 
@@ -256,24 +259,53 @@ app.add_typer(import_app, name="import", rich_help_panel=HAND_OVER)
 def main(version: Annotated[bool, typer.Option("--version", help="show the version")] = False) -> None:
     """Plans where AI model-serving workloads run."""
     if version:
-        print(__version__)
+        with answered():
+            emit(__version__, None)
         raise typer.Exit
 
 
 def run() -> None:
-    """The console script. An internal error says what to report; it is ours, not the user's."""
+    """The console script: the streams and signals that it meets, and an exit code, whatever happens."""
+    ready_streams()
+    listen()
+    code = _code()
+    try:
+        if sys.stdout is not None:
+            sys.stdout.flush()
+    except BrokenPipeError:
+        lead_nowhere(1)
+    except OSError as error:
+        lead_nowhere(1)
+        tell(f"error: standard output cannot be written: {(error.strerror or str(error)).lower()}")
+        code = 2
+    raise SystemExit(code)
+
+
+def _code() -> int:
+    """The command's exit code. An internal error says what to report; it is ours, not the user's."""
     try:
         app()
-    except (SystemExit, KeyboardInterrupt):
-        raise
+    except SystemExit as error:
+        return error.code if isinstance(error.code, int) else 0
+    except KeyboardInterrupt as error:
+        tell("interrupted; nothing was written")
+        return exit_code(error)
+    except OSError as error:
+        if error.filename is not None:
+            return _defect(error)
+        lead_nowhere(1)  # help that could not be printed
+        tell(f"error: standard output cannot be written: {(error.strerror or str(error)).lower()}")
+        return 2
     except Exception as error:  # the last line of defence: a user sees a sentence, not a traceback
-        import os
+        return _defect(error)
+    return 0
 
-        if os.environ.get("PLANNER_TRACEBACK"):
-            raise
-        print(
-            f"internal error: {type(error).__name__}: {error}\n"
-            "  this is a defect of the planner; set PLANNER_TRACEBACK=1 and report what it prints",
-            file=sys.stderr,
-        )
-        raise SystemExit(2) from None
+
+def _defect(error: Exception) -> int:
+    if os.environ.get("PLANNER_TRACEBACK"):
+        raise error
+    tell(
+        f"internal error: {type(error).__name__}: {error}\n"
+        "  this is a defect of the planner; set PLANNER_TRACEBACK=1 and report what it prints"
+    )
+    return 2

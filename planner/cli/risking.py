@@ -59,8 +59,7 @@ def risk(
             text = drawing(found, p, told, draw.value, running)
         else:
             text = render(review_risks(told, title, all), format.value)
-        inputs = [subject, *(subject.glob("*") if subject.is_dir() else ()), *([study] if study else [])]
-        emit(text, out, inputs)
+        emit(text, out)
         raise SystemExit(0 if told.good else 1)
 
 
@@ -86,8 +85,9 @@ def _read(subject: Path, study: Path | None) -> "Subject":
         p = build(made.study, made.demand_case)
         return (f"risk of the plan of study {made.study.study}", made.study, p, *running_in(made, p))
     found, warnings = read_study(study or subject)
+    fleet = read_fleet(subject, found, warnings) if kind == ".csv" else None
     tell_findings(warnings)
     p = build(found)
-    if kind == ".csv":
-        return (f"risk of what runs today, study {found.study}", found, p, *running_now(read_fleet(subject, found), p))
+    if fleet is not None:
+        return (f"risk of what runs today, study {found.study}", found, p, *running_now(fleet, p))
     return (f"risk of study {found.study}, before any plan", found, p, None, None)

@@ -30,7 +30,7 @@ def drill_state_claims(plan: PlanFile) -> tuple[str, ...]:
     """
     check_counts(plan)
     world, graph, failures = prepare(plan.study, plan.demand_case)
-    findings: list[str] = names_in_plan(plan, [failure.id for failure in failures])
+    findings: list[str] = names_in_plan(plan, [failure.id for failure in failures], world.placements)
     every = hours_of(plan)
     findings += [*not_ready(plan.study, plan, every), *not_done(plan.study, plan, every)]
     for moment in every:
@@ -63,7 +63,7 @@ def _claimed(world: World, left: Left, states: Mapping[tuple[str, float], State]
             findings += above(f"{where}: kept after fewer were", names, kept, before[-1][1])
         for earlier, _, room in before:
             last = earlier == before[-1][0]
-            loads = (clock - earlier < world.load_seconds) | (last & (world.load_seconds > 0))
+            loads = (clock - earlier < world.load_seconds - TOLERANCE) | (last & (world.load_seconds > 0))
             loading = np.where(loads, room, np.inf)
             findings += above(f"{where}: running, loading at {earlier:g} s", names, running, loading)
         before.append((clock, kept, occupied))
@@ -92,7 +92,8 @@ def _claimed_replicas(
     loaded = column(state.loaded if state else {}, np.zeros_like(most))
     running = kept + loaded
     occupied = column(state.occupied if state else {}, running)
-    in_time = (placements > 0) & left.may_start[0] & (world.study.detection_seconds + world.load_seconds <= clock)
+    loads = world.study.detection_seconds + world.load_seconds <= clock + TOLERANCE
+    in_time = (placements > 0) & left.may_start[0] & loads
     need = world.by_pool(world.machines_per_replica * occupied)
     feeds = [site.load_gib_per_second for site in world.study.sites]
     since = max(clock - world.study.detection_seconds, 0.0)
@@ -116,7 +117,7 @@ def _claimed_arrivals(world: World, stock: Stock, left: Left, clock: float, runn
     where, findings = f"{left.failures[0].id} at {clock:g} s", list[str]()
     pools = [pool.id for pool in world.study.pools]
     for at in (at for at in times_of(stock, left) if at < clock):
-        loading = np.where(clock - at < world.load_seconds, running, 0.0)
+        loading = np.where(clock - at < world.load_seconds - TOLERANCE, running, 0.0)
         need = world.by_pool(world.machines_per_replica * loading)
         findings += above(f"{where}: machines under what loads at {at:g} s", pools, need, left.machines(stock, at)[0])
     return findings

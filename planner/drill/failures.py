@@ -10,7 +10,7 @@ import numpy as np
 from planner.drill.graph import Graph
 from planner.drill.world import Numbers, World
 from planner.errors import Finding, InputError
-from planner.records.study import Goal, NamedFailure, Study
+from planner.records.study import Goal, NamedFailure, Study, kind_and_name
 
 NORMAL = "normal"
 MOST_FAILURES = 100_000
@@ -47,7 +47,7 @@ class Failure:
     @property
     def kinds(self) -> frozenset[str]:
         """Kinds of component that are lost or out."""
-        return frozenset(c.partition(":")[0] for c in (*self.lost, *self.in_maintenance))
+        return frozenset(kind_and_name(c)[0] for c in (*self.lost, *self.in_maintenance))
 
     def surge(self, world: World) -> Numbers:
         """Factor on the demand of each flow [i]."""
@@ -117,7 +117,7 @@ def failures_of_kind(world: World, graph: Graph, each: Sequence[str], pairs: Seq
     InputError
         when the graph has no component of a kind, or the failures are too many
     """
-    kinds = sorted({c.partition(":")[0] for c in graph.order} - {"placement", "workload", "origin"})
+    kinds = sorted({kind_and_name(c)[0] for c in graph.order} - {"placement", "workload", "origin"})
     if unknown := [kind for kind in (*each, *pairs) if kind not in kinds]:
         fix = f"one of {', '.join(kinds)}"
         raise InputError([Finding("--each, --pairs", "a kind of component", kind, fix) for kind in unknown])

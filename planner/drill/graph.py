@@ -8,7 +8,7 @@ import numpy as np
 
 from planner.drill.world import Numbers, World
 from planner.errors import Finding, InputError
-from planner.records.study import Needs
+from planner.records.study import Needs, kind_and_name, stack_and_version
 
 Part = Needs | str
 
@@ -33,11 +33,11 @@ class Graph:
 
     def of_kind(self, kind: str) -> list[str]:
         """Components of a kind, sorted."""
-        return sorted(c for c in self.order if c.partition(":")[0] == kind)
+        return sorted(c for c in self.order if kind_and_name(c)[0] == kind)
 
     def below_machines(self) -> set[str]:
         """Components without which machines of some pool do not serve."""
-        found, waiting = set[str](), [c for c in self.order if c.partition(":")[0] in ("pool", "placement")]
+        found, waiting = set[str](), [c for c in self.order if kind_and_name(c)[0] in ("pool", "placement")]
         while waiting:
             if (component := waiting.pop()) not in found:
                 found.add(component)
@@ -124,9 +124,9 @@ def build_graph(world: World) -> Graph:
             needs[f"site:{site.id}"] = [f"region:{site.region_id}"]
             needs[f"region:{site.region_id}"] = [f"provider:{site.provider}"]
             needs[f"provider:{site.provider}"] = []
-    for (name, e), stack in zip(world.placements.items(), world.stack_of, strict=True):
-        base, _, version = stack.partition("@")
-        model, pool_id = name.partition("/")[0], study.pools[world.pool_of[e]].id
+    for name, e in world.placements.items():
+        model, stack, pool_id = world.made_of[e][0].model, world.made_of[e][1].stack, study.pools[world.pool_of[e]].id
+        base, version = stack_and_version(stack)
         of_stack = f"stack_version:{stack}" if version else f"stack:{stack}"
         needs[f"placement:{name}"] += [f"pool:{pool_id}", of_stack, f"qualification:{model}/{stack}"]
         needs[f"qualification:{model}/{stack}"] = []

@@ -132,7 +132,7 @@ def check_counts(plan: PlanFile) -> None:
         raise InputError(found)
 
 
-def names_in_plan(plan: PlanFile, failures: Iterable[str]) -> list[str]:
+def names_in_plan(plan: PlanFile, failures: Iterable[str], placements: Iterable[str]) -> list[str]:
     """What a plan names beside its placements, that its study does not know."""
     study = plan.study
     known = {"failure": set(failures) | {"normal"}, "workload": {w.name for w in study.workloads}}
@@ -150,18 +150,17 @@ def names_in_plan(plan: PlanFile, failures: Iterable[str]) -> list[str]:
     asked += [("drivers", "failure", f) for of in plan.drivers.values() for f in of]
     asked += [("failures_entered", "failure", f) for f in plan.proof.failures_entered]
     asked += [("firm", "phase" if row.offer in known["phase"] else "offer", row.offer) for row in plan.firm]
-    asked += [("without_goals", "offer", row.offer) for row in plan.without_goals.purchases]
-    asked += [("without_goals", "phase", row.build_out) for row in plan.without_goals.builds]
+    for part in ("without_goals", "on_equal_terms"):
+        if (other := getattr(plan, part)) is not None:
+            asked += [(part, "offer", row.offer) for row in other.purchases]
+            asked += [(part, "phase", row.build_out) for row in other.builds]
     asked += [("builds", "phase", row.build_out) for row in plan.builds]
     says = {"failure": "no goal of the study expands to this failure"}
-    priced: tuple[str, ...] = ()
     if study.objective != "cost":  # failures of known rate are planned without a goal, too
-        priced = (*(f"{c.kind}:{c.name}" for c in study.components), *(f"failure:{f.name}" for f in study.failures))
-    unknown = dict.fromkeys(
-        (part, kind, name)
-        for part, kind, name in asked
-        if name not in known[kind] and not (kind == "failure" and name.partition(" on ")[0] in priced)
-    )
+        known["failure"] |= {f"{c.kind}:{c.name}" for c in study.components}
+        known["failure"] |= {f"failure:{f.name}" for f in study.failures}
+        known["failure"] |= {f"failure:{f.name} on {e}" for f in study.failures if f.worst_part for e in placements}
+    unknown = dict.fromkeys((part, kind, name) for part, kind, name in asked if name not in known[kind])
     return sorted(
         f"{name}: {says['failure']}" if kind == "failure" else f"{part}: {kind} {name}: no such {kind}"
         for part, kind, name in unknown

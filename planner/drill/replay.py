@@ -19,7 +19,7 @@ from planner.drill.solving import MOST_NODES
 from planner.drill.standing import hours_of, of_fleet, of_plan
 from planner.drill.stock import Stock, that_fit
 from planner.drill.tolls import toll
-from planner.drill.world import NO_TRIPS, TOLERANCE, Numbers, Trips, World, build_world
+from planner.drill.world import NO_TRIPS, TOLERANCE, Indices, Numbers, Trips, World, build_world
 from planner.records.plan import PlanFile
 from planner.records.study import RunningReplicas, Study
 
@@ -94,7 +94,7 @@ def drill_plan(
     """
     check_counts(plan)
     world, graph, failures = prepare(plan.study, plan.demand_case)
-    findings = names_in_plan(plan, [failure.id for failure in failures])
+    findings = names_in_plan(plan, [failure.id for failure in failures], world.placements)
     replayed = failures if which is None else failures_of_kind(world, graph, *which)
     every = hours_of(plan)
     findings += [*not_ready(plan.study, plan, every), *not_done(plan.study, plan, every)]
@@ -111,7 +111,13 @@ def drill_plan(
     rows.sort(key=_worst_first)
     tolls.sort(key=lambda t: (-t.usd_lost, -t.requests_lost, t.failure, t.hour))
     return DrillResult(
-        mode, f"plan of {plan.study.study}", tuple(rows), tuple(dict.fromkeys(findings)), tuple(tolls), len(every)
+        mode,
+        f"plan of {plan.study.study}",
+        tuple(rows),
+        tuple(dict.fromkeys(findings)),
+        tuple(tolls),
+        len(every),
+        plan.study.failover,
     )
 
 
@@ -314,8 +320,9 @@ def tier_rows(
 ) -> list[DrillRow]:
     """What each tier with demand is served [i] at a clock, and by what [4, i]."""
     offered = left.offered[0]
-    short = np.maximum(left.due(world, clock)[0] * offered - served, 0.0)
-    rows = []
+    due = left.due(world, clock)[0]
+    short = np.maximum(due * offered - served, 0.0)
+    flows, rows = list(world.flows), []
     for tier in world.study.tiers:
         mine = np.array([of.name == tier.name for of in world.tier_of], dtype=bool)
         if not mine.any():
@@ -323,14 +330,15 @@ def tier_rows(
         asked = float(offered[mine].sum())
         uncovered = np.maximum(failure.due(tier.name, clock) - left.coverable[0] - TOLERANCE, 0.0)
         broken = bool((short[mine] > TOLERANCE * asked).any())
-        split = [round(min(float(part), 1.0), 9) for part in how[:, mine].sum(axis=1) / asked]
+        worst = _worst_flow(np.flatnonzero(mine), offered, served, short)
+        split = [round(min(float(part), 1.0), 9) for part in how[:, mine].sum(axis=1) / (asked or 1.0)]
         rows.append(
             DrillRow(
                 failure=failure.id,
                 clock_seconds=clock,
                 tier=tier.name,
                 due_fraction=failure.due(tier.name, clock),
-                served_fraction=round(min(float(served[mine].sum()) / asked, 1.0), 9),
+                served_fraction=round(min(float(served[mine].sum()) / asked, 1.0), 9) if asked else 1.0,
                 short_requests_per_second=round(float(short[mine].sum()), 9) if broken else 0.0,
                 broken=broken,
                 uncoverable_requests_per_second=round(float(((1.0 - left.coverable[0]) * offered)[mine].sum()), 9),
@@ -340,6 +348,25 @@ def tier_rows(
                 loaded_fraction=split[LOADED],
                 started_fraction=split[STARTED],
                 recovered=bool(failure.clocks) and clock > failure.clocks[-1],
+                worst_workload=flows[worst][0],
+                worst_origin=flows[worst][1],
+                worst_served_fraction=round(min(_share(served[worst], offered[worst]), 1.0), 9),
+                worst_due_fraction=round(float(due[worst]), 9),
             )
         )
     return rows
+
+
+def _worst_flow(some: Indices, offered: Numbers, served: Numbers, short: Numbers) -> int:
+    """Of some flows the one that falls shortest of what is due, by share of its demand; else the least served."""
+
+    def badness(i: int) -> tuple[float, float]:
+        missing = short[i] / offered[i] if offered[i] else 0.0
+        return round(float(missing), 9), round(1.0 - _share(served[i], offered[i]), 9)
+
+    return max((int(i) for i in some), key=badness)
+
+
+def _share(served: float, offered: float) -> float:
+    """The share of requests that is served; all of none, where a failure leaves no demand."""
+    return float(served / offered) if offered else 1.0

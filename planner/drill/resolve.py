@@ -17,13 +17,15 @@ from planner.drill.limits import Choice, Way
 from planner.drill.rescale import HOT, LOADED, RECLAIMED, STARTED, WAYS
 from planner.drill.solving import MOST_NODES, Rows, best_whole, solver_of
 from planner.drill.stock import Stock
-from planner.drill.world import WHOLE, Indices, Numbers, World
+from planner.drill.world import TOLERANCE, WHOLE, Indices, Numbers, World
 from planner.errors import SolverError
 from planner.highs_instance import run
 from planner.units import SECONDS_PER_HOUR
 
 RECOVERY_SECONDS = 7 * 24 * 3600.0
 """What comes later than that is no part of a recovery."""
+TIE = 1e-5
+"""Share of a request by which one short request outweighs another: it settles ties, and no more."""
 MOMENT_SECONDS = 1e-3
 """Around the moment machines come: what holds just before and just after is looked at."""
 
@@ -114,7 +116,7 @@ def build(world: World, left: Left, times: list[float]) -> Template | None:
         stands = [(world.pool_of, part[t], world.machines_per_replica) for part in (kept, loaded, room)]
         at["machines"].append(rows.add(np.full(n_q, -np.inf), np.zeros(n_q), *stands))
         if len(fed_e):
-            fed = rates * max(clock - detection, 0.0)
+            fed = np.where(np.isfinite(rates), rates, 0.0) * max(clock - detection, 0.0)
             feeding = (world.site_of[fed_e], loaded[t, fed_e], world.weights_gib[fed_e])
             rows.add(np.full(len(fed), -np.inf), np.where(np.isfinite(rates), fed, np.inf), feeding)
         if t:
@@ -124,8 +126,8 @@ def build(world: World, left: Left, times: list[float]) -> Template | None:
                 stays = (which, loaded[t - 1, fed_e], one), (which, loaded[t, fed_e], -one)
                 rows.add(np.full(len(fed_e), -np.inf), np.zeros(len(fed_e)), *stays)
         for u in range(t):
-            loading = (clock - times[u] < world.load_seconds) | ((world.load_seconds > 0) & (u == t - 1))
-            e = np.flatnonzero(loading & (detection + world.load_seconds <= clock))
+            loading = (clock - times[u] < world.load_seconds - TOLERANCE) | ((world.load_seconds > 0) & (u == t - 1))
+            e = np.flatnonzero(loading & (detection + world.load_seconds <= clock + TOLERANCE))
             later = [(np.arange(len(e)), part[t, e], ones[e]) for part in (kept, loaded)]
             earlier = [(np.arange(len(e)), part[u, e], -ones[e]) for part in (kept, loaded, room)]
             rows.add(np.full(len(e), -np.inf), np.zeros(len(e)), *later, *earlier)
@@ -321,9 +323,15 @@ def _bounds(world: World, stock: Stock, left: Left, made: Template) -> tuple[Num
     study, coverable, placements = world.study, left.coverable[0], left.placements[0]
     detection, alive = study.detection_seconds, placements > 0
     offered = left.offered[0]
-    scale = 100.0 * offered / offered.max()
+    scale = 100.0 * offered / (offered.max() or 1.0)
     worth = np.array([tier.outage_usd_per_request for tier in world.tier_of])
-    worth = 0.01 + worth / max(worth.max(), WHOLE)
+    dearest = worth / max(worth.max(), WHOLE)
+    worth = 0.01 + dearest
+    due = np.array([left.due(world, clock)[0] for clock in made.times])
+    waited = 1 - np.argmax(due > 0, axis=0) / len(due)
+    # of equal shortfalls the one that a reader expects, not the one that a release of the solver finds first: the
+    # dearer requests are served, then those that were due earlier
+    shortfall = scale * (1 + TIE * (dearest + 0.1 * waited))
     upper, costs = np.zeros(made.columns), np.zeros((3, made.columns))
     low, high = np.array(made.lp.row_lower_), np.array(made.lp.row_upper_)
     edge = alive[made.placement] & (coverable > 0)[made.flow]
@@ -331,13 +339,13 @@ def _bounds(world: World, stock: Stock, left: Left, made: Template) -> tuple[Num
         machines = left.machines(stock, clock)[0]
         most = np.floor(machines[world.pool_of] / world.machines_per_replica + WHOLE)
         upper[made.share[t]] = edge
-        upper[made.short[t]] = left.due(world, clock)[0]
+        upper[made.short[t]] = due[t]
         upper[made.beyond[t]] = coverable - upper[made.short[t]]
         upper[made.kept[t]] = left.survivors[0] * alive
         upper[made.room[t]] = np.where(alive, np.inf, 0.0)
-        started = (detection + world.load_seconds <= clock) & alive & left.may_start[0]
+        started = (detection + world.load_seconds <= clock + TOLERANCE) & alive & left.may_start[0]
         upper[made.loaded[t]] = np.where(started, most, 0.0)
-        costs[0, made.short[t]] = scale
+        costs[0, made.short[t]] = shortfall
         costs[2, made.short[t]] = costs[2, made.beyond[t]] = scale * worth
         costs[1, made.kept[t]], costs[1, made.loaded[t]] = -world.machines_per_replica, world.machines_per_replica
         low[made.rows["coverable"][t]] = high[made.rows["coverable"][t]] = coverable

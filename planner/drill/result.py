@@ -24,6 +24,8 @@ class DrillRow:
     uncovered_requests_per_second : of what is due, what no capacity can serve [requests/s]
     recovered : the clock lies after the last deadline: all that can come back or be loaded before repair is there
     hour : of the plan, where it has several
+    worst_workload, worst_origin : the flow of the tier that falls shortest of what is due; where none does, of all
+    worst_served_fraction, worst_due_fraction : shares of its demand: that are served; that are due and can be covered
     """
 
     failure: str
@@ -41,6 +43,10 @@ class DrillRow:
     uncovered_requests_per_second: float = 0.0
     recovered: bool = False
     hour: str = ""
+    worst_workload: str = ""
+    worst_origin: str = ""
+    worst_served_fraction: float = 1.0
+    worst_due_fraction: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -75,7 +81,10 @@ class Toll:
 
 @dataclass(frozen=True)
 class DrillResult:
-    """All rows of a drill, worst first, the toll of each failure, and what was found beside them."""
+    """All rows of a drill, worst first, the toll of each failure, and what was found beside them.
+
+    `planned` is how the plan that was drilled fails over itself; none: no plan, but what runs today.
+    """
 
     mode: Mode
     subject: str
@@ -83,6 +92,7 @@ class DrillResult:
     findings: tuple[str, ...]
     tolls: tuple[Toll, ...] = ()
     hours: int = 1
+    planned: Mode | None = None
 
     @property
     def broken(self) -> bool:

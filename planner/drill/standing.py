@@ -152,9 +152,8 @@ def reason_not(world: World, workload: str, origin: str, placement: str, in_fail
     if i is None:
         return "no demand"
     if not world.fits[i, e]:
-        asking, name = named(study.workloads, workload), placement.partition("@")[0]
-        offered = ((m, p) for m in study.models for p in m.profiles if f"{m.model}/{p.name}" == name)
-        return misfit(study, asking, *next(offered), study.sites[world.site_of[e]])
+        asking = named(study.workloads, workload)
+        return misfit(study, asking, *world.made_of[e], study.sites[world.site_of[e]])
     return None if (world.in_failure if in_failure else world.normal)[i, e] else "round trip"
 
 

@@ -44,8 +44,9 @@ def toll(world: World, failure: Failure, left: Left, served: Mapping[float, Numb
     for (w, _), i in world.flows.items():
         of_workload.setdefault(w, []).append(i)
     shares = {
-        w: [min(float(served[clock][mine].sum() / offered[mine].sum()), 1.0) for clock in clocks]
+        w: [min(float(served[clock][mine].sum() / wanted), 1.0) if wanted else 1.0 for clock in clocks]
         for w, mine in of_workload.items()
+        for wanted in [offered[mine].sum()]
     }
     return Toll(
         failure=failure.id,

@@ -1,12 +1,16 @@
 """Round trips from origins to sites, worked out again."""
 
 import math
+from functools import cache
 
 from planner.records.inventory import Site
 from planner.records.study import Study
 
+Place = tuple[float, float]
+"""latitude, longitude"""
 
-def kilometres(a: tuple[float, float], b: tuple[float, float]) -> float:
+
+def kilometres(a: Place, b: Place) -> float:
     """Great circle between two (latitude, longitude) [km], radius 6371 km."""
     north_a, east_a, north_b, east_b = map(math.radians, (*a, *b))
     chord = math.sin((north_b - north_a) / 2) ** 2
@@ -15,38 +19,47 @@ def kilometres(a: tuple[float, float], b: tuple[float, float]) -> float:
 
 
 def round_trips_ms(study: Study, sites: list[Site]) -> dict[tuple[str, str], float]:
-    """Round trip of (origin, site id) [ms]: same place, measured, by proxy, by distance; infinite where unknown."""
+    """Round trip of (origin, site id) [ms]: measured, same place, by proxy, by distance; infinite where unknown.
+
+    What stands in for a measurement is worked out where there is none, and once for each place and region.
+    """
     measured = {(r.to_region, r.from_region): r.round_trip_ms for r in reversed(study.round_trips)}
     measured |= {(r.from_region, r.to_region): r.round_trip_ms for r in study.round_trips}
+    known_from: dict[str, list[str]] = {}
+    for x, y in measured:
+        known_from.setdefault(x, []).append(y)
     region_at = {s.region_id: (s.latitude, s.longitude) for s in reversed(study.sites)}
+    trips: dict[tuple[str, str], float] = {}
 
-    def around(place: tuple[float, float]) -> dict[str, float]:
+    @cache
+    def around(place: Place) -> dict[str, float]:
         return {r: km for r, at in region_at.items() if (km := kilometres(place, at)) <= 400.0}
 
-    proxies = {r: around(region_at[r]) | {r: 0.0} for r in {site.region_id for site in sites}}
-    trips: dict[tuple[str, str], float] = {}
+    @cache
+    def stand_in(here: Place, region: str) -> tuple[str, str] | None:
+        """The pair of regions near by whose round trip is known, or that are one; the fewest km replaced."""
+        starts, ends = around(here), around(region_at[region]) | {region: 0.0}
+        pairs = [(starts[x] + ends[y], x, y) for x in starts for y in known_from.get(x, ()) if y in ends]
+        if region in starts:
+            pairs.append((starts[region], region, region))
+        return min(pairs)[1:] if pairs else None
+
+    def without_measurement(here: Place | None, site: Site) -> float:
+        if here is None:
+            return math.inf
+        pair, km = stand_in(here, site.region_id), kilometres(here, (site.latitude, site.longitude))
+        if pair is None:
+            return max(2 * km / 200, 8.5 + 0.0154 * km)
+        # within one region nothing is faster than light in fibre, 200 km per ms
+        return measured[pair] if pair[0] != pair[1] else max(measured.get(pair, 2.0), 2 * km / 200)
+
     for origin in study.origins:
         here = region_at.get(origin.near or "")
         if origin.latitude is not None and origin.longitude is not None:
             here = (origin.latitude, origin.longitude)
-        starts = around(here) if here else {}
         for site in sites:
-            ends = proxies[site.region_id]
-            km = kilometres(here, (site.latitude, site.longitude)) if here else math.inf
-            home = site.region_id
-            known = [(x, y) for x in starts for y in ends if x == y == home or (x, y) in measured]
-            pairs = [(starts[x] + ends[y], x, y) for x, y in known]
-            if origin.near == site.region_id:
-                trip = 2.0
-            elif origin.near is not None and (origin.near, site.region_id) in measured:
-                trip = measured[origin.near, site.region_id]
-            elif pairs:
-                _, x, y = min(pairs)
-                # nothing is faster than light in fibre, 200 km per ms
-                trip = max(2.0, 2 * km / 200) if x == y else measured[x, y]
-            elif here:
-                trip = max(2 * km / 200, 8.5 + 0.0154 * km)
-            else:
-                trip = math.inf
-            trips[origin.name, site.id] = trip
+            direct = measured.get((origin.near or "", site.region_id))
+            if direct is None:
+                direct = 2.0 if origin.near == site.region_id else without_measurement(here, site)
+            trips[origin.name, site.id] = direct
     return trips

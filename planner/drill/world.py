@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 from planner.drill.moments import moments
 from planner.drill.trips import round_trips_ms
 from planner.records.inventory import Site
-from planner.records.serving import ContextClass, Model, Profile
+from planner.records.serving import MEMORY_FRACTION, ContextClass, Model, ModelFacts, Profile
 from planner.records.study import Study, Tier, Workload
-from planner.units import after_months
+from planner.units import BYTES_PER_GIB, after_months
 
 Numbers = NDArray[np.float64]
 Flags = NDArray[np.bool_]
@@ -37,8 +37,8 @@ class World:
 
     study: Study
     placements: dict[str, int]
-    stack_of: tuple[str, ...]
-    """[e] stack, with its version where it has one"""
+    made_of: tuple[tuple[Model, Profile], ...]
+    """[e] what its name was made of; names are never parsed"""
     pool_of: Indices
     site_of: Indices
     """[e] number of the site in the study"""
@@ -84,6 +84,27 @@ def named(records: Iterable[Any], name: str) -> Any:
     return next(record for record in records if record.name == name)
 
 
+def cache_gib_per_request(facts: ModelFacts, profile: Profile, tokens: float) -> float:
+    """Keys and values that a request of so many tokens takes on all chips of a replica together [GiB]."""
+    ranks = profile.tensor_parallel_ranks or profile.accelerators_per_replica
+    if facts.kv_latent_dimension is None:
+        copies = max(facts.kv_heads, ranks)  # every rank has at least one head
+        values = 2.0 * copies * facts.head_dimension
+    else:
+        values = float(facts.kv_latent_dimension) * ranks
+    windowed = 0 if facts.full_attention_layers is None else facts.layers - facts.full_attention_layers
+    token_layers = (facts.layers - windowed) * tokens + windowed * min(tokens, facts.windowed_attention_tokens)
+    return token_layers * values * profile.kv_bytes_per_value / BYTES_PER_GIB
+
+
+def in_memory(study: Study, w: Workload, model: Model, profile: Profile) -> bool:
+    """Whether the chips of a replica hold its weights and all requests in flight, half of their output written."""
+    machine = named(study.machine_types, profile.machine_type)
+    on_chips = MEMORY_FRACTION * machine.memory_gib_per_accelerator * profile.accelerators_per_replica
+    each = cache_gib_per_request(model.facts, profile, w.mean_input_tokens + 0.5 * w.mean_output_tokens)
+    return bool(profile.weights_gib + profile.concurrency_limit * each <= on_chips * (1 + WHOLE))
+
+
 def misfit(study: Study, w: Workload, model: Model, profile: Profile, site: Site) -> str | None:
     """Why a profile at a site may not serve a workload, the round trip aside; none: it may."""
     tier: Tier = named(study.tiers, w.tier)
@@ -96,6 +117,7 @@ def misfit(study: Study, w: Workload, model: Model, profile: Profile, site: Site
         ("context limit", profile.context_limit_tokens >= longest.most_tokens),
         ("precision", not w.precisions or profile.precision in w.precisions),
         ("features", set(w.features) <= set(profile.features)),
+        ("memory", in_memory(study, w, model, profile)),
         ("jurisdiction", not w.jurisdictions or site.jurisdiction in w.jurisdictions),
         ("site labels", set(w.site_labels) <= set(site.labels)),
         ("time to first token", tier.first_token_ms is None or first <= tier.first_token_ms),
@@ -157,7 +179,7 @@ def build_world(study: Study, case: str = "base", longer: Trips = NO_TRIPS) -> W
     return World(
         study=study,
         placements={name: e for e, (name, *_) in enumerate(made)},
-        stack_of=tuple(p.stack for p in profiles),
+        made_of=tuple((model, profile) for _, model, profile, _, _ in made),
         pool_of=np.array([q for _, _, _, q, _ in made], dtype=np.int64),
         site_of=np.array([site_number[site.id] for *_, site in made], dtype=np.int64),
         machines_per_replica=np.array(

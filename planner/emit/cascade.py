@@ -10,15 +10,18 @@ from planner.formulas import due_fraction, live_edges
 from planner.problem import Decisions, Problem, State, states
 from planner.recorded import problem_of
 from planner.records.plan import PlanFile
+from planner.records.study import kind_and_name
 from planner.risk import NORMAL
 
 ALONE = "alone"
 WITH_REPLICAS = "with replicas"
 OVERRIDE = "override"
+NOTHING_DUE = "nothing due"
 MEANS = {
     ALONE: "the static file serves what every goal asks, with the replicas that survive; nothing has to be done",
     WITH_REPLICAS: "the static file serves it at each deadline once replicas are loaded and let go as planned",
     OVERRIDE: "the override of this failure has to be pushed before the deadline",
+    NOTHING_DUE: "no goal asks for anything that could be served in it: there is nothing to survive",
 }
 TOLERANCE_FRACTION = 2e-4
 """Of what is due, and of a placement's room: whole weights are off by one in 10,000."""
@@ -76,7 +79,7 @@ class Outcome:
 
     Parameters
     ----------
-    verdict : alone, with replicas, or override
+    verdict : alone, with replicas, override, or nothing due
     meanwhile : with the replicas that survive, against what is due at the last clock
     at_clocks : with the plan's own replicas at each clock
     push : what the override does
@@ -110,7 +113,7 @@ def _outcome(of: Subject, table: Table, gateway: str, f: str) -> Outcome:
     planned = tuple(served_by(of, table, gateway, s, planned_replicas) for s in clocks)
     hot = [served_by(of, table, gateway, s, surviving_replicas) for s in clocks]
     if all(x.good for x in hot):
-        verdict = ALONE
+        verdict = ALONE if any(x.due_fraction > 0 for x in hot) else NOTHING_DUE
     elif all(x.good or y.good for x, y in zip(planned, hot, strict=True)):
         verdict = WITH_REPLICAS
     else:
@@ -132,7 +135,7 @@ def _push(of: Subject, s: State) -> Push:
 
 def _seen_by(of: Subject, f: str) -> str:
     """A placement that gives wrong answers passes every health check: somebody has to take it down."""
-    kinds = {component.partition(":")[0] for component in of.problem.failures[f].lost}
+    kinds = {kind_and_name(component)[0] for component in of.problem.failures[f].lost}
     if f == NORMAL:
         return "nothing is lost"
     if kinds & {"stack", "stack_version", "qualification"}:
@@ -244,7 +247,7 @@ def cascade_text(outcomes: tuple[Outcome, ...]) -> str:
         )
         over = "; ".join(f"{e} {times:.2f} times" for e, times in at.overfull[:2])
         shares = (_percent(at.served_fraction), _percent(at.due_fraction))
-        push = "" if x.verdict == ALONE else _pushed(x.push)
+        push = "" if x.verdict in (ALONE, NOTHING_DUE) else _pushed(x.push)
         cells = (x.failure, x.verdict, *shares, worst, over, push, x.seen_by)
         lines.append("| " + " | ".join(_cell(text) for text in cells) + " |")
     return "\n".join(lines) + "\n"

@@ -282,7 +282,7 @@ def _locality(made: Given, host: Host, number: int) -> dict[str, Any]:
         "priority": number,
         "load_balancing_weight": host.locality_weight,
         "locality": {
-            "region": slug(site.partition("/")[0]),
+            "region": slug(p.provider_of[p.pool_of[e]]),
             "zone": slug(site),
             "sub_zone": f"{host.entry.id}--{number}",
         },

@@ -9,17 +9,18 @@ from planner.contracts import held_machines
 from planner.emit.law import Rule, rule_of
 from planner.emit.names import distinct, slug
 from planner.errors import Finding, InputError
-from planner.orders import Order, orders
-from planner.periods import Span, covers, spans
+from planner.orders import Order, blocks, orders
+from planner.periods import Span, covers, hour_id, spans
 from planner.problem import HOURLY
 from planner.records.inventory import MachineType, Offer, Pool, Site
 from planner.records.plan import PlanFile, Purchase
 from planner.records.serving import Model, Profile
 from planner.records.study import Study
+from planner.risk import placement_id, profile_id
 
 HELD = "held"
-BLOCK_SIZES = (64, 32, 16, 8, 4, 2, 1)
-"""Instances of one EC2 Capacity Block (AWS EC2 User Guide, 2025)."""
+MOST_BLOCK_INSTANCES = 64
+"""Most instances of one EC2 Capacity Block, which is had in powers of two (AWS EC2 User Guide, 2025)."""
 MOST_BLOCK_DAYS = 182
 """Longest EC2 Capacity Block (AWS EC2 User Guide, 2025)."""
 NODE_CHIPS = {"gb200-nvl72": 4, "gb300-nvl72": 4}
@@ -164,7 +165,8 @@ def _units(study: Study, offer: Offer, bought: list[Purchase], period: Span) -> 
     """Units of an offer that are there in a period: started with a term that covers it, or in its fullest hour."""
     mine, by_name = [row for row in bought if row.offer == offer.id], {t.name: t for t in spans(study)}
     if offer.kind in HOURLY:
-        return max((row.units for row in mine if row.when.startswith(f"{period.name}/")), default=0)
+        hours = {hour_id(period.name, hour.name) for hour in study.horizon.each_hour}
+        return max((row.units for row in mine if row.when in hours), default=0)
     return sum(row.units for row in mine if covers(offer, by_name[row.when], period, len(by_name) > 1))
 
 
@@ -220,7 +222,7 @@ def placed(plan: PlanFile) -> dict[str, tuple[Model, Profile, str]]:
         for model in plan.study.models:
             for profile in model.profiles:
                 if profile.machine_type == pool.machine_type:
-                    found[f"{model.model}/{profile.name}@{pool.id}"] = (model, profile, pool.id)
+                    found[placement_id(profile_id(model.model, profile.name), pool.id)] = (model, profile, pool.id)
     return found
 
 
@@ -241,14 +243,13 @@ def _running(plan: PlanFile) -> tuple[Running, ...]:
 
 
 def _parts(lot: Lot) -> tuple[int, ...]:
-    """Machines of each group: Capacity Blocks come in powers of two."""
+    """Machines of each group: Capacity Blocks come in powers of two, up to what the offer and AWS sell at once."""
     if lot.rule.instrument != "capacity_block":
         return (lot.machines,)
-    left, parts = lot.machines, []
-    for size in BLOCK_SIZES:
-        parts += [size] * (left // size)
-        left %= size
-    return tuple(parts)
+    most = MOST_BLOCK_INSTANCES
+    if lot.offer is not None and lot.offer.most_units_at_once is not None:
+        most = min(most, lot.offer.most_units_at_once * lot.offer.machines_per_unit)
+    return blocks(lot.machines, most)
 
 
 def node_labels(fleet: Fleet, lot: Lot) -> dict[str, str]:

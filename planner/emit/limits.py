@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from planner.algebra import Key, Linear, Row, Sparse, total
 from planner.emit.rooms import room_replica_seconds, surviving_replicas
+from planner.errors import SolverError
 from planner.formulas import due_fraction, live_edges, requests_per_second
 from planner.periods import NEGLIGIBLE_FRACTION
 from planner.problem import Decisions, Problem, State, states
@@ -103,6 +104,11 @@ def limits_of(p: Problem, x: Decisions, h: str, most: Mapping[Edge, float], hold
     Source
         the minimum is not linear: each round counts with the smaller of the two by the round before. Both bound what
         can come, so every round is safe, and none is worse than the one before.
+
+    Raises
+    ------
+    SolverError
+        when the solver finds no limits: normal traffic alone is a solution, so there always are some
     """
     headroom = max(1.0, min(1 + HEADROOM_FRACTION, p.utilisation_in_failure / p.utilisation_normal))
     edges = [(w, o, e) for w, o in p.flows for e in sorted({*p.edges[w, o], *p.edges_in_failure[w, o]})]
@@ -182,8 +188,8 @@ def _spread(given: _Given, spills: Spills) -> dict[Edge, float]:
                 rows.append(Row((s[1], w, o, worth), total([*there, (1.0, missing)]), ">=", part * due))
     program.add("limits", rows)
     program.minimise(total([*((key[3], v) for key, v in short.items()), *((AS_PLANNED, v) for v in beyond.values())]))
-    if program.solve() != OPTIMAL:  # never seen: normal traffic alone is a solution
-        return {key: normal[key] for key in hot}
+    if (status := program.solve()) != OPTIMAL:  # normal traffic alone is a solution, and has no room for failures
+        raise SolverError(f"limits of gateways in {given.hour}: the search ended with {status}; nothing was made")
     return {key: max(normal[key], float(limit[key].varValue or 0.0)) for key in hot}
 
 

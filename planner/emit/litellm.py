@@ -106,7 +106,7 @@ def _deployment(made: Given, route: Route, order: int, entry: Entry) -> dict[str
     p, e = made.of.problem, entry.placement
     workload = made.workloads[route.workload]
     rpm = rpm_of(entry)
-    provider = p.site_of[p.pool_of[e]].partition("/")[0]
+    provider = p.provider_of[p.pool_of[e]]
     return {
         "model_name": beyond_group_of(route) if entry.beyond_normal_reach else group_of(route),
         "litellm_params": {

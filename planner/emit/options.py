@@ -137,7 +137,7 @@ def filled(template: str, p: Problem, e: str, model: str) -> str:
         "placement": e,
         "pool": pool,
         "site": site,
-        "provider": site.partition("/")[0],
+        "provider": p.provider_of[pool],
         "model": model,
     }
     return re.sub(r"\{(" + "|".join(FIELDS) + r")\}", lambda match: slug(values[match[1]]), template)
@@ -150,6 +150,8 @@ def _one_by_one(given: str, known: set[str]) -> dict[str, str]:
         data: Any = json.loads(given)
     except json.JSONDecodeError as error:
         raise InputError([_not_a_map(f"{error.msg} at character {error.pos}")]) from error
+    except (ValueError, RecursionError) as error:
+        raise InputError([_not_a_map(f"{error}"[:80])]) from error
     if not isinstance(data, dict) or not all(isinstance(value, str) for value in data.values()):
         raise InputError([_not_a_map("something else")])
     findings = [

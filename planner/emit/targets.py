@@ -7,20 +7,12 @@ from typing import Any
 
 from planner.audit import audit
 from planner.drill import drill_plan, drill_state_claims
+from planner.emit.known import ALL, TARGETS
 from planner.errors import Finding, InputError
 from planner.places import listed, near_miss
 from planner.records.plan import PlanFile
 from planner.shortfalls import broken_goals
 
-TARGETS: Mapping[str, str] = {
-    "terraform": "planner.emit.terraform",
-    "kubernetes": "planner.emit.kubernetes",
-    "owned": "planner.emit.owned",
-    "litellm": "planner.emit.litellm",
-    "envoy": "planner.emit.envoy",
-}
-"""Name: module with `files(plan, options) -> {relative path: text}`, pure, and OPTIONS, the settings that it takes."""
-ALL = "all"
 NOT_PROVEN = "NOT-PROVEN.md"
 MOST_REASONS = 20
 NOT_PROVEN_OPTION = "not_proven"
@@ -29,10 +21,13 @@ Files = Callable[[PlanFile, Mapping[str, str]], dict[str, str]]
 
 def why_not_proven(plan: PlanFile) -> tuple[str, ...]:
     """Why a plan should not be carried out: what the audit, the proof or the drill finds; empty: nothing."""
-    reasons = list(_audited(plan))
+    audited = _audited(plan)
+    reasons = list(audited)
     if plan.proof.status != "proven":
         reasons.append(f"proof: {plan.proof.status}, gap {plan.proof.gap_fraction:.2%}")
-    if not any(reason.startswith("audit: ") for reason in reasons):  # a plan that fails it may not even be replayed
+    if audited:  # a plan that fails its audit may not even be replayed
+        reasons.append("drill: not made, as the audit fails")
+    else:
         reasons += [f"drill: {goal.text} does not hold" for goal in broken_goals(plan.study, drill_plan(plan))]
         reasons += [f"drill: {claim}" for claim in drill_state_claims(plan)]
     more = len(reasons) - MOST_REASONS
@@ -120,9 +115,4 @@ def _made(target: str, plan: PlanFile, options: Mapping[str, str], said: Mapping
 
 
 def _module(target: str) -> Any:
-    try:
-        return import_module(TARGETS[target])
-    except ModuleNotFoundError as error:
-        if error.name != TARGETS[target]:
-            raise
-        raise InputError([Finding("target", "one that is installed", repr(target), "name another target")]) from None
+    return import_module(TARGETS[target])

@@ -10,6 +10,7 @@ from typing import Any
 from planner.emit.fleet import Fleet, Lot, block_days
 from planner.emit.names import distinct
 from planner.orders import Order, PhaseOrder, phase_orders
+from planner.periods import hours_of
 from planner.recorded import problem_of
 from planner.records.plan import PlanFile
 from planner.shortfalls import Late, cost_of_being_late
@@ -55,17 +56,14 @@ def tickets(fleet: Fleet, owned: bool) -> tuple[Ticket, ...]:
     several = len({order.period for order in fleet.orders}) > 1
     ids = [f"{order.offer} {order.period}" if several else order.offer for order in mine]
     names, found = distinct(ids, 60), []
+    (period_of, _), _ = hours_of(fleet.plan.study)
     for id, order in zip(ids, mine, strict=True):
         lot = wanted[order.offer]
-        whens = {b.when for b in fleet.plan.purchases if b.offer == order.offer and _begins(b.when, order.period)}
+        mine_in = {b.when for b in fleet.plan.purchases if b.offer == order.offer}
+        whens = {when for when in mine_in if period_of.get(when, when) == order.period}
         late = cost_of_being_late(fleet.plan, {(order.offer, when) for when in whens})
         found.append(Ticket(names[id], lot, order, late, _renewals(fleet, lot)))
     return tuple(found)
-
-
-def _begins(when: str, period: str) -> bool:
-    """Whether a purchase is of a period: of the period itself, or of one of its hours."""
-    return when == period or when.startswith(f"{period}/")
 
 
 @dataclass(frozen=True)
@@ -165,6 +163,8 @@ def _missing(late: Late) -> dict[str, Any]:
                 "goal": None if broken.goal is None else broken.goal.model_dump(mode="json", by_alias=True),
                 "failures": list(broken.failures),
                 "served_fraction_in_the_worst": broken.served_fraction,
+                "worst_flow": broken.worst_flow,
+                "worst_flow_served_fraction": broken.flow_served_fraction,
             }
             for broken in late.goals
         ],
@@ -174,7 +174,8 @@ def _missing(late: Late) -> dict[str, Any]:
 
 def _while_missing(late: Late, what: str) -> list[str]:
     goals = [
-        f"- {_cell(b.text)}; served {100 * b.served_fraction:.1f} % in the worst of {len(b.failures)}: "
+        f"- {_cell(b.text)}; served {100 * b.served_fraction:.1f} %, {_cell(b.worst_flow)} "
+        f"{100 * b.flow_served_fraction:.1f} %, in the worst of {len(b.failures)}: "
         f"{_cell(', '.join(b.failures[:3]))}{' and others' if len(b.failures) > 3 else ''}"
         for b in late.goals
     ]

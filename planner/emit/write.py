@@ -1,4 +1,8 @@
-"""A folder of emitted files: what would change, and the writing, all or nothing, never through a link."""
+"""A folder of emitted files: what would change, and the writing, all or nothing, never through a link.
+
+What is replaced is kept beside it until everything new is there, and a journal says so: an error or a signal puts the
+old files back, after a crash the next emission does.
+"""
 
 import difflib
 import hashlib
@@ -6,16 +10,18 @@ import json
 import os
 import re
 import stat
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from planner.errors import Finding, InputError
+from planner.interruption import held
 
 MANIFEST = "planner-emit.json"
 _PART = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*")
-_TEMPORARY = ".planner-emit.tmp"
+JOURNAL = "planner-emit.journal.json"
+_TEMPORARY, _OLD = ".planner-emit.tmp", ".planner-emit.old"
 _HERE = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
@@ -48,6 +54,9 @@ def changes(out: Path, files: Mapping[str, str]) -> tuple[Change, ...]:
     for path in files:
         _check_path(path)
     root = out.resolve()
+    if _read(root, JOURNAL) is not None:
+        fix = "emit without --dry-run, which puts the old files back first"
+        raise InputError([Finding(str(out), "a folder that is whole", "one in which an emission was cut off", fix)])
     before = _manifest(root)
     findings, found = [], []
     for path in sorted({*files, *before} - {MANIFEST}):
@@ -79,8 +88,9 @@ def changes(out: Path, files: Mapping[str, str]) -> tuple[Change, ...]:
 def write(out: Path, files: Mapping[str, str], about: Mapping[str, object]) -> tuple[Change, ...]:
     """Write the files and the manifest, and remove what an earlier emission wrote and this one does not.
 
-    All temporary files are written first, then renamed; a file is never half there. A file that equals what is there is
-    left alone. What was edited since an earlier emission is kept when it is stale.
+    All temporary files are written first, then renamed; a file is never half there, and an error or a signal leaves
+    what was there before. A file that equals what is there is left alone. What was edited since an earlier emission is
+    kept when it is stale.
 
     Parameters
     ----------
@@ -92,35 +102,111 @@ def write(out: Path, files: Mapping[str, str], about: Mapping[str, object]) -> t
         as `changes`, and when the folder cannot be written
     """
     made = {**files, MANIFEST: _manifest_text(files, about)}
+    recover(out)
     found = changes(out, files)
+    root = out.resolve()
+    manifest, is_new = _read(root, MANIFEST), not root.exists()
+    todo = [change.path for change in found if change.kind in ("new", "changed")]
+    replaced = [change.path for change in found if change.kind in ("changed", "stale")]
+    if manifest != made[MANIFEST]:
+        todo.append(MANIFEST)
+        replaced += [] if manifest is None else [MANIFEST]
+    journal = _Journal({path: _sha256(made[path]) for path in todo}, tuple(replaced))
+    whole = False
     try:
         out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise _unwritable(out, error) from error
-    root = out.resolve()
-    todo = [change.path for change in found if change.kind in ("new", "changed")]
-    if _read(root, MANIFEST) != made[MANIFEST]:
-        todo.append(MANIFEST)
-    temporary: list[str] = []
-    try:
+        _write_temporary(root, JOURNAL, json.dumps({"written": journal.written, "replaced": replaced}))
+        _rename(root, JOURNAL)
         for path in todo:
-            temporary.append(path)
             _write_temporary(root, path, made[path])
-        for path in [path for path in todo if path != MANIFEST]:
-            _rename(root, path)
-            temporary.remove(path)
-        for change in found:
-            if change.kind == "stale":
-                _remove(root, change.path)
-        if MANIFEST in todo:  # last: until then the earlier one still names what has to be removed
-            _rename(root, MANIFEST)
-            temporary.remove(MANIFEST)
+        with held():
+            for path in replaced:
+                _keep_old(root, path, path in journal.written)
+            for path in todo:
+                _rename(root, path)
+            _discard(root, JOURNAL)
+            whole = True
     except OSError as error:
         raise _unwritable(out, error) from error
+    except KeyboardInterrupt as interruption:
+        interruption.add_note(f"{out} holds {'the new files, whole' if whole else 'what it held before'}")
+        raise
     finally:
-        for path in temporary:
-            _remove_temporary(root, path)
+        with held():
+            if whole:
+                with suppress(OSError):
+                    _forget_old(root, {*files, *replaced})
+            else:
+                _put_back(out, journal)
+                if is_new:
+                    with suppress(OSError):
+                        root.rmdir()
     return found
+
+
+@dataclass(frozen=True)
+class _Journal:
+    """An emission under way.
+
+    Parameters
+    ----------
+    written : SHA-256 of each file that it writes
+    replaced : files that were there before, and are replaced or removed
+    """
+
+    written: Mapping[str, str]
+    replaced: tuple[str, ...]
+
+
+def recover(out: Path) -> bool:
+    """Put the old files back where an emission was cut off, as by a crash; whether there was anything to do.
+
+    Raises
+    ------
+    InputError
+        when what is there cannot be read or written
+    """
+    root = out.resolve()
+    text = _read(root, JOURNAL)
+    if text is None:
+        return False
+    try:
+        data = json.loads(text)
+        journal = _Journal({str(k): str(v) for k, v in data["written"].items()}, tuple(map(str, data["replaced"])))
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
+        raise _in_the_way(root / JOURNAL, "something else than the journal of an emission") from None
+    for path in (*journal.written, *journal.replaced):
+        _check_path(path)
+    _put_back(out, journal)
+    return True
+
+
+def _put_back(out: Path, journal: _Journal) -> None:
+    """As it was before the emission, but for what somebody else has changed since."""
+    root = out.resolve()
+    try:
+        for path in (*journal.written, JOURNAL):
+            _discard(root, path, _TEMPORARY)
+        for path in dict.fromkeys((*journal.replaced, *journal.written)):
+            text = _read(root, path)
+            if text is not None and _sha256(text) != journal.written.get(path):
+                continue  # not touched yet, or edited since
+            if path not in journal.replaced:
+                _discard(root, path)
+                _remove_empty_folders(root, path)
+            elif _read(root, path, _OLD) is not None:
+                _move(root, path, _OLD, "")
+        _forget_old(root, journal.replaced)
+        _discard(root, JOURNAL)
+    except OSError as error:
+        raise _unwritable(out, error, "not whole: emit again") from error
+
+
+def _forget_old(root: Path, paths: Iterable[str]) -> None:
+    """What was kept goes, and the folders that are empty then."""
+    for path in paths:
+        _discard(root, path, _OLD)
+        _remove_empty_folders(root, path)
 
 
 def _manifest_text(files: Mapping[str, str], about: Mapping[str, object]) -> str:
@@ -187,9 +273,15 @@ def _folder(root: Path, path: str, make: bool = False) -> int:
     return here
 
 
-def _read(root: Path, path: str) -> str | None:
-    """The text of a file, none when it is not there."""
+def _beside(path: str, ending: str) -> str:
+    """The name under which a file is, or what is kept beside it."""
     name = path.rpartition("/")[2]
+    return f".{name}{ending}" if ending else name
+
+
+def _read(root: Path, path: str, ending: str = "") -> str | None:
+    """The text of a file, or of what is kept beside it; none when it is not there."""
+    name = _beside(path, ending)
     try:
         folder = _folder(root, path)
     except FileNotFoundError:
@@ -206,59 +298,82 @@ def _read(root: Path, path: str) -> str | None:
     except FileNotFoundError:
         return None
     except OSError as error:
-        raise _unwritable(root / path, error) from error
+        raise _in_the_way(root / path, error.strerror or str(error)) from error
     finally:
         os.close(folder)
 
 
 def _write_temporary(root: Path, path: str, text: str) -> None:
-    folder, name = _folder(root, path, make=True), f".{path.rpartition('/')[2]}{_TEMPORARY}"
+    """Write beside the file, with the mode of the one that it will replace, if any."""
+    folder, name, temporary = _folder(root, path, make=True), _beside(path, ""), _beside(path, _TEMPORARY)
     try:
+        mode = None
         with suppress(FileNotFoundError):
-            os.unlink(name, dir_fd=folder)
+            mode = stat.S_IMODE(os.stat(name, dir_fd=folder, follow_symlinks=False).st_mode)
+        with suppress(FileNotFoundError):
+            os.unlink(temporary, dir_fd=folder)
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-        handle = os.open(name, flags, 0o644, dir_fd=folder)
+        handle = os.open(temporary, flags, 0o666 if mode is None else mode, dir_fd=folder)
         with os.fdopen(handle, "w", encoding="utf-8", newline="") as file:
+            if mode is not None:
+                os.fchmod(handle, mode)
             file.write(text)
             file.flush()
-            os.fsync(file.fileno())
+            os.fsync(handle)
     finally:
         os.close(folder)
 
 
 def _rename(root: Path, path: str) -> None:
-    folder, name = _folder(root, path), path.rpartition("/")[2]
+    """Give a temporary file its name."""
+    _move(root, path, _TEMPORARY, "")
+
+
+def _move(root: Path, path: str, before: str, after: str) -> None:
+    folder = _folder(root, path)
     try:
-        os.replace(f".{name}{_TEMPORARY}", name, src_dir_fd=folder, dst_dir_fd=folder)
+        os.replace(_beside(path, before), _beside(path, after), src_dir_fd=folder, dst_dir_fd=folder)
     finally:
         os.close(folder)
 
 
-def _remove_temporary(root: Path, path: str) -> None:
-    name = path.rpartition("/")[2]
-    with suppress(OSError):
+def _keep_old(root: Path, path: str, stays: bool) -> None:
+    """Keep a file beside its name; one that `stays` is there under its name, too, until it is replaced."""
+    _discard(root, path, _OLD)
+    folder = _folder(root, path)
+    try:
+        if stays:
+            with suppress(OSError):  # a file system without links: for a moment nothing has the name
+                os.link(_beside(path, ""), _beside(path, _OLD), src_dir_fd=folder, dst_dir_fd=folder)
+                return
+    finally:
+        os.close(folder)
+    _move(root, path, "", _OLD)
+
+
+def _discard(root: Path, path: str, ending: str = "") -> None:
+    """Remove a file, or what is kept beside it, where it is there."""
+    with suppress(FileNotFoundError):
         folder = _folder(root, path)
         try:
-            os.unlink(f".{name}{_TEMPORARY}", dir_fd=folder)
+            os.unlink(_beside(path, ending), dir_fd=folder)
         finally:
             os.close(folder)
 
 
-def _remove(root: Path, path: str) -> None:
-    """Remove a file, and the folders that are empty then."""
-    folder = _folder(root, path)
-    try:
-        os.unlink(path.rpartition("/")[2], dir_fd=folder)
-    finally:
-        os.close(folder)
+def _remove_empty_folders(root: Path, path: str) -> None:
+    """Remove the folders of a file that are empty."""
     while path := path.rpartition("/")[0]:
-        above = _folder(root, path)
-        try:
-            os.rmdir(path.rpartition("/")[2], dir_fd=above)
-        except OSError:
-            return
-        finally:
-            os.close(above)
+        with suppress(FileNotFoundError):
+            above = _folder(root, path)
+            try:
+                os.rmdir(path.rpartition("/")[2], dir_fd=above)
+            except FileNotFoundError:
+                continue
+            except OSError:
+                return
+            finally:
+                os.close(above)
 
 
 def _difference(path: str, old: str, new: str) -> str:
@@ -274,6 +389,6 @@ def _in_the_way(path: Path, got: str) -> InputError:
     return InputError([Finding(str(path), "an ordinary file, or none", got, "remove it, or name another --out")])
 
 
-def _unwritable(path: Path, error: OSError) -> InputError:
-    got = error.strerror or str(error)
+def _unwritable(path: Path, error: OSError, state: str = "it holds what it held before") -> InputError:
+    got = f"{error.strerror or str(error)}; {state}"
     return InputError([Finding(str(path), "a folder that can be written", got, "name another --out")])

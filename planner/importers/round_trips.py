@@ -132,7 +132,9 @@ def _region(
     if stated and name and "/" not in name:
         name = f"{stated}/{name}"
     if not is_region_id(name):
-        fix = "write provider/region, name a column with --columns from_provider=..., or give --provider"
+        fix = f"write provider/region, name a column with --columns {end}_provider=..., or give --provider"
+        if stated:  # asked for no provider again: what is written is no region
+            fix = f"write a region of {shown(stated, bare=True)} without a slash, or provider/region with one"
         reading.error(table.at(line, of[end]), "provider/region", shown(name), fix)
         return None
     return name

@@ -22,6 +22,8 @@ PLACEHOLDER_USD = 700.0
 SPOT_IS_ON_DEMAND = 0.98
 """A spot price from this share of the on-demand price upwards is no market: there is nothing to be had."""
 
+BY_HAND = "write the prices of another provider into a prices.csv: docs/howto/add-a-provider.md"
+
 GOOGLE_MACHINES = {
     **{f"tpu-v6e-{n}": f"ct6e-standard-{n}t" for n in (1, 4, 8)},
     **{f"tpu-v5p-{2 * n}": f"ct5p-hightpu-{n}t" for n in (1, 2, 4)},
@@ -100,7 +102,7 @@ def _provider(header: tuple[str, ...], rows: list[dict[str, str]], provider: str
     if provider is not None:
         if provider not in ("aws", "azure", "google"):
             got = shown(provider) + near_miss(provider, ("aws", "azure", "google"))
-            raise refuse("--provider", "aws, azure or google", got, "name one of them")
+            raise refuse("--provider", "aws, azure or google: no other catalogue can be read", got, BY_HAND)
         return provider
     names = [row["InstanceType"] for row in rows if row["InstanceType"]]
     if names and all(name.startswith(("Standard_", "Basic_")) for name in names):
@@ -112,7 +114,8 @@ def _provider(header: tuple[str, ...], rows: list[dict[str, str]], provider: str
     if names and all(re.fullmatch(r"[a-z0-9-]+\.[a-z0-9-]+", name) for name in names):
         return "aws"
     got = f"machine types such as {listed(names, 3)}"
-    raise refuse(where, "the machine types of AWS, Azure or Google", got, "give --provider")
+    fix = f"if it is a catalogue of one of these three, say which: --provider aws; else {BY_HAND}"
+    raise refuse(where, "the machine types of AWS, Azure or Google", got, fix)
 
 
 def _skypilot_machine(run: PriceImport, row: Mapping[str, str], provider: str) -> str | None:

@@ -2,7 +2,6 @@
 
 import csv
 import io
-import json
 import math
 import re
 from collections import Counter
@@ -15,6 +14,7 @@ from typing import Any, Generic, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from planner.errors import Finding, InputError
+from planner.files import parse_json
 from planner.places import Reading, listed, near_miss, shown, shown_path
 from planner.records.base import Record
 from planner.tables import NUMBER, Unreadable, read_text
@@ -108,7 +108,7 @@ def load_text(path: Path) -> str:
         when it cannot be read, is no UTF-8 text or empty.
     """
     try:
-        text = read_text(path)
+        text = read_text(path, pipes=True)
     except Unreadable as error:
         raise InputError([error.finding]) from None
     if not text.strip():
@@ -122,35 +122,24 @@ def is_json(text: str) -> bool:
 
 
 def load_json(text: str, where: str) -> Any:
-    """The data of a JSON text; NaN and infinity, which JSON does not know, are refused.
+    """The data of a JSON text, see `parse_json`."""
+    return parse_json(text, where, "save the answer whole, as it came")
+
+
+def load_json_lines(text: str, where: str) -> list[tuple[str, Any]]:
+    """One JSON document, or one a line; each with its place.
 
     Raises
     ------
     InputError
-        with the line where it is broken.
+        when there is none
     """
-
-    def refused(word: str) -> Any:
-        raise refuse(where, "JSON numbers", word, "leave the field out, or write null")
-
-    try:
-        return json.loads(text, parse_constant=refused)
-    except json.JSONDecodeError as error:
-        got = f"{error.msg.lower()} in column {error.colno}"
-        raise refuse(f"{where}:{error.lineno}", "JSON", got, "save the answer whole, as it came") from None
-    except RecursionError:
-        raise refuse(where, "JSON of ordinary depth", "thousands of levels", "save the answer as it came") from None
-    except ValueError:
-        fix = "correct it where it comes from"
-        raise refuse(where, "JSON numbers of ordinary size", "one of thousands of digits", fix) from None
-
-
-def load_json_lines(text: str, where: str) -> list[tuple[str, Any]]:
-    """One JSON document, or one a line; each with its place."""
-    lines = [(i, line) for i, line in enumerate(text.splitlines(), 1) if line.strip()]
+    lines = [(i, line) for i, line in enumerate(text.split("\n"), 1) if line.strip()]
     if len(lines) > 1 and all(line.lstrip().startswith("{") and line.rstrip().endswith("}") for _, line in lines):
         return [(f"{where}:{i}", load_json(line, f"{where}:{i}")) for i, line in lines]
     data = load_json(text, where)
+    if data == []:
+        raise refuse(f"{where}:1", "a source to import", "an empty list", "name the file with the data")
     return [(f"{where}: [{i}]", item) for i, item in enumerate(data)] if isinstance(data, list) else [(where, data)]
 
 

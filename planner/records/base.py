@@ -18,6 +18,14 @@ Id = Annotated[str, Field(min_length=1, max_length=4000, strict=True)]
 """What is made of names: `model/profile@provider/site/machine-type`, a failure with all that is lost in it."""
 
 
+class Contradiction(ValueError):
+    """Fields of a record that do not go together: what should be, and how to mend it."""
+
+    def __init__(self, message: str, fix: str) -> None:
+        self.fix = fix
+        super().__init__(message)
+
+
 class Record(BaseModel):
     """A frozen record with closed fields: an unknown field is an error, never ignored."""
 

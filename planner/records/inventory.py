@@ -31,7 +31,7 @@ class Site(Sourced):
     region: Name = Field(description="region, as the provider calls it")
     site: Name = Field(description="zone, region or hall; `provider/site` is its id")
     city: Name = Field(description="city, for people")
-    latitude: float = Field(ge=-90, le=90, description="degrees north")
+    latitude: float = Field(ge=-90, le=90, description="degrees north, -90 to 90; the other is longitude")
     longitude: float = Field(ge=-180, le=180, description="degrees east")
     jurisdiction: Name = Field(description="whose law holds there: ISO 3166 country code")
     labels: tuple[Name, ...] = Field((), description="free labels that workloads may ask for; in CSV split by ;")

@@ -150,13 +150,21 @@ class Proof(Record):
 
 
 class WithoutGoals(Record):
-    """The cheapest plan found without survival goals: what redundancy is compared with."""
+    """The cheapest plan found without survival goals, which may stand on spot, that counts in no failure."""
 
     purchases: tuple[Purchase, ...]
     builds: tuple[Built, ...] = Field((), exclude_if=unset)
     costs_usd: dict[Id, float] = Field(description="by component; worth on the horizon's first day")
     cost_usd: NotNegative
     bound_usd: NotNegative
+
+
+class OnEqualTerms(WithoutGoals):
+    """The cheapest plan found without survival goals that buys of what counts in no failure no more than the plan.
+
+    In normal operation it stands on machines that could be relied on, as the plan must: what the plan costs beyond it
+    is redundancy alone, and never below zero (bounds apart).
+    """
 
 
 class ReSolved(WithoutGoals):
@@ -186,5 +194,8 @@ class PlanFile(Record):
         default_factory=dict, description="pool: failures that pay for it in the relaxation, largest first"
     )
     without_goals: WithoutGoals
+    on_equal_terms: OnEqualTerms | None = Field(
+        None, exclude_if=unset, description="what redundancy is compared with; none in plans of earlier versions"
+    )
     re_solved: ReSolved | None = Field(None, description="with `failover: rescale`: what it is compared with")
     proof: Proof

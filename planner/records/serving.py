@@ -6,6 +6,9 @@ from pydantic import Field
 
 from planner.records.base import Count, Fraction, Name, NotNegative, Positive, PositiveCount, Record, Sourced
 
+MEMORY_FRACTION = 0.9
+"""Share of the device memory that weights and cache may fill; the rest is for activations and fragments (assumed)."""
+
 
 class ContextClass(Record):
     """A range of request lengths."""
@@ -38,7 +41,7 @@ class ModelFacts(Sourced):
 class Qualification(Sourced):
     """That a model may be served on a stack; without it no placement exists."""
 
-    stack: Name = Field(description="stack that is qualified")
+    stack: Name = Field(description="stack that is qualified, as in profiles: `neuron` does not cover `neuron@2.21`")
     until: date | None = Field(None, description="last day it holds; none: until revoked")
 
 
@@ -91,7 +94,9 @@ class Model(Record):
     model: Name = Field(description="name of the model")
     facts: ModelFacts = Field(description="public facts")
     rollout_surge_fraction: Fraction = Field(
-        0.0, description="share of further replicas that run while a new version is rolled out, in normal operation"
+        0.0,
+        description="share of further replicas that run while a new version is rolled out, in normal operation; "
+        "rounded up to whole replicas of each placement",
     )
     qualifications: tuple[Qualification, ...] = Field(description="stacks that may serve it")
     profiles: tuple[Profile, ...] = Field(min_length=1, description="serving configurations")

@@ -9,6 +9,7 @@ from pydantic import ConfigDict, Field, model_validator
 
 from planner.records.base import (
     SCHEMA_VERSION,
+    Contradiction,
     Count,
     Fraction,
     Name,
@@ -29,6 +30,10 @@ Breaks = Literal["serving", "new_logins", "starting"]
 Failover = Literal["resolve", "rescale"]
 
 
+LEAST_REQUESTS_PER_SECOND = 1e-9
+"""Least that a stream may ask for, where it asks for anything: less than one request in thirty years."""
+
+
 def stack_and_version(stack: str) -> tuple[str, str]:
     """The stack, and its version where one is named: `neuron@2.21` is version 2.21 of stack `neuron`.
 
@@ -39,6 +44,18 @@ def stack_and_version(stack: str) -> tuple[str, str]:
     """
     name, _, version = stack.partition("@")
     return name, version
+
+
+def kind_and_name(component: str) -> tuple[str, str]:
+    """Kind and name of a component by its id `kind:name`, as people write it; a kind has no colon.
+
+    Examples
+    --------
+    >>> kind_and_name("site:aws/us-east-2"), kind_and_name("power:grid: north")
+    (('site', 'aws/us-east-2'), ('power', 'grid: north'))
+    """
+    kind, _, name = component.partition(":")
+    return kind, name
 
 
 class Period(Record):
@@ -71,19 +88,23 @@ class Horizon(Record):
         if "months" not in self.model_fields_set:
             length = 3.0 * (self.quarters or 0) + sum(period.months for period in self.periods)
             if length <= 0:
-                raise ValueError("the horizon needs its length: months, quarters or periods")
+                raise Contradiction("the length of the horizon", "add months, quarters or periods")
             object.__setattr__(self, "months", length)  # the record is frozen once it is made
         if self.quarters is not None and self.periods:
-            raise ValueError("the horizon names quarters or periods, not both")
+            raise Contradiction("quarters or periods, not both", "leave one of the two out")
         length = sum(period.months for period in self.each_period)
         if abs(length - self.months) > 1e-6:
-            raise ValueError(f"the periods add up to {length:g} months, the horizon is {self.months:g}")
+            expected = f"one length, but the periods add up to {length:g} months, the horizon is {self.months:g}"
+            raise Contradiction(expected, "leave months out, or correct the lengths of the periods")
         for what, names in (("period", self.periods), ("hour", self.hours)):
             if len({one.name for one in names}) < len(names):
-                raise ValueError(f"two of the horizon's {what}s have the same name")
+                raise Contradiction(
+                    f"a name of its own for each {what} of the horizon", "rename one of those that are called the same"
+                )
         weight = sum(hour.weight_fraction for hour in self.hours)
         if self.hours and abs(weight - 1) > 1e-6:
-            raise ValueError(f"the weights of the hours add up to {weight:g}, not 1")
+            expected = f"weights of the hours that add up to 1, not {weight:g}"
+            raise Contradiction(expected, "correct weight_fraction: each is a share of the period's hours")
         return self
 
     @property
@@ -109,13 +130,14 @@ class Origin(Record):
 
     name: Name = Field(description="name of the origin")
     near: Name | None = Field(None, description="`provider/region` whose measured round trips it shares")
-    latitude: float | None = Field(None, ge=-90, le=90, description="degrees north")
+    latitude: float | None = Field(None, ge=-90, le=90, description="degrees north, -90 to 90; the other is longitude")
     longitude: float | None = Field(None, ge=-180, le=180, description="degrees east")
 
     @model_validator(mode="after")
     def _placed(self) -> Origin:
         if self.near is None and (self.latitude is None or self.longitude is None):
-            raise ValueError("an origin needs `near` (provider/region), or latitude and longitude")
+            expected = "`near` (provider/region), or latitude and longitude"
+            raise Contradiction(expected, "say where the origin is: name one of them")
         return self
 
 
@@ -131,7 +153,8 @@ class Goal(Record):
     serve_fraction: Fraction = Field(1.0, description="share of the tier's demand to serve")
     within_seconds: Positive = Field(description="deadline, since the failure began [s]")
     in_maintenance: dict[Name, Fraction] = Field(
-        default_factory=dict, description="component id: share that is out at the same time, for maintenance"
+        default_factory=dict,
+        description="component id: share that is out at the same time, for maintenance; adds to what is lost of it",
     )
 
     model_config = ConfigDict(**{**Record.model_config, "populate_by_name": True})
@@ -154,7 +177,8 @@ class Goal(Record):
     @model_validator(mode="after")
     def _one_of(self) -> Goal:
         if (self.any is None) == (self.failure is None):
-            raise ValueError("a goal names either `any` (a kind of component) or `failure` (a failure of the study)")
+            expected = "either `any` (a kind of component) or `failure` (a failure of the study)"
+            raise Contradiction(expected, "name one of them, and one only")
         return self
 
 
@@ -178,7 +202,8 @@ class Tier(Record):
     @model_validator(mode="after")
     def _waits_a_day(self) -> Tier:
         if 0 < self.deferrable_hours < 24:
-            raise ValueError("deferrable_hours is 0, or 24 and more: hours stand for shares of a day")
+            expected = "0 as deferrable_hours, or 24 and more: hours stand for shares of a day"
+            raise Contradiction(expected, "write 24 if the work may wait for the night; else leave it out")
         return self
 
 
@@ -207,7 +232,9 @@ class Demand(Record):
 
     workload: Name = Field(description="name of the workload")
     origin: Name = Field(description="name of the origin")
-    requests_per_second: NotNegative = Field(le=1e9, description="base case [requests/s]")
+    requests_per_second: NotNegative = Field(
+        le=1e9, description="base case [requests/s]: 0, or at least 1e-9; at most 10,000,000 replicas of it"
+    )
     low_requests_per_second: NotNegative | None = Field(None, le=1e9, description="low case [requests/s]; none: base")
     high_requests_per_second: NotNegative | None = Field(None, le=1e9, description="high case [requests/s]; none: base")
     period: Name | None = Field(None, exclude_if=unset, description="period it is for; none: those without a row")
@@ -293,9 +320,10 @@ class Needs(Record):
         if sum(part is not None for part in (self.all_of, self.any_of, self.at_least)) != 1 or (
             (self.at_least is None) != (self.of is None)
         ):
-            raise ValueError("needs one of: all_of, any_of, at_least with of")
+            raise Contradiction("one of: all_of, any_of, at_least with of", "write one of them, and one only")
         if () in (self.all_of, self.any_of, self.of):
-            raise ValueError("needs at least one part: an empty choice is dead for ever")
+            expected = "at least one part: an empty choice is dead for ever"
+            raise Contradiction(expected, "name what is needed, or remove the dependency")
         return self
 
 
@@ -326,7 +354,8 @@ class Dependency(Record):
     @model_validator(mode="after")
     def _sessions(self) -> Dependency:
         if (self.breaks == "new_logins") != (self.sessions_go_on_fraction is not None):
-            raise ValueError("sessions_go_on_fraction belongs to `breaks: new_logins`, which needs it")
+            expected = "sessions_go_on_fraction with `breaks: new_logins`, and with nothing else"
+            raise Contradiction(expected, "add the share of sessions that go on, or leave it out")
         return self
 
 
@@ -335,12 +364,13 @@ class NamedFailure(Record):
 
     name: Name = Field(description="name, for goals to refer to")
     lost: dict[Name, Fraction] = Field(description="component id: share that is lost")
-    surge_factor: Positive = Field(1.0, description="factor on all demand while it lasts")
-    surges: dict[Name, Positive] = Field(
-        default_factory=dict, description="workload:NAME or origin:NAME: further factor on its demand"
+    surge_factor: NotNegative = Field(1.0, description="factor on all demand while it lasts; 0: it vanishes")
+    surges: dict[Name, NotNegative] = Field(
+        default_factory=dict, description="workload:NAME or origin:NAME: further factor on its demand; 0: it vanishes"
     )
     in_maintenance: dict[Name, Fraction] = Field(
-        default_factory=dict, description="component id: share that is out at the same time, for maintenance"
+        default_factory=dict,
+        description="component id: share that is out at the same time, for maintenance; adds to what is lost of it",
     )
     worst_part: bool = Field(
         False, description="what a pool loses in part may be all of one placement's machines, each in turn"

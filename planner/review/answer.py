@@ -4,14 +4,16 @@ from collections.abc import Callable
 from dataclasses import asdict
 
 from planner.audit import Audit, audit
+from planner.cash import cash
 from planner.orders import Order, orders
 from planner.problem import Problem
-from planner.recorded import decisions_of, problem_of
+from planner.recorded import decisions_of, is_proven, problem_of
 from planner.records.plan import PlanFile
 from planner.review.clocks import clocks_section
 from planner.review.fleet import fleet_section, over_time_section
 from planner.review.limits import limits_section, rescaling_lines
 from planner.review.ordered import beyond_horizon, binds_section, build_section, order_section, price_ends_usd
+from planner.review.redundancy import redundancy_data, redundancy_lines
 from planner.review.report import Report, Section, percent, short_failure, usd
 from planner.review.rests import rests_section
 from planner.review.served import failures_section, served_section
@@ -21,6 +23,7 @@ from planner.review.trust import trust_section
 
 NOT_A_PLAN = ("digest", "study digest", "study", "purchases", "replicas", "states")
 """Violations after which the rest of a review would tell tales."""
+NOT_CHECKED = "fields that are not checked, or in part; all others are held to the rules, or worked out anew"
 NOT_IN = (
     "requests are divisible and queues are not simulated: utilisation limits and burst_factor stand for them",
     "the last mile of users, egress and storage fees",
@@ -46,6 +49,11 @@ def _not_in(plan: PlanFile) -> tuple[str, ...]:
     return tuple(lines)
 
 
+def _gap(fraction: float) -> str:
+    """A gap as text: one that rounds to nothing is told by its size."""
+    return f"{fraction:.0e} of the cost" if 0 < fraction < 5e-5 else percent(fraction, 2)
+
+
 def review_plan(
     plan: PlanFile,
     all_rows: bool = False,
@@ -54,16 +62,17 @@ def review_plan(
     """The review of a plan, from ANSWER to NEXT: what is asked first comes first."""
     p = problem_of(plan)
     checked = audit(plan, p)
-    proven = plan.proof.gap_fraction <= plan.proof.gap_asked_fraction + 1e-9
+    proven = is_proven(plan.proof.gap_fraction, plan.proof.gap_asked_fraction)
     good = checked.passed and proven and not plan.uncoverable
     if any(v.rule in NOT_A_PLAN for v in checked.violations):
         return Report(f"study {plan.study.study}", False, (_answer(plan, p, checked, proven),), {})
     x, bought = decisions_of(plan, p), orders(plan, p)
+    paid = cash(plan, p, x)
     sections = [
         _answer(plan, p, checked, proven),
         order_section(plan, p, bought, all_rows),
         *build_section(plan, p),
-        *spending_sections(plan, p, x, all_rows),
+        *spending_sections(plan, p, paid, all_rows),
         served_section(plan, p, x),
         failures_section(plan, p, x, all_rows),
         *clocks_section(p, x, all_rows),
@@ -72,7 +81,7 @@ def review_plan(
         *over_time_section(plan, p, x, all_rows),
         binds_section(plan),
         static_section(plan, all_rows),
-        trust_section(plan, p, x, progress),
+        trust_section(plan, p, x, paid, progress),
         rests_section(plan.study, p, x, all_rows),
         Section("NOT IN", (*_beyond(plan, bought), _time(p), *_not_in(plan), *plan.study.assumptions)),
         Section(
@@ -107,7 +116,7 @@ def _beyond(plan: PlanFile, bought: tuple[Order, ...]) -> tuple[str, ...]:
 
 
 def _answer(plan: PlanFile, p: Problem, checked: Audit, proven: bool) -> Section:
-    proof, bare = plan.proof, plan.without_goals
+    proof = plan.proof
     lines = []
     if plan.uncoverable:
         lines.append(f"CANNOT BE COVERED by any capacity, cases: {len(plan.uncoverable)}")
@@ -130,17 +139,15 @@ def _answer(plan: PlanFile, p: Problem, checked: Audit, proven: bool) -> Section
     hours = sum(p.hours_in[t] for t in p.periods)
     prices = "your" if plan.study.price_book else "list"
     per_hour = proof.cost_usd / hours if hours else 0.0
-    extra = proof.cost_usd - bare.cost_usd
-    share = f" (+{extra / bare.cost_usd:.0%})" if bare.cost_usd > 0 else ""
     lines += [
         f"cost {usd(proof.cost_usd)} USD over {plan.study.horizon.months:g} months, {usd(per_hour)} USD/h, "
         f"at {prices} prices; machines held already cost nothing here",
-        f"gap {percent(proof.gap_fraction, 2)}: no plan costs less than "
+        f"gap {_gap(proof.gap_fraction)}: no plan costs less than "
         f"{usd(proof.bound_usd)} USD"
         + ("" if proven else f" (NOT PROVEN: {percent(proof.gap_asked_fraction, 2)} was asked)")
         + ("; a clock or a person ended the search: not reproducible" if proof.status == "stopped" else ""),
         *rescaling_lines(plan),
-        f"without survival goals {usd(bare.cost_usd)} USD: redundancy costs {usd(extra)} USD{share}",
+        *redundancy_lines(plan),
         *(f"  {name.replace('_', ' ')}: {usd(value)} USD" for name, value in plan.costs_usd.items() if value),
     ]
     ends = price_ends_usd(plan, p, orders(plan, p))
@@ -155,9 +162,8 @@ def _answer(plan: PlanFile, p: Problem, checked: Audit, proven: bool) -> Section
         "violations": [asdict(v) for v in checked.violations],
         "proof": plan.proof.model_dump(),
         "costs_usd": plan.costs_usd,
-        "without_goals_usd": bare.cost_usd,
+        **redundancy_data(plan),
         "re_solved_usd": plan.re_solved.cost_usd if plan.re_solved is not None else None,
-        "redundancy_usd": extra,
         "uncoverable": [row.model_dump() for row in plan.uncoverable],
         "goals": goals,
         "price_ends": asdict(ends),
@@ -165,8 +171,8 @@ def _answer(plan: PlanFile, p: Problem, checked: Audit, proven: bool) -> Section
     return Section("ANSWER", tuple(lines), data=data)
 
 
-def review_audit(result: Audit, cannot: tuple[str, ...]) -> Report:
-    """The report of an audit."""
+def review_audit(result: Audit, not_checked: dict[str, str]) -> Report:
+    """The report of an audit, and what it leaves out: field of the plan file -> why."""
     verdict = "passed" if result.passed else f"FAILED, {len(result.violations)} violations"
     lines = (f"{result.rows_checked:,} rows in {result.states_checked} states checked: {verdict}",)
     rows = tuple((v.rule, v.key, v.detail) for v in result.violations)
@@ -182,6 +188,6 @@ def review_audit(result: Audit, cannot: tuple[str, ...]) -> Report:
                 max(0, len(rows) - 200),
                 data={"passed": result.passed, "violations": [asdict(v) for v in result.violations]},
             ),
-            Section("NOT CHECKED", cannot),
+            Section("NOT CHECKED", (NOT_CHECKED,), ("field", "why"), tuple(not_checked.items()), data=not_checked),
         ),
     )

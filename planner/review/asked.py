@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from planner.bridging import Slipped
+from planner.bridging import Late, Slipped
 from planner.crossover import UNITS, UTILISATIONS, Crossing, Crossover, Option
 from planner.missing import Broken
 from planner.patches import Change
@@ -13,7 +13,7 @@ from planner.periods import ALMOST
 from planner.records.plan import Built, PlanFile
 from planner.records.study import Study
 from planner.review.compared import signed
-from planner.review.report import MOST_ROWS, Cell, Report, Section, percent, short_failure, usd
+from planner.review.report import MOST_ROWS, Cell, Report, Section, first_line, percent, short_failure, usd
 from planner.sequence import Alternative, Sequences
 
 MOST_FAILURES = 2
@@ -40,7 +40,8 @@ def review_slips(study: Study, found: Sequence[Slipped], all_rows: bool = False)
     if late := [one for one in found if one.slip.ready is not None]:
         sets = " ".join(f"--set '{_written(change)}'" for change in late[0].slip.patch.changes)
         sections.append(Section("NEXT", (f"planner whatif STUDY {sets}  one of them against the plan",)))
-    return Report(f"slips of {study.study}", not without, tuple(sections))
+    unsure = [f"{name}: {first_line(late.unsure)}" for name, late in _late(found) if late.unsure]
+    return Report(f"slips of {study.study}", not without, tuple(sections), unsure=tuple(unsure))
 
 
 def _written(change: Change) -> str:
@@ -135,6 +136,10 @@ def _slips(found: Sequence[Slipped], all_rows: bool) -> Section:
     return Section("SLIPS", (), columns, tuple(shown), len(rows) - len(shown), after=tuple(after), data=data)
 
 
+def _late(found: Sequence[Slipped]) -> list[tuple[str, Late]]:
+    return [(one.slip.patch.name, one.late) for one in found if one.late is not None]
+
+
 def _known_late(found: Sequence[Slipped]) -> list[Section]:
     """What slips cost that are known late, where that was asked, beside what they cost when they are known now."""
     rows: list[tuple[Cell, ...]] = []
@@ -143,7 +148,7 @@ def _known_late(found: Sequence[Slipped]) -> list[Section]:
         if (late := one.late) is None:
             continue
         now = signed(one.bridging_usd) if one.bridging_usd is not None else "no plan"
-        cost, between = "no plan", ""
+        cost, between = "not known" if late.unsure else "no plan", ""
         if late.usd is not None:
             cost, between = signed(late.usd), f"{signed(late.least_usd)} to {signed(late.most_usd)}"
         rows.append((one.slip.patch.name, str(late.known_on), now, cost, between))
@@ -153,7 +158,8 @@ def _known_late(found: Sequence[Slipped]) -> list[Section]:
         "paid all the same, and the machines for its site wait with it; no plan: then goals break in between"
     )
     columns = ("late", "known on", "known now USD", "known late USD", "the best plans differ by")
-    return [Section("KNOWN LATE", (line,), columns, tuple(rows), data=data)] if rows else []
+    after = tuple(f"{name}: not known: {first_line(late.unsure)}" for name, late in _late(found) if late.unsure)
+    return [Section("KNOWN LATE", (line,), columns, tuple(rows), after=after, data=data)] if rows else []
 
 
 def _values(found: Sequence[Slipped]) -> list[Section]:

@@ -3,8 +3,8 @@
 from collections import Counter
 
 from planner.build import build
+from planner.edges import workloads_without_edge
 from planner.errors import Finding
-from planner.explain import workloads_without_edge
 from planner.problem import Problem, fullest_hour
 from planner.recorded import uncoverable
 from planner.records.plan import Uncoverable
@@ -13,7 +13,7 @@ from planner.review.coverage import coverage_sections
 from planner.review.report import Report, Section, percent, short_failure
 from planner.review.rests import guarantees_section
 from planner.review.served import goal_text
-from planner.risk import NORMAL, dependency_graph, expand
+from planner.risk import NORMAL, dependency_graph, expand, placements
 
 MOST_NAMES = 6
 
@@ -22,7 +22,7 @@ def check_study(study: Study, warnings: list[Finding], coverage: bool = False) -
     """What a study asks, as the planner understands it; good when it can be planned and all can be covered."""
     p = build(study)
     lost = uncoverable(study, p)
-    orphans = workloads_without_edge(p)
+    orphans = list(workloads_without_edge(p).values())
     sections = (
         _findings([*warnings, *orphans], lost),
         _goals(study, p),
@@ -109,5 +109,5 @@ def _evidence(study: Study) -> Section:
 
 
 def _stack(study: Study, placement: str) -> str:
-    profile = placement.partition("@")[0]
-    return next(q.stack for m in study.models for q in m.profiles if f"{m.model}/{q.name}" == profile)
+    m, profile, _ = placements(study)[placement]
+    return study.models[m].profiles[profile].stack

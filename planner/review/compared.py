@@ -7,8 +7,10 @@ from typing import Any
 from planner.bridge import STEPS, Bridge
 from planner.diff import PARTS, Diff, Difference, offers_that_differ
 from planner.planfile import digest
+from planner.recorded import is_proven
 from planner.records.plan import PlanFile
 from planner.records.study import Study
+from planner.review.redundancy import ON_EQUAL_TERMS, beyond_usd, redundancy_data
 from planner.review.report import Cell, Report, Section, percent, usd
 from planner.whatif import AS_IT_IS, Answer, Variant, bridges_of, in_common
 
@@ -17,7 +19,8 @@ WHY_LINES = 4
 ORDER_OF_STEPS = (
     "in this order, each step after the ones before it: prices (what the first plan buys, at the other's), then the "
     "change without survival goals: serving (moves to what is cheaper then, speeds, limits), demand, commitments "
-    "(offers, holdings, claims, promises), slip (clocks, lead times, dates); redundancy is the rest"
+    "(offers, holdings, claims, promises), slip (clocks, lead times, dates); redundancy is the rest: what the plans "
+    "cost beyond the cheapest plans without goals, which may stand on spot"
 )
 
 
@@ -56,7 +59,8 @@ def review_variants(
         *_files(written),
         Section("NEXT", _next(written)),
     ]
-    return Report(title, all(a.plan is not None for a in asked), tuple(sections))
+    unsure = [f"{name}: {line}" for name, found in bridges.items() for line in _not_known(found)]
+    return Report(title, all(a.plan is not None for a in asked), tuple(sections), unsure=tuple(unsure))
 
 
 def _answer(asked: Sequence[Answer]) -> Section:
@@ -78,7 +82,8 @@ def _answer(asked: Sequence[Answer]) -> Section:
     without = [answer.variant.name for answer in asked if answer.plan is None and not answer.not_planned]
     if without:
         lines.append(f"NO PLAN, variants: {len(without)} of {len(asked)}: {', '.join(without[:5])}")
-    unproven = [name for plan, name in planned if plan.proof.gap_fraction > plan.proof.gap_asked_fraction + 1e-9]
+    proofs = [(plan.proof, name) for plan, name in planned]
+    unproven = [name for proof, name in proofs if not is_proven(proof.gap_fraction, proof.gap_asked_fraction)]
     if unproven:
         lines.append(f"NOT PROVEN to the gap that was asked: {', '.join(unproven[:5])}")
     uncoverable = [name for plan, name in planned if plan.uncoverable]
@@ -114,13 +119,15 @@ def _variants(asked: Sequence[Answer], files: Mapping[str, str], bridges: Mappin
     base = asked[0].plan
     rows: list[tuple[Cell, ...]] = []
     data: list[dict[str, Any]] = []
+    alike: list[str] = []
     for answer in asked:
         plan, name = answer.plan, answer.variant.name
         if plan is None:
             rows.append((name, "not planned" if answer.not_planned else "no plan", "", "", "", "", ""))
             data.append({"variant": name, "plan": None, "why_not": answer.why_not})
             continue
-        proof, extra = plan.proof, plan.proof.cost_usd - plan.without_goals.cost_usd
+        proof, equal = plan.proof, beyond_usd(plan, plan.on_equal_terms)
+        alike.append(f"{name}: {'not known' if equal is None else usd(equal)}")
         of = bridges.get(name)
         changed = len(offers_that_differ(base, plan)) if base is not None and of is not None else None
         rows.append(
@@ -129,7 +136,7 @@ def _variants(asked: Sequence[Answer], files: Mapping[str, str], bridges: Mappin
                 usd(proof.cost_usd),
                 signed(of.after_usd - of.before_usd) if of else "",
                 f"{signed(of.least_usd)} to {signed(of.most_usd)}" if of else "",
-                usd(extra),
+                usd(plan.proof.cost_usd - plan.without_goals.cost_usd),
                 changed,
                 percent(proof.gap_fraction, 2),
             )
@@ -141,7 +148,7 @@ def _variants(asked: Sequence[Answer], files: Mapping[str, str], bridges: Mappin
                 "bound_usd": proof.bound_usd,
                 "gap_fraction": proof.gap_fraction,
                 "status": proof.status,
-                "redundancy_usd": extra,
+                **redundancy_data(plan),
                 "orders_that_differ": changed,
                 "difference_usd": of.after_usd - of.before_usd if of else None,
                 "best_plans_differ_by_usd": [of.least_usd, of.most_usd] if of else None,
@@ -152,8 +159,12 @@ def _variants(asked: Sequence[Answer], files: Mapping[str, str], bridges: Mappin
             }
         )
     columns = ("variant", "USD", "difference", "the best plans differ by", "redundancy", "orders that differ", "gap")
-    after = "every plan survives every failure of its own study as promised; differences are true to within both gaps"
-    return Section("VARIANTS", (), columns, tuple(rows), after=(after,), data=data)
+    after = (
+        "every plan survives every failure of its own study as promised; differences are true to within both gaps",
+        "redundancy: against the cheapest plan without survival goals, which may stand on spot",
+        f"{ON_EQUAL_TERMS}: {'; '.join(alike)}",
+    )
+    return Section("VARIANTS", (), columns, tuple(rows), after=after, data=data)
 
 
 def _bridges(asked: Sequence[Answer], bridges: Mapping[str, Bridge]) -> list[Section]:
@@ -170,9 +181,13 @@ def _bridges(asked: Sequence[Answer], bridges: Mapping[str, Bridge]) -> list[Sec
 
 
 def _not_told_apart(found: Bridge) -> list[str]:
-    if not found.together:
-        return []
-    return [f"{', '.join(found.together)} stands in the step after it: nothing between the two can be planned"]
+    apart = [step for step in found.together if step not in found.unsure]
+    lines = [f"{', '.join(apart)} stands in the step after it: nothing between the two can be planned"] if apart else []
+    return [*lines, *_not_known(found)]
+
+
+def _not_known(found: Bridge) -> list[str]:
+    return [f"{step} stands in the step after it: the search ended: {why}" for step, why in found.unsure.items()]
 
 
 def _bridge_cells(found: Bridge) -> tuple[str, ...]:
@@ -187,6 +202,7 @@ def bridge_data(found: Bridge) -> dict[str, Any]:
         "after_usd": found.after_usd,
         "steps": [{"step": s.name, "usd": s.total_usd, "components_usd": dict(s.usd)} for s in found.steps],
         "not_told_apart": list(found.together),
+        "unsure": dict(found.unsure),
         "best_plans_differ_by_usd": [found.least_usd, found.most_usd],
     }
 
@@ -263,7 +279,7 @@ def review_diff(found: Diff, all_rows: bool = False) -> Report:
             sections.append(_part(part, rows, all_rows))
     title = f"{found.before.study.study} against {found.after.study.study}"
     digests = {"before_sha256": found.before.digest_sha256, "after_sha256": found.after.digest_sha256}
-    return Report(title, found.same, tuple(sections), digests)
+    return Report(title, found.same, tuple(sections), digests, tuple(_not_known(found.bridge)))
 
 
 def _same(found: Diff) -> Section:

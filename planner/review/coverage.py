@@ -29,8 +29,10 @@ def coverage_sections(study: Study) -> tuple[Section, ...]:
 def _prices(study: Study) -> Section:
     """Prices by provider: how they are known, and their age."""
     rows = []
-    for provider in sorted({price.site.partition("/")[0] for price in study.prices}):
-        mine = [price for price in study.prices if price.site.startswith(f"{provider}/")]
+    provider_of = {site.id: site.provider for site in study.sites}
+    of = {price.offer_id: provider_of.get(price.site, price.site) for price in study.prices}
+    for provider in sorted(set(of.values())):
+        mine = [price for price in study.prices if of[price.offer_id] == provider]
         by_evidence = Counter(price.evidence for price in mine)
         dates = sorted(price.as_of for price in mine)
         months = [(study.today.year - int(d[:4])) * 12 + study.today.month - int(d[5:7] or 1) for d in dates]
@@ -46,7 +48,8 @@ def _prices(study: Study) -> Section:
 
 def _round_trips(study: Study) -> Section:
     """Pairs of origin and site by how the round trip is known."""
-    ways = Counter((site.partition("/")[0], reach.evidence) for (_, site), reach in reaches(study).items())
+    provider_of = {site.id: site.provider for site in study.sites}
+    ways = Counter((provider_of[site], reach.evidence) for (_, site), reach in reaches(study).items())
     kinds = sorted({how for _, how in ways})
     providers = sorted({provider for provider, _ in ways})
     return Section(

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 from planner.exposure import Exposure, Running
 from planner.problem import Problem
-from planner.records.study import Needs, Study
+from planner.records.study import Needs, Study, kind_and_name
 from planner.risk import dependency_graph, leaves
 
 STACKS = ("stack_version", "stack")
@@ -124,29 +124,29 @@ def _placements(p: Problem, running: Running | None) -> dict[str, list[str]]:
 
 def _drawn(component: str, needs: Mapping[str, list[Needs]], special: set[str]) -> str:
     """The component itself, or of a place the innermost container that is drawn."""
-    kind = component.partition(":")[0]
+    kind = kind_and_name(component)[0]
     if component in special or kind not in CONTAINERS[:-1]:
         return component
     inside = CONTAINERS[CONTAINERS.index(kind) + 1]
-    above = next(c for part in needs[component] for c in leaves(part) if c.partition(":")[0] == inside)
+    above = next(c for part in needs[component] for c in leaves(part) if kind_and_name(c)[0] == inside)
     return _drawn(above, needs, special)
 
 
 def _kind_of_placement(placement: str, needs: Mapping[str, list[Needs]], special: set[str]) -> tuple[str, ...]:
     """What is drawn of a placement's needs; itself first where the study names it."""
     below = [leaf for part in needs[placement] for leaf in leaves(part)]
-    kinds = {c.partition(":")[0] for c in below}
+    kinds = {kind_and_name(c)[0] for c in below}
     shown = (*CONTAINERS, next((kind for kind in STACKS if kind in kinds), ""))  # a version stands for its stack
-    drawn = {_drawn(c, needs, special) for c in below if c.partition(":")[0] in shown or c in special}
+    drawn = {_drawn(c, needs, special) for c in below if kind_and_name(c)[0] in shown or c in special}
     return (*((placement,) if placement in special else ()), *sorted(drawn))
 
 
 def _drawn_group(group: tuple[str, ...], picture: _Picture, draw: Callable[[str], str]) -> str:
-    if group[0].startswith("placement:"):
+    if kind_and_name(group[0])[0] == "placement":
         return draw(group[0])
     key = "\0placements " + " ".join(group)
     if key not in picture.nodes:
-        names = {c.partition(":")[0]: c.partition(":")[2] for c in group}
+        names = dict(map(kind_and_name, group))
         place = next((names[kind] for kind in CONTAINERS if kind in names), "")
         stack = next((names[kind] for kind in STACKS if kind in names), "")
         picture.nodes[key] = (f"{stack} at {place}", PLAIN)

@@ -26,7 +26,13 @@ def review_drift(found: Drift, subject: str) -> Report:
         for d in real
     )
     goals = tuple(
-        (b.text, ", ".join(short_failure(f) for f in b.failures[:3]), len(b.failures), percent(b.served_fraction, 1))
+        (
+            b.text,
+            ", ".join(short_failure(f) for f in b.failures[:3]),
+            len(b.failures),
+            percent(b.served_fraction, 1),
+            f"{b.worst_flow} {percent(b.flow_served_fraction, 1)}",
+        )
         for b in found.goals
     )
     return Report(
@@ -37,7 +43,7 @@ def review_drift(found: Drift, subject: str) -> Report:
             Section(
                 "GOALS BROKEN",
                 ("every failure replayed on what is there, with new weights and starts",) if goals else ("none",),
-                ("goal", "when lost", "failures", "served, worst"),
+                ("goal", "when lost", "failures", "served, worst", "worst flow"),
                 goals,
             ),
             Section(
@@ -50,7 +56,13 @@ def review_drift(found: Drift, subject: str) -> Report:
         {
             "differences": [asdict(d) for d in found.differences],
             "goals_broken": [
-                {"goal": b.text, "failures": list(b.failures), "served_fraction": b.served_fraction}
+                {
+                    "goal": b.text,
+                    "failures": list(b.failures),
+                    "served_fraction": b.served_fraction,
+                    "worst_flow": b.worst_flow,
+                    "worst_flow_served_fraction": b.flow_served_fraction,
+                }
                 for b in found.goals
             ],
             "on": found.on.isoformat(),

@@ -6,14 +6,26 @@ from fnmatch import fnmatchcase
 from planner.drill import DrillResult, DrillRow, Toll
 from planner.errors import Finding, InputError
 from planner.review.report import Report, Section, percent, short_failure, usd
+from planner.review.served import WORST_FLOW
 
 MOST_ROWS = 20
 MOST_FAILURES = 6
 NORMAL = "normal"
-COLUMNS = ("lost", "in", "at s", "tier", "due", "served", "by", "short req/s", "uncoverable req/s", "verdict")
-TOLL_COLUMNS = ("lost", "in", "requests lost", "USD lost", "counted until", "all due again at", "all again at")
+ASSUMES = {
+    "resolve": "resolve: for each failure weights and the loading of replicas are chosen anew: first for what is due, "
+    "then for all that can be served",
+    "rescale": "rescale: gateways renormalise the weights of normal operation over what is left; nothing is loaded",
+}
+REVIEW_DIFFERS = {
+    "resolve": "the review shows the plan's own answer, weights chosen anew and no more loaded than goals need: what "
+    "is not due may differ from it, what is due must hold in both",
+    "rescale": "the review shows the plan's own answer, by fixed weights within the limits it states, nothing loaded: "
+    "what is not due may differ from it, what is due must hold in both",
+}
 WORST_HOUR = "shown: what breaks, and of each failure the hour in which it costs most; --hour shows others"
 WAYS = ("hot", "reclaimed", "loaded", "started")
+TOLD = 0.005
+"""Smaller shares are not told: they round to none, and differences to equal."""
 
 
 def review_drill(
@@ -63,15 +75,31 @@ def in_hours(result: DrillResult, pattern: str | None = None) -> DrillResult:
     return replace(result, rows=rows, tolls=tuple(t for t in result.tolls if t.hour == worst[t.failure]))
 
 
+def _assumed(result: DrillResult) -> list[str]:
+    """What the drill assumes of a failure, and what the review of the same plan does."""
+    return [ASSUMES[result.mode], *([REVIEW_DIFFERS[result.planned]] if result.planned is not None else [])]
+
+
+def _worst_flow(row: DrillRow) -> str:
+    """The flow of the tier that is worst off, where it is served less than the tier as a whole."""
+    if not row.due_fraction or (not row.broken and row.worst_served_fraction > row.served_fraction - TOLD):
+        return ""
+    return f"{row.worst_workload} from {row.worst_origin} {percent(row.worst_served_fraction)}"
+
+
 def _uncovered(row: DrillRow) -> bool:
     return row.uncovered_requests_per_second > 0
+
+
+def _uncoverable(row: DrillRow) -> str:
+    return f"{row.uncoverable_requests_per_second:,.1f}" if row.uncoverable_requests_per_second else ""
 
 
 def _how(row: DrillRow) -> str:
     """What serves, where it is not replicas that ran all along alone."""
     parts = [(name, getattr(row, f"{name}_fraction")) for name in WAYS]
-    told = [f"{name} {percent(share)}" for name, share in parts if share >= 0.005]
-    return " + ".join(told) if any(name != "hot" for name, share in parts if share >= 0.005) else "hot" if told else ""
+    told = [f"{name} {percent(share)}" for name, share in parts if share >= TOLD]
+    return " + ".join(told) if any(name != "hot" for name, share in parts if share >= TOLD) else "hot" if told else ""
 
 
 def _verdict(result: DrillResult, shown: DrillResult, claims: tuple[str, ...], lost: bool, all_rows: bool) -> Section:
@@ -87,6 +115,8 @@ def _verdict(result: DrillResult, shown: DrillResult, claims: tuple[str, ...], l
         if asked or len({r.failure for r in result.rows}) == 1
         else "no goal asks for these failures, so nothing is due in them"
     )
+    some = shown.rows if all_rows else shown.rows[:MOST_ROWS]
+    flows, uncoverable = any(map(_worst_flow, some)), any(r.uncoverable_requests_per_second for r in some)
     rows = [
         (
             short_failure(r.failure),
@@ -95,12 +125,13 @@ def _verdict(result: DrillResult, shown: DrillResult, claims: tuple[str, ...], l
             r.tier,
             percent(r.due_fraction),
             percent(r.served_fraction),
+            *((_worst_flow(r),) if flows else ()),
             _how(r),
             f"{r.short_requests_per_second:,.1f}",
-            f"{r.uncoverable_requests_per_second:,.1f}" if r.uncoverable_requests_per_second else "",
+            *((_uncoverable(r),) if uncoverable else ()),
             "BROKEN" if r.broken else "uncoverable" if _uncovered(r) else "holds" if r.due_fraction else "nothing due",
         )
-        for r in (shown.rows if all_rows else shown.rows[:MOST_ROWS])
+        for r in some
     ]
     said = tuple(dict.fromkeys((*result.findings, *claims)))
     told = said if all_rows else said[:MOST_ROWS]
@@ -108,6 +139,8 @@ def _verdict(result: DrillResult, shown: DrillResult, claims: tuple[str, ...], l
         f"{len({r.failure for r in result.rows} - {NORMAL}):,} failures and normal operation replayed in {result.mode},"
         f" on {result.subject}{f', in each of {result.hours} hours' if several else ''}: {verdict}",
         *((WORST_HOUR,) if several else ()),
+        *_assumed(result),
+        *((WORST_FLOW,) if flows else ()),
         *told,
         *([f"... and {len(said) - len(told):,} findings more: --all"] if len(said) > len(told) else []),
     ]
@@ -121,9 +154,10 @@ def _verdict(result: DrillResult, shown: DrillResult, claims: tuple[str, ...], l
             "tier",
             "due",
             "served",
+            *(("worst flow",) if flows else ()),
             "by",
             "short req/s",
-            "uncoverable req/s",
+            *(("uncoverable req/s",) if uncoverable else ()),
             "verdict",
         ),
         tuple(rows),

@@ -17,6 +17,7 @@ def fleet_section(plan: PlanFile, p: Problem, x: Decisions) -> Section:
     h = fullest_hour(p)
     units = {b: round(n) for b in sorted({row.offer for row in plan.purchases}) if (n := units_active(p, x, b, h))}
     city_of = {site.id: site.city for site in plan.study.sites}
+    called = {offer.id: offer.offer for offer in plan.study.offers}
     machine_of = {machine.name: machine for machine in plan.study.machine_types}
     lent_to: dict[str, Counter[str]] = defaultdict(Counter)
     for claim in plan.study.claims:
@@ -49,13 +50,13 @@ def fleet_section(plan: PlanFile, p: Problem, x: Decisions) -> Section:
         hourly = sum(n * p.price_usd_per_machine_hour[b] for b, n in bought.items())
         by_model: dict[str, float] = defaultdict(float)
         for e in p.on_pool[q]:
-            by_model[e.partition("/")[0]] += x.replicas[e, h]
+            by_model[p.model_of[e]] += x.replicas[e, h]
         rows.append(
             (
                 q,
                 held,
                 sum(lent_to[q].values()) or None,
-                " + ".join(f"{n} {b.rpartition(':')[2]}" for b, n in bought.items()),
+                " + ".join(f"{n} {called[b]}" for b, n in bought.items()),
                 f"{used:,.1f}",
                 usd(hourly),
                 ", ".join(f"{int(n)} {model}" for model, n in sorted(by_model.items()) if n),
@@ -115,20 +116,20 @@ def _by_provider(
     plan: PlanFile, p: Problem, x: Decisions, rows: list[tuple[Any, ...]], units: dict[str, int]
 ) -> tuple[str, ...]:
     """Machines held and ordered, the share of requests, and the cities of every provider."""
-    city_of = {site.id: site.city for site in plan.study.sites}
+    site_of = {site.id: site for site in plan.study.sites}
     cities: dict[str, list[str]] = defaultdict(list)
     s: State = (fullest_hour(p), NORMAL, 0.0)
     totals: dict[str, list[float]] = defaultdict(lambda: [0.0, 0.0, 0.0])
     all_served = sum(x.traffic[w, o, e, s] for w, o in p.flows for e in p.edges[w, o])
     for q, held, *_ in rows:
-        provider, _, site = p.site_of[q].partition("/")
+        provider, site = p.provider_of[q], site_of[p.site_of[q]]
         totals[provider][0] += held
-        cities[provider].append(f"{site} ({city_of[p.site_of[q]]})")
+        cities[provider].append(f"{site.site} ({site.city})")
     for b, n in units.items():
-        totals[p.pool_of[b].partition("/")[0]][1] += n * p.machines_per_unit[b]
+        totals[p.provider_of[p.pool_of[b]]][1] += n * p.machines_per_unit[b]
     for w, o in p.flows:
         for e in p.edges[w, o]:
-            totals[p.pool_of[e].partition("/")[0]][2] += x.traffic[w, o, e, s]
+            totals[p.provider_of[p.pool_of[e]]][2] += x.traffic[w, o, e, s]
     return tuple(
         f"{provider}: {held:.0f} held, {new:.0f} ordered, "
         f"{percent(share / all_served if all_served else 0.0)} of requests in normal operation"

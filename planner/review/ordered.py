@@ -72,15 +72,20 @@ def beyond_horizon(study: Study, bought: tuple[Order, ...]) -> list[tuple[Order,
     return found
 
 
+def _alike(plan: PlanFile) -> str:
+    return ", on equal terms" if plan.on_equal_terms is not None else ""
+
+
 def order_section(plan: PlanFile, p: Problem, bought: tuple[Order, ...], all_rows: bool) -> Section:
     """What to sign, by when, at what cost, and what for."""
     rows, several = [], len(p.periods) > 1
+    called = {offer.id: offer.offer for offer in plan.study.offers}
     for o in bought:
         for_goals = o.units - o.units_without_goals
         rows.append(
             (
                 o.units,
-                o.offer.rpartition(":")[2],
+                called[o.offer],
                 o.pool,
                 *((o.period,) if several else ()),
                 f"{o.by}{' LATE' if o.days_late else ''}",
@@ -101,7 +106,8 @@ def order_section(plan: PlanFile, p: Problem, bought: tuple[Order, ...], all_row
     after = [
         f"by = need ({need}) − lead time − slack ({study.order_slack_days:g} days)"
         + ("; LATE: that day has passed, the slack is used up" if any(o.days_late for o in bought) else ""),
-        "for goals: not bought without survival goals; above all when lost: what pays most for it in the relaxation",
+        f"for goals: not bought without survival goals{_alike(plan)}; above all when lost: what pays most for it in "
+        "the relaxation",
     ]
     if plan.firm:
         after.append("firm: how many of the low, base and high demand plans buy as much, and the least of the three")
@@ -109,18 +115,23 @@ def order_section(plan: PlanFile, p: Problem, bought: tuple[Order, ...], all_row
         after.append("how firm each order is in low and high demand: planner plan --firm")
     later = beyond_horizon(study, bought)
     after += [
-        f"binds beyond the horizon: {o.units} {o.offer.rpartition(':')[2]} of {o.pool} until {until}, "
+        f"binds beyond the horizon: {o.units} {called[o.offer]} of {o.pool} until {until}, "
         f"{usd(value)} USD that are in no cost here"
         for o, until, value in later
+    ]
+    after += [
+        f"{called[o.offer]} of {o.pool}: blocks of {' + '.join(str(units) for units in o.blocks)} units, the"
+        " sizes that are sold at once"
+        for o in bought
+        if len(o.blocks) > 1
     ]
     ends = price_ends_usd(plan, p, bought)
     after += [
         f"price of {offer} is known to a range: {usd(low)} to {usd(high)} USD over the horizon"
         for offer, (low, high) in ends.by_offer.items()
     ]
-    instruments = sorted(
-        {f"{o.offer.rpartition(':')[2]} of {o.pool.rpartition('/')[2]}: {o.instrument}" for o in bought}
-    )
+    type_of = {pool.id: pool.machine_type for pool in plan.study.pools}
+    instruments = sorted({f"{called[o.offer]} of {type_of[o.pool]}: {o.instrument}" for o in bought})
     after += instruments if all_rows else instruments[:MOST_INSTRUMENTS]
     if len(instruments) > MOST_INSTRUMENTS and not all_rows:
         after.append(f"... and {len(instruments) - MOST_INSTRUMENTS} more contracts: --all")

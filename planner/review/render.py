@@ -9,6 +9,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import Any, Literal
 
+from planner.errors import printable
 from planner.review.report import Cell, Report, Section
 
 LEAST_WIDTH, MOST_WIDTH, USUAL_WIDTH = 60, 160, 120
@@ -35,11 +36,6 @@ def _shown(cell: Cell) -> str:
     return f"{cell:,}" if isinstance(cell, int | float) else str(cell)
 
 
-def _printable(text: str) -> str:
-    # control characters of hostile names must not reach a terminal
-    return "".join(c if c.isprintable() else f"\\x{ord(c):02x}" for c in text)
-
-
 def _is_number(section: Section, column: int) -> bool:
     cells = [row[column] for row in section.rows if row[column] not in (None, "")]
     return bool(cells) and all(_shown(cell).strip().lstrip("-+≤")[:1].isdigit() for cell in cells)
@@ -51,9 +47,9 @@ def _text(report: Report) -> str:
     out = io.StringIO()
     width = max(LEAST_WIDTH, min(MOST_WIDTH, shutil.get_terminal_size((USUAL_WIDTH, 40)).columns))
     console = Console(file=out, width=width, color_system=None, highlight=False)
-    lines = [_printable(report.title)]
+    lines = [printable(report.title)]
     for section in map(_together, report.sections):
-        lines += ["", section.title, *_wrapped(section.lines, width)]
+        lines += ["", printable(section.title), *_wrapped(section.lines, width)]
         if section.rows:
             lines += _rows(console, out, section, width)
         if section.more:
@@ -70,9 +66,10 @@ def _together(section: Section) -> Section:
 
     return replace(
         section,
-        lines=tuple(str(tied(_printable(line))) for line in section.lines),
-        rows=tuple(tuple(tied(_printable(c) if isinstance(c, str) else c) for c in row) for row in section.rows),
-        after=tuple(str(tied(_printable(line))) for line in section.after),
+        columns=tuple(map(printable, section.columns)),
+        lines=tuple(str(tied(printable(line))) for line in section.lines),
+        rows=tuple(tuple(tied(printable(c) if isinstance(c, str) else c) for c in row) for row in section.rows),
+        after=tuple(str(tied(printable(line))) for line in section.after),
     )
 
 
@@ -159,14 +156,14 @@ def _blocks(section: Section, width: int) -> list[str]:
 
 def _markdown(report: Report) -> str:
     def cell(value: Cell) -> str:
-        text = _printable(_shown(value))
+        text = printable(_shown(value))
         for character in "\\|<>*_`[]":
             text = text.replace(character, {"<": "&lt;", ">": "&gt;"}.get(character, "\\" + character))
         return text
 
     lines = [f"# {cell(report.title)}", ""]
     for section in report.sections:
-        lines += [f"## {section.title}", ""]
+        lines += [f"## {printable(section.title)}", ""]
         lines += [f"- {cell(line)}" for line in section.lines] + [""] * bool(section.lines)
         if section.rows:
             lines.append("| " + " | ".join(cell(c) for c in section.columns) + " |")

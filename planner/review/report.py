@@ -30,12 +30,19 @@ class Section:
 
 @dataclass(frozen=True)
 class Report:
-    """What a command answers; `good` decides the exit code."""
+    """What a command answers.
+
+    Parameters
+    ----------
+    good : decides the exit code
+    unsure : what could not be found out, as the report says it; commands say it on stderr, too
+    """
 
     title: str
     good: bool
     sections: tuple[Section, ...]
     data: dict[str, Any] = field(default_factory=dict)
+    unsure: tuple[str, ...] = ()
 
 
 def usd(value: float) -> str:
@@ -61,6 +68,11 @@ def percent(fraction: float, decimals: int = 0) -> str:
     if shown >= 100 > 100 * fraction + 1e-6:
         shown = 100 - 10.0**-decimals
     return f"{shown:.{decimals}f} %"
+
+
+def first_line(text: str) -> str:
+    """The first line of a text."""
+    return text.partition("\n")[0]
 
 
 def short_failure(f: str) -> str:

@@ -70,7 +70,7 @@ def known_figures(study: Study) -> Known:
 
 def leans_on(p: Problem, known: Known, limit_ms: Mapping[str, float], w: str, o: str, e: str) -> Iterator[Figure]:
     """Figures that an edge rests on: speed, stack, and the round trip where its error reaches the limit."""
-    g = e.partition("@")[0]
+    g = p.profile_of[e]
     yield known.speed[g, known.context_class[w]]
     yield known.stack[g]
     site = p.site_of[p.pool_of[e]]
@@ -136,7 +136,7 @@ def _rests(study: Study, p: Problem, x: Decisions, known: Known, tier: str, goal
             for figure in leans_on(p, known, limit_ms, w, o, e):
                 on[figure] += value
             if x.loaded[e, s] > 0:
-                on[known.load[e.partition("@")[0]]] += value * x.loaded[e, s] / float(running(x, e, s))
+                on[known.load[p.profile_of[e]]] += value * x.loaded[e, s] / float(running(x, e, s))
     for kind in KINDS:
         least = max((figure.weakness for figure in on if figure.kind == kind), default=None)
         weakest = {g: v for g, v in on.items() if g.kind == kind and g.weakness == least}

@@ -6,6 +6,7 @@ from typing import Any
 
 from planner.cutsets import MOST_ORDER
 from planner.exposure import Blast, CutSet, Exposure, Gap
+from planner.records.study import kind_and_name
 from planner.review.report import Cell, Report, Section, percent, short_failure, usd
 from planner.ways import Flow, Members
 
@@ -50,8 +51,8 @@ def _wider_text(members: Members, wider: Sequence[Members]) -> str:
     """What takes the members with it; the places around a place by their kind only."""
     if len(members) > 1:
         return f"{len(wider)} wider" if wider else ""
-    kinds = [other.partition(":")[0] for (other,) in wider]
-    if members[0].partition(":")[0] in PLACES and set(kinds) <= set(PLACES):
+    kinds = [kind_and_name(other)[0] for (other,) in wider]
+    if kind_and_name(members[0])[0] in PLACES and set(kinds) <= set(PLACES):
         return f"its {', '.join(kind for kind in PLACES if kind in kinds)}" if kinds else ""
     return _some([named(other) for other in wider])
 

@@ -5,7 +5,7 @@ from typing import Any
 
 from planner.ladder import ASSUMED_FRACTION, NO_GOAL, Step, longest_seconds
 from planner.records.study import Goal, Study
-from planner.review.report import Cell, Report, Section, percent, short_failure, usd
+from planner.review.report import Cell, Report, Section, first_line, percent, short_failure, usd
 
 WHY_LINES = 4
 NOT_IN = (
@@ -25,7 +25,10 @@ def review_ladder(study: Study, steps: Sequence[Step]) -> Report:
         *_no_plan(steps),
         Section("NOT IN", (*_assumed(study, steps), *NOT_IN)),
     )
-    return Report(f"ladder of study {study.study}", good(steps), sections)
+    unsure = tuple(
+        f"{rung_text(step.rung.name)}: {first_line(step.why_not or step.not_drilled)}" for step in steps if step.unsure
+    )
+    return Report(f"ladder of study {study.study}", good(steps), sections, unsure=unsure)
 
 
 def good(steps: Sequence[Step]) -> bool:
@@ -85,6 +88,7 @@ def _answer(study: Study, steps: Sequence[Step]) -> Section:
         upto = "no goal" if step.rung.name == NO_GOAL else f"the study's own goals, up to {rung_text(step.rung.name)}"
         cost = f"{usd(step.cost_usd)} USD, gap {percent(step.gap_fraction, 2)}"
         lines.append(f"{upto}: {cost}{_at_risk_text(step)}")
+    lines += _equal_terms(own)
     dear = [step for step in planned if step.rung.name != NO_GOAL and not step.within_gaps]
     if dear:
         most = max(dear, key=lambda step: (step.adds_usd, step.rung.name))
@@ -100,6 +104,21 @@ def _answer(study: Study, steps: Sequence[Step]) -> Section:
     if left:
         lines.append(f"NOT PLANNED, interrupted: {', '.join(left)}")
     return Section("ANSWER", tuple(lines))
+
+
+def _equal_terms(own: Sequence[Step]) -> list[str]:
+    """How much of what the study's own goals add is for not standing on spot, where no goal does."""
+    top = own[-1].plan if own else None
+    if top is None or len(own) < 2 or top.on_equal_terms is None:
+        return []
+    bare, equal = own[0].cost_usd, top.on_equal_terms.cost_usd
+    if top.on_equal_terms.bound_usd <= bare:  # no more than the gaps can tell
+        return []
+    return [
+        f"no goal, on equal terms with them: {usd(equal)} USD, buying no more of what counts in no failure (spot): of "
+        f"what the goals add {usd(equal - bare)} USD are for not standing on it, {usd(top.proof.cost_usd - equal)} USD "
+        "for redundancy"
+    ]
 
 
 def _at_risk_text(step: Step) -> str:

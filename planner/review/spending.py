@@ -3,10 +3,10 @@
 from collections.abc import Callable
 from dataclasses import asdict
 
-from planner.cash import GIVEN, NO_CASH, Cash, cash
+from planner.cash import GIVEN, NO_CASH, Cash, cash_by_evidence
 from planner.costs import COSTS
 from planner.money import capital_recovery_factor
-from planner.problem import Decisions, Problem
+from planner.problem import Problem
 from planner.records.plan import PlanFile
 from planner.review.report import MOST_ROWS, Cell, Section, percent, usd
 from planner.units import MONTHS_PER_YEAR
@@ -15,12 +15,11 @@ UNSURE = ("estimated", "assumed")
 MILLION = 1e6
 
 
-def spending_sections(plan: PlanFile, p: Problem, x: Decisions, all_rows: bool) -> tuple[Section, ...]:
+def spending_sections(plan: PlanFile, p: Problem, paid: Cash, all_rows: bool) -> tuple[Section, ...]:
     """Cash by period and its other views; none where all is rented and paid alike over one period."""
     study = plan.study
     if len(p.periods) == 1 and not study.build_outs and not study.money.discount_fraction_per_year:
         return ()
-    paid = cash(plan, p, x)
     return (_money(plan, p, paid), *_assets(paid, all_rows))
 
 
@@ -43,7 +42,7 @@ def _money(plan: PlanFile, p: Problem, paid: Cash) -> Section:
             "cash: when it is paid, not discounted; what is due before the horizon counts on its first day, and of an "
             "upfront payment its share within",
             "annuity: the same with each asset in equal payments over its life, from its first use on (ASSETS)",
-            *_how_known(paid),
+            prices_text(paid),
         ),
         data=asdict(paid),
     )
@@ -103,21 +102,18 @@ def _limits(paid: Cash) -> list[str]:
     ]
 
 
-def _how_known(paid: Cash) -> list[str]:
-    """How much of the cash rests on prices that are estimates."""
-    by_evidence: dict[str, float] = {}
-    for flow in paid.flows:
-        if flow.component not in NO_CASH:
-            by_evidence[flow.evidence] = by_evidence.get(flow.evidence, 0.0) + flow.usd
+def prices_text(paid: Cash) -> str:
+    """How the prices of all cash in the plan are known, in one line: the same wherever it is told."""
+    by_evidence = cash_by_evidence(paid)
     whole = sum(by_evidence.values())
     if not whole:
-        return []
+        return "prices: no cash is paid"
     parts = ", ".join(
         f"{percent(value / whole)} {name}{' by the study' if name == GIVEN else ''}"
         for name, value in sorted(by_evidence.items(), key=lambda part: (-part[1], part[0]))
     )
     unsure = sum(by_evidence.get(name, 0.0) for name in UNSURE)
-    return [f"prices of the cash: {parts}" + ("; estimates are no quotes" if unsure else "")]
+    return f"prices: {parts} (share of all cash in the plan)" + ("; estimates are no quotes" if unsure else "")
 
 
 def _assets(paid: Cash, all_rows: bool) -> tuple[Section, ...]:

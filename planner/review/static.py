@@ -1,10 +1,18 @@
 """What the gateways' files survive by themselves, and what needs weights to be pushed."""
 
 from planner.emit.behaviour import BEHAVIOURS
-from planner.emit.cascade import OVERRIDE, cascades_of_plan
+from planner.emit.cascade import NOTHING_DUE, OVERRIDE, cascades_of_plan
 from planner.records.plan import PlanFile
 from planner.review.report import MOST_ROWS, Section, percent, short_failure
 from planner.risk import NORMAL
+
+
+def _counted(gateway: str, verdicts: list[str]) -> str:
+    """How many failures a gateway's file survives; a failure in which nothing is due is not survived by it."""
+    needing, idle = verdicts.count(OVERRIDE), verdicts.count(NOTHING_DUE)
+    survived = f"{len(verdicts) - needing - idle} of {len(verdicts)} failures are survived by its file"
+    nothing = f", in {idle} nothing is due that could be served" if idle else ""
+    return f"{gateway}: {survived}, {needing} need the override of the failure{nothing}; served meanwhile:"
 
 
 def static_section(plan: PlanFile, all_rows: bool = False) -> Section:
@@ -16,13 +24,8 @@ def static_section(plan: PlanFile, all_rows: bool = False) -> Section:
         {f for f, _ in found},
         key=lambda f: (min(found[f, g].meanwhile.served_fraction for g in gateways), f),
     )
-    needing = {g: sum(found[f, g].verdict == OVERRIDE for f in failures) for g in gateways}
+    lines = [_counted(g, [found[f, g].verdict for f in failures]) for g in gateways]
     shown = failures if all_rows else failures[:MOST_ROWS]
-    lines = [
-        f"{g}: {len(failures) - needing[g]} of {len(failures)} failures are survived by its file, "
-        f"{needing[g]} need the override of the failure; served meanwhile:"
-        for g in gateways
-    ]
     rows = tuple(
         (
             short_failure(f),

@@ -4,12 +4,14 @@ from collections import defaultdict
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
 
+from planner.cash import Cash, cash_by_evidence
 from planner.errors import InputError
 from planner.margins import Margin, margins
 from planner.problem import Decisions, Problem, State, fullest_hour
 from planner.records.plan import PlanFile
 from planner.review.report import Section, percent, short_failure
 from planner.review.rests import Known, known_figures
+from planner.review.spending import prices_text
 from planner.risk import NORMAL, profile_id
 
 ROUNDED_FROM = 0.05
@@ -35,13 +37,15 @@ def trust_section(
     plan: PlanFile,
     p: Problem,
     x: Decisions,
+    paid: Cash,
     progress: Progress = lambda stage, done, detail: None,
 ) -> Section:
     """What the figures rest on, and how far each may move before a goal breaks."""
     known = known_figures(plan.study)
-    by_speed, by_trip, by_price = _by_evidence(plan, p, x, known)
+    by_speed, by_trip = _by_evidence(p, x, known)
     price_of = {price.offer_id: price for price in plan.study.prices}
     dates = sorted(price_of[b.offer].as_of for b in plan.purchases)
+    to = f" to {dates[-1]}" if dates and dates[-1] != dates[0] else ""
     lowest: dict[str, float] = {}
     for model in plan.study.models:
         for profile in model.profiles:
@@ -50,8 +54,8 @@ def trust_section(
     lines = (
         f"speed: {_shares(by_speed)} (share of requests in normal operation)",
         f"round trips: {_shares(by_trip)} (share of requests)",
-        f"prices: {_shares(by_price)} (share of USD/h ordered)"
-        + (f", as of {dates[0]}{f' to {dates[-1]}' if dates[-1] != dates[0] else ''}" if dates else ""),
+        prices_text(paid),
+        *([f"prices of what is ordered: as of {dates[0]}{to}"] if dates else []),
         "demand: as the study states it; its assumptions stand under NOT IN",
         *([f"first to break: not known, as the drill refuses the study: {why_not}"] if why_not else ()),
         *(() if why_not else _first_to_break(found, lowest)),
@@ -76,7 +80,7 @@ def trust_section(
         data={
             "speed_share": by_speed,
             "round_trip_share": by_trip,
-            "price_share": by_price,
+            "price_share": cash_by_evidence(paid),
             "margins": [asdict(m) for m in found],
         },
     )
@@ -91,22 +95,17 @@ def _margins(plan: PlanFile, p: Problem, x: Decisions, progress: Progress) -> tu
         return (), f"{first.where}: expected {first.expected}, got {first.got}"
 
 
-def _by_evidence(plan: PlanFile, p: Problem, x: Decisions, known: Known) -> tuple[dict[str, float], ...]:
-    """Requests/s in normal operation by the evidence of speed and of round trip; USD/h ordered by that of price."""
+def _by_evidence(p: Problem, x: Decisions, known: Known) -> tuple[dict[str, float], ...]:
+    """Requests/s in normal operation by the evidence of speed and of round trip."""
     s: State = (fullest_hour(p), NORMAL, 0.0)
     by_speed: dict[str, float] = defaultdict(float)
     by_trip: dict[str, float] = defaultdict(float)
-    by_price: dict[str, float] = defaultdict(float)
     for w, o in p.flows:
         for e in p.edges[w, o]:
             if value := x.traffic[w, o, e, s]:
-                by_speed[known.speed[e.partition("@")[0], known.context_class[w]].evidence] += value
+                by_speed[known.speed[p.profile_of[e], known.context_class[w]].evidence] += value
                 by_trip[p.round_trip_ms[o, p.site_of[p.pool_of[e]]].evidence] += value
-    price_of = {price.offer_id: price for price in plan.study.prices}
-    for b in plan.purchases:
-        usd_per_hour = b.units * p.machines_per_unit[b.offer] * p.price_usd_per_machine_hour[b.offer]
-        by_price[price_of[b.offer].evidence] += usd_per_hour
-    return dict(by_speed), dict(by_trip), dict(by_price)
+    return dict(by_speed), dict(by_trip)
 
 
 def _shares(found: Mapping[str, float]) -> str:

@@ -1,0 +1,320 @@
+"""The one place where files are opened, read, remembered as inputs, and written whole or not at all."""
+
+import errno
+import json
+import math
+import os
+import re
+import select
+import stat
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from contextvars import ContextVar
+from pathlib import Path
+from typing import Any, NoReturn
+
+from planner.errors import Finding, InputError
+from planner.interruption import held
+
+MOST_BYTES = 2**30
+"""Of a file that is read: it is held in memory whole, several times over."""
+MOST_PIPE_BYTES = 2**28
+"""Of a pipe that is read."""
+WRITER_SECONDS = 3.0
+"""For which a pipe may have nobody who writes to it."""
+SILENT_SECONDS = 60.0
+"""For which whoever writes to a pipe may send nothing."""
+_CHUNK = 2**20
+_MOST_DIGITS = 300
+"""Of a whole number: a float holds up to 308, Python converts up to 4300."""
+_DESCRIPTOR = re.compile(r"/(?:dev|proc/self)/fd/([0-9]{1,4})")
+_STREAMS = {"/dev/stdout": 1, "/dev/stderr": 2}
+
+_inputs: ContextVar[set[Path] | None] = ContextVar("_inputs", default=None)
+
+
+class NotReadable(Exception):
+    """What is named is nothing that can be read: what was expected, what is there, and what to do."""
+
+    def __init__(self, expected: str, got: str, fix: str) -> None:
+        super().__init__(f"expected {expected}, got {got}")
+        self.expected, self.got, self.fix = expected, got, fix
+
+
+# ------------------------------------------------------------------ inputs
+@contextmanager
+def remembering() -> Iterator[None]:
+    """Remember what is read within the block, so that `check_writable` refuses to write over it."""
+    token = _inputs.set(set())
+    try:
+        yield
+    finally:
+        _inputs.reset(token)
+
+
+def remember(paths: Iterable[Path]) -> None:
+    """Count files among the inputs, as those that belong to a study though this command does not need them."""
+    known = _inputs.get()
+    if known is not None:
+        known.update(paths)
+
+
+def read_bytes(path: Path, pipes: bool = False) -> bytes:
+    """What a regular file holds; with `pipes` also a pipe that ends, as in `planner review <(ssh host cat plan.json)`.
+
+    Raises
+    ------
+    NotReadable
+        when it is something else, as a device or a folder, has more than MOST_BYTES (MOST_PIPE_BYTES), or nothing
+        comes out of the pipe
+    OSError
+        when it cannot be opened or read
+    """
+    remember([path])
+    mode = os.stat(path).st_mode
+    expected = "a regular file or a pipe" if pipes else "a regular file"
+    if stat.S_ISDIR(mode):
+        raise NotReadable("a file", "a folder", "name the file within it")
+    if not (stat.S_ISREG(mode) or (pipes and stat.S_ISFIFO(mode))):
+        raise NotReadable(expected, "something else", "name a file")
+    handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)  # opening a pipe must not wait for a writer
+    try:
+        if stat.S_ISFIFO(os.fstat(handle).st_mode):
+            return _pipe(handle)
+        return _limited(iter(lambda: os.read(handle, _CHUNK), b""), MOST_BYTES, "split it, or leave out what is old")
+    finally:
+        os.close(handle)
+
+
+def _limited(chunks: Iterator[bytes], most: int, fix: str) -> bytes:
+    """The chunks together, while they are not more than `most` bytes."""
+    found, size = [], 0
+    for chunk in chunks:
+        size += len(chunk)
+        if size > most:
+            raise NotReadable(f"at most {most // 2**20:,} MiB", "more", fix)
+        found.append(chunk)
+    return b"".join(found)
+
+
+def _pipe(handle: int) -> bytes:
+    return _limited(_from_pipe(handle), MOST_PIPE_BYTES, "save it to a file, and name that")
+
+
+def _from_pipe(handle: int) -> Iterator[bytes]:
+    """What is written into a pipe until its writers close it."""
+    waiting, fix = select.poll(), "save what should come to a file, and name that"
+    waiting.register(handle, select.POLLIN)
+    begun, opened = False, time.monotonic()
+    while True:
+        try:
+            chunk = os.read(handle, _CHUNK)
+        except BlockingIOError:  # there is a writer, who has not written yet
+            begun = True
+            if not waiting.poll(SILENT_SECONDS * 1000):
+                raise NotReadable("a pipe that somebody writes to", f"nothing for {SILENT_SECONDS:g} s", fix) from None
+            continue
+        if chunk:
+            begun = True
+            yield chunk
+        elif begun or any(event & select.POLLHUP for _, event in waiting.poll(0)):
+            return
+        elif time.monotonic() - opened > WRITER_SECONDS:
+            raise NotReadable("a pipe that somebody writes to", "nobody who does", fix)
+        else:
+            time.sleep(0.02)
+
+
+def parse_json(text: str, where: str, fix: str) -> Any:
+    """The data of a JSON text; NaN and infinity, which JSON does not know, and numbers that no float holds are refused.
+
+    Raises
+    ------
+    InputError
+        with the line where it is broken
+    """
+
+    def refused(word: str) -> Any:
+        raise InputError([Finding(where, "JSON numbers", word, "leave the field out, or write null")])
+
+    def whole(digits: str) -> int:
+        return int(digits) if len(digits) < _MOST_DIGITS else _too_large(where, fix)
+
+    def real(digits: str) -> float:
+        value = float(digits)
+        return value if math.isfinite(value) else _too_large(where, fix)
+
+    try:
+        return json.loads(text, parse_constant=refused, parse_int=whole, parse_float=real)
+    except json.JSONDecodeError as error:
+        got = f"{error.msg.lower()} in column {error.colno}"
+        raise InputError([Finding(f"{where}:{error.lineno}", "JSON that is whole", got, fix)]) from None
+    except RecursionError:
+        raise InputError([Finding(where, "JSON of ordinary depth", "thousands of levels", fix)]) from None
+
+
+def _too_large(where: str, fix: str) -> NoReturn:
+    raise InputError([Finding(where, "JSON numbers of ordinary size", f"one of {_MOST_DIGITS} digits or more", fix)])
+
+
+# ------------------------------------------------------------------ outputs
+def check_writable(path: Path, inputs: Iterable[Path] = ()) -> None:
+    """Find out before a long solve whether a result can be written, and would not replace what was read.
+
+    A symbolic link stands for what it leads to. What was read is `inputs` and what was remembered (`remembering`).
+
+    Raises
+    ------
+    InputError
+        when the folder is missing, or it or the file cannot be written, or the file is one of the inputs
+    """
+    if _descriptor(path) is not None:
+        return
+    there = _status(path)
+    if there is not None:
+        if stat.S_ISDIR(there.st_mode):
+            raise _refused(path, "a file to write", "a folder", "name a file, as in plan.json")
+        if stat.S_ISREG(there.st_mode) and any(_same(source, there) for source in (*inputs, *(_inputs.get() or ()))):
+            raise _refused(path, "a file that is not an input", "the input")
+        if not os.access(path, os.W_OK):
+            raise _refused(path, "a file that can be written", "one that is read-only")
+        if not stat.S_ISREG(there.st_mode):
+            return
+    folder = Path(os.path.realpath(path)).parent
+    if not os.access(folder, os.W_OK | os.X_OK):
+        got = "a folder that cannot be written" if folder.is_dir() else "no such folder"
+        raise _refused(path, "a folder that can be written", got)
+
+
+def write_atomically(path: Path, text: str) -> Path:
+    """Write to a temporary name beside the target, then rename: never half a file. Returns where it was written.
+
+    A new file has the mode that the umask leaves, one that is replaced keeps its mode. A symbolic link stays, and what
+    it leads to is written. A device, a pipe or an open descriptor (/dev/stdout) is written to, never replaced.
+
+    Raises
+    ------
+    InputError
+        when the folder is missing or cannot be written, or the disk is full
+    """
+    data = text.encode("utf-8", "backslashreplace")
+    try:
+        there = _status(path)
+        if _descriptor(path) is not None or (there is not None and not stat.S_ISREG(there.st_mode)):
+            if there is not None and stat.S_ISDIR(there.st_mode):
+                raise _refused(path, "a file to write", "a folder", "name a file, as in plan.json")
+            _write_into(path, data)
+            return path
+        target = Path(os.path.realpath(path))
+        with held():
+            _replace(target, data, there)
+        return target
+    except OSError as error:
+        what = "a folder" if error.errno in (errno.ENOENT, errno.ENOTDIR) else "a file"
+        raise _refused(path, f"{what} that can be written", error.strerror or str(error)) from error
+
+
+def write_new_folder(folder: Path, files: Mapping[str, bytes]) -> list[Path]:
+    """Fill a folder that is new or empty; when that fails or is interrupted, what was made is removed again.
+
+    Raises
+    ------
+    InputError
+        when it cannot be written
+    """
+    made: list[Path] = []
+    folders: list[Path] = []
+    try:
+        for name, data in files.items():
+            path = folder / name
+            for above in reversed([above for above in (path.parent, *path.parent.parents) if not above.exists()]):
+                folders.append(above)
+                above.mkdir()
+            made.append(path)
+            _replace(path, data, None)
+    except BaseException as error:
+        for path in made:
+            with suppress(OSError):
+                path.unlink()
+        for above in reversed(folders):
+            with suppress(OSError):
+                above.rmdir()
+        if isinstance(error, OSError):
+            got = error.strerror or str(error)
+            raise _refused(folder, "a folder that can be written", got, "name another folder") from error
+        raise
+    return made
+
+
+def _replace(target: Path, data: bytes, there: os.stat_result | None) -> None:
+    """Write beside the target, then rename; what is `there` hands on its mode, and its owner as far as we may."""
+    mode = None if there is None else stat.S_IMODE(there.st_mode)
+    temporary = target.with_name(f".{target.name[:100]}.{os.getpid()}.tmp")
+    with suppress(FileNotFoundError):
+        temporary.unlink()
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+    try:
+        handle = os.open(temporary, flags, 0o666 if mode is None else mode)
+        with os.fdopen(handle, "wb") as file:
+            if there is not None and mode is not None:
+                with suppress(PermissionError):
+                    os.fchown(handle, there.st_uid, there.st_gid)
+                os.fchmod(handle, mode)
+            file.write(data)
+            file.flush()
+            os.fsync(handle)
+        os.replace(temporary, target)
+    finally:
+        with suppress(OSError):
+            temporary.unlink()
+
+
+def _write_into(path: Path, data: bytes) -> None:
+    """Write to what cannot be replaced: a descriptor that is open goes on where it stands."""
+    descriptor = _descriptor(path)
+    if descriptor is not None:
+        import sys
+
+        for stream in (sys.stdout, sys.stderr):
+            if stream is not None:
+                stream.flush()
+        handle = os.dup(descriptor)
+    else:
+        handle = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
+    with os.fdopen(handle, "wb") as file:
+        file.write(data)
+
+
+def _descriptor(path: Path) -> int | None:
+    """The number of the open descriptor that a path stands for, as /dev/stdout does."""
+    text = os.path.abspath(path)
+    found = _DESCRIPTOR.fullmatch(text)
+    return int(found[1]) if found else _STREAMS.get(text)
+
+
+def _status(path: Path) -> os.stat_result | None:
+    """What is there, through links; None: nothing.
+
+    Raises
+    ------
+    InputError
+        when that cannot be told, as of a link that leads to itself
+    """
+    try:
+        return os.stat(path)
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError) as error:
+        raise _refused(path, "a file to write", getattr(error, "strerror", None) or str(error)) from None
+
+
+def _same(source: Path, there: os.stat_result) -> bool:
+    try:
+        return os.path.samestat(os.stat(source), there)
+    except (OSError, ValueError):
+        return False
+
+
+def _refused(path: Path, expected: str, got: str, fix: str = "name another --out") -> InputError:
+    return InputError([Finding(str(path), expected, got.lower(), fix)])

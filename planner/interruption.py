@@ -1,0 +1,67 @@
+"""Signals: Ctrl-C, SIGTERM and SIGHUP end a search with what it has, and never fall between two halves of a write."""
+
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+_asked = False
+
+
+class Interrupted(KeyboardInterrupt):
+    """A signal that ends the process in order; it takes the way of Ctrl-C."""
+
+    def __init__(self, signum: int = signal.SIGINT) -> None:
+        super().__init__()
+        self.signum = signum
+
+
+def exit_code(error: KeyboardInterrupt) -> int:
+    """What a process that was interrupted ends with: 128 and the number of the signal.
+
+    Examples
+    --------
+    >>> exit_code(KeyboardInterrupt()), exit_code(Interrupted(signal.SIGTERM))
+    (130, 143)
+    """
+    return 128 + (error.signum if isinstance(error, Interrupted) else signal.SIGINT)
+
+
+def interrupted() -> bool:
+    """Whether a signal came before: what is still to be solved ends with the first whole plan."""
+    return _asked
+
+
+def listen() -> None:
+    """Raise `Interrupted` for each of SIGNALS, but for those that whoever started the process has switched off."""
+    for signum in SIGNALS:
+        if signal.getsignal(signum) != signal.SIG_IGN:
+            signal.signal(signum, _raise)
+
+
+def _raise(signum: int, frame: Any) -> None:
+    global _asked
+    _asked = True
+    raise Interrupted(signum)
+
+
+@contextmanager
+def held() -> Iterator[None]:
+    """Let signals wait until the end of the block, where they do what they would have done; an error goes first."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    caught: list[int] = []
+    before = {int(signum): handler for signum in SIGNALS if callable(handler := signal.getsignal(signum))}
+    for signum in before:
+        signal.signal(signum, lambda signum, frame: caught.append(signum))
+    try:
+        yield
+    finally:
+        for signum, handler in before.items():
+            signal.signal(signum, handler)
+    if caught:
+        before[caught[0]](caught[0], None)

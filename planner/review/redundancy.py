@@ -1,0 +1,50 @@
+"""What redundancy costs, and against what: the cheapest plan without survival goals, and the same on equal terms."""
+
+from typing import Any
+
+from planner.recorded import gap_fraction
+from planner.records.plan import PlanFile, WithoutGoals
+from planner.review.report import percent, usd
+
+ON_EQUAL_TERMS = (
+    "redundancy on equal terms, against the cheapest plan without survival goals that buys no more than the plan "
+    "itself of what counts in no failure (spot) [USD]"
+)
+
+
+def beyond_usd(plan: PlanFile, other: WithoutGoals | None) -> float | None:
+    """What a plan costs beyond another [USD over the horizon]; None where the other is not known."""
+    return None if other is None else plan.proof.cost_usd - other.cost_usd
+
+
+def redundancy_lines(plan: PlanFile) -> tuple[str, ...]:
+    """Both figures, each with what it compares; one, where the plan without goals is on equal terms already."""
+    bare, equal = plan.without_goals, plan.on_equal_terms
+    whole = f"without survival goals {usd(bare.cost_usd)} USD: redundancy costs {_extra(plan, bare)}"
+    if equal is None:
+        return (f"{whole}; on equal terms: not known, this plan does not say (plan again)",)
+    if equal.purchases == bare.purchases and equal.builds == bare.builds:
+        return (f"{whole}; on equal terms: that plan buys no more than this one of what counts in no failure",)
+    gap = percent(gap_fraction(equal.cost_usd, equal.bound_usd), 2)
+    return (
+        f"redundancy costs {_extra(plan, equal)} on equal terms: against {usd(equal.cost_usd)} USD (gap {gap}), the "
+        "cheapest plan without survival goals that buys no more than this one of what counts in no failure (spot)",
+        f"{whole}: of it {usd(equal.cost_usd - bare.cost_usd)} USD for not standing on what counts in no failure",
+    )
+
+
+def redundancy_data(plan: PlanFile) -> dict[str, Any]:
+    """The same figures [USD over the horizon]."""
+    equal = plan.on_equal_terms
+    return {
+        "without_goals_usd": plan.without_goals.cost_usd,
+        "redundancy_usd": beyond_usd(plan, plan.without_goals),
+        "on_equal_terms_usd": None if equal is None else equal.cost_usd,
+        "redundancy_on_equal_terms_usd": beyond_usd(plan, equal),
+    }
+
+
+def _extra(plan: PlanFile, other: WithoutGoals) -> str:
+    extra = plan.proof.cost_usd - other.cost_usd
+    share = f" (+{percent(extra / other.cost_usd)})" if other.cost_usd > 0 else ""
+    return f"{usd(extra)} USD{share}"

@@ -1,0 +1,111 @@
+"""Random studies in which much goes wrong at once: each has a plan that holds, or none; never an internal error.
+
+`python tests/test_random_studies.py 3000` (with the package and this folder importable) runs the first 3000 seeds, and
+`python tests/test_random_studies.py 3000 6000` the second; `oracle 0 500` compares so many tiny ones with brute force.
+Each study has LONGEST_SECONDS of a processor; those that take longer are counted apart.
+"""
+
+import math
+import signal
+import sys
+import time
+import traceback
+from collections import Counter
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from studies import beset_study
+from test_oracle import differs, sharp_study
+
+from planner.audit import audit
+from planner.doors import shared_in
+from planner.drill import drill_plan, drill_state_claims
+from planner.errors import NoPlan
+from planner.plan import make_plan
+from planner.records.study import Study
+from planner.search import Effort, Infeasible
+
+LONGEST_SECONDS = 10
+MOST_PURCHASES = 600
+"""That brute force tries for one study."""
+SAMPLE = range(40)
+EFFORT = Effort(gap_fraction=0.05, most_nodes=50)
+
+
+class TooLong(Exception):
+    """A study took longer than one may."""
+
+
+def outcome(study: Study, effort: Effort = EFFORT) -> str:
+    """What becomes of a study: a plan that holds, or why there is none; anything else is an error."""
+    if study.failover == "rescale" and shared_in(study):
+        return "not for rescaling"  # found when a study is read
+    try:
+        plan = make_plan(study, effort)
+    except Infeasible:
+        return "infeasible"
+    except NoPlan:
+        return "stopped"
+    assert audit(plan).passed, audit(plan).violations[:3]
+    result = drill_plan(plan, study.failover)
+    assert not result.broken, [row for row in result.rows if row.broken][:3]
+    assert not drill_state_claims(plan), drill_state_claims(plan)[:3]
+    return "plan"
+
+
+@pytest.mark.parametrize("seed", SAMPLE)
+def test_a_random_study_has_a_plan_that_holds_or_none(seed: int) -> None:
+    assert outcome(beset_study(seed)) in ("plan", "infeasible", "not for rescaling")
+
+
+def _within(seconds: int, work: Callable[..., Any], *given: Any) -> Any:
+    def stop(*_: Any) -> None:
+        raise TooLong
+
+    signal.signal(signal.SIGVTALRM, stop)
+    signal.setitimer(signal.ITIMER_VIRTUAL, seconds)
+    try:
+        return work(*given)
+    finally:
+        signal.setitimer(signal.ITIMER_VIRTUAL, 0)
+
+
+def beset(seed: int) -> str:
+    """The outcome of a seed."""
+    return outcome(beset_study(seed))
+
+
+def against_brute_force(seed: int) -> str:
+    """Whether a tiny study costs what brute force finds."""
+    study = sharp_study(seed)
+    if math.prod(int(b.most_units or 0) + 1 for b in study.offers) > MOST_PURCHASES:
+        return "too large"
+    difference = differs(study)
+    assert difference is None, difference
+    return "the same"
+
+
+def many(of: Callable[[int], str], first: int, last: int) -> Counter[str]:
+    """Outcomes of many seeds; errors are printed with their seed as they come."""
+    counts: Counter[str] = Counter()
+    for seed in range(first, last):
+        began = time.process_time()
+        try:
+            found = _within(LONGEST_SECONDS, of, seed)
+        except TooLong:
+            found = "too long"
+        except Exception:
+            found = "ERROR"
+            print(f"seed {seed}:", traceback.format_exc().strip().splitlines()[-1], flush=True)
+        counts[found] += 1
+        if (seconds := time.process_time() - began) > LONGEST_SECONDS / 3:
+            print(f"seed {seed}: {found} after {seconds:.0f} s", flush=True)
+        if (seed + 1 - first) % 100 == 0:
+            print(seed + 1 - first, dict(counts), flush=True)
+    return counts
+
+
+if __name__ == "__main__":
+    oracle, numbers = "oracle" in sys.argv, [int(n) for n in sys.argv[1:] if n.isdigit()]
+    print(many(against_brute_force if oracle else beset, *(numbers if len(numbers) > 1 else [0, *numbers])))
