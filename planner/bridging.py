@@ -20,7 +20,7 @@ from planner.recorded import problem_of
 from planner.records.plan import PlanFile
 from planner.records.study import Study
 from planner.search import Effort, Infeasible, Progress
-from planner.slip import DELIVERY, Slip
+from planner.slip import DELIVERY, Slip, later_phases
 from planner.solve import solve
 from planner.units import after_months
 from planner.whatif import Answer
@@ -166,8 +166,9 @@ def _comes_late(plan: PlanFile, slip: Slip, until: Span) -> Study:
         return study.model_copy(update={"offers": offers})
     units = sum(row.units for row in plan.builds if row.build_out == slip.subject)
     there = tuple(t.name for t in spans(study) if t.begins_months >= until.begins_months)
+    others = later_phases(study, slip.subject, slip.clock, slip.months)
     phases = tuple(
-        m.model_copy(update={"ready_in": there, "least": units}) if m.id == slip.subject else m
+        m.model_copy(update={"ready_in": there, "least": units}) if m.id == slip.subject else others.get(m.id, m)
         for m in study.build_outs
     )
     return study.model_copy(update={"build_outs": phases})

@@ -1,72 +1,305 @@
-"""How far a figure may move before a survival goal breaks: what a plan leans on."""
+"""How far a figure may move before a survival goal breaks: what a plan leans on, found by drilling it again.
 
-from collections.abc import Iterator, Mapping
+The drill is asked, at the study's own limits. Where to look comes from small programs over traffic: with the replicas
+of the plan's own states no goal breaks before the factor that they give; the drill may place others, and breaks later.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Literal
 
 from planner.algebra import Row, Sparse, total
+from planner.drill import DrillRow, broken_rows
 from planner.formulas import due_fraction, is_normal, live_edges, requests_per_second, running, waits
 from planner.inside_rules import requests_choose_their_way, what_passes_is_counted
 from planner.link_rules import components_pass_what_they_can
+from planner.network import reaches
 from planner.problem import Decisions, Problem, State, no_decisions, states
 from planner.program import OPTIMAL, Program
+from planner.records.plan import PlanFile
 from planner.records.study import Study
+from planner.risk import profile_id
 
 DEMAND = "all demand"
+FIRST_STEP = 0.002
+CLOSE = 0.0005
+CLOSE_TO_MOVE = 0.02
+"""How close the factor that holds and the one that breaks are found [fraction of the figure, of the move]."""
 MOST_DEMAND = 10.0
+LEAST_SPEED = 1e-3
+MOST_LOAD = 1000.0
+JUST_BEYOND = 1 + 1e-6
+SAME_RATE = 1e-6
+MOST_STEPS = 12
+WHOLE_STEPS = 3
+"""Steps of the bisection with whole replicas: each takes a second on the example study."""
+FEW_NODES = 20
 Kind = Literal["demand", "speed", "load time", "round trip"]
+KINDS: tuple[Kind, ...] = ("demand", "speed", "load time", "round trip")
+SIGN: dict[Kind, float] = {"demand": 1.0, "speed": -1.0, "load time": 1.0}
+MOST: dict[Kind, float] = {"demand": MOST_DEMAND, "speed": LEAST_SPEED, "load time": MOST_LOAD}
+"""Which way is the wrong one, and as far as is looked."""
 Edge = tuple[str, str, str]
 """(w, o, e)"""
 
 
 @dataclass(frozen=True)
 class Margin:
-    """The factor on a figure at which a goal is about to break, with replicas as planned and filled completely.
+    """How far a figure may move: the drill holds at one factor on it, and a goal breaks at the next.
 
     Parameters
     ----------
     kind : demand, speed, load time, round trip
     figure : all demand, a profile `model/profile` (in every pool that runs it), or `origin to site`
-    factor : speed: the least factor that is survived (1: none slower, 0: the plan does without it); else the largest
-    failure, clock_seconds : the state that breaks first
+    factor : at which every goal still holds
+    breaks_at : at which one breaks
+    failure, clock_seconds, hour : where it breaks first
     """
 
     kind: Kind
     figure: str
     factor: float
+    breaks_at: float
     failure: str
     clock_seconds: float
-
-    @property
-    def breaks(self) -> bool:
-        """Whether a goal breaks beyond the factor: not where the plan does without, or demand grows tenfold."""
-        return self.factor > 1e-6 if self.kind == "speed" else self.factor < MOST_DEMAND or self.kind != "demand"
+    hour: str
 
     @property
     def move_fraction(self) -> float:
-        """By which share the figure may move the wrong way."""
-        return abs(self.factor - 1)
+        """By which share the figure moves the wrong way where a goal breaks."""
+        return abs(self.breaks_at - 1)
 
 
-def margins(p: Problem, x: Decisions, study: Study) -> tuple[Margin, ...]:
-    """Margin of all demand, of every profile that runs or is loaded, of round trips near a limit; the least first.
+@dataclass(frozen=True)
+class Near:
+    """Where a figure may break a goal: nothing breaks before the factor `guess`, with replicas as planned."""
 
-    Formula, per state and profile g, over traffic alone
-        minimise σ   subject to   Σ_w,o replica_seconds · burst · traffic[w,o,e] ≤ running[e] · σ   (e of g)
-        the other placements with σ = 1, gateways with their limits, and λ · all that is due served with λ = 1
-    and for demand: maximise λ with every σ = 1. Utilisation limits are left out: they are the margin for queues.
+    kind: Kind
+    figure: str
+    guess: float
+    failure: str
+    hour: str
+
+    @property
+    def move_fraction(self) -> float:
+        """By which share the figure may move for sure."""
+        return abs(self.guess - 1)
+
+
+def margins(
+    plan: PlanFile,
+    p: Problem,
+    x: Decisions,
+    progress: Callable[[str, float | None, str], None] = lambda stage, done, detail: None,
+) -> tuple[Margin, ...]:
+    """The first figure of each kind to break a goal, each by itself: bisection on the drill; the least move first.
+
+    A kind without one breaks nothing: demand up to tenfold, any profile without speed, any load time, round trips as
+    far as they may be off.
+    """
+    by_figure: dict[tuple[Kind, str], list[Near]] = {}
+    near = near_figures(p, x, plan.study)
+    if plan.study.failover == "rescale":
+        near = [*_fixed(p, x), *(one for one in near if one.kind == "round trip")]
+    for one in near:
+        by_figure.setdefault((one.kind, one.figure), []).append(one)
+    found = []
+    for n, kind in enumerate(KINDS):
+        figures = [_Drilled(plan, near) for (of, _), near in by_figure.items() if of == kind]
+        told = partial(progress, "looking for what breaks first", n / len(KINDS))
+        first = _first(sorted(figures, key=lambda figure: (figure.near[0].move_fraction, figure.figure)), told)
+        found += [first] if first is not None else []
+    return tuple(sorted(found, key=lambda m: (m.move_fraction, m.kind)))
+
+
+def _first(figures: list["_Drilled"], told: Callable[[str], None]) -> Margin | None:
+    """The figure that breaks a goal first, of one kind; those that come later are not drilled any closer."""
+    best: tuple[_Drilled, float] | None = None
+    for one in figures:
+        told(f"{one.kind}: {one.figure}")
+        if best is not None and one.near[0].move_fraction >= abs(best[1] - 1):
+            break
+        if best is not None and one.kind != "round trip" and not one.breaks(best[1], 0):
+            continue
+        factor = one.surely_breaks(best[1] if best is not None else None)
+        if factor is not None and (best is None or abs(factor - 1) < abs(best[1] - 1)):
+            best = one, factor
+    return best[0].margin(best[1]) if best is not None else None
+
+
+def _fixed(p: Problem, x: Decisions) -> list[Near]:
+    """Where weights are fixed, no program over traffic says what holds: demand and all that runs, in every failure."""
+    profiles = sorted({p.profile_of[e] for (e, _), n in x.replicas.items() if n > 0})
+    figures: list[tuple[Kind, str]] = [("demand", DEMAND), *(("speed", g) for g in profiles)]
+    return [Near(kind, figure, 1.0, f, h) for kind, figure in figures for h in p.hours for f in p.failures]
+
+
+class _Drilled:
+    """One figure of a plan's study, moved, and what the drill says then of the failures that are near.
+
+    near : the failures that the figure may break, nearest first
+    """
+
+    def __init__(self, plan: PlanFile, near: list[Near]) -> None:
+        self.near = sorted(near, key=lambda one: (one.move_fraction, one.failure, one.hour))
+        self.plan, self.kind, self.figure = plan, near[0].kind, near[0].figure
+        self.mode = plan.study.failover
+        self.known: dict[tuple[float, int], DrillRow | None] = {}
+
+    def broken(self, factor: float, most_nodes: int) -> DrillRow | None:
+        """What breaks with the figure times a factor, of the failures that may break by then."""
+        if (factor, most_nodes) not in self.known:
+            self.known[factor, most_nodes] = self._drilled(factor, most_nodes)
+        return self.known[factor, most_nodes]
+
+    def _drilled(self, factor: float, most_nodes: int) -> DrillRow | None:
+        plan, longer = moved(self.plan, self.kind, self.figure, factor)
+        may = [(one.hour, one.failure) for one in self.near if abs(factor - 1) > one.move_fraction - CLOSE]
+        if self.kind != "round trip":
+            rows = broken_rows(plan, may, self.mode, most_nodes)
+            return rows[0] if rows else None
+        # a flow that has lost its last edge is not short but out of reach: as much of it is not as before
+        for at in may:
+            before = {key_of(row): row.uncovered_requests_per_second for row in self._out_of_reach(at)}
+            for row in broken_rows(plan, [at], self.mode, most_nodes, longer, reach=True):
+                if row.broken or row.uncovered_requests_per_second > before.get(key_of(row), 0.0) + SAME_RATE:
+                    return row
+        return None
+
+    def _out_of_reach(self, at: tuple[str, str]) -> list[DrillRow]:
+        return broken_rows(self.plan, [at], self.mode, 0, reach=True)
+
+    def breaks(self, factor: float, most_nodes: int) -> bool:
+        """Whether something breaks."""
+        return self.broken(factor, most_nodes) is not None
+
+    def surely_breaks(self, known: float | None) -> float | None:
+        """The least factor found at which a goal breaks, whatever is done with parts of replicas; None: none does.
+
+        `known`: one that does.
+        """
+        guess = self.near[0].guess
+        if self.kind == "round trip":
+            return guess * JUST_BEYOND if self.breaks(guess * JUST_BEYOND, 0) else None
+        sign, most = SIGN[self.kind], MOST[self.kind]
+        holds, breaks, step = guess, known, max(FIRST_STEP, abs(guess - 1) / 4)
+        if self.kind == "load time" and known is None and not self.breaks(most, 0):
+            return None
+        while breaks is None:
+            factor = guess + sign * step
+            if sign * (factor - most) >= 0:
+                if not self.breaks(most, 0):
+                    return None
+                breaks = most
+            elif self.breaks(factor, 0):
+                breaks = factor
+            else:
+                holds, step = factor, 2 * step
+        return self._closer(holds, breaks, 0, MOST_STEPS)[1]
+
+    def margin(self, breaks: float) -> Margin:
+        """Between which factors a goal breaks: what holds with whole replicas, and what breaks with parts of them."""
+        row = self.broken(breaks, 0)
+        assert row is not None, "it has just broken"
+        holds = self.near[0].guess
+        if self.kind == "round trip":
+            holds /= JUST_BEYOND
+        else:
+            holds, _ = self._closer(holds, breaks, FEW_NODES, WHOLE_STEPS)
+        if self.breaks(holds, FEW_NODES):
+            holds = 1.0
+        return Margin(self.kind, self.figure, holds, breaks, row.failure, row.clock_seconds, row.hour)
+
+    def _closer(self, holds: float, breaks: float, most_nodes: int, steps: int) -> tuple[float, float]:
+        """A factor that holds and one that breaks, closer to each other."""
+        for _ in range(steps):
+            if abs(breaks - holds) <= max(CLOSE, CLOSE_TO_MOVE * abs(breaks - 1)):
+                break
+            middle = (holds + breaks) / 2
+            if self.breaks(middle, most_nodes):
+                breaks = middle
+            else:
+                holds = middle
+        return holds, breaks
+
+
+def key_of(row: DrillRow) -> tuple[str, float]:
+    """Which tier at which clock of a failure."""
+    return row.tier, row.clock_seconds
+
+
+def moved(plan: PlanFile, kind: Kind, figure: str, factor: float) -> tuple[PlanFile, dict[tuple[str, str], float]]:
+    """The plan with one figure of its study times a factor, and the round trip that holds instead of the study's [ms].
+
+    All else is as planned. With more demand, normal operation is sent where it was sent, in the same shares.
+    """
+    if kind == "round trip":
+        key = next(key for key in reaches(plan.study) if route(*key) == figure)
+        return plan, {key: reaches(plan.study)[key].round_trip_ms * factor}
+    if kind == "demand":
+        return _with_more_demand(plan, factor), {}
+    models = []
+    for model in plan.study.models:
+        profiles = []
+        for profile in model.profiles:
+            if profile_id(model.model, profile.name) == figure and kind == "speed":
+                slower = tuple(
+                    c.model_copy(
+                        update={
+                            "prefill_tokens_per_second": c.prefill_tokens_per_second * factor,
+                            "decode_tokens_per_second": c.decode_tokens_per_second * factor,
+                        }
+                    )
+                    for c in profile.classes
+                )
+                profile = profile.model_copy(update={"classes": slower})
+            elif profile_id(model.model, profile.name) == figure:
+                profile = profile.model_copy(update={"load_seconds": profile.load_seconds * factor})
+            profiles.append(profile)
+        models.append(model.model_copy(update={"profiles": tuple(profiles)}))
+    return plan.model_copy(update={"study": plan.study.model_copy(update={"models": tuple(models)})}), {}
+
+
+def _with_more_demand(plan: PlanFile, factor: float) -> PlanFile:
+    rates = ("requests_per_second", "low_requests_per_second", "high_requests_per_second")
+    demand = []
+    for row in plan.study.demand:
+        values = {name: getattr(row, name) for name in rates}
+        demand.append(row.model_copy(update={n: v if v is None else v * factor for n, v in values.items()}))
+    states_ = []
+    for state in plan.states:
+        if is_normal((state.hour, state.failure, state.clock_seconds)):
+            sent = tuple(v * factor for v in state.requests_per_second)
+            shed = {w: {o: v * factor for o, v in of.items()} for w, of in state.shed.items()}
+            state = state.model_copy(update={"requests_per_second": sent, "shed": shed})
+        states_.append(state)
+    study = plan.study.model_copy(update={"demand": tuple(demand)})
+    return plan.model_copy(update={"study": study, "states": tuple(states_)})
+
+
+def route(origin: str, site: str) -> str:
+    """What a round trip is called."""
+    return f"{origin} to {site}"
+
+
+# ------------------------------------------------------------------ where to look
+def near_figures(p: Problem, x: Decisions, study: Study) -> list[Near]:
+    """Each figure with each state that it may break, by small programs over traffic.
+
+    Formula, per state and profile g
+        minimise σ   subject to   Σ_w,o replica_seconds · burst · traffic[w,o,e] ≤ utilisation · running[e] · σ
+        for e of g, the other placements with σ = 1, gateways with their limits, λ · all that is due served with λ = 1
+    and for demand: maximise λ with every σ = 1.
     Load times: the largest factor with which what is loaded runs at its clock, where the goal breaks without it.
     Round trips: limit / round trip, where the goal breaks without the edge; only those whose error reaches the limit.
     """
-    worst: dict[tuple[Kind, str], Margin] = {}
+    found = []
     for f in p.failures:
         for s in states(p, f):
             at = _probe(p, x, s)
-            for found in (*_demand_and_speeds(at, s), *_load_times(p, x, at, s), *_round_trips(p, x, study, at, s)):
-                known = worst.get((found.kind, found.figure))
-                if known is None or found.move_fraction < known.move_fraction:
-                    worst[found.kind, found.figure] = found
-    return tuple(sorted(worst.values(), key=lambda m: (m.move_fraction, m.kind, m.figure)))
+            found += [*_demand_and_speeds(at, s), *_load_times(p, x, at, s), *_round_trips(p, x, study, at, s)]
+    return found
 
 
 @dataclass(frozen=True)
@@ -103,6 +336,7 @@ class _Probe:
 
 def _probe(p: Problem, x: Decisions, s: State) -> _Probe:
     """The program of one state."""
+    utilisation = p.utilisation_normal if is_normal(s) else p.utilisation_in_failure
     program = Program()
     seconds = p.replica_seconds if is_normal(s) else p.replica_seconds_in_failure
     runs = [e for e in p.placements if running(x, e, s) > 0]
@@ -127,8 +361,8 @@ def _probe(p: Problem, x: Decisions, s: State) -> _Probe:
         rows.append(Row((w, o), total([*((1.0, v) for v in columns), (-due, growth)]), ">=", 0.0))
     for e, terms in load.items():
         g = p.profile_of[e]
-        room = [(-float(x.kept[e, s]), speed[g])]
-        room += [(-float(x.loaded[e, s]), loaded[g])] if g in loaded else []
+        room = [(-utilisation * float(x.kept[e, s]), speed[g])]
+        room += [(-utilisation * float(x.loaded[e, s]), loaded[g])] if g in loaded else []
         rows.append(Row((e,), total([*terms, *room]), "<=", 0.0))
     program.add("margin", rows)
     _add_doors(p, program, edges, s)
@@ -145,24 +379,26 @@ def _add_doors(p: Problem, program: Program, edges: Mapping[Edge, Any], s: State
         program.add(rule.__name__, rule(p, x, s))
 
 
-def _demand_and_speeds(at: _Probe, s: State) -> Iterator[Margin]:
+def _demand_and_speeds(at: _Probe, s: State) -> Iterator[Near]:
     at.program.minimise(total([(-1.0, at.growth)]))
     at.growth.upBound = MOST_DEMAND
-    most = at.growth.varValue if at.program.solve() == OPTIMAL else 1.0
+    most = max(1.0, at.growth.varValue) if at.program.solve() == OPTIMAL else 1.0
     at.growth.upBound = 1.0
-    yield Margin("demand", DEMAND, most, s[1], s[2])
+    if most < MOST_DEMAND:
+        yield Near("demand", DEMAND, most, s[1], s[0])
     for g, column in at.speed.items():
         slower = [column, *([at.loaded[g]] if g in at.loaded else [])]
         for v in slower:
             v.lowBound = 0.0
         at.program.minimise(total([(1.0, column)]))
-        factor = column.varValue if at.program.solve() == OPTIMAL else 1.0
+        factor = min(1.0, column.varValue) if at.program.solve() == OPTIMAL else 1.0
         for v in slower:
             v.lowBound = 1.0
-        yield Margin("speed", g, factor, s[1], s[2])
+        if factor > LEAST_SPEED:
+            yield Near("speed", g, factor, s[1], s[0])
 
 
-def _load_times(p: Problem, x: Decisions, at: _Probe, s: State) -> Iterator[Margin]:
+def _load_times(p: Problem, x: Decisions, at: _Probe, s: State) -> Iterator[Near]:
     """Profiles that are loaded in a failure and without which its goal breaks at this clock."""
     latest: dict[str, float] = {}
     for e in p.placements:
@@ -171,7 +407,7 @@ def _load_times(p: Problem, x: Decisions, at: _Probe, s: State) -> Iterator[Marg
             latest[g] = min(_latest_load(p, x, e, s), latest.get(g, float("inf")))
     for g, factor in sorted(latest.items()):
         if not at.holds(late=g):
-            yield Margin("load time", g, factor, s[1], s[2])
+            yield Near("load time", g, factor, s[1], s[0])
 
 
 def _latest_load(p: Problem, x: Decisions, e: str, s: State) -> float:
@@ -181,7 +417,7 @@ def _latest_load(p: Problem, x: Decisions, e: str, s: State) -> float:
     return (c - max([p.detection_seconds, *later])) / p.load_seconds[e]
 
 
-def _round_trips(p: Problem, x: Decisions, study: Study, at: _Probe, s: State) -> Iterator[Margin]:
+def _round_trips(p: Problem, x: Decisions, study: Study, at: _Probe, s: State) -> Iterator[Near]:
     """Routes whose round trip may be beyond the limit within its error, and without which the goal breaks."""
     limit_ms = round_trip_limits_ms(study, s)
     near: dict[tuple[str, str], list[tuple[float, Edge]]] = {}
@@ -197,7 +433,7 @@ def _round_trips(p: Problem, x: Decisions, study: Study, at: _Probe, s: State) -
         for limit in sorted({limit for limit, _ in edges}):
             if not at.holds(without=frozenset(edge for most, edge in edges if most <= limit)):
                 factor = limit / p.round_trip_ms[o, site].round_trip_ms
-                yield Margin("round trip", f"{o} to {site}", factor, s[1], s[2])
+                yield Near("round trip", route(o, site), factor, s[1], s[0])
                 break
 
 

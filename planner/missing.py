@@ -140,6 +140,7 @@ def _in_one_hour(p: Problem, h: str, f: str, there: Mapping[str, float]) -> Prob
         held_machines={(q, t): n for q, n in there.items()},
         starts={},
         build_outs=(),
+        least_units={},
         either_or=(),
         after={},
         limits=(),

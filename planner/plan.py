@@ -75,7 +75,7 @@ def make_plan(
     p = build(study, case)
     re_solved = _re_solved(p, effort, solver, progress, hints)
     hints = (*hints, *(start.proof.failures_entered if start is not None else ()))
-    solution = solve(p, effort, solver, progress, hints, None if start is None else _bought_of(start))
+    solution = solve(p, effort, solver, progress, hints, None if start is None else _bought_of(start), True)
     orders = purchases_of(p, solution.decisions)
     without_goals = _without_goals(bare, reference, p, solution)
     on_equal_terms = _on_equal_terms(bare, without_goals, p, solution, effort, solver, progress)
@@ -198,47 +198,51 @@ def renamed(progress: Progress, stage: str) -> Progress:
 
 
 def binds(p: Problem, solution: Solution) -> tuple[Binding, ...]:
-    """Limits that bind, largest marginal value first."""
+    """Limits that bind, by what a machine's worth of each saves, largest first."""
     units = {limit.name: limit.unit for limit in p.limits}
+    steps = solution.limit_steps
     rows = [
-        Binding(limit=name, unit=units[name], marginal_usd=value)
+        Binding(limit=name, unit=units[name], marginal_usd=value, step=steps.get(name))
         for name, value in solution.limit_marginals.items()
         if value > 1e-6
     ] + [
-        Binding(limit=f"most_units of {b}", unit="units", marginal_usd=value)
+        Binding(limit=f"most_units of {b}", unit="units", marginal_usd=value, step=steps.get(b))
         for b, value in solution.offer_marginals.items()
         if value > 1e-6
     ]
-    return tuple(sorted(rows, key=lambda row: (-row.marginal_usd, row.limit)))
+    return tuple(sorted(rows, key=lambda row: (-row.marginal_usd * (row.step or 1.0), row.limit)))
 
 
 def with_valued_limits(plan: PlanFile, effort: Effort, most: int, progress: Progress) -> PlanFile:
-    """The plan with its first binding limits valued by planning again with one more unit of each.
+    """The plan with its first binding limits valued by planning again with a machine's worth more of each.
 
     The saving is what the plans differ by; it is true to within the gaps of both.
     """
     rows = []
     for n, row in enumerate(plan.binds):
         if n < most and not interrupted():
-            p = build(more_of(plan.study, row.limit), plan.demand_case)
-            found = solve(p, effort, None, renamed(progress, row.limit))
-            # the plan at hand stays a plan with one unit more: a dearer one found is no loss
+            p = build(more_of(plan.study, row.limit, row.step or 1.0), plan.demand_case)
+            hints = plan.proof.failures_entered
+            found = solve(p, effort, None, renamed(progress, row.limit), hints, _bought_of(plan))
+            # the plan at hand stays a plan with more of it: a dearer one found is no loss
             row = row.model_copy(update={"replanned_usd": max(0.0, plan.proof.cost_usd - found.cost_usd)})
         rows.append(row)
     return sealed(plan.model_copy(update={"binds": tuple(rows)}))
 
 
-def more_of(study: Study, limit: str) -> Study:
-    """The study with one more unit of a limit that binds, by its name in the plan."""
-    quotas = tuple(q.model_copy(update={"most": q.most + (q.name == limit)}) for q in study.policies.quotas)
+def more_of(study: Study, limit: str, step: float = 1.0) -> Study:
+    """The study with more of a limit that binds, in its unit, by its name in the plan."""
+    quotas = tuple(
+        q.model_copy(update={"most": q.most + step}) if q.name == limit else q for q in study.policies.quotas
+    )
     offers = tuple(
-        b.model_copy(update={"most_units": b.most_units + 1})
+        b.model_copy(update={"most_units": b.most_units + step})
         if b.most_units is not None and f"most_units of {b.id}" == limit
         else b
         for b in study.offers
     )
     sites = tuple(
-        s.model_copy(update={"power_kw": (s.power_kw or 0.0) + 1}) if f"power of {s.id}" == limit else s
+        s.model_copy(update={"power_kw": (s.power_kw or 0.0) + step}) if f"power of {s.id}" == limit else s
         for s in study.sites
     )
     policies = study.policies.model_copy(update={"quotas": quotas})

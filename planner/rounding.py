@@ -35,6 +35,23 @@ def whole_columns(x: Decisions) -> list[Any]:
     return [v for name in BOUGHT for v in getattr(x, name).values()]
 
 
+def fixed(program: Program, x: Decisions, start: Mapping[Any, float]) -> dict[Any, float] | None:
+    """Values of all columns with the whole ones exactly as in a similar plan; None where that breaks a row."""
+    before = [(v, v.lowBound, v.upBound) for v in whole_columns(x)]
+    numbers = {v: float(round(start.get(v, 0.0))) for v, _, _ in before}
+    within = all(
+        (lower is None or lower <= numbers[v]) and (upper is None or numbers[v] <= upper) for v, lower, upper in before
+    )
+    if not within:
+        return None
+    for v, _, _ in before:
+        v.lowBound = v.upBound = numbers[v]
+    status = program.solve()
+    for v, lower, upper in before:
+        v.lowBound, v.upBound = lower, upper
+    return program.values() if status == OPTIMAL else None
+
+
 def firm_at_its_largest(p: Problem, x: Decisions, whole: bool) -> Sparse:
     """(e, h) -> firm replicas: those of a solution, and as many more as the machines that always count carry.
 

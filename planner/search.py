@@ -97,6 +97,8 @@ class Solution:
     implied: int = 0
     limit_marginals: dict[str, float] = field(default_factory=dict)
     offer_marginals: dict[str, float] = field(default_factory=dict)
+    limit_steps: dict[str, float] = field(default_factory=dict)
+    """limit, or offer with a limit -> so many more of it at once saved what its marginal value says, per unit"""
     drivers: dict[str, tuple[str, ...]] = field(default_factory=dict)
 
 
@@ -351,7 +353,7 @@ class _Search:
         Infeasible
             when no whole numbers meet what the relaxation meets
         """
-        if self.start is not None and self.best is None and self.like_the_start():
+        if self.start is not None and self.like_the_start():
             return self.purchases(whole=True)
         if self.large() and self.rounded():
             return self.purchases(whole=True)

@@ -13,13 +13,14 @@ from planner.edges import workloads_without_edge
 from planner.errors import Finding, SolverError
 from planner.formulas import requests_per_second
 from planner.interruption import interrupted
+from planner.loosened import confirm
 from planner.polish import edge_costs, settle_normal
 from planner.problem import Decisions, Problem, no_decisions
 from planner.program import BOUGHT
 from planner.recorded import is_proven
 from planner.rescale import settled
 from planner.risk import NORMAL
-from planner.rounding import dive
+from planner.rounding import dive, fixed
 from planner.search import (
     ENTER_PER_PASS,
     FIRST_NODES,
@@ -49,6 +50,7 @@ def solve(
     progress: Progress = lambda stage, done, detail: None,
     hints: Iterable[str] = (),
     start: Decisions | None = None,
+    value_limits: bool = False,
 ) -> Solution:
     """The cheapest plan found that survives every failure as promised, with a bound that no plan can beat.
 
@@ -59,7 +61,9 @@ def solve(
     solver : makes a PuLP solver; None: HiGHS with a kept instance
     progress : called with (stage, fraction done or None, detail)
     hints : failures that decided a plan of a similar problem: they enter first; names that are not known do nothing
-    start : what a plan of a similar problem buys and runs: whole numbers are looked for near it first
+    start : what a plan of a similar problem buys and runs: where it holds here as well, it is kept unless a better one
+        is found; whole numbers are looked for near it first
+    value_limits : whether what limits save is confirmed by finite differences, a machine's worth of each
 
     Raises
     ------
@@ -81,10 +85,14 @@ def solve(
         search.start = {v: getattr(start, name)[k] for name in BOUGHT for k, v in getattr(search.x, name).items()}
     summary = Solution(no_decisions(), float("inf"), relaxation, relaxation, (), search.passes, "gap")
     search.marginals(summary)
+    if value_limits:
+        confirm(search, summary)
     best, stopped = None, False
     try:
         if interrupted():  # in an earlier solve of this process: what can be had at once
             raise KeyboardInterrupt
+        if search.start is not None:
+            _keep_the_start(search, search.start)
         best = _search_whole(search)
     except KeyboardInterrupt:
         stopped = True
@@ -126,6 +134,19 @@ def fullest_hours(p: Problem) -> list[str]:
     return [max((h for h in p.hours if p.period_of[h] == t), key=wanted.__getitem__) for t in p.periods]
 
 
+def _keep_the_start(search: _Search, start: Mapping[Any, float]) -> None:
+    """Begin with the similar plan as it is, where it is a plan of this problem, too: only a better one replaces it."""
+    found = fixed(search.program, search.x, start)
+    if found is None:
+        return
+    purchases = search.purchases(whole=True)
+    broken, survived = search.broken_whole(purchases)
+    if not broken and not search.underpriced(purchases):
+        search.last = found
+        search.best = _better(search, purchases, survived)
+        search.last = None
+
+
 def _search_whole(search: _Search) -> Solution:
     """Integer search and tests in turn until the gap that was asked for is proven, or the effort is spent."""
     nodes = FIRST_NODES
@@ -163,6 +184,8 @@ def _search_whole(search: _Search) -> Solution:
             search.clock_ended = True
             return best
         nodes *= MORE_NODES
+    if search.best is not None:
+        return search.best
     raise Stopped(f"no whole plan after {MOST_PASSES} passes")
 
 

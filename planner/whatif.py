@@ -10,7 +10,7 @@ from concurrent.futures import BrokenExecutor, CancelledError, ProcessPoolExecut
 from dataclasses import dataclass
 from multiprocessing import active_children, get_context
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from planner.bridge import Bridge, bare_costs, bare_key, bridge
 from planner.build import build
@@ -21,9 +21,10 @@ from planner.interruption import interrupted
 from planner.patches import Patch, patch_of, patched, read_patch
 from planner.places import Place, Reading, shown
 from planner.plan import Case, make_plan
-from planner.planfile import canonical
+from planner.planfile import canonical, sealed
 from planner.problem import HOURLY
 from planner.read import sorted_findings
+from planner.recorded import gap_fraction, is_proven
 from planner.records.plan import PlanFile
 from planner.records.study import Study
 from planner.search import Effort, Infeasible, Progress
@@ -35,6 +36,8 @@ INTERRUPTED = "not planned: interrupted"
 AS_IT_IS = "as it is"
 """What a variant without changes is called: the study itself."""
 BETWEEN = " + "
+SAME_COST = 1e-9
+"""Share by which costs may differ by arithmetic."""
 
 
 @dataclass(frozen=True)
@@ -198,7 +201,8 @@ def plan_variants(
     study : as it is
     variants : in the order in which they are planned
     effort, case : of every plan, so that all are compared on equal terms
-    base : the plan of the study as it is, where there is one
+    base : the plan of the study as it is, where there is one: kept, unless less of a gap is asked for than it was
+        planned with and has, and a cheaper one is found
     progress : called with (stage, fraction done, detail); the detail holds an estimate of what is left
     done : called with each answer, in order
     jobs : processes that plan variants at a time; the plans are the same with any number
@@ -215,19 +219,46 @@ def plan_variants(
     studies, _ = studies_of(study, variants)
     began = time.monotonic()
     first = Variant(())
-    if base is not None:
-        answers = [Answer(first, base)]
+    told = _within(progress, first.name, 0, len(variants) + 1, began)
+    if base is not None and _is_enough(base, effort):
+        own = kept = Answer(first, base)
     else:
-        told = _within(progress, first.name, 0, len(variants) + 1, began)
-        answers = [_answer(first, study, effort, case, None, told)]
-    done(answers[0])
-    start = answers[0].plan
+        own = _answer(first, study, effort, case, base, told)
+        kept = own if base is None else Answer(first, the_better(base, own.plan))
+    stopped = _is_stopped(own, effort)
+    answers = [kept]
+    done(kept)
+    start = kept.plan
     asked = list(zip(variants, studies, strict=True))
     answering = _one_by_one if jobs == 1 else _side_by_side
-    for answer in answering(asked, effort, case, start, progress, jobs, _is_stopped(answers[0], effort)):
+    for answer in answering(asked, effort, case, start, progress, jobs, stopped):
         answers.append(answer)
         done(answer)
     return tuple(answers)
+
+
+def _is_enough(base: PlanFile, effort: Effort) -> bool:
+    """Whether planning again with this effort could do no better than a plan that is there: it was asked for as much.
+
+    A clock or a person that ended it is no reason: what is asked about is this plan.
+    """
+    proof = base.proof
+    return is_proven(proof.gap_fraction, effort.gap_fraction) or proof.gap_asked_fraction <= effort.gap_fraction
+
+
+def the_better(given: PlanFile, found: PlanFile | None) -> PlanFile:
+    """The plan that was given, unless a cheaper one of the same study was found; with the better bound of the two."""
+    if found is None:
+        return given
+    a, b = given.proof, found.proof
+    bound_usd = min(max(a.bound_usd, b.bound_usd), a.cost_usd, b.cost_usd)
+    kept, gap_asked = (found if b.cost_usd < a.cost_usd * (1 - SAME_COST) else given), b.gap_asked_fraction
+    gap = gap_fraction(kept.proof.cost_usd, bound_usd)
+    proven: Literal["proven", "gap"] = "proven" if is_proven(gap, gap_asked) else "gap"
+    status = kept.proof.status if kept.proof.status == "stopped" else proven
+    more = {"bound_usd": bound_usd, "gap_fraction": gap, "gap_asked_fraction": gap_asked, "status": status}
+    proof = kept.proof.model_copy(update=more)
+    return kept if proof == kept.proof else sealed(kept.model_copy(update={"proof": proof}))
 
 
 Asked = Sequence[tuple[Variant, Study]]

@@ -41,6 +41,7 @@ EXPLANATIONS = {
     "without_goals.bound_usd": "proving a bound means solving again; its order is checked",
     "re_solved.bound_usd": "proving a bound means solving again; its order is checked",
     "binds.*.marginal_usd": "of the relaxation, an explanation",
+    "binds.*.step": "of the relaxation, an explanation",
     "firm.*.low_units": "of the plan for low demand, which is another plan",
     "firm.*.high_units": "of the plan for high demand, which is another plan",
 }

@@ -196,6 +196,61 @@ def test_a_phase_that_is_not_built_may_be_late_for_nothing(built):
     assert found.slip.ready is None and found.bridging_usd == 0 and not found.broken
 
 
+@pytest.mark.parametrize("said", [{"least": 1}, {"ready_in": ("quarter-5",)}, {"least": 1, "ready_in": ("quarter-5",)}])
+def test_what_is_committed_keeps_its_decision_and_gets_a_later_date(said):
+    """A hall that must be built, or has a date: the same as for one that may be built whenever it is ready."""
+    plan = make_plan(hall(build_outs=(phase("one", **said),)))
+    half, never = answers_to(plan, slips(plan, months=(6.0, 24.0)))
+    wear = 1000 + 500 + 600 + 3000
+    assert half.bridging_usd == pytest.approx(6 * 100 * 40 - 1000 - wear / 2), half.why_not
+    assert half.slip.until == "quarter-7" and [b.period for b in half.broken] == ["quarter-5", "quarter-6"]
+    assert never.bridging_usd == pytest.approx(12 * 100 * 40 - 2000 - wear) and never.slip.until is None
+    late = known_late(plan, half.slip, None, Effort(), lambda *told: None)
+    assert late.usd == pytest.approx(half.bridging_usd), "on demand is there on the day"
+
+
+def test_a_date_with_slack_moves_with_the_slip_and_energy_and_cash_follow():
+    """12 months of clocks, decided for the seventh quarter: late by one, it is there in the eighth, and must be."""
+    power = Electricity(site=HALL, usd_per_kwh=0.1, pue=1.5, draw_fraction=0.5, **SOURCED)
+    asked = hall(build_outs=(phase("one", least=1, ready_in=("quarter-7",)),), electricity=(power,))
+    plan = make_plan(asked)
+    (slip,) = slips(plan, months=(3.0,))
+    _, answer = plan_variants(asked, [slip.variant], base=plan)
+    assert [(m.when, m.units) for m in answer.plan.builds] == [("quarter-8", 1)]
+    assert answer.plan.costs_usd["energy"] == pytest.approx(plan.costs_usd["energy"] / 2)
+    assert answer.plan.costs_usd["upkeep"] == pytest.approx(plan.costs_usd["upkeep"] / 2)
+    assert answer.plan.costs_usd["capital"] == pytest.approx(plan.costs_usd["capital"])
+
+
+def test_what_comes_after_slips_with_it():
+    """Two halls with dates, one after the other: the second is not to be before the first, and is not lost by that."""
+    first = phase("one", least=1, ready_in=("quarter-5",))
+    second = phase("two", least=1, ready_in=("quarter-5", "quarter-6"), after=(ONE,))
+    plan = make_plan(hall(demand=15.0, build_outs=(first, second)))
+    quarter, half, year = slips(plan, what=(ONE,), months=(3.0, 6.0, 12.0))
+    assert [c.path for c in quarter.patch.changes][1:] == [f"build_outs[{ONE}].ready_in"]
+    answers = plan_variants(plan.study, [one.variant for one in (quarter, half, year)], base=plan)[1:]
+    assert [sorted(m.when for m in answer.plan.builds) for answer in answers] == [
+        ["quarter-6", "quarter-6"],
+        ["quarter-7", "quarter-7"],
+        [],
+    ]
+    late = known_late(plan, half, None, Effort(), lambda *told: None)
+    assert late.usd == pytest.approx(answers[1].plan.proof.cost_usd - plan.proof.cost_usd)
+
+
+def test_how_late_a_committed_hall_may_be_is_answered_by_the_command(tmp_path):
+    """With cloud held for the first year and a half, a quarter late breaks nothing; half a year and more does."""
+    held = (Holding(pool="a/x/m", machines=1, until=date(2028, 3, 31)),)
+    plan = make_plan(hall(build_outs=(phase("one", least=1, ready_in=("quarter-5",)),), holdings=held))
+    path = tmp_path / "plan.json"
+    path.write_text(plan_text(plan), encoding="utf-8")
+    done = call("whatif", path, "--ask", "slip", "--periods", "1,2,3", "--quiet")
+    assert done.exit_code == 0, done.output
+    assert f"as the plan stands, {ONE}, power, may be 3 months late, not 6" in done.output
+    assert f"""build_outs[{ONE}].ready_in=["quarter-6"]""" in done.output.replace("\n", "").replace("    ", "")
+
+
 def test_survival_goals_that_break_are_named_by_period():
     """Two machines in the hall and two in the cloud survive the loss of either; one cloud machine is held."""
     goal = Goal(any="site", within_seconds=60.0, serve_fraction=0.5)

@@ -4,6 +4,7 @@ import itertools
 import json
 import re
 from datetime import date
+from pathlib import Path
 
 import pytest
 import yaml
@@ -23,7 +24,7 @@ from planner.patches import Change, Patch, patch_of, patch_of_text, patched, rea
 from planner.paths import addressed, figures_of, path_of
 from planner.places import Place, Reading
 from planner.plan import make_plan
-from planner.planfile import read_plan
+from planner.planfile import plan_text, read_plan, sealed
 from planner.read import read_study
 from planner.records.inventory import Pool
 from planner.records.study import Demand, Goal, Horizon, PriceLine, PricePath, PriceStep, Shape, Tier
@@ -793,3 +794,46 @@ def test_quick_variants_over_years():
     for answer, other in zip(quick[1:], cold, strict=True):
         assert audit(answer.plan).passed
         assert answer.plan.proof.cost_usd == pytest.approx(other.proof.cost_usd, rel=0.02)
+
+
+# ------------------------------------------------------------------ a plan that is given
+@pytest.fixture(scope="module")
+def at_hand():
+    """A plan of the build-out example, within 10 % of the best."""
+    return make_plan(read_study(Path(__file__).parents[1] / "examples" / "buildout")[0], Effort(gap_fraction=0.1))
+
+
+def test_a_plan_that_holds_is_kept_unless_a_better_one_is_found(at_hand):
+    """Asked for less, the search alone ends at a dearer plan, near the given one or not; it is a start like any."""
+    again = make_plan(at_hand.study, Effort(gap_fraction=0.3), start=at_hand)
+    assert again.proof.cost_usd <= at_hand.proof.cost_usd and again.purchases == at_hand.purchases
+    # what no longer holds is no plan: twice the demand is planned anew
+    assert make_plan(changed(two_sites(), {"demand": "x2"}), start=make_plan(two_sites())).proof.cost_usd == 20
+
+
+def test_a_wider_gap_throws_no_plan_away(at_hand, tmp_path):
+    path = tmp_path / "plan.json"
+    path.write_text(plan_text(at_hand), encoding="utf-8")
+    done = call("whatif", path, "--set", "demand=x1", "--gap", "0.3", "--quiet", "-f", "json", "--out", tmp_path / "o")
+    assert done.exit_code == 0, done.output
+    assert (tmp_path / "o" / "00-as-it-is.json").read_bytes() == path.read_bytes()
+    plans = [read_plan(file) for file in sorted((tmp_path / "o").glob("*.json"))]
+    assert max(plan.proof.cost_usd for plan in plans) <= at_hand.proof.cost_usd
+
+
+def test_a_narrower_gap_keeps_a_plan_that_no_other_beats(monkeypatch):
+    """Of the plan that was given and the one that is found, the cheaper, with the better bound of both."""
+    exact = make_plan(two_sites(), Effort(gap_fraction=0.0))
+    proof = {"bound_usd": 9.0, "relaxation_usd": 9.0, "gap_fraction": 0.1, "gap_asked_fraction": 0.1, "status": "gap"}
+    loose = sealed(exact.model_copy(update={"proof": exact.proof.model_copy(update=proof)}))
+    dearer = {"cost_usd": 12.0, "bound_usd": 9.8, "gap_fraction": 0.18, "gap_asked_fraction": 0.01, "status": "gap"}
+    worse = exact.model_copy(update={"purchases": (), "proof": exact.proof.model_copy(update=dearer)})
+    monkeypatch.setattr("planner.whatif.make_plan", lambda *args, **more: worse)
+    (answer,) = plan_variants(loose.study, (), base=loose)
+    assert answer.plan.purchases == exact.purchases and answer.plan.proof.cost_usd == 10
+    assert answer.plan.proof.bound_usd == 9.8 and answer.plan.proof.gap_fraction == pytest.approx(0.02)
+    assert answer.plan.proof.status == "gap" and answer.plan.proof.gap_asked_fraction == 0.01
+    assert audit(answer.plan).passed
+    monkeypatch.undo()
+    (answer,) = plan_variants(loose.study, (), base=loose)
+    assert answer.plan.proof.status == "proven" and answer.plan.proof.bound_usd == pytest.approx(10)

@@ -165,8 +165,8 @@ def whatif(
         case = demand.value if demand is not None else base.demand_case if base is not None else "base"
         check_out(None)
         effort = Effort(gap_fraction=gap_fraction, seconds=seconds, most_nodes=nodes, rounds=rounds, quick=quick)
-        if base is not None and (base.demand_case != case or base.proof.gap_asked_fraction != gap_fraction):
-            base = None  # compared on equal terms, or not at all
+        if base is not None and base.demand_case != case:
+            base = None  # it is a plan of another demand
         if ask is not None:
             question = _question(ask, what, clock, periods, months, known_on, by, within, pairs, bool(matrix or steps))
             made, _ = patched(found, tuple(common), "as asked")

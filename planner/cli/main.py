@@ -127,7 +127,9 @@ def plan(
     rounds: Annotated[int, typer.Option(min=0, help="neighbourhoods searched to improve a large study's plan")] = 3,
     demand: Annotated[Case, typer.Option("--demand", help="low, base or high demand of the study")] = Case.base,
     firm: Annotated[bool, typer.Option("--firm", help="also plan low and high demand: how firm is each order")] = False,
-    value_limits: Annotated[int, typer.Option(min=0, help="plan again with one more of so many binding limits")] = 0,
+    value_limits: Annotated[
+        int, typer.Option(min=0, help="plan again with a machine's worth more of so many limits")
+    ] = 0,
     solver: Annotated[str, typer.Option(help="HiGHS, or any solver that PuLP finds (PULP_CBC_CMD)")] = "HiGHS",
     quiet: Quiet = False,
 ) -> None:
@@ -163,7 +165,8 @@ def plan(
             emit(plan_text(made), None)
         elif out is not None:
             emit(plan_text(made), out)
-        code = _review(made, format or Format.text, None) if out is not None or format is not None else 0
+        shown = out is not None or format is not None
+        code = _review(made, format or Format.text, None, quiet=quiet) if shown else 0
         if firm and not made.firm:
             tell("the low or the high demand has no plan (or was interrupted): how firm orders are is not known")
         proven = is_proven(made.proof.gap_fraction, gap_fraction)
@@ -175,11 +178,12 @@ def plan(
         raise SystemExit(code if proven else 1)
 
 
-def _review(made: Any, format: Format, out: Path | None, all_rows: bool = False) -> int:
+def _review(made: Any, format: Format, out: Path | None, all_rows: bool = False, quiet: bool = False) -> int:
     from planner.review.answer import review_plan
     from planner.review.render import render
 
-    report = review_plan(made, all_rows)
+    with progress(quiet) as told:
+        report = review_plan(made, all_rows, told)
     emit(render(report, format.value), out)
     return 0 if report.good else 1
 

@@ -123,13 +123,11 @@ def _sequence(question: Question, study: "Study", how: How) -> "tuple[Report, Se
 
 
 def _base(study: "Study", how: How) -> "PlanFile":
-    """The plan of the study as it is: the one that was named, or a new one."""
+    """The plan of the study as it is: the one that was named, a better one, or a new one."""
     from planner.errors import NoPlan
     from planner.whatif import plan_variants
 
-    if how.base is not None:
-        return how.base
-    (answer,) = plan_variants(study, (), how.effort, how.case, None, how.progress)
+    (answer,) = plan_variants(study, (), how.effort, how.case, how.base, how.progress)
     if answer.plan is None:
         raise NoPlan(answer.why_not)
     return answer.plan

@@ -9,7 +9,17 @@ program per failure; `rescale` lets gateways renormalise their weights over what
 """
 
 from planner.drill.claims import drill_state_claims
-from planner.drill.replay import Which, drill_fleet, drill_plan
+from planner.drill.replay import Which, broken_rows, drill_fleet, drill_plan
 from planner.drill.result import DrillResult, DrillRow, Mode, Toll
 
-__all__ = ["DrillResult", "DrillRow", "Mode", "Toll", "Which", "drill_fleet", "drill_plan", "drill_state_claims"]
+__all__ = [
+    "DrillResult",
+    "DrillRow",
+    "Mode",
+    "Toll",
+    "Which",
+    "broken_rows",
+    "drill_fleet",
+    "drill_plan",
+    "drill_state_claims",
+]

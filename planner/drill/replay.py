@@ -1,7 +1,7 @@
 """The drill: every failure replayed, on a plan or on today's fleet."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -13,12 +13,13 @@ from planner.drill.limits import cut
 from planner.drill.moments import Moment, moments, not_done, not_ready, taken_up, without_power
 from planner.drill.names import check_counts, check_failures, check_study, names_in_plan
 from planner.drill.rescale import HOT, LOADED, RECLAIMED, STARTED, WAYS, Routes, carried, rescaled, routes_of, unmoved
-from planner.drill.resolve import resolve, steered
+from planner.drill.resolve import resolve, routed_anew, steered
 from planner.drill.result import DrillResult, DrillRow, Mode, Toll
+from planner.drill.solving import MOST_NODES
 from planner.drill.standing import hours_of, of_fleet, of_plan
 from planner.drill.stock import Stock, that_fit
 from planner.drill.tolls import toll
-from planner.drill.world import TOLERANCE, Indices, Numbers, World, build_world
+from planner.drill.world import NO_TRIPS, TOLERANCE, Indices, Numbers, Trips, World, build_world
 from planner.records.plan import PlanFile
 from planner.records.study import RunningReplicas, Study
 
@@ -27,12 +28,33 @@ CHUNK = 128
 """Failures whose arrays are in memory at the same time."""
 
 
+Block = tuple[str, str]
+"""(hour, failure)"""
+
+
+@dataclass(frozen=True)
+class Search:
+    """How a drill looks.
+
+    Parameters
+    ----------
+    normal : whether normal operation is looked at, too
+    anew : whether it gets new weights
+    most_nodes : of a search for whole replicas; 0: parts of replicas will do
+    """
+
+    normal: bool = True
+    anew: bool = False
+    most_nodes: int = MOST_NODES
+
+
+AS_IT_RUNS = Search()
 Which = tuple[Sequence[str], Sequence[str]]
 """Kinds of component: each lost by itself, and in pairs."""
 
 
-def prepare(study: Study, case: str = "base") -> tuple[World, Graph, tuple[Failure, ...]]:
-    """The study as arrays, its graph, and the failures that its goals expand to.
+def prepare(study: Study, case: str = "base", longer: Trips = NO_TRIPS) -> tuple[World, Graph, tuple[Failure, ...]]:
+    """The study as arrays, its graph, and the failures that its goals expand to; `longer`: see `broken_rows`.
 
     Raises
     ------
@@ -40,7 +62,7 @@ def prepare(study: Study, case: str = "base") -> tuple[World, Graph, tuple[Failu
         when names lead nowhere, or dependencies form a cycle
     """
     check_study(study)
-    world = build_world(study, case)
+    world = build_world(study, case, longer)
     graph = build_graph(world)
     check_failures(study, graph.order)
     return world, graph, failures_of_goals(world, graph)
@@ -99,6 +121,47 @@ def drill_plan(
     )
 
 
+def broken_rows(
+    plan: PlanFile,
+    only: Sequence[Block],
+    mode: Mode = "resolve",
+    most_nodes: int = MOST_NODES,
+    longer: Trips = NO_TRIPS,
+    reach: bool = False,
+) -> list[DrillRow]:
+    """What breaks first of a plan in some failures alone: to look again and again, a figure of its study changed.
+
+    Normal operation is routed anew, too, where weights are: it is asked what the replicas can carry.
+
+    Parameters
+    ----------
+    plan : as for `drill_plan`
+    only : (hour, failure) that are replayed, one after the other, until one breaks; rescaled, all of an hour together
+    most_nodes : of a search for whole replicas; 0: what breaks does so with parts of replicas as well, so for sure
+    longer : (origin, site id) -> round trip that holds instead of the study's [ms]
+    reach : also rows of what is due and out of reach of any capacity, which breaks nothing
+
+    Returns
+    -------
+    rows that break a goal, worst first, of the first failure that has any
+    """
+    world, graph, failures = prepare(plan.study, plan.demand_case, longer)
+    every = hours_of(plan)
+    moments = {moment.hour: moment for moment in every}
+    by_hour: dict[str, list[str]] = {}
+    for hour, name in only:
+        by_hour.setdefault(hour, []).append(name)
+    together = by_hour.items() if mode == "rescale" else [(hour, [name]) for hour, name in only]
+    for hour, names in together:
+        asked = [failure for failure in failures if failure.id in names]
+        search = Search(NORMAL in names, mode == "resolve", most_nodes)
+        result = _in_hour(world, graph, failures, asked, plan, moments[hour], every, mode, None, search)
+        bad = [row for row in result.rows if row.broken or (reach and row.uncovered_requests_per_second > TOLERANCE)]
+        if bad:
+            return [replace(row, hour=hour) for row in sorted(bad, key=_worst_first)]
+    return []
+
+
 def _worst_first(r: DrillRow) -> tuple[object, ...]:
     return not r.broken, r.due_fraction <= 0, r.served_fraction, r.failure, r.clock_seconds, r.tier, r.hour
 
@@ -118,6 +181,7 @@ def _in_hour(
     every: Sequence[Moment],
     mode: Mode,
     progress: Progress | None,
+    search: Search = AS_IT_RUNS,
 ) -> DrillResult:
     """The drill of a plan in one hour.
 
@@ -125,7 +189,7 @@ def _in_hour(
     """
     usual = world.at(taken_up(plan.study, plan, moment))
     stock, findings = of_plan(usual, plan, failures, moment, every)
-    normal = in_normal_operation(usual, graph, stock, mode)
+    normal = in_normal_operation(usual, graph, stock, mode, search.anew) if search.normal else []
     here = usual
     if usual.demand.tolist() != (wants := world.at(moment.wanted)).demand.tolist() or usual.flows != wants.flows:
         here = wants
@@ -134,7 +198,7 @@ def _in_hour(
         share = np.divide(here.demand, sent, out=np.ones_like(sent), where=sent > 0)
         waits = np.array([tier.deferrable_hours > 0 for tier in here.tier_of], dtype=bool)
         stock = replace(again, base=again.base * np.where(waits, share, 1.0)[:, None])
-    result = _drill(here, graph, replayed, stock, mode, "", findings, progress)
+    result = _drill(here, graph, replayed, stock, mode, "", findings, progress, search)
     return replace(result, rows=(*normal, *(row for row in result.rows if row.failure != NORMAL)))
 
 
@@ -178,9 +242,10 @@ def _drill(
     subject: str,
     findings: list[str],
     progress: Progress | None,
+    search: Search = AS_IT_RUNS,
 ) -> DrillResult:
     routes = routes_of(world, stock.base)
-    rows = in_normal_operation(world, graph, stock, mode)
+    rows = in_normal_operation(world, graph, stock, mode) if search.normal else []
     tolls, templates = list[Toll](), dict[Any, Any]()
     for start in range(0, len(failures), CHUNK):
         left = what_is_left(world, graph, stock, failures[start : start + CHUNK])
@@ -189,7 +254,7 @@ def _drill(
         for f, failure in enumerate(left.failures):
             alone = left.one(f)
             if at_once is None:
-                answer = resolve(world, stock, alone, templates)
+                answer = resolve(world, stock, alone, templates, search.most_nodes)
                 served, how = dict(answer.served), dict(answer.how)
                 findings += answer.findings
             else:
@@ -211,10 +276,13 @@ def _drill(
     return DrillResult(mode, subject, tuple(rows), tuple(dict.fromkeys(findings)), tuple(tolls))
 
 
-def in_normal_operation(world: World, graph: Graph, stock: Stock, mode: Mode) -> list[DrillRow]:
+def in_normal_operation(world: World, graph: Graph, stock: Stock, mode: Mode, anew: bool = False) -> list[DrillRow]:
     """Rows of the failure in which nothing is lost; re-solved, requests split best over gateways with a limit."""
     normal = normal_operation(world.study)
     left = what_is_left(world, graph, stock, [normal])
+    if anew and len(world.demand):
+        rates = routed_anew(world, left, that_fit(world, stock.replicas, stock.machines_in_normal()))
+        return tier_rows(world, normal, left, 0.0, rates, _all_hot(rates))
     routes = routes_of(world, stock.base * world.normal)
     stand = that_fit(world, stock.replicas, stock.machines_in_normal())
     if mode == "resolve":

@@ -15,7 +15,7 @@ from planner.drill.alike import alike
 from planner.drill.left import Left
 from planner.drill.limits import Choice, Way
 from planner.drill.rescale import HOT, LOADED, RECLAIMED, STARTED, WAYS
-from planner.drill.solving import Rows, best_whole, solver_of
+from planner.drill.solving import MOST_NODES, Rows, best_whole, solver_of
 from planner.drill.stock import Stock
 from planner.drill.world import TOLERANCE, WHOLE, Indices, Numbers, World
 from planner.errors import SolverError
@@ -230,10 +230,12 @@ class _Limits:
         return int(self.rows.add(np.array([low]), np.array([high]), here).start)
 
 
-def resolve(world: World, stock: Stock, left: Left, templates: dict[Any, Template | None]) -> Resolved:
+def resolve(
+    world: World, stock: Stock, left: Left, templates: dict[Any, Template | None], most_nodes: int = MOST_NODES
+) -> Resolved:
     """What the best new weights and starts serve in one failure, all clocks together.
 
-    `templates` keeps the programs that failures share.
+    `templates` keeps the programs that failures share; `most_nodes`: see `best_whole`.
     """
     times, n = times_of(stock, left, recovered_seconds(world, stock, left)), left.offered.shape[1]
     served, how = {clock: np.zeros(n) for clock in times}, {clock: np.zeros((len(WAYS), n)) for clock in times}
@@ -247,7 +249,7 @@ def resolve(world: World, stock: Stock, left: Left, templates: dict[Any, Templat
         return Resolved(served, how, ())
     upper, costs = _bounds(few.world, stock, few.left, made)
     whole = np.concatenate([made.kept.ravel(), made.loaded.ravel()])
-    value, proven = best_whole(made.solver, made.lp, upper, list(costs), whole, made.short.ravel())
+    value, proven = best_whole(made.solver, made.lp, upper, list(costs), whole, made.short.ravel(), most_nodes)
     for t, clock in enumerate(times):
         unserved = value[made.beyond[t]] + value[made.short[t]]
         served[clock] = few.apart(np.maximum(few.left.coverable[0] - unserved, 0.0) * few.left.offered[0])
@@ -278,6 +280,42 @@ def steered(left: Left, sent: Numbers, flow: Indices, placement: Indices) -> Num
         raise SolverError(f"drill: the solver ended with {status}")
     passed: Numbers = np.array(solver.getSolution().col_value)[share] * sent
     return passed
+
+
+def routed_anew(world: World, left: Left, stand: Numbers) -> Numbers:
+    """Requests/s of each flow [i] that normal operation serves with the best new weights on replicas that stand [e]."""
+    flow, placement = np.nonzero(world.normal)
+    n_k, n_i, n_e = len(flow), len(world.demand), len(world.placements)
+    if not n_k:
+        return np.zeros(n_i)
+    share, beyond, short = np.split(np.arange(n_k + 2 * n_i), [n_k, n_k + n_i])
+    each = np.arange(n_i)
+    rows = Rows()
+    whole = (flow, share, np.ones(n_k)), (each, beyond, np.ones(n_i)), (each, short, np.ones(n_i))
+    rows.add(np.ones(n_i), np.ones(n_i), *whole)
+    per_share = world.replica_seconds[flow, placement] * world.demand[flow]
+    largest = per_share.max()
+    room = world.study.utilisation.normal * stand / largest
+    rows.add(np.full(n_e, -np.inf), room, (placement, share, per_share / largest))
+    limits = _Limits(left, rows, world.demand[flow], flow, placement, n_k + 2 * n_i)
+    limits.add(share)
+    lp = rows.program(limits.columns)
+    upper, cost, high = np.ones(limits.columns), np.zeros(limits.columns), np.array(lp.row_upper_)
+    upper[share] = (left.placements[0] > 0)[placement]
+    upper[beyond] = 1.0 - left.due(world, 0.0)[0]
+    part = world.demand / world.demand.max()
+    cost[short], cost[beyond] = 100.0 * part, 0.01 * part
+    for column, way in limits.ways:
+        upper[column] = np.inf if left.passage.open(way.part) else 0.0
+    for row, number in limits.passing:
+        high[row] = left.passage.most[0, number]
+    lp.col_cost_, lp.col_upper_, lp.row_upper_ = cost, upper, high
+    solver = solver_of(lp)
+    if (status := run(solver)) != highspy.HighsModelStatus.kOptimal:
+        raise SolverError(f"drill: the solver ended with {status}")
+    value = np.array(solver.getSolution().col_value)
+    served: Numbers = np.maximum(1.0 - value[beyond] - value[short], 0.0) * world.demand
+    return served
 
 
 def _bounds(world: World, stock: Stock, left: Left, made: Template) -> tuple[Numbers, Numbers]:

@@ -54,7 +54,13 @@ def solver_of(lp: highspy.HighsLp) -> Any:
 
 
 def best_whole(
-    solver: Any, lp: highspy.HighsLp, upper: Numbers, costs: Sequence[Numbers], whole: Indices, short: Indices
+    solver: Any,
+    lp: highspy.HighsLp,
+    upper: Numbers,
+    costs: Sequence[Numbers],
+    whole: Indices,
+    short: Indices,
+    most_nodes: int = MOST_NODES,
 ) -> tuple[Numbers, bool]:
     """Least first cost with `whole` columns whole; then the second decides these, the third what may be added.
 
@@ -65,6 +71,7 @@ def best_whole(
     ----------
     solver : holds the program `lp`, its rows with the bounds that hold now
     upper : of the columns; they begin at 0
+    most_nodes : of a search for whole replicas; 0: parts of replicas will do, so what is short is short for sure
 
     Raises
     ------
@@ -89,7 +96,7 @@ def best_whole(
     def searched() -> Numbers:
         solver.changeColsIntegrality(len(whole), whole.astype(np.int32), np.ones(len(whole), dtype=np.uint8))
         set_option(solver, "objective_target", target)
-        set_option(solver, "mip_max_nodes", MOST_NODES)
+        set_option(solver, "mip_max_nodes", most_nodes)
         if (value := run(costs[0], none, upper)) is None:
             raise SolverError(f"drill: the search ended with {solver.getModelStatus()}")
         return value
@@ -97,6 +104,8 @@ def best_whole(
     if (least := run(costs[0], none, upper)) is None:
         raise SolverError(f"drill: the solver ended with {solver.getModelStatus()}")
     target = float(costs[0] @ least) + WHOLE
+    if not most_nodes:
+        return least, True
     high[short] = np.minimum(upper[short], np.maximum(least[short], 0.0) + WHOLE)
     calm, proven = run(costs[1], none, high), True
     at = np.ceil((least if calm is None else calm)[whole] - TOLERANCE)

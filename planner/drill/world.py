@@ -21,6 +21,10 @@ Numbers = NDArray[np.float64]
 Flags = NDArray[np.bool_]
 Indices = NDArray[np.int64]
 
+Trips = Mapping[tuple[str, str], float]
+"""(origin, site id) -> round trip [ms]"""
+NO_TRIPS: Trips = {}
+
 TOLERANCE = 1e-6
 """Shortfall that breaks a goal, as a fraction of the tier's demand; likewise what a plan may overstate by."""
 WHOLE = 1e-9
@@ -134,8 +138,11 @@ def _seconds(w: Workload, profile: Profile, cached_fraction: float) -> float:
     return (reading + w.mean_output_tokens / point.decode_tokens_per_second) * w.burst_factor
 
 
-def build_world(study: Study, case: str = "base") -> World:
-    """The study as arrays, with the demand of a case (base, low or high) in its first hour; see `World.at`."""
+def build_world(study: Study, case: str = "base", longer: Trips = NO_TRIPS) -> World:
+    """The study as arrays, with the demand of a case (base, low or high) in its first hour; see `World.at`.
+
+    `longer` are round trips that hold instead of the study's.
+    """
     site_number = {site.id: s for s, site in enumerate(study.sites)}
     accelerators = {machine.name: machine.accelerators for machine in study.machine_types}
     made: list[tuple[str, Model, Profile, int, Site]] = []
@@ -165,6 +172,7 @@ def build_world(study: Study, case: str = "base") -> World:
     seconds_cold = np.array([cold[w] for w, _ in flows]).reshape(shape)
     fits = ~np.isnan(seconds)
     trips = round_trips_ms(study, list({site.id: site for *_, site in made}.values()))
+    trips |= longer
     trip = np.array([[trips[o, site.id] for *_, site in made] for _, o in flows]).reshape(shape)
     limit = [math.inf if t.round_trip_ms is None else t.round_trip_ms for t in tier_of]
     relaxed = [t.round_trip_ms_in_failure or usual for t, usual in zip(tier_of, limit, strict=True)]

@@ -4,7 +4,7 @@ from typing import Final, Literal, Self
 
 from pydantic import Field, model_validator
 
-from planner.records.base import Count, Fraction, Id, NotNegative, Record, unset
+from planner.records.base import Count, Fraction, Id, NotNegative, Positive, Record, unset
 from planner.records.study import Study
 
 PLAN_SCHEMA_VERSION: Final = 1
@@ -106,12 +106,20 @@ class Uncoverable(Record):
 
 
 class Binding(Record):
-    """A limit that binds, and what one more unit of it would save."""
+    """A limit that binds, and what one more machine's worth of it would save."""
 
     limit: Id
     unit: Id
-    marginal_usd: NotNegative = Field(description="of the relaxation over all failures [USD over the horizon per unit]")
-    replanned_usd: NotNegative | None = Field(None, description="saving when planned again with one more unit [USD]")
+    marginal_usd: NotNegative = Field(
+        description="what the relaxation saves at most with `step` more, by unit [USD over the horizon per unit]; "
+        "without a step: its dual alone"
+    )
+    step: Positive | None = Field(
+        None, exclude_if=unset, description="a machine's worth of it, in its unit: so much more at once was asked about"
+    )
+    replanned_usd: NotNegative | None = Field(
+        None, description="saving when planned again with `step` more, or one unit [USD]"
+    )
 
 
 class Firm(Record):

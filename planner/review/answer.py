@@ -1,5 +1,6 @@
 """The reports of plan, audit and drill: answers first, then what they rest on."""
 
+from collections.abc import Callable
 from dataclasses import asdict
 
 from planner.audit import Audit, audit
@@ -53,7 +54,11 @@ def _gap(fraction: float) -> str:
     return f"{fraction:.0e} of the cost" if 0 < fraction < 5e-5 else percent(fraction, 2)
 
 
-def review_plan(plan: PlanFile, all_rows: bool = False) -> Report:
+def review_plan(
+    plan: PlanFile,
+    all_rows: bool = False,
+    progress: Callable[[str, float | None, str], None] = lambda stage, done, detail: None,
+) -> Report:
     """The review of a plan, from ANSWER to NEXT: what is asked first comes first."""
     p = problem_of(plan)
     checked = audit(plan, p)
@@ -76,7 +81,7 @@ def review_plan(plan: PlanFile, all_rows: bool = False) -> Report:
         *over_time_section(plan, p, x, all_rows),
         binds_section(plan),
         static_section(plan, all_rows),
-        trust_section(plan, p, x, paid),
+        trust_section(plan, p, x, paid, progress),
         rests_section(plan.study, p, x, all_rows),
         Section("NOT IN", (*_beyond(plan, bought), _time(p), *_not_in(plan), *plan.study.assumptions)),
         Section(

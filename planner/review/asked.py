@@ -1,5 +1,6 @@
 """The reports of the ready-made questions: slip, crossover, sequence. The answer first, then the tables behind it."""
 
+import json
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from typing import Any
@@ -7,6 +8,7 @@ from typing import Any
 from planner.bridging import Late, Slipped
 from planner.crossover import UNITS, UTILISATIONS, Crossing, Crossover, Option
 from planner.missing import Broken
+from planner.patches import Change
 from planner.periods import ALMOST
 from planner.records.plan import Built, PlanFile
 from planner.records.study import Study
@@ -36,10 +38,16 @@ def review_slips(study: Study, found: Sequence[Slipped], all_rows: bool = False)
         data = [{"slip": one.slip.patch.name, "why_not": one.why_not} for one in without]
         sections.append(Section("NO PLAN", tuple(lines), data=data))
     if late := [one for one in found if one.slip.ready is not None]:
-        change = str(late[0].slip.patch.changes[0]).replace(" = ", "=")
-        sections.append(Section("NEXT", (f"planner whatif STUDY --set '{change}'  one of them against the plan",)))
+        sets = " ".join(f"--set '{_written(change)}'" for change in late[0].slip.patch.changes)
+        sections.append(Section("NEXT", (f"planner whatif STUDY {sets}  one of them against the plan",)))
     unsure = [f"{name}: {first_line(late.unsure)}" for name, late in _late(found) if late.unsure]
     return Report(f"slips of {study.study}", not without, tuple(sections), unsure=tuple(unsure))
+
+
+def _written(change: Change) -> str:
+    """A change as `--set` takes it."""
+    value = f"{change.value:g}" if isinstance(change.value, float) else json.dumps(change.value, ensure_ascii=False)
+    return f"{change.path}={value}"
 
 
 def _indented(text: str, most: int = 4) -> list[str]:
@@ -55,12 +63,29 @@ def _worst_slip(found: Sequence[Slipped]) -> Section:
     goals = {b.goal for one in found for b in one.broken}
     if goals:
         lines.append(f"as the plan stands, slips break {len(goals)}: {'; '.join(sorted(goals)[:4])}")
+    lines += _how_late(found)
     without = [one.slip.patch.name for one in found if one.bridging_usd is None]
     if without:
         lines.append(f"NO PLAN with {', '.join(without[:MOST_FAILURES])}")
     if not found or all(one.slip.ready is None for one in found):
         lines.append("the plan has none of what could be late: nothing depends on it")
     return Section("ANSWER", tuple(lines), data={"slips": len(found), "without_plan": without, "goals": sorted(goals)})
+
+
+def _how_late(found: Sequence[Slipped]) -> list[str]:
+    """Of each clock that was asked about with several delays: how late it may be as the plan stands."""
+    by_clock: dict[tuple[str, str], list[Slipped]] = {}
+    for one in found:
+        if one.slip.ready is not None:
+            by_clock.setdefault((one.slip.subject, one.slip.clock), []).append(one)
+    lines = []
+    for (subject, clock), several in sorted(by_clock.items()):
+        first_broken = min((one.slip.months for one in several if one.broken), default=float("inf"))
+        held = max((one.slip.months for one in several if one.slip.months < first_broken), default=0.0)
+        if held:
+            more = f", not {first_broken:g}" if first_broken < float("inf") else ", the longest that was asked about"
+            lines.append(f"as the plan stands, {subject}, {clock}, may be {held:g} months late{more}")
+    return lines
 
 
 def _slips(found: Sequence[Slipped], all_rows: bool) -> Section:

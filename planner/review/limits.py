@@ -12,7 +12,6 @@ LINES = (
     "takes the room of one that may not",
     "weights are in proportion to the limits, in normal operation too; share: of the workload and origin; room: "
     "limit over traffic in normal operation; a placement lost in part gets that part of its weight and its limit",
-    "margins under TRUST let weights be chosen anew: with fixed ones they are smaller",
 )
 
 

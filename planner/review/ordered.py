@@ -198,28 +198,35 @@ def _as_data(o: Order, name: str, later: list[tuple[Order, date, float]], ends: 
 
 
 def binds_section(plan: PlanFile) -> Section:
-    """Limits that bind, with what one more unit of them is worth."""
+    """Limits that bind, with what a machine's worth more of them saves."""
     gap_usd = plan.proof.cost_usd - plan.proof.bound_usd
     rows = tuple(
         (
             b.limit,
-            b.unit,
-            usd(b.marginal_usd),
+            f"{b.step or 1.0:g} {b.unit}",
+            usd(b.marginal_usd * (b.step or 1.0)) if b.step else f"{usd(b.marginal_usd)}, LP only",
             usd(b.replanned_usd) if b.replanned_usd is not None else "not planned again",
         )
         for b in plan.binds[:MOST_ROWS]
     )
-    lines = () if rows else ("no quota, stock or power limit binds",)
+    lines = () if rows else ("no quota, stock or power limit binds by which more of it would save anything",)
     after = (
-        "saving of one more unit over the horizon in the relaxation (replicas divisible): a direction, not a quote",
+        "more of it: of a quota or power a whole machine's worth, of an offer a unit; LP: what the relaxation "
+        "(replicas divisible) saves with so much more, solved again over the failures that entered: at most that",
+        *(("LP only: its dual, for less than a machine: a direction, confirmed by nothing",) if _duals(plan) else ()),
         f"planned again (planner plan --value-limits N): true to within the gap, {usd(gap_usd)} USD here",
     )
     return Section(
         "BINDS",
         lines,
-        ("limit", "unit", "USD per unit, relaxation", "planned again"),
+        ("limit", "more of it", "LP saves USD", "planned again saves USD"),
         rows,
         max(0, len(plan.binds) - MOST_ROWS),
         after if rows else (),
         [b.model_dump() for b in plan.binds],
     )
+
+
+def _duals(plan: PlanFile) -> bool:
+    """Whether something is shown that no finite difference confirms."""
+    return any(b.step is None for b in plan.binds[:MOST_ROWS])

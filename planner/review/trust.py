@@ -1,10 +1,11 @@
 """How far to trust a plan: what its figures rest on, and how far they may move."""
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 
 from planner.cash import Cash, cash_by_evidence
+from planner.errors import InputError
 from planner.margins import Margin, margins
 from planner.problem import Decisions, Problem, State, fullest_hour
 from planner.records.plan import PlanFile
@@ -13,24 +14,32 @@ from planner.review.rests import Known, known_figures
 from planner.review.spending import prices_text
 from planner.risk import NORMAL, profile_id
 
-MOST_MARGINS = 8
+ROUNDED_FROM = 0.05
 MOVED = {"demand": "more", "speed": "slower", "load time": "longer", "round trip": "longer"}
 NOT_LEANED_ON = {
     "demand": "ten times as much breaks no goal",
     "speed": "no profile is needed",
-    "load time": "no goal leans on replicas that are loaded",
+    "load time": "no goal leans on when replicas are loaded",
     "round trip": "no goal leans on one whose error (proxy 14 ms, estimated 67 ms) reaches the tier's limit",
 }
 AFTER = (
-    "holds to: factor on demand, or on a figure in all its pools, where the first goal breaks; replicas as planned and "
-    "filled completely",
-    "load times: what is loaded comes later; round trips: only those whose error reaches a limit are probed",
+    "holds to, breaks at: factors on the figure, drilled at the study's own limits; between them whole replicas decide",
+    "a speed is that of a profile in all its pools; normal operation gets new weights, too; round trips: only those "
+    "whose error reaches a limit are drilled",
     "a plan at the lowest cost has little to spare: for slack, plan with --demand high, a lower "
     "utilisation.in_failure, or higher goals",
 )
+FIXED_WEIGHTS = "weights stay as they are, as gateways rescale them"
+Progress = Callable[[str, float | None, str], None]
 
 
-def trust_section(plan: PlanFile, p: Problem, x: Decisions, paid: Cash) -> Section:
+def trust_section(
+    plan: PlanFile,
+    p: Problem,
+    x: Decisions,
+    paid: Cash,
+    progress: Progress = lambda stage, done, detail: None,
+) -> Section:
     """What the figures rest on, and how far each may move before a goal breaks."""
     known = known_figures(plan.study)
     by_speed, by_trip = _by_evidence(p, x, known)
@@ -41,31 +50,33 @@ def trust_section(plan: PlanFile, p: Problem, x: Decisions, paid: Cash) -> Secti
     for model in plan.study.models:
         for profile in model.profiles:
             lowest[profile_id(model.model, profile.name)] = min([1.0, *(c.low_factor for c in profile.classes)])
-    found = tuple(m for m in margins(p, x, plan.study) if m.breaks)
+    found, why_not = _margins(plan, p, x, progress)
     lines = (
         f"speed: {_shares(by_speed)} (share of requests in normal operation)",
         f"round trips: {_shares(by_trip)} (share of requests)",
         prices_text(paid),
         *([f"prices of what is ordered: as of {dates[0]}{to}"] if dates else []),
         "demand: as the study states it; its assumptions stand under NOT IN",
-        *_first_to_break(found, lowest),
+        *([f"first to break: not known, as the drill refuses the study: {why_not}"] if why_not else ()),
+        *(() if why_not else _first_to_break(found, lowest)),
     )
     rows = tuple(
         (
             m.figure if m.kind == "demand" else f"{m.kind}: {m.figure}",
             _evidence(p, known, m),
             f"× {lowest[m.figure]:.2f}" if m.kind == "speed" else "",
-            f"× {m.factor:.3f}",
-            f"{short_failure(m.failure)} at {m.clock_seconds:g} s",
+            f"× {m.factor:.4f}",
+            f"× {m.breaks_at:.4f}",
+            f"{short_failure(m.failure)} at {m.clock_seconds:g} s" + (f", {m.hour}" if len(p.hours) > 1 else ""),
         )
-        for m in found[:MOST_MARGINS]
+        for m in found
     )
     return Section(
         "TRUST",
         lines,
-        ("figure", "evidence", "its low end", "holds to", "then breaks first when lost"),
+        ("figure", "evidence", "its low end", "holds to", "breaks at", "first when lost"),
         rows,
-        after=AFTER,
+        after=(*AFTER, FIXED_WEIGHTS) if p.failover == "rescale" else AFTER,
         data={
             "speed_share": by_speed,
             "round_trip_share": by_trip,
@@ -73,6 +84,15 @@ def trust_section(plan: PlanFile, p: Problem, x: Decisions, paid: Cash) -> Secti
             "margins": [asdict(m) for m in found],
         },
     )
+
+
+def _margins(plan: PlanFile, p: Problem, x: Decisions, progress: Progress) -> tuple[tuple[Margin, ...], str]:
+    """The margins, or why there are none: a study that was edited inside its plan cannot be drilled."""
+    try:
+        return margins(plan, p, x, progress), ""
+    except InputError as error:
+        first = error.findings[0]
+        return (), f"{first.where}: expected {first.expected}, got {first.got}"
 
 
 def _by_evidence(p: Problem, x: Decisions, known: Known) -> tuple[dict[str, float], ...]:
@@ -122,5 +142,7 @@ def _first_to_break(found: tuple[Margin, ...], lowest: Mapping[str, float]) -> l
         elif kind == "round trip":
             error = "; within its error"
         where = f"when {short_failure(m.failure)} is lost" if m.failure != NORMAL else "in normal operation"
-        lines.append(f"  {kind}{what}: {percent(m.move_fraction, 1)} {moved} breaks a goal {where}{error}")
+        digits = 1 if m.move_fraction >= ROUNDED_FROM else 2
+        holds, breaks = percent(abs(m.factor - 1), digits), percent(m.move_fraction, digits)
+        lines.append(f"  {kind}{what}: {holds} {moved} holds, {breaks} {moved} breaks a goal {where}{error}")
     return ["first to break, each by itself:", *lines]

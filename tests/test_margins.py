@@ -1,0 +1,72 @@
+"""How far a figure may move: the drill, asked in full, holds just below what the review says, and breaks just above."""
+
+from pathlib import Path
+
+import pytest
+from helpers import write_study
+from studies import random_study
+
+from planner.drill import broken_rows, drill_plan
+from planner.drill.failures import NORMAL
+from planner.errors import NoPlan
+from planner.margins import margins, moved
+from planner.plan import make_plan
+from planner.read import read_study
+from planner.recorded import decisions_of, problem_of
+from planner.review.answer import review_plan
+from planner.search import Effort
+
+
+def broken(plan, margin, factor):
+    """What a whole drill says with one figure times a factor; normal operation with new weights."""
+    other, longer = moved(plan, margin.kind, margin.figure, factor)
+    p = problem_of(plan)
+    if longer:
+        every = [(h, f) for h in p.hours for f in p.failures]
+        return broken_rows(other, every, plan.study.failover, longer=longer, reach=True)
+    rows = [row for row in drill_plan(other, plan.study.failover).rows if row.broken and row.failure != NORMAL]
+    return [*rows, *broken_rows(other, [(h, NORMAL) for h in p.hours], plan.study.failover)]
+
+
+def checked(plan):
+    """The margins of a plan, each drilled just below and just above."""
+    p = problem_of(plan)
+    found = margins(plan, p, decisions_of(plan, p))
+    for margin in found:
+        assert not broken(plan, margin, margin.factor), margin
+        rows = broken(plan, margin, margin.breaks_at)
+        assert any(row.failure == margin.failure for row in rows), margin
+        assert margin.move_fraction >= abs(margin.factor - 1)
+    return {margin.kind: margin for margin in found}
+
+
+@pytest.mark.parametrize("failover", ["resolve", "rescale"])
+def test_the_drill_holds_just_below_and_breaks_just_above(tmp_path, failover):
+    study, _ = read_study(write_study(tmp_path))
+    try:
+        plan = make_plan(study.model_copy(update={"failover": failover}), Effort(gap_fraction=0.0))
+    except NoPlan:
+        pytest.skip("no plan with fixed weights")
+    assert {"demand", "speed"} <= checked(plan).keys()
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_random_plans_hold_below_and_break_above(seed):
+    plan = None
+    while plan is None:
+        try:
+            plan = make_plan(random_study(seed))
+        except NoPlan:
+            seed += 100
+    checked(plan)
+
+
+def test_the_study_s_own_limits_are_kept():
+    """A tenth is left to queues: with every machine at its limit in a failure, any more demand breaks its goal."""
+    study, _ = read_study(Path(__file__).parents[1] / "examples" / "postmortem")
+    plan = make_plan(study)
+    found = checked(plan)
+    assert found["demand"].breaks_at < 1 / study.utilisation.in_failure
+    (section,) = [section for section in review_plan(plan).sections if section.title == "TRUST"]
+    (line,) = [line for line in section.lines if line.startswith("  demand: ")]
+    assert "more holds, " in line and " more breaks a goal when " in line
