@@ -1,8 +1,36 @@
-"""Reports fold tables to the terminal: tests and goldens have one of 120 columns."""
+"""Reports fold tables to the terminal: tests and goldens have one of 120 columns. Which tests are quick."""
 
 import importlib.util
 import os
 
+import pytest
+
 os.environ["COLUMNS"] = "120"
 collect_ignore = [] if importlib.util.find_spec("tf") else ["terraform_provider.py"]
 """Helpers that need packages of requirements-emit.txt are not looked into for doctests without them."""
+QUICK = {
+    f"test_{name}.py"
+    for name in (
+        *("formulas", "rules", "worked_points", "worked_audit", "contracts", "periods", "money", "buildout", "cash"),
+        *("failures", "economics", "cutsets", "rescale", "layers", "drill", "drill_effects", "worked_drill"),
+    )
+}
+"""A minute of processor time in all: what a developer runs first, and what mutants are tried on."""
+NOT_QUICK = {
+    "test_what_harder_failures_imply_costs_nothing_to_leave_out",
+    "test_the_loop_costs_what_the_whole_program_costs",
+    "test_priced_plans_pass_their_audit",
+    "test_zeng_and_zhao",
+    "test_lands",
+    "test_flows_equal_brute_force_on_random_studies",
+    "test_no_renamed_thing_in_a_plan_ends_in_an_internal_error",
+    "test_a_hundred_random_plans_survive_every_failure_by_their_weights",
+}
+"""Of them, what takes seconds each."""
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if item.path.name in QUICK and getattr(item, "originalname", "") not in NOT_QUICK:
+            item.add_marker("quick")

@@ -12,7 +12,6 @@ from planner.planfile import digest, sha256
 from planner.records.plan import PlanFile
 from planner.search import Effort
 
-pytestmark = pytest.mark.quick
 PART, NO_A = "failure:part", "site:a/x"
 
 

@@ -28,8 +28,6 @@ from planner.costs import COSTS, cost_usd, outage_usd
 from planner.problem import Decisions, Problem, no_decisions
 from planner.rules import PURCHASE_RULES, RULES, STATE_RULES
 
-pytestmark = pytest.mark.quick
-
 
 @cache
 def problem(objective: str = "cost") -> Problem:

@@ -462,3 +462,68 @@ def solvable() -> Study:
     (cores,) = asked.policies.quotas
     room = {"budget_usd": 100000.0, "quotas": (cores.model_copy(update={"most": 300.0}),)}
     return asked.model_copy(update={"policies": asked.policies.model_copy(update=room)})
+
+
+# What stands, for the drill: a holds 2 machines, of which 1 is lent, rents 1 and 2 of spot; b has 6.
+STANDS = {
+    "purchases": {
+        (RENTED, DAY): 1,
+        (RENTED, NIGHT): 1,
+        (SPOT, DAY): 2,
+        (SPOT, NIGHT): 1,
+        (TERM, HALF): 3,
+    },
+    # replicas, of them firm: 0.8 · (2 − 1 + 0.75) machines always count at a
+    "replicas": {(A, DAY): (3, 2), (A, NIGHT): (2, 1), (B, DAY): (4, None), (B, NIGHT): (3, None)},
+    "traffic": {
+        DAY: {("w", A): 7.5, ("w", B): 2.5, ("v", B): 1.4},
+        NIGHT: {("w", A): 4.2, ("w", B): 1.8, ("v", A): 0.7, ("v", B): 0.5},  # 300 · 1.4 + 900 · 1.2 = 1500
+    },
+}
+STRUCK_A = f"failure:hit on {A}"
+RESCALED: dict[tuple[str, str, float], tuple[float, float]] = {
+    # (hour, failure, clock): shares of w and v that are served when gateways renormalise what is left of weights
+    (DAY, "normal", 0.0): (1.0, 1.0),
+    # nothing is moved yet: a quarter of w goes to b
+    (DAY, "site:a/x", 0.0): (2.5 / 10, 1.0),
+    # 4 replicas of b at 0.95, caches cold: 0.34 · 1.25 and 0.34 · 1.5 s
+    (DAY, "site:a/x", 30.0): (0.95 * 4 / (10 * 0.425 + 2 * 0.51),) * 2,
+    (DAY, "site:a/x", 300.0): (0.95 * 4 / (10 * 0.425 + 2 * 0.51),) * 2,
+    (NIGHT, "site:a/x", 50.0): (0.95 * 3 / (6 * 0.425 + 1 * 0.51),) * 2,
+    # 2 firm replicas of a, 0.29 · 1.25 s; v has no weight there by day
+    (DAY, "site:b/y", 0.0): (7.5 * 2 / 3 / 10, 0.0),  # a third of them stood on spot
+    (DAY, "site:b/y", 30.0): (0.95 * 2 / (10 * 0.3625), 0.0),
+    (NIGHT, "site:b/y", 30.0): (0.95 / (6 * 0.3625 + 1 * 0.435),) * 2,
+    # of 2 firm replicas 0.75 are left: 1 whole one, filled; b takes 2.5 of 0.75 · 7.5 + 2.5 parts of 13.2
+    (DAY, "failure:part", 50.0): ((0.95 / 0.3625 + 13.2 * 2.5 / (0.75 * 7.5 + 2.5)) / 13.2, 1.0),
+    # 0.75 of 1: none
+    (NIGHT, "failure:part", 50.0): (1.8 / (0.75 * 4.2 + 1.8), 0.5 / (0.75 * 0.7 + 0.5)),
+    # 0.4 · 0.8 / 0.5 · (2 + 1 − 1) = 1.28 of 2 replicas are lost: none is left whole; gateways do not know
+    (DAY, STRUCK_A, 50.0): (2.5 / 10, 1.0),
+    (NIGHT, STRUCK_A, 50.0): (1.8 / 6, 0.5 / 1.2),
+}
+SHORT = {
+    # the same: requests/s of w below what is due
+    (DAY, "site:a/x", 30.0): 0.0,
+    (DAY, "site:a/x", 50.0): 0.0,
+    (DAY, "site:a/x", 300.0): 0.8 * 10 - 0.95 * 4 / (4.25 + 1.02) * 10,
+    (DAY, "site:b/y", 30.0): 0.0,
+    (DAY, "site:b/y", 50.0): 0.0,
+    (DAY, "site:b/y", 300.0): 0.8 * 10 - 0.95 * 2 / 0.3625,
+    (NIGHT, "failure:part", 50.0): (0.7 - 1.8 / 4.95) * 7.92,
+    (DAY, STRUCK_A, 50.0): (0.6 - 0.25) * 10,
+}
+LOST_WITHOUT_A = (
+    # requests/s not served of w and v: 7.5 of w until detection, then 1 − 3.8 / 5.27 of all until 300 s
+    10 * 7.5 + 290 * 10 * (1 - 3.8 / 5.27),
+    290 * 2 * (1 - 3.8 / 5.27),
+)
+RESOLVED = {
+    # (hour, failure, clock): share of w that is served by the best new weights and starts
+    (DAY, "normal", 0.0): 1.0,
+    (DAY, "site:a/x", 0.0): 0.25,
+    (DAY, "site:a/x", 30.0): 0.95 * 4 / 0.425 / 10,  # all of b for w, of which 0.3 is due
+    (DAY, "site:a/x", 50.0): 1.0,  # 5 GiB/s for 40 s load 2 of 100 GiB
+    (NIGHT, "site:a/x", 30.0): 1.0,
+    (DAY, "site:b/y", 30.0): 1.0,  # 0.8 · (2 − 1 + 0.75 + 0.5 · (6 − 1)) machines: 6 replicas, at once
+}
