@@ -49,6 +49,8 @@ NOT_CHECKED: Mapping[str, str] = {
     "proof.status": "whether a clock or a person ended the search (checked: proven and gap)",
     "proof.passes": "how often the search went round",
     "proof.failures_entered": "which failures decided something (checked: that the study has them)",
+    "states.*.kept": "whether a replica that carries nothing is kept or let go, where there is room for it (checked: that "
+    "it survived, and stands on machines)",
     "binds": "which limits bind, and their marginal values: of the relaxation; rows may be missing (checked: limits "
     "and units are the study's, no saving is more than is paid)",
     "drivers": "which failures pay for a pool: of the relaxation; rows may be missing (checked: pools and failures "
