@@ -24,7 +24,7 @@ class Difference:
     Parameters
     ----------
     kind : missing machines, spares, replicas or reservation, machines beyond the plan, replicas beyond the plan, idle
-        reservation, unknown, nodes without label, expired qualification; noted only: stale figure
+        reservation, unknown, unlabelled nodes, expired qualification; noted only: stale figure
     usd_per_month : paid and not used
     """
 
@@ -134,9 +134,9 @@ def _unlabelled(fleet: Fleet, nodes: Mapping[str, int]) -> Iterable[Difference]:
     for where, count in sorted(nodes.items()):
         if where in fleet.pool_name:
             detail = f"not counted: label them {POOL_LABEL}={fleet.pool_name[where]} if they are the plan's"
-            yield Difference("nodes without label", where, fleet.machines(where), count, detail=detail)
+            yield Difference("unlabelled nodes", where, fleet.machines(where), count, detail=detail)
         else:
-            yield Difference("nodes without label", where, 0, count, detail="not counted: the plan has none there")
+            yield Difference("unlabelled nodes", where, 0, count, detail="not counted: the plan has none there")
 
 
 def _machines(fleet: Fleet, actual: Mapping[str, int]) -> Iterable[Difference]:

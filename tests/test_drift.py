@@ -260,7 +260,7 @@ def test_nodes_of_a_planned_type_without_our_label_are_mentioned_and_not_counted
     assert actual.machines == {p5: 1}
     lost = {"p5.48xlarge in mars-1": 1, "p5.48xlarge in a place that no label says": 1}
     assert actual.unlabelled == {p5: 2, tpu: 1} | lost
-    found = {d.subject: d for d in drift(planned(), actual, DAY).differences if d.kind == "nodes without label"}
+    found = {d.subject: d for d in drift(planned(), actual, DAY).differences if d.kind == "unlabelled nodes"}
     assert set(found) == {p5, tpu, *lost}
     assert (found[p5].planned, found[p5].actual) == (TOTAL[p5], 2)
     assert f"capacity-planner/pool={fleet_of(planned()).pool_name[p5]}" in found[p5].detail
