@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from planner.algebra import Row
+from planner.build import build
 from planner.costs import COSTS
 from planner.errors import InputError
 from planner.explain import shortage
@@ -49,8 +50,8 @@ NOT_CHECKED: Mapping[str, str] = {
     "proof.status": "whether a clock or a person ended the search (checked: proven and gap)",
     "proof.passes": "how often the search went round",
     "proof.failures_entered": "which failures decided something (checked: that the study has them)",
-    "states.*.kept": "whether a replica that carries nothing is kept or let go, where there is room for it (checked: that "
-    "it survived, and stands on machines)",
+    "states.*.kept": "whether a replica that carries nothing is kept or let go, where there is room for it (checked: "
+    "that it survived, and stands on machines)",
     "binds": "which limits bind, and their marginal values: of the relaxation; rows may be missing (checked: limits "
     "and units are the study's, no saving is more than is paid)",
     "drivers": "which failures pay for a pool: of the relaxation; rows may be missing (checked: pools and failures "
@@ -246,7 +247,7 @@ def _differs(a: float, b: float) -> bool:
 def _totals(plan: PlanFile, p: Problem) -> Iterator[Violation]:
     """Every total that the plan states is computed anew."""
     x = decisions_of(plan, p)
-    compared = _beside(plan)
+    compared, without_goals = _beside(plan), build(plan.study, plan.demand_case, with_goals=False)
     for stated, truth, what in (
         (upkeep_apart(p, x, plan.costs_usd), costs_usd(p, x), "costs_usd"),
         *((other.costs_usd, None, f"{name}.costs_usd") for name, other in compared),
@@ -264,7 +265,7 @@ def _totals(plan: PlanFile, p: Problem) -> Iterator[Violation]:
         bought = decisions_of(plan.model_copy(update=its), p)
         stated = upkeep_apart(p, bought, other.costs_usd)
         yield from _beside_names(p, what, other)
-        yield from _beside_requests(p, what, other)
+        yield from _beside_requests(without_goals, what, other)
         for name, value in costs_usd(p, bought).items():
             if name in PAID_BY_PURCHASES and _differs(stated.get(name, 0.0), value):
                 yield Violation(f"{what}.costs_usd", name, 0.0, f"{value:,.2f} is true")
@@ -348,7 +349,10 @@ def _beside_names(p: Problem, what: str, other: WithoutGoals) -> Iterator[Violat
 
 
 def _beside_requests(p: Problem, what: str, other: WithoutGoals) -> Iterator[Violation]:
-    """A plan beside this one serves normal operation with what it buys, and says of its requests what they can cost."""
+    """A plan beside this one serves normal operation with what it buys, and says of its requests what they can cost.
+
+    `p` is the problem without survival goals: with them there are rows of what counts in failures.
+    """
     started = {(x.offer, x.when): x.units for x in other.purchases} | {
         (m.build_out, m.when): m.units for m in other.builds
     }
