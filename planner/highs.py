@@ -205,7 +205,9 @@ class KeptHiGHS(pulp.LpSolver):  # type: ignore[misc]
         self.bound = info.mip_dual_bound if is_mip else info.objective_function_value
         if model_status == kind.kOptimal or (model_status in limits and has_solution and is_mip):
             solution = self.highs.getSolution()
-            for column, value in zip(columns, (np.array(solution.col_value) * self.units).tolist(), strict=True):
+            # a value is within its bounds, not within the solver's tolerance of them: nothing is sent to what is dead
+            values = np.clip(np.array(solution.col_value), self.lower, self.upper) * self.units
+            for column, value in zip(columns, values.tolist(), strict=True):
                 column.varValue = value
             if not is_mip:
                 for column, dual in zip(columns, (np.array(solution.col_dual) / self.units).tolist(), strict=True):

@@ -24,7 +24,7 @@ def plan(tmp_path_factory):
 @pytest.mark.parametrize(
     ("old", "new", "field"),
     [
-        ('"units": ', '"units": -', "purchases.0.units"),
+        ('"units": ', '"units": -', "on_equal_terms.purchases.0.units"),
         ('"mean_input_tokens": 1000.0', '"mean_input_tokens": "many"', "study.workloads.0.mean_input_tokens"),
         ('"mean_input_tokens": 2000.0', '"mean_input_tokens": 0', "study.workloads.1.mean_input_tokens"),
         ('\n "schema_version": 1', '\n "schema_version": 9', "schema_version"),

@@ -110,7 +110,6 @@ READ = {
     "Horizon.hours": "a record: see test_periods",
     "Horizon.periods": "a record: see test_periods",
     "Horizon.quarters": "refused beside months that differ: see test_periods",
-    "Offer.most_units_at_once": "how an order is split, beyond a size that this plan has: see test_contracts",
     "Study.price_book": "a record: see test_contracts",
     "Study.price_paths": "a record: see test_contracts",
     "Study.shapes": "a record: see test_periods",

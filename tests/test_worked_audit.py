@@ -201,7 +201,8 @@ STATED = {
     "without goals: the bound": (more("without_goals", "bound_usd", by=1e6), {("proof", "")}),
     "without goals: a purchase": (
         more("without_goals", "purchases", 0, "units", by=1),
-        {("without_goals.costs_usd", name) for name in ("hourly_machines", "energy", "spend_shortfalls")},
+        {("without_goals.costs_usd", name) for name in ("hourly_machines", "energy", "spend_shortfalls")}
+        | {("without_goals.purchases", "")},  # beyond a limit
     ),
     "without goals: a cost left out": (
         lambda d: d["without_goals"]["costs_usd"].pop("outages"),
