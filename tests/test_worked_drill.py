@@ -4,7 +4,9 @@ from datetime import date
 from functools import cache
 from typing import Any
 
+import numpy as np
 import pytest
+from buildouts import phase
 from studies import offer
 from worked_points import (
     DAY,
@@ -13,9 +15,11 @@ from worked_points import (
     NIGHT,
     QA,
     QB,
+    RENTED,
     RESCALED,
     RESOLVED,
     SHORT,
+    SPOT,
     STANDS,
     TERM,
     A,
@@ -24,11 +28,16 @@ from worked_points import (
 )
 
 from planner.drill import DrillResult, drill_plan, drill_state_claims
-from planner.drill.moments import moments
+from planner.drill.graph import available
+from planner.drill.moments import moments, not_ready, without_power
+from planner.drill.names import above, check_study
+from planner.drill.stock import Bought, Stock, counts, fractions, least_counted, that_fit
 from planner.drill.trips import kilometres
+from planner.drill.world import build_world
+from planner.errors import InputError
 from planner.plan import make_plan
-from planner.records.plan import PlanFile, Purchase, Replicas, State
-from planner.records.study import Claim, Demand, Holding, Horizon, Hour, Period, Shape
+from planner.records.plan import Built, PlanFile, Purchase, Replicas, State
+from planner.records.study import Claim, Counted, Demand, Goal, Holding, Horizon, Hour, Needs, Period, Shape
 from planner.search import Effort
 
 
@@ -351,3 +360,173 @@ def test_kilometres_by_hand():
     assert kilometres((10.0, 20.0), (11.0, 20.0)) == pytest.approx(quarter / 90)
     assert kilometres((60.0, 0.0), (60.0, 180.0)) == pytest.approx(quarter * 2 / 3)  # over the pole: 60 degrees
     assert kilometres((50.0, 7.0), (50.0, 7.0)) == 0.0
+
+
+# ------------------------------------------------------------------ needs
+P = ("x:1", "x:2", "x:3")
+LEFT = {"x:1": np.array([0.25, 1.0]), "x:2": np.array([0.6, 0.0]), "x:3": np.array([1.0, 0.5])}
+
+
+@pytest.mark.parametrize(
+    ("need", "left"),
+    [
+        (Needs(all_of=P), (0.25, 0.0)),
+        (Needs(any_of=P), (1.0, 1.0)),
+        (Needs(any_of=P[:2]), (0.6, 1.0)),
+        (Needs(at_least=1, of=P), (1.0, 1.0)),
+        (Needs(at_least=2, of=P), (0.6, 0.5)),
+        (Needs(at_least=3, of=P), (0.25, 0.0)),
+        (Needs(at_least=4, of=P), (0.0, 0.0)),
+        (Needs(all_of=(P[2], Needs(any_of=P[:2]))), (0.6, 0.5)),
+        (Needs(any_of=(P[0], Needs(at_least=2, of=P[1:]))), (0.6, 1.0)),
+    ],
+)
+def test_what_a_need_leaves(need, left):
+    assert available(need, LEFT, np.ones(2)).tolist() == list(left)
+
+
+# ------------------------------------------------------------------ power, dates, markets
+def test_machines_draw_power_to_the_kilowatt():
+    """By day 2 held, 1 rented, 2 of spot at a: 5 machines of 6 kW."""
+    plan = standing()
+
+    def found(kw: float) -> list[str]:
+        sites = tuple(s.model_copy(update={"power_kw": kw}) if s.id == "a/x" else s for s in plan.study.sites)
+        every = moments(plan.study)
+        return without_power(plan.study.model_copy(update={"sites": sites}), plan, every[0], every)
+
+    assert found(30.0) == []
+    assert found(29.9) == [f"{DAY}: machines at a/x draw 30 kW, at most 29.9"]
+
+
+def test_modules_that_are_built_give_power_from_their_period_on():
+    s = over_time(holdings=(Holding(pool=QA, machines=9),), build_outs=(phase("hall"), phase("annex")))
+    s = s.model_copy(
+        update={"sites": tuple(x.model_copy(update={"power_kw": 10.0}) if x.id == "a/x" else x for x in s.sites)}
+    )
+    hall, annex = (m.model_copy(update={"site": "a/x"}) for m in s.build_outs)
+    s = s.model_copy(update={"build_outs": (hall, annex)})
+    rows = (
+        Built(build_out="a/x:hall", when="a", units=1),
+        Built(build_out="a/x:hall", when="b", units=1),
+        Built(build_out="a/x:annex", when="b", units=0),
+    )
+    plan = made().model_copy(update={"study": s, "builds": rows, "purchases": ()})
+    every = moments(s)
+    assert without_power(s, plan, every[1], every) == ["a/night: machines at a/x draw 54 kW, at most 30"]  # 10 + 20
+    assert without_power(s, plan, every[2], every) == ["b/day: machines at a/x draw 54 kW, at most 50"]
+    assert without_power(s, plan.model_copy(update={"builds": (*rows, rows[1])}), every[2], every) == []
+
+
+def test_nothing_is_there_before_it_can_be():
+    """Today is 2026-01-01: 90 days later is the first day of b; clocks of 12 months end a year later."""
+    s = over_time(build_outs=(phase("hall").model_copy(update={"site": "a/x"}),))
+    s = s.model_copy(update={"offers": tuple(b.model_copy(update={"lead_days": 90.0}) for b in s.offers)})
+    rows = (Purchase(offer=TERM, when="a", units=1), Purchase(offer=TERM, when="b", units=1))
+    builds = (Built(build_out="a/x:hall", when="b", units=1), Built(build_out="ghost", when="b", units=1))
+    plan = made().model_copy(update={"study": s, "builds": builds, "purchases": rows})
+    assert not_ready(s, plan, moments(s)) == [
+        "builds: ghost: no such build-out",
+        "a/x:hall in b: ordered on 2026-01-01 it is there on 2027-01-01, after 2026-04-01",
+        f"{TERM} in a: ordered on 2026-01-01 it is there on 2026-04-01, after 2026-01-01",
+    ]
+    none = tuple(row.model_copy(update={"units": 0}) for row in (*rows, *builds))
+    assert not_ready(s, plan.model_copy(update={"purchases": none[:2], "builds": none[2:3]}), moments(s)) == []
+
+
+def test_what_counts_and_what_can_be_had():
+    """Shares of the last entry that fits; half of what is left on a market of 6 units of 2."""
+    s = solvable()
+    rows = (
+        Counted(offers=("a/*",), running_fraction=0.9, obtainable_fraction=0.2, obtain_seconds=3.0),
+        Counted(
+            offers=("*:on_demand",), any="site", running_fraction=0.75, obtainable_fraction=0.5, obtain_seconds=15.0
+        ),
+    )
+    s = s.model_copy(update={"policies": s.policies.model_copy(update={"counted": rows})})
+    offers = {b.id: b for b in s.offers}
+    site, pool = frozenset({"site", "x"}), frozenset({"pool"})
+    assert fractions(s, offers[RENTED], site) == (0.75, 0.5, 15.0)
+    assert fractions(s, offers[RENTED], pool) == (0.9, 0.2, 3.0)
+    assert fractions(s, offers[SPOT], pool) == (0.0, 0.0, 0.0)
+    assert fractions(s, offers[TERM], site) == (1.0, 0.0, 0.0)
+    assert least_counted(s, offers[RENTED], [site, pool]) == 0.75
+    assert least_counted(s, offers[RENTED], []) == least_counted(s, offers[TERM], [site, pool]) == 1.0
+    assert least_counted(s, offers[SPOT], [pool]) == 0.0
+    units = tuple(b.model_copy(update={"machines_per_unit": 2}) if b.id == RENTED else b for b in s.offers)
+    s = s.model_copy(update={"offers": units})
+    world = build_world(s)
+    zeros, bought = np.zeros(2), (Bought(units[0], 0, 4.0, 2.0), Bought(offers[TERM], 1, 6.0, 3.0))
+    stock = Stock(np.zeros(2), np.zeros(2), np.zeros((2, 2)), zeros, np.array([2.0, 0.0]), zeros + 0.8, zeros, bought)
+    found = counts(world, stock, site)
+    assert found.machines.tolist() == [2 + 0.75 * 4, 6.0]
+    assert found.less.tolist() == [1.0, 0.0]
+    assert found.obtained == ((10 + 15.0, 0, 0.5 * (6 - 2) * 2),)
+    assert counts(world, stock, pool).obtained == ((10 + 3.0, 0, pytest.approx(0.2 * (6 - 2) * 2)),)
+
+
+def test_what_fits_gives_up_the_same_share():
+    """Two replicas a machine; 3 + 5 replicas need 4 machines: on 2.2 each keeps 0.55, whole ones."""
+    s = solvable()
+    world = build_world(s)
+    assert that_fit(world, np.array([3.0, 5.0]), np.array([1.5, 1.4])).tolist() == [3.0, 2.0]
+    assert that_fit(world, np.array([3.0, 5.0]), np.array([1.0, 2.5])).tolist() == [2.0, 5.0]
+    assert that_fit(world, np.array([0.0, 5.0]), np.array([0.0, 0.0])).tolist() == [0.0, 0.0]
+
+
+# ------------------------------------------------------------------ names
+def test_names_of_a_study_lead_somewhere():
+    s = solvable()
+    bad = {
+        "pools": (s.pools[0].model_copy(update={"site": "moon"}), s.pools[1].model_copy(update={"machine_type": "z"})),
+        "workloads": tuple(
+            w.model_copy(update=u)
+            for w, u in zip(s.workloads, ({"tier": "x", "model": "y"}, {"context_class": "z"}), strict=True)
+        ),
+        "demand": (s.demand[0].model_copy(update={"workload": "q", "origin": "r"}),),
+        "holdings": (Holding(pool="h", machines=1),),
+        "claims": (Claim(pool="c", machines=1, reclaim_seconds=1.0, lent_to="x"),),
+        "failures": (*s.failures, s.failures[0]),
+        "origins": (*s.origins, *s.origins),
+    }
+    with pytest.raises(InputError) as raised:
+        check_study(s.model_copy(update=bad))
+    said = {f.where.removeprefix("study: "): f.got for f in raised.value.findings}
+    assert said == {
+        "pools: moon/m: site": "'moon'",
+        "pools: b/y/z: machine_type": "'z'",
+        "workloads: w: tier": "'x'",
+        "workloads: w: model": "'y'",
+        "workloads: v: context_class": "'z'",
+        "demand: workload": "'q'",
+        "demand: origin": "'r'",
+        "holdings: pool": "'h'",
+        "claims: pool": "'c'",
+        "failures": "'part'",
+        "origins": "'o'",
+    }
+    check_study(s)
+
+
+def test_goals_and_replicas_of_a_study_lead_somewhere():
+    s = solvable()
+    goals = (Goal(any="moon", within_seconds=1.0), Goal(failure="flood", within_seconds=1.0))
+    first = s.models[0].profiles[0].model_copy(update={"accelerators_per_replica": 9})
+    whole = s.models[0].profiles[1].model_copy(update={"accelerators_per_replica": 8, "classes": ()})
+    models = (s.models[0].model_copy(update={"profiles": (first, whole)}),)
+    tiers = (s.tiers[0].model_copy(update={"survive": goals}), s.tiers[1])
+    with pytest.raises(InputError) as raised:
+        check_study(s.model_copy(update={"tiers": tiers, "models": models}))
+    assert [(f.where, f.got) for f in raised.value.findings] == [
+        ("study: tiers: t: survive: any", "'moon'"),
+        ("study: tiers: t: survive: failure", "'flood'"),
+        ("study: models: m: m-cuda: accelerators_per_replica", "9"),
+        ("study: models: m: n-neuron: classes", "none"),
+    ]
+
+
+def test_what_is_above_what_it_may_be():
+    """A millionth of the larger side, of one at the least."""
+    values = np.array([1 + 0.9e-6, 1 + 1.1e-6, 1000.0009, 1000.0011, 0.9e-6, 1.1e-6])
+    most = np.array([1.0, 1.0, 1000.0, 1000.0, 0.0, 0.0])
+    assert [text.split()[1] for text in above("x", "abcdef", values, most)] == ["b", "d", "f"]
