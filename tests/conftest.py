@@ -11,7 +11,18 @@ collect_ignore = [] if importlib.util.find_spec("tf") else ["terraform_provider.
 QUICK = {
     f"test_{name}.py"
     for name in (
-        *("formulas", "rules", "worked_points", "worked_audit", "contracts", "periods", "money", "buildout", "cash"),
+        *(
+            "formulas",
+            "rules",
+            "worked_points",
+            "worked_audit",
+            "worked_contracts",
+            "contracts",
+            "periods",
+            "money",
+            "buildout",
+            "cash",
+        ),
         *("failures", "economics", "cutsets", "rescale", "layers", "drill", "drill_effects", "worked_drill"),
     )
 }
