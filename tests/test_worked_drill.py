@@ -24,20 +24,41 @@ from worked_points import (
     TERM,
     A,
     B,
+    rated,
     solvable,
 )
 
 from planner.drill import DrillResult, drill_plan, drill_state_claims
+from planner.drill.alike import Alike
+from planner.drill.failures import Failure
 from planner.drill.graph import available
+from planner.drill.left import what_is_left
 from planner.drill.moments import moments, not_ready, without_power
 from planner.drill.names import above, check_study
+from planner.drill.replay import prepare
+from planner.drill.resolve import part_of_pool
+from planner.drill.standing import of_plan
 from planner.drill.stock import Bought, Stock, counts, fractions, least_counted, that_fit
 from planner.drill.trips import kilometres
-from planner.drill.world import build_world
+from planner.drill.world import build_world, cache_gib_per_request
 from planner.errors import InputError
 from planner.plan import make_plan
 from planner.records.plan import Built, PlanFile, Purchase, Replicas, State
-from planner.records.study import Claim, Counted, Demand, Goal, Holding, Horizon, Hour, Needs, Period, Shape
+from planner.records.study import (
+    Claim,
+    Component,
+    Counted,
+    Demand,
+    Dependency,
+    Goal,
+    Holding,
+    Horizon,
+    Hour,
+    NamedFailure,
+    Needs,
+    Period,
+    Shape,
+)
 from planner.search import Effort
 
 
@@ -93,7 +114,9 @@ def test_what_stands_is_sound():
 @pytest.mark.parametrize("key", RESCALED)
 def test_gateways_that_renormalise_by_hand(key):
     for tier, share in zip(("t", "late"), RESCALED[key], strict=True):
-        assert row(drilled("rescale"), key, tier).served_fraction == pytest.approx(share, rel=1e-9), tier
+        found = row(drilled("rescale"), key, tier)
+        assert found.served_fraction == pytest.approx(share, rel=1e-9), tier
+        assert (found.hot_fraction, found.reclaimed_fraction) == pytest.approx((share, 0.0), rel=1e-9)
 
 
 @pytest.mark.parametrize("key", SHORT)
@@ -188,7 +211,7 @@ def only(placement: str, rates: dict[str, float], **more: Any) -> dict[str, Any]
     }
 
 
-NO_A, NO_B = "site:a/x", "site:b/y"
+NO_A, NO_B, PART = "site:a/x", "site:b/y", "failure:part"
 CLAIMS = {
     # (change of a state, what is said)
     "kept more than survive": (lambda s: s(NO_A, 50.0).update(kept={B: 99}), f"{NO_A} at 50 s: kept replicas: {B}"),
@@ -237,6 +260,25 @@ CLAIMS = {
     "short of the goal": (
         lambda s: s(NO_A, 300.0).update(only(B, {"w": 7.9}, shed={"w": {"o": 2.1}, "v": {"o": 2.0}})),
         f"{NO_A} at 300 s: tier t is short by 0.1 requests/s",
+    ),
+    "loaded long before": (
+        lambda s: (
+            s(PART, 30.0).update(same_as_normal=False, kept={}, occupied={}, loaded={}),
+            s(PART, 30.001).update(same_as_normal=False, occupied={B: 7}),
+            s(PART, 50.0).update(loaded={B: 3}, occupied={}, kept={}),
+        ),
+        f"{PART} at 50 s: running, loading at 30 s: {B} has 7, at most 4",
+    ),
+    "loaded after the clock before": (
+        lambda s: (
+            s(NO_A, 50.0).update(occupied={}, kept={}, loaded={B: 1}),
+            s(NO_A, 300.0).update(kept={}, loaded={B: 3}),
+        ),
+        f"{NO_A} at 300 s: running, loading at 50 s: {B} has 7, at most 5",
+    ),
+    "short in normal operation": (
+        lambda s: s("normal", 0.0).update(only(B, {"w": 8.9, "v": 1.5}, shed={"w": {"o": 1.1}})),
+        "normal at 0 s: tier t is short by 0.1 requests/s",
     ),
     "before it is lent no more": (
         lambda s: s(NO_B, 30.0).update(loaded={A: 8}, occupied={}),
@@ -396,6 +438,7 @@ def test_machines_draw_power_to_the_kilowatt():
         return without_power(plan.study.model_copy(update={"sites": sites}), plan, every[0], every)
 
     assert found(30.0) == []
+    assert found(30.0 - 5e-7) == [], "half a milliwatt"
     assert found(29.9) == [f"{DAY}: machines at a/x draw 30 kW, at most 29.9"]
 
 
@@ -530,3 +573,151 @@ def test_what_is_above_what_it_may_be():
     values = np.array([1 + 0.9e-6, 1 + 1.1e-6, 1000.0009, 1000.0011, 0.9e-6, 1.1e-6])
     most = np.array([1.0, 1.0, 1000.0, 1000.0, 0.0, 0.0])
     assert [text.split()[1] for text in above("x", "abcdef", values, most)] == ["b", "d", "f"]
+
+
+# ------------------------------------------------------------------ what failures leave
+def left_of(*failures: Failure, of: Any = None) -> tuple[Any, Stock, Any]:
+    """World, stock and what is left by day, of what stands at the worked point."""
+    plan = standing()
+    plan = plan if of is None else plan.model_copy(update={"study": of})
+    world, graph, goals = prepare(plan.study)
+    every = moments(plan.study)
+    world = world.at(every[0].wanted)
+    stock, _ = of_plan(world, plan, goals, every[0], every)
+    return world, stock, what_is_left(world, graph, stock, failures)
+
+
+def test_a_placement_that_is_lost_in_part_has_its_part_of_the_pool():
+    """Half of a's stack: half of 0.8 · (2 + 1 − 1) machines, two replicas on each; b is not lost in part."""
+    world, stock, left = left_of(Failure("x", {"stack:cuda": 0.5}, goals={"t": [(60.0, 0.5)]}))
+    assert part_of_pool(world, stock, left, 10.0).tolist() == [pytest.approx(0.5 * 1.6 / 0.5), float("inf")]
+    assert part_of_pool(world, stock, left, 60.0)[0] == pytest.approx(0.5 * 2.4 / 0.5)  # what was lent is back
+
+
+def test_a_loss_on_one_placement_takes_no_weight_but_its_own():
+    lost = {"pool:a/x/m": 0.4, f"placement:{A}": 0.25}
+    _, _, left = left_of(Failure("x", lost, worst=A, goals={"t": [(60.0, 0.5)]}))
+    assert left.weights.tolist() == [[0.75, 1.0]]
+
+
+def test_only_pools_with_offers_that_count_less_look_at_what_is_firm():
+    plan = standing(replicas={**STANDS["replicas"], (B, DAY): (4, 1)})
+    key = (DAY, NO_A, 30.0)
+    assert row(drill_plan(plan, "rescale"), key, "t").served_fraction == pytest.approx(RESCALED[key][0])
+
+
+def gated() -> Any:
+    """Two gateways that w cannot avoid, one of which only its new logins need; half of sessions go on."""
+    gates = tuple(
+        Component(name=n, kind="gateway", most_requests_per_second=v)
+        for n, v in (("in", 12.0), ("up", 20.0), ("x", 9.0))
+    )
+    needs = (
+        Dependency(component="workload:w", needs=Needs(all_of=("gateway:in", "gateway:up"))),
+        Dependency(
+            component="workload:w",
+            needs=Needs(all_of=("gateway:x",)),
+            breaks="new_logins",
+            sessions_go_on_fraction=0.5,
+        ),
+    )
+    return solvable().model_copy(update={"components": gates, "dependencies": needs})
+
+
+def test_gateways_let_less_through_and_what_is_behind_them_is_whole():
+    world, _, left = left_of(Failure("x", {"gateway:in": 0.25}, goals={"t": [(60.0, 0.5)]}), of=gated())
+    assert left.passage.limited == ("gateway:in", "gateway:up", "gateway:x")
+    assert left.passage.most.tolist() == [[9.0, 20.0, 9.0]]
+    assert left.front.tolist() == [[1.0, 1.0]]
+    way = left.passage.ways_of_flows[world.flows["w", "o"]]
+    assert way.passes == {"gateway:in", "gateway:up", "gateway:x"} and way.choices == ()
+    assert set(left.passage.ways_of_flows) == {world.flows["w", "o"]}
+
+
+def test_what_machines_need():
+    _, graph, _ = prepare(gated())
+    below = graph.below_machines()
+    assert {"provider:a", "region:a/x", "site:a/x", "pool:a/x/m", "stack:cuda"} <= below
+    assert not {"gateway:in", "workload:w", "origin:o"} & below
+
+
+def test_flows_that_are_alike_share_by_what_they_ask_for():
+    few = Alike(None, None, np.array([0, 0, 1]), np.array([0.25, 0.75, 1.0]))  # type: ignore[arg-type]
+    assert few.apart(np.array([8.0, 2.0])).tolist() == [2.0, 6.0, 2.0]
+
+
+def test_failures_that_are_priced_are_drilled_without_a_goal():
+    s = rated("expected")
+    grid = Component(name="grid", kind="power", failures_per_year=2.0, hours_to_repair=3.0)
+    idle = Component(name="idle", kind="power", hours_to_repair=3.0)
+    tiers = tuple(t.model_copy(update={"survive": ()}) for t in s.tiers)
+    for objective, ids in (("expected", ["power:grid"]), ("worst_case", ["power:grid", "power:idle"]), ("cost", [])):
+        more = {"components": (grid, idle), "tiers": tiers, "objective": objective}
+        _, _, failures = prepare(s.model_copy(update=more))
+        named = [] if objective == "cost" else ["failure:part", f"failure:hit on {A}"]
+        assert sorted(f.id for f in failures) == sorted([*ids, *named])
+        for f in failures:
+            assert f.clocks == [10.0] and f.due("t", 99.0) == 0.0, "looked at when it is detected, nothing is due"
+            assert f.hours_to_repair == {"power:grid": 3.0, "power:idle": 3.0, "failure:part": 2.0}.get(f.id, 1.5)
+
+
+def test_keys_and_values_of_a_request_by_hand():
+    """One layer of four looks at all of 30 tokens, three at 10; 8 heads of 16, keys and values, 2 bytes each."""
+    (m,) = solvable().models
+    shape = {
+        "layers": 4,
+        "full_attention_layers": 1,
+        "windowed_attention_tokens": 10,
+        "kv_heads": 8,
+        "head_dimension": 16,
+    }
+    facts, profile = m.facts.model_copy(update=shape), m.profiles[0].model_copy(update={"kv_bytes_per_value": 2.0})
+    assert cache_gib_per_request(facts, profile, 30.0) == pytest.approx((30 + 3 * 10) * 2 * 8 * 16 * 2 / 2**30)
+    few = facts.model_copy(update={"kv_heads": 2})  # each of the four ranks has one at least
+    assert cache_gib_per_request(few, profile, 30.0) == pytest.approx(60 * 2 * 4 * 16 * 2 / 2**30)
+    latent = facts.model_copy(update={"kv_latent_dimension": 5, "full_attention_layers": None})
+    assert cache_gib_per_request(latent, profile, 30.0) == pytest.approx(4 * 30 * 5 * 4 * 2 / 2**30)
+
+
+def test_tolerances_are_of_what_is_asked_for():
+    """1.25 requests/s of v are wanted over the period: 1.1 millionths more are none."""
+    usual = {DAY: {("w", A): 7.5, ("w", B): 2.5, ("v", B): 1.4 + 4 * 1.1e-6}}
+    assert drill_plan(standing(traffic={**STANDS["traffic"], **usual}), "rescale").findings == ()
+    usual = {DAY: {("w", A): 7.5, ("w", B): 2.5, ("v", B): 1.4 + 4 * 1.4e-6}}
+    assert len(drill_plan(standing(traffic={**STANDS["traffic"], **usual}), "rescale").findings) == 1
+
+
+def test_phases_of_the_plan_without_goals_are_known():
+    bare = made().without_goals.model_copy(update={"builds": (Built(build_out="ghost", when=HALF, units=1),)})
+    found = drill_plan(made().model_copy(update={"without_goals": bare}), "rescale").findings
+    assert found == ("without_goals: phase ghost: no such phase",)
+
+
+@cache
+def chipped() -> PlanFile:
+    """A plan that survives half of a's stack, and limits of gateways."""
+    s = gated()
+    failure = NamedFailure(name="chip", lost={"stack:cuda": 0.5})
+    tiers = (
+        s.tiers[0].model_copy(
+            update={"survive": (Goal(failure="chip", serve_fraction=0.3, within_seconds=60.0), *s.tiers[0].survive)}
+        ),
+        s.tiers[1],
+    )
+    failures = (*s.failures, failure)
+    gates = tuple(c.model_copy(update={"most_requests_per_second": 14.0}) for c in s.components)
+    return make_plan(
+        s.model_copy(update={"failures": failures, "tiers": tiers, "components": gates}), Effort(gap_fraction=0.01)
+    )
+
+
+def test_claims_on_parts_and_gateways():
+    assert drill_state_claims(chipped()) == ()
+    data = chipped().model_dump(mode="json", by_alias=True)
+    at(data, "failure:chip", 60.0, DAY).update(same_as_normal=False, occupied={A: 99})
+    found = drill_state_claims(PlanFile.model_validate(data))
+    assert [t for t in found if f"failure:chip at 60 s: replicas of a placement lost in part: {A} has 99" in t], found
+    data = chipped().model_dump(mode="json", by_alias=True)
+    data["study"]["components"][1]["most_requests_per_second"] = 9.0
+    found = drill_state_claims(PlanFile.model_validate(data))
+    assert [t for t in found if "normal at 0 s: requests/s through: gateway:up has 10, at most 9" in t], found
