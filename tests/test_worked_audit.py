@@ -330,6 +330,7 @@ def of_limits(d: dict[str, Any]) -> None:
         column.append(column[0])
 
 
+BOUND = "re_solved.bound_usd"
 GATEWAYS = {
     # (change, of what the audit says: rule, key or detail)
     "no plan with weights chosen anew": (lambda d: d.update(re_solved=None), ("re_solved", "")),
@@ -349,6 +350,15 @@ GATEWAYS = {
         ("proof", "without_goals.bound_usd above a cost with goals"),
     ),
 }
+
+
+def test_a_promise_that_is_not_used_is_paid_by_plans_whose_gateways_rescale():
+    """9,000 USD at the end of the year, less what is spent at a."""
+    plan = rescaling()
+    hours, usd = {DAY: 300.0, NIGHT: 900.0}, {RENTED: 2.0, "a/x/m:spot": 1.0}
+    spent = sum(usd[row.offer] * hours[row.when] * row.units for row in plan.purchases if row.offer in usd)
+    assert spent < 9000.0
+    assert plan.costs_usd["spend_shortfalls"] == pytest.approx((9000.0 - spent) / 1.07)
 
 
 @pytest.mark.parametrize("what", GATEWAYS)
