@@ -8,7 +8,7 @@ import math
 from typing import Any
 
 from planner.algebra import Sparse, total
-from planner.formulas import requests_choosing, requests_per_second, whole_occupied
+from planner.formulas import requests_choosing, requests_per_second, short_of_spend, whole_occupied
 from planner.link_rules import no_replica_before_it_is_loaded
 from planner.polish import edge_costs
 from planner.problem import Decisions, Problem, State, flow_size, flow_weights, no_decisions, states, with_a_hair
@@ -86,6 +86,7 @@ def _settled(p: Problem, roomy: Problem, purchases: Decisions, solver: Any = Non
     found = no_decisions()
     for name in BOUGHT:
         setattr(found, name, getattr(purchases, name))
+    found.shortfall = Sparse(short_of_spend(p, found))
     found.reserve = Sparse({key: values[v] for key, v in x.reserve.items() if values[v] > least(key, WEIGHTLESS)})
     return with_states(p, found)
 

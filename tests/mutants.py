@@ -1,6 +1,6 @@
 """Mutants of the mathematics and the drill, each against the tests that run its line; a sample takes minutes, not CI.
 
-    python tests/mutants.py [--sample 300] [--seed 1] [--seconds 20] [pytest's arguments: default -m quick]
+    python tests/mutants.py [--sample 300] [--seed 1] [--seconds 20] [--again FILE] [arguments of pytest: -m quick]
 
 All tests are collected once; per mutant a forked process gives the functions their changed code and runs the tests that
 came by the changed line, the cheapest first, until one fails. A mutant that takes more than `--seconds` of processor
@@ -11,6 +11,7 @@ its tests were merely many. What is outside of functions (constants, annotations
 import argparse
 import ast
 import copy
+import functools
 import gc
 import itertools
 import os
@@ -151,8 +152,8 @@ def swap(path: Path, module: CodeType) -> int:
 class Run:
     """Takes the place of pytest's loop over tests."""
 
-    def __init__(self, sample: int, seed: int, seconds: float) -> None:
-        self.sample, self.seed, self.seconds = sample, seed, seconds
+    def __init__(self, sample: int, seed: int, seconds: float, again: str) -> None:
+        self.sample, self.seed, self.seconds, self.again = sample, seed, seconds, again
         self.failed = False
 
     def pytest_runtest_logreport(self, report: Any) -> None:
@@ -167,6 +168,12 @@ class Run:
         counts: dict[str, int] = defaultdict(int)
         for path, n in some:
             line, what, tree = next(itertools.islice(mutants(path), n, None))
+            if ast.dump(tree) == ast.dump(ast.parse(path.read_text(encoding="utf-8"))):
+                counts["the same"] += 1
+                continue
+            if self.again and f"{path.relative_to(ROOT)}:{line}  {what}" not in self.again:
+                counts["not tried again"] += 1
+                continue
             code = compile(ast.fix_missing_locations(tree), str(path), "exec")
             tests = sorted(covering.get((str(path), line), ()), key=lambda n: cost[n])
             found = self._verdict(session, path, code, tests, cost)
@@ -188,7 +195,10 @@ class Run:
             if (child := os.fork()) == 0:
                 seen: dict[tuple[str, int], list[int]] = defaultdict(list)
                 cost = []
+                caches = [c for c in gc.get_objects() if isinstance(c, functools._lru_cache_wrapper)]
                 for n in range(len(session.items)):
+                    for cache in caches:  # what a test has of another's work is run for it, too
+                        cache.cache_clear()
                     lines: set[tuple[str, int]] = set()
 
                     def inside(frame: Any, event: str, _: Any, lines: Any = lines) -> Any:
@@ -258,7 +268,9 @@ if __name__ == "__main__":
     parser.add_argument("--sample", type=int, default=300)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--seconds", type=float, default=20.0)
+    parser.add_argument("--again", type=Path, help="what an earlier run printed: only its survivors are tried")
     asked, rest = parser.parse_known_args()
+    run = Run(asked.sample, asked.seed, asked.seconds, asked.again.read_text(encoding="utf-8") if asked.again else "")
     os.chdir(ROOT)
     usual = ["-p", "no:cacheprovider", "-p", "no:terminal", "-o", "addopts=--strict-markers", "--capture=no"]
-    sys.exit(pytest.main([*usual, *(rest or ["-m", "quick"])], plugins=[Run(asked.sample, asked.seed, asked.seconds)]))
+    sys.exit(pytest.main([*usual, *(rest or ["-m", "quick"])], plugins=[run]))

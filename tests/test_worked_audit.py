@@ -10,6 +10,7 @@ from planner.audit import TOLERANCE, audit
 from planner.plan import make_plan
 from planner.planfile import digest, sha256
 from planner.records.plan import PlanFile
+from planner.records.study import Goal
 from planner.search import Effort
 
 PART, NO_A = "failure:part", "site:a/x"
@@ -312,3 +313,62 @@ def test_what_is_told_beside_the_proof(what):
     change(changed)
     assert {pair for pair in found(changed) if pair[0] in ("binds", "drivers", "firm")} >= expected
     assert bool(found(changed)) == bool(expected)
+
+
+# ------------------------------------------------------------------ gateways that rescale
+@cache
+def rescaling() -> PlanFile:
+    s = solvable()
+    goals = (Goal(any="site", serve_fraction=0.6, within_seconds=60.0),)
+    tiers = (s.tiers[0].model_copy(update={"survive": goals}),)
+    more = {"failover": "rescale", "tiers": tiers, "workloads": s.workloads[:1], "failures": ()}
+    demand = tuple(row for row in s.demand if row.workload == "w")
+    return make_plan(s.model_copy(update={**more, "demand": demand}), Effort(gap_fraction=0.01))
+
+
+def of_limits(d: dict[str, Any]) -> None:
+    for column in d["reserves"].values():
+        column.append(column[0])
+
+
+BOUND = "re_solved.bound_usd"
+GATEWAYS = {
+    # (change, of what the audit says: rule, key or detail)
+    "no plan with weights chosen anew": (lambda d: d.update(re_solved=None), ("re_solved", "")),
+    "a limit twice": (of_limits, ("reserves", f"w o {A} {DAY}")),
+    "its bound above its cost": (
+        more("re_solved", "bound_usd", by=1e6),
+        ("proof", "re_solved.bound_usd above its cost"),
+    ),
+    "its bound above the cost": (
+        more("re_solved", "bound_usd", by=1e6),
+        ("proof", "re_solved.bound_usd above the cost"),
+    ),
+    "its total": (more("re_solved", "cost_usd"), ("re_solved.cost_usd", "")),
+    "its costs": (more("re_solved", "costs_usd", "energy"), ("re_solved.costs_usd", "energy")),
+    "without goals above both": (
+        more("without_goals", "bound_usd", by=1e6),
+        ("proof", "without_goals.bound_usd above a cost with goals"),
+    ),
+}
+
+
+def test_a_promise_that_is_not_used_is_paid_by_plans_whose_gateways_rescale():
+    """9,000 USD at the end of the year, less what is spent at a."""
+    plan = rescaling()
+    hours, usd = {DAY: 300.0, NIGHT: 900.0}, {RENTED: 2.0, "a/x/m:spot": 1.0}
+    spent = sum(usd[row.offer] * hours[row.when] * row.units for row in plan.purchases if row.offer in usd)
+    assert spent < 9000.0
+    assert plan.costs_usd["spend_shortfalls"] == pytest.approx((9000.0 - spent) / 1.07)
+
+
+@pytest.mark.parametrize("what", GATEWAYS)
+def test_limits_of_gateways_and_the_plan_beside_them(what):
+    assert audit(rescaling()).passed
+    change, (rule, said) = GATEWAYS[what]
+    changed = rescaling().model_dump(mode="json", by_alias=True)
+    change(changed)
+    violations = audit(sealed(changed)).violations
+    assert [v for v in violations if v.rule == rule and said in (v.key, v.detail)], violations
+    if what == "without goals above both":
+        assert sum(v.detail == said for v in violations) == 2

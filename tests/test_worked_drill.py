@@ -4,7 +4,9 @@ from datetime import date
 from functools import cache
 from typing import Any
 
+import numpy as np
 import pytest
+from buildouts import phase
 from studies import offer
 from worked_points import (
     DAY,
@@ -13,22 +15,50 @@ from worked_points import (
     NIGHT,
     QA,
     QB,
+    RENTED,
     RESCALED,
     RESOLVED,
     SHORT,
+    SPOT,
     STANDS,
     TERM,
     A,
     B,
+    rated,
     solvable,
 )
 
 from planner.drill import DrillResult, drill_plan, drill_state_claims
-from planner.drill.moments import moments
+from planner.drill.alike import Alike
+from planner.drill.failures import Failure
+from planner.drill.graph import available
+from planner.drill.left import what_is_left
+from planner.drill.moments import moments, not_ready, without_power
+from planner.drill.names import above, check_study
+from planner.drill.replay import prepare
+from planner.drill.resolve import part_of_pool
+from planner.drill.standing import of_plan
+from planner.drill.stock import Bought, Stock, counts, fractions, least_counted, that_fit
 from planner.drill.trips import kilometres
+from planner.drill.world import build_world, cache_gib_per_request
+from planner.errors import InputError
 from planner.plan import make_plan
-from planner.records.plan import PlanFile, Purchase, Replicas, State
-from planner.records.study import Claim, Demand, Holding, Horizon, Hour, Period, Shape
+from planner.records.plan import Built, PlanFile, Purchase, Replicas, State
+from planner.records.study import (
+    Claim,
+    Component,
+    Counted,
+    Demand,
+    Dependency,
+    Goal,
+    Holding,
+    Horizon,
+    Hour,
+    NamedFailure,
+    Needs,
+    Period,
+    Shape,
+)
 from planner.search import Effort
 
 
@@ -84,7 +114,9 @@ def test_what_stands_is_sound():
 @pytest.mark.parametrize("key", RESCALED)
 def test_gateways_that_renormalise_by_hand(key):
     for tier, share in zip(("t", "late"), RESCALED[key], strict=True):
-        assert row(drilled("rescale"), key, tier).served_fraction == pytest.approx(share, rel=1e-9), tier
+        found = row(drilled("rescale"), key, tier)
+        assert found.served_fraction == pytest.approx(share, rel=1e-9), tier
+        assert (found.hot_fraction, found.reclaimed_fraction) == pytest.approx((share, 0.0), rel=1e-9)
 
 
 @pytest.mark.parametrize("key", SHORT)
@@ -179,7 +211,7 @@ def only(placement: str, rates: dict[str, float], **more: Any) -> dict[str, Any]
     }
 
 
-NO_A, NO_B = "site:a/x", "site:b/y"
+NO_A, NO_B, PART = "site:a/x", "site:b/y", "failure:part"
 CLAIMS = {
     # (change of a state, what is said)
     "kept more than survive": (lambda s: s(NO_A, 50.0).update(kept={B: 99}), f"{NO_A} at 50 s: kept replicas: {B}"),
@@ -228,6 +260,25 @@ CLAIMS = {
     "short of the goal": (
         lambda s: s(NO_A, 300.0).update(only(B, {"w": 7.9}, shed={"w": {"o": 2.1}, "v": {"o": 2.0}})),
         f"{NO_A} at 300 s: tier t is short by 0.1 requests/s",
+    ),
+    "loaded long before": (
+        lambda s: (
+            s(PART, 30.0).update(same_as_normal=False, kept={}, occupied={}, loaded={}),
+            s(PART, 30.001).update(same_as_normal=False, occupied={B: 7}),
+            s(PART, 50.0).update(loaded={B: 3}, occupied={}, kept={}),
+        ),
+        f"{PART} at 50 s: running, loading at 30 s: {B} has 7, at most 4",
+    ),
+    "loaded after the clock before": (
+        lambda s: (
+            s(NO_A, 50.0).update(occupied={}, kept={}, loaded={B: 1}),
+            s(NO_A, 300.0).update(kept={}, loaded={B: 3}),
+        ),
+        f"{NO_A} at 300 s: running, loading at 50 s: {B} has 7, at most 5",
+    ),
+    "short in normal operation": (
+        lambda s: s("normal", 0.0).update(only(B, {"w": 8.9, "v": 1.5}, shed={"w": {"o": 1.1}})),
+        "normal at 0 s: tier t is short by 0.1 requests/s",
     ),
     "before it is lent no more": (
         lambda s: s(NO_B, 30.0).update(loaded={A: 8}, occupied={}),
@@ -351,3 +402,322 @@ def test_kilometres_by_hand():
     assert kilometres((10.0, 20.0), (11.0, 20.0)) == pytest.approx(quarter / 90)
     assert kilometres((60.0, 0.0), (60.0, 180.0)) == pytest.approx(quarter * 2 / 3)  # over the pole: 60 degrees
     assert kilometres((50.0, 7.0), (50.0, 7.0)) == 0.0
+
+
+# ------------------------------------------------------------------ needs
+P = ("x:1", "x:2", "x:3")
+LEFT = {"x:1": np.array([0.25, 1.0]), "x:2": np.array([0.6, 0.0]), "x:3": np.array([1.0, 0.5])}
+
+
+@pytest.mark.parametrize(
+    ("need", "left"),
+    [
+        (Needs(all_of=P), (0.25, 0.0)),
+        (Needs(any_of=P), (1.0, 1.0)),
+        (Needs(any_of=P[:2]), (0.6, 1.0)),
+        (Needs(at_least=1, of=P), (1.0, 1.0)),
+        (Needs(at_least=2, of=P), (0.6, 0.5)),
+        (Needs(at_least=3, of=P), (0.25, 0.0)),
+        (Needs(at_least=4, of=P), (0.0, 0.0)),
+        (Needs(all_of=(P[2], Needs(any_of=P[:2]))), (0.6, 0.5)),
+        (Needs(any_of=(P[0], Needs(at_least=2, of=P[1:]))), (0.6, 1.0)),
+    ],
+)
+def test_what_a_need_leaves(need, left):
+    assert available(need, LEFT, np.ones(2)).tolist() == list(left)
+
+
+# ------------------------------------------------------------------ power, dates, markets
+def test_machines_draw_power_to_the_kilowatt():
+    """By day 2 held, 1 rented, 2 of spot at a: 5 machines of 6 kW."""
+    plan = standing()
+
+    def found(kw: float) -> list[str]:
+        sites = tuple(s.model_copy(update={"power_kw": kw}) if s.id == "a/x" else s for s in plan.study.sites)
+        every = moments(plan.study)
+        return without_power(plan.study.model_copy(update={"sites": sites}), plan, every[0], every)
+
+    assert found(30.0) == []
+    assert found(30.0 - 5e-7) == [], "half a milliwatt"
+    assert found(29.9) == [f"{DAY}: machines at a/x draw 30 kW, at most 29.9"]
+
+
+def test_modules_that_are_built_give_power_from_their_period_on():
+    s = over_time(holdings=(Holding(pool=QA, machines=9),), build_outs=(phase("hall"), phase("annex")))
+    s = s.model_copy(
+        update={"sites": tuple(x.model_copy(update={"power_kw": 10.0}) if x.id == "a/x" else x for x in s.sites)}
+    )
+    hall, annex = (m.model_copy(update={"site": "a/x"}) for m in s.build_outs)
+    s = s.model_copy(update={"build_outs": (hall, annex)})
+    rows = (
+        Built(build_out="a/x:hall", when="a", units=1),
+        Built(build_out="a/x:hall", when="b", units=1),
+        Built(build_out="a/x:annex", when="b", units=0),
+    )
+    plan = made().model_copy(update={"study": s, "builds": rows, "purchases": ()})
+    every = moments(s)
+    assert without_power(s, plan, every[1], every) == ["a/night: machines at a/x draw 54 kW, at most 30"]  # 10 + 20
+    assert without_power(s, plan, every[2], every) == ["b/day: machines at a/x draw 54 kW, at most 50"]
+    assert without_power(s, plan.model_copy(update={"builds": (*rows, rows[1])}), every[2], every) == []
+
+
+def test_nothing_is_there_before_it_can_be():
+    """Today is 2026-01-01: 90 days later is the first day of b; clocks of 12 months end a year later."""
+    s = over_time(build_outs=(phase("hall").model_copy(update={"site": "a/x"}),))
+    s = s.model_copy(update={"offers": tuple(b.model_copy(update={"lead_days": 90.0}) for b in s.offers)})
+    rows = (Purchase(offer=TERM, when="a", units=1), Purchase(offer=TERM, when="b", units=1))
+    builds = (Built(build_out="a/x:hall", when="b", units=1), Built(build_out="ghost", when="b", units=1))
+    plan = made().model_copy(update={"study": s, "builds": builds, "purchases": rows})
+    assert not_ready(s, plan, moments(s)) == [
+        "builds: ghost: no such build-out",
+        "a/x:hall in b: ordered on 2026-01-01 it is there on 2027-01-01, after 2026-04-01",
+        f"{TERM} in a: ordered on 2026-01-01 it is there on 2026-04-01, after 2026-01-01",
+    ]
+    none = tuple(row.model_copy(update={"units": 0}) for row in (*rows, *builds))
+    assert not_ready(s, plan.model_copy(update={"purchases": none[:2], "builds": none[2:3]}), moments(s)) == []
+
+
+def test_what_counts_and_what_can_be_had():
+    """Shares of the last entry that fits; half of what is left on a market of 6 units of 2."""
+    s = solvable()
+    rows = (
+        Counted(offers=("a/*",), running_fraction=0.9, obtainable_fraction=0.2, obtain_seconds=3.0),
+        Counted(
+            offers=("*:on_demand",), any="site", running_fraction=0.75, obtainable_fraction=0.5, obtain_seconds=15.0
+        ),
+    )
+    s = s.model_copy(update={"policies": s.policies.model_copy(update={"counted": rows})})
+    offers = {b.id: b for b in s.offers}
+    site, pool = frozenset({"site", "x"}), frozenset({"pool"})
+    assert fractions(s, offers[RENTED], site) == (0.75, 0.5, 15.0)
+    assert fractions(s, offers[RENTED], pool) == (0.9, 0.2, 3.0)
+    assert fractions(s, offers[SPOT], pool) == (0.0, 0.0, 0.0)
+    assert fractions(s, offers[TERM], site) == (1.0, 0.0, 0.0)
+    assert least_counted(s, offers[RENTED], [site, pool]) == 0.75
+    assert least_counted(s, offers[RENTED], []) == least_counted(s, offers[TERM], [site, pool]) == 1.0
+    assert least_counted(s, offers[SPOT], [pool]) == 0.0
+    units = tuple(b.model_copy(update={"machines_per_unit": 2}) if b.id == RENTED else b for b in s.offers)
+    s = s.model_copy(update={"offers": units})
+    world = build_world(s)
+    zeros, bought = np.zeros(2), (Bought(units[0], 0, 4.0, 2.0), Bought(offers[TERM], 1, 6.0, 3.0))
+    stock = Stock(np.zeros(2), np.zeros(2), np.zeros((2, 2)), zeros, np.array([2.0, 0.0]), zeros + 0.8, zeros, bought)
+    found = counts(world, stock, site)
+    assert found.machines.tolist() == [2 + 0.75 * 4, 6.0]
+    assert found.less.tolist() == [1.0, 0.0]
+    assert found.obtained == ((10 + 15.0, 0, 0.5 * (6 - 2) * 2),)
+    assert counts(world, stock, pool).obtained == ((10 + 3.0, 0, pytest.approx(0.2 * (6 - 2) * 2)),)
+
+
+def test_what_fits_gives_up_the_same_share():
+    """Two replicas a machine; 3 + 5 replicas need 4 machines: on 2.2 each keeps 0.55, whole ones."""
+    s = solvable()
+    world = build_world(s)
+    assert that_fit(world, np.array([3.0, 5.0]), np.array([1.5, 1.4])).tolist() == [3.0, 2.0]
+    assert that_fit(world, np.array([3.0, 5.0]), np.array([1.0, 2.5])).tolist() == [2.0, 5.0]
+    assert that_fit(world, np.array([0.0, 5.0]), np.array([0.0, 0.0])).tolist() == [0.0, 0.0]
+
+
+# ------------------------------------------------------------------ names
+def test_names_of_a_study_lead_somewhere():
+    s = solvable()
+    bad = {
+        "pools": (s.pools[0].model_copy(update={"site": "moon"}), s.pools[1].model_copy(update={"machine_type": "z"})),
+        "workloads": tuple(
+            w.model_copy(update=u)
+            for w, u in zip(s.workloads, ({"tier": "x", "model": "y"}, {"context_class": "z"}), strict=True)
+        ),
+        "demand": (s.demand[0].model_copy(update={"workload": "q", "origin": "r"}),),
+        "holdings": (Holding(pool="h", machines=1),),
+        "claims": (Claim(pool="c", machines=1, reclaim_seconds=1.0, lent_to="x"),),
+        "failures": (*s.failures, s.failures[0]),
+        "origins": (*s.origins, *s.origins),
+    }
+    with pytest.raises(InputError) as raised:
+        check_study(s.model_copy(update=bad))
+    said = {f.where.removeprefix("study: "): f.got for f in raised.value.findings}
+    assert said == {
+        "pools: moon/m: site": "'moon'",
+        "pools: b/y/z: machine_type": "'z'",
+        "workloads: w: tier": "'x'",
+        "workloads: w: model": "'y'",
+        "workloads: v: context_class": "'z'",
+        "demand: workload": "'q'",
+        "demand: origin": "'r'",
+        "holdings: pool": "'h'",
+        "claims: pool": "'c'",
+        "failures": "'part'",
+        "origins": "'o'",
+    }
+    check_study(s)
+
+
+def test_goals_and_replicas_of_a_study_lead_somewhere():
+    s = solvable()
+    goals = (Goal(any="moon", within_seconds=1.0), Goal(failure="flood", within_seconds=1.0))
+    first = s.models[0].profiles[0].model_copy(update={"accelerators_per_replica": 9})
+    whole = s.models[0].profiles[1].model_copy(update={"accelerators_per_replica": 8, "classes": ()})
+    models = (s.models[0].model_copy(update={"profiles": (first, whole)}),)
+    tiers = (s.tiers[0].model_copy(update={"survive": goals}), s.tiers[1])
+    with pytest.raises(InputError) as raised:
+        check_study(s.model_copy(update={"tiers": tiers, "models": models}))
+    assert [(f.where, f.got) for f in raised.value.findings] == [
+        ("study: tiers: t: survive: any", "'moon'"),
+        ("study: tiers: t: survive: failure", "'flood'"),
+        ("study: models: m: m-cuda: accelerators_per_replica", "9"),
+        ("study: models: m: n-neuron: classes", "none"),
+    ]
+
+
+def test_what_is_above_what_it_may_be():
+    """A millionth of the larger side, of one at the least."""
+    values = np.array([1 + 0.9e-6, 1 + 1.1e-6, 1000.0009, 1000.0011, 0.9e-6, 1.1e-6])
+    most = np.array([1.0, 1.0, 1000.0, 1000.0, 0.0, 0.0])
+    assert [text.split()[1] for text in above("x", "abcdef", values, most)] == ["b", "d", "f"]
+
+
+# ------------------------------------------------------------------ what failures leave
+def left_of(*failures: Failure, of: Any = None) -> tuple[Any, Stock, Any]:
+    """World, stock and what is left by day, of what stands at the worked point."""
+    plan = standing()
+    plan = plan if of is None else plan.model_copy(update={"study": of})
+    world, graph, goals = prepare(plan.study)
+    every = moments(plan.study)
+    world = world.at(every[0].wanted)
+    stock, _ = of_plan(world, plan, goals, every[0], every)
+    return world, stock, what_is_left(world, graph, stock, failures)
+
+
+def test_a_placement_that_is_lost_in_part_has_its_part_of_the_pool():
+    """Half of a's stack: half of 0.8 · (2 + 1 − 1) machines, two replicas on each; b is not lost in part."""
+    world, stock, left = left_of(Failure("x", {"stack:cuda": 0.5}, goals={"t": [(60.0, 0.5)]}))
+    assert part_of_pool(world, stock, left, 10.0).tolist() == [pytest.approx(0.5 * 1.6 / 0.5), float("inf")]
+    assert part_of_pool(world, stock, left, 60.0)[0] == pytest.approx(0.5 * 2.4 / 0.5)  # what was lent is back
+
+
+def test_a_loss_on_one_placement_takes_no_weight_but_its_own():
+    lost = {"pool:a/x/m": 0.4, f"placement:{A}": 0.25}
+    _, _, left = left_of(Failure("x", lost, worst=A, goals={"t": [(60.0, 0.5)]}))
+    assert left.weights.tolist() == [[0.75, 1.0]]
+
+
+def test_only_pools_with_offers_that_count_less_look_at_what_is_firm():
+    plan = standing(replicas={**STANDS["replicas"], (B, DAY): (4, 1)})
+    key = (DAY, NO_A, 30.0)
+    assert row(drill_plan(plan, "rescale"), key, "t").served_fraction == pytest.approx(RESCALED[key][0])
+
+
+def gated() -> Any:
+    """Two gateways that w cannot avoid, one of which only its new logins need; half of sessions go on."""
+    gates = tuple(
+        Component(name=n, kind="gateway", most_requests_per_second=v)
+        for n, v in (("in", 12.0), ("up", 20.0), ("x", 9.0))
+    )
+    needs = (
+        Dependency(component="workload:w", needs=Needs(all_of=("gateway:in", "gateway:up"))),
+        Dependency(
+            component="workload:w",
+            needs=Needs(all_of=("gateway:x",)),
+            breaks="new_logins",
+            sessions_go_on_fraction=0.5,
+        ),
+    )
+    return solvable().model_copy(update={"components": gates, "dependencies": needs})
+
+
+def test_gateways_let_less_through_and_what_is_behind_them_is_whole():
+    world, _, left = left_of(Failure("x", {"gateway:in": 0.25}, goals={"t": [(60.0, 0.5)]}), of=gated())
+    assert left.passage.limited == ("gateway:in", "gateway:up", "gateway:x")
+    assert left.passage.most.tolist() == [[9.0, 20.0, 9.0]]
+    assert left.front.tolist() == [[1.0, 1.0]]
+    way = left.passage.ways_of_flows[world.flows["w", "o"]]
+    assert way.passes == {"gateway:in", "gateway:up", "gateway:x"} and way.choices == ()
+    assert set(left.passage.ways_of_flows) == {world.flows["w", "o"]}
+
+
+def test_what_machines_need():
+    _, graph, _ = prepare(gated())
+    below = graph.below_machines()
+    assert {"provider:a", "region:a/x", "site:a/x", "pool:a/x/m", "stack:cuda"} <= below
+    assert not {"gateway:in", "workload:w", "origin:o"} & below
+
+
+def test_flows_that_are_alike_share_by_what_they_ask_for():
+    few = Alike(None, None, np.array([0, 0, 1]), np.array([0.25, 0.75, 1.0]))  # type: ignore[arg-type]
+    assert few.apart(np.array([8.0, 2.0])).tolist() == [2.0, 6.0, 2.0]
+
+
+def test_failures_that_are_priced_are_drilled_without_a_goal():
+    s = rated("expected")
+    grid = Component(name="grid", kind="power", failures_per_year=2.0, hours_to_repair=3.0)
+    idle = Component(name="idle", kind="power", hours_to_repair=3.0)
+    tiers = tuple(t.model_copy(update={"survive": ()}) for t in s.tiers)
+    for objective, ids in (("expected", ["power:grid"]), ("worst_case", ["power:grid", "power:idle"]), ("cost", [])):
+        more = {"components": (grid, idle), "tiers": tiers, "objective": objective}
+        _, _, failures = prepare(s.model_copy(update=more))
+        named = [] if objective == "cost" else ["failure:part", f"failure:hit on {A}"]
+        assert sorted(f.id for f in failures) == sorted([*ids, *named])
+        for f in failures:
+            assert f.clocks == [10.0] and f.due("t", 99.0) == 0.0, "looked at when it is detected, nothing is due"
+            assert f.hours_to_repair == {"power:grid": 3.0, "power:idle": 3.0, "failure:part": 2.0}.get(f.id, 1.5)
+
+
+def test_keys_and_values_of_a_request_by_hand():
+    """One layer of four looks at all of 30 tokens, three at 10; 8 heads of 16, keys and values, 2 bytes each."""
+    (m,) = solvable().models
+    shape = {
+        "layers": 4,
+        "full_attention_layers": 1,
+        "windowed_attention_tokens": 10,
+        "kv_heads": 8,
+        "head_dimension": 16,
+    }
+    facts, profile = m.facts.model_copy(update=shape), m.profiles[0].model_copy(update={"kv_bytes_per_value": 2.0})
+    assert cache_gib_per_request(facts, profile, 30.0) == pytest.approx((30 + 3 * 10) * 2 * 8 * 16 * 2 / 2**30)
+    few = facts.model_copy(update={"kv_heads": 2})  # each of the four ranks has one at least
+    assert cache_gib_per_request(few, profile, 30.0) == pytest.approx(60 * 2 * 4 * 16 * 2 / 2**30)
+    latent = facts.model_copy(update={"kv_latent_dimension": 5, "full_attention_layers": None})
+    assert cache_gib_per_request(latent, profile, 30.0) == pytest.approx(4 * 30 * 5 * 4 * 2 / 2**30)
+
+
+def test_tolerances_are_of_what_is_asked_for():
+    """1.25 requests/s of v are wanted over the period: 1.1 millionths more are none."""
+    usual = {DAY: {("w", A): 7.5, ("w", B): 2.5, ("v", B): 1.4 + 4 * 1.1e-6}}
+    assert drill_plan(standing(traffic={**STANDS["traffic"], **usual}), "rescale").findings == ()
+    usual = {DAY: {("w", A): 7.5, ("w", B): 2.5, ("v", B): 1.4 + 4 * 1.4e-6}}
+    assert len(drill_plan(standing(traffic={**STANDS["traffic"], **usual}), "rescale").findings) == 1
+
+
+def test_phases_of_the_plan_without_goals_are_known():
+    bare = made().without_goals.model_copy(update={"builds": (Built(build_out="ghost", when=HALF, units=1),)})
+    found = drill_plan(made().model_copy(update={"without_goals": bare}), "rescale").findings
+    assert found == ("without_goals: phase ghost: no such phase",)
+
+
+@cache
+def chipped() -> PlanFile:
+    """A plan that survives half of a's stack, and limits of gateways."""
+    s = gated()
+    failure = NamedFailure(name="chip", lost={"stack:cuda": 0.5})
+    tiers = (
+        s.tiers[0].model_copy(
+            update={"survive": (Goal(failure="chip", serve_fraction=0.3, within_seconds=60.0), *s.tiers[0].survive)}
+        ),
+        s.tiers[1],
+    )
+    failures = (*s.failures, failure)
+    gates = tuple(c.model_copy(update={"most_requests_per_second": 14.0}) for c in s.components)
+    return make_plan(
+        s.model_copy(update={"failures": failures, "tiers": tiers, "components": gates}), Effort(gap_fraction=0.01)
+    )
+
+
+def test_claims_on_parts_and_gateways():
+    assert drill_state_claims(chipped()) == ()
+    data = chipped().model_dump(mode="json", by_alias=True)
+    at(data, "failure:chip", 60.0, DAY).update(same_as_normal=False, occupied={A: 99})
+    found = drill_state_claims(PlanFile.model_validate(data))
+    assert [t for t in found if f"failure:chip at 60 s: replicas of a placement lost in part: {A} has 99" in t], found
+    data = chipped().model_dump(mode="json", by_alias=True)
+    data["study"]["components"][1]["most_requests_per_second"] = 9.0
+    found = drill_state_claims(PlanFile.model_validate(data))
+    assert [t for t in found if "normal at 0 s: requests/s through: gateway:up has 10, at most 9" in t], found

@@ -1,5 +1,6 @@
 """Every rule and every cost at a point where no factor is 1: both sides are numbers that were worked out by hand."""
 
+from dataclasses import replace
 from functools import cache
 from typing import Any
 
@@ -8,14 +9,18 @@ from worked_points import (
     BROKEN,
     BROKEN_USD,
     COST,
+    DAY,
     DECISIONS,
     IN_STATES,
     NIGHT,
     ONCE,
     OUTAGE_COST,
     OUTAGES,
+    QA,
+    QB,
     RANKED,
     RATED,
+    B,
     Side,
     State,
     given,
@@ -24,7 +29,8 @@ from worked_points import (
 
 from planner.algebra import Row, Sparse
 from planner.build import build
-from planner.costs import COSTS, cost_usd, outage_usd
+from planner.costs import COSTS, cost_usd, outage_size_usd, outage_usd
+from planner.formulas import loading_pairs
 from planner.problem import Decisions, Problem, no_decisions
 from planner.rules import PURCHASE_RULES, RULES, STATE_RULES
 
@@ -101,3 +107,31 @@ def test_outages_that_are_priced(objective):
     check(sides("outages_are_ranked", p, x), RANKED[objective])
     cost = next(c for c in COSTS if c.__name__ == "outages")
     assert cost(p, x) == pytest.approx(OUTAGE_COST[objective], rel=1e-12)
+
+
+def test_what_outages_are_judged_by():
+    """Two hours without any of 13.2 requests/s of w and of 6 that an hour may take up of v."""
+    assert outage_size_usd(problem("expected")) == pytest.approx(3600 * 2 * (0.01 * 13.2 + 0.002 * 6), rel=1e-12)
+
+
+def test_what_loads_when():
+    """Clocks of 10, 50, 90 s: 40 s before is done by then, but for rounding; the clock before always counts."""
+    p = replace(problem(), clocks_seconds={"site:a/x": (10.0, 50.0, 90.0)})
+    s = (DAY, "site:a/x", 90.0)
+    for seconds, pairs in (
+        (40.0, [50.0]),
+        (40 + 5e-10, [50.0]),
+        (80.0, [50.0]),
+        (80.1, [10.0, 50.0]),
+        (0.5, [50.0]),
+        (0.0, []),
+    ):
+        assert loading_pairs(replace(p, load_seconds={B: seconds}), B, s) == pairs, seconds
+    far = replace(p, load_seconds={B: 80 + 5e-10})
+    assert loading_pairs(far, B, s) == [50.0]
+
+
+def test_a_pool_without_placements_needs_no_spare_machines():
+    p = replace(problem(), on_pool={QA: (), QB: ()})
+    assert sides("a_pool_in_use_keeps_spare_machines", p, decisions(DECISIONS)) == {}
+    assert sides("firm_replicas_stand_on_firm_machines", p, decisions(DECISIONS)) == {}
