@@ -371,4 +371,4 @@ def test_limits_of_gateways_and_the_plan_beside_them(what):
     violations = audit(sealed(changed)).violations
     assert [v for v in violations if v.rule == rule and said in (v.key, v.detail)], violations
     if what == "without goals above both":
-        assert sum(v.detail == said for v in violations) == 2
+        assert sum(v.detail == said for v in violations) == 3
