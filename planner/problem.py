@@ -387,14 +387,14 @@ def size_of_all(p: Problem) -> float:
     return math.fsum(flow_size(p, w, o) for w, o in p.flows) or 1.0
 
 
-def flow_weights(p: Problem) -> dict[tuple[str, str], float]:
+def flow_weights(p: Problem, least: float = LEAST_WEIGHT) -> dict[tuple[str, str], float]:
     """(w, o) -> weight of its requests beside those of others, where few of a small stream must count for something.
 
     Formula
-        max(1, 0.001 · largest size of all / size[w,o])
+        max(1, least · largest size of all / size[w,o]);  least = 1: short of a stream is judged by that stream
     """
     largest = max((flow_size(p, w, o) for w, o in p.flows), default=1.0)
-    return {(w, o): max(1.0, LEAST_WEIGHT * largest / flow_size(p, w, o)) for w, o in p.flows}
+    return {(w, o): max(1.0, least * largest / flow_size(p, w, o)) for w, o in p.flows}
 
 
 def with_a_hair(p: Problem) -> Problem:

@@ -110,7 +110,8 @@ class TestProgram:
         columns = self.program.lp.columns
         self.default = [(v.lowBound, v.upBound) for v in columns]
         self.weights = flow_weights(p)
-        self.shortfall = total((self.weights[w, o], v) for (w, o, _), v in self.x.excess.items())
+        short = flow_weights(p, 1.0)
+        self.shortfall = total((short[w, o], v) for (w, o, _), v in self.x.excess.items())
         self.program.minimise(self.shortfall)
 
     def view(self, f: str, purchases: Decisions) -> Decisions:

@@ -322,3 +322,20 @@ def test_demand_may_vanish_in_a_failure(objective, failover):
     rows = [row for row in drill_plan(plan).rows if row.failure in ("failure:gone", "failure:half")]
     assert rows and not [row for row in rows if row.broken or row.served_fraction < 1]
     assert diff_plans(plan, plan).same
+
+
+def test_a_small_stream_is_not_short_by_what_is_nothing_to_a_large_one():
+    types = tuple(machine_type(f"m{n}") for n in range(3))
+    sites = tuple(site(f"aws/s{n}") for n in range(3))
+    made = study(
+        machine_types=types,
+        sites=sites,
+        pools=tuple(Pool(site=s.id, machine_type=t.name) for s, t in zip(sites, types, strict=True)),
+        models=tuple(model(f"m{n}", [profile(f"m{n}", "cuda", rate)]) for n, rate in enumerate((1000.0, 1.0, 1.0))),
+        workloads=(workload("large", model="m0"), workload("small", model="m1")),
+        tiers=(Tier(name="t", round_trip_ms=1000.0, survive=(Goal(failure="peak", within_seconds=60.0),)),),
+        failures=(NamedFailure(name="peak", lost={"site:aws/s2": 1.0}, surge_factor=1.0003),),
+        bought=[offer(f"aws/s{n}/m{n}", 1.0) for n in range(3)],
+        demand={("large", "o"): 9500.0, ("small", "o"): 1.0},
+    )
+    assert audit(make_plan(made, EXACT)).passed
