@@ -2,7 +2,7 @@
 
 import csv
 import io
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -70,13 +70,13 @@ class Actual:
     unlabelled: Mapping[str, int] = field(default_factory=dict)
 
 
-def read_actual(paths: Iterable[Path], plan: PlanFile) -> Actual:
+def read_actual(paths: Sequence[Path], plan: PlanFile) -> Actual:
     """Read Terraform state or plan JSON, lists of Kubernetes nodes and pods, and CSV; counts of several files add up.
 
     Raises
     ------
     InputError
-        when a file is none of these
+        when a file is none of these, or none of them has anything to count
     """
     fleet = fleet_of(plan)
     counts: dict[str, dict[str, int]] = {}
@@ -93,6 +93,10 @@ def read_actual(paths: Iterable[Path], plan: PlanFile) -> Actual:
             findings += error.findings
     if findings:
         raise InputError(findings)
+    if not counts and not strange:
+        fix = "export it again: what is not named counts as not there, so an export that failed must not pass for one"
+        got = "nothing that is counted: no machines, nodes, groups, replicas or reservations"
+        raise InputError([Finding(", ".join(map(shown_path, paths)), "what runs today", got, fix)])
     if "nodes" in counts:  # a machine that is a rack of several nodes counts when all of its nodes are there
         counts["nodes"] = {q: n // nodes_of(fleet.machine_of[q]) for q, n in counts["nodes"].items()}
     # nodes count rather than the groups that should have them; what a person states counts rather than both

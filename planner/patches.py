@@ -198,7 +198,7 @@ def factor_of(value: object) -> float | None:
 
 
 def _as_factor(new: object, loc: Loc, old: object) -> str | None:
-    """How to write a factor that was written as a percentage, or as a number in the place of many; None: it was not."""
+    """How to write a factor that was written in another way, or as a number in the place of many; None: it was not."""
     percent = PERCENT.fullmatch(new.strip()) if isinstance(new, str) and not isinstance(old, str) else None
     if percent is not None:
         share = float(percent[2]) / 100
@@ -207,6 +207,13 @@ def _as_factor(new: object, loc: Loc, old: object) -> str | None:
             return f"{as_value}x{share:.12g} to multiply what is there"
         factor = 1 + share if percent[1] == "+" else 1 - share
         return f"write x{factor:.12g}: a factor on what is there" if factor >= 0 else "write a factor of at least 0"
+    if (
+        isinstance(new, str)
+        and not isinstance(old, str)
+        and new.strip()[:1] in ("x", "×", "*")
+        and factor_of(new) is None
+    ):
+        return "write a number of at least 0 after the x, as in x1.2"
     is_number = isinstance(new, int | float) and not isinstance(new, bool)
     if is_number and isinstance(old, tuple | Mapping | Record) and _figures(loc, old):
         return f"write x{new:.12g} to multiply what is there; to replace a number, name its field"

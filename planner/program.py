@@ -201,9 +201,8 @@ def solver_named(name: str) -> Callable[[], Any] | None:
         return None
     there = pulp.listSolvers(onlyAvailable=True)
     if name not in there:
-        raise InputError(
-            [Finding("--solver", f"one of HiGHS, {', '.join(there)}", repr(name), "name a solver that PuLP finds here")]
-        )
+        known = ", ".join(dict.fromkeys(("HiGHS", *there)))
+        raise InputError([Finding("--solver", f"one of {known}", repr(name), "name a solver that PuLP finds here")])
     return lambda: pulp.getSolver(name, msg=False)
 
 

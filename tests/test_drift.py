@@ -112,6 +112,13 @@ def test_an_empty_list_is_of_what_its_file_says(tmp_path):
         read_actual([nameless], PLAN)
 
 
+def test_files_that_count_nothing_are_no_evidence_that_all_is_as_planned(tmp_path):
+    path = tmp_path / "now.csv"
+    path.write_text("pool,machines\n")
+    with pytest.raises(InputError, match="what runs today, got nothing that is counted"):
+        read_actual([path], PLAN)
+
+
 def test_what_is_about_to_be_destroyed_does_not_run(tmp_path):
     cell = next(c.name for c in fleet_of(PLAN).cells("aws") if c.lot.pool == "aws/a/m")
     group = {"attributes": {"scaling_config": [{"desired_size": 2}]}, "index_key": cell}

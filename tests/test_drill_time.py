@@ -1,6 +1,7 @@
 """The drill over periods and hours: contracts, growth and work that waits, as the audit has them."""
 
 import random
+from dataclasses import replace
 from datetime import date, timedelta
 
 import pytest
@@ -166,3 +167,5 @@ def test_the_worst_hour_of_each_failure_is_shown_and_others_on_demand():
     assert "in each of 4 hours" in review_drill(result, ()).sections[0].lines[0]
     with pytest.raises(InputError, match="--hour"):
         in_hours(result, "noon")
+    with pytest.raises(InputError, match="one hour"):
+        in_hours(replace(result, hours=1), "noon")

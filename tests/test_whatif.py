@@ -387,6 +387,9 @@ def test_a_list_of_names_is_set_from_the_command_line(tiny):
         ("demand[chat,london].requests_per_second", "-10%", "write x0.9:"),
         ("demand", "120%", "write x1.2 to multiply"),
         ("tiers[gold].survive[0].serve_fraction", "80%", "write 0.8 for a share, or x0.8 to multiply"),
+        ("demand", "x", "write a number of at least 0 after the x, as in x1.2"),
+        ("demand", "x-1", "write a number of at least 0 after the x, as in x1.2"),
+        ("demand", "xnan", "write a number of at least 0 after the x, as in x1.2"),
     ],
 )
 def test_a_percentage_is_told_as_the_factor_that_it_means(tiny, path, value, cure):

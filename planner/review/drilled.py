@@ -58,6 +58,9 @@ def in_hours(result: DrillResult, pattern: str | None = None) -> DrillResult:
         when no hour matches the pattern
     """
     if result.hours == 1:
+        if pattern is not None:
+            got = f"{pattern!r} of a plan that has one hour"
+            raise InputError([Finding("--hour", "hours of a plan over time", got, "leave it out")])
         return result
     if pattern is not None:
         hours = sorted({row.hour for row in result.rows})
