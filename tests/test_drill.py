@@ -440,6 +440,12 @@ def test_a_row_that_is_not_eligible_takes_its_share_with_it() -> None:
     assert len(result.findings) == 2
 
 
+def test_a_row_of_a_stream_without_demand_takes_nothing() -> None:
+    rows = [running("a", 10, 1), running("b", 10, 1, workload="idle")]
+    s = study(workloads=(workload(), workload("idle")))  # of idle nothing is wanted
+    assert served(drill_fleet(s, rows), "normal", 0.0) == served(drill_fleet(s, rows[:1]), "normal", 0.0) == 1.0
+
+
 def test_a_fleet_has_the_machines_its_replicas_need() -> None:
     # two replicas a machine: 5 replicas stand on 3 machines, which can hold a sixth after it has loaded
     s = study(
@@ -535,6 +541,14 @@ def test_progress_and_hours() -> None:
     strange = (Replicas(placement=at("a"), hour="other", replicas=1), Replicas(placement=at("a"), hour="h", replicas=1))
     with pytest.raises(InputError, match="an hour of the study"):
         drill_plan(p.model_copy(update={"replicas": strange}))
+
+
+def test_the_dearest_failure_comes_first() -> None:
+    # without a nothing is lost, without b what the replicas of a do not carry: b comes first, though a is named first
+    s = study(holdings=hold(a=10, b=10), tiers=(tier(goal(), outage_usd_per_request=1.0),))
+    tolls = drill_plan(plan(s, {at("a"): 4, at("b"): 10}, chat(a=40, b=60))).tolls
+    assert tolls[0].usd_lost > 0 and [t.failure for t in tolls] != sorted(t.failure for t in tolls)
+    assert [t.usd_lost for t in tolls] == sorted((t.usd_lost for t in tolls), reverse=True)
 
 
 # Round trips. A degree of latitude is 6371 · π / 180 = 111.195 km.

@@ -11,7 +11,7 @@ from test_periods import DAY, EXACT, START, small
 
 from planner.audit import audit
 from planner.build import build
-from planner.drill import drill_plan, drill_state_claims
+from planner.drill import drill_fleet, drill_plan, drill_state_claims
 from planner.drill.moments import moments
 from planner.errors import InputError
 from planner.periods import hours_of
@@ -144,6 +144,15 @@ def test_machines_without_power_are_found():
     assert plan.builds and not drill_plan(plan).findings
     (text,) = drill_plan(plan.model_copy(update={"builds": ()})).findings[:1]
     assert "machines at own/h draw 10 kW, at most 0" in text
+
+
+def test_a_fleet_is_drilled_in_the_fullest_hour_and_says_so():
+    study = small(
+        Horizon(start=START, quarters=2, hours=DAY),
+        [Demand(workload="w", origin="o", requests_per_second=10.0, shape="sun")],
+        shapes=(Shape(name="sun", factors={"day": 1.0, "night": 0.5}),),
+    )
+    assert drill_fleet(study, []).subject.endswith("at quarter-1/day, the hour of most requests of the first period")
 
 
 def test_the_worst_hour_of_each_failure_is_shown_and_others_on_demand():
