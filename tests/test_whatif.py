@@ -809,7 +809,7 @@ def at_hand():
 def test_a_plan_that_holds_is_kept_unless_a_better_one_is_found(at_hand):
     """Asked for less, the search alone ends at a dearer plan, near the given one or not; it is a start like any."""
     again = make_plan(at_hand.study, Effort(gap_fraction=0.3), start=at_hand)
-    assert again.proof.cost_usd <= at_hand.proof.cost_usd and again.purchases == at_hand.purchases
+    assert again.proof.cost_usd < at_hand.proof.cost_usd or again.purchases == at_hand.purchases
     # what no longer holds is no plan: twice the demand is planned anew
     assert make_plan(changed(two_sites(), {"demand": "x2"}), start=make_plan(two_sites())).proof.cost_usd == 20
 
