@@ -13,7 +13,8 @@ OPTIONS = {
     # measured on the example study: less heuristic effort and no symmetry detection take a fifth off
     "mip_heuristic_effort": 0.02,
     "mip_detect_symmetry": False,
-    # substitution in equations of two columns: with coefficients below 1e-6 HiGHS 1.16 has called optimal what was not
+    # substitution in equations of two columns: with coefficients below 1e-6 HiGHS 1.16 has called optimal what was not,
+    # as earlier releases do; those, with this rule off, call infeasible what is not: pyproject.toml leaves them out
     "presolve_rule_off": 1 << 9,
 }
 
