@@ -45,7 +45,7 @@ NOT_CHECKED: Mapping[str, str] = {
     "solver": "a name",
     "study.*": "taken as it is (checked: that it is the one that was planned); whoever changes it has another study",
     "proof.bound_usd": "proving it again means solving again (checked: between the relaxation and the cost)",
-    "proof.relaxation_usd": "as the bound (checked: between zero and the bound)",
+    "proof.relaxation_usd": "as the bound (checked: between zero, where no outage has a price, and the bound)",
     "proof.gap_asked_fraction": "what was asked for (checked: that the status fits it)",
     "proof.status": "whether a clock or a person ended the search (checked: proven and gap)",
     "proof.passes": "how often the search went round",
@@ -304,7 +304,8 @@ def _totals(plan: PlanFile, p: Problem) -> Iterator[Violation]:
     for low, high, what in (
         (proof.bound_usd, proof.cost_usd, "proof.bound_usd above the cost"),
         (proof.relaxation_usd, proof.bound_usd, "proof.relaxation_usd above the bound"),
-        (0.0, proof.relaxation_usd, "proof.relaxation_usd below zero"),
+        # an outage may cost less than normal operation, as what is not served costs no requests
+        *(() if p.priced else ((0.0, proof.relaxation_usd, "proof.relaxation_usd below zero"),)),
         *((other.bound_usd, other.cost_usd, f"{name}.bound_usd above its cost") for name, other in compared),
         # outages are no cost of the plan without goals, and may be below zero: the others cost no less without them
         *(
