@@ -167,6 +167,8 @@ def plan(
             emit(plan_text(made), out)
         shown = out is not None or format is not None
         code = _review(made, format or Format.text, None, quiet=quiet) if shown else 0
+        if made.on_equal_terms is None:
+            tell("what redundancy costs on equal terms is not known: the search for it was interrupted, or failed")
         if firm and not made.firm:
             tell("the low or the high demand has no plan (or was interrupted): how firm orders are is not known")
         proven = is_proven(made.proof.gap_fraction, gap_fraction)
