@@ -33,7 +33,8 @@ def write(folder: Path) -> None:
         asked = re.search(r"--gap [0-9.]+", study.read_text(encoding="utf-8").split("\n\n")[0])
         words = ["plan", str(study.parent), *(asked.group(0).split() if asked else []), "--quiet"]
         out = folder / f"{study.parent.name}.json"
-        subprocess.run([sys.executable, "-m", "planner", *words, "--out", str(out)], cwd=ROOT, check=True)
+        command = [sys.executable, "-m", "planner", *words, "--out", str(out)]
+        subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
     for seed in RANDOM_STUDIES:
         try:
             text = plan_text(make_plan(beset_study(seed), EFFORT))
