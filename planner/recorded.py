@@ -35,8 +35,6 @@ from planner.records.study import Study
 from planner.reserves import whole_survivors
 from planner.risk import NORMAL, availability, dependency_graph, leaves
 
-ARITHMETIC_FRACTION = 1e-6
-"""What a bound may miss the cost of the best plan by when a solver calls it proven: its own tolerances."""
 DECIMALS = 9
 """Of requests/s in a plan, where a stream asks for 0.01 and more; the smaller the stream, the more of them."""
 
@@ -50,17 +48,6 @@ def gap_fraction(cost_usd: float, bound_usd: float) -> float:
     0.005
     """
     return max(0.0, cost_usd - bound_usd) / cost_usd if cost_usd > 0 else 0.0
-
-
-def is_proven(gap_fraction: float, asked_fraction: float) -> bool:
-    """Whether a gap is the one that was asked for, within the arithmetic of the solver.
-
-    Examples
-    --------
-    >>> is_proven(2e-7, 0.0), is_proven(2e-6, 0.0)
-    (True, False)
-    """
-    return gap_fraction <= asked_fraction + ARITHMETIC_FRACTION
 
 
 def decimals(p: Problem, w: str, o: str, h: str) -> int:

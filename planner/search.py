@@ -48,6 +48,9 @@ SHORT = 1e-5
 SEARCH_GAP = 0.98
 """Share of the asked gap at which one integer search ends: later failures still cost something."""
 
+ARITHMETIC_FRACTION = 1e-6
+"""What a bound may miss the cost of the best plan by when a solver calls it proven: its own tolerances."""
+
 
 @dataclass(frozen=True)
 class Effort:
@@ -70,6 +73,17 @@ class Effort:
     rounds: int = 3
     prune: bool = True
     quick: bool = False
+
+
+def is_proven(gap_fraction: float, asked_fraction: float) -> bool:
+    """Whether a gap is the one that was asked for, within the arithmetic of the solver.
+
+    Examples
+    --------
+    >>> is_proven(2e-7, 0.0), is_proven(2e-6, 0.0)
+    (True, False)
+    """
+    return gap_fraction <= asked_fraction + ARITHMETIC_FRACTION
 
 
 class Stopped(NoPlan):

@@ -17,7 +17,6 @@ from planner.loosened import confirm
 from planner.polish import edge_costs, settle_normal
 from planner.problem import Decisions, Problem, no_decisions
 from planner.program import BOUGHT
-from planner.recorded import is_proven
 from planner.rescale import settled
 from planner.risk import NORMAL
 from planner.rounding import dive, fixed
@@ -36,6 +35,7 @@ from planner.search import (
     Stopped,
     Survived,
     _Search,
+    is_proven,
 )
 from planner.testprogram import STATE_NAMES
 

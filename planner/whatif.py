@@ -24,10 +24,10 @@ from planner.plan import Case, make_plan
 from planner.planfile import canonical, sealed
 from planner.problem import HOURLY
 from planner.read import sorted_findings
-from planner.recorded import gap_fraction, is_proven
+from planner.recorded import gap_fraction
 from planner.records.plan import PlanFile
 from planner.records.study import Study
-from planner.search import Effort, Infeasible, Progress
+from planner.search import Effort, Infeasible, Progress, is_proven
 from planner.tables import read_yaml
 
 MOST_VARIANTS = 64

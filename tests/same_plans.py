@@ -1,9 +1,10 @@
 """Whether this tree makes the same plans as another commit, byte for byte: for changes that must not move a result.
 
-    PYTHONPATH=. python tests/same_plans.py REV      plans here and in REV: every example and thirty random studies; 1 when one differs
+    PYTHONPATH=. python tests/same_plans.py REV
 
-Each tree writes its plans with its own code in a process of its own, so that a change of layout or names is no obstacle;
-REV needs this script. Of what has no plan, why is compared.
+plans every example and thirty random studies here and in REV, and ends with 1 when one differs. Each tree writes its
+plans with its own code in a process of its own, so that a change of layout or names is no obstacle; REV needs this
+script. Of what has no plan, why is compared.
 """
 
 import contextlib
@@ -62,7 +63,8 @@ def main(words: list[str]) -> int:
         (script,) = tree.glob("tests/**/same_plans.py")
         there, here = Path(work, "there"), Path(work, "here")
         runs = [written(tree, script, there), written(ROOT, Path(__file__), here)]
-        if any([run.wait() for run in runs]):
+        ended = [run.wait() for run in runs]
+        if any(ended):
             return 1
         names = sorted({path.name for folder in (there, here) for path in folder.iterdir()})
         differ = [name for name in names if not _same(there / name, here / name)]

@@ -194,7 +194,7 @@ def whatif(
 
 def _proven(answers: "Sequence[Answer]", gap_fraction: float) -> bool:
     """Whether every plan that there is is proven to the gap that was asked for."""
-    from planner.recorded import is_proven
+    from planner.search import is_proven
 
     return all(is_proven(a.plan.proof.gap_fraction, gap_fraction) for a in answers if a.plan is not None)
 

@@ -63,10 +63,9 @@ def ladder(
         from planner.explain import diagnose
         from planner.ladder import chosen, climb, rungs_of
         from planner.read import read_study
-        from planner.recorded import is_proven
         from planner.review.render import render
         from planner.review.rungs import review_ladder
-        from planner.search import Effort
+        from planner.search import Effort, is_proven
 
         gap_fraction = tolerance_of(gap, "--gap")
         found, warnings = read_study(study)

@@ -146,8 +146,7 @@ def plan(
         from planner.planfile import plan_text
         from planner.program import solver_named
         from planner.read import read_study
-        from planner.recorded import is_proven
-        from planner.search import Effort, Infeasible
+        from planner.search import Effort, Infeasible, is_proven
 
         gap_fraction = tolerance_of(gap, "--gap")
         found, warnings = read_study(study)

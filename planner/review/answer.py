@@ -7,7 +7,7 @@ from planner.audit import Audit, audit
 from planner.cash import cash
 from planner.orders import Order, orders
 from planner.problem import Problem
-from planner.recorded import decisions_of, is_proven, problem_of
+from planner.recorded import decisions_of, problem_of
 from planner.records.plan import PlanFile
 from planner.review.clocks import clocks_section
 from planner.review.fleet import fleet_section, over_time_section
@@ -20,6 +20,7 @@ from planner.review.served import failures_section, served_section
 from planner.review.spending import spending_sections
 from planner.review.static import static_section
 from planner.review.trust import trust_section
+from planner.search import is_proven
 
 NOT_A_PLAN = ("digest", "study digest", "study", "purchases", "replicas", "states")
 """Violations after which the rest of a review would tell tales."""

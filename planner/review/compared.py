@@ -7,11 +7,11 @@ from typing import Any
 from planner.bridge import STEPS, Bridge
 from planner.diff import PARTS, Diff, Difference, offers_that_differ
 from planner.planfile import digest
-from planner.recorded import is_proven
 from planner.records.plan import PlanFile
 from planner.records.study import Study
 from planner.review.redundancy import ON_EQUAL_TERMS, beyond_usd, redundancy_data
 from planner.review.report import Cell, Report, Section, percent, usd
+from planner.search import is_proven
 from planner.whatif import AS_IT_IS, Answer, Variant, bridges_of, in_common
 
 MOST_ROWS = 12
