@@ -27,10 +27,10 @@ sys.path.insert(0, str(ROOT / "tests"))
 from drill_fixtures import goal, machine, model, plan, point, profile, site, study, workload  # noqa: E402
 
 from planner.drill import drill_plan, failures, left, moments, replay, resolve, standing  # noqa: E402
-from planner.planfile import plan_text, sealed  # noqa: E402
-from planner.records.inventory import Pool  # noqa: E402
-from planner.records.plan import PlanFile  # noqa: E402
-from planner.records.study import Demand, Holding, Horizon, Hour, Origin, Tier, Utilisation  # noqa: E402
+from planner.plan.file import plan_text, sealed  # noqa: E402
+from planner.study.records.inventory import Pool  # noqa: E402
+from planner.study.records.plan import PlanFile  # noqa: E402
+from planner.study.records.study import Demand, Holding, Horizon, Hour, Origin, Tier, Utilisation  # noqa: E402
 
 KINDS = ("m0", "m1", "m2", "m3")
 

@@ -21,12 +21,12 @@ import yaml
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from planner.audit import audit  # noqa: E402
-from planner.build import build  # noqa: E402
-from planner.plan import make_plan  # noqa: E402
-from planner.read import read_study  # noqa: E402
-from planner.records.study import Study  # noqa: E402
-from planner.search import Effort  # noqa: E402
+from planner.plan.audit import audit  # noqa: E402
+from planner.plan.plan import make_plan  # noqa: E402
+from planner.problem.build import build  # noqa: E402
+from planner.solve.search import Effort  # noqa: E402
+from planner.study.read import read_study  # noqa: E402
+from planner.study.records.study import Study  # noqa: E402
 
 MORE = (
     # stream, model, context class, mean input and output tokens as those of chat, share of the chat demand

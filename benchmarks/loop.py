@@ -47,15 +47,15 @@ sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
 
 from studies import machine_type, model, offer, profile, site, study, workload  # noqa: E402
 
-from planner.build import build  # noqa: E402
-from planner.costs import cost_usd  # noqa: E402
-from planner.problem import Decisions, Problem  # noqa: E402
-from planner.program import OPTIMAL, add_failure, start_program  # noqa: E402
-from planner.records.inventory import Pool  # noqa: E402
-from planner.records.study import Goal, Horizon, NamedFailure, Origin, Study, Tier, Utilisation  # noqa: E402
-from planner.risk import NORMAL  # noqa: E402
-from planner.search import Effort, _Search  # noqa: E402
-from planner.testprogram import TestProgram  # noqa: E402
+from planner.problem.build import build  # noqa: E402
+from planner.problem.problem import Decisions, Problem  # noqa: E402
+from planner.problem.rules.costs import cost_usd  # noqa: E402
+from planner.solve.failure_test import TestProgram  # noqa: E402
+from planner.solve.program import OPTIMAL, add_failure, start_program  # noqa: E402
+from planner.solve.search import Effort, _Search  # noqa: E402
+from planner.study.dependencies import NORMAL  # noqa: E402
+from planner.study.records.inventory import Pool  # noqa: E402
+from planner.study.records.study import Goal, Horizon, NamedFailure, Origin, Study, Tier, Utilisation  # noqa: E402
 
 AGREE = 1e-7
 """How far two ways may be apart, relative to the cost."""

@@ -23,11 +23,12 @@ sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
 
 from studies import machine_type, model, offer, profile, site, study, workload  # noqa: E402
 
-from planner.audit import audit  # noqa: E402
-from planner.build import build  # noqa: E402
-from planner.plan import make_plan  # noqa: E402
-from planner.records.inventory import Pool  # noqa: E402
-from planner.records.study import (  # noqa: E402
+from planner.plan.audit import audit  # noqa: E402
+from planner.plan.plan import make_plan  # noqa: E402
+from planner.problem.build import build  # noqa: E402
+from planner.solve.search import Effort  # noqa: E402
+from planner.study.records.inventory import Pool  # noqa: E402
+from planner.study.records.study import (  # noqa: E402
     Demand,
     Goal,
     Holding,
@@ -40,7 +41,6 @@ from planner.records.study import (  # noqa: E402
     Tier,
     Utilisation,
 )
-from planner.search import Effort  # noqa: E402
 
 PROVIDERS = {"aws": "neuron", "google": "xla-tpu", "azure": "cuda"}
 PLACES = (("london", 51.5, -0.1), ("virginia", 39.0, -77.5), ("tokyo", 35.7, 139.7), ("sydney", -33.9, 151.2))

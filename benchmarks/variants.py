@@ -16,11 +16,11 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(ROOT)]
 
-from planner.patches import Change, Patch  # noqa: E402
-from planner.plan import make_plan  # noqa: E402
-from planner.read import read_study  # noqa: E402
-from planner.search import Effort  # noqa: E402
-from planner.whatif import plan_variants, studies_of, variants_of  # noqa: E402
+from planner.plan.plan import make_plan  # noqa: E402
+from planner.questions.patches import Change, Patch  # noqa: E402
+from planner.questions.whatif import plan_variants, studies_of, variants_of  # noqa: E402
+from planner.solve.search import Effort  # noqa: E402
+from planner.study.read import read_study  # noqa: E402
 
 
 def axis(path: str, factors: tuple[float, ...]) -> tuple[Patch, ...]:

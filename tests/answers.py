@@ -9,8 +9,8 @@ import json
 import sys
 from pathlib import Path
 
-from planner.planfile import read_plan
-from planner.records.plan import PlanFile
+from planner.plan.file import read_plan
+from planner.study.records.plan import PlanFile
 
 RECORDED = Path(__file__).with_name("answers.json")
 SAME = 1e-6

@@ -5,9 +5,9 @@ from typing import Any
 
 from studies import SOURCED, machine_type, model, offer, profile, site, study, workload
 
-from planner.records.buildout import BuildOut, CapitalLimit, Clocks, Electricity, Lives, Money, SpendCommitment
-from planner.records.inventory import Pool, Price
-from planner.records.study import Demand, Horizon, Policies, Study, Tier
+from planner.study.records.buildout import BuildOut, CapitalLimit, Clocks, Electricity, Lives, Money, SpendCommitment
+from planner.study.records.inventory import Pool, Price
+from planner.study.records.study import Demand, Horizon, Policies, Study, Tier
 
 START = date(2027, 1, 1)
 HALL = "own/h"

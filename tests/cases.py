@@ -13,10 +13,10 @@ from typing import Any
 
 from studies import SOURCED, machine_type, model, offer, profile, site, study, workload
 
-from planner.records.inventory import Pool, RoundTrip
-from planner.records.plan import PlanFile
-from planner.records.serving import ContextClass, OperatingPoint
-from planner.records.study import Goal, Holding, Origin, RequestCost, Study, Tier
+from planner.study.records.inventory import Pool, RoundTrip
+from planner.study.records.plan import PlanFile
+from planner.study.records.serving import ContextClass, OperatingPoint
+from planner.study.records.study import Goal, Holding, Origin, RequestCost, Study, Tier
 from planner.units import SECONDS_PER_HOUR
 
 FOLDER = Path(__file__).parents[2] / "shared" / "cases"

@@ -9,10 +9,10 @@ from collections.abc import Iterable
 from datetime import date
 from typing import Any
 
-from planner.records.inventory import MachineType, Offer, Pool, RoundTrip, Site
-from planner.records.plan import PlanFile, Proof, Purchase, Replicas, State, WithoutGoals
-from planner.records.serving import ContextClass, Model, ModelFacts, OperatingPoint, Profile, Qualification
-from planner.records.study import (
+from planner.study.records.inventory import MachineType, Offer, Pool, RoundTrip, Site
+from planner.study.records.plan import PlanFile, Proof, Purchase, Replicas, State, WithoutGoals
+from planner.study.records.serving import ContextClass, Model, ModelFacts, OperatingPoint, Profile, Qualification
+from planner.study.records.study import (
     Claim,
     Demand,
     Goal,

@@ -14,12 +14,12 @@ from typing import Any
 import pytest
 from studies import machine_type, model, offer, profile, site, study, workload
 
-from planner.plan import make_plan
-from planner.planfile import sealed
-from planner.records.inventory import Pool
-from planner.records.plan import PlanFile
-from planner.records.study import Goal, Holding, Horizon, Study, Tier
-from planner.search import Effort
+from planner.plan.file import sealed
+from planner.plan.plan import make_plan
+from planner.solve.search import Effort
+from planner.study.records.inventory import Pool
+from planner.study.records.plan import PlanFile
+from planner.study.records.study import Goal, Holding, Horizon, Study, Tier
 
 SHARED = Path(__file__).parents[2] / "shared"
 SCHEMAS = SHARED / "schemas" / "terraform"

@@ -9,12 +9,12 @@ from typing import Any
 
 from studies import machine_type, model, offer, profile, site, study, workload
 
-from planner.plan import make_plan
-from planner.records.inventory import Pool
-from planner.records.plan import PlanFile
-from planner.records.serving import ContextClass
-from planner.records.study import Goal, Origin, Study, Tier
-from planner.search import Effort
+from planner.plan.plan import make_plan
+from planner.solve.search import Effort
+from planner.study.records.inventory import Pool
+from planner.study.records.plan import PlanFile
+from planner.study.records.serving import ContextClass
+from planner.study.records.study import Goal, Origin, Study, Tier
 
 SHORT_TOKENS, LONG_TOKENS = 400, 8000
 

@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from functools import cache
 
-from planner.records.inventory import Offer, Site
-from planner.records.study import Goal, Origin, Study
+from planner.study.records.inventory import Offer, Site
+from planner.study.records.study import Goal, Origin, Study
 
 TINY = 1e-9
 Counts = tuple[int, ...]

@@ -5,8 +5,8 @@ from datetime import date, timedelta
 
 from studies import offer, random_study
 
-from planner.records.inventory import Offer, Price
-from planner.records.study import Claim, Demand, Holding, Horizon, Hour, Period, Shape, Study
+from planner.study.records.inventory import Offer, Price
+from planner.study.records.study import Claim, Demand, Holding, Horizon, Hour, Period, Shape, Study
 from planner.units import DAYS_PER_MONTH
 
 START = date(2027, 1, 1)

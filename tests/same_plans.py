@@ -18,9 +18,9 @@ from pathlib import Path
 from studies import beset_study
 
 from planner.errors import PlannerError
-from planner.plan import make_plan
-from planner.planfile import plan_text
-from planner.search import Effort
+from planner.plan.file import plan_text
+from planner.plan.plan import make_plan
+from planner.solve.search import Effort
 
 ROOT = Path(__file__).parents[1]
 EFFORT = Effort(gap_fraction=0.05, most_nodes=50)

@@ -4,9 +4,9 @@ import random
 from datetime import date
 from typing import Any
 
-from planner.records.inventory import MachineType, Offer, Pool, Price, Site
-from planner.records.serving import ContextClass, Model, ModelFacts, OperatingPoint, Profile, Qualification
-from planner.records.study import (
+from planner.study.records.inventory import MachineType, Offer, Pool, Price, Site
+from planner.study.records.serving import ContextClass, Model, ModelFacts, OperatingPoint, Profile, Qualification
+from planner.study.records.study import (
     Claim,
     Counted,
     Demand,

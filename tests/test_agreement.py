@@ -7,15 +7,15 @@ import pytest
 from over_time import study_over_time
 from studies import random_study
 
-import planner.edges
-from planner.audit import audit
-from planner.build import build
+import planner.problem.eligibility
 from planner.drill import drill_plan, drill_state_claims
-from planner.plan import make_plan
-from planner.recorded import decisions_of
-from planner.risk import NORMAL
-from planner.search import Effort, Infeasible, _Search
-from planner.testprogram import tolerance
+from planner.plan.audit import audit
+from planner.plan.decisions import decisions_of
+from planner.plan.plan import make_plan
+from planner.problem.build import build
+from planner.solve.failure_test import tolerance
+from planner.solve.search import Effort, Infeasible, _Search
+from planner.study.dependencies import NORMAL
 
 SEEDS = [("tiny", seed) for seed in range(180)] + [("small", seed) for seed in range(60)]
 PARTS = 8
@@ -112,9 +112,11 @@ def test_over_periods_and_hours_the_two_judge_every_hour_alike(part):
 
 
 def test_a_wrong_formula_passes_the_audit_and_fails_the_drill(monkeypatch):
-    right = planner.edges.replica_seconds_per_request
+    right = planner.problem.eligibility.replica_seconds_per_request
     monkeypatch.setattr(
-        planner.edges, "replica_seconds_per_request", lambda w, point, cached=None: right(w, point, cached) / 2
+        planner.problem.eligibility,
+        "replica_seconds_per_request",
+        lambda w, point, cached=None: right(w, point, cached) / 2,
     )
     plan = planned("small", 0)
     assert audit(plan).passed, "the audit shares the wrong formula"
@@ -125,8 +127,8 @@ def test_a_wrong_formula_passes_the_audit_and_fails_the_drill(monkeypatch):
 @pytest.mark.parametrize("seed", range(4))
 def test_the_loop_finds_what_the_whole_program_finds(seed):
     """The relaxation over the failures that entered costs what the program with all of them costs."""
-    from planner.costs import cost_usd
-    from planner.program import OPTIMAL, add_failure, start_program
+    from planner.problem.rules.costs import cost_usd
+    from planner.solve.program import OPTIMAL, add_failure, start_program
 
     p = build(random_study(seed, "small"))
     search = _Search(p, Effort(), None, lambda *_: None)

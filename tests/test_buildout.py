@@ -9,22 +9,22 @@ from buildouts import CLOCKS, HALL, START, hall, machines, phase
 from helpers import FILES, write_study
 from studies import SOURCED, machine_type, model, offer, profile, site, study, workload
 
-from planner.build import build
 from planner.drill import drill_plan
 from planner.errors import InputError
-from planner.explain import what_stands_in_the_way
-from planner.money import capital_recovery_factor
-from planner.orders import phase_orders
-from planner.plan import make_plan
-from planner.planfile import sealed
-from planner.read import read_study
-from planner.records.buildout import CapitalLimit, Clocks, Electricity, Lives, Money, SpendCommitment, TariffStep
-from planner.records.inventory import Pool
-from planner.records.serving import ContextClass
-from planner.records.study import Demand, Horizon, Hour, Period, Policies, RequestCost, Tier
+from planner.plan.explain import what_stands_in_the_way
+from planner.plan.file import sealed
+from planner.plan.orders import phase_orders
+from planner.plan.plan import make_plan
+from planner.problem.build import build
+from planner.problem.money import capital_recovery_factor
 from planner.review.answer import review_plan
 from planner.review.render import render
-from planner.search import Effort
+from planner.solve.search import Effort
+from planner.study.read import read_study
+from planner.study.records.buildout import CapitalLimit, Clocks, Electricity, Lives, Money, SpendCommitment, TariffStep
+from planner.study.records.inventory import Pool
+from planner.study.records.serving import ContextClass
+from planner.study.records.study import Demand, Horizon, Hour, Period, Policies, RequestCost, Tier
 
 EXACT = Effort(gap_fraction=0.0, most_nodes=10_000)
 TENTH = Money(discount_fraction_per_year=0.1)

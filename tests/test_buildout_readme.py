@@ -7,14 +7,14 @@ import goldens
 import pytest
 from buildout import README, blocks, outputs, prepared
 
-from planner.audit import audit
-from planner.build import build
 from planner.drill import drill_plan
-from planner.orders import phase_orders
-from planner.periods import demand_by_hour
-from planner.planfile import read_plan
-from planner.read import data_folder, read_study
-from planner.start import start_study
+from planner.importers.start import start_study
+from planner.plan.audit import audit
+from planner.plan.file import read_plan
+from planner.plan.orders import phase_orders
+from planner.problem.build import build
+from planner.study.calendar import demand_by_hour
+from planner.study.read import data_folder, read_study
 
 FOLDER = data_folder("examples") / "buildout"
 BLOCKS = blocks(README.read_text(encoding="utf-8"))

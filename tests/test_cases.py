@@ -8,16 +8,16 @@ from typing import Any
 import cases
 import pytest
 
-from planner.audit import audit
-from planner.build import build
-from planner.costs import requests_usd_per_hour
 from planner.drill import drill_plan
 from planner.errors import NoPlan
-from planner.plan import make_plan
-from planner.problem import states
-from planner.recorded import decisions_of
-from planner.records.plan import PlanFile
-from planner.search import Effort
+from planner.plan.audit import audit
+from planner.plan.decisions import decisions_of
+from planner.plan.plan import make_plan
+from planner.problem.build import build
+from planner.problem.problem import states
+from planner.problem.rules.costs import requests_usd_per_hour
+from planner.solve.search import Effort
+from planner.study.records.plan import PlanFile
 
 EXACT = Effort(gap_fraction=0.0, most_nodes=1_000_000)
 EVALUATED = "eval49_5sites"

@@ -8,19 +8,19 @@ import pytest
 from buildouts import HALL, START, hall, machines, phase, years
 from studies import offer, random_study
 
-from planner.audit import audit
-from planner.build import build
-from planner.cash import NO_CASH, cash, cash_by_evidence
-from planner.costs import COSTS
-from planner.plan import make_plan
-from planner.planfile import sealed
-from planner.recorded import decisions_of
-from planner.records.buildout import CapitalLimit, Electricity, Money, SpendCommitment
-from planner.records.inventory import Pool
-from planner.records.study import Demand, Horizon, Hour, Period, Policies, RequestCost
+from planner.plan.audit import audit
+from planner.plan.cash import NO_CASH, cash, cash_by_evidence
+from planner.plan.decisions import decisions_of
+from planner.plan.file import sealed
+from planner.plan.plan import make_plan
+from planner.problem.build import build
+from planner.problem.rules.costs import COSTS
 from planner.review.answer import review_plan
 from planner.review.render import render
-from planner.search import Effort
+from planner.solve.search import Effort
+from planner.study.records.buildout import CapitalLimit, Electricity, Money, SpendCommitment
+from planner.study.records.inventory import Pool
+from planner.study.records.study import Demand, Horizon, Hour, Period, Policies, RequestCost
 
 EXACT = Effort(gap_fraction=0.0, most_nodes=10_000)
 SOURCED = {"evidence": "estimated", "source": "made up for a test", "as_of": "2026"}

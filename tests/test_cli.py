@@ -12,7 +12,7 @@ from helpers import write_study
 from typer.testing import CliRunner
 
 from planner.cli.main import app
-from planner.planfile import digest, read_plan
+from planner.plan.file import digest, read_plan
 
 ROOT = Path(__file__).parents[1]
 QUICKSTART = ROOT / "examples" / "quickstart"
@@ -167,7 +167,7 @@ def test_a_folder_that_cannot_be_written_is_said_before_solving(tmp_path, monkey
     def solved(*_, **__):
         raise AssertionError("solved first")
 
-    monkeypatch.setattr("planner.plan.make_plan", solved)
+    monkeypatch.setattr("planner.plan.plan.make_plan", solved)
     assert "no such folder" in refused("plan", QUICKSTART, "--out", tmp_path / "no" / "plan.json")
     assert "a folder" in refused("plan", QUICKSTART, "--out", tmp_path)
 
@@ -217,14 +217,14 @@ def test_interrupt_before_anything_is_found_writes_nothing(monkeypatch, tmp_path
     def interrupted(*_, **__):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("planner.plan.solve", interrupted)
+    monkeypatch.setattr("planner.plan.plan.solve", interrupted)
     result = call("plan", QUICKSTART, "--out", tmp_path / "plan.json", "--quiet")
     assert result.exit_code == 130 and "nothing was written" in result.stderr
     assert list(tmp_path.iterdir()) == []
 
 
 def test_interrupt_during_the_search_offers_a_plan_that_survives(monkeypatch, tmp_path):
-    from planner.search import _Search
+    from planner.solve.search import _Search
 
     original, calls = _Search.broken_whole, []
 

@@ -6,14 +6,24 @@ import pytest
 from studies import offer
 from test_periods import DAY, EXACT, START, bought, planned, small
 
-from planner.audit import audit
-from planner.build import build
 from planner.errors import NoPlan
-from planner.orders import orders
-from planner.periods import covers, may_start, paid_months, spans
-from planner.plan import make_plan
-from planner.records.study import Demand, Holding, Horizon, Period, Policies, PriceLine, PricePath, PriceStep, Quota
+from planner.plan.audit import audit
+from planner.plan.orders import orders
+from planner.plan.plan import make_plan
+from planner.problem.build import build
 from planner.review.ordered import order_section
+from planner.study.calendar import covers, may_start, paid_months, spans
+from planner.study.records.study import (
+    Demand,
+    Holding,
+    Horizon,
+    Period,
+    Policies,
+    PriceLine,
+    PricePath,
+    PriceStep,
+    Quota,
+)
 
 EIGHT = Horizon(start=START, quarters=8)
 YEAR = Horizon(start=START, quarters=4)

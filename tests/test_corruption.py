@@ -15,19 +15,19 @@ from pydantic import ValidationError
 from studies import random_study
 from typer.testing import CliRunner
 
-from planner.audit import BESIDE, audit, not_checked
-from planner.build import build
 from planner.cli.main import app
-from planner.costs import cost_usd
 from planner.drill import drill_plan, drill_state_claims
-from planner.plan import make_plan
-from planner.planfile import digest, plan_text, sha256
-from planner.problem import states
-from planner.recorded import decisions_of
-from planner.records.plan import PlanFile
-from planner.records.study import Policies, Quota, RequestCost, Share, Study
-from planner.rules import PURCHASE_RULES, STATE_RULES
-from planner.search import Infeasible
+from planner.plan.audit import BESIDE, audit, not_checked
+from planner.plan.decisions import decisions_of
+from planner.plan.file import digest, plan_text, sha256
+from planner.plan.plan import make_plan
+from planner.problem.build import build
+from planner.problem.problem import states
+from planner.problem.rules.costs import cost_usd
+from planner.problem.rules.register import PURCHASE_RULES, STATE_RULES
+from planner.solve.search import Infeasible
+from planner.study.records.plan import PlanFile
+from planner.study.records.study import Policies, Quota, RequestCost, Share, Study
 
 CORRUPTIONS = 300
 Path = tuple[str | int, ...]

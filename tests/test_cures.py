@@ -6,19 +6,19 @@ import re
 import pytest
 from studies import machine_type, model, offer, profile, site, study, workload
 
-from planner.build import build
-from planner.edges import CURES, WHY_NOT, workloads_without_edge
 from planner.errors import InputError
-from planner.explain import diagnose
-from planner.fit import check_fit
 from planner.importers.prices import read_prices
 from planner.importers.round_trips import read_round_trips
-from planner.patches import parts_of
-from planner.places import Place, Reading
-from planner.plan import make_plan
-from planner.records.inventory import Pool
-from planner.records.study import Goal, Tier
-from planner.search import Effort
+from planner.plan.explain import diagnose
+from planner.plan.plan import make_plan
+from planner.problem.build import build
+from planner.problem.eligibility import CURES, WHY_NOT, workloads_without_edge
+from planner.questions.patches import parts_of
+from planner.solve.search import Effort
+from planner.study.checks.fit import check_fit
+from planner.study.places import Place, Reading
+from planner.study.records.inventory import Pool
+from planner.study.records.study import Goal, Tier
 
 
 def asked(**parts):

@@ -7,11 +7,11 @@ from itertools import combinations
 import pytest
 import studies
 
-from planner.build import build
-from planner.cutsets import NEVER, Cuts, at_most, cut_sets, so_many_break
-from planner.exposure import exposure
-from planner.records.study import Component, Dependency, NamedFailure, Needs
-from planner.risk import availability, dependency_graph
+from planner.problem.build import build
+from planner.questions.cutsets import NEVER, Cuts, at_most, cut_sets, so_many_break
+from planner.questions.exposure import exposure
+from planner.study.dependencies import availability, dependency_graph
+from planner.study.records.study import Component, Dependency, NamedFailure, Needs
 
 KINDS = ("all_of", "any_of", "at_least")
 

@@ -8,17 +8,17 @@ from studies import offer, random_study, site
 from test_whatif import changed, two_sites
 from typer.testing import CliRunner
 
-from planner.bridge import COMMITMENTS, DEMAND, PRICES, REDUNDANCY, SERVING, SLIP, STEPS, bridge
-from planner.build import build
 from planner.cli.main import app
-from planner.diff import _machines, _Side, apart, diff_plans
 from planner.errors import NoPlan
-from planner.plan import make_plan
-from planner.planfile import plan_text, sealed
-from planner.problem import no_decisions
-from planner.records.study import Goal, Horizon
-from planner.risk import NORMAL
-from planner.whatif import units_bought
+from planner.plan.file import plan_text, sealed
+from planner.plan.plan import make_plan
+from planner.problem.build import build
+from planner.problem.problem import no_decisions
+from planner.questions.bridge import COMMITMENTS, DEMAND, PRICES, REDUNDANCY, SERVING, SLIP, STEPS, bridge
+from planner.questions.diff import _machines, _Side, apart, diff_plans
+from planner.questions.whatif import units_bought
+from planner.study.dependencies import NORMAL
+from planner.study.records.study import Goal, Horizon
 
 runner = CliRunner()
 

@@ -11,28 +11,28 @@ from helpers import write_study
 from studies import model, offer, profile, site
 from test_failures import EXACT, asked, bought, gateways, goal
 
-from planner.algebra import Sparse, total
-from planner.audit import audit
-from planner.build import build
-from planner.doors import MOST_WAYS, TooManyWays, doors_of
 from planner.drill import drill_plan, drill_state_claims
 from planner.errors import InputError
-from planner.explain import diagnose
-from planner.formulas import live_edges
-from planner.inside_rules import requests_choose_their_way, what_passes_is_counted
-from planner.link_rules import components_pass_what_they_can, no_request_takes_a_closed_way
-from planner.margins import margins
-from planner.plan import make_plan
-from planner.planfile import sealed
-from planner.problem import Problem, State, no_decisions, states
-from planner.program import OPTIMAL, Program, state_columns
-from planner.read import read_study
-from planner.recorded import decisions_of, problem_of
-from planner.records.inventory import Pool
-from planner.records.plan import PlanFile
-from planner.records.study import Component, Demand, Dependency, Goal, NamedFailure, Needs, Origin, Study, Tier
-from planner.risk import NORMAL, dependency_graph
-from planner.search import Infeasible
+from planner.plan.audit import audit
+from planner.plan.decisions import decisions_of, problem_of
+from planner.plan.explain import diagnose
+from planner.plan.file import sealed
+from planner.plan.plan import make_plan
+from planner.problem.algebra import Sparse, total
+from planner.problem.build import build
+from planner.problem.problem import Problem, State, no_decisions, states
+from planner.problem.rules.formulas import live_edges
+from planner.problem.rules.inside import requests_choose_their_way, what_passes_is_counted
+from planner.problem.rules.link import components_pass_what_they_can, no_request_takes_a_closed_way
+from planner.questions.margins import margins
+from planner.solve.program import OPTIMAL, Program, state_columns
+from planner.solve.search import Infeasible
+from planner.study.dependencies import NORMAL, dependency_graph
+from planner.study.doors import MOST_WAYS, TooManyWays, doors_of
+from planner.study.read import read_study
+from planner.study.records.inventory import Pool
+from planner.study.records.plan import PlanFile
+from planner.study.records.study import Component, Demand, Dependency, Goal, NamedFailure, Needs, Origin, Study, Tier
 
 SEEDS = 150
 

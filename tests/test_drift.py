@@ -8,20 +8,20 @@ from emitting import HELD, POOLS, planned
 from studies import machine_type, model, offer, profile, site, study, workload
 from typer.testing import CliRunner
 
-from planner.actual import Actual, read_actual
-from planner.drift import drift
+from planner.emit.actual import Actual, read_actual
+from planner.emit.drift import drift
 from planner.emit.fleet import fleet_of
 from planner.emit.kubernetes import files as manifests
 from planner.emit.names import slug
 from planner.errors import InputError
-from planner.plan import make_plan
-from planner.planfile import plan_text
-from planner.records.inventory import Pool
-from planner.records.serving import Qualification
-from planner.records.study import Goal, Holding, Tier
+from planner.plan.file import plan_text
+from planner.plan.plan import make_plan
+from planner.questions.shortfalls import cost_of_being_late
 from planner.review.drifted import review_drift
-from planner.search import Effort
-from planner.shortfalls import cost_of_being_late
+from planner.solve.search import Effort
+from planner.study.records.inventory import Pool
+from planner.study.records.serving import Qualification
+from planner.study.records.study import Goal, Holding, Tier
 
 DAY = date(2026, 6, 1)
 TOTAL = {q: n + HELD.get(q, 0) for q, (*_, n) in POOLS.items()}

@@ -6,12 +6,12 @@ from typing import Any
 import pytest
 from studies import random_study
 
-from planner.audit import audit
-from planner.doors import shared_in
 from planner.drill import drill_plan, drill_state_claims
-from planner.plan import make_plan
-from planner.records.study import Component, Counted, Dependency, Failover, Goal, NamedFailure, Needs, Study
-from planner.search import Effort, Infeasible
+from planner.plan.audit import audit
+from planner.plan.plan import make_plan
+from planner.solve.search import Effort, Infeasible
+from planner.study.doors import shared_in
+from planner.study.records.study import Component, Counted, Dependency, Failover, Goal, NamedFailure, Needs, Study
 
 PARTS, SEEDS = 4, 60
 

@@ -31,9 +31,9 @@ from test_drill import A, B, row, served, tier
 from planner.drill import Toll, drill_fleet, drill_plan, drill_state_claims
 from planner.drill.result import DrillResult
 from planner.errors import InputError, PlannerError
-from planner.records.inventory import Price
-from planner.records.plan import PlanFile
-from planner.records.study import (
+from planner.study.records.inventory import Price
+from planner.study.records.plan import PlanFile
+from planner.study.records.study import (
     Component,
     Counted,
     Demand,

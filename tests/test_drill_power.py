@@ -7,12 +7,12 @@ from buildouts import START, hall
 from studies import offer
 from test_periods import EXACT, small
 
-from planner.audit import audit
 from planner.drill import drill_plan
 from planner.drill.moments import moments
-from planner.plan import make_plan
-from planner.records.plan import Built, PlanFile, Purchase
-from planner.records.study import Holding, Horizon
+from planner.plan.audit import audit
+from planner.plan.plan import make_plan
+from planner.study.records.plan import Built, PlanFile, Purchase
+from planner.study.records.study import Holding, Horizon
 
 
 def built(**more) -> PlanFile:

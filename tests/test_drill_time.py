@@ -9,19 +9,30 @@ from buildouts import hall
 from studies import offer, random_study
 from test_periods import DAY, EXACT, START, small
 
-from planner.audit import audit
-from planner.build import build
 from planner.drill import drill_fleet, drill_plan, drill_state_claims
 from planner.drill.moments import moments
 from planner.errors import InputError
-from planner.periods import hours_of
-from planner.plan import make_plan
-from planner.recorded import decisions_of
-from planner.records.study import Demand, Goal, Holding, Horizon, Hour, NamedFailure, Period, Policies, Shape, Tier
+from planner.plan.audit import audit
+from planner.plan.decisions import decisions_of
+from planner.plan.plan import make_plan
+from planner.problem.build import build
 from planner.review.drilled import in_hours, review_drill
-from planner.risk import NORMAL
-from planner.search import Effort, Infeasible, _Search
-from planner.testprogram import tolerance
+from planner.solve.failure_test import tolerance
+from planner.solve.search import Effort, Infeasible, _Search
+from planner.study.calendar import hours_of
+from planner.study.dependencies import NORMAL
+from planner.study.records.study import (
+    Demand,
+    Goal,
+    Holding,
+    Horizon,
+    Hour,
+    NamedFailure,
+    Period,
+    Policies,
+    Shape,
+    Tier,
+)
 
 TWO = (Hour(name="day", weight_fraction=0.7), Hour(name="night", weight_fraction=0.3))
 

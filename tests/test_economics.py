@@ -8,15 +8,17 @@ import pytest
 from cases import FOLDER, load
 from studies import machine_type, model, offer, profile, random_study, site, study, workload
 
-from planner.audit import audit
-from planner.build import build
-from planner.costs import cost_usd
 from planner.drill import drill_plan, drill_state_claims
 from planner.errors import InputError
-from planner.plan import make_plan
-from planner.program import OPTIMAL, add_failure, start_program
-from planner.records.inventory import Pool
-from planner.records.study import (
+from planner.plan.audit import audit
+from planner.plan.plan import make_plan
+from planner.problem.build import build
+from planner.problem.rules.costs import cost_usd
+from planner.solve.program import OPTIMAL, add_failure, start_program
+from planner.solve.search import Effort, Infeasible, _Search
+from planner.study.dependencies import NORMAL
+from planner.study.records.inventory import Pool
+from planner.study.records.study import (
     Claim,
     Component,
     Goal,
@@ -29,8 +31,6 @@ from planner.records.study import (
     Study,
     Tier,
 )
-from planner.risk import NORMAL
-from planner.search import Effort, Infeasible, _Search
 
 EXACT = Effort(gap_fraction=0.0, most_nodes=20_000)
 

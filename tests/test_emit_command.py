@@ -9,17 +9,17 @@ from pydantic import ValidationError
 from typer.testing import CliRunner
 
 from planner import emit
-from planner.actual import read_actual
 from planner.cli.main import app
 from planner.emit import targets
+from planner.emit.actual import read_actual
 from planner.emit.fleet import fleet_of
 from planner.emit.known import ABOUT
 from planner.emit.targets import NOT_PROVEN, TARGETS, emitted, why_not_proven
 from planner.emit.write import MANIFEST
-from planner.plan import make_plan
-from planner.planfile import plan_text, sealed
-from planner.records.plan import PlanFile
-from planner.search import Effort
+from planner.plan.file import plan_text, sealed
+from planner.plan.plan import make_plan
+from planner.solve.search import Effort
+from planner.study.records.plan import PlanFile
 
 MINE = ("terraform", "kubernetes", "owned")
 

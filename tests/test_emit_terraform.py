@@ -23,7 +23,7 @@ from emitting import (
 )
 from terraform_arguments import ARGUMENTS
 
-from planner.actual import read_actual
+from planner.emit.actual import read_actual
 from planner.emit.kubernetes import files as manifests
 from planner.emit.terraform import files
 

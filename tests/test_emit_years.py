@@ -10,9 +10,9 @@ from test_periods import EXACT
 from planner.emit.cascade import cascades_of_plan
 from planner.emit.owned import files
 from planner.emit.routing import routing_table, subject
-from planner.plan import make_plan
-from planner.recorded import problem_of
-from planner.search import Effort, Infeasible
+from planner.plan.decisions import problem_of
+from planner.plan.plan import make_plan
+from planner.solve.search import Effort, Infeasible
 
 
 def test_a_phase_is_a_ticket_and_power_of_its_hall():
@@ -36,7 +36,7 @@ def test_each_order_of_a_plan_over_time_has_its_own_day():
     from buildouts import HALL, machines
     from studies import site
 
-    from planner.records.inventory import Pool
+    from planner.study.records.inventory import Pool
 
     study = hall(
         quarters=8,

@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 
 from planner.cli.estimating import errors_text, estimate, profile_of, refitted_text
 from planner.errors import InputError
-from planner.estimate import (
+from planner.importers.estimate import (
     Serving,
     cache_gib,
     estimate_point,
@@ -25,14 +25,22 @@ from planner.estimate import (
     token_flops,
     weights_read_fraction,
 )
-from planner.fit import MEMORY_FRACTION, memory_needed_gib
-from planner.measured import COLUMNS, REASONS, memory_of_chips, rates_of_two, read_models, read_rows, usable_rows
-from planner.places import Reading
-from planner.read import data_folder
-from planner.records.inventory import MachineType
-from planner.records.serving import ModelFacts
-from planner.refit import refit, solve
-from planner.tables import read_list
+from planner.importers.measured import (
+    COLUMNS,
+    REASONS,
+    memory_of_chips,
+    rates_of_two,
+    read_models,
+    read_rows,
+    usable_rows,
+)
+from planner.importers.refit import refit, solve
+from planner.study.checks.fit import MEMORY_FRACTION, memory_needed_gib
+from planner.study.places import Reading
+from planner.study.read import data_folder
+from planner.study.records.inventory import MachineType
+from planner.study.records.serving import ModelFacts
+from planner.study.tables import read_list
 
 ROOT = Path(__file__).parents[1]
 TABLE = Path(__file__).parents[2] / "shared" / "data" / "throughput.csv"
@@ -411,8 +419,8 @@ def test_a_profile_to_paste(tmp_path):
     result = runner.invoke(app, ["llama-3.1-405b", "p5.48xlarge", "--input", "1155", "--output", "211"])
     assert result.exit_code == 0, result.output
     assert "evidence: estimated" in result.output and "1978 TFLOPS" in result.output
-    from planner.records.serving import Profile
-    from planner.tables import read_yaml
+    from planner.study.records.serving import Profile
+    from planner.study.tables import read_yaml
 
     path = tmp_path / "profile.yaml"
     path.write_text("profiles:\n" + result.stdout, encoding="utf-8")

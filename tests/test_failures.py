@@ -7,15 +7,17 @@ from typing import Any
 import pytest
 from studies import machine_type, model, offer, profile, random_study, site, study, workload
 
-from planner.audit import audit
-from planner.build import build
 from planner.drill import drill_plan
-from planner.plan import make_plan
-from planner.problem import hit_fraction
-from planner.pruning import implied
-from planner.records.inventory import Pool
-from planner.records.plan import PlanFile
-from planner.records.study import (
+from planner.plan.audit import audit
+from planner.plan.plan import make_plan
+from planner.problem.build import build
+from planner.problem.problem import hit_fraction
+from planner.solve.pruning import implied
+from planner.solve.search import Effort, Infeasible, _Search
+from planner.solve.solve import solve
+from planner.study.records.inventory import Pool
+from planner.study.records.plan import PlanFile
+from planner.study.records.study import (
     Component,
     Counted,
     Demand,
@@ -32,8 +34,6 @@ from planner.records.study import (
     Study,
     Tier,
 )
-from planner.search import Effort, Infeasible, _Search
-from planner.solve import solve
 
 EXACT = Effort(gap_fraction=0.0, most_nodes=10_000)
 LOGIN = Component(name="login", kind="identity")

@@ -14,16 +14,17 @@ import pytest
 from helpers import write_study
 from typer.testing import CliRunner
 
-from planner import files, interruption
+from planner import interruption
 from planner.cli.console import progress
 from planner.cli.main import app
 from planner.emit import write as writing
 from planner.emit.write import MANIFEST, changes, recover, write
 from planner.errors import Finding, InputError
-from planner.files import read_bytes, write_atomically, write_new_folder
-from planner.planfile import read_plan
+from planner.plan.file import read_plan
 from planner.review.render import render
 from planner.review.report import Report, Section
+from planner.study import files
+from planner.study.files import read_bytes, write_atomically, write_new_folder
 
 ROOT = Path(__file__).parents[1]
 
@@ -83,8 +84,8 @@ def test_no_input_of_a_study_is_written_over(verb: str, tmp_path: Path, monkeypa
     def solved(*_: object, **__: object) -> None:
         raise AssertionError("solved first")
 
-    monkeypatch.setattr("planner.plan.make_plan", solved)
-    monkeypatch.setattr("planner.ladder.climb", solved)
+    monkeypatch.setattr("planner.plan.plan.make_plan", solved)
+    monkeypatch.setattr("planner.questions.ladder.climb", solved)
     study = write_study(tmp_path / "study").parent
     (study / "growth.yaml").write_text("name: growth\n")
     before = listing(study)
@@ -265,7 +266,7 @@ def test_after_a_crash_the_next_emission_puts_the_old_files_back(tmp_path: Path)
 
 # ------------------------------------------------------------------ signals
 def test_sigterm_keeps_the_best_plan(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, listening: None) -> None:
-    from planner.search import _Search
+    from planner.solve.search import _Search
 
     original, calls = _Search.broken_whole, list[bool]()
 
@@ -285,7 +286,7 @@ def test_sigterm_keeps_the_best_plan(tmp_path: Path, monkeypatch: pytest.MonkeyP
 
 def test_one_sigterm_is_enough(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, listening: None) -> None:
     """It comes in the solve without goals: the one with goals ends with its first whole plan, too."""
-    from planner.search import _Search
+    from planner.solve.search import _Search
 
     original, whole = _Search.broken_whole, list[int]()
 

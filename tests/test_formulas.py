@@ -7,10 +7,12 @@ import pytest
 import yaml
 from studies import SOURCED, machine_type, model, offer, profile, site, study, workload
 
-from planner.build import build
-from planner.edges import replica_seconds_per_request
-from planner.formulas import due_fraction, machines_held_or_bought, machines_up
-from planner.network import (
+from planner.problem.build import build
+from planner.problem.eligibility import replica_seconds_per_request
+from planner.problem.problem import HOUR, PERIOD, Problem, clocks, no_decisions
+from planner.problem.rules.formulas import due_fraction, machines_held_or_bought, machines_up
+from planner.study.dependencies import NORMAL, availability, dependency_graph, expand
+from planner.study.latency import (
     NINE_OF_TEN_WITHIN_MS,
     PROXY_KM,
     SAME_PLACE_MS,
@@ -19,11 +21,20 @@ from planner.network import (
     great_circle_km,
     reaches,
 )
-from planner.problem import HOUR, PERIOD, Problem, clocks, no_decisions
-from planner.records.inventory import Pool, RoundTrip
-from planner.records.serving import Model, OperatingPoint
-from planner.records.study import Claim, Component, Dependency, Goal, Holding, NamedFailure, Needs, Origin, Study, Tier
-from planner.risk import NORMAL, availability, dependency_graph, expand
+from planner.study.records.inventory import Pool, RoundTrip
+from planner.study.records.serving import Model, OperatingPoint
+from planner.study.records.study import (
+    Claim,
+    Component,
+    Dependency,
+    Goal,
+    Holding,
+    NamedFailure,
+    Needs,
+    Origin,
+    Study,
+    Tier,
+)
 
 MODELS = Path(__file__).parents[1] / "models"
 MEASURED = {

@@ -10,7 +10,6 @@ import yaml
 from gateway_fakes import small_plan, small_study
 from studies import offer, random_study
 
-from planner.build import build
 from planner.emit import envoy, litellm
 from planner.emit.behaviour import SCALE, envoy_priorities
 from planner.emit.behaviour import envoy as envoy_sends
@@ -32,12 +31,13 @@ from planner.emit.routing import (
 )
 from planner.emit.text import quoted_yaml
 from planner.errors import InputError, NoPlan
-from planner.plan import make_plan
-from planner.problem import states
-from planner.records.study import Claim, Goal, Holding, NamedFailure, Tier, Utilisation
+from planner.plan.plan import make_plan
+from planner.problem.build import build
+from planner.problem.problem import states
 from planner.review.static import static_section
-from planner.risk import NORMAL
-from planner.search import Effort
+from planner.solve.search import Effort
+from planner.study.dependencies import NORMAL
+from planner.study.records.study import Claim, Goal, Holding, NamedFailure, Tier, Utilisation
 
 TARGETS = {"litellm": litellm, "envoy": envoy}
 
@@ -229,7 +229,7 @@ def test_what_replicas_alone_can_mend():
 
 
 def test_a_surge_overfills_envoy_and_is_refused_by_litellm():
-    from planner.records.study import NamedFailure
+    from planner.study.records.study import NamedFailure
 
     surge = (NamedFailure(name="rush", lost={}, surge_factor=1.5),)
     tiers = (Tier(name="t", survive=(Goal(failure="rush", serve_fraction=0.5, within_seconds=60.0),)),)
@@ -512,8 +512,8 @@ def hostile_plans():
     """Plans whose workloads, origins, providers, sites, machines, models, profiles and failures are hostile names."""
     from studies import machine_type, model, offer, profile, site, study, workload
 
-    from planner.records.inventory import Pool
-    from planner.records.study import NamedFailure, Origin
+    from planner.study.records.inventory import Pool
+    from planner.study.records.study import NamedFailure, Origin
 
     g = random.Random(7)
     made = []

@@ -26,10 +26,10 @@ from planner.emit.behaviour import litellm as litellm_sends
 from planner.emit.common import given
 from planner.emit.names import slug
 from planner.emit.text import yaml_data
-from planner.plan import make_plan
-from planner.read import read_study
-from planner.records.study import Goal, Tier, Utilisation
-from planner.search import Effort
+from planner.plan.plan import make_plan
+from planner.solve.search import Effort
+from planner.study.read import read_study
+from planner.study.records.study import Goal, Tier, Utilisation
 
 pytestmark = pytest.mark.gateways
 needs_litellm = pytest.mark.skipif(

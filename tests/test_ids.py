@@ -16,17 +16,17 @@ from test_properties import shuffled
 from typer.testing import CliRunner
 
 import planner
-from planner.audit import audit
 from planner.cli.main import app
 from planner.drill import drill_plan, drill_state_claims
 from planner.emit.targets import TARGETS, emitted
 from planner.errors import InputError
-from planner.plan import make_plan
-from planner.planfile import read_plan
-from planner.read import read_study
+from planner.plan.audit import audit
+from planner.plan.file import read_plan
+from planner.plan.plan import make_plan
 from planner.review.answer import review_plan
 from planner.review.render import render
-from planner.search import Effort, Infeasible
+from planner.solve.search import Effort, Infeasible
+from planner.study.read import read_study
 
 SIGNS_AFTER = {
     "small": "/a",
@@ -214,21 +214,21 @@ def test_random_studies_cost_and_survive_the_same_under_any_names(seed):
 PARSES = ("partition", "rpartition", "split", "rsplit", "removeprefix", "removesuffix", "startswith", "endswith")
 JOINTS = ("@", "/", ":", " + ", " on ", " while ")
 NOT_IDS = {
-    "records.study": "what people write: stack@version, kind:name",
-    "ladder": "what people write: the rungs kind:count and failure:NAME",
+    "study.records.study": "what people write: stack@version, kind:name",
+    "questions.ladder": "what people write: the rungs kind:count and failure:NAME",
     "review.rungs": "the same",
-    "risk": "what people write: except, by name or by kind:name",
-    "references": "the same",
+    "study.dependencies": "what people write: except, by name or by kind:name",
+    "study.checks.references": "the same",
     "drill.failures": "the same",
-    "edges": "the closed list of reasons",
-    "explain": "the same",
+    "problem.eligibility": "the closed list of reasons",
+    "plan.explain": "the same",
     "review.check": "the same",
     "review.rests": "the evidence of a load time: word: text",
     "review.report": "how a failure is shown, after all is decided",
-    "whatif": "where a finding is, behind the name of its variant",
+    "questions.whatif": "where a finding is, behind the name of its variant",
     "review.shown": "what people write: schema:NAME",
     "emit.write": "paths of files",
-    "files": "the same",
+    "study.files": "the same",
     "emit.options": "addresses of endpoints",
     "emit.envoy": "paths of a certificate and of a health check",
     "emit.lint": "the prefix openai/ that LiteLLM asks for",

@@ -15,21 +15,21 @@ from typer.testing import CliRunner
 from planner.cli.importing import app
 from planner.drill import DrillResult, drill_fleet
 from planner.errors import InputError
-from planner.fit import memory_needed_gib, memory_room_gib
 from planner.importers.demand import read_demand, shapes_yaml
+from planner.importers.measured import read_models
 from planner.importers.operating_points import points_yaml, replica_seconds
 from planner.importers.prices import read_prices
 from planner.importers.round_trips import read_round_trips
 from planner.importers.source import Imported, csv_text, date_of
+from planner.importers.start import LONG_MEAN_TOKENS, MEAN_TOKENS, start_from_fleet
 from planner.importers.throughput import read_throughput, rows_csv
-from planner.measured import read_models
-from planner.places import Reading
-from planner.read import read_fleet, read_study
-from planner.records.inventory import MachineType, Price, RoundTrip
-from planner.records.serving import OperatingPoint
-from planner.records.study import Demand, Horizon, Hour, Shape
-from planner.start import LONG_MEAN_TOKENS, MEAN_TOKENS, start_from_fleet
-from planner.tables import read_list
+from planner.study.checks.fit import memory_needed_gib, memory_room_gib
+from planner.study.places import Reading
+from planner.study.read import read_fleet, read_study
+from planner.study.records.inventory import MachineType, Price, RoundTrip
+from planner.study.records.serving import OperatingPoint
+from planner.study.records.study import Demand, Horizon, Hour, Shape
+from planner.study.tables import read_list
 
 ROOT = Path(__file__).parents[1]
 DATA = Path(__file__).parents[2] / "shared" / "data"
@@ -1028,9 +1028,9 @@ def test_commands_of_the_other_importers(tmp_path):
 
 
 def test_rows_are_read_back_as_the_records_they_are(tmp_path):
-    from planner.places import Reading
-    from planner.read import KEYS
-    from planner.tables import read_csv
+    from planner.study.places import Reading
+    from planner.study.read import KEYS
+    from planner.study.tables import read_csv
 
     for name, cls in (("azure.json", Price), ("latency.csv", RoundTrip)):
         text, read = EXCERPTS[name]

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from planner.network import (
+from planner.study.latency import (
     NINE_OF_TEN_WITHIN_MS,
     PROXY_KM,
     SAME_PLACE_MS,
@@ -17,10 +17,10 @@ from planner.network import (
     great_circle_km,
     reaches,
 )
-from planner.places import Reading
-from planner.read import KEYS, data_folder, read_study
-from planner.records.inventory import MachineType, Offer, Pool, Price, RoundTrip, Site
-from planner.tables import read_csv, read_list
+from planner.study.places import Reading
+from planner.study.read import KEYS, data_folder, read_study
+from planner.study.records.inventory import MachineType, Offer, Pool, Price, RoundTrip, Site
+from planner.study.tables import read_csv, read_list
 
 ROOT = Path(__file__).resolve().parents[1]
 FACTS = Path(__file__).resolve().parents[2] / "shared" / "data"

@@ -8,11 +8,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from planner.errors import InputError
-from planner.json_lines import line_of
-from planner.plan import make_plan
-from planner.planfile import plan_text, read_plan
-from planner.read import read_study
-from planner.search import Effort
+from planner.plan.file import plan_text, read_plan
+from planner.plan.json_lines import line_of
+from planner.plan.plan import make_plan
+from planner.solve.search import Effort
+from planner.study.read import read_study
 
 
 @pytest.fixture(scope="module")

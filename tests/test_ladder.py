@@ -13,17 +13,17 @@ from helpers import STUDY, write_study
 from studies import machine_type, model, offer, profile, site, study, workload
 from typer.testing import CliRunner
 
-from planner import ladder
 from planner.cli.main import app
 from planner.errors import Finding, InputError
-from planner.ladder import INTERRUPTED, Rung, Step, chosen, climb, compared, rungs_of, with_goals
-from planner.plan import make_plan
-from planner.read import data_folder, read_study
-from planner.records.inventory import Pool
-from planner.records.study import Goal, NamedFailure, Tier
+from planner.plan.plan import make_plan
+from planner.questions import ladder
+from planner.questions.ladder import INTERRUPTED, Rung, Step, chosen, climb, compared, rungs_of, with_goals
 from planner.review.render import render
 from planner.review.rungs import good, review_ladder
-from planner.search import Effort
+from planner.solve.search import Effort
+from planner.study.read import data_folder, read_study
+from planner.study.records.inventory import Pool
+from planner.study.records.study import Goal, NamedFailure, Tier
 
 EXACT = Effort(gap_fraction=0.0, most_nodes=10_000)
 OWN = ["none", "site", "failure:flood"]

@@ -5,12 +5,12 @@ from buildouts import HALL, hall
 from studies import offer, random_study, site
 
 from planner.errors import NoPlan
-from planner.plan import make_plan, more_of, with_valued_limits
-from planner.records.inventory import Pool
-from planner.records.study import Policies, Quota
+from planner.plan.plan import make_plan, more_of, with_valued_limits
 from planner.review.answer import review_plan
 from planner.review.report import usd
-from planner.search import Effort
+from planner.solve.search import Effort
+from planner.study.records.inventory import Pool
+from planner.study.records.study import Policies, Quota
 
 EXACT = Effort(gap_fraction=0.0, most_nodes=10_000)
 QUICK = Effort(gap_fraction=0.5)

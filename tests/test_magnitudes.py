@@ -11,25 +11,25 @@ from helpers import write_study
 from studies import machine_type, model, offer, profile, random_study, site, study, workload
 from typer.testing import CliRunner
 
-from planner.audit import audit
-from planner.build import build
 from planner.cli.main import app
-from planner.diff import diff_plans
 from planner.drill import drill_plan
 from planner.errors import InputError, NoPlan
-from planner.explain import diagnose
-from planner.plan import make_plan
-from planner.planfile import sealed
-from planner.program import solver_named
-from planner.read import read_study
-from planner.recorded import gap_fraction
-from planner.records.inventory import Pool
-from planner.records.plan import PlanFile
-from planner.records.serving import Profile
-from planner.records.study import Demand, Goal, Horizon, Hour, NamedFailure, Study, Tier
+from planner.plan.audit import audit
+from planner.plan.decisions import gap_fraction
+from planner.plan.explain import diagnose
+from planner.plan.file import sealed
+from planner.plan.plan import make_plan
+from planner.problem.build import build
+from planner.questions.diff import diff_plans
 from planner.review.answer import review_plan
-from planner.search import Effort, Infeasible
-from planner.solve import solve
+from planner.solve.program import solver_named
+from planner.solve.search import Effort, Infeasible
+from planner.solve.solve import solve
+from planner.study.read import read_study
+from planner.study.records.inventory import Pool
+from planner.study.records.plan import PlanFile
+from planner.study.records.serving import Profile
+from planner.study.records.study import Demand, Goal, Horizon, Hour, NamedFailure, Study, Tier
 
 RATES, PRICES = (3.0, 5.0, 8.0), (3.0, 4.0, 9.0)
 EXACT = Effort(gap_fraction=0.0, most_nodes=2000)

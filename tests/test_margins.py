@@ -9,12 +9,12 @@ from studies import random_study
 from planner.drill import broken_rows, drill_plan
 from planner.drill.failures import NORMAL
 from planner.errors import NoPlan
-from planner.margins import margins, moved
-from planner.plan import make_plan
-from planner.read import read_study
-from planner.recorded import decisions_of, problem_of
+from planner.plan.decisions import decisions_of, problem_of
+from planner.plan.plan import make_plan
+from planner.questions.margins import margins, moved
 from planner.review.answer import review_plan
-from planner.search import Effort
+from planner.solve.search import Effort
+from planner.study.read import read_study
 
 
 def broken(plan, margin, factor):

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from planner.money import (
+from planner.problem.money import (
     annuity_factor,
     capital_recovery_factor,
     present_value_factor,

@@ -7,12 +7,12 @@ import pytest
 from oracle import cheapest
 from studies import model, offer, profile, random_study
 
-from planner.build import build
-from planner.problem import states
-from planner.records.study import Claim, Counted, Goal, Holding, NamedFailure, Study
-from planner.risk import NORMAL
-from planner.search import Effort, Infeasible, Solution
-from planner.solve import solve
+from planner.problem.build import build
+from planner.problem.problem import states
+from planner.solve.search import Effort, Infeasible, Solution
+from planner.solve.solve import solve
+from planner.study.dependencies import NORMAL
+from planner.study.records.study import Claim, Counted, Goal, Holding, NamedFailure, Study
 
 SEEDS = range(200)
 FEATURES = (

@@ -7,15 +7,18 @@ import pytest
 from helpers import write_study
 from studies import machine_type, model, offer, profile, site, study, workload
 
-from planner.audit import audit
-from planner.build import build
 from planner.errors import InputError
-from planner.periods import demand_by_hour, spans
-from planner.plan import make_plan
-from planner.read import read_study
-from planner.records.inventory import Pool
-from planner.records.plan import PlanFile
-from planner.records.study import (
+from planner.plan.audit import audit
+from planner.plan.plan import make_plan
+from planner.problem.build import build
+from planner.review.answer import review_plan
+from planner.review.render import render
+from planner.solve.search import Effort
+from planner.study.calendar import demand_by_hour, spans
+from planner.study.read import read_study
+from planner.study.records.inventory import Pool
+from planner.study.records.plan import PlanFile
+from planner.study.records.study import (
     Claim,
     Demand,
     Goal,
@@ -30,9 +33,6 @@ from planner.records.study import (
     Study,
     Tier,
 )
-from planner.review.answer import review_plan
-from planner.review.render import render
-from planner.search import Effort
 
 EXACT = Effort(gap_fraction=0.0)
 DAY = (Hour(name="day", weight_fraction=0.75), Hour(name="night", weight_fraction=0.25))

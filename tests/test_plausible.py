@@ -9,7 +9,7 @@ from typer.testing import CliRunner
 
 from planner.cli.main import app
 from planner.errors import Finding, InputError
-from planner.read import read_fleet, read_study
+from planner.study.read import read_fleet, read_study
 
 ROOT = Path(__file__).parents[1]
 QUOTA = "{name: trn, pools: ['alpha/*'], unit: vcpu, most: 1920}"

@@ -5,16 +5,16 @@ import pytest
 from postmortem import README, blocks, prepared, run
 from studies import machine_type, model, offer, profile, site, study, workload
 
-from planner.audit import audit
-from planner.build import build
 from planner.drill import drill_plan
-from planner.exposure import exposure
-from planner.plan import make_plan
-from planner.planfile import read_plan
-from planner.read import data_folder, read_study
-from planner.records.inventory import Pool
-from planner.records.study import Goal, Tier
-from planner.search import Effort
+from planner.plan.audit import audit
+from planner.plan.file import read_plan
+from planner.plan.plan import make_plan
+from planner.problem.build import build
+from planner.questions.exposure import exposure
+from planner.solve.search import Effort
+from planner.study.read import data_folder, read_study
+from planner.study.records.inventory import Pool
+from planner.study.records.study import Goal, Tier
 
 FOLDER = data_folder("examples") / "postmortem"
 BLOCKS = blocks(README.read_text(encoding="utf-8"))

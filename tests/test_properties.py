@@ -9,14 +9,14 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from studies import random_study
 
-from planner.audit import audit
-from planner.build import build
-from planner.plan import make_plan
-from planner.planfile import plan_text
-from planner.program import solver_named
-from planner.records.study import Study
-from planner.search import Effort, Infeasible, Solution
-from planner.solve import solve
+from planner.plan.audit import audit
+from planner.plan.file import plan_text
+from planner.plan.plan import make_plan
+from planner.problem.build import build
+from planner.solve.program import solver_named
+from planner.solve.search import Effort, Infeasible, Solution
+from planner.solve.solve import solve
+from planner.study.records.study import Study
 
 EXACT = Effort(gap_fraction=0.0, most_nodes=10_000)
 CLOSE = 1e-6

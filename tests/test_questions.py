@@ -9,19 +9,19 @@ from buildouts import HALL, hall, machines, phase
 from studies import SOURCED, machine_type, model, offer, profile, site
 from test_whatif import call, changed, refused
 
-from planner.audit import audit
-from planner.bridging import known_late, slipped
-from planner.crossover import crossover
 from planner.errors import InputError
-from planner.plan import make_plan
-from planner.planfile import plan_text
-from planner.records.buildout import Electricity, Money
-from planner.records.inventory import Pool
-from planner.records.study import Goal, Holding, Horizon, Policies, PriceLine, PricePath, PriceStep, Tier
-from planner.search import Effort
-from planner.sequence import sequence_variants, sequences, single_changes
-from planner.slip import slips
-from planner.whatif import plan_variants
+from planner.plan.audit import audit
+from planner.plan.file import plan_text
+from planner.plan.plan import make_plan
+from planner.questions.bridging import known_late, slipped
+from planner.questions.crossover import crossover
+from planner.questions.sequence import sequence_variants, sequences, single_changes
+from planner.questions.slip import slips
+from planner.questions.whatif import plan_variants
+from planner.solve.search import Effort
+from planner.study.records.buildout import Electricity, Money
+from planner.study.records.inventory import Pool
+from planner.study.records.study import Goal, Holding, Horizon, Policies, PriceLine, PricePath, PriceStep, Tier
 
 ONE, DEAR = f"{HALL}:one", f"{HALL}:dear"
 

@@ -23,13 +23,13 @@ import pytest
 from studies import beset_study
 from test_oracle import differs, sharp_study
 
-from planner.audit import audit
-from planner.doors import shared_in
 from planner.drill import drill_plan, drill_state_claims
 from planner.errors import NoPlan
-from planner.plan import make_plan
-from planner.records.study import Study
-from planner.search import Effort, Infeasible
+from planner.plan.audit import audit
+from planner.plan.plan import make_plan
+from planner.solve.search import Effort, Infeasible
+from planner.study.doors import shared_in
+from planner.study.records.study import Study
 
 LONGEST_SECONDS = 10
 MOST_PURCHASES = 300

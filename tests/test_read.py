@@ -13,21 +13,21 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from typer.testing import CliRunner
 
-from planner.build import build
 from planner.cli.main import app
 from planner.drill.world import build_world, in_memory
-from planner.edges import WHY_NOT
 from planner.errors import Finding, InputError
-from planner.fit import holds_in_memory, memory_needed_gib
-from planner.measured import read_models
-from planner.places import Reading
-from planner.plan import make_plan
-from planner.read import data_folder, read_fleet, read_study
-from planner.records.inventory import MachineType
-from planner.records.serving import ModelFacts, Profile
-from planner.records.study import Study
-from planner.search import Effort
-from planner.tables import read_list
+from planner.importers.measured import read_models
+from planner.plan.plan import make_plan
+from planner.problem.build import build
+from planner.problem.eligibility import WHY_NOT
+from planner.solve.search import Effort
+from planner.study.checks.fit import holds_in_memory, memory_needed_gib
+from planner.study.places import Reading
+from planner.study.read import data_folder, read_fleet, read_study
+from planner.study.records.inventory import MachineType
+from planner.study.records.serving import ModelFacts, Profile
+from planner.study.records.study import Study
+from planner.study.tables import read_list
 
 ROOT = Path(__file__).resolve().parent.parent
 Edit = tuple[str, str, str]

@@ -8,20 +8,20 @@ Without goals chat stands on spot, too: 4 USD. On equal terms bulk keeps its spo
 import pytest
 from studies import machine_type, model, offer, profile, random_study, site, study, workload
 
-from planner.audit import audit
 from planner.errors import NoPlan
-from planner.ladder import climb, rungs_of
-from planner.orders import orders
-from planner.plan import make_plan
-from planner.planfile import plan_text, sealed
-from planner.recorded import problem_of
-from planner.records.inventory import Pool
-from planner.records.plan import PlanFile, Purchase
-from planner.records.study import Goal, Tier
+from planner.plan.audit import audit
+from planner.plan.decisions import problem_of
+from planner.plan.file import plan_text, sealed
+from planner.plan.orders import orders
+from planner.plan.plan import make_plan
+from planner.questions.ladder import climb, rungs_of
 from planner.review.answer import review_plan
 from planner.review.render import render
 from planner.review.rungs import review_ladder
-from planner.search import Effort
+from planner.solve.search import Effort
+from planner.study.records.inventory import Pool
+from planner.study.records.plan import PlanFile, Purchase
+from planner.study.records.study import Goal, Tier
 
 EXACT = Effort(gap_fraction=0.0, most_nodes=10_000)
 
@@ -111,7 +111,7 @@ def test_what_counts_in_no_failure_is_not_more_than_the_plan_has(plan):
 
 
 def test_an_interruption_leaves_the_plan(monkeypatch):
-    from planner import plan as made
+    from planner.plan import plan as made
 
     solve = made.solve
 

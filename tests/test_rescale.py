@@ -5,21 +5,21 @@ from dataclasses import replace
 import pytest
 from studies import machine_type, model, offer, profile, random_study, site, study, workload
 
-from planner.audit import audit
-from planner.build import build
 from planner.drill import drill_plan, drill_state_claims
-from planner.explain import diagnose
-from planner.plan import make_plan
-from planner.planfile import sealed
-from planner.problem import HOUR
-from planner.records.inventory import Pool
-from planner.records.plan import PlanFile
-from planner.records.study import Component, Dependency, Goal, NamedFailure, Needs, Study, Tier
-from planner.reserve_rules import reserves_cover_what_is_due
-from planner.reserves import hardest, headrooms
+from planner.plan.audit import audit
+from planner.plan.explain import diagnose
+from planner.plan.file import sealed
+from planner.plan.plan import make_plan
+from planner.problem.build import build
+from planner.problem.problem import HOUR
+from planner.problem.rules.reserve_rules import reserves_cover_what_is_due
+from planner.problem.rules.reserves import hardest, headrooms
 from planner.review.answer import review_plan
-from planner.search import Effort, Infeasible
-from planner.solve import solve
+from planner.solve.search import Effort, Infeasible
+from planner.solve.solve import solve
+from planner.study.records.inventory import Pool
+from planner.study.records.plan import PlanFile
+from planner.study.records.study import Component, Dependency, Goal, NamedFailure, Needs, Study, Tier
 
 PLANS = 100
 SMALL_FROM = 96

@@ -14,26 +14,26 @@ from pydantic import ValidationError
 from studies import offer, random_study
 from test_economics import reclaimable
 
-from planner.build import build
 from planner.drill import drill_plan
-from planner.fit import memory_needed_gib
-from planner.inside_rules import what_loads_occupies
-from planner.link_rules import no_replica_before_it_is_loaded
-from planner.margins import margins, near_figures
-from planner.plan import make_plan
-from planner.planfile import sealed, sha256
-from planner.read import read_study
-from planner.recorded import decisions_of
-from planner.records.base import Record
-from planner.records.buildout import TariffStep
-from planner.records.study import Study
+from planner.plan.decisions import decisions_of
+from planner.plan.file import sealed, sha256
+from planner.plan.plan import make_plan
+from planner.problem.build import build
+from planner.problem.rules.inside import what_loads_occupies
+from planner.problem.rules.link import no_replica_before_it_is_loaded
+from planner.questions.margins import margins, near_figures
 from planner.review.answer import review_plan
 from planner.review.check import check_study
 from planner.review.clocks import clocks_section
 from planner.review.render import render
 from planner.review.report import Report, Section
 from planner.review.rests import floors, goals_rest_on
-from planner.search import Effort
+from planner.solve.search import Effort
+from planner.study.checks.fit import memory_needed_gib
+from planner.study.read import read_study
+from planner.study.records.base import Record
+from planner.study.records.buildout import TariffStep
+from planner.study.records.study import Study
 
 RICHER = [
     ("study.yaml", "policies:\n", "policies:\n  terms_beyond_horizon: true\n"),

@@ -14,12 +14,12 @@ import yaml
 from helpers import FILES, STUDY, write_study
 from typer.testing import CliRunner
 
-from planner.build import build
 from planner.cli.main import app
-from planner.exposure import exposure, running_in
-from planner.planfile import read_plan
-from planner.read import read_study
+from planner.plan.file import read_plan
+from planner.problem.build import build
+from planner.questions.exposure import exposure, running_in
 from planner.review.drawing import drawing
+from planner.study.read import read_study
 
 ROOT = Path(__file__).parents[1]
 runner = CliRunner()

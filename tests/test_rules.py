@@ -7,12 +7,14 @@ import pytest
 from buildouts import HALL, years
 from studies import machine_type, model, offer, profile, site, study, workload
 
-from planner.algebra import Row, Sparse
-from planner.build import build
-from planner.costs import COSTS, cost_usd
-from planner.problem import HOUR, PERIOD, Decisions, Problem, no_decisions, states
-from planner.records.inventory import Pool
-from planner.records.study import (
+from planner.problem.algebra import Row, Sparse
+from planner.problem.build import build
+from planner.problem.problem import HOUR, PERIOD, Decisions, Problem, no_decisions, states
+from planner.problem.rules.costs import COSTS, cost_usd
+from planner.problem.rules.register import INSIDE_RULES, LINK_RULES, PURCHASE_RULES, RELAXABLE, RULES, STATE_RULES
+from planner.study.dependencies import NORMAL
+from planner.study.records.inventory import Pool
+from planner.study.records.study import (
     Component,
     Counted,
     Dependency,
@@ -26,8 +28,6 @@ from planner.records.study import (
     Study,
     Tier,
 )
-from planner.risk import NORMAL
-from planner.rules import INSIDE_RULES, LINK_RULES, PURCHASE_RULES, RELAXABLE, RULES, STATE_RULES
 
 A, B = "m/m-cuda@a/x/m", "m/n-neuron@b/y/n"
 RENT, BUILD = ("a/x/m:on_demand", HOUR), ("b/y/n:commitment", PERIOD)

@@ -7,16 +7,19 @@ import pytest
 from studies import model, offer, profile, random_study, workload
 from test_failures import asked, goal
 
-from planner import search as searching
-from planner.algebra import Sparse
-from planner.audit import audit
-from planner.build import build
 from planner.drill import drill_plan, drill_state_claims
-from planner.formulas import can_load, loading_pairs
-from planner.plan import make_plan
-from planner.problem import no_decisions
-from planner.records.plan import PlanFile
-from planner.records.study import (
+from planner.plan.audit import audit
+from planner.plan.plan import make_plan
+from planner.problem.algebra import Sparse
+from planner.problem.build import build
+from planner.problem.problem import no_decisions
+from planner.problem.rules.formulas import can_load, loading_pairs
+from planner.solve import search as searching
+from planner.solve.search import Effort, Infeasible, unhurt
+from planner.solve.solve import solve
+from planner.solve.whole_numbers import firm_at_its_largest
+from planner.study.records.plan import PlanFile
+from planner.study.records.study import (
     Counted,
     Demand,
     Goal,
@@ -28,9 +31,6 @@ from planner.records.study import (
     RequestCost,
     Tier,
 )
-from planner.rounding import firm_at_its_largest
-from planner.search import Effort, Infeasible, unhurt
-from planner.solve import solve
 
 EXACT = Effort(gap_fraction=0.0)
 LOADS = (model("m", [profile("m", "cuda", 1, load_seconds=20.0)]),)

@@ -11,19 +11,19 @@ from helpers import write_study
 from test_ladder import three_sites
 from typer.testing import CliRunner
 
-from planner import bridge, bridging, ladder, whatif
-from planner.build import build
 from planner.cli.main import app
 from planner.emit import limits
 from planner.emit.targets import emitted, why_not_proven
 from planner.errors import SolverError
-from planner.explain import shortage
-from planner.plan import make_plan
-from planner.planfile import plan_text, read_plan
-from planner.program import Program
-from planner.risk import NORMAL
-from planner.search import Effort, Stopped
-from planner.slip import slips
+from planner.plan.explain import shortage
+from planner.plan.file import plan_text, read_plan
+from planner.plan.plan import make_plan
+from planner.problem.build import build
+from planner.questions import bridge, bridging, ladder, whatif
+from planner.questions.slip import slips
+from planner.solve.program import Program
+from planner.solve.search import Effort, Stopped
+from planner.study.dependencies import NORMAL
 
 ROOT = Path(__file__).parents[1]
 ANOTHER_POOL = """
@@ -194,7 +194,7 @@ def test_known_late_tells_no_plan_from_not_found(monkeypatch):
 
 
 def test_a_comparison_that_was_not_found_is_said(tmp_path, monkeypatch):
-    monkeypatch.setattr("planner.plan._on_equal_terms", lambda *given: None)
+    monkeypatch.setattr("planner.plan.plan._on_equal_terms", lambda *given: None)
     done = CliRunner().invoke(app, ["plan", str(write_study(tmp_path)), "--quiet", "--out", str(tmp_path / "p.json")])
     assert "on equal terms: not known" in " ".join(done.stdout.split())
     assert "on equal terms is not known" in " ".join(done.stderr.split())

@@ -15,22 +15,22 @@ from hypothesis import strategies as st
 from studies import machine_type, model, offer, profile, random_study, site, study, workload
 from typer.testing import CliRunner
 
-from planner import whatif
-from planner.audit import audit
 from planner.cli.main import app
 from planner.drill import drill_plan
 from planner.errors import InputError, NoPlan
-from planner.patches import Change, Patch, patch_of, patch_of_text, patched, read_patch
-from planner.paths import addressed, figures_of, path_of
-from planner.places import Place, Reading
-from planner.plan import make_plan
-from planner.planfile import plan_text, read_plan, sealed
-from planner.read import read_study
-from planner.records.inventory import Pool
-from planner.records.study import Demand, Goal, Horizon, PriceLine, PricePath, PriceStep, Shape, Tier
+from planner.plan.audit import audit
+from planner.plan.file import plan_text, read_plan, sealed
+from planner.plan.plan import make_plan
+from planner.questions import whatif
+from planner.questions.patches import Change, Patch, patch_of, patch_of_text, patched, read_patch
+from planner.questions.paths import addressed, figures_of, path_of
+from planner.questions.whatif import Variant, file_names, in_common, plan_variants, read_axes, variants_of
 from planner.review.compared import review_variants
-from planner.search import Effort
-from planner.whatif import Variant, file_names, in_common, plan_variants, read_axes, variants_of
+from planner.solve.search import Effort
+from planner.study.places import Place, Reading
+from planner.study.read import read_study
+from planner.study.records.inventory import Pool
+from planner.study.records.study import Demand, Goal, Horizon, PriceLine, PricePath, PriceStep, Shape, Tier
 
 runner = CliRunner()
 
@@ -831,7 +831,7 @@ def test_a_narrower_gap_keeps_a_plan_that_no_other_beats(monkeypatch):
     loose = sealed(exact.model_copy(update={"proof": exact.proof.model_copy(update=proof)}))
     dearer = {"cost_usd": 12.0, "bound_usd": 9.8, "gap_fraction": 0.18, "gap_asked_fraction": 0.01, "status": "gap"}
     worse = exact.model_copy(update={"purchases": (), "proof": exact.proof.model_copy(update=dearer)})
-    monkeypatch.setattr("planner.whatif.make_plan", lambda *args, **more: worse)
+    monkeypatch.setattr("planner.questions.whatif.make_plan", lambda *args, **more: worse)
     (answer,) = plan_variants(loose.study, (), base=loose)
     assert answer.plan.purchases == exact.purchases and answer.plan.proof.cost_usd == 10
     assert answer.plan.proof.bound_usd == 9.8 and answer.plan.proof.gap_fraction == pytest.approx(0.02)

@@ -6,12 +6,12 @@ from typing import Any
 import pytest
 from worked_points import DAY, HALF, NIGHT, QB, RENTED, TERM, A, B, solvable
 
-from planner.audit import TOLERANCE, audit
-from planner.plan import make_plan
-from planner.planfile import digest, sha256
-from planner.records.plan import PlanFile
-from planner.records.study import Goal
-from planner.search import Effort
+from planner.plan.audit import TOLERANCE, audit
+from planner.plan.file import digest, sha256
+from planner.plan.plan import make_plan
+from planner.solve.search import Effort
+from planner.study.records.plan import PlanFile
+from planner.study.records.study import Goal
 
 PART, NO_A = "failure:part", "site:a/x"
 

@@ -9,11 +9,11 @@ from buildouts import phase
 from studies import SOURCED, offer
 from worked_points import QA, QB, SPOT, A, B, solvable
 
-from planner.build import build
-from planner.problem import Limit, Priced, Problem
-from planner.records.buildout import CapitalLimit, Electricity, SpendCommitment, TariffStep
-from planner.records.inventory import Price
-from planner.records.study import (
+from planner.problem.build import build
+from planner.problem.problem import Limit, Priced, Problem
+from planner.study.records.buildout import CapitalLimit, Electricity, SpendCommitment, TariffStep
+from planner.study.records.inventory import Price
+from planner.study.records.study import (
     Claim,
     Component,
     Counted,

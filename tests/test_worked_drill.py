@@ -42,9 +42,10 @@ from planner.drill.stock import Bought, Stock, counts, fractions, least_counted,
 from planner.drill.trips import kilometres
 from planner.drill.world import build_world, cache_gib_per_request
 from planner.errors import InputError
-from planner.plan import make_plan
-from planner.records.plan import Built, PlanFile, Purchase, Replicas, State
-from planner.records.study import (
+from planner.plan.plan import make_plan
+from planner.solve.search import Effort
+from planner.study.records.plan import Built, PlanFile, Purchase, Replicas, State
+from planner.study.records.study import (
     Claim,
     Component,
     Counted,
@@ -59,7 +60,6 @@ from planner.records.study import (
     Period,
     Shape,
 )
-from planner.search import Effort
 
 
 @cache

@@ -27,12 +27,12 @@ from worked_points import (
     rated,
 )
 
-from planner.algebra import Row, Sparse
-from planner.build import build
-from planner.costs import COSTS, cost_usd, outage_size_usd, outage_usd
-from planner.formulas import loading_pairs
-from planner.problem import Decisions, Problem, no_decisions
-from planner.rules import PURCHASE_RULES, RULES, STATE_RULES
+from planner.problem.algebra import Row, Sparse
+from planner.problem.build import build
+from planner.problem.problem import Decisions, Problem, no_decisions
+from planner.problem.rules.costs import COSTS, cost_usd, outage_size_usd, outage_usd
+from planner.problem.rules.formulas import loading_pairs
+from planner.problem.rules.register import PURCHASE_RULES, RULES, STATE_RULES
 
 
 @cache
@@ -65,7 +65,7 @@ def check(found: dict[tuple[Any, ...], Side], expected: dict[tuple[Any, ...], Si
 
 
 def test_every_rule_and_cost_is_there():
-    reserves = {r.__name__ for r in PURCHASE_RULES if r.__module__ == "planner.reserve_rules"}
+    reserves = {r.__name__ for r in PURCHASE_RULES if r.__module__ == "planner.problem.rules.reserve_rules"}
     assert set(ONCE) | reserves == {r.__name__ for r in PURCHASE_RULES}
     assert set(IN_STATES) == {r.__name__ for r in STATE_RULES}
     assert set(COST) == {c.__name__ for c in COSTS}

@@ -9,13 +9,13 @@ import studies
 from drill_fixtures import at, goal, hold, plan, study, workload
 
 from planner.drill import drill_plan
-from planner.plan import make_plan
-from planner.recorded import decisions_of, problem_of
-from planner.records.inventory import Pool
-from planner.records.study import Demand, Goal, Tier
+from planner.plan.decisions import decisions_of, problem_of
+from planner.plan.plan import make_plan
+from planner.questions.shortfalls import broken_goals
 from planner.review.drilled import review_drill
 from planner.review.served import failures_section, served_section
-from planner.shortfalls import broken_goals
+from planner.study.records.inventory import Pool
+from planner.study.records.study import Demand, Goal, Tier
 
 DEMAND = (
     Demand(workload="chat", origin="town", requests_per_second=90.0),

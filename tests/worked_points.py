@@ -14,9 +14,9 @@ from typing import Any
 
 from studies import SOURCED, machine_type, model, offer, profile, site, study, workload
 
-from planner.records.buildout import Electricity, Money, SpendCommitment
-from planner.records.inventory import Pool
-from planner.records.study import (
+from planner.study.records.buildout import Electricity, Money, SpendCommitment
+from planner.study.records.inventory import Pool
+from planner.study.records.study import (
     Claim,
     Counted,
     Demand,

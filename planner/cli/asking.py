@@ -17,10 +17,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from planner.cli.questions import Question
-    from planner.places import Reading
-    from planner.records.plan import PlanFile
-    from planner.records.study import Study
-    from planner.whatif import Answer
+    from planner.questions.whatif import Answer
+    from planner.study.places import Reading
+    from planner.study.records.plan import PlanFile
+    from planner.study.records.study import Study
 
 
 class AskedFormat(StrEnum):
@@ -145,12 +145,20 @@ def whatif(
     """
     with answered(format):
         from planner.cli.questions import How, reported
-        from planner.patches import patch_of_text, patched, read_patch
-        from planner.places import Reading
+        from planner.questions.patches import patch_of_text, patched, read_patch
+        from planner.questions.whatif import (
+            Answer,
+            Variant,
+            file_names,
+            plan_variants,
+            read_axes,
+            studies_of,
+            variants_of,
+        )
         from planner.review.compared import review_variants
         from planner.review.render import render
-        from planner.search import Effort
-        from planner.whatif import Answer, Variant, file_names, plan_variants, read_axes, studies_of, variants_of
+        from planner.solve.search import Effort
+        from planner.study.places import Reading
 
         gap_fraction = tolerance_of(gap, "--gap")
         found, base = _subject(study)
@@ -194,14 +202,14 @@ def whatif(
 
 def _proven(answers: "Sequence[Answer]", gap_fraction: float) -> bool:
     """Whether every plan that there is is proven to the gap that was asked for."""
-    from planner.search import is_proven
+    from planner.solve.search import is_proven
 
     return all(is_proven(a.plan.proof.gap_fraction, gap_fraction) for a in answers if a.plan is not None)
 
 
 def _keep(folder: Path | None, names: "Mapping[str, str]", answers: "Iterable[Answer]") -> None:
     """Write plans into the folder, where one was named."""
-    from planner.planfile import plan_text
+    from planner.plan.file import plan_text
 
     for answer in answers:
         if folder is not None and answer.plan is not None:
@@ -249,7 +257,7 @@ def _question(
 
 def _day(option: str, text: str) -> date:
     from planner.errors import Finding, InputError
-    from planner.places import shown
+    from planner.study.places import shown
 
     try:
         return date.fromisoformat(text)
@@ -261,7 +269,7 @@ def _day(option: str, text: str) -> date:
 def _numbers(option: str, text: str | None, whole: bool = False) -> list[float]:
     """Numbers with commas between them."""
     from planner.errors import Finding, InputError
-    from planner.places import shown
+    from planner.study.places import shown
 
     try:
         found = [float(int(part) if whole else float(part)) for part in text.split(",")] if text is not None else []
@@ -276,8 +284,8 @@ def _numbers(option: str, text: str | None, whole: bool = False) -> list[float]:
 
 def _subject(path: Path) -> "tuple[Study, PlanFile | None]":
     """The study that is asked about, and its plan where that is what was named."""
-    from planner.planfile import digest, read_plan
-    from planner.read import read_study
+    from planner.plan.file import digest, read_plan
+    from planner.study.read import read_study
 
     if path.suffix.lower() == ".json":
         plan = read_plan(path)
@@ -293,7 +301,7 @@ def _subject(path: Path) -> "tuple[Study, PlanFile | None]":
 def _stop_on(reading: "Reading", asked: bool) -> None:
     """Raise what was found, and that nothing was asked."""
     from planner.errors import InputError
-    from planner.read import sorted_findings
+    from planner.study.read import sorted_findings
 
     if not asked:
         fix = "--set demand=x1.2, --change FILE, --matrix FILE or --ask slip"
@@ -338,8 +346,8 @@ def diff(
     Example: `planner diff before.json after.json --within 2% --ignore study`
     """
     with answered(format):
-        from planner.diff import diff_plans
-        from planner.planfile import read_plan
+        from planner.plan.file import read_plan
+        from planner.questions.diff import diff_plans
         from planner.review.compared import review_diff
         from planner.review.render import render
 
@@ -364,7 +372,7 @@ def tolerance_of(text: str, option: str = "--within") -> float:
     (0.02, 0.02)
     """
     from planner.errors import Finding, InputError
-    from planner.places import shown
+    from planner.study.places import shown
 
     number = text.strip().removesuffix("%").strip()
     try:

@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from planner.errors import Finding, InputError, NoPlan, PlannerError, Undelivered, printable
-from planner.files import check_writable, remembering, write_atomically
 from planner.interruption import exit_code
+from planner.study.files import check_writable, remembering, write_atomically
 
 SHOW_PROGRESS_AFTER_SECONDS = 1.0
 PLAIN = str.maketrans({"─": "-", "×": "x", "…": "...", "≤": "<=", "≥": ">=", "·": "-", "→": "->", "±": "+-"})

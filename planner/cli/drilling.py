@@ -85,7 +85,7 @@ def drill(
 def _fleet(subject: Path, study: Path | None, mode: Mode | None, done: Any, which: Any) -> tuple[Any, tuple[str, ...]]:
     from planner.drill import drill_fleet
     from planner.errors import Finding, InputError
-    from planner.read import read_fleet, read_study
+    from planner.study.read import read_fleet, read_study
 
     if study is None:
         fix = "name the study whose failures are replayed"
@@ -98,7 +98,7 @@ def _fleet(subject: Path, study: Path | None, mode: Mode | None, done: Any, whic
 
 def _plan(subject: Path, mode: Mode | None, done: Any, which: Any) -> tuple[Any, tuple[str, ...]]:
     from planner.drill import drill_plan, drill_state_claims
-    from planner.planfile import digest, read_plan
+    from planner.plan.file import digest, read_plan
 
     made = read_plan(subject)
     edited = made.digest_sha256 != digest(made.model_dump(mode="json", by_alias=True))

@@ -53,8 +53,8 @@ def emit_command(
     with answered(format):
         from planner.emit.targets import about, emitted, why_not_proven
         from planner.emit.write import changes, recover, refuse_other_target, write
-        from planner.planfile import read_plan
-        from planner.recorded import problem_of
+        from planner.plan.decisions import problem_of
+        from planner.plan.file import read_plan
         from planner.review.drifted import review_emission
         from planner.review.render import render
 
@@ -99,9 +99,9 @@ def drift_command(
     Examples: `planner drift plan.json state.json` · `planner drift plan.json nodes.json pods.json --format json`
     """
     with answered(format):
-        from planner.actual import read_actual
-        from planner.drift import drift
-        from planner.planfile import read_plan
+        from planner.emit.actual import read_actual
+        from planner.emit.drift import drift
+        from planner.plan.file import read_plan
         from planner.review.drifted import review_drift
         from planner.review.render import render
 

@@ -8,11 +8,11 @@ import typer
 from planner.cli.console import answered, emit, tell
 
 if TYPE_CHECKING:
-    from planner.estimate import Chip, Estimator, Fit
-    from planner.places import Reading
-    from planner.records.inventory import MachineType
-    from planner.records.serving import ModelFacts
-    from planner.refit import Refitted
+    from planner.importers.estimate import Chip, Estimator, Fit
+    from planner.importers.refit import Refitted
+    from planner.study.places import Reading
+    from planner.study.records.inventory import MachineType
+    from planner.study.records.serving import ModelFacts
 
 Shapes = dict[str, tuple[float, float, float, float]]
 """By context class: input tokens, output tokens, targets of first token and per token [ms]."""
@@ -63,8 +63,8 @@ def estimate(
     """
     with answered():
         from planner.errors import Finding, InputError
-        from planner.estimate import shipped
-        from planner.refit import refit as fit_to
+        from planner.importers.estimate import shipped
+        from planner.importers.refit import refit as fit_to
 
         if refit is not None:
             made = fit_to(refit, shipped())
@@ -91,12 +91,12 @@ def _looked_up(
 ) -> "tuple[ModelFacts, MachineType, int]":
     """Facts of a model, a machine type, and the longest request of the context class."""
     from planner.errors import Finding, InputError
-    from planner.measured import read_models
-    from planner.places import Reading
-    from planner.read import data_folder, sorted_findings
-    from planner.records.inventory import MachineType
-    from planner.records.serving import ContextClass, Model
-    from planner.tables import read_list
+    from planner.importers.measured import read_models
+    from planner.study.places import Reading
+    from planner.study.read import data_folder, sorted_findings
+    from planner.study.records.inventory import MachineType
+    from planner.study.records.serving import ContextClass, Model
+    from planner.study.tables import read_list
 
     reading = Reading()
     facts = {name: found.facts for name, found in read_models().items()}
@@ -121,9 +121,9 @@ def _looked_up(
 
 def _facts_of(path: Path, name: str, reading: "Reading") -> "dict[str, ModelFacts]":
     """The facts in a file of the user's own; it may have no profiles yet."""
-    from planner.places import read_record
-    from planner.records.serving import Model, ModelFacts
-    from planner.tables import read_yaml
+    from planner.study.places import read_record
+    from planner.study.records.serving import Model, ModelFacts
+    from planner.study.tables import read_yaml
 
     reading.broken.add((Model, name))
     document = read_yaml(path, reading)
@@ -158,7 +158,7 @@ def profile_of(
         when chip or precision are unknown or the model does not fit.
     """
     from planner.errors import Finding, InputError
-    from planner.estimate import kind_of, shipped
+    from planner.importers.estimate import kind_of, shipped
 
     estimator = shipped()
     chip = estimator.chip(machine.accelerator)
@@ -190,7 +190,7 @@ def profile_of(
 
 def _steps() -> list[int]:
     """Requests in flight that are tried."""
-    from planner.estimate import MOST_IN_FLIGHT
+    from planner.importers.estimate import MOST_IN_FLIGHT
 
     return [n for n in range(1, MOST_IN_FLIGHT + 1) if n <= 8 or (n <= 32 and n % 2 == 0) or n % 8 == 0]
 
@@ -207,7 +207,7 @@ def _points(
     shapes: Shapes,
 ) -> list[Any] | None:
     """(context class, shape, point) for each shape; None when memory does not hold them."""
-    from planner.estimate import Serving, estimate_point, most_that_fit, peak_tflops
+    from planner.importers.estimate import Serving, estimate_point, most_that_fit, peak_tflops
 
     peak_tflops(chip, precision)
     weights = estimator.weights_gib(facts, precision)
@@ -231,7 +231,7 @@ def _profile_data(
     name: str | None,
 ) -> dict[str, Any]:
     """The profile as it is written."""
-    from planner.estimate import peak_tflops
+    from planner.importers.estimate import peak_tflops
 
     precision, n, at_once, points = chosen
     weights = estimator.weights_gib(facts, precision)

@@ -78,7 +78,7 @@ def prices(
     with answered(format):
         from planner.importers.prices import read_prices
         from planner.importers.source import csv_text
-        from planner.records.inventory import Price
+        from planner.study.records.inventory import Price
 
         found = read_prices(source, as_of, where_from, provider, tuple(units or ()), inventory)
         _finish(found, csv_text(Price, found.rows), out, format)
@@ -106,7 +106,7 @@ def round_trips(
     with answered(format):
         from planner.importers.round_trips import read_round_trips
         from planner.importers.source import csv_text
-        from planner.records.inventory import RoundTrip
+        from planner.study.records.inventory import RoundTrip
 
         found = read_round_trips(source, columns, provider, as_of, where_from)
         _finish(found, csv_text(RoundTrip, found.rows), out, format)
@@ -178,7 +178,7 @@ def demand(
     with answered(format):
         from planner.importers.demand import read_demand, shapes_yaml
         from planner.importers.source import csv_text
-        from planner.records.study import Demand
+        from planner.study.records.study import Demand
 
         if shape is not None:
             check_out(shape)
@@ -193,7 +193,7 @@ def demand(
 def _shares(texts: list[str]) -> dict[str, float]:
     """`NAME=SHARE` by name."""
     from planner.importers.source import number, stop_on_errors
-    from planner.places import Reading, shown
+    from planner.study.places import Reading, shown
 
     reading = Reading()
     shares: dict[str, float] = {}

@@ -58,14 +58,14 @@ def ladder(
     Examples: `planner ladder examples/quickstart` · `planner ladder mine --rungs site,provider,stack --gap 0.01`
     """
     with answered(format):
-        from planner.build import build
-        from planner.edges import workloads_without_edge
-        from planner.explain import diagnose
-        from planner.ladder import chosen, climb, rungs_of
-        from planner.read import read_study
+        from planner.plan.explain import diagnose
+        from planner.problem.build import build
+        from planner.problem.eligibility import workloads_without_edge
+        from planner.questions.ladder import chosen, climb, rungs_of
         from planner.review.render import render
         from planner.review.rungs import review_ladder
-        from planner.search import Effort, is_proven
+        from planner.solve.search import Effort, is_proven
+        from planner.study.read import read_study
 
         gap_fraction = tolerance_of(gap, "--gap")
         found, warnings = read_study(study)

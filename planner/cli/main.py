@@ -78,7 +78,7 @@ def init(
     """
     with answered():
         from planner.errors import Finding, InputError
-        from planner.start import start_from_fleet, start_study
+        from planner.importers.start import start_from_fleet, start_study
 
         if fleet is not None and example is not None:
             raise InputError([Finding("init", "--example or --from", "both", "leave one out")])
@@ -102,9 +102,9 @@ def check(
     Examples: `planner check examples/quickstart` · `planner check mine --coverage`
     """
     with answered(format):
-        from planner.read import read_study
         from planner.review.check import check_study
         from planner.review.render import render
+        from planner.study.read import read_study
 
         found, warnings = read_study(study)
         report = check_study(found, warnings, coverage)
@@ -141,12 +141,12 @@ def plan(
     Example: `planner plan examples/quickstart --out plan.json`
     """
     with answered("json" if format == Format.json else "text"):
-        from planner.explain import diagnose
-        from planner.plan import make_plan, with_valued_limits
-        from planner.planfile import plan_text
-        from planner.program import solver_named
-        from planner.read import read_study
-        from planner.search import Effort, Infeasible, is_proven
+        from planner.plan.explain import diagnose
+        from planner.plan.file import plan_text
+        from planner.plan.plan import make_plan, with_valued_limits
+        from planner.solve.program import solver_named
+        from planner.solve.search import Effort, Infeasible, is_proven
+        from planner.study.read import read_study
 
         gap_fraction = tolerance_of(gap, "--gap")
         found, warnings = read_study(study)
@@ -203,7 +203,7 @@ def review(
     Example: `planner review plan.json --format md --out review.md`
     """
     with answered(format):
-        from planner.planfile import read_plan
+        from planner.plan.file import read_plan
 
         raise SystemExit(_review(read_plan(plan), format, out, all))
 
@@ -220,9 +220,9 @@ def audit(plan: PlanPath, format: AsFormat = Format.text, out: Out = None) -> No
     Example: `planner audit plan.json`
     """
     with answered(format):
-        from planner.audit import audit as audit_plan
-        from planner.audit import not_checked
-        from planner.planfile import read_plan
+        from planner.plan.audit import audit as audit_plan
+        from planner.plan.audit import not_checked
+        from planner.plan.file import read_plan
         from planner.review.answer import review_audit
         from planner.review.render import render
 

@@ -11,12 +11,12 @@ from typing import Any
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
-from planner.costs import COSTS
-from planner.edges import WHY_NOT
-from planner.records import inventory, serving, study
-from planner.records.base import Record
+from planner.problem.eligibility import WHY_NOT
+from planner.problem.rules.costs import COSTS
+from planner.problem.rules.register import INSIDE_RULES, LINK_RULES, PURCHASE_RULES, RELAXABLE
 from planner.review.shown import UNITS
-from planner.rules import INSIDE_RULES, LINK_RULES, PURCHASE_RULES, RELAXABLE
+from planner.study.records import inventory, serving, study
+from planner.study.records.base import Record
 
 NOTE = "Generated; do not edit: `python -m planner.cli.pages docs`."
 SECTIONS = ("Formula", "Units", "Rows", "Marginal value", "Source")
@@ -44,7 +44,7 @@ def formulation() -> str:
         NOTE,
         "",
         "Index letters: w workload, o origin, e placement, q pool, b offer, t period, h hour, f failure, c clock [s],",
-        "s = (h, f, c). Words: [concepts](concepts.md). The code: `planner/rules.py`, `planner/costs.py`.",
+        "s = (h, f, c). Words: [concepts](concepts.md). The code: `planner/problem/rules/`.",
         "",
     ]
     parts = (

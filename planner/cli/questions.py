@@ -6,15 +6,15 @@ from datetime import date
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from planner.bridging import Late
-    from planner.crossover import By
-    from planner.plan import Case
-    from planner.records.plan import PlanFile
-    from planner.records.study import Study
+    from planner.plan.plan import Case
+    from planner.questions.bridging import Late
+    from planner.questions.crossover import By
+    from planner.questions.slip import Slip
+    from planner.questions.whatif import Answer, Variant
     from planner.review.report import Report
-    from planner.search import Effort, Progress
-    from planner.slip import Slip
-    from planner.whatif import Answer, Variant
+    from planner.solve.search import Effort, Progress
+    from planner.study.records.plan import PlanFile
+    from planner.study.records.study import Study
 
 QUESTIONS = ("slip", "crossover", "sequence")
 
@@ -70,8 +70,8 @@ def reported(question: Question, study: "Study", how: How) -> "tuple[Report, Seq
 def _crossover(question: Question, study: "Study", how: How) -> "tuple[Report, Sequence[Answer]]":
     from fnmatch import fnmatchcase
 
-    from planner.crossover import crossover
     from planner.errors import Finding, InputError
+    from planner.questions.crossover import crossover
     from planner.review.asked import review_crossover
 
     pools = question.what or ("*",)
@@ -86,9 +86,9 @@ def _crossover(question: Question, study: "Study", how: How) -> "tuple[Report, S
 
 
 def _slip(question: Question, study: "Study", how: How) -> "tuple[Report, Sequence[Answer]]":
-    from planner.bridging import known_late, slipped
+    from planner.questions.bridging import known_late, slipped
+    from planner.questions.slip import slips
     from planner.review.asked import review_slips
-    from planner.slip import slips
 
     plan = _base(study, how)
     asked = slips(
@@ -109,8 +109,8 @@ def _slip(question: Question, study: "Study", how: How) -> "tuple[Report, Sequen
 
 def _sequence(question: Question, study: "Study", how: How) -> "tuple[Report, Sequence[Answer]]":
     from planner.errors import Finding, InputError
+    from planner.questions.sequence import sequence_variants, sequences
     from planner.review.asked import review_sequences
-    from planner.sequence import sequence_variants, sequences
 
     if not study.build_outs:
         fix = "add build_outs to study.yaml; there is no order of phases to ask about"
@@ -125,7 +125,7 @@ def _sequence(question: Question, study: "Study", how: How) -> "tuple[Report, Se
 def _base(study: "Study", how: How) -> "PlanFile":
     """The plan of the study as it is: the one that was named, a better one, or a new one."""
     from planner.errors import NoPlan
-    from planner.whatif import plan_variants
+    from planner.questions.whatif import plan_variants
 
     (answer,) = plan_variants(study, (), how.effort, how.case, how.base, how.progress)
     if answer.plan is None:
@@ -135,7 +135,7 @@ def _base(study: "Study", how: How) -> "PlanFile":
 
 def _planned(study: "Study", variants: "Sequence[Variant]", how: How, plan: "PlanFile") -> "Sequence[Answer]":
     from planner.errors import Finding, InputError
-    from planner.whatif import plan_variants
+    from planner.questions.whatif import plan_variants
 
     if len(variants) > how.most:
         fix = "ask about less with --what, or raise --most"

@@ -9,9 +9,9 @@ import typer
 from planner.cli.console import answered, emit, tell, tell_findings
 
 if TYPE_CHECKING:
-    from planner.exposure import Running, Traffic
-    from planner.problem import Problem
-    from planner.records.study import Study
+    from planner.problem.problem import Problem
+    from planner.questions.exposure import Running, Traffic
+    from planner.study.records.study import Study
 
     Subject = tuple[str, Study, Problem, Running | None, Traffic | None]
 
@@ -48,7 +48,7 @@ def risk(
     Examples: `planner risk examples/quickstart` · `planner risk plan.json --all` · `planner risk mine --draw mermaid`
     """
     with answered(format):
-        from planner.exposure import exposure
+        from planner.questions.exposure import exposure
         from planner.review.drawing import drawing
         from planner.review.render import render
         from planner.review.risks import review_risks
@@ -65,11 +65,11 @@ def risk(
 
 def _read(subject: Path, study: Path | None) -> "Subject":
     """A title, the study with its problem, and what runs where the subject is a plan or a fleet."""
-    from planner.build import build
     from planner.errors import Finding, InputError
-    from planner.exposure import running_in, running_now
-    from planner.planfile import digest, read_plan
-    from planner.read import read_fleet, read_study
+    from planner.plan.file import digest, read_plan
+    from planner.problem.build import build
+    from planner.questions.exposure import running_in, running_now
+    from planner.study.read import read_fleet, read_study
 
     kind = subject.suffix.lower()
     if kind == ".csv" and study is None:

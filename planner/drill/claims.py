@@ -14,7 +14,7 @@ from planner.drill.resolve import part_of_pool, times_of
 from planner.drill.standing import hours_of, of_plan, stated
 from planner.drill.stock import Stock
 from planner.drill.world import TOLERANCE, Numbers, World
-from planner.records.plan import PlanFile, State
+from planner.study.records.plan import PlanFile, State
 
 
 def drill_state_claims(plan: PlanFile) -> tuple[str, ...]:

@@ -10,7 +10,7 @@ import numpy as np
 from planner.drill.graph import Graph
 from planner.drill.world import Numbers, World
 from planner.errors import Finding, InputError
-from planner.records.study import Goal, NamedFailure, Study, kind_and_name
+from planner.study.records.study import Goal, NamedFailure, Study, kind_and_name
 
 NORMAL = "normal"
 MOST_FAILURES = 100_000

@@ -8,7 +8,7 @@ import numpy as np
 
 from planner.drill.world import Numbers, World
 from planner.errors import Finding, InputError
-from planner.records.study import Needs, kind_and_name, stack_and_version
+from planner.study.records.study import Needs, kind_and_name, stack_and_version
 
 Part = Needs | str
 

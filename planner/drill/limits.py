@@ -7,7 +7,7 @@ import numpy as np
 
 from planner.drill.graph import Graph, Part, available
 from planner.drill.world import Indices, Numbers, World
-from planner.records.study import Needs
+from planner.study.records.study import Needs
 
 NONE: tuple[str, ...] = ()
 

@@ -5,9 +5,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 
-from planner.records.inventory import Offer
-from planner.records.plan import PlanFile, Purchase
-from planner.records.study import Demand, Study
+from planner.study.records.inventory import Offer
+from planner.study.records.plan import PlanFile, Purchase
+from planner.study.records.study import Demand, Study
 from planner.units import MONTHS_PER_YEAR, after_months
 
 SAME = 1e-9

@@ -4,8 +4,8 @@ from collections.abc import Iterable, Sequence
 
 from planner.drill.world import TOLERANCE, Numbers
 from planner.errors import Finding, InputError
-from planner.records.plan import PlanFile
-from planner.records.study import Study
+from planner.study.records.plan import PlanFile
+from planner.study.records.study import Study
 
 BUILT_IN = ("provider", "region", "site", "pool", "stack", "stack_version", "qualification")
 

@@ -20,8 +20,8 @@ from planner.drill.standing import hours_of, of_fleet, of_plan
 from planner.drill.stock import Stock, that_fit
 from planner.drill.tolls import toll
 from planner.drill.world import NO_TRIPS, TOLERANCE, Indices, Numbers, Trips, World, build_world
-from planner.records.plan import PlanFile
-from planner.records.study import RunningReplicas, Study
+from planner.study.records.plan import PlanFile
+from planner.study.records.study import RunningReplicas, Study
 
 Progress = Callable[[int, int], None]
 CHUNK = 128

@@ -19,7 +19,7 @@ from planner.drill.solving import MOST_NODES, Rows, best_whole, solver_of
 from planner.drill.stock import Stock
 from planner.drill.world import TOLERANCE, WHOLE, Indices, Numbers, World
 from planner.errors import SolverError
-from planner.highs_instance import run
+from planner.solve.highs_instance import run
 from planner.units import SECONDS_PER_HOUR
 
 RECOVERY_SECONDS = 7 * 24 * 3600.0

@@ -8,8 +8,8 @@ import numpy as np
 
 from planner.drill.world import TOLERANCE, WHOLE, Indices, Numbers
 from planner.errors import SolverError
-from planner.highs_instance import new_highs, set_option
-from planner.highs_instance import run as run_highs
+from planner.solve.highs_instance import new_highs, set_option
+from planner.solve.highs_instance import run as run_highs
 
 MOST_NODES = 20_000
 """Nodes of a search for whole replicas; a search that needs more is told as a finding."""

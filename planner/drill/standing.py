@@ -12,8 +12,8 @@ from planner.drill.names import above
 from planner.drill.stock import Bought, Stock, least_counted
 from planner.drill.world import TOLERANCE, WHOLE, Numbers, World, misfit, named
 from planner.errors import Finding, InputError
-from planner.records.plan import PlanFile, State
-from planner.records.study import RunningReplicas, Study
+from planner.study.records.plan import PlanFile, State
+from planner.study.records.study import RunningReplicas, Study
 
 
 def lent(study: Study, moment: Moment) -> tuple[tuple[int, float, float | None], ...]:

@@ -8,8 +8,8 @@ from typing import NamedTuple
 import numpy as np
 
 from planner.drill.world import WHOLE, Numbers, World
-from planner.records.inventory import Offer
-from planner.records.study import Study
+from planner.study.records.inventory import Offer
+from planner.study.records.study import Study
 
 HOURLY = ("on_demand", "spot")
 

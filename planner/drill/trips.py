@@ -3,8 +3,8 @@
 import math
 from functools import cache
 
-from planner.records.inventory import Site
-from planner.records.study import Study
+from planner.study.records.inventory import Site
+from planner.study.records.study import Study
 
 Place = tuple[float, float]
 """latitude, longitude"""

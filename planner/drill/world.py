@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 
 from planner.drill.moments import moments
 from planner.drill.trips import round_trips_ms
-from planner.records.inventory import Site
-from planner.records.serving import MEMORY_FRACTION, ContextClass, Model, ModelFacts, Profile
-from planner.records.study import Study, Tier, Workload
+from planner.study.records.inventory import Site
+from planner.study.records.serving import MEMORY_FRACTION, ContextClass, Model, ModelFacts, Profile
+from planner.study.records.study import Study, Tier, Workload
 from planner.units import BYTES_PER_GIB, after_months
 
 Numbers = NDArray[np.float64]

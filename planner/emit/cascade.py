@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from planner.emit.behaviour import BEHAVIOURS
 from planner.emit.rooms import planned_replicas, room_replica_seconds, surviving_replicas
 from planner.emit.routing import Subject, Table, peak_requests_per_second, routing_table, subject
-from planner.formulas import due_fraction, live_edges
-from planner.problem import Decisions, Problem, State, states
-from planner.recorded import problem_of
-from planner.records.plan import PlanFile
-from planner.records.study import kind_and_name
-from planner.risk import NORMAL
+from planner.plan.decisions import problem_of
+from planner.problem.problem import Decisions, Problem, State, states
+from planner.problem.rules.formulas import due_fraction, live_edges
+from planner.study.dependencies import NORMAL
+from planner.study.records.plan import PlanFile
+from planner.study.records.study import kind_and_name
 
 ALONE = "alone"
 WITH_REPLICAS = "with replicas"

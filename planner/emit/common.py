@@ -10,11 +10,11 @@ from planner.emit.options import Endpoint, chosen, endpoints, hold, whole_number
 from planner.emit.routing import Subject, Table, override_data, routing_table, subject, table_data
 from planner.emit.text import json_text
 from planner.errors import Finding
-from planner.recorded import problem_of
-from planner.records.plan import PlanFile
-from planner.records.study import Workload
-from planner.risk import NORMAL
-from planner.risk import placements as placements_of
+from planner.plan.decisions import problem_of
+from planner.study.dependencies import NORMAL
+from planner.study.dependencies import placements as placements_of
+from planner.study.records.plan import PlanFile
+from planner.study.records.study import Workload
 
 WHOLE: Mapping[str, tuple[int, int]] = {
     "cooldown_seconds": (1, 3600),

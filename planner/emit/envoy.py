@@ -18,7 +18,7 @@ from planner.emit.options import Endpoint
 from planner.emit.routing import Route
 from planner.emit.text import quoted_yaml, yaml_data
 from planner.errors import Finding
-from planner.records.plan import PlanFile
+from planner.study.records.plan import PlanFile
 from planner.units import MS_PER_SECOND
 
 OPTIONS: Mapping[str, str] = {

@@ -4,19 +4,19 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 
-from planner.build import build
-from planner.contracts import held_machines
 from planner.emit.law import Rule, rule_of
 from planner.emit.names import distinct, slug
 from planner.errors import Finding, InputError
-from planner.orders import Order, blocks, orders
-from planner.periods import Span, covers, hour_id, spans
-from planner.problem import HOURLY
-from planner.records.inventory import MachineType, Offer, Pool, Site
-from planner.records.plan import PlanFile, Purchase
-from planner.records.serving import Model, Profile
-from planner.records.study import Study
-from planner.risk import placement_id, profile_id
+from planner.plan.orders import Order, blocks, orders
+from planner.problem.build import build
+from planner.problem.contracts import held_machines
+from planner.problem.problem import HOURLY
+from planner.study.calendar import Span, covers, hour_id, spans
+from planner.study.dependencies import placement_id, profile_id
+from planner.study.records.inventory import MachineType, Offer, Pool, Site
+from planner.study.records.plan import PlanFile, Purchase
+from planner.study.records.serving import Model, Profile
+from planner.study.records.study import Study
 
 HELD = "held"
 MOST_BLOCK_INSTANCES = 64

@@ -15,8 +15,8 @@ from planner.emit.names import distinct, slug
 from planner.emit.routing import largest_remainder
 from planner.emit.text import quoted_yaml
 from planner.errors import Finding, InputError
-from planner.records.plan import PlanFile, State
-from planner.risk import NORMAL
+from planner.study.dependencies import NORMAL
+from planner.study.records.plan import PlanFile, State
 
 RESOURCES = {
     "neuron": "aws.amazon.com/neuron",

@@ -9,14 +9,14 @@ limits are chosen by small linear programs so that the static files survive as m
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from planner.algebra import Key, Linear, Row, Sparse, total
 from planner.emit.rooms import room_replica_seconds, surviving_replicas
 from planner.errors import SolverError
-from planner.formulas import due_fraction, live_edges, requests_per_second
-from planner.periods import NEGLIGIBLE_FRACTION
-from planner.problem import Decisions, Problem, State, states
-from planner.program import OPTIMAL, Program
-from planner.risk import NORMAL
+from planner.problem.algebra import Key, Linear, Row, Sparse, total
+from planner.problem.problem import Decisions, Problem, State, states
+from planner.problem.rules.formulas import due_fraction, live_edges, requests_per_second
+from planner.solve.program import OPTIMAL, Program
+from planner.study.calendar import NEGLIGIBLE_FRACTION
+from planner.study.dependencies import NORMAL
 
 GOALS, ALWAYS = "goals", "always"
 """Limits that hold in every failure of the goals; or whatever fails: then they add up to each placement's room."""

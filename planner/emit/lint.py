@@ -10,9 +10,9 @@ from planner.emit.options import endpoint
 from planner.emit.rooms import planned_replicas, room_replica_seconds
 from planner.emit.routing import WEIGHTS_ADD_UP_TO, Route, Subject, Table
 from planner.errors import Finding, InputError
-from planner.formulas import live_edges
-from planner.problem import Problem, State, states
-from planner.risk import NORMAL
+from planner.problem.problem import Problem, State, states
+from planner.problem.rules.formulas import live_edges
+from planner.study.dependencies import NORMAL
 
 TOLERANCE = 1e-6
 SECRET = re.compile(r"os\.environ/[A-Z][A-Z0-9_]*")

@@ -14,8 +14,8 @@ from planner.emit.names import slug
 from planner.emit.options import secret_name
 from planner.emit.routing import Entry, Route
 from planner.emit.text import quoted_yaml, yaml_data
-from planner.records.plan import PlanFile
-from planner.records.study import Workload
+from planner.study.records.plan import PlanFile
+from planner.study.records.study import Workload
 
 OPTIONS: Mapping[str, str] = {
     "not_proven": "",

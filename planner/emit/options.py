@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 from planner.emit.limits import ALWAYS, GOALS
 from planner.emit.names import slug
 from planner.errors import Finding, InputError
-from planner.problem import Problem
+from planner.problem.problem import Problem
 
 NOT_SET = "endpoint-not-set.invalid"
 """Where the endpoint is not given: a host that can never be (RFC 2606)."""

@@ -17,9 +17,9 @@ from pydantic import Field
 from planner.emit.fleet import Fleet, Lot, fleet_of
 from planner.emit.names import distinct, slug
 from planner.emit.tickets import ticket_files
-from planner.periods import spans
-from planner.records.base import Count, PositiveCount, Record
-from planner.records.plan import PlanFile
+from planner.study.calendar import spans
+from planner.study.records.base import Count, PositiveCount, Record
+from planner.study.records.plan import PlanFile
 
 OWNED = "owned"
 OPTIONS = ("not_proven",)

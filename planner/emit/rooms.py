@@ -1,9 +1,9 @@
 """The room that a placement has in a failure."""
 
-from planner.formulas import running as running_in
-from planner.problem import Decisions, Problem, State
-from planner.reserves import whole_survivors
-from planner.risk import NORMAL
+from planner.problem.problem import Decisions, Problem, State
+from planner.problem.rules.formulas import running as running_in
+from planner.problem.rules.reserves import whole_survivors
+from planner.study.dependencies import NORMAL
 
 
 def room_replica_seconds(p: Problem, e: str, replicas: float) -> float:

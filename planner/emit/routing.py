@@ -8,11 +8,11 @@ from dataclasses import dataclass
 
 from planner.emit.limits import GOALS, limits_of
 from planner.emit.names import slug
-from planner.formulas import is_normal, requests_per_second
-from planner.problem import Decisions, Problem, State, states
-from planner.recorded import decisions_of
-from planner.records.plan import PlanFile
-from planner.risk import NORMAL
+from planner.plan.decisions import decisions_of
+from planner.problem.problem import Decisions, Problem, State, states
+from planner.problem.rules.formulas import is_normal, requests_per_second
+from planner.study.dependencies import NORMAL
+from planner.study.records.plan import PlanFile
 
 WEIGHTS_ADD_UP_TO = 10_000
 """Whole weights of a level; the error of rounding is at most one of so many."""

@@ -5,13 +5,13 @@ from collections.abc import Callable, Iterable, Mapping
 from importlib import import_module
 from typing import Any
 
-from planner.audit import audit
 from planner.drill import drill_plan, drill_state_claims
 from planner.emit.known import ALL, TARGETS
 from planner.errors import Finding, InputError
-from planner.places import listed, near_miss
-from planner.records.plan import PlanFile
-from planner.shortfalls import broken_goals
+from planner.plan.audit import audit
+from planner.questions.shortfalls import broken_goals
+from planner.study.places import listed, near_miss
+from planner.study.records.plan import PlanFile
 
 NOT_PROVEN = "NOT-PROVEN.md"
 MOST_REASONS = 20

@@ -13,7 +13,7 @@ from typing import Any
 from planner.emit.fleet import Cell, Fleet, block_days, fleet_of, node_labels
 from planner.emit.names import distinct
 from planner.emit.tickets import ticket_files
-from planner.records.plan import PlanFile
+from planner.study.records.plan import PlanFile
 
 CLOUDS = ("aws", "google", "azure")
 PROVIDERS = {"aws": ("aws",), "google": ("google", "google-beta"), "azure": ("azurerm",)}

@@ -9,11 +9,11 @@ from typing import Any
 
 from planner.emit.fleet import Fleet, Lot, block_days
 from planner.emit.names import distinct
-from planner.orders import Order, PhaseOrder, phase_orders
-from planner.periods import hours_of
-from planner.recorded import problem_of
-from planner.records.plan import PlanFile
-from planner.shortfalls import Late, cost_of_being_late
+from planner.plan.decisions import problem_of
+from planner.plan.orders import Order, PhaseOrder, phase_orders
+from planner.questions.shortfalls import Late, cost_of_being_late
+from planner.study.calendar import hours_of
+from planner.study.records.plan import PlanFile
 
 BLOCK_AHEAD_DAYS = 56
 """Capacity Blocks can be bought at most eight weeks ahead (AWS EC2 User Guide, 2025)."""

@@ -24,10 +24,10 @@ from planner.importers.source import (
     unknown_shape,
     whole,
 )
-from planner.places import Reading, listed, near_miss, shown, shown_path
-from planner.records.serving import ContextClass
-from planner.records.study import Demand
-from planner.tables import read_list
+from planner.study.places import Reading, listed, near_miss, shown, shown_path
+from planner.study.records.serving import ContextClass
+from planner.study.records.study import Demand
+from planner.study.tables import read_list
 from planner.units import MS_PER_SECOND
 
 FIELDS = ("timestamp", "timestamp_s", "timestamp_ms", "input", "output")
@@ -323,7 +323,7 @@ def _check(origins: dict[str, float], scale: float, reading: Reading) -> None:
 
 def _classes() -> list[ContextClass]:
     """The context classes that ship, the shortest first."""
-    from planner.read import data_folder
+    from planner.study.read import data_folder
 
     reading = Reading()
     found = [row for row, _ in read_list(ContextClass, data_folder("models") / "context_classes.yaml", reading)]

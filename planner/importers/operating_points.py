@@ -6,12 +6,12 @@ from itertools import pairwise
 
 from pydantic import Field
 
+from planner.importers.measured import rates_of_two
 from planner.importers.source import Imported, within_length
-from planner.measured import rates_of_two
-from planner.places import Reading
-from planner.records.base import Name, Positive, PositiveCount, Record
-from planner.records.serving import ContextClass, OperatingPoint
-from planner.tables import read_list
+from planner.study.places import Reading
+from planner.study.records.base import Name, Positive, PositiveCount, Record
+from planner.study.records.serving import ContextClass, OperatingPoint
+from planner.study.tables import read_list
 from planner.units import MS_PER_SECOND
 
 LOW_FACTOR, HIGH_FACTOR = 0.77, 1.13
@@ -84,7 +84,7 @@ def operating_points(out: Imported[MeasuredRow], configs: Mapping[MeasuredRow, s
     list of Point
         for each pair one per context class of its two shapes, with the times of that shape
     """
-    from planner.read import data_folder
+    from planner.study.read import data_folder
 
     found = read_list(ContextClass, data_folder("models") / "context_classes.yaml", Reading())
     classes = sorted((row for row, _ in found), key=lambda c: c.most_tokens)

@@ -15,8 +15,8 @@ from planner.importers.source import (
     whole,
     within_length,
 )
-from planner.places import Reading, shown
-from planner.records.inventory import MachineType, Price
+from planner.study.places import Reading, shown
+from planner.study.records.inventory import MachineType, Price
 
 HOURS_PER_YEAR = 8760.0
 """Hours over which providers spread what is paid for a term [h]: 365 days."""

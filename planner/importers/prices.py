@@ -22,9 +22,9 @@ from planner.importers.source import (
     unknown_shape,
     without_conflicts,
 )
-from planner.places import Reading, listed, shown, shown_path
-from planner.records.inventory import MachineType, Offer, Price
-from planner.tables import read_csv, read_list
+from planner.study.places import Reading, listed, shown, shown_path
+from planner.study.records.inventory import MachineType, Offer, Price
+from planner.study.tables import read_csv, read_list
 
 SHAPES = {
     "AWS price list": "JSON with PriceList, products as JSON in strings",
@@ -91,7 +91,7 @@ def read_prices(
 
 def _inventory(folder: Path | None) -> tuple[dict[str, MachineType], set[str] | None]:
     """Machine types by name, of the inventory or of what ships; ids of offers, when an inventory is named."""
-    from planner.read import KEYS, data_folder
+    from planner.study.read import KEYS, data_folder
 
     at = folder if folder is not None else data_folder("inventories")
     reading = Reading()

@@ -25,8 +25,8 @@ from planner.importers.source import (
     within_length,
     without_conflicts,
 )
-from planner.places import Reading, listed, near_miss, shown, shown_path
-from planner.records.inventory import RoundTrip
+from planner.study.places import Reading, listed, near_miss, shown, shown_path
+from planner.study.records.inventory import RoundTrip
 
 FIELDS = ("from", "to", "ms", "from_provider", "to_provider", "source", "as_of")
 """What `--columns` can name. `from` and `to` hold `provider/region`, or regions of the providers named beside them."""

@@ -13,7 +13,7 @@ from planner.importers.source import (
     stop_on_errors,
     unknown_shape,
 )
-from planner.places import listed, near_miss, shown
+from planner.study.places import listed, near_miss, shown
 
 MARK = "CSV with InstanceType,AcceleratorName,Price,SpotPrice,Region"
 SKYPILOT = ("InstanceType", "AcceleratorName", "AcceleratorCount", "Price", "SpotPrice", "Region")

@@ -14,10 +14,10 @@ from typing import Any, Generic, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from planner.errors import Finding, InputError
-from planner.files import parse_json
-from planner.places import Reading, listed, near_miss, shown, shown_path
-from planner.records.base import Record
-from planner.tables import NUMBER, Unreadable, read_text
+from planner.study.files import parse_json
+from planner.study.places import Reading, listed, near_miss, shown, shown_path
+from planner.study.records.base import Record
+from planner.study.tables import NUMBER, Unreadable, read_text
 
 R = TypeVar("R", bound=Record)
 

@@ -35,8 +35,8 @@ from planner.importers.source import (
     whole,
     within_length,
 )
-from planner.places import Reading, listed, near_miss, shown, shown_path
-from planner.tables import NUMBER
+from planner.study.places import Reading, listed, near_miss, shown, shown_path
+from planner.study.tables import NUMBER
 
 SHAPES = {
     "AIConfigurator": "CSV with model_path,system,backend,isl,osl,silicon_ttft_ms,silicon_tpot_ms",

@@ -3,12 +3,11 @@
 from collections.abc import Callable
 from dataclasses import asdict
 
-from planner.audit import Audit, audit
-from planner.cash import cash
-from planner.orders import Order, orders
-from planner.problem import Problem
-from planner.recorded import decisions_of, problem_of
-from planner.records.plan import PlanFile
+from planner.plan.audit import Audit, audit
+from planner.plan.cash import cash
+from planner.plan.decisions import decisions_of, problem_of
+from planner.plan.orders import Order, orders
+from planner.problem.problem import Problem
 from planner.review.clocks import clocks_section
 from planner.review.fleet import fleet_section, over_time_section
 from planner.review.limits import limits_section, rescaling_lines
@@ -20,7 +19,8 @@ from planner.review.served import failures_section, served_section
 from planner.review.spending import spending_sections
 from planner.review.static import static_section
 from planner.review.trust import trust_section
-from planner.search import is_proven
+from planner.solve.search import is_proven
+from planner.study.records.plan import PlanFile
 
 NOT_A_PLAN = ("digest", "study digest", "study", "purchases", "replicas", "states")
 """Violations after which the rest of a review would tell tales."""

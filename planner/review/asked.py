@@ -5,16 +5,16 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from planner.bridging import Late, Slipped
-from planner.crossover import UNITS, UTILISATIONS, Crossing, Crossover, Option
-from planner.missing import Broken
-from planner.patches import Change
-from planner.periods import ALMOST
-from planner.records.plan import Built, PlanFile
-from planner.records.study import Study
+from planner.questions.bridging import Late, Slipped
+from planner.questions.crossover import UNITS, UTILISATIONS, Crossing, Crossover, Option
+from planner.questions.missing import Broken
+from planner.questions.patches import Change
+from planner.questions.sequence import Alternative, Sequences
 from planner.review.compared import signed
 from planner.review.report import MOST_ROWS, Cell, Report, Section, first_line, percent, short_failure, usd
-from planner.sequence import Alternative, Sequences
+from planner.study.calendar import ALMOST
+from planner.study.records.plan import Built, PlanFile
+from planner.study.records.study import Study
 
 MOST_FAILURES = 2
 KNOWN_NOW = (

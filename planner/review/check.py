@@ -2,18 +2,18 @@
 
 from collections import Counter
 
-from planner.build import build
-from planner.edges import workloads_without_edge
 from planner.errors import Finding
-from planner.problem import Problem, fullest_hour
-from planner.recorded import uncoverable
-from planner.records.plan import Uncoverable
-from planner.records.study import Study
+from planner.plan.decisions import uncoverable
+from planner.problem.build import build
+from planner.problem.eligibility import workloads_without_edge
+from planner.problem.problem import Problem, fullest_hour
 from planner.review.coverage import coverage_sections
 from planner.review.report import Report, Section, percent, short_failure
 from planner.review.rests import guarantees_section
 from planner.review.served import goal_text
-from planner.risk import NORMAL, dependency_graph, expand, placements
+from planner.study.dependencies import NORMAL, dependency_graph, expand, placements
+from planner.study.records.plan import Uncoverable
+from planner.study.records.study import Study
 
 MOST_NAMES = 6
 

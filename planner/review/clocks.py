@@ -3,7 +3,8 @@
 from collections.abc import Iterator
 from typing import Any
 
-from planner.formulas import (
+from planner.problem.problem import Decisions, Problem, State, fullest_hour, states
+from planner.problem.rules.formulas import (
     available,
     further_surge,
     machines_claimed,
@@ -11,10 +12,9 @@ from planner.formulas import (
     requests_per_second,
     running,
 )
-from planner.problem import Decisions, Problem, State, fullest_hour, states
-from planner.reserves import whole_survivors
+from planner.problem.rules.reserves import whole_survivors
 from planner.review.report import MOST_ROWS, Section, percent, short_failure
-from planner.risk import NORMAL
+from planner.study.dependencies import NORMAL
 from planner.units import SECONDS_PER_HOUR
 
 HOT, RECLAIMED, LOADED, STARTED = WAYS = ("hot", "reclaimed", "loaded", "started")

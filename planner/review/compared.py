@@ -4,15 +4,15 @@ import itertools
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from planner.bridge import STEPS, Bridge
-from planner.diff import PARTS, Diff, Difference, offers_that_differ
-from planner.planfile import digest
-from planner.records.plan import PlanFile
-from planner.records.study import Study
+from planner.plan.file import digest
+from planner.questions.bridge import STEPS, Bridge
+from planner.questions.diff import PARTS, Diff, Difference, offers_that_differ
+from planner.questions.whatif import AS_IT_IS, Answer, Variant, bridges_of, in_common
 from planner.review.redundancy import ON_EQUAL_TERMS, beyond_usd, redundancy_data
 from planner.review.report import Cell, Report, Section, percent, usd
-from planner.search import is_proven
-from planner.whatif import AS_IT_IS, Answer, Variant, bridges_of, in_common
+from planner.solve.search import is_proven
+from planner.study.records.plan import PlanFile
+from planner.study.records.study import Study
 
 MOST_ROWS = 12
 WHY_LINES = 4

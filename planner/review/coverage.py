@@ -3,12 +3,12 @@
 from collections import Counter, defaultdict
 from collections.abc import Iterator
 
-from planner.network import reaches
-from planner.read import read_coverage
-from planner.records.base import Sourced
-from planner.records.serving import ModelFacts
-from planner.records.study import Study
 from planner.review.report import Section
+from planner.study.latency import reaches
+from planner.study.read import read_coverage
+from planner.study.records.base import Sourced
+from planner.study.records.serving import ModelFacts
+from planner.study.records.study import Study
 
 OLD_MONTHS = 12
 MOST_SOURCES = 4

@@ -7,10 +7,10 @@ named in the study's dependencies or is a single point of failure: then that is 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-from planner.exposure import Exposure, Running
-from planner.problem import Problem
-from planner.records.study import Needs, Study, kind_and_name
-from planner.risk import dependency_graph, leaves
+from planner.problem.problem import Problem
+from planner.questions.exposure import Exposure, Running
+from planner.study.dependencies import dependency_graph, leaves
+from planner.study.records.study import Needs, Study, kind_and_name
 
 STACKS = ("stack_version", "stack")
 CONTAINERS = ("pool", "site", "region", "provider")

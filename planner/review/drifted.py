@@ -2,7 +2,7 @@
 
 from dataclasses import asdict
 
-from planner.drift import Drift
+from planner.emit.drift import Drift
 from planner.emit.write import Change
 from planner.review.report import Report, Section, percent, short_failure, usd
 

@@ -3,13 +3,13 @@
 from collections import Counter, defaultdict
 from typing import Any
 
-from planner.formulas import machines_held_or_bought, units_active
-from planner.periods import spans, touches
-from planner.problem import Decisions, Problem, State, fullest_hour
-from planner.records.plan import PlanFile
-from planner.records.study import Claim
+from planner.problem.problem import Decisions, Problem, State, fullest_hour
+from planner.problem.rules.formulas import machines_held_or_bought, units_active
 from planner.review.report import MOST_ROWS, Section, percent, usd
-from planner.risk import NORMAL
+from planner.study.calendar import spans, touches
+from planner.study.dependencies import NORMAL
+from planner.study.records.plan import PlanFile
+from planner.study.records.study import Claim
 
 
 def fleet_section(plan: PlanFile, p: Problem, x: Decisions) -> Section:

@@ -1,11 +1,11 @@
 """What gateways must enforce when they fail over by themselves, and what that costs."""
 
-from planner.formulas import available, requests_per_second
-from planner.problem import Decisions, Problem
-from planner.records.plan import PlanFile
-from planner.reserves import reserved_edges
+from planner.problem.problem import Decisions, Problem
+from planner.problem.rules.formulas import available, requests_per_second
+from planner.problem.rules.reserves import reserved_edges
 from planner.review.report import MOST_ROWS, Section, percent, short_failure, usd
-from planner.risk import NORMAL
+from planner.study.dependencies import NORMAL
+from planner.study.records.plan import PlanFile
 
 LINES = (
     "requests/s that a gateway sends over a route at most, at any time: without these limits a tier that may be shed "

@@ -4,12 +4,12 @@ from dataclasses import asdict, dataclass
 from datetime import date, timedelta
 from typing import Any
 
-from planner.orders import Order, phase_orders
-from planner.periods import spans
-from planner.problem import Problem
-from planner.records.plan import PlanFile
-from planner.records.study import Study
+from planner.plan.orders import Order, phase_orders
+from planner.problem.problem import Problem
 from planner.review.report import MOST_ROWS, Section, short_failure, usd
+from planner.study.calendar import spans
+from planner.study.records.plan import PlanFile
+from planner.study.records.study import Study
 from planner.units import DAYS_PER_MONTH
 
 MOST_INSTRUMENTS = 8

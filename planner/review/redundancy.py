@@ -2,9 +2,9 @@
 
 from typing import Any
 
-from planner.recorded import gap_fraction
-from planner.records.plan import PlanFile, WithoutGoals
+from planner.plan.decisions import gap_fraction
 from planner.review.report import percent, usd
+from planner.study.records.plan import PlanFile, WithoutGoals
 
 ON_EQUAL_TERMS = (
     "redundancy on equal terms, against the cheapest plan without survival goals that buys no more than the plan "

@@ -4,13 +4,13 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 
-from planner.formulas import due_fraction, live_edges, running
-from planner.margins import round_trip_limits_ms
-from planner.problem import Decisions, Problem, State, fullest_hour
-from planner.records.study import Goal, Study
+from planner.problem.problem import Decisions, Problem, State, fullest_hour
+from planner.problem.rules.formulas import due_fraction, live_edges, running
+from planner.questions.margins import round_trip_limits_ms
 from planner.review.report import Section, percent, short_failure
 from planner.review.served import goal_text
-from planner.risk import dependency_graph, expand, profile_id
+from planner.study.dependencies import dependency_graph, expand, profile_id
+from planner.study.records.study import Goal, Study
 
 EVIDENCE = ("measured", "published", "proxy", "estimated", "assumed")
 """Strongest first; proxy: a round trip measured between regions near by."""

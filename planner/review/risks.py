@@ -4,11 +4,11 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from planner.cutsets import MOST_ORDER
-from planner.exposure import Blast, CutSet, Exposure, Gap
-from planner.records.study import kind_and_name
+from planner.questions.cutsets import MOST_ORDER
+from planner.questions.exposure import Blast, CutSet, Exposure, Gap
+from planner.questions.ways import Flow, Members
 from planner.review.report import Cell, Report, Section, percent, short_failure, usd
-from planner.ways import Flow, Members
+from planner.study.records.study import kind_and_name
 
 MOST_ROWS = 12
 MOST_NAMES = 4

@@ -3,9 +3,9 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from planner.ladder import ASSUMED_FRACTION, NO_GOAL, Step, longest_seconds
-from planner.records.study import Goal, Study
+from planner.questions.ladder import ASSUMED_FRACTION, NO_GOAL, Step, longest_seconds
 from planner.review.report import Cell, Report, Section, first_line, percent, short_failure, usd
+from planner.study.records.study import Goal, Study
 
 WHY_LINES = 4
 NOT_IN = (

@@ -3,14 +3,14 @@
 from collections.abc import Iterable
 from typing import Any
 
-from planner.costs import requests_usd_per_hour
-from planner.formulas import due_fraction, replica_seconds_used, requests_offered, running, served
-from planner.problem import Decisions, Problem, State, fullest_hour, states
-from planner.records.plan import PlanFile
-from planner.records.study import Goal
-from planner.reserves import whole_survivors
+from planner.problem.problem import Decisions, Problem, State, fullest_hour, states
+from planner.problem.rules.costs import requests_usd_per_hour
+from planner.problem.rules.formulas import due_fraction, replica_seconds_used, requests_offered, running, served
+from planner.problem.rules.reserves import whole_survivors
 from planner.review.report import MOST_ROWS, Section, percent, short_failure, usd
-from planner.risk import NORMAL, dependency_graph, expand
+from planner.study.dependencies import NORMAL, dependency_graph, expand
+from planner.study.records.plan import PlanFile
+from planner.study.records.study import Goal
 
 
 def goal_text(goal: Goal) -> str:

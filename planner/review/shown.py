@@ -3,12 +3,12 @@
 import inspect
 import json
 
-from planner.costs import COSTS
-from planner.edges import WHY_NOT
 from planner.errors import Finding, InputError
-from planner.records import inventory, plan, serving, study
-from planner.records.base import Record
-from planner.rules import INSIDE_RULES, LINK_RULES, PURCHASE_RULES, RELAXABLE, RULES
+from planner.problem.eligibility import WHY_NOT
+from planner.problem.rules.costs import COSTS
+from planner.problem.rules.register import INSIDE_RULES, LINK_RULES, PURCHASE_RULES, RELAXABLE, RULES
+from planner.study.records import inventory, plan, serving, study
+from planner.study.records.base import Record
 
 UNITS = {
     "_usd_per_hour": "US dollars per hour",

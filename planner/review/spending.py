@@ -3,12 +3,12 @@
 from collections.abc import Callable
 from dataclasses import asdict
 
-from planner.cash import GIVEN, NO_CASH, Cash, cash_by_evidence
-from planner.costs import COSTS
-from planner.money import capital_recovery_factor
-from planner.problem import Problem
-from planner.records.plan import PlanFile
+from planner.plan.cash import GIVEN, NO_CASH, Cash, cash_by_evidence
+from planner.problem.money import capital_recovery_factor
+from planner.problem.problem import Problem
+from planner.problem.rules.costs import COSTS
 from planner.review.report import MOST_ROWS, Cell, Section, percent, usd
+from planner.study.records.plan import PlanFile
 from planner.units import MONTHS_PER_YEAR
 
 UNSURE = ("estimated", "assumed")

@@ -2,9 +2,9 @@
 
 from planner.emit.behaviour import BEHAVIOURS
 from planner.emit.cascade import NOTHING_DUE, OVERRIDE, cascades_of_plan
-from planner.records.plan import PlanFile
 from planner.review.report import MOST_ROWS, Section, percent, short_failure
-from planner.risk import NORMAL
+from planner.study.dependencies import NORMAL
+from planner.study.records.plan import PlanFile
 
 
 def _counted(gateway: str, verdicts: list[str]) -> str:

@@ -4,15 +4,15 @@ from collections import defaultdict
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
 
-from planner.cash import Cash, cash_by_evidence
 from planner.errors import InputError
-from planner.margins import Margin, margins
-from planner.problem import Decisions, Problem, State, fullest_hour
-from planner.records.plan import PlanFile
+from planner.plan.cash import Cash, cash_by_evidence
+from planner.problem.problem import Decisions, Problem, State, fullest_hour
+from planner.questions.margins import Margin, margins
 from planner.review.report import Section, percent, short_failure
 from planner.review.rests import Known, known_figures
 from planner.review.spending import prices_text
-from planner.risk import NORMAL, profile_id
+from planner.study.dependencies import NORMAL, profile_id
+from planner.study.records.plan import PlanFile
 
 ROUNDED_FROM = 0.05
 MOVED = {"demand": "more", "speed": "slower", "load time": "longer", "round trip": "longer"}

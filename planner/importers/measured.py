@@ -1,0 +1,229 @@
+"""Measured rows: which of a table are a capacity, and what two of them say.
+
+The table is a CSV in the columns of `COLUMNS`; others are ignored. A row that is not a capacity is left out with one
+reason of `REASONS`.
+"""
+
+import csv
+import io
+import math
+import re
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from planner.errors import Finding, InputError
+from planner.importers.estimate import Estimator, Serving, kind_of, most_that_fit, terms
+from planner.study.places import Reading, near_miss, read_record, shown_path
+from planner.study.read import data_folder
+from planner.study.records.inventory import MachineType
+from planner.study.records.serving import Model
+from planner.study.tables import Unreadable, read_list, read_text, read_yaml
+from planner.units import MS_PER_SECOND
+
+COLUMNS = ("model", "accelerator", "chips", "precision", "input_len", "output_len", "concurrency", "ttft_ms", "tpot_ms")
+"""What a table must have: lengths in tokens, requests in flight, times in ms. `output_tok_s` stands in for the times;
+`engine`, `tput_kind` (measured_max_load: all requests queued at once), `source` and `note` are used where given."""
+
+REASONS = (
+    "maximum load: all requests queued at once, no latency",
+    "a number is missing",
+    "no facts of the model here",
+    "no figures or fit of the chip for this kind of model",
+    "speculation",
+    "more in flight than memory holds",
+    "faster than the chip can: a prefix cache, or a slip",
+    "one request in flight: a speed, not a capacity",
+    "first token later than all prompts in flight take at 1/50 of the peak, plus 1 s: a queue outside, or a warm-up",
+    "the same measurement under another name",
+)
+SPECULATION = re.compile(r"(?<!no )speculative|\bmtp\b|eagle|prefix cach", re.IGNORECASE)
+QUEUE_FACTOR, QUEUE_MS = 50.0, 1000.0
+
+
+@dataclass(frozen=True)
+class Measured:
+    """A usable row.
+
+    Parameters
+    ----------
+    model, accelerator, engine, precision, source : what was measured, where it is from
+    serving : replica and requests
+    seconds : of the replica per request
+    first_ms, per_token_ms : time to first token and per token; 0 where not given
+    fit : name of the fit that it belongs to
+    """
+
+    model: str
+    accelerator: str
+    engine: str
+    precision: str
+    source: str
+    serving: Serving
+    seconds: float
+    first_ms: float
+    per_token_ms: float
+    fit: str
+
+
+def read_rows(path: Path) -> list[dict[str, str]]:
+    """The rows of a table, all text.
+
+    Raises
+    ------
+    InputError
+        when it cannot be read or lacks a column.
+    """
+    try:
+        text = read_text(path)
+    except Unreadable as error:
+        raise InputError([error.finding]) from None
+    reader = csv.DictReader(io.StringIO(text))
+    names = list(reader.fieldnames or ())
+    missing = [name for name in COLUMNS if name not in names]
+    if missing:
+        got = f"no {missing[0]}{near_miss(missing[0], names)}" if names else "an empty file"
+        fix = f"name the columns {', '.join(COLUMNS)}; further ones are ignored"
+        raise InputError([Finding(f"{shown_path(path)}:1", f"the columns {', '.join(COLUMNS)}", got, fix)])
+    return [{k: (v or "").strip() for k, v in row.items() if isinstance(k, str)} for row in reader]
+
+
+def read_models() -> dict[str, Model]:
+    """The models that ship, by name."""
+    reading = Reading()
+    found = {}
+    for path in sorted(data_folder("models").glob("*.yaml")):
+        document = read_yaml(path, reading) if path.name != "context_classes.yaml" else None
+        model = read_record(Model, *document, reading) if document else None
+        if model is not None:
+            found[model.model] = model
+    if reading.findings:
+        raise InputError(reading.findings)
+    return found
+
+
+def memory_of_chips() -> dict[str, float]:
+    """Device memory of each accelerator of the inventory that ships [GiB]."""
+    reading = Reading()
+    machines = read_list(MachineType, data_folder("inventories") / "machine_types.yaml", reading)
+    if reading.findings:
+        raise InputError(reading.findings)
+    return {machine.accelerator: machine.memory_gib_per_accelerator for machine, _ in machines}
+
+
+def usable_rows(
+    rows: Sequence[dict[str, str]], estimator: Estimator, models: dict[str, Model], memory_gib: dict[str, float]
+) -> tuple[list[Measured], dict[str, int]]:
+    """Rows that say something about capacity, and how many do not, by reason."""
+    used: dict[tuple[str | float, ...], Measured] = {}
+    why_not = Counter(dict.fromkeys(REASONS, 0))
+    for row in rows:
+        found = _measured(row, estimator, models, memory_gib)
+        if isinstance(found, str):
+            why_not[found] += 1
+            continue
+        at = found.serving
+        shape = (found.accelerator, at.chips, at.input_tokens, at.output_tokens, at.concurrency)
+        key = (found.model, found.precision, *shape, found.first_ms, found.per_token_ms, found.seconds)
+        if key in used:
+            why_not[REASONS[9]] += 1
+        else:
+            used[key] = found
+    return list(used.values()), dict(why_not)
+
+
+def _measured(
+    row: dict[str, str], estimator: Estimator, models: dict[str, Model], memory_gib: dict[str, float]
+) -> Measured | str:
+    """The row, or the reason why it is left out."""
+    if row.get("tput_kind") == "measured_max_load":
+        return REASONS[0]
+    number = {name: _number(row.get(name, "")) for name in (*COLUMNS[2:], "output_tok_s") if name != "precision"}
+    timed = number["ttft_ms"] > 0 and number["tpot_ms"] > 0
+    given = min(number[name] for name in ("chips", "input_len", "output_len", "concurrency")) >= 1
+    if not given or not (timed or number["output_tok_s"] > 0):
+        return REASONS[1]
+    alias = next((a for a in estimator.measured_as if a.name == row["model"]), None)
+    model = models.get(alias.model if alias else row["model"])
+    if model is None:
+        return REASONS[2]
+    precision = alias.precisions.get(row["precision"], row["precision"]) if alias else row["precision"]
+    kind, accelerator = kind_of(model.facts), row["accelerator"]
+    fit = next((f for f in estimator.fits if accelerator in f.chips and f.kind == kind), None)
+    chip = next((c for c in estimator.chips if c.name == accelerator), None)
+    known = set(estimator.bytes_per_parameter) & set(chip.peak_tflops) if chip else set()
+    if fit is None or chip is None or precision not in known:
+        return REASONS[3]
+    if SPECULATION.search(f"{row.get('note', '')} {row.get('source', '')}"):
+        return REASONS[4]
+    serving = Serving(
+        facts=model.facts,
+        chip=chip,
+        chips=int(number["chips"]),
+        precision=precision,
+        weights_gib=estimator.weights_gib(model.facts, precision),
+        input_tokens=number["input_len"],
+        output_tokens=number["output_len"],
+        concurrency=int(number["concurrency"]),
+    )
+    if serving.concurrency > most_that_fit(serving, memory_gib.get(accelerator, 0.0)):
+        return REASONS[5]
+    if timed:
+        whole_ms = number["ttft_ms"] + (number["output_len"] - 1) * number["tpot_ms"]
+        seconds = whole_ms / MS_PER_SECOND / serving.concurrency
+    else:
+        seconds = number["output_len"] / number["output_tok_s"]
+    roofline = terms(serving)
+    if seconds < roofline.request_seconds(*roofline.times(1.0, 0.0, 0.0, 1.0)):
+        return REASONS[6]
+    if serving.concurrency == 1 and not (timed and fit.single_stream):
+        return REASONS[7]
+    prompts_ms = serving.concurrency * roofline.prompt_seconds * MS_PER_SECOND
+    if timed and number["ttft_ms"] > QUEUE_MS + QUEUE_FACTOR * prompts_ms:
+        return REASONS[8]
+    return Measured(
+        model=model.model,
+        accelerator=accelerator,
+        engine=row.get("engine", ""),
+        precision=precision,
+        source=row.get("source", ""),
+        serving=serving,
+        seconds=seconds,
+        first_ms=number["ttft_ms"] if timed else 0.0,
+        per_token_ms=number["tpot_ms"] if timed else 0.0,
+        fit=fit.name,
+    )
+
+
+def _number(text: str) -> float:
+    """A number, or 0 where there is none."""
+    try:
+        value = float(text)
+    except ValueError:
+        return 0.0
+    return value if math.isfinite(value) else 0.0
+
+
+def rates_of_two(short: tuple[float, float, float], long: tuple[float, float, float]) -> tuple[float, float] | None:
+    """Prefill and decode rates from two measured rows: same replica, same requests in flight, two input lengths.
+
+    `prefill = difference of input / difference of seconds`, `decode = output / (seconds - input / prefill)` of the
+    shorter one; none when the rows contradict each other (a rate below 0).
+
+    Parameters
+    ----------
+    short, long : (input tokens, output tokens, seconds of the replica per request), the same output tokens
+
+    Examples
+    --------
+    7000 more input tokens take 0.35 s more: 20,000 tokens/s; of 0.25 s the prompt is 0.05, 1000 tokens take 0.2 s.
+
+    >>> rates_of_two((1000, 1000, 0.25), (8000, 1000, 0.6))
+    (20000.0, 5000.0)
+    """
+    if long[2] <= short[2]:
+        return None
+    prefill = (long[0] - short[0]) / (long[2] - short[2])
+    left = short[2] - short[0] / prefill
+    return (round(prefill, 6), round(short[1] / left, 6)) if left > 0 else None

@@ -1,0 +1,1 @@
+"""The answer, its file, and what checks it."""

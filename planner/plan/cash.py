@@ -1,0 +1,347 @@
+"""What a plan pays and when: cash by period, the same as equal yearly payments, by token and by MW."""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+
+from planner.problem.algebra import Linear
+from planner.problem.money import capital_recovery_factor
+from planner.problem.payments import Payment, build_out_payments, contract_payments, worth_factor
+from planner.problem.problem import Decisions, Problem
+from planner.problem.rules.costs import energy, hourly_machines, requests, unserved_requests
+from planner.problem.rules.formulas import served, spent_usd
+from planner.study.calendar import Span, period_at, spans
+from planner.study.dependencies import NORMAL
+from planner.study.records.plan import PlanFile
+from planner.study.records.study import Study
+from planner.units import MONTHS_PER_YEAR, SECONDS_PER_HOUR
+
+NO_CASH = ("salvage", "unserved_requests", "outages")
+"""Costs that nobody pays: book value, and estimates of what an outage costs."""
+GIVEN = "given"
+"""Evidence of what the study states without a source: a promise, the cost of a request."""
+TOKENS_PER_MILLION = 1e6
+
+
+@dataclass(frozen=True)
+class Flow:
+    """A sum that a plan pays (below zero: gets) at a moment.
+
+    Parameters
+    ----------
+    component : of the cost
+    item, site : offer, phase, pool or promise that it is for; where, where that is known
+    period, months : in which it falls; moment, from the start of the horizon
+    usd, worth_usd : not discounted; worth on the first day of the horizon
+    evidence : how its price is known
+    """
+
+    component: str
+    item: str
+    site: str
+    period: str
+    months: float
+    usd: float
+    worth_usd: float
+    evidence: str
+
+
+@dataclass(frozen=True)
+class Asset:
+    """Something that is bought and used for its life.
+
+    Parameters
+    ----------
+    asset : shell, power, fit_out or machines
+    paid_months, used_months : order and first use, from the start of the horizon
+    annuity_usd_per_year : equal payment at the end of each year of its life that pays it back from its first use on
+    """
+
+    item: str
+    site: str
+    asset: str
+    units: int
+    usd: float
+    paid_months: float
+    used_months: float
+    used_from: str
+    life_years: float
+    annuity_usd_per_year: float
+
+
+@dataclass(frozen=True)
+class SiteMoney:
+    """What a site of ours costs by the MW that is built there.
+
+    Parameters
+    ----------
+    mw_built, mw_years : IT power of the modules that are built; times the years they stand within the horizon
+    worth_usd : all that is paid for the site less salvage, worth on the first day; `machines_usd` of it: for machines
+    usd_per_mw_year : worth_usd over MW-years that are discounted alike
+    """
+
+    site: str
+    mw_built: float
+    mw_years: float
+    worth_usd: float
+    machines_usd: float
+    usd_per_mw_year: float
+
+
+@dataclass(frozen=True)
+class CapitalPaid:
+    """Capital that is paid while a limit holds [USD], not discounted."""
+
+    name: str
+    periods: tuple[str, ...]
+    paid_usd: float
+    most_usd: float
+
+
+@dataclass(frozen=True)
+class Promise:
+    """A year of a spend commitment: promised, spent on its offers, and paid as it is [USD], not discounted."""
+
+    name: str
+    year: int
+    periods: tuple[str, ...]
+    promised_usd: float
+    spent_usd: float
+    short_usd: float
+
+
+@dataclass(frozen=True)
+class Cash:
+    """What a plan pays, seen from all sides.
+
+    Parameters
+    ----------
+    by_period : period -> component -> paid [USD], not discounted, salvage and other costs without cash included
+    worth_usd : component -> worth on the first day; equal to the plan's costs, outages left out
+    annuity_by_period : period -> what is paid in it, with each asset's annuity in the place of its capital [USD]
+    annuity_usd_per_year : equal payment at the end of each year of the horizon that is worth the plan's cost
+    million_tokens : input and output served in normal operation; `usd_per_million_tokens` is worth over worth
+    """
+
+    flows: tuple[Flow, ...]
+    by_period: Mapping[str, Mapping[str, float]]
+    worth_usd: Mapping[str, float]
+    annuity_by_period: Mapping[str, float]
+    annuity_usd_per_year: float
+    million_tokens: float
+    usd_per_million_tokens: float | None
+    assets: tuple[Asset, ...]
+    sites: tuple[SiteMoney, ...]
+    capital: tuple[CapitalPaid, ...]
+    promises: tuple[Promise, ...]
+
+
+def cash(plan: PlanFile, p: Problem, x: Decisions) -> Cash:
+    """What a plan pays, when, for what.
+
+    Formula
+        worth = Σ usd / (1 + discount) ^ years = cost of the plan less outages
+        annuity = worth · capital recovery factor(discount, years of the horizon)
+    Units
+        USD
+
+    Parameters
+    ----------
+    plan, p, x : a plan, its problem and its decisions
+    """
+    study = plan.study
+    bought = tuple(_bought(plan, p))
+    every = (*_of_units(study, bought), *_running(study, p, x), *_shortfalls(study, p, x))
+    flows = tuple(sorted((flow for flow in every if flow.usd), key=_order))
+    worth = _sums((flow.component, flow.worth_usd) for flow in flows)
+    years, rate = study.horizon.months / MONTHS_PER_YEAR, study.money.discount_fraction_per_year
+    assets = tuple(_assets(study, bought))
+    tokens, worth_of_tokens = _million_tokens(study, p, x)
+    paid = sum(worth.values())
+    return Cash(
+        flows=flows,
+        by_period={t: _sums((flow.component, flow.usd) for flow in flows if flow.period == t) for t in p.periods},
+        worth_usd=worth,
+        annuity_by_period=_annuities(study, flows, assets),
+        annuity_usd_per_year=paid * capital_recovery_factor(rate, years),
+        million_tokens=tokens,
+        usd_per_million_tokens=paid / worth_of_tokens if worth_of_tokens else None,
+        assets=assets,
+        sites=tuple(_sites(plan, flows)),
+        capital=tuple(
+            CapitalPaid(
+                cap.name,
+                cap.periods,
+                sum(flow.usd for flow in flows if flow.component == "capital" and flow.period in cap.periods),
+                cap.most_usd,
+            )
+            for cap in p.capital_caps
+        ),
+        promises=tuple(
+            Promise(
+                k.name,
+                k.year,
+                k.periods,
+                k.usd,
+                sum(float(spent_usd(p, x, b, t)) for b in k.offers for t in k.periods),
+                float(x.shortfall[k.name, k.year]),
+            )
+            for k in p.spend_years
+        ),
+    )
+
+
+def cash_by_evidence(paid: Cash) -> dict[str, float]:
+    """How the prices of all cash in the plan are known: evidence -> USD over the horizon, not discounted."""
+    return _sums((flow.evidence, flow.usd) for flow in paid.flows if flow.component not in NO_CASH)
+
+
+@dataclass(frozen=True)
+class _Units:
+    """Units that start in a period, with the payments of one."""
+
+    item: str
+    site: str
+    start: Span
+    units: int
+    payments: tuple[Payment, ...]
+    evidence: str
+
+
+def _bought(plan: PlanFile, p: Problem) -> Iterator[_Units]:
+    """Units of offers that are not hourly, and modules."""
+    study, periods = plan.study, {t.name: t for t in spans(plan.study)}
+    offers, prices = {b.id: b for b in study.offers}, {row.offer_id: row for row in study.prices}
+    phases = {m.id: m for m in study.build_outs}
+    for row in plan.purchases:
+        if row.offer not in p.hourly:
+            b, price, start = offers[row.offer], prices[row.offer], periods[row.when]
+            paid = contract_payments(study, b, price, start)
+            yield _Units(b.id, b.site, start, row.units, paid, price.evidence)
+    for built in plan.builds:
+        m, start = phases[built.build_out], periods[built.when]
+        yield _Units(m.id, m.site, start, built.units, build_out_payments(study, m, start), m.evidence)
+
+
+def _flow(study: Study, what: tuple[str, str, str], months: float, usd: float, evidence: str) -> Flow:
+    period = period_at(spans(study), months).name
+    return Flow(*what, period, months, usd, usd * worth_factor(study, months), evidence)
+
+
+def _of_units(study: Study, bought: Iterable[_Units]) -> Iterator[Flow]:
+    """Every payment of what was started."""
+    for row in bought:
+        for payment in row.payments:
+            what = payment.component, row.item, row.site
+            yield _flow(study, what, payment.months, row.units * payment.usd, row.evidence)
+
+
+def _running(study: Study, p: Problem, x: Decisions) -> Iterator[Flow]:
+    """What is paid hour by hour, in the middle of its period: the plan's own cost functions, not discounted."""
+    prices = {row.offer_id: row.evidence for row in study.prices}
+    tariffs = {row.site: row.evidence for row in study.electricity}
+    for t in spans(study):
+        hours = tuple(h for h in p.hours if p.period_of[h] == t.name)
+        then = replace(p, hours=hours, present_hours=p.hours_in)
+
+        def paid(cost: Callable[[Problem, Decisions], Linear], item: str, site: str, known: str, of: Problem) -> Flow:
+            middle = t.begins_months + t.months / 2  # noqa: B023 - called in the same turn
+            return _flow(study, (cost.__name__, item, site), middle, float(cost(of, x)), known)
+
+        for b in p.offers:
+            if b in p.hourly:
+                yield paid(hourly_machines, b, p.site_of[p.pool_of[b]], prices[b], replace(then, offers=(b,)))
+        for q in p.pools:
+            if p.site_of[q] in tariffs:
+                yield paid(energy, q, p.site_of[q], tariffs[p.site_of[q]], replace(then, pools=(q,)))
+        yield paid(requests, "", "", GIVEN, then)
+        yield paid(unserved_requests, "", "", GIVEN, then)
+
+
+def _shortfalls(study: Study, p: Problem, x: Decisions) -> Iterator[Flow]:
+    """What is paid of spend commitments that are not used, at the end of each of their years."""
+    ends = {t.name: t.ends_months for t in spans(study)}
+    for k in p.spend_years:
+        usd, last = float(x.shortfall[k.name, k.year]), k.periods[-1]
+        yield Flow("spend_shortfalls", k.name, "", last, ends[last], usd, usd * k.worth, GIVEN)
+
+
+def _order(flow: Flow) -> tuple[float, str, str, str]:
+    return flow.months, flow.component, flow.item, flow.site
+
+
+def _sums(parts: Iterable[tuple[str, float]]) -> dict[str, float]:
+    found: dict[str, float] = {}
+    for name, value in parts:
+        found[name] = found.get(name, 0.0) + value
+    return found
+
+
+def _assets(study: Study, bought: Iterable[_Units]) -> Iterator[Asset]:
+    """What is bought, with the equal payments that pay it back over its life.
+
+    Formula
+        annuity = usd · (1 + discount) ^ (used − paid) · capital recovery factor(discount, life)
+    """
+    rate = study.money.discount_fraction_per_year
+    for row in bought:
+        for payment in row.payments:
+            if payment.component == "capital":
+                usd, used = row.units * payment.usd, row.start.begins_months
+                until_used = usd * worth_factor(study, payment.months) / worth_factor(study, used)
+                yearly = until_used * capital_recovery_factor(rate, payment.life_years)
+                when = (payment.months, used, row.start.name)
+                yield Asset(row.item, row.site, payment.asset, row.units, usd, *when, payment.life_years, yearly)
+
+
+def _annuities(study: Study, flows: Iterable[Flow], assets: tuple[Asset, ...]) -> dict[str, float]:
+    """What each period pays, with the annuities of the assets that are used in it instead of their capital."""
+    found = {t.name: 0.0 for t in spans(study)}
+    for flow in flows:
+        if flow.component not in ("capital", *NO_CASH):
+            found[flow.period] += flow.usd
+    for t in spans(study):
+        for asset in assets:
+            ends = min(t.ends_months, asset.used_months + asset.life_years * MONTHS_PER_YEAR)
+            months = max(0.0, ends - max(t.begins_months, asset.used_months))
+            found[t.name] += asset.annuity_usd_per_year * months / MONTHS_PER_YEAR
+    return found
+
+
+def _million_tokens(study: Study, p: Problem, x: Decisions) -> tuple[float, float]:
+    """Tokens served in normal operation, in millions; and the same, each discounted like a payment on its day.
+
+    Formula
+        Σ_w,o,h 3600 · hours[h] · served[w,o,(h,normal)] · (mean_input_tokens + mean_output_tokens)[w] / 1e6
+    Source
+        National Renewable Energy Laboratory, Simple Levelized Cost of Energy Calculator: worth of costs over the
+        discounted quantity
+    """
+    size = {w.name: w.mean_input_tokens + w.mean_output_tokens for w in study.workloads}
+    whole = discounted = 0.0
+    for h in p.hours:
+        per_second = sum(size[w] * float(served(p, x, w, o, (h, NORMAL, 0.0))) for w, o in p.flows)
+        whole += per_second * SECONDS_PER_HOUR * p.hours_in[h] / TOKENS_PER_MILLION
+        discounted += per_second * SECONDS_PER_HOUR * p.present_hours[h] / TOKENS_PER_MILLION
+    return whole, discounted
+
+
+def _sites(plan: PlanFile, flows: tuple[Flow, ...]) -> Iterator[SiteMoney]:
+    """Sites where something is built, with all that is paid for them."""
+    study, phases = plan.study, {m.id: m for m in plan.study.build_outs}
+    begins = {t.name: t.begins_months for t in spans(study)}
+    for site in sorted({phases[built.build_out].site for built in plan.builds}):
+        mw = years = worth_of_years = 0.0
+        for built in plan.builds:
+            m = phases[built.build_out]
+            if m.site != site:
+                continue
+            mw += built.units * m.power_mw
+            for t in spans(study):
+                if t.begins_months >= begins[built.when]:
+                    here = built.units * m.power_mw * t.months / MONTHS_PER_YEAR
+                    years += here
+                    worth_of_years += here * worth_factor(study, t.begins_months + t.months / 2)
+        here_paid = [flow for flow in flows if flow.site == site]
+        worth = sum(flow.worth_usd for flow in here_paid)
+        machines = sum(flow.worth_usd for flow in here_paid if flow.item not in phases and flow.component != "energy")
+        yield SiteMoney(site, mw, years, worth, machines, worth / worth_of_years)

@@ -1,0 +1,266 @@
+"""Why there is no plan, and why there is no edge."""
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+from planner.errors import NoPlan, SolverError
+from planner.problem.algebra import total
+from planner.problem.build import build
+from planner.problem.eligibility import workloads_without_edge
+from planner.problem.problem import Problem, flow_size, flow_weights, no_decisions, states
+from planner.problem.rules.formulas import due_fraction, limit_used, requests_per_second
+from planner.problem.rules.register import PURCHASE_RULES, RELAXABLE, STATE_RULES
+from planner.problem.rules.reserves import without_weights
+from planner.solve.program import INFEASIBLE, OPTIMAL, Program, purchase_columns, state_columns
+from planner.solve.search import Effort, Progress
+from planner.solve.solve import nothing_may_serve, solve
+from planner.study.dependencies import NORMAL, placements
+from planner.study.records.study import Study
+
+MOST_SHOWN = 5
+MOST_HELPS = 3
+ROUGH_GAP = 0.05
+SMALL = 1e-6
+NOTHING_SHORT = 1e-10
+"""Share of what is asked for that may be short by the arithmetic of the solver; what is short by more is told."""
+
+
+@dataclass(frozen=True)
+class Shortage:
+    """What one failure, alone and with purchases free, is short of.
+
+    `rows`: (workload, origin, clock in s, requests/s short), largest first.
+    `binding`: (rule, key, requests/s per unit of the limit), strongest first.
+    """
+
+    failure: str
+    rows: tuple[tuple[str, str, float, float], ...]
+    due_requests_per_second: float
+    binding: tuple[tuple[str, str, float], ...]
+
+    @property
+    def requests_per_second(self) -> float:
+        """Requests/s short, of all workloads and clocks."""
+        return sum(row[3] for row in self.rows)
+
+
+def shortage(p: Problem, f: str) -> Shortage | None:
+    """What normal operation and one failure are short of with purchases free; None when nothing.
+
+    Raises
+    ------
+    SolverError
+        when the solver gives neither a solution nor a proof
+    """
+    program, x = Program(), no_decisions()
+    purchase_columns(p, program, x)
+    blocks = [NORMAL] if f == NORMAL else [NORMAL, f]
+    for block in blocks:
+        for s in states(p, block):
+            state_columns(p, program, x, s, testing=block == f)
+        for s in states(p, block):
+            for rule in STATE_RULES:
+                program.add(rule.__name__, rule(p, x, s))
+    for purchase_rule in PURCHASE_RULES:
+        program.add(purchase_rule.__name__, purchase_rule(p, x))
+    weights = flow_weights(p)
+    program.minimise(total((weights[w, o], v) for (w, o, _), v in x.excess.items()))
+    status = program.solve()
+    if status == INFEASIBLE:
+        return Shortage(f, (), 0.0, ())
+    if status != OPTIMAL:
+        raise SolverError(f"what {f} is short of: the search ended with {status}")
+    rows = []
+    for (w, o, s), v in x.excess.items():
+        if v.varValue > NOTHING_SHORT * flow_size(p, w, o):
+            rows.append((w, o, s[2], v.varValue))
+    if not rows:
+        return None
+    binding = [
+        (rule, _where(key), abs(row.pi) * program.scale)
+        for (rule, key), row in program.rows.items()
+        if rule in RELAXABLE and rule != "replicas_carry_traffic" and abs(row.pi or 0.0) > SMALL
+    ] + [
+        (rule, _where(key), abs(v.dj) * program.scale)
+        for (rule, key), v in program.bounds.items()
+        if rule in ("offers_have_limits", "components_pass_what_they_can") and (v.dj or 0.0) < -SMALL
+    ]
+    return Shortage(
+        f,
+        tuple(sorted(rows, key=lambda row: (-row[3], row))),
+        sum(due_fraction(p, w, o, s) * requests_per_second(p, w, o, s) for w, o in p.flows for s in states(p, f)),
+        tuple(sorted(binding, key=lambda row: (RELAXABLE[row[0]] != "by policy", -row[2], row))),
+    )
+
+
+def _where(key: tuple[object, ...]) -> str:
+    return str(key[0])
+
+
+def diagnose(study: Study, demand: str = "base", progress: Progress = lambda stage, done, detail: None) -> NoPlan:
+    """Why no plan exists: normal operation first, then each failure alone with purchases free.
+
+    Returns
+    -------
+    NoPlan
+        whose message names workload, origin, failure, requests/s short, what binds and what would help
+    """
+    p = build(study, demand)
+    if orphans := workloads_without_edge(p):
+        return nothing_may_serve(p, orphans)
+    if p.budget_usd is not None:
+        try:
+            cost = solve(replace(p, budget_usd=None), Effort(gap_fraction=ROUGH_GAP), None, progress).cost_usd
+        except NoPlan:
+            p = replace(p, budget_usd=None)
+        else:
+            return NoPlan(
+                f"no plan of study {study.study} keeps within the budget of {p.budget_usd:,.0f} USD\n"
+                f"  would help: a budget of {cost:,.0f} USD, for which there is a plan"
+            )
+    if p.failover == "rescale":
+        p = replace(p, failover="resolve")
+        try:
+            cost = solve(p, Effort(gap_fraction=ROUGH_GAP), None, progress).cost_usd
+        except NoPlan:
+            pass
+        else:
+            lost = [
+                f"\n  no weight is left: {w} from {o} when {f} is lost" for w, o, f in without_weights(p)[:MOST_SHOWN]
+            ]
+            return NoPlan(
+                f"no plan of study {study.study} survives its failures by weights that gateways only renormalise"
+                f"{''.join(lost)}\n"
+                f"  would help: failover: resolve (new weights for each failure), for which there is a plan for "
+                f"{cost:,.0f} USD; more stock of offers; lower fractions; longer round_trip_ms: an edge that is near "
+                "enough in failures only has no weight"
+            )
+    found = []
+    normal = shortage(p, NORMAL)
+    if normal is not None:
+        found.append(normal)
+    else:
+        failures = [f for f in p.failures if f != NORMAL]
+        for n, f in enumerate(failures):
+            progress("diagnosing", n / len(failures), f)
+            if (short := shortage(p, f)) is not None:
+                found.append(short)
+    found.sort(key=lambda s: (-s.requests_per_second, s.failure))
+    lines = [
+        f"no plan meets the survival goals of study {study.study}"
+        if normal is None
+        else f"no plan serves the demand of study {study.study}, even when nothing is lost"
+    ]
+    for short in found[:MOST_SHOWN]:
+        if not short.rows:
+            where = "" if short.failure == NORMAL else f" so that {short.failure} is survived"
+            lines.append(
+                f"  no purchases satisfy limits, spare machines and claims together{where}, whatever is served"
+            )
+            continue
+        w, o, c, missing = short.rows[0]
+        when = "in normal operation" if short.failure == NORMAL else f"when {short.failure} is lost, within {c:g} s"
+        of_all = _amount(short.requests_per_second, 0)
+        whole = f" ({of_all} with {len(short.rows) - 1} more)" if len(short.rows) > 1 else ""
+        lines.append(f"  short of: {w} from {o} by {_amount(missing)} requests/s {when}{whole}{_binding(p, short)}")
+        lines.append(f"  would help: {_help(p, study, short, w, o)}")
+    if len(found) > MOST_SHOWN:
+        lines.append(f"  {len(found) - MOST_SHOWN} more failures are short: planner plan --format json lists them")
+    if not found:
+        lines.append(
+            "  each failure alone could be survived with machines and replicas divisible; all of them together,"
+        )
+        lines.append("  in whole numbers, cannot")
+        helps = [text for _, text in zip(range(MOST_HELPS), what_stands_in_the_way(p, progress), strict=False)]
+        lines += [f"  would help: {text}" for text in helps]
+        if not helps:
+            lines.append(
+                "  no single limit, stock or budget is in the way: drop or lower a goal, or raise several limits"
+            )
+    return NoPlan(
+        "\n".join(lines),
+        tuple({"failure": s.failure, "short": s.rows, "binding": s.binding} for s in found),
+    )
+
+
+def what_stands_in_the_way(p: Problem, progress: Progress) -> Iterator[str]:
+    """Sentences on what, left out alone, makes a plan possible, with what the plan then takes of it."""
+    without: list[tuple[str, Problem, int | None]] = [
+        (f"{limit.name} (at most {limit.most:g} {limit.unit})", replace(p, limits=p.limits[:i] + p.limits[i + 1 :]), i)
+        for i, limit in enumerate(p.limits)
+    ]
+    if any(p.most_units[b] < float("inf") for b in p.offers):
+        endless = {**p.most_units, **dict.fromkeys(p.offers, float("inf"))}  # halls are as many as they are
+        without.append(
+            ("the stock of offers (most_units)", replace(p, most_units=endless, few_large_units=frozenset()), None)
+        )
+    for n, (name, q, index) in enumerate(without):
+        progress("looking for what stands in the way", n / len(without), name)
+        try:
+            found = solve(q, Effort(gap_fraction=ROUGH_GAP))
+        except NoPlan:
+            continue
+        taken = ""
+        if index is not None:
+            most = max(limit_used(p, found.decisions, index, h) for h in p.hours)
+            taken = f", which takes {most:,.0f} {p.limits[index].unit}"
+        yield f"without {name} there is a plan for {found.cost_usd:,.0f} USD{taken}"
+
+
+def _amount(requests_per_second: float, decimals: int = 1) -> str:
+    """Requests/s as text: however few, never none."""
+    few = requests_per_second < 0.5 * 10**-decimals
+    return f"{requests_per_second:.2g}" if few else f"{requests_per_second:,.{decimals}f}"
+
+
+def _binding(p: Problem, short: Shortage) -> str:
+    if not short.binding:
+        return ""
+    rule, key, _ = short.binding[0]
+    limit = {limit.name: f"quota {limit.name} ({limit.most:g} {limit.unit})" for limit in p.limits}
+    if rule == "offers_have_limits":
+        return f"; nearest binding: offer {key} (at most {p.most_units[key]:g} units)"
+    if rule == "components_pass_what_they_can":
+        return f"; nearest binding: {key} (lets {p.most_requests_per_second[key]:g} requests/s through)"
+    return f"; nearest binding: {limit.get(key, key)} ({rule.replace('_', ' ')})"
+
+
+def _help(p: Problem, study: Study, short: Shortage, w: str, o: str) -> str:
+    parts = []
+    for rule, key, worth in short.binding:
+        passes = rule == "components_pass_what_they_can"
+        if (RELAXABLE[rule] != "by policy" and not passes) or rule == "survival_goals_are_met":
+            continue
+        unit = {limit.name: limit.unit for limit in p.limits}.get(key, "units")
+        of = f"requests/s through {key}" if passes else f"{unit} of {key}"
+        more = short.requests_per_second / worth
+        parts.append(f"about {math.ceil(round(more, 3) if passes else more):,} more {of}")
+        if len(parts) == 2:
+            break
+    if (nearer := next_site(p, study, w, o, short.failure)) is not None:
+        parts.append(nearer)
+    fraction = max(0.0, 1 - short.requests_per_second / short.due_requests_per_second)
+    parts.append(f"serving {math.floor(fraction * 100) / 100:g} of what is due")
+    return "; ".join(parts)
+
+
+def next_site(p: Problem, study: Study, w: str, o: str, failure: str) -> str | None:
+    """The nearest site that only the round trip keeps from (w, o), with the field that would have to be longer."""
+    allowed = set((p.edges if failure == NORMAL else p.edges_in_failure)[w, o])
+    # of all placements: those that serve nothing are not in the problem
+    sites = {e: study.pools[pool].site for e, (_, _, pool) in placements(study).items()}
+    far = [
+        (p.round_trip_ms[o, sites[e]].round_trip_ms, sites[e])
+        for (w_, o_, e), reason in p.why_not.items()
+        if (w_, o_) == (w, o) and reason.startswith("round trip") and e not in allowed
+        if (o, sites[e]) in p.round_trip_ms
+    ]
+    if not far:
+        return None
+    trip, site = min(far)
+    workload = next(one for one in study.workloads if one.name == w)
+    tier = next(one for one in study.tiers if one.name == workload.tier)
+    own = failure != NORMAL and tier.round_trip_ms_in_failure is not None
+    field = "round_trip_ms_in_failure" if own else "round_trip_ms"
+    return f"{field} of {math.ceil(trip)} (reaches {site})"

@@ -1,0 +1,86 @@
+"""The plan file: self-contained JSON with digests."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from planner.errors import Finding, InputError
+from planner.plan.json_lines import line_of
+from planner.study.files import NotReadable, parse_json, read_bytes
+from planner.study.places import shown, shown_path
+from planner.study.records.plan import (
+    PLAN_SCHEMA_VERSION,
+    PlanFile,
+)
+
+MOST_FINDINGS = 100
+"""Mistakes of one plan file that are told one by one."""
+
+
+def canonical(data: Any) -> str:
+    """JSON in one form: keys sorted, no blanks, no NaN."""
+    return json.dumps(data, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+
+
+def sha256(data: Any) -> str:
+    """Digest of the canonical form."""
+    return hashlib.sha256(canonical(data).encode()).hexdigest()
+
+
+def digest(data: Mapping[str, Any]) -> str:
+    """Digest of a plan's data, its own field left out."""
+    return sha256({k: v for k, v in data.items() if k != "digest_sha256"})
+
+
+def sealed(plan: PlanFile) -> PlanFile:
+    """The plan with its digest."""
+    return plan.model_copy(update={"digest_sha256": digest(plan.model_dump(mode="json", by_alias=True))})
+
+
+def plan_text(plan: PlanFile) -> str:
+    """The text of plan.json: the same plan, byte for byte."""
+    return json.dumps(plan.model_dump(mode="json", by_alias=True), indent=1, sort_keys=True, ensure_ascii=False) + "\n"
+
+
+def read_plan(path: Path) -> PlanFile:
+    """Read plan.json.
+
+    Raises
+    ------
+    InputError
+        when it is missing, truncated, of another schema version, or does not fit the schema; an edited plan is read,
+        and the audit finds that its digest does not match
+    """
+    fix = "make the plan again with `planner plan`"
+    where = shown_path(path)
+    try:
+        text = read_bytes(path, pipes=True).decode("utf-8-sig")
+    except NotReadable as error:
+        raise InputError([Finding(where, error.expected, error.got, error.fix)]) from None
+    except UnicodeDecodeError as error:
+        raise InputError([Finding(where, "UTF-8 text", f"other bytes at {error.start}", fix)]) from error
+    except (OSError, ValueError) as error:
+        got = getattr(error, "strerror", None) or str(error)
+        raise InputError([Finding(where, "a plan file", got, "name a plan.json")]) from error
+    data = parse_json(text, where, fix)
+    if not isinstance(data, dict):
+        raise InputError([Finding(where, "a plan", f"a JSON {type(data).__name__}", fix)])
+    version = data.get("schema_version")
+    if version != PLAN_SCHEMA_VERSION:
+        at = f"{where}:{line_of(text, ('schema_version',))}: schema_version"
+        raise InputError([Finding(at, f"{PLAN_SCHEMA_VERSION}", shown(version), fix)])
+    try:
+        return PlanFile.model_validate(data)
+    except ValidationError as error:
+        findings = []
+        for found in error.errors(include_url=False)[:MOST_FINDINGS]:
+            name = ".".join(str(part) for part in found["loc"])
+            at = f"{where}:{line_of(text, found['loc'])}: {name}"
+            findings.append(Finding(at, found["msg"][:200], shown(found["input"]), fix))
+        if (more := error.error_count() - len(findings)) > 0:
+            findings.append(Finding(where, "a plan", f"{more} more mistakes", fix))
+        raise InputError(findings) from error

@@ -1,0 +1,182 @@
+"""Orders: what the plan asks to buy, beyond what is held, by which date and why."""
+
+import math
+from dataclasses import dataclass
+from datetime import date, timedelta
+
+from planner.plan.decisions import units_by_period
+from planner.problem.problem import Problem
+from planner.study.calendar import spans
+from planner.study.records.buildout import PARTS
+from planner.study.records.plan import PlanFile, Purchase
+from planner.units import after_months
+
+
+@dataclass(frozen=True)
+class Order:
+    """An action that the plan asks for.
+
+    Parameters
+    ----------
+    period, need : from when on it must be there, and that period's first day
+    by : latest day to order: need − lead − slack, until then it can wait; `days_late` when that day has passed
+    usd : over the horizon, not discounted; `capital_usd` of it for machines that are bought
+    blocks : how the units are sold, where only 1, 2, 4, ... are sold at once
+    units_without_goals : of them, at most those that the plan without survival goals has then: on equal terms, where
+        that is known, as a plan that stands on spot tells nothing of what goals ask for
+    reasons : failures that pay for the pool, largest share first
+    firm_units, firm_in : units of the order that the low, base and high demand plans all have by then, and how many of
+        the three have as many; None when not asked
+    """
+
+    offer: str
+    kind: str
+    pool: str
+    units: int
+    machines: int
+    period: str
+    need: date
+    by: date
+    days_late: int
+    usd_per_hour: float
+    usd: float
+    capital_usd: float
+    term_months: float
+    instrument: str
+    blocks: tuple[int, ...]
+    units_without_goals: int
+    reasons: tuple[str, ...]
+    firm_units: int | None
+    firm_in: int | None
+
+
+def orders(plan: PlanFile, p: Problem) -> tuple[Order, ...]:
+    """The plan's orders, earliest first, then the most expensive; hourly offers once a period, for its fullest hour."""
+    study = plan.study
+    offers, periods = {b.id: b for b in study.offers}, {span.name: span for span in spans(study)}
+    bare = units_by_period(p, (plan.on_equal_terms or plan.without_goals).purchases)
+    firm = {(row.offer, row.when or p.periods[0]): row for row in plan.firm}
+    active = units_by_period(p, plan.purchases)
+    bought: dict[tuple[str, str], list[Purchase]] = {}
+    for purchase in plan.purchases:
+        bought.setdefault((purchase.offer, p.period_of.get(purchase.when, purchase.when)), []).append(purchase)
+    rows = []
+    for (b, t), purchases in bought.items():
+        offer, need = offers[b], periods[t].first_day
+        by = need - timedelta(days=math.ceil(offer.lead_days + study.order_slack_days))
+        units = max(purchase.units for purchase in purchases)
+        price = p.price_usd_per_machine_hour[b] * p.price_factor.get((b, t), 1.0)
+        capital = sum(paid.get((b, t), 0.0) for paid in p.capital_usd.values())
+        counts = firm.get((b, t))
+        in_all = (counts.low_units, counts.base_units, counts.high_units) if counts else None
+        there = active.get((b, t), units)
+        rows.append(
+            Order(
+                offer=b,
+                kind=offer.kind,
+                pool=offer.pool,
+                units=units,
+                machines=units * offer.machines_per_unit,
+                period=t,
+                need=need,
+                by=by,
+                days_late=max(0, (study.today - by).days),
+                usd_per_hour=units * offer.machines_per_unit * price,
+                usd=sum(
+                    row.units
+                    * offer.machines_per_unit
+                    * price
+                    * (p.hours_in[row.when] if b in p.hourly else p.paid_hours[b, t])
+                    for row in purchases
+                )
+                + units * capital,
+                capital_usd=units * capital,
+                term_months=offer.term_months,
+                instrument=offer.instrument,
+                blocks=blocks(units, offer.most_units_at_once),
+                units_without_goals=min(units, bare.get((b, t), 0)),
+                reasons=plan.drivers.get(offer.pool, ()),
+                firm_units=min(units, max(0, units - there + min(in_all))) if in_all else None,
+                firm_in=sum(n >= there for n in in_all) if in_all else None,
+            )
+        )
+    return tuple(sorted(rows, key=lambda r: (r.by, -r.usd, r.offer)))
+
+
+@dataclass(frozen=True)
+class PhaseOrder:
+    """A part of a phase that the plan asks to build.
+
+    Parameters
+    ----------
+    build_out, modules : the phase, and how many of its modules
+    part : shell, power, equipment or commissioning; each has a clock of its own
+    period, need : from when on the modules must be usable, and that period's first day
+    by : latest day to order the part: need − clock − slack; `days_late` when that day has passed
+    usd : capital of the part, not discounted; commissioning is in the fit-out, ordered with the equipment
+    modules_without_goals : of them, at most those of the plan without survival goals by then, on equal terms
+    firm_modules, firm_in : modules that the low, base and high demand plans all have by then, and how many of the three
+        have as many; None when not asked
+    """
+
+    build_out: str
+    modules: int
+    part: str
+    period: str
+    need: date
+    by: date
+    days_late: int
+    usd: float
+    modules_without_goals: int
+    firm_modules: int | None
+    firm_in: int | None
+
+
+def phase_orders(plan: PlanFile, p: Problem) -> tuple[PhaseOrder, ...]:
+    """What must be ordered for each phase that is built, part by part, earliest first."""
+    study, rows = plan.study, []
+    phases, periods = {m.id: m for m in study.build_outs}, {span.name: span for span in spans(study)}
+    bare = units_by_period(p, (), (plan.on_equal_terms or plan.without_goals).builds)
+    there = units_by_period(p, (), plan.builds)
+    firm = {(row.offer, row.when or p.periods[0]): row for row in plan.firm}
+    for built in plan.builds:
+        m, need, at = phases[built.build_out], periods[built.when].first_day, (built.build_out, built.when)
+        counts = firm.get(at)
+        in_all = (counts.low_units, counts.base_units, counts.high_units) if counts else None
+        for part, months in m.clocks_months:
+            by = after_months(need, -months) - timedelta(days=math.ceil(study.order_slack_days))
+            if m.decide_by is not None and months == m.clocks_months.longest:
+                by = min(by, m.decide_by)
+            name = "fit_out" if part == "equipment" else part
+            rows.append(
+                PhaseOrder(
+                    build_out=m.id,
+                    modules=built.units,
+                    part=part,
+                    period=built.when,
+                    need=need,
+                    by=by,
+                    days_late=max(0, (study.today - by).days),
+                    usd=built.units * m.power_mw * m.usd_per_mw(name) if name in PARTS else 0.0,
+                    modules_without_goals=min(built.units, bare.get(at, 0)),
+                    firm_modules=min(built.units, max(0, built.units - there[at] + min(in_all))) if in_all else None,
+                    firm_in=sum(n >= there[at] for n in in_all) if in_all else None,
+                )
+            )
+    return tuple(sorted(rows, key=lambda r: (r.by, r.build_out, r.part)))
+
+
+def blocks(units: int, most_at_once: int | None) -> tuple[int, ...]:
+    """Units as blocks of 1, 2, 4, ..., the largest first; empty where any number is sold at once.
+
+    Examples
+    --------
+    >>> blocks(150, 64)
+    (64, 64, 16, 4, 2)
+    """
+    if most_at_once is None:
+        return ()
+    largest = 1 << (most_at_once.bit_length() - 1)
+    found = [largest] * (units // largest)
+    left = units % largest
+    return (*found, *(1 << bit for bit in reversed(range(left.bit_length())) if left >> bit & 1))

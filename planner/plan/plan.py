@@ -1,0 +1,280 @@
+"""From a study to its plan: solved with and without survival goals, with what binds and what is firm."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from typing import Any, Literal
+
+from planner import __version__
+from planner.errors import NoPlan, SolverError
+from planner.interruption import interrupted
+from planner.plan.decisions import (
+    builds_of,
+    costs_usd,
+    firm_of,
+    gap_fraction,
+    purchases_of,
+    reserves_of,
+    state_records,
+    uncoverable,
+    units_by_period,
+)
+from planner.plan.file import sealed, sha256
+from planner.problem.algebra import Sparse
+from planner.problem.build import build
+from planner.problem.failures import uncounted_at_most
+from planner.problem.problem import HOURLY, Decisions, Problem, no_decisions
+from planner.solve.search import Effort, Progress, Solution
+from planner.solve.solve import solve
+from planner.study.dependencies import placements
+from planner.study.records.plan import (
+    Binding,
+    Built,
+    Firm,
+    OnEqualTerms,
+    PlanFile,
+    Proof,
+    Purchase,
+    Replicas,
+    ReSolved,
+    WithoutGoals,
+)
+from planner.study.records.study import Study
+
+Case = Literal["base", "low", "high"]
+EQUAL_TERMS_GAP = 0.03
+"""Gap of the plan without goals on equal terms, where none larger is asked for: a comparison must not take minutes."""
+
+
+def make_plan(
+    study: Study,
+    effort: Effort = Effort(),
+    solver: Callable[[], Any] | None = None,
+    solver_name: str = "HiGHS",
+    progress: Progress = lambda stage, done, detail: None,
+    firm: bool = False,
+    case: Case = "base",
+    hints: Iterable[str] = (),
+    start: PlanFile | None = None,
+) -> PlanFile:
+    """The straight line: build, solve with and without survival goals, and put the answer into a plan.
+
+    Without them it is solved twice: as cheap as can be, and on equal terms (`OnEqualTerms`), which needs the plan.
+
+    `hints` are failures that decided a similar plan (its `proof.failures_entered`): they save passes, nothing else.
+    `start` is a similar plan: its failures are hints, and whole numbers are looked for near its own first; where none
+    there is good enough, the search goes on, unless the effort is quick. The proof is of this study alone.
+
+    Raises
+    ------
+    NoPlan
+        when no plan exists
+    """
+    # the short solve first: an interruption of the long one then ends in a whole plan
+    bare = replace(build(study, case, with_goals=False), failover="resolve")
+    reference = solve(bare, effort, solver, renamed(progress, "without goals"))
+    p = build(study, case)
+    re_solved = _re_solved(p, effort, solver, progress, hints)
+    hints = (*hints, *(start.proof.failures_entered if start is not None else ()))
+    solution = solve(p, effort, solver, progress, hints, None if start is None else _bought_of(start), True)
+    orders = purchases_of(p, solution.decisions)
+    without_goals = _without_goals(bare, reference, p, solution)
+    on_equal_terms = _on_equal_terms(bare, without_goals, p, solution, effort, solver, progress)
+    if on_equal_terms is not None and on_equal_terms.cost_usd < without_goals.cost_usd:  # it has no goals, either
+        found = on_equal_terms.model_dump() | {"bound_usd": min(without_goals.bound_usd, on_equal_terms.cost_usd)}
+        without_goals = WithoutGoals(**found)
+    return sealed(
+        PlanFile(
+            planner_version=__version__,
+            solver=solver_name,
+            demand_case=case,
+            study_sha256=sha256(study.model_dump(mode="json", by_alias=True)),
+            digest_sha256="unsealed",
+            study=study,
+            purchases=orders,
+            builds=builds_of(p, solution.decisions),
+            replicas=tuple(
+                Replicas(placement=e, hour=h, replicas=int(n), firm=firm_of(p, solution.decisions, e, h))
+                for (e, h), n in sorted(solution.decisions.replicas.items())
+                if n
+            ),
+            states=tuple(state_records(p, solution.decisions)),
+            reserves=reserves_of(p, solution.decisions),
+            costs_usd=costs_usd(p, solution.decisions),
+            uncoverable=tuple(uncoverable(study, p)),
+            binds=binds(p, solution),
+            firm=firmness(study, orders, builds_of(p, solution.decisions), effort, solver, progress)
+            if firm and not interrupted()
+            else (),
+            drivers=solution.drivers,
+            without_goals=without_goals,
+            on_equal_terms=on_equal_terms,
+            re_solved=re_solved,
+            proof=Proof(
+                status=solution.status,
+                cost_usd=solution.cost_usd,
+                bound_usd=solution.bound_usd,
+                gap_fraction=gap_fraction(solution.cost_usd, solution.bound_usd),
+                gap_asked_fraction=effort.gap_fraction,
+                relaxation_usd=solution.relaxation_usd,
+                failures_tested=len(p.failures) - 1,
+                failures_entered=solution.entered,
+                failures_implied=solution.implied,
+                passes=solution.passes,
+            ),
+        )
+    )
+
+
+def _without_goals(bare: Problem, reference: Solution, p: Problem, solution: Solution) -> WithoutGoals:
+    """The cheapest plan found without survival goals; the plan itself, where it happens to cost less."""
+    cheaper = solution.cost_usd < reference.cost_usd and p.objective == "cost"
+    x, cost_usd = (solution.decisions, solution.cost_usd) if cheaper else (reference.decisions, reference.cost_usd)
+    return WithoutGoals(
+        purchases=purchases_of(bare, x),
+        builds=builds_of(bare, x),
+        costs_usd=costs_usd(bare, x),
+        cost_usd=cost_usd,
+        bound_usd=min(reference.bound_usd, cost_usd),
+    )
+
+
+def _on_equal_terms(
+    bare: Problem,
+    without_goals: WithoutGoals,
+    p: Problem,
+    solution: Solution,
+    effort: Effort,
+    solver: Callable[[], Any] | None,
+    progress: Progress,
+) -> OnEqualTerms | None:
+    """The plan without goals on equal terms; none where the search for it was interrupted: the plan itself stands."""
+    most = uncounted_at_most(p, purchases_of(p, solution.decisions))
+    if all(row.units <= most.get((row.offer, row.when), float("inf")) for row in without_goals.purchases):
+        return OnEqualTerms(**without_goals.model_dump())
+    if interrupted():
+        return None
+    equal = replace(bare, ordered={at: (0.0, units) for at, units in most.items()})
+    near_enough = replace(effort, gap_fraction=max(effort.gap_fraction, EQUAL_TERMS_GAP))
+    try:
+        found = solve(equal, near_enough, solver, renamed(progress, "without goals, on equal terms"))
+    except (KeyboardInterrupt, NoPlan, SolverError):
+        return None
+    return OnEqualTerms(**_without_goals(equal, found, p, solution).model_dump())
+
+
+def _bought_of(plan: PlanFile) -> Decisions:
+    """What a plan buys and runs, whatever study it is of."""
+    x, hourly = no_decisions(), {b.id for b in plan.study.offers if b.kind in HOURLY}
+    x.rented = Sparse({(b.offer, b.when): float(b.units) for b in plan.purchases if b.offer in hourly})
+    started = {(b.offer, b.when): float(b.units) for b in plan.purchases if b.offer not in hourly}
+    x.started = Sparse(started | {(m.build_out, m.when): float(m.units) for m in plan.builds})
+    x.replicas = Sparse({(r.placement, r.hour): float(r.replicas) for r in plan.replicas})
+    x.firm = Sparse({(r.placement, r.hour): float(r.replicas if r.firm is None else r.firm) for r in plan.replicas})
+    pool_of = {e: plan.study.pools[q].id for e, (_, _, q) in placements(plan.study).items()}
+    x.opened = Sparse({(pool_of.get(r.placement, ""), r.hour): 1.0 for r in plan.replicas if r.replicas})
+    return x
+
+
+def _re_solved(
+    p: Problem, effort: Effort, solver: Callable[[], Any] | None, progress: Progress, hints: Iterable[str]
+) -> ReSolved | None:
+    """What a rescale plan is compared with: the same goals, weights chosen anew for each failure."""
+    if p.failover != "rescale":
+        return None
+    q = replace(p, failover="resolve")
+    found = solve(q, effort, solver, renamed(progress, "re-solved"), hints)
+    return ReSolved(
+        purchases=purchases_of(q, found.decisions),
+        builds=builds_of(q, found.decisions),
+        costs_usd=costs_usd(q, found.decisions),
+        cost_usd=found.cost_usd,
+        bound_usd=found.bound_usd,
+    )
+
+
+def renamed(progress: Progress, stage: str) -> Progress:
+    """Progress of a solve within a larger work, under one name."""
+    return lambda inner, done, detail: progress(stage, done, inner)
+
+
+def binds(p: Problem, solution: Solution) -> tuple[Binding, ...]:
+    """Limits that bind, by what a machine's worth of each saves, largest first."""
+    units = {limit.name: limit.unit for limit in p.limits}
+    steps = solution.limit_steps
+    rows = [
+        Binding(limit=name, unit=units[name], marginal_usd=value, step=steps.get(name))
+        for name, value in solution.limit_marginals.items()
+        if value > 1e-6
+    ] + [
+        Binding(limit=f"most_units of {b}", unit="units", marginal_usd=value, step=steps.get(b))
+        for b, value in solution.offer_marginals.items()
+        if value > 1e-6
+    ]
+    return tuple(sorted(rows, key=lambda row: (-row.marginal_usd * (row.step or 1.0), row.limit)))
+
+
+def with_valued_limits(plan: PlanFile, effort: Effort, most: int, progress: Progress) -> PlanFile:
+    """The plan with its first binding limits valued by planning again with a machine's worth more of each.
+
+    The saving is what the plans differ by; it is true to within the gaps of both.
+    """
+    rows = []
+    for n, row in enumerate(plan.binds):
+        if n < most and not interrupted():
+            p = build(more_of(plan.study, row.limit, row.step or 1.0), plan.demand_case)
+            hints = plan.proof.failures_entered
+            found = solve(p, effort, None, renamed(progress, row.limit), hints, _bought_of(plan))
+            # the plan at hand stays a plan with more of it: a dearer one found is no loss
+            row = row.model_copy(update={"replanned_usd": max(0.0, plan.proof.cost_usd - found.cost_usd)})
+        rows.append(row)
+    return sealed(plan.model_copy(update={"binds": tuple(rows)}))
+
+
+def more_of(study: Study, limit: str, step: float = 1.0) -> Study:
+    """The study with more of a limit that binds, in its unit, by its name in the plan."""
+    quotas = tuple(
+        q.model_copy(update={"most": q.most + step}) if q.name == limit else q for q in study.policies.quotas
+    )
+    offers = tuple(
+        b.model_copy(update={"most_units": b.most_units + step})
+        if b.most_units is not None and f"most_units of {b.id}" == limit
+        else b
+        for b in study.offers
+    )
+    sites = tuple(
+        s.model_copy(update={"power_kw": (s.power_kw or 0.0) + step}) if f"power of {s.id}" == limit else s
+        for s in study.sites
+    )
+    policies = study.policies.model_copy(update={"quotas": quotas})
+    return study.model_copy(update={"policies": policies, "offers": offers, "sites": sites})
+
+
+def firmness(
+    study: Study,
+    orders: tuple[Purchase, ...],
+    builds: tuple[Built, ...],
+    effort: Effort,
+    solver: Callable[[], Any] | None,
+    progress: Progress,
+) -> tuple[Firm, ...]:
+    """Units of each offer in the plans for low, base and high demand; none when one of them has no plan."""
+    base = build(study)
+    units = {"base": units_by_period(base, orders, builds)}
+    for case in ("low", "high"):
+        p = build(study, case)
+        try:
+            found = solve(p, effort, solver, renamed(progress, f"{case} demand"))
+        except (KeyboardInterrupt, NoPlan):
+            return ()
+        units[case] = units_by_period(p, purchases_of(p, found.decisions), builds_of(p, found.decisions))
+    several = len(base.periods) > 1
+    return tuple(
+        Firm(
+            offer=b,
+            when=t if several else None,
+            low_units=units["low"].get((b, t), 0),
+            base_units=units["base"].get((b, t), 0),
+            high_units=units["high"].get((b, t), 0),
+        )
+        for b, t in sorted({key for found in units.values() for key in found})
+    )

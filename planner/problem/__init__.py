@@ -1,0 +1,1 @@
+"""A study as sets and numbers."""

@@ -1,0 +1,178 @@
+"""From a study to its problem."""
+
+from dataclasses import replace
+
+from planner.errors import Finding, InputError
+from planner.problem.contracts import (
+    build_outs,
+    claims_of,
+    contracts,
+    energy_of,
+    held_at_most,
+    held_machines,
+    limits_of,
+    not_offered,
+    shares_of,
+)
+from planner.problem.eligibility import edges_of, replica_seconds_by_placement
+from planner.problem.failures import counted_of, failures_of, losses, priced
+from planner.problem.magnitudes import out_of_range
+from planner.problem.parts import parts_of
+from planner.problem.payments import worth_factor
+from planner.problem.problem import FEW_UNITS, HOURLY, Problem, clocks, most_machines, sizes, specks
+from planner.study.calendar import demand_by_hour, hour_id, hours_of, spans
+from planner.study.dependencies import dependency_graph, profile_id
+from planner.study.doors import components_with_limits, doors_of
+from planner.study.records.study import Study
+from planner.units import MONTHS_PER_YEAR
+
+
+def build(study: Study, demand: str = "base", with_goals: bool = True) -> Problem:
+    """The problem of a study.
+
+    Parameters
+    ----------
+    study : validated, every reference resolved
+    demand : `base`, `low` or `high`
+    with_goals : False leaves normal operation only
+
+    Raises
+    ------
+    InputError
+        when the study prices outages of gateways that only rescale: they shed what they must, not what costs least;
+        when a number is too large or too small for a proof
+    """
+    if study.failover == "rescale" and study.objective != "cost":
+        fix = "leave out objective, or choose failover: resolve"
+        raise InputError([Finding("study: objective", "cost, with failover: rescale", study.objective, fix)])
+    parts = parts_of(study)
+    pools = parts.pools
+    wanted = demand_by_hour(study, demand)
+    flows = tuple(dict.fromkeys((w, o) for w, o, _ in wanted))
+    edges, edges_in_failure, why_not = edges_of(parts, flows)
+    serving = {e for some in (*edges.values(), *edges_in_failure.values()) for e in some}
+    names = tuple(e for e in parts.placements if e in serving)
+    graph = dependency_graph(study)
+    failures, promised = failures_of(parts, graph, with_goals)
+    years = study.horizon.months / MONTHS_PER_YEAR
+    either = {(w, o, e) for some in (edges, edges_in_failure) for (w, o), ends in some.items() for e in ends}
+    doors = doors_of(study, graph, either)
+    lost, coverable, stuck, closed = losses(parts, graph, failures, flows, edges, edges_in_failure, doors)
+    periods = spans(study)
+    (period_of, hours_in), hours = hours_of(study)
+    price = {row.offer_id: row.price_usd_per_machine_hour for row in study.prices}
+    refused = {b.id: reason for b in study.offers if (reason := not_offered(study, b)) is not None}
+    offers = {b.id: b for b in sorted(study.offers, key=lambda b: b.id) if b.id not in refused and b.id in price}
+    offers_of = {q: tuple(b for b in offers if offers[b].pool == q) for q in pools}
+    most_units = {b: float("inf") if offer.most_units is None else offer.most_units for b, offer in offers.items()}
+    most_units |= {m.id: float(m.most) for m in study.build_outs}
+    held = {(q, t.name): held_machines(study, q, t) for q in pools for t in periods}
+    at_most = {(q, t.name): held_at_most(study, q, t) for q in pools for t in periods}
+    counted, obtainable = counted_of(study, offers, failures)
+    problem = Problem(
+        flows=flows,
+        placements=names,
+        pools=tuple(pools),
+        offers=tuple(offers),
+        periods=tuple(t.name for t in periods),
+        hours=hours,
+        period_of=period_of,
+        hours_in=hours_in,
+        failures=failures,
+        clocks_seconds={},
+        promised=promised,
+        lost=lost,
+        coverable=coverable,
+        cannot_start=stuck,
+        doors=doors,
+        closed=closed,
+        most_requests_per_second=components_with_limits(study),
+        edges=edges,
+        edges_in_failure=edges_in_failure,
+        why_not=why_not,
+        tier_of={w.name: w.tier for w in study.workloads},
+        demand_requests_per_second=wanted,
+        burst_factor={w.name: w.burst_factor for w in study.workloads},
+        serve_fraction={w.name: parts.tiers[w.tier].serve_fraction for w in study.workloads},
+        outage_usd_per_request={w.name: parts.tiers[w.tier].outage_usd_per_request for w in study.workloads},
+        replica_seconds=replica_seconds_by_placement(parts, in_failure=False),
+        replica_seconds_in_failure=replica_seconds_by_placement(parts, in_failure=True),
+        machines_per_replica={
+            # whole replicas on a machine: what is left over of its accelerators is lost
+            e: 1 / (parts.machine[parts.pool[e].machine_type].accelerators // parts.profile[e].accelerators_per_replica)
+            for e in names
+        },
+        load_seconds={e: parts.profile[e].load_seconds for e in names},
+        weights_gib={e: parts.profile[e].weights_gib for e in names},
+        rollout_surge_fraction={e: parts.model[e].rollout_surge_fraction for e in names},
+        pool_of={e: parts.pool[e].id for e in names} | {b: offers[b].pool for b in offers},
+        on_pool={q: tuple(e for e in names if parts.pool[e].id == q) for q in pools},
+        site_of={q: pools[q].site for q in pools},
+        profile_of={e: profile_id(parts.model[e].model, parts.profile[e].name) for e in names},
+        model_of={e: parts.model[e].model for e in names},
+        provider_of={q: parts.sites[pools[q].site].provider for q in pools},
+        load_gib_per_second={s.id: s.load_gib_per_second for s in study.sites if s.load_gib_per_second is not None},
+        usable_fraction={q: pools[q].usable_fraction for q in pools},
+        spare_machines={q: pools[q].spare_machines for q in pools},
+        maybe_unused={},
+        held_machines=held,
+        held_at_most={key: n for key, n in at_most.items() if n > held[key]},
+        claims={(q, t.name): claims_of(study, q, t) for q in pools for t in periods},
+        offers_of=offers_of,
+        hourly=frozenset(b for b in offers if offers[b].kind in HOURLY),
+        counted=counted,
+        obtainable=obtainable,
+        may_obtain=frozenset(offers[b].pool for some in obtainable.values() for b in some),
+        with_spot=frozenset(offers[b].pool for some in counted.values() for b in some),
+        machines_per_unit={b: offers[b].machines_per_unit for b in offers},
+        most_units=most_units,
+        price_usd_per_machine_hour={b: price[b] for b in offers},
+        limits=limits_of(parts),
+        shares=shares_of(parts),
+        budget_usd=study.policies.budget_usd,
+        objective=study.objective,
+        cvar_level=study.cvar_level,
+        priced={f: rate for f, failure in failures.items() if (rate := priced(study, failure, years)) and with_goals},
+        request_usd={(r.origin, r.site): r.usd_per_request for r in study.request_costs if r.usd_per_request},
+        round_trip_ms=parts.reach,
+        few_large_units=frozenset(
+            q
+            for q in pools
+            if not any(held[q, t.name] for t in periods)
+            and offers_of[q]
+            and sum(most_units[b] for b in offers_of[q]) <= FEW_UNITS
+        ),
+        utilisation_normal=study.utilisation.normal,
+        utilisation_in_failure=study.utilisation.in_failure,
+        detection_seconds=study.detection_seconds,
+        not_offered=refused,
+        failover=study.failover,
+        present_hours={
+            hour_id(t.name, hour.name): hours_in[hour_id(t.name, hour.name)]
+            * worth_factor(study, t.begins_months + t.months / 2)
+            for t in periods
+            for hour in study.horizon.each_hour
+        },
+        energy_usd_per_machine_hour=energy_of(parts),
+        deferrable=frozenset(w.name for w in study.workloads if parts.tiers[w.tier].deferrable_hours),
+        **contracts(study, offers),
+        **build_outs(study),
+    )
+    problem = replace(
+        problem,
+        clocks_seconds={f: clocks(problem, f) for f in failures},
+        sizes_requests_per_second=sizes(problem),
+    )
+    if found := out_of_range(problem):
+        raise InputError(found)
+    return replace(problem, maybe_unused=_maybe_unused(problem), specks=specks(problem))
+
+
+def _maybe_unused(p: Problem) -> dict[str, float]:
+    """Pools whose spare machines would have to be bought -> machines that they can have, or ever use, at most."""
+    found = {}
+    for q in p.pools:
+        least = min(p.held_machines[q, t] - sum(machines for machines, _ in p.claims[q, t]) for t in p.periods)
+        if p.spare_machines[q] > 0 and p.usable_fraction[q] * least < p.spare_machines[q]:
+            found[q] = most_machines(p, q)
+    return found

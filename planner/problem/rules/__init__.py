@@ -1,0 +1,1 @@
+"""Formulas, rules and costs: generators of rows."""

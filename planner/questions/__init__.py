@@ -1,0 +1,1 @@
+"""What people ask next of a study and its plan."""

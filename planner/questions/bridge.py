@@ -1,0 +1,301 @@
+"""Where the money goes between two plans: prices, serving, demand, commitments, slip, redundancy, in steps that add up.
+
+What lies between two studies is planned without survival goals where several kinds of things change at once: that is
+quick, and it is what a step then means. Where only one kind changes, nothing has to be solved.
+"""
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from planner.errors import NoPlan, SolverError
+from planner.plan.decisions import costs_usd
+from planner.plan.file import canonical
+from planner.plan.plan import Case
+from planner.problem.algebra import Sparse
+from planner.problem.build import build
+from planner.problem.eligibility import workloads_without_edge
+from planner.problem.problem import Decisions, Problem, no_decisions
+from planner.problem.rules.costs import COSTS
+from planner.problem.rules.formulas import short_of_spend
+from planner.questions.paths import figures_of
+from planner.solve.search import Effort, Infeasible
+from planner.solve.solve import solve
+from planner.study.records.buildout import BuildOut
+from planner.study.records.inventory import Offer
+from planner.study.records.plan import PlanFile, WithoutGoals
+from planner.study.records.study import Study
+
+PRICES, SERVING, DEMAND, COMMITMENTS, SLIP, REDUNDANCY = STEPS = (
+    "prices",
+    "serving",
+    "demand",
+    "commitments",
+    "slip",
+    "redundancy",
+)
+NOT_COMPARED = ("study", "assumptions", "schema_version")
+"""Parts of a study that change no plan: its name, and what its reader must know."""
+WHERE_FROM = (".evidence", ".source", ".as_of")
+"""How a figure is known changes no plan either."""
+PRICE_FIELDS = ("price_book", "price_paths", "electricity", "money")
+BUILD_OUT_PRICES = ("shell_usd_per_mw", "power_usd_per_mw", "fit_out_usd_per_mw", "usd_per_mw_year")
+CONTRACT_FIELDS = ("offers", "holdings", "claims", "spend_commitments")
+CONTRACT_POLICIES = ("offers", "terms_beyond_horizon")
+OFFER_DATES = ("lead_days", "starts_from", "starts_until")
+BUILD_OUT_DATES = ("clocks_months", "ready_in", "never", "decide_by")
+
+Bare = Callable[[Study, Case], Mapping[str, float] | None]
+"""Cost by component of the cheapest plan without survival goals; None when there is none [USD over the horizon].
+
+Raises NoPlan or SolverError where the search ends without knowing."""
+
+
+@dataclass(frozen=True)
+class Step:
+    """A step of a cost bridge: the change of each cost component [USD over the horizon]."""
+
+    name: str
+    usd: Mapping[str, float]
+
+    @property
+    def total_usd(self) -> float:
+        """All components together [USD over the horizon]."""
+        return sum(self.usd.values())
+
+
+@dataclass(frozen=True)
+class Bridge:
+    """From the cost of one plan to that of another in steps that add up.
+
+    Parameters
+    ----------
+    least_usd, most_usd : between these lies the difference of the best possible plans, by the bounds of both
+    together : steps that stand in the one after them, as no plan lies between
+    unsure : step -> why it is not known whether one does, where the search failed
+    """
+
+    before_usd: float
+    after_usd: float
+    steps: tuple[Step, ...]
+    least_usd: float
+    most_usd: float
+    together: tuple[str, ...] = ()
+    unsure: Mapping[str, str] = field(default_factory=dict)
+
+
+def bridge(before: PlanFile, after: PlanFile, bare: Bare | None = None) -> Bridge:
+    """From one plan's cost to another's, step by step; the steps add up exactly.
+
+    Formula
+        prices       = what `before` buys, at the prices of `after`, less its cost       (offers and phases of both)
+        serving      = cost without goals with all of `after` but its demand, contracts and dates, less that of `before`
+        demand       = the same with the requests of `after`, less the step before
+        commitments  = the same with its offers, holdings, claims and promises, less the step before
+        slip         = the same with its clocks, lead times and dates, less the step before
+        redundancy   = (cost − cost without goals) of `after` less that of `before`, at the prices of `after`
+    Units
+        USD over the horizon, by cost component
+
+    Every step takes the ones before it as done: another order would attribute the product of two changes elsewhere.
+
+    Parameters
+    ----------
+    before, after : the plans; they may be of different studies
+    bare : plans a study without goals; none: each as precisely as `before` was asked for
+    """
+    bare = bare or bare_costs(Effort(gap_fraction=before.proof.gap_asked_fraction))
+    repriced = _repriced(before.study, after.study)
+    change = _revalued(before, repriced, before)
+    bare_change = _revalued(before, repriced, before.without_goals)
+    whole_before, bare_before = before.costs_usd, before.without_goals.costs_usd
+    whole_after, bare_after = after.costs_usd, after.without_goals.costs_usd
+    names = list(dict.fromkeys((*(cost.__name__ for cost in COSTS), *whole_before, *whole_after)))
+    at = {name: bare_before.get(name, 0.0) + bare_change.get(name, 0.0) for name in names}
+    margin = {n: whole_before.get(n, 0.0) + change.get(n, 0.0) - at[n] for n in names}
+    steps = dict.fromkeys(STEPS, dict.fromkeys(names, 0.0))
+    steps[PRICES] = {name: change.get(name, 0.0) for name in names}
+    changed = _changed(before, after, repriced)
+    together, unsure = list[str](), dict[str, str]()
+    for n, step in enumerate(changed):
+        last = n == len(changed) - 1
+        missing = frozenset(changed[n + 1 :])
+        case = before.demand_case if DEMAND in missing else after.demand_case
+        reached = None
+        try:
+            reached = bare_after if last else bare(_between(after.study, before.study, missing), case)
+        except (NoPlan, SolverError) as error:  # one that does not exist is no error
+            unsure[step] = str(error).partition("\n")[0]
+        if reached is None:
+            together.append(step)
+            continue
+        steps[step] = {name: reached.get(name, 0.0) - at[name] for name in names}
+        at = {name: reached.get(name, 0.0) for name in names}
+    steps[REDUNDANCY] = {n: whole_after.get(n, 0.0) - bare_after.get(n, 0.0) - margin[n] for n in names}
+    a, b = before.proof, after.proof
+    return Bridge(
+        a.cost_usd,
+        b.cost_usd,
+        tuple(Step(name, usd) for name, usd in steps.items()),
+        b.bound_usd - a.cost_usd,
+        b.cost_usd - a.bound_usd,
+        tuple(together),
+        unsure,
+    )
+
+
+def asked(study: Study) -> dict[str, Any]:
+    """What is asked, by path; what changes no plan left out."""
+    return {
+        path: v if isinstance(v, str | int | float | bool) else "" if v in (None, ()) else str(v)
+        for path, v in figures_of(study).items()
+        if re.split(r"[.\[]", path)[0] not in NOT_COMPARED and not path.endswith(WHERE_FROM)
+    }
+
+
+def bare_costs(effort: Effort, known: Mapping[str, Mapping[str, float]] | None = None) -> Bare:
+    """Plans studies without goals, each once.
+
+    Parameters
+    ----------
+    effort : of each
+    known : `bare_key` of a study -> its cost by component
+    """
+    found: dict[str, Mapping[str, float] | None] = dict(known or {})
+
+    def costs(study: Study, case: Case) -> Mapping[str, float] | None:
+        key = bare_key(study, case)
+        if key not in found:
+            found[key] = _bare(study, case, effort)
+        return found[key]
+
+    return costs
+
+
+def bare_key(study: Study, case: Case) -> str:
+    """The same for studies that ask the same but for survival goals."""
+    return f"{case} {canonical(_without_survival(asked(_priced(study))))}"
+
+
+def _bare(study: Study, case: Case, effort: Effort) -> Mapping[str, float] | None:
+    if not _fits(study):
+        return None
+    p = replace(build(study, case, with_goals=False), failover="resolve")
+    if workloads_without_edge(p):
+        return None
+    try:
+        return costs_usd(p, solve(p, effort).decisions)
+    except Infeasible:
+        return None
+
+
+def _fits(study: Study) -> bool:
+    """Whether the parts of a study made of two name what is there."""
+    workloads, origins = {w.name for w in study.workloads}, {o.name for o in study.origins}
+    periods = {None, *(t.name for t in study.horizon.each_period)}
+    hours = {None, *(h.name for h in study.horizon.each_hour)}
+    pools = {pool.id for pool in study.pools}
+    rows = all(
+        d.workload in workloads and d.origin in origins and d.period in periods and d.hour in hours
+        for d in study.demand
+    )
+    shaped = {d.shape for d in study.demand} <= {None, *(shape.name for shape in study.shapes)}
+    return rows and shaped and {row.pool for row in study.holdings} | {row.pool for row in study.claims} <= pools
+
+
+# ------------------------------------------------------------------ studies between two
+def _changed(before: PlanFile, after: PlanFile, repriced: Study) -> list[str]:
+    """The kinds of things that change between two plans, in the order of their steps; serving where none does."""
+    rest = frozenset((DEMAND, COMMITMENTS, SLIP))
+    whole = asked(_priced(after.study))
+    found = [step for step in STEPS if step in rest and asked(_between(after.study, before.study, {step})) != whole]
+    if before.demand_case != after.demand_case and DEMAND not in found:
+        found.insert(0, DEMAND)
+    moves = asked(_priced(before.study)) != asked(_priced(repriced))  # at other prices something else is the cheapest
+    otherwise = _without_survival(asked(_between(after.study, before.study, rest)))
+    if moves or otherwise != _without_survival(asked(_priced(repriced))) or not found:
+        found.insert(0, SERVING)
+    return found
+
+
+def _without_survival(figures: dict[str, Any]) -> dict[str, Any]:
+    return {path: v for path, v in figures.items() if not re.match(r"tiers\[[^\]]*\]\.survive", path)}
+
+
+def _between(after: Study, before: Study, missing: frozenset[str] | set[str]) -> Study:
+    """The second study with what belongs to some steps still as in the first."""
+    study = after
+    if DEMAND in missing:
+        study = study.model_copy(update={"demand": before.demand, "shapes": before.shapes})
+    if COMMITMENTS in missing:
+        kept = {name: getattr(before.policies, name) for name in CONTRACT_POLICIES}
+        update = {name: getattr(before, name) for name in CONTRACT_FIELDS}
+        pools = {pool.id for pool in after.pools}
+        update["offers"] = tuple(b for b in _dated(before.offers, after.offers) if b.pool in pools)
+        update["policies"] = after.policies.model_copy(update=kept)
+        update["prices"] = (*after.prices, *_only_in(before, after))
+        study = study.model_copy(update=update)
+    if SLIP in missing:
+        offers = _dated(study.offers, before.offers)
+        phases = {m.id: m for m in before.build_outs}
+        built = tuple(_of(m, phases.get(m.id), BUILD_OUT_DATES) for m in study.build_outs)
+        study = study.model_copy(update={"offers": offers, "build_outs": built, "today": before.today})
+    return _priced(study)
+
+
+def _only_in(before: Study, after: Study) -> list[Any]:
+    there = {price.offer_id for price in after.prices}
+    return [price for price in before.prices if price.offer_id not in there]
+
+
+def _of(record: Any, other: Any, names: tuple[str, ...]) -> Any:
+    """A record with some fields of another."""
+    return record if other is None else record.model_copy(update={name: getattr(other, name) for name in names})
+
+
+def _dated(offers: tuple[Offer, ...], dates: tuple[Offer, ...]) -> tuple[Offer, ...]:
+    """Offers with the lead times and windows of others."""
+    by_id = {b.id: b for b in dates}
+    return tuple(_of(b, by_id.get(b.id), OFFER_DATES) for b in offers)
+
+
+def _priced(study: Study) -> Study:
+    """The study with the prices of its own offers only, in one order."""
+    ids = {b.id for b in study.offers}
+    prices = sorted((price for price in study.prices if price.offer_id in ids), key=lambda price: price.offer_id)
+    return study.model_copy(update={"prices": tuple(prices)})
+
+
+def _repriced(before: Study, after: Study) -> Study:
+    """The first study at the prices of the second: of offers and phases that both have, of electricity and of time."""
+    prices = {price.offer_id: price for price in after.prices}
+    phases: dict[str, BuildOut] = {m.id: m for m in after.build_outs}
+    update = {name: getattr(after, name) for name in PRICE_FIELDS}
+    update["prices"] = tuple(prices.get(price.offer_id, price) for price in before.prices)
+    update["build_outs"] = tuple(_of(m, phases.get(m.id), BUILD_OUT_PRICES) for m in before.build_outs)
+    return before.model_copy(update=update)
+
+
+def _revalued(plan: PlanFile, repriced: Study, bought: PlanFile | WithoutGoals) -> dict[str, float]:
+    """Change of each cost component of what is bought when prices change and nothing else [USD over the horizon]."""
+    if asked(_priced(repriced)) == asked(_priced(plan.study)):
+        return {}
+    was = _costs(build(plan.study, plan.demand_case), bought)
+    now = _costs(build(repriced, plan.demand_case), bought)
+    return {name: now[name] - was[name] for name in now}
+
+
+def _costs(p: Problem, bought: PlanFile | WithoutGoals) -> dict[str, float]:
+    return costs_usd(p, purchased(p, bought))
+
+
+def purchased(p: Problem, bought: PlanFile | WithoutGoals) -> Decisions:
+    """What is bought and built as decisions, with what is then short of the sums promised."""
+    x = no_decisions()
+    rented = {(b.offer, b.when): float(b.units) for b in bought.purchases if b.offer in p.hourly}
+    started = {(b.offer, b.when): float(b.units) for b in bought.purchases if b.offer not in p.hourly}
+    x.rented = Sparse(rented)
+    x.started = Sparse(started | {(m.build_out, m.when): float(m.units) for m in bought.builds})
+    x.shortfall = Sparse(short_of_spend(p, x))
+    return x

@@ -1,0 +1,119 @@
+"""Survival goals that a drill finds broken, as goals of the study."""
+
+from collections.abc import Container
+from dataclasses import dataclass
+
+from planner.drill import DrillResult, DrillRow, drill_plan
+from planner.errors import Finding, InputError
+from planner.study.dependencies import NORMAL, dependency_graph, expand
+from planner.study.records.plan import PlanFile
+from planner.study.records.study import Goal, Study
+from planner.units import HOURS_PER_DAY, outage_usd_per_hour
+
+
+@dataclass(frozen=True)
+class BrokenGoal:
+    """A survival goal that does not hold.
+
+    Parameters
+    ----------
+    goal : none: normal operation
+    failures : those in which it breaks, the worst first
+    served_fraction : of the tier's demand, in the worst of them
+    worst_flow : its workload and origin that are worst off there; `flow_served_fraction` of its demand is served
+    """
+
+    tier: str
+    goal: Goal | None
+    failures: tuple[str, ...]
+    served_fraction: float
+    worst_flow: str
+    flow_served_fraction: float
+
+    @property
+    def text(self) -> str:
+        """The goal as people say it."""
+        if self.goal is None:
+            return f"{self.tier}: normal operation"
+        within = f"{100 * self.goal.serve_fraction:g} % within {self.goal.within_seconds:g} s"
+        return f"{self.tier}: {self.goal.lost_text}, {within}"
+
+
+def broken_goals(study: Study, result: DrillResult) -> tuple[BrokenGoal, ...]:
+    """The goals behind the broken rows of a drill, in the order of the study, normal operation first."""
+    graph = dependency_graph(study)
+    found = []
+    for tier in study.tiers:
+        mine = [row for row in result.rows if row.broken and row.tier == tier.name]
+        if normal := [row for row in mine if row.failure == NORMAL]:
+            found.append(_broken(tier.name, None, normal))
+        for goal in tier.survive:
+            of_goal = {f.id for f in expand(goal, study, graph)}
+            rows = [r for r in mine if r.failure in of_goal and r.clock_seconds >= goal.within_seconds]
+            # where another goal asks for more at that clock, it may be the only one that breaks
+            rows = [r for r in rows if goal.serve_fraction >= r.due_fraction or _short_of(r, goal.serve_fraction)]
+            if rows:
+                found.append(_broken(tier.name, goal, rows))
+    return tuple(found)
+
+
+def _short_of(row: DrillRow, fraction: float) -> bool:
+    """Whether the worst flow of a tier is served less than a fraction of it, as far as that can be covered."""
+    return row.worst_served_fraction < min(fraction, row.worst_due_fraction)
+
+
+def _broken(tier: str, goal: Goal | None, rows: list[DrillRow]) -> BrokenGoal:
+    """A goal with the failures of its broken rows, the one first whose worst flow is served least."""
+    worst = sorted(rows, key=lambda r: (r.worst_served_fraction, r.served_fraction, r.failure))
+    names = tuple(dict.fromkeys(r.failure for r in worst))
+    first = worst[0]
+    flow = f"{first.worst_workload} from {first.worst_origin}"
+    return BrokenGoal(tier, goal, names, max(0.0, first.served_fraction), flow, max(0.0, first.worst_served_fraction))
+
+
+def drilled(plan: PlanFile) -> DrillResult:
+    """A drill of a plan whose study may have been changed by hand.
+
+    Raises
+    ------
+    InputError
+        when names or numbers of the study do not fit together
+    """
+    try:
+        return drill_plan(plan)
+    except (ArithmeticError, LookupError, StopIteration) as error:
+        got = f"{type(error).__name__} {error}"
+        fix = "make the plan again with `planner plan`"
+        raise InputError([Finding("plan: study", "one that can be drilled", got[:120], fix)]) from error
+
+
+@dataclass(frozen=True)
+class Late:
+    """What it costs when machines come late.
+
+    Parameters
+    ----------
+    goals : that break while they are missing
+    usd_per_day : outage cost of requests that normal operation does not serve, on the plan's own routes [USD/day]
+    """
+
+    goals: tuple[BrokenGoal, ...]
+    usd_per_day: float
+
+
+def cost_of_being_late(plan: PlanFile, missing: Container[tuple[str, str]]) -> Late:
+    """What breaks while some purchases (offer, period or hour) are missing, and what that costs a day at the worst.
+
+    Formula
+        usd_per_day = Σ_tier short_requests_per_second · usd_per_request · 86400
+    """
+    there = tuple(b for b in plan.purchases if (b.offer, b.when) not in missing)
+    without = plan.model_copy(update={"purchases": there})
+    result = drilled(without)
+    price = {tier.name: tier.outage_usd_per_request for tier in plan.study.tiers}
+    by_hour: dict[str, float] = {}
+    for r in result.rows:
+        if r.failure == NORMAL and r.broken:
+            usd = outage_usd_per_hour(r.short_requests_per_second, price[r.tier])
+            by_hour[r.hour] = by_hour.get(r.hour, 0.0) + usd
+    return Late(broken_goals(plan.study, result), max(by_hour.values(), default=0.0) * HOURS_PER_DAY)

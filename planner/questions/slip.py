@@ -1,0 +1,197 @@
+"""What may come late: a clock of a phase that is built, or the delivery of an offer.
+
+What was decided holds: a phase with a date (`ready_in`) gets a later one, and one that must be built (`least`) still
+must, as long as it can stand within the horizon. What comes after it moves with it.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from fnmatch import fnmatchcase
+from graphlib import TopologicalSorter
+
+from planner.errors import Finding, InputError
+from planner.questions.patches import Change, Patch
+from planner.questions.whatif import Variant
+from planner.study.calendar import ALMOST, Span, hours_of, may_be_ready, spans
+from planner.study.records.buildout import BuildOut
+from planner.study.records.plan import PlanFile
+from planner.study.records.study import Study
+from planner.units import after_months
+
+CLOCKS = ("shell", "power", "equipment", "commissioning")
+DELIVERY = "delivery"
+
+
+@dataclass(frozen=True)
+class Slip:
+    """Something that comes late.
+
+    Parameters
+    ----------
+    subject : id of a phase or an offer
+    clock : shell, power, equipment, commissioning; delivery of an offer
+    ready : period from which the plan uses it; None: the plan has none of it
+    until : first period from which it is there, when what was ordered in time comes so many months late; None: not
+        within the horizon
+    missing_months : from `ready` until it is there, or to the end of the horizon: plans count whole periods
+    """
+
+    subject: str
+    site: str
+    clock: str
+    months: float
+    ready: str | None
+    until: str | None
+    missing_months: float
+    patch: Patch
+
+    @property
+    def variant(self) -> Variant:
+        """The study with the longer clock."""
+        return Variant((self.patch,))
+
+
+def slips(
+    plan: PlanFile,
+    what: Sequence[str] = ("*",),
+    clocks: Sequence[str] = ("power",),
+    periods: Sequence[int] = (1, 2),
+    months: Sequence[float] = (),
+) -> tuple[Slip, ...]:
+    """The slips of a plan's phases and offers.
+
+    Parameters
+    ----------
+    what : ids or patterns of phases, or of offers; `*` alone: every phase, or every offer that the plan buys ahead
+        where there is no phase
+    clocks : of phases
+    periods : late by so many periods, counted from the one in which the plan has it
+    months : late by so many months, instead
+
+    Raises
+    ------
+    InputError
+        when a pattern or a clock leads nowhere, or a delay is none
+    """
+    study = plan.study
+    _check(study, what, clocks, months or periods)
+    found = []
+    for m in study.build_outs:
+        if any(fnmatchcase(m.id, pattern) for pattern in what):
+            first = _first(plan, m.id)
+            earliest = next((t for t in spans(study) if may_be_ready(study.today, m, t)), spans(study)[0])
+            for clock in clocks:
+                for late in months or [_length(study, first or earliest, k) for k in periods]:
+                    found.append(_slip(study, m.id, m.site, clock, late, first, _later(study, m, clock, late)))
+    bought = {row.offer for row in plan.purchases}
+    for b in study.offers:
+        ahead = not study.build_outs and b.id in bought and b.lead_days > 0
+        if any(fnmatchcase(b.id, pattern) and (pattern != "*" or ahead) for pattern in what):
+            first = _first(plan, b.id)
+            for late in months or [_length(study, first or spans(study)[0], k) for k in periods]:
+                there = after_months(study.today + timedelta(days=b.lead_days), late)
+                path = f"offers[{b.id}].lead_days"
+                found.append(
+                    _slip(study, b.id, b.site, DELIVERY, late, first, {path: float((there - study.today).days)})
+                )
+    return tuple(found)
+
+
+def _check(study: Study, what: Sequence[str], clocks: Sequence[str], delays: Sequence[float]) -> None:
+    ids = [*(m.id for m in study.build_outs), *(b.id for b in study.offers)]
+    findings = [
+        Finding("--what", "the id of a phase or an offer, or a pattern of them", pattern, "see `planner check --all`")
+        for pattern in what
+        if not any(fnmatchcase(id, pattern) for id in ids)
+    ]
+    findings += [
+        Finding("--clock", f"one of {', '.join(CLOCKS)}", clock, "name a clock of the phases")
+        for clock in clocks
+        if clock not in CLOCKS
+    ]
+    findings += [
+        Finding("--months" if isinstance(late, float) else "--periods", "a delay above 0", f"{late:g}", "write 1,2")
+        for late in delays
+        if late <= 0
+    ]
+    if findings:
+        raise InputError(findings)
+
+
+def _first(plan: PlanFile, subject: str) -> Span | None:
+    """The first period in which a plan has a phase or an offer."""
+    (period_of, _), _ = hours_of(plan.study)
+    whens = {period_of.get(row.when, row.when) for row in plan.purchases if row.offer == subject}
+    whens |= {row.when for row in plan.builds if row.build_out == subject}
+    return next((t for t in spans(plan.study) if t.name in whens), None)
+
+
+def _length(study: Study, start: Span, periods: int) -> float:
+    """Months of so many periods from one on; beyond the horizon they are as long as the last."""
+    following = [t.months for t in spans(study) if t.begins_months >= start.begins_months]
+    return sum(following[:periods]) + following[-1] * max(0, periods - len(following))
+
+
+def later_phases(study: Study, late: str, clock: str, months: float) -> dict[str, BuildOut]:
+    """The phases that are others when a clock of one takes months longer: its own date, and of what comes after it."""
+    by_id = {m.id: m for m in study.build_outs}
+    clocks = by_id[late].clocks_months
+    longer = clocks.model_copy(update={clock: getattr(clocks, clock) + months})
+    found: dict[str, BuildOut] = {}
+    earliest: dict[str, float] = {}
+    for id in TopologicalSorter({m.id: m.after for m in study.build_outs}).static_order():
+        before = [earliest[other] for other in by_id[id].after if other in earliest]
+        if id != late and not before:
+            continue
+        m = by_id[id].model_copy(update={"clocks_months": longer}) if id == late else by_id[id]
+        begins = _may_stand(study, m, before)
+        if m.ready_in and (id == late or not begins):
+            moved = _moved(study, m.ready_in, months)
+            m = m.model_copy(update={"ready_in": moved} if moved else {"never": True})
+            begins = _may_stand(study, m, before)
+        if not begins and m.least:
+            m = m.model_copy(update={"least": 0, "never": True})
+        earliest[id] = min(begins, default=float("inf"))
+        if m != by_id[id]:
+            found[id] = m
+    return found
+
+
+def _later(study: Study, phase: BuildOut, clock: str, months: float) -> dict[str, object]:
+    """What changes in a study when a clock of a phase takes months longer: path -> value."""
+    value = getattr(phase.clocks_months, clock) + months
+    sets: dict[str, object] = {f"build_outs[{phase.id}].clocks_months.{clock}": value}
+    before = {m.id: m for m in study.build_outs}
+    for id, m in later_phases(study, phase.id, clock, months).items():
+        for field in ("ready_in", "least", "never"):
+            if (after := getattr(m, field)) != getattr(before[id], field):
+                sets[f"build_outs[{id}].{field}"] = list(after) if field == "ready_in" else after
+    return sets
+
+
+def _may_stand(study: Study, m: BuildOut, earliest: Sequence[float]) -> list[float]:
+    """Months at which a phase may be ready that stands no earlier than those before it."""
+    ready = [t.begins_months for t in spans(study) if may_be_ready(study.today, m, t)]
+    return [at for at in ready if all(at >= before - ALMOST for before in earliest)]
+
+
+def _moved(study: Study, names: Sequence[str], months: float) -> tuple[str, ...]:
+    """For each period the first that begins so many months later; none for one that moves past the horizon."""
+    begins = {t.name: t.begins_months for t in spans(study)}
+    moved = [next((t for t in begins if begins[t] >= begins[name] + months - ALMOST), None) for name in names]
+    return tuple(dict.fromkeys(name for name in moved if name is not None))
+
+
+def _slip(
+    study: Study, subject: str, site: str, clock: str, months: float, first: Span | None, sets: Mapping[str, object]
+) -> Slip:
+    name = f"{subject} {clock} +{months:g} months"
+    patch = Patch(name, "", tuple(Change(path, "set", value, f"slip of {subject}") for path, value in sets.items()))
+    there = None
+    if first is not None:
+        there = next((t for t in spans(study) if t.begins_months >= first.begins_months + months - ALMOST), None)
+    if first is None:
+        return Slip(subject, site, clock, months, None, None, 0.0, patch)
+    missing = (there.begins_months if there else study.horizon.months) - first.begins_months
+    return Slip(subject, site, clock, months, first.name, there.name if there else None, missing, patch)

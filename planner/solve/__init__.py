@@ -1,0 +1,1 @@
+"""The program, HiGHS, and the search over failures."""

@@ -1,0 +1,69 @@
+"""What one more machine's worth of a limit saves in the relaxation: a finite difference for each limit that binds.
+
+Duals of a degenerate program are one-sided, and those of a limit in kW say nothing of a whole machine: each is asked.
+"""
+
+from collections.abc import Mapping
+
+from planner.problem.problem import Problem
+from planner.solve.highs import KeptHiGHS
+from planner.solve.program import Program
+from planner.solve.search import Solution, _Search
+
+MOST_LIMITS = 12
+"""Limits that are asked about, those of the largest dual first: each is one more solve of the relaxation."""
+NOTHING = 1e-9
+"""Share of the bound below which a saving is arithmetic."""
+LIMIT_RULES = ("limits_hold", "only_what_is_left_is_obtained")
+OFFER_RULE = "offers_have_limits"
+
+
+def machine_worth(p: Problem, name: str) -> float:
+    """So much of a limit takes one more of what can be bought under it, at its largest [the limit's unit]."""
+    limit = next(limit for limit in p.limits if limit.name == name)
+    takes = [
+        units * min(p.machines_per_unit[b] for b in p.offers_of[q])
+        for q, units in limit.units_per_machine.items()
+        if p.offers_of.get(q)
+    ]
+    return max(takes, default=1.0)
+
+
+def confirm(search: _Search, solution: Solution) -> None:
+    """Put finite differences in the place of the duals of a solution, just after its relaxation.
+
+    What a machine's worth saves nothing of is left out; what was not asked about keeps its dual, without a step.
+    """
+    p, program = search.p, search.program
+    if not isinstance(program.solver, KeptHiGHS):
+        return
+    steps = {name: machine_worth(p, name) for name in solution.limit_marginals}
+    asked = [(dual * steps[name], name, solution.limit_marginals) for name, dual in solution.limit_marginals.items()]
+    asked += [(dual, b, solution.offer_marginals) for b, dual in solution.offer_marginals.items()]
+    largest_first = sorted((row for row in asked if row[0] > 1e-6), key=lambda row: (-row[0], row[1]))
+    at = {id(row): n for n, row in enumerate(program.lp.rows)}
+    before = program.solver.bound
+    for _, name, marginals in largest_first[:MOST_LIMITS]:
+        is_offer = marginals is solution.offer_marginals
+        step = 1.0 if is_offer else steps[name]
+        rows, columns = _raised(p, program, at, name, is_offer, step)
+        after = program.solver.objective_with(rows, columns)
+        if after is None:
+            continue
+        saved_usd = (before - after) * program.scale
+        marginals[name] = saved_usd / step if saved_usd > NOTHING * max(1.0, abs(search.bound)) else 0.0
+        solution.limit_steps[name] = step
+
+
+def _raised(
+    p: Problem, program: Program, at: Mapping[int, int], name: str, is_offer: bool, step: float
+) -> tuple[dict[int, float], dict[int, float]]:
+    """Rows and columns whose upper bounds rise when there is more of a limit, or of what an offer has."""
+    rules = (OFFER_RULE,) if is_offer else LIMIT_RULES
+    rows = {at[id(row)]: step for (rule, key), row in program.rows.items() if rule in rules and key[0] == name}
+    columns = {}
+    for (rule, key), v in program.bounds.items():
+        most = p.most_units[name] if is_offer else None
+        if rule in rules and key[0] == name and v.upBound is not None and most in (None, v.upBound):
+            columns[program.solver.index[v]] = step
+    return rows, columns

@@ -1,0 +1,1 @@
+"""What a study must meet beyond the types of its fields."""

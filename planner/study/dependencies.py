@@ -1,0 +1,261 @@
+"""The dependency graph and the failures that the survival goals expand to.
+
+Provider ⊃ region ⊃ site ⊃ pool, and placement = pool, stack (with its version) and qualification, are built in; a study
+adds components and dependencies.
+"""
+
+import itertools
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import TypeAlias
+
+import networkx as nx
+
+from planner.study.records.study import Goal, Needs, Study, kind_and_name, stack_and_version
+
+Graph: TypeAlias = nx.DiGraph
+NORMAL = "normal"
+"""Id of the failure in which nothing is lost."""
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A set of components lost together.
+
+    Parameters
+    ----------
+    id : component ids joined by ` + `, or `failure:NAME`
+    lost : component id -> share lost (0 to 1)
+    surge_factor : factor on all demand while it lasts
+    surges : workload:NAME or origin:NAME -> further factor on its demand
+    hit : placement on whose machines all of a pool's partial loss falls; None: on all alike
+    failures_per_year, hours_to_repair : how often and how long, where known
+    of : id of the failure as it happens, where this is one of those that differ only in `hit`
+    """
+
+    id: str
+    lost: Mapping[str, float] = field(default_factory=dict)
+    surge_factor: float = 1.0
+    surges: Mapping[str, float] = field(default_factory=dict)
+    hit: str | None = None
+    failures_per_year: float | None = None
+    hours_to_repair: float | None = None
+    of: str | None = None
+
+
+def profile_id(model: str, profile: str) -> str:
+    """`model/profile`."""
+    return f"{model}/{profile}"
+
+
+def placement_id(profile: str, pool: str) -> str:
+    """`model/profile@pool`, of the ids of a profile and of a pool. Ids are made, never parsed: names hold any sign."""
+    return f"{profile}@{pool}"
+
+
+def placements(study: Study) -> dict[str, tuple[int, int, int]]:
+    """Placement id -> indices of (model, profile, pool): same machine type, and the stack qualified for the model.
+
+    A qualification that ends inside the horizon does not count, as a holding that ends there.
+    """
+    found = {}
+    for m, model in enumerate(study.models):
+        qualified = {q.stack for q in model.qualifications if q.until is None or q.until >= study.horizon.last_day}
+        for p, profile in enumerate(model.profiles):
+            for q, pool in enumerate(study.pools):
+                if profile.machine_type == pool.machine_type and profile.stack in qualified:
+                    found[placement_id(profile_id(model.model, profile.name), pool.id)] = (m, p, q)
+    return found
+
+
+def dependency_graph(study: Study) -> Graph:
+    """Component -> what it needs. Node attributes:
+
+    - `needs`: list of `Needs`, all of which must hold for it to serve;
+    - `logins`: list of (`Needs`, share of sessions that go on without);
+    - `starting`: list of `Needs` without which no replica is started there, while those that run live.
+
+    `graph.graph["order"]` has every component after all that it needs: sorted once, as every failure walks it.
+
+    Raises
+    ------
+    ValueError
+        when the dependencies form a cycle; `read` finds that first and says where.
+    """
+    graph = nx.DiGraph()
+    needs: dict[str, list[Needs]] = {}
+    logins: dict[str, list[tuple[Needs, float]]] = {}
+    starting: dict[str, list[Needs]] = {}
+
+    def add(component: str, need: Needs) -> None:
+        needs.setdefault(component, []).append(need)
+
+    for own in study.components:
+        needs.setdefault(f"{own.kind}:{own.name}", [])
+    for workload in study.workloads:
+        needs.setdefault(f"workload:{workload.name}", [])
+    for origin in study.origins:
+        needs.setdefault(f"origin:{origin.name}", [])
+    site_of = {site.id: site for site in study.sites}
+    for pool in study.pools:
+        site = site_of[pool.site]
+        add(f"pool:{pool.id}", Needs(all_of=(f"site:{site.id}",)))
+    for site_id in sorted({pool.site for pool in study.pools}):
+        add(f"site:{site_id}", Needs(all_of=(f"region:{site_of[site_id].region_id}",)))
+    for region_id, provider in sorted({(site_of[p.site].region_id, site_of[p.site].provider) for p in study.pools}):
+        add(f"region:{region_id}", Needs(all_of=(f"provider:{provider}",)))
+        needs.setdefault(f"provider:{provider}", [])
+    for placement, (m, p, q) in placements(study).items():
+        named = study.models[m].profiles[p].stack
+        stack, version = stack_and_version(named)
+        parts = [f"pool:{study.pools[q].id}", f"stack:{stack}", f"qualification:{study.models[m].model}/{named}"]
+        if version:
+            parts.append(f"stack_version:{named}")
+            needs.setdefault(parts[-1], [Needs(all_of=(f"stack:{stack}",))])
+        add(f"placement:{placement}", Needs(all_of=tuple(parts)))
+    for dependency in study.dependencies:
+        needs.setdefault(dependency.component, [])
+        if dependency.breaks == "serving":
+            add(dependency.component, dependency.needs)
+        elif dependency.breaks == "starting":
+            starting.setdefault(dependency.component, []).append(dependency.needs)
+        else:
+            goes_on = dependency.sessions_go_on_fraction or 0.0
+            logins.setdefault(dependency.component, []).append((dependency.needs, goes_on))
+    for component, all_needs in needs.items():
+        entry = [need for need, _ in logins.get(component, [])]
+        graph.add_node(
+            component, needs=all_needs, logins=logins.get(component, []), starting=starting.get(component, [])
+        )
+        every = (*all_needs, *entry, *starting.get(component, []))
+        graph.add_edges_from((component, leaf) for part in every for leaf in leaves(part))
+    for node in graph:
+        for attribute in ("needs", "logins", "starting"):
+            graph.nodes[node].setdefault(attribute, [])
+    if not nx.is_directed_acyclic_graph(graph):
+        raise ValueError(f"dependencies form a cycle: {nx.find_cycle(graph)}")
+    graph.graph["order"] = tuple(reversed(list(nx.topological_sort(graph))))
+    return graph
+
+
+def leaves(needs: Needs) -> Iterable[str]:
+    """Component ids that a `Needs` names, at any depth."""
+    for part in needs.all_of or needs.any_of or needs.of or ():
+        yield from [part] if isinstance(part, str) else leaves(part)
+
+
+def availability(graph: Graph, lost: Mapping[str, float]) -> dict[str, float]:
+    """Available fraction of every component when `lost` (component -> share) is lost.
+
+    `all_of` is the minimum, `any_of` the maximum, `at_least k` the k-th largest; a component is never more available
+    than anything it needs, and never more than what is left of itself.
+    """
+    value: dict[str, float] = {}
+    for node in graph.graph["order"]:
+        own = 1.0 - lost.get(node, 0.0)
+        serving = (met(part, value) for part in graph.nodes[node]["needs"])
+        entered = (goes_on + (1 - goes_on) * met(part, value) for part, goes_on in graph.nodes[node]["logins"])
+        value[node] = min([own, *serving, *entered])
+    return value
+
+
+def met(part: str | Needs, value: Mapping[str, float]) -> float:
+    """How far a need is met by the available fractions of components (0 to 1)."""
+    if isinstance(part, str):
+        return value[part]
+    if part.all_of is not None:
+        return min((met(inner, value) for inner in part.all_of), default=1.0)
+    if part.any_of is not None:
+        return max((met(inner, value) for inner in part.any_of), default=0.0)
+    assert part.of is not None and part.at_least is not None
+    best = sorted((met(inner, value) for inner in part.of), reverse=True)
+    return best[part.at_least - 1] if part.at_least <= len(best) else 0.0
+
+
+def cannot_start(graph: Graph, value: Mapping[str, float]) -> set[str]:
+    """Components in which no replica can be started: a need for starting is not met whole, there or below."""
+    stuck: set[str] = set()
+    if not any(needs for _, needs in graph.nodes(data="starting")):
+        return stuck
+    for node in graph.graph["order"]:
+        below = {leaf for part in graph.nodes[node]["needs"] for leaf in leaves(part)}
+        if below & stuck or any(met(part, value) < 1 for part in graph.nodes[node]["starting"]):
+            stuck.add(node)
+    return stuck
+
+
+def components_of(graph: Graph, kind: str) -> list[str]:
+    """Component ids of one kind, sorted."""
+    return sorted(node for node in graph if kind_and_name(node)[0] == kind)
+
+
+def expand(goal: Goal, study: Study, graph: Graph) -> list[Failure]:
+    """The failures that a goal means: a named one, or each combination of `of` components of a kind.
+
+    How often they happen is known of failures as they are, not of those that fall into a goal's maintenance.
+    """
+    out = goal.while_out
+    if goal.failure is not None:
+        named = next(f for f in study.failures if f.name == goal.failure)
+        lost = _together(named.lost, named.in_maintenance, goal.in_maintenance)
+        whole = Failure(
+            f"failure:{named.name}{out}",
+            lost,
+            named.surge_factor,
+            dict(named.surges),
+            None,
+            None if out else named.failures_per_year,
+            None if out else named.hours_to_repair,
+        )
+        hits = _partly_lost(study, graph, lost) if named.worst_part else []
+        return [replace(whole, id=f"{whole.id} on {e}", hit=e, of=whole.id) for e in hits] or [whole]
+    assert goal.any is not None
+    left_out = {f"{goal.any}:{name.removeprefix(goal.any + ':')}" for name in goal.except_}
+    parts = [c for c in components_of(graph, goal.any) if c not in left_out]
+    rated = {f"{c.kind}:{c.name}": c for c in study.components if not out}
+    found = []
+    for combination in itertools.combinations(parts, goal.of):
+        alone = rated.get(combination[0]) if len(combination) == 1 else None
+        found.append(
+            Failure(
+                " + ".join(combination) + out,
+                _together(dict.fromkeys(combination, 1.0), goal.in_maintenance),
+                failures_per_year=None if alone is None else alone.failures_per_year,
+                hours_to_repair=None if alone is None else alone.hours_to_repair,
+            )
+        )
+    return found
+
+
+def rated(study: Study, graph: Graph) -> list[Failure]:
+    """Named failures and single components with a known time to repair: what can be priced."""
+    goals = [Goal(failure=failure.name, within_seconds=1.0) for failure in study.failures]
+    named = [f for goal in goals for f in expand(goal, study, graph)]
+    single = [
+        Failure(
+            f"{c.kind}:{c.name}",
+            {f"{c.kind}:{c.name}": 1.0},
+            failures_per_year=c.failures_per_year,
+            hours_to_repair=c.hours_to_repair,
+        )
+        for c in study.components
+        if f"{c.kind}:{c.name}" in graph
+    ]
+    return [f for f in (*named, *single) if f.hours_to_repair is not None]
+
+
+def _together(*losses: Mapping[str, float]) -> dict[str, float]:
+    """Shares that are lost or out at the same time; of one component they add up."""
+    found: dict[str, float] = {}
+    for some in losses:
+        for component, share in some.items():
+            found[component] = min(1.0, found.get(component, 0.0) + share)
+    return found
+
+
+def _partly_lost(study: Study, graph: Graph, lost: Mapping[str, float]) -> list[str]:
+    """Placements that live in pools which lose a part of their machines."""
+    value = availability(graph, lost)
+    partly = {pool for pool in components_of(graph, "pool") if 0 < value[pool] < 1}
+    pool_of = {e: f"pool:{study.pools[q].id}" for e, (_, _, q) in placements(study).items()}
+    return [e for e in sorted(pool_of) if value[f"placement:{e}"] > 0 and pool_of[e] in partly]

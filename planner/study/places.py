@@ -1,0 +1,243 @@
+"""Where things stand in files, what was found wrong with them, and plain data into records."""
+
+import difflib
+import json
+import re
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TypeVar, get_args
+
+from pydantic import BaseModel, ValidationError
+from pydantic.fields import FieldInfo
+from pydantic_core import ErrorDetails
+
+from planner.errors import Finding
+from planner.study.records.base import Contradiction, Record
+
+R = TypeVar("R", bound=Record)
+Loc = tuple[int | str, ...]
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a record stands: the file, the line of each of its fields, the way to it within the file."""
+
+    file: str
+    lines: Mapping[Loc, int] = field(default_factory=dict)
+    prefix: Loc = ()
+
+    def line(self, *loc: int | str) -> int:
+        """The line of a field, else of the nearest thing around it."""
+        whole = self.prefix + loc
+        return next((self.lines[whole[:n]] for n in range(len(whole), -1, -1) if whole[:n] in self.lines), 1)
+
+    def at(self, *loc: int | str) -> str:
+        """`file:line: field.path`."""
+        path = ""
+        for part in self.prefix + loc:
+            path += f"[{part}]" if isinstance(part, int) else f".{shown(part, bare=True)}"
+        return f"{self.file}:{self.line(*loc)}" + (f": {path.removeprefix('.')}" if path else "")
+
+    def within(self, *loc: int | str) -> "Place":
+        """The place of a part."""
+        return Place(self.file, self.lines, self.prefix + loc)
+
+
+Row = tuple[R, Place]
+
+
+@dataclass
+class Reading:
+    """What has been found so far, and the names of things that exist but could not be read.
+
+    `broken` holds (record class, name), `(class, "*")` for a whole table: nothing else is reported for pointing there.
+    """
+
+    findings: list[Finding] = field(default_factory=list)
+    broken: set[tuple[type[Record], str]] = field(default_factory=set)
+
+    def error(self, where: str, expected: str, got: str, fix: str) -> None:
+        """Report what must be put right."""
+        self.findings.append(Finding(where, expected, got, fix))
+
+    def warning(self, where: str, expected: str, got: str, fix: str) -> None:
+        """Report what the reader should know."""
+        self.findings.append(Finding(where, expected, got, fix, "warning"))
+
+    def any_broken(self, *classes: type[Record]) -> bool:
+        """Whether records of one of these classes could not be read, so that what they lead to is not known."""
+        return any(cls in classes for cls, _ in self.broken)
+
+    def refer(
+        self, where: str, cls: type[Record], what: str, name: str, known: Iterable[str], fix: str | None = None
+    ) -> bool:
+        """Whether `name` is known; if it neither is nor is broken, say so with the nearest name."""
+        names = set(known)
+        if name in names:
+            return True
+        if not {(cls, name), (cls, "*")} & self.broken:
+            self.error(where, what, shown(name) + near_miss(name, names), fix or f"write one of: {listed(names)}")
+        return False
+
+
+def shown(value: object, bare: bool = False, most: int = 80) -> str:
+    """A value as findings print it: on one line, without control characters, at most `most` characters."""
+    if value is None or value == "":
+        return "" if bare else "nothing (blank)"
+    text = value if isinstance(value, str) else json.dumps(value, default=str, ensure_ascii=False)
+    text = text if len(text) <= most else f"{text[: most - 3]}..."
+    text = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+    return f"'{text}'" if isinstance(value, str) and not bare else text
+
+
+def listed(names: Iterable[str], most: int = 8) -> str:
+    """The first names of many, for a fix."""
+    every = sorted(names)
+    more = f", and {len(every) - most} more" if len(every) > most else ""
+    return ", ".join(shown(name, bare=True) for name in every[:most]) + more if every else "(there is none yet)"
+
+
+def near_miss(word: str, known: Iterable[str], likeness: float = 0.6) -> str:
+    """` (did you mean 'x'?)`, or nothing."""
+    if len(word) > 200:
+        return ""
+    lower = {name.lower(): name for name in sorted(known, reverse=True)}
+    close = difflib.get_close_matches(word.lower(), lower, 1, likeness)
+    return f" (did you mean {shown(lower[close[0]])}?)" if close else ""
+
+
+def shown_path(path: Path) -> str:
+    """A path as findings print it: relative to the working folder where it lies within."""
+    try:
+        return shown(str(path.resolve().relative_to(Path.cwd())), bare=True, most=1000)
+    except (OSError, RuntimeError, ValueError):
+        return shown(str(path), bare=True, most=1000)
+
+
+def read_record(cls: type[R], data: object, place: Place, reading: Reading) -> R | None:
+    """Validate plain data as a record, strictly (a number in quotes is text); None with findings otherwise."""
+    try:
+        return cls.model_validate_json(json.dumps(data), strict=True)
+    except ValidationError as error:
+        for loc, detail in _errors(error, place):
+            _report(cls, loc, detail, place, reading)
+        if isinstance(data, dict):
+            name = data.get("name", data.get("model"))
+            reading.broken.add((cls, name if isinstance(name, str) else "*"))
+        return None
+
+
+def _errors(error: ValidationError, place: Place) -> list[tuple[Loc, ErrorDetails]]:
+    """Errors by field: one per field, and of a choice between text and a mapping only what fits the value."""
+    found: dict[Loc, ErrorDetails] = {}
+    for detail in error.errors(include_url=False):
+        loc: Loc = ()
+        for part in detail["loc"]:  # leaves out pydantic's names for the members of a union
+            if (place.prefix + loc + (part,)) in place.lines:
+                loc += (part,)
+        if detail["type"] == "missing" or (detail["type"] == "extra_forbidden" and loc != detail["loc"]):
+            loc += (detail["loc"][-1],)
+        misfit = "string_type" if isinstance(detail["input"], dict) else "model_type"
+        if loc not in found or found[loc]["type"] == misfit:
+            found[loc] = detail
+    deeper = {loc[:n] for loc in found for n in range(len(loc))}
+    return [
+        (loc, detail)
+        for loc, detail in found.items()
+        if not (loc in deeper and detail["type"] == "string_type" and isinstance(detail["input"], dict))
+    ]
+
+
+def _field(cls: type[BaseModel], loc: Loc) -> tuple[type[BaseModel] | None, FieldInfo | None]:
+    """The record that the last name of `loc` belongs to, and its field there."""
+    current: type[BaseModel] | None = cls
+    owner, info = current, None
+    for part in loc:
+        if isinstance(part, int):
+            continue
+        owner, info = current, None
+        if current is not None:
+            fields = current.model_fields
+            info = fields.get(part) or next((f for f in fields.values() if f.alias == part), None)
+        current = _nested(info.annotation) if info is not None else None
+    return owner, info
+
+
+def _nested(annotation: object) -> type[BaseModel] | None:
+    """The record within an annotation such as `tuple[Workload, ...]`."""
+    if isinstance(annotation, type) and not get_args(annotation) and issubclass(annotation, BaseModel):
+        return annotation
+    return next((found for part in get_args(annotation) if (found := _nested(part))), None)
+
+
+_EXPECTED: dict[str, str] = {
+    "missing": "a value",
+    "string_type": "text",
+    "string_too_short": "text",
+    "string_too_long": "at most {max_length} characters",
+    "string_pattern_mismatch": "a year, month or day: 2026, 2026-03, 2026-03-14",
+    "float_type": "a number",
+    "int_type": "a whole number",
+    "int_from_float": "a whole number",
+    "int_parsing_size": "a number of ordinary size",
+    "finite_number": "a finite number",
+    "bool_type": "true or false",
+    "greater_than": "a number above {gt:g}",
+    "greater_than_equal": "a number of at least {ge:g}",
+    "less_than": "a number below {lt:g}",
+    "less_than_equal": "a number of at most {le:g}",
+    "literal_error": "one of {expected}",
+    "date_type": "a date: 2026-03-14",
+    "date_parsing": "a date: 2026-03-14",
+    "date_from_datetime_parsing": "a date: 2026-03-14",
+    "tuple_type": "a list",
+    "too_short": "at least {min_length} in the list",
+    "dict_type": "fields (name: value)",
+    "model_type": "fields (name: value)",
+    "json_invalid": "text that can be stored",
+}
+
+
+def _report(cls: type[Record], loc: Loc, detail: ErrorDetails, place: Place, reading: Reading) -> None:
+    """One pydantic error as a finding."""
+    kind, value, context = detail["type"], detail["input"], detail.get("ctx", {})
+    owner, info = _field(cls, loc)
+    description = (info.description if info is not None else None) or "see the schema"
+    where, fix = place.at(*loc), description
+    if kind == "extra_forbidden":
+        fields = {f.alias or name for name, f in owner.model_fields.items()} if owner is not None else set()
+        word = str(loc[-1]) if loc else ""
+        hint = near_miss(word, fields)
+        return reading.error(where, "a known field", shown(word) + hint, f"the fields here are: {listed(fields, 40)}")
+    if kind == "missing":
+        return reading.error(where, "a value", "nothing", f"add `{loc[-1]}`: {description}")
+    if kind == "value_error":
+        reason = context.get("error", detail["msg"])
+        fix = reason.fix if isinstance(reason, Contradiction) else fix
+        return reading.error(where, str(reason), shown(value), fix)
+    expected = _EXPECTED.get(kind, detail["msg"]).format(**context)
+    if kind == "string_type" and isinstance(value, int | float):
+        fix = f"put it in quotes; {description}"
+    elif kind in ("float_type", "int_type") and isinstance(value, str):
+        fix = f"write digits with a decimal point, no quotes, unit or separators; {description}"
+    elif kind == "literal_error":
+        options = re.findall(r"'([^']*)'", str(context.get("expected", "")))
+        return reading.error(where, expected, shown(value) + near_miss(str(value), options), fix)
+    elif kind == "too_short":
+        return reading.error(where, expected, "none", fix)
+    reading.error(where, expected, shown(value), fix)
+
+
+def unique(rows: list[Row[R]], key: Callable[[R], str], reading: Reading) -> list[Row[R]]:
+    """The rows without those whose key came before; each of these is a finding with both places."""
+    first: dict[str, Row[R]] = {}
+    for record, place in rows:
+        name = key(record)
+        if name in first:
+            other = first[name][1]
+            got = f"{shown(name)} here and at {other.file}:{other.line()}"
+            reading.error(place.at(), "each of them once", got, "remove one of them, or correct its name")
+        else:
+            first[name] = (record, place)
+    return list(first.values())

@@ -1,0 +1,201 @@
+"""Records of the answer: the plan file, self-contained, with its proof."""
+
+from typing import Final, Literal, Self
+
+from pydantic import Field, model_validator
+
+from planner.study.records.base import Count, Fraction, Id, NotNegative, Positive, Record, unset
+from planner.study.records.study import Study
+
+PLAN_SCHEMA_VERSION: Final = 1
+
+
+class Purchase(Record):
+    """Units bought of an offer."""
+
+    offer: Id
+    when: Id = Field(description="period in which it starts; for hourly offers the hour in which it is rented")
+    units: int = Field(ge=0, description="whole units")
+
+
+class Built(Record):
+    """Modules of a phase that may be used from a period on."""
+
+    build_out: Id = Field(description="id of the phase")
+    when: Id = Field(description="period from whose start they may be used")
+    units: int = Field(ge=0, description="whole modules")
+
+
+class Replicas(Record):
+    """Replicas that run in normal operation."""
+
+    placement: Id = Field(description="`model/profile@pool`")
+    hour: Id
+    replicas: int = Field(ge=0)
+    firm: int | None = Field(
+        None, ge=0, description="of them on machines that count in every failure, never spot; none: all of them"
+    )
+
+
+class State(Record):
+    """What happens in one (hour, failure, clock). Columns of equal length; rows that are zero are left out.
+
+    Left out altogether: a state whose traffic and shed equal normal operation's and in which nothing loads.
+    """
+
+    hour: Id
+    failure: Id
+    clock_seconds: float
+    same_as_normal: bool = Field(False, description="everything as in normal operation; columns left out")
+    workload: tuple[Id, ...] = Field((), description="of the traffic columns")
+    origin: tuple[Id, ...] = ()
+    placement: tuple[Id, ...] = ()
+    requests_per_second: tuple[float, ...] = ()
+    ways: tuple[Id, ...] = Field(
+        (), exclude_if=unset, description="of choices between components, where some have limits: ways that are taken"
+    )
+    taking_requests_per_second: tuple[float, ...] = Field(
+        (), exclude_if=unset, description="requests that take each of these ways"
+    )
+    shed: dict[Id, dict[Id, float]] = Field(default_factory=dict, description="workload: origin: requests/s not served")
+    kept: dict[Id, int] = Field(
+        default_factory=dict, description="placement: replicas still running since before, where not all that survive"
+    )
+    loaded: dict[Id, int] = Field(default_factory=dict, description="placement: replicas started since")
+    occupied: dict[Id, int] = Field(
+        default_factory=dict, description="placement: replicas that take up room, where more than run"
+    )
+
+    @model_validator(mode="after")
+    def _columns_of_equal_length(self) -> Self:
+        if len({len(c) for c in (self.workload, self.origin, self.placement, self.requests_per_second)}) > 1:
+            raise ValueError("columns of equal length are expected")
+        if len(self.ways) != len(self.taking_requests_per_second):
+            raise ValueError("columns of equal length are expected")
+        return self
+
+
+class Reserves(Record):
+    """What gateways may send over an edge at most, also when they fail over: the limits that they must enforce.
+
+    Their weights are proportional to it. Columns of equal length; edges without a weight are left out.
+    """
+
+    workload: tuple[Id, ...] = ()
+    origin: tuple[Id, ...] = ()
+    placement: tuple[Id, ...] = ()
+    hour: tuple[Id, ...] = ()
+    requests_per_second: tuple[NotNegative, ...] = ()
+
+    @model_validator(mode="after")
+    def _columns_of_equal_length(self) -> Self:
+        columns = (self.workload, self.origin, self.placement, self.hour, self.requests_per_second)
+        if len({len(c) for c in columns}) > 1:
+            raise ValueError("columns of equal length are expected")
+        return self
+
+
+class Uncoverable(Record):
+    """A (failure, workload, origin) that no capacity helps, and the missing ingredient."""
+
+    failure: Id
+    workload: Id
+    origin: Id
+    coverable_fraction: float
+    missing: Id
+
+
+class Binding(Record):
+    """A limit that binds, and what one more machine's worth of it would save."""
+
+    limit: Id
+    unit: Id
+    marginal_usd: NotNegative = Field(
+        description="what the relaxation saves at most with `step` more, by unit [USD over the horizon per unit]; "
+        "without a step: its dual alone"
+    )
+    step: Positive | None = Field(
+        None, exclude_if=unset, description="a machine's worth of it, in its unit: so much more at once was asked about"
+    )
+    replanned_usd: NotNegative | None = Field(
+        None, description="saving when planned again with `step` more, or one unit [USD]"
+    )
+
+
+class Firm(Record):
+    """Units of an order that the low, base and high demand plans have; in a period: that are there then."""
+
+    offer: Id
+    when: Id | None = Field(None, exclude_if=unset, description="period it is needed in, where there are several")
+    low_units: Count
+    base_units: Count
+    high_units: Count
+
+
+class Proof(Record):
+    """How good the plan is known to be."""
+
+    status: Literal["proven", "gap", "stopped"] = Field(
+        description="proven: gap within what was asked; gap: effort ended first; stopped: a clock or a person ended it"
+    )
+    cost_usd: float = Field(description="over the horizon")
+    bound_usd: float = Field(description="no plan can cost less")
+    gap_fraction: float = Field(description="(cost - bound) / cost")
+    relaxation_usd: float = Field(description="bound of the relaxation over all failures")
+    failures_tested: int
+    failures_entered: tuple[Id, ...] = Field(description="failures that decided something")
+    failures_implied: Count = Field(description="failures that harder ones imply: what survives those survives these")
+    passes: Count
+    gap_asked_fraction: Fraction = Field(description="gap that was asked for")
+
+
+class WithoutGoals(Record):
+    """The cheapest plan found without survival goals, which may stand on spot, that counts in no failure."""
+
+    purchases: tuple[Purchase, ...]
+    builds: tuple[Built, ...] = Field((), exclude_if=unset)
+    costs_usd: dict[Id, float] = Field(description="by component; worth on the horizon's first day")
+    cost_usd: NotNegative
+    bound_usd: NotNegative
+
+
+class OnEqualTerms(WithoutGoals):
+    """The cheapest plan found without survival goals that buys of what counts in no failure no more than the plan.
+
+    In normal operation it stands on machines that could be relied on, as the plan must: what the plan costs beyond it
+    is redundancy alone, and never below zero (bounds apart).
+    """
+
+
+class ReSolved(WithoutGoals):
+    """The cheapest plan found with the same goals and weights chosen anew for each failure."""
+
+
+class PlanFile(Record):
+    """plan.json."""
+
+    schema_version: Literal[1] = PLAN_SCHEMA_VERSION
+    planner_version: Id
+    solver: Id
+    demand_case: Literal["base", "low", "high"] = "base"
+    study_sha256: Id
+    digest_sha256: Id = Field(description="of everything else in this file, in canonical form")
+    study: Study
+    purchases: tuple[Purchase, ...]
+    builds: tuple[Built, ...] = Field((), exclude_if=unset, description="phases that are built")
+    replicas: tuple[Replicas, ...]
+    states: tuple[State, ...]
+    reserves: Reserves = Field(Reserves(), description="with `failover: rescale`: limits of gateways, and weights")
+    costs_usd: dict[Id, float] = Field(description="by component; worth on the horizon's first day")
+    uncoverable: tuple[Uncoverable, ...]
+    binds: tuple[Binding, ...] = ()
+    firm: tuple[Firm, ...] = ()
+    drivers: dict[Id, tuple[Id, ...]] = Field(
+        default_factory=dict, description="pool: failures that pay for it in the relaxation, largest first"
+    )
+    without_goals: WithoutGoals
+    on_equal_terms: OnEqualTerms | None = Field(
+        None, exclude_if=unset, description="what redundancy is compared with; none in plans of earlier versions"
+    )
+    re_solved: ReSolved | None = Field(None, description="with `failover: rescale`: what it is compared with")
+    proof: Proof
