@@ -90,8 +90,8 @@ def main() -> int:
     memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
     print(f"{time.perf_counter() - began:.1f} s in all, {memory:.1f} GiB")
     print(f"{proof.status}, cost {proof.cost_usd:,.0f} USD")
-    print(f"gap {proof.gap_fraction:.2%} (relaxation {1 - proof.relaxation_usd / proof.cost_usd:.2%} below the plan)")
-    print(f"{len(proof.failures_entered)} failures entered; audit {'passed' if checked.passed else 'FAILED'}")
+    print(f"gap {proof.gap_fraction:.2%} (relaxation {1 - proof.lp_bound_usd / proof.cost_usd:.2%} below the plan)")
+    print(f"{len(proof.binding_failures)} failures entered; audit {'passed' if checked.passed else 'FAILED'}")
     return 0 if checked.passed else 1
 
 

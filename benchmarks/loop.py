@@ -186,9 +186,9 @@ def tests(p: Problem, name: str, maker: Maker, purchases: Decisions) -> Line:
     programs = {clocks: TestProgram(p, clocks, None if maker is None else maker()) for clocks in _patterns(p)}
     failures = [f for f in p.failures if f != NORMAL]
     for clocks, test in programs.items():  # the first solve of each sends everything, in both ways
-        test.test(next(f for f in failures if p.clocks_seconds[f] == clocks), purchases)
+        test.test(next(f for f in failures if p.deadlines_seconds[f] == clocks), purchases)
     began = time.perf_counter()
-    short = sum(programs[p.clocks_seconds[f]].test(f, purchases) for f in failures)
+    short = sum(programs[p.deadlines_seconds[f]].test(f, purchases) for f in failures)
     seconds = time.perf_counter() - began
     columns = sum(len(test.program.lp.columns) for test in programs.values())
     rows = sum(len(test.program.lp.rows) for test in programs.values())
@@ -197,7 +197,7 @@ def tests(p: Problem, name: str, maker: Maker, purchases: Decisions) -> Line:
 
 
 def _patterns(p: Problem) -> list[tuple[float, ...]]:
-    return sorted({p.clocks_seconds[f] for f in p.failures if f != NORMAL})
+    return sorted({p.deadlines_seconds[f] for f in p.failures if f != NORMAL})
 
 
 def best(repeats: int, measure: Callable[[], Line]) -> Line:

@@ -166,7 +166,7 @@ def main() -> int:
     mib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     print(
         f"{time.perf_counter() - began:8.1f} s in all, {mib:,.0f} MiB at most; cost {proof.cost_usd:,.0f} USD, "
-        f"gap {proof.gap_fraction:.2%} ({proof.status}), {len(proof.failures_entered)} failures entered, "
+        f"gap {proof.gap_fraction:.2%} ({proof.status}), {len(proof.binding_failures)} failures entered, "
         f"{proof.passes} passes, audit {'passed' if passed else 'FAILED'}"
     )
     return 0 if passed else 1

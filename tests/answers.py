@@ -1,7 +1,7 @@
 """What the examples come to, so that a release of a dependency cannot change an answer unseen.
 
 `python tests/answers.py PLAN...` compares plans of examples with what is recorded here, and `--write` records them
-anew. The bound of the relaxation does not depend on how a solver gets there: it must be the same number. Which plan
+anew. The LP bound does not depend on how a solver gets there: it must be the same number. Which plan
 within the gap is found does: it must cost no less than the recorded bound, and no more than the gap allows.
 """
 
@@ -20,7 +20,7 @@ SAME = 1e-6
 def answer(plan: PlanFile) -> dict[str, float]:
     """What is recorded of a plan [USD]."""
     found = {
-        "relaxation_usd": plan.proof.relaxation_usd,
+        "lp_bound_usd": plan.proof.lp_bound_usd,
         "bound_usd": plan.proof.bound_usd,
         "cost_usd": plan.proof.cost_usd,
     }
@@ -31,8 +31,8 @@ def changes(plan: PlanFile, recorded: dict[str, float]) -> list[str]:
     """What of a plan is not as it was, in a sentence each."""
     now, name, slack = answer(plan), plan.study.study, SAME * recorded["cost_usd"]
     found = []
-    if abs(now["relaxation_usd"] - recorded["relaxation_usd"]) > slack:
-        found.append(f"{name}: a relaxation of {now['relaxation_usd']:,.2f} USD, was {recorded['relaxation_usd']:,.2f}")
+    if abs(now["lp_bound_usd"] - recorded["lp_bound_usd"]) > slack:
+        found.append(f"{name}: an LP bound of {now['lp_bound_usd']:,.2f} USD, was {recorded['lp_bound_usd']:,.2f}")
     if now["bound_usd"] > recorded["cost_usd"] + slack:
         found.append(f"{name}: a bound of {now['bound_usd']:,.2f} USD above the plan of {recorded['cost_usd']:,.2f}")
     if now["cost_usd"] < recorded["bound_usd"] - slack:

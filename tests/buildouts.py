@@ -5,7 +5,7 @@ from typing import Any
 
 from studies import SOURCED, machine_type, model, offer, profile, site, study, workload
 
-from planner.study.records.buildout import BuildOut, CapitalLimit, Clocks, Electricity, Lives, Money, SpendCommitment
+from planner.study.records.buildout import BuildOut, CapitalLimit, Electricity, LeadTimes, Lives, Money, SpendCommitment
 from planner.study.records.inventory import Pool, Price
 from planner.study.records.study import Demand, Horizon, Policies, Study, Tier
 
@@ -18,7 +18,7 @@ def phase(name: str, **more: Any) -> BuildOut:
     """A module of 20 kW: 20,000 USD of shell, 10,000 of power, 6,000 of fit-out; 2,000 USD a year."""
     fields: dict[str, Any] = {
         "power_mw": 0.02,
-        "clocks_months": Clocks(**CLOCKS),
+        "lead_months": LeadTimes(**CLOCKS),
         "shell_usd_per_mw": 1e6,
         "power_usd_per_mw": 0.5e6,
         "fit_out_usd_per_mw": 0.3e6,

@@ -121,7 +121,7 @@ def state(
         "placement": tuple(e for _, _, e in traffic),
         "requests_per_second": tuple(traffic.values()),
     }
-    return State(hour="h", failure=failure, clock_seconds=clock, **columns, **more)
+    return State(hour="h", failure=failure, deadline_seconds=clock, **columns, **more)
 
 
 def chat(**rates: float) -> dict[tuple[str, str, str], float]:
@@ -138,7 +138,7 @@ def plan(
 ) -> PlanFile:
     """Plan with replicas by placement and traffic of normal operation."""
     usd = {"cost_usd": 0.0, "bound_usd": 0.0}
-    gap = {"gap_fraction": 0.0, "gap_asked_fraction": 0.0, "relaxation_usd": 0.0}
+    gap = {"gap_fraction": 0.0, "gap_asked_fraction": 0.0, "lp_bound_usd": 0.0}
     return PlanFile(
         planner_version="0",
         solver="none",
@@ -152,7 +152,7 @@ def plan(
         uncoverable=(),
         without_goals=WithoutGoals(purchases=(), costs_usd={}, **usd),
         proof=Proof(
-            status="proven", failures_tested=0, failures_entered=(), failures_implied=0, passes=0, **usd, **gap
+            status="proven", failures_tested=0, binding_failures=(), dominated_failures=0, passes=0, **usd, **gap
         ),
     )
 

@@ -87,7 +87,7 @@ def planned() -> PlanFile:
 
     It is no optimal plan and says so: what is tested is whether its numbers arrive.
     """
-    made = make_plan(every_instrument(), Effort(), firm=False)
+    made = make_plan(every_instrument(), Effort(), no_regret=False)
     purchases = tuple(b.model_copy(update={"units": 0}) for b in made.purchases)
     when = {b.offer: b.when for b in purchases}
     period, hour = made.replicas[0].hour.partition("/")[0], made.replicas[0].hour
@@ -99,7 +99,7 @@ def planned() -> PlanFile:
             made.purchases[0].model_copy(update={"offer": name, "units": machines, "when": when.get(name, at)})
         )
         run = {"placement": f"m/{pool.rpartition('/')[2]}-{stack}@{pool}", "hour": hour, "replicas": machines}
-        replicas.append(made.replicas[0].model_copy(update=run | {"firm": 0 if kind == "spot" else None}))
+        replicas.append(made.replicas[0].model_copy(update=run | {"non_preemptible": 0 if kind == "spot" else None}))
     return sealed(made.model_copy(update={"purchases": tuple(counts), "replicas": tuple(replicas)}))
 
 
@@ -182,7 +182,7 @@ def hostile_plan(provider: str = "aws") -> PlanFile:
         pools.append(Pool(site=where.id, machine_type=kind))
         models.append(model(served, [profile(kind, "cuda", 10, name=configured)]))
         holdings.append(Holding(pool=pools[-1].id, machines=1 + i % 3))
-        run = {"placement": f"{served}/{configured}@{pools[-1].id}", "replicas": 1 + i % 5, "firm": None}
+        run = {"placement": f"{served}/{configured}@{pools[-1].id}", "replicas": 1 + i % 5, "non_preemptible": None}
         replicas.append(made.replicas[0].model_copy(update=run))
         if i == 0 and provider in ("aws", "owned"):
             there = {"site": where.id, "machine_type": kind}
@@ -216,11 +216,11 @@ def hostile_plan(provider: str = "aws") -> PlanFile:
             "requests_per_second": (1.0,) * len(names),
             "shed": {},
             "kept": {},
-            "loaded": {},
+            "cold_started": {},
             "occupied": {},
         }
     )
     bare = made.without_goals.model_copy(update={"purchases": ()})
     parts = {"study": asked, "purchases": purchases, "replicas": tuple(replicas), "states": (state,)}
-    explained = {"uncoverable": (), "firm": (), "drivers": {}, "without_goals": bare, "on_equal_terms": None}
+    explained = {"uncoverable": (), "no_regret": (), "drivers": {}, "without_goals": bare, "on_equal_terms": None}
     return made.model_copy(update={**parts, **explained})

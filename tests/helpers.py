@@ -8,7 +8,7 @@ import yaml
 
 STUDY = """\
 study: tiny
-schema_version: 1
+schema_version: 2
 today: 2026-01-01
 horizon: {start: 2026-07-01, months: 12}
 detection_seconds: 10

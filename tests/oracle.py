@@ -358,10 +358,10 @@ def on_firm_machines(t: Tiny, units: dict[str, int], replicas: Sequence[Counts])
     for q, here, ran in zip(t.pools, t.places, replicas, strict=True):
         pool = next(p for p in t.study.pools if p.id == q)
         lent = sum(c.machines for c in t.study.claims if c.pool == q)
-        firm = pool.usable_fraction * (owned(t, units, q, counted_only=True) - lent)
+        non_preemptible = pool.usable_fraction * (owned(t, units, q, counted_only=True) - lent)
         some = itertools.product(*(range(n + 1) for n in ran))
         sizes = [e.machines_each for e in here]
-        fit = [n for n in some if sum(map(float.__mul__, sizes, map(float, n))) <= firm + TINY]
+        fit = [n for n in some if sum(map(float.__mul__, sizes, map(float, n))) <= non_preemptible + TINY]
         choices.append(tuple(best(fit)))
     return itertools.product(*choices)
 
@@ -404,9 +404,9 @@ def cheapest(study: Study) -> tuple[float, dict[str, int]] | None:
     for cost, n in ways:
         units = dict(zip(names, n, strict=True))
         for replicas in normal_operation(t, units):
-            for firm in on_firm_machines(t, units, replicas):
+            for non_preemptible in on_firm_machines(t, units, replicas):
                 for trouble in order:
-                    if not survives(t, trouble, units, firm):
+                    if not survives(t, trouble, units, non_preemptible):
                         order.remove(trouble)
                         order.insert(0, trouble)
                         break

@@ -37,7 +37,7 @@ def test_audit_and_drill_pass_on_random_plans_and_judge_weakened_ones_alike(part
         if plan is None:
             continue
         plans += 1
-        loading += any(state.loaded for state in plan.states)
+        loading += any(state.cold_started for state in plan.states)
         assert audit(plan).passed, (size, seed, audit(plan).violations[:3])
         assert not drill_plan(plan).broken, (size, seed)
         assert not drill_state_claims(plan), (size, seed)
@@ -48,7 +48,12 @@ def test_audit_and_drill_pass_on_random_plans_and_judge_weakened_ones_alike(part
         weak = plan.model_copy(
             update={
                 "replicas": tuple(
-                    r.model_copy(update={"replicas": n, "firm": None if r.firm is None else min(r.firm, n)})
+                    r.model_copy(
+                        update={
+                            "replicas": n,
+                            "non_preemptible": None if r.non_preemptible is None else min(r.non_preemptible, n),
+                        }
+                    )
                     for r in plan.replicas
                     for n in [run[r.placement]]
                 ),
@@ -87,7 +92,12 @@ def test_over_periods_and_hours_the_two_judge_every_hour_alike(part):
         weak = plan.model_copy(
             update={
                 "replicas": tuple(
-                    r.model_copy(update={"replicas": n, "firm": None if r.firm is None else min(r.firm, n)})
+                    r.model_copy(
+                        update={
+                            "replicas": n,
+                            "non_preemptible": None if r.non_preemptible is None else min(r.non_preemptible, n),
+                        }
+                    )
                     for r, n in zip(plan.replicas, run, strict=True)
                 ),
                 "purchases": tuple(
@@ -150,7 +160,7 @@ def test_without_goals_is_cheaper_and_normal_operation_only():
         "promised",
         "lost",
         "coverable",
-        "clocks_seconds",
+        "deadlines_seconds",
         "counted",
         "obtainable",
         "with_spot",

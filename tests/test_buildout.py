@@ -21,7 +21,15 @@ from planner.review.answer import review_plan
 from planner.review.render import render
 from planner.solve.search import Effort
 from planner.study.read import read_study
-from planner.study.records.buildout import CapitalLimit, Clocks, Electricity, Lives, Money, SpendCommitment, TariffStep
+from planner.study.records.buildout import (
+    CapitalLimit,
+    Electricity,
+    LeadTimes,
+    Lives,
+    Money,
+    SpendCommitment,
+    TariffStep,
+)
 from planner.study.records.inventory import Pool
 from planner.study.records.serving import ContextClass
 from planner.study.records.study import Demand, Horizon, Hour, Period, Policies, RequestCost, Tier
@@ -46,7 +54,7 @@ def bought(plan, name="build_out"):
 
 
 def clocks(**months):
-    return Clocks(**{**CLOCKS, **months})
+    return LeadTimes(**{**CLOCKS, **months})
 
 
 def at(t):
@@ -94,7 +102,7 @@ def test_a_life_decides_what_is_left():
 )
 def test_the_longest_clock_decides(months, first):
     """12 months end on 2028-01-01, the first day of quarter 5; a day later is a quarter later."""
-    plan = planned(hall(build_outs=(phase("one", clocks_months=clocks(power=months)),)))
+    plan = planned(hall(build_outs=(phase("one", lead_months=clocks(power=months)),)))
     assert built(plan) == {"one": (first, 1)}
 
 
@@ -106,7 +114,7 @@ def test_a_day_later_today_is_a_quarter_later():
 
 
 def test_another_clock_can_be_the_longest():
-    slow = phase("one", clocks_months=clocks(commissioning=18.0))
+    slow = phase("one", lead_months=clocks(commissioning=18.0))
     plan = planned(hall(build_outs=(slow,)))
     assert built(plan) == {"one": ("quarter-7", 1)}
     by = {order.part: order.by for order in phase_orders(plan, build(plan.study))}
@@ -120,7 +128,7 @@ def test_another_clock_can_be_the_longest():
 
 
 def test_a_slip_past_the_horizon_is_never_built_and_says_why():
-    late = hall(build_outs=(phase("one", clocks_months=clocks(power=24.0)),))
+    late = hall(build_outs=(phase("one", lead_months=clocks(power=24.0)),))
     reason = build(late).not_built[f"{HALL}:one"]
     assert reason == "clocks: 24 months from 2027-01-01 end on 2029-01-01, after 2028-10-01"
     plan = planned(late)
@@ -154,7 +162,7 @@ def test_one_of_a_group_is_built_the_cheaper():
 
 def test_a_phase_stands_no_earlier_than_those_before_it():
     """Four machines need both; the second would be ready in quarter 5, the first only in quarter 6."""
-    first = phase("first", clocks_months=clocks(power=15.0))
+    first = phase("first", lead_months=clocks(power=15.0))
     second = phase("second", after=(f"{HALL}:first",))
     plan = planned(hall(demand=20.0, build_outs=(first, second)))
     assert built(plan) == {"first": ("quarter-6", 1), "second": ("quarter-6", 1)}
@@ -264,8 +272,8 @@ def test_what_stands_in_the_way_of_a_plan_is_a_limit_or_the_stock_of_offers_not_
 
 
 def test_a_drill_knows_phases_and_those_that_there_are_not():
-    plan = make_plan(hall(), EXACT, firm=True)
-    assert any(row.offer == f"{HALL}:one" for row in plan.firm) and drill_plan(plan).findings == ()
+    plan = make_plan(hall(), EXACT, no_regret=True)
+    assert any(row.offer == f"{HALL}:one" for row in plan.no_regret) and drill_plan(plan).findings == ()
     other = tuple(row.model_copy(update={"build_out": f"{HALL}:none"}) for row in plan.builds)
     found = drill_plan(sealed(plan.model_copy(update={"builds": other}))).findings
     assert f"builds: phase {HALL}:none: no such phase" in found
@@ -312,7 +320,7 @@ PHASE = {
     "site": "own/hall",
     "name": "one",
     "power_mw": 1,
-    "clocks_months": {"shell": 6, "power": 9, "equipment": 6, "commissioning": 2},
+    "lead_months": {"shell": 6, "power": 9, "equipment": 6, "commissioning": 2},
     "life_years": {"shell": 20, "power": 20, "fit_out": 10},
     "evidence": "assumed",
     "source": "made up",
@@ -365,8 +373,8 @@ BAD = {
     ),
     "a period that is not there": ({"build_outs": [{**PHASE, "ready_in": ["quarter-9"]}]}, ".ready_in", "quarter-9"),
     "clocks beyond the horizon": (
-        {"build_outs": [{**PHASE, "clocks_months": {**PHASE["clocks_months"], "power": 40}}]},
-        ".clocks_months",
+        {"build_outs": [{**PHASE, "lead_months": {**PHASE["lead_months"], "power": 40}}]},
+        ".lead_months",
         "40",
     ),
     "a hall that does not outlive the horizon": (

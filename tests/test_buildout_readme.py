@@ -41,7 +41,7 @@ def test_the_readme_is_real_output(tmp_path):
     assert audit(plan).passed and plan.proof.status == "proven"
     drilled = drill_plan(plan)
     assert drilled.findings == () and not [row for row in drilled.rows if row.broken]
-    halls = [row for row in plan.firm if row.offer.endswith(":hall-1")]
+    halls = [row for row in plan.no_regret if row.offer.endswith(":hall-1")]
     assert halls and all(
         min(row.low_units, row.base_units, row.high_units) == 1 for row in halls if row.when == "quarter-8"
     )

@@ -176,16 +176,16 @@ def test_orders_over_time_by_date_and_how_firm():
     ]
     terms = offer("a/x/m", 1, "commitment", term_months=3.0, lead_days=30.0, most_units_at_once=64)
     asked = small(Horizon(start=START, quarters=2), rows, [terms])
-    plan = make_plan(asked, EXACT, firm=True)
+    plan = make_plan(asked, EXACT, no_regret=True)
     assert audit(plan).passed
-    found = [(o.period, o.by, o.units, o.firm_units, o.firm_in, o.usd) for o in orders(plan, build(asked))]
+    found = [(o.period, o.by, o.units, o.no_regret_units, o.no_regret_in, o.usd) for o in orders(plan, build(asked))]
     second = spans(asked)[1].first_day
     assert found == [
         ("quarter-1", START - timedelta(days=44), 1, 1, 3, 300.0),
         ("quarter-2", second - timedelta(days=44), 2, 1, 2, 600.0),
     ]
-    changed = plan.firm[0].model_copy(update={"base_units": 7})
-    assert any(v.rule == "firm" for v in audit(plan.model_copy(update={"firm": (changed,)})).violations)
+    changed = plan.no_regret[0].model_copy(update={"base_units": 7})
+    assert any(v.rule == "no_regret" for v in audit(plan.model_copy(update={"no_regret": (changed,)})).violations)
 
 
 def test_hourly_orders_are_for_the_fullest_hour_and_cost_all_of_them():
@@ -242,5 +242,5 @@ def test_one_more_unit_is_worth_what_it_saves_in_all_periods():
     more = (year[0].model_copy(update={"most_units": 2.0}), year[1])
     saves = plan.proof.cost_usd - planned(small(YEAR, 10.0, [more, by_quarter_])).proof.cost_usd
     assert saves == pytest.approx(2 * 1200)
-    (bind,) = (row for row in plan.binds if row.limit == "most_units of a/x/m:commitment")
-    assert bind.marginal_usd == pytest.approx(saves)
+    (bottleneck,) = (row for row in plan.bottlenecks if row.limit == "most_units of a/x/m:commitment")
+    assert bottleneck.marginal_usd == pytest.approx(saves)

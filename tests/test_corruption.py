@@ -36,14 +36,14 @@ EXPLANATIONS = {
     "proof.passes": "how often the loop went round",
     "proof.gap_asked_fraction": "what was asked for; whether it was reached is checked",
     "proof.bound_usd": "proving a bound means solving again; its order and the gap are checked",
-    "proof.relaxation_usd": "proving a bound means solving again; its order is checked",
+    "proof.lp_bound_usd": "proving a bound means solving again; its order is checked",
     "on_equal_terms.bound_usd": "proving a bound means solving again; its order is checked",
     "without_goals.bound_usd": "proving a bound means solving again; its order is checked",
     "re_solved.bound_usd": "proving a bound means solving again; its order is checked",
-    "binds.*.marginal_usd": "of the relaxation, an explanation",
-    "binds.*.step": "of the relaxation, an explanation",
-    "firm.*.low_units": "of the plan for low demand, which is another plan",
-    "firm.*.high_units": "of the plan for high demand, which is another plan",
+    "bottlenecks.*.marginal_usd": "of the relaxation, an explanation",
+    "bottlenecks.*.step": "of the relaxation, an explanation",
+    "no_regret.*.low_units": "of the plan for low demand, which is another plan",
+    "no_regret.*.high_units": "of the plan for high demand, which is another plan",
 }
 """Numbers of the answer that decide nothing."""
 SLACK = {
@@ -200,7 +200,7 @@ def rescaling() -> Study:
 
 @pytest.mark.parametrize("study", [tiny(), rich(), rescaling()], ids=["tiny", "rich", "rescaling"])
 def test_what_matters_is_caught(study):
-    plan = make_plan(study, firm=True)
+    plan = make_plan(study, no_regret=True)
     assert audit(plan).passed and not drill_plan(plan).broken and not drill_state_claims(plan)
     data = plan.model_dump(mode="json", by_alias=True)
     every = [(path, value, other) for path, value in numbers(data) for other in others(value)]
@@ -241,7 +241,7 @@ def matters(bad: PlanFile, plan: PlanFile) -> Iterator[str]:
 
 def test_the_lists_name_what_is_there():
     """No pattern that fits no number of a plan: a field that is renamed leaves no hole behind."""
-    plans = [make_plan(study, firm=True) for study in (rich(), tiny(), random_study(3, "small"), rescaling())]
+    plans = [make_plan(study, no_regret=True) for study in (rich(), tiny(), random_study(3, "small"), rescaling())]
     kinds = {kind_of(path) for one in plans for path, _ in numbers(one.model_dump(mode="json", by_alias=True))}
     answer = {kind for kind in kinds if not kind.startswith("study.")}
     given = {kind.removeprefix("study.") for kind in kinds - answer}
@@ -252,7 +252,7 @@ def test_the_lists_name_what_is_there():
 
 def test_no_number_of_the_answer_is_below_zero():
     """Nor what a plan merely tells: units of other plans, passes, bounds, marginal values."""
-    plan = make_plan(rich(), firm=True)
+    plan = make_plan(rich(), no_regret=True)
     data = plan.model_dump(mode="json", by_alias=True)
     let_through = []
     for path, value in numbers({key: part for key, part in data.items() if key != "study"}):
@@ -267,35 +267,35 @@ def test_no_number_of_the_answer_is_below_zero():
 @cache
 def told() -> PlanFile:
     """A plan with units of the low and high demand plans beside its own."""
-    return make_plan(rich(), firm=True)
+    return make_plan(rich(), no_regret=True)
 
 
 @pytest.mark.parametrize(
     ("field", "change", "what"),
     [
-        ("binds", {"unit": "bananas"}, "the study has it in"),
-        ("binds", {"limit": "ghost"}, "not something the study knows"),
-        ("binds", {"replanned_usd": 1e12}, "more is saved than is paid"),
+        ("bottlenecks", {"unit": "bananas"}, "the study has it in"),
+        ("bottlenecks", {"limit": "ghost"}, "not something the study knows"),
+        ("bottlenecks", {"replanned_usd": 1e12}, "more is saved than is paid"),
         ("drivers", {"normal": ["site:aws/s0"]}, "not a pool of the study"),
         ("drivers", {"": ["normal"]}, "not something the study knows"),
-        ("firm", {"when": "never"}, "not something the study knows"),
-        ("firm", {"base_units": 77}, "base units are not those of the plan"),
-        ("firm", None, "missing: the plan has units of it"),
+        ("no_regret", {"when": "never"}, "not something the study knows"),
+        ("no_regret", {"base_units": 77}, "base units are not those of the plan"),
+        ("no_regret", None, "missing: the plan has units of it"),
     ],
 )
 def test_what_is_told_beside_the_proof_fits_the_study(field, change, what):
     plan = told()
     data = plan.model_dump(mode="json", by_alias=True)
-    if field == "binds":
+    if field == "bottlenecks":
         limit = plan.study.policies.quotas[0]
-        data["binds"] = [{"limit": limit.name, "unit": limit.unit, "marginal_usd": 1.0} | change]
+        data["bottlenecks"] = [{"limit": limit.name, "unit": limit.unit, "marginal_usd": 1.0} | change]
     elif field == "drivers":
         data["drivers"] = {key or plan.study.pools[0].id: failures for key, failures in change.items()}
     elif change is None:
-        bought = next(row for row in data["firm"] if row["base_units"])
-        data["firm"] = [row for row in data["firm"] if row is not bought]
+        bought = next(row for row in data["no_regret"] if row["base_units"])
+        data["no_regret"] = [row for row in data["no_regret"] if row is not bought]
     else:
-        data["firm"][0] |= change
+        data["no_regret"][0] |= change
     bad = PlanFile.model_validate(data)
     bad = bad.model_copy(update={"digest_sha256": digest(bad.model_dump(mode="json", by_alias=True))})
     assert [v.detail for v in audit(bad).violations if what in v.detail], audit(bad).violations
@@ -304,7 +304,7 @@ def test_what_is_told_beside_the_proof_fits_the_study(field, change, what):
 
 def test_a_saving_below_zero_is_no_plan():
     data = told().model_dump(mode="json", by_alias=True)
-    data["binds"] = [{"limit": "all", "unit": "machines", "marginal_usd": 1.0, "replanned_usd": -1e9}]
+    data["bottlenecks"] = [{"limit": "all", "unit": "machines", "marginal_usd": 1.0, "replanned_usd": -1e9}]
     with pytest.raises(ValidationError):
         PlanFile.model_validate(data)
 
@@ -312,7 +312,7 @@ def test_a_saving_below_zero_is_no_plan():
 # ------------------------------------------------------------------ every field of the file
 def built() -> PlanFile:
     """A plan over quarters with a phase that is built, and spot that counts in no failure."""
-    return make_plan(hall(), firm=True)
+    return make_plan(hall(), no_regret=True)
 
 
 def with_spot() -> PlanFile:
@@ -321,10 +321,10 @@ def with_spot() -> PlanFile:
         study = random_study(seed)
         if any(offer.kind == "spot" for offer in study.offers):
             try:
-                plan = make_plan(study, firm=True)
+                plan = make_plan(study, no_regret=True)
             except Infeasible:
                 continue
-            if any(row.firm is not None for row in plan.replicas):
+            if any(row.non_preemptible is not None for row in plan.replicas):
                 return plan
     raise AssertionError("no random study has replicas on spot")
 
@@ -376,7 +376,7 @@ MOST_ALIKE = 3
 def test_every_field_is_refused_caught_or_named(made):
     """Whoever changes a field of the answer and seals the file anew is found out, or the audit names the field."""
     found = made()
-    plan = found if isinstance(found, PlanFile) else make_plan(found, firm=True)
+    plan = found if isinstance(found, PlanFile) else make_plan(found, no_regret=True)
     data = plan.model_dump(mode="json", by_alias=True)
     every, tried, unnamed, wrong = list(parts_of(data)), Counter[str](), [], []
     alike = defaultdict(list)
@@ -469,6 +469,12 @@ def test_the_audit_prints_what_it_does_not_check(tmp_path):
     assert page.exit_code == 0
     for field in not_checked(told()):
         assert field in page.stdout
-    for field in ("binds", "drivers", "firm", "proof.bound_usd", "without_goals.costs_usd.unserved_requests"):
+    for field in (
+        "bottlenecks",
+        "drivers",
+        "no_regret",
+        "proof.bound_usd",
+        "without_goals.costs_usd.unserved_requests",
+    ):
         assert field in not_checked(told()), "named whatever the file holds"
     assert data["sections"]["not checked"] == not_checked(told())

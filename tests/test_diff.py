@@ -183,7 +183,7 @@ def built():
 
 
 def test_a_slip_and_a_dearer_build_are_steps_of_their_own(built):
-    late = make_plan(changed(built.study, {f"build_outs[{HALL}:one].clocks_months.power": 18}))
+    late = make_plan(changed(built.study, {f"build_outs[{HALL}:one].lead_months.power": 18}))
     found = diff_plans(built, late)
     steps = {step.name: step.total_usd for step in found.bridge.steps}
     assert steps == pytest.approx({**dict.fromkeys(STEPS, 0), SLIP: late.proof.cost_usd - built.proof.cost_usd})
@@ -208,7 +208,7 @@ def test_all_kinds_at_once_add_up(built):
             built.study,
             {
                 "demand": "x2.5",
-                f"build_outs[{HALL}:one].clocks_months.power": 15,
+                f"build_outs[{HALL}:one].lead_months.power": 15,
                 "money.discount_fraction_per_year": 0.1,
                 "offers[a/*].most_units": 30,
                 "models[m].profiles[*].classes[*].decode_tokens_per_second": "x0.7",

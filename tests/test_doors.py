@@ -223,12 +223,12 @@ def test_nothing_steers_requests_that_only_rescale():
     plan = make_plan(asked(**gateways(g1=9.0), failover="rescale"), EXACT)
     assert audit(plan).passed and not drill_plan(plan, "rescale").broken
     normal = next(s for s in plan.states if s.failure == NORMAL)
-    assert normal.taking_requests_per_second == pytest.approx((45 / 13, 20 / 13))
+    assert normal.throughput_requests_per_second == pytest.approx((45 / 13, 20 / 13))
     # two of three, 9, 4 and 1: the first is taken by all, the others by 4 / 5 and 1 / 5
     three = (gate("a", 9.0), gate("b", 4.0), gate("c", 1.0))
     uneven = needing(three, demand=5, w=at_least(2, "a", "b", "c"))
     plan = make_plan(uneven.model_copy(update={"failover": "rescale"}), EXACT)
-    assert plan.states[0].taking_requests_per_second == pytest.approx((5.0, 4.0, 1.0))
+    assert plan.states[0].throughput_requests_per_second == pytest.approx((5.0, 4.0, 1.0))
     assert audit(plan).passed and not drill_plan(plan, "rescale").broken
 
 
@@ -261,22 +261,30 @@ def lost_way() -> PlanFile:
 def test_the_plan_says_which_way_requests_take():
     plan = lost_way()
     normal, broken = plan.states
-    assert set(normal.ways) == {"1.1 gate:g1", "1.2 gate:g2"}
-    assert sum(normal.taking_requests_per_second) == pytest.approx(6.0)
-    assert max(normal.taking_requests_per_second) <= 4.0 + 1e-9
-    assert broken.ways == ("1.1 gate:g1",) and not broken.same_as_normal
-    (through,) = broken.taking_requests_per_second
+    assert set(normal.routed_via) == {"1.1 gate:g1", "1.2 gate:g2"}
+    assert sum(normal.throughput_requests_per_second) == pytest.approx(6.0)
+    assert max(normal.throughput_requests_per_second) <= 4.0 + 1e-9
+    assert broken.routed_via == ("1.1 gate:g1",) and not broken.same_as_normal
+    (through,) = broken.throughput_requests_per_second
     assert 3.0 - 1e-9 <= through <= 4.0 + 1e-9
-    assert "ways" not in make_plan(asked(), EXACT).model_dump_json(), "what is not used leaves no trace"
+    assert "routed_via" not in make_plan(asked(), EXACT).model_dump_json(), "what is not used leaves no trace"
 
 
 @pytest.mark.parametrize(
     ("state", "update", "rule"),
     [
-        (0, {"ways": ("1.1 gate:g1",), "taking_requests_per_second": (6.0,)}, "components_pass_what_they_can"),
-        (0, {"ways": (), "taking_requests_per_second": ()}, "requests_choose_their_way"),
-        (1, {"ways": ("1.2 gate:g2",), "taking_requests_per_second": (4.0,)}, "no_request_takes_a_closed_way"),
-        (0, {"ways": ("1.3 gate:g3",), "taking_requests_per_second": (4.0,)}, "ways"),
+        (
+            0,
+            {"routed_via": ("1.1 gate:g1",), "throughput_requests_per_second": (6.0,)},
+            "components_pass_what_they_can",
+        ),
+        (0, {"routed_via": (), "throughput_requests_per_second": ()}, "requests_choose_their_way"),
+        (
+            1,
+            {"routed_via": ("1.2 gate:g2",), "throughput_requests_per_second": (4.0,)},
+            "no_request_takes_a_closed_way",
+        ),
+        (0, {"routed_via": ("1.3 gate:g3",), "throughput_requests_per_second": (4.0,)}, "routed_via"),
     ],
 )
 def test_the_audit_looks_at_every_way(state: int, update: dict[str, Any], rule: str):

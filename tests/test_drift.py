@@ -41,7 +41,7 @@ def two_sites(**changes):
         demand={("w", "o"): 10.0},
         hours_per_month=730.0,
     )
-    return make_plan(made.model_copy(update=changes), Effort(), firm=False)
+    return make_plan(made.model_copy(update=changes), Effort(), no_regret=False)
 
 
 PLAN = two_sites()

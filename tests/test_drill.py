@@ -53,7 +53,7 @@ A, B = "site:aws/a", "site:google/b"
 
 
 def row(result: DrillResult, failure: str, clock: float, tier: str = "gold") -> DrillRow:
-    return next(r for r in result.rows if (r.failure, r.clock_seconds, r.tier) == (failure, clock, tier))
+    return next(r for r in result.rows if (r.failure, r.deadline_seconds, r.tier) == (failure, clock, tier))
 
 
 def served(result: DrillResult, failure: str, clock: float = 60.0, tier: str = "gold") -> float:
@@ -154,7 +154,7 @@ def test_what_comes_after_the_last_deadline_is_shown_as_recovered() -> None:
     s = study(holdings=hold(a=10, b=10), claims=(lend("b", 6, 60.0),), tiers=(tier(goal(within=60.0, fraction=0.4)),))
     result = drill_plan(plan(s, {at("a"): 10, at("b"): 4}, chat(a=100)))
     (last,) = [r for r in result.rows if r.failure == A and r.recovered]
-    assert last.clock_seconds == pytest.approx(370.0, abs=0.01) and last.served_fraction == pytest.approx(1.0)
+    assert last.deadline_seconds == pytest.approx(370.0, abs=0.01) and last.served_fraction == pytest.approx(1.0)
     toll = next(t for t in result.tolls if t.failure == A)
     assert toll.all_again_seconds == pytest.approx(370.0, abs=0.01)
 
@@ -247,8 +247,14 @@ def test_spot_counts_only_in_normal_operation() -> None:
     said = "normal: machines under firm replicas"
     assert any(text.startswith(said) for text in drill_plan(p).findings), "20 replicas on 4 machines that are not spot"
     # b: 3 · 2 + 2 · 2 = 10 machines, 4 in a failure, and on them 4 of its replicas
-    firm = {at("a"): 0, at("b"): 4}
-    p = p.model_copy(update={"replicas": tuple(r.model_copy(update={"firm": firm[r.placement]}) for r in p.replicas)})
+    non_preemptible = {at("a"): 0, at("b"): 4}
+    p = p.model_copy(
+        update={
+            "replicas": tuple(
+                r.model_copy(update={"non_preemptible": non_preemptible[r.placement]}) for r in p.replicas
+            )
+        }
+    )
     for mode in ("resolve", "rescale"):
         result = drill_plan(p, mode)
         assert not result.findings and served(result, "normal", 0.0) == 1.0
@@ -402,7 +408,7 @@ def test_clocks_and_due_fractions_are_those_of_all_tiers() -> None:
         workloads=(workload(), workload("code", tier="late")),
         demand=tuple(Demand(workload=w, origin="town", requests_per_second=1.0) for w in ("chat", "code")),
     )
-    due = {(r.clock_seconds, r.tier): r.due_fraction for r in drill_fleet(s, []).rows if r.failure == A}
+    due = {(r.deadline_seconds, r.tier): r.due_fraction for r in drill_fleet(s, []).rows if r.failure == A}
     gold = {(0.0, "gold"): 0.0, (60.0, "gold"): 0.5, (300.0, "gold"): 0.5, (600.0, "gold"): 0.5}
     assert due == gold | {(0.0, "late"): 0.0, (60.0, "late"): 0.0, (300.0, "late"): 0.0, (600.0, "late"): 1.0}
 
@@ -658,7 +664,7 @@ def claims_plan(*states: Any, **changes: Any) -> PlanFile:
 LOSS_OF_B = [state(chat(a=100), B, clock) for clock in (60.0, 400.0)]
 GOOD = [
     state(chat(b=40), A, 60.0, shed={"chat": {"town": 60.0}}, occupied={at("b"): 10}),
-    state(chat(b=100), A, 400.0, loaded={at("b"): 6}),
+    state(chat(b=100), A, 400.0, cold_started={at("b"): 6}),
     *LOSS_OF_B,
 ]
 
@@ -685,13 +691,13 @@ def test_a_state_left_out_is_as_normal() -> None:
         ),
         ([state(chat(b=40), A, 60.0)], "served and shed off demand: chat from town"),
         ([state(chat(b=30), A, 60.0, shed={"chat": {"town": 70.0}})], "tier gold is short by 10 requests/s"),
-        ([state(chat(b=50), A, 60.0, loaded={at("b"): 1})], "loaded replicas: llm/p@google/b/m has 1, at most 0"),
+        ([state(chat(b=50), A, 60.0, cold_started={at("b"): 1})], "loaded replicas: llm/p@google/b/m has 1, at most 0"),
         ([state(chat(b=40), A, 60.0, kept={at("b"): 5})], "kept replicas: llm/p@google/b/m has 5, at most 4"),
-        ([state(chat(b=100), A, 400.0, loaded={at("b"): 7})], "machines: google/b/m has 11, at most 10"),
-        ([state(chat(b=100), A, 400.0, loaded={at("a"): 6})], "loaded replicas: llm/p@aws/a/m has 6, at most 0"),
+        ([state(chat(b=100), A, 400.0, cold_started={at("b"): 7})], "machines: google/b/m has 11, at most 10"),
+        ([state(chat(b=100), A, 400.0, cold_started={at("a"): 6})], "loaded replicas: llm/p@aws/a/m has 6, at most 0"),
         ([state(chat(b=40), A, 60.0, occupied={at("b"): 3})], "running, of those with room: llm/p@google/b/m has 4"),
         ([state(chat(b=30), A, 60.0, kept={at("b"): 3})], "at 400 s: kept after fewer were: llm/p@google/b/m has 4"),
-        ([state(chat(b=120), A, 400.0, loaded={at("b"): 6})], "requests/s: chat from town has 120, at most 100"),
+        ([state(chat(b=120), A, 400.0, cold_started={at("b"): 6})], "requests/s: chat from town has 120, at most 100"),
         ([state({}, "site:nowhere", 60.0)], "site:nowhere: no goal of the study expands to this failure"),
     ],
 )

@@ -135,7 +135,7 @@ def test_plans_with_choices_between_gateways_pass_audit_and_drill(part: int, fai
         except Infeasible:
             continue
         plans += 1
-        choosing += any(state.ways for state in plan.states)
+        choosing += any(state.routed_via for state in plan.states)
         assert audit(plan).passed, (seed, audit(plan).violations[:3])
         result = drill_plan(plan, failover)
         assert not result.broken, (seed, [row for row in result.rows if row.broken][:3])

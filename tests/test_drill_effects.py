@@ -98,7 +98,7 @@ def test_nothing_starts_where_starting_needs_what_is_lost() -> None:
         assert served(result, "failure:f", 400.0) == pytest.approx(share)
         assert row(result, "failure:f", 400.0).hot_fraction == pytest.approx(0.4)
         assert row(result, "failure:f", 400.0).loaded_fraction == pytest.approx(share - 0.4)
-    bad = state(chat(b=100), "failure:f", 400.0, loaded={at("b"): 6})
+    bad = state(chat(b=100), "failure:f", 400.0, cold_started={at("b"): 6})
     p = plan(s, {at("a"): 10, at("b"): 4}, chat(a=60, b=40), [bad])
     assert any("loaded replicas: llm/p@google/b/m has 6, at most 0" in f for f in drill_state_claims(p))
 
@@ -271,8 +271,10 @@ def test_on_demand_counts_as_far_as_the_study_says() -> None:
     s = on_demand(any="provider", running_fraction=0.5)
     p = plan(s, {at("a"): 10, at("b"): 10}, chat(a=60, b=40), purchases={"google/b/m:on_demand": 10})
     assert "machines under firm replicas" in " ".join(drill_plan(p).findings), "none of b's machines always counts"
-    firm = tuple(r.model_copy(update={"firm": 0 if "google" in r.placement else None}) for r in p.replicas)
-    p = p.model_copy(update={"replicas": firm})
+    non_preemptible = tuple(
+        r.model_copy(update={"non_preemptible": 0 if "google" in r.placement else None}) for r in p.replicas
+    )
+    p = p.model_copy(update={"replicas": non_preemptible})
     result = drill_plan(p)
     # at 60 s nothing firm runs there; 5 machines that count load by 310 s
     assert (served(result, "provider:aws", 60.0), served(result, "provider:aws", 400.0)) == (0.0, 0.5)
@@ -291,7 +293,7 @@ def test_what_is_left_on_the_market_is_obtained_and_loaded() -> None:
         assert late.served_fraction == pytest.approx(share)
         assert (late.hot_fraction, late.started_fraction) == (pytest.approx(0.4), pytest.approx(share - 0.4))
         # a plan that says they serve at 400 s, though they were obtained at 101 s, is found out
-        says = state(chat(b=100), "provider:aws", 400.0, loaded={at("b"): 6})
+        says = state(chat(b=100), "provider:aws", 400.0, cold_started={at("b"): 6})
         told = " ".join(drill_state_claims(p.model_copy(update={"states": (*p.states, says)})))
         assert ("under what loads at 100.999 s: google/b/m has 10, at most 4" in told) == (seconds == 91.0)
 
@@ -403,7 +405,7 @@ def test_no_renamed_thing_in_a_plan_ends_in_an_internal_error() -> None:
         failures=(NamedFailure(name="f", lost={A: 0.5}, in_maintenance={B: 0.1}, worst_part=True),),
         tiers=(tier(goal(within=400.0), goal("gateway", 60.0), goal(None, failure="f")),),
     )
-    told = state(chat(b=40), A, 400.0, shed={"chat": {"town": 60.0}}, kept={at("b"): 4}, loaded={at("b"): 1})
+    told = state(chat(b=40), A, 400.0, shed={"chat": {"town": 60.0}}, kept={at("b"): 4}, cold_started={at("b"): 1})
     buy = {"google/b/m:on_demand": 4, "google/b/m:spot": 2}
     p = plan(s, {at("a"): 10, at("b"): 10}, chat(a=60, b=40), [told], purchases=buy)
     text = p.model_dump_json(by_alias=True)

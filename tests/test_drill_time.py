@@ -89,7 +89,12 @@ def test_audit_and_drill_agree_over_time_also_on_weakened_plans(part):
         weak = plan.model_copy(
             update={
                 "replicas": tuple(
-                    r.model_copy(update={"replicas": n, "firm": None if r.firm is None else min(r.firm, n)})
+                    r.model_copy(
+                        update={
+                            "replicas": n,
+                            "non_preemptible": None if r.non_preemptible is None else min(r.non_preemptible, n),
+                        }
+                    )
                     for r in plan.replicas
                     for n in [max(0, r.replicas - g.choice([0, 0, 1]))]
                 )

@@ -26,7 +26,7 @@ MINE = ("terraform", "kubernetes", "owned")
 
 @pytest.fixture(scope="module")
 def good():
-    return make_plan(every_instrument(), Effort(), firm=False)
+    return make_plan(every_instrument(), Effort(), no_regret=False)
 
 
 @pytest.fixture

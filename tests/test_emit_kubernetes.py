@@ -106,15 +106,15 @@ def test_what_failures_start_has_a_deployment_and_is_listed():
     lost = state.model_copy(
         update={
             "failure": "site:x",
-            "clock_seconds": 60.0,
-            "loaded": {idle: 3},
+            "deadline_seconds": 60.0,
+            "cold_started": {idle: 3},
             "kept": {other: 1},
             "same_as_normal": False,
         }
     )
     made = files(plan.model_copy(update={"states": (*plan.states, lost), "replicas": plan.replicas[1:]}), {})
     rows = json.loads(made["failures.json"])["replicas"]
-    counts = {row["placement"]: (row["kept"], row["loaded"]) for row in rows if row["failure"] == "site:x"}
+    counts = {row["placement"]: (row["kept"], row["cold_started"]) for row in rows if row["failure"] == "site:x"}
     assert counts == {idle: (None, 3), other: (1, 0)}
     deployments = {o["metadata"]["name"]: o["spec"]["replicas"] for o in of_kind(made, "Deployment")}
     assert {deployments[row["name"]] for row in rows if row["placement"] == idle} == {0}
@@ -122,7 +122,7 @@ def test_what_failures_start_has_a_deployment_and_is_listed():
 
 def test_firm_replicas_never_stand_on_spot_machines():
     plan = planned()
-    row = plan.replicas[0].model_copy(update={"replicas": 5, "firm": 3})
+    row = plan.replicas[0].model_copy(update={"replicas": 5, "non_preemptible": 3})
     made = files(plan.model_copy(update={"replicas": (row,)}), {})
     found = {
         o["spec"]["template"]["spec"]["nodeSelector"]["capacity-planner/counts-in-failures"]: o["spec"]["replicas"]

@@ -238,7 +238,7 @@ def two_tiers(**parts) -> Problem:
 
 def test_clocks_are_the_deadlines():
     p = two_tiers()
-    assert p.clocks_seconds == {NORMAL: (0.0,), "site:a/x": (60.0, 120.0, 300.0), "site:b/y": (60.0, 120.0, 300.0)}
+    assert p.deadlines_seconds == {NORMAL: (0.0,), "site:a/x": (60.0, 120.0, 300.0), "site:b/y": (60.0, 120.0, 300.0)}
 
 
 def test_clocks_are_also_when_claims_come_back():

@@ -332,14 +332,14 @@ def test_context_classes_stay_apart(plan, made):
 
 def test_overrides_are_the_plan_s_states(plan):
     files = litellm.files(plan, {})
-    states = {(s.failure, s.clock_seconds): s for s in plan.states}
+    states = {(s.failure, s.deadline_seconds): s for s in plan.states}
     looked_at = 0
     for path, text in files.items():
         if not path.startswith("overrides/"):
             continue
         data = json.loads(text)
         for at in data["states"]:
-            state = states[data["failure"], at["clock_seconds"]]
+            state = states[data["failure"], at["deadline_seconds"]]
             state = states[NORMAL, 0.0] if state.same_as_normal else state
             keys = zip(state.workload, state.origin, state.placement, strict=True)
             sent = dict(zip(keys, state.requests_per_second, strict=True))

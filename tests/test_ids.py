@@ -93,7 +93,7 @@ def folder(tmp_path_factory):
     """Folder with a plan of the study as it is, and of the one with other names."""
     folder = tmp_path_factory.mktemp("ids")
     for study in (write_study(folder / "plain", EDITS), write_study(folder / "hostile", files=hostile_files())):
-        done = call("plan", study, "--out", folder / f"{study.parent.name}.json", "--quiet", "--firm")
+        done = call("plan", study, "--out", folder / f"{study.parent.name}.json", "--quiet", "--no-regret")
         assert done.exit_code == 0, done.output
     return folder
 
@@ -111,7 +111,7 @@ def test_the_plan_is_the_same(folder):
     assert numbers([p.model_dump() for p in hostile.purchases]) == numbers([p.model_dump() for p in plain.purchases])
     assert hostile.costs_usd == pytest.approx(plain.costs_usd)
     drilled = [drill_plan(plan) for plan in (plain, hostile)]
-    rows = [sorted((r.clock_seconds, round(r.served_fraction, 6)) for r in d.rows) for d in drilled]
+    rows = [sorted((r.deadline_seconds, round(r.served_fraction, 6)) for r in d.rows) for d in drilled]
     assert rows[0] == rows[1] and not drilled[1].findings and not drill_state_claims(hostile)
 
 

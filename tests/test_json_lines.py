@@ -18,7 +18,7 @@ from planner.study.read import read_study
 @pytest.fixture(scope="module")
 def plan(tmp_path_factory):
     study, _ = read_study(write_study(tmp_path_factory.mktemp("tiny")))
-    return plan_text(make_plan(study, Effort(gap_fraction=0.5), firm=False))
+    return plan_text(make_plan(study, Effort(gap_fraction=0.5), no_regret=False))
 
 
 @pytest.mark.parametrize(
@@ -27,7 +27,7 @@ def plan(tmp_path_factory):
         ('"units": ', '"units": -', "on_equal_terms.purchases.0.units"),
         ('"mean_input_tokens": 1000.0', '"mean_input_tokens": "many"', "study.workloads.0.mean_input_tokens"),
         ('"mean_input_tokens": 2000.0', '"mean_input_tokens": 0', "study.workloads.1.mean_input_tokens"),
-        ('\n "schema_version": 1', '\n "schema_version": 9', "schema_version"),
+        ('\n "schema_version": 2', '\n "schema_version": 9', "schema_version"),
     ],
 )
 def test_a_finding_about_a_plan_gives_the_line(plan, tmp_path, old, new, field):
@@ -46,7 +46,7 @@ def test_mistakes_without_number_are_told_as_far_as_anyone_reads(plan, tmp_path)
     with pytest.raises(InputError) as caught:
         read_plan(path)
     assert 0 < len(caught.value.findings) <= 101
-    path.write_text(json.dumps({"schema_version": 1, **{f"field {n}": n for n in range(1000)}}, indent=1))
+    path.write_text(json.dumps({"schema_version": 2, **{f"field {n}": n for n in range(1000)}}, indent=1))
     with pytest.raises(InputError) as caught:
         read_plan(path)
     assert len(caught.value.findings) == 101 and "more mistakes" in caught.value.findings[-1].got

@@ -116,7 +116,7 @@ def test_a_rung_starts_from_what_decided_those_below(monkeypatch):
     monkeypatch.setattr(ladder, "make_plan", spy)
     s = three_sites()
     steps = climb(s, chosen(rungs_of(s), ["site", "site:2"]), EXACT)
-    assert given[0] == given[1] == () and set(given[2]) >= set(steps[1].plan.proof.failures_entered) != set()
+    assert given[0] == given[1] == () and set(given[2]) >= set(steps[1].plan.proof.binding_failures) != set()
 
 
 def test_a_rung_without_a_plan_says_why_and_the_next_goes_on():

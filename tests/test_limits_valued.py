@@ -25,13 +25,13 @@ def with_power(kw):
 def test_power_is_valued_by_the_machine_and_planning_again_confirms_it():
     """A kW more holds no machine and saves nothing; 10 kW hold one: a year and a half of its life instead of cloud."""
     plan = make_plan(with_power(15.0), EXACT)
-    (bind,) = plan.binds
-    assert (bind.limit, bind.unit, bind.step) == (f"power of {HALL}", "kW", 10.0)
+    (bottleneck,) = plan.bottlenecks
+    assert (bottleneck.limit, bottleneck.unit, bottleneck.step) == (f"power of {HALL}", "kW", 10.0)
     saves = 40 * 100 * 24 - 12000 * 2 / 4
-    assert bind.marginal_usd * bind.step == pytest.approx(saves)
+    assert bottleneck.marginal_usd * bottleneck.step == pytest.approx(saves)
     assert plan.proof.cost_usd - make_plan(with_power(16.0), EXACT).proof.cost_usd == pytest.approx(0)
     assert plan.proof.cost_usd - make_plan(with_power(25.0), EXACT).proof.cost_usd == pytest.approx(saves)
-    (valued,) = with_valued_limits(plan, EXACT, 1, lambda *told: None).binds
+    (valued,) = with_valued_limits(plan, EXACT, 1, lambda *told: None).bottlenecks
     assert valued.replanned_usd == pytest.approx(saves)
     (section,) = [s for s in review_plan(plan).sections if s.title == "BINDS"]
     assert section.rows[0][:3] == (f"power of {HALL}", "10 kW", usd(saves))
@@ -52,12 +52,12 @@ def test_limits_that_bind_together_are_worth_nothing_alone():
         policies=quota,
     )
     plan = make_plan(asked, EXACT)
-    assert plan.proof.cost_usd == pytest.approx(2 * 1200 * (1 + 3)) and plan.binds == ()
+    assert plan.proof.cost_usd == pytest.approx(2 * 1200 * (1 + 3)) and plan.bottlenecks == ()
     # the quota alone: one more machine saves the difference
     plenty = offer("a/x/m", 1, most_units=9.0)
     alone = make_plan(asked.model_copy(update={"offers": (plenty[0], asked.offers[1])}), EXACT)
-    (bind,) = alone.binds
-    assert bind.limit == "q" and bind.step == 1.0 and bind.marginal_usd == pytest.approx(2 * 1200)
+    (bottleneck,) = alone.bottlenecks
+    assert bottleneck.limit == "q" and bottleneck.step == 1.0 and bottleneck.marginal_usd == pytest.approx(2 * 1200)
 
 
 @pytest.mark.parametrize("seed", range(6))
@@ -67,8 +67,8 @@ def test_no_marginal_value_is_less_than_what_the_relaxation_saves(seed):
         plan = make_plan(random_study(seed, "small"), QUICK)
     except NoPlan:
         return
-    for bind in plan.binds:
-        assert bind.step is not None and bind.marginal_usd > 0
-        more = make_plan(more_of(plan.study, bind.limit, bind.step), QUICK)
-        saved = plan.proof.relaxation_usd - more.proof.relaxation_usd
-        assert saved <= bind.marginal_usd * bind.step * (1 + 1e-6) + 1e-6
+    for bottleneck in plan.bottlenecks:
+        assert bottleneck.step is not None and bottleneck.marginal_usd > 0
+        more = make_plan(more_of(plan.study, bottleneck.limit, bottleneck.step), QUICK)
+        saved = plan.proof.lp_bound_usd - more.proof.lp_bound_usd
+        assert saved <= bottleneck.marginal_usd * bottleneck.step * (1 + 1e-6) + 1e-6

@@ -292,7 +292,7 @@ def test_a_gap_of_the_solvers_arithmetic_is_proven():
         proof = plan.proof.model_copy(
             update={
                 "bound_usd": bound,
-                "relaxation_usd": min(bound, plan.proof.relaxation_usd),
+                "lp_bound_usd": min(bound, plan.proof.lp_bound_usd),
                 "gap_fraction": gap_fraction(plan.proof.cost_usd, bound),
                 "status": "proven" if good else "gap",
             }

@@ -109,7 +109,7 @@ def features(study: Study, solution: Solution | None) -> set[str]:
         seen.add("two at once")
     if study.claims:
         seen.add("claim")
-    if any(c % 1 for clocks in p.clocks_seconds.values() for c in clocks):
+    if any(c % 1 for clocks in p.deadlines_seconds.values() for c in clocks):
         seen.add("claim comes back")
     if solution is None:
         return seen | {"infeasible"}
@@ -119,7 +119,7 @@ def features(study: Study, solution: Solution | None) -> set[str]:
         seen.add("pool limit")
     if any(n and any(b in counted for counted in p.counted.values()) for (b, _), n in bought.items()):
         seen.add("spot")
-    if any(n > 0.5 for n in x.loaded.values()):
+    if any(n > 0.5 for n in x.cold_started.values()):
         seen.add("loads")
     for (e, h), n in x.replicas.items():
         for f in p.failures:

@@ -106,7 +106,7 @@ def test_the_quarantine_is_survived_at_its_fraction(plan):
     lost = "failure:xla-tpu answers wrongly"
     s = plan.study
     wanted = {(d.workload, d.origin): 1.1 * d.requests_per_second for d in s.demand}
-    (state,) = [state for state in plan.states if state.failure == lost and state.clock_seconds == 300]
+    (state,) = [state for state in plan.states if state.failure == lost and state.deadline_seconds == 300]
     quarantined = [e for e in state.placement if e.startswith("qwen3-32b/") and "ct6e-standard-8t" in e]
     assert quarantined == [], "nothing goes where answers are wrong"
     served = dict.fromkeys(wanted, 0.0)
@@ -115,7 +115,7 @@ def test_the_quarantine_is_survived_at_its_fraction(plan):
     assert all(served[flow] >= 0.9 * rate - 1e-6 for flow, rate in wanted.items())
     normal = next(state for state in plan.states if state.failure == "normal")
     assert any(e.startswith("qwen3-32b/v6e") for e in normal.placement), "it was in use"
-    rows = [row for row in drill_plan(plan).rows if row.failure == lost and row.clock_seconds == 300]
+    rows = [row for row in drill_plan(plan).rows if row.failure == lost and row.deadline_seconds == 300]
     assert len(rows) == 2 and all(row.served_fraction >= 0.9 - 1e-6 and not row.broken for row in rows)
 
 

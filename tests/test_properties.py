@@ -180,7 +180,7 @@ def test_twice_the_time_costs_twice_as_much(study):
 
 
 def holds(solution: Solution) -> None:
-    assert solution.relaxation_usd <= solution.bound_usd + CLOSE
+    assert solution.lp_bound_usd <= solution.bound_usd + CLOSE
     assert solution.bound_usd <= solution.cost_usd + CLOSE
 
 

@@ -395,7 +395,7 @@ def test_modules_that_must_be_built_are_built_and_audited():
     assert audit(plan.model_copy(update={"builds": (), "purchases": ()})).violations
     assert "at most 1, the modules" in refused(study, {f"build_outs[{DEAR}].least": 2})
     assert "where never is set" in refused(study, {f"build_outs[{DEAR}].never": True})
-    clocks = {f"build_outs[{DEAR}].clocks_months.power": 40}
+    clocks = {f"build_outs[{DEAR}].lead_months.power": 40}
     assert "where the phase can never be ready" in refused(study, clocks)
 
 

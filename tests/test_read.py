@@ -139,7 +139,7 @@ BAD: dict[str, tuple[str, str, str, int, str, str, str, str]] = {
     "two lengths": ("study.yaml", "months: 12}", "months: 12, quarters: 3}", 0, "horizon", "the periods add up to 9 months, the horizon is 12", "{", "leave months out"),
     "weights of hours": ("study.yaml", "months: 12}", "months: 12, hours: [{name: day, weight_fraction: 0.5}]}", 0, "horizon", "add up to 1, not 0.5", "{", "correct weight_fraction"),
     "no day to wait": ("study.yaml", "name: bulk", "name: bulk\n    deferrable_hours: 3", 0, "tiers[1]", "0 as deferrable_hours", "{", "write 24"),
-    "schema version": ("study.yaml", "schema_version: 1", "schema_version: 2", 0, "schema_version", "one of 1", "2", "version"),
+    "schema version": ("study.yaml", "schema_version: 2", "schema_version: 3", 0, "schema_version", "one of 2", "3", "version"),
     "tab": ("study.yaml", "    near: alpha", "\tnear: alpha", 0, "", "YAML", "", "spaces"),
     "broken": ("study.yaml", "months: 12}", "months: 12", line_of("study.yaml", "detection"), "", "YAML", "", "quotes"),
     "duplicate key": ("study.yaml", "  - name: bulk", "  - name: bulk\n    name: bulk", 26, "tiers[1].name", "once", "lines 25 and 26", "remove"),

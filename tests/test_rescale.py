@@ -48,7 +48,9 @@ def test_a_hundred_random_plans_survive_every_failure_by_their_weights():
         dearer += plan.proof.cost_usd > plan.re_solved.cost_usd * 1.001
         # one replica less where most run: the drill notices where they are needed
         most = max(plan.replicas, key=lambda r: r.replicas)
-        fewer = [r.model_copy(update={"replicas": r.replicas - (r == most), "firm": None}) for r in plan.replicas]
+        fewer = [
+            r.model_copy(update={"replicas": r.replicas - (r == most), "non_preemptible": None}) for r in plan.replicas
+        ]
         tight += drill_plan(plan.model_copy(update={"replicas": tuple(fewer)}), "rescale").broken
     assert tight > PLANS / 2 and dearer > PLANS / 4, (tight, dearer)
 

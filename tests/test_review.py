@@ -20,7 +20,7 @@ from planner.plan.file import sealed, sha256
 from planner.plan.plan import make_plan
 from planner.problem.build import build
 from planner.problem.rules.inside import what_loads_occupies
-from planner.problem.rules.link import no_replica_before_it_is_loaded
+from planner.problem.rules.link import no_replica_before_its_cold_start_ends
 from planner.questions.margins import margins, near_figures
 from planner.review.answer import review_plan
 from planner.review.check import check_study
@@ -381,15 +381,15 @@ def test_load_times_may_grow_until_the_last_moment(planned):
     near = min((m for m in near_figures(p, x, plan.study) if m.kind == "load time"), key=lambda m: m.move_fraction)
     (margin,) = [m for m in margins(plan, p, x) if m.kind == "load time"]
     assert near.figure == margin.figure == "small/trn" and 1 <= near.guess <= margin.breaks_at
-    begins = [10.0, *(c for c in p.clocks_seconds[near.failure] if c < margin.clock_seconds)]
-    assert near.guess in [pytest.approx((margin.clock_seconds - at) / 120) for at in begins]
+    begins = [10.0, *(c for c in p.deadlines_seconds[near.failure] if c < margin.deadline_seconds)]
+    assert near.guess in [pytest.approx((margin.deadline_seconds - at) / 120) for at in begins]
     # with loads that long the plan's own rules still hold, with a little more they do not
     for factor, holds in ((near.guess * 0.999, True), (near.guess * 1.001, False)):
         slower = replace(p, load_seconds={e: s * factor for e, s in p.load_seconds.items()})
-        s = (p.hours[0], near.failure, margin.clock_seconds)
+        s = (p.hours[0], near.failure, margin.deadline_seconds)
         rows = [
             row.key
-            for rule in (no_replica_before_it_is_loaded, what_loads_occupies)
+            for rule in (no_replica_before_its_cold_start_ends, what_loads_occupies)
             for row in rule(slower, x, s)
             if row.shortfall() > 1e-6
         ]
@@ -469,6 +469,6 @@ def test_what_is_served_at_once_is_what_the_drill_replays(seed):
     p = build(plan.study)
     rows = clocks_section(p, decisions_of(plan, p), True)[0].data
     told = {(d["failure"], d["tier"]): d["served_fraction"] for d in rows if d["moment"] == "begin"}
-    drilled = {(r.failure, r.tier): r.served_fraction for r in drill_plan(plan).rows if r.clock_seconds == 0}
+    drilled = {(r.failure, r.tier): r.served_fraction for r in drill_plan(plan).rows if r.deadline_seconds == 0}
     assert told == pytest.approx({key: drilled[key] for key in told}, abs=1e-6)
     assert min(told.values()) < 1, "something is lost"

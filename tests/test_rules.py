@@ -99,14 +99,14 @@ def inside(deferrable: bool = False) -> tuple[Problem, Decisions]:
     p = replace(p, deferrable=frozenset({"w"}) if deferrable else frozenset(), specks={HOUR: (("w", "o", A),)})
     x.rented, x.started = Sparse({RENT: 3.0}), Sparse({BUILD: 1.0})
     x.replicas = Sparse({(A, HOUR): 2.0, (B, HOUR): 1.0})
-    x.firm, x.opened = Sparse({(A, HOUR): 2.0}), Sparse({("b/y/n", HOUR): 1.0})
+    x.non_preemptible, x.opened = Sparse({(A, HOUR): 2.0}), Sparse({("b/y/n", HOUR): 1.0})
 
     def state(f: str, c: float, a: tuple[float, ...], b: tuple[float, ...], shed: float, offered: float = 10.0) -> None:
         s = (HOUR, f, c)
         x.offered["w", "o", s], x.shed["w", "o", s] = offered, shed
         for e, q, row in ((A, "a/x/m", a), (B, "b/y/n", b)):
             if row:
-                x.traffic["w", "o", e, s], x.kept[e, s], x.loaded[e, s], x.occupied[e, s] = row
+                x.traffic["w", "o", e, s], x.kept[e, s], x.cold_started[e, s], x.occupied[e, s] = row
                 x.machines[q, s] = x.occupied[e, s]
         through = sum(row[0] for row in (a, b) if row)
         x.passing["gateway:in", s], x.passing["path:east", s] = through, min(8.0, through)
@@ -131,8 +131,8 @@ OUTSIDE: dict[str, list[tuple[str, tuple, float, float]]] = {
     "limits_hold": [("rented", RENT, 5.0, 10.0)],  # 10 · 5 + 10 · 2 · 1 − 60 vcpu
     "shares_hold": [("traffic", ("w", "o", A, USUAL), 10.0, 1.0)],  # 10 − 0.9 · 10 requests/s
     "budget_holds": [("rented", RENT, 4.0, 80.0)],  # 5880 + 2 · 100 − 6000 USD
-    "firm_replicas_stand_on_firm_machines": [
-        ("firm", (A, HOUR), 2.5, 0.5),  # 2.5 − 2 replicas
+    "non_preemptible_replicas_stand_on_non_preemptible_machines": [
+        ("non_preemptible", (A, HOUR), 2.5, 0.5),  # 2.5 − 2 replicas
         ("rented", RENT, 1.25, 0.75),  # 1 · 2 replicas on 1.25 machines that are not spot
     ],
     "a_pool_in_use_keeps_spare_machines": [
@@ -151,7 +151,7 @@ OUTSIDE: dict[str, list[tuple[str, tuple, float, float]]] = {
         ("occupied", (B, (HOUR, NO_A, 30.0)), 1.0, 1.0),  # 2 run at 60 s, and were loading at 30 s
         ("kept", (B, (HOUR, NO_A, 300.0)), 3.0, 2.0),  # 3 kept at 300 s, of 1 kept at 60 s
     ],
-    "storage_can_load_that_fast": [("loaded", (B, (HOUR, NO_A, 60.0)), 3.0, 50.0)],  # 3 · 100 − 5 · (60 − 10) GiB
+    "storage_can_load_that_fast": [("cold_started", (B, (HOUR, NO_A, 60.0)), 3.0, 50.0)],  # 3 · 100 − 5 · (60 − 10) GiB
     "what_passes_is_counted": [
         ("passing", ("gateway:in", USUAL), 8.0, 1.0),  # 6 + 3 − 8 requests/s
         ("passing", ("path:east", USUAL), 7.5, 0.5),  # 8 − 7.5 that take this way
@@ -183,14 +183,14 @@ OUTSIDE: dict[str, list[tuple[str, tuple, float, float]]] = {
         ("machines", ("b/y/n", USUAL), 2.0, 0.25),  # 2 − (2 − 0.25 spare)
     ],
     "replicas_run_in_normal_operation": [("kept", (A, USUAL), 1.0, 1.0)],  # 2 − 1 replicas
-    "no_replica_before_it_is_loaded": [
+    "no_replica_before_its_cold_start_ends": [
         ("kept", (A, (HOUR, NO_B, 60.0)), 3.0, 1.0),  # 3 − 1 · 2 replicas
-        ("firm", (A, HOUR), 1.0, 1.0),  # 2 kept, of which one stands on spot machines
-        ("loaded", (B, (HOUR, NO_A, 30.0)), 1.0, 1.0),  # 10 + 40 s > 30 s
+        ("non_preemptible", (A, HOUR), 1.0, 1.0),  # 2 kept, of which one stands on spot machines
+        ("cold_started", (B, (HOUR, NO_A, 30.0)), 1.0, 1.0),  # 10 + 40 s > 30 s
     ],
     "only_the_living_run": [
         ("kept", (B, (HOUR, NO_B, 60.0)), 2.0, 2.0),  # B is dead
-        ("loaded", (B, (HOUR, NO_B, 300.0)), 1.5, 1.5),
+        ("cold_started", (B, (HOUR, NO_B, 300.0)), 1.5, 1.5),
     ],
     "nothing_is_served_before_a_replica_runs": [
         ("kept", (A, USUAL), 0.25, 3.0),  # 6 − 10 · 1.2 · 0.25 requests/s, were A so fast that a replica carries all
@@ -231,7 +231,7 @@ def reserved() -> tuple[Problem, Decisions]:
     )
     p, x = build(study), no_decisions()
     x.rented, x.started = Sparse({RENT: 6.0}), Sparse({BUILD: 1.0})
-    x.replicas, x.firm = Sparse({(A, HOUR): 6.0, (B, HOUR): 2.0}), Sparse({(A, HOUR): 6.0})
+    x.replicas, x.non_preemptible = Sparse({(A, HOUR): 6.0, (B, HOUR): 2.0}), Sparse({(A, HOUR): 6.0})
     x.reserve = Sparse({("w", "o", A, HOUR): 10.0, ("w", "o", B, HOUR): 8.0})
     sent = {
         NORMAL: (10 * 10 / 18, 10 * 8 / 18),
@@ -257,7 +257,7 @@ RESERVED: dict[str, list[tuple[str, tuple, float, float]]] = {
         ("reserve", ("w", "o", B, HOUR), 9.0, 0.25),  # 9 / 4 − 2 replicas
         ("replicas", (A, HOUR), 1.0, 0.25),  # 10 / 1.6 / 5 − 1 in normal operation
     ],
-    "hot_replicas_stand_on_machines": [("firm", (A, HOUR), 8.0, 2.0)],  # 8 − 3 replicas on 0.5 · 6 machines
+    "hot_replicas_stand_on_machines": [("non_preemptible", (A, HOUR), 8.0, 2.0)],  # 8 − 3 replicas on 0.5 · 6 machines
     "components_pass_what_is_reserved": [
         ("reserve", ("w", "o", B, HOUR), 12.5, 0.5),  # 12.5 − 12 when A is lost
     ],
@@ -277,7 +277,7 @@ def priced() -> tuple[Problem, Decisions]:
     (door,) = s.failures
     rated = door.model_copy(update={"failures_per_year": 12.0, "hours_to_repair": 1.0})
     p, (_, x) = build(s.model_copy(update={"failures": (rated,), "objective": "worst_case"})), inside()
-    for name in ("traffic", "kept", "loaded", "occupied", "machines", "offered", "shed", "passing", "taking"):
+    for name in ("traffic", "kept", "cold_started", "occupied", "machines", "offered", "shed", "passing", "taking"):
         column = getattr(x, name)
         for clock in (10.0, 50.0):  # detected; from 50 s on B could have been loaded
             column.update(

@@ -17,7 +17,7 @@ from planner.problem.rules.formulas import can_load, loading_pairs
 from planner.solve import search as searching
 from planner.solve.search import Effort, Infeasible, unhurt
 from planner.solve.solve import solve
-from planner.solve.whole_numbers import firm_at_its_largest
+from planner.solve.whole_numbers import non_preemptible_at_its_largest
 from planner.study.records.plan import PlanFile
 from planner.study.records.study import (
     Counted,
@@ -152,7 +152,7 @@ def test_replicas_on_machines_that_count_are_firm_though_no_failure_asks(hours):
         ),
         10.0,
     )
-    assert {row.firm for row in plan.replicas} <= {None, 10}
+    assert {row.non_preemptible for row in plan.replicas} <= {None, 10}
 
 
 def test_firm_replicas_are_as_many_as_the_machines_that_count_carry():
@@ -172,12 +172,12 @@ def test_firm_replicas_are_as_many_as_the_machines_that_count_carry():
     x.rented = Sparse({("p/a/m:on_demand", h): 5.0, ("p/a/m:spot", h): 3.0})
     x.replicas = Sparse({(e, h): 4.0 for e in ours})
     for first in ({}, {(ours[0], h): 4.0}, {(ours[1], h): 3.0}):
-        x.firm = Sparse(first)
-        whole = firm_at_its_largest(p, x, whole=True)
+        x.non_preemptible = Sparse(first)
+        whole = non_preemptible_at_its_largest(p, x, whole=True)
         assert sum(whole.values()) == 5.0 and all(whole[key] >= n for key, n in first.items())
         assert all(n == int(n) <= 4.0 for n in whole.values())
-        assert sum(firm_at_its_largest(p, x, whole=False).values()) == pytest.approx(5.0)
-        assert not unhurt(p, replace(x, firm=whole), "failure:f", h)
+        assert sum(non_preemptible_at_its_largest(p, x, whole=False).values()) == pytest.approx(5.0)
+        assert not unhurt(p, replace(x, non_preemptible=whole), "failure:f", h)
 
 
 def test_gateways_that_rescale_have_the_replicas_of_each_hour():
@@ -214,11 +214,13 @@ def test_what_loads_until_the_deadline_is_in_time():
     models = (model("m", [profile("m", "cuda", 1, load_seconds=0.2)]),)
     p = build(asked(models=models, failures=A_IS_LOST, tiers=goal(within=0.3), detection_seconds=0.1))
     late = (p.hours[0], "failure:f", 0.3)
-    assert 0.1 + 0.2 > 0.3 and p.clocks_seconds["failure:f"] == (0.3,)
+    assert 0.1 + 0.2 > 0.3 and p.deadlines_seconds["failure:f"] == (0.3,)
     assert [can_load(p, e, late) for e in p.on_pool["r/b/m"]] == [True]
     # and what began to load 25 s before, at 30.001 s, is there
     assert 55.001 - 30.001 < 25.0
-    p = replace(p, load_seconds=dict.fromkeys(p.placements, 25.0), clocks_seconds={"failure:f": (30.001, 40.0, 55.001)})
+    p = replace(
+        p, load_seconds=dict.fromkeys(p.placements, 25.0), deadlines_seconds={"failure:f": (30.001, 40.0, 55.001)}
+    )
     assert loading_pairs(p, p.placements[0], (p.hours[0], "failure:f", 55.001)) == [40.0]
 
 

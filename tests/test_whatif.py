@@ -211,10 +211,10 @@ TIME = years().model_copy(
                                            f"build_outs[{HALL}:one].power_usd_per_mw": 1e6,
                                            f"build_outs[{HALL}:one].fit_out_usd_per_mw": 0.6e6,
                                            f"build_outs[{HALL}:one].usd_per_mw_year": 0.2e6}),
-        ("build_outs[*:two].clocks_months", "x2", {f"build_outs[{HALL}:two].clocks_months.shell": 12,
-                                                   f"build_outs[{HALL}:two].clocks_months.power": 24,
-                                                   f"build_outs[{HALL}:two].clocks_months.equipment": 6,
-                                                   f"build_outs[{HALL}:two].clocks_months.commissioning": 2}),
+        ("build_outs[*:two].lead_months", "x2", {f"build_outs[{HALL}:two].lead_months.shell": 12,
+                                                   f"build_outs[{HALL}:two].lead_months.power": 24,
+                                                   f"build_outs[{HALL}:two].lead_months.equipment": 6,
+                                                   f"build_outs[{HALL}:two].lead_months.commissioning": 2}),
         (f"build_outs[{HALL}:one].ready_in", ["quarter-6"],
          {f"build_outs[{HALL}:one].ready_in[quarter-6]": "quarter-6"}),
         (f"build_outs[{HALL}:one].never", True, {f"build_outs[{HALL}:one].never": True}),
@@ -247,8 +247,8 @@ def test_a_path_leads_to_what_changes_over_time(path, value, now):
     ("sets", "said"),
     [
         ({"build_outs[own/h:on].never": True}, "did you mean 'own/h:one'?"),
-        ({"build_outs[own/h:one].clock_months": 3}, "did you mean 'clocks_months'?"),
-        ({"build_outs[own/h:one].clocks_months.power": -3}, "build_outs[own/h:one].clocks_months.power"),
+        ({"build_outs[own/h:one].clock_months": 3}, "did you mean 'lead_months'?"),
+        ({"build_outs[own/h:one].lead_months.power": -3}, "build_outs[own/h:one].lead_months.power"),
         ({"build_outs[own/h:one].power_mw": 0}, "build_outs[own/h:one].power_mw"),
         ({"demand[w,o].period": "quarter-9"}, "a period of the horizon"),
         ({"demand[w,o].growth_fraction_per_year": 1e4, "demand[w,o].requests_per_second": 1e5}, "growth to at most"),
@@ -763,7 +763,7 @@ def test_a_start_changes_how_a_plan_is_found_not_what_it_is_worth():
                     make_plan(other, start=base)
                 continue
             for quick in (False, True):
-                found = make_plan(other, Effort(quick=quick), start=base, hints=base.proof.failures_entered)
+                found = make_plan(other, Effort(quick=quick), start=base, hints=base.proof.binding_failures)
                 proof = found.proof
                 assert audit(found).passed and not drill_plan(found).broken
                 assert proof.bound_usd <= min(proof.cost_usd, cold.proof.cost_usd) + 1e-6
@@ -827,7 +827,7 @@ def test_a_wider_gap_throws_no_plan_away(at_hand, tmp_path):
 def test_a_narrower_gap_keeps_a_plan_that_no_other_beats(monkeypatch):
     """Of the plan that was given and the one that is found, the cheaper, with the better bound of both."""
     exact = make_plan(two_sites(), Effort(gap_fraction=0.0))
-    proof = {"bound_usd": 9.0, "relaxation_usd": 9.0, "gap_fraction": 0.1, "gap_asked_fraction": 0.1, "status": "gap"}
+    proof = {"bound_usd": 9.0, "lp_bound_usd": 9.0, "gap_fraction": 0.1, "gap_asked_fraction": 0.1, "status": "gap"}
     loose = sealed(exact.model_copy(update={"proof": exact.proof.model_copy(update=proof)}))
     dearer = {"cost_usd": 12.0, "bound_usd": 9.8, "gap_fraction": 0.18, "gap_asked_fraction": 0.01, "status": "gap"}
     worse = exact.model_copy(update={"purchases": (), "proof": exact.proof.model_copy(update=dearer)})

@@ -38,7 +38,9 @@ def found(changed: dict[str, Any]) -> set[tuple[str, str]]:
 
 
 def state(changed: dict[str, Any], failure: str, clock: float, hour: str = DAY) -> dict[str, Any]:
-    return next(s for s in changed["states"] if (s["failure"], s["clock_seconds"], s["hour"]) == (failure, clock, hour))
+    return next(
+        s for s in changed["states"] if (s["failure"], s["deadline_seconds"], s["hour"]) == (failure, clock, hour)
+    )
 
 
 def test_the_plan_itself_passes():
@@ -95,13 +97,13 @@ KNOWN_ONCE = {
     "replicas twice": (lambda d: twice(d["replicas"]), "replicas", f"{A} {DAY}"),
     "a state twice": (lambda d: twice(d["states"]), "states", f"{DAY} normal 0.0"),
     "a state that is not there": (
-        lambda d: d["states"].append({**d["states"][0], "clock_seconds": 1.0}),
+        lambda d: d["states"].append({**d["states"][0], "deadline_seconds": 1.0}),
         "states",
         f"{DAY} normal 1.0",
     ),
     "a state left out": (lambda d: d["states"].remove(state(d, NO_A, 50.0)), "states", f"{DAY} {NO_A} 50.0"),
     "the same as normal, and more": (
-        lambda d: state(d, PART, 50.0).update(same_as_normal=True, loaded={B: 0}),
+        lambda d: state(d, PART, 50.0).update(same_as_normal=True, cold_started={B: 0}),
         "states",
         f"{PART} at 50 s",
     ),
@@ -111,13 +113,13 @@ KNOWN_ONCE = {
         "normal at 0 s",
     ),
     "negative on a way": (
-        lambda d: state(d, "normal", 0.0).update(ways=["ghost"], taking_requests_per_second=[-1.0]),
+        lambda d: state(d, "normal", 0.0).update(routed_via=["ghost"], throughput_requests_per_second=[-1.0]),
         "traffic",
         "normal at 0 s",
     ),
     "a way that is not there": (
-        lambda d: state(d, "normal", 0.0).update(ways=["ghost"], taking_requests_per_second=[0.0]),
-        "ways",
+        lambda d: state(d, "normal", 0.0).update(routed_via=["ghost"], throughput_requests_per_second=[0.0]),
+        "routed_via",
         "ghost",
     ),
     "traffic to nothing": (
@@ -134,7 +136,11 @@ KNOWN_ONCE = {
     "shed of nothing": (lambda d: state(d, PART, 50.0).update(shed={"x": {"o": 1.0}}), "shed", f"{PART} at 50 s x o"),
     "kept below zero": (lambda d: state(d, PART, 50.0).update(kept={B: -1}), "kept", f"{PART} at 50 s {B}"),
     "kept of nothing": (lambda d: state(d, PART, 50.0).update(kept={"x": 0}), "kept", f"{PART} at 50 s x"),
-    "loaded below zero": (lambda d: state(d, PART, 50.0).update(loaded={B: -1}), "loaded", f"{PART} at 50 s {B}"),
+    "loaded below zero": (
+        lambda d: state(d, PART, 50.0).update(cold_started={B: -1}),
+        "cold_started",
+        f"{PART} at 50 s {B}",
+    ),
     "occupied by nothing": (lambda d: state(d, PART, 50.0).update(occupied={"x": 1}), "occupied", f"{PART} at 50 s x"),
     "limits of gateways": (
         lambda d: d.update(
@@ -160,8 +166,11 @@ def test_nothing_below_zero_is_not_negative():
     changed = data()
     for at in changed["states"]:
         if at["failure"] == PART and not at["same_as_normal"]:
-            at["shed"], at["loaded"] = {**at["shed"], "v": {"o": 0.0}}, {**at["loaded"], B: at["loaded"].get(B, 0)}
-    assert not {rule for rule, _ in found(changed)} & {"shed", "loaded", "kept", "traffic"}
+            at["shed"], at["cold_started"] = (
+                {**at["shed"], "v": {"o": 0.0}},
+                {**at["cold_started"], B: at["cold_started"].get(B, 0)},
+            )
+    assert not {rule for rule, _ in found(changed)} & {"shed", "cold_started", "kept", "traffic"}
 
 
 def more(*path: str | int, by: float = 1.0) -> Any:
@@ -189,14 +198,14 @@ STATED = {
         {("proof.gap_fraction", ""), ("proof.status", "")},
     ),
     "failures tested": (more("proof", "failures_tested", by=1), {("proof.failures_tested", "")}),
-    "failures implied": (more("proof", "failures_implied", by=1), {("proof.failures_implied", "")}),
+    "failures implied": (more("proof", "dominated_failures", by=1), {("proof.dominated_failures", "")}),
     "a failure entered": (
-        lambda d: d["proof"]["failures_entered"].append("ghost"),
-        {("proof.failures_entered", "ghost")},
+        lambda d: d["proof"]["binding_failures"].append("ghost"),
+        {("proof.binding_failures", "ghost")},
     ),
     "the bound": (more("proof", "bound_usd"), {("proof", "")}),
-    "the relaxation": (more("proof", "relaxation_usd", by=1e6), {("proof", "")}),
-    "the relaxation below zero": (more("proof", "relaxation_usd", by=-1e6), {("proof", "")}),
+    "the relaxation": (more("proof", "lp_bound_usd", by=1e6), {("proof", "")}),
+    "the relaxation below zero": (more("proof", "lp_bound_usd", by=-1e6), {("proof", "")}),
     "a gap that is none": (lambda d: d["proof"].update(status="gap", gap_asked_fraction=0.1), {("proof.status", "")}),
     "without goals: the total": (more("without_goals", "cost_usd"), {("without_goals.cost_usd", "")}),
     "without goals: the bound": (more("without_goals", "bound_usd", by=1e6), {("proof", "")}),
@@ -247,31 +256,31 @@ def test_rows_that_do_not_hold_are_named_with_their_shortfall():
 TOLD = {
     # beside the proof: (change, all that the audit calls it)
     "a limit that is not there": (
-        lambda d: d.update(binds=[{"limit": "ghost", "unit": "vcpu", "marginal_usd": 1.0}]),
-        {("binds", "ghost")},
+        lambda d: d.update(bottlenecks=[{"limit": "ghost", "unit": "vcpu", "marginal_usd": 1.0}]),
+        {("bottlenecks", "ghost")},
     ),
     "in another unit": (
-        lambda d: d.update(binds=[{"limit": "cores", "unit": "kW", "marginal_usd": 1.0}]),
-        {("binds", "cores")},
+        lambda d: d.update(bottlenecks=[{"limit": "cores", "unit": "kW", "marginal_usd": 1.0}]),
+        {("bottlenecks", "cores")},
     ),
-    "in its unit": (lambda d: d.update(binds=[{"limit": "cores", "unit": "vcpu", "marginal_usd": 1.0}]), set()),
+    "in its unit": (lambda d: d.update(bottlenecks=[{"limit": "cores", "unit": "vcpu", "marginal_usd": 1.0}]), set()),
     "twice": (
-        lambda d: d.update(binds=2 * [{"limit": "cores", "unit": "vcpu", "marginal_usd": 1.0}]),
-        {("binds", "cores")},
+        lambda d: d.update(bottlenecks=2 * [{"limit": "cores", "unit": "vcpu", "marginal_usd": 1.0}]),
+        {("bottlenecks", "cores")},
     ),
     "units of an offer": (
-        lambda d: d.update(binds=[{"limit": f"most_units of {TERM}", "unit": "units", "marginal_usd": 1.0}]),
+        lambda d: d.update(bottlenecks=[{"limit": f"most_units of {TERM}", "unit": "units", "marginal_usd": 1.0}]),
         set(),
     ),
     "more saved than paid": (
         lambda d: d.update(
-            binds=[{"limit": "cores", "unit": "vcpu", "marginal_usd": 1.0, "replanned_usd": 1.01 * total_of(d)}]
+            bottlenecks=[{"limit": "cores", "unit": "vcpu", "marginal_usd": 1.0, "replanned_usd": 1.01 * total_of(d)}]
         ),
-        {("binds", "cores")},
+        {("bottlenecks", "cores")},
     ),
     "all saved": (
         lambda d: d.update(
-            binds=[{"limit": "cores", "unit": "vcpu", "marginal_usd": 1.0, "replanned_usd": total_of(d)}]
+            bottlenecks=[{"limit": "cores", "unit": "vcpu", "marginal_usd": 1.0, "replanned_usd": total_of(d)}]
         ),
         set(),
     ),
@@ -279,15 +288,15 @@ TOLD = {
     "normal operation as a driver": (lambda d: d.update(drivers={QB: ["normal"]}), {("drivers", "normal")}),
     "a driver": (lambda d: d.update(drivers={QB: [NO_A]}), set()),
     "other units than the plan's": (
-        lambda d: d.update(firm=[{"offer": TERM, "low_units": 1, "base_units": 99, "high_units": 1}, spot(d)]),
-        {("firm", TERM)},
+        lambda d: d.update(no_regret=[{"offer": TERM, "low_units": 1, "base_units": 99, "high_units": 1}, spot(d)]),
+        {("no_regret", TERM)},
     ),
-    "units left out": (lambda d: d.update(firm=[spot(d)]), {("firm", f"{TERM} {HALF}")}),
+    "units left out": (lambda d: d.update(no_regret=[spot(d)]), {("no_regret", f"{TERM} {HALF}")}),
     "units of a period where there is one": (
-        lambda d: d.update(firm=[term(d), {**spot(d), "when": HALF}]),
-        {("firm", f"a/x/m:spot {HALF}")},
+        lambda d: d.update(no_regret=[term(d), {**spot(d), "when": HALF}]),
+        {("no_regret", f"a/x/m:spot {HALF}")},
     ),
-    "units": (lambda d: d.update(firm=[term(d), spot(d)]), set()),
+    "units": (lambda d: d.update(no_regret=[term(d), spot(d)]), set()),
 }
 
 
@@ -309,9 +318,9 @@ def spot(d: dict[str, Any]) -> dict[str, Any]:
 def test_what_is_told_beside_the_proof(what):
     change, expected = TOLD[what]
     changed = data()
-    changed.update(binds=[], firm=[], drivers={})
+    changed.update(bottlenecks=[], no_regret=[], drivers={})
     change(changed)
-    assert {pair for pair in found(changed) if pair[0] in ("binds", "drivers", "firm")} >= expected
+    assert {pair for pair in found(changed) if pair[0] in ("bottlenecks", "drivers", "no_regret")} >= expected
     assert bool(found(changed)) == bool(expected)
 
 

@@ -59,7 +59,7 @@ def over_time(**more: Any) -> Study:
         offer("b/y/n", 8, "commitment", name="b", lead_days=90.0),
         machines_to_buy(),
     ]
-    hall = phase("hall", clocks_months={"shell": 2.0, "power": 3.0, "equipment": 1.0, "commissioning": 0.5})
+    hall = phase("hall", lead_months={"shell": 2.0, "power": 3.0, "equipment": 1.0, "commissioning": 0.5})
     halls = (
         hall.model_copy(update={"site": "a/x", "most": 3, "least": 1}),
         phase("never", never=True).model_copy(update={"site": "a/x"}),
@@ -366,7 +366,7 @@ def test_how_often_failures_are_reckoned_with():
     p = rated("expected", part=(3.0, 2.0), hit=(0.5, 1.5))
     part = {"failure:part": Priced(3.0, 2.0, "failure:part"), hit: Priced(0.5, 1.5, "failure:hit")}
     assert p.priced == {**part, "power:grid": grid}
-    assert p.promised["power:grid"] == () and p.clocks_seconds["power:grid"][0] == 10.0
+    assert p.promised["power:grid"] == () and p.deadlines_seconds["power:grid"][0] == 10.0
     assert rated("cost", part=(3.0, 2.0), hit=(0.5, 1.5)).priced == {}
     # without a rate only the worst case counts, once it is known for how long
     assert set(rated("expected", part=(None, 2.0), hit=(0.5, None)).priced) == {"power:grid"}

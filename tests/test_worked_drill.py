@@ -75,7 +75,7 @@ def standing(**other: dict[Any, Any]) -> PlanFile:
         State(
             hour=hour,
             failure="normal",
-            clock_seconds=0.0,
+            deadline_seconds=0.0,
             workload=tuple(w for w, _ in flows),
             origin=("o",) * len(flows),
             placement=tuple(e for _, e in flows),
@@ -87,11 +87,12 @@ def standing(**other: dict[Any, Any]) -> PlanFile:
         update={
             "purchases": tuple(Purchase(offer=b, when=t, units=n) for (b, t), n in stands["purchases"].items()),
             "replicas": tuple(
-                Replicas(placement=e, hour=h, replicas=n, firm=firm) for (e, h), (n, firm) in stands["replicas"].items()
+                Replicas(placement=e, hour=h, replicas=n, non_preemptible=non_preemptible)
+                for (e, h), (n, non_preemptible) in stands["replicas"].items()
             ),
             "states": usual,
             "drivers": {},
-            "firm": (),
+            "no_regret": (),
             "uncoverable": (),
         }
     )
@@ -103,7 +104,7 @@ def drilled(mode: Any) -> DrillResult:
 
 
 def row(result: DrillResult, key: tuple[str, str, float], tier: str) -> Any:
-    (found,) = (r for r in result.rows if (r.hour, r.failure, r.clock_seconds, r.tier) == (*key, tier))
+    (found,) = (r for r in result.rows if (r.hour, r.failure, r.deadline_seconds, r.tier) == (*key, tier))
     return found
 
 
@@ -196,7 +197,7 @@ def states(change: Any) -> PlanFile:
 
 
 def at(data: Any, failure: str, clock: float, hour: str) -> Any:
-    return next(s for s in data["states"] if (s["failure"], s["clock_seconds"], s["hour"]) == (failure, clock, hour))
+    return next(s for s in data["states"] if (s["failure"], s["deadline_seconds"], s["hour"]) == (failure, clock, hour))
 
 
 def only(placement: str, rates: dict[str, float], **more: Any) -> dict[str, Any]:
@@ -220,18 +221,18 @@ CLAIMS = {
         f"{NO_A} at 50 s: kept after fewer were: {B} has 1, at most 0",
     ),
     "loaded before its time": (
-        lambda s: s(NO_A, 30.0).update(loaded={B: 1}),
+        lambda s: s(NO_A, 30.0).update(cold_started={B: 1}),
         f"{NO_A} at 30 s: loaded replicas: {B} has 1, at most 0",
     ),
     "loaded by storage that is slower": (
-        lambda s: s(NO_A, 50.0).update(loaded={B: 3}),
+        lambda s: s(NO_A, 50.0).update(cold_started={B: 3}),
         f"{NO_A} at 50 s: GiB loaded: b/y has 300, at most 200",
     ),
     "loaded without room before": (
-        lambda s: (s(NO_A, 30.0).update(occupied={}), s(NO_A, 50.0).update(loaded={B: 2})),
+        lambda s: (s(NO_A, 30.0).update(occupied={}), s(NO_A, 50.0).update(cold_started={B: 2})),
         f"{NO_A} at 50 s: running, loading at 30 s: {B} has 6, at most 4",
     ),
-    "loaded where nothing lives": (lambda s: s(NO_A, 50.0).update(loaded={A: 1}), f"loaded replicas: {A} has 1"),
+    "loaded where nothing lives": (lambda s: s(NO_A, 50.0).update(cold_started={A: 1}), f"loaded replicas: {A} has 1"),
     "on too few machines": (
         lambda s: s(NO_A, 300.0).update(occupied={B: 30}),
         f"{NO_A} at 300 s: machines: {QB} has 15, at most 3.6",
@@ -246,7 +247,7 @@ CLAIMS = {
         f"{NO_A} at 300 s: w from o on {A}: dead",
     ),
     "more than replicas carry": (
-        lambda s: s(NO_A, 300.0).update(only(B, {"w": 10.0, "v": 2.0}, shed={}, loaded={}, kept={})),
+        lambda s: s(NO_A, 300.0).update(only(B, {"w": 10.0, "v": 2.0}, shed={}, cold_started={}, kept={})),
         f"{NO_A} at 300 s: load in replicas: {B} has 5.27, at most 3.8",
     ),
     "more than is asked for": (
@@ -263,16 +264,16 @@ CLAIMS = {
     ),
     "loaded long before": (
         lambda s: (
-            s(PART, 30.0).update(same_as_normal=False, kept={}, occupied={}, loaded={}),
+            s(PART, 30.0).update(same_as_normal=False, kept={}, occupied={}, cold_started={}),
             s(PART, 30.001).update(same_as_normal=False, occupied={B: 7}),
-            s(PART, 50.0).update(loaded={B: 3}, occupied={}, kept={}),
+            s(PART, 50.0).update(cold_started={B: 3}, occupied={}, kept={}),
         ),
         f"{PART} at 50 s: running, loading at 30 s: {B} has 7, at most 4",
     ),
     "loaded after the clock before": (
         lambda s: (
-            s(NO_A, 50.0).update(occupied={}, kept={}, loaded={B: 1}),
-            s(NO_A, 300.0).update(kept={}, loaded={B: 3}),
+            s(NO_A, 50.0).update(occupied={}, kept={}, cold_started={B: 1}),
+            s(NO_A, 300.0).update(kept={}, cold_started={B: 3}),
         ),
         f"{NO_A} at 300 s: running, loading at 50 s: {B} has 7, at most 5",
     ),
@@ -281,7 +282,7 @@ CLAIMS = {
         "normal at 0 s: tier t is short by 0.1 requests/s",
     ),
     "before it is lent no more": (
-        lambda s: s(NO_B, 30.0).update(loaded={A: 8}, occupied={}),
+        lambda s: s(NO_B, 30.0).update(cold_started={A: 8}, occupied={}),
         f"{NO_B} at 30 s: machines: {QA}",
     ),
 }
@@ -300,7 +301,7 @@ def test_claims_that_do_not_hold_are_found(what):
 
 def test_names_that_a_plan_does_not_know():
     plan = made()
-    proof = plan.proof.model_copy(update={"failures_entered": ("site:moon",)})
+    proof = plan.proof.model_copy(update={"binding_failures": ("site:moon",)})
     data = {"drivers": {"moon/m": ("site:sun",)}, "proof": proof}
     found = drill_plan(plan.model_copy(update=data), "rescale").findings
     said = "no goal of the study expands to this failure"

@@ -92,7 +92,7 @@ def test_all_costs():
 
 def test_an_outage_by_hand():
     p, x = problem("expected"), decisions(DECISIONS, OUTAGES)
-    assert p.clocks_seconds[BROKEN] == (10.0, 30.0, 30.001, 50.0)  # detected; a claim is back; b has loaded
+    assert p.deadlines_seconds[BROKEN] == (10.0, 30.0, 30.001, 50.0)  # detected; a claim is back; b has loaded
     assert outage_usd(p, x, BROKEN) == pytest.approx(BROKEN_USD, rel=1e-12)
     rule = "an_outage_costs_what_is_not_served"
     check(sides(rule, p, x, (NIGHT, BROKEN, 50.0)), {(BROKEN,): (45.0, ">=", BROKEN_USD)})
@@ -116,7 +116,7 @@ def test_what_outages_are_judged_by():
 
 def test_what_loads_when():
     """Clocks of 10, 50, 90 s: 40 s before is done by then, but for rounding; the clock before always counts."""
-    p = replace(problem(), clocks_seconds={"site:a/x": (10.0, 50.0, 90.0)})
+    p = replace(problem(), deadlines_seconds={"site:a/x": (10.0, 50.0, 90.0)})
     s = (DAY, "site:a/x", 90.0)
     for seconds, pairs in (
         (40.0, [50.0]),
@@ -134,4 +134,4 @@ def test_what_loads_when():
 def test_a_pool_without_placements_needs_no_spare_machines():
     p = replace(problem(), on_pool={QA: (), QB: ()})
     assert sides("a_pool_in_use_keeps_spare_machines", p, decisions(DECISIONS)) == {}
-    assert sides("firm_replicas_stand_on_firm_machines", p, decisions(DECISIONS)) == {}
+    assert sides("non_preemptible_replicas_stand_on_non_preemptible_machines", p, decisions(DECISIONS)) == {}

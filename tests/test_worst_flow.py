@@ -40,7 +40,7 @@ def planned(s):
 
 def test_the_worst_flow_is_named_where_the_tier_is_served_enough():
     result = drill_plan(planned(two_flows()), "rescale")
-    row = next(r for r in result.rows if r.failure == "site:aws/a" and r.clock_seconds == 60)
+    row = next(r for r in result.rows if r.failure == "site:aws/a" and r.deadline_seconds == 60)
     assert (row.served_fraction, row.due_fraction, row.broken) == (pytest.approx(0.9), 0.8, True)
     assert (row.worst_workload, row.worst_origin, row.worst_served_fraction) == ("code", "town", 0.0)
     assert row.worst_due_fraction == 0.8

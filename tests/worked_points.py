@@ -139,7 +139,7 @@ DECISIONS: dict[str, dict[tuple[Any, ...], float]] = {
     "started": {(TERM, HALF): 3.0},
     "rented": {(RENTED, DAY): 4.0, (RENTED, NIGHT): 2.5, (SPOT, DAY): 1.5, (SPOT, NIGHT): 0.5},
     "replicas": {(A, DAY): 5.0, (A, NIGHT): 3.0, (B, DAY): 7.0, (B, NIGHT): 2.0},
-    "firm": {(A, DAY): 4.5, (A, NIGHT): 2.75},
+    "non_preemptible": {(A, DAY): 4.5, (A, NIGHT): 2.75},
     "opened": {(QB, DAY): 0.9, (QB, NIGHT): 0.8},
     "shortfall": {("promise", 1): 700.0},
     "offered": {
@@ -188,7 +188,7 @@ DECISIONS: dict[str, dict[tuple[Any, ...], float]] = {
         (A, HIT): 2.2,
         (B, HIT): 6.2,
     },
-    "loaded": {
+    "cold_started": {
         (A, NORMAL): 0.2,
         (B, NO_A_50): 1.4,
         (B, NO_A_300): 1.2,
@@ -245,7 +245,7 @@ ONCE: dict[str, dict[tuple[Any, ...], Side]] = {
     "budget_holds": {
         ("budget",): ((21600 + 7800 + 2632.5 + 7884 + 22680) / YEAR + 700 / 1.07, "<=", 60000.0),  # see COST
     },
-    "firm_replicas_stand_on_firm_machines": {  # of 2 held 1 is lent; on demand counts 0.75, spot not
+    "non_preemptible_replicas_stand_on_non_preemptible_machines": {  # of 2 held 1 is lent; spot counts 0
         (A, DAY): (4.5, "<=", 5.0),
         (QA, DAY): (0.5 * 4.5, "<=", 0.8 * (2 - 1 + 0.75 * 4)),
         (A, NIGHT): (2.75, "<=", 3.0),
@@ -354,10 +354,10 @@ IN_STATES: dict[str, dict[State, dict[tuple[Any, ...], Side]]] = {
         NORMAL: {(A,): (4.75, "==", 5.0), (B,): (6.5, "==", 7.0)},
         PART: {},
     },
-    "no_replica_before_it_is_loaded": {
-        NORMAL: {(A, "loaded"): (0.2, "<=", 0.0), (B, "loaded"): (0.0, "<=", 0.0)},
+    "no_replica_before_its_cold_start_ends": {
+        NORMAL: {(A, "cold_started"): (0.2, "<=", 0.0), (B, "cold_started"): (0.0, "<=", 0.0)},
         NO_A_50: {(B, "kept"): (6.0, "<=", 7.0)},  # 10 + 40 s have passed
-        (DAY, "site:a/x", 30.0): {(B, "kept"): (0.0, "<=", 7.0), (B, "loaded"): (0.0, "<=", 0.0)},
+        (DAY, "site:a/x", 30.0): {(B, "kept"): (0.0, "<=", 7.0), (B, "cold_started"): (0.0, "<=", 0.0)},
         NO_B_AFTER_30: {(A, "kept"): (2.0, "<=", 4.5)},  # firm ones: spot does not count
         PART: {(A, "kept"): (1.5, "<=", 0.75 * 2.75), (B, "kept"): (1.75, "<=", 2.0)},
         # two fifths of what is usable of 2 + 4 − 1 machines, two replicas on each: 3.2 of 4.5
@@ -365,7 +365,7 @@ IN_STATES: dict[str, dict[State, dict[tuple[Any, ...], Side]]] = {
     },
     "only_the_living_run": {
         PART: {},
-        NO_A_50: {(A, "kept"): (0.3, "<=", 0.0), (A, "loaded"): (0.0, "<=", 0.0)},
+        NO_A_50: {(A, "kept"): (0.3, "<=", 0.0), (A, "cold_started"): (0.0, "<=", 0.0)},
     },
     "no_request_passes_a_dead_door": {NO_A_50: {}},
     "no_request_takes_a_closed_way": {NO_A_50: {}},

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from planner.cli.console import answered, check_out, emit, progress, tell, tell_findings, tell_unsure
+from planner.cli.console import answered, check_out, emit, plan_in, progress, tell, tell_findings, tell_unsure
 
 READY_MADE = "Ready-made questions"
 MOST_LATE = 1200
@@ -284,11 +284,11 @@ def _numbers(option: str, text: str | None, whole: bool = False) -> list[float]:
 
 def _subject(path: Path) -> "tuple[Study, PlanFile | None]":
     """The study that is asked about, and its plan where that is what was named."""
-    from planner.plan.file import digest, read_plan
+    from planner.plan.file import digest
     from planner.study.read import read_study
 
     if path.suffix.lower() == ".json":
-        plan = read_plan(path)
+        plan = plan_in(path)
         if plan.digest_sha256 != digest(plan.model_dump(mode="json", by_alias=True)):
             tell(f"{path} was changed after it was sealed: its study is planned again")
             return plan.study, None
@@ -346,13 +346,12 @@ def diff(
     Example: `planner diff before.json after.json --within 2% --ignore study`
     """
     with answered(format):
-        from planner.plan.file import read_plan
         from planner.questions.diff import diff_plans
         from planner.review.compared import review_diff
         from planner.review.render import render
 
         tolerance = tolerance_of(within)
-        report = review_diff(diff_plans(read_plan(first), read_plan(second), tolerance, ignore or ()), all)
+        report = review_diff(diff_plans(plan_in(first), plan_in(second), tolerance, ignore or ()), all)
         emit(render(report, format.value), out)
         tell_unsure(report)
         raise SystemExit(0 if report.good else 1)

@@ -1,5 +1,7 @@
 """What every command shares: results on stdout, progress and messages on stderr, errors as three lines and a code."""
 
+from __future__ import annotations
+
 import io
 import json
 import os
@@ -9,11 +11,14 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from planner.errors import Finding, InputError, NoPlan, PlannerError, Undelivered, printable
 from planner.interruption import exit_code
 from planner.study.files import check_writable, remembering, write_atomically
+
+if TYPE_CHECKING:
+    from planner.study.records.plan import PlanFile
 
 SHOW_PROGRESS_AFTER_SECONDS = 1.0
 PLAIN = str.maketrans({"─": "-", "×": "x", "…": "...", "≤": "<=", "≥": ">=", "·": "-", "→": "->", "±": "+-"})
@@ -147,6 +152,16 @@ def tell_findings(findings: list[Finding]) -> None:
     """Warnings and errors on stderr, in a stable order."""
     for finding in findings:
         tell(f"{finding.level}: {finding}")
+
+
+def plan_in(path: Path) -> PlanFile:
+    """The plan in a file; what was renamed since its schema version is told on stderr."""
+    from planner.plan.file import read_plan
+
+    warnings: list[Finding] = []
+    plan = read_plan(path, warnings)
+    tell_findings(warnings)
+    return plan
 
 
 @contextmanager

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from planner.cli.console import answered, check_out, emit, progress, tell, tell_findings
+from planner.cli.console import answered, check_out, emit, plan_in, progress, tell, tell_findings
 
 
 class Format(StrEnum):
@@ -98,9 +98,9 @@ def _fleet(subject: Path, study: Path | None, mode: Mode | None, done: Any, whic
 
 def _plan(subject: Path, mode: Mode | None, done: Any, which: Any) -> tuple[Any, tuple[str, ...]]:
     from planner.drill import drill_plan, drill_state_claims
-    from planner.plan.file import digest, read_plan
+    from planner.plan.file import digest
 
-    made = read_plan(subject)
+    made = plan_in(subject)
     edited = made.digest_sha256 != digest(made.model_dump(mode="json", by_alias=True))
     if edited:
         tell(f"{subject}: the file was changed after it was sealed")

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from planner.cli.console import answered, as_json, emit, progress, tell
+from planner.cli.console import answered, as_json, emit, plan_in, progress, tell
 from planner.emit.known import ABOUT, ALL, TARGETS
 
 
@@ -54,12 +54,11 @@ def emit_command(
         from planner.emit.targets import about, emitted, why_not_proven
         from planner.emit.write import changes, recover, refuse_other_target, write
         from planner.plan.decisions import problem_of
-        from planner.plan.file import read_plan
         from planner.review.drifted import review_emission
         from planner.review.render import render
 
         options = _settings(settings or [])
-        made = read_plan(plan)
+        made = plan_in(plan)
         with progress(quiet) as told:
             told("auditing and drilling", None, "")
             reasons = why_not_proven(made)
@@ -101,11 +100,10 @@ def drift_command(
     with answered(format):
         from planner.emit.actual import read_actual
         from planner.emit.drift import drift
-        from planner.plan.file import read_plan
         from planner.review.drifted import review_drift
         from planner.review.render import render
 
-        made = read_plan(plan)
+        made = plan_in(plan)
         day = on or datetime.now()  # what has expired depends on the day; nothing else does
         report = review_drift(drift(made, read_actual(actual, made), day.date()), f"plan of {made.study.study}")
         emit(render(report, format.value), out)

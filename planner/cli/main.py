@@ -16,6 +16,7 @@ from planner.cli.console import (
     check_out,
     emit,
     lead_nowhere,
+    plan_in,
     progress,
     ready_streams,
     tell,
@@ -126,7 +127,9 @@ def plan(
     nodes: Annotated[int | None, typer.Option(min=1, help="nodes of one integer search; default: by size")] = None,
     rounds: Annotated[int, typer.Option(min=0, help="neighbourhoods searched to improve a large study's plan")] = 3,
     demand: Annotated[Case, typer.Option("--demand", help="low, base or high demand of the study")] = Case.base,
-    firm: Annotated[bool, typer.Option("--firm", help="also plan low and high demand: how firm is each order")] = False,
+    no_regret: Annotated[
+        bool, typer.Option("--no-regret", help="also plan low and high demand: which orders all three have")
+    ] = False,
     value_limits: Annotated[
         int, typer.Option(min=0, help="plan again with a machine's worth more of so many limits")
     ] = 0,
@@ -155,7 +158,7 @@ def plan(
         effort = Effort(gap_fraction=gap_fraction, seconds=seconds, most_nodes=nodes, rounds=rounds)
         with progress(quiet, KEEPS) as told:
             try:
-                made = make_plan(found, effort, solver_named(solver), solver, told, firm, demand.value)
+                made = make_plan(found, effort, solver_named(solver), solver, told, no_regret, demand.value)
                 if value_limits:
                     made = with_valued_limits(made, effort, value_limits, told)
             except Infeasible:
@@ -168,14 +171,14 @@ def plan(
         code = _review(made, format or Format.text, None, quiet=quiet) if shown else 0
         if made.on_equal_terms is None:
             tell("what redundancy costs on equal terms is not known: the search for it was interrupted, or failed")
-        if firm and not made.firm:
-            tell("the low or the high demand has no plan (or was interrupted): how firm orders are is not known")
+        if no_regret and not made.no_regret:
+            tell("the low or the high demand has no plan (or was interrupted): which orders are no-regret is not known")
         proven = is_proven(made.proof.gap_fraction, gap_fraction)
         if not proven:
             reached = f"{made.proof.gap_fraction:.2%}"
             tell(f"not proven: gap {reached}, {gap_fraction:.2%} was asked; more --nodes or --rounds may close it")
         if made.proof.status == "stopped":
-            tell("a clock or a person ended the search: the plan holds, but is not reproducible")
+            tell("a time limit or a person ended the search: the plan holds, but is not reproducible")
         raise SystemExit(code if proven else 1)
 
 
@@ -203,9 +206,7 @@ def review(
     Example: `planner review plan.json --format md --out review.md`
     """
     with answered(format):
-        from planner.plan.file import read_plan
-
-        raise SystemExit(_review(read_plan(plan), format, out, all))
+        raise SystemExit(_review(plan_in(plan), format, out, all))
 
 
 register_drill(app)
@@ -222,11 +223,10 @@ def audit(plan: PlanPath, format: AsFormat = Format.text, out: Out = None) -> No
     with answered(format):
         from planner.plan.audit import audit as audit_plan
         from planner.plan.audit import not_checked
-        from planner.plan.file import read_plan
         from planner.review.answer import review_audit
         from planner.review.render import render
 
-        made = read_plan(plan)
+        made = plan_in(plan)
         result = audit_plan(made)
         emit(render(review_audit(result, not_checked(made)), format.value), out)
         raise SystemExit(0 if result.passed else 1)

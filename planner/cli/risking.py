@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from planner.cli.console import answered, emit, tell, tell_findings
+from planner.cli.console import answered, emit, plan_in, tell, tell_findings
 
 if TYPE_CHECKING:
     from planner.problem.problem import Problem
@@ -66,7 +66,7 @@ def risk(
 def _read(subject: Path, study: Path | None) -> "Subject":
     """A title, the study with its problem, and what runs where the subject is a plan or a fleet."""
     from planner.errors import Finding, InputError
-    from planner.plan.file import digest, read_plan
+    from planner.plan.file import digest
     from planner.problem.build import build
     from planner.questions.exposure import running_in, running_now
     from planner.study.read import read_fleet, read_study
@@ -79,7 +79,7 @@ def _read(subject: Path, study: Path | None) -> "Subject":
         fix = "leave --study out: a plan carries its study with it"
         raise InputError([Finding(str(subject), "a CSV of what runs today, for --study", "another file", fix)])
     if kind == ".json":
-        made = read_plan(subject)
+        made = plan_in(subject)
         if made.digest_sha256 != digest(made.model_dump(mode="json", by_alias=True)):
             tell("warning: the plan was changed after it was sealed")
         p = build(made.study, made.demand_case)

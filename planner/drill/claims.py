@@ -34,7 +34,7 @@ def drill_state_claims(plan: PlanFile) -> tuple[str, ...]:
     every = hours_of(plan)
     findings += [*not_ready(plan.study, plan, every), *not_done(plan.study, plan, every)]
     for moment in every:
-        states = {(s.failure, round(s.clock_seconds, 6)): s for s in plan.states if s.hour == moment.hour}
+        states = {(s.failure, round(s.deadline_seconds, 6)): s for s in plan.states if s.hour == moment.hour}
         usual = world.at(taken_up(plan.study, plan, moment))
         stock, found = of_plan(usual, plan, failures, moment, every)
         normal = what_is_left(usual, graph, stock, [normal_operation(plan.study)])
@@ -89,8 +89,8 @@ def _claimed_replicas(
         return values
 
     kept = column(state.kept if state else {}, most)
-    loaded = column(state.loaded if state else {}, np.zeros_like(most))
-    running = kept + loaded
+    cold_started = column(state.cold_started if state else {}, np.zeros_like(most))
+    running = kept + cold_started
     occupied = column(state.occupied if state else {}, running)
     loads = world.study.detection_seconds + world.load_seconds <= clock + TOLERANCE
     in_time = (placements > 0) & left.may_start[0] & loads
@@ -98,10 +98,12 @@ def _claimed_replicas(
     feeds = [site.load_gib_per_second for site in world.study.sites]
     since = max(clock - world.study.detection_seconds, 0.0)
     fed = np.array([math.inf if rate is None else rate * since for rate in feeds])
-    weights = np.bincount(world.site_of, weights=world.weights_gib * loaded, minlength=len(feeds)).astype(np.float64)
+    weights = np.bincount(world.site_of, weights=world.weights_gib * cold_started, minlength=len(feeds)).astype(
+        np.float64
+    )
     names = list(world.placements)
     findings += above(f"{where}: kept replicas", names, kept, most)
-    findings += above(f"{where}: loaded replicas", names, loaded, np.where(in_time, np.inf, 0.0))
+    findings += above(f"{where}: loaded replicas", names, cold_started, np.where(in_time, np.inf, 0.0))
     findings += above(f"{where}: running, of those with room", names, running, occupied)
     pools = [pool.id for pool in world.study.pools]
     findings += above(f"{where}: machines", pools, need, left.machines(stock, clock)[0])

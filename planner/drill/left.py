@@ -129,7 +129,7 @@ def _survivors(
     Where an offer of the pool counts less than whole, only replicas on machines that always count go on.
     """
     less = np.array([count.less for count in counted])[:, world.pool_of] > 0
-    go_on = np.where(less, stock.firm, stock.replicas)
+    go_on = np.where(less, stock.non_preemptible, stock.replicas)
     survivors = np.floor(placements * go_on + WHOLE)
     for f, failure in enumerate(failures):
         if failure.worst is None or failure.worst not in world.placements:

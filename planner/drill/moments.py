@@ -225,7 +225,7 @@ def not_ready(study: Study, plan: PlanFile, every: Sequence[Moment]) -> list[str
     first = {m.period: m.first for m in every} | {m.hour: m.first for m in every}
     offers, phases = {offer.id: offer for offer in study.offers}, {phase.id: phase for phase in study.build_outs}
     rows = [
-        (row.build_out, row.when, after_months(study.today, phases[row.build_out].clocks_months.longest))
+        (row.build_out, row.when, after_months(study.today, phases[row.build_out].lead_months.longest))
         for row in plan.builds
         if row.units and row.build_out in phases
     ]

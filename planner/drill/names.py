@@ -117,10 +117,10 @@ def check_counts(plan: PlanFile) -> None:
         with a finding per count that no fleet has
     """
     counts = [(f"purchases: {row.offer}", row.units) for row in plan.purchases]
-    counts += [(f"replicas: {row.placement}", max(row.replicas, row.firm or 0)) for row in plan.replicas]
+    counts += [(f"replicas: {row.placement}", max(row.replicas, row.non_preemptible or 0)) for row in plan.replicas]
     for state in plan.states:
-        where = f"states: {state.failure} at {state.clock_seconds:g} s"
-        for column in (state.kept, state.loaded, state.occupied):
+        where = f"states: {state.failure} at {state.deadline_seconds:g} s"
+        for column in (state.kept, state.cold_started, state.occupied):
             counts += [(f"{where}: {e}", abs(n)) for e, n in column.items()]
     fix = "make the plan again with `planner plan`"
     found = [
@@ -148,8 +148,8 @@ def names_in_plan(plan: PlanFile, failures: Iterable[str], placements: Iterable[
         asked += [("uncoverable", kind, getattr(row, kind)) for kind in ("failure", "workload", "origin")]
     asked += [("drivers", "pool", pool) for pool in plan.drivers]
     asked += [("drivers", "failure", f) for of in plan.drivers.values() for f in of]
-    asked += [("failures_entered", "failure", f) for f in plan.proof.failures_entered]
-    asked += [("firm", "phase" if row.offer in known["phase"] else "offer", row.offer) for row in plan.firm]
+    asked += [("binding_failures", "failure", f) for f in plan.proof.binding_failures]
+    asked += [("no_regret", "phase" if row.offer in known["phase"] else "offer", row.offer) for row in plan.no_regret]
     for part in ("without_goals", "on_equal_terms"):
         if (other := getattr(plan, part)) is not None:
             asked += [(part, "offer", row.offer) for row in other.purchases]

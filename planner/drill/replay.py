@@ -163,7 +163,7 @@ def broken_rows(
 
 
 def _worst_first(r: DrillRow) -> tuple[object, ...]:
-    return not r.broken, r.due_fraction <= 0, r.served_fraction, r.failure, r.clock_seconds, r.tier, r.hour
+    return not r.broken, r.due_fraction <= 0, r.served_fraction, r.failure, r.deadline_seconds, r.tier, r.hour
 
 
 def _within(progress: Progress, n: int, of: int) -> Progress:
@@ -335,7 +335,7 @@ def tier_rows(
         rows.append(
             DrillRow(
                 failure=failure.id,
-                clock_seconds=clock,
+                deadline_seconds=clock,
                 tier=tier.name,
                 due_fraction=failure.due(tier.name, clock),
                 served_fraction=round(min(float(served[mine].sum()) / asked, 1.0), 9) if asked else 1.0,

@@ -42,7 +42,7 @@ class Template:
     beyond: Indices
     short: Indices
     kept: Indices
-    loaded: Indices
+    cold_started: Indices
     room: Indices
     """[t, .] columns: share of offered [k], not due and not served [i], short [i], kept, loaded, room beyond [e]"""
     ways: list[tuple[int, Way]]
@@ -101,7 +101,7 @@ def build(world: World, left: Left, times: list[float]) -> Template | None:
     largest = np.where(largest > 0, largest, 1.0)
     width, each, ones, less = n_k + 2 * n_i + 3 * n_e, np.arange(n_e), np.ones(n_e), np.full(n_e, -np.inf)
     columns = np.arange(width * len(times)).reshape(len(times), width)
-    share, beyond, short, kept, loaded, room = np.split(columns, np.cumsum([n_k, n_i, n_i, n_e, n_e]), axis=1)
+    share, beyond, short, kept, cold_started, room = np.split(columns, np.cumsum([n_k, n_i, n_i, n_e, n_e]), axis=1)
     rows = Rows()
     at: dict[str, list[slice]] = {"coverable": [], "part": [], "machines": []}
     split, edges = np.arange(n_i), np.ones(n_k)
@@ -109,34 +109,34 @@ def build(world: World, left: Left, times: list[float]) -> Template | None:
     for t, clock in enumerate(times):
         rest = [(split, part[t], np.ones(n_i)) for part in (beyond, short)]
         at["coverable"].append(rows.add(np.zeros(n_i), np.zeros(n_i), (flow, share[t], edges), *rest))
-        carry = [(each, part[t], -limit / largest) for part in (kept, loaded)]
+        carry = [(each, part[t], -limit / largest) for part in (kept, cold_started)]
         rows.add(less, np.zeros(n_e), (placement, share[t], per_share / largest[placement]), *carry)
-        within = [(each, part[t], ones) for part in (kept, loaded, room)]
+        within = [(each, part[t], ones) for part in (kept, cold_started, room)]
         at["part"].append(rows.add(less, np.full(n_e, np.inf), *within))
-        stands = [(world.pool_of, part[t], world.machines_per_replica) for part in (kept, loaded, room)]
+        stands = [(world.pool_of, part[t], world.machines_per_replica) for part in (kept, cold_started, room)]
         at["machines"].append(rows.add(np.full(n_q, -np.inf), np.zeros(n_q), *stands))
         if len(fed_e):
             fed = np.where(np.isfinite(rates), rates, 0.0) * max(clock - detection, 0.0)
-            feeding = (world.site_of[fed_e], loaded[t, fed_e], world.weights_gib[fed_e])
+            feeding = (world.site_of[fed_e], cold_started[t, fed_e], world.weights_gib[fed_e])
             rows.add(np.full(len(fed), -np.inf), np.where(np.isfinite(rates), fed, np.inf), feeding)
         if t:
             rows.add(less, np.zeros(n_e), (each, kept[t], ones), (each, kept[t - 1], -ones))
             if len(fed_e):  # what was loaded stays: it was fed, and is not forgotten
                 which, one = np.arange(len(fed_e)), np.ones(len(fed_e))
-                stays = (which, loaded[t - 1, fed_e], one), (which, loaded[t, fed_e], -one)
+                stays = (which, cold_started[t - 1, fed_e], one), (which, cold_started[t, fed_e], -one)
                 rows.add(np.full(len(fed_e), -np.inf), np.zeros(len(fed_e)), *stays)
         for u in range(t):
             loading = (clock - times[u] < world.load_seconds - TOLERANCE) | ((world.load_seconds > 0) & (u == t - 1))
             e = np.flatnonzero(loading & (detection + world.load_seconds <= clock + TOLERANCE))
-            later = [(np.arange(len(e)), part[t, e], ones[e]) for part in (kept, loaded)]
-            earlier = [(np.arange(len(e)), part[u, e], -ones[e]) for part in (kept, loaded, room)]
+            later = [(np.arange(len(e)), part[t, e], ones[e]) for part in (kept, cold_started)]
+            earlier = [(np.arange(len(e)), part[u, e], -ones[e]) for part in (kept, cold_started, room)]
             rows.add(np.full(len(e), -np.inf), np.zeros(len(e)), *later, *earlier)
     more = _Limits(left, rows, offered[flow], flow, placement, columns.size)
     for t in range(len(times)):
         more.add(share[t])
     lp = rows.program(more.columns)
     made = Template(
-        times, flow, placement, share, beyond, short, kept, loaded, room, more.ways, more.columns, lp, None, at
+        times, flow, placement, share, beyond, short, kept, cold_started, room, more.ways, more.columns, lp, None, at
     )
     made.passing = more.passing
     made.solver = solver_of(lp)
@@ -248,7 +248,7 @@ def resolve(
     if (made := templates[key]) is None:
         return Resolved(served, how, ())
     upper, costs = _bounds(few.world, stock, few.left, made)
-    whole = np.concatenate([made.kept.ravel(), made.loaded.ravel()])
+    whole = np.concatenate([made.kept.ravel(), made.cold_started.ravel()])
     value, proven = best_whole(made.solver, made.lp, upper, list(costs), whole, made.short.ravel(), most_nodes)
     for t, clock in enumerate(times):
         unserved = value[made.beyond[t]] + value[made.short[t]]
@@ -344,10 +344,10 @@ def _bounds(world: World, stock: Stock, left: Left, made: Template) -> tuple[Num
         upper[made.kept[t]] = left.survivors[0] * alive
         upper[made.room[t]] = np.where(alive, np.inf, 0.0)
         started = (detection + world.load_seconds <= clock + TOLERANCE) & alive & left.may_start[0]
-        upper[made.loaded[t]] = np.where(started, most, 0.0)
+        upper[made.cold_started[t]] = np.where(started, most, 0.0)
         costs[0, made.short[t]] = shortfall
         costs[2, made.short[t]] = costs[2, made.beyond[t]] = scale * worth
-        costs[1, made.kept[t]], costs[1, made.loaded[t]] = -world.machines_per_replica, world.machines_per_replica
+        costs[1, made.kept[t]], costs[1, made.cold_started[t]] = -world.machines_per_replica, world.machines_per_replica
         low[made.rows["coverable"][t]] = high[made.rows["coverable"][t]] = coverable
         high[made.rows["machines"][t]] = machines
         high[made.rows["part"][t]] = part_of_pool(world, stock, left, clock)
@@ -378,8 +378,8 @@ def _how(world: World, stock: Stock, left: Left, made: Template, value: Numbers,
     what was loaded.
     """
     clock, offered = made.times[t], left.offered[0]
-    kept, loaded = np.round(value[made.kept[t]]), np.round(value[made.loaded[t]])
-    keeps, loads = (world.by_pool(world.machines_per_replica * n) for n in (kept, loaded))
+    kept, cold_started = np.round(value[made.kept[t]]), np.round(value[made.cold_started[t]])
+    keeps, loads = (world.by_pool(world.machines_per_replica * n) for n in (kept, cold_started))
     own = left.machines(stock, clock, reclaimed=False, obtained=False)[0]
     back = left.machines(stock, clock, obtained=False)[0]
     kept_hot = np.minimum(keeps, own)
@@ -389,12 +389,12 @@ def _how(world: World, stock: Stock, left: Left, made: Template, value: Numbers,
     def share(part: Numbers, of: Numbers) -> Numbers:
         return np.divide(part, of, out=np.zeros_like(of), where=of > 0)[world.pool_of]
 
-    running = np.maximum(kept + loaded, WHOLE)
+    running = np.maximum(kept + cold_started, WHOLE)
     split = np.zeros((len(WAYS), len(kept)))
     split[HOT] = kept * share(kept_hot, keeps) / running
-    split[LOADED] = loaded * share(loaded_own, loads) / running
-    split[STARTED] = loaded * share(loads - loaded_own - loaded_back, loads) / running
-    split[RECLAIMED] = np.maximum((kept + loaded) / running - split.sum(axis=0), 0.0)
+    split[LOADED] = cold_started * share(loaded_own, loads) / running
+    split[STARTED] = cold_started * share(loads - loaded_own - loaded_back, loads) / running
+    split[RECLAIMED] = np.maximum((kept + cold_started) / running - split.sum(axis=0), 0.0)
     rates = value[made.share[t]] * offered[made.flow]
     return np.array(
         [np.bincount(made.flow, weights=rates * way[made.placement], minlength=len(offered)) for way in split]

@@ -13,7 +13,7 @@ class DrillRow:
     Parameters
     ----------
     failure : id of the failure; `normal` is the failure in which nothing is lost
-    clock_seconds : since the failure began [s]; at 0 nothing has been moved yet
+    deadline_seconds : since the failure began [s]; at 0 nothing has been moved yet
     due_fraction, served_fraction : share of the tier's demand, that the goals ask for and that is served
     short_requests_per_second : below what is due and can be covered [requests/s]
     broken : whether a workload and origin of the tier falls short by more than 1e-6 of the tier's demand
@@ -29,7 +29,7 @@ class DrillRow:
     """
 
     failure: str
-    clock_seconds: float
+    deadline_seconds: float
     tier: str
     due_fraction: float
     served_fraction: float

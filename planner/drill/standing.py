@@ -72,13 +72,15 @@ def of_plan(
             continue
         machines = row.units * offer.machines_per_unit
         bought.append(Bought(offer, number[offer.pool], float(machines), float(row.units)))
-    replicas, firm = np.zeros(len(world.placements)), np.zeros(len(world.placements))
+    replicas, non_preemptible = np.zeros(len(world.placements)), np.zeros(len(world.placements))
     for stands in plan.replicas:
         if stands.hour != hour:
             continue
         if stands.placement in world.placements:
             replicas[world.placements[stands.placement]] += stands.replicas
-            firm[world.placements[stands.placement]] += stands.replicas if stands.firm is None else stands.firm
+            non_preemptible[world.placements[stands.placement]] += (
+                stands.replicas if stands.non_preemptible is None else stands.non_preemptible
+            )
         elif stands.replicas:
             findings.append(f"replicas of {stands.placement}: no such placement, or stack not qualified")
     normal = next((s for s in plan.states if s.failure == "normal" and s.hour == hour), None)
@@ -88,7 +90,7 @@ def of_plan(
     in_use = world.by_pool(replicas) > 0
     stock = Stock(
         replicas=replicas,
-        firm=np.minimum(firm, replicas),
+        non_preemptible=np.minimum(non_preemptible, replicas),
         base=base,
         astray=astray,
         held=held,
@@ -98,7 +100,7 @@ def of_plan(
         claims=lent(study, moment),
         limits=_limits(world, plan, hour),
     )
-    return stock, findings + found + _too_many(world, stock, firm, failures)
+    return stock, findings + found + _too_many(world, stock, non_preemptible, failures)
 
 
 def _limits(world: World, plan: PlanFile, hour: str) -> Numbers | None:
@@ -113,18 +115,18 @@ def _limits(world: World, plan: PlanFile, hour: str) -> Numbers | None:
     return limits
 
 
-def _too_many(world: World, stock: Stock, firm: Numbers, failures: Sequence[Failure]) -> list[str]:
+def _too_many(world: World, stock: Stock, non_preemptible: Numbers, failures: Sequence[Failure]) -> list[str]:
     """Findings where replicas have no machines in normal operation, or firm ones none that count in every failure."""
     study = world.study
     pools = [f"pool {pool.id}" for pool in study.pools]
     need = world.by_pool(world.machines_per_replica * np.ceil((1.0 + world.rollout) * stock.replicas - WHOLE))
     found = above("normal: machines with rollouts", pools, need, stock.machines_in_normal())
-    found += above("normal: firm replicas", list(world.placements), firm, stock.replicas)
+    found += above("normal: firm replicas", list(world.placements), non_preemptible, stock.replicas)
     kinds = {failure.kinds for failure in failures}
     least = {row.offer.id: least_counted(study, row.offer, kinds) for row in stock.bought}
     there = np.maximum(stock.usable * (stock.running(least) - stock.lent()), 0.0)
-    on_firm = world.by_pool(world.machines_per_replica * stock.firm)
-    return found + above("normal: machines under firm replicas", pools, on_firm, there)
+    on_non_preemptible = world.by_pool(world.machines_per_replica * stock.non_preemptible)
+    return found + above("normal: machines under firm replicas", pools, on_non_preemptible, there)
 
 
 def stated(world: World, state: State | None, in_failure: bool) -> tuple[Numbers, Numbers, list[str]]:
@@ -139,7 +141,7 @@ def stated(world: World, state: State | None, in_failure: bool) -> tuple[Numbers
             astray[i] += rate
         reason = reason_not(world, workload, origin, placement, in_failure) if rate > TOLERANCE else None
         if reason:
-            label = f"{state.failure} at {state.clock_seconds:g} s" if state else ""
+            label = f"{state.failure} at {state.deadline_seconds:g} s" if state else ""
             findings.append(f"{label}: {workload} from {origin} on {placement} is not eligible: {reason}")
     return traffic, astray, findings
 

@@ -45,7 +45,7 @@ class Stock:
 
     Parameters
     ----------
-    firm : of the replicas, those on machines that count in every failure [e]
+    non_preemptible : of the replicas, those on machines that count in every failure [e]
     astray : traffic sent where nothing can serve it [i, requests/s]
     held : machines owned or committed before the plan [q]
     claims : (pool, machines, seconds until they are back or none)
@@ -53,7 +53,7 @@ class Stock:
     """
 
     replicas: Numbers
-    firm: Numbers
+    non_preemptible: Numbers
     base: Numbers
     astray: Numbers
     held: Numbers

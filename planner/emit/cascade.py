@@ -44,7 +44,7 @@ class Served:
     overfull : (placement, times its room), the fullest first
     """
 
-    clock_seconds: float
+    deadline_seconds: float
     served_fraction: float
     due_fraction: float
     short_requests_per_second: float
@@ -130,7 +130,7 @@ def _push(of: Subject, s: State) -> Push:
         shed += max(0.0, float(x.shed[w, o, s] - x.shed[w, o, normal_state])) * p.burst_factor[w]
         if all(surviving_replicas(p, x, e, s) >= x.replicas[e, of.hour] for e in before):
             moved += sum(max(0.0, v - before.get(e, 0.0)) for e, v in now.items()) * p.burst_factor[w]
-    return Push(shed, moved, sum(float(x.loaded[e, s]) for e in p.placements))
+    return Push(shed, moved, sum(float(x.cold_started[e, s]) for e in p.placements))
 
 
 def _seen_by(of: Subject, f: str) -> str:
@@ -175,7 +175,7 @@ def served_by(of: Subject, table: Table, gateway: str, s: State, replicas: Repli
     short = [(due - served, w, o, served, due) for w, o, served, due in rows if due - served > TOLERANCE_FRACTION * due]
     worst = max(short, key=lambda row: (row[0] / offered[row[1], row[2]], row[1:3]), default=None)
     return Served(
-        clock_seconds=s[2],
+        deadline_seconds=s[2],
         served_fraction=min(1.0, sum(row[2] for row in rows) / whole) if whole else 1.0,
         due_fraction=sum(row[3] for row in rows) / whole if whole else 0.0,
         short_requests_per_second=sum(row[0] for row in short),
@@ -213,7 +213,7 @@ def cascade_data(outcomes: tuple[Outcome, ...]) -> dict[str, object]:
 
 def _served_data(x: Served) -> dict[str, object]:
     return {
-        "clock_seconds": x.clock_seconds,
+        "deadline_seconds": x.deadline_seconds,
         "served_fraction": x.served_fraction,
         "due_fraction": x.due_fraction,
         "short_requests_per_second": x.short_requests_per_second,

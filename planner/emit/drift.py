@@ -112,8 +112,8 @@ def drill_actual(plan: PlanFile, actual: Actual, on: date) -> DrillResult:
         count = row.replicas if actual.replicas is None else min(row.replicas, actual.replicas.get(row.placement, 0))
         if stack_of[row.placement] in expired:
             count = 0
-        firm = None if row.firm is None else min(row.firm, count)
-        replicas.append(row.model_copy(update={"replicas": count, "firm": firm}))
+        non_preemptible = None if row.non_preemptible is None else min(row.non_preemptible, count)
+        replicas.append(row.model_copy(update={"replicas": count, "non_preemptible": non_preemptible}))
     models = tuple(_without_starts(model, expired) for model in plan.study.models)
     study = plan.study.model_copy(update={"holdings": tuple(holdings), "models": models})
     changed = {"study": study, "purchases": tuple(purchases), "replicas": tuple(replicas)}

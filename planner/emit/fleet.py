@@ -204,7 +204,7 @@ def _refuse_unknown(plan: PlanFile) -> None:
         ("purchases", {bought.offer for bought in plan.purchases}, offers),
         ("replicas", {row.placement for row in plan.replicas}, set(placed(plan))),
         ("states", {w for state in plan.states for w in state.workload}, {w.name for w in study.workloads}),
-        ("states", {e for state in plan.states for e in state.loaded}, set(placed(plan))),
+        ("states", {e for state in plan.states for e in state.cold_started}, set(placed(plan))),
     )
     findings = [
         Finding(f"plan: {what}", "one that its study has", repr(name)[:120], fix)
@@ -230,10 +230,10 @@ def _running(plan: PlanFile) -> tuple[Running, ...]:
     known = placed(plan)
     most: dict[str, tuple[int, int]] = {}
     for row in plan.replicas:
-        firm = row.replicas if row.firm is None else row.firm
+        non_preemptible = row.replicas if row.non_preemptible is None else row.non_preemptible
         before = most.get(row.placement, (0, 0))
-        most[row.placement] = max(before[0], firm), max(before[1], row.replicas - firm)
-    started = {e for state in plan.states for e, n in state.loaded.items() if n}
+        most[row.placement] = max(before[0], non_preemptible), max(before[1], row.replicas - non_preemptible)
+    started = {e for state in plan.states for e, n in state.cold_started.items() if n}
     found = []
     for placement in sorted({*most, *started}):
         for count, on_spot in zip(most.get(placement, (0, 0)), (False, True), strict=True):

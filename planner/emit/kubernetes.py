@@ -355,9 +355,9 @@ def _failures(fleet: Fleet) -> dict[str, Any]:
     for state in fleet.plan.states:
         if state.failure == NORMAL or state.same_as_normal:
             continue
-        when = {"failure": state.failure, "clock_seconds": state.clock_seconds, "hour": state.hour}
-        for placement in sorted({*state.kept, *state.loaded}):
-            counts = {"kept": state.kept.get(placement), "loaded": state.loaded.get(placement, 0)}
+        when = {"failure": state.failure, "deadline_seconds": state.deadline_seconds, "hour": state.hour}
+        for placement in sorted({*state.kept, *state.cold_started}):
+            counts = {"kept": state.kept.get(placement), "cold_started": state.cold_started.get(placement, 0)}
             replicas.append({**when, "placement": placement, "name": fleet.running_name[placement], **counts})
         for region, running in regions.items():
             for w, flows in route_weights(fleet, {r.placement for r in running}, [state]).items():

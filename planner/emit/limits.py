@@ -213,7 +213,7 @@ def _cold(given: _Given) -> dict[Edge, float]:
     for f in p.failures:
         for s in states(p, f):
             for e in p.placements:
-                n = float(x.kept[e, s] + x.loaded[e, s])
+                n = float(x.kept[e, s] + x.cold_started[e, s])
                 if s[0] == given.hour and x.replicas[e, given.hour] <= 0 < n:
                     fewest[e] = min(fewest.get(e, n), n)
     found = {key: value for key, value in given.most.items() if key[2] in fewest and value > 0}

@@ -255,7 +255,7 @@ def override_data(of: Subject, f: str) -> dict[str, object]:
     """Weights of one failure at each of its clocks, for control planes that push weights."""
     p = of.problem
     rows = [
-        {"clock_seconds": s[2], "routes": [_override_route(of, flow, s) for flow in sorted(p.flows)]}
+        {"deadline_seconds": s[2], "routes": [_override_route(of, flow, s) for flow in sorted(p.flows)]}
         for s in states(p, f)
         if s[0] == of.hour
     ]

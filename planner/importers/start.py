@@ -17,6 +17,7 @@ from planner.study.files import write_new_folder
 from planner.study.latency import reaches
 from planner.study.places import Reading, Row, near_miss, read_record, shown, shown_path
 from planner.study.read import KEYS, check_whole_replicas, data_folder, read_fleet, read_study, sorted_findings
+from planner.study.records.base import SCHEMA_VERSION
 from planner.study.records.inventory import MachineType, Pool, Site
 from planner.study.records.serving import ContextClass, Model, Profile
 from planner.study.records.study import Origin, RunningReplicas, Study, Utilisation, Workload
@@ -276,7 +277,7 @@ def _study(
     ]
     return {
         "study": folder.resolve().name or "fleet",
-        "schema_version": 1,
+        "schema_version": SCHEMA_VERSION,
         "today": day,
         "horizon": {"start": start, "months": 12},
         "inventories": ["default"],

@@ -45,20 +45,20 @@ NOT_CHECKED: Mapping[str, str] = {
     "solver": "a name",
     "study.*": "taken as it is (checked: that it is the one that was planned); whoever changes it has another study",
     "proof.bound_usd": "proving it again means solving again (checked: between the relaxation and the cost)",
-    "proof.relaxation_usd": "as the bound (checked: between zero, where no outage has a price, and the bound)",
+    "proof.lp_bound_usd": "as the bound (checked: between zero, where no outage has a price, and the bound)",
     "proof.gap_asked_fraction": "what was asked for (checked: that the status fits it)",
-    "proof.status": "whether a clock or a person ended the search (checked: proven and gap)",
+    "proof.status": "whether a time limit or a person ended the search (checked: proven and gap)",
     "proof.passes": "how often the search went round",
-    "proof.failures_entered": "which failures decided something (checked: that the study has them)",
-    "states.*.kept": "whether a replica that carries nothing is kept or let go, where there is room for it (checked: "
+    "proof.binding_failures": "which failures are binding (checked: that the study has them)",
+    "states.*.kept": "whether a replica that carries nothing is kept or evicted, where there is room for it (checked: "
     "that it survived, and stands on machines)",
-    "binds": "which limits bind, and their marginal values: of the relaxation; rows may be missing (checked: limits "
-    "and units are the study's, no saving is more than is paid)",
-    "drivers": "which failures pay for a pool: of the relaxation; rows may be missing (checked: pools and failures "
+    "bottlenecks": "which limits bind, and their marginal values: of the LP bound; rows may be missing (checked: "
+    "limits and units are the study's, no saving is more than is paid)",
+    "drivers": "which failures pay for a pool: of the LP bound; rows may be missing (checked: pools and failures "
     "are the study's)",
     "on_equal_terms": "whether it is there: plans of earlier versions have none, nor where its search was interrupted",
-    "firm": "units of the low and high demand plans, which are plans of their own, and whether they were asked for "
-    "(checked: offers, periods, units of the plan itself)",
+    "no_regret": "units of the low and high demand plans, which are plans of their own, and whether they were asked "
+    "for (checked: offers, periods, units of the plan itself)",
 }
 """Fields of the plan file, as patterns -> why the audit does not check them, and what of them it does."""
 NOT_CHECKED_BESIDE: Mapping[str, str] = {
@@ -196,7 +196,7 @@ def _names(plan: PlanFile, p: Problem) -> Iterator[Violation]:
     yield from _each_once("builds", _may_build(p), Counter((m.build_out, m.when) for m in plan.builds))
     yield from _each_once("replicas", may_run, run)
     in_states = {s for f in p.failures for s in states(p, f)}
-    stated = Counter((s.hour, s.failure, s.clock_seconds) for s in plan.states)
+    stated = Counter((s.hour, s.failure, s.deadline_seconds) for s in plan.states)
     yield from _each_once("states", in_states, stated)
     for s in sorted(in_states - set(stated)):
         yield Violation("states", _text(s), 1.0, "missing: nothing is said about it")
@@ -204,15 +204,17 @@ def _names(plan: PlanFile, p: Problem) -> Iterator[Violation]:
     flows = set(p.flows)
     yield from _limits(plan, p)
     for state in plan.states:
-        where = f"{state.failure} at {state.clock_seconds:g} s"
+        where = f"{state.failure} at {state.deadline_seconds:g} s"
         lengths = {len(c) for c in (state.workload, state.origin, state.placement, state.requests_per_second)}
         if len(lengths) > 1:
             yield Violation("states", where, 1.0, "columns of different length")
-        more = (state.workload, state.ways, state.shed, state.kept, state.loaded, state.occupied)
+        more = (state.workload, state.routed_via, state.shed, state.kept, state.cold_started, state.occupied)
         if state.same_as_normal and any(more):
             yield Violation("states", where, 1.0, "said to equal normal operation, and more")
-        yield from _each_once("ways", {(way,) for way in p.doors.ways}, Counter((way,) for way in state.ways))
-        if any(value < 0 for value in (*state.requests_per_second, *state.taking_requests_per_second)):
+        yield from _each_once(
+            "routed_via", {(way,) for way in p.doors.ways}, Counter((way,) for way in state.routed_via)
+        )
+        if any(value < 0 for value in (*state.requests_per_second, *state.throughput_requests_per_second)):
             yield Violation("traffic", where, 1.0, "negative requests/s")
         for w, o, e in zip(state.workload, state.origin, state.placement, strict=False):
             if e not in edges or (w, o) not in flows:
@@ -221,7 +223,7 @@ def _names(plan: PlanFile, p: Problem) -> Iterator[Violation]:
             for o, value in by_origin.items():
                 if value < 0 or (w, o) not in flows:
                     yield Violation("shed", f"{where} {w} {o}", 1.0, "negative, or not something the study knows")
-        for name in ("kept", "loaded", "occupied"):
+        for name in ("kept", "cold_started", "occupied"):
             for e, count in getattr(state, name).items():
                 if count < 0 or e not in edges:
                     yield Violation(name, f"{where} {e}", 1.0, "negative, or not something the study knows")
@@ -288,9 +290,9 @@ def _totals(plan: PlanFile, p: Problem) -> Iterator[Violation]:
             "the failures of the study",
         ),
         (
-            float(proof.failures_implied),
+            float(proof.dominated_failures),
             float(len(implied(p))),
-            "proof.failures_implied",
+            "proof.dominated_failures",
             "those that harder ones imply",
         ),
     )
@@ -303,9 +305,9 @@ def _totals(plan: PlanFile, p: Problem) -> Iterator[Violation]:
     with_goals = [(proof.cost_usd, plan.costs_usd), *((other.cost_usd, other.costs_usd) for _, other in compared[1:])]
     for low, high, what in (
         (proof.bound_usd, proof.cost_usd, "proof.bound_usd above the cost"),
-        (proof.relaxation_usd, proof.bound_usd, "proof.relaxation_usd above the bound"),
+        (proof.lp_bound_usd, proof.bound_usd, "proof.lp_bound_usd above the bound"),
         # an outage may cost less than normal operation, as what is not served costs no requests
-        *(() if p.priced else ((0.0, proof.relaxation_usd, "proof.relaxation_usd below zero"),)),
+        *(() if p.priced else ((0.0, proof.lp_bound_usd, "proof.lp_bound_usd below zero"),)),
         *((other.bound_usd, other.cost_usd, f"{name}.bound_usd above its cost") for name, other in compared),
         # outages are no cost of the plan without goals, and may be below zero: the others cost no less without them
         *(
@@ -328,9 +330,9 @@ def _totals(plan: PlanFile, p: Problem) -> Iterator[Violation]:
         if bought_alike.units > most.get((bought_alike.offer, bought_alike.when), float("inf")):
             what = f"{bought_alike.offer} {bought_alike.when}"
             yield Violation("on_equal_terms", what, 1.0, "counts in no failure, and is more than the plan buys")
-    for f in proof.failures_entered:
+    for f in proof.binding_failures:
         if f not in p.failures:
-            yield Violation("proof.failures_entered", f, 1.0, "not a failure of the study")
+            yield Violation("proof.binding_failures", f, 1.0, "not a failure of the study")
     if list(plan.uncoverable) != uncoverable(plan.study, p):
         yield Violation("uncoverable", "", 1.0, "not the list that follows from the study")
     yield from _explanations(plan, p)
@@ -386,12 +388,19 @@ def _beside_requests(p: Problem, what: str, other: WithoutGoals) -> Iterator[Vio
 def _explanations(plan: PlanFile, p: Problem) -> Iterator[Violation]:
     """What is told beside the proof fits the study, as far as it follows from it: names, units, what savings may be."""
     units = {limit.name: limit.unit for limit in p.limits} | {f"most_units of {b}": "units" for b in p.offers}
-    yield from _each_once("binds", {(name,) for name in units}, Counter((bind.limit,) for bind in plan.binds))
-    for bind in plan.binds:
-        if bind.limit in units and bind.unit != units[bind.limit]:
-            yield Violation("binds", bind.limit, 0.0, f"in {bind.unit}; the study has it in {units[bind.limit]}")
-        if bind.replanned_usd is not None and not 0.0 <= bind.replanned_usd <= _most_saved(plan):
-            yield Violation("binds", bind.limit, bind.replanned_usd, "more is saved than is paid")
+    yield from _each_once(
+        "bottlenecks", {(name,) for name in units}, Counter((bottleneck.limit,) for bottleneck in plan.bottlenecks)
+    )
+    for bottleneck in plan.bottlenecks:
+        if bottleneck.limit in units and bottleneck.unit != units[bottleneck.limit]:
+            yield Violation(
+                "bottlenecks",
+                bottleneck.limit,
+                0.0,
+                f"in {bottleneck.unit}; the study has it in {units[bottleneck.limit]}",
+            )
+        if bottleneck.replanned_usd is not None and not 0.0 <= bottleneck.replanned_usd <= _most_saved(plan):
+            yield Violation("bottlenecks", bottleneck.limit, bottleneck.replanned_usd, "more is saved than is paid")
     for q, failures in plan.drivers.items():
         if q not in p.pools:
             yield Violation("drivers", q, 1.0, "not a pool of the study")
@@ -399,14 +408,14 @@ def _explanations(plan: PlanFile, p: Problem) -> Iterator[Violation]:
     base = units_by_period(p, plan.purchases, plan.builds)
     several = len(p.periods) > 1
     may = {(b, t) for b in (*p.offers, *p.build_outs) for t in (p.periods if several else (None,))}
-    stated = Counter((row.offer, row.when) for row in plan.firm)
-    yield from _each_once("firm", may, stated)
-    for row in plan.firm:
+    stated = Counter((row.offer, row.when) for row in plan.no_regret)
+    yield from _each_once("no_regret", may, stated)
+    for row in plan.no_regret:
         if row.base_units != base.get((row.offer, row.when or p.periods[0]), 0):
-            yield Violation("firm", row.offer, 1.0, "base units are not those of the plan")
+            yield Violation("no_regret", row.offer, 1.0, "base units are not those of the plan")
     for b, t in sorted(base):
-        if plan.firm and not stated[b, t if several else None]:
-            yield Violation("firm", f"{b} {t}", 1.0, "missing: the plan has units of it")
+        if plan.no_regret and not stated[b, t if several else None]:
+            yield Violation("no_regret", f"{b} {t}", 1.0, "missing: the plan has units of it")
 
 
 def _most_saved(plan: PlanFile) -> float:

@@ -108,10 +108,10 @@ def reserves_of(p: Problem, x: Decisions) -> Reserves:
     return Reserves(workload=workload, origin=origin, placement=placement, hour=hour, requests_per_second=rates)
 
 
-def firm_of(p: Problem, x: Decisions, e: str, h: str) -> int | None:
+def non_preemptible_of(p: Problem, x: Decisions, e: str, h: str) -> int | None:
     """Replicas on machines that count in every failure, where not all are."""
-    firm = int(x.firm[e, h])
-    return firm if p.pool_of[e] in p.with_spot and firm != int(x.replicas[e, h]) else None
+    non_preemptible = int(x.non_preemptible[e, h])
+    return non_preemptible if p.pool_of[e] in p.with_spot and non_preemptible != int(x.replicas[e, h]) else None
 
 
 def state_records(p: Problem, x: Decisions) -> list[State]:
@@ -128,16 +128,16 @@ def state_records(p: Problem, x: Decisions) -> list[State]:
             for w, o in p.flows:
                 if (value := round(x.shed[w, o, s], decimals(p, w, o, s[0]))) > 0:
                     shed.setdefault(w, {})[o] = value
-            kept, loaded, occupied = {}, {}, {}
+            kept, cold_started, occupied = {}, {}, {}
             for e in live_placements(p, f):
                 alive = whole_survivors(p, x, e, s)
-                kept_now, loaded_now = round(x.kept[e, s]), round(x.loaded[e, s])
+                kept_now, loaded_now = round(x.kept[e, s]), round(x.cold_started[e, s])
                 runs = kept_now + loaded_now
                 if f != NORMAL:
                     if kept_now != alive:
                         kept[e] = kept_now
                     if loaded_now:
-                        loaded[e] = loaded_now
+                        cold_started[e] = loaded_now
                     if round(x.occupied[e, s]) > runs:
                         occupied[e] = round(x.occupied[e, s])
             usual = (s[0], NORMAL, 0.0)
@@ -148,7 +148,7 @@ def state_records(p: Problem, x: Decisions) -> list[State]:
                 f != NORMAL
                 and rows == normal
                 and taking == as_usual
-                and not (shed or kept or loaded or occupied)
+                and not (shed or kept or cold_started or occupied)
                 and all(requests_per_second(p, w, o, s) == requests_per_second(p, w, o, usual) for w, o in p.flows)
             )
             columns: Any = ((), (), (), ()) if same or not rows else zip(*rows, strict=True)
@@ -157,17 +157,17 @@ def state_records(p: Problem, x: Decisions) -> list[State]:
                 State(
                     hour=s[0],
                     failure=f,
-                    clock_seconds=s[2],
+                    deadline_seconds=s[2],
                     same_as_normal=same,
                     workload=w_,
                     origin=o_,
                     placement=e_,
                     requests_per_second=v_,
-                    ways=() if same else tuple(taking),
-                    taking_requests_per_second=() if same else tuple(taking.values()),
+                    routed_via=() if same else tuple(taking),
+                    throughput_requests_per_second=() if same else tuple(taking.values()),
                     shed=shed,
                     kept=kept,
-                    loaded=loaded,
+                    cold_started=cold_started,
                     occupied=occupied,
                 )
             )
@@ -215,8 +215,12 @@ def decisions_of(plan: PlanFile, p: Problem) -> Decisions:
     x.started = Sparse(started | {(m.build_out, m.when): float(m.units) for m in plan.builds})
     x.shortfall = Sparse(short_of_spend(p, x))
     x.replicas = Sparse({(r.placement, r.hour): float(r.replicas) for r in plan.replicas})
-    firm = {(r.placement, r.hour): r.replicas if r.firm is None else r.firm for r in plan.replicas}
-    x.firm = Sparse({(e, h): float(n) for (e, h), n in firm.items() if p.pool_of.get(e) in p.with_spot})
+    non_preemptible = {
+        (r.placement, r.hour): r.replicas if r.non_preemptible is None else r.non_preemptible for r in plan.replicas
+    }
+    x.non_preemptible = Sparse(
+        {(e, h): float(n) for (e, h), n in non_preemptible.items() if p.pool_of.get(e) in p.with_spot}
+    )
     x.opened = Sparse({(p.pool_of.get(e, ""), h): 1.0 for (e, h), n in x.replicas.items() if n})
     limits = plan.reserves
     of = zip(limits.workload, limits.origin, limits.placement, limits.hour, strict=True)
@@ -224,7 +228,7 @@ def decisions_of(plan: PlanFile, p: Problem) -> Decisions:
     normal = {state.hour: state for state in plan.states if state.failure == NORMAL}
     known = {s for f in p.failures for s in states(p, f)}
     for state in plan.states:
-        s = (state.hour, state.failure, state.clock_seconds)
+        s = (state.hour, state.failure, state.deadline_seconds)
         if s not in known:
             continue
         shown = normal.get(state.hour, state) if state.same_as_normal else state
@@ -243,9 +247,9 @@ def decisions_of(plan: PlanFile, p: Problem) -> Decisions:
         for e in p.placements:
             kept = state.kept.get(e, whole_survivors(p, x, e, s))
             x.kept[e, s] = float(kept)  # type: ignore[index]
-            x.loaded[e, s] = float(state.loaded.get(e, 0))  # type: ignore[index]
+            x.cold_started[e, s] = float(state.cold_started.get(e, 0))  # type: ignore[index]
             x.occupied[e, s] = max(whole_occupied(p, x, e, s), float(state.occupied.get(e, 0)))  # type: ignore[index]
-        for way, value in zip(shown.ways, shown.taking_requests_per_second, strict=True):
+        for way, value in zip(shown.routed_via, shown.throughput_requests_per_second, strict=True):
             x.taking[way, s] = value  # type: ignore[index]
         for c in p.doors.components:
             x.passing[c, s] = requests_passing(p, x, c, s)  # type: ignore[index]

@@ -12,10 +12,12 @@ from planner.errors import Finding, InputError
 from planner.plan.json_lines import line_of
 from planner.study.files import NotReadable, parse_json, read_bytes
 from planner.study.places import shown, shown_path
+from planner.study.records.base import SCHEMA_VERSION
 from planner.study.records.plan import (
     PLAN_SCHEMA_VERSION,
     PlanFile,
 )
+from planner.study.records.renamed import PLAN, rename
 
 MOST_FINDINGS = 100
 """Mistakes of one plan file that are told one by one."""
@@ -46,8 +48,8 @@ def plan_text(plan: PlanFile) -> str:
     return json.dumps(plan.model_dump(mode="json", by_alias=True), indent=1, sort_keys=True, ensure_ascii=False) + "\n"
 
 
-def read_plan(path: Path) -> PlanFile:
-    """Read plan.json.
+def read_plan(path: Path, warnings: list[Finding] | None = None) -> PlanFile:
+    """Read plan.json. A plan of the schema version before is read as one of this; `warnings` gets what was renamed.
 
     Raises
     ------
@@ -69,6 +71,12 @@ def read_plan(path: Path) -> PlanFile:
     data = parse_json(text, where, fix)
     if not isinstance(data, dict):
         raise InputError([Finding(where, "a plan", f"a JSON {type(data).__name__}", fix)])
+    if data.get("schema_version") == PLAN_SCHEMA_VERSION - 1:
+        at = f"{where}:{line_of(text, ('schema_version',))}: schema_version"
+        data, renamed = _of_this_version(data)
+        if warnings is not None:
+            got = f"{PLAN_SCHEMA_VERSION - 1}, with fields that were renamed since: {renamed}"
+            warnings.append(Finding(at, f"{PLAN_SCHEMA_VERSION}", got, f"{fix}; it is read all the same", "warning"))
     version = data.get("schema_version")
     if version != PLAN_SCHEMA_VERSION:
         at = f"{where}:{line_of(text, ('schema_version',))}: schema_version"
@@ -84,3 +92,19 @@ def read_plan(path: Path) -> PlanFile:
         if (more := error.error_count() - len(findings)) > 0:
             findings.append(Finding(where, "a plan", f"{more} more mistakes", fix))
         raise InputError(findings) from error
+
+
+def _of_this_version(data: dict[str, Any]) -> tuple[dict[str, Any], str]:
+    """Data of a plan of the version before with the new names, and which they are; right digests stay right."""
+    study = data.get("study")
+    was_sealed = data.get("digest_sha256") == digest(data)
+    had_its_study = data.get("study_sha256") == sha256(study)
+    new_names = {f"{old[-1]} is {new[-1]}" for old, new in rename(data, PLAN)}
+    data["schema_version"] = PLAN_SCHEMA_VERSION
+    if isinstance(study, dict) and study.get("schema_version") == SCHEMA_VERSION - 1:
+        study["schema_version"] = SCHEMA_VERSION
+    if had_its_study:
+        data["study_sha256"] = sha256(study)
+    if was_sealed:
+        data["digest_sha256"] = digest(data)
+    return data, ", ".join(sorted(new_names)) or "none of them in this plan"

@@ -25,8 +25,8 @@ class Order:
     units_without_goals : of them, at most those that the plan without survival goals has then: on equal terms, where
         that is known, as a plan that stands on spot tells nothing of what goals ask for
     reasons : failures that pay for the pool, largest share first
-    firm_units, firm_in : units of the order that the low, base and high demand plans all have by then, and how many of
-        the three have as many; None when not asked
+    no_regret_units, no_regret_in : units of the order that the low, base and high demand plans all have by then, and
+        how many of the three have as many; None when not asked
     """
 
     offer: str
@@ -46,8 +46,8 @@ class Order:
     blocks: tuple[int, ...]
     units_without_goals: int
     reasons: tuple[str, ...]
-    firm_units: int | None
-    firm_in: int | None
+    no_regret_units: int | None
+    no_regret_in: int | None
 
 
 def orders(plan: PlanFile, p: Problem) -> tuple[Order, ...]:
@@ -55,7 +55,7 @@ def orders(plan: PlanFile, p: Problem) -> tuple[Order, ...]:
     study = plan.study
     offers, periods = {b.id: b for b in study.offers}, {span.name: span for span in spans(study)}
     bare = units_by_period(p, (plan.on_equal_terms or plan.without_goals).purchases)
-    firm = {(row.offer, row.when or p.periods[0]): row for row in plan.firm}
+    no_regret = {(row.offer, row.when or p.periods[0]): row for row in plan.no_regret}
     active = units_by_period(p, plan.purchases)
     bought: dict[tuple[str, str], list[Purchase]] = {}
     for purchase in plan.purchases:
@@ -67,7 +67,7 @@ def orders(plan: PlanFile, p: Problem) -> tuple[Order, ...]:
         units = max(purchase.units for purchase in purchases)
         price = p.price_usd_per_machine_hour[b] * p.price_factor.get((b, t), 1.0)
         capital = sum(paid.get((b, t), 0.0) for paid in p.capital_usd.values())
-        counts = firm.get((b, t))
+        counts = no_regret.get((b, t))
         in_all = (counts.low_units, counts.base_units, counts.high_units) if counts else None
         there = active.get((b, t), units)
         rows.append(
@@ -96,8 +96,8 @@ def orders(plan: PlanFile, p: Problem) -> tuple[Order, ...]:
                 blocks=blocks(units, offer.most_units_at_once),
                 units_without_goals=min(units, bare.get((b, t), 0)),
                 reasons=plan.drivers.get(offer.pool, ()),
-                firm_units=min(units, max(0, units - there + min(in_all))) if in_all else None,
-                firm_in=sum(n >= there for n in in_all) if in_all else None,
+                no_regret_units=min(units, max(0, units - there + min(in_all))) if in_all else None,
+                no_regret_in=sum(n >= there for n in in_all) if in_all else None,
             )
         )
     return tuple(sorted(rows, key=lambda r: (r.by, -r.usd, r.offer)))
@@ -112,11 +112,11 @@ class PhaseOrder:
     build_out, modules : the phase, and how many of its modules
     part : shell, power, equipment or commissioning; each has a clock of its own
     period, need : from when on the modules must be usable, and that period's first day
-    by : latest day to order the part: need − clock − slack; `days_late` when that day has passed
+    by : latest day to order the part: need − lead time − slack; `days_late` when that day has passed
     usd : capital of the part, not discounted; commissioning is in the fit-out, ordered with the equipment
     modules_without_goals : of them, at most those of the plan without survival goals by then, on equal terms
-    firm_modules, firm_in : modules that the low, base and high demand plans all have by then, and how many of the three
-        have as many; None when not asked
+    no_regret_modules, no_regret_in : modules that the low, base and high demand plans all have by then, and how many of
+        the three have as many; None when not asked
     """
 
     build_out: str
@@ -128,8 +128,8 @@ class PhaseOrder:
     days_late: int
     usd: float
     modules_without_goals: int
-    firm_modules: int | None
-    firm_in: int | None
+    no_regret_modules: int | None
+    no_regret_in: int | None
 
 
 def phase_orders(plan: PlanFile, p: Problem) -> tuple[PhaseOrder, ...]:
@@ -138,14 +138,14 @@ def phase_orders(plan: PlanFile, p: Problem) -> tuple[PhaseOrder, ...]:
     phases, periods = {m.id: m for m in study.build_outs}, {span.name: span for span in spans(study)}
     bare = units_by_period(p, (), (plan.on_equal_terms or plan.without_goals).builds)
     there = units_by_period(p, (), plan.builds)
-    firm = {(row.offer, row.when or p.periods[0]): row for row in plan.firm}
+    no_regret = {(row.offer, row.when or p.periods[0]): row for row in plan.no_regret}
     for built in plan.builds:
         m, need, at = phases[built.build_out], periods[built.when].first_day, (built.build_out, built.when)
-        counts = firm.get(at)
+        counts = no_regret.get(at)
         in_all = (counts.low_units, counts.base_units, counts.high_units) if counts else None
-        for part, months in m.clocks_months:
+        for part, months in m.lead_months:
             by = after_months(need, -months) - timedelta(days=math.ceil(study.order_slack_days))
-            if m.decide_by is not None and months == m.clocks_months.longest:
+            if m.decide_by is not None and months == m.lead_months.longest:
                 by = min(by, m.decide_by)
             name = "fit_out" if part == "equipment" else part
             rows.append(
@@ -159,8 +159,10 @@ def phase_orders(plan: PlanFile, p: Problem) -> tuple[PhaseOrder, ...]:
                     days_late=max(0, (study.today - by).days),
                     usd=built.units * m.power_mw * m.usd_per_mw(name) if name in PARTS else 0.0,
                     modules_without_goals=min(built.units, bare.get(at, 0)),
-                    firm_modules=min(built.units, max(0, built.units - there[at] + min(in_all))) if in_all else None,
-                    firm_in=sum(n >= there[at] for n in in_all) if in_all else None,
+                    no_regret_modules=min(built.units, max(0, built.units - there[at] + min(in_all)))
+                    if in_all
+                    else None,
+                    no_regret_in=sum(n >= there[at] for n in in_all) if in_all else None,
                 )
             )
     return tuple(sorted(rows, key=lambda r: (r.by, r.build_out, r.part)))

@@ -10,8 +10,8 @@ from planner.interruption import interrupted
 from planner.plan.decisions import (
     builds_of,
     costs_usd,
-    firm_of,
     gap_fraction,
+    non_preemptible_of,
     purchases_of,
     reserves_of,
     state_records,
@@ -27,9 +27,9 @@ from planner.solve.search import Effort, Progress, Solution
 from planner.solve.solve import solve
 from planner.study.dependencies import placements
 from planner.study.records.plan import (
-    Binding,
+    Bottleneck,
     Built,
-    Firm,
+    NoRegret,
     OnEqualTerms,
     PlanFile,
     Proof,
@@ -51,7 +51,7 @@ def make_plan(
     solver: Callable[[], Any] | None = None,
     solver_name: str = "HiGHS",
     progress: Progress = lambda stage, done, detail: None,
-    firm: bool = False,
+    no_regret: bool = False,
     case: Case = "base",
     hints: Iterable[str] = (),
     start: PlanFile | None = None,
@@ -60,7 +60,7 @@ def make_plan(
 
     Without them it is solved twice: as cheap as can be, and on equal terms (`OnEqualTerms`), which needs the plan.
 
-    `hints` are failures that decided a similar plan (its `proof.failures_entered`): they save passes, nothing else.
+    `hints` are failures that decided a similar plan (its `proof.binding_failures`): they save passes, nothing else.
     `start` is a similar plan: its failures are hints, and whole numbers are looked for near its own first; where none
     there is good enough, the search goes on, unless the effort is quick. The proof is of this study alone.
 
@@ -74,7 +74,7 @@ def make_plan(
     reference = solve(bare, effort, solver, renamed(progress, "without goals"))
     p = build(study, case)
     re_solved = _re_solved(p, effort, solver, progress, hints)
-    hints = (*hints, *(start.proof.failures_entered if start is not None else ()))
+    hints = (*hints, *(start.proof.binding_failures if start is not None else ()))
     solution = solve(p, effort, solver, progress, hints, None if start is None else _bought_of(start), True)
     orders = purchases_of(p, solution.decisions)
     without_goals = _without_goals(bare, reference, p, solution)
@@ -93,7 +93,12 @@ def make_plan(
             purchases=orders,
             builds=builds_of(p, solution.decisions),
             replicas=tuple(
-                Replicas(placement=e, hour=h, replicas=int(n), firm=firm_of(p, solution.decisions, e, h))
+                Replicas(
+                    placement=e,
+                    hour=h,
+                    replicas=int(n),
+                    non_preemptible=non_preemptible_of(p, solution.decisions, e, h),
+                )
                 for (e, h), n in sorted(solution.decisions.replicas.items())
                 if n
             ),
@@ -101,9 +106,9 @@ def make_plan(
             reserves=reserves_of(p, solution.decisions),
             costs_usd=costs_usd(p, solution.decisions),
             uncoverable=tuple(uncoverable(study, p)),
-            binds=binds(p, solution),
-            firm=firmness(study, orders, builds_of(p, solution.decisions), effort, solver, progress)
-            if firm and not interrupted()
+            bottlenecks=bottlenecks(p, solution),
+            no_regret=no_regret_of(study, orders, builds_of(p, solution.decisions), effort, solver, progress)
+            if no_regret and not interrupted()
             else (),
             drivers=solution.drivers,
             without_goals=without_goals,
@@ -115,10 +120,10 @@ def make_plan(
                 bound_usd=solution.bound_usd,
                 gap_fraction=gap_fraction(solution.cost_usd, solution.bound_usd),
                 gap_asked_fraction=effort.gap_fraction,
-                relaxation_usd=solution.relaxation_usd,
+                lp_bound_usd=solution.lp_bound_usd,
                 failures_tested=len(p.failures) - 1,
-                failures_entered=solution.entered,
-                failures_implied=solution.implied,
+                binding_failures=solution.entered,
+                dominated_failures=solution.implied,
                 passes=solution.passes,
             ),
         )
@@ -169,7 +174,12 @@ def _bought_of(plan: PlanFile) -> Decisions:
     started = {(b.offer, b.when): float(b.units) for b in plan.purchases if b.offer not in hourly}
     x.started = Sparse(started | {(m.build_out, m.when): float(m.units) for m in plan.builds})
     x.replicas = Sparse({(r.placement, r.hour): float(r.replicas) for r in plan.replicas})
-    x.firm = Sparse({(r.placement, r.hour): float(r.replicas if r.firm is None else r.firm) for r in plan.replicas})
+    x.non_preemptible = Sparse(
+        {
+            (r.placement, r.hour): float(r.replicas if r.non_preemptible is None else r.non_preemptible)
+            for r in plan.replicas
+        }
+    )
     pool_of = {e: plan.study.pools[q].id for e, (_, _, q) in placements(plan.study).items()}
     x.opened = Sparse({(pool_of.get(r.placement, ""), r.hour): 1.0 for r in plan.replicas if r.replicas})
     return x
@@ -197,16 +207,16 @@ def renamed(progress: Progress, stage: str) -> Progress:
     return lambda inner, done, detail: progress(stage, done, inner)
 
 
-def binds(p: Problem, solution: Solution) -> tuple[Binding, ...]:
+def bottlenecks(p: Problem, solution: Solution) -> tuple[Bottleneck, ...]:
     """Limits that bind, by what a machine's worth of each saves, largest first."""
     units = {limit.name: limit.unit for limit in p.limits}
     steps = solution.limit_steps
     rows = [
-        Binding(limit=name, unit=units[name], marginal_usd=value, step=steps.get(name))
+        Bottleneck(limit=name, unit=units[name], marginal_usd=value, step=steps.get(name))
         for name, value in solution.limit_marginals.items()
         if value > 1e-6
     ] + [
-        Binding(limit=f"most_units of {b}", unit="units", marginal_usd=value, step=steps.get(b))
+        Bottleneck(limit=f"most_units of {b}", unit="units", marginal_usd=value, step=steps.get(b))
         for b, value in solution.offer_marginals.items()
         if value > 1e-6
     ]
@@ -219,15 +229,15 @@ def with_valued_limits(plan: PlanFile, effort: Effort, most: int, progress: Prog
     The saving is what the plans differ by; it is true to within the gaps of both.
     """
     rows = []
-    for n, row in enumerate(plan.binds):
+    for n, row in enumerate(plan.bottlenecks):
         if n < most and not interrupted():
             p = build(more_of(plan.study, row.limit, row.step or 1.0), plan.demand_case)
-            hints = plan.proof.failures_entered
+            hints = plan.proof.binding_failures
             found = solve(p, effort, None, renamed(progress, row.limit), hints, _bought_of(plan))
             # the plan at hand stays a plan with more of it: a dearer one found is no loss
             row = row.model_copy(update={"replanned_usd": max(0.0, plan.proof.cost_usd - found.cost_usd)})
         rows.append(row)
-    return sealed(plan.model_copy(update={"binds": tuple(rows)}))
+    return sealed(plan.model_copy(update={"bottlenecks": tuple(rows)}))
 
 
 def more_of(study: Study, limit: str, step: float = 1.0) -> Study:
@@ -249,14 +259,14 @@ def more_of(study: Study, limit: str, step: float = 1.0) -> Study:
     return study.model_copy(update={"policies": policies, "offers": offers, "sites": sites})
 
 
-def firmness(
+def no_regret_of(
     study: Study,
     orders: tuple[Purchase, ...],
     builds: tuple[Built, ...],
     effort: Effort,
     solver: Callable[[], Any] | None,
     progress: Progress,
-) -> tuple[Firm, ...]:
+) -> tuple[NoRegret, ...]:
     """Units of each offer in the plans for low, base and high demand; none when one of them has no plan."""
     base = build(study)
     units = {"base": units_by_period(base, orders, builds)}
@@ -269,7 +279,7 @@ def firmness(
         units[case] = units_by_period(p, purchases_of(p, found.decisions), builds_of(p, found.decisions))
     several = len(base.periods) > 1
     return tuple(
-        Firm(
+        NoRegret(
             offer=b,
             when=t if several else None,
             low_units=units["low"].get((b, t), 0),

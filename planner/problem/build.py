@@ -79,7 +79,7 @@ def build(study: Study, demand: str = "base", with_goals: bool = True) -> Proble
         period_of=period_of,
         hours_in=hours_in,
         failures=failures,
-        clocks_seconds={},
+        deadlines_seconds={},
         promised=promised,
         lost=lost,
         coverable=coverable,
@@ -160,7 +160,7 @@ def build(study: Study, demand: str = "base", with_goals: bool = True) -> Proble
     )
     problem = replace(
         problem,
-        clocks_seconds={f: clocks(problem, f) for f in failures},
+        deadlines_seconds={f: clocks(problem, f) for f in failures},
         sizes_requests_per_second=sizes(problem),
     )
     if found := out_of_range(problem):

@@ -83,7 +83,7 @@ def not_built(study: Study, phase: BuildOut) -> str | None:
         return None
     day, last = usable_from(study.today, phase), spans(study)[-1].first_day
     if day > last:
-        return f"clocks: {phase.clocks_months.longest:g} months from {study.today} end on {day}, after {last}"
+        return f"clocks: {phase.lead_months.longest:g} months from {study.today} end on {day}, after {last}"
     return "start: no period begins between its clocks, decide_by and ready_in"
 
 

@@ -72,7 +72,7 @@ def build_out_payments(study: Study, phase: BuildOut, start: Span) -> tuple[Paym
     found = []
     for part in PARTS:
         usd, life_years = phase.usd_per_mw(part) * phase.power_mw, getattr(phase.life_years, part)
-        ordered = max(0.0, start.begins_months - phase.clock_months(part))
+        ordered = max(0.0, start.begins_months - phase.lead_time_months(part))
         found.append(Payment("capital", ordered, usd, part, life_years))
         found += _salvage(study, usd, life_years, start)
     for t in spans(study):

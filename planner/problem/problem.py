@@ -110,7 +110,7 @@ class Problem:
     """t or h -> hours of the horizon that it stands for [h]"""
     failures: Mapping[str, Failure]
     """f -> failure, normal operation first"""
-    clocks_seconds: Mapping[str, tuple[float, ...]]
+    deadlines_seconds: Mapping[str, tuple[float, ...]]
     """f -> clocks [s]"""
     promised: Mapping[str, tuple[tuple[str, float, float], ...]]
     """f -> (tier, serve fraction, within seconds)"""
@@ -257,7 +257,7 @@ class Decisions:
     """(b, h) units of hourly offers"""
     replicas: Mapping[Key, Linear]
     """(e, h)"""
-    firm: Mapping[Key, Linear]
+    non_preemptible: Mapping[Key, Linear]
     """(e, h) replicas on machines that count in every failure, for pools of `with_spot`; elsewhere all are"""
     opened: Mapping[Key, Linear]
     """(q, h) 1 where a replica runs, for pools of `maybe_unused`"""
@@ -271,7 +271,7 @@ class Decisions:
     """(w, o, s) requests/s"""
     kept: Mapping[Key, Linear]
     """(e, s) replicas that ran before the failure and still run"""
-    loaded: Mapping[Key, Linear]
+    cold_started: Mapping[Key, Linear]
     """(e, s) replicas started since"""
     occupied: Mapping[Key, Linear]
     """(e, s) replicas that take up room"""
@@ -468,4 +468,4 @@ def _begin_to_run(p: Problem, f: str, arrive: set[tuple[str, float]]) -> set[flo
 
 def states(p: Problem, f: str) -> list[State]:
     """States (h, f, c) of a failure, hours first, clocks rising."""
-    return [(h, f, c) for h in p.hours for c in p.clocks_seconds[f]]
+    return [(h, f, c) for h in p.hours for c in p.deadlines_seconds[f]]

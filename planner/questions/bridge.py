@@ -44,7 +44,7 @@ BUILD_OUT_PRICES = ("shell_usd_per_mw", "power_usd_per_mw", "fit_out_usd_per_mw"
 CONTRACT_FIELDS = ("offers", "holdings", "claims", "spend_commitments")
 CONTRACT_POLICIES = ("offers", "terms_beyond_horizon")
 OFFER_DATES = ("lead_days", "starts_from", "starts_until")
-BUILD_OUT_DATES = ("clocks_months", "ready_in", "never", "decide_by")
+BUILD_OUT_DATES = ("lead_months", "ready_in", "never", "decide_by")
 
 Bare = Callable[[Study, Case], Mapping[str, float] | None]
 """Cost by component of the cheapest plan without survival goals; None when there is none [USD over the horizon].

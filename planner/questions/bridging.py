@@ -134,7 +134,7 @@ def known_late(plan: PlanFile, slip: Slip, known_on: date | None, effort: Effort
     p = build(study, plan.demand_case)
     x = purchased(p, plan)
     lead = {b.id: timedelta(days=b.lead_days) for b in study.offers}
-    clock = {m.id: m.clocks_months.longest for m in study.build_outs}
+    clock = {m.id: m.lead_months.longest for m in study.build_outs}
     waiting = {b for b in (*p.offers, *p.build_outs) if _waits(p, plan.study, b, slip)}
     ordered: dict[tuple[str, str], tuple[float, float]] = {}
     for b in (*p.offers, *p.build_outs):
@@ -148,7 +148,7 @@ def known_late(plan: PlanFile, slip: Slip, known_on: date | None, effort: Effort
     if slip.clock == DELIVERY and slip.subject not in p.hourly:
         ordered[slip.subject, slip.until] = (float(x.started[slip.subject, slip.ready]), float("inf"))
     try:
-        found = solve(replace(p, ordered=ordered), effort, None, progress, plan.proof.failures_entered)
+        found = solve(replace(p, ordered=ordered), effort, None, progress, plan.proof.binding_failures)
     except Infeasible:
         return Late(day, None, 0.0, 0.0)
     except (NoPlan, SolverError) as error:

@@ -241,7 +241,7 @@ def _hall(hall: BuildOut | None, power_kw: float, rate: float, hours_per_year: f
         return {}
     usd_per_mw_year = hall.usd_per_mw_year + sum(
         hall.usd_per_mw(part)
-        * present_value_factor(rate, -hall.clock_months(part) / MONTHS_PER_YEAR)
+        * present_value_factor(rate, -hall.lead_time_months(part) / MONTHS_PER_YEAR)
         * capital_recovery_factor(rate, getattr(hall.life_years, part))
         for part in PARTS
     )

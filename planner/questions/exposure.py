@@ -206,7 +206,7 @@ def exposure(study: Study, p: Problem, running: Running | None = None, traffic: 
 def running_in(plan: PlanFile, p: Problem) -> tuple[Running, Traffic]:
     """What a plan runs in any hour, in normal operation or loaded in a failure; traffic: mean of normal operation."""
     runs = frozenset(r.placement for r in plan.replicas if r.replicas > 0)
-    runs |= {e for state in plan.states for e, n in state.loaded.items() if n > 0}
+    runs |= {e for state in plan.states for e, n in state.cold_started.items() if n > 0}
     traffic: dict[tuple[str, str, str], float] = defaultdict(float)
     part = parts_of_horizon(p)
     for s in plan.states:

@@ -227,9 +227,12 @@ def risk_of(study: Study, result: DrillResult) -> Risk:
         if row.uncovered_requests_per_second > 0:
             uncoverable.add(row.failure)
         if row.broken:
-            cost, requests = short.get((row.failure, row.clock_seconds), (0.0, 0.0))
+            cost, requests = short.get((row.failure, row.deadline_seconds), (0.0, 0.0))
             more = row.short_requests_per_second
-            short[row.failure, row.clock_seconds] = (cost + outage_usd_per_hour(more, usd[row.tier]), requests + more)
+            short[row.failure, row.deadline_seconds] = (
+                cost + outage_usd_per_hour(more, usd[row.tier]),
+                requests + more,
+            )
     ranked = sorted((-cost, -requests, f, clock) for (f, clock), (cost, requests) in short.items())
     cost, requests, worst, _ = ranked[0] if ranked else (0.0, 0.0, None, 0.0)
     broken = {f for f, _ in short}
@@ -276,7 +279,7 @@ def climb(
             stopped = steps[-1].not_planned
             continue
         standing.append(rung)
-        hints = tuple(dict.fromkeys((*hints, *plan.proof.failures_entered)))
+        hints = tuple(dict.fromkeys((*hints, *plan.proof.binding_failures)))
         stopped = (
             interrupted() or not_drilled == INTERRUPTED or (effort.seconds is None and plan.proof.status == "stopped")
         )

@@ -54,7 +54,7 @@ class Margin:
     figure : all demand, a profile `model/profile` (in every pool that runs it), or `origin to site`
     factor : at which every goal still holds
     breaks_at : at which one breaks
-    failure, clock_seconds, hour : where it breaks first
+    failure, deadline_seconds, hour : where it breaks first
     """
 
     kind: Kind
@@ -62,7 +62,7 @@ class Margin:
     factor: float
     breaks_at: float
     failure: str
-    clock_seconds: float
+    deadline_seconds: float
     hour: str
 
     @property
@@ -209,7 +209,7 @@ class _Drilled:
             holds, _ = self._closer(holds, breaks, FEW_NODES, WHOLE_STEPS)
         if self.breaks(holds, FEW_NODES):
             holds = 1.0
-        return Margin(self.kind, self.figure, holds, breaks, row.failure, row.clock_seconds, row.hour)
+        return Margin(self.kind, self.figure, holds, breaks, row.failure, row.deadline_seconds, row.hour)
 
     def _closer(self, holds: float, breaks: float, most_nodes: int, steps: int) -> tuple[float, float]:
         """A factor that holds and one that breaks, closer to each other."""
@@ -226,7 +226,7 @@ class _Drilled:
 
 def key_of(row: DrillRow) -> tuple[str, float]:
     """Which tier at which clock of a failure."""
-    return row.tier, row.clock_seconds
+    return row.tier, row.deadline_seconds
 
 
 def moved(plan: PlanFile, kind: Kind, figure: str, factor: float) -> tuple[PlanFile, dict[tuple[str, str], float]]:
@@ -269,7 +269,7 @@ def _with_more_demand(plan: PlanFile, factor: float) -> PlanFile:
         demand.append(row.model_copy(update={n: v if v is None else v * factor for n, v in values.items()}))
     states_ = []
     for state in plan.states:
-        if is_normal((state.hour, state.failure, state.clock_seconds)):
+        if is_normal((state.hour, state.failure, state.deadline_seconds)):
             sent = tuple(v * factor for v in state.requests_per_second)
             shed = {w: {o: v * factor for o, v in of.items()} for w, of in state.shed.items()}
             state = state.model_copy(update={"requests_per_second": sent, "shed": shed})
@@ -309,20 +309,20 @@ class _Probe:
     Parameters
     ----------
     speed : profile -> column, 1: its speed
-    loaded : profile -> column, 1, never above its speed: that of its replicas that were loaded since
+    cold_started : profile -> column, 1, never above its speed: that of its replicas that were loaded since
     growth : column, 1: factor on all demand
     edges : (w, o, e) -> column: requests/s
     """
 
     program: Program
     speed: dict[str, Any]
-    loaded: dict[str, Any]
+    cold_started: dict[str, Any]
     growth: Any
     edges: dict[Edge, Any]
 
     def holds(self, late: str | None = None, without: frozenset[Edge] = frozenset()) -> bool:
         """Whether all that is due can be served without what a profile has loaded, or without some edges."""
-        gone = [self.loaded[late]] if late is not None else []
+        gone = [self.cold_started[late]] if late is not None else []
         gone += [self.edges[edge] for edge in sorted(without) if edge in self.edges]
         before = [(v, v.lowBound, v.upBound) for v in gone]
         for v in gone:
@@ -341,14 +341,14 @@ def _probe(p: Problem, x: Decisions, s: State) -> _Probe:
     seconds = p.replica_seconds if is_normal(s) else p.replica_seconds_in_failure
     runs = [e for e in p.placements if running(x, e, s) > 0]
     speed = {g: program.column(upper=1.0) for g in sorted({p.profile_of[e] for e in runs})}
-    new = sorted({p.profile_of[e] for e in runs if x.loaded[e, s] > 0})
-    loaded = {g: program.column(upper=1.0) for g in new}
+    new = sorted({p.profile_of[e] for e in runs if x.cold_started[e, s] > 0})
+    cold_started = {g: program.column(upper=1.0) for g in new}
     growth = program.column(upper=1.0)
-    for v in (growth, *speed.values(), *loaded.values()):
+    for v in (growth, *speed.values(), *cold_started.values()):
         v.lowBound = 1.0
     edges: dict[Edge, Any] = {}
     load: dict[str, list[tuple[float, Any]]] = {e: [] for e in runs}
-    rows = [Row((g,), v, "<=", speed[g]) for g, v in loaded.items()]
+    rows = [Row((g,), v, "<=", speed[g]) for g, v in cold_started.items()]
     for w, o in p.flows:
         columns = []
         for e in live_edges(p, w, o, s[1]):
@@ -362,11 +362,11 @@ def _probe(p: Problem, x: Decisions, s: State) -> _Probe:
     for e, terms in load.items():
         g = p.profile_of[e]
         room = [(-utilisation * float(x.kept[e, s]), speed[g])]
-        room += [(-utilisation * float(x.loaded[e, s]), loaded[g])] if g in loaded else []
+        room += [(-utilisation * float(x.cold_started[e, s]), cold_started[g])] if g in cold_started else []
         rows.append(Row((e,), total([*terms, *room]), "<=", 0.0))
     program.add("margin", rows)
     _add_doors(p, program, edges, s)
-    return _Probe(program, speed, loaded, growth, edges)
+    return _Probe(program, speed, cold_started, growth, edges)
 
 
 def _add_doors(p: Problem, program: Program, edges: Mapping[Edge, Any], s: State) -> None:
@@ -387,7 +387,7 @@ def _demand_and_speeds(at: _Probe, s: State) -> Iterator[Near]:
     if most < MOST_DEMAND:
         yield Near("demand", DEMAND, most, s[1], s[0])
     for g, column in at.speed.items():
-        slower = [column, *([at.loaded[g]] if g in at.loaded else [])]
+        slower = [column, *([at.cold_started[g]] if g in at.cold_started else [])]
         for v in slower:
             v.lowBound = 0.0
         at.program.minimise(total([(1.0, column)]))
@@ -402,7 +402,7 @@ def _load_times(p: Problem, x: Decisions, at: _Probe, s: State) -> Iterator[Near
     """Profiles that are loaded in a failure and without which its goal breaks at this clock."""
     latest: dict[str, float] = {}
     for e in p.placements:
-        if x.loaded[e, s] > 0 and p.load_seconds[e] > 0:
+        if x.cold_started[e, s] > 0 and p.load_seconds[e] > 0:
             g = p.profile_of[e]
             latest[g] = min(_latest_load(p, x, e, s), latest.get(g, float("inf")))
     for g, factor in sorted(latest.items()):
@@ -413,7 +413,7 @@ def _load_times(p: Problem, x: Decisions, at: _Probe, s: State) -> Iterator[Near
 def _latest_load(p: Problem, x: Decisions, e: str, s: State) -> float:
     """The factor on the load time with which a placement's replicas, started when they take up room, still run in s."""
     h, f, c = s
-    later = [d for d in p.clocks_seconds[f] if d < c and running(x, e, s) > x.occupied[e, (h, f, d)] + 1e-6]
+    later = [d for d in p.deadlines_seconds[f] if d < c and running(x, e, s) > x.occupied[e, (h, f, d)] + 1e-6]
     return (c - max([p.detection_seconds, *later])) / p.load_seconds[e]
 
 

@@ -26,7 +26,7 @@ from planner.study.checks.timing import check_timing
 from planner.study.places import Loc, Place, Reading, read_record, shown
 from planner.study.read import KEYS, RESOLVED
 from planner.study.records.base import Name, Record, Sourced
-from planner.study.records.buildout import BuildOut, CapitalLimit, Clocks, Electricity, SpendCommitment, TariffStep
+from planner.study.records.buildout import BuildOut, CapitalLimit, Electricity, LeadTimes, SpendCommitment, TariffStep
 from planner.study.records.inventory import Price
 from planner.study.records.study import Demand, PriceLine, PricePath, PriceStep, RequestCost, Study, StudyFile
 from planner.study.tables import read_yaml, value_of
@@ -42,7 +42,7 @@ FIGURES: dict[type[Record], tuple[str, ...]] = {
     PricePath: ("steps",),
     PriceStep: ("factor",),
     BuildOut: ("usd_per_mw", "usd_per_mw_year"),
-    Clocks: ("shell", "power", "equipment", "commissioning"),
+    LeadTimes: ("shell", "power", "equipment", "commissioning"),
     Electricity: ("usd_per_kwh", "steps"),
     TariffStep: ("usd_per_kwh",),
     SpendCommitment: ("usd_per_year",),
@@ -434,8 +434,9 @@ def patched(study: Study, patches: tuple[Patch, ...], name: str) -> tuple[Study 
         return study, []
     reading = Reading()
     edits = _edits(study, patches, reading)
-    if reading.findings:
-        return None, list(dict.fromkeys(reading.findings))  # a path may lead to many places: it is told once
+    told = list(dict.fromkeys(reading.findings))  # a path may lead to many places: it is told once
+    if any(finding.level == "error" for finding in told):
+        return None, told
     data = _applied(study, edits)
     _label(study, data, edits, name, changes)
     changed = _changed(study, edits)
@@ -447,8 +448,8 @@ def patched(study: Study, patches: tuple[Patch, ...], name: str) -> tuple[Study 
         place = _PatchedPlace(file, place.lines, (), study, changed)
         made = read_record(Study, _without(data, edits.removed), place, reading)
     if made is None:
-        return None, reading.findings
+        return None, list(dict.fromkeys(reading.findings))
     place = _PatchedPlace(file, place.lines, (), made, changed)
     known = _found_in(study, _PatchedPlace(file, {}, (), study, {}), study)
     found = [finding for finding in _found_in(made, place, study) if finding not in known]
-    return (None if any(finding.level == "error" for finding in found) else made), found
+    return (None if any(finding.level == "error" for finding in found) else made), told + found

@@ -10,6 +10,7 @@ from planner.study.read import KEYS
 from planner.study.records.base import Record
 from planner.study.records.buildout import BuildOut, Electricity, TariffStep
 from planner.study.records.inventory import RoundTrip
+from planner.study.records.renamed import NEW_NAMES
 from planner.study.records.serving import OperatingPoint, Qualification
 from planner.study.records.study import (
     Claim,
@@ -101,6 +102,11 @@ def addressed(study: Study, path: str, where: str, reading: Reading) -> list[tup
             (loc, value, parts_within(value), isinstance(value, tuple | list) or (bracketed and not loc))
             for loc, value in spots
         ]
+        new_name = NEW_NAMES.get(name, "")
+        if not bracketed and any(part == new_name for _, _, parts, _ in inside for _, part, _ in parts):
+            fix = f"write `{new_name}` in the path; the old name is read for this version only"
+            reading.warning(where, f"`{new_name}`", f"`{name}`, as it was called in schema version 1", fix)
+            name = new_name
         found = [
             ((*loc, key), item) for loc, _, parts, is_list in inside for key, item in _chosen(name, parts, is_list)
         ]

@@ -122,7 +122,7 @@ def _why_not(study: Study, m: BuildOut, moved: list[str] | None) -> str:
         return "outside of the horizon"
     if m.ready_in and not set(moved) <= set(m.ready_in):
         return "its ready_in does not allow it"
-    return f"its longest clock takes {m.clocks_months.longest:g} months, and decide_by holds"
+    return f"its longest clock takes {m.lead_months.longest:g} months, and decide_by holds"
 
 
 def sequence_variants(plan: PlanFile, pairs: bool = False) -> tuple[Variant, ...]:

@@ -49,7 +49,7 @@ def broken_goals(study: Study, result: DrillResult) -> tuple[BrokenGoal, ...]:
             found.append(_broken(tier.name, None, normal))
         for goal in tier.survive:
             of_goal = {f.id for f in expand(goal, study, graph)}
-            rows = [r for r in mine if r.failure in of_goal and r.clock_seconds >= goal.within_seconds]
+            rows = [r for r in mine if r.failure in of_goal and r.deadline_seconds >= goal.within_seconds]
             # where another goal asks for more at that clock, it may be the only one that breaks
             rows = [r for r in rows if goal.serve_fraction >= r.due_fraction or _short_of(r, goal.serve_fraction)]
             if rows:

@@ -136,7 +136,7 @@ def _length(study: Study, start: Span, periods: int) -> float:
 def later_phases(study: Study, late: str, clock: str, months: float) -> dict[str, BuildOut]:
     """The phases that are others when a clock of one takes months longer: its own date, and of what comes after it."""
     by_id = {m.id: m for m in study.build_outs}
-    clocks = by_id[late].clocks_months
+    clocks = by_id[late].lead_months
     longer = clocks.model_copy(update={clock: getattr(clocks, clock) + months})
     found: dict[str, BuildOut] = {}
     earliest: dict[str, float] = {}
@@ -144,7 +144,7 @@ def later_phases(study: Study, late: str, clock: str, months: float) -> dict[str
         before = [earliest[other] for other in by_id[id].after if other in earliest]
         if id != late and not before:
             continue
-        m = by_id[id].model_copy(update={"clocks_months": longer}) if id == late else by_id[id]
+        m = by_id[id].model_copy(update={"lead_months": longer}) if id == late else by_id[id]
         begins = _may_stand(study, m, before)
         if m.ready_in and (id == late or not begins):
             moved = _moved(study, m.ready_in, months)
@@ -160,8 +160,8 @@ def later_phases(study: Study, late: str, clock: str, months: float) -> dict[str
 
 def _later(study: Study, phase: BuildOut, clock: str, months: float) -> dict[str, object]:
     """What changes in a study when a clock of a phase takes months longer: path -> value."""
-    value = getattr(phase.clocks_months, clock) + months
-    sets: dict[str, object] = {f"build_outs[{phase.id}].clocks_months.{clock}": value}
+    value = getattr(phase.lead_months, clock) + months
+    sets: dict[str, object] = {f"build_outs[{phase.id}].lead_months.{clock}": value}
     before = {m.id: m for m in study.build_outs}
     for id, m in later_phases(study, phase.id, clock, months).items():
         for field in ("ready_in", "least", "never"):

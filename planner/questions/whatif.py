@@ -324,7 +324,7 @@ def _answer(
     progress: Progress = lambda stage, done, detail: None,
 ) -> Answer:
     """The answer for one variant, planned from the plan of the study as it is, where there is one."""
-    hints = start.proof.failures_entered if start is not None else ()
+    hints = start.proof.binding_failures if start is not None else ()
     if findings := list(workloads_without_edge(build(study, case, with_goals=False)).values()):
         more = f" (and {len(findings) - 1} more)" if len(findings) > 1 else ""
         return Answer(variant, None, f"{findings[0].where}: {findings[0].got}{more}")

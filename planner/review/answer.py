@@ -11,7 +11,7 @@ from planner.problem.problem import Problem
 from planner.review.clocks import clocks_section
 from planner.review.fleet import fleet_section, over_time_section
 from planner.review.limits import limits_section, rescaling_lines
-from planner.review.ordered import beyond_horizon, binds_section, build_section, order_section, price_ends_usd
+from planner.review.ordered import beyond_horizon, bottlenecks_section, build_section, order_section, price_ends_usd
 from planner.review.redundancy import redundancy_data, redundancy_lines
 from planner.review.report import Report, Section, percent, short_failure, usd
 from planner.review.rests import rests_section
@@ -80,7 +80,7 @@ def review_plan(
         *limits_section(plan, p, x, all_rows),
         fleet_section(plan, p, x),
         *over_time_section(plan, p, x, all_rows),
-        binds_section(plan),
+        bottlenecks_section(plan),
         static_section(plan, all_rows),
         trust_section(plan, p, x, paid, progress),
         rests_section(plan.study, p, x, all_rows),
@@ -129,7 +129,7 @@ def _answer(plan: PlanFile, p: Problem, checked: Audit, proven: bool) -> Section
     goals = sum(len(tier.survive) for tier in plan.study.tiers)
     if checked.passed:
         but = " (all that can be covered)" if plan.uncoverable else ""
-        implied = f" ({proof.failures_implied} of them implied by harder ones)" if proof.failures_implied else ""
+        implied = f" ({proof.dominated_failures} of them implied by harder ones)" if proof.dominated_failures else ""
         lines.append(
             f"{goals} survival goals hold in all {proof.failures_tested} failures{implied}{but}: audited, "
             f"{checked.rows_checked:,} rows in {checked.states_checked} states"

@@ -32,19 +32,19 @@ def split_of(p: Problem, x: Decisions, e: str, s: State) -> Split:
     if runs <= 0:
         return dict.fromkeys(WAYS, 0.0)
     keeps = sum(p.machines_per_replica[k] * float(x.kept[k, s]) for k in p.on_pool[q])
-    loads = sum(p.machines_per_replica[k] * float(x.loaded[k, s]) for k in p.on_pool[q])
+    loads = sum(p.machines_per_replica[k] * float(x.cold_started[k, s]) for k in p.on_pool[q])
     back = float(machines_standing(p, x, q, s))
     lent = machines_claimed(p, q, (s[0], NORMAL, 0.0)) - machines_claimed(p, q, s)
     own = max(0.0, back - available(p, q, s[1]) * p.usable_fraction[q] * lent)
     hot = min(keeps, own) / keeps if keeps else 0.0
     there = min(loads, max(0.0, own - keeps))
     returned = min(loads - there, max(0.0, back - max(own, keeps)))
-    kept, loaded = float(x.kept[e, s]) / runs, float(x.loaded[e, s]) / runs
+    kept, cold_started = float(x.kept[e, s]) / runs, float(x.cold_started[e, s]) / runs
     return {
         HOT: kept * hot,
-        RECLAIMED: kept * (1 - hot) + loaded * (returned / loads if loads else 0.0),
-        LOADED: loaded * (there / loads if loads else 0.0),
-        STARTED: loaded * ((loads - there - returned) / loads if loads else 0.0),
+        RECLAIMED: kept * (1 - hot) + cold_started * (returned / loads if loads else 0.0),
+        LOADED: cold_started * (there / loads if loads else 0.0),
+        STARTED: cold_started * ((loads - there - returned) / loads if loads else 0.0),
     }
 
 

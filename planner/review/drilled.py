@@ -124,7 +124,7 @@ def _verdict(result: DrillResult, shown: DrillResult, claims: tuple[str, ...], l
         (
             short_failure(r.failure),
             *((r.hour,) if several else ()),
-            f"{r.clock_seconds:g}{', recovered' if r.recovered else ''}",
+            f"{r.deadline_seconds:g}{', recovered' if r.recovered else ''}",
             r.tier,
             percent(r.due_fraction),
             percent(r.served_fraction),

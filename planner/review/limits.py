@@ -60,7 +60,7 @@ def limits_section(plan: PlanFile, p: Problem, x: Decisions, all_rows: bool) -> 
 
 def _fullest(p: Problem, x: Decisions, w: str, o: str, e: str, h: str) -> tuple[float, str]:
     """The most that goes over a route in any state, and the failure in which it does."""
-    found = [(x.traffic[w, o, e, (h, f, p.clocks_seconds[f][-1])], f) for f in p.failures if _living(p, w, o, e, f)]
+    found = [(x.traffic[w, o, e, (h, f, p.deadlines_seconds[f][-1])], f) for f in p.failures if _living(p, w, o, e, f)]
     most = max((value for value, _ in found), default=0.0)
     return most, next((f for value, f in found if value >= most * (1 - 1e-9)), NORMAL)
 

@@ -92,15 +92,15 @@ def order_section(plan: PlanFile, p: Problem, bought: tuple[Order, ...], all_row
                 f"{o.usd / 1e6:,.2f} M",
                 f"{for_goals} of {o.units}",
                 short_failure(o.reasons[0]) if for_goals and o.reasons else "",
-                *(() if o.firm_in is None else (f"{o.firm_in} of 3, ≥ {o.firm_units}",)),
+                *(() if o.no_regret_in is None else (f"{o.no_regret_in} of 3, ≥ {o.no_regret_units}",)),
             )
         )
     kept = rows if all_rows else rows[: 2 * MOST_ROWS]
     columns = ["units", "offer", "pool", "by", "USD", "for goals", "above all when lost"]
     if several:
         columns.insert(columns.index("by"), "from")
-    if plan.firm:
-        columns.append("firm")
+    if plan.no_regret:
+        columns.append("no_regret")
     study = plan.study
     need = "the first day of its period" if several else f"{study.horizon.start}"
     after = [
@@ -109,10 +109,10 @@ def order_section(plan: PlanFile, p: Problem, bought: tuple[Order, ...], all_row
         f"for goals: not bought without survival goals{_alike(plan)}; above all when lost: what pays most for it in "
         "the relaxation",
     ]
-    if plan.firm:
+    if plan.no_regret:
         after.append("firm: how many of the low, base and high demand plans buy as much, and the least of the three")
     else:
-        after.append("how firm each order is in low and high demand: planner plan --firm")
+        after.append("which orders are no-regret in low and high demand: planner plan --no-regret")
     later = beyond_horizon(study, bought)
     after += [
         f"binds beyond the horizon: {o.units} {called[o.offer]} of {o.pool} until {until}, "
@@ -160,7 +160,7 @@ def build_section(plan: PlanFile, p: Problem) -> tuple[Section, ...]:
             f"{o.by}{' LATE' if o.days_late else ''}",
             f"{o.usd / 1e6:,.2f} M",
             f"{o.modules - o.modules_without_goals} of {o.modules}",
-            *(() if o.firm_in is None else (f"{o.firm_in} of 3, ≥ {o.firm_modules}",)),
+            *(() if o.no_regret_in is None else (f"{o.no_regret_in} of 3, ≥ {o.no_regret_modules}",)),
         )
         for o in asked
     )
@@ -180,7 +180,7 @@ def build_section(plan: PlanFile, p: Problem) -> tuple[Section, ...]:
         Section(
             "BUILD",
             () if rows else ("nothing",),
-            (*columns, "firm") if plan.firm else columns,
+            (*columns, "no_regret") if plan.no_regret else columns,
             rows,
             0,
             (*left, *after) if rows else tuple(left),
@@ -197,7 +197,7 @@ def _as_data(o: Order, name: str, later: list[tuple[Order, date, float]], ends: 
     return {**asdict(o), **more}
 
 
-def binds_section(plan: PlanFile) -> Section:
+def bottlenecks_section(plan: PlanFile) -> Section:
     """Limits that bind, with what a machine's worth more of them saves."""
     gap_usd = plan.proof.cost_usd - plan.proof.bound_usd
     rows = tuple(
@@ -207,7 +207,7 @@ def binds_section(plan: PlanFile) -> Section:
             usd(b.marginal_usd * (b.step or 1.0)) if b.step else f"{usd(b.marginal_usd)}, LP only",
             usd(b.replanned_usd) if b.replanned_usd is not None else "not planned again",
         )
-        for b in plan.binds[:MOST_ROWS]
+        for b in plan.bottlenecks[:MOST_ROWS]
     )
     lines = () if rows else ("no quota, stock or power limit binds by which more of it would save anything",)
     after = (
@@ -221,12 +221,12 @@ def binds_section(plan: PlanFile) -> Section:
         lines,
         ("limit", "more of it", "LP saves USD", "planned again saves USD"),
         rows,
-        max(0, len(plan.binds) - MOST_ROWS),
+        max(0, len(plan.bottlenecks) - MOST_ROWS),
         after if rows else (),
-        [b.model_dump() for b in plan.binds],
+        [b.model_dump() for b in plan.bottlenecks],
     )
 
 
 def _duals(plan: PlanFile) -> bool:
     """Whether something is shown that no finite difference confirms."""
-    return any(b.step is None for b in plan.binds[:MOST_ROWS])
+    return any(b.step is None for b in plan.bottlenecks[:MOST_ROWS])

@@ -135,8 +135,8 @@ def _rests(study: Study, p: Problem, x: Decisions, known: Known, tier: str, goal
             whole += value
             for figure in leans_on(p, known, limit_ms, w, o, e):
                 on[figure] += value
-            if x.loaded[e, s] > 0:
-                on[known.load[p.profile_of[e]]] += value * x.loaded[e, s] / float(running(x, e, s))
+            if x.cold_started[e, s] > 0:
+                on[known.load[p.profile_of[e]]] += value * x.cold_started[e, s] / float(running(x, e, s))
     for kind in KINDS:
         least = max((figure.weakness for figure in on if figure.kind == kind), default=None)
         weakest = {g: v for g, v in on.items() if g.kind == kind and g.weakness == least}

@@ -139,7 +139,7 @@ def _goal_served(p: Problem, x: Decisions, tier: str, goal: Goal, failures: list
         "failures": len(failures),
         "served_fraction_worst": 1.0 if all_served else least,
         "when_lost": None if all_served else where,
-        "by_replicas": "hot and loaded" if any(x.loaded[e, s] for s in at for e in p.placements) else "hot",
+        "by_replicas": "hot and loaded" if any(x.cold_started[e, s] for s in at for e in p.placements) else "hot",
         "verdict": max(verdicts, key=VERDICTS.index, default=VERDICTS[0]),
         "worst": _worst_flow(p, x, tier, at),
     }
@@ -154,7 +154,7 @@ def failures_section(plan: PlanFile, p: Problem, x: Decisions, all_rows: bool) -
     for f in p.failures:
         if f == NORMAL:
             continue
-        s = (h, f, p.clocks_seconds[f][-1])
+        s = (h, f, p.deadlines_seconds[f][-1])
         by_tier = [_tier_served(p, x, t, s) for t in tiers]
         worst = [_worst_flow(p, x, t, [s]) for t in tiers]
         moved = sum(
@@ -163,7 +163,7 @@ def failures_section(plan: PlanFile, p: Problem, x: Decisions, all_rows: bool) -
             for e in p.placements
             if (w, o, e, s) in x.traffic
         )
-        loaded = sum(x.loaded[e, s] for e in p.placements)
+        cold_started = sum(x.cold_started[e, s] for e in p.placements)
         gone = sum(x.replicas[e, s[0]] for e in p.placements)
         hot = sum(x.kept[e, s] for e in p.placements)
         lost = sum(x.replicas[e, s[0]] - whole_survivors(p, x, e, s) for e in p.placements)
@@ -172,18 +172,18 @@ def failures_section(plan: PlanFile, p: Problem, x: Decisions, all_rows: bool) -
         data.append(
             {
                 "failure": f,
-                "clock_seconds": s[2],
+                "deadline_seconds": s[2],
                 "served_fraction": dict(zip(tiers, by_tier, strict=True)),
                 "worst_flow": dict(zip(tiers, map(_flow_data, worst), strict=True)),
                 "moved_requests_per_second": moved,
                 "replicas_kept": hot,
                 "replicas_lost": lost,
                 "replicas_let_go": gone - lost - hot,
-                "replicas_loaded": loaded,
+                "replicas_loaded": cold_started,
                 "fullest_placement": at,
                 "fullest_fraction_of_limit": fullest,
                 "requests_usd_per_hour": usd_h,
-                "entered": f in plan.proof.failures_entered,
+                "entered": f in plan.proof.binding_failures,
             }
         )
         row = [
@@ -193,9 +193,9 @@ def failures_section(plan: PlanFile, p: Problem, x: Decisions, all_rows: bool) -
             f"{moved:,.0f}",
             int(lost),
             int(gone - lost - hot),
-            int(loaded),
+            int(cold_started),
             percent(fullest),
-            "decides" if f in plan.proof.failures_entered else "",
+            "decides" if f in plan.proof.binding_failures else "",
         ]
         if p.request_usd:
             row.append(usd(usd_h))

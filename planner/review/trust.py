@@ -67,7 +67,7 @@ def trust_section(
             f"× {lowest[m.figure]:.2f}" if m.kind == "speed" else "",
             f"× {m.factor:.4f}",
             f"× {m.breaks_at:.4f}",
-            f"{short_failure(m.failure)} at {m.clock_seconds:g} s" + (f", {m.hour}" if len(p.hours) > 1 else ""),
+            f"{short_failure(m.failure)} at {m.deadline_seconds:g} s" + (f", {m.hour}" if len(p.hours) > 1 else ""),
         )
         for m in found
     )

@@ -67,7 +67,7 @@ STATE_NAMES = (
     "excess",
     "offered",
     "kept",
-    "loaded",
+    "cold_started",
     "occupied",
     "machines",
     "passing",
@@ -93,14 +93,14 @@ class TestProgram:
 
     __test__ = False
 
-    def __init__(self, p: Problem, clocks_seconds: tuple[float, ...], solver: Any = None) -> None:
+    def __init__(self, p: Problem, deadlines_seconds: tuple[float, ...], solver: Any = None) -> None:
         self.p, self.program, self.x = p, Program(solver), no_decisions()
         q = replace(
             p,
             hours=(TEMPLATE,),
             period_of={TEMPLATE: p.period_of[p.hours[0]]},
             failures={TEMPLATE: Failure(TEMPLATE)},
-            clocks_seconds={TEMPLATE: clocks_seconds},
+            deadlines_seconds={TEMPLATE: deadlines_seconds},
             promised={TEMPLATE: ()},
             lost={TEMPLATE: {}},
             counted={TEMPLATE: {}},
@@ -178,7 +178,7 @@ class TestProgram:
         enough = tolerance(self.p, f, self.hour)
         replicas = self._replica_columns(f, x)
         before = [(v, v.lowBound, v.upBound) for v in replicas]
-        for name in ("kept", "loaded"):
+        for name in ("kept", "cold_started"):
             for v in self._columns(f, x, name):
                 v.lowBound = v.upBound = v.upBound if name == "kept" else 0.0
         hot = self.program.solve() == OPTIMAL and self.program.objective <= enough
@@ -208,16 +208,16 @@ class TestProgram:
         for s in self.hour_states(f):
             for e in self.p.placements:
                 weight = self.p.weights_gib[e]
-                terms += [(weight, x.loaded[e, s]), (-weight, x.kept[e, s]), (1e-3 * weight, x.occupied[e, s])]
+                terms += [(weight, x.cold_started[e, s]), (-weight, x.kept[e, s]), (1e-3 * weight, x.occupied[e, s])]
         return total(terms)
 
     def _rounded(self, f: str, x: Decisions) -> bool:
         """Whether the least churn, with what is loaded rounded up and what is kept rounded down, still survives."""
         if self.program.solve() != OPTIMAL:
             return False
-        kept, loaded = self._columns(f, x, "kept"), self._columns(f, x, "loaded")
-        before = [(v, v.lowBound, v.upBound) for v in kept + loaded]
-        rounded = [math.floor(v.varValue + WHOLE) for v in kept] + [math.ceil(v.varValue - WHOLE) for v in loaded]
+        kept, cold_started = self._columns(f, x, "kept"), self._columns(f, x, "cold_started")
+        before = [(v, v.lowBound, v.upBound) for v in kept + cold_started]
+        rounded = [math.floor(v.varValue + WHOLE) for v in kept] + [math.ceil(v.varValue - WHOLE) for v in cold_started]
         for (v, _, upper), value in zip(before, rounded, strict=True):
             v.lowBound = v.upBound = float(value if upper is None else min(value, upper))
         fits = self.program.solve() == OPTIMAL and all(
@@ -236,7 +236,7 @@ class TestProgram:
         return [(key, v) for key in keys if isinstance(v := columns[key], pulp.LpVariable)]
 
     def _replica_columns(self, f: str, x: Decisions) -> list[Any]:
-        return [v for name in ("kept", "loaded") for v in self._columns(f, x, name)]
+        return [v for name in ("kept", "cold_started") for v in self._columns(f, x, name)]
 
     def recourse(self, f: str, purchases: Decisions) -> float:
         """What the states of a priced failure cost at the least, goals held, replicas divisible [USD]."""
@@ -273,9 +273,9 @@ class TestProgram:
         numbers = replace(
             x,
             kept={key: replicas.get(v, 0.0) for key, v in self._keyed(f, x.kept)},
-            loaded={key: replicas.get(v, 0.0) for key, v in self._keyed(f, x.loaded)},
+            cold_started={key: replicas.get(v, 0.0) for key, v in self._keyed(f, x.cold_started)},
         )
-        numbers.kept, numbers.loaded = Sparse(numbers.kept), Sparse(numbers.loaded)
+        numbers.kept, numbers.cold_started = Sparse(numbers.kept), Sparse(numbers.cold_started)
         for (e, s), v in self._keyed(f, x.occupied):
             v.lowBound = v.upBound = least_occupied(self.p, numbers, e, s)
         worst = max(edge_cost.values(), default=1.0) or 1.0

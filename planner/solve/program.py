@@ -31,7 +31,7 @@ from planner.problem.rules.register import PURCHASE_RULES, STATE_RULES
 from planner.solve.highs import KeptHiGHS
 from planner.study.dependencies import NORMAL
 
-BOUGHT = ("started", "rented", "replicas", "firm", "opened")
+BOUGHT = ("started", "rented", "replicas", "non_preemptible", "opened")
 """Decisions that hold in every failure alike."""
 INFEASIBLE = "infeasible"
 OPTIMAL = "optimal"
@@ -236,7 +236,7 @@ def purchase_columns(p: Problem, program: Program, x: Decisions) -> None:
     for name in ("worst", "threshold") if p.priced else ():
         x.tail[name,] = program.column(unit=usd)  # type: ignore[index]
     on_spot = [e for q in sorted(p.with_spot) for e in p.on_pool[q]]
-    x.firm = Sparse({(e, h): program.column(integer=True) for e in on_spot for h in p.hours})
+    x.non_preemptible = Sparse({(e, h): program.column(integer=True) for e in on_spot for h in p.hours})
 
 
 def state_columns(p: Problem, program: Program, x: Decisions, s: State, testing: bool = False) -> None:
@@ -275,7 +275,7 @@ def state_columns(p: Problem, program: Program, x: Decisions, s: State, testing:
         beside = s[1] == NORMAL and p.rollout_surge_fraction[e] > 0
         x.occupied[e, s] = program.column(integer=testing or beside)  # type: ignore[index]
         if can_load(p, e, s):
-            x.loaded[e, s] = program.column(integer=testing)  # type: ignore[index]
+            x.cold_started[e, s] = program.column(integer=testing)  # type: ignore[index]
     for q in sorted({p.pool_of[e] for e in alive}):
         x.machines[q, s] = machines_standing(p, x, q, s) if q in just_hot else program.column()  # type: ignore[index]
         come = (

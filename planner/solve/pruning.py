@@ -24,7 +24,7 @@ def implied(p: Problem) -> dict[str, str]:
     if p.priced:  # what a priced failure costs is its own, whatever another implies
         return {}
     things = [*p.pools, *p.placements, *p.most_requests_per_second]
-    times = sorted({c for f in names for c in p.clocks_seconds[f]})
+    times = sorted({c for f in names for c in p.deadlines_seconds[f]})
     h = p.hours[0]
     left = np.array([[available(p, thing, f) for thing in things] for f in names])
     counted = np.array([[p.counted[f].get(b, 1.0) for b in p.offers] for f in names])
@@ -49,8 +49,8 @@ def implied(p: Problem) -> dict[str, str]:
         )
         for j in np.flatnonzero(harder):
             g = names[j]
-            end = max(p.clocks_seconds[g])
-            before = [[c for c in p.clocks_seconds[name] if c < end] for name in (f, g)]
+            end = max(p.deadlines_seconds[g])
+            before = [[c for c in p.deadlines_seconds[name] if c < end] for name in (f, g)]
             if i != j and p.failures[g].hit is None and before[0] == before[1] and not _leads(found, int(j), i):
                 found[i] = int(j)
                 break

@@ -19,7 +19,7 @@ from planner.problem.problem import (
     with_a_hair,
 )
 from planner.problem.rules.formulas import requests_choosing, requests_per_second, short_of_spend, whole_occupied
-from planner.problem.rules.link import no_replica_before_it_is_loaded
+from planner.problem.rules.link import no_replica_before_its_cold_start_ends
 from planner.problem.rules.reserves import conditions, renormalised, splits_replicas, taken, whole_survivors
 from planner.solve.failure_test import SLIVER
 from planner.solve.polish import edge_costs
@@ -47,14 +47,14 @@ def reserve_columns(p: Problem, program: Program, x: Decisions) -> None:
 
 
 def _split_columns(p: Problem, program: Program, x: Decisions, e: str, s: State) -> None:
-    """Whole replicas of a placement that survive: no more than what no_replica_before_it_is_loaded leaves."""
+    """Whole replicas of a placement that survive: no more than what no_replica_before_its_cold_start_ends leaves."""
     if isinstance(x.replicas[e, s[0]], int | float):
         x.kept[e, s] = float(whole_survivors(p, x, e, s))  # type: ignore[index]
         return
     x.kept[e, s] = program.column(integer=True)  # type: ignore[index]
     if p.failures[s[1]].hit == e:
         x.spared[e, s] = program.column(integer=True)  # type: ignore[index]
-    rule = no_replica_before_it_is_loaded
+    rule = no_replica_before_its_cold_start_ends
     program.add(rule.__name__, (row for row in rule(p, x, s) if row.key[0] == e))
 
 

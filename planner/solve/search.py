@@ -18,7 +18,7 @@ from planner.solve.failure_test import TEST_NODES, TestProgram, tolerance
 from planner.solve.program import BOUGHT, FEASIBLE, INFEASIBLE, INFINITY, OPTIMAL, add_failure, start_program
 from planner.solve.pruning import implied
 from planner.solve.rescale import reserve_program
-from planner.solve.whole_numbers import dive, firm_at_its_largest, improved, near, repair
+from planner.solve.whole_numbers import dive, improved, near, non_preemptible_at_its_largest, repair
 from planner.study.dependencies import NORMAL
 
 Status = Literal["proven", "gap", "stopped"]
@@ -104,7 +104,7 @@ class Solution:
     decisions: Decisions
     cost_usd: float
     bound_usd: float
-    relaxation_usd: float
+    lp_bound_usd: float
     entered: tuple[str, ...]
     passes: int
     status: Status
@@ -175,7 +175,7 @@ class _Search:
         return [f for f in self.p.failures if f != NORMAL]
 
     def test_program(self, f: str, hour: str | None = None) -> TestProgram:
-        clocks = self.p.clocks_seconds[f]
+        clocks = self.p.deadlines_seconds[f]
         if clocks not in self.tests:
             self.tests[clocks] = TestProgram(self.p, clocks, self.new_solver())
         return self.tests[clocks].in_hour(self.p.hours[0] if hour is None else hour)
@@ -206,7 +206,7 @@ class _Search:
 
         It broke on whole numbers only.
         """
-        mappings = (self.x.kept, self.x.occupied) if block in self.whole_failures else (self.x.loaded,)
+        mappings = (self.x.kept, self.x.occupied) if block in self.whole_failures else (self.x.cold_started,)
         self.whole_failures[block] = self.whole_failures.get(block, 0) + 1
         for mapping in mappings:
             for key, v in mapping.items():
@@ -229,7 +229,7 @@ class _Search:
         """Make all replicas of a priced failure whole in the program, which then knows what it costs."""
         self.whole_prices.add(f)
         self.enter((f, self.p.hours[0]))
-        for mapping in (self.x.kept, self.x.occupied, self.x.loaded):
+        for mapping in (self.x.kept, self.x.occupied, self.x.cold_started):
             for key, v in mapping.items():
                 if key[-1][1] == f and isinstance(v, pulp.LpVariable):
                     v.cat = pulp.LpInteger
@@ -260,7 +260,7 @@ class _Search:
             setattr(found, name, Sparse(values))
         return found
 
-    def with_firm(self, purchases: Decisions, whole: bool) -> Decisions:
+    def with_non_preemptible(self, purchases: Decisions, whole: bool) -> Decisions:
         """The purchases with as many firm replicas as can be: what a plan has, and what is hurt is judged by.
 
         Tests are made with those of the program, which then gets to know what they break. Where gateways rescale, the
@@ -268,7 +268,7 @@ class _Search:
         """
         if self.rescales:
             return purchases
-        return replace(purchases, firm=firm_at_its_largest(self.p, purchases, whole))
+        return replace(purchases, non_preemptible=non_preemptible_at_its_largest(self.p, purchases, whole))
 
     # -------------------------------------------------------------- the relaxation over all failures
     def relax(self) -> float:
@@ -287,9 +287,9 @@ class _Search:
             if status != OPTIMAL:
                 raise SolverError(f"the relaxation ended {status}")
             purchases, broken = self.purchases(whole=False), []
-            firm = self.with_firm(purchases, whole=False)
+            non_preemptible = self.with_non_preemptible(purchases, whole=False)
             waiting = [(f, h) for f in self.failures() if f not in self.implied for h in self.p.hours]
-            waiting = [at for at in waiting if at not in self.blocks and not unhurt(self.p, firm, *at)]
+            waiting = [at for at in waiting if at not in self.blocks and not unhurt(self.p, non_preemptible, *at)]
             for n, (f, h) in enumerate(waiting):
                 self.progress("testing failures", n / len(waiting), f"pass {self.passes}, {len(self.entered)} entered")
                 short = self.test_program(f, h).test(f, purchases)
@@ -339,7 +339,7 @@ class _Search:
                 worth = by_pool.setdefault(key[0], {})
                 worth[key[-1][1]] = worth.get(key[-1][1], 0.0) + abs(row.pi)
         for (rule, key), row in self.program.rows.items():
-            if rule == "no_replica_before_it_is_loaded" and abs(row.pi or 0.0) > 1e-9:
+            if rule == "no_replica_before_its_cold_start_ends" and abs(row.pi or 0.0) > 1e-9:
                 worth = by_pool.setdefault(self.p.pool_of[key[0]], {})
                 f = key[1][1]
                 worth[f] = worth.get(f, 0.0) + abs(row.pi)
@@ -424,7 +424,7 @@ class _Search:
         """
         self.progress("whole numbers", None, f"{len(self.entered)} failures entered, rounding")
         if self.last is None:
-            loading = {(key[-1][1], key[-1][0]) for key in self.x.loaded}
+            loading = {(key[-1][1], key[-1][0]) for key in self.x.cold_started}
             for block in sorted(self.blocks & loading):
                 self.leave_room(block)
         if self.best is None or self.grown:
@@ -465,10 +465,10 @@ class _Search:
         found: Survived = {}
         everything = [(f, h) for f in self.failures() for h in self.p.hours]
         most = ENTER_PER_PASS * len(self.p.hours)
-        firm = self.with_firm(purchases, whole=True)
+        non_preemptible = self.with_non_preemptible(purchases, whole=True)
         for n, (f, h) in enumerate(everything):
             self.progress("testing whole numbers", n / len(everything), f"{len(self.entered)} entered")
-            if f in self.implied or unhurt(self.p, firm, f, h):
+            if f in self.implied or unhurt(self.p, non_preemptible, f, h):
                 found[f, h] = None
                 continue
             # what is whole in the program has a whole answer: the search may take the nodes it needs
@@ -507,7 +507,7 @@ def unhurt(p: Problem, x: Decisions, f: str, h: str) -> bool:
         return False
     if any(units_active(p, x, b, h) > WHOLE for b in p.counted[f]):
         return False
-    s, normal = (h, f, max(p.clocks_seconds[f])), (h, NORMAL, 0.0)
+    s, normal = (h, f, max(p.deadlines_seconds[f])), (h, NORMAL, 0.0)
     if any(x.replicas[e, h] > survivors(p, x, e, s) + WHOLE for e in p.placements):
         return False
     if any(due_fraction(p, w, o, s) > 0 for w, o in p.flows if w in p.deferrable):

@@ -108,7 +108,7 @@ def solve(
         decisions=_settled(search, best.decisions, not_priced),
         cost_usd=best.cost_usd,
         bound_usd=min(search.bound, best.cost_usd),
-        relaxation_usd=min(relaxation, best.cost_usd),
+        lp_bound_usd=min(relaxation, best.cost_usd),
         entered=tuple(search.entered),
         implied=len(search.implied),
         status="stopped" if stopped or search.clock_ended else status,
@@ -204,7 +204,7 @@ def _rounded_up(search: _Search) -> Solution:
 
 def _better(search: _Search, purchases: Decisions, found: Survived) -> Solution:
     """The cheaper of the best plan so far and this one, which passed every test; failures are settled at the end."""
-    purchases = search.with_firm(purchases, whole=True)
+    purchases = search.with_non_preemptible(purchases, whole=True)
     x = _reserved(search, purchases) if search.rescales else settle_normal(search.p, purchases, search.new_solver())
     if search.p.priced:
         priced = [(f, h) for f in search.p.priced for h in search.p.hours]

@@ -12,7 +12,7 @@ from typing import Any
 
 from planner.problem.algebra import Sparse
 from planner.problem.problem import Decisions, Problem
-from planner.problem.rules.formulas import machines_firm
+from planner.problem.rules.formulas import machines_non_preemptible
 from planner.solve.program import BOUGHT, FEASIBLE, OPTIMAL, Program
 from planner.units import ROUNDING
 
@@ -52,7 +52,7 @@ def fixed(program: Program, x: Decisions, start: Mapping[Any, float]) -> dict[An
     return program.values() if status == OPTIMAL else None
 
 
-def firm_at_its_largest(p: Problem, x: Decisions, whole: bool) -> Sparse:
+def non_preemptible_at_its_largest(p: Problem, x: Decisions, whole: bool) -> Sparse:
     """(e, h) -> firm replicas: those of a solution, and as many more as the machines that always count carry.
 
     A solution has what the failures that entered ask for, and they are not all. More only helps: what is not wanted is
@@ -64,24 +64,28 @@ def firm_at_its_largest(p: Problem, x: Decisions, whole: bool) -> Sparse:
     x : what is bought and the replicas, as numbers
     whole : whether firm replicas are whole numbers
     """
-    firm = Sparse(x.firm)
+    non_preemptible = Sparse(x.non_preemptible)
     for q in sorted(p.with_spot):
         for h in p.hours:
-            lacks = {e: x.replicas[e, h] - firm[e, h] for e in p.on_pool[q] if x.replicas[e, h] > firm[e, h]}
+            lacks = {
+                e: x.replicas[e, h] - non_preemptible[e, h]
+                for e in p.on_pool[q]
+                if x.replicas[e, h] > non_preemptible[e, h]
+            }
             wanted = sum(p.machines_per_replica[e] * more for e, more in lacks.items())
-            share = min(1.0, _machines_left(p, x, firm, q, h) / wanted) if wanted > 0 else 0.0
+            share = min(1.0, _machines_left(p, x, non_preemptible, q, h) / wanted) if wanted > 0 else 0.0
             for e, more in lacks.items():
-                firm[e, h] += math.floor(share * more + ROUNDING) if whole else share * more
+                non_preemptible[e, h] += math.floor(share * more + ROUNDING) if whole else share * more
             for e in lacks if whole else ():
-                fits = math.floor(_machines_left(p, x, firm, q, h) / p.machines_per_replica[e] + ROUNDING)
-                firm[e, h] = min(x.replicas[e, h], firm[e, h] + fits)
-    return firm
+                fits = math.floor(_machines_left(p, x, non_preemptible, q, h) / p.machines_per_replica[e] + ROUNDING)
+                non_preemptible[e, h] = min(x.replicas[e, h], non_preemptible[e, h] + fits)
+    return non_preemptible
 
 
-def _machines_left(p: Problem, x: Decisions, firm: Sparse, q: str, h: str) -> float:
+def _machines_left(p: Problem, x: Decisions, non_preemptible: Sparse, q: str, h: str) -> float:
     """Machines of a pool that count in every failure and carry no firm replica [machines]."""
-    stand = sum(p.machines_per_replica[e] * firm[e, h] for e in p.on_pool[q])
-    return max(0.0, float(machines_firm(p, x, q, h) - stand))
+    stand = sum(p.machines_per_replica[e] * non_preemptible[e, h] for e in p.on_pool[q])
+    return max(0.0, float(machines_non_preemptible(p, x, q, h) - stand))
 
 
 def repair(
@@ -179,7 +183,7 @@ def dive(p: Problem, program: Program, x: Decisions) -> bool:
     """
     groups: list[list[list[Any]]] = [
         [[x.replicas[e, h] for e in p.on_pool[q]] for q in p.pools for h in p.hours],
-        [[v] for m in (x.firm, x.opened) for v in m.values()],
+        [[v] for m in (x.non_preemptible, x.opened) for v in m.values()],
         [[v] for m in (x.started, x.rented) for v in m.values()],
     ]
     before = [(v, v.lowBound, v.upBound) for v in whole_columns(x)]

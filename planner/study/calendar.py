@@ -205,7 +205,7 @@ def may_start(study: Study, offer: Offer, start: Span) -> bool:
 
 def usable_from(today: date, phase: BuildOut) -> date:
     """First day on which a module that is ordered today can be used: the last of its clocks has run."""
-    return after_months(today, phase.clocks_months.longest)
+    return after_months(today, phase.lead_months.longest)
 
 
 def may_be_ready(today: date, phase: BuildOut, start: Span) -> bool:

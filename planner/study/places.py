@@ -13,7 +13,8 @@ from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
 from planner.errors import Finding
-from planner.study.records.base import Contradiction, Record
+from planner.study.records.base import SCHEMA_VERSION, Contradiction, Record
+from planner.study.records.renamed import NEW_NAMES
 
 R = TypeVar("R", bound=Record)
 Loc = tuple[int | str, ...]
@@ -209,6 +210,8 @@ def _report(cls: type[Record], loc: Loc, detail: ErrorDetails, place: Place, rea
         fields = {f.alias or name for name, f in owner.model_fields.items()} if owner is not None else set()
         word = str(loc[-1]) if loc else ""
         hint = near_miss(word, fields)
+        if NEW_NAMES.get(word) in fields:
+            hint = f" (called {shown(NEW_NAMES[word])} since schema version {SCHEMA_VERSION})"
         return reading.error(where, "a known field", shown(word) + hint, f"the fields here are: {listed(fields, 40)}")
     if kind == "missing":
         return reading.error(where, "a value", "nothing", f"add `{loc[-1]}`: {description}")

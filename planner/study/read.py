@@ -21,8 +21,9 @@ from planner.study.checks.timing import check_timing
 from planner.study.files import remember
 from planner.study.latency import PROXY_KM, great_circle_km, origin_place
 from planner.study.places import Place, R, Reading, Row, near_miss, read_record, shown, shown_path, unique
-from planner.study.records.base import Name
+from planner.study.records.base import SCHEMA_VERSION, Name
 from planner.study.records.inventory import MachineType, Offer, Pool, Price, RoundTrip, Site
+from planner.study.records.renamed import STUDY, rename
 from planner.study.records.serving import ContextClass, Model
 from planner.study.records.study import (
     LEAST_REQUESTS_PER_SECOND,
@@ -244,6 +245,7 @@ def _read_parts(path: Path, reading: Reading) -> Parts | None:
     if document is None:
         return None
     data, place = document
+    place = _of_this_version(data, place, reading)
     file = read_record(StudyFile, data, place, reading) or _draft(data, reading)
 
     def rows(name: str, cls: type[R]) -> list[Row[R]]:
@@ -267,6 +269,19 @@ def _read_parts(path: Path, reading: Reading) -> Parts | None:
         dependencies=rows("dependencies", Dependency),
         failures=rows("failures", NamedFailure),
     )
+
+
+def _of_this_version(data: dict[str, Any], place: Place, reading: Reading) -> Place:
+    """A study of the schema version before, as one of this: fields get their new names, each with a warning."""
+    if data.get("schema_version") != SCHEMA_VERSION - 1:
+        return place
+    data["schema_version"] = SCHEMA_VERSION
+    lines = dict(place.lines)
+    for old, new in rename(data, STUDY):
+        fix = f"write `{new[-1]}`, and schema_version: {SCHEMA_VERSION}; the old name is read for this version only"
+        reading.warning(place.at(*old), f"`{new[-1]}`", f"`{old[-1]}`, as it was called in version 1", fix)
+        lines |= {(*new, *loc[len(old) :]): line for loc, line in place.lines.items() if loc[: len(old)] == old}
+    return Place(place.file, lines, place.prefix)
 
 
 def _draft(data: dict[str, Any], reading: Reading) -> StudyFile:

@@ -261,7 +261,7 @@ def rank_outages(p: Problem, x: Decisions) -> None:
 def intervals(p: Problem, f: str, h: str) -> list[tuple[State, float]]:
     """States of a failure with the seconds that each lasts: from its clock to the next, the last until repair."""
     end = p.priced[f].hours_to_repair * SECONDS_PER_HOUR
-    clocks = p.clocks_seconds[f]
+    clocks = p.deadlines_seconds[f]
     return [((h, f, c), max(0.0, min(later, end) - c)) for c, later in zip(clocks, (*clocks[1:], end), strict=True)]
 
 

@@ -142,7 +142,7 @@ def machines_obtainable(p: Problem, x: Decisions, q: str, s: State) -> Linear:
     )
 
 
-def machines_firm(p: Problem, x: Decisions, q: str, h: str) -> Linear:
+def machines_non_preemptible(p: Problem, x: Decisions, q: str, h: str) -> Linear:
     """Machines of a pool, not lent, broken ones left out, that count in every failure [machines].
 
     Of an offer that counts in part, the least part of all failures: spot none.
@@ -164,7 +164,7 @@ def survivors(p: Problem, x: Decisions, e: str, s: State) -> Linear:
     h, f, _ = s
     q = p.pool_of[e]
     discounted = q in p.with_spot and any(b in p.counted[f] for b in p.offers_of[q])
-    return total([(available(p, e, f), x.firm[e, h] if discounted else x.replicas[e, h])])
+    return total([(available(p, e, f), x.non_preemptible[e, h] if discounted else x.replicas[e, h])])
 
 
 def machines_claimed(p: Problem, q: str, s: State) -> float:
@@ -212,7 +212,7 @@ def machines_standing(p: Problem, x: Decisions, q: str, s: State) -> Linear:
 
 def running(x: Decisions, e: str, s: State) -> Linear:
     """Replicas that run in a state: kept and loaded."""
-    return total([(1.0, x.kept[e, s]), (1.0, x.loaded[e, s])])
+    return total([(1.0, x.kept[e, s]), (1.0, x.cold_started[e, s])])
 
 
 def whole_occupied(p: Problem, x: Decisions, e: str, s: State) -> float:
@@ -229,7 +229,7 @@ def loading_pairs(p: Problem, e: str, s: State) -> list[float]:
     could be loaded with another before the second.
     """
     _, f, c = s
-    earlier = [d for d in p.clocks_seconds[f] if d < c]
+    earlier = [d for d in p.deadlines_seconds[f] if d < c]
     if p.load_seconds[e] <= 0:
         return []
     return [d for d in earlier if d == earlier[-1] or c - d < p.load_seconds[e] - ROUNDING]
@@ -238,7 +238,7 @@ def loading_pairs(p: Problem, e: str, s: State) -> list[float]:
 def least_occupied(p: Problem, x: Decisions, e: str, s: State) -> float:
     """Replicas that take up room in a state at the least: those that run, and those that run later and load now."""
     h, f, c = s
-    later = [(h, f, d) for d in p.clocks_seconds[f] if d > c and c in loading_pairs(p, e, (h, f, d))]
+    later = [(h, f, d) for d in p.deadlines_seconds[f] if d > c and c in loading_pairs(p, e, (h, f, d))]
     return float(max([running(x, e, s), *(running(x, e, after) for after in later)]))
 
 

@@ -134,7 +134,7 @@ def what_loads_occupies(p: Problem, x: Decisions, s: State) -> Iterator[Row]:
         safe, not exact: a machine that is left between two clocks is not loaded anew before the second
     """
     h, f, c = s
-    earlier = [d for d in p.clocks_seconds[f] if d < c]
+    earlier = [d for d in p.deadlines_seconds[f] if d < c]
     if not earlier:
         return
     before = (h, f, earlier[-1])
@@ -162,16 +162,16 @@ def storage_can_load_that_fast(p: Problem, x: Decisions, s: State) -> Iterator[R
     seconds = max(0.0, s[2] - p.detection_seconds)
     for site, rate in p.load_gib_per_second.items():
         terms = [
-            (p.weights_gib[e], x.loaded[e, s])
+            (p.weights_gib[e], x.cold_started[e, s])
             for e in live_placements(p, s[1])
             if p.site_of[p.pool_of[e]] == site and can_load(p, e, s)
         ]
         if terms:
             yield Row((site, s), total(terms), "<=", rate * seconds)
-    earlier = [(s[0], s[1], d) for d in p.clocks_seconds[s[1]] if d < s[2]]
+    earlier = [(s[0], s[1], d) for d in p.deadlines_seconds[s[1]] if d < s[2]]
     for e in live_placements(p, s[1]) if earlier else ():
         if p.site_of[p.pool_of[e]] in p.load_gib_per_second:
-            yield Row((e, s), x.loaded[e, earlier[-1]], "<=", x.loaded[e, s])
+            yield Row((e, s), x.cold_started[e, earlier[-1]], "<=", x.cold_started[e, s])
 
 
 def what_passes_is_counted(p: Problem, x: Decisions, s: State) -> Iterator[Row]:

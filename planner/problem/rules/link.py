@@ -129,7 +129,7 @@ def an_outage_costs_what_is_not_served(p: Problem, x: Decisions, s: State) -> It
         how often it is reckoned with
     """
     h, f, c = s
-    if f in p.priced and h == p.hours[-1] and c == p.clocks_seconds[f][-1]:
+    if f in p.priced and h == p.hours[-1] and c == p.deadlines_seconds[f][-1]:
         yield Row((f,), x.outage[f,], ">=", outage_usd(p, x, f), outage_size_usd(p))
 
 
@@ -209,7 +209,7 @@ def replicas_run_in_normal_operation(p: Problem, x: Decisions, s: State) -> Iter
             yield Row((e, s), x.kept[e, s], "==", x.replicas[e, s[0]])
 
 
-def no_replica_before_it_is_loaded(p: Problem, x: Decisions, s: State) -> Iterator[Row]:
+def no_replica_before_its_cold_start_ends(p: Problem, x: Decisions, s: State) -> Iterator[Row]:
     """What runs without having been loaded since is what survived; nothing is loaded before its time.
 
     Formula
@@ -230,7 +230,7 @@ def no_replica_before_it_is_loaded(p: Problem, x: Decisions, s: State) -> Iterat
         elif not is_normal(s):
             yield Row((e, s, "kept"), x.kept[e, s], "<=", survivors(p, x, e, s))
         if not can_load(p, e, s):
-            yield Row((e, s, "loaded"), x.loaded[e, s], "<=", 0.0)
+            yield Row((e, s, "cold_started"), x.cold_started[e, s], "<=", 0.0)
 
 
 def _kept_of_what_is_hit(p: Problem, x: Decisions, e: str, s: State) -> Iterator[Row]:
@@ -264,7 +264,7 @@ def only_the_living_run(p: Problem, x: Decisions, s: State) -> Iterator[Row]:
     for e in p.placements:
         if available(p, e, s[1]) <= 0:
             yield Row((e, s, "kept"), x.kept[e, s], "<=", 0.0)
-            yield Row((e, s, "loaded"), x.loaded[e, s], "<=", 0.0)
+            yield Row((e, s, "cold_started"), x.cold_started[e, s], "<=", 0.0)
         elif available(p, e, s[1]) < available(p, p.pool_of[e], s[1]):
             part = available(p, e, s[1]) / available(p, p.pool_of[e], s[1]) / p.machines_per_replica[e]
             yield Row((e, s, "part"), x.occupied[e, s], "<=", total([(part, machines_up(p, x, p.pool_of[e], s))]))

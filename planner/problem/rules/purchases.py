@@ -8,7 +8,7 @@ from planner.problem.rules.costs import cost_usd, dearest_of, operation_usd_per_
 from planner.problem.rules.formulas import (
     limit_there,
     limit_used,
-    machines_firm,
+    machines_non_preemptible,
     requests_offered,
     requests_served_by,
     spent_usd,
@@ -94,7 +94,7 @@ def budget_holds(p: Problem, x: Decisions) -> Iterator[Row]:
         yield Row(("budget",), cost_usd(p, x), "<=", p.budget_usd, p.budget_usd or 1.0)
 
 
-def firm_replicas_stand_on_firm_machines(p: Problem, x: Decisions) -> Iterator[Row]:
+def non_preemptible_replicas_stand_on_non_preemptible_machines(p: Problem, x: Decisions) -> Iterator[Row]:
     """Which replicas stand on machines that count in every failure is decided once, before any of them.
 
     Formula
@@ -109,10 +109,10 @@ def firm_replicas_stand_on_firm_machines(p: Problem, x: Decisions) -> Iterator[R
     """
     for q in sorted(p.with_spot):
         for h in p.hours:
-            yield from (Row((e, h), x.firm[e, h], "<=", x.replicas[e, h]) for e in p.on_pool[q])
-            stand = total((p.machines_per_replica[e], x.firm[e, h]) for e in p.on_pool[q])
+            yield from (Row((e, h), x.non_preemptible[e, h], "<=", x.replicas[e, h]) for e in p.on_pool[q])
+            stand = total((p.machines_per_replica[e], x.non_preemptible[e, h]) for e in p.on_pool[q])
             if p.on_pool[q]:
-                yield Row((q, h), stand, "<=", machines_firm(p, x, q, h))
+                yield Row((q, h), stand, "<=", machines_non_preemptible(p, x, q, h))
 
 
 def a_pool_in_use_keeps_spare_machines(p: Problem, x: Decisions) -> Iterator[Row]:

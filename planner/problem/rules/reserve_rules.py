@@ -91,7 +91,7 @@ def hot_replicas_stand_on_machines(p: Problem, x: Decisions) -> Iterator[Row]:
     for f, failure in p.failures.items() if rescales(p) else ():
         q = p.pool_of.get(failure.hit or "", "")
         for h in p.hours if q else ():
-            s = (h, f, p.clocks_seconds[f][0])
+            s = (h, f, p.deadlines_seconds[f][0])
             stand = total((p.machines_per_replica[e], hot(p, x, e, s)) for e in p.on_pool[q])
             yield Row((q, h, f), stand, "<=", machines_standing(p, x, q, s))
 

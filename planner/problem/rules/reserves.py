@@ -53,7 +53,7 @@ def reserve_left(p: Problem, x: Decisions, w: str, o: str, s: State) -> Linear:
 
 def last_state(p: Problem, f: str, h: str) -> State:
     """The state of a failure in which most is due."""
-    return (h, f, max(p.clocks_seconds[f]))
+    return (h, f, max(p.deadlines_seconds[f]))
 
 
 def due_requests_per_second(p: Problem, w: str, o: str, f: str, h: str) -> float:
@@ -156,7 +156,7 @@ def conditions(p: Problem, h: str) -> dict[str, tuple[State, ...]]:
             part = available(p, e, f)
             if part > 0:
                 hit = f if failure.hit == e else None
-                of.setdefault((part, p.pool_of[e] in counted_less, hit), (h, f, p.clocks_seconds[f][0]))
+                of.setdefault((part, p.pool_of[e] in counted_less, hit), (h, f, p.deadlines_seconds[f][0]))
     return {e: tuple(of.values()) for e, of in found.items()}
 
 

@@ -97,9 +97,9 @@ def _check_clocks(parts: Parts, phases: list[Row[BuildOut]], reading: Reading) -
         stands = any(may_be_ready(parts.file.today, m, t) for t in periods_of)
         if day > last:
             expected = f"clocks that end by {last}, the last period's first day"
-            got = f"{m.clocks_months.longest:g} months from {parts.file.today}, until {day}"
+            got = f"{m.lead_months.longest:g} months from {parts.file.today}, until {day}"
             fix = "plan a longer horizon, or take the phase out; as it is, it is never built"
-            reading.warning(place.at("clocks_months"), expected, got, fix)
+            reading.warning(place.at("lead_months"), expected, got, fix)
         elif not stands and not m.never:
             got = f"usable from {day} on; ready_in {list(m.ready_in) or 'any'}, decide_by {m.decide_by or 'any day'}"
             fix = "correct ready_in or decide_by, or take the phase out; as it is, it is never built"
@@ -108,9 +108,7 @@ def _check_clocks(parts: Parts, phases: list[Row[BuildOut]], reading: Reading) -
             expected = "0, where never is set" if m.never else f"at most {m.most}, the modules that can be built"
             reading.error(place.at("least"), expected, f"{m.least}", "correct least, or leave it out")
         elif m.least and not stands:
-            fix = (
-                "correct ready_in and clocks_months, or leave least out; how late it may be: planner whatif --ask slip"
-            )
+            fix = "correct ready_in and lead_months, or leave least out; how late it may be: planner whatif --ask slip"
             reading.error(place.at("least"), "0, where the phase can never be ready", f"{m.least}", fix)
         rivals = [p.id for p, _ in phases if p.either_or and p.either_or == m.either_or and p.least and p.id != m.id]
         if m.least and rivals:

@@ -4,7 +4,8 @@ from typing import Annotated, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-SCHEMA_VERSION: Final = 1
+SCHEMA_VERSION: Final = 2
+"""Of study files. Version 1 is still read: `renamed.STUDY` says which fields were called otherwise."""
 
 Evidence = Literal["measured", "published", "estimated", "assumed"]
 

@@ -13,7 +13,7 @@ PARTS = ("shell", "power", "fit_out")
 """What a module's capital is made of; each has its clock (fit_out: equipment) and its life."""
 
 
-class Clocks(Record):
+class LeadTimes(Record):
     """Months from the order of a part until it stands; they run side by side, the last one decides."""
 
     shell: NotNegative = Field(le=240, description="land, building and permits [months]")
@@ -45,7 +45,7 @@ class BuildOut(Sourced):
     name: Name = Field(description="name of the phase; `site:name` is its id")
     power_mw: Positive = Field(le=1e6, description="power that machines of one module may draw: IT power [MW]")
     most: PositiveCount = Field(1, description="modules like it that can be built")
-    clocks_months: Clocks = Field(description="from order to use, part by part [months]")
+    lead_months: LeadTimes = Field(description="from order to use, part by part [months]")
     shell_usd_per_mw: NotNegative = Field(0.0, description="capital for the building [USD per MW of IT power]")
     power_usd_per_mw: NotNegative = Field(0.0, description="capital for the grid connection [USD per MW]")
     fit_out_usd_per_mw: NotNegative = Field(0.0, description="capital for cooling, switchgear, racks [USD per MW]")
@@ -76,9 +76,9 @@ class BuildOut(Sourced):
         """Capital of a part [USD per MW]."""
         return float(getattr(self, f"{part}_usd_per_mw"))
 
-    def clock_months(self, part: str) -> float:
+    def lead_time_months(self, part: str) -> float:
         """Months from the order of a part until it stands."""
-        return float(getattr(self.clocks_months, "equipment" if part == "fit_out" else part))
+        return float(getattr(self.lead_months, "equipment" if part == "fit_out" else part))
 
 
 class TariffStep(Record):

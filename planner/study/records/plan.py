@@ -7,7 +7,8 @@ from pydantic import Field, model_validator
 from planner.study.records.base import Count, Fraction, Id, NotNegative, Positive, Record, unset
 from planner.study.records.study import Study
 
-PLAN_SCHEMA_VERSION: Final = 1
+PLAN_SCHEMA_VERSION: Final = 2
+"""Version 1 is still read: `renamed.PLAN` says which fields were called otherwise."""
 
 
 class Purchase(Record):
@@ -32,7 +33,7 @@ class Replicas(Record):
     placement: Id = Field(description="`model/profile@pool`")
     hour: Id
     replicas: int = Field(ge=0)
-    firm: int | None = Field(
+    non_preemptible: int | None = Field(
         None, ge=0, description="of them on machines that count in every failure, never spot; none: all of them"
     )
 
@@ -45,23 +46,25 @@ class State(Record):
 
     hour: Id
     failure: Id
-    clock_seconds: float
+    deadline_seconds: float
     same_as_normal: bool = Field(False, description="everything as in normal operation; columns left out")
     workload: tuple[Id, ...] = Field((), description="of the traffic columns")
     origin: tuple[Id, ...] = ()
     placement: tuple[Id, ...] = ()
     requests_per_second: tuple[float, ...] = ()
-    ways: tuple[Id, ...] = Field(
-        (), exclude_if=unset, description="of choices between components, where some have limits: ways that are taken"
+    routed_via: tuple[Id, ...] = Field(
+        (),
+        exclude_if=unset,
+        description="of choices between components, where some have limits: alternatives that are taken",
     )
-    taking_requests_per_second: tuple[float, ...] = Field(
-        (), exclude_if=unset, description="requests that take each of these ways"
+    throughput_requests_per_second: tuple[float, ...] = Field(
+        (), exclude_if=unset, description="requests that take each of these alternatives"
     )
     shed: dict[Id, dict[Id, float]] = Field(default_factory=dict, description="workload: origin: requests/s not served")
     kept: dict[Id, int] = Field(
         default_factory=dict, description="placement: replicas still running since before, where not all that survive"
     )
-    loaded: dict[Id, int] = Field(default_factory=dict, description="placement: replicas started since")
+    cold_started: dict[Id, int] = Field(default_factory=dict, description="placement: replicas started since")
     occupied: dict[Id, int] = Field(
         default_factory=dict, description="placement: replicas that take up room, where more than run"
     )
@@ -70,7 +73,7 @@ class State(Record):
     def _columns_of_equal_length(self) -> Self:
         if len({len(c) for c in (self.workload, self.origin, self.placement, self.requests_per_second)}) > 1:
             raise ValueError("columns of equal length are expected")
-        if len(self.ways) != len(self.taking_requests_per_second):
+        if len(self.routed_via) != len(self.throughput_requests_per_second):
             raise ValueError("columns of equal length are expected")
         return self
 
@@ -105,7 +108,7 @@ class Uncoverable(Record):
     missing: Id
 
 
-class Binding(Record):
+class Bottleneck(Record):
     """A limit that binds, and what one more machine's worth of it would save."""
 
     limit: Id
@@ -122,7 +125,7 @@ class Binding(Record):
     )
 
 
-class Firm(Record):
+class NoRegret(Record):
     """Units of an order that the low, base and high demand plans have; in a period: that are there then."""
 
     offer: Id
@@ -141,10 +144,10 @@ class Proof(Record):
     cost_usd: float = Field(description="over the horizon")
     bound_usd: float = Field(description="no plan can cost less")
     gap_fraction: float = Field(description="(cost - bound) / cost")
-    relaxation_usd: float = Field(description="bound of the relaxation over all failures")
+    lp_bound_usd: float = Field(description="bound of the relaxation over all failures")
     failures_tested: int
-    failures_entered: tuple[Id, ...] = Field(description="failures that decided something")
-    failures_implied: Count = Field(description="failures that harder ones imply: what survives those survives these")
+    binding_failures: tuple[Id, ...] = Field(description="failures that decided something")
+    dominated_failures: Count = Field(description="failures that harder ones imply: what survives those survives these")
     passes: Count
     gap_asked_fraction: Fraction = Field(description="gap that was asked for")
 
@@ -174,7 +177,7 @@ class ReSolved(WithoutGoals):
 class PlanFile(Record):
     """plan.json."""
 
-    schema_version: Literal[1] = PLAN_SCHEMA_VERSION
+    schema_version: Literal[2] = PLAN_SCHEMA_VERSION
     planner_version: Id
     solver: Id
     demand_case: Literal["base", "low", "high"] = "base"
@@ -188,8 +191,8 @@ class PlanFile(Record):
     reserves: Reserves = Field(Reserves(), description="with `failover: rescale`: limits of gateways, and weights")
     costs_usd: dict[Id, float] = Field(description="by component; worth on the horizon's first day")
     uncoverable: tuple[Uncoverable, ...]
-    binds: tuple[Binding, ...] = ()
-    firm: tuple[Firm, ...] = ()
+    bottlenecks: tuple[Bottleneck, ...] = ()
+    no_regret: tuple[NoRegret, ...] = ()
     drivers: dict[Id, tuple[Id, ...]] = Field(
         default_factory=dict, description="pool: failures that pay for it in the relaxation, largest first"
     )

@@ -450,7 +450,7 @@ class RunningReplicas(Record):
 
 class _StudyCommon(Record):
     study: Name = Field(description="name of the study")
-    schema_version: Literal[1] = Field(SCHEMA_VERSION, description="version of this format")
+    schema_version: Literal[2] = Field(SCHEMA_VERSION, description="version of this format")
     today: date = Field(lt=date(3000, 1, 1), description="day from which lead times count")
     horizon: Horizon = Field(description="time that is planned")
     hours_per_month: Positive = Field(730.0, description="hours in a month [h]")
