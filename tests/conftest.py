@@ -6,7 +6,7 @@ import os
 import pytest
 
 os.environ["COLUMNS"] = "120"
-collect_ignore = [] if importlib.util.find_spec("tf") else ["terraform_provider.py"]
+collect_ignore = [] if importlib.util.find_spec("tf") else ["support/terraform_provider.py"]
 """Helpers that need packages of requirements-emit.txt are not looked into for doctests without them."""
 QUICK = {
     f"test_{name}.py"

@@ -1,6 +1,6 @@
 """Whether this tree makes the same plans as another commit, byte for byte: for changes that must not move a result.
 
-    PYTHONPATH=. python tests/same_plans.py REV
+    PYTHONPATH=.:tests/support python tests/same_plans.py REV
 
 plans every example and thirty random studies here and in REV, and ends with 1 when one differs. Each tree writes its
 plans with its own code in a process of its own, so that a change of layout or names is no obstacle; REV needs this
@@ -47,7 +47,8 @@ def write(folder: Path) -> None:
 def written(tree: Path, script: Path, folder: Path) -> subprocess.Popen[bytes]:
     """A process in which a tree writes its plans."""
     folder.mkdir()
-    env = {**os.environ, "PYTHONPATH": os.pathsep.join([str(tree), str(script.parent)])}
+    paths = [str(path) for path in (tree, script.parent, script.parent / "support")]
+    env = {**os.environ, "PYTHONPATH": os.pathsep.join(paths)}
     return subprocess.Popen([sys.executable, str(script), "--write", str(folder)], cwd=tree, env=env)
 
 

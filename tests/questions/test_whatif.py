@@ -803,7 +803,7 @@ def test_quick_variants_over_years():
 @pytest.fixture(scope="module")
 def at_hand():
     """A plan of the build-out example, within 10 % of the best."""
-    return make_plan(read_study(Path(__file__).parents[1] / "examples" / "buildout")[0], Effort(gap_fraction=0.1))
+    return make_plan(read_study(Path(__file__).parents[2] / "examples" / "buildout")[0], Effort(gap_fraction=0.1))
 
 
 def test_a_plan_that_holds_is_kept_unless_a_better_one_is_found(at_hand):

@@ -26,7 +26,7 @@ from planner.review.report import Report, Section
 from planner.study import files
 from planner.study.files import read_bytes, write_atomically, write_new_folder
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 
 
 def call(*words: object) -> Any:

@@ -16,7 +16,7 @@ from planner.study.places import Reading
 from planner.study.read import read_study
 from planner.study.records.renamed import PLAN
 
-EXAMPLE = Path(__file__).parents[1] / "examples" / "buildout"
+EXAMPLE = Path(__file__).parents[2] / "examples" / "buildout"
 
 
 def copy_of_version_1(tmp_path: Path) -> Path:

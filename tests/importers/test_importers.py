@@ -31,8 +31,8 @@ from planner.study.records.serving import OperatingPoint
 from planner.study.records.study import Demand, Horizon, Hour, Shape
 from planner.study.tables import read_list
 
-ROOT = Path(__file__).parents[1]
-DATA = Path(__file__).parents[2] / "shared" / "data"
+ROOT = Path(__file__).parents[2]
+DATA = Path(__file__).parents[3] / "shared" / "data"
 with_data = pytest.mark.skipif(not DATA.is_dir(), reason="the folder of reference facts is not there")
 runner = CliRunner()
 

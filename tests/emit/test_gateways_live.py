@@ -54,7 +54,7 @@ SETTLED_SECONDS = 1.5
 @pytest.fixture(scope="module")
 def example():
     """A plan of the example study, good enough for its files."""
-    return make_plan(read_study(Path(__file__).parents[1] / "examples" / "quickstart")[0], Effort(gap_fraction=0.05))
+    return make_plan(read_study(Path(__file__).parents[2] / "examples" / "quickstart")[0], Effort(gap_fraction=0.05))
 
 
 # ------------------------------------------------------------------ LiteLLM

@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 from planner.cli.main import app
 from planner.plan.file import digest, read_plan
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 QUICKSTART = ROOT / "examples" / "quickstart"
 runner = CliRunner()
 

@@ -63,7 +63,7 @@ def test_random_plans_hold_below_and_break_above(seed):
 
 def test_the_study_s_own_limits_are_kept():
     """A tenth is left to queues: with every machine at its limit in a failure, any more demand breaks its goal."""
-    study, _ = read_study(Path(__file__).parents[1] / "examples" / "postmortem")
+    study, _ = read_study(Path(__file__).parents[2] / "examples" / "postmortem")
     plan = make_plan(study)
     found = checked(plan)
     assert found["demand"].breaks_at < 1 / study.utilisation.in_failure

@@ -21,7 +21,7 @@ from planner.questions.exposure import exposure, running_in
 from planner.review.drawing import drawing
 from planner.study.read import read_study
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 runner = CliRunner()
 LOGIN = {"name": "login", "kind": "identity", "failures_per_year": 2, "hours_to_repair": 4.0}
 GRID = [{"name": "grid", "kind": "power"}, {"name": "spare", "kind": "power"}]

@@ -36,7 +36,7 @@ from planner.study.records.study import Demand, Horizon, Hour, Period, Policies,
 
 EXACT = Effort(gap_fraction=0.0, most_nodes=10_000)
 TENTH = Money(discount_fraction_per_year=0.1)
-SWITCH = Path(__file__).parents[2] / "shared" / "cases" / "switch_new_builds_only"
+SWITCH = Path(__file__).parents[3] / "shared" / "cases" / "switch_new_builds_only"
 
 
 def planned(asked):

@@ -11,7 +11,7 @@ from planner.cli.main import app
 from planner.errors import Finding, InputError
 from planner.study.read import read_fleet, read_study
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 QUOTA = "{name: trn, pools: ['alpha/*'], unit: vcpu, most: 1920}"
 OFFERS, PRICES, SITES = "inventory/alpha/offers.csv", "inventory/alpha/prices.csv", "inventory/sites.csv"
 BOTH = "name: tokyo\n    near: beta/far\n"

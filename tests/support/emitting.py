@@ -21,7 +21,7 @@ from planner.study.records.inventory import Pool
 from planner.study.records.plan import PlanFile
 from planner.study.records.study import Goal, Holding, Horizon, Study, Tier
 
-SHARED = Path(__file__).parents[2] / "shared"
+SHARED = Path(__file__).parents[3] / "shared"
 SCHEMAS = SHARED / "schemas" / "terraform"
 VERSIONS = {"aws": "5.100.0", "google": "6.50.0", "google-beta": "6.50.0", "azurerm": "4.55.0"}
 

@@ -29,7 +29,7 @@ from planner.study.records.serving import ModelFacts, Profile
 from planner.study.records.study import Study
 from planner.study.tables import read_list
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 Edit = tuple[str, str, str]
 MACHINES = {m.name: m for m, _ in read_list(MachineType, ROOT / "inventories" / "machine_types.yaml", Reading())}
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import goldens
 import pytest
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 PAGES = sorted((ROOT / "docs" / "howto").glob("*.md"))
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.M | re.S)
 NAME = re.compile(r"`([\w./-]+\.(?:csv|yaml))`:\s*$")

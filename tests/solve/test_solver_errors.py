@@ -25,7 +25,7 @@ from planner.solve.program import Program
 from planner.solve.search import Effort, Stopped
 from planner.study.dependencies import NORMAL
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 ANOTHER_POOL = """
 import highspy
 other = highspy.Highs()

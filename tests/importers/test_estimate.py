@@ -42,8 +42,8 @@ from planner.study.records.inventory import MachineType
 from planner.study.records.serving import ModelFacts
 from planner.study.tables import read_list
 
-ROOT = Path(__file__).parents[1]
-TABLE = Path(__file__).parents[2] / "shared" / "data" / "throughput.csv"
+ROOT = Path(__file__).parents[2]
+TABLE = Path(__file__).parents[3] / "shared" / "data" / "throughput.csv"
 MEASURED = ROOT / "models" / "evidence" / "measured.csv"
 MODELS = read_models()
 ESTIMATOR = shipped()

@@ -19,7 +19,7 @@ from planner.study.records.serving import ContextClass, OperatingPoint
 from planner.study.records.study import Goal, Holding, Origin, RequestCost, Study, Tier
 from planner.units import SECONDS_PER_HOUR
 
-FOLDER = Path(__file__).parents[2] / "shared" / "cases"
+FOLDER = Path(__file__).parents[3] / "shared" / "cases"
 NOT_MAPPED = {
     "lands": "expected cost over several demands, capacity bought continuously",
     "zeng_zhao_2013": "worst cost over several demands, capacity bought continuously",

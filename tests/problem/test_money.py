@@ -13,7 +13,7 @@ from planner.problem.money import (
     salvage_usd,
 )
 
-SWITCH = Path(__file__).parents[2] / "shared" / "cases" / "switch_new_builds_only"
+SWITCH = Path(__file__).parents[3] / "shared" / "cases" / "switch_new_builds_only"
 
 
 def test_equal_payments_pay_back_what_was_lent():

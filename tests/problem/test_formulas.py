@@ -36,7 +36,7 @@ from planner.study.records.study import (
     Tier,
 )
 
-MODELS = Path(__file__).parents[1] / "models"
+MODELS = Path(__file__).parents[2] / "models"
 MEASURED = {
     # id: input tokens, output tokens, concurrency, time to first token [ms], time per output token [ms]
     # rows of aic-core/src/aiconfigurator_core/systems/silicon_sample.csv at github.com/ai-dynamo/aiconfigurator
@@ -358,7 +358,7 @@ def test_nowhere_is_unreachable():
 
 
 def test_the_page_says_how_round_trips_that_were_not_measured_are_made():
-    page = " ".join((Path(__file__).parents[1] / "docs" / "concepts.md").read_text(encoding="utf-8").split())
+    page = " ".join((Path(__file__).parents[2] / "docs" / "concepts.md").read_text(encoding="utf-8").split())
     said = page.partition("## Round trips")[2].partition("## ")[0]
     for text in (
         f"*assumed*: {SAME_PLACE_MS:g} ms",

@@ -362,7 +362,7 @@ def test_the_weakest_evidence_is_named_first(planned):
 
 def test_what_the_quickstart_can_rest_on_at_best():
     """docs/evidence.md says so: with cuda lost all is served at estimated speeds, from wherever it comes."""
-    study, _ = read_study(Path(__file__).parents[1] / "examples" / "quickstart")
+    study, _ = read_study(Path(__file__).parents[2] / "examples" / "quickstart")
     found = {(floor.tier, floor.goal.partition(" lost")[0]): floor for floor in floors(study, build(study))}
     assert len(found) == 6
     stack = found["long-context", "any stack"]

@@ -22,8 +22,8 @@ from planner.study.read import KEYS, data_folder, read_study
 from planner.study.records.inventory import MachineType, Offer, Pool, Price, RoundTrip, Site
 from planner.study.tables import read_csv, read_list
 
-ROOT = Path(__file__).resolve().parents[1]
-FACTS = Path(__file__).resolve().parents[2] / "shared" / "data"
+ROOT = Path(__file__).resolve().parents[2]
+FACTS = Path(__file__).resolve().parents[3] / "shared" / "data"
 INVENTORIES = data_folder("inventories")
 PROVIDERS = ("aws", "azure", "google", "owned")
 TODAY = "2026-11-22"
