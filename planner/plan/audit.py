@@ -22,7 +22,7 @@ from planner.problem.build import build
 from planner.problem.failures import uncounted_at_most
 from planner.problem.problem import Problem, states
 from planner.problem.rules.costs import COSTS
-from planner.problem.rules.register import PURCHASE_RULES, STATE_RULES
+from planner.problem.rules.register import PURCHASE_RULES, RULES, STATE_RULES
 from planner.solve.pruning import implied
 from planner.study.dependencies import NORMAL
 from planner.study.records.plan import PlanFile, WithoutGoals
@@ -54,6 +54,7 @@ NOT_CHECKED: Mapping[str, str] = {
     "that it survived, and stands on machines)",
     "bottlenecks": "which limits bind, and their marginal values: of the LP bound; rows may be missing (checked: "
     "limits and units are the study's, no saving is more than is paid)",
+    "rules": "whether all are named: plans of earlier versions name none (checked: that they are known)",
     "drivers": "which failures pay for a pool: of the LP bound; rows may be missing (checked: pools and failures "
     "are the study's)",
     "on_equal_terms": "whether it is there: plans of earlier versions have none, nor where its search was interrupted",
@@ -189,6 +190,8 @@ def _may_build(p: Problem) -> set[tuple[str, str]]:
 
 def _names(plan: PlanFile, p: Problem) -> Iterator[Violation]:
     """Every name is known, every state is there once, every number is one that a plan may hold."""
+    for name in sorted(set(plan.rules) - {rule.__name__ for rule in RULES}):
+        yield Violation("rules", name, 0.0, "a rule that this version does not know: it cannot be audited")
     bought = Counter((x.offer, x.when) for x in plan.purchases)
     may_run = {(e, h) for e in p.placements for h in p.hours}
     run = Counter((r.placement, r.hour) for r in plan.replicas)

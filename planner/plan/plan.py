@@ -23,6 +23,7 @@ from planner.problem.algebra import Sparse
 from planner.problem.build import build
 from planner.problem.failures import uncounted_at_most
 from planner.problem.problem import HOURLY, Decisions, Problem, no_decisions
+from planner.problem.rules.register import RULES
 from planner.solve.search import Effort, Progress, Solution
 from planner.solve.solve import solve
 from planner.study.dependencies import placements
@@ -111,6 +112,7 @@ def make_plan(
             if no_regret and not interrupted()
             else (),
             drivers=solution.drivers,
+            rules=tuple(rule.__name__ for rule in RULES),
             without_goals=without_goals,
             on_equal_terms=on_equal_terms,
             re_solved=re_solved,

@@ -49,7 +49,7 @@ EXPLANATIONS = {
 SLACK = {
     "replicas.*": "room for one more",
     "reserves.requests_per_second.*": "a limit that is higher where there is room, of the only edge that is left",
-    "states.*.loaded.*": "room for one more",
+    "states.*.cold_started.*": "room for one more",
     "states.*.occupied.*": "room for one more, or no more than what runs takes up",
     "states.*.kept.*": "one less or more carries the traffic too",
 }

@@ -2,9 +2,9 @@
 
 The suite takes a sample. Thousands, from the root of the repository:
 
-    PYTHONPATH=.:tests/support python tests/solve/test_random_studies.py 3000            seeds 0 to 2999, as the sample
-    PYTHONPATH=.:tests/support python tests/solve/test_random_studies.py 3000 6000       seeds 3000 to 5999
-    PYTHONPATH=.:tests/support python tests/solve/test_random_studies.py oracle 1000     tiny ones, each against brute force
+    PYTHONPATH=.:tests/support python tests/solve/test_random_studies.py 3000     seeds 0 to 2999, as the sample
+    PYTHONPATH=.:tests/support python tests/solve/test_random_studies.py 3000 6000  seeds 3000 to 5999
+    PYTHONPATH=.:tests/support python tests/solve/test_random_studies.py oracle 1000  tiny, against brute force
 
 Errors are printed with their seed as they come, then how many studies ended in what. Each has LONGEST_SECONDS of a
 processor; those that take longer are counted apart.

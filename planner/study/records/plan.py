@@ -200,5 +200,10 @@ class PlanFile(Record):
     on_equal_terms: OnEqualTerms | None = Field(
         None, exclude_if=unset, description="what redundancy is compared with; none in plans of earlier versions"
     )
+    rules: tuple[Id, ...] = Field(
+        (),
+        exclude_if=unset,
+        description="rules that the plan was held to (`planner show NAME`); none: not stated",
+    )
     re_solved: ReSolved | None = Field(None, description="with `failover: rescale`: what it is compared with")
     proof: Proof
