@@ -257,19 +257,19 @@ def _question(
 
 def _day(option: str, text: str) -> date:
     from planner.errors import Finding, InputError
-    from planner.study.places import shown
+    from planner.study.places import quoted
 
     try:
         return date.fromisoformat(text)
     except ValueError:
         fix = f"write {option} 2027-10-01, or {option} ready"
-        raise InputError([Finding(option, "a date, or `ready`", shown(text), fix)]) from None
+        raise InputError([Finding(option, "a date, or `ready`", quoted(text), fix)]) from None
 
 
 def _numbers(option: str, text: str | None, whole: bool = False) -> list[float]:
     """Numbers with commas between them."""
     from planner.errors import Finding, InputError
-    from planner.study.places import shown
+    from planner.study.places import quoted
 
     try:
         found = [float(int(part) if whole else float(part)) for part in text.split(",")] if text is not None else []
@@ -278,7 +278,7 @@ def _numbers(option: str, text: str | None, whole: bool = False) -> list[float]:
     if any(not 0 < n <= MOST_LATE for n in found):
         fix = f"write {option} 1,2" if whole else f"write {option} 3,6"
         expected = f"{'whole ' if whole else ''}numbers above 0 and at most {MOST_LATE:g}, with commas between them"
-        raise InputError([Finding(option, expected, shown(text), fix)])
+        raise InputError([Finding(option, expected, quoted(text), fix)])
     return found
 
 
@@ -371,7 +371,7 @@ def tolerance_of(text: str, option: str = "--within") -> float:
     (0.02, 0.02)
     """
     from planner.errors import Finding, InputError
-    from planner.study.places import shown
+    from planner.study.places import quoted
 
     number = text.strip().removesuffix("%").strip()
     try:
@@ -382,5 +382,5 @@ def tolerance_of(text: str, option: str = "--within") -> float:
         fix = f"write {option} 2%, or {option} 0.02"
         if 1 <= value < 100 and "%" not in text:
             fix = f"write {option} {value:g}% or {option} {value / 100:g} if percent were meant; a number is a share"
-        raise InputError([Finding(option, "a share from 0 % to below 100 %", shown(text), fix)])
+        raise InputError([Finding(option, "a share from 0 % to below 100 %", quoted(text), fix)])
     return value

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from planner.errors import Finding, InputError
 from planner.importers.estimate import Estimator, Serving, kind_of, most_that_fit, terms
-from planner.study.places import Reading, near_miss, read_record, shown_path
+from planner.study.places import Reading, near_miss, printable_path, read_record
 from planner.study.read import data_folder
 from planner.study.records.inventory import MachineType
 from planner.study.records.serving import Model
@@ -85,7 +85,7 @@ def read_rows(path: Path) -> list[dict[str, str]]:
     if missing:
         got = f"no {missing[0]}{near_miss(missing[0], names)}" if names else "an empty file"
         fix = f"name the columns {', '.join(COLUMNS)}; further ones are ignored"
-        raise InputError([Finding(f"{shown_path(path)}:1", f"the columns {', '.join(COLUMNS)}", got, fix)])
+        raise InputError([Finding(f"{printable_path(path)}:1", f"the columns {', '.join(COLUMNS)}", got, fix)])
     return [{k: (v or "").strip() for k, v in row.items() if isinstance(k, str)} for row in reader]
 
 

@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from planner.errors import Finding, InputError
 from planner.plan.json_lines import line_of
 from planner.study.files import NotReadable, parse_json, read_bytes
-from planner.study.places import shown, shown_path
+from planner.study.places import printable_path, quoted
 from planner.study.records.base import SCHEMA_VERSION
 from planner.study.records.plan import (
     PLAN_SCHEMA_VERSION,
@@ -58,7 +58,7 @@ def read_plan(path: Path, warnings: list[Finding] | None = None) -> PlanFile:
         and the audit finds that its digest does not match
     """
     fix = "make the plan again with `planner plan`"
-    where = shown_path(path)
+    where = printable_path(path)
     try:
         text = read_bytes(path, pipes=True).decode("utf-8-sig")
     except NotReadable as error:
@@ -80,7 +80,7 @@ def read_plan(path: Path, warnings: list[Finding] | None = None) -> PlanFile:
     version = data.get("schema_version")
     if version != PLAN_SCHEMA_VERSION:
         at = f"{where}:{line_of(text, ('schema_version',))}: schema_version"
-        raise InputError([Finding(at, f"{PLAN_SCHEMA_VERSION}", shown(version), fix)])
+        raise InputError([Finding(at, f"{PLAN_SCHEMA_VERSION}", quoted(version), fix)])
     try:
         return PlanFile.model_validate(data)
     except ValidationError as error:
@@ -88,7 +88,7 @@ def read_plan(path: Path, warnings: list[Finding] | None = None) -> PlanFile:
         for found in error.errors(include_url=False)[:MOST_FINDINGS]:
             name = ".".join(str(part) for part in found["loc"])
             at = f"{where}:{line_of(text, found['loc'])}: {name}"
-            findings.append(Finding(at, found["msg"][:200], shown(found["input"]), fix))
+            findings.append(Finding(at, found["msg"][:200], quoted(found["input"]), fix))
         if (more := error.error_count() - len(findings)) > 0:
             findings.append(Finding(where, "a plan", f"{more} more mistakes", fix))
         raise InputError(findings) from error

@@ -23,7 +23,7 @@ from planner.study.checks.phases import check_phases
 from planner.study.checks.plausible import check_plausible
 from planner.study.checks.references import Parts, check_references
 from planner.study.checks.timing import check_timing
-from planner.study.places import Loc, Place, Reading, read_record, shown
+from planner.study.places import Loc, Place, Reading, quoted, read_record, unquoted
 from planner.study.read import KEYS, RESOLVED
 from planner.study.records.base import Name, Record, Sourced
 from planner.study.records.buildout import BuildOut, CapitalLimit, Electricity, LeadTimes, SpendCommitment, TariffStep
@@ -80,8 +80,8 @@ class Change:
     def __str__(self) -> str:
         """The change as people write it."""
         if self.action == "set":
-            return f"{self.path} = {shown(self.value, bare=True) or 'null'}"
-        return f"{self.action} {self.path}" + (f": {shown(self.value, bare=True)}" if self.action == "add" else "")
+            return f"{self.path} = {unquoted(self.value) or 'null'}"
+        return f"{self.action} {self.path}" + (f": {unquoted(self.value)}" if self.action == "add" else "")
 
 
 @dataclass(frozen=True)
@@ -115,7 +115,7 @@ def _change(
 
 
 def _written(place: Place, loc: Loc, name: str, *further: int | str) -> str:
-    return f"{place.at(*loc, *further)} of {shown(name)}"
+    return f"{place.at(*loc, *further)} of {quoted(name)}"
 
 
 def read_patch(path: Path, reading: Reading) -> Patch | None:
@@ -126,10 +126,10 @@ def read_patch(path: Path, reading: Reading) -> Patch | None:
 
 def patch_of_text(text: str, reading: Reading) -> Patch | None:
     """A patch of one `path=value`: numbers, true, null, lists and fields as in JSON or YAML, anything else is text."""
-    where = f"--set {shown(text)}"
+    where = f"--set {quoted(text)}"
     equals = next((n for n, c in enumerate(text) if c == "=" and text.count("[", 0, n) == text.count("]", 0, n)), 0)
     if not text[:equals].strip():
-        reading.error(where, "path=value", shown(text), "write it in quotes, as in --set 'demand[*,london]=x1.2'")
+        reading.error(where, "path=value", quoted(text), "write it in quotes, as in --set 'demand[*,london]=x1.2'")
         return None
     before = len(reading.findings)
     value = value_of(text[equals + 1 :].strip(), where, reading)
@@ -170,7 +170,7 @@ def _edits(study: Study, patches: Iterable[Patch], reading: Reading) -> _Edits:
                 else:
                     reading.error(change.where, "a list", path_of(study, loc), "name a list, or use `set`")
             elif (cure := _as_factor(change.value, loc, value)) is not None:
-                reading.error(change.where, "a value, or a factor as in x1.2", shown(change.value), cure)
+                reading.error(change.where, "a value, or a factor as in x1.2", quoted(change.value), cure)
             elif (factor := factor_of(change.value)) is None or isinstance(value, str):
                 edits.values.setdefault(loc, []).append((change.value, change))
             else:
@@ -247,7 +247,7 @@ def _check_conflicts(study: Study, edits: _Edits, reading: Reading) -> None:
 
     def report(loc: Loc, *two: tuple[str, Change]) -> None:
         (where, kind), (at, other) = sorted(((change.where, kind) for kind, change in two), reverse=True)
-        got = f"{shown(kind, bare=True)} here, and {shown(other, bare=True)} at {at}"
+        got = f"{unquoted(kind)} here, and {unquoted(other)} at {at}"
         fix = "leave one of them out: what patches do together must not depend on their order"
         found.setdefault((where, at), Finding(where, f"one change of {path_of(study, loc)}", got, fix))
 
@@ -440,7 +440,7 @@ def patched(study: Study, patches: tuple[Patch, ...], name: str) -> tuple[Study 
     data = _applied(study, edits)
     _label(study, data, edits, name, changes)
     changed = _changed(study, edits)
-    file = f"{study.study} with {shown(_short(name))}"
+    file = f"{study.study} with {quoted(_short(name))}"
     place = _PatchedPlace(file, dict.fromkeys(_every_loc(data), 1), (), study, changed)
     made = read_record(Study, data, place, reading)
     if edits.removed and made is not None:

@@ -20,7 +20,18 @@ from planner.study.checks.references import Parts, check_references
 from planner.study.checks.timing import check_timing
 from planner.study.files import remember
 from planner.study.latency import PROXY_KM, great_circle_km, origin_place
-from planner.study.places import Place, R, Reading, Row, near_miss, read_record, shown, shown_path, unique
+from planner.study.places import (
+    Place,
+    R,
+    Reading,
+    Row,
+    near_miss,
+    printable_path,
+    quoted,
+    read_record,
+    unique,
+    unquoted,
+)
 from planner.study.records.base import SCHEMA_VERSION, Name
 from planner.study.records.inventory import MachineType, Offer, Pool, Price, RoundTrip, Site
 from planner.study.records.renamed import STUDY, rename
@@ -152,9 +163,9 @@ def read_fleet(path: Path, study: Study, warnings: list[Finding] | None = None) 
         what = "a profile (model/profile) of the study"
         known &= reading.refer(place.at("profile"), Model, what, row.profile, profiles)
         if known and profiles[row.profile].machine_type != pools[row.pool].machine_type:
-            expected = f"a profile for {shown(pools[row.pool].machine_type, bare=True)}, the machines of the pool"
+            expected = f"a profile for {unquoted(pools[row.pool].machine_type)}, the machines of the pool"
             fix = "name the profile made for that machine type, or correct the pool"
-            reading.error(place.at("profile"), expected, f"one for {shown(profiles[row.profile].machine_type)}", fix)
+            reading.error(place.at("profile"), expected, f"one for {quoted(profiles[row.profile].machine_type)}", fix)
         check_whole_replicas(row, place, reading)
         if row.profile in profiles and row.workload in workloads:
             _check_runs(row, place, study, reading)
@@ -318,13 +329,13 @@ def _folders(
             continue
         path = folder / name
         if os.path.isabs(name):
-            reading.error(at, "a path relative to the study", shown(name), "write it relative to study.yaml")
+            reading.error(at, "a path relative to the study", quoted(name), "write it relative to study.yaml")
         elif os.path.isdir(path) or (what == "models" and os.path.isfile(path)):
             found.append((path, at))
         else:
             siblings = [p.name for p in _children(folder, at, Reading())]
-            fix = f"create {shown_path(path)}, or write `default` for the {what} that ship"
-            reading.error(at, "a folder", f"{shown(name)}: no such folder{near_miss(name, siblings)}", fix)
+            fix = f"create {printable_path(path)}, or write `default` for the {what} that ship"
+            reading.error(at, "a folder", f"{quoted(name)}: no such folder{near_miss(name, siblings)}", fix)
     if len(reading.findings) > before:
         reading.broken.update((cls, "*") for cls in FOLDERS[what])
     return found
@@ -335,7 +346,7 @@ def _children(folder: Path, at: str, reading: Reading) -> list[Path]:
     try:
         return sorted(folder.iterdir())
     except OSError as error:
-        got = f"{shown_path(folder)}: {(error.strerror or str(error)).lower()}"
+        got = f"{printable_path(folder)}: {(error.strerror or str(error)).lower()}"
         reading.error(at, "a folder that can be read", got, "check its permissions")
         return []
 
@@ -344,7 +355,7 @@ def _table(name: str, what: str, folder: Path, place: Place, reading: Reading) -
     """The path of a table that the study names; None with a finding when it leads out of the study's folder."""
     if name and (os.path.isabs(name) or ".." in Path(name).parts):
         fix = "put the table beside study.yaml, or in a folder there"
-        reading.error(place.at(what), "a path within the study's folder", shown(name), fix)
+        reading.error(place.at(what), "a path within the study's folder", quoted(name), fix)
     if not name or os.path.isabs(name) or ".." in Path(name).parts:
         reading.broken.add((Demand if what == "demand" else RequestCost, "*"))
         return None
@@ -371,7 +382,7 @@ def _read_inventory(folder: Path, at: str, parts: Parts, reading: Reading) -> No
     ]
     if not any(found) and not reading.findings:
         fix = "it holds machine_types.yaml, sites.csv and a folder per provider with pools.csv, offers.csv, prices.csv"
-        reading.error(at, "an inventory", f"nothing in {shown_path(folder)}", fix)
+        reading.error(at, "an inventory", f"nothing in {printable_path(folder)}", fix)
 
 
 def _read_models(path: Path, at: str, parts: Parts, reading: Reading) -> None:
@@ -384,7 +395,7 @@ def _read_models(path: Path, at: str, parts: Parts, reading: Reading) -> None:
         files = [f for f in _children(path, at, reading) if f.suffix == ".yaml" and f.name != classes.name]
         if not files and not classes.exists():
             fix = "it holds context_classes.yaml and a <model>.yaml for each model"
-            reading.error(at, "models", f"nothing in {shown_path(path)}", fix)
+            reading.error(at, "models", f"nothing in {printable_path(path)}", fix)
     rows: list[Row[Model]] = []
     for file in files:
         document = read_yaml(file, reading)
@@ -407,7 +418,7 @@ def _merge(into: dict[str, Row[R]], cls: type[R], rows: list[Row[R]], reading: R
     for record, place in unique(rows, KEYS[cls], reading):
         key = KEYS[cls](record)
         if key in into and into[key][0] != record:
-            replaced.setdefault(place.file, []).append(f"{shown(key)} of {into[key][1].at()}")
+            replaced.setdefault(place.file, []).append(f"{quoted(key)} of {into[key][1].at()}")
         into[key] = (record, place)
     for file, names in replaced.items():
         more = f" and {len(names) - 1} more" if len(names) > 1 else ""

@@ -15,7 +15,19 @@ from pydantic.fields import FieldInfo
 
 from planner.errors import Finding
 from planner.study.files import NotReadable, read_bytes
-from planner.study.places import Loc, Place, R, Reading, Row, near_miss, read_record, shown, shown_path, unique
+from planner.study.places import (
+    Loc,
+    Place,
+    R,
+    Reading,
+    Row,
+    near_miss,
+    printable_path,
+    quoted,
+    read_record,
+    unique,
+    unquoted,
+)
 
 DEEPEST = 40
 """Levels of nesting that are read; what people write has fewer than ten."""
@@ -46,7 +58,7 @@ def read_text(path: Path, pipes: bool = False) -> str:
     Unreadable
         when it is no file that can be read, no UTF-8, or holds control characters
     """
-    where = shown_path(path)
+    where = printable_path(path)
     try:
         if not path.exists():
             siblings = [p.name for p in path.parent.iterdir()] if path.parent.is_dir() else []
@@ -67,7 +79,7 @@ def read_text(path: Path, pipes: bool = False) -> str:
     text = text.replace("\r\n", "\n").replace("\r", "\n")
     if control := CONTROL.search(text):
         where = f"{where}:{text.count(chr(10), 0, control.start()) + 1}"
-        raise Unreadable(where, "text", f"the control character {shown(control[0])}", "remove it")
+        raise Unreadable(where, "text", f"the control character {quoted(control[0])}", "remove it")
     return text
 
 
@@ -77,13 +89,13 @@ def read_yaml(path: Path, reading: Reading) -> tuple[dict[str, Any], Place] | No
     YAML 1.2: only true and false are booleans, so that `no` and `on` stay text. Keys are text. Duplicate keys are
     findings; aliases, tags and further documents are refused.
     """
-    file = shown_path(path)
+    file = printable_path(path)
     lines: dict[Loc, int] = {(): 1}
     place = Place(file, lines)
     try:
         data = _document(read_text(path), place, lines, reading)
         if not isinstance(data, dict):
-            got = "a list" if isinstance(data, list) else "an empty file" if data is None else shown(data)
+            got = "a list" if isinstance(data, list) else "an empty file" if data is None else quoted(data)
             raise Unreadable(f"{file}:1", "fields (name: value)", got, "write `field: value`, one a line")
         return data, place
     except Unreadable as error:
@@ -116,10 +128,10 @@ def _build(event: Any, events: Iterator[Any], loc: Loc, place: Place, lines: dic
     """Plain data from YAML events, noting the line of everything on the way."""
     where = f"{place.file}:{event.start_mark.line + 1}"
     if isinstance(event, yaml.AliasEvent):
-        anchor = shown(event.anchor, bare=True)
+        anchor = unquoted(event.anchor)
         raise Unreadable(where, "values written out", f"the alias *{anchor}", "repeat what it stands for")
     if event.tag not in (None, "!", "tag:yaml.org,2002:str"):
-        tag = shown(event.tag, bare=True)
+        tag = unquoted(event.tag)
         raise Unreadable(where, "plain values", f"the tag {tag}", "remove the tag, or put the value in quotes")
     if len(loc) > DEEPEST:
         raise Unreadable(where, f"at most {DEEPEST} levels", "more", "nest less deeply")
@@ -172,7 +184,7 @@ def value_of(text: str, where: str, reading: Reading) -> Any:
         reading.error(where, error.finding.expected, error.finding.got, error.finding.fix)
     except yaml.YAMLError:
         fix = "close every bracket, part elements by commas: [a, b] or {name: value}"
-        reading.error(where, "a list or fields in brackets", shown(text), fix)
+        reading.error(where, "a list or fields in brackets", quoted(text), fix)
     return None
 
 
@@ -203,11 +215,11 @@ def read_list(cls: type[R], path: Path, reading: Reading) -> list[Row[R]]:
     others = [name for name in data if name != path.stem]
     for name in others:
         fix = f"the only field here is {path.stem}"
-        reading.error(place.at(name), "a known field", shown(name) + near_miss(name, [path.stem]), fix)
+        reading.error(place.at(name), "a known field", quoted(name) + near_miss(name, [path.stem]), fix)
     if not isinstance(items, list):
         reading.broken.add((cls, "*"))
         if document is not None and not others:
-            got = "nothing" if items is None else shown(items)
+            got = "nothing" if items is None else quoted(items)
             reading.error(place.at(path.stem), "a list", got, f"write `{path.stem}:` and each of them after `- `")
         return []
     found = ((read_record(cls, item, place.within(path.stem, i), reading), i) for i, item in enumerate(items))
@@ -226,7 +238,7 @@ def read_csv(cls: type[R], path: Path, reading: Reading, key: Callable[[R], str]
         reading.findings.append(error.finding)
         reading.broken.add((cls, "*"))
         return rows
-    file = shown_path(path)
+    file = printable_path(path)
     fields = {info.alias or name: info for name, info in cls.model_fields.items()}
     reader, header, line = csv.reader(io.StringIO(text, newline=""), strict=True), list[str](), 0
     try:
@@ -243,7 +255,7 @@ def read_csv(cls: type[R], path: Path, reading: Reading, key: Callable[[R], str]
             place = Place(file, {(): start} | {(name,): start for name in header})
             record = None
             if len(cells) != len(header):
-                got = f"{len(cells)}: {shown(','.join(cells))}"
+                got = f"{len(cells)}: {quoted(','.join(cells))}"
                 fix = "one cell per column; put text with a comma in quotes, write numbers with a decimal point"
                 reading.error(place.at(), f"{len(header)} cells", got, fix)
             elif (data := _cells(dict(zip(header, cells, strict=True)), fields, place, reading)) is not None:
@@ -267,14 +279,14 @@ def _header_holds(header: list[str], fields: dict[str, FieldInfo], where: str, r
     before = len(reading.findings)
     fix = f"the columns are: {','.join(fields)}"
     if len(header) == 1 and (";" in header[0] or "\t" in header[0]):
-        reading.error(where, "cells separated by commas", shown(header[0]), "save the table with commas")
+        reading.error(where, "cells separated by commas", quoted(header[0]), "save the table with commas")
         return False
     for name in sorted({name for name in header if header.count(name) > 1}):
-        reading.error(where, "each column once", f"{shown(name)} {header.count(name)} times", "remove one of them")
+        reading.error(where, "each column once", f"{quoted(name)} {header.count(name)} times", "remove one of them")
     for name in header:
         if name not in fields:
-            got = shown(name) + near_miss(name, fields)
-            reading.error(f"{where}: {shown(name, bare=True)}", "a known column", got, fix)
+            got = quoted(name) + near_miss(name, fields)
+            reading.error(f"{where}: {unquoted(name)}", "a known column", got, fix)
     for name, info in fields.items():
         if info.is_required() and name not in header:
             reading.error(f"{where}: {name}", "the column", "no such column", f"add `{name}`: {info.description}")
@@ -302,7 +314,7 @@ def _cells(
             elif NOT_FINITE.fullmatch(cell):
                 data[name] = float(cell.replace(".", ""))
             else:
-                reading.error(place.at(name), "a number", shown(cell), f"{_number_fix(cell)}; {info.description}")
+                reading.error(place.at(name), "a number", quoted(cell), f"{_number_fix(cell)}; {info.description}")
                 good = False
         else:
             data[name] = cell

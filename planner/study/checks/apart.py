@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from planner.study.calendar import hour_id
 from planner.study.checks.references import Parts
 from planner.study.dependencies import dependency_graph, expand, placement_id, profile_id, rated
-from planner.study.places import Reading, shown
+from planner.study.places import Reading, quoted
 from planner.study.records.study import Study
 
 JOINTS = (" + ", " while ", " on ")
@@ -19,10 +19,10 @@ def check_apart(study: Study, parts: Parts, reading: Reading) -> None:
     for what, id, made_of in _ids(study):
         other = first.setdefault((what, id), made_of)
         if other != made_of:
-            got = f"{shown(id)} of {' and '.join(map(shown, other))}, and of {' and '.join(map(shown, made_of))}"
+            got = f"{quoted(id)} of {' and '.join(map(quoted, other))}, and of {' and '.join(map(quoted, made_of))}"
             reading.error(parts.place.at(), f"another id for each {what}", got, fix)
     for id in _failures_alike(study):
-        reading.error(parts.place.at("failures"), "another id for each failure", f"{shown(id)} for two", fix)
+        reading.error(parts.place.at("failures"), "another id for each failure", f"{quoted(id)} for two", fix)
 
 
 def _ids(study: Study) -> Iterator[tuple[str, str, tuple[str, ...]]]:

@@ -8,7 +8,7 @@ from itertools import pairwise
 from planner.study.calendar import ALMOST, Span, calendar, through, touches
 from planner.study.checks.references import Parts, component_places
 from planner.study.dependencies import placement_id, profile_id
-from planner.study.places import Place, Reading, Row, listed, near_miss, shown, unique
+from planner.study.places import Place, Reading, Row, listed, near_miss, quoted, unique, unquoted
 from planner.study.records.inventory import MachineType, Offer, Pool, Price
 from planner.study.records.serving import MEMORY_FRACTION, ContextClass, Model, ModelFacts, Profile
 from planner.study.records.study import Claim, Holding, RunningReplicas, Study, Workload
@@ -85,10 +85,10 @@ def holds_in_memory(facts: ModelFacts, profile: Profile, machine: MachineType, w
 def memory_told(facts: ModelFacts, profile: Profile, machine: MachineType, workload: Workload) -> tuple[str, str]:
     """What a profile would have to hold and what it needs, for a finding: expected and got."""
     needed, room = memory_needed_gib(facts, profile, _live_tokens(workload)), memory_room_gib(profile, machine)
-    requests = f"{profile.concurrency_limit} requests of {shown(workload.name)}"
+    requests = f"{profile.concurrency_limit} requests of {quoted(workload.name)}"
     return (
         f"a profile that holds {requests} in {room:.1f} GiB of a replica",
-        f"{shown(profile.name)}, which needs {needed:.1f} GiB for them",
+        f"{quoted(profile.name)}, which needs {needed:.1f} GiB for them",
     )
 
 
@@ -105,11 +105,11 @@ def _check_packing(parts: Parts, reading: Reading) -> None:
         here = sorted(sizes[machine_type].items())
         for (small, a), (large, b) in pairwise(here):
             if large % small:
-                machine = shown(machine_type, bare=True)
+                machine = unquoted(machine_type)
                 reading.warning(
                     parts.machine_types[machine_type][1].at("accelerators"),
                     f"sizes of replicas that divide each other, so that they fill {machine} whole",
-                    f"{small} accelerators ({shown(a, bare=True)}) beside {large} ({shown(b, bare=True)})",
+                    f"{small} accelerators ({unquoted(a)}) beside {large} ({unquoted(b)})",
                     "they are planned by fractions of a machine: keep some machines spare, or align the sizes",
                 )
 
@@ -129,7 +129,7 @@ def _check_models(parts: Parts, reading: Reading) -> None:
             if name in parts.used_models and qualification.until and qualification.until < last:
                 expected = f"a qualification that holds until {last}, the last day of the horizon"
                 fix = "qualify the model for longer and correct the date; as it is nothing runs on that stack"
-                got = f"one of {shown(name)} on {shown(qualification.stack)} until {qualification.until}"
+                got = f"one of {quoted(name)} on {quoted(qualification.stack)} until {qualification.until}"
                 reading.warning(place.at("qualifications", i, "until"), expected, got, fix)
 
 
@@ -144,7 +144,7 @@ def _check_profile(model: Model, profile: Profile, place: Place, parts: Parts, r
         if (most := classes[name][0].most_tokens) > limit:
             expected = f"a class of at most {limit} tokens, the profile's context_limit_tokens"
             fix = "raise context_limit_tokens, or leave the class out"
-            reading.error(at.at("context_class"), expected, f"{shown(name)} with up to {most}", fix)
+            reading.error(at.at("context_class"), expected, f"{quoted(name)} with up to {most}", fix)
     if profile.context_limit_tokens > model.facts.context_limit_tokens:
         expected = f"at most {model.facts.context_limit_tokens} tokens, the model's context_limit_tokens"
         fix = "lower it to what the model was made for"
@@ -153,13 +153,13 @@ def _check_profile(model: Model, profile: Profile, place: Place, parts: Parts, r
         hint = near_miss(profile.machine_type, parts.machine_types, 0.9)
         if hint and not reading.any_broken(MachineType):
             fix = "correct it if it is a slip; as it is, the profile is not used"
-            where, got = place.at("machine_type"), shown(profile.machine_type) + hint
+            where, got = place.at("machine_type"), quoted(profile.machine_type) + hint
             reading.warning(where, "a machine type of the inventory", got, fix)
         return
     machine = parts.machine_types[profile.machine_type][0]
     chips = profile.accelerators_per_replica
     if chips > machine.accelerators:
-        expected = f"at most {machine.accelerators}, the accelerators of one {shown(machine.name, bare=True)}"
+        expected = f"at most {machine.accelerators}, the accelerators of one {unquoted(machine.name)}"
         fix = "a replica cannot span machines: use a larger machine type, or fewer accelerators"
         return reading.error(place.at("accelerators_per_replica"), expected, str(chips), fix)
     if profile.machine_type not in {pool.machine_type for pool in parts.considered_pools.values()}:
@@ -175,7 +175,7 @@ def _check_profile(model: Model, profile: Profile, place: Place, parts: Parts, r
         cache = needed - profile.weights_gib
         memory = machine.memory_gib_per_accelerator
         expected = f"at most {room:.1f} GiB, {MEMORY_FRACTION:g} of {chips} x {memory:g} GiB"
-        got = f"{needed:.1f} GiB: weights {profile.weights_gib:.1f}, cache {cache:.1f} for {shown(worst.name)}"
+        got = f"{needed:.1f} GiB: weights {profile.weights_gib:.1f}, cache {cache:.1f} for {quoted(worst.name)}"
         limit = int((room - profile.weights_gib) / cache * profile.concurrency_limit) if cache > 0 else 0
         rest = f"; as it is, it serves only {listed(w.name for w in held)}" if held else ""
         report(place.at("concurrency_limit"), expected, got, f"{_less_memory(profile, limit)}{rest}")
@@ -227,7 +227,7 @@ def _less_memory(profile: Profile, limit: int) -> str:
     if limit < 1:
         return "use more accelerators per replica, and the rates measured on them"
     share = limit / profile.concurrency_limit
-    rates = [f"{share * p.decode_tokens_per_second:.4g} ({shown(p.context_class, bare=True)})" for p in profile.classes]
+    rates = [f"{share * p.decode_tokens_per_second:.4g} ({unquoted(p.context_class)})" for p in profile.classes]
     return (
         f"lower concurrency_limit to {limit}, and decode_tokens_per_second with it, measured there or in proportion: "
         f"{', '.join(rates)}; or use more accelerators per replica"
@@ -267,8 +267,8 @@ def _check_holdings(parts: Parts, reading: Reading) -> None:
             most = held.get(claim.pool, 0)
             sure = claim.pool in considered and held.keys() <= considered.keys() and not reading.any_broken(Holding)
             if sure and lent[claim.pool] > most:
-                when = "to the end" if len(periods) == 1 else f"through {shown(period.name, bare=True)}"
-                expected = f"at most {most} machines lent, as many as {shown(claim.pool, bare=True)} holds {when}"
+                when = "to the end" if len(periods) == 1 else f"through {unquoted(period.name)}"
+                expected = f"at most {most} machines lent, as many as {unquoted(claim.pool)} holds {when}"
                 fix = "add the holding, or lower the claim"
                 reading.error(place.at("machines"), expected, str(lent[claim.pool]), fix)
 
@@ -313,7 +313,7 @@ def check_fleet_fits(rows: list[Row[RunningReplicas]], study: Study, reading: Re
         most = stock_machines(pool, study.holdings, study.offers)
         today = stock_machines(pool, study.holdings, rented)
         got = f"{sum(by_profile.values()):g}, which take {math.ceil(needed - ALMOST):,} machines"
-        name = shown(pool, bare=True)
+        name = unquoted(pool)
         if needed > most + ALMOST:
             expected = f"replicas for at most {most:,g} machines, all that is held and offered in {name}"
             fix = "correct the replicas (those of the whole pool, in each row), or add the holding to the study"
@@ -335,7 +335,7 @@ def _check_power(parts: Parts, reading: Reading) -> None:
     for id, kw in drawn.items():
         site, place = parts.sites.get(id, (None, None))
         if site is not None and place is not None and site.power_kw is not None and kw > site.power_kw * (1 + 1e-9):
-            got = f"{site.power_kw:g} kW, while the machines held at {shown(id, bare=True)} draw {kw:g} kW"
+            got = f"{site.power_kw:g} kW, while the machines held at {unquoted(id)} draw {kw:g} kW"
             reading.error(place.at("power_kw"), "at least what is held there draws", got, "correct one of the two")
 
 
@@ -345,7 +345,7 @@ def _check_quotas(parts: Parts, reading: Reading) -> None:
         place = parts.place.within("policies", "quotas", i)
         for j, pattern in enumerate(quota.pools):
             if not any(fnmatchcase(id, pattern) for id in parts.pools) and not reading.any_broken(Pool):
-                got = f"{shown(pattern)}, which matches none{near_miss(pattern, parts.pools)}"
+                got = f"{quoted(pattern)}, which matches none{near_miss(pattern, parts.pools)}"
                 fix = f"ids are provider/site/machine-type, * matches anything: {listed(parts.pools, 4)}"
                 reading.error(place.at("pools", j), "a pool, or a pattern that matches pools", got, fix)
         limited = {
@@ -357,7 +357,7 @@ def _check_quotas(parts: Parts, reading: Reading) -> None:
         without = sorted({limited[id].name for id in limited if factor[id] == 0})
         if without:
             units = {"machines", *(unit for machine in limited.values() for unit in machine.quota_units)}
-            got = f"{shown(quota.unit)}, which {listed(without)} state no number of{near_miss(quota.unit, units)}"
+            got = f"{quoted(quota.unit)}, which {listed(without)} state no number of{near_miss(quota.unit, units)}"
             fix = f"write one of: {listed(units)}; or state quota_units of these machine types: they count 0"
             report = reading.error if len(without) == len({m.name for m in limited.values()}) else reading.warning
             report(place.at("unit"), "machines, or a unit of the machine types' quota_units", got, fix)
@@ -365,13 +365,13 @@ def _check_quotas(parts: Parts, reading: Reading) -> None:
         each = [sum(_held(parts, t).get(id, 0) * factor[id] for id in limited) for t in holds]
         used = max(each, default=0.0)
         if used > quota.most:
-            expected = f"at least {used:g} {shown(quota.unit, bare=True)}, what is held in these pools"
+            expected = f"at least {used:g} {unquoted(quota.unit)}, what is held in these pools"
             fix = "raise the quota to what was granted, or correct the holdings"
             reading.error(place.at("most"), expected, f"{quota.most:g}", fix)
         offers, holdings = [offer for offer, _ in parts.offers.values()], [holding for holding, _ in parts.holdings]
         stock = sum(stock_machines(id, holdings, offers) * factor[id] for id in limited if factor[id])
         if limited and not without and quota.most > stock and not reading.any_broken(Offer, Price, Holding):
-            unit = shown(quota.unit, bare=True)
+            unit = unquoted(quota.unit)
             expected = f"at most {stock:g} {unit}, all that is held and offered in these pools"
             fix = f"correct the number or its unit: it counts in {unit}; as it is, it limits nothing"
             reading.warning(place.at("most"), expected, f"{quota.most:g}", fix)

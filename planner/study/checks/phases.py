@@ -6,7 +6,7 @@ from graphlib import CycleError, TopologicalSorter
 
 from planner.study.calendar import calendar, may_be_ready, touches, usable_from
 from planner.study.checks.references import Parts
-from planner.study.places import Place, Reading, Row, listed, near_miss, shown, unique
+from planner.study.places import Place, Reading, Row, listed, near_miss, quoted, unique, unquoted
 from planner.study.records.buildout import BuildOut, CapitalLimit, Electricity, SpendCommitment
 from planner.study.records.inventory import Offer, Price, Site
 from planner.units import MONTHS_PER_YEAR
@@ -32,14 +32,14 @@ def _check_sites(parts: Parts, phases: list[Row[BuildOut]], reading: Reading) ->
             continue
         if m.site not in sites and not reading.any_broken(Site):
             fix = "add a pool there to pools.csv, and to `pools:` of the study; as it is, nothing could stand in it"
-            got = f"{shown(m.site)}, which has none"
+            got = f"{quoted(m.site)}, which has none"
             reading.error(place.at("site"), "a site with pools that the study considers", got, fix)
     for site in sorted({m.site for m, _ in phases} & sites):
         for pool in parts.considered_pools.values():
             machine = parts.machine_types.get(pool.machine_type)
             if pool.site == site and machine is not None and machine[0].power_kw is None:
                 fix = "give power_kw in machine_types.yaml; without it, machines would stand in a hall for nothing"
-                expected = f"the power of {shown(machine[0].name, bare=True)}, which stands in {shown(site, bare=True)}"
+                expected = f"the power of {unquoted(machine[0].name)}, which stands in {unquoted(site)}"
                 reading.error(machine[1].at("name"), expected, "none", fix)
 
 
@@ -56,20 +56,20 @@ def _check_order(parts: Parts, phases: list[Row[BuildOut]], reading: Reading) ->
             continue
         rivals = set(groups[m.either_or]) - {m.id}
         if m.most > 1:
-            got = f"most: {m.most} in group {shown(m.either_or)}"
+            got = f"most: {m.most} in group {quoted(m.either_or)}"
             fix = "write each module as a phase of its own, one after the other"
             reading.error(place.at("most"), "one module in a phase of an either_or group", got, fix)
         if not rivals:
             fix = "name the group at the phases that exclude each other, or leave it out"
-            reading.warning(place.at("either_or"), "two phases in the group", f"one in {shown(m.either_or)}", fix)
+            reading.warning(place.at("either_or"), "two phases in the group", f"one in {quoted(m.either_or)}", fix)
         for earlier in _before(m.id, {p.id: p.after for p, _ in phases}) & rivals:
-            expected = f"groups that do not overlap with what comes after what: one of {shown(m.either_or)} is built"
-            got = f"{shown(m.id)} comes after {shown(earlier)} of the same group, so it is never built"
+            expected = f"groups that do not overlap with what comes after what: one of {quoted(m.either_or)} is built"
+            got = f"{quoted(m.id)} comes after {quoted(earlier)} of the same group, so it is never built"
             reading.error(place.at("either_or"), expected, got, "take one of the two out of the group, or out of after")
     try:
         TopologicalSorter({m.id: m.after for m, _ in phases}).prepare()
     except CycleError as error:
-        way = " after ".join(shown(id, bare=True) for id in error.args[1])
+        way = " after ".join(unquoted(id) for id in error.args[1])
         where = next(place.at("after") for m, place in phases if m.id in error.args[1])
         reading.error(where, "phases that follow each other without a circle", way, "remove one of them from after")
 
@@ -155,7 +155,7 @@ def _check_offers(parts: Parts, apart: set[str], reading: Reading) -> None:
             reading.error(place.at("capital_usd_per_machine"), "a price by the hour", f"capital for {offer.kind}", fix)
         if bought and offer.kind == "build_out" and offer.life_years is None:
             fix = "add life_years to offers.csv: years until such machines are retired"
-            reading.error(at.at("offer"), "the life of machines that are bought", f"none for {shown(id)}", fix)
+            reading.error(at.at("offer"), "the life of machines that are bought", f"none for {quoted(id)}", fix)
         if offer.kind == "build_out" and offer.site in apart and not bought:
             expected = "capital_usd_per_machine: the study pays hall and energy of this site apart"
             got = f"{price.price_usd_per_machine_hour:g} USD per machine-hour, all in"
@@ -180,7 +180,7 @@ def _check_promises(parts: Parts, reading: Reading) -> None:
     for k, place in unique(spends, lambda k: k.name, reading):
         for pattern in k.offers:
             if not any(fnmatchcase(id, pattern) for id in ids) and not reading.any_broken(Offer, Price):
-                got = f"{shown(pattern)}, which matches none{near_miss(pattern, ids)}"
+                got = f"{quoted(pattern)}, which matches none{near_miss(pattern, ids)}"
                 fix = f"ids are provider/site/machine-type:offer, * matches anything: {listed(ids, 4)}"
                 reading.error(place.at("offers"), "an offer of the study's pools, or a pattern of them", got, fix)
     unique(caps, lambda cap: cap.name, reading)

@@ -8,7 +8,7 @@ from typing import Any
 from planner.study.calendar import calendar, growth_of, requests_of, touches
 from planner.study.checks.references import Parts
 from planner.study.latency import PROXY_KM, great_circle_km, light_round_trip_ms
-from planner.study.places import Place, R, Reading, Row, listed, near_miss, shown
+from planner.study.places import Place, R, Reading, Row, listed, near_miss, quoted, unquoted
 from planner.study.records.inventory import MachineType, Offer, Pool, RoundTrip, Site
 from planner.study.records.serving import Model
 from planner.study.records.study import Claim, Demand, Origin, Quota, StudyFile, Workload, stack_and_version
@@ -105,7 +105,7 @@ def _check_counts(parts: Parts, reading: Reading) -> None:
             parted = most < 1000 and _is_whole(1000 * most)
             thousand = f"write {round(1000 * most)} if thousands were meant, else " if parted else "write "
             got = f"{most:g}"
-            reading.warning(where, f"a whole number of {shown(unit, bare=True)}", got, f"{thousand}{math.floor(most)}")
+            reading.warning(where, f"a whole number of {unquoted(unit)}", got, f"{thousand}{math.floor(most)}")
 
 
 def _check_days(parts: Parts, reading: Reading) -> None:
@@ -166,7 +166,7 @@ def _check_start(parts: Parts, reading: Reading) -> None:
 # ------------------------------------------------------------------ things that change nothing
 def _check_used(parts: Parts, reading: Reading) -> None:
     """Origins have demand, tiers workloads, shapes rows; quotas limit a pool of the study."""
-    table = shown(parts.file.demand, bare=True)
+    table = unquoted(parts.file.demand)
     shapes = [(shape, parts.place.within("shapes", i)) for i, shape in enumerate(parts.file.shapes)]
     if not reading.any_broken(Demand):
         fix = f"add rows to {table}, or remove the origin"
@@ -184,7 +184,7 @@ def _check_used(parts: Parts, reading: Reading) -> None:
             if known and not any(id in parts.considered_pools for id in known):
                 where = parts.place.at("policies", "quotas", i, "pools", j)
                 fix = "add the pool to `pools:` of the study, or take it out of the quota; as it is, it limits nothing"
-                got = f"{shown(pattern)}, of the inventory alone"
+                got = f"{quoted(pattern)}, of the inventory alone"
                 reading.warning(where, "a pool of the study, or a pattern of them", got, fix)
 
 
@@ -194,7 +194,7 @@ def _unused(rows: Iterable[Row[Any]], used: set[Any], what: str, fix: str, readi
     if used <= {name for name, _ in named}:
         for name, place in named:
             if name not in used:
-                reading.warning(place.at("name"), f"{what} {shown(name, bare=True)}", "none", fix)
+                reading.warning(place.at("name"), f"{what} {unquoted(name)}", "none", fix)
 
 
 def _check_counted(parts: Parts, reading: Reading) -> None:
@@ -208,7 +208,7 @@ def _check_counted(parts: Parts, reading: Reading) -> None:
                 where = parts.place.at("policies", "counted", i, "offers", j)
                 fix = "add the pool to `pools:` of the study, or remove the line; as it is, it changes nothing"
                 reading.warning(
-                    where, "an offer of the study's pools, or a pattern of them", f"{shown(pattern)}, of others", fix
+                    where, "an offer of the study's pools, or a pattern of them", f"{quoted(pattern)}, of others", fix
                 )
 
 
@@ -223,12 +223,12 @@ def _check_asked_of_sites(parts: Parts, reading: Reading) -> None:
     for workload, place in parts.workloads:
         for i, code in enumerate(workload.jurisdictions):
             if code not in codes:
-                got = shown(code) + near_miss(code, codes)
+                got = quoted(code) + near_miss(code, codes)
                 fix = f"write ISO 3166 codes as sites.csv does; those of the study's pools: {listed(here, 12)}"
                 reading.warning(place.at("jurisdictions", i), "the jurisdiction of a site", got, fix)
         for i, label in enumerate(workload.site_labels):
             if label not in labels:
-                got = shown(label) + near_miss(label, labels)
+                got = quoted(label) + near_miss(label, labels)
                 fix = f"write a label that sites.csv gives to a site of the study's pools: {listed(labels)}"
                 reading.warning(place.at("site_labels", i), "the label of a site of the study's pools", got, fix)
 
@@ -246,9 +246,9 @@ def _check_asked_of_profiles(parts: Parts, reading: Reading) -> None:
         for field, names, known in asked:
             for i, name in enumerate(names):
                 if name not in known:
-                    what = f"one of the {field} that a profile of {shown(workload.model, bare=True)} has"
+                    what = f"one of the {field} that a profile of {unquoted(workload.model)} has"
                     fix = f"those are: {listed(known)}"
-                    reading.warning(place.at(field, i), what, shown(name) + near_miss(name, known), fix)
+                    reading.warning(place.at(field, i), what, quoted(name) + near_miss(name, known), fix)
 
 
 def _check_qualified(parts: Parts, reading: Reading) -> None:
@@ -262,9 +262,9 @@ def _check_qualified(parts: Parts, reading: Reading) -> None:
             name = stack_and_version(profile.stack)[0]
             others = sorted(stack for stack in stacks if stack_and_version(stack)[0] == name)
             if others:
-                expected = f"a stack that {shown(model.model, bare=True)} is qualified on: {listed(others)}"
-                fix = f"qualify it on {shown(profile.stack, bare=True)} too, or correct it; else nothing runs there"
-                reading.warning(place.at("profiles", i, "stack"), expected, shown(profile.stack), fix)
+                expected = f"a stack that {unquoted(model.model)} is qualified on: {listed(others)}"
+                fix = f"qualify it on {unquoted(profile.stack)} too, or correct it; else nothing runs there"
+                reading.warning(place.at("profiles", i, "stack"), expected, quoted(profile.stack), fix)
 
 
 def _check_twice(parts: Parts, reading: Reading) -> None:
@@ -287,14 +287,14 @@ def _check_twice(parts: Parts, reading: Reading) -> None:
     for i, share in enumerate(parts.file.policies.shares):
         where = parts.place.at("policies", "shares", i, "component")
         if share.component in shares:
-            got = f"{shown(share.component)} here and at {shares[share.component]}"
+            got = f"{quoted(share.component)} here and at {shares[share.component]}"
             reading.warning(where, "each component once", got, "remove one: the lower limit holds")
         shares.setdefault(share.component, where)
     quotas: dict[str, str] = {}
     for i, quota in enumerate(parts.file.policies.quotas):
         where = parts.place.at("policies", "quotas", i, "name")
         if quota.name in quotas:
-            got = f"{shown(quota.name)} here and at {quotas[quota.name]}"
+            got = f"{quoted(quota.name)} here and at {quotas[quota.name]}"
             reading.error(where, "a name of its own for each quota", got, "rename one, or remove it if it is the same")
         quotas.setdefault(quota.name, where)
 
@@ -326,7 +326,7 @@ def _check_origins(parts: Parts, reading: Reading) -> None:
         km = great_circle_km(here, there)
         better = _mistyped(here, there)
         if better is not None or km > FAR_FROM_ITS_REGION_KM:
-            expected = f"a place near {shown(origin.near, bare=True)}, whose round trips it shares"
+            expected = f"a place near {unquoted(origin.near)}, whose round trips it shares"
             fix = "name a region that is nearer, or correct the coordinates" if better is None else _written(better)
             got = f"{_degrees(here)}, {km:,.0f} km away"
             reading.warning(place.at("latitude"), expected, got, fix)
@@ -341,7 +341,7 @@ def _check_sites(parts: Parts, reading: Reading) -> None:
         if great_circle_km(here, there) > PROXY_KM:
             better = _mistyped(here, there)
             fix = "correct the coordinates, or the region" if better is None else _written(better)
-            expected = f"a place within {PROXY_KM:g} km of the other sites of {shown(site.region_id, bare=True)}"
+            expected = f"a place within {PROXY_KM:g} km of the other sites of {unquoted(site.region_id)}"
             got = f"{_degrees(here)}, {great_circle_km(here, there):,.0f} km away"
             reading.warning(place.at("latitude"), expected, got, fix)
     faster = _faster_than_light(parts, places)
@@ -351,9 +351,9 @@ def _check_sites(parts: Parts, reading: Reading) -> None:
         of_worst = [(row, at) for row, at in faster if worst in (row.from_region, row.to_region)]
         row, at = of_worst[0]
         other = row.from_region if row.to_region == worst else row.to_region
-        expected = f"a place that light reaches from {shown(other, bare=True)} in {row.round_trip_ms:g} ms ({at.at()})"
+        expected = f"a place that light reaches from {unquoted(other)} in {row.round_trip_ms:g} ms ({at.at()})"
         km = great_circle_km(places[worst], places[other])
-        got = f"{_degrees(places[worst])} for {shown(worst, bare=True)}, {km:,.0f} km away"
+        got = f"{_degrees(places[worst])} for {unquoted(worst)}, {km:,.0f} km away"
         fix = "correct the coordinates of one of the two, or the round trip"
         for meant in _meant(places[worst]):
             still = _faster_than_light(parts, {**places, worst: meant})

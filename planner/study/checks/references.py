@@ -8,7 +8,7 @@ from graphlib import CycleError, TopologicalSorter
 from typing import Any
 
 from planner.study.dependencies import placement_id, profile_id
-from planner.study.places import Loc, Place, Reading, Row, listed, near_miss, shown, unique
+from planner.study.places import Loc, Place, Reading, Row, listed, near_miss, quoted, unique, unquoted
 from planner.study.records.inventory import MachineType, Offer, Pool, Price, RoundTrip, Site
 from planner.study.records.serving import ContextClass, Model, Profile
 from planner.study.records.study import (
@@ -107,13 +107,13 @@ def _check_names(parts: Parts, reading: Reading) -> None:
         names.append((quota.name, parts.place.at("policies", "quotas", i, "name")))
     for name, where in names:
         if any(unicodedata.category(c) in FORBIDDEN_CATEGORIES or c in BIDIRECTIONAL for c in name):
-            reading.error(where, "a name on one line, without control characters", shown(name), "remove them")
+            reading.error(where, "a name on one line, without control characters", quoted(name), "remove them")
         if name != name.strip():
-            reading.error(where, "a name without blanks around it", shown(name), f"write {shown(name.strip())}")
+            reading.error(where, "a name without blanks around it", quoted(name), f"write {quoted(name.strip())}")
     for component, place in parts.components:
         if ":" in component.kind or component.kind in ("workload", "origin", "placement", "failure"):
             fix = "choose another word, as in power, network, identity"
-            reading.error(place.at("kind"), "a kind without ':' that is not built in", shown(component.kind), fix)
+            reading.error(place.at("kind"), "a kind without ':' that is not built in", quoted(component.kind), fix)
 
 
 def _check_inventory(parts: Parts, reading: Reading) -> None:
@@ -128,7 +128,7 @@ def _check_inventory(parts: Parts, reading: Reading) -> None:
             reading.refer(place.at("site"), Pool, "site and machine type of a pool", offer.pool, parts.pools, fix)
     for price, place in parts.prices.values():
         if price.offer_id not in parts.offers and not {(Offer, price.offer_id), (Offer, "*")} & reading.broken:
-            got = shown(price.offer_id) + near_miss(price.offer_id, parts.offers)
+            got = quoted(price.offer_id) + near_miss(price.offer_id, parts.offers)
             reading.warning(place.at("offer"), "an offer with these terms", got, "nothing; the price is not used")
 
 
@@ -137,19 +137,19 @@ def _check_pools(parts: Parts, reading: Reading) -> None:
     considered = parts.considered_pools
     for i, pattern in enumerate(parts.file.pools):
         if not any(fnmatchcase(id, pattern) for id in parts.pools) and not reading.any_broken(Pool):
-            got = f"{shown(pattern)}, which matches none{near_miss(pattern, parts.pools)}"
+            got = f"{quoted(pattern)}, which matches none{near_miss(pattern, parts.pools)}"
             fix = f"ids are provider/site/machine-type, * matches anything: {listed(parts.pools, 4)}"
             reading.error(parts.place.at("pools", i), "a pool, or a pattern that matches pools", got, fix)
     offered = {offer.pool for offer, _ in parts.offers.values()}
     for id, (offer, place) in parts.offers.items():
         if offer.pool in considered and id not in parts.prices and not {(Price, id), (Price, "*")} & reading.broken:
             fix = f"add the row {offer.site},{offer.machine_type},{offer.offer},... to prices.csv, or remove the offer"
-            reading.error(place.at("offer"), "a price of the offer", f"none for {shown(id)}", fix)
+            reading.error(place.at("offer"), "a price of the offer", f"none for {quoted(id)}", fix)
     held = {holding.pool for holding, _ in parts.holdings}
     for id in considered:
         if id not in offered | held and not reading.any_broken(Offer, Holding):
             fix = "add an offer to offers.csv, or a holding; as it is, the pool cannot be used"
-            reading.warning(parts.pools[id][1].at(), "an offer or a holding", f"neither for {shown(id)}", fix)
+            reading.warning(parts.pools[id][1].at(), "an offer or a holding", f"neither for {quoted(id)}", fix)
 
 
 def _check_workloads(parts: Parts, reading: Reading) -> None:
@@ -168,7 +168,7 @@ def _check_workloads(parts: Parts, reading: Reading) -> None:
             if tokens > most:
                 expected = f"a class of at least {tokens:g} tokens, the mean of input plus output"
                 fix = "name a class of longer requests, or correct the means"
-                reading.error(place.at("context_class"), expected, f"{shown(name)} with up to {most}", fix)
+                reading.error(place.at("context_class"), expected, f"{quoted(name)} with up to {most}", fix)
         if not reading.refer(place.at("model"), Model, "a model", workload.model, parts.models):
             continue
         profiles = [p for p in parts.models[workload.model][0].profiles if p.machine_type in considered]
@@ -177,13 +177,13 @@ def _check_workloads(parts: Parts, reading: Reading) -> None:
         if not profiles:
             expected = f"a model with a profile on a machine type of the study: {listed(considered)}"
             fix = "add a profile to the model, or pools with the machine types that it has profiles for"
-            reading.error(place.at("model"), expected, shown(workload.model), fix)
+            reading.error(place.at("model"), expected, quoted(workload.model), fix)
         elif name in classes and not any(
             point.context_class == name for profile in profiles for point in profile.classes
         ):
             admitted = {point.context_class for profile in profiles for point in profile.classes}
-            expected = f"a class that a profile of {shown(workload.model, bare=True)} in the study's pools admits"
-            reading.error(place.at("context_class"), expected, shown(name), f"write one of: {listed(admitted)}")
+            expected = f"a class that a profile of {unquoted(workload.model)} in the study's pools admits"
+            reading.error(place.at("context_class"), expected, quoted(name), f"write one of: {listed(admitted)}")
 
 
 def _check_demand(parts: Parts, reading: Reading) -> None:
@@ -204,8 +204,8 @@ def _check_demand(parts: Parts, reading: Reading) -> None:
     wanted = {row.workload for row, _ in parts.demand}
     for workload, place in parts.workloads:
         if workload.name not in wanted:
-            fix = f"add rows to {shown(parts.file.demand, bare=True)}, or remove the workload"
-            reading.warning(place.at("name"), "rows of demand", f"none for {shown(workload.name)}", fix)
+            fix = f"add rows to {unquoted(parts.file.demand)}, or remove the workload"
+            reading.warning(place.at("name"), "rows of demand", f"none for {quoted(workload.name)}", fix)
     return None
 
 
@@ -260,7 +260,7 @@ def _check_component(id: str, components: Mapping[str, set[str]], where: str, re
     every = {f"{kind}:{name}" for kind, names in components.items() for name in names if kind != "placement"}
     alike = {f"{kind}:{other}" for other in components.get(kind, ()) if kind != "placement"}
     fix = f"write one of: {listed(alike)}" if alike else f"write kind:name; the kinds are {listed(components, 20)}"
-    got = shown(id) + (near_miss(id, alike) or near_miss(id, every))
+    got = quoted(id) + (near_miss(id, alike) or near_miss(id, every))
     reading.error(where, "the id of a component (kind:name)", got, fix)
 
 
@@ -317,7 +317,7 @@ def _check_failures(parts: Parts, reading: Reading) -> None:
             reading.warning(place.at("lost"), "a component with a share above 0, or a surge", "nothing lost", fix)
         if f.name not in asked and f.failures_per_year is None and not reading.any_broken(Tier):
             fix = "name it in a goal (`failure:`), or give its rate for `planner risk`; as it is, no plan is held to it"
-            reading.warning(place.at("name"), "a goal for the failure", f"none for {shown(f.name)}", fix)
+            reading.warning(place.at("name"), "a goal for the failure", f"none for {quoted(f.name)}", fix)
 
 
 def _check_goal(goal: Goal, at: Place, names: set[str], reading: Reading) -> None:
@@ -326,10 +326,10 @@ def _check_goal(goal: Goal, at: Place, names: set[str], reading: Reading) -> Non
         return  # reported where the cause is
     excluded = {name.removeprefix(f"{goal.any}:") for name in goal.except_}
     for j, name in enumerate(goal.except_):
-        what = f"the name of a {shown(goal.any, bare=True)}"
+        what = f"the name of a {unquoted(goal.any)}"
         reading.refer(at.at("except", j), Component, what, name.removeprefix(f"{goal.any}:"), names)
     if len(names - excluded) < goal.of:
-        got = f"{len(names - excluded)} of kind {shown(goal.any)}"
+        got = f"{len(names - excluded)} of kind {quoted(goal.any)}"
         expected = f"at least {goal.of} that can be lost together"
         reading.error(at.at("of"), expected, got, "lower `of`, or remove the goal")
 
@@ -371,10 +371,10 @@ def _check_components(parts: Parts, components: Mapping[str, set[str]], reading:
         kind = kind_and_name(dependency.component)[0]
         if dependency.breaks == "new_logins" and kind not in ("workload", "origin"):
             fix = "say which workloads or origins need the login"
-            reading.error(place.at("component"), "a workload or an origin", shown(dependency.component), fix)
+            reading.error(place.at("component"), "a workload or an origin", quoted(dependency.component), fix)
         if dependency.breaks == "starting" and kind in ("workload", "origin"):
             fix = "say which site, stack, pool or placement cannot start replicas without it"
-            reading.error(place.at("component"), "where replicas start", shown(dependency.component), fix)
+            reading.error(place.at("component"), "where replicas start", quoted(dependency.component), fix)
         for part, loc in _within(dependency.needs, ("needs",)):
             if isinstance(part, str):
                 _check_component(part, components, place.at(*loc), reading)
@@ -388,7 +388,7 @@ def _check_components(parts: Parts, components: Mapping[str, set[str]], reading:
             reading.refer(at.at("any"), Component, "a kind of component", counted.any, kinds)
         for j, pattern in enumerate(counted.offers):
             if not any(fnmatchcase(id, pattern) for id in parts.offers) and not reading.any_broken(Offer):
-                got = f"{shown(pattern)}, which matches none{near_miss(pattern, parts.offers)}"
+                got = f"{quoted(pattern)}, which matches none{near_miss(pattern, parts.offers)}"
                 reading.error(
                     at.at("offers", j), "an offer, or a pattern", got, "ids are pool:offer; * matches anything"
                 )
@@ -435,7 +435,7 @@ def _check_needed(parts: Parts, needs: dict[str, set[str]], names: Mapping[str, 
         id = f"{component.kind}:{component.name}"
         if id not in reached and component.kind not in BUILT_IN and not unknown:
             fix = "add a dependency that names it, or remove it; as it is, its loss or its limit changes nothing"
-            reading.warning(place.at("name"), f"something that needs {shown(id, bare=True)}", "nothing", fix)
+            reading.warning(place.at("name"), f"something that needs {unquoted(id)}", "nothing", fix)
 
 
 def _check_cycles(parts: Parts, needs: Mapping[str, set[str]], reading: Reading) -> None:
@@ -445,6 +445,6 @@ def _check_cycles(parts: Parts, needs: Mapping[str, set[str]], reading: Reading)
     except CycleError as error:
         cycle = list(reversed(error.args[1]))
         where = next(place.at("needs") for dependency, place in parts.dependencies if dependency.component in cycle)
-        way = " needs ".join(shown(id, bare=True) for id in cycle)
+        way = " needs ".join(unquoted(id) for id in cycle)
         fix = "remove one of these dependencies; pool needs site needs region needs provider is built in"
         reading.error(where, "dependencies without a circle", way, fix)

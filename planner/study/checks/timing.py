@@ -6,7 +6,7 @@ from fnmatch import fnmatchcase
 
 from planner.study.calendar import Span, calendar, growth_of, hour_id, requests_of
 from planner.study.checks.references import Parts
-from planner.study.places import Place, Reading, Row, listed, near_miss, shown
+from planner.study.places import Place, Reading, Row, listed, near_miss, quoted, unquoted
 from planner.study.records.inventory import Offer
 from planner.study.records.study import Demand, Shape
 from planner.units import MONTHS_PER_YEAR
@@ -55,7 +55,7 @@ def _check_demand(parts: Parts, reading: Reading) -> None:
             hour_id(t, h) for t in periods for h in hours if not keys & {(t, h), (t, None), (None, h), (None, None)}
         ]
         if missing:
-            got = f"none of {shown(w, bare=True)} from {shown(o, bare=True)} for {listed(missing, 4)}"
+            got = f"none of {unquoted(w)} from {unquoted(o)} for {listed(missing, 4)}"
             fix = "add rows for them (0 where nothing is wanted), or a row without period and hour"
             reading.error(rows[0][1].at(), "demand for every period and hour of the horizon", got, fix)
 
@@ -89,7 +89,7 @@ def _check_shapes(parts: Parts, reading: Reading) -> None:
         for hour in shape.factors:
             reading.refer(place.at("factors", hour), Shape, "an hour of the horizon", hour, hours)
         if shape.name in seen:
-            reading.error(place.at("name"), "each shape once", shown(shape.name), "remove one, or correct its name")
+            reading.error(place.at("name"), "each shape once", quoted(shape.name), "remove one, or correct its name")
         seen.add(shape.name)
 
 
@@ -117,7 +117,7 @@ def _check_prices(parts: Parts, reading: Reading) -> None:
     patterns += [("price_paths", i, path.offers) for i, path in enumerate(parts.file.price_paths)]
     for name, i, pattern in patterns:
         if not any(fnmatchcase(id, pattern) for id in ids) and not reading.any_broken(Offer):
-            got = f"{shown(pattern)}, which matches none{near_miss(pattern, ids)}"
+            got = f"{quoted(pattern)}, which matches none{near_miss(pattern, ids)}"
             fix = f"ids are provider/site/machine-type:offer, * matches anything: {listed(ids, 4)}"
             where = parts.place.at(name, i, "offers")
             reading.error(where, "an offer of the study's pools, or a pattern of them", got, fix)
