@@ -14,7 +14,7 @@ from contextvars import ContextVar
 from pathlib import Path
 from typing import Any, NoReturn
 
-from planner.errors import Finding, InputError
+from planner.errors import Finding, InputError, refusal
 from planner.interruption import held
 
 MOST_BYTES = 2**30
@@ -136,7 +136,7 @@ def parse_json(text: str, where: str, fix: str) -> Any:
     """
 
     def refused(word: str) -> Any:
-        raise InputError([Finding(where, "JSON numbers", word, "leave the field out, or write null")])
+        raise refusal(where, "JSON numbers", word, "leave the field out, or write null")
 
     def whole(digits: str) -> int:
         return int(digits) if len(digits) < _MOST_DIGITS else _too_large(where, fix)
@@ -149,13 +149,13 @@ def parse_json(text: str, where: str, fix: str) -> Any:
         return json.loads(text, parse_constant=refused, parse_int=whole, parse_float=real)
     except json.JSONDecodeError as error:
         got = f"{error.msg.lower()} in column {error.colno}"
-        raise InputError([Finding(f"{where}:{error.lineno}", "JSON that is whole", got, fix)]) from None
+        raise refusal(f"{where}:{error.lineno}", "JSON that is whole", got, fix) from None
     except RecursionError:
         raise InputError([Finding(where, "JSON of ordinary depth", "thousands of levels", fix)]) from None
 
 
 def _too_large(where: str, fix: str) -> NoReturn:
-    raise InputError([Finding(where, "JSON numbers of ordinary size", f"one of {_MOST_DIGITS} digits or more", fix)])
+    raise refusal(where, "JSON numbers of ordinary size", f"one of {_MOST_DIGITS} digits or more", fix)
 
 
 # ------------------------------------------------------------------ outputs
@@ -317,4 +317,4 @@ def _same(source: Path, there: os.stat_result) -> bool:
 
 
 def _refused(path: Path, expected: str, got: str, fix: str = "name another --out") -> InputError:
-    return InputError([Finding(str(path), expected, got.lower(), fix)])
+    return refusal(str(path), expected, got.lower(), fix)

@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 from pydantic import ValidationError
 
-from planner.errors import Finding, InputError
+from planner.errors import Finding, InputError, refusal
 from planner.study.checks.apart import check_apart
 from planner.study.checks.fit import check_fit, check_fleet_fits, holds_in_memory, memory_told
 from planner.study.checks.passable import check_doors
@@ -125,7 +125,7 @@ def data_folder(name: Literal["inventories", "models", "examples"]) -> Path:
         if folder.is_dir():
             return folder
     fix = f"install the package again, or name a folder under `{name}:` in study.yaml"
-    raise InputError([Finding(name, f"the {name} that ship with the planner", "no such folder", fix)])
+    raise refusal(name, f"the {name} that ship with the planner", "no such folder", fix)
 
 
 def read_coverage() -> list[dict[str, str]]:
