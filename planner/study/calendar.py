@@ -4,6 +4,7 @@ import math
 from dataclasses import dataclass
 from datetime import date, timedelta
 from fnmatch import fnmatchcase
+from functools import lru_cache
 
 from planner.study.records.buildout import BuildOut
 from planner.study.records.inventory import Offer, Price
@@ -42,6 +43,7 @@ def spans(study: Study) -> tuple[Span, ...]:
     return calendar(study.horizon)
 
 
+@lru_cache(maxsize=32)
 def calendar(horizon: Horizon) -> tuple[Span, ...]:
     """The periods of a horizon with their days."""
     start, found, begins = horizon.start, [], 0.0
