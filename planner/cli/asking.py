@@ -301,7 +301,7 @@ def _subject(path: Path) -> "tuple[Study, PlanFile | None]":
 def _stop_on(reading: "Reading", asked: bool) -> None:
     """Raise what was found, and that nothing was asked."""
     from planner.errors import InputError
-    from planner.study.read import sorted_findings
+    from planner.study.places import sorted_findings
 
     if not asked:
         fix = "--set demand=x1.2, --change FILE, --matrix FILE or --ask slip"

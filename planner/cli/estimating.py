@@ -90,8 +90,8 @@ def _looked_up(
     """Facts of a model, a machine type, and the longest request of the context class."""
     from planner.errors import InputError, refusal
     from planner.importers.measured import read_models
-    from planner.study.places import Reading
-    from planner.study.read import data_folder, sorted_findings
+    from planner.study.places import Reading, sorted_findings
+    from planner.study.read import data_folder
     from planner.study.records.inventory import MachineType
     from planner.study.records.serving import ContextClass, Model
     from planner.study.tables import read_list

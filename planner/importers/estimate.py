@@ -23,7 +23,7 @@ import numpy as np
 from pydantic import Field
 
 from planner.errors import Finding, InputError
-from planner.study.checks.fit import memory_needed_gib
+from planner.study.memory import memory_needed_gib
 from planner.study.places import Reading, listed, near_miss, quoted, read_record
 from planner.study.read import data_folder
 from planner.study.records.base import Count, Name, NotNegative, Positive, PositiveCount, Record, Sourced

@@ -12,11 +12,12 @@ import yaml
 
 from planner.errors import Finding, InputError
 from planner.problem.eligibility import replica_seconds_per_request
+from planner.study.checks.fleet import check_whole_replicas
 from planner.study.dependencies import profile_id
 from planner.study.files import write_new_folder
 from planner.study.latency import reaches
-from planner.study.places import Reading, Row, near_miss, printable_path, quoted, read_record
-from planner.study.read import KEYS, check_whole_replicas, data_folder, read_fleet, read_study, sorted_findings
+from planner.study.places import Reading, Row, near_miss, printable_path, quoted, read_record, sorted_findings
+from planner.study.read import KEYS, data_folder, read_fleet, read_study
 from planner.study.records.base import SCHEMA_VERSION
 from planner.study.records.inventory import MachineType, Pool, Site
 from planner.study.records.serving import ContextClass, Model, Profile

@@ -18,11 +18,8 @@ from pydantic import Field
 
 from planner.errors import Finding
 from planner.questions.paths import addressed, parts_within, path_of
-from planner.study.checks.fit import check_fit
-from planner.study.checks.phases import check_phases
-from planner.study.checks.plausible import check_plausible
-from planner.study.checks.references import Parts, check_references
-from planner.study.checks.timing import check_timing
+from planner.study.checks.register import check_parts
+from planner.study.parts import Parts
 from planner.study.places import Loc, Place, Reading, quoted, read_record, unquoted
 from planner.study.read import KEYS, RESOLVED
 from planner.study.records.base import Name, Record, Sourced
@@ -385,11 +382,7 @@ def parts_of(study: Study, place: Place, before: Study) -> Parts:
 def _found_in(study: Study, place: Place, before: Study) -> list[Finding]:
     reading = Reading()
     parts = parts_of(study, place, before)
-    check_references(parts, reading)
-    check_fit(parts, reading)
-    check_timing(parts, reading)
-    check_phases(parts, reading)
-    check_plausible(parts, reading)
+    check_parts(parts, reading)
     return reading.findings
 
 

@@ -24,8 +24,7 @@ from planner.problem.problem import HOURLY
 from planner.questions.bridge import Bridge, bare_costs, bare_key, bridge
 from planner.questions.patches import Patch, patch_of, patched, read_patch
 from planner.solve.search import Effort, Infeasible, Progress, is_proven
-from planner.study.places import Place, Reading, quoted
-from planner.study.read import sorted_findings
+from planner.study.places import Place, Reading, quoted, sorted_findings
 from planner.study.records.plan import PlanFile
 from planner.study.records.study import Study
 from planner.study.tables import read_yaml

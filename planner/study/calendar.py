@@ -200,9 +200,13 @@ def may_start(study: Study, offer: Offer, start: Span) -> bool:
     """Whether an offer can start with a period: ordered today it is there, its window is open, its term fits."""
     horizon = study.horizon.months
     fits = study.policies.terms_beyond_horizon or start.begins_months + term_months(offer) <= horizon + ALMOST
-    opens = offer.starts_from is None or offer.starts_from <= start.first_day
-    open_still = offer.starts_until is None or start.first_day <= offer.starts_until
-    return fits and opens and open_still and earliest_day(study, offer) <= start.first_day
+    return fits and is_open(offer, start) and earliest_day(study, offer) <= start.first_day
+
+
+def is_open(offer: Offer, start: Span) -> bool:
+    """Whether the first day of a period lies in the window in which an offer may start."""
+    first, last = offer.starts_from, offer.starts_until
+    return (first is None or first <= start.first_day) and (last is None or start.first_day <= last)
 
 
 def usable_from(today: date, phase: BuildOut) -> date:

@@ -60,7 +60,7 @@ def placements(study: Study) -> dict[str, tuple[int, int, int]]:
     """
     found = {}
     for m, model in enumerate(study.models):
-        qualified = {q.stack for q in model.qualifications if q.until is None or q.until >= study.horizon.last_day}
+        qualified = model.qualified_stacks(study.horizon.last_day)
         for p, profile in enumerate(model.profiles):
             for q, pool in enumerate(study.pools):
                 if profile.machine_type == pool.machine_type and profile.stack in qualified:

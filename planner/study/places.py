@@ -5,6 +5,7 @@ import json
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import TypeVar, get_args
 
@@ -12,7 +13,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
-from planner.errors import Finding, printable
+from planner.errors import Finding, InputError, printable
 from planner.study.records.base import SCHEMA_VERSION, Contradiction, Record
 from planner.study.records.renamed import NEW_NAMES
 
@@ -80,6 +81,30 @@ class Reading:
         if not {(cls, name), (cls, "*")} & self.broken:
             self.error(where, what, quoted(name) + near_miss(name, names), fix or f"write one of: {listed(names)}")
         return False
+
+    def refer_pattern(
+        self, where: str, cls: type[Record], what: str, pattern: str, known: Iterable[str], form: str
+    ) -> None:
+        """Say of a pattern that matches none of the known ids so, with the nearest one and the form that ids have."""
+        ids = list(known)
+        if not any(fnmatchcase(id, pattern) for id in ids) and not self.any_broken(cls):
+            got = f"{quoted(pattern)}, which matches none{near_miss(pattern, ids)}"
+            self.error(where, what, got, f"ids are {form}, * matches anything: {listed(ids, 4)}")
+
+    def raise_errors(self) -> None:
+        """Raise `InputError` with every finding, when one of them is an error."""
+        if any(finding.level == "error" for finding in self.findings):
+            raise InputError(sorted_findings(self.findings))
+
+
+def sorted_findings(findings: Iterable[Finding]) -> list[Finding]:
+    """Errors first, otherwise as they came; none twice."""
+    return sorted(dict.fromkeys(findings), key=lambda finding: finding.level != "error")
+
+
+def matches(id: str, patterns: Iterable[str]) -> bool:
+    """Whether an id is, or matches, one of some patterns (`*`, `?`, `[...]`)."""
+    return any(fnmatchcase(id, pattern) for pattern in patterns)
 
 
 def quoted(value: object) -> str:

@@ -11,15 +11,13 @@ from typing import Any, Literal
 from pydantic import ValidationError
 
 from planner.errors import Finding, InputError, refusal
-from planner.study.checks.apart import check_apart
-from planner.study.checks.fit import check_fit, check_fleet_fits, holds_in_memory, memory_told
+from planner.study.checks.fleet import check_fleet
+from planner.study.checks.ids import check_ids
 from planner.study.checks.passable import check_doors
-from planner.study.checks.phases import check_phases
-from planner.study.checks.plausible import check_plausible
-from planner.study.checks.references import Parts, check_references
-from planner.study.checks.timing import check_timing
+from planner.study.checks.register import check_parts
 from planner.study.files import remember
 from planner.study.latency import PROXY_KM, great_circle_km, origin_place
+from planner.study.parts import Parts
 from planner.study.places import (
     Place,
     R,
@@ -29,8 +27,8 @@ from planner.study.places import (
     printable_path,
     quoted,
     read_record,
+    sorted_findings,
     unique,
-    unquoted,
 )
 from planner.study.records.base import SCHEMA_VERSION, Name
 from planner.study.records.inventory import MachineType, Offer, Pool, Price, RoundTrip, Site
@@ -91,25 +89,14 @@ def read_study(path: Path) -> tuple[Study, list[Finding]]:
     if parts.file.request_costs is not None:
         table = _table(parts.file.request_costs, "request_costs", folder, parts.place, reading)
         parts.request_costs = read_csv(RequestCost, table, reading, _key(RequestCost)) if table is not None else []
-    check_references(parts, reading)
-    check_fit(parts, reading)
-    check_timing(parts, reading)
-    check_phases(parts, reading)
-    check_plausible(parts, reading)
+    check_parts(parts, reading)
     demand = _without_specks(parts.demand, reading)
-    if any(finding.level == "error" for finding in reading.findings):
-        raise InputError(sorted_findings(reading.findings))
+    reading.raise_errors()
     study = _resolved(parts, demand)
-    check_apart(study, parts, reading)
+    check_ids(study, parts, reading)
     check_doors(study, parts, reading)
-    if any(finding.level == "error" for finding in reading.findings):
-        raise InputError(sorted_findings(reading.findings))
+    reading.raise_errors()
     return study, sorted_findings(reading.findings)
-
-
-def sorted_findings(findings: list[Finding]) -> list[Finding]:
-    """Errors first, otherwise as found; none twice."""
-    return sorted(dict.fromkeys(findings), key=lambda finding: finding.level != "error")
 
 
 def data_folder(name: Literal["inventories", "models", "examples"]) -> Path:
@@ -152,46 +139,11 @@ def read_fleet(path: Path, study: Study, warnings: list[Finding] | None = None) 
     """
     reading = Reading()
     rows = read_csv(RunningReplicas, path, reading, _key(RunningReplicas))
-    workloads, origins = [w.name for w in study.workloads], [o.name for o in study.origins]
-    pools = {pool.id: pool for pool in study.pools}
-    profiles = {f"{model.model}/{profile.name}": profile for model in study.models for profile in model.profiles}
-    count: dict[tuple[str, str], tuple[float, int]] = {}
-    for row, place in rows:
-        reading.refer(place.at("workload"), Workload, "a workload of the study", row.workload, workloads)
-        reading.refer(place.at("origin"), Origin, "an origin of the study", row.origin, origins)
-        known = reading.refer(place.at("pool"), Pool, "a pool of the study", row.pool, pools)
-        what = "a profile (model/profile) of the study"
-        known &= reading.refer(place.at("profile"), Model, what, row.profile, profiles)
-        if known and profiles[row.profile].machine_type != pools[row.pool].machine_type:
-            expected = f"a profile for {unquoted(pools[row.pool].machine_type)}, the machines of the pool"
-            fix = "name the profile made for that machine type, or correct the pool"
-            reading.error(place.at("profile"), expected, f"one for {quoted(profiles[row.profile].machine_type)}", fix)
-        check_whole_replicas(row, place, reading)
-        if row.profile in profiles and row.workload in workloads:
-            _check_runs(row, place, study, reading)
-        replicas, line = count.setdefault((row.pool, row.profile), (row.replicas, place.line()))
-        if replicas != row.replicas:
-            expected = f"{replicas:g} as on line {line}, where profile and pool are the same"
-            fix = "give every row the replicas of the whole pool; the weight tells how they are shared"
-            reading.error(place.at("replicas"), expected, f"{row.replicas:g}", fix)
-    if not reading.findings:
-        check_fleet_fits(rows, study, reading)
-    if any(finding.level == "error" for finding in reading.findings):
-        raise InputError(sorted_findings(reading.findings))
+    check_fleet(rows, study, reading)
+    reading.raise_errors()
     if warnings is not None:
         warnings += sorted_findings(reading.findings)
     return tuple(row for row, _ in rows)
-
-
-def _check_runs(row: RunningReplicas, place: Place, study: Study, reading: Reading) -> None:
-    """The profile of a fleet's row holds the requests that it is said to serve."""
-    workload = next(w for w in study.workloads if w.name == row.workload)
-    model, profile = next((m, p) for m in study.models for p in m.profiles if f"{m.model}/{p.name}" == row.profile)
-    machine = next(m for m in study.machine_types if m.name == profile.machine_type)
-    if model.model == workload.model and not holds_in_memory(model.facts, profile, machine, workload):
-        expected, got = memory_told(model.facts, profile, machine, workload)
-        fix = "name the profile that runs, or correct the mean tokens of the workload or the concurrency_limit"
-        reading.error(place.at("profile"), expected, got, fix)
 
 
 def _ships(path: Path) -> bool:
@@ -200,13 +152,6 @@ def _ships(path: Path) -> bool:
         return data_folder("models").resolve() in (path.resolve(), *path.resolve().parents)
     except (InputError, OSError):
         return False
-
-
-def check_whole_replicas(row: RunningReplicas, place: Place, reading: Reading) -> None:
-    """Nobody runs a part of a replica."""
-    if not row.replicas.is_integer():
-        fix = "count the replicas that run; how a stream is shared stands in weight"
-        reading.error(place.at("replicas"), "a whole number of replicas", f"{row.replicas:g}", fix)
 
 
 FOLDERS: dict[str, tuple[type[Any], ...]] = {

@@ -1,7 +1,7 @@
 """What must hold of components that let only so many requests through: that what passes them can be counted."""
 
-from planner.study.checks.references import Parts
 from planner.study.doors import MOST_WAYS, TooManyWays, limited_by_login, shared_in
+from planner.study.parts import Parts
 from planner.study.places import Reading, listed, unquoted
 from planner.study.records.study import Study
 

@@ -339,6 +339,11 @@ class Component(Record):
         None, description="requests that it lets through: a gateway, an ingress [requests/s]; none: no limit"
     )
 
+    @property
+    def id(self) -> str:
+        """`kind:name`."""
+        return f"{self.kind}:{self.name}"
+
 
 class Dependency(Record):
     """That something needs something else."""
