@@ -13,7 +13,7 @@ from planner.errors import Finding, InputError
 from planner.study.files import parse_json
 from planner.study.places import near_miss, printable_path
 from planner.study.records.plan import PlanFile
-from planner.study.tables import Unreadable, read_text
+from planner.study.tables import read_text
 
 FIX = "terraform show -json, kubectl get nodes or pods -o json, or CSV with pool, machines, profile, replicas"
 POOL_LABEL, PLACEMENT_LABEL = "capacity-planner/pool", "capacity-planner/placement"
@@ -109,10 +109,7 @@ def read_actual(paths: Sequence[Path], plan: PlanFile) -> Actual:
 
 
 def _text(path: Path) -> str:
-    try:
-        return read_text(path, pipes=True)
-    except Unreadable as error:
-        raise InputError([error.finding]) from None
+    return read_text(path, pipes=True)
 
 
 def _bad(where: object, expected: str, got: str) -> InputError:

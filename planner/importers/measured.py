@@ -19,7 +19,7 @@ from planner.study.places import Reading, near_miss, printable_path, read_record
 from planner.study.read import data_folder
 from planner.study.records.inventory import MachineType
 from planner.study.records.serving import Model
-from planner.study.tables import Unreadable, read_list, read_text, read_yaml
+from planner.study.tables import read_list, read_text, read_yaml
 from planner.units import MS_PER_SECOND
 
 COLUMNS = ("model", "accelerator", "chips", "precision", "input_len", "output_len", "concurrency", "ttft_ms", "tpot_ms")
@@ -75,10 +75,7 @@ def read_rows(path: Path) -> list[dict[str, str]]:
     InputError
         when it cannot be read or lacks a column.
     """
-    try:
-        text = read_text(path)
-    except Unreadable as error:
-        raise InputError([error.finding]) from None
+    text = read_text(path)
     reader = csv.DictReader(io.StringIO(text))
     names = list(reader.fieldnames or ())
     missing = [name for name in COLUMNS if name not in names]

@@ -17,7 +17,7 @@ from planner.errors import Finding, InputError
 from planner.study.files import parse_json
 from planner.study.places import Reading, listed, near_miss, printable_path, quoted
 from planner.study.records.base import Record
-from planner.study.tables import NUMBER, Unreadable, read_text
+from planner.study.tables import NUMBER, read_text
 
 R = TypeVar("R", bound=Record)
 
@@ -115,10 +115,7 @@ def load_text(path: Path) -> str:
     InputError
         when it cannot be read, is no UTF-8 text or empty.
     """
-    try:
-        text = read_text(path, pipes=True)
-    except Unreadable as error:
-        raise InputError([error.finding]) from None
+    text = read_text(path, pipes=True)
     if not text.strip():
         raise refuse(f"{printable_path(path)}:1", "a source to import", "an empty file", "name the file with the data")
     return text

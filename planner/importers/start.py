@@ -12,7 +12,7 @@ import yaml
 
 from planner.errors import Finding, InputError
 from planner.problem.eligibility import replica_seconds_per_request
-from planner.study.checks.fleet import check_whole_replicas
+from planner.study.checks.fleet import check_integer_replicas
 from planner.study.dependencies import profile_id
 from planner.study.files import write_new_folder
 from planner.study.latency import reaches
@@ -207,7 +207,7 @@ def _check_fleet(rows: list[Row[RunningReplicas]], shipped: _Shipped, reading: R
             reading.error(
                 place.at("profile"), f"a profile for {shipped.pools[row.pool].machine_type}", f"one for {machine}", fix
             )
-        check_whole_replicas(row, place, reading)
+        check_integer_replicas(row, place, reading)
         if row.weight > 0 and row.replicas == 0:
             fix = "remove the row, or state the replicas of the pool"
             reading.error(place.at("replicas"), "replicas behind a route with a weight", "0", fix)

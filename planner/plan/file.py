@@ -10,7 +10,7 @@ from pydantic import ValidationError
 
 from planner.errors import Finding, InputError, refusal
 from planner.plan.json_lines import line_of
-from planner.study.files import NotReadable, parse_json, read_bytes
+from planner.study.files import parse_json, read_bytes
 from planner.study.places import printable_path, quoted
 from planner.study.records.base import SCHEMA_VERSION
 from planner.study.records.plan import (
@@ -61,8 +61,6 @@ def read_plan(path: Path, warnings: list[Finding] | None = None) -> PlanFile:
     where = printable_path(path)
     try:
         text = read_bytes(path, pipes=True).decode("utf-8-sig")
-    except NotReadable as error:
-        raise refusal(where, error.expected, error.got, error.fix) from None
     except UnicodeDecodeError as error:
         raise refusal(where, "UTF-8 text", f"other bytes at {error.start}", fix) from error
     except (OSError, ValueError) as error:

@@ -21,11 +21,12 @@ from planner.questions.paths import addressed, parts_within, path_of
 from planner.study.checks.register import check_parts
 from planner.study.parts import Parts
 from planner.study.places import Loc, Place, Reading, quoted, read_record, unquoted
-from planner.study.read import KEYS, RESOLVED
+from planner.study.read import KEYS
 from planner.study.records.base import Name, Record, Sourced
 from planner.study.records.buildout import BuildOut, CapitalLimit, Electricity, LeadTimes, SpendCommitment, TariffStep
 from planner.study.records.inventory import Price
 from planner.study.records.study import Demand, PriceLine, PricePath, PriceStep, RequestCost, Study, StudyFile
+from planner.study.resolve import RESOLVED
 from planner.study.tables import read_yaml, value_of
 
 NUMBER = r"[0-9]+(?:\.[0-9]*)?|\.[0-9]+"

@@ -31,8 +31,8 @@ class Place:
 
     def line(self, *loc: int | str) -> int:
         """The line of a field, else of the nearest thing around it."""
-        whole = self.prefix + loc
-        return next((self.lines[whole[:n]] for n in range(len(whole), -1, -1) if whole[:n] in self.lines), 1)
+        path = self.prefix + loc
+        return next((self.lines[path[:n]] for n in range(len(path), -1, -1) if path[:n] in self.lines), 1)
 
     def at(self, *loc: int | str) -> str:
         """`file:line: field.path`."""
@@ -159,9 +159,20 @@ def read_record(cls: type[R], data: object, place: Place, reading: Reading) -> R
         return None
 
 
+def read_records(cls: type[R], items: list[object], place: Place, reading: Reading) -> list[Row[R]]:
+    """The records of a list that can be read, each with its place; findings for the others."""
+    rows = []
+    for i, item in enumerate(items):
+        at = place.within(i)
+        record = read_record(cls, item, at, reading)
+        if record is not None:
+            rows.append((record, at))
+    return rows
+
+
 def _errors(error: ValidationError, place: Place) -> list[tuple[Loc, ErrorDetails]]:
     """Errors by field: one per field, and of a choice between text and a mapping only what fits the value."""
-    found: dict[Loc, ErrorDetails] = {}
+    chosen: dict[Loc, ErrorDetails] = {}
     for detail in error.errors(include_url=False):
         loc: Loc = ()
         for part in detail["loc"]:  # leaves out pydantic's names for the members of a union
@@ -170,12 +181,12 @@ def _errors(error: ValidationError, place: Place) -> list[tuple[Loc, ErrorDetail
         if detail["type"] == "missing" or (detail["type"] == "extra_forbidden" and loc != detail["loc"]):
             loc += (detail["loc"][-1],)
         misfit = "string_type" if isinstance(detail["input"], dict) else "model_type"
-        if loc not in found or found[loc]["type"] == misfit:
-            found[loc] = detail
-    deeper = {loc[:n] for loc in found for n in range(len(loc))}
+        if loc not in chosen or chosen[loc]["type"] == misfit:
+            chosen[loc] = detail
+    deeper = {loc[:n] for loc in chosen for n in range(len(loc))}
     return [
         (loc, detail)
-        for loc, detail in found.items()
+        for loc, detail in chosen.items()
         if not (loc in deeper and detail["type"] == "string_type" and isinstance(detail["input"], dict))
     ]
 
@@ -199,7 +210,7 @@ def _nested(annotation: object) -> type[BaseModel] | None:
     """The record within an annotation such as `tuple[Workload, ...]`."""
     if isinstance(annotation, type) and not get_args(annotation) and issubclass(annotation, BaseModel):
         return annotation
-    return next((found for part in get_args(annotation) if (found := _nested(part))), None)
+    return next((record for part in get_args(annotation) if (record := _nested(part))), None)
 
 
 _EXPECTED: dict[str, str] = {

@@ -13,8 +13,8 @@ from typing import Any, Union, get_args, get_origin
 import yaml
 from pydantic.fields import FieldInfo
 
-from planner.errors import Finding
-from planner.study.files import NotReadable, read_bytes
+from planner.errors import InputError, refusal
+from planner.study.files import read_bytes
 from planner.study.places import (
     Loc,
     Place,
@@ -25,6 +25,7 @@ from planner.study.places import (
     printable_path,
     quoted,
     read_record,
+    read_records,
     unique,
     unquoted,
 )
@@ -38,14 +39,6 @@ CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 _LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
-class Unreadable(Exception):
-    """A file cannot be read on; `finding` says where and why."""
-
-    def __init__(self, where: str, expected: str, got: str, fix: str) -> None:
-        super().__init__(where)
-        self.finding = Finding(where, expected, got, fix)
-
-
 def read_text(path: Path, pipes: bool = False) -> str:
     """The text of a file in UTF-8, with or without a byte order mark; lines end in a line feed.
 
@@ -55,7 +48,7 @@ def read_text(path: Path, pipes: bool = False) -> str:
 
     Raises
     ------
-    Unreadable
+    InputError
         when it is no file that can be read, no UTF-8, or holds control characters
     """
     where = printable_path(path)
@@ -63,23 +56,21 @@ def read_text(path: Path, pipes: bool = False) -> str:
         if not path.exists():
             siblings = [p.name for p in path.parent.iterdir()] if path.parent.is_dir() else []
             missing = "no such file" + near_miss(path.name, siblings)
-            raise Unreadable(where, "a file", missing, "create it, or correct the path")
+            raise refusal(where, "a file", missing, "create it, or correct the path")
         raw = read_bytes(path, pipes)
-    except NotReadable as error:
-        raise Unreadable(where, error.expected, error.got, error.fix) from None
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)
-        raise Unreadable(where, "a file that can be read", reason.lower(), "check the path, its permissions") from None
+        raise refusal(where, "a file that can be read", reason.lower(), "check the path, its permissions") from None
     try:
         text = raw.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         where = f"{where}:{raw.count(10, 0, error.start) + 1}"
         got = f"the byte 0x{raw[error.start]:02x}"
-        raise Unreadable(where, "UTF-8 text", got, "save the file as UTF-8") from None
+        raise refusal(where, "UTF-8 text", got, "save the file as UTF-8") from None
     text = text.replace("\r\n", "\n").replace("\r", "\n")
     if control := CONTROL.search(text):
         where = f"{where}:{text.count(chr(10), 0, control.start()) + 1}"
-        raise Unreadable(where, "text", f"the control character {quoted(control[0])}", "remove it")
+        raise refusal(where, "text", f"the control character {quoted(control[0])}", "remove it")
     return text
 
 
@@ -96,10 +87,10 @@ def read_yaml(path: Path, reading: Reading) -> tuple[dict[str, Any], Place] | No
         data = _document(read_text(path), place, lines, reading)
         if not isinstance(data, dict):
             got = "a list" if isinstance(data, list) else "an empty file" if data is None else quoted(data)
-            raise Unreadable(f"{file}:1", "fields (name: value)", got, "write `field: value`, one a line")
+            raise refusal(f"{file}:1", "fields (name: value)", got, "write `field: value`, one a line")
         return data, place
-    except Unreadable as error:
-        reading.findings.append(error.finding)
+    except InputError as error:
+        reading.findings += error.findings
     except yaml.YAMLError as error:
         mark: Any = getattr(error, "problem_mark", None)
         problem: str = getattr(error, "problem", None) or str(error).splitlines()[0]
@@ -120,7 +111,7 @@ def _document(text: str, place: Place, lines: dict[Loc, int], reading: Reading) 
     data = None if first is None else _build(first, content, (), place, lines, reading)
     if (further := next(content, None)) is not None:
         where = f"{place.file}:{further.start_mark.line + 1}"
-        raise Unreadable(where, "one document in the file", "another", "move it to a file of its own")
+        raise refusal(where, "one document in the file", "another", "move it to a file of its own")
     return data
 
 
@@ -129,12 +120,12 @@ def _build(event: Any, events: Iterator[Any], loc: Loc, place: Place, lines: dic
     where = f"{place.file}:{event.start_mark.line + 1}"
     if isinstance(event, yaml.AliasEvent):
         anchor = unquoted(event.anchor)
-        raise Unreadable(where, "values written out", f"the alias *{anchor}", "repeat what it stands for")
+        raise refusal(where, "values written out", f"the alias *{anchor}", "repeat what it stands for")
     if event.tag not in (None, "!", "tag:yaml.org,2002:str"):
         tag = unquoted(event.tag)
-        raise Unreadable(where, "plain values", f"the tag {tag}", "remove the tag, or put the value in quotes")
+        raise refusal(where, "plain values", f"the tag {tag}", "remove the tag, or put the value in quotes")
     if len(loc) > DEEPEST:
-        raise Unreadable(where, f"at most {DEEPEST} levels", "more", "nest less deeply")
+        raise refusal(where, f"at most {DEEPEST} levels", "more", "nest less deeply")
     lines.setdefault(loc, event.start_mark.line + 1)
     if isinstance(event, yaml.ScalarEvent):
         return _scalar(event.value) if event.implicit[0] and event.tag is None else event.value
@@ -147,7 +138,7 @@ def _build(event: Any, events: Iterator[Any], loc: Loc, place: Place, lines: dic
     while not isinstance(event := next(events), yaml.MappingEndEvent):
         line = event.start_mark.line + 1
         if not isinstance(event, yaml.ScalarEvent):
-            raise Unreadable(
+            raise refusal(
                 f"{place.file}:{line}", "text as the name of a field", "a list or mapping", "write `name: value`"
             )
         key = event.value
@@ -174,18 +165,18 @@ def value_of(text: str, where: str, reading: Reading) -> Any:
     except (ValueError, RecursionError):
         if not text.startswith(("[", "{")):
             return text
-    found = Reading()
+    nested = Reading()
+    data = None
     try:
-        data = _document(text, Place(where), {}, found)
-        for finding in found.findings:
-            reading.error(where, finding.expected, finding.got, finding.fix)
-        return data
-    except Unreadable as error:
-        reading.error(where, error.finding.expected, error.finding.got, error.finding.fix)
+        data = _document(text, Place(where), {}, nested)
+    except InputError as error:
+        nested.findings += error.findings
     except yaml.YAMLError:
         fix = "close every bracket, part elements by commas: [a, b] or {name: value}"
-        reading.error(where, "a list or fields in brackets", quoted(text), fix)
-    return None
+        nested.error(where, "a list or fields in brackets", quoted(text), fix)
+    for finding in nested.findings:
+        reading.error(where, finding.expected, finding.got, finding.fix)
+    return data
 
 
 def _scalar(text: str) -> Any:
@@ -222,8 +213,7 @@ def read_list(cls: type[R], path: Path, reading: Reading) -> list[Row[R]]:
             got = "nothing" if items is None else quoted(items)
             reading.error(place.at(path.stem), "a list", got, f"write `{path.stem}:` and each of them after `- `")
         return []
-    found = ((read_record(cls, item, place.within(path.stem, i), reading), i) for i, item in enumerate(items))
-    return [(record, place.within(path.stem, i)) for record, i in found if record is not None]
+    return read_records(cls, items, place.within(path.stem), reading)
 
 
 def read_csv(cls: type[R], path: Path, reading: Reading, key: Callable[[R], str]) -> list[Row[R]]:
@@ -234,8 +224,8 @@ def read_csv(cls: type[R], path: Path, reading: Reading, key: Callable[[R], str]
     rows: list[Row[R]] = []
     try:
         text = read_text(path)
-    except Unreadable as error:
-        reading.findings.append(error.finding)
+    except InputError as error:
+        reading.findings += error.findings
         reading.broken.add((cls, "*"))
         return rows
     file = printable_path(path)

@@ -145,6 +145,6 @@ def _check_cycles(parts: Parts, needs: Mapping[str, set[str]], reading: Reading)
     except CycleError as error:
         cycle = list(reversed(error.args[1]))
         where = next(place.at("needs") for dependency, place in parts.dependencies if dependency.component in cycle)
-        way = " needs ".join(unquoted(id) for id in cycle)
+        circle = " needs ".join(unquoted(id) for id in cycle)
         fix = "remove one of these dependencies; pool needs site needs region needs provider is built in"
-        reading.error(where, "dependencies without a circle", way, fix)
+        reading.error(where, "dependencies without a circle", circle, fix)

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from planner.study.latency import PROXY_KM, great_circle_km, light_round_trip_ms
+from planner.study.latency import PROXY_KM, great_circle_km, light_round_trip_ms, region_places
 from planner.study.parts import Parts
 from planner.study.places import Reading, Row, unquoted
 from planner.study.records.inventory import RoundTrip
@@ -16,7 +16,7 @@ Point = tuple[float, float]
 
 def _check_origins(parts: Parts, reading: Reading) -> None:
     """Origins lie where the region is that they are near; latitude and longitude come together."""
-    places = _places(parts)
+    places = region_places(site for _, (site, _) in sorted(parts.sites.items()))
     for origin, place in parts.origins:
         if (origin.latitude is None) != (origin.longitude is None):
             missing = "latitude" if origin.latitude is None else "longitude"
@@ -25,9 +25,9 @@ def _check_origins(parts: Parts, reading: Reading) -> None:
         here = _point(origin)
         if here is None or origin.near not in places:
             continue
-        there = places[origin.near or ""]
-        km = great_circle_km(here, there)
-        better = _mistyped(here, there)
+        centre = places[origin.near or ""]
+        km = great_circle_km(here, centre)
+        better = _mistyped(here, centre)
         if better is not None or km > FAR_FROM_ITS_REGION_KM:
             expected = f"a place near {unquoted(origin.near)}, whose round trips it shares"
             fix = "name a region that is nearer, or correct the coordinates" if better is None else _written(better)
@@ -37,14 +37,14 @@ def _check_origins(parts: Parts, reading: Reading) -> None:
 
 def _check_sites(parts: Parts, reading: Reading) -> None:
     """Sites of a region lie together, and no round trip between regions is faster than light."""
-    places = _places(parts)
+    places = region_places(site for _, (site, _) in sorted(parts.sites.items()))
     for site, place in parts.sites.values():
-        here, there = (site.latitude, site.longitude), places[site.region_id]
-        if great_circle_km(here, there) > PROXY_KM:
-            better = _mistyped(here, there)
+        here, centre = (site.latitude, site.longitude), places[site.region_id]
+        if great_circle_km(here, centre) > PROXY_KM:
+            better = _mistyped(here, centre)
             fix = "correct the coordinates, or the region" if better is None else _written(better)
             expected = f"a place within {PROXY_KM:g} km of the other sites of {unquoted(site.region_id)}"
-            got = f"{_degrees(here)}, {great_circle_km(here, there):,.0f} km away"
+            got = f"{_degrees(here)}, {great_circle_km(here, centre):,.0f} km away"
             reading.warning(place.at("latitude"), expected, got, fix)
     faster = _faster_than_light(parts, places)
     while faster:
@@ -69,21 +69,13 @@ def _check_sites(parts: Parts, reading: Reading) -> None:
 
 def _faster_than_light(parts: Parts, places: Mapping[str, Point]) -> list[Row[RoundTrip]]:
     """Round trips shorter than light takes between their regions."""
-    found = []
+    faster = []
     for row, place in parts.round_trips.values():
         if row.from_region in places and row.to_region in places:
             km = great_circle_km(places[row.from_region], places[row.to_region])
             if row.round_trip_ms < light_round_trip_ms(km):
-                found.append((row, place))
-    return found
-
-
-def _places(parts: Parts) -> dict[str, Point]:
-    """Region -> where its first site is."""
-    places: dict[str, Point] = {}
-    for _, (site, _) in sorted(parts.sites.items()):
-        places.setdefault(site.region_id, (site.latitude, site.longitude))
-    return places
+                faster.append((row, place))
+    return faster
 
 
 def _point(origin: Origin) -> Point | None:
@@ -100,11 +92,11 @@ def _meant(point: Point) -> list[Point]:
     return [meant for meant in turned if abs(meant[0]) <= 90]
 
 
-def _mistyped(here: Point, there: Point) -> Point | None:
+def _mistyped(here: Point, centre: Point) -> Point | None:
     """What was most likely meant by a place that should be within 400 km of another, and is not; else None."""
-    if great_circle_km(here, there) <= PROXY_KM:
+    if great_circle_km(here, centre) <= PROXY_KM:
         return None
-    return next((point for point in _meant(here) if great_circle_km(point, there) <= PROXY_KM), None)
+    return next((point for point in _meant(here) if great_circle_km(point, centre) <= PROXY_KM), None)
 
 
 def _written(point: Point) -> str:

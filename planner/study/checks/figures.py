@@ -57,8 +57,8 @@ def _check_tokens(parts: Parts, reading: Reading) -> None:
         for field in ("mean_input_tokens", "mean_output_tokens"):
             tokens = getattr(workload, field)
             thousand = 1000 * tokens
-            in_thousands = tokens < 1000 and _is_whole(thousand) and not _is_whole(thousand / 10)
-            small = tokens < FEW_TOKENS and (not _is_whole(tokens) or field == "mean_input_tokens")
+            in_thousands = tokens < 1000 and _is_integer(thousand) and not _is_integer(thousand / 10)
+            small = tokens < FEW_TOKENS and (not _is_integer(tokens) or field == "mean_input_tokens")
             if in_thousands or small:
                 fix = f"write {thousand:g} if thousands were meant; nothing, if requests are this short"
                 reading.warning(place.at(field), "tokens, with a point for decimals only", f"{tokens:g}", fix)
@@ -69,14 +69,14 @@ def _check_counts(parts: Parts, reading: Reading) -> None:
     rows = [(offer.most_units, place.at("most_units"), "units") for offer, place in parts.considered_offers.values()]
     rows += [(quota.most, place.at("most"), quota.unit) for quota, place in parts.rows("policies", "quotas")]
     for most, where, unit in rows:
-        if most is not None and not _is_whole(most):
-            in_thousands = most < 1000 and _is_whole(1000 * most)
+        if most is not None and not _is_integer(most):
+            in_thousands = most < 1000 and _is_integer(1000 * most)
             thousand = f"write {round(1000 * most)} if thousands were meant, else " if in_thousands else "write "
             got = f"{most:g}"
             reading.warning(where, f"a whole number of {unquoted(unit)}", got, f"{thousand}{math.floor(most)}")
 
 
-def _is_whole(number: float) -> bool:
+def _is_integer(number: float) -> bool:
     return abs(number - round(number)) < 1e-6
 
 

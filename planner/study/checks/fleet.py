@@ -33,7 +33,7 @@ def check_fleet(rows: list[Row[RunningReplicas]], study: Study, reading: Reading
             expected = f"a profile for {unquoted(pools[row.pool].machine_type)}, the machines of the pool"
             fix = "name the profile made for that machine type, or correct the pool"
             reading.error(place.at("profile"), expected, f"one for {quoted(profiles[row.profile].machine_type)}", fix)
-        check_whole_replicas(row, place, reading)
+        check_integer_replicas(row, place, reading)
         if row.profile in models and row.workload in workloads:
             _check_memory(*models[row.profile], workloads[row.workload], study, place, reading)
         replicas, line = count.setdefault((row.pool, row.profile), (row.replicas, place.line()))
@@ -56,7 +56,7 @@ def _check_memory(
         reading.error(place.at("profile"), expected, got, fix)
 
 
-def check_whole_replicas(row: RunningReplicas, place: Place, reading: Reading) -> None:
+def check_integer_replicas(row: RunningReplicas, place: Place, reading: Reading) -> None:
     """Nobody runs a part of a replica."""
     if not row.replicas.is_integer():
         fix = "count the replicas that run; how a stream is shared stands in weight"

@@ -71,9 +71,9 @@ def _check_order(parts: Parts, phases: list[Row[BuildOut]], reading: Reading) ->
     try:
         TopologicalSorter({m.id: m.after for m, _ in phases}).prepare()
     except CycleError as error:
-        way = " after ".join(unquoted(id) for id in error.args[1])
+        circle = " after ".join(unquoted(id) for id in error.args[1])
         where = next(place.at("after") for m, place in phases if m.id in error.args[1])
-        reading.error(where, "phases that follow each other without a circle", way, "remove one of them from after")
+        reading.error(where, "phases that follow each other without a circle", circle, "remove one of them from after")
 
 
 def _check_lead_times(parts: Parts, phases: list[Row[BuildOut]], reading: Reading) -> None:
