@@ -3,11 +3,11 @@
 import difflib
 import json
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import TypeVar, get_args
+from typing import TypeVar, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
@@ -206,11 +206,17 @@ def _field(cls: type[BaseModel], loc: Loc) -> tuple[type[BaseModel] | None, Fiel
     return owner, info
 
 
+def types_in(annotation: object) -> Iterator[object]:
+    """The types that an annotation is made of, at any depth: of `tuple[Workload, ...] | None` the three of them."""
+    yield get_origin(annotation) or annotation
+    for part in get_args(annotation):
+        yield from types_in(part)
+
+
 def _nested(annotation: object) -> type[BaseModel] | None:
     """The record within an annotation such as `tuple[Workload, ...]`."""
-    if isinstance(annotation, type) and not get_args(annotation) and issubclass(annotation, BaseModel):
-        return annotation
-    return next((record for part in get_args(annotation) if (record := _nested(part))), None)
+    records = (part for part in types_in(annotation) if isinstance(part, type) and issubclass(part, BaseModel))
+    return next(records, None)
 
 
 _EXPECTED: dict[str, str] = {

@@ -7,8 +7,7 @@ import os
 import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from types import NoneType
-from typing import Any, Union, get_args, get_origin
+from typing import Any
 
 import yaml
 from pydantic.fields import FieldInfo
@@ -26,6 +25,7 @@ from planner.study.places import (
     quoted,
     read_record,
     read_records,
+    types_in,
     unique,
     unquoted,
 )
@@ -236,24 +236,18 @@ def read_csv(cls: type[R], path: Path, reading: Reading, key: Callable[[R], str]
             line, start = reader.line_num, line + 1
             if not any(cell.strip() for cell in cells):
                 continue
-            if not header:
-                header = [cell.strip() for cell in cells]
-                if not _header_holds(header, fields, f"{file}:{start}", reading):
-                    reading.broken.add((cls, "*"))
-                    return rows
+            if header:
+                place = Place(file, {(): start} | {(name,): start for name in header})
+                record = _record(cls, header, cells, fields, place, reading)
+                if record is not None:
+                    rows.append((record, place))
+                else:
+                    reading.broken.add((cls, _raw_key(cls, key, header, cells)))
                 continue
-            place = Place(file, {(): start} | {(name,): start for name in header})
-            record = None
-            if len(cells) != len(header):
-                got = f"{len(cells)}: {quoted(','.join(cells))}"
-                fix = "one cell per column; put text with a comma in quotes, write numbers with a decimal point"
-                reading.error(place.at(), f"{len(header)} cells", got, fix)
-            elif (data := _cells(dict(zip(header, cells, strict=True)), fields, place, reading)) is not None:
-                record = read_record(cls, data, place, Reading(reading.findings))
-            if record is not None:
-                rows.append((record, place))
-            else:
-                reading.broken.add((cls, _raw_key(cls, key, header, cells)))
+            header = [cell.strip() for cell in cells]
+            if not _header_holds(header, fields, f"{file}:{start}", reading):
+                reading.broken.add((cls, "*"))
+                return rows
     except csv.Error as error:
         reading.error(f"{file}:{reader.line_num}", "CSV", str(error), "close every quote; double a quote within text")
         reading.broken.add((cls, "*"))
@@ -262,6 +256,19 @@ def read_csv(cls: type[R], path: Path, reading: Reading, key: Callable[[R], str]
         reading.error(f"{file}:1", "a header and rows", "an empty file", fix)
         reading.broken.add((cls, "*"))
     return unique(rows, key, reading)
+
+
+def _record(
+    cls: type[R], header: list[str], cells: list[str], fields: dict[str, FieldInfo], place: Place, reading: Reading
+) -> R | None:
+    """The record of a row; None with findings when it is none."""
+    if len(cells) != len(header):
+        got = f"{len(cells)}: {quoted(','.join(cells))}"
+        fix = "one cell per column; put text with a comma in quotes, write numbers with a decimal point"
+        reading.error(place.at(), f"{len(header)} cells", got, fix)
+        return None
+    data = _cells(dict(zip(header, cells, strict=True)), fields, place, reading)
+    return None if data is None else read_record(cls, data, place, Reading(reading.findings))
 
 
 def _header_holds(header: list[str], fields: dict[str, FieldInfo], where: str, reading: Reading) -> bool:
@@ -288,36 +295,24 @@ def _cells(
 ) -> dict[str, object] | None:
     """Cells as the types of their fields; None with findings where a cell does not hold what it must."""
     data: dict[str, object] = {}
-    good = True
+    before = len(reading.findings)
     for name, raw in cells.items():
         cell, info = raw.strip(), fields[name]
-        accepted = {get_origin(part) or part for part in _members(info.annotation)}
+        types = list(types_in(info.annotation))
         if not cell:
             if info.is_required():
                 reading.error(place.at(name), "a value", f"a blank {_noun(name)}", str(info.description))
-                good = False
-        elif tuple in accepted:
+        elif tuple in types:
             data[name] = [part.strip() for part in cell.split(";") if part.strip()]
-        elif accepted & {int, float}:
-            if NUMBER.fullmatch(cell):
-                data[name] = _number(cell)
-            elif NOT_FINITE.fullmatch(cell):
-                data[name] = float(cell.replace(".", ""))
-            else:
-                reading.error(place.at(name), "a number", quoted(cell), f"{_number_fix(cell)}; {info.description}")
-                good = False
-        else:
+        elif int not in types and float not in types:
             data[name] = cell
-    return data if good else None
-
-
-def _members(annotation: object) -> list[object]:
-    """The types an annotation allows, without None and metadata."""
-    if get_origin(annotation) in (Union, type(int | str)):
-        return [member for part in get_args(annotation) for member in _members(part)]
-    if hasattr(annotation, "__metadata__"):
-        return _members(get_args(annotation)[0])
-    return [] if annotation is NoneType else [annotation]
+        elif NUMBER.fullmatch(cell):
+            data[name] = _number(cell)
+        elif NOT_FINITE.fullmatch(cell):
+            data[name] = float(cell.replace(".", ""))
+        else:
+            reading.error(place.at(name), "a number", quoted(cell), f"{_number_fix(cell)}; {info.description}")
+    return data if len(reading.findings) == before else None
 
 
 def _noun(column: str) -> str:
