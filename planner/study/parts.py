@@ -85,7 +85,7 @@ class Parts:
         records: Any = self.file
         for name in field:
             records = getattr(records, name)
-        return [(record, self.place.within(*field, i)) for i, record in enumerate(records)]
+        return self.place.rows(records, *field)
 
     @cached_property
     def placements(self) -> dict[str, tuple[Model, Profile, str]]:

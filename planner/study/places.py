@@ -18,6 +18,7 @@ from planner.study.records.base import SCHEMA_VERSION, Contradiction, Record
 from planner.study.records.renamed import NEW_NAMES
 
 R = TypeVar("R", bound=Record)
+T = TypeVar("T")
 Loc = tuple[int | str, ...]
 
 
@@ -44,6 +45,10 @@ class Place:
     def within(self, *loc: int | str) -> "Place":
         """The place of a part."""
         return Place(self.file, self.lines, self.prefix + loc)
+
+    def rows(self, records: Iterable[T], *loc: int | str) -> list[tuple[T, "Place"]]:
+        """The parts of a list, each with its place."""
+        return [(record, self.within(*loc, i)) for i, record in enumerate(records)]
 
 
 Row = tuple[R, Place]
@@ -162,8 +167,7 @@ def read_record(cls: type[R], data: object, place: Place, reading: Reading) -> R
 def read_records(cls: type[R], items: list[object], place: Place, reading: Reading) -> list[Row[R]]:
     """The records of a list that can be read, each with its place; findings for the others."""
     rows = []
-    for i, item in enumerate(items):
-        at = place.within(i)
+    for item, at in place.rows(items):
         record = read_record(cls, item, at, reading)
         if record is not None:
             rows.append((record, at))

@@ -14,6 +14,12 @@ FAR_FROM_ITS_REGION_KM = 2000.0
 Point = tuple[float, float]
 
 
+def check_coordinates(parts: Parts, reading: Reading) -> None:
+    """Report origins and sites that most likely lie elsewhere."""
+    _check_origins(parts, reading)
+    _check_sites(parts, reading)
+
+
 def _check_origins(parts: Parts, reading: Reading) -> None:
     """Origins lie where the region is that they are near; latitude and longitude come together."""
     places = region_places(site for _, (site, _) in sorted(parts.sites.items()))
@@ -105,9 +111,3 @@ def _written(point: Point) -> str:
 
 def _degrees(point: Point) -> str:
     return f"latitude {point[0]:g}, longitude {point[1]:g}"
-
-
-def check_coordinates(parts: Parts, reading: Reading) -> None:
-    """Report origins and sites that most likely lie elsewhere."""
-    _check_origins(parts, reading)
-    _check_sites(parts, reading)

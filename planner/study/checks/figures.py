@@ -10,6 +10,14 @@ FEW_TOKENS = 10.0
 """A mean input below this is most likely a count of thousands: a prompt's own frame takes more."""
 
 
+def check_figures(parts: Parts, reading: Reading) -> None:
+    """Report figures that contradict each other, or look as if they were meant otherwise."""
+    _check_cases(parts, reading)
+    _check_tokens(parts, reading)
+    _check_counts(parts, reading)
+    _check_failures_harder(parts, reading)
+
+
 def _check_cases(parts: Parts, reading: Reading) -> None:
     """The low case is at most the base, the high case at least: of demand, growth, prices and speeds."""
     for row, place in parts.demand:
@@ -27,9 +35,8 @@ def _check_cases(parts: Parts, reading: Reading) -> None:
             fields = ("low_usd_per_machine_hour", "price_usd_per_machine_hour", "high_usd_per_machine_hour")
             _check_order(prices, fields, "USD/h", place, reading)
     for model, place in parts.models.values():
-        for i, profile in enumerate(model.profiles):
-            for j, point in enumerate(profile.classes):
-                at = place.within("profiles", i, "classes", j)
+        for profile, within in place.rows(model.profiles, "profiles"):
+            for point, at in within.rows(profile.classes, "classes"):
                 factors = (point.low_factor, 1.0, point.high_factor)
                 _check_order(factors, ("low_factor", "the rates", "high_factor"), "of the rates", at, reading)
                 high_ms = point.first_token_ms_high
@@ -93,11 +100,11 @@ def _check_failures_harder(parts: Parts, reading: Reading) -> None:
             expected = f"at least {tier.round_trip_ms:g} ms, the longest in normal operation"
             fix = "exchange the two, or leave it out: it is then as in normal operation"
             reading.warning(place.at("round_trip_ms_in_failure"), expected, f"{longer:g}", fix)
-        for i, goal in enumerate(tier.survive):
+        for goal, at in place.rows(tier.survive, "survive"):
             if goal.serve_fraction > tier.serve_fraction:
                 expected = f"at most {tier.serve_fraction:g}, what the tier is served in normal operation"
                 fix = "raise the tier's serve_fraction, or lower the goal's"
-                where = place.at("survive", i, "serve_fraction")
+                where = at.at("serve_fraction")
                 reading.warning(where, expected, f"{goal.serve_fraction:g}", fix)
     for workload, place in parts.workloads:
         cold = workload.cached_fraction_in_failure
@@ -105,11 +112,3 @@ def _check_failures_harder(parts: Parts, reading: Reading) -> None:
             expected = f"at most {workload.cached_fraction:g}, cached_fraction"
             fix = "exchange the two: caches are cold after a move"
             reading.warning(place.at("cached_fraction_in_failure"), expected, f"{cold:g}", fix)
-
-
-def check_figures(parts: Parts, reading: Reading) -> None:
-    """Report figures that contradict each other, or look as if they were meant otherwise."""
-    _check_cases(parts, reading)
-    _check_tokens(parts, reading)
-    _check_counts(parts, reading)
-    _check_failures_harder(parts, reading)

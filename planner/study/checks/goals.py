@@ -5,13 +5,15 @@ from planner.study.parts import BUILT_IN, Parts
 from planner.study.places import Place, Reading, quoted, unquoted
 from planner.study.records.inventory import MachineType, Pool, Site
 from planner.study.records.serving import Model
-from planner.study.records.study import (
-    Component,
-    Goal,
-    NamedFailure,
-    Tier,
-)
+from planner.study.records.study import Component, Goal, NamedFailure, Tier
 from planner.units import MONTHS_PER_YEAR
+
+
+def check_goals(parts: Parts, reading: Reading) -> None:
+    """Report goals that nothing can fail by, and failures in which nothing happens."""
+    _check_goals(parts, reading)
+    _check_failures(parts, reading)
+    _check_failover(parts, reading)
 
 
 def _check_failover(parts: Parts, reading: Reading) -> None:
@@ -31,8 +33,7 @@ def _check_goals(parts: Parts, reading: Reading) -> None:
     kinds, names = parts.component_kinds, parts.component_names
     detection = parts.file.detection_seconds
     for tier, place in parts.tiers:
-        for i, goal in enumerate(tier.survive):
-            at = place.within("survive", i)
+        for goal, at in place.rows(tier.survive, "survive"):
             if goal.serve_fraction > 0 and goal.within_seconds <= detection:
                 expected = f"more than {detection:g} s, the study's detection_seconds"
                 fix = "no traffic is moved before a failure is detected: allow more time, or detect it sooner"
@@ -82,10 +83,3 @@ def _check_failures(parts: Parts, reading: Reading) -> None:
         if f.name not in asked and f.failures_per_year is None and not reading.any_broken(Tier):
             fix = "name it in a goal (`failure:`), or give its rate for `planner risk`; as it is, no plan is held to it"
             reading.warning(place.at("name"), "a goal for the failure", f"none for {quoted(f.name)}", fix)
-
-
-def check_goals(parts: Parts, reading: Reading) -> None:
-    """Report goals that nothing can fail by, and failures in which nothing happens."""
-    _check_goals(parts, reading)
-    _check_failures(parts, reading)
-    _check_failover(parts, reading)

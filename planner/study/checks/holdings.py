@@ -10,6 +10,12 @@ from planner.study.records.inventory import Offer, Pool
 from planner.study.records.study import Claim, Holding
 
 
+def check_holdings(parts: Parts, reading: Reading) -> None:
+    """Report holdings and claims in no pool of the study, and more than there is."""
+    _check_machines(parts, reading)
+    _check_power(parts, reading)
+
+
 def _check_machines(parts: Parts, reading: Reading) -> None:
     """Holdings and claims are in pools of the study; no more is lent than is held."""
     last, considered = parts.file.horizon.last_day, parts.considered_pools
@@ -79,9 +85,3 @@ def _check_power(parts: Parts, reading: Reading) -> None:
         if site is not None and place is not None and site.power_kw is not None and kw > site.power_kw * (1 + 1e-9):
             got = f"{site.power_kw:g} kW, while the machines held at {unquoted(id)} draw {kw:g} kW"
             reading.error(place.at("power_kw"), "at least what is held there draws", got, "correct one of the two")
-
-
-def check_holdings(parts: Parts, reading: Reading) -> None:
-    """Report holdings and claims in no pool of the study, and more than there is."""
-    _check_machines(parts, reading)
-    _check_power(parts, reading)

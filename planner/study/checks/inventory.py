@@ -3,9 +3,13 @@
 from planner.study.parts import POOL_IDS, Parts
 from planner.study.places import Reading, near_miss, quoted
 from planner.study.records.inventory import MachineType, Offer, Pool, Price, Site
-from planner.study.records.study import (
-    Holding,
-)
+from planner.study.records.study import Holding
+
+
+def check_inventory(parts: Parts, reading: Reading) -> None:
+    """Report pools, offers and prices that lead nowhere, and pools that cannot be used."""
+    _check_tables(parts, reading)
+    _check_pools(parts, reading)
 
 
 def _check_tables(parts: Parts, reading: Reading) -> None:
@@ -39,9 +43,3 @@ def _check_pools(parts: Parts, reading: Reading) -> None:
         if id not in offered | held and not reading.any_broken(Offer, Holding):
             fix = "add an offer to offers.csv, or a holding; as it is, the pool cannot be used"
             reading.warning(parts.pools[id][1].at(), "an offer or a holding", f"neither for {quoted(id)}", fix)
-
-
-def check_inventory(parts: Parts, reading: Reading) -> None:
-    """Report pools, offers and prices that lead nowhere, and pools that cannot be used."""
-    _check_tables(parts, reading)
-    _check_pools(parts, reading)

@@ -5,9 +5,7 @@ from typing import Any
 
 from planner.study.parts import Parts
 from planner.study.places import Reading, Row, quoted, unique
-from planner.study.records.study import (
-    Component,
-)
+from planner.study.records.study import Component
 
 FORBIDDEN_CATEGORIES = ("Cc", "Cs", "Zl", "Zp")
 

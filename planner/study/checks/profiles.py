@@ -11,30 +11,37 @@ from planner.study.records.serving import MEMORY_FRACTION, ContextClass, Model, 
 from planner.study.records.study import Workload, kind_and_name
 
 
+def check_profiles(parts: Parts, reading: Reading) -> None:
+    """Report profiles that do not fit, or that nothing can use."""
+    _check_models(parts, reading)
+    _check_named_placements(parts, reading)
+    _check_packing(parts, reading)
+
+
 def _check_models(parts: Parts, reading: Reading) -> None:
     """Profiles fit their machine, their model and the classes they admit."""
     for name, (model, place) in sorted(parts.models.items()):
-        unique([(p, place.within("profiles", i)) for i, p in enumerate(model.profiles)], lambda p: p.name, reading)
+        profiles = place.rows(model.profiles, "profiles")
+        unique(profiles, lambda profile: profile.name, reading)
         full = model.facts.full_attention_layers
         if full is not None and full > model.facts.layers:
             where, most = place.at("facts", "full_attention_layers"), model.facts.layers
             reading.error(where, f"at most {most}, the layers there are", str(full), "correct one of the two")
-        for i, profile in enumerate(model.profiles):
-            _check_profile(model, profile, place.within("profiles", i), parts, reading)
+        for profile, at in profiles:
+            _check_profile(model, profile, at, parts, reading)
         last = parts.file.horizon.last_day
-        for i, qualification in enumerate(model.qualifications):
+        for qualification, at in place.rows(model.qualifications, "qualifications"):
             if name in parts.used_models and qualification.until and qualification.until < last:
                 expected = f"a qualification that holds until {last}, the last day of the horizon"
                 fix = "qualify the model for longer and correct the date; as it is nothing runs on that stack"
                 got = f"one of {quoted(name)} on {quoted(qualification.stack)} until {qualification.until}"
-                reading.warning(place.at("qualifications", i, "until"), expected, got, fix)
+                reading.warning(at.at("until"), expected, got, fix)
 
 
 def _check_profile(model: Model, profile: Profile, place: Place, parts: Parts, reading: Reading) -> None:
     """One profile of a model."""
-    points = [(point, place.within("classes", i)) for i, point in enumerate(profile.classes)]
     classes = parts.context_classes
-    for point, at in unique(points, lambda point: point.context_class, reading):
+    for point, at in unique(place.rows(profile.classes, "classes"), lambda point: point.context_class, reading):
         name, limit = point.context_class, profile.context_limit_tokens
         if not reading.refer(at.at("context_class"), ContextClass, "a context class", name, classes):
             continue
@@ -58,25 +65,33 @@ def _check_profile(model: Model, profile: Profile, place: Place, parts: Parts, r
     if chips > machine.accelerators:
         expected = f"at most {machine.accelerators}, the accelerators of one {unquoted(machine.name)}"
         fix = "a replica cannot span machines: use a larger machine type, or fewer accelerators"
-        return reading.error(place.at("accelerators_per_replica"), expected, str(chips), fix)
-    if profile.machine_type not in parts.considered_machine_types:
-        return None
+        reading.error(place.at("accelerators_per_replica"), expected, str(chips), fix)
+    elif profile.machine_type in parts.considered_machine_types:
+        _check_memory(model, profile, machine, place, parts, reading)
+
+
+def _check_memory(
+    model: Model, profile: Profile, machine: MachineType, place: Place, parts: Parts, reading: Reading
+) -> None:
+    """The memory of a replica holds the requests of each workload that its profile admits."""
     if f"{model.model}/{profile.name}" in parts.shipped_profiles:
-        return None  # an edge is missing, with the reason; who names the profile is told
+        return  # an edge is missing, with the reason; who names the profile is told
     held, too_long = _by_memory(model, profile, machine, parts)
-    if too_long:
-        worst = max(too_long, key=live_tokens_of)
-        needed = memory_needed_gib(model.facts, profile, live_tokens_of(worst))
-        usable = usable_memory_gib(profile, machine)
-        report = reading.warning if held else reading.error
-        cache = needed - profile.weights_gib
-        memory = machine.memory_gib_per_accelerator
-        expected = f"at most {usable:.1f} GiB, {MEMORY_FRACTION:g} of {chips} x {memory:g} GiB"
-        got = f"{needed:.1f} GiB: weights {profile.weights_gib:.1f}, cache {cache:.1f} for {quoted(worst.name)}"
-        limit = int((usable - profile.weights_gib) / cache * profile.concurrency_limit) if cache > 0 else 0
-        rest = f"; as it is, it serves only {listed(w.name for w in held)}" if held else ""
-        report(place.at("concurrency_limit"), expected, got, f"{_less_memory(profile, limit)}{rest}")
-    return None
+    if not too_long:
+        return
+    worst = max(too_long, key=live_tokens_of)
+    needed, usable = memory_needed_gib(model.facts, profile, live_tokens_of(worst)), usable_memory_gib(profile, machine)
+    cache = needed - profile.weights_gib
+    of_chips = f"{profile.accelerators_per_replica} x {machine.memory_gib_per_accelerator:g} GiB"
+    expected = f"at most {usable:.1f} GiB, {MEMORY_FRACTION:g} of {of_chips}"
+    got = f"{needed:.1f} GiB: weights {profile.weights_gib:.1f}, cache {cache:.1f} for {quoted(worst.name)}"
+    limit = int((usable - profile.weights_gib) / cache * profile.concurrency_limit) if cache > 0 else 0
+    fix = _less_memory(profile, limit)
+    if held:
+        fix += f"; as it is, it serves only {listed(workload.name for workload in held)}"
+        reading.warning(place.at("concurrency_limit"), expected, got, fix)
+    else:
+        reading.error(place.at("concurrency_limit"), expected, got, fix)
 
 
 def _by_memory(
@@ -143,10 +158,3 @@ def _check_packing(parts: Parts, reading: Reading) -> None:
                     f"{small} accelerators ({unquoted(a)}) beside {large} ({unquoted(b)})",
                     "they are planned by fractions of a machine: keep some machines spare, or align the sizes",
                 )
-
-
-def check_profiles(parts: Parts, reading: Reading) -> None:
-    """Report profiles that do not fit, or that nothing can use."""
-    _check_models(parts, reading)
-    _check_named_placements(parts, reading)
-    _check_packing(parts, reading)

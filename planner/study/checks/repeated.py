@@ -17,8 +17,7 @@ def check_repeated(parts: Parts, reading: Reading) -> None:
     idle = "remove one of them; as it is, it changes nothing"
     _same(parts.dependencies, "each dependency once", idle, reading)
     for tier, place in parts.tiers:
-        goals = [(goal, place.within("survive", i)) for i, goal in enumerate(tier.survive)]
-        _same(goals, "each goal once", idle, reading)
+        _same(place.rows(tier.survive, "survive"), "each goal once", idle, reading)
     first: dict[tuple[str, str], str] = {}
     for share, place in parts.rows("policies", "shares"):
         where = place.at("component")

@@ -4,12 +4,13 @@ from planner.study.parts import Parts
 from planner.study.places import Reading, listed, quoted, unquoted
 from planner.study.records.inventory import MachineType, Pool, Site
 from planner.study.records.serving import ContextClass, Model
-from planner.study.records.study import (
-    Demand,
-    Origin,
-    Tier,
-    Workload,
-)
+from planner.study.records.study import Demand, Origin, Tier, Workload
+
+
+def check_requests(parts: Parts, reading: Reading) -> None:
+    """Report workloads that nothing can serve, and demand that leads nowhere."""
+    _check_workloads(parts, reading)
+    _check_demand(parts, reading)
 
 
 def _check_workloads(parts: Parts, reading: Reading) -> None:
@@ -38,10 +39,9 @@ def _check_workloads(parts: Parts, reading: Reading) -> None:
             expected = f"a model with a profile on a machine type of the study: {listed(considered)}"
             fix = "add a profile to the model, or pools with the machine types that it has profiles for"
             reading.error(place.at("model"), expected, quoted(workload.model), fix)
-        elif name in classes and not any(
-            point.context_class == name for profile in profiles for point in profile.classes
-        ):
-            admitted = {point.context_class for profile in profiles for point in profile.classes}
+            continue
+        admitted = {point.context_class for profile in profiles for point in profile.classes}
+        if name in classes and name not in admitted:
             expected = f"a class that a profile of {unquoted(workload.model)} in the study's pools admits"
             reading.error(place.at("context_class"), expected, quoted(name), f"write one of: {listed(admitted)}")
 
@@ -60,16 +60,10 @@ def _check_demand(parts: Parts, reading: Reading) -> None:
         return
     if sum(row.requests_per_second for row, _ in parts.demand) <= 0:
         fix = "write at least one row with requests_per_second above 0"
-        return reading.error(parts.place.at("demand"), "some demand", "none: all rows add up to 0", fix)
-    wanted = {row.workload for row, _ in parts.demand}
+        reading.error(parts.place.at("demand"), "some demand", "none: all rows add up to 0", fix)
+        return
+    asked = {row.workload for row, _ in parts.demand}
     for workload, place in parts.workloads:
-        if workload.name not in wanted:
+        if workload.name not in asked:
             fix = f"add rows to {unquoted(parts.file.demand)}, or remove the workload"
             reading.warning(place.at("name"), "rows of demand", f"none for {quoted(workload.name)}", fix)
-    return None
-
-
-def check_requests(parts: Parts, reading: Reading) -> None:
-    """Report workloads that nothing can serve, and demand that leads nowhere."""
-    _check_workloads(parts, reading)
-    _check_demand(parts, reading)

@@ -11,6 +11,15 @@ from planner.study.records.serving import Model
 from planner.study.records.study import Demand, Workload, stack_and_version
 
 
+def check_unused(parts: Parts, reading: Reading) -> None:
+    """Report what changes nothing as it is."""
+    _check_used(parts, reading)
+    _check_asked_of_sites(parts, reading)
+    _check_asked_of_profiles(parts, reading)
+    _check_qualified(parts, reading)
+    _check_counted(parts, reading)
+
+
 def _check_used(parts: Parts, reading: Reading) -> None:
     """Origins have demand, tiers workloads, shapes rows; quotas limit a pool of the study."""
     table = unquoted(parts.file.demand)
@@ -97,7 +106,7 @@ def _check_qualified(parts: Parts, reading: Reading) -> None:
     """A profile on a version of a stack is not qualified by the stack without it, nor by another version."""
     for model, place in parts.used_models.values():
         stacks = {qualification.stack for qualification in model.qualifications}
-        for i, profile in enumerate(model.profiles):
+        for profile, at in place.rows(model.profiles, "profiles"):
             if profile.stack in stacks or profile.machine_type not in parts.considered_machine_types:
                 continue
             name = stack_and_version(profile.stack)[0]
@@ -105,13 +114,4 @@ def _check_qualified(parts: Parts, reading: Reading) -> None:
             if others:
                 expected = f"a stack that {unquoted(model.model)} is qualified on: {listed(others)}"
                 fix = f"qualify it on {unquoted(profile.stack)} too, or correct it; else nothing runs there"
-                reading.warning(place.at("profiles", i, "stack"), expected, quoted(profile.stack), fix)
-
-
-def check_unused(parts: Parts, reading: Reading) -> None:
-    """Report what changes nothing as it is."""
-    _check_used(parts, reading)
-    _check_asked_of_sites(parts, reading)
-    _check_asked_of_profiles(parts, reading)
-    _check_qualified(parts, reading)
-    _check_counted(parts, reading)
+                reading.warning(at.at("stack"), expected, quoted(profile.stack), fix)
