@@ -91,7 +91,7 @@ def _looked_up(
 ) -> "tuple[ModelFacts, MachineType, int]":
     """Facts of a model, a machine type, and the longest request of the context class."""
     from planner.errors import Finding, InputError
-    from planner.importers.measured import read_models
+    from planner.importers.catalogue import read_models
     from planner.study.places import Reading
     from planner.study.read import data_folder, sorted_findings
     from planner.study.records.inventory import MachineType

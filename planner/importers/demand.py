@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from planner.importers.catalogue import context_classes
 from planner.importers.source import (
     Imported,
     columns_of,
@@ -27,7 +28,6 @@ from planner.importers.source import (
 from planner.study.places import Reading, listed, near_miss, shown, shown_path
 from planner.study.records.serving import ContextClass
 from planner.study.records.study import Demand
-from planner.study.tables import read_list
 from planner.units import MS_PER_SECOND
 
 FIELDS = ("timestamp", "timestamp_s", "timestamp_ms", "input", "output")
@@ -120,7 +120,7 @@ def read_demand(
     """
     reading, where = Reading(), shown_path(path)
     _check(origins, scale, reading)
-    classes = _classes()
+    classes = context_classes()
     names = workloads or {c.name: c.name for c in classes}
     for name in names:
         if name != "*":
@@ -319,16 +319,6 @@ def _check(origins: dict[str, float], scale: float, reading: Reading) -> None:
         reading.error("--origin", "shares of at least 0 that sum to 1", f"{sum(origins.values()):g} in all", fix)
     if not (math.isfinite(scale) and scale > 0):
         reading.error("--scale", "a number above 0", f"{scale:g}", "1 is the trace as it is")
-
-
-def _classes() -> list[ContextClass]:
-    """The context classes that ship, the shortest first."""
-    from planner.study.read import data_folder
-
-    reading = Reading()
-    found = [row for row, _ in read_list(ContextClass, data_folder("models") / "context_classes.yaml", reading)]
-    stop_on_errors(reading)
-    return sorted(found, key=lambda c: c.most_tokens)
 
 
 def _requests(

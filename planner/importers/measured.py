@@ -14,12 +14,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from planner.errors import Finding, InputError
+from planner.importers.catalogue import machine_types
 from planner.importers.estimate import Estimator, Serving, kind_of, most_that_fit, terms
-from planner.study.places import Reading, near_miss, read_record, shown_path
-from planner.study.read import data_folder
-from planner.study.records.inventory import MachineType
+from planner.study.places import near_miss, shown_path
 from planner.study.records.serving import Model
-from planner.study.tables import Unreadable, read_list, read_text, read_yaml
+from planner.study.tables import Unreadable, read_text
 from planner.units import MS_PER_SECOND
 
 COLUMNS = ("model", "accelerator", "chips", "precision", "input_len", "output_len", "concurrency", "ttft_ms", "tpot_ms")
@@ -89,27 +88,9 @@ def read_rows(path: Path) -> list[dict[str, str]]:
     return [{k: (v or "").strip() for k, v in row.items() if isinstance(k, str)} for row in reader]
 
 
-def read_models() -> dict[str, Model]:
-    """The models that ship, by name."""
-    reading = Reading()
-    found = {}
-    for path in sorted(data_folder("models").glob("*.yaml")):
-        document = read_yaml(path, reading) if path.name != "context_classes.yaml" else None
-        model = read_record(Model, *document, reading) if document else None
-        if model is not None:
-            found[model.model] = model
-    if reading.findings:
-        raise InputError(reading.findings)
-    return found
-
-
 def memory_of_chips() -> dict[str, float]:
     """Device memory of each accelerator of the inventory that ships [GiB]."""
-    reading = Reading()
-    machines = read_list(MachineType, data_folder("inventories") / "machine_types.yaml", reading)
-    if reading.findings:
-        raise InputError(reading.findings)
-    return {machine.accelerator: machine.memory_gib_per_accelerator for machine, _ in machines}
+    return {machine.accelerator: machine.memory_gib_per_accelerator for machine in machine_types().values()}
 
 
 def usable_rows(

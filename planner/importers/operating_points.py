@@ -6,12 +6,11 @@ from itertools import pairwise
 
 from pydantic import Field
 
+from planner.importers.catalogue import context_classes
 from planner.importers.measured import rates_of_two
 from planner.importers.source import Imported, within_length
-from planner.study.places import Reading
 from planner.study.records.base import Name, Positive, PositiveCount, Record
-from planner.study.records.serving import ContextClass, OperatingPoint
-from planner.study.tables import read_list
+from planner.study.records.serving import OperatingPoint
 from planner.units import MS_PER_SECOND
 
 LOW_FACTOR, HIGH_FACTOR = 0.77, 1.13
@@ -84,10 +83,6 @@ def operating_points(out: Imported[MeasuredRow], configs: Mapping[MeasuredRow, s
     list of Point
         for each pair one per context class of its two shapes, with the times of that shape
     """
-    from planner.study.read import data_folder
-
-    found = read_list(ContextClass, data_folder("models") / "context_classes.yaml", Reading())
-    classes = sorted((row for row, _ in found), key=lambda c: c.most_tokens)
     groups: dict[tuple[object, ...], dict[int, MeasuredRow]] = {}
     for row in sorted(out.rows, key=lambda r: (r.as_of, replica_seconds(r))):  # the latest counts, then the slower
         split = (configs or {}).get(row, "")
@@ -101,7 +96,7 @@ def operating_points(out: Imported[MeasuredRow], configs: Mapping[MeasuredRow, s
             single += len(rows)
             continue
         for short, long in pairwise(rows):
-            made = _split(short, long, classes)
+            made = _split(short, long)
             points += made
             negative += not made
     if single:
@@ -114,7 +109,7 @@ def operating_points(out: Imported[MeasuredRow], configs: Mapping[MeasuredRow, s
     return points
 
 
-def _split(short: MeasuredRow, long: MeasuredRow, classes: list[ContextClass]) -> list[Point]:
+def _split(short: MeasuredRow, long: MeasuredRow) -> list[Point]:
     """The points of a pair; none when a rate is not positive."""
     first, second = ((row.input_len, row.output_len, replica_seconds(row)) for row in (short, long))
     rates = rates_of_two(first, second)
@@ -122,7 +117,7 @@ def _split(short: MeasuredRow, long: MeasuredRow, classes: list[ContextClass]) -
         return []
     made: dict[str, Point] = {}
     for row in (short, long):
-        name = next((c.name for c in classes if row.input_len + row.output_len <= c.most_tokens), None)
+        name = next((c.name for c in context_classes() if row.input_len + row.output_len <= c.most_tokens), None)
         if name is None:
             continue
         point = OperatingPoint(

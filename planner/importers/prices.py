@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from planner.importers.catalogue import machine_types, records_of
 from planner.importers.price_lists import PriceImport, read_aws, read_azure, read_google
 from planner.importers.skypilot import MARK, read_skypilot
 from planner.importers.source import (
@@ -24,7 +25,6 @@ from planner.importers.source import (
 )
 from planner.study.places import Reading, listed, shown, shown_path
 from planner.study.records.inventory import MachineType, Offer, Price
-from planner.study.tables import read_csv, read_list
 
 SHAPES = {
     "AWS price list": "JSON with PriceList, products as JSON in strings",
@@ -91,18 +91,14 @@ def read_prices(
 
 def _inventory(folder: Path | None) -> tuple[dict[str, MachineType], set[str] | None]:
     """Machine types by name, of the inventory or of what ships; ids of offers, when an inventory is named."""
-    from planner.study.read import KEYS, data_folder
-
-    at = folder if folder is not None else data_folder("inventories")
-    reading = Reading()
-    machines = {row.name: row for row, _ in read_list(MachineType, at / "machine_types.yaml", reading)}
     if folder is None:
-        return machines, None
-    files = sorted(at.glob("*/offers.csv"))
-    offers = {row.id for file in files for row, _ in read_csv(Offer, file, reading, KEYS[Offer])}
+        return machine_types(), None
+    reading, files = Reading(), sorted(folder.glob("*/offers.csv"))
+    machines = {row.name: row for row in records_of(MachineType, [folder / "machine_types.yaml"], reading)}
+    offers = {row.id for row in records_of(Offer, files, reading)}
     if not files:
         fix = "name a folder with a folder per provider, each with an offers.csv"
-        reading.error(shown_path(at), "an inventory", "no offers.csv in its folders", fix)
+        reading.error(shown_path(folder), "an inventory", "no offers.csv in its folders", fix)
     stop_on_errors(reading)
     return machines, offers
 

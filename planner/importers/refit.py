@@ -15,8 +15,9 @@ import numpy as np
 import numpy.typing as npt
 
 from planner.errors import Finding, InputError
+from planner.importers.catalogue import read_models
 from planner.importers.estimate import Estimator, Fit, Terms, estimate_point, first_token_ms, terms
-from planner.importers.measured import Measured, memory_of_chips, rates_of_two, read_models, read_rows, usable_rows
+from planner.importers.measured import Measured, memory_of_chips, rates_of_two, read_rows, usable_rows
 from planner.study.places import near_miss, shown, shown_path
 from planner.units import MS_PER_SECOND
 

@@ -13,6 +13,7 @@ from typer.testing import CliRunner
 
 from planner.cli.estimating import errors_text, estimate, profile_of, refitted_text
 from planner.errors import InputError
+from planner.importers.catalogue import read_models
 from planner.importers.estimate import (
     Serving,
     cache_gib,
@@ -30,7 +31,6 @@ from planner.importers.measured import (
     REASONS,
     memory_of_chips,
     rates_of_two,
-    read_models,
     read_rows,
     usable_rows,
 )

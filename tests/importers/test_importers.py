@@ -15,13 +15,14 @@ from typer.testing import CliRunner
 from planner.cli.importing import app
 from planner.drill import DrillResult, drill_fleet
 from planner.errors import InputError
+from planner.importers.catalogue import read_models
 from planner.importers.demand import read_demand, shapes_yaml
-from planner.importers.measured import read_models
+from planner.importers.from_fleet import start_from_fleet
+from planner.importers.new_study import LONG_MEAN_TOKENS, MEAN_TOKENS
 from planner.importers.operating_points import points_yaml, replica_seconds
 from planner.importers.prices import read_prices
 from planner.importers.round_trips import read_round_trips
 from planner.importers.source import Imported, csv_text, date_of
-from planner.importers.start import LONG_MEAN_TOKENS, MEAN_TOKENS, start_from_fleet
 from planner.importers.throughput import read_throughput, rows_csv
 from planner.study.checks.fit import memory_needed_gib, memory_room_gib
 from planner.study.places import Reading
