@@ -138,15 +138,16 @@ def throughput(
     `planner import throughput result.json --accelerator H100-SXM-80GB --chips 8 --precision fp8 --out measured.csv`
     """
     with answered(format):
-        from planner.importers.operating_points import points_yaml
-        from planner.importers.throughput import read_throughput, rows_csv
+        from planner.importers.operating_points import MeasuredRow, points_yaml
+        from planner.importers.source import csv_text
+        from planner.importers.throughput import read_throughput
 
         for path in (points, out):
             check_out(path)
         found, made = read_throughput(source, accelerator, chips, precision, engine, model, as_of, where_from)
         if points is not None and made:
             emit(points_yaml(made), points)
-        _finish(found, rows_csv(found.rows), out, format)
+        _finish(found, csv_text(MeasuredRow, found.rows), out, format)
         if points is not None and not made:
             tell("no two shapes of one configuration: no operating point was written")
 
@@ -192,19 +193,19 @@ def demand(
 
 def _shares(texts: list[str]) -> dict[str, float]:
     """`NAME=SHARE` by name."""
-    from planner.importers.source import number, stop_on_errors
-    from planner.study.places import Reading, shown
+    from planner.importers.source import Source
+    from planner.study.places import shown
 
-    reading = Reading()
+    source = Source()
     shares: dict[str, float] = {}
     for text in texts:
         name, _, share = text.rpartition("=")
         if not name or name in shares:
             got = shown(text) if not name else f"{shown(name)} twice"
-            reading.error("--origin", "NAME=SHARE, each name once", got, "as in --origin london=0.6")
-        elif (value := number(share, f"--origin {name}", "a share", reading)) is not None:
+            source.error("--origin", "NAME=SHARE, each name once", got, "as in --origin london=0.6")
+        elif (value := source.number(share, f"--origin {name}", "a share")) is not None:
             shares[name] = value
-    stop_on_errors(reading)
+    source.stop_on_errors()
     return shares
 
 

@@ -19,11 +19,11 @@ from planner.importers.catalogue import read_models
 from planner.importers.demand import read_demand, shapes_yaml
 from planner.importers.from_fleet import start_from_fleet
 from planner.importers.new_study import LONG_MEAN_TOKENS, MEAN_TOKENS
-from planner.importers.operating_points import points_yaml, replica_seconds
+from planner.importers.operating_points import MeasuredRow, points_yaml, replica_seconds
 from planner.importers.prices import read_prices
 from planner.importers.round_trips import read_round_trips
 from planner.importers.source import Imported, csv_text, date_of
-from planner.importers.throughput import read_throughput, rows_csv
+from planner.importers.throughput import read_throughput
 from planner.study.checks.fit import memory_needed_gib, memory_room_gib
 from planner.study.places import Reading
 from planner.study.read import read_fleet, read_study
@@ -493,7 +493,7 @@ def test_operating_points_are_records_that_a_profile_takes(tmp_path):
             if row.concurrency == measured_on["concurrency"]:
                 took = row.input_len / point.prefill_tokens_per_second + row.output_len / point.decode_tokens_per_second
                 assert took == pytest.approx(replica_seconds(row), rel=1e-4)
-    again = read_throughput(written(tmp_path, "again.csv", rows_csv(found.rows)))[0]
+    again = read_throughput(written(tmp_path, "again.csv", csv_text(MeasuredRow, found.rows)))[0]
     assert again.rows == found.rows
 
 
