@@ -10,34 +10,18 @@ Input and output tokens per second of one row are two views of one loop, not two
 the requests per second that a source states must be those of its own times, or one of the two is wrong.
 """
 
-import math
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from planner.importers.benchmarks import Loops, aiperf, guidellm, vllm
-from planner.importers.closed_loops import (
-    CONTRADICTED,
-    NO_TIMES,
-    ONE_TOKEN,
-    SHARED,
-    TOO_FEW,
-    Loop,
-    Stated,
-    blank,
-    not_capacity,
-    positive,
-    quotient,
-    shares_prompts,
-)
-from planner.importers.operating_points import MeasuredRow, Point, operating_points, replica_seconds
+from planner.importers.closed_loops import NO_TIMES, Loop, Stated, ThroughputImport, blank, not_capacity
+from planner.importers.operating_points import MeasuredRow, Point, operating_points
 from planner.importers.source import (
     Imported,
     Source,
     Table,
-    date_of,
     figure_of,
     is_json,
     load_json_lines,
@@ -46,7 +30,6 @@ from planner.importers.source import (
     stated_date,
     unknown_data,
     unknown_table,
-    within_length,
 )
 from planner.study.places import shown_path
 
@@ -73,96 +56,6 @@ SYSTEMS = {
     "gb300": "GB300",
 }
 """Accelerators by AIConfigurator's name of a system; another name is kept as it is."""
-MOST_APART = 0.25
-"""Part by which the stated requests/s may differ from those of the times: filling, draining, means of ratios."""
-
-
-@dataclass
-class ThroughputImport(Imported[MeasuredRow]):
-    """An import of measured rows.
-
-    Parameters
-    ----------
-    given : by field of a row, what the source may leave out; a date and a source count before those of the source
-    splits : how the chips of each row were split, as far as known
-    """
-
-    given: Mapping[str, object] = field(default_factory=dict)
-    splits: list[str] = field(default_factory=list)
-
-    def take(self, where: str, stated: Stated) -> None:
-        """A closed loop as a row; what is left out is counted with its reason."""
-        self.read += 1
-        row = self._row(where, stated) if isinstance(stated, Loop) else stated
-        if isinstance(row, str):
-            self.skip(row, where=where)
-        elif row is not None and isinstance(stated, Loop):
-            self.rows.append(row)
-            self.splits.append(stated.split)
-            self.kept += 1
-
-    def _row(self, where: str, loop: Loop) -> MeasuredRow | str | None:
-        """The row of a closed loop, why there is none, or nothing with findings."""
-        if shares_prompts(loop.config):
-            return SHARED
-        figures = self._figures(where, loop)
-        if figures is None or isinstance(figures, str):
-            return figures
-        if isinstance(loop.finished, int | float) and loop.finished < 2 * figures["concurrency"]:
-            return TOO_FEW
-        data = dict(loop.about)
-        for name, value in self.given.items():
-            if value is not None and (name in ("as_of", "source") or blank(data.get(name))):
-                data[name] = value
-        if blank(data.get("precision")):
-            return "precision not stated: give --precision"
-        date = date_of(data.get("as_of"))
-        if date is None:
-            return "date not stated: give --as-of"
-        for name in ("model", "accelerator", "chips", "engine"):
-            if blank(data.get(name)):
-                self.error(f"{where}: {name}", "a value", "nothing", f"give --{name}")
-                return None
-        chips = self.count(data["chips"], f"{where}: chips", "chips of the replica", 1)
-        if chips is None:
-            return None
-        data |= figures | {"as_of": date, "chips": chips, "source": within_length(str(data["source"]))}
-        row = self.record(MeasuredRow, data, where)
-        return CONTRADICTED if row is not None and self._contradicted(where, row, loop) else row
-
-    def _figures(self, where: str, loop: Loop) -> dict[str, Any] | str | None:
-        """Lengths, concurrency and times of a row, strictly; why there is none, or nothing with findings."""
-        before = len(self.findings)
-        stated = dict(loop.figures)
-        for name in ("input_len", "output_len") if loop.means else ():
-            column, value = stated[name]
-            mean = self.number(value, f"{where}: {column}", "mean tokens", above=True)
-            if mean is None:
-                return None
-            stated[name] = (column, max(1, round(mean)))
-        if figure_of(stated["output_len"][1]) == 1:
-            return ONE_TOKEN
-        if any(blank(stated[name][1]) or figure_of(stated[name][1]) == 0 for name in ("ttft_ms", "tpot_ms")):
-            return NO_TIMES
-        figures: dict[str, Any] = {}
-        for name, (column, value) in stated.items():
-            at = f"{where}: {column}"
-            if name in ("ttft_ms", "tpot_ms"):
-                figures[name] = self.number(value, at, "a time [ms]", above=True)
-            else:
-                figures[name] = self.count(value, at, "a count", 1)
-        return figures if len(self.findings) == before else None
-
-    def _contradicted(self, where: str, row: MeasuredRow, loop: Loop) -> bool:
-        """Whether a stated throughput is not that of the row's times; what is no number above 0 states nothing."""
-        seconds = replica_seconds(row)
-        derived = 1 / seconds if seconds > 1e-300 else math.inf
-        for stated in (*loop.requests_per_second, quotient(loop.output_tokens_per_second, row.output_len)):
-            rate = positive(stated)
-            if rate is not None and abs(rate / derived - 1) > MOST_APART:
-                self.notes.append(f"{where}: {rate:.3g} requests/s are stated, its times give {derived:.3g}")
-                return True
-        return False
 
 
 def read_throughput(

@@ -28,7 +28,7 @@ from planner.importers.estimate import (
 )
 from planner.importers.measured import (
     COLUMNS,
-    REASONS,
+    Reason,
     memory_of_chips,
     rates_of_two,
     read_rows,
@@ -200,7 +200,7 @@ def test_one_row_for_each_reason():
     ]
     rows, left_out = usable_rows([good, *({**good, **b} for b in bad)], ESTIMATOR, MODELS, memory_of_chips())
     assert len(rows) == 1
-    assert left_out == dict.fromkeys(REASONS, 1)
+    assert left_out == dict.fromkeys(Reason, 1)
 
 
 @needs_table
