@@ -194,24 +194,24 @@ def demand(
 def _shares(texts: list[str]) -> dict[str, float]:
     """`NAME=SHARE` by name."""
     from planner.importers.source import Source
-    from planner.study.places import shown
+    from planner.study.places import quoted
 
     source = Source()
     shares: dict[str, float] = {}
     for text in texts:
         name, _, share = text.rpartition("=")
         if not name or name in shares:
-            got = shown(text) if not name else f"{shown(name)} twice"
+            got = quoted(text) if not name else f"{quoted(name)} twice"
             source.error("--origin", "NAME=SHARE, each name once", got, "as in --origin london=0.6")
         elif (value := source.number(share, f"--origin {name}", "a share")) is not None:
             shares[name] = value
-    source.stop_on_errors()
+    source.raise_errors()
     return shares
 
 
 def _workloads(texts: list[str]) -> dict[str, str] | None:
     """`CLASS=NAME` by class; a NAME alone takes all classes."""
-    from planner.importers.source import refuse
+    from planner.errors import refusal
 
     if not texts:
         return None
@@ -219,5 +219,5 @@ def _workloads(texts: list[str]) -> dict[str, str] | None:
     found = {(first if equals else "*"): (name if equals else first) for first, equals, name in pairs}
     if len(found) != len(texts) or ("*" in found and len(found) > 1) or not all(found.values()):
         fix = "as in --workload chat, or --workload short=chat --workload long=documents"
-        raise refuse("--workload", "one NAME, or CLASS=NAME for different classes", " ".join(texts), fix)
+        raise refusal("--workload", "one NAME, or CLASS=NAME for different classes", " ".join(texts), fix)
     return found

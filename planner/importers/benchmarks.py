@@ -7,7 +7,7 @@ from typing import Any
 
 from planner.importers.closed_loops import FAILED, Loop, Stated, not_capacity, positive, quotient
 from planner.importers.source import Source, date_of, fields_of, within
-from planner.study.places import shown
+from planner.study.places import quoted, unquoted
 
 MS_PER = {"ms": 1.0, "milliseconds": 1.0, "s": 1e3, "sec": 1e3, "seconds": 1e3, "us": 1e-3, "ns": 1e-6}
 """Milliseconds in the units of time that AIPerf writes."""
@@ -69,7 +69,7 @@ def guidellm(data: Mapping[str, Any], at: str, file: str, source: Source) -> Loo
         if isinstance(within(benchmark, "metrics"), dict):
             yield where, _guidellm(report, benchmark, file)
         else:
-            source.error(where, "a benchmark with metrics", shown(benchmark), "save the report whole")
+            source.error(where, "a benchmark with metrics", quoted(benchmark), "save the report whole")
             yield where, None
 
 
@@ -78,7 +78,7 @@ def _guidellm(report: Mapping[str, Any], data: Mapping[str, Any], file: str) -> 
     strategy = fields_of(next((strategy for strategy in strategies if strategy), None))
     kind = strategy.get("type_", strategy.get("kind"))
     if kind not in ("concurrent", "synchronous"):
-        load = shown(kind, bare=True) or "not stated"
+        load = unquoted(kind) or "not stated"
         return f"a load of type {load}: no closed loop at a fixed number of streams"
     totals = fields_of(within(data, "metrics.request_totals") or within(data, "run_stats.requests_made"))
     if totals.get("errored"):
@@ -140,7 +140,7 @@ def _aiperf(data: Mapping[str, Any], at: str, file: str, source: Source) -> Stat
         value, unit = within(data, f"{name}.avg"), within(data, f"{name}.unit")
         if positive(value) is not None:
             if not isinstance(unit, str) or unit not in MS_PER:
-                source.error(f"{at}: {name}.unit", f"one of {', '.join(MS_PER)}", shown(unit), "correct it")
+                source.error(f"{at}: {name}.unit", f"one of {', '.join(MS_PER)}", quoted(unit), "correct it")
                 return None
             value *= MS_PER[unit]
         figures[field] = (name, value)

@@ -5,7 +5,6 @@ from functools import cache
 from pathlib import Path
 from typing import TypeVar
 
-from planner.errors import InputError
 from planner.study.dependencies import profile_id
 from planner.study.places import Reading, read_record
 from planner.study.read import KEYS, data_folder
@@ -36,8 +35,7 @@ def _shipped(cls: type[R], folder: Path, pattern: str) -> list[R]:
     """
     reading = Reading()
     records = records_of(cls, sorted(folder.glob(pattern)), reading)
-    if reading.findings:
-        raise InputError(reading.findings)
+    reading.raise_errors()
     return records
 
 
@@ -69,8 +67,7 @@ def read_models() -> dict[str, Model]:
         model = read_record(Model, *document, reading) if document else None
         if model is not None:
             models[model.model] = model
-    if reading.findings:
-        raise InputError(reading.findings)
+    reading.raise_errors()
     return models
 
 

@@ -14,7 +14,7 @@ import pandas as pd
 from planner.importers.catalogue import context_classes
 from planner.importers.source import Imported, load_text, unknown_shape
 from planner.importers.traces import read_trace
-from planner.study.places import Reading, shown_path
+from planner.study.places import Reading, printable_path
 from planner.study.records.serving import ContextClass
 from planner.study.records.study import Demand
 from planner.units import SECONDS_PER_HOUR
@@ -100,15 +100,15 @@ def read_demand(
     InputError
         with every finding.
     """
-    file, out = shown_path(path), Imported[Demand](unit="requests")
+    file, out = printable_path(path), Imported[Demand](unit="requests")
     _check(origins, scale, out)
     names = workloads or {c.name: c.name for c in context_classes()}
     known = ["*", *(c.name for c in context_classes())]
     for name in names:
         out.refer("--workload", ContextClass, "a context class, as in CLASS=NAME", name, known)
-    out.stop_on_errors()
+    out.raise_errors()
     trace = read_trace(load_text(path), file, columns, out)
-    out.stop_on_errors()
+    out.raise_errors()
     out.what, out.read = trace.what, len(trace.requests)
     failed = trace.requests["output_tokens"] == 0
     for place in trace.requests["place"][failed]:

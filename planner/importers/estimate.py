@@ -22,9 +22,9 @@ from typing import Any, Literal
 import numpy as np
 from pydantic import Field
 
-from planner.errors import Finding, InputError
-from planner.study.checks.fit import memory_needed_gib
-from planner.study.places import Reading, listed, near_miss, read_record, shown
+from planner.errors import InputError, refusal
+from planner.study.memory import memory_needed_gib
+from planner.study.places import Reading, listed, near_miss, quoted, read_record
 from planner.study.read import data_folder
 from planner.study.records.base import Count, Name, NotNegative, Positive, PositiveCount, Record, Sourced
 from planner.study.records.serving import MEMORY_FRACTION, ModelFacts, Profile
@@ -104,7 +104,7 @@ class Estimator(Record):
         """Weights of a model in a precision: parameters x bytes [GiB]."""
         if precision not in self.bytes_per_parameter:
             fix = f"write one of: {listed(self.bytes_per_parameter)}"
-            raise _unknown("a precision with bytes_per_parameter", shown(precision), fix)
+            raise _unknown("a precision with bytes_per_parameter", quoted(precision), fix)
         return facts.parameters * self.bytes_per_parameter[precision] / BYTES_PER_GIB
 
     def chip(self, name: str) -> Chip:
@@ -112,7 +112,7 @@ class Estimator(Record):
         chips = {chip.name: chip for chip in self.chips}
         if name not in chips:
             fix = f"add its data sheet and a fit there; known: {listed(chips)}"
-            raise _unknown("a chip of models/evidence/estimator.yaml", shown(name) + near_miss(name, chips), fix)
+            raise _unknown("a chip of models/evidence/estimator.yaml", quoted(name) + near_miss(name, chips), fix)
         return chips[name]
 
     def fit(self, chip: str, kind: Kind) -> Fit:
@@ -216,7 +216,7 @@ def peak_tflops(chip: Chip, precision: str) -> float:
     """
     if precision in chip.peak_tflops:
         return chip.peak_tflops[precision]
-    got, fix = shown(precision) + near_miss(precision, chip.peak_tflops), f"use one of: {listed(chip.peak_tflops)}"
+    got, fix = quoted(precision) + near_miss(precision, chip.peak_tflops), f"use one of: {listed(chip.peak_tflops)}"
     raise _unknown(f"a precision that {chip.name} computes in", got, fix)
 
 
@@ -264,7 +264,7 @@ def weights_read_fraction(facts: ModelFacts, concurrency: float) -> float:
 
 
 def cache_gib(serving: Serving, tokens: float) -> float:
-    """Keys and values of all requests in flight with so many tokens each, by `fit.memory_needed_gib` [GiB]."""
+    """Keys and values of all requests in flight with so many tokens each, by `memory_needed_gib` [GiB]."""
     of_profile: dict[str, Any] = {
         "weights_gib": serving.weights_gib,
         "concurrency_limit": serving.concurrency,
@@ -391,4 +391,4 @@ def first_token_ms(first: Any, concurrency: Any, estimator: Estimator) -> Any:
 
 def _unknown(expected: str, got: str, fix: str) -> InputError:
     """What the constants do not have."""
-    return InputError([Finding("planner import estimate", expected, got, fix)])
+    return refusal("planner import estimate", expected, got, fix)

@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from planner.errors import InputError
 from planner.importers.catalogue import context_classes, machine_types, pools, profiles
 from planner.importers.new_study import (
     ASSUMPTIONS,
@@ -25,10 +24,11 @@ from planner.importers.new_study import (
     study_text,
 )
 from planner.problem.eligibility import replica_seconds_per_request
+from planner.study.checks.fleet import check_integer_replicas
 from planner.study.files import write_new_folder
 from planner.study.latency import reaches
-from planner.study.places import Reading, Row, near_miss, read_record, shown, shown_path
-from planner.study.read import KEYS, check_whole_replicas, data_folder, read_fleet, read_study, sorted_findings
+from planner.study.places import Reading, Row, near_miss, printable_path, quoted, read_record
+from planner.study.read import KEYS, data_folder, read_fleet, read_study
 from planner.study.records.base import SCHEMA_VERSION
 from planner.study.records.inventory import Pool, Site
 from planner.study.records.serving import Model, OperatingPoint
@@ -61,10 +61,9 @@ def start_from_fleet(folder: Path, fleet_path: Path, today: date | None = None) 
     rows = read_csv(RunningReplicas, fleet_path, reading, KEYS[RunningReplicas])
     if not rows and not reading.findings:
         fix = "a row for each route: workload,origin,pool,profile,replicas,weight"
-        reading.error(shown_path(fleet_path), "rows of a fleet", "none", fix)
+        reading.error(printable_path(fleet_path), "rows of a fleet", "none", fix)
     _check_fleet(rows, reading)
-    if reading.findings:
-        raise InputError(sorted_findings(reading.findings))
+    reading.raise_errors()
     fleet = [row for row, _ in rows]
     workloads = _workloads(fleet)
     study = _study(folder.resolve().name or "fleet", fleet, workloads, today or date.today())
@@ -117,7 +116,7 @@ def _check_fleet(rows: list[Row[RunningReplicas]], reading: Reading) -> None:
     weights: dict[tuple[str, str], tuple[float, str]] = {}
     for row, place in rows:
         _check_names(row, place, reading)
-        check_whole_replicas(row, place, reading)
+        check_integer_replicas(row, place, reading)
         if row.weight > 0 and row.replicas == 0:
             fix = "remove the row, or state the replicas of the pool"
             reading.error(place.at("replicas"), "replicas behind a route with a weight", "0", fix)
@@ -153,7 +152,7 @@ def _check_names(row: RunningReplicas, place: Any, reading: Reading) -> None:
     pool_known = reading.refer(place.at("pool"), Pool, "a pool that ships", row.pool, pools())
     profile_known = reading.refer(place.at("profile"), Model, expected, row.profile, profiles(), fix)
     if _location(row.origin) is None:
-        got = shown(row.origin) + near_miss(_slug(row.origin), _locations())
+        got = quoted(row.origin) + near_miss(_slug(row.origin), _locations())
         fix = "call the origin by the city or the region (provider/region) where its requests enter"
         reading.error(place.at("origin"), "a city of sites.csv, or a region", got, fix)
     if not (pool_known and profile_known):

@@ -12,10 +12,11 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
+from planner.errors import refusal
 from planner.importers.catalogue import machine_types
 from planner.importers.estimate import Estimator, Serving, kind_of, most_that_fit, terms
-from planner.importers.source import Source, load_table, load_text, refuse
-from planner.study.places import near_miss, shown_path
+from planner.importers.source import Source, load_table, load_text
+from planner.study.places import near_miss, printable_path
 from planner.study.records.serving import Model
 from planner.units import MS_PER_SECOND
 
@@ -84,15 +85,15 @@ def read_rows(path: Path) -> list[dict[str, str]]:
         when it cannot be read or lacks a column.
     """
     source = Source()
-    table = load_table(load_text(path), shown_path(path), source)
-    source.stop_on_errors()
+    table = load_table(load_text(path), printable_path(path), source)
+    source.raise_errors()
     if missing := table.lacks(COLUMNS):
         names = ", ".join(COLUMNS)
         got, fix = (
             f"no {missing[0]}{near_miss(missing[0], table.header)}",
             f"name the columns {names}; others are ignored",
         )
-        raise refuse(f"{table.file}:1", f"the columns {names}", got, fix)
+        raise refusal(f"{table.file}:1", f"the columns {names}", got, fix)
     return [row for _, row in table.rows]
 
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import yaml
 
-from planner.errors import Finding, InputError
+from planner.errors import refusal
 from planner.study.files import write_new_folder
 from planner.study.read import data_folder
 
@@ -54,7 +54,7 @@ def start_study(folder: Path, example: str) -> list[Path]:
     examples = data_folder("examples")
     known = sorted(path.parent.name for path in examples.glob("*/study.yaml"))
     if example not in known:
-        raise InputError([Finding("--example", f"one of {', '.join(known)}", repr(example), "name one of these")])
+        raise refusal("--example", f"one of {', '.join(known)}", repr(example), "name one of these")
     check_new(folder)
     sources = [path for path in sorted((examples / example).rglob("*")) if path.suffix in (".yaml", ".csv", ".md")]
     return write_new_folder(folder, {str(path.relative_to(examples / example)): path.read_bytes() for path in sources})
@@ -64,7 +64,7 @@ def check_new(folder: Path) -> None:
     """Refuse a folder that has files, or is a file."""
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         expected, got = "a folder that is new or empty", "one that has files"
-        raise InputError([Finding(str(folder), expected, got, "name another folder")])
+        raise refusal(str(folder), expected, got, "name another folder")
 
 
 def study_text(study: dict[str, Any]) -> str:

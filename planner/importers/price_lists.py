@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from planner.importers.source import SAVE_AGAIN, Imported, date_of, fields_of, load_json, within, within_length
-from planner.study.places import shown
+from planner.study.places import quoted, unquoted
 from planner.study.records.inventory import MachineType, Price
 
 HOURS_PER_YEAR = 8760.0
@@ -51,7 +51,7 @@ class PriceImport(Imported[Price]):
         """A price, or the finding that its date is missing."""
         date = self.as_of or date_of(stated_date)
         if date is None:
-            got = "no date" if stated_date is None else shown(stated_date)
+            got = "no date" if stated_date is None else quoted(stated_date)
             return self.error(where, "the date of the price", got, "give --as-of, the day the list was fetched")
         data = {
             "evidence": "published",
@@ -76,7 +76,7 @@ class PriceImport(Imported[Price]):
             if isinstance(data, dict):
                 yield data, at
             else:
-                self.error(at, what, shown(item), "save the answer as it came")
+                self.error(at, what, quoted(item), "save the answer as it came")
 
 
 # AWS
@@ -89,13 +89,13 @@ def read_aws(run: PriceImport, data: Any, where: str) -> None:
         if isinstance(item.get("product"), dict):
             _aws_product(run, item, at)
         else:
-            run.error(at, "a product", shown(item), "save the answer as it came")
+            run.error(at, "a product", quoted(item), "save the answer as it came")
 
 
 def _aws_reason(family: object, attributes: Mapping[str, Any]) -> str | None:
     """Why a product is not a machine that runs Linux on demand; None when it is."""
     if not isinstance(family, str) or not family.startswith("Compute Instance"):
-        return f"not a machine: {shown(family, bare=True) or 'no product family'}"
+        return f"not a machine: {unquoted(family) or 'no product family'}"
     for name, (value, reason) in AWS_ATTRIBUTES.items():
         if attributes.get(name) != value:
             return reason
@@ -109,15 +109,15 @@ def _aws_product(run: PriceImport, product: Mapping[str, Any], at: str) -> None:
         return run.skip(reason)
     machine, region = run.text(attributes, "instanceType", at), run.text(attributes, "regionCode", at)
     if not isinstance(terms, dict):
-        return run.error(f"{at}: terms", "terms", shown(terms), SAVE_AGAIN)
+        return run.error(f"{at}: terms", "terms", quoted(terms), SAVE_AGAIN)
     if machine is None or region is None:
         return None
     count = 0
     for kind, offers in sorted(terms.items()):
-        place = f"{at}: terms.{shown(kind, bare=True)}"
+        place = f"{at}: terms.{unquoted(kind)}"
         for term in offers.values() if isinstance(offers, dict) else [None]:
             if not isinstance(term, dict) or not isinstance(term.get("priceDimensions"), dict):
-                run.error(place, "price dimensions", shown(term), SAVE_AGAIN)
+                run.error(place, "price dimensions", quoted(term), SAVE_AGAIN)
                 continue
             count += 1
             date = product.get("publicationDate") or term.get("effectiveDate")
@@ -133,7 +133,7 @@ def _aws_term(
     upfront = hourly = 0.0
     for dimension in term["priceDimensions"].values():
         if not isinstance(within(dimension, "pricePerUnit"), dict):
-            return run.error(at, "a price per unit", shown(dimension), SAVE_AGAIN)
+            return run.error(at, "a price per unit", quoted(dimension), SAVE_AGAIN)
         if "USD" not in dimension["pricePerUnit"]:
             return run.skip(NOT_USD)
         usd = run.number(dimension["pricePerUnit"]["USD"], f"{at}: USD", "a price")
@@ -144,7 +144,7 @@ def _aws_term(
         elif dimension.get("unit") in ("Hrs", "Hours"):
             hourly += usd
         else:
-            return run.skip(f"priced per {shown(dimension.get('unit'), bare=True)}, not per hour")
+            return run.skip(f"priced per {unquoted(dimension.get('unit'))}, not per hour")
     if kind == "OnDemand":
         if hourly <= 0:
             return run.skip(NO_PRICE)
@@ -152,7 +152,7 @@ def _aws_term(
     attributes = fields_of(term.get("termAttributes"))
     years = {"1yr": 1, "3yr": 3}.get(str(attributes.get("LeaseContractLength")))
     if kind != "Reserved" or years is None:
-        return run.skip(f"a term of an unknown kind: {shown(kind, bare=True)}")
+        return run.skip(f"a term of an unknown kind: {unquoted(kind)}")
     if attributes.get("OfferingClass", "standard") != "standard":
         return run.skip("a convertible reservation")
     option = str(attributes.get("PurchaseOption"))
@@ -185,7 +185,7 @@ def _azure_reason(item: Mapping[str, Any], product: str) -> str | None:
     if "windows" in product.lower():
         return "Windows: it shares the meter's name with Linux and differs in productName"
     if item.get("unitOfMeasure") != "1 Hour":
-        return f"priced per {shown(item.get('unitOfMeasure'), bare=True)}, not per hour"
+        return f"priced per {unquoted(item.get('unitOfMeasure'))}, not per hour"
     if item.get("isPrimaryMeterRegion") is False:
         return "not the primary meter of its region"
     return "a price from a quantity upwards" if item.get("tierMinimumUnits", 0) != 0 else None
@@ -208,12 +208,12 @@ def _azure_item(run: PriceImport, item: Mapping[str, Any], at: str) -> None:
         term = item.get("reservationTerm")
         years = {"1 Year": 1, "3 Years": 3}.get(str(term))
         if years is None:
-            return run.skip(f"a reservation for {shown(term, bare=True) or 'no stated term'}")
+            return run.skip(f"a reservation for {unquoted(term) or 'no stated term'}")
         hours = years * HOURS_PER_YEAR
         said = f"Azure retail prices API, reservation of {years} year: {usd:g} USD for the whole term / {hours:g} h"
         return run.add(at, *pool, f"commitment_{years}y", usd / hours, date, said)
     if kind != "Consumption":
-        return run.skip(f"a price of type {shown(kind, bare=True)}")
+        return run.skip(f"a price of type {unquoted(kind)}")
     meters = f"{meter} {item.get('skuName', '')}".lower()
     if "low priority" in meters:
         return run.skip("low priority: a meter of its own, not offered for virtual machines by the planner")
@@ -248,7 +248,7 @@ def _google_sku(run: PriceImport, sku: Mapping[str, Any], at: str) -> None:
     }  # fmt: skip
     broken = [name for name, (kind, _) in kinds.items() if not isinstance(sku.get(name), kind)]
     for name in broken:
-        run.error(f"{at}: {name}", f"the field with a {kinds[name][1]}", shown(sku.get(name)), SAVE_AGAIN)
+        run.error(f"{at}: {name}", f"the field with a {kinds[name][1]}", quoted(sku.get(name)), SAVE_AGAIN)
     if description is None or id is None or broken:
         return None
     if not sku["pricingInfo"] or not sku["serviceRegions"]:
@@ -258,15 +258,15 @@ def _google_sku(run: PriceImport, sku: Mapping[str, Any], at: str) -> None:
         return None
     usage = str(sku["category"].get("usageType"))
     if usage not in GOOGLE_OFFERS:
-        return run.skip(f"usage of another kind: {shown(usage, bare=True)}")
+        return run.skip(f"usage of another kind: {unquoted(usage)}")
     machine = _google_machine(run, id, description)
     if machine is None:
         run.skip("the price of a part (CPU, RAM, chip), and which machine it is part of is not known: give --units")
-        return run.notes.append(f"{id} {shown(description)}: {usd:g} USD/h")
+        return run.notes.append(f"{id} {quoted(description)}: {usd:g} USD/h")
     run.read += len(sku["serviceRegions"]) - 1
     for region in sku["serviceRegions"]:
         if not isinstance(region, str) or not region:
-            run.error(f"{at}: serviceRegions", "names of regions", shown(region), SAVE_AGAIN)
+            run.error(f"{at}: serviceRegions", "names of regions", quoted(region), SAVE_AGAIN)
             continue
         said = f"Google billing catalogue, SKU {id}: {usd:.9g} USD x {machine[1]:g}"
         date = sku["pricingInfo"][-1].get("effectiveTime")
@@ -278,13 +278,13 @@ def _google_price(run: PriceImport, info: Any, at: str) -> float | None:
     """USD per hour of one unit; None when skipped or broken."""
     expression, rates = within(info, "pricingExpression"), within(info, "pricingExpression.tieredRates")
     if not isinstance(rates, list) or not rates:
-        run.error(f"{at}.pricingExpression", "tiered rates", shown(expression), SAVE_AGAIN)
+        run.error(f"{at}.pricingExpression", "tiered rates", quoted(expression), SAVE_AGAIN)
         return None
     prices = set()
     for i, rate in enumerate(rates):
         unit, place = within(rate, "unitPrice"), f"{at}.tieredRates[{i}]"
         if not isinstance(unit, dict):
-            run.error(place, "a unit price", shown(rate), SAVE_AGAIN)
+            run.error(place, "a unit price", quoted(rate), SAVE_AGAIN)
             return None
         if unit.get("currencyCode", "USD") != "USD":
             run.skip(NOT_USD)
@@ -294,11 +294,11 @@ def _google_price(run: PriceImport, info: Any, at: str) -> float | None:
         if units is None or nanos is None:
             return None
         if nanos >= 10**9:
-            run.error(f"{place}.nanos", "less than a billion", shown(nanos), SAVE_AGAIN)
+            run.error(f"{place}.nanos", "less than a billion", quoted(nanos), SAVE_AGAIN)
             return None
         prices.add(units + nanos / 1e9)
     if expression.get("usageUnit") != "h":
-        run.skip(f"priced per {shown(expression.get('usageUnit'), bare=True)}, not per hour")
+        run.skip(f"priced per {unquoted(expression.get('usageUnit'))}, not per hour")
         return None
     positive = prices - {0.0}
     if len(positive) != 1:

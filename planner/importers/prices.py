@@ -13,7 +13,7 @@ from planner.importers.catalogue import machine_types, records_of
 from planner.importers.price_lists import PriceImport, read_aws, read_azure, read_google
 from planner.importers.skypilot import SHAPE, read_skypilot
 from planner.importers.source import Source, is_json, load_json, load_text, stated_date, unknown_data
-from planner.study.places import shown, shown_path
+from planner.study.places import printable_path, quoted
 from planner.study.records.inventory import MachineType, Offer
 
 SHAPES = {
@@ -55,7 +55,7 @@ def read_prices(
     InputError
         with every finding: unknown shape, broken items, missing dates.
     """
-    text, where = load_text(path), shown_path(path)
+    text, where = load_text(path), printable_path(path)
     machines, offers = _inventory(inventory)
     run = PriceImport(unit="prices", as_of=stated_date(as_of), source=source, machines=machines, mapped=_mapped(units))
     if is_json(text):
@@ -66,7 +66,7 @@ def read_prices(
             run.notes.append(f"one page of several: {following} names the next; import that too")
     else:
         read_skypilot(run, text, where, provider)
-    run.stop_on_errors()
+    run.raise_errors()
     run.keep_latest(run.dated, lambda row: row.offer_id, lambda row: row.price_usd_per_machine_hour)
     if offers is not None:
         run.rows = [row for row in run.rows if row.offer_id in offers]
@@ -84,8 +84,8 @@ def _inventory(folder: Path | None) -> tuple[dict[str, MachineType], set[str] | 
     offers = {row.id for row in records_of(Offer, files, source)}
     if not files:
         fix = "name a folder with a folder per provider, each with an offers.csv"
-        source.error(shown_path(folder), "an inventory", "no offers.csv in its folders", fix)
-    source.stop_on_errors()
+        source.error(printable_path(folder), "an inventory", "no offers.csv in its folders", fix)
+    source.raise_errors()
     return machines, offers
 
 
@@ -97,10 +97,10 @@ def _mapped(units: tuple[str, ...]) -> dict[str, tuple[str, float]]:
         machine, _, count = machine_and_count.rpartition(":")
         amount = source.number(count, f"--units {text}", "units of the SKU in one machine", above=True)
         if not sku or not machine:
-            source.error("--units", "SKU=machine-type:units", shown(text), "as in 38FA-6071-3D88=ct6e-standard-8t:8")
+            source.error("--units", "SKU=machine-type:units", quoted(text), "as in 38FA-6071-3D88=ct6e-standard-8t:8")
         elif amount is not None:
             mapped[sku] = (machine, amount)
-    source.stop_on_errors()
+    source.raise_errors()
     return mapped
 
 

@@ -7,6 +7,7 @@ answer, or `{from: {to: ms}}`).
 from pathlib import Path
 from typing import Any
 
+from planner.errors import refusal
 from planner.importers.source import (
     Imported,
     Table,
@@ -17,13 +18,12 @@ from planner.importers.source import (
     load_json,
     load_table,
     load_text,
-    refuse,
     stated_date,
     unknown_data,
     unknown_shape,
     within_length,
 )
-from planner.study.places import listed, near_miss, shown, shown_path
+from planner.study.places import listed, near_miss, printable_path, quoted, unquoted
 from planner.study.records.inventory import RoundTrip
 
 FIELDS = ("from", "to", "ms", "from_provider", "to_provider", "source", "as_of")
@@ -72,7 +72,7 @@ def read_round_trips(
     InputError
         with every finding.
     """
-    text, where = load_text(path), shown_path(path)
+    text, where = load_text(path), printable_path(path)
     stated = stated_date(as_of)
     out = Imported[RoundTrip](what="round trips between regions", unit="pairs")
     if is_json(text):
@@ -96,7 +96,7 @@ def read_round_trips(
         in_table = {name: row[of[name]] for name in ("as_of", "source") if name in of}
         date = stated or date_of(in_table.get("as_of"))
         if date is None:
-            got = shown(in_table["as_of"]) if "as_of" in of else "no column of dates"
+            got = quoted(in_table["as_of"]) if "as_of" in of else "no column of dates"
             out.error(table.at(line, of.get("as_of", "")), "the date of the figure", got, "give --as-of")
         said = source or in_table.get("source")
         if not said:
@@ -114,7 +114,7 @@ def read_round_trips(
         made = out.record(RoundTrip, data, table.at(line))
         if made is not None:
             dated.append((made, date))
-    out.stop_on_errors()
+    out.raise_errors()
     out.keep_latest(dated, lambda r: f"{r.from_region} to {r.to_region}", lambda r: r.round_trip_ms)
     if statistic == "mean":
         out.notes.append("means, where the planner asks for medians: a mean is the longer of the two")
@@ -155,7 +155,7 @@ def _json_matrix(data: Any, where: str, out: Imported[RoundTrip]) -> tuple[Table
     if not isinstance(matrix, dict) or not matrix or not all(isinstance(row, dict) for row in matrix.values()):
         raise unknown_data(where, data, SHAPES)
     if about.get("unit") not in MS_UNITS:
-        raise refuse(f"{where}: metadata.unit", "milliseconds", shown(about["unit"]), "fetch them in milliseconds")
+        raise refusal(f"{where}: metadata.unit", "milliseconds", quoted(about["unit"]), "fetch them in milliseconds")
     day = {} if date_of(about.get("timestamp")) is None else {"as_of": str(about["timestamp"])}
     rows = []
     for start, row in matrix.items():
@@ -181,12 +181,12 @@ def _check_options(
     plain = [row["from_region"] for _, row in table.rows if "/" not in row["from_region"]]
     if not provider and plain:
         fix = "give --provider, as in --provider aws"
-        out.error(f"{table.file}: regions", "provider/region", shown(plain[0]), fix)
+        out.error(f"{table.file}: regions", "provider/region", quoted(plain[0]), fix)
     if not as_of and "as_of" not in table.header:
         out.error(table.file, "the date of the figures", "a matrix, which has none", "give --as-of")
     if not source:
         out.error(table.file, "where the figures are from", "a matrix, which does not say", "give --source")
-    out.stop_on_errors()
+    out.raise_errors()
 
 
 def _columns(table: Table, spec: str | None) -> dict[str, str]:
@@ -223,6 +223,6 @@ def _region(
         return name
     fix = f"write provider/region, name a column with --columns {end}_provider=..., or give --provider"
     if stated:  # asked for no provider again: what is written is no region
-        fix = f"write a region of {shown(stated, bare=True)} without a slash, or provider/region with one"
-    out.error(at, "provider/region", shown(name), fix)
+        fix = f"write a region of {unquoted(stated)} without a slash, or provider/region with one"
+    out.error(at, "provider/region", quoted(name), fix)
     return None

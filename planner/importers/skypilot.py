@@ -6,9 +6,10 @@ from collections.abc import Mapping
 
 import pandas as pd
 
+from planner.errors import refusal
 from planner.importers.price_lists import PriceImport
-from planner.importers.source import Table, load_table, refuse, unknown_table
-from planner.study.places import listed, near_miss, shown
+from planner.importers.source import Table, load_table, unknown_table
+from planner.study.places import listed, near_miss, quoted
 
 SHAPE = {"SkyPilot catalogue": "CSV with InstanceType,AcceleratorName,Price,SpotPrice,Region"}
 COLUMNS = ("InstanceType", "AcceleratorName", "AcceleratorCount", "Price", "SpotPrice", "Region")
@@ -60,7 +61,7 @@ def read_skypilot(run: PriceImport, text: str, where: str, provider: str | None)
                 run.add(at, site, machine, "on_demand", usd, None if run.as_of else "", "SkyPilot catalogue")
             elif usd is not None:
                 spots.append((site, machine, usd))
-    run.stop_on_errors()
+    run.raise_errors()
     _add_spots(run, spots, on_demand)
     run.notes += [text for _, text in sorted(contradictions.items())]
 
@@ -90,7 +91,7 @@ def _provider(table: Table, provider: str | None) -> str:
     if provider is not None:
         if provider not in PROVIDERS:
             expected = "aws, azure or google: no other catalogue can be read"
-            raise refuse("--provider", expected, shown(provider) + near_miss(provider, PROVIDERS), BY_HAND)
+            raise refusal("--provider", expected, quoted(provider) + near_miss(provider, PROVIDERS), BY_HAND)
         return provider
     names = [row["InstanceType"] for _, row in table.rows if row["InstanceType"]]
     if names and all(name.startswith(("Standard_", "Basic_")) for name in names):
@@ -102,7 +103,7 @@ def _provider(table: Table, provider: str | None) -> str:
         return "aws"
     got = f"machine types such as {listed(names, 3)}"
     fix = f"if it is a catalogue of one of these three, say which: --provider aws; else {BY_HAND}"
-    raise refuse(table.file, "the machine types of AWS, Azure or Google", got, fix)
+    raise refusal(table.file, "the machine types of AWS, Azure or Google", got, fix)
 
 
 def _skypilot_machine(run: PriceImport, row: Mapping[str, str], provider: str) -> str | None:
@@ -140,7 +141,7 @@ def _count_differs(run: PriceImport, machine: str, row: Mapping[str, str]) -> st
         if abs(gib / known.memory_gib_per_accelerator - 1) > 0.15:
             differences.append(f"{gib:g} GiB each, the machine type has {known.memory_gib_per_accelerator:g}")
     except (ValueError, OverflowError):
-        differences.append(f"{shown(count)} accelerators")
+        differences.append(f"{quoted(count)} accelerators")
     if not differences:
         return None
     return f"{machine}: the catalogue says {' and '.join(differences)}; the price is of the machine"

@@ -14,11 +14,11 @@ from typing import Any, Generic, TypeVar
 import pandas as pd
 from pydantic import BaseModel, ValidationError
 
-from planner.errors import Finding, InputError
+from planner.errors import Finding, InputError, refusal
 from planner.study.files import parse_json
-from planner.study.places import Reading, listed, near_miss, shown, shown_path
+from planner.study.places import Reading, listed, near_miss, printable_path, quoted
 from planner.study.records.base import Record
-from planner.study.tables import NUMBER, Unreadable, read_text
+from planner.study.tables import NUMBER, read_text
 
 R = TypeVar("R", bound=Record)
 T = TypeVar("T", bound=Record)
@@ -34,7 +34,7 @@ SAVE_AGAIN = "save the answer whole, as it came"
 class Source(Reading):
     """What is wrong with a source, and strict ways to take a value out of it: None with a finding where it is not."""
 
-    def stop_on_errors(self) -> None:
+    def raise_errors(self) -> None:
         """Raise the findings.
 
         Raises
@@ -55,7 +55,7 @@ class Source(Reading):
         figure = figure_of(value)
         if figure is None or not math.isfinite(figure) or figure < least or (above and figure == least):
             expected = f"{what}: a number {'above' if above else 'of at least'} {least:g}"
-            self.error(where, expected, shown(value), "write digits with a decimal point, without unit or separators")
+            self.error(where, expected, quoted(value), "write digits with a decimal point, without unit or separators")
             return None
         return figure
 
@@ -63,7 +63,7 @@ class Source(Reading):
         """A whole number of at least `least`."""
         figure = self.number(value, where, what, least)
         if figure is not None and (figure != int(figure) or abs(figure) > 2**53):
-            self.error(where, f"{what}: a whole number", shown(value), "correct it where it comes from")
+            self.error(where, f"{what}: a whole number", quoted(value), "correct it where it comes from")
             return None
         return None if figure is None else int(figure)
 
@@ -72,7 +72,7 @@ class Source(Reading):
         value = data.get(name)
         if isinstance(value, str) and value.strip():
             return value.strip()
-        got = shown(value) if name in data else "no such field"
+        got = quoted(value) if name in data else "no such field"
         self.error(f"{where}: {name}", "text", got, SAVE_AGAIN)
         return None
 
@@ -82,7 +82,7 @@ class Source(Reading):
             return cls.model_validate(data, strict=True)
         except ValidationError as error:
             for detail in error.errors(include_url=False):
-                name, got = ".".join(map(str, detail["loc"])), shown(detail["input"])
+                name, got = ".".join(map(str, detail["loc"])), quoted(detail["input"])
                 self.error(f"{where}: {name}", detail["msg"].lower(), got, "correct it in the source")
             return None
 
@@ -164,11 +164,6 @@ class Imported(Source, Generic[R]):
         return "\n".join(lines + [f"  note: {note}" for note in self.notes])
 
 
-def refuse(where: str, expected: str, got: str, fix: str) -> InputError:
-    """A single finding as the error that ends an import."""
-    return InputError([Finding(where, expected, got, fix)])
-
-
 def load_text(path: Path) -> str:
     """The text of a source.
 
@@ -177,12 +172,9 @@ def load_text(path: Path) -> str:
     InputError
         when it cannot be read, is no UTF-8 text or empty.
     """
-    try:
-        text = read_text(path, pipes=True)
-    except Unreadable as error:
-        raise InputError([error.finding]) from None
+    text = read_text(path, pipes=True)
     if not text.strip():
-        raise refuse(f"{shown_path(path)}:1", "a source to import", "an empty file", "name the file with the data")
+        raise refusal(f"{printable_path(path)}:1", "a source to import", "an empty file", "name the file with the data")
     return text
 
 
@@ -209,7 +201,7 @@ def load_json_lines(text: str, where: str) -> list[tuple[str, Any]]:
         return [(f"{where}:{i}", load_json(line, f"{where}:{i}")) for i, line in lines]
     data = load_json(text, where)
     if data == []:
-        raise refuse(f"{where}:1", "a source to import", "an empty list", "name the file with the data")
+        raise refusal(f"{where}:1", "a source to import", "an empty list", "name the file with the data")
     return [(f"{where}: [{i}]", item) for i, item in enumerate(data)] if isinstance(data, list) else [(where, data)]
 
 
@@ -252,32 +244,32 @@ def load_table(text: str, file: str, source: Reading) -> Table:
                 continue
             if len(cells) != len(header):
                 fix = "one cell per column; put text with a comma in quotes"
-                got = f"{len(cells)}: {shown(','.join(cells))}"
+                got = f"{len(cells)}: {quoted(','.join(cells))}"
                 source.error(f"{file}:{start}", f"{len(header)} cells", got, fix)
                 continue
             rows.append((start, {name: cell.strip() for name, cell in zip(header, cells, strict=True)}))
     except csv.Error as error:
         fix = "close every quote; save the table again"
-        raise refuse(f"{file}:{reader.line_num}", "CSV", str(error), fix) from None
+        raise refusal(f"{file}:{reader.line_num}", "CSV", str(error), fix) from None
     double = sorted({name for name in header if header.count(name) > 1})
     if double:
-        raise refuse(f"{file}:1", "each column once", f"{listed(double)} more than once", "remove one of them")
+        raise refusal(f"{file}:1", "each column once", f"{listed(double)} more than once", "remove one of them")
     if len(header) == 1 and (";" in header[0] or "\t" in header[0]):
-        raise refuse(f"{file}:1", "cells separated by commas", shown(header[0]), "save the table with commas")
+        raise refusal(f"{file}:1", "cells separated by commas", quoted(header[0]), "save the table with commas")
     if not rows and not source.findings:
-        raise refuse(f"{file}:1", "a header and rows", "no rows", "save the table whole")
+        raise refusal(f"{file}:1", "a header and rows", "no rows", "save the table whole")
     return Table(file, tuple(header), rows)
 
 
 def unknown_shape(where: str, got: str, shapes: Mapping[str, str]) -> InputError:
     """The refusal of a source whose shape is not known: what was expected, each in a few words."""
     expected = "one of: " + "; ".join(f"{name} ({mark})" for name, mark in shapes.items())
-    return refuse(where, expected, got, "save the answer as it came, or bring it into one of these shapes")
+    return refusal(where, expected, got, "save the answer as it came, or bring it into one of these shapes")
 
 
 def unknown_data(where: str, data: object, shapes: Mapping[str, str]) -> InputError:
     """The refusal of JSON whose shape is not known."""
-    got = "a list" if isinstance(data, list) else shown(data)
+    got = "a list" if isinstance(data, list) else quoted(data)
     return unknown_shape(where, f"the fields {listed(data)}" if isinstance(data, dict) else got, shapes)
 
 
@@ -300,16 +292,16 @@ def columns_of(spec: str | None, known: Iterable[str], table: Table) -> dict[str
     for part in spec.split(",") if spec else ():
         name, equals, column = (x.strip() for x in part.partition("="))
         if not equals or name not in known:
-            got = shown(part) + near_miss(name, known)
+            got = quoted(part) + near_miss(name, known)
             source.error("--columns", f"field=column with a field of {', '.join(known)}", got, "as in from=src,to=dst")
         elif column not in table.header:
-            got, fix = shown(column) + near_miss(column, table.header), f"one of: {listed(table.header, 40)}"
+            got, fix = quoted(column) + near_miss(column, table.header), f"one of: {listed(table.header, 40)}"
             source.error(f"{table.file}: --columns {name}", "a column of the table", got, fix)
         elif name in columns:
             source.error("--columns", f"{name} once", "it twice", "remove one of them")
         else:
             columns[name] = column
-    source.stop_on_errors()
+    source.raise_errors()
     return columns
 
 
@@ -364,7 +356,7 @@ def stated_date(value: str | None) -> str | None:
         when it is not a year, month or day.
     """
     if value is not None and not (DATE.fullmatch(value) and _is_day(value)):
-        raise refuse("--as-of", "a year, month or day: 2026, 2026-03, 2026-03-14", shown(value), "correct it")
+        raise refusal("--as-of", "a year, month or day: 2026, 2026-03, 2026-03-14", quoted(value), "correct it")
     return value
 
 

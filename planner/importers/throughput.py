@@ -31,7 +31,7 @@ from planner.importers.source import (
     unknown_data,
     unknown_table,
 )
-from planner.study.places import shown_path
+from planner.study.places import printable_path
 
 SHAPES = {
     "AIConfigurator": "CSV with model_path,system,backend,isl,osl,silicon_ttft_ms,silicon_tpot_ms",
@@ -92,7 +92,7 @@ def read_throughput(
     """
     given = {"accelerator": accelerator, "chips": None if chips is None else str(chips), "precision": precision,
              "engine": engine, "model": model, "as_of": stated_date(as_of), "source": source}  # fmt: skip
-    text, where, run = load_text(path), shown_path(path), ThroughputImport(unit="results", given=given)
+    text, where, run = load_text(path), printable_path(path), ThroughputImport(unit="results", given=given)
     if is_json(text):
         for at, data in load_json_lines(text, where):
             run.what, loops_of = _json_reader(data, at)
@@ -103,7 +103,7 @@ def read_throughput(
         run.what, loop_of = _table_reader(table)
         for line, row in table.rows:
             run.take(table.at(line), loop_of(row, table.at(line), run))
-    run.stop_on_errors()
+    run.raise_errors()
     points = operating_points(run, run.splits)
     run.more["points"] = len(points)
     return run, points

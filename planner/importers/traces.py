@@ -21,7 +21,7 @@ from planner.importers.source import (
     unknown_data,
     unknown_shape,
 )
-from planner.study.places import listed, near_miss, shown
+from planner.study.places import listed, near_miss, quoted
 from planner.units import MS_PER_SECOND
 
 TIMES = ("timestamp", "timestamp_s", "timestamp_ms")
@@ -124,13 +124,13 @@ def _seconds(time: str, value: Any, at: str, source: Source) -> float | None:
             return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
         except (ValueError, OverflowError):
             fix = "for numbers write timestamp_s= or timestamp_ms= in --columns"
-            source.error(at, "a date and time: 2023-11-16 18:17:03.97", shown(value), fix)
+            source.error(at, "a date and time: 2023-11-16 18:17:03.97", quoted(value), fix)
             return None
     figure = source.number(value, at, "a time", least=-math.inf)
     if figure is None:
         return None
     seconds = figure if time == "timestamp_s" else figure / MS_PER_SECOND
     if abs(seconds) > MOST_SECONDS:
-        source.error(at, f"a time up to {MOST_SECONDS:g} s", shown(value), "correct it where it comes from")
+        source.error(at, f"a time up to {MOST_SECONDS:g} s", quoted(value), "correct it where it comes from")
         return None
     return seconds
