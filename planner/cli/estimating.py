@@ -68,7 +68,7 @@ def estimate(
 
         if refit is not None:
             made = fit_to(refit, shipped())
-            tell(f"{made.used} rows used, {sum(made.left_out.values())} left out")
+            tell(f"{made.used} rows used, {sum(made.excluded.values())} left out")
             emit(refitted_text(made), out)
             return
         if model is None or machine_type is None:
@@ -322,5 +322,5 @@ def errors_text(made: "Refitted") -> str:
     ]
     lines += ["", "| fit | pairs of rows | 1155 + 211 tokens | 12035 + 343 tokens |", "|---|---|---|---|"]
     lines += [f"| {e.fit} | {e.pairs} | {three(e.short)} | {three(e.long)} |" for e in made.elsewhere]
-    lines += ["", f"| rows | {made.used + sum(made.left_out.values())} |", "|---|---|", f"| used | {made.used} |"]
-    return "\n".join([*lines, *(f"| {why} | {n} |" for why, n in made.left_out.items())])
+    lines += ["", f"| rows | {made.used + sum(made.excluded.values())} |", "|---|---|", f"| used | {made.used} |"]
+    return "\n".join([*lines, *(f"| {why} | {n} |" for why, n in made.excluded.items())])

@@ -239,9 +239,9 @@ def day_of(group: pd.DataFrame, span: tuple[float, float]) -> Day:
     """
     first, last = span
     days, part_of_day = divmod(last - first, DAY_SECONDS)
-    begin = first % DAY_SECONDS
-    starts = np.arange(2 * BLOCKS) * BLOCK_SECONDS
-    of_part = np.minimum(begin + part_of_day, starts + BLOCK_SECONDS) - np.maximum(begin, starts)
+    first_of_day = first % DAY_SECONDS
+    begins = np.arange(2 * BLOCKS) * BLOCK_SECONDS
+    of_part = np.minimum(first_of_day + part_of_day, begins + BLOCK_SECONDS) - np.maximum(first_of_day, begins)
     watched = days * BLOCK_SECONDS + np.maximum(0.0, of_part).reshape(2, BLOCKS).sum(axis=0)
     blocks = (group["seconds"] // BLOCK_SECONDS).astype(int) % BLOCKS
     per_minute = group.groupby([blocks.rename("block"), _minutes(group["seconds"]).rename("minute")]).size()

@@ -15,7 +15,7 @@ from pathlib import Path
 from planner.errors import refusal
 from planner.importers.catalogue import machine_types
 from planner.importers.estimate import Estimator, Serving, kind_of, most_that_fit, terms
-from planner.importers.source import Source, load_table, load_text
+from planner.importers.source import Source, figure_of, load_table, load_text
 from planner.study.places import near_miss, printable_path
 from planner.study.records.serving import Model
 from planner.units import MS_PER_SECOND
@@ -107,19 +107,19 @@ def usable_rows(
 ) -> tuple[list[Measured], dict[Reason, int]]:
     """Rows that say something about capacity, and how many do not, by reason."""
     used: dict[tuple[object, ...], Measured] = {}
-    left_out = Counter(dict.fromkeys(Reason, 0))
+    excluded = Counter(dict.fromkeys(Reason, 0))
     for row in rows:
         measured = _measured(row, estimator, models, memory_gib)
         if isinstance(measured, Reason):
-            left_out[measured] += 1
+            excluded[measured] += 1
             continue
         figures = (measured.first_ms, measured.per_token_ms, measured.seconds)
         key = (measured.model, measured.accelerator, measured.precision, *measured.shape, *figures)
         if key in used:
-            left_out[Reason.REPEATED] += 1
+            excluded[Reason.REPEATED] += 1
         else:
             used[key] = measured
-    return list(used.values()), dict(left_out)
+    return list(used.values()), dict(excluded)
 
 
 def _measured(
@@ -186,11 +186,8 @@ def _measured(
 
 def _number(text: str) -> float:
     """A number, or 0 where there is none."""
-    try:
-        value = float(text)
-    except ValueError:
-        return 0.0
-    return value if math.isfinite(value) else 0.0
+    figure = figure_of(text)
+    return figure if figure is not None and math.isfinite(figure) else 0.0
 
 
 def rates_of_two(short: tuple[float, float, float], long: tuple[float, float, float]) -> tuple[float, float] | None:

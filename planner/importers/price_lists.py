@@ -47,7 +47,9 @@ class PriceImport(Imported[Price]):
     mapped: Mapping[str, tuple[str, float]] = field(default_factory=dict)
     dated: list[tuple[Price, str]] = field(default_factory=list)
 
-    def add(self, where: str, site: str, machine: str, offer: str, usd: float, stated_date: object, said: str) -> None:
+    def add(
+        self, where: str, site: str, machine: str, offer: str, usd: float, stated_date: object, origin: str
+    ) -> None:
         """A price, or the finding that its date is missing."""
         date = self.as_of or date_of(stated_date)
         if date is None:
@@ -55,7 +57,7 @@ class PriceImport(Imported[Price]):
             return self.error(where, "the date of the price", got, "give --as-of, the day the list was fetched")
         data = {
             "evidence": "published",
-            "source": within_length(f"{self.source}; {said}" if self.source else said),
+            "source": within_length(f"{self.source}; {origin}" if self.source else origin),
             "as_of": date,
             "site": site,
             "machine_type": machine,
@@ -160,8 +162,8 @@ def _aws_term(
         return run.skip("a reservation without a known way to pay, or without a price")
     hours = years * HOURS_PER_YEAR
     paid = f"{upfront:g} USD / {hours:g} h + {hourly:g} USD/h"
-    said = f"AWS price list, reserved {years} year, {option.lower()}: {paid}"
-    return run.add(at, *pool, f"commitment_{years}y{AWS_OPTIONS[option]}", upfront / hours + hourly, date, said)
+    origin = f"AWS price list, reserved {years} year, {option.lower()}: {paid}"
+    return run.add(at, *pool, f"commitment_{years}y{AWS_OPTIONS[option]}", upfront / hours + hourly, date, origin)
 
 
 # Azure
@@ -210,8 +212,8 @@ def _azure_item(run: PriceImport, item: Mapping[str, Any], at: str) -> None:
         if years is None:
             return run.skip(f"a reservation for {unquoted(term) or 'no stated term'}")
         hours = years * HOURS_PER_YEAR
-        said = f"Azure retail prices API, reservation of {years} year: {usd:g} USD for the whole term / {hours:g} h"
-        return run.add(at, *pool, f"commitment_{years}y", usd / hours, date, said)
+        origin = f"Azure retail prices API, reservation of {years} year: {usd:g} USD for the whole term / {hours:g} h"
+        return run.add(at, *pool, f"commitment_{years}y", usd / hours, date, origin)
     if kind != "Consumption":
         return run.skip(f"a price of type {unquoted(kind)}")
     meters = f"{meter} {item.get('skuName', '')}".lower()
@@ -268,9 +270,9 @@ def _google_sku(run: PriceImport, sku: Mapping[str, Any], at: str) -> None:
         if not isinstance(region, str) or not region:
             run.error(f"{at}: serviceRegions", "names of regions", quoted(region), SAVE_AGAIN)
             continue
-        said = f"Google billing catalogue, SKU {id}: {usd:.9g} USD x {machine[1]:g}"
+        origin = f"Google billing catalogue, SKU {id}: {usd:.9g} USD x {machine[1]:g}"
         date = sku["pricingInfo"][-1].get("effectiveTime")
-        run.add(at, f"google/{region}", machine[0], GOOGLE_OFFERS[usage], usd * machine[1], date, said)
+        run.add(at, f"google/{region}", machine[0], GOOGLE_OFFERS[usage], usd * machine[1], date, origin)
     return None
 
 

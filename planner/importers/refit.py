@@ -66,14 +66,14 @@ class Refitted:
     ----------
     estimator : with the fitted constants
     used : rows
-    left_out : rows by reason
+    excluded : rows by reason
     errors : by fit, by fit and chip, by fit, chip and model
     elsewhere : by fit, at `SHORT` and `LONG`
     """
 
     estimator: Estimator
     used: int
-    left_out: dict[Reason, int]
+    excluded: dict[Reason, int]
     errors: tuple[Errors, ...]
     elsewhere: tuple[Elsewhere, ...]
 
@@ -91,21 +91,21 @@ def refit(path: Path, estimator: Estimator) -> Refitted:
     InputError
         when the table lacks a column or holds no usable row.
     """
-    rows, left_out = usable_rows(read_rows(path), estimator, read_models(), memory_of_chips())
+    rows, excluded = usable_rows(read_rows(path), estimator, read_models(), memory_of_chips())
     if not rows:
-        got = f"{sum(left_out.values())} rows left out: " + "; ".join(f"{n} {why}" for why, n in left_out.items() if n)
+        got = f"{sum(excluded.values())} rows left out: " + "; ".join(f"{n} {why}" for why, n in excluded.items() if n)
         raise refusal(printable_path(path), "rows that are a capacity", got, "see docs/evidence.md")
     by_fit = {fit.name: [row for row in rows if row.fit == fit.name] for fit in estimator.fits}
     fitted = tuple(solve(fit, by_fit[fit.name], estimator) for fit in estimator.fits)
     fitted = tuple(_with_first_token_high(fit, by_fit[fit.name], estimator) for fit in fitted)
-    made = estimator.model_copy(update={"fits": tuple(_taken_over(fit, fitted) for fit in fitted)})
+    refitted = estimator.model_copy(update={"fits": tuple(_taken_over(fit, fitted) for fit in fitted)})
     errors: list[Errors] = []
     elsewhere: list[Elsewhere] = []
-    for fit in made.fits:
+    for fit in refitted.fits:
         if by_fit[fit.name]:
-            errors += _errors(fit, by_fit[fit.name], made)
-            elsewhere += _elsewhere(fit, by_fit[fit.name], made)
-    return Refitted(made, len(rows), left_out, tuple(errors), tuple(elsewhere))
+            errors += _errors(fit, by_fit[fit.name], refitted)
+            elsewhere += _elsewhere(fit, by_fit[fit.name], refitted)
+    return Refitted(refitted, len(rows), excluded, tuple(errors), tuple(elsewhere))
 
 
 def stacked(rows: Sequence[Measured]) -> Terms:

@@ -43,6 +43,8 @@ MS_UNITS = (None, "ms", "milliseconds")
 STATISTICS = {"p_50": "median", "latency": "mean"}
 """CloudPing's names of figures in words; others are told as they are."""
 CELL = "row and column"
+PAIR = (CELL, "from_region", "to_region", "round_trip_ms")
+"""Columns of a matrix as a row for each pair."""
 
 
 def read_round_trips(
@@ -98,22 +100,22 @@ def read_round_trips(
         if date is None:
             got = quoted(in_table["as_of"]) if "as_of" in of else "no column of dates"
             out.error(table.at(line, of.get("as_of", "")), "the date of the figure", got, "give --as-of")
-        said = source or in_table.get("source")
-        if not said:
+        origin = source or in_table.get("source")
+        if not origin:
             out.error(table.at(line, of.get("source", "")), "where the figure is from", "nothing", "give --source")
-        if ms is None or start is None or end is None or date is None or not said:
+        if ms is None or start is None or end is None or date is None or not origin:
             continue
         data = {
             "evidence": "measured",
-            "source": within_length(f"{said}, {statistic}" if statistic else said),
+            "source": within_length(f"{origin}, {statistic}" if statistic else origin),
             "as_of": date,
             "from_region": start,
             "to_region": end,
             "round_trip_ms": ms,
         }
-        made = out.record(RoundTrip, data, table.at(line))
-        if made is not None:
-            dated.append((made, date))
+        record = out.record(RoundTrip, data, table.at(line))
+        if record is not None:
+            dated.append((record, date))
     out.raise_errors()
     out.keep_latest(dated, lambda r: f"{r.from_region} to {r.to_region}", lambda r: r.round_trip_ms)
     if statistic == "mean":
@@ -133,13 +135,15 @@ def _is_matrix(table: Table) -> bool:
 def _pairs(table: Table) -> Table:
     """A matrix as a row for each pair, which keeps its line and says which cell it was."""
     first = table.header[0]
-    made = [(line, _pair(row[first], column, row[column])) for line, row in table.rows for column in table.header[1:]]
-    return Table(table.file, (CELL, "from_region", "to_region", "round_trip_ms"), made)
+    pairs = []
+    for line, row in table.rows:
+        pairs += [(line, _pair(row[first], column, row[column])) for column in table.header[1:]]
+    return Table(table.file, PAIR, pairs)
 
 
 def _pair(start: str, end: str, ms: str) -> dict[str, str]:
     """One cell of a matrix."""
-    return {CELL: f"{start} to {end}", "from_region": start, "to_region": end, "round_trip_ms": ms}
+    return dict(zip(PAIR, (f"{start} to {end}", start, end, ms), strict=True))
 
 
 def _json_matrix(data: Any, where: str, out: Imported[RoundTrip]) -> tuple[Table, str]:
@@ -164,8 +168,8 @@ def _json_matrix(data: Any, where: str, out: Imported[RoundTrip]) -> tuple[Table
             rows.append((0, _pair(start, end, text) | day))
     if about.get("percentile") is not None:
         out.what = "round trips between regions, as CloudPing answers"
-    said = str(about.get("percentile") or "")
-    return Table(where, (CELL, "from_region", "to_region", "round_trip_ms", *day), rows), STATISTICS.get(said, said)
+    percentile = str(about.get("percentile") or "")
+    return Table(where, (*PAIR, *day), rows), STATISTICS.get(percentile, percentile)
 
 
 def _check_options(

@@ -81,8 +81,8 @@ def _add_spots(
     for pool, prices in market.groupby(["site", "machine"])["usd"]:
         site, machine = map(str, pool)
         zones = f"median of {len(prices)} zones below on demand" if len(prices) > 1 else "one zone"
-        said = f"SkyPilot catalogue; {zones}, a snapshot"
-        run.add(machine, site, machine, "spot", float(prices.median()), None, said)
+        origin = f"SkyPilot catalogue; {zones}, a snapshot"
+        run.add(machine, site, machine, "spot", float(prices.median()), None, origin)
         run.skip("merged into the median of the zones", len(prices) - 1)
 
 
