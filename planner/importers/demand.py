@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from planner.importers.catalogue import context_classes
-from planner.importers.source import Imported, load_text, unknown_shape
+from planner.importers.source import Imported, unknown_shape
 from planner.importers.traces import read_trace
 from planner.study.places import Reading, printable_path
 from planner.study.records.serving import ContextClass
@@ -107,7 +107,7 @@ def read_demand(
     for name in names:
         out.refer("--workload", ContextClass, "a context class, as in CLASS=NAME", name, known)
     out.raise_errors()
-    trace = read_trace(load_text(path), file, columns, out)
+    trace = read_trace(path, columns, out)
     out.raise_errors()
     out.what, out.read = trace.what, len(trace.requests)
     failed = trace.requests["output_tokens"] == 0

@@ -12,17 +12,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from planner.importers import new_study
 from planner.importers.catalogue import context_classes, machine_types, pools, profiles
-from planner.importers.new_study import (
-    ASSUMPTIONS,
-    LONG_MEAN_TOKENS,
-    MEAN_TOKENS,
-    ROUND_TRIP_IN_FAILURE_MS,
-    ROUND_TRIP_MS,
-    TIERS,
-    check_new,
-    study_text,
-)
 from planner.problem.eligibility import replica_seconds_per_request
 from planner.study.checks.fleet import check_integer_replicas
 from planner.study.files import write_new_folder
@@ -56,7 +47,7 @@ def start_from_fleet(folder: Path, fleet_path: Path, today: date | None = None) 
     InputError
         with every finding, when the fleet cannot be read or resolved, or the folder cannot be written
     """
-    check_new(folder)
+    new_study.check_new(folder)
     reading = Reading()
     rows = read_csv(RunningReplicas, fleet_path, reading, KEYS[RunningReplicas])
     if not rows and not reading.findings:
@@ -67,13 +58,13 @@ def start_from_fleet(folder: Path, fleet_path: Path, today: date | None = None) 
     fleet = [row for row, _ in rows]
     workloads = _workloads(fleet)
     study = _study(folder.resolve().name or "fleet", fleet, workloads, today or date.today())
-    files = {"study.yaml": study_text(study), "demand.csv": _demand(fleet, workloads, Utilisation().normal)}
+    files = {"study.yaml": new_study.study_text(study), "demand.csv": _demand(fleet, workloads, Utilisation().normal)}
     with TemporaryDirectory() as temporary:
         draft = Path(temporary)
         (draft / "demand.csv").write_text(files["demand.csv"], encoding="utf-8")
         (draft / "study.yaml").write_text(files["study.yaml"], encoding="utf-8")
         _limit_round_trips(study, fleet, workloads, read_study(draft)[0])  # known once the study can be read
-        files["study.yaml"] = study_text(study)
+        files["study.yaml"] = new_study.study_text(study)
         (draft / "study.yaml").write_text(files["study.yaml"], encoding="utf-8")
         read_fleet(fleet_path, read_study(draft)[0])
     contents = {name: text.encode() for name, text in files.items()}
@@ -183,7 +174,7 @@ def _workloads(fleet: Fleet) -> dict[str, Workload]:
         tier = "interactive" if context_class == context_classes()[0].name else "long-context"
         if "batch" in name.lower() or "offline" in name.lower():
             tier = "batch"
-        mean_input, mean_output = MEAN_TOKENS.get(context_class, LONG_MEAN_TOKENS)
+        mean_input, mean_output = new_study.MEAN_TOKENS.get(context_class, new_study.LONG_MEAN_TOKENS)
         workloads[name] = Workload(
             name=name,
             model=profiles()[rows[0].profile][0],
@@ -211,13 +202,13 @@ def _study(name: str, fleet: Fleet, workloads: dict[str, Workload], day: date) -
         "tiers": [_tier(tier, fleet, workloads) for tier in tiers],
         "workloads": [workload.model_dump(exclude_defaults=True) for workload in workloads.values()],
         "holdings": _holdings(fleet),
-        "assumptions": list(ASSUMPTIONS),
+        "assumptions": list(new_study.ASSUMPTIONS),
     }
 
 
 def _tier(name: str, fleet: Fleet, workloads: dict[str, Workload]) -> dict[str, Any]:
     """A tier whose targets today's fleet meets."""
-    tier = {"name": name, **deepcopy(TIERS[name])}  # YAML would write what stands in two tiers as an alias
+    tier = {"name": name, **deepcopy(new_study.TIERS[name])}  # YAML would write what stands in two tiers as an alias
     if name != "batch":
         points = [p for row in fleet if workloads[row.workload].tier == name for p in _points(row).values()]
         first_ms = max(p.first_token_ms if p.first_token_ms_high is None else p.first_token_ms_high for p in points)
@@ -235,8 +226,8 @@ def _limit_round_trips(study: dict[str, Any], fleet: Fleet, workloads: dict[str,
         if tier["name"] == "batch" or None in routes:
             continue
         longest = max(route.round_trip_ms for route in routes if route is not None)
-        tier["round_trip_ms"] = max(ROUND_TRIP_MS, math.ceil(longest / 10) * 10.0)
-        tier["round_trip_ms_in_failure"] = max(ROUND_TRIP_IN_FAILURE_MS, tier["round_trip_ms"])
+        tier["round_trip_ms"] = max(new_study.ROUND_TRIP_MS, math.ceil(longest / 10) * 10.0)
+        tier["round_trip_ms_in_failure"] = max(new_study.ROUND_TRIP_IN_FAILURE_MS, tier["round_trip_ms"])
 
 
 def _holdings(fleet: Fleet) -> list[dict[str, Any]]:

@@ -38,7 +38,7 @@ class MeasuredRow(Record):
 
 
 @dataclass(frozen=True)
-class Point:
+class MeasuredPoint:
     """An operating point and what it was measured on."""
 
     model: str
@@ -67,7 +67,7 @@ def replica_seconds(row: MeasuredRow) -> float:
     return (row.ttft_ms + (row.output_len - 1) * row.tpot_ms) / row.concurrency / MS_PER_SECOND
 
 
-def operating_points(out: Imported[MeasuredRow], splits: Sequence[str]) -> list[Point]:
+def operating_points(out: Imported[MeasuredRow], splits: Sequence[str]) -> list[MeasuredPoint]:
     """Prefill and decode rates from two shapes of one configuration with the same output; evidence measured.
 
     Formula
@@ -83,7 +83,7 @@ def operating_points(out: Imported[MeasuredRow], splits: Sequence[str]) -> list[
 
     Returns
     -------
-    list of Point
+    list of MeasuredPoint
         for each pair one per context class of its two shapes, with the times of that shape
     """
     data = [
@@ -96,7 +96,7 @@ def operating_points(out: Imported[MeasuredRow], splits: Sequence[str]) -> list[
     latest = table.sort_values(["as_of", "seconds"], kind="stable")  # the latest counts, then the slower
     latest = latest.drop_duplicates([*replica, "input_len"], keep="last")
     single = latest["concurrency"] == 1
-    points: list[Point] = []
+    points: list[MeasuredPoint] = []
     negative = 0
     for _, shapes in latest[~single].sort_values("input_len").groupby(replica, sort=False):
         for short, long in pairwise(shapes["row"]):
@@ -113,12 +113,12 @@ def operating_points(out: Imported[MeasuredRow], splits: Sequence[str]) -> list[
     return points
 
 
-def _points_of_two(short: MeasuredRow, long: MeasuredRow) -> list[Point]:
+def _points_of_two(short: MeasuredRow, long: MeasuredRow) -> list[MeasuredPoint]:
     """The points of a pair; none when a rate is not positive."""
     rates = rates_of_two(*((row.input_len, row.output_len, replica_seconds(row)) for row in (short, long)))
     if rates is None:
         return []
-    points: dict[str, Point] = {}
+    points: dict[str, MeasuredPoint] = {}
     for row in (short, long):
         tokens = row.input_len + row.output_len
         name = next((c.name for c in context_classes() if tokens <= c.most_tokens), None)
@@ -136,7 +136,7 @@ def _points_of_two(short: MeasuredRow, long: MeasuredRow) -> list[Point]:
             source=_pair_source(short, long),
             as_of=min(short.as_of, long.as_of),
         )
-        points[name] = Point(row.model, row.accelerator, row.chips, row.engine, row.precision, row.concurrency, point)
+        points[name] = MeasuredPoint(**{field: getattr(row, field) for field in MEASURED_ON}, point=point)
     return list(points.values())
 
 
@@ -146,7 +146,7 @@ def _pair_source(short: MeasuredRow, long: MeasuredRow) -> str:
     return within_length(f"two rows at {short.concurrency} in flight: {rows[0]}; {rows[1]}")
 
 
-def points_yaml(points: list[Point]) -> str:
+def points_yaml(points: list[MeasuredPoint]) -> str:
     """Operating points as YAML: what each was measured on, and the point as a profile's `classes` take it."""
     import yaml
 

@@ -5,7 +5,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from planner.importers.source import SAVE_AGAIN, Imported, date_of, fields_of, load_json, within, within_length
+from planner.importers.source import SAVE_AGAIN, Imported, fields_of, within, within_length
+from planner.study.files import parse_json
 from planner.study.places import quoted, unquoted
 from planner.study.records.inventory import MachineType, Price
 
@@ -51,10 +52,9 @@ class PriceImport(Imported[Price]):
         self, where: str, site: str, machine: str, offer: str, usd: float, stated_date: object, origin: str
     ) -> None:
         """A price, or the finding that its date is missing."""
-        date = self.as_of or date_of(stated_date)
+        date = self.date(self.as_of or stated_date, where, "price")
         if date is None:
-            got = "no date" if stated_date is None else quoted(stated_date)
-            return self.error(where, "the date of the price", got, "give --as-of, the day the list was fetched")
+            return None
         data = {
             "evidence": "published",
             "source": within_length(f"{self.source}; {origin}" if self.source else origin),
@@ -74,7 +74,7 @@ class PriceImport(Imported[Price]):
         for i, item in enumerate(items):
             self.read += 1
             at = f"{where}[{i}]"
-            data = load_json(item, at) if isinstance(item, str) and item.startswith("{") else item
+            data = parse_json(item, at, SAVE_AGAIN) if isinstance(item, str) and item.startswith("{") else item
             if isinstance(data, dict):
                 yield data, at
             else:

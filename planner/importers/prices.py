@@ -12,7 +12,7 @@ from typing import Any
 from planner.importers.catalogue import machine_types, records_of
 from planner.importers.price_lists import PriceImport, read_aws, read_azure, read_google
 from planner.importers.skypilot import SHAPE, read_skypilot
-from planner.importers.source import Source, is_json, load_json, load_text, stated_date, unknown_data
+from planner.importers.source import Source, Table, load, stated_date, unknown_data
 from planner.study.places import printable_path, quoted
 from planner.study.records.inventory import MachineType, Offer
 
@@ -55,17 +55,17 @@ def read_prices(
     InputError
         with every finding: unknown shape, broken items, missing dates.
     """
-    text, where = load_text(path), printable_path(path)
+    where = printable_path(path)
     machines, offers = _inventory(inventory)
     run = PriceImport(unit="prices", as_of=stated_date(as_of), source=source, machines=machines, mapped=_mapped(units))
-    if is_json(text):
-        data = load_json(text, where)
+    data = load(path, run)
+    if isinstance(data, Table):
+        read_skypilot(run, data, provider)
+    else:
         _json_reader(data, where)(run, data, where)
         following = next((name for name in NEXT_PAGE if isinstance(data, dict) and data.get(name)), None)
         if following is not None:
             run.notes.append(f"one page of several: {following} names the next; import that too")
-    else:
-        read_skypilot(run, text, where, provider)
     run.raise_errors()
     run.keep_latest(run.dated, lambda row: row.offer_id, lambda row: row.price_usd_per_machine_hour)
     if offers is not None:

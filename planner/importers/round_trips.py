@@ -14,10 +14,7 @@ from planner.importers.source import (
     columns_of,
     date_of,
     fields_of,
-    is_json,
-    load_json,
-    load_table,
-    load_text,
+    load,
     stated_date,
     unknown_data,
     unknown_shape,
@@ -74,15 +71,13 @@ def read_round_trips(
     InputError
         with every finding.
     """
-    text, where = load_text(path), printable_path(path)
     stated = stated_date(as_of)
     out = Imported[RoundTrip](what="round trips between regions", unit="pairs")
-    if is_json(text):
-        table, statistic = _json_matrix(load_json(text, where), where, out)
-    else:
-        table, statistic = load_table(text, where, out), ""
-        if not columns and _is_matrix(table):
-            table = _pairs(table)
+    table, statistic = load(path, out), ""
+    if not isinstance(table, Table):
+        table, statistic = _json_matrix(table, printable_path(path), out)
+    elif not columns and _is_matrix(table):
+        table = _pairs(table)
     of = _columns(table, columns)
     statistic = {"rtt_p50_ms": "median", "rtt_avg_ms": "mean"}.get(of["ms"], statistic)
     if table.header[0] == CELL:
@@ -96,10 +91,7 @@ def read_round_trips(
         ms = out.number(row[of["ms"]], table.at(line, row.get(CELL, of["ms"])), "a round trip [ms]")
         start, end = (_region(row, of, end, provider, table.at(line, of[end]), out) for end in ("from", "to"))
         in_table = {name: row[of[name]] for name in ("as_of", "source") if name in of}
-        date = stated or date_of(in_table.get("as_of"))
-        if date is None:
-            got = quoted(in_table["as_of"]) if "as_of" in of else "no column of dates"
-            out.error(table.at(line, of.get("as_of", "")), "the date of the figure", got, "give --as-of")
+        date = out.date(stated or in_table.get("as_of"), table.at(line, of.get("as_of", "")), "figure")
         origin = source or in_table.get("source")
         if not origin:
             out.error(table.at(line, of.get("source", "")), "where the figure is from", "nothing", "give --source")

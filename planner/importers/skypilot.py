@@ -8,8 +8,8 @@ import pandas as pd
 
 from planner.errors import refusal
 from planner.importers.price_lists import PriceImport
-from planner.importers.source import Table, load_table, unknown_table
-from planner.study.places import listed, near_miss, quoted
+from planner.importers.source import Table, figure_of, unknown_table
+from planner.study.places import listed, near_miss, quoted, unquoted
 
 SHAPE = {"SkyPilot catalogue": "CSV with InstanceType,AcceleratorName,Price,SpotPrice,Region"}
 COLUMNS = ("InstanceType", "AcceleratorName", "AcceleratorCount", "Price", "SpotPrice", "Region")
@@ -28,10 +28,9 @@ GOOGLE_MACHINES = {
 """Machine types by the catalogue's accelerator. A v5p slice is named by its cores, two a chip: v5p-8 has 4 chips."""
 
 
-def read_skypilot(run: PriceImport, text: str, where: str, provider: str | None) -> None:
+def read_skypilot(run: PriceImport, table: Table, provider: str | None) -> None:
     """A catalogue: a row per zone, with the price on demand and on spot of a machine, or of accelerators alone."""
     run.what = "SkyPilot catalogue"
-    table = load_table(text, where, run)
     if table.lacks(COLUMNS):
         raise unknown_table(table, COLUMNS, SHAPE)
     provider = _provider(table, provider)
@@ -133,15 +132,12 @@ def _count_differs(run: PriceImport, machine: str, row: Mapping[str, str]) -> st
         return None
     differences = []
     count = row["AcceleratorCount"]
-    try:
-        if count and not math.isclose(float(count), known.accelerators):
-            differences.append(f"{count} accelerators, the machine type has {known.accelerators}")
-        sizes = re.findall(r"'SizeInMiB': (\d+)", row.get("GpuInfo", ""))
-        gib = float(sizes[0]) / 1024 if sizes else known.memory_gib_per_accelerator
-        if abs(gib / known.memory_gib_per_accelerator - 1) > 0.15:
-            differences.append(f"{gib:g} GiB each, the machine type has {known.memory_gib_per_accelerator:g}")
-    except (ValueError, OverflowError):
-        differences.append(f"{quoted(count)} accelerators")
+    if count and not math.isclose(figure_of(count) or 0.0, known.accelerators):
+        differences.append(f"{unquoted(count)} accelerators, the machine type has {known.accelerators}")
+    sizes = re.findall(r"'SizeInMiB': (\d+)", row.get("GpuInfo", ""))
+    gib = float(sizes[0]) / 1024 if sizes else known.memory_gib_per_accelerator
+    if abs(gib / known.memory_gib_per_accelerator - 1) > 0.15:
+        differences.append(f"{gib:g} GiB each, the machine type has {known.memory_gib_per_accelerator:g}")
     if not differences:
         return None
     return f"{machine}: the catalogue says {' and '.join(differences)}; the price is of the machine"

@@ -67,6 +67,14 @@ class Source(Reading):
             return None
         return None if figure is None else int(figure)
 
+    def date(self, value: object, where: str, what: str) -> str | None:
+        """A year, month or day."""
+        date = date_of(value)
+        if date is None:
+            got = "no date" if value is None else quoted(value)
+            self.error(where, f"the date of the {what}", got, "give --as-of, the day it was measured or fetched")
+        return date
+
     def text(self, data: Mapping[str, Any], name: str, where: str) -> str | None:
         """A text that is not blank."""
         value = data.get(name)
@@ -178,33 +186,6 @@ def load_text(path: Path) -> str:
     return text
 
 
-def is_json(text: str) -> bool:
-    """Whether a text means to be JSON rather than a table."""
-    return text.lstrip()[:1] in ("{", "[")
-
-
-def load_json(text: str, where: str) -> Any:
-    """The data of a JSON text, see `parse_json`."""
-    return parse_json(text, where, SAVE_AGAIN)
-
-
-def load_json_lines(text: str, where: str) -> list[tuple[str, Any]]:
-    """One JSON document, or one a line; each with its place.
-
-    Raises
-    ------
-    InputError
-        when there is none
-    """
-    lines = [(i, line) for i, line in enumerate(text.split("\n"), 1) if line.strip()]
-    if len(lines) > 1 and all(line.lstrip().startswith("{") and line.rstrip().endswith("}") for _, line in lines):
-        return [(f"{where}:{i}", load_json(line, f"{where}:{i}")) for i, line in lines]
-    data = load_json(text, where)
-    if data == []:
-        raise refusal(f"{where}:1", "a source to import", "an empty list", "name the file with the data")
-    return [(f"{where}: [{i}]", item) for i, item in enumerate(data)] if isinstance(data, list) else [(where, data)]
-
-
 @dataclass(frozen=True)
 class Table:
     """A CSV: its columns, and its rows with their lines."""
@@ -259,6 +240,28 @@ def load_table(text: str, file: str, source: Reading) -> Table:
     if not rows and not source.findings:
         raise refusal(f"{file}:1", "a header and rows", "no rows", "save the table whole")
     return Table(file, tuple(header), rows)
+
+
+def load(path: Path, source: Reading, lines: bool = False) -> Any:
+    """A source: a `Table`, or the data of its JSON; with `lines` the documents in it, each with its place.
+
+    Raises
+    ------
+    InputError
+        when it cannot be read
+    """
+    text, where = load_text(path), printable_path(path)
+    if text.lstrip()[:1] not in ("{", "["):
+        return load_table(text, where, source)
+    numbered = [(i, line.strip()) for i, line in enumerate(text.split("\n"), 1) if line.strip()]
+    if lines and len(numbered) > 1 and all(line[0] == "{" and line[-1] == "}" for _, line in numbered):
+        return [(f"{where}:{i}", parse_json(line, f"{where}:{i}", SAVE_AGAIN)) for i, line in numbered]
+    data = parse_json(text, where, SAVE_AGAIN)
+    if lines and data == []:
+        raise refusal(f"{where}:1", "a source to import", "an empty list", "name the file with the data")
+    if not lines:
+        return data
+    return [(f"{where}: [{i}]", item) for i, item in enumerate(data)] if isinstance(data, list) else [(where, data)]
 
 
 def unknown_shape(where: str, got: str, shapes: Mapping[str, str]) -> InputError:

@@ -17,21 +17,8 @@ from typing import Any
 
 from planner.importers.benchmarks import Loops, aiperf, guidellm, vllm
 from planner.importers.closed_loops import NO_TIMES, Loop, Stated, ThroughputImport, blank, not_capacity
-from planner.importers.operating_points import MeasuredRow, Point, operating_points
-from planner.importers.source import (
-    Imported,
-    Source,
-    Table,
-    figure_of,
-    is_json,
-    load_json_lines,
-    load_table,
-    load_text,
-    stated_date,
-    unknown_data,
-    unknown_table,
-)
-from planner.study.places import printable_path
+from planner.importers.operating_points import MeasuredPoint, MeasuredRow, operating_points
+from planner.importers.source import Imported, Source, Table, figure_of, load, stated_date, unknown_data, unknown_table
 
 SHAPES = {
     "AIConfigurator": "CSV with model_path,system,backend,isl,osl,silicon_ttft_ms,silicon_tpot_ms",
@@ -67,7 +54,7 @@ def read_throughput(
     model: str | None = None,
     as_of: str | None = None,
     source: str | None = None,
-) -> tuple[Imported[MeasuredRow], list[Point]]:
+) -> tuple[Imported[MeasuredRow], list[MeasuredPoint]]:
     """Benchmark results as measured rows, and operating points where two shapes belong together.
 
     Parameters
@@ -82,7 +69,7 @@ def read_throughput(
     -------
     Imported
         measured rows in ms and tokens, in the order of the source
-    list of Point
+    list of MeasuredPoint
         see `operating_points`
 
     Raises
@@ -92,17 +79,17 @@ def read_throughput(
     """
     given = {"accelerator": accelerator, "chips": None if chips is None else str(chips), "precision": precision,
              "engine": engine, "model": model, "as_of": stated_date(as_of), "source": source}  # fmt: skip
-    text, where, run = load_text(path), printable_path(path), ThroughputImport(unit="results", given=given)
-    if is_json(text):
-        for at, data in load_json_lines(text, where):
+    run = ThroughputImport(unit="results", given=given)
+    results = load(path, run, lines=True)
+    if isinstance(results, Table):
+        run.what, loop_of = _table_reader(results)
+        for line, row in results.rows:
+            run.take(results.at(line), loop_of(row, results.at(line), run))
+    else:
+        for at, data in results:
             run.what, loops_of = _json_reader(data, at)
             for place, stated in loops_of(data, at, path.name, run):
                 run.take(place, stated)
-    else:
-        table = load_table(text, where, run)
-        run.what, loop_of = _table_reader(table)
-        for line, row in table.rows:
-            run.take(table.at(line), loop_of(row, table.at(line), run))
     run.raise_errors()
     points = operating_points(run, run.splits)
     run.more["points"] = len(points)

@@ -5,22 +5,14 @@ timestamp, input_length, output_length; or a CSV of the same), BurstGPT, and any
 """
 
 import math
-from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from planner.importers.source import (
-    Source,
-    columns_of,
-    is_json,
-    load_json_lines,
-    load_table,
-    unknown_data,
-    unknown_shape,
-)
+from planner.importers.source import Source, Table, columns_of, load, unknown_data, unknown_shape
 from planner.study.places import listed, near_miss, quoted
 from planner.units import MS_PER_SECOND
 
@@ -47,6 +39,8 @@ SHAPES = {
     "BurstGPT": "CSV with Timestamp,Request tokens,Response tokens",
     "any CSV": "with --columns timestamp=A,input=B,output=C (timestamp_s, timestamp_ms for numbers)",
 }
+Items = list[tuple[str, dict[str, Any]]]
+"""Requests as they were written, with their places."""
 
 
 @dataclass(frozen=True)
@@ -65,7 +59,7 @@ class Trace:
     requests: pd.DataFrame
 
 
-def read_trace(text: str, file: str, columns: str | None, source: Source) -> Trace:
+def read_trace(path: Path, columns: str | None, source: Source) -> Trace:
     """The requests of a trace of any of the shapes; those that are broken are findings.
 
     Raises
@@ -73,7 +67,8 @@ def read_trace(text: str, file: str, columns: str | None, source: Source) -> Tra
     InputError
         when the shape is not known
     """
-    what, items, fields = _json(text, file) if is_json(text) else _table(text, file, columns, source)
+    data = load(path, source, lines=True)
+    what, items, fields = _table(data, columns) if isinstance(data, Table) else _json(data)
     time = next(name for name in TIMES if name in fields)
     requests = []
     for place, item in items:
@@ -88,32 +83,24 @@ def read_trace(text: str, file: str, columns: str | None, source: Source) -> Tra
     return Trace(what, "utc" if time == "timestamp" or since_1970 else "hour", table)
 
 
-Items = Iterator[tuple[str, dict[str, Any]]]
-
-
-def _json(text: str, file: str) -> tuple[str, Items, dict[str, str]]:
+def _json(lines: list[tuple[str, Any]]) -> tuple[str, Items, dict[str, str]]:
     """JSON lines of Mooncake: the shape, the requests with their places, the names of the fields."""
-
-    def items() -> Items:
-        for at, data in load_json_lines(text, file):
-            if not isinstance(data, dict) or not set(MOONCAKE.values()) <= data.keys():
-                raise unknown_data(at, data, SHAPES)
-            yield at, data
-
-    return "Mooncake trace", items(), MOONCAKE
+    for at, data in lines:
+        if not isinstance(data, dict) or not set(MOONCAKE.values()) <= data.keys():
+            raise unknown_data(at, data, SHAPES)
+    return "Mooncake trace", lines, MOONCAKE
 
 
-def _table(text: str, file: str, columns: str | None, source: Source) -> tuple[str, Items, dict[str, str]]:
+def _table(table: Table, columns: str | None) -> tuple[str, Items, dict[str, str]]:
     """A table: the shape, the requests with their places, the columns."""
-    table = load_table(text, file, source)
     what, fields = "trace by --columns", columns_of(columns, FIELDS, table)
     if not fields:
         what = next((name for name, known in TABLES.items() if not table.lacks(known.values())), "")
         fields = TABLES.get(what, {})
     if len(fields.keys() & set(TIMES)) != 1 or not {"input", "output"} <= fields.keys():
         got = f"the columns {listed(table.header)}{near_miss('TIMESTAMP', table.header)}"
-        raise unknown_shape(f"{file}:1", got, SHAPES)
-    return what, ((table.at(line), row) for line, row in table.rows), fields
+        raise unknown_shape(f"{table.file}:1", got, SHAPES)
+    return what, [(table.at(line), row) for line, row in table.rows], fields
 
 
 def _seconds(time: str, value: Any, at: str, source: Source) -> float | None:
