@@ -68,7 +68,7 @@ def estimate(
 
         if refit is not None:
             made = fit_to(refit, shipped())
-            tell(f"{made.used} rows used, {sum(made.left_out.values())} left out")
+            tell(f"{made.used} rows used, {sum(made.excluded.values())} left out")
             emit(refitted_text(made), out)
             return
         if model is None or machine_type is None:
@@ -89,7 +89,7 @@ def _looked_up(
 ) -> "tuple[ModelFacts, MachineType, int]":
     """Facts of a model, a machine type, and the longest request of the context class."""
     from planner.errors import InputError, refusal
-    from planner.importers.measured import read_models
+    from planner.importers.catalogue import read_models
     from planner.study.places import Reading, sorted_findings
     from planner.study.read import data_folder
     from planner.study.records.inventory import MachineType
@@ -322,5 +322,5 @@ def errors_text(made: "Refitted") -> str:
     ]
     lines += ["", "| fit | pairs of rows | 1155 + 211 tokens | 12035 + 343 tokens |", "|---|---|---|---|"]
     lines += [f"| {e.fit} | {e.pairs} | {three(e.short)} | {three(e.long)} |" for e in made.elsewhere]
-    lines += ["", f"| rows | {made.used + sum(made.left_out.values())} |", "|---|---|", f"| used | {made.used} |"]
-    return "\n".join([*lines, *(f"| {why} | {n} |" for why, n in made.left_out.items())])
+    lines += ["", f"| rows | {made.used + sum(made.excluded.values())} |", "|---|---|", f"| used | {made.used} |"]
+    return "\n".join([*lines, *(f"| {why} | {n} |" for why, n in made.excluded.items())])

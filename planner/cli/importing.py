@@ -138,15 +138,16 @@ def throughput(
     `planner import throughput result.json --accelerator H100-SXM-80GB --chips 8 --precision fp8 --out measured.csv`
     """
     with answered(format):
-        from planner.importers.operating_points import points_yaml
-        from planner.importers.throughput import read_throughput, rows_csv
+        from planner.importers.operating_points import MeasuredRow, points_yaml
+        from planner.importers.source import csv_text
+        from planner.importers.throughput import read_throughput
 
         for path in (points, out):
             check_out(path)
         found, made = read_throughput(source, accelerator, chips, precision, engine, model, as_of, where_from)
         if points is not None and made:
             emit(points_yaml(made), points)
-        _finish(found, rows_csv(found.rows), out, format)
+        _finish(found, csv_text(MeasuredRow, found.rows), out, format)
         if points is not None and not made:
             tell("no two shapes of one configuration: no operating point was written")
 
@@ -192,25 +193,25 @@ def demand(
 
 def _shares(texts: list[str]) -> dict[str, float]:
     """`NAME=SHARE` by name."""
-    from planner.importers.source import number, stop_on_errors
-    from planner.study.places import Reading, quoted
+    from planner.importers.source import Source
+    from planner.study.places import quoted
 
-    reading = Reading()
+    source = Source()
     shares: dict[str, float] = {}
     for text in texts:
         name, _, share = text.rpartition("=")
         if not name or name in shares:
             got = quoted(text) if not name else f"{quoted(name)} twice"
-            reading.error("--origin", "NAME=SHARE, each name once", got, "as in --origin london=0.6")
-        elif (value := number(share, f"--origin {name}", "a share", reading)) is not None:
+            source.error("--origin", "NAME=SHARE, each name once", got, "as in --origin london=0.6")
+        elif (value := source.number(share, f"--origin {name}", "a share")) is not None:
             shares[name] = value
-    stop_on_errors(reading)
+    source.raise_errors()
     return shares
 
 
 def _workloads(texts: list[str]) -> dict[str, str] | None:
     """`CLASS=NAME` by class; a NAME alone takes all classes."""
-    from planner.importers.source import refuse
+    from planner.errors import refusal
 
     if not texts:
         return None
@@ -218,5 +219,5 @@ def _workloads(texts: list[str]) -> dict[str, str] | None:
     found = {(first if equals else "*"): (name if equals else first) for first, equals, name in pairs}
     if len(found) != len(texts) or ("*" in found and len(found) > 1) or not all(found.values()):
         fix = "as in --workload chat, or --workload short=chat --workload long=documents"
-        raise refuse("--workload", "one NAME, or CLASS=NAME for different classes", " ".join(texts), fix)
+        raise refusal("--workload", "one NAME, or CLASS=NAME for different classes", " ".join(texts), fix)
     return found

@@ -79,7 +79,8 @@ def init(
     """
     with answered():
         from planner.errors import refusal
-        from planner.importers.start import start_from_fleet, start_study
+        from planner.importers.from_fleet import start_from_fleet
+        from planner.importers.new_study import start_study
 
         if fleet is not None and example is not None:
             raise refusal("init", "--example or --from", "both", "leave one out")

@@ -8,7 +8,7 @@ import pytest
 from buildout import README, blocks, outputs, prepared
 
 from planner.drill import drill_plan
-from planner.importers.start import start_study
+from planner.importers.new_study import start_study
 from planner.plan.audit import audit
 from planner.plan.file import read_plan
 from planner.plan.orders import phase_orders

@@ -16,7 +16,7 @@ from typer.testing import CliRunner
 from planner.cli.main import app
 from planner.drill.world import build_world, in_memory
 from planner.errors import Finding, InputError
-from planner.importers.measured import read_models
+from planner.importers.catalogue import read_models
 from planner.plan.plan import make_plan
 from planner.problem.build import build
 from planner.problem.eligibility import WHY_NOT
