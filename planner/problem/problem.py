@@ -9,9 +9,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 
 from planner.problem.algebra import Key, Linear, Sparse
+from planner.problem.request_limits import RequestLimits
 from planner.study.calendar import hour_id
 from planner.study.dependencies import NORMAL, Failure
-from planner.study.doors import Doors
 from planner.study.latency import Reach
 from planner.study.records.study import Failover
 from planner.units import SECONDS_PER_HOUR
@@ -118,10 +118,9 @@ class Problem:
     """f -> pool, placement or limited component -> available fraction, where below 1"""
     cannot_start: Mapping[str, frozenset[str]]
     """f -> placements in which no replica can be started"""
-    doors: Doors
-    """components that let only so many requests through, and choices between ways past them"""
+    request_limits: RequestLimits
     closed: Mapping[str, frozenset[str]]
-    """f -> ways of choices that are closed"""
+    """f -> alternatives that are closed"""
     most_requests_per_second: Mapping[str, float]
     """component -> requests that it lets through [requests/s]"""
     coverable: Mapping[str, Mapping[tuple[str, str], float]]
@@ -275,10 +274,10 @@ class Decisions:
     """(e, s) replicas started since"""
     occupied: Mapping[Key, Linear]
     """(e, s) replicas that take up room"""
-    passing: Mapping[Key, Linear]
+    component_throughput: Mapping[Key, Linear]
     """(component, s) requests/s through a component with a limit"""
-    taking: Mapping[Key, Linear]
-    """(way, s) requests/s that take a way of a choice"""
+    throughput: Mapping[Key, Linear]
+    """(alternative, s) requests/s through it"""
     spared: Mapping[Key, Linear]
     """(e, s) 1 where a placement on which a partial loss falls keeps replicas"""
     outage: Mapping[Key, Linear]

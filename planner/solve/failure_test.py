@@ -70,8 +70,8 @@ STATE_NAMES = (
     "cold_started",
     "occupied",
     "machines",
-    "passing",
-    "taking",
+    "component_throughput",
+    "throughput",
     "obtained",
     "drawn",
 )

@@ -13,16 +13,16 @@ from planner.problem.algebra import Key, Linear, Row, Sparse, is_number, total
 from planner.problem.problem import Decisions, Problem, State, flow_size, no_decisions, states
 from planner.problem.rules.costs import dearest_of, outage_size_usd
 from planner.problem.rules.formulas import (
+    alternatives_size,
     available,
     can_load,
-    choice_size,
-    door_size,
     drawn_upon,
     due_fraction,
     is_normal,
     live_edges,
     live_placements,
     machines_standing,
+    request_limit_size,
     requests_per_second,
     short_of_spend,
     survivors,
@@ -257,12 +257,12 @@ def state_columns(p: Problem, program: Program, x: Decisions, s: State, testing:
             x.excess[w, o, s] = program.column(unit=size)  # type: ignore[index]
         for e in live_edges(p, w, o, s[1]):
             x.traffic[w, o, e, s] = program.column(unit=size)  # type: ignore[index]
-    for c in p.doors.components:
-        x.passing[c, s] = program.column(unit=door_size(p, c))  # type: ignore[index]
-    for n, choice in enumerate(p.doors.choices):
-        for way in choice.ways:
-            if way not in p.closed[s[1]]:
-                x.taking[way, s] = program.column(unit=choice_size(p, n))  # type: ignore[index]
+    for c in p.request_limits.components:
+        x.component_throughput[c, s] = program.column(unit=request_limit_size(p, c))  # type: ignore[index]
+    for alternatives in p.request_limits.alternatives:
+        for a in alternatives.ids:
+            if a not in p.closed[s[1]]:
+                x.throughput[a, s] = program.column(unit=alternatives_size(p, alternatives))  # type: ignore[index]
     hit = p.failures[s[1]].hit
     if hit is not None and not testing:
         x.spared[hit, s] = program.column(integer=True)  # type: ignore[index]

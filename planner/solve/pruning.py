@@ -13,9 +13,9 @@ def implied(p: Problem) -> dict[str, str]:
     """Failure -> a failure that is at least as hard in every respect, which is not implied by another.
 
     `g` implies `f` when of every pool, placement, limited component and offer no less is left in `f`, nothing that may
-    start in `g` may not in `f`, no way is closed in `f` that is open in `g`, and for every workload and origin no more
-    is wanted and no more is due at any time, uncoverable demand left out. Clocks: before the last clock of `g` both
-    have the same; from then on `f` may stay as `g` ends. Exact, for whole numbers too: the decisions of `g` are
+    start in `g` may not in `f`, no alternative is closed in `f` that is open in `g`, and for every workload and origin
+    no more is wanted and no more is due at any time, uncoverable demand left out. Clocks: before the last clock of `g`
+    both have the same; from then on `f` may stay as `g` ends. Exact, for whole numbers too: the decisions of `g` are
     decisions of `f`. A loss that falls on one placement is compared with none.
     """
     names = [f for f in p.failures if f != NORMAL]
@@ -31,7 +31,7 @@ def implied(p: Problem) -> dict[str, str]:
     had = np.array([[p.obtainable[f].get(b, (0.0, 0.0))[0] for b in p.offers] for f in names])
     after = np.array([[p.obtainable[f].get(b, (0.0, 0.0))[1] for b in p.offers] for f in names])
     stuck = np.array([[e in p.cannot_start[f] for e in p.placements] for f in names], dtype=bool)
-    shut = np.array([[way in p.closed[f] for way in p.doors.ways] for f in names], dtype=bool)
+    shut = np.array([[a in p.closed[f] for a in p.request_limits.component_of] for f in names], dtype=bool)
     due = np.array([[[due_fraction(p, w, o, (h, f, c)) for w, o in p.flows] for c in times] for f in names])
     factor = np.array([[p.failures[f].surge_factor * further_surge(p, w, o, f) for w, o in p.flows] for f in names])
     wanted = due * factor[:, None, :]
