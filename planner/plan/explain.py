@@ -10,8 +10,8 @@ from planner.problem.build import build
 from planner.problem.eligibility import workloads_without_edge
 from planner.problem.problem import Problem, flow_size, flow_weights, no_decisions, states
 from planner.problem.rules.formulas import due_fraction, limit_used, requests_per_second
+from planner.problem.rules.gateway_limits import without_weights
 from planner.problem.rules.register import PURCHASE_RULES, RELAXABLE, STATE_RULES
-from planner.problem.rules.reserves import without_weights
 from planner.solve.program import INFEASIBLE, OPTIMAL, Program, purchase_columns, state_columns
 from planner.solve.search import Effort, Progress
 from planner.solve.solve import nothing_may_serve, solve

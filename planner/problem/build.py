@@ -3,23 +3,30 @@
 from dataclasses import replace
 
 from planner.errors import Finding, InputError
-from planner.problem.contracts import (
-    build_outs,
+from planner.problem.capacity import (
+    capital_caps_of,
     claims_of,
-    contracts,
+    either_or_of,
     energy_of,
     held_at_most,
     held_machines,
     limits_of,
     not_offered,
+    paid_hours_of,
+    phases_of,
+    price_factors_of,
     shares_of,
+    spend_years_of,
+    unit_costs,
+    vintages_of,
+    vintages_on_some_day,
 )
 from planner.problem.eligibility import edges_of, replica_seconds_by_placement
 from planner.problem.failures import counted_of, failures_of, losses, priced
 from planner.problem.magnitudes import out_of_range
+from planner.problem.money import discount_factor
 from planner.problem.parts import parts_of
-from planner.problem.payments import worth_factor
-from planner.problem.problem import FEW_UNITS, HOURLY, Problem, clocks, most_machines, sizes, specks
+from planner.problem.problem import FEW_UNITS, HOURLY, Problem, deadlines_of, most_machines, negligible_flows, sizes
 from planner.problem.request_limits import request_limits_of
 from planner.study.calendar import demand_by_hour, hour_id, hours_of, spans
 from planner.study.dependencies import dependency_graph, profile_id
@@ -69,6 +76,9 @@ def build(study: Study, demand: str = "base", with_goals: bool = True) -> Proble
     most_units |= {m.id: float(m.most) for m in study.build_outs}
     held = {(q, t.name): held_machines(study, q, t) for q in pools for t in periods}
     at_most = {(q, t.name): held_at_most(study, q, t) for q in pools for t in periods}
+    vintages = vintages_of(study, offers)
+    start_usd, capital_usd = unit_costs(study, offers, vintages)
+    phases, not_built = phases_of(study)
     counted, obtainable = counted_of(study, offers, failures)
     problem = Problem(
         flows=flows,
@@ -150,23 +160,34 @@ def build(study: Study, demand: str = "base", with_goals: bool = True) -> Proble
         failover=study.failover,
         present_hours={
             hour_id(t.name, hour.name): hours_in[hour_id(t.name, hour.name)]
-            * worth_factor(study, t.begins_months + t.months / 2)
+            * discount_factor(study, t.begins_months + t.months / 2)
             for t in periods
             for hour in study.horizon.each_hour
         },
         energy_usd_per_machine_hour=energy_of(parts),
         deferrable=frozenset(w.name for w in study.workloads if parts.tiers[w.tier].deferrable_hours),
-        **contracts(study, offers),
-        **build_outs(study),
+        vintages=vintages,
+        vintages_on_some_day=vintages_on_some_day(study, offers),
+        paid_hours=paid_hours_of(study, offers),
+        price_factor=price_factors_of(study, offers),
+        start_usd=start_usd,
+        capital_usd=capital_usd,
+        build_outs=tuple(m.id for m in phases),
+        not_built=not_built,
+        least_units={m.id: float(m.least) for m in phases if m.least},
+        either_or=either_or_of(phases),
+        after={m.id: m.after for m in phases if m.after},
+        spend_years=tuple(spend_years_of(study)),
+        capital_caps=capital_caps_of(study),
     )
     problem = replace(
         problem,
-        deadlines_seconds={f: clocks(problem, f) for f in failures},
+        deadlines_seconds={f: deadlines_of(problem, f) for f in failures},
         sizes_requests_per_second=sizes(problem),
     )
     if found := out_of_range(problem):
         raise InputError(found)
-    return replace(problem, maybe_unused=_maybe_unused(problem), specks=specks(problem))
+    return replace(problem, maybe_unused=_maybe_unused(problem), negligible_flows=negligible_flows(problem))
 
 
 def _maybe_unused(p: Problem) -> dict[str, float]:

@@ -66,9 +66,9 @@ def losses(
         value = availability(graph, {c: n for c, n in failure.lost.items() if c not in lets_less or left[c] <= 0})
         things = {q: value[f"pool:{q}"] for q in parts.pools} | {c: min(left[c], value[c]) for c in limits}
         things |= {e: value[f"placement:{e}"] for e in parts.placements}
-        if failure.hit is not None:
+        if failure.targeted is not None:
             # the pool's loss falls on one placement: what else of it is only as lost as the pool stands whole
-            pool = parts.pool[failure.hit].id
+            pool = parts.pool[failure.targeted].id
             things |= {e: 1.0 for e in parts.placements if parts.pool[e].id == pool and things[e] == things[pool]}
         lost[f] = {thing: left for thing, left in things.items() if left < 1}
         closed[f] = request_limits.closed(value)

@@ -28,11 +28,11 @@ HAIR_FRACTION = 5e-7
 """What a plan may miss by the arithmetic of the solver: half of what an audit overlooks."""
 LEAST_WEIGHT = 1e-3
 """What a stream counts for beside the largest at the least, where what is short of all of them is added up."""
-SPECK_REPLICAS = 1e-3
+NEGLIGIBLE_REPLICAS = 1e-3
 """What fills less of a replica could be lost in what a solver calls whole: it gets a row of its own."""
 CLOSE_TO_ALL = 1e-6
 """What losses of parts of a pool leave at the least, to be reckoned with."""
-MOMENT_SECONDS = 1e-3
+JUST_AFTER_SECONDS = 1e-3
 """After machines that were lent come back: a claim is back at every clock later than its return."""
 
 
@@ -69,7 +69,7 @@ class SpendYear:
     """of its periods' share of the year"""
     offers: tuple[str, ...]
     periods: tuple[str, ...]
-    worth: float
+    discount_factor: float
     """what a USD at its end is worth at the start of the horizon"""
 
 
@@ -200,9 +200,9 @@ class Problem:
     """q -> provider"""
     not_offered: Mapping[str, str] = field(default_factory=dict)
     """offer id -> why it cannot be bought in this study"""
-    starts: Mapping[tuple[str, str], tuple[str, ...]] = field(default_factory=dict)
+    vintages: Mapping[tuple[str, str], tuple[str, ...]] = field(default_factory=dict)
     """(b, t) -> periods in which a unit can start that is there through t; not for hourly offers"""
-    there: Mapping[tuple[str, str], tuple[str, ...]] = field(default_factory=dict)
+    vintages_on_some_day: Mapping[tuple[str, str], tuple[str, ...]] = field(default_factory=dict)
     """(b, t) -> the same of a unit that is there on some day of t: where it differs, limits count more than capacity"""
     held_at_most: Mapping[tuple[str, str], float] = field(default_factory=dict)
     """(q, t) machines held at the same time on some day of t, where more than through all of it"""
@@ -213,7 +213,7 @@ class Problem:
     present_hours: Mapping[str, float] = field(default_factory=dict)
     """h -> hours it stands for, times what a USD then is worth at the start of the horizon [h]"""
     build_outs: tuple[str, ...] = ()
-    """ids of phases; their modules are started like units of offers, and share `starts` and `most_units`"""
+    """ids of phases; their modules are started like units of offers, and share `vintages` and `most_units`"""
     not_built: Mapping[str, str] = field(default_factory=dict)
     """build-out -> why it cannot be built within the horizon"""
     ordered: Mapping[tuple[str, str], tuple[float, float]] = field(default_factory=dict)
@@ -238,12 +238,12 @@ class Problem:
     """how requests move in a failure: weights chosen anew, or fixed ones renormalised over what is left"""
     sizes_requests_per_second: Mapping[tuple[str, ...], float] = field(default_factory=dict)
     """(w, o, h), (w, o) -> what any state (of the hour) may ask for at most, surges included: see `flow_size`"""
-    specks: Mapping[str, tuple[tuple[str, str, str], ...]] = field(default_factory=dict)
+    negligible_flows: Mapping[str, tuple[tuple[str, str, str], ...]] = field(default_factory=dict)
     """h, ANY_HOUR -> (w, o, e) of which all requests fill next to nothing of one replica"""
 
     def may_start(self, b: str, t: str) -> bool:
         """Whether a unit of an offer can start in a period."""
-        return t in self.starts.get((b, t), ())
+        return t in self.vintages.get((b, t), ())
 
 
 @dataclass
@@ -278,7 +278,7 @@ class Decisions:
     """(component, s) requests/s through a component with a limit"""
     throughput: Mapping[Key, Linear]
     """(alternative, s) requests/s through it"""
-    spared: Mapping[Key, Linear]
+    survives_loss: Mapping[Key, Linear]
     """(e, s) 1 where a placement on which a partial loss falls keeps replicas"""
     outage: Mapping[Key, Linear]
     """(f,) USD that one occurrence of a priced failure costs beyond normal operation, any sign"""
@@ -309,7 +309,7 @@ def most_machines(p: Problem, q: str) -> float:
         Σ_e machines_per_replica[e] · (work[e] / left + 1) / usable
         where a partial loss may fall on one placement: ((Σ + spare) / usable + unit) / (least counted · (1 − hit))
     Nothing needs more replicas than serve everything, with every surge, from what the worst partial loss leaves. Where
-    that loss may fall on each of some placements, each needs as many machines on top as the pool loses: `hit_fraction`.
+    that loss may fall on each of some placements, each needs as many machines on top as the pool loses.
     """
     surge = max(
         f.surge_factor * math.prod(max(1.0, factor) for factor in f.surges.values()) for f in p.failures.values()
@@ -327,7 +327,7 @@ def most_machines(p: Problem, q: str) -> float:
         )
         needed += p.machines_per_replica[e] * (work * worst / left + 1)
     useful = needed / p.usable_fraction[q]
-    if hit := hit_fraction(p, q):
+    if hit := targeted_fraction(p, q):
         counted = [v for some in p.counted.values() for b in p.offers_of[q] if (v := some.get(b, 1.0)) > 0]
         unit = max((p.machines_per_unit[b] for b in p.offers_of[q]), default=0)
         useful += p.spare_machines[q] / p.usable_fraction[q] + unit
@@ -335,13 +335,17 @@ def most_machines(p: Problem, q: str) -> float:
     return min(most, max(held, useful))
 
 
-def hit_fraction(p: Problem, q: str) -> float:
+def targeted_fraction(p: Problem, q: str) -> float:
     """What losses that fall on one placement take of a pool, over all placements that are left with something.
 
     Formula
         the largest Σ_e h[e] below 1, with h[e] one of the shares lost when all of it falls on one placement, or 0
     """
-    hit = {1 - p.lost[f].get(q, 1.0) for f, x in p.failures.items() if x.hit is not None and p.pool_of[x.hit] == q}
+    hit = {
+        1 - p.lost[f].get(q, 1.0)
+        for f, x in p.failures.items()
+        if x.targeted is not None and p.pool_of[x.targeted] == q
+    }
     sums = {0.0}
     for _ in p.on_pool[q] if hit else ():
         sums |= {round(more, 9) for one in sums for share in hit if (more := one + share) < 1 - CLOSE_TO_ALL}
@@ -414,12 +418,12 @@ def replicas_filled(p: Problem, w: str, o: str, e: str, h: str = "") -> float:
     return seconds * flow_size(p, w, o, h) / min(p.utilisation_normal, p.utilisation_in_failure)
 
 
-def specks(p: Problem) -> dict[str, tuple[tuple[str, str, str], ...]]:
+def negligible_flows(p: Problem) -> dict[str, tuple[tuple[str, str, str], ...]]:
     """h, ANY_HOUR -> (w, o, e) of which all requests fill less than SPECK_REPLICAS of a replica (in some hour)."""
     edges = sorted({(w, o, e) for w, o in p.flows for e in (*p.edges[w, o], *p.edges_in_failure[w, o])})
     found = {}
     for h in p.hours:
-        found[h] = tuple(edge for edge in edges if replicas_filled(p, *edge, h) < SPECK_REPLICAS)
+        found[h] = tuple(edge for edge in edges if replicas_filled(p, *edge, h) < NEGLIGIBLE_REPLICAS)
     return {**found, ANY_HOUR: tuple(sorted({edge for some in found.values() for edge in some}))}
 
 
@@ -428,7 +432,7 @@ def fullest_hour(p: Problem) -> str:
     return max(p.hours, key=lambda h: sum(p.demand_requests_per_second[w, o, h] for w, o in p.flows))
 
 
-def clocks(p: Problem, f: str) -> tuple[float, ...]:
+def deadlines_of(p: Problem, f: str) -> tuple[float, ...]:
     """Clocks of a failure [s]: its distinct deadlines, and before the last one the instants when machines arrive.
 
     Claims come back, machines are obtained. Replicas may be loading from such an instant on, so the plan is held to
@@ -444,7 +448,7 @@ def clocks(p: Problem, f: str) -> tuple[float, ...]:
         for machines, seconds in sorted({row for t in p.periods for row in p.claims[q, t]}, key=str)
         if seconds is not None and machines and p.lost[f].get(q, 1.0) > 0
     } | {(q, seconds) for b, (_, seconds) in p.obtainable[f].items() if p.lost[f].get(q := p.pool_of[b], 1.0) > 0}
-    moments = {p.detection_seconds + seconds + moment for _, seconds in arrive for moment in (0.0, MOMENT_SECONDS)}
+    moments = {p.detection_seconds + seconds + moment for _, seconds in arrive for moment in (0.0, JUST_AFTER_SECONDS)}
     if f in p.priced:
         deadlines.add(p.detection_seconds)
         moments |= _begin_to_run(p, f, arrive)
@@ -460,7 +464,7 @@ def _begin_to_run(p: Problem, f: str, arrive: set[tuple[str, float]]) -> set[flo
     for e in p.placements:
         if p.load_seconds[e] > 0 and p.lost[f].get(e, 1.0) > 0 and e not in p.cannot_start[f]:
             found.add(p.detection_seconds + p.load_seconds[e])
-            later = (seconds + MOMENT_SECONDS for q, seconds in arrive if q == p.pool_of[e])
+            later = (seconds + JUST_AFTER_SECONDS for q, seconds in arrive if q == p.pool_of[e])
             found |= {p.detection_seconds + seconds + p.load_seconds[e] for seconds in later}
     return found
 

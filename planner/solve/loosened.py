@@ -14,7 +14,7 @@ MOST_LIMITS = 12
 """Limits that are asked about, those of the largest dual first: each is one more solve of the relaxation."""
 NOTHING = 1e-9
 """Share of the bound below which a saving is arithmetic."""
-LIMIT_RULES = ("limits_hold", "only_what_is_left_is_obtained")
+LIMIT_RULES = ("limits_hold", "only_what_is_on_the_market_is_obtained")
 OFFER_RULE = "offers_have_limits"
 
 

@@ -21,7 +21,7 @@ from planner.problem.rules.formulas import (
     is_normal,
     live_edges,
     live_placements,
-    machines_standing,
+    machines_in_service,
     request_limit_size,
     requests_per_second,
     short_of_spend,
@@ -263,9 +263,9 @@ def state_columns(p: Problem, program: Program, x: Decisions, s: State, testing:
         for a in alternatives.ids:
             if a not in p.closed[s[1]]:
                 x.throughput[a, s] = program.column(unit=alternatives_size(p, alternatives))  # type: ignore[index]
-    hit = p.failures[s[1]].hit
-    if hit is not None and not testing:
-        x.spared[hit, s] = program.column(integer=True)  # type: ignore[index]
+    targeted = p.failures[s[1]].targeted
+    if targeted is not None and not testing:
+        x.survives_loss[targeted, s] = program.column(integer=True)  # type: ignore[index]
     just_hot = set() if testing or is_normal(s) else pools_that_just_run_on(p, s[1])
     for e in alive:
         if p.pool_of[e] in just_hot:
@@ -277,7 +277,7 @@ def state_columns(p: Problem, program: Program, x: Decisions, s: State, testing:
         if can_load(p, e, s):
             x.cold_started[e, s] = program.column(integer=testing)  # type: ignore[index]
     for q in sorted({p.pool_of[e] for e in alive}):
-        x.machines[q, s] = machines_standing(p, x, q, s) if q in just_hot else program.column()  # type: ignore[index]
+        x.machines[q, s] = machines_in_service(p, x, q, s) if q in just_hot else program.column()  # type: ignore[index]
         come = (
             p.detection_seconds + seconds < s[2]
             for b, (_, seconds) in p.obtainable[s[1]].items()

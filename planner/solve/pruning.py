@@ -37,7 +37,7 @@ def implied(p: Problem) -> dict[str, str]:
     wanted = due * factor[:, None, :]
     found: dict[int, int] = {}
     for i, f in enumerate(names):
-        if p.failures[f].hit is not None:
+        if p.failures[f].targeted is not None:
             continue
         harder = (
             (left <= left[i] + CLOSE).all(1)
@@ -51,7 +51,7 @@ def implied(p: Problem) -> dict[str, str]:
             g = names[j]
             end = max(p.deadlines_seconds[g])
             before = [[c for c in p.deadlines_seconds[name] if c < end] for name in (f, g)]
-            if i != j and p.failures[g].hit is None and before[0] == before[1] and not _leads(found, int(j), i):
+            if i != j and p.failures[g].targeted is None and before[0] == before[1] and not _leads(found, int(j), i):
                 found[i] = int(j)
                 break
     return {names[i]: names[_last(found, i)] for i in found}

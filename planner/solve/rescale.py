@@ -18,9 +18,9 @@ from planner.problem.problem import (
     states,
     with_a_hair,
 )
+from planner.problem.rules.failures import no_replica_before_its_cold_start_ends
 from planner.problem.rules.formulas import requests_divided, requests_per_second, short_of_spend, whole_occupied
-from planner.problem.rules.link import no_replica_before_its_cold_start_ends
-from planner.problem.rules.reserves import conditions, renormalised, splits_replicas, taken, whole_survivors
+from planner.problem.rules.gateway_limits import conditions, renormalised, splits_replicas, taken, whole_survivors
 from planner.solve.failure_test import SLIVER
 from planner.solve.polish import edge_costs
 from planner.solve.program import BOUGHT, OPTIMAL, Program, start_program
@@ -52,8 +52,8 @@ def _split_columns(p: Problem, program: Program, x: Decisions, e: str, s: State)
         x.kept[e, s] = float(whole_survivors(p, x, e, s))  # type: ignore[index]
         return
     x.kept[e, s] = program.column(integer=True)  # type: ignore[index]
-    if p.failures[s[1]].hit == e:
-        x.spared[e, s] = program.column(integer=True)  # type: ignore[index]
+    if p.failures[s[1]].targeted == e:
+        x.survives_loss[e, s] = program.column(integer=True)  # type: ignore[index]
     rule = no_replica_before_its_cold_start_ends
     program.add(rule.__name__, (row for row in rule(p, x, s) if row.key[0] == e))
 

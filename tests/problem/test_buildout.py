@@ -130,10 +130,10 @@ def test_another_clock_can_be_the_longest():
 def test_a_slip_past_the_horizon_is_never_built_and_says_why():
     late = hall(build_outs=(phase("one", lead_months=clocks(power=24.0)),))
     reason = build(late).not_built[f"{HALL}:one"]
-    assert reason == "clocks: 24 months from 2027-01-01 end on 2029-01-01, after 2028-10-01"
+    assert reason == "lead time: 24 months from 2027-01-01 end on 2029-01-01, after 2028-10-01"
     plan = planned(late)
     assert plan.builds == () and plan.proof.cost_usd == pytest.approx(96000)
-    assert f"cannot be built: {HALL}:one: clocks: 24 months" in render(review_plan(plan), "text")
+    assert f"cannot be built: {HALL}:one: lead time: 24 months" in render(review_plan(plan), "text")
 
 
 @pytest.mark.parametrize(

@@ -69,8 +69,8 @@ def test_a_term_longer_than_the_horizon_needs_leave_and_is_paid_within_it():
 def test_without_leave_nothing_starts_whose_term_ends_after_the_horizon():
     p = build(small(EIGHT, 5.0, [offer("a/x/m", 1, "commitment", term_months=12.0)]))
     assert [t for t in p.periods if p.may_start("a/x/m:commitment", t)] == [f"quarter-{n}" for n in range(1, 6)]
-    assert p.starts["a/x/m:commitment", "quarter-4"] == ("quarter-1", "quarter-2", "quarter-3", "quarter-4")
-    assert p.starts["a/x/m:commitment", "quarter-8"] == ("quarter-5",)
+    assert p.vintages["a/x/m:commitment", "quarter-4"] == ("quarter-1", "quarter-2", "quarter-3", "quarter-4")
+    assert p.vintages["a/x/m:commitment", "quarter-8"] == ("quarter-5",)
 
 
 def test_expiry_start_and_retirement_in_the_same_period():

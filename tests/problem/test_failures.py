@@ -11,7 +11,7 @@ from planner.drill import drill_plan
 from planner.plan.audit import audit
 from planner.plan.plan import make_plan
 from planner.problem.build import build
-from planner.problem.problem import hit_fraction
+from planner.problem.problem import targeted_fraction
 from planner.solve.pruning import implied
 from planner.solve.search import Effort, Infeasible, _Search
 from planner.solve.solve import solve
@@ -364,13 +364,13 @@ def test_a_loss_on_one_placement_may_need_more_machines_than_serve_everything(sp
         pools=(Pool(site="p/a", machine_type="m", spare_machines=spare),),
         bought=[offer("p/a/m", 1, most_units=200.0)],
     )
-    assert hit_fraction(build(s), "p/a/m") == pytest.approx(0.8)
+    assert targeted_fraction(build(s), "p/a/m") == pytest.approx(0.8)
     plan = make_plan(s, EXACT)
     assert units(plan) == {"p/a": 35 if spare else 30}
     assert audit(plan).passed and not drill_plan(plan).broken
     # 1 / 0.4 placements are left with something at most: of three, two are relied upon
     third = replace(build(s), on_pool={"p/a/m": (*build(s).on_pool["p/a/m"], "third")})
-    assert hit_fraction(third, "p/a/m") == pytest.approx(0.8)
+    assert targeted_fraction(third, "p/a/m") == pytest.approx(0.8)
 
 
 def test_what_is_obtained_in_a_failure_keeps_to_quotas_and_power():

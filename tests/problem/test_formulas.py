@@ -9,7 +9,7 @@ from studies import SOURCED, machine_type, model, offer, profile, site, study, w
 
 from planner.problem.build import build
 from planner.problem.eligibility import replica_seconds_per_request
-from planner.problem.problem import HOUR, PERIOD, Problem, clocks, no_decisions
+from planner.problem.problem import HOUR, PERIOD, Problem, deadlines_of, no_decisions
 from planner.problem.rules.formulas import due_fraction, machines_held_or_bought, machines_up
 from planner.study.dependencies import NORMAL, availability, dependency_graph, expand
 from planner.study.latency import (
@@ -249,9 +249,9 @@ def test_clocks_are_also_when_claims_come_back():
         Claim(pool="a/x/m", machines=0, reclaim_seconds=20.0, lent_to="nobody"),
     )
     p = two_tiers(claims=lent)
-    assert clocks(p, "site:b/y") == (60.0, 90.0, 90.001, 120.0, 300.0)
-    assert clocks(p, "site:a/x") == (60.0, 120.0, 300.0), "what is lost does not come back"
-    assert clocks(p, NORMAL) == (0.0,)
+    assert deadlines_of(p, "site:b/y") == (60.0, 90.0, 90.001, 120.0, 300.0)
+    assert deadlines_of(p, "site:a/x") == (60.0, 120.0, 300.0), "what is lost does not come back"
+    assert deadlines_of(p, NORMAL) == (0.0,)
 
 
 def test_what_is_due():

@@ -22,8 +22,12 @@ from planner.problem.algebra import Sparse, total
 from planner.problem.build import build
 from planner.problem.problem import Problem, State, no_decisions, states
 from planner.problem.rules.formulas import live_edges
-from planner.problem.rules.inside import each_request_passes_one_alternative, throughput_is_counted
-from planner.problem.rules.link import components_pass_what_they_can, no_request_passes_a_closed_alternative
+from planner.problem.rules.states import (
+    components_pass_what_they_can,
+    each_request_passes_one_alternative,
+    no_request_passes_a_closed_alternative,
+    throughput_is_counted,
+)
 from planner.questions.margins import margins
 from planner.solve.program import OPTIMAL, Program, state_columns
 from planner.solve.search import Infeasible

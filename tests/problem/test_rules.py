@@ -96,7 +96,9 @@ def worked() -> Study:
 def inside(deferrable: bool = False) -> tuple[Problem, Decisions]:
     """3 machines rented for 2 replicas of A, a unit of 2 machines for one replica of B; half as many in a rollout."""
     p, x = build(worked()), no_decisions()
-    p = replace(p, deferrable=frozenset({"w"}) if deferrable else frozenset(), specks={HOUR: (("w", "o", A),)})
+    p = replace(
+        p, deferrable=frozenset({"w"}) if deferrable else frozenset(), negligible_flows={HOUR: (("w", "o", A),)}
+    )
     x.rented, x.started = Sparse({RENT: 3.0}), Sparse({BUILD: 1.0})
     x.replicas = Sparse({(A, HOUR): 2.0, (B, HOUR): 1.0})
     x.non_preemptible, x.opened = Sparse({(A, HOUR): 2.0}), Sparse({("b/y/n", HOUR): 1.0})
@@ -257,7 +259,7 @@ RESERVED: dict[str, list[tuple[str, tuple, float, float]]] = {
         ("reserve", ("w", "o", B, HOUR), 9.0, 0.25),  # 9 / 4 − 2 replicas
         ("replicas", (A, HOUR), 1.0, 0.25),  # 10 / 1.6 / 5 − 1 in normal operation
     ],
-    "hot_replicas_stand_on_machines": [("non_preemptible", (A, HOUR), 8.0, 2.0)],  # 8 − 3 replicas on 0.5 · 6 machines
+    "warm_replicas_stand_on_machines": [("non_preemptible", (A, HOUR), 8.0, 2.0)],  # 8 − 3 replicas on 0.5 · 6 machines
     "components_pass_what_is_reserved": [
         ("reserve", ("w", "o", B, HOUR), 12.5, 0.5),  # 12.5 − 12 when A is lost
     ],
@@ -320,7 +322,7 @@ def obtaining() -> tuple[Problem, Decisions]:
 
 OBTAINED: dict[str, list[tuple[str, tuple, float, float]]] = {
     # as OUTSIDE, from the point `obtaining`
-    "only_what_is_left_is_obtained": [
+    "only_what_is_on_the_market_is_obtained": [
         ("obtained", ("a/x/m", OUT_OF_B), 2.0, 0.5),  # 2 − 0.5 · (6 − 3)
         ("drawn", (0, OUT_OF_B), 12.0, 2.0),  # 12 + 10 · 3 + 10 · 2 · 1 − 60 vcpu
     ],

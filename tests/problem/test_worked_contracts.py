@@ -151,7 +151,7 @@ def test_what_can_be_bought_and_why_not():
     }
     assert p.not_built == {
         "a/x:never": "never: the study leaves it out",
-        "a/x:slow": "clocks: 12 months from 2026-01-01 end on 2027-01-01, after 2026-04-01",
+        "a/x:slow": "lead time: 12 months from 2026-01-01 end on 2027-01-01, after 2026-04-01",
     }
     assert p.build_outs == ("a/x:hall",) and p.least_units == {"a/x:hall": 1.0}
     assert (p.most_units["a/x:hall"], p.most_units[TERM], p.most_units[BLOCK]) == (3.0, 1.0, float("inf"))
@@ -170,7 +170,7 @@ def test_what_can_be_bought_and_why_not():
 
 def test_when_units_start_that_are_there():
     p = problem()
-    assert {key: names for key, names in p.starts.items() if key[0] not in (SPOT, ON_DEMAND)} == {
+    assert {key: names for key, names in p.vintages.items() if key[0] not in (SPOT, ON_DEMAND)} == {
         (TERM, "a"): ("a",),
         (TERM, "b"): ("b",),  # four months from a on are gone within b
         (YEAR, "a"): ("a",),
@@ -180,8 +180,8 @@ def test_when_units_start_that_are_there():
         (BOUGHT, "b"): ("b",),
         ("a/x:hall", "b"): ("b",),
     }
-    assert p.there == {(TERM, "b"): ("a", "b"), (BLOCK, "b"): ("a",)}  # on some day of b
-    assert p.starts[ON_DEMAND, "a"] == ("a",) and p.starts[ON_DEMAND, "b"] == ("b",)
+    assert p.vintages_on_some_day == {(TERM, "b"): ("a", "b"), (BLOCK, "b"): ("a",)}  # on some day of b
+    assert p.vintages[ON_DEMAND, "a"] == ("a",) and p.vintages[ON_DEMAND, "b"] == ("b",)
 
 
 def test_hours_and_prices():
@@ -241,7 +241,7 @@ def test_limits_and_promises():
         ("year", 1, 1200.0, (ON_DEMAND, SPOT), ("a", "b")),
         ("spring", 1, 1200 * 3 / 12, (YEAR,), ("a",)),
     ]
-    assert [k.worth for k in p.spend_years] == pytest.approx([worth(12), worth(3)], rel=1e-12)
+    assert [k.discount_factor for k in p.spend_years] == pytest.approx([worth(12), worth(3)], rel=1e-12)
     assert [(c.name, c.most_usd, c.periods) for c in p.capital_caps] == [("first", 1e6, ("a",))]
     assert [(s.component, s.placements, s.most_fraction) for s in p.shares] == [
         ("provider:a", {A}, 0.7),

@@ -65,7 +65,7 @@ def check(found: dict[tuple[Any, ...], Side], expected: dict[tuple[Any, ...], Si
 
 
 def test_every_rule_and_cost_is_there():
-    reserves = {r.__name__ for r in PURCHASE_RULES if r.__module__ == "planner.problem.rules.reserve_rules"}
+    reserves = {r.__name__ for r in PURCHASE_RULES if r.__module__ == "planner.problem.rules.gateway_limits"}
     assert set(ONCE) | reserves == {r.__name__ for r in PURCHASE_RULES}
     assert set(IN_STATES) == {r.__name__ for r in STATE_RULES}
     assert set(COST) == {c.__name__ for c in COSTS}

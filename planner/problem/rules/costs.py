@@ -26,7 +26,7 @@ def commitments(p: Problem, x: Decisions) -> Linear:
     Units
         USD over the horizon, worth on its first day
     """
-    return _of_starts(p, x, "commitments")
+    return _of_vintages(p, x, "commitments")
 
 
 def capital(p: Problem, x: Decisions) -> Linear:
@@ -39,7 +39,7 @@ def capital(p: Problem, x: Decisions) -> Linear:
     Units
         USD over the horizon, worth on its first day; worth = 1 / (1 + discount) ^ years
     """
-    return _of_starts(p, x, "capital")
+    return _of_vintages(p, x, "capital")
 
 
 def upkeep(p: Problem, x: Decisions) -> Linear:
@@ -52,7 +52,7 @@ def upkeep(p: Problem, x: Decisions) -> Linear:
     Units
         USD over the horizon, worth on its first day
     """
-    return _of_starts(p, x, "upkeep")
+    return _of_vintages(p, x, "upkeep")
 
 
 def salvage(p: Problem, x: Decisions) -> Linear:
@@ -65,10 +65,10 @@ def salvage(p: Problem, x: Decisions) -> Linear:
     Source
         straight-line depreciation: IAS 16, paragraph 62
     """
-    return _of_starts(p, x, "salvage")
+    return _of_vintages(p, x, "salvage")
 
 
-def _of_starts(p: Problem, x: Decisions, component: str) -> Linear:
+def _of_vintages(p: Problem, x: Decisions, component: str) -> Linear:
     return total((usd, x.started[key]) for key, usd in p.start_usd.get(component, {}).items())
 
 
@@ -96,7 +96,7 @@ def spend_shortfalls(p: Problem, x: Decisions) -> Linear:
     Units
         USD over the horizon, worth on its first day
     """
-    return total((year.worth, x.shortfall[year.name, year.year]) for year in p.spend_years)
+    return total((year.discount_factor, x.shortfall[year.name, year.year]) for year in p.spend_years)
 
 
 def hourly_machines(p: Problem, x: Decisions) -> Linear:

@@ -82,16 +82,16 @@ def units_active(p: Problem, x: Decisions, b: str, h: str) -> Linear:
     """
     if b in p.hourly:
         return x.rented[b, h]
-    starts = p.starts.get((b, p.period_of[h]), ())
+    starts = p.vintages.get((b, p.period_of[h]), ())
     return x.started[b, starts[0]] if len(starts) == 1 else total((1.0, x.started[b, t]) for t in starts)
 
 
-def units_there(p: Problem, x: Decisions, b: str, h: str) -> Linear:
+def units_on_fullest_day(p: Problem, x: Decisions, b: str, h: str) -> Linear:
     """Units of an offer that are there on some day of an hour's period, at the same time at most [units].
 
     A contract that ends within a period is no capacity in it, but takes its part of quotas, power and the market.
     """
-    starts = p.there.get((b, p.period_of[h]))
+    starts = p.vintages_on_some_day.get((b, p.period_of[h]))
     return units_active(p, x, b, h) if starts is None else total((1.0, x.started[b, t]) for t in starts)
 
 
@@ -100,7 +100,7 @@ def spent_usd(p: Problem, x: Decisions, b: str, t: str) -> Linear:
     if b in p.hourly:
         hours = ((unit_usd_per_hour(p, b, t) * p.hours_in[h], x.rented[b, h]) for h in p.hours if p.period_of[h] == t)
         return total(hours)
-    return total((unit_usd_per_hour(p, b, u) * p.hours_in[t], x.started[b, u]) for u in p.starts.get((b, t), ()))
+    return total((unit_usd_per_hour(p, b, u) * p.hours_in[t], x.started[b, u]) for u in p.vintages.get((b, t), ()))
 
 
 def short_of_spend(p: Problem, x: Decisions) -> dict[tuple[str, int], float]:
@@ -179,7 +179,7 @@ def machines_claimed(p: Problem, q: str, s: State) -> float:
 
 def machines_up(p: Problem, x: Decisions, q: str, s: State) -> Linear:
     """Machines of a pool that can be used in a state [machines], all that can be obtained among them."""
-    there = [(1.0, machines_standing(p, x, q, s))]
+    there = [(1.0, machines_in_service(p, x, q, s))]
     return total([*there, (1.0, machines_to_obtain(p, x, q, s))] if q in p.may_obtain else there)
 
 
@@ -201,7 +201,7 @@ def drawn_upon(p: Problem) -> list[int]:
     return [n for n, limit in enumerate(p.limits) if not p.may_obtain.isdisjoint(limit.units_per_machine)]
 
 
-def machines_standing(p: Problem, x: Decisions, q: str, s: State) -> Linear:
+def machines_in_service(p: Problem, x: Decisions, q: str, s: State) -> Linear:
     """Machines of a pool that can be used in a state, held or bought before [machines]."""
     h, f, _ = s
     claimed = machines_claimed(p, q, s)
@@ -275,7 +275,7 @@ def alternatives_size(p: Problem, alternatives: Alternatives) -> float:
     return math.fsum({(w, o): flow_size(p, w, o) for w, o, _ in alternatives.edges}.values()) or 1.0
 
 
-def replicas_hit(p: Problem, x: Decisions, e: str, s: State) -> Linear:
+def replicas_targeted(p: Problem, x: Decisions, e: str, s: State) -> Linear:
     """Replicas that a pool's partial loss takes when all of it falls on one placement [replicas]."""
     h, f, _ = s
     q = p.pool_of[e]
@@ -296,16 +296,16 @@ def units_at_pool(p: Problem, x: Decisions, q: str, h: str) -> Linear:
 def limit_used(p: Problem, x: Decisions, limit: int, h: str) -> Linear:
     """What the machines held and bought take of a limit on the fullest day of a period, in the limit's unit."""
     units = p.limits[limit].units_per_machine
-    return total((units[q], machines_there(p, x, q, h)) for q in units)
+    return total((units[q], machines_on_fullest_day(p, x, q, h)) for q in units)
 
 
-def machines_there(p: Problem, x: Decisions, q: str, h: str) -> Linear:
+def machines_on_fullest_day(p: Problem, x: Decisions, q: str, h: str) -> Linear:
     """Machines of a pool that are held or bought on the fullest day of an hour's period [machines]."""
     held = p.held_at_most.get((q, p.period_of[h]), p.held_machines[q, p.period_of[h]])
-    return total([(1.0, held), *((p.machines_per_unit[b], units_there(p, x, b, h)) for b in p.offers_of[q])])
+    return total([(1.0, held), *((p.machines_per_unit[b], units_on_fullest_day(p, x, b, h)) for b in p.offers_of[q])])
 
 
-def limit_there(p: Problem, x: Decisions, limit: int, h: str) -> Linear:
+def limit_capacity(p: Problem, x: Decisions, limit: int, h: str) -> Linear:
     """What there is of a limit in an hour, in its unit: of itself, and of what is built by then."""
     modules = p.limits[limit].modules
     if not modules:

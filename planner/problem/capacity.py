@@ -1,12 +1,12 @@
-"""What a problem says of contracts: what can be bought when, what is held and lent, what limits it."""
+"""What capacity there is and can be had: what is held and lent, what can be bought and built when, what limits it."""
 
-from collections.abc import Iterator, Mapping
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import date
 from fnmatch import fnmatchcase
-from typing import Any
 
+from planner.problem.money import build_out_payments, contract_payments, discount_factor, present_values_usd
 from planner.problem.parts import Parts
-from planner.problem.payments import build_out_payments, contract_payments, worth_factor, worth_usd
 from planner.problem.problem import HOURLY, CapitalCap, Limit, ShareLimit, SpendYear
 from planner.study.calendar import (
     Span,
@@ -48,31 +48,42 @@ def not_offered(study: Study, offer: Offer) -> str | None:
 
 
 def covering(study: Study, offer: Offer) -> dict[str, tuple[str, ...]]:
-    """Period -> periods in which a unit of the offer can start that is there through it; hourly: itself."""
+    """Period -> periods in which a unit of the offer can start that lasts through it; hourly: itself."""
     periods = spans(study)
-    found = {}
+    able = [t for t in periods if may_start(study, offer, t)]
+    if offer.kind in HOURLY:
+        return {t.name: (t.name,) for t in able}
+    vintages = {}
     for t in periods:
-        if offer.kind in HOURLY:
-            starts = [t] if may_start(study, offer, t) else []
-        else:
-            able = [s for s in periods if may_start(study, offer, s)]
-            starts = [s for s in able if covers(offer, s, t, len(periods) > 1)]
-        if starts:
-            found[t.name] = tuple(s.name for s in starts)
-    return found
+        if names := tuple(s.name for s in able if covers(offer, s, t, len(periods) > 1)):
+            vintages[t.name] = names
+    return vintages
 
 
-def there(study: Study, offers: Mapping[str, Offer]) -> dict[tuple[str, str], tuple[str, ...]]:
-    """(b, t) -> periods in which a unit can start that is there on some day of t, where more than cover all of it."""
-    periods, found = spans(study), {}
+def vintages_of(study: Study, offers: Mapping[str, Offer]) -> dict[tuple[str, str], tuple[str, ...]]:
+    """(b, t) -> periods in which a unit, or a module of a build-out, can start that lasts through t."""
+    vintages = {(b, t): names for b, offer in offers.items() for t, names in covering(study, offer).items()}
+    for m in study.build_outs:
+        ready = [s for s in spans(study) if may_be_ready(study.today, m, s)]
+        for t in spans(study):
+            if names := tuple(s.name for s in ready if s.begins_months <= t.begins_months):
+                vintages[m.id, t.name] = names
+    return vintages
+
+
+def vintages_on_some_day(study: Study, offers: Mapping[str, Offer]) -> dict[tuple[str, str], tuple[str, ...]]:
+    """(b, t) -> periods in which a unit can start that stands on some day of t; where more than last through it."""
+    vintages = {}
     for b, offer in offers.items():
+        if offer.kind in HOURLY:
+            continue
         covered = covering(study, offer)
-        able = [s for s in periods if offer.kind not in HOURLY and s.name in covered.get(s.name, ())]
-        for t in periods:
+        able = [s for s in spans(study) if s.name in covered.get(s.name, ())]
+        for t in spans(study):
             names = tuple(s.name for s in able if is_there(offer, s, t))
             if names and names != covered.get(t.name, ()):
-                found[b, t.name] = names
-    return found
+                vintages[b, t.name] = names
+    return vintages
 
 
 def not_built(study: Study, phase: BuildOut) -> str | None:
@@ -83,37 +94,36 @@ def not_built(study: Study, phase: BuildOut) -> str | None:
         return None
     day, last = usable_from(study.today, phase), spans(study)[-1].first_day
     if day > last:
-        return f"clocks: {phase.lead_months.longest:g} months from {study.today} end on {day}, after {last}"
-    return "start: no period begins between its clocks, decide_by and ready_in"
+        return f"lead time: {phase.lead_months.longest:g} months from {study.today} end on {day}, after {last}"
+    return "start: no period begins between its lead time, decide_by and ready_in"
 
 
-def build_outs(study: Study) -> dict[str, Any]:
-    """What a problem says of build-outs, spend commitments and capital over time, beside `contracts`."""
+def phases_of(study: Study) -> tuple[list[BuildOut], dict[str, str]]:
+    """Build-outs that can be built within the horizon, sorted, and why the others cannot."""
     refused = {m.id: reason for m in study.build_outs if (reason := not_built(study, m)) is not None}
-    able = tuple(m for m in sorted(study.build_outs, key=lambda m: m.id) if m.id not in refused)
-    groups: dict[str, list[str]] = {}
-    for m in able:
+    return [m for m in sorted(study.build_outs, key=lambda m: m.id) if m.id not in refused], refused
+
+
+def either_or_of(phases: Iterable[BuildOut]) -> tuple[tuple[str, ...], ...]:
+    """Build-outs of which one at most is built."""
+    groups: dict[str, list[str]] = defaultdict(list)
+    for m in phases:
         if m.either_or is not None:
-            groups.setdefault(m.either_or, []).append(m.id)
-    return {
-        "build_outs": tuple(m.id for m in able),
-        "not_built": refused,
-        "least_units": {m.id: float(m.least) for m in able if m.least},
-        "either_or": tuple(tuple(group) for _, group in sorted(groups.items()) if len(group) > 1),
-        "after": {m.id: m.after for m in able if m.after},
-        "spend_years": tuple(_spend_years(study)),
-        "capital_caps": tuple(
-            CapitalCap(cap.name, cap.most_usd, _touched(study, cap.from_day, cap.until))
-            for cap in study.policies.capital_limits
-        ),
-    }
+            groups[m.either_or].append(m.id)
+    return tuple(tuple(group) for _, group in sorted(groups.items()) if len(group) > 1)
+
+
+def capital_caps_of(study: Study) -> tuple[CapitalCap, ...]:
+    """Limits on the capital that is paid in some time."""
+    caps = study.policies.capital_limits
+    return tuple(CapitalCap(cap.name, cap.most_usd, _touched(study, cap.from_day, cap.until)) for cap in caps)
 
 
 def _touched(study: Study, first: date | None, last: date | None) -> tuple[str, ...]:
     return tuple(t.name for t in spans(study) if touches(first, last, t))
 
 
-def _spend_years(study: Study) -> Iterator[SpendYear]:
+def spend_years_of(study: Study) -> Iterator[SpendYear]:
     """The years of the spend commitments; a period belongs to the year in which its middle lies."""
     for k in study.spend_commitments:
         covered = [t for t in spans(study) if touches(k.from_day, k.until, t)]
@@ -124,32 +134,36 @@ def _spend_years(study: Study) -> Iterator[SpendYear]:
         offers = tuple(sorted(b.id for b in study.offers if any(fnmatchcase(b.id, p) for p in k.offers)))
         for year, periods in years.items():
             usd = k.usd_per_year * sum(t.months for t in periods) / MONTHS_PER_YEAR
-            worth = worth_factor(study, periods[-1].ends_months)
-            yield SpendYear(k.name, year + 1, usd, offers, tuple(t.name for t in periods), worth)
+            factor = discount_factor(study, periods[-1].ends_months)
+            yield SpendYear(k.name, year + 1, usd, offers, tuple(t.name for t in periods), factor)
 
 
-def payments_of(study: Study, offers: Mapping[str, Offer], p: Mapping[str, Any]) -> dict[str, Any]:
+UsdByVintage = dict[str, dict[tuple[str, str], float]]
+
+
+def unit_costs(
+    study: Study, offers: Mapping[str, Offer], vintages: Mapping[tuple[str, str], tuple[str, ...]]
+) -> tuple[UsdByVintage, UsdByVintage]:
     """What a unit or module that starts in a period costs, by component; and its capital, by period of payment."""
     periods, prices = spans(study), {row.offer_id: row for row in study.prices}
     phases = {m.id: m for m in study.build_outs}
-    start_usd: dict[str, dict[tuple[str, str], float]] = {}
-    capital_usd: dict[str, dict[tuple[str, str], float]] = {}
-    for (b, name), starts in p["starts"].items():
-        if name not in starts or (b in offers and offers[b].kind in HOURLY):
+    start_usd: UsdByVintage = defaultdict(dict)
+    capital_usd: UsdByVintage = defaultdict(dict)
+    for (b, name), names in vintages.items():
+        if name not in names or (b in offers and offers[b].kind in HOURLY):
             continue
         start = next(t for t in periods if t.name == name)
-        paid = (
-            contract_payments(study, offers[b], prices[b], start)
-            if b in offers
-            else build_out_payments(study, phases[b], start)
-        )
-        for component, usd in worth_usd(study, paid).items():
-            start_usd.setdefault(component, {})[b, name] = usd
-        for payment in paid:
+        if b in offers:
+            payments = contract_payments(study, offers[b], prices[b], start)
+        else:
+            payments = build_out_payments(study, phases[b], start)
+        for component, usd in present_values_usd(study, payments).items():
+            start_usd[component][b, name] = usd
+        for payment in payments:
             if payment.component == "capital":
-                into = capital_usd.setdefault(period_at(periods, payment.months).name, {})
-                into[b, name] = into.get((b, name), 0.0) + payment.usd
-    return {"start_usd": start_usd, "capital_usd": capital_usd}
+                paid_in = capital_usd[period_at(periods, payment.months).name]
+                paid_in[b, name] = paid_in.get((b, name), 0.0) + payment.usd
+    return dict(start_usd), dict(capital_usd)
 
 
 def energy_of(parts: Parts) -> dict[tuple[str, str], float]:
@@ -171,31 +185,31 @@ def energy_of(parts: Parts) -> dict[tuple[str, str], float]:
     return found
 
 
-def contracts(study: Study, offers: Mapping[str, Offer]) -> dict[str, Any]:
-    """What a problem says of contracts over time: starts, paid hours, factors on prices, payments."""
-    periods, prices = spans(study), {row.offer_id: row for row in study.prices}
-    starts = {(b, t): names for b, offer in offers.items() for t, names in covering(study, offer).items()}
-    for m in study.build_outs:
-        ready = [s for s in periods if may_be_ready(study.today, m, s)]
-        for t in periods:
-            if earlier := tuple(s.name for s in ready if s.begins_months <= t.begins_months):
-                starts[m.id, t.name] = earlier
-    paid, factors = {}, {}
+def paid_hours_of(study: Study, offers: Mapping[str, Offer]) -> dict[tuple[str, str], float]:
+    """(b, t) -> hours of the horizon that a unit started in t is paid for; hourly: hours of t [h]."""
+    hours = {}
     for b, offer in offers.items():
-        for t in periods:
+        for t in spans(study):
             months = t.months if offer.kind in HOURLY else paid_months(offer, t, study.horizon.months)
-            paid[b, t.name] = study.hours_per_month * months
-            price, then = prices[b].price_usd_per_machine_hour, price_in(study, offer, prices[b], t)
-            if then != price and price:
-                factors[b, t.name] = then / price
-    found = {"starts": starts, "paid_hours": paid, "price_factor": factors, "there": there(study, offers)}
-    return found | payments_of(study, offers, found)
+            hours[b, t.name] = study.hours_per_month * months
+    return hours
+
+
+def price_factors_of(study: Study, offers: Mapping[str, Offer]) -> dict[tuple[str, str], float]:
+    """(b, t) -> factor on the list price of what starts or is rented in t, where not 1."""
+    prices, factors = {row.offer_id: row for row in study.prices}, {}
+    for b, offer in offers.items():
+        listed = prices[b].price_usd_per_machine_hour
+        for t in spans(study) if listed else ():
+            usd = price_in(study, offer, prices[b], t)
+            if usd != listed:
+                factors[b, t.name] = usd / listed
+    return factors
 
 
 def held_machines(study: Study, pool: str, period: Span) -> float:
     """Machines of a pool that are held through a whole period [machines]."""
-    there = (h.machines for h in study.holdings if h.pool == pool and through(h.from_day, h.until, period))
-    return float(sum(there))
+    return float(sum(h.machines for h in study.holdings if h.pool == pool and through(h.from_day, h.until, period)))
 
 
 def held_at_most(study: Study, pool: str, period: Span) -> float:
