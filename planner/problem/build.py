@@ -22,11 +22,11 @@ from planner.problem.capacity import (
     vintages_on_some_day,
 )
 from planner.problem.eligibility import edges_of, replica_seconds_by_placement
-from planner.problem.failures import counted_of, failures_of, losses, priced
-from planner.problem.magnitudes import out_of_range
+from planner.problem.failures import counted_of, deadlines_of, failures_of, losses, priced
+from planner.problem.magnitudes import negligible_flows, out_of_range, sizes
 from planner.problem.money import discount_factor
 from planner.problem.parts import parts_of
-from planner.problem.problem import FEW_UNITS, HOURLY, Problem, deadlines_of, most_machines, negligible_flows, sizes
+from planner.problem.problem import FEW_UNITS, HOURLY, Problem, most_machines
 from planner.problem.request_limits import request_limits_of
 from planner.study.calendar import demand_by_hour, hour_id, hours_of, spans
 from planner.study.dependencies import dependency_graph, profile_id
@@ -58,13 +58,13 @@ def build(study: Study, demand: str = "base", with_goals: bool = True) -> Proble
     wanted = demand_by_hour(study, demand)
     flows = tuple(dict.fromkeys((w, o) for w, o, _ in wanted))
     edges, edges_in_failure, why_not = edges_of(parts, flows)
-    serving = {e for some in (*edges.values(), *edges_in_failure.values()) for e in some}
-    names = tuple(e for e in parts.placements if e in serving)
     graph = dependency_graph(study)
     failures, promised = failures_of(parts, graph, with_goals)
     years = study.horizon.months / MONTHS_PER_YEAR
-    either = {(w, o, e) for some in (edges, edges_in_failure) for (w, o), ends in some.items() for e in ends}
-    request_limits = request_limits_of(study, graph, either)
+    every_edge = {(w, o, e) for w, o in flows for e in (*edges[w, o], *edges_in_failure[w, o])}
+    serving = {e for _, _, e in every_edge}
+    names = tuple(e for e in parts.placements if e in serving)
+    request_limits = request_limits_of(study, graph, every_edge)
     lost, coverable, stuck, closed = losses(parts, graph, failures, flows, edges, edges_in_failure, request_limits)
     periods = spans(study)
     (period_of, hours_in), hours = hours_of(study)
@@ -133,8 +133,8 @@ def build(study: Study, demand: str = "base", with_goals: bool = True) -> Proble
         hourly=frozenset(b for b in offers if offers[b].kind in HOURLY),
         counted=counted,
         obtainable=obtainable,
-        may_obtain=frozenset(offers[b].pool for some in obtainable.values() for b in some),
-        with_spot=frozenset(offers[b].pool for some in counted.values() for b in some),
+        may_obtain=frozenset(offers[b].pool for by_offer in obtainable.values() for b in by_offer),
+        with_spot=frozenset(offers[b].pool for by_offer in counted.values() for b in by_offer),
         machines_per_unit={b: offers[b].machines_per_unit for b in offers},
         most_units=most_units,
         price_usd_per_machine_hour={b: price[b] for b in offers},
@@ -185,16 +185,16 @@ def build(study: Study, demand: str = "base", with_goals: bool = True) -> Proble
         deadlines_seconds={f: deadlines_of(problem, f) for f in failures},
         sizes_requests_per_second=sizes(problem),
     )
-    if found := out_of_range(problem):
-        raise InputError(found)
+    if findings := out_of_range(problem):
+        raise InputError(findings)
     return replace(problem, maybe_unused=_maybe_unused(problem), negligible_flows=negligible_flows(problem))
 
 
 def _maybe_unused(p: Problem) -> dict[str, float]:
     """Pools whose spare machines would have to be bought -> machines that they can have, or ever use, at most."""
-    found = {}
+    most = {}
     for q in p.pools:
         least = min(p.held_machines[q, t] - sum(machines for machines, _ in p.claims[q, t]) for t in p.periods)
         if p.spare_machines[q] > 0 and p.usable_fraction[q] * least < p.spare_machines[q]:
-            found[q] = most_machines(p, q)
-    return found
+            most[q] = most_machines(p, q)
+    return most

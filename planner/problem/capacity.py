@@ -43,7 +43,7 @@ def not_offered(study: Study, offer: Offer) -> str | None:
     if not any(may_start(study, offer, span) for span in spans(study)):
         return "start: no period begins between its lead time, its window and the horizon less its term"
     if not covering(study, offer):
-        return f"length: {offer.length_days or 0.0:g} days are there through no whole period"
+        return f"length: {offer.length_days or 0.0:g} days last through no whole period"
     return None
 
 
@@ -172,7 +172,7 @@ def energy_of(parts: Parts) -> dict[tuple[str, str], float]:
     Formula
         power_kw · draw_fraction · pue · usd_per_kwh, of the last price step that has begun
     """
-    found = {}
+    usd_per_hour = {}
     tariffs = {row.site: row for row in parts.study.electricity}
     for q, pool in parts.pools.items():
         if (tariff := tariffs.get(pool.site)) is None:
@@ -181,8 +181,8 @@ def energy_of(parts: Parts) -> dict[tuple[str, str], float]:
         for t in spans(parts.study):
             begun = [step for step in tariff.steps if step.from_day <= t.first_day]
             usd_per_kwh = max(begun, key=lambda step: step.from_day).usd_per_kwh if begun else tariff.usd_per_kwh
-            found[q, t.name] = kw * usd_per_kwh
-    return found
+            usd_per_hour[q, t.name] = kw * usd_per_kwh
+    return usd_per_hour
 
 
 def paid_hours_of(study: Study, offers: Mapping[str, Offer]) -> dict[tuple[str, str], float]:

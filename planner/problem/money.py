@@ -24,7 +24,7 @@ def present_value_factor(rate_per_year: float, years: float) -> float:
     Parameters
     ----------
     rate_per_year : discount rate [fraction], above -1
-    years : from today; whole or not
+    years : from today, or a part of one
 
     Source
         Brealey, Myers, Allen: Principles of Corporate Finance, "How to calculate present values"
@@ -104,7 +104,7 @@ def annuity_factor(rate_per_year: float, years: float) -> float:
 
 
 def salvage_usd(cost_usd: float, life_years: float, age_years: float) -> float:
-    """What is left of an asset in the books, by the straight line.
+    """Book value of an asset, by the straight line.
 
     Formula
         cost · (1 − age / life), never below 0
@@ -176,8 +176,8 @@ def contract_payments(study: Study, offer: Offer, price: Price, start: Span) -> 
     """Payments for one unit of an offer that starts with a period: the price hour by hour, a part of it at the start.
 
     Formula
-        whole = price in the period · machines_per_unit · hours paid within the horizon
-        upfront_fraction · whole at the start, the rest in the middle of each period by its share of the months
+        price = price in the period · machines_per_unit · hours paid within the horizon
+        upfront_fraction · price at the start, the rest in the middle of each period by its share of the months
         capital_usd_per_machine · machines_per_unit at the order, its book value back at the end of the horizon
 
     Only what lies within the horizon counts of an upfront payment: a contract's later years are somebody else's plan.
@@ -186,50 +186,50 @@ def contract_payments(study: Study, offer: Offer, price: Price, start: Span) -> 
     paid = paid_months(offer, start, horizon)
     usd_per_month = price_in(study, offer, price, start) * offer.machines_per_unit * study.hours_per_month
     running = "commitments" if price.capital_usd_per_machine is None else "upkeep"
-    found = []
+    payments = []
     if offer.upfront_fraction:
-        found.append(Payment(running, start.begins_months, offer.upfront_fraction * usd_per_month * paid))
+        payments.append(Payment(running, start.begins_months, offer.upfront_fraction * usd_per_month * paid))
     ends = start.begins_months + paid
     for t in spans(study):
         months = min(ends, t.ends_months) - max(start.begins_months, t.begins_months)
         if months > 0:
             usd = (1 - offer.upfront_fraction) * usd_per_month * months
-            found.append(Payment(running, max(start.begins_months, t.begins_months) + months / 2, usd))
+            payments.append(Payment(running, max(start.begins_months, t.begins_months) + months / 2, usd))
     if price.capital_usd_per_machine:
         capital = price.capital_usd_per_machine * offer.machines_per_unit
         ordered = max(0.0, start.begins_months - offer.lead_days / DAYS_PER_MONTH)
-        found.append(Payment("capital", ordered, capital, "machines", offer.life_years or 0.0))
+        payments.append(Payment("capital", ordered, capital, "machines", offer.life_years or 0.0))
         if offer.life_years is not None:
-            found += _salvage(study, capital, offer.life_years, start)
-    return tuple(payment for payment in found if payment.usd)
+            payments += _salvage(study, capital, offer.life_years, start)
+    return tuple(payment for payment in payments if payment.usd)
 
 
 def build_out_payments(study: Study, phase: BuildOut, start: Span) -> tuple[Payment, ...]:
     """Payments for one module that may be used from a period on: each part when it must be ordered, then upkeep.
 
     Formula
-        usd_per_mw[part] · power_mw at (start − clock of the part), its book value back at the end of the horizon
+        usd_per_mw[part] · power_mw at (start − lead time of the part), its book value back at the end of the horizon
         usd_per_mw_year · power_mw · years, in the middle of each period from the start on
     """
-    found = []
+    payments = []
     for part in PARTS:
         usd, life_years = phase.usd_per_mw(part) * phase.power_mw, getattr(phase.life_years, part)
         ordered = max(0.0, start.begins_months - phase.lead_time_months(part))
-        found.append(Payment("capital", ordered, usd, part, life_years))
-        found += _salvage(study, usd, life_years, start)
+        payments.append(Payment("capital", ordered, usd, part, life_years))
+        payments += _salvage(study, usd, life_years, start)
     for t in spans(study):
         if t.begins_months >= start.begins_months:
             usd = phase.usd_per_mw_year * phase.power_mw * t.months / MONTHS_PER_YEAR
-            found.append(Payment("upkeep", t.begins_months + t.months / 2, usd))
-    return tuple(payment for payment in found if payment.usd)
+            payments.append(Payment("upkeep", t.begins_months + t.months / 2, usd))
+    return tuple(payment for payment in payments if payment.usd)
 
 
 def _salvage(study: Study, capital_usd: float, life_years: float, start: Span) -> list[Payment]:
     if study.money.salvage == "none":
         return []
     end = study.horizon.months
-    left = salvage_usd(capital_usd, life_years, (end - start.begins_months) / MONTHS_PER_YEAR)
-    return [Payment("salvage", end, -left)]
+    book_usd = salvage_usd(capital_usd, life_years, (end - start.begins_months) / MONTHS_PER_YEAR)
+    return [Payment("salvage", end, -book_usd)]
 
 
 def discount_factor(study: Study, months: float) -> float:

@@ -19,8 +19,14 @@ from planner.problem.problem import (
     with_a_hair,
 )
 from planner.problem.rules.failures import no_replica_before_its_cold_start_ends
-from planner.problem.rules.formulas import requests_divided, requests_per_second, short_of_spend, whole_occupied
-from planner.problem.rules.gateway_limits import conditions, renormalised, splits_replicas, taken, whole_survivors
+from planner.problem.rules.formulas import (
+    alternative_shares,
+    requests_divided,
+    requests_per_second,
+    short_of_spend,
+    whole_occupied,
+)
+from planner.problem.rules.gateway_limits import conditions, renormalised, splits_replicas, whole_survivors
 from planner.solve.failure_test import SLIVER
 from planner.solve.polish import edge_costs
 from planner.solve.program import BOUGHT, OPTIMAL, Program, start_program
@@ -103,7 +109,7 @@ def _settled(p: Problem, roomy: Problem, purchases: Decisions, solver: Any = Non
 def with_states(p: Problem, x: Decisions) -> Decisions:
     """The decisions with the states that follow: what survives runs on, gateways renormalise."""
     for f in p.failures:
-        part = taken(p, f)
+        part = alternative_shares(p, f)
         for s in states(p, f):
             for w, o in p.flows:
                 sent = {e: renormalised(p, x, w, o, e, s) for e in p.edges[w, o] if (w, o, e, s[0]) in x.reserve}

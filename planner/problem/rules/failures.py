@@ -26,7 +26,7 @@ from planner.problem.rules.formulas import (
 
 
 def survival_goals_are_met(p: Problem, x: Decisions, s: State) -> Iterator[Row]:
-    """No more is shed than the goals allow by this clock; normal operation is the failure in which nothing is lost.
+    """No more is shed than the goals allow by this deadline; normal operation is the failure in which nothing is lost.
 
     Formula
         shed[w,o,s]  ≤  (1 − due[w,o,s]) · demand[w,o,h] · surge[f]      ∀ w, o, s
@@ -63,7 +63,7 @@ def an_outage_costs_what_is_not_served(p: Problem, x: Decisions, s: State) -> It
     """An outage costs what is shed while it lasts, and what serving costs beyond normal operation.
 
     Formula
-        outage_usd[f]  ≥  Σ over its clocks, until repair, of what requests cost, served or not (costs.outage_usd)
+        outage_usd[f]  ≥  Σ over its deadlines, until repair, of what requests cost, served or not (costs.outage_usd)
     Units
         USD of one occurrence
     Rows
@@ -77,19 +77,19 @@ def an_outage_costs_what_is_not_served(p: Problem, x: Decisions, s: State) -> It
 
 
 def no_replica_before_its_cold_start_ends(p: Problem, x: Decisions, s: State) -> Iterator[Row]:
-    """What runs without having been loaded since is what survived; nothing is loaded before its time.
+    """What runs without a cold start since is what survived; no cold start ends before its time.
 
     Formula
-        kept[e,s]  ≤  available[e,f] · replicas[e,h]      (firm[e,h] in pools of which some offer counts less)
-        kept[e,s]  ≤  max(0, replicas[e,h] − hit[e,s])    where all of the pool's partial loss falls on e:
-            kept ≤ M · spared,  kept ≤ replicas − hit + M · (1 − spared),  spared 0 or 1
-        loaded[e,s]  ≤  0      where detection_seconds + load_seconds[e] > c, and in normal operation
+        kept[e,s]  ≤  available[e,f] · replicas[e,h]      (non_preemptible[e,h] where an offer of the pool counts less)
+        kept[e,s]  ≤  max(0, replicas[e,h] − targeted[e,s])    where all of the pool's partial loss falls on e:
+            kept ≤ M · survives_loss,  kept ≤ replicas − targeted + M · (1 − survives_loss),  survives_loss 0 or 1
+        cold_started[e,s]  ≤  0      where detection_seconds + load_seconds[e] > c, and in normal operation
     Units
         replicas
     Rows
         (placement, state), for placements that are not dead; kept in failures only
     Marginal value
-        what one more hot replica would save [USD]
+        what one more warm replica would save [USD]
     """
     for e in live_placements(p, s[1]):
         if e == p.failures[s[1]].targeted:
@@ -118,7 +118,7 @@ def only_the_living_run(p: Problem, x: Decisions, s: State) -> Iterator[Row]:
     """A dead placement runs nothing, also after its load time; a partly dead one stays within its part of the pool.
 
     Formula
-        kept[e,s] ≤ 0,  loaded[e,s] ≤ 0      where available[e,f] = 0
+        kept[e,s] ≤ 0,  cold_started[e,s] ≤ 0      where available[e,f] = 0
         machines_per_replica[e] · occupied[e,s]  ≤  available[e,f] / available[q,f] · (machines up)[q,s]
                                              where 0 < available[e,f] < available[q,f]
     Units
@@ -138,19 +138,20 @@ def only_the_living_run(p: Problem, x: Decisions, s: State) -> Iterator[Row]:
 
 
 def what_loads_occupies(p: Problem, x: Decisions, s: State) -> Iterator[Row]:
-    """What runs later takes up room while it loads: a machine is used once per failure; what was let go is gone.
+    """What runs later occupies machines while it loads: each is used once per failure; what was evicted is gone.
 
     Formula
-        (kept + loaded)[e,(h,f,c)] ≤ occupied[e,(h,f,d)]   for the clock d before c, and any d with c − d < load_seconds
-        kept[e,(h,f,c)] ≤ kept[e,(h,f,d)]                  for the clock d before c
+        (kept + cold_started)[e,(h,f,c)] ≤ occupied[e,(h,f,d)]
+            for the deadline d before c, and any d with c − d < load_seconds
+        kept[e,(h,f,c)] ≤ kept[e,(h,f,d)]      for the deadline d before c
     Units
         replicas
     Rows
-        (placement, state, earlier clock), for placements that load in more than no time
+        (placement, state, earlier deadline), for placements that load in more than no time
     Marginal value
-        what one replica loaded earlier would save [USD]
+        what one replica that starts earlier would save [USD]
     Source
-        safe, not exact: a machine that is left between two clocks is not loaded anew before the second
+        safe, not exact: a machine that becomes free between two deadlines is not used anew before the second
     """
     h, f, c = s
     earlier = [d for d in p.deadlines_seconds[f] if d < c]
@@ -164,11 +165,11 @@ def what_loads_occupies(p: Problem, x: Decisions, s: State) -> Iterator[Row]:
 
 
 def storage_can_load_that_fast(p: Problem, x: Decisions, s: State) -> Iterator[Row]:
-    """Storage feeds the weights of everything that was loaded at a site since the failure was detected.
+    """Storage feeds the weights of every cold start at a site since the failure was detected.
 
     Formula
-        Σ_e weights_gib[e] · loaded[e,s]  ≤  load_gib_per_second[site] · (c − detection_seconds)
-        loaded[e,(h,f,d)]  ≤  loaded[e,(h,f,c)]      for the clock d before c: what was fed is not forgotten
+        Σ_e weights_gib[e] · cold_started[e,s]  ≤  load_gib_per_second[site] · (c − detection_seconds)
+        cold_started[e,(h,f,d)]  ≤  cold_started[e,(h,f,c)]    for the deadline d before c: what was fed stays
     Units
         GiB; replicas
     Rows
@@ -211,7 +212,7 @@ def what_is_obtained_is_counted(p: Problem, x: Decisions, s: State) -> Iterator[
 
 
 def only_what_is_on_the_market_is_obtained(p: Problem, x: Decisions, s: State) -> Iterator[Row]:
-    """In a failure no more is obtained than the study counts on, nor than quotas and power leave.
+    """In a failure no more is obtained than the study counts on and the market has, nor than quotas and power allow.
 
     Formula
         obtained[q,s]  ≤  available[q,f] · usable[q] · Σ_b fraction[b,f] · machines_per_unit[b] · (most − units)[b]
@@ -230,5 +231,5 @@ def only_what_is_on_the_market_is_obtained(p: Problem, x: Decisions, s: State) -
     for n in drawn_upon(p):
         limit = p.limits[n]
         if (n, s) in x.drawn and (limit.periods is None or p.period_of[s[0]] in limit.periods):
-            left = total([(1.0, limit_capacity(p, x, n, s[0])), (-1.0, limit_used(p, x, n, s[0]))])
-            yield Row((limit.name, s), x.drawn[n, s], "<=", left)
+            spare_units = total([(1.0, limit_capacity(p, x, n, s[0])), (-1.0, limit_used(p, x, n, s[0]))])
+            yield Row((limit.name, s), x.drawn[n, s], "<=", spare_units)

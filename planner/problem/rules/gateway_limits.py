@@ -18,6 +18,7 @@ from planner.problem.rules.formulas import (
     is_normal,
     lets_through,
     machines_in_service,
+    met_fractions,
     replicas_targeted,
     request_limit_size,
     requests_per_second,
@@ -26,8 +27,8 @@ from planner.problem.rules.formulas import (
 from planner.study.dependencies import NORMAL
 from planner.units import ROUNDING
 
-Left = tuple[tuple[str, float], ...]
-"""(placement, fraction left of it), for edges that are not left whole"""
+Remaining = tuple[tuple[str, float], ...]
+"""(placement, remaining fraction), for edges of which a failure takes something"""
 Sent = dict[tuple[str, str], Linear]
 
 
@@ -39,20 +40,20 @@ def reserved_edges(p: Problem, w: str, o: str, f: str) -> tuple[str, ...]:
     return tuple(e for e in p.edges[w, o] if e in near)
 
 
-def remaining_parts(p: Problem, w: str, o: str, f: str) -> Left:
-    """Edges of (w, o) of which a failure leaves less than all, with what it leaves; 0 for those it forbids."""
+def remaining_parts(p: Problem, w: str, o: str, f: str) -> Remaining:
+    """Edges of (w, o) of which a failure leaves less than all, with the remaining part; 0 for those it forbids."""
     lost, may = p.lost[f], set(reserved_edges(p, w, o, f))
     return tuple((e, lost.get(e, 1.0) if e in may else 0.0) for e in p.edges[w, o] if e in lost or e not in may)
 
 
 def remaining_reserve(p: Problem, x: Decisions, w: str, o: str, s: State) -> Linear:
-    """What the gateways may send for (w, o) in a state at most: reserves, of what is left [requests/s].
+    """What the gateways may send for (w, o) in a state at most: the remaining reserves [requests/s].
 
     Formula
         Σ_e available[e,f] · reserve[w,o,e,h]      over live edges that have a weight
     """
-    left = ((available(p, e, s[1]), x.reserve[w, o, e, s[0]]) for e in reserved_edges(p, w, o, s[1]))
-    return total((part, reserve) for part, reserve in left if part > 0)
+    parts = ((available(p, e, s[1]), x.reserve[w, o, e, s[0]]) for e in reserved_edges(p, w, o, s[1]))
+    return total((part, reserve) for part, reserve in parts if part > 0)
 
 
 def last_state(p: Problem, f: str, h: str) -> State:
@@ -66,50 +67,53 @@ def due_requests_per_second(p: Problem, w: str, o: str, f: str, h: str) -> float
     return due_fraction(p, w, o, s) * requests_per_second(p, w, o, s)
 
 
-def hardest(p: Problem, w: str, o: str, h: str) -> dict[Left, str]:
+def hardest(p: Problem, w: str, o: str, h: str) -> dict[Remaining, str]:
     """What failures leave of the edges of (w, o) -> the failure in which most is due of those that leave it.
 
     Failures that leave the same and ask for no more say nothing new: thousands of failures are a few rows.
     """
-    found: dict[Left, tuple[float, str]] = {}
+    most_due: dict[Remaining, tuple[float, str]] = {}
     for f in p.failures:
         due = due_requests_per_second(p, w, o, f, h)
-        left = remaining_parts(p, w, o, f)
-        if due > 0 and due > found.get(left, (0.0, ""))[0]:
-            found[left] = due, f
-    return {left: f for left, (_, f) in found.items()}
+        remaining = remaining_parts(p, w, o, f)
+        if due > 0 and due > most_due.get(remaining, (0.0, ""))[0]:
+            most_due[remaining] = due, f
+    return {remaining: f for remaining, (_, f) in most_due.items()}
 
 
 def without_weights(p: Problem) -> list[tuple[str, str, str]]:
-    """(w, o, f) of which something is due, and no edge of normal operation is left to send it over."""
-    every = {(w, o): set(p.edges[w, o]) for w, o in p.flows}
-    return [
-        (w, o, f)
-        for h in p.hours
-        for (w, o), edges in every.items()
-        for left, f in hardest(p, w, o, h).items()
-        if edges <= {e for e, part in left if part <= 0}
-    ]
+    """(w, o, f) of which something is due, and no edge of normal operation remains to send it over."""
+    unroutable = []
+    for h in p.hours:
+        for w, o in p.flows:
+            for remaining, f in hardest(p, w, o, h).items():
+                if set(p.edges[w, o]) <= _dead(remaining):
+                    unroutable.append((w, o, f))
+    return unroutable
 
 
-def least_reserve(p: Problem, w: str, o: str, h: str, hard: dict[Left, str]) -> float:
+def _dead(remaining: Remaining) -> set[str]:
+    return {e for e, part in remaining if part <= 0}
+
+
+def least_reserve(p: Problem, w: str, o: str, h: str, hard: dict[Remaining, str]) -> float:
     """What the reserves of (w, o) come to at the least, in every plan [requests/s].
 
     Formula
         Σ_e reserve[e]  ≥  Σ_f due[f] / (k − 1)      for k failures that together leave no edge alive
-    since what is dead in f is at most Σ reserve − due[f], and the dead parts cover all edges. The failures are found
-    greedily: each kills most of what is left.
+    since what is dead in f is at most Σ reserve − due[f], and the dead parts cover all edges. The failures are taken
+    greedily: each kills most of what remains.
     """
-    dues = {left: due_requests_per_second(p, w, o, f, h) for left, f in hard.items()}
-    dead = {left: {e for e, part in left if part <= 0} for left in hard}
-    waiting, cover = set(p.edges[w, o]), list[Left]()
+    dues = {remaining: due_requests_per_second(p, w, o, f, h) for remaining, f in hard.items()}
+    dead = {remaining: _dead(remaining) for remaining in hard}
+    waiting, cover = set(p.edges[w, o]), list[Remaining]()
     while waiting:
-        best = max(dead, key=lambda left: (len(dead[left] & waiting), dues[left], left), default=None)
+        best = max(dead, key=lambda key: (len(dead[key] & waiting), dues[key], key), default=None)
         if best is None or not dead[best] & waiting:
             return max(dues.values(), default=0.0)
         cover.append(best)
         waiting -= dead[best]
-    covered = sum(dues[left] for left in cover) / (len(cover) - 1) if len(cover) > 1 else 0.0
+    covered = sum(dues[remaining] for remaining in cover) / (len(cover) - 1) if len(cover) > 1 else 0.0
     return max([covered, *dues.values()])
 
 
@@ -117,22 +121,23 @@ def renormalised(p: Problem, x: Decisions, w: str, o: str, e: str, s: State) -> 
     """What a gateway sends over an edge in a state: its share of what comes in, its reserve at most [requests/s].
 
     Formula
-        min(left, coverable · offered · left / Σ_e left)      with left = available[e,f] · reserve[w,o,e,h]
+        min(remaining, coverable · offered · remaining / Σ_e remaining)
+        remaining = available[e,f] · reserve[w,o,e,h]
 
     For numbers only.
     """
     h, f, _ = s
-    left = available(p, e, f) * x.reserve[w, o, e, h]
-    if left <= 0 or e not in reserved_edges(p, w, o, f):
+    remaining = available(p, e, f) * x.reserve[w, o, e, h]
+    if remaining <= 0 or e not in reserved_edges(p, w, o, f):
         return 0.0
     comes_in = p.coverable[f].get((w, o), 1.0) * requests_per_second(p, w, o, s)
-    return float(min(left, comes_in * left / remaining_reserve(p, x, w, o, s)))
+    return float(min(remaining, comes_in * remaining / remaining_reserve(p, x, w, o, s)))
 
 
 def whole_survivors(p: Problem, x: Decisions, e: str, s: State) -> int:
     """Whole replicas of a placement that survive a failure."""
-    hit = replicas_targeted(p, x, e, s) if p.failures[s[1]].targeted == e else 0.0
-    return math.floor(max(0.0, float(survivors(p, x, e, s) - hit)) + ROUNDING)
+    lost = replicas_targeted(p, x, e, s) if p.failures[s[1]].targeted == e else 0.0
+    return math.floor(max(0.0, float(survivors(p, x, e, s) - lost)) + ROUNDING)
 
 
 def splits_replicas(p: Problem, e: str, f: str) -> bool:
@@ -140,37 +145,40 @@ def splits_replicas(p: Problem, e: str, f: str) -> bool:
     return p.failures[f].targeted == e or 0 < available(p, e, f) < 1
 
 
-def hot(p: Problem, x: Decisions, e: str, s: State) -> Linear:
-    """Replicas that run in a state when nothing is started and nothing let go [replicas]."""
+def warm(p: Problem, x: Decisions, e: str, s: State) -> Linear:
+    """Replicas that run in a state when nothing is started and nothing evicted [replicas]."""
     if is_normal(s):
         return x.replicas[e, s[0]]
-    if is_number(x.replicas[e, s[0]]) and is_number(whole := survivors(p, x, e, s)):
-        return whole_survivors(p, x, e, s) if splits_replicas(p, e, s[1]) else whole
-    return x.kept[e, s] if splits_replicas(p, e, s[1]) else survivors(p, x, e, s)
+    surviving = survivors(p, x, e, s)
+    if not splits_replicas(p, e, s[1]):
+        return surviving
+    numbers = is_number(x.replicas[e, s[0]]) and is_number(surviving)
+    return whole_survivors(p, x, e, s) if numbers else x.kept[e, s]
 
 
 def conditions(p: Problem, h: str) -> dict[str, tuple[State, ...]]:
     """Placement -> normal operation, and a state of the hour for each different condition that failures leave it in."""
-    found: dict[str, dict[object, State]] = {e: {NORMAL: (h, NORMAL, 0.0)} for e in p.placements}
+    states: dict[str, dict[object, State]] = {e: {NORMAL: (h, NORMAL, 0.0)} for e in p.placements}
     for f, failure in p.failures.items():
         if f == NORMAL:
             continue
         counted_less = {p.pool_of[b] for b in p.counted[f]} & p.with_spot
-        for e, of in found.items():
+        for e, by_condition in states.items():
             part = available(p, e, f)
             if part > 0:
-                hit = f if failure.targeted == e else None
-                of.setdefault((part, p.pool_of[e] in counted_less, hit), (h, f, p.deadlines_seconds[f][0]))
-    return {e: tuple(of.values()) for e, of in found.items()}
+                condition = (part, p.pool_of[e] in counted_less, f if failure.targeted == e else None)
+                by_condition.setdefault(condition, (h, f, p.deadlines_seconds[f][0]))
+    return {e: tuple(by_condition.values()) for e, by_condition in states.items()}
 
 
 def headrooms(p: Problem, h: str) -> dict[tuple[str, str], float]:
     """(w, o) -> factor by which reserves are above the traffic of normal operation, at the least, in every plan."""
-    found = {}
+    factors = dict.fromkeys(p.flows, 1.0)
     for w, o in p.flows:
         wanted = requests_per_second(p, w, o, (h, NORMAL, 0.0))
-        found[w, o] = max(1.0, least_reserve(p, w, o, h, hardest(p, w, o, h)) / wanted) if wanted > 0 else 1.0
-    return found
+        if wanted > 0:
+            factors[w, o] = max(1.0, least_reserve(p, w, o, h, hardest(p, w, o, h)) / wanted)
+    return factors
 
 
 def sent_at_most(p: Problem, x: Decisions, e: str, s: State, above: Mapping[tuple[str, str], float]) -> Sent:
@@ -193,40 +201,6 @@ def work_at_most(p: Problem, x: Decisions, e: str, s: State, above: Mapping[tupl
     seconds = p.replica_seconds if is_normal(s) else p.replica_seconds_in_failure
     sent = sent_at_most(p, x, e, s, above)
     return total((seconds[w, e] * p.burst_factor[w], value) for (w, _), value in sent.items())
-
-
-def taken(p: Problem, f: str) -> dict[str, float]:
-    """Alternative -> share of the requests that passes it, when nothing steers them (0 to 1).
-
-    Requests split by what each alternative lets through; where some have no limit, evenly over these.
-    """
-    share: dict[str, float] = {}
-    for alternatives in p.request_limits.alternatives:
-        most = {a: _lets_through(p, a, f) for a in alternatives.ids}
-        if math.inf in most.values():
-            most = {a: float(math.isinf(v)) for a, v in most.items()}
-        of_all = math.fsum(most.values())
-        share |= {a: v / of_all if of_all > 0 else 0.0 for a, v in most.items()}
-    return share
-
-
-def _lets_through(p: Problem, alternative: str, f: str) -> float:
-    """Requests/s through an alternative at most: 0 where it is closed, infinite where nothing limits it."""
-    component = p.request_limits.component_of[alternative]
-    if alternative in p.closed[f]:
-        return 0.0
-    return lets_through(p, component, f) if component in p.request_limits.ids_of else math.inf
-
-
-def met_fractions(p: Problem, f: str) -> dict[str, dict[tuple[str, str, str], float]]:
-    """Component -> (w, o, e) -> share of its requests that pass it, when nothing steers them over alternatives."""
-    limits, share = p.request_limits, taken(p, f)
-    met = {c: dict.fromkeys(limits.always.get(c, ()), 1.0) for c in limits.components}
-    for alternatives in limits.alternatives:
-        for a in alternatives.ids:
-            if (component := limits.component_of[a]) in met:
-                met[component] |= dict.fromkeys(alternatives.edges, share[a])
-    return met
 
 
 def throughput_at_most(
@@ -259,7 +233,7 @@ def rescales(p: Problem) -> bool:
 
 
 def reserves_cover_what_is_due(p: Problem, x: Decisions) -> Iterator[Row]:
-    """What is left of the reserves covers what is due, in normal operation and in every failure.
+    """The remaining reserves cover what is due, in normal operation and in every failure.
 
     Formula
         Σ_e available[e,f] · reserve[w,o,e,h]  ≥  due[w,o,f] · demand[w,o,h] · surge[f]      ∀ w, o, h, f
@@ -275,38 +249,41 @@ def reserves_cover_what_is_due(p: Problem, x: Decisions) -> Iterator[Row]:
     for h in p.hours if rescales(p) else ():
         for w, o in p.flows:
             for f in hardest(p, w, o, h).values():
-                left = remaining_reserve(p, x, w, o, last_state(p, f, h))
-                yield Row((w, o, h, f), left, ">=", due_requests_per_second(p, w, o, f, h), flow_size(p, w, o, h))
+                reserve, due = (
+                    remaining_reserve(p, x, w, o, last_state(p, f, h)),
+                    due_requests_per_second(p, w, o, f, h),
+                )
+                yield Row((w, o, h, f), reserve, ">=", due, flow_size(p, w, o, h))
 
 
 def replicas_carry_what_is_reserved(p: Problem, x: Decisions) -> Iterator[Row]:
-    """What is left of replicas carries what is left of reserves, all of them used at the same time.
+    """The remaining replicas carry the remaining reserves, all of them used at the same time.
 
     Formula
-        Σ_w,o replica_seconds[w,e] · burst_factor[w] · available[e,f] · reserve[w,o,e,h]  ≤  utilisation · hot[e,f,h]
+        Σ_w,o replica_seconds[w,e] · burst_factor[w] · available[e,f] · reserve[w,o,e,h]  ≤  utilisation · warm[e,f,h]
         in normal operation reserve / headroom[w,o]: no less than that above traffic in every plan
     Units
         replicas (replica-seconds per second)
     Rows
-        (placement, hour, failure), one for failures that leave the placement alike; hot: whole replicas that survive
+        (placement, hour, failure), one for failures that leave the same of it; warm: whole replicas that survive
     Marginal value
-        what one more hot replica would save [USD]
+        what one more warm replica would save [USD]
     Source
         forward fault correction: Liu et al., Traffic engineering with forward fault correction, SIGCOMM 2014
     """
     for h in p.hours if rescales(p) else ():
         above = headrooms(p, h)
-        for e, found in conditions(p, h).items():
-            for s in found:
+        for e, conditions_of in conditions(p, h).items():
+            for s in conditions_of:
                 limit = p.utilisation_normal if is_normal(s) else p.utilisation_in_failure
-                yield Row((e, h, s[1]), work_at_most(p, x, e, s, above), "<=", total([(limit, hot(p, x, e, s))]))
+                yield Row((e, h, s[1]), work_at_most(p, x, e, s, above), "<=", total([(limit, warm(p, x, e, s))]))
 
 
 def warm_replicas_stand_on_machines(p: Problem, x: Decisions) -> Iterator[Row]:
-    """Where a pool's partial loss falls on one placement, what is left of it and of the others has room.
+    """Where a pool's partial loss falls on one placement, machines remain for it and for the others.
 
     Formula
-        Σ_e machines_per_replica[e] · hot[e,f,h]  ≤  machines up[q,f,h]
+        Σ_e machines_per_replica[e] · warm[e,f,h]  ≤  machines up[q,f,h]
     Units
         machines
     Rows
@@ -318,7 +295,7 @@ def warm_replicas_stand_on_machines(p: Problem, x: Decisions) -> Iterator[Row]:
         q = p.pool_of.get(failure.targeted or "", "")
         for h in p.hours if q else ():
             s = (h, f, p.deadlines_seconds[f][0])
-            stand = total((p.machines_per_replica[e], hot(p, x, e, s)) for e in p.on_pool[q])
+            stand = total((p.machines_per_replica[e], warm(p, x, e, s)) for e in p.on_pool[q])
             yield Row((q, h, f), stand, "<=", machines_in_service(p, x, q, s))
 
 
@@ -366,10 +343,11 @@ def weights_keep_to_shares(p: Problem, x: Decisions) -> Iterator[Row]:
 
 
 def gateways_renormalise(p: Problem, x: Decisions, s: State) -> Iterator[Row]:
-    """Traffic is what gateways send that renormalise their weights over what is left, up to their limits.
+    """Traffic is what gateways send that renormalise their weights over what remains, up to their limits.
 
     Formula
-        traffic[w,o,e,s]  =  min(left[e], coverable · offered · left[e] / Σ_e left[e]),  left = available · reserve
+        traffic[w,o,e,s]  =  min(remaining[e], coverable · offered · remaining[e] / Σ_e remaining[e])
+        remaining  =  available · reserve
         in the program, where it is no linear row: headroom[w,o] · traffic[w,o,e,(h,normal)]  ≤  reserve[w,o,e,h]
     Units
         requests/s

@@ -100,8 +100,8 @@ def non_preemptible_replicas_stand_on_non_preemptible_machines(p: Problem, x: De
     """Which replicas stand on machines that count in every failure is decided once, before any of them.
 
     Formula
-        firm[e,h]  ≤  replicas[e,h]
-        Σ_e machines_per_replica[e] · firm[e,h]  ≤  usable[q] · (held + least counted of bought − claims)[q]
+        non_preemptible[e,h]  ≤  replicas[e,h]
+        Σ_e machines_per_replica[e] · non_preemptible[e,h]  ≤  usable[q] · (held + least counted of bought − claims)[q]
     Units
         replicas; machines
     Rows

@@ -53,8 +53,8 @@ def demand_is_served(p: Problem, x: Decisions, s: State) -> Iterator[Row]:
         what one request/s less would save [USD]
     """
     for w, o in p.flows:
-        there = total([(1.0, served(p, x, w, o, s)), (1.0, x.shed[w, o, s]), (1.0, x.excess[w, o, s])])
-        yield Row((w, o, s), there, "==", x.offered[w, o, s], flow_size(p, w, o, s[0]))
+        accounted = total([(1.0, served(p, x, w, o, s)), (1.0, x.shed[w, o, s]), (1.0, x.excess[w, o, s])])
+        yield Row((w, o, s), accounted, "==", x.offered[w, o, s], flow_size(p, w, o, s[0]))
 
 
 def requests_go_where_they_may(p: Problem, x: Decisions, s: State) -> Iterator[Row]:
@@ -97,7 +97,7 @@ def replicas_carry_traffic(p: Problem, x: Decisions, s: State) -> Iterator[Row]:
     """Running replicas carry the peak of their traffic without being filled beyond the limit.
 
     Formula
-        Σ_w,o replica_seconds[w,e] · burst_factor[w] · traffic[w,o,e,s]  ≤  utilisation[s] · (kept + loaded)[e,s]
+        Σ_w,o replica_seconds[w,e] · burst_factor[w] · traffic[w,o,e,s]  ≤  utilisation[s] · (kept + cold_started)[e,s]
     Units
         replicas (replica-seconds per second)
     Rows
@@ -114,7 +114,7 @@ def nothing_is_served_before_a_replica_runs(p: Problem, x: Decisions, s: State) 
     """What takes next to nothing of a replica is not served without one.
 
     Formula
-        traffic[w,o,e,s]  ≤  largest[w,o,h] · (kept + loaded)[e,s]
+        traffic[w,o,e,s]  ≤  largest[w,o,h] · (kept + cold_started)[e,s]
                              where replica_seconds · burst_factor · largest < 0.001 · utilisation
         largest  =  demand[w,o,h] · the largest surge of all failures
     Units
@@ -132,7 +132,7 @@ def nothing_is_served_before_a_replica_runs(p: Problem, x: Decisions, s: State) 
 
 
 def a_unit_opens_what_it_serves(p: Problem, x: Decisions, s: State) -> Iterator[Row]:
-    """A pool of few large units serves nothing before a unit is bought (strengthens the relaxation).
+    """A pool of few large units serves nothing before a unit is bought (strengthens the LP bound).
 
     Formula
         traffic[w,o,e,s]  ≤  most[w,o,s] · Σ_b units[b]      e in q, q of few large units, nothing held
@@ -160,7 +160,7 @@ def running_replicas_stand_on_machines(p: Problem, x: Decisions, s: State) -> It
     """Running replicas, and in normal operation those of a rollout beside them, stand on machines that are up.
 
     Formula
-        (1 + rollout_surge[e] in normal operation) · (kept + loaded)[e,s]  ≤  occupied[e,s]
+        (1 + rollout_surge[e] in normal operation) · (kept + cold_started)[e,s]  ≤  occupied[e,s]
         Σ_e machines_per_replica[e] · occupied[e,s]  ≤  machines[q,s] + obtained[q,s]      ∀ q, s
     Units
         replicas; machines
@@ -175,10 +175,10 @@ def running_replicas_stand_on_machines(p: Problem, x: Decisions, s: State) -> It
         yield Row((e, s), total([(1 + surge, running(x, e, s))]), "<=", x.occupied[e, s])
     for q in p.pools:
         if terms := [(p.machines_per_replica[e], x.occupied[e, s]) for e in p.on_pool[q] if (e, s) in x.occupied]:
-            there = x.machines[q, s]
+            up = x.machines[q, s]
             if (q, s) in x.obtained:
-                there = total([(1.0, there), (1.0, x.obtained[q, s])])
-            yield Row((q, s), total(terms), "<=", there)
+                up = total([(1.0, up), (1.0, x.obtained[q, s])])
+            yield Row((q, s), total(terms), "<=", up)
 
 
 def survivors_only(p: Problem, x: Decisions, s: State) -> Iterator[Row]:
@@ -235,7 +235,7 @@ def each_request_passes_one_alternative(p: Problem, x: Decisions, s: State) -> I
 
 
 def components_pass_what_they_can(p: Problem, x: Decisions, s: State) -> Iterator[Row]:
-    """A gateway or an ingress lets no more requests through than it can, of what is left of it.
+    """A gateway or an ingress lets no more requests through than it can, of what remains of it.
 
     Formula
         component_throughput[c,s]  ≤  most_requests_per_second[c] · available[c,f]

@@ -42,8 +42,8 @@ def not_counted(
             at_logins.update(*(passed[leaf].components for leaf in leaves(dependency.needs)))
         for part, loc in all_needed(dependency.needs) if dependency.breaks == "serving" else ():
             if not isinstance(part, str):
-                found = _of_alternatives(part, passed)
-                findings += (Finding(place_of_need(n, ("needs", *loc)), ONE_LEVEL, got, fix) for got, fix in found)
+                where = place_of_need(n, ("needs", *loc))
+                findings += (Finding(where, ONE_LEVEL, got, fix) for got, fix in _of_alternatives(part, passed))
     for component in sorted(at_logins & limits.keys()):
         got = f"one, and {shown(component, bare=True)} is what new logins need: how many of the requests are not said"
         fix = "leave the limit out, or let the dependency break serving: then all requests pass it"
@@ -56,7 +56,7 @@ def not_counted(
 
 
 def _of_alternatives(need: Needs, passed: Mapping[str, Passed]) -> list[tuple[str, str]]:
-    """What is not counted of a need that leaves a choice: what is there instead, and what to do about it."""
+    """What is not counted of a need that leaves a choice: what it got, and what to do about it."""
     names = sorted(set(leaves(need)))
     limited = [name for name in names if not passed[name].unlimited]
     if not limited:
