@@ -28,7 +28,7 @@ from planner.problem.money import discount_factor
 from planner.problem.parts import parts_of
 from planner.problem.problem import FEW_UNITS, HOURLY, Problem, most_machines
 from planner.problem.request_limits import request_limits_of
-from planner.study.calendar import demand_by_hour, hour_id, hours_of, spans
+from planner.study.calendar import demand_by_hour, hours_of, spans
 from planner.study.dependencies import dependency_graph, profile_id
 from planner.study.records.study import Study
 from planner.study.request_limits import components_with_limits
@@ -80,6 +80,7 @@ def build(study: Study, demand: str = "base", with_goals: bool = True) -> Proble
     start_usd, capital_usd = unit_costs(study, offers, vintages)
     phases, not_built = phases_of(study)
     counted, obtainable = counted_of(study, offers, failures)
+    factor_in = {t.name: discount_factor(study, t.begins_months + t.months / 2) for t in periods}
     problem = Problem(
         flows=flows,
         placements=names,
@@ -146,24 +147,13 @@ def build(study: Study, demand: str = "base", with_goals: bool = True) -> Proble
         priced={f: rate for f, failure in failures.items() if (rate := priced(study, failure, years)) and with_goals},
         request_usd={(r.origin, r.site): r.usd_per_request for r in study.request_costs if r.usd_per_request},
         round_trip_ms=parts.reach,
-        few_large_units=frozenset(
-            q
-            for q in pools
-            if not any(held[q, t.name] for t in periods)
-            and offers_of[q]
-            and sum(most_units[b] for b in offers_of[q]) <= FEW_UNITS
-        ),
+        few_large_units=frozenset(),
         utilisation_normal=study.utilisation.normal,
         utilisation_in_failure=study.utilisation.in_failure,
         detection_seconds=study.detection_seconds,
         not_offered=refused,
         failover=study.failover,
-        present_hours={
-            hour_id(t.name, hour.name): hours_in[hour_id(t.name, hour.name)]
-            * discount_factor(study, t.begins_months + t.months / 2)
-            for t in periods
-            for hour in study.horizon.each_hour
-        },
+        present_hours={h: hours_in[h] * factor_in[period_of[h]] for h in hours},
         energy_usd_per_machine_hour=energy_of(parts),
         deferrable=frozenset(w.name for w in study.workloads if parts.tiers[w.tier].deferrable_hours),
         vintages=vintages,
@@ -187,7 +177,22 @@ def build(study: Study, demand: str = "base", with_goals: bool = True) -> Proble
     )
     if findings := out_of_range(problem):
         raise InputError(findings)
-    return replace(problem, maybe_unused=_maybe_unused(problem), negligible_flows=negligible_flows(problem))
+    return replace(
+        problem,
+        few_large_units=_few_large_units(problem),
+        maybe_unused=_maybe_unused(problem),
+        negligible_flows=negligible_flows(problem),
+    )
+
+
+def _few_large_units(p: Problem) -> frozenset[str]:
+    """Pools in which nothing is held, and only few units can be bought."""
+    few = set()
+    for q in p.pools:
+        held = any(p.held_machines[q, t] for t in p.periods)
+        if p.offers_of[q] and not held and sum(p.most_units[b] for b in p.offers_of[q]) <= FEW_UNITS:
+            few.add(q)
+    return frozenset(few)
 
 
 def _maybe_unused(p: Problem) -> dict[str, float]:

@@ -214,15 +214,13 @@ def held_machines(study: Study, pool: str, period: Span) -> float:
 
 def held_at_most(study: Study, pool: str, period: Span) -> float:
     """Machines of a pool that are held at the same time on some day of a period, at most: what limits look at."""
-    days = {period.first_day} | {h.from_day for h in study.holdings if h.from_day is not None}
-    here = [h for h in study.holdings if h.pool == pool]
-    return float(
-        max(
-            sum(h.machines for h in here if (h.from_day or day) <= day <= (h.until or day))
-            for day in days
-            if period.first_day <= day <= period.last_day
-        )
-    )
+    holdings = [h for h in study.holdings if h.pool == pool]
+    most = 0.0
+    for day in {period.first_day, *(h.from_day for h in holdings if h.from_day is not None)}:
+        if period.first_day <= day <= period.last_day:
+            held = sum(h.machines for h in holdings if (h.from_day or day) <= day <= (h.until or day))
+            most = max(most, float(held))
+    return most
 
 
 def claims_of(study: Study, pool: str, period: Span) -> tuple[tuple[float, float | None], ...]:
@@ -233,31 +231,29 @@ def claims_of(study: Study, pool: str, period: Span) -> tuple[tuple[float, float
 
 def limits_of(parts: Parts) -> tuple[Limit, ...]:
     """Quotas of the study, and the power of its sites."""
+    return (*_quotas(parts), *_powers(parts))
 
-    def units(pool: str, unit: str) -> float:
-        return 1.0 if unit == "machines" else parts.machine[parts.pools[pool].machine_type].quota_units.get(unit, 0.0)
 
-    def power_kw(pool: str) -> float:
-        return parts.machine[parts.pools[pool].machine_type].power_kw or 0.0
+def _quotas(parts: Parts) -> Iterator[Limit]:
+    for quota in parts.study.policies.quotas:
+        units = {}
+        for q, pool in parts.pools.items():
+            if any(fnmatchcase(q, pattern) for pattern in quota.pools):
+                machine = parts.machine[pool.machine_type]
+                units[q] = 1.0 if quota.unit == "machines" else machine.quota_units.get(quota.unit, 0.0)
+        always = quota.from_day is None and quota.until is None
+        periods = None if always else _touched(parts.study, quota.from_day, quota.until)
+        yield Limit(quota.name, quota.unit, units, quota.most, periods)
 
-    quotas = [
-        Limit(
-            quota.name,
-            quota.unit,
-            {q: units(q, quota.unit) for q in parts.pools if any(fnmatchcase(q, p) for p in quota.pools)},
-            quota.most,
-            _touched(parts.study, quota.from_day, quota.until) if quota.from_day or quota.until else None,
-        )
-        for quota in parts.study.policies.quotas
-    ]
-    power = []
+
+def _powers(parts: Parts) -> Iterator[Limit]:
     for site in parts.study.sites:
-        here = {q: power_kw(q) for q in parts.pools if parts.pools[q].site == site.id}
+        pools = [pool for pool in parts.pools.values() if pool.site == site.id]
         phases = [m for m in parts.study.build_outs if m.site == site.id]
-        if here and (site.power_kw is not None or phases):
+        if pools and (site.power_kw is not None or phases):
+            power_kw = {pool.id: parts.machine[pool.machine_type].power_kw or 0.0 for pool in pools}
             modules = {m.id: m.power_kw for m in phases if not_built(parts.study, m) is None}
-            power.append(Limit(f"power of {site.id}", "kW", here, site.power_kw or 0.0, modules=modules))
-    return (*quotas, *power)
+            yield Limit(f"power of {site.id}", "kW", power_kw, site.power_kw or 0.0, modules=modules)
 
 
 def shares_of(parts: Parts) -> tuple[ShareLimit, ...]:

@@ -138,11 +138,12 @@ def workloads_without_edge(p: Problem) -> dict[Flow, Finding]:
 
 def replica_seconds_by_placement(parts: Parts, in_failure: bool) -> dict[tuple[str, str], float]:
     """(w, e) -> replica-seconds per request; in failures with caches as they are after a move."""
-    cold = {w: x.cached_fraction_in_failure if in_failure else None for w, x in parts.workloads.items()}
-    return {
-        (w.name, e): replica_seconds_per_request(w, point, cold[w.name])
-        for w in parts.workloads.values()
-        for e in parts.placements
-        for point in parts.profile[e].classes
-        if parts.model[e].model == w.model and point.context_class == w.context_class
-    }
+    seconds = {}
+    for w in parts.workloads.values():
+        cached_fraction = w.cached_fraction_in_failure if in_failure else None
+        for e in parts.placements:
+            if parts.model[e].model == w.model:
+                for point in parts.profile[e].classes:
+                    if point.context_class == w.context_class:
+                        seconds[w.name, e] = replica_seconds_per_request(w, point, cached_fraction)
+    return seconds

@@ -68,7 +68,7 @@ def request_limits_of(study: Study, graph: Graph, edges: Iterable[Edge]) -> Requ
     limits = components_with_limits(study)
     if not limits:
         return RequestLimits()
-    if findings := not_counted(study):
+    if findings := not_counted(study, graph):
         raise InputError(findings)
     passed = passed_by_component(graph, limits)
     always: dict[str, list[Edge]] = defaultdict(list)

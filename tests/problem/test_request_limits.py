@@ -196,8 +196,8 @@ def test_demand_cannot_grow_beyond_what_gateways_let_through():
         need = (Dependency(component="workload:w", needs=any_of("g", "h", "h")),)
         plan = make_plan(asked(components=(gate("g", most - 4), gate("h", 4.0)), dependencies=need, **fast), EXACT)
         p = problem_of(plan)
-        (found,) = [m for m in margins(plan, p, decisions_of(plan, p)) if m.kind == "demand"]
-        assert found.factor == pytest.approx(factor, rel=0.02) and found.factor <= factor + 1e-6 < found.breaks_at
+        (demand,) = [m for m in margins(plan, p, decisions_of(plan, p)) if m.kind == "demand"]
+        assert demand.factor == pytest.approx(factor, rel=0.02) and demand.factor <= factor + 1e-6 < demand.breaks_at
 
 
 def test_nothing_steers_requests_that_only_rescale():
@@ -280,8 +280,8 @@ def test_the_plan_says_by_which_alternative_requests_go():
 def test_the_audit_looks_at_every_alternative(state: int, update: dict[str, Any], rule: str):
     plan = one_lost()
     wrong = [s.model_copy(update=update) if n == state else s for n, s in enumerate(plan.states)]
-    found = audit(sealed(plan.model_copy(update={"states": tuple(wrong)}))).violations
-    assert rule in {violation.rule for violation in found}
+    violations = audit(sealed(plan.model_copy(update={"states": tuple(wrong)}))).violations
+    assert rule in {violation.rule for violation in violations}
 
 
 # ------------------------------------------------------------------ random needs against brute force

@@ -120,27 +120,21 @@ def unit_usd_per_hour(p: Problem, b: str, t: str) -> float:
 def machines_held_or_bought(p: Problem, x: Decisions, q: str, h: str, f: str = NORMAL) -> Linear:
     """Machines of a pool, broken ones included [machines]; in a failure only what is counted of what runs."""
     t = p.period_of[h]
-    return total(
-        [(1.0, p.held_machines[q, t])]
-        + [
-            (
-                p.machines_per_unit[b] * p.counted[f].get(b, 1.0),
-                units_active(p, x, b, h),
-            )
-            for b in p.offers_of[q]
-        ]
-    )
+    terms = [(1.0, p.held_machines[q, t])]
+    for b in p.offers_of[q]:
+        terms.append((p.machines_per_unit[b] * p.counted[f].get(b, 1.0), units_active(p, x, b, h)))
+    return total(terms)
 
 
 def machines_obtainable(p: Problem, x: Decisions, q: str, s: State) -> Linear:
     """Machines that can be obtained by this deadline of what is on the market [machines]; 0 unless the study says."""
     h, f, c = s
-    return total(
-        (p.machines_per_unit[b] * fraction, p.most_units[b] - x.rented[b, h])
-        for b in p.offers_of[q]
-        for fraction, seconds in [p.obtainable[f].get(b, (0.0, 0.0))]
-        if fraction and p.detection_seconds + seconds < c
-    )
+    terms = []
+    for b in p.offers_of[q]:
+        fraction, seconds = p.obtainable[f].get(b, (0.0, 0.0))
+        if fraction and p.detection_seconds + seconds < c:
+            terms.append((p.machines_per_unit[b] * fraction, p.most_units[b] - x.rented[b, h]))
+    return total(terms)
 
 
 def machines_non_preemptible(p: Problem, x: Decisions, q: str, h: str) -> Linear:
