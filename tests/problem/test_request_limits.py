@@ -210,7 +210,7 @@ def test_nothing_steers_requests_that_only_rescale():
     assert audit(plan).passed and not drill_plan(plan, "rescale").broken
     normal = next(s for s in plan.states if s.failure == NORMAL)
     assert normal.throughput_requests_per_second == pytest.approx((45 / 13, 20 / 13))
-    # one of three, 9, 4 and 1, of which the last has no limit when nothing is known of it: all take that
+    # one of three, 9, 4 and 1: split by what each lets through; without a limit on the last all pass that one
     three = (gate("a", 9.0), gate("b", 4.0), gate("c", 1.0))
     split = make_plan(
         needing(three, demand=7, w=any_of("a", "b", "c")).model_copy(update={"failover": "rescale"}), EXACT
