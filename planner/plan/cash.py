@@ -4,9 +4,10 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from planner.problem.algebra import Linear
+from planner.problem.decisions import Decisions
 from planner.problem.money import capital_recovery_factor
 from planner.problem.payments import Payment, build_out_payments, contract_payments, worth_factor
-from planner.problem.problem import Decisions, Problem
+from planner.problem.problem import Problem
 from planner.problem.rules.costs import energy, hourly_machines, requests, unserved_requests
 from planner.problem.rules.formulas import served, spent_usd
 from planner.study.calendar import Span, period_at, spans

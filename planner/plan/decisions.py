@@ -7,7 +7,8 @@ from typing import Any
 from planner.errors import Finding, InputError
 from planner.problem.algebra import Sparse, total
 from planner.problem.build import build
-from planner.problem.problem import Decisions, Problem, flow_size, no_decisions, states
+from planner.problem.decisions import Decisions, no_decisions
+from planner.problem.problem import Problem, flow_size, states
 from planner.problem.rules.costs import COSTS, rank_outages
 from planner.problem.rules.formulas import (
     drawn_upon,

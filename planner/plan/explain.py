@@ -7,8 +7,9 @@ from dataclasses import dataclass, replace
 from planner.errors import NoPlan, SolverError
 from planner.problem.algebra import total
 from planner.problem.build import build
+from planner.problem.decisions import no_decisions
 from planner.problem.eligibility import workloads_without_edge
-from planner.problem.problem import Problem, flow_size, flow_weights, no_decisions, states
+from planner.problem.problem import Problem, flow_size, flow_weights, states
 from planner.problem.rules.formulas import due_fraction, limit_used, requests_per_second
 from planner.problem.rules.register import PURCHASE_RULES, RELAXABLE, STATE_RULES
 from planner.problem.rules.reserves import without_weights

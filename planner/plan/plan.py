@@ -21,8 +21,9 @@ from planner.plan.decisions import (
 from planner.plan.file import sealed, sha256
 from planner.problem.algebra import Sparse
 from planner.problem.build import build
+from planner.problem.decisions import Decisions, no_decisions
 from planner.problem.failures import uncounted_at_most
-from planner.problem.problem import HOURLY, Decisions, Problem, no_decisions
+from planner.problem.problem import HOURLY, Problem
 from planner.problem.rules.register import RULES
 from planner.solve.search import Effort, Progress, Solution
 from planner.solve.solve import solve

@@ -9,16 +9,8 @@ import pulp
 
 from planner.errors import SolverError
 from planner.problem.algebra import Key, Linear, Sparse, is_number, total
-from planner.problem.problem import (
-    HAIR_FRACTION,
-    Decisions,
-    Problem,
-    State,
-    flow_size,
-    flow_weights,
-    no_decisions,
-    states,
-)
+from planner.problem.decisions import Decisions, no_decisions
+from planner.problem.problem import HAIR_FRACTION, Problem, State, flow_size, flow_weights, states
 from planner.problem.rules.costs import in_states_usd
 from planner.problem.rules.formulas import (
     least_occupied,

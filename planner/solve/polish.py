@@ -5,7 +5,8 @@ from typing import Any
 
 from planner.errors import SolverError
 from planner.problem.algebra import Sparse, total
-from planner.problem.problem import Decisions, Problem, flow_weights, no_decisions, states, with_a_hair
+from planner.problem.decisions import Decisions, no_decisions
+from planner.problem.problem import Problem, flow_weights, states, with_a_hair
 from planner.problem.rules.costs import requests, unserved_requests
 from planner.problem.rules.formulas import short_of_spend
 from planner.problem.rules.register import PURCHASE_RULES, STATE_RULES

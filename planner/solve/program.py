@@ -10,7 +10,8 @@ import pulp
 
 from planner.errors import Finding, InputError, SolverError
 from planner.problem.algebra import Key, Linear, Row, Sparse, is_number, total
-from planner.problem.problem import Decisions, Problem, State, flow_size, no_decisions, states
+from planner.problem.decisions import Decisions, no_decisions
+from planner.problem.problem import Problem, State, flow_size, states
 from planner.problem.rules.costs import dearest_of, outage_size_usd
 from planner.problem.rules.formulas import (
     available,

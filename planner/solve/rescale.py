@@ -8,16 +8,8 @@ import math
 from typing import Any
 
 from planner.problem.algebra import Sparse, total
-from planner.problem.problem import (
-    Decisions,
-    Problem,
-    State,
-    flow_size,
-    flow_weights,
-    no_decisions,
-    states,
-    with_a_hair,
-)
+from planner.problem.decisions import Decisions, no_decisions
+from planner.problem.problem import Problem, State, flow_size, flow_weights, states, with_a_hair
 from planner.problem.rules.formulas import requests_choosing, requests_per_second, short_of_spend, whole_occupied
 from planner.problem.rules.link import no_replica_before_its_cold_start_ends
 from planner.problem.rules.reserves import conditions, renormalised, splits_replicas, taken, whole_survivors

@@ -10,7 +10,8 @@ import pulp
 
 from planner.errors import NoPlan, SolverError
 from planner.problem.algebra import Sparse
-from planner.problem.problem import Decisions, Problem, no_decisions
+from planner.problem.decisions import Decisions, no_decisions
+from planner.problem.problem import Problem
 from planner.problem.rules.costs import beside_states_usd, cost_usd
 from planner.problem.rules.formulas import due_fraction, survivors, units_active
 from planner.problem.rules.reserves import without_weights

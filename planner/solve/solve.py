@@ -10,8 +10,9 @@ from typing import Any
 
 from planner.errors import Finding, SolverError
 from planner.interruption import interrupted
+from planner.problem.decisions import Decisions, no_decisions
 from planner.problem.eligibility import workloads_without_edge
-from planner.problem.problem import Decisions, Problem, no_decisions
+from planner.problem.problem import Problem
 from planner.problem.rules.costs import cost_usd, rank_outages
 from planner.problem.rules.formulas import requests_per_second
 from planner.solve.failure_test import STATE_NAMES

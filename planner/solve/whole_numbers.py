@@ -11,7 +11,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from planner.problem.algebra import Sparse
-from planner.problem.problem import Decisions, Problem
+from planner.problem.decisions import Decisions
+from planner.problem.problem import Problem
 from planner.problem.rules.formulas import machines_non_preemptible
 from planner.solve.program import BOUGHT, FEASIBLE, OPTIMAL, Program
 from planner.units import ROUNDING

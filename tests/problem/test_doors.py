@@ -20,7 +20,8 @@ from planner.plan.file import sealed
 from planner.plan.plan import make_plan
 from planner.problem.algebra import Sparse, total
 from planner.problem.build import build
-from planner.problem.problem import Problem, State, no_decisions, states
+from planner.problem.decisions import no_decisions
+from planner.problem.problem import Problem, State, states
 from planner.problem.rules.formulas import live_edges
 from planner.problem.rules.inside import requests_choose_their_way, what_passes_is_counted
 from planner.problem.rules.link import components_pass_what_they_can, no_request_takes_a_closed_way

@@ -3,7 +3,8 @@
 from collections.abc import Iterator
 
 from planner.problem.algebra import Row, total
-from planner.problem.problem import ANY_HOUR, Decisions, Problem, State, flow_size
+from planner.problem.decisions import Decisions
+from planner.problem.problem import ANY_HOUR, Problem, State, flow_size
 from planner.problem.rules.formulas import (
     can_load,
     choice_size,

@@ -7,7 +7,8 @@ that meet them survive every failure, whatever else the gateways send up to thei
 from collections.abc import Iterator
 
 from planner.problem.algebra import Row, is_number, total
-from planner.problem.problem import Decisions, Problem, State, flow_size, size_of_all
+from planner.problem.decisions import Decisions
+from planner.problem.problem import Problem, State, flow_size, size_of_all
 from planner.problem.rules.formulas import door_size, is_normal, lets_through, machines_standing
 from planner.problem.rules.reserves import (
     conditions,

@@ -8,7 +8,8 @@ import math
 from collections.abc import Mapping
 
 from planner.problem.algebra import Linear, is_number, total
-from planner.problem.problem import Decisions, Problem, State
+from planner.problem.decisions import Decisions
+from planner.problem.problem import Problem, State
 from planner.problem.rules.formulas import (
     available,
     due_fraction,
