@@ -48,11 +48,12 @@ sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
 from studies import machine_type, model, offer, profile, site, study, workload  # noqa: E402
 
 from planner.problem.build import build  # noqa: E402
-from planner.problem.problem import Decisions, Problem  # noqa: E402
+from planner.problem.decisions import Decisions
+from planner.problem.problem import Problem  # noqa: E402
 from planner.problem.rules.costs import cost_usd  # noqa: E402
-from planner.solve.failure_test import TestProgram  # noqa: E402
+from planner.solve.feasibility_subproblem import FeasibilitySubproblem  # noqa: E402
 from planner.solve.program import OPTIMAL, add_failure, start_program  # noqa: E402
-from planner.solve.search import Effort, _Search  # noqa: E402
+from planner.solve.search import Effort, Search  # noqa: E402
 from planner.study.dependencies import NORMAL  # noqa: E402
 from planner.study.records.inventory import Pool  # noqa: E402
 from planner.study.records.study import Goal, Horizon, NamedFailure, Origin, Study, Tier, Utilisation  # noqa: E402
@@ -155,7 +156,7 @@ def loop(p: Problem, name: str, maker: Maker) -> tuple[Line, Decisions]:
         tests += stage == "testing failures"
 
     began = time.perf_counter()
-    search = _Search(p, Effort(), maker, count)
+    search = Search(p, Effort(), maker, count)
     cost = search.relax()
     seconds = time.perf_counter() - began
     lp = search.program.lp
@@ -183,7 +184,7 @@ def full(p: Problem, name: str, maker: Maker) -> Line:
 
 def tests(p: Problem, name: str, maker: Maker, purchases: Decisions) -> Line:
     """One test of every failure with what the loop bought; building the test programs is left out."""
-    programs = {clocks: TestProgram(p, clocks, None if maker is None else maker()) for clocks in _patterns(p)}
+    programs = {clocks: FeasibilitySubproblem(p, clocks, None if maker is None else maker()) for clocks in _patterns(p)}
     failures = [f for f in p.failures if f != NORMAL]
     for clocks, test in programs.items():  # the first solve of each sends everything, in both ways
         test.test(next(f for f in failures if p.deadlines_seconds[f] == clocks), purchases)

@@ -10,7 +10,7 @@ from planner.problem.problem import Problem, flow_weights, states, with_a_hair
 from planner.problem.rules.costs import requests, unserved_requests
 from planner.problem.rules.formulas import short_of_spend
 from planner.problem.rules.register import PURCHASE_RULES, STATE_RULES
-from planner.solve.failure_test import SLIVER, STATE_NAMES
+from planner.solve.feasibility_subproblem import SLIVER, STATE_NAMES
 from planner.solve.program import BOUGHT, OPTIMAL, Program, state_columns
 from planner.study.dependencies import NORMAL
 

@@ -13,7 +13,7 @@ from planner.problem.problem import Problem, State, flow_size, flow_weights, sta
 from planner.problem.rules.formulas import requests_choosing, requests_per_second, short_of_spend, whole_occupied
 from planner.problem.rules.link import no_replica_before_its_cold_start_ends
 from planner.problem.rules.reserves import conditions, renormalised, splits_replicas, taken, whole_survivors
-from planner.solve.failure_test import SLIVER
+from planner.solve.feasibility_subproblem import SLIVER
 from planner.solve.polish import edge_costs
 from planner.solve.program import BOUGHT, OPTIMAL, Program, start_program
 from planner.study.dependencies import NORMAL

@@ -15,9 +15,9 @@ from planner.problem.problem import Problem
 from planner.problem.rules.costs import beside_states_usd, cost_usd
 from planner.problem.rules.formulas import due_fraction, survivors, units_active
 from planner.problem.rules.reserves import without_weights
-from planner.solve.failure_test import TEST_NODES, TestProgram, tolerance
+from planner.solve.dominance import dominated
+from planner.solve.feasibility_subproblem import TEST_NODES, FeasibilitySubproblem, tolerance
 from planner.solve.program import BOUGHT, FEASIBLE, INFEASIBLE, INFINITY, OPTIMAL, add_failure, start_program
-from planner.solve.pruning import implied
 from planner.solve.rescale import reserve_program
 from planner.solve.whole_numbers import dive, improved, near, non_preemptible_at_its_largest, repair
 from planner.study.dependencies import NORMAL
@@ -117,7 +117,7 @@ class Solution:
     drivers: dict[str, tuple[str, ...]] = field(default_factory=dict)
 
 
-class _Search:
+class Search:
     """One search: the program with the failures that entered, and the test programs by pattern of clocks."""
 
     def __init__(self, p: Problem, effort: Effort, solver: Callable[[], Any] | None, progress: Progress) -> None:
@@ -130,13 +130,13 @@ class _Search:
         self.program, self.x = start(p, self.new_solver())
         self.objective = cost_usd(p, self.x)
         self.entered: list[str] = []
-        self.implied = implied(p) if effort.prune else {}
+        self.implied = dominated(p) if effort.prune else {}
         self.blocks: set[Block] = set()
         self.whole_failures: dict[Block, int] = {}
         self.whole_prices: set[str] = set()
         self.dearer: list[str] = []
         """priced failures of the last plan found that cost more than the program reckons"""
-        self.tests: dict[tuple[float, ...], TestProgram] = {}
+        self.tests: dict[tuple[float, ...], FeasibilitySubproblem] = {}
         self.passes = 0
         self.bound = -INFINITY
         self.clock_ended = False
@@ -175,10 +175,10 @@ class _Search:
             return []
         return [f for f in self.p.failures if f != NORMAL]
 
-    def test_program(self, f: str, hour: str | None = None) -> TestProgram:
+    def subproblem(self, f: str, hour: str | None = None) -> FeasibilitySubproblem:
         clocks = self.p.deadlines_seconds[f]
         if clocks not in self.tests:
-            self.tests[clocks] = TestProgram(self.p, clocks, self.new_solver())
+            self.tests[clocks] = FeasibilitySubproblem(self.p, clocks, self.new_solver())
         return self.tests[clocks].in_hour(self.p.hours[0] if hour is None else hour)
 
     def enter(self, block: Block) -> None:
@@ -293,7 +293,7 @@ class _Search:
             waiting = [at for at in waiting if at not in self.blocks and not unhurt(self.p, non_preemptible, *at)]
             for n, (f, h) in enumerate(waiting):
                 self.progress("testing failures", n / len(waiting), f"pass {self.passes}, {len(self.entered)} entered")
-                short = self.test_program(f, h).test(f, purchases)
+                short = self.subproblem(f, h).test(f, purchases)
                 if short > tolerance(self.p, f, h):
                     broken.append((-short, (f, h)))
             broken = broken or self.underpriced(purchases)
@@ -319,7 +319,7 @@ class _Search:
         found = []
         for f in self.p.priced:
             if f not in self.entered:
-                in_hours = [self.test_program(f, h).recourse(f, purchases) for h in self.p.hours]
+                in_hours = [self.subproblem(f, h).recourse(f, purchases) for h in self.p.hours]
                 cost = sum(in_hours) + beside_states_usd(self.p, normal, f)
                 short = cost - (self.x.outage[f,].varValue or 0.0)
                 worth = max(self.p.priced[f].occurrences, 1e-3) * short
@@ -474,7 +474,7 @@ class _Search:
                 continue
             # what is whole in the program has a whole answer: the search may take the nodes it needs
             nodes = None if self.whole_failures.get((f, h), 0) > 1 else TEST_NODES
-            short, found[f, h] = self.test_program(f, h).test_whole(f, purchases, nodes)
+            short, found[f, h] = self.subproblem(f, h).test_whole(f, purchases, nodes)
             if short > tolerance(self.p, f, h):
                 broken.append((-short, (f, h)))
                 if len(broken) >= most:

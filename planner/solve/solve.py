@@ -15,8 +15,8 @@ from planner.problem.eligibility import workloads_without_edge
 from planner.problem.problem import Problem
 from planner.problem.rules.costs import cost_usd, rank_outages
 from planner.problem.rules.formulas import requests_per_second
-from planner.solve.failure_test import STATE_NAMES
-from planner.solve.loosened import confirm
+from planner.solve.feasibility_subproblem import STATE_NAMES
+from planner.solve.marginal_values import confirm
 from planner.solve.polish import edge_costs, settle_normal
 from planner.solve.program import BOUGHT
 from planner.solve.rescale import settled
@@ -30,11 +30,11 @@ from planner.solve.search import (
     Effort,
     Infeasible,
     Progress,
+    Search,
     Solution,
     Status,
     Stopped,
     Survived,
-    _Search,
     is_proven,
 )
 from planner.solve.whole_numbers import dive, fixed
@@ -75,7 +75,7 @@ def solve(
     """
     if orphans := workloads_without_edge(p):
         raise nothing_may_serve(p, orphans)
-    search = _Search(p, effort, solver, progress)
+    search = Search(p, effort, solver, progress)
     for f in dict.fromkeys(hints):
         if f in p.failures and f != NORMAL and f not in search.implied:
             for h in fullest_hours(p):
@@ -135,7 +135,7 @@ def fullest_hours(p: Problem) -> list[str]:
     return [max((h for h in p.hours if p.period_of[h] == t), key=wanted.__getitem__) for t in p.periods]
 
 
-def _keep_the_start(search: _Search, start: Mapping[Any, float]) -> None:
+def _keep_the_start(search: Search, start: Mapping[Any, float]) -> None:
     """Begin with the similar plan as it is, where it is a plan of this problem, too: only a better one replaces it."""
     found = fixed(search.program, search.x, start)
     if found is None:
@@ -148,7 +148,7 @@ def _keep_the_start(search: _Search, start: Mapping[Any, float]) -> None:
         search.last = None
 
 
-def _search_whole(search: _Search) -> Solution:
+def _search_whole(search: Search) -> Solution:
     """Integer search and tests in turn until the gap that was asked for is proven, or the effort is spent."""
     nodes = FIRST_NODES
     for _ in range(MOST_PASSES):
@@ -190,7 +190,7 @@ def _search_whole(search: _Search) -> Solution:
     raise Stopped(f"no whole plan after {MOST_PASSES} passes")
 
 
-def _rounded_up(search: _Search) -> Solution:
+def _rounded_up(search: Search) -> Solution:
     """A whole plan as soon as can be, from what is there: rounded, and added to until every failure is survived."""
     for _ in range(MOST_PASSES):
         if search.repaired() is None and not dive(search.p, search.program, search.x):
@@ -203,14 +203,14 @@ def _rounded_up(search: _Search) -> Solution:
     raise Stopped(f"no whole plan after {MOST_PASSES} passes")
 
 
-def _better(search: _Search, purchases: Decisions, found: Survived) -> Solution:
+def _better(search: Search, purchases: Decisions, found: Survived) -> Solution:
     """The cheaper of the best plan so far and this one, which passed every test; failures are settled at the end."""
     purchases = search.with_non_preemptible(purchases, whole=True)
     x = _reserved(search, purchases) if search.rescales else settle_normal(search.p, purchases, search.new_solver())
     if search.p.priced:
         priced = [(f, h) for f in search.p.priced for h in search.p.hours]
         for f, h in priced:
-            cheap = search.test_program(f, h).cheapest_whole(f, purchases, search.most_nodes())
+            cheap = search.subproblem(f, h).cheapest_whole(f, purchases, search.most_nodes())
             found[f, h] = cheap if cheap is not None else found[f, h]
         _settled(search, x, {at: found[at] for at in priced})
         rank_outages(search.p, x)
@@ -222,7 +222,7 @@ def _better(search: _Search, purchases: Decisions, found: Survived) -> Solution:
     return Solution(x, cost, search.bound, search.bound, (), search.passes, "gap")
 
 
-def _reserved(search: _Search, purchases: Decisions) -> Decisions:
+def _reserved(search: Search, purchases: Decisions) -> Decisions:
     """Reserves and all states for what is bought; where survivors rounded down are too few, replicas are added."""
     x = settled(search.p, purchases, search.new_solver())
     if x is None and search.repaired() is not None:
@@ -233,13 +233,13 @@ def _reserved(search: _Search, purchases: Decisions) -> Decisions:
     return x
 
 
-def _settled(search: _Search, x: Decisions, survived: Survived) -> Decisions:
+def _settled(search: Search, x: Decisions, survived: Survived) -> Decisions:
     """The decisions with all states of all failures: replicas as the tests found them, requests routed best."""
     costs = edge_costs(search.p)
     purchases = replace(no_decisions(), **{name: getattr(x, name) for name in BOUGHT})
     for n, ((f, h), replicas) in enumerate(survived.items()):
         search.progress("settling states", n / len(survived), f)
-        test = search.test_program(f, h)
+        test = search.subproblem(f, h)
         if replicas is None:
             _, replicas = test.test_whole(f, purchases, None)
         settled = test.settle(f, purchases, replicas, costs)

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from planner.problem.problem import Problem
 from planner.solve.highs import KeptHiGHS
 from planner.solve.program import Program
-from planner.solve.search import Solution, _Search
+from planner.solve.search import Search, Solution
 
 MOST_LIMITS = 12
 """Limits that are asked about, those of the largest dual first: each is one more solve of the relaxation."""
@@ -29,7 +29,7 @@ def machine_worth(p: Problem, name: str) -> float:
     return max(takes, default=1.0)
 
 
-def confirm(search: _Search, solution: Solution) -> None:
+def confirm(search: Search, solution: Solution) -> None:
     """Put finite differences in the place of the duals of a solution, just after its relaxation.
 
     What a machine's worth saves nothing of is left out; what was not asked about keeps its dual, without a step.

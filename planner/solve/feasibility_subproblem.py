@@ -76,7 +76,7 @@ def tolerance(p: Problem, f: str, h: str | None = None) -> float:
     return max(1e-7 * math.fsum(wanted), HAIR_FRACTION * max(wanted, default=0.0))
 
 
-class TestProgram:
+class FeasibilitySubproblem:
     """One program for all failures with the same clocks: purchases and replicas are numbers, a test is a bound change.
 
     Built once, for one hour, with everything alive; the LINK rules of a failure in an hour, with numbers for what is
@@ -120,7 +120,7 @@ class TestProgram:
         state = {name: _AsFailure(getattr(self.x, name), f, self.hour) for name in STATE_NAMES}
         return replace(purchases, **state)
 
-    def in_hour(self, hour: str) -> "TestProgram":
+    def in_hour(self, hour: str) -> "FeasibilitySubproblem":
         """The same program, whose next tests are of this hour."""
         self.hour = hour
         return self

@@ -9,7 +9,7 @@ from planner.study.dependencies import NORMAL
 CLOSE = 1e-12
 
 
-def implied(p: Problem) -> dict[str, str]:
+def dominated(p: Problem) -> dict[str, str]:
     """Failure -> a failure that is at least as hard in every respect, which is not implied by another.
 
     `g` implies `f` when of every pool, placement, limited component and offer no less is left in `f`, nothing that may
