@@ -48,11 +48,13 @@ sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
 from studies import machine_type, model, offer, profile, site, study, workload  # noqa: E402
 
 from planner.problem.build import build  # noqa: E402
-from planner.problem.decisions import Decisions
+from planner.problem.decisions import Decisions  # noqa: E402
 from planner.problem.problem import Problem  # noqa: E402
 from planner.problem.rules.costs import cost_usd  # noqa: E402
+from planner.solve.columns import add_failure, start_program  # noqa: E402
 from planner.solve.feasibility_subproblem import FeasibilitySubproblem  # noqa: E402
-from planner.solve.program import OPTIMAL, add_failure, start_program  # noqa: E402
+from planner.solve.lp_bound import relax  # noqa: E402
+from planner.solve.program import OPTIMAL  # noqa: E402
 from planner.solve.search import Effort, Search  # noqa: E402
 from planner.study.dependencies import NORMAL  # noqa: E402
 from planner.study.records.inventory import Pool  # noqa: E402
@@ -157,10 +159,10 @@ def loop(p: Problem, name: str, maker: Maker) -> tuple[Line, Decisions]:
 
     began = time.perf_counter()
     search = Search(p, Effort(), maker, count)
-    cost = search.relax()
+    cost = relax(search)
     seconds = time.perf_counter() - began
     lp = search.program.lp
-    note = f"{len(search.entered)} of {len(p.failures) - 1} failures entered, {search.passes} passes, {tests} tests"
+    note = f"{len(search.binding)} of {len(p.failures) - 1} failures binding, {search.passes} passes, {tests} tests"
     line = Line(name, seconds, search.passes + tests, len(lp.columns), len(lp.rows), cost, note)
     return line, search.purchases(whole=False)
 

@@ -125,8 +125,8 @@ def make_plan(
                 gap_asked_fraction=effort.gap_fraction,
                 lp_bound_usd=solution.lp_bound_usd,
                 failures_tested=len(p.failures) - 1,
-                binding_failures=solution.entered,
-                dominated_failures=solution.implied,
+                binding_failures=solution.binding,
+                dominated_failures=solution.dominated,
                 passes=solution.passes,
             ),
         )

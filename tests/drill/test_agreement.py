@@ -138,11 +138,13 @@ def test_a_wrong_formula_passes_the_audit_and_fails_the_drill(monkeypatch):
 def test_the_loop_finds_what_the_whole_program_finds(seed):
     """The relaxation over the failures that entered costs what the program with all of them costs."""
     from planner.problem.rules.costs import cost_usd
-    from planner.solve.program import OPTIMAL, add_failure, start_program
+    from planner.solve.columns import add_failure, start_program
+    from planner.solve.lp_bound import relax
+    from planner.solve.program import OPTIMAL
 
     p = build(random_study(seed, "small"))
     search = Search(p, Effort(), None, lambda *_: None)
-    loop = search.relax()
+    loop = relax(search)
     program, x = start_program(p)
     for f in search.failures():
         add_failure(p, program, x, f)

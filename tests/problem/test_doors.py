@@ -26,7 +26,8 @@ from planner.problem.rules.formulas import live_edges
 from planner.problem.rules.inside import requests_choose_their_way, what_passes_is_counted
 from planner.problem.rules.link import components_pass_what_they_can, no_request_takes_a_closed_way
 from planner.questions.margins import margins
-from planner.solve.program import OPTIMAL, Program, state_columns
+from planner.solve.columns import state_columns
+from planner.solve.program import OPTIMAL, Program
 from planner.solve.search import Infeasible
 from planner.study.dependencies import NORMAL, dependency_graph
 from planner.study.doors import MOST_WAYS, TooManyWays, doors_of

@@ -13,6 +13,7 @@ from planner.plan.plan import make_plan
 from planner.problem.build import build
 from planner.problem.problem import hit_fraction
 from planner.solve.dominance import dominated
+from planner.solve.lp_bound import relax
 from planner.solve.search import Effort, Infeasible, Search
 from planner.solve.solve import solve
 from planner.study.records.inventory import Pool
@@ -247,7 +248,7 @@ def test_caches_are_cold_after_a_move():
 
 def relaxed(s: Study, prune: bool) -> float | None:
     try:
-        return Search(build(s), Effort(prune=prune), None, lambda *_: None).relax()
+        return relax(Search(build(s), Effort(prune=prune), None, lambda *_: None))
     except Infeasible:
         return None
 
