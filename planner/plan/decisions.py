@@ -16,8 +16,8 @@ from planner.problem.rules.formulas import (
     limit_drawn,
     live_placements,
     machines_standing,
-    requests_passing,
     requests_per_second,
+    requests_through,
     served,
     short_of_spend,
     units_active,
@@ -142,13 +142,13 @@ def state_records(p: Problem, x: Decisions) -> list[State]:
                     if round(x.occupied[e, s]) > runs:
                         occupied[e] = round(x.occupied[e, s])
             usual = (s[0], NORMAL, 0.0)
-            taking = {way: v for way in p.doors.ways if (v := round(x.taking[way, s], fine)) > 0}
-            as_usual = {way: v for way in p.doors.ways if (v := round(x.taking[way, usual], fine)) > 0}
+            throughput = {a: v for a in p.request_limits.component_of if (v := round(x.throughput[a, s], fine)) > 0}
+            as_usual = {a: v for a in p.request_limits.component_of if (v := round(x.throughput[a, usual], fine)) > 0}
             normal = sorted(index.get(usual, []))
             same = (
                 f != NORMAL
                 and rows == normal
-                and taking == as_usual
+                and throughput == as_usual
                 and not (shed or kept or cold_started or occupied)
                 and all(requests_per_second(p, w, o, s) == requests_per_second(p, w, o, usual) for w, o in p.flows)
             )
@@ -164,8 +164,8 @@ def state_records(p: Problem, x: Decisions) -> list[State]:
                     origin=o_,
                     placement=e_,
                     requests_per_second=v_,
-                    routed_via=() if same else tuple(taking),
-                    throughput_requests_per_second=() if same else tuple(taking.values()),
+                    routed_via=() if same else tuple(throughput),
+                    throughput_requests_per_second=() if same else tuple(throughput.values()),
                     shed=shed,
                     kept=kept,
                     cold_started=cold_started,
@@ -250,10 +250,10 @@ def decisions_of(plan: PlanFile, p: Problem) -> Decisions:
             x.kept[e, s] = float(kept)  # type: ignore[index]
             x.cold_started[e, s] = float(state.cold_started.get(e, 0))  # type: ignore[index]
             x.occupied[e, s] = max(whole_occupied(p, x, e, s), float(state.occupied.get(e, 0)))  # type: ignore[index]
-        for way, value in zip(shown.routed_via, shown.throughput_requests_per_second, strict=True):
-            x.taking[way, s] = value  # type: ignore[index]
-        for c in p.doors.components:
-            x.passing[c, s] = requests_passing(p, x, c, s)  # type: ignore[index]
+        for alternative, value in zip(shown.routed_via, shown.throughput_requests_per_second, strict=True):
+            x.throughput[alternative, s] = value  # type: ignore[index]
+        for c in p.request_limits.components:
+            x.component_throughput[c, s] = requests_through(p, x, c, s)  # type: ignore[index]
         for q in p.pools:
             stands = float(total((p.machines_per_replica[e], x.occupied[e, s]) for e in p.on_pool[q]))
             if q in p.may_obtain and not is_normal(s):  # what was there before is used first

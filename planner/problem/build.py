@@ -20,10 +20,11 @@ from planner.problem.magnitudes import out_of_range
 from planner.problem.parts import parts_of
 from planner.problem.payments import worth_factor
 from planner.problem.problem import FEW_UNITS, HOURLY, Problem, clocks, most_machines, sizes, specks
+from planner.problem.request_limits import request_limits_of
 from planner.study.calendar import demand_by_hour, hour_id, hours_of, spans
 from planner.study.dependencies import dependency_graph, profile_id
-from planner.study.doors import components_with_limits, doors_of
 from planner.study.records.study import Study
+from planner.study.request_limits import components_with_limits
 from planner.units import MONTHS_PER_YEAR
 
 
@@ -56,8 +57,8 @@ def build(study: Study, demand: str = "base", with_goals: bool = True) -> Proble
     failures, promised = failures_of(parts, graph, with_goals)
     years = study.horizon.months / MONTHS_PER_YEAR
     either = {(w, o, e) for some in (edges, edges_in_failure) for (w, o), ends in some.items() for e in ends}
-    doors = doors_of(study, graph, either)
-    lost, coverable, stuck, closed = losses(parts, graph, failures, flows, edges, edges_in_failure, doors)
+    request_limits = request_limits_of(study, graph, either)
+    lost, coverable, stuck, closed = losses(parts, graph, failures, flows, edges, edges_in_failure, request_limits)
     periods = spans(study)
     (period_of, hours_in), hours = hours_of(study)
     price = {row.offer_id: row.price_usd_per_machine_hour for row in study.prices}
@@ -84,7 +85,7 @@ def build(study: Study, demand: str = "base", with_goals: bool = True) -> Proble
         lost=lost,
         coverable=coverable,
         cannot_start=stuck,
-        doors=doors,
+        request_limits=request_limits,
         closed=closed,
         most_requests_per_second=components_with_limits(study),
         edges=edges,

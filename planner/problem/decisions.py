@@ -91,10 +91,10 @@ class Decisions:
     """requests/s short of the goal: zero in every plan, freed in tests"""
     traffic: Mapping[Key, Linear] = row("w o e s", "live edges", "states", records=("states",))
     """requests/s"""
-    passing: Mapping[Key, Linear] = row("component s", "components with limits", "states", records=())
+    component_throughput: Mapping[Key, Linear] = row("component s", "components with limits", "states", records=())
     """requests/s through a component with a limit"""
-    taking: Mapping[Key, Linear] = row("way s", "open ways", "states", records=("states",))
-    """requests/s that take a way of a choice"""
+    throughput: Mapping[Key, Linear] = row("alternative s", "open alternatives", "states", records=("states",))
+    """requests/s through an alternative"""
     spared: Mapping[Key, Linear] = row("e s", "targeted placements", "states", "always", records=())
     """1 where a placement on which a partial loss falls keeps replicas"""
     kept: Mapping[Key, Linear] = row("e s", "live placements", "states", "in tests", records=("states",))

@@ -6,11 +6,12 @@ from fnmatch import fnmatchcase
 from planner.problem.eligibility import Edges, Flow
 from planner.problem.parts import Parts
 from planner.problem.problem import HOURLY, Priced, Problem
-from planner.study.dependencies import NORMAL, Failure, Graph, availability, cannot_start, expand, rated
-from planner.study.doors import Doors, components_with_limits, with_machines_below
+from planner.problem.request_limits import RequestLimits
+from planner.study.dependencies import NORMAL, Failure, Graph, availability, cannot_start, expand, leaves, rated
 from planner.study.records.inventory import Offer
 from planner.study.records.plan import Purchase
 from planner.study.records.study import Study, kind_and_name
+from planner.study.request_limits import components_with_limits
 
 
 def failures_of(
@@ -48,7 +49,7 @@ def losses(
     flows: tuple[Flow, ...],
     edges: Edges,
     edges_in_failure: Edges,
-    doors: Doors,
+    request_limits: RequestLimits,
 ) -> tuple[
     dict[str, dict[str, float]], dict[str, dict[Flow, float]], dict[str, frozenset[str]], dict[str, frozenset[str]]
 ]:
@@ -59,7 +60,7 @@ def losses(
     closed: dict[str, frozenset[str]] = {}
     limits = components_with_limits(parts.study)
     # a gateway that is lost in part lets less through; what is behind it is whole, unless machines need it
-    lets_less = limits.keys() - with_machines_below(graph)
+    lets_less = limits.keys() - _with_machines_below(graph)
     for f, failure in failures.items():
         left = {c: 1 - failure.lost.get(c, 0.0) for c in limits}
         value = availability(graph, {c: n for c, n in failure.lost.items() if c not in lets_less or left[c] <= 0})
@@ -70,17 +71,29 @@ def losses(
             pool = parts.pool[failure.hit].id
             things |= {e: 1.0 for e in parts.placements if parts.pool[e].id == pool and things[e] == things[pool]}
         lost[f] = {thing: left for thing, left in things.items() if left < 1}
-        closed[f] = doors.closed(value)
+        closed[f] = request_limits.closed(value)
         waiting = cannot_start(graph, value)
         stuck[f] = frozenset(e for e in parts.placements if f"placement:{e}" in waiting)
         near_enough = edges if f == NORMAL else edges_in_failure
         coverable[f] = {}
         for w, o in flows:
             alive = any(things[e] > 0 for e in near_enough[w, o])
-            door = min(value[f"workload:{w}"], value[f"origin:{o}"]) if alive else 0.0
-            if door < 1:
-                coverable[f][w, o] = door
+            entry = min(value[f"workload:{w}"], value[f"origin:{o}"]) if alive else 0.0
+            if entry < 1:
+                coverable[f][w, o] = entry
     return lost, coverable, stuck, closed
+
+
+def _with_machines_below(graph: Graph) -> set[str]:
+    """Components without which no machine serves: losing a part of one takes that part of the machines."""
+    needed: set[str] = set()
+    waiting = [node for node in graph if kind_and_name(node)[0] in ("placement", "pool")]
+    while waiting:
+        node = waiting.pop()
+        if node not in needed:
+            needed.add(node)
+            waiting += [leaf for part in graph.nodes[node]["needs"] for leaf in leaves(part)]
+    return needed
 
 
 def counted_of(

@@ -8,9 +8,9 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
+from planner.problem.request_limits import RequestLimits
 from planner.study.calendar import hour_id
 from planner.study.dependencies import NORMAL, Failure
-from planner.study.doors import Doors
 from planner.study.latency import Reach
 from planner.study.records.study import Failover
 from planner.units import SECONDS_PER_HOUR
@@ -117,10 +117,9 @@ class Problem:
     """f -> pool, placement or limited component -> available fraction, where below 1"""
     cannot_start: Mapping[str, frozenset[str]]
     """f -> placements in which no replica can be started"""
-    doors: Doors
-    """components that let only so many requests through, and choices between ways past them"""
+    request_limits: RequestLimits
     closed: Mapping[str, frozenset[str]]
-    """f -> ways of choices that are closed"""
+    """f -> alternatives that are closed"""
     most_requests_per_second: Mapping[str, float]
     """component -> requests that it lets through [requests/s]"""
     coverable: Mapping[str, Mapping[tuple[str, str], float]]

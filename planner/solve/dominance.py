@@ -31,7 +31,7 @@ def dominated(p: Problem) -> dict[str, str]:
     had = np.array([[p.obtainable[f].get(b, (0.0, 0.0))[0] for b in p.offers] for f in names])
     after = np.array([[p.obtainable[f].get(b, (0.0, 0.0))[1] for b in p.offers] for f in names])
     stuck = np.array([[e in p.cannot_start[f] for e in p.placements] for f in names], dtype=bool)
-    shut = np.array([[way in p.closed[f] for way in p.doors.ways] for f in names], dtype=bool)
+    shut = np.array([[a in p.closed[f] for a in p.request_limits.component_of] for f in names], dtype=bool)
     due = np.array([[[due_fraction(p, w, o, (h, f, c)) for w, o in p.flows] for c in times] for f in names])
     factor = np.array([[p.failures[f].surge_factor * further_surge(p, w, o, f) for w, o in p.flows] for f in names])
     wanted = due * factor[:, None, :]

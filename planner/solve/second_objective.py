@@ -14,7 +14,7 @@ from planner.problem.algebra import Sparse, total
 from planner.problem.decisions import Decisions, names, only
 from planner.problem.problem import Problem, State, flow_weights, states, with_a_hair
 from planner.problem.rules.costs import requests, unserved_requests
-from planner.problem.rules.formulas import requests_choosing, requests_per_second, short_of_spend, whole_occupied
+from planner.problem.rules.formulas import requests_divided, requests_per_second, short_of_spend, whole_occupied
 from planner.problem.rules.link import no_replica_before_its_cold_start_ends
 from planner.problem.rules.reserves import conditions, renormalised, splits_replicas, taken, whole_survivors
 from planner.solve.columns import reserve_columns, start_program
@@ -171,8 +171,8 @@ def with_states(p: Problem, x: Decisions) -> Decisions:
                 if n := whole_survivors(p, x, e, s):
                     x.kept[e, s] = float(n)  # type: ignore[index]
                     x.occupied[e, s] = whole_occupied(p, x, e, s)  # type: ignore[index]
-            for n, choice in enumerate(p.doors.choices):
-                comes_in = requests_choosing(p, x, n, s)
-                for way in choice.ways:
-                    x.taking[way, s] = part[way] * comes_in  # type: ignore[index]
+            for alternatives in p.request_limits.alternatives:
+                comes_in = requests_divided(x, alternatives, s)
+                for a in alternatives.ids:
+                    x.throughput[a, s] = part[a] * comes_in  # type: ignore[index]
     return x

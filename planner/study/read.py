@@ -13,10 +13,10 @@ from pydantic import ValidationError
 from planner.errors import Finding, InputError
 from planner.study.checks.apart import check_apart
 from planner.study.checks.fit import check_fit, check_fleet_fits, holds_in_memory, memory_told
-from planner.study.checks.passable import check_doors
 from planner.study.checks.phases import check_phases
 from planner.study.checks.plausible import check_plausible
 from planner.study.checks.references import Parts, check_references
+from planner.study.checks.request_limits import check_request_limits
 from planner.study.checks.timing import check_timing
 from planner.study.files import remember
 from planner.study.latency import PROXY_KM, great_circle_km, origin_place
@@ -90,7 +90,7 @@ def read_study(path: Path) -> tuple[Study, list[Finding]]:
         raise InputError(sorted_findings(reading.findings))
     study = _resolved(parts, demand)
     check_apart(study, parts, reading)
-    check_doors(study, parts, reading)
+    check_request_limits(study, parts, reading)
     if any(finding.level == "error" for finding in reading.findings):
         raise InputError(sorted_findings(reading.findings))
     return study, sorted_findings(reading.findings)

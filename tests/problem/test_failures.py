@@ -188,8 +188,8 @@ def gateways(**more: Any) -> dict[str, Any]:
 
 def test_gateways_let_through_what_they_can():
     p = build(asked(**gateways()))
-    assert p.doors.components == ("gateway:g1", "gateway:g2")
-    assert [(c.ways, {o for _, o, _ in c.edges}) for c in p.doors.choices] == [
+    assert p.request_limits.components == ("gateway:g1", "gateway:g2")
+    assert [(a.ids, {o for _, o, _ in a.edges}) for a in p.request_limits.alternatives] == [
         (("1.1 gateway:g1", "1.2 gateway:g2"), {"b"})
     ]
     # o needs 5 of the 6 of g1; b what is left, 1, and the 4 of g2: just enough

@@ -78,7 +78,7 @@ def worked() -> Study:
         ),
         dependencies=(
             Dependency(component="workload:w", needs=Needs(all_of=("identity:login", "gateway:in"))),
-            Dependency(component="origin:o", needs=Needs(at_least=2, of=("path:east", "path:south", "path:west"))),
+            Dependency(component="origin:o", needs=Needs(any_of=("path:east", "path:south", "path:west"))),
         ),
         failures=(
             NamedFailure(
@@ -110,10 +110,10 @@ def inside(deferrable: bool = False) -> tuple[Problem, Decisions]:
                 x.traffic["w", "o", e, s], x.kept[e, s], x.cold_started[e, s], x.occupied[e, s] = row
                 x.machines[q, s] = x.occupied[e, s]
         through = sum(row[0] for row in (a, b) if row)
-        x.passing["gateway:in", s], x.passing["path:east", s] = through, min(8.0, through)
-        # each takes two of three ways: all that east lets through, and of the others the one that lives
-        x.taking[EAST, s], x.taking[SOUTH, s] = min(8.0, through), max(0.0, through - 8.0)
-        x.taking[SOUTH if f == NO_DOOR else WEST, s] = through
+        x.component_throughput["gateway:in", s], x.component_throughput["path:east", s] = through, min(8.0, through)
+        # each passes one of three: all that east lets through, the rest one of the others that lives
+        x.throughput[EAST, s] = min(8.0, through)
+        x.throughput[SOUTH if f == NO_DOOR else WEST, s] = max(0.0, through - 8.0)
 
     # traffic, kept, loaded, occupied of A and of B; shed
     state(NORMAL, 0.0, (6.0, 2.0, 0.0, 3.0), (3.0, 1.0, 0.0, 1.5), 1.0)
@@ -153,20 +153,20 @@ OUTSIDE: dict[str, list[tuple[str, tuple, float, float]]] = {
         ("kept", (B, (HOUR, NO_A, 300.0)), 3.0, 2.0),  # 3 kept at 300 s, of 1 kept at 60 s
     ],
     "storage_can_load_that_fast": [("cold_started", (B, (HOUR, NO_A, 60.0)), 3.0, 50.0)],  # 3 · 100 − 5 · (60 − 10) GiB
-    "what_passes_is_counted": [
-        ("passing", ("gateway:in", USUAL), 8.0, 1.0),  # 6 + 3 − 8 requests/s
-        ("passing", ("path:east", USUAL), 7.5, 0.5),  # 8 − 7.5 that take this way
+    "throughput_is_counted": [
+        ("component_throughput", ("gateway:in", USUAL), 8.0, 1.0),  # 6 + 3 − 8 requests/s
+        ("component_throughput", ("path:east", USUAL), 7.5, 0.5),  # 8 − 7.5 that pass it
     ],
-    "requests_choose_their_way": [
-        ("taking", (SOUTH, USUAL), 0.5, 0.5),  # 2 · 9 − 8 − 9 − 0.5 requests/s
-        ("taking", (SOUTH, (HOUR, NO_A, 60.0)), 1.0, 1.0),  # 1 more than 2 · 6
-        ("traffic", ("w", "o", A, USUAL), 5.0, 2.0),  # 8 + 9 + 1 − 2 · 8; 9 of 8 go west
+    "each_request_passes_one_alternative": [
+        ("throughput", (SOUTH, USUAL), 0.5, 0.5),  # 8 + 1 + 0.5 − 9 requests/s
+        ("throughput", (EAST, (HOUR, NO_A, 60.0)), 5.0, 1.0),  # 6 − 5
+        ("traffic", ("w", "o", A, USUAL), 5.0, 1.0),  # 8 + 1 − (5 + 3)
     ],
-    "no_request_takes_a_closed_way": [("taking", (WEST, (HOUR, NO_DOOR, 60.0)), 1.5, 1.5)],  # west is lost
+    "no_request_passes_a_closed_alternative": [("throughput", (WEST, (HOUR, NO_DOOR, 60.0)), 1.5, 1.5)],  # west is lost
     "components_pass_what_they_can": [
-        ("passing", ("gateway:in", USUAL), 12.5, 0.5),  # 12.5 − 12 requests/s through the gateway
-        ("passing", ("gateway:in", (HOUR, NO_DOOR, 60.0)), 6.5, 0.5),  # 6.5 − 12 · 0.5
-        ("passing", ("path:east", USUAL), 8.5, 0.5),  # 8.5 − 8
+        ("component_throughput", ("gateway:in", USUAL), 12.5, 0.5),  # 12.5 − 12 requests/s through the gateway
+        ("component_throughput", ("gateway:in", (HOUR, NO_DOOR, 60.0)), 6.5, 0.5),  # 6.5 − 12 · 0.5
+        ("component_throughput", ("path:east", USUAL), 8.5, 0.5),  # 8.5 − 8
     ],
     "offered_is_demand": [
         ("offered", ("w", "o", USUAL), 11.0, 1.0),  # 11 − 10 requests/s
@@ -177,7 +177,7 @@ OUTSIDE: dict[str, list[tuple[str, tuple, float, float]]] = {
         ("shed", ("w", "o", USUAL), 1.5, 0.5),  # 1.5 − (1 − 0.9) · 10
         ("shed", ("w", "o", (HOUR, NO_DOOR, 60.0)), 7.0, 1.0),  # due is what is coverable: 7 − (1 − 0.5) · 12
     ],
-    "no_request_passes_a_dead_door": [("shed", ("w", "o", (HOUR, NO_DOOR, 60.0)), 5.0, 1.0)],  # (1 − 0.5) · 12 − 5
+    "no_request_passes_a_dead_component": [("shed", ("w", "o", (HOUR, NO_DOOR, 60.0)), 5.0, 1.0)],  # (1 − 0.5) · 12 − 5
     "survivors_only": [
         ("machines", ("a/x/m", USUAL), 3.5, 0.5),  # 3.5 − 3 machines
         ("machines", ("a/x/m", (HOUR, NO_A, 60.0)), 2.0, 2.0),  # 2 − 0 · 3
@@ -278,7 +278,17 @@ def priced() -> tuple[Problem, Decisions]:
     (door,) = s.failures
     rated = door.model_copy(update={"failures_per_year": 12.0, "hours_to_repair": 1.0})
     p, (_, x) = build(s.model_copy(update={"failures": (rated,), "objective": "worst_case"})), inside()
-    for name in ("traffic", "kept", "cold_started", "occupied", "machines", "offered", "shed", "passing", "taking"):
+    for name in (
+        "traffic",
+        "kept",
+        "cold_started",
+        "occupied",
+        "machines",
+        "offered",
+        "shed",
+        "component_throughput",
+        "throughput",
+    ):
         column = getattr(x, name)
         for clock in (10.0, 50.0):  # detected; from 50 s on B could have been loaded
             column.update(
@@ -352,8 +362,8 @@ BUILT: dict[str, list[tuple[str, tuple, float, float]]] = {
         ("shortfall", ("promise", 2), 40000.0, 8000.0),
     ],
 }
-NO_ROWS_INSIDE = {"requests_go_where_they_may", "no_request_takes_a_closed_way", "limits_are_of_edges"}
-"""Where nothing is forbidden there is no row: a dead placement or way has none, and carries nothing."""
+NO_ROWS_INSIDE = {"requests_go_where_they_may", "no_request_passes_a_closed_alternative", "limits_are_of_edges"}
+"""Where nothing is forbidden there is no row: a dead placement or alternative has none, and carries nothing."""
 POINTS = [
     (name, point)
     for table in (OUTSIDE, RESERVED, PRICED, BUILT, OBTAINED)

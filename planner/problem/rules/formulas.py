@@ -5,6 +5,7 @@ import math
 from planner.problem.algebra import Linear, total
 from planner.problem.decisions import Decisions
 from planner.problem.problem import Problem, State, flow_size, size_of_all
+from planner.problem.request_limits import Alternatives
 from planner.study.dependencies import NORMAL
 from planner.units import ROUNDING
 
@@ -249,18 +250,15 @@ def replica_seconds_used(p: Problem, x: Decisions, e: str, s: State) -> Linear:
     return total((seconds[w, e] * p.burst_factor[w], x.traffic[w, o, e, s]) for w, o in p.flows if (w, e) in seconds)
 
 
-def requests_passing(p: Problem, x: Decisions, component: str, s: State) -> Linear:
+def requests_through(p: Problem, x: Decisions, component: str, s: State) -> Linear:
     """Requests that pass a component with a limit, each once [requests/s]."""
-    always = ((1.0, x.traffic[w, o, e, s]) for w, o, e in p.doors.always.get(component, ()))
-    return total([*always, *((1.0, x.taking[way, s]) for way in p.doors.on_ways.get(component, ()))])
+    always = [(1.0, x.traffic[w, o, e, s]) for w, o, e in p.request_limits.always.get(component, ())]
+    return total([*always, *((1.0, x.throughput[a, s]) for a in p.request_limits.ids_of.get(component, ()))])
 
 
-def requests_choosing(p: Problem, x: Decisions, choice: int, s: State) -> Linear:
-    """Requests that come to a choice: of its edges, or of the way that it is within [requests/s]."""
-    of = p.doors.choices[choice]
-    if of.within is not None:
-        return x.taking[of.within, s]
-    return total((1.0, x.traffic[w, o, e, s]) for w, o, e in of.edges)
+def requests_divided(x: Decisions, alternatives: Alternatives, s: State) -> Linear:
+    """Requests that pass one of some alternatives each [requests/s]."""
+    return total((1.0, x.traffic[w, o, e, s]) for w, o, e in alternatives.edges)
 
 
 def lets_through(p: Problem, component: str, f: str) -> float:
@@ -268,17 +266,14 @@ def lets_through(p: Problem, component: str, f: str) -> float:
     return p.most_requests_per_second[component] * available(p, component, f)
 
 
-def door_size(p: Problem, component: str) -> float:
+def request_limit_size(p: Problem, component: str) -> float:
     """The size by which requests through a component with a limit are scaled and judged [requests/s]; never 0."""
     return min(p.most_requests_per_second[component], size_of_all(p)) or size_of_all(p)
 
 
-def choice_size(p: Problem, choice: int) -> float:
-    """The size by which requests that come to a choice are scaled and judged [requests/s]; never 0."""
-    of = p.doors.choices[choice]
-    while of.within is not None:
-        of = next(outer for outer in p.doors.choices if of.within in outer.ways)
-    return math.fsum({(w, o): flow_size(p, w, o) for w, o, _ in of.edges}.values()) or 1.0
+def alternatives_size(p: Problem, alternatives: Alternatives) -> float:
+    """The size by which requests that pass one of some alternatives are scaled and judged [requests/s]; never 0."""
+    return math.fsum({(w, o): flow_size(p, w, o) for w, o, _ in alternatives.edges}.values()) or 1.0
 
 
 def replicas_hit(p: Problem, x: Decisions, e: str, s: State) -> Linear:

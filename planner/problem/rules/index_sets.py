@@ -11,14 +11,14 @@ from planner.problem.algebra import Key
 from planner.problem.problem import Problem, State, flow_size, states
 from planner.problem.rules.costs import dearest_of, outage_size_usd
 from planner.problem.rules.formulas import (
+    alternatives_size,
     available,
     can_load,
-    choice_size,
-    door_size,
     drawn_upon,
     is_normal,
     live_edges,
     live_placements,
+    request_limit_size,
 )
 
 Once = Callable[[Problem], Iterable[Key]]
@@ -79,10 +79,10 @@ def edges_alive(p: Problem, s: State, testing: bool) -> Iterator[Key]:
         yield from ((w, o, e, s) for e in live_edges(p, w, o, s[1]))
 
 
-def open_ways(p: Problem, s: State, testing: bool) -> Iterator[Key]:
-    """(way, s) of ways that are not closed."""
-    for choice in p.doors.choices:
-        yield from ((way, s) for way in choice.ways if way not in p.closed[s[1]])
+def open_alternatives(p: Problem, s: State, testing: bool) -> Iterator[Key]:
+    """(alternative, s) of alternatives that are not closed."""
+    for alternatives in p.request_limits.alternatives:
+        yield from ((a, s) for a in alternatives.ids if a not in p.closed[s[1]])
 
 
 def targeted_placements(p: Problem, s: State, testing: bool) -> Iterator[Key]:
@@ -130,8 +130,8 @@ def _size_of_flow(p: Problem, key: Key) -> float:
     return flow_size(p, key[0], key[1], s if isinstance(s, str) else s[0])
 
 
-def _size_of_choice(p: Problem, key: Key) -> float:
-    return choice_size(p, next(n for n, choice in enumerate(p.doors.choices) if key[0] in choice.ways))
+def _size_of_alternative(p: Problem, key: Key) -> float:
+    return alternatives_size(p, next(several for several in p.request_limits.alternatives if key[0] in several.ids))
 
 
 def _size_of_outages(p: Problem, key: Key) -> float:
@@ -161,9 +161,11 @@ INDEX_SETS: dict[str, IndexSet] = {
     "flows in tests": IndexSet(lambda p, s, testing: ((w, o, s) for w, o in p.flows if testing), 2, _size_of_flow),
     "live edges": IndexSet(edges_alive, 2, _size_of_flow),
     "components with limits": IndexSet(
-        lambda p, s, testing: ((c, s) for c in p.doors.components), 0, lambda p, key: door_size(p, key[0])
+        lambda p, s, testing: ((c, s) for c in p.request_limits.components),
+        0,
+        lambda p, key: request_limit_size(p, key[0]),
     ),
-    "open ways": IndexSet(open_ways, 0, _size_of_choice),
+    "open alternatives": IndexSet(open_alternatives, 0, _size_of_alternative),
     "targeted placements": IndexSet(targeted_placements),
     "live placements": IndexSet(lambda p, s, testing: ((e, s) for e in live_placements(p, s[1])), 1),
     "cold starts": IndexSet(lambda p, s, testing: ((e, s) for e in live_placements(p, s[1]) if can_load(p, e, s)), 1),

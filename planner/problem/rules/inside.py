@@ -6,17 +6,17 @@ from planner.problem.algebra import Row, total
 from planner.problem.decisions import Decisions
 from planner.problem.problem import ANY_HOUR, Problem, State, flow_size
 from planner.problem.rules.formulas import (
+    alternatives_size,
     can_load,
-    choice_size,
-    door_size,
     drawn_upon,
     is_normal,
     limit_drawn,
     live_placements,
     loading_pairs,
     replica_seconds_used,
-    requests_choosing,
-    requests_passing,
+    request_limit_size,
+    requests_divided,
+    requests_through,
     running,
     served,
 )
@@ -175,11 +175,11 @@ def storage_can_load_that_fast(p: Problem, x: Decisions, s: State) -> Iterator[R
             yield Row((e, s), x.cold_started[e, earlier[-1]], "<=", x.cold_started[e, s])
 
 
-def what_passes_is_counted(p: Problem, x: Decisions, s: State) -> Iterator[Row]:
+def throughput_is_counted(p: Problem, x: Decisions, s: State) -> Iterator[Row]:
     """Requests that pass a component with a limit are counted, each once.
 
     Formula
-        passing[c,s]  =  Σ_w,o,e that cannot avoid c traffic[w,o,e,s]  +  Σ_ways on which c is passed taking[way,s]
+        component_throughput[c,s]  =  Σ_w,o,e that cannot avoid c traffic[w,o,e,s]  +  Σ_a that are c throughput[a,s]
     Units
         requests/s
     Rows
@@ -187,29 +187,24 @@ def what_passes_is_counted(p: Problem, x: Decisions, s: State) -> Iterator[Row]:
     Marginal value
         none of its own
     """
-    for c in p.doors.components:
-        yield Row((c, s), requests_passing(p, x, c, s), "==", x.passing[c, s], door_size(p, c))
+    for c in p.request_limits.components:
+        size = request_limit_size(p, c)
+        yield Row((c, s), requests_through(p, x, c, s), "==", x.component_throughput[c, s], size)
 
 
-def requests_choose_their_way(p: Problem, x: Decisions, s: State) -> Iterator[Row]:
-    """Each request that comes to a choice takes as many of its ways as are needed, none twice.
+def each_request_passes_one_alternative(p: Problem, x: Decisions, s: State) -> Iterator[Row]:
+    """Where any of some components will do each request passes one of them.
 
     Formula
-        Σ_way of the choice taking[way,s]  =  at_least · comes_in
-        taking[way,s]  ≤  comes_in                              where at_least is above 1
-        comes_in  =  Σ_w,o,e of the choice traffic[w,o,e,s], or taking of the way that the choice is within
+        Σ_a throughput[a,s]  =  Σ_w,o,e that pass one of the alternatives a traffic[w,o,e,s]
     Units
         requests/s
     Rows
-        (choice, state); (way, state)
+        (alternatives, state)
     Marginal value
         none of its own
-    Source
-        shares of at most 1 that add up to k are a mix of sets of k: Birkhoff and von Neumann, as for any transport
     """
-    for n, choice in enumerate(p.doors.choices):
-        comes_in, size = requests_choosing(p, x, n, s), choice_size(p, n)
-        taken = total((1.0, x.taking[way, s]) for way in choice.ways)
-        yield Row((f"choice {n + 1}", s), taken, "==", total([(float(choice.at_least), comes_in)]), size)
-        for way in choice.ways if choice.at_least > 1 else ():
-            yield Row((way, s), x.taking[way, s], "<=", comes_in, size)
+    for n, alternatives in enumerate(p.request_limits.alternatives, 1):
+        through = total((1.0, x.throughput[a, s]) for a in alternatives.ids)
+        size = alternatives_size(p, alternatives)
+        yield Row((f"alternatives {n}", s), through, "==", requests_divided(x, alternatives, s), size)

@@ -7,10 +7,9 @@ from planner.problem.decisions import Decisions
 from planner.problem.problem import Problem, State, flow_size, most_machines, taken_up
 from planner.problem.rules.costs import outage_size_usd, outage_usd
 from planner.problem.rules.formulas import (
+    alternatives_size,
     available,
     can_load,
-    choice_size,
-    door_size,
     drawn_upon,
     due_fraction,
     is_normal,
@@ -23,6 +22,7 @@ from planner.problem.rules.formulas import (
     machines_to_obtain,
     machines_up,
     replicas_hit,
+    request_limit_size,
     requests_per_second,
     survivors,
     units_at_pool,
@@ -53,7 +53,7 @@ def components_pass_what_they_can(p: Problem, x: Decisions, s: State) -> Iterato
     """A gateway or an ingress lets no more requests through than it can, of what is left of it.
 
     Formula
-        passing[c,s]  ≤  most_requests_per_second[c] · available[c,f]
+        component_throughput[c,s]  ≤  most_requests_per_second[c] · available[c,f]
     Units
         requests/s
     Rows
@@ -61,26 +61,26 @@ def components_pass_what_they_can(p: Problem, x: Decisions, s: State) -> Iterato
     Marginal value
         what one request/s more through this component would save [USD]
     """
-    for c in p.doors.components:
-        yield Row((c, s), x.passing[c, s], "<=", lets_through(p, c, s[1]), door_size(p, c))
+    for c in p.request_limits.components:
+        yield Row((c, s), x.component_throughput[c, s], "<=", lets_through(p, c, s[1]), request_limit_size(p, c))
 
 
-def no_request_takes_a_closed_way(p: Problem, x: Decisions, s: State) -> Iterator[Row]:
-    """No request takes a way of a choice on which something is dead, whatever else of it lives.
+def no_request_passes_a_closed_alternative(p: Problem, x: Decisions, s: State) -> Iterator[Row]:
+    """No request passes an alternative that is dead, or of which something that it needs is.
 
     Formula
-        taking[way,s]  =  0      where available = 0 of something that the way needs
+        throughput[a,s]  =  0      where available = 0
     Units
         requests/s
     Rows
-        (way, state), for closed ways (the program has no such columns, the audit looks)
+        (alternative, state), for those that are closed (the program has no such columns, the audit looks)
     Marginal value
         none: no capacity helps
     """
-    for n, choice in enumerate(p.doors.choices):
-        for way in sorted(p.closed[s[1]].intersection(choice.ways)):
-            if (way, s) in x.taking:
-                yield Row((way, s), x.taking[way, s], "<=", 0.0, choice_size(p, n))
+    for alternatives in p.request_limits.alternatives:
+        for a in sorted(p.closed[s[1]].intersection(alternatives.ids)):
+            if (a, s) in x.throughput:
+                yield Row((a, s), x.throughput[a, s], "<=", 0.0, alternatives_size(p, alternatives))
 
 
 def offered_is_demand(p: Problem, x: Decisions, s: State) -> Iterator[Row]:
@@ -134,7 +134,7 @@ def an_outage_costs_what_is_not_served(p: Problem, x: Decisions, s: State) -> It
         yield Row((f,), x.outage[f,], ">=", outage_usd(p, x, f), outage_size_usd(p))
 
 
-def no_request_passes_a_dead_door(p: Problem, x: Decisions, s: State) -> Iterator[Row]:
+def no_request_passes_a_dead_component(p: Problem, x: Decisions, s: State) -> Iterator[Row]:
     """What a dead login, gateway or origin keeps out is not served, whatever the capacity.
 
     Formula

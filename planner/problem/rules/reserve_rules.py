@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from planner.problem.algebra import Row, is_number, total
 from planner.problem.decisions import Decisions
 from planner.problem.problem import Problem, State, flow_size, size_of_all
-from planner.problem.rules.formulas import door_size, is_normal, lets_through, machines_standing
+from planner.problem.rules.formulas import is_normal, lets_through, machines_standing, request_limit_size
 from planner.problem.rules.reserves import (
     conditions,
     due_requests_per_second,
@@ -18,11 +18,11 @@ from planner.problem.rules.reserves import (
     hot,
     last_state,
     met_fractions,
-    passing_at_most,
     renormalised,
     reserve_left,
     reserved_edges,
     sent_at_most,
+    throughput_at_most,
     work_at_most,
 )
 from planner.study.dependencies import NORMAL
@@ -101,9 +101,9 @@ def components_pass_what_is_reserved(p: Problem, x: Decisions) -> Iterator[Row]:
     """A gateway or an ingress lets through what comes in, or else all that the reserves let on.
 
     Formula
-        Σ_w,o,e fraction[c,(w,o,e),f] · (available[e,f] · reserve[w,o,e,h], or at doors what comes in, where that fits)
+        Σ_w,o,e fraction[c,(w,o,e),f] · (available[e,f] · reserve[w,o,e,h], or at entries what comes in, if it fits)
             ≤  most_requests_per_second[c] · available[c,f]
-        fraction: 1 where c cannot be avoided; at a choice by what each open way lets through, as nothing steers it
+        fraction: 1 where c cannot be avoided; over alternatives by what each lets through, as nothing steers it
     Units
         requests/s
     Rows
@@ -111,13 +111,13 @@ def components_pass_what_is_reserved(p: Problem, x: Decisions) -> Iterator[Row]:
     Marginal value
         what one request/s more through this component would save [USD]
     """
-    for f in p.failures if rescales(p) and p.doors.components else ():
+    for f in p.failures if rescales(p) and p.request_limits.components else ():
         fractions = met_fractions(p, f)
         for h in p.hours:
             s, above = last_state(p, f, h), headrooms(p, h) if f == NORMAL else {}
-            for c in p.doors.components:
-                passing = passing_at_most(p, x, c, fractions[c], s, above)
-                yield Row((c, h, f), passing, "<=", lets_through(p, c, f), door_size(p, c))
+            for c in p.request_limits.components:
+                component_throughput = throughput_at_most(p, x, c, fractions[c], s, above)
+                yield Row((c, h, f), component_throughput, "<=", lets_through(p, c, f), request_limit_size(p, c))
 
 
 def weights_keep_to_shares(p: Problem, x: Decisions) -> Iterator[Row]:

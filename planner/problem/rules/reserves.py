@@ -20,7 +20,6 @@ from planner.problem.rules.formulas import (
     survivors,
 )
 from planner.study.dependencies import NORMAL
-from planner.study.doors import Choice
 from planner.units import ROUNDING
 
 Left = tuple[tuple[str, float], ...]
@@ -193,76 +192,40 @@ def work_at_most(p: Problem, x: Decisions, e: str, s: State, above: Mapping[tupl
 
 
 def taken(p: Problem, f: str) -> dict[str, float]:
-    """Way -> share of what comes to its choice that takes it, when nothing steers it (0 to 1).
+    """Alternative -> share of the requests that passes it, when nothing steers them (0 to 1).
 
-    Requests split by what each way lets through, those without a limit before all others; none takes a way twice.
+    Requests split by what each alternative lets through; where some have no limit, evenly over these.
     """
-    rooms = _rooms(p, f)
     share: dict[str, float] = {}
-    for choice in p.doors.choices:
-        share |= zip(choice.ways, _parts([rooms[way] for way in choice.ways], choice.at_least), strict=True)
+    for alternatives in p.request_limits.alternatives:
+        most = {a: _lets_through(p, a, f) for a in alternatives.ids}
+        if math.inf in most.values():
+            most = {a: float(math.isinf(v)) for a, v in most.items()}
+        of_all = math.fsum(most.values())
+        share |= {a: v / of_all if of_all > 0 else 0.0 for a, v in most.items()}
     return share
 
 
-def _rooms(p: Problem, f: str) -> dict[str, float]:
-    """Way -> requests/s that it lets through by itself: 0 where it is closed, infinite where nothing limits it."""
-    within: dict[str, list[Choice]] = {}
-    rooms: dict[str, float] = {}
-    for choice in reversed(p.doors.choices):  # those within come first
-        for way in choice.ways:
-            inner = (_of_each(c.at_least, [rooms[each] for each in c.ways]) for c in within.get(way, ()))
-            most = min([*(lets_through(p, c, f) for c in p.doors.ways[way].passes), *inner], default=math.inf)
-            rooms[way] = 0.0 if way in p.closed[f] else most
-        if choice.within is not None:
-            within.setdefault(choice.within, []).append(choice)
-    return rooms
-
-
-def _of_each(at_least: int, rooms: list[float]) -> float:
-    """Requests/s that can take so many different ways each: the most t with Σ min(room, t) ≥ at_least · t."""
-    few = sorted(rooms)
-    return min(math.fsum(few[: len(few) - j]) / (at_least - j) for j in range(at_least))
-
-
-def _parts(rooms: list[float], at_least: int) -> list[float]:
-    """Shares in proportion to rooms that add up to `at_least`, none above 1."""
-    weights = [float(math.isinf(room)) for room in rooms] if math.inf in rooms else rooms
-    if sum(weight > 0 for weight in weights) < at_least:  # those without a limit are taken whole, the rest by rooms
-        whole = [weight > 0 for weight in weights]
-        rest = [0.0 if full else room for full, room in zip(whole, rooms, strict=True)]
-        if not any(rest):
-            return [float(full) for full in whole]
-        more = _parts(rest, at_least - sum(whole))
-        return [1.0 if full else part for full, part in zip(whole, more, strict=True)]
-    parts = [0.0] * len(weights)
-    while True:
-        left = at_least - sum(part == 1.0 for part in parts)
-        open_sum = math.fsum(w for w, part in zip(weights, parts, strict=True) if part < 1.0)
-        scale = left / open_sum if open_sum > 0 else 0.0
-        above = [n for n, w in enumerate(weights) if parts[n] < 1.0 and w * scale >= 1.0]
-        if not above:
-            return [part if part == 1.0 else w * scale for w, part in zip(weights, parts, strict=True)]
-        for n in above:
-            parts[n] = 1.0
+def _lets_through(p: Problem, alternative: str, f: str) -> float:
+    """Requests/s through an alternative at most: 0 where it is closed, infinite where nothing limits it."""
+    component = p.request_limits.component_of[alternative]
+    if alternative in p.closed[f]:
+        return 0.0
+    return lets_through(p, component, f) if component in p.request_limits.ids_of else math.inf
 
 
 def met_fractions(p: Problem, f: str) -> dict[str, dict[tuple[str, str, str], float]]:
-    """Component -> (w, o, e) -> share of its requests that pass it, when nothing steers them over choices."""
-    part, of_all = taken(p, f), dict[str, float]()
-    edges: dict[str, tuple[tuple[str, str, str], ...]] = {}
-    found = {c: dict.fromkeys(p.doors.always.get(c, ()), 1.0) for c in p.doors.components}
-    for choice in p.doors.choices:
-        comes_in = 1.0 if choice.within is None else of_all[choice.within]
-        for way in choice.ways:
-            of_all[way] = comes_in * part[way]
-            edges[way] = choice.edges if choice.within is None else edges[choice.within]
-            for c in p.doors.ways[way].passes:
-                for edge in edges[way]:
-                    found[c][edge] = found[c].get(edge, 0.0) + of_all[way]
-    return found
+    """Component -> (w, o, e) -> share of its requests that pass it, when nothing steers them over alternatives."""
+    limits, share = p.request_limits, taken(p, f)
+    met = {c: dict.fromkeys(limits.always.get(c, ()), 1.0) for c in limits.components}
+    for alternatives in limits.alternatives:
+        for a in alternatives.ids:
+            if (component := limits.component_of[a]) in met:
+                met[component] |= dict.fromkeys(alternatives.edges, share[a])
+    return met
 
 
-def passing_at_most(
+def throughput_at_most(
     p: Problem,
     x: Decisions,
     component: str,
@@ -272,15 +235,15 @@ def passing_at_most(
 ) -> Linear:
     """Requests that pass a component in a state at most [requests/s]; `fractions` of each edge: as `met_fractions`.
 
-    At the doors of workloads and origins, which all edges of (w, o) have alike, what comes in, where it fits; else what
-    the reserves let on.
+    Where all edges of (w, o) pass it alike, at the entry of a workload or an origin, what comes in, where it fits; else
+    what the reserves let on.
     """
     f, most = s[1], lets_through(p, component, s[1])
-    door = {flow: min((fractions.get((*flow, e), 0.0) for e in p.edges[flow]), default=0.0) for flow in p.flows}
-    comes_in = sum(n * p.coverable[f].get((w, o), 1.0) * requests_per_second(p, w, o, s) for (w, o), n in door.items())
+    entry = {flow: min((fractions.get((*flow, e), 0.0) for e in p.edges[flow]), default=0.0) for flow in p.flows}
+    comes_in = sum(n * p.coverable[f].get((w, o), 1.0) * requests_per_second(p, w, o, s) for (w, o), n in entry.items())
     fits = comes_in <= most
     terms: list[tuple[float, Linear]] = [(1.0, comes_in)] if fits else []
     for e in sorted({e for (_, _, e), part in fractions.items() if part > 0 and available(p, e, f) > 0}):
         for flow, value in sent_at_most(p, x, e, s, above).items():
-            terms.append((fractions.get((*flow, e), 0.0) - (door[flow] if fits else 0.0), value))
+            terms.append((fractions.get((*flow, e), 0.0) - (entry[flow] if fits else 0.0), value))
     return total(terms)
