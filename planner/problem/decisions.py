@@ -1,15 +1,15 @@
+# ruff: noqa: RUF009 - a row of the table is a field of Decisions
 """All that is chosen, as one table: a row a decision, which the program, whole numbers, plan file and audit read.
 
 A rule that needs a decision adds a field to `Decisions`, which is its row, and where none fits an index set to
 `rules/index_sets.py`. A field that says nothing of its record is stored in the plan file's `chosen`.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from functools import cache
 from typing import Any, Literal
 
-from planner.problem.algebra import Key, Linear, Sparse
+from planner.problem.algebra import Sparse
 
 Block = Literal["purchases", "costs", "reserves", "states"]
 """purchases hold in every failure alike; costs follow from purchases and states; reserves are what gateways that
@@ -28,6 +28,7 @@ class Decision:
     ----------
     name : of the field of `Decisions`
     index : index letters, in the order of its keys
+    means : what its numbers are, with their unit
     over : index set of its columns, see `rules/index_sets.py`
     block : what it is chosen with
     whole : whether it is a whole number
@@ -37,6 +38,7 @@ class Decision:
 
     name: str
     index: str
+    means: str
     over: str
     block: Block
     whole: Whole
@@ -46,15 +48,16 @@ class Decision:
 
 def row(
     index: str,
+    means: str,
     over: str,
     block: Block,
     whole: Whole = "never",
     free: bool = False,
-    records: tuple[str, ...] = (CHOSEN,),
+    records: str = CHOSEN,
 ) -> Any:
     """A field of `Decisions` that is a row of the table: see `Decision`."""
-    given = {"index": index, "over": over, "block": block, "whole": whole, "free": free, "records": records}
-    return field(default_factory=Sparse, metadata=given)
+    given = {"index": index, "means": means, "over": over, "block": block, "whole": whole, "free": free}
+    return field(default_factory=Sparse, metadata={**given, "records": tuple(records.split())})
 
 
 @dataclass
@@ -64,51 +67,113 @@ class Decisions:
     The order of the rows is that of the program's columns.
     """
 
-    started: Mapping[Key, Linear] = row("b t", "starts", "purchases", "always", records=("purchases", "builds"))
-    """units of offers that are not hourly, and modules of build-outs"""
-    shortfall: Mapping[Key, Linear] = row("commitment year", "spend years", "costs", records=())
-    """USD that a spend commitment is not used for, and that are paid"""
-    rented: Mapping[Key, Linear] = row("b h", "rents", "purchases", "always", records=("purchases",))
-    """units of hourly offers"""
-    replicas: Mapping[Key, Linear] = row("e h", "placements", "purchases", "always", records=("replicas",))
-    """replicas that run in normal operation"""
-    opened: Mapping[Key, Linear] = row("q h", "pools that may be unused", "purchases", "always", records=())
-    """1 where a replica runs, for pools of `maybe_unused`"""
-    outage: Mapping[Key, Linear] = row("f", "priced failures", "costs", free=True, records=())
-    """USD that one occurrence of a priced failure costs beyond normal operation, any sign"""
-    tail: Mapping[Key, Linear] = row("part g", "tail of outages", "costs", free=True, records=())
-    """("of", g) the dearest outage of failures that are one; ("worst",) of all; ("threshold",), ("above", g):
-    Rockafellar and Uryasev's variables [USD]"""
-    non_preemptible: Mapping[Key, Linear] = row("e h", "spot placements", "purchases", "always", records=("replicas",))
-    """replicas on machines that count in every failure, for pools of `with_spot`; elsewhere all are"""
-    reserve: Mapping[Key, Linear] = row("w o e h", "reserves", "reserves", records=("reserves",))
-    """requests/s that a gateway may send at most, to which its weights are proportional; rescaling only"""
-    offered: Mapping[Key, Linear] = row("w o s", "flows", "states", records=())
-    """requests/s"""
-    shed: Mapping[Key, Linear] = row("w o s", "flows", "states", records=("states",))
-    """requests/s not served"""
-    excess: Mapping[Key, Linear] = row("w o s", "flows in tests", "states", records=())
-    """requests/s short of the goal: zero in every plan, freed in tests"""
-    traffic: Mapping[Key, Linear] = row("w o e s", "live edges", "states", records=("states",))
-    """requests/s"""
-    component_throughput: Mapping[Key, Linear] = row("component s", "components with limits", "states", records=())
-    """requests/s through a component with a limit"""
-    throughput: Mapping[Key, Linear] = row("alternative s", "open alternatives", "states", records=("states",))
-    """requests/s through an alternative"""
-    spared: Mapping[Key, Linear] = row("e s", "targeted placements", "states", "always", records=())
-    """1 where a placement on which a partial loss falls keeps replicas"""
-    kept: Mapping[Key, Linear] = row("e s", "live placements", "states", "in tests", records=("states",))
-    """replicas that ran before the failure and still run"""
-    occupied: Mapping[Key, Linear] = row("e s", "live placements", "states", "in tests", records=("states",))
-    """replicas that take up room"""
-    cold_started: Mapping[Key, Linear] = row("e s", "cold starts", "states", "in tests", records=("states",))
-    """replicas started since"""
-    machines: Mapping[Key, Linear] = row("q s", "live pools", "states", records=())
-    """machines that are up and ours to use"""
-    obtained: Mapping[Key, Linear] = row("q s", "pools that obtain", "states", records=())
-    """machines that are up and were obtained since the failure was detected, for pools of `may_obtain`"""
-    drawn: Mapping[Key, Linear] = row("limit s", "limits drawn upon", "states", records=())
-    """what machines that were obtained take of a limit"""
+    started: Sparse = row(
+        "b t",
+        "units of offers that are not hourly, and modules of build-outs",
+        "starts",
+        "purchases",
+        "always",
+        records="purchases builds",
+    )
+    shortfall: Sparse = row(
+        "commitment year",
+        "USD that a spend commitment is not used for, and that are paid",
+        "spend years",
+        "costs",
+        records="",
+    )
+    rented: Sparse = row("b h", "units of hourly offers", "rents", "purchases", "always", records="purchases")
+    replicas: Sparse = row(
+        "e h", "replicas that run in normal operation", "placements", "purchases", "always", records="replicas"
+    )
+    opened: Sparse = row(
+        "q h",
+        "1 where a replica runs, for pools of `maybe_unused`",
+        "pools that may be unused",
+        "purchases",
+        "always",
+        records="",
+    )
+    outage: Sparse = row(
+        "f",
+        "USD that one occurrence of a priced failure costs beyond normal operation, any sign",
+        "priced failures",
+        "costs",
+        free=True,
+        records="",
+    )
+    tail: Sparse = row(
+        "part g",
+        "USD: (of, g) the dearest outage of failures that are one; (worst) of all; (threshold), (above, g): of the tail",
+        "tail of outages",
+        "costs",
+        free=True,
+        records="",
+    )
+    non_preemptible: Sparse = row(
+        "e h",
+        "replicas on machines that count in every failure, for pools of `with_spot`; elsewhere all are",
+        "spot placements",
+        "purchases",
+        "always",
+        records="replicas",
+    )
+    reserve: Sparse = row(
+        "w o e h",
+        "requests/s that a gateway may send at most, to which its weights are proportional; rescaling only",
+        "reserves",
+        "reserves",
+        records="reserves",
+    )
+    offered: Sparse = row("w o s", "requests/s that are asked for", "flows", "states", records="")
+    shed: Sparse = row("w o s", "requests/s not served", "flows", "states", records="states")
+    excess: Sparse = row(
+        "w o s",
+        "requests/s short of the goal: zero in every plan, freed in tests",
+        "flows in tests",
+        "states",
+        records="",
+    )
+    traffic: Sparse = row("w o e s", "requests/s over an edge", "live edges", "states", records="states")
+    component_throughput: Sparse = row(
+        "component s", "requests/s through a component with a limit", "components with limits", "states", records=""
+    )
+    throughput: Sparse = row(
+        "alternative s", "requests/s through an alternative", "open alternatives", "states", records="states"
+    )
+    spared: Sparse = row(
+        "e s",
+        "1 where a placement on which a partial loss falls keeps replicas",
+        "targeted placements",
+        "states",
+        "always",
+        records="",
+    )
+    kept: Sparse = row(
+        "e s",
+        "replicas that ran before the failure and still run",
+        "live placements",
+        "states",
+        "in tests",
+        records="states",
+    )
+    occupied: Sparse = row(
+        "e s", "replicas that take up machines", "live placements", "states", "in tests", records="states"
+    )
+    cold_started: Sparse = row(
+        "e s", "replicas cold-started since", "cold starts", "states", "in tests", records="states"
+    )
+    machines: Sparse = row("q s", "machines that are up and ours to use", "live pools", "states", records="")
+    obtained: Sparse = row(
+        "q s",
+        "machines that are up and were obtained since the failure was detected, for pools of `may_obtain`",
+        "pools that obtain",
+        "states",
+        records="",
+    )
+    drawn: Sparse = row(
+        "limit s", "what machines that were obtained take of a limit", "limits drawn upon", "states", records=""
+    )
 
 
 def table() -> tuple[Decision, ...]:

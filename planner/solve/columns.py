@@ -81,13 +81,13 @@ def _known(p: Problem, x: Decisions, s: State) -> set[object]:
     for w, o in p.flows:
         free = p.outage_usd_per_request[w] <= 0 or s[1] not in p.priced
         if due_fraction(p, w, o, s) <= 0 and free:
-            x.offered[w, o, s] = x.shed[w, o, s] = requests_per_second(p, w, o, s)  # type: ignore[index]
+            x.offered[w, o, s] = x.shed[w, o, s] = requests_per_second(p, w, o, s)
             known.add((w, o))
     just_warm = pools_that_just_run_on(p, s[1])
     for e in live_placements(p, s[1]):
         if (q := p.pool_of[e]) in just_warm:
-            x.kept[e, s] = x.occupied[e, s] = survivors(p, x, e, s)  # type: ignore[index]
-            x.machines[q, s] = machines_standing(p, x, q, s)  # type: ignore[index]
+            x.kept[e, s] = x.occupied[e, s] = survivors(p, x, e, s)
+            x.machines[q, s] = machines_standing(p, x, q, s)
             known |= {(e,), (q,)}
     return known
 

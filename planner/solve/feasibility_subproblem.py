@@ -72,7 +72,7 @@ def tolerance(p: Problem, f: str, h: str | None = None) -> float:
 
 
 class FeasibilitySubproblem:
-    """One program for all failures with the same clocks: purchases and replicas are numbers, a test is a bound change.
+    """One program for all failures with the same deadlines: what is bought are numbers, a test is a bound change.
 
     Built once, for one hour, with everything alive; the LINK rules of a failure in an hour, with numbers for what is
     bought, are bounds. Given what is bought no hour of a failure depends on another: each is a test of its own.
@@ -112,7 +112,7 @@ class FeasibilitySubproblem:
 
     def view(self, f: str, purchases: Decisions) -> Decisions:
         """The template's columns as the decisions of a failure, beside the numbers of what is bought."""
-        state = {name: _AsFailure(getattr(self.x, name), f, self.hour) for name in names("states")}
+        state: dict[str, Any] = {name: _AsFailure(getattr(self.x, name), f, self.hour) for name in names("states")}
         return replace(purchases, **state)
 
     def in_hour(self, hour: str) -> "FeasibilitySubproblem":
@@ -121,7 +121,7 @@ class FeasibilitySubproblem:
         return self
 
     def hour_states(self, f: str) -> list[State]:
-        """The states of a failure in the hour at hand, clocks rising."""
+        """The states of a failure in the hour at hand, deadlines rising."""
         return [s for s in states(self.p, f) if s[0] == self.hour]
 
     def set_failure(self, f: str, purchases: Decisions, whole: bool) -> Decisions:
@@ -155,7 +155,7 @@ class FeasibilitySubproblem:
     def test_whole(
         self, f: str, purchases: Decisions, most_nodes: int | None = TEST_NODES
     ) -> tuple[float, dict[Any, float]]:
-        """The test on whole numbers: requests/s short, and the replicas kept and loaded, by column.
+        """The test on whole numbers: requests/s short, and the replicas kept and cold-started, by column.
 
         Warm replicas alone are tried first (everything that survives runs on); only where that is not enough the
         integer program decides what is evicted and what is cold-started. A search that its nodes end counts as broken.
@@ -196,7 +196,7 @@ class FeasibilitySubproblem:
             v.upBound = 0.0
 
     def _churn(self, f: str, x: Decisions) -> Linear:
-        """What a failure's replicas change: weights read for what is loaded, or to be loaded again [GiB]."""
+        """What a failure's replicas change: weights read for what is cold-started, or to be loaded again [GiB]."""
         terms = []
         for s in self.hour_states(f):
             for e in self.p.placements:
@@ -205,7 +205,7 @@ class FeasibilitySubproblem:
         return total(terms)
 
     def _rounded(self, f: str, x: Decisions) -> bool:
-        """Whether the least churn, with what is loaded rounded up and what is kept rounded down, still survives."""
+        """Whether the least churn, cold starts rounded up and what is kept rounded down, still survives."""
         if self.program.solve() != OPTIMAL:
             return False
         kept, cold_started = self._columns(f, x, "kept"), self._columns(f, x, "cold_started")
@@ -218,8 +218,7 @@ class FeasibilitySubproblem:
             )
 
     def _columns(self, f: str, x: Decisions, name: str) -> list[Any]:
-        found = [getattr(x, name)[e, s] for s in self.hour_states(f) for e in self.p.placements]
-        return [v for v in found if isinstance(v, pulp.LpVariable)]
+        return [v for _, v in self._keyed(f, getattr(x, name))]
 
     def _keyed(self, f: str, columns: Mapping[Key, Linear]) -> list[tuple[Key, Any]]:
         keys = [(e, s) for s in self.hour_states(f) for e in self.p.placements]
@@ -238,7 +237,7 @@ class FeasibilitySubproblem:
         return self.program.objective
 
     def cheapest_whole(self, f: str, purchases: Decisions, most_nodes: int) -> dict[Any, float] | None:
-        """Whole replicas kept and loaded with which a priced failure costs least; None when none are found."""
+        """Whole replicas kept and cold-started with which a priced failure costs least; None when none are found."""
         x = self.set_failure(f, purchases, whole=True)
         self._nothing_short()
         self.program.minimise(in_states_usd(self.p, x, f))
@@ -259,10 +258,9 @@ class FeasibilitySubproblem:
             fix(v, value)
         numbers = replace(
             x,
-            kept={key: replicas.get(v, 0.0) for key, v in self._keyed(f, x.kept)},
-            cold_started={key: replicas.get(v, 0.0) for key, v in self._keyed(f, x.cold_started)},
+            kept=Sparse({key: replicas.get(v, 0.0) for key, v in self._keyed(f, x.kept)}),
+            cold_started=Sparse({key: replicas.get(v, 0.0) for key, v in self._keyed(f, x.cold_started)}),
         )
-        numbers.kept, numbers.cold_started = Sparse(numbers.kept), Sparse(numbers.cold_started)
         for (e, s), v in self._keyed(f, x.occupied):
             fix(v, least_occupied(self.p, numbers, e, s))
         worst = max(edge_cost.values(), default=1.0) or 1.0
@@ -289,7 +287,7 @@ class FeasibilitySubproblem:
             if self.program.solve() != OPTIMAL:
                 raise SolverError(f"the states of {f} cannot be settled")
         flows = ((v, self.x.offered[w, o, s].varValue or 0.0) for (w, o, _, s), v in self.x.traffic.items())
-        return self.numbers(f, x, without_negligible_flows(self.program, list(flows)))
+        return self.numbers(f, without_negligible_flows(self.program, list(flows)))
 
     def _least_short(self) -> None:
         """Let the states be short of what they are at the least, where nothing short is out of the solver's reach."""
@@ -300,11 +298,11 @@ class FeasibilitySubproblem:
             for (w, o, _), v in self.x.excess.items():
                 v.upBound = v.varValue + 1e-7 * flow_size(self.p, w, o)
 
-    def numbers(self, f: str, x: Decisions, values: Mapping[Any, float]) -> Decisions:
+    def numbers(self, f: str, values: Mapping[Any, float]) -> Decisions:
         """The template's values under the keys of a failure; zeros left out."""
-        found = no_decisions()
+        numbers = no_decisions()
         for name in names("states"):
-            inner = getattr(self.x, name)
-            kept = {(*key[:-1], (self.hour, f, key[-1][2])): values[v] for key, v in inner.items() if values[v] > 0}
-            setattr(found, name, Sparse(kept))
-        return found
+            for key, v in getattr(self.x, name).items():
+                if values[v] > 0:
+                    getattr(numbers, name)[*key[:-1], (self.hour, f, key[-1][2])] = values[v]
+        return numbers

@@ -145,11 +145,11 @@ def _reserves_and_survivors(p: Problem, program: Program, x: Decisions) -> None:
 def _split_columns(p: Problem, program: Program, x: Decisions, e: str, s: State) -> None:
     """Whole replicas of a placement that survive: no more than what no_replica_before_its_cold_start_ends leaves."""
     if isinstance(x.replicas[e, s[0]], int | float):
-        x.kept[e, s] = float(whole_survivors(p, x, e, s))  # type: ignore[index]
+        x.kept[e, s] = float(whole_survivors(p, x, e, s))
         return
-    x.kept[e, s] = program.column(integer=True)  # type: ignore[index]
+    x.kept[e, s] = program.column(integer=True)
     if p.failures[s[1]].hit == e:
-        x.spared[e, s] = program.column(integer=True)  # type: ignore[index]
+        x.spared[e, s] = program.column(integer=True)
     rule = no_replica_before_its_cold_start_ends
     program.add(rule.__name__, (row for row in rule(p, x, s) if row.key[0] == e))
 
@@ -163,16 +163,16 @@ def with_states(p: Problem, x: Decisions) -> Decisions:
                 sent = {e: renormalised(p, x, w, o, e, s) for e in p.edges[w, o] if (w, o, e, s[0]) in x.reserve}
                 for e, value in sent.items():
                     if value > 0:
-                        x.traffic[w, o, e, s] = value  # type: ignore[index]
+                        x.traffic[w, o, e, s] = value
                 offered = requests_per_second(p, w, o, s)
-                x.offered[w, o, s] = offered  # type: ignore[index]
-                x.shed[w, o, s] = max(0.0, offered - math.fsum(sent.values()))  # type: ignore[index]
+                x.offered[w, o, s] = offered
+                x.shed[w, o, s] = max(0.0, offered - math.fsum(sent.values()))
             for e in p.placements:
                 if n := whole_survivors(p, x, e, s):
-                    x.kept[e, s] = float(n)  # type: ignore[index]
-                    x.occupied[e, s] = whole_occupied(p, x, e, s)  # type: ignore[index]
+                    x.kept[e, s] = float(n)
+                    x.occupied[e, s] = whole_occupied(p, x, e, s)
             for alternatives in p.request_limits.alternatives:
                 comes_in = requests_divided(x, alternatives, s)
                 for a in alternatives.ids:
-                    x.throughput[a, s] = part[a] * comes_in  # type: ignore[index]
+                    x.throughput[a, s] = part[a] * comes_in
     return x
