@@ -23,7 +23,7 @@ from planner.problem.failures import uncounted_at_most
 from planner.problem.problem import Problem, states
 from planner.problem.rules.costs import COSTS
 from planner.problem.rules.register import PURCHASE_RULES, RULES, STATE_RULES
-from planner.solve.pruning import implied
+from planner.solve.dominance import dominated
 from planner.study.dependencies import NORMAL
 from planner.study.records.plan import PlanFile, WithoutGoals
 from planner.units import SECONDS_PER_HOUR
@@ -294,7 +294,7 @@ def _totals(plan: PlanFile, p: Problem) -> Iterator[Violation]:
         ),
         (
             float(proof.dominated_failures),
-            float(len(implied(p))),
+            float(len(dominated(p))),
             "proof.dominated_failures",
             "those that harder ones imply",
         ),

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from planner.problem.algebra import Linear
+from planner.problem.decisions import Decisions
 from planner.problem.money import (
     Payment,
     build_out_payments,
@@ -11,7 +12,7 @@ from planner.problem.money import (
     contract_payments,
     discount_factor,
 )
-from planner.problem.problem import Decisions, Problem
+from planner.problem.problem import Problem
 from planner.problem.rules.costs import energy, hourly_machines, requests, unserved_requests
 from planner.problem.rules.formulas import served, spent_usd
 from planner.study.calendar import Span, period_at, spans

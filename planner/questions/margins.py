@@ -11,7 +11,8 @@ from typing import Any, Literal
 
 from planner.drill import DrillRow, broken_rows
 from planner.problem.algebra import Row, Sparse, total
-from planner.problem.problem import Decisions, Problem, State, no_decisions, states
+from planner.problem.decisions import Decisions, no_decisions
+from planner.problem.problem import Problem, State, states
 from planner.problem.rules.formulas import due_fraction, is_normal, live_edges, requests_per_second, running, waits
 from planner.problem.rules.states import (
     components_pass_what_they_can,

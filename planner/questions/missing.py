@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from planner.plan.explain import Shortage, shortage
-from planner.problem.problem import Decisions, Problem
+from planner.problem.decisions import Decisions
+from planner.problem.problem import Problem
 from planner.problem.rules.formulas import limit_capacity, limit_used, machines_held_or_bought
 from planner.questions.diff import goal_name
 from planner.questions.slip import DELIVERY, Slip

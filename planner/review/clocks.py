@@ -3,7 +3,8 @@
 from collections.abc import Iterator
 from typing import Any
 
-from planner.problem.problem import Decisions, Problem, State, fullest_hour, states
+from planner.problem.decisions import Decisions
+from planner.problem.problem import Problem, State, fullest_hour, states
 from planner.problem.rules.formulas import (
     available,
     further_surge,

@@ -3,7 +3,8 @@
 from collections.abc import Iterable
 from typing import Any
 
-from planner.problem.problem import Decisions, Problem, State, fullest_hour, states
+from planner.problem.decisions import Decisions
+from planner.problem.problem import Problem, State, fullest_hour, states
 from planner.problem.rules.costs import requests_usd_per_hour
 from planner.problem.rules.formulas import due_fraction, replica_seconds_used, requests_offered, running, served
 from planner.problem.rules.gateway_limits import whole_survivors

@@ -12,8 +12,9 @@ from planner.plan.audit import audit
 from planner.plan.plan import make_plan
 from planner.problem.build import build
 from planner.problem.problem import targeted_fraction
-from planner.solve.pruning import implied
-from planner.solve.search import Effort, Infeasible, _Search
+from planner.solve.dominance import dominated
+from planner.solve.lp_bound import relax
+from planner.solve.search import Effort, Infeasible, Search
 from planner.solve.solve import solve
 from planner.study.records.inventory import Pool
 from planner.study.records.plan import PlanFile
@@ -247,7 +248,7 @@ def test_caches_are_cold_after_a_move():
 
 def relaxed(s: Study, prune: bool) -> float | None:
     try:
-        return _Search(build(s), Effort(prune=prune), None, lambda *_: None).relax()
+        return relax(Search(build(s), Effort(prune=prune), None, lambda *_: None))
     except Infeasible:
         return None
 
@@ -266,7 +267,7 @@ def test_what_harder_failures_imply_costs_nothing_to_leave_out():
         assert relaxed(s, True) == pytest.approx(relaxed(s, False), rel=1e-7), s.study
     for s in tiny:
         assert cheapest(s, True) == pytest.approx(cheapest(s, False)), s.study
-    assert sum(bool(implied(build(s))) for s in small) >= 10 <= sum(bool(implied(build(s))) for s in tiny)
+    assert sum(bool(dominated(build(s))) for s in small) >= 10 <= sum(bool(dominated(build(s))) for s in tiny)
 
 
 def test_what_is_implied_by_hand():
@@ -279,13 +280,13 @@ def test_what_is_implied_by_hand():
     p = build(asked(sites=sites, pools=pools, bought=offers, tiers=(tier,)))
     # r has one site: what survives site c by 60 s survives provider r by 300 s; p has two, more than either alone,
     # but has more time: neither implies the other
-    assert implied(p) == {"provider:r": "site:r/c"}
+    assert dominated(p) == {"provider:r": "site:r/c"}
     later = Tier(name="t", survive=(Goal(any="site", within_seconds=400.0), by_provider))
     p = build(asked(sites=sites, pools=pools, bought=offers, tiers=(later,)))
-    assert implied(p) == {"site:p/a": "provider:p", "site:p/b": "provider:p", "site:r/c": "provider:r"}
+    assert dominated(p) == {"site:p/a": "provider:p", "site:p/b": "provider:p", "site:r/c": "provider:r"}
     more = Tier(name="t", survive=(Goal(any="site", serve_fraction=0.9, within_seconds=60.0), by_provider))
     p = build(asked(sites=sites, pools=pools, bought=offers, tiers=(more,)))
-    assert implied(p) == {}, "all of it is due in the loss of a provider, 90 % in that of a site"
+    assert dominated(p) == {}, "all of it is due in the loss of a provider, 90 % in that of a site"
 
 
 def test_what_loads_for_300_s_does_not_serve_at_60_s():

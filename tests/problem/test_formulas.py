@@ -8,9 +8,10 @@ import yaml
 from studies import SOURCED, machine_type, model, offer, profile, site, study, workload
 
 from planner.problem.build import build
+from planner.problem.decisions import no_decisions
 from planner.problem.eligibility import replica_seconds_per_request
 from planner.problem.failures import deadlines_of
-from planner.problem.problem import HOUR, PERIOD, Problem, no_decisions
+from planner.problem.problem import HOUR, PERIOD, Problem
 from planner.problem.rules.formulas import due_fraction, machines_held_or_bought, machines_up
 from planner.study.dependencies import NORMAL, availability, dependency_graph, expand
 from planner.study.latency import (

@@ -20,7 +20,8 @@ from planner.plan.file import sealed
 from planner.plan.plan import make_plan
 from planner.problem.algebra import Sparse, total
 from planner.problem.build import build
-from planner.problem.problem import Problem, State, no_decisions, states
+from planner.problem.decisions import no_decisions
+from planner.problem.problem import Problem, State, states
 from planner.problem.rules.formulas import live_edges
 from planner.problem.rules.states import (
     components_pass_what_they_can,
@@ -29,7 +30,8 @@ from planner.problem.rules.states import (
     throughput_is_counted,
 )
 from planner.questions.margins import margins
-from planner.solve.program import OPTIMAL, Program, state_columns
+from planner.solve.columns import state_columns
+from planner.solve.program import OPTIMAL, Program
 from planner.solve.search import Infeasible
 from planner.study.checks.request_limits import not_counted
 from planner.study.dependencies import NORMAL

@@ -9,7 +9,8 @@ from studies import machine_type, model, offer, profile, site, study, workload
 
 from planner.problem.algebra import Row, Sparse
 from planner.problem.build import build
-from planner.problem.problem import HOUR, PERIOD, Decisions, Problem, no_decisions, states
+from planner.problem.decisions import Decisions, no_decisions
+from planner.problem.problem import HOUR, PERIOD, Problem, states
 from planner.problem.rules.costs import COSTS, cost_usd
 from planner.problem.rules.register import INSIDE_RULES, LINK_RULES, PURCHASE_RULES, RELAXABLE, RULES, STATE_RULES
 from planner.study.dependencies import NORMAL

@@ -29,7 +29,8 @@ from worked_points import (
 
 from planner.problem.algebra import Row, Sparse
 from planner.problem.build import build
-from planner.problem.problem import Decisions, Problem, no_decisions
+from planner.problem.decisions import Decisions, no_decisions
+from planner.problem.problem import Problem
 from planner.problem.rules.costs import COSTS, cost_usd, outage_size_usd, outage_usd
 from planner.problem.rules.formulas import loading_pairs
 from planner.problem.rules.register import PURCHASE_RULES, RULES, STATE_RULES

@@ -3,7 +3,8 @@
 from collections.abc import Callable
 
 from planner.problem.algebra import Linear, Sparse, total
-from planner.problem.problem import Decisions, Problem, State, flow_size
+from planner.problem.decisions import Decisions
+from planner.problem.problem import Problem, State, flow_size
 from planner.problem.rules.formulas import (
     available,
     further_surge,

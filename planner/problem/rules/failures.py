@@ -3,7 +3,8 @@
 from collections.abc import Iterator
 
 from planner.problem.algebra import Row, is_number, total
-from planner.problem.problem import Decisions, Problem, State, flow_size, most_machines
+from planner.problem.decisions import Decisions
+from planner.problem.problem import Problem, State, flow_size, most_machines
 from planner.problem.rules.costs import outage_size_usd, outage_usd
 from planner.problem.rules.formulas import (
     available,

@@ -3,7 +3,8 @@
 import math
 
 from planner.problem.algebra import Linear, total
-from planner.problem.problem import Decisions, Problem, State, flow_size, size_of_all
+from planner.problem.decisions import Decisions
+from planner.problem.problem import Problem, State, flow_size, size_of_all
 from planner.problem.request_limits import Alternatives
 from planner.study.dependencies import NORMAL
 from planner.units import ROUNDING

@@ -11,7 +11,8 @@ import math
 from collections.abc import Iterator, Mapping
 
 from planner.problem.algebra import Linear, Row, is_number, total
-from planner.problem.problem import Decisions, Problem, State, flow_size, size_of_all
+from planner.problem.decisions import Decisions
+from planner.problem.problem import Problem, State, flow_size, size_of_all
 from planner.problem.rules.formulas import (
     available,
     due_fraction,

@@ -3,7 +3,8 @@
 from collections.abc import Iterator
 
 from planner.problem.algebra import Row, total
-from planner.problem.problem import Decisions, Problem, flow_size, size_of_all
+from planner.problem.decisions import Decisions
+from planner.problem.problem import Problem, flow_size, size_of_all
 from planner.problem.rules.costs import cost_usd, dearest_of, operation_usd_per_hour, outage_size_usd
 from planner.problem.rules.formulas import (
     limit_capacity,

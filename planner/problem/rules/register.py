@@ -7,7 +7,8 @@ state variable by what is bought. Given variables a rule builds the program; giv
 from collections.abc import Callable, Iterator
 
 from planner.problem.algebra import Row
-from planner.problem.problem import Decisions, Problem, State
+from planner.problem.decisions import Decisions
+from planner.problem.problem import Problem, State
 from planner.problem.rules import failures, gateway_limits, purchases, states
 
 Rule = Callable[[Problem, Decisions], Iterator[Row]]

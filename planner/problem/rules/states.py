@@ -3,7 +3,8 @@
 from collections.abc import Iterator
 
 from planner.problem.algebra import Row, total
-from planner.problem.problem import ANY_HOUR, Decisions, Problem, State, flow_size, taken_up
+from planner.problem.decisions import Decisions
+from planner.problem.problem import ANY_HOUR, Problem, State, flow_size, taken_up
 from planner.problem.rules.formulas import (
     alternatives_size,
     is_normal,
