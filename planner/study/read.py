@@ -13,8 +13,8 @@ from pydantic import ValidationError
 from planner.errors import Finding, InputError, refusal
 from planner.study.checks.fleet import check_fleet
 from planner.study.checks.ids import check_ids
-from planner.study.checks.passable import check_doors
 from planner.study.checks.register import check_parts
+from planner.study.checks.request_limits import check_request_limits
 from planner.study.files import remember
 from planner.study.parts import Parts
 from planner.study.places import (
@@ -91,7 +91,7 @@ def read_study(path: Path) -> tuple[Study, list[Finding]]:
     reading.raise_errors()
     study = resolved(parts, demand)
     check_ids(study, parts, reading)
-    check_doors(study, parts, reading)
+    check_request_limits(study, parts, reading)
     reading.raise_errors()
     return study, sorted_findings(reading.findings)
 

@@ -10,7 +10,7 @@ from planner.drill import drill_plan, drill_state_claims
 from planner.plan.audit import audit
 from planner.plan.plan import make_plan
 from planner.solve.search import Effort, Infeasible
-from planner.study.doors import shared_in
+from planner.study.checks.request_limits import not_counted
 from planner.study.records.study import Component, Counted, Dependency, Failover, Goal, NamedFailure, Needs, Study
 
 PARTS, SEEDS = 4, 60
@@ -76,23 +76,21 @@ def with_effects(study: Study, g: random.Random) -> Study:
     return study.model_copy(update=changes)
 
 
-def with_doors(study: Study, g: random.Random, chance: float = 0.7) -> Study:
-    """The study with choices between gateways at any depth, some without a limit, and limits of sites."""
+def with_request_limits(study: Study, g: random.Random, chance: float = 0.7) -> Study:
+    """The study with alternatives among gateways, some without a limit, and limits of sites."""
     most = sum(d.requests_per_second for d in study.demand)
     flows = [f"workload:{w.name}" for w in study.workloads] + [f"origin:{o.name}" for o in study.origins]
     sites = sorted({pool.site for pool in study.pools})
     names = ["gateway:g3", "gateway:g4", "gateway:g5"]
     own = [Component(name=f"g{n}", kind="gateway", most_requests_per_second=most * g.uniform(0.3, 0.9)) for n in (3, 4)]
     limited = Component(name=g.choice(sites), kind="site", most_requests_per_second=most * g.uniform(0.5, 1.0))
-    nested = Needs(any_of=(Needs(all_of=("gateway:g3", "gateway:g5")), "gateway:g4"))
     needs = {
         g.choice(flows): Needs(any_of=("gateway:g5", "gateway:g3")),
-        g.choice(flows): nested,
-        g.choice(flows): Needs(at_least=2, of=tuple(names)),
-        f"site:{g.choice(sites)}": g.choice([Needs(any_of=("gateway:g4", "gateway:g5")), nested]),
+        g.choice(flows): Needs(any_of=("gateway:g4", "gateway:g5")),
+        f"site:{g.choice(sites)}": Needs(any_of=("gateway:g4", "gateway:g5")),
     }
     lost = [{g.choice(names): 1.0, f"site:{g.choice(sites)}": 0.5}, {"gateway:g3": 0.5}]
-    failures = tuple(NamedFailure(name=f"door-{n}", lost=some) for n, some in enumerate(lost))
+    failures = tuple(NamedFailure(name=f"gateway-{n}", lost=some) for n, some in enumerate(lost))
     goals = tuple(Goal(failure=f.name, serve_fraction=0.4, within_seconds=60.0) for f in failures)
     return study.model_copy(
         update={
@@ -125,11 +123,11 @@ def test_plans_with_choices_between_gateways_pass_audit_and_drill(part: int, fai
         g = random.Random(seed)
         study = random_study(seed, "tiny")
         if failover == "resolve":
-            study = with_commitments(with_doors(with_effects(study, g), g), g)
+            study = with_commitments(with_request_limits(with_effects(study, g), g), g)
         else:
-            study = with_doors(study, g, 0.35).model_copy(update={"failover": failover})
-            if shared_in(study):
-                continue  # found when a study is read
+            study = with_request_limits(study, g, 0.35).model_copy(update={"failover": failover})
+        if not_counted(study):
+            continue  # found when a study is read
         try:
             plan = make_plan(study, Effort(gap_fraction=0.02))
         except Infeasible:

@@ -62,7 +62,7 @@ def _failures_of_one_id(study: Study) -> list[str]:
     first: dict[str, tuple[object, ...]] = {}
     goals = (goal for tier in study.tiers for goal in tier.survive)
     for failure in (*(f for goal in goals for f in expand(goal, study, graph)), *rated(study, graph)):
-        made_of = (dict(failure.lost), failure.surge_factor, dict(failure.surges), failure.hit)
+        made_of = (dict(failure.lost), failure.surge_factor, dict(failure.surges), failure.targeted)
         if first.setdefault(failure.id, made_of) != made_of:
             ambiguous.add(failure.id)
     return sorted(ambiguous)
