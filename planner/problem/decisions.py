@@ -96,7 +96,7 @@ class Decisions:
     )
     outage: Sparse = row(
         "f",
-        "USD that one occurrence of a priced failure costs beyond normal operation, any sign",
+        "USD that one occurrence of a priced failure costs beyond normal operation",
         "priced failures",
         "costs",
         free=True,

@@ -64,7 +64,7 @@ def _of_alternatives(need: Needs, passed: Mapping[str, Passed]) -> list[tuple[st
     limited = [name for name in names if not passed[name].unlimited]
     if not limited:
         return []
-    at_limit = f"where {quoted(limited[0], bare=True)} has a limit"
+    at_limit = f"where {unquoted(limited[0])} has a limit"
     if (need.at_least or 1) > 1:
         fix = "write any_of, with limits on what one of them lets through by itself; or leave the limits out"
         return [(f"at_least {need.at_least}, {at_limit}", fix)]
