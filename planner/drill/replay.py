@@ -12,13 +12,13 @@ from planner.drill.left import Left, what_is_left
 from planner.drill.limits import cut
 from planner.drill.moments import Moment, moments, not_done, not_ready, taken_up, without_power
 from planner.drill.names import check_counts, check_failures, check_study, names_in_plan
+from planner.drill.outage_impacts import toll
 from planner.drill.rescale import HOT, LOADED, RECLAIMED, STARTED, WAYS, Routes, carried, rescaled, routes_of, unmoved
 from planner.drill.resolve import resolve, routed_anew, steered
-from planner.drill.result import DrillResult, DrillRow, Mode, Toll
+from planner.drill.result import DrillResult, DrillRow, Mode, OutageImpact
 from planner.drill.solving import MOST_NODES
 from planner.drill.standing import hours_of, of_fleet, of_plan
 from planner.drill.stock import Stock, that_fit
-from planner.drill.tolls import toll
 from planner.drill.world import NO_TRIPS, TOLERANCE, Indices, Numbers, Trips, World, build_world
 from planner.study.records.plan import PlanFile
 from planner.study.records.study import RunningReplicas, Study
@@ -99,23 +99,23 @@ def drill_plan(
     every = hours_of(plan)
     findings += [*not_ready(plan.study, plan, every), *not_done(plan.study, plan, every)]
     rows: list[DrillRow] = []
-    tolls: list[Toll] = []
+    outage_impacts: list[OutageImpact] = []
     for n, moment in enumerate(every):
         told = _within(progress, n, len(every)) if progress else None
         result = _in_hour(world, graph, failures, replayed, plan, moment, every, mode, told)
         name = moment.hour if len(every) > 1 else ""
         rows += [replace(row, hour=name) for row in result.rows]
-        tolls += [replace(toll, hour=name) for toll in result.tolls]
+        outage_impacts += [replace(toll, hour=name) for toll in result.outage_impacts]
         findings += [f"{name}: {text}" if name else text for text in result.findings]
         findings += without_power(plan.study, plan, moment, every)
     rows.sort(key=_worst_first)
-    tolls.sort(key=lambda t: (-t.usd_lost, -t.requests_lost, t.failure, t.hour))
+    outage_impacts.sort(key=lambda t: (-t.usd_lost, -t.requests_lost, t.failure, t.hour))
     return DrillResult(
         mode,
         f"plan of {plan.study.study}",
         tuple(rows),
         tuple(dict.fromkeys(findings)),
-        tuple(tolls),
+        tuple(outage_impacts),
         len(every),
         plan.study.failover,
     )
@@ -246,7 +246,7 @@ def _drill(
 ) -> DrillResult:
     routes = routes_of(world, stock.base)
     rows = in_normal_operation(world, graph, stock, mode) if search.normal else []
-    tolls, templates = list[Toll](), dict[Any, Any]()
+    outage_impacts, templates = list[OutageImpact](), dict[Any, Any]()
     for start in range(0, len(failures), CHUNK):
         left = what_is_left(world, graph, stock, failures[start : start + CHUNK])
         at_once = _rescaled(world, stock, left, routes) if mode == "rescale" else None
@@ -268,12 +268,12 @@ def _drill(
                 of_clock = tier_rows(world, failure, alone, clock, served[clock], how[clock])
                 rows += [row for row in of_clock if row.broken or clock in shown]
             if len(world.demand):
-                tolls.append(toll(world, failure, alone, served))
+                outage_impacts.append(toll(world, failure, alone, served))
             if progress:
                 progress(start + f + 1, len(failures))
     rows.sort(key=_worst_first)
-    tolls.sort(key=lambda t: (-t.usd_lost, -t.requests_lost, t.failure))
-    return DrillResult(mode, subject, tuple(rows), tuple(dict.fromkeys(findings)), tuple(tolls))
+    outage_impacts.sort(key=lambda t: (-t.usd_lost, -t.requests_lost, t.failure))
+    return DrillResult(mode, subject, tuple(rows), tuple(dict.fromkeys(findings)), tuple(outage_impacts))
 
 
 def in_normal_operation(world: World, graph: Graph, stock: Stock, mode: Mode, anew: bool = False) -> list[DrillRow]:
@@ -343,10 +343,10 @@ def tier_rows(
                 broken=broken,
                 uncoverable_requests_per_second=round(float(((1.0 - left.coverable[0]) * offered)[mine].sum()), 9),
                 uncovered_requests_per_second=round(float((uncovered * offered)[mine].sum()), 9),
-                hot_fraction=split[HOT],
+                warm_fraction=split[HOT],
                 reclaimed_fraction=split[RECLAIMED],
-                loaded_fraction=split[LOADED],
-                started_fraction=split[STARTED],
+                cold_start_fraction=split[LOADED],
+                launched_fraction=split[STARTED],
                 recovered=bool(failure.clocks) and clock > failure.clocks[-1],
                 worst_workload=flows[worst][0],
                 worst_origin=flows[worst][1],

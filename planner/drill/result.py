@@ -18,7 +18,7 @@ class DrillRow:
     short_requests_per_second : below what is due and can be covered [requests/s]
     broken : whether a workload and origin of the tier falls short by more than 1e-6 of the tier's demand
     uncoverable_requests_per_second : what no capacity can serve in this failure [requests/s]
-    hot_fraction, reclaimed_fraction, loaded_fraction, started_fraction : of the tier's demand, served by replicas that
+    warm_fraction, reclaimed_fraction, loaded_fraction, started_fraction : of the tier's demand, served by replicas that
         ran all along, that stand on machines back from others, that were loaded on machines that were there, and that
         were loaded on machines obtained in the failure
     uncovered_requests_per_second : of what is due, what no capacity can serve [requests/s]
@@ -36,10 +36,10 @@ class DrillRow:
     short_requests_per_second: float
     broken: bool
     uncoverable_requests_per_second: float
-    hot_fraction: float = 0.0
+    warm_fraction: float = 0.0
     reclaimed_fraction: float = 0.0
-    loaded_fraction: float = 0.0
-    started_fraction: float = 0.0
+    cold_start_fraction: float = 0.0
+    launched_fraction: float = 0.0
     uncovered_requests_per_second: float = 0.0
     recovered: bool = False
     hour: str = ""
@@ -50,7 +50,7 @@ class DrillRow:
 
 
 @dataclass(frozen=True)
-class Toll:
+class OutageImpact:
     """What one failure costs until recovery, and how much of each workload is served.
 
     Between two clocks what is served at the first of them holds: an upper estimate of what is lost.
@@ -59,7 +59,7 @@ class Toll:
     ----------
     requests_lost, usd_lost : not served from the begin to `until_seconds`; USD at outage_usd_per_request of the tiers
     until_seconds : when the count ends [s]
-    until : what that is: `repair` or `last clock`
+    until : what that is: `repair` or `end of drill`
     due_again_seconds : first clock from which on all that is due at the last clock is served [s]; none: not before
         repair
     all_again_seconds : the same for all that is wanted
@@ -71,7 +71,7 @@ class Toll:
     requests_lost: float
     usd_lost: float
     until_seconds: float
-    until: Literal["repair", "last clock"]
+    until: Literal["repair", "end of drill"]
     due_again_seconds: float | None
     all_again_seconds: float | None
     served_last: dict[str, float]
@@ -90,7 +90,7 @@ class DrillResult:
     subject: str
     rows: tuple[DrillRow, ...]
     findings: tuple[str, ...]
-    tolls: tuple[Toll, ...] = ()
+    outage_impacts: tuple[OutageImpact, ...] = ()
     hours: int = 1
     planned: Mode | None = None
 

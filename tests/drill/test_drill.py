@@ -155,7 +155,7 @@ def test_what_comes_after_the_last_deadline_is_shown_as_recovered() -> None:
     result = drill_plan(plan(s, {at("a"): 10, at("b"): 4}, chat(a=100)))
     (last,) = [r for r in result.rows if r.failure == A and r.recovered]
     assert last.deadline_seconds == pytest.approx(370.0, abs=0.01) and last.served_fraction == pytest.approx(1.0)
-    toll = next(t for t in result.tolls if t.failure == A)
+    toll = next(t for t in result.outage_impacts if t.failure == A)
     assert toll.all_again_seconds == pytest.approx(370.0, abs=0.01)
 
 
@@ -558,9 +558,11 @@ def test_progress_and_hours() -> None:
 def test_the_dearest_failure_comes_first() -> None:
     # without a nothing is lost, without b what the replicas of a do not carry: b comes first, though a is named first
     s = study(holdings=hold(a=10, b=10), tiers=(tier(goal(), outage_usd_per_request=1.0),))
-    tolls = drill_plan(plan(s, {at("a"): 4, at("b"): 10}, chat(a=40, b=60))).tolls
-    assert tolls[0].usd_lost > 0 and [t.failure for t in tolls] != sorted(t.failure for t in tolls)
-    assert [t.usd_lost for t in tolls] == sorted((t.usd_lost for t in tolls), reverse=True)
+    outage_impacts = drill_plan(plan(s, {at("a"): 4, at("b"): 10}, chat(a=40, b=60))).outage_impacts
+    assert outage_impacts[0].usd_lost > 0 and [t.failure for t in outage_impacts] != sorted(
+        t.failure for t in outage_impacts
+    )
+    assert [t.usd_lost for t in outage_impacts] == sorted((t.usd_lost for t in outage_impacts), reverse=True)
 
 
 # Round trips. A degree of latitude is 6371 · π / 180 = 111.195 km.

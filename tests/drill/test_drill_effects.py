@@ -28,7 +28,7 @@ from drill_fixtures import (
 from pydantic import ValidationError
 from test_drill import A, B, row, served, tier
 
-from planner.drill import Toll, drill_fleet, drill_plan, drill_state_claims
+from planner.drill import OutageImpact, drill_fleet, drill_plan, drill_state_claims
 from planner.drill.result import DrillResult
 from planner.errors import InputError, PlannerError
 from planner.study.records.inventory import Price
@@ -60,8 +60,8 @@ def failing(name: str = "f", lost: dict[str, float] | None = None, within: float
     return {"failures": (failure,), "tiers": (tier(goal(None, failure=name, within=within)),)}
 
 
-def toll(result: DrillResult, failure: str) -> Toll:
-    return next(t for t in result.tolls if t.failure == failure)
+def toll(result: DrillResult, failure: str) -> OutageImpact:
+    return next(t for t in result.outage_impacts if t.failure == failure)
 
 
 def ten_each(of: Study, a: int = 10, b: int = 10, **rates: float) -> PlanFile:
@@ -96,8 +96,8 @@ def test_nothing_starts_where_starting_needs_what_is_lost() -> None:
         )
         result = drill_plan(ten_each(s, b=4))
         assert served(result, "failure:f", 400.0) == pytest.approx(share)
-        assert row(result, "failure:f", 400.0).hot_fraction == pytest.approx(0.4)
-        assert row(result, "failure:f", 400.0).loaded_fraction == pytest.approx(share - 0.4)
+        assert row(result, "failure:f", 400.0).warm_fraction == pytest.approx(0.4)
+        assert row(result, "failure:f", 400.0).cold_start_fraction == pytest.approx(share - 0.4)
     bad = state(chat(b=100), "failure:f", 400.0, cold_started={at("b"): 6})
     p = plan(s, {at("a"): 10, at("b"): 4}, chat(a=60, b=40), [bad])
     assert any("loaded replicas: llm/p@google/b/m has 6, at most 0" in f for f in drill_state_claims(p))
@@ -291,7 +291,7 @@ def test_what_is_left_on_the_market_is_obtained_and_loaded() -> None:
         p = plan(s, {at("a"): 10, at("b"): 4}, chat(a=60, b=40), purchases={"google/b/m:on_demand": 4})
         late = row(drill_plan(p), "provider:aws", 400.0)
         assert late.served_fraction == pytest.approx(share)
-        assert (late.hot_fraction, late.started_fraction) == (pytest.approx(0.4), pytest.approx(share - 0.4))
+        assert (late.warm_fraction, late.launched_fraction) == (pytest.approx(0.4), pytest.approx(share - 0.4))
         # a plan that says they serve at 400 s, though they were obtained at 101 s, is found out
         says = state(chat(b=100), "provider:aws", 400.0, cold_started={at("b"): 6})
         told = " ".join(drill_state_claims(p.model_copy(update={"states": (*p.states, says)})))
@@ -301,7 +301,7 @@ def test_what_is_left_on_the_market_is_obtained_and_loaded() -> None:
 def test_machines_that_come_back_are_told_apart() -> None:
     s = study(holdings=hold(a=10, b=10), claims=(lend("b", 6, 60.0),), tiers=(tier(goal(within=400.0)),))
     late = row(drill_plan(plan(s, {at("a"): 10, at("b"): 4}, chat(a=100))), A, 400.0)
-    assert (late.hot_fraction, late.reclaimed_fraction, late.loaded_fraction) == pytest.approx((0.4, 0.6, 0.0))
+    assert (late.warm_fraction, late.reclaimed_fraction, late.cold_start_fraction) == pytest.approx((0.4, 0.6, 0.0))
 
 
 def test_what_a_failure_costs_until_recovery() -> None:
@@ -311,7 +311,7 @@ def test_what_a_failure_costs_until_recovery() -> None:
     cost = toll(drill_plan(ten_each(s, b=4)), A)
     assert (cost.requests_lost, cost.usd_lost) == pytest.approx((24_000.0, 12_000.0))
     assert (cost.until, cost.until_seconds, cost.due_again_seconds, cost.all_again_seconds) == (
-        "last clock",
+        "end of drill",
         400,
         400,
         400,

@@ -186,9 +186,9 @@ def test_the_worst_hour_of_each_failure_is_shown_and_others_on_demand():
         shapes=(Shape(name="sun", factors={"day": 1.0, "night": 0.5}),),
     )
     result = drill_plan(make_plan(study, EXACT))
-    assert {t.hour for t in result.tolls} == {f"quarter-{n}/{h}" for n in (1, 2) for h in ("day", "night")}
-    assert [t.hour.rpartition("/")[2] for t in in_hours(result).tolls] == ["day"]
-    assert {t.hour for t in in_hours(result, "*/night").tolls} == {"quarter-1/night", "quarter-2/night"}
+    assert {t.hour for t in result.outage_impacts} == {f"quarter-{n}/{h}" for n in (1, 2) for h in ("day", "night")}
+    assert [t.hour.rpartition("/")[2] for t in in_hours(result).outage_impacts] == ["day"]
+    assert {t.hour for t in in_hours(result, "*/night").outage_impacts} == {"quarter-1/night", "quarter-2/night"}
     assert "in each of 4 hours" in review_drill(result, ()).sections[0].lines[0]
     with pytest.raises(InputError, match="--hour"):
         in_hours(result, "noon")

@@ -117,7 +117,7 @@ def test_gateways_that_renormalise_by_hand(key):
     for tier, share in zip(("t", "late"), RESCALED[key], strict=True):
         found = row(drilled("rescale"), key, tier)
         assert found.served_fraction == pytest.approx(share, rel=1e-9), tier
-        assert (found.hot_fraction, found.reclaimed_fraction) == pytest.approx((share, 0.0), rel=1e-9)
+        assert (found.warm_fraction, found.reclaimed_fraction) == pytest.approx((share, 0.0), rel=1e-9)
 
 
 @pytest.mark.parametrize("key", SHORT)
@@ -140,15 +140,15 @@ def test_due_at_each_clock():
 
 
 def test_the_toll_by_hand():
-    (found,) = (t for t in drilled("rescale").tolls if (t.hour, t.failure) == (DAY, "site:a/x"))
+    (found,) = (t for t in drilled("rescale").outage_impacts if (t.hour, t.failure) == (DAY, "site:a/x"))
     w, v = LOST_WITHOUT_A
     assert (found.requests_lost, found.usd_lost) == pytest.approx((w + v, 0.01 * w + 0.002 * v), abs=1e-5)
-    assert (found.until_seconds, found.until) == (300.0, "last clock")
+    assert (found.until_seconds, found.until) == (300.0, "end of drill")
     assert found.due_again_seconds is None and found.all_again_seconds is None
     assert found.served_worst == pytest.approx({"w": 0.25, "v": 3.8 / 5.27})
     assert found.served_last == pytest.approx({"w": 3.8 / 5.27, "v": 3.8 / 5.27})
-    tolls = [t.usd_lost for t in drilled("rescale").tolls]
-    assert tolls == sorted(tolls, reverse=True)
+    outage_impacts = [t.usd_lost for t in drilled("rescale").outage_impacts]
+    assert outage_impacts == sorted(outage_impacts, reverse=True)
 
 
 def changed(part: str, **by: Any) -> PlanFile:

@@ -8,12 +8,12 @@ import numpy as np
 
 from planner.drill.failures import Failure
 from planner.drill.left import Left
-from planner.drill.result import Toll
+from planner.drill.result import OutageImpact
 from planner.drill.world import TOLERANCE, Numbers, World
 from planner.units import SECONDS_PER_HOUR
 
 
-def toll(world: World, failure: Failure, left: Left, served: Mapping[float, Numbers]) -> Toll:
+def toll(world: World, failure: Failure, left: Left, served: Mapping[float, Numbers]) -> OutageImpact:
     """The toll of one failure.
 
     requests lost = Σ over intervals of (offered - served at its begin) · seconds
@@ -24,7 +24,7 @@ def toll(world: World, failure: Failure, left: Left, served: Mapping[float, Numb
     """
     clocks, offered = sorted(served), left.offered[0]
     repair = None if failure.hours_to_repair is None else failure.hours_to_repair * SECONDS_PER_HOUR
-    end, until = (clocks[-1], _LAST) if repair is None else (repair, _REPAIR)
+    end, until = (clocks[-1], _END) if repair is None else (repair, _REPAIR)
     lost = np.zeros(len(offered))
     for begin, next_one in pairwise([*clocks, max(end, clocks[-1])]):
         lost += np.maximum(offered - served[begin], 0.0) * max(min(next_one, end) - min(begin, end), 0.0)
@@ -48,7 +48,7 @@ def toll(world: World, failure: Failure, left: Left, served: Mapping[float, Numb
         for w, mine in of_workload.items()
         for wanted in [offered[mine].sum()]
     }
-    return Toll(
+    return OutageImpact(
         failure=failure.id,
         requests_lost=round(float(lost.sum()), 6),
         usd_lost=round(float(lost @ worth), 6),
@@ -61,5 +61,5 @@ def toll(world: World, failure: Failure, left: Left, served: Mapping[float, Numb
     )
 
 
-_LAST: Literal["last clock"] = "last clock"
+_END: Literal["end of drill"] = "end of drill"
 _REPAIR: Literal["repair"] = "repair"
