@@ -1,65 +1,63 @@
 """What a failure costs until recovery: requests, USD, time."""
 
+from collections import defaultdict
 from collections.abc import Mapping
 from itertools import pairwise
-from typing import Literal
 
 import numpy as np
 
-from planner.drill.failures import Failure
-from planner.drill.left import Left
+from planner.drill.instance import TOLERANCE, Numbers
+from planner.drill.remaining import Remaining
 from planner.drill.result import OutageImpact
-from planner.drill.world import TOLERANCE, Numbers, World
 from planner.units import SECONDS_PER_HOUR
 
 
-def toll(world: World, failure: Failure, left: Left, served: Mapping[float, Numbers]) -> OutageImpact:
-    """The toll of one failure.
+def outage_impact(remaining: Remaining, served: Mapping[float, Numbers]) -> OutageImpact:
+    """The impact of one failure.
 
     requests lost = Σ over intervals of (offered - served at its begin) · seconds
 
     Parameters
     ----------
-    served : clock [s] -> requests/s of each flow [i], 0 among the clocks
+    remaining : of this failure
+    served : seconds since the failure began -> requests/s of each flow [i], 0 s among them
     """
-    clocks, offered = sorted(served), left.offered[0]
-    repair = None if failure.hours_to_repair is None else failure.hours_to_repair * SECONDS_PER_HOUR
-    end, until = (clocks[-1], _END) if repair is None else (repair, _REPAIR)
+    instance, failure, offered = remaining.instance, remaining.failures[0], remaining.offered[0]
+    times = sorted(served)
+    repair = failure.hours_to_repair
+    end = times[-1] if repair is None else repair * SECONDS_PER_HOUR
     lost = np.zeros(len(offered))
-    for begin, next_one in pairwise([*clocks, max(end, clocks[-1])]):
+    for begin, next_one in pairwise([*times, max(end, times[-1])]):
         lost += np.maximum(offered - served[begin], 0.0) * max(min(next_one, end) - min(begin, end), 0.0)
-    worth = np.array([tier.outage_usd_per_request for tier in world.tier_of])
+    outage_usd = np.array([tier.outage_usd_per_request for tier in instance.tier_of])
     slack = TOLERANCE * np.maximum(offered, offered.sum() / len(offered))
-    due = left.due(world, clocks[-1])[0] * offered
+    due = remaining.due(times[-1])[0] * offered
 
     def again(wanted: Numbers) -> float | None:
-        from_here = None
-        for clock in reversed(clocks):
-            if (served[clock] < wanted - slack).any():
+        """From when on all of it is served."""
+        since = None
+        for elapsed in reversed(times):
+            if (served[elapsed] < wanted - slack).any():
                 break
-            from_here = clock
-        return from_here
+            since = elapsed
+        return since
 
-    of_workload: dict[str, list[int]] = {}
-    for (w, _), i in world.flows.items():
-        of_workload.setdefault(w, []).append(i)
-    shares = {
-        w: [min(float(served[clock][mine].sum() / wanted), 1.0) if wanted else 1.0 for clock in clocks]
-        for w, mine in of_workload.items()
-        for wanted in [offered[mine].sum()]
-    }
+    flows_of: dict[str, list[int]] = defaultdict(list)
+    for (w, _), i in instance.flows.items():
+        flows_of[w].append(i)
+    last, worst = {}, {}
+    for w, flows in flows_of.items():
+        wanted = offered[flows].sum()
+        shares = [min(float(served[elapsed][flows].sum() / wanted), 1.0) if wanted else 1.0 for elapsed in times]
+        last[w], worst[w] = round(shares[-1], 9), round(min(shares), 9)
     return OutageImpact(
         failure=failure.id,
         requests_lost=round(float(lost.sum()), 6),
-        usd_lost=round(float(lost @ worth), 6),
+        usd_lost=round(float(lost @ outage_usd), 6),
         until_seconds=end,
-        until=until,
+        until="end of drill" if repair is None else "repair",
         due_again_seconds=again(due),
         all_again_seconds=again(offered),
-        served_last={w: round(values[-1], 9) for w, values in shares.items()},
-        served_worst={w: round(min(values), 9) for w, values in shares.items()},
+        served_last=last,
+        served_worst=worst,
     )
-
-
-_END: Literal["end of drill"] = "end of drill"
-_REPAIR: Literal["repair"] = "repair"

@@ -10,7 +10,7 @@ from studies import offer, random_study
 from test_periods import DAY, EXACT, START, small
 
 from planner.drill import drill_fleet, drill_plan, drill_state_claims
-from planner.drill.moments import moments
+from planner.drill.time_slices import time_slices_of
 from planner.errors import InputError
 from planner.plan.audit import audit
 from planner.plan.decisions import decisions_of
@@ -116,10 +116,10 @@ def test_audit_and_drill_agree_over_time_also_on_weakened_plans(part):
 def test_hours_and_days_are_those_of_the_study():
     study = over_time(3)
     (period_of, _), hours = hours_of(study)
-    every = moments(study)
-    assert [m.hour for m in every] == list(hours) and {m.hour: m.period for m in every} == period_of
+    slices = time_slices_of(study)
+    assert [m.hour for m in slices] == list(hours) and {m.hour: m.period for m in slices} == period_of
     p = build(study)
-    for m in every:
+    for m in slices:
         for w, o in p.flows:
             assert m.wanted[w, o] == pytest.approx(p.demand_requests_per_second[w, o, m.hour])
 
