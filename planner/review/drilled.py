@@ -3,7 +3,7 @@
 from dataclasses import replace
 from fnmatch import fnmatchcase
 
-from planner.drill import DrillResult, DrillRow, Toll
+from planner.drill import DrillResult, DrillRow, OutageImpact
 from planner.errors import Finding, InputError
 from planner.review.report import Report, Section, percent, short_failure, usd
 from planner.review.served import WORST_FLOW
@@ -23,7 +23,7 @@ REVIEW_DIFFERS = {
     "what is not due may differ from it, what is due must hold in both",
 }
 WORST_HOUR = "shown: what breaks, and of each failure the hour in which it costs most; --hour shows others"
-WAYS = ("hot", "reclaimed", "loaded", "started")
+WAYS = ("warm", "reclaimed", "cold_start", "launched")
 TOLD = 0.005
 """Smaller shares are not told: they round to none, and differences to equal."""
 
@@ -44,7 +44,7 @@ def review_drill(
     good = not result.broken and not claims and not lost
     shown = in_hours(result, hour)
     sections = [_verdict(result, shown, claims, lost, all_rows)]
-    if shown.tolls:
+    if shown.outage_impacts:
         sections += [_heat(shown, all_rows), _tolls(shown, all_rows)]
     return Report("drill", good, tuple(sections))
 
@@ -68,14 +68,18 @@ def in_hours(result: DrillResult, pattern: str | None = None) -> DrillResult:
             fix = f"hours are period/hour, * matches anything: {', '.join(hours[:6])}"
             raise InputError([Finding("--hour", "an hour of the plan, or a pattern of them", repr(pattern), fix)])
         rows = tuple(row for row in result.rows if fnmatchcase(row.hour, pattern))
-        return replace(result, rows=rows, tolls=tuple(t for t in result.tolls if fnmatchcase(t.hour, pattern)))
+        return replace(
+            result, rows=rows, outage_impacts=tuple(t for t in result.outage_impacts if fnmatchcase(t.hour, pattern))
+        )
     worst: dict[str, str] = {}
-    for toll in result.tolls:
+    for toll in result.outage_impacts:
         worst.setdefault(toll.failure, toll.hour)
     for row in result.rows:
         worst.setdefault(row.failure, row.hour)
     rows = tuple(row for row in result.rows if row.broken or row.hour == worst[row.failure])
-    return replace(result, rows=rows, tolls=tuple(t for t in result.tolls if t.hour == worst[t.failure]))
+    return replace(
+        result, rows=rows, outage_impacts=tuple(t for t in result.outage_impacts if t.hour == worst[t.failure])
+    )
 
 
 def _assumed(result: DrillResult) -> list[str]:
@@ -101,8 +105,8 @@ def _uncoverable(row: DrillRow) -> str:
 def _how(row: DrillRow) -> str:
     """What serves, where it is not replicas that ran all along alone."""
     parts = [(name, getattr(row, f"{name}_fraction")) for name in WAYS]
-    told = [f"{name} {percent(share)}" for name, share in parts if share >= TOLD]
-    return " + ".join(told) if any(name != "hot" for name, share in parts if share >= TOLD) else "hot" if told else ""
+    told = [f"{name.replace('_', ' ')} {percent(share)}" for name, share in parts if share >= TOLD]
+    return " + ".join(told) if any(name != "warm" for name, share in parts if share >= TOLD) else "warm" if told else ""
 
 
 def _verdict(result: DrillResult, shown: DrillResult, claims: tuple[str, ...], lost: bool, all_rows: bool) -> Section:
@@ -172,10 +176,10 @@ def _verdict(result: DrillResult, shown: DrillResult, claims: tuple[str, ...], l
 def _heat(result: DrillResult, all_rows: bool) -> Section:
     """Workload x failure: the worst failures are the columns."""
 
-    def least(toll: Toll) -> tuple[float, float, str]:
+    def least(toll: OutageImpact) -> tuple[float, float, str]:
         return (min(toll.served_last.values(), default=1.0), min(toll.served_worst.values(), default=1.0), toll.failure)
 
-    worst = sorted(result.tolls, key=least)[:MOST_FAILURES]
+    worst = sorted(result.outage_impacts, key=least)[:MOST_FAILURES]
     workloads = sorted({w for toll in worst for w in toll.served_last})
     rows = [
         (w, *(f"{percent(toll.served_last[w])} / {percent(toll.served_worst[w])}" for toll in worst)) for w in workloads
@@ -184,15 +188,15 @@ def _heat(result: DrillResult, all_rows: bool) -> Section:
     return Section(
         "HEAT",
         (
-            "share served at the last clock / at its worst; columns: the worst failures"
-            f" ({len(worst)} of {len(result.tolls):,}; all of them with --format json)",
+            "share served at the end of the drill / at its worst; columns: the worst failures"
+            f" ({len(worst)} of {len(result.outage_impacts):,}; all of them with --format json)",
         ),
         ("workload", *(short_failure(toll.failure) for toll in worst)),
         tuple(kept),
         len(rows) - len(kept),
         data={
-            "served_last": {toll.failure: toll.served_last for toll in result.tolls},
-            "served_worst": {toll.failure: toll.served_worst for toll in result.tolls},
+            "served_last": {toll.failure: toll.served_last for toll in result.outage_impacts},
+            "served_worst": {toll.failure: toll.served_worst for toll in result.outage_impacts},
         },
     )
 
@@ -211,14 +215,14 @@ def _tolls(result: DrillResult, all_rows: bool) -> Section:
             again(toll.due_again_seconds),
             again(toll.all_again_seconds),
         )
-        for toll in result.tolls
+        for toll in result.outage_impacts
     ]
     kept = rows if all_rows else rows[:MOST_ROWS]
     return Section(
         "TOLL",
         (
-            "requests and USD lost until repair where hours_to_repair is given, else until the last clock; between two"
-            " clocks what the first serves holds, so these are upper estimates",
+            "requests and USD lost until repair where hours_to_repair is given, else until the end of the drill;"
+            " between two clocks what the first serves holds, so these are upper estimates",
         ),
         (
             "lost",
@@ -242,6 +246,6 @@ def _tolls(result: DrillResult, all_rows: bool) -> Section:
                 "due_again_seconds": toll.due_again_seconds,
                 "all_again_seconds": toll.all_again_seconds,
             }
-            for toll in result.tolls
+            for toll in result.outage_impacts
         ],
     )

@@ -459,7 +459,7 @@ def test_clocks_say_who_is_served_from_the_begin_until_repair():
     ]
     begin, *_, last, repaired = section.data
     assert begin["moment"] == "begin" and begin["served_fraction"] == 0.0
-    assert last["reclaimed_fraction"] == pytest.approx(1.0) and repaired["hot_fraction"] == pytest.approx(1.0)
+    assert last["reclaimed_fraction"] == pytest.approx(1.0) and repaired["warm_fraction"] == pytest.approx(1.0)
 
 
 @pytest.mark.parametrize("seed", [1, 5, 9])
