@@ -10,6 +10,7 @@ from typing import Any
 from planner.emit.fleet import Fleet, fleet_of, nodes_of
 from planner.emit.names import distinct, slug
 from planner.errors import Finding, InputError
+from planner.plan.in_hand import Plan
 from planner.study.files import parse_json
 from planner.study.places import near_miss, shown_path
 from planner.study.records.plan import PlanFile
@@ -70,7 +71,7 @@ class Actual:
     unlabelled: Mapping[str, int] = field(default_factory=dict)
 
 
-def read_actual(paths: Sequence[Path], plan: PlanFile) -> Actual:
+def read_actual(paths: Sequence[Path], plan: PlanFile | Plan) -> Actual:
     """Read Terraform state or plan JSON, lists of Kubernetes nodes and pods, and CSV; counts of several files add up.
 
     Raises

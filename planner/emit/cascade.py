@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from planner.emit.behaviour import BEHAVIOURS
 from planner.emit.rooms import planned_replicas, room_replica_seconds, surviving_replicas
 from planner.emit.routing import Subject, Table, peak_requests_per_second, routing_table, subject
-from planner.plan.decisions import problem_of
+from planner.plan.in_hand import Plan
 from planner.problem.problem import Decisions, Problem, State, states
 from planner.problem.rules.formulas import due_fraction, live_edges
 from planner.study.dependencies import NORMAL
@@ -100,9 +100,9 @@ def cascade(of: Subject, table: Table, gateway: str) -> tuple[Outcome, ...]:
     return tuple(_outcome(of, table, gateway, f) for f in of.problem.failures)
 
 
-def cascades_of_plan(plan: PlanFile) -> tuple[Outcome, ...]:
+def cascades_of_plan(plan: PlanFile | Plan) -> tuple[Outcome, ...]:
     """The same from a plan alone, for every gateway that files can be made for."""
-    of = subject(plan, problem_of(plan))
+    of = subject(plan)
     table = routing_table(of)
     return tuple(outcome for gateway in sorted(BEHAVIOURS) for outcome in cascade(of, table, gateway))
 

@@ -10,7 +10,7 @@ from planner.emit.options import Endpoint, chosen, endpoints, hold, whole_number
 from planner.emit.routing import Subject, Table, override_data, routing_table, subject, table_data
 from planner.emit.text import json_text
 from planner.errors import Finding
-from planner.plan.decisions import problem_of
+from planner.plan.in_hand import Plan
 from planner.study.dependencies import NORMAL
 from planner.study.dependencies import placements as placements_of
 from planner.study.records.plan import PlanFile
@@ -48,7 +48,7 @@ class Given:
     """placement -> requests in flight of one replica"""
 
 
-def given(plan: PlanFile, options: Mapping[str, str], known: Mapping[str, str]) -> Given:
+def given(plan: PlanFile | Plan, options: Mapping[str, str], known: Mapping[str, str]) -> Given:
     """A plan and the options of a target, checked.
 
     Raises
@@ -56,11 +56,12 @@ def given(plan: PlanFile, options: Mapping[str, str], known: Mapping[str, str]) 
     InputError
         for every option that does not fit, and every entry of the table that the plan does not bear out
     """
-    values = chosen(options, known)
+    not_proven = options.get("not_proven")  # what is written although it is not proven says so
+    values = chosen({name: value for name, value in options.items() if name != "not_proven"}, known)
     whole = {name: whole_number(values, name, *WHOLE[name]) for name in sorted(set(WHOLE) & set(known))}
-    of = subject(plan, problem_of(plan))
+    of = subject(plan)
     table = routing_table(of, hold(values))
-    if not values.get("not_proven"):  # what is written although it is not proven says so
+    if not not_proven:
         raise_if_any(lint_table(of, table))
     placements = tuple(sorted({entry.placement for route in table.routes for entry in route.entries}))
     known_placements = placements_of(plan.study)

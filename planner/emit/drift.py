@@ -7,6 +7,7 @@ from datetime import date
 from planner.drill import DrillResult
 from planner.emit.actual import POOL_LABEL, Actual
 from planner.emit.fleet import HELD, Fleet, fleet_of, placed
+from planner.plan.in_hand import Plan
 from planner.questions.shortfalls import BrokenGoal, broken_goals, drilled
 from planner.study.records.plan import PlanFile, Purchase, Replicas
 from planner.study.records.serving import Model
@@ -52,7 +53,7 @@ class Drift:
         return bool(self.goals) or any(not d.note for d in self.differences)
 
 
-def drift(plan: PlanFile, actual: Actual, on: date) -> Drift:
+def drift(plan: PlanFile | Plan, actual: Actual, on: date) -> Drift:
     """Compare what runs with a plan, and replay every failure on what is less than planned.
 
     Parameters
@@ -79,20 +80,20 @@ def drift(plan: PlanFile, actual: Actual, on: date) -> Drift:
         found += _replicas(fleet, actual.replicas)
     found += [*_expired(fleet, on), *_stale(fleet, on)]
     less = any(d.kind.startswith("missing") for d in found) or any(d.kind == "expired qualification" for d in found)
-    goals = broken_goals(plan.study, drill_actual(plan, actual, on)) if less else ()
+    goals = broken_goals(fleet.plan.study, drill_actual(fleet, actual, on)) if less else ()
     return Drift(tuple(found), goals, on, tuple(compared))
 
 
-def drill_actual(plan: PlanFile, actual: Actual, on: date) -> DrillResult:
+def drill_actual(fleet: Fleet, actual: Actual, on: date) -> DrillResult:
     """Replay the failures with the plan's routes and goals on the machines and replicas that are there.
 
     A pool with fewer machines than planned keeps those that count in failures: what is missing is taken from spot,
     then from what was bought, then from what is held. A stack whose qualification has expired serves nothing.
     """
-    expired = {d.subject for d in _expired(fleet_of(plan), on)}
+    plan = fleet.plan.file
+    expired = {d.subject for d in _expired(fleet, on)}
     less: dict[str, int] = {}
     if actual.machines is not None:
-        fleet = fleet_of(plan)
         less = {q: max(0, fleet.machines(q) - actual.machines.get(q, 0)) for q in fleet.pools}
     kinds = {offer.id: offer for offer in plan.study.offers}
     purchases: list[Purchase] = []

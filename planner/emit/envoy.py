@@ -18,11 +18,11 @@ from planner.emit.options import Endpoint
 from planner.emit.routing import Route
 from planner.emit.text import quoted_yaml, yaml_data
 from planner.errors import Finding
+from planner.plan.in_hand import Plan
 from planner.study.records.plan import PlanFile
 from planner.units import MS_PER_SECOND
 
 OPTIONS: Mapping[str, str] = {
-    "not_proven": "",
     "endpoint": "",
     "endpoints": "",
     "limits": "goals",
@@ -49,7 +49,7 @@ TYPE = "type.googleapis.com/envoy."
 LOOPBACK = "127.0.0.1"
 
 
-def files(plan: PlanFile, options: Mapping[str, str]) -> dict[str, str]:
+def files(plan: PlanFile | Plan, options: Mapping[str, str]) -> dict[str, str]:
     """Files of the Envoy gateways of a plan: path -> text.
 
     Parameters

@@ -7,8 +7,8 @@ from functools import cached_property
 from planner.emit.law import Rule, rule_of
 from planner.emit.names import distinct, slug
 from planner.errors import Finding, InputError
-from planner.plan.orders import Order, blocks, orders
-from planner.problem.build import build
+from planner.plan.in_hand import Plan, in_hand
+from planner.plan.orders import blocks
 from planner.problem.contracts import held_machines
 from planner.problem.problem import HOURLY
 from planner.study.calendar import Span, covers, hour_id, spans
@@ -86,9 +86,14 @@ class Running:
 class Fleet:
     """A plan as machines and replicas."""
 
-    plan: PlanFile
+    plan: Plan
     lots: tuple[Lot, ...]
     running: tuple[Running, ...]
+
+    @property
+    def digest(self) -> str:
+        """The first letters of the plan's digest, by which people know it."""
+        return self.plan.file.digest_sha256[:12]
 
     @cached_property
     def pools(self) -> dict[str, Pool]:
@@ -124,26 +129,6 @@ class Fleet:
         """Slug of each entry of `running`, by its id."""
         return distinct((r.id for r in self.running), MOST_NAME)
 
-    @cached_property
-    def order_of(self) -> dict[str, Order]:
-        """The first order of each offer."""
-        return {order.offer: order for order in reversed(self.orders)}
-
-    @cached_property
-    def orders(self) -> tuple[Order, ...]:
-        """What the plan asks to buy, earliest first; one an offer and period."""
-        try:
-            return orders(self.plan, build(self.plan.study, self.plan.demand_case))
-        except (
-            ArithmeticError,
-            LookupError,
-            StopIteration,
-        ) as error:  # bought when or where the study does not sell it: the audit says so too
-            fix = "make the plan again with `planner plan`"
-            raise InputError(
-                [Finding("plan: purchases", "what the study offers", f"{type(error).__name__} {error}"[:120], fix)]
-            ) from error
-
     def machines(self, pool: str, kinds: Iterable[str] | None = None) -> int:
         """Machines of a pool, all or of some kinds of lots."""
         return sum(lot.machines for lot in self.lots if lot.pool == pool and (kinds is None or lot.kind in kinds))
@@ -170,10 +155,11 @@ def _units(study: Study, offer: Offer, bought: list[Purchase], period: Span) -> 
     return sum(row.units for row in mine if covers(offer, by_name[row.when], period, len(by_name) > 1))
 
 
-def fleet_of(plan: PlanFile) -> Fleet:
+def fleet_of(plan: PlanFile | Plan) -> Fleet:
     """Machines and replicas of a plan; with several hours the most of any hour: what has to be there."""
-    study = plan.study
-    _refuse_unknown(plan)
+    plan = in_hand(plan)
+    study, purchases = plan.study, plan.file.purchases
+    _refuse_unknown(plan.file)
     offers = {offer.id: offer for offer in study.offers}
     provider_of = {site.id: site.provider for site in study.sites}
     periods, lots = spans(study), []
@@ -181,14 +167,14 @@ def fleet_of(plan: PlanFile) -> Fleet:
         provider = provider_of[pool.site]
         if held := int(max(held_machines(study, pool.id, t) for t in periods)):
             lots.append(Lot(pool.id, None, HELD, 0, held, rule_of(provider, HELD, pool.machine_type)))
-        mine = [row for row in plan.purchases if offers[row.offer].pool == pool.id]
+        mine = [row for row in purchases if offers[row.offer].pool == pool.id]
         units = {name: max(_units(study, offers[name], mine, t) for t in periods) for name in {r.offer for r in mine}}
         for name, count in sorted(units.items()):
             offer = offers[name]
             rule = rule_of(provider, offer.kind, pool.machine_type)
             if count:
                 lots.append(Lot(pool.id, offer, offer.kind, count, count * offer.machines_per_unit, rule))
-    return Fleet(plan, tuple(lots), _running(plan))
+    return Fleet(plan, tuple(lots), _running(plan.file))
 
 
 def _refuse_unknown(plan: PlanFile) -> None:
@@ -261,9 +247,9 @@ def node_labels(fleet: Fleet, lot: Lot) -> dict[str, str]:
     }
 
 
-def block_days(plan: PlanFile) -> int:
+def block_days(study: Study) -> int:
     """Days of the first Capacity Block: the horizon, up to 182; beyond 14 in weeks, rounded up."""
-    days = (plan.study.horizon.last_day - plan.study.horizon.start).days + 1
+    days = (study.horizon.last_day - study.horizon.start).days + 1
     return min(days if days <= 14 else -(-days // 7) * 7, MOST_BLOCK_DAYS)
 
 

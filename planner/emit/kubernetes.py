@@ -15,6 +15,7 @@ from planner.emit.names import distinct, slug
 from planner.emit.routing import largest_remainder
 from planner.emit.text import quoted_yaml
 from planner.errors import Finding, InputError
+from planner.plan.in_hand import Plan
 from planner.study.dependencies import NORMAL
 from planner.study.records.plan import PlanFile, State
 
@@ -47,11 +48,10 @@ PREFIX = "capacity-planner"
 _LABEL = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?")
 _RESOURCE = re.compile(r"[a-z0-9]([a-z0-9.-]{0,61}[a-z0-9])?/[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?")
 _IMAGE = re.compile(r"[a-z0-9]([a-z0-9._/:-]{0,180}[a-z0-9])?")
-OPTIONS = ("image", "namespace", "gateway", "resource.", "not_proven")
-"""Settings that the target takes; one that ends in a dot is the beginning of several."""
+OPTIONS = {"image": IMAGE, "namespace": "serving", "gateway": "inference-gateway", "resource.": ""}
 
 
-def files(plan: PlanFile, options: Mapping[str, str]) -> dict[str, str]:
+def files(plan: PlanFile | Plan, options: Mapping[str, str]) -> dict[str, str]:
     """Manifests by region, and the replicas of every failure.
 
     Parameters
@@ -82,7 +82,7 @@ def files(plan: PlanFile, options: Mapping[str, str]) -> dict[str, str]:
 
 def _options(fleet: Fleet, options: Mapping[str, str]) -> dict[str, str]:
     findings = []
-    given = {"image": IMAGE, "namespace": "serving", "gateway": "inference-gateway"}
+    given = {key: default for key, default in OPTIONS.items() if default}
     resources: dict[str, str] = {}
     checks = {"image": _IMAGE, "namespace": re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")}
     checks["gateway"] = checks["namespace"]
@@ -132,7 +132,7 @@ def _metadata(fleet: Fleet, r: Running, given: Mapping[str, str]) -> dict[str, A
         "labels": _labels(fleet, r),
         "annotations": {
             f"{PREFIX}/placement": r.placement,
-            f"{PREFIX}/plan": fleet.plan.digest_sha256,
+            f"{PREFIX}/plan": fleet.plan.file.digest_sha256,
         },
     }
 
@@ -309,7 +309,7 @@ def whole_weights(flows: Mapping[str, float]) -> dict[str, int]:
 
 def _routes(fleet: Fleet, running: list[Running], given: Mapping[str, str]) -> list[dict[str, Any]]:
     """An HTTPRoute of each workload; requests say whose they are in the header `x-planner-workload`."""
-    normal = [state for state in fleet.plan.states if state.failure == NORMAL]
+    normal = [state for state in fleet.plan.file.states if state.failure == NORMAL]
     found = []
     names = distinct(w.name for w in fleet.plan.study.workloads)
     pools = distinct({r.placement for r in running}, MOST_POOL_NAME)
@@ -352,7 +352,7 @@ def _failures(fleet: Fleet) -> dict[str, Any]:
     """Replicas that run and weights that hold at each clock of a failure, where they differ from normal operation."""
     regions = _by_region(fleet)
     replicas, weights = [], []
-    for state in fleet.plan.states:
+    for state in fleet.plan.file.states:
         if state.failure == NORMAL or state.same_as_normal:
             continue
         when = {"failure": state.failure, "deadline_seconds": state.deadline_seconds, "hour": state.hour}
@@ -363,7 +363,7 @@ def _failures(fleet: Fleet) -> dict[str, Any]:
             for w, flows in route_weights(fleet, {r.placement for r in running}, [state]).items():
                 weights.append({**when, "region": region, "workload": w, "weights": whole_weights(flows)})
     return {
-        "plan": fleet.plan.digest_sha256,
+        "plan": fleet.plan.file.digest_sha256,
         "meaning": {
             "replicas": "kept: replicas still running, null: all that survive; loaded: replicas to start beside them",
             "weights": "of a workload's route in the cluster of a region; a route that is not there serves nothing",

@@ -14,11 +14,11 @@ from planner.emit.names import slug
 from planner.emit.options import secret_name
 from planner.emit.routing import Entry, Route
 from planner.emit.text import quoted_yaml, yaml_data
+from planner.plan.in_hand import Plan
 from planner.study.records.plan import PlanFile
 from planner.study.records.study import Workload
 
 OPTIONS: Mapping[str, str] = {
-    "not_proven": "",
     "endpoint": "",
     "endpoints": "",
     "limits": "goals",
@@ -31,7 +31,7 @@ ALLOWED_FAILS = 1
 BEYOND = "beyond-reach"
 
 
-def files(plan: PlanFile, options: Mapping[str, str]) -> dict[str, str]:
+def files(plan: PlanFile | Plan, options: Mapping[str, str]) -> dict[str, str]:
     """Files of the LiteLLM gateways of a plan: path -> text.
 
     Parameters

@@ -17,12 +17,13 @@ from pydantic import Field
 from planner.emit.fleet import Fleet, Lot, fleet_of
 from planner.emit.names import distinct, slug
 from planner.emit.tickets import ticket_files
+from planner.plan.in_hand import Plan
 from planner.study.calendar import spans
 from planner.study.records.base import Count, PositiveCount, Record
 from planner.study.records.plan import PlanFile
 
 OWNED = "owned"
-OPTIONS = ("not_proven",)
+OPTIONS: Mapping[str, str] = {}
 
 
 class Phase(Record):
@@ -95,7 +96,7 @@ class Inventory(Record):
     halls: tuple[Hall, ...]
 
 
-def files(plan: PlanFile, options: Mapping[str, str]) -> dict[str, str]:
+def files(plan: PlanFile | Plan, options: Mapping[str, str]) -> dict[str, str]:
     """Inventory, schema, Ansible inventory, NetBox table of devices, and tickets; little when nothing is owned.
 
     Parameters
@@ -134,10 +135,10 @@ def inventory_of(fleet: Fleet, not_proven: str | None = None) -> Inventory:
         for site in sites
     )
     plan = fleet.plan
-    return Inventory(plan_sha256=plan.digest_sha256, study=plan.study.study, not_proven=not_proven, halls=halls)
+    return Inventory(plan_sha256=plan.file.digest_sha256, study=plan.study.study, not_proven=not_proven, halls=halls)
 
 
-def _built(plan: PlanFile, site: str) -> tuple[Built, ...]:
+def _built(plan: Plan, site: str) -> tuple[Built, ...]:
     phases, days = {m.id: m for m in plan.study.build_outs}, {t.name: t.first_day for t in spans(plan.study)}
     return tuple(
         Built(
@@ -146,7 +147,7 @@ def _built(plan: PlanFile, site: str) -> tuple[Built, ...]:
             power_kw=row.units * phases[row.build_out].power_kw,
             usable_from=days[row.when],
         )
-        for row in plan.builds
+        for row in plan.file.builds
         if row.units and phases[row.build_out].site == site
     )
 
@@ -184,7 +185,7 @@ def _phases(fleet: Fleet, lot: Lot) -> tuple[Phase, ...]:
     """What is held, or each order of an offer: what is bought later is needed later."""
     if lot.offer is None:
         return (_phase(lot.id, "held", lot.machines, fleet.plan.study.horizon.start, None),)
-    mine = [order for order in fleet.orders if order.offer == lot.id]
+    mine = [order for order in fleet.plan.orders if order.offer == lot.id]
     return tuple(
         _phase(lot.id if len(mine) == 1 else f"{lot.id} {o.period}", "to build", o.machines, o.need, o.by) for o in mine
     )

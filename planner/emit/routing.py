@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from planner.emit.limits import GOALS, limits_of
 from planner.emit.names import slug
-from planner.plan.decisions import decisions_of
+from planner.plan.in_hand import Plan, in_hand
 from planner.problem.problem import Decisions, Problem, State, states
 from planner.problem.rules.formulas import is_normal, requests_per_second
 from planner.study.dependencies import NORMAL
@@ -80,20 +80,29 @@ class Table:
 
 @dataclass(frozen=True)
 class Subject:
-    """A plan with what follows from it at once: what every part of an emission reads."""
+    """A plan with its hour of the largest total traffic: what every part of a gateway's emission reads."""
 
-    plan: PlanFile
-    problem: Problem
-    decisions: Decisions
+    plan: Plan
     hour: str
     sent: Mapping[State, Mapping[Flow, Mapping[str, float]]]
     """state -> (w, o) -> placement -> mean requests/s, where above zero"""
 
+    @property
+    def problem(self) -> Problem:
+        """The study as sets and numbers."""
+        return self.plan.problem
 
-def subject(plan: PlanFile, problem: Problem) -> Subject:
-    """A plan, its problem, its decisions and the hour with the largest total traffic."""
-    x = decisions_of(plan, problem)
-    total = dict.fromkeys(problem.hours, 0.0)
+    @property
+    def decisions(self) -> Decisions:
+        """The plan's numbers."""
+        return self.plan.decisions
+
+
+def subject(plan: PlanFile | Plan) -> Subject:
+    """A plan and the hour with the largest total traffic."""
+    plan = in_hand(plan)
+    p, x = plan.problem, plan.decisions
+    total = dict.fromkeys(p.hours, 0.0)
     for (_, _, _, s), value in x.traffic.items():
         if is_normal(s):
             total[s[0]] += value
@@ -101,7 +110,7 @@ def subject(plan: PlanFile, problem: Problem) -> Subject:
     for (w, o, e, s), value in sorted(x.traffic.items()):
         if value > 0:
             sent.setdefault(s, {}).setdefault((w, o), {})[e] = float(value)
-    return Subject(plan, problem, x, max(problem.hours, key=lambda h: (total[h], h)), sent)
+    return Subject(plan, max(p.hours, key=lambda h: (total[h], h)), sent)
 
 
 def peak_requests_per_second(p: Problem, w: str, o: str, s: State) -> float:

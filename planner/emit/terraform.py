@@ -13,6 +13,7 @@ from typing import Any
 from planner.emit.fleet import Cell, Fleet, block_days, fleet_of, node_labels
 from planner.emit.names import distinct
 from planner.emit.tickets import ticket_files
+from planner.plan.in_hand import Plan
 from planner.study.records.plan import PlanFile
 
 CLOUDS = ("aws", "google", "azure")
@@ -39,10 +40,10 @@ TPU = {
 GKE_MACHINE = {"v5litepod-1": "ct5lp-hightpu-1t", "v5litepod-4": "ct5lp-hightpu-4t", "v5litepod-8": "ct5lp-hightpu-8t"}
 """Compute Engine's machine type of a TPU slice named by its chips (GKE documentation, plan TPUs, 2026)."""
 
-OPTIONS = ("not_proven",)
+OPTIONS: Mapping[str, str] = {}
 
 
-def files(plan: PlanFile, options: Mapping[str, str]) -> dict[str, str]:
+def files(plan: PlanFile | Plan, options: Mapping[str, str]) -> dict[str, str]:
     """The folder of one root module, its tests, and tickets for what no API does.
 
     Parameters
@@ -52,7 +53,7 @@ def files(plan: PlanFile, options: Mapping[str, str]) -> dict[str, str]:
     fleet = fleet_of(plan)
     regions = {cloud: _regions(fleet, cloud) for cloud in CLOUDS}
     used = [cloud for cloud in CLOUDS if regions[cloud]]
-    header = _header(plan, options)
+    header = _header(fleet, options)
     data = {cloud: {name: _region(fleet, cloud, cells) for name, cells in regions[cloud].items()} for cloud in used}
     made = {
         "main.tf.json": _json(_root(used, regions, header)),
@@ -67,8 +68,11 @@ def files(plan: PlanFile, options: Mapping[str, str]) -> dict[str, str]:
     return {**made, **ticket_files(fleet, options, owned=False)}
 
 
-def _header(plan: PlanFile, options: Mapping[str, str]) -> list[str]:
-    lines = ["Generated from a plan; do not edit. Data is in plan.auto.tfvars.json.", f"plan {plan.digest_sha256[:12]}"]
+def _header(fleet: Fleet, options: Mapping[str, str]) -> list[str]:
+    lines = [
+        "Generated from a plan; do not edit. Data is in plan.auto.tfvars.json.",
+        f"plan {fleet.digest}",
+    ]
     return lines + (["NOT PROVEN, see NOT-PROVEN.md"] if options.get("not_proven") else [])
 
 
@@ -107,11 +111,11 @@ def _cell(fleet: Fleet, cell: Cell) -> dict[str, Any]:
 
 
 def _tags(fleet: Fleet, cell: Cell) -> dict[str, str]:
-    return {"Name": cell.name, "managed-by": "capacity-planner", "plan": fleet.plan.digest_sha256[:12]}
+    return {"Name": cell.name, "managed-by": "capacity-planner", "plan": fleet.digest}
 
 
 def _aws(fleet: Fleet, cell: Cell) -> dict[str, Any]:
-    start, days = fleet.plan.study.horizon.start, block_days(fleet.plan)
+    start, days = fleet.plan.study.horizon.start, block_days(fleet.plan.study)
     window = {
         "hours": days * 24,
         "start": _moment(start),

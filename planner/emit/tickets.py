@@ -9,11 +9,10 @@ from typing import Any
 
 from planner.emit.fleet import Fleet, Lot, block_days
 from planner.emit.names import distinct
-from planner.plan.decisions import problem_of
-from planner.plan.orders import Order, PhaseOrder, phase_orders
+from planner.plan.in_hand import Plan
+from planner.plan.orders import Order, PhaseOrder
 from planner.questions.shortfalls import Late, cost_of_being_late
 from planner.study.calendar import hours_of
-from planner.study.records.plan import PlanFile
 
 BLOCK_AHEAD_DAYS = 56
 """Capacity Blocks can be bought at most eight weeks ahead (AWS EC2 User Guide, 2025)."""
@@ -52,16 +51,16 @@ def tickets(fleet: Fleet, owned: bool) -> tuple[Ticket, ...]:
         and (fleet.site_of[lot.pool].provider == "owned") == owned
         and not (lot.kind == "spot" or (lot.kind == "on_demand" and lot.rule.instrument == "immediate"))
     }
-    mine = [order for order in fleet.orders if order.offer in wanted] if wanted else []
-    several = len({order.period for order in fleet.orders}) > 1
+    mine = [order for order in fleet.plan.orders if order.offer in wanted] if wanted else []
+    several = len({order.period for order in fleet.plan.orders}) > 1
     ids = [f"{order.offer} {order.period}" if several else order.offer for order in mine]
     names, found = distinct(ids, 60), []
     (period_of, _), _ = hours_of(fleet.plan.study)
     for id, order in zip(ids, mine, strict=True):
         lot = wanted[order.offer]
-        mine_in = {b.when for b in fleet.plan.purchases if b.offer == order.offer}
+        mine_in = {b.when for b in fleet.plan.file.purchases if b.offer == order.offer}
         whens = {when for when in mine_in if period_of.get(when, when) == order.period}
-        late = cost_of_being_late(fleet.plan, {(order.offer, when) for when in whens})
+        late = cost_of_being_late(fleet.plan.file, {(order.offer, when) for when in whens})
         found.append(Ticket(names[id], lot, order, late, _renewals(fleet, lot)))
     return tuple(found)
 
@@ -75,11 +74,11 @@ class PhaseTicket:
     late: Late
 
 
-def phase_tickets(plan: PlanFile) -> tuple[PhaseTicket, ...]:
+def phase_tickets(plan: Plan) -> tuple[PhaseTicket, ...]:
     """A ticket for each phase that is built; while it is missing, so are the site's machines bought from then on."""
-    p = problem_of(plan)
+    p = plan.problem
     made: dict[tuple[str, str], list[PhaseOrder]] = {}
-    for order in phase_orders(plan, p):
+    for order in plan.phase_orders:
         made.setdefault((order.build_out, order.period), []).append(order)
     names = distinct([f"{m} {t}" for m, t in made], 60)
     site_of, begins = {m.id: m.site for m in plan.study.build_outs}, list(p.periods)
@@ -88,10 +87,10 @@ def phase_tickets(plan: PlanFile) -> tuple[PhaseTicket, ...]:
         later = set(begins[begins.index(t) :])
         missing = {
             (b.offer, b.when)
-            for b in plan.purchases
+            for b in plan.file.purchases
             if p.site_of[p.pool_of[b.offer]] == site_of[m] and p.period_of.get(b.when, b.when) in later
         }
-        found.append(PhaseTicket(names[f"{m} {t}"], tuple(parts), cost_of_being_late(plan, missing)))
+        found.append(PhaseTicket(names[f"{m} {t}"], tuple(parts), cost_of_being_late(plan.file, missing)))
     return tuple(found)
 
 
@@ -100,7 +99,7 @@ def ticket_files(fleet: Fleet, options: Mapping[str, str], owned: bool) -> dict[
     found, phases = tickets(fleet, owned), phase_tickets(fleet.plan) if owned else ()
     if not found and not phases:
         return {}
-    data = {"plan": fleet.plan.digest_sha256, "tickets": [_data(fleet, ticket) for ticket in found]}
+    data = {"plan": fleet.plan.file.digest_sha256, "tickets": [_data(fleet, ticket) for ticket in found]}
     if phases:
         data["phases"] = [_phase_data(phase) for phase in phases]
     if options.get("not_proven"):
@@ -108,7 +107,7 @@ def ticket_files(fleet: Fleet, options: Mapping[str, str], owned: bool) -> dict[
     return {
         "tickets/tickets.json": json.dumps(data, indent=1, sort_keys=True, ensure_ascii=False) + "\n",
         **{f"tickets/{ticket.name}.md": _markdown(fleet, ticket, options) for ticket in found},
-        **{f"tickets/phase-{phase.name}.md": _phase_markdown(fleet.plan, phase, options) for phase in phases},
+        **{f"tickets/phase-{phase.name}.md": _phase_markdown(fleet, phase, options) for phase in phases},
     }
 
 
@@ -129,9 +128,9 @@ def _phase_data(phase: PhaseTicket) -> dict[str, Any]:
     }
 
 
-def _phase_markdown(plan: PlanFile, phase: PhaseTicket, options: Mapping[str, str]) -> str:
+def _phase_markdown(fleet: Fleet, phase: PhaseTicket, options: Mapping[str, str]) -> str:
     first = phase.parts[0]
-    of = next(m for m in plan.study.build_outs if m.id == first.build_out)
+    of = next(m for m in fleet.plan.study.build_outs if m.id == first.build_out)
     rows = [
         f"| {o.part} | {o.by.isoformat()}{f', {o.days_late} days late' if o.days_late else ''} | {o.usd:,.0f} |"
         for o in phase.parts
@@ -150,7 +149,7 @@ def _phase_markdown(plan: PlanFile, phase: PhaseTicket, options: Mapping[str, st
         "",
         f"Figures of the phase: {_cell(of.evidence)}, {_cell(of.source)}, {_cell(of.as_of)}.",
         *_while_missing(phase.late, "the machines bought for the site from then on are"),
-        f"Plan {plan.digest_sha256[:12]}. Replayed without these machines, all other orders in time.",
+        f"Plan {fleet.digest}. Replayed without these machines, all other orders in time.",
     ]
     return "\n".join(lines) + "\n"
 
@@ -194,7 +193,7 @@ def _renewals(fleet: Fleet, lot: Lot) -> tuple[date, ...]:
     """First day on which each further Capacity Block of the horizon can be bought."""
     if lot.rule.instrument != "capacity_block":
         return ()
-    horizon, days = fleet.plan.study.horizon, block_days(fleet.plan)
+    horizon, days = fleet.plan.study.horizon, block_days(fleet.plan.study)
     starts = [horizon.start + timedelta(days=days * k) for k in range(1, 1000)]
     return tuple(start - timedelta(days=BLOCK_AHEAD_DAYS) for start in starts if start <= horizon.last_day)
 
@@ -259,7 +258,7 @@ def _markdown(fleet: Fleet, ticket: Ticket, options: Mapping[str, str]) -> str:
         "",
         TO_DO[lot.rule.instrument],
         *_while_missing(ticket.late, "they are"),
-        f"Plan {fleet.plan.digest_sha256[:12]}. Replayed without these machines, all other orders in time.",
+        f"Plan {fleet.digest}. Replayed without these machines, all other orders in time.",
     ]
     return "\n".join(lines) + "\n"
 

@@ -115,7 +115,7 @@ def test_no_gateway_sends_more_than_a_limit_whatever_dies(seed):
 
 # ------------------------------------------------------------------ the table
 def test_level_one_is_normal_operation_and_limits_keep_within_the_room(plan):
-    of = subject(plan, build(plan.study))
+    of = subject(plan)
     p, x = of.problem, of.decisions
     for hold in ("goals", "always"):
         table = routing_table(of, hold)
@@ -162,7 +162,7 @@ def test_near_and_far_never_share_a_level():
     goal = Goal(any="site", within_seconds=60.0)
     far = (Tier(name="t", round_trip_ms=16.0, round_trip_ms_in_failure=60.0, survive=(goal,)),)
     small = small_plan(tiers=far, demand={("chat", "o1"): 5.0})
-    of = subject(small, build(small.study))
+    of = subject(small)
     a, b, c = (f"m/m{i}-short@{place}/s/m{i}" for i, place in enumerate("abc", 1))
     levels = _levels(of, ("chat", "o1"), dict.fromkeys((a, b, c), 5.0), {("chat", "o1", e): 5.0 for e in (b, c)})
     assert [[x.placement for x in level] for level in levels] == [[a], [b], [c]]
@@ -468,7 +468,7 @@ def test_lint_of_envoy(plan, made):
 
 
 def test_lint_refuses_an_entry_that_the_plan_does_not_bear_out(plan):
-    of = subject(plan, build(plan.study))
+    of = subject(plan)
     table = routing_table(of)
     route = next(r for r in table.routes if r.workload == "chat")
     stranger = replace(route.levels[0][0], placement="m/m1-long@a/s/m1", id="stranger")
