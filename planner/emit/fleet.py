@@ -4,8 +4,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 
-from planner.emit.law import Rule, rule_of
 from planner.emit.names import distinct, slug
+from planner.emit.reservation_rules import Rule, rule_of
 from planner.errors import Finding, InputError
 from planner.plan.in_hand import Plan, in_hand
 from planner.plan.orders import blocks
