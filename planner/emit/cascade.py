@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from planner.emit.behaviour import BEHAVIOURS
 from planner.emit.rooms import planned_replicas, room_replica_seconds, surviving_replicas
 from planner.emit.routing import Subject, Table, peak_requests_per_second, routing_table, subject
+from planner.emit.text import markdown_cell
 from planner.plan.in_hand import Plan
 from planner.problem.problem import Decisions, Problem, State, states
 from planner.problem.rules.formulas import due_fraction, live_edges
@@ -249,7 +250,7 @@ def cascade_text(outcomes: tuple[Outcome, ...]) -> str:
         shares = (_percent(at.served_fraction), _percent(at.due_fraction))
         push = "" if x.verdict in (ALONE, NOTHING_DUE) else _pushed(x.push)
         cells = (x.failure, x.verdict, *shares, worst, over, push, x.seen_by)
-        lines.append("| " + " | ".join(_cell(text) for text in cells) + " |")
+        lines.append("| " + " | ".join(markdown_cell(text) for text in cells) + " |")
     return "\n".join(lines) + "\n"
 
 
@@ -264,11 +265,3 @@ def _pushed(push: Push) -> str:
 
 def _percent(fraction: float) -> str:
     return f"{100 * fraction - 0.05:.1f} %" if 0.9995 <= fraction < 1 - 1e-9 else f"{100 * fraction:.1f} %"
-
-
-def _cell(text: str) -> str:
-    """Text that stays one cell: names are the user's own."""
-    plain = "".join(c if c.isprintable() else " " for c in text)
-    for letter in "\\|`*_[]<>&":
-        plain = plain.replace(letter, "\\" + letter)
-    return plain

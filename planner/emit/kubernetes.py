@@ -4,7 +4,6 @@ One cluster per region is assumed. What requests go to which cluster is the gate
 HTTPRoute shares the requests of a workload among the InferencePools of its placements.
 """
 
-import json
 import math
 import re
 from collections.abc import Iterable, Mapping
@@ -13,7 +12,7 @@ from typing import Any
 from planner.emit.fleet import Fleet, Running, fleet_of, node_chips
 from planner.emit.names import distinct, slug
 from planner.emit.routing import largest_remainder
-from planner.emit.text import quoted_yaml
+from planner.emit.text import quoted_yaml, sorted_json
 from planner.errors import Finding, InputError
 from planner.plan.in_hand import Plan
 from planner.study.dependencies import NORMAL
@@ -77,7 +76,7 @@ def files(plan: PlanFile | Plan, options: Mapping[str, str]) -> dict[str, str]:
         names = ["workloads.yaml", *(["routes.yaml"] if routes else [])]
         kustomization = {"apiVersion": "kustomize.config.k8s.io/v1beta1", "kind": "Kustomization", "resources": names}
         made[f"{region}/kustomization.yaml"] = _yaml([kustomization], options)
-    return made | {"failures.json": json.dumps(_failures(fleet), indent=1, sort_keys=True, ensure_ascii=False) + "\n"}
+    return made | {"failures.json": sorted_json(_failures(fleet))}
 
 
 def _options(fleet: Fleet, options: Mapping[str, str]) -> dict[str, str]:

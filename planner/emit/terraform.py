@@ -4,7 +4,6 @@ Strings in `*.tfvars.json` are literal; strings in `*.tf.json` are templates. So
 `plan.auto.tfvars.json`, and the generated root holds slugs and provider aliases alone.
 """
 
-import json
 from collections.abc import Mapping
 from datetime import date, timedelta
 from importlib.resources import files as packaged
@@ -12,6 +11,7 @@ from typing import Any
 
 from planner.emit.fleet import Cell, Fleet, block_days, fleet_of, node_labels
 from planner.emit.names import distinct
+from planner.emit.text import sorted_json
 from planner.emit.tickets import ticket_files
 from planner.plan.in_hand import Plan
 from planner.study.records.plan import PlanFile
@@ -55,14 +55,13 @@ def files(plan: PlanFile | Plan, options: Mapping[str, str]) -> dict[str, str]:
     used = [cloud for cloud in CLOUDS if regions[cloud]]
     header = _header(fleet, options)
     data = {cloud: {name: _region(fleet, cloud, cells) for name, cells in regions[cloud].items()} for cloud in used}
+    environment = {f"{cloud}_environment": _environment(cloud, regions[cloud]) for cloud in used}
     made = {
-        "main.tf.json": _json(_root(used, regions, header)),
+        "main.tf.json": sorted_json(_root(used, regions, header), indent=2),
         "variables.tf": _static("root/variables.tf"),
-        "plan.auto.tfvars.json": _json(data),
-        "plan.tftest.json": _json(_tests(fleet, used, regions, header)),
-        "environment.example.json": _json(
-            {f"{cloud}_environment": _environment(cloud, regions[cloud]) for cloud in used}
-        ),
+        "plan.auto.tfvars.json": sorted_json(data, indent=2),
+        "plan.tftest.json": sorted_json(_tests(fleet, used, regions, header), indent=2),
+        "environment.example.json": sorted_json(environment, indent=2),
         **{f"modules/{cloud}/main.tf": _static(f"{cloud}/main.tf") for cloud in used},
     }
     return {**made, **ticket_files(fleet, options, owned=False)}
@@ -297,7 +296,3 @@ def _equal(output: str, counts: Mapping[str, int]) -> list[dict[str, str]]:
 
 def _static(path: str) -> str:
     return packaged("planner.emit").joinpath("modules", path).read_text(encoding="utf-8")
-
-
-def _json(data: Any) -> str:
-    return json.dumps(data, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
