@@ -1,14 +1,15 @@
 """What the gateway targets share: a plan made ready, options read, and the files beside the configurations."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from planner.emit.cascade import cascade, cascade_data, cascade_text
 from planner.emit.lint import lint_table, raise_if_any
 from planner.emit.names import slug
-from planner.emit.options import Endpoint, chosen, endpoints, hold, whole_number
+from planner.emit.options import Endpoint, chosen, endpoints, hold, integer
 from planner.emit.routing import Subject, Table, override_data, routing_table, subject, table_data
-from planner.emit.text import json_text
+from planner.emit.text import json_text, quoted_yaml, yaml_data
 from planner.errors import Finding
 from planner.plan.in_hand import Plan
 from planner.study.dependencies import NORMAL
@@ -16,14 +17,14 @@ from planner.study.dependencies import placements as placements_of
 from planner.study.records.plan import PlanFile
 from planner.study.records.study import Workload
 
-WHOLE: Mapping[str, tuple[int, int]] = {
+INTEGERS: Mapping[str, tuple[int, int]] = {
     "cooldown_seconds": (1, 3600),
     "timeout_seconds": (1, 86400),
     "port": (1, 65535),
     "admin_port": (1, 65535),
     "refusal_port": (1, 65535),
 }
-"""Options that are whole numbers: least and most."""
+"""Options that are integers: least and most."""
 
 
 @dataclass(frozen=True)
@@ -33,7 +34,7 @@ class Given:
     of: Subject
     table: Table
     options: Mapping[str, str]
-    whole: Mapping[str, int]
+    integers: Mapping[str, int]
     endpoints: Mapping[str, Endpoint]
     workloads: Mapping[str, Workload]
     most_tokens: Mapping[str, int]
@@ -58,7 +59,7 @@ def given(plan: PlanFile | Plan, options: Mapping[str, str], known: Mapping[str,
     """
     not_proven = options.get("not_proven")  # what is written although it is not proven says so
     values = chosen({name: value for name, value in options.items() if name != "not_proven"}, known)
-    whole = {name: whole_number(values, name, *WHOLE[name]) for name in sorted(set(WHOLE) & set(known))}
+    integers = {name: integer(values, name, *INTEGERS[name]) for name in sorted(set(INTEGERS) & set(known))}
     of = subject(plan)
     table = routing_table(of, hold(values))
     if not not_proven:
@@ -74,7 +75,7 @@ def given(plan: PlanFile | Plan, options: Mapping[str, str], known: Mapping[str,
         of=of,
         table=table,
         options=values,
-        whole=whole,
+        integers=integers,
         endpoints=addresses,
         workloads={w.name: w for w in plan.study.workloads},
         most_tokens={w.name: classes[w.context_class] for w in plan.study.workloads},
@@ -93,7 +94,7 @@ def given(plan: PlanFile | Plan, options: Mapping[str, str], known: Mapping[str,
 
 def _shared_addresses(table: Table, addresses: Mapping[str, Endpoint]) -> list[Finding]:
     """Two placements of one route behind one address could not be told apart; those of different routes can."""
-    found = []
+    findings = []
     for route in table.routes:
         first: dict[str, str] = {}
         for e in sorted({entry.placement for entry in route.entries}):
@@ -101,19 +102,45 @@ def _shared_addresses(table: Table, addresses: Mapping[str, Endpoint]) -> list[F
             if other != e:
                 where = f"endpoints of {route.workload} from {route.origin}"
                 got = f"{addresses[e].url} for {other} and {e}"
-                found.append(Finding(where, "an address for each placement", got, "use {placement} in the template"))
-    return found
+                fix = "use {placement} in the template"
+                findings.append(Finding(where, "an address for each placement", got, fix))
+    return findings
 
 
-def shared_files(made: Given, gateway: str) -> dict[str, str]:
-    """routing.json, cascade.md, cascade.json and one override a failure."""
+def gateway_files(
+    made: Given,
+    gateway: str,
+    file_name: str,
+    config: Callable[[Given, str], dict[str, Any]],
+    comments: tuple[str, ...],
+    lint: Callable[[Given, str, str, Any], list[Finding]],
+) -> dict[str, str]:
+    """A configuration an origin, and beside them routing.json, cascade.md, cascade.json and one override a failure.
+
+    Parameters
+    ----------
+    config : (plan made ready, origin) -> the configuration as data
+    comments : its head; `{hours}` stands for the hours of the plan
+    lint : (plan made ready, origin, path, the configuration read back) -> what does not hold in it
+
+    Raises
+    ------
+    InputError
+        with what does not hold
+    """
+    head = tuple(line.format(hours=made.table.hours) for line in comments)
+    if not all(at.is_set for at in made.endpoints.values()):
+        head = (*head, "ENDPOINTS ARE NOT SET: hosts under .invalid are placeholders; see option endpoint.")
+    files: dict[str, str] = {}
+    for origin in sorted({route.origin for route in made.table.routes}):
+        path = f"origins/{slug(origin)}/{file_name}"
+        files[path] = quoted_yaml(config(made, origin), head)
+        raise_if_any(lint(made, origin, path, yaml_data(files[path])))
     outcomes = cascade(made.of, made.table, gateway)
-    found = {
-        "routing.json": json_text(table_data(made.of, made.table)),
-        "cascade.md": cascade_text(outcomes),
-        "cascade.json": json_text(cascade_data(outcomes)),
-    }
+    files["routing.json"] = json_text(table_data(made.of, made.table))
+    files["cascade.md"] = cascade_text(outcomes)
+    files["cascade.json"] = json_text(cascade_data(outcomes))
     for f in made.of.problem.failures:
         if f != NORMAL:
-            found[f"overrides/{slug(f)}.json"] = json_text(override_data(made.of, f))
-    return found
+            files[f"overrides/{slug(f)}.json"] = json_text(override_data(made.of, f))
+    return files

@@ -31,7 +31,7 @@ MOST_NAME = 38
 
 @dataclass(frozen=True)
 class Lot:
-    """Machines of a pool that come in one way.
+    """Machines of a pool that are bought as one offer, or held.
 
     Parameters
     ----------
@@ -66,7 +66,7 @@ class Cell:
 class Running:
     """Replicas of a placement in normal operation; `on_spot`: those that no failure may count on.
 
-    None of them: they are started in a failure only.
+    None of them: only failures start it.
     """
 
     placement: str
@@ -147,7 +147,7 @@ class Fleet:
 
 
 def _units(study: Study, offer: Offer, bought: list[Purchase], period: Span) -> int:
-    """Units of an offer that are there in a period: started with a term that covers it, or in its fullest hour."""
+    """Units of an offer in a period: bought with a term that covers it, or of its fullest hour."""
     mine, by_name = [row for row in bought if row.offer == offer.id], {t.name: t for t in spans(study)}
     if offer.kind in HOURLY:
         hours = {hour_id(period.name, hour.name) for hour in study.horizon.each_hour}
@@ -156,7 +156,7 @@ def _units(study: Study, offer: Offer, bought: list[Purchase], period: Span) -> 
 
 
 def fleet_of(plan: PlanFile | Plan) -> Fleet:
-    """Machines and replicas of a plan; with several hours the most of any hour: what has to be there."""
+    """Machines and replicas of a plan; with several hours the most of any hour: what has to exist."""
     plan = in_hand(plan)
     study, purchases = plan.study, plan.file.purchases
     _refuse_unknown(plan.file)
@@ -203,13 +203,13 @@ def _refuse_unknown(plan: PlanFile) -> None:
 
 def placed(plan: PlanFile) -> dict[str, tuple[Model, Profile, str]]:
     """Each placement that the study has with its model, profile and pool; made, not parsed: names may hold anything."""
-    found = {}
+    made = {}
     for pool in plan.study.pools:
         for model in plan.study.models:
             for profile in model.profiles:
                 if profile.machine_type == pool.machine_type:
-                    found[placement_id(profile_id(model.model, profile.name), pool.id)] = (model, profile, pool.id)
-    return found
+                    made[placement_id(profile_id(model.model, profile.name), pool.id)] = (model, profile, pool.id)
+    return made
 
 
 def _running(plan: PlanFile) -> tuple[Running, ...]:
@@ -219,13 +219,15 @@ def _running(plan: PlanFile) -> tuple[Running, ...]:
         non_preemptible = row.replicas if row.non_preemptible is None else row.non_preemptible
         before = most.get(row.placement, (0, 0))
         most[row.placement] = max(before[0], non_preemptible), max(before[1], row.replicas - non_preemptible)
-    started = {e for state in plan.states for e, n in state.cold_started.items() if n}
-    found = []
-    for placement in sorted({*most, *started}):
-        for count, on_spot in zip(most.get(placement, (0, 0)), (False, True), strict=True):
-            if count or (placement in started and not on_spot):
-                found.append(Running(placement, *known[placement], count, on_spot))
-    return tuple(found)
+    cold_started = {e for state in plan.states for e, n in state.cold_started.items() if n}
+    running = []
+    for placement in sorted({*most, *cold_started}):
+        steady, on_spot = most.get(placement, (0, 0))
+        if steady or placement in cold_started:
+            running.append(Running(placement, *known[placement], steady, False))
+        if on_spot:
+            running.append(Running(placement, *known[placement], on_spot, True))
+    return tuple(running)
 
 
 def _parts(lot: Lot) -> tuple[int, ...]:

@@ -7,6 +7,7 @@ Strings in `*.tfvars.json` are literal; strings in `*.tf.json` are templates. So
 from collections.abc import Mapping
 from datetime import date, timedelta
 from importlib.resources import files as packaged
+from itertools import chain
 from typing import Any
 
 from planner.emit.fleet import Cell, Fleet, block_days, fleet_of, node_labels
@@ -77,11 +78,11 @@ def _header(fleet: Fleet, options: Mapping[str, str]) -> list[str]:
 
 def _regions(fleet: Fleet, cloud: str) -> dict[str, list[Cell]]:
     """Cells by slug of the region; what a person must sell us first has no cell, but where its name is known."""
-    found: dict[str, list[Cell]] = {}
+    regions: dict[str, list[Cell]] = {}
     for cell in fleet.cells(cloud):
         if cell.lot.rule.instrument != "by_hand" or cloud == "google":
-            found.setdefault(fleet.region_name[cell.lot.pool], []).append(cell)
-    return dict(sorted(found.items()))
+            regions.setdefault(fleet.region_name[cell.lot.pool], []).append(cell)
+    return dict(sorted(regions.items()))
 
 
 def _region(fleet: Fleet, cloud: str, cells: list[Cell]) -> dict[str, Any]:
@@ -246,19 +247,15 @@ def _tests(
     fleet: Fleet, used: list[str], regions: dict[str, dict[str, list[Cell]]], header: list[str]
 ) -> dict[str, Any]:
     """Tests of the plan's counts with mocked providers: as it comes, and with everything opted in."""
-    cells = {cloud: [cell for found in regions[cloud].values() for cell in found] for cloud in used}
-    every = [cell for cloud in used for cell in cells[cloud]]
-    waits = {
-        cell.name for cell in every if cell.lot.rule.instrument in ("capacity_block", "future_reservation", "by_hand")
-    }
-    at_once = {cell.name: cell.machines for cell in every if cell.name not in waits}
-    reserved = {cell.name: cell.machines for cell in every if cell.lot.rule.instrument == "immediate"}
-    blocks = {cell.name: cell.machines for cell in every if cell.lot.rule.instrument == "capacity_block"}
-    chips = {
-        cell.name: cell.machines * fleet.machine_of[cell.lot.pool].accelerators
-        for cell in every
-        if cell.lot.rule.instrument == "future_reservation"
-    }
+    cells = list(chain.from_iterable(cells for cloud in used for cells in regions[cloud].values()))
+
+    def machines(*instruments: str) -> dict[str, int]:
+        return {cell.name: cell.machines for cell in cells if cell.lot.rule.instrument in instruments}
+
+    chips = {}
+    for cell in cells:
+        if cell.lot.rule.instrument == "future_reservation":
+            chips[cell.name] = cell.machines * fleet.machine_of[cell.lot.pool].accelerators
     mocks: dict[str, list[dict[str, Any]]] = {}
     for cloud in used:
         for name in PROVIDERS[cloud]:
@@ -271,14 +268,18 @@ def _tests(
         "run": {
             "what_the_plan_starts_at_once": {
                 "command": "plan",
-                "assert": [*_equal("machines", at_once), *_equal("reserved", reserved), *_equal("drafted", chips)],
+                "assert": [
+                    *_equal("machines", machines("immediate", "spot", "none")),
+                    *_equal("reserved", machines("immediate")),
+                    *_equal("drafted", chips),
+                ],
             },
             "what_the_plan_has_when_all_is_delivered": {
                 "command": "plan",
                 "variables": opted,
                 "assert": [
-                    *_equal("machines", {cell.name: cell.machines for cell in every}),
-                    *_equal("reserved", reserved | blocks),
+                    *_equal("machines", {cell.name: cell.machines for cell in cells}),
+                    *_equal("reserved", machines("immediate", "capacity_block")),
                 ],
             },
         },

@@ -225,7 +225,7 @@ def test_what_replicas_alone_can_mend():
         x = served(outcomes, gateway, "site:a/s")
         assert x.verdict == WITH_REPLICAS
         assert x.meanwhile.served_fraction == pytest.approx(0.5) and x.meanwhile.worst[:2] == ("chat", "o1")
-        assert all(at.good for at in x.at_clocks) and x.push.loaded_replicas == 1
+        assert all(at.good for at in x.at_deadlines) and x.push.cold_started_replicas == 1
 
 
 def test_a_surge_overfills_envoy_and_is_refused_by_litellm():
