@@ -51,7 +51,7 @@ def emit_command(
     Examples: `planner emit terraform plan.json --out infra --dry-run` · `planner emit all plan.json --out out`
     """
     with answered(format):
-        from planner.emit.targets import about, emitted, why_not_proven
+        from planner.emit.targets import about, emitted, gate
         from planner.emit.write import changes, recover, refuse_other_target, write
         from planner.plan.in_hand import in_hand
         from planner.review.drifted import review_emission
@@ -61,7 +61,10 @@ def emit_command(
         made = in_hand(plan_in(plan))
         with progress(quiet) as told:
             told("auditing and drilling", None, "")
-            reasons = why_not_proven(made)
+            gated = gate(made)
+        reasons = gated.not_proven
+        for warning in gated.warnings:
+            tell(f"not judged: {warning}")
         if reasons and not even_if_unproven:
             if format == Format.json:
                 emit(as_json({"files": [], "not_proven": reasons}), None)

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
+from dataclasses import dataclass
 from importlib import import_module
 from typing import Any
 
@@ -21,21 +22,43 @@ NOT_PROVEN_OPTION = "not_proven"
 """Option that every target is given where the plan is not proven: why."""
 
 
-def why_not_proven(plan: PlanFile | Plan) -> tuple[str, ...]:
-    """Why a plan should not be carried out: what the audit, the proof or the drill finds; empty: nothing."""
+@dataclass(frozen=True)
+class Gate:
+    """What is said of a plan before it is emitted.
+
+    Parameters
+    ----------
+    not_proven : why it should not be carried out: what the audit, the proof or the drill finds
+    warnings : what the drill cannot judge; no reason by itself
+    """
+
+    not_proven: tuple[str, ...]
+    warnings: tuple[str, ...]
+
+
+def gate(plan: PlanFile | Plan) -> Gate:
+    """Audit, proof and drill of a plan."""
     plan = in_hand(plan)
     audited = _audited(plan)
-    reasons = list(audited)
+    reasons, warnings = list(audited), []
     proof = plan.file.proof
     if proof.status != "proven":
         reasons.append(f"proof: {proof.status}, gap {proof.gap_fraction:.2%}")
     if audited:  # a plan that fails its audit may not even be replayed
         reasons.append("drill: not made, as the audit fails")
     else:
-        reasons += [f"drill: {goal.text} does not hold" for goal in broken_goals(plan.study, drill_plan(plan.file))]
+        drilled = drill_plan(plan.file)
+        reasons += [f"drill: {goal.text} does not hold" for goal in broken_goals(plan.study, drilled)]
         reasons += [f"drill: {claim}" for claim in drill_state_claims(plan.file)]
+        for rule in getattr(drilled, "not_judged", ()):
+            warnings.append(f"rule {rule} of the plan is not known to the drill; its verdict does not cover it")
     more = len(reasons) - MOST_REASONS
-    return (*reasons[:MOST_REASONS], *([f"and {more} more"] if more > 0 else []))
+    return Gate((*reasons[:MOST_REASONS], *([f"and {more} more"] if more > 0 else [])), tuple(warnings))
+
+
+def why_not_proven(plan: PlanFile | Plan) -> tuple[str, ...]:
+    """Why a plan should not be carried out; empty: nothing."""
+    return gate(plan).not_proven
 
 
 def _audited(plan: Plan) -> tuple[str, ...]:
@@ -78,7 +101,8 @@ def emitted(
     made: dict[str, str] = {}
     for n, (name, module) in enumerate(modules.items()):
         progress("making files", n / len(modules), name)
-        taken = {key: value for key, value in options.items() if _takes(module.OPTIONS, key)}
+        taken = {key: default for key, default in module.OPTIONS.items() if not key.endswith(".")}
+        taken |= {key: value for key, value in options.items() if _takes(module.OPTIONS, key)}
         if not_proven:
             taken[NOT_PROVEN_OPTION] = "; ".join(not_proven)
         folder = f"{name}/" if target == ALL else ""
