@@ -58,7 +58,7 @@ def changes(out: Path, files: Mapping[str, str]) -> tuple[Change, ...]:
         fix = "emit without --dry-run, which puts the old files back first"
         raise InputError([Finding(str(out), "a folder that is whole", "one in which an emission was cut off", fix)])
     before = _manifest(root)
-    findings, found = [], []
+    findings, made = [], []
     for path in sorted({*files, *before} - {MANIFEST}):
         try:
             text = _read(root, path)
@@ -69,20 +69,19 @@ def changes(out: Path, files: Mapping[str, str]) -> tuple[Change, ...]:
         if path not in files:
             if text is not None:
                 kind = "kept" if edited else "stale"
-                found.append(Change(path, kind, edited, "" if edited else _difference(path, text, "")))
-            continue
-        if text is not None and path not in before and text != files[path]:
+                made.append(Change(path, kind, edited, "" if edited else _difference(path, text, "")))
+        elif text is not None and path not in before and text != files[path]:
             expected, fix = (
                 "no file, or one that an earlier `planner emit` wrote",
                 "name another --out, or move it away",
             )
             findings.append(Finding(str(out / path), expected, "a file of somebody else", fix))
-            continue
-        kind = "new" if text is None else "same" if text == files[path] else "changed"
-        found.append(Change(path, kind, edited, _difference(path, text or "", files[path])))
+        else:
+            kind = "new" if text is None else "same" if text == files[path] else "changed"
+            made.append(Change(path, kind, edited, _difference(path, text or "", files[path])))
     if findings:
         raise InputError(findings)
-    return tuple(found)
+    return tuple(made)
 
 
 def write(out: Path, files: Mapping[str, str], about: Mapping[str, object]) -> tuple[Change, ...]:
@@ -101,39 +100,39 @@ def write(out: Path, files: Mapping[str, str], about: Mapping[str, object]) -> t
     InputError
         as `changes`, and when the folder cannot be written
     """
-    made = {**files, MANIFEST: _manifest_text(files, about)}
+    texts = {**files, MANIFEST: _manifest_text(files, about)}
     recover(out)
-    found = changes(out, files)
+    made = changes(out, files)
     root = out.resolve()
     manifest, is_new = _read(root, MANIFEST), not root.exists()
-    todo = [change.path for change in found if change.kind in ("new", "changed")]
-    replaced = [change.path for change in found if change.kind in ("changed", "stale")]
-    if manifest != made[MANIFEST]:
+    todo = [change.path for change in made if change.kind in ("new", "changed")]
+    replaced = [change.path for change in made if change.kind in ("changed", "stale")]
+    if manifest != texts[MANIFEST]:
         todo.append(MANIFEST)
         replaced += [] if manifest is None else [MANIFEST]
-    journal = _Journal({path: _sha256(made[path]) for path in todo}, tuple(replaced))
-    whole = False
+    journal = _Journal({path: _sha256(texts[path]) for path in todo}, tuple(replaced))
+    complete = False
     try:
         out.mkdir(parents=True, exist_ok=True)
         _write_temporary(root, JOURNAL, json.dumps({"written": journal.written, "replaced": replaced}))
         _rename(root, JOURNAL)
         for path in todo:
-            _write_temporary(root, path, made[path])
+            _write_temporary(root, path, texts[path])
         with held():
             for path in replaced:
                 _keep_old(root, path, path in journal.written)
             for path in todo:
                 _rename(root, path)
             _discard(root, JOURNAL)
-            whole = True
+            complete = True
     except OSError as error:
         raise _unwritable(out, error) from error
     except KeyboardInterrupt as interruption:
-        interruption.add_note(f"{out} holds {'the new files, whole' if whole else 'what it held before'}")
+        interruption.add_note(f"{out} holds {'the new files, whole' if complete else 'what it held before'}")
         raise
     finally:
         with held():
-            if whole:
+            if complete:
                 with suppress(OSError):
                     _forget_old(root, {*files, *replaced})
             else:
@@ -141,7 +140,7 @@ def write(out: Path, files: Mapping[str, str], about: Mapping[str, object]) -> t
                 if is_new:
                     with suppress(OSError):
                         root.rmdir()
-    return found
+    return made
 
 
 @dataclass(frozen=True)
@@ -377,7 +376,7 @@ def _remove_empty_folders(root: Path, path: str) -> None:
 
 
 def _difference(path: str, old: str, new: str) -> str:
-    lines = difflib.unified_diff(old.splitlines(), new.splitlines(), f"there/{path}", f"plan/{path}", lineterm="", n=2)
+    lines = difflib.unified_diff(old.splitlines(), new.splitlines(), f"folder/{path}", f"plan/{path}", lineterm="", n=2)
     return "\n".join(lines)
 
 
