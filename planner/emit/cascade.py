@@ -1,7 +1,7 @@
 """Which failures the static files survive by themselves, which need the override, and what is served meanwhile."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 from planner.emit.behaviour import BEHAVIOURS
 from planner.emit.capacity import capacity_replica_seconds, planned_replicas, surviving_replicas
@@ -33,6 +33,24 @@ Replicas = Callable[[Problem, Decisions, str, State], float]
 
 
 @dataclass(frozen=True)
+class Worst:
+    """The stream that is shortest in a state: what is served of it, and what is due [fractions of what is offered]."""
+
+    workload: str
+    origin: str
+    served: float
+    due: float
+
+
+@dataclass(frozen=True)
+class Overfull:
+    """A placement that gets more than its capacity."""
+
+    placement: str
+    times_its_capacity: float
+
+
+@dataclass(frozen=True)
 class Served:
     """What a static file does in one state.
 
@@ -41,16 +59,16 @@ class Served:
     served_fraction : of all requests offered; an overfull placement serves no more than its capacity
     due_fraction : of all requests offered, what the goals ask by this deadline
     short_requests_per_second : of what is due, the sum over workloads and origins
-    worst : (workload, origin, served fraction, due fraction) of the stream that is shortest; None when none is
-    overfull : (placement, times its capacity), the fullest first
+    worst : None when no stream is short
+    overfull : the fullest first
     """
 
     deadline_seconds: float
     served_fraction: float
     due_fraction: float
     short_requests_per_second: float
-    worst: tuple[str, str, float, float] | None
-    overfull: tuple[tuple[str, float], ...]
+    worst: Worst | None
+    overfull: tuple[Overfull, ...]
 
     @property
     def good(self) -> bool:
@@ -72,11 +90,6 @@ class _Stream:
     def short(self) -> float:
         """What is due and not served [requests/s]."""
         return self.due - self.served
-
-    @property
-    def fractions(self) -> tuple[str, str, float, float]:
-        """(workload, origin, served fraction, due fraction)."""
-        return self.workload, self.origin, self.served / self.offered, self.due / self.offered
 
 
 @dataclass(frozen=True)
@@ -102,19 +115,18 @@ class Outcome:
     Parameters
     ----------
     verdict : alone, with replicas, override, or nothing due
+    seen_by : how the gateway learns of it
     meanwhile : with the replicas that survive, against what is due at the last deadline
     at_deadlines : with the plan's own replicas at each deadline
-    push : what the override does
-    seen_by : how the gateway learns of it
     """
 
     gateway: str
     failure: str
     verdict: str
+    seen_by: str
+    override_does: Push
     meanwhile: Served
     at_deadlines: tuple[Served, ...]
-    push: Push
-    seen_by: str
 
 
 def cascade(of: Subject, table: Table, gateway: str) -> tuple[Outcome, ...]:
@@ -139,7 +151,7 @@ def _outcome(of: Subject, table: Table, gateway: str, f: str) -> Outcome:
         verdict = WITH_REPLICAS
     else:
         verdict = OVERRIDE
-    return Outcome(gateway, f, verdict, warm[-1], planned, _push(of, in_states[-1]), _seen_by(of, f))
+    return Outcome(gateway, f, verdict, _seen_by(of, f), _push(of, in_states[-1]), warm[-1], planned)
 
 
 def _push(of: Subject, s: State) -> Push:
@@ -184,8 +196,8 @@ def served_by(of: Subject, table: Table, gateway: str, s: State, replicas: Repli
     for e, work in load.items():
         capacity = capacity_replica_seconds(p, running[e])
         times[e] = work / capacity if capacity else 0.0
-    overfull = [(e, n) for e, n in times.items() if n > 1 + TOLERANCE_FRACTION]
-    overfull.sort(key=lambda row: (-row[1], row[0]))
+    overfull = [Overfull(e, n) for e, n in times.items() if n > 1 + TOLERANCE_FRACTION]
+    overfull.sort(key=lambda x: (-x.times_its_capacity, x.placement))
     streams = []
     for w, o in sorted(p.flows):
         offered = peak_requests_per_second(p, w, o, s)
@@ -194,14 +206,19 @@ def served_by(of: Subject, table: Table, gateway: str, s: State, replicas: Repli
         served = sum(value / max(1.0, times[e]) for e, value in got.get((w, o), {}).items() if e in near)
         streams.append(_Stream(w, o, offered, served, due_fraction(p, w, o, s) * offered))
     short = [x for x in streams if x.short > TOLERANCE_FRACTION * x.due]
-    worst = max(short, key=lambda x: (x.short / x.offered, x.workload, x.origin), default=None)
+    short_in_all = sum(x.short for x in short)
+    worst = None
+    if short:
+        short.sort(key=lambda x: (x.short / x.offered, x.workload, x.origin))
+        stream = short[-1]
+        worst = Worst(stream.workload, stream.origin, stream.served / stream.offered, stream.due / stream.offered)
     together = sum(x.offered for x in streams)
     return Served(
         deadline_seconds=s[2],
         served_fraction=min(1.0, sum(x.served for x in streams) / together) if together else 1.0,
         due_fraction=sum(x.due for x in streams) / together if together else 0.0,
-        short_requests_per_second=sum(x.short for x in short),
-        worst=worst.fractions if worst else None,
+        short_requests_per_second=short_in_all,
+        worst=worst,
         overfull=tuple(overfull),
     )
 
@@ -212,33 +229,7 @@ def cascade_data(outcomes: tuple[Outcome, ...]) -> dict[str, object]:
     return {
         "verdicts": MEANS,
         "rates_are": "requests per second at the peak: mean of the hour times burst_factor",
-        "failures": [
-            {
-                "gateway": x.gateway,
-                "failure": x.failure,
-                "verdict": x.verdict,
-                "seen_by": x.seen_by,
-                "override_does": {
-                    "shed_requests_per_second": x.push.shed_requests_per_second,
-                    "moved_requests_per_second": x.push.moved_requests_per_second,
-                    "cold_started_replicas": x.push.cold_started_replicas,
-                },
-                "meanwhile": _served_data(x.meanwhile),
-                "at_deadlines": [_served_data(at) for at in x.at_deadlines],
-            }
-            for x in outcomes
-        ],
-    }
-
-
-def _served_data(x: Served) -> dict[str, object]:
-    return {
-        "deadline_seconds": x.deadline_seconds,
-        "served_fraction": x.served_fraction,
-        "due_fraction": x.due_fraction,
-        "short_requests_per_second": x.short_requests_per_second,
-        "worst": None if x.worst is None else dict(zip(("workload", "origin", "served", "due"), x.worst, strict=True)),
-        "overfull": [{"placement": e, "times_its_capacity": times} for e, times in x.overfull],
+        "failures": [asdict(x) for x in outcomes],
     }
 
 
@@ -258,16 +249,16 @@ def cascade_text(outcomes: tuple[Outcome, ...]) -> str:
         "| failure | verdict | meanwhile | due | shortest stream | over its capacity | the override | found out by |",
         "| --- | --- | --- | --- | --- | --- | --- | --- |",
     ]
-    for x in outcomes:
-        at = x.meanwhile
+    for outcome in outcomes:
+        at = outcome.meanwhile
         worst = ""
         if at.worst is not None:
-            workload, origin, served, due = at.worst
-            worst = f"{workload} from {origin}: {_percent(served)} of {_percent(due)}"
-        over = "; ".join(f"{e} {times:.2f} times" for e, times in at.overfull[:2])
+            shares_of = f"{_percent(at.worst.served)} of {_percent(at.worst.due)}"
+            worst = f"{at.worst.workload} from {at.worst.origin}: {shares_of}"
+        over = "; ".join(f"{x.placement} {x.times_its_capacity:.2f} times" for x in at.overfull[:2])
         shares = (_percent(at.served_fraction), _percent(at.due_fraction))
-        push = "" if x.verdict in (ALONE, NOTHING_DUE) else _pushed(x.push)
-        cells = (x.failure, x.verdict, *shares, worst, over, push, x.seen_by)
+        push = "" if outcome.verdict in (ALONE, NOTHING_DUE) else _pushed(outcome.override_does)
+        cells = (outcome.failure, outcome.verdict, *shares, worst, over, push, outcome.seen_by)
         lines.append("| " + " | ".join(markdown_cell(text) for text in cells) + " |")
     return "\n".join(lines) + "\n"
 

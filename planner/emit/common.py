@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from planner.emit.cascade import cascade, cascade_data, cascade_text
+from planner.emit.fleet import placed
 from planner.emit.lint import lint_table, raise_if_any
 from planner.emit.names import slug
 from planner.emit.options import Endpoint, chosen, endpoints, hold, integer
@@ -13,8 +14,8 @@ from planner.emit.text import json_text, quoted_yaml, yaml_data
 from planner.errors import Finding
 from planner.plan.in_hand import Plan
 from planner.study.dependencies import NORMAL
-from planner.study.dependencies import placements as placements_of
 from planner.study.records.plan import PlanFile
+from planner.study.records.serving import Profile
 from planner.study.records.study import Workload
 
 INTEGERS: Mapping[str, tuple[int, int]] = {
@@ -39,14 +40,8 @@ class Given:
     workloads: Mapping[str, Workload]
     most_tokens: Mapping[str, int]
     """workload -> longest request of its context class [tokens]"""
-    context_limit_tokens: Mapping[str, int]
-    """placement -> longest request that its profile is configured for [tokens]"""
-    first_token_ms: Mapping[str, float]
-    """placement -> slowest time to first token of its classes [ms]"""
-    answer_ms: Mapping[tuple[str, str], float]
-    """(workload, placement) -> time to the last token of a mean answer [ms]"""
-    concurrency: Mapping[str, int]
-    """placement -> requests in flight of one replica"""
+    profiles: Mapping[str, Profile]
+    """placement -> how it serves"""
 
 
 def given(plan: PlanFile | Plan, options: Mapping[str, str], known: Mapping[str, str]) -> Given:
@@ -64,31 +59,22 @@ def given(plan: PlanFile | Plan, options: Mapping[str, str], known: Mapping[str,
     table = routing_table(of, hold(values))
     if not not_proven:
         raise_if_any(lint_table(of, table))
-    placements = tuple(sorted({entry.placement for route in table.routes for entry in route.entries}))
-    known_placements = placements_of(plan.study)
-    model = {e: plan.study.models[known_placements[e][0]] for e in placements}
-    profile = {e: model[e].profiles[known_placements[e][1]] for e in placements}
-    classes = {c.name: c.most_tokens for c in plan.study.context_classes}
-    addresses = endpoints(of.problem, {e: model[e].model for e in placements}, values["endpoint"], values["endpoints"])
+    study = of.plan.study
+    known_placements = placed(study)
+    placements = sorted({entry.placement for route in table.routes for entry in route.entries})
+    models = {e: known_placements[e][0].model for e in placements}
+    addresses = endpoints(of.problem, models, values["endpoint"], values["endpoints"])
     raise_if_any(_shared_addresses(table, addresses))
+    classes = {c.name: c.most_tokens for c in study.context_classes}
     return Given(
         of=of,
         table=table,
         options=values,
         integers=integers,
         endpoints=addresses,
-        workloads={w.name: w for w in plan.study.workloads},
-        most_tokens={w.name: classes[w.context_class] for w in plan.study.workloads},
-        context_limit_tokens={e: pr.context_limit_tokens for e, pr in profile.items()},
-        first_token_ms={e: max(c.first_token_ms for c in pr.classes) for e, pr in profile.items()},
-        answer_ms={
-            (w.name, e): point.first_token_ms + w.mean_output_tokens * point.per_token_ms
-            for e, pr in profile.items()
-            for w in plan.study.workloads
-            for point in pr.classes
-            if point.context_class == w.context_class
-        },
-        concurrency={e: pr.concurrency_limit for e, pr in profile.items()},
+        workloads={w.name: w for w in study.workloads},
+        most_tokens={w.name: classes[w.context_class] for w in study.workloads},
+        profiles={e: known_placements[e][1] for e in placements},
     )
 
 

@@ -102,7 +102,7 @@ def drill_actual(fleet: Fleet, actual: Actual, on: date) -> DrillResult:
         gone = min(held.machines, less.get(held.pool, 0))
         less[held.pool] = less.get(held.pool, 0) - gone
         holdings.append(held.model_copy(update={"machines": held.machines - gone}))
-    stack_of = {e: f"{model.model} on {profile.stack}" for e, (model, profile, _) in placed(plan).items()}
+    stack_of = {e: f"{model.model} on {profile.stack}" for e, (model, profile, _) in placed(plan.study).items()}
     replicas: list[Replicas] = []
     for row in plan.replicas:
         count = row.replicas if actual.replicas is None else min(row.replicas, actual.replicas.get(row.placement, 0))

@@ -7,19 +7,20 @@ beyond all limits end there and overload nobody.
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from planner.emit.behaviour import SCALE, Host, Priority, envoy_priorities
 from planner.emit.common import Given, gateway_files, given
-from planner.emit.lint import Rows, envoy_rows, lint_envoy, raise_if_any
+from planner.emit.lint import Rows, lint_envoy, raise_if_any
 from planner.emit.names import slug
 from planner.emit.options import Endpoint
 from planner.emit.routing import Route
-from planner.emit.text import yaml_data
 from planner.errors import Finding
 from planner.plan.in_hand import Plan
 from planner.study.records.plan import PlanFile
+from planner.study.records.serving import Profile
+from planner.study.records.study import Workload
 from planner.units import MS_PER_SECOND
 
 OPTIONS: Mapping[str, str] = {
@@ -145,9 +146,7 @@ def _refusal() -> dict[str, Any]:
 
 
 def _route(made: Given, route: Route) -> dict[str, Any]:
-    slowest = max(made.first_token_ms[x.placement] for x in route.entries) / MS_PER_SECOND
-    answer = max(made.answer_ms.get((route.workload, x.placement), 0.0) for x in route.entries) / MS_PER_SECOND
-    wait = max(LEAST_WAIT_SECONDS, FIRST_TOKEN_TIMES * slowest, ANSWER_TIMES * answer)
+    wait = wait_seconds(made.workloads[route.workload], [made.profiles[x.placement] for x in route.entries])
     path = made.endpoints[route.entries[0].placement].path
     return {
         "match": {"prefix": f"/{route.id}/"},
@@ -176,6 +175,21 @@ def _route(made: Given, route: Route) -> dict[str, Any]:
             },
         },
     }
+
+
+def wait_seconds(workload: Workload, profiles: Sequence[Profile]) -> float:
+    """How long a request may say nothing before it is tried elsewhere [s].
+
+    Formula
+        max(10, 5 · slowest time to first token, 3 · slowest mean answer)
+    """
+    wait = LEAST_WAIT_SECONDS
+    for point in (point for profile in profiles for point in profile.classes):
+        wait = max(wait, FIRST_TOKEN_TIMES * point.first_token_ms / MS_PER_SECOND)
+        if point.context_class == workload.context_class:
+            answer_ms = point.first_token_ms + workload.mean_output_tokens * point.per_token_ms
+            wait = max(wait, ANSWER_TIMES * answer_ms / MS_PER_SECOND)
+    return wait
 
 
 def _cluster(made: Given, route: Route) -> dict[str, Any]:
@@ -242,10 +256,10 @@ def in_flight(made: Given, route: Route) -> int:
         within four standard deviations but once in 30,000
     """
     p = made.of.problem
-    held = sum(
-        x.limit_requests_per_second * p.replica_seconds[route.workload, x.placement] * made.concurrency[x.placement]
-        for x in route.entries
-    )
+    held = 0.0
+    for x in route.entries:
+        seconds = p.replica_seconds[route.workload, x.placement]
+        held += x.limit_requests_per_second * seconds * made.profiles[x.placement].concurrency_limit
     return max(1, math.ceil(round(held + SIGMAS * math.sqrt(held), 6)))
 
 
@@ -320,7 +334,6 @@ def _transport(made: Given, route: Route) -> dict[str, Any]:
     }
 
 
-# ------------------------------------------------------------------ read back
 def expected(made: Given, origin: str) -> Rows:
     """(cluster, sub-zone) -> (priority, locality weight, endpoint weight), from the routing table."""
     rows = {}
@@ -330,17 +343,3 @@ def expected(made: Given, origin: str) -> Rows:
                 key = route.id, f"{host.entry.id}--{number}"
                 rows[key] = (number, host.locality_weight, host.health_weight)
     return rows
-
-
-def read_back(text: str) -> Rows:
-    """(cluster, sub-zone) -> (priority, locality weight, endpoint weight), from an emitted file."""
-    return envoy_rows(yaml_data(text))
-
-
-def limits_read_back(text: str, peak_requests_per_second: Mapping[str, float]) -> dict[tuple[str, str], float]:
-    """(cluster, placement id) -> limit [requests/s], from an emitted file; peak by cluster."""
-    limits: dict[tuple[str, str], float] = {}
-    for (cluster, zone), (_, _, weight) in read_back(text).items():
-        key = (cluster, zone.rpartition("--")[0])
-        limits[key] = limits.get(key, 0.0) + weight * peak_requests_per_second[cluster] / SCALE
-    return limits

@@ -184,28 +184,29 @@ def _refuse_unknown(plan: PlanFile) -> None:
     pools = {pool.id for pool in study.pools}
     offers = {offer.id for offer in study.offers if offer.pool in pools}
     where = {pool.site for pool in study.pools}, {pool.machine_type for pool in study.pools}
+    known = set(placed(study))
     wanted = (
         ("sites", where[0], sites),
         ("machine types", where[1], types),
         ("purchases", {bought.offer for bought in plan.purchases}, offers),
-        ("replicas", {row.placement for row in plan.replicas}, set(placed(plan))),
+        ("replicas", {row.placement for row in plan.replicas}, known),
         ("states", {w for state in plan.states for w in state.workload}, {w.name for w in study.workloads}),
-        ("states", {e for state in plan.states for e in state.cold_started}, set(placed(plan))),
+        ("states", {e for state in plan.states for e in state.cold_started}, known),
     )
     findings = [
         Finding(f"plan: {what}", "one that its study has", repr(name)[:120], fix)
-        for what, names, known in wanted
-        for name in sorted(names - known)
+        for what, names, of_study in wanted
+        for name in sorted(names - of_study)
     ]
     if findings:
         raise InputError(findings)
 
 
-def placed(plan: PlanFile) -> dict[str, tuple[Model, Profile, str]]:
+def placed(study: Study) -> dict[str, tuple[Model, Profile, str]]:
     """Each placement that the study has with its model, profile and pool; made, not parsed: names may hold anything."""
     made = {}
-    for pool in plan.study.pools:
-        for model in plan.study.models:
+    for pool in study.pools:
+        for model in study.models:
             for profile in model.profiles:
                 if profile.machine_type == pool.machine_type:
                     made[placement_id(profile_id(model.model, profile.name), pool.id)] = (model, profile, pool.id)
@@ -213,7 +214,7 @@ def placed(plan: PlanFile) -> dict[str, tuple[Model, Profile, str]]:
 
 
 def _running(plan: PlanFile) -> tuple[Running, ...]:
-    known = placed(plan)
+    known = placed(plan.study)
     most: dict[str, tuple[int, int]] = {}
     for row in plan.replicas:
         non_preemptible = row.replicas if row.non_preemptible is None else row.non_preemptible

@@ -9,11 +9,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from planner.emit.common import Given, gateway_files, given
-from planner.emit.lint import Rows, lint_litellm, litellm_rows
+from planner.emit.lint import Rows, lint_litellm
 from planner.emit.names import slug
 from planner.emit.options import secret_name
 from planner.emit.routing import Entry, Route
-from planner.emit.text import yaml_data
 from planner.errors import Finding
 from planner.plan.in_hand import Plan
 from planner.study.records.plan import PlanFile
@@ -133,7 +132,7 @@ def tpm_of(rpm: int, workload: Workload) -> int:
 
 def most_input_tokens(made: Given, workload: str, e: str) -> int:
     """Longest input that is sent to a placement: of the context class, and of what the profile is configured for."""
-    return min(made.most_tokens[workload], made.context_limit_tokens[e])
+    return min(made.most_tokens[workload], made.profiles[e].context_limit_tokens)
 
 
 def context_window_fallbacks(made: Given, routes: tuple[Route, ...]) -> list[dict[str, list[str]]]:
@@ -164,8 +163,3 @@ def expected(made: Given, origin: str) -> Rows:
                 key = group_of(route, entry.beyond_normal_reach), deployment_id(route, entry)
                 rows[key] = (order, entry.weight, rpm_of(entry))
     return rows
-
-
-def read_back(text: str) -> Rows:
-    """(model group, deployment id) -> (order, weight, rpm), from an emitted file."""
-    return litellm_rows(yaml_data(text))

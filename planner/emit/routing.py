@@ -4,7 +4,7 @@ Rates in a table are peaks: the mean of the hour times the workload's burst fact
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 from planner.emit.limits import GOALS, limits_of
 from planner.emit.names import slug
@@ -33,16 +33,16 @@ class Entry:
     Parameters
     ----------
     placement, id : its id in the plan, and its name in the gateway
-    share_fraction : of the level's requests, while all of the level live
-    weight : the same as a whole number; weights of a level add up to 10,000
+    weight : its share of the level's requests as a whole number; weights of a level add up to 10,000
+    share_fraction : the same, while all of the level live
     limit_requests_per_second : most that this gateway sends there, peak
     beyond_normal_reach : only the round trip allowed in a failure reaches it
     """
 
     placement: str
     id: str
-    share_fraction: float
     weight: int
+    share_fraction: float
     limit_requests_per_second: float
     beyond_normal_reach: bool
 
@@ -187,7 +187,7 @@ def _level(p: Problem, flow: Flow, shares: Mapping[str, float], limit: Mapping[s
     weights = largest_remainder([shares[e] for e in names], WEIGHTS_ADD_UP_TO)
     near = set(p.edges[flow])
     return tuple(
-        Entry(e, slug(e), shares[e] / together, weight, limit[e], e not in near)
+        Entry(e, slug(e), weight, shares[e] / together, limit[e], e not in near)
         for e, weight in zip(names, weights, strict=True)
     )
 
@@ -240,20 +240,7 @@ def table_data(of: Subject, table: Table) -> dict[str, object]:
                 "workload": route.workload,
                 "origin": route.origin,
                 "requests_per_second": route.requests_per_second,
-                "levels": [
-                    [
-                        {
-                            "placement": x.placement,
-                            "id": x.id,
-                            "weight": x.weight,
-                            "share_fraction": x.share_fraction,
-                            "limit_requests_per_second": x.limit_requests_per_second,
-                            "beyond_normal_reach": x.beyond_normal_reach,
-                        }
-                        for x in level
-                    ]
-                    for level in route.levels
-                ],
+                "levels": [[asdict(entry) for entry in level] for level in route.levels],
             }
             for route in table.routes
         ],
