@@ -4,6 +4,7 @@ Strings in `*.tfvars.json` are literal; strings in `*.tf.json` are templates. So
 `plan.auto.tfvars.json`, and the generated root holds slugs and provider aliases alone.
 """
 
+import re
 from collections.abc import Mapping
 from datetime import date, timedelta
 from importlib.resources import files as packaged
@@ -59,7 +60,7 @@ def files(plan: PlanFile | Plan, options: Mapping[str, str]) -> dict[str, str]:
     environment = {f"{cloud}_environment": _environment(cloud, regions[cloud]) for cloud in used}
     made = {
         "main.tf.json": sorted_json(_root(used, regions, header), indent=2),
-        "variables.tf": _static("root/variables.tf"),
+        "variables.tf": root_variables(),
         "plan.auto.tfvars.json": sorted_json(data, indent=2),
         "plan.tftest.json": sorted_json(_tests(fleet, used, regions, header), indent=2),
         "environment.example.json": sorted_json(environment, indent=2),
@@ -293,6 +294,17 @@ def _equal(output: str, counts: Mapping[str, int]) -> list[dict[str, str]]:
         condition = f'${{try(output.{output}["{name}"], 0) == {count}}}'
         made.append({"condition": condition, "error_message": f"{output} of {name}: the plan has {count}."})
     return made
+
+
+def root_variables() -> str:
+    """The variables of the root module; what it hands on has the type that the cloud's module states."""
+    text = _static("root/variables.tf.in")
+    for cloud in CLOUDS:
+        for name, indent in (("cells", "    "), ("environment", "  ")):
+            block = _static(f"{cloud}/main.tf").partition(f'variable "{name}" {{\n  type = ')[2]
+            of_module = re.split(r"\n  validation|\n}", block)[0]
+            text = text.replace(f"@{cloud}.{name}@", of_module.replace("\n  ", f"\n{indent}"))
+    return text
 
 
 def _static(path: str) -> str:
