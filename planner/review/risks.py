@@ -110,7 +110,7 @@ def _answer(x: Exposure) -> Section:
     those = f"{pairs} pairs" if pairs > 1 else "1 pair" if pairs else "no pair"
     found.append(f"{those} of components whose loss together leaves a flow without a way")
     found.append(
-        f"minimal cut sets of order 1 and {MOST_ORDER} are found exactly (MICSUP); larger sets are not searched for"
+        f"minimal cut sets of order 1 and {MOST_ORDER} are all found, by enumeration; larger sets are not searched for"
     )
     found.append("a way: the doors stand and a placement lives; whether it has room is for `plan` and `drill` to prove")
     return Section("ANSWER", tuple(found))
