@@ -10,7 +10,8 @@ if TYPE_CHECKING:
     from planner.questions.crossover import Basis
     from planner.questions.delay import Delay
     from planner.questions.delay_cost import KnownLate
-    from planner.questions.whatif import Answer, Variant
+    from planner.questions.variants import Variant
+    from planner.questions.whatif import Answer
     from planner.review.report import Report
     from planner.solve.search import Effort, Progress
     from planner.study.records.plan import PlanFile

@@ -5,11 +5,10 @@ quick, and it is what a step then means. Where only one kind changes, nothing ha
 """
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from planner.errors import NoPlan, SolverError
 from planner.plan.decisions import costs_usd
 from planner.plan.file import canonical
 from planner.plan.plan import Case
@@ -20,8 +19,8 @@ from planner.problem.problem import Decisions, Problem, no_decisions
 from planner.problem.rules.costs import COSTS
 from planner.problem.rules.formulas import short_of_spend
 from planner.questions.paths import figures_of
-from planner.solve.search import Effort, Infeasible
-from planner.solve.solve import solve
+from planner.questions.planned import solution_or_why_not
+from planner.solve.search import Effort
 from planner.study.records.buildout import BuildOut
 from planner.study.records.inventory import Offer
 from planner.study.records.plan import PlanFile, WithoutGoals
@@ -46,10 +45,10 @@ CONTRACT_POLICIES = ("offers", "terms_beyond_horizon")
 OFFER_DATES = ("lead_days", "starts_from", "starts_until")
 BUILD_OUT_DATES = ("lead_months", "ready_in", "never", "decide_by")
 
-CostsWithoutGoals = Callable[[Study, Case], Mapping[str, float] | None]
-"""Cost by component of the cheapest plan without survival goals; None when there is none [USD over the horizon].
-
-Raises NoPlan or SolverError where the search ends without knowing."""
+Costs = tuple[Mapping[str, float] | None, str]
+"""Cost by component [USD over the horizon]; none without a plan: and why it is not known whether there is one."""
+CostsWithoutGoals = Callable[[Study, Case], Costs]
+"""Costs of the cheapest plan without survival goals."""
 
 
 @dataclass(frozen=True)
@@ -85,7 +84,7 @@ class Bridge:
     unsure: Mapping[str, str] = field(default_factory=dict)
 
 
-def bridge(before: PlanFile, after: PlanFile, bare: CostsWithoutGoals | None = None) -> Bridge:
+def bridge(before: PlanFile, after: PlanFile, without_goals: CostsWithoutGoals | None = None) -> Bridge:
     """From one plan's cost to another's, step by step; the steps add up exactly.
 
     Formula
@@ -103,36 +102,33 @@ def bridge(before: PlanFile, after: PlanFile, bare: CostsWithoutGoals | None = N
     Parameters
     ----------
     before, after : the plans; they may be of different studies
-    bare : plans a study without goals; none: each as precisely as `before` was asked for
+    without_goals : plans a study without goals; none: each as precisely as `before` was asked for
     """
-    bare = bare or costs_without_goals(Effort(gap_fraction=before.proof.gap_asked_fraction))
+    without_goals = without_goals or costs_without_goals(Effort(gap_fraction=before.proof.gap_asked_fraction))
     repriced = _repriced(before.study, after.study)
     change = _revalued(before, repriced, before)
-    bare_change = _revalued(before, repriced, before.without_goals)
-    whole_before, bare_before = before.costs_usd, before.without_goals.costs_usd
-    whole_after, bare_after = after.costs_usd, after.without_goals.costs_usd
-    names = list(dict.fromkeys((*(cost.__name__ for cost in COSTS), *whole_before, *whole_after)))
-    at = {name: bare_before.get(name, 0.0) + bare_change.get(name, 0.0) for name in names}
-    margin = {n: whole_before.get(n, 0.0) + change.get(n, 0.0) - at[n] for n in names}
+    change_without_goals = _revalued(before, repriced, before.without_goals)
+    names = list(dict.fromkeys((*(cost.__name__ for cost in COSTS), *before.costs_usd, *after.costs_usd)))
+    at = _sum(names, before.without_goals.costs_usd, change_without_goals)
+    redundancy = _difference(names, _sum(names, before.costs_usd, change), at)
     steps = dict.fromkeys(STEPS, dict.fromkeys(names, 0.0))
-    steps[PRICES] = {name: change.get(name, 0.0) for name in names}
+    steps[PRICES] = _sum(names, change)
     changed = _changed(before, after, repriced)
+    at_end = after.without_goals.costs_usd
     together, unsure = list[str](), dict[str, str]()
     for n, step in enumerate(changed):
         last = n == len(changed) - 1
         missing = frozenset(changed[n + 1 :])
         case = before.demand_case if DEMAND in missing else after.demand_case
-        reached = None
-        try:
-            reached = bare_after if last else bare(_between(after.study, before.study, missing), case)
-        except (NoPlan, SolverError) as error:  # one that does not exist is no error
-            unsure[step] = str(error).partition("\n")[0]
-        if reached is None:
+        between, why = (at_end, "") if last else without_goals(_between(after.study, before.study, missing), case)
+        if why:
+            unsure[step] = why.partition("\n")[0]
+        if between is None:
             together.append(step)
             continue
-        steps[step] = {name: reached.get(name, 0.0) - at[name] for name in names}
-        at = {name: reached.get(name, 0.0) for name in names}
-    steps[REDUNDANCY] = {n: whole_after.get(n, 0.0) - bare_after.get(n, 0.0) - margin[n] for n in names}
+        steps[step] = _difference(names, between, at)
+        at = _sum(names, between)
+    steps[REDUNDANCY] = _difference(names, _difference(names, after.costs_usd, at_end), redundancy)
     a, b = before.proof, after.proof
     return Bridge(
         a.cost_usd,
@@ -143,6 +139,14 @@ def bridge(before: PlanFile, after: PlanFile, bare: CostsWithoutGoals | None = N
         tuple(together),
         unsure,
     )
+
+
+def _sum(names: Iterable[str], *parts: Mapping[str, float]) -> dict[str, float]:
+    return {name: sum(part.get(name, 0.0) for part in parts) for name in names}
+
+
+def _difference(names: Iterable[str], a: Mapping[str, float], b: Mapping[str, float]) -> dict[str, float]:
+    return {name: a.get(name, 0.0) - b.get(name, 0.0) for name in names}
 
 
 def asked(study: Study) -> dict[str, Any]:
@@ -162,13 +166,13 @@ def costs_without_goals(effort: Effort, known: Mapping[str, Mapping[str, float]]
     effort : of each
     known : `key_without_goals` of a study -> its cost by component
     """
-    found: dict[str, Mapping[str, float] | None] = dict(known or {})
+    by_key: dict[str, Costs] = {key: (costs, "") for key, costs in (known or {}).items()}
 
-    def costs(study: Study, case: Case) -> Mapping[str, float] | None:
+    def costs(study: Study, case: Case) -> Costs:
         key = key_without_goals(study, case)
-        if key not in found:
-            found[key] = _bare(study, case, effort)
-        return found[key]
+        if key not in by_key:
+            by_key[key] = _cost_without_goals(study, case, effort)
+        return by_key[key]
 
     return costs
 
@@ -178,16 +182,14 @@ def key_without_goals(study: Study, case: Case) -> str:
     return f"{case} {canonical(_without_survival(asked(_priced(study))))}"
 
 
-def _bare(study: Study, case: Case, effort: Effort) -> Mapping[str, float] | None:
+def _cost_without_goals(study: Study, case: Case, effort: Effort) -> Costs:
     if not _fits(study):
-        return None
+        return None, ""
     p = replace(build(study, case, with_goals=False), failover="resolve")
     if workloads_without_edge(p):
-        return None
-    try:
-        return costs_usd(p, solve(p, effort).decisions)
-    except Infeasible:
-        return None
+        return None, ""
+    solution, why_not_known = solution_or_why_not(p, effort)
+    return (costs_usd(p, solution.decisions) if solution is not None else None), why_not_known
 
 
 def _fits(study: Study) -> bool:

@@ -12,7 +12,7 @@ from graphlib import TopologicalSorter
 
 from planner.errors import Finding, InputError
 from planner.questions.patches import Change, Patch
-from planner.questions.whatif import Variant
+from planner.questions.variants import Variant
 from planner.study.calendar import ALMOST, Span, hours_of, may_be_ready, spans
 from planner.study.records.buildout import BuildOut
 from planner.study.records.plan import PlanFile

@@ -9,7 +9,6 @@ from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from typing import Any
 
-from planner.errors import NoPlan, SolverError
 from planner.plan.decisions import problem_of
 from planner.plan.explain import Shortage, shortage
 from planner.problem.build import build
@@ -18,9 +17,9 @@ from planner.problem.rules.formulas import limit_there, limit_used, machines_hel
 from planner.questions.bridge import purchased
 from planner.questions.delay import DELIVERY, Delay, later_phases
 from planner.questions.diff import goal_name
+from planner.questions.planned import solution_or_why_not
 from planner.questions.whatif import Answer
-from planner.solve.search import Effort, Infeasible, Progress
-from planner.solve.solve import solve
+from planner.solve.search import Effort, Progress
 from planner.study.calendar import ALMOST, Span, spans
 from planner.study.dependencies import NORMAL, dependency_graph, expand
 from planner.study.records.plan import PlanFile
@@ -169,14 +168,12 @@ def known_late(
                 ordered[b, when] = (float(bought[b, when]), float(bought[b, when]))
     if delay.lead_time == DELIVERY and delay.subject not in p.hourly:
         ordered[delay.subject, delay.until] = (float(x.started[delay.subject, delay.ready]), float("inf"))
-    try:
-        found = solve(replace(p, ordered=ordered), effort, None, progress, plan.proof.binding_failures)
-    except Infeasible:
-        return KnownLate(day, None, 0.0, 0.0)
-    except (NoPlan, SolverError) as error:
-        return KnownLate(day, None, 0.0, 0.0, str(error))
+    hints = plan.proof.binding_failures
+    changed, why_not_known = solution_or_why_not(replace(p, ordered=ordered), effort, progress, hints)
+    if changed is None:
+        return KnownLate(day, None, 0.0, 0.0, why_not_known)
     a = plan.proof
-    return KnownLate(day, found.cost_usd - a.cost_usd, found.bound_usd - a.cost_usd, found.cost_usd - a.bound_usd)
+    return KnownLate(day, changed.cost_usd - a.cost_usd, changed.bound_usd - a.cost_usd, changed.cost_usd - a.bound_usd)
 
 
 def _comes_late(plan: PlanFile, delay: Delay, until: Span) -> Study:

@@ -5,13 +5,12 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from planner.drill import DrillResult, Mode, drill_plan
-from planner.errors import Finding, InputError, NoPlan, SolverError
-from planner.interruption import interrupted
+from planner.drill import DrillResult, drill_plan
+from planner.errors import Finding, InputError, SolverError
 from planner.plan.decisions import gap_fraction
-from planner.plan.explain import diagnose
-from planner.plan.plan import Case, make_plan
-from planner.solve.search import Effort, Infeasible, Progress
+from planner.plan.plan import Case
+from planner.questions.planned import INTERRUPTED, is_stopped, plan_or_why_not, silent, within
+from planner.solve.search import Effort, Progress
 from planner.study.dependencies import NORMAL, components_of, dependency_graph
 from planner.study.records.plan import PlanFile
 from planner.study.records.study import Goal, Study
@@ -21,9 +20,9 @@ NO_GOAL = "none"
 KINDS = ("site", "region", "provider", "stack")
 PAIRS = ("site", "provider")
 ASSUMED_FRACTION = 1.0
+DRILL_INTERRUPTED = "interrupted"
 ASSUMED_SECONDS = 300.0
 """Deadline of goals that the study does not have, where it has no goal at all."""
-INTERRUPTED = "interrupted"
 
 Goals = Mapping[str, tuple[Goal, ...]]
 """Tier -> goals"""
@@ -245,7 +244,7 @@ def climb(
     steps: Sequence[LadderStep],
     effort: Effort = Effort(gap_fraction=0.03),
     case: Case = "base",
-    progress: Progress = lambda stage, done, detail: None,
+    progress: Progress = silent,
 ) -> tuple[StepPlan, ...]:
     """Plan a study with the goals of each step added in turn, and drill the failures of all steps on every plan.
 
@@ -257,32 +256,28 @@ def climb(
     study : its goals are replaced by those of the steps
     steps : in the order in which they are added
     effort, case : of every plan
-    progress : called with (stage, fraction done, detail); the detail holds an estimate of what is left
+    progress : called with (stage, fraction done, detail); the detail holds an estimate of the time that remains
 
     Returns
     -------
-    one step per step; after an interruption the rest says so
+    one plan per step; after an interruption the rest says so
     """
     everything = with_goals(study, steps)
-    plans, standing, hints = list[StepPlan](), list[LadderStep](), tuple[str, ...]()
+    plans, kept, hints = list[StepPlan](), list[LadderStep](), tuple[str, ...]()
     began, stopped = time.monotonic(), False
     for n, step in enumerate(steps):
         if stopped:
             plans.append(StepPlan(step, None, why_not=INTERRUPTED))
             continue
-        told = _within(progress, step.name, n, len(steps), began)
-        plan, why_not, unsure = _planned(with_goals(study, [*standing, step]), effort, case, hints, told)
-        risk, not_drilled = _risk(everything, plan, told) if plan is not None else (None, "")
-        unsure = unsure or not_drilled not in ("", INTERRUPTED)
+        within_all = within(progress, "climbing", step.name, n, len(steps), began)
+        plan, why_not, unsure = plan_or_why_not(with_goals(study, [*kept, step]), effort, case, within_all, hints)
+        risk, not_drilled = _risk(everything, plan, within_all) if plan is not None else (None, "")
+        unsure = unsure or not_drilled not in ("", DRILL_INTERRUPTED)
         plans.append(StepPlan(step, plan, risk=risk, why_not=why_not, not_drilled=not_drilled, unsure=unsure))
-        if plan is None:
-            stopped = plans[-1].not_planned
-            continue
-        standing.append(step)
-        hints = tuple(dict.fromkeys((*hints, *plan.proof.binding_failures)))
-        stopped = (
-            interrupted() or not_drilled == INTERRUPTED or (effort.seconds is None and plan.proof.status == "stopped")
-        )
+        stopped = is_stopped(plan, why_not or not_drilled, effort)
+        if plan is not None:
+            kept.append(step)
+            hints = tuple(dict.fromkeys((*hints, *plan.proof.binding_failures)))
     return compared(plans)
 
 
@@ -321,48 +316,19 @@ def compared(plans: Sequence[StepPlan]) -> tuple[StepPlan, ...]:
     return tuple(found)
 
 
-def _planned(
-    study: Study, effort: Effort, case: Case, hints: tuple[str, ...], progress: Progress
-) -> tuple[PlanFile | None, str, bool]:
-    """A plan, or why there is none, and whether the search failed."""
-    try:
-        return make_plan(study, effort, progress=progress, case=case, hints=hints), "", False
-    except KeyboardInterrupt:
-        return None, INTERRUPTED, False
-    except Infeasible:
-        pass
-    except (NoPlan, SolverError) as error:
-        return None, str(error), True
-    try:
-        return None, str(diagnose(study, case, progress)), False
-    except KeyboardInterrupt:
-        return None, "no plan exists; the search for the reason was interrupted", False
-
-
 def _risk(everything: Study, plan: PlanFile, progress: Progress) -> tuple[Risk | None, str]:
     """The failures of all steps, drilled on the plan of one; or why not."""
     asked = plan.model_copy(update={"study": everything})
-    mode: Mode = "rescale" if getattr(everything, "failover", "resolve") == "rescale" else "resolve"
 
-    def told(failures: int, of: int) -> None:
+    def drilled(failures: int, of: int) -> None:
         progress("drilling the failures of all steps", failures / max(1, of), "")
 
     try:
-        return risk_of(everything, drill_plan(asked, mode, told)), ""
+        return risk_of(everything, drill_plan(asked, everything.failover, drilled)), ""
     except KeyboardInterrupt:
-        return None, INTERRUPTED
+        return None, DRILL_INTERRUPTED
     except InputError as error:
         first = error.findings[0]
         return None, f"{first.where}: the drill expects {first.expected}, got {first.got}"
     except SolverError as error:
         return None, str(error)
-
-
-def _within(progress: Progress, name: str, n: int, of: int, began: float) -> Progress:
-    """Progress of one step within all of them, with an estimate of what is left once one is done."""
-
-    def told(stage: str, done: float | None, detail: str) -> None:
-        left = f", about {(time.monotonic() - began) / n * (of - n):,.0f} s left" if n else ""
-        progress("climbing", n / of, f"{n + 1} of {of}: {name}" + (f": {stage}" if stage else "") + left)
-
-    return told

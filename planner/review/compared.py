@@ -7,7 +7,8 @@ from typing import Any
 from planner.plan.file import digest
 from planner.questions.bridge import STEPS, Bridge
 from planner.questions.diff import PARTS, Diff, Difference, offers_that_differ
-from planner.questions.whatif import AS_IT_IS, Answer, Variant, bridges_of, in_common
+from planner.questions.variants import AS_IT_IS, Variant
+from planner.questions.whatif import Answer, bridges_of, in_common
 from planner.review.redundancy import ON_EQUAL_TERMS, beyond_usd, redundancy_data
 from planner.review.report import Cell, Report, Section, percent, usd
 from planner.solve.search import is_proven

@@ -16,9 +16,8 @@ from typer.testing import CliRunner
 from planner.cli.main import app
 from planner.errors import Finding, InputError
 from planner.plan.plan import make_plan
-from planner.questions import ladder
+from planner.questions import ladder, planned
 from planner.questions.ladder import (
-    INTERRUPTED,
     LadderStep,
     StepPlan,
     chosen,
@@ -27,6 +26,7 @@ from planner.questions.ladder import (
     ladder_steps,
     with_goals,
 )
+from planner.questions.planned import INTERRUPTED
 from planner.review.render import render
 from planner.review.rungs import good, review_ladder
 from planner.solve.search import Effort
@@ -122,7 +122,7 @@ def test_a_rung_starts_from_what_decided_those_below(monkeypatch):
         given.append(tuple(hints))
         return make_plan(*args, hints=hints, **more)
 
-    monkeypatch.setattr(ladder, "make_plan", spy)
+    monkeypatch.setattr(planned, "make_plan", spy)
     s = three_sites()
     steps = climb(s, chosen(ladder_steps(s), ["site", "site:2"]), EXACT)
     assert given[0] == given[1] == () and set(given[2]) >= set(steps[1].plan.proof.binding_failures) != set()
@@ -173,7 +173,7 @@ def test_an_interruption_keeps_what_is_done(monkeypatch):
             raise KeyboardInterrupt
         return make_plan(*args, **more)
 
-    monkeypatch.setattr(ladder, "make_plan", interrupted)
+    monkeypatch.setattr(planned, "make_plan", interrupted)
     s = three_sites()
     steps = climb(s, chosen(ladder_steps(s), ["site", "failure:flood"]), EXACT)
     assert steps[0].plan is not None and [step.why_not for step in steps[1:]] == [INTERRUPTED] * 2 and len(calls) == 2

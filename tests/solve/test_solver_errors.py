@@ -19,7 +19,7 @@ from planner.plan.explain import shortage
 from planner.plan.file import plan_text, read_plan
 from planner.plan.plan import make_plan
 from planner.problem.build import build
-from planner.questions import bridge, delay_cost, ladder, whatif
+from planner.questions import bridge, delay_cost, planned
 from planner.questions.delay import delays_of
 from planner.solve.program import Program
 from planner.solve.search import Effort, Stopped
@@ -168,7 +168,7 @@ def test_a_step_of_a_bridge_that_was_not_found_is_said(why, plan, plan_file, mon
     other = make_plan(plan.study.model_copy(update={"demand": more, "prices": dearer, "models": models}))
     (tmp_path / "other.json").write_text(plan_text(other), encoding="utf-8")
     assert "not known" not in call("diff", plan_file, tmp_path / "other.json").stderr
-    monkeypatch.setattr(bridge, "solve", why)
+    monkeypatch.setattr(planned, "solve", why)
     found = bridge.bridge(plan, other)
     assert found.unsure and set(found.unsure) <= set(found.together)
     done = call("diff", plan_file, tmp_path / "other.json")
@@ -177,10 +177,10 @@ def test_a_step_of_a_bridge_that_was_not_found_is_said(why, plan, plan_file, mon
 
 def test_a_variant_and_a_rung_whose_search_failed_are_said(monkeypatch, tmp_path):
     study = write_study(tmp_path / "study")
-    monkeypatch.setattr(whatif, "make_plan", failing)
+    monkeypatch.setattr(planned, "make_plan", failing)
     done = call("whatif", study, "--set", "demand=x1.01", "--quiet")
     assert done.exit_code == 1 and "HiGHS says nothing" in done.stdout and "not known: " in done.stderr
-    monkeypatch.setattr(ladder, "make_plan", failing)
+    monkeypatch.setattr(planned, "make_plan", failing)
     done = call("ladder", study, "--steps", "site", "--quiet")
     assert done.exit_code == 1 and "HiGHS says nothing" in done.stdout and "not known: any site: HiGHS" in done.stderr
 
@@ -188,7 +188,7 @@ def test_a_variant_and_a_rung_whose_search_failed_are_said(monkeypatch, tmp_path
 def test_known_late_tells_no_plan_from_not_found(monkeypatch):
     plan = make_plan(hall())
     (asked,) = delays_of(plan, what=(f"{HALL}/m:build_out",), months=(3.0,))
-    monkeypatch.setattr(delay_cost, "solve", failing)
+    monkeypatch.setattr(planned, "solve", failing)
     late = delay_cost.known_late(plan, asked, None, Effort(), lambda *told: None)
     assert late.usd is None and late.unsure == "HiGHS says nothing"
 
