@@ -8,7 +8,8 @@ from pathlib import Path
 
 from planner.errors import Finding, InputError
 from planner.plan.file import canonical
-from planner.questions.patches import Patch, patch_of, patched, read_patch
+from planner.questions.patched import patched
+from planner.questions.patches import Patch, patch_of, read_patch
 from planner.study.places import Place, Reading, shown
 from planner.study.read import sorted_findings
 from planner.study.records.study import Study

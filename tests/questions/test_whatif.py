@@ -22,7 +22,8 @@ from planner.plan.audit import audit
 from planner.plan.file import plan_text, read_plan, sealed
 from planner.plan.plan import make_plan
 from planner.questions import planned
-from planner.questions.patches import Change, Patch, patch_of, patch_of_text, patched, read_patch
+from planner.questions.patched import patched
+from planner.questions.patches import Change, Patch, patch_of, patch_of_text, read_patch
 from planner.questions.paths import addressed, figures_of, path_of
 from planner.questions.variants import Variant, read_axes, studies_of, variants_of
 from planner.questions.whatif import Answer, file_names, in_common, plan_variants
