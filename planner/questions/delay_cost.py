@@ -1,7 +1,8 @@
-"""What it costs that something comes late, known now or known late.
+"""Cost of delay: what it costs that something comes late, known now or known late, and what breaks until it is there.
 
-*Known now*: the study with the longer clock is planned again, and everything may be chosen anew: the least that it can
-cost. *Known late*: what was ordered by then stays as it is.
+*Known now*: the study with the longer lead time is planned again, and everything may be chosen anew: the least that it
+can cost. *Known late*: what was ordered by then stays as it is. *As the plan stands*: nothing else is bought, and each
+survival goal is put to the test in each period until the late machines are there.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -9,10 +10,10 @@ from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from typing import Any
 
-from planner.plan.decisions import problem_of
 from planner.plan.explain import Shortage, shortage
+from planner.plan.in_hand import Plan, in_hand
 from planner.problem.build import build
-from planner.problem.problem import Decisions, Problem
+from planner.problem.problem import Problem
 from planner.problem.rules.formulas import limit_there, limit_used, machines_held_or_bought
 from planner.questions.bridge import purchased
 from planner.questions.delay import DELIVERY, Delay, later_phases
@@ -21,7 +22,7 @@ from planner.questions.planned import solution_or_why_not
 from planner.questions.whatif import Answer
 from planner.solve.search import Effort, Progress
 from planner.study.calendar import ALMOST, Span, spans
-from planner.study.dependencies import NORMAL, dependency_graph, expand
+from planner.study.dependencies import NORMAL, expand
 from planner.study.records.plan import PlanFile
 from planner.study.records.study import Study
 from planner.units import after_months
@@ -52,6 +53,7 @@ class KnownLate:
     Parameters
     ----------
     usd : cost of the plan that is changed from that day on, less the cost as it is; None: no such plan
+    least_usd, most_usd : between these lies what the best possible plans differ by
     unsure : why it is not known whether there is one; empty: it is known
     """
 
@@ -85,57 +87,62 @@ class DelayCost:
 
     @property
     def usd_per_month(self) -> float | None:
-        """Value of a month: bridging cost / months in which it is missing within the horizon [USD/month]."""
+        """Value of a month: cost of delay / months without it within the horizon [USD/month]."""
         if self.delay_usd is None or not self.delay.months_without:
             return None
         return self.delay_usd / self.delay.months_without
 
 
 def costs_of_delays(
-    asked: Sequence[Delay],
+    delays: Sequence[Delay],
     answers: Sequence[Answer],
     progress: Progress,
-    late: Callable[[PlanFile, Delay], KnownLate | None] = lambda plan, delay: None,
+    when_known_late: Callable[[PlanFile, Delay], KnownLate | None] = lambda plan, delay: None,
 ) -> tuple[DelayCost, ...]:
-    """The answers to delays: what the re-plans cost beyond the plan, and what the plan breaks as it stands.
+    """What delays cost: what the re-plans cost beyond the plan, and what the plan breaks as it stands.
 
     A phase or an offer that the plan has nothing of may be late for nothing: the plan stays one.
 
     Parameters
     ----------
     answers : the study as it is, then the variants of those delays that the plan has something of
-    late : what a delay costs that is known late, as `known_late`
+    when_known_late : what a delay costs that is known late, as `known_late`
     """
-    plan = answers[0].plan
-    if plan is None:
+    if answers[0].plan is None:
         return ()
-    planned = {answer.variant.key: answer for answer in answers[1:]}
-    p = problem_of(plan)
-    x = purchased(p, plan)
-    tested: dict[object, Shortage | None] = {}
-    found = []
-    for n, delay in enumerate(asked):
+    plan = in_hand(answers[0].plan)
+    replanned = {answer.variant.key: answer for answer in answers[1:]}
+    meanwhile = _Meanwhile(plan)
+    costs = []
+    for n, delay in enumerate(delays):
         if delay.ready is None:
-            found.append(DelayCost(delay, 0.0, 0.0, 0.0, ()))
+            costs.append(DelayCost(delay, 0.0, 0.0, 0.0, ()))
             continue
-        progress("testing the plan as it stands", n / len(asked), delay.patch.name)
-        broken = tuple(broken_while_late(plan, p, x, delay, tested))
-        answer, known = planned[delay.variant.key], late(plan, delay)
-        a, b = plan.proof, answer.plan.proof if answer.plan is not None else None
-        if b is None:
-            found.append(DelayCost(delay, None, 0.0, 0.0, broken, answer.why_not, known))
-        else:
-            # what is known late could be done as well by who knows now: where the search found it cheaper, it counts
-            cost_usd = min(b.cost_usd, *([a.cost_usd + known.usd] if known and known.usd is not None else [b.cost_usd]))
-            least, most = b.bound_usd - a.cost_usd, cost_usd - a.bound_usd
-            found.append(
-                DelayCost(delay, cost_usd - a.cost_usd, min(least, cost_usd - a.cost_usd), most, broken, "", known)
-            )
-    return tuple(found)
+        progress("testing the plan as it stands", n / len(delays), delay.patch.name)
+        broken = tuple(meanwhile.broken_by(delay))
+        late = when_known_late(plan.file, delay)
+        costs.append(_cost(plan.file, delay, replanned[delay.variant.key], broken, late))
+    return tuple(costs)
 
 
+def _cost(
+    plan: PlanFile, delay: Delay, answer: Answer, broken: tuple[BrokenWhileLate, ...], late: KnownLate | None
+) -> DelayCost:
+    if answer.plan is None:
+        return DelayCost(delay, None, 0.0, 0.0, broken, answer.why_not, late)
+    before, after = plan.proof, answer.plan.proof
+    delay_usd = after.cost_usd - before.cost_usd
+    if late is not None and late.usd is not None:
+        # what is known late could be done as well by who knows now: where the search found it cheaper, it counts
+        delay_usd = min(delay_usd, late.usd)
+    least_usd = min(after.bound_usd - before.cost_usd, delay_usd)
+    most_usd = before.cost_usd + delay_usd - before.bound_usd
+    return DelayCost(delay, delay_usd, least_usd, most_usd, broken, "", late)
+
+
+# ------------------------------------------------------------------ known late
 def known_late(
-    plan: PlanFile, delay: Delay, known_on: date | None, effort: Effort, progress: Progress
+    plan: PlanFile | Plan, delay: Delay, known_on: date | None, effort: Effort, progress: Progress
 ) -> KnownLate | None:
     """What a delay costs when it is known only from a day on; None where nothing of it comes within the horizon.
 
@@ -146,33 +153,19 @@ def known_late(
     ----------
     known_on : None: the day on which it should have been there
     """
+    file = in_hand(plan).file
     if delay.ready is None or delay.until is None:
         return None
-    periods = {t.name: t for t in spans(plan.study)}
-    ready, until = periods[delay.ready], periods[delay.until]
+    periods = {t.name: t for t in spans(file.study)}
+    ready = periods[delay.ready]
     day = known_on or ready.first_day
-    study = _comes_late(plan, delay, until)
-    p = build(study, plan.demand_case)
-    x = purchased(p, plan)
-    lead = {b.id: timedelta(days=b.lead_days) for b in study.offers}
-    clock = {m.id: m.lead_months.longest for m in study.build_outs}
-    waiting = {b for b in (*p.offers, *p.build_outs) if _waits(p, plan.study, b, delay)}
-    ordered: dict[tuple[str, str], tuple[float, float]] = {}
-    for b in (*p.offers, *p.build_outs):
-        bought: Mapping[Any, Any] = x.rented if b in p.hourly else x.started
-        for when in p.hours if b in p.hourly else p.periods:
-            t = periods[p.period_of.get(when, when)]
-            free = b in waiting and t.begins_months >= ready.begins_months
-            asked = after_months(t.first_day, -clock[b]) if b in clock else t.first_day - lead[b]
-            if asked < day and not free and (b in p.hourly or p.may_start(b, t.name)):
-                ordered[b, when] = (float(bought[b, when]), float(bought[b, when]))
-    if delay.lead_time == DELIVERY and delay.subject not in p.hourly:
-        ordered[delay.subject, delay.until] = (float(x.started[delay.subject, delay.ready]), float("inf"))
-    hints = plan.proof.binding_failures
+    p = build(_comes_late(file, delay, periods[delay.until]), file.demand_case)
+    ordered = _ordered_before(p, file, delay, ready, day)
+    hints = file.proof.binding_failures
     changed, why_not_known = solution_or_why_not(replace(p, ordered=ordered), effort, progress, hints)
     if changed is None:
         return KnownLate(day, None, 0.0, 0.0, why_not_known)
-    a = plan.proof
+    a = file.proof
     return KnownLate(day, changed.cost_usd - a.cost_usd, changed.bound_usd - a.cost_usd, changed.cost_usd - a.bound_usd)
 
 
@@ -184,13 +177,40 @@ def _comes_late(plan: PlanFile, delay: Delay, until: Span) -> Study:
         offers = tuple(b.model_copy(update=late) if b.id == delay.subject else b for b in study.offers)
         return study.model_copy(update={"offers": offers})
     units = sum(row.units for row in plan.builds if row.build_out == delay.subject)
-    there = tuple(t.name for t in spans(study) if t.begins_months >= until.begins_months)
+    ready_in = tuple(t.name for t in spans(study) if t.begins_months >= until.begins_months)
     others = later_phases(study, delay.subject, delay.lead_time, delay.months)
-    phases = tuple(
-        m.model_copy(update={"ready_in": there, "least": units}) if m.id == delay.subject else others.get(m.id, m)
-        for m in study.build_outs
-    )
-    return study.model_copy(update={"build_outs": phases})
+    phases = []
+    for m in study.build_outs:
+        if m.id == delay.subject:
+            phases.append(m.model_copy(update={"ready_in": ready_in, "least": units}))
+        else:
+            phases.append(others.get(m.id, m))
+    return study.model_copy(update={"build_outs": tuple(phases)})
+
+
+def _ordered_before(
+    p: Problem, plan: PlanFile, delay: Delay, ready: Span, day: date
+) -> dict[tuple[str, str], tuple[float, float]]:
+    """(offer or phase, period or hour) -> least and most units, where they had to be ordered before a day."""
+    study = plan.study
+    x = purchased(p, plan)
+    periods = {t.name: t for t in spans(study)}
+    lead = {b.id: timedelta(days=b.lead_days) for b in study.offers}
+    longest = {m.id: m.lead_months.longest for m in study.build_outs}
+    ordered: dict[tuple[str, str], tuple[float, float]] = {}
+    for b in (*p.offers, *p.build_outs):
+        bought: Mapping[Any, Any] = x.rented if b in p.hourly else x.started
+        waits = _waits(p, study, b, delay)
+        for when in p.hours if b in p.hourly else p.periods:
+            t = periods[p.period_of.get(when, when)]
+            is_free = waits and t.begins_months >= ready.begins_months
+            order_by = after_months(t.first_day, -longest[b]) if b in longest else t.first_day - lead[b]
+            if order_by < day and not is_free and (b in p.hourly or p.may_start(b, t.name)):
+                ordered[b, when] = (float(bought[b, when]), float(bought[b, when]))
+    if delay.lead_time == DELIVERY and delay.subject not in p.hourly:
+        assert delay.until is not None, "known_late has looked"
+        ordered[delay.subject, delay.until] = (float(x.started[delay.subject, delay.ready]), float("inf"))
+    return ordered
 
 
 def _waits(p: Problem, study: Study, b: str, delay: Delay) -> bool:
@@ -202,37 +222,80 @@ def _waits(p: Problem, study: Study, b: str, delay: Delay) -> bool:
 
 
 # ------------------------------------------------------------------ what breaks until it is there
-def broken_while_late(
-    plan: PlanFile, p: Problem, x: Decisions, delay: Delay, tested: dict[object, Shortage | None]
-) -> list[BrokenWhileLate]:
-    """What breaks in each period in which something is missing, in the order of the periods and goals.
+class _Meanwhile:
+    """A plan as it stands, tested in each period in which something is missing.
 
-    Parameters
-    ----------
-    p, x : the plan's problem, and what it buys as decisions
-    tested : answers of tests that were made already, by what was there
+    tested : answers of tests that were made already, by hour, failure and machines
     """
-    begins = {t.name: t.begins_months for t in spans(plan.study)}
-    missing = [t for t in p.periods if _late_starts(p, x, delay, t, begins)]
-    graph, goals = dependency_graph(plan.study), dict[tuple[str, str], tuple[str, ...]]()
-    for tier in plan.study.tiers:
-        for promise in tier.survive:
-            ids = tuple(failure.id for failure in expand(promise, plan.study, graph) if failure.id in p.failures)
-            goals[tier.name, goal_name(tier.name, promise)] = ids
-    found = []
-    for t in missing:
-        short = {f: _short(p, x, delay, t, f, begins, tested) for f in p.failures}
-        if (normal := short[NORMAL]) is not None:
-            found.append(BrokenWhileLate(t, NORMAL_OPERATION, (), normal.requests_per_second))
-        for (tier_name, name), ids in goals.items():
-            broken = {f: one for f in ids if (one := _of_tier(p, tier_name, short[f])) is not None}
-            if broken:
-                worst = max(broken.values())
-                found.append(BrokenWhileLate(t, name, tuple(sorted(broken)), worst if worst else None))
-    return found
+
+    def __init__(self, plan: Plan) -> None:
+        self.p, self.x = plan.problem, purchased(plan.problem, plan.file)
+        self.begins = {t.name: t.begins_months for t in spans(plan.study)}
+        self.tested: dict[object, Shortage | None] = {}
+        self.goals: dict[tuple[str, str], tuple[str, ...]] = {}
+        for tier in plan.study.tiers:
+            for goal in tier.survive:
+                ids = (failure.id for failure in expand(goal, plan.study, plan.graph))
+                self.goals[tier.name, goal_name(tier.name, goal)] = tuple(f for f in ids if f in self.p.failures)
+
+    def broken_by(self, delay: Delay) -> list[BrokenWhileLate]:
+        """What breaks in each period in which something is missing, in the order of the periods and goals."""
+        rows = []
+        for t in (t for t in self.p.periods if self._late_starts(delay, t)):
+            short = {f: self._short(delay, t, f) for f in self.p.failures}
+            if (normal := short[NORMAL]) is not None:
+                rows.append(BrokenWhileLate(t, NORMAL_OPERATION, (), normal.requests_per_second))
+            for (tier, goal), ids in self.goals.items():
+                of_tier = {f: _short_of_tier(self.p, tier, short[f]) for f in ids}
+                broken = {f: requests for f, requests in of_tier.items() if requests is not None}
+                if broken:
+                    rows.append(BrokenWhileLate(t, goal, tuple(sorted(broken)), max(broken.values()) or None))
+        return rows
+
+    def _late_starts(self, delay: Delay, t: str) -> list[str]:
+        """The periods in which what should be there in a period was to start, and is not: it comes months later."""
+        p, x, b = self.p, self.x, delay.subject
+        if b in p.hourly:
+            rented = [u for u in p.periods if any(x.rented[b, h] for h in p.hours if p.period_of[h] == u)]
+            starts = rented[:1] if t in rented else []
+        else:
+            starts = [u for u in p.starts.get((b, t), ()) if x.started[b, u]]
+        return [u for u in starts if self.begins[t] < self.begins[u] + delay.months - ALMOST]
+
+    def _short(self, delay: Delay, t: str, f: str) -> Shortage | None:
+        """What a failure is short of in the worst hour of a period, with what is bought less what is late."""
+        worst = None
+        for h in (h for h in self.p.hours if self.p.period_of[h] == t):
+            machines = self._machines(delay, h, f)
+            key = (h, f, tuple(sorted(machines.items())))
+            if key not in self.tested:
+                self.tested[key] = shortage(_in_one_hour(self.p, h, f, machines), f)
+            short = self.tested[key]
+            if short is not None and (worst is None or short.requests_per_second > worst.requests_per_second):
+                worst = short
+        return worst
+
+    def _machines(self, delay: Delay, h: str, f: str) -> dict[str, float]:
+        """q -> machines held and bought, that count in a failure, less those that are late or have no power yet."""
+        p, x, b = self.p, self.x, delay.subject
+        machines = {q: float(machines_held_or_bought(p, x, q, h, f)) for q in p.pools}
+        late = sum(float(x.started[b, u]) for u in self._late_starts(delay, p.period_of[h]))
+        if delay.lead_time == DELIVERY:
+            units = float(x.rented[b, h]) if b in p.hourly else late
+            machines[p.pool_of[b]] -= p.machines_per_unit[b] * p.counted[f].get(b, 1.0) * units
+            return machines
+        for index, limit in enumerate(p.limits):
+            if b in limit.modules:
+                kw = float(limit_there(p, x, index, h)) - limit.modules[b] * late
+                used = float(limit_used(p, x, index, h))
+                share = min(1.0, max(0.0, kw) / used) if used > 0 else 1.0
+                for q, power in limit.units_per_machine.items():
+                    if power:
+                        machines[q] *= share
+        return machines
 
 
-def _of_tier(p: Problem, tier: str, short: Shortage | None) -> float | None:
+def _short_of_tier(p: Problem, tier: str, short: Shortage | None) -> float | None:
     """Requests/s of a tier that are short; 0 when nothing could be said; None when nothing is."""
     if short is None or not short.rows:
         return None if short is None else 0.0
@@ -240,58 +303,8 @@ def _of_tier(p: Problem, tier: str, short: Shortage | None) -> float | None:
     return sum(rows) if rows else None
 
 
-def _short(
-    p: Problem,
-    x: Decisions,
-    delay: Delay,
-    t: str,
-    f: str,
-    begins: Mapping[str, float],
-    tested: dict[object, Shortage | None],
-) -> Shortage | None:
-    """What a failure is short of in the worst hour of a period, with what is bought less what is late."""
-    worst = None
-    for h in (h for h in p.hours if p.period_of[h] == t):
-        there = _there(p, x, delay, h, f, begins)
-        key = (h, f, tuple(sorted(there.items())))
-        if key not in tested:
-            tested[key] = shortage(_in_one_hour(p, h, f, there), f)
-        one = tested[key]
-        if one is not None and (worst is None or one.requests_per_second > worst.requests_per_second):
-            worst = one
-    return worst
-
-
-def _there(p: Problem, x: Decisions, delay: Delay, h: str, f: str, begins: Mapping[str, float]) -> dict[str, float]:
-    """q -> machines held and bought, that count in a failure, less those that are late or have no power yet."""
-    there = {q: float(machines_held_or_bought(p, x, q, h, f)) for q in p.pools}
-    b, late = delay.subject, _late_starts(p, x, delay, p.period_of[h], begins)
-    if delay.lead_time == DELIVERY:
-        units = float(x.rented[b, h]) if b in p.hourly else sum(float(x.started[b, u]) for u in late)
-        there[p.pool_of[b]] -= p.machines_per_unit[b] * p.counted[f].get(b, 1.0) * units
-        return there
-    for index, limit in enumerate(p.limits):
-        if b in limit.modules:
-            kw = float(limit_there(p, x, index, h)) - limit.modules[b] * sum(float(x.started[b, u]) for u in late)
-            used = float(limit_used(p, x, index, h))
-            share = min(1.0, max(0.0, kw) / used) if used > 0 else 1.0
-            there |= {q: share * there[q] for q, power in limit.units_per_machine.items() if power}
-    return there
-
-
-def _late_starts(p: Problem, x: Decisions, delay: Delay, t: str, begins: Mapping[str, float]) -> list[str]:
-    """The periods in which something started that should be there in a period, and is not: it comes months later."""
-    b = delay.subject
-    if b in p.hourly:
-        rented = [u for u in p.periods if any(x.rented[b, h] for h in p.hours if p.period_of[h] == u)]
-        starts = rented[:1] if t in rented else []
-    else:
-        starts = [u for u in p.starts.get((b, t), ()) if x.started[b, u]]
-    return [u for u in starts if begins[t] < begins[u] + delay.months - ALMOST]
-
-
-def _in_one_hour(p: Problem, h: str, f: str, there: Mapping[str, float]) -> Problem:
-    """The problem of one hour in which some machines are there and nothing can be bought.
+def _in_one_hour(p: Problem, h: str, f: str, machines: Mapping[str, float]) -> Problem:
+    """The problem of one hour with these machines, in which nothing can be bought.
 
     Normal operation need not be served where that is asked apart, so that a failure is only called broken when no
     placement of replicas on these machines would do.
@@ -305,7 +318,7 @@ def _in_one_hour(p: Problem, h: str, f: str, there: Mapping[str, float]) -> Prob
         offers=(),
         offers_of=dict.fromkeys(p.pools, ()),
         hourly=frozenset(),
-        held_machines={(q, t): n for q, n in there.items()},
+        held_machines={(q, t): n for q, n in machines.items()},
         starts={},
         build_outs=(),
         least_units={},
