@@ -1,16 +1,17 @@
-"""Where the money goes between two plans: prices, serving, demand, commitments, slip, redundancy, in steps that add up.
+"""Where the money goes between two plans: prices, serving, demand, commitments, delay and redundancy add up.
 
 What lies between two studies is planned without survival goals where several kinds of things change at once: that is
 quick, and it is what a step then means. Where only one kind changes, nothing has to be solved.
 """
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Set
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from planner.plan.decisions import costs_usd
 from planner.plan.file import canonical
+from planner.plan.in_hand import Plan, in_hand
 from planner.plan.plan import Case
 from planner.problem.algebra import Sparse
 from planner.problem.build import build
@@ -84,7 +85,7 @@ class Bridge:
     unsure: Mapping[str, str] = field(default_factory=dict)
 
 
-def bridge(before: PlanFile, after: PlanFile, without_goals: CostsWithoutGoals | None = None) -> Bridge:
+def bridge(before: PlanFile | Plan, after: PlanFile | Plan, without_goals: CostsWithoutGoals | None = None) -> Bridge:
     """From one plan's cost to another's, step by step; the steps add up exactly.
 
     Formula
@@ -92,7 +93,7 @@ def bridge(before: PlanFile, after: PlanFile, without_goals: CostsWithoutGoals |
         serving      = cost without goals with all of `after` but its demand, contracts and dates, less that of `before`
         demand       = the same with the requests of `after`, less the step before
         commitments  = the same with its offers, holdings, claims and promises, less the step before
-        slip         = the same with its clocks, lead times and dates, less the step before
+        delay        = the same with its lead times and dates, less the step before
         redundancy   = (cost − cost without goals) of `after` less that of `before`, at the prices of `after`
     Units
         USD over the horizon, by cost component
@@ -104,10 +105,11 @@ def bridge(before: PlanFile, after: PlanFile, without_goals: CostsWithoutGoals |
     before, after : the plans; they may be of different studies
     without_goals : plans a study without goals; none: each as precisely as `before` was asked for
     """
+    hand = in_hand(before)
+    before, after = hand.file, in_hand(after).file
     without_goals = without_goals or costs_without_goals(Effort(gap_fraction=before.proof.gap_asked_fraction))
     repriced = _repriced(before.study, after.study)
-    change = _revalued(before, repriced, before)
-    change_without_goals = _revalued(before, repriced, before.without_goals)
+    change, change_without_goals = _revalued(hand, repriced)
     names = list(dict.fromkeys((*(cost.__name__ for cost in COSTS), *before.costs_usd, *after.costs_usd)))
     at = _sum(names, before.without_goals.costs_usd, change_without_goals)
     redundancy = _difference(names, _sum(names, before.costs_usd, change), at)
@@ -118,7 +120,7 @@ def bridge(before: PlanFile, after: PlanFile, without_goals: CostsWithoutGoals |
     together, unsure = list[str](), dict[str, str]()
     for n, step in enumerate(changed):
         last = n == len(changed) - 1
-        missing = frozenset(changed[n + 1 :])
+        missing = set(changed[n + 1 :])
         case = before.demand_case if DEMAND in missing else after.demand_case
         between, why = (at_end, "") if last else without_goals(_between(after.study, before.study, missing), case)
         if why:
@@ -193,7 +195,7 @@ def _cost_without_goals(study: Study, case: Case, effort: Effort) -> Costs:
 
 
 def _fits(study: Study) -> bool:
-    """Whether the parts of a study made of two name what is there."""
+    """Whether the parts of a study made of two name only what it has."""
     workloads, origins = {w.name for w in study.workloads}, {o.name for o in study.origins}
     periods = {None, *(t.name for t in study.horizon.each_period)}
     hours = {None, *(h.name for h in study.horizon.each_hour)}
@@ -209,23 +211,23 @@ def _fits(study: Study) -> bool:
 # ------------------------------------------------------------------ studies between two
 def _changed(before: PlanFile, after: PlanFile, repriced: Study) -> list[str]:
     """The kinds of things that change between two plans, in the order of their steps; serving where none does."""
-    rest = frozenset((DEMAND, COMMITMENTS, DELAY))
-    whole = asked(_priced(after.study))
-    found = [step for step in STEPS if step in rest and asked(_between(after.study, before.study, {step})) != whole]
-    if before.demand_case != after.demand_case and DEMAND not in found:
-        found.insert(0, DEMAND)
+    following = (DEMAND, COMMITMENTS, DELAY)
+    at_end = asked(_priced(after.study))
+    kinds = [step for step in following if asked(_between(after.study, before.study, {step})) != at_end]
+    if before.demand_case != after.demand_case and DEMAND not in kinds:
+        kinds.insert(0, DEMAND)
     moves = asked(_priced(before.study)) != asked(_priced(repriced))  # at other prices something else is the cheapest
-    otherwise = _without_survival(asked(_between(after.study, before.study, rest)))
-    if moves or otherwise != _without_survival(asked(_priced(repriced))) or not found:
-        found.insert(0, SERVING)
-    return found
+    otherwise = _without_survival(asked(_between(after.study, before.study, set(following))))
+    if moves or otherwise != _without_survival(asked(_priced(repriced))) or not kinds:
+        kinds.insert(0, SERVING)
+    return kinds
 
 
 def _without_survival(figures: dict[str, Any]) -> dict[str, Any]:
     return {path: v for path, v in figures.items() if not re.match(r"tiers\[[^\]]*\]\.survive", path)}
 
 
-def _between(after: Study, before: Study, missing: frozenset[str] | set[str]) -> Study:
+def _between(after: Study, before: Study, missing: Set[str]) -> Study:
     """The second study with what belongs to some steps still as in the first."""
     study = after
     if DEMAND in missing:
@@ -236,7 +238,8 @@ def _between(after: Study, before: Study, missing: frozenset[str] | set[str]) ->
         pools = {pool.id for pool in after.pools}
         update["offers"] = tuple(b for b in _dated(before.offers, after.offers) if b.pool in pools)
         update["policies"] = after.policies.model_copy(update=kept)
-        update["prices"] = (*after.prices, *_only_in(before, after))
+        known = {price.offer_id for price in after.prices}
+        update["prices"] = (*after.prices, *(price for price in before.prices if price.offer_id not in known))
         study = study.model_copy(update=update)
     if DELAY in missing:
         offers = _dated(study.offers, before.offers)
@@ -244,11 +247,6 @@ def _between(after: Study, before: Study, missing: frozenset[str] | set[str]) ->
         built = tuple(_of(m, phases.get(m.id), BUILD_OUT_DATES) for m in study.build_outs)
         study = study.model_copy(update={"offers": offers, "build_outs": built, "today": before.today})
     return _priced(study)
-
-
-def _only_in(before: Study, after: Study) -> list[Any]:
-    there = {price.offer_id for price in after.prices}
-    return [price for price in before.prices if price.offer_id not in there]
 
 
 def _of(record: Any, other: Any, names: tuple[str, ...]) -> Any:
@@ -279,17 +277,17 @@ def _repriced(before: Study, after: Study) -> Study:
     return before.model_copy(update=update)
 
 
-def _revalued(plan: PlanFile, repriced: Study, bought: PlanFile | WithoutGoals) -> dict[str, float]:
-    """Change of each cost component of what is bought when prices change and nothing else [USD over the horizon]."""
+def _revalued(plan: Plan, repriced: Study) -> tuple[dict[str, float], dict[str, float]]:
+    """Change of each cost component when prices change and nothing else, of a plan and of that without goals [USD]."""
     if asked(_priced(repriced)) == asked(_priced(plan.study)):
-        return {}
-    was = _costs(build(plan.study, plan.demand_case), bought)
-    now = _costs(build(repriced, plan.demand_case), bought)
-    return {name: now[name] - was[name] for name in now}
-
-
-def _costs(p: Problem, bought: PlanFile | WithoutGoals) -> dict[str, float]:
-    return costs_usd(p, purchased(p, bought))
+        return {}, {}
+    p = build(repriced, plan.file.demand_case)
+    changes = []
+    for bought in (plan.file, plan.file.without_goals):
+        was = costs_usd(plan.problem, purchased(plan.problem, bought))
+        now = costs_usd(p, purchased(p, bought))
+        changes.append({name: now[name] - was[name] for name in now})
+    return changes[0], changes[1]
 
 
 def purchased(p: Problem, bought: PlanFile | WithoutGoals) -> Decisions:

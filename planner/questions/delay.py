@@ -59,7 +59,7 @@ def delays_of(
     periods: Sequence[int] = (1, 2),
     months: Sequence[float] = (),
 ) -> tuple[Delay, ...]:
-    """The slips of a plan's phases and offers.
+    """What of a plan's phases and offers may come late.
 
     Parameters
     ----------
@@ -76,45 +76,42 @@ def delays_of(
     """
     study = plan.study
     _check(study, what, lead_times, months or periods)
-    found = []
+    delays = []
     for m in study.build_outs:
         if any(fnmatchcase(m.id, pattern) for pattern in what):
             first = _first(plan, m.id)
             earliest = next((t for t in spans(study) if may_be_ready(study.today, m, t)), spans(study)[0])
             for lead_time in lead_times:
-                for late in months or [_length(study, first or earliest, k) for k in periods]:
-                    found.append(_slip(study, m.id, m.site, lead_time, late, first, _later(study, m, lead_time, late)))
+                for late in months or [_length(study, first or earliest, n) for n in periods]:
+                    sets = _later(study, m, lead_time, late)
+                    delays.append(_delay(study, m.id, m.site, lead_time, late, first, sets))
     bought = {row.offer for row in plan.purchases}
     for b in study.offers:
         ahead = not study.build_outs and b.id in bought and b.lead_days > 0
         if any(fnmatchcase(b.id, pattern) and (pattern != "*" or ahead) for pattern in what):
             first = _first(plan, b.id)
-            for late in months or [_length(study, first or spans(study)[0], k) for k in periods]:
-                there = after_months(study.today + timedelta(days=b.lead_days), late)
-                path = f"offers[{b.id}].lead_days"
-                found.append(
-                    _slip(study, b.id, b.site, DELIVERY, late, first, {path: float((there - study.today).days)})
-                )
-    return tuple(found)
+            for late in months or [_length(study, first or spans(study)[0], n) for n in periods]:
+                delivered = after_months(study.today + timedelta(days=b.lead_days), late)
+                sets = {f"offers[{b.id}].lead_days": float((delivered - study.today).days)}
+                delays.append(_delay(study, b.id, b.site, DELIVERY, late, first, sets))
+    return tuple(delays)
 
 
 def _check(study: Study, what: Sequence[str], lead_times: Sequence[str], delays: Sequence[float]) -> None:
     ids = [*(m.id for m in study.build_outs), *(b.id for b in study.offers)]
-    findings = [
-        Finding("--what", "the id of a phase or an offer, or a pattern of them", pattern, "see `planner check --all`")
-        for pattern in what
-        if not any(fnmatchcase(id, pattern) for id in ids)
-    ]
-    findings += [
-        Finding("--lead-time", f"one of {', '.join(LEAD_TIMES)}", lead_time, "name a lead time of the phases")
-        for lead_time in lead_times
-        if lead_time not in LEAD_TIMES
-    ]
-    findings += [
-        Finding("--months" if isinstance(late, float) else "--periods", "a delay above 0", f"{late:g}", "write 1,2")
-        for late in delays
-        if late <= 0
-    ]
+    findings = []
+    for pattern in what:
+        if not any(fnmatchcase(id, pattern) for id in ids):
+            expected = "the id of a phase or an offer, or a pattern of them"
+            findings.append(Finding("--what", expected, pattern, "see `planner check --all`"))
+    for lead_time in lead_times:
+        if lead_time not in LEAD_TIMES:
+            expected = f"one of {', '.join(LEAD_TIMES)}"
+            findings.append(Finding("--lead-time", expected, lead_time, "name a lead time of the phases"))
+    for late in delays:
+        if late <= 0:
+            option = "--months" if isinstance(late, float) else "--periods"
+            findings.append(Finding(option, "a delay above 0", f"{late:g}", "write 1,2"))
     if findings:
         raise InputError(findings)
 
@@ -138,7 +135,7 @@ def later_phases(study: Study, late: str, lead_time: str, months: float) -> dict
     by_id = {m.id: m for m in study.build_outs}
     lead_times = by_id[late].lead_months
     longer = lead_times.model_copy(update={lead_time: getattr(lead_times, lead_time) + months})
-    found: dict[str, BuildOut] = {}
+    changed: dict[str, BuildOut] = {}
     earliest: dict[str, float] = {}
     for id in TopologicalSorter({m.id: m.after for m in study.build_outs}).static_order():
         before = [earliest[other] for other in by_id[id].after if other in earliest]
@@ -154,8 +151,8 @@ def later_phases(study: Study, late: str, lead_time: str, months: float) -> dict
             m = m.model_copy(update={"least": 0, "never": True})
         earliest[id] = min(begins, default=float("inf"))
         if m != by_id[id]:
-            found[id] = m
-    return found
+            changed[id] = m
+    return changed
 
 
 def _later(study: Study, phase: BuildOut, lead_time: str, months: float) -> dict[str, object]:
@@ -183,15 +180,15 @@ def _moved(study: Study, names: Sequence[str], months: float) -> tuple[str, ...]
     return tuple(dict.fromkeys(name for name in moved if name is not None))
 
 
-def _slip(
+def _delay(
     study: Study, subject: str, site: str, lead_time: str, months: float, first: Span | None, sets: Mapping[str, object]
 ) -> Delay:
     name = f"{subject} {lead_time} +{months:g} months"
-    patch = Patch(name, "", tuple(Change(path, "set", value, f"slip of {subject}") for path, value in sets.items()))
-    there = None
-    if first is not None:
-        there = next((t for t in spans(study) if t.begins_months >= first.begins_months + months - ALMOST), None)
+    patch = Patch(name, "", tuple(Change(path, "set", value, f"delay of {subject}") for path, value in sets.items()))
     if first is None:
         return Delay(subject, site, lead_time, months, None, None, 0.0, patch)
-    missing = (there.begins_months if there else study.horizon.months) - first.begins_months
-    return Delay(subject, site, lead_time, months, first.name, there.name if there else None, missing, patch)
+    late = (t for t in spans(study) if t.begins_months >= first.begins_months + months - ALMOST)
+    until = next(late, None)
+    ends = until.begins_months if until is not None else study.horizon.months
+    until_name = until.name if until is not None else None
+    return Delay(subject, site, lead_time, months, first.name, until_name, ends - first.begins_months, patch)

@@ -15,6 +15,7 @@ import pandas as pd
 
 from planner.plan.decisions import gap_fraction
 from planner.plan.file import sealed
+from planner.plan.in_hand import in_hand
 from planner.plan.plan import Case
 from planner.problem.build import build
 from planner.problem.eligibility import workloads_without_edge
@@ -225,7 +226,8 @@ def bridges_of(answers: Sequence[Answer]) -> dict[str, Bridge]:
         for plan in (base, *plans.values())
     }
     without_goals = costs_without_goals(Effort(gap_fraction=base.proof.gap_asked_fraction), known)
-    return {name: bridge(base, plan, without_goals) for name, plan in plans.items()}
+    hand = in_hand(base)
+    return {name: bridge(hand, plan, without_goals) for name, plan in plans.items()}
 
 
 def units_bought(plan: PlanFile) -> dict[str, int]:

@@ -11,11 +11,10 @@ from typer.testing import CliRunner
 from planner.cli.main import app
 from planner.errors import NoPlan
 from planner.plan.file import plan_text, sealed
+from planner.plan.in_hand import Plan
 from planner.plan.plan import make_plan
-from planner.problem.build import build
-from planner.problem.problem import no_decisions
 from planner.questions.bridge import COMMITMENTS, DELAY, DEMAND, PRICES, REDUNDANCY, SERVING, STEPS, bridge
-from planner.questions.diff import _machines, _Side, apart, diff_plans
+from planner.questions.diff import _machines, apart, diff_plans
 from planner.questions.whatif import units_bought
 from planner.study.dependencies import NORMAL
 from planner.study.records.study import Goal, Horizon
@@ -161,14 +160,13 @@ def test_names_on_one_side_only_are_listed(base):
 
 
 def test_machines_of_several_periods_are_told_apart(base):
-    whens = ("quarter-1", "quarter-2", "quarter-3")
+    whens = ("quarter-1/mean-hour", "quarter-2/mean-hour", "quarter-3/mean-hour")
     asked = base.study.model_copy(update={"horizon": Horizon(start=base.study.today, quarters=3)})
     rows = tuple(
         b.model_copy(update={"when": t, "units": n}) for n, t in enumerate(whens, 1) for b in base.purchases[:1]
     )
     plan = base.model_copy(update={"study": asked, "purchases": rows})
-    found = _machines(_Side(plan, build(asked), no_decisions()))
-    assert found == {f"a/x/m:on_demand at {t}": n for n, t in enumerate(whens, 1)}
+    assert _machines(Plan(plan)) == {f"a/x/m:on_demand at {t}": n for n, t in enumerate(whens, 1)}
     assert units_bought(plan) == {"a/x/m:on_demand": 3}, "rented by the hour: the hour with most"
     yearly = tuple(b.model_copy(update={"kind": "commitment"}) for b in plan.study.offers)
     committed = plan.model_copy(update={"study": plan.study.model_copy(update={"offers": yearly})})
