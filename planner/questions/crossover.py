@@ -22,8 +22,8 @@ from planner.study.records.study import Study
 from planner.units import DAYS_PER_MONTH, MONTHS_PER_YEAR, SECONDS_PER_HOUR
 
 UTILISATIONS = (0.25, 0.5, 0.75, 1.0)
-By = Literal["machine_type", "accelerator", "workload"]
-UNITS: Mapping[By, str] = {
+Basis = Literal["machine_type", "accelerator", "workload"]
+UNITS: Mapping[Basis, str] = {
     "machine_type": "USD/h",
     "accelerator": "USD per chip-hour",
     "workload": "USD per million requests",
@@ -33,7 +33,7 @@ UNITS: Mapping[By, str] = {
 
 @dataclass(frozen=True)
 class Option:
-    """A way to have a machine from a period on.
+    """How to have a machine from a period on.
 
     Parameters
     ----------
@@ -98,9 +98,9 @@ class Crossing:
 
 @dataclass(frozen=True)
 class Crossover:
-    """The options of a study by group and start, and where they cross; figures in `UNITS[by]`."""
+    """The options of a study by group and start, and where they cross; figures in `UNITS[basis]`."""
 
-    by: By
+    basis: Basis
     options: tuple[Option, ...]
     crossings: tuple[Crossing, ...]
     """each fixed option with the cheapest hourly one of its group"""
@@ -108,18 +108,18 @@ class Crossover:
     """groups in which nothing is rented by the hour, so that nothing crosses"""
 
 
-def crossover(study: Study, pools: tuple[str, ...] = ("*",), by: By = "machine_type") -> Crossover:
+def crossover(study: Study, pools: tuple[str, ...] = ("*",), basis: Basis = "machine_type") -> Crossover:
     """What each option costs from each period on, and the utilisation above which a fixed one is the cheaper.
 
     Formula
-        on demand  = price, weighted over the months of the other by what each is worth
-        committed  = price · (upfront share · months / worth of the months + the rest)
+        on demand  = price, weighted over the months of the other by their discount factors
+        committed  = price · (upfront share · months / present value of the months + the rest)
         owned      = capital per machine · (1 + discount) ^ lead · capital recovery factor(life) / hours per year
                      + hourly upkeep
-                     + kW of a machine · Σ_part usd_per_mw · (1 + discount) ^ clock · capital recovery factor(life)
+                     + kW of a machine · Σ_part usd_per_mw · (1 + discount) ^ lead time · capital recovery factor(life)
                      + usd_per_mw_year, per hour
         energy     = as the study's tariff says, for every hour, over the same months
-        with by = workload, over the requests that a machine of the pool serves in an hour by its best profile:
+        with basis = workload, over the requests that a machine of the pool serves in an hour by its best profile:
         3600 · utilisation.normal · usable_fraction / (replica_seconds · machines_per_replica)
     Units
         USD per machine-hour (per chip-hour, per million requests), of the option's first day
@@ -129,11 +129,11 @@ def crossover(study: Study, pools: tuple[str, ...] = ("*",), by: By = "machine_t
     Parameters
     ----------
     pools : ids or patterns of pools
-    by : what is compared: the same machine type wherever it is; the same accelerator, per chip; or whatever may
+    basis : what is compared: the same machine type wherever it is; the same accelerator, per chip; or whatever may
         serve a workload, per million requests
     """
     parts = parts_of(study)
-    shares = _shares(study, parts, by)
+    shares = _shares(study, parts, basis)
     energy = energy_of(parts)
     prices = {price.offer_id: price for price in study.prices}
     chosen = {q for q in parts.pools if any(fnmatchcase(q, pattern) for pattern in pools)}
@@ -150,15 +150,15 @@ def crossover(study: Study, pools: tuple[str, ...] = ("*",), by: By = "machine_t
         rows.sort(key=lambda o: (o.group, o.usd_per_hour, o.name))
         options += rows
         for fixed in (o for o in rows if not o.hourly):
-            found = []
+            of_fixed = []
             for o in rows:
                 if o.kind == "on_demand" and o.group == fixed.group:
                     usd = _hourly(study, by_id[o.offer], prices[o.offer], t, fixed.months, energy) / o.per
-                    found.append(Crossing(fixed, o, usd))
-            crossings += sorted(found, key=lambda c: (c.hourly_usd_per_hour, c.hourly.name))[:1]
+                    of_fixed.append(Crossing(fixed, o, usd))
+            crossings += sorted(of_fixed, key=lambda c: (c.hourly_usd_per_hour, c.hourly.name))[:1]
     crossed = {c.fixed.group for c in crossings}
     alone = {o.group for o in options if not o.hourly} - crossed
-    return Crossover(by, tuple(options), tuple(crossings), tuple(sorted(alone)))
+    return Crossover(basis, tuple(options), tuple(crossings), tuple(sorted(alone)))
 
 
 def _options(
@@ -194,10 +194,10 @@ def _options(
         own = any(site.id == b.site and site.power_kw is not None for site in study.sites)
         halls = [*([None] if own else []), *(m for m in phases if may_be_ready(study.today, m, t))]
     lined = any(fnmatchcase(b.id, line.offers) for line in study.price_book)
-    found = []
+    options = []
     for hall, (group, per) in itertools.product(halls, shares.items()):
-        whole = parts | _hall(hall, power_kw, rate, hours_per_year)
-        found.append(
+        usd_per_hour = parts | _hall(hall, power_kw, rate, hours_per_year)
+        options.append(
             Option(
                 group=group,
                 name=b.id if hall is None else f"{b.id} in {hall.name}",
@@ -208,31 +208,31 @@ def _options(
                 months=months,
                 hourly=b.kind in HOURLY,
                 per=per,
-                parts={name: usd / per for name, usd in whole.items()},
+                parts={name: usd / per for name, usd in usd_per_hour.items()},
                 price="yours" if lined else "list",
                 evidence=price.evidence,
                 as_of=price.as_of,
                 build_out=hall.id if hall is not None else None,
             )
         )
-    return found
+    return options
 
 
-def _shares(study: Study, parts: Parts, by: By) -> dict[str, dict[str, float]]:
+def _shares(study: Study, parts: Parts, basis: Basis) -> dict[str, dict[str, float]]:
     """q -> group -> what a cost per machine-hour is divided by: 1, chips, million requests of a workload in an hour."""
     machines = {q: parts.machine[pool.machine_type] for q, pool in parts.pools.items()}
-    if by == "machine_type":
+    if basis == "machine_type":
         return {q: {machine.name: 1.0} for q, machine in machines.items()}
-    if by == "accelerator":
+    if basis == "accelerator":
         return {q: {machine.accelerator: float(machine.accelerators)} for q, machine in machines.items()}
     p = build(study, with_goals=False)
-    found: dict[str, dict[str, float]] = {q: {} for q in parts.pools}
-    for w, e in sorted({(w, e) for (w, _), some in p.edges.items() for e in some}):
+    shares: dict[str, dict[str, float]] = {q: {} for q in parts.pools}
+    for w, e in sorted({(w, e) for (w, _), edges in p.edges.items() for e in edges}):
         q = p.pool_of[e]
         usable = SECONDS_PER_HOUR * p.utilisation_normal * p.usable_fraction[q]
         requests = usable / (p.replica_seconds[w, e] * p.machines_per_replica[e])
-        found[q][w] = max(found[q].get(w, 0.0), requests / 1e6)
-    return found
+        shares[q][w] = max(shares[q].get(w, 0.0), requests / 1e6)
+    return shares
 
 
 def _hall(hall: BuildOut | None, power_kw: float, rate: float, hours_per_year: float) -> dict[str, float]:
@@ -260,7 +260,7 @@ def _hourly(
 
 
 def _mean_over(study: Study, start: Span, months: float, figure: Callable[[Span], float]) -> float:
-    """The mean of a figure of each period over some months, weighted by what they are worth at their first day.
+    """The mean of a figure of each period over some months, weighted by their present value at its first day.
 
     Beyond the horizon the last period goes on.
     """

@@ -51,7 +51,7 @@ def trust_section(
     for model in plan.study.models:
         for profile in model.profiles:
             lowest[profile_id(model.model, profile.name)] = min([1.0, *(c.low_factor for c in profile.classes)])
-    found, why_not = _margins(plan, p, x, progress)
+    found, why_not = _margins(plan, progress)
     lines = (
         f"speed: {_shares(by_speed)} (share of requests in normal operation)",
         f"round trips: {_shares(by_trip)} (share of requests)",
@@ -87,10 +87,10 @@ def trust_section(
     )
 
 
-def _margins(plan: PlanFile, p: Problem, x: Decisions, progress: Progress) -> tuple[tuple[Margin, ...], str]:
+def _margins(plan: PlanFile, progress: Progress) -> tuple[tuple[Margin, ...], str]:
     """The margins, or why there are none: a study that was edited inside its plan cannot be drilled."""
     try:
-        return margins(plan, p, x, progress), ""
+        return margins(plan, progress), ""
     except InputError as error:
         first = error.findings[0]
         return (), f"{first.where}: expected {first.expected}, got {first.got}"
