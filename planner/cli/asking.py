@@ -155,8 +155,8 @@ def whatif(
             studies_of,
             variants_of,
         )
-        from planner.review.compared import review_variants
         from planner.review.render import render
+        from planner.review.variants import review_variants
         from planner.solve.search import Effort
         from planner.study.places import Reading
 
@@ -347,7 +347,7 @@ def diff(
     """
     with answered(format):
         from planner.questions.diff import diff_plans
-        from planner.review.compared import review_diff
+        from planner.review.diff import review_diff
         from planner.review.render import render
 
         tolerance = tolerance_of(within)

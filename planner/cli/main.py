@@ -241,7 +241,7 @@ def show(
     Examples: `planner show survivors_only` · `planner show schema:study > study.schema.json`
     """
     with answered():
-        from planner.review.shown import shown
+        from planner.review.topics import shown
 
         emit(shown(what), None)
 

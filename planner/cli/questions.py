@@ -72,7 +72,7 @@ def _crossover(question: Question, study: "Study", how: How) -> "tuple[Report, S
 
     from planner.errors import Finding, InputError
     from planner.questions.crossover import crossover
-    from planner.review.asked import review_crossover
+    from planner.review.crossovers import review_crossover
 
     pools = question.what or ("*",)
     findings = [
@@ -88,7 +88,7 @@ def _crossover(question: Question, study: "Study", how: How) -> "tuple[Report, S
 def _slip(question: Question, study: "Study", how: How) -> "tuple[Report, Sequence[Answer]]":
     from planner.questions.bridging import known_late, slipped
     from planner.questions.slip import slips
-    from planner.review.asked import review_slips
+    from planner.review.delays import review_slips
 
     plan = _base(study, how)
     asked = slips(
@@ -110,7 +110,7 @@ def _slip(question: Question, study: "Study", how: How) -> "tuple[Report, Sequen
 def _sequence(question: Question, study: "Study", how: How) -> "tuple[Report, Sequence[Answer]]":
     from planner.errors import Finding, InputError
     from planner.questions.sequence import sequence_variants, sequences
-    from planner.review.asked import review_sequences
+    from planner.review.sequences import review_sequences
 
     if not study.build_outs:
         fix = "add build_outs to study.yaml; there is no order of phases to ask about"

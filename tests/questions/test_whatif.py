@@ -25,7 +25,7 @@ from planner.questions import whatif
 from planner.questions.patches import Change, Patch, patch_of, patch_of_text, patched, read_patch
 from planner.questions.paths import addressed, figures_of, path_of
 from planner.questions.whatif import Variant, file_names, in_common, plan_variants, read_axes, variants_of
-from planner.review.compared import review_variants
+from planner.review.variants import review_variants
 from planner.solve.search import Effort
 from planner.study.places import Place, Reading
 from planner.study.read import read_study
