@@ -1,4 +1,4 @@
-"""The reports of plan and audit: the answer first, then section by section what it rests on."""
+"""The reports of plan and audit: the answer first, then section by section what it depends on."""
 
 from collections.abc import Callable
 
@@ -13,7 +13,7 @@ from planner.review.money import assets_section, money_section
 from planner.review.orders import build_section, order_rows, order_section, price_ends_usd
 from planner.review.recovery import recovery_section
 from planner.review.redundancy import redundancy_data, redundancy_lines
-from planner.review.report import Column, Report, Section, percent, short_failure, usd
+from planner.review.report import Column, Report, Section, item_columns, percent, short_failure, usd
 from planner.review.served import served_section
 from planner.review.static import static_section
 from planner.review.trust import Progress, silent, trust_section
@@ -198,7 +198,7 @@ def review_audit(result: Audit, not_checked: dict[str, str]) -> Report:
     verdict = "passed" if result.passed else f"FAILED, {len(result.violations)} violations"
     lines = (f"{result.rows_checked:,} rows in {result.states_checked} states checked: {verdict}",)
     columns = (Column("rule"), Column("where", lambda v: v.key), Column("what does not hold", lambda v: v.detail))
-    fields = (Column("field", lambda row: row[0]), Column("why", lambda row: row[1]))
+    fields = item_columns("field", "why")
     checked = {"passed": result.passed, "violations": result.violations}
     sections = (
         Section("AUDIT", lines, columns, result.violations, data=checked, most=MOST_VIOLATIONS),

@@ -26,7 +26,7 @@ def bridge_columns(first: str) -> tuple[Column, ...]:
     )
 
 
-def not_told_apart(bridge: Bridge) -> list[str]:
+def stand_together(bridge: Bridge) -> list[str]:
     """Which steps stand in the one after them, and why."""
     apart = [step for step in bridge.together if step not in bridge.unsure]
     lines = [f"{', '.join(apart)} stands in the step after it: nothing between the two can be planned"] if apart else []
@@ -44,7 +44,7 @@ def bridge_data(bridge: Bridge) -> dict[str, Any]:
         "before_usd": bridge.before_usd,
         "after_usd": bridge.after_usd,
         "steps": [{"step": s.name, "usd": s.total_usd, "components_usd": s.usd} for s in bridge.steps],
-        "not_told_apart": bridge.together,
+        "together": bridge.together,
         "unsure": bridge.unsure,
         "best_plans_differ_by_usd": (bridge.least_usd, bridge.most_usd),
     }

@@ -10,7 +10,7 @@ from planner.problem.eligibility import workloads_without_edge
 from planner.problem.problem import Problem, fullest_hour
 from planner.review.assumptions import guarantees_section
 from planner.review.coverage import coverage_sections
-from planner.review.report import Column, Report, Section, first_of, percent, short_failure
+from planner.review.report import Column, Report, Section, first_of, frame_section, percent, short_failure
 from planner.review.served import goal_text
 from planner.study.dependencies import NORMAL, Graph, dependency_graph, expand, placements
 from planner.study.records.plan import Uncoverable
@@ -125,29 +125,20 @@ def _edges(study: Study, p: Problem) -> Section:
     return Section("EDGES", lines, columns, rows)
 
 
-@dataclass(frozen=True)
-class PointsOf:
-    """The operating points of a model on a machine type, counted by how they are known."""
-
-    model: str
-    machine_type: str
-    points: dict[str, int]
-
-
 def _evidence(study: Study) -> Section:
     """Models by machine type: operating points by how they are known."""
-    points: dict[tuple[str, str], Counter[str]] = {}
-    for model in study.models:
-        for profile in model.profiles:
-            counter = points.setdefault((model.model, profile.machine_type), Counter())
-            counter.update(point.evidence for point in profile.classes)
-    columns = (Column("model"), Column("machine type"), *map(_points_column, EVIDENCE))
-    rows = [PointsOf(model, machine_type, dict(counts)) for (model, machine_type), counts in sorted(points.items())]
-    return Section("EVIDENCE", ("operating points by how they are known",), columns, rows)
+    import pandas as pd
 
-
-def _points_column(evidence: str) -> Column:
-    return Column(evidence, lambda row: row.points.get(evidence))
+    points = [
+        (model.model, profile.machine_type, point.evidence)
+        for model in study.models
+        for profile in model.profiles
+        for point in profile.classes
+    ]
+    frame = pd.DataFrame(points, columns=["model", "machine_type", "evidence"])
+    counts = pd.crosstab([frame["model"], frame["machine_type"]], frame["evidence"])
+    table = counts.reindex(columns=list(EVIDENCE), fill_value=0).reset_index()
+    return frame_section("EVIDENCE", ("operating points by how they are known",), table)
 
 
 def _stack(study: Study, placement: str) -> str:

@@ -1,16 +1,17 @@
 """`check --coverage`: what the figures of a study are, how they are known, how old they are, and what is missing."""
 
-from collections import Counter, defaultdict
 from collections.abc import Iterator
-from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from planner.review.report import Column, Section
+from planner.review.report import Column, Section, frame_section
 from planner.study.latency import reaches
 from planner.study.read import read_coverage
 from planner.study.records.base import Sourced
-from planner.study.records.inventory import Price
 from planner.study.records.serving import ModelFacts
 from planner.study.records.study import Study
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 OLD_MONTHS = 12
 MOST_SOURCES = 4
@@ -28,87 +29,53 @@ def coverage_sections(study: Study) -> tuple[Section, ...]:
     )
 
 
-@dataclass(frozen=True)
-class PricesOf:
-    """The prices of a provider: how many, by evidence, and their age."""
-
-    provider: str
-    prices: int
-    evidence: dict[str, int]
-    oldest: str
-    newest: str
-    old: int
-
-
 def _prices(study: Study) -> Section:
     """Prices by provider: how they are known, and their age."""
+    import pandas as pd
+
     provider_of = {site.id: site.provider for site in study.sites}
-    by_provider: dict[str, list[Price]] = defaultdict(list)
-    for price in study.prices:
-        by_provider[provider_of.get(price.site, price.site)].append(price)
-    rows = []
-    for provider, prices in sorted(by_provider.items()):
-        dates = sorted(price.as_of for price in prices)
-        months = [(study.today.year - int(d[:4])) * 12 + study.today.month - int(d[5:7] or 1) for d in dates]
-        counts = Counter[str](price.evidence for price in prices)
-        rows.append(
-            PricesOf(
-                provider,
-                len(prices),
-                dict(sorted(counts.items())),
-                dates[0],
-                dates[-1],
-                sum(age > OLD_MONTHS for age in months),
-            )
-        )
-    columns = (
-        Column("provider"),
-        Column("prices"),
-        Column("how known", lambda row: ", ".join(f"{n} {evidence}" for evidence, n in row.evidence.items())),
-        Column("oldest"),
-        Column("newest"),
-        Column("old"),
+    rows = [(provider_of.get(price.site, price.site), price.evidence, price.as_of) for price in study.prices]
+    prices = pd.DataFrame(rows, columns=["provider", "evidence", "as_of"])
+    prices["old"] = [_age_months(study, as_of) > OLD_MONTHS for as_of in prices["as_of"]]
+    by_provider = prices.groupby("provider")
+    table = by_provider.agg(
+        prices=("as_of", "size"),
+        how_known=("evidence", _counts),
+        oldest=("as_of", "min"),
+        newest=("as_of", "max"),
+        old=("old", "sum"),
     )
     lines = (f"old: more than {OLD_MONTHS} months before {study.today}; a year alone counts from January",)
-    return Section("PRICES", lines, columns, rows)
+    return frame_section("PRICES", lines, table.reset_index(), zero=0)
 
 
-@dataclass(frozen=True)
-class RoundTripsOf:
-    """Pairs of an origin and a site of a provider, counted by how the round trip is known."""
+def _age_months(study: Study, as_of: str) -> int:
+    return (study.today.year - int(as_of[:4])) * 12 + study.today.month - int(as_of[5:7] or 1)
 
-    provider: str
-    pairs: dict[str, int]
+
+def _counts(evidence: "pd.Series[str]") -> str:
+    return ", ".join(f"{n} {kind}" for kind, n in evidence.value_counts().sort_index().items())
 
 
 def _round_trips(study: Study) -> Section:
     """Pairs of origin and site by how the round trip is known."""
+    import pandas as pd
+
     provider_of = {site.id: site.provider for site in study.sites}
-    pairs: dict[str, Counter[str]] = defaultdict(Counter)
-    for (_, site), reach in reaches(study).items():
-        pairs[provider_of[site]][reach.evidence] += 1
-    kinds = sorted({evidence for counts in pairs.values() for evidence in counts})
-    rows = [RoundTripsOf(provider, dict(counts)) for provider, counts in sorted(pairs.items())]
-    lines = ("pairs of origin and site, by how the round trip is known",)
-    return Section("ROUND TRIPS", lines, (Column("provider"), *map(_pairs_column, kinds)), rows)
-
-
-def _pairs_column(evidence: str) -> Column:
-    return Column(evidence, lambda row: row.pairs.get(evidence))
+    pairs = [(provider_of[site], reach.evidence) for (_, site), reach in reaches(study).items()]
+    frame = pd.DataFrame(pairs, columns=["provider", "evidence"])
+    table = pd.crosstab(frame["provider"], frame["evidence"]).reset_index()
+    return frame_section("ROUND TRIPS", ("pairs of origin and site, by how the round trip is known",), table)
 
 
 def _no_price() -> Section:
     """What has a price meter and no price that can be stated."""
-    missing = read_coverage()
-    lacking = Counter((row["provider"], row["machine_type"], row["missing"]) for row in missing)
-    columns = (
-        Column("provider", lambda row: row[0][0]),
-        Column("machine type", lambda row: row[0][1]),
-        Column("what is missing", lambda row: row[0][2]),
-        Column("regions", lambda row: row[1]),
-    )
+    import pandas as pd
+
+    missing = pd.DataFrame(read_coverage()).rename(columns={"missing": "what_is_missing"})
+    table = missing.groupby(["provider", "machine_type", "what_is_missing"]).size().reset_index(name="regions")
     lines = ("machine types with a price meter in a region and no price: left out, not invented",)
-    return Section("NO PRICE", lines, columns, sorted(lacking.items()), data=missing)
+    return frame_section("NO PRICE", lines, table, read_coverage())
 
 
 def _models(study: Study) -> Section:
@@ -165,32 +132,14 @@ def sourced(study: Study) -> Iterator[tuple[str, Sourced]]:
         yield from (("speeds", point) for profile in model.profiles for point in profile.classes)
 
 
-@dataclass(frozen=True)
-class SourceOf:
-    """A source, what kind of figures are from it, how many and how old."""
-
-    of: str
-    evidence: str
-    figures: int
-    oldest: str
-    newest: str
-    source: str
-
-
 def _sources(study: Study) -> Section:
-    """Every source, by what it is the source of."""
-    dates: dict[tuple[str, str, str], list[str]] = defaultdict(list)
-    for kind, row in sourced(study):
-        dates[kind, row.evidence, row.source].append(row.as_of)
-    every = []
-    for (kind, evidence, source), days in dates.items():
-        every.append(SourceOf(kind, evidence, len(days), min(days), max(days), source))
-    every.sort(key=lambda entry: (entry.of, -entry.figures, entry.evidence, entry.oldest, entry.newest, entry.source))
-    rows, written = [], Counter[str]()
-    for entry in every:
-        written[entry.of] += 1
-        if written[entry.of] <= MOST_SOURCES:
-            rows.append(entry)
-    columns = tuple(map(Column, ("of", "evidence", "figures", "oldest", "newest", "source")))
-    lines = (f"of each kind the {MOST_SOURCES} sources of most figures; all {len(every)}: --format json",)
-    return Section("SOURCES", lines, columns, rows, data=every)
+    """Every source, by what it is the source of: those of most figures first."""
+    import pandas as pd
+
+    rows = [(kind, row.evidence, row.source, row.as_of) for kind, row in sourced(study)]
+    figures = pd.DataFrame(rows, columns=["of", "evidence", "source", "as_of"]).groupby(["of", "evidence", "source"])
+    table = figures.agg(figures=("as_of", "size"), oldest=("as_of", "min"), newest=("as_of", "max")).reset_index()
+    table = table[["of", "evidence", "figures", "oldest", "newest", "source"]]
+    table = table.sort_values(["of", "figures", "evidence", "oldest"], ascending=[True, False, True, True])
+    lines = (f"of each kind the {MOST_SOURCES} sources of most figures; all {len(table)}: --format json",)
+    return frame_section("SOURCES", lines, table.groupby("of").head(MOST_SOURCES), table.to_dict("records"))

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from planner.questions.crossover import UNITS, UTILISATIONS, Crossing, Crossover, Option
-from planner.review.report import Column, Report, Section, as_data, percent, usd
+from planner.review.report import Column, Report, Section, as_data, made, percent, usd
 from planner.study.records.study import Study
 
 MOST_PERIODS = 4
@@ -13,9 +13,8 @@ MOST_PERIODS = 4
 
 def review_crossover(study: Study, crossover: Crossover, all_rows: bool = False) -> Report:
     """Where offers cross: ANSWER, CROSSOVER, OPTIONS, OF WHICH."""
-    sections = (_answer(crossover), _crossings(crossover), _options(crossover), _of_which(crossover))
-    made = tuple(section for section in sections if section is not None)
-    return Report(f"owned, committed or on demand: {study.study}", True, made, all_rows=all_rows)
+    sections = made(_answer(crossover), _crossings(crossover), _options(crossover), _of_which(crossover))
+    return Report(f"owned, committed or on demand: {study.study}", True, sections, all_rows=all_rows)
 
 
 def _above(utilisation: float) -> str:

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from planner.questions.bridging import Late, Slipped
 from planner.questions.missing import Broken
@@ -15,7 +16,8 @@ from planner.review.report import (
     between,
     first_line,
     first_of,
-    indented,
+    made,
+    no_plan_section,
     short_failure,
     signed,
 )
@@ -37,28 +39,32 @@ AS_IT_STANDS = (
 
 def review_slips(study: Study, costs: Sequence[Slipped], all_rows: bool = False) -> Report:
     """What each delay costs: ANSWER, DELAYS, KNOWN LATE, VALUE OF A MONTH, BROKEN, NO PLAN."""
-    without = [one for one in costs if one.bridging_usd is None]
-    sections = (_answer(costs), _delays(costs), _known_late(costs), _values(costs), _broken(costs), _no_plan(without))
-    made = [section for section in sections if section is not None]
-    if in_plan := [one for one in costs if one.slip.ready is not None]:
-        sets = " ".join(f"--set '{_written(change)}'" for change in in_plan[0].slip.patch.changes)
-        made.append(Section("NEXT", (f"planner whatif STUDY {sets}  one of them against the plan",)))
+    why_not = {one.slip.patch.name: one.why_not for one in costs if one.bridging_usd is None}
+    sections = made(
+        _answer(costs),
+        _delays(costs),
+        _known_late(costs),
+        _values(costs),
+        _broken(costs),
+        no_plan_section(why_not, [{"delay": name, "why_not": why} for name, why in why_not.items()]),
+        _next(costs),
+    )
     unsure = tuple(f"{name}: {first_line(late.unsure)}" for name, late in _late(costs) if late.unsure)
-    return Report(f"delays of {study.study}", not without, tuple(made), unsure=unsure, all_rows=all_rows)
+    return Report(f"delays of {study.study}", not why_not, sections, unsure=unsure, all_rows=all_rows)
+
+
+def _next(costs: Sequence[Slipped]) -> Section | None:
+    in_plan = [one for one in costs if one.slip.ready is not None]
+    if not in_plan:
+        return None
+    sets = " ".join(f"--set '{_written(change)}'" for change in in_plan[0].slip.patch.changes)
+    return Section("NEXT", (f"planner whatif STUDY {sets}  one of them against the plan",))
 
 
 def _written(change: Change) -> str:
     """A change as `--set` takes it."""
     value = f"{change.value:g}" if isinstance(change.value, float) else json.dumps(change.value, ensure_ascii=False)
     return f"{change.path}={value}"
-
-
-def _no_plan(without: Sequence[Slipped]) -> Section | None:
-    lines: list[str] = []
-    for one in without:
-        lines += indented(one.slip.patch.name, one.why_not)
-    data = [{"delay": one.slip.patch.name, "why_not": one.why_not} for one in without]
-    return Section("NO PLAN", tuple(lines), data=data) if without else None
 
 
 def _answer(costs: Sequence[Slipped]) -> Section:
@@ -95,69 +101,42 @@ def _how_late(costs: Sequence[Slipped]) -> list[str]:
     return lines
 
 
-@dataclass(frozen=True)
-class DelayRow:
-    """A delay and what it costs when it is known now.
-
-    Parameters
-    ----------
-    planned_for : the period from which the plan uses it; None: the plan has none of it
-    arrives_in : the period in which it can be used, late; None: not within the horizon
-    delay_usd, best_plans_differ_by_usd, usd_per_month : None where there is no plan with the delay
-    goals_broken : as the plan stands
-    """
-
-    delay: str
-    subject: str
-    site: str
-    lead_time: str
-    months: float
-    planned_for: str | None
-    arrives_in: str | None
-    months_without: float
-    delay_usd: float | None
-    best_plans_differ_by_usd: tuple[float, float] | None
-    usd_per_month: float | None
-    goals_broken: tuple[str, ...]
-    why_not: str
-
-
 def _delays(costs: Sequence[Slipped]) -> Section:
-    rows = []
-    for one in costs:
-        slip, has_plan = one.slip, one.bridging_usd is not None
-        rows.append(
-            DelayRow(
-                delay=slip.patch.name,
-                subject=slip.subject,
-                site=slip.site,
-                lead_time=slip.clock,
-                months=slip.months,
-                planned_for=slip.ready,
-                arrives_in=slip.until if slip.ready else None,
-                months_without=slip.missing_months,
-                delay_usd=one.bridging_usd,
-                best_plans_differ_by_usd=(one.least_usd, one.most_usd) if has_plan else None,
-                usd_per_month=one.usd_per_month,
-                goals_broken=tuple(sorted({b.goal for b in one.broken})),
-                why_not=one.why_not,
-            )
-        )
     columns = (
-        Column("late", lambda row: row.delay),
-        Column("missing from", lambda row: row.planned_for or "not in the plan"),
-        Column("until", lambda row: (row.arrives_in or "the end") if row.planned_for else ""),
-        Column("delay costs USD", lambda row: "no plan" if row.delay_usd is None else signed(row.delay_usd)),
-        Column(
-            "the best plans differ by", lambda row: between(row.best_plans_differ_by_usd) if row.planned_for else ""
-        ),
-        Column("USD/month", lambda row: "" if row.delay_usd is None else signed(row.usd_per_month or 0.0)),
-        Column("goals broken", lambda row: len(row.goals_broken) if row.planned_for else None),
+        Column("late", lambda one: one.slip.patch.name),
+        Column("missing from", lambda one: one.slip.ready or "not in the plan"),
+        Column("until", lambda one: (one.slip.until or "the end") if one.slip.ready else ""),
+        Column("delay costs USD", lambda one: "no plan" if one.bridging_usd is None else signed(one.bridging_usd)),
+        Column("the best plans differ by", lambda one: between(_ends(one)) if one.slip.ready else ""),
+        Column("USD/month", lambda one: "" if one.bridging_usd is None else signed(one.usd_per_month or 0.0)),
+        Column("goals broken", lambda one: len({b.goal for b in one.broken}) if one.slip.ready else None),
     )
     after = [KNOWN_NOW, AS_IT_STANDS]
     if any(one.slip.missing_months > one.slip.months + ALMOST for one in costs):
         after.append("USD/month: by the months in which it is missing; plans count whole periods: split the horizon")
-    return Section("DELAYS", (), columns, rows, tuple(after))
+    return Section("DELAYS", (), columns, costs, tuple(after), [_delay_data(one) for one in costs])
+
+
+def _ends(one: Slipped) -> tuple[float, float] | None:
+    return (one.least_usd, one.most_usd) if one.bridging_usd is not None else None
+
+
+def _delay_data(one: Slipped) -> dict[str, Any]:
+    slip = one.slip
+    return {
+        "subject": slip.subject,
+        "site": slip.site,
+        "lead_time": slip.clock,
+        "months": slip.months,
+        "planned_for": slip.ready,
+        "arrives_in": slip.until if slip.ready else None,
+        "months_without": slip.missing_months,
+        "delay_usd": one.bridging_usd,
+        "best_plans_differ_by_usd": _ends(one),
+        "usd_per_month": one.usd_per_month,
+        "goals_broken": sorted({b.goal for b in one.broken}),
+        "why_not": one.why_not,
+    }
 
 
 def _late(costs: Sequence[Slipped]) -> list[tuple[str, Late]]:

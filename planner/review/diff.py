@@ -2,8 +2,8 @@
 
 from planner.plan.file import digest
 from planner.questions.diff import PARTS, Diff, Difference
-from planner.review.bridges import ORDER_OF_STEPS, bridge_data, not_known, not_told_apart
-from planner.review.report import Cell, Column, Report, Section, percent, signed, usd
+from planner.review.bridges import ORDER_OF_STEPS, bridge_data, not_known, stand_together
+from planner.review.report import Cell, Column, Report, Section, item_columns, percent, signed, usd
 
 
 def review_diff(diff: Diff, all_rows: bool = False) -> Report:
@@ -42,13 +42,9 @@ def _bridge(diff: Diff) -> Section:
         parts = ", ".join(f"{name.replace('_', ' ')} {signed(v)}" for name, v in s.usd.items() if abs(v) >= 0.5)
         rows.append((s.name, parts, signed(s.total_usd)))
     rows.append(("second plan", "", usd(bridge.after_usd)))
-    columns = (
-        Column("step", lambda row: row[0]),
-        Column("of which", lambda row: row[1]),
-        Column("USD", lambda row: row[2]),
-    )
+    columns = item_columns("step", "of which", "USD")
     differ = f"{signed(bridge.least_usd)} to {signed(bridge.most_usd)} USD"
-    after = (f"by the bounds of both, the best possible plans differ by {differ}", *not_told_apart(bridge))
+    after = (f"by the bounds of both, the best possible plans differ by {differ}", *stand_together(bridge))
     return Section("BRIDGE", (ORDER_OF_STEPS,), columns, rows, after, bridge_data(bridge), most=None)
 
 

@@ -27,7 +27,7 @@ class FailureServed:
     ----------
     served_fraction, worst_flow : by tier
     moved_requests_per_second : more than in normal operation at the placements that take over
-    replicas_kept, replicas_lost, replicas_evicted : of those of normal operation; evicted make room for others
+    replicas_kept, replicas_lost, replicas_evicted : of those of normal operation; evicted make headroom for others
     fullest_placement, fullest_fraction_of_limit : the one that is nearest to its limit, and how near
     binding : whether the search had to plan for this failure itself
     """

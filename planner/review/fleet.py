@@ -134,15 +134,6 @@ def _lent(claim: Claim) -> str:
     return f"lent: {claim.machines} of {claim.pool} to {claim.lent_to}, {back}"
 
 
-@dataclass(frozen=True)
-class OverTime:
-    """A row of FLEET OVER TIME: a pool, or a total, with its number in each period as people read it."""
-
-    name: str
-    by_period: list[str]
-    is_pool: bool
-
-
 def over_time_section(plan: Plan) -> Section | None:
     """Machines of each pool, and power that is built, by period; no section where there is one period."""
     p, x = plan.problem, plan.decisions
@@ -152,27 +143,28 @@ def over_time_section(plan: Plan) -> Section | None:
     machines: dict[str, dict[str, float]] = {}
     for q in sorted(p.pools):
         machines[q] = {t: max(float(machines_held_or_bought(p, x, q, h)) for h in hours[t]) for t in p.periods}
-    in_use = {q: by_period for q, by_period in machines.items() if any(by_period.values())}
-    rows = [OverTime(q, [f"{n:,.0f}" for n in by_period.values()], True) for q, by_period in in_use.items()]
-    total = [sum(by_period[t] for by_period in machines.values()) for t in p.periods]
-    rows.append(OverTime("all", [f"{n:,.0f}" for n in total], False))
     built = [m for m in plan.study.build_outs if m.id in p.build_outs]
-    power_mw = [sum(m.power_mw * float(units_active(p, x, m.id, hours[t][0])) for m in built) for t in p.periods]
-    if any(power_mw):
-        rows.append(OverTime("built, MW", [f"{mw:g}" for mw in power_mw], False))
-    wanted = [max(sum(p.demand_requests_per_second[w, o, h] for w, o in p.flows) for h in hours[t]) for t in p.periods]
-    rows.append(OverTime("requests/s wanted", [f"{n:,.4g}" for n in wanted], False))
+    total, power_mw, wanted = {}, {}, {}
+    for t in p.periods:
+        total[t] = sum(by_period[t] for by_period in machines.values())
+        power_mw[t] = sum(m.power_mw * float(units_active(p, x, m.id, hours[t][0])) for m in built)
+        wanted[t] = max(sum(p.demand_requests_per_second[w, o, h] for w, o in p.flows) for h in hours[t])
+    totals = {"all": (total, ",.0f"), "built, MW": (power_mw, "g"), "requests/s wanted": (wanted, ",.4g")}
+    if not any(power_mw.values()):
+        del totals["built, MW"]
+    rows = [(q, by_period, ",.0f") for q, by_period in machines.items() if any(by_period.values())]
+    rows += [(name, by_period, written) for name, (by_period, written) in totals.items()]
+
+    def column(t: str) -> Column:
+        return Column(t, lambda row: format(row[1][t], row[2]))
+
     ends = [h for h in plan.study.holdings if h.until is not None and h.until <= plan.study.horizon.last_day]
     return Section(
         "FLEET OVER TIME",
         ("machines held and bought, those rented by the hour in the fullest hour of each period",),
-        (Column("pool", lambda row: row.name), *(_period_column(t, i) for i, t in enumerate(p.periods))),
+        (Column("pool", lambda row: row[0]), *map(column, p.periods)),
         rows,
         tuple(f"{h.machines} of {h.pool} held end on {h.until}" for h in ends),
         data={"machines": machines},
-        always=lambda row: not row.is_pool,
+        always=lambda row: row[0] in totals,
     )
-
-
-def _period_column(t: str, place: int) -> Column:
-    return Column(t, lambda row: row.by_period[place])

@@ -61,7 +61,7 @@ def split_of(p: Problem, x: Decisions, e: str, s: State) -> Split:
     """The share of a placement's running replicas by how they come to run (0 to 1).
 
     Machines of a pool are taken in this order: there all along, back from others, obtained; by what was kept, then by
-    what was loaded: of a pool all placements alike.
+    what was loaded: of a pool all placements by the same shares.
     """
     q, runs = p.pool_of[e], float(running(x, e, s))
     if runs <= 0:

@@ -2,13 +2,17 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, is_dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from planner.study.records.base import Record
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 Cell = str | int | float | None
 MOST_ROWS = 12
 """Rows of a table that are written unless all are asked for."""
+WHY_LINES = 4
 
 
 @dataclass(frozen=True)
@@ -45,6 +49,15 @@ class Several:
 Line = str | Several
 
 
+def item_columns(*titles: str) -> tuple[Column, ...]:
+    """The columns of a table whose rows are tuples, in their order."""
+
+    def column(place: int, title: str) -> Column:
+        return Column(title, lambda row: row[place])
+
+    return tuple(column(place, title) for place, title in enumerate(titles))
+
+
 @dataclass(frozen=True)
 class Section:
     """A titled part of a report: lines, a table, and lines that explain the table.
@@ -70,6 +83,17 @@ class Section:
     always: Callable[[Any], bool] = lambda row: False
 
 
+def frame_section(
+    title: str, lines: tuple[Line, ...], frame: "pd.DataFrame", data: Any = None, zero: Cell = None
+) -> Section:
+    """A section whose table is a frame, every row of it; `zero` is what stands for a count of 0."""
+
+    def column(name: str) -> Column:
+        return Column(name.replace("_", " "), lambda row: row[name] or zero)
+
+    return Section(title, lines, tuple(map(column, frame.columns)), frame.to_dict("records"), data=data, most=None)
+
+
 @dataclass(frozen=True)
 class Report:
     """What a command answers.
@@ -90,6 +114,19 @@ class Report:
     unsure: tuple[str, ...] = ()
     all_rows: bool = True
     all_by: str = "--all"
+
+
+def made(*sections: Section | None) -> tuple[Section, ...]:
+    """The sections that there are."""
+    return tuple(section for section in sections if section is not None)
+
+
+def no_plan_section(why_not: Mapping[str, str], data: Any = None) -> Section | None:
+    """What has no plan, and why; no section where all has one."""
+    lines = []
+    for name, why in why_not.items():
+        lines += [f"{name}:", *(f"  {line.strip()}" for line in why.splitlines()[:WHY_LINES])]
+    return Section("NO PLAN", tuple(lines), data=data) if lines else None
 
 
 def as_data(value: Any) -> Any:
@@ -149,11 +186,6 @@ def percent(fraction: float, decimals: int = 0) -> str:
 def first_line(text: str) -> str:
     """The first line of a text."""
     return text.partition("\n")[0]
-
-
-def indented(name: str, text: str, most: int = 4) -> list[str]:
-    """A name, and below it the first lines of a text."""
-    return [f"{name}:", *(f"  {line.strip()}" for line in text.splitlines()[:most])]
 
 
 def first_of(names: Sequence[str], most: int) -> str:

@@ -4,27 +4,34 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from planner.questions.sequence import Alternative, Sequences
-from planner.review.report import Column, Report, Section, between, indented, percent, signed, usd
+from planner.review.report import (
+    Column,
+    Report,
+    Section,
+    between,
+    item_columns,
+    made,
+    no_plan_section,
+    percent,
+    signed,
+    usd,
+)
 from planner.study.records.plan import Built
 
 
 def review_sequences(sequences: Sequences, all_rows: bool = False, pairs: bool = False) -> Report:
     """The chosen sequence and the next best: ANSWER, NEXT BEST, FURTHER, NO PLAN, NOT ASKED."""
-    share = percent(sequences.within_fraction, 1)
-    sections = [
+    share, not_asked = percent(sequences.within_fraction, 1), list(sequences.not_asked.items())
+    columns = item_columns("change", "why")
+    sections = made(
         _answer(sequences, pairs),
         _alternatives("NEXT BEST", f"within {share} of the plan's cost", sequences.near),
         _alternatives("FURTHER", f"more than {share} dearer", sequences.further),
-    ]
-    if sequences.without:
-        lines = [line for name, why in sequences.without.items() for line in indented(name, why)]
-        sections.append(Section("NO PLAN", tuple(lines), data=sequences.without))
-    if sequences.not_asked:
-        columns = (Column("change", lambda row: row[0]), Column("why", lambda row: row[1]))
-        rows = list(sequences.not_asked.items())
-        sections.append(Section("NOT ASKED", (), columns, rows, data=sequences.not_asked, most=None))
+        no_plan_section(sequences.without, sequences.without),
+        Section("NOT ASKED", (), columns, not_asked, data=sequences.not_asked, most=None) if not_asked else None,
+    )
     title = f"sequences of {sequences.plan.study.study}"
-    return Report(title, not sequences.cheaper, tuple(sections), all_rows=all_rows)
+    return Report(title, not sequences.cheaper, sections, all_rows=all_rows)
 
 
 def builds_text(builds: Iterable[Built]) -> str:

@@ -10,7 +10,8 @@ from planner.review.report import (
     Section,
     as_data,
     first_line,
-    indented,
+    made,
+    no_plan_section,
     percent,
     short_failure,
     usd,
@@ -28,12 +29,12 @@ OUT_OF_SCOPE = (
 def review_ladder(study: Study, steps: Sequence[Step]) -> Report:
     """The report of a ladder; good when every step of the study's own goals has a plan."""
     out_of_scope = Section("OUT OF SCOPE", (*_assumed(study, steps), *OUT_OF_SCOPE))
-    sections = (_answer(study, steps), _steps(steps), _at_risk(steps), _no_plan(steps), out_of_scope)
+    no_plan = {step_text(step.rung.name): step.why_not for step in steps if step.plan is None and not step.not_planned}
     unsure = tuple(
         f"{step_text(step.rung.name)}: {first_line(step.why_not or step.not_drilled)}" for step in steps if step.unsure
     )
-    made = tuple(section for section in sections if section is not None)
-    return Report(f"ladder of study {study.study}", good(steps), made, unsure=unsure)
+    sections = made(_answer(study, steps), _steps(steps), _at_risk(steps), no_plan_section(no_plan), out_of_scope)
+    return Report(f"ladder of study {study.study}", good(steps), sections, unsure=unsure)
 
 
 def good(steps: Sequence[Step]) -> bool:
@@ -223,14 +224,6 @@ def _data(step: Step) -> dict[str, Any]:
         "plan_of": step.plan_of or step.rung.name,
         "at_risk": None if step.risk is None else _risk_data(step.risk),
     }
-
-
-def _no_plan(steps: Sequence[Step]) -> Section | None:
-    lines: list[str] = []
-    for step in steps:
-        if step.plan is None and not step.not_planned:
-            lines += indented(step_text(step.rung.name), step.why_not)
-    return Section("NO PLAN", tuple(lines)) if lines else None
 
 
 def _assumed(study: Study, steps: Sequence[Step]) -> tuple[str, ...]:

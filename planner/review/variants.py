@@ -1,16 +1,26 @@
 """The report of whatif: the answer first, then what differs between the variants and where the money goes."""
 
 import itertools
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from planner.questions.bridge import Bridge
 from planner.questions.diff import offers_that_differ
 from planner.questions.whatif import AS_IT_IS, Answer, Variant, bridges_of, in_common
-from planner.review.bridges import ORDER_OF_STEPS, bridge_columns, bridge_data, not_known, not_told_apart
+from planner.review.bridges import ORDER_OF_STEPS, bridge_columns, bridge_data, not_known, stand_together
 from planner.review.redundancy import ON_EQUAL_TERMS, beyond_usd, redundancy_data
-from planner.review.report import Column, Report, Section, between, indented, percent, signed, usd
+from planner.review.report import (
+    Column,
+    Report,
+    Section,
+    between,
+    item_columns,
+    made,
+    no_plan_section,
+    percent,
+    signed,
+    usd,
+)
 from planner.solve.search import is_proven
 from planner.study.records.plan import PlanFile
 from planner.study.records.study import Study
@@ -30,20 +40,20 @@ def review_variants(
     asked = [answer for answer in answers if answer.variant.asked]
     title = f"what-if on {study.study}: {len(asked) - 1} variant{'s' if len(asked) != 2 else ''}"
     written = {a.variant.name: files[a.variant.name] for a in answers if a.plan is not None} if files else {}
-    sections = (
+    why_not = {a.variant.name: a.why_not for a in asked if a.plan is None and not a.not_planned}
+    sections = made(
         _answer(asked),
         _changes(asked),
         _variants(asked, written, bridges),
         _bridges(asked, bridges),
         _by_change(answers),
         _in_common(asked),
-        _no_plan(asked),
+        no_plan_section(why_not, [{"variant": name, "why_not": why} for name, why in why_not.items()]),
         _files(written),
         Section("NEXT", _next(written)),
     )
-    made = tuple(section for section in sections if section is not None)
     unsure = tuple(f"{name}: {line}" for name, bridge in bridges.items() for line in not_known(bridge))
-    return Report(title, all(a.plan is not None for a in asked), made, unsure=unsure, all_rows=all_rows)
+    return Report(title, all(a.plan is not None for a in asked), sections, unsure=unsure, all_rows=all_rows)
 
 
 def _answer(asked: Sequence[Answer]) -> Section:
@@ -94,96 +104,79 @@ def _changes(asked: Sequence[Answer]) -> Section:
     for name, patch in patches.items():
         for n, change in enumerate(patch.changes):
             rows.append((name, str(change), patch.why) if n == 0 else ("", str(change), ""))
-    columns = (
-        Column("change", lambda row: row[0]),
-        Column("what", lambda row: row[1]),
-        Column("why", lambda row: row[2]),
-    )
+    columns = item_columns("change", "what", "why")
     data = {name: {"why": p.why, "changes": [str(c) for c in p.changes]} for name, p in patches.items()}
     return Section("CHANGES", (), columns, rows, data=data, most=None)
 
 
-@dataclass(frozen=True)
-class VariantRow:
-    """A variant with its plan, and its difference to the study as it is."""
-
-    variant: str
-    plan: PlanFile | None
-    bridge: Bridge | None
-    orders_that_differ: int | None
-    why_not: str
-    no_plan: str
-
-    @property
-    def best_plans_differ_by_usd(self) -> tuple[float, float] | None:
-        """The least and the most that the best plans of both differ by."""
-        return (self.bridge.least_usd, self.bridge.most_usd) if self.bridge is not None else None
-
-    @property
-    def difference_usd(self) -> float | None:
-        """The cost beyond that of the study as it is."""
-        return self.bridge.after_usd - self.bridge.before_usd if self.bridge is not None else None
-
-
 def _variants(asked: Sequence[Answer], files: Mapping[str, str], bridges: Mapping[str, Bridge]) -> Section:
-    base, rows, on_equal_terms = asked[0].plan, [], []
+    """A row for each variant: its plan, and its difference to the study as it is."""
+    base, on_equal_terms = asked[0].plan, []
     for answer in asked:
-        plan, name = answer.plan, answer.variant.name
-        bridge, differ = bridges.get(name) if plan is not None else None, None
-        if plan is not None:
-            equal = beyond_usd(plan, plan.on_equal_terms)
-            on_equal_terms.append(f"{name}: {'not known' if equal is None else usd(equal)}")
-            if base is not None and bridge is not None:
-                differ = len(offers_that_differ(base, plan))
-        no_plan = "not planned" if answer.not_planned else "no plan"
-        rows.append(VariantRow(name, plan, bridge, differ, answer.why_not, no_plan))
+        if answer.plan is not None:
+            equal = beyond_usd(answer.plan, answer.plan.on_equal_terms)
+            on_equal_terms.append(f"{answer.variant.name}: {'not known' if equal is None else usd(equal)}")
+
+    def orders_that_differ(answer: Answer) -> int | None:
+        if base is None or answer.plan is None or answer.variant.name not in bridges:
+            return None
+        return len(offers_that_differ(base, answer.plan))
+
+    def of_bridge(answer: Answer, cell: Callable[[Bridge], str]) -> str:
+        bridge = bridges.get(answer.variant.name)
+        return "" if bridge is None or answer.plan is None else cell(bridge)
+
     columns = (
-        Column("variant"),
-        Column("USD", lambda row: usd(row.plan.proof.cost_usd) if row.plan is not None else row.no_plan),
-        Column("difference", lambda row: signed(row.difference_usd) if row.difference_usd is not None else ""),
-        Column("the best plans differ by", lambda row: between(row.best_plans_differ_by_usd)),
-        Column("redundancy", lambda row: _redundancy(row.plan)),
-        Column("orders that differ"),
-        Column("gap", lambda row: percent(row.plan.proof.gap_fraction, 2) if row.plan is not None else ""),
+        Column("variant", lambda a: a.variant.name),
+        _plan_column(
+            "USD", lambda plan: usd(plan.proof.cost_usd), lambda a: "not planned" if a.not_planned else "no plan"
+        ),
+        Column("difference", lambda a: of_bridge(a, lambda b: signed(b.after_usd - b.before_usd))),
+        Column("the best plans differ by", lambda a: of_bridge(a, lambda b: between((b.least_usd, b.most_usd)))),
+        _plan_column("redundancy", lambda plan: usd(plan.proof.cost_usd - plan.without_goals.cost_usd)),
+        Column("orders that differ", orders_that_differ),
+        _plan_column("gap", lambda plan: percent(plan.proof.gap_fraction, 2)),
     )
     after = (
         "every plan survives every failure of its own study as promised; differences are true to within both gaps",
         "redundancy: against the cheapest plan without survival goals, which may stand on spot",
         f"{ON_EQUAL_TERMS}: {'; '.join(on_equal_terms)}",
     )
-    data = [_variant_data(row, files) for row in rows]
-    return Section("VARIANTS", (), columns, rows, after, data, most=None)
+    data = []
+    for answer in asked:
+        own: dict[str, Any] = {"variant": answer.variant.name}
+        if answer.plan is None:
+            data.append({**own, "plan": None, "why_not": answer.why_not})
+        else:
+            more = {"orders_that_differ": orders_that_differ(answer), "file": files.get(answer.variant.name)}
+            data.append({**own, **_plan_data(answer.plan, bridges.get(answer.variant.name)), **more})
+    return Section("VARIANTS", (), columns, asked, after, data, most=None)
 
 
-def _redundancy(plan: PlanFile | None) -> str:
-    extra = beyond_usd(plan, plan.without_goals) if plan is not None else None
-    return "" if extra is None else usd(extra)
+def _plan_column(
+    title: str, cell: Callable[[PlanFile], str], without: Callable[[Answer], str] = lambda answer: ""
+) -> Column:
+    return Column(title, lambda answer: without(answer) if answer.plan is None else cell(answer.plan))
 
 
-def _variant_data(row: VariantRow, files: Mapping[str, str]) -> dict[str, object]:
-    if row.plan is None:
-        return {"variant": row.variant, "plan": None, "why_not": row.why_not}
-    proof = row.plan.proof
+def _plan_data(plan: PlanFile, bridge: Bridge | None) -> dict[str, Any]:
     return {
-        "variant": row.variant,
-        "cost_usd": proof.cost_usd,
-        "bound_usd": proof.bound_usd,
-        "gap_fraction": proof.gap_fraction,
-        "status": proof.status,
-        **redundancy_data(row.plan),
-        "orders_that_differ": row.orders_that_differ,
-        "difference_usd": row.difference_usd,
-        "best_plans_differ_by_usd": row.best_plans_differ_by_usd,
-        "uncoverable": len(row.plan.uncoverable),
-        "study_sha256": row.plan.study_sha256,
-        "plan_sha256": row.plan.digest_sha256,
-        "file": files.get(row.variant),
+        "cost_usd": plan.proof.cost_usd,
+        "bound_usd": plan.proof.bound_usd,
+        "gap_fraction": plan.proof.gap_fraction,
+        "status": plan.proof.status,
+        **redundancy_data(plan),
+        "difference_usd": bridge.after_usd - bridge.before_usd if bridge is not None else None,
+        "best_plans_differ_by_usd": (bridge.least_usd, bridge.most_usd) if bridge is not None else None,
+        "uncoverable": len(plan.uncoverable),
+        "study_sha256": plan.study_sha256,
+        "plan_sha256": plan.digest_sha256,
     }
 
 
 def _bridges(asked: Sequence[Answer], bridges: Mapping[str, Bridge]) -> Section | None:
     rows = [(a.variant.name, bridges[a.variant.name]) for a in asked if a.variant.name in bridges]
-    after = tuple(f"{name}: {line}" for name, bridge in rows for line in not_told_apart(bridge))
+    after = tuple(f"{name}: {line}" for name, bridge in rows for line in stand_together(bridge))
     columns = (Column("variant", lambda row: row[0]), *bridge_columns(AS_IT_IS))
     data = [{"variant": name, **bridge_data(bridge)} for name, bridge in rows]
     return Section("BRIDGE", (ORDER_OF_STEPS,), columns, rows, after, data, most=None) if rows else None
@@ -227,15 +220,8 @@ def _in_common(asked: Sequence[Answer]) -> Section | None:
     return Section("ORDERS", (line,), columns, rows) if rows else None
 
 
-def _no_plan(asked: Sequence[Answer]) -> Section | None:
-    without = [answer for answer in asked if answer.plan is None and not answer.not_planned]
-    lines = [line for answer in without for line in indented(answer.variant.name, answer.why_not)]
-    data = [{"variant": answer.variant.name, "why_not": answer.why_not} for answer in without]
-    return Section("NO PLAN", tuple(lines), data=data) if without else None
-
-
 def _files(written: Mapping[str, str]) -> Section | None:
-    columns = (Column("variant", lambda row: row[0]), Column("file", lambda row: row[1]))
+    columns = item_columns("variant", "file")
     return Section("FILES", (), columns, list(written.items()), data=written, most=None) if written else None
 
 
