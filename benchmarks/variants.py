@@ -18,7 +18,8 @@ sys.path[:0] = [str(ROOT)]
 
 from planner.plan.plan import make_plan  # noqa: E402
 from planner.questions.patches import Change, Patch  # noqa: E402
-from planner.questions.whatif import plan_variants, studies_of, variants_of  # noqa: E402
+from planner.questions.variants import studies_of, variants_of  # noqa: E402
+from planner.questions.whatif import plan_variants  # noqa: E402
 from planner.solve.search import Effort  # noqa: E402
 from planner.study.read import read_study  # noqa: E402
 

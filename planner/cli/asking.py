@@ -145,16 +145,10 @@ def whatif(
     """
     with answered(format):
         from planner.cli.questions import How, reported
-        from planner.questions.patches import patch_of_text, patched, read_patch
-        from planner.questions.whatif import (
-            Answer,
-            Variant,
-            file_names,
-            plan_variants,
-            read_axes,
-            studies_of,
-            variants_of,
-        )
+        from planner.questions.patched import patched
+        from planner.questions.patches import patch_of_text, read_patch
+        from planner.questions.variants import Variant, read_axes, studies_of, variants_of
+        from planner.questions.whatif import Answer, file_names, plan_variants
         from planner.review.render import render
         from planner.review.variants import review_variants
         from planner.solve.search import Effort

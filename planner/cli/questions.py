@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from planner.plan.plan import Case
-    from planner.questions.bridging import Late
-    from planner.questions.crossover import By
-    from planner.questions.slip import Slip
-    from planner.questions.whatif import Answer, Variant
+    from planner.questions.crossover import Basis
+    from planner.questions.delay import Delay
+    from planner.questions.delay_cost import KnownLate
+    from planner.questions.variants import Variant
+    from planner.questions.whatif import Answer
     from planner.review.report import Report
     from planner.solve.search import Effort, Progress
     from planner.study.records.plan import PlanFile
@@ -36,7 +37,7 @@ class Question:
     months: tuple[float, ...] = ()
     is_late: bool = False
     known_on: date | None = None
-    by: "By" = "machine_type"
+    by: "Basis" = "machine_type"
     within_fraction: float = 0.03
     pairs: bool = False
 
@@ -86,12 +87,12 @@ def _crossover(question: Question, study: "Study", how: How) -> "tuple[Report, S
 
 
 def _slip(question: Question, study: "Study", how: How) -> "tuple[Report, Sequence[Answer]]":
-    from planner.questions.bridging import known_late, slipped
-    from planner.questions.slip import slips
-    from planner.review.delays import review_slips
+    from planner.questions.delay import delays_of
+    from planner.questions.delay_cost import costs_of_delays, known_late
+    from planner.review.delays import review_delays
 
     plan = _base(study, how)
-    asked = slips(
+    asked = delays_of(
         plan,
         question.what or ("*",),
         question.clocks or ("power",),
@@ -100,11 +101,11 @@ def _slip(question: Question, study: "Study", how: How) -> "tuple[Report, Sequen
     )
     answers = _planned(study, [slip.variant for slip in asked if slip.ready is not None], how, plan)
 
-    def late(plan: "PlanFile", slip: "Slip") -> "Late | None":
+    def late(plan: "PlanFile", slip: "Delay") -> "KnownLate | None":
         how.progress("known late", None, slip.patch.name)
         return known_late(plan, slip, question.known_on, how.effort, how.progress) if question.is_late else None
 
-    return review_slips(study, slipped(asked, answers, how.progress, late), how.all_rows), answers
+    return review_delays(study, costs_of_delays(asked, answers, how.progress, late), how.all_rows), answers
 
 
 def _sequence(question: Question, study: "Study", how: How) -> "tuple[Report, Sequence[Answer]]":

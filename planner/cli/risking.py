@@ -10,7 +10,7 @@ from planner.cli.console import answered, emit, plan_in, tell, tell_findings
 
 if TYPE_CHECKING:
     from planner.problem.problem import Problem
-    from planner.questions.exposure import Running, Traffic
+    from planner.questions.risk.exposure import Running, Traffic
     from planner.study.records.study import Study
 
     Subject = tuple[str, Study, Problem, Running | None, Traffic | None]
@@ -48,7 +48,7 @@ def risk(
     Examples: `planner risk examples/quickstart` · `planner risk plan.json --all` · `planner risk mine --draw mermaid`
     """
     with answered(format):
-        from planner.questions.exposure import exposure
+        from planner.questions.risk.exposure import exposure
         from planner.review.drawing import drawing
         from planner.review.render import render
         from planner.review.risks import review_risks
@@ -68,7 +68,7 @@ def _read(subject: Path, study: Path | None) -> "Subject":
     from planner.errors import Finding, InputError
     from planner.plan.file import digest
     from planner.problem.build import build
-    from planner.questions.exposure import running_in, running_now
+    from planner.questions.risk.exposure import running_in, running_now
     from planner.study.read import read_fleet, read_study
 
     kind = subject.suffix.lower()

@@ -1,17 +1,17 @@
-"""Where the money goes between two plans: prices, serving, demand, commitments, slip, redundancy, in steps that add up.
+"""Where the money goes between two plans: prices, serving, demand, commitments, delay and redundancy add up.
 
 What lies between two studies is planned without survival goals where several kinds of things change at once: that is
 quick, and it is what a step then means. Where only one kind changes, nothing has to be solved.
 """
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Set
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from planner.errors import NoPlan, SolverError
 from planner.plan.decisions import costs_usd
 from planner.plan.file import canonical
+from planner.plan.in_hand import Plan, in_hand
 from planner.plan.plan import Case
 from planner.problem.algebra import Sparse
 from planner.problem.build import build
@@ -20,19 +20,19 @@ from planner.problem.problem import Decisions, Problem, no_decisions
 from planner.problem.rules.costs import COSTS
 from planner.problem.rules.formulas import short_of_spend
 from planner.questions.paths import figures_of
-from planner.solve.search import Effort, Infeasible
-from planner.solve.solve import solve
+from planner.questions.planned import solution_or_why_not
+from planner.solve.search import Effort
 from planner.study.records.buildout import BuildOut
 from planner.study.records.inventory import Offer
 from planner.study.records.plan import PlanFile, WithoutGoals
 from planner.study.records.study import Study
 
-PRICES, SERVING, DEMAND, COMMITMENTS, SLIP, REDUNDANCY = STEPS = (
+PRICES, SERVING, DEMAND, COMMITMENTS, DELAY, REDUNDANCY = STEPS = (
     "prices",
     "serving",
     "demand",
     "commitments",
-    "slip",
+    "delay",
     "redundancy",
 )
 NOT_COMPARED = ("study", "assumptions", "schema_version")
@@ -46,14 +46,14 @@ CONTRACT_POLICIES = ("offers", "terms_beyond_horizon")
 OFFER_DATES = ("lead_days", "starts_from", "starts_until")
 BUILD_OUT_DATES = ("lead_months", "ready_in", "never", "decide_by")
 
-Bare = Callable[[Study, Case], Mapping[str, float] | None]
-"""Cost by component of the cheapest plan without survival goals; None when there is none [USD over the horizon].
-
-Raises NoPlan or SolverError where the search ends without knowing."""
+Costs = tuple[Mapping[str, float] | None, str]
+"""Cost by component [USD over the horizon]; none without a plan: and why it is not known whether there is one."""
+CostsWithoutGoals = Callable[[Study, Case], Costs]
+"""Costs of the cheapest plan without survival goals."""
 
 
 @dataclass(frozen=True)
-class Step:
+class BridgeStep:
     """A step of a cost bridge: the change of each cost component [USD over the horizon]."""
 
     name: str
@@ -78,14 +78,14 @@ class Bridge:
 
     before_usd: float
     after_usd: float
-    steps: tuple[Step, ...]
+    steps: tuple[BridgeStep, ...]
     least_usd: float
     most_usd: float
     together: tuple[str, ...] = ()
     unsure: Mapping[str, str] = field(default_factory=dict)
 
 
-def bridge(before: PlanFile, after: PlanFile, bare: Bare | None = None) -> Bridge:
+def bridge(before: PlanFile | Plan, after: PlanFile | Plan, without_goals: CostsWithoutGoals | None = None) -> Bridge:
     """From one plan's cost to another's, step by step; the steps add up exactly.
 
     Formula
@@ -93,7 +93,7 @@ def bridge(before: PlanFile, after: PlanFile, bare: Bare | None = None) -> Bridg
         serving      = cost without goals with all of `after` but its demand, contracts and dates, less that of `before`
         demand       = the same with the requests of `after`, less the step before
         commitments  = the same with its offers, holdings, claims and promises, less the step before
-        slip         = the same with its clocks, lead times and dates, less the step before
+        delay        = the same with its lead times and dates, less the step before
         redundancy   = (cost − cost without goals) of `after` less that of `before`, at the prices of `after`
     Units
         USD over the horizon, by cost component
@@ -103,46 +103,52 @@ def bridge(before: PlanFile, after: PlanFile, bare: Bare | None = None) -> Bridg
     Parameters
     ----------
     before, after : the plans; they may be of different studies
-    bare : plans a study without goals; none: each as precisely as `before` was asked for
+    without_goals : plans a study without goals; none: each as precisely as `before` was asked for
     """
-    bare = bare or bare_costs(Effort(gap_fraction=before.proof.gap_asked_fraction))
+    hand = in_hand(before)
+    before, after = hand.file, in_hand(after).file
+    without_goals = without_goals or costs_without_goals(Effort(gap_fraction=before.proof.gap_asked_fraction))
     repriced = _repriced(before.study, after.study)
-    change = _revalued(before, repriced, before)
-    bare_change = _revalued(before, repriced, before.without_goals)
-    whole_before, bare_before = before.costs_usd, before.without_goals.costs_usd
-    whole_after, bare_after = after.costs_usd, after.without_goals.costs_usd
-    names = list(dict.fromkeys((*(cost.__name__ for cost in COSTS), *whole_before, *whole_after)))
-    at = {name: bare_before.get(name, 0.0) + bare_change.get(name, 0.0) for name in names}
-    margin = {n: whole_before.get(n, 0.0) + change.get(n, 0.0) - at[n] for n in names}
+    change, change_without_goals = _revalued(hand, repriced)
+    names = list(dict.fromkeys((*(cost.__name__ for cost in COSTS), *before.costs_usd, *after.costs_usd)))
+    at = _sum(names, before.without_goals.costs_usd, change_without_goals)
+    redundancy = _difference(names, _sum(names, before.costs_usd, change), at)
     steps = dict.fromkeys(STEPS, dict.fromkeys(names, 0.0))
-    steps[PRICES] = {name: change.get(name, 0.0) for name in names}
+    steps[PRICES] = _sum(names, change)
     changed = _changed(before, after, repriced)
+    at_end = after.without_goals.costs_usd
     together, unsure = list[str](), dict[str, str]()
     for n, step in enumerate(changed):
         last = n == len(changed) - 1
-        missing = frozenset(changed[n + 1 :])
+        missing = set(changed[n + 1 :])
         case = before.demand_case if DEMAND in missing else after.demand_case
-        reached = None
-        try:
-            reached = bare_after if last else bare(_between(after.study, before.study, missing), case)
-        except (NoPlan, SolverError) as error:  # one that does not exist is no error
-            unsure[step] = str(error).partition("\n")[0]
-        if reached is None:
+        between, why = (at_end, "") if last else without_goals(_between(after.study, before.study, missing), case)
+        if why:
+            unsure[step] = why.partition("\n")[0]
+        if between is None:
             together.append(step)
             continue
-        steps[step] = {name: reached.get(name, 0.0) - at[name] for name in names}
-        at = {name: reached.get(name, 0.0) for name in names}
-    steps[REDUNDANCY] = {n: whole_after.get(n, 0.0) - bare_after.get(n, 0.0) - margin[n] for n in names}
+        steps[step] = _difference(names, between, at)
+        at = _sum(names, between)
+    steps[REDUNDANCY] = _difference(names, _difference(names, after.costs_usd, at_end), redundancy)
     a, b = before.proof, after.proof
     return Bridge(
         a.cost_usd,
         b.cost_usd,
-        tuple(Step(name, usd) for name, usd in steps.items()),
+        tuple(BridgeStep(name, usd) for name, usd in steps.items()),
         b.bound_usd - a.cost_usd,
         b.cost_usd - a.bound_usd,
         tuple(together),
         unsure,
     )
+
+
+def _sum(names: Iterable[str], *parts: Mapping[str, float]) -> dict[str, float]:
+    return {name: sum(part.get(name, 0.0) for part in parts) for name in names}
+
+
+def _difference(names: Iterable[str], a: Mapping[str, float], b: Mapping[str, float]) -> dict[str, float]:
+    return {name: a.get(name, 0.0) - b.get(name, 0.0) for name in names}
 
 
 def asked(study: Study) -> dict[str, Any]:
@@ -154,44 +160,42 @@ def asked(study: Study) -> dict[str, Any]:
     }
 
 
-def bare_costs(effort: Effort, known: Mapping[str, Mapping[str, float]] | None = None) -> Bare:
+def costs_without_goals(effort: Effort, known: Mapping[str, Mapping[str, float]] | None = None) -> CostsWithoutGoals:
     """Plans studies without goals, each once.
 
     Parameters
     ----------
     effort : of each
-    known : `bare_key` of a study -> its cost by component
+    known : `key_without_goals` of a study -> its cost by component
     """
-    found: dict[str, Mapping[str, float] | None] = dict(known or {})
+    by_key: dict[str, Costs] = {key: (costs, "") for key, costs in (known or {}).items()}
 
-    def costs(study: Study, case: Case) -> Mapping[str, float] | None:
-        key = bare_key(study, case)
-        if key not in found:
-            found[key] = _bare(study, case, effort)
-        return found[key]
+    def costs(study: Study, case: Case) -> Costs:
+        key = key_without_goals(study, case)
+        if key not in by_key:
+            by_key[key] = _cost_without_goals(study, case, effort)
+        return by_key[key]
 
     return costs
 
 
-def bare_key(study: Study, case: Case) -> str:
+def key_without_goals(study: Study, case: Case) -> str:
     """The same for studies that ask the same but for survival goals."""
     return f"{case} {canonical(_without_survival(asked(_priced(study))))}"
 
 
-def _bare(study: Study, case: Case, effort: Effort) -> Mapping[str, float] | None:
+def _cost_without_goals(study: Study, case: Case, effort: Effort) -> Costs:
     if not _fits(study):
-        return None
+        return None, ""
     p = replace(build(study, case, with_goals=False), failover="resolve")
     if workloads_without_edge(p):
-        return None
-    try:
-        return costs_usd(p, solve(p, effort).decisions)
-    except Infeasible:
-        return None
+        return None, ""
+    solution, why_not_known = solution_or_why_not(p, effort)
+    return (costs_usd(p, solution.decisions) if solution is not None else None), why_not_known
 
 
 def _fits(study: Study) -> bool:
-    """Whether the parts of a study made of two name what is there."""
+    """Whether the parts of a study made of two name only what it has."""
     workloads, origins = {w.name for w in study.workloads}, {o.name for o in study.origins}
     periods = {None, *(t.name for t in study.horizon.each_period)}
     hours = {None, *(h.name for h in study.horizon.each_hour)}
@@ -207,23 +211,23 @@ def _fits(study: Study) -> bool:
 # ------------------------------------------------------------------ studies between two
 def _changed(before: PlanFile, after: PlanFile, repriced: Study) -> list[str]:
     """The kinds of things that change between two plans, in the order of their steps; serving where none does."""
-    rest = frozenset((DEMAND, COMMITMENTS, SLIP))
-    whole = asked(_priced(after.study))
-    found = [step for step in STEPS if step in rest and asked(_between(after.study, before.study, {step})) != whole]
-    if before.demand_case != after.demand_case and DEMAND not in found:
-        found.insert(0, DEMAND)
+    following = (DEMAND, COMMITMENTS, DELAY)
+    at_end = asked(_priced(after.study))
+    kinds = [step for step in following if asked(_between(after.study, before.study, {step})) != at_end]
+    if before.demand_case != after.demand_case and DEMAND not in kinds:
+        kinds.insert(0, DEMAND)
     moves = asked(_priced(before.study)) != asked(_priced(repriced))  # at other prices something else is the cheapest
-    otherwise = _without_survival(asked(_between(after.study, before.study, rest)))
-    if moves or otherwise != _without_survival(asked(_priced(repriced))) or not found:
-        found.insert(0, SERVING)
-    return found
+    otherwise = _without_survival(asked(_between(after.study, before.study, set(following))))
+    if moves or otherwise != _without_survival(asked(_priced(repriced))) or not kinds:
+        kinds.insert(0, SERVING)
+    return kinds
 
 
 def _without_survival(figures: dict[str, Any]) -> dict[str, Any]:
     return {path: v for path, v in figures.items() if not re.match(r"tiers\[[^\]]*\]\.survive", path)}
 
 
-def _between(after: Study, before: Study, missing: frozenset[str] | set[str]) -> Study:
+def _between(after: Study, before: Study, missing: Set[str]) -> Study:
     """The second study with what belongs to some steps still as in the first."""
     study = after
     if DEMAND in missing:
@@ -234,19 +238,15 @@ def _between(after: Study, before: Study, missing: frozenset[str] | set[str]) ->
         pools = {pool.id for pool in after.pools}
         update["offers"] = tuple(b for b in _dated(before.offers, after.offers) if b.pool in pools)
         update["policies"] = after.policies.model_copy(update=kept)
-        update["prices"] = (*after.prices, *_only_in(before, after))
+        known = {price.offer_id for price in after.prices}
+        update["prices"] = (*after.prices, *(price for price in before.prices if price.offer_id not in known))
         study = study.model_copy(update=update)
-    if SLIP in missing:
+    if DELAY in missing:
         offers = _dated(study.offers, before.offers)
         phases = {m.id: m for m in before.build_outs}
         built = tuple(_of(m, phases.get(m.id), BUILD_OUT_DATES) for m in study.build_outs)
         study = study.model_copy(update={"offers": offers, "build_outs": built, "today": before.today})
     return _priced(study)
-
-
-def _only_in(before: Study, after: Study) -> list[Any]:
-    there = {price.offer_id for price in after.prices}
-    return [price for price in before.prices if price.offer_id not in there]
 
 
 def _of(record: Any, other: Any, names: tuple[str, ...]) -> Any:
@@ -277,17 +277,17 @@ def _repriced(before: Study, after: Study) -> Study:
     return before.model_copy(update=update)
 
 
-def _revalued(plan: PlanFile, repriced: Study, bought: PlanFile | WithoutGoals) -> dict[str, float]:
-    """Change of each cost component of what is bought when prices change and nothing else [USD over the horizon]."""
+def _revalued(plan: Plan, repriced: Study) -> tuple[dict[str, float], dict[str, float]]:
+    """Change of each cost component when prices change and nothing else, of a plan and of that without goals [USD]."""
     if asked(_priced(repriced)) == asked(_priced(plan.study)):
-        return {}
-    was = _costs(build(plan.study, plan.demand_case), bought)
-    now = _costs(build(repriced, plan.demand_case), bought)
-    return {name: now[name] - was[name] for name in now}
-
-
-def _costs(p: Problem, bought: PlanFile | WithoutGoals) -> dict[str, float]:
-    return costs_usd(p, purchased(p, bought))
+        return {}, {}
+    p = build(repriced, plan.file.demand_case)
+    changes = []
+    for bought in (plan.file, plan.file.without_goals):
+        was = costs_usd(plan.problem, purchased(plan.problem, bought))
+        now = costs_usd(p, purchased(p, bought))
+        changes.append({name: now[name] - was[name] for name in now})
+    return changes[0], changes[1]
 
 
 def purchased(p: Problem, bought: PlanFile | WithoutGoals) -> Decisions:

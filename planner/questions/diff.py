@@ -1,16 +1,17 @@
 """Two plans side by side: what differs in what is asked, bought, routed and promised, and where the money goes."""
 
+from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Any
 
-from planner.plan.decisions import decisions_of, problem_of
-from planner.plan.orders import Order, PhaseOrder, orders, phase_orders
-from planner.problem.problem import Decisions, Problem, states
+from planner.plan.in_hand import Plan, in_hand
+from planner.plan.orders import Order, PhaseOrder
+from planner.problem.problem import states
 from planner.problem.rules.formulas import due_fraction, requests_per_second, served
 from planner.questions.bridge import Bridge, asked, bridge
-from planner.study.dependencies import NORMAL, dependency_graph, expand
+from planner.study.dependencies import NORMAL, expand
 from planner.study.records.plan import PlanFile
 from planner.study.records.study import Goal
 
@@ -29,7 +30,7 @@ class Difference:
     part : of PARTS
     name : of the thing within its part
     before, after : figures or words; None: it exists on the other side only
-    by : how far apart, as a fraction of the larger; 1 for words and what exists on one side only
+    apart_fraction : how far apart, as a fraction of the larger; 1 for words and what exists on one side only
     unit : of the figures
     """
 
@@ -37,7 +38,7 @@ class Difference:
     name: str
     before: Value
     after: Value
-    by: float
+    apart_fraction: float
     unit: str = ""
 
     @property
@@ -65,16 +66,9 @@ class Diff:
         return not self.differences
 
 
-@dataclass(frozen=True)
-class _Side:
-    """A plan with its numbers."""
-
-    plan: PlanFile
-    p: Problem
-    x: Decisions
-
-
-def diff_plans(before: PlanFile, after: PlanFile, within_fraction: float = 0.0, ignore: Iterable[str] = ()) -> Diff:
+def diff_plans(
+    before: PlanFile | Plan, after: PlanFile | Plan, within_fraction: float = 0.0, ignore: Iterable[str] = ()
+) -> Diff:
     """Compare two plans; they may be of different studies.
 
     Parameters
@@ -83,27 +77,24 @@ def diff_plans(before: PlanFile, after: PlanFile, within_fraction: float = 0.0, 
     within_fraction : figures this close, as a fraction of the larger, are the same; shares of traffic by difference
     ignore : patterns of `part/name` or of a part that are left out, as in `orders/aws/*` or `study`
     """
-    a, b = _side(before), _side(after)
-    found = [
-        *_values("study", asked(before.study), asked(after.study), ""),
+    a, b = in_hand(before), in_hand(after)
+    every = [
+        *_values("study", asked(a.study), asked(b.study), ""),
         *_values("goals", _goals(a), _goals(b), "worst served fraction"),
-        *_values("costs", before.costs_usd, after.costs_usd, "USD"),
+        *_values("costs", a.file.costs_usd, b.file.costs_usd, "USD"),
         *_values("build-outs", _builds(a), _builds(b), "modules"),
         *_values("machines", _machines(a), _machines(b), "machines"),
-        *_orders(a, b),
+        *_values("orders", _orders(a), _orders(b), "order by"),
         *_traffic(a, b),
     ]
-    if before.demand_case != after.demand_case:
-        found.insert(0, Difference("study", "demand case", before.demand_case, after.demand_case, 1.0))
+    cases = a.file.demand_case, b.file.demand_case
+    if cases[0] != cases[1]:
+        every.insert(0, Difference("study", "demand case", *cases, 1.0))
     patterns = tuple(pattern.replace("[", "[[]") for pattern in ignore)  # brackets stand in names; * and ? are special
-    kept = [d for d in found if not any(fnmatchcase(d.id, p) or fnmatchcase(d.part, p) for p in patterns)]
-    differences = tuple(d for d in kept if d.by > max(within_fraction, SAME))
-    return Diff(before, after, differences, bridge(before, after), len(kept) - len(differences), len(found) - len(kept))
-
-
-def _side(plan: PlanFile) -> _Side:
-    p = problem_of(plan)
-    return _Side(plan, p, decisions_of(plan, p))
+    kept = [d for d in every if not any(fnmatchcase(d.id, p) or fnmatchcase(d.part, p) for p in patterns)]
+    differences = tuple(d for d in kept if d.apart_fraction > max(within_fraction, SAME))
+    within, ignored = len(kept) - len(differences), len(every) - len(kept)
+    return Diff(a.file, b.file, differences, bridge(a, b), within, ignored)
 
 
 def apart(a: float, b: float) -> float:
@@ -120,7 +111,7 @@ def apart(a: float, b: float) -> float:
 
 def _values(part: str, before: Mapping[str, Any], after: Mapping[str, Any], unit: str) -> list[Difference]:
     """What differs between two mappings of names to figures or words."""
-    found = []
+    rows = []
     for name in dict.fromkeys((*before, *after)):
         a, b = before.get(name), after.get(name)
         if a == b and (name in before) == (name in after):
@@ -128,118 +119,107 @@ def _values(part: str, before: Mapping[str, Any], after: Mapping[str, Any], unit
         figures = all(isinstance(v, int | float) and not isinstance(v, bool) for v in (a, b))
         by = apart(float(a or 0), float(b or 0)) if figures else 1.0
         if by > 0:
-            found.append(Difference(part, name, a, b, by, unit if figures or a is None or b is None else ""))
-    return found
+            rows.append(Difference(part, name, a, b, by, unit if figures or a is None or b is None else ""))
+    return rows
 
 
 def goal_name(tier: str, goal: Goal) -> str:
     """A goal by what is lost and when it is due: `interactive: any provider within 300 s`."""
-    lost = (
-        goal.failure
-        if goal.failure is not None
-        else f"any {goal.any}"
-        if goal.of == 1
-        else f"any {goal.of} {goal.any}s"
-    )
+    if goal.failure is not None:
+        lost = goal.failure
+    else:
+        lost = f"any {goal.any}" if goal.of == 1 else f"any {goal.of} {goal.any}s"
     but = f" except {', '.join(goal.except_)}" if goal.except_ else ""
     return f"{tier}: {lost}{but} within {goal.within_seconds:g} s"
 
 
-def _goals(side: _Side) -> dict[str, float | str]:
+def _goals(plan: Plan) -> dict[str, float | str]:
     """Each goal with the worst fraction of a stream that its failures leave served when it is due.
 
     In words where the goal does not hold: what is served may then only be compared by people.
     """
-    graph = dependency_graph(side.plan.study)
-    found: dict[str, float | str] = {}
-    for tier in side.plan.study.tiers:
-        flows = [(w, o) for w, o in side.p.flows if side.p.tier_of[w] == tier.name]
+    p, x = plan.problem, plan.decisions
+    goals: dict[str, float | str] = {}
+    for tier in plan.study.tiers:
+        flows = [flow for flow in p.flows if p.tier_of[flow[0]] == tier.name]
         for goal in tier.survive:
             worst, holds, coverable = 1.0, True, True
-            due_at = [
-                s
-                for failure in expand(goal, side.plan.study, graph)
-                for s in states(side.p, failure.id)
-                if s[2] == goal.within_seconds
-            ]
-            for w, o in flows:
-                for s in due_at:
-                    wanted = requests_per_second(side.p, w, o, s)
-                    fraction = float(served(side.p, side.x, w, o, s)) / wanted if wanted else 1.0
-                    due = due_fraction(side.p, w, o, s)
-                    worst = min(worst, fraction)
-                    holds = holds and fraction >= due - SAME
-                    coverable = coverable and due >= goal.serve_fraction - SAME
+            for failure in expand(goal, plan.study, plan.graph):
+                for s in (s for s in states(p, failure.id) if s[2] == goal.within_seconds):
+                    for w, o in flows:
+                        requests = requests_per_second(p, w, o, s)
+                        fraction = float(served(p, x, w, o, s)) / requests if requests else 1.0
+                        due = due_fraction(p, w, o, s)
+                        worst = min(worst, fraction)
+                        holds = holds and fraction >= due - SAME
+                        coverable = coverable and due >= goal.serve_fraction - SAME
             verdict = "held" if holds and coverable else "held but for the uncoverable" if holds else "LOST"
-            found[goal_name(tier.name, goal)] = f"{verdict}, {goal.serve_fraction:.4g} due"
-            found[f"{goal_name(tier.name, goal)}, least served"] = round(worst, 6)
-    return found
+            goals[goal_name(tier.name, goal)] = f"{verdict}, {goal.serve_fraction:.4g} due"
+            goals[f"{goal_name(tier.name, goal)}, least served"] = round(worst, 6)
+    return goals
 
 
-def _machines(side: _Side) -> dict[str, int]:
+def _machines(plan: Plan) -> dict[str, int]:
     """Machines bought by pool and offer, in each period or hour where there are several."""
-    offers = {b.id: b for b in side.plan.study.offers}
-    several = len(side.p.hours) > 1
-    found: dict[str, int] = {}
-    for b in side.plan.purchases:
+    offers = {b.id: b for b in plan.study.offers}
+    several = len(plan.problem.hours) > 1
+    machines: dict[str, int] = {}
+    for b in plan.file.purchases:
         name = f"{b.offer} at {b.when}" if several else b.offer
-        found[name] = found.get(name, 0) + b.units * offers[b.offer].machines_per_unit
-    return found
+        machines[name] = machines.get(name, 0) + b.units * offers[b.offer].machines_per_unit
+    return machines
 
 
-def _builds(side: _Side) -> dict[str, int]:
+def _builds(plan: Plan) -> dict[str, int]:
     """Modules that may be used from a period on, by phase."""
-    return {f"{m.build_out} from {m.when}": m.units for m in side.plan.builds}
+    return {f"{m.build_out} from {m.when}": m.units for m in plan.file.builds}
 
 
-def _orders(a: _Side, b: _Side) -> list[Difference]:
-    """Orders whose date differs, and those that only one side has; for each period where there are several."""
-
-    def dates(side: _Side) -> dict[str, str]:
-        several = len(side.p.periods) > 1
-        found: dict[str, list[Order | PhaseOrder]] = {}
-        for order in orders(side.plan, side.p):
-            found.setdefault(f"{order.offer} for {order.period}" if several else order.offer, []).append(order)
-        for part in phase_orders(side.plan, side.p):
-            found.setdefault(f"{part.build_out} {part.part} for {part.period}", []).append(part)
-        return {
-            name: ", ".join(f"{o.by}" + (f" ({o.days_late} days late)" if o.days_late else "") for o in rows)
-            for name, rows in found.items()
-        }
-
-    return _values("orders", dates(a), dates(b), "order by")
+def _orders(plan: Plan) -> dict[str, str]:
+    """Dates on which to order, by offer and by part of a phase; for each period where there are several."""
+    several = len(plan.problem.periods) > 1
+    dates: dict[str, list[str]] = defaultdict(list)
+    for order in plan.orders:
+        dates[f"{order.offer} for {order.period}" if several else order.offer].append(_date(order))
+    for part in plan.phase_orders:
+        dates[f"{part.build_out} {part.part} for {part.period}"].append(_date(part))
+    return {name: ", ".join(of_name) for name, of_name in dates.items()}
 
 
-def _traffic(a: _Side, b: _Side) -> list[Difference]:
+def _date(order: Order | PhaseOrder) -> str:
+    return f"{order.by}" + (f" ({order.days_late} days late)" if order.days_late else "")
+
+
+def _traffic(a: Plan, b: Plan) -> list[Difference]:
     """Shares of the requests of each workload and origin by pool, in normal operation; per hour where several."""
-    found = []
+    rows = []
     before, after = _shares(a), _shares(b)
     for flow in dict.fromkeys((*before, *after)):
-        one, two = before.get(flow), after.get(flow)
-        for pool in dict.fromkeys((*(one or {}), *(two or {}))):
-            x = None if one is None else one.get(pool, 0.0)
-            y = None if two is None else two.get(pool, 0.0)
-            by = 1.0 if x is None or y is None else abs(x - y)
-            if by > 0:
-                found.append(Difference("traffic", f"{flow} at {pool}", x, y, by, "share"))
-    return found
+        for pool in dict.fromkeys((*before.get(flow, {}), *after.get(flow, {}))):
+            x = before[flow].get(pool, 0.0) if flow in before else None
+            y = after[flow].get(pool, 0.0) if flow in after else None
+            fraction = 1.0 if x is None or y is None else abs(x - y)
+            if fraction > 0:
+                rows.append(Difference("traffic", f"{flow} at {pool}", x, y, fraction, "share"))
+    return rows
 
 
-def _shares(side: _Side) -> dict[str, dict[str, float]]:
+def _shares(plan: Plan) -> dict[str, dict[str, float]]:
     """Flow -> pool -> share of its requests in normal operation."""
-    found: dict[str, dict[str, float]] = {}
-    for state in side.plan.states:
+    p = plan.problem
+    by_flow: dict[str, dict[str, float]] = {}
+    for state in plan.file.states:
         if state.failure != NORMAL:
             continue
-        at = f" at {state.hour}" if len(side.p.hours) > 1 else ""
+        at = f" at {state.hour}" if len(p.hours) > 1 else ""
         columns = zip(state.workload, state.origin, state.placement, state.requests_per_second, strict=True)
         for w, o, e, value in columns:
-            wanted = side.p.demand_requests_per_second.get((w, o, state.hour), 0.0)
-            pool = side.p.pool_of.get(e, "")
-            if wanted > 0:
-                shares = found.setdefault(f"{w} from {o}{at}", {})
-                shares[pool] = round(shares.get(pool, 0.0) + value / wanted, 9)
-    return found
+            demand = p.demand_requests_per_second.get((w, o, state.hour), 0.0)
+            if demand > 0:
+                shares = by_flow.setdefault(f"{w} from {o}{at}", {})
+                pool = p.pool_of.get(e, "")
+                shares[pool] = round(shares.get(pool, 0.0) + value / demand, 9)
+    return by_flow
 
 
 def offers_that_differ(before: PlanFile, after: PlanFile) -> tuple[str, ...]:

@@ -1,33 +1,27 @@
-"""How far a figure may move before a survival goal breaks: what a plan leans on, found by drilling it again.
+"""How far a figure may move before a survival goal breaks: what a plan is sensitive to, found by drilling it again.
 
-The drill is asked, at the study's own limits. Where to look comes from small programs over traffic: with the replicas
-of the plan's own states no goal breaks before the factor that they give; the drill may place others, and breaks later.
+The drill is asked, at the study's own limits. With the replicas of the plan's own states no goal breaks before the
+factors of `near_figures`; the drill may place others, and breaks later.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Literal
 
 from planner.drill import DrillRow, broken_rows
-from planner.problem.algebra import Row, Sparse, total
-from planner.problem.problem import Decisions, Problem, State, no_decisions, states
-from planner.problem.rules.formulas import due_fraction, is_normal, live_edges, requests_per_second, running, waits
-from planner.problem.rules.inside import requests_choose_their_way, what_passes_is_counted
-from planner.problem.rules.link import components_pass_what_they_can
-from planner.solve.program import OPTIMAL, Program
+from planner.plan.in_hand import Plan, in_hand
+from planner.problem.rules.formulas import is_normal
+from planner.questions.near_figures import DEMAND, LEAST_SPEED, MOST_DEMAND, Kind, Near, near_figures, route
+from planner.questions.planned import silent
+from planner.solve.search import Progress
 from planner.study.dependencies import profile_id
 from planner.study.latency import reaches
 from planner.study.records.plan import PlanFile
-from planner.study.records.study import Study
 
-DEMAND = "all demand"
 FIRST_STEP = 0.002
 CLOSE = 0.0005
 CLOSE_TO_MOVE = 0.02
 """How close the factor that holds and the one that breaks are found [fraction of the figure, of the move]."""
-MOST_DEMAND = 10.0
-LEAST_SPEED = 1e-3
 MOST_LOAD = 1000.0
 JUST_BEYOND = 1 + 1e-6
 SAME_RATE = 1e-6
@@ -35,13 +29,10 @@ MOST_STEPS = 12
 WHOLE_STEPS = 3
 """Steps of the bisection with whole replicas: each takes a second on the example study."""
 FEW_NODES = 20
-Kind = Literal["demand", "speed", "load time", "round trip"]
 KINDS: tuple[Kind, ...] = ("demand", "speed", "load time", "round trip")
 SIGN: dict[Kind, float] = {"demand": 1.0, "speed": -1.0, "load time": 1.0}
 MOST: dict[Kind, float] = {"demand": MOST_DEMAND, "speed": LEAST_SPEED, "load time": MOST_LOAD}
 """Which way is the wrong one, and as far as is looked."""
-Edge = tuple[str, str, str]
-"""(w, o, e)"""
 
 
 @dataclass(frozen=True)
@@ -71,53 +62,37 @@ class Margin:
         return abs(self.breaks_at - 1)
 
 
-@dataclass(frozen=True)
-class Near:
-    """Where a figure may break a goal: nothing breaks before the factor `guess`, with replicas as planned."""
-
-    kind: Kind
-    figure: str
-    guess: float
-    failure: str
-    hour: str
-
-    @property
-    def move_fraction(self) -> float:
-        """By which share the figure may move for sure."""
-        return abs(self.guess - 1)
-
-
 def margins(
-    plan: PlanFile,
-    p: Problem,
-    x: Decisions,
-    progress: Callable[[str, float | None, str], None] = lambda stage, done, detail: None,
+    plan: PlanFile | Plan,
+    progress: Progress = silent,
 ) -> tuple[Margin, ...]:
     """The first figure of each kind to break a goal, each by itself: bisection on the drill; the least move first.
 
     A kind without one breaks nothing: demand up to tenfold, any profile without speed, any load time, round trips as
     far as they may be off.
     """
+    hand = in_hand(plan)
+    near = near_figures(hand)
+    if hand.study.failover == "rescale":
+        near = [*_fixed(hand), *(one for one in near if one.kind == "round trip")]
     by_figure: dict[tuple[Kind, str], list[Near]] = {}
-    near = near_figures(p, x, plan.study)
-    if plan.study.failover == "rescale":
-        near = [*_fixed(p, x), *(one for one in near if one.kind == "round trip")]
     for one in near:
         by_figure.setdefault((one.kind, one.figure), []).append(one)
-    found = []
+    first_to_break = []
     for n, kind in enumerate(KINDS):
-        figures = [_Drilled(plan, near) for (of, _), near in by_figure.items() if of == kind]
-        told = partial(progress, "looking for what breaks first", n / len(KINDS))
-        first = _first(sorted(figures, key=lambda figure: (figure.near[0].move_fraction, figure.figure)), told)
-        found += [first] if first is not None else []
-    return tuple(sorted(found, key=lambda m: (m.move_fraction, m.kind)))
+        figures = [_Drilled(hand.file, rows) for (of, _), rows in by_figure.items() if of == kind]
+        looking = partial(progress, "looking for what breaks first", n / len(KINDS))
+        first = _first(sorted(figures, key=lambda figure: (figure.near[0].move_fraction, figure.figure)), looking)
+        if first is not None:
+            first_to_break.append(first)
+    return tuple(sorted(first_to_break, key=lambda m: (m.move_fraction, m.kind)))
 
 
-def _first(figures: list["_Drilled"], told: Callable[[str], None]) -> Margin | None:
+def _first(figures: list["_Drilled"], looking: Callable[[str], None]) -> Margin | None:
     """The figure that breaks a goal first, of one kind; those that come later are not drilled any closer."""
     best: tuple[_Drilled, float] | None = None
     for one in figures:
-        told(f"{one.kind}: {one.figure}")
+        looking(f"{one.kind}: {one.figure}")
         if best is not None and one.near[0].move_fraction >= abs(best[1] - 1):
             break
         if best is not None and one.kind != "round trip" and not one.breaks(best[1], 0):
@@ -128,9 +103,10 @@ def _first(figures: list["_Drilled"], told: Callable[[str], None]) -> Margin | N
     return best[0].margin(best[1]) if best is not None else None
 
 
-def _fixed(p: Problem, x: Decisions) -> list[Near]:
+def _fixed(plan: Plan) -> list[Near]:
     """Where weights are fixed, no program over traffic says what holds: demand and all that runs, in every failure."""
-    profiles = sorted({p.profile_of[e] for (e, _), n in x.replicas.items() if n > 0})
+    p = plan.problem
+    profiles = sorted({p.profile_of[e] for (e, _), n in plan.decisions.replicas.items() if n > 0})
     figures: list[tuple[Kind, str]] = [("demand", DEMAND), *(("speed", g) for g in profiles)]
     return [Near(kind, figure, 1.0, f, h) for kind, figure in figures for h in p.hours for f in p.failures]
 
@@ -225,7 +201,7 @@ class _Drilled:
 
 
 def key_of(row: DrillRow) -> tuple[str, float]:
-    """Which tier at which clock of a failure."""
+    """Which tier at which deadline of a failure."""
     return row.tier, row.deadline_seconds
 
 
@@ -276,172 +252,3 @@ def _with_more_demand(plan: PlanFile, factor: float) -> PlanFile:
         states_.append(state)
     study = plan.study.model_copy(update={"demand": tuple(demand)})
     return plan.model_copy(update={"study": study, "states": tuple(states_)})
-
-
-def route(origin: str, site: str) -> str:
-    """What a round trip is called."""
-    return f"{origin} to {site}"
-
-
-# ------------------------------------------------------------------ where to look
-def near_figures(p: Problem, x: Decisions, study: Study) -> list[Near]:
-    """Each figure with each state that it may break, by small programs over traffic.
-
-    Formula, per state and profile g
-        minimise σ   subject to   Σ_w,o replica_seconds · burst · traffic[w,o,e] ≤ utilisation · running[e] · σ
-        for e of g, the other placements with σ = 1, gateways with their limits, λ · all that is due served with λ = 1
-    and for demand: maximise λ with every σ = 1.
-    Load times: the largest factor with which what is loaded runs at its clock, where the goal breaks without it.
-    Round trips: limit / round trip, where the goal breaks without the edge; only those whose error reaches the limit.
-    """
-    found = []
-    for f in p.failures:
-        for s in states(p, f):
-            at = _probe(p, x, s)
-            found += [*_demand_and_speeds(at, s), *_load_times(p, x, at, s), *_round_trips(p, x, study, at, s)]
-    return found
-
-
-@dataclass(frozen=True)
-class _Probe:
-    """The program of one state over traffic, built once: a probe moves bounds and moves them back.
-
-    Parameters
-    ----------
-    speed : profile -> column, 1: its speed
-    cold_started : profile -> column, 1, never above its speed: that of its replicas that were loaded since
-    growth : column, 1: factor on all demand
-    edges : (w, o, e) -> column: requests/s
-    """
-
-    program: Program
-    speed: dict[str, Any]
-    cold_started: dict[str, Any]
-    growth: Any
-    edges: dict[Edge, Any]
-
-    def holds(self, late: str | None = None, without: frozenset[Edge] = frozenset()) -> bool:
-        """Whether all that is due can be served without what a profile has loaded, or without some edges."""
-        gone = [self.cold_started[late]] if late is not None else []
-        gone += [self.edges[edge] for edge in sorted(without) if edge in self.edges]
-        before = [(v, v.lowBound, v.upBound) for v in gone]
-        for v in gone:
-            v.lowBound, v.upBound = 0.0, 0.0
-        self.program.minimise(total([(1.0, self.growth)]))
-        held = self.program.solve() == OPTIMAL
-        for v, lower, upper in before:
-            v.lowBound, v.upBound = lower, upper
-        return held
-
-
-def _probe(p: Problem, x: Decisions, s: State) -> _Probe:
-    """The program of one state."""
-    utilisation = p.utilisation_normal if is_normal(s) else p.utilisation_in_failure
-    program = Program()
-    seconds = p.replica_seconds if is_normal(s) else p.replica_seconds_in_failure
-    runs = [e for e in p.placements if running(x, e, s) > 0]
-    speed = {g: program.column(upper=1.0) for g in sorted({p.profile_of[e] for e in runs})}
-    new = sorted({p.profile_of[e] for e in runs if x.cold_started[e, s] > 0})
-    cold_started = {g: program.column(upper=1.0) for g in new}
-    growth = program.column(upper=1.0)
-    for v in (growth, *speed.values(), *cold_started.values()):
-        v.lowBound = 1.0
-    edges: dict[Edge, Any] = {}
-    load: dict[str, list[tuple[float, Any]]] = {e: [] for e in runs}
-    rows = [Row((g,), v, "<=", speed[g]) for g, v in cold_started.items()]
-    for w, o in p.flows:
-        columns = []
-        for e in live_edges(p, w, o, s[1]):
-            if e in load:
-                columns.append(program.column())
-                edges[w, o, e] = columns[-1]
-                load[e].append((seconds[w, e] * p.burst_factor[w], columns[-1]))
-        wanted = float(x.offered[w, o, s]) if waits(p, w, s) else requests_per_second(p, w, o, s)
-        due = due_fraction(p, w, o, s) * wanted
-        rows.append(Row((w, o), total([*((1.0, v) for v in columns), (-due, growth)]), ">=", 0.0))
-    for e, terms in load.items():
-        g = p.profile_of[e]
-        room = [(-utilisation * float(x.kept[e, s]), speed[g])]
-        room += [(-utilisation * float(x.cold_started[e, s]), cold_started[g])] if g in cold_started else []
-        rows.append(Row((e,), total([*terms, *room]), "<=", 0.0))
-    program.add("margin", rows)
-    _add_doors(p, program, edges, s)
-    return _Probe(program, speed, cold_started, growth, edges)
-
-
-def _add_doors(p: Problem, program: Program, edges: Mapping[Edge, Any], s: State) -> None:
-    """Columns and rows of what gateways let through: growing demand and moved requests pass them, too."""
-    x = no_decisions()
-    x.traffic = Sparse({(*edge, s): v for edge, v in edges.items()})
-    x.passing = Sparse({(c, s): program.column() for c in p.doors.components})
-    x.taking = Sparse({(way, s): program.column() for way in p.doors.ways if way not in p.closed[s[1]]})
-    for rule in (what_passes_is_counted, requests_choose_their_way, components_pass_what_they_can):
-        program.add(rule.__name__, rule(p, x, s))
-
-
-def _demand_and_speeds(at: _Probe, s: State) -> Iterator[Near]:
-    at.program.minimise(total([(-1.0, at.growth)]))
-    at.growth.upBound = MOST_DEMAND
-    most = max(1.0, at.growth.varValue) if at.program.solve() == OPTIMAL else 1.0
-    at.growth.upBound = 1.0
-    if most < MOST_DEMAND:
-        yield Near("demand", DEMAND, most, s[1], s[0])
-    for g, column in at.speed.items():
-        slower = [column, *([at.cold_started[g]] if g in at.cold_started else [])]
-        for v in slower:
-            v.lowBound = 0.0
-        at.program.minimise(total([(1.0, column)]))
-        factor = min(1.0, column.varValue) if at.program.solve() == OPTIMAL else 1.0
-        for v in slower:
-            v.lowBound = 1.0
-        if factor > LEAST_SPEED:
-            yield Near("speed", g, factor, s[1], s[0])
-
-
-def _load_times(p: Problem, x: Decisions, at: _Probe, s: State) -> Iterator[Near]:
-    """Profiles that are loaded in a failure and without which its goal breaks at this clock."""
-    latest: dict[str, float] = {}
-    for e in p.placements:
-        if x.cold_started[e, s] > 0 and p.load_seconds[e] > 0:
-            g = p.profile_of[e]
-            latest[g] = min(_latest_load(p, x, e, s), latest.get(g, float("inf")))
-    for g, factor in sorted(latest.items()):
-        if not at.holds(late=g):
-            yield Near("load time", g, factor, s[1], s[0])
-
-
-def _latest_load(p: Problem, x: Decisions, e: str, s: State) -> float:
-    """The factor on the load time with which a placement's replicas, started when they take up room, still run in s."""
-    h, f, c = s
-    later = [d for d in p.deadlines_seconds[f] if d < c and running(x, e, s) > x.occupied[e, (h, f, d)] + 1e-6]
-    return (c - max([p.detection_seconds, *later])) / p.load_seconds[e]
-
-
-def _round_trips(p: Problem, x: Decisions, study: Study, at: _Probe, s: State) -> Iterator[Near]:
-    """Routes whose round trip may be beyond the limit within its error, and without which the goal breaks."""
-    limit_ms = round_trip_limits_ms(study, s)
-    near: dict[tuple[str, str], list[tuple[float, Edge]]] = {}
-    for w, o in p.flows:
-        for e in live_edges(p, w, o, s[1]):
-            there = o, p.site_of[p.pool_of[e]]
-            reach = p.round_trip_ms.get(there)
-            if reach is not None and reach.round_trip_ms + reach.error_ms > limit_ms[w]:
-                near.setdefault(there, []).append((limit_ms[w], (w, o, e)))
-    for (o, site), edges in sorted(near.items()):
-        if not any(x.traffic[(*edge, s)] > 0 for _, edge in edges):
-            continue
-        for limit in sorted({limit for limit, _ in edges}):
-            if not at.holds(without=frozenset(edge for most, edge in edges if most <= limit)):
-                factor = limit / p.round_trip_ms[o, site].round_trip_ms
-                yield Near("round trip", route(o, site), factor, s[1], s[0])
-                break
-
-
-def round_trip_limits_ms(study: Study, s: State) -> dict[str, float]:
-    """Longest round trip of each workload in a state [ms]."""
-    of = {}
-    for tier in study.tiers:
-        limit = float("inf") if tier.round_trip_ms is None else tier.round_trip_ms
-        longer = limit if tier.round_trip_ms_in_failure is None else tier.round_trip_ms_in_failure
-        of[tier.name] = limit if is_normal(s) else longer
-    return {w.name: of[w.tier] for w in study.workloads}

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from planner.plan.in_hand import Plan
 from planner.problem.problem import Problem, State, fullest_hour
 from planner.problem.rules.formulas import due_fraction, live_edges, running
-from planner.questions.margins import round_trip_limits_ms
+from planner.questions.near_figures import round_trip_limits_ms
 from planner.review.report import Column, Section, percent, short_failure
 from planner.review.served import goal_text
 from planner.study.dependencies import Graph, expand, profile_id

@@ -8,7 +8,7 @@ from planner.review.report import Column, signed, usd
 ORDER_OF_STEPS = (
     "in this order, each step after the ones before it: prices (what the first plan buys, at the other's), then the "
     "change without survival goals: serving (moves to what is cheaper then, speeds, limits), demand, commitments "
-    "(offers, holdings, claims, promises), slip (lead times, dates); redundancy is the rest: what the plans "
+    "(offers, holdings, claims, promises), delay (lead times, dates); redundancy is the rest: what the plans "
     "cost beyond the cheapest plans without goals, which may stand on spot"
 )
 

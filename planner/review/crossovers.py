@@ -76,7 +76,7 @@ def _by_option(options: Iterable[Any], option_of: Callable[[Any], Option]) -> li
 
 
 def _group_column(crossover: Crossover) -> str:
-    return crossover.by.replace("_", " ")
+    return crossover.basis.replace("_", " ")
 
 
 def _crossings(crossover: Crossover) -> Section:
@@ -97,7 +97,7 @@ def _crossings(crossover: Crossover) -> Section:
         for c in crossover.crossings
     ]
     lines = [
-        f"{UNITS[crossover.by]} in full use; utilisation: share of the hours in which it is used; on demand: the "
+        f"{UNITS[crossover.basis]} in full use; utilisation: share of the hours in which it is used; on demand: the "
         "cheapest, over the same months, by its price path"
     ]
     hired = {(c.fixed.group, c.hourly.name) for c in crossover.crossings}
@@ -128,7 +128,7 @@ def _options(crossover: Crossover) -> Section:
         *map(used, UTILISATIONS),
         Column("price", lambda row: f"{row.first.price}, {row.first.evidence} {row.first.as_of}"),
     )
-    line = f"{UNITS[crossover.by]} when used in so many of the hours; spot does not count in a failure"
+    line = f"{UNITS[crossover.basis]} when used in so many of the hours; spot does not count in a failure"
     data = [{**as_data(o), "usd_per_hour": o.usd_per_hour} for o in crossover.options]
     return Section("OPTIONS", (line,), columns, rows, data=data)
 
@@ -147,7 +147,7 @@ def _of_which(crossover: Crossover) -> Section | None:
         *map(cost, dict.fromkeys(part for o in first for part in o.parts)),
         Column("months", lambda o: f"{o.months:g}"),
     )
-    line = f"{UNITS[crossover.by]} in full use; machines, hall: capital as an annuity over the life of each asset"
+    line = f"{UNITS[crossover.basis]} in full use; machines, hall: capital as an annuity over the life of each asset"
     data = [{"group": o.group, "option": o.name, "parts": o.parts} for o in first]
     rows = sorted(first, key=lambda o: (o.group, o.name))
     return Section("OF WHICH", (line,), columns, rows, data=data, most=None) if rows else None

@@ -5,8 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from planner.questions.bridging import Late, Slipped
-from planner.questions.missing import Broken
+from planner.questions.delay_cost import BrokenWhileLate, DelayCost, KnownLate
 from planner.questions.patches import Change
 from planner.review.report import (
     Column,
@@ -37,9 +36,9 @@ AS_IT_STANDS = (
 )
 
 
-def review_slips(study: Study, costs: Sequence[Slipped], all_rows: bool = False) -> Report:
+def review_delays(study: Study, costs: Sequence[DelayCost], all_rows: bool = False) -> Report:
     """What each delay costs: ANSWER, DELAYS, KNOWN LATE, VALUE OF A MONTH, BROKEN, NO PLAN."""
-    why_not = {one.slip.patch.name: one.why_not for one in costs if one.bridging_usd is None}
+    why_not = {one.delay.patch.name: one.why_not for one in costs if one.delay_usd is None}
     sections = made(
         _answer(costs),
         _delays(costs),
@@ -53,11 +52,11 @@ def review_slips(study: Study, costs: Sequence[Slipped], all_rows: bool = False)
     return Report(f"delays of {study.study}", not why_not, sections, unsure=unsure, all_rows=all_rows)
 
 
-def _next(costs: Sequence[Slipped]) -> Section | None:
-    in_plan = [one for one in costs if one.slip.ready is not None]
+def _next(costs: Sequence[DelayCost]) -> Section | None:
+    in_plan = [one for one in costs if one.delay.ready is not None]
     if not in_plan:
         return None
-    sets = " ".join(f"--set '{_written(change)}'" for change in in_plan[0].slip.patch.changes)
+    sets = " ".join(f"--set '{_written(change)}'" for change in in_plan[0].delay.patch.changes)
     return Section("NEXT", (f"planner whatif STUDY {sets}  one of them against the plan",))
 
 
@@ -67,71 +66,73 @@ def _written(change: Change) -> str:
     return f"{change.path}={value}"
 
 
-def _answer(costs: Sequence[Slipped]) -> Section:
+def _answer(costs: Sequence[DelayCost]) -> Section:
     lines = []
     valued = [one for one in costs if one.usd_per_month is not None]
-    for one in sorted(valued, key=lambda o: (-(o.usd_per_month or 0.0), o.slip.patch.name))[:MOST_DELAYS]:
-        cost = f"{signed(one.bridging_usd or 0.0)} USD, {signed(one.usd_per_month or 0.0)} USD a month"
-        lines.append(f"{one.slip.subject}, {one.slip.clock}: {one.slip.months:g} months cost {cost}, when known now")
+    for one in sorted(valued, key=lambda o: (-(o.usd_per_month or 0.0), o.delay.patch.name))[:MOST_DELAYS]:
+        cost = f"{signed(one.delay_usd or 0.0)} USD, {signed(one.usd_per_month or 0.0)} USD a month"
+        lines.append(
+            f"{one.delay.subject}, {one.delay.lead_time}: {one.delay.months:g} months cost {cost}, when known now"
+        )
     goals = {b.goal for one in costs for b in one.broken}
     if goals:
         lines.append(f"as the plan stands, delays break {len(goals)}: {'; '.join(sorted(goals)[:MOST_GOALS])}")
     lines += _how_late(costs)
-    without = [one.slip.patch.name for one in costs if one.bridging_usd is None]
+    without = [one.delay.patch.name for one in costs if one.delay_usd is None]
     if without:
         lines.append(f"NO PLAN with {', '.join(without[:MOST_FAILURES])}")
-    if all(one.slip.ready is None for one in costs):
+    if all(one.delay.ready is None for one in costs):
         lines.append("the plan has none of what could be late: nothing depends on it")
     return Section("ANSWER", tuple(lines), data={"delays": len(costs), "without_plan": without, "goals": sorted(goals)})
 
 
-def _how_late(costs: Sequence[Slipped]) -> list[str]:
+def _how_late(costs: Sequence[DelayCost]) -> list[str]:
     """Of each lead time that was asked about with several delays: how late it may be as the plan stands."""
-    by_lead_time: dict[tuple[str, str], list[Slipped]] = {}
+    by_lead_time: dict[tuple[str, str], list[DelayCost]] = {}
     for one in costs:
-        if one.slip.ready is not None:
-            by_lead_time.setdefault((one.slip.subject, one.slip.clock), []).append(one)
+        if one.delay.ready is not None:
+            by_lead_time.setdefault((one.delay.subject, one.delay.lead_time), []).append(one)
     lines = []
     for (subject, lead_time), several in sorted(by_lead_time.items()):
-        first_broken = min((one.slip.months for one in several if one.broken), default=float("inf"))
-        held = max((one.slip.months for one in several if one.slip.months < first_broken), default=0.0)
+        first_broken = min((one.delay.months for one in several if one.broken), default=float("inf"))
+        held = max((one.delay.months for one in several if one.delay.months < first_broken), default=0.0)
         if held:
             more = f", not {first_broken:g}" if first_broken < float("inf") else ", the longest that was asked about"
             lines.append(f"as the plan stands, {subject}, {lead_time}, may be {held:g} months late{more}")
     return lines
 
 
-def _delays(costs: Sequence[Slipped]) -> Section:
+def _delays(costs: Sequence[DelayCost]) -> Section:
     columns = (
-        Column("late", lambda one: one.slip.patch.name),
-        Column("missing from", lambda one: one.slip.ready or "not in the plan"),
-        Column("until", lambda one: (one.slip.until or "the end") if one.slip.ready else ""),
-        Column("delay costs USD", lambda one: "no plan" if one.bridging_usd is None else signed(one.bridging_usd)),
-        Column("the best plans differ by", lambda one: between(_ends(one)) if one.slip.ready else ""),
-        Column("USD/month", lambda one: "" if one.bridging_usd is None else signed(one.usd_per_month or 0.0)),
-        Column("goals broken", lambda one: len({b.goal for b in one.broken}) if one.slip.ready else None),
+        Column("late", lambda one: one.delay.patch.name),
+        Column("missing from", lambda one: one.delay.ready or "not in the plan"),
+        Column("until", lambda one: (one.delay.until or "the end") if one.delay.ready else ""),
+        Column("delay costs USD", lambda one: "no plan" if one.delay_usd is None else signed(one.delay_usd)),
+        Column("the best plans differ by", lambda one: between(_ends(one)) if one.delay.ready else ""),
+        Column("USD/month", lambda one: "" if one.delay_usd is None else signed(one.usd_per_month or 0.0)),
+        Column("goals broken", lambda one: len({b.goal for b in one.broken}) if one.delay.ready else None),
     )
     after = [KNOWN_NOW, AS_IT_STANDS]
-    if any(one.slip.missing_months > one.slip.months + ALMOST for one in costs):
+    if any(one.delay.months_without > one.delay.months + ALMOST for one in costs):
         after.append("USD/month: by the months in which it is missing; plans count whole periods: split the horizon")
     return Section("DELAYS", (), columns, costs, tuple(after), [_delay_data(one) for one in costs])
 
 
-def _ends(one: Slipped) -> tuple[float, float] | None:
-    return (one.least_usd, one.most_usd) if one.bridging_usd is not None else None
+def _ends(one: DelayCost) -> tuple[float, float] | None:
+    return (one.least_usd, one.most_usd) if one.delay_usd is not None else None
 
 
-def _delay_data(one: Slipped) -> dict[str, Any]:
-    slip = one.slip
+def _delay_data(one: DelayCost) -> dict[str, Any]:
+    delay = one.delay
     return {
-        "subject": slip.subject,
-        "site": slip.site,
-        "lead_time": slip.clock,
-        "months": slip.months,
-        "planned_for": slip.ready,
-        "arrives_in": slip.until if slip.ready else None,
-        "months_without": slip.missing_months,
-        "delay_usd": one.bridging_usd,
+        "subject": delay.subject,
+        "site": delay.site,
+        "lead_time": delay.lead_time,
+        "months": delay.months,
+        "planned_for": delay.ready,
+        "arrives_in": delay.until if delay.ready else None,
+        "months_without": delay.months_without,
+        "delay_usd": one.delay_usd,
         "best_plans_differ_by_usd": _ends(one),
         "usd_per_month": one.usd_per_month,
         "goals_broken": sorted({b.goal for b in one.broken}),
@@ -139,16 +140,16 @@ def _delay_data(one: Slipped) -> dict[str, Any]:
     }
 
 
-def _late(costs: Sequence[Slipped]) -> list[tuple[str, Late]]:
-    return [(one.slip.patch.name, one.late) for one in costs if one.late is not None]
+def _late(costs: Sequence[DelayCost]) -> list[tuple[str, KnownLate]]:
+    return [(one.delay.patch.name, one.known_late) for one in costs if one.known_late is not None]
 
 
-def _known_late(costs: Sequence[Slipped]) -> Section | None:
+def _known_late(costs: Sequence[DelayCost]) -> Section | None:
     """What delays cost that are known late, where that was asked, beside what they cost when they are known now."""
     rows = _late(costs)
-    now_usd = {one.slip.patch.name: one.bridging_usd for one in costs}
+    now_usd = {one.delay.patch.name: one.delay_usd for one in costs}
 
-    def known_now(row: tuple[str, Late]) -> str:
+    def known_now(row: tuple[str, KnownLate]) -> str:
         cost_usd = now_usd[row[0]]
         return "no plan" if cost_usd is None else signed(cost_usd)
 
@@ -171,28 +172,28 @@ def _known_late(costs: Sequence[Slipped]) -> Section | None:
     return Section("KNOWN LATE", (line,), columns, rows, after, data, most=None) if rows else None
 
 
-def _late_cost(late: Late) -> str:
+def _late_cost(late: KnownLate) -> str:
     if late.usd is not None:
         return signed(late.usd)
     return "not known" if late.unsure else "no plan"
 
 
-def _values(costs: Sequence[Slipped]) -> Section | None:
+def _values(costs: Sequence[DelayCost]) -> Section | None:
     """The value of a month at each site: of its dearest delay."""
-    dearest: dict[str, Slipped] = {}
+    dearest: dict[str, DelayCost] = {}
     for one in costs:
         if one.usd_per_month is not None:
-            other = dearest.get(one.slip.site)
+            other = dearest.get(one.delay.site)
             if other is None or one.usd_per_month > (other.usd_per_month or 0.0):
-                dearest[one.slip.site] = one
+                dearest[one.delay.site] = one
     columns = (
         Column("site", lambda row: row[0]),
         Column("USD/month", lambda row: signed(row[1].usd_per_month or 0.0)),
-        Column("of", lambda row: row[1].slip.patch.name),
+        Column("of", lambda row: row[1].delay.patch.name),
     )
     rows = sorted(dearest.items())
     line = "what a month less of delay is worth, of the dearest delay of the site that was asked about"
-    data = {site: {"usd_per_month": one.usd_per_month, "of": one.slip.patch.name} for site, one in rows}
+    data = {site: {"usd_per_month": one.usd_per_month, "of": one.delay.patch.name} for site, one in rows}
     return Section("VALUE OF A MONTH", (line,), columns, rows, data=data, most=None) if rows else None
 
 
@@ -207,13 +208,13 @@ class BrokenRow:
     requests_per_second: float
 
 
-def _broken(costs: Sequence[Slipped]) -> Section | None:
+def _broken(costs: Sequence[DelayCost]) -> Section | None:
     rows: list[BrokenRow] = []
     for one in costs:
-        by_goal: dict[str, list[Broken]] = {}
+        by_goal: dict[str, list[BrokenWhileLate]] = {}
         for b in one.broken:
             by_goal.setdefault(b.goal, []).append(b)
-        name = one.slip.patch.name
+        name = one.delay.patch.name
         for goal, broken in by_goal.items():
             periods = broken[0].period + (f" to {broken[-1].period}" if len(broken) > 1 else "")
             failures = tuple(sorted({f for b in broken for f in b.failures}))
@@ -231,5 +232,5 @@ def _broken(costs: Sequence[Slipped]) -> Section | None:
         "what the plan as it stands cannot keep while the machines are missing, and requests/s short in the worst of "
         "it; none given: normal operation is short already"
     )
-    data = [{"delay": one.slip.patch.name, **as_data(b)} for one in costs for b in one.broken]
+    data = [{"delay": one.delay.patch.name, **as_data(b)} for one in costs for b in one.broken]
     return Section("BROKEN", (line,), columns, rows, data=data) if rows else None

@@ -10,7 +10,7 @@ def review_diff(diff: Diff, all_rows: bool = False) -> Report:
     """The comparison of two plans: ANSWER, BRIDGE, then a table for each part that differs."""
     sections = [_answer(diff), _bridge(diff)]
     for part in PARTS:
-        rows = sorted((d for d in diff.differences if d.part == part), key=lambda d: (-d.by, d.name))
+        rows = sorted((d for d in diff.differences if d.part == part), key=lambda d: (-d.apart_fraction, d.name))
         if rows:
             sections.append(_part(part, rows))
     title = f"{diff.before.study.study} against {diff.after.study.study}"
@@ -56,7 +56,10 @@ def _part(part: str, rows: list[Difference]) -> Section:
         Column("second plan", lambda d: _cell(d.after, d)),
         Column("change", _delta),
     )
-    data = [{"name": d.name, "before": d.before, "after": d.after, "by_fraction": d.by, "unit": d.unit} for d in rows]
+    data = [
+        {"name": d.name, "before": d.before, "after": d.after, "by_fraction": d.apart_fraction, "unit": d.unit}
+        for d in rows
+    ]
     return Section(part.upper(), (), columns, rows, data=data)
 
 

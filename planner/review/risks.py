@@ -5,9 +5,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from planner.questions.cutsets import MOST_ORDER
-from planner.questions.exposure import CutSet, Exposure, Gap
-from planner.questions.ways import Flow, Members
+from planner.questions.risk.cut_sets import MOST_ORDER, Flow, Members
+from planner.questions.risk.exposure import CutSet, Exposure, Gap
 from planner.review.report import Column, Report, Section, as_data, first_of, percent, short_failure, usd
 from planner.study.records.study import kind_and_name
 
@@ -50,7 +49,6 @@ KEYS = {
     "fraction": "broken_fraction",
     "lost_requests_per_second": "no_way_requests_per_second",
     "lost_usd_per_hour": "no_way_usd_per_hour",
-    "ways_lost_fraction": "placements_lost_fraction",
 }
 """Fields of the records of an exposure -> their keys in JSON, where these differ."""
 
@@ -131,7 +129,7 @@ def _answer(x: Exposure) -> Section:
     those = f"{pairs} pairs" if pairs > 1 else "1 pair" if pairs else "no pair"
     lines.append(f"{those} of components whose loss together leaves a flow without a way")
     lines.append(
-        f"minimal cut sets of order 1 and {MOST_ORDER} are found exactly (MICSUP); larger sets are not searched for"
+        f"minimal cut sets of order 1 and {MOST_ORDER} are all found, by enumeration; larger sets are not searched for"
     )
     lines.append(
         "a way: what has request limits stands and a placement lives; whether it has headroom is for `plan` and "
@@ -212,7 +210,7 @@ def _blast(x: Exposure) -> Section:
             "moves requests/s" if x.on_plan else "may move, at most",
             lambda row: f"{row.moved_requests_per_second:,.1f}",
         ),
-        Column("placements lost", lambda row: percent(row.ways_lost_fraction, 1)),
+        Column("placements lost", lambda row: percent(row.placements_lost_fraction, 1)),
         Column("tiers", lambda row: _tiers_text(row.tiers, x)),
     )
     lines = (

@@ -89,7 +89,7 @@ def trust_section(plan: Plan, progress: Progress = silent) -> Section:
 def _margins(plan: Plan, progress: Progress) -> tuple[tuple[Margin, ...], str]:
     """The margins, or why there are none: a study that was edited inside its plan cannot be drilled."""
     try:
-        return margins(plan.file, plan.problem, plan.decisions, progress), ""
+        return margins(plan, progress), ""
     except InputError as error:
         first = error.findings[0]
         return (), f"{first.where}: expected {first.expected}, got {first.got}"

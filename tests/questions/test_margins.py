@@ -9,7 +9,7 @@ from studies import random_study
 from planner.drill import broken_rows, drill_plan
 from planner.drill.failures import NORMAL
 from planner.errors import NoPlan
-from planner.plan.decisions import decisions_of, problem_of
+from planner.plan.decisions import problem_of
 from planner.plan.plan import make_plan
 from planner.questions.margins import margins, moved
 from planner.review.answer import review_plan
@@ -30,8 +30,7 @@ def broken(plan, margin, factor):
 
 def checked(plan):
     """The margins of a plan, each drilled just below and just above."""
-    p = problem_of(plan)
-    found = margins(plan, p, decisions_of(plan, p))
+    found = margins(plan)
     for margin in found:
         assert not broken(plan, margin, margin.factor), margin
         rows = broken(plan, margin, margin.breaks_at)

@@ -21,10 +21,12 @@ from planner.errors import InputError, NoPlan
 from planner.plan.audit import audit
 from planner.plan.file import plan_text, read_plan, sealed
 from planner.plan.plan import make_plan
-from planner.questions import whatif
-from planner.questions.patches import Change, Patch, patch_of, patch_of_text, patched, read_patch
+from planner.questions import planned
+from planner.questions.patched import patched
+from planner.questions.patches import Change, Patch, patch_of, patch_of_text, read_patch
 from planner.questions.paths import addressed, figures_of, path_of
-from planner.questions.whatif import Variant, file_names, in_common, plan_variants, read_axes, variants_of
+from planner.questions.variants import Variant, read_axes, studies_of, variants_of
+from planner.questions.whatif import Answer, file_names, in_common, plan_variants
 from planner.review.variants import review_variants
 from planner.solve.search import Effort
 from planner.study.places import Place, Reading
@@ -436,7 +438,7 @@ def test_a_warning_of_all_variants_is_told_once(tiny):
     change = {"utilisation": {"normal": 0.9, "in_failure": 0.8}}
     common = patch("fuller", set=change)
     axis = tuple(patch(f"x{n}", set={"demand": f"x{n}"}) for n in (1, 2, 3))
-    _, warnings = whatif.studies_of(tiny, variants_of([common], [axis]))
+    _, warnings = studies_of(tiny, variants_of([common], [axis]))
     assert len(warnings) == 1 and "'fuller'" in warnings[0].where and warnings[0].level == "warning"
 
 
@@ -634,7 +636,7 @@ def test_an_interruption_keeps_what_is_there(monkeypatch):
         made.append(make_plan(study, *args, **more))
         return made[-1]
 
-    monkeypatch.setattr(whatif, "make_plan", interrupted)
+    monkeypatch.setattr(planned, "make_plan", interrupted)
     levels = tuple(patch(f"x{i}", set={"demand": f"x{i}"}) for i in (2, 3, 4))
     found = plan_variants(two_sites(), variants_of((), [levels]))
     assert [a.plan is not None for a in found] == [True, True, False, False]
@@ -651,7 +653,7 @@ def test_plans_side_by_side_are_the_same_plans():
 
 
 def test_wrong_patches_are_found_before_anything_is_planned(monkeypatch):
-    monkeypatch.setattr(whatif, "make_plan", lambda *args, **more: pytest.fail("planned"))
+    monkeypatch.setattr(planned, "make_plan", lambda *args, **more: pytest.fail("planned"))
     levels = (patch("a", set={"demnd": "x2"}), patch("b", set={"tiers[x].survive": []}))
     with pytest.raises(InputError) as error:
         plan_variants(two_sites(), variants_of((), [levels]))
@@ -661,7 +663,7 @@ def test_wrong_patches_are_found_before_anything_is_planned(monkeypatch):
 def test_file_names_are_safe_and_different():
     names = ["../../etc/passwd", "a/b", "a b", "", "..", "x" * 300, "demand[*,london]=x1.2", "Ä\x1b[31m"]
     variants = [Variant((Patch(name, "", (Change(f"p{i}", "set", 1, ""),)),)) for i, name in enumerate(names)]
-    found = file_names([whatif.Answer(v, None) for v in variants])
+    found = file_names([Answer(v, None) for v in variants])
     assert len(set(found.values())) == len(names)
     for file in found.values():
         assert "/" not in file and file[0].isdigit() and file.isascii() and len(file) < 100 and ".." not in file
@@ -831,7 +833,7 @@ def test_a_narrower_gap_keeps_a_plan_that_no_other_beats(monkeypatch):
     loose = sealed(exact.model_copy(update={"proof": exact.proof.model_copy(update=proof)}))
     dearer = {"cost_usd": 12.0, "bound_usd": 9.8, "gap_fraction": 0.18, "gap_asked_fraction": 0.01, "status": "gap"}
     worse = exact.model_copy(update={"purchases": (), "proof": exact.proof.model_copy(update=dearer)})
-    monkeypatch.setattr("planner.questions.whatif.make_plan", lambda *args, **more: worse)
+    monkeypatch.setattr("planner.questions.planned.make_plan", lambda *args, **more: worse)
     (answer,) = plan_variants(loose.study, (), base=loose)
     assert answer.plan.purchases == exact.purchases and answer.plan.proof.cost_usd == 10
     assert answer.plan.proof.bound_usd == 9.8 and answer.plan.proof.gap_fraction == pytest.approx(0.02)

@@ -24,7 +24,8 @@ from planner.plan.plan import make_plan
 from planner.problem.build import build
 from planner.problem.rules.inside import what_loads_occupies
 from planner.problem.rules.link import no_replica_before_its_cold_start_ends
-from planner.questions.margins import margins, near_figures
+from planner.questions.margins import margins
+from planner.questions.near_figures import near_figures
 from planner.review.answer import review_plan
 from planner.review.assumptions import assumptions_of_goals, floors
 from planner.review.check import check_study
@@ -384,8 +385,8 @@ def test_load_times_may_grow_until_the_last_moment(planned):
     plan, _ = planned
     p = build(plan.study)
     x = decisions_of(plan, p)
-    near = min((m for m in near_figures(p, x, plan.study) if m.kind == "load time"), key=lambda m: m.move_fraction)
-    (margin,) = [m for m in margins(plan, p, x) if m.kind == "load time"]
+    near = min((m for m in near_figures(in_hand(plan)) if m.kind == "load time"), key=lambda m: m.move_fraction)
+    (margin,) = [m for m in margins(plan) if m.kind == "load time"]
     assert near.figure == margin.figure == "small/trn" and 1 <= near.guess <= margin.breaks_at
     begins = [10.0, *(c for c in p.deadlines_seconds[near.failure] if c < margin.deadline_seconds)]
     assert near.guess in [pytest.approx((margin.deadline_seconds - at) / 120) for at in begins]
@@ -411,16 +412,18 @@ def test_a_round_trip_near_its_limit_is_probed(planned):
     limit = reach.round_trip_ms * 1.02
     tiers = tuple(t.model_copy(update={"round_trip_ms": limit}) if t.name == "gold" else t for t in plan.study.tiers)
     study = plan.study.model_copy(update={"tiers": tiers})
-    x = decisions_of(plan, p)
-    trips = sorted((m for m in near_figures(p, x, study) if m.kind == "round trip"), key=lambda m: m.guess)
+    trips = sorted(
+        (m for m in near_figures(in_hand(plan.model_copy(update={"study": study}))) if m.kind == "round trip"),
+        key=lambda m: m.guess,
+    )
     near, other = {m.figure: m for m in reversed(trips)}["tokyo to beta/west-1"], trips[-1]
     assert near.figure == "tokyo to beta/west-1" and near.guess == pytest.approx(1.02)
     assert near.failure == "provider:alpha", "only then nothing else serves Tokyo"
     assert other.figure == "tokyo to alpha/east-1"
     assert other.guess == pytest.approx(limit / p.round_trip_ms["tokyo", "alpha/east-1"].round_trip_ms)
-    (margin,) = [m for m in margins(plan.model_copy(update={"study": study}), p, x) if m.kind == "round trip"]
+    (margin,) = [m for m in margins(plan.model_copy(update={"study": study})) if m.kind == "round trip"]
     assert margin.figure == near.figure and margin.factor == pytest.approx(1.02, abs=1e-4) == margin.breaks_at
-    assert not [m for m in margins(plan, p, x) if m.kind == "round trip"], "400 ms are far beyond its error"
+    assert not [m for m in margins(plan) if m.kind == "round trip"], "400 ms are far beyond its error"
 
 
 # ------------------------------------------------------------------ narrow terminals

@@ -13,7 +13,7 @@ from planner.plan.explain import diagnose
 from planner.plan.plan import make_plan
 from planner.problem.build import build
 from planner.problem.eligibility import CURES, WHY_NOT, workloads_without_edge
-from planner.questions.patches import parts_of
+from planner.questions.patched import parts_of
 from planner.solve.search import Effort
 from planner.study.checks.fit import check_fit
 from planner.study.places import Place, Reading

@@ -10,7 +10,8 @@ from planner.errors import InputError
 from planner.plan.audit import audit
 from planner.plan.file import digest, plan_text, read_plan, sha256
 from planner.plan.plan import make_plan
-from planner.questions.patches import patch_of_text, patched
+from planner.questions.patched import patched
+from planner.questions.patches import patch_of_text
 from planner.solve.search import Effort
 from planner.study.places import Reading
 from planner.study.read import read_study

@@ -1,7 +1,7 @@
 """What breaks what, without a plan or on one: single points of failure, pairs, blast radius, expected loss.
 
-A flow (workload, origin) is broken when its door is dead or no live placement may serve it: no capacity helps then.
-Whether there is room on what still lives is not asked here; that is what a plan and a drill prove.
+A flow (workload, origin) is broken when what it needs is dead or no live placement may serve it: no capacity helps
+then. Whether what still lives has the capacity is not asked here; that is what a plan and a drill prove.
 """
 
 from collections import Counter, defaultdict
@@ -12,17 +12,17 @@ from itertools import product
 
 from planner.plan.decisions import uncoverable
 from planner.problem.problem import Problem
-from planner.questions.losses import (
+from planner.questions.risk.cut_sets import FaultTrees, Flow, Levels, Members, fractions, is_named_failure
+from planner.questions.risk.expected_loss import (
     Contribution,
     Expected,
     expected_loss,
+    mean_demand,
     parts_of_horizon,
     rates,
     usd_per_hour,
-    wanted,
 )
-from planner.questions.ways import Flow, Levels, Members, Ways, fractions, is_named_failure
-from planner.study.dependencies import NORMAL, Failure, placement_id
+from planner.study.dependencies import NORMAL, Failure, dependency_graph, placement_id
 from planner.study.records.plan import PlanFile, Uncoverable
 from planner.study.records.study import RunningReplicas, Study
 from planner.units import ROUNDING
@@ -31,10 +31,12 @@ Running = Mapping[Flow, frozenset[str]]
 """(w, o) -> placements that run and may be sent to."""
 Traffic = Mapping[tuple[str, str, str], float]
 """(w, o, e) -> requests/s in normal operation."""
+Demand = Mapping[Flow, float]
+"""(w, o) -> requests/s, mean over the horizon."""
 
 
 @dataclass(frozen=True)
-class Broken:
+class BrokenFlow:
     """What the loss of a set of components breaks of a flow.
 
     Parameters
@@ -63,13 +65,13 @@ class CutSet:
 
     tier: str
     members: Members
-    flows: tuple[Broken, ...]
+    flows: tuple[BrokenFlow, ...]
     innermost: bool = True
     wider: tuple[Members, ...] = ()
 
     @property
     def requests_per_second(self) -> float:
-        """Requests/s that have no way left."""
+        """Requests/s that nothing can serve any more."""
         return sum(flow.requests_per_second for flow in self.flows)
 
     @property
@@ -84,10 +86,11 @@ class Blast:
 
     Parameters
     ----------
-    lost_requests_per_second : without any way left
-    moved_requests_per_second : on a plan or fleet, what it carries in normal operation that has another way; without
+    lost_requests_per_second : that nothing can serve any more
+    moved_requests_per_second : on a plan or fleet, what it carries in normal operation that goes elsewhere; without
         one, all requests/s of flows that lose some placement: what may have to move, at most
-    ways_lost_fraction : share of the placements that meet the limits in normal operation, flows weighted by requests/s
+    placements_lost_fraction : share of the placements that meet the limits in normal operation, flows
+        weighted by requests/s
     innermost, wider : as of a cut set: components whose loss does just the same, because they take this one with them
     """
 
@@ -95,7 +98,7 @@ class Blast:
     lost_requests_per_second: float
     lost_usd_per_hour: float
     moved_requests_per_second: float
-    ways_lost_fraction: float
+    placements_lost_fraction: float
     tiers: tuple[str, ...]
     innermost: bool = True
     wider: tuple[str, ...] = ()
@@ -149,16 +152,16 @@ class Exposure:
 
     def order(self, members: int) -> tuple[CutSet, ...]:
         """Cut sets with so many members."""
-        return tuple(found for found in self.cut_sets if len(found.members) == members)
+        return tuple(cut for cut in self.cut_sets if len(cut.members) == members)
 
     def innermost(self, members: int) -> tuple[CutSet, ...]:
         """Those with so many members that stand for the wider ones too."""
-        return tuple(found for found in self.order(members) if found.innermost)
+        return tuple(cut for cut in self.order(members) if cut.innermost)
 
     @property
     def good(self) -> bool:
         """No tier with goals has a single point of failure, or a promise that cannot be covered."""
-        single = any(found.tier in self.with_goals for found in self.order(1))
+        single = any(cut.tier in self.with_goals for cut in self.order(1))
         return (
             not single
             and not any(gap.promised for gap in self.gaps)
@@ -172,33 +175,33 @@ def exposure(study: Study, p: Problem, running: Running | None = None, traffic: 
     Parameters
     ----------
     p : problem of the study
-    running : what runs; none: every placement that meets the limits is a way
+    running : what runs; none: every placement that meets the limits
     traffic : in normal operation, where something runs
     """
-    ways = Ways(study)
-    full = {flow: ways.levels(flow, p.edges_in_failure[flow]) for flow in p.flows}
+    trees, demand = FaultTrees(study, dependency_graph(study)), mean_demand(p)
+    full = {flow: trees.levels(flow, p.edges_in_failure[flow]) for flow in p.flows}
     levels = full
     if running is not None:
-        levels = {f: ways.levels(f, [e for e in p.edges_in_failure[f] if e in running[f]]) for f in p.flows}
-    found = _cut_sets(p, levels)
+        levels = {f: trees.levels(f, [e for e in p.edges_in_failure[f] if e in running[f]]) for f in p.flows}
+    cuts = _cut_sets(p, demand, levels)
     down = rates(study)
-    expected, contributions = expected_loss(study, p, levels, down) if down else ((), ())
+    expected, contributions = expected_loss(study, p, demand, levels, down) if down else ((), ())
     tiers: dict[str, float] = defaultdict(float)
-    for flow in p.flows:
-        tiers[p.tier_of[flow[0]]] += wanted(p, flow)
+    for (w, _), requests_per_second in demand.items():
+        tiers[p.tier_of[w]] += requests_per_second
     return Exposure(
         flows=p.flows,
         demand_requests_per_second=dict(tiers),
         with_goals=frozenset(tier.name for tier in study.tiers if tier.survive),
-        components=sum(not is_named_failure(event) for event in ways.events),
-        cut_sets=tuple(_folded(found, ways)),
+        components=sum(not is_named_failure(event) for event in trees.events),
+        cut_sets=tuple(_folded(cuts, trees)),
         always_broken=_always_broken(p, levels),
-        blasts=_blasts(p, ways, levels, None if running is None else traffic or {}),
+        blasts=_blasts(p, demand, trees, levels, None if running is None else traffic or {}),
         gaps=tuple(_gaps(study, p, full, levels, running)),
         expected=expected,
         contributions=contributions,
-        without_rate=tuple(sorted({event for cut in found for event in cut.members} - down.keys())),
-        named_failures_with_rate=tuple(sorted(event for event in ways.events if is_named_failure(event))),
+        without_rate=tuple(sorted({event for cut in cuts for event in cut.members} - down.keys())),
+        named_failures_with_rate=tuple(sorted(event for event in trees.events if is_named_failure(event))),
         on_plan=running is not None,
     )
 
@@ -219,28 +222,27 @@ def running_in(plan: PlanFile, p: Problem) -> tuple[Running, Traffic]:
 
 def running_now(fleet: Iterable[RunningReplicas], p: Problem) -> tuple[Running, Traffic]:
     """What a fleet runs for each flow, and its traffic: demand by the weights of the gateway."""
+    demand = mean_demand(p)
     weights: dict[Flow, dict[str, float]] = {flow: {} for flow in p.flows}
     for row in fleet:
         if (row.workload, row.origin) in weights and row.replicas > 0 and row.weight > 0:
             weights[row.workload, row.origin][placement_id(row.profile, row.pool)] = row.weight
     traffic = {
-        (*flow, e): wanted(p, flow) * weight / sum(of.values())
-        for flow, of in weights.items()
-        for e, weight in of.items()
+        (*flow, e): demand[flow] * weight / sum(of.values()) for flow, of in weights.items() for e, weight in of.items()
     }
     return {flow: frozenset(of) for flow, of in weights.items()}, traffic
 
 
 # ------------------------------------------------------------------ cut sets by tier
-def _cut_sets(p: Problem, levels: Mapping[Flow, Levels]) -> list[CutSet]:
+def _cut_sets(p: Problem, demand: Demand, levels: Mapping[Flow, Levels]) -> list[CutSet]:
     """Every minimal cut set of every flow, per tier; largest loss first, single points before pairs."""
-    found: dict[tuple[str, Members], list[Broken]] = defaultdict(list)
+    found: dict[tuple[str, Members], list[BrokenFlow]] = defaultdict(list)
     for (w, o), of in levels.items():
         for members, fraction in (fractions(of, 1) | fractions(of, 2)).items():
             if any(map(is_named_failure, members)):
                 continue  # no component; it counts where rates do
-            lost = fraction * wanted(p, (w, o))
-            found[p.tier_of[w], members].append(Broken(w, o, fraction, lost, usd_per_hour(p, w, lost)))
+            lost = fraction * demand[w, o]
+            found[p.tier_of[w], members].append(BrokenFlow(w, o, fraction, lost, usd_per_hour(p, w, lost)))
     rows = [CutSet(tier, members, tuple(flows)) for (tier, members), flows in found.items()]
     return sorted(rows, key=lambda c: (len(c.members), -c.usd_per_hour, -c.requests_per_second, c.tier, c.members))
 
@@ -249,7 +251,7 @@ def _always_broken(p: Problem, levels: Mapping[Flow, Levels]) -> tuple[tuple[str
     return tuple((p.tier_of[w], w, o) for (w, o), of in levels.items() if any(cuts.always for _, cuts in of))
 
 
-def _folded(found: list[CutSet], ways: Ways) -> list[CutSet]:
+def _folded(found: list[CutSet], trees: FaultTrees) -> list[CutSet]:
     """The sets, each innermost one with those that break the same because they take its members with them."""
     alike: dict[tuple[object, ...], dict[Members, CutSet]] = defaultdict(dict)
     for cut in found:
@@ -258,10 +260,10 @@ def _folded(found: list[CutSet], ways: Ways) -> list[CutSet]:
     for group in alike.values():
         folded: set[Members] = set()
         # what takes something with it is taken by fewer: the innermost come first
-        for cut in sorted(group.values(), key=lambda c: (-sum(len(ways.takers(e)) for e in c.members), c.members)):
+        for cut in sorted(group.values(), key=lambda c: (-sum(len(trees.takers(e)) for e in c.members), c.members)):
             if cut.members in folded:
                 continue
-            takers = product(*({e} | ways.takers(e) for e in cut.members))
+            takers = product(*({e} | trees.takers(e) for e in cut.members))
             others = {tuple(sorted(taken)) for taken in takers} & group.keys() - {cut.members}
             folded |= others
             wider[cut.tier, cut.members] = tuple(sorted(others))
@@ -272,20 +274,22 @@ def _folded(found: list[CutSet], ways: Ways) -> list[CutSet]:
 
 
 # ------------------------------------------------------------------ blast radius and what is missing
-def _blasts(p: Problem, ways: Ways, levels: Mapping[Flow, Levels], traffic: Traffic | None) -> tuple[Blast, ...]:
+def _blasts(
+    p: Problem, demand: Demand, trees: FaultTrees, levels: Mapping[Flow, Levels], traffic: Traffic | None
+) -> tuple[Blast, ...]:
     """What each event breaks and what it makes move; events that do neither are left out; largest first."""
     lost: dict[str, dict[Flow, float]] = defaultdict(dict)
     for flow, broken in levels.items():
         for (event,), fraction in fractions(broken, 1).items():
             lost[event][flow] = fraction
     moves: dict[str, dict[Flow, float]] = defaultdict(dict)
-    for event, flow, value in _carried(p, ways, traffic):
+    for event, flow, value in _carried(p, demand, trees, traffic):
         if (left := value * (1.0 - lost.get(event, {}).get(flow, 0.0))) > ROUNDING:
             moves[event][flow] = moves[event].get(flow, 0.0) + left
-    gone = _ways_gone(p, ways)
+    placements_lost = _placements_lost(p, demand, trees)
     rows = []
     for event in sorted(lost.keys() | moves.keys()):
-        here = {flow: fraction * wanted(p, flow) for flow, fraction in lost.get(event, {}).items()}
+        here = {flow: fraction * demand[flow] for flow, fraction in lost.get(event, {}).items()}
         moved = moves.get(event, {})
         rows.append(
             Blast(
@@ -293,18 +297,18 @@ def _blasts(p: Problem, ways: Ways, levels: Mapping[Flow, Levels], traffic: Traf
                 lost_requests_per_second=sum(here.values(), 0.0),
                 lost_usd_per_hour=sum((usd_per_hour(p, w, value) for (w, _), value in here.items()), 0.0),
                 moved_requests_per_second=sum(moved.values(), 0.0),
-                ways_lost_fraction=gone.get(event, 0.0),
+                placements_lost_fraction=placements_lost.get(event, 0.0),
                 tiers=tuple(sorted({p.tier_of[w] for w, _ in here.keys() | moved.keys()})),
             )
         )
-    return tuple(sorted(_folded_blasts(rows, ways), key=_largest))
+    return tuple(sorted(_folded_blasts(rows, trees), key=_largest))
 
 
-def _folded_blasts(rows: list[Blast], ways: Ways) -> list[Blast]:
+def _folded_blasts(rows: list[Blast], trees: FaultTrees) -> list[Blast]:
     alike: dict[Blast, list[str]] = defaultdict(list)
     for row in rows:
         alike[replace(row, component="")].append(row.component)
-    wider = {row.component: ways.takers(row.component).intersection(alike[replace(row, component="")]) for row in rows}
+    wider = {row.component: trees.takers(row.component).intersection(alike[replace(row, component="")]) for row in rows}
     folded = frozenset().union(*wider.values())
     return [
         replace(row, innermost=row.component not in folded, wider=tuple(sorted(wider[row.component]))) for row in rows
@@ -313,31 +317,34 @@ def _folded_blasts(rows: list[Blast], ways: Ways) -> list[Blast]:
 
 def _largest(blast: Blast) -> tuple[float, float, float, float, str]:
     sizes = (blast.lost_usd_per_hour, blast.lost_requests_per_second, blast.moved_requests_per_second)
-    return (-sizes[0], -sizes[1], -sizes[2], -blast.ways_lost_fraction, blast.component)
+    return (-sizes[0], -sizes[1], -sizes[2], -blast.placements_lost_fraction, blast.component)
 
 
-def _carried(p: Problem, ways: Ways, traffic: Traffic | None) -> Iterator[tuple[str, Flow, float]]:
+def _carried(
+    p: Problem, demand: Demand, trees: FaultTrees, traffic: Traffic | None
+) -> Iterator[tuple[str, Flow, float]]:
     """(event, flow, requests/s) that placements which die with the event carry; without traffic: at most all of it."""
-    kills = cache(lambda e: ways.placement(e).singles)
     if traffic is not None:
         for (w, o, e), value in traffic.items():
-            yield from ((event, (w, o), value) for event in kills(e))
+            for event in trees.killing(e):
+                yield event, (w, o), value
         return
-    some_die = cache(lambda edges: frozenset().union(*map(kills, edges)))
+    killing_any = cache(lambda edges: frozenset().union(*map(trees.killing, edges)))
     for flow in p.flows:
-        yield from ((event, flow, wanted(p, flow)) for event in some_die(p.edges[flow]))
+        for event in killing_any(p.edges[flow]):
+            yield event, flow, demand[flow]
 
 
-def _ways_gone(p: Problem, ways: Ways) -> dict[str, float]:
+def _placements_lost(p: Problem, demand: Demand, trees: FaultTrees) -> dict[str, float]:
     """Event -> share of the placements that meet the limits in normal operation that die with it, by requests/s."""
-    number = cache(lambda edges: Counter(event for e in edges for event in ways.placement(e).singles))
-    whole = sum(wanted(p, flow) for flow in p.flows)
-    found: dict[str, float] = defaultdict(float)
+    number = cache(lambda edges: Counter(event for e in edges for event in trees.killing(e)))
+    share: dict[str, float] = defaultdict(float)
+    all_demand = sum(demand.values())
     for flow in p.flows:
         edges = p.edges[flow]
         for event, n in number(edges).items():
-            found[event] += n / len(edges) * wanted(p, flow) / whole
-    return found
+            share[event] += n / len(edges) * demand[flow] / all_demand
+    return share
 
 
 def _gap(row: Uncoverable, promised: bool) -> Gap:

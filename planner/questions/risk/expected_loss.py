@@ -5,8 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from planner.problem.problem import Problem
-from planner.questions.cutsets import Cuts, any_breaks, at_most, probability, unavailability
-from planner.questions.ways import Flow, Levels, Members
+from planner.questions.risk.cut_sets import Cuts, Flow, Levels, Members, at_most, probability, unavailability, union
 from planner.study.records.study import Study
 from planner.units import MONTHS_PER_YEAR, ROUNDING, outage_usd_per_hour
 
@@ -30,10 +29,11 @@ class Contribution:
     usd_per_year: float
 
 
-def wanted(p: Problem, flow: Flow) -> float:
-    """Demand of a flow, mean over the hours of the horizon [requests/s]."""
-    w, o = flow
-    return sum(part * p.demand_requests_per_second[w, o, h] for h, part in parts_of_horizon(p).items())
+def mean_demand(p: Problem) -> dict[Flow, float]:
+    """Demand of each flow, mean over the hours of the horizon [requests/s]."""
+    parts = parts_of_horizon(p)
+    rates = p.demand_requests_per_second
+    return {(w, o): sum(part * rates[w, o, h] for h, part in parts.items()) for w, o in p.flows}
 
 
 def parts_of_horizon(p: Problem) -> dict[str, float]:
@@ -69,14 +69,14 @@ def _tolerance(study: Study, tier: str) -> float:
     return 1.0 - max((goal.serve_fraction for goal in record.survive), default=record.serve_fraction)
 
 
-def _left_over(p: Problem, tier: str, event: str, strictest: float) -> float:
+def _tolerated(p: Problem, tier: str, event: str, strictest: float) -> float:
     """Share of a tier that may be unserved when a component is lost: its goal's for that loss, else the strictest's."""
     own = [fraction for name, fraction, _ in p.promised.get(event, ()) if name == tier]
     return 1.0 - max(own) if own else strictest
 
 
 def expected_loss(
-    study: Study, p: Problem, levels: Mapping[Flow, Levels], down: Mapping[str, float]
+    study: Study, p: Problem, demand: Mapping[Flow, float], levels: Mapping[Flow, Levels], down: Mapping[str, float]
 ) -> tuple[tuple[Expected, ...], tuple[Contribution, ...]]:
     """Expected hours of broken goal and expected loss, upper bounds by the rare-event approximation.
 
@@ -89,7 +89,7 @@ def expected_loss(
     usd: dict[tuple[str, Members], float] = defaultdict(float)
     over: dict[str, list[Cuts]] = defaultdict(list)
     for (w, o), of in levels.items():
-        tier, hour_usd = p.tier_of[w], usd_per_hour(p, w, wanted(p, (w, o)))
+        tier, hour_usd = p.tier_of[w], usd_per_hour(p, w, demand[w, o])
         tolerance = _tolerance(study, tier)
         smaller = [*(fraction for fraction, _ in of), 0.0][1:]
         for (fraction, cuts), below in zip(of, smaller, strict=True):
@@ -99,13 +99,13 @@ def expected_loss(
                 usd[tier, members] += year * (fraction - below) * probability(members, down) * hour_usd
         for fraction, cuts in of:
             if not cuts.always:
-                singles = frozenset(e for e in cuts.singles if fraction > _left_over(p, tier, e, tolerance) + ROUNDING)
+                singles = frozenset(e for e in cuts.singles if fraction > _tolerated(p, tier, e, tolerance) + ROUNDING)
                 over[tier].append(
                     Cuts(singles=singles, pairs=cuts.pairs if fraction > tolerance + ROUNDING else frozenset())
                 )
     rows = []
     for name in (t.name for t in study.tiers):
-        hours = year * at_most(any_breaks(over[name]), down)
+        hours = year * at_most(union(over[name]), down)
         rows.append(Expected(name, hours, sum(value for (of_tier, _), value in usd.items() if of_tier == name)))
     by_set: dict[Members, dict[str, float]] = defaultdict(dict)
     for (name, members), value in usd.items():
