@@ -3,7 +3,7 @@
 from dataclasses import replace
 from fnmatch import fnmatchcase
 
-from planner.drill import DrillResult, DrillRow, Toll
+from planner.drill import DrillResult, DrillRow, OutageImpact
 from planner.errors import Finding, InputError
 from planner.review.report import Column, Report, Section, Several, as_data, percent, short_failure, usd
 from planner.review.served import LEAST_DIFFERENCE, WORST_FLOW
@@ -22,14 +22,10 @@ REVIEW_DIFFERS = {
     "rescale": "the review shows the plan's own answer, by fixed weights within the limits it states, no cold starts: "
     "what is not due may differ from it, what is due must hold in both",
 }
+NOT_JUDGED = "not judged: rule {rule} of the plan is not known to the drill; its verdict does not cover it"
 WORST_HOUR = "rows: what breaks, and of each failure the hour in which it costs most; --hour shows others"
-HOW = {
-    "warm": "hot_fraction",
-    "reclaimed": "reclaimed_fraction",
-    "cold starts": "loaded_fraction",
-    "launched": "started_fraction",
-}
-"""How replicas come to run -> the field of a row that holds the share they serve."""
+HOW = ("warm", "reclaimed", "cold_start", "launched")
+"""How replicas come to run: NAME_fraction of a row is the share that they serve."""
 
 
 def review_drill(
@@ -48,7 +44,7 @@ def review_drill(
     good = not result.broken and not claims and not lost
     selected = in_hours(result, hour)
     sections = [_verdict(result, selected, claims, lost)]
-    if selected.tolls:
+    if selected.outage_impacts:
         sections += [_heat_map(selected), _outage_impact(selected)]
     return Report("drill", good, tuple(sections), all_rows=all_rows)
 
@@ -72,14 +68,18 @@ def in_hours(result: DrillResult, pattern: str | None = None) -> DrillResult:
             fix = f"hours are period/hour, * matches anything: {', '.join(hours[:6])}"
             raise InputError([Finding("--hour", "an hour of the plan, or a pattern of them", repr(pattern), fix)])
         rows = tuple(row for row in result.rows if fnmatchcase(row.hour, pattern))
-        return replace(result, rows=rows, tolls=tuple(t for t in result.tolls if fnmatchcase(t.hour, pattern)))
+        return replace(
+            result, rows=rows, outage_impacts=tuple(t for t in result.outage_impacts if fnmatchcase(t.hour, pattern))
+        )
     worst: dict[str, str] = {}
-    for impact in result.tolls:
+    for impact in result.outage_impacts:
         worst.setdefault(impact.failure, impact.hour)
     for row in result.rows:
         worst.setdefault(row.failure, row.hour)
     rows = tuple(row for row in result.rows if row.broken or row.hour == worst[row.failure])
-    return replace(result, rows=rows, tolls=tuple(t for t in result.tolls if t.hour == worst[t.failure]))
+    return replace(
+        result, rows=rows, outage_impacts=tuple(t for t in result.outage_impacts if t.hour == worst[t.failure])
+    )
 
 
 def _assumed(result: DrillResult) -> list[str]:
@@ -104,10 +104,11 @@ def _uncoverable(row: DrillRow) -> str:
 
 def _how(row: DrillRow) -> str:
     """What serves, where it is not replicas that ran all along alone."""
-    shares = {name: getattr(row, field) for name, field in HOW.items() if getattr(row, field) >= LEAST_DIFFERENCE}
-    if shares.keys() <= {"warm"}:
-        return ", ".join(shares)
-    return " + ".join(f"{name} {percent(share)}" for name, share in shares.items())
+    shares = {name.replace("_", " "): getattr(row, f"{name}_fraction") for name in HOW}
+    served = {name: share for name, share in shares.items() if share >= LEAST_DIFFERENCE}
+    if served.keys() <= {"warm"}:
+        return ", ".join(served)
+    return " + ".join(f"{name} {percent(share)}" for name, share in served.items())
 
 
 def _summary(result: DrillResult, lost: bool) -> str:
@@ -154,6 +155,7 @@ def _verdict(result: DrillResult, selected: DrillResult, claims: tuple[str, ...]
         *((WORST_HOUR,) if several else ()),
         *_assumed(result),
         *((WORST_FLOW,) if has_worst_flow else ()),
+        *(NOT_JUDGED.format(rule=rule) for rule in result.not_judged),
         Several(tuple(dict.fromkeys((*result.findings, *claims))), "findings more", MOST_ROWS),
     )
     data = {**result.as_dict(), "claims_that_do_not_hold": claims}
@@ -163,25 +165,25 @@ def _verdict(result: DrillResult, selected: DrillResult, claims: tuple[str, ...]
 def _heat_map(result: DrillResult) -> Section:
     """Workload x failure: the worst failures are the columns."""
 
-    def worst_first(impact: Toll) -> tuple[float, float, str]:
+    def worst_first(impact: OutageImpact) -> tuple[float, float, str]:
         last, worst = impact.served_last.values(), impact.served_worst.values()
         return min(last, default=1.0), min(worst, default=1.0), impact.failure
 
-    def column(impact: Toll) -> Column:
+    def column(impact: OutageImpact) -> Column:
         return Column(
             short_failure(impact.failure),
             lambda w: f"{percent(impact.served_last[w])} / {percent(impact.served_worst[w])}",
         )
 
-    worst = sorted(result.tolls, key=worst_first)[:MOST_FAILURES]
+    worst = sorted(result.outage_impacts, key=worst_first)[:MOST_FAILURES]
     workloads = sorted({w for impact in worst for w in impact.served_last})
     line = (
-        "share served at the last deadline / at its worst; columns: the worst failures"
-        f" ({len(worst)} of {len(result.tolls):,}; all of them with --format json)"
+        "share served at the end of the drill / at its worst; columns: the worst failures"
+        f" ({len(worst)} of {len(result.outage_impacts):,}; all of them with --format json)"
     )
     data = {
-        "served_last": {impact.failure: impact.served_last for impact in result.tolls},
-        "served_worst": {impact.failure: impact.served_worst for impact in result.tolls},
+        "served_last": {impact.failure: impact.served_last for impact in result.outage_impacts},
+        "served_worst": {impact.failure: impact.served_worst for impact in result.outage_impacts},
     }
     columns = (Column("workload", lambda w: w), *map(column, worst))
     return Section("HEAT MAP", (line,), columns, workloads, data=data, most=MOST_ROWS)
@@ -199,12 +201,12 @@ def _outage_impact(result: DrillResult) -> Section:
         Column("all again at", lambda impact: _again(impact.all_again_seconds)),
     )
     line = (
-        "requests and USD lost until repair where hours_to_repair is given, else until the last deadline; between two "
+        "requests and USD lost until repair where hours_to_repair is given, else until the end of the drill; between two "
         "deadlines what the first serves holds, so these are upper estimates"
     )
-    impacts = [as_data(impact) for impact in result.tolls]
+    impacts = [as_data(impact) for impact in result.outage_impacts]
     data = [{name: value for name, value in impact.items() if not name.startswith("served_")} for impact in impacts]
-    return Section("OUTAGE IMPACT", (line,), columns, result.tolls, data=data, most=MOST_ROWS)
+    return Section("OUTAGE IMPACT", (line,), columns, result.outage_impacts, data=data, most=MOST_ROWS)
 
 
 def _again(seconds: float | None) -> str:

@@ -1,4 +1,4 @@
-"""Round trips from origins to sites, worked out again."""
+"""Latency from origins to sites, worked out again."""
 
 import math
 from functools import cache
@@ -6,6 +6,7 @@ from functools import cache
 from planner.study.records.inventory import Site
 from planner.study.records.study import Study
 
+NEAR_KM = 400.0
 Place = tuple[float, float]
 """latitude, longitude"""
 
@@ -18,7 +19,7 @@ def kilometres(a: Place, b: Place) -> float:
     return 2 * 6371.0 * math.asin(min(1.0, math.sqrt(chord)))
 
 
-def round_trips_ms(study: Study, sites: list[Site]) -> dict[tuple[str, str], float]:
+def latency_ms(study: Study, sites: list[Site]) -> dict[tuple[str, str], float]:
     """Round trip of (origin, site id) [ms]: measured, same place, by proxy, by distance; infinite where unknown.
 
     What stands in for a measurement is worked out where there is none, and once for each place and region.
@@ -29,19 +30,20 @@ def round_trips_ms(study: Study, sites: list[Site]) -> dict[tuple[str, str], flo
     for x, y in measured:
         known_from.setdefault(x, []).append(y)
     region_at = {s.region_id: (s.latitude, s.longitude) for s in reversed(study.sites)}
-    trips: dict[tuple[str, str], float] = {}
+    latencies: dict[tuple[str, str], float] = {}
 
     @cache
     def around(place: Place) -> dict[str, float]:
-        return {r: km for r, at in region_at.items() if (km := kilometres(place, at)) <= 400.0}
+        near = {region: kilometres(place, at) for region, at in region_at.items()}
+        return {region: km for region, km in near.items() if km <= NEAR_KM}
 
     @cache
     def stand_in(here: Place, region: str) -> tuple[str, str] | None:
         """The pair of regions near by whose round trip is known, or that are one; the fewest km replaced."""
-        starts, ends = around(here), around(region_at[region]) | {region: 0.0}
-        pairs = [(starts[x] + ends[y], x, y) for x in starts for y in known_from.get(x, ()) if y in ends]
-        if region in starts:
-            pairs.append((starts[region], region, region))
+        begins, ends = around(here), around(region_at[region]) | {region: 0.0}
+        pairs = [(begins[x] + ends[y], x, y) for x in begins for y in known_from.get(x, ()) if y in ends]
+        if region in begins:
+            pairs.append((begins[region], region, region))
         return min(pairs)[1:] if pairs else None
 
     def without_measurement(here: Place | None, site: Site) -> float:
@@ -61,5 +63,5 @@ def round_trips_ms(study: Study, sites: list[Site]) -> dict[tuple[str, str], flo
             direct = measured.get((origin.near or "", site.region_id))
             if direct is None:
                 direct = 2.0 if origin.near == site.region_id else without_measurement(here, site)
-            trips[origin.name, site.id] = direct
-    return trips
+            latencies[origin.name, site.id] = direct
+    return latencies

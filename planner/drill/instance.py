@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from planner.drill.moments import moments
-from planner.drill.trips import round_trips_ms
+from planner.drill.latency import latency_ms
+from planner.drill.time_slices import time_slices_of
 from planner.study.records.inventory import Site
 from planner.study.records.serving import MEMORY_FRACTION, ContextClass, Model, ModelFacts, Profile
 from planner.study.records.study import Study, Tier, Workload
@@ -21,9 +21,9 @@ Numbers = NDArray[np.float64]
 Flags = NDArray[np.bool_]
 Indices = NDArray[np.int64]
 
-Trips = Mapping[tuple[str, str], float]
+Latencies = Mapping[tuple[str, str], float]
 """(origin, site id) -> round trip [ms]"""
-NO_TRIPS: Trips = {}
+NO_LATENCIES: Latencies = {}
 
 TOLERANCE = 1e-6
 """Shortfall that breaks a goal, as a fraction of the tier's demand; likewise what a plan may overstate by."""
@@ -32,7 +32,7 @@ WHOLE = 1e-9
 
 
 @dataclass(frozen=True)
-class World:
+class Instance:
     """The study as arrays: i counts (workload, origin) with demand, e placements, q pools."""
 
     study: Study
@@ -58,15 +58,20 @@ class World:
     in_failure: Flags
     """[i, e] an edge, with the round trip that holds in normal operation and in a failure"""
 
-    def at(self, wanted: Mapping[tuple[str, str], float]) -> "World":
+    def at(self, wanted: Mapping[tuple[str, str], float]) -> "Instance":
         """The same study with other demand [requests/s]; flows that want nothing are left out."""
-        here = [(flow, i) for flow, i in self.flows.items() if wanted.get(flow, 0.0) > 0]
-        rows = np.array([i for _, i in here], dtype=np.int64)
+        asked = {flow: i for flow, i in self.flows.items() if wanted.get(flow, 0.0) > 0}
+        demand = np.array([wanted[flow] for flow in asked], dtype=np.float64)
+        return self.of_flows(np.array(list(asked.values()), dtype=np.int64), demand)
+
+    def of_flows(self, rows: Indices, demand: Numbers) -> "Instance":
+        """The same study with some of its flows [i], and their demand [requests/s]."""
+        names = list(self.flows)
         return replace(
             self,
-            flows={flow: n for n, (flow, _) in enumerate(here)},
+            flows={names[i]: n for n, i in enumerate(rows)},
             tier_of=[self.tier_of[i] for i in rows],
-            demand=np.array([wanted[flow] for flow, _ in here], dtype=np.float64),
+            demand=demand,
             replica_seconds=self.replica_seconds[rows],
             replica_seconds_in_failure=self.replica_seconds_in_failure[rows],
             fits=self.fits[rows],
@@ -77,6 +82,15 @@ class World:
     def by_pool(self, per_placement: Numbers) -> Numbers:
         """Sum of each pool's placements [q]."""
         return np.bincount(self.pool_of, weights=per_placement, minlength=len(self.study.pools)).astype(np.float64)
+
+    def that_fit(self, replicas: Numbers, machines: Numbers) -> Numbers:
+        """Replicas that fit [..., e] on machines [..., q]; where not all do, all of a pool give up the same share."""
+        per_pool = np.zeros((len(self.placements), len(self.study.pools)))
+        per_pool[np.arange(len(self.placements)), self.pool_of] = self.machines_per_replica
+        need = replicas @ per_pool
+        tight = need > machines + WHOLE * np.maximum(need, 1.0)
+        share = np.where(tight, machines / np.where(need > 0, need, 1.0), 1.0)[..., self.pool_of]
+        return np.where(share < 1, np.floor(replicas * share + WHOLE), replicas)
 
 
 def named(records: Iterable[Any], name: str) -> Any:
@@ -138,8 +152,8 @@ def _seconds(w: Workload, profile: Profile, cached_fraction: float) -> float:
     return (reading + w.mean_output_tokens / point.decode_tokens_per_second) * w.burst_factor
 
 
-def build_world(study: Study, case: str = "base", longer: Trips = NO_TRIPS) -> World:
-    """The study as arrays, with the demand of a case (base, low or high) in its first hour; see `World.at`.
+def build_instance(study: Study, case: str = "base", longer: Latencies = NO_LATENCIES) -> Instance:
+    """The study as arrays, with the demand of a case (base, low or high) in its first hour; see `Instance.at`.
 
     `longer` are round trips that hold instead of the study's.
     """
@@ -152,48 +166,45 @@ def build_world(study: Study, case: str = "base", longer: Trips = NO_TRIPS) -> W
             if profile.machine_type == pool.machine_type and profile.stack in good:
                 name = f"{model.model}/{profile.name}@{pool.id}"
                 made.append((name, model, profile, q, study.sites[site_number[pool.site]]))
-    profiles = [profile for _, _, profile, _, _ in made]
-    every = moments(study, case)
-    flows = list(dict.fromkeys(flow for m in every for flow, rate in m.wanted.items() if rate > 0))
-    asked: dict[str, Workload] = {w: named(study.workloads, w) for w, _ in flows}
-    tier_of: list[Tier] = [named(study.tiers, asked[w].tier) for w, _ in flows]
+    slices = time_slices_of(study, case)
+    flows = list(dict.fromkeys(flow for one in slices for flow, rate in one.wanted.items() if rate > 0))
+    workload_of = {w.name: w for w in study.workloads}
+    tier_named = {tier.name: tier for tier in study.tiers}
+    tier_of = [tier_named[workload_of[w].tier] for w, _ in flows]
+    latency = {**latency_ms(study, list({site.id: site for *_, site in made}.values())), **longer}
 
-    usual: dict[str, list[float]] = {}
-    cold: dict[str, list[float]] = {}
-    for w in asked.values():
-        usual[w.name], cold[w.name] = [math.nan] * len(made), [math.nan] * len(made)
-        in_failure = w.cached_fraction if w.cached_fraction_in_failure is None else w.cached_fraction_in_failure
+    row_of = {w: n for n, w in enumerate(dict.fromkeys(w for w, _ in flows))}
+    by_workload = np.full((2, len(row_of), len(made)), math.nan)
+    for name, n in row_of.items():
+        w = workload_of[name]
+        cold = w.cached_fraction if w.cached_fraction_in_failure is None else w.cached_fraction_in_failure
         for e, (_, model, profile, _, site) in enumerate(made):
             if misfit(study, w, model, profile, site) is None:
-                usual[w.name][e] = _seconds(w, profile, w.cached_fraction)
-                cold[w.name][e] = _seconds(w, profile, in_failure)
-    shape = (len(flows), len(made))
-    seconds = np.array([usual[w] for w, _ in flows]).reshape(shape)
-    seconds_cold = np.array([cold[w] for w, _ in flows]).reshape(shape)
+                by_workload[:, n, e] = _seconds(w, profile, w.cached_fraction), _seconds(w, profile, cold)
+    seconds, seconds_in_failure = by_workload[:, np.array([row_of[w] for w, _ in flows], dtype=np.int64)]
     fits = ~np.isnan(seconds)
-    trips = round_trips_ms(study, list({site.id: site for *_, site in made}.values()))
-    trips |= longer
-    trip = np.array([[trips[o, site.id] for *_, site in made] for _, o in flows]).reshape(shape)
-    limit = [math.inf if t.round_trip_ms is None else t.round_trip_ms for t in tier_of]
-    relaxed = [t.round_trip_ms_in_failure or usual for t, usual in zip(tier_of, limit, strict=True)]
-    return World(
+    away = np.array([[latency[o, site.id] for *_, site in made] for _, o in flows]).reshape(fits.shape)
+    limit = [math.inf if tier.round_trip_ms is None else tier.round_trip_ms for tier in tier_of]
+    relaxed = [tier.round_trip_ms_in_failure or usual for tier, usual in zip(tier_of, limit, strict=True)]
+    reached = fits & np.isfinite(away)
+    profiles = [profile for _, _, profile, _, _ in made]
+    per_machine = [accelerators[p.machine_type] // p.accelerators_per_replica for p in profiles]
+    return Instance(
         study=study,
         placements={name: e for e, (name, *_) in enumerate(made)},
         made_of=tuple((model, profile) for _, model, profile, _, _ in made),
         pool_of=np.array([q for _, _, _, q, _ in made], dtype=np.int64),
         site_of=np.array([site_number[site.id] for *_, site in made], dtype=np.int64),
-        machines_per_replica=np.array(
-            [1 / (accelerators[p.machine_type] // p.accelerators_per_replica) for p in profiles]
-        ),
+        machines_per_replica=1 / np.array(per_machine, dtype=np.float64),
         load_seconds=np.array([p.load_seconds for p in profiles]),
         weights_gib=np.array([p.weights_gib for p in profiles]),
-        rollout=np.array([m.rollout_surge_fraction for _, m, _, _, _ in made]),
+        rollout=np.array([model.rollout_surge_fraction for _, model, *_ in made]),
         flows={flow: i for i, flow in enumerate(flows)},
         tier_of=tier_of,
-        demand=np.array([every[0].wanted.get(flow, 0.0) for flow in flows]),
+        demand=np.array([slices[0].wanted.get(flow, 0.0) for flow in flows]),
         replica_seconds=np.where(fits, seconds, 0.0),
-        replica_seconds_in_failure=np.where(fits, seconds_cold, 0.0),
+        replica_seconds_in_failure=np.where(fits, seconds_in_failure, 0.0),
         fits=fits,
-        normal=fits & np.isfinite(trip) & (trip <= np.array(limit)[:, None]),
-        in_failure=fits & np.isfinite(trip) & (trip <= np.array(relaxed)[:, None]),
+        normal=reached & (away <= np.array(limit)[:, None]),
+        in_failure=reached & (away <= np.array(relaxed)[:, None]),
     )

@@ -1,4 +1,4 @@
-"""What stands: machines, replicas and routes in normal operation, and what of it counts in a failure."""
+"""What is installed: machines, replicas and routes in normal operation, and what of it counts in a failure."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -7,11 +7,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from planner.drill.world import WHOLE, Numbers, World
+from planner.drill.instance import Instance, Numbers
+from planner.drill.time_slices import HOURLY
 from planner.study.records.inventory import Offer
 from planner.study.records.study import Study
-
-HOURLY = ("on_demand", "spot")
 
 
 class Bought(NamedTuple):
@@ -30,7 +29,7 @@ class Counts:
     Parameters
     ----------
     machines : held, and counted of what was bought [q]
-    less : whether an offer of the pool counts less than whole: only replicas that the plan calls firm go on there [q]
+    less : whether an offer of the pool counts less than all of it: only non-preemptible replicas go on in it [q]
     obtained : (seconds after the begin of the failure, pool, machines that can be had by then)
     """
 
@@ -40,35 +39,34 @@ class Counts:
 
 
 @dataclass(frozen=True)
-class Stock:
-    """What stands: replicas[e], traffic[i, e] in normal operation [requests/s], machines of pools.
+class InstalledFleet:
+    """Replicas[e], traffic[i, e] in normal operation [requests/s], machines of pools.
 
     Parameters
     ----------
+    instance : with the demand of the hour
     non_preemptible : of the replicas, those on machines that count in every failure [e]
-    astray : traffic sent where nothing can serve it [i, requests/s]
+    unroutable : traffic sent where nothing can serve it [i, requests/s]
     held : machines owned or committed before the plan [q]
     claims : (pool, machines, seconds until they are back or none)
-    limits : what gateways send over an edge at most, where the plan says so [i, e, requests/s]
+    gateway_limits : what gateways send over an edge at most, where the plan says so [i, e, requests/s]
     """
 
+    instance: Instance
     replicas: Numbers
     non_preemptible: Numbers
     base: Numbers
-    astray: Numbers
+    unroutable: Numbers
     held: Numbers
     usable: Numbers
     spare: Numbers
     bought: tuple[Bought, ...] = ()
-    limits: Numbers | None = None
+    gateway_limits: Numbers | None = None
     claims: tuple[tuple[int, float, float | None], ...] = ()
 
     def lent(self) -> Numbers:
         """Machines that others have in normal operation [q]."""
-        lent = np.zeros_like(self.usable)
-        for q, machines, _ in self.claims:
-            lent[q] += machines
-        return lent
+        return self.still_out(0.0, reclaimed=False)
 
     def running(self, share_of: Mapping[str, float] | None = None) -> Numbers:
         """Machines held, and bought, or of what was bought these shares by offer [q]."""
@@ -81,13 +79,35 @@ class Stock:
         """Machines for replicas in normal operation [q]."""
         return np.maximum(self.usable * (self.running() - self.lent()) - self.spare, 0.0)
 
-    def still_out(self, clock: float, reclaimed: bool = True) -> Numbers:
-        """Machines that others still have at a clock [q]; a claim returns strictly before the clock."""
+    def still_out(self, elapsed: float, reclaimed: bool = True) -> Numbers:
+        """Machines that others still have so long after a failure [q]; a claim returns strictly before that."""
         lent = np.zeros_like(self.usable)
         for q, machines, back in self.claims:
-            if back is None or not back < clock or not reclaimed:
+            if back is None or not back < elapsed or not reclaimed:
                 lent[q] += machines
         return lent
+
+    def counts(self, kinds: frozenset[str]) -> Counts:
+        """What counts in failures that lose components of these kinds."""
+        study = self.instance.study
+        number = {pool.id: q for q, pool in enumerate(study.pools)}
+        units: dict[str, float] = {}
+        for row in self.bought:
+            units[row.offer.id] = units.get(row.offer.id, 0.0) + row.units
+        priced = {price.offer_id for price in study.prices}
+        shares, obtained, less = dict[str, float](), [], np.zeros_like(self.held)
+        for offer in study.offers:
+            shares[offer.id], obtainable, seconds = fractions(study, offer, kinds)
+            if offer.pool not in number:
+                continue
+            if shares[offer.id] < 1.0:
+                less[number[offer.pool]] = 1.0
+            may = offer.kind in HOURLY and offer.kind in study.policies.offers and offer.id in priced
+            if may and offer.most_units is not None:
+                more = max(offer.most_units - units.get(offer.id, 0.0), 0.0)
+                machines = obtainable * more * offer.machines_per_unit
+                obtained.append((study.detection_seconds + seconds, number[offer.pool], machines))
+        return Counts(self.running(shares), less, tuple(sorted(row for row in obtained if row[2] > 0)))
 
 
 def fractions(study: Study, offer: Offer, kinds: frozenset[str]) -> tuple[float, float, float]:
@@ -104,41 +124,6 @@ def fractions(study: Study, offer: Offer, kinds: frozenset[str]) -> tuple[float,
     return 1.0, 0.0, 0.0
 
 
-def counts(world: World, stock: Stock, kinds: frozenset[str]) -> Counts:
-    """What counts in failures that lose components of these kinds."""
-    study = world.study
-    number = {pool.id: q for q, pool in enumerate(study.pools)}
-    machines, less = stock.held.copy(), np.zeros_like(stock.held)
-    units: dict[str, float] = {}
-    for row in stock.bought:
-        share = fractions(study, row.offer, kinds)[0]
-        machines[row.pool] += share * row.machines
-        units[row.offer.id] = units.get(row.offer.id, 0.0) + row.units
-    for offer in study.offers:
-        if offer.pool in number and fractions(study, offer, kinds)[0] < 1.0:
-            less[number[offer.pool]] = 1.0
-    obtained = []
-    priced = {price.offer_id for price in study.prices}
-    for offer in study.offers if study.policies.counted else ():
-        _, share, seconds = fractions(study, offer, kinds)
-        may = offer.kind in HOURLY and offer.kind in study.policies.offers and offer.id in priced
-        if share > 0 and may and offer.most_units is not None and offer.pool in number:
-            left = max(offer.most_units - units.get(offer.id, 0.0), 0.0)
-            at = study.detection_seconds + seconds
-            obtained.append((at, number[offer.pool], share * left * offer.machines_per_unit))
-    return Counts(machines, less, tuple(sorted(row for row in obtained if row[2] > 0)))
-
-
 def least_counted(study: Study, offer: Offer, kinds: Iterable[frozenset[str]]) -> float:
     """Share of machines on an offer that counts in every failure."""
     return 0.0 if offer.kind == "spot" else min((fractions(study, offer, lost)[0] for lost in kinds), default=1.0)
-
-
-def that_fit(world: World, replicas: Numbers, machines: Numbers) -> Numbers:
-    """Replicas that find room [..., e] on machines [..., q]; where not all do, all of a pool give up the same share."""
-    per_pool = np.zeros((len(world.placements), len(world.study.pools)))
-    per_pool[np.arange(len(world.placements)), world.pool_of] = world.machines_per_replica
-    need = replicas @ per_pool
-    tight = need > machines + WHOLE * np.maximum(need, 1.0)
-    share = np.where(tight, machines / np.where(need > 0, need, 1.0), 1.0)[..., world.pool_of]
-    return np.where(share < 1, np.floor(replicas * share + WHOLE), replicas)
