@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from planner.cli.console import answered, as_json, emit, plan_in, progress, tell
-from planner.emit.known import ABOUT, ALL, TARGETS
+from planner.emit.known import ALL, TARGETS
 
 
 class Format(StrEnum):
@@ -19,7 +19,7 @@ class Format(StrEnum):
     json = "json"
 
 
-TARGET_HELP = "; ".join(f"{name}: {ABOUT[name]}" for name in TARGETS) + f"; or {ALL}"
+TARGET_HELP = "; ".join(f"{name}: {target.about}" for name, target in TARGETS.items()) + f"; or {ALL}"
 AsFormat = Annotated[Format, typer.Option("--format", "-f", help="text, md or json")]
 Out = Annotated[Path | None, typer.Option("--out", "-o", help="file to write; default: stdout")]
 
@@ -51,17 +51,20 @@ def emit_command(
     Examples: `planner emit terraform plan.json --out infra --dry-run` · `planner emit all plan.json --out out`
     """
     with answered(format):
-        from planner.emit.targets import about, emitted, why_not_proven
+        from planner.emit.targets import about, emitted, gate
         from planner.emit.write import changes, recover, refuse_other_target, write
-        from planner.plan.decisions import problem_of
+        from planner.plan.in_hand import in_hand
         from planner.review.drift import review_emission
         from planner.review.render import render
 
         options = _settings(settings or [])
-        made = plan_in(plan)
+        made = in_hand(plan_in(plan))
         with progress(quiet) as told:
             told("auditing and drilling", None, "")
-            reasons = why_not_proven(made)
+            gated = gate(made)
+        reasons = gated.not_proven
+        for warning in gated.warnings:
+            tell(f"not judged: {warning}")
         if reasons and not even_if_unproven:
             if format == Format.json:
                 emit(as_json({"files": [], "not_proven": reasons}), None)
@@ -69,7 +72,7 @@ def emit_command(
                 tell(f"not proven: {reason}")
             tell("nothing was written; --even-if-unproven writes it all the same, and the files say so")
             raise SystemExit(1)
-        problem_of(made)  # what holds together is written even if unproven, what leads nowhere never
+        _ = made.problem  # what holds together is written even if unproven, what leads nowhere never
         if not dry_run and recover(out):
             tell(f"{out}: an earlier emission was cut off in it; the files from before it were put back first")
         refuse_other_target(out, target)

@@ -201,8 +201,8 @@ def _outage_impact(result: DrillResult) -> Section:
         Column("all again at", lambda impact: _again(impact.all_again_seconds)),
     )
     line = (
-        "requests and USD lost until repair where hours_to_repair is given, else until the end of the drill; between two "
-        "deadlines what the first serves holds, so these are upper estimates"
+        "requests and USD lost until repair where hours_to_repair is given, else until the end of the drill; between "
+        "two deadlines what the first serves holds, so these are upper estimates"
     )
     impacts = [as_data(impact) for impact in result.outage_impacts]
     data = [{name: value for name, value in impact.items() if not name.startswith("served_")} for impact in impacts]

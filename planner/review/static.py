@@ -30,7 +30,7 @@ class StaticOutcome:
 def static_section(plan: Plan) -> Section:
     """Per failure and gateway: whether the static file survives it, and what is served until an override comes."""
     gateways, by_failure = sorted(BEHAVIOURS), dict[str, dict[str, StaticOutcome]]()
-    for o in cascades_of_plan(plan.file):
+    for o in cascades_of_plan(plan):
         if o.failure != NORMAL:
             outcome = StaticOutcome(o.failure, o.gateway, o.verdict, o.meanwhile.served_fraction)
             by_failure.setdefault(o.failure, {})[o.gateway] = outcome
