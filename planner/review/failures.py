@@ -58,7 +58,8 @@ def failures_section(plan: Plan) -> Section:
     rows = sorted((_failure_served(plan, f, tiers) for f in p.failures if f != NORMAL), key=_worst_first)
     lines = (
         "served by tier at the last deadline, in brackets a tier's flow that is worst off; replicas lost, evicted for "
-        "others, and cold starts; the fullest placement, of its limit; binding: the plan had to be made for it",
+        "others, and cold starts; the fullest placement, of its limit; binding: sizes the plan, "
+        "the others are covered by what these need",
         ASSUMES[p.failover],
         *hour_text(p),
     )

@@ -182,10 +182,9 @@ def _sets(x: Exposure, order: int, title: str) -> Section:
         Column("USD/h", lambda cut: usd(cut.usd_per_hour)),
         Column("without a way", lambda cut: _broken_flows(cut, x)),
     )
-    sums = [
-        {"requests_per_second": cut.requests_per_second, "usd_per_hour": cut.usd_per_hour} for cut in x.order(order)
-    ]
-    data = [_keyed(cut) | more for cut, more in zip(x.order(order), sums, strict=True)]
+    data = []
+    for cut in x.order(order):
+        data.append(_keyed(cut) | {"requests_per_second": cut.requests_per_second, "usd_per_hour": cut.usd_per_hour})
     return Section(title, () if rows else ("none",), columns, rows, data=data)
 
 
