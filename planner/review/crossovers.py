@@ -1,5 +1,6 @@
 """The report of where offers cross: owned, committed or on demand, by utilisation."""
 
+import itertools
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -55,12 +56,7 @@ class Merged:
 
 def _merged(rows: Iterable[Any], key: Callable[[Any], Any]) -> list[Merged]:
     """Rows that are the same in periods that follow each other, once."""
-    runs: list[list[Any]] = []
-    for row in rows:
-        if runs and key(runs[-1][-1]) == key(row):
-            runs[-1].append(row)
-        else:
-            runs.append([row])
+    runs = [list(run) for _, run in itertools.groupby(rows, key)]
     return [Merged(run[0], " to ".join(dict.fromkeys((_period(run[0]), _period(run[-1]))))) for run in runs]
 
 
