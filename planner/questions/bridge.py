@@ -120,9 +120,9 @@ def bridge(before: PlanFile | Plan, after: PlanFile | Plan, without_goals: Costs
     together, unsure = list[str](), dict[str, str]()
     for n, step in enumerate(changed):
         last = n == len(changed) - 1
-        missing = set(changed[n + 1 :])
-        case = before.demand_case if DEMAND in missing else after.demand_case
-        between, why = (at_end, "") if last else without_goals(_between(after.study, before.study, missing), case)
+        as_before = set(changed[n + 1 :])
+        case = before.demand_case if DEMAND in as_before else after.demand_case
+        between, why = (at_end, "") if last else without_goals(_between(after.study, before.study, as_before), case)
         if why:
             unsure[step] = why.partition("\n")[0]
         if between is None:
@@ -227,12 +227,12 @@ def _without_survival(figures: dict[str, Any]) -> dict[str, Any]:
     return {path: v for path, v in figures.items() if not re.match(r"tiers\[[^\]]*\]\.survive", path)}
 
 
-def _between(after: Study, before: Study, missing: Set[str]) -> Study:
+def _between(after: Study, before: Study, as_before: Set[str]) -> Study:
     """The second study with what belongs to some steps still as in the first."""
     study = after
-    if DEMAND in missing:
+    if DEMAND in as_before:
         study = study.model_copy(update={"demand": before.demand, "shapes": before.shapes})
-    if COMMITMENTS in missing:
+    if COMMITMENTS in as_before:
         kept = {name: getattr(before.policies, name) for name in CONTRACT_POLICIES}
         update = {name: getattr(before, name) for name in CONTRACT_FIELDS}
         pools = {pool.id for pool in after.pools}
@@ -241,7 +241,7 @@ def _between(after: Study, before: Study, missing: Set[str]) -> Study:
         known = {price.offer_id for price in after.prices}
         update["prices"] = (*after.prices, *(price for price in before.prices if price.offer_id not in known))
         study = study.model_copy(update=update)
-    if DELAY in missing:
+    if DELAY in as_before:
         offers = _dated(study.offers, before.offers)
         phases = {m.id: m for m in before.build_outs}
         built = tuple(_of(m, phases.get(m.id), BUILD_OUT_DATES) for m in study.build_outs)

@@ -33,7 +33,7 @@ UNITS: Mapping[Basis, str] = {
 
 @dataclass(frozen=True)
 class Option:
-    """A way to have a machine from a period on.
+    """How to have a machine from a period on.
 
     Parameters
     ----------
@@ -112,11 +112,11 @@ def crossover(study: Study, pools: tuple[str, ...] = ("*",), basis: Basis = "mac
     """What each option costs from each period on, and the utilisation above which a fixed one is the cheaper.
 
     Formula
-        on demand  = price, weighted over the months of the other by what each is worth
-        committed  = price · (upfront share · months / worth of the months + the rest)
+        on demand  = price, weighted over the months of the other by their discount factors
+        committed  = price · (upfront share · months / present value of the months + the rest)
         owned      = capital per machine · (1 + discount) ^ lead · capital recovery factor(life) / hours per year
                      + hourly upkeep
-                     + kW of a machine · Σ_part usd_per_mw · (1 + discount) ^ clock · capital recovery factor(life)
+                     + kW of a machine · Σ_part usd_per_mw · (1 + discount) ^ lead time · capital recovery factor(life)
                      + usd_per_mw_year, per hour
         energy     = as the study's tariff says, for every hour, over the same months
         with basis = workload, over the requests that a machine of the pool serves in an hour by its best profile:
@@ -150,12 +150,12 @@ def crossover(study: Study, pools: tuple[str, ...] = ("*",), basis: Basis = "mac
         rows.sort(key=lambda o: (o.group, o.usd_per_hour, o.name))
         options += rows
         for fixed in (o for o in rows if not o.hourly):
-            found = []
+            of_fixed = []
             for o in rows:
                 if o.kind == "on_demand" and o.group == fixed.group:
                     usd = _hourly(study, by_id[o.offer], prices[o.offer], t, fixed.months, energy) / o.per
-                    found.append(Crossing(fixed, o, usd))
-            crossings += sorted(found, key=lambda c: (c.hourly_usd_per_hour, c.hourly.name))[:1]
+                    of_fixed.append(Crossing(fixed, o, usd))
+            crossings += sorted(of_fixed, key=lambda c: (c.hourly_usd_per_hour, c.hourly.name))[:1]
     crossed = {c.fixed.group for c in crossings}
     alone = {o.group for o in options if not o.hourly} - crossed
     return Crossover(basis, tuple(options), tuple(crossings), tuple(sorted(alone)))
@@ -194,10 +194,10 @@ def _options(
         own = any(site.id == b.site and site.power_kw is not None for site in study.sites)
         halls = [*([None] if own else []), *(m for m in phases if may_be_ready(study.today, m, t))]
     lined = any(fnmatchcase(b.id, line.offers) for line in study.price_book)
-    found = []
+    options = []
     for hall, (group, per) in itertools.product(halls, shares.items()):
-        whole = parts | _hall(hall, power_kw, rate, hours_per_year)
-        found.append(
+        usd_per_hour = parts | _hall(hall, power_kw, rate, hours_per_year)
+        options.append(
             Option(
                 group=group,
                 name=b.id if hall is None else f"{b.id} in {hall.name}",
@@ -208,14 +208,14 @@ def _options(
                 months=months,
                 hourly=b.kind in HOURLY,
                 per=per,
-                parts={name: usd / per for name, usd in whole.items()},
+                parts={name: usd / per for name, usd in usd_per_hour.items()},
                 price="yours" if lined else "list",
                 evidence=price.evidence,
                 as_of=price.as_of,
                 build_out=hall.id if hall is not None else None,
             )
         )
-    return found
+    return options
 
 
 def _shares(study: Study, parts: Parts, basis: Basis) -> dict[str, dict[str, float]]:
@@ -226,13 +226,13 @@ def _shares(study: Study, parts: Parts, basis: Basis) -> dict[str, dict[str, flo
     if basis == "accelerator":
         return {q: {machine.accelerator: float(machine.accelerators)} for q, machine in machines.items()}
     p = build(study, with_goals=False)
-    found: dict[str, dict[str, float]] = {q: {} for q in parts.pools}
-    for w, e in sorted({(w, e) for (w, _), some in p.edges.items() for e in some}):
+    shares: dict[str, dict[str, float]] = {q: {} for q in parts.pools}
+    for w, e in sorted({(w, e) for (w, _), edges in p.edges.items() for e in edges}):
         q = p.pool_of[e]
         usable = SECONDS_PER_HOUR * p.utilisation_normal * p.usable_fraction[q]
         requests = usable / (p.replica_seconds[w, e] * p.machines_per_replica[e])
-        found[q][w] = max(found[q].get(w, 0.0), requests / 1e6)
-    return found
+        shares[q][w] = max(shares[q].get(w, 0.0), requests / 1e6)
+    return shares
 
 
 def _hall(hall: BuildOut | None, power_kw: float, rate: float, hours_per_year: float) -> dict[str, float]:
@@ -260,7 +260,7 @@ def _hourly(
 
 
 def _mean_over(study: Study, start: Span, months: float, figure: Callable[[Span], float]) -> float:
-    """The mean of a figure of each period over some months, weighted by what they are worth at their first day.
+    """The mean of a figure of each period over some months, weighted by their present value at its first day.
 
     Beyond the horizon the last period goes on.
     """

@@ -117,9 +117,9 @@ def _values(part: str, before: Mapping[str, Any], after: Mapping[str, Any], unit
         if a == b and (name in before) == (name in after):
             continue
         figures = all(isinstance(v, int | float) and not isinstance(v, bool) for v in (a, b))
-        by = apart(float(a or 0), float(b or 0)) if figures else 1.0
-        if by > 0:
-            rows.append(Difference(part, name, a, b, by, unit if figures or a is None or b is None else ""))
+        fraction = apart(float(a or 0), float(b or 0)) if figures else 1.0
+        if fraction > 0:
+            rows.append(Difference(part, name, a, b, fraction, unit if figures or a is None or b is None else ""))
     return rows
 
 

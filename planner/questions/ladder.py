@@ -51,7 +51,7 @@ class Risk:
     Parameters
     ----------
     failures, not_survived : how many there are; in how many of them a goal of some step falls short
-    worst : the costliest of them, at its worst clock
+    worst : the costliest of them, at its worst deadline
     short_requests_per_second, usd_per_hour : below what the goals ask then, and what that costs
     uncoverable : failures in which some of what is asked can be served by no capacity; they cost the same at every step
     """
@@ -214,7 +214,7 @@ def risk_of(study: Study, result: DrillResult) -> Risk:
     """What stays at risk, of the rows of a drill.
 
     Formula
-        usd_per_hour = 3600 · Σ over tiers short_requests_per_second · outage_usd_per_request, at the worst clock
+        usd_per_hour = 3600 · Σ over tiers short_requests_per_second · outage_usd_per_request, at the worst deadline
     """
     usd = {tier.name: tier.outage_usd_per_request for tier in study.tiers}
     short: dict[tuple[str, float], tuple[float, float]] = {}
@@ -232,7 +232,7 @@ def risk_of(study: Study, result: DrillResult) -> Risk:
                 cost + outage_usd_per_hour(more, usd[row.tier]),
                 requests + more,
             )
-    ranked = sorted((-cost, -requests, f, clock) for (f, clock), (cost, requests) in short.items())
+    ranked = sorted((-cost, -requests, f, deadline) for (f, deadline), (cost, requests) in short.items())
     cost, requests, worst, _ = ranked[0] if ranked else (0.0, 0.0, None, 0.0)
     broken = {f for f, _ in short}
     return Risk(len(failures), len(broken), worst, abs(requests), abs(cost), len(uncoverable))
@@ -289,17 +289,17 @@ def compared(plans: Sequence[StepPlan]) -> tuple[StepPlan, ...]:
         adds_least_usd = max(0, bound_usd[k] - cost[k - 1]);  adds_most_usd = cost[k] - bound_usd[k - 1]    [USD]
     """
     cheapest: StepPlan | None = None
-    taken: list[StepPlan] = []
+    cheaper: list[StepPlan] = []
     for one in reversed(plans):
         if one.plan is not None and (cheapest is None or one.cost_usd <= cheapest.cost_usd):
             cheapest = one
         elif one.plan is not None and cheapest is not None:
             bound = one.plan.proof.bound_usd
             one = replace(cheapest, step=one.step, bound_usd=bound, plan_of=cheapest.step.name)
-        taken.insert(0, one)
-    found: list[StepPlan] = []
+        cheaper.insert(0, one)
+    steps: list[StepPlan] = []
     last: StepPlan | None = None
-    for one in taken:
+    for one in cheaper:
         if one.plan is not None:
             own = one.bound_usd if one.plan_of else one.plan.proof.bound_usd
             bound = min(one.cost_usd, max(own, last.bound_usd if last is not None else own))
@@ -312,8 +312,8 @@ def compared(plans: Sequence[StepPlan]) -> tuple[StepPlan, ...]:
                     adds_most_usd=one.cost_usd - last.bound_usd,
                 )
             last = one
-        found.append(one)
-    return tuple(found)
+        steps.append(one)
+    return tuple(steps)
 
 
 def _risk(everything: Study, plan: PlanFile, progress: Progress) -> tuple[Risk | None, str]:

@@ -26,13 +26,13 @@ MOST_LOAD = 1000.0
 JUST_BEYOND = 1 + 1e-6
 SAME_RATE = 1e-6
 MOST_STEPS = 12
-WHOLE_STEPS = 3
+STEPS_WITH_WHOLE_REPLICAS = 3
 """Steps of the bisection with whole replicas: each takes a second on the example study."""
 FEW_NODES = 20
 KINDS: tuple[Kind, ...] = ("demand", "speed", "load time", "round trip")
 SIGN: dict[Kind, float] = {"demand": 1.0, "speed": -1.0, "load time": 1.0}
 MOST: dict[Kind, float] = {"demand": MOST_DEMAND, "speed": LEAST_SPEED, "load time": MOST_LOAD}
-"""Which way is the wrong one, and as far as is looked."""
+"""In which direction a figure gets worse, and as far as is looked."""
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ class Margin:
 
     @property
     def move_fraction(self) -> float:
-        """By which share the figure moves the wrong way where a goal breaks."""
+        """By which share the figure is worse where a goal breaks."""
         return abs(self.breaks_at - 1)
 
 
@@ -182,7 +182,7 @@ class _Drilled:
         if self.kind == "round trip":
             holds /= JUST_BEYOND
         else:
-            holds, _ = self._closer(holds, breaks, FEW_NODES, WHOLE_STEPS)
+            holds, _ = self._closer(holds, breaks, FEW_NODES, STEPS_WITH_WHOLE_REPLICAS)
         if self.breaks(holds, FEW_NODES):
             holds = 1.0
         return Margin(self.kind, self.figure, holds, breaks, row.failure, row.deadline_seconds, row.hour)

@@ -126,11 +126,11 @@ def _probe(p: Problem, x: Decisions, s: State) -> _Probe:
             capacity.append((-utilisation * float(x.cold_started[e, s]), cold_started[g]))
         rows.append(Row((e,), total([*terms, *capacity]), "<=", 0.0))
     program.add("margin", rows)
-    _add_doors(p, program, edges, s)
+    _add_request_limits(p, program, edges, s)
     return _Probe(program, speed, cold_started, growth, edges)
 
 
-def _add_doors(p: Problem, program: Program, edges: Mapping[Edge, Any], s: State) -> None:
+def _add_request_limits(p: Problem, program: Program, edges: Mapping[Edge, Any], s: State) -> None:
     """Columns and rows of what gateways let through: growing demand and moved requests pass them, too."""
     x = no_decisions()
     x.traffic = Sparse({(*edge, s): v for edge, v in edges.items()})

@@ -145,7 +145,7 @@ def _always(where: str) -> Callable[..., str]:
 
 
 def _changed(study: Study, edits: Edits) -> dict[Loc, Callable[..., str]]:
-    """Location in the patched study -> where it is written in a patch, asked with the way further in."""
+    """Location in the patched study -> where it is written in a patch, asked with the keys further in."""
     changed: dict[Loc, Callable[..., str]] = {}
     for mapping in (edits.values, edits.factors):
         for loc, changes in mapping.items():

@@ -190,7 +190,7 @@ def factor_of(value: object) -> float | None:
 
 
 def _as_factor(new: object, loc: Loc, old: object) -> str | None:
-    """How to write a factor that was written in another way, or as a number in the place of many; None: it was not."""
+    """How to write a factor that was written otherwise, or as a number in the place of many; None: it was not."""
     percent = PERCENT.fullmatch(new.strip()) if isinstance(new, str) and not isinstance(old, str) else None
     if percent is not None:
         share = float(percent[2]) / 100

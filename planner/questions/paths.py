@@ -80,12 +80,12 @@ def _steps(path: str) -> list[tuple[str, bool]] | None:
     """(name, whether in brackets) of each step of a path; None when it is none."""
     steps, at = [], 0
     while at < len(path):
-        found = STEP.match(path, at)
-        if found is None or (at == 0) == path[at : at + 1].startswith((".", "[")):
+        step = STEP.match(path, at)
+        if step is None or (at == 0) == path[at : at + 1].startswith((".", "[")):
             return None
-        name = found[1] if found[1] is not None else found[2]
-        steps.append((name.strip(), found[1] is None))
-        at = found.end()
+        name = step[1] if step[1] is not None else step[2]
+        steps.append((name.strip(), step[1] is None))
+        at = step.end()
     return steps or None
 
 
@@ -107,23 +107,23 @@ def addressed(study: Study, path: str, where: str, reading: Reading) -> list[tup
             fix = f"write `{new_name}` in the path; the old name is read for this version only"
             reading.warning(where, f"`{new_name}`", f"`{name}`, as it was called in schema version 1", fix)
             name = new_name
-        found = [
+        chosen = [
             ((*loc, key), item) for loc, _, parts, is_list in inside for key, item in _chosen(name, parts, is_list)
         ]
         so_far = path_of(study, spots[0][0]) or "the study"
-        if not found:
+        if not chosen:
             _leads_nowhere(where, name, so_far, [part for _, _, parts, _ in inside for part in parts], inside, reading)
             return []
-        exact = [loc for loc, _ in found if sum(other[:-1] == loc[:-1] for other, _ in found) > 1]
+        exact = [loc for loc, _ in chosen if sum(other[:-1] == loc[:-1] for other, _ in chosen) > 1]
         if exact and not _is_pattern(name):
             numbers = ", ".join(f"[{loc[-1]}]" for loc in exact[:4])
             fix = f"write its number, one of {numbers}, or * for all"
             reading.error(where, f"one element of {so_far}", f"{len(exact)} called {shown(name)}", fix)
             return []
         is_last = n == len(steps) - 1
-        spots = found if is_last else [(loc, item) for loc, item in found if parts_within(item)]
+        spots = chosen if is_last else [(loc, item) for loc, item in chosen if parts_within(item)]
         if not spots:
-            got = f"{path_of(study, found[0][0])}, which holds nothing further"
+            got = f"{path_of(study, chosen[0][0])}, which holds nothing further"
             reading.error(where, "a field with fields or elements", got, "shorten the path, or set it as a whole")
             return []
     return spots

@@ -78,7 +78,7 @@ def single_changes(plan: PlanFile) -> tuple[dict[str, tuple[Patch, ...]], dict[s
     best.
     """
     study = plan.study
-    found, refused = dict[str, tuple[Patch, ...]](), dict[str, str]()
+    changes, refused = dict[str, tuple[Patch, ...]](), dict[str, str]()
     for m in sorted(study.build_outs, key=lambda m: m.id):
         whens = [row.when for row in plan.builds if row.build_out == m.id]
         units = sum(row.units for row in plan.builds if row.build_out == m.id)
@@ -88,12 +88,13 @@ def single_changes(plan: PlanFile) -> tuple[dict[str, tuple[Patch, ...]], dict[s
             if ready and not m.never:
                 patches.append(_patch(m, "built", {"least": 1}))
             else:
-                refused[f"{m.id} built"] = "the study leaves it out" if m.never else "its clocks end after the horizon"
+                why = "the study leaves it out" if m.never else "its lead times end after the horizon"
+                refused[f"{m.id} built"] = why
         else:
             if not m.least:
                 patches.append(_patch(m, "never", {"never": True}))
-            for name, by in (("a period earlier", -1), ("a period later", 1)):
-                moved = _moved(study, whens, by)
+            for name, shift in (("a period earlier", -1), ("a period later", 1)):
+                moved = _moved(study, whens, shift)
                 if moved is not None and set(moved) <= set(ready):
                     patches.append(_patch(m, name, {"ready_in": moved, "least": units}))
                 else:
@@ -102,8 +103,8 @@ def single_changes(plan: PlanFile) -> tuple[dict[str, tuple[Patch, ...]], dict[s
                 patches.append(_patch(m, "a module fewer", {"most": units - 1}))
             if units < m.most:
                 patches.append(_patch(m, "a module more", {"least": units + 1}))
-        found[m.id] = tuple(patches)
-    return found, refused
+        changes[m.id] = tuple(patches)
+    return changes, refused
 
 
 def _patch(m: BuildOut, name: str, sets: Mapping[str, object]) -> Patch:
@@ -111,10 +112,10 @@ def _patch(m: BuildOut, name: str, sets: Mapping[str, object]) -> Patch:
     return Patch(called, "", tuple(Change(f"build_outs[{m.id}].{k}", "set", v, called) for k, v in sets.items()))
 
 
-def _moved(study: Study, whens: Sequence[str], by: int) -> list[str] | None:
+def _moved(study: Study, whens: Sequence[str], shift: int) -> list[str] | None:
     """Periods earlier or later; None outside of the horizon."""
     names = [t.name for t in spans(study)]
-    places = [names.index(when) + by for when in whens]
+    places = [names.index(when) + shift for when in whens]
     return [names[n] for n in places] if min(places) >= 0 and max(places) < len(names) else None
 
 
@@ -123,7 +124,7 @@ def _why_not(study: Study, m: BuildOut, moved: list[str] | None) -> str:
         return "outside of the horizon"
     if m.ready_in and not set(moved) <= set(m.ready_in):
         return "its ready_in does not allow it"
-    return f"its longest clock takes {m.lead_months.longest:g} months, and decide_by holds"
+    return f"its longest lead time is {m.lead_months.longest:g} months, and decide_by holds"
 
 
 def sequence_variants(plan: PlanFile, pairs: bool = False) -> tuple[Variant, ...]:
@@ -164,11 +165,11 @@ def sequences(answers: Sequence[Answer], within_fraction: float = WITHIN_FRACTIO
         else:
             key = tuple((row.build_out, row.when, row.units) for row in answer.plan.builds)
             by_builds.setdefault(key, []).append((answer.variant.name, answer.plan))
-    found = []
+    alternatives = []
     for rows in by_builds.values():
         best = min((plan for _, plan in rows), key=lambda other: other.proof.cost_usd)
         a, b = plan.proof, best.proof
-        found.append(
+        alternatives.append(
             Alternative(
                 names=tuple(name for name, _ in rows),
                 builds=best.builds,
@@ -180,13 +181,13 @@ def sequences(answers: Sequence[Answer], within_fraction: float = WITHIN_FRACTIO
                 capital_usd=best.costs_usd.get("capital", 0.0),
             )
         )
-    found.sort(key=lambda alternative: (alternative.cost_usd, alternative.names))
+    alternatives.sort(key=lambda alternative: (alternative.cost_usd, alternative.names))
     most = plan.proof.cost_usd + within_fraction * abs(plan.proof.cost_usd)
     return Sequences(
         plan=plan,
         within_fraction=within_fraction,
-        near=tuple(a for a in found if a.cost_usd <= most),
-        further=tuple(a for a in found if a.cost_usd > most),
+        near=tuple(a for a in alternatives if a.cost_usd <= most),
+        further=tuple(a for a in alternatives if a.cost_usd > most),
         without=without,
         not_asked=single_changes(plan)[1],
     )

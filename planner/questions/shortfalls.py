@@ -1,11 +1,13 @@
 """Survival goals that a drill finds broken, as goals of the study."""
 
+from collections import defaultdict
 from collections.abc import Container
 from dataclasses import dataclass
 
 from planner.drill import DrillResult, DrillRow, drill_plan
 from planner.errors import Finding, InputError
-from planner.study.dependencies import NORMAL, dependency_graph, expand
+from planner.plan.in_hand import Plan, in_hand
+from planner.study.dependencies import NORMAL, Graph, dependency_graph, expand
 from planner.study.records.plan import PlanFile
 from planner.study.records.study import Goal, Study
 from planner.units import HOURS_PER_DAY, outage_usd_per_hour
@@ -39,22 +41,27 @@ class BrokenGoal:
         return f"{self.tier}: {self.goal.lost_text}, {within}"
 
 
-def broken_goals(study: Study, result: DrillResult) -> tuple[BrokenGoal, ...]:
-    """The goals behind the broken rows of a drill, in the order of the study, normal operation first."""
-    graph = dependency_graph(study)
-    found = []
+def broken_goals(study: Study, result: DrillResult, graph: Graph | None = None) -> tuple[BrokenGoal, ...]:
+    """The goals behind the broken rows of a drill, in the order of the study, normal operation first.
+
+    Parameters
+    ----------
+    graph : the dependency graph of the study, where it is at hand
+    """
+    graph = dependency_graph(study) if graph is None else graph
+    broken = []
     for tier in study.tiers:
         mine = [row for row in result.rows if row.broken and row.tier == tier.name]
         if normal := [row for row in mine if row.failure == NORMAL]:
-            found.append(_broken(tier.name, None, normal))
+            broken.append(_broken(tier.name, None, normal))
         for goal in tier.survive:
             of_goal = {f.id for f in expand(goal, study, graph)}
             rows = [r for r in mine if r.failure in of_goal and r.deadline_seconds >= goal.within_seconds]
-            # where another goal asks for more at that clock, it may be the only one that breaks
+            # where another goal asks for more at that deadline, it may be the only one that breaks
             rows = [r for r in rows if goal.serve_fraction >= r.due_fraction or _short_of(r, goal.serve_fraction)]
             if rows:
-                found.append(_broken(tier.name, goal, rows))
-    return tuple(found)
+                broken.append(_broken(tier.name, goal, rows))
+    return tuple(broken)
 
 
 def _short_of(row: DrillRow, fraction: float) -> bool:
@@ -101,19 +108,19 @@ class Late:
     usd_per_day: float
 
 
-def cost_of_being_late(plan: PlanFile, missing: Container[tuple[str, str]]) -> Late:
-    """What breaks while some purchases (offer, period or hour) are missing, and what that costs a day at the worst.
+def cost_of_being_late(plan: PlanFile | Plan, late: Container[tuple[str, str]]) -> Late:
+    """What breaks while purchases (offer, period or hour) are late, and what that costs a day at the worst.
 
     Formula
         usd_per_day = Σ_tier short_requests_per_second · usd_per_request · 86400
     """
-    there = tuple(b for b in plan.purchases if (b.offer, b.when) not in missing)
-    without = plan.model_copy(update={"purchases": there})
-    result = drilled(without)
-    price = {tier.name: tier.outage_usd_per_request for tier in plan.study.tiers}
-    by_hour: dict[str, float] = {}
+    hand = in_hand(plan)
+    in_time = tuple(b for b in hand.file.purchases if (b.offer, b.when) not in late)
+    result = drilled(hand.file.model_copy(update={"purchases": in_time}))
+    price = {tier.name: tier.outage_usd_per_request for tier in hand.study.tiers}
+    by_hour: dict[str, float] = defaultdict(float)
     for r in result.rows:
         if r.failure == NORMAL and r.broken:
-            usd = outage_usd_per_hour(r.short_requests_per_second, price[r.tier])
-            by_hour[r.hour] = by_hour.get(r.hour, 0.0) + usd
-    return Late(broken_goals(plan.study, result), max(by_hour.values(), default=0.0) * HOURS_PER_DAY)
+            by_hour[r.hour] += outage_usd_per_hour(r.short_requests_per_second, price[r.tier])
+    goals = broken_goals(hand.study, result, hand.graph)
+    return Late(goals, max(by_hour.values(), default=0.0) * HOURS_PER_DAY)

@@ -356,7 +356,7 @@ def test_the_next_best_sequences_and_what_they_need_to_win():
     assert later.names == (f"{ONE} a period later",)
     assert later.needs_usd == pytest.approx(3 * 100 * 40 - (2000 + 1000 + 500 + 600 + 3000) / 4)
     assert found.not_asked == {
-        f"{ONE} a period earlier": "its longest clock takes 12 months, and decide_by holds",
+        f"{ONE} a period earlier": "its longest lead time is 12 months, and decide_by holds",
     }
     assert not found.cheaper and not found.without
     assert not sequences_of(plan, within=0.001).near

@@ -207,7 +207,7 @@ def exposure(study: Study, p: Problem, running: Running | None = None, traffic: 
 
 
 def running_in(plan: PlanFile, p: Problem) -> tuple[Running, Traffic]:
-    """What a plan runs in any hour, in normal operation or loaded in a failure; traffic: mean of normal operation."""
+    """What a plan runs in any hour, normally or cold-started in a failure; traffic: mean of normal operation."""
     runs = frozenset(r.placement for r in plan.replicas if r.replicas > 0)
     runs |= {e for state in plan.states for e, n in state.cold_started.items() if n > 0}
     traffic: dict[tuple[str, str, str], float] = defaultdict(float)
@@ -236,14 +236,14 @@ def running_now(fleet: Iterable[RunningReplicas], p: Problem) -> tuple[Running, 
 # ------------------------------------------------------------------ cut sets by tier
 def _cut_sets(p: Problem, demand: Demand, levels: Mapping[Flow, Levels]) -> list[CutSet]:
     """Every minimal cut set of every flow, per tier; largest loss first, single points before pairs."""
-    found: dict[tuple[str, Members], list[BrokenFlow]] = defaultdict(list)
+    broken: dict[tuple[str, Members], list[BrokenFlow]] = defaultdict(list)
     for (w, o), of in levels.items():
         for members, fraction in (fractions(of, 1) | fractions(of, 2)).items():
             if any(map(is_named_failure, members)):
                 continue  # no component; it counts where rates do
             lost = fraction * demand[w, o]
-            found[p.tier_of[w], members].append(BrokenFlow(w, o, fraction, lost, usd_per_hour(p, w, lost)))
-    rows = [CutSet(tier, members, tuple(flows)) for (tier, members), flows in found.items()]
+            broken[p.tier_of[w], members].append(BrokenFlow(w, o, fraction, lost, usd_per_hour(p, w, lost)))
+    rows = [CutSet(tier, members, tuple(flows)) for (tier, members), flows in broken.items()]
     return sorted(rows, key=lambda c: (len(c.members), -c.usd_per_hour, -c.requests_per_second, c.tier, c.members))
 
 
@@ -251,13 +251,13 @@ def _always_broken(p: Problem, levels: Mapping[Flow, Levels]) -> tuple[tuple[str
     return tuple((p.tier_of[w], w, o) for (w, o), of in levels.items() if any(cuts.always for _, cuts in of))
 
 
-def _folded(found: list[CutSet], trees: FaultTrees) -> list[CutSet]:
+def _folded(cuts: list[CutSet], trees: FaultTrees) -> list[CutSet]:
     """The sets, each innermost one with those that break the same because they take its members with them."""
-    alike: dict[tuple[object, ...], dict[Members, CutSet]] = defaultdict(dict)
-    for cut in found:
-        alike[cut.tier, cut.flows][cut.members] = cut
+    same: dict[tuple[object, ...], dict[Members, CutSet]] = defaultdict(dict)
+    for cut in cuts:
+        same[cut.tier, cut.flows][cut.members] = cut
     wider: dict[tuple[str, Members], tuple[Members, ...]] = {}
-    for group in alike.values():
+    for group in same.values():
         folded: set[Members] = set()
         # what takes something with it is taken by fewer: the innermost come first
         for cut in sorted(group.values(), key=lambda c: (-sum(len(trees.takers(e)) for e in c.members), c.members)):
@@ -267,10 +267,11 @@ def _folded(found: list[CutSet], trees: FaultTrees) -> list[CutSet]:
             others = {tuple(sorted(taken)) for taken in takers} & group.keys() - {cut.members}
             folded |= others
             wider[cut.tier, cut.members] = tuple(sorted(others))
-    return [
-        replace(cut, innermost=(cut.tier, cut.members) in wider, wider=wider.get((cut.tier, cut.members), ()))
-        for cut in found
-    ]
+    rows = []
+    for cut in cuts:
+        key = cut.tier, cut.members
+        rows.append(replace(cut, innermost=key in wider, wider=wider.get(key, ())))
+    return rows
 
 
 # ------------------------------------------------------------------ blast radius and what is missing
@@ -284,8 +285,9 @@ def _blasts(
             lost[event][flow] = fraction
     moves: dict[str, dict[Flow, float]] = defaultdict(dict)
     for event, flow, value in _carried(p, demand, trees, traffic):
-        if (left := value * (1.0 - lost.get(event, {}).get(flow, 0.0))) > ROUNDING:
-            moves[event][flow] = moves[event].get(flow, 0.0) + left
+        elsewhere = value * (1.0 - lost.get(event, {}).get(flow, 0.0))
+        if elsewhere > ROUNDING:
+            moves[event][flow] = moves[event].get(flow, 0.0) + elsewhere
     placements_lost = _placements_lost(p, demand, trees)
     rows = []
     for event in sorted(lost.keys() | moves.keys()):
@@ -305,14 +307,16 @@ def _blasts(
 
 
 def _folded_blasts(rows: list[Blast], trees: FaultTrees) -> list[Blast]:
-    alike: dict[Blast, list[str]] = defaultdict(list)
+    same: dict[Blast, set[str]] = defaultdict(set)
     for row in rows:
-        alike[replace(row, component="")].append(row.component)
-    wider = {row.component: trees.takers(row.component).intersection(alike[replace(row, component="")]) for row in rows}
+        same[replace(row, component="")].add(row.component)
+    wider = {row.component: trees.takers(row.component) & same[replace(row, component="")] for row in rows}
     folded = frozenset().union(*wider.values())
-    return [
-        replace(row, innermost=row.component not in folded, wider=tuple(sorted(wider[row.component]))) for row in rows
-    ]
+    folds = []
+    for row in rows:
+        innermost = row.component not in folded
+        folds.append(replace(row, innermost=innermost, wider=tuple(sorted(wider[row.component]))))
+    return folds
 
 
 def _largest(blast: Blast) -> tuple[float, float, float, float, str]:
@@ -359,20 +363,20 @@ def _gaps(
     running: Running | None,
 ) -> Iterable[Gap]:
     """What no capacity helps, promised or not; on a plan or fleet also what only more running placements would."""
-    told = set()
+    known = set()
     for row in uncoverable(study, p):
-        told.add((row.failure, row.workload, row.origin))
+        known.add((row.failure, row.workload, row.origin))
         yield _gap(row, promised=True)
     coverable: dict[str, dict[Flow, float]] = defaultdict(dict)
     for flow, of in full.items():
         for (event,), fraction in fractions(of, 1).items():
-            if not is_named_failure(event) and (event, *flow) not in told:
+            if not is_named_failure(event) and (event, *flow) not in known:
                 coverable[event][flow] = 1.0 - fraction
     everything = tuple((tier.name, 1.0, 0.0) for tier in study.tiers)
     failures = {event: Failure(event, {event: 1.0}) for event in sorted(coverable)}
     one_by_one = replace(p, failures=failures, promised=dict.fromkeys(failures, everything), coverable=coverable)
     for row in uncoverable(study, one_by_one):
-        told.add((row.failure, row.workload, row.origin))
+        known.add((row.failure, row.workload, row.origin))
         yield _gap(row, promised=False)
     if running is None:
         return
@@ -382,5 +386,5 @@ def _gaps(
             f"a running placement that outlives it: {runs} of {len(p.edges_in_failure[w, o])} within the limits run"
         )
         for (event,), fraction in sorted(fractions(of, 1).items()):
-            if not is_named_failure(event) and (event, w, o) not in told:
+            if not is_named_failure(event) and (event, w, o) not in known:
                 yield Gap(event, w, o, 1.0 - fraction, missing, False, True)
