@@ -8,7 +8,7 @@ import numpy as np
 
 from planner.drill.failures import Failure
 from planner.drill.installed import Bought, InstalledFleet, least_counted
-from planner.drill.instance import TOLERANCE, WHOLE, Instance, Numbers, misfit, named
+from planner.drill.instance import ROUNDING, TOLERANCE, Instance, Numbers, misfit, named
 from planner.drill.names import above
 from planner.drill.time_slices import TimeSlice, time_slices_of
 from planner.errors import Finding, InputError
@@ -110,7 +110,7 @@ def _too_many(fleet: InstalledFleet, non_preemptible: Numbers, failures: Sequenc
     """Findings where replicas have no machines in normal operation, or none that count in every failure."""
     instance, study = fleet.instance, fleet.instance.study
     pools = [f"pool {pool.id}" for pool in study.pools]
-    with_rollout = np.ceil((1.0 + instance.rollout) * fleet.replicas - WHOLE)
+    with_rollout = np.ceil((1.0 + instance.rollout) * fleet.replicas - ROUNDING)
     need = instance.by_pool(instance.machines_per_replica * with_rollout)
     kinds = {failure.kinds for failure in failures}
     least = {row.offer.id: least_counted(study, row.offer, kinds) for row in fleet.bought}
@@ -191,7 +191,7 @@ def of_fleet(instance: Instance, rows: Sequence[RunningReplicas]) -> tuple[Insta
             sent.append((*flow, placement, instance.demand[instance.flows[flow]] * row.weight / weights[flow]))
     findings += [f"{w} from {o} has no route" for w, o in instance.flows if not weights.get((w, o))]
     ones = np.ones(len(need))
-    machines = np.ceil(need - WHOLE)
+    machines = np.ceil(need - ROUNDING)
     fleet = InstalledFleet(
         instance, replicas, replicas, *traffic_of(instance, sent), held=machines, usable=ones, spare=0.0 * ones
     )

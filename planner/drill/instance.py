@@ -27,7 +27,7 @@ NO_LATENCIES: Latencies = {}
 
 TOLERANCE = 1e-6
 """Shortfall that breaks a goal, as a fraction of the tier's demand; likewise what a plan may overstate by."""
-WHOLE = 1e-9
+ROUNDING = 1e-9
 """What a product may fall below a whole number by rounding."""
 
 
@@ -88,9 +88,9 @@ class Instance:
         per_pool = np.zeros((len(self.placements), len(self.study.pools)))
         per_pool[np.arange(len(self.placements)), self.pool_of] = self.machines_per_replica
         need = replicas @ per_pool
-        tight = need > machines + WHOLE * np.maximum(need, 1.0)
+        tight = need > machines + ROUNDING * np.maximum(need, 1.0)
         share = np.where(tight, machines / np.where(need > 0, need, 1.0), 1.0)[..., self.pool_of]
-        return np.where(share < 1, np.floor(replicas * share + WHOLE), replicas)
+        return np.where(share < 1, np.floor(replicas * share + ROUNDING), replicas)
 
 
 def named(records: Iterable[Any], name: str) -> Any:
@@ -116,7 +116,7 @@ def in_memory(study: Study, w: Workload, model: Model, profile: Profile) -> bool
     machine = named(study.machine_types, profile.machine_type)
     on_chips = MEMORY_FRACTION * machine.memory_gib_per_accelerator * profile.accelerators_per_replica
     each = cache_gib_per_request(model.facts, profile, w.mean_input_tokens + 0.5 * w.mean_output_tokens)
-    return bool(profile.weights_gib + profile.concurrency_limit * each <= on_chips * (1 + WHOLE))
+    return bool(profile.weights_gib + profile.concurrency_limit * each <= on_chips * (1 + ROUNDING))
 
 
 def misfit(study: Study, w: Workload, model: Model, profile: Profile, site: Site) -> str | None:
@@ -185,7 +185,7 @@ def build_instance(study: Study, case: str = "base", longer: Latencies = NO_LATE
     fits = ~np.isnan(seconds)
     away = np.array([[latency[o, site.id] for *_, site in made] for _, o in flows]).reshape(fits.shape)
     limit = [math.inf if tier.round_trip_ms is None else tier.round_trip_ms for tier in tier_of]
-    relaxed = [tier.round_trip_ms_in_failure or usual for tier, usual in zip(tier_of, limit, strict=True)]
+    relaxed = [tier.round_trip_ms_in_failure or normal for tier, normal in zip(tier_of, limit, strict=True)]
     reached = fits & np.isfinite(away)
     profiles = [profile for _, _, profile, _, _ in made]
     per_machine = [accelerators[p.machine_type] // p.accelerators_per_replica for p in profiles]

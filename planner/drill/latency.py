@@ -38,30 +38,30 @@ def latency_ms(study: Study, sites: list[Site]) -> dict[tuple[str, str], float]:
         return {region: km for region, km in near.items() if km <= NEAR_KM}
 
     @cache
-    def stand_in(here: Place, region: str) -> tuple[str, str] | None:
+    def stand_in(place: Place, region: str) -> tuple[str, str] | None:
         """The pair of regions near by whose round trip is known, or that are one; the fewest km replaced."""
-        begins, ends = around(here), around(region_at[region]) | {region: 0.0}
+        begins, ends = around(place), around(region_at[region]) | {region: 0.0}
         pairs = [(begins[x] + ends[y], x, y) for x in begins for y in known_from.get(x, ()) if y in ends]
         if region in begins:
             pairs.append((begins[region], region, region))
         return min(pairs)[1:] if pairs else None
 
-    def without_measurement(here: Place | None, site: Site) -> float:
-        if here is None:
+    def without_measurement(place: Place | None, site: Site) -> float:
+        if place is None:
             return math.inf
-        pair, km = stand_in(here, site.region_id), kilometres(here, (site.latitude, site.longitude))
+        pair, km = stand_in(place, site.region_id), kilometres(place, (site.latitude, site.longitude))
         if pair is None:
             return max(2 * km / 200, 8.5 + 0.0154 * km)
         # within one region nothing is faster than light in fibre, 200 km per ms
         return measured[pair] if pair[0] != pair[1] else max(measured.get(pair, 2.0), 2 * km / 200)
 
     for origin in study.origins:
-        here = region_at.get(origin.near or "")
+        place = region_at.get(origin.near or "")
         if origin.latitude is not None and origin.longitude is not None:
-            here = (origin.latitude, origin.longitude)
+            place = (origin.latitude, origin.longitude)
         for site in sites:
             direct = measured.get((origin.near or "", site.region_id))
             if direct is None:
-                direct = 2.0 if origin.near == site.region_id else without_measurement(here, site)
+                direct = 2.0 if origin.near == site.region_id else without_measurement(place, site)
             latencies[origin.name, site.id] = direct
     return latencies

@@ -1,8 +1,8 @@
 """Whether a study and a plan fit together by name, before anything is reckoned; values above what they may be."""
 
-import itertools
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import chain
 
 from planner.drill.instance import TOLERANCE, Numbers
 from planner.errors import Finding, InputError
@@ -10,7 +10,7 @@ from planner.study.records.plan import PlanFile
 from planner.study.records.study import Study
 
 BUILT_IN = ("provider", "region", "site", "pool", "stack", "stack_version", "qualification")
-
+COMPONENT = "name a component of the study (kind:name)"
 FIX = "the study inside a plan is not edited by hand: change the study and plan again"
 MOST = 1_000_000_000
 """Machines or replicas in one number."""
@@ -25,16 +25,9 @@ def above(what: str, items: Iterable[str], value: Numbers, most: Numbers) -> lis
     ]
 
 
-def check_study(study: Study) -> None:
-    """What a study names exists, and its machines hold its replicas.
-
-    Raises
-    ------
-    InputError
-        with a finding per name that leads nowhere
-    """
-    findings: list[Finding] = []
-    ids = {
+def _names_of(study: Study) -> dict[str, Sequence[str]]:
+    """What a study defines, by kind."""
+    return {
         "tiers": [tier.name for tier in study.tiers],
         "workloads": [w.name for w in study.workloads],
         "sites": [site.id for site in study.sites],
@@ -46,46 +39,52 @@ def check_study(study: Study) -> None:
         "models": [model.model for model in study.models],
         "kinds of component": [*BUILT_IN, *(c.kind for c in study.components)],
     }
-    known = {kind: set(names) for kind, names in ids.items()}
 
-    def add(where: str, expected: str, got: str) -> None:
-        findings.append(Finding(f"study: {where}", expected, got, FIX))
 
-    def refer(where: str, name: str, kind: str) -> None:
-        if name not in known[kind]:
-            add(where, f"one of its {len(known[kind])} {kind}", repr(name))
+def check_study(study: Study) -> None:
+    """What a study names exists, and its machines hold its replicas.
 
+    Raises
+    ------
+    InputError
+        with a finding per name that leads nowhere
+    """
+    names = _names_of(study)
+    findings: list[Finding] = []
     for kind in ("tiers", "workloads", "sites", "pools", "origins", "failures"):
-        for name in sorted(name for name, times in Counter(ids[kind]).items() if times > 1):
-            add(kind, "every name once", repr(name))
+        for name in sorted(name for name, times in Counter(names[kind]).items() if times > 1):
+            findings.append(Finding(f"study: {kind}", "every name once", repr(name), FIX))
+    named: list[tuple[str, str, str]] = []
     for pool in study.pools:
-        refer(f"pools: {pool.id}: site", pool.site, "sites")
-        refer(f"pools: {pool.id}: machine_type", pool.machine_type, "machine types")
+        named.append((f"pools: {pool.id}: site", pool.site, "sites"))
+        named.append((f"pools: {pool.id}: machine_type", pool.machine_type, "machine types"))
     for w in study.workloads:
-        refer(f"workloads: {w.name}: tier", w.tier, "tiers")
-        refer(f"workloads: {w.name}: context_class", w.context_class, "context classes")
-        refer(f"workloads: {w.name}: model", w.model, "models")
+        named.append((f"workloads: {w.name}: tier", w.tier, "tiers"))
+        named.append((f"workloads: {w.name}: context_class", w.context_class, "context classes"))
+        named.append((f"workloads: {w.name}: model", w.model, "models"))
     for row in study.demand:
-        refer("demand: workload", row.workload, "workloads")
-        refer("demand: origin", row.origin, "origins")
-    for holding in study.holdings:
-        refer("holdings: pool", holding.pool, "pools")
-    for claim in study.claims:
-        refer("claims: pool", claim.pool, "pools")
+        named += [("demand: workload", row.workload, "workloads"), ("demand: origin", row.origin, "origins")]
+    named += [("holdings: pool", holding.pool, "pools") for holding in study.holdings]
+    named += [("claims: pool", claim.pool, "pools") for claim in study.claims]
     for tier in study.tiers:
         for goal in tier.survive:
             if goal.failure is not None:
-                refer(f"tiers: {tier.name}: survive: failure", goal.failure, "failures")
+                named.append((f"tiers: {tier.name}: survive: failure", goal.failure, "failures"))
             elif goal.any is not None:
-                refer(f"tiers: {tier.name}: survive: any", goal.any, "kinds of component")
+                named.append((f"tiers: {tier.name}: survive: any", goal.any, "kinds of component"))
+    known = {kind: set(ids) for kind, ids in names.items()}
+    for where, name, kind in named:
+        if name not in known[kind]:
+            findings.append(Finding(f"study: {where}", f"one of its {len(known[kind])} {kind}", repr(name), FIX))
     accelerators = {m.name: m.accelerators for m in study.machine_types}
     for model in study.models:
         for profile in model.profiles:
-            where, most = f"models: {model.model}: {profile.name}", accelerators.get(profile.machine_type)
-            if most is not None and profile.accelerators_per_replica > most:
-                add(f"{where}: accelerators_per_replica", f"at most {most}", f"{profile.accelerators_per_replica}")
+            where, most = f"study: models: {model.model}: {profile.name}", accelerators.get(profile.machine_type)
+            needs = profile.accelerators_per_replica
+            if most is not None and needs > most:
+                findings.append(Finding(f"{where}: accelerators_per_replica", f"at most {most}", f"{needs}", FIX))
             if not profile.classes:
-                add(f"{where}: classes", "at least one", "none")
+                findings.append(Finding(f"{where}: classes", "at least one", "none", FIX))
     if findings:
         raise InputError(findings)
 
@@ -98,17 +97,16 @@ def check_failures(study: Study, components: Iterable[str]) -> None:
     InputError
         with a finding per name that leads nowhere
     """
-    known, fix = set(components), "name a component of the study (kind:name)"
     named: list[tuple[str, str]] = []
     for f in study.failures:
         for what, ids in (("lost", f.lost), ("in_maintenance", f.in_maintenance), ("surges", f.surges)):
-            named += [(f"failures: {f.name}: {what}", id) for id in ids]
+            named += [(f"study: failures: {f.name}: {what}", id) for id in ids]
     for tier in study.tiers:
         for goal in tier.survive:
-            named += [(f"tiers: {tier.name}: in_maintenance", id) for id in goal.in_maintenance]
-    unknown = [(where, id) for where, id in named if id not in known]
-    if unknown:
-        raise InputError([Finding(f"study: {where}", "a component that exists", id, fix) for where, id in unknown])
+            named += [(f"study: tiers: {tier.name}: in_maintenance", id) for id in goal.in_maintenance]
+    known = set(components)
+    if unknown := [(where, id) for where, id in named if id not in known]:
+        raise InputError([Finding(where, "a component that exists", id, COMPONENT) for where, id in unknown])
 
 
 def check_counts(plan: PlanFile) -> None:
@@ -125,11 +123,10 @@ def check_counts(plan: PlanFile) -> None:
         where = f"states: {state.failure} at {state.deadline_seconds:g} s"
         for column in (state.kept, state.cold_started, state.occupied):
             counts += [(f"{where}: {e}", abs(n)) for e, n in column.items()]
-    findings = []
+    fix, findings = "make the plan again with `planner plan`", []
     for where, n in counts:
         if n > MOST:
             got = f"{n:.3g}" if n < 1e300 else "more"
-            fix = "make the plan again with `planner plan`"
             findings.append(Finding(f"plan: {where}", f"at most {MOST:,}", got, fix))
     if findings:
         raise InputError(findings)
@@ -138,44 +135,43 @@ def check_counts(plan: PlanFile) -> None:
 def names_in_plan(plan: PlanFile, failures: Iterable[str], placements: Iterable[str]) -> list[str]:
     """What a plan names beside its placements, that its study does not know."""
     study = plan.study
-    phases = {phase.id for phase in study.build_outs}
-    known = {
+    names = _names_of(study)
+    phases = [phase.id for phase in study.build_outs]
+    known: dict[str, set[str]] = {
         "failure": {*failures, "normal"},
-        "workload": {w.name for w in study.workloads},
-        "origin": {origin.name for origin in study.origins},
-        "pool": {pool.id for pool in study.pools},
+        "workload": set(names["workloads"]),
+        "origin": set(names["origins"]),
+        "pool": set(names["pools"]),
         "offer": {offer.id for offer in study.offers},
-        "phase": phases,
+        "phase": set(phases),
     }
     if study.objective != "cost":  # failures of known rate are planned without a goal, too
         known["failure"] |= {f"{c.kind}:{c.name}" for c in study.components}
         for f in study.failures:
             known["failure"] |= {f"failure:{f.name}", *(f"failure:{f.name} on {e}" for e in placements if f.worst_part)}
-    asked: list[tuple[str, str, str]] = []
-
-    def ask(part: str, kind: str, names: Iterable[str]) -> None:
-        asked.extend((part, kind, name) for name in names)
-
-    for state in plan.states:
-        ask("states", "failure", [state.failure])
-        ask("states", "workload", (*state.workload, *state.shed))
-        ask("states", "origin", (*state.origin, *itertools.chain.from_iterable(state.shed.values())))
-    for gap in plan.uncoverable:
-        for kind in ("failure", "workload", "origin"):
-            ask("uncoverable", kind, [getattr(gap, kind)])
-    ask("drivers", "pool", plan.drivers)
-    ask("drivers", "failure", itertools.chain.from_iterable(plan.drivers.values()))
-    ask("binding_failures", "failure", plan.proof.binding_failures)
+    asked = [*_names_in_states(plan)]
+    asked.append(("drivers", {"pool": plan.drivers, "failure": chain.from_iterable(plan.drivers.values())}))
+    asked.append(("binding_failures", {"failure": plan.proof.binding_failures}))
     for order in plan.no_regret:
-        ask("no_regret", "phase" if order.offer in phases else "offer", [order.offer])
+        asked.append(("no_regret", {"phase" if order.offer in phases else "offer": [order.offer]}))
     for part in ("without_goals", "on_equal_terms"):
         if (other := getattr(plan, part)) is not None:
-            ask(part, "offer", (row.offer for row in other.purchases))
-            ask(part, "phase", (row.build_out for row in other.builds))
-    ask("builds", "phase", (row.build_out for row in plan.builds))
-    findings = []
-    for part, kind, name in dict.fromkeys(asked):
-        if name not in known[kind]:
-            expands = "no goal of the study expands to this failure"
-            findings.append(f"{name}: {expands}" if kind == "failure" else f"{part}: {kind} {name}: no such {kind}")
+            offers = [row.offer for row in other.purchases]
+            asked.append((part, {"offer": offers, "phase": [row.build_out for row in other.builds]}))
+    asked.append(("builds", {"phase": [row.build_out for row in plan.builds]}))
+    findings = set()
+    for part, by_kind in asked:
+        for kind, ids in by_kind.items():
+            for name in set(ids) - known[kind]:
+                no_goal = f"{name}: no goal of the study expands to this failure"
+                findings.add(no_goal if kind == "failure" else f"{part}: {kind} {name}: no such {kind}")
     return sorted(findings)
+
+
+def _names_in_states(plan: PlanFile) -> Iterable[tuple[str, Mapping[str, Iterable[str]]]]:
+    """Part of the plan, and by kind what its states and gaps name."""
+    for state in plan.states:
+        origins = chain(state.origin, chain.from_iterable(state.shed.values()))
+        yield "states", {"failure": [state.failure], "workload": [*state.workload, *state.shed], "origin": origins}
+    for gap in plan.uncoverable:
+        yield "uncoverable", {"failure": [gap.failure], "workload": [gap.workload], "origin": [gap.origin]}

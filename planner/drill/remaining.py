@@ -8,7 +8,7 @@ import numpy as np
 from planner.drill.failures import NORMAL, Failure, outages
 from planner.drill.graph import Graph
 from planner.drill.installed import Counts, InstalledFleet
-from planner.drill.instance import WHOLE, Flags, Indices, Instance, Numbers
+from planner.drill.instance import ROUNDING, Flags, Indices, Instance, Numbers
 from planner.drill.needs import available
 from planner.drill.request_limits import RequestLimits, request_limits_of
 
@@ -104,7 +104,7 @@ def what_remains(fleet: InstalledFleet, graph: Graph, failures: Sequence[Failure
     # an ingress that is lost in part lets less through, and all of what is behind it remains
     through = {c: 1.0 - np.minimum(out[c], 1.0) for c in graph.ingresses if c in out}
     value = graph.values(out | {c: np.where(part > 0, 0.0, 1.0) for c, part in through.items()}, n)
-    starts = graph.may_start(value, n)
+    allowed = graph.may_start(value, n)
 
     def column(ids: list[str], of: Mapping[str, Numbers]) -> Numbers:
         values: Numbers = np.array([of[id] for id in ids]).reshape(len(ids), n).T
@@ -129,7 +129,7 @@ def what_remains(fleet: InstalledFleet, graph: Graph, failures: Sequence[Failure
         placements=placements,
         ingress=ingress,
         coverable=np.where(reached, ingress, 0.0),
-        may_start=column(names, starts) > 0,
+        may_start=column(names, allowed) > 0,
         weights=placements.copy(),
         survivors=np.zeros_like(placements),
         offered=instance.demand * surges,
@@ -138,7 +138,7 @@ def what_remains(fleet: InstalledFleet, graph: Graph, failures: Sequence[Failure
     )
     # where an offer of the pool counts less than all of it, only replicas on machines that always count go on
     go_on = np.where(remaining.counts_less(), fleet.non_preemptible, fleet.replicas)
-    remaining.survivors[:] = np.floor(placements * go_on + WHOLE)
+    remaining.survivors[:] = np.floor(placements * go_on + ROUNDING)
     for f, failure in enumerate(failures):
         if failure.worst is not None and failure.worst in instance.placements:
             _lose_on_one(remaining, graph, f, instance.placements[failure.worst], go_on[f])
@@ -156,7 +156,7 @@ def _lose_on_one(remaining: Remaining, graph: Graph, f: int, worst: int, go_on: 
     kept = alive * go_on[mine]
     at = int(np.flatnonzero(mine == worst)[0])
     kept[at] = min(kept[at], max(0.0, go_on[worst] - lost))
-    remaining.survivors[f, mine] = np.floor(kept + WHOLE)
+    remaining.survivors[f, mine] = np.floor(kept + ROUNDING)
     remaining.weights[f, mine] = alive
 
 

@@ -346,8 +346,8 @@ def _worst_flow(flows: Indices, offered: Numbers, served: Numbers, short: Number
     """Of some flows the one that falls shortest of what is due, by share of its demand; else the least served."""
 
     def badness(i: int) -> tuple[float, float]:
-        missing = short[i] / offered[i] if offered[i] else 0.0
-        return round(float(missing), 9), round(1.0 - _share(served[i], offered[i]), 9)
+        shortfall = short[i] / offered[i] if offered[i] else 0.0
+        return round(float(shortfall), 9), round(1.0 - _share(served[i], offered[i]), 9)
 
     return max((int(i) for i in flows), key=badness)
 

@@ -11,7 +11,7 @@ from typing import Any
 import highspy
 import numpy as np
 
-from planner.drill.instance import TOLERANCE, WHOLE, Indices, Numbers
+from planner.drill.instance import ROUNDING, TOLERANCE, Indices, Numbers
 from planner.drill.remaining import Remaining
 from planner.drill.rescale import COLD_START, LAUNCHED, RECLAIMED, SERVED_BY, WARM
 from planner.drill.solving import MOST_NODES, Rows, best_integer, solver_of
@@ -134,10 +134,10 @@ def build(remaining: Remaining, times: list[float]) -> Template | None:
             before = each_limited, cold_started[t - 1, limited_e], ones_limited
             rows.at_most(np.zeros(len(limited_e)), before, (each_limited, cold_started[t, limited_e], -ones_limited))
         for u in range(t):
-            late = (elapsed - times[u] < instance.load_seconds - TOLERANCE) | (
-                (instance.load_seconds > 0) & (u == t - 1)
-            )
-            e = np.flatnonzero(late & (detection + instance.load_seconds <= elapsed + TOLERANCE))
+            loading = elapsed - times[u] < instance.load_seconds - TOLERANCE
+            if u == t - 1:
+                loading |= instance.load_seconds > 0
+            e = np.flatnonzero(loading & (detection + instance.load_seconds <= elapsed + TOLERANCE))
             runs = [(np.arange(len(e)), of[t, e], ones_e[e]) for of in (kept, cold_started)]
             could = [(np.arange(len(e)), of[u, e], -ones_e[e]) for of in run_or_could]
             rows.at_most(np.zeros(len(e)), *runs, *could)
@@ -183,7 +183,7 @@ def _bounds(remaining: Remaining, made: Template) -> tuple[Numbers, Numbers]:
     detection, alive = instance.study.detection_seconds, remaining.placements[0] > 0
     scale = 100.0 * offered / (offered.max() or 1.0)
     outage_usd = np.array([tier.outage_usd_per_request for tier in instance.tier_of])
-    dearest = outage_usd / max(outage_usd.max(), WHOLE)
+    dearest = outage_usd / max(outage_usd.max(), ROUNDING)
     due = np.array([remaining.due(elapsed)[0] for elapsed in made.times])
     waited = 1 - np.argmax(due > 0, axis=0) / len(due)
     # of equal shortfalls the one that a reader expects, not the one that a release of the solver finds first: the
@@ -194,14 +194,14 @@ def _bounds(remaining: Remaining, made: Template) -> tuple[Numbers, Numbers]:
     edge = alive[made.placement] & (coverable > 0)[made.flow]
     for t, elapsed in enumerate(made.times):
         machines = remaining.machines(elapsed)[0]
-        most = np.floor(machines[instance.pool_of] / instance.machines_per_replica + WHOLE)
+        most = np.floor(machines[instance.pool_of] / instance.machines_per_replica + ROUNDING)
         upper[made.share[t]] = edge
         upper[made.short[t]] = due[t]
         upper[made.beyond[t]] = coverable - due[t]
         upper[made.kept[t]] = remaining.survivors[0] * alive
         upper[made.headroom[t]] = np.where(alive, np.inf, 0.0)
-        starts = (detection + instance.load_seconds <= elapsed + TOLERANCE) & alive & remaining.may_start[0]
-        upper[made.cold_started[t]] = np.where(starts, most, 0.0)
+        in_time = (detection + instance.load_seconds <= elapsed + TOLERANCE) & alive & remaining.may_start[0]
+        upper[made.cold_started[t]] = np.where(in_time, most, 0.0)
         costs[0, made.short[t]] = shortfall
         costs[1, made.kept[t]] = -instance.machines_per_replica
         costs[1, made.cold_started[t]] = instance.machines_per_replica
@@ -234,7 +234,7 @@ def _served_by(remaining: Remaining, made: Template, value: Numbers, t: int) -> 
     def share(part: Numbers, of: Numbers) -> Numbers:
         return np.divide(part, of, out=np.zeros_like(of), where=of > 0)[instance.pool_of]
 
-    running = np.maximum(kept + cold_started, WHOLE)
+    running = np.maximum(kept + cold_started, ROUNDING)
     split = np.zeros((len(SERVED_BY), len(kept)))
     split[WARM] = kept * share(kept_warm, keeps) / running
     split[COLD_START] = cold_started * share(loads_own, loads) / running

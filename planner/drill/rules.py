@@ -10,7 +10,7 @@ OF_BOUNDS = "nothing to judge: strengthens a bound, and forbids no whole number 
 REPLAYED = "replay: what the replicas and machines of the plan serve in each failure, at each deadline"
 ELIGIBLE = "instance: which placements may serve which requests, from study and distances"
 MACHINES = "remaining: machines that survive, are counted, back from others or obtained by then"
-STARTS = "resolve, claims: replicas start in time, where something lives, on machines of their own"
+COLD_STARTS = "resolve, claims: replicas start in time, where something lives, on machines of their own"
 LIMITS = "request limits: what passes a component is no more than it lets through"
 BY_WEIGHTS = "rescale: weights of normal operation over what remains, within what gateways may send"
 RULES: Mapping[str, str] = {
@@ -39,8 +39,8 @@ RULES: Mapping[str, str] = {
     "nothing_is_served_before_a_replica_runs": REPLAYED,
     "running_replicas_stand_on_machines": MACHINES,
     "what_is_obtained_is_counted": "nothing to judge: the drill obtains what the study counts on, whatever the quotas",
-    "what_loads_occupies": STARTS,
-    "storage_can_load_that_fast": STARTS,
+    "what_loads_occupies": COLD_STARTS,
+    "storage_can_load_that_fast": COLD_STARTS,
     "what_passes_is_counted": LIMITS,
     "requests_choose_their_way": LIMITS,
     "requests_go_where_they_may": ELIGIBLE,
@@ -53,8 +53,8 @@ RULES: Mapping[str, str] = {
     "survivors_only": MACHINES,
     "only_what_is_left_is_obtained": MACHINES,
     "replicas_run_in_normal_operation": MACHINES,
-    "no_replica_before_its_cold_start_ends": STARTS,
-    "only_the_living_run": STARTS,
+    "no_replica_before_its_cold_start_ends": COLD_STARTS,
+    "only_the_living_run": COLD_STARTS,
     "a_unit_opens_what_it_serves": OF_BOUNDS,
     "gateways_renormalise": BY_WEIGHTS,
 }

@@ -6,7 +6,7 @@ from typing import Any
 import highspy
 import numpy as np
 
-from planner.drill.instance import TOLERANCE, WHOLE, Indices, Numbers
+from planner.drill.instance import ROUNDING, TOLERANCE, Indices, Numbers
 from planner.errors import SolverError
 from planner.solve.highs_instance import new_highs, set_option
 from planner.solve.highs_instance import run as run_highs
@@ -83,11 +83,11 @@ def best_integer(
         when the solver fails
     """
     none, high = np.zeros(len(upper)), upper.copy()
-    every = np.arange(len(upper), dtype=np.int32)
+    columns = np.arange(len(upper), dtype=np.int32)
 
     def run(cost: Numbers, low: Numbers, high: Numbers) -> Numbers | None:
-        solver.changeColsCost(len(every), every, cost)
-        solver.changeColsBounds(len(every), every, low, high)
+        solver.changeColsCost(len(columns), columns, cost)
+        solver.changeColsBounds(len(columns), columns, low, high)
         run_highs(solver)
         feasible = solver.getInfo().primal_solution_status == highspy.SolutionStatus.kSolutionStatusFeasible
         return np.array(solver.getSolution().col_value) if feasible else None
@@ -107,12 +107,12 @@ def best_integer(
 
     if (least := run(costs[0], none, upper)) is None:
         raise SolverError(f"drill: the solver ended with {solver.getModelStatus()}")
-    target = float(costs[0] @ least) + WHOLE
+    target = float(costs[0] @ least) + ROUNDING
     if not most_nodes:
         return least, True
-    high[short] = np.minimum(upper[short], np.maximum(least[short], 0.0) + WHOLE)
-    calm, proven = run(costs[1], none, high), True
-    at = np.ceil((least if calm is None else calm)[integer] - TOLERANCE)
+    high[short] = np.minimum(upper[short], np.maximum(least[short], 0.0) + ROUNDING)
+    fewest, proven = run(costs[1], none, high), True
+    at = np.ceil((least if fewest is None else fewest)[integer] - TOLERANCE)
     if (value := fixed(at)) is None:
         solver = solver_of(lp)
         value = searched()
