@@ -110,13 +110,13 @@ def drill_actual(fleet: Fleet, actual: Actual, on: date) -> DrillResult:
             count = 0
         non_preemptible = None if row.non_preemptible is None else min(row.non_preemptible, count)
         replicas.append(row.model_copy(update={"replicas": count, "non_preemptible": non_preemptible}))
-    models = tuple(_never_started(model, expired) for model in plan.study.models)
+    models = tuple(_without_expired(model, expired) for model in plan.study.models)
     study = plan.study.model_copy(update={"holdings": tuple(holdings), "models": models})
     changed = {"study": study, "purchases": tuple(purchases), "replicas": tuple(replicas)}
     return drilled(plan.model_copy(update=changed))
 
 
-def _never_started(model: Model, expired: set[str]) -> Model:
+def _without_expired(model: Model, expired: set[str]) -> Model:
     """The model, expired stacks of which never finish loading: they stay what could serve, and serve nothing."""
     profiles = tuple(
         p.model_copy(update={"load_seconds": NEVER_SECONDS}) if f"{model.model} on {p.stack}" in expired else p

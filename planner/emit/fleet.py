@@ -133,73 +133,72 @@ class Fleet:
         """Machines of a pool, all or of some kinds of lots."""
         return sum(lot.machines for lot in self.lots if lot.pool == pool and (kinds is None or lot.kind in kinds))
 
-    def lots_of(self, provider: str) -> tuple[Lot, ...]:
-        """Lots in pools of a provider."""
-        return tuple(lot for lot in self.lots if self.site_of[lot.pool].provider == provider)
-
     def cells(self, provider: str) -> tuple[Cell, ...]:
         """Groups of machines of a provider, sorted by name."""
-        parts = [(lot, i, n) for lot in self.lots_of(provider) for i, n in enumerate(_parts(lot))]
-        ids = [lot.id if len(_parts(lot)) == 1 else f"{lot.id} block {i + 1}" for lot, i, _ in parts]
-        names = distinct(ids, MOST_NAME)
-        made = [Cell(names[id], lot, n) for id, (lot, _, n) in zip(ids, parts, strict=True)]
+        parts: dict[str, tuple[Lot, int]] = {}
+        for lot in self.lots:
+            if self.site_of[lot.pool].provider == provider:
+                sizes = _parts(lot)
+                for i, machines in enumerate(sizes, 1):
+                    parts[lot.id if len(sizes) == 1 else f"{lot.id} block {i}"] = (lot, machines)
+        names = distinct(parts, MOST_NAME)
+        made = [Cell(names[id], lot, machines) for id, (lot, machines) in parts.items()]
         return tuple(sorted(made, key=lambda cell: cell.name))
 
 
 def _units(study: Study, offer: Offer, bought: list[Purchase], period: Span) -> int:
     """Units of an offer in a period: bought with a term that covers it, or of its fullest hour."""
-    mine, by_name = [row for row in bought if row.offer == offer.id], {t.name: t for t in spans(study)}
     if offer.kind in HOURLY:
         hours = {hour_id(period.name, hour.name) for hour in study.horizon.each_hour}
-        return max((row.units for row in mine if row.when in hours), default=0)
-    return sum(row.units for row in mine if covers(offer, by_name[row.when], period, len(by_name) > 1))
+        return max((row.units for row in bought if row.when in hours), default=0)
+    by_name = {t.name: t for t in spans(study)}
+    return sum(row.units for row in bought if covers(offer, by_name[row.when], period, len(by_name) > 1))
 
 
 def fleet_of(plan: PlanFile | Plan) -> Fleet:
     """Machines and replicas of a plan; with several hours the most of any hour: what has to exist."""
     plan = in_hand(plan)
-    study, purchases = plan.study, plan.file.purchases
+    study, periods = plan.study, spans(plan.study)
     _refuse_unknown(plan.file)
+    bought: dict[str, list[Purchase]] = {}
+    for row in plan.file.purchases:
+        bought.setdefault(row.offer, []).append(row)
     offers = {offer.id: offer for offer in study.offers}
     provider_of = {site.id: site.provider for site in study.sites}
-    periods, lots = spans(study), []
+    lots = []
     for pool in study.pools:
         provider = provider_of[pool.site]
         if held := int(max(held_machines(study, pool.id, t) for t in periods)):
             lots.append(Lot(pool.id, None, HELD, 0, held, rule_of(provider, HELD, pool.machine_type)))
-        mine = [row for row in purchases if offers[row.offer].pool == pool.id]
-        units = {name: max(_units(study, offers[name], mine, t) for t in periods) for name in {r.offer for r in mine}}
-        for name, count in sorted(units.items()):
+        for name in sorted(name for name in bought if offers[name].pool == pool.id):
             offer = offers[name]
-            rule = rule_of(provider, offer.kind, pool.machine_type)
-            if count:
-                lots.append(Lot(pool.id, offer, offer.kind, count, count * offer.machines_per_unit, rule))
+            if units := max(_units(study, offer, bought[name], t) for t in periods):
+                rule = rule_of(provider, offer.kind, pool.machine_type)
+                lots.append(Lot(pool.id, offer, offer.kind, units, units * offer.machines_per_unit, rule))
     return Fleet(plan, tuple(lots), _running(plan.file))
 
 
 def _refuse_unknown(plan: PlanFile) -> None:
     """A plan changed by hand may name what its study does not have."""
-    study, fix = plan.study, "make the plan again with `planner plan`"
-    sites, types = {site.id for site in study.sites}, {machine.name for machine in study.machine_types}
-    pools = {pool.id for pool in study.pools}
-    offers = {offer.id for offer in study.offers if offer.pool in pools}
-    where = {pool.site for pool in study.pools}, {pool.machine_type for pool in study.pools}
-    known = set(placed(study))
-    wanted = (
-        ("sites", where[0], sites),
-        ("machine types", where[1], types),
-        ("purchases", {bought.offer for bought in plan.purchases}, offers),
-        ("replicas", {row.placement for row in plan.replicas}, known),
-        ("states", {w for state in plan.states for w in state.workload}, {w.name for w in study.workloads}),
-        ("states", {e for state in plan.states for e in state.cold_started}, known),
-    )
-    findings = [
-        Finding(f"plan: {what}", "one that its study has", repr(name)[:120], fix)
-        for what, names, of_study in wanted
-        for name in sorted(names - of_study)
-    ]
+    study = plan.study
+    pools, placements = {pool.id for pool in study.pools}, set(placed(study))
+    findings = []
+
+    def check(what: str, names: Iterable[str], known: set[str]) -> None:
+        for name in sorted(set(names) - known):
+            fix = "make the plan again with `planner plan`"
+            findings.append(Finding(f"plan: {what}", "one that its study has", repr(name)[:120], fix))
+
+    check("sites", (pool.site for pool in study.pools), {site.id for site in study.sites})
+    check("machine types", (pool.machine_type for pool in study.pools), {m.name for m in study.machine_types})
+    check("purchases", (row.offer for row in plan.purchases), {b.id for b in study.offers if b.pool in pools})
+    check("replicas", (row.placement for row in plan.replicas), placements)
+    workloads = {workload.name for workload in study.workloads}
+    for state in plan.states:
+        check("states", state.workload, workloads)
+        check("states", state.cold_started, placements)
     if findings:
-        raise InputError(findings)
+        raise InputError(list(dict.fromkeys(findings)))
 
 
 def placed(study: Study) -> dict[str, tuple[Model, Profile, str]]:

@@ -60,8 +60,8 @@ def lint_table(of: Subject, table: Table) -> list[Finding]:
 
 def _routes(of: Subject, table: Table) -> Iterator[Finding]:
     p = of.problem
-    missing = set(p.flows) - {(route.workload, route.origin) for route in table.routes}
-    for w, o in sorted(missing):
+    without_route = set(p.flows) - {(route.workload, route.origin) for route in table.routes}
+    for w, o in sorted(without_route):
         if p.serve_fraction[w] > 0 and p.edges[w, o]:
             yield Finding(f"route {w} from {o}", "a route", "none: the plan serves none of it", PLAN_AGAIN)
     for route in table.routes:

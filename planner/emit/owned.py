@@ -190,10 +190,10 @@ def _phases(fleet: Fleet, lot: Lot) -> tuple[Phase, ...]:
     )
 
 
-def _phase(name: str, status: Literal["held", "to build"], machines: int, needed: date, by: date | None) -> Phase:
+def _phase(name: str, status: Literal["held", "to build"], machines: int, needed: date, order_by: date | None) -> Phase:
     stem = slug(name, 40)
     hosts = tuple(f"{stem}-{number:05d}" for number in range(1, machines + 1))
-    return Phase(phase=name, status=status, machines=machines, needed=needed, order_by=by, hosts=hosts)
+    return Phase(phase=name, status=status, machines=machines, needed=needed, order_by=order_by, hosts=hosts)
 
 
 def _ansible(inventory: Inventory) -> str:

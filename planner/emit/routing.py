@@ -162,23 +162,23 @@ def _levels(
     s = (of.hour, NORMAL, 0.0)
     peak = peak_requests_per_second(p, w, o, s)
     normal = {e: v * p.burst_factor[w] for e, v in of.sent.get(s, {}).get(flow, {}).items() if e in limit}
-    normal = {e: v for e, v in normal.items() if v > NEGLIGIBLE_FRACTION * peak} or normal
+    normal = _but_negligible(normal, peak)
     near = set(p.edges[flow])
-    others = sorted(
-        (e for e, v in limit.items() if e not in normal and v > LEAST_FAILOVER_FRACTION * peak),
-        key=lambda e: (e not in near, -most.get((w, o, e), 0.0), -limit[e], e),
-    )
+    others = [e for e, v in limit.items() if e not in normal and v > LEAST_FAILOVER_FRACTION * peak]
+    others.sort(key=lambda e: (e not in near, -most.get((w, o, e), 0.0), -limit[e], e))
     levels = [normal] if normal else []
     while others:
-        largest = most.get((w, o, others[0]), 0.0)
-        chosen = [
-            e
-            for e in others
-            if (e in near) == (others[0] in near) and most.get((w, o, e), 0.0) >= SAME_LEVEL_FRACTION * largest
-        ]
-        levels.append({e: limit[e] for e in chosen})
-        others = others[len(chosen) :]
+        least = SAME_LEVEL_FRACTION * most.get((w, o, others[0]), 0.0)
+        is_near = others[0] in near
+        level = {e: limit[e] for e in others if (e in near) == is_near and most.get((w, o, e), 0.0) >= least}
+        levels.append(level)
+        others = others[len(level) :]
     return tuple(_level(p, flow, shares, limit) for shares in levels)
+
+
+def _but_negligible(peaks: dict[str, float], offered: float) -> dict[str, float]:
+    """What is sent by placement [requests/s], but what is negligible beside what is offered."""
+    return {e: value for e, value in peaks.items() if value > NEGLIGIBLE_FRACTION * offered} or peaks
 
 
 def _level(p: Problem, flow: Flow, shares: Mapping[str, float], limit: Mapping[str, float]) -> tuple[Entry, ...]:
@@ -269,7 +269,7 @@ def _override_route(of: Subject, flow: Flow, s: State) -> dict[str, object]:
     p, (w, o) = of.problem, flow
     offered = peak_requests_per_second(p, w, o, s)
     sent = {e: v * p.burst_factor[w] for e, v in of.sent.get(s, {}).get(flow, {}).items()}
-    sent = {e: v for e, v in sent.items() if v > NEGLIGIBLE_FRACTION * offered} or sent
+    sent = _but_negligible(sent, offered)
     names = sorted(sent, key=lambda e: (-sent[e], e))
     weights = largest_remainder([sent[e] for e in names], WEIGHTS_ADD_UP_TO) if names else []
     return {

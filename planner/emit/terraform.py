@@ -119,8 +119,8 @@ def _aws(fleet: Fleet, cell: Cell) -> dict[str, Any]:
     start, days = fleet.plan.study.horizon.start, block_days(fleet.plan.study)
     window = {
         "hours": days * 24,
-        "start": _moment(start),
-        "end": _moment(start + timedelta(days=days + 1)),
+        "start": _midnight(start),
+        "end": _midnight(start + timedelta(days=days + 1)),
     }
     return {
         "neuron": fleet.pools[cell.lot.pool].machine_type.startswith(("trn", "inf")),
@@ -142,8 +142,8 @@ def _google(fleet: Fleet, cell: Cell) -> dict[str, Any]:
             "accelerator_type": accelerator,
             "accelerator_count": cell.machines * machine.accelerators,
             "commitment_plan": {1: "TWELVE_MONTH", 3: "THIRTY_SIX_MONTH"}[years],
-            "start": _moment(horizon.start),
-            "end": _moment(_years_after(horizon.start, years)),
+            "start": _midnight(horizon.start),
+            "end": _midnight(_years_after(horizon.start, years)),
         }
     return {
         "machine_type": GKE_MACHINE.get(machine.name, machine.name),
@@ -161,7 +161,7 @@ def _years_after(day: date, years: int) -> date:
         return date(day.year + years, 3, 1)
 
 
-def _moment(day: date) -> str:
+def _midnight(day: date) -> str:
     return f"{day.isoformat()}T00:00:00Z"
 
 

@@ -153,7 +153,7 @@ def _phase_body(fleet: Fleet, phase: PhaseTicket) -> list[str]:
         *rows,
         "",
         f"Figures of the phase: {', '.join(map(markdown_cell, (of.evidence, of.source, of.as_of)))}.",
-        *_while_missing(phase.late, "the machines bought for the site from then on are"),
+        *_while_late(phase.late, "the machines bought for the site from then on are"),
     ]
 
 
@@ -174,7 +174,7 @@ def _late_data(late: Late) -> dict[str, Any]:
     }
 
 
-def _while_missing(late: Late, what: str) -> list[str]:
+def _while_late(late: Late, what: str) -> list[str]:
     goals = [
         f"- {markdown_cell(b.text)}; served {100 * b.served_fraction:.1f} %, {markdown_cell(b.worst_flow)} "
         f"{100 * b.flow_served_fraction:.1f} %, in the worst of {len(b.failures)}: "
@@ -197,8 +197,12 @@ def _renewals(fleet: Fleet, lot: Lot) -> tuple[date, ...]:
     if lot.rule.instrument != "capacity_block":
         return ()
     horizon, days = fleet.plan.study.horizon, block_days(fleet.plan.study)
-    starts = [horizon.start + timedelta(days=days * k) for k in range(1, 1000)]
-    return tuple(start - timedelta(days=BLOCK_AHEAD_DAYS) for start in starts if start <= horizon.last_day)
+    renewals = []
+    start = horizon.start + timedelta(days=days)
+    while start <= horizon.last_day:
+        renewals.append(start - timedelta(days=BLOCK_AHEAD_DAYS))
+        start += timedelta(days=days)
+    return tuple(renewals)
 
 
 def _data(fleet: Fleet, ticket: Ticket) -> dict[str, Any]:
@@ -257,5 +261,5 @@ def _order_body(fleet: Fleet, ticket: Ticket) -> list[str]:
         *(f"| {what} | {markdown_cell(value)} |" for what, value in rows.items()),
         "",
         TO_DO[lot.rule.instrument],
-        *_while_missing(ticket.late, "they are"),
+        *_while_late(ticket.late, "they are"),
     ]

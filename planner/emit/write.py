@@ -174,7 +174,7 @@ def recover(out: Path) -> bool:
         data = json.loads(text)
         journal = _Journal({str(k): str(v) for k, v in data["written"].items()}, tuple(map(str, data["replaced"])))
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
-        raise _in_the_way(root / JOURNAL, "something else than the journal of an emission") from None
+        raise _obstacle(root / JOURNAL, "something else than the journal of an emission") from None
     for path in (*journal.written, *journal.replaced):
         _check_path(path)
     _put_back(out, journal)
@@ -284,7 +284,7 @@ def _read(root: Path, path: str, ending: str = "") -> str | None:
             in_folder = True
             info = os.stat(name, dir_fd=folder, follow_symlinks=False)
             if not stat.S_ISREG(info.st_mode):
-                raise _in_the_way(root / path, "a link" if stat.S_ISLNK(info.st_mode) else "no ordinary file")
+                raise _obstacle(root / path, "a link" if stat.S_ISLNK(info.st_mode) else "no ordinary file")
             handle = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=folder)
             with os.fdopen(handle, encoding="utf-8", errors="surrogateescape", newline="") as file:
                 return file.read()
@@ -292,7 +292,7 @@ def _read(root: Path, path: str, ending: str = "") -> str | None:
         return None
     except OSError as error:
         got = error.strerror or str(error) if in_folder else "a link or a file where a folder is expected"
-        raise _in_the_way(root / path, got) from error
+        raise _obstacle(root / path, got) from error
 
 
 def _write_temporary(root: Path, path: str, text: str) -> None:
@@ -361,7 +361,7 @@ def _sha256(text: str) -> str:
     return hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()
 
 
-def _in_the_way(path: Path, got: str) -> InputError:
+def _obstacle(path: Path, got: str) -> InputError:
     return InputError([Finding(str(path), "an ordinary file, or none", got, "remove it, or name another --out")])
 
 
