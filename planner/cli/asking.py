@@ -149,8 +149,8 @@ def whatif(
         from planner.questions.patches import patch_of_text, read_patch
         from planner.questions.variants import Variant, read_axes, studies_of, variants_of
         from planner.questions.whatif import Answer, file_names, plan_variants
-        from planner.review.compared import review_variants
         from planner.review.render import render
+        from planner.review.variants import review_variants
         from planner.solve.search import Effort
         from planner.study.places import Reading
 
@@ -341,7 +341,7 @@ def diff(
     """
     with answered(format):
         from planner.questions.diff import diff_plans
-        from planner.review.compared import review_diff
+        from planner.review.diff import review_diff
         from planner.review.render import render
 
         tolerance = tolerance_of(within)

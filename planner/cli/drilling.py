@@ -63,7 +63,7 @@ def drill(
     · `planner drill plan.json --mode rescale --pairs site`
     """
     with answered(format):
-        from planner.review.drilled import review_drill
+        from planner.review.drill import review_drill
         from planner.review.render import render
 
         check_out(out)

@@ -54,7 +54,7 @@ def emit_command(
         from planner.emit.targets import about, emitted, gate
         from planner.emit.write import changes, recover, refuse_other_target, write
         from planner.plan.in_hand import in_hand
-        from planner.review.drifted import review_emission
+        from planner.review.drift import review_emission
         from planner.review.render import render
 
         options = _settings(settings or [])
@@ -103,7 +103,7 @@ def drift_command(
     with answered(format):
         from planner.emit.actual import read_actual
         from planner.emit.drift import drift
-        from planner.review.drifted import review_drift
+        from planner.review.drift import review_drift
         from planner.review.render import render
 
         made = plan_in(plan)

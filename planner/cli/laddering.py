@@ -63,7 +63,7 @@ def ladder(
         from planner.problem.eligibility import workloads_without_edge
         from planner.questions.ladder import chosen, climb, ladder_steps
         from planner.review.render import render
-        from planner.review.rungs import review_ladder
+        from planner.review.steps import review_ladder
         from planner.solve.search import Effort, is_proven
         from planner.study.read import read_study
 

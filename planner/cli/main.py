@@ -242,9 +242,9 @@ def show(
     Examples: `planner show survivors_only` · `planner show schema:study > study.schema.json`
     """
     with answered():
-        from planner.review.shown import shown
+        from planner.review.topics import topic_text
 
-        emit(shown(what), None)
+        emit(topic_text(what), None)
 
 
 app.command(rich_help_panel=QUESTION)(risk)

@@ -73,7 +73,7 @@ def _crossover(question: Question, study: "Study", how: How) -> "tuple[Report, S
 
     from planner.errors import Finding, InputError
     from planner.questions.crossover import crossover
-    from planner.review.asked import review_crossover
+    from planner.review.crossovers import review_crossover
 
     pools = question.what or ("*",)
     findings = [
@@ -89,7 +89,7 @@ def _crossover(question: Question, study: "Study", how: How) -> "tuple[Report, S
 def _slip(question: Question, study: "Study", how: How) -> "tuple[Report, Sequence[Answer]]":
     from planner.questions.delay import delays_of
     from planner.questions.delay_cost import costs_of_delays, known_late
-    from planner.review.asked import review_slips
+    from planner.review.delays import review_delays
 
     plan = _base(study, how)
     asked = delays_of(
@@ -105,13 +105,13 @@ def _slip(question: Question, study: "Study", how: How) -> "tuple[Report, Sequen
         how.progress("known late", None, slip.patch.name)
         return known_late(plan, slip, question.known_on, how.effort, how.progress) if question.is_late else None
 
-    return review_slips(study, costs_of_delays(asked, answers, how.progress, late), how.all_rows), answers
+    return review_delays(study, costs_of_delays(asked, answers, how.progress, late), how.all_rows), answers
 
 
 def _sequence(question: Question, study: "Study", how: How) -> "tuple[Report, Sequence[Answer]]":
     from planner.errors import refusal
     from planner.questions.sequence import sequence_variants, sequences
-    from planner.review.asked import review_sequences
+    from planner.review.sequences import review_sequences
 
     if not study.build_outs:
         fix = "add build_outs to study.yaml; there is no order of phases to ask about"

@@ -31,6 +31,7 @@ from planner.emit.routing import (
 )
 from planner.emit.text import quoted_yaml, yaml_data
 from planner.errors import InputError, NoPlan
+from planner.plan.in_hand import in_hand
 from planner.plan.plan import make_plan
 from planner.problem.build import build
 from planner.problem.problem import states
@@ -248,10 +249,10 @@ def test_a_file_that_serves_nothing_survives_nothing():
     for gateway in ("litellm", "envoy"):
         x = served(cascades_of_plan(made_plan), gateway, "failure:all")
         assert (x.verdict, x.meanwhile.served_fraction) == (NOTHING_DUE, 0.0)
-    section = static_section(made_plan, all_rows=True)
-    row = next(row for row in section.rows if row[0] == "failure all")
-    assert row[1:] == ("nothing due", "0 %", "nothing due", "0 %")
-    counted = [d["verdict"] for d in section.data if d["gateway"] == "envoy"]
+    section = static_section(in_hand(made_plan))
+    row = next(row for row in section.rows if row["envoy"].failure == "failure:all")
+    assert {(o.verdict, o.served_fraction_meanwhile) for o in row.values()} == {("nothing due", 0.0)}
+    counted = [o.verdict for o in section.data if o.gateway == "envoy"]
     survived = len(counted) - counted.count(OVERRIDE) - 1
     assert f"envoy: {survived} of {len(counted)} failures are survived" in section.lines[0]
     assert "in 1 nothing is due" in section.lines[0]

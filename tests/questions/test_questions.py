@@ -414,7 +414,7 @@ def asked(*words):
 
 def test_the_command_answers_each_question(plan_file, tmp_path):
     code, data = asked(plan_file, "--ask", "slip", "--months", "3", "--what", ONE, "--out", tmp_path / "plans")
-    (row,) = data["sections"]["slips"]
+    (row,) = data["sections"]["delays"]
     assert code == 0 and row["delay_usd"] == pytest.approx(500), "the other phase takes its place"
     assert row["goals_broken"] == ["normal operation"] and row["usd_per_month"] == pytest.approx(500 / 3)
     assert data["sections"]["value of a month"][HALL]["of"] == f"{ONE} power +3 months"
@@ -436,7 +436,7 @@ def test_a_change_is_asked_about_together_with_the_question(plan_file):
     code, data = asked(
         plan_file, "--ask", "slip", "--months", "3", "--what", ONE, "--set", f"build_outs[{DEAR}].never=true"
     )
-    assert code == 0 and data["sections"]["slips"][0]["delay_usd"] == pytest.approx(10225)
+    assert code == 0 and data["sections"]["delays"][0]["delay_usd"] == pytest.approx(10225)
 
 
 @pytest.mark.parametrize(

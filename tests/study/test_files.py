@@ -22,7 +22,7 @@ from planner.emit.write import MANIFEST, changes, recover, write
 from planner.errors import Finding, InputError
 from planner.plan.file import read_plan
 from planner.review.render import render
-from planner.review.report import Report, Section
+from planner.review.report import Column, Report, Section
 from planner.study import files
 from planner.study.files import read_bytes, write_atomically, write_new_folder
 
@@ -435,6 +435,11 @@ def test_headings_and_names_carry_no_escapes(planned: Path, tmp_path: Path) -> N
         told += refused("review", tmp_path / f"no{escape}file.json")
         assert escape not in told
         assert escape not in str(Finding(f"a{escape}", f"b{escape}", f"c{escape}", f"d{escape}"))
-        section = Section(f"T{escape}", columns=(f"h{escape}", "b"), rows=((f"c{escape}", 1),), lines=(f"l{escape}",))
+        section = Section(
+            f"T{escape}",
+            (f"l{escape}",),
+            (Column(f"h{escape}", lambda row: row[0]), Column("b", lambda row: row[1])),
+            [(f"c{escape}", 1)],
+        )
         for format in ("text", "md"):
             assert escape not in render(Report(f"t{escape}", True, (section,)), format)

@@ -43,7 +43,7 @@ SCHEMAS: dict[str, type[Record]] = {
 }
 
 
-def shown(what: str) -> str:
+def topic_text(what: str) -> str:
     """The text for one topic.
 
     Raises
@@ -84,14 +84,12 @@ def sentence(rule: object) -> str:
 def rule_page(name: str) -> str:
     """A rule or cost with its kind, formula, units, rows and marginal value."""
     rule = next(r for r in (*RULES, *COSTS) if r.__name__ == name)
-    kind = (
-        "purchase rule"
-        if rule in PURCHASE_RULES
-        else "rule inside a state"
-        if rule in INSIDE_RULES
-        else "rule that links a state to what is bought"
-        if rule in LINK_RULES
-        else "cost"
-    )
+    kinds = {
+        "purchase rule": PURCHASE_RULES,
+        "rule inside a state": INSIDE_RULES,
+        "rule that links a state to what is bought": LINK_RULES,
+        "cost": COSTS,
+    }
+    kind = next(kind for kind, members in kinds.items() if rule in members)
     relaxable = "" if rule in COSTS else f"; relaxable: {RELAXABLE.get(name, 'no')}"
     return f"{name} ({kind}{relaxable})\n\n{inspect.getdoc(rule)}"
