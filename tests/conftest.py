@@ -23,7 +23,7 @@ QUICK = {
             "buildout",
             "cash",
         ),
-        *("failures", "economics", "cutsets", "rescale", "layers", "doors", "drill", "drill_effects", "worked_drill"),
+        *("failures", "economics", "cut_sets", "rescale", "layers", "doors", "drill", "drill_effects", "worked_drill"),
     )
 }
 """A minute of processor time in all: what a developer runs first, and what mutants are tried on."""

@@ -27,12 +27,12 @@ from planner.study.records.inventory import Offer
 from planner.study.records.plan import PlanFile, WithoutGoals
 from planner.study.records.study import Study
 
-PRICES, SERVING, DEMAND, COMMITMENTS, SLIP, REDUNDANCY = STEPS = (
+PRICES, SERVING, DEMAND, COMMITMENTS, DELAY, REDUNDANCY = STEPS = (
     "prices",
     "serving",
     "demand",
     "commitments",
-    "slip",
+    "delay",
     "redundancy",
 )
 NOT_COMPARED = ("study", "assumptions", "schema_version")
@@ -46,14 +46,14 @@ CONTRACT_POLICIES = ("offers", "terms_beyond_horizon")
 OFFER_DATES = ("lead_days", "starts_from", "starts_until")
 BUILD_OUT_DATES = ("lead_months", "ready_in", "never", "decide_by")
 
-Bare = Callable[[Study, Case], Mapping[str, float] | None]
+CostsWithoutGoals = Callable[[Study, Case], Mapping[str, float] | None]
 """Cost by component of the cheapest plan without survival goals; None when there is none [USD over the horizon].
 
 Raises NoPlan or SolverError where the search ends without knowing."""
 
 
 @dataclass(frozen=True)
-class Step:
+class BridgeStep:
     """A step of a cost bridge: the change of each cost component [USD over the horizon]."""
 
     name: str
@@ -78,14 +78,14 @@ class Bridge:
 
     before_usd: float
     after_usd: float
-    steps: tuple[Step, ...]
+    steps: tuple[BridgeStep, ...]
     least_usd: float
     most_usd: float
     together: tuple[str, ...] = ()
     unsure: Mapping[str, str] = field(default_factory=dict)
 
 
-def bridge(before: PlanFile, after: PlanFile, bare: Bare | None = None) -> Bridge:
+def bridge(before: PlanFile, after: PlanFile, bare: CostsWithoutGoals | None = None) -> Bridge:
     """From one plan's cost to another's, step by step; the steps add up exactly.
 
     Formula
@@ -105,7 +105,7 @@ def bridge(before: PlanFile, after: PlanFile, bare: Bare | None = None) -> Bridg
     before, after : the plans; they may be of different studies
     bare : plans a study without goals; none: each as precisely as `before` was asked for
     """
-    bare = bare or bare_costs(Effort(gap_fraction=before.proof.gap_asked_fraction))
+    bare = bare or costs_without_goals(Effort(gap_fraction=before.proof.gap_asked_fraction))
     repriced = _repriced(before.study, after.study)
     change = _revalued(before, repriced, before)
     bare_change = _revalued(before, repriced, before.without_goals)
@@ -137,7 +137,7 @@ def bridge(before: PlanFile, after: PlanFile, bare: Bare | None = None) -> Bridg
     return Bridge(
         a.cost_usd,
         b.cost_usd,
-        tuple(Step(name, usd) for name, usd in steps.items()),
+        tuple(BridgeStep(name, usd) for name, usd in steps.items()),
         b.bound_usd - a.cost_usd,
         b.cost_usd - a.bound_usd,
         tuple(together),
@@ -154,18 +154,18 @@ def asked(study: Study) -> dict[str, Any]:
     }
 
 
-def bare_costs(effort: Effort, known: Mapping[str, Mapping[str, float]] | None = None) -> Bare:
+def costs_without_goals(effort: Effort, known: Mapping[str, Mapping[str, float]] | None = None) -> CostsWithoutGoals:
     """Plans studies without goals, each once.
 
     Parameters
     ----------
     effort : of each
-    known : `bare_key` of a study -> its cost by component
+    known : `key_without_goals` of a study -> its cost by component
     """
     found: dict[str, Mapping[str, float] | None] = dict(known or {})
 
     def costs(study: Study, case: Case) -> Mapping[str, float] | None:
-        key = bare_key(study, case)
+        key = key_without_goals(study, case)
         if key not in found:
             found[key] = _bare(study, case, effort)
         return found[key]
@@ -173,7 +173,7 @@ def bare_costs(effort: Effort, known: Mapping[str, Mapping[str, float]] | None =
     return costs
 
 
-def bare_key(study: Study, case: Case) -> str:
+def key_without_goals(study: Study, case: Case) -> str:
     """The same for studies that ask the same but for survival goals."""
     return f"{case} {canonical(_without_survival(asked(_priced(study))))}"
 
@@ -207,7 +207,7 @@ def _fits(study: Study) -> bool:
 # ------------------------------------------------------------------ studies between two
 def _changed(before: PlanFile, after: PlanFile, repriced: Study) -> list[str]:
     """The kinds of things that change between two plans, in the order of their steps; serving where none does."""
-    rest = frozenset((DEMAND, COMMITMENTS, SLIP))
+    rest = frozenset((DEMAND, COMMITMENTS, DELAY))
     whole = asked(_priced(after.study))
     found = [step for step in STEPS if step in rest and asked(_between(after.study, before.study, {step})) != whole]
     if before.demand_case != after.demand_case and DEMAND not in found:
@@ -236,7 +236,7 @@ def _between(after: Study, before: Study, missing: frozenset[str] | set[str]) ->
         update["policies"] = after.policies.model_copy(update=kept)
         update["prices"] = (*after.prices, *_only_in(before, after))
         study = study.model_copy(update=update)
-    if SLIP in missing:
+    if DELAY in missing:
         offers = _dated(study.offers, before.offers)
         phases = {m.id: m for m in before.build_outs}
         built = tuple(_of(m, phases.get(m.id), BUILD_OUT_DATES) for m in study.build_outs)

@@ -22,8 +22,8 @@ from planner.study.records.study import Study
 from planner.units import DAYS_PER_MONTH, MONTHS_PER_YEAR, SECONDS_PER_HOUR
 
 UTILISATIONS = (0.25, 0.5, 0.75, 1.0)
-By = Literal["machine_type", "accelerator", "workload"]
-UNITS: Mapping[By, str] = {
+Basis = Literal["machine_type", "accelerator", "workload"]
+UNITS: Mapping[Basis, str] = {
     "machine_type": "USD/h",
     "accelerator": "USD per chip-hour",
     "workload": "USD per million requests",
@@ -98,9 +98,9 @@ class Crossing:
 
 @dataclass(frozen=True)
 class Crossover:
-    """The options of a study by group and start, and where they cross; figures in `UNITS[by]`."""
+    """The options of a study by group and start, and where they cross; figures in `UNITS[basis]`."""
 
-    by: By
+    basis: Basis
     options: tuple[Option, ...]
     crossings: tuple[Crossing, ...]
     """each fixed option with the cheapest hourly one of its group"""
@@ -108,7 +108,7 @@ class Crossover:
     """groups in which nothing is rented by the hour, so that nothing crosses"""
 
 
-def crossover(study: Study, pools: tuple[str, ...] = ("*",), by: By = "machine_type") -> Crossover:
+def crossover(study: Study, pools: tuple[str, ...] = ("*",), basis: Basis = "machine_type") -> Crossover:
     """What each option costs from each period on, and the utilisation above which a fixed one is the cheaper.
 
     Formula
@@ -119,7 +119,7 @@ def crossover(study: Study, pools: tuple[str, ...] = ("*",), by: By = "machine_t
                      + kW of a machine · Σ_part usd_per_mw · (1 + discount) ^ clock · capital recovery factor(life)
                      + usd_per_mw_year, per hour
         energy     = as the study's tariff says, for every hour, over the same months
-        with by = workload, over the requests that a machine of the pool serves in an hour by its best profile:
+        with basis = workload, over the requests that a machine of the pool serves in an hour by its best profile:
         3600 · utilisation.normal · usable_fraction / (replica_seconds · machines_per_replica)
     Units
         USD per machine-hour (per chip-hour, per million requests), of the option's first day
@@ -129,11 +129,11 @@ def crossover(study: Study, pools: tuple[str, ...] = ("*",), by: By = "machine_t
     Parameters
     ----------
     pools : ids or patterns of pools
-    by : what is compared: the same machine type wherever it is; the same accelerator, per chip; or whatever may
+    basis : what is compared: the same machine type wherever it is; the same accelerator, per chip; or whatever may
         serve a workload, per million requests
     """
     parts = parts_of(study)
-    shares = _shares(study, parts, by)
+    shares = _shares(study, parts, basis)
     energy = energy_of(parts)
     prices = {price.offer_id: price for price in study.prices}
     chosen = {q for q in parts.pools if any(fnmatchcase(q, pattern) for pattern in pools)}
@@ -158,7 +158,7 @@ def crossover(study: Study, pools: tuple[str, ...] = ("*",), by: By = "machine_t
             crossings += sorted(found, key=lambda c: (c.hourly_usd_per_hour, c.hourly.name))[:1]
     crossed = {c.fixed.group for c in crossings}
     alone = {o.group for o in options if not o.hourly} - crossed
-    return Crossover(by, tuple(options), tuple(crossings), tuple(sorted(alone)))
+    return Crossover(basis, tuple(options), tuple(crossings), tuple(sorted(alone)))
 
 
 def _options(
@@ -218,12 +218,12 @@ def _options(
     return found
 
 
-def _shares(study: Study, parts: Parts, by: By) -> dict[str, dict[str, float]]:
+def _shares(study: Study, parts: Parts, basis: Basis) -> dict[str, dict[str, float]]:
     """q -> group -> what a cost per machine-hour is divided by: 1, chips, million requests of a workload in an hour."""
     machines = {q: parts.machine[pool.machine_type] for q, pool in parts.pools.items()}
-    if by == "machine_type":
+    if basis == "machine_type":
         return {q: {machine.name: 1.0} for q, machine in machines.items()}
-    if by == "accelerator":
+    if basis == "accelerator":
         return {q: {machine.accelerator: float(machine.accelerators)} for q, machine in machines.items()}
     p = build(study, with_goals=False)
     found: dict[str, dict[str, float]] = {q: {} for q in parts.pools}

@@ -29,7 +29,7 @@ class Difference:
     part : of PARTS
     name : of the thing within its part
     before, after : figures or words; None: it exists on the other side only
-    by : how far apart, as a fraction of the larger; 1 for words and what exists on one side only
+    apart_fraction : how far apart, as a fraction of the larger; 1 for words and what exists on one side only
     unit : of the figures
     """
 
@@ -37,7 +37,7 @@ class Difference:
     name: str
     before: Value
     after: Value
-    by: float
+    apart_fraction: float
     unit: str = ""
 
     @property
@@ -97,7 +97,7 @@ def diff_plans(before: PlanFile, after: PlanFile, within_fraction: float = 0.0, 
         found.insert(0, Difference("study", "demand case", before.demand_case, after.demand_case, 1.0))
     patterns = tuple(pattern.replace("[", "[[]") for pattern in ignore)  # brackets stand in names; * and ? are special
     kept = [d for d in found if not any(fnmatchcase(d.id, p) or fnmatchcase(d.part, p) for p in patterns)]
-    differences = tuple(d for d in kept if d.by > max(within_fraction, SAME))
+    differences = tuple(d for d in kept if d.apart_fraction > max(within_fraction, SAME))
     return Diff(before, after, differences, bridge(before, after), len(kept) - len(differences), len(found) - len(kept))
 
 

@@ -1,4 +1,4 @@
-"""The ladder: what each survival goal costs when goals are added in turn, and what stays at risk at each rung."""
+"""The ladder: what each survival goal costs when goals are added in turn, and what stays at risk at each step."""
 
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -30,7 +30,7 @@ Goals = Mapping[str, tuple[Goal, ...]]
 
 
 @dataclass(frozen=True)
-class Rung:
+class LadderStep:
     """Goals of one kind, that are added together.
 
     Parameters
@@ -47,14 +47,14 @@ class Rung:
 
 @dataclass(frozen=True)
 class Risk:
-    """What the failures of all rungs do to the plan of one, by the drill.
+    """What the failures of all steps do to the plan of one, by the drill.
 
     Parameters
     ----------
-    failures, not_survived : how many there are; in how many of them a goal of some rung falls short
+    failures, not_survived : how many there are; in how many of them a goal of some step falls short
     worst : the costliest of them, at its worst clock
     short_requests_per_second, usd_per_hour : below what the goals ask then, and what that costs
-    uncoverable : failures in which some of what is asked can be served by no capacity; they cost the same at every rung
+    uncoverable : failures in which some of what is asked can be served by no capacity; they cost the same at every step
     """
 
     failures: int
@@ -66,20 +66,20 @@ class Risk:
 
 
 @dataclass(frozen=True)
-class Step:
-    """One rung as planned.
+class StepPlan:
+    """One step as planned.
 
     Parameters
     ----------
-    plan : the cheapest found with the goals of this rung and of those below that have a plan; none: see `why_not`
-    bound_usd : no plan costs less: the best bound of this rung and those below
-    adds_usd : cost beyond the last rung with a plan
+    plan : the cheapest found with the goals of this step and of those below that have a plan; none: see `why_not`
+    bound_usd : no plan costs less: the best bound of this step and those below
+    adds_usd : cost beyond the last step with a plan
     adds_least_usd, adds_most_usd : what the best plans differ by, at least and at most
     risk : none where `not_drilled` says why
-    plan_of : the rung above whose plan came out cheaper and is taken here, too; empty: its own
+    plan_of : the step above whose plan came out cheaper and is taken here, too; empty: its own
     """
 
-    rung: Rung
+    step: LadderStep
     plan: PlanFile | None
     bound_usd: float = 0.0
     adds_usd: float = 0.0
@@ -104,7 +104,7 @@ class Step:
 
     @property
     def within_gaps(self) -> bool:
-        """Whether the best plans of this rung and the last may cost the same."""
+        """Whether the best plans of this step and the last may cost the same."""
         return self.adds_least_usd <= 0.0
 
     @property
@@ -113,13 +113,13 @@ class Step:
         return self.plan is None and self.why_not == INTERRUPTED
 
 
-# ------------------------------------------------------------------ rungs
-def rung_name(goal: Goal) -> str:
-    """The rung that a goal belongs to.
+# ------------------------------------------------------------------ steps
+def step_name(goal: Goal) -> str:
+    """The step that a goal belongs to.
 
     Examples
     --------
-    >>> rung_name(Goal(any="site", of=2, within_seconds=60)), rung_name(Goal(failure="flood", within_seconds=60))
+    >>> step_name(Goal(any="site", of=2, within_seconds=60)), step_name(Goal(failure="flood", within_seconds=60))
     ('site:2', 'failure:flood')
     """
     if goal.failure is not None:
@@ -132,8 +132,8 @@ def longest_seconds(study: Study) -> float:
     return max((goal.within_seconds for tier in study.tiers for goal in tier.survive), default=ASSUMED_SECONDS)
 
 
-def rungs_of(study: Study) -> tuple[Rung, ...]:
-    """The rungs of a study: what it asks for first, then what it does not.
+def ladder_steps(study: Study) -> tuple[LadderStep, ...]:
+    """The steps of a study: what it asks for first, then what it does not.
 
     The order of both: any site, region, provider, stack; kinds of the study's own; its named failures; pairs. What the
     study does not ask for is assumed: all served within its longest deadline, by the tiers that have goals.
@@ -141,13 +141,13 @@ def rungs_of(study: Study) -> tuple[Rung, ...]:
     own: dict[str, dict[str, tuple[Goal, ...]]] = {}
     for tier in study.tiers:
         for goal in tier.survive:
-            of_rung = own.setdefault(rung_name(goal), {})
-            of_rung[tier.name] = (*of_rung.get(tier.name, ()), goal)
-    more = {rung_name(goal): goal for goal in _more_goals(study)}
+            of_step = own.setdefault(step_name(goal), {})
+            of_step[tier.name] = (*of_step.get(tier.name, ()), goal)
+    more = {step_name(goal): goal for goal in _more_goals(study)}
     held = [tier.name for tier in study.tiers if tier.survive] or [tier.name for tier in study.tiers]
-    rungs = [Rung(name, goals, True) for name, goals in own.items()]
-    rungs += [Rung(name, dict.fromkeys(held, (goal,)), False) for name, goal in more.items() if name not in own]
-    return (Rung(NO_GOAL, {}, True), *sorted(rungs, key=_order))
+    steps = [LadderStep(name, goals, True) for name, goals in own.items()]
+    steps += [LadderStep(name, dict.fromkeys(held, (goal,)), False) for name, goal in more.items() if name not in own]
+    return (LadderStep(NO_GOAL, {}, True), *sorted(steps, key=_order))
 
 
 def _more_goals(study: Study) -> Iterator[Goal]:
@@ -167,44 +167,44 @@ def _more_goals(study: Study) -> Iterator[Goal]:
             yield assumed(any=kind, of=2)
 
 
-def _order(rung: Rung) -> tuple[bool, int, int, str]:
-    kind, _, of = rung.name.partition(":")
+def _order(step: LadderStep) -> tuple[bool, int, int, str]:
+    kind, _, of = step.name.partition(":")
     if kind == "failure":
-        return (not rung.own, 2, 0, rung.name)
+        return (not step.own, 2, 0, step.name)
     place = KINDS.index(kind) if kind in KINDS else len(KINDS)
-    return (not rung.own, 3 if of else 0 if kind in KINDS else 1, place, rung.name)
+    return (not step.own, 3 if of else 0 if kind in KINDS else 1, place, step.name)
 
 
-def chosen(rungs: Sequence[Rung], texts: Iterable[str]) -> tuple[Rung, ...]:
-    """The rungs that are named, in that order, on `none`; all of them when none is named.
+def chosen(steps: Sequence[LadderStep], texts: Iterable[str]) -> tuple[LadderStep, ...]:
+    """The steps that are named, in that order, on `none`; all of them when none is named.
 
     Parameters
     ----------
-    rungs : all of them
-    texts : names of rungs, one or several with commas; a name may have commas of its own when it stands alone
+    steps : all of them
+    texts : names of steps, one or several with commas; a name may have commas of its own when it stands alone
 
     Raises
     ------
     InputError
-        for each name that is no rung
+        for each name that is no step
     """
-    by_name = {rung.name: rung for rung in rungs}
+    by_name = {step.name: step for step in steps}
     parts = (name for text in texts for name in ([text] if text in by_name else text.split(",")))
     wanted = list(dict.fromkeys((NO_GOAL, *(name.strip() for name in parts))))
     if findings := [
-        Finding("--rungs", f"one of {', '.join(by_name)}", name, "separate them with commas, lowest first")
+        Finding("--steps", f"one of {', '.join(by_name)}", name, "separate them with commas, lowest first")
         for name in wanted
         if name not in by_name
     ]:
         raise InputError(findings)
-    return tuple(by_name[name] for name in wanted) if len(wanted) > 1 else tuple(rungs)
+    return tuple(by_name[name] for name in wanted) if len(wanted) > 1 else tuple(steps)
 
 
-def with_goals(study: Study, rungs: Iterable[Rung]) -> Study:
-    """The study with the goals of these rungs alone."""
+def with_goals(study: Study, steps: Iterable[LadderStep]) -> Study:
+    """The study with the goals of these steps alone."""
     goals: dict[str, tuple[Goal, ...]] = {}
-    for rung in rungs:
-        for tier, more in rung.goals.items():
+    for step in steps:
+        for tier, more in step.goals.items():
             goals[tier] = (*goals.get(tier, ()), *more)
     tiers = tuple(tier.model_copy(update={"survive": goals.get(tier.name, ())}) for tier in study.tiers)
     return study.model_copy(update={"tiers": tiers})
@@ -242,82 +242,82 @@ def risk_of(study: Study, result: DrillResult) -> Risk:
 # ------------------------------------------------------------------ climbing
 def climb(
     study: Study,
-    rungs: Sequence[Rung],
+    steps: Sequence[LadderStep],
     effort: Effort = Effort(gap_fraction=0.03),
     case: Case = "base",
     progress: Progress = lambda stage, done, detail: None,
-) -> tuple[Step, ...]:
-    """Plan a study with the goals of each rung added in turn, and drill the failures of all rungs on every plan.
+) -> tuple[StepPlan, ...]:
+    """Plan a study with the goals of each step added in turn, and drill the failures of all steps on every plan.
 
-    A rung starts from the failures that decided the ones below, and leaves out the goals of rungs without a plan. More
-    goals never cost less: a bound holds for every rung above, too, and a cheaper plan from above for every rung below.
+    A step starts from the failures that decided the ones below, and leaves out the goals of steps without a plan. More
+    goals never cost less: a bound holds for every step above, too, and a cheaper plan from above for every step below.
 
     Parameters
     ----------
-    study : its goals are replaced by those of the rungs
-    rungs : in the order in which they are added
+    study : its goals are replaced by those of the steps
+    steps : in the order in which they are added
     effort, case : of every plan
     progress : called with (stage, fraction done, detail); the detail holds an estimate of what is left
 
     Returns
     -------
-    one step per rung; after an interruption the rest says so
+    one step per step; after an interruption the rest says so
     """
-    everything = with_goals(study, rungs)
-    steps, standing, hints = list[Step](), list[Rung](), tuple[str, ...]()
+    everything = with_goals(study, steps)
+    plans, standing, hints = list[StepPlan](), list[LadderStep](), tuple[str, ...]()
     began, stopped = time.monotonic(), False
-    for n, rung in enumerate(rungs):
+    for n, step in enumerate(steps):
         if stopped:
-            steps.append(Step(rung, None, why_not=INTERRUPTED))
+            plans.append(StepPlan(step, None, why_not=INTERRUPTED))
             continue
-        told = _within(progress, rung.name, n, len(rungs), began)
-        plan, why_not, unsure = _planned(with_goals(study, [*standing, rung]), effort, case, hints, told)
+        told = _within(progress, step.name, n, len(steps), began)
+        plan, why_not, unsure = _planned(with_goals(study, [*standing, step]), effort, case, hints, told)
         risk, not_drilled = _risk(everything, plan, told) if plan is not None else (None, "")
         unsure = unsure or not_drilled not in ("", INTERRUPTED)
-        steps.append(Step(rung, plan, risk=risk, why_not=why_not, not_drilled=not_drilled, unsure=unsure))
+        plans.append(StepPlan(step, plan, risk=risk, why_not=why_not, not_drilled=not_drilled, unsure=unsure))
         if plan is None:
-            stopped = steps[-1].not_planned
+            stopped = plans[-1].not_planned
             continue
-        standing.append(rung)
+        standing.append(step)
         hints = tuple(dict.fromkeys((*hints, *plan.proof.binding_failures)))
         stopped = (
             interrupted() or not_drilled == INTERRUPTED or (effort.seconds is None and plan.proof.status == "stopped")
         )
-    return compared(steps)
+    return compared(plans)
 
 
-def compared(steps: Sequence[Step]) -> tuple[Step, ...]:
-    """The steps with what each adds: cheaper plans from above taken over first, bounds from below next.
+def compared(plans: Sequence[StepPlan]) -> tuple[StepPlan, ...]:
+    """The plans with what each adds: cheaper plans from above taken over first, bounds from below next.
 
     Formula
         bound_usd[k] = max(bound_usd[k - 1], bound of the plan)
         adds_least_usd = max(0, bound_usd[k] - cost[k - 1]);  adds_most_usd = cost[k] - bound_usd[k - 1]    [USD]
     """
-    cheapest: Step | None = None
-    taken: list[Step] = []
-    for step in reversed(steps):
-        if step.plan is not None and (cheapest is None or step.cost_usd <= cheapest.cost_usd):
-            cheapest = step
-        elif step.plan is not None and cheapest is not None:
-            bound = step.plan.proof.bound_usd
-            step = replace(cheapest, rung=step.rung, bound_usd=bound, plan_of=cheapest.rung.name)
-        taken.insert(0, step)
-    found: list[Step] = []
-    last: Step | None = None
-    for step in taken:
-        if step.plan is not None:
-            own = step.bound_usd if step.plan_of else step.plan.proof.bound_usd
-            bound = min(step.cost_usd, max(own, last.bound_usd if last is not None else own))
-            step = replace(step, bound_usd=bound)
+    cheapest: StepPlan | None = None
+    taken: list[StepPlan] = []
+    for one in reversed(plans):
+        if one.plan is not None and (cheapest is None or one.cost_usd <= cheapest.cost_usd):
+            cheapest = one
+        elif one.plan is not None and cheapest is not None:
+            bound = one.plan.proof.bound_usd
+            one = replace(cheapest, step=one.step, bound_usd=bound, plan_of=cheapest.step.name)
+        taken.insert(0, one)
+    found: list[StepPlan] = []
+    last: StepPlan | None = None
+    for one in taken:
+        if one.plan is not None:
+            own = one.bound_usd if one.plan_of else one.plan.proof.bound_usd
+            bound = min(one.cost_usd, max(own, last.bound_usd if last is not None else own))
+            one = replace(one, bound_usd=bound)
             if last is not None:
-                step = replace(
-                    step,
-                    adds_usd=step.cost_usd - last.cost_usd,
+                one = replace(
+                    one,
+                    adds_usd=one.cost_usd - last.cost_usd,
                     adds_least_usd=max(0.0, bound - last.cost_usd),
-                    adds_most_usd=step.cost_usd - last.bound_usd,
+                    adds_most_usd=one.cost_usd - last.bound_usd,
                 )
-            last = step
-        found.append(step)
+            last = one
+        found.append(one)
     return tuple(found)
 
 
@@ -340,12 +340,12 @@ def _planned(
 
 
 def _risk(everything: Study, plan: PlanFile, progress: Progress) -> tuple[Risk | None, str]:
-    """The failures of all rungs, drilled on the plan of one; or why not."""
+    """The failures of all steps, drilled on the plan of one; or why not."""
     asked = plan.model_copy(update={"study": everything})
     mode: Mode = "rescale" if getattr(everything, "failover", "resolve") == "rescale" else "resolve"
 
     def told(failures: int, of: int) -> None:
-        progress("drilling the failures of all rungs", failures / max(1, of), "")
+        progress("drilling the failures of all steps", failures / max(1, of), "")
 
     try:
         return risk_of(everything, drill_plan(asked, mode, told)), ""
@@ -359,7 +359,7 @@ def _risk(everything: Study, plan: PlanFile, progress: Progress) -> tuple[Risk |
 
 
 def _within(progress: Progress, name: str, n: int, of: int, began: float) -> Progress:
-    """Progress of one rung within all of them, with an estimate of what is left once one is done."""
+    """Progress of one step within all of them, with an estimate of what is left once one is done."""
 
     def told(stage: str, done: float | None, detail: str) -> None:
         left = f", about {(time.monotonic() - began) / n * (of - n):,.0f} s left" if n else ""

@@ -21,7 +21,7 @@ from planner.plan.plan import Case, make_plan
 from planner.problem.build import build
 from planner.problem.eligibility import workloads_without_edge
 from planner.problem.problem import HOURLY
-from planner.questions.bridge import Bridge, bare_costs, bare_key, bridge
+from planner.questions.bridge import Bridge, bridge, costs_without_goals, key_without_goals
 from planner.questions.patches import Patch, patch_of, patched, read_patch
 from planner.solve.search import Effort, Infeasible, Progress, is_proven
 from planner.study.places import Place, Reading, shown
@@ -376,8 +376,11 @@ def bridges_of(answers: Sequence[Answer]) -> dict[str, Bridge]:
     base, plans = answers[0].plan, {a.variant.name: a.plan for a in answers[1:] if a.plan is not None}
     if base is None:
         return {}
-    known = {bare_key(plan.study, plan.demand_case): plan.without_goals.costs_usd for plan in (base, *plans.values())}
-    bare = bare_costs(Effort(gap_fraction=base.proof.gap_asked_fraction), known)
+    known = {
+        key_without_goals(plan.study, plan.demand_case): plan.without_goals.costs_usd
+        for plan in (base, *plans.values())
+    }
+    bare = costs_without_goals(Effort(gap_fraction=base.proof.gap_asked_fraction), known)
     return {name: bridge(base, plan, bare) for name, plan in plans.items()}
 
 

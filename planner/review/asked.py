@@ -5,9 +5,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from planner.questions.bridging import Late, Slipped
 from planner.questions.crossover import UNITS, UTILISATIONS, Crossing, Crossover, Option
-from planner.questions.missing import Broken
+from planner.questions.delay_cost import BrokenWhileLate, DelayCost, KnownLate
 from planner.questions.patches import Change
 from planner.questions.sequence import Alternative, Sequences
 from planner.review.compared import signed
@@ -28,17 +27,17 @@ AS_IT_STANDS = (
 
 
 # ------------------------------------------------------------------ slip
-def review_slips(study: Study, found: Sequence[Slipped], all_rows: bool = False) -> Report:
+def review_slips(study: Study, found: Sequence[DelayCost], all_rows: bool = False) -> Report:
     """What each slip costs: ANSWER, SLIPS, VALUE OF A MONTH, BROKEN, NO PLAN."""
     sections = [_worst_slip(found), _slips(found, all_rows), *_known_late(found), *_values(found)]
     sections += _broken(found, all_rows)
-    without = [one for one in found if one.bridging_usd is None]
+    without = [one for one in found if one.delay_usd is None]
     if without:
-        lines = [line for one in without for line in (f"{one.slip.patch.name}:", *_indented(one.why_not))]
-        data = [{"slip": one.slip.patch.name, "why_not": one.why_not} for one in without]
+        lines = [line for one in without for line in (f"{one.delay.patch.name}:", *_indented(one.why_not))]
+        data = [{"slip": one.delay.patch.name, "why_not": one.why_not} for one in without]
         sections.append(Section("NO PLAN", tuple(lines), data=data))
-    if late := [one for one in found if one.slip.ready is not None]:
-        sets = " ".join(f"--set '{_written(change)}'" for change in late[0].slip.patch.changes)
+    if late := [one for one in found if one.delay.ready is not None]:
+        sets = " ".join(f"--set '{_written(change)}'" for change in late[0].delay.patch.changes)
         sections.append(Section("NEXT", (f"planner whatif STUDY {sets}  one of them against the plan",)))
     unsure = [f"{name}: {first_line(late.unsure)}" for name, late in _late(found) if late.unsure]
     return Report(f"slips of {study.study}", not without, tuple(sections), unsure=tuple(unsure))
@@ -54,67 +53,69 @@ def _indented(text: str, most: int = 4) -> list[str]:
     return [f"  {line.strip()}" for line in text.splitlines()[:most]]
 
 
-def _worst_slip(found: Sequence[Slipped]) -> Section:
+def _worst_slip(found: Sequence[DelayCost]) -> Section:
     lines = []
     valued = [one for one in found if one.usd_per_month is not None]
-    for one in sorted(valued, key=lambda o: (-(o.usd_per_month or 0.0), o.slip.patch.name))[:3]:
-        cost = f"{signed(one.bridging_usd or 0.0)} USD, {signed(one.usd_per_month or 0.0)} USD a month"
-        lines.append(f"{one.slip.subject}, {one.slip.clock}: {one.slip.months:g} months cost {cost}, when known now")
+    for one in sorted(valued, key=lambda o: (-(o.usd_per_month or 0.0), o.delay.patch.name))[:3]:
+        cost = f"{signed(one.delay_usd or 0.0)} USD, {signed(one.usd_per_month or 0.0)} USD a month"
+        lines.append(
+            f"{one.delay.subject}, {one.delay.lead_time}: {one.delay.months:g} months cost {cost}, when known now"
+        )
     goals = {b.goal for one in found for b in one.broken}
     if goals:
         lines.append(f"as the plan stands, slips break {len(goals)}: {'; '.join(sorted(goals)[:4])}")
     lines += _how_late(found)
-    without = [one.slip.patch.name for one in found if one.bridging_usd is None]
+    without = [one.delay.patch.name for one in found if one.delay_usd is None]
     if without:
         lines.append(f"NO PLAN with {', '.join(without[:MOST_FAILURES])}")
-    if not found or all(one.slip.ready is None for one in found):
+    if not found or all(one.delay.ready is None for one in found):
         lines.append("the plan has none of what could be late: nothing depends on it")
     return Section("ANSWER", tuple(lines), data={"slips": len(found), "without_plan": without, "goals": sorted(goals)})
 
 
-def _how_late(found: Sequence[Slipped]) -> list[str]:
+def _how_late(found: Sequence[DelayCost]) -> list[str]:
     """Of each clock that was asked about with several delays: how late it may be as the plan stands."""
-    by_clock: dict[tuple[str, str], list[Slipped]] = {}
+    by_clock: dict[tuple[str, str], list[DelayCost]] = {}
     for one in found:
-        if one.slip.ready is not None:
-            by_clock.setdefault((one.slip.subject, one.slip.clock), []).append(one)
+        if one.delay.ready is not None:
+            by_clock.setdefault((one.delay.subject, one.delay.lead_time), []).append(one)
     lines = []
     for (subject, clock), several in sorted(by_clock.items()):
-        first_broken = min((one.slip.months for one in several if one.broken), default=float("inf"))
-        held = max((one.slip.months for one in several if one.slip.months < first_broken), default=0.0)
+        first_broken = min((one.delay.months for one in several if one.broken), default=float("inf"))
+        held = max((one.delay.months for one in several if one.delay.months < first_broken), default=0.0)
         if held:
             more = f", not {first_broken:g}" if first_broken < float("inf") else ", the longest that was asked about"
             lines.append(f"as the plan stands, {subject}, {clock}, may be {held:g} months late{more}")
     return lines
 
 
-def _slips(found: Sequence[Slipped], all_rows: bool) -> Section:
+def _slips(found: Sequence[DelayCost], all_rows: bool) -> Section:
     rows: list[tuple[Cell, ...]] = []
     data: list[dict[str, Any]] = []
     for one in found:
-        slip = one.slip
+        slip = one.delay
         there = slip.until or "the end"
         broken = len({b.goal for b in one.broken})
         usual = (slip.patch.name, slip.ready or "not in the plan")
         if slip.ready is None:
             rows.append((*usual, "", "0", "", "0", None))
-        elif one.bridging_usd is None:
+        elif one.delay_usd is None:
             rows.append((*usual, there, "no plan", "", "", broken))
         else:
             between = f"{signed(one.least_usd)} to {signed(one.most_usd)}"
             month = signed(one.usd_per_month or 0.0)
-            rows.append((*usual, there, signed(one.bridging_usd), between, month, broken))
+            rows.append((*usual, there, signed(one.delay_usd), between, month, broken))
         data.append(
             {
                 "subject": slip.subject,
                 "site": slip.site,
-                "clock": slip.clock,
+                "clock": slip.lead_time,
                 "months": slip.months,
                 "planned_for": slip.ready,
                 "there_in": slip.until if slip.ready else None,
-                "missing_months": slip.missing_months,
-                "bridging_usd": one.bridging_usd,
-                "best_plans_differ_by_usd": [one.least_usd, one.most_usd] if one.bridging_usd is not None else None,
+                "months_without": slip.months_without,
+                "delay_usd": one.delay_usd,
+                "best_plans_differ_by_usd": [one.least_usd, one.most_usd] if one.delay_usd is not None else None,
                 "usd_per_month": one.usd_per_month,
                 "goals_broken": sorted({b.goal for b in one.broken}),
                 "why_not": one.why_not,
@@ -131,28 +132,28 @@ def _slips(found: Sequence[Slipped], all_rows: bool) -> Section:
         "goals broken",
     )
     after = [KNOWN_NOW, AS_IT_STANDS]
-    if any(one.slip.missing_months > one.slip.months + ALMOST for one in found):
+    if any(one.delay.months_without > one.delay.months + ALMOST for one in found):
         after.append("USD/month: by the months in which it is missing; plans count whole periods: split the horizon")
     return Section("SLIPS", (), columns, tuple(shown), len(rows) - len(shown), after=tuple(after), data=data)
 
 
-def _late(found: Sequence[Slipped]) -> list[tuple[str, Late]]:
-    return [(one.slip.patch.name, one.late) for one in found if one.late is not None]
+def _late(found: Sequence[DelayCost]) -> list[tuple[str, KnownLate]]:
+    return [(one.delay.patch.name, one.known_late) for one in found if one.known_late is not None]
 
 
-def _known_late(found: Sequence[Slipped]) -> list[Section]:
+def _known_late(found: Sequence[DelayCost]) -> list[Section]:
     """What slips cost that are known late, where that was asked, beside what they cost when they are known now."""
     rows: list[tuple[Cell, ...]] = []
     data: list[dict[str, Any]] = []
     for one in found:
-        if (late := one.late) is None:
+        if (late := one.known_late) is None:
             continue
-        now = signed(one.bridging_usd) if one.bridging_usd is not None else "no plan"
+        now = signed(one.delay_usd) if one.delay_usd is not None else "no plan"
         cost, between = "not known" if late.unsure else "no plan", ""
         if late.usd is not None:
             cost, between = signed(late.usd), f"{signed(late.least_usd)} to {signed(late.most_usd)}"
-        rows.append((one.slip.patch.name, str(late.known_on), now, cost, between))
-        data.append({"slip": one.slip.patch.name, **asdict(late), "known_on": str(late.known_on)})
+        rows.append((one.delay.patch.name, str(late.known_on), now, cost, between))
+        data.append({"slip": one.delay.patch.name, **asdict(late), "known_on": str(late.known_on)})
     line = (
         "what had to be ordered before that day is as in the plan, and nothing beside it; the late phase is built and "
         "paid all the same, and the machines for its site wait with it; no plan: then goals break in between"
@@ -162,29 +163,31 @@ def _known_late(found: Sequence[Slipped]) -> list[Section]:
     return [Section("KNOWN LATE", (line,), columns, tuple(rows), after=after, data=data)] if rows else []
 
 
-def _values(found: Sequence[Slipped]) -> list[Section]:
+def _values(found: Sequence[DelayCost]) -> list[Section]:
     """The value of a month at each site: of its dearest slip."""
-    best: dict[str, Slipped] = {}
+    best: dict[str, DelayCost] = {}
     for one in found:
         if one.usd_per_month is not None:
-            other = best.get(one.slip.site)
+            other = best.get(one.delay.site)
             if other is None or one.usd_per_month > (other.usd_per_month or 0.0):
-                best[one.slip.site] = one
-    rows = tuple((site, signed(one.usd_per_month or 0.0), one.slip.patch.name) for site, one in sorted(best.items()))
-    data = {site: {"usd_per_month": one.usd_per_month, "of": one.slip.patch.name} for site, one in sorted(best.items())}
+                best[one.delay.site] = one
+    rows = tuple((site, signed(one.usd_per_month or 0.0), one.delay.patch.name) for site, one in sorted(best.items()))
+    data = {
+        site: {"usd_per_month": one.usd_per_month, "of": one.delay.patch.name} for site, one in sorted(best.items())
+    }
     line = "what a month less of delay is worth, of the dearest slip of the site that was asked about"
     columns = ("site", "USD/month", "of")
     return [Section("VALUE OF A MONTH", (line,), columns, rows, data=data)] if rows else []
 
 
-def _broken(found: Sequence[Slipped], all_rows: bool) -> list[Section]:
+def _broken(found: Sequence[DelayCost], all_rows: bool) -> list[Section]:
     rows: list[tuple[Cell, ...]] = []
     data: list[dict[str, Any]] = []
     for one in found:
-        by_goal: dict[str, list[Broken]] = {}
+        by_goal: dict[str, list[BrokenWhileLate]] = {}
         for b in one.broken:
             by_goal.setdefault(b.goal, []).append(b)
-            data.append({"slip": one.slip.patch.name, **asdict(b)})
+            data.append({"slip": one.delay.patch.name, **asdict(b)})
         for n, (goal, broken) in enumerate(by_goal.items()):
             failures = sorted({f for b in broken for f in b.failures})
             worst = ", ".join(short_failure(f) for f in failures[:MOST_FAILURES])
@@ -192,7 +195,7 @@ def _broken(found: Sequence[Slipped], all_rows: bool) -> list[Section]:
             periods = broken[0].period + (f" to {broken[-1].period}" if len(broken) > 1 else "")
             short = max(b.requests_per_second or 0.0 for b in broken)
             cells = (periods, goal, worst + more, f"{short:,.4g}" if short else "")
-            rows.append((one.slip.patch.name if n == 0 else "", *cells))
+            rows.append((one.delay.patch.name if n == 0 else "", *cells))
     shown = rows if all_rows else rows[:MOST_ROWS]
     columns = ("late", "in", "goal", "when lost", "requests/s")
     line = (
@@ -271,12 +274,12 @@ def _crossings(found: Crossover, all_rows: bool) -> Section:
         for c in found.crossings
     ]
     lines = [
-        f"{UNITS[found.by]} in full use; utilisation: share of the hours in which it is used; on demand: the cheapest, "
-        "over the same months, by its price path"
+        f"{UNITS[found.basis]} in full use; utilisation: share of the hours in which it is used; on demand: the "
+        "cheapest, over the same months, by its price path"
     ]
     hired = {(c.fixed.group, c.hourly.name) for c in found.crossings}
     lines += [f"on demand for {group}: {name}" for group, name in sorted(hired)]
-    columns = (found.by.replace("_", " "), "option", "from", "USD", "on demand USD", "cheaper")
+    columns = (found.basis.replace("_", " "), "option", "from", "USD", "on demand USD", "cheaper")
     return Section("CROSSOVER", tuple(lines), columns, tuple(shown), len(rows) - len(shown), data=data)
 
 
@@ -291,9 +294,9 @@ def _options(found: Crossover, all_rows: bool) -> Section:
             rows.append((o.group, o.name, periods, *at, f"{o.price}, {o.evidence} {o.as_of}"))
     shown = rows if all_rows else rows[:MOST_ROWS]
     data = [{**asdict(o), "usd_per_hour": o.usd_per_hour} for o in found.options]
-    line = f"{UNITS[found.by]} when used in so many of the hours; spot does not count in a failure"
+    line = f"{UNITS[found.basis]} when used in so many of the hours; spot does not count in a failure"
     used = tuple(f"at {percent(u)}" for u in UTILISATIONS)
-    columns = (found.by.replace("_", " "), "option", "from", *used, "price")
+    columns = (found.basis.replace("_", " "), "option", "from", *used, "price")
     return Section("OPTIONS", (line,), columns, tuple(shown), len(rows) - len(shown), data=data)
 
 
@@ -308,8 +311,8 @@ def _of_which(found: Crossover) -> list[Section]:
         (group, name, *(usd(o.parts[part]) if part in o.parts else "" for part in names), f"{o.months:g}")
         for (group, name), o in sorted(first.items())
     )
-    line = f"{UNITS[found.by]} in full use; machines, hall: capital as an annuity over the life of each asset"
-    columns = (found.by.replace("_", " "), "option", *names, "months")
+    line = f"{UNITS[found.basis]} in full use; machines, hall: capital as an annuity over the life of each asset"
+    columns = (found.basis.replace("_", " "), "option", *names, "months")
     data = [{"group": o.group, "option": o.name, "parts": dict(o.parts)} for o in first.values()]
     return [Section("OF WHICH", (line,), columns, rows, data=data)] if rows else []
 

@@ -274,7 +274,7 @@ def review_diff(found: Diff, all_rows: bool = False) -> Report:
     """The comparison of two plans: ANSWER, BRIDGE, then a table for each part that differs."""
     sections = [_same(found), _bridge(found)]
     for part in PARTS:
-        rows = sorted((d for d in found.differences if d.part == part), key=lambda d: (-d.by, d.name))
+        rows = sorted((d for d in found.differences if d.part == part), key=lambda d: (-d.apart_fraction, d.name))
         if rows:
             sections.append(_part(part, rows, all_rows))
     title = f"{found.before.study.study} against {found.after.study.study}"
@@ -316,7 +316,10 @@ def _bridge(found: Diff) -> Section:
 def _part(part: str, rows: list[Difference], all_rows: bool) -> Section:
     shown = rows if all_rows else rows[:MOST_ROWS]
     cells = tuple((_named(d, part), _cell(d.before, d), _cell(d.after, d), _delta(d)) for d in shown)
-    data = [{"name": d.name, "before": d.before, "after": d.after, "by_fraction": d.by, "unit": d.unit} for d in rows]
+    data = [
+        {"name": d.name, "before": d.before, "after": d.after, "by_fraction": d.apart_fraction, "unit": d.unit}
+        for d in rows
+    ]
     what = {"study": "what is asked", "traffic": "workload from origin at pool"}.get(part, part)
     columns = (what, "first plan", "second plan", "change")
     return Section(part.upper(), (), columns, cells, len(rows) - len(shown), data=data)

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from planner.problem.problem import Problem
-from planner.questions.exposure import Exposure, Running
+from planner.questions.risk.exposure import Exposure, Running
 from planner.study.dependencies import dependency_graph, leaves
 from planner.study.records.study import Needs, Study, kind_and_name
 

@@ -4,9 +4,8 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from planner.questions.cutsets import MOST_ORDER
-from planner.questions.exposure import Blast, CutSet, Exposure, Gap
-from planner.questions.ways import Flow, Members
+from planner.questions.risk.cut_sets import MOST_ORDER, Flow, Members
+from planner.questions.risk.exposure import Blast, CutSet, Exposure, Gap
 from planner.review.report import Cell, Report, Section, percent, short_failure, usd
 from planner.study.records.study import kind_and_name
 
@@ -198,7 +197,7 @@ def _blast(x: Exposure, all_rows: bool) -> Section:
             f"{blast.lost_requests_per_second:,.1f}",
             usd(blast.lost_usd_per_hour),
             f"{blast.moved_requests_per_second:,.1f}",
-            percent(blast.ways_lost_fraction, 1),
+            percent(blast.placements_lost_fraction, 1),
             _tiers_text(blast.tiers, x),
         )
         for blast in shown
@@ -224,7 +223,7 @@ def _blast_data(blast: Blast) -> dict[str, Any]:
         "no_way_requests_per_second": blast.lost_requests_per_second,
         "no_way_usd_per_hour": blast.lost_usd_per_hour,
         "moved_requests_per_second": blast.moved_requests_per_second,
-        "placements_lost_fraction": blast.ways_lost_fraction,
+        "placements_lost_fraction": blast.placements_lost_fraction,
         "tiers": list(blast.tiers),
     }
 

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from planner.questions.ladder import ASSUMED_FRACTION, NO_GOAL, Step, longest_seconds
+from planner.questions.ladder import ASSUMED_FRACTION, NO_GOAL, StepPlan, longest_seconds
 from planner.review.report import Cell, Report, Section, first_line, percent, short_failure, usd
 from planner.study.records.study import Goal, Study
 
@@ -16,7 +16,7 @@ NOT_IN = (
 )
 
 
-def review_ladder(study: Study, steps: Sequence[Step]) -> Report:
+def review_ladder(study: Study, steps: Sequence[StepPlan]) -> Report:
     """The report of a ladder; good when every rung of the study's own goals has a plan."""
     sections = (
         _answer(study, steps),
@@ -26,14 +26,14 @@ def review_ladder(study: Study, steps: Sequence[Step]) -> Report:
         Section("NOT IN", (*_assumed(study, steps), *NOT_IN)),
     )
     unsure = tuple(
-        f"{rung_text(step.rung.name)}: {first_line(step.why_not or step.not_drilled)}" for step in steps if step.unsure
+        f"{rung_text(step.step.name)}: {first_line(step.why_not or step.not_drilled)}" for step in steps if step.unsure
     )
     return Report(f"ladder of study {study.study}", good(steps), sections, unsure=unsure)
 
 
-def good(steps: Sequence[Step]) -> bool:
+def good(steps: Sequence[StepPlan]) -> bool:
     """Whether every rung of the study's own goals has a plan."""
-    return all(step.plan is not None for step in steps if step.rung.own)
+    return all(step.plan is not None for step in steps if step.step.own)
 
 
 def rung_text(name: str) -> str:
@@ -68,45 +68,45 @@ def _goal(goal: Goal) -> str:
     return f"{percent(goal.serve_fraction)} in {goal.within_seconds:g} s{left_out}{goal.while_out}"
 
 
-def _differ(step: Step) -> str:
+def _differ(step: StepPlan) -> str:
     """What the best plans of a rung and the last differ by; a difference smaller than the gaps says so."""
-    if step.plan is None or step.rung.name == NO_GOAL:
+    if step.plan is None or step.step.name == NO_GOAL:
         return ""
     if step.within_gaps:
         return f"within the gaps, ≤ {step.adds_most_usd:,.0f}"
     return f"{step.adds_least_usd:,.0f} to {step.adds_most_usd:,.0f}"
 
 
-def _answer(study: Study, steps: Sequence[Step]) -> Section:
+def _answer(study: Study, steps: Sequence[StepPlan]) -> Section:
     planned = [step for step in steps if step.plan is not None]
     lines = [f"USD over {study.horizon.months:g} months, at the study's prices; each within its gap of the best plan"]
     if study.objective != "cost":
         lines.append(f"USD include what failures are reckoned to cost: objective {study.objective}")
-    own = [step for step in planned if step.rung.own]
+    own = [step for step in planned if step.step.own]
     for step in (own[0], own[-1]) if len(own) > 1 else own:
         assert step.plan is not None
-        upto = "no goal" if step.rung.name == NO_GOAL else f"the study's own goals, up to {rung_text(step.rung.name)}"
+        upto = "no goal" if step.step.name == NO_GOAL else f"the study's own goals, up to {rung_text(step.step.name)}"
         cost = f"{usd(step.cost_usd)} USD, gap {percent(step.gap_fraction, 2)}"
         lines.append(f"{upto}: {cost}{_at_risk_text(step)}")
     lines += _equal_terms(own)
-    dear = [step for step in planned if step.rung.name != NO_GOAL and not step.within_gaps]
+    dear = [step for step in planned if step.step.name != NO_GOAL and not step.within_gaps]
     if dear:
-        most = max(dear, key=lambda step: (step.adds_usd, step.rung.name))
-        lines.append(f"dearest rung: {rung_text(most.rung.name)}, +{usd(most.adds_usd)} USD ({_differ(most)})")
-    free = [rung_text(step.rung.name) for step in planned[1:] if step.within_gaps]
+        most = max(dear, key=lambda step: (step.adds_usd, step.step.name))
+        lines.append(f"dearest rung: {rung_text(most.step.name)}, +{usd(most.adds_usd)} USD ({_differ(most)})")
+    free = [rung_text(step.step.name) for step in planned[1:] if step.within_gaps]
     if free:
         lines.append(f"adds less than the gaps can tell: {', '.join(free)}")
     without = [step for step in steps if step.plan is None and not step.not_planned]
     if without:
-        names = ", ".join(rung_text(step.rung.name) + ("" if step.rung.own else " (assumed)") for step in without)
+        names = ", ".join(rung_text(step.step.name) + ("" if step.step.own else " (assumed)") for step in without)
         lines.append(f"NO PLAN: {names}; the rungs after it stand without its goals")
-    left = [rung_text(step.rung.name) for step in steps if step.not_planned]
+    left = [rung_text(step.step.name) for step in steps if step.not_planned]
     if left:
         lines.append(f"NOT PLANNED, interrupted: {', '.join(left)}")
     return Section("ANSWER", tuple(lines))
 
 
-def _equal_terms(own: Sequence[Step]) -> list[str]:
+def _equal_terms(own: Sequence[StepPlan]) -> list[str]:
     """How much of what the study's own goals add is for not standing on spot, where no goal does."""
     top = own[-1].plan if own else None
     if top is None or len(own) < 2 or top.on_equal_terms is None:
@@ -121,7 +121,7 @@ def _equal_terms(own: Sequence[Step]) -> list[str]:
     ]
 
 
-def _at_risk_text(step: Step) -> str:
+def _at_risk_text(step: StepPlan) -> str:
     risk = step.risk
     if risk is None:
         return ""
@@ -132,18 +132,18 @@ def _at_risk_text(step: Step) -> str:
     return f"; {lost}, worst {short_failure(risk.worst)}: {short}"
 
 
-def _row_name(step: Step) -> str:
-    return rung_text(step.rung.name) if step.rung.name == NO_GOAL else f"+ {rung_text(step.rung.name)}"
+def _row_name(step: StepPlan) -> str:
+    return rung_text(step.step.name) if step.step.name == NO_GOAL else f"+ {rung_text(step.step.name)}"
 
 
-def _rungs(steps: Sequence[Step]) -> Section:
+def _rungs(steps: Sequence[StepPlan]) -> Section:
     rows: list[tuple[Cell, ...]] = []
     for step in steps:
-        promise = _promise(step.rung.goals) + ("" if step.rung.own else ", assumed")
+        promise = _promise(step.step.goals) + ("" if step.step.own else ", assumed")
         if step.plan is None:
             rows.append((_row_name(step), promise, "not planned" if step.not_planned else "no plan", "", "", ""))
             continue
-        adds = "" if step.rung.name == NO_GOAL else f"{step.adds_usd:+,.0f}"
+        adds = "" if step.step.name == NO_GOAL else f"{step.adds_usd:+,.0f}"
         cost = usd(step.cost_usd)
         rows.append((_row_name(step), promise, cost, percent(step.gap_fraction, 2), adds, _differ(step)))
     columns = ("rung", "goal", "USD", "gap", "adds USD", "best plans differ by")
@@ -151,12 +151,12 @@ def _rungs(steps: Sequence[Step]) -> Section:
         "adds: beyond the last rung with a plan; best plans differ by: at least and at most, as the gaps allow",
         "gap: against the best bound of a rung and those below: more goals never cost less",
     )
-    if taken := [rung_text(step.rung.name) for step in steps if step.plan_of]:
+    if taken := [rung_text(step.step.name) for step in steps if step.plan_of]:
         after += (f"the plan of a rung above came out cheaper and is taken for: {', '.join(taken)}",)
     return Section("RUNGS", (), columns, tuple(rows), after=after, data=[_data(step) for step in steps])
 
 
-def _at_risk(steps: Sequence[Step]) -> tuple[Section, ...]:
+def _at_risk(steps: Sequence[StepPlan]) -> tuple[Section, ...]:
     found = [(step, step.risk) for step in steps if step.risk is not None]
     rows: list[tuple[Cell, ...]] = []
     for step, risk in found:
@@ -176,11 +176,11 @@ def _at_risk(steps: Sequence[Step]) -> tuple[Section, ...]:
     return (Section("AT RISK", tuple(lines), columns, tuple(rows)),) if rows or len(lines) > 1 else ()
 
 
-def _data(step: Step) -> dict[str, Any]:
+def _data(step: StepPlan) -> dict[str, Any]:
     found: dict[str, Any] = {
-        "rung": step.rung.name,
-        "own": step.rung.own,
-        "goals": {t: [g.model_dump(mode="json", by_alias=True) for g in of] for t, of in step.rung.goals.items()},
+        "rung": step.step.name,
+        "own": step.step.own,
+        "goals": {t: [g.model_dump(mode="json", by_alias=True) for g in of] for t, of in step.step.goals.items()},
         "plan": None,
         "why_not": step.why_not,
     }
@@ -199,7 +199,7 @@ def _data(step: Step) -> dict[str, Any]:
         "best_plans_differ_by_usd": [step.adds_least_usd, step.adds_most_usd],
         "within_gaps": step.within_gaps,
         "not_drilled": step.not_drilled,
-        "plan_of": step.plan_of or step.rung.name,
+        "plan_of": step.plan_of or step.step.name,
         "at_risk": None
         if risk is None
         else {
@@ -213,17 +213,17 @@ def _data(step: Step) -> dict[str, Any]:
     }
 
 
-def _no_plan(steps: Sequence[Step]) -> tuple[Section, ...]:
+def _no_plan(steps: Sequence[StepPlan]) -> tuple[Section, ...]:
     lines: list[str] = []
     for step in steps:
         if step.plan is None and not step.not_planned:
-            lines.append(f"{rung_text(step.rung.name)}:")
+            lines.append(f"{rung_text(step.step.name)}:")
             lines += [f"  {line.strip()}" for line in step.why_not.splitlines()[:WHY_LINES]]
     return (Section("NO PLAN", tuple(lines)),) if lines else ()
 
 
-def _assumed(study: Study, steps: Sequence[Step]) -> tuple[str, ...]:
-    names = [rung_text(step.rung.name) for step in steps if not step.rung.own]
+def _assumed(study: Study, steps: Sequence[StepPlan]) -> tuple[str, ...]:
+    names = [rung_text(step.step.name) for step in steps if not step.step.own]
     if not names:
         return ()
     within = f"{percent(ASSUMED_FRACTION)} within {longest_seconds(study):g} s, the longest deadline of its goals"

@@ -10,7 +10,7 @@ from planner.plan.audit import audit
 from planner.plan.file import read_plan
 from planner.plan.plan import make_plan
 from planner.problem.build import build
-from planner.questions.exposure import exposure
+from planner.questions.risk.exposure import exposure
 from planner.solve.search import Effort
 from planner.study.read import data_folder, read_study
 from planner.study.records.inventory import Pool

@@ -14,7 +14,7 @@ from planner.plan.decisions import problem_of
 from planner.plan.file import plan_text, sealed
 from planner.plan.orders import orders
 from planner.plan.plan import make_plan
-from planner.questions.ladder import climb, rungs_of
+from planner.questions.ladder import climb, ladder_steps
 from planner.review.answer import review_plan
 from planner.review.render import render
 from planner.review.rungs import review_ladder
@@ -127,7 +127,7 @@ def test_an_interruption_leaves_the_plan(monkeypatch):
 
 def test_the_ladder_says_what_its_first_step_stands_on():
     s = on_spot()
-    steps = climb(s, [rung for rung in rungs_of(s) if rung.own], EXACT)
+    steps = climb(s, [rung for rung in ladder_steps(s) if rung.own], EXACT)
     text = " ".join(render(review_ladder(s, steps), "text").split())
     assert "no goal, on equal terms with them: 10.00 USD" in text
     assert "6.00 USD are for not standing on it, 8.00 USD for redundancy" in text

@@ -14,7 +14,7 @@ from planner.plan.file import plan_text, sealed
 from planner.plan.plan import make_plan
 from planner.problem.build import build
 from planner.problem.problem import no_decisions
-from planner.questions.bridge import COMMITMENTS, DEMAND, PRICES, REDUNDANCY, SERVING, SLIP, STEPS, bridge
+from planner.questions.bridge import COMMITMENTS, DELAY, DEMAND, PRICES, REDUNDANCY, SERVING, STEPS, bridge
 from planner.questions.diff import _machines, _Side, apart, diff_plans
 from planner.questions.whatif import units_bought
 from planner.study.dependencies import NORMAL
@@ -60,7 +60,7 @@ def told(found, part):
         # one at a is held: one less to buy, with goals or without
         ({"holdings": [{"pool": "a/x/m", "machines": 1}]}, {COMMITMENTS: -2}),
         # a is there too late to serve without goals: two at b cost 6 instead of 4; nothing survives b's loss then
-        ({"offers[a/*].lead_days": 60, "tiers[t].survive": []}, {SLIP: 2, REDUNDANCY: -6}),
+        ({"offers[a/*].lead_days": 60, "tiers[t].survive": []}, {DELAY: 2, REDUNDANCY: -6}),
         # half as fast: two machines more at each site
         ({"models[m].profiles[*].classes[*].decode_tokens_per_second": "x0.5"}, {SERVING: 4, REDUNDANCY: 6}),
     ],
@@ -186,10 +186,10 @@ def test_a_slip_and_a_dearer_build_are_steps_of_their_own(built):
     late = make_plan(changed(built.study, {f"build_outs[{HALL}:one].lead_months.power": 18}))
     found = diff_plans(built, late)
     steps = {step.name: step.total_usd for step in found.bridge.steps}
-    assert steps == pytest.approx({**dict.fromkeys(STEPS, 0), SLIP: late.proof.cost_usd - built.proof.cost_usd})
+    assert steps == pytest.approx({**dict.fromkeys(STEPS, 0), DELAY: late.proof.cost_usd - built.proof.cost_usd})
     # six months of cloud at 40 USD/h and 100 h a month; less upkeep of 2,000 USD a year; half a year less of wear
     wear = 20000 / 20 + 10000 / 20 + 6000 / 10 + 12000 / 4
-    assert steps[SLIP] == pytest.approx(6 * 100 * 40 - 1000 - wear / 2)
+    assert steps[DELAY] == pytest.approx(6 * 100 * 40 - 1000 - wear / 2)
     assert told(found, "build-outs") == {
         f"{HALL}:one from quarter-5": (1, None),
         f"{HALL}:one from quarter-7": (None, 1),

@@ -17,7 +17,16 @@ from planner.cli.main import app
 from planner.errors import Finding, InputError
 from planner.plan.plan import make_plan
 from planner.questions import ladder
-from planner.questions.ladder import INTERRUPTED, Rung, Step, chosen, climb, compared, rungs_of, with_goals
+from planner.questions.ladder import (
+    INTERRUPTED,
+    LadderStep,
+    StepPlan,
+    chosen,
+    climb,
+    compared,
+    ladder_steps,
+    with_goals,
+)
 from planner.review.render import render
 from planner.review.rungs import good, review_ladder
 from planner.solve.search import Effort
@@ -53,11 +62,11 @@ def three_sites(**parts):
 @pytest.fixture(scope="module")
 def climbed():
     s = three_sites()
-    return s, climb(s, rungs_of(s), EXACT)
+    return s, climb(s, ladder_steps(s), EXACT)
 
 
 def test_rungs_are_the_studys_own_first():
-    rungs = rungs_of(three_sites())
+    rungs = ladder_steps(three_sites())
     assert [rung.name for rung in rungs if rung.own] == OWN
     assert [rung.name for rung in rungs if not rung.own] == ["region", "provider", "site:2", "provider:2"]
     assert [rung.own for rung in rungs] == sorted((rung.own for rung in rungs), reverse=True)
@@ -68,11 +77,11 @@ def test_rungs_are_the_studys_own_first():
 
 def test_costs_by_hand(climbed):
     _, steps = climbed
-    costs = {step.rung.name: step.cost_usd for step in steps}
+    costs = {step.step.name: step.cost_usd for step in steps}
     assert costs == pytest.approx(
         {"none": 4, "site": 9, "failure:flood": 12, "region": 12, "provider": 12, "site:2": 18, "provider:2": 18}
     )
-    adds = {step.rung.name: step.adds_usd for step in steps}
+    adds = {step.step.name: step.adds_usd for step in steps}
     assert adds == pytest.approx(
         {"none": 0, "site": 5, "failure:flood": 3, "region": 0, "provider": 0, "site:2": 6, "provider:2": 0}
     )
@@ -86,7 +95,7 @@ def test_what_stays_at_risk_by_hand(climbed):
     pairs leave one, 5 short: 7. 2 at x and 2 at z: x and z lost, twice.
     """
     _, steps = climbed
-    risk = {step.rung.name: step.risk for step in steps}
+    risk = {step.step.name: step.risk for step in steps}
     found = {
         name: (r.failures, r.not_survived, r.short_requests_per_second, r.usd_per_hour) for name, r in risk.items()
     }
@@ -99,7 +108,7 @@ def test_what_stays_at_risk_by_hand(climbed):
 
 def test_the_studys_own_rungs_are_the_study(climbed):
     s, steps = climbed
-    own = [step.rung for step in steps if step.rung.own]
+    own = [step.step for step in steps if step.step.own]
     assert [sorted(map(str, t.survive)) for t in with_goals(s, own).tiers] == [
         sorted(map(str, t.survive)) for t in s.tiers
     ]
@@ -115,20 +124,20 @@ def test_a_rung_starts_from_what_decided_those_below(monkeypatch):
 
     monkeypatch.setattr(ladder, "make_plan", spy)
     s = three_sites()
-    steps = climb(s, chosen(rungs_of(s), ["site", "site:2"]), EXACT)
+    steps = climb(s, chosen(ladder_steps(s), ["site", "site:2"]), EXACT)
     assert given[0] == given[1] == () and set(given[2]) >= set(steps[1].plan.proof.binding_failures) != set()
 
 
 def test_a_rung_without_a_plan_says_why_and_the_next_goes_on():
     """One machine at z: neither the flood nor two sites can be survived; regions can."""
     s = three_sites(bought=[offer("a/x/m", 2), offer("b/y/m", 3), offer("c/z/m", 4, most_units=1.0)])
-    steps = climb(s, chosen(rungs_of(s), ["site", "site:2", "failure:flood", "region"]), EXACT)
+    steps = climb(s, chosen(ladder_steps(s), ["site", "site:2", "failure:flood", "region"]), EXACT)
     assert [step.plan is not None for step in steps] == [True, True, False, False, True]
     assert "short of: w from o by 5.0 requests/s" in steps[2].why_not
     assert steps[4].cost_usd == pytest.approx(9) and steps[4].adds_usd == pytest.approx(0)
     assert steps[4].risk.failures == 3 + 3 + 3 + 1, "what has no plan is at risk all the same"
     assert not good(steps), "the flood is the study's own"
-    assert good([step for step in steps if step.rung.name != "failure:flood"])
+    assert good([step for step in steps if step.step.name != "failure:flood"])
     text = render(review_ladder(s, steps), "text")
     assert "NO PLAN: any 2 sites (assumed), failure flood; the rungs after it stand without" in text
 
@@ -139,11 +148,11 @@ def test_bounds_go_up_and_cheaper_plans_go_down(climbed):
     made = []
     for step, cost, bound in zip(steps, (10.0, 12.0, 11.0), (9.8, 9.0, 10.0), strict=False):
         proof = step.plan.proof.model_copy(update={"cost_usd": cost, "bound_usd": bound})
-        made.append(Step(step.rung, step.plan.model_copy(update={"proof": proof}), risk=step.risk))
+        made.append(StepPlan(step.step, step.plan.model_copy(update={"proof": proof}), risk=step.risk))
     first, second, third = compared(made)
     assert [s.cost_usd for s in (first, second, third)] == [10.0, 11.0, 11.0]
     assert [s.bound_usd for s in (first, second, third)] == [9.8, 9.8, 10.0]
-    assert second.plan_of == third.rung.name and second.risk == third.risk and not first.plan_of
+    assert second.plan_of == third.step.name and second.risk == third.risk and not first.plan_of
     assert (second.adds_usd, second.adds_least_usd, second.adds_most_usd) == pytest.approx((1.0, 0.0, 1.2))
     assert second.within_gaps and third.adds_most_usd == pytest.approx(1.2)
     text = render(review_ladder(three_sites(), (first, second, third)), "text")
@@ -166,7 +175,7 @@ def test_an_interruption_keeps_what_is_done(monkeypatch):
 
     monkeypatch.setattr(ladder, "make_plan", interrupted)
     s = three_sites()
-    steps = climb(s, chosen(rungs_of(s), ["site", "failure:flood"]), EXACT)
+    steps = climb(s, chosen(ladder_steps(s), ["site", "failure:flood"]), EXACT)
     assert steps[0].plan is not None and [step.why_not for step in steps[1:]] == [INTERRUPTED] * 2 and len(calls) == 2
     text = render(review_ladder(s, steps), "text")
     assert "NOT PLANNED, interrupted: any site, failure flood" in text and not good(steps)
@@ -178,7 +187,7 @@ def test_an_interrupted_drill_keeps_the_plan(monkeypatch):
 
     monkeypatch.setattr(ladder, "drill_plan", interrupted)
     s = three_sites()
-    steps = climb(s, chosen(rungs_of(s), ["site"]), EXACT)
+    steps = climb(s, chosen(ladder_steps(s), ["site"]), EXACT)
     assert steps[0].plan is not None and steps[0].risk is None and steps[1].not_planned
     assert "not drilled: interrupted" in render(review_ladder(s, steps), "text")
 
@@ -189,14 +198,14 @@ def test_what_the_drill_refuses_is_said(monkeypatch):
 
     monkeypatch.setattr(ladder, "drill_plan", refused)
     s = three_sites()
-    steps = climb(s, chosen(rungs_of(s), ["site"]), EXACT)
+    steps = climb(s, chosen(ladder_steps(s), ["site"]), EXACT)
     assert [step.plan is not None and step.risk is None for step in steps] == [True, True]
     assert "not drilled: demand: the drill expects one mean hour" in render(review_ladder(s, steps), "text")
 
 
 def test_a_study_without_goals_has_assumed_rungs_only():
     s = three_sites(tiers=(Tier(name="t"),), failures=())
-    rungs = rungs_of(s)
+    rungs = ladder_steps(s)
     assert [rung.name for rung in rungs if rung.own] == ["none"]
     assert {rung.name for rung in rungs if not rung.own} == {"site", *ASSUMED}
     assert all(rung.goals["t"][0].within_seconds == 300.0 for rung in rungs[1:])
@@ -204,18 +213,20 @@ def test_a_study_without_goals_has_assumed_rungs_only():
 
 def test_rungs_of_the_quickstart():
     found, _ = read_study(data_folder("examples") / "quickstart")
-    rungs = rungs_of(found)
+    rungs = ladder_steps(found)
     assert [rung.name for rung in rungs if rung.own] == ["none", "site", "provider", "stack"]
     assert [rung.name for rung in rungs if not rung.own] == ["region", "site:2", "provider:2"]
     assert all("batch" not in rung.goals for rung in rungs), "tiers without goals get none"
 
 
 def test_rungs_that_are_not_there_are_findings():
-    rungs = rungs_of(three_sites())
+    rungs = ladder_steps(three_sites())
     assert [rung.name for rung in chosen(rungs, ["site:2", "site"])] == ["none", "site:2", "site"]
     assert chosen(rungs, []) == rungs
     assert chosen(rungs, ["site:2, site"]) == chosen(rungs, ["site:2", "site"])
-    named = rungs_of(three_sites(failures=(NamedFailure(name="flood", lost={}), NamedFailure(name="a, b", lost={}))))
+    named = ladder_steps(
+        three_sites(failures=(NamedFailure(name="flood", lost={}), NamedFailure(name="a, b", lost={})))
+    )
     assert [rung.name for rung in chosen(named, ["failure:a, b", "site"])] == ["none", "failure:a, b", "site"]
     with pytest.raises(InputError) as error:
         chosen(rungs, ["sites", "site", "moon"])
@@ -225,8 +236,10 @@ def test_rungs_that_are_not_there_are_findings():
 def test_goals_that_share_a_rung():
     """Two tiers with the same goal, and one with another: the rung says which promises what."""
     goal = Goal(any="site", within_seconds=60.0)
-    rung = Rung("site", {"t": (goal,), "u": (goal,), "v": (goal.model_copy(update={"serve_fraction": 0.8}),)}, True)
-    text = render(review_ladder(three_sites(), [Step(rung, None, why_not=INTERRUPTED)]), "text")
+    rung = LadderStep(
+        "site", {"t": (goal,), "u": (goal,), "v": (goal.model_copy(update={"serve_fraction": 0.8}),)}, True
+    )
+    text = render(review_ladder(three_sites(), [StepPlan(rung, None, why_not=INTERRUPTED)]), "text")
     assert "t, u 100 % in 60 s; v 80 % in 60 s" in " ".join(text.split())
 
 
@@ -243,13 +256,13 @@ def test_the_command(tmp_path):
     costs = [row["plan"]["cost_usd"] for row in data if row["plan"]]
     assert costs == sorted(costs) and len(costs) > 1
     assert result.exit_code == (0 if all(row["plan"] for row in data if row["own"]) else 1)
-    text = call(path, "--rungs", "site", "--out", tmp_path / "ladder.md", "--format", "md")
+    text = call(path, "--steps", "site", "--out", tmp_path / "ladder.md", "--format", "md")
     assert text.exit_code == 0 and "| + any site |" in (tmp_path / "ladder.md").read_text(encoding="utf-8")
 
 
 def test_the_command_names_what_is_wrong(tmp_path):
     path = write_study(tmp_path / "tiny")
-    result = call(path, "--rungs", "site,moon")
+    result = call(path, "--steps", "site,moon")
     assert result.exit_code == 2 and "got moon" in result.stderr and "expected one of none, provider" in result.stderr
     result = call(path, "--out", path)
     assert result.exit_code == 2 and yaml.safe_load(path.read_text()) == yaml.safe_load(STUDY)

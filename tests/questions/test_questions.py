@@ -13,10 +13,10 @@ from planner.errors import InputError
 from planner.plan.audit import audit
 from planner.plan.file import plan_text
 from planner.plan.plan import make_plan
-from planner.questions.bridging import known_late, slipped
 from planner.questions.crossover import crossover
+from planner.questions.delay import delays_of
+from planner.questions.delay_cost import costs_of_delays, known_late
 from planner.questions.sequence import sequence_variants, sequences, single_changes
-from planner.questions.slip import slips
 from planner.questions.whatif import plan_variants
 from planner.solve.search import Effort
 from planner.study.records.buildout import Electricity, Money
@@ -111,7 +111,7 @@ def test_accelerators_compare_chip_by_chip():
         bought=[offer("a/x/m", 10.0), offer("a/x/half", 3.0, "commitment", term_months=12.0)],
     )
     assert crossover(study).alone == ("half",) and not crossover(study).crossings
-    found = crossover(study, by="accelerator")
+    found = crossover(study, basis="accelerator")
     # 10 USD for 8 chips on demand, 3 USD for 4 committed
     assert crossing(found, "a/x/half:commitment").utilisation == pytest.approx((3 / 4) / (10 / 8))
 
@@ -124,7 +124,7 @@ def test_workloads_compare_request_by_request():
         pools=(Pool(site="a/x", machine_type="m", usable_fraction=0.5), Pool(site="a/x", machine_type="fast")),
         bought=[offer("a/x/m", 10.0), offer("a/x/fast", 24.0, "commitment", term_months=12.0)],
     )
-    found = crossover(study, by="workload")
+    found = crossover(study, basis="workload")
     # 2.5 requests/s of a machine at 10 USD/h; 2 replicas of 20 requests/s at 24 USD/h
     hired, fixed = only(found, "a/x/m:on_demand"), only(found, "a/x/fast:commitment")
     assert hired.group == fixed.group == "w"
@@ -142,17 +142,17 @@ def built():
 
 def answers_to(plan, found):
     variants = [slip.variant for slip in found if slip.ready is not None]
-    return slipped(found, plan_variants(plan.study, variants, base=plan), lambda *told: None)
+    return costs_of_delays(found, plan_variants(plan.study, variants, base=plan), lambda *told: None)
 
 
 def test_the_value_of_a_month_on_a_study_of_one_site(built):
-    asked = slips(built, months=(6.0,))
+    asked = delays_of(built, months=(6.0,))
     (found,) = answers_to(built, asked)
-    assert (found.slip.ready, found.slip.until) == ("quarter-5", "quarter-7")
+    assert (found.delay.ready, found.delay.until) == ("quarter-5", "quarter-7")
     # six months of cloud at 40 USD for 100 hours a month; less upkeep of 2,000 USD a year, and half a year of wear:
     # 20,000 / 20 and 10,000 / 20 and 6,000 / 10 and, for the machine, 12,000 / 4
     expected = 6 * 100 * 40 - 1000 - (1000 + 500 + 600 + 3000) / 2
-    assert found.bridging_usd == pytest.approx(expected)
+    assert found.delay_usd == pytest.approx(expected)
     assert found.usd_per_month == pytest.approx(expected / 6)
     assert found.least_usd <= expected <= found.most_usd
     # 5 requests/s have nowhere to go until then: the cloud was let go
@@ -163,50 +163,50 @@ def test_the_value_of_a_month_on_a_study_of_one_site(built):
 
 
 def test_periods_are_counted_from_where_the_plan_has_it(built):
-    assert [(s.months, s.until) for s in slips(built)] == [(3, "quarter-6"), (6, "quarter-7")]
-    one, two = answers_to(built, slips(built))
-    assert one.bridging_usd == pytest.approx(two.bridging_usd / 2) and len(one.broken) == 1
+    assert [(s.months, s.until) for s in delays_of(built)] == [(3, "quarter-6"), (6, "quarter-7")]
+    one, two = answers_to(built, delays_of(built))
+    assert one.delay_usd == pytest.approx(two.delay_usd / 2) and len(one.broken) == 1
 
 
 def test_a_clock_that_does_not_decide_costs_nothing_when_it_is_known(built):
     # equipment takes 3 of 12 months; 3 more are free, if they are known; the plan as it stands would have it late
-    (found,) = answers_to(built, slips(built, clocks=("equipment",), months=(3.0,)))
-    assert found.bridging_usd == pytest.approx(0) and [b.period for b in found.broken] == ["quarter-5"]
+    (found,) = answers_to(built, delays_of(built, lead_times=("equipment",), months=(3.0,)))
+    assert found.delay_usd == pytest.approx(0) and [b.period for b in found.broken] == ["quarter-5"]
 
 
 def test_a_month_late_is_a_quarter_late_where_plans_count_quarters(built):
-    one, three = answers_to(built, slips(built, months=(1.0, 3.0)))
-    assert one.slip.until == "quarter-6" and one.slip.missing_months == 3
+    one, three = answers_to(built, delays_of(built, months=(1.0, 3.0)))
+    assert one.delay.until == "quarter-6" and one.delay.months_without == 3
     assert one.usd_per_month == pytest.approx(three.usd_per_month)
 
 
 def test_a_slip_past_the_horizon_is_never_built(built):
-    (found,) = answers_to(built, slips(built, months=(24.0,)))
-    assert found.slip.until is None
+    (found,) = answers_to(built, delays_of(built, months=(24.0,)))
+    assert found.delay.until is None
     # twelve months of cloud instead of a hall and a machine, of which a year is used
     wear = 1000 + 500 + 600 + 3000
-    assert found.bridging_usd == pytest.approx(12 * 100 * 40 - 2000 - wear)
+    assert found.delay_usd == pytest.approx(12 * 100 * 40 - 2000 - wear)
     assert found.usd_per_month == pytest.approx((12 * 100 * 40 - 2000 - wear) / 12), "missing for a year of the plan"
     assert [b.period for b in found.broken] == ["quarter-5", "quarter-6", "quarter-7", "quarter-8"]
 
 
 def test_a_phase_that_is_not_built_may_be_late_for_nothing(built):
     dear = make_plan(changed(built.study, {f"build_outs[{HALL}:one]": "x100"}))
-    (found,) = answers_to(dear, slips(dear, months=(6.0,)))
-    assert found.slip.ready is None and found.bridging_usd == 0 and not found.broken
+    (found,) = answers_to(dear, delays_of(dear, months=(6.0,)))
+    assert found.delay.ready is None and found.delay_usd == 0 and not found.broken
 
 
 @pytest.mark.parametrize("said", [{"least": 1}, {"ready_in": ("quarter-5",)}, {"least": 1, "ready_in": ("quarter-5",)}])
 def test_what_is_committed_keeps_its_decision_and_gets_a_later_date(said):
     """A hall that must be built, or has a date: the same as for one that may be built whenever it is ready."""
     plan = make_plan(hall(build_outs=(phase("one", **said),)))
-    half, never = answers_to(plan, slips(plan, months=(6.0, 24.0)))
+    half, never = answers_to(plan, delays_of(plan, months=(6.0, 24.0)))
     wear = 1000 + 500 + 600 + 3000
-    assert half.bridging_usd == pytest.approx(6 * 100 * 40 - 1000 - wear / 2), half.why_not
-    assert half.slip.until == "quarter-7" and [b.period for b in half.broken] == ["quarter-5", "quarter-6"]
-    assert never.bridging_usd == pytest.approx(12 * 100 * 40 - 2000 - wear) and never.slip.until is None
-    late = known_late(plan, half.slip, None, Effort(), lambda *told: None)
-    assert late.usd == pytest.approx(half.bridging_usd), "on demand is there on the day"
+    assert half.delay_usd == pytest.approx(6 * 100 * 40 - 1000 - wear / 2), half.why_not
+    assert half.delay.until == "quarter-7" and [b.period for b in half.broken] == ["quarter-5", "quarter-6"]
+    assert never.delay_usd == pytest.approx(12 * 100 * 40 - 2000 - wear) and never.delay.until is None
+    late = known_late(plan, half.delay, None, Effort(), lambda *told: None)
+    assert late.usd == pytest.approx(half.delay_usd), "on demand is there on the day"
 
 
 def test_a_date_with_slack_moves_with_the_slip_and_energy_and_cash_follow():
@@ -214,7 +214,7 @@ def test_a_date_with_slack_moves_with_the_slip_and_energy_and_cash_follow():
     power = Electricity(site=HALL, usd_per_kwh=0.1, pue=1.5, draw_fraction=0.5, **SOURCED)
     asked = hall(build_outs=(phase("one", least=1, ready_in=("quarter-7",)),), electricity=(power,))
     plan = make_plan(asked)
-    (slip,) = slips(plan, months=(3.0,))
+    (slip,) = delays_of(plan, months=(3.0,))
     _, answer = plan_variants(asked, [slip.variant], base=plan)
     assert [(m.when, m.units) for m in answer.plan.builds] == [("quarter-8", 1)]
     assert answer.plan.costs_usd["energy"] == pytest.approx(plan.costs_usd["energy"] / 2)
@@ -227,7 +227,7 @@ def test_what_comes_after_slips_with_it():
     first = phase("one", least=1, ready_in=("quarter-5",))
     second = phase("two", least=1, ready_in=("quarter-5", "quarter-6"), after=(ONE,))
     plan = make_plan(hall(demand=15.0, build_outs=(first, second)))
-    quarter, half, year = slips(plan, what=(ONE,), months=(3.0, 6.0, 12.0))
+    quarter, half, year = delays_of(plan, what=(ONE,), months=(3.0, 6.0, 12.0))
     assert [c.path for c in quarter.patch.changes][1:] == [f"build_outs[{ONE}].ready_in"]
     answers = plan_variants(plan.study, [one.variant for one in (quarter, half, year)], base=plan)[1:]
     assert [sorted(m.when for m in answer.plan.builds) for answer in answers] == [
@@ -263,12 +263,12 @@ def test_survival_goals_that_break_are_named_by_period():
     )
     plan = make_plan(study)
     assert [(b.when, b.units) for b in plan.builds] == [("quarter-1", 1)]
-    (found,) = answers_to(plan, slips(plan, months=(3.0,)))
+    (found,) = answers_to(plan, delays_of(plan, months=(3.0,)))
     # the cloud alone serves everything, until it is lost
     (broken,) = found.broken
     assert broken.period == "quarter-1" and broken.goal == "t: any site within 60 s"
     assert broken.failures == ("site:a/x",) and broken.requests_per_second == pytest.approx(5)
-    assert found.bridging_usd is None and "a/x" in found.why_not
+    assert found.delay_usd is None and "a/x" in found.why_not
 
 
 def test_a_slip_that_is_known_late_costs_what_was_ordered_as_well():
@@ -277,40 +277,40 @@ def test_a_slip_that_is_known_late_costs_what_was_ordered_as_well():
     study = hall(bought=bought, build_outs=(phase("dear", shell_usd_per_mw=1.5e6, either_or="s"),
                                             phase("one", either_or="s")))  # fmt: skip
     plan = make_plan(study)
-    asked = slips(plan, what=(ONE,), months=(6.0,))
+    asked = delays_of(plan, what=(ONE,), months=(6.0,))
 
     def late(on):
         known = lambda plan, slip: known_late(plan, slip, on, Effort(), lambda *told: None)  # noqa: E731
         answers = plan_variants(plan.study, [slip.variant for slip in asked], base=plan)
-        return slipped(asked, answers, lambda *told: None, known)[0]
+        return costs_of_delays(asked, answers, lambda *told: None, known)[0]
 
     found = late(None)
-    assert found.bridging_usd == pytest.approx(500), "known now the other hall is ordered instead"
+    assert found.delay_usd == pytest.approx(500), "known now the other hall is ordered instead"
     # known on the day: half a year of commitment at 30 USD more, and the hall and its machine come half a year later
-    assert found.late.known_on == date(2028, 1, 1)
+    assert found.known_late.known_on == date(2028, 1, 1)
     expected = 6 * 100 * 30 - (2000 + 1000 + 500 + 600 + 3000) / 2
-    assert found.late.usd == pytest.approx(expected)
-    assert found.late.least_usd <= expected <= found.late.most_usd
+    assert found.known_late.usd == pytest.approx(expected)
+    assert found.known_late.least_usd <= expected <= found.known_late.most_usd
     # known a quarter after it should have been there: nothing else was rented until then, and nothing was served
-    assert late(date(2028, 4, 1)).late.usd is None
-    assert late(date(2027, 10, 1)).late.usd == pytest.approx(expected), "clocks have run too far for another hall"
+    assert late(date(2028, 4, 1)).known_late.usd is None
+    assert late(date(2027, 10, 1)).known_late.usd == pytest.approx(expected), "clocks have run too far for another hall"
 
 
 def test_a_delivery_that_is_known_late(built):
     bought = (f"{HALL}/m:build_out",)
-    (found,) = slips(built, what=bought, months=(3.0,))
+    (found,) = delays_of(built, what=bought, months=(3.0,))
     late = known_late(built, found, None, Effort(), lambda *told: None)
     # three months of cloud; the machine wears three months less, the hall stands empty for as long
     assert late.usd == pytest.approx(3 * 100 * 40 - 3 / 12 * 3000)
-    never = slips(built, what=bought, months=(15.0,))[0]
+    never = delays_of(built, what=bought, months=(15.0,))[0]
     assert known_late(built, never, None, Effort(), lambda *told: None) is None
 
 
 def test_a_late_delivery_is_a_slip_of_its_offer(built):
-    (found,) = answers_to(built, slips(built, what=(f"{HALL}/m:build_out",), months=(15.0,)))
-    assert found.slip.clock == "delivery" and found.slip.until is None
+    (found,) = answers_to(built, delays_of(built, what=(f"{HALL}/m:build_out",), months=(15.0,)))
+    assert found.delay.lead_time == "delivery" and found.delay.until is None
     # ordered on the first day the machine is there in the sixth quarter: three more months of cloud, less wear
-    assert found.bridging_usd == pytest.approx(3 * 100 * 40 - 3 / 12 * (2000 + 1000 + 500 + 600 + 3000))
+    assert found.delay_usd == pytest.approx(3 * 100 * 40 - 3 / 12 * (2000 + 1000 + 500 + 600 + 3000))
     assert {b.period for b in found.broken} == {"quarter-5", "quarter-6", "quarter-7", "quarter-8"}
 
 
@@ -318,14 +318,14 @@ def test_a_late_delivery_is_a_slip_of_its_offer(built):
     ("words", "said"),
     [
         ({"what": ("own/nowhere:*",)}, "own/nowhere:*"),
-        ({"clocks": ("water",)}, "one of shell, power, equipment, commissioning"),
+        ({"lead_times": ("water",)}, "one of shell, power, equipment, commissioning"),
         ({"months": (-1.0,)}, "a delay above 0"),
         ({"periods": (0,)}, "a delay above 0"),
     ],
 )
 def test_a_slip_of_nothing_is_a_finding(built, words, said):
     with pytest.raises(InputError, match=re.escape(said)):
-        slips(built, **words)
+        delays_of(built, **words)
 
 
 # ------------------------------------------------------------------ sequence
@@ -415,7 +415,7 @@ def asked(*words):
 def test_the_command_answers_each_question(plan_file, tmp_path):
     code, data = asked(plan_file, "--ask", "slip", "--months", "3", "--what", ONE, "--out", tmp_path / "plans")
     (row,) = data["sections"]["slips"]
-    assert code == 0 and row["bridging_usd"] == pytest.approx(500), "the other phase takes its place"
+    assert code == 0 and row["delay_usd"] == pytest.approx(500), "the other phase takes its place"
     assert row["goals_broken"] == ["normal operation"] and row["usd_per_month"] == pytest.approx(500 / 3)
     assert data["sections"]["value of a month"][HALL]["of"] == f"{ONE} power +3 months"
     assert len(list((tmp_path / "plans").iterdir())) == 2
@@ -436,7 +436,7 @@ def test_a_change_is_asked_about_together_with_the_question(plan_file):
     code, data = asked(
         plan_file, "--ask", "slip", "--months", "3", "--what", ONE, "--set", f"build_outs[{DEAR}].never=true"
     )
-    assert code == 0 and data["sections"]["slips"][0]["bridging_usd"] == pytest.approx(10225)
+    assert code == 0 and data["sections"]["slips"][0]["delay_usd"] == pytest.approx(10225)
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,7 @@ from typer.testing import CliRunner
 from planner.cli.main import app
 from planner.plan.file import read_plan
 from planner.problem.build import build
-from planner.questions.exposure import exposure, running_in
+from planner.questions.risk.exposure import exposure, running_in
 from planner.review.drawing import drawing
 from planner.study.read import read_study
 

@@ -19,8 +19,8 @@ from planner.plan.explain import shortage
 from planner.plan.file import plan_text, read_plan
 from planner.plan.plan import make_plan
 from planner.problem.build import build
-from planner.questions import bridge, bridging, ladder, whatif
-from planner.questions.slip import slips
+from planner.questions import bridge, delay_cost, ladder, whatif
+from planner.questions.delay import delays_of
 from planner.solve.program import Program
 from planner.solve.search import Effort, Stopped
 from planner.study.dependencies import NORMAL
@@ -93,7 +93,7 @@ def test_the_standby_is_there_whatever_pool_of_threads_other_code_has_made(threa
         ("review", "PLAN", "--format", "json"),
         ("drill", "PLAN", "--format", "json"),
         ("whatif", "STUDY", "--set", "demand=x1.01", "--format", "json"),
-        ("ladder", "STUDY", "--rungs", "site", "--format", "json"),
+        ("ladder", "STUDY", "--steps", "site", "--format", "json"),
         ("emit", "litellm", "PLAN", "--out", "OUT", "--format", "json"),
     ],
     ids=" ".join,
@@ -181,15 +181,15 @@ def test_a_variant_and_a_rung_whose_search_failed_are_said(monkeypatch, tmp_path
     done = call("whatif", study, "--set", "demand=x1.01", "--quiet")
     assert done.exit_code == 1 and "HiGHS says nothing" in done.stdout and "not known: " in done.stderr
     monkeypatch.setattr(ladder, "make_plan", failing)
-    done = call("ladder", study, "--rungs", "site", "--quiet")
+    done = call("ladder", study, "--steps", "site", "--quiet")
     assert done.exit_code == 1 and "HiGHS says nothing" in done.stdout and "not known: any site: HiGHS" in done.stderr
 
 
 def test_known_late_tells_no_plan_from_not_found(monkeypatch):
     plan = make_plan(hall())
-    (asked,) = slips(plan, what=(f"{HALL}/m:build_out",), months=(3.0,))
-    monkeypatch.setattr(bridging, "solve", failing)
-    late = bridging.known_late(plan, asked, None, Effort(), lambda *told: None)
+    (asked,) = delays_of(plan, what=(f"{HALL}/m:build_out",), months=(3.0,))
+    monkeypatch.setattr(delay_cost, "solve", failing)
+    late = delay_cost.known_late(plan, asked, None, Effort(), lambda *told: None)
     assert late.usd is None and late.unsure == "HiGHS says nothing"
 
 

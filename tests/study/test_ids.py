@@ -215,7 +215,7 @@ PARSES = ("partition", "rpartition", "split", "rsplit", "removeprefix", "removes
 JOINTS = ("@", "/", ":", " + ", " on ", " while ")
 NOT_IDS = {
     "study.records.study": "what people write: stack@version, kind:name",
-    "questions.ladder": "what people write: the rungs kind:count and failure:NAME",
+    "questions.ladder": "what people write: the steps kind:count and failure:NAME",
     "review.rungs": "the same",
     "study.dependencies": "what people write: except, by name or by kind:name",
     "study.checks.references": "the same",

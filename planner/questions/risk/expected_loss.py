@@ -5,8 +5,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from planner.problem.problem import Problem
-from planner.questions.cutsets import Cuts, any_breaks, at_most, probability, unavailability
-from planner.questions.ways import Flow, Levels, Members
+from planner.questions.risk.cut_sets import Cuts, Flow, Members, any_breaks, at_most, probability, unavailability
+from planner.questions.risk.ways import Levels
 from planner.study.records.study import Study
 from planner.units import MONTHS_PER_YEAR, ROUNDING, outage_usd_per_hour
 

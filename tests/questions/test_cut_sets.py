@@ -8,8 +8,8 @@ import pytest
 import studies
 
 from planner.problem.build import build
-from planner.questions.cutsets import NEVER, Cuts, at_most, cut_sets, so_many_break
-from planner.questions.exposure import exposure
+from planner.questions.risk.cut_sets import NEVER, Cuts, at_most, cut_sets, so_many_break
+from planner.questions.risk.exposure import exposure
 from planner.study.dependencies import availability, dependency_graph
 from planner.study.records.study import Component, Dependency, NamedFailure, Needs
 

@@ -12,7 +12,8 @@ from itertools import product
 
 from planner.plan.decisions import uncoverable
 from planner.problem.problem import Problem
-from planner.questions.losses import (
+from planner.questions.risk.cut_sets import Flow, Members
+from planner.questions.risk.expected_loss import (
     Contribution,
     Expected,
     expected_loss,
@@ -21,7 +22,7 @@ from planner.questions.losses import (
     usd_per_hour,
     wanted,
 )
-from planner.questions.ways import Flow, Levels, Members, Ways, fractions, is_named_failure
+from planner.questions.risk.ways import Levels, Ways, fractions, is_named_failure
 from planner.study.dependencies import NORMAL, Failure, placement_id
 from planner.study.records.plan import PlanFile, Uncoverable
 from planner.study.records.study import RunningReplicas, Study
@@ -34,7 +35,7 @@ Traffic = Mapping[tuple[str, str, str], float]
 
 
 @dataclass(frozen=True)
-class Broken:
+class BrokenFlow:
     """What the loss of a set of components breaks of a flow.
 
     Parameters
@@ -63,7 +64,7 @@ class CutSet:
 
     tier: str
     members: Members
-    flows: tuple[Broken, ...]
+    flows: tuple[BrokenFlow, ...]
     innermost: bool = True
     wider: tuple[Members, ...] = ()
 
@@ -87,7 +88,8 @@ class Blast:
     lost_requests_per_second : without any way left
     moved_requests_per_second : on a plan or fleet, what it carries in normal operation that has another way; without
         one, all requests/s of flows that lose some placement: what may have to move, at most
-    ways_lost_fraction : share of the placements that meet the limits in normal operation, flows weighted by requests/s
+    placements_lost_fraction : share of the placements that meet the limits in normal operation, flows
+        weighted by requests/s
     innermost, wider : as of a cut set: components whose loss does just the same, because they take this one with them
     """
 
@@ -95,7 +97,7 @@ class Blast:
     lost_requests_per_second: float
     lost_usd_per_hour: float
     moved_requests_per_second: float
-    ways_lost_fraction: float
+    placements_lost_fraction: float
     tiers: tuple[str, ...]
     innermost: bool = True
     wider: tuple[str, ...] = ()
@@ -234,13 +236,13 @@ def running_now(fleet: Iterable[RunningReplicas], p: Problem) -> tuple[Running, 
 # ------------------------------------------------------------------ cut sets by tier
 def _cut_sets(p: Problem, levels: Mapping[Flow, Levels]) -> list[CutSet]:
     """Every minimal cut set of every flow, per tier; largest loss first, single points before pairs."""
-    found: dict[tuple[str, Members], list[Broken]] = defaultdict(list)
+    found: dict[tuple[str, Members], list[BrokenFlow]] = defaultdict(list)
     for (w, o), of in levels.items():
         for members, fraction in (fractions(of, 1) | fractions(of, 2)).items():
             if any(map(is_named_failure, members)):
                 continue  # no component; it counts where rates do
             lost = fraction * wanted(p, (w, o))
-            found[p.tier_of[w], members].append(Broken(w, o, fraction, lost, usd_per_hour(p, w, lost)))
+            found[p.tier_of[w], members].append(BrokenFlow(w, o, fraction, lost, usd_per_hour(p, w, lost)))
     rows = [CutSet(tier, members, tuple(flows)) for (tier, members), flows in found.items()]
     return sorted(rows, key=lambda c: (len(c.members), -c.usd_per_hour, -c.requests_per_second, c.tier, c.members))
 
@@ -293,7 +295,7 @@ def _blasts(p: Problem, ways: Ways, levels: Mapping[Flow, Levels], traffic: Traf
                 lost_requests_per_second=sum(here.values(), 0.0),
                 lost_usd_per_hour=sum((usd_per_hour(p, w, value) for (w, _), value in here.items()), 0.0),
                 moved_requests_per_second=sum(moved.values(), 0.0),
-                ways_lost_fraction=gone.get(event, 0.0),
+                placements_lost_fraction=gone.get(event, 0.0),
                 tiers=tuple(sorted({p.tier_of[w] for w, _ in here.keys() | moved.keys()})),
             )
         )
@@ -313,7 +315,7 @@ def _folded_blasts(rows: list[Blast], ways: Ways) -> list[Blast]:
 
 def _largest(blast: Blast) -> tuple[float, float, float, float, str]:
     sizes = (blast.lost_usd_per_hour, blast.lost_requests_per_second, blast.moved_requests_per_second)
-    return (-sizes[0], -sizes[1], -sizes[2], -blast.ways_lost_fraction, blast.component)
+    return (-sizes[0], -sizes[1], -sizes[2], -blast.placements_lost_fraction, blast.component)
 
 
 def _carried(p: Problem, ways: Ways, traffic: Traffic | None) -> Iterator[tuple[str, Flow, float]]:

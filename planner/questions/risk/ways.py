@@ -4,13 +4,11 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from functools import cache
 
-from planner.questions.cutsets import Cuts, all_break, any_breaks, broken_needs, cut_sets
+from planner.questions.risk.cut_sets import Cuts, Flow, Members, all_break, any_breaks, broken_needs, cut_sets
 from planner.study.dependencies import dependency_graph
 from planner.study.records.study import Needs, Study, kind_and_name
 from planner.units import ROUNDING
 
-Flow = tuple[str, str]
-Members = tuple[str, ...]
 Levels = tuple[tuple[float, Cuts], ...]
 """Of a flow: (at least this fraction of it is broken, by these sets), largest fraction first."""
 

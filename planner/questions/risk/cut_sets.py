@@ -19,6 +19,10 @@ from planner.study.dependencies import leaves
 from planner.study.records.study import Needs
 from planner.units import ROUNDING
 
+Flow = tuple[str, str]
+"""(workload, origin)"""
+Members = tuple[str, ...]
+"""Components that are lost together, in alphabetical order."""
 MOST_ORDER = 2
 """Sets of more members are not searched for."""
 
@@ -49,7 +53,7 @@ class Cuts:
         """Every set as a sorted tuple, singles first; the empty one when it is always broken."""
         return [()] * self.always + [(e,) for e in sorted(self.singles)] + sorted(self.pairs)
 
-    def broken_by(self, lost: Collection[str]) -> bool:
+    def broken_while_late(self, lost: Collection[str]) -> bool:
         """Whether losing these events (at most two) breaks it."""
         return self.always or any(e in self.singles for e in lost) or tuple(sorted(lost)) in self.pairs
 

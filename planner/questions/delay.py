@@ -1,4 +1,4 @@
-"""What may come late: a clock of a phase that is built, or the delivery of an offer.
+"""What may come late: a lead time of a phase that is built, or the delivery of an offer.
 
 What was decided holds: a phase with a date (`ready_in`) gets a later one, and one that must be built (`least`) still
 must, as long as it can stand within the horizon. What comes after it moves with it.
@@ -19,71 +19,71 @@ from planner.study.records.plan import PlanFile
 from planner.study.records.study import Study
 from planner.units import after_months
 
-CLOCKS = ("shell", "power", "equipment", "commissioning")
+LEAD_TIMES = ("shell", "power", "equipment", "commissioning")
 DELIVERY = "delivery"
 
 
 @dataclass(frozen=True)
-class Slip:
+class Delay:
     """Something that comes late.
 
     Parameters
     ----------
     subject : id of a phase or an offer
-    clock : shell, power, equipment, commissioning; delivery of an offer
+    lead_time : shell, power, equipment, commissioning; delivery of an offer
     ready : period from which the plan uses it; None: the plan has none of it
     until : first period from which it is there, when what was ordered in time comes so many months late; None: not
         within the horizon
-    missing_months : from `ready` until it is there, or to the end of the horizon: plans count whole periods
+    months_without : from `ready` until it is there, or to the end of the horizon: plans count whole periods
     """
 
     subject: str
     site: str
-    clock: str
+    lead_time: str
     months: float
     ready: str | None
     until: str | None
-    missing_months: float
+    months_without: float
     patch: Patch
 
     @property
     def variant(self) -> Variant:
-        """The study with the longer clock."""
+        """The study with the longer lead time."""
         return Variant((self.patch,))
 
 
-def slips(
+def delays_of(
     plan: PlanFile,
     what: Sequence[str] = ("*",),
-    clocks: Sequence[str] = ("power",),
+    lead_times: Sequence[str] = ("power",),
     periods: Sequence[int] = (1, 2),
     months: Sequence[float] = (),
-) -> tuple[Slip, ...]:
+) -> tuple[Delay, ...]:
     """The slips of a plan's phases and offers.
 
     Parameters
     ----------
     what : ids or patterns of phases, or of offers; `*` alone: every phase, or every offer that the plan buys ahead
         where there is no phase
-    clocks : of phases
+    lead_times : of phases
     periods : late by so many periods, counted from the one in which the plan has it
     months : late by so many months, instead
 
     Raises
     ------
     InputError
-        when a pattern or a clock leads nowhere, or a delay is none
+        when a pattern or a lead time leads nowhere, or a delay is none
     """
     study = plan.study
-    _check(study, what, clocks, months or periods)
+    _check(study, what, lead_times, months or periods)
     found = []
     for m in study.build_outs:
         if any(fnmatchcase(m.id, pattern) for pattern in what):
             first = _first(plan, m.id)
             earliest = next((t for t in spans(study) if may_be_ready(study.today, m, t)), spans(study)[0])
-            for clock in clocks:
+            for lead_time in lead_times:
                 for late in months or [_length(study, first or earliest, k) for k in periods]:
-                    found.append(_slip(study, m.id, m.site, clock, late, first, _later(study, m, clock, late)))
+                    found.append(_slip(study, m.id, m.site, lead_time, late, first, _later(study, m, lead_time, late)))
     bought = {row.offer for row in plan.purchases}
     for b in study.offers:
         ahead = not study.build_outs and b.id in bought and b.lead_days > 0
@@ -98,7 +98,7 @@ def slips(
     return tuple(found)
 
 
-def _check(study: Study, what: Sequence[str], clocks: Sequence[str], delays: Sequence[float]) -> None:
+def _check(study: Study, what: Sequence[str], lead_times: Sequence[str], delays: Sequence[float]) -> None:
     ids = [*(m.id for m in study.build_outs), *(b.id for b in study.offers)]
     findings = [
         Finding("--what", "the id of a phase or an offer, or a pattern of them", pattern, "see `planner check --all`")
@@ -106,9 +106,9 @@ def _check(study: Study, what: Sequence[str], clocks: Sequence[str], delays: Seq
         if not any(fnmatchcase(id, pattern) for id in ids)
     ]
     findings += [
-        Finding("--clock", f"one of {', '.join(CLOCKS)}", clock, "name a clock of the phases")
-        for clock in clocks
-        if clock not in CLOCKS
+        Finding("--lead-time", f"one of {', '.join(LEAD_TIMES)}", lead_time, "name a lead time of the phases")
+        for lead_time in lead_times
+        if lead_time not in LEAD_TIMES
     ]
     findings += [
         Finding("--months" if isinstance(late, float) else "--periods", "a delay above 0", f"{late:g}", "write 1,2")
@@ -133,11 +133,11 @@ def _length(study: Study, start: Span, periods: int) -> float:
     return sum(following[:periods]) + following[-1] * max(0, periods - len(following))
 
 
-def later_phases(study: Study, late: str, clock: str, months: float) -> dict[str, BuildOut]:
-    """The phases that are others when a clock of one takes months longer: its own date, and of what comes after it."""
+def later_phases(study: Study, late: str, lead_time: str, months: float) -> dict[str, BuildOut]:
+    """The phases that change when a lead time of one is months longer: its own date, and of what comes after it."""
     by_id = {m.id: m for m in study.build_outs}
-    clocks = by_id[late].lead_months
-    longer = clocks.model_copy(update={clock: getattr(clocks, clock) + months})
+    lead_times = by_id[late].lead_months
+    longer = lead_times.model_copy(update={lead_time: getattr(lead_times, lead_time) + months})
     found: dict[str, BuildOut] = {}
     earliest: dict[str, float] = {}
     for id in TopologicalSorter({m.id: m.after for m in study.build_outs}).static_order():
@@ -158,12 +158,12 @@ def later_phases(study: Study, late: str, clock: str, months: float) -> dict[str
     return found
 
 
-def _later(study: Study, phase: BuildOut, clock: str, months: float) -> dict[str, object]:
-    """What changes in a study when a clock of a phase takes months longer: path -> value."""
-    value = getattr(phase.lead_months, clock) + months
-    sets: dict[str, object] = {f"build_outs[{phase.id}].lead_months.{clock}": value}
+def _later(study: Study, phase: BuildOut, lead_time: str, months: float) -> dict[str, object]:
+    """What changes in a study when a lead time of a phase takes months longer: path -> value."""
+    value = getattr(phase.lead_months, lead_time) + months
+    sets: dict[str, object] = {f"build_outs[{phase.id}].lead_months.{lead_time}": value}
     before = {m.id: m for m in study.build_outs}
-    for id, m in later_phases(study, phase.id, clock, months).items():
+    for id, m in later_phases(study, phase.id, lead_time, months).items():
         for field in ("ready_in", "least", "never"):
             if (after := getattr(m, field)) != getattr(before[id], field):
                 sets[f"build_outs[{id}].{field}"] = list(after) if field == "ready_in" else after
@@ -184,14 +184,14 @@ def _moved(study: Study, names: Sequence[str], months: float) -> tuple[str, ...]
 
 
 def _slip(
-    study: Study, subject: str, site: str, clock: str, months: float, first: Span | None, sets: Mapping[str, object]
-) -> Slip:
-    name = f"{subject} {clock} +{months:g} months"
+    study: Study, subject: str, site: str, lead_time: str, months: float, first: Span | None, sets: Mapping[str, object]
+) -> Delay:
+    name = f"{subject} {lead_time} +{months:g} months"
     patch = Patch(name, "", tuple(Change(path, "set", value, f"slip of {subject}") for path, value in sets.items()))
     there = None
     if first is not None:
         there = next((t for t in spans(study) if t.begins_months >= first.begins_months + months - ALMOST), None)
     if first is None:
-        return Slip(subject, site, clock, months, None, None, 0.0, patch)
+        return Delay(subject, site, lead_time, months, None, None, 0.0, patch)
     missing = (there.begins_months if there else study.horizon.months) - first.begins_months
-    return Slip(subject, site, clock, months, first.name, there.name if there else None, missing, patch)
+    return Delay(subject, site, lead_time, months, first.name, there.name if there else None, missing, patch)

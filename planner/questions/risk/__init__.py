@@ -1,0 +1,1 @@
+"""What breaks what: minimal cut sets, blast radius, expected loss."""
