@@ -5,7 +5,7 @@
     study = planner.read_study("examples/quickstart")
     plan = planner.plan(study, gap_fraction=0.02)
     print(plan.file.proof.cost_usd, planner.drill(plan).broken)
-    plan.tables.orders.to_csv("orders.csv")
+    planner.tables(plan).orders.to_csv("orders.csv")
 
 Everything that a user can cause is a `planner.errors.PlannerError`: InputError with all findings, NoPlan with its
 reason. Nothing heavy is imported before a function needs it.
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from planner.errors import Finding
     from planner.plan.audit import Audit
     from planner.plan.in_hand import Plan
+    from planner.plan.tables import Tables
     from planner.review.report import Report
     from planner.study.records.study import RunningReplicas, Study
 
@@ -127,6 +128,13 @@ def plan(
     except Infeasible:
         raise diagnose(study, demand, progress) from None
     return Plan(file)
+
+
+def tables(plan: Plan) -> Tables:
+    """The tables of a plan as pandas DataFrames: `orders`, `traffic`, `replicas`, `cash` and more (docs/python.md)."""
+    from planner.plan.tables import Tables
+
+    return Tables(plan)
 
 
 def audit(plan: Plan) -> Audit:

@@ -80,7 +80,7 @@ def delay(
     with answered(format):
         from planner.questions.delay import Delay, delays_of
         from planner.questions.delay_cost import KnownLate, costs_of_delays, known_late
-        from planner.review.asked import review_delays
+        from planner.review.asked import review_slips
 
         late_periods = tuple(int(n) for n in numbers_of(periods, "--periods", whole=True))
         late_months = tuple(numbers_of(months, "--months"))
@@ -100,7 +100,7 @@ def delay(
                 told("known late", None, late.patch.name)
                 return known_late(plan, late, day, asked.effort, told)
 
-            report = review_delays(asked.study, costs_of_delays(delays, answers, told, when_known), all)
+            report = review_slips(asked.study, costs_of_delays(delays, answers, told, when_known), all)
         keep(folder, answers)
         deliver(report, format, None)
         tell_unsure(answers)

@@ -36,6 +36,7 @@ from planner.cli.options import (
 )
 
 if TYPE_CHECKING:
+    from planner.drill import Mode as HowMoved
     from planner.problem.problem import Problem
     from planner.questions.risk.exposure import Running, Traffic
     from planner.study.records.study import Study
@@ -99,7 +100,9 @@ def drill(
         from planner.review.drilled import review_drill
 
         check_out(out)
-        how = None if mode is None else mode.value
+        how: HowMoved | None = None
+        if mode is not None:
+            how = mode.value
         claims: tuple[str, ...] = ()
         with progress(quiet) as told:
 

@@ -161,7 +161,7 @@ def diff(
         from planner.review.compared import review_diff
 
         tolerance = fraction_of(within, "--within")
-        report = review_diff(diff_plans(plan_in(first), plan_in(second), tolerance, ignore or ()), all)
+        report = review_diff(diff_plans(plan_in(first).file, plan_in(second).file, tolerance, ignore or ()), all)
         deliver(report, format, out)
         raise SystemExit(0 if report.good else 1)
 

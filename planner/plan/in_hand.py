@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING
 
 from planner.plan.cash import Cash, cash
 from planner.plan.decisions import decisions_of, problem_of
@@ -12,9 +11,6 @@ from planner.problem.problem import Decisions, Problem
 from planner.study.dependencies import Graph, dependency_graph
 from planner.study.records.plan import PlanFile
 from planner.study.records.study import Study
-
-if TYPE_CHECKING:
-    from planner.plan.tables import Tables
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,13 +64,6 @@ class Plan:
     def cash(self) -> Cash:
         """What is paid, and when."""
         return cash(self.file, self.problem, self.decisions)
-
-    @cached_property
-    def tables(self) -> "Tables":
-        """Its tables as pandas DataFrames."""
-        from planner.plan.tables import Tables
-
-        return Tables(self)
 
     @property
     def text(self) -> str:

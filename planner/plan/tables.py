@@ -3,17 +3,15 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, fields
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pandas as pd
 
 from planner.plan.cash import Flow
+from planner.plan.in_hand import Plan
 from planner.plan.orders import Order, PhaseOrder
 from planner.study.records.base import Record
 from planner.study.records.plan import Bottleneck, Built, Purchase, State
-
-if TYPE_CHECKING:
-    from planner.plan.in_hand import Plan
 
 NAMES = (
     "purchases",
@@ -39,7 +37,7 @@ class Tables:
     `hour`, `failure` and `deadline_seconds` say of which state a row is: normal operation is the failure `normal`.
     """
 
-    plan: "Plan"
+    plan: Plan
 
     def __getitem__(self, name: str) -> pd.DataFrame:
         """A table by its name, one of NAMES."""
@@ -77,8 +75,8 @@ class Tables:
         """Where requests go: the state, `workload`, `origin`, `placement`, `requests_per_second`, `profile`, `pool`."""
         rows = []
         for state, shown in self._states():
-            columns = (shown.workload, shown.origin, shown.placement, shown.requests_per_second)
-            rows += [(*state, *flow) for flow in zip(*columns, strict=True)]
+            flows = zip(shown.workload, shown.origin, shown.placement, shown.requests_per_second, strict=True)
+            rows += [(*state, *flow) for flow in flows]
         columns = [*STATE, "workload", "origin", "placement", "requests_per_second"]
         return self._with_placement(pd.DataFrame(rows, columns=columns))
 

@@ -279,7 +279,7 @@ def test_sigterm_keeps_the_best_plan(tmp_path: Path, monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(_Search, "broken_whole", signalled)
     out = tmp_path / "plan.json"
     result = call("plan", write_study(tmp_path / "study"), "--out", out, "-q")
-    assert result.exit_code in (0, 1) and "a clock or a person ended the search" in result.stderr
+    assert result.exit_code in (0, 1) and "a time limit or a person ended the search" in result.stderr
     assert read_plan(out).proof.status == "stopped"
     assert call("audit", out).exit_code == 0, "it is a whole plan all the same"
 
