@@ -82,25 +82,25 @@ def delay(
         from planner.questions.delay_cost import KnownLate, costs_of_delays, known_late
         from planner.review.asked import review_slips
 
-        late_periods = tuple(int(n) for n in numbers_of(periods, "--periods", whole=True))
+        late_periods = tuple(int(n) for n in numbers_of(periods, "--periods", integers=True))
         late_months = tuple(numbers_of(months, "--months"))
         day = day_of(known_on, "--known-on") if known_on not in (None, "ready") else None
         asked = asked_about(study, set_, change, gap, seconds, nodes, rounds, demand)
         folder = plans_folder(out)
-        with progress(quiet, KEEPS_PLANS) as told:
-            plan = _plan_as_it_is(asked, told)
+        with progress(quiet, KEEPS_PLANS) as advance:
+            plan = _plan_as_it_is(asked, advance)
             parts = tuple(lead_time or ("power",))
             delays = delays_of(plan, tuple(what or ("*",)), parts, late_periods or (1, 2), late_months)
             variants = [late.variant for late in delays if late.ready is not None]
-            answers = _planned(asked, variants, plan, most, jobs, told)
+            answers = _planned(asked, variants, plan, most, jobs, advance)
 
             def when_known(plan: "PlanFile", late: Delay) -> "KnownLate | None":
                 if known_on is None:
                     return None
-                told("known late", None, late.patch.name)
-                return known_late(plan, late, day, asked.effort, told)
+                advance("known late", None, late.patch.name)
+                return known_late(plan, late, day, asked.effort, advance)
 
-            report = review_slips(asked.study, costs_of_delays(delays, answers, told, when_known), all)
+            report = review_slips(asked.study, costs_of_delays(delays, answers, advance, when_known), all)
         keep(folder, answers)
         deliver(report, format, None)
         tell_unsure(answers)
@@ -110,8 +110,8 @@ def delay(
 def crossover(
     study: StudyOrPlan,
     what: Annotated[list[str] | None, typer.Option(help="pools that are compared; ids or patterns")] = None,
-    by: Annotated[
-        ComparedBy, typer.Option(help="compare machine types; accelerators per chip; workloads per request")
+    basis: Annotated[
+        ComparedBy, typer.Option("--by", help="compare machine types; accelerators per chip; workloads per request")
     ] = ComparedBy.machine_type,
     set_: Sets = None,
     change: Changes = None,
@@ -129,7 +129,7 @@ def crossover(
         asked = asked_about(study, set_, change)
         pools = tuple(what or ("*",))
         _stop_on_nothing(asked.study, pools)
-        deliver(review_crossover(asked.study, crossover(asked.study, pools, by.value), all), format, None)
+        deliver(review_crossover(asked.study, crossover(asked.study, pools, basis.value), all), format, None)
 
 
 def sequence(
@@ -167,9 +167,9 @@ def sequence(
             fix = "add build_outs to study.yaml; there is no order of phases to ask about"
             raise InputError([Finding("planner sequence", "a study with build_outs", "none", fix)])
         folder = plans_folder(out)
-        with progress(quiet, KEEPS_PLANS) as told:
-            plan = _plan_as_it_is(asked, told)
-            answers = _planned(asked, sequence_variants(plan, pairs), plan, most, jobs, told)
+        with progress(quiet, KEEPS_PLANS) as advance:
+            plan = _plan_as_it_is(asked, advance)
+            answers = _planned(asked, sequence_variants(plan, pairs), plan, most, jobs, advance)
         best = sequences(answers, within_fraction)
         assert best is not None, "the study as it is has a plan"
         report = review_sequences(best, all, pairs)
@@ -194,7 +194,7 @@ def _stop_on_nothing(study: "Study", patterns: Sequence[str]) -> None:
         raise InputError(findings)
 
 
-def _plan_as_it_is(asked: "Asked", told: "Progress") -> "PlanFile":
+def _plan_as_it_is(asked: "Asked", advance: "Progress") -> "PlanFile":
     """The plan of the study as it is: the one that was named, a better one, or a new one.
 
     Raises
@@ -205,14 +205,14 @@ def _plan_as_it_is(asked: "Asked", told: "Progress") -> "PlanFile":
     from planner.errors import NoPlan
     from planner.questions.whatif import plan_variants
 
-    (answer,) = plan_variants(asked.study, (), asked.effort, asked.case, asked.base, told)
+    (answer,) = plan_variants(asked.study, (), asked.effort, asked.case, asked.base, advance)
     if answer.plan is None:
         raise NoPlan(answer.why_not)
     return answer.plan
 
 
 def _planned(
-    asked: "Asked", variants: "Sequence[Variant]", plan: "PlanFile", most: int, jobs: int, told: "Progress"
+    asked: "Asked", variants: "Sequence[Variant]", plan: "PlanFile", most: int, jobs: int, advance: "Progress"
 ) -> "Sequence[Answer]":
     """The answers for variants of a study, beside its own plan.
 
@@ -227,4 +227,4 @@ def _planned(
     if len(variants) > most:
         fix = "ask about less with --what, or raise --most"
         raise InputError([Finding("--most", f"at most {most} variants to plan", f"{len(variants)}", fix)])
-    return plan_variants(asked.study, variants, asked.effort, asked.case, plan, told, jobs=jobs)
+    return plan_variants(asked.study, variants, asked.effort, asked.case, plan, advance, jobs=jobs)

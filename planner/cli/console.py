@@ -109,9 +109,9 @@ def _say(text: str) -> None:
         raise Undelivered(f"standard output cannot be written: {(error.strerror or str(error)).lower()}") from None
 
 
-def _escaped(found: re.Match[str]) -> str:
+def _escaped(sign: re.Match[str]) -> str:
     """A character as JSON escapes it."""
-    return json.dumps(found[0])[1:-1]
+    return json.dumps(sign[0])[1:-1]
 
 
 def lead_nowhere(descriptor: int) -> None:
@@ -232,7 +232,7 @@ def answered(format: str = "text") -> Iterator[None]:
         tell(f"error: {error}")
         raise SystemExit(error.exit_code) from None
     except KeyboardInterrupt as error:
-        tell(f"interrupted; {'; '.join(_left_behind(error))}")
+        tell(f"interrupted; {'; '.join(_written_before(error))}")
         raise SystemExit(exit_code(error)) from None
 
 
@@ -243,7 +243,7 @@ def _as_data(error: InputError | NoPlan) -> dict[str, Any]:
     return {"plan": None, "message": str(error), "diagnosis": error.diagnosis}
 
 
-def _left_behind(error: KeyboardInterrupt) -> list[str]:
+def _written_before(error: KeyboardInterrupt) -> list[str]:
     """What an interrupted command has written."""
     notes: list[str] = [*getattr(error, "__notes__", ()), *(f"{name} was written before, whole" for name in _written)]
     return notes or ["nothing was written"]
@@ -263,14 +263,14 @@ def progress(quiet: bool = False, keeps: str = "") -> Iterator[Callable[[str, fl
         yield lambda stage, done, detail: None
         return
     if not sys.stderr.isatty():
-        told: dict[str, float] = {}
+        advance: dict[str, float] = {}
 
         def line(stage: str, done: float | None, detail: str) -> None:
             now = time.monotonic()
-            if now - began > SHOW_PROGRESS_AFTER_SECONDS and now - told.get(stage, 0.0) > 10.0:
-                if keeps and not told:
+            if now - began > SHOW_PROGRESS_AFTER_SECONDS and now - advance.get(stage, 0.0) > 10.0:
+                if keeps and not advance:
                     tell(f"{now - began:5.0f} s  {keeps}")
-                told[stage] = now
+                advance[stage] = now
                 share = "" if done is None else f" {done:.0%}"
                 tell(f"{now - began:5.0f} s  {stage}{share}  {detail}")
 

@@ -47,8 +47,8 @@ def emit_command(
 
         options = _settings(settings or [])
         made = plan_in(plan).file
-        with progress(quiet) as told:
-            told("auditing and drilling", None, "")
+        with progress(quiet) as advance:
+            advance("auditing and drilling", None, "")
             reasons = why_not_proven(made)
         if reasons and not even_if_unproven:
             if format == Format.json:
@@ -61,10 +61,10 @@ def emit_command(
         if not dry_run and recover(out):
             tell(f"{out}: an earlier emission was cut off in it; the files from before it were put back first")
         refuse_other_target(out, target)
-        with progress(quiet) as told:
-            files = emitted(made, target, options, reasons, told)
-        found = changes(out, files) if dry_run else write(out, files, about(made, target, options, reasons))
-        deliver(review_emission(found, target, reasons, dry_run), format, None)
+        with progress(quiet) as advance:
+            files = emitted(made, target, options, reasons, advance)
+        changed = changes(out, files) if dry_run else write(out, files, about(made, target, options, reasons))
+        deliver(review_emission(changed, target, reasons, dry_run), format, None)
 
 
 def drift_command(
@@ -100,14 +100,14 @@ def drift_command(
 def _settings(pairs: list[str]) -> dict[str, str]:
     from planner.errors import Finding, InputError
 
-    found = dict(pair.partition("=")[::2] for pair in pairs)
+    options = dict(pair.partition("=")[::2] for pair in pairs)
     findings = [
         Finding(f"--set {pair[:80]!r}", "key=value", "no = in it", "as in --set image=registry.example/serve")
         for pair in pairs
         if "=" not in pair or pair.startswith("=")
     ]
-    if "not_proven" in found:
+    if "not_proven" in options:
         findings.append(Finding("--set not_proven", "a setting of a target", "what the audit says", "leave it out"))
     if findings:
         raise InputError(findings)
-    return found
+    return options

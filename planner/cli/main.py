@@ -142,7 +142,7 @@ def plan(
         gap_fraction = fraction_of(gap, "--gap")
         asked = study_in(study)
         check_out(out)
-        with progress(quiet, KEEPS) as told:
+        with progress(quiet, KEEPS) as advance:
             made = api.plan(
                 asked,
                 gap_fraction=gap_fraction,
@@ -153,7 +153,7 @@ def plan(
                 no_regret=no_regret,
                 value_limits=value_limits,
                 solver=solver,
-                progress=told,
+                progress=advance,
             )
         if out is not None or format is None:
             emit(made.text, out)
@@ -184,8 +184,8 @@ def _tell_what_is_open(made: "Plan", no_regret: bool) -> bool:
 def _review(made: "Plan", format: Format, out: Path | None, all_rows: bool = False, quiet: bool = False) -> int:
     from planner import api
 
-    with progress(quiet) as told:
-        report = api.review(made, all_rows=all_rows, progress=told)
+    with progress(quiet) as advance:
+        report = api.review(made, all_rows=all_rows, progress=advance)
     deliver(report, format, out)
     return 0 if report.good else 1
 

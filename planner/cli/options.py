@@ -86,7 +86,7 @@ def fraction_of(text: str, option: str) -> float:
     return value
 
 
-def numbers_of(text: str | None, option: str, whole: bool = False) -> list[float]:
+def numbers_of(text: str | None, option: str, integers: bool = False) -> list[float]:
     """Numbers with commas between them; none where the option was not given.
 
     Raises
@@ -98,12 +98,16 @@ def numbers_of(text: str | None, option: str, whole: bool = False) -> list[float
     from planner.study.places import shown
 
     try:
-        numbers = [float(int(part) if whole else float(part)) for part in text.split(",")] if text is not None else []
+        numbers = (
+            [float(int(part) if integers else float(part)) for part in text.split(",")] if text is not None else []
+        )
     except ValueError:
         numbers = [0.0]
     if any(not 0 < n <= MOST_LATE for n in numbers):
-        fix = f"write {option} 1,2" if whole else f"write {option} 3,6"
-        expected = f"{'whole ' if whole else ''}numbers above 0 and at most {MOST_LATE:g}, with commas between them"
+        fix = f"write {option} 1,2" if integers else f"write {option} 3,6"
+        expected = (
+            f"{'integers ' if integers else ''}numbers above 0 and at most {MOST_LATE:g}, with commas between them"
+        )
         raise InputError([Finding(option, expected, shown(text), fix)])
     return numbers
 

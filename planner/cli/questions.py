@@ -104,14 +104,14 @@ def drill(
         if mode is not None:
             how = mode.value
         claims: tuple[str, ...] = ()
-        with progress(quiet) as told:
+        with progress(quiet) as advance:
 
             def done(failures: int, of: int) -> None:
-                told("replaying failures", failures / max(1, of), "")
+                advance("replaying failures", failures / max(1, of), "")
 
             if subject.suffix.lower() == ".csv":
-                found, fleet = fleet_in(subject, study)
-                result = api.drill(found, fleet, mode=how, each=each or (), pairs=pairs or (), progress=done)
+                asked, fleet = fleet_in(subject, study)
+                result = api.drill(asked, fleet, mode=how, each=each or (), pairs=pairs or (), progress=done)
             else:
                 plan = plan_in(subject)
                 if is_edited(plan):
@@ -145,10 +145,10 @@ def risk(
         from planner.review.drawing import drawing
         from planner.review.risks import review_risks
 
-        title, found, p, running, traffic = _at_risk(subject, study)
-        exposed = exposure(found, p, running, traffic)
+        title, asked, p, running, traffic = _at_risk(subject, study)
+        exposed = exposure(asked, p, running, traffic)
         if draw is not None:
-            emit(drawing(found, p, exposed, draw.value, running), out)
+            emit(drawing(asked, p, exposed, draw.value, running), out)
         else:
             deliver(review_risks(exposed, title, all), format, out)
         raise SystemExit(0 if exposed.good else 1)
@@ -171,11 +171,11 @@ def _at_risk(subject: Path, study: Path | None) -> "Subject":
         title = f"risk of the plan of study {plan.study.study}"
         return (title, plan.study, plan.problem, *running_in(plan.file, plan.problem))
     if kind == ".csv":
-        found, fleet = fleet_in(subject, study)
-        p = build(found)
-        return (f"risk of what runs today, study {found.study}", found, p, *running_now(fleet, p))
-    found = study_in(subject)
-    return (f"risk of study {found.study}, before any plan", found, build(found), None, None)
+        asked, fleet = fleet_in(subject, study)
+        p = build(asked)
+        return (f"risk of what runs today, study {asked.study}", asked, p, *running_now(fleet, p))
+    asked = study_in(subject)
+    return (f"risk of study {asked.study}, before any plan", asked, build(asked), None, None)
 
 
 def ladder(
@@ -209,15 +209,15 @@ def ladder(
         from planner.solve.search import Effort, is_proven
 
         gap_fraction = fraction_of(gap, "--gap")
-        found = study_in(study)
-        wanted = chosen(ladder_steps(found), steps or ())
-        if workloads_without_edge(build(found, demand.value, with_goals=False)):
-            raise diagnose(found, demand.value)
+        asked = study_in(study)
+        wanted = chosen(ladder_steps(asked), steps or ())
+        if workloads_without_edge(build(asked, demand.value, with_goals=False)):
+            raise diagnose(asked, demand.value)
         effort = Effort(gap_fraction=gap_fraction, seconds=seconds, most_nodes=nodes, rounds=rounds)
         check_out(out)
-        with progress(quiet, KEEPS_PLANS) as told:
-            climbed = climb(found, wanted, effort, demand.value, told)
-        report = review_ladder(found, climbed)
+        with progress(quiet, KEEPS_PLANS) as advance:
+            climbed = climb(asked, wanted, effort, demand.value, advance)
+        report = review_ladder(asked, climbed)
         deliver(report, format, out)
         if unproven := [each.step.name for each in climbed if not is_proven(each.gap_fraction, gap_fraction)]:
             tell(f"not proven to the gap that was asked: {', '.join(unproven)}; more --nodes or --rounds may close it")

@@ -128,8 +128,10 @@ def whatif(
         def keep_each(answer: Answer) -> None:
             keep(folder, [answer], names)
 
-        with progress(quiet, KEEPS_PLANS) as told:
-            answers = plan_variants(asked.study, variants, asked.effort, asked.case, asked.base, told, keep_each, jobs)
+        with progress(quiet, KEEPS_PLANS) as advance:
+            answers = plan_variants(
+                asked.study, variants, asked.effort, asked.case, asked.base, advance, keep_each, jobs
+            )
         report = review_variants(asked.study, answers, names if folder is not None else None, all)
         deliver(report, format, None)
         tell_unsure(answers)
