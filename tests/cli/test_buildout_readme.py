@@ -104,7 +104,7 @@ def test_the_study_has_what_the_example_is_about(asked):
 
 def test_init_makes_it_ones_own(tmp_path):
     written = {path.relative_to(tmp_path / "mine").as_posix() for path in start_study(tmp_path / "mine", "buildout")}
-    assert written >= {"study.yaml", "README.md", "slip.yaml", "matrix.yaml", "inventory/owned/prices.csv"}
+    assert written >= {"study.yaml", "README.md", "late.yaml", "matrix.yaml", "inventory/owned/prices.csv"}
     study, _ = read_study(tmp_path / "mine")
     assert study == read_study(FOLDER)[0]
     assert "README.md" in {path.name for path in start_study(tmp_path / "other", "postmortem")}
