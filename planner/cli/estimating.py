@@ -74,14 +74,14 @@ def estimate(
         if model is None or machine_type is None:
             fix = "planner import estimate MODEL MACHINE_TYPE, or --refit rows.csv"
             raise refusal("planner import estimate", "a model and a machine type, or --refit", "none", fix)
-        found = profile_of(
+        profile = profile_of(
             *_looked_up(model, machine_type, context_class, machine_types),
             shapes={context_class: (input, output, first_token_ms, per_token_ms)},
             precision=precision,
             chips=accelerators,
             concurrency=concurrency,
         )
-        emit(profile_text(found), out)
+        emit(profile_text(profile), out)
 
 
 def _looked_up(
@@ -97,14 +97,14 @@ def _looked_up(
     from planner.study.tables import read_list
 
     reading = Reading()
-    facts = {name: found.facts for name, found in read_models().items()}
+    facts = {name: known.facts for name, known in read_models().items()}
     if model.endswith(".yaml"):
         facts |= _facts_of(Path(model), model, reading)
     machines = read_list(MachineType, data_folder("inventories") / "machine_types.yaml", reading)
     machines += read_list(MachineType, machine_types, reading) if machine_types is not None else []
     by_name = {machine.name: machine for machine, _ in machines}
     classes = read_list(ContextClass, data_folder("models") / "context_classes.yaml", reading)
-    longest = {found.name: found.most_tokens for found, _ in classes}
+    longest = {each.name: each.most_tokens for each, _ in classes}
     reading.refer("planner import estimate: --class", ContextClass, "a context class", context_class, longest)
     reading.refer("planner import estimate: MODEL", Model, "a model that ships, or a YAML file", model, facts)
     reading.refer("planner import estimate: MACHINE_TYPE", MachineType, "a machine type", machine_type, by_name)
@@ -131,8 +131,8 @@ def _facts_of(path: Path, name: str, reading: "Reading") -> "dict[str, ModelFact
     if not isinstance(data.get("facts"), dict):
         reading.error(place.at("facts"), "the facts of a model", "none", "write `facts:` as in docs/files.md")
         return {}
-    found = read_record(ModelFacts, data["facts"], place.within("facts"), reading)
-    return {} if found is None else {name: found}
+    facts = read_record(ModelFacts, data["facts"], place.within("facts"), reading)
+    return {} if facts is None else {name: facts}
 
 
 def profile_of(

@@ -80,8 +80,8 @@ def prices(
         from planner.importers.source import csv_text
         from planner.study.records.inventory import Price
 
-        found = read_prices(source, as_of, where_from, provider, tuple(units or ()), inventory)
-        _finish(found, csv_text(Price, found.rows), out, format)
+        imported = read_prices(source, as_of, where_from, provider, tuple(units or ()), inventory)
+        _finish(imported, csv_text(Price, imported.rows), out, format)
 
 
 @app.command("round-trips")
@@ -108,8 +108,8 @@ def round_trips(
         from planner.importers.source import csv_text
         from planner.study.records.inventory import RoundTrip
 
-        found = read_round_trips(source, columns, provider, as_of, where_from)
-        _finish(found, csv_text(RoundTrip, found.rows), out, format)
+        imported = read_round_trips(source, columns, provider, as_of, where_from)
+        _finish(imported, csv_text(RoundTrip, imported.rows), out, format)
 
 
 @app.command()
@@ -144,10 +144,10 @@ def throughput(
 
         for path in (points, out):
             check_out(path)
-        found, made = read_throughput(source, accelerator, chips, precision, engine, model, as_of, where_from)
+        imported, made = read_throughput(source, accelerator, chips, precision, engine, model, as_of, where_from)
         if points is not None and made:
             emit(points_yaml(made), points)
-        _finish(found, csv_text(MeasuredRow, found.rows), out, format)
+        _finish(imported, csv_text(MeasuredRow, imported.rows), out, format)
         if points is not None and not made:
             tell("no two shapes of one configuration: no operating point was written")
 
@@ -183,11 +183,11 @@ def demand(
 
         if shape is not None:
             check_out(shape)
-        found = read_demand(source, _shares(origin), scale, _workloads(workload or []), columns, shape is not None)
-        if shape is not None and "day" in found.more:
-            emit(shapes_yaml(found), shape)
-        _finish(found, csv_text(Demand, found.rows), out, format)
-        if shape is not None and "day" not in found.more:
+        imported = read_demand(source, _shares(origin), scale, _workloads(workload or []), columns, shape is not None)
+        if shape is not None and "day" in imported.more:
+            emit(shapes_yaml(imported), shape)
+        _finish(imported, csv_text(Demand, imported.rows), out, format)
+        if shape is not None and "day" not in imported.more:
             tell("less than a day: no shape was written")
 
 
@@ -216,8 +216,8 @@ def _workloads(texts: list[str]) -> dict[str, str] | None:
     if not texts:
         return None
     pairs = [text.partition("=") for text in texts]
-    found = {(first if equals else "*"): (name if equals else first) for first, equals, name in pairs}
-    if len(found) != len(texts) or ("*" in found and len(found) > 1) or not all(found.values()):
+    imported = {(first if equals else "*"): (name if equals else first) for first, equals, name in pairs}
+    if len(imported) != len(texts) or ("*" in imported and len(imported) > 1) or not all(imported.values()):
         fix = "as in --workload chat, or --workload short=chat --workload long=documents"
         raise refusal("--workload", "one NAME, or CLASS=NAME for different classes", " ".join(texts), fix)
-    return found
+    return imported

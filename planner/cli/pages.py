@@ -124,18 +124,18 @@ def files() -> str:
         *(f"- {reason}" for reason in WHY_NOT.values()),
         "",
     ]
-    shown: set[type[Record]] = set()
+    written: set[type[Record]] = set()
     waiting = [(f"`{name}`: {what}", record) for name, what, record in FILES]
     while waiting:
         title, record = waiting.pop(0)
-        if record in shown:
+        if record in written:
             continue
-        shown.add(record)
+        written.add(record)
         out += [f"## {title}", "", (inspect.getdoc(record) or "").partition("\n")[0], ""]
         out += ["| field | type | default | meaning |", "| --- | --- | --- | --- |"]
         inner: list[type[Record]] = []
         for name, field in record.model_fields.items():
-            inner += [r for r in _records(field.annotation) if r not in shown]
+            inner += [r for r in _records(field.annotation) if r not in written]
             meaning = (field.description or "").replace("|", "\\|")
             out.append(f"| `{field.alias or name}` | {_type(field.annotation)} | {_default(field)} | {meaning} |")
         out.append("")
@@ -212,9 +212,9 @@ def commands() -> str:
             if param.name == "help":
                 continue
             is_option = param.param_type_name == "option"
-            shown = ", ".join(f"`{o}`" for o in param.opts) if is_option else f"`{(param.name or '').upper()}`"
+            written = ", ".join(f"`{o}`" for o in param.opts) if is_option else f"`{(param.name or '').upper()}`"
             default = "required" if param.required else "" if param.default in (None, False) else f"`{param.default}`"
-            out.append(f"| {shown} | {default} | {getattr(param, 'help', '') or ''} |".replace("a|b", "a\\|b"))
+            out.append(f"| {written} | {default} | {getattr(param, 'help', '') or ''} |".replace("a|b", "a\\|b"))
         out.append("")
     return "\n".join(out).rstrip() + "\n"
 

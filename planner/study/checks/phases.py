@@ -97,7 +97,7 @@ def _check_lead_times(parts: Parts, phases: list[Row[BuildOut]], reading: Readin
             expected = "0, where never is set" if m.never else f"at most {m.most}, the modules that can be built"
             reading.error(place.at("least"), expected, f"{m.least}", "correct least, or leave it out")
         elif m.least and not stands:
-            fix = "correct ready_in and lead_months, or leave least out; how late it may be: planner whatif --ask slip"
+            fix = "correct ready_in and lead_months, or leave least out; how late it may be: planner delay"
             reading.error(place.at("least"), "0, where the phase can never be ready", f"{m.least}", fix)
         rivals = [p.id for p, _ in phases if p.either_or and p.either_or == m.either_or and p.least and p.id != m.id]
         if m.least and rivals:
