@@ -141,7 +141,7 @@ def audit(plan: Plan) -> Audit:
     """Every rule in every state, and every stated total, on the plan's own numbers."""
     from planner.plan.audit import audit
 
-    return audit(plan.file)
+    return audit(plan)
 
 
 def drill(
@@ -181,7 +181,7 @@ def review(plan: Plan, *, all_rows: bool = False, progress: Progress = _silent) 
     """What people read of a plan: the answer, the orders, every failure, how far to trust it. `render` writes it."""
     from planner.review.answer import review_plan
 
-    return review_plan(plan.file, all_rows, progress)
+    return review_plan(plan, all_rows, progress)
 
 
 def render(report: Report, format: Literal["text", "md", "json"] = "text") -> str:

@@ -31,7 +31,8 @@ from planner.cli.whatif import all_proven, asked_about, keep, plans_folder, tell
 
 if TYPE_CHECKING:
     from planner.cli.whatif import Asked
-    from planner.questions.whatif import Answer, Variant
+    from planner.questions.variants import Variant
+    from planner.questions.whatif import Answer
     from planner.solve.search import Progress
     from planner.study.records.plan import PlanFile
     from planner.study.records.study import Study
@@ -80,7 +81,7 @@ def delay(
     with answered(format):
         from planner.questions.delay import Delay, delays_of
         from planner.questions.delay_cost import KnownLate, costs_of_delays, known_late
-        from planner.review.delays import review_slips
+        from planner.review.delays import review_delays
 
         late_periods = tuple(int(n) for n in numbers_of(periods, "--periods", integers=True))
         late_months = tuple(numbers_of(months, "--months"))
@@ -100,7 +101,7 @@ def delay(
                 advance("known late", None, late.patch.name)
                 return known_late(plan, late, day, asked.effort, advance)
 
-            report = review_slips(asked.study, costs_of_delays(delays, answers, advance, when_known), all)
+            report = review_delays(asked.study, costs_of_delays(delays, answers, advance, when_known), all)
         keep(folder, answers)
         deliver(report, format, None)
         tell_unsure(answers)

@@ -71,7 +71,7 @@ def fraction_of(text: str, option: str) -> float:
     (0.02, 0.02)
     """
     from planner.errors import Finding, InputError
-    from planner.study.places import shown
+    from planner.study.places import quoted
 
     number = text.strip().removesuffix("%").strip()
     try:
@@ -82,7 +82,7 @@ def fraction_of(text: str, option: str) -> float:
         fix = f"write {option} 2%, or {option} 0.02"
         if 1 <= value < 100 and "%" not in text:
             fix = f"write {option} {value:g}% or {option} {value / 100:g} if percent were meant; a number is a share"
-        raise InputError([Finding(option, "a share from 0 % to below 100 %", shown(text), fix)])
+        raise InputError([Finding(option, "a share from 0 % to below 100 %", quoted(text), fix)])
     return value
 
 
@@ -95,7 +95,7 @@ def numbers_of(text: str | None, option: str, integers: bool = False) -> list[fl
         when they are not numbers above 0, or too large
     """
     from planner.errors import Finding, InputError
-    from planner.study.places import shown
+    from planner.study.places import quoted
 
     try:
         numbers = (
@@ -108,7 +108,7 @@ def numbers_of(text: str | None, option: str, integers: bool = False) -> list[fl
         expected = (
             f"{'integers ' if integers else ''}numbers above 0 and at most {MOST_LATE:g}, with commas between them"
         )
-        raise InputError([Finding(option, expected, shown(text), fix)])
+        raise InputError([Finding(option, expected, quoted(text), fix)])
     return numbers
 
 
@@ -121,10 +121,10 @@ def day_of(text: str, option: str) -> date:
         when it is none
     """
     from planner.errors import Finding, InputError
-    from planner.study.places import shown
+    from planner.study.places import quoted
 
     try:
         return date.fromisoformat(text)
     except ValueError:
         fix = f"write {option} 2027-10-01, or {option} ready"
-        raise InputError([Finding(option, "a date, or `ready`", shown(text), fix)]) from None
+        raise InputError([Finding(option, "a date, or `ready`", quoted(text), fix)]) from None

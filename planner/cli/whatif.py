@@ -98,15 +98,8 @@ def whatif(
     Examples: `planner whatif mine --set demand=x1.2` · `planner whatif mine --matrix growth.yaml --out variants`
     """
     with answered(format):
-        from planner.questions.whatif import (
-            Answer,
-            Variant,
-            file_names,
-            plan_variants,
-            read_axes,
-            studies_of,
-            variants_of,
-        )
+        from planner.questions.variants import Variant, read_axes, studies_of, variants_of
+        from planner.questions.whatif import Answer, file_names, plan_variants
         from planner.review.variants import review_variants
         from planner.study.places import Reading
 
@@ -186,7 +179,7 @@ def asked_about(
     InputError
         when a file cannot be read, or a change leads nowhere
     """
-    from planner.questions.patches import patched
+    from planner.questions.patched import patched
     from planner.solve.search import Effort
     from planner.study.places import Reading
 
@@ -285,7 +278,7 @@ def _patches(sets: list[str] | None, changes: list[Path] | None, reading: "Readi
 
 def _stop_on(reading: "Reading") -> None:
     from planner.errors import InputError
-    from planner.study.read import sorted_findings
+    from planner.study.places import sorted_findings
 
     if any(finding.level == "error" for finding in reading.findings):
         raise InputError(sorted_findings(reading.findings))

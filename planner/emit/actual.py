@@ -111,7 +111,7 @@ def read_actual(paths: Sequence[Path], plan: PlanFile | Plan) -> Actual:
     if not counts.of and not counts.strange:
         fix = "export it again: what is not named counts as not there, so an export that failed must not pass for one"
         got = "nothing that is counted: no machines, nodes, groups, replicas or reservations"
-        raise InputError([Finding(", ".join(map(shown_path, paths)), "what runs today", got, fix)])
+        raise InputError([Finding(", ".join(map(printable_path, paths)), "what runs today", got, fix)])
     for pool, nodes in counts.of.get("nodes", {}).items():  # a machine of several nodes counts when it has all of them
         counts.of["nodes"][pool] = nodes // nodes_of(fleet.machine_of[pool])
     return Actual(
@@ -132,7 +132,7 @@ def _bad(where: object, expected: str, got: str) -> InputError:
 
 
 def _read_json(path: Path, text: str, fleet: Fleet, counts: _Counts) -> None:
-    data = parse_json(text, shown_path(path), FIX)
+    data = parse_json(text, printable_path(path), FIX)
     if not isinstance(data, dict):
         raise _bad(path, "an object", f"a JSON {type(data).__name__}")
     try:

@@ -8,7 +8,8 @@ from planner.emit.capacity import capacity_replica_seconds, planned_replicas, su
 from planner.emit.routing import Subject, Table, peak_requests_per_second, routing_table, subject
 from planner.emit.text import markdown_cell
 from planner.plan.in_hand import Plan
-from planner.problem.problem import Decisions, Problem, State, states
+from planner.problem.decisions import Decisions
+from planner.problem.problem import Problem, State, states
 from planner.problem.rules.formulas import due_fraction, live_edges
 from planner.study.dependencies import NORMAL
 from planner.study.records.plan import PlanFile

@@ -9,7 +9,7 @@ from planner.emit.reservation_rules import Rule, rule_of
 from planner.errors import Finding, InputError
 from planner.plan.in_hand import Plan, in_hand
 from planner.plan.orders import blocks
-from planner.problem.contracts import held_machines
+from planner.problem.capacity import held_machines
 from planner.problem.problem import HOURLY
 from planner.study.calendar import Span, covers, hour_id, spans
 from planner.study.dependencies import placement_id, profile_id

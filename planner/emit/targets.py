@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Callable, Collection, Mapping
-from contextlib import suppress
 from dataclasses import dataclass
 from importlib import import_module
 from typing import Any
@@ -62,11 +61,8 @@ def why_not_proven(plan: PlanFile | Plan) -> tuple[str, ...]:
 
 
 def _audited(plan: Plan) -> tuple[str, ...]:
-    problem = None
-    with suppress(InputError):  # where none can be built the audit says so
-        problem = plan.problem
     try:
-        return tuple(f"audit: {violation}" for violation in audit(plan.file, problem).violations)
+        return tuple(f"audit: {violation}" for violation in audit(plan).violations)
     except (ArithmeticError, LookupError, StopIteration, ValueError) as error:  # a study changed by hand
         return (f"audit: cannot be made: {type(error).__name__} {error}",)
 

@@ -16,7 +16,7 @@ from pydantic import Field
 
 from planner.errors import Finding
 from planner.questions.paths import addressed, parts_within, path_of
-from planner.study.places import Loc, Place, Reading, read_record, shown
+from planner.study.places import Loc, Place, Reading, quoted, read_record, unquoted
 from planner.study.records.base import Name, Record
 from planner.study.records.buildout import BuildOut, CapitalLimit, Electricity, LeadTimes, SpendCommitment, TariffStep
 from planner.study.records.inventory import Price

@@ -37,7 +37,7 @@ FIRST = 5
 def review_plan(plan: PlanFile | Plan, all_rows: bool = False, progress: Progress = silent) -> Report:
     """The review of a plan, from ANSWER to NEXT: what is asked first comes first."""
     reviewed = in_hand(plan)
-    checked = audit(reviewed.file, reviewed.problem)
+    checked = audit(reviewed)
     good = checked.passed and _is_proven(reviewed) and not reviewed.file.uncoverable
     sections = [_answer(reviewed, checked)]
     if not any(violation.rule in NOT_A_PLAN for violation in checked.violations):

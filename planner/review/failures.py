@@ -3,10 +3,11 @@
 from dataclasses import dataclass
 
 from planner.plan.in_hand import Plan
-from planner.problem.problem import Decisions, Problem, State, fullest_hour
+from planner.problem.decisions import Decisions
+from planner.problem.problem import Problem, State, fullest_hour
 from planner.problem.rules.costs import requests_usd_per_hour
 from planner.problem.rules.formulas import due_fraction, replica_seconds_used, running
-from planner.problem.rules.reserves import whole_survivors
+from planner.problem.rules.gateway_limits import whole_survivors
 from planner.review.report import Column, Section, percent, short_failure, usd
 from planner.review.served import WorstFlow, tier_served_fraction, tiers_with_flows, worst_flow
 from planner.study.dependencies import NORMAL

@@ -3,9 +3,10 @@
 from dataclasses import dataclass
 
 from planner.plan.in_hand import Plan
-from planner.problem.problem import Decisions, Problem, State
+from planner.problem.decisions import Decisions
+from planner.problem.problem import Problem, State
 from planner.problem.rules.formulas import available, requests_per_second
-from planner.problem.rules.reserves import reserved_edges
+from planner.problem.rules.gateway_limits import reserved_edges
 from planner.review.report import Column, Section, percent, short_failure, usd
 from planner.study.dependencies import NORMAL
 from planner.study.records.plan import PlanFile

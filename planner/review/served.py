@@ -4,7 +4,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from planner.plan.in_hand import Plan
-from planner.problem.problem import Decisions, Problem, State, states
+from planner.problem.decisions import Decisions
+from planner.problem.problem import Problem, State, states
 from planner.problem.rules.formulas import due_fraction, requests_offered, served
 from planner.review.report import Column, Section, percent, short_failure
 from planner.study.dependencies import NORMAL, expand

@@ -17,8 +17,8 @@ from planner.plan.decisions import decisions_of
 from planner.plan.plan import make_plan
 from planner.problem.build import build
 from planner.review.drill import in_hours, review_drill
-from planner.solve.failure_test import tolerance
-from planner.solve.search import Effort, Infeasible, _Search
+from planner.solve.feasibility_subproblem import tolerance
+from planner.solve.search import Effort, Infeasible, Search
 from planner.study.calendar import hours_of
 from planner.study.dependencies import NORMAL
 from planner.study.records.study import (

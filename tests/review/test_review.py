@@ -22,8 +22,8 @@ from planner.plan.file import sealed, sha256
 from planner.plan.in_hand import in_hand
 from planner.plan.plan import make_plan
 from planner.problem.build import build
-from planner.problem.rules.inside import what_loads_occupies
-from planner.problem.rules.link import no_replica_before_its_cold_start_ends
+from planner.problem.rules.failures import no_replica_before_its_cold_start_ends
+from planner.problem.rules.states import what_loads_occupies
 from planner.questions.margins import margins
 from planner.questions.near_figures import near_figures
 from planner.review.answer import review_plan
@@ -33,8 +33,8 @@ from planner.review.recovery import slices_of
 from planner.review.render import render
 from planner.review.report import Column, Report, Section
 from planner.solve.search import Effort
-from planner.study.checks.fit import memory_needed_gib
 from planner.study.dependencies import NORMAL, dependency_graph
+from planner.study.memory import memory_needed_gib
 from planner.study.read import read_study
 from planner.study.records.base import Record
 from planner.study.records.buildout import TariffStep
