@@ -55,20 +55,6 @@ class Statistics:
     burst_over_mean_rate: float
 
 
-@dataclass(frozen=True)
-class Day:
-    """How requests move over a day.
-
-    Parameters
-    ----------
-    factors : of each block of the day, from midnight: its rate over the mean rate of the trace
-    burst_factor : the most that a minute is over the mean of its block
-    """
-
-    factors: tuple[float, ...]
-    burst_factor: float
-
-
 def read_demand(
     path: Path,
     origins: dict[str, float],
@@ -125,10 +111,13 @@ def read_demand(
         out.more.setdefault("workloads", {})[workload] = asdict(figures)
         out.notes.append(_workload_note(workload, figures, scale))
         if daily:
-            day = day_of(group, span)
-            hours = {_hour_name(trace.time_of_day, i): round(factor, 3) for i, factor in enumerate(day.factors)}
-            out.more.setdefault("day", {})[workload] = {"factors": hours, "burst_factor": round(day.burst_factor, 2)}
-            out.notes.append(_day_note(workload, hours, day))
+            factors, burst_factor = day_of(group, span)
+            hours = {_hour_name(trace.time_of_day, block): round(factor, 3) for block, factor in factors.items()}
+            out.more.setdefault("day", {})[workload] = {"factors": hours, "burst_factor": round(burst_factor, 2)}
+            day = ", ".join(f"{name}: {factor:.2f}" for name, factor in hours.items())
+            out.notes.append(
+                f"{workload}, factors over the day: {day}; with them burst_factor at most {burst_factor:.2f}"
+            )
         shape = workload if daily and shaped else None
         for origin, share in origins.items():
             rate = float(f"{figures.mean_requests_per_second * scale * share:.6g}")
@@ -221,20 +210,25 @@ def _percentile(counts: list[int], empty: int, percent: int) -> int:
     return 0 if rank <= empty else counts[rank - empty - 1]
 
 
-def day_of(group: pd.DataFrame, span: tuple[float, float]) -> Day:
+def day_of(group: pd.DataFrame, span: tuple[float, float]) -> tuple[dict[int, float], float]:
     """The day of requests of a trace, by blocks of four hours; of a block counts the time it was watched.
 
     Parameters
     ----------
     span : first and last moment of the trace [s], a day or more apart
 
+    Returns
+    -------
+    By block of the day, from midnight: its rate over the mean rate of the trace. The most that a minute is over the
+    mean of its block.
+
     Examples
     --------
     Two days, with a request each hour, and two each hour from 8 to 20:
 
     >>> hours = [h for h in range(49) for _ in range(2 if 8 <= h % 24 < 20 else 1)]
-    >>> day = day_of(pd.DataFrame({"seconds": [3600.0 * h for h in hours]}), (0.0, 172800.0))
-    >>> [round(factor, 1) for factor in day.factors]
+    >>> factors, burst_factor = day_of(pd.DataFrame({"seconds": [3600.0 * h for h in hours]}), (0.0, 172800.0))
+    >>> [round(factor, 1) for factor in factors.values()]
     [0.7, 0.7, 1.3, 1.3, 1.3, 0.7]
     """
     first, last = span
@@ -247,19 +241,13 @@ def day_of(group: pd.DataFrame, span: tuple[float, float]) -> Day:
     per_minute = group.groupby([blocks.rename("block"), _minutes(group["seconds"]).rename("minute")]).size()
     rates = per_minute.groupby("block").sum().reindex(range(BLOCKS), fill_value=0) / watched
     bursts = per_minute.groupby("block").max() / SECONDS_PER_MINUTE / rates
-    return Day(tuple(rates / (len(group) / (last - first))), max(1.0, float(bursts.max())))
+    return dict(enumerate(rates / (len(group) / (last - first)))), max(1.0, float(bursts.max()))
 
 
 def _hour_name(time_of_day: str, block: int) -> str:
     """The name of a block of the day: utc-00-to-04."""
     hours = int(BLOCK_SECONDS / SECONDS_PER_HOUR)
     return f"{time_of_day}-{block * hours:02d}-to-{(block + 1) * hours:02d}"
-
-
-def _day_note(workload: str, hours: dict[str, float], day: Day) -> str:
-    """The shape of a workload's day in one line."""
-    factors = ", ".join(f"{name}: {factor:.2f}" for name, factor in hours.items())
-    return f"{workload}, factors over the day: {factors}; with them burst_factor at most {day.burst_factor:.2f}"
 
 
 def _workload_note(workload: str, figures: Statistics, scale: float) -> str:

@@ -150,7 +150,7 @@ def _silicon(row: dict[str, str], where: str, source: Source) -> Stated:
             "chips": tensor * pipeline * data_parallel,
             "engine": " ".join(engine),
             "precision": row["precision"],
-            "source": f"AIConfigurator silicon table, id={row.get('id') or where.rpartition(':')[2]}",
+            "source": f"AIConfigurator silicon table, id={row.get('id') or where}",
             "as_of": measured[1] if measured else None,
         },
         split="/".join(row.get(name, "") for name in (*SIZES, "moe_tp_size", "moe_ep_size")),

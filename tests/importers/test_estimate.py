@@ -301,8 +301,8 @@ def test_the_stated_time_per_token_is_that_of_the_rates(name):
             shapes.setdefault(point.context_class, set()).add((i, o))
             seconds = i / point.prefill_tokens_per_second + o / point.decode_tokens_per_second
             step_ms = profile.concurrency_limit / point.decode_tokens_per_second * 1000
-            implied = per_token_ms(seconds, profile.concurrency_limit, point.first_token_ms, o, step_ms)
-            assert point.per_token_ms == pytest.approx(implied, rel=PER_TOKEN_TOLERANCE), profile.name
+            by_rates_ms = per_token_ms(seconds, profile.concurrency_limit, point.first_token_ms, o, step_ms)
+            assert point.per_token_ms == pytest.approx(by_rates_ms, rel=PER_TOKEN_TOLERANCE), profile.name
     # one length of requests per class, or two figures of one model could not be compared
     assert all(len(of_class) == 1 for of_class in shapes.values()), shapes
 
@@ -379,8 +379,8 @@ def test_profiles_fit_their_machine_with_every_request_at_full_length(name):
         for point in profile.classes:
             shape = re.search(r"at (\d+) \+ (\d+) tokens", point.source)
             tokens = max(tokens, float(shape[1]) + float(shape[2]) if shape else 1155 + 211)
-        room = MEMORY_FRACTION * profile.accelerators_per_replica * machine.memory_gib_per_accelerator
-        assert memory_needed_gib(model.facts, profile, tokens) <= room, profile.name
+        headroom_gib = MEMORY_FRACTION * profile.accelerators_per_replica * machine.memory_gib_per_accelerator
+        assert memory_needed_gib(model.facts, profile, tokens) <= headroom_gib, profile.name
 
 
 @pytest.mark.parametrize("name", NEW_MODELS)
@@ -478,8 +478,8 @@ def test_memory_limits_what_is_in_flight():
     facts: ModelFacts = MODELS["llama-3.3-70b"].facts
     weights = ESTIMATOR.weights_gib(facts, "fp8")
     case = Serving(facts, ESTIMATOR.chip("H100-SXM-80GB"), 2, "fp8", weights, 1000, 1000, 1)
-    room = 0.9 * 2 * 74.5 - weights
-    assert most_that_fit(case, 74.5) == int(room / (2000 * 320 / 2**20))
+    headroom_gib = 0.9 * 2 * 74.5 - weights
+    assert most_that_fit(case, 74.5) == int(headroom_gib / (2000 * 320 / 2**20))
     assert most_that_fit(replace(case, chips=1, weights_gib=70.0), 74.5) == 0
 
 
