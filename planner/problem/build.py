@@ -142,6 +142,7 @@ def build(study: Study, demand: str = "base", with_goals: bool = True) -> Proble
         limits=limits_of(parts),
         shares=shares_of(parts),
         budget_usd=study.policies.budget_usd,
+        policies=study.policies,
         objective=study.objective,
         cvar_level=study.cvar_level,
         priced={f: rate for f, failure in failures.items() if (rate := priced(study, failure, years)) and with_goals},

@@ -12,7 +12,7 @@ from planner.problem.request_limits import RequestLimits
 from planner.study.calendar import hour_id
 from planner.study.dependencies import Failure
 from planner.study.latency import Reach
-from planner.study.records.study import Failover
+from planner.study.records.study import Failover, Policies
 
 State = tuple[str, str, float]
 PERIOD = "period-1"
@@ -168,6 +168,8 @@ class Problem:
     limits: tuple[Limit, ...]
     shares: tuple[ShareLimit, ...]
     budget_usd: float | None
+    policies: Policies
+    """as the study states them: a rule may read a field of its own there"""
     objective: str
     cvar_level: float
     priced: Mapping[str, Priced]

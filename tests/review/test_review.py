@@ -22,8 +22,7 @@ from planner.plan.file import sealed, sha256
 from planner.plan.in_hand import in_hand
 from planner.plan.plan import make_plan
 from planner.problem.build import build
-from planner.problem.rules.failures import no_replica_before_its_cold_start_ends
-from planner.problem.rules.failures import what_loads_occupies
+from planner.problem.rules.failures import no_replica_before_its_cold_start_ends, what_loads_occupies
 from planner.questions.margins import margins
 from planner.questions.near_figures import near_figures
 from planner.review.answer import review_plan
