@@ -211,7 +211,7 @@ def _field(cls: type[BaseModel], loc: Loc) -> tuple[type[BaseModel] | None, Fiel
 
 
 def types_in(annotation: object) -> Iterator[object]:
-    """The types that an annotation is made of, at any depth: of `tuple[Workload, ...] | None` the three of them."""
+    """The types that an annotation is made of, at any depth: `tuple` and `Workload` of `tuple[Workload, ...]`."""
     yield get_origin(annotation) or annotation
     for part in get_args(annotation):
         yield from types_in(part)
@@ -256,31 +256,29 @@ def _report(cls: type[Record], loc: Loc, detail: ErrorDetails, place: Place, rea
     kind, value, context = detail["type"], detail["input"], detail.get("ctx", {})
     owner, info = _field(cls, loc)
     description = (info.description if info is not None else None) or "see the schema"
-    where, fix = place.at(*loc), description
+    expected = _EXPECTED[kind].format(**context) if kind in _EXPECTED else detail["msg"]
+    got, fix = quoted(value), description
     if kind == "extra_forbidden":
         fields = {f.alias or name for name, f in owner.model_fields.items()} if owner is not None else set()
         word = str(loc[-1]) if loc else ""
         hint = near_miss(word, fields)
         if NEW_NAMES.get(word) in fields:
             hint = f" (called {quoted(NEW_NAMES[word])} since schema version {SCHEMA_VERSION})"
-        return reading.error(where, "a known field", quoted(word) + hint, f"the fields here are: {listed(fields, 40)}")
-    if kind == "missing":
-        return reading.error(where, "a value", "nothing", f"add `{loc[-1]}`: {description}")
-    if kind == "value_error":
+        expected, got, fix = "a known field", quoted(word) + hint, f"the fields here are: {listed(fields, 40)}"
+    elif kind == "missing":
+        got, fix = "nothing", f"add `{loc[-1]}`: {description}"
+    elif kind == "value_error":
         reason = context.get("error", detail["msg"])
-        fix = reason.fix if isinstance(reason, Contradiction) else fix
-        return reading.error(where, str(reason), quoted(value), fix)
-    expected = _EXPECTED.get(kind, detail["msg"]).format(**context)
-    if kind == "string_type" and isinstance(value, int | float):
+        expected, fix = str(reason), reason.fix if isinstance(reason, Contradiction) else description
+    elif kind == "string_type" and isinstance(value, int | float):
         fix = f"put it in quotes; {description}"
     elif kind in ("float_type", "int_type") and isinstance(value, str):
         fix = f"write digits with a decimal point, no quotes, unit or separators; {description}"
     elif kind == "literal_error":
-        options = re.findall(r"'([^']*)'", str(context.get("expected", "")))
-        return reading.error(where, expected, quoted(value) + near_miss(str(value), options), fix)
+        got += near_miss(str(value), re.findall(r"'([^']*)'", str(context.get("expected", ""))))
     elif kind == "too_short":
-        return reading.error(where, expected, "none", fix)
-    reading.error(where, expected, quoted(value), fix)
+        got = "none"
+    reading.error(place.at(*loc), expected, got, fix)
 
 
 def unique(rows: list[Row[R]], key: Callable[[R], str], reading: Reading) -> list[Row[R]]:

@@ -77,15 +77,13 @@ def read_study(path: Path) -> tuple[Study, list[Finding]]:
         raise InputError(reading.findings)
     folder = path.parent
     remember(file for ending in ("*.yaml", "*.yml", "*.csv") for file in folder.glob(ending))
-    for name, at in _folders(parts.file.inventories, "inventories", folder, parts.place, reading):
-        _read_inventory(name, at, parts, reading)
-    for name, at in _folders(parts.file.models, "models", folder, parts.place, reading):
-        _read_models(name, at, parts, reading)
-    table = _table(parts.file.demand, "demand", folder, parts.place, reading)
-    parts.demand = read_csv(Demand, table, reading, KEYS[Demand]) if table is not None else []
+    for inventory, at in _folders("inventories", folder, parts, reading):
+        _read_inventory(inventory, at, parts, reading)
+    for models, at in _folders("models", folder, parts, reading):
+        _read_models(models, at, parts, reading)
+    parts.demand = _read_table(Demand, "demand", folder, parts, reading)
     if parts.file.request_costs is not None:
-        table = _table(parts.file.request_costs, "request_costs", folder, parts.place, reading)
-        parts.request_costs = read_csv(RequestCost, table, reading, KEYS[RequestCost]) if table is not None else []
+        parts.request_costs = _read_table(RequestCost, "request_costs", folder, parts, reading)
     check_parts(parts, reading)
     demand = without_negligible_demand(parts, reading)
     reading.raise_errors()
@@ -248,17 +246,13 @@ def _draft(data: dict[str, Any], reading: Reading) -> StudyFile:
 
 
 def _folders(
-    names: tuple[str, ...],
-    what: Literal["inventories", "models", "examples"],
-    folder: Path,
-    place: Place,
-    reading: Reading,
+    what: Literal["inventories", "models"], folder: Path, parts: Parts, reading: Reading
 ) -> list[tuple[Path, str]]:
     """The folders (models: or files) that a study names, each with the place where it does."""
     folders = []
     before = len(reading.findings)
-    for i, name in enumerate(names):
-        at = place.at(what, i)
+    for i, name in enumerate(getattr(parts.file, what)):
+        at = parts.place.at(what, i)
         if name == "default":
             try:
                 folders.append((data_folder(what), at))
@@ -289,16 +283,19 @@ def _children(folder: Path, at: str, reading: Reading) -> list[Path]:
         return []
 
 
-def _table(name: str, what: str, folder: Path, place: Place, reading: Reading) -> Path | None:
-    """The path of a table that the study names; None with a finding when it leads out of the study's folder."""
+def _read_table(
+    cls: type[R], what: Literal["demand", "request_costs"], folder: Path, parts: Parts, reading: Reading
+) -> list[Row[R]]:
+    """The rows of a table that the study names; none, with a finding, where its path leads out of the folder."""
+    name: str = getattr(parts.file, what)
     outside = os.path.isabs(name) or ".." in Path(name).parts
     if outside:
         fix = "put the table beside study.yaml, or in a folder there"
-        reading.error(place.at(what), "a path within the study's folder", quoted(name), fix)
+        reading.error(parts.place.at(what), "a path within the study's folder", quoted(name), fix)
     if outside or not name:
-        reading.broken.add((Demand if what == "demand" else RequestCost, "*"))
-        return None
-    return folder / name
+        reading.broken.add((cls, "*"))
+        return []
+    return read_csv(cls, folder / name, reading, KEYS[cls])
 
 
 def _read_inventory(folder: Path, at: str, parts: Parts, reading: Reading) -> None:

@@ -72,10 +72,10 @@ def test_the_round_trip_that_is_told_reaches(in_failure, field):
         bought=[offer("a/x/m", 2), offer("b/y/m", 3), offer("c/z/m", 3, most_units=1)],
         tiers=(tier(round_trip_ms_in_failure=in_failure),),
     )
-    told = str(diagnose(two))
-    found = re.search(rf" {field} of (\d+) \(reaches a/x\)", told)
-    assert found, told
-    limits = {"round_trip_ms": 50.0, "round_trip_ms_in_failure": in_failure, field: float(found[1])}
+    diagnosis = str(diagnose(two))
+    match = re.search(rf" {field} of (\d+) \(reaches a/x\)", diagnosis)
+    assert match, diagnosis
+    limits = {"round_trip_ms": 50.0, "round_trip_ms_in_failure": in_failure, field: float(match[1])}
     made = two.model_copy(update={"tiers": (tier().model_copy(update=limits),)})
     assert make_plan(made, Effort()).proof.status == "proven"
 
@@ -104,8 +104,8 @@ def test_a_catalogue_of_another_provider_is_not_sent_round_in_a_circle(tmp_path)
 def test_a_region_with_a_slash_too_many_is_not_asked_for_its_provider_again(tmp_path):
     path = tmp_path / "trips.csv"
     path.write_text("from_region,to_region,round_trip_ms\naws/us/east,us-east-1,5\n")
-    found = refused(lambda: read_round_trips(path, as_of="2026-11", provider="aws"))
-    (only,) = [f for f in found if "us/east" in f.got]
+    findings = refused(lambda: read_round_trips(path, as_of="2026-11", provider="aws"))
+    (only,) = [f for f in findings if "us/east" in f.got]
     assert "--provider" not in only.fix and "without a slash" in only.fix
 
 

@@ -45,9 +45,9 @@ def shell(command: str, **more: str) -> tuple[int, str, str]:
     started = f"planner() {{ '{sys.executable}' -m planner \"$@\"; }}; {command}"
     environment = {**os.environ, "PYTHONPATH": str(ROOT), **more}
     done = subprocess.run(["bash", "-c", started], capture_output=True, timeout=60, env=environment, cwd=ROOT)
-    out, told = done.stdout.decode("utf-8", "replace"), done.stderr.decode("utf-8", "replace")
-    assert "Traceback" not in told and "internal error" not in told and "Exception ignored" not in told, told
-    return done.returncode, out, told
+    out, stderr = done.stdout.decode("utf-8", "replace"), done.stderr.decode("utf-8", "replace")
+    assert "Traceback" not in stderr and "internal error" not in stderr and "Exception ignored" not in stderr, stderr
+    return done.returncode, out, stderr
 
 
 @pytest.fixture(scope="module")
@@ -222,8 +222,8 @@ def test_an_emission_that_is_cut_off_leaves_the_old_files(
     monkeypatch.setattr(writing, "_rename", cut_off)
     with pytest.raises(type(error) if isinstance(error, KeyboardInterrupt) else InputError) as caught:
         write(tmp_path, NEW, {})
-    told = getattr(caught.value, "__notes__", [str(caught.value)])
-    assert "holds what it held before" in told[0]
+    notes = getattr(caught.value, "__notes__", [str(caught.value)])
+    assert "holds what it held before" in notes[0]
     assert listing(tmp_path) == before and not (tmp_path / "new").exists()
 
 
@@ -288,11 +288,11 @@ def test_one_sigterm_is_enough(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, 
     """It comes in the solve without goals: the one with goals ends with its first whole plan, too."""
     from planner.solve.search import Search
 
-    original, whole = Search.broken_whole, list[int]()
+    original, failures_of = _Search.broken_whole, list[int]()
 
     def signalled(self: Any, purchases: Any) -> Any:
-        whole.append(len(self.p.failures))
-        if len(whole) == 1:
+        failures_of.append(len(self.p.failures))
+        if len(failures_of) == 1:
             os.kill(os.getpid(), signal.SIGTERM)
         return original(self, purchases)
 
@@ -309,8 +309,8 @@ def test_sigterm_elsewhere_ends_with_143(tmp_path: Path) -> None:
     process = subprocess.Popen(words, stderr=subprocess.PIPE, text=True, env={**os.environ, "PYTHONPATH": str(ROOT)})
     with pipe.open("w"):  # opens when the command reads, which then waits
         process.send_signal(signal.SIGTERM)
-        told = process.communicate(timeout=30)[1]
-    assert process.returncode == 143 and told == "interrupted; nothing was written\n"
+        stderr = process.communicate(timeout=30)[1]
+    assert process.returncode == 143 and stderr == "interrupted; nothing was written\n"
     assert [p.name for p in tmp_path.iterdir()] == ["pipe"]
 
 
@@ -318,26 +318,26 @@ def test_progress_says_what_an_end_before_its_time_keeps(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr("planner.cli.console.SHOW_PROGRESS_AFTER_SECONDS", -1.0)
-    with progress(keeps="Ctrl-C or SIGTERM ends it with the best plan found so far") as told:
-        told("whole numbers", 0.5, "")
-        told("settling", None, "")
+    with progress(keeps="Ctrl-C or SIGTERM ends it with the best plan found so far") as report:
+        report("whole numbers", 0.5, "")
+        report("settling", None, "")
     assert capsys.readouterr().err.count("SIGTERM ends it with the best plan") == 1
 
 
 # ------------------------------------------------------------------ streams
 def test_a_stdout_that_is_full_or_closed_is_said(planned: Path) -> None:
     for where, said in ((">/dev/full", "no space left"), (">&-", "standard output is closed")):
-        code, _, told = shell(f"planner audit '{planned}/plan.json' {where}")
-        assert code == 2 and said in told and len(told.splitlines()) == 1, told
-    code, _, told = shell("planner --help >/dev/full")
-    assert code == 2 and "no space left" in told
-    code, _, told = shell(f"planner plan '{planned}/study' -q >&-")
-    assert code == 2 and "closed" in told
+        code, _, stderr = shell(f"planner audit '{planned}/plan.json' {where}")
+        assert code == 2 and said in stderr and len(stderr.splitlines()) == 1, stderr
+    code, _, stderr = shell("planner --help >/dev/full")
+    assert code == 2 and "no space left" in stderr
+    code, _, stderr = shell(f"planner plan '{planned}/study' -q >&-")
+    assert code == 2 and "closed" in stderr
 
 
 def test_a_reader_that_has_enough_changes_no_exit_code(planned: Path) -> None:
-    code, _, told = shell(f"set -o pipefail; planner audit '{planned}/plan.json' | true")
-    assert code == 0 and told == "standard output was closed by its reader: the rest was not written\n"
+    code, _, stderr = shell(f"set -o pipefail; planner audit '{planned}/plan.json' | true")
+    assert code == 0 and stderr == "standard output was closed by its reader: the rest was not written\n"
 
 
 def test_a_closed_stderr_leaves_results_clean(planned: Path) -> None:
@@ -352,8 +352,8 @@ def test_an_ascii_terminal_shows_all_there_is(tmp_path: Path) -> None:
     ascii = {"PYTHONIOENCODING": "ascii"}
     code, out, _ = shell(f"planner risk '{study}' -f json", **ascii)
     assert code in (0, 1) and out.isascii() and "caf\u00e9 \U0001f642" in json.loads(out)["title"]
-    code, out, told = shell(f"planner check '{study}'", **ascii)
-    assert code in (0, 1) and out.isascii() and r"caf\xe9" in out and "standard output is ascii" in told
+    code, out, stderr = shell(f"planner check '{study}'", **ascii)
+    assert code in (0, 1) and out.isascii() and r"caf\xe9" in out and "standard output is ascii" in stderr
     code, out, _ = shell("planner --help", LC_ALL="C", PYTHONCOERCECLOCALE="0", PYTHONUTF8="0")
     assert code == 0 and "Usage" in out
 
@@ -371,15 +371,15 @@ def test_devices_and_pipes_end_in_one_line(planned: Path, tmp_path: Path, monkey
         ("init", tmp_path / "n", "--from"),
     ):
         for path in ("/dev/zero", pipe):
-            assert "regular file" in (told := refused(*words, path)) or "nobody who does" in told, told
+            assert "regular file" in (stderr := refused(*words, path)) or "nobody who does" in stderr, stderr
     assert not (tmp_path / "n").exists()
 
 
 def test_a_pipe_that_ends_is_read(planned: Path, tmp_path: Path) -> None:
     code, out, _ = shell(f"planner audit <(sleep 0.3; cat '{planned}/plan.json')")
     assert code == 0 and "passed" in out
-    code, _, told = shell("planner audit <(true)")
-    assert code == 2 and "JSON" in told
+    code, _, stderr = shell("planner audit <(true)")
+    assert code == 2 and "JSON" in stderr
 
 
 def test_what_is_too_large_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -426,14 +426,14 @@ def test_headings_and_names_carry_no_escapes(planned: Path, tmp_path: Path) -> N
         table = tmp_path / f"{n}.csv"
         table.write_text(f"po{escape}ol,machines\nx,1\n")
         as_json = call("drift", planned / "plan.json", table, "-f", "json").stdout
-        told = refused("drift", planned / "plan.json", table) + as_json.replace("\\u202e", "")
+        messages = refused("drift", planned / "plan.json", table) + as_json.replace("\\u202e", "")
         (tmp_path / "state.json").write_text(json.dumps({f"fi{escape}eld": 1}))
-        told += refused("drift", planned / "plan.json", tmp_path / "state.json")
+        messages += refused("drift", planned / "plan.json", tmp_path / "state.json")
         data = {**json.loads((planned / "plan.json").read_text()), f"fi{escape}eld": 1}
         (tmp_path / "plan.json").write_text(json.dumps(data))
-        told += refused("review", tmp_path / "plan.json")
-        told += refused("review", tmp_path / f"no{escape}file.json")
-        assert escape not in told
+        messages += refused("review", tmp_path / "plan.json")
+        messages += refused("review", tmp_path / f"no{escape}file.json")
+        assert escape not in messages
         assert escape not in str(Finding(f"a{escape}", f"b{escape}", f"c{escape}", f"d{escape}"))
         section = Section(
             f"T{escape}",

@@ -115,7 +115,7 @@ def test_the_plan_is_the_same(folder):
     assert rows[0] == rows[1] and not drilled[1].findings and not drill_state_claims(hostile)
 
 
-def whole(text: str) -> str:
+def without_folds(text: str) -> str:
     """A page without folds: names may be cut at blanks."""
     return re.sub(r"\s+", "", text)
 
@@ -135,11 +135,11 @@ def test_every_page_says_names_whole(command, how, folder):
             return  # widths, digests and stack versions differ
         assert plain == hostile
     if command == "review":
-        shown = whole(pages["hostile"].replace("\\", ""))
+        page = without_folds(pages["hostile"].replace("\\", ""))
         folded = ("quake", "grid", *(("chat", "batch", "london", "tokyo") if how == "text" else ()))  # over lines
         said = {kind for kind in WORD.findall(pages["plain"].replace("\\", "")) if kind not in folded}
         assert {"small", "gpu-8", "beta", "on_demand"} <= said
-        assert [kind for kind in sorted(said) if whole(NAMES[kind]) not in shown] == []
+        assert [kind for kind in sorted(said) if without_folds(NAMES[kind]) not in page] == []
 
 
 def test_the_fleet_is_of_models_by_their_whole_names(folder):
@@ -240,15 +240,15 @@ NOT_IDS = {
 
 def parsing() -> list[tuple[str, str]]:
     """(module, code) of every call that takes text apart at a sign that joins names in ids."""
-    found, folder = [], Path(planner.__file__).parent
+    calls, folder = [], Path(planner.__file__).parent
     for path in sorted(folder.rglob("*.py")):
         module = ".".join(path.relative_to(folder).with_suffix("").parts)
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in PARSES:
                 said = [c.value for arg in node.args for c in ast.walk(arg) if isinstance(c, ast.Constant)]
                 if any(isinstance(text, str) and joint in text for text in said for joint in JOINTS):
-                    found.append((module, ast.unparse(node)))
-    return found
+                    calls.append((module, ast.unparse(node)))
+    return calls
 
 
 def test_ids_are_made_never_parsed():

@@ -33,9 +33,9 @@ needs_facts = pytest.mark.skipif(not FACTS.is_dir(), reason="the reference facts
 def rows(cls, *names):
     """Records of the files; every row must be valid."""
     reading = Reading()
-    found = [row for name in names for row, _ in read_csv(cls, INVENTORIES / name, reading, KEYS[cls])]
+    records = [row for name in names for row, _ in read_csv(cls, INVENTORIES / name, reading, KEYS[cls])]
     assert reading.findings == []
-    return found
+    return records
 
 
 def table(path):
@@ -123,7 +123,7 @@ def test_memory_of_one_makers_chips_is_converted_by_one_rule():
     for m in MACHINE_TYPES.values():
         maker = "nvidia" if re.match("[HB][12]00", m.accelerator) else m.accelerator[:3]
         units[maker].add(STATED_MEMORY[m.accelerator][1])
-    assert all(len(found) == 1 for found in units.values()), units
+    assert all(len(makers) == 1 for makers in units.values()), units
 
 
 def test_machine_memory_and_power():
@@ -160,10 +160,10 @@ def test_sites_of_one_city_are_near_each_other():
     by_city = defaultdict(list)
     for s in SITES:
         by_city[s.city, s.jurisdiction].append(s)
-    for city, found in by_city.items():
-        for a in found:
-            km = great_circle_km((a.latitude, a.longitude), (found[0].latitude, found[0].longitude))
-            assert km <= 150, (city, a.id, found[0].id, km)
+    for city, sites in by_city.items():
+        for a in sites:
+            km = great_circle_km((a.latitude, a.longitude), (sites[0].latitude, sites[0].longitude))
+            assert km <= 150, (city, a.id, sites[0].id, km)
 
 
 def test_halls_have_power_for_their_machines():
@@ -336,12 +336,12 @@ def test_owned_machine_hours_by_the_stated_arithmetic(machine_type):
 
 def test_round_trips_are_measured_and_no_faster_than_light():
     assert (INVENTORIES / "round_trips.csv").stat().st_size < 1_000_000
-    there = {(r.from_region, r.to_region): r.round_trip_ms for r in ROUND_TRIPS}
-    for (a, b), ms in there.items():
+    measured = {(r.from_region, r.to_region): r.round_trip_ms for r in ROUND_TRIPS}
+    for (a, b), ms in measured.items():
         km = great_circle_km(PLACES[a], PLACES[b])
         assert fibre_round_trip_ms(km) - 0.5 <= ms <= 400, (a, b)  # Azure publishes whole milliseconds
     assert {r.evidence for r in ROUND_TRIPS} == {"measured"}
-    assert max(ms for (a, b), ms in there.items() if a == b) <= 10
+    assert max(ms for (a, b), ms in measured.items() if a == b) <= 10
 
 
 def test_round_trips_cover_every_measured_pair():
@@ -464,7 +464,7 @@ def test_round_trips_agree_with_the_facts():
 def test_sites_agree_with_the_facts():
     placed_by_city = {"azure/francecentral", "azure/francesouth", "azure/germanynorth"}
     facts = {f"{NAMES.get(r['cloud'], r['cloud'])}/{r['region']}": r for r in table(FACTS / "regions.csv")}
-    left_out = facts.keys() - PLACES.keys()
-    assert {id for id in left_out if "stg" not in id and "euap" not in id and "us-gov" not in id} == set()
+    not_placed = facts.keys() - PLACES.keys()
+    assert {id for id in not_placed if "stg" not in id and "euap" not in id and "us-gov" not in id} == set()
     for id in (facts.keys() & PLACES.keys()) - placed_by_city:
         assert (float(facts[id]["lat"]), float(facts[id]["lon"])) == PLACES[id]

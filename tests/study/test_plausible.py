@@ -20,7 +20,7 @@ HOLDING = "  - {pool: alpha/east-1/trn-16, machines: 4}\n"
 CLAIM = "  - {pool: alpha/east-1/trn-16, machines: 1, reclaim_seconds: 120, lent_to: training}\n"
 
 
-def found_in(path: Path) -> list[Finding]:
+def findings_of(path: Path) -> list[Finding]:
     """Errors, or the warnings of a study that is read."""
     try:
         return read_study(path)[1]
@@ -94,12 +94,12 @@ def test_a_mistake_is_told_with_place_and_cure(case: str, tmp_path: Path) -> Non
         edits.append(("study.yaml", "most_fraction: 0.8", "most_fraction: 0.7"))
     if case == "quota above all stock":  # every offer of the pool has a limit
         edits.append((OFFERS, "on_demand,on_demand,0,0,,", "on_demand,on_demand,0,0,100,"))
-    found = found_in(write_study(tmp_path, edits))
-    hits = [f for f in found if f.where.endswith(f": {field}")]
-    assert len(hits) == 1, "\n".join(map(str, found))
+    reported = findings_of(write_study(tmp_path, edits))
+    hits = [f for f in reported if f.where.endswith(f": {field}")]
+    assert len(hits) == 1, "\n".join(map(str, reported))
     assert hits[0].level == level and expected in hits[0].expected, str(hits[0])
     assert got in hits[0].got and fix in hits[0].fix, str(hits[0])
-    others = [f for f in found if f != hits[0]]
+    others = [f for f in reported if f != hits[0]]
     assert not [f for f in others if f.level == "error"], "\n".join(map(str, others))
     assert str(hits[0]).count("\n") == 2
 
@@ -124,7 +124,7 @@ def test_what_is_no_mistake_is_not_told(edit: tuple[str, str, str], tmp_path: Pa
 
 def test_a_round_trip_faster_than_light_is_told_once_at_the_site_that_is_wrong(tmp_path: Path) -> None:
     """London with latitude and longitude exchanged lies 12,920 km from New York: 86 ms at the speed of light."""
-    (only,) = found_in(write_study(tmp_path, [("inventory/sites.csv", "51.5,-0.1", "-0.1,51.5")]))
+    (only,) = findings_of(write_study(tmp_path, [("inventory/sites.csv", "51.5,-0.1", "-0.1,51.5")]))
     assert (
         only.where == f"{tmp_path / 'inventory/sites.csv'}:2: latitude"
         and "reaches from beta/west in 75 ms" in only.expected

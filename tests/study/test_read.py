@@ -246,15 +246,15 @@ BAD: dict[str, tuple[str, str, str, int, str, str, str, str]] = {
 @pytest.mark.parametrize("case", BAD)
 def test_every_bad_input_is_one_finding_with_place_expectation_and_cure(case: str, tmp_path: Path) -> None:
     file, old, new, line, field, expected, got, fix = BAD[case]
-    found = findings(write_study(tmp_path, [(file, old, new)]))
+    reported = findings(write_study(tmp_path, [(file, old, new)]))
     line = line or FILES[file][: FILES[file].index(old)].count("\n") + 1
     where = f"{tmp_path / file}:{line}" + (f": {field}" if field else "")
-    hits = [f for f in found if f.where == where]
-    errors = [f for f in found if f.level == "error"]
-    assert len(hits) == 1, f"not at {where}:\n" + "\n".join(map(str, found))
+    hits = [f for f in reported if f.where == where]
+    errors = [f for f in reported if f.level == "error"]
+    assert len(hits) == 1, f"not at {where}:\n" + "\n".join(map(str, reported))
     assert expected in hits[0].expected and got in hits[0].got and fix in hits[0].fix, str(hits[0])
-    assert errors == hits or case in CASCADES, "\n".join(map(str, found))
-    assert all(str(f).count("\n") == 2 and str(f).isascii() for f in found)
+    assert errors == hits or case in CASCADES, "\n".join(map(str, reported))
+    assert all(str(f).count("\n") == 2 and str(f).isascii() for f in reported)
 
 
 CASCADES = {
@@ -314,10 +314,10 @@ ELSEWHERE: dict[str, tuple[Edit, str, int, str, str, str, str]] = {
 def test_a_finding_stands_where_it_is_put_right(case: str, tmp_path: Path) -> None:
     edit, file, line, field, expected, got, level = ELSEWHERE[case]
     path = write_study(tmp_path, [edit])
-    found = read_study(path)[1] if level == "warning" else findings(path)
+    reported = read_study(path)[1] if level == "warning" else findings(path)
     where = f"{tmp_path / file}:{line}" + (f": {field}" if field else "")
-    hits = [f for f in found if f.where == where]
-    assert len(hits) == 1, f"not at {where}:\n" + "\n".join(map(str, found))
+    hits = [f for f in reported if f.where == where]
+    assert len(hits) == 1, f"not at {where}:\n" + "\n".join(map(str, reported))
     assert expected in hits[0].expected and got in hits[0].got and hits[0].level == level, str(hits[0])
 
 
@@ -333,11 +333,11 @@ def test_all_findings_of_all_files_come_at_once(tmp_path: Path) -> None:
         ("inventory/machine_types.yaml", "accelerators: 8", "accelerators: 0"),
         ("request_costs.csv", "0.0001", "-1"),
     ]
-    found = findings(write_study(tmp_path, edits))
-    assert {Path(f.where.partition(":")[0]).relative_to(tmp_path).as_posix() for f in found} == {
+    reported = findings(write_study(tmp_path, edits))
+    assert {Path(f.where.partition(":")[0]).relative_to(tmp_path).as_posix() for f in reported} == {
         file for file, _, _ in edits
     }
-    assert len(found) == len(edits), "\n".join(map(str, found))
+    assert len(reported) == len(edits), "\n".join(map(str, reported))
 
 
 def test_errors_come_before_warnings_and_both_are_raised(tmp_path: Path) -> None:
@@ -349,8 +349,10 @@ def test_what_points_to_a_broken_thing_is_not_reported_as_well(tmp_path: Path) -
     edits = [("study.yaml", "- name: gold\n", "- name: gold\n    nonsense: 1\n")]
     assert [f.where.rpartition(" ")[2] for f in findings(write_study(tmp_path, edits))] == ["tiers[0].nonsense"]
     files = {"models/small.yaml": "model: [", "inventory/alpha/pools.csv": "a,b\n"}
-    found = findings(write_study(tmp_path, files=files))
-    assert {Path(f.where.split(":")[0]).name for f in found} == {"small.yaml", "pools.csv"}, "\n".join(map(str, found))
+    reported = findings(write_study(tmp_path, files=files))
+    assert {Path(f.where.split(":")[0]).name for f in reported} == {"small.yaml", "pools.csv"}, "\n".join(
+        map(str, reported)
+    )
 
 
 def test_hostile_text_is_data_and_shown_on_one_line(tmp_path: Path) -> None:
@@ -397,8 +399,8 @@ def test_files_that_cannot_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     os.mkfifo(path.with_name("demand.csv"))
     path.with_name("request_costs.csv").unlink()
     path.with_name("request_costs.csv").mkdir()
-    found = findings(path)
-    assert [(f.expected, f.got) for f in found] == [("a regular file", "something else"), ("a file", "a folder")]
+    reported = findings(path)
+    assert [(f.expected, f.got) for f in reported] == [("a regular file", "something else"), ("a file", "a folder")]
     path = write_study(tmp_path / "b")
     opened = os.open
 
@@ -454,14 +456,14 @@ def test_a_later_folder_counts_and_says_so(tmp_path: Path) -> None:
 
 def test_the_same_in_two_folders_of_an_inventory_is_an_error(tmp_path: Path) -> None:
     files = {"inventory/beta/prices.csv": FILES["inventory/alpha/prices.csv"]}
-    found = findings(write_study(tmp_path, files=files))
-    assert sum("here and at" in f.got for f in found) == 2
+    reported = findings(write_study(tmp_path, files=files))
+    assert sum("here and at" in f.got for f in reported) == 2
 
 
 def test_an_empty_folder_is_no_inventory_and_no_models(tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
-    found = findings(write_study(tmp_path, inventories=["inventory", "empty"], models=["models", "empty"]))
-    assert [f.where.rpartition(" ")[2] for f in found] == ["inventories[1]", "models[1]"]
+    reported = findings(write_study(tmp_path, inventories=["inventory", "empty"], models=["models", "empty"]))
+    assert [f.where.rpartition(" ")[2] for f in reported] == ["inventories[1]", "models[1]"]
 
 
 def test_a_model_may_be_named_by_its_file(tmp_path: Path) -> None:
@@ -533,8 +535,8 @@ def test_a_shipped_profile_that_does_not_fit_is_a_missing_edge(tmp_path: Path) -
     p = build(study)
     missing = {e.partition("@")[0] for (w, _, e), why in p.why_not.items() if w == "long" and why == WHY_NOT["memory"]}
     assert "gpt-oss-120b/p5-mxfp4-tp2-128k" in missing and "gpt-oss-120b/trn1-bf16-tp32-128k" not in missing
-    there = {e.partition("@")[0] for (w, _), edges in p.edges.items() if w == "long" for e in edges}
-    assert there and not there & missing
+    served = {e.partition("@")[0] for (w, _), edges in p.edges.items() if w == "long" for e in edges}
+    assert served and not served & missing
     # the others are as they were
     assert {w for (w, _, _), why in p.why_not.items() if why == WHY_NOT["memory"]} == {"long"}
     report = CliRunner().invoke(app, ["check", str(tmp_path / "study")])
@@ -568,22 +570,22 @@ def test_naming_a_profile_that_does_not_fit_is_an_error(tmp_path: Path) -> None:
     fleet.write_text(FLEET + row, encoding="utf-8")
     with pytest.raises(InputError) as caught:
         read_fleet(fleet, read_study(folder)[0])
-    (found,) = caught.value.findings
-    assert found.where == f"{fleet}:2: profile" and "64 requests of 'long' in 134.1 GiB" in found.expected
-    assert "139.1 GiB" in found.got and "concurrency_limit" in found.fix
+    (reported,) = caught.value.findings
+    assert reported.where == f"{fleet}:2: profile" and "64 requests of 'long' in 134.1 GiB" in reported.expected
+    assert "139.1 GiB" in reported.got and "concurrency_limit" in reported.fix
     # a failure that names it
     id = "placement:gpt-oss-120b/p5-mxfp4-tp2-128k@aws/us-east-1/p5.48xlarge"
     failures = f"failures:\n- {{name: one, failures_per_year: 1, lost: {{'{id}': 1.0}}}}\n\nassumptions:"
     named = long_outputs(tmp_path / "named", ("assumptions:", failures))
-    (found,) = [f for f in findings(named / "study.yaml") if f.level == "error"]
-    assert found.where.endswith(f"failures[0].lost.{id}") and "139.1 GiB" in found.got
+    (reported,) = [f for f in findings(named / "study.yaml") if f.level == "error"]
+    assert reported.where.endswith(f"failures[0].lost.{id}") and "139.1 GiB" in reported.got
 
 
 def test_ones_own_profile_that_fits_some_requests_is_said_and_serves_those(tmp_path: Path) -> None:
     """64 in flight fit for both workloads, 300 for chat only, 512 for neither."""
     edit = ("models/small.yaml", "concurrency_limit: 64", "concurrency_limit: 300")
-    study, found = read_study(write_study(tmp_path, [edit]))
-    (said,) = [f for f in found if "concurrency_limit" in f.where]
+    study, reported = read_study(write_study(tmp_path, [edit]))
+    (said,) = [f for f in reported if "concurrency_limit" in f.where]
     assert said.level == "warning" and "for 'batch'" in said.got and "serves only chat" in said.fix
     why_not = build(study).why_not
     assert {w for (w, _, e), why in why_not.items() if why == WHY_NOT["memory"] and "/gpu@" in e} == {"batch"}

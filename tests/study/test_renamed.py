@@ -48,9 +48,9 @@ def test_a_study_of_version_1_is_the_same_study_with_a_warning_for_each_old_name
     now, _ = read_study(EXAMPLE)
     study, findings = read_study(copy_of_version_1(tmp_path))
     assert study == now
-    told = [finding for finding in findings if "lead_months" in finding.expected]
-    assert len(told) == 4 and all(finding.level == "warning" for finding in told)
-    assert "study.yaml:99: build_outs[0].clocks_months" in told[0].where and "schema_version: 2" in told[0].fix
+    warnings = [finding for finding in findings if "lead_months" in finding.expected]
+    assert len(warnings) == 4 and all(finding.level == "warning" for finding in warnings)
+    assert "study.yaml:99: build_outs[0].clocks_months" in warnings[0].where and "schema_version: 2" in warnings[0].fix
 
 
 def test_an_old_name_in_a_study_of_this_version_is_unknown_and_its_new_name_is_told(tmp_path):

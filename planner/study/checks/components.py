@@ -36,10 +36,13 @@ def check_component(id: str, parts: Parts, where: str, reading: Reading, kinds: 
     doubtful = {"workload": (Workload,), "origin": (Origin,)}.get(kind, (Pool, Site, MachineType, Model, Component))
     if reading.any_broken(*doubtful):
         return
-    every = {f"{kind}:{name}" for kind, names in names.items() for name in names if kind != "placement"}
-    same_kind = {other for other in every if kind_and_name(other)[0] == kind}
+    known: set[str] = set()
+    for other_kind, others in names.items():
+        if other_kind != "placement":
+            known |= {f"{other_kind}:{other}" for other in others}
+    same_kind = {other for other in known if kind_and_name(other)[0] == kind}
     fix = f"write one of: {listed(same_kind)}" if same_kind else f"write kind:name; the kinds are {listed(names, 20)}"
-    got = quoted(id) + (near_miss(id, same_kind) or near_miss(id, every))
+    got = quoted(id) + (near_miss(id, same_kind) or near_miss(id, known))
     reading.error(where, "the id of a component (kind:name)", got, fix)
 
 
