@@ -16,7 +16,7 @@ EVERYWHERE = {"errors", "units", "interruption"}
 ONLY_IN = {
     "pulp": {"problem.algebra", "solve.*", "plan.explain"},
     "highspy": {"solve.highs_instance", "solve.highs", "drill.*"},
-    "networkx": {"study.dependencies"},
+    "networkx": {"study.*"},
     "typer": {"cli.*"},
     "rich": {"cli.*", "review.render"},
 }

@@ -5,7 +5,7 @@ from collections.abc import Container, Iterable, Mapping
 from types import MappingProxyType
 from typing import Any
 
-from planner.errors import Finding, InputError
+from planner.errors import Finding, InputError, refusal
 from planner.problem.algebra import Sparse, total
 from planner.problem.build import build
 from planner.problem.decisions import CHOSEN, Decisions, no_decisions, stored_in
@@ -239,7 +239,7 @@ def problem_of(plan: PlanFile) -> Problem:
         p = build(plan.study, plan.demand_case)
     except (ValueError, LookupError, ArithmeticError, StopIteration) as error:
         got = f"no problem can be built from it: {error!r}"[:200]
-        raise InputError([Finding("plan: study", "a study whose parts fit each other", got, fix)]) from error
+        raise refusal("plan: study", "a study whose parts fit each other", got, fix) from error
     times = {b: p.hours if b in p.hourly else p.periods for b in p.offers}
     unknown = [
         Finding(f"plan: purchases[{n}]", "an offer of the study, in one of its periods or hours", got, fix)

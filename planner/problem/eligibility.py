@@ -5,7 +5,7 @@ from collections import Counter
 from planner.errors import Finding
 from planner.problem.parts import Parts
 from planner.problem.problem import Problem
-from planner.study.checks.fit import holds_in_memory
+from planner.study.memory import holds_in_memory
 from planner.study.records.inventory import MachineType, Site
 from planner.study.records.serving import ModelFacts, OperatingPoint, Profile
 from planner.study.records.study import Tier, Workload

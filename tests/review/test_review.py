@@ -29,7 +29,7 @@ from planner.review.render import render
 from planner.review.report import Report, Section
 from planner.review.rests import floors, goals_rest_on
 from planner.solve.search import Effort
-from planner.study.checks.fit import memory_needed_gib
+from planner.study.memory import memory_needed_gib
 from planner.study.read import read_study
 from planner.study.records.base import Record
 from planner.study.records.buildout import TariffStep

@@ -5,9 +5,9 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping
 
 from planner.errors import Finding
-from planner.study.checks.references import Parts
 from planner.study.dependencies import Graph, dependency_graph, leaves, placements
-from planner.study.places import Loc, Reading, shown
+from planner.study.parts import Parts
+from planner.study.places import Loc, Reading, unquoted
 from planner.study.records.study import Needs, Study
 from planner.study.request_limits import Passed, all_needed, components_with_limits, passed_by_component, together
 
@@ -24,7 +24,7 @@ def not_counted(
     study: Study,
     graph: Graph | None = None,
     place_of_need: Callable[[int, Loc], str] = lambda n, _: f"study: dependencies[{n}]",
-    place_of_limit: Callable[[str], str] = lambda component: f"study: {shown(component, bare=True)}",
+    place_of_limit: Callable[[str], str] = lambda component: f"study: {unquoted(component)}",
 ) -> list[Finding]:
     """Needs through which requests pass limits in a way that is not counted.
 
@@ -48,11 +48,11 @@ def not_counted(
                 where = place_of_need(n, ("needs", *loc))
                 findings += (Finding(where, ONE_LEVEL, got, fix) for got, fix in _of_alternatives(part, passed))
     for component in sorted(at_logins & limits.keys()):
-        got = f"one, and {shown(component, bare=True)} is what new logins need: how many of the requests are not said"
+        got = f"one, and {unquoted(component)} is what new logins need: how many of the requests are not said"
         fix = "leave the limit out, or let the dependency break serving: then all requests pass it"
         findings.append(Finding(place_of_limit(component), "no limit on requests", got, fix))
     for component in sorted(_shared(study, passed) & limits.keys()):
-        got = f"{shown(component, bare=True)} in several any_of of the same requests"
+        got = f"{unquoted(component)} in several any_of of the same requests"
         fix = "name it in one any_of; or in all_of, if all of these requests pass it"
         findings.append(Finding(place_of_limit(component), "a component that requests meet once", got, fix))
     return findings
@@ -64,7 +64,7 @@ def _of_alternatives(need: Needs, passed: Mapping[str, Passed]) -> list[tuple[st
     limited = [name for name in names if not passed[name].unlimited]
     if not limited:
         return []
-    at_limit = f"where {shown(limited[0], bare=True)} has a limit"
+    at_limit = f"where {unquoted(limited[0])} has a limit"
     if (need.at_least or 1) > 1:
         fix = "write any_of, with limits on what one of them lets through by itself; or leave the limits out"
         return [(f"at_least {need.at_least}, {at_limit}", fix)]
@@ -73,7 +73,7 @@ def _of_alternatives(need: Needs, passed: Mapping[str, Passed]) -> list[tuple[st
         return [(f"a need within a need, {at_limit}", fix)]
     deeper = [name for name in limited if passed[name].components != {name}]
     fix = "put the limit on the alternative itself, and leave it out below"
-    return [(f"{shown(name, bare=True)}, which needs a component with a limit", fix) for name in deeper]
+    return [(f"{unquoted(name)}, which needs a component with a limit", fix) for name in deeper]
 
 
 def _shared(study: Study, passed: Mapping[str, Passed]) -> set[str]:
