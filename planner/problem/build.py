@@ -65,7 +65,7 @@ def build(study: Study, demand: str = "base", with_goals: bool = True) -> Proble
     serving = {e for _, _, e in every_edge}
     names = tuple(e for e in parts.placements if e in serving)
     request_limits = request_limits_of(study, graph, every_edge)
-    lost, coverable, stuck, closed = losses(parts, graph, failures, flows, edges, edges_in_failure, request_limits)
+    taken = losses(parts, graph, failures, edges, edges_in_failure, request_limits)
     periods = spans(study)
     (period_of, hours_in), hours = hours_of(study)
     price = study.price_by_offer
@@ -93,11 +93,11 @@ def build(study: Study, demand: str = "base", with_goals: bool = True) -> Proble
         failures=failures,
         deadlines_seconds={},
         promised=promised,
-        lost=lost,
-        coverable=coverable,
-        cannot_start=stuck,
+        lost={f: loss.lost for f, loss in taken.items()},
+        coverable={f: loss.coverable for f, loss in taken.items()},
+        cannot_start={f: loss.cannot_start for f, loss in taken.items()},
         request_limits=request_limits,
-        closed=closed,
+        closed={f: loss.closed for f, loss in taken.items()},
         most_requests_per_second=components_with_limits(study),
         edges=edges,
         edges_in_failure=edges_in_failure,
