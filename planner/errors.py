@@ -29,7 +29,7 @@ class Finding:
     where : `file:line: field`, as far as known
     expected, got : what should stand there, and what does
     fix : what to do about it
-    level : `error` stops, `warning` is told and the work goes on
+    level : `error` stops, `warning` is printed and the work goes on
     """
 
     where: str

@@ -80,14 +80,18 @@ def hours_of(study: Study) -> tuple[tuple[dict[str, str], dict[str, float]], tup
 # ------------------------------------------------------------------ demand
 def requests_of(row: Demand, case: str) -> float:
     """Requests/s of a row of demand in a case (base, low, high), before growth and shape."""
-    chosen = {"low": row.low_requests_per_second, "high": row.high_requests_per_second}.get(case)
-    return row.requests_per_second if chosen is None else chosen
+    return _in_case(row, "requests_per_second", case)
 
 
 def growth_of(row: Demand, case: str) -> float:
     """Growth per year of a row of demand in a case [fraction]."""
-    chosen = {"low": row.low_growth_fraction_per_year, "high": row.high_growth_fraction_per_year}.get(case)
-    return row.growth_fraction_per_year if chosen is None else chosen
+    return _in_case(row, "growth_fraction_per_year", case)
+
+
+def _in_case(row: Demand, field: str, case: str) -> float:
+    """A figure in a case; as in the base case where the case has none of its own."""
+    of_case = getattr(row, f"{case}_{field}", None)
+    return float(getattr(row, field) if of_case is None else of_case)
 
 
 def demand_by_hour(study: Study, case: str) -> dict[tuple[str, str, str], float]:
@@ -180,21 +184,20 @@ def _gone(offer: Offer, start: Span) -> date:
 
 def _ends_months(offer: Offer, start: Span) -> float:
     """When a unit that starts with a period is there no more [months from the start of the horizon]."""
+    return start.begins_months + _unit_months(offer, start)
+
+
+def _unit_months(offer: Offer, start: Span) -> float:
+    """How long a unit that starts with a period is there, renewed until the period ends [months]."""
     months = lasts_months(offer)
-    if offer.length_days is None:
-        if months == 0 and offer.kind == "build_out":
-            return float("inf")
-        months = max(months, start.months)
-    return start.begins_months + months
+    if offer.length_days is not None:
+        return months
+    return math.inf if months == 0 and offer.kind == "build_out" else max(months, start.months)
 
 
 def paid_months(offer: Offer, start: Span, horizon_months: float) -> float:
     """Months that one start of an offer is paid for within the horizon, used or not."""
-    remaining = horizon_months - start.begins_months
-    months = lasts_months(offer)
-    if offer.length_days is None:
-        months = remaining if months == 0 and offer.kind == "build_out" else max(months, start.months)
-    return min(months, remaining)
+    return min(_unit_months(offer, start), horizon_months - start.begins_months)
 
 
 def may_start(study: Study, offer: Offer, start: Span) -> bool:

@@ -7,7 +7,7 @@ adds components and dependencies.
 import itertools
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import networkx as nx
 
@@ -83,55 +83,52 @@ def dependency_graph(study: Study) -> Graph:
         when the dependencies form a cycle; `read` finds that first and says where.
     """
     graph = nx.DiGraph()
-    needs: dict[str, list[Needs]] = {}
-    logins: dict[str, list[tuple[Needs, float]]] = {}
-    starting: dict[str, list[Needs]] = {}
 
-    def add(component: str, need: Needs) -> None:
-        needs.setdefault(component, []).append(need)
+    def node(component: str) -> dict[str, Any]:
+        """The attributes of a component, which becomes a node where it is none."""
+        if component not in graph:
+            graph.add_node(component, needs=[], logins=[], starting=[])
+        attributes: dict[str, Any] = graph.nodes[component]
+        return attributes
+
+    def need(component: str, *all_of: str) -> None:
+        node(component)["needs"].append(Needs(all_of=all_of))
 
     for own in study.components:
-        needs.setdefault(f"{own.kind}:{own.name}", [])
+        node(own.id)
     for workload in study.workloads:
-        needs.setdefault(f"workload:{workload.name}", [])
+        node(f"workload:{workload.name}")
     for origin in study.origins:
-        needs.setdefault(f"origin:{origin.name}", [])
-    site_of = {site.id: site for site in study.sites}
+        node(f"origin:{origin.name}")
     for pool in study.pools:
-        site = site_of[pool.site]
-        add(f"pool:{pool.id}", Needs(all_of=(f"site:{site.id}",)))
-    for site_id in sorted({pool.site for pool in study.pools}):
-        add(f"site:{site_id}", Needs(all_of=(f"region:{site_of[site_id].region_id}",)))
-    for region_id, provider in sorted({(site_of[p.site].region_id, site_of[p.site].provider) for p in study.pools}):
-        add(f"region:{region_id}", Needs(all_of=(f"provider:{provider}",)))
-        needs.setdefault(f"provider:{provider}", [])
+        need(f"pool:{pool.id}", f"site:{pool.site}")
+    sites = [study.site_by_id[id] for id in sorted({pool.site for pool in study.pools})]
+    for site in sites:
+        need(f"site:{site.id}", f"region:{site.region_id}")
+    for region_id, provider in sorted({(site.region_id, site.provider) for site in sites}):
+        need(f"region:{region_id}", f"provider:{provider}")
+        node(f"provider:{provider}")
     for placement, (m, p, q) in placements(study).items():
         named = study.models[m].profiles[p].stack
         stack, version = stack_and_version(named)
         parts = [f"pool:{study.pools[q].id}", f"stack:{stack}", f"qualification:{study.models[m].model}/{named}"]
         if version:
             parts.append(f"stack_version:{named}")
-            needs.setdefault(parts[-1], [Needs(all_of=(f"stack:{stack}",))])
-        add(f"placement:{placement}", Needs(all_of=tuple(parts)))
+            if parts[-1] not in graph:
+                need(parts[-1], f"stack:{stack}")
+        need(f"placement:{placement}", *parts)
     for dependency in study.dependencies:
-        needs.setdefault(dependency.component, [])
-        if dependency.breaks == "serving":
-            add(dependency.component, dependency.needs)
-        elif dependency.breaks == "starting":
-            starting.setdefault(dependency.component, []).append(dependency.needs)
+        attributes = node(dependency.component)
+        if dependency.breaks == "new_logins":
+            attributes["logins"].append((dependency.needs, dependency.sessions_go_on_fraction or 0.0))
         else:
-            goes_on = dependency.sessions_go_on_fraction or 0.0
-            logins.setdefault(dependency.component, []).append((dependency.needs, goes_on))
-    for component, all_needs in needs.items():
-        entry = [need for need, _ in logins.get(component, [])]
-        graph.add_node(
-            component, needs=all_needs, logins=logins.get(component, []), starting=starting.get(component, [])
-        )
-        every = (*all_needs, *entry, *starting.get(component, []))
-        graph.add_edges_from((component, leaf) for part in every for leaf in leaves(part))
-    for node in graph:
-        for attribute in ("needs", "logins", "starting"):
-            graph.nodes[node].setdefault(attribute, [])
+            attributes["needs" if dependency.breaks == "serving" else "starting"].append(dependency.needs)
+    for component, attributes in list(graph.nodes(data=True)):
+        logins = [part for part, _ in attributes["logins"]]
+        for part in (*attributes["needs"], *logins, *attributes["starting"]):
+            for leaf in leaves(part):
+                node(leaf)
+                graph.add_edge(component, leaf)
     if not nx.is_directed_acyclic_graph(graph):
         raise ValueError(f"dependencies form a cycle: {nx.find_cycle(graph)}")
     graph.graph["order"] = tuple(reversed(list(nx.topological_sort(graph))))
@@ -212,7 +209,7 @@ def expand(goal: Goal, study: Study, graph: Graph) -> list[Failure]:
     assert goal.any is not None
     excluded = {f"{goal.any}:{name.removeprefix(goal.any + ':')}" for name in goal.except_}
     parts = [c for c in components_of(graph, goal.any) if c not in excluded]
-    rated = {f"{c.kind}:{c.name}": c for c in study.components if not out}
+    rated = {component.id: component for component in study.components if not out}
     failures = []
     for combination in itertools.combinations(parts, goal.of):
         alone = rated.get(combination[0]) if len(combination) == 1 else None
@@ -232,14 +229,9 @@ def rated(study: Study, graph: Graph) -> list[Failure]:
     goals = [Goal(failure=failure.name, within_seconds=1.0) for failure in study.failures]
     named = [f for goal in goals for f in expand(goal, study, graph)]
     single = [
-        Failure(
-            f"{c.kind}:{c.name}",
-            {f"{c.kind}:{c.name}": 1.0},
-            failures_per_year=c.failures_per_year,
-            hours_to_repair=c.hours_to_repair,
-        )
+        Failure(c.id, {c.id: 1.0}, failures_per_year=c.failures_per_year, hours_to_repair=c.hours_to_repair)
         for c in study.components
-        if f"{c.kind}:{c.name}" in graph
+        if c.id in graph
     ]
     return [f for f in (*named, *single) if f.hours_to_repair is not None]
 

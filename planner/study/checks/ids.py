@@ -1,4 +1,4 @@
-"""That ids tell apart what they are made of: names hold any sign, so two things might be called alike."""
+"""That ids tell apart what they are made of: names hold any sign, so two things might be called the same."""
 
 from collections.abc import Iterator
 

@@ -75,7 +75,7 @@ def _check_memory(
 ) -> None:
     """The memory of a replica holds the requests of each workload that its profile admits."""
     if f"{model.model}/{profile.name}" in parts.shipped_profiles:
-        return  # an edge is missing, with the reason; who names the profile is told
+        return  # an edge is missing, with the reason; naming it is an error
     held, too_long = _by_memory(model, profile, machine, parts)
     if not too_long:
         return

@@ -10,11 +10,11 @@ from pydantic import Field
 from planner.study.records.base import Count, Name, NotNegative, Positive, PositiveCount, Record, Sourced, unset
 
 PARTS = ("shell", "power", "fit_out")
-"""What a module's capital is made of; each has its clock (fit_out: equipment) and its life."""
+"""What a module's capital is made of; each has its lead time (fit_out: equipment) and its life."""
 
 
 class LeadTimes(Record):
-    """Months from the order of a part until it stands; they run side by side, the last one decides."""
+    """Months from the order of a part until it stands; they run side by side, the longest counts."""
 
     shell: NotNegative = Field(le=240, description="land, building and permits [months]")
     power: NotNegative = Field(le=240, description="grid connection and substation [months]")
@@ -23,7 +23,7 @@ class LeadTimes(Record):
 
     @property
     def longest(self) -> float:
-        """The clock that decides [months]."""
+        """The longest of them: when a module that is ordered stands [months]."""
         return max(self.shell, self.power, self.equipment, self.commissioning)
 
 

@@ -39,7 +39,7 @@ class Replicas(Record):
 
 
 class State(Record):
-    """What happens in one (hour, failure, clock). Columns of equal length; rows that are zero are left out.
+    """What happens in one (hour, failure, deadline). Columns of equal length; rows that are zero are left out.
 
     Left out altogether: a state whose traffic and shed equal normal operation's and in which nothing loads.
     """
@@ -66,7 +66,7 @@ class State(Record):
     )
     cold_started: dict[Id, int] = Field(default_factory=dict, description="placement: replicas started since")
     occupied: dict[Id, int] = Field(
-        default_factory=dict, description="placement: replicas that take up room, where more than run"
+        default_factory=dict, description="placement: replicas that occupy machines, where more than run"
     )
 
     @model_validator(mode="after")
@@ -150,7 +150,8 @@ class Proof(Record):
     """How good the plan is known to be."""
 
     status: Literal["proven", "gap", "stopped"] = Field(
-        description="proven: gap within what was asked; gap: effort ended first; stopped: a clock or a person ended it"
+        description="proven: gap within what was asked; gap: effort ended first; "
+        "stopped: a time limit or a person ended it"
     )
     cost_usd: float = Field(description="over the horizon")
     bound_usd: float = Field(description="no plan can cost less")

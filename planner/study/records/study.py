@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import date, timedelta
 from functools import cached_property
-from typing import Literal, Self
+from typing import ClassVar, Literal, Self, TypeVar
 
 from pydantic import ConfigDict, Field, model_validator
 
@@ -25,6 +26,7 @@ from planner.study.records.inventory import MachineType, Offer, OfferKind, Pool,
 from planner.study.records.serving import ContextClass, Model
 from planner.units import after_months
 
+R = TypeVar("R", bound=Record)
 ComponentKind = Literal["provider", "region", "site", "pool", "stack", "stack_version", "qualification"]
 Objective = Literal["cost", "expected", "worst_case", "cvar"]
 Breaks = Literal["serving", "new_logins", "starting"]
@@ -510,6 +512,11 @@ class StudyFile(_StudyCommon):
     request_costs: Name | None = Field(None, description="CSV of costs by origin and site")
 
 
+def _by_key(records: Callable[[Study], tuple[R, ...]], key: Callable[[R], str]) -> cached_property[dict[str, R]]:
+    """Records of a study by what they are referred to, made once for each study."""
+    return cached_property(lambda study: {key(record): record for record in records(study)})
+
+
 class Study(_StudyCommon):
     """The study with every reference resolved: all that the planner knows, and all that a plan carries with it."""
 
@@ -524,46 +531,15 @@ class Study(_StudyCommon):
     demand: tuple[Demand, ...]
     request_costs: tuple[RequestCost, ...] = ()
 
-    # Records by id, each made when it is first asked for; none is a field: they are neither written nor compared.
-    @cached_property
-    def machine_type_by_name(self) -> dict[str, MachineType]:
-        """Name -> machine type."""
-        return {machine.name: machine for machine in self.machine_types}
-
-    @cached_property
-    def site_by_id(self) -> dict[str, Site]:
-        """Id -> site."""
-        return {site.id: site for site in self.sites}
-
-    @cached_property
-    def pool_by_id(self) -> dict[str, Pool]:
-        """Id -> pool."""
-        return {pool.id: pool for pool in self.pools}
-
-    @cached_property
-    def offer_by_id(self) -> dict[str, Offer]:
-        """Id -> offer."""
-        return {offer.id: offer for offer in self.offers}
-
-    @cached_property
-    def price_by_offer(self) -> dict[str, Price]:
-        """Id of an offer -> its price."""
-        return {price.offer_id: price for price in self.prices}
-
-    @cached_property
-    def workload_by_name(self) -> dict[str, Workload]:
-        """Name -> workload."""
-        return {workload.name: workload for workload in self.workloads}
-
-    @cached_property
-    def tier_by_name(self) -> dict[str, Tier]:
-        """Name -> tier."""
-        return {tier.name: tier for tier in self.tiers}
-
-    @cached_property
-    def build_out_by_id(self) -> dict[str, BuildOut]:
-        """Id -> phase."""
-        return {phase.id: phase for phase in self.build_outs}
+    # Not fields: made when they are first asked for, neither written nor compared.
+    machine_type_by_name: ClassVar = _by_key(lambda study: study.machine_types, lambda machine: machine.name)
+    site_by_id: ClassVar = _by_key(lambda study: study.sites, lambda site: site.id)
+    pool_by_id: ClassVar = _by_key(lambda study: study.pools, lambda pool: pool.id)
+    offer_by_id: ClassVar = _by_key(lambda study: study.offers, lambda offer: offer.id)
+    price_by_offer: ClassVar = _by_key(lambda study: study.prices, lambda price: price.offer_id)
+    workload_by_name: ClassVar = _by_key(lambda study: study.workloads, lambda workload: workload.name)
+    tier_by_name: ClassVar = _by_key(lambda study: study.tiers, lambda tier: tier.name)
+    build_out_by_id: ClassVar = _by_key(lambda study: study.build_outs, lambda phase: phase.id)
 
     def __copy__(self) -> Self:
         """A copy, also for `model_copy(update=...)`: without the records by id, which may change."""
