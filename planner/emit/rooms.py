@@ -3,7 +3,7 @@
 from planner.problem.decisions import Decisions
 from planner.problem.problem import Problem, State
 from planner.problem.rules.formulas import running as running_in
-from planner.problem.rules.reserves import whole_survivors
+from planner.problem.rules.gateway_limits import whole_survivors
 from planner.study.dependencies import NORMAL
 
 

@@ -16,7 +16,7 @@ from planner.problem.rules.formulas import (
     is_normal,
     limit_drawn,
     live_placements,
-    machines_standing,
+    machines_in_service,
     requests_per_second,
     requests_through,
     served,
@@ -25,7 +25,7 @@ from planner.problem.rules.formulas import (
     waits,
     whole_occupied,
 )
-from planner.problem.rules.reserves import whole_survivors
+from planner.problem.rules.gateway_limits import whole_survivors
 from planner.study.dependencies import NORMAL, availability, dependency_graph, leaves
 from planner.study.records.plan import (
     Built,
@@ -304,7 +304,7 @@ def _read_state(p: Problem, x: Decisions, state: State, routes: State) -> None:
     for q in p.pools:
         stands = float(total((p.machines_per_replica[e], x.occupied[e, s]) for e in p.on_pool[q]))
         if q in p.may_obtain and not is_normal(s):  # what stood before is used first
-            before = min(stands, max(0.0, float(machines_standing(p, x, q, s))))
+            before = min(stands, max(0.0, float(machines_in_service(p, x, q, s))))
             x.obtained[q, s], stands = stands - before, before
         x.machines[q, s] = stands
     for n in drawn_upon(p) if not is_normal(s) else ():

@@ -11,8 +11,8 @@ from planner.problem.decisions import no_decisions
 from planner.problem.eligibility import workloads_without_edge
 from planner.problem.problem import Problem, flow_size, flow_weights, states
 from planner.problem.rules.formulas import due_fraction, limit_used, requests_per_second
+from planner.problem.rules.gateway_limits import without_weights
 from planner.problem.rules.register import RELAXABLE
-from planner.problem.rules.reserves import without_weights
 from planner.solve.columns import add_purchase_rules, add_states, purchase_columns
 from planner.solve.program import INFEASIBLE, OPTIMAL, Program
 from planner.solve.search import Effort, Progress

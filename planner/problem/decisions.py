@@ -141,7 +141,7 @@ class Decisions:
     throughput: Sparse = row(
         "alternative s", "requests/s through an alternative", "open alternatives", "states", records="states"
     )
-    spared: Sparse = row(
+    survives_loss: Sparse = row(
         "e s",
         "1 where a placement on which a partial loss falls keeps replicas",
         "targeted placements",

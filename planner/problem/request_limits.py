@@ -68,29 +68,29 @@ def request_limits_of(study: Study, graph: Graph, edges: Iterable[Edge]) -> Requ
     limits = components_with_limits(study)
     if not limits:
         return RequestLimits()
-    if findings := not_counted(study):
+    if findings := not_counted(study, graph):
         raise InputError(findings)
     passed = passed_by_component(graph, limits)
     always: dict[str, list[Edge]] = defaultdict(list)
-    passing_one: dict[tuple[str, ...], list[Edge]] = defaultdict(list)
+    takes_one: dict[tuple[str, ...], list[Edge]] = defaultdict(list)
     for w, o, e in sorted(edges):
         stream = together([passed[f"workload:{w}"], passed[f"origin:{o}"], passed[f"placement:{e}"]])
         for component in stream.always:
             always[component].append((w, o, e))
         for need in stream.any_of:
-            passing_one[need].append((w, o, e))
+            takes_one[need].append((w, o, e))
     alternatives: list[Alternatives] = []
     component_of: dict[str, str] = {}
     ids_of: dict[str, list[str]] = defaultdict(list)
-    for n, need in enumerate(sorted(passing_one), 1):
+    for n, need in enumerate(sorted(takes_one), 1):
         ids = {f"{n}.{k} {component}"[:200].rstrip(): component for k, component in enumerate(need, 1)}
-        alternatives.append(Alternatives(tuple(ids), tuple(passing_one[need])))
+        alternatives.append(Alternatives(tuple(ids), tuple(takes_one[need])))
         component_of |= ids
         for id, component in ids.items():
             if component in limits:
                 ids_of[component].append(id)
     return RequestLimits(
-        {c: tuple(some) for c, some in sorted(always.items())},
+        {c: tuple(those) for c, those in sorted(always.items())},
         tuple(alternatives),
         component_of,
         {c: tuple(ids) for c, ids in sorted(ids_of.items())},

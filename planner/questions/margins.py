@@ -14,8 +14,11 @@ from planner.problem.algebra import Row, Sparse, total
 from planner.problem.decisions import Decisions, no_decisions
 from planner.problem.problem import Problem, State, states
 from planner.problem.rules.formulas import due_fraction, is_normal, live_edges, requests_per_second, running, waits
-from planner.problem.rules.inside import each_request_passes_one_alternative, throughput_is_counted
-from planner.problem.rules.link import components_pass_what_they_can
+from planner.problem.rules.states import (
+    components_pass_what_they_can,
+    each_request_passes_one_alternative,
+    throughput_is_counted,
+)
 from planner.solve.program import OPTIMAL, Program
 from planner.study.dependencies import profile_id
 from planner.study.latency import reaches

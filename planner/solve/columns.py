@@ -10,7 +10,7 @@ from planner.problem.rules.formulas import (
     due_fraction,
     is_normal,
     live_placements,
-    machines_standing,
+    machines_in_service,
     requests_per_second,
     short_of_spend,
     survivors,
@@ -87,7 +87,7 @@ def _known(p: Problem, x: Decisions, s: State) -> set[object]:
     for e in live_placements(p, s[1]):
         if (q := p.pool_of[e]) in just_warm:
             x.kept[e, s] = x.occupied[e, s] = survivors(p, x, e, s)
-            x.machines[q, s] = machines_standing(p, x, q, s)
+            x.machines[q, s] = machines_in_service(p, x, q, s)
             known |= {(e,), (q,)}
     return known
 

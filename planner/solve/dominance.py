@@ -37,7 +37,7 @@ def dominated(p: Problem) -> dict[str, str]:
     wanted = due * factor[:, None, :]
     harder_than: dict[int, int] = {}
     for i, f in enumerate(names):
-        if p.failures[f].hit is not None:
+        if p.failures[f].targeted is not None:
             continue
         as_hard = (
             (remaining <= remaining[i] + CLOSE).all(1)
@@ -51,7 +51,7 @@ def dominated(p: Problem) -> dict[str, str]:
             g = names[j]
             end = max(p.deadlines_seconds[g])
             before = [[c for c in p.deadlines_seconds[name] if c < end] for name in (f, g)]
-            comparable = i != j and p.failures[g].hit is None and before[0] == before[1]
+            comparable = i != j and p.failures[g].targeted is None and before[0] == before[1]
             if comparable and _last(harder_than, int(j)) != i:  # two that are equal dominate each other once
                 harder_than[i] = int(j)
                 break

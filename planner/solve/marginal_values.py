@@ -19,7 +19,7 @@ NOTHING = 1e-9
 """Share of the bound below which a saving is arithmetic."""
 CLOSE = 1e-9
 """A dual below is none."""
-LIMIT_RULES = ("limits_hold", "only_what_is_left_is_obtained")
+LIMIT_RULES = ("limits_hold", "only_what_is_on_the_market_is_obtained")
 OFFER_RULE = "offers_have_limits"
 
 

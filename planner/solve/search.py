@@ -17,7 +17,7 @@ from planner.problem.decisions import Decisions, names, no_decisions
 from planner.problem.problem import Problem
 from planner.problem.rules.costs import beside_states_usd, cost_usd
 from planner.problem.rules.formulas import due_fraction, survivors, units_active
-from planner.problem.rules.reserves import without_weights
+from planner.problem.rules.gateway_limits import without_weights
 from planner.solve.columns import add_failure, start_program
 from planner.solve.dominance import dominated
 from planner.solve.feasibility_subproblem import TEST_NODES, FeasibilitySubproblem, tolerance
@@ -297,7 +297,7 @@ def unhurt(p: Problem, x: Decisions, f: str, h: str) -> bool:
         return False
     failure, limited = p.failures[f], any(c in p.lost[f] for c in p.most_requests_per_second) or p.closed[f]
     cold = p.replica_seconds_in_failure != p.replica_seconds
-    if failure.surge_factor > 1 or failure.surges or failure.hit is not None or limited or cold:
+    if failure.surge_factor > 1 or failure.surges or failure.targeted is not None or limited or cold:
         return False
     if any(units_active(p, x, b, h) > WHOLE for b in p.counted[f]):
         return False

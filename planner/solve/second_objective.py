@@ -14,9 +14,15 @@ from planner.problem.algebra import Sparse, total
 from planner.problem.decisions import Decisions, names, only
 from planner.problem.problem import Problem, State, flow_weights, states, with_a_hair
 from planner.problem.rules.costs import requests, unserved_requests
-from planner.problem.rules.formulas import requests_divided, requests_per_second, short_of_spend, whole_occupied
-from planner.problem.rules.link import no_replica_before_its_cold_start_ends
-from planner.problem.rules.reserves import conditions, renormalised, splits_replicas, taken, whole_survivors
+from planner.problem.rules.failures import no_replica_before_its_cold_start_ends
+from planner.problem.rules.formulas import (
+    alternative_shares,
+    requests_divided,
+    requests_per_second,
+    short_of_spend,
+    whole_occupied,
+)
+from planner.problem.rules.gateway_limits import conditions, renormalised, splits_replicas, whole_survivors
 from planner.solve.columns import reserve_columns, start_program
 from planner.solve.program import NEGLIGIBLE, OPTIMAL, Program, without_negligible_flows
 from planner.study.dependencies import NORMAL
@@ -148,8 +154,8 @@ def _split_columns(p: Problem, program: Program, x: Decisions, e: str, s: State)
         x.kept[e, s] = float(whole_survivors(p, x, e, s))
         return
     x.kept[e, s] = program.column(integer=True)
-    if p.failures[s[1]].hit == e:
-        x.spared[e, s] = program.column(integer=True)
+    if p.failures[s[1]].targeted == e:
+        x.survives_loss[e, s] = program.column(integer=True)
     rule = no_replica_before_its_cold_start_ends
     program.add(rule.__name__, (row for row in rule(p, x, s) if row.key[0] == e))
 
@@ -157,7 +163,7 @@ def _split_columns(p: Problem, program: Program, x: Decisions, e: str, s: State)
 def with_states(p: Problem, x: Decisions) -> Decisions:
     """The decisions with the states that follow: what survives runs on, gateways renormalise."""
     for f in p.failures:
-        part = taken(p, f)
+        part = alternative_shares(p, f)
         for s in states(p, f):
             for w, o in p.flows:
                 sent = {e: renormalised(p, x, w, o, e, s) for e in p.edges[w, o] if (w, o, e, s[0]) in x.reserve}

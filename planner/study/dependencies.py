@@ -28,16 +28,16 @@ class Failure:
     lost : component id -> share lost (0 to 1)
     surge_factor : factor on all demand while it lasts
     surges : workload:NAME or origin:NAME -> further factor on its demand
-    hit : placement on whose machines all of a pool's partial loss falls; None: on all alike
+    targeted : placement on whose machines all of a pool's partial loss falls; None: on all alike
     failures_per_year, hours_to_repair : how often and how long, where known
-    of : id of the failure as it happens, where this is one of those that differ only in `hit`
+    of : id of the failure as it happens, where this is one of those that differ only in `targeted`
     """
 
     id: str
     lost: Mapping[str, float] = field(default_factory=dict)
     surge_factor: float = 1.0
     surges: Mapping[str, float] = field(default_factory=dict)
-    hit: str | None = None
+    targeted: str | None = None
     failures_per_year: float | None = None
     hours_to_repair: float | None = None
     of: str | None = None
@@ -208,7 +208,7 @@ def expand(goal: Goal, study: Study, graph: Graph) -> list[Failure]:
             None if out else named.hours_to_repair,
         )
         hits = _partly_lost(study, graph, lost) if named.worst_part else []
-        return [replace(whole, id=f"{whole.id} on {e}", hit=e, of=whole.id) for e in hits] or [whole]
+        return [replace(whole, id=f"{whole.id} on {e}", targeted=e, of=whole.id) for e in hits] or [whole]
     assert goal.any is not None
     left_out = {f"{goal.any}:{name.removeprefix(goal.any + ':')}" for name in goal.except_}
     parts = [c for c in components_of(graph, goal.any) if c not in left_out]

@@ -82,6 +82,6 @@ def _passed(part: Part, passed: Mapping[str, Passed]) -> Passed:
 def together(parts: Iterable[Passed]) -> Passed:
     """What requests pass that need several things; who passes a component anyway takes it as an alternative."""
     every = list(parts)
-    always = frozenset(component for part in every for component in part.always)
-    needs = frozenset(need for part in every for need in part.any_of)
-    return Passed(always, frozenset(need for need in needs if always.isdisjoint(need)))
+    always = frozenset[str]().union(*(part.always for part in every))
+    any_of = frozenset[tuple[str, ...]]().union(*(part.any_of for part in every))
+    return Passed(always, frozenset(need for need in any_of if always.isdisjoint(need)))

@@ -11,7 +11,7 @@ from planner.drill import drill_plan
 from planner.plan.audit import audit
 from planner.plan.plan import make_plan
 from planner.problem.build import build
-from planner.problem.problem import hit_fraction
+from planner.problem.problem import targeted_fraction
 from planner.solve.dominance import dominated
 from planner.solve.lp_bound import relax
 from planner.solve.search import Effort, Infeasible, Search
@@ -68,11 +68,11 @@ def bought(s: Study) -> dict[str, int]:
 
 
 def units(plan: PlanFile) -> dict[str, int]:
-    found: dict[str, int] = {}
+    machines: dict[str, int] = {}
     for row in plan.purchases:
         site_id = row.offer.split("/m:")[0]
-        found[site_id] = found.get(site_id, 0) + row.units
-    return found
+        machines[site_id] = machines.get(site_id, 0) + row.units
+    return machines
 
 
 def test_sessions_that_are_logged_in_go_on():
@@ -153,10 +153,10 @@ def test_the_loss_may_fall_on_one_placement():
         "pools": (Pool(site="p/a", machine_type="m"),),
         "sites": (site("p/a"),),
     }
-    alike = NamedFailure(name="f", lost={"pool:p/a/m": 0.2})
+    on_all = NamedFailure(name="f", lost={"pool:p/a/m": 0.2})
     worst = NamedFailure(name="f", lost={"pool:p/a/m": 0.2}, worst_part=True)
     # alike: 0.8 of 10 replicas is 8, for each: 20 machines
-    assert bought(asked(**common, failures=(alike,), tiers=goal())) == {"p/a": 20}
+    assert bought(asked(**common, failures=(on_all,), tiers=goal())) == {"p/a": 20}
     # worst: with M machines one placement loses 0.2 M: r − 0.2 M ≥ 8 for both, 2 r ≤ M: 2 · (8 + 0.2 M) ≤ M, M = 26.7;
     # with 27 machines 5.4 are lost, 13 replicas leave 7: 28 machines, 5.6, 14 leave 8
     s = asked(**common, failures=(worst,), tiers=goal())
@@ -318,18 +318,18 @@ def test_each_share_in_maintenance_is_a_failure_of_its_own():
     assert bought(s) == {"r/b": 50} and not drill_plan(make_plan(s, EXACT)).broken
 
 
-@pytest.mark.parametrize("stock", [4.0, 5.0])
-def test_what_is_obtained_in_a_failure_needs_no_unit_before(stock):
+@pytest.mark.parametrize("most", [4.0, 5.0])
+def test_what_is_obtained_in_a_failure_needs_no_unit_before(most):
     """All that is left on the market at b can be had in time: nothing of it is rented before, few units or many."""
     market = Policies(counted=(Counted(offers=("r/b/*",), obtainable_fraction=1.0, obtain_seconds=1.0),))
-    offers = [offer("p/a/m", 1, most_units=40.0), offer("r/b/m", 2, most_units=stock)]
+    offers = [offer("p/a/m", 1, most_units=40.0), offer("r/b/m", 2, most_units=most)]
     lost = NamedFailure(name="f", lost={"site:p/a": 1.0})
     s = asked(bought=offers, policies=market, failures=(lost,), tiers=goal(), demand={("w", "o"): 4})
     assert bought(s) == {"p/a": 4}
 
 
-@pytest.mark.parametrize("stock", [4.0, 5.0])
-def test_work_that_waits_may_fill_a_unit_beyond_the_demand_of_its_hour(stock):
+@pytest.mark.parametrize("most", [4.0, 5.0])
+def test_work_that_waits_may_fill_a_unit_beyond_the_demand_of_its_hour(most):
     """10 by day and 2 by night are 6 in the mean: one machine of 6/s does, as the night takes up more than it asks."""
     halves = tuple(Hour(name=name, weight_fraction=0.5) for name in ("day", "night"))
     rows = tuple(
@@ -340,7 +340,7 @@ def test_work_that_waits_may_fill_a_unit_beyond_the_demand_of_its_hour(stock):
         tiers=(Tier(name="t", deferrable_hours=24),),
         demand=rows,
         models=(model("m", [profile("m", "cuda", 6)]),),
-        bought=[offer("p/a/m", 1, "commitment", term_months=1, most_units=stock)],
+        bought=[offer("p/a/m", 1, "commitment", term_months=1, most_units=most)],
         pools=(Pool(site="p/a", machine_type="m"),),
         sites=(site("p/a"),),
     )
@@ -365,13 +365,13 @@ def test_a_loss_on_one_placement_may_need_more_machines_than_serve_everything(sp
         pools=(Pool(site="p/a", machine_type="m", spare_machines=spare),),
         bought=[offer("p/a/m", 1, most_units=200.0)],
     )
-    assert hit_fraction(build(s), "p/a/m") == pytest.approx(0.8)
+    assert targeted_fraction(build(s), "p/a/m") == pytest.approx(0.8)
     plan = make_plan(s, EXACT)
     assert units(plan) == {"p/a": 35 if spare else 30}
     assert audit(plan).passed and not drill_plan(plan).broken
     # 1 / 0.4 placements are left with something at most: of three, two are relied upon
     third = replace(build(s), on_pool={"p/a/m": (*build(s).on_pool["p/a/m"], "third")})
-    assert hit_fraction(third, "p/a/m") == pytest.approx(0.8)
+    assert targeted_fraction(third, "p/a/m") == pytest.approx(0.8)
 
 
 def test_what_is_obtained_in_a_failure_keeps_to_quotas_and_power():

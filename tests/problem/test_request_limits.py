@@ -23,8 +23,12 @@ from planner.problem.build import build
 from planner.problem.decisions import no_decisions
 from planner.problem.problem import Problem, State, states
 from planner.problem.rules.formulas import live_edges
-from planner.problem.rules.inside import each_request_passes_one_alternative, throughput_is_counted
-from planner.problem.rules.link import components_pass_what_they_can, no_request_passes_a_closed_alternative
+from planner.problem.rules.states import (
+    components_pass_what_they_can,
+    each_request_passes_one_alternative,
+    no_request_passes_a_closed_alternative,
+    throughput_is_counted,
+)
 from planner.questions.margins import margins
 from planner.solve.columns import state_columns
 from planner.solve.program import OPTIMAL, Program
@@ -194,8 +198,8 @@ def test_demand_cannot_grow_beyond_what_gateways_let_through():
         need = (Dependency(component="workload:w", needs=any_of("g", "h", "h")),)
         plan = make_plan(asked(components=(gate("g", most - 4), gate("h", 4.0)), dependencies=need, **fast), EXACT)
         p = problem_of(plan)
-        (found,) = [m for m in margins(plan, p, decisions_of(plan, p)) if m.kind == "demand"]
-        assert found.factor == pytest.approx(factor, rel=0.02) and found.factor <= factor + 1e-6 < found.breaks_at
+        (demand,) = [m for m in margins(plan, p, decisions_of(plan, p)) if m.kind == "demand"]
+        assert demand.factor == pytest.approx(factor, rel=0.02) and demand.factor <= factor + 1e-6 < demand.breaks_at
 
 
 def test_nothing_steers_requests_that_only_rescale():
@@ -208,7 +212,7 @@ def test_nothing_steers_requests_that_only_rescale():
     assert audit(plan).passed and not drill_plan(plan, "rescale").broken
     normal = next(s for s in plan.states if s.failure == NORMAL)
     assert normal.throughput_requests_per_second == pytest.approx((45 / 13, 20 / 13))
-    # one of three, 9, 4 and 1, of which the last has no limit when nothing is known of it: all take that
+    # one of three, 9, 4 and 1: split by what each lets through; without a limit on the last all pass that one
     three = (gate("a", 9.0), gate("b", 4.0), gate("c", 1.0))
     split = make_plan(
         needing(three, demand=7, w=any_of("a", "b", "c")).model_copy(update={"failover": "rescale"}), EXACT
@@ -278,8 +282,8 @@ def test_the_plan_says_by_which_alternative_requests_go():
 def test_the_audit_looks_at_every_alternative(state: int, update: dict[str, Any], rule: str):
     plan = one_lost()
     wrong = [s.model_copy(update=update) if n == state else s for n, s in enumerate(plan.states)]
-    found = audit(sealed(plan.model_copy(update={"states": tuple(wrong)}))).violations
-    assert rule in {violation.rule for violation in found}
+    violations = audit(sealed(plan.model_copy(update={"states": tuple(wrong)}))).violations
+    assert rule in {violation.rule for violation in violations}
 
 
 # ------------------------------------------------------------------ random needs against brute force

@@ -19,8 +19,8 @@ from planner.plan.decisions import decisions_of
 from planner.plan.file import sealed, sha256
 from planner.plan.plan import make_plan
 from planner.problem.build import build
-from planner.problem.rules.inside import what_loads_occupies
-from planner.problem.rules.link import no_replica_before_its_cold_start_ends
+from planner.problem.rules.failures import no_replica_before_its_cold_start_ends
+from planner.problem.rules.states import what_loads_occupies
 from planner.questions.margins import margins, near_figures
 from planner.review.answer import review_plan
 from planner.review.check import check_study

@@ -345,7 +345,7 @@ IN_STATES: dict[str, dict[State, dict[tuple[Any, ...], Side]]] = {
         PART: {(QA,): (1.7, "<=", 0.75 * 0.8 * (2 + 2.5)), (QB,): (5.1, "<=", 0.9 * 6)},  # of a pool: on demand whole
         HIT: {(QA,): (2.05, "<=", 0.6 * 0.8 * (2 + 4)), (QB,): (5.2, "<=", 0.9 * 6)},
     },
-    "only_what_is_left_is_obtained": {
+    "only_what_is_on_the_market_is_obtained": {
         NORMAL: {},
         NO_B_25: {(QA,): (0.15, "<=", 0.0), ("cores",): (2.0, "<=", 130.0 - 147.0)},  # after 25 s, not at
         NO_B_AFTER_30: {(QA,): (0.7, "<=", 0.8 * 0.5 * (6 - 4)), ("cores",): (9.0, "<=", 130.0 - 147.0)},

@@ -87,7 +87,7 @@ def open_alternatives(p: Problem, s: State, testing: bool) -> Iterator[Key]:
 
 def targeted_placements(p: Problem, s: State, testing: bool) -> Iterator[Key]:
     """(e, s) on which a partial loss falls; in tests it is known what is left of it."""
-    targeted = p.failures[s[1]].hit
+    targeted = p.failures[s[1]].targeted
     if targeted is not None and not testing:
         yield targeted, s
 

@@ -62,7 +62,7 @@ def _failures_alike(study: Study) -> list[str]:
     found: dict[str, tuple[object, ...]] = {}
     goals = (goal for tier in study.tiers for goal in tier.survive)
     for failure in (*(f for goal in goals for f in expand(goal, study, graph)), *rated(study, graph)):
-        what = (dict(failure.lost), failure.surge_factor, dict(failure.surges), failure.hit)
+        what = (dict(failure.lost), failure.surge_factor, dict(failure.surges), failure.targeted)
         if found.setdefault(failure.id, what) != what:
             alike.add(failure.id)
     return sorted(alike)

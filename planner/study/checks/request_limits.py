@@ -1,11 +1,12 @@
 """What must hold of components that let only so many requests through: that what passes them can be counted."""
 
-from collections import Counter
+import itertools
+from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping
 
 from planner.errors import Finding
 from planner.study.checks.references import Parts
-from planner.study.dependencies import dependency_graph, leaves, placements
+from planner.study.dependencies import Graph, dependency_graph, leaves, placements
 from planner.study.places import Loc, Reading, shown
 from planner.study.records.study import Needs, Study
 from planner.study.request_limits import Passed, all_needed, components_with_limits, passed_by_component, together
@@ -16,11 +17,12 @@ ONE_LEVEL = "request limits at one level: any_of the names of components, each w
 def check_request_limits(study: Study, parts: Parts, reading: Reading) -> None:
     """What passes a component with a limit can be counted."""
     limit_at = {f"{c.kind}:{c.name}": place.at("most_requests_per_second") for c, place in parts.components}
-    reading.findings += not_counted(study, lambda n, loc: parts.dependencies[n][1].at(*loc), limit_at.__getitem__)
+    reading.findings += not_counted(study, None, lambda n, loc: parts.dependencies[n][1].at(*loc), limit_at.__getitem__)
 
 
 def not_counted(
     study: Study,
+    graph: Graph | None = None,
     place_of_need: Callable[[int, Loc], str] = lambda n, _: f"study: dependencies[{n}]",
     place_of_limit: Callable[[str], str] = lambda component: f"study: {shown(component, bare=True)}",
 ) -> list[Finding]:
@@ -28,13 +30,14 @@ def not_counted(
 
     Parameters
     ----------
+    graph : of its dependencies, where it is made already
     place_of_need : index of a dependency, and where in it -> place
     place_of_limit : component with a limit -> place
     """
     limits = components_with_limits(study)
     if not limits:
         return []
-    passed = passed_by_component(dependency_graph(study), limits)
+    passed = passed_by_component(dependency_graph(study) if graph is None else graph, limits)
     findings: list[Finding] = []
     at_logins: set[str] = set()
     for n, dependency in enumerate(study.dependencies):
@@ -42,8 +45,8 @@ def not_counted(
             at_logins.update(*(passed[leaf].components for leaf in leaves(dependency.needs)))
         for part, loc in all_needed(dependency.needs) if dependency.breaks == "serving" else ():
             if not isinstance(part, str):
-                found = _of_alternatives(part, passed)
-                findings += (Finding(place_of_need(n, ("needs", *loc)), ONE_LEVEL, got, fix) for got, fix in found)
+                where = place_of_need(n, ("needs", *loc))
+                findings += (Finding(where, ONE_LEVEL, got, fix) for got, fix in _of_alternatives(part, passed))
     for component in sorted(at_logins & limits.keys()):
         got = f"one, and {shown(component, bare=True)} is what new logins need: how many of the requests are not said"
         fix = "leave the limit out, or let the dependency break serving: then all requests pass it"
@@ -56,7 +59,7 @@ def not_counted(
 
 
 def _of_alternatives(need: Needs, passed: Mapping[str, Passed]) -> list[tuple[str, str]]:
-    """What is not counted of a need that leaves a choice: what is there instead, and what to do about it."""
+    """What is not counted of a need that leaves a choice: what it got, and what to do about it."""
     names = sorted(set(leaves(need)))
     limited = [name for name in names if not passed[name].unlimited]
     if not limited:
@@ -75,16 +78,13 @@ def _of_alternatives(need: Needs, passed: Mapping[str, Passed]) -> list[tuple[st
 
 def _shared(study: Study, passed: Mapping[str, Passed]) -> set[str]:
     """Components in several needs that leave a choice to the same requests; what no request passes is not looked at."""
-    model_of = {f"placement:{e}": study.models[m].model for e, (m, _, _) in placements(study).items()}
-    streams = {
-        (passed[f"workload:{w.name}"], passed[f"origin:{o.name}"], passed[e])
-        for w in study.workloads
-        for o in study.origins
-        for e, model in model_of.items()
-        if model == w.model
-    }
+    at_placements: dict[str, set[Passed]] = defaultdict(set)
+    for e, (m, _, _) in placements(study).items():
+        at_placements[study.models[m].model].add(passed[f"placement:{e}"])
     shared: set[str] = set()
-    for stream in streams:
-        times = Counter(component for need in together(stream).any_of for component in need)
-        shared.update(component for component, n in times.items() if n > 1)
+    for w, o in itertools.product(study.workloads, study.origins):
+        for at_placement in at_placements[w.model]:
+            stream = together([passed[f"workload:{w.name}"], passed[f"origin:{o.name}"], at_placement])
+            times = Counter(itertools.chain(*stream.any_of))
+            shared.update(component for component, n in times.items() if n > 1)
     return shared
