@@ -11,6 +11,7 @@ from typing import Any
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
+from planner.problem.decisions import table
 from planner.problem.eligibility import WHY_NOT
 from planner.problem.rules.costs import COSTS
 from planner.problem.rules.register import INSIDE_RULES, LINK_RULES, PURCHASE_RULES, RELAXABLE
@@ -47,6 +48,7 @@ def formulation() -> str:
         "s = (h, f, c). Words: [concepts](concepts.md). The code: `planner/problem/rules/`.",
         "",
     ]
+    out += _decisions()
     parts = (
         ("Purchases", "hold once", PURCHASE_RULES),
         ("Inside a state", "hold in every state, with the same coefficients in every failure", INSIDE_RULES),
@@ -60,6 +62,26 @@ def formulation() -> str:
             if functions is not COSTS:
                 out += [f"- Relaxable: {RELAXABLE.get(function.__name__, 'no')}", ""]
     return "\n".join(out).rstrip() + "\n"
+
+
+def _decisions() -> list[str]:
+    """The table of decisions."""
+    out = [
+        "## Decisions",
+        "",
+        "What is chosen: purchases hold in every failure alike, costs follow from them and from the states, reserves",
+        "are what gateways that rescale may send, states are chosen anew in each. In tests: the program takes it as",
+        "divisible until a failure breaks on whole numbers. All but those of any sign are at least zero.",
+        "",
+        "| decision | index | meaning | block | whole | in the plan file |",
+        "| --- | --- | --- | --- | --- | --- |",
+    ]
+    for decision in table():
+        means = decision.means + ("; any sign" if decision.free else "")
+        stored = ", ".join(f"`{record}`" for record in decision.records) or "follows"
+        name, index = f"`{decision.name}`", decision.index.replace(" ", ", ")
+        out.append(f"| {name} | {index} | {means} | {decision.block} | {decision.whole} | {stored} |")
+    return [*out, ""]
 
 
 def _page(function: Callable[..., Any]) -> list[str]:

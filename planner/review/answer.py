@@ -62,7 +62,7 @@ def review_plan(
 ) -> Report:
     """The review of a plan, from ANSWER to NEXT: what is asked first comes first."""
     p = problem_of(plan)
-    checked = audit(plan, p)
+    checked = audit(plan)
     proven = is_proven(plan.proof.gap_fraction, plan.proof.gap_asked_fraction)
     good = checked.passed and proven and not plan.uncoverable
     if any(v.rule in NOT_A_PLAN for v in checked.violations):

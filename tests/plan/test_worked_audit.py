@@ -6,9 +6,10 @@ from typing import Any
 import pytest
 from worked_points import DAY, HALF, NIGHT, QB, RENTED, TERM, A, B, solvable
 
-from planner.plan.audit import TOLERANCE, audit
+from planner.plan.audit import audit
 from planner.plan.file import digest, sha256
 from planner.plan.plan import make_plan
+from planner.plan.violations import TOLERANCE
 from planner.solve.search import Effort
 from planner.study.records.plan import PlanFile
 from planner.study.records.study import Goal
