@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from planner.errors import Finding, InputError
+from planner.errors import InputError, refusal
 from planner.problem.capacity import (
     capital_caps_of,
     claims_of,
@@ -52,7 +52,7 @@ def build(study: Study, demand: str = "base", with_goals: bool = True) -> Proble
     """
     if study.failover == "rescale" and study.objective != "cost":
         fix = "leave out objective, or choose failover: resolve"
-        raise InputError([Finding("study: objective", "cost, with failover: rescale", study.objective, fix)])
+        raise refusal("study: objective", "cost, with failover: rescale", study.objective, fix)
     parts = parts_of(study)
     pools = parts.pools
     wanted = demand_by_hour(study, demand)
@@ -65,10 +65,10 @@ def build(study: Study, demand: str = "base", with_goals: bool = True) -> Proble
     serving = {e for _, _, e in every_edge}
     names = tuple(e for e in parts.placements if e in serving)
     request_limits = request_limits_of(study, graph, every_edge)
-    lost, coverable, stuck, closed = losses(parts, graph, failures, flows, edges, edges_in_failure, request_limits)
+    taken = losses(parts, graph, failures, edges, edges_in_failure, request_limits)
     periods = spans(study)
     (period_of, hours_in), hours = hours_of(study)
-    price = {row.offer_id: row.price_usd_per_machine_hour for row in study.prices}
+    price = study.price_by_offer
     refused = {b.id: reason for b in study.offers if (reason := not_offered(study, b)) is not None}
     offers = {b.id: b for b in sorted(study.offers, key=lambda b: b.id) if b.id not in refused and b.id in price}
     offers_of = {q: tuple(b for b in offers if offers[b].pool == q) for q in pools}
@@ -93,11 +93,11 @@ def build(study: Study, demand: str = "base", with_goals: bool = True) -> Proble
         failures=failures,
         deadlines_seconds={},
         promised=promised,
-        lost=lost,
-        coverable=coverable,
-        cannot_start=stuck,
+        lost={f: loss.lost for f, loss in taken.items()},
+        coverable={f: loss.coverable for f, loss in taken.items()},
+        cannot_start={f: loss.cannot_start for f, loss in taken.items()},
         request_limits=request_limits,
-        closed=closed,
+        closed={f: loss.closed for f, loss in taken.items()},
         most_requests_per_second=components_with_limits(study),
         edges=edges,
         edges_in_failure=edges_in_failure,
@@ -138,7 +138,7 @@ def build(study: Study, demand: str = "base", with_goals: bool = True) -> Proble
         with_spot=frozenset(offers[b].pool for by_offer in counted.values() for b in by_offer),
         machines_per_unit={b: offers[b].machines_per_unit for b in offers},
         most_units=most_units,
-        price_usd_per_machine_hour={b: price[b] for b in offers},
+        price_usd_per_machine_hour={b: price[b].price_usd_per_machine_hour for b in offers},
         limits=limits_of(parts),
         shares=shares_of(parts),
         budget_usd=study.policies.budget_usd,

@@ -145,8 +145,7 @@ def unit_costs(
     study: Study, offers: Mapping[str, Offer], vintages: Mapping[tuple[str, str], tuple[str, ...]]
 ) -> tuple[UsdByVintage, UsdByVintage]:
     """What a unit or module that starts in a period costs, by component; and its capital, by period of payment."""
-    periods, prices = spans(study), {row.offer_id: row for row in study.prices}
-    phases = {m.id: m for m in study.build_outs}
+    periods = spans(study)
     start_usd: UsdByVintage = defaultdict(dict)
     capital_usd: UsdByVintage = defaultdict(dict)
     for (b, name), names in vintages.items():
@@ -154,9 +153,9 @@ def unit_costs(
             continue
         start = next(t for t in periods if t.name == name)
         if b in offers:
-            payments = contract_payments(study, offers[b], prices[b], start)
+            payments = contract_payments(study, offers[b], study.price_by_offer[b], start)
         else:
-            payments = build_out_payments(study, phases[b], start)
+            payments = build_out_payments(study, study.build_out_by_id[b], start)
         for component, usd in present_values_usd(study, payments).items():
             start_usd[component][b, name] = usd
         for payment in payments:
@@ -197,11 +196,12 @@ def paid_hours_of(study: Study, offers: Mapping[str, Offer]) -> dict[tuple[str, 
 
 def price_factors_of(study: Study, offers: Mapping[str, Offer]) -> dict[tuple[str, str], float]:
     """(b, t) -> factor on the list price of what starts or is rented in t, where not 1."""
-    prices, factors = {row.offer_id: row for row in study.prices}, {}
+    factors = {}
     for b, offer in offers.items():
-        listed = prices[b].price_usd_per_machine_hour
+        price = study.price_by_offer[b]
+        listed = price.price_usd_per_machine_hour
         for t in spans(study) if listed else ():
-            usd = price_in(study, offer, prices[b], t)
+            usd = price_in(study, offer, price, t)
             if usd != listed:
                 factors[b, t.name] = usd / listed
     return factors

@@ -104,7 +104,7 @@ class Decisions:
     )
     tail: Sparse = row(
         "part g",
-        "USD: (of, g) the dearest outage of failures that are one; (worst) of all; (threshold), (above, g): tail",
+        "USD of (of, g) the dearest outage of failures that are one; (worst) of all; (threshold), (above, g)",
         "tail of outages",
         "costs",
         free=True,

@@ -1,6 +1,7 @@
 """What a problem says of failures: which there are, what each takes, what counts in it."""
 
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
 from planner.problem.eligibility import Edges, Flow
@@ -10,7 +11,7 @@ from planner.problem.request_limits import RequestLimits
 from planner.study.dependencies import NORMAL, Failure, Graph, availability, cannot_start, expand, leaves, rated
 from planner.study.records.inventory import Offer
 from planner.study.records.plan import Purchase
-from planner.study.records.study import Study, kind_and_name
+from planner.study.records.study import Counted, Study, kind_and_name
 from planner.study.request_limits import components_with_limits
 from planner.units import SECONDS_PER_HOUR
 
@@ -87,47 +88,63 @@ def priced(study: Study, failure: Failure, years: float) -> Priced | None:
     return Priced(failure.failures_per_year * years, failure.hours_to_repair, of)
 
 
+@dataclass(frozen=True)
+class Losses:
+    """What a failure takes.
+
+    Parameters
+    ----------
+    lost : pool, placement or component with a limit -> available fraction, where below 1
+    coverable : (w, o) -> fraction that any capacity could serve, where below 1
+    cannot_start : placements in which no replica can be started
+    closed : alternatives that are closed
+    """
+
+    lost: Mapping[str, float]
+    coverable: Mapping[Flow, float]
+    cannot_start: frozenset[str]
+    closed: frozenset[str]
+
+
 def losses(
     parts: Parts,
     graph: Graph,
     failures: Mapping[str, Failure],
-    flows: tuple[Flow, ...],
     edges: Edges,
     edges_in_failure: Edges,
     request_limits: RequestLimits,
-) -> tuple[
-    dict[str, dict[str, float]], dict[str, dict[Flow, float]], dict[str, frozenset[str]], dict[str, frozenset[str]]
-]:
-    """What is lost of each thing in each failure, what can be covered, where nothing can be started, what is closed."""
-    lost: dict[str, dict[str, float]] = {}
-    coverable: dict[str, dict[Flow, float]] = {}
-    stuck: dict[str, frozenset[str]] = {}
-    closed: dict[str, frozenset[str]] = {}
+) -> dict[str, Losses]:
+    """f -> what it takes; `edges` of normal operation, and in failures: (w, o) -> placements."""
     limits = components_with_limits(parts.study)
     # a gateway that is lost in part lets less through; what is behind it is whole, unless machines need it
     lets_less = limits.keys() - _with_machines_below(graph)
+    by_failure = {}
     for f, failure in failures.items():
         remaining = {c: 1 - failure.lost.get(c, 0.0) for c in limits}
         taken = {c: n for c, n in failure.lost.items() if c not in lets_less or remaining[c] <= 0}
         value = availability(graph, taken)
-        things = {q: value[f"pool:{q}"] for q in parts.pools} | {c: min(remaining[c], value[c]) for c in limits}
-        things |= {e: value[f"placement:{e}"] for e in parts.placements}
+        available = {q: value[f"pool:{q}"] for q in parts.pools} | {c: min(remaining[c], value[c]) for c in limits}
+        available |= {e: value[f"placement:{e}"] for e in parts.placements}
         if failure.targeted is not None:
-            # the pool's loss falls on one placement: what else is only as lost as the pool loses nothing
+            # the pool's loss falls on one placement: of the others, those that lose no more than the pool lose nothing
             pool = parts.pool[failure.targeted].id
-            things |= {e: 1.0 for e in parts.placements if parts.pool[e].id == pool and things[e] == things[pool]}
-        lost[f] = {thing: part for thing, part in things.items() if part < 1}
-        closed[f] = request_limits.closed(value)
-        waiting = cannot_start(graph, value)
-        stuck[f] = frozenset(e for e in parts.placements if f"placement:{e}" in waiting)
-        near_enough = edges if f == NORMAL else edges_in_failure
-        coverable[f] = {}
-        for w, o in flows:
-            alive = any(things[e] > 0 for e in near_enough[w, o])
+            for e in parts.placements:
+                if parts.pool[e].id == pool and available[e] == available[pool]:
+                    available[e] = 1.0
+        coverable = {}
+        for (w, o), near in (edges if f == NORMAL else edges_in_failure).items():
+            alive = any(available[e] > 0 for e in near)
             entry = min(value[f"workload:{w}"], value[f"origin:{o}"]) if alive else 0.0
             if entry < 1:
-                coverable[f][w, o] = entry
-    return lost, coverable, stuck, closed
+                coverable[w, o] = entry
+        stuck = cannot_start(graph, value)
+        by_failure[f] = Losses(
+            {thing: part for thing, part in available.items() if part < 1},
+            coverable,
+            frozenset(e for e in parts.placements if f"placement:{e}" in stuck),
+            request_limits.closed(value),
+        )
+    return by_failure
 
 
 def _with_machines_below(graph: Graph) -> set[str]:
@@ -154,16 +171,22 @@ def counted_of(
             if offer.kind == "spot":
                 counted[f][b] = 0.0
                 continue
-            fitting = [
-                entry
-                for entry in study.policies.counted
-                if (entry.any is None or entry.any in kinds) and any(fnmatchcase(b, p) for p in entry.offers)
-            ]
-            if fitting and fitting[-1].running_fraction < 1:
-                counted[f][b] = fitting[-1].running_fraction
-            if fitting and fitting[-1].obtainable_fraction and offer.kind in HOURLY and offer.most_units is not None:
-                obtainable[f][b] = (fitting[-1].obtainable_fraction, fitting[-1].obtain_seconds)
+            entry = _counts(study, b, kinds)
+            if entry is None:
+                continue
+            if entry.running_fraction < 1:
+                counted[f][b] = entry.running_fraction
+            if entry.obtainable_fraction and offer.kind in HOURLY and offer.most_units is not None:
+                obtainable[f][b] = (entry.obtainable_fraction, entry.obtain_seconds)
     return counted, obtainable
+
+
+def _counts(study: Study, offer: str, kinds: set[str]) -> Counted | None:
+    """What the study says last of what counts of an offer when components of some kinds are lost."""
+    for entry in reversed(study.policies.counted):
+        if (entry.any is None or entry.any in kinds) and any(fnmatchcase(offer, pattern) for pattern in entry.offers):
+            return entry
+    return None
 
 
 def uncounted_at_most(p: Problem, purchases: Iterable[Purchase]) -> dict[tuple[str, str], float]:

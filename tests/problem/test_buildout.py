@@ -399,7 +399,7 @@ BAD = {
     ),
     "a promise that is over": (
         {"spend_commitments": [{**SPEND, "until": "2026-01-31"}]},
-        ".from_day",
+        ".until",
         "the start to 2026-01-31",
     ),
     "a limit that comes too late": (
