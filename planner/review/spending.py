@@ -25,7 +25,9 @@ def spending_sections(plan: PlanFile, p: Problem, paid: Cash, all_rows: bool) ->
 
 def _money(plan: PlanFile, p: Problem, paid: Cash) -> Section:
     """A row a period, a column for each component that is paid at all."""
-    components = [cost.__name__ for cost in COSTS if cost.__name__ in paid.worth_usd and cost.__name__ not in NO_CASH]
+    components = [
+        cost.__name__ for cost in COSTS if cost.__name__ in paid.present_value_usd and cost.__name__ not in NO_CASH
+    ]
     whole = [sum(paid.by_period[t].get(name, 0.0) for t in p.periods) for name in components]
     unit, shown = _scale(sum(whole))
     rows: list[tuple[Cell, ...]] = []
@@ -51,7 +53,7 @@ def _money(plan: PlanFile, p: Problem, paid: Cash) -> Section:
 def _totals(plan: PlanFile, paid: Cash, cash_usd: float) -> list[str]:
     """Cash against the plan's cost, as equal payments, by token and by MW."""
     study, rate = plan.study, plan.study.money.discount_fraction_per_year
-    years, worth = study.horizon.months / MONTHS_PER_YEAR, paid.worth_usd
+    years, worth = study.horizon.months / MONTHS_PER_YEAR, paid.present_value_usd
     at = f" at {percent(rate, 1)} a year" if rate else ", not discounted"
     in_cash = sum(value for name, value in worth.items() if name not in NO_CASH)
     lines = [f"cash {usd(cash_usd)} USD over {study.horizon.months:g} months, on the first day {usd(in_cash)} USD{at}"]
@@ -81,7 +83,7 @@ def _totals(plan: PlanFile, paid: Cash, cash_usd: float) -> list[str]:
         )
     lines += [
         f"{row.site}: {row.mw_built:,.3g} MW built, {row.mw_years:,.3g} MW-years, {usd(row.usd_per_mw_year)} USD per "
-        f"MW-year, {percent(row.machines_usd / row.worth_usd if row.worth_usd else 0.0)} of it machines; "
+        f"MW-year, {percent(row.machines_usd / (row.present_value_usd or 1.0))} of it machines; "
         "all that is paid for the site less salvage"
         for row in paid.sites
     ]
