@@ -132,54 +132,59 @@ def diagnose(study: Study, demand: str = "base", progress: Progress = lambda sta
                 f"{cost:,.0f} USD; more stock of offers; lower fractions; longer round_trip_ms: an edge that is near "
                 "enough in failures only has no weight"
             )
-    shortages = []
-    normal = shortage(p, NORMAL)
-    if normal is not None:
-        shortages.append(normal)
-    else:
-        failures = [f for f in p.failures if f != NORMAL]
-        for n, f in enumerate(failures):
-            progress("diagnosing", n / len(failures), f)
-            if (short := shortage(p, f)) is not None:
-                shortages.append(short)
-    shortages.sort(key=lambda s: (-s.requests_per_second, s.failure))
+    shortages = _shortages(p, progress)
+    at_all = bool(shortages) and shortages[0].failure == NORMAL
     lines = [
-        f"no plan meets the survival goals of study {study.study}"
-        if normal is None
-        else f"no plan serves the demand of study {study.study}, even when nothing is lost"
+        f"no plan serves the demand of study {study.study}, even when nothing is lost"
+        if at_all
+        else f"no plan meets the survival goals of study {study.study}"
     ]
     for short in shortages[:MOST_SHOWN]:
-        if not short.rows:
-            where = "" if short.failure == NORMAL else f" so that {short.failure} is survived"
-            lines.append(
-                f"  no purchases satisfy limits, spare machines and claims together{where}, whatever is served"
-            )
-            continue
-        w, o, c, missing = short.rows[0]
-        when = "in normal operation" if short.failure == NORMAL else f"when {short.failure} is lost, within {c:g} s"
-        of_all = _amount(short.requests_per_second, 0)
-        of_several = f" ({of_all} with {len(short.rows) - 1} more)" if len(short.rows) > 1 else ""
-        lines.append(
-            f"  short of: {w} from {o} by {_amount(missing)} requests/s {when}{of_several}{_binding(p, short)}"
-        )
-        lines.append(f"  would help: {_help(p, study, short, w, o)}")
+        lines += _lines(p, study, short)
     if len(shortages) > MOST_SHOWN:
         lines.append(f"  {len(shortages) - MOST_SHOWN} more failures are short: planner plan --format json lists them")
     if not shortages:
-        lines.append(
-            "  each failure alone could be survived with machines and replicas divisible; all of them together,"
-        )
-        lines.append("  in whole numbers, cannot")
+        lines += [
+            "  each failure alone could be survived with machines and replicas divisible; all of them together,",
+            "  in whole numbers, cannot",
+        ]
         helps = [text for _, text in zip(range(MOST_HELPS), what_stands_in_the_way(p, progress), strict=False)]
         lines += [f"  would help: {text}" for text in helps]
         if not helps:
-            lines.append(
-                "  no single limit, stock or budget is in the way: drop or lower a goal, or raise several limits"
-            )
-    return NoPlan(
-        "\n".join(lines),
-        tuple({"failure": s.failure, "short": s.rows, "binding": s.binding} for s in shortages),
+            none = "no single limit, stock or budget is in the way"
+            lines.append(f"  {none}: drop or lower a goal, or raise several limits")
+    rows: tuple[dict[str, object], ...] = tuple(
+        {"failure": s.failure, "short": s.rows, "binding": s.binding} for s in shortages
     )
+    return NoPlan("\n".join(lines), rows)
+
+
+def _shortages(p: Problem, progress: Progress) -> list[Shortage]:
+    """What normal operation is short of; else what each failure alone is, largest first."""
+    if (normal := shortage(p, NORMAL)) is not None:
+        return [normal]
+    shortages = []
+    failures = [f for f in p.failures if f != NORMAL]
+    for n, f in enumerate(failures):
+        progress("diagnosing", n / len(failures), f)
+        if (short := shortage(p, f)) is not None:
+            shortages.append(short)
+    return sorted(shortages, key=lambda short: (-short.requests_per_second, short.failure))
+
+
+def _lines(p: Problem, study: Study, short: Shortage) -> list[str]:
+    """What one failure is short of, and what would help."""
+    if not short.rows:
+        where = "" if short.failure == NORMAL else f" so that {short.failure} is survived"
+        return [f"  no purchases satisfy limits, spare machines and claims together{where}, whatever is served"]
+    w, o, c, missing = short.rows[0]
+    when = "in normal operation" if short.failure == NORMAL else f"when {short.failure} is lost, within {c:g} s"
+    of_all = _amount(short.requests_per_second, 0)
+    of_several = f" ({of_all} with {len(short.rows) - 1} more)" if len(short.rows) > 1 else ""
+    return [
+        f"  short of: {w} from {o} by {_amount(missing)} requests/s {when}{of_several}{_binding(p, short)}",
+        f"  would help: {_help(p, study, short, w, o)}",
+    ]
 
 
 def what_stands_in_the_way(p: Problem, progress: Progress) -> Iterator[str]:

@@ -80,7 +80,7 @@ def make_plan(
     hints = (*hints, *(start.proof.binding_failures if start is not None else ()))
     solution = solve(p, effort, solver, progress, hints, None if start is None else _bought_of(start), True)
     orders = purchases_of(p, solution.decisions)
-    without_goals = _without_goals(no_goals, reference, p, solution)
+    without_goals = _cheaper(no_goals, reference, p, solution)
     on_equal_terms = _on_equal_terms(no_goals, without_goals, p, solution, effort, solver, progress)
     if on_equal_terms is not None and on_equal_terms.cost_usd < without_goals.cost_usd:  # it has no goals, either
         cheaper = on_equal_terms.model_dump() | {"bound_usd": min(without_goals.bound_usd, on_equal_terms.cost_usd)}
@@ -135,17 +135,21 @@ def make_plan(
     )
 
 
-def _without_goals(no_goals: Problem, reference: Solution, p: Problem, solution: Solution) -> WithoutGoals:
-    """The cheapest plan found without survival goals; the plan itself, where it happens to cost less."""
-    cheaper = solution.cost_usd < reference.cost_usd and p.objective == "cost"
-    x, cost_usd = (solution.decisions, solution.cost_usd) if cheaper else (reference.decisions, reference.cost_usd)
+def _without_goals(p: Problem, x: Decisions, cost_usd: float, bound_usd: float) -> WithoutGoals:
+    """What a plan is compared with, as a record."""
     return WithoutGoals(
-        purchases=purchases_of(no_goals, x),
-        builds=builds_of(no_goals, x),
-        costs_usd=costs_usd(no_goals, x),
+        purchases=purchases_of(p, x),
+        builds=builds_of(p, x),
+        costs_usd=costs_usd(p, x),
         cost_usd=cost_usd,
-        bound_usd=min(reference.bound_usd, cost_usd),
+        bound_usd=min(bound_usd, cost_usd),
     )
+
+
+def _cheaper(no_goals: Problem, reference: Solution, p: Problem, solution: Solution) -> WithoutGoals:
+    """The cheapest plan found without survival goals; the plan itself, where it happens to cost less."""
+    cheaper = solution if solution.cost_usd < reference.cost_usd and p.objective == "cost" else reference
+    return _without_goals(no_goals, cheaper.decisions, cheaper.cost_usd, reference.bound_usd)
 
 
 def _on_equal_terms(
@@ -169,7 +173,7 @@ def _on_equal_terms(
         cheapest = solve(equal, near_enough, solver, renamed(progress, "without goals, on equal terms"))
     except (KeyboardInterrupt, NoPlan, SolverError):
         return None
-    return OnEqualTerms(**_without_goals(equal, cheapest, p, solution).model_dump())
+    return OnEqualTerms(**_cheaper(equal, cheapest, p, solution).model_dump())
 
 
 def _bought_of(plan: PlanFile) -> Decisions:
@@ -187,13 +191,8 @@ def _re_solved(
         return None
     q = replace(p, failover="resolve")
     solution = solve(q, effort, solver, renamed(progress, "re-solved"), hints)
-    return ReSolved(
-        purchases=purchases_of(q, solution.decisions),
-        builds=builds_of(q, solution.decisions),
-        costs_usd=costs_usd(q, solution.decisions),
-        cost_usd=solution.cost_usd,
-        bound_usd=solution.bound_usd,
-    )
+    without_weights = _without_goals(q, solution.decisions, solution.cost_usd, solution.bound_usd)
+    return ReSolved(**without_weights.model_dump())
 
 
 def renamed(progress: Progress, stage: str) -> Progress:
