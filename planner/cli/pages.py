@@ -80,7 +80,7 @@ def _decisions() -> list[str]:
         means = decision.means + ("; any sign" if decision.free else "")
         stored = ", ".join(f"`{record}`" for record in decision.records) or "follows"
         name, index = f"`{decision.name}`", decision.index.replace(" ", ", ")
-        out.append(f"| {name} | {index} | {means} | {decision.block} | {decision.whole} | {stored} |")
+        out.append(f"| {name} | {index} | {means} | {decision.block} | {decision.integer} | {stored} |")
     return [*out, ""]
 
 

@@ -70,7 +70,7 @@ def _chosen(file: PlanFile, p: Problem) -> Iterator[Violation]:
             yield Violation("chosen", f"{row.decision} {key}", 1.0, "not a decision that this version knows")
         elif row.value < 0 and not of_table[row.decision].free:
             yield Violation(row.decision, key, -row.value, "negative")
-        elif of_table[row.decision].whole != "never" and row.value != round(row.value):
+        elif of_table[row.decision].integer != "never" and row.value != round(row.value):
             yield Violation(row.decision, key, abs(row.value - round(row.value)), "not a whole number")
 
 
@@ -81,7 +81,7 @@ def _state(state: State, p: Problem) -> Iterator[Violation]:
     lengths = {len(c) for c in (state.workload, state.origin, state.placement, state.requests_per_second)}
     if len(lengths) > 1:
         yield Violation("states", where, 1.0, "columns of different length")
-    of_replicas = {d.name: getattr(state, d.name) for d in stored_in("states") if d.whole == "in tests"}
+    of_replicas = {d.name: getattr(state, d.name) for d in stored_in("states") if d.integer == "in tests"}
     if state.same_as_normal and any((state.workload, state.routed_via, state.shed, *of_replicas.values())):
         yield Violation("states", where, 1.0, "said to equal normal operation, and more")
     alternatives = {(a,) for a in p.request_limits.component_of}

@@ -37,7 +37,7 @@ class Flow:
     component : of the cost
     item, site : offer, phase, pool or promise that it is for; where, where that is known
     period, months : in which it falls; moment, from the start of the horizon
-    usd, worth_usd : not discounted; worth on the first day of the horizon
+    usd, present_value_usd : not discounted; present value, on the first day of the horizon
     evidence : how its price is known
     """
 
@@ -47,7 +47,7 @@ class Flow:
     period: str
     months: float
     usd: float
-    worth_usd: float
+    present_value_usd: float
     evidence: str
 
 
@@ -81,14 +81,14 @@ class SiteMoney:
     Parameters
     ----------
     mw_built, mw_years : IT power of the modules that are built; times the years they stand within the horizon
-    worth_usd : all that is paid for the site less salvage, worth on the first day; `machines_usd` of it: for machines
-    usd_per_mw_year : worth_usd over MW-years that are discounted alike
+    present_value_usd : all that is paid for the site less salvage, on the first day; `machines_usd` of it: for machines
+    usd_per_mw_year : present_value_usd over MW-years that are discounted alike
     """
 
     site: str
     mw_built: float
     mw_years: float
-    worth_usd: float
+    present_value_usd: float
     machines_usd: float
     usd_per_mw_year: float
 
@@ -122,15 +122,15 @@ class Cash:
     Parameters
     ----------
     by_period : period -> component -> paid [USD], not discounted, salvage and other costs without cash included
-    worth_usd : component -> worth on the first day; equal to the plan's costs, outages left out
+    present_value_usd : component -> present value; equal to the plan's costs, outages left out
     annuity_by_period : period -> what is paid in it, with each asset's annuity in the place of its capital [USD]
-    annuity_usd_per_year : equal payment at the end of each year of the horizon that is worth the plan's cost
-    million_tokens : input and output served in normal operation; `usd_per_million_tokens` is worth over worth
+    annuity_usd_per_year : equal payment at the end of each year of the horizon whose present value is the plan's cost
+    million_tokens : input and output served in normal operation; `usd_per_million_tokens`: of discounted ones
     """
 
     flows: tuple[Flow, ...]
     by_period: Mapping[str, Mapping[str, float]]
-    worth_usd: Mapping[str, float]
+    present_value_usd: Mapping[str, float]
     annuity_by_period: Mapping[str, float]
     annuity_usd_per_year: float
     million_tokens: float
@@ -145,8 +145,8 @@ def cash(plan: PlanFile, p: Problem, x: Decisions) -> Cash:
     """What a plan pays, when, for what.
 
     Formula
-        worth = Σ usd / (1 + discount) ^ years = cost of the plan less outages
-        annuity = worth · capital recovery factor(discount, years of the horizon)
+        present value = Σ usd / (1 + discount) ^ years = cost of the plan less outages
+        annuity = present value · capital recovery factor(discount, years of the horizon)
     Units
         USD
 
@@ -158,19 +158,19 @@ def cash(plan: PlanFile, p: Problem, x: Decisions) -> Cash:
     bought = tuple(_bought(plan, p))
     every = (*_of_units(study, bought), *_running(study, p, x), *_shortfalls(study, p, x))
     flows = tuple(sorted((flow for flow in every if flow.usd), key=_order))
-    worth = _sums((flow.component, flow.worth_usd) for flow in flows)
+    present_value = _sums((flow.component, flow.present_value_usd) for flow in flows)
     years, rate = study.horizon.months / MONTHS_PER_YEAR, study.money.discount_fraction_per_year
     assets = tuple(_assets(study, bought))
-    tokens, worth_of_tokens = _million_tokens(study, p, x)
-    paid = sum(worth.values())
+    tokens, discounted_tokens = _million_tokens(study, p, x)
+    paid = sum(present_value.values())
     return Cash(
         flows=flows,
         by_period={t: _sums((flow.component, flow.usd) for flow in flows if flow.period == t) for t in p.periods},
-        worth_usd=worth,
+        present_value_usd=present_value,
         annuity_by_period=_annuities(study, flows, assets),
         annuity_usd_per_year=paid * capital_recovery_factor(rate, years),
         million_tokens=tokens,
-        usd_per_million_tokens=paid / worth_of_tokens if worth_of_tokens else None,
+        usd_per_million_tokens=paid / discounted_tokens if discounted_tokens else None,
         assets=assets,
         sites=tuple(_sites(plan, flows)),
         capital=tuple(
@@ -276,10 +276,10 @@ def _order(flow: Flow) -> tuple[float, str, str, str]:
 
 
 def _sums(parts: Iterable[tuple[str, float]]) -> dict[str, float]:
-    found: dict[str, float] = {}
+    sums: dict[str, float] = {}
     for name, value in parts:
-        found[name] = found.get(name, 0.0) + value
-    return found
+        sums[name] = sums.get(name, 0.0) + value
+    return sums
 
 
 def _assets(study: Study, bought: Iterable[_Units]) -> Iterator[Asset]:
@@ -301,16 +301,16 @@ def _assets(study: Study, bought: Iterable[_Units]) -> Iterator[Asset]:
 
 def _annuities(study: Study, flows: Iterable[Flow], assets: tuple[Asset, ...]) -> dict[str, float]:
     """What each period pays, with the annuities of the assets that are used in it instead of their capital."""
-    found = {t.name: 0.0 for t in spans(study)}
+    paid_in = {t.name: 0.0 for t in spans(study)}
     for flow in flows:
         if flow.component not in ("capital", *NO_CASH):
-            found[flow.period] += flow.usd
+            paid_in[flow.period] += flow.usd
     for t in spans(study):
         for asset in assets:
             ends = min(t.ends_months, asset.used_months + asset.life_years * MONTHS_PER_YEAR)
             months = max(0.0, ends - max(t.begins_months, asset.used_months))
-            found[t.name] += asset.annuity_usd_per_year * months / MONTHS_PER_YEAR
-    return found
+            paid_in[t.name] += asset.annuity_usd_per_year * months / MONTHS_PER_YEAR
+    return paid_in
 
 
 def _million_tokens(study: Study, p: Problem, x: Decisions) -> tuple[float, float]:
@@ -323,12 +323,12 @@ def _million_tokens(study: Study, p: Problem, x: Decisions) -> tuple[float, floa
         discounted quantity
     """
     size = {w.name: w.mean_input_tokens + w.mean_output_tokens for w in study.workloads}
-    whole = discounted = 0.0
+    million = discounted = 0.0
     for h in p.hours:
         per_second = sum(size[w] * float(served(p, x, w, o, (h, NORMAL, 0.0))) for w, o in p.flows)
-        whole += per_second * SECONDS_PER_HOUR * p.hours_in[h] / TOKENS_PER_MILLION
+        million += per_second * SECONDS_PER_HOUR * p.hours_in[h] / TOKENS_PER_MILLION
         discounted += per_second * SECONDS_PER_HOUR * p.present_hours[h] / TOKENS_PER_MILLION
-    return whole, discounted
+    return million, discounted
 
 
 def _sites(plan: PlanFile, flows: tuple[Flow, ...]) -> Iterator[SiteMoney]:
@@ -336,7 +336,7 @@ def _sites(plan: PlanFile, flows: tuple[Flow, ...]) -> Iterator[SiteMoney]:
     study, phases = plan.study, {m.id: m for m in plan.study.build_outs}
     begins = {t.name: t.begins_months for t in spans(study)}
     for site in sorted({phases[built.build_out].site for built in plan.builds}):
-        mw = years = worth_of_years = 0.0
+        mw = years = discounted_years = 0.0
         for built in plan.builds:
             m = phases[built.build_out]
             if m.site != site:
@@ -346,8 +346,10 @@ def _sites(plan: PlanFile, flows: tuple[Flow, ...]) -> Iterator[SiteMoney]:
                 if t.begins_months >= begins[built.when]:
                     here = built.units * m.power_mw * t.months / MONTHS_PER_YEAR
                     years += here
-                    worth_of_years += here * discount_factor(study, t.begins_months + t.months / 2)
+                    discounted_years += here * discount_factor(study, t.begins_months + t.months / 2)
         here_paid = [flow for flow in flows if flow.site == site]
-        worth = sum(flow.worth_usd for flow in here_paid)
-        machines = sum(flow.worth_usd for flow in here_paid if flow.item not in phases and flow.component != "energy")
-        yield SiteMoney(site, mw, years, worth, machines, worth / worth_of_years)
+        present_value = sum(flow.present_value_usd for flow in here_paid)
+        machines = sum(
+            flow.present_value_usd for flow in here_paid if flow.item not in phases and flow.component != "energy"
+        )
+        yield SiteMoney(site, mw, years, present_value, machines, present_value / discounted_years)

@@ -326,11 +326,13 @@ def uncoverable(study: Study, p: Problem) -> list[Uncoverable]:
             if wanted <= fraction:
                 continue
             value = availability(graph, failure.lost) if value is None else value
-            doors = [d for d in (f"workload:{w}", f"origin:{o}") if value[d] < 1]
-            if doors:
-                parts = {d: [*graph.nodes[d]["needs"], *(need for need, _ in graph.nodes[d]["logins"])] for d in doors}
-                needs = sorted({leaf for d in doors for part in parts[d] for leaf in leaves(part) if value[leaf] < 1})
-                missing = f"a second way for {' and '.join(doors)} beside {', '.join(needs) or 'itself'}"
+            entries = [d for d in (f"workload:{w}", f"origin:{o}") if value[d] < 1]
+            if entries:
+                parts = {
+                    d: [*graph.nodes[d]["needs"], *(need for need, _ in graph.nodes[d]["logins"])] for d in entries
+                }
+                needs = sorted({leaf for d in entries for part in parts[d] for leaf in leaves(part) if value[leaf] < 1})
+                missing = f"a second way for {' and '.join(entries)} beside {', '.join(needs) or 'itself'}"
             else:
                 n = len(p.edges_in_failure[w, o])
                 missing = (

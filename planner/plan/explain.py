@@ -25,14 +25,14 @@ MOST_HELPS = 3
 ROUGH_GAP = 0.05
 SMALL = 1e-6
 NOTHING_SHORT = 1e-10
-"""Share of what is asked for that may be short by the arithmetic of the solver; what is short by more is told."""
+"""Share of what is asked for that may be short by the arithmetic of the solver; more is reported."""
 
 
 @dataclass(frozen=True)
 class Shortage:
     """What one failure, alone and with purchases free, is short of.
 
-    `rows`: (workload, origin, clock in s, requests/s short), largest first.
+    `rows`: (workload, origin, deadline in s, requests/s short), largest first.
     `binding`: (rule, key, requests/s per unit of the limit), strongest first.
     """
 
@@ -43,7 +43,7 @@ class Shortage:
 
     @property
     def requests_per_second(self) -> float:
-        """Requests/s short, of all workloads and clocks."""
+        """Requests/s short, of all workloads and deadlines."""
         return sum(row[3] for row in self.rows)
 
 
@@ -132,52 +132,59 @@ def diagnose(study: Study, demand: str = "base", progress: Progress = lambda sta
                 f"{cost:,.0f} USD; more stock of offers; lower fractions; longer round_trip_ms: an edge that is near "
                 "enough in failures only has no weight"
             )
-    found = []
-    normal = shortage(p, NORMAL)
-    if normal is not None:
-        found.append(normal)
-    else:
-        failures = [f for f in p.failures if f != NORMAL]
-        for n, f in enumerate(failures):
-            progress("diagnosing", n / len(failures), f)
-            if (short := shortage(p, f)) is not None:
-                found.append(short)
-    found.sort(key=lambda s: (-s.requests_per_second, s.failure))
+    shortages = _shortages(p, progress)
+    at_all = bool(shortages) and shortages[0].failure == NORMAL
     lines = [
-        f"no plan meets the survival goals of study {study.study}"
-        if normal is None
-        else f"no plan serves the demand of study {study.study}, even when nothing is lost"
+        f"no plan serves the demand of study {study.study}, even when nothing is lost"
+        if at_all
+        else f"no plan meets the survival goals of study {study.study}"
     ]
-    for short in found[:MOST_SHOWN]:
-        if not short.rows:
-            where = "" if short.failure == NORMAL else f" so that {short.failure} is survived"
-            lines.append(
-                f"  no purchases satisfy limits, spare machines and claims together{where}, whatever is served"
-            )
-            continue
-        w, o, c, missing = short.rows[0]
-        when = "in normal operation" if short.failure == NORMAL else f"when {short.failure} is lost, within {c:g} s"
-        of_all = _amount(short.requests_per_second, 0)
-        whole = f" ({of_all} with {len(short.rows) - 1} more)" if len(short.rows) > 1 else ""
-        lines.append(f"  short of: {w} from {o} by {_amount(missing)} requests/s {when}{whole}{_binding(p, short)}")
-        lines.append(f"  would help: {_help(p, study, short, w, o)}")
-    if len(found) > MOST_SHOWN:
-        lines.append(f"  {len(found) - MOST_SHOWN} more failures are short: planner plan --format json lists them")
-    if not found:
-        lines.append(
-            "  each failure alone could be survived with machines and replicas divisible; all of them together,"
-        )
-        lines.append("  in whole numbers, cannot")
+    for short in shortages[:MOST_SHOWN]:
+        lines += _lines(p, study, short)
+    if len(shortages) > MOST_SHOWN:
+        lines.append(f"  {len(shortages) - MOST_SHOWN} more failures are short: planner plan --format json lists them")
+    if not shortages:
+        lines += [
+            "  each failure alone could be survived with machines and replicas divisible; all of them together,",
+            "  in whole numbers, cannot",
+        ]
         helps = [text for _, text in zip(range(MOST_HELPS), what_stands_in_the_way(p, progress), strict=False)]
         lines += [f"  would help: {text}" for text in helps]
         if not helps:
-            lines.append(
-                "  no single limit, stock or budget is in the way: drop or lower a goal, or raise several limits"
-            )
-    return NoPlan(
-        "\n".join(lines),
-        tuple({"failure": s.failure, "short": s.rows, "binding": s.binding} for s in found),
+            none = "no single limit, stock or budget is in the way"
+            lines.append(f"  {none}: drop or lower a goal, or raise several limits")
+    rows: tuple[dict[str, object], ...] = tuple(
+        {"failure": s.failure, "short": s.rows, "binding": s.binding} for s in shortages
     )
+    return NoPlan("\n".join(lines), rows)
+
+
+def _shortages(p: Problem, progress: Progress) -> list[Shortage]:
+    """What normal operation is short of; else what each failure alone is, largest first."""
+    if (normal := shortage(p, NORMAL)) is not None:
+        return [normal]
+    shortages = []
+    failures = [f for f in p.failures if f != NORMAL]
+    for n, f in enumerate(failures):
+        progress("diagnosing", n / len(failures), f)
+        if (short := shortage(p, f)) is not None:
+            shortages.append(short)
+    return sorted(shortages, key=lambda short: (-short.requests_per_second, short.failure))
+
+
+def _lines(p: Problem, study: Study, short: Shortage) -> list[str]:
+    """What one failure is short of, and what would help."""
+    if not short.rows:
+        where = "" if short.failure == NORMAL else f" so that {short.failure} is survived"
+        return [f"  no purchases satisfy limits, spare machines and claims together{where}, whatever is served"]
+    w, o, c, missing = short.rows[0]
+    when = "in normal operation" if short.failure == NORMAL else f"when {short.failure} is lost, within {c:g} s"
+    of_all = _amount(short.requests_per_second, 0)
+    of_several = f" ({of_all} with {len(short.rows) - 1} more)" if len(short.rows) > 1 else ""
+    return [
+        f"  short of: {w} from {o} by {_amount(missing)} requests/s {when}{of_several}{_binding(p, short)}",
+        f"  would help: {_help(p, study, short, w, o)}",
+    ]
 
 
 def what_stands_in_the_way(p: Problem, progress: Progress) -> Iterator[str]:
@@ -194,14 +201,14 @@ def what_stands_in_the_way(p: Problem, progress: Progress) -> Iterator[str]:
     for n, (name, q, index) in enumerate(without):
         progress("looking for what stands in the way", n / len(without), name)
         try:
-            found = solve(q, Effort(gap_fraction=ROUGH_GAP))
+            solution = solve(q, Effort(gap_fraction=ROUGH_GAP))
         except NoPlan:
             continue
         taken = ""
         if index is not None:
-            most = max(limit_used(p, found.decisions, index, h) for h in p.hours)
+            most = max(limit_used(p, solution.decisions, index, h) for h in p.hours)
             taken = f", which takes {most:,.0f} {p.limits[index].unit}"
-        yield f"without {name} there is a plan for {found.cost_usd:,.0f} USD{taken}"
+        yield f"without {name} there is a plan for {solution.cost_usd:,.0f} USD{taken}"
 
 
 def _amount(requests_per_second: float, decimals: int = 1) -> str:
@@ -224,13 +231,13 @@ def _binding(p: Problem, short: Shortage) -> str:
 
 def _help(p: Problem, study: Study, short: Shortage, w: str, o: str) -> str:
     parts = []
-    for rule, key, worth in short.binding:
+    for rule, key, per_unit in short.binding:
         passes = rule == "components_pass_what_they_can"
         if (RELAXABLE[rule] != "by policy" and not passes) or rule == "survival_goals_are_met":
             continue
         unit = {limit.name: limit.unit for limit in p.limits}.get(key, "units")
         of = f"requests/s through {key}" if passes else f"{unit} of {key}"
-        more = short.requests_per_second / worth
+        more = short.requests_per_second / per_unit
         parts.append(f"about {math.ceil(round(more, 3) if passes else more):,} more {of}")
         if len(parts) == 2:
             break
@@ -254,9 +261,9 @@ def next_site(p: Problem, study: Study, w: str, o: str, failure: str) -> str | N
     ]
     if not far:
         return None
-    trip, site = min(far)
+    round_trip_ms, site = min(far)
     workload = next(one for one in study.workloads if one.name == w)
     tier = next(one for one in study.tiers if one.name == workload.tier)
     own = failure != NORMAL and tier.round_trip_ms_in_failure is not None
     field = "round_trip_ms_in_failure" if own else "round_trip_ms"
-    return f"{field} of {math.ceil(trip)} (reaches {site})"
+    return f"{field} of {math.ceil(round_trip_ms)} (reaches {site})"

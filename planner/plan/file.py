@@ -20,7 +20,7 @@ from planner.study.records.plan import (
 from planner.study.records.renamed import PLAN, rename
 
 MOST_FINDINGS = 100
-"""Mistakes of one plan file that are told one by one."""
+"""Mistakes of one plan file that are named one by one."""
 
 
 def canonical(data: Any) -> str:
@@ -83,10 +83,10 @@ def read_plan(path: Path, warnings: list[Finding] | None = None) -> PlanFile:
         return PlanFile.model_validate(data)
     except ValidationError as error:
         findings = []
-        for found in error.errors(include_url=False)[:MOST_FINDINGS]:
-            name = ".".join(str(part) for part in found["loc"])
-            at = f"{where}:{line_of(text, found['loc'])}: {name}"
-            findings.append(Finding(at, found["msg"][:200], quoted(found["input"]), fix))
+        for mistake in error.errors(include_url=False)[:MOST_FINDINGS]:
+            name = ".".join(str(part) for part in mistake["loc"])
+            at = f"{where}:{line_of(text, mistake['loc'])}: {name}"
+            findings.append(Finding(at, mistake["msg"][:200], shown(mistake["input"]), fix))
         if (more := error.error_count() - len(findings)) > 0:
             findings.append(Finding(where, "a plan", f"{more} more mistakes", fix))
         raise InputError(findings) from error

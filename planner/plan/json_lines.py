@@ -22,16 +22,16 @@ def line_of(text: str, loc: tuple[int | str, ...]) -> int:
     """
     at = _skip(text, 0)
     for part in loc:
-        found = _within(text, at, part)
-        if found is None:
+        begins = _within(text, at, part)
+        if begins is None:
             break
-        at = found
+        at = begins
     return text.count("\n", 0, at) + 1
 
 
 def _skip(text: str, at: int) -> int:
-    found = BLANKS.match(text, at)
-    return found.end() if found is not None else at
+    blanks = BLANKS.match(text, at)
+    return blanks.end() if blanks is not None else at
 
 
 def _within(text: str, at: int, part: int | str) -> int | None:

@@ -6,9 +6,10 @@ from datetime import date, timedelta
 
 from planner.plan.decisions import units_by_period
 from planner.problem.problem import Problem
+from planner.problem.rules.formulas import unit_usd_per_hour
 from planner.study.calendar import spans
 from planner.study.records.buildout import PARTS
-from planner.study.records.plan import PlanFile, Purchase
+from planner.study.records.plan import NoRegret, PlanFile, Purchase
 from planner.units import after_months
 
 
@@ -18,7 +19,7 @@ class Order:
 
     Parameters
     ----------
-    period, need : from when on it must be there, and that period's first day
+    period, need : from when on it must be up, and that period's first day
     by : latest day to order: need − lead − slack, until then it can wait; `days_late` when that day has passed
     usd : over the horizon, not discounted; `capital_usd` of it for machines that are bought
     blocks : how the units are sold, where only 1, 2, 4, ... are sold at once
@@ -54,7 +55,7 @@ def orders(plan: PlanFile, p: Problem) -> tuple[Order, ...]:
     """The plan's orders, earliest first, then the most expensive; hourly offers once a period, for its fullest hour."""
     study = plan.study
     offers, periods = {b.id: b for b in study.offers}, {span.name: span for span in spans(study)}
-    bare = units_by_period(p, (plan.on_equal_terms or plan.without_goals).purchases)
+    without_goals = units_by_period(p, (plan.on_equal_terms or plan.without_goals).purchases)
     no_regret = {(row.offer, row.when or p.periods[0]): row for row in plan.no_regret}
     active = units_by_period(p, plan.purchases)
     bought: dict[tuple[str, str], list[Purchase]] = {}
@@ -65,11 +66,10 @@ def orders(plan: PlanFile, p: Problem) -> tuple[Order, ...]:
         offer, need = offers[b], periods[t].first_day
         by = need - timedelta(days=math.ceil(offer.lead_days + study.order_slack_days))
         units = max(purchase.units for purchase in purchases)
-        price = p.price_usd_per_machine_hour[b] * p.price_factor.get((b, t), 1.0)
+        usd_per_hour, hourly = unit_usd_per_hour(p, b, t), b in p.hourly
+        hours = [row.units * (p.hours_in[row.when] if hourly else p.paid_hours[b, t]) for row in purchases]
         capital = sum(paid.get((b, t), 0.0) for paid in p.capital_usd.values())
-        counts = no_regret.get((b, t))
-        in_all = (counts.low_units, counts.base_units, counts.high_units) if counts else None
-        there = active.get((b, t), units)
+        no_regret_units, no_regret_in = _in_all_cases(no_regret.get((b, t)), units, active.get((b, t), units))
         rows.append(
             Order(
                 offer=b,
@@ -81,23 +81,16 @@ def orders(plan: PlanFile, p: Problem) -> tuple[Order, ...]:
                 need=need,
                 by=by,
                 days_late=max(0, (study.today - by).days),
-                usd_per_hour=units * offer.machines_per_unit * price,
-                usd=sum(
-                    row.units
-                    * offer.machines_per_unit
-                    * price
-                    * (p.hours_in[row.when] if b in p.hourly else p.paid_hours[b, t])
-                    for row in purchases
-                )
-                + units * capital,
+                usd_per_hour=units * usd_per_hour,
+                usd=sum(hours) * usd_per_hour + units * capital,
                 capital_usd=units * capital,
                 term_months=offer.term_months,
                 instrument=offer.instrument,
                 blocks=blocks(units, offer.most_units_at_once),
-                units_without_goals=min(units, bare.get((b, t), 0)),
+                units_without_goals=min(units, without_goals.get((b, t), 0)),
                 reasons=plan.drivers.get(offer.pool, ()),
-                no_regret_units=min(units, max(0, units - there + min(in_all))) if in_all else None,
-                no_regret_in=sum(n >= there for n in in_all) if in_all else None,
+                no_regret_units=no_regret_units,
+                no_regret_in=no_regret_in,
             )
         )
     return tuple(sorted(rows, key=lambda r: (r.by, -r.usd, r.offer)))
@@ -110,7 +103,7 @@ class PhaseOrder:
     Parameters
     ----------
     build_out, modules : the phase, and how many of its modules
-    part : shell, power, equipment or commissioning; each has a clock of its own
+    part : shell, power, equipment or commissioning; each has a lead time of its own
     period, need : from when on the modules must be usable, and that period's first day
     by : latest day to order the part: need − lead time − slack; `days_late` when that day has passed
     usd : capital of the part, not discounted; commissioning is in the fit-out, ordered with the equipment
@@ -136,13 +129,12 @@ def phase_orders(plan: PlanFile, p: Problem) -> tuple[PhaseOrder, ...]:
     """What must be ordered for each phase that is built, part by part, earliest first."""
     study, rows = plan.study, []
     phases, periods = {m.id: m for m in study.build_outs}, {span.name: span for span in spans(study)}
-    bare = units_by_period(p, (), (plan.on_equal_terms or plan.without_goals).builds)
-    there = units_by_period(p, (), plan.builds)
+    without_goals = units_by_period(p, (), (plan.on_equal_terms or plan.without_goals).builds)
+    active = units_by_period(p, (), plan.builds)
     no_regret = {(row.offer, row.when or p.periods[0]): row for row in plan.no_regret}
     for built in plan.builds:
         m, need, at = phases[built.build_out], periods[built.when].first_day, (built.build_out, built.when)
-        counts = no_regret.get(at)
-        in_all = (counts.low_units, counts.base_units, counts.high_units) if counts else None
+        no_regret_modules, no_regret_in = _in_all_cases(no_regret.get(at), built.units, active[at])
         for part, months in m.lead_months:
             by = after_months(need, -months) - timedelta(days=math.ceil(study.order_slack_days))
             if m.decide_by is not None and months == m.lead_months.longest:
@@ -158,14 +150,23 @@ def phase_orders(plan: PlanFile, p: Problem) -> tuple[PhaseOrder, ...]:
                     by=by,
                     days_late=max(0, (study.today - by).days),
                     usd=built.units * m.power_mw * m.usd_per_mw(name) if name in PARTS else 0.0,
-                    modules_without_goals=min(built.units, bare.get(at, 0)),
-                    no_regret_modules=min(built.units, max(0, built.units - there[at] + min(in_all)))
-                    if in_all
-                    else None,
-                    no_regret_in=sum(n >= there[at] for n in in_all) if in_all else None,
+                    modules_without_goals=min(built.units, without_goals.get(at, 0)),
+                    no_regret_modules=no_regret_modules,
+                    no_regret_in=no_regret_in,
                 )
             )
     return tuple(sorted(rows, key=lambda r: (r.by, r.build_out, r.part)))
+
+
+def _in_all_cases(counts: NoRegret | None, units: int, active: int) -> tuple[int | None, int | None]:
+    """Of the units of an order: those that the low, base and high demand plans all have by then, and how many have all.
+
+    `active`: what the plan has by then, of earlier orders, too.
+    """
+    if counts is None:
+        return None, None
+    cases = (counts.low_units, counts.base_units, counts.high_units)
+    return min(units, max(0, units - active + min(cases))), sum(n >= active for n in cases)
 
 
 def blocks(units: int, most_at_once: int | None) -> tuple[int, ...]:
@@ -179,6 +180,6 @@ def blocks(units: int, most_at_once: int | None) -> tuple[int, ...]:
     if most_at_once is None:
         return ()
     largest = 1 << (most_at_once.bit_length() - 1)
-    found = [largest] * (units // largest)
-    left = units % largest
-    return (*found, *(1 << bit for bit in reversed(range(left.bit_length())) if left >> bit & 1))
+    full = [largest] * (units // largest)
+    rest = units % largest
+    return (*full, *(1 << bit for bit in reversed(range(rest.bit_length())) if rest >> bit & 1))

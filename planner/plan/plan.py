@@ -1,4 +1,4 @@
-"""From a study to its plan: solved with and without survival goals, with what binds and what is firm."""
+"""From a study to its plan: solved with and without survival goals, with what binds and what is no-regret."""
 
 from collections.abc import Callable, Iterable
 from dataclasses import replace
@@ -73,18 +73,18 @@ def make_plan(
         when no plan exists
     """
     # the short solve first: an interruption of the long one then ends in a whole plan
-    bare = replace(build(study, case, with_goals=False), failover="resolve")
-    reference = solve(bare, effort, solver, renamed(progress, "without goals"))
+    no_goals = replace(build(study, case, with_goals=False), failover="resolve")
+    reference = solve(no_goals, effort, solver, renamed(progress, "without goals"))
     p = build(study, case)
     re_solved = _re_solved(p, effort, solver, progress, hints)
     hints = (*hints, *(start.proof.binding_failures if start is not None else ()))
     solution = solve(p, effort, solver, progress, hints, None if start is None else _bought_of(start), True)
     orders = purchases_of(p, solution.decisions)
-    without_goals = _without_goals(bare, reference, p, solution)
-    on_equal_terms = _on_equal_terms(bare, without_goals, p, solution, effort, solver, progress)
+    without_goals = _cheaper(no_goals, reference, p, solution)
+    on_equal_terms = _on_equal_terms(no_goals, without_goals, p, solution, effort, solver, progress)
     if on_equal_terms is not None and on_equal_terms.cost_usd < without_goals.cost_usd:  # it has no goals, either
-        found = on_equal_terms.model_dump() | {"bound_usd": min(without_goals.bound_usd, on_equal_terms.cost_usd)}
-        without_goals = WithoutGoals(**found)
+        cheaper = on_equal_terms.model_dump() | {"bound_usd": min(without_goals.bound_usd, on_equal_terms.cost_usd)}
+        without_goals = WithoutGoals(**cheaper)
     return sealed(
         PlanFile(
             planner_version=__version__,
@@ -135,21 +135,25 @@ def make_plan(
     )
 
 
-def _without_goals(bare: Problem, reference: Solution, p: Problem, solution: Solution) -> WithoutGoals:
-    """The cheapest plan found without survival goals; the plan itself, where it happens to cost less."""
-    cheaper = solution.cost_usd < reference.cost_usd and p.objective == "cost"
-    x, cost_usd = (solution.decisions, solution.cost_usd) if cheaper else (reference.decisions, reference.cost_usd)
+def _without_goals(p: Problem, x: Decisions, cost_usd: float, bound_usd: float) -> WithoutGoals:
+    """What a plan is compared with, as a record."""
     return WithoutGoals(
-        purchases=purchases_of(bare, x),
-        builds=builds_of(bare, x),
-        costs_usd=costs_usd(bare, x),
+        purchases=purchases_of(p, x),
+        builds=builds_of(p, x),
+        costs_usd=costs_usd(p, x),
         cost_usd=cost_usd,
-        bound_usd=min(reference.bound_usd, cost_usd),
+        bound_usd=min(bound_usd, cost_usd),
     )
 
 
+def _cheaper(no_goals: Problem, reference: Solution, p: Problem, solution: Solution) -> WithoutGoals:
+    """The cheapest plan found without survival goals; the plan itself, where it happens to cost less."""
+    cheaper = solution if solution.cost_usd < reference.cost_usd and p.objective == "cost" else reference
+    return _without_goals(no_goals, cheaper.decisions, cheaper.cost_usd, reference.bound_usd)
+
+
 def _on_equal_terms(
-    bare: Problem,
+    no_goals: Problem,
     without_goals: WithoutGoals,
     p: Problem,
     solution: Solution,
@@ -163,13 +167,13 @@ def _on_equal_terms(
         return OnEqualTerms(**without_goals.model_dump())
     if interrupted():
         return None
-    equal = replace(bare, ordered={at: (0.0, units) for at, units in most.items()})
+    equal = replace(no_goals, ordered={at: (0.0, units) for at, units in most.items()})
     near_enough = replace(effort, gap_fraction=max(effort.gap_fraction, EQUAL_TERMS_GAP))
     try:
-        found = solve(equal, near_enough, solver, renamed(progress, "without goals, on equal terms"))
+        cheapest = solve(equal, near_enough, solver, renamed(progress, "without goals, on equal terms"))
     except (KeyboardInterrupt, NoPlan, SolverError):
         return None
-    return OnEqualTerms(**_without_goals(equal, found, p, solution).model_dump())
+    return OnEqualTerms(**_cheaper(equal, cheapest, p, solution).model_dump())
 
 
 def _bought_of(plan: PlanFile) -> Decisions:
@@ -186,14 +190,9 @@ def _re_solved(
     if p.failover != "rescale":
         return None
     q = replace(p, failover="resolve")
-    found = solve(q, effort, solver, renamed(progress, "re-solved"), hints)
-    return ReSolved(
-        purchases=purchases_of(q, found.decisions),
-        builds=builds_of(q, found.decisions),
-        costs_usd=costs_usd(q, found.decisions),
-        cost_usd=found.cost_usd,
-        bound_usd=found.bound_usd,
-    )
+    solution = solve(q, effort, solver, renamed(progress, "re-solved"), hints)
+    without_weights = _without_goals(q, solution.decisions, solution.cost_usd, solution.bound_usd)
+    return ReSolved(**without_weights.model_dump())
 
 
 def renamed(progress: Progress, stage: str) -> Progress:
@@ -227,9 +226,9 @@ def with_valued_limits(plan: PlanFile, effort: Effort, most: int, progress: Prog
         if n < most and not interrupted():
             p = build(more_of(plan.study, row.limit, row.step or 1.0), plan.demand_case)
             hints = plan.proof.binding_failures
-            found = solve(p, effort, None, renamed(progress, row.limit), hints, _bought_of(plan))
+            solution = solve(p, effort, None, renamed(progress, row.limit), hints, _bought_of(plan))
             # the plan at hand stays a plan with more of it: a dearer one found is no loss
-            row = row.model_copy(update={"replanned_usd": max(0.0, plan.proof.cost_usd - found.cost_usd)})
+            row = row.model_copy(update={"replanned_usd": max(0.0, plan.proof.cost_usd - solution.cost_usd)})
         rows.append(row)
     return sealed(plan.model_copy(update={"bottlenecks": tuple(rows)}))
 
@@ -267,10 +266,10 @@ def no_regret_of(
     for case in ("low", "high"):
         p = build(study, case)
         try:
-            found = solve(p, effort, solver, renamed(progress, f"{case} demand"))
+            solution = solve(p, effort, solver, renamed(progress, f"{case} demand"))
         except (KeyboardInterrupt, NoPlan):
             return ()
-        units[case] = units_by_period(p, purchases_of(p, found.decisions), builds_of(p, found.decisions))
+        units[case] = units_by_period(p, purchases_of(p, solution.decisions), builds_of(p, solution.decisions))
     several = len(base.periods) > 1
     return tuple(
         NoRegret(
@@ -280,5 +279,5 @@ def no_regret_of(
             base_units=units["base"].get((b, t), 0),
             high_units=units["high"].get((b, t), 0),
         )
-        for b, t in sorted({key for found in units.values() for key in found})
+        for b, t in sorted({key for of_case in units.values() for key in of_case})
     )

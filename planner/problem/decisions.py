@@ -14,7 +14,7 @@ from planner.problem.algebra import Sparse
 Block = Literal["purchases", "costs", "reserves", "states"]
 """purchases hold in every failure alike; costs follow from purchases and states; reserves are what gateways that
 rescale may send; states are chosen anew in each (hour, failure, deadline)"""
-Whole = Literal["always", "in tests", "never"]
+Integer = Literal["always", "in tests", "never"]
 """in tests: the program takes them as divisible until a failure breaks on whole numbers"""
 CHOSEN = "chosen"
 """The record of decisions that have none of their own."""
@@ -31,7 +31,7 @@ class Decision:
     means : what its numbers are, with their unit
     over : index set of its columns, see `rules/index_sets.py`
     block : what it is chosen with
-    whole : whether it is a whole number
+    integer : whether it is a whole number
     free : whether it may be below zero
     records : fields of the plan file that hold it; none: it follows from the others
     """
@@ -41,7 +41,7 @@ class Decision:
     means: str
     over: str
     block: Block
-    whole: Whole
+    integer: Integer
     free: bool
     records: tuple[str, ...]
 
@@ -51,12 +51,12 @@ def row(
     means: str,
     over: str,
     block: Block,
-    whole: Whole = "never",
+    integer: Integer = "never",
     free: bool = False,
     records: str = CHOSEN,
 ) -> Any:
     """A field of `Decisions` that is a row of the table: see `Decision`."""
-    given = {"index": index, "means": means, "over": over, "block": block, "whole": whole, "free": free}
+    given = {"index": index, "means": means, "over": over, "block": block, "integer": integer, "free": free}
     return field(default_factory=Sparse, metadata={**given, "records": tuple(records.split())})
 
 

@@ -23,8 +23,8 @@ from planner.study.dependencies import NORMAL
 
 def add_column(p: Problem, program: Program, x: Decisions, decision: Decision, key: Key, testing: bool = False) -> None:
     """The column of a decision for one key."""
-    whole = decision.whole == "always" or (decision.whole == "in tests" and testing)
-    variable = program.column(integer=whole, unit=INDEX_SETS[decision.over].size(p, key))
+    integer = decision.integer == "always" or (decision.integer == "in tests" and testing)
+    variable = program.column(integer=integer, unit=INDEX_SETS[decision.over].size(p, key))
     if decision.free:
         variable.lowBound = None
     getattr(x, decision.name)[key] = variable

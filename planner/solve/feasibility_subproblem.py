@@ -124,7 +124,7 @@ class FeasibilitySubproblem:
         """The states of a failure in the hour at hand, deadlines rising."""
         return [s for s in states(self.p, f) if s[0] == self.hour]
 
-    def set_failure(self, f: str, purchases: Decisions, whole: bool) -> Decisions:
+    def set_failure(self, f: str, purchases: Decisions, integer: bool) -> Decisions:
         """Make the program that of failure `f` under what is bought: every LINK row becomes a bound."""
         for v, (lower, upper) in zip(self.program.lp.columns, self.default, strict=True):
             v.lowBound, v.upBound = lower, upper
@@ -136,7 +136,7 @@ class FeasibilitySubproblem:
                         set_bound(row.lhs, row.sense, row.rhs)
                     elif not is_number(row.lhs):  # of numbers nothing is chosen, or the row is of what is bought
                         raise SolverError(f"{rule.__name__} {row.key} is no bound of one column in a test")
-            if whole:
+            if integer:
                 for e in self.p.placements:
                     kept = x.kept[e, s]
                     if isinstance(kept, pulp.LpVariable):
@@ -145,7 +145,7 @@ class FeasibilitySubproblem:
 
     def test(self, f: str, purchases: Decisions) -> float:
         """Requests/s that the goals are short of in a failure, by `flow_weights`, replicas divisible; 0: survived."""
-        self.set_failure(f, purchases, whole=False)
+        self.set_failure(f, purchases, integer=False)
         self.program.minimise(self.shortfall)
         status = self.program.solve()
         if status != OPTIMAL:
@@ -160,7 +160,7 @@ class FeasibilitySubproblem:
         Warm replicas alone are tried first (everything that survives runs on); only where that is not enough the
         integer program decides what is evicted and what is cold-started. A search that its nodes end counts as broken.
         """
-        x = self.set_failure(f, purchases, whole=True)
+        x = self.set_failure(f, purchases, integer=True)
         self.program.minimise(self.shortfall)
         enough = tolerance(self.p, f, self.hour)
         replicas = self._replica_columns(f, x)
@@ -229,7 +229,7 @@ class FeasibilitySubproblem:
 
     def recourse(self, f: str, purchases: Decisions) -> float:
         """What the states of a priced failure cost at the least, goals held, replicas divisible [USD]."""
-        x = self.set_failure(f, purchases, whole=False)
+        x = self.set_failure(f, purchases, integer=False)
         self._nothing_short()
         self.program.minimise(in_states_usd(self.p, x, f))
         if (status := self.program.solve()) != OPTIMAL:
@@ -238,7 +238,7 @@ class FeasibilitySubproblem:
 
     def cheapest_whole(self, f: str, purchases: Decisions, most_nodes: int) -> dict[Any, float] | None:
         """Whole replicas kept and cold-started with which a priced failure costs least; None when none are found."""
-        x = self.set_failure(f, purchases, whole=True)
+        x = self.set_failure(f, purchases, integer=True)
         self._nothing_short()
         self.program.minimise(in_states_usd(self.p, x, f))
         if self.program.solve(True, PRICED_GAP, most_nodes) not in (OPTIMAL, FEASIBLE):
@@ -253,7 +253,7 @@ class FeasibilitySubproblem:
         Least shed, the dearest last; then least cost and latency (`edge_cost`, by origin and placement), then no
         negligible flows.
         """
-        x = self.set_failure(f, purchases, whole=True)
+        x = self.set_failure(f, purchases, integer=True)
         for v, value in replicas.items():
             fix(v, value)
         numbers = replace(

@@ -62,7 +62,7 @@ class KeptHiGHS(pulp.LpSolver):  # type: ignore[misc]
         self.costs = np.zeros(0)
         self.lower = np.zeros(0)
         self.upper = np.zeros(0)
-        self.whole = np.zeros(0, dtype=bool)
+        self.integral = np.zeros(0, dtype=bool)
         self.units = np.zeros(0)
         self.factors = np.zeros(0)
         return self.actualResolve(lp)
@@ -75,7 +75,7 @@ class KeptHiGHS(pulp.LpSolver):  # type: ignore[misc]
         self._send_columns(lp, columns)
         self._send_rows(lp)
         self._set_options()
-        if self.whole.any():
+        if self.integral.any():
             # what is left of the last solve would be a start, and with one HiGHS 1.15 has called optimal what was not
             self.highs.clearSolver()
         status = run(self.highs)
@@ -112,7 +112,7 @@ class KeptHiGHS(pulp.LpSolver):  # type: ignore[misc]
         old, n = len(self.index), len(columns)
         lower = np.array([-INFINITY if v.lowBound is None else v.lowBound for v in columns], dtype=float)
         upper = np.array([INFINITY if v.upBound is None else v.upBound for v in columns], dtype=float)
-        whole = np.array([self.integer and v.cat == pulp.LpInteger for v in columns], dtype=bool)
+        integral = np.array([self.integer and v.cat == pulp.LpInteger for v in columns], dtype=bool)
         if n > old:
             given = getattr(lp, "units", {})
             more = np.array([given.get(v, 1.0) for v in columns[old:]], dtype=float)
@@ -126,14 +126,14 @@ class KeptHiGHS(pulp.LpSolver):  # type: ignore[misc]
             self.costs = np.concatenate([self.costs, grown])
             self.lower = np.concatenate([self.lower, lower[old:]])
             self.upper = np.concatenate([self.upper, upper[old:]])
-            self.whole = np.concatenate([self.whole, grown.astype(bool)])
+            self.integral = np.concatenate([self.integral, grown.astype(bool)])
         changed = np.flatnonzero((lower != self.lower) | (upper != self.upper)).astype(np.int32)
         if len(changed):
             self.highs.changeColsBounds(len(changed), changed, lower[changed], upper[changed])
-        switched = np.flatnonzero(whole != self.whole).astype(np.int32)
+        switched = np.flatnonzero(integral != self.integral).astype(np.int32)
         if len(switched):
-            self.highs.changeColsIntegrality(len(switched), switched, whole[switched].astype(np.uint8))
-        self.lower, self.upper, self.whole = lower, upper, whole
+            self.highs.changeColsIntegrality(len(switched), switched, integral[switched].astype(np.uint8))
+        self.lower, self.upper, self.integral = lower, upper, integral
         if lp.objective is not self.objective or n > old:
             costs = np.zeros(n)
             for column, coefficient in (lp.objective or {}).items():
@@ -200,7 +200,7 @@ class KeptHiGHS(pulp.LpSolver):  # type: ignore[misc]
         kind = highspy.HighsModelStatus
         info = self.highs.getInfo()
         self.ended_by_clock = model_status == kind.kTimeLimit
-        is_mip = bool(self.whole.any())
+        is_mip = bool(self.integral.any())
         limits = (kind.kObjectiveTarget, kind.kTimeLimit, kind.kSolutionLimit, kind.kIterationLimit, kind.kInterrupt)
         has_solution = info.primal_solution_status == highspy.SolutionStatus.kSolutionStatusFeasible
         self.bound = info.mip_dual_bound if is_mip else info.objective_function_value
@@ -218,13 +218,15 @@ class KeptHiGHS(pulp.LpSolver):  # type: ignore[misc]
                 ):
                     row.pi = dual
             status = pulp.LpStatusOptimal
-            found = pulp.LpSolutionOptimal if model_status == kind.kOptimal else pulp.LpSolutionIntegerFeasible
+            solution_status = (
+                pulp.LpSolutionOptimal if model_status == kind.kOptimal else pulp.LpSolutionIntegerFeasible
+            )
         elif model_status in (kind.kInfeasible, kind.kUnboundedOrInfeasible):
             self.bound = INFINITY
-            status, found = pulp.LpStatusInfeasible, pulp.LpSolutionInfeasible
+            status, solution_status = pulp.LpStatusInfeasible, pulp.LpSolutionInfeasible
         elif model_status == kind.kUnbounded:
-            status, found = pulp.LpStatusUnbounded, pulp.LpSolutionUnbounded
+            status, solution_status = pulp.LpStatusUnbounded, pulp.LpSolutionUnbounded
         else:
-            status, found = pulp.LpStatusNotSolved, pulp.LpSolutionNoSolutionFound
-        lp.assignStatus(status, found)
+            status, solution_status = pulp.LpStatusNotSolved, pulp.LpSolutionNoSolutionFound
+        lp.assignStatus(status, solution_status)
         return int(status)

@@ -64,10 +64,10 @@ def run(instance: Any) -> Any:
     if status == highspy.HighsStatus.kError:
         highspy.Highs.resetGlobalScheduler(True)  # a pool of another size, made by other code of this process
         status = instance.run()
-    found = instance.getModelStatus()
-    if status == highspy.HighsStatus.kError and found != highspy.HighsModelStatus.kUnknown:
-        raise SolverError(f"HiGHS {instance.version()} ended with an error ({found.name[1:]})")
-    return found
+    model_status = instance.getModelStatus()
+    if status == highspy.HighsStatus.kError and model_status != highspy.HighsModelStatus.kUnknown:
+        raise SolverError(f"HiGHS {instance.version()} ended with an error ({model_status.name[1:]})")
+    return model_status
 
 
 _spoken = False

@@ -25,7 +25,7 @@ def relax(search: Search) -> float:
             raise Infeasible("linear program")
         if status != OPTIMAL:
             raise SolverError(f"the linear program ended {status}")
-        purchases = search.purchases(whole=False)
+        purchases = search.purchases(integer=False)
         broken = search.broken(purchases) or search.underpriced(purchases)
         if not broken:
             search.bound = program.objective

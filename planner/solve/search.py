@@ -201,17 +201,17 @@ class Search:
                     self.program.make_whole(v)
 
     # -------------------------------------------------------------- what was found
-    def purchases(self, whole: bool) -> Decisions:
+    def purchases(self, integer: bool) -> Decisions:
         """What is bought and the replicas, as numbers of the last solve."""
         x = no_decisions()
         for name in names("purchases"):
             values = {key: v.varValue or 0.0 for key, v in getattr(self.x, name).items()}
-            if whole:
+            if integer:
                 values = {key: float(round(value)) for key, value in values.items()}
             setattr(x, name, Sparse(values))
         return x
 
-    def with_non_preemptible(self, purchases: Decisions, whole: bool) -> Decisions:
+    def with_non_preemptible(self, purchases: Decisions, integer: bool) -> Decisions:
         """The purchases with as many non-preemptible replicas as can be: what a plan has, and hurt is judged by.
 
         Tests are made with those of the program, which then gets to know what they break. Where gateways rescale, the
@@ -219,13 +219,13 @@ class Search:
         """
         if self.rescales:
             return purchases
-        return replace(purchases, non_preemptible=non_preemptible_at_its_largest(self.p, purchases, whole))
+        return replace(purchases, non_preemptible=non_preemptible_at_its_largest(self.p, purchases, integer))
 
     # -------------------------------------------------------------- tests of all failures
     def broken(self, purchases: Decisions) -> list[tuple[float, Block]]:
         """Failures that break divisible purchases, with minus what is short of each [requests/s]."""
         broken: list[tuple[float, Block]] = []
-        non_preemptible = self.with_non_preemptible(purchases, whole=False)
+        non_preemptible = self.with_non_preemptible(purchases, integer=False)
         waiting = []
         for f in self.failures():
             for h in self.p.hours:
@@ -245,7 +245,7 @@ class Search:
         survived: Survived = {}
         everything = [(f, h) for f in self.failures() for h in self.p.hours]
         most = ENTER_PER_PASS * len(self.p.hours)
-        non_preemptible = self.with_non_preemptible(purchases, whole=True)
+        non_preemptible = self.with_non_preemptible(purchases, integer=True)
         for n, (f, h) in enumerate(everything):
             self.progress("testing whole numbers", n / len(everything), f"{len(self.binding)} binding")
             if f in self.dominated or unhurt(self.p, non_preemptible, f, h):

@@ -69,21 +69,23 @@ def solve(
     try:
         if interrupted():  # in an earlier solve of this process: what can be had at once
             raise KeyboardInterrupt
-        whole = stage.run()
+        tested = stage.run()
     except KeyboardInterrupt:
         stopped = True
         progress("ending early", None, "making what was found so far a whole plan")
-        whole = stage.at_once()
-    status: Status = "proven" if is_proven(stage.gap(whole), effort.gap_fraction) else "gap"
-    arithmetic = SHORT * (1 + whole.cost_usd) + WHOLE * search.program.scale  # the dearest column costs the solver one
-    if search.bound > whole.cost_usd + arithmetic:
-        raise SolverError(f"a bound of {search.bound:,.2f} above a plan of {whole.cost_usd:,.2f} USD: please report it")
+        tested = stage.at_once()
+    status: Status = "proven" if is_proven(stage.gap(tested), effort.gap_fraction) else "gap"
+    arithmetic = SHORT * (1 + tested.cost_usd) + WHOLE * search.program.scale  # the dearest column costs the solver one
+    if search.bound > tested.cost_usd + arithmetic:
+        raise SolverError(
+            f"a bound of {search.bound:,.2f} above a plan of {tested.cost_usd:,.2f} USD: please report it"
+        )
     return replace(
         summary,
-        decisions=stage.settled(whole),
-        cost_usd=whole.cost_usd,
-        bound_usd=min(search.bound, whole.cost_usd),
-        lp_bound_usd=min(lp_bound, whole.cost_usd),
+        decisions=stage.settled(tested),
+        cost_usd=tested.cost_usd,
+        bound_usd=min(search.bound, tested.cost_usd),
+        lp_bound_usd=min(lp_bound, tested.cost_usd),
         binding=tuple(search.binding),
         dominated=len(search.dominated),
         status="stopped" if stopped or stage.time_limit_ended else status,

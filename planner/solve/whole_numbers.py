@@ -33,7 +33,7 @@ WHOLE = 1e-6
 
 def whole_names() -> tuple[str, ...]:
     """Decisions that hold in every failure alike, and are whole."""
-    return tuple(d.name for d in table() if d.block == "purchases" and d.whole == "always")
+    return tuple(d.name for d in table() if d.block == "purchases" and d.integer == "always")
 
 
 def whole_columns(x: Decisions) -> list[Any]:
@@ -53,7 +53,7 @@ def fixed(program: Program, x: Decisions, start: Mapping[Any, float]) -> dict[An
         return program.values() if program.solve() == OPTIMAL else None
 
 
-def non_preemptible_at_its_largest(p: Problem, x: Decisions, whole: bool) -> Sparse:
+def non_preemptible_at_its_largest(p: Problem, x: Decisions, integer: bool) -> Sparse:
     """(e, h) -> non-preemptible replicas: those of a solution, and as many more as machines that always count carry.
 
     A solution has what the binding failures ask for, and they are not all. More only helps: what is not wanted is
@@ -63,7 +63,7 @@ def non_preemptible_at_its_largest(p: Problem, x: Decisions, whole: bool) -> Spa
     Parameters
     ----------
     x : what is bought and the replicas, as numbers
-    whole : whether non-preemptible replicas are whole numbers
+    integer : whether non-preemptible replicas are whole numbers
     """
     non_preemptible = Sparse(x.non_preemptible)
     for q in sorted(p.with_spot):
@@ -76,8 +76,8 @@ def non_preemptible_at_its_largest(p: Problem, x: Decisions, whole: bool) -> Spa
             wanted = sum(p.machines_per_replica[e] * more for e, more in lacks.items())
             share = min(1.0, _machines_free(p, x, non_preemptible, q, h) / wanted) if wanted > 0 else 0.0
             for e, more in lacks.items():
-                non_preemptible[e, h] += math.floor(share * more + ROUNDING) if whole else share * more
-            for e in lacks if whole else ():
+                non_preemptible[e, h] += math.floor(share * more + ROUNDING) if integer else share * more
+            for e in lacks if integer else ():
                 fits = math.floor(_machines_free(p, x, non_preemptible, q, h) / p.machines_per_replica[e] + ROUNDING)
                 non_preemptible[e, h] = min(x.replicas[e, h], non_preemptible[e, h] + fits)
     return non_preemptible

@@ -44,7 +44,7 @@ SEARCH_GAP = 0.98
 
 
 @dataclass(frozen=True)
-class Whole:
+class TestedPlan:
     """A plan in whole numbers that passed every test.
 
     Parameters
@@ -74,7 +74,7 @@ class WholePlan:
         self.program, self.x = search.program, search.x
         self.start = start
         self.lp_values = self.program.values() if start is not None else {}
-        self.best: Whole | None = None
+        self.best: TestedPlan | None = None
         self.time_limit_ended = False
         self.last: dict[Any, float] | None = None
         """columns of the last whole numbers"""
@@ -88,7 +88,7 @@ class WholePlan:
         """what was asked for in columns that were given headroom"""
         self.draw = random.Random(0)
 
-    def run(self) -> Whole:
+    def run(self) -> TestedPlan:
         """Integer search and tests in turn until the gap that was asked for is proven, or the effort is spent."""
         if self.start is not None:
             self._keep_the_start(self.start)
@@ -130,28 +130,28 @@ class WholePlan:
             return self.best
         raise Stopped(f"no whole plan after {MOST_PASSES} passes")
 
-    def at_once(self) -> Whole:
+    def at_once(self) -> TestedPlan:
         """The best plan so far, else one as soon as can be: rounded, and added to until every failure is survived."""
         if self.best is not None:
             return self.best
         for _ in range(MOST_PASSES):
             if self._repaired() is None and not dive(self.p, self.program, self.x):
                 raise Stopped("interrupted before a whole plan was found")
-            self.last, purchases = self.program.values(), self.search.purchases(whole=True)
+            self.last, purchases = self.program.values(), self.search.purchases(integer=True)
             broken, survived = self.search.broken_whole(purchases)
             if not broken:
                 return self._better(purchases, survived)
             self._enter(broken)
         raise Stopped(f"no whole plan after {MOST_PASSES} passes")
 
-    def settled(self, whole: Whole) -> Decisions:
+    def settled(self, tested: TestedPlan) -> Decisions:
         """All decisions of a plan: its states of failures that are not priced are settled, too."""
-        not_priced = {at: replicas for at, replicas in whole.survived.items() if at[0] not in self.p.priced}
-        return self._settle_states(whole.decisions, not_priced)
+        not_priced = {at: replicas for at, replicas in tested.survived.items() if at[0] not in self.p.priced}
+        return self._settle_states(tested.decisions, not_priced)
 
-    def gap(self, whole: Whole) -> float:
+    def gap(self, tested: TestedPlan) -> float:
         """How much cheaper the best possible plan might be [fraction]."""
-        return max(0.0, whole.cost_usd - self.search.bound) / whole.cost_usd if whole.cost_usd > 0 else 0.0
+        return max(0.0, tested.cost_usd - self.search.bound) / tested.cost_usd if tested.cost_usd > 0 else 0.0
 
     # -------------------------------------------------------------- plans that passed the tests
     def _keep_the_start(self, start: Mapping[Any, float]) -> None:
@@ -159,16 +159,16 @@ class WholePlan:
         columns = fixed(self.program, self.x, start)
         if columns is None:
             return
-        purchases = self.search.purchases(whole=True)
+        purchases = self.search.purchases(integer=True)
         broken, survived = self.search.broken_whole(purchases)
         if not broken and not self.search.underpriced(purchases):
             self.last = columns
             self.best = self._better(purchases, survived)
             self.last = None
 
-    def _better(self, purchases: Decisions, survived: Survived) -> Whole:
+    def _better(self, purchases: Decisions, survived: Survived) -> TestedPlan:
         """The cheaper of the best plan so far and this one, which passed every test."""
-        purchases = self.search.with_non_preemptible(purchases, whole=True)
+        purchases = self.search.with_non_preemptible(purchases, integer=True)
         x = self._reserved(purchases) if self.search.rescales else self._normal(purchases)
         if self.p.priced:
             priced = [(f, h) for f in self.p.priced for h in self.p.hours]
@@ -181,7 +181,7 @@ class WholePlan:
         cost = float(cost_usd(self.p, x))
         if self.best is not None and self.best.cost_usd <= cost:
             return self.best
-        return Whole(x, cost, survived, self.last)
+        return TestedPlan(x, cost, survived, self.last)
 
     def _normal(self, purchases: Decisions) -> Decisions:
         return settle_normal(self.p, purchases, self.search.new_solver())
@@ -191,7 +191,7 @@ class WholePlan:
         x = settle_reserves(self.p, purchases, self.search.new_solver())
         if x is None and self._repaired() is not None:
             self.last = self.program.values()
-            x = settle_reserves(self.p, self.search.purchases(whole=True), self.search.new_solver())
+            x = settle_reserves(self.p, self.search.purchases(integer=True), self.search.new_solver())
         if x is None:
             raise Stopped("rounding found no replicas that carry what is reserved")
         return x
@@ -223,7 +223,7 @@ class WholePlan:
         """
         if not (self.start is not None and self._like_the_start()) and not (self._large() and self._rounded()):
             self._integer_search(nodes)
-        return self.search.purchases(whole=True)
+        return self.search.purchases(integer=True)
 
     def _like_the_start(self) -> bool:
         """Leave the program at whole numbers near a similar plan; False where there are none."""
@@ -281,7 +281,7 @@ class WholePlan:
         self._improve(self.best)
         return True
 
-    def _improve(self, best: Whole) -> None:
+    def _improve(self, best: TestedPlan) -> None:
         """Search neighbourhoods of the best plan, each from the best before it."""
         start = self.last = self._with_new_columns(best.columns or {})
         rounds = min(self.remaining_rounds, ROUNDS_AT_ONCE)

@@ -72,8 +72,9 @@ def test_payments_are_worth_what_the_plan_costs(study):
     plan, paid = cash_of(study)
     for name, usd in plan.costs_usd.items():
         if name != "outages":
-            assert paid.worth_usd.get(name, 0.0) == pytest.approx(usd, abs=0.005), name
-    assert sum(paid.worth_usd.values()) == pytest.approx(plan.proof.cost_usd - plan.costs_usd["outages"], abs=0.005)
+            assert paid.present_value_usd.get(name, 0.0) == pytest.approx(usd, abs=0.005), name
+    without_outages = plan.proof.cost_usd - plan.costs_usd["outages"]
+    assert sum(paid.present_value_usd.values()) == pytest.approx(without_outages, abs=0.005)
     for flow in paid.flows:
         assert 0 <= flow.months <= study.horizon.months and flow.period in paid.by_period
 
@@ -129,17 +130,17 @@ def test_the_same_at_ten_percent():
     assert by_asset["power"] == pytest.approx(10000 * 1.1 * 0.1174596, rel=1e-6)
     assert by_asset["machines"] == pytest.approx(12000 * 0.3154708, rel=1e-6)
     # over two years 0.576190 of the cost each
-    assert paid.annuity_usd_per_year == pytest.approx(sum(paid.worth_usd.values()) * 0.5761905, rel=1e-6)
+    assert paid.annuity_usd_per_year == pytest.approx(sum(paid.present_value_usd.values()) * 0.5761905, rel=1e-6)
     # tokens count like payments on their day: the middle of each quarter
     middle = [1.1 ** -((n + 0.5) / 4) for n in range(8)]
     tokens = 5 * 1.001 * 3600 * 300 / 1e6 * sum(middle)
-    assert paid.usd_per_million_tokens == pytest.approx(sum(paid.worth_usd.values()) / tokens)
+    assert paid.usd_per_million_tokens == pytest.approx(sum(paid.present_value_usd.values()) / tokens)
     (site,) = paid.sites
     mw_years = 0.02 / 4 * sum(middle[4:])
     salvage = -42900 / 1.1**2
     capital = 20000 / 1.1**0.5 + 10000 + 6000 / 1.1**0.75 + 12000 / 1.1
-    assert site.worth_usd == pytest.approx(capital + 500 * sum(middle[4:]) + salvage)
-    assert site.usd_per_mw_year == pytest.approx(site.worth_usd / mw_years)
+    assert site.present_value_usd == pytest.approx(capital + 500 * sum(middle[4:]) + salvage)
+    assert site.usd_per_mw_year == pytest.approx(site.present_value_usd / mw_years)
 
 
 def test_machines_that_are_retired_have_an_annuity_for_their_life_alone():
@@ -207,7 +208,7 @@ def test_money_in_a_review():
 
 def test_no_salvage_is_said():
     plan, paid = cash_of(hall(money=Money(salvage="none"), cloud_usd_per_hour=400.0))
-    assert "salvage" not in paid.worth_usd and "counts for nothing" in render(review_plan(plan), "text")
+    assert "salvage" not in paid.present_value_usd and "counts for nothing" in render(review_plan(plan), "text")
 
 
 def test_a_study_of_one_period_that_rents_has_no_money_section():

@@ -173,10 +173,10 @@ def test_firm_replicas_are_as_many_as_the_machines_that_count_carry():
     x.replicas = Sparse({(e, h): 4.0 for e in ours})
     for first in ({}, {(ours[0], h): 4.0}, {(ours[1], h): 3.0}):
         x.non_preemptible = Sparse(first)
-        whole = non_preemptible_at_its_largest(p, x, whole=True)
+        whole = non_preemptible_at_its_largest(p, x, integer=True)
         assert sum(whole.values()) == 5.0 and all(whole[key] >= n for key, n in first.items())
         assert all(n == int(n) <= 4.0 for n in whole.values())
-        assert sum(non_preemptible_at_its_largest(p, x, whole=False).values()) == pytest.approx(5.0)
+        assert sum(non_preemptible_at_its_largest(p, x, integer=False).values()) == pytest.approx(5.0)
         assert not unhurt(p, replace(x, non_preemptible=whole), "failure:f", h)
 
 
