@@ -23,7 +23,17 @@ QUICK = {
             "buildout",
             "cash",
         ),
-        *("failures", "economics", "cutsets", "rescale", "layers", "doors", "drill", "drill_effects", "worked_drill"),
+        *(
+            "failures",
+            "economics",
+            "cutsets",
+            "rescale",
+            "layers",
+            "request_limits",
+            "drill",
+            "drill_effects",
+            "worked_drill",
+        ),
     )
 }
 """A minute of processor time in all: what a developer runs first, and what mutants are tried on."""

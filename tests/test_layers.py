@@ -16,7 +16,7 @@ EVERYWHERE = {"errors", "units", "interruption"}
 ONLY_IN = {
     "pulp": {"problem.algebra", "solve.*", "plan.explain"},
     "highspy": {"solve.highs_instance", "solve.highs", "drill.*"},
-    "networkx": {"study.dependencies", "study.doors", "drill.graph"},
+    "networkx": {"study.*", "drill.graph"},
     "typer": {"cli.*"},
     "rich": {"cli.*", "review.render"},
 }

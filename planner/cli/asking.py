@@ -236,11 +236,11 @@ def _question(
         when a list holds no numbers, or a matrix is asked about, too
     """
     from planner.cli.questions import Question
-    from planner.errors import Finding, InputError
+    from planner.errors import refusal
 
     if more:
         fix = "ask one question at a time"
-        raise InputError([Finding("--ask", "neither --matrix nor --steps beside it", "one of them", fix)])
+        raise refusal("--ask", "neither --matrix nor --steps beside it", "one of them", fix)
     return Question(
         ask.value,
         tuple(what or ()),
@@ -256,20 +256,20 @@ def _question(
 
 
 def _day(option: str, text: str) -> date:
-    from planner.errors import Finding, InputError
-    from planner.study.places import shown
+    from planner.errors import refusal
+    from planner.study.places import quoted
 
     try:
         return date.fromisoformat(text)
     except ValueError:
         fix = f"write {option} 2027-10-01, or {option} ready"
-        raise InputError([Finding(option, "a date, or `ready`", shown(text), fix)]) from None
+        raise refusal(option, "a date, or `ready`", quoted(text), fix) from None
 
 
 def _numbers(option: str, text: str | None, whole: bool = False) -> list[float]:
     """Numbers with commas between them."""
-    from planner.errors import Finding, InputError
-    from planner.study.places import shown
+    from planner.errors import refusal
+    from planner.study.places import quoted
 
     try:
         found = [float(int(part) if whole else float(part)) for part in text.split(",")] if text is not None else []
@@ -278,7 +278,7 @@ def _numbers(option: str, text: str | None, whole: bool = False) -> list[float]:
     if any(not 0 < n <= MOST_LATE for n in found):
         fix = f"write {option} 1,2" if whole else f"write {option} 3,6"
         expected = f"{'whole ' if whole else ''}numbers above 0 and at most {MOST_LATE:g}, with commas between them"
-        raise InputError([Finding(option, expected, shown(text), fix)])
+        raise refusal(option, expected, quoted(text), fix)
     return found
 
 
@@ -301,7 +301,7 @@ def _subject(path: Path) -> "tuple[Study, PlanFile | None]":
 def _stop_on(reading: "Reading", asked: bool) -> None:
     """Raise what was found, and that nothing was asked."""
     from planner.errors import InputError
-    from planner.study.read import sorted_findings
+    from planner.study.places import sorted_findings
 
     if not asked:
         fix = "--set demand=x1.2, --change FILE, --matrix FILE or --ask slip"
@@ -312,16 +312,16 @@ def _stop_on(reading: "Reading", asked: bool) -> None:
 
 def _folder(path: Path) -> Path:
     """The folder for the plans, made if it is not there."""
-    from planner.errors import Finding, InputError
+    from planner.errors import refusal
 
     try:
         path.mkdir(exist_ok=True)
         if any(path.iterdir()):
             fix = "name another --out, or remove what is in it"
-            raise InputError([Finding(str(path), "a new or an empty folder", "one with files in it", fix)])
+            raise refusal(str(path), "a new or an empty folder", "one with files in it", fix)
     except OSError as error:
         got = error.strerror or str(error)
-        raise InputError([Finding(str(path), "a folder that can be written", got, "name another --out")]) from None
+        raise refusal(str(path), "a folder that can be written", got, "name another --out") from None
     return path
 
 
@@ -370,8 +370,8 @@ def tolerance_of(text: str, option: str = "--within") -> float:
     >>> tolerance_of("2%"), tolerance_of("0.02")
     (0.02, 0.02)
     """
-    from planner.errors import Finding, InputError
-    from planner.study.places import shown
+    from planner.errors import refusal
+    from planner.study.places import quoted
 
     number = text.strip().removesuffix("%").strip()
     try:
@@ -382,5 +382,5 @@ def tolerance_of(text: str, option: str = "--within") -> float:
         fix = f"write {option} 2%, or {option} 0.02"
         if 1 <= value < 100 and "%" not in text:
             fix = f"write {option} {value:g}% or {option} {value / 100:g} if percent were meant; a number is a share"
-        raise InputError([Finding(option, "a share from 0 % to below 100 %", shown(text), fix)])
+        raise refusal(option, "a share from 0 % to below 100 %", quoted(text), fix)
     return value

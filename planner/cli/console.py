@@ -13,7 +13,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from planner.errors import Finding, InputError, NoPlan, PlannerError, Undelivered, printable
+from planner.errors import Finding, InputError, NoPlan, PlannerError, Undelivered, printable, refusal
 from planner.interruption import exit_code
 from planner.study.files import check_writable, remembering, write_atomically
 
@@ -59,7 +59,7 @@ def emit(text: str, out: Path | None) -> None:
     check_writable(out)
     if os.path.realpath(out) in _written:
         fix = "name another file"
-        raise InputError([Finding(str(out), "a file of its own for each result", "one that was just written", fix)])
+        raise refusal(str(out), "a file of its own for each result", "one that was just written", fix)
     target = write_atomically(out, text)
     if target.is_file():
         _written.append(os.path.realpath(target))

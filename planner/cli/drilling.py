@@ -84,12 +84,12 @@ def drill(
 
 def _fleet(subject: Path, study: Path | None, mode: Mode | None, done: Any, which: Any) -> tuple[Any, tuple[str, ...]]:
     from planner.drill import drill_fleet
-    from planner.errors import Finding, InputError
+    from planner.errors import refusal
     from planner.study.read import read_fleet, read_study
 
     if study is None:
         fix = "name the study whose failures are replayed"
-        raise InputError([Finding(str(subject), "--study with a fleet", "none", fix)])
+        raise refusal(str(subject), "--study with a fleet", "none", fix)
     found, warnings = read_study(study)
     fleet = read_fleet(subject, found, warnings)
     tell_findings(warnings)

@@ -62,7 +62,7 @@ def estimate(
     `planner import estimate --refit rows.csv`
     """
     with answered():
-        from planner.errors import Finding, InputError
+        from planner.errors import refusal
         from planner.importers.estimate import shipped
         from planner.importers.refit import refit as fit_to
 
@@ -73,9 +73,7 @@ def estimate(
             return
         if model is None or machine_type is None:
             fix = "planner import estimate MODEL MACHINE_TYPE, or --refit rows.csv"
-            raise InputError(
-                [Finding("planner import estimate", "a model and a machine type, or --refit", "none", fix)]
-            )
+            raise refusal("planner import estimate", "a model and a machine type, or --refit", "none", fix)
         found = profile_of(
             *_looked_up(model, machine_type, context_class, machine_types),
             shapes={context_class: (input, output, first_token_ms, per_token_ms)},
@@ -90,10 +88,10 @@ def _looked_up(
     model: str, machine_type: str, context_class: str, machine_types: Path | None
 ) -> "tuple[ModelFacts, MachineType, int]":
     """Facts of a model, a machine type, and the longest request of the context class."""
-    from planner.errors import Finding, InputError
+    from planner.errors import InputError, refusal
     from planner.importers.measured import read_models
-    from planner.study.places import Reading
-    from planner.study.read import data_folder, sorted_findings
+    from planner.study.places import Reading, sorted_findings
+    from planner.study.read import data_folder
     from planner.study.records.inventory import MachineType
     from planner.study.records.serving import ContextClass, Model
     from planner.study.tables import read_list
@@ -115,7 +113,7 @@ def _looked_up(
     if longest[context_class] > facts[model].context_limit_tokens:
         got = f"{facts[model].context_limit_tokens}, the context_limit_tokens of {model}"
         fix = "a shorter class: the model was not made for such requests"
-        raise InputError([Finding("planner import estimate: --class", f"{longest[context_class]} tokens", got, fix)])
+        raise refusal("planner import estimate: --class", f"{longest[context_class]} tokens", got, fix)
     return facts[model], by_name[machine_type], longest[context_class]
 
 
@@ -157,7 +155,7 @@ def profile_of(
     InputError
         when chip or precision are unknown or the model does not fit.
     """
-    from planner.errors import Finding, InputError
+    from planner.errors import refusal
     from planner.importers.estimate import kind_of, shipped
 
     estimator = shipped()
@@ -182,7 +180,7 @@ def profile_of(
         tokens = max(s[0] + s[1] for s in shapes.values())
         expected = f"weights and {concurrency or 1} requests of {tokens:g} tokens within 0.9 of the memory"
         fix = "a machine type with more memory, a smaller precision, fewer requests in flight, or more accelerators"
-        raise InputError([Finding(machine.name, expected, "more than it holds", fix)])
+        raise refusal(machine.name, expected, "more than it holds", fix)
     if not best[0][0]:
         tell(f"warning: {machine.name}: no configuration meets the targets; this is the quickest to answer")
     return _profile_data(facts, chip, fit, estimator, machine, limit, best[1], name)

@@ -193,14 +193,14 @@ def demand(
 def _shares(texts: list[str]) -> dict[str, float]:
     """`NAME=SHARE` by name."""
     from planner.importers.source import number, stop_on_errors
-    from planner.study.places import Reading, shown
+    from planner.study.places import Reading, quoted
 
     reading = Reading()
     shares: dict[str, float] = {}
     for text in texts:
         name, _, share = text.rpartition("=")
         if not name or name in shares:
-            got = shown(text) if not name else f"{shown(name)} twice"
+            got = quoted(text) if not name else f"{quoted(name)} twice"
             reading.error("--origin", "NAME=SHARE, each name once", got, "as in --origin london=0.6")
         elif (value := number(share, f"--origin {name}", "a share", reading)) is not None:
             shares[name] = value

@@ -78,11 +78,11 @@ def init(
     Examples: `planner init mine && planner plan mine --out plan.json` · `planner init mine --from fleet.csv`
     """
     with answered():
-        from planner.errors import Finding, InputError
+        from planner.errors import refusal
         from planner.importers.start import start_from_fleet, start_study
 
         if fleet is not None and example is not None:
-            raise InputError([Finding("init", "--example or --from", "both", "leave one out")])
+            raise refusal("init", "--example or --from", "both", "leave one out")
         written = start_study(folder, example or "quickstart") if fleet is None else start_from_fleet(folder, fleet)
         for path in written:
             tell(f"wrote {path}")

@@ -108,13 +108,13 @@ def _slip(question: Question, study: "Study", how: How) -> "tuple[Report, Sequen
 
 
 def _sequence(question: Question, study: "Study", how: How) -> "tuple[Report, Sequence[Answer]]":
-    from planner.errors import Finding, InputError
+    from planner.errors import refusal
     from planner.questions.sequence import sequence_variants, sequences
     from planner.review.asked import review_sequences
 
     if not study.build_outs:
         fix = "add build_outs to study.yaml; there is no order of phases to ask about"
-        raise InputError([Finding("--ask sequence", "a study with build_outs", "none", fix)])
+        raise refusal("--ask sequence", "a study with build_outs", "none", fix)
     plan = _base(study, how)
     answers = _planned(study, sequence_variants(plan, question.pairs), how, plan)
     found = sequences(answers, question.within_fraction)
@@ -134,10 +134,10 @@ def _base(study: "Study", how: How) -> "PlanFile":
 
 
 def _planned(study: "Study", variants: "Sequence[Variant]", how: How, plan: "PlanFile") -> "Sequence[Answer]":
-    from planner.errors import Finding, InputError
+    from planner.errors import refusal
     from planner.questions.whatif import plan_variants
 
     if len(variants) > how.most:
         fix = "ask about less with --what, or raise --most"
-        raise InputError([Finding("--ask", f"at most {how.most} variants to plan", f"{len(variants)}", fix)])
+        raise refusal("--ask", f"at most {how.most} variants to plan", f"{len(variants)}", fix)
     return plan_variants(study, variants, how.effort, how.case, plan, how.progress, jobs=how.jobs)

@@ -65,7 +65,7 @@ def risk(
 
 def _read(subject: Path, study: Path | None) -> "Subject":
     """A title, the study with its problem, and what runs where the subject is a plan or a fleet."""
-    from planner.errors import Finding, InputError
+    from planner.errors import refusal
     from planner.plan.file import digest
     from planner.problem.build import build
     from planner.questions.exposure import running_in, running_now
@@ -74,10 +74,10 @@ def _read(subject: Path, study: Path | None) -> "Subject":
     kind = subject.suffix.lower()
     if kind == ".csv" and study is None:
         fix = "name the study whose components and demand are meant"
-        raise InputError([Finding(str(subject), "--study with a fleet", "none", fix)])
+        raise refusal(str(subject), "--study with a fleet", "none", fix)
     if kind != ".csv" and study is not None:
         fix = "leave --study out: a plan carries its study with it"
-        raise InputError([Finding(str(subject), "a CSV of what runs today, for --study", "another file", fix)])
+        raise refusal(str(subject), "a CSV of what runs today, for --study", "another file", fix)
     if kind == ".json":
         made = plan_in(subject)
         if made.digest_sha256 != digest(made.model_dump(mode="json", by_alias=True)):

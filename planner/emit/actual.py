@@ -11,9 +11,9 @@ from planner.emit.fleet import Fleet, fleet_of, nodes_of
 from planner.emit.names import distinct, slug
 from planner.errors import Finding, InputError
 from planner.study.files import parse_json
-from planner.study.places import near_miss, shown_path
+from planner.study.places import near_miss, printable_path
 from planner.study.records.plan import PlanFile
-from planner.study.tables import Unreadable, read_text
+from planner.study.tables import read_text
 
 FIX = "terraform show -json, kubectl get nodes or pods -o json, or CSV with pool, machines, profile, replicas"
 POOL_LABEL, PLACEMENT_LABEL = "capacity-planner/pool", "capacity-planner/placement"
@@ -96,7 +96,7 @@ def read_actual(paths: Sequence[Path], plan: PlanFile) -> Actual:
     if not counts and not strange:
         fix = "export it again: what is not named counts as not there, so an export that failed must not pass for one"
         got = "nothing that is counted: no machines, nodes, groups, replicas or reservations"
-        raise InputError([Finding(", ".join(map(shown_path, paths)), "what runs today", got, fix)])
+        raise InputError([Finding(", ".join(map(printable_path, paths)), "what runs today", got, fix)])
     if "nodes" in counts:  # a machine that is a rack of several nodes counts when all of its nodes are there
         counts["nodes"] = {q: n // nodes_of(fleet.machine_of[q]) for q, n in counts["nodes"].items()}
     # nodes count rather than the groups that should have them; what a person states counts rather than both
@@ -109,10 +109,7 @@ def read_actual(paths: Sequence[Path], plan: PlanFile) -> Actual:
 
 
 def _text(path: Path) -> str:
-    try:
-        return read_text(path, pipes=True)
-    except Unreadable as error:
-        raise InputError([error.finding]) from None
+    return read_text(path, pipes=True)
 
 
 def _bad(where: object, expected: str, got: str) -> InputError:
@@ -120,7 +117,7 @@ def _bad(where: object, expected: str, got: str) -> InputError:
 
 
 def _read_json(path: Path, text: str, fleet: Fleet, counts: dict[str, dict[str, int]], strange: list[str]) -> None:
-    data = parse_json(text, shown_path(path), FIX)
+    data = parse_json(text, printable_path(path), FIX)
     if not isinstance(data, dict):
         raise _bad(path, "an object", f"a JSON {type(data).__name__}")
     try:

@@ -7,7 +7,8 @@ from planner.emit.behaviour import BEHAVIOURS
 from planner.emit.rooms import planned_replicas, room_replica_seconds, surviving_replicas
 from planner.emit.routing import Subject, Table, peak_requests_per_second, routing_table, subject
 from planner.plan.decisions import problem_of
-from planner.problem.problem import Decisions, Problem, State, states
+from planner.problem.decisions import Decisions
+from planner.problem.problem import Problem, State, states
 from planner.problem.rules.formulas import due_fraction, live_edges
 from planner.study.dependencies import NORMAL
 from planner.study.records.plan import PlanFile

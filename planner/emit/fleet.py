@@ -9,7 +9,7 @@ from planner.emit.names import distinct, slug
 from planner.errors import Finding, InputError
 from planner.plan.orders import Order, blocks, orders
 from planner.problem.build import build
-from planner.problem.contracts import held_machines
+from planner.problem.capacity import held_machines
 from planner.problem.problem import HOURLY
 from planner.study.calendar import Span, covers, hour_id, spans
 from planner.study.dependencies import placement_id, profile_id

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from planner.emit.rooms import room_replica_seconds, surviving_replicas
 from planner.errors import SolverError
 from planner.problem.algebra import Key, Linear, Row, Sparse, total
-from planner.problem.problem import Decisions, Problem, State, states
+from planner.problem.decisions import Decisions
+from planner.problem.problem import Problem, State, states
 from planner.problem.rules.formulas import due_fraction, live_edges, requests_per_second
 from planner.solve.program import OPTIMAL, Program
 from planner.study.calendar import NEGLIGIBLE_FRACTION

@@ -1,8 +1,9 @@
 """The room that a placement has in a failure."""
 
-from planner.problem.problem import Decisions, Problem, State
+from planner.problem.decisions import Decisions
+from planner.problem.problem import Problem, State
 from planner.problem.rules.formulas import running as running_in
-from planner.problem.rules.reserves import whole_survivors
+from planner.problem.rules.gateway_limits import whole_survivors
 from planner.study.dependencies import NORMAL
 
 

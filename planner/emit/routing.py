@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from planner.emit.limits import GOALS, limits_of
 from planner.emit.names import slug
 from planner.plan.decisions import decisions_of
-from planner.problem.problem import Decisions, Problem, State, states
+from planner.problem.decisions import Decisions
+from planner.problem.problem import Problem, State, states
 from planner.problem.rules.formulas import is_normal, requests_per_second
 from planner.study.dependencies import NORMAL
 from planner.study.records.plan import PlanFile

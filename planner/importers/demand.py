@@ -24,7 +24,7 @@ from planner.importers.source import (
     unknown_shape,
     whole,
 )
-from planner.study.places import Reading, listed, near_miss, shown, shown_path
+from planner.study.places import Reading, listed, near_miss, printable_path, quoted
 from planner.study.records.serving import ContextClass
 from planner.study.records.study import Demand
 from planner.study.tables import read_list
@@ -118,7 +118,7 @@ def read_demand(
     InputError
         with every finding.
     """
-    reading, where = Reading(), shown_path(path)
+    reading, where = Reading(), printable_path(path)
     _check(origins, scale, reading)
     classes = _classes()
     names = workloads or {c.name: c.name for c in classes}
@@ -379,7 +379,7 @@ def _seconds(clock: str, cell: str, at: str, reading: Reading) -> float | None:
         return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
     except (ValueError, OverflowError):
         fix = "for numbers write timestamp_s= or timestamp_ms= in --columns"
-        reading.error(at, "a date and time: 2023-11-16 18:17:03.97", shown(cell), fix)
+        reading.error(at, "a date and time: 2023-11-16 18:17:03.97", quoted(cell), fix)
         return None
 
 
@@ -387,7 +387,7 @@ def _moment(value: object, at: str, reading: Reading, per_second: float) -> floa
     """A number as a time in seconds."""
     figure = number(value, at, "a time", reading, least=-math.inf)
     if figure is not None and abs(figure) / per_second > MOST_SECONDS:
-        reading.error(at, f"a time up to {MOST_SECONDS:g} s", shown(value), "correct it where it comes from")
+        reading.error(at, f"a time up to {MOST_SECONDS:g} s", quoted(value), "correct it where it comes from")
         return None
     return None if figure is None else figure / per_second
 
@@ -397,7 +397,7 @@ def _mooncake(text: str, where: str, reading: Reading) -> list[tuple[str, Reques
     found = []
     for at, data in load_json_lines(text, where):
         if not isinstance(data, dict) or not {"timestamp", "input_length", "output_length"} <= data.keys():
-            got = f"the fields {listed(data)}" if isinstance(data, dict) else shown(data)
+            got = f"the fields {listed(data)}" if isinstance(data, dict) else quoted(data)
             raise unknown_shape(at, got, SHAPES)
         seconds = _moment(data["timestamp"], f"{at}: timestamp", reading, MS_PER_SECOND)
         tokens: list[Any] = [whole(data[n], f"{at}: {n}", "tokens", reading) for n in ("input_length", "output_length")]

@@ -23,8 +23,8 @@ import numpy as np
 from pydantic import Field
 
 from planner.errors import Finding, InputError
-from planner.study.checks.fit import memory_needed_gib
-from planner.study.places import Reading, listed, near_miss, read_record, shown
+from planner.study.memory import memory_needed_gib
+from planner.study.places import Reading, listed, near_miss, quoted, read_record
 from planner.study.read import data_folder
 from planner.study.records.base import Count, Name, NotNegative, Positive, PositiveCount, Record, Sourced
 from planner.study.records.serving import MEMORY_FRACTION, ModelFacts, Profile
@@ -102,7 +102,7 @@ class Estimator(Record):
         """Weights of a model in a precision: parameters x bytes [GiB]."""
         if precision not in self.bytes_per_parameter:
             fix = f"write one of: {listed(self.bytes_per_parameter)}"
-            raise _unknown("a precision with bytes_per_parameter", shown(precision), fix)
+            raise _unknown("a precision with bytes_per_parameter", quoted(precision), fix)
         return facts.parameters * self.bytes_per_parameter[precision] / BYTES_PER_GIB
 
     def chip(self, name: str) -> Chip:
@@ -111,7 +111,7 @@ class Estimator(Record):
         if found is None:
             known = [chip.name for chip in self.chips]
             fix = f"add its data sheet and a fit there; known: {listed(known)}"
-            raise _unknown("a chip of models/evidence/estimator.yaml", shown(name) + near_miss(name, known), fix)
+            raise _unknown("a chip of models/evidence/estimator.yaml", quoted(name) + near_miss(name, known), fix)
         return found
 
     def fit(self, chip: str, kind: Kind) -> Fit:
@@ -223,7 +223,7 @@ def peak_tflops(chip: Chip, precision: str) -> float:
     """
     if precision in chip.peak_tflops:
         return chip.peak_tflops[precision]
-    got, fix = shown(precision) + near_miss(precision, chip.peak_tflops), f"use one of: {listed(chip.peak_tflops)}"
+    got, fix = quoted(precision) + near_miss(precision, chip.peak_tflops), f"use one of: {listed(chip.peak_tflops)}"
     raise _unknown(f"a precision that {chip.name} computes in", got, fix)
 
 

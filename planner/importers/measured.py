@@ -15,11 +15,11 @@ from pathlib import Path
 
 from planner.errors import Finding, InputError
 from planner.importers.estimate import Estimator, Serving, kind_of, most_that_fit, terms
-from planner.study.places import Reading, near_miss, read_record, shown_path
+from planner.study.places import Reading, near_miss, printable_path, read_record
 from planner.study.read import data_folder
 from planner.study.records.inventory import MachineType
 from planner.study.records.serving import Model
-from planner.study.tables import Unreadable, read_list, read_text, read_yaml
+from planner.study.tables import read_list, read_text, read_yaml
 from planner.units import MS_PER_SECOND
 
 COLUMNS = ("model", "accelerator", "chips", "precision", "input_len", "output_len", "concurrency", "ttft_ms", "tpot_ms")
@@ -75,17 +75,14 @@ def read_rows(path: Path) -> list[dict[str, str]]:
     InputError
         when it cannot be read or lacks a column.
     """
-    try:
-        text = read_text(path)
-    except Unreadable as error:
-        raise InputError([error.finding]) from None
+    text = read_text(path)
     reader = csv.DictReader(io.StringIO(text))
     names = list(reader.fieldnames or ())
     missing = [name for name in COLUMNS if name not in names]
     if missing:
         got = f"no {missing[0]}{near_miss(missing[0], names)}" if names else "an empty file"
         fix = f"name the columns {', '.join(COLUMNS)}; further ones are ignored"
-        raise InputError([Finding(f"{shown_path(path)}:1", f"the columns {', '.join(COLUMNS)}", got, fix)])
+        raise InputError([Finding(f"{printable_path(path)}:1", f"the columns {', '.join(COLUMNS)}", got, fix)])
     return [{k: (v or "").strip() for k, v in row.items() if isinstance(k, str)} for row in reader]
 
 

@@ -15,7 +15,7 @@ from planner.importers.source import (
     whole,
     within_length,
 )
-from planner.study.places import Reading, shown
+from planner.study.places import Reading, quoted, unquoted
 from planner.study.records.inventory import MachineType, Price
 
 HOURS_PER_YEAR = 8760.0
@@ -49,7 +49,7 @@ class PriceImport:
         """A row, or the finding that its date is missing."""
         date = self.as_of or date_of(dated)
         if date is None:
-            got = "no date" if dated is None else shown(dated)
+            got = "no date" if dated is None else quoted(dated)
             self.reading.error(where, "the date of the price", got, "give --as-of, the day the list was fetched")
             return
         data = {
@@ -76,7 +76,7 @@ def read_aws(run: PriceImport, data: Any, where: str) -> None:
         run.out.read += 1
         product = load_json(item, at) if isinstance(item, str) else item
         if not isinstance(product, dict) or not isinstance(product.get("product"), dict):
-            run.reading.error(at, "a product", shown(item), "save the answer as it came")
+            run.reading.error(at, "a product", quoted(item), "save the answer as it came")
             continue
         _aws_product(run, product, at)
 
@@ -84,7 +84,7 @@ def read_aws(run: PriceImport, data: Any, where: str) -> None:
 def _aws_reason(family: object, a: Mapping[str, Any]) -> str | None:
     """Why a product is not a machine that runs Linux on demand; None when it is."""
     if not isinstance(family, str) or not family.startswith("Compute Instance"):
-        return f"not a machine: {shown(family, bare=True) or 'no product family'}"
+        return f"not a machine: {unquoted(family) or 'no product family'}"
     wanted = {
         "marketoption": ("OnDemand", "sold otherwise (a capacity block lists 0.00; its price is asked per block)"),
         "operatingSystem": ("Linux", "another operating system than Linux"),
@@ -106,15 +106,13 @@ def _aws_product(run: PriceImport, product: Mapping[str, Any], at: str) -> None:
     terms = product.get("terms")
     if machine is None or region is None or not isinstance(terms, dict):
         if not isinstance(terms, dict):
-            run.reading.error(f"{at}: terms", "terms", shown(terms), "save the answer whole, as it came")
+            run.reading.error(f"{at}: terms", "terms", quoted(terms), "save the answer whole, as it came")
         return None
     found = 0
     for kind, offers in sorted(terms.items()):
         for term in offers.values() if isinstance(offers, dict) else [None]:
             if not isinstance(term, dict) or not isinstance(term.get("priceDimensions"), dict):
-                run.reading.error(
-                    f"{at}: terms.{shown(kind, bare=True)}", "price dimensions", shown(term), "save it whole"
-                )
+                run.reading.error(f"{at}: terms.{unquoted(kind)}", "price dimensions", quoted(term), "save it whole")
                 continue
             found += 1
             date = product.get("publicationDate") or term.get("effectiveDate")
@@ -131,9 +129,9 @@ def _aws_term(
     """One term: hourly, and for a reservation what is paid first spread over its hours."""
     upfront = hourly = 0.0
     for dimension in term["priceDimensions"].values():
-        place = f"{at}: terms.{shown(kind, bare=True)}"
+        place = f"{at}: terms.{unquoted(kind)}"
         if not isinstance(dimension, dict) or not isinstance(dimension.get("pricePerUnit"), dict):
-            return run.reading.error(place, "a price per unit", shown(dimension), "save the answer whole")
+            return run.reading.error(place, "a price per unit", quoted(dimension), "save the answer whole")
         if "USD" not in dimension["pricePerUnit"]:
             return run.out.skip("not in USD")
         usd = number(dimension["pricePerUnit"]["USD"], f"{place}: USD", "a price", run.reading)
@@ -144,7 +142,7 @@ def _aws_term(
         elif dimension.get("unit") in ("Hrs", "Hours"):
             hourly += usd
         else:
-            return run.out.skip(f"priced per {shown(dimension.get('unit'), bare=True)}, not per hour")
+            return run.out.skip(f"priced per {unquoted(dimension.get('unit'))}, not per hour")
     if kind == "OnDemand":
         if hourly <= 0:
             return run.out.skip("0.00 USD: not a price")
@@ -153,7 +151,7 @@ def _aws_term(
     attributes = attributes if isinstance(attributes, dict) else {}
     years = {"1yr": 1, "3yr": 3}.get(str(attributes.get("LeaseContractLength")))
     if kind != "Reserved" or years is None:
-        return run.out.skip(f"a term of an unknown kind: {shown(kind, bare=True)}")
+        return run.out.skip(f"a term of an unknown kind: {unquoted(kind)}")
     if attributes.get("OfferingClass", "standard") != "standard":
         return run.out.skip("a convertible reservation")
     option = str(attributes.get("PurchaseOption"))
@@ -180,7 +178,7 @@ def read_azure(run: PriceImport, data: Any, where: str) -> None:
         if isinstance(item, dict):
             _azure_item(run, item, at)
         else:
-            run.reading.error(at, "an item", shown(item), "save the answer as it came")
+            run.reading.error(at, "an item", quoted(item), "save the answer as it came")
 
 
 def _azure_item(run: PriceImport, item: Mapping[str, Any], at: str) -> None:
@@ -200,7 +198,7 @@ def _azure_item(run: PriceImport, item: Mapping[str, Any], at: str) -> None:
     if "windows" in product.lower():
         return run.out.skip("Windows: it shares the meter's name with Linux and differs in productName")
     if item.get("unitOfMeasure") != "1 Hour":
-        return run.out.skip(f"priced per {shown(item.get('unitOfMeasure'), bare=True)}, not per hour")
+        return run.out.skip(f"priced per {unquoted(item.get('unitOfMeasure'))}, not per hour")
     if item.get("isPrimaryMeterRegion") is False:
         return run.out.skip("not the primary meter of its region")
     if item.get("tierMinimumUnits", 0) != 0:
@@ -213,14 +211,12 @@ def _azure_item(run: PriceImport, item: Mapping[str, Any], at: str) -> None:
     if kind == "Reservation":
         years = {"1 Year": 1, "3 Years": 3}.get(str(item.get("reservationTerm")))
         if years is None:
-            return run.out.skip(
-                f"a reservation for {shown(item.get('reservationTerm'), bare=True) or 'no stated term'}"
-            )
+            return run.out.skip(f"a reservation for {unquoted(item.get('reservationTerm')) or 'no stated term'}")
         hours = years * HOURS_PER_YEAR
         said = f"Azure retail prices API, reservation of {years} year: {usd:g} USD for the whole term / {hours:g} h"
         return run.add(at, *pool, f"commitment_{years}y", usd / hours, date, said)
     if kind != "Consumption":
-        return run.out.skip(f"a price of type {shown(kind, bare=True)}")
+        return run.out.skip(f"a price of type {unquoted(kind)}")
     if "low priority" in meters:
         return run.out.skip("low priority: a meter of its own, not offered for virtual machines by the planner")
     offer = "spot" if "spot" in meters else "on_demand"
@@ -239,7 +235,7 @@ def read_google(run: PriceImport, data: Any, where: str) -> None:
         if isinstance(sku, dict):
             _google_sku(run, sku, at)
         else:
-            run.reading.error(at, "a SKU", shown(sku), "save the answer as it came")
+            run.reading.error(at, "a SKU", quoted(sku), "save the answer as it came")
 
 
 def _google_machine(run: PriceImport, sku: str, description: str) -> tuple[str, float] | None:
@@ -263,7 +259,7 @@ def _google_sku(run: PriceImport, sku: Mapping[str, Any], at: str) -> None:
             run.reading.error(
                 f"{at}: {name}",
                 f"the field with a {'list' if kind is list else 'mapping'}",
-                shown(value),
+                quoted(value),
                 "save the answer whole",
             )
     if (
@@ -285,16 +281,16 @@ def _google_sku(run: PriceImport, sku: Mapping[str, Any], at: str) -> None:
     if price is None:
         return None
     if offer is None:
-        return run.out.skip(f"usage of another kind: {shown(usage, bare=True)}")
+        return run.out.skip(f"usage of another kind: {unquoted(usage)}")
     machine = _google_machine(run, id, description)
     if machine is None:
         run.out.skip("the price of a part (CPU, RAM, chip), and which machine it is part of is not known: give --units")
-        return run.out.notes.append(f"{id} {shown(description)}: {price[0]:g} USD/h")
+        return run.out.notes.append(f"{id} {quoted(description)}: {price[0]:g} USD/h")
     if len(regions) > 1:
         run.out.read += len(regions) - 1
     for region in regions:
         if not isinstance(region, str) or not region:
-            run.reading.error(f"{at}: serviceRegions", "names of regions", shown(region), "save the answer whole")
+            run.reading.error(f"{at}: serviceRegions", "names of regions", quoted(region), "save the answer whole")
             continue
         said = f"Google billing catalogue, SKU {id}: {price[0]:.9g} USD x {machine[1]:g}"
         run.add(at, f"google/{region}", machine[0], offer, price[0] * machine[1], price[1], said)
@@ -306,13 +302,13 @@ def _google_price(run: PriceImport, info: Any, at: str) -> tuple[float, object] 
     expression = info.get("pricingExpression") if isinstance(info, dict) else None
     rates = expression.get("tieredRates") if isinstance(expression, dict) else None
     if not isinstance(expression, dict) or not isinstance(rates, list) or not rates:
-        run.reading.error(f"{at}.pricingExpression", "tiered rates", shown(expression), "save the answer whole")
+        run.reading.error(f"{at}.pricingExpression", "tiered rates", quoted(expression), "save the answer whole")
         return None
     prices = []
     for i, rate in enumerate(rates):
         unit = rate.get("unitPrice") if isinstance(rate, dict) else None
         if not isinstance(unit, dict):
-            run.reading.error(f"{at}.tieredRates[{i}]", "a unit price", shown(rate), "save the answer whole")
+            run.reading.error(f"{at}.tieredRates[{i}]", "a unit price", quoted(rate), "save the answer whole")
             return None
         if unit.get("currencyCode", "USD") != "USD":
             run.out.skip("not in USD")
@@ -323,12 +319,12 @@ def _google_price(run: PriceImport, info: Any, at: str) -> tuple[float, object] 
             return None
         if nanos >= 10**9:
             run.reading.error(
-                f"{at}.tieredRates[{i}].nanos", "less than a billion", shown(nanos), "save the answer whole"
+                f"{at}.tieredRates[{i}].nanos", "less than a billion", quoted(nanos), "save the answer whole"
             )
             return None
         prices.append(units + nanos / 1e9)
     if expression.get("usageUnit") != "h":
-        run.out.skip(f"priced per {shown(expression.get('usageUnit'), bare=True)}, not per hour")
+        run.out.skip(f"priced per {unquoted(expression.get('usageUnit'))}, not per hour")
         return None
     positive = sorted({price for price in prices if price > 0})
     if len(positive) != 1:

@@ -22,7 +22,7 @@ from planner.importers.source import (
     unknown_shape,
     without_conflicts,
 )
-from planner.study.places import Reading, listed, shown, shown_path
+from planner.study.places import Reading, listed, printable_path, quoted
 from planner.study.records.inventory import MachineType, Offer, Price
 from planner.study.tables import read_csv, read_list
 
@@ -66,7 +66,7 @@ def read_prices(
     InputError
         with every finding: unknown shape, broken items, missing dates.
     """
-    text, where, reading = load_text(path), shown_path(path), Reading()
+    text, where, reading = load_text(path), printable_path(path), Reading()
     machines, offers = _inventory(inventory)
     run = PriceImport(Imported("?", "prices"), reading, stated_date(as_of), source, machines, _mapped(units))
     if is_json(text):
@@ -102,7 +102,7 @@ def _inventory(folder: Path | None) -> tuple[dict[str, MachineType], set[str] | 
     offers = {row.id for file in files for row, _ in read_csv(Offer, file, reading, KEYS[Offer])}
     if not files:
         fix = "name a folder with a folder per provider, each with an offers.csv"
-        reading.error(shown_path(at), "an inventory", "no offers.csv in its folders", fix)
+        reading.error(printable_path(at), "an inventory", "no offers.csv in its folders", fix)
     stop_on_errors(reading)
     return machines, offers
 
@@ -115,7 +115,7 @@ def _mapped(units: tuple[str, ...]) -> dict[str, tuple[str, float]]:
         machine, _, count = rest.rpartition(":")
         amount = number(count, f"--units {text}", "units of the SKU in one machine", reading, above=True)
         if not sku or not machine:
-            reading.error("--units", "SKU=machine-type:units", shown(text), "as in 38FA-6071-3D88=ct6e-standard-8t:8")
+            reading.error("--units", "SKU=machine-type:units", quoted(text), "as in 38FA-6071-3D88=ct6e-standard-8t:8")
         elif amount is not None:
             mapped[sku] = (machine, amount)
     stop_on_errors(reading)
@@ -134,6 +134,6 @@ def _json_shape(data: Any, where: str) -> Callable[[PriceImport, Any, str], None
     if isinstance(items, list) and any(isinstance(x, dict) and {"armSkuName", "retailPrice"} & x.keys() for x in items):
         return read_azure
     got = (
-        "a list" if isinstance(data, list) else f"the fields {listed(data)}" if isinstance(data, dict) else shown(data)
+        "a list" if isinstance(data, list) else f"the fields {listed(data)}" if isinstance(data, dict) else quoted(data)
     )
     raise unknown_shape(where, got, SHAPES)

@@ -17,7 +17,7 @@ import numpy.typing as npt
 from planner.errors import Finding, InputError
 from planner.importers.estimate import Estimator, Fit, Terms, estimate_point, first_token_ms, terms
 from planner.importers.measured import Measured, memory_of_chips, rates_of_two, read_models, read_rows, usable_rows
-from planner.study.places import near_miss, shown, shown_path
+from planner.study.places import near_miss, printable_path, quoted
 from planner.units import MS_PER_SECOND
 
 FEW_ROWS = 20
@@ -89,7 +89,7 @@ def refit(path: Path, estimator: Estimator) -> Refitted:
     rows, left_out = usable_rows(read_rows(path), estimator, read_models(), memory_of_chips())
     if not rows:
         got = f"{sum(left_out.values())} rows left out: " + "; ".join(f"{n} {why}" for why, n in left_out.items() if n)
-        raise InputError([Finding(shown_path(path), "rows that are a capacity", got, "see docs/evidence.md")])
+        raise InputError([Finding(printable_path(path), "rows that are a capacity", got, "see docs/evidence.md")])
     by_fit = {fit.name: [row for row in rows if row.fit == fit.name] for fit in estimator.fits}
     fitted = tuple(solve(fit, by_fit[fit.name], estimator) for fit in estimator.fits)
     fitted = tuple(_with_first_token_high(fit, by_fit[fit.name], estimator) for fit in fitted)
@@ -174,7 +174,7 @@ def _taken_over(fit: Fit, fitted: Sequence[Fit]) -> Fit:
         return fit
     other = next((f for f in fitted if f.name == fit.like), None)
     if other is None:
-        got = shown(fit.like) + near_miss(fit.like, [f.name for f in fitted])
+        got = quoted(fit.like) + near_miss(fit.like, [f.name for f in fitted])
         raise InputError([Finding(f"{fit.name}: like", "the name of a fit", got, "correct it in estimator.yaml")])
     update = {
         "prefill_fraction": _rounded(other.prefill_fraction * fit.prefill_factor),

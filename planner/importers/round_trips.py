@@ -25,7 +25,7 @@ from planner.importers.source import (
     within_length,
     without_conflicts,
 )
-from planner.study.places import Reading, listed, near_miss, shown, shown_path
+from planner.study.places import Reading, listed, near_miss, printable_path, quoted, unquoted
 from planner.study.records.inventory import RoundTrip
 
 FIELDS = ("from", "to", "ms", "from_provider", "to_provider", "source", "as_of")
@@ -74,7 +74,7 @@ def read_round_trips(
     InputError
         with every finding.
     """
-    text, where, reading = load_text(path), shown_path(path), Reading()
+    text, where, reading = load_text(path), printable_path(path), Reading()
     stated = stated_date(as_of)
     out: Imported[RoundTrip] = Imported("round trips between regions", "pairs")
     if is_json(text):
@@ -97,7 +97,7 @@ def read_round_trips(
         dated = row[of["as_of"]] if "as_of" in of else None
         date = stated or date_of(dated)
         if date is None:
-            got = shown(dated) if dated is not None else "no column of dates"
+            got = quoted(dated) if dated is not None else "no column of dates"
             reading.error(table.at(line, of.get("as_of", "")), "the date of the figure", got, "give --as-of")
         said = source or (row[of["source"]] if "source" in of else "")
         if not said:
@@ -155,10 +155,10 @@ def _json_matrix(data: Any, where: str, out: Imported[RoundTrip]) -> tuple[Table
     about = about if isinstance(about, dict) else {}
     matrix = data.get("data") if isinstance(data, dict) and "data" in data else data
     if not isinstance(matrix, dict) or not matrix or not all(isinstance(row, dict) for row in matrix.values()):
-        got = f"the fields {listed(data)}" if isinstance(data, dict) else shown(data)
+        got = f"the fields {listed(data)}" if isinstance(data, dict) else quoted(data)
         raise unknown_shape(where, got, SHAPES)
     if about.get("unit") not in MS_UNITS:
-        raise refuse(f"{where}: metadata.unit", "milliseconds", shown(about["unit"]), "fetch them in milliseconds")
+        raise refuse(f"{where}: metadata.unit", "milliseconds", quoted(about["unit"]), "fetch them in milliseconds")
     day = {} if date_of(about.get("timestamp")) is None else {"as_of": str(about["timestamp"])}
     rows = []
     for start, row in matrix.items():
@@ -183,7 +183,7 @@ def _check_options(
     """
     if not provider and (bare := next((row for _, row in table.rows if "/" not in row["from_region"]), None)):
         fix = "give --provider, as in --provider aws"
-        reading.error(f"{where}: regions", "provider/region", shown(bare["from_region"]), fix)
+        reading.error(f"{where}: regions", "provider/region", quoted(bare["from_region"]), fix)
     if not as_of and "as_of" not in table.header:
         reading.error(where, "the date of the figures", "a matrix, which has none", "give --as-of")
     if not source:
@@ -224,8 +224,8 @@ def _region(
     if not is_region_id(name):
         fix = f"write provider/region, name a column with --columns {end}_provider=..., or give --provider"
         if stated:  # asked for no provider again: what is written is no region
-            fix = f"write a region of {shown(stated, bare=True)} without a slash, or provider/region with one"
-        reading.error(table.at(line, of[end]), "provider/region", shown(name), fix)
+            fix = f"write a region of {unquoted(stated)} without a slash, or provider/region with one"
+        reading.error(table.at(line, of[end]), "provider/region", quoted(name), fix)
         return None
     return name
 

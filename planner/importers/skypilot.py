@@ -13,7 +13,7 @@ from planner.importers.source import (
     stop_on_errors,
     unknown_shape,
 )
-from planner.study.places import listed, near_miss, shown
+from planner.study.places import listed, near_miss, quoted
 
 MARK = "CSV with InstanceType,AcceleratorName,Price,SpotPrice,Region"
 SKYPILOT = ("InstanceType", "AcceleratorName", "AcceleratorCount", "Price", "SpotPrice", "Region")
@@ -101,7 +101,7 @@ def _provider(header: tuple[str, ...], rows: list[dict[str, str]], provider: str
     """Whose catalogue it is: by the names of its machine types."""
     if provider is not None:
         if provider not in ("aws", "azure", "google"):
-            got = shown(provider) + near_miss(provider, ("aws", "azure", "google"))
+            got = quoted(provider) + near_miss(provider, ("aws", "azure", "google"))
             raise refuse("--provider", "aws, azure or google: no other catalogue can be read", got, BY_HAND)
         return provider
     names = [row["InstanceType"] for row in rows if row["InstanceType"]]
@@ -153,5 +153,5 @@ def _count_differs(run: PriceImport, machine: str, row: Mapping[str, str]) -> st
         if abs(gib / known.memory_gib_per_accelerator - 1) > 0.15:
             told.append(f"{gib:g} GiB each, the machine type has {known.memory_gib_per_accelerator:g}")
     except (ValueError, OverflowError):
-        told.append(f"{shown(count)} accelerators")
+        told.append(f"{quoted(count)} accelerators")
     return f"{machine}: the catalogue says {' and '.join(told)}; the price is of the machine" if told else None

@@ -15,9 +15,9 @@ from pydantic import BaseModel, ValidationError
 
 from planner.errors import Finding, InputError
 from planner.study.files import parse_json
-from planner.study.places import Reading, listed, near_miss, shown, shown_path
+from planner.study.places import Reading, listed, near_miss, printable_path, quoted
 from planner.study.records.base import Record
-from planner.study.tables import NUMBER, Unreadable, read_text
+from planner.study.tables import NUMBER, read_text
 
 R = TypeVar("R", bound=Record)
 
@@ -115,12 +115,9 @@ def load_text(path: Path) -> str:
     InputError
         when it cannot be read, is no UTF-8 text or empty.
     """
-    try:
-        text = read_text(path, pipes=True)
-    except Unreadable as error:
-        raise InputError([error.finding]) from None
+    text = read_text(path, pipes=True)
     if not text.strip():
-        raise refuse(f"{shown_path(path)}:1", "a source to import", "an empty file", "name the file with the data")
+        raise refuse(f"{printable_path(path)}:1", "a source to import", "an empty file", "name the file with the data")
     return text
 
 
@@ -186,7 +183,7 @@ def load_table(text: str, file: str, reading: Reading) -> Table:
                 continue
             if len(cells) != len(header):
                 fix = "one cell per column; put text with a comma in quotes"
-                got = f"{len(cells)}: {shown(','.join(cells))}"
+                got = f"{len(cells)}: {quoted(','.join(cells))}"
                 reading.error(f"{file}:{start}", f"{len(header)} cells", got, fix)
                 continue
             rows.append((start, {name: cell.strip() for name, cell in zip(header, cells, strict=True)}))
@@ -198,7 +195,7 @@ def load_table(text: str, file: str, reading: Reading) -> Table:
     if double:
         raise refuse(f"{file}:1", "each column once", f"{listed(double)} more than once", "remove one of them")
     if len(header) == 1 and (";" in header[0] or "\t" in header[0]):
-        raise refuse(f"{file}:1", "cells separated by commas", shown(header[0]), "save the table with commas")
+        raise refuse(f"{file}:1", "cells separated by commas", quoted(header[0]), "save the table with commas")
     if not rows and not reading.findings:
         raise refuse(f"{file}:1", "a header and rows", "no rows", "save the table whole")
     return Table(file, tuple(header), rows)
@@ -223,10 +220,10 @@ def columns_of(spec: str | None, known: Iterable[str], header: Iterable[str], wh
     for part in (spec or "").split(",") if spec else []:
         name, equals, column = (x.strip() for x in part.partition("="))
         if not equals or name not in known:
-            got = shown(part) + near_miss(name, known)
+            got = quoted(part) + near_miss(name, known)
             reading.error("--columns", f"field=column with a field of {', '.join(known)}", got, "as in from=src,to=dst")
         elif column not in header:
-            got = shown(column) + near_miss(column, header)
+            got = quoted(column) + near_miss(column, header)
             reading.error(f"{where}: --columns {name}", "a column of the table", got, f"one of: {listed(header, 40)}")
         elif name in found:
             reading.error("--columns", f"{name} once", "it twice", "remove one of them")
@@ -251,7 +248,7 @@ def number(
         except OverflowError:
             figure = math.inf
     if figure is None or not math.isfinite(figure) or figure < least or (above and figure == least):
-        reading.error(where, expected, shown(value), fix)
+        reading.error(where, expected, quoted(value), fix)
         return None
     return figure
 
@@ -262,7 +259,7 @@ def whole(value: object, where: str, what: str, reading: Reading, least: int = 0
     if figure is None:
         return None
     if figure != int(figure) or abs(figure) > 2**53:
-        reading.error(where, f"{what}: a whole number", shown(value), "correct it where it comes from")
+        reading.error(where, f"{what}: a whole number", quoted(value), "correct it where it comes from")
         return None
     return int(figure)
 
@@ -272,7 +269,7 @@ def text_of(data: Mapping[str, Any], name: str, where: str, reading: Reading) ->
     value = data.get(name)
     if isinstance(value, str) and value.strip():
         return value.strip()
-    got = "no such field" if name not in data else shown(value)
+    got = "no such field" if name not in data else quoted(value)
     reading.error(f"{where}: {name}", "text", got, "save the answer whole, as it came")
     return None
 
@@ -302,7 +299,7 @@ def stated_date(value: str | None) -> str | None:
         when it is not a year, month or day.
     """
     if value is not None and not (DATE.fullmatch(value) and _is_day(value)):
-        raise refuse("--as-of", "a year, month or day: 2026, 2026-03, 2026-03-14", shown(value), "correct it")
+        raise refuse("--as-of", "a year, month or day: 2026, 2026-03, 2026-03-14", quoted(value), "correct it")
     return value
 
 
@@ -313,7 +310,9 @@ def record(cls: type[R], data: dict[str, Any], where: str, reading: Reading) -> 
     except ValidationError as error:
         for detail in error.errors(include_url=False):
             name = ".".join(str(part) for part in detail["loc"])
-            reading.error(f"{where}: {name}", detail["msg"].lower(), shown(detail["input"]), "correct it in the source")
+            reading.error(
+                f"{where}: {name}", detail["msg"].lower(), quoted(detail["input"]), "correct it in the source"
+            )
         return None
 
 

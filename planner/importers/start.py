@@ -12,11 +12,12 @@ import yaml
 
 from planner.errors import Finding, InputError
 from planner.problem.eligibility import replica_seconds_per_request
+from planner.study.checks.fleet import check_integer_replicas
 from planner.study.dependencies import profile_id
 from planner.study.files import write_new_folder
 from planner.study.latency import reaches
-from planner.study.places import Reading, Row, near_miss, read_record, shown, shown_path
-from planner.study.read import KEYS, check_whole_replicas, data_folder, read_fleet, read_study, sorted_findings
+from planner.study.places import Reading, Row, near_miss, printable_path, quoted, read_record, sorted_findings
+from planner.study.read import KEYS, data_folder, read_fleet, read_study
 from planner.study.records.base import SCHEMA_VERSION
 from planner.study.records.inventory import MachineType, Pool, Site
 from planner.study.records.serving import ContextClass, Model, Profile
@@ -99,7 +100,7 @@ def start_from_fleet(folder: Path, fleet_path: Path, today: date | None = None) 
     rows = read_csv(RunningReplicas, fleet_path, reading, KEYS[RunningReplicas])
     if not rows and not reading.findings:
         fix = "a row for each route: workload,origin,pool,profile,replicas,weight"
-        reading.error(shown_path(fleet_path), "rows of a fleet", "none", fix)
+        reading.error(printable_path(fleet_path), "rows of a fleet", "none", fix)
     _check_fleet(rows, shipped, reading)
     if reading.findings:
         raise InputError(sorted_findings(reading.findings))
@@ -197,7 +198,7 @@ def _check_fleet(rows: list[Row[RunningReplicas]], shipped: _Shipped, reading: R
             place.at("profile"), Model, "a profile (model/profile) that ships", row.profile, profiles, fix
         )
         if _slug(row.origin) not in shipped.places and row.origin not in shipped.places:
-            got = shown(row.origin) + near_miss(_slug(row.origin), shipped.places)
+            got = quoted(row.origin) + near_miss(_slug(row.origin), shipped.places)
             fix = "call the origin by the city or the region (provider/region) where its requests enter"
             reading.error(place.at("origin"), "a city of sites.csv, or a region", got, fix)
         if known and profiles[row.profile].machine_type != shipped.pools[row.pool].machine_type:
@@ -206,7 +207,7 @@ def _check_fleet(rows: list[Row[RunningReplicas]], shipped: _Shipped, reading: R
             reading.error(
                 place.at("profile"), f"a profile for {shipped.pools[row.pool].machine_type}", f"one for {machine}", fix
             )
-        check_whole_replicas(row, place, reading)
+        check_integer_replicas(row, place, reading)
         if row.weight > 0 and row.replicas == 0:
             fix = "remove the row, or state the replicas of the pool"
             reading.error(place.at("replicas"), "replicas behind a route with a weight", "0", fix)

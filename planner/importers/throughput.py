@@ -35,7 +35,7 @@ from planner.importers.source import (
     whole,
     within_length,
 )
-from planner.study.places import Reading, listed, near_miss, shown, shown_path
+from planner.study.places import Reading, listed, near_miss, printable_path, quoted, unquoted
 from planner.study.tables import NUMBER
 
 SHAPES = {
@@ -158,7 +158,7 @@ def read_throughput(
     InputError
         with every finding.
     """
-    text, where, reading = load_text(path), shown_path(path), Reading()
+    text, where, reading = load_text(path), printable_path(path), Reading()
     given = {
         "accelerator": accelerator,
         "chips": None if chips is None else str(chips),
@@ -210,7 +210,7 @@ def _json_shape(data: Any, at: str) -> Callable[[_Import, Any, str, str], None]:
             return _aiperf
         if {"mean_ttft_ms", "mean_tpot_ms"} & data.keys():
             return _vllm
-    got = f"the fields {listed(data)}" if isinstance(data, dict) else shown(data)
+    got = f"the fields {listed(data)}" if isinstance(data, dict) else quoted(data)
     raise unknown_shape(at, got, SHAPES)
 
 
@@ -411,7 +411,7 @@ def _guidellm(run: _Import, report: Mapping[str, Any], at: str, file: str) -> No
         where = f"{at}: benchmarks[{i}]"
         metrics = data.get("metrics") if isinstance(data, dict) else None
         if not isinstance(metrics, dict):
-            run.reading.error(where, "a benchmark with metrics", shown(data), "save the report whole")
+            run.reading.error(where, "a benchmark with metrics", quoted(data), "save the report whole")
             continue
         _guidellm_benchmark(run, report, data, metrics, where, file)
 
@@ -422,7 +422,7 @@ def _guidellm_benchmark(
     strategy = _within(data, "config.strategy") or _within(data, "args.strategy") or _within(data, "scheduler.strategy")
     kind = strategy.get("type_", strategy.get("kind")) if isinstance(strategy, dict) else None
     if kind not in ("concurrent", "synchronous"):
-        load = shown(kind, bare=True) or "not stated"
+        load = unquoted(kind) or "not stated"
         return run.out.skip(f"a load of type {load}: no closed loop at a fixed number of streams", where=where)
     if _shares_prompts([_without(report, "benchmarks"), _without(data, "metrics", "requests")]):
         return run.out.skip(SHARED, where=where)
@@ -496,7 +496,9 @@ def _aiperf(run: _Import, data: Mapping[str, Any], at: str, file: str) -> None:
         value, unit = _within(data, f"{name}.avg"), _within(data, f"{name}.unit")
         if isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < 1e300:
             if not isinstance(unit, str) or unit not in MS_PER:
-                return run.reading.error(f"{at}: {name}.unit", f"one of {', '.join(MS_PER)}", shown(unit), "correct it")
+                return run.reading.error(
+                    f"{at}: {name}.unit", f"one of {', '.join(MS_PER)}", quoted(unit), "correct it"
+                )
             value *= MS_PER[unit]
         cells[name] = value
     names = {"input_len": "input_sequence_length", "output_len": "output_sequence_length", "concurrency": "concurrency",

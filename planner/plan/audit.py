@@ -23,7 +23,7 @@ from planner.problem.failures import uncounted_at_most
 from planner.problem.problem import Problem, states
 from planner.problem.rules.costs import COSTS
 from planner.problem.rules.register import PURCHASE_RULES, RULES, STATE_RULES
-from planner.solve.pruning import implied
+from planner.solve.dominance import dominated
 from planner.study.dependencies import NORMAL
 from planner.study.records.plan import PlanFile, WithoutGoals
 from planner.units import SECONDS_PER_HOUR
@@ -215,7 +215,7 @@ def _names(plan: PlanFile, p: Problem) -> Iterator[Violation]:
         if state.same_as_normal and any(more):
             yield Violation("states", where, 1.0, "said to equal normal operation, and more")
         yield from _each_once(
-            "routed_via", {(way,) for way in p.doors.ways}, Counter((way,) for way in state.routed_via)
+            "routed_via", {(a,) for a in p.request_limits.component_of}, Counter((a,) for a in state.routed_via)
         )
         if any(value < 0 for value in (*state.requests_per_second, *state.throughput_requests_per_second)):
             yield Violation("traffic", where, 1.0, "negative requests/s")
@@ -294,7 +294,7 @@ def _totals(plan: PlanFile, p: Problem) -> Iterator[Violation]:
         ),
         (
             float(proof.dominated_failures),
-            float(len(implied(p))),
+            float(len(dominated(p))),
             "proof.dominated_failures",
             "those that harder ones imply",
         ),

@@ -6,7 +6,8 @@ from functools import cached_property
 from planner.plan.cash import Cash, cash
 from planner.plan.decisions import decisions_of, problem_of
 from planner.plan.orders import Order, PhaseOrder, orders, phase_orders
-from planner.problem.problem import Decisions, Problem
+from planner.problem.decisions import Decisions
+from planner.problem.problem import Problem
 from planner.study.dependencies import Graph, dependency_graph
 from planner.study.records.plan import PlanFile
 from planner.study.records.study import Study

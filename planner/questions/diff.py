@@ -7,7 +7,8 @@ from typing import Any
 
 from planner.plan.decisions import decisions_of, problem_of
 from planner.plan.orders import Order, PhaseOrder, orders, phase_orders
-from planner.problem.problem import Decisions, Problem, states
+from planner.problem.decisions import Decisions
+from planner.problem.problem import Problem, states
 from planner.problem.rules.formulas import due_fraction, requests_per_second, served
 from planner.questions.bridge import Bridge, asked, bridge
 from planner.study.dependencies import NORMAL, dependency_graph, expand

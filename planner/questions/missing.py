@@ -7,8 +7,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from planner.plan.explain import Shortage, shortage
-from planner.problem.problem import Decisions, Problem
-from planner.problem.rules.formulas import limit_there, limit_used, machines_held_or_bought
+from planner.problem.decisions import Decisions
+from planner.problem.problem import Problem
+from planner.problem.rules.formulas import limit_capacity, limit_used, machines_held_or_bought
 from planner.questions.diff import goal_name
 from planner.questions.slip import DELIVERY, Slip
 from planner.study.calendar import ALMOST, spans
@@ -104,7 +105,7 @@ def _there(p: Problem, x: Decisions, slip: Slip, h: str, f: str, begins: Mapping
         return there
     for index, limit in enumerate(p.limits):
         if b in limit.modules:
-            kw = float(limit_there(p, x, index, h)) - limit.modules[b] * sum(float(x.started[b, u]) for u in late)
+            kw = float(limit_capacity(p, x, index, h)) - limit.modules[b] * sum(float(x.started[b, u]) for u in late)
             used = float(limit_used(p, x, index, h))
             share = min(1.0, max(0.0, kw) / used) if used > 0 else 1.0
             there |= {q: share * there[q] for q, power in limit.units_per_machine.items() if power}
@@ -118,7 +119,7 @@ def _late_starts(p: Problem, x: Decisions, slip: Slip, t: str, begins: Mapping[s
         rented = [u for u in p.periods if any(x.rented[b, h] for h in p.hours if p.period_of[h] == u)]
         starts = rented[:1] if t in rented else []
     else:
-        starts = [u for u in p.starts.get((b, t), ()) if x.started[b, u]]
+        starts = [u for u in p.vintages.get((b, t), ()) if x.started[b, u]]
     return [u for u in starts if begins[t] < begins[u] + slip.months - ALMOST]
 
 
@@ -138,7 +139,7 @@ def _in_one_hour(p: Problem, h: str, f: str, there: Mapping[str, float]) -> Prob
         offers_of=dict.fromkeys(p.pools, ()),
         hourly=frozenset(),
         held_machines={(q, t): n for q, n in there.items()},
-        starts={},
+        vintages={},
         build_outs=(),
         least_units={},
         either_or=(),

@@ -18,17 +18,15 @@ from pydantic import Field
 
 from planner.errors import Finding
 from planner.questions.paths import addressed, parts_within, path_of
-from planner.study.checks.fit import check_fit
-from planner.study.checks.phases import check_phases
-from planner.study.checks.plausible import check_plausible
-from planner.study.checks.references import Parts, check_references
-from planner.study.checks.timing import check_timing
-from planner.study.places import Loc, Place, Reading, read_record, shown
-from planner.study.read import KEYS, RESOLVED
+from planner.study.checks.register import check_parts
+from planner.study.parts import Parts
+from planner.study.places import Loc, Place, Reading, quoted, read_record, unquoted
+from planner.study.read import KEYS
 from planner.study.records.base import Name, Record, Sourced
 from planner.study.records.buildout import BuildOut, CapitalLimit, Electricity, LeadTimes, SpendCommitment, TariffStep
 from planner.study.records.inventory import Price
 from planner.study.records.study import Demand, PriceLine, PricePath, PriceStep, RequestCost, Study, StudyFile
+from planner.study.resolve import RESOLVED
 from planner.study.tables import read_yaml, value_of
 
 NUMBER = r"[0-9]+(?:\.[0-9]*)?|\.[0-9]+"
@@ -80,8 +78,8 @@ class Change:
     def __str__(self) -> str:
         """The change as people write it."""
         if self.action == "set":
-            return f"{self.path} = {shown(self.value, bare=True) or 'null'}"
-        return f"{self.action} {self.path}" + (f": {shown(self.value, bare=True)}" if self.action == "add" else "")
+            return f"{self.path} = {unquoted(self.value) or 'null'}"
+        return f"{self.action} {self.path}" + (f": {unquoted(self.value)}" if self.action == "add" else "")
 
 
 @dataclass(frozen=True)
@@ -115,7 +113,7 @@ def _change(
 
 
 def _written(place: Place, loc: Loc, name: str, *further: int | str) -> str:
-    return f"{place.at(*loc, *further)} of {shown(name)}"
+    return f"{place.at(*loc, *further)} of {quoted(name)}"
 
 
 def read_patch(path: Path, reading: Reading) -> Patch | None:
@@ -126,10 +124,10 @@ def read_patch(path: Path, reading: Reading) -> Patch | None:
 
 def patch_of_text(text: str, reading: Reading) -> Patch | None:
     """A patch of one `path=value`: numbers, true, null, lists and fields as in JSON or YAML, anything else is text."""
-    where = f"--set {shown(text)}"
+    where = f"--set {quoted(text)}"
     equals = next((n for n, c in enumerate(text) if c == "=" and text.count("[", 0, n) == text.count("]", 0, n)), 0)
     if not text[:equals].strip():
-        reading.error(where, "path=value", shown(text), "write it in quotes, as in --set 'demand[*,london]=x1.2'")
+        reading.error(where, "path=value", quoted(text), "write it in quotes, as in --set 'demand[*,london]=x1.2'")
         return None
     before = len(reading.findings)
     value = value_of(text[equals + 1 :].strip(), where, reading)
@@ -170,7 +168,7 @@ def _edits(study: Study, patches: Iterable[Patch], reading: Reading) -> _Edits:
                 else:
                     reading.error(change.where, "a list", path_of(study, loc), "name a list, or use `set`")
             elif (cure := _as_factor(change.value, loc, value)) is not None:
-                reading.error(change.where, "a value, or a factor as in x1.2", shown(change.value), cure)
+                reading.error(change.where, "a value, or a factor as in x1.2", quoted(change.value), cure)
             elif (factor := factor_of(change.value)) is None or isinstance(value, str):
                 edits.values.setdefault(loc, []).append((change.value, change))
             else:
@@ -247,7 +245,7 @@ def _check_conflicts(study: Study, edits: _Edits, reading: Reading) -> None:
 
     def report(loc: Loc, *two: tuple[str, Change]) -> None:
         (where, kind), (at, other) = sorted(((change.where, kind) for kind, change in two), reverse=True)
-        got = f"{shown(kind, bare=True)} here, and {shown(other, bare=True)} at {at}"
+        got = f"{unquoted(kind)} here, and {unquoted(other)} at {at}"
         fix = "leave one of them out: what patches do together must not depend on their order"
         found.setdefault((where, at), Finding(where, f"one change of {path_of(study, loc)}", got, fix))
 
@@ -385,11 +383,7 @@ def parts_of(study: Study, place: Place, before: Study) -> Parts:
 def _found_in(study: Study, place: Place, before: Study) -> list[Finding]:
     reading = Reading()
     parts = parts_of(study, place, before)
-    check_references(parts, reading)
-    check_fit(parts, reading)
-    check_timing(parts, reading)
-    check_phases(parts, reading)
-    check_plausible(parts, reading)
+    check_parts(parts, reading)
     return reading.findings
 
 
@@ -440,7 +434,7 @@ def patched(study: Study, patches: tuple[Patch, ...], name: str) -> tuple[Study 
     data = _applied(study, edits)
     _label(study, data, edits, name, changes)
     changed = _changed(study, edits)
-    file = f"{study.study} with {shown(_short(name))}"
+    file = f"{study.study} with {quoted(_short(name))}"
     place = _PatchedPlace(file, dict.fromkeys(_every_loc(data), 1), (), study, changed)
     made = read_record(Study, data, place, reading)
     if edits.removed and made is not None:

@@ -24,8 +24,7 @@ from planner.problem.problem import HOURLY
 from planner.questions.bridge import Bridge, bare_costs, bare_key, bridge
 from planner.questions.patches import Patch, patch_of, patched, read_patch
 from planner.solve.search import Effort, Infeasible, Progress, is_proven
-from planner.study.places import Place, Reading, shown
-from planner.study.read import sorted_findings
+from planner.study.places import Place, Reading, quoted, sorted_findings
 from planner.study.records.plan import PlanFile
 from planner.study.records.study import Study
 from planner.study.tables import read_yaml
@@ -94,18 +93,20 @@ def read_axes(path: Path, reading: Reading) -> list[tuple[Patch, ...]]:
     data, place = document
     for name in data:
         if name != "axes":
-            reading.error(place.at(name), "a known field", shown(name), "the only field here is axes")
+            reading.error(place.at(name), "a known field", quoted(name), "the only field here is axes")
     axes = data.get("axes")
     if not isinstance(axes, dict) or not axes:
         fix = "write `axes:`, below it a name, and below that patches after `- `"
-        reading.error(place.at("axes"), "axes with patches", shown(axes), fix)
+        reading.error(place.at("axes"), "axes with patches", quoted(axes), fix)
         return []
     return [_axis(name, items, place, path, reading) for name, items in axes.items()]
 
 
 def _axis(name: str, items: object, place: Place, path: Path, reading: Reading) -> tuple[Patch, ...]:
     if not isinstance(items, list) or not items:
-        reading.error(place.at("axes", name), "a list of patches", shown(items), "write each after `- `, with its name")
+        reading.error(
+            place.at("axes", name), "a list of patches", quoted(items), "write each after `- `, with its name"
+        )
         return ()
     found = []
     for i, item in enumerate(items):
@@ -115,7 +116,7 @@ def _axis(name: str, items: object, place: Place, path: Path, reading: Reading) 
             patch = patch_of(item, place.within("axes", name, i), reading)
         found += [patch] if patch is not None else []
     for twice in sorted({a.name for a, b in itertools.combinations(found, 2) if a.name == b.name}):
-        reading.error(place.at("axes", name), "each name once in an axis", shown(twice), "rename one of them")
+        reading.error(place.at("axes", name), "each name once in an axis", quoted(twice), "rename one of them")
     return tuple(found)
 
 
@@ -148,7 +149,7 @@ def variants_of(
                     every.append(variant)
     for name in sorted({a.name for a, b in itertools.combinations(every, 2) if a.name == b.name}):
         fix = "give each change a name of its own"
-        raise InputError([Finding("whatif", "variants with different names", f"two called {shown(name)}", fix)])
+        raise InputError([Finding("whatif", "variants with different names", f"two called {quoted(name)}", fix)])
     if len(every) > most:
         sizes = " x ".join(str(len(axis)) for axis in axes)
         fix = "leave out levels of an axis, ask in several matrices, or raise --most"

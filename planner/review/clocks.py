@@ -3,16 +3,17 @@
 from collections.abc import Iterator
 from typing import Any
 
-from planner.problem.problem import Decisions, Problem, State, fullest_hour, states
+from planner.problem.decisions import Decisions
+from planner.problem.problem import Problem, State, fullest_hour, states
 from planner.problem.rules.formulas import (
     available,
     further_surge,
     machines_claimed,
-    machines_standing,
+    machines_in_service,
     requests_per_second,
     running,
 )
-from planner.problem.rules.reserves import whole_survivors
+from planner.problem.rules.gateway_limits import whole_survivors
 from planner.review.report import MOST_ROWS, Section, percent, short_failure
 from planner.study.dependencies import NORMAL
 from planner.units import SECONDS_PER_HOUR
@@ -33,7 +34,7 @@ def split_of(p: Problem, x: Decisions, e: str, s: State) -> Split:
         return dict.fromkeys(WAYS, 0.0)
     keeps = sum(p.machines_per_replica[k] * float(x.kept[k, s]) for k in p.on_pool[q])
     loads = sum(p.machines_per_replica[k] * float(x.cold_started[k, s]) for k in p.on_pool[q])
-    back = float(machines_standing(p, x, q, s))
+    back = float(machines_in_service(p, x, q, s))
     lent = machines_claimed(p, q, (s[0], NORMAL, 0.0)) - machines_claimed(p, q, s)
     own = max(0.0, back - available(p, q, s[1]) * p.usable_fraction[q] * lent)
     hot = min(keeps, own) / keeps if keeps else 0.0

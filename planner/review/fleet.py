@@ -3,7 +3,8 @@
 from collections import Counter, defaultdict
 from typing import Any
 
-from planner.problem.problem import Decisions, Problem, State, fullest_hour
+from planner.problem.decisions import Decisions
+from planner.problem.problem import Problem, State, fullest_hour
 from planner.problem.rules.formulas import machines_held_or_bought, units_active
 from planner.review.report import MOST_ROWS, Section, percent, usd
 from planner.study.calendar import spans, touches

@@ -1,8 +1,9 @@
 """What gateways must enforce when they fail over by themselves, and what that costs."""
 
-from planner.problem.problem import Decisions, Problem
+from planner.problem.decisions import Decisions
+from planner.problem.problem import Problem
 from planner.problem.rules.formulas import available, requests_per_second
-from planner.problem.rules.reserves import reserved_edges
+from planner.problem.rules.gateway_limits import reserved_edges
 from planner.review.report import MOST_ROWS, Section, percent, short_failure, usd
 from planner.study.dependencies import NORMAL
 from planner.study.records.plan import PlanFile

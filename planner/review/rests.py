@@ -4,7 +4,8 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 
-from planner.problem.problem import Decisions, Problem, State, fullest_hour
+from planner.problem.decisions import Decisions
+from planner.problem.problem import Problem, State, fullest_hour
 from planner.problem.rules.formulas import due_fraction, live_edges, running
 from planner.questions.margins import round_trip_limits_ms
 from planner.review.report import Section, percent, short_failure

@@ -3,10 +3,11 @@
 from collections.abc import Iterable
 from typing import Any
 
-from planner.problem.problem import Decisions, Problem, State, fullest_hour, states
+from planner.problem.decisions import Decisions
+from planner.problem.problem import Problem, State, fullest_hour, states
 from planner.problem.rules.costs import requests_usd_per_hour
 from planner.problem.rules.formulas import due_fraction, replica_seconds_used, requests_offered, running, served
-from planner.problem.rules.reserves import whole_survivors
+from planner.problem.rules.gateway_limits import whole_survivors
 from planner.review.report import MOST_ROWS, Section, percent, short_failure, usd
 from planner.study.dependencies import NORMAL, dependency_graph, expand
 from planner.study.records.plan import PlanFile

@@ -6,7 +6,8 @@ from dataclasses import asdict
 
 from planner.errors import InputError
 from planner.plan.cash import Cash, cash_by_evidence
-from planner.problem.problem import Decisions, Problem, State, fullest_hour
+from planner.problem.decisions import Decisions
+from planner.problem.problem import Problem, State, fullest_hour
 from planner.questions.margins import Margin, margins
 from planner.review.report import Section, percent, short_failure
 from planner.review.rests import Known, known_figures

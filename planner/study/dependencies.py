@@ -28,16 +28,16 @@ class Failure:
     lost : component id -> share lost (0 to 1)
     surge_factor : factor on all demand while it lasts
     surges : workload:NAME or origin:NAME -> further factor on its demand
-    hit : placement on whose machines all of a pool's partial loss falls; None: on all alike
+    targeted : placement on whose machines all of a pool's partial loss falls; None: on all in proportion
     failures_per_year, hours_to_repair : how often and how long, where known
-    of : id of the failure as it happens, where this is one of those that differ only in `hit`
+    of : id of the failure as it happens, where this is one of those that differ only in `targeted`
     """
 
     id: str
     lost: Mapping[str, float] = field(default_factory=dict)
     surge_factor: float = 1.0
     surges: Mapping[str, float] = field(default_factory=dict)
-    hit: str | None = None
+    targeted: str | None = None
     failures_per_year: float | None = None
     hours_to_repair: float | None = None
     of: str | None = None
@@ -58,14 +58,14 @@ def placements(study: Study) -> dict[str, tuple[int, int, int]]:
 
     A qualification that ends inside the horizon does not count, as a holding that ends there.
     """
-    found = {}
+    indices = {}
     for m, model in enumerate(study.models):
-        qualified = {q.stack for q in model.qualifications if q.until is None or q.until >= study.horizon.last_day}
+        qualified = model.qualified_stacks(study.horizon.last_day)
         for p, profile in enumerate(model.profiles):
             for q, pool in enumerate(study.pools):
                 if profile.machine_type == pool.machine_type and profile.stack in qualified:
-                    found[placement_id(profile_id(model.model, profile.name), pool.id)] = (m, p, q)
-    return found
+                    indices[placement_id(profile_id(model.model, profile.name), pool.id)] = (m, p, q)
+    return indices
 
 
 def dependency_graph(study: Study) -> Graph:
@@ -154,8 +154,8 @@ def availability(graph: Graph, lost: Mapping[str, float]) -> dict[str, float]:
     for node in graph.graph["order"]:
         own = 1.0 - lost.get(node, 0.0)
         serving = (met(part, value) for part in graph.nodes[node]["needs"])
-        entered = (goes_on + (1 - goes_on) * met(part, value) for part, goes_on in graph.nodes[node]["logins"])
-        value[node] = min([own, *serving, *entered])
+        logged_in = (goes_on + (1 - goes_on) * met(part, value) for part, goes_on in graph.nodes[node]["logins"])
+        value[node] = min([own, *serving, *logged_in])
     return value
 
 
@@ -198,7 +198,7 @@ def expand(goal: Goal, study: Study, graph: Graph) -> list[Failure]:
     if goal.failure is not None:
         named = next(f for f in study.failures if f.name == goal.failure)
         lost = _together(named.lost, named.in_maintenance, goal.in_maintenance)
-        whole = Failure(
+        failure = Failure(
             f"failure:{named.name}{out}",
             lost,
             named.surge_factor,
@@ -207,16 +207,16 @@ def expand(goal: Goal, study: Study, graph: Graph) -> list[Failure]:
             None if out else named.failures_per_year,
             None if out else named.hours_to_repair,
         )
-        hits = _partly_lost(study, graph, lost) if named.worst_part else []
-        return [replace(whole, id=f"{whole.id} on {e}", hit=e, of=whole.id) for e in hits] or [whole]
+        targets = _partly_lost(study, graph, lost) if named.worst_part else []
+        return [replace(failure, id=f"{failure.id} on {e}", targeted=e, of=failure.id) for e in targets] or [failure]
     assert goal.any is not None
-    left_out = {f"{goal.any}:{name.removeprefix(goal.any + ':')}" for name in goal.except_}
-    parts = [c for c in components_of(graph, goal.any) if c not in left_out]
+    excluded = {f"{goal.any}:{name.removeprefix(goal.any + ':')}" for name in goal.except_}
+    parts = [c for c in components_of(graph, goal.any) if c not in excluded]
     rated = {f"{c.kind}:{c.name}": c for c in study.components if not out}
-    found = []
+    failures = []
     for combination in itertools.combinations(parts, goal.of):
         alone = rated.get(combination[0]) if len(combination) == 1 else None
-        found.append(
+        failures.append(
             Failure(
                 " + ".join(combination) + out,
                 _together(dict.fromkeys(combination, 1.0), goal.in_maintenance),
@@ -224,7 +224,7 @@ def expand(goal: Goal, study: Study, graph: Graph) -> list[Failure]:
                 hours_to_repair=None if alone is None else alone.hours_to_repair,
             )
         )
-    return found
+    return failures
 
 
 def rated(study: Study, graph: Graph) -> list[Failure]:
@@ -246,11 +246,11 @@ def rated(study: Study, graph: Graph) -> list[Failure]:
 
 def _together(*losses: Mapping[str, float]) -> dict[str, float]:
     """Shares that are lost or out at the same time; of one component they add up."""
-    found: dict[str, float] = {}
-    for some in losses:
-        for component, share in some.items():
-            found[component] = min(1.0, found.get(component, 0.0) + share)
-    return found
+    lost: dict[str, float] = {}
+    for shares in losses:
+        for component, share in shares.items():
+            lost[component] = min(1.0, lost.get(component, 0.0) + share)
+    return lost
 
 
 def _partly_lost(study: Study, graph: Graph, lost: Mapping[str, float]) -> list[str]:

@@ -1,9 +1,11 @@
 """Round trips from origins to sites: measured, else by proxy, else by distance, each labelled."""
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
 
+from planner.study.records.inventory import Site
 from planner.study.records.study import Origin, Study
 from planner.units import MS_PER_SECOND
 
@@ -99,9 +101,7 @@ def reaches(study: Study) -> dict[tuple[str, str], Reach]:
         measured[row.from_region, row.to_region] = row.round_trip_ms
     for row in study.round_trips:
         measured.setdefault((row.to_region, row.from_region), row.round_trip_ms)
-    places: dict[str, tuple[float, float]] = {}
-    for site in study.sites:
-        places.setdefault(site.region_id, (site.latitude, site.longitude))
+    places = region_places(study.sites)
 
     @cache
     def near(place: tuple[float, float]) -> tuple[tuple[float, str], ...]:
@@ -111,13 +111,13 @@ def reaches(study: Study) -> dict[tuple[str, str], Reach]:
     @cache
     def proxy(here: tuple[float, float], region: str) -> tuple[str, str] | None:
         targets = {region: 0.0} | {r: away for away, r in near(places[region])}
-        found = (
+        pairs = (
             (away + targets[y], x, y)
             for away, x in near(here)
             for y in targets
             if x == y == region or (x, y) in measured
         )
-        best = min(found, default=None)
+        best = min(pairs, default=None)
         return None if best is None else best[1:]
 
     result = {}
@@ -143,6 +143,14 @@ def reaches(study: Study) -> dict[tuple[str, str], Reach]:
                     value = within if x == y else measured[x, y]
                     result[origin.name, site.id] = Reach(value, f"proxy {x} to {y}")
     return result
+
+
+def region_places(sites: Iterable[Site]) -> dict[str, tuple[float, float]]:
+    """Region -> coordinates of its first site."""
+    places: dict[str, tuple[float, float]] = {}
+    for site in sites:
+        places.setdefault(site.region_id, (site.latitude, site.longitude))
+    return places
 
 
 def origin_place(origin: Origin, places: dict[str, tuple[float, float]]) -> tuple[float, float] | None:

@@ -224,9 +224,9 @@ def test_interrupt_before_anything_is_found_writes_nothing(monkeypatch, tmp_path
 
 
 def test_interrupt_during_the_search_offers_a_plan_that_survives(monkeypatch, tmp_path):
-    from planner.solve.search import _Search
+    from planner.solve.search import Search
 
-    original, calls = _Search.broken_whole, []
+    original, calls = Search.broken_whole, []
 
     def once(self, purchases):
         calls.append(len(self.p.failures) > 1)
@@ -234,7 +234,7 @@ def test_interrupt_during_the_search_offers_a_plan_that_survives(monkeypatch, tm
             raise KeyboardInterrupt
         return original(self, purchases)
 
-    monkeypatch.setattr(_Search, "broken_whole", once)
+    monkeypatch.setattr(Search, "broken_whole", once)
     out = tmp_path / "plan.json"
     result = call("plan", QUICKSTART, "--out", out, "--quiet")
     assert result.exit_code == 1 and "not proven" in result.stderr and "not reproducible" in result.stderr

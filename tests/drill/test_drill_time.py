@@ -17,8 +17,8 @@ from planner.plan.decisions import decisions_of
 from planner.plan.plan import make_plan
 from planner.problem.build import build
 from planner.review.drilled import in_hours, review_drill
-from planner.solve.failure_test import tolerance
-from planner.solve.search import Effort, Infeasible, _Search
+from planner.solve.feasibility_subproblem import tolerance
+from planner.solve.search import Effort, Infeasible, Search
 from planner.study.calendar import hours_of
 from planner.study.dependencies import NORMAL
 from planner.study.records.study import (
@@ -101,12 +101,12 @@ def test_audit_and_drill_agree_over_time_also_on_weakened_plans(part):
             }
         )
         drilled = {(row.failure, row.hour) for row in drill_plan(weak).rows if row.broken and row.failure != NORMAL}
-        search, x = _Search(p, Effort(), None, lambda *_: None), decisions_of(weak, p)
+        search, x = Search(p, Effort(), None, lambda *_: None), decisions_of(weak, p)
         tested = {
             (f, h)
             for f in search.failures()
             for h in p.hours
-            if search.test_program(f, h).test_whole(f, x, None)[0] > tolerance(p, f)
+            if search.subproblem(f, h).test_whole(f, x, None)[0] > tolerance(p, f)
         }
         assert tested == drilled, (seed, tested ^ drilled)
         broken += len(drilled)

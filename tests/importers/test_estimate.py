@@ -35,7 +35,7 @@ from planner.importers.measured import (
     usable_rows,
 )
 from planner.importers.refit import refit, solve
-from planner.study.checks.fit import MEMORY_FRACTION, memory_needed_gib
+from planner.study.memory import MEMORY_FRACTION, memory_needed_gib
 from planner.study.places import Reading
 from planner.study.read import data_folder
 from planner.study.records.inventory import MachineType

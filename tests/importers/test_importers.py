@@ -23,7 +23,7 @@ from planner.importers.round_trips import read_round_trips
 from planner.importers.source import Imported, csv_text, date_of
 from planner.importers.start import LONG_MEAN_TOKENS, MEAN_TOKENS, start_from_fleet
 from planner.importers.throughput import read_throughput, rows_csv
-from planner.study.checks.fit import memory_needed_gib, memory_room_gib
+from planner.study.memory import memory_needed_gib, usable_memory_gib
 from planner.study.places import Reading
 from planner.study.read import read_fleet, read_study
 from planner.study.records.inventory import MachineType, Price, RoundTrip
@@ -1129,7 +1129,7 @@ def test_every_profile_that_ships_holds_what_a_start_assumes():
             for point in profile.classes:
                 tokens = MEAN_TOKENS.get(point.context_class, LONG_MEAN_TOKENS)
                 needed = memory_needed_gib(model.facts, profile, tokens[0] + tokens[1] / 2)
-                assert needed <= memory_room_gib(profile, machines[profile.machine_type]), (profile.name, tokens)
+                assert needed <= usable_memory_gib(profile, machines[profile.machine_type]), (profile.name, tokens)
 
 
 @pytest.mark.parametrize(

@@ -112,12 +112,12 @@ KNOWN_ONCE = {
         "traffic",
         "normal at 0 s",
     ),
-    "negative on a way": (
+    "negative through an alternative": (
         lambda d: state(d, "normal", 0.0).update(routed_via=["ghost"], throughput_requests_per_second=[-1.0]),
         "traffic",
         "normal at 0 s",
     ),
-    "a way that is not there": (
+    "an alternative that is not there": (
         lambda d: state(d, "normal", 0.0).update(routed_via=["ghost"], throughput_requests_per_second=[0.0]),
         "routed_via",
         "ghost",

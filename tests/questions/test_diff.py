@@ -13,7 +13,7 @@ from planner.errors import NoPlan
 from planner.plan.file import plan_text, sealed
 from planner.plan.plan import make_plan
 from planner.problem.build import build
-from planner.problem.problem import no_decisions
+from planner.problem.decisions import no_decisions
 from planner.questions.bridge import COMMITMENTS, DEMAND, PRICES, REDUNDANCY, SERVING, SLIP, STEPS, bridge
 from planner.questions.diff import _machines, _Side, apart, diff_plans
 from planner.questions.whatif import units_bought

@@ -19,8 +19,8 @@ from planner.plan.decisions import decisions_of
 from planner.plan.file import sealed, sha256
 from planner.plan.plan import make_plan
 from planner.problem.build import build
-from planner.problem.rules.inside import what_loads_occupies
-from planner.problem.rules.link import no_replica_before_its_cold_start_ends
+from planner.problem.rules.failures import no_replica_before_its_cold_start_ends
+from planner.problem.rules.states import what_loads_occupies
 from planner.questions.margins import margins, near_figures
 from planner.review.answer import review_plan
 from planner.review.check import check_study
@@ -29,7 +29,7 @@ from planner.review.render import render
 from planner.review.report import Report, Section
 from planner.review.rests import floors, goals_rest_on
 from planner.solve.search import Effort
-from planner.study.checks.fit import memory_needed_gib
+from planner.study.memory import memory_needed_gib
 from planner.study.read import read_study
 from planner.study.records.base import Record
 from planner.study.records.buildout import TariffStep

@@ -21,7 +21,7 @@ from planner.plan.plan import make_plan
 from planner.problem.build import build
 from planner.problem.eligibility import WHY_NOT
 from planner.solve.search import Effort
-from planner.study.checks.fit import holds_in_memory, memory_needed_gib
+from planner.study.memory import holds_in_memory, memory_needed_gib
 from planner.study.places import Reading
 from planner.study.read import data_folder, read_fleet, read_study
 from planner.study.records.inventory import MachineType

@@ -3,26 +3,26 @@
 from collections.abc import Iterator
 
 from planner.study.calendar import hour_id
-from planner.study.checks.references import Parts
 from planner.study.dependencies import dependency_graph, expand, placement_id, profile_id, rated
-from planner.study.places import Reading, shown
+from planner.study.parts import Parts
+from planner.study.places import Reading, quoted
 from planner.study.records.study import Study
 
 JOINTS = (" + ", " while ", " on ")
 """What joins names in the id of a failure."""
 
 
-def check_apart(study: Study, parts: Parts, reading: Reading) -> None:
+def check_ids(study: Study, parts: Parts, reading: Reading) -> None:
     """Every id is made of one thing only: what is looked up by it is then what was meant."""
     fix = "rename one of them: names may hold / @ and :, as long as what they are put together to differs"
     first: dict[tuple[str, str], tuple[str, ...]] = {}
     for what, id, made_of in _ids(study):
         other = first.setdefault((what, id), made_of)
         if other != made_of:
-            got = f"{shown(id)} of {' and '.join(map(shown, other))}, and of {' and '.join(map(shown, made_of))}"
+            got = f"{quoted(id)} of {' and '.join(map(quoted, other))}, and of {' and '.join(map(quoted, made_of))}"
             reading.error(parts.place.at(), f"another id for each {what}", got, fix)
-    for id in _failures_alike(study):
-        reading.error(parts.place.at("failures"), "another id for each failure", f"{shown(id)} for two", fix)
+    for id in _failures_of_one_id(study):
+        reading.error(parts.place.at("failures"), "another id for each failure", f"{quoted(id)} for two", fix)
 
 
 def _ids(study: Study) -> Iterator[tuple[str, str, tuple[str, ...]]]:
@@ -51,18 +51,18 @@ def _ids(study: Study) -> Iterator[tuple[str, str, tuple[str, ...]]]:
                     yield "placement", placement_id(id, pool.id), (id, pool.id)
 
 
-def _failures_alike(study: Study) -> list[str]:
+def _failures_of_one_id(study: Study) -> list[str]:
     """Ids of failures that stand for two of different losses."""
     names = [*(c.name for c in study.components), *(f.name for f in study.failures), *(s.id for s in study.sites)]
     names += [*(m.name for m in study.machine_types), *(p.stack for m in study.models for p in m.profiles)]
     names += [*(s.region for s in study.sites), *(m.model for m in study.models)]
     if not any(joint in name for name in names for joint in JOINTS):
         return []
-    graph, alike = dependency_graph(study), set[str]()
-    found: dict[str, tuple[object, ...]] = {}
+    graph, ambiguous = dependency_graph(study), set[str]()
+    first: dict[str, tuple[object, ...]] = {}
     goals = (goal for tier in study.tiers for goal in tier.survive)
     for failure in (*(f for goal in goals for f in expand(goal, study, graph)), *rated(study, graph)):
-        what = (dict(failure.lost), failure.surge_factor, dict(failure.surges), failure.hit)
-        if found.setdefault(failure.id, what) != what:
-            alike.add(failure.id)
-    return sorted(alike)
+        made_of = (dict(failure.lost), failure.surge_factor, dict(failure.surges), failure.targeted)
+        if first.setdefault(failure.id, made_of) != made_of:
+            ambiguous.add(failure.id)
+    return sorted(ambiguous)

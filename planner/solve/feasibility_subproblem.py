@@ -1,4 +1,4 @@
-"""The test program: purchases and replicas are numbers, a failure is a change of bounds."""
+"""The feasibility subproblem: purchases and replicas are numbers, a failure is a change of bounds."""
 
 import math
 from collections.abc import Iterator, Mapping
@@ -9,23 +9,25 @@ import pulp
 
 from planner.errors import SolverError
 from planner.problem.algebra import Key, Linear, Sparse, is_number, total
-from planner.problem.problem import (
-    HAIR_FRACTION,
-    Decisions,
-    Problem,
-    State,
-    flow_size,
-    flow_weights,
-    no_decisions,
-    states,
-)
+from planner.problem.decisions import Decisions, names, no_decisions
+from planner.problem.problem import HAIR_FRACTION, Problem, State, flow_size, flow_weights, states
 from planner.problem.rules.costs import in_states_usd
 from planner.problem.rules.formulas import (
     least_occupied,
     requests_per_second,
 )
 from planner.problem.rules.register import INSIDE_RULES, LINK_RULES
-from planner.solve.program import FEASIBLE, NOTHING, OPTIMAL, Program, set_bound, state_columns
+from planner.solve.columns import state_columns
+from planner.solve.program import (
+    FEASIBLE,
+    NOTHING,
+    OPTIMAL,
+    Program,
+    bounds_restored,
+    fix,
+    set_bound,
+    without_negligible_flows,
+)
 from planner.study.dependencies import Failure
 
 
@@ -56,25 +58,10 @@ TEMPLATE = "template"
 TEST_NODES = 100
 PRICED_GAP = 1e-4
 MORE_TEST_NODES = 2000
-SLIVER = 0.005
 WHOLE = 1e-6
 CHURN_GAP = 0.3
 WHOLE_SHORT = 10.0
 """What counts as short where only whole numbers fail [of what counts as nothing]: less than divisible ones miss."""
-STATE_NAMES = (
-    "traffic",
-    "shed",
-    "excess",
-    "offered",
-    "kept",
-    "cold_started",
-    "occupied",
-    "machines",
-    "passing",
-    "taking",
-    "obtained",
-    "drawn",
-)
 
 
 def tolerance(p: Problem, f: str, h: str | None = None) -> float:
@@ -84,8 +71,8 @@ def tolerance(p: Problem, f: str, h: str | None = None) -> float:
     return max(1e-7 * math.fsum(wanted), HAIR_FRACTION * max(wanted, default=0.0))
 
 
-class TestProgram:
-    """One program for all failures with the same clocks: purchases and replicas are numbers, a test is a bound change.
+class FeasibilitySubproblem:
+    """One program for all failures with the same deadlines: what is bought are numbers, a test is a bound change.
 
     Built once, for one hour, with everything alive; the LINK rules of a failure in an hour, with numbers for what is
     bought, are bounds. Given what is bought no hour of a failure depends on another: each is a test of its own.
@@ -125,16 +112,16 @@ class TestProgram:
 
     def view(self, f: str, purchases: Decisions) -> Decisions:
         """The template's columns as the decisions of a failure, beside the numbers of what is bought."""
-        state = {name: _AsFailure(getattr(self.x, name), f, self.hour) for name in STATE_NAMES}
+        state: dict[str, Any] = {name: _AsFailure(getattr(self.x, name), f, self.hour) for name in names("states")}
         return replace(purchases, **state)
 
-    def in_hour(self, hour: str) -> "TestProgram":
+    def in_hour(self, hour: str) -> "FeasibilitySubproblem":
         """The same program, whose next tests are of this hour."""
         self.hour = hour
         return self
 
     def hour_states(self, f: str) -> list[State]:
-        """The states of a failure in the hour at hand, clocks rising."""
+        """The states of a failure in the hour at hand, deadlines rising."""
         return [s for s in states(self.p, f) if s[0] == self.hour]
 
     def set_failure(self, f: str, purchases: Decisions, whole: bool) -> Decisions:
@@ -168,42 +155,48 @@ class TestProgram:
     def test_whole(
         self, f: str, purchases: Decisions, most_nodes: int | None = TEST_NODES
     ) -> tuple[float, dict[Any, float]]:
-        """The test on whole numbers: requests/s short, and the replicas kept and loaded, by column.
+        """The test on whole numbers: requests/s short, and the replicas kept and cold-started, by column.
 
-        Hot replicas alone are tried first (everything that survives runs on); only where that is not enough the
-        integer program decides what is let go and what is loaded. A search that its nodes end counts as broken.
+        Warm replicas alone are tried first (everything that survives runs on); only where that is not enough the
+        integer program decides what is evicted and what is cold-started. A search that its nodes end counts as broken.
         """
         x = self.set_failure(f, purchases, whole=True)
         self.program.minimise(self.shortfall)
         enough = tolerance(self.p, f, self.hour)
         replicas = self._replica_columns(f, x)
-        before = [(v, v.lowBound, v.upBound) for v in replicas]
-        for name in ("kept", "cold_started"):
-            for v in self._columns(f, x, name):
-                v.lowBound = v.upBound = v.upBound if name == "kept" else 0.0
-        hot = self.program.solve() == OPTIMAL and self.program.objective <= enough
-        if not hot:
-            for v, lower, upper in before:
-                v.lowBound, v.upBound = lower, upper
+        with bounds_restored(replicas):
+            for v in self._columns(f, x, "kept"):
+                fix(v, v.upBound)
+            for v in self._columns(f, x, "cold_started"):
+                fix(v, 0.0)
+            warm = self.program.solve() == OPTIMAL and self.program.objective <= enough
+        if not warm:
             if (status := self.program.solve()) != OPTIMAL:
                 raise SolverError(f"the test of {f} ended {status}")
             if self.program.objective > enough:
                 return self.program.objective, {}
-            # with nothing short: as little started and let go as can be, rounded, and searched where rounding fails
-            for v in self.x.excess.values():
-                v.upBound = 0.0
-            self.program.minimise(self._churn(f, x))
-            if not self._rounded(f, x):
-                gap = CHURN_GAP if most_nodes is not None else 1.0
-                status = self.program.solve(True, gap, most_nodes)
-                if status == NOTHING and most_nodes is not None:
-                    status = self.program.solve(True, 1.0, MORE_TEST_NODES)
-                if status not in (OPTIMAL, FEASIBLE):
-                    return WHOLE_SHORT * enough, {}
+            if not self._least_churn(f, x, most_nodes):
+                return WHOLE_SHORT * enough, {}
         return 0.0, {v: float(round(v.varValue or 0.0)) for v in replicas}
 
+    def _least_churn(self, f: str, x: Decisions, most_nodes: int | None) -> bool:
+        """With nothing short: as little started and evicted as can be, rounded, and searched where rounding fails."""
+        self._nothing_short()
+        self.program.minimise(self._churn(f, x))
+        if self._rounded(f, x):
+            return True
+        gap = CHURN_GAP if most_nodes is not None else 1.0
+        status = self.program.solve(True, gap, most_nodes)
+        if status == NOTHING and most_nodes is not None:
+            status = self.program.solve(True, 1.0, MORE_TEST_NODES)
+        return status in (OPTIMAL, FEASIBLE)
+
+    def _nothing_short(self) -> None:
+        for v in self.x.excess.values():
+            v.upBound = 0.0
+
     def _churn(self, f: str, x: Decisions) -> Linear:
-        """What a failure's replicas change: weights read for what is loaded, or to be loaded again [GiB]."""
+        """What a failure's replicas change: weights read for what is cold-started, or to be loaded again [GiB]."""
         terms = []
         for s in self.hour_states(f):
             for e in self.p.placements:
@@ -212,24 +205,20 @@ class TestProgram:
         return total(terms)
 
     def _rounded(self, f: str, x: Decisions) -> bool:
-        """Whether the least churn, with what is loaded rounded up and what is kept rounded down, still survives."""
+        """Whether the least churn, cold starts rounded up and what is kept rounded down, still survives."""
         if self.program.solve() != OPTIMAL:
             return False
         kept, cold_started = self._columns(f, x, "kept"), self._columns(f, x, "cold_started")
-        before = [(v, v.lowBound, v.upBound) for v in kept + cold_started]
         rounded = [math.floor(v.varValue + WHOLE) for v in kept] + [math.ceil(v.varValue - WHOLE) for v in cold_started]
-        for (v, _, upper), value in zip(before, rounded, strict=True):
-            v.lowBound = v.upBound = float(value if upper is None else min(value, upper))
-        fits = self.program.solve() == OPTIMAL and all(
-            abs(v.varValue - round(v.varValue)) < WHOLE for v in self._columns(f, x, "occupied")
-        )
-        for v, lower, upper in before:
-            v.lowBound, v.upBound = lower, upper
-        return fits
+        with bounds_restored(kept + cold_started):
+            for v, value in zip(kept + cold_started, rounded, strict=True):
+                fix(v, float(value if v.upBound is None else min(value, v.upBound)))
+            return self.program.solve() == OPTIMAL and all(
+                abs(v.varValue - round(v.varValue)) < WHOLE for v in self._columns(f, x, "occupied")
+            )
 
     def _columns(self, f: str, x: Decisions, name: str) -> list[Any]:
-        found = [getattr(x, name)[e, s] for s in self.hour_states(f) for e in self.p.placements]
-        return [v for v in found if isinstance(v, pulp.LpVariable)]
+        return [v for _, v in self._keyed(f, getattr(x, name))]
 
     def _keyed(self, f: str, columns: Mapping[Key, Linear]) -> list[tuple[Key, Any]]:
         keys = [(e, s) for s in self.hour_states(f) for e in self.p.placements]
@@ -241,18 +230,16 @@ class TestProgram:
     def recourse(self, f: str, purchases: Decisions) -> float:
         """What the states of a priced failure cost at the least, goals held, replicas divisible [USD]."""
         x = self.set_failure(f, purchases, whole=False)
-        for v in self.x.excess.values():
-            v.upBound = 0.0
+        self._nothing_short()
         self.program.minimise(in_states_usd(self.p, x, f))
         if (status := self.program.solve()) != OPTIMAL:
             raise SolverError(f"the recourse of {f} ended {status}")
         return self.program.objective
 
     def cheapest_whole(self, f: str, purchases: Decisions, most_nodes: int) -> dict[Any, float] | None:
-        """Whole replicas kept and loaded with which a priced failure costs least; None when none are found."""
+        """Whole replicas kept and cold-started with which a priced failure costs least; None when none are found."""
         x = self.set_failure(f, purchases, whole=True)
-        for v in self.x.excess.values():
-            v.upBound = 0.0
+        self._nothing_short()
         self.program.minimise(in_states_usd(self.p, x, f))
         if self.program.solve(True, PRICED_GAP, most_nodes) not in (OPTIMAL, FEASIBLE):
             return None
@@ -264,20 +251,18 @@ class TestProgram:
         """The decisions of a failure as numbers: replicas as its test found them, requests routed best.
 
         Least shed, the dearest last; then least cost and latency (`edge_cost`, by origin and placement), then no
-        slivers: a route below
-        SLIVER of its demand is closed where the rest can do without it.
+        negligible flows.
         """
         x = self.set_failure(f, purchases, whole=True)
         for v, value in replicas.items():
-            v.lowBound = v.upBound = value
+            fix(v, value)
         numbers = replace(
             x,
-            kept={key: replicas.get(v, 0.0) for key, v in self._keyed(f, x.kept)},
-            cold_started={key: replicas.get(v, 0.0) for key, v in self._keyed(f, x.cold_started)},
+            kept=Sparse({key: replicas.get(v, 0.0) for key, v in self._keyed(f, x.kept)}),
+            cold_started=Sparse({key: replicas.get(v, 0.0) for key, v in self._keyed(f, x.cold_started)}),
         )
-        numbers.kept, numbers.cold_started = Sparse(numbers.kept), Sparse(numbers.cold_started)
         for (e, s), v in self._keyed(f, x.occupied):
-            v.lowBound = v.upBound = least_occupied(self.p, numbers, e, s)
+            fix(v, least_occupied(self.p, numbers, e, s))
         worst = max(edge_cost.values(), default=1.0) or 1.0
         weights = self.weights
         if f in self.p.priced:
@@ -294,29 +279,15 @@ class TestProgram:
                 for (w, o, _), v in self.x.shed.items()
             ]
         # what is due comes before all else, at no price: requests that take little room must not push out others
-        for v in self.x.excess.values():
-            v.upBound = 0.0
+        self._nothing_short()
         self.program.minimise(total(wanted))
         if self.program.solve() != OPTIMAL:
             self._least_short()
             self.program.minimise(total(wanted))
             if self.program.solve() != OPTIMAL:
                 raise SolverError(f"the states of {f} cannot be settled")
-        reached, values = self.program.objective, self.program.values()
-        slivers = [
-            v for (w, o, e, s), v in self.x.traffic.items() if 0 < values[v] < SLIVER * values[self.x.offered[w, o, s]]
-        ]
-        if slivers:
-            before = [v.upBound for v in slivers]
-            for v in slivers:
-                v.upBound = 0.0
-            if self.program.solve() == OPTIMAL and self.program.objective <= (reached + 1e-9 * self.program.scale) * (
-                1 + SLIVER
-            ):
-                values = self.program.values()
-            for v, upper in zip(slivers, before, strict=True):
-                v.upBound = upper
-        return self.numbers(f, x, values)
+        flows = ((v, self.x.offered[w, o, s].varValue or 0.0) for (w, o, _, s), v in self.x.traffic.items())
+        return self.numbers(f, without_negligible_flows(self.program, list(flows)))
 
     def _least_short(self) -> None:
         """Let the states be short of what they are at the least, where nothing short is out of the solver's reach."""
@@ -327,11 +298,11 @@ class TestProgram:
             for (w, o, _), v in self.x.excess.items():
                 v.upBound = v.varValue + 1e-7 * flow_size(self.p, w, o)
 
-    def numbers(self, f: str, x: Decisions, values: Mapping[Any, float]) -> Decisions:
+    def numbers(self, f: str, values: Mapping[Any, float]) -> Decisions:
         """The template's values under the keys of a failure; zeros left out."""
-        found = no_decisions()
-        for name in STATE_NAMES:
-            inner = getattr(self.x, name)
-            kept = {(*key[:-1], (self.hour, f, key[-1][2])): values[v] for key, v in inner.items() if values[v] > 0}
-            setattr(found, name, Sparse(kept))
-        return found
+        numbers = no_decisions()
+        for name in names("states"):
+            for key, v in getattr(self.x, name).items():
+                if values[v] > 0:
+                    getattr(numbers, name)[*key[:-1], (self.hour, f, key[-1][2])] = values[v]
+        return numbers

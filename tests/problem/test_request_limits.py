@@ -20,15 +20,21 @@ from planner.plan.file import sealed
 from planner.plan.plan import make_plan
 from planner.problem.algebra import Sparse, total
 from planner.problem.build import build
-from planner.problem.problem import Problem, State, no_decisions, states
+from planner.problem.decisions import no_decisions
+from planner.problem.problem import Problem, State, states
 from planner.problem.rules.formulas import live_edges
-from planner.problem.rules.inside import requests_choose_their_way, what_passes_is_counted
-from planner.problem.rules.link import components_pass_what_they_can, no_request_takes_a_closed_way
+from planner.problem.rules.states import (
+    components_pass_what_they_can,
+    each_request_passes_one_alternative,
+    no_request_passes_a_closed_alternative,
+    throughput_is_counted,
+)
 from planner.questions.margins import margins
-from planner.solve.program import OPTIMAL, Program, state_columns
+from planner.solve.columns import state_columns
+from planner.solve.program import OPTIMAL, Program
 from planner.solve.search import Infeasible
-from planner.study.dependencies import NORMAL, dependency_graph
-from planner.study.doors import MOST_WAYS, TooManyWays, doors_of
+from planner.study.checks.request_limits import not_counted
+from planner.study.dependencies import NORMAL
 from planner.study.read import read_study
 from planner.study.records.inventory import Pool
 from planner.study.records.plan import PlanFile
@@ -51,10 +57,6 @@ def all_of(*names: str | Needs) -> Needs:
 
 def any_of(*names: str | Needs) -> Needs:
     return Needs(any_of=ids(names))
-
-
-def at_least(k: int, *names: str | Needs) -> Needs:
-    return Needs(at_least=k, of=ids(names))
 
 
 def needing(components: tuple[Component, ...], lost: str = "", demand: float = 10, **needs: Needs) -> Study:
@@ -80,7 +82,7 @@ def none(study: Study) -> None:
         make_plan(study, EXACT)
 
 
-def test_a_way_without_a_limit_that_is_lost_leaves_the_limit():
+def test_an_alternative_without_a_limit_that_is_lost_leaves_the_limit():
     """Any of g1 (4/s) and g2: 10 pass in normal operation, 4 when g2 is lost."""
     study = needing((gate("g1", 4.0), gate("g2")), lost="g2", w=any_of("g1", "g2"))
     none(study)
@@ -96,33 +98,29 @@ def test_why_there_is_no_plan_names_the_gateway():
 
 
 def test_what_is_behind_something_dead_lets_nothing_through():
-    """Any of (a at 10/s and x) and c at 4/s: 4 pass when x is lost, though a lives."""
-    study = needing((gate("a", 10.0), gate("x"), gate("c", 4.0)), lost="x", w=any_of(all_of("a", "x"), "c"))
+    """Any of b at 10/s, which needs x, and c at 4/s: 4 pass when x is lost, though b lives."""
+    study = needing((gate("b", 10.0), gate("x"), gate("c", 4.0)), lost="x", w=any_of("b", "c"), b=all_of("x"))
     none(study)
     assert planned(study.model_copy(update={"tiers": goal(fraction=0.4)})) == {"p/a": 10}
 
 
-def test_at_least_two_of_three_pass_half_of_all_together():
-    """Three of 4/s, two for each request: 3 · 4 / 2 = 6 pass."""
-    three = (gate("a", 4.0), gate("b", 4.0), gate("c", 4.0))
-    none(needing(three, demand=7, w=at_least(2, "a", "b", "c")))
-    assert planned(needing(three, demand=6, w=at_least(2, "a", "b", "c"))) == {"p/a": 6}
-    # none takes one twice: 9 and 4 and 1 pass 5, not 7, as no more than 4 + 1 take the first
-    uneven = (gate("a", 9.0), gate("b", 4.0), gate("c", 1.0))
-    none(needing(uneven, demand=6, w=at_least(2, "a", "b", "c")))
-    assert planned(needing(uneven, demand=5, w=at_least(2, "a", "b", "c"))) == {"p/a": 5}
-
-
-def test_choices_within_alternatives():
-    """Any of (a and b) and c, 10/s each: 20 pass."""
-    three = (gate("a", 10.0), gate("b", 10.0), gate("c", 10.0))
-    assert planned(needing(three, demand=20, w=any_of(all_of("a", "b"), "c"))) == {"p/a": 20}
-    none(needing(three, demand=21, w=any_of(all_of("a", "b"), "c")))
-    # (a at 10, and b at 3 or c at 4) or d at 2: 9
-    four = (gate("a", 10.0), gate("b", 3.0), gate("c", 4.0), gate("d", 2.0))
-    deep = any_of(all_of("a", any_of("b", "c")), "d")
-    assert planned(needing(four, demand=9, w=deep)) == {"p/a": 9}
-    none(needing(four, demand=10, w=deep))
+def test_several_needs_are_each_an_own_choice():
+    """Any of a and b at the workload, 6/s each; any of c (9/s) and d (3/s) in front of all: 12 pass; x at 11/s: 11."""
+    gates = (gate("a", 6.0), gate("b", 6.0), gate("c", 9.0), gate("d", 3.0), gate("x", 12.0))
+    both = any_of("a", "b")
+    front: dict[str, Needs] = {"w": all_of("x", both), "x": any_of("c", "d")}
+    assert planned(needing(gates, demand=12, **front)) == {"p/a": 12}
+    none(needing(gates, demand=13, **front))
+    none(needing((*gates[:4], gate("x", 11.0)), demand=12, **front))
+    p = build(needing(gates, **front))
+    assert [a.ids for a in p.request_limits.alternatives] == [
+        ("1.1 gate:a", "1.2 gate:b"),
+        ("2.1 gate:c", "2.2 gate:d"),
+    ]
+    # all but one is all, and one of one is that one
+    same = needing(gates[:2], demand=6, w=Needs(at_least=2, of=("gate:a", any_of("b"))))
+    assert planned(same) == {"p/a": 6}
+    none(same.model_copy(update={"demand": needing((), demand=7).demand}))
 
 
 def test_what_is_met_twice_counts_once():
@@ -134,21 +132,11 @@ def test_what_is_met_twice_counts_once():
     none(needing((gate("n", 9.0),), w=all_of("n"), o=all_of("n")))
     # the origin goes through n anyway, so the workload's choice of n or m takes nothing more
     chosen = needing((gate("n", 10.0), gate("m", 1.0)), w=any_of("n", "m"), o=all_of("n"))
-    assert planned(chosen) == {"p/a": 10}
-
-
-def test_choices_that_share_a_component():
-    """w: a or b; o: a or c. Through a once, or through b and c: 4 + 3 of 4, 3, 3; the drill agrees."""
-    three = (gate("a", 4.0), gate("b", 3.0), gate("c", 3.0))
-    assert planned(needing(three, demand=7, w=any_of("a", "b"), o=any_of("a", "c"))) == {"p/a": 7}
-    none(needing(three, demand=8, w=any_of("a", "b"), o=any_of("a", "c")))
-    # two of (a and n), (b and n), c: n is met once by each, whatever it takes
-    shared = at_least(2, all_of("a", "n"), all_of("b", "n"), "c")
-    many = (gate("a", 6.0), gate("b", 6.0), gate("c", 6.0), gate("n", 8.0))
-    assert planned(needing(many, demand=8, w=shared)) == {"p/a": 8}
-    none(needing(many, demand=9, w=shared))
-    # any of (a and n), (b and n): all of them pass n
-    none(needing(many, demand=9, w=any_of(all_of("a", "n"), all_of("b", "n"))))
+    assert planned(chosen) == {"p/a": 10} and not build(chosen).request_limits.alternatives
+    # the same alternatives at the workload and at the origin are met once
+    alike = needing((gate("n", 6.0), gate("m", 4.0)), w=any_of("n", "m"), o=any_of("m", "n"))
+    assert planned(alike) == {"p/a": 10}
+    none(needing((gate("n", 6.0), gate("m", 3.0)), w=any_of("n", "m"), o=any_of("m", "n")))
 
 
 def chain(demand: float, gates: int = 64) -> Study:
@@ -168,11 +156,11 @@ def chain(demand: float, gates: int = 64) -> Study:
     )
 
 
-def test_many_choices_are_all_looked_at():
+def test_many_alternatives_are_all_looked_at():
     none(chain(65.5))
     assert planned(chain(64.0)) == {"p/a": 64}
     p = build(chain(64.0))
-    assert len(p.doors.choices) == 63 and len(p.doors.ways) == 126
+    assert len(p.request_limits.alternatives) == 63 and len(p.request_limits.component_of) == 126
 
 
 def test_half_of_a_site_with_a_limit_is_half_of_its_machines():
@@ -195,23 +183,23 @@ def test_half_of_a_site_with_a_limit_is_half_of_its_machines():
 
 def test_all_that_cannot_be_avoided_is_one_row_and_one_bound():
     p = build(gateways_alone := needing((gate("g", 20.0),), w=all_of("g"), o=all_of("g")))
-    assert not p.doors.choices and not p.doors.ways and p.doors.components == ("gate:g",)
+    assert not p.request_limits.alternatives and p.request_limits.components == ("gate:g",)
     s, program, x = (p.hours[0], NORMAL, 0.0), Program(), no_decisions()
     state_columns(p, program, x, s)
-    assert len(x.passing) == 1 and not x.taking
-    assert len(list(what_passes_is_counted(p, x, s))) == 1 and not list(requests_choose_their_way(p, x, s))
-    assert gateways_alone.components and not build(asked()).doors.components
+    assert len(x.component_throughput) == 1 and not x.throughput
+    assert len(list(throughput_is_counted(p, x, s))) == 1 and not list(each_request_passes_one_alternative(p, x, s))
+    assert gateways_alone.components and not build(asked()).request_limits.components
 
 
 def test_demand_cannot_grow_beyond_what_gateways_let_through():
     """A machine serves 100/s, the gateway lets 10 through, 10 are wanted; with 25/s demand may grow by 2.5."""
     fast: dict[str, Any] = {"models": (model("m", [profile("m", "cuda", 100)]),)}
     for most, factor in ((10.0, 1.0), (25.0, 2.5)):
-        need = (Dependency(component="workload:w", needs=any_of("g", all_of("h", "h"))),)
+        need = (Dependency(component="workload:w", needs=any_of("g", "h", "h")),)
         plan = make_plan(asked(components=(gate("g", most - 4), gate("h", 4.0)), dependencies=need, **fast), EXACT)
         p = problem_of(plan)
-        (found,) = [m for m in margins(plan, p, decisions_of(plan, p)) if m.kind == "demand"]
-        assert found.factor == pytest.approx(factor, rel=0.02) and found.factor <= factor + 1e-6 < found.breaks_at
+        (demand,) = [m for m in margins(plan, p, decisions_of(plan, p)) if m.kind == "demand"]
+        assert demand.factor == pytest.approx(factor, rel=0.02) and demand.factor <= factor + 1e-6 < demand.breaks_at
 
 
 def test_nothing_steers_requests_that_only_rescale():
@@ -224,20 +212,24 @@ def test_nothing_steers_requests_that_only_rescale():
     assert audit(plan).passed and not drill_plan(plan, "rescale").broken
     normal = next(s for s in plan.states if s.failure == NORMAL)
     assert normal.throughput_requests_per_second == pytest.approx((45 / 13, 20 / 13))
-    # two of three, 9, 4 and 1: the first is taken by all, the others by 4 / 5 and 1 / 5
+    # one of three, 9, 4 and 1: split by what each lets through; without a limit on the last all pass that one
     three = (gate("a", 9.0), gate("b", 4.0), gate("c", 1.0))
-    uneven = needing(three, demand=5, w=at_least(2, "a", "b", "c"))
-    plan = make_plan(uneven.model_copy(update={"failover": "rescale"}), EXACT)
-    assert plan.states[0].throughput_requests_per_second == pytest.approx((5.0, 4.0, 1.0))
-    assert audit(plan).passed and not drill_plan(plan, "rescale").broken
+    split = make_plan(
+        needing(three, demand=7, w=any_of("a", "b", "c")).model_copy(update={"failover": "rescale"}), EXACT
+    )
+    assert split.states[0].throughput_requests_per_second == pytest.approx((4.5, 2.0, 0.5))
+    free = needing((*three[:2], gate("c")), demand=7, w=any_of("a", "b", "c"))
+    split = make_plan(free.model_copy(update={"failover": "rescale"}), EXACT)
+    assert split.states[0].routed_via == ("1.3 gate:c",)
+    assert audit(split).passed and not drill_plan(split, "rescale").broken
 
 
 @pytest.mark.parametrize(
     ("limits", "need", "share"),
     [
-        ({"n": 8.0}, any_of(all_of("b", "n"), all_of("c", "n")), 0.8),  # both ways pass n
+        ({"n": 8.0}, all_of("n", any_of("b", "c")), 0.8),
         ({"b": 6.0, "n": 3.0}, any_of("b", "n"), 0.9),
-        ({"b": 9.0, "c": 4.0, "d": 1.0}, at_least(2, "b", "c", "d"), 0.5),  # all take b once: 4 + 1 with it
+        ({"b": 5.0, "c": 1.0, "d": 1.0}, any_of("b", "c", "d"), 0.7),
         ({"b": 4.0}, any_of("b", "n"), 1.0),
     ],
 )
@@ -252,14 +244,14 @@ def test_the_drill_finds_what_gateways_hold_up(limits: dict[str, float], need: N
 
 
 # ------------------------------------------------------------------ the plan file
-def lost_way() -> PlanFile:
+def one_lost() -> PlanFile:
     """6/s through g1 or g2, 4/s each in half of the cases, g2 may be lost for half of the requests."""
     study = needing((gate("g1", 4.0), gate("g2", 4.0)), lost="g2", demand=6, w=any_of("g1", "g2"))
     return make_plan(study.model_copy(update={"tiers": goal(fraction=0.5)}), EXACT)
 
 
-def test_the_plan_says_which_way_requests_take():
-    plan = lost_way()
+def test_the_plan_says_by_which_alternative_requests_go():
+    plan = one_lost()
     normal, broken = plan.states
     assert set(normal.routed_via) == {"1.1 gate:g1", "1.2 gate:g2"}
     assert sum(normal.throughput_requests_per_second) == pytest.approx(6.0)
@@ -278,46 +270,44 @@ def test_the_plan_says_which_way_requests_take():
             {"routed_via": ("1.1 gate:g1",), "throughput_requests_per_second": (6.0,)},
             "components_pass_what_they_can",
         ),
-        (0, {"routed_via": (), "throughput_requests_per_second": ()}, "requests_choose_their_way"),
+        (0, {"routed_via": (), "throughput_requests_per_second": ()}, "each_request_passes_one_alternative"),
         (
             1,
             {"routed_via": ("1.2 gate:g2",), "throughput_requests_per_second": (4.0,)},
-            "no_request_takes_a_closed_way",
+            "no_request_passes_a_closed_alternative",
         ),
         (0, {"routed_via": ("1.3 gate:g3",), "throughput_requests_per_second": (4.0,)}, "routed_via"),
     ],
 )
-def test_the_audit_looks_at_every_way(state: int, update: dict[str, Any], rule: str):
-    plan = lost_way()
+def test_the_audit_looks_at_every_alternative(state: int, update: dict[str, Any], rule: str):
+    plan = one_lost()
     wrong = [s.model_copy(update=update) if n == state else s for n, s in enumerate(plan.states)]
-    found = audit(sealed(plan.model_copy(update={"states": tuple(wrong)}))).violations
-    assert rule in {violation.rule for violation in found}
+    violations = audit(sealed(plan.model_copy(update={"states": tuple(wrong)}))).violations
+    assert rule in {violation.rule for violation in violations}
 
 
 # ------------------------------------------------------------------ random needs against brute force
 NAMES = "bcdefg"
 
 
-def random_needs(g: random.Random, depth: int, names: str) -> Needs:
-    parts = [
-        random_needs(g, depth - 1, names) if depth and g.random() < 0.4 else g.choice(names)
-        for _ in range(g.randint(1, 3))
-    ]
-    kind = g.choice(["all", "any", "any", "some"])
-    if kind == "some" and len(parts) > 1:
-        return at_least(g.randint(1, len(parts)), *parts)
-    return all_of(*parts) if kind == "all" else any_of(*parts)
+def random_needs(g: random.Random, names: str) -> Needs:
+    """All of some gates, any of some, or all of some of which two may do for each other."""
+    some = g.sample(names, g.randint(1, min(3, len(names))))
+    kind = g.choice(["all", "any", "any", "both"])
+    if kind == "both" and len(some) == 3:
+        return all_of(some[0], any_of(*some[1:]))
+    return all_of(*some) if kind == "all" else any_of(*some)
 
 
-def random_doors(seed: int) -> Study:
+def random_limits(seed: int) -> Study:
     """Six gates, some with limits, some that need others; a workload, two origins, two sites need some; a failure."""
     g = random.Random(seed)
     limits = {name: g.choice([None, 1.0, 2.0, 3.0, 5.0, 8.0]) for name in NAMES}
-    needs = {name: random_needs(g, 1, NAMES[n + 1 :]) for n, name in enumerate(NAMES[:-1]) if g.random() < 0.2}
-    needs |= {name: random_needs(g, 2, NAMES) for name in ("w", "o", "north") if g.random() < 0.7}
+    needs = {name: random_needs(g, NAMES[n + 1 :]) for n, name in enumerate(NAMES[:-1]) if g.random() < 0.1}
+    needs |= {name: random_needs(g, NAMES) for name in ("w", "o", "north") if g.random() < 0.6}
     site_needs = g.random() < 0.3
     if site_needs:
-        needs |= {name: random_needs(g, 1, NAMES) for name in "ah"}
+        needs |= {name: random_needs(g, NAMES) for name in "ah" if g.random() < 0.6}
     lost = {f"gate:{name}": 1.0 for name in g.sample(NAMES, g.randint(1, 2))}
     if not site_needs:  # with machines behind it, a part of a gate is a part of the machines
         lost |= {f"gate:{name}": g.choice([0.25, 0.5]) for name in g.sample(NAMES, 2) if limits[name] is not None}
@@ -352,8 +342,8 @@ def most_by_brute_force(study: Study, lost: dict[str, float], worth: list[float]
     streams: list[tuple[frozenset[str], int, Any]] = []
     lp = pulp.LpProblem("most", pulp.LpMaximize)
     for e, (_, o, placement) in enumerate(EDGES):
-        doors = ("workload:w", f"origin:{o}", "site:" + placement.partition("@")[2].rpartition("/")[0])
-        asked_for = [need for door in doors for need in needs.get(door, [])]
+        passed = ("workload:w", f"origin:{o}", "site:" + placement.partition("@")[2].rpartition("/")[0])
+        asked_for = [need for component in passed for need in needs.get(component, [])]
         mine = [some for some in sets if all(open_with(need, some, needs) for need in asked_for)]
         streams += [(some, e, lp.add_variable(f"s{len(streams) + n}", 0, 100)) for n, some in enumerate(mine)]
     lp.setObjective(pulp.lpSum(worth[e] * v for _, e, v in streams))
@@ -373,13 +363,13 @@ def most_by_rules(p: Problem, s: State, worth: list[float]) -> float:
     open_edges = [e for e, (w, o, at) in enumerate(EDGES) if at in live_edges(p, w, o, s[1])]
     open_edges = [e for e in open_edges if p.coverable[s[1]].get(EDGES[e][:2], 1.0) > 0]
     x.traffic = Sparse({(*EDGES[e], s): program.column(upper=100.0) for e in open_edges})
-    x.passing = Sparse({(c, s): program.column() for c in p.doors.components})
-    x.taking = Sparse({(way, s): program.column() for way in p.doors.ways})
+    x.component_throughput = Sparse({(c, s): program.column() for c in p.request_limits.components})
+    x.throughput = Sparse({(a, s): program.column() for a in p.request_limits.component_of})
     for rule in (
-        what_passes_is_counted,
-        requests_choose_their_way,
+        throughput_is_counted,
+        each_request_passes_one_alternative,
         components_pass_what_they_can,
-        no_request_takes_a_closed_way,
+        no_request_passes_a_closed_alternative,
     ):
         program.add(rule.__name__, rule(p, x, s))
     program.minimise(total((-worth[e], x.traffic[(*EDGES[e], s)]) for e in open_edges))
@@ -388,80 +378,119 @@ def most_by_rules(p: Problem, s: State, worth: list[float]) -> float:
 
 
 def test_random_needs_let_through_what_brute_force_says():
-    binding = choosing = shared = 0
+    counted = binding = dividing = 0
     for seed in range(SEEDS):
-        study = random_doors(seed)
-        worth = random.Random(seed).choices([1.0, 2.0, 3.0], k=len(EDGES))
+        study = random_limits(seed)
+        if not_counted(study):
+            with pytest.raises(InputError):
+                build(study)
+            continue
+        counted += 1
+        value = random.Random(seed).choices([1.0, 2.0, 3.0], k=len(EDGES))
         p = build(study)
         for f in p.failures:
-            found = most_by_rules(p, states(p, f)[0], worth)
-            truth = most_by_brute_force(study, dict(p.failures[f].lost), worth)
-            assert found == pytest.approx(truth, abs=1e-6), (seed, f)
+            most = most_by_rules(p, states(p, f)[0], value)
+            truth = most_by_brute_force(study, dict(p.failures[f].lost), value)
+            assert most == pytest.approx(truth, abs=1e-6), (seed, f)
             binding += 0 < truth < 100
-        choosing += bool(p.doors.choices)
-        shared += bool(p.doors.shared)
-    assert binding > SEEDS / 2 and choosing > SEEDS / 3 and shared > SEEDS / 20, (binding, choosing, shared)
+        dividing += bool(p.request_limits.alternatives)
+    assert counted > SEEDS / 2 and binding > SEEDS / 3 and dividing > SEEDS / 5, (counted, binding, dividing)
 
 
 # ------------------------------------------------------------------ what cannot be counted is found
-def tangled(gates: int = 12) -> Study:
-    """Each of the pairs at the workload shares gates with pairs at the origin: too many ways to write out."""
-    pairs = [any_of(f"g{n}", f"g{n + 1}") for n in range(gates - 1)]
-    more = [any_of(f"g{n}", f"g{(n + 5) % gates}", f"g{(n + 3) % gates}") for n in range(gates)]
-    return needing(tuple(gate(f"g{n}", 9.0) for n in range(gates)), w=all_of(*pairs), o=all_of(*more))
+G = [f"gate:g{n}" for n in range(4)]
+"""Gates; all but the last let 9 requests/s through."""
+CHAT, LONDON, EAST = "workload:chat", "origin:london", "site:alpha/east-1"
+UNCOUNTED: dict[str, tuple[dict[str, dict[str, Any]], str, str, str]] = {
+    # what needs what: the place of the finding, and what it got and how to cure it begin with
+    "several of more": (
+        {CHAT: {"at_least": 2, "of": G[:3]}},
+        "dependencies[0].needs",
+        "at_least 2, where gate:g0 has a limit",
+        "write any_of",
+    ),
+    "alternatives within alternatives": (
+        {CHAT: {"all_of": [G[3], {"any_of": [G[0], {"all_of": [G[1], G[3]]}]}]}},
+        "dependencies[0].needs.all_of[1]",
+        "a need within a need, where gate:g0 has a limit",
+        "name components only",
+    ),
+    "a limit below an alternative": (
+        {CHAT: {"any_of": [G[1], G[3]]}, G[3]: {"all_of": [G[2]]}},
+        "dependencies[0].needs",
+        "gate:g3, which needs a component with a limit",
+        "put the limit on the alternative itself",
+    ),
+    "alternatives below an alternative": (
+        {CHAT: {"any_of": [G[2], G[3]]}, G[3]: {"any_of": [G[0], G[1]]}},
+        "dependencies[0].needs",
+        "gate:g3, which needs a component with a limit",
+        "put the limit on the alternative itself",
+    ),
+    "a limit that two needs share": (
+        {CHAT: {"any_of": [G[0], G[3]]}, LONDON: {"any_of": [G[0], G[1]]}},
+        "components[0].most_requests_per_second",
+        "gate:g0 in several any_of of the same requests",
+        "name it in one any_of",
+    ),
+    "a limit that workload and site share": (
+        {CHAT: {"any_of": [G[0], G[1]]}, EAST: {"any_of": [G[2], G[1]]}},
+        "components[1].most_requests_per_second",
+        "gate:g1 in several any_of of the same requests",
+        "name it in one any_of",
+    ),
+}
 
 
-def test_too_many_ways_are_refused():
-    study = tangled(24)
-    with pytest.raises(TooManyWays, match=f"more than {MOST_WAYS} ways"):
-        doors_of(study, dependency_graph(study), [("w", "o", "m/m-cuda@p/a/m")])
-
-
-def found_in(tmp_path: Path, **changes: Any) -> list[str]:
-    with pytest.raises(InputError) as caught:
-        read_study(write_study(tmp_path, **changes))
-    return [f"{finding.expected} | {finding.got}" for finding in caught.value.findings]
-
-
-def test_what_cannot_be_counted_is_found_when_a_study_is_read(tmp_path: Path):
-    names = [f"g{n}" for n in range(24)]
-    components = [{"name": name, "kind": "gate", "most_requests_per_second": 9.0} for name in names]
-    study, _ = read_study(write_study(tmp_path / "plain"))
-    w, o = f"workload:{study.workloads[0].name}", f"origin:{study.origins[0].name}"
-    pairs = [{"any_of": [f"gate:g{n}", f"gate:g{n + 1}"]} for n in range(23)]
-    (text,) = found_in(
-        tmp_path / "tangled",
-        components=components,
-        failures=[],
-        tiers=[{"name": "gold"}, {"name": "bulk"}],
-        dependencies=[{"component": w, "needs": {"all_of": pairs}}],
-    )
-    assert text.startswith("few ways through alternatives that share components | gate:g0 in more than")
-    (text,) = found_in(
-        tmp_path / "login",
-        components=components[:1],
-        failures=[],
-        tiers=[{"name": "gold"}, {"name": "bulk"}],
-        dependencies=[
-            {
-                "component": w,
-                "needs": {"all_of": ["gate:g0"]},
-                "breaks": "new_logins",
-                "sessions_go_on_fraction": 0.5,
-            }
-        ],
-    )
-    assert text.startswith("no limit on requests | one, and gate:g0 is what new logins need")
-    both = [
-        {"component": w, "needs": {"any_of": ["gate:g0", "gate:g1"]}},
-        {"component": o, "needs": {"any_of": ["gate:g0", "gate:g2"]}},
+def limited_by(folder: Path, needs: dict[str, dict[str, Any]], limits: tuple[float | None, ...], **more: Any) -> Path:
+    """A study in files, in which some components need gates with limits."""
+    gates = [
+        {"name": f"g{n}", "kind": "gate"} | ({} if most is None else {"most_requests_per_second": most})
+        for n, most in enumerate(limits)
     ]
-    shared: dict[str, Any] = {
-        "components": components[:3],
-        "failures": [],
-        "tiers": [{"name": "gold"}, {"name": "bulk"}],
-        "dependencies": both,
+    dependencies = [{"component": component, "needs": need, **more} for component, need in needs.items()]
+    tiers = [{"name": "gold"}, {"name": "bulk"}]
+    return write_study(folder, components=gates, dependencies=dependencies, failures=[], tiers=tiers)
+
+
+@pytest.mark.parametrize("what", UNCOUNTED)
+def test_what_is_not_counted_is_found_when_a_study_is_read(tmp_path: Path, what: str):
+    needs, place, got, fix = UNCOUNTED[what]
+    with pytest.raises(InputError) as caught:
+        read_study(limited_by(tmp_path / "limited", needs, (9.0, 9.0, 9.0, None)))
+    (finding,) = [finding for finding in caught.value.findings if finding.level == "error"]
+    assert finding.where.endswith(f": {place}") and finding.got == got and finding.fix.startswith(fix)
+    assert "request" in finding.expected
+    # without limits availability is as general as needs are
+    study, _ = read_study(limited_by(tmp_path / "free", needs, (None,) * 4))
+    assert not not_counted(study)
+    # a study in a plan has no place in a file; it is not counted wrong, either
+    names = {gate.name: gate for gate in study.components}
+    limited = tuple(names[f"g{n}"].model_copy(update={"most_requests_per_second": 9.0}) for n in range(3))
+    with pytest.raises(InputError) as caught:
+        build(study.model_copy(update={"components": (*limited, names["g3"])}))
+    assert [finding.got for finding in caught.value.findings] == [got]
+
+
+def test_a_limit_on_what_new_logins_need_is_found(tmp_path: Path):
+    for need in ({"all_of": [G[0]]}, {"any_of": [{"all_of": [G[0], G[1]]}, G[3]]}):
+        needs = {CHAT: need}
+        login: dict[str, Any] = {"breaks": "new_logins", "sessions_go_on_fraction": 0.5}
+        with pytest.raises(InputError) as caught:
+            read_study(limited_by(tmp_path / str(len(need)), needs, (9.0, None, None, None), **login))
+        (finding,) = [finding for finding in caught.value.findings if finding.level == "error"]
+        assert finding.where.endswith(": components[0].most_requests_per_second")
+        assert finding.expected == "no limit on requests" and finding.got.startswith(
+            "one, and gate:g0 is what new login"
+        )
+
+
+def test_what_is_counted_is_no_finding(tmp_path: Path):
+    """Alternatives with and without limits, at the workload, the origin and the site, and what all of them pass."""
+    needs = {
+        CHAT: {"all_of": [{"any_of": [G[0], G[1]]}, {"at_least": 1, "of": [G[2], G[3]]}]},
+        LONDON: {"any_of": [G[1], G[0]]},
+        EAST: {"all_of": [G[3]]},
     }
-    assert read_study(write_study(tmp_path / "resolve", **shared))
-    texts = found_in(tmp_path / "rescale", **shared, failover="rescale")
-    assert [text.partition(" | ")[2].partition(" in several")[0] for text in texts] == ["gate:g0", "gate:g1", "gate:g2"]
+    study, _ = read_study(limited_by(tmp_path / "limited", needs, (9.0, 9.0, 9.0, None)))
+    assert not not_counted(study) and len(build(study).request_limits.alternatives) == 2
