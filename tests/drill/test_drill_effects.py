@@ -254,6 +254,11 @@ EITHER = Needs(any_of=("gateway:x", "gateway:y"))
             (Dependency(component="workload:chat", needs=Needs(any_of=("gateway:y", "gateway:z"))),),
             "gateway:y in several any_of of the same requests",
         ),
+        (
+            EITHER,
+            (needs("workload:chat", "gateway:z", breaks="new_logins", sessions_go_on_fraction=0.5),),
+            "a limit behind what new logins of workload:chat need",
+        ),
     ],
 )
 def test_limits_that_are_not_judged_are_a_finding(need: Needs, more: Any, got: str) -> None:
