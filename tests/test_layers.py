@@ -19,7 +19,7 @@ ONLY_IN = {
     "pulp": {"problem.algebra", "solve.*", "plan.explain"},
     "pandas": {"plan.tables", "importers.*", "questions.*", "review.*"},
     "highspy": {"solve.highs_instance", "solve.highs", "drill.*"},
-    "networkx": {"study.*"},
+    "networkx": {"study.*", "drill.graph"},
     "typer": {"cli.*"},
     "rich": {"cli.*", "review.render"},
 }

@@ -5,7 +5,7 @@ formula. It starts from the study and from counts of replicas and machines, and 
 hold.
 
 Two ways to fail over: `resolve` asks whether any new weights and starts of replicas meet every goal, by one small
-program per failure; `rescale` lets gateways renormalise their weights over what is left, and starts nothing.
+program per failure; `rescale` lets gateways renormalise their weights over what remains, and starts nothing.
 """
 
 from planner.drill.claims import drill_state_claims

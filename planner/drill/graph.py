@@ -24,6 +24,7 @@ class Graph:
     logins : component -> (needs, fraction of sessions that go on without them)
     limits : component -> most requests/s that it passes when nothing of it is lost
     passed : component -> what the requests pass that need it
+    serving : edges from what serves to what needs it for that, whether alone or as one of several
     ingresses : components with a limit that no machines need: lost in part, they let less through
     """
 
@@ -33,6 +34,7 @@ class Graph:
     starting: Mapping[str, Sequence[Needs]]
     limits: Mapping[str, float]
     passed: Mapping[str, Passed]
+    serving: nx.DiGraph
     ingresses: frozenset[str]
     hours_to_repair: Mapping[str, float]
 
@@ -62,17 +64,13 @@ class Graph:
     def may_start(self, value: Mapping[str, Numbers], count: int) -> dict[str, Numbers]:
         """1 where replicas of what contains or needs a component may start, else 0 [f]."""
         one = np.ones(count)
-        allowed: dict[str, Numbers] = {}
-        if not self.starting:
-            return defaultdict(lambda: one)
-        for component in self.order:
+        allowed: dict[str, Numbers] = defaultdict(lambda: one)
+        for component, needs in self.starting.items():
             free = one
-            for part in self.needs.get(component, ()):
-                for leaf in leaves(part):
-                    free = np.minimum(free, allowed[leaf])
-            for need in self.starting.get(component, ()):
+            for need in needs:
                 free = np.where(available(need, value, one) < 1.0, 0.0, free)
-            allowed[component] = free
+            for behind in (component, *nx.descendants(self.serving, component)):
+                allowed[behind] = np.minimum(allowed[behind], free)
         return allowed
 
 
@@ -129,7 +127,7 @@ def build_graph(instance: Instance) -> Graph:
     check_met_once(instance, passed)
     machines = {c for c in known if kind_and_name(c)[0] in ("pool", "placement")}
     ingresses = frozenset(c for c in limits if machines.isdisjoint({c, *nx.descendants(serving, c)}))
-    return Graph(order, needs, logins, starting, limits, passed, ingresses, repair)
+    return Graph(order, needs, logins, starting, limits, passed, serving, ingresses, repair)
 
 
 def _built_in(instance: Instance) -> defaultdict[str, list[Part]]:

@@ -167,13 +167,17 @@ def build_instance(study: Study, case: str = "base", longer: Latencies = NO_LATE
                 name = f"{model.model}/{profile.name}@{pool.id}"
                 made.append((name, model, profile, q, study.sites[site_number[pool.site]]))
     slices = time_slices_of(study, case)
-    flows = list(dict.fromkeys(flow for one in slices for flow, rate in one.wanted.items() if rate > 0))
+    flows: list[tuple[str, str]] = []
+    for one in slices:
+        flows += [flow for flow, rate in one.wanted.items() if rate > 0]
+    flows = list(dict.fromkeys(flows))
     workload_of = {w.name: w for w in study.workloads}
     tier_named = {tier.name: tier for tier in study.tiers}
     tier_of = [tier_named[workload_of[w].tier] for w, _ in flows]
     latency = {**latency_ms(study, list({site.id: site for *_, site in made}.values())), **longer}
 
-    row_of = {w: n for n, w in enumerate(dict.fromkeys(w for w, _ in flows))}
+    asking = dict.fromkeys(w for w, _ in flows)
+    row_of = {name: n for n, name in enumerate(asking)}
     by_workload = np.full((2, len(row_of), len(made)), math.nan)
     for name, n in row_of.items():
         w = workload_of[name]

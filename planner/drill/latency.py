@@ -41,7 +41,9 @@ def latency_ms(study: Study, sites: list[Site]) -> dict[tuple[str, str], float]:
     def stand_in(place: Place, region: str) -> tuple[str, str] | None:
         """The pair of regions near by whose round trip is known, or that are one; the fewest km replaced."""
         begins, ends = around(place), around(region_at[region]) | {region: 0.0}
-        pairs = [(begins[x] + ends[y], x, y) for x in begins for y in known_from.get(x, ()) if y in ends]
+        pairs = []
+        for x, km in begins.items():
+            pairs += [(km + ends[y], x, y) for y in known_from.get(x, ()) if y in ends]
         if region in begins:
             pairs.append((begins[region], region, region))
         return min(pairs)[1:] if pairs else None

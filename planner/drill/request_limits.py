@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import chain
 
 import numpy as np
 
@@ -17,7 +18,7 @@ FIX = "plan the study again: `planner plan` names the place and the cure"
 
 @dataclass(frozen=True)
 class Passed:
-    """What requests pass.
+    """What requests pass; all of it sorted, so that equal things are equal and programs are the same in every process.
 
     Parameters
     ----------
@@ -25,8 +26,8 @@ class Passed:
     any_of : alternatives of which each request takes one, where some have a limit
     """
 
-    always: frozenset[str] = frozenset()
-    any_of: frozenset[tuple[str, ...]] = frozenset()
+    always: tuple[str, ...] = ()
+    any_of: tuple[tuple[str, ...], ...] = ()
 
     def __bool__(self) -> bool:
         return bool(self.always or self.any_of)
@@ -39,9 +40,9 @@ def together(parts: Iterable[Passed]) -> Passed:
     """What requests pass that pass all of it; who cannot avoid a component takes it as an alternative, too."""
     always, any_of = set[str](), set[tuple[str, ...]]()
     for part in parts:
-        always |= part.always
-        any_of |= part.any_of
-    return Passed(frozenset(always), frozenset(names for names in any_of if always.isdisjoint(names)))
+        always.update(part.always)
+        any_of.update(part.any_of)
+    return Passed(tuple(sorted(always)), tuple(sorted(names for names in any_of if always.isdisjoint(names))))
 
 
 @dataclass(frozen=True)
@@ -121,7 +122,9 @@ def request_limits_of(
 ) -> RequestLimits:
     """How requests pass components with a limit, in so many failures that leave these available fractions."""
     by_flow, by_placement = passed_by_edge(instance, passed)
-    alternatives = {name for one in (*by_flow.values(), *by_placement.values()) for of in one.any_of for name in of}
+    alternatives = set[str]()
+    for of in (*by_flow.values(), *by_placement.values()):
+        alternatives.update(*of.any_of)
     names = sorted(alternatives | limits.keys())
     most = np.zeros((count, len(names)))
     for n, name in enumerate(names):
@@ -147,7 +150,7 @@ def passed_by_component(
     Raises
     ------
     InputError
-        when a limit lies deeper than one level of alternatives
+        when a limit lies deeper than one level of alternatives, or behind what new logins need
     """
     passed: dict[str, Passed] = {}
     refused: list[str] = []
@@ -162,14 +165,16 @@ def passed_by_component(
         if not any(passed[name] for name in names):
             return NOTHING
         plain = least_parts(part) == 1 and all(isinstance(one, str) for one in parts_of(part))
-        if not plain or not all(passed[name] in (NOTHING, Passed(frozenset({name}))) for name in names):
+        if not plain or not all(passed[name] in (NOTHING, Passed((name,))) for name in names):
             refused.append(f"limits deeper in what {of_component} needs")
-        return Passed(any_of=frozenset({names}))
+        return Passed(any_of=(names,))
 
     for component in order:
-        own = Passed(frozenset({component} & limits.keys()))
-        parts = [*needs.get(component, ()), *(part for part, _ in logins.get(component, ()))]
-        passed[component] = together([own, *(of(part, component) for part in parts)])
+        own = Passed((component,)) if component in limits else NOTHING
+        passed[component] = together([own, *(of(part, component) for part in needs.get(component, ()))])
+        for part, _ in logins.get(component, ()):
+            if any(passed[name] for name in leaves(part)):
+                refused.append(f"a limit behind what new logins of {component} need")
     _refuse(refused)
     return passed
 
@@ -187,7 +192,7 @@ def check_met_once(instance: Instance, passed: Mapping[str, Passed]) -> None:
     limits = RequestLimits({}, np.zeros((0, 0)), by_flow, by_placement)
     refused = []
     for of, _ in limits.groups(*edges):
-        times = Counter(name for alternatives in of.any_of for name in alternatives)
+        times = Counter(chain.from_iterable(of.any_of))
         refused += [f"{name} in several any_of of the same requests" for name, n in sorted(times.items()) if n > 1]
     _refuse(refused)
 

@@ -11,7 +11,7 @@ from typing import Any
 import highspy
 import numpy as np
 
-from planner.drill.instance import ROUNDING, TOLERANCE, Indices, Numbers
+from planner.drill.instance import ROUNDING, TOLERANCE, Indices, Instance, Numbers
 from planner.drill.remaining import Remaining
 from planner.drill.rescale import COLD_START, LAUNCHED, RECLAIMED, SERVED_BY, WARM
 from planner.drill.solving import MOST_NODES, Rows, best_integer, solver_of
@@ -98,9 +98,8 @@ def build(remaining: Remaining, times: list[float]) -> Template | None:
     if not len(flow):
         return None
     study, offered = instance.study, remaining.offered[0]
-    detection, limit = study.detection_seconds, study.utilisation.in_failure
+    limit = study.utilisation.in_failure
     n_k, n_i, n_e, n_q = len(flow), len(instance.demand), len(instance.placements), len(study.pools)
-    rates = np.array([math.inf if s.load_gib_per_second is None else s.load_gib_per_second for s in study.sites])
     per_share = instance.replica_seconds_in_failure[flow, placement] * offered[flow]
     largest = np.zeros(n_e)
     np.maximum.at(largest, placement, per_share)
@@ -112,8 +111,6 @@ def build(remaining: Remaining, times: list[float]) -> Template | None:
     share, beyond, short, kept, cold_started, headroom = np.split(columns, np.cumsum([n_k, n_i, n_i, n_e, n_e]), axis=1)
     rows = Rows()
     coverable, part, machines = [], [], []
-    limited_e = np.flatnonzero(np.isfinite(rates)[instance.site_of])
-    each_limited, ones_limited = np.arange(len(limited_e)), np.ones(len(limited_e))
     limits = LimitRows(remaining.limits, offered[flow], flow, placement, columns.size)
     for t, elapsed in enumerate(times):
         asked = (flow, share[t], np.ones(n_k)), (each_i, beyond[t], ones_i), (each_i, short[t], ones_i)
@@ -124,29 +121,59 @@ def build(remaining: Remaining, times: list[float]) -> Template | None:
         part.append(rows.at_most(np.full(n_e, np.inf), *((each_e, of[t], ones_e) for of in run_or_could)))
         need = [(instance.pool_of, of[t], instance.machines_per_replica) for of in run_or_could]
         machines.append(rows.at_most(np.zeros(n_q), *need))
-        if len(limited_e):
-            fed = np.where(np.isfinite(rates), rates, 0.0) * max(elapsed - detection, 0.0)
-            feeding = (instance.site_of[limited_e], cold_started[t, limited_e], instance.weights_gib[limited_e])
-            rows.at_most(np.where(np.isfinite(rates), fed, np.inf), feeding)
-        if t:
-            rows.at_most(zeros_e, (each_e, kept[t], ones_e), (each_e, kept[t - 1], -ones_e))
-        if t and len(limited_e):  # what was loaded stays: it was fed, and is not forgotten
-            before = each_limited, cold_started[t - 1, limited_e], ones_limited
-            rows.at_most(np.zeros(len(limited_e)), before, (each_limited, cold_started[t, limited_e], -ones_limited))
-        for u in range(t):
-            loading = elapsed - times[u] < instance.load_seconds - TOLERANCE
-            if u == t - 1:
-                loading |= instance.load_seconds > 0
-            e = np.flatnonzero(loading & (detection + instance.load_seconds <= elapsed + TOLERANCE))
-            runs = [(np.arange(len(e)), of[t, e], ones_e[e]) for of in (kept, cold_started)]
-            could = [(np.arange(len(e)), of[u, e], -ones_e[e]) for of in run_or_could]
-            rows.at_most(np.zeros(len(e)), *runs, *could)
+        _feed_rows(rows, instance, cold_started[t], elapsed)
+        _start_rows(rows, instance, times, t, run_or_could)
     for t in range(len(times)):
         limits.add(rows, share[t])
     lp = rows.program(limits.columns)
     bounded = coverable, part, machines
     by_time = share, beyond, short, kept, cold_started, headroom
     return Template(times, flow, placement, *by_time, *bounded, limits, lp, solver_of(lp))
+
+
+def _storage_gib_per_second(instance: Instance) -> Numbers:
+    """What each site's storage feeds, infinite where there is no limit."""
+    rates = [site.load_gib_per_second for site in instance.study.sites]
+    return np.array([math.inf if rate is None else rate for rate in rates])
+
+
+def _feed_rows(rows: Rows, instance: Instance, cold_started: Indices, elapsed: float) -> None:
+    """Storage feeds the weights of all that was cold-started at a site by some time; `cold_started`: columns [e]."""
+    rates = _storage_gib_per_second(instance)
+    e = np.flatnonzero(np.isfinite(rates)[instance.site_of])
+    if len(e):
+        since = max(elapsed - instance.study.detection_seconds, 0.0)
+        fed = np.where(np.isfinite(rates), np.where(np.isfinite(rates), rates, 0.0) * since, np.inf)
+        rows.at_most(fed, (instance.site_of[e], cold_started[e], instance.weights_gib[e]))
+
+
+def _start_rows(
+    rows: Rows, instance: Instance, times: list[float], t: int, run_or_could: tuple[Indices, Indices, Indices]
+) -> None:
+    """What runs at time t was kept, or could run at each earlier time at which it was loading.
+
+    Parameters
+    ----------
+    run_or_could : columns [t, e] of replicas kept, cold-started, and that could run beyond these
+    """
+    kept, cold_started, _ = run_or_could
+    each, ones = np.arange(len(instance.placements)), np.ones(len(instance.placements))
+    if t:
+        rows.at_most(0.0 * ones, (each, kept[t], ones), (each, kept[t - 1], -ones))
+        # what was loaded from storage with a limit stays: it was fed, and is not forgotten
+        e = np.flatnonzero(np.isfinite(_storage_gib_per_second(instance))[instance.site_of])
+        each, one = np.arange(len(e)), np.ones(len(e))
+        rows.at_most(0.0 * one, (each, cold_started[t - 1, e], one), (each, cold_started[t, e], -one))
+    in_time = instance.study.detection_seconds + instance.load_seconds <= times[t] + TOLERANCE
+    for u in range(t):
+        loading = times[t] - times[u] < instance.load_seconds - TOLERANCE
+        if u == t - 1:
+            loading |= instance.load_seconds > 0
+        e = np.flatnonzero(loading & in_time)
+        each, one = np.arange(len(e)), np.ones(len(e))
+        runs = [(each, of[t, e], one) for of in (kept, cold_started)]
+        could = [(each, of[u, e], -one) for of in run_or_could]
+        rows.at_most(0.0 * one, *runs, *could)
 
 
 def resolve(remaining: Remaining, templates: dict[Any, Template | None], most_nodes: int = MOST_NODES) -> Resolved:

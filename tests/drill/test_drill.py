@@ -79,7 +79,7 @@ def test_drill_shares_no_code_with_the_optimiser() -> None:
     assert "pulp" not in {n.partition(".")[0] for n in names}
 
 
-def test_hot_failover() -> None:
+def test_warm_failover() -> None:
     # 10 replicas at each site: either alone serves 10 · 10 = 100 of 100
     p = plan(study(holdings=hold(a=10, b=10)), {at("a"): 10, at("b"): 10}, chat(a=60, b=40))
     result = drill_plan(p)
@@ -137,7 +137,7 @@ def test_load_time_binds(load_seconds: float, at_60: float, at_400: float) -> No
 
 
 @pytest.mark.parametrize(("seconds", "at_400"), [(60.0, 1.0), (200.0, 0.4), (None, 0.4)])
-def test_a_claim_is_reclaimed_and_then_loaded(seconds: float | None, at_400: float) -> None:
+def test_a_claim_is_reclaimed_and_then_cold_started(seconds: float | None, at_400: float) -> None:
     # b: 10 machines of which 6 are lent. Back at 10 + 60 = 70 s, loading takes 300 s: 370 < 400. From 210 s: 510.
     s = study(
         holdings=hold(a=10, b=10),
@@ -149,7 +149,7 @@ def test_a_claim_is_reclaimed_and_then_loaded(seconds: float | None, at_400: flo
     assert served(result, A, 400.0) == pytest.approx(at_400)
 
 
-def test_what_comes_after_the_last_deadline_is_shown_as_recovered() -> None:
+def test_what_comes_after_the_last_deadline_is_recovered() -> None:
     # back at 10 + 60 = 70 s, loaded 300 s later: 370 s, long after the only deadline of 60 s
     s = study(holdings=hold(a=10, b=10), claims=(lend("b", 6, 60.0),), tiers=(tier(goal(within=60.0, fraction=0.4)),))
     result = drill_plan(plan(s, {at("a"): 10, at("b"): 4}, chat(a=100)))
@@ -398,7 +398,7 @@ def test_goals_expand_to_failures(survive: Any, ids: list[str]) -> None:
     assert sorted({r.failure for r in drill_fleet(s, []).rows}) == sorted(["normal", *ids])
 
 
-def test_clocks_and_due_fractions_are_those_of_all_tiers() -> None:
+def test_deadlines_and_due_fractions_are_those_of_all_tiers() -> None:
     tiers = (
         tier(goal(within=60.0, fraction=0.5), goal(within=300.0, fraction=0.4)),
         tier(goal(within=600.0), name="late"),
@@ -502,11 +502,11 @@ def test_whole_replicas_against_every_possibility(seed: int) -> None:
     # Each count of chat replicas leaves room for 2 · (machines - chat) of code: try them all.
     g = random.Random(seed)
     machines, chat_rate, code_rate = g.randint(1, 6), g.uniform(1, 60), g.uniform(1, 90)
-    hot, hot_code = g.randint(0, machines // 2), g.randint(0, machines)
+    warm, warm_code = g.randint(0, machines // 2), g.randint(0, machines)
     within = g.choice([60.0, 900.0])
     best = math.inf
     for chats, codes in itertools.product(range(machines + 1), range(2 * machines + 1)):
-        on_time = within == 900.0 or (chats <= hot and codes <= hot_code)
+        on_time = within == 900.0 or (chats <= warm and codes <= warm_code)
         if on_time and chats + codes / 2 <= machines:
             best = min(best, max(0.0, chat_rate - 10 * chats) + max(0.0, code_rate - 10 * codes))
     s = study(
@@ -519,7 +519,7 @@ def test_whole_replicas_against_every_possibility(seed: int) -> None:
         ),
         tiers=(tier(goal(within=within)),),
     )
-    replicas = {at("a"): 10, at("a", "coder/p"): 10, at("b"): hot, at("b", "coder/p"): hot_code}
+    replicas = {at("a"): 10, at("a", "coder/p"): 10, at("b"): warm, at("b", "coder/p"): warm_code}
     result = drill_plan(plan(s, replicas, {}))
     assert row(result, A, within).short_requests_per_second == pytest.approx(best, abs=1e-4)
 
@@ -622,8 +622,8 @@ def test_round_trips(origin: dict[str, Any], round_trips: list[Any], expected: f
         origins=(Origin(name="town", **origin),),
         round_trips=tuple(round_trips),
     )
-    found = planner.drill.latency.latency_ms(s, [sites[1]])["town", "google/b"]
-    assert found == (expected if math.isinf(expected) else pytest.approx(expected, rel=1e-9))
+    milliseconds = planner.drill.latency.latency_ms(s, [sites[1]])["town", "google/b"]
+    assert milliseconds == (expected if math.isinf(expected) else pytest.approx(expected, rel=1e-9))
 
 
 def test_what_was_measured_is_looked_up_before_anything_stands_in_for_it(monkeypatch) -> None:
@@ -676,8 +676,8 @@ def test_claims_that_hold() -> None:
 
 
 def test_a_state_left_out_is_as_normal() -> None:
-    found = drill_state_claims(claims_plan(*GOOD[:2]))
-    assert any(f.startswith(f"{B} at 60 s: chat from town on llm/p@google/b/m: dead") for f in found)
+    findings = drill_state_claims(claims_plan(*GOOD[:2]))
+    assert any(f.startswith(f"{B} at 60 s: chat from town on llm/p@google/b/m: dead") for f in findings)
     s = study(holdings=hold(a=10, b=1))
     p = plan(s, {at("a"): 10}, chat(a=100), [state({}, B, 60.0, same_as_normal=True)])
     assert not [f for f in drill_state_claims(p) if f.startswith(B)]
@@ -713,8 +713,8 @@ def test_a_state_left_out_is_as_normal() -> None:
     ],
 )
 def test_claims_that_do_not_hold(states: list[Any], says: str) -> None:
-    found = drill_state_claims(claims_plan(*states, *LOSS_OF_B))
-    assert any(says in finding for finding in found), found
+    findings = drill_state_claims(claims_plan(*states, *LOSS_OF_B))
+    assert any(says in finding for finding in findings), findings
 
 
 def test_claims_of_room_while_loading() -> None:
@@ -723,19 +723,19 @@ def test_claims_of_room_while_loading() -> None:
     good = [state(chat(b=40), A, 60.0, shed={"chat": {"town": 60.0}}, occupied={at("b"): 10}), *GOOD[1:]]
     assert drill_state_claims(claims_plan(*good, models=slow)) == ()
     bad = [state(chat(b=40), A, 60.0, shed={"chat": {"town": 60.0}}), *GOOD[1:]]
-    found = drill_state_claims(claims_plan(*bad, models=slow))
-    assert any("running, loading at 60 s: llm/p@google/b/m has 10, at most 4" in f for f in found)
+    findings = drill_state_claims(claims_plan(*bad, models=slow))
+    assert any("running, loading at 60 s: llm/p@google/b/m has 10, at most 4" in f for f in findings)
     # at a check-point between deadlines there must be room as well
     between = state({}, A, 70.0, occupied={at("b"): 11})
-    found = drill_state_claims(claims_plan(*GOOD, between))
-    assert f"{A} at 70 s: machines: google/b/m has 11, at most 10" in found
+    findings = drill_state_claims(claims_plan(*GOOD, between))
+    assert f"{A} at 70 s: machines: google/b/m has 11, at most 10" in findings
 
 
 def test_claims_of_storage_and_of_normal_operation() -> None:
     sites = (site("aws", "a"), site("google", "b", load_gib_per_second=1.0))
-    found = drill_state_claims(claims_plan(*GOOD, sites=sites))  # 600 GiB, of 390 s · 1 GiB/s
-    assert found == (f"{A} at 400 s: GiB loaded: google/b has 600, at most 390",)
+    findings = drill_state_claims(claims_plan(*GOOD, sites=sites))  # 600 GiB, of 390 s · 1 GiB/s
+    assert findings == (f"{A} at 400 s: GiB loaded: google/b has 600, at most 390",)
     s = study(holdings=hold(a=5), tiers=(tier(),))
-    found = drill_state_claims(plan(s, {at("a"): 5}, chat(a=60)))
-    assert "normal at 0 s: load in replicas: llm/p@aws/a/m has 6, at most 5" in found
-    assert "normal at 0 s: tier gold is short by 40 requests/s of due" in found
+    findings = drill_state_claims(plan(s, {at("a"): 5}, chat(a=60)))
+    assert "normal at 0 s: load in replicas: llm/p@aws/a/m has 6, at most 5" in findings
+    assert "normal at 0 s: tier gold is short by 40 requests/s of due" in findings

@@ -10,6 +10,7 @@ from planner.drill import drill_plan, drill_state_claims
 from planner.plan.audit import audit
 from planner.plan.plan import make_plan
 from planner.solve.search import Effort, Infeasible
+from planner.study.checks.request_limits import not_counted
 from planner.study.records.study import Component, Counted, Dependency, Failover, Goal, NamedFailure, Needs, Study
 
 PARTS, SEEDS = 4, 60
@@ -130,6 +131,7 @@ def test_plans_with_choices_between_gateways_pass_audit_and_drill(part: int, fai
             study = with_commitments(with_request_limits(with_effects(study, g), g), g)
         else:
             study = with_request_limits(study, g, 0.35).model_copy(update={"failover": failover})
+        assert not not_counted(study), seed
         try:
             plan = make_plan(study, Effort(gap_fraction=0.02))
         except Infeasible:

@@ -254,6 +254,11 @@ EITHER = Needs(any_of=("gateway:x", "gateway:y"))
             (Dependency(component="workload:chat", needs=Needs(any_of=("gateway:y", "gateway:z"))),),
             "gateway:y in several any_of of the same requests",
         ),
+        (
+            EITHER,
+            (needs("workload:chat", "gateway:z", breaks="new_logins", sessions_go_on_fraction=0.5),),
+            "a limit behind what new logins of workload:chat need",
+        ),
     ],
 )
 def test_limits_that_are_not_judged_are_a_finding(need: Needs, more: Any, got: str) -> None:
@@ -341,7 +346,7 @@ def test_on_demand_counts_as_far_as_the_study_says() -> None:
     assert served(drill_plan(p, which=(("site",), ())), A, 400.0) == 1.0
 
 
-def test_what_is_left_on_the_market_is_obtained_and_loaded() -> None:
+def test_what_remains_on_the_market_is_obtained_and_launched() -> None:
     # 16 units, 4 rented: half of 12 can be had 10 + 40 = 50 s after the begin, and run 300 s later: 4 + 6 replicas
     for seconds, share in ((40.0, 1.0), (90.0, 1.0), (91.0, 0.4)):
         s = on_demand(obtainable_fraction=0.5, obtain_seconds=seconds)
@@ -349,13 +354,13 @@ def test_what_is_left_on_the_market_is_obtained_and_loaded() -> None:
         late = row(drill_plan(p), "provider:aws", 400.0)
         assert late.served_fraction == pytest.approx(share)
         assert (late.warm_fraction, late.launched_fraction) == (pytest.approx(0.4), pytest.approx(share - 0.4))
-        # a plan that says they serve at 400 s, though they were obtained at 101 s, is found out
+        # a plan that says they serve at 400 s, though they were obtained at 101 s, is caught
         says = state(chat(b=100), "provider:aws", 400.0, cold_started={at("b"): 6})
         told = " ".join(drill_state_claims(p.model_copy(update={"states": (*p.states, says)})))
         assert ("under what loads at 100.999 s: google/b/m has 10, at most 4" in told) == (seconds == 91.0)
 
 
-def test_machines_that_come_back_are_told_apart() -> None:
+def test_machines_that_come_back_are_reclaimed() -> None:
     s = study(holdings=hold(a=10, b=10), claims=(lend("b", 6, 60.0),), tiers=(tier(goal(within=400.0)),))
     late = row(drill_plan(plan(s, {at("a"): 10, at("b"): 4}, chat(a=100))), A, 400.0)
     assert (late.warm_fraction, late.reclaimed_fraction, late.cold_start_fraction) == pytest.approx((0.4, 0.6, 0.0))

@@ -22,7 +22,7 @@ def built(**more) -> PlanFile:
     return plan
 
 
-def test_a_module_is_not_there_before_its_longest_clock():
+def test_a_module_does_not_run_before_its_longest_lead_time():
     # 12 months for the power: ordered on 1 January 2027 it is there on the first day of quarter 5
     plan = built()
     assert {row.when for row in plan.builds} == {"quarter-5"}
@@ -36,7 +36,7 @@ def test_a_module_is_not_there_before_its_longest_clock():
     assert "builds: own/h:two: no such build-out" in drill_plan(lost).findings
 
 
-def test_a_contract_is_not_there_before_its_lead_time():
+def test_a_contract_does_not_run_before_its_lead_time():
     late = [offer("a/x/m", 1, "commitment", term_months=3.0, lead_days=100.0), offer("a/x/m", 2)]
     plan = make_plan(small(Horizon(start=START, quarters=2), 5.0, bought=late, today=START), EXACT)
     assert not drill_plan(plan).findings
@@ -46,7 +46,7 @@ def test_a_contract_is_not_there_before_its_lead_time():
     assert any(text.startswith("a/x/m:commitment in quarter-1: ordered on") for text in drill_plan(early).findings)
 
 
-def test_what_is_there_on_some_day_draws_power():
+def test_what_runs_on_a_day_draws_power():
     # a module of 20 kW holds 2 machines of 10 kW; a third that is held until the middle of quarter 6 draws in it,
     # though it counts for nothing there
     plan = built()
@@ -55,21 +55,21 @@ def test_what_is_there_on_some_day_draws_power():
     held = Holding(pool="own/h/m", machines=2, from_day=fifth.first, until=sixth.first + timedelta(days=40))
     more = plan.model_copy(update={"study": plan.study.model_copy(update={"holdings": (held,)})})
     assert sixth.held(more.study) == {} and sixth.held_at_once(more.study) == {"own/h/m": 2}
-    found = [text for text in drill_plan(more).findings if "draw" in text]
-    assert found == [f"quarter-{n}/mean-hour: machines at own/h draw 30 kW, at most 20" for n in (5, 6)]
+    draws = [text for text in drill_plan(more).findings if "draw" in text]
+    assert draws == [f"quarter-{n}/mean-hour: machines at own/h draw 30 kW, at most 20" for n in (5, 6)]
 
 
 @pytest.mark.parametrize(
-    ("days", "whole", "some"),
+    ("days", "throughout", "on_a_day"),
     [
         (60.0, [False, False], [True, False]),
         (90.0, [True, False], [True, False]),  # January to March
         (150.0, [True, False], [True, True]),
     ],
 )
-def test_a_block_that_ends_inside_a_period_counts_for_none_of_it(days, whole, some):
+def test_a_block_that_ends_inside_a_period_counts_for_none_of_it(days, throughout, on_a_day):
     block, price = offer("a/x/m", 1, "capacity_block", length_days=days)
     study = small(Horizon(start=START, quarters=2), 5.0, bought=[(block, price), offer("a/x/m", 9)])
     slices, row = time_slices_of(study), Purchase(offer=block.id, when="quarter-1", units=1)
-    assert [m.has(block, row, slices) for m in slices] == whole
-    assert [m.has(block, row, slices, throughout=False) for m in slices] == some
+    assert [m.has(block, row, slices) for m in slices] == throughout
+    assert [m.has(block, row, slices, throughout=False) for m in slices] == on_a_day

@@ -131,9 +131,11 @@ def test_machines_that_go_are_missed_in_the_period_after():
     plan = make_plan(small(horizon, 10.0, holdings=(Holding(pool="a/x/m", machines=2, until=ends),)), EXACT)
     assert [row.when for row in plan.purchases] == ["quarter-2/mean-hour"] and not drill_plan(plan).broken
     less = plan.model_copy(update={"purchases": ()})
-    found = drill_plan(less)
-    assert next(text for text in found.findings if "machines with rollouts" in text).startswith("quarter-2/mean-hour: ")
-    assert {row.hour for row in found.rows if row.broken} == {"quarter-2/mean-hour"}
+    result = drill_plan(less)
+    assert next(text for text in result.findings if "machines with rollouts" in text).startswith(
+        "quarter-2/mean-hour: "
+    )
+    assert {row.hour for row in result.rows if row.broken} == {"quarter-2/mean-hour"}
 
 
 def test_work_that_waits_is_done_over_its_period():

@@ -54,11 +54,11 @@ def test_the_worst_flow_is_named_where_the_tier_is_served_enough():
 
 def test_a_broken_goal_names_it_too():
     s = two_flows(tiers=(Tier(name="gold", survive=(goal(fraction=0.8), goal(fraction=0.95))),))
-    found = broken_goals(s, drill_plan(planned(s), "rescale"))
-    assert [b.goal.serve_fraction for b in found] == [0.8, 0.95], (
+    broken = broken_goals(s, drill_plan(planned(s), "rescale"))
+    assert [b.goal.serve_fraction for b in broken] == [0.8, 0.95], (
         "90 % of the tier hide neither: code is served nothing"
     )
-    assert {b.flow_served_fraction for b in found} == {0.0}
+    assert {b.flow_served_fraction for b in broken} == {0.0}
 
 
 def test_no_flow_is_named_where_all_fare_alike():
