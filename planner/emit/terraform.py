@@ -43,6 +43,8 @@ GKE_MACHINE = {"v5litepod-1": "ct5lp-hightpu-1t", "v5litepod-4": "ct5lp-hightpu-
 """Compute Engine's machine type of a TPU slice named by its chips (GKE documentation, plan TPUs, 2026)."""
 
 OPTIONS: Mapping[str, str] = {}
+Regions = Mapping[str, Mapping[str, list[Cell]]]
+"""Cloud -> slug of a region -> its groups of machines; clouds without any are not in it."""
 
 
 def files(plan: PlanFile | Plan, options: Mapping[str, str]) -> dict[str, str]:
@@ -53,18 +55,19 @@ def files(plan: PlanFile | Plan, options: Mapping[str, str]) -> dict[str, str]:
     options : `not_proven`: why the plan is not proven, for the header of the files
     """
     fleet = fleet_of(plan)
-    regions = {cloud: _regions(fleet, cloud) for cloud in CLOUDS}
-    used = [cloud for cloud in CLOUDS if regions[cloud]]
+    regions = {cloud: cells for cloud in CLOUDS if (cells := _regions(fleet, cloud))}
     header = _header(fleet, options)
-    data = {cloud: {name: _region(fleet, cloud, cells) for name, cells in regions[cloud].items()} for cloud in used}
-    environment = {f"{cloud}_environment": _environment(cloud, regions[cloud]) for cloud in used}
+    data, environment = {}, {}
+    for cloud, cells_in in regions.items():
+        data[cloud] = {name: _region(fleet, cloud, cells) for name, cells in cells_in.items()}
+        environment[f"{cloud}_environment"] = _environment(cloud, cells_in)
     made = {
-        "main.tf.json": sorted_json(_root(used, regions, header), indent=2),
+        "main.tf.json": sorted_json(_root(regions, header), indent=2),
         "variables.tf": root_variables(),
         "plan.auto.tfvars.json": sorted_json(data, indent=2),
-        "plan.tftest.json": sorted_json(_tests(fleet, used, regions, header), indent=2),
+        "plan.tftest.json": sorted_json(_tests(fleet, regions, header, environment), indent=2),
         "environment.example.json": sorted_json(environment, indent=2),
-        **{f"modules/{cloud}/main.tf": _static(f"{cloud}/main.tf") for cloud in used},
+        **{f"modules/{cloud}/main.tf": _static(f"{cloud}/main.tf") for cloud in regions},
     }
     return {**made, **ticket_files(fleet, options, owned=False)}
 
@@ -165,10 +168,10 @@ def _midnight(day: date) -> str:
     return f"{day.isoformat()}T00:00:00Z"
 
 
-def _root(used: list[str], regions: dict[str, dict[str, list[Cell]]], header: list[str]) -> dict[str, Any]:
+def _root(regions: Regions, header: list[str]) -> dict[str, Any]:
     """The root module: slugs, aliases and references, nothing that a person wrote."""
-    providers = [name for cloud in used for name in PROVIDERS[cloud]]
-    modules = [(cloud, region) for cloud in used for region in regions[cloud]]
+    providers = [name for cloud in regions for name in PROVIDERS[cloud]]
+    modules = [(cloud, region) for cloud in regions for region in regions[cloud]]
     root: dict[str, Any] = {
         "//": header,
         "terraform": [
@@ -180,18 +183,23 @@ def _root(used: list[str], regions: dict[str, dict[str, list[Cell]]], header: li
             }
         ],
         "output": {
-            name: {"value": f"${{merge({', '.join(['{}', *parts])})}}"}
-            for name, parts in (
-                ("machines", [f"module.{c}-{r}.machines" for c, r in modules]),
-                ("reserved", [f"module.{c}-{r}.reserved" for c, r in modules]),
-                ("drafted", [f"module.{c}-{r}.drafted" for c, r in modules if c == "google"]),
-            )
+            "machines": _merged("machines", modules),
+            "reserved": _merged("reserved", modules),
+            "drafted": _merged("drafted", [(c, r) for c, r in modules if c == "google"]),
         },
     }
-    blocks = {name: block for cloud in used for name, block in _provider_blocks(cloud, list(regions[cloud])).items()}
     if modules:
-        root |= {"provider": blocks, "module": {f"{c}-{r}": [_module(c, r)] for c, r in modules}}
+        root["provider"] = {}
+        for cloud in regions:
+            root["provider"] |= _provider_blocks(cloud, list(regions[cloud]))
+        root["module"] = {f"{c}-{r}": [_module(c, r)] for c, r in modules}
     return root
+
+
+def _merged(name: str, modules: list[tuple[str, str]]) -> dict[str, str]:
+    """An output of the root: that of its modules in one map."""
+    parts = ["{}", *(f"module.{cloud}-{region}.{name}" for cloud, region in modules)]
+    return {"value": f"${{merge({', '.join(parts)})}}"}
 
 
 def _provider_blocks(cloud: str, regions: list[str]) -> dict[str, list[dict[str, Any]]]:
@@ -244,11 +252,9 @@ def _environment(cloud: str, regions: Mapping[str, Any]) -> dict[str, Any]:
     return dict.fromkeys(regions, forms[cloud])
 
 
-def _tests(
-    fleet: Fleet, used: list[str], regions: dict[str, dict[str, list[Cell]]], header: list[str]
-) -> dict[str, Any]:
+def _tests(fleet: Fleet, regions: Regions, header: list[str], environment: dict[str, Any]) -> dict[str, Any]:
     """Tests of the plan's counts with mocked providers: as it comes, and with everything opted in."""
-    cells = list(chain.from_iterable(cells for cloud in used for cells in regions[cloud].values()))
+    cells = list(chain.from_iterable(cells for cloud in regions for cells in regions[cloud].values()))
 
     def machines(*instruments: str) -> dict[str, int]:
         return {cell.name: cell.machines for cell in cells if cell.lot.rule.instrument in instruments}
@@ -258,14 +264,14 @@ def _tests(
         if cell.lot.rule.instrument == "future_reservation":
             chips[cell.name] = cell.machines * fleet.machine_of[cell.lot.pool].accelerators
     mocks: dict[str, list[dict[str, Any]]] = {}
-    for cloud in used:
+    for cloud in regions:
         for name in PROVIDERS[cloud]:
             mocks[name] = [{}] if cloud == "azure" else [{"alias": region} for region in regions[cloud]]
-    opted = {name: True for cloud in used for name in OPTED_IN[cloud]}
+    opted = {name: True for cloud in regions for name in OPTED_IN[cloud]}
     return {
         "//": header,
         "mock_provider": mocks,
-        "variables": {f"{cloud}_environment": _environment(cloud, regions[cloud]) for cloud in used},
+        "variables": environment,
         "run": {
             "what_the_plan_starts_at_once": {
                 "command": "plan",
