@@ -6,7 +6,7 @@ used or not: per used hour that over the utilisation. Where the two are equal is
 
 import itertools
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Literal
 
@@ -82,18 +82,17 @@ class Crossing:
     Parameters
     ----------
     hourly_usd_per_hour : price of the hourly one over the months of the other, by its price path [USD/h]
-    utilisation : above it the fixed one is cheaper; above 1: never
     """
 
     fixed: Option
     hourly: Option
     hourly_usd_per_hour: float
-    utilisation: float = field(init=False)
 
-    def __post_init__(self) -> None:
-        """Formula: usd_per_hour of the fixed one / of the hourly one."""
+    @property
+    def utilisation(self) -> float:
+        """Above it the fixed one is cheaper; above 1: never. Formula: usd_per_hour of the fixed one / of the other."""
         usd = self.hourly_usd_per_hour
-        object.__setattr__(self, "utilisation", self.fixed.usd_per_hour / usd if usd > 0 else float("inf"))
+        return self.fixed.usd_per_hour / usd if usd > 0 else float("inf")
 
 
 @dataclass(frozen=True)
