@@ -22,11 +22,11 @@ from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
-sys.path.insert(0, str(ROOT / "tests"))
+sys.path.insert(0, str(ROOT / "tests" / "support"))
 
 from drill_fixtures import goal, machine, model, plan, point, profile, site, study, workload  # noqa: E402
 
-from planner.drill import drill_plan, failures, left, moments, replay, resolve, standing  # noqa: E402
+from planner.drill import baseline, drill_plan, failures, remaining, replay, resolve, time_slices  # noqa: E402
 from planner.plan.file import plan_text, sealed  # noqa: E402
 from planner.study.records.inventory import Pool  # noqa: E402
 from planner.study.records.plan import PlanFile  # noqa: E402
@@ -71,16 +71,16 @@ def made(pools: int, flows: int, seed: int) -> PlanFile:
         tiers=tiers,
         utilisation=Utilisation(normal=0.85, in_failure=0.95),
     )
-    world, _, _ = replay.prepare(of)
-    names = list(world.placements)
+    instance, _, _ = replay.prepare(of)
+    names = list(instance.placements)
     traffic: dict[tuple[str, str, str], float] = {}
     load = [0.0] * len(names)
-    for (w, o), i in world.flows.items():
-        open = [e for e in range(len(names)) if world.normal[i, e]] or [0]
+    for (w, o), i in instance.flows.items():
+        open = [e for e in range(len(names)) if instance.normal[i, e]] or [0]
         chosen = g.sample(open, min(3, len(open)))
         for e in chosen:
-            traffic[w, o, names[e]] = float(world.demand[i]) / len(chosen)
-            load[e] += traffic[w, o, names[e]] * float(world.replica_seconds[i, e])
+            traffic[w, o, names[e]] = float(instance.demand[i]) / len(chosen)
+            load[e] += traffic[w, o, names[e]] * float(instance.replica_seconds[i, e])
     replicas = {names[e]: int(1.33 * load[e] / 0.85) + 1 for e in range(len(names))}
     holdings = tuple(
         Holding(pool=name.partition("@")[2], machines=int(1.1 * count) + 1) for name, count in replicas.items()
@@ -100,7 +100,7 @@ def over_time(one: PlanFile, quarters: int, hours: int) -> PlanFile:
     )
     horizon = Horizon(start=one.study.horizon.start, quarters=quarters, hours=each)
     of = one.study.model_copy(update={"horizon": horizon, "demand": rows})
-    ids = [(m.hour, factors[m.hour.rpartition("/")[2]]) for m in moments.moments(of)]
+    ids = [(m.hour, factors[m.hour.rpartition("/")[2]]) for m in time_slices.time_slices_of(of)]
     return sealed(
         one.model_copy(
             update={
@@ -122,10 +122,10 @@ def measure_over_time(plan: PlanFile) -> None:
     """Both ways over all hours of a plan, each a failure of each hour."""
     _, graph, _ = replay.prepare(plan.study)
     lost = graph.of_kind("site")
-    every = len(moments.moments(plan.study))
-    print(f"{len(plan.study.pools)} pools, {len(lost)} failures in each of {every} hours")
+    hours = len(time_slices.time_slices_of(plan.study))
+    print(f"{len(plan.study.pools)} pools, {len(lost)} failures in each of {hours} hours")
     for mode in ("rescale", "resolve"):
-        timed(f"{mode}, over time", len(lost) * every, partial(drill_plan, plan, mode, which=(("site",), ())))
+        timed(f"{mode}, over time", len(lost) * hours, partial(drill_plan, plan, mode, which=(("site",), ())))
 
 
 def timed(what: str, count: int, run: Any) -> float:
@@ -152,14 +152,14 @@ def main() -> None:
     if asked.quarters:
         measure_over_time(over_time(made_plan, asked.quarters, asked.hours))
         return
-    world, of, _ = replay.prepare(made_plan.study)
-    lost = failures.failures_of_kind(world, of, (), ("site",))[: asked.failures]
-    every = standing.hours_of(made_plan)
-    stock, _ = standing.of_plan(world, made_plan, lost, every[0], every)
-    print(f"{asked.pools} pools, {len(world.flows)} demand rows, {int(world.in_failure.sum()):,} edges")
+    instance, of, _ = replay.prepare(made_plan.study)
+    lost = failures.failures_of_kind(instance, of, (), ("site",))[: asked.failures]
+    slices = baseline.hours_of(made_plan)
+    fleets = replay._fleets_of(instance, lost, made_plan, slices[0], slices)
+    print(f"{asked.pools} pools, {len(instance.flows)} demand rows, {int(instance.in_failure.sum()):,} edges")
 
     def replayed(mode: Any, some: Any) -> Any:
-        return lambda: replay._drill(world, of, some, stock, mode, "", [], None)
+        return lambda: replay._drill(fleets, of, some, mode, None)
 
     fast = timed("rescale", len(lost), replayed("rescale", lost))
     some = lost[:: max(1, len(lost) // asked.resolved)][: asked.resolved]
@@ -168,8 +168,8 @@ def main() -> None:
 
     def anew() -> None:
         for failure in few:
-            alone = left.what_is_left(world, of, stock, [failure])
-            resolve.resolve(world, stock, alone, {})
+            alone = remaining.what_remains(fleets.in_failure, of, [failure])
+            resolve.resolve(alone, {})
 
     cold = timed("resolve, a program each", len(few), anew)
     print(f"resolve / rescale, per failure: {slow / fast:.0f}; a program each / shared: {cold / slow:.1f}")

@@ -48,11 +48,14 @@ sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
 from studies import machine_type, model, offer, profile, site, study, workload  # noqa: E402
 
 from planner.problem.build import build  # noqa: E402
-from planner.problem.problem import Decisions, Problem  # noqa: E402
+from planner.problem.decisions import Decisions  # noqa: E402
+from planner.problem.problem import Problem  # noqa: E402
 from planner.problem.rules.costs import cost_usd  # noqa: E402
-from planner.solve.failure_test import TestProgram  # noqa: E402
-from planner.solve.program import OPTIMAL, add_failure, start_program  # noqa: E402
-from planner.solve.search import Effort, _Search  # noqa: E402
+from planner.solve.columns import add_failure, start_program  # noqa: E402
+from planner.solve.feasibility_subproblem import FeasibilitySubproblem  # noqa: E402
+from planner.solve.lp_bound import relax  # noqa: E402
+from planner.solve.program import OPTIMAL  # noqa: E402
+from planner.solve.search import Effort, Search  # noqa: E402
 from planner.study.dependencies import NORMAL  # noqa: E402
 from planner.study.records.inventory import Pool  # noqa: E402
 from planner.study.records.study import Goal, Horizon, NamedFailure, Origin, Study, Tier, Utilisation  # noqa: E402
@@ -155,11 +158,11 @@ def loop(p: Problem, name: str, maker: Maker) -> tuple[Line, Decisions]:
         tests += stage == "testing failures"
 
     began = time.perf_counter()
-    search = _Search(p, Effort(), maker, count)
-    cost = search.relax()
+    search = Search(p, Effort(), maker, count)
+    cost = relax(search)
     seconds = time.perf_counter() - began
     lp = search.program.lp
-    note = f"{len(search.entered)} of {len(p.failures) - 1} failures entered, {search.passes} passes, {tests} tests"
+    note = f"{len(search.binding)} of {len(p.failures) - 1} failures binding, {search.passes} passes, {tests} tests"
     line = Line(name, seconds, search.passes + tests, len(lp.columns), len(lp.rows), cost, note)
     return line, search.purchases(whole=False)
 
@@ -183,7 +186,7 @@ def full(p: Problem, name: str, maker: Maker) -> Line:
 
 def tests(p: Problem, name: str, maker: Maker, purchases: Decisions) -> Line:
     """One test of every failure with what the loop bought; building the test programs is left out."""
-    programs = {clocks: TestProgram(p, clocks, None if maker is None else maker()) for clocks in _patterns(p)}
+    programs = {clocks: FeasibilitySubproblem(p, clocks, None if maker is None else maker()) for clocks in _patterns(p)}
     failures = [f for f in p.failures if f != NORMAL]
     for clocks, test in programs.items():  # the first solve of each sends everything, in both ways
         test.test(next(f for f in failures if p.deadlines_seconds[f] == clocks), purchases)

@@ -61,6 +61,11 @@ class InputError(PlannerError):
         super().__init__("\n".join(str(finding) for finding in findings))
 
 
+def refusal(where: str, expected: str, got: str, fix: str) -> InputError:
+    """The error of one finding, to be raised: the parts of a `Finding`, in their order."""
+    return InputError([Finding(where, expected, got, fix)])
+
+
 class SolverError(PlannerError):
     """The solver answered something that is neither a solution nor a proof of infeasibility."""
 

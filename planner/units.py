@@ -54,12 +54,12 @@ def after_months(start: date, months: float) -> date:
     >>> after_months(date(2027, 1, 1), 1.5)
     datetime.date(2027, 2, 15)
     """
-    whole = math.floor(months + 1e-9)
+    full = math.floor(months + 1e-9)
 
     def day(n: int) -> date:
         years, month = divmod(start.month - 1 + n, 12)
         year = start.year + years
         return date(year, month + 1, min(start.day, monthrange(year, month + 1)[1]))
 
-    part = months - whole
-    return day(whole) if part <= 1e-9 else day(whole) + timedelta(days=round(part * (day(whole + 1) - day(whole)).days))
+    part = months - full
+    return day(full) if part <= 1e-9 else day(full) + timedelta(days=round(part * (day(full + 1) - day(full)).days))

@@ -32,7 +32,7 @@ def picture(review: str) -> str:
     lines = review.splitlines()
     titles = [i for i, line in enumerate(lines) if line.isupper() and not line.startswith(" ")]
     part = {lines[i]: lines[i:j] for i, j in zip(titles, [*titles[1:], len(lines)], strict=True)}
-    ends = next(i for i, line in enumerate(part["ORDER"]) if line.startswith("  by ="))
+    ends = next(i for i, line in enumerate(part["ORDER"]) if line.startswith("  order by ="))
     table = next(i for i, line in enumerate(part["FAILURES"]) if line.startswith("───"))
     shown = [
         lines[0],

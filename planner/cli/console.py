@@ -8,17 +8,19 @@ import os
 import re
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from planner.errors import Finding, InputError, NoPlan, PlannerError, Undelivered, printable
+from planner.errors import Finding, InputError, NoPlan, PlannerError, Undelivered, printable, refusal
 from planner.interruption import exit_code
 from planner.study.files import check_writable, remembering, write_atomically
 
 if TYPE_CHECKING:
-    from planner.study.records.plan import PlanFile
+    from planner.plan.in_hand import Plan
+    from planner.review.report import Report
+    from planner.study.records.study import RunningReplicas, Study
 
 SHOW_PROGRESS_AFTER_SECONDS = 1.0
 PLAIN = str.maketrans({"─": "-", "×": "x", "…": "...", "≤": "<=", "≥": ">=", "·": "-", "→": "->", "±": "+-"})
@@ -27,6 +29,7 @@ _STEERING = re.compile(r"[\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069]")
 
 
 KEEPS = "Ctrl-C or SIGTERM ends it with the best plan found so far"
+KEEPS_PLANS = "Ctrl-C or SIGTERM keeps what is done"
 """What the progress of a search says of an end before its time."""
 
 _written: list[str] = []
@@ -59,7 +62,7 @@ def emit(text: str, out: Path | None) -> None:
     check_writable(out)
     if os.path.realpath(out) in _written:
         fix = "name another file"
-        raise InputError([Finding(str(out), "a file of its own for each result", "one that was just written", fix)])
+        raise refusal(str(out), "a file of its own for each result", "one that was just written", fix)
     target = write_atomically(out, text)
     if target.is_file():
         _written.append(os.path.realpath(target))
@@ -106,9 +109,9 @@ def _say(text: str) -> None:
         raise Undelivered(f"standard output cannot be written: {(error.strerror or str(error)).lower()}") from None
 
 
-def _escaped(found: re.Match[str]) -> str:
+def _escaped(sign: re.Match[str]) -> str:
     """A character as JSON escapes it."""
-    return json.dumps(found[0])[1:-1]
+    return json.dumps(sign[0])[1:-1]
 
 
 def lead_nowhere(descriptor: int) -> None:
@@ -134,15 +137,6 @@ def ready_streams() -> None:
         sys.stdout.reconfigure(errors="backslashreplace")
 
 
-def tell_unsure(report: Any, answers: Iterable[Any] = ()) -> None:
-    """What a search that failed has left open, on stderr, too: on a page it may be overlooked."""
-    for line in report.unsure:
-        tell(f"not known: {line}")
-    for answer in answers:
-        if answer.unsure:
-            tell(f"not known: {answer.variant.name}: {answer.why_not}")
-
-
 def as_json(data: Any) -> str:
     """JSON for people and programs: sorted, indented."""
     return json.dumps(data, indent=1, sort_keys=True, ensure_ascii=False, default=str)
@@ -154,14 +148,60 @@ def tell_findings(findings: list[Finding]) -> None:
         tell(f"{finding.level}: {finding}")
 
 
-def plan_in(path: Path) -> PlanFile:
+def study_in(path: Path) -> Study:
+    """The study in a file or folder; its warnings are told on stderr."""
+    from planner.api import read_study
+
+    warnings: list[Finding] = []
+    study = read_study(path, warnings)
+    tell_findings(warnings)
+    return study
+
+
+def plan_in(path: Path) -> Plan:
     """The plan in a file; what was renamed since its schema version is told on stderr."""
-    from planner.plan.file import read_plan
+    from planner.api import read_plan
 
     warnings: list[Finding] = []
     plan = read_plan(path, warnings)
     tell_findings(warnings)
     return plan
+
+
+def fleet_in(path: Path, study_path: Path | None) -> tuple[Study, tuple[RunningReplicas, ...]]:
+    """A study, and what runs today by a CSV; its warnings are told on stderr.
+
+    Raises
+    ------
+    InputError
+        when no study was named
+    """
+    from planner.api import read_fleet, read_study
+
+    if study_path is None:
+        fix = "name the study whose components, demand and goals are meant"
+        raise InputError([Finding(str(path), "--study with a fleet", "none", fix)])
+    warnings: list[Finding] = []
+    study = read_study(study_path, warnings)
+    fleet = read_fleet(path, study, warnings)
+    tell_findings(warnings)
+    return study, fleet
+
+
+def is_edited(plan: Plan) -> bool:
+    """Whether a plan was changed after it was sealed."""
+    from planner.plan.file import digest
+
+    return plan.file.digest_sha256 != digest(plan.file.model_dump(mode="json", by_alias=True))
+
+
+def deliver(report: Report, format: str, out: Path | None) -> None:
+    """A report on stdout or in a file; what could not be found out is said on stderr, too."""
+    from planner.api import render
+
+    emit(render(report, format), out)  # type: ignore[arg-type]
+    for line in report.unsure:
+        tell(f"not known: {line}")
 
 
 @contextmanager
@@ -192,7 +232,7 @@ def answered(format: str = "text") -> Iterator[None]:
         tell(f"error: {error}")
         raise SystemExit(error.exit_code) from None
     except KeyboardInterrupt as error:
-        tell(f"interrupted; {'; '.join(_left_behind(error))}")
+        tell(f"interrupted; {'; '.join(_written_before(error))}")
         raise SystemExit(exit_code(error)) from None
 
 
@@ -203,7 +243,7 @@ def _as_data(error: InputError | NoPlan) -> dict[str, Any]:
     return {"plan": None, "message": str(error), "diagnosis": error.diagnosis}
 
 
-def _left_behind(error: KeyboardInterrupt) -> list[str]:
+def _written_before(error: KeyboardInterrupt) -> list[str]:
     """What an interrupted command has written."""
     notes: list[str] = [*getattr(error, "__notes__", ()), *(f"{name} was written before, whole" for name in _written)]
     return notes or ["nothing was written"]
@@ -223,14 +263,14 @@ def progress(quiet: bool = False, keeps: str = "") -> Iterator[Callable[[str, fl
         yield lambda stage, done, detail: None
         return
     if not sys.stderr.isatty():
-        told: dict[str, float] = {}
+        advance: dict[str, float] = {}
 
         def line(stage: str, done: float | None, detail: str) -> None:
             now = time.monotonic()
-            if now - began > SHOW_PROGRESS_AFTER_SECONDS and now - told.get(stage, 0.0) > 10.0:
-                if keeps and not told:
+            if now - began > SHOW_PROGRESS_AFTER_SECONDS and now - advance.get(stage, 0.0) > 10.0:
+                if keeps and not advance:
                     tell(f"{now - began:5.0f} s  {keeps}")
-                told[stage] = now
+                advance[stage] = now
                 share = "" if done is None else f" {done:.0%}"
                 tell(f"{now - began:5.0f} s  {stage}{share}  {detail}")
 

@@ -1,32 +1,21 @@
 """`planner emit` and `planner drift`: hand a plan over, and see whether it is what runs."""
 
 from datetime import datetime
-from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from planner.cli.console import answered, as_json, emit, plan_in, progress, tell
-from planner.emit.known import ABOUT, ALL, TARGETS
+from planner.cli.console import answered, as_json, deliver, emit, plan_in, progress, tell
+from planner.cli.options import AsFormat, Format, Out, PlanPath, Quiet
+from planner.emit.known import ALL, TARGETS
 
-
-class Format(StrEnum):
-    """How a result is written."""
-
-    text = "text"
-    md = "md"
-    json = "json"
-
-
-TARGET_HELP = "; ".join(f"{name}: {ABOUT[name]}" for name in TARGETS) + f"; or {ALL}"
-AsFormat = Annotated[Format, typer.Option("--format", "-f", help="text, md or json")]
-Out = Annotated[Path | None, typer.Option("--out", "-o", help="file to write; default: stdout")]
+TARGET_HELP = "; ".join(f"{name}: {target.about}" for name, target in TARGETS.items()) + f"; or {ALL}"
 
 
 def emit_command(
     target: Annotated[str, typer.Argument(help=TARGET_HELP)],
-    plan: Annotated[Path, typer.Argument(help="plan.json")],
+    plan: PlanPath,
     out: Annotated[Path, typer.Option("--out", "-o", help="folder to write")],
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="show the difference to what is there, write nothing")
@@ -39,7 +28,7 @@ def emit_command(
         list[str] | None, typer.Option("--set", help="key=value for a target, as in image=registry.example/serve")
     ] = None,
     format: AsFormat = Format.text,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="no progress")] = False,
+    quiet: Quiet = False,
 ) -> None:
     """Write the files that carry a plan out: infrastructure code, manifests, inventories, gateways.
 
@@ -51,17 +40,18 @@ def emit_command(
     Examples: `planner emit terraform plan.json --out infra --dry-run` · `planner emit all plan.json --out out`
     """
     with answered(format):
-        from planner.emit.targets import about, emitted, why_not_proven
+        from planner.emit.targets import about, emitted, gate
         from planner.emit.write import changes, recover, refuse_other_target, write
-        from planner.plan.decisions import problem_of
-        from planner.review.drifted import review_emission
-        from planner.review.render import render
+        from planner.review.drift import review_emission
 
         options = _settings(settings or [])
         made = plan_in(plan)
-        with progress(quiet) as told:
-            told("auditing and drilling", None, "")
-            reasons = why_not_proven(made)
+        with progress(quiet) as advance:
+            advance("auditing and drilling", None, "")
+            gated = gate(made)
+        reasons = gated.not_proven
+        for warning in gated.warnings:
+            tell(f"not judged: {warning}")
         if reasons and not even_if_unproven:
             if format == Format.json:
                 emit(as_json({"files": [], "not_proven": reasons}), None)
@@ -69,18 +59,18 @@ def emit_command(
                 tell(f"not proven: {reason}")
             tell("nothing was written; --even-if-unproven writes it all the same, and the files say so")
             raise SystemExit(1)
-        problem_of(made)  # what holds together is written even if unproven, what leads nowhere never
+        _ = made.problem  # what holds together is written even if unproven, what leads nowhere never
         if not dry_run and recover(out):
             tell(f"{out}: an earlier emission was cut off in it; the files from before it were put back first")
         refuse_other_target(out, target)
-        with progress(quiet) as told:
-            files = emitted(made, target, options, reasons, told)
-        found = changes(out, files) if dry_run else write(out, files, about(made, target, options, reasons))
-        emit(render(review_emission(found, target, reasons, dry_run), format.value), None)
+        with progress(quiet) as advance:
+            files = emitted(made, target, options, reasons, advance)
+        changed = changes(out, files) if dry_run else write(out, files, about(made, target, options, reasons))
+        deliver(review_emission(changed, target, reasons, dry_run), format, None)
 
 
 def drift_command(
-    plan: Annotated[Path, typer.Argument(help="plan.json")],
+    plan: PlanPath,
     actual: Annotated[
         list[Path],
         typer.Argument(help="terraform show -json, kubectl get nodes or pods -o json, CSV: pool,machines,..."),
@@ -100,27 +90,26 @@ def drift_command(
     with answered(format):
         from planner.emit.actual import read_actual
         from planner.emit.drift import drift
-        from planner.review.drifted import review_drift
-        from planner.review.render import render
+        from planner.review.drift import review_drift
 
-        made = plan_in(plan)
+        made = plan_in(plan).file
         day = on or datetime.now()  # what has expired depends on the day; nothing else does
         report = review_drift(drift(made, read_actual(actual, made), day.date()), f"plan of {made.study.study}")
-        emit(render(report, format.value), out)
+        deliver(report, format, out)
         raise SystemExit(0 if report.good else 1)
 
 
 def _settings(pairs: list[str]) -> dict[str, str]:
     from planner.errors import Finding, InputError
 
-    found = dict(pair.partition("=")[::2] for pair in pairs)
+    options = dict(pair.partition("=")[::2] for pair in pairs)
     findings = [
         Finding(f"--set {pair[:80]!r}", "key=value", "no = in it", "as in --set image=registry.example/serve")
         for pair in pairs
         if "=" not in pair or pair.startswith("=")
     ]
-    if "not_proven" in found:
+    if "not_proven" in options:
         findings.append(Finding("--set not_proven", "a setting of a target", "what the audit says", "leave it out"))
     if findings:
         raise InputError(findings)
-    return found
+    return options

@@ -62,51 +62,49 @@ def estimate(
     `planner import estimate --refit rows.csv`
     """
     with answered():
-        from planner.errors import Finding, InputError
+        from planner.errors import refusal
         from planner.importers.estimate import shipped
         from planner.importers.refit import refit as fit_to
 
         if refit is not None:
             made = fit_to(refit, shipped())
-            tell(f"{made.used} rows used, {sum(made.left_out.values())} left out")
+            tell(f"{made.used} rows used, {sum(made.excluded.values())} left out")
             emit(refitted_text(made), out)
             return
         if model is None or machine_type is None:
             fix = "planner import estimate MODEL MACHINE_TYPE, or --refit rows.csv"
-            raise InputError(
-                [Finding("planner import estimate", "a model and a machine type, or --refit", "none", fix)]
-            )
-        found = profile_of(
+            raise refusal("planner import estimate", "a model and a machine type, or --refit", "none", fix)
+        profile = profile_of(
             *_looked_up(model, machine_type, context_class, machine_types),
             shapes={context_class: (input, output, first_token_ms, per_token_ms)},
             precision=precision,
             chips=accelerators,
             concurrency=concurrency,
         )
-        emit(profile_text(found), out)
+        emit(profile_text(profile), out)
 
 
 def _looked_up(
     model: str, machine_type: str, context_class: str, machine_types: Path | None
 ) -> "tuple[ModelFacts, MachineType, int]":
     """Facts of a model, a machine type, and the longest request of the context class."""
-    from planner.errors import Finding, InputError
-    from planner.importers.measured import read_models
-    from planner.study.places import Reading
-    from planner.study.read import data_folder, sorted_findings
+    from planner.errors import InputError, refusal
+    from planner.importers.catalogue import read_models
+    from planner.study.places import Reading, sorted_findings
+    from planner.study.read import data_folder
     from planner.study.records.inventory import MachineType
     from planner.study.records.serving import ContextClass, Model
     from planner.study.tables import read_list
 
     reading = Reading()
-    facts = {name: found.facts for name, found in read_models().items()}
+    facts = {name: known.facts for name, known in read_models().items()}
     if model.endswith(".yaml"):
         facts |= _facts_of(Path(model), model, reading)
     machines = read_list(MachineType, data_folder("inventories") / "machine_types.yaml", reading)
     machines += read_list(MachineType, machine_types, reading) if machine_types is not None else []
     by_name = {machine.name: machine for machine, _ in machines}
     classes = read_list(ContextClass, data_folder("models") / "context_classes.yaml", reading)
-    longest = {found.name: found.most_tokens for found, _ in classes}
+    longest = {each.name: each.most_tokens for each, _ in classes}
     reading.refer("planner import estimate: --class", ContextClass, "a context class", context_class, longest)
     reading.refer("planner import estimate: MODEL", Model, "a model that ships, or a YAML file", model, facts)
     reading.refer("planner import estimate: MACHINE_TYPE", MachineType, "a machine type", machine_type, by_name)
@@ -115,7 +113,7 @@ def _looked_up(
     if longest[context_class] > facts[model].context_limit_tokens:
         got = f"{facts[model].context_limit_tokens}, the context_limit_tokens of {model}"
         fix = "a shorter class: the model was not made for such requests"
-        raise InputError([Finding("planner import estimate: --class", f"{longest[context_class]} tokens", got, fix)])
+        raise refusal("planner import estimate: --class", f"{longest[context_class]} tokens", got, fix)
     return facts[model], by_name[machine_type], longest[context_class]
 
 
@@ -133,8 +131,8 @@ def _facts_of(path: Path, name: str, reading: "Reading") -> "dict[str, ModelFact
     if not isinstance(data.get("facts"), dict):
         reading.error(place.at("facts"), "the facts of a model", "none", "write `facts:` as in docs/files.md")
         return {}
-    found = read_record(ModelFacts, data["facts"], place.within("facts"), reading)
-    return {} if found is None else {name: found}
+    facts = read_record(ModelFacts, data["facts"], place.within("facts"), reading)
+    return {} if facts is None else {name: facts}
 
 
 def profile_of(
@@ -157,7 +155,7 @@ def profile_of(
     InputError
         when chip or precision are unknown or the model does not fit.
     """
-    from planner.errors import Finding, InputError
+    from planner.errors import refusal
     from planner.importers.estimate import kind_of, shipped
 
     estimator = shipped()
@@ -182,7 +180,7 @@ def profile_of(
         tokens = max(s[0] + s[1] for s in shapes.values())
         expected = f"weights and {concurrency or 1} requests of {tokens:g} tokens within 0.9 of the memory"
         fix = "a machine type with more memory, a smaller precision, fewer requests in flight, or more accelerators"
-        raise InputError([Finding(machine.name, expected, "more than it holds", fix)])
+        raise refusal(machine.name, expected, "more than it holds", fix)
     if not best[0][0]:
         tell(f"warning: {machine.name}: no configuration meets the targets; this is the quickest to answer")
     return _profile_data(facts, chip, fit, estimator, machine, limit, best[1], name)
@@ -324,5 +322,5 @@ def errors_text(made: "Refitted") -> str:
     ]
     lines += ["", "| fit | pairs of rows | 1155 + 211 tokens | 12035 + 343 tokens |", "|---|---|---|---|"]
     lines += [f"| {e.fit} | {e.pairs} | {three(e.short)} | {three(e.long)} |" for e in made.elsewhere]
-    lines += ["", f"| rows | {made.used + sum(made.left_out.values())} |", "|---|---|", f"| used | {made.used} |"]
-    return "\n".join([*lines, *(f"| {why} | {n} |" for why, n in made.left_out.items())])
+    lines += ["", f"| rows | {made.used + sum(made.excluded.values())} |", "|---|---|", f"| used | {made.used} |"]
+    return "\n".join([*lines, *(f"| {why} | {n} |" for why, n in made.excluded.items())])

@@ -80,8 +80,8 @@ def prices(
         from planner.importers.source import csv_text
         from planner.study.records.inventory import Price
 
-        found = read_prices(source, as_of, where_from, provider, tuple(units or ()), inventory)
-        _finish(found, csv_text(Price, found.rows), out, format)
+        imported = read_prices(source, as_of, where_from, provider, tuple(units or ()), inventory)
+        _finish(imported, csv_text(Price, imported.rows), out, format)
 
 
 @app.command("round-trips")
@@ -108,8 +108,8 @@ def round_trips(
         from planner.importers.source import csv_text
         from planner.study.records.inventory import RoundTrip
 
-        found = read_round_trips(source, columns, provider, as_of, where_from)
-        _finish(found, csv_text(RoundTrip, found.rows), out, format)
+        imported = read_round_trips(source, columns, provider, as_of, where_from)
+        _finish(imported, csv_text(RoundTrip, imported.rows), out, format)
 
 
 @app.command()
@@ -138,15 +138,16 @@ def throughput(
     `planner import throughput result.json --accelerator H100-SXM-80GB --chips 8 --precision fp8 --out measured.csv`
     """
     with answered(format):
-        from planner.importers.operating_points import points_yaml
-        from planner.importers.throughput import read_throughput, rows_csv
+        from planner.importers.operating_points import MeasuredRow, points_yaml
+        from planner.importers.source import csv_text
+        from planner.importers.throughput import read_throughput
 
         for path in (points, out):
             check_out(path)
-        found, made = read_throughput(source, accelerator, chips, precision, engine, model, as_of, where_from)
+        imported, made = read_throughput(source, accelerator, chips, precision, engine, model, as_of, where_from)
         if points is not None and made:
             emit(points_yaml(made), points)
-        _finish(found, rows_csv(found.rows), out, format)
+        _finish(imported, csv_text(MeasuredRow, imported.rows), out, format)
         if points is not None and not made:
             tell("no two shapes of one configuration: no operating point was written")
 
@@ -182,41 +183,41 @@ def demand(
 
         if shape is not None:
             check_out(shape)
-        found = read_demand(source, _shares(origin), scale, _workloads(workload or []), columns, shape is not None)
-        if shape is not None and "day" in found.more:
-            emit(shapes_yaml(found), shape)
-        _finish(found, csv_text(Demand, found.rows), out, format)
-        if shape is not None and "day" not in found.more:
+        imported = read_demand(source, _shares(origin), scale, _workloads(workload or []), columns, shape is not None)
+        if shape is not None and "day" in imported.more:
+            emit(shapes_yaml(imported), shape)
+        _finish(imported, csv_text(Demand, imported.rows), out, format)
+        if shape is not None and "day" not in imported.more:
             tell("less than a day: no shape was written")
 
 
 def _shares(texts: list[str]) -> dict[str, float]:
     """`NAME=SHARE` by name."""
-    from planner.importers.source import number, stop_on_errors
-    from planner.study.places import Reading, shown
+    from planner.importers.source import Source
+    from planner.study.places import quoted
 
-    reading = Reading()
+    source = Source()
     shares: dict[str, float] = {}
     for text in texts:
         name, _, share = text.rpartition("=")
         if not name or name in shares:
-            got = shown(text) if not name else f"{shown(name)} twice"
-            reading.error("--origin", "NAME=SHARE, each name once", got, "as in --origin london=0.6")
-        elif (value := number(share, f"--origin {name}", "a share", reading)) is not None:
+            got = quoted(text) if not name else f"{quoted(name)} twice"
+            source.error("--origin", "NAME=SHARE, each name once", got, "as in --origin london=0.6")
+        elif (value := source.number(share, f"--origin {name}", "a share")) is not None:
             shares[name] = value
-    stop_on_errors(reading)
+    source.raise_errors()
     return shares
 
 
 def _workloads(texts: list[str]) -> dict[str, str] | None:
     """`CLASS=NAME` by class; a NAME alone takes all classes."""
-    from planner.importers.source import refuse
+    from planner.errors import refusal
 
     if not texts:
         return None
     pairs = [text.partition("=") for text in texts]
-    found = {(first if equals else "*"): (name if equals else first) for first, equals, name in pairs}
-    if len(found) != len(texts) or ("*" in found and len(found) > 1) or not all(found.values()):
+    imported = {(first if equals else "*"): (name if equals else first) for first, equals, name in pairs}
+    if len(imported) != len(texts) or ("*" in imported and len(imported) > 1) or not all(imported.values()):
         fix = "as in --workload chat, or --workload short=chat --workload long=documents"
-        raise refuse("--workload", "one NAME, or CLASS=NAME for different classes", " ".join(texts), fix)
-    return found
+        raise refusal("--workload", "one NAME, or CLASS=NAME for different classes", " ".join(texts), fix)
+    return imported

@@ -2,33 +2,51 @@
 
 import os
 import sys
-from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from planner import __version__
-from planner.cli.asking import diff, tolerance_of, whatif
+from planner.cli.buildout import crossover, delay, sequence
 from planner.cli.console import (
     KEEPS,
     answered,
     check_out,
+    deliver,
     emit,
     lead_nowhere,
     plan_in,
     progress,
     ready_streams,
+    study_in,
     tell,
-    tell_findings,
 )
-from planner.cli.drilling import register as register_drill
 from planner.cli.emitting import drift_command, emit_command
 from planner.cli.estimating import estimate
 from planner.cli.importing import app as import_app
-from planner.cli.laddering import register as register_ladder
-from planner.cli.risking import risk
+from planner.cli.options import (
+    AllRows,
+    AsFormat,
+    Demand,
+    DemandCase,
+    Format,
+    Gap,
+    Nodes,
+    Out,
+    PlanPath,
+    Quiet,
+    Rounds,
+    Seconds,
+    StudyPath,
+    fraction_of,
+)
+from planner.cli.questions import drill, ladder, risk
+from planner.cli.whatif import diff, whatif
 from planner.interruption import exit_code, listen
+
+if TYPE_CHECKING:
+    from planner.plan.in_hand import Plan
 
 app = typer.Typer(
     name="planner",
@@ -40,29 +58,6 @@ app = typer.Typer(
     "Start: `planner init mine` · `planner plan mine --out plan.json` · `planner review plan.json`",
 )
 ASK, QUESTION, HAND_OVER = "Ask", "Question", "Hand over"
-
-
-class Format(StrEnum):
-    """How a result is written."""
-
-    text = "text"
-    md = "md"
-    json = "json"
-
-
-class Case(StrEnum):
-    """Which demand is planned."""
-
-    low = "low"
-    base = "base"
-    high = "high"
-
-
-StudyPath = Annotated[Path, typer.Argument(help="study.yaml, or its folder")]
-PlanPath = Annotated[Path, typer.Argument(help="plan.json")]
-Out = Annotated[Path | None, typer.Option("--out", "-o", help="file to write; default: stdout")]
-AsFormat = Annotated[Format, typer.Option("--format", "-f", help="text, md or json")]
-Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="no progress")]
 
 
 @app.command(rich_help_panel=ASK)
@@ -78,11 +73,12 @@ def init(
     Examples: `planner init mine && planner plan mine --out plan.json` · `planner init mine --from fleet.csv`
     """
     with answered():
-        from planner.errors import Finding, InputError
-        from planner.importers.start import start_from_fleet, start_study
+        from planner.errors import refusal
+        from planner.importers.from_fleet import start_from_fleet
+        from planner.importers.new_study import start_study
 
         if fleet is not None and example is not None:
-            raise InputError([Finding("init", "--example or --from", "both", "leave one out")])
+            raise refusal("init", "--example or --from", "both", "leave one out")
         written = start_study(folder, example or "quickstart") if fleet is None else start_from_fleet(folder, fleet)
         for path in written:
             tell(f"wrote {path}")
@@ -103,13 +99,13 @@ def check(
     Examples: `planner check examples/quickstart` · `planner check mine --coverage`
     """
     with answered(format):
+        from planner.api import read_study
+        from planner.errors import Finding
         from planner.review.check import check_study
-        from planner.review.render import render
-        from planner.study.read import read_study
 
-        found, warnings = read_study(study)
-        report = check_study(found, warnings, coverage)
-        emit(render(report, format.value), out)
+        warnings: list[Finding] = []
+        report = check_study(read_study(study, warnings), warnings, coverage)
+        deliver(report, format, out)
         raise SystemExit(0 if report.good else 1)
 
 
@@ -120,13 +116,11 @@ def plan(
     format: Annotated[
         Format | None, typer.Option("--format", "-f", help="of the review; none: text when --out")
     ] = None,
-    gap: Annotated[str, typer.Option(help="end when proven within this of the best plan, 1% or 0.01")] = "1%",
-    seconds: Annotated[
-        float | None, typer.Option(min=0.1, help="a clock that ends the search; not reproducible")
-    ] = None,
-    nodes: Annotated[int | None, typer.Option(min=1, help="nodes of one integer search; default: by size")] = None,
-    rounds: Annotated[int, typer.Option(min=0, help="neighbourhoods searched to improve a large study's plan")] = 3,
-    demand: Annotated[Case, typer.Option("--demand", help="low, base or high demand of the study")] = Case.base,
+    gap: Gap = "1%",
+    seconds: Seconds = None,
+    nodes: Nodes = None,
+    rounds: Rounds = 3,
+    demand: Demand = DemandCase.base,
     no_regret: Annotated[
         bool, typer.Option("--no-regret", help="also plan low and high demand: which orders all three have")
     ] = False,
@@ -144,51 +138,56 @@ def plan(
     Example: `planner plan examples/quickstart --out plan.json`
     """
     with answered("json" if format == Format.json else "text"):
-        from planner.plan.explain import diagnose
-        from planner.plan.file import plan_text
-        from planner.plan.plan import make_plan, with_valued_limits
-        from planner.solve.program import solver_named
-        from planner.solve.search import Effort, Infeasible, is_proven
-        from planner.study.read import read_study
+        from planner import api
 
-        gap_fraction = tolerance_of(gap, "--gap")
-        found, warnings = read_study(study)
-        tell_findings(warnings)
+        gap_fraction = fraction_of(gap, "--gap")
+        asked = study_in(study)
         check_out(out)
-        effort = Effort(gap_fraction=gap_fraction, seconds=seconds, most_nodes=nodes, rounds=rounds)
-        with progress(quiet, KEEPS) as told:
-            try:
-                made = make_plan(found, effort, solver_named(solver), solver, told, no_regret, demand.value)
-                if value_limits:
-                    made = with_valued_limits(made, effort, value_limits, told)
-            except Infeasible:
-                raise diagnose(found, demand.value, told) from None
-        if out is None and format is None:
-            emit(plan_text(made), None)
-        elif out is not None:
-            emit(plan_text(made), out)
-        shown = out is not None or format is not None
-        code = _review(made, format or Format.text, None, quiet=quiet) if shown else 0
-        if made.on_equal_terms is None:
-            tell("what redundancy costs on equal terms is not known: the search for it was interrupted, or failed")
-        if no_regret and not made.no_regret:
-            tell("the low or the high demand has no plan (or was interrupted): which orders are no-regret is not known")
-        proven = is_proven(made.proof.gap_fraction, gap_fraction)
-        if not proven:
-            reached = f"{made.proof.gap_fraction:.2%}"
-            tell(f"not proven: gap {reached}, {gap_fraction:.2%} was asked; more --nodes or --rounds may close it")
-        if made.proof.status == "stopped":
-            tell("a time limit or a person ended the search: the plan holds, but is not reproducible")
+        with progress(quiet, KEEPS) as advance:
+            made = api.plan(
+                asked,
+                gap_fraction=gap_fraction,
+                demand=demand.value,
+                seconds=seconds,
+                nodes=nodes,
+                rounds=rounds,
+                no_regret=no_regret,
+                value_limits=value_limits,
+                solver=solver,
+                progress=advance,
+            )
+        if out is not None or format is None:
+            emit(made.text, out)
+        is_reviewed = out is not None or format is not None
+        code = _review(made, format or Format.text, None, quiet=quiet) if is_reviewed else 0
+        proven = _tell_what_is_open(made, no_regret)
         raise SystemExit(code if proven else 1)
 
 
-def _review(made: Any, format: Format, out: Path | None, all_rows: bool = False, quiet: bool = False) -> int:
-    from planner.review.answer import review_plan
-    from planner.review.render import render
+def _tell_what_is_open(made: "Plan", no_regret: bool) -> bool:
+    """Say on stderr what the search has left open; whether the plan is proven to the gap that was asked for."""
+    from planner.solve.search import is_proven
 
-    with progress(quiet) as told:
-        report = review_plan(made, all_rows, told)
-    emit(render(report, format.value), out)
+    file, proof = made.file, made.file.proof
+    if file.on_equal_terms is None:
+        tell("what redundancy costs on equal terms is not known: the search for it was interrupted, or failed")
+    if no_regret and not file.no_regret:
+        tell("the low or the high demand has no plan (or was interrupted): which orders are no-regret is not known")
+    proven = is_proven(proof.gap_fraction, proof.gap_asked_fraction)
+    if not proven:
+        reached = f"gap {proof.gap_fraction:.2%}, {proof.gap_asked_fraction:.2%} was asked"
+        tell(f"not proven: {reached}; more --nodes or --rounds may close it")
+    if proof.status == "stopped":
+        tell("a time limit or a person ended the search: the plan holds, but is not reproducible")
+    return proven
+
+
+def _review(made: "Plan", format: Format, out: Path | None, all_rows: bool = False, quiet: bool = False) -> int:
+    from planner import api
+
+    with progress(quiet) as advance:
+        report = api.review(made, all_rows=all_rows, progress=advance)
+    deliver(report, format, out)
     return 0 if report.good else 1
 
 
@@ -197,7 +196,7 @@ def review(
     plan: PlanPath,
     format: AsFormat = Format.text,
     out: Out = None,
-    all: Annotated[bool, typer.Option("--all", help="every row of every table")] = False,
+    all: AllRows = False,
 ) -> None:
     """Review a plan: the answer, what to order by when, who is served in each failure, and how far to trust it.
 
@@ -209,7 +208,7 @@ def review(
         raise SystemExit(_review(plan_in(plan), format, out, all))
 
 
-register_drill(app)
+app.command(rich_help_panel=QUESTION)(drill)
 
 
 @app.command(rich_help_panel=HAND_OVER)
@@ -221,14 +220,13 @@ def audit(plan: PlanPath, format: AsFormat = Format.text, out: Out = None) -> No
     Example: `planner audit plan.json`
     """
     with answered(format):
-        from planner.plan.audit import audit as audit_plan
+        from planner import api
         from planner.plan.audit import not_checked
         from planner.review.answer import review_audit
-        from planner.review.render import render
 
         made = plan_in(plan)
-        result = audit_plan(made)
-        emit(render(review_audit(result, not_checked(made)), format.value), out)
+        result = api.audit(made)
+        deliver(review_audit(result, not_checked(made.file)), format, out)
         raise SystemExit(0 if result.passed else 1)
 
 
@@ -241,15 +239,13 @@ def show(
     Examples: `planner show survivors_only` · `planner show schema:study > study.schema.json`
     """
     with answered():
-        from planner.review.shown import shown
+        from planner.review.topics import topic_text
 
-        emit(shown(what), None)
+        emit(topic_text(what), None)
 
 
-app.command(rich_help_panel=QUESTION)(risk)
-register_ladder(app)
-app.command(rich_help_panel=QUESTION)(whatif)
-app.command(rich_help_panel=QUESTION)(diff)
+for question in (risk, ladder, whatif, delay, crossover, sequence, diff):
+    app.command(rich_help_panel=QUESTION)(question)
 app.command("emit", rich_help_panel=HAND_OVER)(emit_command)
 app.command("drift", rich_help_panel=HAND_OVER)(drift_command)
 import_app.command()(estimate)

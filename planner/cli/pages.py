@@ -11,10 +11,11 @@ from typing import Any
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
+from planner.problem.decisions import table
 from planner.problem.eligibility import WHY_NOT
 from planner.problem.rules.costs import COSTS
 from planner.problem.rules.register import INSIDE_RULES, LINK_RULES, PURCHASE_RULES, RELAXABLE
-from planner.review.shown import UNITS
+from planner.review.topics import UNITS
 from planner.study.records import inventory, serving, study
 from planner.study.records.base import Record
 
@@ -47,6 +48,7 @@ def formulation() -> str:
         "s = (h, f, c). Words: [concepts](concepts.md). The code: `planner/problem/rules/`.",
         "",
     ]
+    out += _decisions()
     parts = (
         ("Purchases", "hold once", PURCHASE_RULES),
         ("Inside a state", "hold in every state, with the same coefficients in every failure", INSIDE_RULES),
@@ -60,6 +62,26 @@ def formulation() -> str:
             if functions is not COSTS:
                 out += [f"- Relaxable: {RELAXABLE.get(function.__name__, 'no')}", ""]
     return "\n".join(out).rstrip() + "\n"
+
+
+def _decisions() -> list[str]:
+    """The table of decisions."""
+    out = [
+        "## Decisions",
+        "",
+        "What is chosen: purchases hold in every failure alike, costs follow from them and from the states, reserves",
+        "are what gateways that rescale may send, states are chosen anew in each. In tests: the program takes it as",
+        "divisible until a failure breaks on whole numbers. All but those of any sign are at least zero.",
+        "",
+        "| decision | index | meaning | block | whole | in the plan file |",
+        "| --- | --- | --- | --- | --- | --- |",
+    ]
+    for decision in table():
+        means = decision.means + ("; any sign" if decision.free else "")
+        stored = ", ".join(f"`{record}`" for record in decision.records) or "follows"
+        name, index = f"`{decision.name}`", decision.index.replace(" ", ", ")
+        out.append(f"| {name} | {index} | {means} | {decision.block} | {decision.whole} | {stored} |")
+    return [*out, ""]
 
 
 def _page(function: Callable[..., Any]) -> list[str]:
@@ -102,18 +124,18 @@ def files() -> str:
         *(f"- {reason}" for reason in WHY_NOT.values()),
         "",
     ]
-    shown: set[type[Record]] = set()
+    written: set[type[Record]] = set()
     waiting = [(f"`{name}`: {what}", record) for name, what, record in FILES]
     while waiting:
         title, record = waiting.pop(0)
-        if record in shown:
+        if record in written:
             continue
-        shown.add(record)
+        written.add(record)
         out += [f"## {title}", "", (inspect.getdoc(record) or "").partition("\n")[0], ""]
         out += ["| field | type | default | meaning |", "| --- | --- | --- | --- |"]
         inner: list[type[Record]] = []
         for name, field in record.model_fields.items():
-            inner += [r for r in _records(field.annotation) if r not in shown]
+            inner += [r for r in _records(field.annotation) if r not in written]
             meaning = (field.description or "").replace("|", "\\|")
             out.append(f"| `{field.alias or name}` | {_type(field.annotation)} | {_default(field)} | {meaning} |")
         out.append("")
@@ -190,9 +212,9 @@ def commands() -> str:
             if param.name == "help":
                 continue
             is_option = param.param_type_name == "option"
-            shown = ", ".join(f"`{o}`" for o in param.opts) if is_option else f"`{(param.name or '').upper()}`"
+            written = ", ".join(f"`{o}`" for o in param.opts) if is_option else f"`{(param.name or '').upper()}`"
             default = "required" if param.required else "" if param.default in (None, False) else f"`{param.default}`"
-            out.append(f"| {shown} | {default} | {getattr(param, 'help', '') or ''} |".replace("a|b", "a\\|b"))
+            out.append(f"| {written} | {default} | {getattr(param, 'help', '') or ''} |".replace("a|b", "a\\|b"))
         out.append("")
     return "\n".join(out).rstrip() + "\n"
 

@@ -1,144 +1,226 @@
-"""`planner whatif --ask`: slip, crossover and sequence, each from the study or plan to its report."""
+"""`planner drill`, `planner risk` and `planner ladder`: what breaks, what breaks what, and what each goal costs."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from datetime import date
-from typing import TYPE_CHECKING
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from planner.cli.console import (
+    KEEPS_PLANS,
+    answered,
+    check_out,
+    deliver,
+    emit,
+    fleet_in,
+    is_edited,
+    plan_in,
+    progress,
+    study_in,
+    tell,
+)
+from planner.cli.options import (
+    AllRows,
+    AsFormat,
+    Demand,
+    DemandCase,
+    Format,
+    Gap,
+    Nodes,
+    Out,
+    Quiet,
+    Rounds,
+    Seconds,
+    StudyPath,
+    fraction_of,
+)
 
 if TYPE_CHECKING:
-    from planner.plan.plan import Case
-    from planner.questions.crossover import Basis
-    from planner.questions.delay import Delay
-    from planner.questions.delay_cost import KnownLate
-    from planner.questions.variants import Variant
-    from planner.questions.whatif import Answer
-    from planner.review.report import Report
-    from planner.solve.search import Effort, Progress
-    from planner.study.records.plan import PlanFile
+    from planner.drill import Mode as HowMoved
+    from planner.problem.problem import Problem
+    from planner.questions.risk.exposure import Running, Traffic
     from planner.study.records.study import Study
 
-QUESTIONS = ("slip", "crossover", "sequence")
+    Subject = tuple[str, Study, Problem, Running | None, Traffic | None]
+
+EDITED = "the file was changed after it was sealed"
+StudyOfFleet = Annotated[Path | None, typer.Option(help="the study, for a CSV of what runs today")]
 
 
-@dataclass(frozen=True)
-class Question:
-    """A ready-made question with its options, as they stand on the command line.
+class Mode(StrEnum):
+    """How traffic is moved in a failure."""
 
-    Parameters
-    ----------
-    what : ids or patterns of phases and offers (slip), of pools (crossover)
-    is_late, known_on : whether a slip is also asked about as known late, and when; None: when it is due
+    resolve = "resolve"
+    rescale = "rescale"
+
+
+class Drawing(StrEnum):
+    """How the dependency graph is drawn."""
+
+    mermaid = "mermaid"
+    dot = "dot"
+
+
+def drill(
+    subject: Annotated[Path, typer.Argument(help="plan.json, or a CSV of what runs today")],
+    study: StudyOfFleet = None,
+    mode: Annotated[
+        Mode | None,
+        typer.Option(
+            help="resolve: new weights (default for plans); rescale: gateways renormalise (default for fleets)"
+        ),
+    ] = None,
+    each: Annotated[
+        list[str] | None, typer.Option(help="instead of the goals' failures: each component of this kind (site)")
+    ] = None,
+    pairs: Annotated[
+        list[str] | None,
+        typer.Option(help="also instead of them: each pair of components of these kinds (site)"),
+    ] = None,
+    hour: Annotated[
+        str | None,
+        typer.Option(help="of plans over time: these hours (quarter-1/*); default: the worst of each failure"),
+    ] = None,
+    format: AsFormat = Format.text,
+    out: Out = None,
+    all: AllRows = False,
+    quiet: Quiet = False,
+) -> None:
+    """Replay every failure of the study on a plan or on today's fleet, by arithmetic of its own.
+
+    Exit 1 when a survival goal breaks, in any hour of the plan; a fleet is replayed in the first period. Failures of
+    --each and --pairs are held to a goal only where the study has one.
+
+    Examples: `planner drill plan.json` · `planner drill fleet_today.csv --study examples/quickstart`
+    · `planner drill plan.json --mode rescale --pairs site`
     """
+    with answered(format):
+        from planner import api
+        from planner.drill import drill_state_claims
+        from planner.review.drill import review_drill
 
-    ask: str
-    what: tuple[str, ...] = ()
-    clocks: tuple[str, ...] = ()
-    periods: tuple[int, ...] = ()
-    months: tuple[float, ...] = ()
-    is_late: bool = False
-    known_on: date | None = None
-    by: "Basis" = "machine_type"
-    within_fraction: float = 0.03
-    pairs: bool = False
+        check_out(out)
+        how: HowMoved | None = None
+        if mode is not None:
+            how = mode.value
+        claims: tuple[str, ...] = ()
+        with progress(quiet) as advance:
+
+            def done(failures: int, of: int) -> None:
+                advance("replaying failures", failures / max(1, of), "")
+
+            if subject.suffix.lower() == ".csv":
+                asked, fleet = fleet_in(subject, study)
+                result = api.drill(asked, fleet, mode=how, each=each or (), pairs=pairs or (), progress=done)
+            else:
+                plan = plan_in(subject)
+                if is_edited(plan):
+                    tell(f"{subject}: {EDITED}")
+                    claims = (EDITED,)
+                result = api.drill(plan, mode=how, each=each or (), pairs=pairs or (), progress=done)
+                claims += drill_state_claims(plan.file)
+        report = review_drill(result, claims, all, hour)
+        deliver(report, format, out)
+        raise SystemExit(0 if report.good else 1)
 
 
-@dataclass(frozen=True)
-class How:
-    """How its plans are made."""
+def risk(
+    subject: Annotated[Path, typer.Argument(help="study.yaml or its folder, plan.json, or a CSV of what runs today")],
+    study: StudyOfFleet = None,
+    format: AsFormat = Format.text,
+    out: Out = None,
+    all: AllRows = False,
+    draw: Annotated[
+        Drawing | None, typer.Option(help="print a drawing of what needs what instead: mermaid or dot (Graphviz)")
+    ] = None,
+) -> None:
+    """Single points of failure, pairs, blast radius and expected loss, from what needs what. Nothing is solved.
 
-    effort: "Effort"
-    case: "Case"
-    base: "PlanFile | None"
-    progress: "Progress"
-    most: int
-    jobs: int
-    all_rows: bool
+    Exit 1 when a tier with survival goals has a single point of failure, or a promise that no capacity can cover.
 
-
-def reported(question: Question, study: "Study", how: How) -> "tuple[Report, Sequence[Answer]]":
-    """The report that answers a question, and the plans that were made for it.
-
-    Raises
-    ------
-    InputError
-        when an option leads nowhere
-    NoPlan
-        when the study as it is has none
+    Examples: `planner risk examples/quickstart` · `planner risk plan.json --all` · `planner risk mine --draw mermaid`
     """
-    return {"slip": _slip, "crossover": _crossover, "sequence": _sequence}[question.ask](question, study, how)
+    with answered(format):
+        from planner.questions.risk.exposure import exposure
+        from planner.review.drawing import drawing
+        from planner.review.risks import review_risks
+
+        title, asked, p, running, traffic = _at_risk(subject, study)
+        exposed = exposure(asked, p, running, traffic)
+        if draw is not None:
+            emit(drawing(asked, p, exposed, draw.value, running), out)
+        else:
+            deliver(review_risks(exposed, title, all), format, out)
+        raise SystemExit(0 if exposed.good else 1)
 
 
-def _crossover(question: Question, study: "Study", how: How) -> "tuple[Report, Sequence[Answer]]":
-    from fnmatch import fnmatchcase
-
+def _at_risk(subject: Path, study: Path | None) -> "Subject":
+    """A title, the study with its problem, and what runs where the subject is a plan or a fleet."""
     from planner.errors import Finding, InputError
-    from planner.questions.crossover import crossover
-    from planner.review.asked import review_crossover
+    from planner.problem.build import build
+    from planner.questions.risk.exposure import running_in, running_now
 
-    pools = question.what or ("*",)
-    findings = [
-        Finding("--what", "the id of a pool, or a pattern of them", p, "write provider/site/machine-type, or aws/*")
-        for p in pools
-        if not any(fnmatchcase(pool.id, p) for pool in study.pools)
-    ]
-    if findings:
-        raise InputError(findings)
-    return review_crossover(study, crossover(study, pools, question.by), how.all_rows), ()
-
-
-def _slip(question: Question, study: "Study", how: How) -> "tuple[Report, Sequence[Answer]]":
-    from planner.questions.delay import delays_of
-    from planner.questions.delay_cost import costs_of_delays, known_late
-    from planner.review.asked import review_slips
-
-    plan = _base(study, how)
-    asked = delays_of(
-        plan,
-        question.what or ("*",),
-        question.clocks or ("power",),
-        question.periods or (1, 2),
-        question.months,
-    )
-    answers = _planned(study, [slip.variant for slip in asked if slip.ready is not None], how, plan)
-
-    def late(plan: "PlanFile", slip: "Delay") -> "KnownLate | None":
-        how.progress("known late", None, slip.patch.name)
-        return known_late(plan, slip, question.known_on, how.effort, how.progress) if question.is_late else None
-
-    return review_slips(study, costs_of_delays(asked, answers, how.progress, late), how.all_rows), answers
+    kind = subject.suffix.lower()
+    if kind != ".csv" and study is not None:
+        fix = "leave --study out: a plan carries its study with it"
+        raise InputError([Finding(str(subject), "a CSV of what runs today, for --study", "another file", fix)])
+    if kind == ".json":
+        plan = plan_in(subject)
+        if is_edited(plan):
+            tell(f"warning: {EDITED}")
+        title = f"risk of the plan of study {plan.study.study}"
+        return (title, plan.study, plan.problem, *running_in(plan.file, plan.problem))
+    if kind == ".csv":
+        asked, fleet = fleet_in(subject, study)
+        p = build(asked)
+        return (f"risk of what runs today, study {asked.study}", asked, p, *running_now(fleet, p))
+    asked = study_in(subject)
+    return (f"risk of study {asked.study}, before any plan", asked, build(asked), None, None)
 
 
-def _sequence(question: Question, study: "Study", how: How) -> "tuple[Report, Sequence[Answer]]":
-    from planner.errors import Finding, InputError
-    from planner.questions.sequence import sequence_variants, sequences
-    from planner.review.asked import review_sequences
+def ladder(
+    study: StudyPath,
+    steps: Annotated[
+        list[str] | None,
+        typer.Option(help="steps to climb, lowest first, with commas: site,provider,site:2,failure:NAME; default: all"),
+    ] = None,
+    gap: Gap = "3%",
+    seconds: Seconds = None,
+    nodes: Nodes = None,
+    rounds: Rounds = 3,
+    demand: Demand = DemandCase.base,
+    format: AsFormat = Format.text,
+    out: Out = None,
+    quiet: Quiet = False,
+) -> None:
+    """What each goal costs: plans with no goal, then any site, region, provider, stack, the study's own, pairs added.
 
-    if not study.build_outs:
-        fix = "add build_outs to study.yaml; there is no order of phases to ask about"
-        raise InputError([Finding("--ask sequence", "a study with build_outs", "none", fix)])
-    plan = _base(study, how)
-    answers = _planned(study, sequence_variants(plan, question.pairs), how, plan)
-    found = sequences(answers, question.within_fraction)
-    assert found is not None, "the study as it is has a plan"
-    return review_sequences(found, how.all_rows, question.pairs), answers
+    First what the study asks for, then what it does not. On each plan the failures of all steps are drilled: what is
+    still at risk. Ctrl-C or SIGTERM keeps what is done. Exit 1 when a step of the study's own goals has no plan.
 
+    Examples: `planner ladder examples/quickstart` · `planner ladder mine --steps site,provider,stack --gap 0.01`
+    """
+    with answered(format):
+        from planner.plan.explain import diagnose
+        from planner.problem.build import build
+        from planner.problem.eligibility import workloads_without_edge
+        from planner.questions.ladder import chosen, climb, ladder_steps
+        from planner.review.steps import review_ladder
+        from planner.solve.search import Effort, is_proven
 
-def _base(study: "Study", how: How) -> "PlanFile":
-    """The plan of the study as it is: the one that was named, a better one, or a new one."""
-    from planner.errors import NoPlan
-    from planner.questions.whatif import plan_variants
-
-    (answer,) = plan_variants(study, (), how.effort, how.case, how.base, how.progress)
-    if answer.plan is None:
-        raise NoPlan(answer.why_not)
-    return answer.plan
-
-
-def _planned(study: "Study", variants: "Sequence[Variant]", how: How, plan: "PlanFile") -> "Sequence[Answer]":
-    from planner.errors import Finding, InputError
-    from planner.questions.whatif import plan_variants
-
-    if len(variants) > how.most:
-        fix = "ask about less with --what, or raise --most"
-        raise InputError([Finding("--ask", f"at most {how.most} variants to plan", f"{len(variants)}", fix)])
-    return plan_variants(study, variants, how.effort, how.case, plan, how.progress, jobs=how.jobs)
+        gap_fraction = fraction_of(gap, "--gap")
+        asked = study_in(study)
+        wanted = chosen(ladder_steps(asked), steps or ())
+        if workloads_without_edge(build(asked, demand.value, with_goals=False)):
+            raise diagnose(asked, demand.value)
+        effort = Effort(gap_fraction=gap_fraction, seconds=seconds, most_nodes=nodes, rounds=rounds)
+        check_out(out)
+        with progress(quiet, KEEPS_PLANS) as advance:
+            climbed = climb(asked, wanted, effort, demand.value, advance)
+        report = review_ladder(asked, climbed)
+        deliver(report, format, out)
+        if unproven := [each.step.name for each in climbed if not is_proven(each.gap_fraction, gap_fraction)]:
+            tell(f"not proven to the gap that was asked: {', '.join(unproven)}; more --nodes or --rounds may close it")
+        if any(each.plan is not None and each.plan.proof.status == "stopped" for each in climbed):
+            tell("a time limit or a person ended a search: its plan holds, but is not reproducible")
+        raise SystemExit(0 if report.good else 1)

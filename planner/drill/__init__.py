@@ -10,13 +10,13 @@ program per failure; `rescale` lets gateways renormalise their weights over what
 
 from planner.drill.claims import drill_state_claims
 from planner.drill.replay import Which, broken_rows, drill_fleet, drill_plan
-from planner.drill.result import DrillResult, DrillRow, Mode, Toll
+from planner.drill.result import DrillResult, DrillRow, Mode, OutageImpact
 
 __all__ = [
     "DrillResult",
     "DrillRow",
     "Mode",
-    "Toll",
+    "OutageImpact",
     "Which",
     "broken_rows",
     "drill_fleet",

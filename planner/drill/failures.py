@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from planner.drill.graph import Graph
-from planner.drill.world import Numbers, World
+from planner.drill.instance import Instance, Numbers
 from planner.errors import Finding, InputError
 from planner.study.records.study import Goal, NamedFailure, Study, kind_and_name
 
@@ -36,25 +36,25 @@ class Failure:
     goals: Mapping[str, Sequence[tuple[float, float]]] = field(default_factory=dict)
 
     @property
-    def clocks(self) -> list[float]:
+    def deadlines(self) -> list[float]:
         """Deadlines [s], sorted."""
         return sorted({within for goals in self.goals.values() for within, _ in goals})
 
-    def due(self, tier: str, clock: float) -> float:
+    def due(self, tier: str, elapsed: float) -> float:
         """Largest fraction of a tier whose deadline has passed."""
-        return max((fraction for within, fraction in self.goals.get(tier, ()) if within <= clock), default=0.0)
+        return max((fraction for within, fraction in self.goals.get(tier, ()) if within <= elapsed), default=0.0)
 
     @property
     def kinds(self) -> frozenset[str]:
         """Kinds of component that are lost or out."""
         return frozenset(kind_and_name(c)[0] for c in (*self.lost, *self.in_maintenance))
 
-    def surge(self, world: World) -> Numbers:
+    def surge(self, instance: Instance) -> Numbers:
         """Factor on the demand of each flow [i]."""
         return np.array(
             [
                 self.surge_factor * self.surges.get(f"workload:{w}", 1.0) * self.surges.get(f"origin:{o}", 1.0)
-                for w, o in world.flows
+                for w, o in instance.flows
             ]
         )
 
@@ -73,40 +73,45 @@ def outages(failures: Sequence[Failure]) -> dict[str, Numbers]:
     return out
 
 
-def failures_of_goals(world: World, graph: Graph) -> tuple[Failure, ...]:
+def failures_of_goals(instance: Instance, graph: Graph) -> tuple[Failure, ...]:
     """Every failure that a goal of any tier expands to, by id."""
-    found: dict[str, Failure] = {}
-    for tier in world.study.tiers:
+    failures: dict[str, Failure] = {}
+    for tier in instance.study.tiers:
         for goal in tier.survive:
-            for failure in _expanded(world, graph, goal):
-                goals = dict(found[failure.id].goals) if failure.id in found else {}
+            for failure in _expanded(instance, graph, goal):
+                goals = dict(failures.get(failure.id, failure).goals)
                 goals[tier.name] = [*goals.get(tier.name, []), (goal.within_seconds, goal.serve_fraction)]
-                found[failure.id] = replace(failure, goals=goals)
-    for failure in _priced(world, graph):
-        found.setdefault(failure.id, failure)
-    return tuple(found[id] for id in sorted(found))
+                failures[failure.id] = replace(failure, goals=goals)
+    for failure in _priced(instance, graph):
+        failures.setdefault(failure.id, failure)
+    return tuple(failures[id] for id in sorted(failures))
 
 
-def _priced(world: World, graph: Graph) -> list[Failure]:
+def _priced(instance: Instance, graph: Graph) -> list[Failure]:
     """Failures that a plan reckons with by their cost, without a goal: held to nothing, looked at when detected."""
-    study = world.study
+    study = instance.study
     if study.objective == "cost":
         return []
     counted = study.objective == "worst_case"
-    to_nothing = {tier.name: [(study.detection_seconds, 0.0)] for tier in study.tiers}
-    found = []
+    failures = []
     for own in study.components:
         if own.hours_to_repair is not None and (counted or own.failures_per_year is not None):
             id = f"{own.kind}:{own.name}"
-            found.append(Failure(id, {id: 1.0}, hours_to_repair=own.hours_to_repair, goals=to_nothing))
+            failures.append(Failure(id, {id: 1.0}, hours_to_repair=own.hours_to_repair))
     for named in study.failures:
         if named.hours_to_repair is not None and (counted or named.failures_per_year is not None):
-            goal = Goal(failure=named.name, serve_fraction=0.0, within_seconds=max(study.detection_seconds, 1e-9))
-            found += [replace(failure, goals=to_nothing) for failure in _expanded(world, graph, goal)]
-    return found
+            failures += _expanded(instance, graph, Goal(failure=named.name, serve_fraction=0.0, within_seconds=1.0))
+    return [_held_to_nothing(study, failure, [study.detection_seconds]) for failure in failures]
 
 
-def failures_of_kind(world: World, graph: Graph, each: Sequence[str], pairs: Sequence[str]) -> tuple[Failure, ...]:
+def _held_to_nothing(study: Study, failure: Failure, deadlines: Sequence[float]) -> Failure:
+    """The failure with no goal, looked at at some times."""
+    return replace(failure, goals={tier.name: [(within, 0.0) for within in deadlines] for tier in study.tiers})
+
+
+def failures_of_kind(
+    instance: Instance, graph: Graph, each: Sequence[str], pairs: Sequence[str]
+) -> tuple[Failure, ...]:
     """Each component of the kinds `each` lost, and each pair of components of the kinds `pairs`.
 
     A failure that goals of the study expand to as well keeps these goals; others are held to nothing, and looked at
@@ -126,18 +131,18 @@ def failures_of_kind(world: World, graph: Graph, each: Sequence[str], pairs: Seq
         raise InputError([Finding("--pairs", f"at most {MOST_FAILURES:,} failures", f"{many:,}", "name fewer kinds")])
     sets: list[tuple[str, ...]] = [(c,) for kind in dict.fromkeys(each) for c in graph.of_kind(kind)]
     sets += list(itertools.combinations(both, 2))
-    goals = {failure.id: failure.goals for failure in failures_of_goals(world, graph)}
-    every = sorted({g.within_seconds for tier in world.study.tiers for g in tier.survive}) or [60.0]
-    held_to_nothing = {tier.name: [(within, 0.0) for within in every] for tier in world.study.tiers}
-    return tuple(
-        Failure(
-            id := " + ".join(lost),
-            dict.fromkeys(lost, 1.0),
-            hours_to_repair=_repair(graph, lost),
-            goals=goals.get(id, held_to_nothing),
-        )
-        for lost in sets
-    )
+    goals = {failure.id: failure.goals for failure in failures_of_goals(instance, graph)}
+    deadlines = sorted({g.within_seconds for tier in instance.study.tiers for g in tier.survive}) or [60.0]
+    failures = []
+    for lost in sets:
+        failure = _held_to_nothing(instance.study, _all_lost(graph, lost), deadlines)
+        failures.append(replace(failure, goals=goals.get(failure.id, failure.goals)))
+    return tuple(failures)
+
+
+def _all_lost(graph: Graph, lost: Sequence[str]) -> Failure:
+    """Some components lost together, all of each."""
+    return Failure(" + ".join(lost), dict.fromkeys(lost, 1.0), hours_to_repair=_repair(graph, lost))
 
 
 def _repair(graph: Graph, lost: Iterable[str]) -> float | None:
@@ -147,44 +152,37 @@ def _repair(graph: Graph, lost: Iterable[str]) -> float | None:
     return max(stated) if stated and len(stated) == len(hours) else None
 
 
-def _expanded(world: World, graph: Graph, goal: Goal) -> list[Failure]:
+def _expanded(instance: Instance, graph: Graph, goal: Goal) -> list[Failure]:
+    """The failures of one goal, without what it asks."""
     if goal.failure is not None:
-        named: NamedFailure = next(f for f in world.study.failures if f.name == goal.failure)
-        failures = [
-            Failure(
-                f"failure:{named.name}",
-                dict(named.lost),
-                named.surge_factor,
-                dict(named.surges),
-                dict(named.in_maintenance),
-                hours_to_repair=named.hours_to_repair or _repair(graph, named.lost),
-            )
-        ]
-        worst_part = named.worst_part
-    else:
-        spared = {f"{goal.any}:{name.removeprefix(f'{goal.any}:')}" for name in goal.except_}
-        kind = [c for c in graph.of_kind(goal.any or "") if c not in spared]
-        failures = [
-            Failure(" + ".join(lost), dict.fromkeys(lost, 1.0), hours_to_repair=_repair(graph, lost))
-            for lost in itertools.combinations(kind, goal.of)
-        ]
-        worst_part = False
-    if goal.in_maintenance:
-        failures = [_while_out(failure, goal) for failure in failures]
-    return [part for failure in failures for part in _parts(world, graph, failure)] if worst_part else failures
+        named: NamedFailure = next(f for f in instance.study.failures if f.name == goal.failure)
+        repair = named.hours_to_repair or _repair(graph, named.lost)
+        id, out = f"failure:{named.name}", dict(named.in_maintenance)
+        failure = Failure(id, dict(named.lost), named.surge_factor, dict(named.surges), out, hours_to_repair=repair)
+        failure = _while_out(failure, goal)
+        return _on_each_placement(instance, graph, failure) if named.worst_part else [failure]
+    excepted = {f"{goal.any}:{name.removeprefix(f'{goal.any}:')}" for name in goal.except_}
+    kind = [c for c in graph.of_kind(goal.any or "") if c not in excepted]
+    return [_while_out(_all_lost(graph, lost), goal) for lost in itertools.combinations(kind, goal.of)]
 
 
 def _while_out(failure: Failure, goal: Goal) -> Failure:
+    """The failure beside what the goal has in maintenance."""
+    if not goal.in_maintenance:
+        return failure
     out = dict(failure.in_maintenance)
     for component, share in goal.in_maintenance.items():
         out[component] = out.get(component, 0.0) + share
     return replace(failure, id=f"{failure.id}{goal.while_out}", in_maintenance=out)
 
 
-def _parts(world: World, graph: Graph, failure: Failure) -> list[Failure]:
-    """One failure for each living placement of a pool that is lost in part, which takes the whole loss."""
+def _on_each_placement(instance: Instance, graph: Graph, failure: Failure) -> list[Failure]:
+    """One failure for each living placement of a pool that is lost in part, which takes all of the loss."""
     value = graph.values(outages([failure]), 1)
-    left = [value[f"pool:{pool.id}"][0] for pool in world.study.pools]
-    alive = [name for name in world.placements if value[f"placement:{name}"][0] > 0]
-    placements = [name for name in alive if 0.0 < left[world.pool_of[world.placements[name]]] < 1.0]
-    return [replace(failure, id=f"{failure.id} on {e}", worst=e) for e in sorted(placements)] or [failure]
+    partly = [0.0 < value[f"pool:{pool.id}"][0] < 1.0 for pool in instance.study.pools]
+    placements = [
+        name
+        for name, e in sorted(instance.placements.items())
+        if partly[instance.pool_of[e]] and value[f"placement:{name}"][0] > 0
+    ]
+    return [replace(failure, id=f"{failure.id} on {name}", worst=name) for name in placements] or [failure]

@@ -1,16 +1,17 @@
 """What needs what: available fractions of every component, for many failures at once."""
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+import networkx as nx
 import numpy as np
 
-from planner.drill.world import Numbers, World
+from planner.drill.instance import Instance, Numbers
+from planner.drill.needs import Part, available, leaves
+from planner.drill.request_limits import Passed, check_met_once, passed_by_component
 from planner.errors import Finding, InputError
 from planner.study.records.study import Needs, kind_and_name, stack_and_version
-
-Part = Needs | str
 
 
 @dataclass(frozen=True)
@@ -21,7 +22,9 @@ class Graph:
     ----------
     order : every component, each after all that it needs
     logins : component -> (needs, fraction of sessions that go on without them)
-    limits : component -> most requests/s that it passes when whole
+    limits : component -> most requests/s that it passes when nothing of it is lost
+    passed : component -> what the requests pass that need it
+    ingresses : components with a limit that no machines need: lost in part, they let less through
     """
 
     order: tuple[str, ...]
@@ -29,23 +32,16 @@ class Graph:
     logins: Mapping[str, Sequence[tuple[Needs, float]]]
     starting: Mapping[str, Sequence[Needs]]
     limits: Mapping[str, float]
+    passed: Mapping[str, Passed]
+    ingresses: frozenset[str]
     hours_to_repair: Mapping[str, float]
 
     def of_kind(self, kind: str) -> list[str]:
         """Components of a kind, sorted."""
         return sorted(c for c in self.order if kind_and_name(c)[0] == kind)
 
-    def below_machines(self) -> set[str]:
-        """Components without which machines of some pool do not serve."""
-        found, waiting = set[str](), [c for c in self.order if kind_and_name(c)[0] in ("pool", "placement")]
-        while waiting:
-            if (component := waiting.pop()) not in found:
-                found.add(component)
-                waiting += [leaf for part in self.needs.get(component, ()) for leaf in leaves(part)]
-        return found
-
     def values(self, out: Mapping[str, Numbers], count: int) -> dict[str, Numbers]:
-        """Available fraction of every component [f]: its own share, and never more than what it needs leaves.
+        """Available fraction of every component [f]: its own share, and never more than what it needs has.
 
         Parameters
         ----------
@@ -55,12 +51,12 @@ class Graph:
         value: dict[str, Numbers] = {}
         one = np.ones(count)
         for component in self.order:
-            left = one - np.minimum(out[component], 1.0) if component in out else one
+            fraction = one - np.minimum(out[component], 1.0) if component in out else one
             for part in self.needs.get(component, ()):
-                left = np.minimum(left, available(part, value, one))
+                fraction = np.minimum(fraction, available(part, value, one))
             for part, goes_on in self.logins.get(component, ()):
-                left = np.minimum(left, goes_on + (1.0 - goes_on) * available(part, value, one))
-            value[component] = left
+                fraction = np.minimum(fraction, goes_on + (1.0 - goes_on) * available(part, value, one))
+            value[component] = fraction
         return value
 
     def may_start(self, value: Mapping[str, Numbers], count: int) -> dict[str, Numbers]:
@@ -80,115 +76,81 @@ class Graph:
         return allowed
 
 
-def available(part: Part, value: Mapping[str, Numbers], one: Numbers) -> Numbers:
-    """Available fraction [f]: all_of is the least, any_of the largest, at_least k the k-th largest."""
-    if isinstance(part, str):
-        return value[part]
-    parts = [available(inner, value, one) for inner in part.all_of or part.any_of or part.of or ()]
-    if not parts:
-        return one if part.all_of is not None else 0.0 * one
-    if part.all_of is not None:
-        return np.min(parts, axis=0)  # type: ignore[no-any-return]
-    if part.any_of is not None:
-        return np.max(parts, axis=0)  # type: ignore[no-any-return]
-    k = part.at_least or 1
-    return np.sort(parts, axis=0)[-k] if k <= len(parts) else 0.0 * one
-
-
-def leaves(part: Part) -> Iterable[str]:
-    """Component ids that a need names, at any depth."""
-    if isinstance(part, str):
-        yield part
-        return
-    for inner in part.all_of or part.any_of or part.of or ():
-        yield from leaves(inner)
-
-
-def build_graph(world: World) -> Graph:
+def build_graph(instance: Instance) -> Graph:
     """The dependency graph of a study.
 
     Raises
     ------
     InputError
-        when a component needs itself, or needs what does not exist
+        when a component needs itself, or needs what does not exist, or requests pass limits in a way that is not judged
     """
-    study = world.study
-    needs: dict[str, list[Part]] = defaultdict(list)
+    study = instance.study
+    needs = _built_in(instance)
     logins: dict[str, list[tuple[Needs, float]]] = defaultdict(list)
     starting: dict[str, list[Needs]] = defaultdict(list)
-    used = {pool.site for pool in study.pools}
-    for pool in study.pools:
-        needs[f"pool:{pool.id}"].append(f"site:{pool.site}")
-    for site in study.sites:
-        if site.id in used:
-            needs[f"site:{site.id}"] = [f"region:{site.region_id}"]
-            needs[f"region:{site.region_id}"] = [f"provider:{site.provider}"]
-            needs[f"provider:{site.provider}"] = []
-    for name, e in world.placements.items():
-        model, stack, pool_id = world.made_of[e][0].model, world.made_of[e][1].stack, study.pools[world.pool_of[e]].id
-        base, version = stack_and_version(stack)
-        of_stack = f"stack_version:{stack}" if version else f"stack:{stack}"
-        needs[f"placement:{name}"] += [f"pool:{pool_id}", of_stack, f"qualification:{model}/{stack}"]
-        needs[f"qualification:{model}/{stack}"] = []
-        needs[f"stack:{base}"] = []
-        if version:
-            needs[of_stack] = [f"stack:{base}"]
-    for named in (*(f"workload:{w.name}" for w in study.workloads), *(f"origin:{o.name}" for o in study.origins)):
-        needs.setdefault(named, [])
-    for component in study.components:
-        needs.setdefault(f"{component.kind}:{component.name}", [])
-    known = set(needs)
+    for workload in study.workloads:
+        needs.setdefault(f"workload:{workload.name}", [])
+    for origin in study.origins:
+        needs.setdefault(f"origin:{origin.name}", [])
+    limits, repair = {}, {}
+    for own in study.components:
+        id = f"{own.kind}:{own.name}"
+        needs.setdefault(id, [])
+        if own.most_requests_per_second is not None:
+            limits[id] = own.most_requests_per_second
+        if own.hours_to_repair is not None:
+            repair[id] = own.hours_to_repair
+    known, named = set(needs), set[str]()
     for dependency in study.dependencies:
+        named |= {dependency.component, *leaves(dependency.needs)}
         if dependency.breaks == "new_logins":
             logins[dependency.component].append((dependency.needs, dependency.sessions_go_on_fraction or 0.0))
         elif dependency.breaks == "starting":
             starting[dependency.component].append(dependency.needs)
         else:
             needs[dependency.component].append(dependency.needs)
-    named_parts = {d.component for d in study.dependencies} | {x for d in study.dependencies for x in leaves(d.needs)}
-    if unknown := sorted(named_parts - known):
+    if unknown := sorted(named - known):
         fix = "name a component of the study (kind:name)"
         raise InputError([Finding("dependencies", "a component that exists", name, fix) for name in unknown])
 
-    def before(component: str) -> list[str]:
-        parts = [*needs[component], *(need for need, _ in logins[component]), *starting[component]]
-        return sorted({leaf for part in parts for leaf in leaves(part)})
+    serving = nx.DiGraph({component: [] for component in sorted(known)})
+    for component, parts in needs.items():
+        serving.add_edges_from((leaf, component) for part in parts for leaf in leaves(part))
+    all_needs = nx.DiGraph(serving)
+    for dependency in study.dependencies:
+        all_needs.add_edges_from((leaf, dependency.component) for leaf in leaves(dependency.needs))
+    try:
+        order = tuple(nx.topological_sort(all_needs))
+    except nx.NetworkXUnfeasible:
+        in_cycle = nx.find_cycle(all_needs)[0][0]
+        got = f"{in_cycle} that needs itself"
+        raise InputError([Finding("dependencies", "no cycle", got, "break the cycle")]) from None
+    passed = passed_by_component(order, needs, logins, limits)
+    check_met_once(instance, passed)
+    machines = {c for c in known if kind_and_name(c)[0] in ("pool", "placement")}
+    ingresses = frozenset(c for c in limits if machines.isdisjoint({c, *nx.descendants(serving, c)}))
+    return Graph(order, needs, logins, starting, limits, passed, ingresses, repair)
 
-    return Graph(
-        order=_in_order(sorted(known), before),
-        needs=dict(needs),
-        logins={c: tuple(parts) for c, parts in logins.items() if parts},
-        starting={c: tuple(parts) for c, parts in starting.items() if parts},
-        limits={
-            f"{c.kind}:{c.name}": c.most_requests_per_second
-            for c in study.components
-            if c.most_requests_per_second is not None
-        },
-        hours_to_repair={
-            f"{c.kind}:{c.name}": c.hours_to_repair for c in study.components if c.hours_to_repair is not None
-        },
-    )
 
-
-def _in_order(components: Sequence[str], before: Callable[[str], list[str]]) -> tuple[str, ...]:
-    """Components, each after all that it needs; no recursion, chains may be long."""
-    done: dict[str, bool] = {}
-    order: list[str] = []
-    for first in components:
-        waiting = [first]
-        while waiting:
-            component = waiting[-1]
-            if component not in done:
-                done[component] = False
-                for need in before(component):
-                    if done.get(need) is False:
-                        got = f"{need} that needs itself"
-                        raise InputError([Finding("dependencies", "no cycle", got, "break the cycle")])
-                    if need not in done:
-                        waiting.append(need)
-            else:
-                waiting.pop()
-                if not done[component]:
-                    done[component] = True
-                    order.append(component)
-    return tuple(order)
+def _built_in(instance: Instance) -> defaultdict[str, list[Part]]:
+    """What pools, their sites and placements need by what they are."""
+    study = instance.study
+    needs: defaultdict[str, list[Part]] = defaultdict(list)
+    site_of = {site.id: site for site in study.sites}
+    for pool in study.pools:
+        site = site_of[pool.site]
+        needs[f"pool:{pool.id}"] = [f"site:{site.id}"]
+        needs[f"site:{site.id}"] = [f"region:{site.region_id}"]
+        needs[f"region:{site.region_id}"] = [f"provider:{site.provider}"]
+        needs[f"provider:{site.provider}"] = []
+    for name, e in instance.placements.items():
+        model, profile = instance.made_of[e]
+        base, version = stack_and_version(profile.stack)
+        of_stack = f"stack_version:{profile.stack}" if version else f"stack:{base}"
+        qualification = f"qualification:{model.model}/{profile.stack}"
+        needs[f"placement:{name}"] = [f"pool:{study.pools[instance.pool_of[e]].id}", of_stack, qualification]
+        needs[qualification] = []
+        needs[f"stack:{base}"] = []
+        if version:
+            needs[of_stack] = [f"stack:{base}"]
+    return needs

@@ -1,16 +1,14 @@
-"""Rescale: gateways renormalise their weights over what is left, and nothing starts. All failures at once."""
+"""Rescale: gateways renormalise their weights over what remains, and nothing starts. All failures at once."""
 
 from dataclasses import dataclass
 
 import numpy as np
 
-from planner.drill.left import Left
-from planner.drill.limits import cut
-from planner.drill.stock import Stock, that_fit
-from planner.drill.world import Indices, Numbers, World
+from planner.drill.instance import Indices, Numbers
+from planner.drill.remaining import Remaining
 
-HOT, RECLAIMED, LOADED, STARTED = range(4)
-WAYS = ("hot", "reclaimed", "loaded", "started")
+SERVED_BY = ("warm", "reclaimed", "cold_start", "launched")
+WARM, RECLAIMED, COLD_START, LAUNCHED = range(4)
 
 
 @dataclass(frozen=True)
@@ -41,13 +39,20 @@ def _sums(rates: Numbers, group: Indices, groups: int) -> Numbers:
     return sums.reshape(failures, groups).astype(np.float64)
 
 
-def routes_of(world: World, base: Numbers) -> Routes:
+def routes_of(base: Numbers) -> Routes:
     """The edges that carry something."""
     flow, placement = np.nonzero(base)
     return Routes(flow, placement, base[flow, placement], *base.shape)
 
 
-def carried(world: World, routes: Routes, sent: Numbers, seconds: Numbers, capacity: Numbers) -> Numbers:
+def all_warm(rates: Numbers, reclaimed: Numbers | float = 0.0) -> Numbers:
+    """Requests/s by what serves them [4, ...]: replicas that ran all along, but for what reclaimed machines serve."""
+    served_by = np.zeros((len(SERVED_BY), *rates.shape))
+    served_by[WARM], served_by[RECLAIMED] = rates - reclaimed, reclaimed
+    return served_by
+
+
+def carried(routes: Routes, sent: Numbers, seconds: Numbers, capacity: Numbers) -> Numbers:
     """Requests/s on edges that placements carry [f, k]; an overloaded one serves all its flows equally less.
 
     Parameters
@@ -61,41 +66,45 @@ def carried(world: World, routes: Routes, sent: Numbers, seconds: Numbers, capac
     return sent * share[:, routes.placement]
 
 
-def unmoved(world: World, stock: Stock, left: Left, routes: Routes) -> Numbers:
+def unmoved(remaining: Remaining, routes: Routes) -> Numbers:
     """Requests/s of each flow before any traffic is moved [f, i]: what lives of where it was sent, surges included."""
-    eligible = world.normal[routes.flow, routes.placement]
-    share = routes.sent * eligible / world.demand[routes.flow]
-    asked = (left.offered * left.front)[:, routes.flow]
-    # where an offer counts less than whole, what does not go on is gone at once
-    less = np.array([count.less for count in left.counts])[:, world.pool_of] > 0
-    stays = np.divide(left.survivors, stock.replicas, out=np.zeros_like(left.survivors), where=stock.replicas > 0)
-    alive = np.where(less, np.minimum(left.placements, stays), left.placements)
-    rates = cut(left.passage, asked * share * alive[:, routes.placement], routes.flow, routes.placement)
-    return np.minimum(routes.by_flow(rates), left.offered)
+    instance, replicas = remaining.instance, remaining.fleet.replicas
+    eligible = instance.normal[routes.flow, routes.placement]
+    share = routes.sent * eligible / instance.demand[routes.flow]
+    asked = (remaining.offered * remaining.ingress)[:, routes.flow]
+    # where an offer counts less than all of it, what does not go on is gone at once
+    stays = np.divide(remaining.survivors, replicas, out=np.zeros_like(remaining.survivors), where=replicas > 0)
+    alive = np.where(remaining.counts_less(), np.minimum(remaining.placements, stays), remaining.placements)
+    sent = asked * share * alive[:, routes.placement]
+    rates = remaining.limits.cut(sent, routes.flow, routes.placement)
+    return np.minimum(routes.by_flow(rates), remaining.offered)
 
 
-def rescaled(world: World, stock: Stock, left: Left, routes: Routes, clock: float) -> tuple[Numbers, Numbers]:
-    """Requests/s of each flow [f, i], and of it what machines serve that came back from others [f, i].
+def rescaled(remaining: Remaining, routes: Routes, elapsed: float) -> tuple[Numbers, Numbers]:
+    """Requests/s of each flow [f, i], and by what they are served [4, f, i], so many seconds after the failure.
 
     Before detection nothing has moved. Then weights are those of normal operation, over what lives; what a gateway
-    sends above the room of a placement or of a component with a limit is lost, in equal shares.
+    sends above what a placement or a component with a limit can take is lost, in equal shares.
     """
-    if clock < world.study.detection_seconds:
-        rates = unmoved(world, stock, left, routes)
-        return rates, np.zeros_like(rates)
-    kept = that_fit(world, left.survivors, left.machines(stock, clock, obtained=False))
-    before = that_fit(world, left.survivors, left.machines(stock, clock, reclaimed=False, obtained=False))
-    here = (routes.flow, routes.placement)
-    stays = np.where(world.fits[here] & ~world.in_failure[here], 0.0, routes.sent)
-    weights = stays * left.weights[:, routes.placement]
-    total = routes.by_flow(weights) + stock.astray
-    asked = left.offered * left.front / np.where(total > 0, total, 1.0)
-    sent = weights * asked[:, routes.flow] * world.in_failure[here]
-    if stock.limits is not None:
+    instance, fleet = remaining.instance, remaining.fleet
+    if elapsed < instance.study.detection_seconds:
+        rates = unmoved(remaining, routes)
+        return rates, all_warm(rates)
+    kept = instance.that_fit(remaining.survivors, remaining.machines(elapsed, obtained=False))
+    own = remaining.machines(elapsed, reclaimed=False, obtained=False)
+    before = instance.that_fit(remaining.survivors, own)
+    edges = (routes.flow, routes.placement)
+    stays = np.where(instance.fits[edges] & ~instance.in_failure[edges], 0.0, routes.sent)
+    weights = stays * remaining.weights[:, routes.placement]
+    total = routes.by_flow(weights) + fleet.unroutable
+    asked = remaining.offered * remaining.ingress / np.where(total > 0, total, 1.0)
+    sent = weights * asked[:, routes.flow] * instance.in_failure[edges]
+    if fleet.gateway_limits is not None:
         # a part of the replicas takes that part of what a gateway may send to all of them
-        sent = np.minimum(sent, stock.limits[here] * left.weights[:, routes.placement])
-    sent = cut(left.passage, sent, routes.flow, routes.placement)
-    limit = world.study.utilisation.in_failure
-    rates = carried(world, routes, sent, world.replica_seconds_in_failure, limit * kept)
+        sent = np.minimum(sent, fleet.gateway_limits[edges] * remaining.weights[:, routes.placement])
+    sent = remaining.limits.cut(sent, routes.flow, routes.placement)
+    capacity = instance.study.utilisation.in_failure * kept
+    rates = carried(routes, sent, instance.replica_seconds_in_failure, capacity)
     back = np.divide(kept - np.minimum(before, kept), kept, out=np.zeros_like(kept), where=kept > 0)
-    return routes.by_flow(rates), routes.by_flow(rates * back[:, routes.placement])
+    served = routes.by_flow(rates)
+    return served, all_warm(served, routes.by_flow(rates * back[:, routes.placement]))

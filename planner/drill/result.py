@@ -1,4 +1,4 @@
-"""What a drill finds: rows per failure, clock and tier; what each failure costs until recovery."""
+"""What a drill finds: rows per failure, deadline and tier; what each failure costs until recovery."""
 
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
@@ -8,7 +8,7 @@ Mode = Literal["resolve", "rescale"]
 
 @dataclass(frozen=True)
 class DrillRow:
-    """What one tier is served in one failure at one clock.
+    """What one tier is served in one failure, so many seconds after it began.
 
     Parameters
     ----------
@@ -18,11 +18,11 @@ class DrillRow:
     short_requests_per_second : below what is due and can be covered [requests/s]
     broken : whether a workload and origin of the tier falls short by more than 1e-6 of the tier's demand
     uncoverable_requests_per_second : what no capacity can serve in this failure [requests/s]
-    hot_fraction, reclaimed_fraction, loaded_fraction, started_fraction : of the tier's demand, served by replicas that
-        ran all along, that stand on machines back from others, that were loaded on machines that were there, and that
-        were loaded on machines obtained in the failure
+    warm_fraction, reclaimed_fraction, loaded_fraction, started_fraction : of the tier's demand, served by replicas that
+        ran all along, that stand on machines back from others, that were cold-started on machines that ran, and that
+        were launched on machines obtained in the failure
     uncovered_requests_per_second : of what is due, what no capacity can serve [requests/s]
-    recovered : the clock lies after the last deadline: all that can come back or be loaded before repair is there
+    recovered : after the last deadline: all that can come back or start before repair runs
     hour : of the plan, where it has several
     worst_workload, worst_origin : the flow of the tier that falls shortest of what is due; where none does, of all
     worst_served_fraction, worst_due_fraction : shares of its demand: that are served; that are due and can be covered
@@ -36,10 +36,10 @@ class DrillRow:
     short_requests_per_second: float
     broken: bool
     uncoverable_requests_per_second: float
-    hot_fraction: float = 0.0
+    warm_fraction: float = 0.0
     reclaimed_fraction: float = 0.0
-    loaded_fraction: float = 0.0
-    started_fraction: float = 0.0
+    cold_start_fraction: float = 0.0
+    launched_fraction: float = 0.0
     uncovered_requests_per_second: float = 0.0
     recovered: bool = False
     hour: str = ""
@@ -50,20 +50,19 @@ class DrillRow:
 
 
 @dataclass(frozen=True)
-class Toll:
+class OutageImpact:
     """What one failure costs until recovery, and how much of each workload is served.
 
-    Between two clocks what is served at the first of them holds: an upper estimate of what is lost.
+    Between two times what is served at the first of them holds: an upper estimate of what is lost.
 
     Parameters
     ----------
     requests_lost, usd_lost : not served from the begin to `until_seconds`; USD at outage_usd_per_request of the tiers
     until_seconds : when the count ends [s]
-    until : what that is: `repair` or `last clock`
-    due_again_seconds : first clock from which on all that is due at the last clock is served [s]; none: not before
-        repair
+    until : what that is: `repair` or `end of drill`
+    due_again_seconds : from when on all that is due at the end of the drill is served [s]; none: not before repair
     all_again_seconds : the same for all that is wanted
-    served_last, served_worst : workload -> share served at the last clock, and at its worst one
+    served_last, served_worst : workload -> share served at the end of the drill, and at its worst
     hour : of the plan, where it has several
     """
 
@@ -71,7 +70,7 @@ class Toll:
     requests_lost: float
     usd_lost: float
     until_seconds: float
-    until: Literal["repair", "last clock"]
+    until: Literal["repair", "end of drill"]
     due_again_seconds: float | None
     all_again_seconds: float | None
     served_last: dict[str, float]
@@ -81,18 +80,22 @@ class Toll:
 
 @dataclass(frozen=True)
 class DrillResult:
-    """All rows of a drill, worst first, the toll of each failure, and what was found beside them.
+    """All rows of a drill, worst first, the impact of each failure, and findings beside them.
 
-    `planned` is how the plan that was drilled fails over itself; none: no plan, but what runs today.
+    Parameters
+    ----------
+    planned : how the plan that was drilled fails over itself; none: no plan, but what runs today
+    not_judged : rules of the plan that the drill does not know: its verdict does not cover them
     """
 
     mode: Mode
     subject: str
     rows: tuple[DrillRow, ...]
     findings: tuple[str, ...]
-    tolls: tuple[Toll, ...] = ()
+    outage_impacts: tuple[OutageImpact, ...] = ()
     hours: int = 1
     planned: Mode | None = None
+    not_judged: tuple[str, ...] = ()
 
     @property
     def broken(self) -> bool:

@@ -6,13 +6,13 @@ from typing import Any
 import highspy
 import numpy as np
 
-from planner.drill.world import TOLERANCE, WHOLE, Indices, Numbers
+from planner.drill.instance import ROUNDING, TOLERANCE, Indices, Numbers
 from planner.errors import SolverError
 from planner.solve.highs_instance import new_highs, set_option
 from planner.solve.highs_instance import run as run_highs
 
 MOST_NODES = 20_000
-"""Nodes of a search for whole replicas; a search that needs more is told as a finding."""
+"""Nodes of a search for whole replicas; a search that needs more is stated as a finding."""
 
 Term = tuple[Indices, Indices, Numbers]
 
@@ -31,6 +31,10 @@ class Rows:
         self.bounds.append((low, high))
         self.count += len(low)
         return slice(self.count - len(low), self.count)
+
+    def at_most(self, high: Numbers, *terms: Term) -> slice:
+        """Rows `sum of terms <= high`."""
+        return self.add(np.full(len(high), -np.inf), high, *terms)
 
     def program(self, columns: int) -> highspy.HighsLp:
         """The program of these rows without costs; columns have no bounds yet."""
@@ -53,18 +57,18 @@ def solver_of(lp: highspy.HighsLp) -> Any:
     return solver
 
 
-def best_whole(
+def best_integer(
     solver: Any,
     lp: highspy.HighsLp,
     upper: Numbers,
     costs: Sequence[Numbers],
-    whole: Indices,
+    integer: Indices,
     short: Indices,
     most_nodes: int = MOST_NODES,
 ) -> tuple[Numbers, bool]:
-    """Least first cost with `whole` columns whole; then the second decides these, the third what may be added.
+    """Least first cost with `integer` columns whole; then the second decides these, the third what may be added.
 
-    The relaxation's first cost is a bound; rounding up where the second cost is least mostly reaches it, and an integer
+    The first cost of the LP is a bound; rounding up where the second cost is least mostly reaches it, and an integer
     program is the way out. Returns the columns, and whether their first cost is proven least.
 
     Parameters
@@ -79,22 +83,22 @@ def best_whole(
         when the solver fails
     """
     none, high = np.zeros(len(upper)), upper.copy()
-    every = np.arange(len(upper), dtype=np.int32)
+    columns = np.arange(len(upper), dtype=np.int32)
 
     def run(cost: Numbers, low: Numbers, high: Numbers) -> Numbers | None:
-        solver.changeColsCost(len(every), every, cost)
-        solver.changeColsBounds(len(every), every, low, high)
+        solver.changeColsCost(len(columns), columns, cost)
+        solver.changeColsBounds(len(columns), columns, low, high)
         run_highs(solver)
         feasible = solver.getInfo().primal_solution_status == highspy.SolutionStatus.kSolutionStatusFeasible
         return np.array(solver.getSolution().col_value) if feasible else None
 
     def fixed(at: Numbers) -> Numbers | None:
         low, top = none.copy(), high.copy()
-        low[whole] = top[whole] = at
+        low[integer] = top[integer] = at
         return run(costs[2], low, top)
 
     def searched() -> Numbers:
-        solver.changeColsIntegrality(len(whole), whole.astype(np.int32), np.ones(len(whole), dtype=np.uint8))
+        solver.changeColsIntegrality(len(integer), integer.astype(np.int32), np.ones(len(integer), dtype=np.uint8))
         set_option(solver, "objective_target", target)
         set_option(solver, "mip_max_nodes", most_nodes)
         if (value := run(costs[0], none, upper)) is None:
@@ -103,20 +107,20 @@ def best_whole(
 
     if (least := run(costs[0], none, upper)) is None:
         raise SolverError(f"drill: the solver ended with {solver.getModelStatus()}")
-    target = float(costs[0] @ least) + WHOLE
+    target = float(costs[0] @ least) + ROUNDING
     if not most_nodes:
         return least, True
-    high[short] = np.minimum(upper[short], np.maximum(least[short], 0.0) + WHOLE)
-    calm, proven = run(costs[1], none, high), True
-    at = np.ceil((least if calm is None else calm)[whole] - TOLERANCE)
+    high[short] = np.minimum(upper[short], np.maximum(least[short], 0.0) + ROUNDING)
+    fewest, proven = run(costs[1], none, high), True
+    at = np.ceil((least if fewest is None else fewest)[integer] - TOLERANCE)
     if (value := fixed(at)) is None:
         solver = solver_of(lp)
         value = searched()
         proven = solver.getModelStatus() != highspy.HighsModelStatus.kSolutionLimit
-        solver, at = solver_of(lp), np.round(value[whole])
+        solver, at = solver_of(lp), np.round(value[integer])
         high[short] = np.minimum(upper[short], np.maximum(value[short], 0.0) + TOLERANCE / 10)
     low = none.copy()
-    low[whole] = at
+    low[integer] = at
     if (more := run(costs[2], low, high)) is not None:
-        more = fixed(np.floor(more[whole] + TOLERANCE))
+        more = fixed(np.floor(more[integer] + TOLERANCE))
     return value if more is None else more, proven

@@ -25,17 +25,17 @@ def litellm(route: Route, alive: Collection[str], offered_requests_per_second: f
     of the level, then to the next. Requests beyond all limits are refused with 429.
     """
     got: dict[str, float] = {}
-    left = offered_requests_per_second
+    remaining = offered_requests_per_second
     for level in route.levels:
         open_ = [x for x in level if x.placement in alive]
-        while left > NOTHING and open_:
+        while remaining > NOTHING and open_:
             weights = sum(x.weight for x in open_)
             # the first to fill up decides how far all of the level go in their proportion
             until = min((x.limit_requests_per_second - got.get(x.placement, 0.0)) * weights / x.weight for x in open_)
-            step = min(left, max(0.0, until))
+            step = min(remaining, max(0.0, until))
             for x in open_:
                 got[x.placement] = got.get(x.placement, 0.0) + step * x.weight / weights
-            left -= step
+            remaining -= step
             open_ = [x for x in open_ if x.limit_requests_per_second - got[x.placement] > NOTHING * weights]
     return got
 
@@ -75,7 +75,7 @@ def envoy_priorities(route: Route) -> Priorities:
     never lives, to the capacity of the largest.
 
     Within level 1 the shares are those of normal operation. It can grow in that proportion until the first placement
-    is full; what room is left then in the others follows as a priority of its own, before level 2.
+    is full; what capacity the others then have follows as a priority of its own, before level 2.
     """
     peak = route.requests_per_second
     growth = min(
@@ -83,25 +83,30 @@ def envoy_priorities(route: Route) -> Priorities:
         default=1.0,
     )
     growth = max(1.0, growth)
-    first = [(x, x.weight, growth * x.share_fraction * peak) for x in route.levels[0]]
-    rest = [(x, x.limit_requests_per_second - room) for x, _, room in first]
-    levels = [first, [(x, _whole(room, peak), room) for x, room in rest if _whole(room, peak) * PERCENT >= SCALE]]
-    levels += [
-        [(x, _whole(x.limit_requests_per_second, peak), x.limit_requests_per_second) for x in level]
-        for level in route.levels[1:]
-    ]
+    first, rest = [], []
+    for x in route.levels[0]:
+        capacity = growth * x.share_fraction * peak
+        first.append((x, x.weight, capacity))
+        further = _weight(x.limit_requests_per_second - capacity, peak)
+        if further * PERCENT >= SCALE:
+            rest.append((x, further, x.limit_requests_per_second - capacity))
+    levels = [first, rest]
+    for level in route.levels[1:]:
+        limits = [(x, x.limit_requests_per_second) for x in level]
+        levels.append([(x, _weight(limit, peak), limit) for x, limit in limits])
     hosts = [
-        tuple(Host(x, weight, max(1, _whole(room, peak))) for x, weight, room in level) for level in levels if level
+        tuple(Host(x, weight, max(1, _weight(capacity, peak))) for x, weight, capacity in level)
+        for level in levels
+        if level
     ]
-    largest = max(SCALE, *(sum(host.health_weight for host in level) for level in hosts))
-    factor = -(-PERCENT * largest // SCALE)
-    whole = factor * SCALE // PERCENT
-    return Priorities(
-        factor, tuple(Priority(level, whole - sum(host.health_weight for host in level)) for level in hosts)
-    )
+    sums = [sum(host.health_weight for host in level) for level in hosts]
+    factor = -(-PERCENT * max(SCALE, *sums) // SCALE)
+    padded = factor * SCALE // PERCENT
+    priorities = tuple(Priority(level, padded - weights) for level, weights in zip(hosts, sums, strict=True))
+    return Priorities(factor, priorities)
 
 
-def _whole(requests_per_second: float, peak: float) -> int:
+def _weight(requests_per_second: float, peak: float) -> int:
     return max(0, round(SCALE * requests_per_second / peak))
 
 
@@ -112,13 +117,13 @@ def envoy(route: Route, alive: Collection[str], offered_requests_per_second: flo
     Health is a whole number of percent, rounded down.
     """
     made = envoy_priorities(route)
-    left, got = PERCENT, dict[str, float]()
+    remaining, got = PERCENT, dict[str, float]()
     for priority in made.priorities:
         living = [host for host in priority.hosts if host.entry.placement in alive]
-        whole = sum(host.health_weight for host in priority.hosts) + priority.padding
+        full = sum(host.health_weight for host in priority.hosts) + priority.padding
         healthy = sum(host.health_weight for host in living)
-        percent = min(left, PERCENT, made.overprovisioning_factor * healthy // whole)
-        left -= percent
+        percent = min(remaining, PERCENT, made.overprovisioning_factor * healthy // full)
+        remaining -= percent
         weights = sum(host.locality_weight for host in living)
         for host in living:
             part = offered_requests_per_second * percent / PERCENT * host.locality_weight / weights

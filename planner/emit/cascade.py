@@ -1,13 +1,15 @@
 """Which failures the static files survive by themselves, which need the override, and what is served meanwhile."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 from planner.emit.behaviour import BEHAVIOURS
-from planner.emit.rooms import planned_replicas, room_replica_seconds, surviving_replicas
+from planner.emit.capacity import capacity_replica_seconds, planned_replicas, surviving_replicas
 from planner.emit.routing import Subject, Table, peak_requests_per_second, routing_table, subject
-from planner.plan.decisions import problem_of
-from planner.problem.problem import Decisions, Problem, State, states
+from planner.emit.text import markdown_cell
+from planner.plan.in_hand import Plan
+from planner.problem.decisions import Decisions
+from planner.problem.problem import Problem, State, states
 from planner.problem.rules.formulas import due_fraction, live_edges
 from planner.study.dependencies import NORMAL
 from planner.study.records.plan import PlanFile
@@ -19,16 +21,34 @@ OVERRIDE = "override"
 NOTHING_DUE = "nothing due"
 MEANS = {
     ALONE: "the static file serves what every goal asks, with the replicas that survive; nothing has to be done",
-    WITH_REPLICAS: "the static file serves it at each deadline once replicas are loaded and let go as planned",
+    WITH_REPLICAS: "the static file serves it at each deadline once replicas are cold-started and evicted as planned",
     OVERRIDE: "the override of this failure has to be pushed before the deadline",
     NOTHING_DUE: "no goal asks for anything that could be served in it: there is nothing to survive",
 }
 TOLERANCE_FRACTION = 2e-4
-"""Of what is due, and of a placement's room: whole weights are off by one in 10,000."""
-SHOWN = 0.05
+"""Of what is due, and of a placement's capacity: whole weights are off by one in 10,000."""
+LEAST_STATED = 0.05
 """Less than this rounds to nothing."""
 
 Replicas = Callable[[Problem, Decisions, str, State], float]
+
+
+@dataclass(frozen=True)
+class Worst:
+    """The stream that is shortest in a state: what is served of it, and what is due [fractions of what is offered]."""
+
+    workload: str
+    origin: str
+    served: float
+    due: float
+
+
+@dataclass(frozen=True)
+class Overfull:
+    """A placement that gets more than its capacity."""
+
+    placement: str
+    times_its_capacity: float
 
 
 @dataclass(frozen=True)
@@ -37,40 +57,56 @@ class Served:
 
     Parameters
     ----------
-    served_fraction : of all requests offered; an overfull placement serves no more than its room
-    due_fraction : of all requests offered, what the goals ask by this clock
+    served_fraction : of all requests offered; an overfull placement serves no more than its capacity
+    due_fraction : of all requests offered, what the goals ask by this deadline
     short_requests_per_second : of what is due, the sum over workloads and origins
-    worst : (workload, origin, served fraction, due fraction) of the stream that is shortest; None when none is
-    overfull : (placement, times its room), the fullest first
+    worst : None when no stream is short
+    overfull : the fullest first
     """
 
     deadline_seconds: float
     served_fraction: float
     due_fraction: float
     short_requests_per_second: float
-    worst: tuple[str, str, float, float] | None
-    overfull: tuple[tuple[str, float], ...]
+    worst: Worst | None
+    overfull: tuple[Overfull, ...]
 
     @property
     def good(self) -> bool:
-        """Whether what is due is served and no placement is over its room."""
+        """Whether what is due is served and no placement is over its capacity."""
         return self.worst is None and not self.overfull
 
 
 @dataclass(frozen=True)
+class _Stream:
+    """What is offered, served and due of a workload from an origin [requests/s]."""
+
+    workload: str
+    origin: str
+    offered: float
+    served: float
+    due: float
+
+    @property
+    def short(self) -> float:
+        """What is due and not served [requests/s]."""
+        return self.due - self.served
+
+
+@dataclass(frozen=True)
 class Push:
-    """What the override of a failure does that no gateway does by itself, at its last clock, peak.
+    """What the override of a failure does that no gateway does by itself, at its last deadline, peak.
 
     Parameters
     ----------
-    shed_requests_per_second : of streams that are served in normal operation, to make room
-    moved_requests_per_second : of streams that the failure does not touch, to make room
-    loaded_replicas : started since the failure began; not by the gateway, but weights follow them
+    shed_requests_per_second : of streams that are served in normal operation, for capacity
+    moved_requests_per_second : of streams that the failure does not touch, for capacity
+    cold_started_replicas : since the failure began; not by the gateway, but weights follow them
     """
 
     shed_requests_per_second: float
     moved_requests_per_second: float
-    loaded_replicas: float
+    cold_started_replicas: float
 
 
 @dataclass(frozen=True)
@@ -80,19 +116,18 @@ class Outcome:
     Parameters
     ----------
     verdict : alone, with replicas, override, or nothing due
-    meanwhile : with the replicas that survive, against what is due at the last clock
-    at_clocks : with the plan's own replicas at each clock
-    push : what the override does
     seen_by : how the gateway learns of it
+    meanwhile : with the replicas that survive, against what is due at the last deadline
+    at_deadlines : with the plan's own replicas at each deadline
     """
 
     gateway: str
     failure: str
     verdict: str
-    meanwhile: Served
-    at_clocks: tuple[Served, ...]
-    push: Push
     seen_by: str
+    override_does: Push
+    meanwhile: Served
+    at_deadlines: tuple[Served, ...]
 
 
 def cascade(of: Subject, table: Table, gateway: str) -> tuple[Outcome, ...]:
@@ -100,25 +135,24 @@ def cascade(of: Subject, table: Table, gateway: str) -> tuple[Outcome, ...]:
     return tuple(_outcome(of, table, gateway, f) for f in of.problem.failures)
 
 
-def cascades_of_plan(plan: PlanFile) -> tuple[Outcome, ...]:
+def cascades_of_plan(plan: PlanFile | Plan) -> tuple[Outcome, ...]:
     """The same from a plan alone, for every gateway that files can be made for."""
-    of = subject(plan, problem_of(plan))
+    of = subject(plan)
     table = routing_table(of)
     return tuple(outcome for gateway in sorted(BEHAVIOURS) for outcome in cascade(of, table, gateway))
 
 
 def _outcome(of: Subject, table: Table, gateway: str, f: str) -> Outcome:
-    clocks = [s for s in states(of.problem, f) if s[0] == of.hour]
-    meanwhile = served_by(of, table, gateway, clocks[-1], surviving_replicas)
-    planned = tuple(served_by(of, table, gateway, s, planned_replicas) for s in clocks)
-    hot = [served_by(of, table, gateway, s, surviving_replicas) for s in clocks]
-    if all(x.good for x in hot):
-        verdict = ALONE if any(x.due_fraction > 0 for x in hot) else NOTHING_DUE
-    elif all(x.good or y.good for x, y in zip(planned, hot, strict=True)):
+    in_states = [s for s in states(of.problem, f) if s[0] == of.hour]
+    planned = tuple(served_by(of, table, gateway, s, planned_replicas) for s in in_states)
+    warm = [served_by(of, table, gateway, s, surviving_replicas) for s in in_states]
+    if all(x.good for x in warm):
+        verdict = ALONE if any(x.due_fraction > 0 for x in warm) else NOTHING_DUE
+    elif all(x.good or y.good for x, y in zip(planned, warm, strict=True)):
         verdict = WITH_REPLICAS
     else:
         verdict = OVERRIDE
-    return Outcome(gateway, f, verdict, meanwhile, planned, _push(of, clocks[-1]), _seen_by(of, f))
+    return Outcome(gateway, f, verdict, _seen_by(of, f), _push(of, in_states[-1]), warm[-1], planned)
 
 
 def _push(of: Subject, s: State) -> Push:
@@ -148,7 +182,6 @@ def served_by(of: Subject, table: Table, gateway: str, s: State, replicas: Repli
     p, x = of.problem, of.decisions
     behaviour = BEHAVIOURS[gateway]
     running = {e: replicas(p, x, e, s) for e in p.placements}
-    offered: dict[tuple[str, str], float] = {}
     got: dict[tuple[str, str], dict[str, float]] = {}
     for route in table.routes:
         flow = (route.workload, route.origin)
@@ -160,28 +193,33 @@ def served_by(of: Subject, table: Table, gateway: str, s: State, replicas: Repli
     for (w, _), sent in got.items():
         for e, value in sent.items():
             load[e] = load.get(e, 0.0) + p.replica_seconds[w, e] * value
-    times = {e: v / room if (room := room_replica_seconds(p, e, running[e])) else 0.0 for e, v in load.items()}
-    overfull = sorted(
-        ((e, n) for e, n in times.items() if n > 1 + TOLERANCE_FRACTION), key=lambda row: (-row[1], row[0])
-    )
-    rows = []
+    times = {}
+    for e, work in load.items():
+        capacity = capacity_replica_seconds(p, running[e])
+        times[e] = work / capacity if capacity else 0.0
+    overfull = [Overfull(e, n) for e, n in times.items() if n > 1 + TOLERANCE_FRACTION]
+    overfull.sort(key=lambda x: (-x.times_its_capacity, x.placement))
+    streams = []
     for w, o in sorted(p.flows):
-        offered[w, o] = peak_requests_per_second(p, w, o, s)
+        offered = peak_requests_per_second(p, w, o, s)
         # a gateway does not know of round trips: what goes too far fills a placement, and is not served as promised
         near = set(live_edges(p, w, o, s[1]))
         served = sum(value / max(1.0, times[e]) for e, value in got.get((w, o), {}).items() if e in near)
-        rows.append((w, o, served, due_fraction(p, w, o, s) * offered[w, o]))
-    whole = sum(offered.values())
-    short = [(due - served, w, o, served, due) for w, o, served, due in rows if due - served > TOLERANCE_FRACTION * due]
-    worst = max(short, key=lambda row: (row[0] / offered[row[1], row[2]], row[1:3]), default=None)
+        streams.append(_Stream(w, o, offered, served, due_fraction(p, w, o, s) * offered))
+    short = [x for x in streams if x.short > TOLERANCE_FRACTION * x.due]
+    short_in_all = sum(x.short for x in short)
+    worst = None
+    if short:
+        short.sort(key=lambda x: (x.short / x.offered, x.workload, x.origin))
+        stream = short[-1]
+        worst = Worst(stream.workload, stream.origin, stream.served / stream.offered, stream.due / stream.offered)
+    together = sum(x.offered for x in streams)
     return Served(
         deadline_seconds=s[2],
-        served_fraction=min(1.0, sum(row[2] for row in rows) / whole) if whole else 1.0,
-        due_fraction=sum(row[3] for row in rows) / whole if whole else 0.0,
-        short_requests_per_second=sum(row[0] for row in short),
-        worst=None
-        if worst is None
-        else (worst[1], worst[2], worst[3] / offered[worst[1], worst[2]], worst[4] / offered[worst[1], worst[2]]),
+        served_fraction=min(1.0, sum(x.served for x in streams) / together) if together else 1.0,
+        due_fraction=sum(x.due for x in streams) / together if together else 0.0,
+        short_requests_per_second=short_in_all,
+        worst=worst,
         overfull=tuple(overfull),
     )
 
@@ -192,33 +230,7 @@ def cascade_data(outcomes: tuple[Outcome, ...]) -> dict[str, object]:
     return {
         "verdicts": MEANS,
         "rates_are": "requests per second at the peak: mean of the hour times burst_factor",
-        "failures": [
-            {
-                "gateway": x.gateway,
-                "failure": x.failure,
-                "verdict": x.verdict,
-                "seen_by": x.seen_by,
-                "override_does": {
-                    "shed_requests_per_second": x.push.shed_requests_per_second,
-                    "moved_requests_per_second": x.push.moved_requests_per_second,
-                    "loaded_replicas": x.push.loaded_replicas,
-                },
-                "meanwhile": _served_data(x.meanwhile),
-                "at_clocks": [_served_data(at) for at in x.at_clocks],
-            }
-            for x in outcomes
-        ],
-    }
-
-
-def _served_data(x: Served) -> dict[str, object]:
-    return {
-        "deadline_seconds": x.deadline_seconds,
-        "served_fraction": x.served_fraction,
-        "due_fraction": x.due_fraction,
-        "short_requests_per_second": x.short_requests_per_second,
-        "worst": None if x.worst is None else dict(zip(("workload", "origin", "served", "due"), x.worst, strict=True)),
-        "overfull": [{"placement": e, "times_its_room": times} for e, times in x.overfull],
+        "failures": [asdict(x) for x in outcomes],
     }
 
 
@@ -231,25 +243,24 @@ def cascade_text(outcomes: tuple[Outcome, ...]) -> str:
         "",
         "*Meanwhile*: served with the replicas that survive and the static file, from when the gateway has found out",
         "until replicas or the override come; *due* is what the goals ask at the last deadline. Shares of all",
-        "requests, at the peak. A placement over its room serves no more than its room. Spot machines do not count.",
+        "requests, at the peak. A placement over its capacity serves no more than its capacity. Spot does not count.",
         "*The override*: what it does that no gateway does by itself. It sheds streams that are not due, and moves",
-        "streams that the failure does not touch, in requests/s, to make room; it follows replicas that are loaded.",
+        "streams that the failure does not touch, in requests/s, for capacity; it follows cold-started replicas.",
         "",
-        "| failure | verdict | meanwhile | due | shortest stream | over its room | the override | found out by |",
+        "| failure | verdict | meanwhile | due | shortest stream | over its capacity | the override | found out by |",
         "| --- | --- | --- | --- | --- | --- | --- | --- |",
     ]
-    for x in outcomes:
-        at = x.meanwhile
-        worst = (
-            ""
-            if at.worst is None
-            else f"{at.worst[0]} from {at.worst[1]}: {_percent(at.worst[2])} of {_percent(at.worst[3])}"
-        )
-        over = "; ".join(f"{e} {times:.2f} times" for e, times in at.overfull[:2])
+    for outcome in outcomes:
+        at = outcome.meanwhile
+        worst = ""
+        if at.worst is not None:
+            shares_of = f"{_percent(at.worst.served)} of {_percent(at.worst.due)}"
+            worst = f"{at.worst.workload} from {at.worst.origin}: {shares_of}"
+        over = "; ".join(f"{x.placement} {x.times_its_capacity:.2f} times" for x in at.overfull[:2])
         shares = (_percent(at.served_fraction), _percent(at.due_fraction))
-        push = "" if x.verdict in (ALONE, NOTHING_DUE) else _pushed(x.push)
-        cells = (x.failure, x.verdict, *shares, worst, over, push, x.seen_by)
-        lines.append("| " + " | ".join(_cell(text) for text in cells) + " |")
+        push = "" if outcome.verdict in (ALONE, NOTHING_DUE) else _pushed(outcome.override_does)
+        cells = (outcome.failure, outcome.verdict, *shares, worst, over, push, outcome.seen_by)
+        lines.append("| " + " | ".join(markdown_cell(text) for text in cells) + " |")
     return "\n".join(lines) + "\n"
 
 
@@ -257,18 +268,10 @@ def _pushed(push: Push) -> str:
     parts = (
         (push.shed_requests_per_second, "sheds {:,.1f}"),
         (push.moved_requests_per_second, "moves {:,.1f}"),
-        (push.loaded_replicas, "{:,.0f} replicas loaded"),
+        (push.cold_started_replicas, "{:,.0f} replicas cold-started"),
     )
-    return ", ".join(text.format(value) for value, text in parts if value >= SHOWN)
+    return ", ".join(text.format(value) for value, text in parts if value >= LEAST_STATED)
 
 
 def _percent(fraction: float) -> str:
     return f"{100 * fraction - 0.05:.1f} %" if 0.9995 <= fraction < 1 - 1e-9 else f"{100 * fraction:.1f} %"
-
-
-def _cell(text: str) -> str:
-    """Text that stays one cell: names are the user's own."""
-    plain = "".join(c if c.isprintable() else " " for c in text)
-    for letter in "\\|`*_[]<>&":
-        plain = plain.replace(letter, "\\" + letter)
-    return plain

@@ -1,29 +1,31 @@
 """What the gateway targets share: a plan made ready, options read, and the files beside the configurations."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from planner.emit.cascade import cascade, cascade_data, cascade_text
+from planner.emit.fleet import placed
 from planner.emit.lint import lint_table, raise_if_any
 from planner.emit.names import slug
-from planner.emit.options import Endpoint, chosen, endpoints, hold, whole_number
+from planner.emit.options import Endpoint, chosen, endpoints, hold, integer
 from planner.emit.routing import Subject, Table, override_data, routing_table, subject, table_data
-from planner.emit.text import json_text
+from planner.emit.text import json_text, quoted_yaml, yaml_data
 from planner.errors import Finding
-from planner.plan.decisions import problem_of
+from planner.plan.in_hand import Plan
 from planner.study.dependencies import NORMAL
-from planner.study.dependencies import placements as placements_of
 from planner.study.records.plan import PlanFile
+from planner.study.records.serving import Profile
 from planner.study.records.study import Workload
 
-WHOLE: Mapping[str, tuple[int, int]] = {
+INTEGERS: Mapping[str, tuple[int, int]] = {
     "cooldown_seconds": (1, 3600),
     "timeout_seconds": (1, 86400),
     "port": (1, 65535),
     "admin_port": (1, 65535),
     "refusal_port": (1, 65535),
 }
-"""Options that are whole numbers: least and most."""
+"""Options that are integers: least and most."""
 
 
 @dataclass(frozen=True)
@@ -33,22 +35,16 @@ class Given:
     of: Subject
     table: Table
     options: Mapping[str, str]
-    whole: Mapping[str, int]
+    integers: Mapping[str, int]
     endpoints: Mapping[str, Endpoint]
     workloads: Mapping[str, Workload]
     most_tokens: Mapping[str, int]
     """workload -> longest request of its context class [tokens]"""
-    context_limit_tokens: Mapping[str, int]
-    """placement -> longest request that its profile is configured for [tokens]"""
-    first_token_ms: Mapping[str, float]
-    """placement -> slowest time to first token of its classes [ms]"""
-    answer_ms: Mapping[tuple[str, str], float]
-    """(workload, placement) -> time to the last token of a mean answer [ms]"""
-    concurrency: Mapping[str, int]
-    """placement -> requests in flight of one replica"""
+    profiles: Mapping[str, Profile]
+    """placement -> how it serves"""
 
 
-def given(plan: PlanFile, options: Mapping[str, str], known: Mapping[str, str]) -> Given:
+def given(plan: PlanFile | Plan, options: Mapping[str, str], known: Mapping[str, str]) -> Given:
     """A plan and the options of a target, checked.
 
     Raises
@@ -56,43 +52,35 @@ def given(plan: PlanFile, options: Mapping[str, str], known: Mapping[str, str]) 
     InputError
         for every option that does not fit, and every entry of the table that the plan does not bear out
     """
-    values = chosen(options, known)
-    whole = {name: whole_number(values, name, *WHOLE[name]) for name in sorted(set(WHOLE) & set(known))}
-    of = subject(plan, problem_of(plan))
+    not_proven = options.get("not_proven")  # what is written although it is not proven says so
+    values = chosen({name: value for name, value in options.items() if name != "not_proven"}, known)
+    integers = {name: integer(values, name, *INTEGERS[name]) for name in sorted(set(INTEGERS) & set(known))}
+    of = subject(plan)
     table = routing_table(of, hold(values))
-    if not values.get("not_proven"):  # what is written although it is not proven says so
+    if not not_proven:
         raise_if_any(lint_table(of, table))
-    placements = tuple(sorted({entry.placement for route in table.routes for entry in route.entries}))
-    known_placements = placements_of(plan.study)
-    model = {e: plan.study.models[known_placements[e][0]] for e in placements}
-    profile = {e: model[e].profiles[known_placements[e][1]] for e in placements}
-    classes = {c.name: c.most_tokens for c in plan.study.context_classes}
-    addresses = endpoints(of.problem, {e: model[e].model for e in placements}, values["endpoint"], values["endpoints"])
+    study = of.plan.study
+    known_placements = placed(study)
+    placements = sorted({entry.placement for route in table.routes for entry in route.entries})
+    models = {e: known_placements[e][0].model for e in placements}
+    addresses = endpoints(of.problem, models, values["endpoint"], values["endpoints"])
     raise_if_any(_shared_addresses(table, addresses))
+    classes = {c.name: c.most_tokens for c in study.context_classes}
     return Given(
         of=of,
         table=table,
         options=values,
-        whole=whole,
+        integers=integers,
         endpoints=addresses,
-        workloads={w.name: w for w in plan.study.workloads},
-        most_tokens={w.name: classes[w.context_class] for w in plan.study.workloads},
-        context_limit_tokens={e: pr.context_limit_tokens for e, pr in profile.items()},
-        first_token_ms={e: max(c.first_token_ms for c in pr.classes) for e, pr in profile.items()},
-        answer_ms={
-            (w.name, e): point.first_token_ms + w.mean_output_tokens * point.per_token_ms
-            for e, pr in profile.items()
-            for w in plan.study.workloads
-            for point in pr.classes
-            if point.context_class == w.context_class
-        },
-        concurrency={e: pr.concurrency_limit for e, pr in profile.items()},
+        workloads={w.name: w for w in study.workloads},
+        most_tokens={w.name: classes[w.context_class] for w in study.workloads},
+        profiles={e: known_placements[e][1] for e in placements},
     )
 
 
 def _shared_addresses(table: Table, addresses: Mapping[str, Endpoint]) -> list[Finding]:
     """Two placements of one route behind one address could not be told apart; those of different routes can."""
-    found = []
+    findings = []
     for route in table.routes:
         first: dict[str, str] = {}
         for e in sorted({entry.placement for entry in route.entries}):
@@ -100,19 +88,45 @@ def _shared_addresses(table: Table, addresses: Mapping[str, Endpoint]) -> list[F
             if other != e:
                 where = f"endpoints of {route.workload} from {route.origin}"
                 got = f"{addresses[e].url} for {other} and {e}"
-                found.append(Finding(where, "an address for each placement", got, "use {placement} in the template"))
-    return found
+                fix = "use {placement} in the template"
+                findings.append(Finding(where, "an address for each placement", got, fix))
+    return findings
 
 
-def shared_files(made: Given, gateway: str) -> dict[str, str]:
-    """routing.json, cascade.md, cascade.json and one override a failure."""
+def gateway_files(
+    made: Given,
+    gateway: str,
+    file_name: str,
+    config: Callable[[Given, str], dict[str, Any]],
+    comments: tuple[str, ...],
+    lint: Callable[[Given, str, str, Any], list[Finding]],
+) -> dict[str, str]:
+    """A configuration an origin, and beside them routing.json, cascade.md, cascade.json and one override a failure.
+
+    Parameters
+    ----------
+    config : (plan made ready, origin) -> the configuration as data
+    comments : its head; `{hours}` stands for the hours of the plan
+    lint : (plan made ready, origin, path, the configuration read back) -> what does not hold in it
+
+    Raises
+    ------
+    InputError
+        with what does not hold
+    """
+    head = tuple(line.format(hours=made.table.hours) for line in comments)
+    if not all(at.is_set for at in made.endpoints.values()):
+        head = (*head, "ENDPOINTS ARE NOT SET: hosts under .invalid are placeholders; see option endpoint.")
+    files: dict[str, str] = {}
+    for origin in sorted({route.origin for route in made.table.routes}):
+        path = f"origins/{slug(origin)}/{file_name}"
+        files[path] = quoted_yaml(config(made, origin), head)
+        raise_if_any(lint(made, origin, path, yaml_data(files[path])))
     outcomes = cascade(made.of, made.table, gateway)
-    found = {
-        "routing.json": json_text(table_data(made.of, made.table)),
-        "cascade.md": cascade_text(outcomes),
-        "cascade.json": json_text(cascade_data(outcomes)),
-    }
+    files["routing.json"] = json_text(table_data(made.of, made.table))
+    files["cascade.md"] = cascade_text(outcomes)
+    files["cascade.json"] = json_text(cascade_data(outcomes))
     for f in made.of.problem.failures:
         if f != NORMAL:
-            found[f"overrides/{slug(f)}.json"] = json_text(override_data(made.of, f))
-    return found
+            files[f"overrides/{slug(f)}.json"] = json_text(override_data(made.of, f))
+    return files

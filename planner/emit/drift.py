@@ -7,6 +7,7 @@ from datetime import date
 from planner.drill import DrillResult
 from planner.emit.actual import POOL_LABEL, Actual
 from planner.emit.fleet import HELD, Fleet, fleet_of, placed
+from planner.plan.in_hand import Plan
 from planner.questions.shortfalls import BrokenGoal, broken_goals, drilled
 from planner.study.records.plan import PlanFile, Purchase, Replicas
 from planner.study.records.serving import Model
@@ -52,7 +53,7 @@ class Drift:
         return bool(self.goals) or any(not d.note for d in self.differences)
 
 
-def drift(plan: PlanFile, actual: Actual, on: date) -> Drift:
+def drift(plan: PlanFile | Plan, actual: Actual, on: date) -> Drift:
     """Compare what runs with a plan, and replay every failure on what is less than planned.
 
     Parameters
@@ -60,44 +61,39 @@ def drift(plan: PlanFile, actual: Actual, on: date) -> Drift:
     on : day on which qualifications and figures are judged
     """
     fleet = fleet_of(plan)
-    found: list[Difference] = [Difference("unknown", what, None, None) for what in actual.strange]
-    found += _unlabelled(fleet, actual.unlabelled)
-    compared = [
-        what
-        for what, counts in (
-            ("machines", actual.machines),
-            ("reservations", actual.reserved),
-            ("replicas", actual.replicas),
-        )
-        if counts is not None
-    ]
+    differences: list[Difference] = [Difference("unknown", what, None, None) for what in actual.strange]
+    differences += _unlabelled(fleet, actual.unlabelled)
+    compared = []
     if actual.machines is not None:
-        found += _machines(fleet, actual.machines)
+        compared.append("machines")
+        differences += _machines(fleet, actual.machines)
     if actual.reserved is not None:
-        found += _reservations(fleet, actual.reserved, actual.machines)
+        compared.append("reservations")
+        differences += _reservations(fleet, actual.reserved, actual.machines)
     if actual.replicas is not None:
-        found += _replicas(fleet, actual.replicas)
-    found += [*_expired(fleet, on), *_stale(fleet, on)]
-    less = any(d.kind.startswith("missing") for d in found) or any(d.kind == "expired qualification" for d in found)
-    goals = broken_goals(plan.study, drill_actual(plan, actual, on)) if less else ()
-    return Drift(tuple(found), goals, on, tuple(compared))
+        compared.append("replicas")
+        differences += _replicas(fleet, actual.replicas)
+    differences += [*_expired(fleet, on), *_stale(fleet, on)]
+    less = any(d.kind.startswith("missing") or d.kind == "expired qualification" for d in differences)
+    goals = broken_goals(fleet.plan.study, drill_actual(fleet, actual, on)) if less else ()
+    return Drift(tuple(differences), goals, on, tuple(compared))
 
 
-def drill_actual(plan: PlanFile, actual: Actual, on: date) -> DrillResult:
-    """Replay the failures with the plan's routes and goals on the machines and replicas that are there.
+def drill_actual(fleet: Fleet, actual: Actual, on: date) -> DrillResult:
+    """Replay the failures with the plan's routes and goals on the machines and replicas that run.
 
     A pool with fewer machines than planned keeps those that count in failures: what is missing is taken from spot,
     then from what was bought, then from what is held. A stack whose qualification has expired serves nothing.
     """
-    expired = {d.subject for d in _expired(fleet_of(plan), on)}
+    plan = fleet.plan.file
+    expired = {d.subject for d in _expired(fleet, on)}
     less: dict[str, int] = {}
     if actual.machines is not None:
-        fleet = fleet_of(plan)
         less = {q: max(0, fleet.machines(q) - actual.machines.get(q, 0)) for q in fleet.pools}
-    kinds = {offer.id: offer for offer in plan.study.offers}
+    offers = {offer.id: offer for offer in plan.study.offers}
     purchases: list[Purchase] = []
-    for bought in sorted(plan.purchases, key=lambda b: (kinds[b.offer].kind != "spot", b.offer)):
-        offer = kinds[bought.offer]
+    for bought in sorted(plan.purchases, key=lambda b: (offers[b.offer].kind != "spot", b.offer)):
+        offer = offers[bought.offer]
         gone = min(bought.units, -(-less.get(offer.pool, 0) // offer.machines_per_unit))
         less[offer.pool] = max(0, less.get(offer.pool, 0) - gone * offer.machines_per_unit)
         purchases.append(bought.model_copy(update={"units": bought.units - gone}))
@@ -106,7 +102,7 @@ def drill_actual(plan: PlanFile, actual: Actual, on: date) -> DrillResult:
         gone = min(held.machines, less.get(held.pool, 0))
         less[held.pool] = less.get(held.pool, 0) - gone
         holdings.append(held.model_copy(update={"machines": held.machines - gone}))
-    stack_of = {e: f"{model.model} on {profile.stack}" for e, (model, profile, _) in placed(plan).items()}
+    stack_of = {e: f"{model.model} on {profile.stack}" for e, (model, profile, _) in placed(plan.study).items()}
     replicas: list[Replicas] = []
     for row in plan.replicas:
         count = row.replicas if actual.replicas is None else min(row.replicas, actual.replicas.get(row.placement, 0))
@@ -114,13 +110,13 @@ def drill_actual(plan: PlanFile, actual: Actual, on: date) -> DrillResult:
             count = 0
         non_preemptible = None if row.non_preemptible is None else min(row.non_preemptible, count)
         replicas.append(row.model_copy(update={"replicas": count, "non_preemptible": non_preemptible}))
-    models = tuple(_without_starts(model, expired) for model in plan.study.models)
+    models = tuple(_without_expired(model, expired) for model in plan.study.models)
     study = plan.study.model_copy(update={"holdings": tuple(holdings), "models": models})
     changed = {"study": study, "purchases": tuple(purchases), "replicas": tuple(replicas)}
     return drilled(plan.model_copy(update=changed))
 
 
-def _without_starts(model: Model, expired: set[str]) -> Model:
+def _without_expired(model: Model, expired: set[str]) -> Model:
     """The model, expired stacks of which never finish loading: they stay what could serve, and serve nothing."""
     profiles = tuple(
         p.model_copy(update={"load_seconds": NEVER_SECONDS}) if f"{model.model} on {p.stack}" in expired else p
@@ -141,27 +137,27 @@ def _unlabelled(fleet: Fleet, nodes: Mapping[str, int]) -> Iterable[Difference]:
 
 def _machines(fleet: Fleet, actual: Mapping[str, int]) -> Iterable[Difference]:
     for q, pool in fleet.pools.items():
-        planned, there = fleet.machines(q), actual.get(q, 0)
-        if there < planned:
+        planned, runs = fleet.machines(q), actual.get(q, 0)
+        if runs < planned:
             spare = int(min(pool.spare_machines, planned))
-            kind = "missing spares" if there >= planned - spare else "missing machines"
-            yield Difference(kind, q, planned, there)
-        if there > planned:
-            yield _beyond(fleet, q, planned, there)
+            kind = "missing spares" if runs >= planned - spare else "missing machines"
+            yield Difference(kind, q, planned, runs)
+        if runs > planned:
+            yield _beyond(fleet, q, planned, runs)
     for q in sorted(set(actual) - set(fleet.pools)):
         if actual[q]:
             yield _beyond(fleet, q, 0, actual[q])
 
 
-def _beyond(fleet: Fleet, pool: str, planned: int, there: int) -> Difference:
-    usd = (there - planned) * _usd_per_month(fleet, pool, beyond=True)
-    return Difference("machines beyond the plan", pool, planned, there, usd, "" if usd else NO_PRICE)
+def _beyond(fleet: Fleet, pool: str, planned: int, runs: int) -> Difference:
+    usd = (runs - planned) * _usd_per_month(fleet, pool, beyond=True)
+    return Difference("machines beyond the plan", pool, planned, runs, usd, "" if usd else NO_PRICE)
 
 
 def _reservations(
     fleet: Fleet, reserved: Mapping[str, int], machines: Mapping[str, int] | None
 ) -> Iterable[Difference]:
-    """Reservations that nothing runs in, and those that the plan has and that are not there."""
+    """Reservations that nothing runs in, and those that the plan has and that do not exist."""
     must: dict[str, int] = {}
     blocks: dict[str, int] = {}
     for lot in fleet.lots:
@@ -169,21 +165,21 @@ def _reservations(
             if lot.rule.instrument == instrument:
                 planned[lot.pool] = planned.get(lot.pool, 0) + lot.machines
     for q in sorted({*must, *reserved}):
-        there, least = reserved.get(q, 0), must.get(q, 0)
-        wanted = least + min(blocks.get(q, 0), max(there - least, 0))
-        # what is held or spot runs in no reservation
-        apart = sum(lot.machines for lot in fleet.lots if lot.pool == q and lot.kind in (HELD, "spot"))
-        run = None if machines is None else max(0, machines.get(q, 0) - apart)
-        if there < wanted:
-            yield Difference("missing reservation", q, wanted, there)
-        idle = max(there - wanted, 0) if run is None else max(there - run, there - wanted, 0)
-        if idle:
-            extra = min(idle, max(there - wanted, 0))  # beyond what the plan committed to: at the rate on demand
+        exist, least = reserved.get(q, 0), must.get(q, 0)
+        wanted = least + min(blocks.get(q, 0), max(exist - least, 0))
+        if exist < wanted:
+            yield Difference("missing reservation", q, wanted, exist)
+        extra = idle = max(exist - wanted, 0)
+        details = []
+        if machines is not None:
+            outside = fleet.machines(q, (HELD, "spot"))  # what is held or spot runs in no reservation
+            inside = max(0, machines.get(q, 0) - outside)
+            idle = max(exist - inside, extra)
+            details.append(f"{inside} machines run in it")
+        if idle:  # beyond what the plan committed to: at the rate on demand
             usd = (idle - extra) * _usd_per_month(fleet, q) + extra * _usd_per_month(fleet, q, beyond=True)
-            said = [] if run is None else [f"{run} machines run in it"]
-            yield Difference(
-                "idle reservation", q, wanted, there, usd, "; ".join([*said, *([] if usd else [NO_PRICE])])
-            )
+            details += [] if usd else [NO_PRICE]
+            yield Difference("idle reservation", q, wanted, exist, usd, "; ".join(details))
 
 
 def _replicas(fleet: Fleet, actual: Mapping[str, int]) -> Iterable[Difference]:
@@ -191,10 +187,10 @@ def _replicas(fleet: Fleet, actual: Mapping[str, int]) -> Iterable[Difference]:
     for r in fleet.running:
         planned[r.placement] = planned.get(r.placement, 0) + r.replicas
     for e in sorted({*planned, *actual}):
-        there, wanted = actual.get(e, 0), planned.get(e, 0)
-        if there != wanted:
-            kind = "missing replicas" if there < wanted else "replicas beyond the plan"
-            yield Difference(kind, e, wanted, there)
+        run, wanted = actual.get(e, 0), planned.get(e, 0)
+        if run != wanted:
+            kind = "missing replicas" if run < wanted else "replicas beyond the plan"
+            yield Difference(kind, e, wanted, run)
 
 
 def _expired(fleet: Fleet, on: date) -> Iterable[Difference]:

@@ -7,22 +7,23 @@ beyond all limits end there and overload nobody.
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from planner.emit.behaviour import SCALE, Host, Priority, envoy_priorities
-from planner.emit.common import Given, given, shared_files
-from planner.emit.lint import envoy_rows, lint_envoy, raise_if_any
+from planner.emit.common import Given, gateway_files, given
+from planner.emit.lint import Rows, lint_envoy, raise_if_any
 from planner.emit.names import slug
 from planner.emit.options import Endpoint
 from planner.emit.routing import Route
-from planner.emit.text import quoted_yaml, yaml_data
 from planner.errors import Finding
+from planner.plan.in_hand import Plan
 from planner.study.records.plan import PlanFile
+from planner.study.records.serving import Profile
+from planner.study.records.study import Workload
 from planner.units import MS_PER_SECOND
 
 OPTIONS: Mapping[str, str] = {
-    "not_proven": "",
     "endpoint": "",
     "endpoints": "",
     "limits": "goals",
@@ -47,9 +48,18 @@ ANSWER_TIMES = 3.0
 """An answer that is not streamed says nothing until it is whole: no less than so many times a mean answer is waited."""
 TYPE = "type.googleapis.com/envoy."
 LOOPBACK = "127.0.0.1"
+COMMENTS = (
+    "Envoy gateway of one origin. Clients ask for /WORKLOAD/...; Envoy does not count tokens, so whoever sets the",
+    "path answers for the context class. Keys of providers pass through from the client; none is here.",
+    f"Endpoint weights: limits, of {SCALE} at the peak. Spill is in whole percents of the peak, rounded down.",
+    "Hour of the plan: the one with the largest total traffic, of {hours}.",
+    "Shares follow health, not rates: beyond the peak every placement gets more than its limit.",
+    "One address a placement: a name that resolves to several counts several times.",
+    "A request that fails after a part of its answer may be run twice.",
+)
 
 
-def files(plan: PlanFile, options: Mapping[str, str]) -> dict[str, str]:
+def files(plan: PlanFile | Plan, options: Mapping[str, str]) -> dict[str, str]:
     """Files of the Envoy gateways of a plan: path -> text.
 
     Parameters
@@ -64,67 +74,42 @@ def files(plan: PlanFile, options: Mapping[str, str]) -> dict[str, str]:
     """
     made = given(plan, options, OPTIONS)
     raise_if_any(_unfit(made))
-    found: dict[str, str] = {}
-    for origin in sorted({route.origin for route in made.table.routes}):
-        text = quoted_yaml(config(made, origin), _comments(made))
-        path = f"origins/{slug(origin)}/envoy.yaml"
-        raise_if_any(lint_envoy(path, expected(made, origin), yaml_data(text)))
-        found[path] = text
-    return found | shared_files(made, "envoy")
+    return gateway_files(made, "envoy", "envoy.yaml", config, COMMENTS, _lint)
 
 
-def _comments(made: Given) -> tuple[str, ...]:
-    return (
-        "Envoy gateway of one origin. Clients ask for /WORKLOAD/...; Envoy does not count tokens, so whoever sets the",
-        "path answers for the context class. Keys of providers pass through from the client; none is here.",
-        f"Endpoint weights: limits, of {SCALE} at the peak. Spill is in whole percents of the peak, rounded down.",
-        f"Hour of the plan: the one with the largest total traffic, of {made.table.hours}.",
-        "Shares follow health, not rates: beyond the peak every placement gets more than its limit.",
-        "One address a placement: a name that resolves to several counts several times.",
-        "A request that fails after a part of its answer may be run twice.",
-        *(
-            ()
-            if all(at.is_set for at in made.endpoints.values())
-            else ("ENDPOINTS ARE NOT SET: hosts under .invalid are placeholders; see option endpoint.",)
-        ),
-    )
+def _lint(made: Given, origin: str, path: str, data: Any) -> list[Finding]:
+    return lint_envoy(path, expected(made, origin), data)
 
 
 def _unfit(made: Given) -> list[Finding]:
     """What Envoy cannot do: several paths behind one route; and values that are no address or path."""
-    findings = []
+    findings = set()
     for route in made.table.routes:
         paths = sorted({made.endpoints[x.placement].path for x in route.entries})
         if len(paths) > 1:
-            findings.append(
-                Finding(
-                    f"endpoints of {route.workload}",
-                    "one path for all placements",
-                    ", ".join(paths)[:120],
-                    "let them differ in host or port only",
-                )
-            )
+            where, fix = f"endpoints of {route.workload}", "let them differ in host or port only"
+            findings.add(Finding(where, "one path for all placements", ", ".join(paths)[:120], fix))
     path, ca, listen = (made.options[name] for name in ("health_path", "ca_file", "listen"))
     if not (path.isascii() and path.isprintable() and path.startswith("/") and " " not in path):
-        findings.append(Finding("option health_path", "a path, as in /health", repr(path)[:80], "correct it"))
+        findings.add(Finding("option health_path", "a path, as in /health", repr(path)[:80], "correct it"))
     if not (ca.isascii() and ca.isprintable() and ca.startswith("/")):
-        findings.append(Finding("option ca_file", "an absolute path", repr(ca)[:80], "correct it"))
+        findings.add(Finding("option ca_file", "an absolute path", repr(ca)[:80], "correct it"))
     if not Endpoint("http", listen, 80, "").is_address:
-        findings.append(Finding("option listen", "an IP address", repr(listen)[:80], "correct it"))
-    return sorted(set(findings))
+        findings.add(Finding("option listen", "an IP address", repr(listen)[:80], "correct it"))
+    return sorted(findings)
 
 
 # ------------------------------------------------------------------ the parts of a configuration
 def config(made: Given, origin: str) -> dict[str, Any]:
     """The configuration of one gateway as data."""
     routes = made.table.of_origin(origin)
-    whole = made.whole
+    ports = made.integers
     return {
-        "admin": {"address": _address(LOOPBACK, whole["admin_port"])},
+        "admin": {"address": _address(LOOPBACK, ports["admin_port"])},
         "static_resources": {
             "listeners": [
-                _listener("gateway", made.options["listen"], whole["port"], [_route(made, route) for route in routes]),
-                _listener("refusal", LOOPBACK, whole["refusal_port"], [_refusal()]),
+                _listener("gateway", made.options["listen"], ports["port"], [_route(made, route) for route in routes]),
+                _listener("refusal", LOOPBACK, ports["refusal_port"], [_refusal()]),
             ],
             "clusters": [_cluster(made, route) for route in routes],
         },
@@ -135,21 +120,21 @@ def _address(host: str, port: int) -> dict[str, Any]:
     return {"socket_address": {"address": host, "port_value": port}}
 
 
+def _typed(name: str, type_name: str, **config: Any) -> dict[str, Any]:
+    """An extension of Envoy: its name, and its configuration with its type."""
+    return {"name": name, "typed_config": {"@type": f"{TYPE}{type_name}", **config}}
+
+
 def _listener(name: str, host: str, port: int, routes: list[dict[str, Any]]) -> dict[str, Any]:
-    manager = {
-        "@type": f"{TYPE}extensions.filters.network.http_connection_manager.v3.HttpConnectionManager",
-        "stat_prefix": name,
-        "stream_idle_timeout": "0s",
-        "route_config": {"name": name, "virtual_hosts": [{"name": name, "domains": ["*"], "routes": routes}]},
-        "http_filters": [
-            {
-                "name": "envoy.filters.http.router",
-                "typed_config": {"@type": f"{TYPE}extensions.filters.http.router.v3.Router"},
-            }
-        ],
-    }
-    chain = {"filters": [{"name": "envoy.filters.network.http_connection_manager", "typed_config": manager}]}
-    return {"name": name, "address": _address(host, port), "filter_chains": [chain]}
+    manager = _typed(
+        "envoy.filters.network.http_connection_manager",
+        "extensions.filters.network.http_connection_manager.v3.HttpConnectionManager",
+        stat_prefix=name,
+        stream_idle_timeout="0s",
+        route_config={"name": name, "virtual_hosts": [{"name": name, "domains": ["*"], "routes": routes}]},
+        http_filters=[_typed("envoy.filters.http.router", "extensions.filters.http.router.v3.Router")],
+    )
+    return {"name": name, "address": _address(host, port), "filter_chains": [{"filters": [manager]}]}
 
 
 def _refusal() -> dict[str, Any]:
@@ -161,9 +146,7 @@ def _refusal() -> dict[str, Any]:
 
 
 def _route(made: Given, route: Route) -> dict[str, Any]:
-    slowest = max(made.first_token_ms[x.placement] for x in route.entries) / MS_PER_SECOND
-    answer = max(made.answer_ms.get((route.workload, x.placement), 0.0) for x in route.entries) / MS_PER_SECOND
-    wait = max(LEAST_WAIT_SECONDS, FIRST_TOKEN_TIMES * slowest, ANSWER_TIMES * answer)
+    wait = wait_seconds(made.workloads[route.workload], [made.profiles[x.placement] for x in route.entries])
     path = made.endpoints[route.entries[0].placement].path
     return {
         "match": {"prefix": f"/{route.id}/"},
@@ -178,24 +161,35 @@ def _route(made: Given, route: Route) -> dict[str, Any]:
                 "per_try_idle_timeout": f"{math.ceil(wait)}s",
                 "host_selection_retry_max_attempts": 5,
                 "retry_host_predicate": [
-                    {
-                        "name": "envoy.retry_host_predicates.previous_hosts",
-                        "typed_config": {
-                            "@type": f"{TYPE}extensions.retry.host.previous_hosts.v3.PreviousHostsPredicate"
-                        },
-                    }
+                    _typed(
+                        "envoy.retry_host_predicates.previous_hosts",
+                        "extensions.retry.host.previous_hosts.v3.PreviousHostsPredicate",
+                    )
                 ],
                 # first another host of the same level, then another level
-                "retry_priority": {
-                    "name": "envoy.retry_priorities.previous_priorities",
-                    "typed_config": {
-                        "@type": f"{TYPE}extensions.retry.priority.previous_priorities.v3.PreviousPrioritiesConfig",
-                        "update_frequency": 2,
-                    },
-                },
+                "retry_priority": _typed(
+                    "envoy.retry_priorities.previous_priorities",
+                    "extensions.retry.priority.previous_priorities.v3.PreviousPrioritiesConfig",
+                    update_frequency=2,
+                ),
             },
         },
     }
+
+
+def wait_seconds(workload: Workload, profiles: Sequence[Profile]) -> float:
+    """How long a request may say nothing before it is tried elsewhere [s].
+
+    Formula
+        max(10, 5 · slowest time to first token, 3 · slowest mean answer)
+    """
+    wait = LEAST_WAIT_SECONDS
+    for point in (point for profile in profiles for point in profile.classes):
+        wait = max(wait, FIRST_TOKEN_TIMES * point.first_token_ms / MS_PER_SECOND)
+        if point.context_class == workload.context_class:
+            answer_ms = point.first_token_ms + workload.mean_output_tokens * point.per_token_ms
+            wait = max(wait, ANSWER_TIMES * answer_ms / MS_PER_SECOND)
+    return wait
 
 
 def _cluster(made: Given, route: Route) -> dict[str, Any]:
@@ -238,17 +232,12 @@ def _cluster(made: Given, route: Route) -> dict[str, Any]:
             "enforcing_consecutive_gateway_failure": 100,
             "enforcing_success_rate": 0,
             "interval": "1s",
-            "base_ejection_time": f"{made.whole['cooldown_seconds']}s",
+            "base_ejection_time": f"{made.integers['cooldown_seconds']}s",
             "max_ejection_percent": 100,
         },
         "circuit_breakers": {
             "thresholds": [
-                {
-                    "max_connections": flight,
-                    "max_pending_requests": flight,
-                    "max_requests": flight,
-                    "max_retries": flight,
-                }
+                dict.fromkeys(("max_connections", "max_pending_requests", "max_requests", "max_retries"), flight)
             ]
         },
         **_transport(made, route),
@@ -267,86 +256,70 @@ def in_flight(made: Given, route: Route) -> int:
         within four standard deviations but once in 30,000
     """
     p = made.of.problem
-    held = sum(
-        x.limit_requests_per_second * p.replica_seconds[route.workload, x.placement] * made.concurrency[x.placement]
-        for x in route.entries
-    )
+    held = 0.0
+    for x in route.entries:
+        seconds = p.replica_seconds[route.workload, x.placement]
+        held += x.limit_requests_per_second * seconds * made.profiles[x.placement].concurrency_limit
     return max(1, math.ceil(round(held + SIGMAS * math.sqrt(held), 6)))
+
+
+def _group(number: int, weight: int, place: dict[str, str], endpoint: dict[str, Any]) -> dict[str, Any]:
+    """A locality of one endpoint in a priority."""
+    return {"priority": number, "load_balancing_weight": weight, "locality": place, "lb_endpoints": [endpoint]}
 
 
 def _locality(made: Given, host: Host, number: int) -> dict[str, Any]:
     p, e = made.of.problem, host.entry.placement
-    at = made.endpoints[e]
-    site = p.site_of[p.pool_of[e]]
-    return {
-        "priority": number,
-        "load_balancing_weight": host.locality_weight,
-        "locality": {
-            "region": slug(p.provider_of[p.pool_of[e]]),
-            "zone": slug(site),
-            "sub_zone": f"{host.entry.id}--{number}",
-        },
-        "lb_endpoints": [
-            {
-                "load_balancing_weight": host.health_weight,
-                "endpoint": {
-                    "hostname": at.host,
-                    "address": _address(at.host, at.port),
-                    "health_check_config": {"hostname": at.host},
-                },
-                "metadata": {"filter_metadata": {"envoy.transport_socket_match": {"scheme": at.scheme}}},
-            }
-        ],
+    at, pool = made.endpoints[e], p.pool_of[e]
+    place = {
+        "region": slug(p.provider_of[pool]),
+        "zone": slug(p.site_of[pool]),
+        "sub_zone": f"{host.entry.id}--{number}",
     }
+    endpoint = {
+        "hostname": at.host,
+        "address": _address(at.host, at.port),
+        "health_check_config": {"hostname": at.host},
+    }
+    weighted = {"load_balancing_weight": host.health_weight, "endpoint": endpoint, "metadata": _scheme(at.scheme)}
+    return _group(number, host.locality_weight, place, weighted)
+
+
+def _scheme(name: str) -> dict[str, Any]:
+    """By which of the cluster's transport sockets an endpoint is reached."""
+    return {"filter_metadata": {"envoy.transport_socket_match": {"scheme": name}}}
+
+
+def _own(port: int) -> dict[str, Any]:
+    """An endpoint on loopback whose health nobody checks."""
+    return {"address": _address(LOOPBACK, port), "health_check_config": {"disable_active_health_check": True}}
 
 
 def _padding(priority: Priority, number: int) -> dict[str, Any]:
     """Weight that never lives: it makes the priority as large as the largest, for the factor is one for all."""
-    return {
-        "priority": number,
-        "load_balancing_weight": 1,
-        "locality": {"region": "padding", "sub_zone": f"padding--{number}"},
-        "lb_endpoints": [
-            {
-                "load_balancing_weight": priority.padding,
-                "health_status": "UNHEALTHY",
-                "endpoint": {
-                    "address": _address(LOOPBACK, 9),
-                    "health_check_config": {"disable_active_health_check": True},
-                },
-            }
-        ],
-    }
+    place = {"region": "padding", "sub_zone": f"padding--{number}"}
+    endpoint = {"load_balancing_weight": priority.padding, "health_status": "UNHEALTHY", "endpoint": _own(9)}
+    return _group(number, 1, place, endpoint)
 
 
 def _refusing(made: Given, number: int) -> dict[str, Any]:
     """The last priority: our own listener that answers 429."""
-    return {
-        "priority": number,
-        "load_balancing_weight": 1,
-        "locality": {"region": "refusal", "sub_zone": f"refusal--{number}"},
-        "lb_endpoints": [
-            {
-                "load_balancing_weight": 1,
-                "endpoint": {
-                    "hostname": "refusal",
-                    "address": _address(LOOPBACK, made.whole["refusal_port"]),
-                    "health_check_config": {"disable_active_health_check": True},
-                },
-                "metadata": {"filter_metadata": {"envoy.transport_socket_match": {"scheme": "http"}}},
-            }
-        ],
-    }
+    place = {"region": "refusal", "sub_zone": f"refusal--{number}"}
+    endpoint = {"hostname": "refusal", **_own(made.integers["refusal_port"])}
+    return _group(number, 1, place, {"load_balancing_weight": 1, "endpoint": endpoint, "metadata": _scheme("http")})
 
 
 def _transport(made: Given, route: Route) -> dict[str, Any]:
     """TLS to the endpoints that ask for it, with names and certificates checked."""
     if all(made.endpoints[x.placement].scheme == "http" for x in route.entries):
         return {}
-    tls = {
-        "@type": f"{TYPE}extensions.transport_sockets.tls.v3.UpstreamTlsContext",
-        "common_tls_context": {"validation_context": {"trusted_ca": {"filename": made.options["ca_file"]}}},
-    }
+    trusted = {"trusted_ca": {"filename": made.options["ca_file"]}}
+    tls = _typed(
+        "envoy.transport_sockets.tls",
+        "extensions.transport_sockets.tls.v3.UpstreamTlsContext",
+        common_tls_context={"validation_context": trusted},
+    )
+    plain = _typed("envoy.transport_sockets.raw_buffer", "extensions.transport_sockets.raw_buffer.v3.RawBuffer")
     options = {
         "@type": f"{TYPE}extensions.upstreams.http.v3.HttpProtocolOptions",
         "upstream_http_protocol_options": {"auto_sni": True, "auto_san_validation": True},
@@ -355,43 +328,18 @@ def _transport(made: Given, route: Route) -> dict[str, Any]:
     return {
         "typed_extension_protocol_options": {"envoy.extensions.upstreams.http.v3.HttpProtocolOptions": options},
         "transport_socket_matches": [
-            {
-                "name": "https",
-                "match": {"scheme": "https"},
-                "transport_socket": {"name": "envoy.transport_sockets.tls", "typed_config": tls},
-            },
-            {
-                "name": "http",
-                "match": {},
-                "transport_socket": {
-                    "name": "envoy.transport_sockets.raw_buffer",
-                    "typed_config": {"@type": f"{TYPE}extensions.transport_sockets.raw_buffer.v3.RawBuffer"},
-                },
-            },
+            {"name": "https", "match": {"scheme": "https"}, "transport_socket": tls},
+            {"name": "http", "match": {}, "transport_socket": plain},
         ],
     }
 
 
-# ------------------------------------------------------------------ there and back
-def expected(made: Given, origin: str) -> dict[tuple[str, str], tuple[int, int, int]]:
+def expected(made: Given, origin: str) -> Rows:
     """(cluster, sub-zone) -> (priority, locality weight, endpoint weight), from the routing table."""
-    return {
-        (route.id, f"{host.entry.id}--{number}"): (number, host.locality_weight, host.health_weight)
-        for route in made.table.of_origin(origin)
-        for number, priority in enumerate(envoy_priorities(route).priorities)
-        for host in priority.hosts
-    }
-
-
-def read_back(text: str) -> dict[tuple[str, str], tuple[int, int, int]]:
-    """(cluster, sub-zone) -> (priority, locality weight, endpoint weight), from an emitted file."""
-    return envoy_rows(yaml_data(text))
-
-
-def limits_read_back(text: str, peak_requests_per_second: Mapping[str, float]) -> dict[tuple[str, str], float]:
-    """(cluster, placement id) -> limit [requests/s], from an emitted file; peak by cluster."""
-    found: dict[tuple[str, str], float] = {}
-    for (cluster, zone), (_, _, weight) in read_back(text).items():
-        key = (cluster, zone.rpartition("--")[0])
-        found[key] = found.get(key, 0.0) + weight * peak_requests_per_second[cluster] / SCALE
-    return found
+    rows = {}
+    for route in made.table.of_origin(origin):
+        for number, priority in enumerate(envoy_priorities(route).priorities):
+            for host in priority.hosts:
+                key = route.id, f"{host.entry.id}--{number}"
+                rows[key] = (number, host.locality_weight, host.health_weight)
+    return rows

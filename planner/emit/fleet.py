@@ -4,12 +4,12 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 
-from planner.emit.law import Rule, rule_of
 from planner.emit.names import distinct, slug
+from planner.emit.reservation_rules import Rule, rule_of
 from planner.errors import Finding, InputError
-from planner.plan.orders import Order, blocks, orders
-from planner.problem.build import build
-from planner.problem.contracts import held_machines
+from planner.plan.in_hand import Plan, in_hand
+from planner.plan.orders import blocks
+from planner.problem.capacity import held_machines
 from planner.problem.problem import HOURLY
 from planner.study.calendar import Span, covers, hour_id, spans
 from planner.study.dependencies import placement_id, profile_id
@@ -31,7 +31,7 @@ MOST_NAME = 38
 
 @dataclass(frozen=True)
 class Lot:
-    """Machines of a pool that come in one way.
+    """Machines of a pool that are bought as one offer, or held.
 
     Parameters
     ----------
@@ -66,7 +66,7 @@ class Cell:
 class Running:
     """Replicas of a placement in normal operation; `on_spot`: those that no failure may count on.
 
-    None of them: they are started in a failure only.
+    None of them: only failures start it.
     """
 
     placement: str
@@ -86,9 +86,14 @@ class Running:
 class Fleet:
     """A plan as machines and replicas."""
 
-    plan: PlanFile
+    plan: Plan
     lots: tuple[Lot, ...]
     running: tuple[Running, ...]
+
+    @property
+    def digest(self) -> str:
+        """The first letters of the plan's digest, by which people know it."""
+        return self.plan.file.digest_sha256[:12]
 
     @cached_property
     def pools(self) -> dict[str, Pool]:
@@ -124,122 +129,105 @@ class Fleet:
         """Slug of each entry of `running`, by its id."""
         return distinct((r.id for r in self.running), MOST_NAME)
 
-    @cached_property
-    def order_of(self) -> dict[str, Order]:
-        """The first order of each offer."""
-        return {order.offer: order for order in reversed(self.orders)}
-
-    @cached_property
-    def orders(self) -> tuple[Order, ...]:
-        """What the plan asks to buy, earliest first; one an offer and period."""
-        try:
-            return orders(self.plan, build(self.plan.study, self.plan.demand_case))
-        except (
-            ArithmeticError,
-            LookupError,
-            StopIteration,
-        ) as error:  # bought when or where the study does not sell it: the audit says so too
-            fix = "make the plan again with `planner plan`"
-            raise InputError(
-                [Finding("plan: purchases", "what the study offers", f"{type(error).__name__} {error}"[:120], fix)]
-            ) from error
-
     def machines(self, pool: str, kinds: Iterable[str] | None = None) -> int:
         """Machines of a pool, all or of some kinds of lots."""
         return sum(lot.machines for lot in self.lots if lot.pool == pool and (kinds is None or lot.kind in kinds))
 
-    def lots_of(self, provider: str) -> tuple[Lot, ...]:
-        """Lots in pools of a provider."""
-        return tuple(lot for lot in self.lots if self.site_of[lot.pool].provider == provider)
-
     def cells(self, provider: str) -> tuple[Cell, ...]:
         """Groups of machines of a provider, sorted by name."""
-        parts = [(lot, i, n) for lot in self.lots_of(provider) for i, n in enumerate(_parts(lot))]
-        ids = [lot.id if len(_parts(lot)) == 1 else f"{lot.id} block {i + 1}" for lot, i, _ in parts]
-        names = distinct(ids, MOST_NAME)
-        made = [Cell(names[id], lot, n) for id, (lot, _, n) in zip(ids, parts, strict=True)]
+        parts: dict[str, tuple[Lot, int]] = {}
+        for lot in self.lots:
+            if self.site_of[lot.pool].provider == provider:
+                sizes = _parts(lot)
+                for i, machines in enumerate(sizes, 1):
+                    parts[lot.id if len(sizes) == 1 else f"{lot.id} block {i}"] = (lot, machines)
+        names = distinct(parts, MOST_NAME)
+        made = [Cell(names[id], lot, machines) for id, (lot, machines) in parts.items()]
         return tuple(sorted(made, key=lambda cell: cell.name))
 
 
 def _units(study: Study, offer: Offer, bought: list[Purchase], period: Span) -> int:
-    """Units of an offer that are there in a period: started with a term that covers it, or in its fullest hour."""
-    mine, by_name = [row for row in bought if row.offer == offer.id], {t.name: t for t in spans(study)}
+    """Units of an offer in a period: bought with a term that covers it, or of its fullest hour."""
     if offer.kind in HOURLY:
         hours = {hour_id(period.name, hour.name) for hour in study.horizon.each_hour}
-        return max((row.units for row in mine if row.when in hours), default=0)
-    return sum(row.units for row in mine if covers(offer, by_name[row.when], period, len(by_name) > 1))
+        return max((row.units for row in bought if row.when in hours), default=0)
+    by_name = {t.name: t for t in spans(study)}
+    return sum(row.units for row in bought if covers(offer, by_name[row.when], period, len(by_name) > 1))
 
 
-def fleet_of(plan: PlanFile) -> Fleet:
-    """Machines and replicas of a plan; with several hours the most of any hour: what has to be there."""
-    study = plan.study
-    _refuse_unknown(plan)
+def fleet_of(plan: PlanFile | Plan) -> Fleet:
+    """Machines and replicas of a plan; with several hours the most of any hour: what has to exist."""
+    plan = in_hand(plan)
+    study, periods = plan.study, spans(plan.study)
+    _refuse_unknown(plan.file)
+    bought: dict[str, list[Purchase]] = {}
+    for row in plan.file.purchases:
+        bought.setdefault(row.offer, []).append(row)
     offers = {offer.id: offer for offer in study.offers}
     provider_of = {site.id: site.provider for site in study.sites}
-    periods, lots = spans(study), []
+    lots = []
     for pool in study.pools:
         provider = provider_of[pool.site]
         if held := int(max(held_machines(study, pool.id, t) for t in periods)):
             lots.append(Lot(pool.id, None, HELD, 0, held, rule_of(provider, HELD, pool.machine_type)))
-        mine = [row for row in plan.purchases if offers[row.offer].pool == pool.id]
-        units = {name: max(_units(study, offers[name], mine, t) for t in periods) for name in {r.offer for r in mine}}
-        for name, count in sorted(units.items()):
+        for name in sorted(name for name in bought if offers[name].pool == pool.id):
             offer = offers[name]
-            rule = rule_of(provider, offer.kind, pool.machine_type)
-            if count:
-                lots.append(Lot(pool.id, offer, offer.kind, count, count * offer.machines_per_unit, rule))
-    return Fleet(plan, tuple(lots), _running(plan))
+            if units := max(_units(study, offer, bought[name], t) for t in periods):
+                rule = rule_of(provider, offer.kind, pool.machine_type)
+                lots.append(Lot(pool.id, offer, offer.kind, units, units * offer.machines_per_unit, rule))
+    return Fleet(plan, tuple(lots), _running(plan.file))
 
 
 def _refuse_unknown(plan: PlanFile) -> None:
     """A plan changed by hand may name what its study does not have."""
-    study, fix = plan.study, "make the plan again with `planner plan`"
-    sites, types = {site.id for site in study.sites}, {machine.name for machine in study.machine_types}
-    pools = {pool.id for pool in study.pools}
-    offers = {offer.id for offer in study.offers if offer.pool in pools}
-    where = {pool.site for pool in study.pools}, {pool.machine_type for pool in study.pools}
-    wanted = (
-        ("sites", where[0], sites),
-        ("machine types", where[1], types),
-        ("purchases", {bought.offer for bought in plan.purchases}, offers),
-        ("replicas", {row.placement for row in plan.replicas}, set(placed(plan))),
-        ("states", {w for state in plan.states for w in state.workload}, {w.name for w in study.workloads}),
-        ("states", {e for state in plan.states for e in state.cold_started}, set(placed(plan))),
-    )
-    findings = [
-        Finding(f"plan: {what}", "one that its study has", repr(name)[:120], fix)
-        for what, names, known in wanted
-        for name in sorted(names - known)
-    ]
+    study = plan.study
+    pools, placements = {pool.id for pool in study.pools}, set(placed(study))
+    findings = []
+
+    def check(what: str, names: Iterable[str], known: set[str]) -> None:
+        for name in sorted(set(names) - known):
+            fix = "make the plan again with `planner plan`"
+            findings.append(Finding(f"plan: {what}", "one that its study has", repr(name)[:120], fix))
+
+    check("sites", (pool.site for pool in study.pools), {site.id for site in study.sites})
+    check("machine types", (pool.machine_type for pool in study.pools), {m.name for m in study.machine_types})
+    check("purchases", (row.offer for row in plan.purchases), {b.id for b in study.offers if b.pool in pools})
+    check("replicas", (row.placement for row in plan.replicas), placements)
+    workloads = {workload.name for workload in study.workloads}
+    for state in plan.states:
+        check("states", state.workload, workloads)
+        check("states", state.cold_started, placements)
     if findings:
-        raise InputError(findings)
+        raise InputError(list(dict.fromkeys(findings)))
 
 
-def placed(plan: PlanFile) -> dict[str, tuple[Model, Profile, str]]:
+def placed(study: Study) -> dict[str, tuple[Model, Profile, str]]:
     """Each placement that the study has with its model, profile and pool; made, not parsed: names may hold anything."""
-    found = {}
-    for pool in plan.study.pools:
-        for model in plan.study.models:
+    made = {}
+    for pool in study.pools:
+        for model in study.models:
             for profile in model.profiles:
                 if profile.machine_type == pool.machine_type:
-                    found[placement_id(profile_id(model.model, profile.name), pool.id)] = (model, profile, pool.id)
-    return found
+                    made[placement_id(profile_id(model.model, profile.name), pool.id)] = (model, profile, pool.id)
+    return made
 
 
 def _running(plan: PlanFile) -> tuple[Running, ...]:
-    known = placed(plan)
+    known = placed(plan.study)
     most: dict[str, tuple[int, int]] = {}
     for row in plan.replicas:
         non_preemptible = row.replicas if row.non_preemptible is None else row.non_preemptible
         before = most.get(row.placement, (0, 0))
         most[row.placement] = max(before[0], non_preemptible), max(before[1], row.replicas - non_preemptible)
-    started = {e for state in plan.states for e, n in state.cold_started.items() if n}
-    found = []
-    for placement in sorted({*most, *started}):
-        for count, on_spot in zip(most.get(placement, (0, 0)), (False, True), strict=True):
-            if count or (placement in started and not on_spot):
-                found.append(Running(placement, *known[placement], count, on_spot))
-    return tuple(found)
+    cold_started = {e for state in plan.states for e, n in state.cold_started.items() if n}
+    running = []
+    for placement in sorted({*most, *cold_started}):
+        steady, on_spot = most.get(placement, (0, 0))
+        if steady or placement in cold_started:
+            running.append(Running(placement, *known[placement], steady, False))
+        if on_spot:
+            running.append(Running(placement, *known[placement], on_spot, True))
+    return tuple(running)
 
 
 def _parts(lot: Lot) -> tuple[int, ...]:
@@ -261,9 +249,9 @@ def node_labels(fleet: Fleet, lot: Lot) -> dict[str, str]:
     }
 
 
-def block_days(plan: PlanFile) -> int:
+def block_days(study: Study) -> int:
     """Days of the first Capacity Block: the horizon, up to 182; beyond 14 in weeks, rounded up."""
-    days = (plan.study.horizon.last_day - plan.study.horizon.start).days + 1
+    days = (study.horizon.last_day - study.horizon.start).days + 1
     return min(days if days <= 14 else -(-days // 7) * 7, MOST_BLOCK_DAYS)
 
 

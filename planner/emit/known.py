@@ -1,21 +1,25 @@
-"""The targets that there are; nothing is loaded for their names."""
+"""The targets that can be emitted; nothing is loaded for their names."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 
-TARGETS: Mapping[str, str] = {
-    "terraform": "planner.emit.terraform",
-    "kubernetes": "planner.emit.kubernetes",
-    "owned": "planner.emit.owned",
-    "litellm": "planner.emit.litellm",
-    "envoy": "planner.emit.envoy",
+
+@dataclass(frozen=True)
+class Target:
+    """A module with `files(plan, options) -> {relative path: text}`, pure, and `OPTIONS`: setting -> its default.
+
+    A setting whose name ends in a dot is the beginning of several.
+    """
+
+    module: str
+    about: str
+
+
+TARGETS: Mapping[str, Target] = {
+    "terraform": Target("planner.emit.terraform", "reservations and groups of machines in clouds"),
+    "kubernetes": Target("planner.emit.kubernetes", "replicas on their machines"),
+    "owned": Target("planner.emit.owned", "inventory and tickets of halls of our own"),
+    "litellm": Target("planner.emit.litellm", "a gateway for each origin"),
+    "envoy": Target("planner.emit.envoy", "a gateway for each origin"),
 }
-"""Name: module with `files(plan, options) -> {relative path: text}`, pure, and OPTIONS, the settings that it takes."""
-ABOUT: Mapping[str, str] = {
-    "terraform": "reservations and groups of machines in clouds",
-    "kubernetes": "replicas on their machines",
-    "owned": "inventory and tickets of halls of our own",
-    "litellm": "a gateway for each origin",
-    "envoy": "a gateway for each origin",
-}
-"""What each makes, in a word."""
 ALL = "all"

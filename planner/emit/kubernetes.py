@@ -4,17 +4,18 @@ One cluster per region is assumed. What requests go to which cluster is the gate
 HTTPRoute shares the requests of a workload among the InferencePools of its placements.
 """
 
-import json
 import math
 import re
 from collections.abc import Iterable, Mapping
+from itertools import chain
 from typing import Any
 
 from planner.emit.fleet import Fleet, Running, fleet_of, node_chips
 from planner.emit.names import distinct, slug
 from planner.emit.routing import largest_remainder
-from planner.emit.text import quoted_yaml
+from planner.emit.text import quoted_yaml, sorted_json
 from planner.errors import Finding, InputError
+from planner.plan.in_hand import Plan
 from planner.study.dependencies import NORMAL
 from planner.study.records.plan import PlanFile, State
 
@@ -46,12 +47,12 @@ PROBE_SECONDS = 10
 PREFIX = "capacity-planner"
 _LABEL = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?")
 _RESOURCE = re.compile(r"[a-z0-9]([a-z0-9.-]{0,61}[a-z0-9])?/[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?")
+_NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 _IMAGE = re.compile(r"[a-z0-9]([a-z0-9._/:-]{0,180}[a-z0-9])?")
-OPTIONS = ("image", "namespace", "gateway", "resource.", "not_proven")
-"""Settings that the target takes; one that ends in a dot is the beginning of several."""
+OPTIONS = {"image": IMAGE, "namespace": "serving", "gateway": "inference-gateway", "resource.": ""}
 
 
-def files(plan: PlanFile, options: Mapping[str, str]) -> dict[str, str]:
+def files(plan: PlanFile | Plan, options: Mapping[str, str]) -> dict[str, str]:
     """Manifests by region, and the replicas of every failure.
 
     Parameters
@@ -68,8 +69,8 @@ def files(plan: PlanFile, options: Mapping[str, str]) -> dict[str, str]:
     given = _options(fleet, options)
     made: dict[str, str] = {}
     for region, running in _by_region(fleet).items():
-        workloads = {r.id: workload_objects(fleet, r, given) for r in running}
-        objects = [_namespace(given), *(o for found in workloads.values() for o in found)]
+        workloads = [workload_objects(fleet, r, given) for r in running]
+        objects = [_namespace(given), *chain.from_iterable(workloads)]
         made[f"{region}/workloads.yaml"] = _yaml(objects, options)
         routes = _routes(fleet, running, given)
         if routes:
@@ -77,34 +78,32 @@ def files(plan: PlanFile, options: Mapping[str, str]) -> dict[str, str]:
         names = ["workloads.yaml", *(["routes.yaml"] if routes else [])]
         kustomization = {"apiVersion": "kustomize.config.k8s.io/v1beta1", "kind": "Kustomization", "resources": names}
         made[f"{region}/kustomization.yaml"] = _yaml([kustomization], options)
-    return made | {"failures.json": json.dumps(_failures(fleet), indent=1, sort_keys=True, ensure_ascii=False) + "\n"}
+    return made | {"failures.json": sorted_json(_failures(fleet))}
 
 
 def _options(fleet: Fleet, options: Mapping[str, str]) -> dict[str, str]:
     findings = []
-    given = {"image": IMAGE, "namespace": "serving", "gateway": "inference-gateway"}
+    given = {key: default for key, default in OPTIONS.items() if default}
     resources: dict[str, str] = {}
-    checks = {"image": _IMAGE, "namespace": re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")}
-    checks["gateway"] = checks["namespace"]
+    checks = {"image": _IMAGE, "namespace": _NAME, "gateway": _NAME}
     for key, value in options.items():
-        if key in checks and not checks[key].fullmatch(value):
-            findings.append(
-                Finding(f"--set {key}", "lower-case letters, digits and . - / :", repr(value)[:80], "change it")
-            )
         if key in checks:
             given[key] = value
+            if not checks[key].fullmatch(value):
+                expected = "lower-case letters, digits and . - / :"
+                findings.append(Finding(f"--set {key}", expected, repr(value)[:80], "change it"))
         if key.startswith("resource."):
             resources[key.removeprefix("resource.")] = value
             if not _RESOURCE.fullmatch(value):
-                findings.append(
-                    Finding(f"--set {key}", "an extended resource, vendor/thing", repr(value)[:80], "change it")
-                )
+                expected = "an extended resource, vendor/thing"
+                findings.append(Finding(f"--set {key}", expected, repr(value)[:80], "change it"))
     for stack in sorted({r.profile.stack for r in fleet.running}):
-        if (found := resources.get(stack) or RESOURCES.get(stack.partition("-")[0])) is None:
+        resource = resources.get(stack) or RESOURCES.get(stack.partition("-")[0])
+        if resource is None:
             fix = f"--set resource.{stack[:40]}=vendor.com/thing"
             findings.append(Finding(f"stack {stack[:80]!r}", "a known extended resource", "none", fix))
         else:
-            given[f"resource.{stack}"] = found
+            given[f"resource.{stack}"] = resource
     if findings:
         raise InputError(findings)
     return given
@@ -113,11 +112,11 @@ def _options(fleet: Fleet, options: Mapping[str, str]) -> dict[str, str]:
 def _by_region(fleet: Fleet) -> dict[str, list[Running]]:
     """Replicas by folder, `provider-region` with slugs of both."""
     providers = distinct(dict.fromkeys(site.provider for site in fleet.site_of.values()))
-    found: dict[str, list[Running]] = {}
+    by_folder: dict[str, list[Running]] = {}
     for r in fleet.running:
         folder = f"{providers[fleet.site_of[r.pool].provider]}/{fleet.region_name[r.pool]}"
-        found.setdefault(folder, []).append(r)
-    return dict(sorted(found.items()))
+        by_folder.setdefault(folder, []).append(r)
+    return dict(sorted(by_folder.items()))
 
 
 def _namespace(given: Mapping[str, str]) -> dict[str, Any]:
@@ -132,7 +131,7 @@ def _metadata(fleet: Fleet, r: Running, given: Mapping[str, str]) -> dict[str, A
         "labels": _labels(fleet, r),
         "annotations": {
             f"{PREFIX}/placement": r.placement,
-            f"{PREFIX}/plan": fleet.plan.digest_sha256,
+            f"{PREFIX}/plan": fleet.plan.file.digest_sha256,
         },
     }
 
@@ -245,15 +244,15 @@ def _node_selector(fleet: Fleet, r: Running) -> dict[str, str]:
 
 
 def _tolerations(fleet: Fleet, r: Running, resource: str) -> list[dict[str, str]]:
-    found = [{"key": resource, "operator": "Exists", "effect": "NoSchedule"}]
+    tolerations = [{"key": resource, "operator": "Exists", "effect": "NoSchedule"}]
     if r.on_spot and fleet.site_of[r.pool].provider == "azure":
         spot = {"key": "kubernetes.azure.com/scalesetpriority", "operator": "Equal", "value": "spot"}
-        found.append({**spot, "effect": "NoSchedule"})
-    return found
+        tolerations.append({**spot, "effect": "NoSchedule"})
+    return tolerations
 
 
 def _inference_pools(fleet: Fleet, running: Iterable[Running], given: Mapping[str, str]) -> list[dict[str, Any]]:
-    """An InferencePool of each placement: its firm replicas and those on spot machines together."""
+    """An InferencePool of each placement: its non-preemptible replicas and those on spot machines together."""
     placements = {r.placement: r for r in running}
     names = distinct(placements, MOST_POOL_NAME)
     return [
@@ -289,19 +288,19 @@ def _pool_selector(placement: str, fleet: Fleet, r: Running) -> dict[str, str]:
 def route_weights(fleet: Fleet, placements: Iterable[str], states: Iterable[State]) -> dict[str, dict[str, float]]:
     """Workload: placement: requests/s over all origins in the given states; the largest where there are several."""
     inside = set(placements)
-    found: dict[str, dict[str, float]] = {}
+    most: dict[str, dict[str, float]] = {}
     for state in states:
-        here: dict[tuple[str, str], float] = {}
+        sums: dict[tuple[str, str], float] = {}
         for w, e, value in zip(state.workload, state.placement, state.requests_per_second, strict=True):
             if e in inside and value > 0:
-                here[w, e] = here.get((w, e), 0.0) + value
-        for (w, e), value in here.items():
-            flows = found.setdefault(w, {})
+                sums[w, e] = sums.get((w, e), 0.0) + value
+        for (w, e), value in sums.items():
+            flows = most.setdefault(w, {})
             flows[e] = max(flows.get(e, 0.0), value)
-    return dict(sorted(found.items()))
+    return dict(sorted(most.items()))
 
 
-def whole_weights(flows: Mapping[str, float]) -> dict[str, int]:
+def integer_weights(flows: Mapping[str, float]) -> dict[str, int]:
     """Weights of a route that add up to 10,000, by placement."""
     order = sorted(flows)
     return dict(zip(order, largest_remainder([flows[e] for e in order], WEIGHTS_ADD_UP_TO), strict=True))
@@ -309,24 +308,22 @@ def whole_weights(flows: Mapping[str, float]) -> dict[str, int]:
 
 def _routes(fleet: Fleet, running: list[Running], given: Mapping[str, str]) -> list[dict[str, Any]]:
     """An HTTPRoute of each workload; requests say whose they are in the header `x-planner-workload`."""
-    normal = [state for state in fleet.plan.states if state.failure == NORMAL]
-    found = []
+    normal = [state for state in fleet.plan.file.states if state.failure == NORMAL]
+    routes = []
     names = distinct(w.name for w in fleet.plan.study.workloads)
     pools = distinct({r.placement for r in running}, MOST_POOL_NAME)
     for w, flows in route_weights(fleet, pools, normal).items():
         if len(flows) > MOST_BACKENDS:
-            fix = "plan fewer profiles of the workload's model in the region"
-            raise InputError(
-                [Finding(f"workload {w[:80]!r}", f"at most {MOST_BACKENDS} placements", str(len(flows)), fix)]
-            )
-        weights, total = whole_weights(flows), sum(flows.values())
+            expected, fix = f"at most {MOST_BACKENDS} placements", "plan fewer profiles of its model in the region"
+            raise InputError([Finding(f"workload {w[:80]!r}", expected, str(len(flows)), fix)])
+        weights, total = integer_weights(flows), sum(flows.values())
         error = max(abs(n / WEIGHTS_ADD_UP_TO - flows[e] / total) for e, n in weights.items())
         backends = [
             {"group": "inference.networking.k8s.io", "kind": "InferencePool", "name": pools[e], "weight": n}
             for e, n in weights.items()
         ]
         header = {"type": "Exact", "name": "x-planner-workload", "value": names[w]}
-        found.append(
+        routes.append(
             {
                 "apiVersion": "gateway.networking.k8s.io/v1",
                 "kind": "HTTPRoute",
@@ -345,14 +342,14 @@ def _routes(fleet: Fleet, running: list[Running], given: Mapping[str, str]) -> l
                 },
             }
         )
-    return found
+    return routes
 
 
 def _failures(fleet: Fleet) -> dict[str, Any]:
-    """Replicas that run and weights that hold at each clock of a failure, where they differ from normal operation."""
+    """Replicas that run and weights that hold at each deadline of a failure, where normal operation has others."""
     regions = _by_region(fleet)
     replicas, weights = [], []
-    for state in fleet.plan.states:
+    for state in fleet.plan.file.states:
         if state.failure == NORMAL or state.same_as_normal:
             continue
         when = {"failure": state.failure, "deadline_seconds": state.deadline_seconds, "hour": state.hour}
@@ -361,12 +358,12 @@ def _failures(fleet: Fleet) -> dict[str, Any]:
             replicas.append({**when, "placement": placement, "name": fleet.running_name[placement], **counts})
         for region, running in regions.items():
             for w, flows in route_weights(fleet, {r.placement for r in running}, [state]).items():
-                weights.append({**when, "region": region, "workload": w, "weights": whole_weights(flows)})
+                weights.append({**when, "region": region, "workload": w, "weights": integer_weights(flows)})
     return {
-        "plan": fleet.plan.digest_sha256,
+        "plan": fleet.plan.file.digest_sha256,
         "meaning": {
-            "replicas": "kept: replicas still running, null: all that survive; loaded: replicas to start beside them",
-            "weights": "of a workload's route in the cluster of a region; a route that is not there serves nothing",
+            "replicas": "kept: replicas still running, null: all that survive; cold_started: replicas to start",
+            "weights": "of a workload's route in the cluster of a region; a route that is missing serves nothing",
         },
         "replicas": replicas,
         "weights": weights,

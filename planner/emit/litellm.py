@@ -8,17 +8,17 @@ their own, behind `fallbacks`. Names in the files are slugs; routing.json says w
 from collections.abc import Mapping
 from typing import Any
 
-from planner.emit.common import Given, given, shared_files
-from planner.emit.lint import lint_litellm, litellm_rows, raise_if_any
+from planner.emit.common import Given, gateway_files, given
+from planner.emit.lint import Rows, lint_litellm
 from planner.emit.names import slug
 from planner.emit.options import secret_name
 from planner.emit.routing import Entry, Route
-from planner.emit.text import quoted_yaml, yaml_data
+from planner.errors import Finding
+from planner.plan.in_hand import Plan
 from planner.study.records.plan import PlanFile
 from planner.study.records.study import Workload
 
 OPTIONS: Mapping[str, str] = {
-    "not_proven": "",
     "endpoint": "",
     "endpoints": "",
     "limits": "goals",
@@ -29,9 +29,16 @@ SECONDS_PER_MINUTE = 60
 RETRIES = 2
 ALLOWED_FAILS = 1
 BEYOND = "beyond-reach"
+COMMENTS = (
+    "LiteLLM gateway of one origin. Rates are requests per minute at the peak, rounded down: at most 1/60",
+    "request/s below the limit. Weights add up to 10000 a level; rounding is at most 1 of them.",
+    "Hour of the plan: the one with the largest total traffic, of {hours}.",
+    "Limits are counted in each process: run one worker, or give all of them one Redis.",
+    "A request that fails after a part of its answer may be run twice.",
+)
 
 
-def files(plan: PlanFile, options: Mapping[str, str]) -> dict[str, str]:
+def files(plan: PlanFile | Plan, options: Mapping[str, str]) -> dict[str, str]:
     """Files of the LiteLLM gateways of a plan: path -> text.
 
     Parameters
@@ -45,38 +52,17 @@ def files(plan: PlanFile, options: Mapping[str, str]) -> dict[str, str]:
         for every option that does not fit, and every entry that the plan does not bear out
     """
     made = given(plan, options, OPTIONS)
-    found: dict[str, str] = {}
-    for origin in sorted({route.origin for route in made.table.routes}):
-        text = quoted_yaml(config(made, origin), _comments(made))
-        path = f"origins/{slug(origin)}/config.yaml"
-        raise_if_any(lint_litellm(path, expected(made, origin), yaml_data(text)))
-        found[path] = text
-    return found | shared_files(made, "litellm")
+    return gateway_files(made, "litellm", "config.yaml", config, COMMENTS, _lint)
 
 
-def _comments(made: Given) -> tuple[str, ...]:
-    return (
-        "LiteLLM gateway of one origin. Rates are requests per minute at the peak, rounded down: at most 1/60",
-        "request/s below the limit. Weights add up to 10000 a level; rounding is at most 1 of them.",
-        f"Hour of the plan: the one with the largest total traffic, of {made.table.hours}.",
-        "Limits are counted in each process: run one worker, or give all of them one Redis.",
-        "A request that fails after a part of its answer may be run twice.",
-        *(
-            ()
-            if all(at.is_set for at in made.endpoints.values())
-            else ("ENDPOINTS ARE NOT SET: hosts under .invalid are placeholders; see option endpoint.",)
-        ),
-    )
+def _lint(made: Given, origin: str, path: str, data: Any) -> list[Finding]:
+    return lint_litellm(path, expected(made, origin), data)
 
 
-def group_of(route: Route) -> str:
-    """Name of the model group that clients ask for: the workload's slug."""
-    return slug(route.workload)
-
-
-def beyond_group_of(route: Route) -> str:
-    """Name of the group behind `fallbacks`: what only the round trip allowed in a failure reaches."""
-    return slug(f"{route.workload} {BEYOND}")
+def group_of(route: Route, beyond: bool = False) -> str:
+    """Name of the model group that clients ask for; `beyond`: of the group behind `fallbacks`, which holds what only
+    the round trip allowed in a failure reaches."""
+    return slug(f"{route.workload} {BEYOND}") if beyond else slug(route.workload)
 
 
 def config(made: Given, origin: str) -> dict[str, Any]:
@@ -87,7 +73,7 @@ def config(made: Given, origin: str) -> dict[str, Any]:
         for order, level in enumerate(route.levels, 1):
             models += [_deployment(made, route, order, entry) for entry in level]
         if any(entry.beyond_normal_reach for entry in route.entries):
-            fallbacks.append({group_of(route): [beyond_group_of(route)]})
+            fallbacks.append({group_of(route): [group_of(route, beyond=True)]})
     return {
         "model_list": models,
         "router_settings": {
@@ -95,7 +81,7 @@ def config(made: Given, origin: str) -> dict[str, Any]:
             "enable_pre_call_checks": True,
             "num_retries": RETRIES,
             "allowed_fails": ALLOWED_FAILS,
-            "cooldown_time": made.whole["cooldown_seconds"],
+            "cooldown_time": made.integers["cooldown_seconds"],
             "fallbacks": fallbacks,
             "context_window_fallbacks": context_window_fallbacks(made, routes),
         },
@@ -108,7 +94,7 @@ def _deployment(made: Given, route: Route, order: int, entry: Entry) -> dict[str
     rpm = rpm_of(entry)
     provider = p.provider_of[p.pool_of[e]]
     return {
-        "model_name": beyond_group_of(route) if entry.beyond_normal_reach else group_of(route),
+        "model_name": group_of(route, entry.beyond_normal_reach),
         "litellm_params": {
             "model": f"openai/{workload.model}",
             "api_base": made.endpoints[e].url,
@@ -117,7 +103,7 @@ def _deployment(made: Given, route: Route, order: int, entry: Entry) -> dict[str
             "weight": entry.weight,
             "rpm": rpm,
             "tpm": tpm_of(rpm, workload),
-            "timeout": made.whole["timeout_seconds"],
+            "timeout": made.integers["timeout_seconds"],
         },
         "model_info": {
             "id": deployment_id(route, entry),
@@ -146,43 +132,34 @@ def tpm_of(rpm: int, workload: Workload) -> int:
 
 def most_input_tokens(made: Given, workload: str, e: str) -> int:
     """Longest input that is sent to a placement: of the context class, and of what the profile is configured for."""
-    return min(made.most_tokens[workload], made.context_limit_tokens[e])
+    return min(made.most_tokens[workload], made.profiles[e].context_limit_tokens)
 
 
 def context_window_fallbacks(made: Given, routes: tuple[Route, ...]) -> list[dict[str, list[str]]]:
     """Where a request goes that is too long for its class: to workloads of the same model with a longer class."""
-    found = []
+    fallbacks = []
     for route in routes:
-        mine = made.workloads[route.workload]
+        model, most = made.workloads[route.workload].model, made.most_tokens[route.workload]
         longer = [
             other
             for other in routes
-            if made.workloads[other.workload].model == mine.model
-            and made.most_tokens[other.workload] > made.most_tokens[route.workload]
+            if made.workloads[other.workload].model == model and made.most_tokens[other.workload] > most
         ]
         longer.sort(key=lambda other: (made.most_tokens[other.workload], other.workload))
         if longer:
             names = [group_of(other) for other in longer]
-            found.append({group_of(route): names})
+            fallbacks.append({group_of(route): names})
             if any(entry.beyond_normal_reach for entry in route.entries):
-                found.append({beyond_group_of(route): names})
-    return found
+                fallbacks.append({group_of(route, beyond=True): names})
+    return fallbacks
 
 
-def expected(made: Given, origin: str) -> dict[tuple[str, str], tuple[int, int, int]]:
+def expected(made: Given, origin: str) -> Rows:
     """(model group, deployment id) -> (order, weight, rpm), from the routing table."""
-    return {
-        (beyond_group_of(route) if entry.beyond_normal_reach else group_of(route), deployment_id(route, entry)): (
-            order,
-            entry.weight,
-            rpm_of(entry),
-        )
-        for route in made.table.of_origin(origin)
-        for order, level in enumerate(route.levels, 1)
-        for entry in level
-    }
-
-
-def read_back(text: str) -> dict[tuple[str, str], tuple[int, int, int]]:
-    """(model group, deployment id) -> (order, weight, rpm), from an emitted file."""
-    return litellm_rows(yaml_data(text))
+    rows = {}
+    for route in made.table.of_origin(origin):
+        for order, level in enumerate(route.levels, 1):
+            for entry in level:
+                key = group_of(route, entry.beyond_normal_reach), deployment_id(route, entry)
+                rows[key] = (order, entry.weight, rpm_of(entry))
+    return rows

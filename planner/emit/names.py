@@ -52,19 +52,14 @@ def distinct(texts: Iterable[str], most: int = 63, short: bool = False) -> dict[
     InputError
         when two texts have the same slug: letters of two hashes are equal
     """
-    found = {text: short_slug(text, most) if short else slug(text, most) for text in texts}
+    names = {text: short_slug(text, most) if short else slug(text, most) for text in texts}
     of: dict[str, str] = {}
-    for text, name in found.items():
+    for text, name in names.items():
         if name in of:
-            raise InputError(
-                [
-                    Finding(
-                        f"names: {text[:80]!r}", "a name of its own", f"that of {of[name][:80]!r}", "rename one of both"
-                    )
-                ]
-            )
+            got = f"that of {of[name][:80]!r}"
+            raise InputError([Finding(f"names: {text[:80]!r}", "a name of its own", got, "rename one of both")])
         of[name] = text
-    return found
+    return names
 
 
 def _digest(text: str) -> str:

@@ -32,7 +32,7 @@ class Endpoint:
 
     @property
     def url(self) -> str:
-        """The whole address."""
+        """The address in one piece."""
         host = f"[{self.host}]" if ":" in self.host else self.host
         default = "" if SCHEMES[self.scheme] == self.port else f":{self.port}"
         return f"{self.scheme}://{host}{default}{self.path}"
@@ -73,8 +73,8 @@ def endpoint(text: str) -> Endpoint | None:
         return None
     if {".", ".."} & set(parts.path.split("/")):
         return None
-    found = Endpoint(parts.scheme, host, SCHEMES[parts.scheme] if port is None else port, parts.path.rstrip("/"))
-    return found if found.is_address or HOST.fullmatch(host) else None
+    made = Endpoint(parts.scheme, host, SCHEMES[parts.scheme] if port is None else port, parts.path.rstrip("/"))
+    return made if made.is_address or HOST.fullmatch(host) else None
 
 
 def chosen(options: Mapping[str, str], known: Mapping[str, str]) -> dict[str, str]:
@@ -107,39 +107,28 @@ def endpoints(p: Problem, model_of: Mapping[str, str], template: str, given: str
         for each that is not an http or https address
     """
     one_by_one = _one_by_one(given, set(p.placements))
-    found: dict[str, Endpoint] = {}
-    findings: list[Finding] = []
+    made: dict[str, Endpoint] = {}
+    findings: set[Finding] = set()
     for e, model in sorted(model_of.items()):
         text = one_by_one.get(e) or (filled(template, p, e, model) if template else f"https://{slug(e)}.{NOT_SET}/v1")
         at = endpoint(text)
         if at is None:
             where = "option endpoints" if e in one_by_one else "option endpoint"
-            findings.append(
-                Finding(
-                    where,
-                    "an address like https://{placement}.example.com/v1",
-                    repr(text)[:120],
-                    f"http or https, a host, no user, query or fragment; fields: {', '.join(FIELDS)}",
-                )
-            )
+            expected = "an address like https://{placement}.example.com/v1"
+            fix = f"http or https, a host, no user, query or fragment; fields: {', '.join(FIELDS)}"
+            findings.add(Finding(where, expected, repr(text)[:120], fix))
         else:
-            found[e] = at
+            made[e] = at
     if findings:
-        raise InputError(sorted(set(findings)))
-    return found
+        raise InputError(sorted(findings))
+    return made
 
 
 def filled(template: str, p: Problem, e: str, model: str) -> str:
     """The template with `{placement}`, `{pool}`, `{site}`, `{provider}` and `{model}` as slugs; others stay."""
     pool = p.pool_of[e]
     site = p.site_of[pool]
-    values = {
-        "placement": e,
-        "pool": pool,
-        "site": site,
-        "provider": p.provider_of[pool],
-        "model": model,
-    }
+    values = {"placement": e, "pool": pool, "site": site, "provider": p.provider_of[pool], "model": model}
     return re.sub(r"\{(" + "|".join(FIELDS) + r")\}", lambda match: slug(values[match[1]]), template)
 
 
@@ -148,29 +137,26 @@ def _one_by_one(given: str, known: set[str]) -> dict[str, str]:
         return {}
     try:
         data: Any = json.loads(given)
-    except json.JSONDecodeError as error:
-        raise InputError([_not_a_map(f"{error.msg} at character {error.pos}")]) from error
     except (ValueError, RecursionError) as error:
-        raise InputError([_not_a_map(f"{error}"[:80])]) from error
+        raise _not_a_map(f"{error}"[:80]) from error
     if not isinstance(data, dict) or not all(isinstance(value, str) for value in data.values()):
-        raise InputError([_not_a_map("something else")])
+        raise _not_a_map("something else")
     findings = [
         Finding("option endpoints", "placements of the plan", repr(e)[:120], "placements are in routing.json")
         for e in sorted(set(data) - known)
     ]
     if findings:
         raise InputError(findings)
-    return dict(data)
+    return data
 
 
-def _not_a_map(got: str) -> Finding:
-    return Finding(
-        "option endpoints", "a JSON object, placement: address", got, '{"model/profile@pool": "https://..."}'
-    )
+def _not_a_map(got: str) -> InputError:
+    fix = '{"model/profile@pool": "https://..."}'
+    return InputError([Finding("option endpoints", "a JSON object, placement: address", got, fix)])
 
 
-def whole_number(options: Mapping[str, str], name: str, least: int, most: int) -> int:
-    """An option as a whole number.
+def integer(options: Mapping[str, str], name: str, least: int, most: int) -> int:
+    """An option as an integer.
 
     Raises
     ------
@@ -179,9 +165,8 @@ def whole_number(options: Mapping[str, str], name: str, least: int, most: int) -
     """
     text = options[name]
     if not re.fullmatch(r"[0-9]{1,9}", text, re.ASCII) or not least <= int(text) <= most:
-        raise InputError(
-            [Finding(f"option {name}", f"a whole number from {least} to {most}", repr(text)[:40], "correct it")]
-        )
+        expected = f"a whole number from {least} to {most}"
+        raise InputError([Finding(f"option {name}", expected, repr(text)[:40], "correct it")])
     return int(text)
 
 
@@ -193,11 +178,11 @@ def hold(options: Mapping[str, str]) -> str:
     InputError
         when it is neither
     """
-    if options["limits"] not in (GOALS, ALWAYS):
-        raise InputError(
-            [Finding("option limits", f"{GOALS} or {ALWAYS}", repr(options["limits"])[:40], f"{GOALS} is the default")]
-        )
-    return options["limits"]
+    limits = options["limits"]
+    if limits not in (GOALS, ALWAYS):
+        fix = f"{GOALS} is the default"
+        raise InputError([Finding("option limits", f"{GOALS} or {ALWAYS}", repr(limits)[:40], fix)])
+    return limits
 
 
 def secret_name(provider: str) -> str:

@@ -6,23 +6,23 @@ has slugs alone.
 
 import csv
 import io
-import json
 from collections.abc import Mapping
 from datetime import date
 from typing import Any, Literal
 
-import yaml
 from pydantic import Field
 
 from planner.emit.fleet import Fleet, Lot, fleet_of
 from planner.emit.names import distinct, slug
+from planner.emit.text import Unsafe, quoted_yaml, sorted_json
 from planner.emit.tickets import ticket_files
+from planner.plan.in_hand import Plan
 from planner.study.calendar import spans
 from planner.study.records.base import Count, PositiveCount, Record
 from planner.study.records.plan import PlanFile
 
 OWNED = "owned"
-OPTIONS = ("not_proven",)
+OPTIONS: Mapping[str, str] = {}
 
 
 class Phase(Record):
@@ -95,7 +95,7 @@ class Inventory(Record):
     halls: tuple[Hall, ...]
 
 
-def files(plan: PlanFile, options: Mapping[str, str]) -> dict[str, str]:
+def files(plan: PlanFile | Plan, options: Mapping[str, str]) -> dict[str, str]:
     """Inventory, schema, Ansible inventory, NetBox table of devices, and tickets; little when nothing is owned.
 
     Parameters
@@ -106,8 +106,8 @@ def files(plan: PlanFile, options: Mapping[str, str]) -> dict[str, str]:
     inventory = inventory_of(fleet, options.get("not_proven"))
     schema = {"$schema": "https://json-schema.org/draft/2020-12/schema", **Inventory.model_json_schema()}
     return {
-        "inventory.json": _json(inventory.model_dump(mode="json")),
-        "inventory.schema.json": _json(schema),
+        "inventory.json": sorted_json(inventory.model_dump(mode="json")),
+        "inventory.schema.json": sorted_json(schema),
         "ansible.yaml": _ansible(inventory),
         "netbox-devices.csv": _netbox(inventory),
         **ticket_files(fleet, options, owned=True),
@@ -134,10 +134,10 @@ def inventory_of(fleet: Fleet, not_proven: str | None = None) -> Inventory:
         for site in sites
     )
     plan = fleet.plan
-    return Inventory(plan_sha256=plan.digest_sha256, study=plan.study.study, not_proven=not_proven, halls=halls)
+    return Inventory(plan_sha256=plan.file.digest_sha256, study=plan.study.study, not_proven=not_proven, halls=halls)
 
 
-def _built(plan: PlanFile, site: str) -> tuple[Built, ...]:
+def _built(plan: Plan, site: str) -> tuple[Built, ...]:
     phases, days = {m.id: m for m in plan.study.build_outs}, {t.name: t.first_day for t in spans(plan.study)}
     return tuple(
         Built(
@@ -146,7 +146,7 @@ def _built(plan: PlanFile, site: str) -> tuple[Built, ...]:
             power_kw=row.units * phases[row.build_out].power_kw,
             usable_from=days[row.when],
         )
-        for row in plan.builds
+        for row in plan.file.builds
         if row.units and phases[row.build_out].site == site
     )
 
@@ -184,32 +184,16 @@ def _phases(fleet: Fleet, lot: Lot) -> tuple[Phase, ...]:
     """What is held, or each order of an offer: what is bought later is needed later."""
     if lot.offer is None:
         return (_phase(lot.id, "held", lot.machines, fleet.plan.study.horizon.start, None),)
-    mine = [order for order in fleet.orders if order.offer == lot.id]
+    mine = [order for order in fleet.plan.orders if order.offer == lot.id]
     return tuple(
         _phase(lot.id if len(mine) == 1 else f"{lot.id} {o.period}", "to build", o.machines, o.need, o.by) for o in mine
     )
 
 
-def _phase(name: str, status: Literal["held", "to build"], machines: int, needed: date, by: date | None) -> Phase:
+def _phase(name: str, status: Literal["held", "to build"], machines: int, needed: date, order_by: date | None) -> Phase:
     stem = slug(name, 40)
     hosts = tuple(f"{stem}-{number:05d}" for number in range(1, machines + 1))
-    return Phase(phase=name, status=status, machines=machines, needed=needed, order_by=by, hosts=hosts)
-
-
-class _Unsafe(str):
-    """Text of a person, which Ansible must not expand."""
-
-
-class _Ansible(yaml.SafeDumper):
-    """YAML in which every string is quoted and what a person wrote is unsafe."""
-
-    def ignore_aliases(self, data: Any) -> bool:
-        """Everything is written out."""
-        return True
-
-
-_Ansible.add_representer(str, lambda dumper, text: dumper.represent_scalar("tag:yaml.org,2002:str", text, style='"'))
-_Ansible.add_representer(_Unsafe, lambda dumper, text: dumper.represent_scalar("!unsafe", str(text), style='"'))
+    return Phase(phase=name, status=status, machines=machines, needed=needed, order_by=order_by, hosts=hosts)
 
 
 def _ansible(inventory: Inventory) -> str:
@@ -225,34 +209,28 @@ def _ansible(inventory: Inventory) -> str:
             racks[_group(rack.pool)] = {
                 "children": phases,
                 "vars": {
-                    "planner_pool": _Unsafe(rack.pool),
-                    "planner_rack_type": _Unsafe(rack.rack_type),
-                    "planner_accelerator": _Unsafe(rack.accelerator),
+                    "planner_pool": Unsafe(rack.pool),
+                    "planner_rack_type": Unsafe(rack.rack_type),
+                    "planner_accelerator": Unsafe(rack.accelerator),
                     "planner_accelerators": rack.accelerators,
                     "planner_node_label": rack.slug,
                     "planner_replicas": [
-                        {"placement": _Unsafe(s.placement), "replicas": s.replicas} for s in rack.serving
+                        {"placement": Unsafe(s.placement), "replicas": s.replicas} for s in rack.serving
                     ],
                 },
             }
-        about = {"planner_site": _Unsafe(hall.site), "planner_city": _Unsafe(hall.city)}
+        about = {"planner_site": Unsafe(hall.site), "planner_city": Unsafe(hall.city)}
         halls[_group(hall.site)] = {"children": racks, "vars": about}
-    top: dict[str, Any] = {"planner_study": _Unsafe(inventory.study), "planner_plan": inventory.plan_sha256}
+    top: dict[str, Any] = {"planner_study": Unsafe(inventory.study), "planner_plan": inventory.plan_sha256}
     if inventory.not_proven:
-        top["planner_not_proven"] = _Unsafe(inventory.not_proven)
-    text = yaml.dump(
-        {"all": {"children": {"planner_owned": {"children": halls, "vars": top}}}},
-        Dumper=_Ansible,
-        sort_keys=False,
-        allow_unicode=True,
-        width=1_000_000,
-    )
-    return "# Generated from a plan; do not edit.\n" + text
+        top["planner_not_proven"] = Unsafe(inventory.not_proven)
+    data = {"all": {"children": {"planner_owned": {"children": halls, "vars": top}}}}
+    return quoted_yaml(data, ("Generated from a plan; do not edit.",), ascii_only=False)
 
 
 def _about(phase: Phase) -> dict[str, Any]:
     order_by = {} if phase.order_by is None else {"planner_order_by": phase.order_by.isoformat()}
-    return {"planner_phase": _Unsafe(phase.phase), "planner_status": phase.status, **order_by}
+    return {"planner_phase": Unsafe(phase.phase), "planner_status": phase.status, **order_by}
 
 
 def _group(text: str) -> str:
@@ -271,7 +249,3 @@ def _netbox(inventory: Inventory) -> str:
                 status = "active" if phase.status == "held" else "planned"
                 table.writerows([h, "ai-serving", slug(rack.rack_type), hall.slug, status] for h in phase.hosts)
     return out.getvalue()
-
-
-def _json(data: Any) -> str:
-    return json.dumps(data, indent=1, sort_keys=True, ensure_ascii=False) + "\n"

@@ -4,12 +4,13 @@ Rates in a table are peaks: the mean of the hour times the workload's burst fact
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 from planner.emit.limits import GOALS, limits_of
 from planner.emit.names import slug
-from planner.plan.decisions import decisions_of
-from planner.problem.problem import Decisions, Problem, State, states
+from planner.plan.in_hand import Plan, in_hand
+from planner.problem.decisions import Decisions
+from planner.problem.problem import Problem, State, states
 from planner.problem.rules.formulas import is_normal, requests_per_second
 from planner.study.dependencies import NORMAL
 from planner.study.records.plan import PlanFile
@@ -21,7 +22,7 @@ NEGLIGIBLE_FRACTION = 1e-4
 LEAST_FAILOVER_FRACTION = 0.01
 """A failover that may take less than this share of a stream is no entry."""
 SAME_LEVEL_FRACTION = 0.5
-"""A level takes the placements whose largest traffic is at least this share of the largest that is left."""
+"""A level takes the placements whose largest traffic is at least this share of the largest that remains."""
 
 Flow = tuple[str, str]
 
@@ -33,16 +34,16 @@ class Entry:
     Parameters
     ----------
     placement, id : its id in the plan, and its name in the gateway
-    share_fraction : of the level's requests, while all of the level live
-    weight : the same as a whole number; weights of a level add up to 10,000
+    weight : its share of the level's requests as a whole number; weights of a level add up to 10,000
+    share_fraction : the same, while all of the level live
     limit_requests_per_second : most that this gateway sends there, peak
     beyond_normal_reach : only the round trip allowed in a failure reaches it
     """
 
     placement: str
     id: str
-    share_fraction: float
     weight: int
+    share_fraction: float
     limit_requests_per_second: float
     beyond_normal_reach: bool
 
@@ -80,20 +81,29 @@ class Table:
 
 @dataclass(frozen=True)
 class Subject:
-    """A plan with what follows from it at once: what every part of an emission reads."""
+    """A plan with its hour of the largest total traffic: what every part of a gateway's emission reads."""
 
-    plan: PlanFile
-    problem: Problem
-    decisions: Decisions
+    plan: Plan
     hour: str
     sent: Mapping[State, Mapping[Flow, Mapping[str, float]]]
     """state -> (w, o) -> placement -> mean requests/s, where above zero"""
 
+    @property
+    def problem(self) -> Problem:
+        """The study as sets and numbers."""
+        return self.plan.problem
 
-def subject(plan: PlanFile, problem: Problem) -> Subject:
-    """A plan, its problem, its decisions and the hour with the largest total traffic."""
-    x = decisions_of(plan, problem)
-    total = dict.fromkeys(problem.hours, 0.0)
+    @property
+    def decisions(self) -> Decisions:
+        """The plan's numbers."""
+        return self.plan.decisions
+
+
+def subject(plan: PlanFile | Plan) -> Subject:
+    """A plan and the hour with the largest total traffic."""
+    plan = in_hand(plan)
+    p, x = plan.problem, plan.decisions
+    total = dict.fromkeys(p.hours, 0.0)
     for (_, _, _, s), value in x.traffic.items():
         if is_normal(s):
             total[s[0]] += value
@@ -101,7 +111,7 @@ def subject(plan: PlanFile, problem: Problem) -> Subject:
     for (w, o, e, s), value in sorted(x.traffic.items()):
         if value > 0:
             sent.setdefault(s, {}).setdefault((w, o), {})[e] = float(value)
-    return Subject(plan, problem, x, max(problem.hours, key=lambda h: (total[h], h)), sent)
+    return Subject(plan, max(p.hours, key=lambda h: (total[h], h)), sent)
 
 
 def peak_requests_per_second(p: Problem, w: str, o: str, s: State) -> float:
@@ -113,16 +123,16 @@ def routing_table(of: Subject, hold: str = GOALS) -> Table:
     """The table of a plan.
 
     Level 1 has the weights of normal operation. The others have the placements that take over in the failures of the
-    goals: those within the normal round trip first, those with the largest traffic first; weights follow the room.
+    goals: those within the normal round trip first, those with the largest traffic first; weights follow the capacity.
     """
     p = of.problem
     most = most_traffic(p, of.decisions)
     # plans that rescale say themselves what a gateway may send: weights are proportional to it, and there is one level
-    of_hour = reserved if p.failover == "rescale" else limits_of
-    by_hour = [of_hour(p, of.decisions, h, most, hold) for h in p.hours]
+    limits_in = reserved if p.failover == "rescale" else limits_of
+    by_hour = [limits_in(p, of.decisions, h, most, hold) for h in p.hours]
     limit: dict[Flow, dict[str, float]] = {}
     for w, o, e in sorted(set().union(*by_hour)):
-        limit.setdefault((w, o), {})[e] = max(found.get((w, o, e), 0.0) for found in by_hour)
+        limit.setdefault((w, o), {})[e] = max(of_hour.get((w, o, e), 0.0) for of_hour in by_hour)
     routes = [
         Route(w, o, slug(w), peak_requests_per_second(p, w, o, (of.hour, NORMAL, 0.0)), levels)
         for w, o in sorted(p.flows)
@@ -153,32 +163,32 @@ def _levels(
     s = (of.hour, NORMAL, 0.0)
     peak = peak_requests_per_second(p, w, o, s)
     normal = {e: v * p.burst_factor[w] for e, v in of.sent.get(s, {}).get(flow, {}).items() if e in limit}
-    normal = {e: v for e, v in normal.items() if v > NEGLIGIBLE_FRACTION * peak} or normal
+    normal = _but_negligible(normal, peak)
     near = set(p.edges[flow])
-    others = sorted(
-        (e for e, v in limit.items() if e not in normal and v > LEAST_FAILOVER_FRACTION * peak),
-        key=lambda e: (e not in near, -most.get((w, o, e), 0.0), -limit[e], e),
-    )
+    others = [e for e, v in limit.items() if e not in normal and v > LEAST_FAILOVER_FRACTION * peak]
+    others.sort(key=lambda e: (e not in near, -most.get((w, o, e), 0.0), -limit[e], e))
     levels = [normal] if normal else []
     while others:
-        largest = most.get((w, o, others[0]), 0.0)
-        chosen = [
-            e
-            for e in others
-            if (e in near) == (others[0] in near) and most.get((w, o, e), 0.0) >= SAME_LEVEL_FRACTION * largest
-        ]
-        levels.append({e: limit[e] for e in chosen})
-        others = others[len(chosen) :]
+        least = SAME_LEVEL_FRACTION * most.get((w, o, others[0]), 0.0)
+        is_near = others[0] in near
+        level = {e: limit[e] for e in others if (e in near) == is_near and most.get((w, o, e), 0.0) >= least}
+        levels.append(level)
+        others = others[len(level) :]
     return tuple(_level(p, flow, shares, limit) for shares in levels)
+
+
+def _but_negligible(peaks: dict[str, float], offered: float) -> dict[str, float]:
+    """What is sent by placement [requests/s], but what is negligible beside what is offered."""
+    return {e: value for e, value in peaks.items() if value > NEGLIGIBLE_FRACTION * offered} or peaks
 
 
 def _level(p: Problem, flow: Flow, shares: Mapping[str, float], limit: Mapping[str, float]) -> tuple[Entry, ...]:
     names = sorted(shares, key=lambda e: (-shares[e], e))
-    whole = math_sum(shares.values())
+    together = math_sum(shares.values())
     weights = largest_remainder([shares[e] for e in names], WEIGHTS_ADD_UP_TO)
     near = set(p.edges[flow])
     return tuple(
-        Entry(e, slug(e), shares[e] / whole, weight, limit[e], e not in near)
+        Entry(e, slug(e), weight, shares[e] / together, limit[e], e not in near)
         for e, weight in zip(names, weights, strict=True)
     )
 
@@ -188,8 +198,8 @@ def math_sum(values: Iterable[float]) -> float:
     return sum(sorted(values))
 
 
-def largest_remainder(shares: list[float], whole: int) -> list[int]:
-    """Whole numbers that add up to `whole`, in the proportion of the shares, each at least 1.
+def largest_remainder(shares: list[float], adding_up_to: int) -> list[int]:
+    """Whole numbers that add up to a number, in the proportion of the shares, each at least 1.
 
     Examples
     --------
@@ -197,14 +207,14 @@ def largest_remainder(shares: list[float], whole: int) -> list[int]:
     [5, 3, 2]
     """
     total = math_sum(shares)
-    exact = [whole * share / total for share in shares]
-    found = [max(1, int(value)) for value in exact]
+    exact = [adding_up_to * share / total for share in shares]
+    weights = [max(1, int(value)) for value in exact]
     by_remainder = sorted(range(len(shares)), key=lambda i: (int(exact[i]) - exact[i], i))
-    for i in range(whole - sum(found)):
-        found[by_remainder[i % len(found)]] += 1
-    for _ in range(sum(found) - whole):
-        found[found.index(max(found))] -= 1
-    return found
+    for i in range(adding_up_to - sum(weights)):
+        weights[by_remainder[i % len(weights)]] += 1
+    for _ in range(sum(weights) - adding_up_to):
+        weights[weights.index(max(weights))] -= 1
+    return weights
 
 
 def weight_error_fraction(table: Table) -> float:
@@ -231,20 +241,7 @@ def table_data(of: Subject, table: Table) -> dict[str, object]:
                 "workload": route.workload,
                 "origin": route.origin,
                 "requests_per_second": route.requests_per_second,
-                "levels": [
-                    [
-                        {
-                            "placement": x.placement,
-                            "id": x.id,
-                            "weight": x.weight,
-                            "share_fraction": x.share_fraction,
-                            "limit_requests_per_second": x.limit_requests_per_second,
-                            "beyond_normal_reach": x.beyond_normal_reach,
-                        }
-                        for x in level
-                    ]
-                    for level in route.levels
-                ],
+                "levels": [[asdict(entry) for entry in level] for level in route.levels],
             }
             for route in table.routes
         ],
@@ -252,7 +249,7 @@ def table_data(of: Subject, table: Table) -> dict[str, object]:
 
 
 def override_data(of: Subject, f: str) -> dict[str, object]:
-    """Weights of one failure at each of its clocks, for control planes that push weights."""
+    """Weights of one failure at each of its deadlines, for control planes that push weights."""
     p = of.problem
     rows = [
         {"deadline_seconds": s[2], "routes": [_override_route(of, flow, s) for flow in sorted(p.flows)]}
@@ -264,7 +261,7 @@ def override_data(of: Subject, f: str) -> dict[str, object]:
         "lost": dict(sorted(p.failures[f].lost.items())),
         "hour": of.hour,
         "rates_are": "requests per second at the peak: mean of the hour times burst_factor",
-        "use": "from each clock on, until the next; before the first clock the static file holds",
+        "use": "from each deadline on, until the next; before the first deadline the static file holds",
         "states": rows,
     }
 
@@ -273,7 +270,7 @@ def _override_route(of: Subject, flow: Flow, s: State) -> dict[str, object]:
     p, (w, o) = of.problem, flow
     offered = peak_requests_per_second(p, w, o, s)
     sent = {e: v * p.burst_factor[w] for e, v in of.sent.get(s, {}).get(flow, {}).items()}
-    sent = {e: v for e, v in sent.items() if v > NEGLIGIBLE_FRACTION * offered} or sent
+    sent = _but_negligible(sent, offered)
     names = sorted(sent, key=lambda e: (-sent[e], e))
     weights = largest_remainder([sent[e] for e in names], WEIGHTS_ADD_UP_TO) if names else []
     return {

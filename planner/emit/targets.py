@@ -1,7 +1,8 @@
 """Targets of `planner emit`, and the gate before them: an audit, a proof and a drill of the plan."""
 
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
 from importlib import import_module
 from typing import Any
 
@@ -9,6 +10,7 @@ from planner.drill import drill_plan, drill_state_claims
 from planner.emit.known import ALL, TARGETS
 from planner.errors import Finding, InputError
 from planner.plan.audit import audit
+from planner.plan.in_hand import Plan, in_hand
 from planner.questions.shortfalls import broken_goals
 from planner.study.places import listed, near_miss
 from planner.study.records.plan import PlanFile
@@ -16,25 +18,49 @@ from planner.study.records.plan import PlanFile
 NOT_PROVEN = "NOT-PROVEN.md"
 MOST_REASONS = 20
 NOT_PROVEN_OPTION = "not_proven"
-Files = Callable[[PlanFile, Mapping[str, str]], dict[str, str]]
+"""Option that every target is given where the plan is not proven: why."""
 
 
-def why_not_proven(plan: PlanFile) -> tuple[str, ...]:
-    """Why a plan should not be carried out: what the audit, the proof or the drill finds; empty: nothing."""
+@dataclass(frozen=True)
+class Gate:
+    """What is said of a plan before it is emitted.
+
+    Parameters
+    ----------
+    not_proven : why it should not be carried out: what the audit, the proof or the drill finds
+    warnings : what the drill cannot judge; no reason by itself
+    """
+
+    not_proven: tuple[str, ...]
+    warnings: tuple[str, ...]
+
+
+def gate(plan: PlanFile | Plan) -> Gate:
+    """Audit, proof and drill of a plan."""
+    plan = in_hand(plan)
     audited = _audited(plan)
-    reasons = list(audited)
-    if plan.proof.status != "proven":
-        reasons.append(f"proof: {plan.proof.status}, gap {plan.proof.gap_fraction:.2%}")
+    reasons, warnings = list(audited), []
+    proof = plan.file.proof
+    if proof.status != "proven":
+        reasons.append(f"proof: {proof.status}, gap {proof.gap_fraction:.2%}")
     if audited:  # a plan that fails its audit may not even be replayed
         reasons.append("drill: not made, as the audit fails")
     else:
-        reasons += [f"drill: {goal.text} does not hold" for goal in broken_goals(plan.study, drill_plan(plan))]
-        reasons += [f"drill: {claim}" for claim in drill_state_claims(plan)]
+        drilled = drill_plan(plan.file)
+        reasons += [f"drill: {goal.text} does not hold" for goal in broken_goals(plan.study, drilled)]
+        reasons += [f"drill: {claim}" for claim in drill_state_claims(plan.file)]
+        for rule in getattr(drilled, "not_judged", ()):
+            warnings.append(f"rule {rule} of the plan is not known to the drill; its verdict does not cover it")
     more = len(reasons) - MOST_REASONS
-    return (*reasons[:MOST_REASONS], *([f"and {more} more"] if more > 0 else []))
+    return Gate((*reasons[:MOST_REASONS], *([f"and {more} more"] if more > 0 else [])), tuple(warnings))
 
 
-def _audited(plan: PlanFile) -> tuple[str, ...]:
+def why_not_proven(plan: PlanFile | Plan) -> tuple[str, ...]:
+    """Why a plan should not be carried out; empty: nothing."""
+    return gate(plan).not_proven
+
+
+def _audited(plan: Plan) -> tuple[str, ...]:
     try:
         return tuple(f"audit: {violation}" for violation in audit(plan).violations)
     except (ArithmeticError, LookupError, StopIteration, ValueError) as error:  # a study changed by hand
@@ -42,7 +68,7 @@ def _audited(plan: PlanFile) -> tuple[str, ...]:
 
 
 def emitted(
-    plan: PlanFile,
+    plan: PlanFile | Plan,
     target: str,
     options: Mapping[str, str],
     not_proven: tuple[str, ...] = (),
@@ -58,61 +84,56 @@ def emitted(
     Raises
     ------
     InputError
-        when there is no such target
+        when there is no such target, or none that takes an option
     """
     if target not in (*TARGETS, ALL):
         meant = near_miss(target, (*TARGETS, ALL))
         raise InputError(
             [Finding("target", f"one of {', '.join((*TARGETS, ALL))}", f"{target!r}{meant}", "choose one")]
         )
-    _check_options(target, options)
-    said = {NOT_PROVEN_OPTION: "; ".join(not_proven)} if not_proven else {}
+    plan = in_hand(plan)
+    modules = {name: import_module(TARGETS[name].module) for name in (TARGETS if target == ALL else (target,))}
+    _check_options(options, {key for module in modules.values() for key in module.OPTIONS})
     made: dict[str, str] = {}
-    names = list(TARGETS) if target == ALL else [target]
-    for n, name in enumerate(names):
-        progress("making files", n / len(names), name)
+    for n, (name, module) in enumerate(modules.items()):
+        progress("making files", n / len(modules), name)
+        taken = {key: default for key, default in module.OPTIONS.items() if not key.endswith(".")}
+        taken |= {key: value for key, value in options.items() if _takes(module.OPTIONS, key)}
+        if not_proven:
+            taken[NOT_PROVEN_OPTION] = "; ".join(not_proven)
         folder = f"{name}/" if target == ALL else ""
-        made |= {f"{folder}{path}": text for path, text in _made(name, plan, options, said).items()}
+        for path, text in module.files(plan, taken).items():
+            made[folder + path] = text
     if not_proven:
         lines = ["# This plan is not proven", "", *(f"    {json.dumps(reason)}" for reason in not_proven)]
-        made = {**made, NOT_PROVEN: "\n".join(lines) + "\n"}
+        made[NOT_PROVEN] = "\n".join(lines) + "\n"
     return dict(sorted(made.items()))
 
 
-def about(plan: PlanFile, target: str, options: Mapping[str, str], not_proven: tuple[str, ...]) -> dict[str, Any]:
+def about(
+    plan: PlanFile | Plan, target: str, options: Mapping[str, str], not_proven: tuple[str, ...]
+) -> dict[str, Any]:
     """What the manifest of an emission says."""
+    plan = in_hand(plan)
     return {
         "target": target,
-        "plan_sha256": plan.digest_sha256,
+        "plan_sha256": plan.file.digest_sha256,
         "study": plan.study.study,
         "options": dict(sorted(options.items())),
         "not_proven": list(not_proven),
     }
 
 
-def _check_options(target: str, options: Mapping[str, str]) -> None:
+def _check_options(options: Mapping[str, str], known: Collection[str]) -> None:
     """Every setting is one that a target takes."""
-    names = TARGETS if target == ALL else [target]
-    taken = [key for name in names for key in _module(name).OPTIONS if key != NOT_PROVEN_OPTION]
     findings = [
-        Finding(f"--set {key[:80]}", f"one of {listed(taken)}", f"{key[:80]!r}{near_miss(key, taken)}", "correct it")
+        Finding(f"--set {key[:80]}", f"one of {listed(known)}", f"{key[:80]!r}{near_miss(key, known)}", "correct it")
         for key in options
-        if not _takes(taken, key)
+        if not _takes(known, key)
     ]
     if findings:
         raise InputError(findings)
 
 
-def _takes(taken: Iterable[str], key: str) -> bool:
-    return any(key == known or (known.endswith(".") and key.startswith(known)) for known in taken)
-
-
-def _made(target: str, plan: PlanFile, options: Mapping[str, str], said: Mapping[str, str]) -> dict[str, str]:
-    """Files of one target, which is told only what it takes."""
-    module = _module(target)
-    found: Files = module.files
-    return found(plan, {key: value for key, value in {**options, **said}.items() if _takes(module.OPTIONS, key)})
-
-
-def _module(target: str) -> Any:
-    return import_module(TARGETS[target])
+def _takes(known: Collection[str], key: str) -> bool:
+    return any(key == name or (name.endswith(".") and key.startswith(name)) for name in known)

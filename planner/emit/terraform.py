@@ -4,15 +4,18 @@ Strings in `*.tfvars.json` are literal; strings in `*.tf.json` are templates. So
 `plan.auto.tfvars.json`, and the generated root holds slugs and provider aliases alone.
 """
 
-import json
+import re
 from collections.abc import Mapping
 from datetime import date, timedelta
 from importlib.resources import files as packaged
+from itertools import chain
 from typing import Any
 
 from planner.emit.fleet import Cell, Fleet, block_days, fleet_of, node_labels
 from planner.emit.names import distinct
+from planner.emit.text import sorted_json
 from planner.emit.tickets import ticket_files
+from planner.plan.in_hand import Plan
 from planner.study.records.plan import PlanFile
 
 CLOUDS = ("aws", "google", "azure")
@@ -39,10 +42,10 @@ TPU = {
 GKE_MACHINE = {"v5litepod-1": "ct5lp-hightpu-1t", "v5litepod-4": "ct5lp-hightpu-4t", "v5litepod-8": "ct5lp-hightpu-8t"}
 """Compute Engine's machine type of a TPU slice named by its chips (GKE documentation, plan TPUs, 2026)."""
 
-OPTIONS = ("not_proven",)
+OPTIONS: Mapping[str, str] = {}
 
 
-def files(plan: PlanFile, options: Mapping[str, str]) -> dict[str, str]:
+def files(plan: PlanFile | Plan, options: Mapping[str, str]) -> dict[str, str]:
     """The folder of one root module, its tests, and tickets for what no API does.
 
     Parameters
@@ -52,33 +55,35 @@ def files(plan: PlanFile, options: Mapping[str, str]) -> dict[str, str]:
     fleet = fleet_of(plan)
     regions = {cloud: _regions(fleet, cloud) for cloud in CLOUDS}
     used = [cloud for cloud in CLOUDS if regions[cloud]]
-    header = _header(plan, options)
+    header = _header(fleet, options)
     data = {cloud: {name: _region(fleet, cloud, cells) for name, cells in regions[cloud].items()} for cloud in used}
+    environment = {f"{cloud}_environment": _environment(cloud, regions[cloud]) for cloud in used}
     made = {
-        "main.tf.json": _json(_root(used, regions, header)),
-        "variables.tf": _static("root/variables.tf"),
-        "plan.auto.tfvars.json": _json(data),
-        "plan.tftest.json": _json(_tests(fleet, used, regions, header)),
-        "environment.example.json": _json(
-            {f"{cloud}_environment": _environment(cloud, regions[cloud]) for cloud in used}
-        ),
+        "main.tf.json": sorted_json(_root(used, regions, header), indent=2),
+        "variables.tf": root_variables(),
+        "plan.auto.tfvars.json": sorted_json(data, indent=2),
+        "plan.tftest.json": sorted_json(_tests(fleet, used, regions, header), indent=2),
+        "environment.example.json": sorted_json(environment, indent=2),
         **{f"modules/{cloud}/main.tf": _static(f"{cloud}/main.tf") for cloud in used},
     }
     return {**made, **ticket_files(fleet, options, owned=False)}
 
 
-def _header(plan: PlanFile, options: Mapping[str, str]) -> list[str]:
-    lines = ["Generated from a plan; do not edit. Data is in plan.auto.tfvars.json.", f"plan {plan.digest_sha256[:12]}"]
+def _header(fleet: Fleet, options: Mapping[str, str]) -> list[str]:
+    lines = [
+        "Generated from a plan; do not edit. Data is in plan.auto.tfvars.json.",
+        f"plan {fleet.digest}",
+    ]
     return lines + (["NOT PROVEN, see NOT-PROVEN.md"] if options.get("not_proven") else [])
 
 
 def _regions(fleet: Fleet, cloud: str) -> dict[str, list[Cell]]:
     """Cells by slug of the region; what a person must sell us first has no cell, but where its name is known."""
-    found: dict[str, list[Cell]] = {}
+    regions: dict[str, list[Cell]] = {}
     for cell in fleet.cells(cloud):
         if cell.lot.rule.instrument != "by_hand" or cloud == "google":
-            found.setdefault(fleet.region_name[cell.lot.pool], []).append(cell)
-    return dict(sorted(found.items()))
+            regions.setdefault(fleet.region_name[cell.lot.pool], []).append(cell)
+    return dict(sorted(regions.items()))
 
 
 def _region(fleet: Fleet, cloud: str, cells: list[Cell]) -> dict[str, Any]:
@@ -107,15 +112,15 @@ def _cell(fleet: Fleet, cell: Cell) -> dict[str, Any]:
 
 
 def _tags(fleet: Fleet, cell: Cell) -> dict[str, str]:
-    return {"Name": cell.name, "managed-by": "capacity-planner", "plan": fleet.plan.digest_sha256[:12]}
+    return {"Name": cell.name, "managed-by": "capacity-planner", "plan": fleet.digest}
 
 
 def _aws(fleet: Fleet, cell: Cell) -> dict[str, Any]:
-    start, days = fleet.plan.study.horizon.start, block_days(fleet.plan)
+    start, days = fleet.plan.study.horizon.start, block_days(fleet.plan.study)
     window = {
         "hours": days * 24,
-        "start": _moment(start),
-        "end": _moment(start + timedelta(days=days + 1)),
+        "start": _midnight(start),
+        "end": _midnight(start + timedelta(days=days + 1)),
     }
     return {
         "neuron": fleet.pools[cell.lot.pool].machine_type.startswith(("trn", "inf")),
@@ -137,8 +142,8 @@ def _google(fleet: Fleet, cell: Cell) -> dict[str, Any]:
             "accelerator_type": accelerator,
             "accelerator_count": cell.machines * machine.accelerators,
             "commitment_plan": {1: "TWELVE_MONTH", 3: "THIRTY_SIX_MONTH"}[years],
-            "start": _moment(horizon.start),
-            "end": _moment(_years_after(horizon.start, years)),
+            "start": _midnight(horizon.start),
+            "end": _midnight(_years_after(horizon.start, years)),
         }
     return {
         "machine_type": GKE_MACHINE.get(machine.name, machine.name),
@@ -156,7 +161,7 @@ def _years_after(day: date, years: int) -> date:
         return date(day.year + years, 3, 1)
 
 
-def _moment(day: date) -> str:
+def _midnight(day: date) -> str:
     return f"{day.isoformat()}T00:00:00Z"
 
 
@@ -243,19 +248,15 @@ def _tests(
     fleet: Fleet, used: list[str], regions: dict[str, dict[str, list[Cell]]], header: list[str]
 ) -> dict[str, Any]:
     """Tests of the plan's counts with mocked providers: as it comes, and with everything opted in."""
-    cells = {cloud: [cell for found in regions[cloud].values() for cell in found] for cloud in used}
-    every = [cell for cloud in used for cell in cells[cloud]]
-    waits = {
-        cell.name for cell in every if cell.lot.rule.instrument in ("capacity_block", "future_reservation", "by_hand")
-    }
-    at_once = {cell.name: cell.machines for cell in every if cell.name not in waits}
-    reserved = {cell.name: cell.machines for cell in every if cell.lot.rule.instrument == "immediate"}
-    blocks = {cell.name: cell.machines for cell in every if cell.lot.rule.instrument == "capacity_block"}
-    chips = {
-        cell.name: cell.machines * fleet.machine_of[cell.lot.pool].accelerators
-        for cell in every
-        if cell.lot.rule.instrument == "future_reservation"
-    }
+    cells = list(chain.from_iterable(cells for cloud in used for cells in regions[cloud].values()))
+
+    def machines(*instruments: str) -> dict[str, int]:
+        return {cell.name: cell.machines for cell in cells if cell.lot.rule.instrument in instruments}
+
+    chips = {}
+    for cell in cells:
+        if cell.lot.rule.instrument == "future_reservation":
+            chips[cell.name] = cell.machines * fleet.machine_of[cell.lot.pool].accelerators
     mocks: dict[str, list[dict[str, Any]]] = {}
     for cloud in used:
         for name in PROVIDERS[cloud]:
@@ -268,14 +269,18 @@ def _tests(
         "run": {
             "what_the_plan_starts_at_once": {
                 "command": "plan",
-                "assert": [*_equal("machines", at_once), *_equal("reserved", reserved), *_equal("drafted", chips)],
+                "assert": [
+                    *_equal("machines", machines("immediate", "spot", "none")),
+                    *_equal("reserved", machines("immediate")),
+                    *_equal("drafted", chips),
+                ],
             },
             "what_the_plan_has_when_all_is_delivered": {
                 "command": "plan",
                 "variables": opted,
                 "assert": [
-                    *_equal("machines", {cell.name: cell.machines for cell in every}),
-                    *_equal("reserved", reserved | blocks),
+                    *_equal("machines", {cell.name: cell.machines for cell in cells}),
+                    *_equal("reserved", machines("immediate", "capacity_block")),
                 ],
             },
         },
@@ -291,9 +296,16 @@ def _equal(output: str, counts: Mapping[str, int]) -> list[dict[str, str]]:
     return made
 
 
+def root_variables() -> str:
+    """The variables of the root module; what it hands on has the type that the cloud's module states."""
+    text = _static("root/variables.tf.in")
+    for cloud in CLOUDS:
+        for name, indent in (("cells", "    "), ("environment", "  ")):
+            block = _static(f"{cloud}/main.tf").partition(f'variable "{name}" {{\n  type = ')[2]
+            of_module = re.split(r"\n  validation|\n}", block)[0]
+            text = text.replace(f"@{cloud}.{name}@", of_module.replace("\n  ", f"\n{indent}"))
+    return text
+
+
 def _static(path: str) -> str:
     return packaged("planner.emit").joinpath("modules", path).read_text(encoding="utf-8")
-
-
-def _json(data: Any) -> str:
-    return json.dumps(data, indent=2, sort_keys=True, ensure_ascii=False) + "\n"

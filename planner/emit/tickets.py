@@ -1,7 +1,5 @@
 """Procurement tickets: orders that no API carries out, or that a person must decide, as Markdown and JSON."""
 
-import json
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, timedelta
@@ -9,11 +7,11 @@ from typing import Any
 
 from planner.emit.fleet import Fleet, Lot, block_days
 from planner.emit.names import distinct
-from planner.plan.decisions import problem_of
-from planner.plan.orders import Order, PhaseOrder, phase_orders
+from planner.emit.text import markdown_cell, sorted_json
+from planner.plan.in_hand import Plan
+from planner.plan.orders import Order, PhaseOrder
 from planner.questions.shortfalls import Late, cost_of_being_late
 from planner.study.calendar import hours_of
-from planner.study.records.plan import PlanFile
 
 BLOCK_AHEAD_DAYS = 56
 """Capacity Blocks can be bought at most eight weeks ahead (AWS EC2 User Guide, 2025)."""
@@ -45,25 +43,30 @@ def tickets(fleet: Fleet, owned: bool) -> tuple[Ticket, ...]:
 
     An order needs no ticket when Terraform carries it out alone: on demand with an immediate reservation, and spot.
     """
-    wanted = {
+    lots = {
         lot.id: lot
         for lot in fleet.lots
         if lot.offer
         and (fleet.site_of[lot.pool].provider == "owned") == owned
         and not (lot.kind == "spot" or (lot.kind == "on_demand" and lot.rule.instrument == "immediate"))
     }
-    mine = [order for order in fleet.orders if order.offer in wanted] if wanted else []
-    several = len({order.period for order in fleet.orders}) > 1
-    ids = [f"{order.offer} {order.period}" if several else order.offer for order in mine]
-    names, found = distinct(ids, 60), []
+    if not lots:
+        return ()
+    orders = [order for order in fleet.plan.orders if order.offer in lots]
+    several = len({order.period for order in fleet.plan.orders}) > 1
+    ids = [f"{order.offer} {order.period}" if several else order.offer for order in orders]
+    names = distinct(ids, 60)
     (period_of, _), _ = hours_of(fleet.plan.study)
-    for id, order in zip(ids, mine, strict=True):
-        lot = wanted[order.offer]
-        mine_in = {b.when for b in fleet.plan.purchases if b.offer == order.offer}
-        whens = {when for when in mine_in if period_of.get(when, when) == order.period}
-        late = cost_of_being_late(fleet.plan, {(order.offer, when) for when in whens})
-        found.append(Ticket(names[id], lot, order, late, _renewals(fleet, lot)))
-    return tuple(found)
+    made = []
+    for id, order in zip(ids, orders, strict=True):
+        delayed = {
+            (row.offer, row.when)
+            for row in fleet.plan.file.purchases
+            if row.offer == order.offer and period_of.get(row.when, row.when) == order.period
+        }
+        lot, late = lots[order.offer], cost_of_being_late(fleet.plan.file, delayed)
+        made.append(Ticket(names[id], lot, order, late, _renewals(fleet, lot)))
+    return tuple(made)
 
 
 @dataclass(frozen=True)
@@ -75,41 +78,44 @@ class PhaseTicket:
     late: Late
 
 
-def phase_tickets(plan: PlanFile) -> tuple[PhaseTicket, ...]:
+def phase_tickets(plan: Plan) -> tuple[PhaseTicket, ...]:
     """A ticket for each phase that is built; while it is missing, so are the site's machines bought from then on."""
-    p = problem_of(plan)
-    made: dict[tuple[str, str], list[PhaseOrder]] = {}
-    for order in phase_orders(plan, p):
-        made.setdefault((order.build_out, order.period), []).append(order)
-    names = distinct([f"{m} {t}" for m, t in made], 60)
-    site_of, begins = {m.id: m.site for m in plan.study.build_outs}, list(p.periods)
-    found = []
-    for (m, t), parts in made.items():
-        later = set(begins[begins.index(t) :])
-        missing = {
-            (b.offer, b.when)
-            for b in plan.purchases
-            if p.site_of[p.pool_of[b.offer]] == site_of[m] and p.period_of.get(b.when, b.when) in later
+    p = plan.problem
+    parts: dict[tuple[str, str], list[PhaseOrder]] = {}
+    for order in plan.phase_orders:
+        parts.setdefault((order.build_out, order.period), []).append(order)
+    names = distinct([f"{m} {t}" for m, t in parts], 60)
+    site_of, periods = {m.id: m.site for m in plan.study.build_outs}, list(p.periods)
+    made = []
+    for (m, t), of_phase in parts.items():
+        later = set(periods[periods.index(t) :])
+        delayed = {
+            (row.offer, row.when)
+            for row in plan.file.purchases
+            if p.site_of[p.pool_of[row.offer]] == site_of[m] and p.period_of.get(row.when, row.when) in later
         }
-        found.append(PhaseTicket(names[f"{m} {t}"], tuple(parts), cost_of_being_late(plan, missing)))
-    return tuple(found)
+        made.append(PhaseTicket(names[f"{m} {t}"], tuple(of_phase), cost_of_being_late(plan.file, delayed)))
+    return tuple(made)
 
 
 def ticket_files(fleet: Fleet, options: Mapping[str, str], owned: bool) -> dict[str, str]:
     """`tickets/*.md`, one each, and `tickets/tickets.json`; none when there is nothing to do."""
-    found, phases = tickets(fleet, owned), phase_tickets(fleet.plan) if owned else ()
-    if not found and not phases:
+    of_orders, phases = tickets(fleet, owned), phase_tickets(fleet.plan) if owned else ()
+    if not of_orders and not phases:
         return {}
-    data = {"plan": fleet.plan.digest_sha256, "tickets": [_data(fleet, ticket) for ticket in found]}
+    data = {"plan": fleet.plan.file.digest_sha256, "tickets": [_data(fleet, ticket) for ticket in of_orders]}
     if phases:
         data["phases"] = [_phase_data(phase) for phase in phases]
     if options.get("not_proven"):
         data["not_proven"] = options["not_proven"]
-    return {
-        "tickets/tickets.json": json.dumps(data, indent=1, sort_keys=True, ensure_ascii=False) + "\n",
-        **{f"tickets/{ticket.name}.md": _markdown(fleet, ticket, options) for ticket in found},
-        **{f"tickets/phase-{phase.name}.md": _phase_markdown(fleet.plan, phase, options) for phase in phases},
-    }
+    bodies = {ticket.name: _order_body(fleet, ticket) for ticket in of_orders}
+    bodies |= {f"phase-{phase.name}": _phase_body(fleet, phase) for phase in phases}
+    notice = ["**The plan is not proven: see NOT-PROVEN.md.**", ""] if options.get("not_proven") else []
+    foot = f"Plan {fleet.digest}. Replayed without these machines, all other orders in time."
+    made = {"tickets/tickets.json": sorted_json(data)}
+    for name, body in bodies.items():
+        made[f"tickets/{name}.md"] = "\n".join([f"# {name}", "", *notice, *body, foot]) + "\n"
+    return made
 
 
 def _phase_data(phase: PhaseTicket) -> dict[str, Any]:
@@ -125,37 +131,33 @@ def _phase_data(phase: PhaseTicket) -> dict[str, Any]:
             for o in phase.parts
         ],
         "built_without_goals": first.modules_without_goals,
-        "while_missing": _missing(phase.late),
+        "while_missing": _late_data(phase.late),
     }
 
 
-def _phase_markdown(plan: PlanFile, phase: PhaseTicket, options: Mapping[str, str]) -> str:
+def _phase_body(fleet: Fleet, phase: PhaseTicket) -> list[str]:
     first = phase.parts[0]
-    of = next(m for m in plan.study.build_outs if m.id == first.build_out)
+    of = next(m for m in fleet.plan.study.build_outs if m.id == first.build_out)
+    build_out, period = markdown_cell(first.build_out), markdown_cell(first.period)
     rows = [
         f"| {o.part} | {o.by.isoformat()}{f', {o.days_late} days late' if o.days_late else ''} | {o.usd:,.0f} |"
         for o in phase.parts
     ]
-    lines = [
-        f"# phase-{phase.name}",
-        "",
-        *(["**The plan is not proven: see NOT-PROVEN.md.**", ""] if options.get("not_proven") else []),
-        f"{first.modules} of {_cell(first.build_out)}, {of.power_mw * first.modules:g} MW of IT power, usable from "
-        f"{first.need.isoformat()} ({_cell(first.period)}); "
+    return [
+        f"{first.modules} of {build_out}, {of.power_mw * first.modules:g} MW of IT power, usable from "
+        f"{first.need.isoformat()} ({period}); "
         f"{first.modules - first.modules_without_goals} of them for goals.",
         "",
         "| part | order by | capital USD |",
         "|---|---|---|",
         *rows,
         "",
-        f"Figures of the phase: {_cell(of.evidence)}, {_cell(of.source)}, {_cell(of.as_of)}.",
-        *_while_missing(phase.late, "the machines bought for the site from then on are"),
-        f"Plan {plan.digest_sha256[:12]}. Replayed without these machines, all other orders in time.",
+        f"Figures of the phase: {', '.join(map(markdown_cell, (of.evidence, of.source, of.as_of)))}.",
+        *_while_late(phase.late, "the machines bought for the site from then on are"),
     ]
-    return "\n".join(lines) + "\n"
 
 
-def _missing(late: Late) -> dict[str, Any]:
+def _late_data(late: Late) -> dict[str, Any]:
     return {
         "goals_that_break": [
             {
@@ -172,11 +174,11 @@ def _missing(late: Late) -> dict[str, Any]:
     }
 
 
-def _while_missing(late: Late, what: str) -> list[str]:
+def _while_late(late: Late, what: str) -> list[str]:
     goals = [
-        f"- {_cell(b.text)}; served {100 * b.served_fraction:.1f} %, {_cell(b.worst_flow)} "
+        f"- {markdown_cell(b.text)}; served {100 * b.served_fraction:.1f} %, {markdown_cell(b.worst_flow)} "
         f"{100 * b.flow_served_fraction:.1f} %, in the worst of {len(b.failures)}: "
-        f"{_cell(', '.join(b.failures[:3]))}{' and others' if len(b.failures) > 3 else ''}"
+        f"{markdown_cell(', '.join(b.failures[:3]))}{' and others' if len(b.failures) > 3 else ''}"
         for b in late.goals
     ]
     return [
@@ -194,9 +196,13 @@ def _renewals(fleet: Fleet, lot: Lot) -> tuple[date, ...]:
     """First day on which each further Capacity Block of the horizon can be bought."""
     if lot.rule.instrument != "capacity_block":
         return ()
-    horizon, days = fleet.plan.study.horizon, block_days(fleet.plan)
-    starts = [horizon.start + timedelta(days=days * k) for k in range(1, 1000)]
-    return tuple(start - timedelta(days=BLOCK_AHEAD_DAYS) for start in starts if start <= horizon.last_day)
+    horizon, days = fleet.plan.study.horizon, block_days(fleet.plan.study)
+    renewals = []
+    start = horizon.start + timedelta(days=days)
+    while start <= horizon.last_day:
+        renewals.append(start - timedelta(days=BLOCK_AHEAD_DAYS))
+        start += timedelta(days=days)
+    return tuple(renewals)
 
 
 def _data(fleet: Fleet, ticket: Ticket) -> dict[str, Any]:
@@ -228,45 +234,32 @@ def _data(fleet: Fleet, ticket: Ticket) -> dict[str, Any]:
         "renew_by": [day.isoformat() for day in ticket.renew_by],
         "bought_without_goals": order.units_without_goals,
         "above_all_when_lost": list(order.reasons),
-        "while_missing": _missing(ticket.late),
+        "while_missing": _late_data(ticket.late),
     }
 
 
-def _markdown(fleet: Fleet, ticket: Ticket, options: Mapping[str, str]) -> str:
+def _order_body(fleet: Fleet, ticket: Ticket) -> list[str]:
     order, lot, site = ticket.order, ticket.lot, fleet.site_of[ticket.lot.pool]
     late = f", {order.days_late} days late on the plan's day" if order.days_late else ""
-    rows = [
-        ("what", f"{order.units} units of {order.offer}: {order.machines} machines"),
-        ("machine type", fleet.pools[lot.pool].machine_type),
-        ("where", f"{site.id} ({site.city})"),
-        ("order by", f"{order.by.isoformat()}{late}; needed on {order.need.isoformat()}"),
-        ("instrument", order.instrument),
-        ("reservation", f"{lot.rule.instrument}: {lot.rule.why} ({lot.rule.source}, {lot.rule.as_of})"),
-        ("cost", f"{order.usd:,.2f} USD over the horizon, {order.usd_per_hour:,.2f} USD/h, at the plan's prices"),
-        ("for goals", f"{order.units - order.units_without_goals} of {order.units} units are not bought without goals"),
-    ]
+    rows = {
+        "what": f"{order.units} units of {order.offer}: {order.machines} machines",
+        "machine type": fleet.pools[lot.pool].machine_type,
+        "where": f"{site.id} ({site.city})",
+        "order by": f"{order.by.isoformat()}{late}; needed on {order.need.isoformat()}",
+        "instrument": order.instrument,
+        "reservation": f"{lot.rule.instrument}: {lot.rule.why} ({lot.rule.source}, {lot.rule.as_of})",
+        "cost": f"{order.usd:,.2f} USD over the horizon, {order.usd_per_hour:,.2f} USD/h, at the plan's prices",
+        "for goals": f"{order.units - order.units_without_goals} of {order.units} units are not bought without goals",
+    }
     if order.term_months:
-        rows.append(("term", f"{order.term_months:g} months"))
+        rows["term"] = f"{order.term_months:g} months"
     if ticket.renew_by:
-        rows.append(("renew from", ", ".join(day.isoformat() for day in ticket.renew_by)))
-    lines = [
-        f"# {ticket.name}",
-        "",
-        *(["**The plan is not proven: see NOT-PROVEN.md.**", ""] if options.get("not_proven") else []),
+        rows["renew from"] = ", ".join(day.isoformat() for day in ticket.renew_by)
+    return [
         "| | |",
         "|---|---|",
-        *(f"| {what} | {_cell(value)} |" for what, value in rows),
+        *(f"| {what} | {markdown_cell(value)} |" for what, value in rows.items()),
         "",
         TO_DO[lot.rule.instrument],
-        *_while_missing(ticket.late, "they are"),
-        f"Plan {fleet.plan.digest_sha256[:12]}. Replayed without these machines, all other orders in time.",
+        *_while_late(ticket.late, "they are"),
     ]
-    return "\n".join(lines) + "\n"
-
-
-def _cell(text: str) -> str:
-    """Text of a person as Markdown that shows it and does nothing else."""
-    shown = "".join(c if c.isprintable() else f"\\x{ord(c):02x}" for c in text)
-    return re.sub(
-        r"([\\|*_`\[\]#!~<>&])", lambda m: {"<": "&lt;", ">": "&gt;", "&": "&amp;"}.get(m[0], "\\" + m[0]), shown
-    )

@@ -10,10 +10,11 @@ import json
 import os
 import re
 import stat
-from collections.abc import Iterable, Mapping
-from contextlib import suppress
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from planner.errors import Finding, InputError
 from planner.interruption import held
@@ -57,8 +58,8 @@ def changes(out: Path, files: Mapping[str, str]) -> tuple[Change, ...]:
     if _read(root, JOURNAL) is not None:
         fix = "emit without --dry-run, which puts the old files back first"
         raise InputError([Finding(str(out), "a folder that is whole", "one in which an emission was cut off", fix)])
-    before = _manifest(root)
-    findings, found = [], []
+    before: dict[str, str] = _manifest(root).get("files", {})
+    findings, made = [], []
     for path in sorted({*files, *before} - {MANIFEST}):
         try:
             text = _read(root, path)
@@ -69,20 +70,19 @@ def changes(out: Path, files: Mapping[str, str]) -> tuple[Change, ...]:
         if path not in files:
             if text is not None:
                 kind = "kept" if edited else "stale"
-                found.append(Change(path, kind, edited, "" if edited else _difference(path, text, "")))
-            continue
-        if text is not None and path not in before and text != files[path]:
+                made.append(Change(path, kind, edited, "" if edited else _difference(path, text, "")))
+        elif text is not None and path not in before and text != files[path]:
             expected, fix = (
                 "no file, or one that an earlier `planner emit` wrote",
                 "name another --out, or move it away",
             )
             findings.append(Finding(str(out / path), expected, "a file of somebody else", fix))
-            continue
-        kind = "new" if text is None else "same" if text == files[path] else "changed"
-        found.append(Change(path, kind, edited, _difference(path, text or "", files[path])))
+        else:
+            kind = "new" if text is None else "same" if text == files[path] else "changed"
+            made.append(Change(path, kind, edited, _difference(path, text or "", files[path])))
     if findings:
         raise InputError(findings)
-    return tuple(found)
+    return tuple(made)
 
 
 def write(out: Path, files: Mapping[str, str], about: Mapping[str, object]) -> tuple[Change, ...]:
@@ -101,39 +101,39 @@ def write(out: Path, files: Mapping[str, str], about: Mapping[str, object]) -> t
     InputError
         as `changes`, and when the folder cannot be written
     """
-    made = {**files, MANIFEST: _manifest_text(files, about)}
+    texts = {**files, MANIFEST: _manifest_text(files, about)}
     recover(out)
-    found = changes(out, files)
+    made = changes(out, files)
     root = out.resolve()
     manifest, is_new = _read(root, MANIFEST), not root.exists()
-    todo = [change.path for change in found if change.kind in ("new", "changed")]
-    replaced = [change.path for change in found if change.kind in ("changed", "stale")]
-    if manifest != made[MANIFEST]:
+    todo = [change.path for change in made if change.kind in ("new", "changed")]
+    replaced = [change.path for change in made if change.kind in ("changed", "stale")]
+    if manifest != texts[MANIFEST]:
         todo.append(MANIFEST)
         replaced += [] if manifest is None else [MANIFEST]
-    journal = _Journal({path: _sha256(made[path]) for path in todo}, tuple(replaced))
-    whole = False
+    journal = _Journal({path: _sha256(texts[path]) for path in todo}, tuple(replaced))
+    complete = False
     try:
         out.mkdir(parents=True, exist_ok=True)
         _write_temporary(root, JOURNAL, json.dumps({"written": journal.written, "replaced": replaced}))
         _rename(root, JOURNAL)
         for path in todo:
-            _write_temporary(root, path, made[path])
+            _write_temporary(root, path, texts[path])
         with held():
             for path in replaced:
                 _keep_old(root, path, path in journal.written)
             for path in todo:
                 _rename(root, path)
             _discard(root, JOURNAL)
-            whole = True
+            complete = True
     except OSError as error:
         raise _unwritable(out, error) from error
     except KeyboardInterrupt as interruption:
-        interruption.add_note(f"{out} holds {'the new files, whole' if whole else 'what it held before'}")
+        interruption.add_note(f"{out} holds {'the new files, whole' if complete else 'what it held before'}")
         raise
     finally:
         with held():
-            if whole:
+            if complete:
                 with suppress(OSError):
                     _forget_old(root, {*files, *replaced})
             else:
@@ -141,7 +141,7 @@ def write(out: Path, files: Mapping[str, str], about: Mapping[str, object]) -> t
                 if is_new:
                     with suppress(OSError):
                         root.rmdir()
-    return found
+    return made
 
 
 @dataclass(frozen=True)
@@ -174,7 +174,7 @@ def recover(out: Path) -> bool:
         data = json.loads(text)
         journal = _Journal({str(k): str(v) for k, v in data["written"].items()}, tuple(map(str, data["replaced"])))
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
-        raise _in_the_way(root / JOURNAL, "something else than the journal of an emission") from None
+        raise _obstacle(root / JOURNAL, "something else than the journal of an emission") from None
     for path in (*journal.written, *journal.replaced):
         _check_path(path)
     _put_back(out, journal)
@@ -214,23 +214,22 @@ def _manifest_text(files: Mapping[str, str], about: Mapping[str, object]) -> str
     return json.dumps(data, indent=1, sort_keys=True, ensure_ascii=False) + "\n"
 
 
-def _manifest(root: Path) -> dict[str, str]:
-    """Path: SHA-256 of what an earlier emission wrote here."""
+def _manifest(root: Path) -> dict[str, Any]:
+    """What an earlier emission said of itself, `files` with the SHA-256 of each by its path; empty: none was here."""
     text = _read(root, MANIFEST) if root.is_dir() else None
     if text is None:
         return {}
     try:
-        files = json.loads(text)["files"]
-        if not all(isinstance(value, str) for value in files.values()):
+        manifest = dict(json.loads(text))
+        if not all(isinstance(value, str) for value in manifest["files"].values()):
             raise TypeError
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
         fix = "remove it, or name another --out"
-        raise InputError(
-            [Finding(str(root / MANIFEST), "the manifest of an emission", "something else", fix)]
-        ) from None
-    for path in files:
+        finding = Finding(str(root / MANIFEST), "the manifest of an emission", "something else", fix)
+        raise InputError([finding]) from None
+    for path in manifest["files"]:
         _check_path(path)
-    return dict(files)
+    return manifest
 
 
 def refuse_other_target(out: Path, target: str) -> None:
@@ -241,12 +240,9 @@ def refuse_other_target(out: Path, target: str) -> None:
     InputError
         when an earlier emission of another target is there
     """
-    root = out.resolve()
-    text = _read(root, MANIFEST) if root.is_dir() else None
-    if text is None or not _manifest(root):
-        return
-    other = json.loads(text).get("target", target)
-    if other != target:
+    manifest = _manifest(out.resolve())
+    other = manifest.get("target", target)
+    if other != target and manifest["files"]:
         fix = f"name another --out, or emit {other} there"
         raise InputError([Finding(str(out), f"a folder for {target}", f"the files of {other}", fix)])
 
@@ -258,19 +254,20 @@ def _check_path(path: str) -> None:
         raise InputError([Finding(f"path {path[:120]!r}", "letters, digits, . _ - within the folder", "others", fix)])
 
 
-def _folder(root: Path, path: str, make: bool = False) -> int:
-    """A descriptor of the folder of a file, no link on the way."""
-    here = os.open(root, _HERE)
-    for part in path.split("/")[:-1]:
-        try:
+@contextmanager
+def _folder(root: Path, path: str, make: bool = False) -> Iterator[int]:
+    """A descriptor of the folder of a file, no link on the way; closed when the work in it is done."""
+    descriptor = os.open(root, _HERE)
+    try:
+        for part in path.split("/")[:-1]:
             if make:
                 with suppress(FileExistsError):
-                    os.mkdir(part, dir_fd=here)
-            below = os.open(part, _HERE, dir_fd=here)
-        finally:
-            os.close(here)
-        here = below
-    return here
+                    os.mkdir(part, dir_fd=descriptor)
+            above, descriptor = descriptor, os.open(part, _HERE, dir_fd=descriptor)
+            os.close(above)
+        yield descriptor
+    finally:
+        os.close(descriptor)
 
 
 def _beside(path: str, ending: str) -> str:
@@ -280,33 +277,28 @@ def _beside(path: str, ending: str) -> str:
 
 
 def _read(root: Path, path: str, ending: str = "") -> str | None:
-    """The text of a file, or of what is kept beside it; none when it is not there."""
-    name = _beside(path, ending)
+    """The text of a file, or of what is kept beside it; none when it does not exist."""
+    name, in_folder = _beside(path, ending), False
     try:
-        folder = _folder(root, path)
+        with _folder(root, path) as folder:
+            in_folder = True
+            info = os.stat(name, dir_fd=folder, follow_symlinks=False)
+            if not stat.S_ISREG(info.st_mode):
+                raise _obstacle(root / path, "a link" if stat.S_ISLNK(info.st_mode) else "no ordinary file")
+            handle = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=folder)
+            with os.fdopen(handle, encoding="utf-8", errors="surrogateescape", newline="") as file:
+                return file.read()
     except FileNotFoundError:
         return None
     except OSError as error:
-        raise _in_the_way(root / path, "a link or a file where a folder is expected") from error
-    try:
-        info = os.stat(name, dir_fd=folder, follow_symlinks=False)
-        if not stat.S_ISREG(info.st_mode):
-            raise _in_the_way(root / path, "a link" if stat.S_ISLNK(info.st_mode) else "no ordinary file")
-        handle = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=folder)
-        with os.fdopen(handle, encoding="utf-8", errors="surrogateescape", newline="") as file:
-            return file.read()
-    except FileNotFoundError:
-        return None
-    except OSError as error:
-        raise _in_the_way(root / path, error.strerror or str(error)) from error
-    finally:
-        os.close(folder)
+        got = error.strerror or str(error) if in_folder else "a link or a file where a folder is expected"
+        raise _obstacle(root / path, got) from error
 
 
 def _write_temporary(root: Path, path: str, text: str) -> None:
     """Write beside the file, with the mode of the one that it will replace, if any."""
-    folder, name, temporary = _folder(root, path, make=True), _beside(path, ""), _beside(path, _TEMPORARY)
-    try:
+    name, temporary = _beside(path, ""), _beside(path, _TEMPORARY)
+    with _folder(root, path, make=True) as folder:
         mode = None
         with suppress(FileNotFoundError):
             mode = stat.S_IMODE(os.stat(name, dir_fd=folder, follow_symlinks=False).st_mode)
@@ -320,8 +312,6 @@ def _write_temporary(root: Path, path: str, text: str) -> None:
             file.write(text)
             file.flush()
             os.fsync(handle)
-    finally:
-        os.close(folder)
 
 
 def _rename(root: Path, path: str) -> None:
@@ -330,54 +320,40 @@ def _rename(root: Path, path: str) -> None:
 
 
 def _move(root: Path, path: str, before: str, after: str) -> None:
-    folder = _folder(root, path)
-    try:
+    with _folder(root, path) as folder:
         os.replace(_beside(path, before), _beside(path, after), src_dir_fd=folder, dst_dir_fd=folder)
-    finally:
-        os.close(folder)
 
 
 def _keep_old(root: Path, path: str, stays: bool) -> None:
-    """Keep a file beside its name; one that `stays` is there under its name, too, until it is replaced."""
+    """Keep a file beside its name; one that `stays` has its name, too, until it is replaced."""
     _discard(root, path, _OLD)
-    folder = _folder(root, path)
-    try:
-        if stays:
-            with suppress(OSError):  # a file system without links: for a moment nothing has the name
-                os.link(_beside(path, ""), _beside(path, _OLD), src_dir_fd=folder, dst_dir_fd=folder)
-                return
-    finally:
-        os.close(folder)
-    _move(root, path, "", _OLD)
+    if stays:
+        with _folder(root, path) as folder, suppress(OSError):
+            os.link(_beside(path, ""), _beside(path, _OLD), src_dir_fd=folder, dst_dir_fd=folder)
+            return
+    _move(root, path, "", _OLD)  # also on a file system without links: for a moment nothing has the name
 
 
 def _discard(root: Path, path: str, ending: str = "") -> None:
-    """Remove a file, or what is kept beside it, where it is there."""
-    with suppress(FileNotFoundError):
-        folder = _folder(root, path)
-        try:
-            os.unlink(_beside(path, ending), dir_fd=folder)
-        finally:
-            os.close(folder)
+    """Remove a file, or what is kept beside it, where it exists."""
+    with suppress(FileNotFoundError), _folder(root, path) as folder:
+        os.unlink(_beside(path, ending), dir_fd=folder)
 
 
 def _remove_empty_folders(root: Path, path: str) -> None:
     """Remove the folders of a file that are empty."""
     while path := path.rpartition("/")[0]:
-        with suppress(FileNotFoundError):
-            above = _folder(root, path)
+        with suppress(FileNotFoundError), _folder(root, path) as above:
             try:
                 os.rmdir(path.rpartition("/")[2], dir_fd=above)
             except FileNotFoundError:
                 continue
             except OSError:
                 return
-            finally:
-                os.close(above)
 
 
 def _difference(path: str, old: str, new: str) -> str:
-    lines = difflib.unified_diff(old.splitlines(), new.splitlines(), f"there/{path}", f"plan/{path}", lineterm="", n=2)
+    lines = difflib.unified_diff(old.splitlines(), new.splitlines(), f"folder/{path}", f"plan/{path}", lineterm="", n=2)
     return "\n".join(lines)
 
 
@@ -385,7 +361,7 @@ def _sha256(text: str) -> str:
     return hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()
 
 
-def _in_the_way(path: Path, got: str) -> InputError:
+def _obstacle(path: Path, got: str) -> InputError:
     return InputError([Finding(str(path), "an ordinary file, or none", got, "remove it, or name another --out")])
 
 

@@ -1,62 +1,30 @@
 """Request traces into demand by context class: rates, bursts, mean tokens.
 
-Shapes: the Azure LLM inference traces (CSV with TIMESTAMP,ContextTokens,GeneratedTokens), Mooncake's (JSON lines with
-timestamp, input_length, output_length; or a CSV of the same), BurstGPT, and any CSV whose columns are named. A request
-without output failed, and is left out. A trace of a day and more says how demand moves over the hours of a day.
+A request without output failed, and is left out. A trace of a day and more says how demand moves over the hours of a
+day.
 """
 
 import math
-from collections import Counter
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
-from planner.importers.source import (
-    Imported,
-    columns_of,
-    is_json,
-    load_json_lines,
-    load_table,
-    load_text,
-    number,
-    stop_on_errors,
-    unknown_shape,
-    whole,
-)
-from planner.study.places import Reading, listed, near_miss, shown, shown_path
+import numpy as np
+import pandas as pd
+
+from planner.importers.catalogue import context_classes
+from planner.importers.source import Imported, unknown_shape
+from planner.importers.traces import read_trace
+from planner.study.places import Reading, printable_path
 from planner.study.records.serving import ContextClass
 from planner.study.records.study import Demand
-from planner.study.tables import read_list
-from planner.units import MS_PER_SECOND
+from planner.units import SECONDS_PER_HOUR
 
-FIELDS = ("timestamp", "timestamp_s", "timestamp_ms", "input", "output")
-"""What `--columns` can name: one timestamp (a date and time; seconds; milliseconds), input and output tokens."""
 SECONDS_PER_MINUTE = 60.0
 PERCENTILES = (50, 90, 95, 99)
 DAY_SECONDS, BLOCK_SECONDS = 86_400.0, 14_400.0
 """A day, and the hours of it that a shape tells apart: six times four."""
-MOST_SECONDS = 1e12
-"""The largest number that is taken for a time [s]: thirty thousand years."""
-SINCE_1970 = 1e8
-"""Seconds from which on a number is a moment since 1970, in UTC: smaller ones count from a trace's own midnight."""
+BLOCKS = int(DAY_SECONDS / BLOCK_SECONDS)
 NO_OUTPUT = "without output: a request that failed"
-
-SHAPES = {
-    "Azure LLM inference trace": "CSV with TIMESTAMP,ContextTokens,GeneratedTokens",
-    "Mooncake": "JSON lines with timestamp,input_length,output_length, or a CSV of these with timestamp_ms",
-    "BurstGPT": "CSV with Timestamp,Request tokens,Response tokens",
-    "any CSV": "with --columns timestamp=A,input=B,output=C (timestamp_s, timestamp_ms for numbers)",
-}
-
-
-@dataclass(frozen=True)
-class Request:
-    """One request: when it came [s since any moment], and its tokens."""
-
-    seconds: float
-    input_tokens: int
-    output_tokens: int
 
 
 @dataclass(frozen=True)
@@ -67,10 +35,10 @@ class Statistics:
     ----------
     requests : how many
     share : of all requests of the trace
-    mean_requests_per_second : over the whole trace, first to last request
+    mean_requests_per_second : over the trace, first to last request
     mean_input_tokens, mean_output_tokens : of a request
     rate_percentiles : requests/s of the minute that so many percent of the minutes do not exceed
-    minutes, empty_minutes : clock minutes from the first to the last request; those of them without any
+    minutes, empty_minutes : calendar minutes from the first to the last request; those of them without any
     burst_factor : busiest minute over the mean minute with requests in it
     burst_over_mean_rate : busiest minute over the mean rate, which counts the empty minutes as well
     """
@@ -85,6 +53,20 @@ class Statistics:
     empty_minutes: int
     burst_factor: float
     burst_over_mean_rate: float
+
+
+@dataclass(frozen=True)
+class Day:
+    """How requests move over a day.
+
+    Parameters
+    ----------
+    factors : of each block of the day, from midnight: its rate over the mean rate of the trace
+    burst_factor : the most that a minute is over the mean of its block
+    """
+
+    factors: tuple[float, ...]
+    burst_factor: float
 
 
 def read_demand(
@@ -104,7 +86,7 @@ def read_demand(
     scale : factor on the trace's rate
     workloads : workload by context class; under `*` what takes all classes together. A class that is not named is
         left out; none: each class is a workload of its name
-    columns : `field=column,...` with fields of FIELDS
+    columns : `field=column,...` with fields of `traces.FIELDS`
     shaped : whether the rows refer to a shape of their workload's name: the study must have it, see `shapes_yaml`
 
     Returns
@@ -118,53 +100,40 @@ def read_demand(
     InputError
         with every finding.
     """
-    reading, where = Reading(), shown_path(path)
-    _check(origins, scale, reading)
-    classes = _classes()
-    names = workloads or {c.name: c.name for c in classes}
+    file, out = printable_path(path), Imported[Demand](unit="requests")
+    _check(origins, scale, out)
+    names = workloads or {c.name: c.name for c in context_classes()}
+    known = ["*", *(c.name for c in context_classes())]
     for name in names:
-        if name != "*":
-            known = [c.name for c in classes]
-            reading.refer("--workload", ContextClass, "a context class, as in CLASS=NAME", name, known)
-    stop_on_errors(reading)
-    found, what, clock = _requests(load_text(path), where, columns, reading)
-    stop_on_errors(reading)
-    out: Imported[Demand] = Imported(what, "requests", read=len(found))
-    for at, request in found:
-        if not request.output_tokens:
-            out.skip(NO_OUTPUT, where=at)
-    requests = [request for _, request in found if request.output_tokens]
-    if not requests:
+        out.refer("--workload", ContextClass, "a context class, as in CLASS=NAME", name, known)
+    out.raise_errors()
+    trace = read_trace(path, columns, out)
+    out.raise_errors()
+    out.what, out.read = trace.what, len(trace.requests)
+    failed = trace.requests["output_tokens"] == 0
+    for place in trace.requests["place"][failed]:
+        out.skip(NO_OUTPUT, where=place)
+    requests = trace.requests[~failed]
+    if requests.empty:
         return out
-    out.more["all"] = asdict(statistics(requests, requests, where))
-    groups: dict[str, list[Request]] = {}
-    for request in requests:
-        length = request.input_tokens + request.output_tokens
-        fitting = next((c.name for c in classes if length <= c.most_tokens), None)
-        workload = names.get("*", names.get(fitting) if fitting is not None else None)
-        if fitting is None:
-            out.skip(f"longer than any context class ({classes[-1].most_tokens} tokens)")
-        elif workload is None:
-            out.skip(f"of the class {fitting}, which no --workload names")
-        else:
-            groups.setdefault(workload, []).append(request)
-    span = min(r.seconds for r in requests), max(r.seconds for r in requests)
+    out.more["all"] = asdict(statistics(requests, requests, file))
+    span = requests["seconds"].min(), requests["seconds"].max()
     daily = span[1] - span[0] >= DAY_SECONDS
-    for workload, group in sorted(groups.items()):
-        told = statistics(group, requests, where)
-        out.kept += told.requests
-        out.more.setdefault("workloads", {})[workload] = asdict(told)
-        out.notes.append(_workload_note(workload, told, scale))
+    for workload, group in requests.groupby(_workload_of_each(requests, names, out)):
+        figures = statistics(group, requests, file)
+        out.kept += figures.requests
+        out.more.setdefault("workloads", {})[workload] = asdict(figures)
+        out.notes.append(_workload_note(workload, figures, scale))
         if daily:
             day = day_of(group, span)
-            hours = {_hour_name(clock, block): round(factor, 3) for block, factor in enumerate(day.factors)}
+            hours = {_hour_name(trace.time_of_day, i): round(factor, 3) for i, factor in enumerate(day.factors)}
             out.more.setdefault("day", {})[workload] = {"factors": hours, "burst_factor": round(day.burst_factor, 2)}
             out.notes.append(_day_note(workload, hours, day))
         shape = workload if daily and shaped else None
         for origin, share in origins.items():
-            rate = float(f"{told.mean_requests_per_second * scale * share:.6g}")
+            rate = float(f"{figures.mean_requests_per_second * scale * share:.6g}")
             out.rows.append(Demand(workload=workload, origin=origin, requests_per_second=rate, shape=shape))
-    covered = f"the trace covers {(span[1] - span[0]) / 3600:.1f} hours"
+    covered = f"the trace covers {(span[1] - span[0]) / SECONDS_PER_HOUR:.1f} hours"
     if not daily:
         out.notes.append(f"{covered}: no shape of a day can be derived from it")
     elif not shaped:
@@ -172,68 +141,139 @@ def read_demand(
     return out
 
 
-@dataclass(frozen=True)
-class Day:
-    """How requests move over a day.
+def _check(origins: dict[str, float], scale: float, reading: Reading) -> None:
+    """Shares sum to 1, the scale is positive."""
+    fix = "as in --origin london=0.6 --origin tokyo=0.4"
+    if not origins:
+        reading.error("--origin", "at least one origin with its share", "none", fix)
+    elif any(not (math.isfinite(s) and s >= 0) for s in origins.values()) or abs(sum(origins.values()) - 1) > 1e-6:
+        reading.error("--origin", "shares of at least 0 that sum to 1", f"{sum(origins.values()):g} in all", fix)
+    if not (math.isfinite(scale) and scale > 0):
+        reading.error("--scale", "a number above 0", f"{scale:g}", "1 is the trace as it is")
+
+
+def _workload_of_each(requests: pd.DataFrame, names: dict[str, str], out: Imported[Demand]) -> pd.Series:
+    """The workload of each request, by the shortest context class that holds it; none where it is left out."""
+    classes = context_classes()
+    bins = pd.cut(
+        requests["input_tokens"] + requests["output_tokens"],
+        [-1, *(c.most_tokens for c in classes)],
+        labels=[c.name for c in classes],
+    ).astype(object)
+    out.skip(f"longer than any context class ({classes[-1].most_tokens} tokens)", int(bins.isna().sum()))
+    workloads = bins.map({c.name: names.get("*", names.get(c.name)) for c in classes})
+    for name, count in bins[workloads.isna()].value_counts().items():
+        out.skip(f"of the class {name}, which no --workload names", int(count))
+    return workloads
+
+
+def statistics(group: pd.DataFrame, everything: pd.DataFrame, where: str) -> Statistics:
+    """Rates, bursts and means of requests of a trace; time is that of everything in it.
 
     Parameters
     ----------
-    factors : of each block of the day, from midnight: its rate over the mean rate of the trace
-    burst_factor : the most that a minute is over the mean of its block
+    group, everything : a row for each request: seconds since any moment, input_tokens, output_tokens
+
+    Raises
+    ------
+    InputError
+        when the requests take no time, so that there is no rate.
+
+    Examples
+    --------
+    >>> trace = pd.DataFrame({"seconds": [0.0, 10.0, 20.0, 70.0, 120.0], "input_tokens": 100, "output_tokens": 10})
+    >>> figures = statistics(trace, trace, "trace.csv")
+    >>> figures.mean_requests_per_second, figures.minutes, round(figures.burst_factor, 2)
+    (0.041666666666666664, 3, 1.8)
     """
+    first, last = float(everything["seconds"].min()), float(everything["seconds"].max())
+    if not last > first:
+        got = f"{len(everything)} requests at one moment"
+        raise unknown_shape(where, got, {"a trace": "requests over some time, so that there is a rate"})
+    per_minute = _minutes(group["seconds"]).value_counts()
+    minutes = int(last // SECONDS_PER_MINUTE) - int(first // SECONDS_PER_MINUTE) + 1
+    empty = minutes - len(per_minute)
+    rate = len(group) / (last - first)
+    busiest = int(per_minute.max())
+    percentiles = {f"p{p}": _percentile(sorted(per_minute), empty, p) / SECONDS_PER_MINUTE for p in PERCENTILES}
+    return Statistics(
+        requests=len(group),
+        share=len(group) / len(everything),
+        mean_requests_per_second=rate,
+        mean_input_tokens=float(group["input_tokens"].mean()),
+        mean_output_tokens=float(group["output_tokens"].mean()),
+        rate_percentiles=percentiles,
+        minutes=minutes,
+        empty_minutes=empty,
+        burst_factor=busiest / (len(group) / len(per_minute)),
+        burst_over_mean_rate=busiest / SECONDS_PER_MINUTE / rate,
+    )
 
-    factors: tuple[float, ...]
-    burst_factor: float
+
+def _minutes(seconds: pd.Series) -> pd.Series:
+    """The calendar minute of each moment."""
+    return (seconds // SECONDS_PER_MINUTE).astype(int)
 
 
-def day_of(group: list[Request], span: tuple[float, float]) -> Day:
-    """The day of some of a trace's requests, by blocks of four hours; of a block counts the time it was watched.
+def _percentile(counts: list[int], empty: int, percent: int) -> int:
+    """Nearest rank among sorted counts and so many zeros before them."""
+    rank = math.ceil(percent / 100 * (len(counts) + empty))
+    return 0 if rank <= empty else counts[rank - empty - 1]
+
+
+def day_of(group: pd.DataFrame, span: tuple[float, float]) -> Day:
+    """The day of requests of a trace, by blocks of four hours; of a block counts the time it was watched.
 
     Parameters
     ----------
-    span : first and last moment of the whole trace [s], a day or more apart
+    span : first and last moment of the trace [s], a day or more apart
 
     Examples
     --------
     Two days, with a request each hour, and two each hour from 8 to 20:
 
-    >>> trace = [Request(3600.0 * h, 100, 10) for h in range(49) for _ in range(2 if 8 <= h % 24 < 20 else 1)]
-    >>> [round(factor, 1) for factor in day_of(trace, (0.0, 172800.0)).factors]
+    >>> hours = [h for h in range(49) for _ in range(2 if 8 <= h % 24 < 20 else 1)]
+    >>> day = day_of(pd.DataFrame({"seconds": [3600.0 * h for h in hours]}), (0.0, 172800.0))
+    >>> [round(factor, 1) for factor in day.factors]
     [0.7, 0.7, 1.3, 1.3, 1.3, 0.7]
     """
     first, last = span
-    blocks = int(DAY_SECONDS / BLOCK_SECONDS)
-    whole, rest = divmod(last - first, DAY_SECONDS)
-    watched = [whole * BLOCK_SECONDS] * blocks
-    begin = first % DAY_SECONDS
-    for n in range(2 * blocks):
-        start, end = n * BLOCK_SECONDS, (n + 1) * BLOCK_SECONDS
-        watched[n % blocks] += max(0.0, min(begin + rest, end) - max(begin, start))
-    counts = [0] * blocks
-    minutes: Counter[int] = Counter()
-    for request in group:
-        counts[int(request.seconds // BLOCK_SECONDS) % blocks] += 1
-        minutes[int(request.seconds // SECONDS_PER_MINUTE)] += 1
-    mean = len(group) / (last - first)
-    rates = [count / seconds for count, seconds in zip(counts, watched, strict=True)]
-    busiest = [0] * blocks
-    for minute, count in minutes.items():
-        block = int(minute * SECONDS_PER_MINUTE // BLOCK_SECONDS) % blocks
-        busiest[block] = max(busiest[block], count)
-    bursts = [most / SECONDS_PER_MINUTE / rate for most, rate in zip(busiest, rates, strict=True) if rate]
-    return Day(tuple(rate / mean for rate in rates), max(1.0, *bursts))
+    days, part_of_day = divmod(last - first, DAY_SECONDS)
+    first_of_day = first % DAY_SECONDS
+    begins = np.arange(2 * BLOCKS) * BLOCK_SECONDS
+    of_part = np.minimum(first_of_day + part_of_day, begins + BLOCK_SECONDS) - np.maximum(first_of_day, begins)
+    watched = days * BLOCK_SECONDS + np.maximum(0.0, of_part).reshape(2, BLOCKS).sum(axis=0)
+    blocks = (group["seconds"] // BLOCK_SECONDS).astype(int) % BLOCKS
+    per_minute = group.groupby([blocks.rename("block"), _minutes(group["seconds"]).rename("minute")]).size()
+    rates = per_minute.groupby("block").sum().reindex(range(BLOCKS), fill_value=0) / watched
+    bursts = per_minute.groupby("block").max() / SECONDS_PER_MINUTE / rates
+    return Day(tuple(rates / (len(group) / (last - first))), max(1.0, float(bursts.max())))
 
 
-def _hour_name(clock: str, block: int) -> str:
+def _hour_name(time_of_day: str, block: int) -> str:
     """The name of a block of the day: utc-00-to-04."""
-    hours = int(BLOCK_SECONDS / 3600)
-    return f"{clock}-{block * hours:02d}-to-{(block + 1) * hours:02d}"
+    hours = int(BLOCK_SECONDS / SECONDS_PER_HOUR)
+    return f"{time_of_day}-{block * hours:02d}-to-{(block + 1) * hours:02d}"
 
 
 def _day_note(workload: str, hours: dict[str, float], day: Day) -> str:
     """The shape of a workload's day in one line."""
     factors = ", ".join(f"{name}: {factor:.2f}" for name, factor in hours.items())
     return f"{workload}, factors over the day: {factors}; with them burst_factor at most {day.burst_factor:.2f}"
+
+
+def _workload_note(workload: str, figures: Statistics, scale: float) -> str:
+    """The fields of a workload as the study takes them, with what a burst factor would have to be."""
+    burst = max(figures.burst_factor, figures.burst_over_mean_rate)
+    scaled = f"; at {scale:g} times the rate bursts of independent users average out" if scale > 1 else ""
+    empty = f" ({figures.empty_minutes} of {figures.minutes} minutes are empty)" if figures.empty_minutes else ""
+    return (
+        f"{workload}: mean_input_tokens: {figures.mean_input_tokens:.0f}, "
+        f"mean_output_tokens: {figures.mean_output_tokens:.0f}, "
+        f"busiest minute {figures.burst_factor:.2f} of the mean minute with requests, "
+        f"{figures.burst_over_mean_rate:.2f} of the mean rate{empty}: "
+        f"burst_factor at most {max(1.0, burst):.2f}{scaled}"
+    )
 
 
 def shapes_yaml(out: Imported[Demand]) -> str:
@@ -248,159 +288,3 @@ def shapes_yaml(out: Imported[Demand]) -> str:
     }
     head = "# Put the hours under `horizon:` of the study, and the shapes beside it.\n"
     return head + str(yaml.safe_dump(data, sort_keys=False, allow_unicode=True, width=120))
-
-
-def _workload_note(workload: str, told: Statistics, scale: float) -> str:
-    """The fields of a workload as the study takes them, with what a burst factor would have to be."""
-    burst = max(told.burst_factor, told.burst_over_mean_rate)
-    scaled = f"; at {scale:g} times the rate bursts of independent users average out" if scale > 1 else ""
-    empty = f" ({told.empty_minutes} of {told.minutes} minutes are empty)" if told.empty_minutes else ""
-    return (
-        f"{workload}: mean_input_tokens: {told.mean_input_tokens:.0f}, "
-        f"mean_output_tokens: {told.mean_output_tokens:.0f}, "
-        f"busiest minute {told.burst_factor:.2f} of the mean minute with requests, "
-        f"{told.burst_over_mean_rate:.2f} of the mean rate{empty}: burst_factor at most {max(1.0, burst):.2f}{scaled}"
-    )
-
-
-def statistics(group: list[Request], everything: list[Request], where: str) -> Statistics:
-    """Rates, bursts and means of some of a trace's requests; time is that of the whole trace.
-
-    Raises
-    ------
-    InputError
-        when the requests take no time, so that there is no rate.
-
-    Examples
-    --------
-    >>> trace = [Request(float(s), 100, 10) for s in (0, 10, 20, 70, 120)]
-    >>> told = statistics(trace, trace, "trace.csv")
-    >>> told.mean_requests_per_second, told.minutes, round(told.burst_factor, 2)
-    (0.041666666666666664, 3, 1.8)
-    """
-    first, last = min(r.seconds for r in everything), max(r.seconds for r in everything)
-    if not last > first:
-        got = f"{len(everything)} requests at one moment"
-        raise unknown_shape(where, got, {"a trace": "requests over some time, so that there is a rate"})
-    count = len(group)
-    start, end = int(first // SECONDS_PER_MINUTE), int(last // SECONDS_PER_MINUTE)
-    per_minute = Counter(int(r.seconds // SECONDS_PER_MINUTE) for r in group)
-    minutes = end - start + 1
-    sorted_counts = sorted(per_minute.values())
-    rate = count / (last - first)
-    busiest = max(per_minute.values())
-    empty = minutes - len(sorted_counts)
-    return Statistics(
-        requests=count,
-        share=count / len(everything),
-        mean_requests_per_second=rate,
-        mean_input_tokens=sum(r.input_tokens for r in group) / count,
-        mean_output_tokens=sum(r.output_tokens for r in group) / count,
-        rate_percentiles={f"p{p}": _percentile(sorted_counts, empty, p) / SECONDS_PER_MINUTE for p in PERCENTILES},
-        minutes=minutes,
-        empty_minutes=empty,
-        burst_factor=busiest / (count / len(sorted_counts)),
-        burst_over_mean_rate=busiest / SECONDS_PER_MINUTE / rate,
-    )
-
-
-def _percentile(counts: list[int], empty: int, percent: int) -> int:
-    """Nearest rank among sorted counts and so many zeros before them."""
-    rank = math.ceil(percent / 100 * (len(counts) + empty))
-    return 0 if rank <= empty else counts[rank - empty - 1]
-
-
-def _check(origins: dict[str, float], scale: float, reading: Reading) -> None:
-    """Shares sum to 1, the scale is positive."""
-    fix = "as in --origin london=0.6 --origin tokyo=0.4"
-    if not origins:
-        reading.error("--origin", "at least one origin with its share", "none", fix)
-    elif any(not (math.isfinite(s) and s >= 0) for s in origins.values()) or abs(sum(origins.values()) - 1) > 1e-6:
-        reading.error("--origin", "shares of at least 0 that sum to 1", f"{sum(origins.values()):g} in all", fix)
-    if not (math.isfinite(scale) and scale > 0):
-        reading.error("--scale", "a number above 0", f"{scale:g}", "1 is the trace as it is")
-
-
-def _classes() -> list[ContextClass]:
-    """The context classes that ship, the shortest first."""
-    from planner.study.read import data_folder
-
-    reading = Reading()
-    found = [row for row, _ in read_list(ContextClass, data_folder("models") / "context_classes.yaml", reading)]
-    stop_on_errors(reading)
-    return sorted(found, key=lambda c: c.most_tokens)
-
-
-def _requests(
-    text: str, where: str, columns: str | None, reading: Reading
-) -> tuple[list[tuple[str, Request]], str, str]:
-    """The requests of a trace of any of the shapes with their places, which it is, and whose clock it has."""
-    if is_json(text):
-        found = _mooncake(text, where, reading)
-        return found, "Mooncake trace", _clock("timestamp_ms", found)
-    table = load_table(text, where, reading)
-    given = columns_of(columns, FIELDS, table.header, where)
-    shapes = {
-        "Azure LLM inference trace": {"timestamp": "TIMESTAMP", "input": "ContextTokens", "output": "GeneratedTokens"},
-        "Mooncake trace": {"timestamp_ms": "timestamp_ms", "input": "input_length", "output": "output_length"},
-        "Mooncake trace (timestamp)": {"timestamp_ms": "timestamp", "input": "input_length", "output": "output_length"},
-        "BurstGPT": {"timestamp_s": "Timestamp", "input": "Request tokens", "output": "Response tokens"},
-    }
-    of, what = given, "trace by --columns"
-    if not given:
-        what = next((name for name, of in shapes.items() if set(of.values()) <= set(table.header)), "")
-        of = shapes.get(what, {})
-    clock = [name for name in FIELDS[:3] if name in of]
-    if len(clock) != 1 or not {"input", "output"} <= of.keys():
-        hint = near_miss("TIMESTAMP", table.header)
-        raise unknown_shape(f"{where}:1", f"the columns {listed(table.header)}{hint}", SHAPES)
-    found = []
-    for line, row in table.rows:
-        at = table.at(line, of[clock[0]])
-        seconds = _seconds(clock[0], row[of[clock[0]]], at, reading)
-        tokens = [whole(row[of[n]], table.at(line, of[n]), f"{n} tokens", reading) for n in ("input", "output")]
-        if seconds is not None and tokens[0] is not None and tokens[1] is not None:
-            found.append((table.at(line), Request(seconds, tokens[0], tokens[1])))
-    return found, what, _clock(clock[0], found)
-
-
-def _clock(column: str, found: list[tuple[str, Request]]) -> str:
-    """`utc` where a trace's times are moments; `hour` where it counts from a midnight of its own."""
-    since_1970 = bool(found) and min(request.seconds for _, request in found) > SINCE_1970
-    return "utc" if column == "timestamp" or since_1970 else "hour"
-
-
-def _seconds(clock: str, cell: str, at: str, reading: Reading) -> float | None:
-    """A timestamp in seconds."""
-    if clock != "timestamp":
-        return _moment(cell, at, reading, 1.0 if clock == "timestamp_s" else MS_PER_SECOND)
-    try:
-        moment = datetime.fromisoformat(cell)
-        return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
-    except (ValueError, OverflowError):
-        fix = "for numbers write timestamp_s= or timestamp_ms= in --columns"
-        reading.error(at, "a date and time: 2023-11-16 18:17:03.97", shown(cell), fix)
-        return None
-
-
-def _moment(value: object, at: str, reading: Reading, per_second: float) -> float | None:
-    """A number as a time in seconds."""
-    figure = number(value, at, "a time", reading, least=-math.inf)
-    if figure is not None and abs(figure) / per_second > MOST_SECONDS:
-        reading.error(at, f"a time up to {MOST_SECONDS:g} s", shown(value), "correct it where it comes from")
-        return None
-    return None if figure is None else figure / per_second
-
-
-def _mooncake(text: str, where: str, reading: Reading) -> list[tuple[str, Request]]:
-    """JSON lines with timestamp [ms], input_length, output_length."""
-    found = []
-    for at, data in load_json_lines(text, where):
-        if not isinstance(data, dict) or not {"timestamp", "input_length", "output_length"} <= data.keys():
-            got = f"the fields {listed(data)}" if isinstance(data, dict) else shown(data)
-            raise unknown_shape(at, got, SHAPES)
-        seconds = _moment(data["timestamp"], f"{at}: timestamp", reading, MS_PER_SECOND)
-        tokens: list[Any] = [whole(data[n], f"{at}: {n}", "tokens", reading) for n in ("input_length", "output_length")]
-        if seconds is not None and None not in tokens:
-            found.append((at, Request(seconds, tokens[0], tokens[1])))
-    return found

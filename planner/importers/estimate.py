@@ -22,9 +22,9 @@ from typing import Any, Literal
 import numpy as np
 from pydantic import Field
 
-from planner.errors import Finding, InputError
-from planner.study.checks.fit import memory_needed_gib
-from planner.study.places import Reading, listed, near_miss, read_record, shown
+from planner.errors import InputError, refusal
+from planner.study.memory import memory_needed_gib
+from planner.study.places import Reading, listed, near_miss, quoted, read_record
 from planner.study.read import data_folder
 from planner.study.records.base import Count, Name, NotNegative, Positive, PositiveCount, Record, Sourced
 from planner.study.records.serving import MEMORY_FRACTION, ModelFacts, Profile
@@ -34,6 +34,8 @@ from planner.units import BYTES_PER_GB, BYTES_PER_GIB, MS_PER_SECOND
 FLOPS_PER_TFLOPS = 1e12
 MOST_IN_FLIGHT = 128
 """Requests in flight beyond which hardly a row was fitted: no estimate goes there by itself."""
+KV_BYTES_PER_VALUE = 2.0
+"""Of one key or value in the cache."""
 
 Kind = Literal["dense", "sparse"]
 
@@ -102,24 +104,23 @@ class Estimator(Record):
         """Weights of a model in a precision: parameters x bytes [GiB]."""
         if precision not in self.bytes_per_parameter:
             fix = f"write one of: {listed(self.bytes_per_parameter)}"
-            raise _unknown("a precision with bytes_per_parameter", shown(precision), fix)
+            raise _unknown("a precision with bytes_per_parameter", quoted(precision), fix)
         return facts.parameters * self.bytes_per_parameter[precision] / BYTES_PER_GIB
 
     def chip(self, name: str) -> Chip:
         """The data sheet of a chip."""
-        found = next((chip for chip in self.chips if chip.name == name), None)
-        if found is None:
-            known = [chip.name for chip in self.chips]
-            fix = f"add its data sheet and a fit there; known: {listed(known)}"
-            raise _unknown("a chip of models/evidence/estimator.yaml", shown(name) + near_miss(name, known), fix)
-        return found
+        chips = {chip.name: chip for chip in self.chips}
+        if name not in chips:
+            fix = f"add its data sheet and a fit there; known: {listed(chips)}"
+            raise _unknown("a chip of models/evidence/estimator.yaml", quoted(name) + near_miss(name, chips), fix)
+        return chips[name]
 
     def fit(self, chip: str, kind: Kind) -> Fit:
         """The efficiencies that hold for a kind of model on a chip."""
-        found = next((fit for fit in self.fits if chip in fit.chips and fit.kind == kind), None)
-        if found is None:
-            raise _unknown(f"a fit for {kind} models on {chip}", "none", "add one to models/evidence/estimator.yaml")
-        return found
+        for fit in self.fits:
+            if chip in fit.chips and fit.kind == kind:
+                return fit
+        raise _unknown(f"a fit for {kind} models on {chip}", "none", "add one to models/evidence/estimator.yaml")
 
 
 @dataclass(frozen=True)
@@ -128,11 +129,10 @@ class Serving:
 
     Parameters
     ----------
-    chips, ranks : of the replica; heads are split among ranks
+    chips : of the replica; heads are split among all ranks that they have
     precision, weights_gib : of the weights
     input_tokens, output_tokens : of a request, mean
     concurrency : requests in flight
-    kv_bytes_per_value : bytes of one key or value in the cache
     """
 
     facts: ModelFacts
@@ -143,13 +143,6 @@ class Serving:
     input_tokens: float
     output_tokens: float
     concurrency: int
-    ranks: int = 0
-    kv_bytes_per_value: float = 2.0
-
-    @property
-    def live_ranks(self) -> int:
-        """Ranks of the replica; not given: all that its chips have."""
-        return self.ranks or self.chips * self.chip.ranks_per_chip
 
 
 @dataclass(frozen=True)
@@ -223,7 +216,7 @@ def peak_tflops(chip: Chip, precision: str) -> float:
     """
     if precision in chip.peak_tflops:
         return chip.peak_tflops[precision]
-    got, fix = shown(precision) + near_miss(precision, chip.peak_tflops), f"use one of: {listed(chip.peak_tflops)}"
+    got, fix = quoted(precision) + near_miss(precision, chip.peak_tflops), f"use one of: {listed(chip.peak_tflops)}"
     raise _unknown(f"a precision that {chip.name} computes in", got, fix)
 
 
@@ -271,8 +264,14 @@ def weights_read_fraction(facts: ModelFacts, concurrency: float) -> float:
 
 
 def cache_gib(serving: Serving, tokens: float) -> float:
-    """Keys and values of all requests in flight with so many tokens each, by `fit.memory_needed_gib` [GiB]."""
-    return memory_needed_gib(serving.facts, _as_profile(serving), tokens) - serving.weights_gib
+    """Keys and values of all requests in flight with so many tokens each, by `memory_needed_gib` [GiB]."""
+    of_profile: dict[str, Any] = {
+        "weights_gib": serving.weights_gib,
+        "concurrency_limit": serving.concurrency,
+        "kv_bytes_per_value": KV_BYTES_PER_VALUE,
+        "tensor_parallel_ranks": serving.chips * serving.chip.ranks_per_chip,
+    }
+    return memory_needed_gib(serving.facts, Profile.model_construct(**of_profile), tokens) - serving.weights_gib
 
 
 def most_that_fit(serving: Serving, memory_gib_per_chip: float) -> int:
@@ -280,9 +279,9 @@ def most_that_fit(serving: Serving, memory_gib_per_chip: float) -> int:
 
     `(0.9 * chips * memory - weights) / cache of one request of input + output tokens`
     """
-    room = MEMORY_FRACTION * serving.chips * memory_gib_per_chip - serving.weights_gib
+    headroom_gib = MEMORY_FRACTION * serving.chips * memory_gib_per_chip - serving.weights_gib
     of_one = cache_gib(serving, serving.input_tokens + serving.output_tokens) / serving.concurrency
-    return max(0, int(room / of_one))
+    return max(0, int(headroom_gib / of_one))
 
 
 def terms(serving: Serving) -> Terms:
@@ -305,7 +304,7 @@ def terms(serving: Serving) -> Terms:
 def estimate_point(serving: Serving, fit: Fit, estimator: Estimator) -> Point:
     """What a replica does, by the formula at the head of this module.
 
-    `prefill = i / first`, `decode = N / step`, `first token = base + first * (1 + 0.13 * N)`, `per token = what is left
+    `prefill = i / first`, `decode = N / step`, `first token = base + first * (1 + 0.13 * N)`, `per token = what remains
     of N * (first + o * step / N)`, and at least a step: on any point the time per request equals
     (first token + (output - 1) * per token) / concurrency unless that bound holds.
 
@@ -363,8 +362,7 @@ def per_token_ms(
 ) -> float:
     """Time per token after the first that the rates imply in a closed loop [ms]; at least a step.
 
-    `(concurrency * request_seconds - first token) / (output - 1)`: the time in flight that
-    is left after the first token.
+    `(concurrency * request_seconds - first token) / (output - 1)`: what remains of the time in flight after the first.
 
     Parameters
     ----------
@@ -381,8 +379,8 @@ def per_token_ms(
     >>> round(per_token_ms(1155 / 18957.0 + 211 / 6161.7, 64, 467.6, 211, 64 / 6161.7 * 1000), 2)
     26.78
     """
-    left_ms = concurrency * request_seconds * MS_PER_SECOND - first_ms
-    return max(step_ms, left_ms / max(1.0, output_tokens - 1))
+    remaining_ms = concurrency * request_seconds * MS_PER_SECOND - first_ms
+    return max(step_ms, remaining_ms / max(1.0, output_tokens - 1))
 
 
 def first_token_ms(first: Any, concurrency: Any, estimator: Estimator) -> Any:
@@ -391,24 +389,6 @@ def first_token_ms(first: Any, concurrency: Any, estimator: Estimator) -> Any:
     return estimator.first_token_base_ms + first * MS_PER_SECOND * waiting
 
 
-def _as_profile(serving: Serving) -> Profile:
-    """What `memory_needed_gib` reads of a profile."""
-    return Profile.model_construct(
-        name="",
-        machine_type="",
-        stack="",
-        precision=serving.precision,
-        context_limit_tokens=1,
-        load_seconds=0.0,
-        classes=(),
-        weights_gib=serving.weights_gib,
-        concurrency_limit=serving.concurrency,
-        kv_bytes_per_value=serving.kv_bytes_per_value,
-        accelerators_per_replica=serving.chips,
-        tensor_parallel_ranks=serving.live_ranks,
-    )
-
-
 def _unknown(expected: str, got: str, fix: str) -> InputError:
     """What the constants do not have."""
-    return InputError([Finding("planner import estimate", expected, got, fix)])
+    return refusal("planner import estimate", expected, got, fix)

@@ -1,43 +1,47 @@
 """Measured rows: which of a table are a capacity, and what two of them say.
 
 The table is a CSV in the columns of `COLUMNS`; others are ignored. A row that is not a capacity is left out with one
-reason of `REASONS`.
+`Reason`.
 """
 
-import csv
-import io
 import math
 import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 from pathlib import Path
 
-from planner.errors import Finding, InputError
+from planner.errors import refusal
+from planner.importers.catalogue import machine_types
 from planner.importers.estimate import Estimator, Serving, kind_of, most_that_fit, terms
-from planner.study.places import Reading, near_miss, read_record, shown_path
-from planner.study.read import data_folder
-from planner.study.records.inventory import MachineType
+from planner.importers.source import Source, figure_of, load_table, load_text
+from planner.study.places import near_miss, printable_path
 from planner.study.records.serving import Model
-from planner.study.tables import Unreadable, read_list, read_text, read_yaml
 from planner.units import MS_PER_SECOND
 
 COLUMNS = ("model", "accelerator", "chips", "precision", "input_len", "output_len", "concurrency", "ttft_ms", "tpot_ms")
 """What a table must have: lengths in tokens, requests in flight, times in ms. `output_tok_s` stands in for the times;
 `engine`, `tput_kind` (measured_max_load: all requests queued at once), `source` and `note` are used where given."""
 
-REASONS = (
-    "maximum load: all requests queued at once, no latency",
-    "a number is missing",
-    "no facts of the model here",
-    "no figures or fit of the chip for this kind of model",
-    "speculation",
-    "more in flight than memory holds",
-    "faster than the chip can: a prefix cache, or a slip",
-    "one request in flight: a speed, not a capacity",
-    "first token later than all prompts in flight take at 1/50 of the peak, plus 1 s: a queue outside, or a warm-up",
-    "the same measurement under another name",
-)
+
+class Reason(StrEnum):
+    """Why a row is left out."""
+
+    MAXIMUM_LOAD = "maximum load: all requests queued at once, no latency"
+    NO_NUMBER = "a number is missing"
+    NO_MODEL = "no facts of the model here"
+    NO_FIT = "no figures or fit of the chip for this kind of model"
+    SPECULATION = "speculation"
+    MEMORY = "more in flight than memory holds"
+    TOO_FAST = "faster than the chip can: a prefix cache, or a slip"
+    SINGLE = "one request in flight: a speed, not a capacity"
+    QUEUED = (
+        "first token later than all prompts in flight take at 1/50 of the peak, plus 1 s: a queue outside, or a warm-up"
+    )
+    REPEATED = "the same measurement under another name"
+
+
 SPECULATION = re.compile(r"(?<!no )speculative|\bmtp\b|eagle|prefix cach", re.IGNORECASE)
 QUEUE_FACTOR, QUEUE_MS = 50.0, 1000.0
 
@@ -48,7 +52,7 @@ class Measured:
 
     Parameters
     ----------
-    model, accelerator, engine, precision, source : what was measured, where it is from
+    model, accelerator, engine, precision : what was measured
     serving : replica and requests
     seconds : of the replica per request
     first_ms, per_token_ms : time to first token and per token; 0 where not given
@@ -59,12 +63,17 @@ class Measured:
     accelerator: str
     engine: str
     precision: str
-    source: str
     serving: Serving
     seconds: float
     first_ms: float
     per_token_ms: float
     fit: str
+
+    @property
+    def shape(self) -> tuple[float, ...]:
+        """Chips, requests in flight, output and input tokens."""
+        serving = self.serving
+        return serving.chips, serving.concurrency, serving.output_tokens, serving.input_tokens
 
 
 def read_rows(path: Path) -> list[dict[str, str]]:
@@ -75,88 +84,68 @@ def read_rows(path: Path) -> list[dict[str, str]]:
     InputError
         when it cannot be read or lacks a column.
     """
-    try:
-        text = read_text(path)
-    except Unreadable as error:
-        raise InputError([error.finding]) from None
-    reader = csv.DictReader(io.StringIO(text))
-    names = list(reader.fieldnames or ())
-    missing = [name for name in COLUMNS if name not in names]
-    if missing:
-        got = f"no {missing[0]}{near_miss(missing[0], names)}" if names else "an empty file"
-        fix = f"name the columns {', '.join(COLUMNS)}; further ones are ignored"
-        raise InputError([Finding(f"{shown_path(path)}:1", f"the columns {', '.join(COLUMNS)}", got, fix)])
-    return [{k: (v or "").strip() for k, v in row.items() if isinstance(k, str)} for row in reader]
-
-
-def read_models() -> dict[str, Model]:
-    """The models that ship, by name."""
-    reading = Reading()
-    found = {}
-    for path in sorted(data_folder("models").glob("*.yaml")):
-        document = read_yaml(path, reading) if path.name != "context_classes.yaml" else None
-        model = read_record(Model, *document, reading) if document else None
-        if model is not None:
-            found[model.model] = model
-    if reading.findings:
-        raise InputError(reading.findings)
-    return found
+    source = Source()
+    table = load_table(load_text(path), printable_path(path), source)
+    source.raise_errors()
+    if missing := table.lacks(COLUMNS):
+        names = ", ".join(COLUMNS)
+        got, fix = (
+            f"no {missing[0]}{near_miss(missing[0], table.header)}",
+            f"name the columns {names}; others are ignored",
+        )
+        raise refusal(f"{table.file}:1", f"the columns {names}", got, fix)
+    return [row for _, row in table.rows]
 
 
 def memory_of_chips() -> dict[str, float]:
     """Device memory of each accelerator of the inventory that ships [GiB]."""
-    reading = Reading()
-    machines = read_list(MachineType, data_folder("inventories") / "machine_types.yaml", reading)
-    if reading.findings:
-        raise InputError(reading.findings)
-    return {machine.accelerator: machine.memory_gib_per_accelerator for machine, _ in machines}
+    return {machine.accelerator: machine.memory_gib_per_accelerator for machine in machine_types().values()}
 
 
 def usable_rows(
     rows: Sequence[dict[str, str]], estimator: Estimator, models: dict[str, Model], memory_gib: dict[str, float]
-) -> tuple[list[Measured], dict[str, int]]:
+) -> tuple[list[Measured], dict[Reason, int]]:
     """Rows that say something about capacity, and how many do not, by reason."""
-    used: dict[tuple[str | float, ...], Measured] = {}
-    why_not = Counter(dict.fromkeys(REASONS, 0))
+    used: dict[tuple[object, ...], Measured] = {}
+    excluded = Counter(dict.fromkeys(Reason, 0))
     for row in rows:
-        found = _measured(row, estimator, models, memory_gib)
-        if isinstance(found, str):
-            why_not[found] += 1
+        measured = _measured(row, estimator, models, memory_gib)
+        if isinstance(measured, Reason):
+            excluded[measured] += 1
             continue
-        at = found.serving
-        shape = (found.accelerator, at.chips, at.input_tokens, at.output_tokens, at.concurrency)
-        key = (found.model, found.precision, *shape, found.first_ms, found.per_token_ms, found.seconds)
+        figures = (measured.first_ms, measured.per_token_ms, measured.seconds)
+        key = (measured.model, measured.accelerator, measured.precision, *measured.shape, *figures)
         if key in used:
-            why_not[REASONS[9]] += 1
+            excluded[Reason.REPEATED] += 1
         else:
-            used[key] = found
-    return list(used.values()), dict(why_not)
+            used[key] = measured
+    return list(used.values()), dict(excluded)
 
 
 def _measured(
     row: dict[str, str], estimator: Estimator, models: dict[str, Model], memory_gib: dict[str, float]
-) -> Measured | str:
+) -> Measured | Reason:
     """The row, or the reason why it is left out."""
     if row.get("tput_kind") == "measured_max_load":
-        return REASONS[0]
+        return Reason.MAXIMUM_LOAD
     number = {name: _number(row.get(name, "")) for name in (*COLUMNS[2:], "output_tok_s") if name != "precision"}
     timed = number["ttft_ms"] > 0 and number["tpot_ms"] > 0
     given = min(number[name] for name in ("chips", "input_len", "output_len", "concurrency")) >= 1
     if not given or not (timed or number["output_tok_s"] > 0):
-        return REASONS[1]
+        return Reason.NO_NUMBER
     alias = next((a for a in estimator.measured_as if a.name == row["model"]), None)
     model = models.get(alias.model if alias else row["model"])
     if model is None:
-        return REASONS[2]
+        return Reason.NO_MODEL
     precision = alias.precisions.get(row["precision"], row["precision"]) if alias else row["precision"]
     kind, accelerator = kind_of(model.facts), row["accelerator"]
     fit = next((f for f in estimator.fits if accelerator in f.chips and f.kind == kind), None)
     chip = next((c for c in estimator.chips if c.name == accelerator), None)
     known = set(estimator.bytes_per_parameter) & set(chip.peak_tflops) if chip else set()
     if fit is None or chip is None or precision not in known:
-        return REASONS[3]
+        return Reason.NO_FIT
     if SPECULATION.search(f"{row.get('note', '')} {row.get('source', '')}"):
-        return REASONS[4]
+        return Reason.SPECULATION
     serving = Serving(
         facts=model.facts,
         chip=chip,
@@ -168,26 +157,25 @@ def _measured(
         concurrency=int(number["concurrency"]),
     )
     if serving.concurrency > most_that_fit(serving, memory_gib.get(accelerator, 0.0)):
-        return REASONS[5]
+        return Reason.MEMORY
     if timed:
-        whole_ms = number["ttft_ms"] + (number["output_len"] - 1) * number["tpot_ms"]
-        seconds = whole_ms / MS_PER_SECOND / serving.concurrency
+        request_ms = number["ttft_ms"] + (number["output_len"] - 1) * number["tpot_ms"]
+        seconds = request_ms / MS_PER_SECOND / serving.concurrency
     else:
         seconds = number["output_len"] / number["output_tok_s"]
     roofline = terms(serving)
     if seconds < roofline.request_seconds(*roofline.times(1.0, 0.0, 0.0, 1.0)):
-        return REASONS[6]
+        return Reason.TOO_FAST
     if serving.concurrency == 1 and not (timed and fit.single_stream):
-        return REASONS[7]
+        return Reason.SINGLE
     prompts_ms = serving.concurrency * roofline.prompt_seconds * MS_PER_SECOND
     if timed and number["ttft_ms"] > QUEUE_MS + QUEUE_FACTOR * prompts_ms:
-        return REASONS[8]
+        return Reason.QUEUED
     return Measured(
         model=model.model,
         accelerator=accelerator,
         engine=row.get("engine", ""),
         precision=precision,
-        source=row.get("source", ""),
         serving=serving,
         seconds=seconds,
         first_ms=number["ttft_ms"] if timed else 0.0,
@@ -198,11 +186,8 @@ def _measured(
 
 def _number(text: str) -> float:
     """A number, or 0 where there is none."""
-    try:
-        value = float(text)
-    except ValueError:
-        return 0.0
-    return value if math.isfinite(value) else 0.0
+    figure = figure_of(text)
+    return figure if figure is not None and math.isfinite(figure) else 0.0
 
 
 def rates_of_two(short: tuple[float, float, float], long: tuple[float, float, float]) -> tuple[float, float] | None:
@@ -225,5 +210,5 @@ def rates_of_two(short: tuple[float, float, float], long: tuple[float, float, fl
     if long[2] <= short[2]:
         return None
     prefill = (long[0] - short[0]) / (long[2] - short[2])
-    left = short[2] - short[0] / prefill
-    return (round(prefill, 6), round(short[1] / left, 6)) if left > 0 else None
+    decoding_seconds = short[2] - short[0] / prefill
+    return (round(prefill, 6), round(short[1] / decoding_seconds, 6)) if decoding_seconds > 0 else None

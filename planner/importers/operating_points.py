@@ -1,21 +1,23 @@
 """Measured rows of serving benchmarks, and the rates that follow from two of them."""
 
-from collections.abc import Mapping
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
+import pandas as pd
 from pydantic import Field
 
+from planner.importers.catalogue import context_classes
 from planner.importers.measured import rates_of_two
 from planner.importers.source import Imported, within_length
-from planner.study.places import Reading
 from planner.study.records.base import Name, Positive, PositiveCount, Record
-from planner.study.records.serving import ContextClass, OperatingPoint
-from planner.study.tables import read_list
+from planner.study.records.serving import OperatingPoint
 from planner.units import MS_PER_SECOND
 
 LOW_FACTOR, HIGH_FACTOR = 0.77, 1.13
 """p10 and p90 of measured over predicted time of a third shape, for 338 pairs of two."""
+MEASURED_ON = ("model", "accelerator", "chips", "engine", "precision", "concurrency")
+"""What a point is measured on; rows that differ in one of these are not compared."""
 
 
 class MeasuredRow(Record):
@@ -36,7 +38,7 @@ class MeasuredRow(Record):
 
 
 @dataclass(frozen=True)
-class Point:
+class MeasuredPoint:
     """An operating point and what it was measured on."""
 
     model: str
@@ -65,7 +67,7 @@ def replica_seconds(row: MeasuredRow) -> float:
     return (row.ttft_ms + (row.output_len - 1) * row.tpot_ms) / row.concurrency / MS_PER_SECOND
 
 
-def operating_points(out: Imported[MeasuredRow], configs: Mapping[MeasuredRow, str] | None = None) -> list[Point]:
+def operating_points(out: Imported[MeasuredRow], splits: Sequence[str]) -> list[MeasuredPoint]:
     """Prefill and decode rates from two shapes of one configuration with the same output; evidence measured.
 
     Formula
@@ -77,36 +79,33 @@ def operating_points(out: Imported[MeasuredRow], configs: Mapping[MeasuredRow, s
     Parameters
     ----------
     out : rows; why pairs and single rows give no point is noted there
-    configs : how chips were split, where known: rows of different splits are not compared
+    splits : how the chips of each row were split, where known: rows of different splits are not compared
 
     Returns
     -------
-    list of Point
+    list of MeasuredPoint
         for each pair one per context class of its two shapes, with the times of that shape
     """
-    from planner.study.read import data_folder
-
-    found = read_list(ContextClass, data_folder("models") / "context_classes.yaml", Reading())
-    classes = sorted((row for row, _ in found), key=lambda c: c.most_tokens)
-    groups: dict[tuple[object, ...], dict[int, MeasuredRow]] = {}
-    for row in sorted(out.rows, key=lambda r: (r.as_of, replica_seconds(r))):  # the latest counts, then the slower
-        split = (configs or {}).get(row, "")
-        key = (row.model, row.accelerator, row.chips, row.engine, row.precision, row.concurrency, split, row.output_len)
-        groups.setdefault(key, {})[row.input_len] = row
-    points: list[Point] = []
-    negative = single = 0
-    for shapes in groups.values():
-        rows = [shapes[n] for n in sorted(shapes)]
-        if rows[0].concurrency == 1:
-            single += len(rows)
-            continue
-        for short, long in pairwise(rows):
-            made = _split(short, long, classes)
-            points += made
-            negative += not made
-    if single:
+    data = [
+        (*(getattr(row, name) for name in MEASURED_ON), row.output_len, split, row.input_len, row.as_of, row)
+        for row, split in zip(out.rows, splits, strict=True)
+    ]
+    table = pd.DataFrame(data, columns=[*MEASURED_ON, "output_len", "split", "input_len", "as_of", "row"])
+    table["seconds"] = [replica_seconds(row) for row in out.rows]
+    replica = [*MEASURED_ON, "output_len", "split"]
+    latest = table.sort_values(["as_of", "seconds"], kind="stable")  # the latest counts, then the slower
+    latest = latest.drop_duplicates([*replica, "input_len"], keep="last")
+    single = latest["concurrency"] == 1
+    points: list[MeasuredPoint] = []
+    negative = 0
+    for _, shapes in latest[~single].sort_values("input_len").groupby(replica, sort=False):
+        for short, long in pairwise(shapes["row"]):
+            of_pair = _points_of_two(short, long)
+            points += of_pair
+            negative += not of_pair
+    if single.any():
         out.notes.append(
-            f"{single} rows are of one request at a time: a user's speed, not a capacity; no point from them"
+            f"{single.sum()} rows are of one request at a time: a user's speed, not a capacity; no point from them"
         )
     if negative:
         out.notes.append(f"{negative} pairs give no positive rates, or belong to no context class: no point from them")
@@ -114,15 +113,15 @@ def operating_points(out: Imported[MeasuredRow], configs: Mapping[MeasuredRow, s
     return points
 
 
-def _split(short: MeasuredRow, long: MeasuredRow, classes: list[ContextClass]) -> list[Point]:
+def _points_of_two(short: MeasuredRow, long: MeasuredRow) -> list[MeasuredPoint]:
     """The points of a pair; none when a rate is not positive."""
-    first, second = ((row.input_len, row.output_len, replica_seconds(row)) for row in (short, long))
-    rates = rates_of_two(first, second)
+    rates = rates_of_two(*((row.input_len, row.output_len, replica_seconds(row)) for row in (short, long)))
     if rates is None:
         return []
-    made: dict[str, Point] = {}
+    points: dict[str, MeasuredPoint] = {}
     for row in (short, long):
-        name = next((c.name for c in classes if row.input_len + row.output_len <= c.most_tokens), None)
+        tokens = row.input_len + row.output_len
+        name = next((c.name for c in context_classes() if tokens <= c.most_tokens), None)
         if name is None:
             continue
         point = OperatingPoint(
@@ -137,8 +136,8 @@ def _split(short: MeasuredRow, long: MeasuredRow, classes: list[ContextClass]) -
             source=_pair_source(short, long),
             as_of=min(short.as_of, long.as_of),
         )
-        made[name] = Point(row.model, row.accelerator, row.chips, row.engine, row.precision, row.concurrency, point)
-    return list(made.values())
+        points[name] = MeasuredPoint(**{field: getattr(row, field) for field in MEASURED_ON}, point=point)
+    return list(points.values())
 
 
 def _pair_source(short: MeasuredRow, long: MeasuredRow) -> str:
@@ -147,26 +146,15 @@ def _pair_source(short: MeasuredRow, long: MeasuredRow) -> str:
     return within_length(f"two rows at {short.concurrency} in flight: {rows[0]}; {rows[1]}")
 
 
-def points_yaml(points: list[Point]) -> str:
+def points_yaml(points: list[MeasuredPoint]) -> str:
     """Operating points as YAML: what each was measured on, and the point as a profile's `classes` take it."""
     import yaml
 
-    data = [
-        {
-            "measured_on": {
-                "model": p.model,
-                "accelerator": p.accelerator,
-                "chips": p.chips,
-                "engine": p.engine,
-                "precision": p.precision,
-                "concurrency": p.concurrency,
-            },
-            **{
-                name: float(f"{value:.6g}") if isinstance(value, float) else value
-                for name, value in p.point.model_dump(exclude_none=True).items()
-            },
-        }
-        for p in points
-    ]
+    data = []
+    for p in points:
+        figures = p.point.model_dump(exclude_none=True)
+        for name, value in figures.items():
+            figures[name] = float(f"{value:.6g}") if isinstance(value, float) else value
+        data.append({"measured_on": {name: getattr(p, name) for name in MEASURED_ON}, **figures})
     head = "# Put a point, without measured_on, under `classes:` of a profile of that concurrency_limit.\n"
     return head + str(yaml.safe_dump({"points": data}, sort_keys=False, allow_unicode=True, width=120))

@@ -9,29 +9,18 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from planner.importers.catalogue import machine_types, records_of
 from planner.importers.price_lists import PriceImport, read_aws, read_azure, read_google
-from planner.importers.skypilot import MARK, read_skypilot
-from planner.importers.source import (
-    Imported,
-    is_json,
-    load_json,
-    load_text,
-    number,
-    stated_date,
-    stop_on_errors,
-    unknown_shape,
-    without_conflicts,
-)
-from planner.study.places import Reading, listed, shown, shown_path
-from planner.study.records.inventory import MachineType, Offer, Price
-from planner.study.tables import read_csv, read_list
+from planner.importers.skypilot import SHAPE, read_skypilot
+from planner.importers.source import Source, Table, load, stated_date, unknown_data
+from planner.study.places import printable_path, quoted
+from planner.study.records.inventory import MachineType, Offer
 
 SHAPES = {
     "AWS price list": "JSON with PriceList, products as JSON in strings",
     "Azure retail prices": "JSON with Items, or a list of them, each with armSkuName and retailPrice",
     "Google billing SKUs": "JSON with skus, each with pricingInfo",
-    "SkyPilot catalogue": MARK,
-}
+} | SHAPE
 
 NEXT_PAGE = ("NextToken", "NextPageLink", "nextPageToken")
 """Fields by which AWS, Azure and Google say that the answer goes on."""
@@ -44,7 +33,7 @@ def read_prices(
     provider: str | None = None,
     units: tuple[str, ...] = (),
     inventory: Path | None = None,
-) -> Imported[Price]:
+) -> PriceImport:
     """A price list of any of the shapes as rows of prices.csv.
 
     Parameters
@@ -58,7 +47,7 @@ def read_prices(
 
     Returns
     -------
-    Imported
+    PriceImport
         rows in USD per machine-hour, one per offer, in the order of their ids.
 
     Raises
@@ -66,63 +55,56 @@ def read_prices(
     InputError
         with every finding: unknown shape, broken items, missing dates.
     """
-    text, where, reading = load_text(path), shown_path(path), Reading()
+    where = printable_path(path)
     machines, offers = _inventory(inventory)
-    run = PriceImport(Imported("?", "prices"), reading, stated_date(as_of), source, machines, _mapped(units))
-    if is_json(text):
-        data = load_json(text, where)
-        _json_shape(data, where)(run, data, where)
-        if isinstance(data, dict) and (more := next((page for page in NEXT_PAGE if data.get(page)), None)):
-            run.out.notes.append(f"one page of several: {more} names the next; import that too")
+    run = PriceImport(unit="prices", as_of=stated_date(as_of), source=source, machines=machines, mapped=_mapped(units))
+    data = load(path, run)
+    if isinstance(data, Table):
+        read_skypilot(run, data, provider)
     else:
-        read_skypilot(run, text, where, provider)
-    stop_on_errors(reading)
-    run.out.rows = without_conflicts(
-        run.rows, lambda row: row.offer_id, lambda row: row.price_usd_per_machine_hour, run.out
-    )
+        _json_reader(data, where)(run, data, where)
+        following = next((name for name in NEXT_PAGE if isinstance(data, dict) and data.get(name)), None)
+        if following is not None:
+            run.notes.append(f"one page of several: {following} names the next; import that too")
+    run.raise_errors()
+    run.keep_latest(run.dated, lambda row: row.offer_id, lambda row: row.price_usd_per_machine_hour)
     if offers is not None:
-        known = [row for row in run.out.rows if row.offer_id in offers]
-        run.out.skipped.update({"no such offer in the inventory": len(run.out.rows) - len(known)})
-        run.out.skipped += type(run.out.skipped)()
-        run.out.kept -= len(run.out.rows) - len(known)
-        run.out.rows = known
-    return run.out
+        run.rows = [row for row in run.rows if row.offer_id in offers]
+        run.skip("no such offer in the inventory", run.kept - len(run.rows))
+        run.kept = len(run.rows)
+    return run
 
 
 def _inventory(folder: Path | None) -> tuple[dict[str, MachineType], set[str] | None]:
     """Machine types by name, of the inventory or of what ships; ids of offers, when an inventory is named."""
-    from planner.study.read import KEYS, data_folder
-
-    at = folder if folder is not None else data_folder("inventories")
-    reading = Reading()
-    machines = {row.name: row for row, _ in read_list(MachineType, at / "machine_types.yaml", reading)}
     if folder is None:
-        return machines, None
-    files = sorted(at.glob("*/offers.csv"))
-    offers = {row.id for file in files for row, _ in read_csv(Offer, file, reading, KEYS[Offer])}
+        return machine_types(), None
+    source, files = Source(), sorted(folder.glob("*/offers.csv"))
+    machines = {row.name: row for row in records_of(MachineType, [folder / "machine_types.yaml"], source)}
+    offers = {row.id for row in records_of(Offer, files, source)}
     if not files:
         fix = "name a folder with a folder per provider, each with an offers.csv"
-        reading.error(shown_path(at), "an inventory", "no offers.csv in its folders", fix)
-    stop_on_errors(reading)
+        source.error(printable_path(folder), "an inventory", "no offers.csv in its folders", fix)
+    source.raise_errors()
     return machines, offers
 
 
 def _mapped(units: tuple[str, ...]) -> dict[str, tuple[str, float]]:
     """`SKU=machine-type:units` by SKU."""
-    reading, mapped = Reading(), {}
+    source, mapped = Source(), dict[str, tuple[str, float]]()
     for text in units:
-        sku, _, rest = text.partition("=")
-        machine, _, count = rest.rpartition(":")
-        amount = number(count, f"--units {text}", "units of the SKU in one machine", reading, above=True)
+        sku, _, machine_and_count = text.partition("=")
+        machine, _, count = machine_and_count.rpartition(":")
+        amount = source.number(count, f"--units {text}", "units of the SKU in one machine", above=True)
         if not sku or not machine:
-            reading.error("--units", "SKU=machine-type:units", shown(text), "as in 38FA-6071-3D88=ct6e-standard-8t:8")
+            source.error("--units", "SKU=machine-type:units", quoted(text), "as in 38FA-6071-3D88=ct6e-standard-8t:8")
         elif amount is not None:
             mapped[sku] = (machine, amount)
-    stop_on_errors(reading)
+    source.raise_errors()
     return mapped
 
 
-def _json_shape(data: Any, where: str) -> Callable[[PriceImport, Any, str], None]:
+def _json_reader(data: Any, where: str) -> Callable[[PriceImport, Any, str], None]:
     """The reader of a JSON answer, by its fields."""
     items = data
     if isinstance(data, dict):
@@ -133,7 +115,4 @@ def _json_shape(data: Any, where: str) -> Callable[[PriceImport, Any, str], None
         items = data.get("Items", data.get("items"))
     if isinstance(items, list) and any(isinstance(x, dict) and {"armSkuName", "retailPrice"} & x.keys() for x in items):
         return read_azure
-    got = (
-        "a list" if isinstance(data, list) else f"the fields {listed(data)}" if isinstance(data, dict) else shown(data)
-    )
-    raise unknown_shape(where, got, SHAPES)
+    raise unknown_data(where, data, SHAPES)

@@ -13,11 +13,13 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 
-from planner.errors import Finding, InputError
+from planner.errors import refusal
+from planner.importers.catalogue import read_models
 from planner.importers.estimate import Estimator, Fit, Terms, estimate_point, first_token_ms, terms
-from planner.importers.measured import Measured, memory_of_chips, rates_of_two, read_models, read_rows, usable_rows
-from planner.study.places import near_miss, shown, shown_path
+from planner.importers.measured import Measured, Reason, memory_of_chips, rates_of_two, read_rows, usable_rows
+from planner.study.places import near_miss, printable_path, quoted
 from planner.units import MS_PER_SECOND
 
 FEW_ROWS = 20
@@ -28,6 +30,9 @@ MOST_STEPS = 200
 BOUNDS = {"prefill_fraction": (1e-3, 0.6), "chips_exponent": (0.0, 0.6), "layer_us": (1.0, 1e3)}
 """Range of each constant. Beyond 0.6 of the peak rows of few prompts and many answers no longer tell e_p from t."""
 Array = npt.NDArray[np.float64]
+Quantiles = tuple[float, float, float]
+"""10 %, 50 % and 90 %."""
+REPLICA = ["model", "accelerator", "engine", "precision", "chips", "concurrency", "output_tokens"]
 
 
 @dataclass(frozen=True)
@@ -38,9 +43,9 @@ class Errors:
     accelerator: str
     model: str
     rows: int
-    all_rows: tuple[float, float, float]
-    held_out: tuple[float, float, float] | None
-    first_token: tuple[float, float, float] | None
+    all_rows: Quantiles | None
+    held_out: Quantiles | None
+    first_token: Quantiles | None
 
 
 @dataclass(frozen=True)
@@ -49,8 +54,8 @@ class Elsewhere:
 
     fit: str
     pairs: int
-    short: tuple[float, float, float]
-    long: tuple[float, float, float]
+    short: Quantiles | None
+    long: Quantiles | None
 
 
 @dataclass(frozen=True)
@@ -61,14 +66,14 @@ class Refitted:
     ----------
     estimator : with the fitted constants
     used : rows
-    left_out : rows by reason
+    excluded : rows by reason
     errors : by fit, by fit and chip, by fit, chip and model
     elsewhere : by fit, at `SHORT` and `LONG`
     """
 
     estimator: Estimator
     used: int
-    left_out: dict[str, int]
+    excluded: dict[Reason, int]
     errors: tuple[Errors, ...]
     elsewhere: tuple[Elsewhere, ...]
 
@@ -86,17 +91,21 @@ def refit(path: Path, estimator: Estimator) -> Refitted:
     InputError
         when the table lacks a column or holds no usable row.
     """
-    rows, left_out = usable_rows(read_rows(path), estimator, read_models(), memory_of_chips())
+    rows, excluded = usable_rows(read_rows(path), estimator, read_models(), memory_of_chips())
     if not rows:
-        got = f"{sum(left_out.values())} rows left out: " + "; ".join(f"{n} {why}" for why, n in left_out.items() if n)
-        raise InputError([Finding(shown_path(path), "rows that are a capacity", got, "see docs/evidence.md")])
+        got = f"{sum(excluded.values())} rows left out: " + "; ".join(f"{n} {why}" for why, n in excluded.items() if n)
+        raise refusal(printable_path(path), "rows that are a capacity", got, "see docs/evidence.md")
     by_fit = {fit.name: [row for row in rows if row.fit == fit.name] for fit in estimator.fits}
     fitted = tuple(solve(fit, by_fit[fit.name], estimator) for fit in estimator.fits)
     fitted = tuple(_with_first_token_high(fit, by_fit[fit.name], estimator) for fit in fitted)
-    made = estimator.model_copy(update={"fits": tuple(_taken_over(fit, fitted) for fit in fitted)})
-    errors = [e for fit in made.fits if by_fit[fit.name] for e in _errors(fit, by_fit[fit.name], made)]
-    elsewhere = [_elsewhere(fit, by_fit[fit.name], made) for fit in made.fits]
-    return Refitted(made, len(rows), left_out, tuple(errors), tuple(e for e in elsewhere if e is not None))
+    refitted = estimator.model_copy(update={"fits": tuple(_taken_over(fit, fitted) for fit in fitted)})
+    errors: list[Errors] = []
+    elsewhere: list[Elsewhere] = []
+    for fit in refitted.fits:
+        if by_fit[fit.name]:
+            errors += _errors(fit, by_fit[fit.name], refitted)
+            elsewhere += _elsewhere(fit, by_fit[fit.name], refitted)
+    return Refitted(refitted, len(rows), excluded, tuple(errors), tuple(elsewhere))
 
 
 def stacked(rows: Sequence[Measured]) -> Terms:
@@ -174,8 +183,8 @@ def _taken_over(fit: Fit, fitted: Sequence[Fit]) -> Fit:
         return fit
     other = next((f for f in fitted if f.name == fit.like), None)
     if other is None:
-        got = shown(fit.like) + near_miss(fit.like, [f.name for f in fitted])
-        raise InputError([Finding(f"{fit.name}: like", "the name of a fit", got, "correct it in estimator.yaml")])
+        got = quoted(fit.like) + near_miss(fit.like, [f.name for f in fitted])
+        raise refusal(f"{fit.name}: like", "the name of a fit", got, "correct it in estimator.yaml")
     update = {
         "prefill_fraction": _rounded(other.prefill_fraction * fit.prefill_factor),
         "chips_exponent": other.chips_exponent,
@@ -209,59 +218,64 @@ def _held_out(fit: Fit, rows: Sequence[Measured], estimator: Estimator) -> Array
     """Ratios where each model (with one model: each engine) is predicted by a fit to the others."""
     if not fit.fitted:
         return ratios(fit, rows, estimator)[0]
-    for what in ("model", "engine"):
-        groups = sorted({getattr(row, what) for row in rows})
-        if len(groups) > 1:
-            found = np.empty(len(rows))
-            for group in groups:
-                out = np.array([getattr(row, what) == group for row in rows])
-                other = solve(fit, [row for row, o in zip(rows, out, strict=True) if not o], estimator)
-                found[out] = ratios(other, [row for row, o in zip(rows, out, strict=True) if o], estimator)[0]
-            return found
+    every = np.array(rows, object)
+    for kind in ("model", "engine"):
+        names = np.array([getattr(row, kind) for row in rows])
+        if len(np.unique(names)) > 1:
+            held_out = np.empty(len(rows))
+            for name in np.unique(names):
+                of_name = names == name
+                others = solve(fit, list(every[~of_name]), estimator)
+                held_out[of_name] = ratios(others, list(every[of_name]), estimator)[0]
+            return held_out
     return None
 
 
 def _errors(fit: Fit, rows: Sequence[Measured], estimator: Estimator) -> list[Errors]:
-    """Quantiles over the whole fit, by chip, and by chip and model, each where there are several."""
-    (every, first), held = ratios(fit, rows, estimator), _held_out(fit, rows, estimator)
-    models = {(row.accelerator, row.model) for row in rows}
-    chips = {(accelerator, "all") for accelerator, _ in models}
-    keys = chips | ({("all", "all")} if len(chips) > 1 else set()) | (models if len(models) > len(chips) else set())
-    found = []
-    for accelerator, model in sorted(keys, key=lambda key: (key[0] != "all", key[0], key[1] != "all", key[1])):
-        of = np.array([accelerator in ("all", r.accelerator) and model in ("all", r.model) for r in rows])
-        seen = first[of][~np.isnan(first[of])]
-        out = quantiles(held[of]) if held is not None else None
-        in_time = quantiles(seen) if len(seen) else None
-        found.append(Errors(fit.name, accelerator, model, int(of.sum()), quantiles(every[of]), out, in_time))
-    return found
+    """Quantiles over all rows of the fit, by chip, and by chip and model, each where there are several."""
+    table = pd.DataFrame([(row.accelerator, row.model) for row in rows], columns=["accelerator", "model"])
+    table["all_rows"], table["first_token"] = ratios(fit, rows, estimator)
+    table["held_out"] = _held_out(fit, rows, estimator)
+    groups = [("all", "all", table)] if table["accelerator"].nunique() > 1 else []
+    several_models = table.groupby("accelerator")["model"].nunique().max() > 1
+    for accelerator, of_chip in table.groupby("accelerator"):
+        groups.append((str(accelerator), "all", of_chip))
+        for model, of_model in of_chip.groupby("model") if several_models else ():
+            groups.append((str(accelerator), str(model), of_model))
+    errors = []
+    for accelerator, model, part in groups:
+        figures = (quantiles(part[name]) for name in ("all_rows", "held_out", "first_token"))
+        errors.append(Errors(fit.name, accelerator, model, len(part), *figures))
+    return errors
 
 
-def _elsewhere(fit: Fit, rows: Sequence[Measured], estimator: Estimator) -> Elsewhere | None:
+def _elsewhere(fit: Fit, rows: Sequence[Measured], estimator: Estimator) -> list[Elsewhere]:
     """Short requests and long ones against pairs of rows that differ in input length only, fourfold or more."""
-    replicas: dict[tuple[Any, ...], list[Measured]] = {}
-    for row in rows:
-        at = row.serving
-        key = (row.model, row.accelerator, row.engine, row.precision, at.chips, at.concurrency, at.output_tokens)
-        replicas.setdefault(key, []).append(row)
-    found = []
-    for one, more, alike in ((a, b, same) for same in replicas.values() for a in same for b in same):
-        lengths = [row.serving.input_tokens for row in alike]
-        alone = lengths.count(one.serving.input_tokens) == lengths.count(more.serving.input_tokens) == 1
-        if not alone or more.serving.input_tokens < 4 * one.serving.input_tokens or one.serving.output_tokens < 200:
-            continue
-        rates = rates_of_two(*((r.serving.input_tokens, r.serving.output_tokens, r.seconds) for r in (one, more)))
+    data = [(row.model, row.accelerator, row.engine, row.precision, *row.shape, row) for row in rows]
+    table = pd.DataFrame(data, columns=[*REPLICA, "input_tokens", "row"])
+    table = table[table["output_tokens"] >= 200].drop_duplicates([*REPLICA, "input_tokens"], keep=False)
+    pairs = table.merge(table, on=REPLICA, suffixes=("", "_longer"))
+    pairs = pairs[pairs["input_tokens_longer"] >= 4 * pairs["input_tokens"]]
+    misses = []
+    for one, longer in zip(pairs["row"], pairs["row_longer"], strict=True):
+        rates = rates_of_two(*((r.serving.input_tokens, r.serving.output_tokens, r.seconds) for r in (one, longer)))
         if rates is not None:
-            shapes = [replace(one.serving, input_tokens=i, output_tokens=o) for i, o in (SHORT, LONG)]
-            seconds = [estimate_point(shape, fit, estimator).request_seconds for shape in shapes]
-            found.append([s / (i / rates[0] + o / rates[1]) for s, (i, o) in zip(seconds, (SHORT, LONG), strict=True)])
-    if not found:
+            miss = []
+            for tokens_in, tokens_out in (SHORT, LONG):
+                serving = replace(one.serving, input_tokens=tokens_in, output_tokens=tokens_out)
+                estimated = estimate_point(serving, fit, estimator).request_seconds
+                miss.append(estimated / (tokens_in / rates[0] + tokens_out / rates[1]))
+            misses.append(miss)
+    if not misses:
+        return []
+    short, long = np.array(misses).T
+    return [Elsewhere(fit.name, len(misses), quantiles(short), quantiles(long))]
+
+
+def quantiles(values: Any) -> Quantiles | None:
+    """10 %, 50 % and 90 % of what was measured, to two places; none where nothing was."""
+    measured = pd.Series(values, dtype=float).dropna()
+    if measured.empty:
         return None
-    short, long = np.array(found).T
-    return Elsewhere(fit.name, len(found), quantiles(short), quantiles(long))
-
-
-def quantiles(values: Array) -> tuple[float, float, float]:
-    """10 %, 50 % and 90 %, to two places."""
-    low, middle, high = (round(float(q), 2) for q in np.quantile(values, [0.1, 0.5, 0.9]))
+    low, middle, high = (round(float(q), 2) for q in measured.quantile([0.1, 0.5, 0.9]))
     return low, middle, high

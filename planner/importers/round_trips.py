@@ -7,25 +7,20 @@ answer, or `{from: {to: ms}}`).
 from pathlib import Path
 from typing import Any
 
+from planner.errors import refusal
 from planner.importers.source import (
     Imported,
     Table,
     columns_of,
     date_of,
-    is_json,
-    load_json,
-    load_table,
-    load_text,
-    number,
-    record,
-    refuse,
+    fields_of,
+    load,
     stated_date,
-    stop_on_errors,
+    unknown_data,
     unknown_shape,
     within_length,
-    without_conflicts,
 )
-from planner.study.places import Reading, listed, near_miss, shown, shown_path
+from planner.study.places import listed, near_miss, printable_path, quoted, unquoted
 from planner.study.records.inventory import RoundTrip
 
 FIELDS = ("from", "to", "ms", "from_provider", "to_provider", "source", "as_of")
@@ -45,6 +40,8 @@ MS_UNITS = (None, "ms", "milliseconds")
 STATISTICS = {"p_50": "median", "latency": "mean"}
 """CloudPing's names of figures in words; others are told as they are."""
 CELL = "row and column"
+PAIR = (CELL, "from_region", "to_region", "round_trip_ms")
+"""Columns of a matrix as a row for each pair."""
 
 
 def read_round_trips(
@@ -74,50 +71,46 @@ def read_round_trips(
     InputError
         with every finding.
     """
-    text, where, reading = load_text(path), shown_path(path), Reading()
     stated = stated_date(as_of)
-    out: Imported[RoundTrip] = Imported("round trips between regions", "pairs")
-    if is_json(text):
-        table, statistic = _json_matrix(load_json(text, where), where, out)
-    else:
-        table, statistic = load_table(text, where, reading), ""
-        if not columns and _is_matrix(table):
-            table = _pairs(table)
+    out = Imported[RoundTrip](what="round trips between regions", unit="pairs")
+    table, statistic = load(path, out), ""
+    if not isinstance(table, Table):
+        table, statistic = _json_matrix(table, printable_path(path), out)
+    elif not columns and _is_matrix(table):
+        table = _pairs(table)
     of = _columns(table, columns)
+    statistic = {"rtt_p50_ms": "median", "rtt_avg_ms": "mean"}.get(of["ms"], statistic)
     if table.header[0] == CELL:
-        _check_options(where, table, provider, stated, source, reading)
-    rows: list[tuple[RoundTrip, str]] = []
+        _check_options(table, provider, stated, source, out)
+    dated: list[tuple[RoundTrip, str]] = []
     for line, row in table.rows:
         out.read += 1
-        if not row[of["ms"]] or row[of["ms"]] in ("-", "null"):
+        if row[of["ms"]] in ("", "-", "null"):
             out.skip("no figure")
             continue
-        ms = number(row[of["ms"]], table.at(line, row.get(CELL, of["ms"])), "a round trip [ms]", reading)
-        ends = [_region(row, of, end, provider, table, line, reading) for end in ("from", "to")]
-        dated = row[of["as_of"]] if "as_of" in of else None
-        date = stated or date_of(dated)
-        if date is None:
-            got = shown(dated) if dated is not None else "no column of dates"
-            reading.error(table.at(line, of.get("as_of", "")), "the date of the figure", got, "give --as-of")
-        said = source or (row[of["source"]] if "source" in of else "")
-        if not said:
-            reading.error(table.at(line, of.get("source", "")), "where the figure is from", "nothing", "give --source")
-        if ms is None or None in ends or date is None or not said:
+        ms = out.number(row[of["ms"]], table.at(line, row.get(CELL, of["ms"])), "a round trip [ms]")
+        start, end = (_region(row, of, end, provider, table.at(line, of[end]), out) for end in ("from", "to"))
+        in_table = {name: row[of[name]] for name in ("as_of", "source") if name in of}
+        date = out.date(stated or in_table.get("as_of"), table.at(line, of.get("as_of", "")), "figure")
+        origin = source or in_table.get("source")
+        if not origin:
+            out.error(table.at(line, of.get("source", "")), "where the figure is from", "nothing", "give --source")
+        if ms is None or start is None or end is None or date is None or not origin:
             continue
-        kind = {"rtt_p50_ms": "median", "rtt_avg_ms": "mean"}.get(of["ms"], statistic)
         data = {
             "evidence": "measured",
-            "source": within_length(f"{said}, {kind}" if kind else said),
+            "source": within_length(f"{origin}, {statistic}" if statistic else origin),
             "as_of": date,
-            "from_region": ends[0],
-            "to_region": ends[1],
+            "from_region": start,
+            "to_region": end,
             "round_trip_ms": ms,
         }
-        if (made := record(RoundTrip, data, table.at(line), reading)) is not None:
-            rows.append((made, date))
-    stop_on_errors(reading)
-    out.rows = without_conflicts(rows, lambda r: f"{r.from_region} to {r.to_region}", lambda r: r.round_trip_ms, out)
-    if of["ms"] == "rtt_avg_ms" or statistic == "mean":
+        record = out.record(RoundTrip, data, table.at(line))
+        if record is not None:
+            dated.append((record, date))
+    out.raise_errors()
+    out.keep_latest(dated, lambda r: f"{r.from_region} to {r.to_region}", lambda r: r.round_trip_ms)
+    if statistic == "mean":
         out.notes.append("means, where the planner asks for medians: a mean is the longer of the two")
     elif statistic not in ("", "median"):
         out.notes.append(f"{statistic}, where the planner asks for medians: fetch the medians (p_50) if there are any")
@@ -134,13 +127,15 @@ def _is_matrix(table: Table) -> bool:
 def _pairs(table: Table) -> Table:
     """A matrix as a row for each pair, which keeps its line and says which cell it was."""
     first = table.header[0]
-    made = [(line, _pair(row[first], column, row[column])) for line, row in table.rows for column in table.header[1:]]
-    return Table(table.file, (CELL, "from_region", "to_region", "round_trip_ms"), made)
+    pairs = []
+    for line, row in table.rows:
+        pairs += [(line, _pair(row[first], column, row[column])) for column in table.header[1:]]
+    return Table(table.file, PAIR, pairs)
 
 
 def _pair(start: str, end: str, ms: str) -> dict[str, str]:
     """One cell of a matrix."""
-    return {CELL: f"{start} to {end}", "from_region": start, "to_region": end, "round_trip_ms": ms}
+    return dict(zip(PAIR, (f"{start} to {end}", start, end, ms), strict=True))
 
 
 def _json_matrix(data: Any, where: str, out: Imported[RoundTrip]) -> tuple[Table, str]:
@@ -151,14 +146,12 @@ def _json_matrix(data: Any, where: str, out: Imported[RoundTrip]) -> tuple[Table
     InputError
         when it is no matrix, or not in milliseconds.
     """
-    about = data.get("metadata") if isinstance(data, dict) else None
-    about = about if isinstance(about, dict) else {}
-    matrix = data.get("data") if isinstance(data, dict) and "data" in data else data
+    about = fields_of(fields_of(data).get("metadata"))
+    matrix = data["data"] if isinstance(data, dict) and "data" in data else data
     if not isinstance(matrix, dict) or not matrix or not all(isinstance(row, dict) for row in matrix.values()):
-        got = f"the fields {listed(data)}" if isinstance(data, dict) else shown(data)
-        raise unknown_shape(where, got, SHAPES)
+        raise unknown_data(where, data, SHAPES)
     if about.get("unit") not in MS_UNITS:
-        raise refuse(f"{where}: metadata.unit", "milliseconds", shown(about["unit"]), "fetch them in milliseconds")
+        raise refusal(f"{where}: metadata.unit", "milliseconds", quoted(about["unit"]), "fetch them in milliseconds")
     day = {} if date_of(about.get("timestamp")) is None else {"as_of": str(about["timestamp"])}
     rows = []
     for start, row in matrix.items():
@@ -167,12 +160,12 @@ def _json_matrix(data: Any, where: str, out: Imported[RoundTrip]) -> tuple[Table
             rows.append((0, _pair(start, end, text) | day))
     if about.get("percentile") is not None:
         out.what = "round trips between regions, as CloudPing answers"
-    said = str(about.get("percentile") or "")
-    return Table(where, (CELL, "from_region", "to_region", "round_trip_ms", *day), rows), STATISTICS.get(said, said)
+    percentile = str(about.get("percentile") or "")
+    return Table(where, (*PAIR, *day), rows), STATISTICS.get(percentile, percentile)
 
 
 def _check_options(
-    where: str, table: Table, provider: str | None, as_of: str | None, source: str | None, reading: Reading
+    table: Table, provider: str | None, as_of: str | None, source: str | None, out: Imported[RoundTrip]
 ) -> None:
     """What a matrix cannot say, each once rather than for every cell.
 
@@ -181,39 +174,39 @@ def _check_options(
     InputError
         when an option is missing.
     """
-    if not provider and (bare := next((row for _, row in table.rows if "/" not in row["from_region"]), None)):
+    plain = [row["from_region"] for _, row in table.rows if "/" not in row["from_region"]]
+    if not provider and plain:
         fix = "give --provider, as in --provider aws"
-        reading.error(f"{where}: regions", "provider/region", shown(bare["from_region"]), fix)
+        out.error(f"{table.file}: regions", "provider/region", quoted(plain[0]), fix)
     if not as_of and "as_of" not in table.header:
-        reading.error(where, "the date of the figures", "a matrix, which has none", "give --as-of")
+        out.error(table.file, "the date of the figures", "a matrix, which has none", "give --as-of")
     if not source:
-        reading.error(where, "where the figures are from", "a matrix, which does not say", "give --source")
-    stop_on_errors(reading)
+        out.error(table.file, "where the figures are from", "a matrix, which does not say", "give --source")
+    out.raise_errors()
 
 
 def _columns(table: Table, spec: str | None) -> dict[str, str]:
-    """Fields and their columns: as told, else of a documented shape."""
+    """Fields and their columns: as named, else of a documented shape."""
     header = set(table.header)
-    given = columns_of(spec, FIELDS, table.header, table.file)
-    found: dict[str, str] = {name: name for name in ("source", "as_of") if name in header}
+    columns: dict[str, str] = {name: name for name in ("source", "as_of") if name in header}
     figure = next((name for name in MS if name in header), None)
     if {"src_region", "dst_region"} <= header and figure is not None:
-        found |= {"from": "src_region", "to": "dst_region", "ms": figure}
+        columns |= {"from": "src_region", "to": "dst_region", "ms": figure}
         if {"src_cloud", "dst_cloud"} <= header:
-            found |= {"from_provider": "src_cloud", "to_provider": "dst_cloud"}
+            columns |= {"from_provider": "src_cloud", "to_provider": "dst_cloud"}
     elif {"from_region", "to_region", "round_trip_ms"} <= header:
-        found |= {"from": "from_region", "to": "to_region", "ms": "round_trip_ms"}
-    found |= given
-    if not {"from", "to", "ms"} <= found.keys():
-        missing = [name for name in ("from", "to", "ms") if name not in found]
+        columns |= {"from": "from_region", "to": "to_region", "ms": "round_trip_ms"}
+    columns |= columns_of(spec, FIELDS, table)
+    missing = [name for name in ("from", "to", "ms") if name not in columns]
+    if missing:
         hint = near_miss("src_region", table.header) if "from" in missing else ""
         got = f"the columns {listed(table.header)}, none for {' and '.join(missing)}{hint}"
         raise unknown_shape(f"{table.file}:1", got, SHAPES)
-    return found
+    return columns
 
 
 def _region(
-    row: dict[str, str], of: dict[str, str], end: str, provider: str | None, table: Table, line: int, reading: Reading
+    row: dict[str, str], of: dict[str, str], end: str, provider: str | None, at: str, out: Imported[RoundTrip]
 ) -> str | None:
     """`provider/region` of one end; None with a finding."""
     name, column = row[of[end]], of.get(f"{end}_provider")
@@ -221,16 +214,11 @@ def _region(
     stated = PROVIDERS.get(stated, stated) if stated is not None else None
     if stated and name and "/" not in name:
         name = f"{stated}/{name}"
-    if not is_region_id(name):
-        fix = f"write provider/region, name a column with --columns {end}_provider=..., or give --provider"
-        if stated:  # asked for no provider again: what is written is no region
-            fix = f"write a region of {shown(stated, bare=True)} without a slash, or provider/region with one"
-        reading.error(table.at(line, of[end]), "provider/region", shown(name), fix)
-        return None
-    return name
-
-
-def is_region_id(name: str) -> bool:
-    """Whether a text is `provider/region`."""
-    provider, slash, region = name.partition("/")
-    return bool(provider.strip() and slash and region.strip()) and "/" not in region
+    parts = [part.strip() for part in name.split("/")]
+    if len(parts) == 2 and all(parts):
+        return name
+    fix = f"write provider/region, name a column with --columns {end}_provider=..., or give --provider"
+    if stated:  # asked for no provider again: what is written is no region
+        fix = f"write a region of {unquoted(stated)} without a slash, or provider/region with one"
+    out.error(at, "provider/region", quoted(name), fix)
+    return None

@@ -4,9 +4,15 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from planner.problem.algebra import Linear
-from planner.problem.money import capital_recovery_factor
-from planner.problem.payments import Payment, build_out_payments, contract_payments, worth_factor
-from planner.problem.problem import Decisions, Problem
+from planner.problem.decisions import Decisions
+from planner.problem.money import (
+    Payment,
+    build_out_payments,
+    capital_recovery_factor,
+    contract_payments,
+    discount_factor,
+)
+from planner.problem.problem import Problem
 from planner.problem.rules.costs import energy, hourly_machines, requests, unserved_requests
 from planner.problem.rules.formulas import served, spent_usd
 from planner.study.calendar import Span, period_at, spans
@@ -224,7 +230,7 @@ def _bought(plan: PlanFile, p: Problem) -> Iterator[_Units]:
 
 def _flow(study: Study, what: tuple[str, str, str], months: float, usd: float, evidence: str) -> Flow:
     period = period_at(spans(study), months).name
-    return Flow(*what, period, months, usd, usd * worth_factor(study, months), evidence)
+    return Flow(*what, period, months, usd, usd * discount_factor(study, months), evidence)
 
 
 def _of_units(study: Study, bought: Iterable[_Units]) -> Iterator[Flow]:
@@ -262,7 +268,7 @@ def _shortfalls(study: Study, p: Problem, x: Decisions) -> Iterator[Flow]:
     ends = {t.name: t.ends_months for t in spans(study)}
     for k in p.spend_years:
         usd, last = float(x.shortfall[k.name, k.year]), k.periods[-1]
-        yield Flow("spend_shortfalls", k.name, "", last, ends[last], usd, usd * k.worth, GIVEN)
+        yield Flow("spend_shortfalls", k.name, "", last, ends[last], usd, usd * k.discount_factor, GIVEN)
 
 
 def _order(flow: Flow) -> tuple[float, str, str, str]:
@@ -287,7 +293,7 @@ def _assets(study: Study, bought: Iterable[_Units]) -> Iterator[Asset]:
         for payment in row.payments:
             if payment.component == "capital":
                 usd, used = row.units * payment.usd, row.start.begins_months
-                until_used = usd * worth_factor(study, payment.months) / worth_factor(study, used)
+                until_used = usd * discount_factor(study, payment.months) / discount_factor(study, used)
                 yearly = until_used * capital_recovery_factor(rate, payment.life_years)
                 when = (payment.months, used, row.start.name)
                 yield Asset(row.item, row.site, payment.asset, row.units, usd, *when, payment.life_years, yearly)
@@ -340,7 +346,7 @@ def _sites(plan: PlanFile, flows: tuple[Flow, ...]) -> Iterator[SiteMoney]:
                 if t.begins_months >= begins[built.when]:
                     here = built.units * m.power_mw * t.months / MONTHS_PER_YEAR
                     years += here
-                    worth_of_years += here * worth_factor(study, t.begins_months + t.months / 2)
+                    worth_of_years += here * discount_factor(study, t.begins_months + t.months / 2)
         here_paid = [flow for flow in flows if flow.site == site]
         worth = sum(flow.worth_usd for flow in here_paid)
         machines = sum(flow.worth_usd for flow in here_paid if flow.item not in phases and flow.component != "energy")

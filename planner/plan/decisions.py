@@ -1,34 +1,38 @@
 """Decisions as the records of a plan, and back: what is bought, the states, what cannot be covered."""
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
+from types import MappingProxyType
 from typing import Any
 
-from planner.errors import Finding, InputError
+from planner.errors import Finding, InputError, refusal
 from planner.problem.algebra import Sparse, total
 from planner.problem.build import build
-from planner.problem.problem import Decisions, Problem, flow_size, no_decisions, states
+from planner.problem.decisions import CHOSEN, Decisions, no_decisions, stored_in
+from planner.problem.problem import Problem, flow_size, states
 from planner.problem.rules.costs import COSTS, rank_outages
 from planner.problem.rules.formulas import (
     drawn_upon,
     is_normal,
     limit_drawn,
     live_placements,
-    machines_standing,
-    requests_passing,
+    machines_in_service,
     requests_per_second,
+    requests_through,
     served,
     short_of_spend,
     units_active,
     waits,
     whole_occupied,
 )
-from planner.problem.rules.reserves import whole_survivors
+from planner.problem.rules.gateway_limits import whole_survivors
 from planner.study.dependencies import NORMAL, availability, dependency_graph, leaves
 from planner.study.records.plan import (
     Built,
+    Chosen,
     PlanFile,
     Purchase,
+    Replicas,
     Reserves,
     State,
     Uncoverable,
@@ -83,15 +87,39 @@ def builds_of(p: Problem, x: Decisions) -> tuple[Built, ...]:
     return tuple(Built(build_out=m, when=t, units=int(n)) for (m, t), n in built if n and m in p.build_outs)
 
 
+def purchased(
+    hourly: Container[str],
+    purchases: Iterable[Purchase],
+    builds: Iterable[Built] = (),
+    replicas: Iterable[Replicas] = (),
+    pool_of: Mapping[str, str] = MappingProxyType({}),
+) -> Decisions:
+    """What is bought, built and run, as decisions.
+
+    Parameters
+    ----------
+    hourly : offers that are rented by the hour
+    pool_of : placement -> pool, which is open where a replica runs
+    """
+    x = no_decisions()
+    for row in purchases:
+        (x.rented if row.offer in hourly else x.started)[row.offer, row.when] = float(row.units)
+    for built in builds:
+        x.started[built.build_out, built.when] = float(built.units)
+    for run in replicas:
+        e, h = run.placement, run.hour
+        x.replicas[e, h] = float(run.replicas)
+        x.non_preemptible[e, h] = float(run.replicas if run.non_preemptible is None else run.non_preemptible)
+        if run.replicas:
+            x.opened[pool_of.get(e, ""), h] = 1.0
+    return x
+
+
 def units_by_period(
     p: Problem, purchases: Iterable[Purchase], builds: Iterable[Built] = ()
 ) -> dict[tuple[str, str], int]:
-    """(b, t) -> units of an offer, or modules of a phase, there in a period, in its fullest hour; zeros left out."""
-    x = no_decisions()
-    for row in purchases:
-        (x.rented if row.offer in p.hourly else x.started)[row.offer, row.when] = row.units  # type: ignore[index]
-    for built in builds:
-        x.started[built.build_out, built.when] = built.units  # type: ignore[index]
+    """(b, t) -> units of an offer, or modules of a phase, up in a period, in its fullest hour; zeros left out."""
+    x = purchased(p.hourly, purchases, builds)
     most: dict[tuple[str, str], int] = {}
     for b in sorted({b for b, _ in (*x.rented, *x.started)} & {*p.offers, *p.build_outs}):
         for h in p.hours:
@@ -116,62 +144,86 @@ def non_preemptible_of(p: Problem, x: Decisions, e: str, h: str) -> int | None:
 
 def state_records(p: Problem, x: Decisions) -> list[State]:
     """The states as records; what equals normal operation is said in one word."""
-    index: dict[tuple[str, str, float], list[tuple[str, str, str, float]]] = {}
+    flows: dict[tuple[str, str, float], list[tuple[str, str, str, float]]] = {}
     for (w, o, e, s), value in x.traffic.items():
         if (rounded := round(value, decimals(p, w, o, s[0]))) > 0:
-            index.setdefault(s, []).append((w, o, e, rounded))
-    found, fine = [], max((decimals(p, w, o, h) for w, o in p.flows for h in p.hours), default=DECIMALS)
-    for f in p.failures:
-        for s in states(p, f):
-            rows = sorted(index.get(s, []))
-            shed: dict[str, dict[str, float]] = {}
-            for w, o in p.flows:
-                if (value := round(x.shed[w, o, s], decimals(p, w, o, s[0]))) > 0:
-                    shed.setdefault(w, {})[o] = value
-            kept, cold_started, occupied = {}, {}, {}
-            for e in live_placements(p, f):
-                alive = whole_survivors(p, x, e, s)
-                kept_now, loaded_now = round(x.kept[e, s]), round(x.cold_started[e, s])
-                runs = kept_now + loaded_now
-                if f != NORMAL:
-                    if kept_now != alive:
-                        kept[e] = kept_now
-                    if loaded_now:
-                        cold_started[e] = loaded_now
-                    if round(x.occupied[e, s]) > runs:
-                        occupied[e] = round(x.occupied[e, s])
-            usual = (s[0], NORMAL, 0.0)
-            taking = {way: v for way in p.doors.ways if (v := round(x.taking[way, s], fine)) > 0}
-            as_usual = {way: v for way in p.doors.ways if (v := round(x.taking[way, usual], fine)) > 0}
-            normal = sorted(index.get(usual, []))
-            same = (
-                f != NORMAL
-                and rows == normal
-                and taking == as_usual
-                and not (shed or kept or cold_started or occupied)
-                and all(requests_per_second(p, w, o, s) == requests_per_second(p, w, o, usual) for w, o in p.flows)
-            )
-            columns: Any = ((), (), (), ()) if same or not rows else zip(*rows, strict=True)
-            w_, o_, e_, v_ = (tuple(column) for column in columns)
-            found.append(
-                State(
-                    hour=s[0],
-                    failure=f,
-                    deadline_seconds=s[2],
-                    same_as_normal=same,
-                    workload=w_,
-                    origin=o_,
-                    placement=e_,
-                    requests_per_second=v_,
-                    routed_via=() if same else tuple(taking),
-                    throughput_requests_per_second=() if same else tuple(taking.values()),
-                    shed=shed,
-                    kept=kept,
-                    cold_started=cold_started,
-                    occupied=occupied,
-                )
-            )
-    return found
+            flows.setdefault(s, []).append((w, o, e, rounded))
+    for rows in flows.values():
+        rows.sort()
+    return [_state_record(p, x, s, flows) for f in p.failures for s in states(p, f)]
+
+
+def _state_record(
+    p: Problem,
+    x: Decisions,
+    s: tuple[str, str, float],
+    flows: Mapping[tuple[str, str, float], list[tuple[str, str, str, float]]],
+) -> State:
+    """One state as a record; `flows`: state -> sorted (w, o, e, requests/s)."""
+    h, f, c = s
+    usual = (h, NORMAL, 0.0)
+    shed: dict[str, dict[str, float]] = {}
+    for w, o in p.flows:
+        if (value := round(x.shed[w, o, s], decimals(p, w, o, h))) > 0:
+            shed.setdefault(w, {})[o] = value
+    kept, cold_started, occupied = {}, {}, {}
+    for e in live_placements(p, f) if f != NORMAL else ():
+        kept_now, cold_started_now, occupied_now = (round(m[e, s]) for m in (x.kept, x.cold_started, x.occupied))
+        if kept_now != whole_survivors(p, x, e, s):
+            kept[e] = kept_now
+        if cold_started_now:
+            cold_started[e] = cold_started_now
+        if occupied_now > kept_now + cold_started_now:
+            occupied[e] = occupied_now
+    throughput = _throughput(p, x, s)
+    same = (
+        f != NORMAL
+        and flows.get(s) == flows.get(usual)
+        and throughput == _throughput(p, x, usual)
+        and not (shed or kept or cold_started or occupied)
+        and all(requests_per_second(p, w, o, s) == requests_per_second(p, w, o, usual) for w, o in p.flows)
+    )
+    rows = [] if same else flows.get(s, [])
+    workload, origin, placement, rates = zip(*rows, strict=True) if rows else ((), (), (), ())
+    return State(
+        hour=h,
+        failure=f,
+        deadline_seconds=c,
+        same_as_normal=same,
+        workload=workload,
+        origin=origin,
+        placement=placement,
+        requests_per_second=rates,
+        routed_via=() if same else tuple(throughput),
+        throughput_requests_per_second=() if same else tuple(throughput.values()),
+        shed=shed,
+        kept=kept,
+        cold_started=cold_started,
+        occupied=occupied,
+    )
+
+
+def _throughput(p: Problem, x: Decisions, s: tuple[str, str, float]) -> dict[str, float]:
+    """Alternative -> requests/s that are routed via it in a state; zeros left out."""
+    fine = max((decimals(p, w, o, h) for w, o in p.flows for h in p.hours), default=DECIMALS)
+    return {a: value for a in p.request_limits.component_of if (value := round(x.throughput[a, s], fine)) > 0}
+
+
+def chosen_of(x: Decisions) -> tuple[Chosen, ...]:
+    """Decisions that have no record of their own, in the order of the table; zeros left out."""
+    rows = []
+    for decision in stored_in(CHOSEN):
+        for key, value in sorted(getattr(x, decision.name).items()):
+            if value:
+                of, s = (key[:-1], key[-1]) if decision.block == "states" else (key, (None, None, None))
+                at = {"hour": s[0], "failure": s[1], "deadline_seconds": s[2]}
+                rows.append(Chosen(decision=decision.name, of=of, value=float(value), **at))
+    return tuple(rows)
+
+
+def chosen_key(row: Chosen) -> tuple[Any, ...]:
+    """The key of a decision that a record holds."""
+    return row.of if row.failure is None else (*row.of, (row.hour, row.failure, row.deadline_seconds))
 
 
 def problem_of(plan: PlanFile) -> Problem:
@@ -187,7 +239,7 @@ def problem_of(plan: PlanFile) -> Problem:
         p = build(plan.study, plan.demand_case)
     except (ValueError, LookupError, ArithmeticError, StopIteration) as error:
         got = f"no problem can be built from it: {error!r}"[:200]
-        raise InputError([Finding("plan: study", "a study whose parts fit each other", got, fix)]) from error
+        raise refusal("plan: study", "a study whose parts fit each other", got, fix) from error
     times = {b: p.hours if b in p.hourly else p.periods for b in p.offers}
     unknown = [
         Finding(f"plan: purchases[{n}]", "an offer of the study, in one of its periods or hours", got, fix)
@@ -208,61 +260,55 @@ def problem_of(plan: PlanFile) -> Problem:
 
 def decisions_of(plan: PlanFile, p: Problem) -> Decisions:
     """The plan's numbers as decisions, for the rules to audit; machines are what the occupied replicas need."""
-    x = no_decisions()
-    hourly = {(b.offer, b.when): float(b.units) for b in plan.purchases if b.offer in p.hourly}
-    x.rented = Sparse(hourly)
-    started = {(b.offer, b.when): float(b.units) for b in plan.purchases if b.offer not in p.hourly}
-    x.started = Sparse(started | {(m.build_out, m.when): float(m.units) for m in plan.builds})
+    x = purchased(p.hourly, plan.purchases, plan.builds, plan.replicas, p.pool_of)
+    for e, h in list(x.non_preemptible):
+        if p.pool_of.get(e) not in p.with_spot:
+            del x.non_preemptible[e, h]
     x.shortfall = Sparse(short_of_spend(p, x))
-    x.replicas = Sparse({(r.placement, r.hour): float(r.replicas) for r in plan.replicas})
-    non_preemptible = {
-        (r.placement, r.hour): r.replicas if r.non_preemptible is None else r.non_preemptible for r in plan.replicas
-    }
-    x.non_preemptible = Sparse(
-        {(e, h): float(n) for (e, h), n in non_preemptible.items() if p.pool_of.get(e) in p.with_spot}
-    )
-    x.opened = Sparse({(p.pool_of.get(e, ""), h): 1.0 for (e, h), n in x.replicas.items() if n})
     limits = plan.reserves
     of = zip(limits.workload, limits.origin, limits.placement, limits.hour, strict=True)
     x.reserve = Sparse(dict(zip(of, limits.requests_per_second, strict=True)))
+    stored = {decision.name for decision in stored_in(CHOSEN)}
+    for row in plan.chosen:
+        if row.decision in stored:
+            getattr(x, row.decision)[chosen_key(row)] = row.value
     normal = {state.hour: state for state in plan.states if state.failure == NORMAL}
     known = {s for f in p.failures for s in states(p, f)}
     for state in plan.states:
-        s = (state.hour, state.failure, state.deadline_seconds)
-        if s not in known:
-            continue
-        shown = normal.get(state.hour, state) if state.same_as_normal else state
-        for w, o, e, value in zip(
-            shown.workload, shown.origin, shown.placement, shown.requests_per_second, strict=True
-        ):
-            x.traffic[w, o, e, s] = x.traffic[w, o, e, s] + value  # type: ignore[index]
-        for w, o in p.flows:
-            x.offered[w, o, s] = requests_per_second(p, w, o, s)  # type: ignore[index]
-        for w, by_origin in shown.shed.items():
-            for o, value in by_origin.items():
-                x.shed[w, o, s] = value  # type: ignore[index]
-        for w, o in p.flows:
-            if waits(p, w, s):  # what is taken up in an hour is what is served and shed in it
-                x.offered[w, o, s] = served(p, x, w, o, s) + x.shed[w, o, s]  # type: ignore[index]
-        for e in p.placements:
-            kept = state.kept.get(e, whole_survivors(p, x, e, s))
-            x.kept[e, s] = float(kept)  # type: ignore[index]
-            x.cold_started[e, s] = float(state.cold_started.get(e, 0))  # type: ignore[index]
-            x.occupied[e, s] = max(whole_occupied(p, x, e, s), float(state.occupied.get(e, 0)))  # type: ignore[index]
-        for way, value in zip(shown.routed_via, shown.throughput_requests_per_second, strict=True):
-            x.taking[way, s] = value  # type: ignore[index]
-        for c in p.doors.components:
-            x.passing[c, s] = requests_passing(p, x, c, s)  # type: ignore[index]
-        for q in p.pools:
-            stands = float(total((p.machines_per_replica[e], x.occupied[e, s]) for e in p.on_pool[q]))
-            if q in p.may_obtain and not is_normal(s):  # what was there before is used first
-                before = min(stands, max(0.0, float(machines_standing(p, x, q, s))))
-                x.obtained[q, s], stands = stands - before, before  # type: ignore[index]
-            x.machines[q, s] = stands  # type: ignore[index]
-        for n in drawn_upon(p) if not is_normal(s) else ():
-            x.drawn[n, s] = limit_drawn(p, x, n, s)  # type: ignore[index]
+        if (state.hour, state.failure, state.deadline_seconds) in known:
+            _read_state(p, x, state, normal.get(state.hour, state) if state.same_as_normal else state)
     rank_outages(p, x)
     return x
+
+
+def _read_state(p: Problem, x: Decisions, state: State, routes: State) -> None:
+    """Add the decisions of a state; `routes`: the record of its requests, its own or that of normal operation."""
+    s = (state.hour, state.failure, state.deadline_seconds)
+    columns = (routes.workload, routes.origin, routes.placement, routes.requests_per_second)
+    for w, o, e, value in zip(*columns, strict=True):
+        x.traffic[w, o, e, s] = x.traffic[w, o, e, s] + value
+    for w, by_origin in routes.shed.items():
+        for o, value in by_origin.items():
+            x.shed[w, o, s] = value
+    for w, o in p.flows:  # what is taken up in an hour of work that waits is what is served and shed in it
+        taken_up = served(p, x, w, o, s) + x.shed[w, o, s] if waits(p, w, s) else requests_per_second(p, w, o, s)
+        x.offered[w, o, s] = taken_up
+    for e in p.placements:
+        x.kept[e, s] = float(state.kept.get(e, whole_survivors(p, x, e, s)))
+        x.cold_started[e, s] = float(state.cold_started.get(e, 0))
+        x.occupied[e, s] = max(whole_occupied(p, x, e, s), float(state.occupied.get(e, 0)))
+    for a, value in zip(routes.routed_via, routes.throughput_requests_per_second, strict=True):
+        x.throughput[a, s] = value
+    for c in p.request_limits.components:
+        x.component_throughput[c, s] = requests_through(p, x, c, s)
+    for q in p.pools:
+        stands = float(total((p.machines_per_replica[e], x.occupied[e, s]) for e in p.on_pool[q]))
+        if q in p.may_obtain and not is_normal(s):  # what stood before is used first
+            before = min(stands, max(0.0, float(machines_in_service(p, x, q, s))))
+            x.obtained[q, s], stands = stands - before, before
+        x.machines[q, s] = stands
+    for n in drawn_upon(p) if not is_normal(s) else ():
+        x.drawn[n, s] = limit_drawn(p, x, n, s)
 
 
 def uncoverable(study: Study, p: Problem) -> list[Uncoverable]:

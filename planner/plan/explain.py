@@ -7,12 +7,14 @@ from dataclasses import dataclass, replace
 from planner.errors import NoPlan, SolverError
 from planner.problem.algebra import total
 from planner.problem.build import build
+from planner.problem.decisions import no_decisions
 from planner.problem.eligibility import workloads_without_edge
-from planner.problem.problem import Problem, flow_size, flow_weights, no_decisions, states
+from planner.problem.problem import Problem, flow_size, flow_weights, states
 from planner.problem.rules.formulas import due_fraction, limit_used, requests_per_second
-from planner.problem.rules.register import PURCHASE_RULES, RELAXABLE, STATE_RULES
-from planner.problem.rules.reserves import without_weights
-from planner.solve.program import INFEASIBLE, OPTIMAL, Program, purchase_columns, state_columns
+from planner.problem.rules.gateway_limits import without_weights
+from planner.problem.rules.register import RELAXABLE
+from planner.solve.columns import add_purchase_rules, add_states, purchase_columns
+from planner.solve.program import INFEASIBLE, OPTIMAL, Program
 from planner.solve.search import Effort, Progress
 from planner.solve.solve import nothing_may_serve, solve
 from planner.study.dependencies import NORMAL, placements
@@ -55,15 +57,9 @@ def shortage(p: Problem, f: str) -> Shortage | None:
     """
     program, x = Program(), no_decisions()
     purchase_columns(p, program, x)
-    blocks = [NORMAL] if f == NORMAL else [NORMAL, f]
-    for block in blocks:
-        for s in states(p, block):
-            state_columns(p, program, x, s, testing=block == f)
-        for s in states(p, block):
-            for rule in STATE_RULES:
-                program.add(rule.__name__, rule(p, x, s))
-    for purchase_rule in PURCHASE_RULES:
-        program.add(purchase_rule.__name__, purchase_rule(p, x))
+    for block in dict.fromkeys((NORMAL, f)):
+        add_states(p, program, x, states(p, block), testing=block == f)
+    add_purchase_rules(p, program, x)
     weights = flow_weights(p)
     program.minimise(total((weights[w, o], v) for (w, o, _), v in x.excess.items()))
     status = program.solve()

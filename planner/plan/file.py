@@ -8,10 +8,10 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from planner.errors import Finding, InputError
+from planner.errors import Finding, InputError, refusal
 from planner.plan.json_lines import line_of
-from planner.study.files import NotReadable, parse_json, read_bytes
-from planner.study.places import shown, shown_path
+from planner.study.files import parse_json, read_bytes
+from planner.study.places import printable_path, quoted
 from planner.study.records.base import SCHEMA_VERSION
 from planner.study.records.plan import (
     PLAN_SCHEMA_VERSION,
@@ -58,19 +58,17 @@ def read_plan(path: Path, warnings: list[Finding] | None = None) -> PlanFile:
         and the audit finds that its digest does not match
     """
     fix = "make the plan again with `planner plan`"
-    where = shown_path(path)
+    where = printable_path(path)
     try:
         text = read_bytes(path, pipes=True).decode("utf-8-sig")
-    except NotReadable as error:
-        raise InputError([Finding(where, error.expected, error.got, error.fix)]) from None
     except UnicodeDecodeError as error:
-        raise InputError([Finding(where, "UTF-8 text", f"other bytes at {error.start}", fix)]) from error
+        raise refusal(where, "UTF-8 text", f"other bytes at {error.start}", fix) from error
     except (OSError, ValueError) as error:
         got = getattr(error, "strerror", None) or str(error)
-        raise InputError([Finding(where, "a plan file", got, "name a plan.json")]) from error
+        raise refusal(where, "a plan file", got, "name a plan.json") from error
     data = parse_json(text, where, fix)
     if not isinstance(data, dict):
-        raise InputError([Finding(where, "a plan", f"a JSON {type(data).__name__}", fix)])
+        raise refusal(where, "a plan", f"a JSON {type(data).__name__}", fix)
     if data.get("schema_version") == PLAN_SCHEMA_VERSION - 1:
         at = f"{where}:{line_of(text, ('schema_version',))}: schema_version"
         data, renamed = _of_this_version(data)
@@ -80,7 +78,7 @@ def read_plan(path: Path, warnings: list[Finding] | None = None) -> PlanFile:
     version = data.get("schema_version")
     if version != PLAN_SCHEMA_VERSION:
         at = f"{where}:{line_of(text, ('schema_version',))}: schema_version"
-        raise InputError([Finding(at, f"{PLAN_SCHEMA_VERSION}", shown(version), fix)])
+        raise refusal(at, f"{PLAN_SCHEMA_VERSION}", quoted(version), fix)
     try:
         return PlanFile.model_validate(data)
     except ValidationError as error:
@@ -88,7 +86,7 @@ def read_plan(path: Path, warnings: list[Finding] | None = None) -> PlanFile:
         for found in error.errors(include_url=False)[:MOST_FINDINGS]:
             name = ".".join(str(part) for part in found["loc"])
             at = f"{where}:{line_of(text, found['loc'])}: {name}"
-            findings.append(Finding(at, found["msg"][:200], shown(found["input"]), fix))
+            findings.append(Finding(at, found["msg"][:200], quoted(found["input"]), fix))
         if (more := error.error_count() - len(findings)) > 0:
             findings.append(Finding(where, "a plan", f"{more} more mistakes", fix))
         raise InputError(findings) from error

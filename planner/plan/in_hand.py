@@ -5,8 +5,10 @@ from functools import cached_property
 
 from planner.plan.cash import Cash, cash
 from planner.plan.decisions import decisions_of, problem_of
+from planner.plan.file import plan_text
 from planner.plan.orders import Order, PhaseOrder, orders, phase_orders
-from planner.problem.problem import Decisions, Problem
+from planner.problem.decisions import Decisions
+from planner.problem.problem import Problem
 from planner.study.dependencies import Graph, dependency_graph
 from planner.study.records.plan import PlanFile
 from planner.study.records.study import Study
@@ -63,6 +65,11 @@ class Plan:
     def cash(self) -> Cash:
         """What is paid, and when."""
         return cash(self.file, self.problem, self.decisions)
+
+    @property
+    def text(self) -> str:
+        """The text of plan.json: the same plan, byte for byte."""
+        return plan_text(self.file)
 
 
 def in_hand(plan: PlanFile | Plan) -> Plan:

@@ -9,9 +9,11 @@ from planner.errors import NoPlan, SolverError
 from planner.interruption import interrupted
 from planner.plan.decisions import (
     builds_of,
+    chosen_of,
     costs_usd,
     gap_fraction,
     non_preemptible_of,
+    purchased,
     purchases_of,
     reserves_of,
     state_records,
@@ -19,10 +21,10 @@ from planner.plan.decisions import (
     units_by_period,
 )
 from planner.plan.file import sealed, sha256
-from planner.problem.algebra import Sparse
 from planner.problem.build import build
+from planner.problem.decisions import Decisions
 from planner.problem.failures import uncounted_at_most
-from planner.problem.problem import HOURLY, Decisions, Problem, no_decisions
+from planner.problem.problem import HOURLY, Problem
 from planner.problem.rules.register import RULES
 from planner.solve.search import Effort, Progress, Solution
 from planner.solve.solve import solve
@@ -105,6 +107,7 @@ def make_plan(
             ),
             states=tuple(state_records(p, solution.decisions)),
             reserves=reserves_of(p, solution.decisions),
+            chosen=chosen_of(solution.decisions),
             costs_usd=costs_usd(p, solution.decisions),
             uncoverable=tuple(uncoverable(study, p)),
             bottlenecks=bottlenecks(p, solution),
@@ -124,8 +127,8 @@ def make_plan(
                 gap_asked_fraction=effort.gap_fraction,
                 lp_bound_usd=solution.lp_bound_usd,
                 failures_tested=len(p.failures) - 1,
-                binding_failures=solution.entered,
-                dominated_failures=solution.implied,
+                binding_failures=solution.binding,
+                dominated_failures=solution.dominated,
                 passes=solution.passes,
             ),
         )
@@ -171,20 +174,9 @@ def _on_equal_terms(
 
 def _bought_of(plan: PlanFile) -> Decisions:
     """What a plan buys and runs, whatever study it is of."""
-    x, hourly = no_decisions(), {b.id for b in plan.study.offers if b.kind in HOURLY}
-    x.rented = Sparse({(b.offer, b.when): float(b.units) for b in plan.purchases if b.offer in hourly})
-    started = {(b.offer, b.when): float(b.units) for b in plan.purchases if b.offer not in hourly}
-    x.started = Sparse(started | {(m.build_out, m.when): float(m.units) for m in plan.builds})
-    x.replicas = Sparse({(r.placement, r.hour): float(r.replicas) for r in plan.replicas})
-    x.non_preemptible = Sparse(
-        {
-            (r.placement, r.hour): float(r.replicas if r.non_preemptible is None else r.non_preemptible)
-            for r in plan.replicas
-        }
-    )
+    hourly = {b.id for b in plan.study.offers if b.kind in HOURLY}
     pool_of = {e: plan.study.pools[q].id for e, (_, _, q) in placements(plan.study).items()}
-    x.opened = Sparse({(pool_of.get(r.placement, ""), r.hour): 1.0 for r in plan.replicas if r.replicas})
-    return x
+    return purchased(hourly, plan.purchases, plan.builds, plan.replicas, pool_of)
 
 
 def _re_solved(

@@ -3,27 +3,35 @@
 from dataclasses import replace
 
 from planner.errors import Finding, InputError
-from planner.problem.contracts import (
-    build_outs,
+from planner.problem.capacity import (
+    capital_caps_of,
     claims_of,
-    contracts,
+    either_or_of,
     energy_of,
     held_at_most,
     held_machines,
     limits_of,
     not_offered,
+    paid_hours_of,
+    phases_of,
+    price_factors_of,
     shares_of,
+    spend_years_of,
+    unit_costs,
+    vintages_of,
+    vintages_on_some_day,
 )
 from planner.problem.eligibility import edges_of, replica_seconds_by_placement
-from planner.problem.failures import counted_of, failures_of, losses, priced
-from planner.problem.magnitudes import out_of_range
+from planner.problem.failures import counted_of, deadlines_of, failures_of, losses, priced
+from planner.problem.magnitudes import negligible_flows, out_of_range, sizes
+from planner.problem.money import discount_factor
 from planner.problem.parts import parts_of
-from planner.problem.payments import worth_factor
-from planner.problem.problem import FEW_UNITS, HOURLY, Problem, clocks, most_machines, sizes, specks
-from planner.study.calendar import demand_by_hour, hour_id, hours_of, spans
+from planner.problem.problem import FEW_UNITS, HOURLY, Problem, most_machines
+from planner.problem.request_limits import request_limits_of
+from planner.study.calendar import demand_by_hour, hours_of, spans
 from planner.study.dependencies import dependency_graph, profile_id
-from planner.study.doors import components_with_limits, doors_of
 from planner.study.records.study import Study
+from planner.study.request_limits import components_with_limits
 from planner.units import MONTHS_PER_YEAR
 
 
@@ -50,14 +58,14 @@ def build(study: Study, demand: str = "base", with_goals: bool = True) -> Proble
     wanted = demand_by_hour(study, demand)
     flows = tuple(dict.fromkeys((w, o) for w, o, _ in wanted))
     edges, edges_in_failure, why_not = edges_of(parts, flows)
-    serving = {e for some in (*edges.values(), *edges_in_failure.values()) for e in some}
-    names = tuple(e for e in parts.placements if e in serving)
     graph = dependency_graph(study)
     failures, promised = failures_of(parts, graph, with_goals)
     years = study.horizon.months / MONTHS_PER_YEAR
-    either = {(w, o, e) for some in (edges, edges_in_failure) for (w, o), ends in some.items() for e in ends}
-    doors = doors_of(study, graph, either)
-    lost, coverable, stuck, closed = losses(parts, graph, failures, flows, edges, edges_in_failure, doors)
+    every_edge = {(w, o, e) for w, o in flows for e in (*edges[w, o], *edges_in_failure[w, o])}
+    serving = {e for _, _, e in every_edge}
+    names = tuple(e for e in parts.placements if e in serving)
+    request_limits = request_limits_of(study, graph, every_edge)
+    lost, coverable, stuck, closed = losses(parts, graph, failures, flows, edges, edges_in_failure, request_limits)
     periods = spans(study)
     (period_of, hours_in), hours = hours_of(study)
     price = {row.offer_id: row.price_usd_per_machine_hour for row in study.prices}
@@ -68,7 +76,11 @@ def build(study: Study, demand: str = "base", with_goals: bool = True) -> Proble
     most_units |= {m.id: float(m.most) for m in study.build_outs}
     held = {(q, t.name): held_machines(study, q, t) for q in pools for t in periods}
     at_most = {(q, t.name): held_at_most(study, q, t) for q in pools for t in periods}
+    vintages = vintages_of(study, offers)
+    start_usd, capital_usd = unit_costs(study, offers, vintages)
+    phases, not_built = phases_of(study)
     counted, obtainable = counted_of(study, offers, failures)
+    factor_in = {t.name: discount_factor(study, t.begins_months + t.months / 2) for t in periods}
     problem = Problem(
         flows=flows,
         placements=names,
@@ -84,7 +96,7 @@ def build(study: Study, demand: str = "base", with_goals: bool = True) -> Proble
         lost=lost,
         coverable=coverable,
         cannot_start=stuck,
-        doors=doors,
+        request_limits=request_limits,
         closed=closed,
         most_requests_per_second=components_with_limits(study),
         edges=edges,
@@ -122,8 +134,8 @@ def build(study: Study, demand: str = "base", with_goals: bool = True) -> Proble
         hourly=frozenset(b for b in offers if offers[b].kind in HOURLY),
         counted=counted,
         obtainable=obtainable,
-        may_obtain=frozenset(offers[b].pool for some in obtainable.values() for b in some),
-        with_spot=frozenset(offers[b].pool for some in counted.values() for b in some),
+        may_obtain=frozenset(offers[b].pool for by_offer in obtainable.values() for b in by_offer),
+        with_spot=frozenset(offers[b].pool for by_offer in counted.values() for b in by_offer),
         machines_per_unit={b: offers[b].machines_per_unit for b in offers},
         most_units=most_units,
         price_usd_per_machine_hour={b: price[b] for b in offers},
@@ -135,44 +147,59 @@ def build(study: Study, demand: str = "base", with_goals: bool = True) -> Proble
         priced={f: rate for f, failure in failures.items() if (rate := priced(study, failure, years)) and with_goals},
         request_usd={(r.origin, r.site): r.usd_per_request for r in study.request_costs if r.usd_per_request},
         round_trip_ms=parts.reach,
-        few_large_units=frozenset(
-            q
-            for q in pools
-            if not any(held[q, t.name] for t in periods)
-            and offers_of[q]
-            and sum(most_units[b] for b in offers_of[q]) <= FEW_UNITS
-        ),
+        few_large_units=frozenset(),
         utilisation_normal=study.utilisation.normal,
         utilisation_in_failure=study.utilisation.in_failure,
         detection_seconds=study.detection_seconds,
         not_offered=refused,
         failover=study.failover,
-        present_hours={
-            hour_id(t.name, hour.name): hours_in[hour_id(t.name, hour.name)]
-            * worth_factor(study, t.begins_months + t.months / 2)
-            for t in periods
-            for hour in study.horizon.each_hour
-        },
+        present_hours={h: hours_in[h] * factor_in[period_of[h]] for h in hours},
         energy_usd_per_machine_hour=energy_of(parts),
         deferrable=frozenset(w.name for w in study.workloads if parts.tiers[w.tier].deferrable_hours),
-        **contracts(study, offers),
-        **build_outs(study),
+        vintages=vintages,
+        vintages_on_some_day=vintages_on_some_day(study, offers),
+        paid_hours=paid_hours_of(study, offers),
+        price_factor=price_factors_of(study, offers),
+        start_usd=start_usd,
+        capital_usd=capital_usd,
+        build_outs=tuple(m.id for m in phases),
+        not_built=not_built,
+        least_units={m.id: float(m.least) for m in phases if m.least},
+        either_or=either_or_of(phases),
+        after={m.id: m.after for m in phases if m.after},
+        spend_years=tuple(spend_years_of(study)),
+        capital_caps=capital_caps_of(study),
     )
     problem = replace(
         problem,
-        deadlines_seconds={f: clocks(problem, f) for f in failures},
+        deadlines_seconds={f: deadlines_of(problem, f) for f in failures},
         sizes_requests_per_second=sizes(problem),
     )
-    if found := out_of_range(problem):
-        raise InputError(found)
-    return replace(problem, maybe_unused=_maybe_unused(problem), specks=specks(problem))
+    if findings := out_of_range(problem):
+        raise InputError(findings)
+    return replace(
+        problem,
+        few_large_units=_few_large_units(problem),
+        maybe_unused=_maybe_unused(problem),
+        negligible_flows=negligible_flows(problem),
+    )
+
+
+def _few_large_units(p: Problem) -> frozenset[str]:
+    """Pools in which nothing is held, and only few units can be bought."""
+    few = set()
+    for q in p.pools:
+        held = any(p.held_machines[q, t] for t in p.periods)
+        if p.offers_of[q] and not held and sum(p.most_units[b] for b in p.offers_of[q]) <= FEW_UNITS:
+            few.add(q)
+    return frozenset(few)
 
 
 def _maybe_unused(p: Problem) -> dict[str, float]:
     """Pools whose spare machines would have to be bought -> machines that they can have, or ever use, at most."""
-    found = {}
+    most = {}
     for q in p.pools:
         least = min(p.held_machines[q, t] - sum(machines for machines, _ in p.claims[q, t]) for t in p.periods)
         if p.spare_machines[q] > 0 and p.usable_fraction[q] * least < p.spare_machines[q]:
-            found[q] = most_machines(p, q)
-    return found
+            most[q] = most_machines(p, q)
+    return most

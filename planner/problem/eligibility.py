@@ -5,7 +5,7 @@ from collections import Counter
 from planner.errors import Finding
 from planner.problem.parts import Parts
 from planner.problem.problem import Problem
-from planner.study.checks.fit import holds_in_memory
+from planner.study.memory import holds_in_memory
 from planner.study.records.inventory import MachineType, Site
 from planner.study.records.serving import ModelFacts, OperatingPoint, Profile
 from planner.study.records.study import Tier, Workload
@@ -95,12 +95,13 @@ def edges_of(parts: Parts, flows: tuple[Flow, ...]) -> tuple[Edges, Edges, dict[
             if reason is not None:
                 why_not[w, o, e] = reason
                 continue
-            trip = parts.reach[o, site.id].round_trip_ms if (o, site.id) in parts.reach else float("inf")
-            if trip <= limit:
+            reach = parts.reach.get((o, site.id))
+            round_trip_ms = float("inf") if reach is None else reach.round_trip_ms
+            if round_trip_ms <= limit:
                 normal.append(e)
             else:
                 why_not[w, o, e] = WHY_NOT["round trip"]
-            if trip <= limit_in_failure:
+            if round_trip_ms <= limit_in_failure:
                 in_failure.append(e)
         edges[w, o], edges_in_failure[w, o] = tuple(normal), tuple(in_failure)
     return edges, edges_in_failure, why_not
@@ -123,25 +124,26 @@ CURES = {
 
 def workloads_without_edge(p: Problem) -> dict[Flow, Finding]:
     """A finding for every (workload, origin) that no placement may serve in normal operation, with the reasons."""
-    found = {}
+    findings = {}
     for w, o in p.flows:
         if not p.edges[w, o]:
             reasons = Counter(why.partition(":")[0] for (w_, o_, _), why in p.why_not.items() if (w_, o_) == (w, o))
-            told = ", ".join(f"{reason} {n}" for reason, n in reasons.most_common())
-            got = f"none: {told or 'no placement of its model exists'}"
+            counted = ", ".join(f"{reason} {n}" for reason, n in reasons.most_common())
+            got = f"none: {counted or 'no placement of its model exists'}"
             cures = [CURES[reason] for reason, _ in reasons.most_common() if reason in CURES]
             fix = "; or ".join(cures) or NO_PLACEMENT
-            found[w, o] = Finding(f"workload {w} from {o}", "a placement that may serve it", got, fix)
-    return found
+            findings[w, o] = Finding(f"workload {w} from {o}", "a placement that may serve it", got, fix)
+    return findings
 
 
 def replica_seconds_by_placement(parts: Parts, in_failure: bool) -> dict[tuple[str, str], float]:
     """(w, e) -> replica-seconds per request; in failures with caches as they are after a move."""
-    cold = {w: x.cached_fraction_in_failure if in_failure else None for w, x in parts.workloads.items()}
-    return {
-        (w.name, e): replica_seconds_per_request(w, point, cold[w.name])
-        for w in parts.workloads.values()
-        for e in parts.placements
-        for point in parts.profile[e].classes
-        if parts.model[e].model == w.model and point.context_class == w.context_class
-    }
+    seconds = {}
+    for w in parts.workloads.values():
+        cached_fraction = w.cached_fraction_in_failure if in_failure else None
+        for e in parts.placements:
+            if parts.model[e].model == w.model:
+                for point in parts.profile[e].classes:
+                    if point.context_class == w.context_class:
+                        seconds[w.name, e] = replica_seconds_per_request(w, point, cached_fraction)
+    return seconds

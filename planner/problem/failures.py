@@ -6,11 +6,16 @@ from fnmatch import fnmatchcase
 from planner.problem.eligibility import Edges, Flow
 from planner.problem.parts import Parts
 from planner.problem.problem import HOURLY, Priced, Problem
-from planner.study.dependencies import NORMAL, Failure, Graph, availability, cannot_start, expand, rated
-from planner.study.doors import Doors, components_with_limits, with_machines_below
+from planner.problem.request_limits import RequestLimits
+from planner.study.dependencies import NORMAL, Failure, Graph, availability, cannot_start, expand, leaves, rated
 from planner.study.records.inventory import Offer
 from planner.study.records.plan import Purchase
 from planner.study.records.study import Study, kind_and_name
+from planner.study.request_limits import components_with_limits
+from planner.units import SECONDS_PER_HOUR
+
+JUST_AFTER_SECONDS = 1e-3
+"""After machines that were lent come back: a claim is back at every deadline later than its return."""
 
 
 def failures_of(
@@ -31,6 +36,47 @@ def failures_of(
     return failures, {f: tuple(rows) for f, rows in promised.items()}
 
 
+def deadlines_of(p: Problem, f: str) -> tuple[float, ...]:
+    """Deadlines of a failure [s]: those of its goals, and before the last one the instants when machines arrive.
+
+    Claims come back, machines are obtained. Replicas may be loading from such an instant on, so the plan is held to
+    what fits just before and just after it. A priced failure is looked at from detection until it is repaired, and
+    whenever what was started at detection or such an instant begins to run: deadlines of goals add nothing to that.
+    """
+    if f == NORMAL:
+        return (0.0,)
+    promised = {within for _, _, within in p.promised[f]}
+    arrivals = _arrivals(p, f)
+    instants = {p.detection_seconds + seconds for _, seconds in arrivals}
+    instants |= {instant + JUST_AFTER_SECONDS for instant in instants}
+    if f in p.priced:
+        promised.add(p.detection_seconds)
+        instants |= _begin_to_run(p, f, arrivals)
+        last = max(max(promised), p.priced[f].hours_to_repair * SECONDS_PER_HOUR)
+    else:
+        last = max(promised)
+    return tuple(sorted(promised | {instant for instant in instants if instant < last}))
+
+
+def _arrivals(p: Problem, f: str) -> set[tuple[str, float]]:
+    """(pool, seconds from detection) when machines come back from claims, or are obtained, in pools that live."""
+    arrivals = {(p.pool_of[b], seconds) for b, (_, seconds) in p.obtainable[f].items()}
+    for (q, _), claims in p.claims.items():
+        arrivals |= {(q, seconds) for machines, seconds in claims if machines and seconds is not None}
+    return {(q, seconds) for q, seconds in arrivals if p.lost[f].get(q, 1.0) > 0}
+
+
+def _begin_to_run(p: Problem, f: str, arrivals: set[tuple[str, float]]) -> set[float]:
+    """When replicas run that are started at detection, or when machines arrive in their pool [s]."""
+    instants = set()
+    for e in p.placements:
+        if p.load_seconds[e] > 0 and p.lost[f].get(e, 1.0) > 0 and e not in p.cannot_start[f]:
+            instants.add(p.detection_seconds + p.load_seconds[e])
+            later = (seconds + JUST_AFTER_SECONDS for q, seconds in arrivals if q == p.pool_of[e])
+            instants |= {p.detection_seconds + seconds + p.load_seconds[e] for seconds in later}
+    return instants
+
+
 def priced(study: Study, failure: Failure, years: float) -> Priced | None:
     """How often and how long a failure is reckoned with; None where the objective or the failure does not say."""
     if study.objective == "cost" or failure.hours_to_repair is None:
@@ -48,7 +94,7 @@ def losses(
     flows: tuple[Flow, ...],
     edges: Edges,
     edges_in_failure: Edges,
-    doors: Doors,
+    request_limits: RequestLimits,
 ) -> tuple[
     dict[str, dict[str, float]], dict[str, dict[Flow, float]], dict[str, frozenset[str]], dict[str, frozenset[str]]
 ]:
@@ -59,28 +105,41 @@ def losses(
     closed: dict[str, frozenset[str]] = {}
     limits = components_with_limits(parts.study)
     # a gateway that is lost in part lets less through; what is behind it is whole, unless machines need it
-    lets_less = limits.keys() - with_machines_below(graph)
+    lets_less = limits.keys() - _with_machines_below(graph)
     for f, failure in failures.items():
-        left = {c: 1 - failure.lost.get(c, 0.0) for c in limits}
-        value = availability(graph, {c: n for c, n in failure.lost.items() if c not in lets_less or left[c] <= 0})
-        things = {q: value[f"pool:{q}"] for q in parts.pools} | {c: min(left[c], value[c]) for c in limits}
+        remaining = {c: 1 - failure.lost.get(c, 0.0) for c in limits}
+        taken = {c: n for c, n in failure.lost.items() if c not in lets_less or remaining[c] <= 0}
+        value = availability(graph, taken)
+        things = {q: value[f"pool:{q}"] for q in parts.pools} | {c: min(remaining[c], value[c]) for c in limits}
         things |= {e: value[f"placement:{e}"] for e in parts.placements}
-        if failure.hit is not None:
-            # the pool's loss falls on one placement: what else of it is only as lost as the pool stands whole
-            pool = parts.pool[failure.hit].id
+        if failure.targeted is not None:
+            # the pool's loss falls on one placement: what else is only as lost as the pool loses nothing
+            pool = parts.pool[failure.targeted].id
             things |= {e: 1.0 for e in parts.placements if parts.pool[e].id == pool and things[e] == things[pool]}
-        lost[f] = {thing: left for thing, left in things.items() if left < 1}
-        closed[f] = doors.closed(value)
+        lost[f] = {thing: part for thing, part in things.items() if part < 1}
+        closed[f] = request_limits.closed(value)
         waiting = cannot_start(graph, value)
         stuck[f] = frozenset(e for e in parts.placements if f"placement:{e}" in waiting)
         near_enough = edges if f == NORMAL else edges_in_failure
         coverable[f] = {}
         for w, o in flows:
             alive = any(things[e] > 0 for e in near_enough[w, o])
-            door = min(value[f"workload:{w}"], value[f"origin:{o}"]) if alive else 0.0
-            if door < 1:
-                coverable[f][w, o] = door
+            entry = min(value[f"workload:{w}"], value[f"origin:{o}"]) if alive else 0.0
+            if entry < 1:
+                coverable[f][w, o] = entry
     return lost, coverable, stuck, closed
+
+
+def _with_machines_below(graph: Graph) -> set[str]:
+    """Components without which no machine serves: losing a part of one takes that part of the machines."""
+    needed: set[str] = set()
+    waiting = [node for node in graph if kind_and_name(node)[0] in ("placement", "pool")]
+    while waiting:
+        node = waiting.pop()
+        if node not in needed:
+            needed.add(node)
+            waiting += [leaf for part in graph.nodes[node]["needs"] for leaf in leaves(part)]
+    return needed
 
 
 def counted_of(

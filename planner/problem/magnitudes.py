@@ -1,13 +1,11 @@
 """The range of magnitudes in which a plan is proven: what lies outside is refused before anything is solved.
 
-Numbers are scaled by what is asked for, so that tolerances of the solver mean the same at every magnitude. What is
-left are spreads within one program, and counts that a floating-point number cannot tell apart.
+Numbers are scaled by what is asked for, so that tolerances of the solver mean the same at every magnitude. What
+remains are spreads within one program, and counts that a floating-point number cannot tell apart.
 """
 
-import math
-
 from planner.errors import Finding
-from planner.problem.problem import Problem, flow_size, replicas_filled
+from planner.problem.problem import ANY_HOUR, Problem, flow_size, taken_up
 from planner.study.records.study import LEAST_REQUESTS_PER_SECOND
 
 MOST_REPLICAS = 1e7
@@ -16,6 +14,42 @@ LEAST_SHARE = 1e-6
 """Of the most that is asked of a stream in any hour or failure, what is asked in another, where anything is."""
 LEAST_USD, MOST_USD = 1e-6, 1e6
 """Price of a machine-hour, where it is not 0."""
+NEGLIGIBLE_REPLICAS = 1e-3
+"""What fills less of a replica could be lost in what a solver calls whole: it gets a row of its own."""
+
+
+def sizes(p: Problem) -> dict[tuple[str, ...], float]:
+    """(w, o, h), and (w, o) -> what normal operation and failures may ask for (in an hour) at most [requests/s]."""
+    most: dict[tuple[str, ...], float] = {}
+    for w, o in p.flows:
+        surge = max(_surge_factors(p, w, o))
+        most |= {(w, o, h): surge * taken_up(p, w, o, h) for h in p.hours}
+        most[w, o] = max(most[w, o, h] for h in p.hours)
+    return most
+
+
+def _surge_factors(p: Problem, w: str, o: str) -> set[float]:
+    """Factors on the demand of (w, o) in normal operation and in failures."""
+    factors = {1.0}
+    for failure in p.failures.values():
+        further = failure.surges.get(f"origin:{o}", 1.0) * failure.surges.get(f"workload:{w}", 1.0)
+        factors.add(failure.surge_factor * further)
+    return factors
+
+
+def replicas_filled(p: Problem, w: str, o: str, e: str, h: str = "") -> float:
+    """Replicas of a placement that all requests of (w, o) fill at the most [replicas], in an hour or in any."""
+    seconds = max(p.replica_seconds[w, e], p.replica_seconds_in_failure[w, e]) * p.burst_factor[w]
+    return seconds * flow_size(p, w, o, h) / min(p.utilisation_normal, p.utilisation_in_failure)
+
+
+def negligible_flows(p: Problem) -> dict[str, tuple[tuple[str, str, str], ...]]:
+    """h, ANY_HOUR -> (w, o, e) of which all requests fill less than NEGLIGIBLE_REPLICAS of a replica (in some hour)."""
+    edges = sorted({(w, o, e) for w, o in p.flows for e in (*p.edges[w, o], *p.edges_in_failure[w, o])})
+    negligible = {
+        h: tuple(edge for edge in edges if replicas_filled(p, *edge, h) < NEGLIGIBLE_REPLICAS) for h in p.hours
+    }
+    return {**negligible, ANY_HOUR: tuple(sorted(set().union(*negligible.values())))}
 
 
 def out_of_range(p: Problem) -> list[Finding]:
@@ -24,29 +58,30 @@ def out_of_range(p: Problem) -> list[Finding]:
 
 
 def _streams(p: Problem) -> list[Finding]:
-    found = []
-    surges = {(1.0, ())} | {(f.surge_factor, tuple(sorted(f.surges.items()))) for f in p.failures.values()}
+    findings = []
     for w, o in p.flows:
-        where, size, mine = f"demand: {w} from {o}", flow_size(p, w, o), (f"workload:{w}", f"origin:{o}")
-        factors = {factor * math.prod(n for name, n in further if name in mine) for factor, further in surges}
-        hours = {p.demand_requests_per_second[w, o, h] for h in p.hours}
-        least = min((v for n in hours for factor in factors if (v := n * factor) > 0), default=size)
+        where, size = f"demand: {w} from {o}", flow_size(p, w, o)
+        hours = {v for h in p.hours if (v := p.demand_requests_per_second[w, o, h]) > 0}
+        factors = {factor for factor in _surge_factors(p, w, o) if factor > 0}
+        least = min(hours) * min(factors) if hours else size
         if size < LEAST_REQUESTS_PER_SECOND:
             expected = f"0, or at least {LEAST_REQUESTS_PER_SECOND:g} requests/s"
-            found.append(
+            findings.append(
                 Finding(where, expected, f"{size:.3g}", "write requests per second; 0 where nothing is wanted")
             )
         elif least < LEAST_SHARE * size * (1 - LEAST_SHARE):
             expected = f"in every hour and failure 0, or at least a millionth of the most, {size:.6g} requests/s"
             fix = "write 0 for it, or correct the shape of the hours or the surge of the failure"
-            found.append(Finding(where, expected, f"{least:.3g}", fix))
+            findings.append(Finding(where, expected, f"{least:.3g}", fix))
         edges = {e: replicas_filled(p, w, o, e) for e in (*p.edges[w, o], *p.edges_in_failure[w, o])}
         if edges and (fewest := min(edges.values())) > MOST_REPLICAS:
             e = min(edges, key=lambda one: (edges[one], one))
             expected = f"at most {MOST_REPLICAS:,.0f} replicas for all of it"
             got = f"{size:.6g} requests/s, which fill {fewest:,.0f} of {e}, the fastest"
-            found.append(Finding(where, expected, got, "correct the demand, its surges, or the rates of the profile"))
-    return found
+            findings.append(
+                Finding(where, expected, got, "correct the demand, its surges, or the rates of the profile")
+            )
+    return findings
 
 
 def _prices(p: Problem) -> list[Finding]:

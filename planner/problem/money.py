@@ -1,6 +1,16 @@
-"""Money over time: what a sum later is worth now, a loan in equal payments, what is left of a machine."""
+"""Money over time: what one unit or module costs and when it is paid; what a sum later is worth now.
+
+A payment is for one unit of an offer or one module of a build-out, over the horizon.
+"""
 
 import math
+from dataclasses import dataclass
+
+from planner.study.calendar import Span, paid_months, price_in, spans
+from planner.study.records.buildout import PARTS, BuildOut
+from planner.study.records.inventory import Offer, Price
+from planner.study.records.study import Study
+from planner.units import DAYS_PER_MONTH, MONTHS_PER_YEAR
 
 
 def present_value_factor(rate_per_year: float, years: float) -> float:
@@ -14,7 +24,7 @@ def present_value_factor(rate_per_year: float, years: float) -> float:
     Parameters
     ----------
     rate_per_year : discount rate [fraction], above -1
-    years : from today; whole or not
+    years : from today, or a part of one
 
     Source
         Brealey, Myers, Allen: Principles of Corporate Finance, "How to calculate present values"
@@ -94,7 +104,7 @@ def annuity_factor(rate_per_year: float, years: float) -> float:
 
 
 def salvage_usd(cost_usd: float, life_years: float, age_years: float) -> float:
-    """What is left of an asset in the books, by the straight line.
+    """Book value of an asset, by the straight line.
 
     Formula
         cost · (1 − age / life), never below 0
@@ -140,3 +150,98 @@ def present_months(rate_per_year: float, months: float) -> float:
     if rate_per_year == 0:
         return months
     return 12 * (1 - present_value_factor(rate_per_year, months / 12)) / math.log1p(rate_per_year)
+
+
+@dataclass(frozen=True)
+class Payment:
+    """A sum for one unit.
+
+    Parameters
+    ----------
+    component : commitments, capital, upkeep, salvage (below zero): the cost that it is part of; what machines that are
+        bought cost by the hour is upkeep
+    months : from the start of the horizon, never before it
+    usd : not discounted
+    asset, life_years : of capital: shell, power, fit_out or machines, and the years it is used for
+    """
+
+    component: str
+    months: float
+    usd: float
+    asset: str = ""
+    life_years: float = 0.0
+
+
+def contract_payments(study: Study, offer: Offer, price: Price, start: Span) -> tuple[Payment, ...]:
+    """Payments for one unit of an offer that starts with a period: the price hour by hour, a part of it at the start.
+
+    Formula
+        price = price in the period · machines_per_unit · hours paid within the horizon
+        upfront_fraction · price at the start, the rest in the middle of each period by its share of the months
+        capital_usd_per_machine · machines_per_unit at the order, its book value back at the end of the horizon
+
+    Only what lies within the horizon counts of an upfront payment: a contract's later years are somebody else's plan.
+    """
+    horizon = study.horizon.months
+    paid = paid_months(offer, start, horizon)
+    usd_per_month = price_in(study, offer, price, start) * offer.machines_per_unit * study.hours_per_month
+    running = "commitments" if price.capital_usd_per_machine is None else "upkeep"
+    payments = []
+    if offer.upfront_fraction:
+        payments.append(Payment(running, start.begins_months, offer.upfront_fraction * usd_per_month * paid))
+    ends = start.begins_months + paid
+    for t in spans(study):
+        months = min(ends, t.ends_months) - max(start.begins_months, t.begins_months)
+        if months > 0:
+            usd = (1 - offer.upfront_fraction) * usd_per_month * months
+            payments.append(Payment(running, max(start.begins_months, t.begins_months) + months / 2, usd))
+    if price.capital_usd_per_machine:
+        capital = price.capital_usd_per_machine * offer.machines_per_unit
+        ordered = max(0.0, start.begins_months - offer.lead_days / DAYS_PER_MONTH)
+        payments.append(Payment("capital", ordered, capital, "machines", offer.life_years or 0.0))
+        if offer.life_years is not None:
+            payments += _salvage(study, capital, offer.life_years, start)
+    return tuple(payment for payment in payments if payment.usd)
+
+
+def build_out_payments(study: Study, phase: BuildOut, start: Span) -> tuple[Payment, ...]:
+    """Payments for one module that may be used from a period on: each part when it must be ordered, then upkeep.
+
+    Formula
+        usd_per_mw[part] · power_mw at (start − lead time of the part), its book value back at the end of the horizon
+        usd_per_mw_year · power_mw · years, in the middle of each period from the start on
+    """
+    payments = []
+    for part in PARTS:
+        usd, life_years = phase.usd_per_mw(part) * phase.power_mw, getattr(phase.life_years, part)
+        ordered = max(0.0, start.begins_months - phase.lead_time_months(part))
+        payments.append(Payment("capital", ordered, usd, part, life_years))
+        payments += _salvage(study, usd, life_years, start)
+    for t in spans(study):
+        if t.begins_months >= start.begins_months:
+            usd = phase.usd_per_mw_year * phase.power_mw * t.months / MONTHS_PER_YEAR
+            payments.append(Payment("upkeep", t.begins_months + t.months / 2, usd))
+    return tuple(payment for payment in payments if payment.usd)
+
+
+def _salvage(study: Study, capital_usd: float, life_years: float, start: Span) -> list[Payment]:
+    if study.money.salvage == "none":
+        return []
+    end = study.horizon.months
+    book_usd = salvage_usd(capital_usd, life_years, (end - start.begins_months) / MONTHS_PER_YEAR)
+    return [Payment("salvage", end, -book_usd)]
+
+
+def discount_factor(study: Study, months: float) -> float:
+    """What a USD some months after the start of the horizon is worth at its start."""
+    rate = study.money.discount_fraction_per_year
+    return present_value_factor(rate, months / MONTHS_PER_YEAR) if rate else 1.0
+
+
+def present_values_usd(study: Study, payments: tuple[Payment, ...]) -> dict[str, float]:
+    """Component -> present value of its payments at the start of the horizon [USD]."""
+    values: dict[str, float] = {}
+    for payment in payments:
+        usd = payment.usd * discount_factor(study, payment.months)
+        values[payment.component] = values.get(payment.component, 0.0) + usd
+    return values

@@ -31,14 +31,14 @@ class Parts:
 
 def parts_of(study: Study) -> Parts:
     """The records of a study by id."""
-    found = placements(study)
-    names = tuple(sorted(found))
+    indices = placements(study)
+    names = tuple(sorted(indices))
     return Parts(
         study=study,
         placements=names,
-        model={e: study.models[found[e][0]] for e in names},
-        profile={e: study.models[found[e][0]].profiles[found[e][1]] for e in names},
-        pool={e: study.pools[found[e][2]] for e in names},
+        model={e: study.models[indices[e][0]] for e in names},
+        profile={e: study.models[indices[e][0]].profiles[indices[e][1]] for e in names},
+        pool={e: study.pools[indices[e][2]] for e in names},
         pools={q.id: q for q in sorted(study.pools, key=lambda q: q.id)},
         sites={site.id: site for site in study.sites},
         machine={m.name: m for m in study.machine_types},

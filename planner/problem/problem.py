@@ -1,20 +1,18 @@
 """All that is given and all that is chosen, as sets and numbers.
 
 Index letters, everywhere in this order: w workload, o origin, e placement, q pool, b offer, t period, h hour,
-f failure, c clock [s], s = (h, f, c).
+f failure, c deadline [s], s = (h, f, c).
 """
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, replace
 
-from planner.problem.algebra import Key, Linear, Sparse
+from planner.problem.request_limits import RequestLimits
 from planner.study.calendar import hour_id
-from planner.study.dependencies import NORMAL, Failure
-from planner.study.doors import Doors
+from planner.study.dependencies import Failure
 from planner.study.latency import Reach
 from planner.study.records.study import Failover
-from planner.units import SECONDS_PER_HOUR
 
 State = tuple[str, str, float]
 PERIOD = "period-1"
@@ -28,12 +26,8 @@ HAIR_FRACTION = 5e-7
 """What a plan may miss by the arithmetic of the solver: half of what an audit overlooks."""
 LEAST_WEIGHT = 1e-3
 """What a stream counts for beside the largest at the least, where what is short of all of them is added up."""
-SPECK_REPLICAS = 1e-3
-"""What fills less of a replica could be lost in what a solver calls whole: it gets a row of its own."""
 CLOSE_TO_ALL = 1e-6
 """What losses of parts of a pool leave at the least, to be reckoned with."""
-MOMENT_SECONDS = 1e-3
-"""After machines that were lent come back: a claim is back at every clock later than its return."""
 
 
 @dataclass(frozen=True)
@@ -69,7 +63,7 @@ class SpendYear:
     """of its periods' share of the year"""
     offers: tuple[str, ...]
     periods: tuple[str, ...]
-    worth: float
+    discount_factor: float
     """what a USD at its end is worth at the start of the horizon"""
 
 
@@ -111,17 +105,16 @@ class Problem:
     failures: Mapping[str, Failure]
     """f -> failure, normal operation first"""
     deadlines_seconds: Mapping[str, tuple[float, ...]]
-    """f -> clocks [s]"""
+    """f -> deadlines of its goals, and instants before the last when machines arrive [s]"""
     promised: Mapping[str, tuple[tuple[str, float, float], ...]]
     """f -> (tier, serve fraction, within seconds)"""
     lost: Mapping[str, Mapping[str, float]]
     """f -> pool, placement or limited component -> available fraction, where below 1"""
     cannot_start: Mapping[str, frozenset[str]]
     """f -> placements in which no replica can be started"""
-    doors: Doors
-    """components that let only so many requests through, and choices between ways past them"""
+    request_limits: RequestLimits
     closed: Mapping[str, frozenset[str]]
-    """f -> ways of choices that are closed"""
+    """f -> alternatives that are closed"""
     most_requests_per_second: Mapping[str, float]
     """component -> requests that it lets through [requests/s]"""
     coverable: Mapping[str, Mapping[tuple[str, str], float]]
@@ -191,7 +184,7 @@ class Problem:
     @property
     def edges_nested(self) -> bool:
         """Whether every edge of normal operation exists in failures, too."""
-        return all(set(some) <= set(self.edges_in_failure[flow]) for flow, some in self.edges.items())
+        return all(set(ends) <= set(self.edges_in_failure[flow]) for flow, ends in self.edges.items())
 
     profile_of: Mapping[str, str] = field(default_factory=dict)
     """e -> model/profile"""
@@ -201,10 +194,10 @@ class Problem:
     """q -> provider"""
     not_offered: Mapping[str, str] = field(default_factory=dict)
     """offer id -> why it cannot be bought in this study"""
-    starts: Mapping[tuple[str, str], tuple[str, ...]] = field(default_factory=dict)
-    """(b, t) -> periods in which a unit can start that is there through t; not for hourly offers"""
-    there: Mapping[tuple[str, str], tuple[str, ...]] = field(default_factory=dict)
-    """(b, t) -> the same of a unit that is there on some day of t: where it differs, limits count more than capacity"""
+    vintages: Mapping[tuple[str, str], tuple[str, ...]] = field(default_factory=dict)
+    """(b, t) -> periods in which a unit can start that lasts through t; not for hourly offers"""
+    vintages_on_some_day: Mapping[tuple[str, str], tuple[str, ...]] = field(default_factory=dict)
+    """(b, t) -> the same of a unit that stands on some day of t: where it differs, limits count more than capacity"""
     held_at_most: Mapping[tuple[str, str], float] = field(default_factory=dict)
     """(q, t) machines held at the same time on some day of t, where more than through all of it"""
     paid_hours: Mapping[tuple[str, str], float] = field(default_factory=dict)
@@ -214,7 +207,7 @@ class Problem:
     present_hours: Mapping[str, float] = field(default_factory=dict)
     """h -> hours it stands for, times what a USD then is worth at the start of the horizon [h]"""
     build_outs: tuple[str, ...] = ()
-    """ids of phases; their modules are started like units of offers, and share `starts` and `most_units`"""
+    """ids of phases; their modules are started like units of offers, and share `vintages` and `most_units`"""
     not_built: Mapping[str, str] = field(default_factory=dict)
     """build-out -> why it cannot be built within the horizon"""
     ordered: Mapping[tuple[str, str], tuple[float, float]] = field(default_factory=dict)
@@ -236,81 +229,25 @@ class Problem:
     deferrable: frozenset[str] = frozenset()
     """workloads served over the hours of their period, in normal operation"""
     failover: Failover = "resolve"
-    """how requests move in a failure: weights chosen anew, or fixed ones renormalised over what is left"""
+    """how requests move in a failure: weights chosen anew, or fixed ones renormalised over what remains"""
     sizes_requests_per_second: Mapping[tuple[str, ...], float] = field(default_factory=dict)
     """(w, o, h), (w, o) -> what any state (of the hour) may ask for at most, surges included: see `flow_size`"""
-    specks: Mapping[str, tuple[tuple[str, str, str], ...]] = field(default_factory=dict)
+    negligible_flows: Mapping[str, tuple[tuple[str, str, str], ...]] = field(default_factory=dict)
     """h, ANY_HOUR -> (w, o, e) of which all requests fill next to nothing of one replica"""
 
     def may_start(self, b: str, t: str) -> bool:
         """Whether a unit of an offer can start in a period."""
-        return t in self.starts.get((b, t), ())
-
-
-@dataclass
-class Decisions:
-    """All that is chosen: variables of a program, or numbers of a plan. What is absent is zero."""
-
-    started: Mapping[Key, Linear]
-    """(b, t) units of offers that are not hourly, and modules of build-outs"""
-    rented: Mapping[Key, Linear]
-    """(b, h) units of hourly offers"""
-    replicas: Mapping[Key, Linear]
-    """(e, h)"""
-    non_preemptible: Mapping[Key, Linear]
-    """(e, h) replicas on machines that count in every failure, for pools of `with_spot`; elsewhere all are"""
-    opened: Mapping[Key, Linear]
-    """(q, h) 1 where a replica runs, for pools of `maybe_unused`"""
-    traffic: Mapping[Key, Linear]
-    """(w, o, e, s) requests/s"""
-    shed: Mapping[Key, Linear]
-    """(w, o, s) requests/s not served"""
-    excess: Mapping[Key, Linear]
-    """(w, o, s) requests/s short of the goal: zero in every plan, freed in tests"""
-    offered: Mapping[Key, Linear]
-    """(w, o, s) requests/s"""
-    kept: Mapping[Key, Linear]
-    """(e, s) replicas that ran before the failure and still run"""
-    cold_started: Mapping[Key, Linear]
-    """(e, s) replicas started since"""
-    occupied: Mapping[Key, Linear]
-    """(e, s) replicas that take up room"""
-    passing: Mapping[Key, Linear]
-    """(component, s) requests/s through a component with a limit"""
-    taking: Mapping[Key, Linear]
-    """(way, s) requests/s that take a way of a choice"""
-    spared: Mapping[Key, Linear]
-    """(e, s) 1 where a placement on which a partial loss falls keeps replicas"""
-    outage: Mapping[Key, Linear]
-    """(f,) USD that one occurrence of a priced failure costs beyond normal operation, any sign"""
-    tail: Mapping[Key, Linear]
-    """("of", g) the dearest outage of failures that are one; ("worst",) of all; ("threshold",), ("above", g):
-    Rockafellar and Uryasev's variables [USD]"""
-    shortfall: Mapping[Key, Linear]
-    """(name, year) USD that a spend commitment is not used for, and that are paid"""
-    machines: Mapping[Key, Linear]
-    """(q, s) machines that are up and ours to use"""
-    obtained: Mapping[Key, Linear]
-    """(q, s) machines that are up and were obtained since the failure was detected, for pools of `may_obtain`"""
-    drawn: Mapping[Key, Linear]
-    """(limit, s) what machines that were obtained take of a limit"""
-    reserve: Mapping[Key, Linear]
-    """(w, o, e, h) requests/s that a gateway may send at most, to which its weights are proportional; rescaling only"""
-
-
-def no_decisions() -> Decisions:
-    """Nothing chosen: every decision zero."""
-    return Decisions(*(Sparse() for _ in fields(Decisions)))
+        return t in self.vintages.get((b, t), ())
 
 
 def most_machines(p: Problem, q: str) -> float:
     """Machines that a pool can have, or that could ever be of use there [machines].
 
     Formula
-        Σ_e machines_per_replica[e] · (work[e] / left + 1) / usable
-        where a partial loss may fall on one placement: ((Σ + spare) / usable + unit) / (least counted · (1 − hit))
+        Σ_e machines_per_replica[e] · (work[e] / remaining + 1) / usable
+        where a partial loss may fall on one placement: ((Σ + spare) / usable + unit) / (least counted · (1 − targeted))
     Nothing needs more replicas than serve everything, with every surge, from what the worst partial loss leaves. Where
-    that loss may fall on each of some placements, each needs as many machines on top as the pool loses: `hit_fraction`.
+    that loss may fall on each of some placements, each needs as many machines on top as the pool loses.
     """
     surge = max(
         f.surge_factor * math.prod(max(1.0, factor) for factor in f.surges.values()) for f in p.failures.values()
@@ -318,7 +255,8 @@ def most_machines(p: Problem, q: str) -> float:
     worst = surge / min(p.utilisation_normal, p.utilisation_in_failure)
     held = max(p.held_machines[q, t] for t in p.periods)
     most = held + sum(p.machines_per_unit[b] * p.most_units[b] for b in p.offers_of[q])
-    left = min((v for lost in p.lost.values() for e in (*p.on_pool[q], q) if (v := lost.get(e, 1.0)) > 0), default=1.0)
+    parts = {lost.get(e, 1.0) for lost in p.lost.values() for e in (*p.on_pool[q], q)}
+    remaining = min((part for part in parts if part > 0), default=1.0)
     needed = 0.0
     for e in p.on_pool[q]:
         work = sum(
@@ -326,26 +264,28 @@ def most_machines(p: Problem, q: str) -> float:
             for w, o, h in p.demand_requests_per_second
             if (w, e) in p.replica_seconds
         )
-        needed += p.machines_per_replica[e] * (work * worst / left + 1)
+        needed += p.machines_per_replica[e] * (work * worst / remaining + 1)
     useful = needed / p.usable_fraction[q]
-    if hit := hit_fraction(p, q):
-        counted = [v for some in p.counted.values() for b in p.offers_of[q] if (v := some.get(b, 1.0)) > 0]
+    if targeted := targeted_fraction(p, q):
+        counted = {by_offer.get(b, 1.0) for by_offer in p.counted.values() for b in p.offers_of[q]} - {0.0}
         unit = max((p.machines_per_unit[b] for b in p.offers_of[q]), default=0)
         useful += p.spare_machines[q] / p.usable_fraction[q] + unit
-        useful /= min(counted, default=1.0) * (1 - hit)
+        useful /= min(counted, default=1.0) * (1 - targeted)
     return min(most, max(held, useful))
 
 
-def hit_fraction(p: Problem, q: str) -> float:
-    """What losses that fall on one placement take of a pool, over all placements that are left with something.
+def targeted_fraction(p: Problem, q: str) -> float:
+    """What losses that fall on one placement take of a pool, over all placements of which something remains.
 
     Formula
         the largest Σ_e h[e] below 1, with h[e] one of the shares lost when all of it falls on one placement, or 0
     """
-    hit = {1 - p.lost[f].get(q, 1.0) for f, x in p.failures.items() if x.hit is not None and p.pool_of[x.hit] == q}
+    targeted = {f for f, x in p.failures.items() if x.targeted is not None and p.pool_of[x.targeted] == q}
+    shares = {1 - p.lost[f].get(q, 1.0) for f in targeted}
     sums = {0.0}
-    for _ in p.on_pool[q] if hit else ():
-        sums |= {round(more, 9) for one in sums for share in hit if (more := one + share) < 1 - CLOSE_TO_ALL}
+    for _ in p.on_pool[q] if shares else ():
+        more = {round(total + share, 9) for total in sums for share in shares if total + share < 1 - CLOSE_TO_ALL}
+        sums |= more
     return max(sums)
 
 
@@ -359,18 +299,6 @@ def taken_up(p: Problem, w: str, o: str, h: str) -> float:
         return p.demand_requests_per_second[w, o, h]
     same = (k for k in p.hours if p.period_of[k] == p.period_of[h])
     return sum(p.hours_in[k] * p.demand_requests_per_second[w, o, k] for k in same) / p.hours_in[h]
-
-
-def sizes(p: Problem) -> dict[tuple[str, ...], float]:
-    """(w, o, h), and (w, o) -> what normal operation and failures may ask for (in an hour) at most [requests/s]."""
-    surges = {(1.0, ())} | {(f.surge_factor, tuple(sorted(f.surges.items()))) for f in p.failures.values()}
-    found: dict[tuple[str, ...], float] = {}
-    for w, o in p.flows:
-        mine = (f"workload:{w}", f"origin:{o}")
-        surge = max(factor * math.prod(more for name, more in further if name in mine) for factor, further in surges)
-        found |= {(w, o, h): surge * taken_up(p, w, o, h) for h in p.hours}
-        found[w, o] = max(found[w, o, h] for h in p.hours)
-    return found
 
 
 def flow_size(p: Problem, w: str, o: str, h: str = "") -> float:
@@ -409,61 +337,9 @@ def with_a_hair(p: Problem) -> Problem:
     )
 
 
-def replicas_filled(p: Problem, w: str, o: str, e: str, h: str = "") -> float:
-    """Replicas of a placement that all requests of (w, o) fill at the most [replicas], in an hour or in any."""
-    seconds = max(p.replica_seconds[w, e], p.replica_seconds_in_failure[w, e]) * p.burst_factor[w]
-    return seconds * flow_size(p, w, o, h) / min(p.utilisation_normal, p.utilisation_in_failure)
-
-
-def specks(p: Problem) -> dict[str, tuple[tuple[str, str, str], ...]]:
-    """h, ANY_HOUR -> (w, o, e) of which all requests fill less than SPECK_REPLICAS of a replica (in some hour)."""
-    edges = sorted({(w, o, e) for w, o in p.flows for e in (*p.edges[w, o], *p.edges_in_failure[w, o])})
-    found = {}
-    for h in p.hours:
-        found[h] = tuple(edge for edge in edges if replicas_filled(p, *edge, h) < SPECK_REPLICAS)
-    return {**found, ANY_HOUR: tuple(sorted({edge for some in found.values() for edge in some}))}
-
-
 def fullest_hour(p: Problem) -> str:
     """The hour in which most requests are wanted: the one that a review shows where it can only show one."""
     return max(p.hours, key=lambda h: sum(p.demand_requests_per_second[w, o, h] for w, o in p.flows))
-
-
-def clocks(p: Problem, f: str) -> tuple[float, ...]:
-    """Clocks of a failure [s]: its distinct deadlines, and before the last one the instants when machines arrive.
-
-    Claims come back, machines are obtained. Replicas may be loading from such an instant on, so the plan is held to
-    what fits just before and just after it. A priced failure is looked at from detection until it is repaired, and
-    whenever what was loaded from detection or such an instant on begins to run: deadlines of goals add nothing to that.
-    """
-    if f == NORMAL:
-        return (0.0,)
-    deadlines = {within for _, _, within in p.promised[f]}
-    arrive = {
-        (q, seconds)
-        for q in p.pools
-        for machines, seconds in sorted({row for t in p.periods for row in p.claims[q, t]}, key=str)
-        if seconds is not None and machines and p.lost[f].get(q, 1.0) > 0
-    } | {(q, seconds) for b, (_, seconds) in p.obtainable[f].items() if p.lost[f].get(q := p.pool_of[b], 1.0) > 0}
-    moments = {p.detection_seconds + seconds + moment for _, seconds in arrive for moment in (0.0, MOMENT_SECONDS)}
-    if f in p.priced:
-        deadlines.add(p.detection_seconds)
-        moments |= _begin_to_run(p, f, arrive)
-        last = max(max(deadlines), p.priced[f].hours_to_repair * SECONDS_PER_HOUR)
-    else:
-        last = max(deadlines)
-    return tuple(sorted(deadlines | {c for c in moments if c < last}))
-
-
-def _begin_to_run(p: Problem, f: str, arrive: set[tuple[str, float]]) -> set[float]:
-    """When replicas run that are started at detection, or when machines arrive in their pool [s]."""
-    found = set()
-    for e in p.placements:
-        if p.load_seconds[e] > 0 and p.lost[f].get(e, 1.0) > 0 and e not in p.cannot_start[f]:
-            found.add(p.detection_seconds + p.load_seconds[e])
-            later = (seconds + MOMENT_SECONDS for q, seconds in arrive if q == p.pool_of[e])
-            found |= {p.detection_seconds + seconds + p.load_seconds[e] for seconds in later}
-    return found
 
 
 def states(p: Problem, f: str) -> list[State]:

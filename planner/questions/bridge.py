@@ -15,8 +15,9 @@ from planner.plan.in_hand import Plan, in_hand
 from planner.plan.plan import Case
 from planner.problem.algebra import Sparse
 from planner.problem.build import build
+from planner.problem.decisions import Decisions, no_decisions
 from planner.problem.eligibility import workloads_without_edge
-from planner.problem.problem import Decisions, Problem, no_decisions
+from planner.problem.problem import Problem
 from planner.problem.rules.costs import COSTS
 from planner.problem.rules.formulas import short_of_spend
 from planner.questions.paths import figures_of

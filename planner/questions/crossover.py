@@ -11,7 +11,7 @@ from fnmatch import fnmatchcase
 from typing import Literal
 
 from planner.problem.build import build
-from planner.problem.contracts import energy_of, not_offered
+from planner.problem.capacity import energy_of, not_offered
 from planner.problem.money import capital_recovery_factor, present_months, present_value_factor
 from planner.problem.parts import Parts, parts_of
 from planner.problem.problem import HOURLY

@@ -14,7 +14,7 @@ from planner.plan.explain import Shortage, shortage
 from planner.plan.in_hand import Plan, in_hand
 from planner.problem.build import build
 from planner.problem.problem import Problem
-from planner.problem.rules.formulas import limit_there, limit_used, machines_held_or_bought
+from planner.problem.rules.formulas import limit_capacity, limit_used, machines_held_or_bought
 from planner.questions.bridge import purchased
 from planner.questions.delay import DELIVERY, Delay, later_phases
 from planner.questions.diff import goal_name
@@ -119,7 +119,7 @@ def costs_of_delays(
             costs.append(DelayCost(delay, 0.0, 0.0, 0.0, ()))
             continue
         progress("testing the plan as it stands", n / len(delays), delay.patch.name)
-        broken = tuple(meanwhile.broken_by(delay))
+        broken = tuple(meanwhile.broken_while_late(delay))
         late = when_known_late(plan.file, delay)
         costs.append(_cost(plan.file, delay, replanned[delay.variant.key], broken, late))
     return tuple(costs)
@@ -238,7 +238,7 @@ class _Meanwhile:
                 ids = (failure.id for failure in expand(goal, plan.study, plan.graph))
                 self.goals[tier.name, goal_name(tier.name, goal)] = tuple(f for f in ids if f in self.p.failures)
 
-    def broken_by(self, delay: Delay) -> list[BrokenWhileLate]:
+    def broken_while_late(self, delay: Delay) -> list[BrokenWhileLate]:
         """What breaks in each period in which something is missing, in the order of the periods and goals."""
         rows = []
         for t in (t for t in self.p.periods if self._late_starts(delay, t)):
@@ -259,7 +259,7 @@ class _Meanwhile:
             rented = [u for u in p.periods if any(x.rented[b, h] for h in p.hours if p.period_of[h] == u)]
             starts = rented[:1] if t in rented else []
         else:
-            starts = [u for u in p.starts.get((b, t), ()) if x.started[b, u]]
+            starts = [u for u in p.vintages.get((b, t), ()) if x.started[b, u]]
         return [u for u in starts if self.begins[t] < self.begins[u] + delay.months - ALMOST]
 
     def _short(self, delay: Delay, t: str, f: str) -> Shortage | None:
@@ -286,7 +286,7 @@ class _Meanwhile:
             return machines
         for index, limit in enumerate(p.limits):
             if b in limit.modules:
-                kw = float(limit_there(p, x, index, h)) - limit.modules[b] * late
+                kw = float(limit_capacity(p, x, index, h)) - limit.modules[b] * late
                 used = float(limit_used(p, x, index, h))
                 share = min(1.0, max(0.0, kw) / used) if used > 0 else 1.0
                 for q, power in limit.units_per_machine.items():
@@ -319,7 +319,7 @@ def _in_one_hour(p: Problem, h: str, f: str, machines: Mapping[str, float]) -> P
         offers_of=dict.fromkeys(p.pools, ()),
         hourly=frozenset(),
         held_machines={(q, t): n for q, n in machines.items()},
-        starts={},
+        vintages={},
         build_outs=(),
         least_units={},
         either_or=(),

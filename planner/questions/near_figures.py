@@ -9,10 +9,14 @@ from typing import Any, Literal
 
 from planner.plan.in_hand import Plan
 from planner.problem.algebra import Row, Sparse, total
-from planner.problem.problem import Decisions, Problem, State, no_decisions, states
+from planner.problem.decisions import Decisions, no_decisions
+from planner.problem.problem import Problem, State, states
 from planner.problem.rules.formulas import due_fraction, is_normal, live_edges, requests_per_second, running, waits
-from planner.problem.rules.inside import requests_choose_their_way, what_passes_is_counted
-from planner.problem.rules.link import components_pass_what_they_can
+from planner.problem.rules.states import (
+    components_pass_what_they_can,
+    each_request_passes_one_alternative,
+    throughput_is_counted,
+)
 from planner.solve.program import OPTIMAL, Program
 from planner.study.records.study import Study
 
@@ -134,9 +138,10 @@ def _add_request_limits(p: Problem, program: Program, edges: Mapping[Edge, Any],
     """Columns and rows of what gateways let through: growing demand and moved requests pass them, too."""
     x = no_decisions()
     x.traffic = Sparse({(*edge, s): v for edge, v in edges.items()})
-    x.passing = Sparse({(c, s): program.column() for c in p.doors.components})
-    x.taking = Sparse({(way, s): program.column() for way in p.doors.ways if way not in p.closed[s[1]]})
-    for rule in (what_passes_is_counted, requests_choose_their_way, components_pass_what_they_can):
+    x.component_throughput = Sparse({(c, s): program.column() for c in p.request_limits.components})
+    open_alternatives = [a for a in p.request_limits.component_of if a not in p.closed[s[1]]]
+    x.throughput = Sparse({(a, s): program.column() for a in open_alternatives})
+    for rule in (throughput_is_counted, each_request_passes_one_alternative, components_pass_what_they_can):
         program.add(rule.__name__, rule(p, x, s))
 
 

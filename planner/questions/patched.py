@@ -10,15 +10,13 @@ from typing import Any
 from planner.errors import Finding
 from planner.questions.patches import Change, Edits, Patch, edits_of, json_text, shortened, sortable
 from planner.questions.paths import parts_within, path_of
-from planner.study.checks.fit import check_fit
-from planner.study.checks.phases import check_phases
-from planner.study.checks.plausible import check_plausible
-from planner.study.checks.references import Parts, check_references
-from planner.study.checks.timing import check_timing
-from planner.study.places import Loc, Place, Reading, read_record, shown
-from planner.study.read import KEYS, RESOLVED
+from planner.study.checks.register import check_parts
+from planner.study.parts import Parts
+from planner.study.places import Loc, Place, Reading, quoted, read_record
+from planner.study.read import KEYS
 from planner.study.records.base import Record, Sourced
 from planner.study.records.study import Study, StudyFile
+from planner.study.resolve import RESOLVED
 
 
 def _plain(value: Any) -> Any:
@@ -132,11 +130,7 @@ def parts_of(study: Study, place: Place, before: Study) -> Parts:
 def _findings_of(study: Study, place: Place, before: Study) -> list[Finding]:
     reading = Reading()
     parts = parts_of(study, place, before)
-    check_references(parts, reading)
-    check_fit(parts, reading)
-    check_timing(parts, reading)
-    check_phases(parts, reading)
-    check_plausible(parts, reading)
+    check_parts(parts, reading)
     return reading.findings
 
 
@@ -188,7 +182,7 @@ def patched(study: Study, patches: tuple[Patch, ...], name: str) -> tuple[Study 
     data = _applied(study, edits)
     _label(study, data, edits, name, changes)
     changed = _changed(study, edits)
-    file = f"{study.study} with {shown(shortened(name))}"
+    file = f"{study.study} with {quoted(shortened(name))}"
     place = _PatchedPlace(file, dict.fromkeys(_every_loc(data), 1), (), study, changed)
     result = read_record(Study, data, place, reading)
     if edits.removed and result is not None:

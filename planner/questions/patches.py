@@ -16,7 +16,7 @@ from pydantic import Field
 
 from planner.errors import Finding
 from planner.questions.paths import addressed, parts_within, path_of
-from planner.study.places import Loc, Place, Reading, read_record, shown
+from planner.study.places import Loc, Place, Reading, quoted, read_record, unquoted
 from planner.study.records.base import Name, Record
 from planner.study.records.buildout import BuildOut, CapitalLimit, Electricity, LeadTimes, SpendCommitment, TariffStep
 from planner.study.records.inventory import Price
@@ -75,8 +75,8 @@ class Change:
     def __str__(self) -> str:
         """The change as people write it."""
         if self.action == "set":
-            return f"{self.path} = {shown(self.value, bare=True) or 'null'}"
-        return f"{self.action} {self.path}" + (f": {shown(self.value, bare=True)}" if self.action == "add" else "")
+            return f"{self.path} = {unquoted(self.value) or 'null'}"
+        return f"{self.action} {self.path}" + (f": {unquoted(self.value)}" if self.action == "add" else "")
 
 
 @dataclass(frozen=True)
@@ -105,7 +105,7 @@ def patch_of(data: object, place: Place, reading: Reading) -> Patch | None:
 
 
 def _written(place: Place, loc: Loc, name: str, *further: int | str) -> str:
-    return f"{place.at(*loc, *further)} of {shown(name)}"
+    return f"{place.at(*loc, *further)} of {quoted(name)}"
 
 
 def read_patch(path: Path, reading: Reading) -> Patch | None:
@@ -116,10 +116,10 @@ def read_patch(path: Path, reading: Reading) -> Patch | None:
 
 def patch_of_text(text: str, reading: Reading) -> Patch | None:
     """A patch of one `path=value`: numbers, true, null, lists and fields as in JSON or YAML, anything else is text."""
-    where = f"--set {shown(text)}"
+    where = f"--set {quoted(text)}"
     equals = next((n for n, c in enumerate(text) if c == "=" and text.count("[", 0, n) == text.count("]", 0, n)), 0)
     if not text[:equals].strip():
-        reading.error(where, "path=value", shown(text), "write it in quotes, as in --set 'demand[*,london]=x1.2'")
+        reading.error(where, "path=value", quoted(text), "write it in quotes, as in --set 'demand[*,london]=x1.2'")
         return None
     before = len(reading.findings)
     value = value_of(text[equals + 1 :].strip(), where, reading)
@@ -160,7 +160,7 @@ def edits_of(study: Study, patches: Iterable[Patch], reading: Reading) -> Edits:
                 else:
                     reading.error(change.where, "a list", path_of(study, loc), "name a list, or use `set`")
             elif (cure := _as_factor(change.value, loc, value)) is not None:
-                reading.error(change.where, "a value, or a factor as in x1.2", shown(change.value), cure)
+                reading.error(change.where, "a value, or a factor as in x1.2", quoted(change.value), cure)
             elif (factor := factor_of(change.value)) is None or isinstance(value, str):
                 edits.values.setdefault(loc, []).append((change.value, change))
             else:
@@ -237,7 +237,7 @@ def _check_conflicts(study: Study, edits: Edits, reading: Reading) -> None:
 
     def report(loc: Loc, *two: tuple[str, Change]) -> None:
         (where, kind), (at, other) = sorted(((change.where, kind) for kind, change in two), reverse=True)
-        got = f"{shown(kind, bare=True)} here, and {shown(other, bare=True)} at {at}"
+        got = f"{unquoted(kind)} here, and {unquoted(other)} at {at}"
         fix = "leave one of them out: what patches do together must not depend on their order"
         findings.setdefault((where, at), Finding(where, f"one change of {path_of(study, loc)}", got, fix))
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from fnmatch import fnmatchcase
 from typing import Any
 
-from planner.study.places import Loc, Reading, listed, near_miss, shown
+from planner.study.places import Loc, Reading, listed, near_miss, quoted
 from planner.study.read import KEYS
 from planner.study.records.base import Record
 from planner.study.records.buildout import BuildOut, Electricity, TariffStep
@@ -95,7 +95,7 @@ def addressed(study: Study, path: str, where: str, reading: Reading) -> list[tup
     steps = _steps(path)
     if steps is None:
         fix = "write field.field, and elements of a list by name: tiers[chat].survive[0].serve_fraction"
-        reading.error(where, "a path into the study", shown(path), fix)
+        reading.error(where, "a path into the study", quoted(path), fix)
         return []
     spots: list[tuple[Loc, object]] = [((), study)]
     for n, (name, bracketed) in enumerate(steps):
@@ -119,7 +119,7 @@ def addressed(study: Study, path: str, where: str, reading: Reading) -> list[tup
         if exact and not _is_pattern(name):
             numbers = ", ".join(f"[{loc[-1]}]" for loc in exact[:4])
             fix = f"write its number, one of {numbers}, or * for all"
-            reading.error(where, f"one element of {so_far}", f"{len(exact)} called {shown(name)}", fix)
+            reading.error(where, f"one element of {so_far}", f"{len(exact)} called {quoted(name)}", fix)
             return []
         is_last = n == len(steps) - 1
         spots = chosen if is_last else [(loc, item) for loc, item in chosen if parts_within(item)]
@@ -163,7 +163,7 @@ def _leads_nowhere(
         what, fix = f"a field of {so_far}", f"the fields here are: {listed(known, 40)}"
     else:
         what, fix = f"a path that ends at {so_far}", "shorten the path"
-    reading.error(where, what, shown(name) + near_miss(name, known), fix)
+    reading.error(where, what, quoted(name) + near_miss(name, known), fix)
 
 
 def path_of(study: Study, loc: Loc) -> str:

@@ -10,8 +10,7 @@ from planner.errors import Finding, InputError
 from planner.plan.file import canonical
 from planner.questions.patched import patched
 from planner.questions.patches import Patch, patch_of, read_patch
-from planner.study.places import Place, Reading, shown
-from planner.study.read import sorted_findings
+from planner.study.places import Place, Reading, quoted, sorted_findings
 from planner.study.records.study import Study
 from planner.study.tables import read_yaml
 
@@ -58,18 +57,20 @@ def read_axes(path: Path, reading: Reading) -> list[tuple[Patch, ...]]:
     data, place = document
     for name in data:
         if name != "axes":
-            reading.error(place.at(name), "a known field", shown(name), "the only field here is axes")
+            reading.error(place.at(name), "a known field", quoted(name), "the only field here is axes")
     axes = data.get("axes")
     if not isinstance(axes, dict) or not axes:
         fix = "write `axes:`, below it a name, and below that patches after `- `"
-        reading.error(place.at("axes"), "axes with patches", shown(axes), fix)
+        reading.error(place.at("axes"), "axes with patches", quoted(axes), fix)
         return []
     return [_axis(name, items, place, path, reading) for name, items in axes.items()]
 
 
 def _axis(name: str, items: object, place: Place, path: Path, reading: Reading) -> tuple[Patch, ...]:
     if not isinstance(items, list) or not items:
-        reading.error(place.at("axes", name), "a list of patches", shown(items), "write each after `- `, with its name")
+        reading.error(
+            place.at("axes", name), "a list of patches", quoted(items), "write each after `- `, with its name"
+        )
         return ()
     patches = []
     for i, item in enumerate(items):
@@ -80,7 +81,7 @@ def _axis(name: str, items: object, place: Place, path: Path, reading: Reading) 
         if patch is not None:
             patches.append(patch)
     for twice in _twice(patches):
-        reading.error(place.at("axes", name), "each name once in an axis", shown(twice), "rename one of them")
+        reading.error(place.at("axes", name), "each name once in an axis", quoted(twice), "rename one of them")
     return tuple(patches)
 
 
@@ -118,7 +119,7 @@ def variants_of(
     every = tuple(by_key.values())
     for name in _twice(every):
         fix = "give each change a name of its own"
-        raise InputError([Finding("whatif", "variants with different names", f"two called {shown(name)}", fix)])
+        raise InputError([Finding("whatif", "variants with different names", f"two called {quoted(name)}", fix)])
     if len(every) > most:
         sizes = " x ".join(str(len(axis)) for axis in axes)
         fix = "leave out levels of an axis, ask in several matrices, or raise --most"

@@ -1,14 +1,17 @@
 """`check --coverage`: what the figures of a study are, how they are known, how old they are, and what is missing."""
 
-from collections import Counter, defaultdict
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
-from planner.review.report import Section
+from planner.review.report import Column, Section, frame_section
 from planner.study.latency import reaches
 from planner.study.read import read_coverage
 from planner.study.records.base import Sourced
 from planner.study.records.serving import ModelFacts
 from planner.study.records.study import Study
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 OLD_MONTHS = 12
 MOST_SOURCES = 4
@@ -28,71 +31,72 @@ def coverage_sections(study: Study) -> tuple[Section, ...]:
 
 def _prices(study: Study) -> Section:
     """Prices by provider: how they are known, and their age."""
-    rows = []
+    import pandas as pd
+
     provider_of = {site.id: site.provider for site in study.sites}
-    of = {price.offer_id: provider_of.get(price.site, price.site) for price in study.prices}
-    for provider in sorted(set(of.values())):
-        mine = [price for price in study.prices if of[price.offer_id] == provider]
-        by_evidence = Counter(price.evidence for price in mine)
-        dates = sorted(price.as_of for price in mine)
-        months = [(study.today.year - int(d[:4])) * 12 + study.today.month - int(d[5:7] or 1) for d in dates]
-        known = ", ".join(f"{n} {evidence}" for evidence, n in sorted(by_evidence.items()))
-        rows.append((provider, len(mine), known, dates[0], dates[-1], sum(age > OLD_MONTHS for age in months)))
-    return Section(
-        "PRICES",
-        (f"old: more than {OLD_MONTHS} months before {study.today}; a year alone counts from January",),
-        ("provider", "prices", "how known", "oldest", "newest", "old"),
-        tuple(rows),
+    rows = [(provider_of.get(price.site, price.site), price.evidence, price.as_of) for price in study.prices]
+    prices = pd.DataFrame(rows, columns=["provider", "evidence", "as_of"])
+    prices["old"] = [_age_months(study, as_of) > OLD_MONTHS for as_of in prices["as_of"]]
+    by_provider = prices.groupby("provider")
+    table = by_provider.agg(
+        prices=("as_of", "size"),
+        how_known=("evidence", _counts),
+        oldest=("as_of", "min"),
+        newest=("as_of", "max"),
+        old=("old", "sum"),
     )
+    lines = (f"old: more than {OLD_MONTHS} months before {study.today}; a year alone counts from January",)
+    return frame_section("PRICES", lines, table.reset_index(), zero=0)
+
+
+def _age_months(study: Study, as_of: str) -> int:
+    return (study.today.year - int(as_of[:4])) * 12 + study.today.month - int(as_of[5:7] or 1)
+
+
+def _counts(evidence: "pd.Series[str]") -> str:
+    return ", ".join(f"{n} {kind}" for kind, n in evidence.value_counts().sort_index().items())
 
 
 def _round_trips(study: Study) -> Section:
     """Pairs of origin and site by how the round trip is known."""
+    import pandas as pd
+
     provider_of = {site.id: site.provider for site in study.sites}
-    ways = Counter((provider_of[site], reach.evidence) for (_, site), reach in reaches(study).items())
-    kinds = sorted({how for _, how in ways})
-    providers = sorted({provider for provider, _ in ways})
-    return Section(
-        "ROUND TRIPS",
-        ("pairs of origin and site, by how the round trip is known",),
-        ("provider", *kinds),
-        tuple((provider, *(ways[provider, how] or "" for how in kinds)) for provider in providers),
-    )
+    pairs = [(provider_of[site], reach.evidence) for (_, site), reach in reaches(study).items()]
+    frame = pd.DataFrame(pairs, columns=["provider", "evidence"])
+    table = pd.crosstab(frame["provider"], frame["evidence"]).reset_index()
+    return frame_section("ROUND TRIPS", ("pairs of origin and site, by how the round trip is known",), table)
 
 
 def _no_price() -> Section:
     """What has a price meter and no price that can be stated."""
-    missing = read_coverage()
-    lacking = Counter((row["provider"], row["machine_type"], row["missing"]) for row in missing)
-    return Section(
-        "NO PRICE",
-        ("machine types with a price meter in a region and no price: left out, not invented",),
-        ("provider", "machine type", "what is missing", "regions"),
-        tuple((*key, n) for key, n in sorted(lacking.items())),
-        data=missing,
-    )
+    import pandas as pd
+
+    missing = pd.DataFrame(read_coverage()).rename(columns={"missing": "what_is_missing"})
+    table = missing.groupby(["provider", "machine_type", "what_is_missing"]).size().reset_index(name="regions")
+    lines = ("machine types with a price meter in a region and no price: left out, not invented",)
+    return frame_section("NO PRICE", lines, table, read_coverage())
 
 
 def _models(study: Study) -> Section:
     """Public facts of the models: what the estimator and the check of memory reckon with."""
-    rows = []
-    for model in study.models:
-        f = model.facts
-        about = f"{f.evidence}, {f.as_of}"
-        rows.append((model.model, *_size(f), _attention(f), _experts(f), f"{f.context_limit_tokens:,}", about))
-    return Section(
-        "MODELS",
-        (),
-        ("model", "parameters", "active", "layers", "attention", "experts", "context", "known"),
-        tuple(rows),
-        data=[{"model": model.model, **model.facts.model_dump()} for model in study.models],
+    columns = (
+        Column("model"),
+        Column("parameters", lambda row: f"{row.facts.parameters / 1e9:,.1f} B"),
+        Column("active", lambda row: f"{row.facts.active_parameters / 1e9:,.1f} B"),
+        Column("layers", lambda row: _layers(row.facts)),
+        Column("attention", lambda row: _attention(row.facts)),
+        Column("experts", lambda row: _experts(row.facts)),
+        Column("context", lambda row: f"{row.facts.context_limit_tokens:,}"),
+        Column("known", lambda row: f"{row.facts.evidence}, {row.facts.as_of}"),
     )
+    facts = [{"model": model.model, **model.facts.model_dump()} for model in study.models]
+    return Section("MODELS", (), columns, study.models, data=facts)
 
 
-def _size(f: ModelFacts) -> tuple[str, str, str]:
+def _layers(f: ModelFacts) -> str:
     full = f"{f.layers}" if f.full_attention_layers is None else f"{f.layers}, {f.full_attention_layers} full"
-    window = f", others {f.windowed_attention_tokens} tokens" if f.windowed_attention_tokens else ""
-    return f"{f.parameters / 1e9:,.1f} B", f"{f.active_parameters / 1e9:,.1f} B", full + window
+    return full + (f", others {f.windowed_attention_tokens} tokens" if f.windowed_attention_tokens else "")
 
 
 def _attention(f: ModelFacts) -> str:
@@ -106,24 +110,16 @@ def _experts(f: ModelFacts) -> str:
 
 def _machine_types(study: Study) -> Section:
     """What one machine of each type is."""
-    return Section(
-        "MACHINE TYPES",
-        (),
-        ("machine type", "provider", "accelerators", "GiB each", "kW", "quota", "known"),
-        tuple(
-            (
-                m.name,
-                m.provider,
-                f"{m.accelerators} {m.accelerator}",
-                f"{m.memory_gib_per_accelerator:,.1f}",
-                f"{m.power_kw:g}" if m.power_kw is not None else "",
-                ", ".join(f"{n:g} {unit}" for unit, n in sorted(m.quota_units.items())),
-                f"{m.evidence}, {m.as_of}",
-            )
-            for m in study.machine_types
-        ),
-        data=[m.model_dump() for m in study.machine_types],
+    columns = (
+        Column("machine type", lambda m: m.name),
+        Column("provider"),
+        Column("accelerators", lambda m: f"{m.accelerators} {m.accelerator}"),
+        Column("GiB each", lambda m: f"{m.memory_gib_per_accelerator:,.1f}"),
+        Column("kW", lambda m: f"{m.power_kw:g}" if m.power_kw is not None else ""),
+        Column("quota", lambda m: ", ".join(f"{n:g} {unit}" for unit, n in sorted(m.quota_units.items()))),
+        Column("known", lambda m: f"{m.evidence}, {m.as_of}"),
     )
+    return Section("MACHINE TYPES", (), columns, study.machine_types)
 
 
 def sourced(study: Study) -> Iterator[tuple[str, Sourced]]:
@@ -137,21 +133,13 @@ def sourced(study: Study) -> Iterator[tuple[str, Sourced]]:
 
 
 def _sources(study: Study) -> Section:
-    """Every source, by what it is the source of."""
-    dates: dict[tuple[str, str, str], list[str]] = defaultdict(list)
-    for kind, row in sourced(study):
-        dates[kind, row.evidence, row.source].append(row.as_of)
-    found = [
-        (kind, evidence, len(days), min(days), max(days), source) for (kind, evidence, source), days in dates.items()
-    ]
-    found.sort(key=lambda row: (row[0], -row[2], row))
-    columns = ("of", "evidence", "figures", "oldest", "newest", "source")
-    kinds = sorted({row[0] for row in found})
-    kept = [row for kind in kinds for row in [row for row in found if row[0] == kind][:MOST_SOURCES]]
-    return Section(
-        "SOURCES",
-        (f"of each kind the {MOST_SOURCES} sources of most figures; all {len(found)}: --format json",),
-        columns,
-        tuple(kept),
-        data=[dict(zip(columns, source, strict=True)) for source in found],
-    )
+    """Every source, by what it is the source of: those of most figures first."""
+    import pandas as pd
+
+    rows = [(kind, row.evidence, row.source, row.as_of) for kind, row in sourced(study)]
+    figures = pd.DataFrame(rows, columns=["of", "evidence", "source", "as_of"]).groupby(["of", "evidence", "source"])
+    table = figures.agg(figures=("as_of", "size"), oldest=("as_of", "min"), newest=("as_of", "max")).reset_index()
+    table = table[["of", "evidence", "figures", "oldest", "newest", "source"]]
+    table = table.sort_values(["of", "figures", "evidence", "oldest"], ascending=[True, False, True, True])
+    lines = (f"of each kind the {MOST_SOURCES} sources of most figures; all {len(table)}: --format json",)
+    return frame_section("SOURCES", lines, table.groupby("of").head(MOST_SOURCES), table.to_dict("records"))

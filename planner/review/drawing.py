@@ -113,13 +113,11 @@ def _breaks(what: str, goes_on: float | None) -> str:
 
 def _placements(p: Problem, running: Running | None) -> dict[str, list[str]]:
     """Workload -> placements that serve it from any origin, in a failure."""
-    found: dict[str, dict[str, None]] = {}
+    serving: dict[str, set[str]] = {}
     for w, o in p.flows:
-        for e in p.edges_in_failure[w, o]:
-            if running is None or e in running[w, o]:
-                found.setdefault(w, {})[e] = None
-        found.setdefault(w, {})
-    return {w: sorted(names) for w, names in found.items()}
+        edges = p.edges_in_failure[w, o]
+        serving.setdefault(w, set()).update(e for e in edges if running is None or e in running[w, o])
+    return {w: sorted(names) for w, names in serving.items()}
 
 
 def _drawn(component: str, needs: Mapping[str, list[Needs]], special: set[str]) -> str:
@@ -136,8 +134,8 @@ def _kind_of_placement(placement: str, needs: Mapping[str, list[Needs]], special
     """What is drawn of a placement's needs; itself first where the study names it."""
     below = [leaf for part in needs[placement] for leaf in leaves(part)]
     kinds = {kind_and_name(c)[0] for c in below}
-    shown = (*CONTAINERS, next((kind for kind in STACKS if kind in kinds), ""))  # a version stands for its stack
-    drawn = {_drawn(c, needs, special) for c in below if kind_and_name(c)[0] in shown or c in special}
+    in_label = (*CONTAINERS, next((kind for kind in STACKS if kind in kinds), ""))  # a version stands for its stack
+    drawn = {_drawn(c, needs, special) for c in below if kind_and_name(c)[0] in in_label or c in special}
     return (*((placement,) if placement in special else ()), *sorted(drawn))
 
 
@@ -167,8 +165,8 @@ def _mermaid(picture: _Picture) -> str:
         mark = f":::{look}" if look in (SINGLE, PAIR) else ""
         lines.append(f'  {ids[key]}{opened}"{label(_said(text))}"{closed}{mark}')
     for start, end, said in picture.edges:
-        way = f'-. "{label(said)}" .->' if said else "-->"
-        lines.append(f"  {ids[start]} {way} {ids[end]}")
+        arrow = f'-. "{label(said)}" .->' if said else "-->"
+        lines.append(f"  {ids[start]} {arrow} {ids[end]}")
     lines.append("  classDef single fill:#f8d0d0,stroke:#a01010,stroke-width:3px,color:#000000")
     lines.append("  classDef pair fill:#fdf0c8,stroke:#a07010,color:#000000")
     return "\n".join(lines) + "\n"
@@ -176,10 +174,10 @@ def _mermaid(picture: _Picture) -> str:
 
 def _dot(picture: _Picture) -> str:
     def label(text: str) -> str:
-        shown = "".join(c if c.isprintable() else f"\\x{ord(c):02x}" for c in text)
+        text = "".join(c if c.isprintable() else f"\\x{ord(c):02x}" for c in text)
         for character, instead in (("&", "&amp;"), ("\\", "\\\\"), ('"', '\\"')):
-            shown = shown.replace(character, instead)
-        return f'"{shown}"'
+            text = text.replace(character, instead)
+        return f'"{text}"'
 
     looks = {
         SINGLE: ' style="filled" fillcolor="#f8d0d0" color="#a01010" penwidth="3"',

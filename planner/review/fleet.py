@@ -1,109 +1,131 @@
-"""Which machines: by pool held, lent, ordered, used; by provider and by accelerator."""
+"""Which machines: by pool held, lent, ordered, used; by provider and by accelerator; by period."""
 
 from collections import Counter, defaultdict
-from typing import Any
+from dataclasses import dataclass
 
-from planner.problem.problem import Decisions, Problem, State, fullest_hour
+from planner.plan.in_hand import Plan
+from planner.problem.problem import fullest_hour
 from planner.problem.rules.formulas import machines_held_or_bought, units_active
-from planner.review.report import MOST_ROWS, Section, percent, usd
+from planner.review.failures import hour_text
+from planner.review.report import Column, Section, percent, usd
+from planner.review.traffic import traffic_table
 from planner.study.calendar import spans, touches
-from planner.study.dependencies import NORMAL
-from planner.study.records.plan import PlanFile
 from planner.study.records.study import Claim
 
 
-def fleet_section(plan: PlanFile, p: Problem, x: Decisions) -> Section:
+@dataclass(frozen=True)
+class PoolMachines:
+    """The machines of a pool in the hour of most requests.
+
+    Parameters
+    ----------
+    lent_machines : by whom they are lent to
+    ordered_machines : by offer
+    replicas : by placement
+    used_machines : on which these replicas run
+    usd_per_hour : of what is ordered
+    """
+
+    pool: str
+    city: str
+    accelerator: str
+    held_machines: int
+    lent_machines: dict[str, int]
+    ordered_machines: dict[str, int]
+    replicas: dict[str, int]
+    used_machines: float
+    usd_per_hour: float
+
+    @property
+    def machines(self) -> int:
+        """Held and ordered."""
+        return self.held_machines + sum(self.ordered_machines.values())
+
+
+def fleet_section(plan: Plan) -> Section:
     """Machines by pool; shares of requests by provider; accelerators in all."""
-    h = fullest_hour(p)
-    units = {b: round(n) for b in sorted({row.offer for row in plan.purchases}) if (n := units_active(p, x, b, h))}
+    p, study = plan.problem, plan.study
+    called = {offer.id: offer.offer for offer in study.offers}
+    per_machine = {machine.name: machine.accelerators for machine in study.machine_types}
+    machine_type_of = {pool.id: pool.machine_type for pool in study.pools}
+    every = _pools(plan)
+    rows = [row for row in every if row.machines]
+    accelerators: Counter[str] = Counter()
+    for row in rows:
+        accelerators[row.accelerator] += row.machines * per_machine[machine_type_of[row.pool]]
+    largest_first = sorted(accelerators.items(), key=lambda item: (-item[1], item[0]))
+    lines = (
+        *_by_provider(plan, rows),
+        *hour_text(p),
+        f"accelerators: {', '.join(f'{n:,} {name}' for name, n in largest_first) or 'none'}",
+        *(_lent(claim) for claim in study.claims if claim.machines),
+    )
+
+    def by_model(row: PoolMachines) -> str:
+        replicas: Counter[str] = Counter()
+        for e, n in row.replicas.items():
+            replicas[p.model_of[e]] += n
+        return ", ".join(f"{n} {model}" for model, n in sorted(replicas.items()))
+
+    columns = (
+        Column("pool"),
+        Column("held", lambda row: row.held_machines),
+        Column("lent", lambda row: sum(row.lent_machines.values()) or None),
+        Column("ordered", lambda row: " + ".join(f"{n} {called[b]}" for b, n in row.ordered_machines.items())),
+        Column("used", lambda row: f"{row.used_machines:,.1f}"),
+        Column("USD/h", lambda row: usd(row.usd_per_hour)),
+        Column("replicas", by_model),
+    )
+    return Section("FLEET", lines, columns, rows, data=every, most=None)
+
+
+def _pools(plan: Plan) -> list[PoolMachines]:
+    p, x, h = plan.problem, plan.decisions, fullest_hour(plan.problem)
+    period = next(span for span in spans(plan.study) if span.name == p.period_of[h])
+    units = {b: round(units_active(p, x, b, h)) for b in sorted({row.offer for row in plan.file.purchases})}
     city_of = {site.id: site.city for site in plan.study.sites}
-    called = {offer.id: offer.offer for offer in plan.study.offers}
-    machine_of = {machine.name: machine for machine in plan.study.machine_types}
-    lent_to: dict[str, Counter[str]] = defaultdict(Counter)
+    accelerator_of = {machine.name: machine.accelerator for machine in plan.study.machine_types}
+    lent: dict[str, Counter[str]] = defaultdict(Counter)
     for claim in plan.study.claims:
-        if touches(claim.from_day, claim.until, next(t for t in spans(plan.study) if t.name == p.period_of[h])):
-            lent_to[claim.pool][claim.lent_to] += claim.machines
-    rows: list[tuple[Any, ...]] = []
-    data: list[dict[str, Any]] = []
-    machines_of: Counter[str] = Counter()
-    chips: Counter[str] = Counter()
+        if touches(claim.from_day, claim.until, period):
+            lent[claim.pool][claim.lent_to] += claim.machines
+    rows = []
     for pool in sorted(plan.study.pools, key=lambda pool: pool.id):
-        q, machine = pool.id, machine_of[pool.machine_type]
-        held = int(p.held_machines[q, p.period_of[h]])
-        bought = {b: units[b] * p.machines_per_unit[b] for b in p.offers_of[q] if b in units}
-        data.append(
-            {
-                "pool": q,
-                "city": city_of[pool.site],
-                "accelerator": machine.accelerator,
-                "held_machines": held,
-                "lent_machines": dict(sorted(lent_to[q].items())),
-                "ordered_machines": bought,
-                "replicas": {e: int(x.replicas[e, h]) for e in p.on_pool[q] if x.replicas[e, h]},
-            }
-        )
-        if not held and not bought:
-            continue
-        machines_of[q] = held + sum(bought.values())
-        chips[machine.accelerator] += machines_of[q] * machine.accelerators
-        used = sum(p.machines_per_replica[e] * x.replicas[e, h] for e in p.on_pool[q])
-        hourly = sum(n * p.price_usd_per_machine_hour[b] for b, n in bought.items())
-        by_model: dict[str, float] = defaultdict(float)
-        for e in p.on_pool[q]:
-            by_model[p.model_of[e]] += x.replicas[e, h]
+        q = pool.id
+        ordered = {b: units[b] * p.machines_per_unit[b] for b in p.offers_of[q] if units.get(b)}
         rows.append(
-            (
-                q,
-                held,
-                sum(lent_to[q].values()) or None,
-                " + ".join(f"{n} {called[b]}" for b, n in bought.items()),
-                f"{used:,.1f}",
-                usd(hourly),
-                ", ".join(f"{int(n)} {model}" for model, n in sorted(by_model.items()) if n),
+            PoolMachines(
+                pool=q,
+                city=city_of[pool.site],
+                accelerator=accelerator_of[pool.machine_type],
+                held_machines=int(p.held_machines[q, p.period_of[h]]),
+                lent_machines=dict(sorted(lent[q].items())),
+                ordered_machines=ordered,
+                replicas={e: int(x.replicas[e, h]) for e in p.on_pool[q] if x.replicas[e, h]},
+                used_machines=sum(p.machines_per_replica[e] * x.replicas[e, h] for e in p.on_pool[q]),
+                usd_per_hour=sum(n * p.price_usd_per_machine_hour[b] for b, n in ordered.items()),
             )
         )
-    counted = ", ".join(f"{n:,} {name}" for name, n in sorted(chips.items(), key=lambda c: (-c[1], c[0])))
-    return Section(
-        "FLEET",
-        (
-            *_by_provider(plan, p, x, rows, units),
-            *((f"in {h}, the hour of most requests, of {len(p.hours)}",) if len(p.hours) > 1 else ()),
-            f"accelerators: {counted or 'none'}",
-            *(_lent(claim) for claim in plan.study.claims if claim.machines),
-        ),
-        ("pool", "held", "lent", "ordered", "used", "USD/h", "replicas"),
-        tuple(rows),
-        data=data,
-    )
+    return rows
 
 
-def over_time_section(plan: PlanFile, p: Problem, x: Decisions, all_rows: bool) -> tuple[Section, ...]:
-    """Machines of each pool, and power that is built, by period; no section where there is one period."""
-    if len(p.periods) == 1:
-        return ()
-    hours = {t: [h for h in p.hours if p.period_of[h] == t] for t in p.periods}
-    there = {q: [max(float(machines_held_or_bought(p, x, q, h)) for h in hours[t]) for t in p.periods] for q in p.pools}
-    rows = [(q, *(f"{n:,.0f}" for n in machines)) for q, machines in sorted(there.items()) if any(machines)]
-    rows += [("all", *(f"{sum(column):,.0f}" for column in zip(*there.values(), strict=True)))]
-    built = {m.id: m for m in plan.study.build_outs if m.id in p.build_outs}
-    power = [[m.power_mw * float(units_active(p, x, m.id, hours[t][0])) for t in p.periods] for m in built.values()]
-    if power and any(map(any, power)):
-        rows += [("built, MW", *(f"{sum(column):g}" for column in zip(*power, strict=True)))]
-    wanted = [max(sum(p.demand_requests_per_second[w, o, h] for w, o in p.flows) for h in hours[t]) for t in p.periods]
-    rows += [("requests/s wanted", *(f"{n:,.4g}" for n in wanted))]
-    kept = rows if all_rows else [*rows[:MOST_ROWS], *rows[max(MOST_ROWS, len(there)) :]]
-    ends = [h for h in plan.study.holdings if h.until is not None and h.until <= plan.study.horizon.last_day]
-    return (
-        Section(
-            "FLEET OVER TIME",
-            ("machines held and bought, those rented by the hour in the fullest hour of each period",),
-            ("pool", *p.periods),
-            tuple(kept),
-            len(rows) - len(kept),
-            tuple(f"{h.machines} of {h.pool} held end on {h.until}" for h in ends),
-            {"machines": {q: dict(zip(p.periods, machines, strict=True)) for q, machines in sorted(there.items())}},
-        ),
-    )
+def _by_provider(plan: Plan, rows: list[PoolMachines]) -> list[str]:
+    """Machines held and ordered, the share of requests, and the cities of every provider."""
+    p, site_of = plan.problem, {site.id: site for site in plan.study.sites}
+    requests = traffic_table(plan).groupby("provider")["requests_per_second"].sum()
+    pools: dict[str, list[PoolMachines]] = defaultdict(list)
+    for row in rows:
+        pools[p.provider_of[row.pool]].append(row)
+    lines = []
+    for provider in sorted(pools.keys() | set(requests.index)):
+        held = sum(row.held_machines for row in pools[provider])
+        ordered = sum(sum(row.ordered_machines.values()) for row in pools[provider])
+        share = requests.get(provider, 0.0) / requests.sum() if requests.sum() else 0.0
+        sites = [site_of[p.site_of[row.pool]] for row in pools[provider]]
+        cities = ", ".join(dict.fromkeys(f"{site.site} ({site.city})" for site in sites))
+        line = f"{provider}: {held} held, {ordered} ordered, {percent(share)} of requests in normal operation"
+        lines.append(line + (f"; in {cities}" if cities else ""))
+    return lines
 
 
 def _lent(claim: Claim) -> str:
@@ -112,27 +134,37 @@ def _lent(claim: Claim) -> str:
     return f"lent: {claim.machines} of {claim.pool} to {claim.lent_to}, {back}"
 
 
-def _by_provider(
-    plan: PlanFile, p: Problem, x: Decisions, rows: list[tuple[Any, ...]], units: dict[str, int]
-) -> tuple[str, ...]:
-    """Machines held and ordered, the share of requests, and the cities of every provider."""
-    site_of = {site.id: site for site in plan.study.sites}
-    cities: dict[str, list[str]] = defaultdict(list)
-    s: State = (fullest_hour(p), NORMAL, 0.0)
-    totals: dict[str, list[float]] = defaultdict(lambda: [0.0, 0.0, 0.0])
-    all_served = sum(x.traffic[w, o, e, s] for w, o in p.flows for e in p.edges[w, o])
-    for q, held, *_ in rows:
-        provider, site = p.provider_of[q], site_of[p.site_of[q]]
-        totals[provider][0] += held
-        cities[provider].append(f"{site.site} ({site.city})")
-    for b, n in units.items():
-        totals[p.provider_of[p.pool_of[b]]][1] += n * p.machines_per_unit[b]
-    for w, o in p.flows:
-        for e in p.edges[w, o]:
-            totals[p.provider_of[p.pool_of[e]]][2] += x.traffic[w, o, e, s]
-    return tuple(
-        f"{provider}: {held:.0f} held, {new:.0f} ordered, "
-        f"{percent(share / all_served if all_served else 0.0)} of requests in normal operation"
-        + (f"; in {', '.join(dict.fromkeys(cities[provider]))}" if cities[provider] else "")
-        for provider, (held, new, share) in sorted(totals.items())
+def over_time_section(plan: Plan) -> Section | None:
+    """Machines of each pool, and power that is built, by period; no section where there is one period."""
+    p, x = plan.problem, plan.decisions
+    if len(p.periods) == 1:
+        return None
+    hours = {t: [h for h in p.hours if p.period_of[h] == t] for t in p.periods}
+    machines: dict[str, dict[str, float]] = {}
+    for q in sorted(p.pools):
+        machines[q] = {t: max(float(machines_held_or_bought(p, x, q, h)) for h in hours[t]) for t in p.periods}
+    built = [m for m in plan.study.build_outs if m.id in p.build_outs]
+    total, power_mw, wanted = {}, {}, {}
+    for t in p.periods:
+        total[t] = sum(by_period[t] for by_period in machines.values())
+        power_mw[t] = sum(m.power_mw * float(units_active(p, x, m.id, hours[t][0])) for m in built)
+        wanted[t] = max(sum(p.demand_requests_per_second[w, o, h] for w, o in p.flows) for h in hours[t])
+    totals = {"all": (total, ",.0f"), "built, MW": (power_mw, "g"), "requests/s wanted": (wanted, ",.4g")}
+    if not any(power_mw.values()):
+        del totals["built, MW"]
+    rows = [(q, by_period, ",.0f") for q, by_period in machines.items() if any(by_period.values())]
+    rows += [(name, by_period, written) for name, (by_period, written) in totals.items()]
+
+    def column(t: str) -> Column:
+        return Column(t, lambda row: format(row[1][t], row[2]))
+
+    ends = [h for h in plan.study.holdings if h.until is not None and h.until <= plan.study.horizon.last_day]
+    return Section(
+        "FLEET OVER TIME",
+        ("machines held and bought, those rented by the hour in the fullest hour of each period",),
+        (Column("pool", lambda row: row[0]), *map(column, p.periods)),
+        rows,
+        tuple(f"{h.machines} of {h.pool} held end on {h.until}" for h in ends),
+        data={"machines": machines},
+        always=lambda row: row[0] in totals,
     )

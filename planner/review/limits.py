@@ -1,16 +1,20 @@
 """What gateways must enforce when they fail over by themselves, and what that costs."""
 
-from planner.problem.problem import Decisions, Problem
+from dataclasses import dataclass
+
+from planner.plan.in_hand import Plan
+from planner.problem.decisions import Decisions
+from planner.problem.problem import Problem, State
 from planner.problem.rules.formulas import available, requests_per_second
-from planner.problem.rules.reserves import reserved_edges
-from planner.review.report import MOST_ROWS, Section, percent, short_failure, usd
+from planner.problem.rules.gateway_limits import reserved_edges
+from planner.review.report import Column, Section, percent, short_failure, usd
 from planner.study.dependencies import NORMAL
 from planner.study.records.plan import PlanFile
 
 LINES = (
     "requests/s that a gateway sends over a route at most, at any time: without these limits a tier that may be shed "
-    "takes the room of one that may not",
-    "weights are in proportion to the limits, in normal operation too; share: of the workload and origin; room: "
+    "takes the headroom of one that may not",
+    "weights are in proportion to the limits, in normal operation too; share: of the workload and origin; headroom: "
     "limit over traffic in normal operation; a placement lost in part gets that part of its weight and its limit",
 )
 
@@ -29,41 +33,59 @@ def rescaling_lines(plan: PlanFile) -> tuple[str, ...]:
     )
 
 
-def limits_section(plan: PlanFile, p: Problem, x: Decisions, all_rows: bool) -> tuple[Section, ...]:
-    """LIMITS: what gateways must enforce, largest first; nothing where weights are chosen anew."""
+@dataclass(frozen=True)
+class RouteLimit:
+    """What a gateway may send over a route at most.
+
+    Parameters
+    ----------
+    normal_fraction : share of the workload and origin that takes the route in normal operation
+    most_used_requests_per_second, when_lost : in the failure in which most goes over it
+    """
+
+    workload: str
+    origin: str
+    placement: str
+    hour: str
+    limit_requests_per_second: float
+    normal_requests_per_second: float
+    normal_fraction: float
+    most_used_requests_per_second: float
+    when_lost: str
+
+
+def limits_section(plan: Plan) -> Section | None:
+    """What gateways must enforce, largest first; no section where weights are chosen anew."""
+    p, x, rows = plan.problem, plan.decisions, []
     if p.failover != "rescale":
-        return ()
-    rows, data = [], []
+        return None
     for (w, o, e, h), limit in sorted(x.reserve.items(), key=lambda row: (-row[1], row[0])):
-        usual = x.traffic[w, o, e, (h, NORMAL, 0.0)]
-        share = usual / requests_per_second(p, w, o, (h, NORMAL, 0.0))
-        fullest, when = _fullest(p, x, w, o, e, h)
-        data.append(
-            {
-                "workload": w,
-                "origin": o,
-                "placement": e,
-                "hour": h,
-                "limit_requests_per_second": limit,
-                "normal_requests_per_second": usual,
-                "most_used_requests_per_second": fullest,
-                "when_lost": when,
-            }
-        )
-        room = f"× {limit / usual:.2f}" if usual > 0 else ""
-        most = short_failure(when) if when != NORMAL else ""
-        rows.append((w, o, e, f"{limit:,.1f}", f"{usual:,.1f}", percent(share), room, f"{fullest:,.1f}", most))
-    kept = rows if all_rows else rows[:MOST_ROWS]
-    columns = ("workload", "origin", "placement", "limit req/s", "normal", "share", "room", "most used", "when lost")
-    return (Section("LIMITS", LINES, columns, tuple(kept), len(rows) - len(kept), data=data),)
+        normal: State = (h, NORMAL, 0.0)
+        usual = x.traffic[w, o, e, normal]
+        share = usual / requests_per_second(p, w, o, normal)
+        rows.append(RouteLimit(w, o, e, h, limit, usual, share, *_fullest(p, x, w, o, e, h)))
+    columns = (
+        Column("workload"),
+        Column("origin"),
+        Column("placement"),
+        Column("limit req/s", lambda row: f"{row.limit_requests_per_second:,.1f}"),
+        Column("normal", lambda row: f"{row.normal_requests_per_second:,.1f}"),
+        Column("share", lambda row: percent(row.normal_fraction)),
+        Column("headroom", _headroom),
+        Column("most used", lambda row: f"{row.most_used_requests_per_second:,.1f}"),
+        Column("when lost", lambda row: short_failure(row.when_lost) if row.when_lost != NORMAL else ""),
+    )
+    return Section("LIMITS", LINES, columns, rows)
+
+
+def _headroom(row: RouteLimit) -> str:
+    usual = row.normal_requests_per_second
+    return f"× {row.limit_requests_per_second / usual:.2f}" if usual > 0 else ""
 
 
 def _fullest(p: Problem, x: Decisions, w: str, o: str, e: str, h: str) -> tuple[float, str]:
     """The most that goes over a route in any state, and the failure in which it does."""
-    found = [(x.traffic[w, o, e, (h, f, p.deadlines_seconds[f][-1])], f) for f in p.failures if _living(p, w, o, e, f)]
-    most = max((value for value, _ in found), default=0.0)
-    return most, next((f for value, f in found if value >= most * (1 - 1e-9)), NORMAL)
-
-
-def _living(p: Problem, w: str, o: str, e: str, f: str) -> bool:
-    return available(p, e, f) > 0 and e in reserved_edges(p, w, o, f)
+    living = [f for f in p.failures if available(p, e, f) > 0 and e in reserved_edges(p, w, o, f)]
+    used = {f: x.traffic[w, o, e, (h, f, p.deadlines_seconds[f][-1])] for f in living}
+    most = max(used.values(), default=0.0)
+    return most, next((f for f, value in used.items() if value >= most * (1 - 1e-9)), NORMAL)

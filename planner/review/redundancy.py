@@ -19,17 +19,18 @@ def beyond_usd(plan: PlanFile, other: WithoutGoals | None) -> float | None:
 
 def redundancy_lines(plan: PlanFile) -> tuple[str, ...]:
     """Both figures, each with what it compares; one, where the plan without goals is on equal terms already."""
-    bare, equal = plan.without_goals, plan.on_equal_terms
-    whole = f"without survival goals {usd(bare.cost_usd)} USD: redundancy costs {_extra(plan, bare)}"
+    without, equal = plan.without_goals, plan.on_equal_terms
+    against_it = f"without survival goals {usd(without.cost_usd)} USD: redundancy costs {_extra(plan, without)}"
     if equal is None:
-        return (f"{whole}; on equal terms: not known, this plan does not say (plan again)",)
-    if equal.purchases == bare.purchases and equal.builds == bare.builds:
-        return (f"{whole}; on equal terms: that plan buys no more than this one of what counts in no failure",)
+        return (f"{against_it}; on equal terms: not known, this plan does not say (plan again)",)
+    if equal.purchases == without.purchases and equal.builds == without.builds:
+        return (f"{against_it}; on equal terms: that plan buys no more than this one of what counts in no failure",)
     gap = percent(gap_fraction(equal.cost_usd, equal.bound_usd), 2)
     return (
         f"redundancy costs {_extra(plan, equal)} on equal terms: against {usd(equal.cost_usd)} USD (gap {gap}), the "
         "cheapest plan without survival goals that buys no more than this one of what counts in no failure (spot)",
-        f"{whole}: of it {usd(equal.cost_usd - bare.cost_usd)} USD for not standing on what counts in no failure",
+        f"{against_it}: of it {usd(equal.cost_usd - without.cost_usd)} USD for not standing on what counts in no "
+        "failure",
     )
 
 

@@ -1,31 +1,97 @@
 """A report: sections of sentences and tables, from which text, Markdown and JSON are rendered."""
 
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, fields, is_dataclass
+from typing import TYPE_CHECKING, Any
+
+from planner.study.records.base import Record
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 Cell = str | int | float | None
 MOST_ROWS = 12
-"""Rows of a table that are shown unless all are asked for."""
+"""Rows of a table that are written unless all are asked for."""
+WHY_LINES = 4
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column of a table: its title, and how its cell is written from a row.
+
+    Parameters
+    ----------
+    cell : from a row to what people read; none: the field that is named like the title
+    when : whether the table has this column at all
+    """
+
+    title: str
+    cell: Callable[[Any], Cell] | None = None
+    when: bool = True
+
+    def written(self, row: Any) -> str:
+        """The cell of a row as text; nothing for None, thousands apart in numbers."""
+        cell = self.cell(row) if self.cell is not None else getattr(row, self.title.replace(" ", "_"))
+        if cell is None:
+            return ""
+        return f"{cell:,}" if isinstance(cell, int | float) else str(cell)
+
+
+@dataclass(frozen=True)
+class Several:
+    """Lines of one kind, of which the first `most` are written unless all are asked for."""
+
+    lines: tuple[str, ...]
+    what: str
+    most: int = MOST_ROWS
+
+
+Line = str | Several
+
+
+def item_columns(*titles: str) -> tuple[Column, ...]:
+    """The columns of a table whose rows are tuples, in their order."""
+
+    def column(place: int, title: str) -> Column:
+        return Column(title, lambda row: row[place])
+
+    return tuple(column(place, title) for place, title in enumerate(titles))
 
 
 @dataclass(frozen=True)
 class Section:
-    """A titled part of a report.
+    """A titled part of a report: lines, a table, and lines that explain the table.
+
+    In JSON a section is the list of its rows, field by field; one without a table its lines; or `data`, where given.
 
     Parameters
     ----------
-    columns, rows : a table; cells as people read them
-    more : rows left out
-    data : the same figures as data, for JSON
+    title : what stands in brackets is no part of the key in JSON
+    columns, rows : a table of records of one type, each row a record
+    data : the section in JSON, where that is neither its rows nor its lines
+    most : rows that are written unless all are asked for; none: every row
+    always : of a row: whether it is written whatever is left out
     """
 
     title: str
-    lines: tuple[str, ...] = ()
-    columns: tuple[str, ...] = ()
-    rows: tuple[tuple[Cell, ...], ...] = ()
-    more: int = 0
-    after: tuple[str, ...] = ()
+    lines: tuple[Line, ...] = ()
+    columns: tuple[Column, ...] = ()
+    rows: Sequence[Any] = ()
+    after: tuple[Line, ...] = ()
     data: Any = None
+    most: int | None = MOST_ROWS
+    always: Callable[[Any], bool] = lambda row: False
+
+
+def frame_section(
+    title: str, lines: tuple[Line, ...], frame: "pd.DataFrame", data: Any = None, zero: Cell = None
+) -> Section:
+    """A section whose table is a frame, every row of it; `zero` is what stands for a count of 0."""
+
+    def column(name: str) -> Column:
+        return Column(name.replace("_", " "), lambda row: row[name] or zero)
+
+    return Section(title, lines, tuple(map(column, frame.columns)), frame.to_dict("records"), data=data, most=None)
 
 
 @dataclass(frozen=True)
@@ -35,7 +101,10 @@ class Report:
     Parameters
     ----------
     good : decides the exit code
+    data : more for JSON, beside the sections
     unsure : what could not be found out, as the report says it; commands say it on stderr, too
+    all_rows : whether every row is written
+    all_by : the option that writes them
     """
 
     title: str
@@ -43,6 +112,34 @@ class Report:
     sections: tuple[Section, ...]
     data: dict[str, Any] = field(default_factory=dict)
     unsure: tuple[str, ...] = ()
+    all_rows: bool = True
+    all_by: str = "--all"
+
+
+def made(*sections: Section | None) -> tuple[Section, ...]:
+    """The sections that there are."""
+    return tuple(section for section in sections if section is not None)
+
+
+def no_plan_section(why_not: Mapping[str, str], data: Any = None) -> Section | None:
+    """What has no plan, and why; no section where all has one."""
+    lines = []
+    for name, why in why_not.items():
+        lines += [f"{name}:", *(f"  {line.strip()}" for line in why.splitlines()[:WHY_LINES])]
+    return Section("NO PLAN", tuple(lines), data=data) if lines else None
+
+
+def as_data(value: Any) -> Any:
+    """Records, and what they hold, as plain data for JSON: field by field, numbers as they are."""
+    if isinstance(value, Record):
+        return value.model_dump(mode="json", by_alias=True)
+    if is_dataclass(value):
+        return {part.name: as_data(getattr(value, part.name)) for part in fields(value)}
+    if isinstance(value, Mapping):
+        return {key: as_data(part) for key, part in value.items()}
+    if isinstance(value, list | tuple):
+        return [as_data(part) for part in value]
+    return value
 
 
 def usd(value: float) -> str:
@@ -56,6 +153,22 @@ def usd(value: float) -> str:
     return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:,.2f}"
 
 
+def signed(value: float) -> str:
+    """A difference in money, with its sign.
+
+    Examples
+    --------
+    >>> signed(-1234.4), signed(-0.2), signed(7.0)
+    ('-1,234', '0', '+7')
+    """
+    return f"{value:+,.0f}" if abs(value) >= 0.5 else "0"
+
+
+def between(ends: Sequence[float] | None) -> str:
+    """The least and the most that a difference in money can be; nothing where that is not known."""
+    return "" if ends is None else f"{signed(ends[0])} to {signed(ends[1])}"
+
+
 def percent(fraction: float, decimals: int = 0) -> str:
     """A fraction in percent, never rounded up to 100 when it is less.
 
@@ -64,15 +177,27 @@ def percent(fraction: float, decimals: int = 0) -> str:
     >>> percent(0.9996), percent(1.0), percent(0.805, 1)
     ('99 %', '100 %', '80.5 %')
     """
-    shown = round(100 * fraction, decimals)
-    if shown >= 100 > 100 * fraction + 1e-6:
-        shown = 100 - 10.0**-decimals
-    return f"{shown:.{decimals}f} %"
+    rounded = round(100 * fraction, decimals)
+    if rounded >= 100 > 100 * fraction + 1e-6:
+        rounded = 100 - 10.0**-decimals
+    return f"{rounded:.{decimals}f} %"
 
 
 def first_line(text: str) -> str:
     """The first line of a text."""
     return text.partition("\n")[0]
+
+
+def first_of(names: Sequence[str], most: int) -> str:
+    """The first names of several, and how many more there are.
+
+    Examples
+    --------
+    >>> first_of(["a", "b", "c"], 2), first_of(["a"], 2)
+    ('a, b and 1 more', 'a')
+    """
+    more = len(names) - most
+    return ", ".join(names[:most]) + (f" and {more} more" if more > 0 else "")
 
 
 def short_failure(f: str) -> str:

@@ -1,10 +1,12 @@
 """What the gateways' files survive by themselves, and what needs weights to be pushed."""
 
+from dataclasses import dataclass
+
 from planner.emit.behaviour import BEHAVIOURS
 from planner.emit.cascade import NOTHING_DUE, OVERRIDE, cascades_of_plan
-from planner.review.report import MOST_ROWS, Section, percent, short_failure
+from planner.plan.in_hand import Plan
+from planner.review.report import Column, Section, percent, short_failure
 from planner.study.dependencies import NORMAL
-from planner.study.records.plan import PlanFile
 
 
 def _counted(gateway: str, verdicts: list[str]) -> str:
@@ -15,33 +17,39 @@ def _counted(gateway: str, verdicts: list[str]) -> str:
     return f"{gateway}: {survived}, {needing} need the override of the failure{nothing}; served meanwhile:"
 
 
-def static_section(plan: PlanFile, all_rows: bool = False) -> Section:
+@dataclass(frozen=True)
+class StaticOutcome:
+    """Whether a gateway's file survives a failure by itself, and the share served until an override comes."""
+
+    failure: str
+    gateway: str
+    verdict: str
+    served_fraction_meanwhile: float
+
+
+def static_section(plan: Plan) -> Section:
     """Per failure and gateway: whether the static file survives it, and what is served until an override comes."""
-    outcomes = [outcome for outcome in cascades_of_plan(plan) if outcome.failure != NORMAL]
-    gateways = sorted(BEHAVIOURS)
-    found = {(outcome.failure, outcome.gateway): outcome for outcome in outcomes}
-    failures = sorted(
-        {f for f, _ in found},
-        key=lambda f: (min(found[f, g].meanwhile.served_fraction for g in gateways), f),
-    )
-    lines = [_counted(g, [found[f, g].verdict for f in failures]) for g in gateways]
-    shown = failures if all_rows else failures[:MOST_ROWS]
-    rows = tuple(
-        (
-            short_failure(f),
-            *(cell for g in gateways for cell in (found[f, g].verdict, percent(found[f, g].meanwhile.served_fraction))),
-        )
-        for f in shown
-    )
-    columns = ("when lost", *(name for g in gateways for name in (g, "serves")))
-    data = [
-        {
-            "failure": f,
-            "gateway": g,
-            "verdict": found[f, g].verdict,
-            "served_fraction_meanwhile": found[f, g].meanwhile.served_fraction,
-        }
-        for f in failures
-        for g in gateways
+    gateways, by_failure = sorted(BEHAVIOURS), dict[str, dict[str, StaticOutcome]]()
+    for o in cascades_of_plan(plan):
+        if o.failure != NORMAL:
+            outcome = StaticOutcome(o.failure, o.gateway, o.verdict, o.meanwhile.served_fraction)
+            by_failure.setdefault(o.failure, {})[o.gateway] = outcome
+    rows = sorted(by_failure.values(), key=_worst_first)
+    columns = [Column("when lost", lambda row: short_failure(row[gateways[0]].failure))]
+    for gateway in gateways:
+        columns += _columns(gateway)
+    lines = tuple(_counted(gateway, [row[gateway].verdict for row in rows]) for gateway in gateways)
+    every = [row[gateway] for row in rows for gateway in gateways]
+    return Section("STATIC FILES", lines, tuple(columns), rows, data=every)
+
+
+def _worst_first(row: dict[str, StaticOutcome]) -> tuple[float, str]:
+    outcomes = row.values()
+    return min(o.served_fraction_meanwhile for o in outcomes), next(o.failure for o in outcomes)
+
+
+def _columns(gateway: str) -> list[Column]:
+    return [
+        Column(gateway, lambda row: row[gateway].verdict),
+        Column("serves", lambda row: percent(row[gateway].served_fraction_meanwhile)),
     ]
-    return Section("STATIC FILES", tuple(lines), columns, rows, len(failures) - len(shown), data=data)

@@ -1,38 +1,17 @@
-"""The PuLP program, built from the rules; and the test program, in which a failure is a change of bounds."""
+"""A PuLP program with columns in their own units and rows by rule and key, and how it is solved."""
 
 import itertools
 import math
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import replace
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import pulp
 
 from planner.errors import Finding, InputError, SolverError
-from planner.problem.algebra import Key, Linear, Row, Sparse, is_number, total
-from planner.problem.problem import Decisions, Problem, State, flow_size, no_decisions, states
-from planner.problem.rules.costs import dearest_of, outage_size_usd
-from planner.problem.rules.formulas import (
-    available,
-    can_load,
-    choice_size,
-    door_size,
-    drawn_upon,
-    due_fraction,
-    is_normal,
-    live_edges,
-    live_placements,
-    machines_standing,
-    requests_per_second,
-    short_of_spend,
-    survivors,
-)
-from planner.problem.rules.register import PURCHASE_RULES, STATE_RULES
+from planner.problem.algebra import Key, Linear, Row, is_number, total
 from planner.solve.highs import KeptHiGHS
-from planner.study.dependencies import NORMAL
 
-BOUGHT = ("started", "rented", "replicas", "non_preemptible", "opened")
-"""Decisions that hold in every failure alike."""
 INFEASIBLE = "infeasible"
 OPTIMAL = "optimal"
 FEASIBLE = "feasible"
@@ -95,6 +74,11 @@ class Program:
             self.lp.factors.append(1.0 if row.size == 1.0 else 1.0 / power_of_two(row.size))
             self.rows[rule, row.key] = constraint
 
+    def make_whole(self, quantity: Linear) -> None:
+        """Make a column whole from now on; what is no column stays as it is."""
+        if isinstance(quantity, pulp.LpVariable):
+            quantity.cat = pulp.LpInteger
+
     def minimise(self, objective: Linear) -> None:
         """Set the objective: the largest coefficient becomes about one, in the units of its columns."""
         if isinstance(objective, int | float):
@@ -129,15 +113,15 @@ class Program:
             bound = kept.bound
         else:
             bound = self._solve_elsewhere(integer, gap_fraction, seconds)
-        found = {
+        status = {
             pulp.LpSolutionOptimal: OPTIMAL,
             pulp.LpSolutionIntegerFeasible: FEASIBLE,
             pulp.LpSolutionInfeasible: INFEASIBLE,
         }.get(self.lp.sol_status, NOTHING)
         self.bound = bound * self.scale + self.constant
-        if found in (OPTIMAL, FEASIBLE):
+        if status in (OPTIMAL, FEASIBLE):
             self.objective = self.value_of({v: v.varValue for v in self.lp.objective})
-        return found
+        return status
 
     def _solve_elsewhere(self, integer: bool, gap_fraction: float, seconds: float | None) -> float:
         # any other PuLP solver: everything is sent anew; its bound is known only when it proves optimality
@@ -199,9 +183,9 @@ def solver_named(name: str) -> Callable[[], Any] | None:
     """
     if name.lower() == "highs":
         return None
-    there = pulp.listSolvers(onlyAvailable=True)
-    if name not in there:
-        known = ", ".join(dict.fromkeys(("HiGHS", *there)))
+    available = pulp.listSolvers(onlyAvailable=True)
+    if name not in available:
+        known = ", ".join(dict.fromkeys(("HiGHS", *available)))
         raise InputError([Finding("--solver", f"one of {known}", repr(name), "name a solver that PuLP finds here")])
     return lambda: pulp.getSolver(name, msg=False)
 
@@ -214,122 +198,44 @@ def set_bound(variable: Any, sense: str, value: float) -> None:
         variable.lowBound = max(variable.lowBound or 0.0, value)
 
 
-def purchase_columns(p: Problem, program: Program, x: Decisions) -> None:
-    """Columns of what is bought and of the replicas that run."""
-    can_start = [(b, t) for b in p.offers if b not in p.hourly for t in p.periods if p.may_start(b, t)]
-    can_start += [(m, t) for m in p.build_outs for t in p.periods if p.may_start(m, t)]
-    x.started = Sparse({(b, t): program.column(integer=True) for b, t in can_start})
-    x.shortfall = Sparse({(k.name, k.year): program.column(unit=k.usd or 1.0) for k in p.spend_years})
-    can_rent = [(b, h) for b in p.offers if b in p.hourly for h in p.hours if p.may_start(b, p.period_of[h])]
-    x.rented = Sparse({(b, h): program.column(integer=True) for b, h in can_rent})
-    x.replicas = Sparse({(e, h): program.column(integer=True) for e in p.placements for h in p.hours})
-    x.opened = Sparse({(q, h): program.column(integer=True) for q in sorted(p.maybe_unused) for h in p.hours})
-    usd = outage_size_usd(p)
-    for f in p.priced:
-        x.outage[f,] = program.column(unit=usd)  # type: ignore[index]
-        x.outage[f,].lowBound = None
-    for g, one in dearest_of(p).items():
-        x.tail["above", g] = program.column(unit=usd)  # type: ignore[index]
-        if len(one) > 1:
-            x.tail["of", g] = program.column(unit=usd)  # type: ignore[index]
-            x.tail["of", g].lowBound = None
-    for name in ("worst", "threshold") if p.priced else ():
-        x.tail[name,] = program.column(unit=usd)  # type: ignore[index]
-    on_spot = [e for q in sorted(p.with_spot) for e in p.on_pool[q]]
-    x.non_preemptible = Sparse({(e, h): program.column(integer=True) for e in on_spot for h in p.hours})
+@contextmanager
+def bounds_restored(columns: Iterable[Any]) -> Iterator[None]:
+    """Within it the bounds of columns may be changed; afterwards they are as they were."""
+    before = [(v, v.lowBound, v.upBound) for v in columns]
+    try:
+        yield
+    finally:
+        for v, lower, upper in before:
+            v.lowBound, v.upBound = lower, upper
 
 
-def state_columns(p: Problem, program: Program, x: Decisions, s: State, testing: bool = False) -> None:
-    """Columns of one state; what is dead or cannot have loaded yet has none.
+def fix(variable: Any, value: float) -> None:
+    """Leave a column one value."""
+    variable.lowBound = variable.upBound = value
 
-    In a failure nothing is gained by serving what is not due: unless it is a test, such requests are shed as numbers.
+
+NEGLIGIBLE = 0.005
+"""Share of a stream below which a route is closed where the rest can do without it."""
+
+
+def without_negligible_flows(
+    program: Program, flows: Iterable[tuple[Any, float]], more_fraction: float = NEGLIGIBLE
+) -> dict[Any, float]:
+    """Values of the last solve, without its negligible flows where the objective hardly rises. Bounds stay.
+
+    Parameters
+    ----------
+    flows : column -> what is asked for of the stream [requests/s], of the same solve
+    more_fraction : what the objective may rise by
     """
-    alive = live_placements(p, s[1])
-    for w, o in p.flows:
-        free = p.outage_usd_per_request[w] <= 0 or s[1] not in p.priced
-        if not testing and not is_normal(s) and due_fraction(p, w, o, s) <= 0 and free:
-            x.offered[w, o, s] = x.shed[w, o, s] = requests_per_second(p, w, o, s)  # type: ignore[index]
-            continue
-        size = flow_size(p, w, o, s[0])
-        x.offered[w, o, s] = program.column(unit=size)  # type: ignore[index]
-        x.shed[w, o, s] = program.column(unit=size)  # type: ignore[index]
-        if testing:
-            x.excess[w, o, s] = program.column(unit=size)  # type: ignore[index]
-        for e in live_edges(p, w, o, s[1]):
-            x.traffic[w, o, e, s] = program.column(unit=size)  # type: ignore[index]
-    for c in p.doors.components:
-        x.passing[c, s] = program.column(unit=door_size(p, c))  # type: ignore[index]
-    for n, choice in enumerate(p.doors.choices):
-        for way in choice.ways:
-            if way not in p.closed[s[1]]:
-                x.taking[way, s] = program.column(unit=choice_size(p, n))  # type: ignore[index]
-    hit = p.failures[s[1]].hit
-    if hit is not None and not testing:
-        x.spared[hit, s] = program.column(integer=True)  # type: ignore[index]
-    just_hot = set() if testing or is_normal(s) else pools_that_just_run_on(p, s[1])
-    for e in alive:
-        if p.pool_of[e] in just_hot:
-            x.kept[e, s] = x.occupied[e, s] = survivors(p, x, e, s)  # type: ignore[index]
-            continue
-        x.kept[e, s] = program.column(integer=testing)  # type: ignore[index]
-        beside = s[1] == NORMAL and p.rollout_surge_fraction[e] > 0
-        x.occupied[e, s] = program.column(integer=testing or beside)  # type: ignore[index]
-        if can_load(p, e, s):
-            x.cold_started[e, s] = program.column(integer=testing)  # type: ignore[index]
-    for q in sorted({p.pool_of[e] for e in alive}):
-        x.machines[q, s] = machines_standing(p, x, q, s) if q in just_hot else program.column()  # type: ignore[index]
-        come = (
-            p.detection_seconds + seconds < s[2]
-            for b, (_, seconds) in p.obtainable[s[1]].items()
-            if b in p.offers_of[q]
-        )
-        if q in p.may_obtain and q not in just_hot and (testing or any(come)):
-            x.obtained[q, s] = program.column()  # type: ignore[index]
-    if any(key[-1] == s for key in x.obtained):
-        for n in drawn_upon(p):
-            x.drawn[n, s] = program.column()  # type: ignore[index]
-
-
-def pools_that_just_run_on(p: Problem, f: str) -> set[str]:
-    """Pools of which a failure takes nothing in part, and in which nothing can be loaded before it ends.
-
-    Nothing is let go there, as nothing could use the room: what survives is what runs, and it stands where it stood.
-    """
-    able = {p.pool_of[e] for s in states(p, f) for e in live_placements(p, f) if can_load(p, e, s)}
-    partly = {p.pool_of[e] for e in p.placements if 0 < available(p, e, f) < 1} | {
-        q for q in p.pools if 0 < available(p, q, f) < 1
-    }
-    return set(p.pools) - able - partly
-
-
-def start_program(
-    p: Problem,
-    solver: Any = None,
-    bought: Decisions | None = None,
-    further: Callable[[Problem, Program, Decisions], None] = lambda p, program, x: None,
-) -> tuple[Program, Decisions]:
-    """The program of purchases and normal operation; with `bought` as numbers, of what is left to choose.
-
-    `further` adds columns that rules of purchases speak of.
-    """
-    program, x = Program(solver), no_decisions()
-    if bought is None:
-        purchase_columns(p, program, x)
-    else:
-        x = replace(x, **{name: getattr(bought, name) for name in BOUGHT})
-        x.shortfall = Sparse(short_of_spend(p, x))
-    further(p, program, x)
-    add_failure(p, program, x, NORMAL)
-    for rule in PURCHASE_RULES:
-        program.add(rule.__name__, rule(p, x))
-    return program, x
-
-
-def add_failure(p: Problem, program: Program, x: Decisions, f: str, hour: str | None = None) -> None:
-    """Add the block of a failure: columns and rows of its states in an hour; none named: in all."""
-    block = [s for s in states(p, f) if hour is None or s[0] == hour]
-    for s in block:
-        state_columns(p, program, x, s)
-    for s in block:
-        for rule in STATE_RULES:
-            program.add(rule.__name__, rule(p, x, s))
+    reached, values = program.objective, program.values()
+    negligible = [v for v, offered in flows if 0 < values[v] < NEGLIGIBLE * offered]
+    if not negligible:
+        return values
+    with bounds_restored(negligible):
+        for v in negligible:
+            v.upBound = 0.0
+        most = (reached + 1e-9 * program.scale) * (1 + more_fraction)
+        if program.solve() == OPTIMAL and program.objective <= most:
+            return program.values()
+    return values

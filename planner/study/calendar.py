@@ -4,6 +4,7 @@ import math
 from dataclasses import dataclass
 from datetime import date, timedelta
 from fnmatch import fnmatchcase
+from functools import lru_cache
 
 from planner.study.records.buildout import BuildOut
 from planner.study.records.inventory import Offer, Price
@@ -42,14 +43,15 @@ def spans(study: Study) -> tuple[Span, ...]:
     return calendar(study.horizon)
 
 
+@lru_cache(maxsize=32)
 def calendar(horizon: Horizon) -> tuple[Span, ...]:
     """The periods of a horizon with their days."""
-    start, found, begins = horizon.start, [], 0.0
+    start, periods, begins = horizon.start, [], 0.0
     for period in horizon.each_period:
         last = after_months(start, begins + period.months) - timedelta(days=1)
-        found.append(Span(period.name, begins, period.months, after_months(start, begins), last))
+        periods.append(Span(period.name, begins, period.months, after_months(start, begins), last))
         begins += period.months
-    return tuple(found)
+    return tuple(periods)
 
 
 def period_at(periods: tuple[Span, ...], months: float) -> Span:
@@ -99,31 +101,32 @@ def demand_by_hour(study: Study, case: str) -> dict[tuple[str, str, str], float]
     """
     shapes = {shape.name: shape.factors for shape in study.shapes}
     rows: dict[tuple[str, str], dict[tuple[str | None, str | None], Demand]] = {}
-    for row in study.demand:
-        rows.setdefault((row.workload, row.origin), {})[row.period, row.hour] = row
+    for demand in study.demand:
+        rows.setdefault((demand.workload, demand.origin), {})[demand.period, demand.hour] = demand
     value: dict[tuple[str, str, str], float] = {}
-    for (w, o), said in rows.items():
+    for (w, o), given in rows.items():
         for span in spans(study):
             years = (span.begins_months + span.months / 2) / MONTHS_PER_YEAR
             for hour in study.horizon.each_hour:
                 keys = ((span.name, hour.name), (span.name, None), (None, hour.name), (None, None))
-                found = next((said[key] for key in keys if key in said), None)
-                if found is None:
-                    value[w, o, hour_id(span.name, hour.name)] = 0.0
+                row = next((given[key] for key in keys if key in given), None)
+                h = hour_id(span.name, hour.name)
+                if row is None:
+                    value[w, o, h] = 0.0
                     continue
-                growth, factor = growth_of(found, case), 1.0
+                growth, factor = growth_of(row, case), 1.0
                 if growth:
                     factor = float((1 + growth) ** years)
-                if found.shape is not None:
-                    factor *= shapes[found.shape].get(hour.name, 1.0)
-                value[w, o, hour_id(span.name, hour.name)] = requests_of(found, case) * factor
+                if row.shape is not None:
+                    factor *= shapes[row.shape].get(hour.name, 1.0)
+                value[w, o, h] = requests_of(row, case) * factor
     most: dict[tuple[str, str], float] = {}
     for (w, o, _), v in value.items():
         most[w, o] = max(most.get((w, o), 0.0), v)
-    whole: dict[str, float] = {}
+    total: dict[str, float] = {}
     for (w, _), v in most.items():
-        whole[w] = whole.get(w, 0.0) + v
-    return {(w, o, h): v for (w, o, h), v in value.items() if most[w, o] > NEGLIGIBLE_FRACTION * whole[w]}
+        total[w] = total.get(w, 0.0) + v
+    return {(w, o, h): v for (w, o, h), v in value.items() if most[w, o] > NEGLIGIBLE_FRACTION * total[w]}
 
 
 # ------------------------------------------------------------------ contracts
@@ -187,29 +190,33 @@ def _ends_months(offer: Offer, start: Span) -> float:
 
 def paid_months(offer: Offer, start: Span, horizon_months: float) -> float:
     """Months that one start of an offer is paid for within the horizon, used or not."""
-    left = horizon_months - start.begins_months
+    remaining = horizon_months - start.begins_months
     months = lasts_months(offer)
     if offer.length_days is None:
-        months = left if months == 0 and offer.kind == "build_out" else max(months, start.months)
-    return min(months, left)
+        months = remaining if months == 0 and offer.kind == "build_out" else max(months, start.months)
+    return min(months, remaining)
 
 
 def may_start(study: Study, offer: Offer, start: Span) -> bool:
     """Whether an offer can start with a period: ordered today it is there, its window is open, its term fits."""
     horizon = study.horizon.months
     fits = study.policies.terms_beyond_horizon or start.begins_months + term_months(offer) <= horizon + ALMOST
-    opens = offer.starts_from is None or offer.starts_from <= start.first_day
-    open_still = offer.starts_until is None or start.first_day <= offer.starts_until
-    return fits and opens and open_still and earliest_day(study, offer) <= start.first_day
+    return fits and is_open(offer, start) and earliest_day(study, offer) <= start.first_day
+
+
+def is_open(offer: Offer, start: Span) -> bool:
+    """Whether the first day of a period lies in the window in which an offer may start."""
+    first, last = offer.starts_from, offer.starts_until
+    return (first is None or first <= start.first_day) and (last is None or start.first_day <= last)
 
 
 def usable_from(today: date, phase: BuildOut) -> date:
-    """First day on which a module that is ordered today can be used: the last of its clocks has run."""
+    """First day on which a module that is ordered today can be used: the last of its lead times has passed."""
     return after_months(today, phase.lead_months.longest)
 
 
 def may_be_ready(today: date, phase: BuildOut, start: Span) -> bool:
-    """Whether a module can be used from a period on: its clocks have run by then, and it may still be decided."""
+    """Whether a module can be used from a period on: its lead times have passed, and it may still be decided."""
     if phase.never or (phase.ready_in and start.name not in phase.ready_in):
         return False
     decided = phase.decide_by is None or today <= phase.decide_by

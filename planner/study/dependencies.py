@@ -7,7 +7,7 @@ adds components and dependencies.
 import itertools
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import networkx as nx
 
@@ -28,16 +28,16 @@ class Failure:
     lost : component id -> share lost (0 to 1)
     surge_factor : factor on all demand while it lasts
     surges : workload:NAME or origin:NAME -> further factor on its demand
-    hit : placement on whose machines all of a pool's partial loss falls; None: on all alike
+    targeted : placement on whose machines all of a pool's partial loss falls; None: on all in proportion
     failures_per_year, hours_to_repair : how often and how long, where known
-    of : id of the failure as it happens, where this is one of those that differ only in `hit`
+    of : id of the failure as it happens, where this is one of those that differ only in `targeted`
     """
 
     id: str
     lost: Mapping[str, float] = field(default_factory=dict)
     surge_factor: float = 1.0
     surges: Mapping[str, float] = field(default_factory=dict)
-    hit: str | None = None
+    targeted: str | None = None
     failures_per_year: float | None = None
     hours_to_repair: float | None = None
     of: str | None = None
@@ -58,14 +58,14 @@ def placements(study: Study) -> dict[str, tuple[int, int, int]]:
 
     A qualification that ends inside the horizon does not count, as a holding that ends there.
     """
-    found = {}
+    indices = {}
     for m, model in enumerate(study.models):
-        qualified = {q.stack for q in model.qualifications if q.until is None or q.until >= study.horizon.last_day}
+        qualified = model.qualified_stacks(study.horizon.last_day)
         for p, profile in enumerate(model.profiles):
             for q, pool in enumerate(study.pools):
                 if profile.machine_type == pool.machine_type and profile.stack in qualified:
-                    found[placement_id(profile_id(model.model, profile.name), pool.id)] = (m, p, q)
-    return found
+                    indices[placement_id(profile_id(model.model, profile.name), pool.id)] = (m, p, q)
+    return indices
 
 
 def dependency_graph(study: Study) -> Graph:
@@ -83,55 +83,52 @@ def dependency_graph(study: Study) -> Graph:
         when the dependencies form a cycle; `read` finds that first and says where.
     """
     graph = nx.DiGraph()
-    needs: dict[str, list[Needs]] = {}
-    logins: dict[str, list[tuple[Needs, float]]] = {}
-    starting: dict[str, list[Needs]] = {}
 
-    def add(component: str, need: Needs) -> None:
-        needs.setdefault(component, []).append(need)
+    def node(component: str) -> dict[str, Any]:
+        """The attributes of a component, which becomes a node where it is none."""
+        if component not in graph:
+            graph.add_node(component, needs=[], logins=[], starting=[])
+        attributes: dict[str, Any] = graph.nodes[component]
+        return attributes
+
+    def need(component: str, *all_of: str) -> None:
+        node(component)["needs"].append(Needs(all_of=all_of))
 
     for own in study.components:
-        needs.setdefault(f"{own.kind}:{own.name}", [])
+        node(own.id)
     for workload in study.workloads:
-        needs.setdefault(f"workload:{workload.name}", [])
+        node(f"workload:{workload.name}")
     for origin in study.origins:
-        needs.setdefault(f"origin:{origin.name}", [])
-    site_of = {site.id: site for site in study.sites}
+        node(f"origin:{origin.name}")
     for pool in study.pools:
-        site = site_of[pool.site]
-        add(f"pool:{pool.id}", Needs(all_of=(f"site:{site.id}",)))
-    for site_id in sorted({pool.site for pool in study.pools}):
-        add(f"site:{site_id}", Needs(all_of=(f"region:{site_of[site_id].region_id}",)))
-    for region_id, provider in sorted({(site_of[p.site].region_id, site_of[p.site].provider) for p in study.pools}):
-        add(f"region:{region_id}", Needs(all_of=(f"provider:{provider}",)))
-        needs.setdefault(f"provider:{provider}", [])
+        need(f"pool:{pool.id}", f"site:{pool.site}")
+    sites = [study.site_by_id[id] for id in sorted({pool.site for pool in study.pools})]
+    for site in sites:
+        need(f"site:{site.id}", f"region:{site.region_id}")
+    for region_id, provider in sorted({(site.region_id, site.provider) for site in sites}):
+        need(f"region:{region_id}", f"provider:{provider}")
+        node(f"provider:{provider}")
     for placement, (m, p, q) in placements(study).items():
         named = study.models[m].profiles[p].stack
         stack, version = stack_and_version(named)
         parts = [f"pool:{study.pools[q].id}", f"stack:{stack}", f"qualification:{study.models[m].model}/{named}"]
         if version:
             parts.append(f"stack_version:{named}")
-            needs.setdefault(parts[-1], [Needs(all_of=(f"stack:{stack}",))])
-        add(f"placement:{placement}", Needs(all_of=tuple(parts)))
+            if parts[-1] not in graph:
+                need(parts[-1], f"stack:{stack}")
+        need(f"placement:{placement}", *parts)
     for dependency in study.dependencies:
-        needs.setdefault(dependency.component, [])
-        if dependency.breaks == "serving":
-            add(dependency.component, dependency.needs)
-        elif dependency.breaks == "starting":
-            starting.setdefault(dependency.component, []).append(dependency.needs)
+        attributes = node(dependency.component)
+        if dependency.breaks == "new_logins":
+            attributes["logins"].append((dependency.needs, dependency.sessions_go_on_fraction or 0.0))
         else:
-            goes_on = dependency.sessions_go_on_fraction or 0.0
-            logins.setdefault(dependency.component, []).append((dependency.needs, goes_on))
-    for component, all_needs in needs.items():
-        entry = [need for need, _ in logins.get(component, [])]
-        graph.add_node(
-            component, needs=all_needs, logins=logins.get(component, []), starting=starting.get(component, [])
-        )
-        every = (*all_needs, *entry, *starting.get(component, []))
-        graph.add_edges_from((component, leaf) for part in every for leaf in leaves(part))
-    for node in graph:
-        for attribute in ("needs", "logins", "starting"):
-            graph.nodes[node].setdefault(attribute, [])
+            attributes["needs" if dependency.breaks == "serving" else "starting"].append(dependency.needs)
+    for component, attributes in list(graph.nodes(data=True)):
+        logins = [part for part, _ in attributes["logins"]]
+        for part in (*attributes["needs"], *logins, *attributes["starting"]):
+            for leaf in leaves(part):
+                node(leaf)
+                graph.add_edge(component, leaf)
     if not nx.is_directed_acyclic_graph(graph):
         raise ValueError(f"dependencies form a cycle: {nx.find_cycle(graph)}")
     graph.graph["order"] = tuple(reversed(list(nx.topological_sort(graph))))
@@ -154,8 +151,8 @@ def availability(graph: Graph, lost: Mapping[str, float]) -> dict[str, float]:
     for node in graph.graph["order"]:
         own = 1.0 - lost.get(node, 0.0)
         serving = (met(part, value) for part in graph.nodes[node]["needs"])
-        entered = (goes_on + (1 - goes_on) * met(part, value) for part, goes_on in graph.nodes[node]["logins"])
-        value[node] = min([own, *serving, *entered])
+        logged_in = (goes_on + (1 - goes_on) * met(part, value) for part, goes_on in graph.nodes[node]["logins"])
+        value[node] = min([own, *serving, *logged_in])
     return value
 
 
@@ -198,7 +195,7 @@ def expand(goal: Goal, study: Study, graph: Graph) -> list[Failure]:
     if goal.failure is not None:
         named = next(f for f in study.failures if f.name == goal.failure)
         lost = _together(named.lost, named.in_maintenance, goal.in_maintenance)
-        whole = Failure(
+        failure = Failure(
             f"failure:{named.name}{out}",
             lost,
             named.surge_factor,
@@ -207,16 +204,16 @@ def expand(goal: Goal, study: Study, graph: Graph) -> list[Failure]:
             None if out else named.failures_per_year,
             None if out else named.hours_to_repair,
         )
-        hits = _partly_lost(study, graph, lost) if named.worst_part else []
-        return [replace(whole, id=f"{whole.id} on {e}", hit=e, of=whole.id) for e in hits] or [whole]
+        targets = _partly_lost(study, graph, lost) if named.worst_part else []
+        return [replace(failure, id=f"{failure.id} on {e}", targeted=e, of=failure.id) for e in targets] or [failure]
     assert goal.any is not None
-    left_out = {f"{goal.any}:{name.removeprefix(goal.any + ':')}" for name in goal.except_}
-    parts = [c for c in components_of(graph, goal.any) if c not in left_out]
-    rated = {f"{c.kind}:{c.name}": c for c in study.components if not out}
-    found = []
+    excluded = {f"{goal.any}:{name.removeprefix(goal.any + ':')}" for name in goal.except_}
+    parts = [c for c in components_of(graph, goal.any) if c not in excluded]
+    rated = {component.id: component for component in study.components if not out}
+    failures = []
     for combination in itertools.combinations(parts, goal.of):
         alone = rated.get(combination[0]) if len(combination) == 1 else None
-        found.append(
+        failures.append(
             Failure(
                 " + ".join(combination) + out,
                 _together(dict.fromkeys(combination, 1.0), goal.in_maintenance),
@@ -224,7 +221,7 @@ def expand(goal: Goal, study: Study, graph: Graph) -> list[Failure]:
                 hours_to_repair=None if alone is None else alone.hours_to_repair,
             )
         )
-    return found
+    return failures
 
 
 def rated(study: Study, graph: Graph) -> list[Failure]:
@@ -232,25 +229,20 @@ def rated(study: Study, graph: Graph) -> list[Failure]:
     goals = [Goal(failure=failure.name, within_seconds=1.0) for failure in study.failures]
     named = [f for goal in goals for f in expand(goal, study, graph)]
     single = [
-        Failure(
-            f"{c.kind}:{c.name}",
-            {f"{c.kind}:{c.name}": 1.0},
-            failures_per_year=c.failures_per_year,
-            hours_to_repair=c.hours_to_repair,
-        )
+        Failure(c.id, {c.id: 1.0}, failures_per_year=c.failures_per_year, hours_to_repair=c.hours_to_repair)
         for c in study.components
-        if f"{c.kind}:{c.name}" in graph
+        if c.id in graph
     ]
     return [f for f in (*named, *single) if f.hours_to_repair is not None]
 
 
 def _together(*losses: Mapping[str, float]) -> dict[str, float]:
     """Shares that are lost or out at the same time; of one component they add up."""
-    found: dict[str, float] = {}
-    for some in losses:
-        for component, share in some.items():
-            found[component] = min(1.0, found.get(component, 0.0) + share)
-    return found
+    lost: dict[str, float] = {}
+    for shares in losses:
+        for component, share in shares.items():
+            lost[component] = min(1.0, lost.get(component, 0.0) + share)
+    return lost
 
 
 def _partly_lost(study: Study, graph: Graph, lost: Mapping[str, float]) -> list[str]:

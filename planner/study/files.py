@@ -14,7 +14,7 @@ from contextvars import ContextVar
 from pathlib import Path
 from typing import Any, NoReturn
 
-from planner.errors import Finding, InputError
+from planner.errors import InputError, refusal
 from planner.interruption import held
 
 MOST_BYTES = 2**30
@@ -32,14 +32,6 @@ _DESCRIPTOR = re.compile(r"/(?:dev|proc/self)/fd/([0-9]{1,4})")
 _STREAMS = {"/dev/stdout": 1, "/dev/stderr": 2}
 
 _inputs: ContextVar[set[Path] | None] = ContextVar("_inputs", default=None)
-
-
-class NotReadable(Exception):
-    """What is named is nothing that can be read: what was expected, what is there, and what to do."""
-
-    def __init__(self, expected: str, got: str, fix: str) -> None:
-        super().__init__(f"expected {expected}, got {got}")
-        self.expected, self.got, self.fix = expected, got, fix
 
 
 # ------------------------------------------------------------------ inputs
@@ -65,46 +57,42 @@ def read_bytes(path: Path, pipes: bool = False) -> bytes:
 
     Raises
     ------
-    NotReadable
+    InputError
         when it is something else, as a device or a folder, has more than MOST_BYTES (MOST_PIPE_BYTES), or nothing
         comes out of the pipe
     OSError
         when it cannot be opened or read
     """
+    from planner.study.places import printable_path  # with pydantic, which `planner --help` need not load
+
     remember([path])
-    mode = os.stat(path).st_mode
-    expected = "a regular file or a pipe" if pipes else "a regular file"
+    where, mode = printable_path(path), os.stat(path).st_mode
     if stat.S_ISDIR(mode):
-        raise NotReadable("a file", "a folder", "name the file within it")
+        raise refusal(where, "a file", "a folder", "name the file within it")
     if not (stat.S_ISREG(mode) or (pipes and stat.S_ISFIFO(mode))):
-        raise NotReadable(expected, "something else", "name a file")
+        expected = "a regular file or a pipe" if pipes else "a regular file"
+        raise refusal(where, expected, "something else", "name a file")
     handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)  # opening a pipe must not wait for a writer
     try:
         if stat.S_ISFIFO(os.fstat(handle).st_mode):
-            return _pipe(handle)
-        return _limited(iter(lambda: os.read(handle, _CHUNK), b""), MOST_BYTES, "split it, or leave out what is old")
+            chunks, most, fix = _from_pipe(handle, where), MOST_PIPE_BYTES, "save it to a file, and name that"
+        else:
+            chunks, most = iter(lambda: os.read(handle, _CHUNK), b""), MOST_BYTES
+            fix = "split it, or leave out what is old"
+        data = bytearray()
+        for chunk in chunks:
+            data += chunk
+            if len(data) > most:
+                raise refusal(where, f"at most {most // 2**20:,} MiB", "more", fix)
+        return bytes(data)
     finally:
         os.close(handle)
 
 
-def _limited(chunks: Iterator[bytes], most: int, fix: str) -> bytes:
-    """The chunks together, while they are not more than `most` bytes."""
-    found, size = [], 0
-    for chunk in chunks:
-        size += len(chunk)
-        if size > most:
-            raise NotReadable(f"at most {most // 2**20:,} MiB", "more", fix)
-        found.append(chunk)
-    return b"".join(found)
-
-
-def _pipe(handle: int) -> bytes:
-    return _limited(_from_pipe(handle), MOST_PIPE_BYTES, "save it to a file, and name that")
-
-
-def _from_pipe(handle: int) -> Iterator[bytes]:
+def _from_pipe(handle: int, where: str) -> Iterator[bytes]:
     """What is written into a pipe until its writers close it."""
     waiting, fix = select.poll(), "save what should come to a file, and name that"
+    expected = "a pipe that somebody writes to"
     waiting.register(handle, select.POLLIN)
     begun, opened = False, time.monotonic()
     while True:
@@ -113,7 +101,7 @@ def _from_pipe(handle: int) -> Iterator[bytes]:
         except BlockingIOError:  # there is a writer, who has not written yet
             begun = True
             if not waiting.poll(SILENT_SECONDS * 1000):
-                raise NotReadable("a pipe that somebody writes to", f"nothing for {SILENT_SECONDS:g} s", fix) from None
+                raise refusal(where, expected, f"nothing for {SILENT_SECONDS:g} s", fix) from None
             continue
         if chunk:
             begun = True
@@ -121,7 +109,7 @@ def _from_pipe(handle: int) -> Iterator[bytes]:
         elif begun or any(event & select.POLLHUP for _, event in waiting.poll(0)):
             return
         elif time.monotonic() - opened > WRITER_SECONDS:
-            raise NotReadable("a pipe that somebody writes to", "nobody who does", fix)
+            raise refusal(where, expected, "nobody who does", fix)
         else:
             time.sleep(0.02)
 
@@ -136,9 +124,9 @@ def parse_json(text: str, where: str, fix: str) -> Any:
     """
 
     def refused(word: str) -> Any:
-        raise InputError([Finding(where, "JSON numbers", word, "leave the field out, or write null")])
+        raise refusal(where, "JSON numbers", word, "leave the field out, or write null")
 
-    def whole(digits: str) -> int:
+    def integer(digits: str) -> int:
         return int(digits) if len(digits) < _MOST_DIGITS else _too_large(where, fix)
 
     def real(digits: str) -> float:
@@ -146,16 +134,16 @@ def parse_json(text: str, where: str, fix: str) -> Any:
         return value if math.isfinite(value) else _too_large(where, fix)
 
     try:
-        return json.loads(text, parse_constant=refused, parse_int=whole, parse_float=real)
+        return json.loads(text, parse_constant=refused, parse_int=integer, parse_float=real)
     except json.JSONDecodeError as error:
         got = f"{error.msg.lower()} in column {error.colno}"
-        raise InputError([Finding(f"{where}:{error.lineno}", "JSON that is whole", got, fix)]) from None
+        raise refusal(f"{where}:{error.lineno}", "JSON that is whole", got, fix) from None
     except RecursionError:
-        raise InputError([Finding(where, "JSON of ordinary depth", "thousands of levels", fix)]) from None
+        raise refusal(where, "JSON of ordinary depth", "thousands of levels", fix) from None
 
 
 def _too_large(where: str, fix: str) -> NoReturn:
-    raise InputError([Finding(where, "JSON numbers of ordinary size", f"one of {_MOST_DIGITS} digits or more", fix)])
+    raise refusal(where, "JSON numbers of ordinary size", f"one of {_MOST_DIGITS} digits or more", fix)
 
 
 # ------------------------------------------------------------------ outputs
@@ -171,15 +159,16 @@ def check_writable(path: Path, inputs: Iterable[Path] = ()) -> None:
     """
     if _descriptor(path) is not None:
         return
-    there = _status(path)
-    if there is not None:
-        if stat.S_ISDIR(there.st_mode):
+    existing = _status(path)
+    if existing is not None:
+        if stat.S_ISDIR(existing.st_mode):
             raise _refused(path, "a file to write", "a folder", "name a file, as in plan.json")
-        if stat.S_ISREG(there.st_mode) and any(_same(source, there) for source in (*inputs, *(_inputs.get() or ()))):
+        known = (*inputs, *(_inputs.get() or ()))
+        if stat.S_ISREG(existing.st_mode) and any(_same(source, existing) for source in known):
             raise _refused(path, "a file that is not an input", "the input")
         if not os.access(path, os.W_OK):
             raise _refused(path, "a file that can be written", "one that is read-only")
-        if not stat.S_ISREG(there.st_mode):
+        if not stat.S_ISREG(existing.st_mode):
             return
     folder = Path(os.path.realpath(path)).parent
     if not os.access(folder, os.W_OK | os.X_OK):
@@ -200,15 +189,15 @@ def write_atomically(path: Path, text: str) -> Path:
     """
     data = text.encode("utf-8", "backslashreplace")
     try:
-        there = _status(path)
-        if _descriptor(path) is not None or (there is not None and not stat.S_ISREG(there.st_mode)):
-            if there is not None and stat.S_ISDIR(there.st_mode):
+        existing = _status(path)
+        if _descriptor(path) is not None or (existing is not None and not stat.S_ISREG(existing.st_mode)):
+            if existing is not None and stat.S_ISDIR(existing.st_mode):
                 raise _refused(path, "a file to write", "a folder", "name a file, as in plan.json")
             _write_into(path, data)
             return path
         target = Path(os.path.realpath(path))
         with held():
-            _replace(target, data, there)
+            _replace(target, data, existing)
         return target
     except OSError as error:
         what = "a folder" if error.errno in (errno.ENOENT, errno.ENOTDIR) else "a file"
@@ -247,9 +236,9 @@ def write_new_folder(folder: Path, files: Mapping[str, bytes]) -> list[Path]:
     return made
 
 
-def _replace(target: Path, data: bytes, there: os.stat_result | None) -> None:
-    """Write beside the target, then rename; what is `there` hands on its mode, and its owner as far as we may."""
-    mode = None if there is None else stat.S_IMODE(there.st_mode)
+def _replace(target: Path, data: bytes, existing: os.stat_result | None) -> None:
+    """Write beside the target, then rename; what is `existing` hands on its mode, and its owner as far as we may."""
+    mode = None if existing is None else stat.S_IMODE(existing.st_mode)
     temporary = target.with_name(f".{target.name[:100]}.{os.getpid()}.tmp")
     with suppress(FileNotFoundError):
         temporary.unlink()
@@ -257,9 +246,9 @@ def _replace(target: Path, data: bytes, there: os.stat_result | None) -> None:
     try:
         handle = os.open(temporary, flags, 0o666 if mode is None else mode)
         with os.fdopen(handle, "wb") as file:
-            if there is not None and mode is not None:
+            if existing is not None and mode is not None:
                 with suppress(PermissionError):
-                    os.fchown(handle, there.st_uid, there.st_gid)
+                    os.fchown(handle, existing.st_uid, existing.st_gid)
                 os.fchmod(handle, mode)
             file.write(data)
             file.flush()
@@ -289,8 +278,8 @@ def _write_into(path: Path, data: bytes) -> None:
 def _descriptor(path: Path) -> int | None:
     """The number of the open descriptor that a path stands for, as /dev/stdout does."""
     text = os.path.abspath(path)
-    found = _DESCRIPTOR.fullmatch(text)
-    return int(found[1]) if found else _STREAMS.get(text)
+    match = _DESCRIPTOR.fullmatch(text)
+    return int(match[1]) if match else _STREAMS.get(text)
 
 
 def _status(path: Path) -> os.stat_result | None:
@@ -309,12 +298,12 @@ def _status(path: Path) -> os.stat_result | None:
         raise _refused(path, "a file to write", getattr(error, "strerror", None) or str(error)) from None
 
 
-def _same(source: Path, there: os.stat_result) -> bool:
+def _same(source: Path, existing: os.stat_result) -> bool:
     try:
-        return os.path.samestat(os.stat(source), there)
+        return os.path.samestat(os.stat(source), existing)
     except (OSError, ValueError):
         return False
 
 
 def _refused(path: Path, expected: str, got: str, fix: str = "name another --out") -> InputError:
-    return InputError([Finding(str(path), expected, got.lower(), fix)])
+    return refusal(str(path), expected, got.lower(), fix)

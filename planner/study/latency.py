@@ -1,9 +1,11 @@
 """Round trips from origins to sites: measured, else by proxy, else by distance, each labelled."""
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
 
+from planner.study.records.inventory import Site
 from planner.study.records.study import Origin, Study
 from planner.units import MS_PER_SECOND
 
@@ -99,9 +101,7 @@ def reaches(study: Study) -> dict[tuple[str, str], Reach]:
         measured[row.from_region, row.to_region] = row.round_trip_ms
     for row in study.round_trips:
         measured.setdefault((row.to_region, row.from_region), row.round_trip_ms)
-    places: dict[str, tuple[float, float]] = {}
-    for site in study.sites:
-        places.setdefault(site.region_id, (site.latitude, site.longitude))
+    places = region_places(study.sites)
 
     @cache
     def near(place: tuple[float, float]) -> tuple[tuple[float, str], ...]:
@@ -111,38 +111,43 @@ def reaches(study: Study) -> dict[tuple[str, str], Reach]:
     @cache
     def proxy(here: tuple[float, float], region: str) -> tuple[str, str] | None:
         targets = {region: 0.0} | {r: away for away, r in near(places[region])}
-        found = (
+        pairs = (
             (away + targets[y], x, y)
             for away, x in near(here)
             for y in targets
             if x == y == region or (x, y) in measured
         )
-        best = min(found, default=None)
+        best = min(pairs, default=None)
         return None if best is None else best[1:]
 
-    result = {}
+    def reach(origin: Origin, site: Site) -> Reach | None:
+        region, here = site.region_id, origin_place(origin, places)
+        if origin.near is not None and (origin.near, region) in measured:
+            return Reach(measured[origin.near, region], "measured")
+        if origin.near == region:
+            return Reach(SAME_PLACE_MS, "same place, assumed")
+        if here is None:
+            return None
+        km = great_circle_km(here, (site.latitude, site.longitude))
+        pair = proxy(here, region)
+        if pair is None:
+            return Reach(estimated_round_trip_ms(km), "estimated by distance")
+        x, y = pair
+        within = max(measured.get((x, x), SAME_PLACE_MS), fibre_round_trip_ms(km))
+        return Reach(within if x == y else measured[pair], f"proxy {x} to {y}")
+
     used = {pool.site for pool in study.pools}
-    for origin in study.origins:
-        here = origin_place(origin, places)
-        for site in study.sites:
-            if site.id not in used:
-                continue
-            region = site.region_id
-            if origin.near is not None and (origin.near, region) in measured:
-                result[origin.name, site.id] = Reach(measured[origin.near, region], "measured")
-            elif origin.near == region:
-                result[origin.name, site.id] = Reach(SAME_PLACE_MS, "same place, assumed")
-            elif here is not None:
-                km = great_circle_km(here, (site.latitude, site.longitude))
-                pair = proxy(here, region)
-                if pair is None:
-                    result[origin.name, site.id] = Reach(estimated_round_trip_ms(km), "estimated by distance")
-                else:
-                    x, y = pair
-                    within = max(measured.get((x, x), SAME_PLACE_MS), fibre_round_trip_ms(km))
-                    value = within if x == y else measured[x, y]
-                    result[origin.name, site.id] = Reach(value, f"proxy {x} to {y}")
-    return result
+    pairs = ((origin, site) for origin in study.origins for site in study.sites if site.id in used)
+    known = {(origin.name, site.id): reach(origin, site) for origin, site in pairs}
+    return {pair: round_trip for pair, round_trip in known.items() if round_trip is not None}
+
+
+def region_places(sites: Iterable[Site]) -> dict[str, tuple[float, float]]:
+    """Region -> coordinates of its first site."""
+    places: dict[str, tuple[float, float]] = {}
+    for site in sites:
+        places.setdefault(site.region_id, (site.latitude, site.longitude))
+    return places
 
 
 def origin_place(origin: Origin, places: dict[str, tuple[float, float]]) -> tuple[float, float] | None:

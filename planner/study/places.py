@@ -3,20 +3,22 @@
 import difflib
 import json
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import TypeVar, get_args
+from typing import TypeVar, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
-from planner.errors import Finding
+from planner.errors import Finding, InputError, printable
 from planner.study.records.base import SCHEMA_VERSION, Contradiction, Record
 from planner.study.records.renamed import NEW_NAMES
 
 R = TypeVar("R", bound=Record)
+T = TypeVar("T")
 Loc = tuple[int | str, ...]
 
 
@@ -30,19 +32,23 @@ class Place:
 
     def line(self, *loc: int | str) -> int:
         """The line of a field, else of the nearest thing around it."""
-        whole = self.prefix + loc
-        return next((self.lines[whole[:n]] for n in range(len(whole), -1, -1) if whole[:n] in self.lines), 1)
+        path = self.prefix + loc
+        return next((self.lines[path[:n]] for n in range(len(path), -1, -1) if path[:n] in self.lines), 1)
 
     def at(self, *loc: int | str) -> str:
         """`file:line: field.path`."""
         path = ""
         for part in self.prefix + loc:
-            path += f"[{part}]" if isinstance(part, int) else f".{shown(part, bare=True)}"
+            path += f"[{part}]" if isinstance(part, int) else f".{unquoted(part)}"
         return f"{self.file}:{self.line(*loc)}" + (f": {path.removeprefix('.')}" if path else "")
 
     def within(self, *loc: int | str) -> "Place":
         """The place of a part."""
         return Place(self.file, self.lines, self.prefix + loc)
+
+    def rows(self, records: Iterable[T], *loc: int | str) -> list[tuple[T, "Place"]]:
+        """The parts of a list, each with its place."""
+        return [(record, self.within(*loc, i)) for i, record in enumerate(records)]
 
 
 Row = tuple[R, Place]
@@ -78,25 +84,54 @@ class Reading:
         if name in names:
             return True
         if not {(cls, name), (cls, "*")} & self.broken:
-            self.error(where, what, shown(name) + near_miss(name, names), fix or f"write one of: {listed(names)}")
+            self.error(where, what, quoted(name) + near_miss(name, names), fix or f"write one of: {listed(names)}")
         return False
 
+    def refer_pattern(
+        self, where: str, cls: type[Record], what: str, pattern: str, known: Iterable[str], form: str
+    ) -> None:
+        """Say of a pattern that matches none of the known ids so, with the nearest one and the form that ids have."""
+        ids = list(known)
+        if not any(fnmatchcase(id, pattern) for id in ids) and not self.any_broken(cls):
+            got = f"{quoted(pattern)}, which matches none{near_miss(pattern, ids)}"
+            self.error(where, what, got, f"ids are {form}, * matches anything: {listed(ids, 4)}")
 
-def shown(value: object, bare: bool = False, most: int = 80) -> str:
-    """A value as findings print it: on one line, without control characters, at most `most` characters."""
+    def raise_errors(self) -> None:
+        """Raise `InputError` with every finding, when one of them is an error."""
+        if any(finding.level == "error" for finding in self.findings):
+            raise InputError(sorted_findings(self.findings))
+
+
+def sorted_findings(findings: Iterable[Finding]) -> list[Finding]:
+    """Errors first, otherwise as they came; none twice."""
+    return sorted(dict.fromkeys(findings), key=lambda finding: finding.level != "error")
+
+
+def matches(id: str, patterns: Iterable[str]) -> bool:
+    """Whether an id is, or matches, one of some patterns (`*`, `?`, `[...]`)."""
+    return any(fnmatchcase(id, pattern) for pattern in patterns)
+
+
+def quoted(value: object) -> str:
+    """A value as findings print it: text in quotes, anything else as JSON, in the form of `unquoted`."""
     if value is None or value == "":
-        return "" if bare else "nothing (blank)"
+        return "nothing (blank)"
+    return f"'{unquoted(value)}'" if isinstance(value, str) else unquoted(value)
+
+
+def unquoted(value: object, most: int = 80) -> str:
+    """A value on one line, without control characters, at most `most` characters; nothing for nothing."""
+    if value is None or value == "":
+        return ""
     text = value if isinstance(value, str) else json.dumps(value, default=str, ensure_ascii=False)
-    text = text if len(text) <= most else f"{text[: most - 3]}..."
-    text = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
-    return f"'{text}'" if isinstance(value, str) and not bare else text
+    return printable(text if len(text) <= most else f"{text[: most - 3]}...")
 
 
 def listed(names: Iterable[str], most: int = 8) -> str:
     """The first names of many, for a fix."""
     every = sorted(names)
     more = f", and {len(every) - most} more" if len(every) > most else ""
-    return ", ".join(shown(name, bare=True) for name in every[:most]) + more if every else "(there is none yet)"
+    return ", ".join(unquoted(name) for name in every[:most]) + more if every else "(there is none yet)"
 
 
 def near_miss(word: str, known: Iterable[str], likeness: float = 0.6) -> str:
@@ -105,15 +140,15 @@ def near_miss(word: str, known: Iterable[str], likeness: float = 0.6) -> str:
         return ""
     lower = {name.lower(): name for name in sorted(known, reverse=True)}
     close = difflib.get_close_matches(word.lower(), lower, 1, likeness)
-    return f" (did you mean {shown(lower[close[0]])}?)" if close else ""
+    return f" (did you mean {quoted(lower[close[0]])}?)" if close else ""
 
 
-def shown_path(path: Path) -> str:
+def printable_path(path: Path) -> str:
     """A path as findings print it: relative to the working folder where it lies within."""
     try:
-        return shown(str(path.resolve().relative_to(Path.cwd())), bare=True, most=1000)
+        return unquoted(str(path.resolve().relative_to(Path.cwd())), most=1000)
     except (OSError, RuntimeError, ValueError):
-        return shown(str(path), bare=True, most=1000)
+        return unquoted(str(path), most=1000)
 
 
 def read_record(cls: type[R], data: object, place: Place, reading: Reading) -> R | None:
@@ -129,9 +164,19 @@ def read_record(cls: type[R], data: object, place: Place, reading: Reading) -> R
         return None
 
 
+def read_records(cls: type[R], items: list[object], place: Place, reading: Reading) -> list[Row[R]]:
+    """The records of a list that can be read, each with its place; findings for the others."""
+    rows = []
+    for item, at in place.rows(items):
+        record = read_record(cls, item, at, reading)
+        if record is not None:
+            rows.append((record, at))
+    return rows
+
+
 def _errors(error: ValidationError, place: Place) -> list[tuple[Loc, ErrorDetails]]:
     """Errors by field: one per field, and of a choice between text and a mapping only what fits the value."""
-    found: dict[Loc, ErrorDetails] = {}
+    chosen: dict[Loc, ErrorDetails] = {}
     for detail in error.errors(include_url=False):
         loc: Loc = ()
         for part in detail["loc"]:  # leaves out pydantic's names for the members of a union
@@ -140,12 +185,12 @@ def _errors(error: ValidationError, place: Place) -> list[tuple[Loc, ErrorDetail
         if detail["type"] == "missing" or (detail["type"] == "extra_forbidden" and loc != detail["loc"]):
             loc += (detail["loc"][-1],)
         misfit = "string_type" if isinstance(detail["input"], dict) else "model_type"
-        if loc not in found or found[loc]["type"] == misfit:
-            found[loc] = detail
-    deeper = {loc[:n] for loc in found for n in range(len(loc))}
+        if loc not in chosen or chosen[loc]["type"] == misfit:
+            chosen[loc] = detail
+    deeper = {loc[:n] for loc in chosen for n in range(len(loc))}
     return [
         (loc, detail)
-        for loc, detail in found.items()
+        for loc, detail in chosen.items()
         if not (loc in deeper and detail["type"] == "string_type" and isinstance(detail["input"], dict))
     ]
 
@@ -165,11 +210,17 @@ def _field(cls: type[BaseModel], loc: Loc) -> tuple[type[BaseModel] | None, Fiel
     return owner, info
 
 
+def types_in(annotation: object) -> Iterator[object]:
+    """The types that an annotation is made of, at any depth: of `tuple[Workload, ...] | None` the three of them."""
+    yield get_origin(annotation) or annotation
+    for part in get_args(annotation):
+        yield from types_in(part)
+
+
 def _nested(annotation: object) -> type[BaseModel] | None:
     """The record within an annotation such as `tuple[Workload, ...]`."""
-    if isinstance(annotation, type) and not get_args(annotation) and issubclass(annotation, BaseModel):
-        return annotation
-    return next((found for part in get_args(annotation) if (found := _nested(part))), None)
+    records = (part for part in types_in(annotation) if isinstance(part, type) and issubclass(part, BaseModel))
+    return next(records, None)
 
 
 _EXPECTED: dict[str, str] = {
@@ -211,14 +262,14 @@ def _report(cls: type[Record], loc: Loc, detail: ErrorDetails, place: Place, rea
         word = str(loc[-1]) if loc else ""
         hint = near_miss(word, fields)
         if NEW_NAMES.get(word) in fields:
-            hint = f" (called {shown(NEW_NAMES[word])} since schema version {SCHEMA_VERSION})"
-        return reading.error(where, "a known field", shown(word) + hint, f"the fields here are: {listed(fields, 40)}")
+            hint = f" (called {quoted(NEW_NAMES[word])} since schema version {SCHEMA_VERSION})"
+        return reading.error(where, "a known field", quoted(word) + hint, f"the fields here are: {listed(fields, 40)}")
     if kind == "missing":
         return reading.error(where, "a value", "nothing", f"add `{loc[-1]}`: {description}")
     if kind == "value_error":
         reason = context.get("error", detail["msg"])
         fix = reason.fix if isinstance(reason, Contradiction) else fix
-        return reading.error(where, str(reason), shown(value), fix)
+        return reading.error(where, str(reason), quoted(value), fix)
     expected = _EXPECTED.get(kind, detail["msg"]).format(**context)
     if kind == "string_type" and isinstance(value, int | float):
         fix = f"put it in quotes; {description}"
@@ -226,10 +277,10 @@ def _report(cls: type[Record], loc: Loc, detail: ErrorDetails, place: Place, rea
         fix = f"write digits with a decimal point, no quotes, unit or separators; {description}"
     elif kind == "literal_error":
         options = re.findall(r"'([^']*)'", str(context.get("expected", "")))
-        return reading.error(where, expected, shown(value) + near_miss(str(value), options), fix)
+        return reading.error(where, expected, quoted(value) + near_miss(str(value), options), fix)
     elif kind == "too_short":
         return reading.error(where, expected, "none", fix)
-    reading.error(where, expected, shown(value), fix)
+    reading.error(where, expected, quoted(value), fix)
 
 
 def unique(rows: list[Row[R]], key: Callable[[R], str], reading: Reading) -> list[Row[R]]:
@@ -239,7 +290,7 @@ def unique(rows: list[Row[R]], key: Callable[[R], str], reading: Reading) -> lis
         name = key(record)
         if name in first:
             other = first[name][1]
-            got = f"{shown(name)} here and at {other.file}:{other.line()}"
+            got = f"{quoted(name)} here and at {other.file}:{other.line()}"
             reading.error(place.at(), "each of them once", got, "remove one of them, or correct its name")
         else:
             first[name] = (record, place)

@@ -7,15 +7,28 @@ import os
 import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from types import NoneType
-from typing import Any, Union, get_args, get_origin
+from typing import Any
 
 import yaml
 from pydantic.fields import FieldInfo
 
-from planner.errors import Finding
-from planner.study.files import NotReadable, read_bytes
-from planner.study.places import Loc, Place, R, Reading, Row, near_miss, read_record, shown, shown_path, unique
+from planner.errors import InputError, refusal
+from planner.study.files import read_bytes
+from planner.study.places import (
+    Loc,
+    Place,
+    R,
+    Reading,
+    Row,
+    near_miss,
+    printable_path,
+    quoted,
+    read_record,
+    read_records,
+    types_in,
+    unique,
+    unquoted,
+)
 
 DEEPEST = 40
 """Levels of nesting that are read; what people write has fewer than ten."""
@@ -24,14 +37,6 @@ INTEGER = re.compile(r"[-+]?[0-9]+")
 NOT_FINITE = re.compile(r"[-+]?\.?(inf|infinity|nan)", re.IGNORECASE)
 CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 _LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-
-
-class Unreadable(Exception):
-    """A file cannot be read on; `finding` says where and why."""
-
-    def __init__(self, where: str, expected: str, got: str, fix: str) -> None:
-        super().__init__(where)
-        self.finding = Finding(where, expected, got, fix)
 
 
 def read_text(path: Path, pipes: bool = False) -> str:
@@ -43,31 +48,29 @@ def read_text(path: Path, pipes: bool = False) -> str:
 
     Raises
     ------
-    Unreadable
+    InputError
         when it is no file that can be read, no UTF-8, or holds control characters
     """
-    where = shown_path(path)
+    where = printable_path(path)
     try:
         if not path.exists():
             siblings = [p.name for p in path.parent.iterdir()] if path.parent.is_dir() else []
             missing = "no such file" + near_miss(path.name, siblings)
-            raise Unreadable(where, "a file", missing, "create it, or correct the path")
+            raise refusal(where, "a file", missing, "create it, or correct the path")
         raw = read_bytes(path, pipes)
-    except NotReadable as error:
-        raise Unreadable(where, error.expected, error.got, error.fix) from None
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)
-        raise Unreadable(where, "a file that can be read", reason.lower(), "check the path, its permissions") from None
+        raise refusal(where, "a file that can be read", reason.lower(), "check the path, its permissions") from None
     try:
         text = raw.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         where = f"{where}:{raw.count(10, 0, error.start) + 1}"
         got = f"the byte 0x{raw[error.start]:02x}"
-        raise Unreadable(where, "UTF-8 text", got, "save the file as UTF-8") from None
+        raise refusal(where, "UTF-8 text", got, "save the file as UTF-8") from None
     text = text.replace("\r\n", "\n").replace("\r", "\n")
     if control := CONTROL.search(text):
         where = f"{where}:{text.count(chr(10), 0, control.start()) + 1}"
-        raise Unreadable(where, "text", f"the control character {shown(control[0])}", "remove it")
+        raise refusal(where, "text", f"the control character {quoted(control[0])}", "remove it")
     return text
 
 
@@ -77,17 +80,17 @@ def read_yaml(path: Path, reading: Reading) -> tuple[dict[str, Any], Place] | No
     YAML 1.2: only true and false are booleans, so that `no` and `on` stay text. Keys are text. Duplicate keys are
     findings; aliases, tags and further documents are refused.
     """
-    file = shown_path(path)
+    file = printable_path(path)
     lines: dict[Loc, int] = {(): 1}
     place = Place(file, lines)
     try:
         data = _document(read_text(path), place, lines, reading)
         if not isinstance(data, dict):
-            got = "a list" if isinstance(data, list) else "an empty file" if data is None else shown(data)
-            raise Unreadable(f"{file}:1", "fields (name: value)", got, "write `field: value`, one a line")
+            got = "a list" if isinstance(data, list) else "an empty file" if data is None else quoted(data)
+            raise refusal(f"{file}:1", "fields (name: value)", got, "write `field: value`, one a line")
         return data, place
-    except Unreadable as error:
-        reading.findings.append(error.finding)
+    except InputError as error:
+        reading.findings += error.findings
     except yaml.YAMLError as error:
         mark: Any = getattr(error, "problem_mark", None)
         problem: str = getattr(error, "problem", None) or str(error).splitlines()[0]
@@ -108,7 +111,7 @@ def _document(text: str, place: Place, lines: dict[Loc, int], reading: Reading) 
     data = None if first is None else _build(first, content, (), place, lines, reading)
     if (further := next(content, None)) is not None:
         where = f"{place.file}:{further.start_mark.line + 1}"
-        raise Unreadable(where, "one document in the file", "another", "move it to a file of its own")
+        raise refusal(where, "one document in the file", "another", "move it to a file of its own")
     return data
 
 
@@ -116,13 +119,13 @@ def _build(event: Any, events: Iterator[Any], loc: Loc, place: Place, lines: dic
     """Plain data from YAML events, noting the line of everything on the way."""
     where = f"{place.file}:{event.start_mark.line + 1}"
     if isinstance(event, yaml.AliasEvent):
-        anchor = shown(event.anchor, bare=True)
-        raise Unreadable(where, "values written out", f"the alias *{anchor}", "repeat what it stands for")
+        anchor = unquoted(event.anchor)
+        raise refusal(where, "values written out", f"the alias *{anchor}", "repeat what it stands for")
     if event.tag not in (None, "!", "tag:yaml.org,2002:str"):
-        tag = shown(event.tag, bare=True)
-        raise Unreadable(where, "plain values", f"the tag {tag}", "remove the tag, or put the value in quotes")
+        tag = unquoted(event.tag)
+        raise refusal(where, "plain values", f"the tag {tag}", "remove the tag, or put the value in quotes")
     if len(loc) > DEEPEST:
-        raise Unreadable(where, f"at most {DEEPEST} levels", "more", "nest less deeply")
+        raise refusal(where, f"at most {DEEPEST} levels", "more", "nest less deeply")
     lines.setdefault(loc, event.start_mark.line + 1)
     if isinstance(event, yaml.ScalarEvent):
         return _scalar(event.value) if event.implicit[0] and event.tag is None else event.value
@@ -135,7 +138,7 @@ def _build(event: Any, events: Iterator[Any], loc: Loc, place: Place, lines: dic
     while not isinstance(event := next(events), yaml.MappingEndEvent):
         line = event.start_mark.line + 1
         if not isinstance(event, yaml.ScalarEvent):
-            raise Unreadable(
+            raise refusal(
                 f"{place.file}:{line}", "text as the name of a field", "a list or mapping", "write `name: value`"
             )
         key = event.value
@@ -162,18 +165,18 @@ def value_of(text: str, where: str, reading: Reading) -> Any:
     except (ValueError, RecursionError):
         if not text.startswith(("[", "{")):
             return text
-    found = Reading()
+    nested = Reading()
+    data = None
     try:
-        data = _document(text, Place(where), {}, found)
-        for finding in found.findings:
-            reading.error(where, finding.expected, finding.got, finding.fix)
-        return data
-    except Unreadable as error:
-        reading.error(where, error.finding.expected, error.finding.got, error.finding.fix)
+        data = _document(text, Place(where), {}, nested)
+    except InputError as error:
+        nested.findings += error.findings
     except yaml.YAMLError:
         fix = "close every bracket, part elements by commas: [a, b] or {name: value}"
-        reading.error(where, "a list or fields in brackets", shown(text), fix)
-    return None
+        nested.error(where, "a list or fields in brackets", quoted(text), fix)
+    for finding in nested.findings:
+        reading.error(where, finding.expected, finding.got, finding.fix)
+    return data
 
 
 def _scalar(text: str) -> Any:
@@ -203,15 +206,14 @@ def read_list(cls: type[R], path: Path, reading: Reading) -> list[Row[R]]:
     others = [name for name in data if name != path.stem]
     for name in others:
         fix = f"the only field here is {path.stem}"
-        reading.error(place.at(name), "a known field", shown(name) + near_miss(name, [path.stem]), fix)
+        reading.error(place.at(name), "a known field", quoted(name) + near_miss(name, [path.stem]), fix)
     if not isinstance(items, list):
         reading.broken.add((cls, "*"))
         if document is not None and not others:
-            got = "nothing" if items is None else shown(items)
+            got = "nothing" if items is None else quoted(items)
             reading.error(place.at(path.stem), "a list", got, f"write `{path.stem}:` and each of them after `- `")
         return []
-    found = ((read_record(cls, item, place.within(path.stem, i), reading), i) for i, item in enumerate(items))
-    return [(record, place.within(path.stem, i)) for record, i in found if record is not None]
+    return read_records(cls, items, place.within(path.stem), reading)
 
 
 def read_csv(cls: type[R], path: Path, reading: Reading, key: Callable[[R], str]) -> list[Row[R]]:
@@ -222,11 +224,11 @@ def read_csv(cls: type[R], path: Path, reading: Reading, key: Callable[[R], str]
     rows: list[Row[R]] = []
     try:
         text = read_text(path)
-    except Unreadable as error:
-        reading.findings.append(error.finding)
+    except InputError as error:
+        reading.findings += error.findings
         reading.broken.add((cls, "*"))
         return rows
-    file = shown_path(path)
+    file = printable_path(path)
     fields = {info.alias or name: info for name, info in cls.model_fields.items()}
     reader, header, line = csv.reader(io.StringIO(text, newline=""), strict=True), list[str](), 0
     try:
@@ -234,24 +236,18 @@ def read_csv(cls: type[R], path: Path, reading: Reading, key: Callable[[R], str]
             line, start = reader.line_num, line + 1
             if not any(cell.strip() for cell in cells):
                 continue
-            if not header:
-                header = [cell.strip() for cell in cells]
-                if not _header_holds(header, fields, f"{file}:{start}", reading):
-                    reading.broken.add((cls, "*"))
-                    return rows
+            if header:
+                place = Place(file, {(): start} | {(name,): start for name in header})
+                record = _record(cls, header, cells, fields, place, reading)
+                if record is not None:
+                    rows.append((record, place))
+                else:
+                    reading.broken.add((cls, _raw_key(cls, key, header, cells)))
                 continue
-            place = Place(file, {(): start} | {(name,): start for name in header})
-            record = None
-            if len(cells) != len(header):
-                got = f"{len(cells)}: {shown(','.join(cells))}"
-                fix = "one cell per column; put text with a comma in quotes, write numbers with a decimal point"
-                reading.error(place.at(), f"{len(header)} cells", got, fix)
-            elif (data := _cells(dict(zip(header, cells, strict=True)), fields, place, reading)) is not None:
-                record = read_record(cls, data, place, Reading(reading.findings))
-            if record is not None:
-                rows.append((record, place))
-            else:
-                reading.broken.add((cls, _raw_key(cls, key, header, cells)))
+            header = [cell.strip() for cell in cells]
+            if not _header_holds(header, fields, f"{file}:{start}", reading):
+                reading.broken.add((cls, "*"))
+                return rows
     except csv.Error as error:
         reading.error(f"{file}:{reader.line_num}", "CSV", str(error), "close every quote; double a quote within text")
         reading.broken.add((cls, "*"))
@@ -262,19 +258,32 @@ def read_csv(cls: type[R], path: Path, reading: Reading, key: Callable[[R], str]
     return unique(rows, key, reading)
 
 
+def _record(
+    cls: type[R], header: list[str], cells: list[str], fields: dict[str, FieldInfo], place: Place, reading: Reading
+) -> R | None:
+    """The record of a row; None with findings when it is none."""
+    if len(cells) != len(header):
+        got = f"{len(cells)}: {quoted(','.join(cells))}"
+        fix = "one cell per column; put text with a comma in quotes, write numbers with a decimal point"
+        reading.error(place.at(), f"{len(header)} cells", got, fix)
+        return None
+    data = _cells(dict(zip(header, cells, strict=True)), fields, place, reading)
+    return None if data is None else read_record(cls, data, place, Reading(reading.findings))
+
+
 def _header_holds(header: list[str], fields: dict[str, FieldInfo], where: str, reading: Reading) -> bool:
     """Whether the columns are those of the record; what is wrong is reported."""
     before = len(reading.findings)
     fix = f"the columns are: {','.join(fields)}"
     if len(header) == 1 and (";" in header[0] or "\t" in header[0]):
-        reading.error(where, "cells separated by commas", shown(header[0]), "save the table with commas")
+        reading.error(where, "cells separated by commas", quoted(header[0]), "save the table with commas")
         return False
     for name in sorted({name for name in header if header.count(name) > 1}):
-        reading.error(where, "each column once", f"{shown(name)} {header.count(name)} times", "remove one of them")
+        reading.error(where, "each column once", f"{quoted(name)} {header.count(name)} times", "remove one of them")
     for name in header:
         if name not in fields:
-            got = shown(name) + near_miss(name, fields)
-            reading.error(f"{where}: {shown(name, bare=True)}", "a known column", got, fix)
+            got = quoted(name) + near_miss(name, fields)
+            reading.error(f"{where}: {unquoted(name)}", "a known column", got, fix)
     for name, info in fields.items():
         if info.is_required() and name not in header:
             reading.error(f"{where}: {name}", "the column", "no such column", f"add `{name}`: {info.description}")
@@ -286,36 +295,24 @@ def _cells(
 ) -> dict[str, object] | None:
     """Cells as the types of their fields; None with findings where a cell does not hold what it must."""
     data: dict[str, object] = {}
-    good = True
+    before = len(reading.findings)
     for name, raw in cells.items():
         cell, info = raw.strip(), fields[name]
-        accepted = {get_origin(part) or part for part in _members(info.annotation)}
+        types = list(types_in(info.annotation))
         if not cell:
             if info.is_required():
                 reading.error(place.at(name), "a value", f"a blank {_noun(name)}", str(info.description))
-                good = False
-        elif tuple in accepted:
+        elif tuple in types:
             data[name] = [part.strip() for part in cell.split(";") if part.strip()]
-        elif accepted & {int, float}:
-            if NUMBER.fullmatch(cell):
-                data[name] = _number(cell)
-            elif NOT_FINITE.fullmatch(cell):
-                data[name] = float(cell.replace(".", ""))
-            else:
-                reading.error(place.at(name), "a number", shown(cell), f"{_number_fix(cell)}; {info.description}")
-                good = False
-        else:
+        elif int not in types and float not in types:
             data[name] = cell
-    return data if good else None
-
-
-def _members(annotation: object) -> list[object]:
-    """The types an annotation allows, without None and metadata."""
-    if get_origin(annotation) in (Union, type(int | str)):
-        return [member for part in get_args(annotation) for member in _members(part)]
-    if hasattr(annotation, "__metadata__"):
-        return _members(get_args(annotation)[0])
-    return [] if annotation is NoneType else [annotation]
+        elif NUMBER.fullmatch(cell):
+            data[name] = _number(cell)
+        elif NOT_FINITE.fullmatch(cell):
+            data[name] = float(cell.replace(".", ""))
+        else:
+            reading.error(place.at(name), "a number", quoted(cell), f"{_number_fix(cell)}; {info.description}")
+    return data if len(reading.findings) == before else None
 
 
 def _noun(column: str) -> str:

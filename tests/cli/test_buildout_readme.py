@@ -8,7 +8,7 @@ import pytest
 from buildout import README, blocks, outputs, prepared
 
 from planner.drill import drill_plan
-from planner.importers.start import start_study
+from planner.importers.new_study import start_study
 from planner.plan.audit import audit
 from planner.plan.file import read_plan
 from planner.plan.orders import phase_orders
@@ -71,14 +71,14 @@ def test_what_the_readme_concludes_can_be_read_off_its_tables():
     for site in (COLUMBUS, DALLAS):
         least, most, plans = re.search(rf"{site}/dgx-b200:purchase +(\d+) +(\d+) +(\d of \d)", doubts).groups()
         assert 0 < int(least) < int(most) and plans == "3 of 3"
-    (slip,) = (text for command, text in shown.items() if "--ask slip" in command)
+    (slip,) = (text for command, text in shown.items() if "planner delay" in command)
     month = slip[slip.index("VALUE OF A MONTH") :]
     worth = {site: int(re.search(rf"{site} +\+([\d,]+)", month)[1].replace(",", "")) for site in (COLUMBUS, DALLAS)}
     assert worth[COLUMBUS] > worth[DALLAS] > 0 and "normal operation" in slip[slip.index("BROKEN") :]
-    (sequence,) = (text for command, text in shown.items() if "--ask sequence" in command)
+    (sequence,) = (text for command, text in shown.items() if "planner sequence" in command)
     near, further = sequence[sequence.index("NEXT BEST") :].split("FURTHER")
     assert "hall-2 built" in near and "hall-1 never" in further and "hall-1 never" not in near
-    (crossover,) = (text for command, text in shown.items() if "--ask crossover" in command)
+    (crossover,) = (text for command, text in shown.items() if "planner crossover" in command)
     owned = [float(share) for share in re.findall(r"purchase in hall-\d .*above +([\d.]+) %", crossover)]
     assert owned and all(24 <= share <= 28 for share in owned), "from a quarter of its hours on"
 
@@ -104,7 +104,7 @@ def test_the_study_has_what_the_example_is_about(asked):
 
 def test_init_makes_it_ones_own(tmp_path):
     written = {path.relative_to(tmp_path / "mine").as_posix() for path in start_study(tmp_path / "mine", "buildout")}
-    assert written >= {"study.yaml", "README.md", "slip.yaml", "matrix.yaml", "inventory/owned/prices.csv"}
+    assert written >= {"study.yaml", "README.md", "late.yaml", "matrix.yaml", "inventory/owned/prices.csv"}
     study, _ = read_study(tmp_path / "mine")
     assert study == read_study(FOLDER)[0]
     assert "README.md" in {path.name for path in start_study(tmp_path / "other", "postmortem")}

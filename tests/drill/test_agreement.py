@@ -13,8 +13,8 @@ from planner.plan.audit import audit
 from planner.plan.decisions import decisions_of
 from planner.plan.plan import make_plan
 from planner.problem.build import build
-from planner.solve.failure_test import tolerance
-from planner.solve.search import Effort, Infeasible, _Search
+from planner.solve.feasibility_subproblem import tolerance
+from planner.solve.search import Effort, Infeasible, Search
 from planner.study.dependencies import NORMAL
 
 SEEDS = [("tiny", seed) for seed in range(180)] + [("small", seed) for seed in range(60)]
@@ -61,8 +61,8 @@ def test_audit_and_drill_pass_on_random_plans_and_judge_weakened_ones_alike(part
             }
         )
         drilled = {row.failure for row in drill_plan(weak).rows if row.broken} - {NORMAL}
-        search, x = _Search(p, Effort(), None, lambda *_: None), decisions_of(weak, p)
-        tested = {f for f in search.failures() if search.test_program(f).test_whole(f, x, None)[0] > tolerance(p, f)}
+        search, x = Search(p, Effort(), None, lambda *_: None), decisions_of(weak, p)
+        tested = {f for f in search.failures() if search.subproblem(f).test_whole(f, x, None)[0] > tolerance(p, f)}
         assert tested == drilled, (size, seed, tested ^ drilled)
         broken += len(drilled)
     # at least 200 plans in all; each part has plans that load replicas, and weakened ones that break
@@ -106,12 +106,12 @@ def test_over_periods_and_hours_the_two_judge_every_hour_alike(part):
             }
         )
         drilled = {(r.failure, r.hour) for r in drill_plan(weak).rows if r.broken and r.failure != NORMAL}
-        search, x = _Search(p, Effort(), None, lambda *_: None), decisions_of(weak, p)
+        search, x = Search(p, Effort(), None, lambda *_: None), decisions_of(weak, p)
         tested = {
             (f, h)
             for f in search.failures()
             for h in p.hours
-            if search.test_program(f, h).test_whole(f, x, None)[0] > tolerance(p, f)
+            if search.subproblem(f, h).test_whole(f, x, None)[0] > tolerance(p, f)
         }
         assert tested == drilled, (seed, tested ^ drilled)
         broken += len(drilled)
@@ -138,11 +138,13 @@ def test_a_wrong_formula_passes_the_audit_and_fails_the_drill(monkeypatch):
 def test_the_loop_finds_what_the_whole_program_finds(seed):
     """The relaxation over the failures that entered costs what the program with all of them costs."""
     from planner.problem.rules.costs import cost_usd
-    from planner.solve.program import OPTIMAL, add_failure, start_program
+    from planner.solve.columns import add_failure, start_program
+    from planner.solve.lp_bound import relax
+    from planner.solve.program import OPTIMAL
 
     p = build(random_study(seed, "small"))
-    search = _Search(p, Effort(), None, lambda *_: None)
-    loop = search.relax()
+    search = Search(p, Effort(), None, lambda *_: None)
+    loop = relax(search)
     program, x = start_program(p)
     for f in search.failures():
         add_failure(p, program, x, f)

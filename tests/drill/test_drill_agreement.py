@@ -10,7 +10,6 @@ from planner.drill import drill_plan, drill_state_claims
 from planner.plan.audit import audit
 from planner.plan.plan import make_plan
 from planner.solve.search import Effort, Infeasible
-from planner.study.doors import shared_in
 from planner.study.records.study import Component, Counted, Dependency, Failover, Goal, NamedFailure, Needs, Study
 
 PARTS, SEEDS = 4, 60
@@ -76,27 +75,30 @@ def with_effects(study: Study, g: random.Random) -> Study:
     return study.model_copy(update=changes)
 
 
-def with_doors(study: Study, g: random.Random, chance: float = 0.7) -> Study:
-    """The study with choices between gateways at any depth, some without a limit, and limits of sites."""
+def with_request_limits(study: Study, g: random.Random, chance: float = 0.7) -> Study:
+    """The study with choices between gateways, one without a limit, and a site with a limit."""
     most = sum(d.requests_per_second for d in study.demand)
     flows = [f"workload:{w.name}" for w in study.workloads] + [f"origin:{o.name}" for o in study.origins]
     sites = sorted({pool.site for pool in study.pools})
-    names = ["gateway:g3", "gateway:g4", "gateway:g5"]
-    own = [Component(name=f"g{n}", kind="gateway", most_requests_per_second=most * g.uniform(0.3, 0.9)) for n in (3, 4)]
+    names = [f"gateway:g{n}" for n in range(3, 8)]
+    own = [
+        Component(name=f"g{n}", kind="gateway", most_requests_per_second=most * g.uniform(0.3, 0.9))
+        for n in range(3, 7)
+    ]
     limited = Component(name=g.choice(sites), kind="site", most_requests_per_second=most * g.uniform(0.5, 1.0))
-    nested = Needs(any_of=(Needs(all_of=("gateway:g3", "gateway:g5")), "gateway:g4"))
+    with_two, with_three = Needs(any_of=tuple(names[:2])), Needs(any_of=tuple(names[2:]))
     needs = {
-        g.choice(flows): Needs(any_of=("gateway:g5", "gateway:g3")),
-        g.choice(flows): nested,
-        g.choice(flows): Needs(at_least=2, of=tuple(names)),
-        f"site:{g.choice(sites)}": g.choice([Needs(any_of=("gateway:g4", "gateway:g5")), nested]),
+        g.choice(flows): with_two,
+        g.choice(flows): g.choice([with_two, with_three]),
+        g.choice(flows): Needs(all_of=(g.choice(names[:2]),)),
+        f"site:{g.choice(sites)}": with_three,
     }
-    lost = [{g.choice(names): 1.0, f"site:{g.choice(sites)}": 0.5}, {"gateway:g3": 0.5}]
-    failures = tuple(NamedFailure(name=f"door-{n}", lost=some) for n, some in enumerate(lost))
+    lost = [{g.choice(names): 1.0, f"site:{g.choice(sites)}": 0.5}, {g.choice(names): 0.5, "gateway:g3": 0.5}]
+    failures = tuple(NamedFailure(name=f"limits-{n}", lost=out) for n, out in enumerate(lost))
     goals = tuple(Goal(failure=f.name, serve_fraction=0.4, within_seconds=60.0) for f in failures)
     return study.model_copy(
         update={
-            "components": (*study.components, *own, Component(name="g5", kind="gateway"), limited),
+            "components": (*study.components, *own, Component(name="g7", kind="gateway"), limited),
             "dependencies": (
                 *study.dependencies,
                 *(Dependency(component=c, needs=need) for c, need in needs.items() if g.random() < chance),
@@ -125,11 +127,9 @@ def test_plans_with_choices_between_gateways_pass_audit_and_drill(part: int, fai
         g = random.Random(seed)
         study = random_study(seed, "tiny")
         if failover == "resolve":
-            study = with_commitments(with_doors(with_effects(study, g), g), g)
+            study = with_commitments(with_request_limits(with_effects(study, g), g), g)
         else:
-            study = with_doors(study, g, 0.35).model_copy(update={"failover": failover})
-            if shared_in(study):
-                continue  # found when a study is read
+            study = with_request_limits(study, g, 0.35).model_copy(update={"failover": failover})
         try:
             plan = make_plan(study, Effort(gap_fraction=0.02))
         except Infeasible:
@@ -157,7 +157,7 @@ def test_plans_with_all_effects_pass_audit_and_drill(part: int) -> None:
         assert not drill_plan(plan).broken, seed
         assert not drill_state_claims(plan), seed
         # the drill does bite: with no replica and no machine bought nothing that was due is served
-        bare = plan.model_copy(update={"replicas": (), "purchases": ()})
+        nothing = plan.model_copy(update={"replicas": (), "purchases": ()})
         held = plan.study.model_copy(update={"holdings": ()})
-        assert drill_plan(bare.model_copy(update={"study": held})).broken, seed
+        assert drill_plan(nothing.model_copy(update={"study": held})).broken, seed
     assert plans >= 5

@@ -28,7 +28,7 @@ from drill_fixtures import (
 from pydantic import ValidationError
 from test_drill import A, B, row, served, tier
 
-from planner.drill import Toll, drill_fleet, drill_plan, drill_state_claims
+from planner.drill import OutageImpact, drill_fleet, drill_plan, drill_state_claims
 from planner.drill.result import DrillResult
 from planner.errors import InputError, PlannerError
 from planner.study.records.inventory import Price
@@ -60,8 +60,8 @@ def failing(name: str = "f", lost: dict[str, float] | None = None, within: float
     return {"failures": (failure,), "tiers": (tier(goal(None, failure=name, within=within)),)}
 
 
-def toll(result: DrillResult, failure: str) -> Toll:
-    return next(t for t in result.tolls if t.failure == failure)
+def outage_impact(result: DrillResult, failure: str) -> OutageImpact:
+    return next(t for t in result.outage_impacts if t.failure == failure)
 
 
 def ten_each(of: Study, a: int = 10, b: int = 10, **rates: float) -> PlanFile:
@@ -72,7 +72,7 @@ def ten_each(of: Study, a: int = 10, b: int = 10, **rates: float) -> PlanFile:
 def test_sessions_go_on_without_new_logins(mode: Any) -> None:
     # 0.7 of sessions go on; half of login is lost: 0.7 + 0.3 · 0.5 = 0.85
     depends = needs("workload:chat", "identity:login", breaks="new_logins", sessions_go_on_fraction=0.7)
-    for lost, left in ((1.0, 0.7), (0.5, 0.85)):
+    for lost, remaining in ((1.0, 0.7), (0.5, 0.85)):
         s = study(
             holdings=hold(a=10, b=10),
             components=LOGIN,
@@ -80,8 +80,8 @@ def test_sessions_go_on_without_new_logins(mode: Any) -> None:
             **failing(lost={"identity:login": lost}),
         )
         login = row(drill_plan(ten_each(s), mode), "failure:f", 60.0)
-        assert login.served_fraction == pytest.approx(left) and not login.broken
-        assert login.uncoverable_requests_per_second == pytest.approx(100 * (1 - left))
+        assert login.served_fraction == pytest.approx(remaining) and not login.broken
+        assert login.uncoverable_requests_per_second == pytest.approx(100 * (1 - remaining))
 
 
 def test_nothing_starts_where_starting_needs_what_is_lost() -> None:
@@ -96,11 +96,11 @@ def test_nothing_starts_where_starting_needs_what_is_lost() -> None:
         )
         result = drill_plan(ten_each(s, b=4))
         assert served(result, "failure:f", 400.0) == pytest.approx(share)
-        assert row(result, "failure:f", 400.0).hot_fraction == pytest.approx(0.4)
-        assert row(result, "failure:f", 400.0).loaded_fraction == pytest.approx(share - 0.4)
+        assert row(result, "failure:f", 400.0).warm_fraction == pytest.approx(0.4)
+        assert row(result, "failure:f", 400.0).cold_start_fraction == pytest.approx(share - 0.4)
     bad = state(chat(b=100), "failure:f", 400.0, cold_started={at("b"): 6})
     p = plan(s, {at("a"): 10, at("b"): 4}, chat(a=60, b=40), [bad])
-    assert any("loaded replicas: llm/p@google/b/m has 6, at most 0" in f for f in drill_state_claims(p))
+    assert any("cold-started replicas: llm/p@google/b/m has 6, at most 0" in f for f in drill_state_claims(p))
 
 
 def test_surges_of_workloads_and_origins_multiply() -> None:
@@ -126,7 +126,7 @@ def test_maintenance_is_out_at_the_same_time() -> None:
 def test_a_part_that_is_lost_may_all_be_one_placements() -> None:
     # a: 20 machines, 0.2 lost = 4. Spread: each of 10 + 10 replicas keeps 8. On code alone: 10 - 4 = 6 of code, all of
     # chat. A replica of half a machine loses twice as many: 4 machines = 8 replicas.
-    for parts, most, left in ((8, 10, 6), (4, 20, 12)):
+    for parts, most, remaining in ((8, 10, 6), (4, 20, 12)):
         s = study(
             holdings=hold(a=20),
             models=(model(), model("coder", profiles=[profile(accelerators_per_replica=parts)])),
@@ -143,7 +143,7 @@ def test_a_part_that_is_lost_may_all_be_one_placements() -> None:
         for mode in ("resolve", "rescale"):
             result = drill_plan(p, mode)
             on_code, on_chat = (f"failure:f on {at('a', e)}" for e in ("coder/p", "llm/p"))
-            assert served(result, on_code, 60.0, "other") == pytest.approx(left / most)
+            assert served(result, on_code, 60.0, "other") == pytest.approx(remaining / most)
             assert served(result, on_code) == 1.0
             assert served(result, on_chat) == pytest.approx(0.6)
             assert served(result, on_chat, 60.0, "other") == 1.0
@@ -159,7 +159,7 @@ def gateway(*limits: float) -> dict[str, Any]:
 
 @pytest.mark.parametrize("mode", ["resolve", "rescale"])
 def test_a_gateway_passes_so_many_requests(mode: Any) -> None:
-    # 80 of 100 pass; when half of it is lost the door is half open and 40 pass
+    # 80 of 100 pass; when half of it is lost 40 pass
     s = study(holdings=hold(a=10, b=10), **gateway(80.0), **failing(lost={"gateway:g0": 0.5}))
     result = drill_plan(ten_each(s), mode)
     assert served(result, "normal", 0.0) == pytest.approx(0.8)
@@ -204,15 +204,70 @@ def test_any_split_over_gateways_that_two_workloads_share() -> None:
     assert served(drill_plan(p, "rescale"), A) == pytest.approx(0.75)
 
 
-def test_at_least_two_of_three_gateways() -> None:
-    # every request passes 2 of 3 gateways of 50 each: 150 / 2 = 75 requests/s
-    parts = tuple(Component(name=n, kind="gateway", most_requests_per_second=50.0) for n in "xyz")
-    two = Needs(at_least=2, of=tuple(f"gateway:{n}" for n in "xyz"))
-    s = study(
-        holdings=hold(a=10, b=10), components=parts, dependencies=(Dependency(component="origin:town", needs=two),)
-    )
-    for mode in ("resolve", "rescale"):
-        assert served(drill_plan(ten_each(s), mode), A) == pytest.approx(0.75)
+def of_gateways(need: Needs, *more: Dependency, **most: float | None) -> Study:
+    """A study whose requests need gateways; the most requests/s of each, or none."""
+    parts = tuple(Component(name=n, kind="gateway", most_requests_per_second=limit) for n, limit in most.items())
+    needing = (Dependency(component="origin:town", needs=need), *more)
+    return study(holdings=hold(a=10, b=10), components=parts, dependencies=needing)
+
+
+@pytest.mark.parametrize("mode", ["resolve", "rescale"])
+@pytest.mark.parametrize(
+    ("most", "more", "share"),
+    [
+        ({"x": 50.0, "y": 30.0}, (), 0.8),
+        ({"x": 50.0, "y": None}, (), 1.0),  # what has no limit takes it all
+        ({"x": 50.0, "y": 30.0}, (needs("workload:chat", "gateway:y"),), 0.3),  # all pass y, and need not pass x
+        ({"x": 50.0, "y": 30.0, "z": 60.0}, (needs("workload:chat", "gateway:z"),), 0.6),
+        # two choices of the same requests, each their own: 80 and 70
+        (
+            {"x": 50.0, "y": 30.0, "u": 40.0, "v": 30.0},
+            (Dependency(component="workload:chat", needs=Needs(any_of=("gateway:u", "gateway:v"))),),
+            0.7,
+        ),
+        # the same choice at the workload and at the origin is made once
+        (
+            {"x": 50.0, "y": 30.0},
+            (Dependency(component="workload:chat", needs=Needs(any_of=("gateway:x", "gateway:y"))),),
+            0.8,
+        ),
+    ],
+)
+def test_what_alternatives_let_through(mode: Any, most: dict[str, Any], more: Any, share: float) -> None:
+    s = of_gateways(Needs(any_of=("gateway:x", "gateway:y")), *more, **most)
+    assert served(drill_plan(ten_each(s), mode), A) == pytest.approx(share)
+
+
+TWO_OF = Needs(at_least=2, of=("gateway:x", "gateway:y", "gateway:z"))
+WITHIN = Needs(any_of=(Needs(all_of=("gateway:x", "gateway:z")), "gateway:y"))
+EITHER = Needs(any_of=("gateway:x", "gateway:y"))
+
+
+@pytest.mark.parametrize(
+    ("need", "more", "got"),
+    [
+        (TWO_OF, (), "limits deeper in what origin:town needs"),
+        (WITHIN, (), "limits deeper in what origin:town needs"),
+        (EITHER, (needs("gateway:x", "gateway:z"),), "limits deeper in what origin:town needs"),
+        (
+            EITHER,
+            (Dependency(component="workload:chat", needs=Needs(any_of=("gateway:y", "gateway:z"))),),
+            "gateway:y in several any_of of the same requests",
+        ),
+    ],
+)
+def test_limits_that_are_not_judged_are_a_finding(need: Needs, more: Any, got: str) -> None:
+    s = of_gateways(need, *more, x=50.0, y=50.0, z=50.0)
+    for drilled in (drill_plan, drill_state_claims):
+        with pytest.raises(InputError) as error:
+            drilled(ten_each(s))
+        assert [finding.got for finding in error.value.findings] == [got]
+
+
+def test_alternatives_without_any_limit_are_as_general_as_ever() -> None:
+    for need in (TWO_OF, WITHIN):
+        s = of_gateways(need, x=None, y=None, z=None)
+        assert served(drill_plan(ten_each(s)), A) == 1.0
 
 
 def test_caches_are_cold_after_a_move() -> None:
@@ -267,16 +322,18 @@ def on_demand(**counted: Any) -> Study:
 
 
 def test_on_demand_counts_as_far_as_the_study_says() -> None:
-    # 10 rented at b, of which half count when a provider is lost: 5 replicas are firm
+    # 10 rented at b, of which half count when a provider is lost: 5 replicas are non-preemptible
     s = on_demand(any="provider", running_fraction=0.5)
     p = plan(s, {at("a"): 10, at("b"): 10}, chat(a=60, b=40), purchases={"google/b/m:on_demand": 10})
-    assert "machines under firm replicas" in " ".join(drill_plan(p).findings), "none of b's machines always counts"
+    assert "machines under non-preemptible replicas" in " ".join(drill_plan(p).findings), (
+        "none of b's machines always counts"
+    )
     non_preemptible = tuple(
         r.model_copy(update={"non_preemptible": 0 if "google" in r.placement else None}) for r in p.replicas
     )
     p = p.model_copy(update={"replicas": non_preemptible})
     result = drill_plan(p)
-    # at 60 s nothing firm runs there; 5 machines that count load by 310 s
+    # at 60 s nothing non-preemptible runs there; 5 machines that count load by 310 s
     assert (served(result, "provider:aws", 60.0), served(result, "provider:aws", 400.0)) == (0.0, 0.5)
     # what does not go on is gone at once: of 40 sent to b nothing stands on machines that always count
     assert served(result, "provider:aws", 0.0) == pytest.approx(0.0)
@@ -291,7 +348,7 @@ def test_what_is_left_on_the_market_is_obtained_and_loaded() -> None:
         p = plan(s, {at("a"): 10, at("b"): 4}, chat(a=60, b=40), purchases={"google/b/m:on_demand": 4})
         late = row(drill_plan(p), "provider:aws", 400.0)
         assert late.served_fraction == pytest.approx(share)
-        assert (late.hot_fraction, late.started_fraction) == (pytest.approx(0.4), pytest.approx(share - 0.4))
+        assert (late.warm_fraction, late.launched_fraction) == (pytest.approx(0.4), pytest.approx(share - 0.4))
         # a plan that says they serve at 400 s, though they were obtained at 101 s, is found out
         says = state(chat(b=100), "provider:aws", 400.0, cold_started={at("b"): 6})
         told = " ".join(drill_state_claims(p.model_copy(update={"states": (*p.states, says)})))
@@ -301,17 +358,17 @@ def test_what_is_left_on_the_market_is_obtained_and_loaded() -> None:
 def test_machines_that_come_back_are_told_apart() -> None:
     s = study(holdings=hold(a=10, b=10), claims=(lend("b", 6, 60.0),), tiers=(tier(goal(within=400.0)),))
     late = row(drill_plan(plan(s, {at("a"): 10, at("b"): 4}, chat(a=100))), A, 400.0)
-    assert (late.hot_fraction, late.reclaimed_fraction, late.loaded_fraction) == pytest.approx((0.4, 0.6, 0.0))
+    assert (late.warm_fraction, late.reclaimed_fraction, late.cold_start_fraction) == pytest.approx((0.4, 0.6, 0.0))
 
 
 def test_what_a_failure_costs_until_recovery() -> None:
     # 0 s: 60 of 100 are lost; 60 s: b's 4 replicas serve 40, 60 lost; 400 s: all. 400 s · 60 = 24,000 at 0.5 USD
     worth = Tier(name="gold", survive=(goal(within=60.0, fraction=0.4), goal(within=400.0)), outage_usd_per_request=0.5)
     s = study(holdings=hold(a=10, b=10), tiers=(worth,))
-    cost = toll(drill_plan(ten_each(s, b=4)), A)
+    cost = outage_impact(drill_plan(ten_each(s, b=4)), A)
     assert (cost.requests_lost, cost.usd_lost) == pytest.approx((24_000.0, 12_000.0))
     assert (cost.until, cost.until_seconds, cost.due_again_seconds, cost.all_again_seconds) == (
-        "last clock",
+        "end of drill",
         400,
         400,
         400,
@@ -319,14 +376,14 @@ def test_what_a_failure_costs_until_recovery() -> None:
     assert (cost.served_last["chat"], cost.served_worst["chat"]) == pytest.approx((1.0, 0.4))
     # rescale, b holds 4: from 10 s on 60 are lost until the repair after half an hour: 1,800 s · 60
     fixed = Component(name="aws/a", kind="site", hours_to_repair=0.5)
-    cost = toll(drill_plan(ten_each(s.model_copy(update={"components": (fixed,)}), b=4), "rescale"), A)
+    cost = outage_impact(drill_plan(ten_each(s.model_copy(update={"components": (fixed,)}), b=4), "rescale"), A)
     assert (cost.until, cost.requests_lost) == ("repair", pytest.approx(108_000.0))
     assert cost.due_again_seconds is None and cost.all_again_seconds is None
 
 
 def test_rescale_moves_at_detection() -> None:
     # 10 s of 60 requests/s are lost, then b's 10 replicas serve all
-    cost = toll(drill_plan(ten_each(study(holdings=hold(a=10, b=10))), "rescale"), A)
+    cost = outage_impact(drill_plan(ten_each(study(holdings=hold(a=10, b=10))), "rescale"), A)
     assert (cost.requests_lost, cost.all_again_seconds) == (600.0, 10.0)
 
 

@@ -1,4 +1,4 @@
-"""The drill over time: power on every day, lead times and clocks, by hand."""
+"""The drill over time: power on every day, lead times and deadlines, by hand."""
 
 from datetime import timedelta
 
@@ -8,7 +8,7 @@ from studies import offer
 from test_periods import EXACT, small
 
 from planner.drill import drill_plan
-from planner.drill.moments import moments
+from planner.drill.time_slices import time_slices_of
 from planner.plan.audit import audit
 from planner.plan.plan import make_plan
 from planner.study.records.plan import Built, PlanFile, Purchase
@@ -50,8 +50,8 @@ def test_what_is_there_on_some_day_draws_power():
     # a module of 20 kW holds 2 machines of 10 kW; a third that is held until the middle of quarter 6 draws in it,
     # though it counts for nothing there
     plan = built()
-    every = moments(plan.study)
-    fifth, sixth = (next(m for m in every if m.period == f"quarter-{n}") for n in (5, 6))
+    slices = time_slices_of(plan.study)
+    fifth, sixth = (next(m for m in slices if m.period == f"quarter-{n}") for n in (5, 6))
     held = Holding(pool="own/h/m", machines=2, from_day=fifth.first, until=sixth.first + timedelta(days=40))
     more = plan.model_copy(update={"study": plan.study.model_copy(update={"holdings": (held,)})})
     assert sixth.held(more.study) == {} and sixth.held_at_once(more.study) == {"own/h/m": 2}
@@ -70,6 +70,6 @@ def test_what_is_there_on_some_day_draws_power():
 def test_a_block_that_ends_inside_a_period_counts_for_none_of_it(days, whole, some):
     block, price = offer("a/x/m", 1, "capacity_block", length_days=days)
     study = small(Horizon(start=START, quarters=2), 5.0, bought=[(block, price), offer("a/x/m", 9)])
-    every, row = moments(study), Purchase(offer=block.id, when="quarter-1", units=1)
-    assert [m.is_there(block, row, every) for m in every] == whole
-    assert [m.is_there(block, row, every, whole=False) for m in every] == some
+    slices, row = time_slices_of(study), Purchase(offer=block.id, when="quarter-1", units=1)
+    assert [m.has(block, row, slices) for m in slices] == whole
+    assert [m.has(block, row, slices, throughout=False) for m in slices] == some

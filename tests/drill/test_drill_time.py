@@ -10,15 +10,15 @@ from studies import offer, random_study
 from test_periods import DAY, EXACT, START, small
 
 from planner.drill import drill_fleet, drill_plan, drill_state_claims
-from planner.drill.moments import moments
+from planner.drill.time_slices import time_slices_of
 from planner.errors import InputError
 from planner.plan.audit import audit
 from planner.plan.decisions import decisions_of
 from planner.plan.plan import make_plan
 from planner.problem.build import build
-from planner.review.drilled import in_hours, review_drill
-from planner.solve.failure_test import tolerance
-from planner.solve.search import Effort, Infeasible, _Search
+from planner.review.drill import in_hours, review_drill
+from planner.solve.feasibility_subproblem import tolerance
+from planner.solve.search import Effort, Infeasible, Search
 from planner.study.calendar import hours_of
 from planner.study.dependencies import NORMAL
 from planner.study.records.study import (
@@ -101,12 +101,12 @@ def test_audit_and_drill_agree_over_time_also_on_weakened_plans(part):
             }
         )
         drilled = {(row.failure, row.hour) for row in drill_plan(weak).rows if row.broken and row.failure != NORMAL}
-        search, x = _Search(p, Effort(), None, lambda *_: None), decisions_of(weak, p)
+        search, x = Search(p, Effort(), None, lambda *_: None), decisions_of(weak, p)
         tested = {
             (f, h)
             for f in search.failures()
             for h in p.hours
-            if search.test_program(f, h).test_whole(f, x, None)[0] > tolerance(p, f)
+            if search.subproblem(f, h).test_whole(f, x, None)[0] > tolerance(p, f)
         }
         assert tested == drilled, (seed, tested ^ drilled)
         broken += len(drilled)
@@ -116,10 +116,10 @@ def test_audit_and_drill_agree_over_time_also_on_weakened_plans(part):
 def test_hours_and_days_are_those_of_the_study():
     study = over_time(3)
     (period_of, _), hours = hours_of(study)
-    every = moments(study)
-    assert [m.hour for m in every] == list(hours) and {m.hour: m.period for m in every} == period_of
+    slices = time_slices_of(study)
+    assert [m.hour for m in slices] == list(hours) and {m.hour: m.period for m in slices} == period_of
     p = build(study)
-    for m in every:
+    for m in slices:
         for w, o in p.flows:
             assert m.wanted[w, o] == pytest.approx(p.demand_requests_per_second[w, o, m.hour])
 
@@ -186,9 +186,9 @@ def test_the_worst_hour_of_each_failure_is_shown_and_others_on_demand():
         shapes=(Shape(name="sun", factors={"day": 1.0, "night": 0.5}),),
     )
     result = drill_plan(make_plan(study, EXACT))
-    assert {t.hour for t in result.tolls} == {f"quarter-{n}/{h}" for n in (1, 2) for h in ("day", "night")}
-    assert [t.hour.rpartition("/")[2] for t in in_hours(result).tolls] == ["day"]
-    assert {t.hour for t in in_hours(result, "*/night").tolls} == {"quarter-1/night", "quarter-2/night"}
+    assert {t.hour for t in result.outage_impacts} == {f"quarter-{n}/{h}" for n in (1, 2) for h in ("day", "night")}
+    assert [t.hour.rpartition("/")[2] for t in in_hours(result).outage_impacts] == ["day"]
+    assert {t.hour for t in in_hours(result, "*/night").outage_impacts} == {"quarter-1/night", "quarter-2/night"}
     assert "in each of 4 hours" in review_drill(result, ()).sections[0].lines[0]
     with pytest.raises(InputError, match="--hour"):
         in_hours(result, "noon")

@@ -29,18 +29,18 @@ from worked_points import (
 )
 
 from planner.drill import DrillResult, drill_plan, drill_state_claims
-from planner.drill.alike import Alike
+from planner.drill.baseline import of_plan
 from planner.drill.failures import Failure
-from planner.drill.graph import available
-from planner.drill.left import what_is_left
-from planner.drill.moments import moments, not_ready, without_power
+from planner.drill.installed import Bought, InstalledFleet, fractions, least_counted
+from planner.drill.instance import build_instance, cache_gib_per_request
+from planner.drill.latency import kilometres
 from planner.drill.names import above, check_study
+from planner.drill.needs import available
+from planner.drill.remaining import Remaining, what_remains
 from planner.drill.replay import prepare
-from planner.drill.resolve import part_of_pool
-from planner.drill.standing import of_plan
-from planner.drill.stock import Bought, Stock, counts, fractions, least_counted, that_fit
-from planner.drill.trips import kilometres
-from planner.drill.world import build_world, cache_gib_per_request
+from planner.drill.request_limits import Passed
+from planner.drill.symmetric import SymmetricFlows
+from planner.drill.time_slices import not_ready, time_slices_of, without_power
 from planner.errors import InputError
 from planner.plan.plan import make_plan
 from planner.solve.search import Effort
@@ -117,7 +117,7 @@ def test_gateways_that_renormalise_by_hand(key):
     for tier, share in zip(("t", "late"), RESCALED[key], strict=True):
         found = row(drilled("rescale"), key, tier)
         assert found.served_fraction == pytest.approx(share, rel=1e-9), tier
-        assert (found.hot_fraction, found.reclaimed_fraction) == pytest.approx((share, 0.0), rel=1e-9)
+        assert (found.warm_fraction, found.reclaimed_fraction) == pytest.approx((share, 0.0), rel=1e-9)
 
 
 @pytest.mark.parametrize("key", SHORT)
@@ -140,15 +140,15 @@ def test_due_at_each_clock():
 
 
 def test_the_toll_by_hand():
-    (found,) = (t for t in drilled("rescale").tolls if (t.hour, t.failure) == (DAY, "site:a/x"))
+    (found,) = (t for t in drilled("rescale").outage_impacts if (t.hour, t.failure) == (DAY, "site:a/x"))
     w, v = LOST_WITHOUT_A
     assert (found.requests_lost, found.usd_lost) == pytest.approx((w + v, 0.01 * w + 0.002 * v), abs=1e-5)
-    assert (found.until_seconds, found.until) == (300.0, "last clock")
+    assert (found.until_seconds, found.until) == (300.0, "end of drill")
     assert found.due_again_seconds is None and found.all_again_seconds is None
     assert found.served_worst == pytest.approx({"w": 0.25, "v": 3.8 / 5.27})
     assert found.served_last == pytest.approx({"w": 3.8 / 5.27, "v": 3.8 / 5.27})
-    tolls = [t.usd_lost for t in drilled("rescale").tolls]
-    assert tolls == sorted(tolls, reverse=True)
+    outage_impacts = [t.usd_lost for t in drilled("rescale").outage_impacts]
+    assert outage_impacts == sorted(outage_impacts, reverse=True)
 
 
 def changed(part: str, **by: Any) -> PlanFile:
@@ -160,8 +160,18 @@ def changed(part: str, **by: Any) -> PlanFile:
 FOUND = {
     # what is changed: (part, its key, new number, what is said)
     "too many replicas for rollouts": ("replicas", (A, DAY), (4, 2), f"machines with rollouts: pool {QA} has 3, at"),
-    "more firm than replicas": ("replicas", (A, NIGHT), (2, 3), f"firm replicas: {A} has 3, at most 2"),
-    "firm on spot": ("replicas", (A, DAY), (3, 3), f"machines under firm replicas: pool {QA} has 1.5, at most 1.4"),
+    "more non-preemptible than replicas": (
+        "replicas",
+        (A, NIGHT),
+        (2, 3),
+        f"non-preemptible replicas: {A} has 3, at most 2",
+    ),
+    "non-preemptible on spot": (
+        "replicas",
+        (A, DAY),
+        (3, 3),
+        f"under non-preemptible replicas: pool {QA} has 1.5",
+    ),
     "fewer machines": ("purchases", (TERM, HALF), 1, f"machines with rollouts: pool {QB} has 3, at most 1.3"),
     "no such placement": ("replicas", ("ghost", DAY), (1, None), "replicas of ghost: no such placement"),
     "no such offer": ("purchases", ("ghost", DAY), 1, "purchase of ghost: no such offer"),
@@ -192,12 +202,14 @@ def test_what_does_not_stand_is_found(what):
 def states(change: Any) -> PlanFile:
     """The made plan with one of its states changed."""
     data = made().model_dump(mode="json", by_alias=True)
-    change(lambda failure, clock, hour=DAY: at(data, failure, clock, hour))
+    change(lambda failure, elapsed, hour=DAY: at(data, failure, elapsed, hour))
     return PlanFile.model_validate(data)
 
 
-def at(data: Any, failure: str, clock: float, hour: str) -> Any:
-    return next(s for s in data["states"] if (s["failure"], s["deadline_seconds"], s["hour"]) == (failure, clock, hour))
+def at(data: Any, failure: str, elapsed: float, hour: str) -> Any:
+    return next(
+        s for s in data["states"] if (s["failure"], s["deadline_seconds"], s["hour"]) == (failure, elapsed, hour)
+    )
 
 
 def only(placement: str, rates: dict[str, float], **more: Any) -> dict[str, Any]:
@@ -222,7 +234,7 @@ CLAIMS = {
     ),
     "loaded before its time": (
         lambda s: s(NO_A, 30.0).update(cold_started={B: 1}),
-        f"{NO_A} at 30 s: loaded replicas: {B} has 1, at most 0",
+        f"{NO_A} at 30 s: cold-started replicas: {B} has 1, at most 0",
     ),
     "loaded by storage that is slower": (
         lambda s: s(NO_A, 50.0).update(cold_started={B: 3}),
@@ -232,14 +244,17 @@ CLAIMS = {
         lambda s: (s(NO_A, 30.0).update(occupied={}), s(NO_A, 50.0).update(cold_started={B: 2})),
         f"{NO_A} at 50 s: running, loading at 30 s: {B} has 6, at most 4",
     ),
-    "loaded where nothing lives": (lambda s: s(NO_A, 50.0).update(cold_started={A: 1}), f"loaded replicas: {A} has 1"),
+    "loaded where nothing lives": (
+        lambda s: s(NO_A, 50.0).update(cold_started={A: 1}),
+        f"started replicas: {A} has 1",
+    ),
     "on too few machines": (
         lambda s: s(NO_A, 300.0).update(occupied={B: 30}),
         f"{NO_A} at 300 s: machines: {QB} has 15, at most 3.6",
     ),
     "in less room than runs": (
         lambda s: s(NO_A, 300.0).update(occupied={B: 1}),
-        f"{NO_A} at 300 s: running, of those with room: {B}",
+        f"{NO_A} at 300 s: running, of those with machines: {B}",
     ),
     "of nothing": (lambda s: s(NO_A, 300.0).update(kept={"x": 1}), f"{NO_A} at 300 s: replicas of x: no such"),
     "to the dead": (
@@ -327,7 +342,7 @@ def over_time(**more: Any) -> Any:
 
 
 def test_what_is_wanted_in_each_hour():
-    found = {m.hour: m.wanted for m in moments(over_time())}
+    found = {m.hour: m.wanted for m in time_slices_of(over_time())}
     grown = {"a": 10 * 1.21 ** (1.5 / 12), "b": 10 * 1.21 ** (7.5 / 12)}  # to the middle of each period
     assert found == {
         "a/day": pytest.approx({("w", "o"): 1.2 * grown["a"], ("v", "o"): 2.0}),
@@ -335,9 +350,9 @@ def test_what_is_wanted_in_each_hour():
         "b/day": pytest.approx({("w", "o"): 1.2 * grown["b"], ("v", "o"): 1.0}),  # the period says more than the hour
         "b/night": pytest.approx({("w", "o"): 4.0, ("v", "o"): 1.0}),
     }
-    assert moments(over_time(), "high")[0].wanted["v", "o"] == 3.0
-    assert moments(over_time(), "low")[0].wanted["v", "o"] == 2.0
-    spans = [(m.period, m.begins, m.ends, m.first, m.last, m.weight) for m in moments(over_time())]
+    assert time_slices_of(over_time(), "high")[0].wanted["v", "o"] == 3.0
+    assert time_slices_of(over_time(), "low")[0].wanted["v", "o"] == 2.0
+    spans = [(m.period, m.begins, m.ends, m.first, m.last, m.weight) for m in time_slices_of(over_time())]
     assert spans[0] == ("a", 0.0, 3.0, date(2026, 1, 1), date(2026, 3, 31), 0.25)
     assert spans[3] == ("b", 3.0, 12.0, date(2026, 4, 1), date(2026, 12, 31), 0.75)
 
@@ -360,7 +375,7 @@ def test_what_is_held_and_lent_in_a_period():
         for n, a, z in [(1, None, first), (2, last, None), (4, None, day["before"]), (8, date(2027, 1, 1), None)]
     )
     s = over_time(holdings=held, claims=lent)
-    late = moments(s)[2]
+    late = time_slices_of(s)[2]
     assert late.held(s) == {QA: 1 + 2 + 16}
     assert late.held_at_once(s) == {QA: 1 + 2 + 4 + 8 + 16}  # on the second day
     assert late.lent(s) == [(QA, 1.0, 5.0), (QA, 2.0, 5.0)]
@@ -388,11 +403,11 @@ def test_what_is_held_and_lent_in_a_period():
 )
 def test_when_what_was_bought_is_there(kind, more, when, whole, some_day):
     bought, _ = offer("a/x/m", 1, kind, **more)
-    every = moments(over_time())
+    slices = time_slices_of(over_time())
     row = Purchase(offer=bought.id, when=when, units=1)
-    of_a, of_b = every[0], every[2]
-    assert tuple(m.is_there(bought, row, every) for m in (of_a, of_b)) == whole
-    assert tuple(m.is_there(bought, row, every, whole=False) for m in (of_a, of_b)) == some_day
+    of_a, of_b = slices[0], slices[2]
+    assert tuple(m.has(bought, row, slices) for m in (of_a, of_b)) == whole
+    assert tuple(m.has(bought, row, slices, throughout=False) for m in (of_a, of_b)) == some_day
 
 
 def test_kilometres_by_hand():
@@ -411,7 +426,7 @@ LEFT = {"x:1": np.array([0.25, 1.0]), "x:2": np.array([0.6, 0.0]), "x:3": np.arr
 
 
 @pytest.mark.parametrize(
-    ("need", "left"),
+    ("need", "remaining"),
     [
         (Needs(all_of=P), (0.25, 0.0)),
         (Needs(any_of=P), (1.0, 1.0)),
@@ -424,8 +439,8 @@ LEFT = {"x:1": np.array([0.25, 1.0]), "x:2": np.array([0.6, 0.0]), "x:3": np.arr
         (Needs(any_of=(P[0], Needs(at_least=2, of=P[1:]))), (0.6, 1.0)),
     ],
 )
-def test_what_a_need_leaves(need, left):
-    assert available(need, LEFT, np.ones(2)).tolist() == list(left)
+def test_what_a_need_leaves(need, remaining):
+    assert available(need, LEFT, np.ones(2)).tolist() == list(remaining)
 
 
 # ------------------------------------------------------------------ power, dates, markets
@@ -435,8 +450,10 @@ def test_machines_draw_power_to_the_kilowatt():
 
     def found(kw: float) -> list[str]:
         sites = tuple(s.model_copy(update={"power_kw": kw}) if s.id == "a/x" else s for s in plan.study.sites)
-        every = moments(plan.study)
-        return without_power(plan.study.model_copy(update={"sites": sites}), plan, every[0], every)
+        slices = time_slices_of(plan.study)
+        return without_power(
+            plan.model_copy(update={"study": plan.study.model_copy(update={"sites": sites})}), slices[0], slices
+        )
 
     assert found(30.0) == []
     assert found(30.0 - 5e-7) == [], "half a milliwatt"
@@ -456,10 +473,10 @@ def test_modules_that_are_built_give_power_from_their_period_on():
         Built(build_out="a/x:annex", when="b", units=0),
     )
     plan = made().model_copy(update={"study": s, "builds": rows, "purchases": ()})
-    every = moments(s)
-    assert without_power(s, plan, every[1], every) == ["a/night: machines at a/x draw 54 kW, at most 30"]  # 10 + 20
-    assert without_power(s, plan, every[2], every) == ["b/day: machines at a/x draw 54 kW, at most 50"]
-    assert without_power(s, plan.model_copy(update={"builds": (*rows, rows[1])}), every[2], every) == []
+    slices = time_slices_of(s)
+    assert without_power(plan, slices[1], slices) == ["a/night: machines at a/x draw 54 kW, at most 30"]  # 10 + 20
+    assert without_power(plan, slices[2], slices) == ["b/day: machines at a/x draw 54 kW, at most 50"]
+    assert without_power(plan.model_copy(update={"builds": (*rows, rows[1])}), slices[2], slices) == []
 
 
 def test_nothing_is_there_before_it_can_be():
@@ -469,13 +486,13 @@ def test_nothing_is_there_before_it_can_be():
     rows = (Purchase(offer=TERM, when="a", units=1), Purchase(offer=TERM, when="b", units=1))
     builds = (Built(build_out="a/x:hall", when="b", units=1), Built(build_out="ghost", when="b", units=1))
     plan = made().model_copy(update={"study": s, "builds": builds, "purchases": rows})
-    assert not_ready(s, plan, moments(s)) == [
+    assert not_ready(plan, time_slices_of(s)) == [
         "builds: ghost: no such build-out",
         "a/x:hall in b: ordered on 2026-01-01 it is there on 2027-01-01, after 2026-04-01",
         f"{TERM} in a: ordered on 2026-01-01 it is there on 2026-04-01, after 2026-01-01",
     ]
     none = tuple(row.model_copy(update={"units": 0}) for row in (*rows, *builds))
-    assert not_ready(s, plan.model_copy(update={"purchases": none[:2], "builds": none[2:3]}), moments(s)) == []
+    assert not_ready(plan.model_copy(update={"purchases": none[:2], "builds": none[2:3]}), time_slices_of(s)) == []
 
 
 def test_what_counts_and_what_can_be_had():
@@ -499,23 +516,24 @@ def test_what_counts_and_what_can_be_had():
     assert least_counted(s, offers[SPOT], [pool]) == 0.0
     units = tuple(b.model_copy(update={"machines_per_unit": 2}) if b.id == RENTED else b for b in s.offers)
     s = s.model_copy(update={"offers": units})
-    world = build_world(s)
+    instance = build_instance(s)
     zeros, bought = np.zeros(2), (Bought(units[0], 0, 4.0, 2.0), Bought(offers[TERM], 1, 6.0, 3.0))
-    stock = Stock(np.zeros(2), np.zeros(2), np.zeros((2, 2)), zeros, np.array([2.0, 0.0]), zeros + 0.8, zeros, bought)
-    found = counts(world, stock, site)
+    held, usable = np.array([2.0, 0.0]), zeros + 0.8
+    fleet = InstalledFleet(instance, zeros, zeros, np.zeros((2, 2)), zeros, held, usable, zeros, bought)
+    found = fleet.counts(site)
     assert found.machines.tolist() == [2 + 0.75 * 4, 6.0]
     assert found.less.tolist() == [1.0, 0.0]
     assert found.obtained == ((10 + 15.0, 0, 0.5 * (6 - 2) * 2),)
-    assert counts(world, stock, pool).obtained == ((10 + 3.0, 0, pytest.approx(0.2 * (6 - 2) * 2)),)
+    assert fleet.counts(pool).obtained == ((10 + 3.0, 0, pytest.approx(0.2 * (6 - 2) * 2)),)
 
 
 def test_what_fits_gives_up_the_same_share():
     """Two replicas a machine; 3 + 5 replicas need 4 machines: on 2.2 each keeps 0.55, whole ones."""
     s = solvable()
-    world = build_world(s)
-    assert that_fit(world, np.array([3.0, 5.0]), np.array([1.5, 1.4])).tolist() == [3.0, 2.0]
-    assert that_fit(world, np.array([3.0, 5.0]), np.array([1.0, 2.5])).tolist() == [2.0, 5.0]
-    assert that_fit(world, np.array([0.0, 5.0]), np.array([0.0, 0.0])).tolist() == [0.0, 0.0]
+    instance = build_instance(s)
+    assert instance.that_fit(np.array([3.0, 5.0]), np.array([1.5, 1.4])).tolist() == [3.0, 2.0]
+    assert instance.that_fit(np.array([3.0, 5.0]), np.array([1.0, 2.5])).tolist() == [2.0, 5.0]
+    assert instance.that_fit(np.array([0.0, 5.0]), np.array([0.0, 0.0])).tolist() == [0.0, 0.0]
 
 
 # ------------------------------------------------------------------ names
@@ -577,31 +595,30 @@ def test_what_is_above_what_it_may_be():
 
 
 # ------------------------------------------------------------------ what failures leave
-def left_of(*failures: Failure, of: Any = None) -> tuple[Any, Stock, Any]:
-    """World, stock and what is left by day, of what stands at the worked point."""
+def remaining_of(*failures: Failure, of: Any = None) -> Remaining:
+    """What remains by day of what is installed at the worked point."""
     plan = standing()
     plan = plan if of is None else plan.model_copy(update={"study": of})
-    world, graph, goals = prepare(plan.study)
-    every = moments(plan.study)
-    world = world.at(every[0].wanted)
-    stock, _ = of_plan(world, plan, goals, every[0], every)
-    return world, stock, what_is_left(world, graph, stock, failures)
+    instance, graph, goals = prepare(plan.study)
+    slices = time_slices_of(plan.study)
+    fleet, _ = of_plan(instance.at(slices[0].wanted), plan, goals, slices[0], slices)
+    return what_remains(fleet, graph, failures)
 
 
 def test_a_placement_that_is_lost_in_part_has_its_part_of_the_pool():
     """Half of a's stack: half of 0.8 · (2 + 1 − 1) machines, two replicas on each; b is not lost in part."""
-    world, stock, left = left_of(Failure("x", {"stack:cuda": 0.5}, goals={"t": [(60.0, 0.5)]}))
-    assert part_of_pool(world, stock, left, 10.0).tolist() == [pytest.approx(0.5 * 1.6 / 0.5), float("inf")]
-    assert part_of_pool(world, stock, left, 60.0)[0] == pytest.approx(0.5 * 2.4 / 0.5)  # what was lent is back
+    remaining = remaining_of(Failure("x", {"stack:cuda": 0.5}, goals={"t": [(60.0, 0.5)]}))
+    assert remaining.part_of_pool(10.0).tolist() == [pytest.approx(0.5 * 1.6 / 0.5), float("inf")]
+    assert remaining.part_of_pool(60.0)[0] == pytest.approx(0.5 * 2.4 / 0.5)  # what was lent is back
 
 
 def test_a_loss_on_one_placement_takes_no_weight_but_its_own():
     lost = {"pool:a/x/m": 0.4, f"placement:{A}": 0.25}
-    _, _, left = left_of(Failure("x", lost, worst=A, goals={"t": [(60.0, 0.5)]}))
-    assert left.weights.tolist() == [[0.75, 1.0]]
+    remaining = remaining_of(Failure("x", lost, worst=A, goals={"t": [(60.0, 0.5)]}))
+    assert remaining.weights.tolist() == [[0.75, 1.0]]
 
 
-def test_only_pools_with_offers_that_count_less_look_at_what_is_firm():
+def test_only_pools_with_offers_that_count_less_look_at_what_is_non_preemptible():
     plan = standing(replicas={**STANDS["replicas"], (B, DAY): (4, 1)})
     key = (DAY, NO_A, 30.0)
     assert row(drill_plan(plan, "rescale"), key, "t").served_fraction == pytest.approx(RESCALED[key][0])
@@ -626,24 +643,26 @@ def gated() -> Any:
 
 
 def test_gateways_let_less_through_and_what_is_behind_them_is_whole():
-    world, _, left = left_of(Failure("x", {"gateway:in": 0.25}, goals={"t": [(60.0, 0.5)]}), of=gated())
-    assert left.passage.limited == ("gateway:in", "gateway:up", "gateway:x")
-    assert left.passage.most.tolist() == [[9.0, 20.0, 9.0]]
-    assert left.front.tolist() == [[1.0, 1.0]]
-    way = left.passage.ways_of_flows[world.flows["w", "o"]]
-    assert way.passes == {"gateway:in", "gateway:up", "gateway:x"} and way.choices == ()
-    assert set(left.passage.ways_of_flows) == {world.flows["w", "o"]}
+    remaining = remaining_of(Failure("x", {"gateway:in": 0.25}, goals={"t": [(60.0, 0.5)]}), of=gated())
+    assert remaining.limits.components == {"gateway:in": 0, "gateway:up": 1, "gateway:x": 2}
+    assert remaining.limits.most.tolist() == [[9.0, 20.0, 9.0]]
+    assert remaining.ingress.tolist() == [[1.0, 1.0]]
+    passed = Passed(frozenset({"gateway:in", "gateway:up", "gateway:x"}))
+    assert remaining.limits.by_flow == {remaining.instance.flows["w", "o"]: passed}
+    assert remaining.limits.by_placement == {}
 
 
-def test_what_machines_need():
-    _, graph, _ = prepare(gated())
-    below = graph.below_machines()
-    assert {"provider:a", "region:a/x", "site:a/x", "pool:a/x/m", "stack:cuda"} <= below
-    assert not {"gateway:in", "workload:w", "origin:o"} & below
+def test_an_ingress_is_what_no_machines_need():
+    on_the_way = gated()
+    _, graph, _ = prepare(on_the_way)
+    assert graph.ingresses == {"gateway:in", "gateway:up", "gateway:x"}
+    behind = Dependency(component="site:a/x", needs=Needs(all_of=("gateway:up",)))
+    _, graph, _ = prepare(on_the_way.model_copy(update={"dependencies": (*on_the_way.dependencies, behind)}))
+    assert graph.ingresses == {"gateway:in", "gateway:x"}
 
 
 def test_flows_that_are_alike_share_by_what_they_ask_for():
-    few = Alike(None, None, np.array([0, 0, 1]), np.array([0.25, 0.75, 1.0]))  # type: ignore[arg-type]
+    few = SymmetricFlows(None, np.array([0, 0, 1]), np.array([0.25, 0.75, 1.0]))  # type: ignore[arg-type]
     assert few.apart(np.array([8.0, 2.0])).tolist() == [2.0, 6.0, 2.0]
 
 
@@ -658,7 +677,7 @@ def test_failures_that_are_priced_are_drilled_without_a_goal():
         named = [] if objective == "cost" else ["failure:part", f"failure:hit on {A}"]
         assert sorted(f.id for f in failures) == sorted([*ids, *named])
         for f in failures:
-            assert f.clocks == [10.0] and f.due("t", 99.0) == 0.0, "looked at when it is detected, nothing is due"
+            assert f.deadlines == [10.0] and f.due("t", 99.0) == 0.0, "looked at when it is detected, nothing is due"
             assert f.hours_to_repair == {"power:grid": 3.0, "power:idle": 3.0, "failure:part": 2.0}.get(f.id, 1.5)
 
 

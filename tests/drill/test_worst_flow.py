@@ -7,13 +7,15 @@ served whole and code not at all: 90 % of the tier, of which 80 % is due, and th
 import pytest
 import studies
 from drill_fixtures import at, goal, hold, plan, study, workload
+from sections import table, titles
 
 from planner.drill import drill_plan
-from planner.plan.decisions import decisions_of, problem_of
+from planner.plan.in_hand import in_hand
 from planner.plan.plan import make_plan
 from planner.questions.shortfalls import broken_goals
-from planner.review.drilled import review_drill
-from planner.review.served import failures_section, served_section
+from planner.review.drill import review_drill
+from planner.review.failures import failures_section
+from planner.review.served import WorstFlow, served_section
 from planner.study.records.inventory import Pool
 from planner.study.records.study import Demand, Goal, Tier
 
@@ -45,8 +47,8 @@ def test_the_worst_flow_is_named_where_the_tier_is_served_enough():
     assert (row.worst_workload, row.worst_origin, row.worst_served_fraction) == ("code", "town", 0.0)
     assert row.worst_due_fraction == 0.8
     section = review_drill(result, ()).sections[0]
-    shown = next(dict(zip(section.columns, r, strict=True)) for r in section.rows if r[0] == "site aws/a")
-    assert (shown["served"], shown["worst flow"], shown["verdict"]) == ("90 %", "code from town 0 %", "BROKEN")
+    row = next(r for r in table(section) if r["lost"] == "site aws/a")
+    assert (row["served"], row["worst flow"], row["verdict"]) == ("90 %", "code from town 0 %", "BROKEN")
     assert any("worst flow: workload and origin" in line for line in section.lines)
 
 
@@ -62,10 +64,10 @@ def test_a_broken_goal_names_it_too():
 def test_no_flow_is_named_where_all_fare_alike():
     result = drill_plan(planned(two_flows()), "resolve")
     section = review_drill(result, ()).sections[0]
-    assert not result.broken and "worst flow" not in section.columns
+    assert not result.broken and "worst flow" not in titles(section)
 
 
-@pytest.mark.parametrize(("mode", "said"), [("resolve", "chosen anew"), ("rescale", "nothing is loaded")])
+@pytest.mark.parametrize(("mode", "said"), [("resolve", "chosen anew"), ("rescale", "no cold starts")])
 def test_what_the_drill_and_the_review_assume_is_said(mode, said):
     lines = review_drill(drill_plan(planned(two_flows()), mode), ()).sections[0].lines
     assert any(line.startswith(f"{mode}:") and said in line for line in lines)
@@ -84,18 +86,17 @@ def test_the_review_names_it_as_well():
         demand={("chat", "o"): 9.0, ("code", "o"): 1.0},
     )
     made = make_plan(s)
-    p = problem_of(made)
-    x = decisions_of(made, p)
+    held = in_hand(made)
+    x = held.decisions
     for key in list(x.traffic):
         w, _, _, state = key
         if state[1] == "site:a/x":  # code is served nothing then, and chat all that it wants
             x.traffic[key] = 0.0 if w == "code" else 9.0
-    shown = failures_section(made, p, x, all_rows=True)
-    row = next(dict(zip(shown.columns, r, strict=True)) for r in shown.rows if r[0] == "site a/x")
+    failures = failures_section(held)
+    row = next(r for r in table(failures) if r["when lost"] == "site a/x")
     assert row["t"] == "90 % (0 %)"
-    data = next(d for d in shown.data if d["failure"] == "site:a/x")
-    assert data["worst_flow"]["t"] == {"workload": "code", "origin": "o", "served_fraction": 0.0, "short_fraction": 0.8}
-    assert any("the plan's own answer" in line and "planner drill answers" in line for line in shown.lines)
-    goals = served_section(made, p, x)
-    row = next(dict(zip(goals.columns, r, strict=True)) for r in goals.rows if "any site" in r[1])
+    failure = next(r for r in failures.rows if r.failure == "site:a/x")
+    assert failure.worst_flow["t"] == WorstFlow("code", "o", served_fraction=0.0, short_fraction=0.8)
+    assert any("the plan's own answer" in line and "planner drill answers" in line for line in failures.lines)
+    row = next(r for r in table(served_section(held)) if "any site" in r["goal"])
     assert (row["worst flow"], row["verdict"]) == ("code from o 0 %", "BROKEN")

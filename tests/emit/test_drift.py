@@ -17,7 +17,7 @@ from planner.errors import InputError
 from planner.plan.file import plan_text
 from planner.plan.plan import make_plan
 from planner.questions.shortfalls import cost_of_being_late
-from planner.review.drifted import review_drift
+from planner.review.drift import review_drift
 from planner.solve.search import Effort
 from planner.study.records.inventory import Pool
 from planner.study.records.serving import Qualification

@@ -1,6 +1,7 @@
 """`planner emit`: the gate before it, what it writes and lists, and its exit codes."""
 
 import json
+import sys
 from pathlib import Path
 
 import pytest
@@ -10,14 +11,16 @@ from typer.testing import CliRunner
 
 from planner import emit
 from planner.cli.main import app
+from planner.drill import drill_plan
 from planner.emit import targets
 from planner.emit.actual import read_actual
 from planner.emit.fleet import fleet_of
-from planner.emit.known import ABOUT
-from planner.emit.targets import NOT_PROVEN, TARGETS, emitted, why_not_proven
+from planner.emit.targets import NOT_PROVEN, TARGETS, Gate, emitted, gate, why_not_proven
 from planner.emit.write import MANIFEST
 from planner.plan.file import plan_text, sealed
+from planner.plan.in_hand import in_hand
 from planner.plan.plan import make_plan
+from planner.problem.build import build
 from planner.solve.search import Effort
 from planner.study.records.plan import PlanFile
 
@@ -61,9 +64,10 @@ def test_it_writes_lists_and_changes_nothing_the_second_time(files_of, target):
 
 def test_help_lists_the_targets_there_are():
     said = " ".join(CliRunner().invoke(app, ["emit", "--help"]).stdout.replace("│", " ").split())
-    assert all(f"{name}: {ABOUT[name]}" in said for name in TARGETS) and "or all" in said
-    there = {path.stem for path in Path(emit.__file__).parent.glob("*.py") if "\ndef files(" in path.read_text("utf-8")}
-    assert there == set(TARGETS) == set(ABOUT)
+    assert all(f"{name}: {target.about}" in said for name, target in TARGETS.items()) and "or all" in said
+    sources = {path.stem: path.read_text("utf-8") for path in Path(emit.__file__).parent.glob("*.py")}
+    modules = {f"planner.emit.{name}" for name, text in sources.items() if "\ndef files(" in text}
+    assert modules == {target.module for target in TARGETS.values()}
 
 
 def test_a_dry_run_writes_nothing(files_of):
@@ -91,8 +95,21 @@ def test_a_plan_whose_search_was_stopped_is_not_proven(good):
     assert why_not_proven(stopped)[0].startswith("proof: stopped")
 
 
+def test_a_rule_that_the_drill_does_not_know_is_a_warning(good, files_of, monkeypatch):
+    def blind(plan):
+        made = drill_plan(plan)
+        object.__setattr__(made, "not_judged", ("most_models",))
+        return made
+
+    monkeypatch.setattr(targets, "drill_plan", blind)
+    said = "rule most_models of the plan is not known to the drill; its verdict does not cover it"
+    assert gate(good) == Gate((), (said,))
+    done = run("owned", files_of / "good.json", "--out", files_of / "out", "--dry-run")
+    assert done.exit_code == 0 and f"not judged: {said}" in " ".join(done.stderr.split())
+
+
 def test_a_plan_that_breaks_in_the_drill_is_not_proven(good, monkeypatch):
-    monkeypatch.setattr(targets, "audit", lambda plan: type("Audit", (), {"violations": ()})())
+    monkeypatch.setattr(targets, "audit", lambda plan, problem: type("Audit", (), {"violations": ()})())
     without = good.model_copy(update={"purchases": ()})
     assert any(reason.startswith("drill: t: any site lost, 100 % within 60 s") for reason in why_not_proven(without))
 
@@ -153,7 +170,22 @@ def test_all_targets_stand_in_folders_of_their_own(good):
     assert {path.partition("/")[0] for path in made} == set(TARGETS)
 
 
-@pytest.mark.parametrize("target", MINE)
+def test_one_problem_is_built_for_the_gate_and_all_targets(good, monkeypatch):
+    built = []
+
+    def counted(study, demand="base", with_goals=True):
+        built.append(with_goals)
+        return build(study, demand, with_goals)
+
+    for module in [module for name, module in sys.modules.items() if name.startswith("planner.")]:
+        if getattr(module, "build", None) is build:
+            monkeypatch.setattr(module, "build", counted)
+    plan = in_hand(good)
+    emitted(plan, "all", {}, why_not_proven(plan))
+    assert built.count(True) == 1 and built.count(False) == 1  # the audit has one for the plan without goals
+
+
+@pytest.mark.parametrize("target", TARGETS)
 def test_targets_are_pure(good, target):
     assert emitted(good, target, {}) == emitted(good, target, {})
 

@@ -25,7 +25,7 @@ from terraform_arguments import ARGUMENTS
 
 from planner.emit.actual import read_actual
 from planner.emit.kubernetes import files as manifests
-from planner.emit.terraform import files
+from planner.emit.terraform import files, root_variables
 
 META = {"for_each", "count", "provider", "depends_on", "lifecycle"}
 CLOUDS = {"aws": "aws", "google": "google", "azure": "azurerm"}
@@ -122,7 +122,7 @@ def test_tickets_for_what_a_person_must_do():
 
 
 def test_what_is_dangerous_is_off_and_safe():
-    variables = packaged("planner.emit").joinpath("modules/root/variables.tf").read_text(encoding="utf-8")
+    variables = root_variables()
     for name in ("purchase_capacity_blocks", "capacity_blocks_active", "reservations_delivered"):
         block = variables[variables.index(f'variable "{name}"') :]
         assert re.search(r"default\s+= false", block[: block.index("}\n")])

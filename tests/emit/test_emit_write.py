@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from planner.emit import write as writing
-from planner.emit.law import LAW, rule_of
 from planner.emit.names import distinct, short_slug, slug
+from planner.emit.reservation_rules import RESERVATION_RULES, rule_of
 from planner.emit.write import MANIFEST, changes, write
 from planner.errors import InputError
 
@@ -67,8 +67,8 @@ def test_the_law():
         ("azure", "held", "Standard_ND96isr_H100_v5"): "none",
     }
     assert {key: rule_of(*key).instrument for key in said} == said
-    assert all(rule.source and re.match(r"\d{4}", rule.as_of) for rule in LAW)
-    nd = [rule for rule in LAW if rule.provider == "azure" and rule.instrument == "immediate"]
+    assert all(rule.source and re.match(r"\d{4}", rule.as_of) for rule in RESERVATION_RULES)
+    nd = [rule for rule in RESERVATION_RULES if rule.provider == "azure" and rule.instrument == "immediate"]
     assert not any(t.startswith(("Standard_ND", "*")) for rule in nd for t in rule.machine_types)
 
 

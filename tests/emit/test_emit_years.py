@@ -67,7 +67,7 @@ def test_limits_of_a_plan_that_rescales_are_its_reserves():
         p, r = problem_of(plan), plan.reserves
         of = zip(r.workload, r.origin, r.placement, r.requests_per_second, strict=True)
         reserved = {(w, o, e): rate * p.burst_factor[w] for w, o, e, rate in of}
-        table = routing_table(subject(plan, p))
+        table = routing_table(subject(plan))
         emitted = {
             (x.workload, x.origin, e.placement): e.limit_requests_per_second for x in table.routes for e in x.entries
         }

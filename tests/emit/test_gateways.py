@@ -3,7 +3,7 @@
 import json
 import random
 import re
-from dataclasses import replace
+from dataclasses import astuple, replace
 
 import pytest
 import yaml
@@ -16,7 +16,7 @@ from planner.emit.behaviour import envoy as envoy_sends
 from planner.emit.behaviour import litellm as litellm_sends
 from planner.emit.cascade import ALONE, NOTHING_DUE, OVERRIDE, WITH_REPLICAS, cascades_of_plan, served_by
 from planner.emit.common import given
-from planner.emit.lint import lint_envoy, lint_litellm, lint_table
+from planner.emit.lint import envoy_rows, lint_envoy, lint_litellm, lint_table, litellm_rows
 from planner.emit.names import slug
 from planner.emit.options import endpoint
 from planner.emit.routing import (
@@ -29,8 +29,9 @@ from planner.emit.routing import (
     routing_table,
     subject,
 )
-from planner.emit.text import quoted_yaml
+from planner.emit.text import quoted_yaml, yaml_data
 from planner.errors import InputError, NoPlan
+from planner.plan.in_hand import in_hand
 from planner.plan.plan import make_plan
 from planner.problem.build import build
 from planner.problem.problem import states
@@ -53,7 +54,7 @@ def made(plan):
 
 
 def entry(name, share, limit, beyond=False):
-    return Entry(name, name, share, round(share * WEIGHTS_ADD_UP_TO), limit, beyond)
+    return Entry(name, name, round(share * WEIGHTS_ADD_UP_TO), share, limit, beyond)
 
 
 WORKED = Route("chat", "o", "chat", 100.0, ((entry("a", 0.75, 90.0), entry("b", 0.25, 35.0)), (entry("c", 1.0, 60.0),)))
@@ -96,7 +97,7 @@ def test_no_gateway_sends_more_than_a_limit_whatever_dies(seed):
         for i, weight in enumerate(whole):
             share = weight / WEIGHTS_ADD_UP_TO
             limit = share * peak * g.uniform(1, 2.5) if n == 0 else g.uniform(0.02, 1.2) * peak
-            level.append(Entry(f"{n}.{i}", f"{n}.{i}", share, weight, limit, False))
+            level.append(Entry(f"{n}.{i}", f"{n}.{i}", weight, share, limit, False))
         levels.append(tuple(level))
     route = Route("w", "o", "w", peak, tuple(levels))
     for _ in range(5):
@@ -115,7 +116,7 @@ def test_no_gateway_sends_more_than_a_limit_whatever_dies(seed):
 
 # ------------------------------------------------------------------ the table
 def test_level_one_is_normal_operation_and_limits_keep_within_the_room(plan):
-    of = subject(plan, build(plan.study))
+    of = subject(plan)
     p, x = of.problem, of.decisions
     for hold in ("goals", "always"):
         table = routing_table(of, hold)
@@ -162,7 +163,7 @@ def test_near_and_far_never_share_a_level():
     goal = Goal(any="site", within_seconds=60.0)
     far = (Tier(name="t", round_trip_ms=16.0, round_trip_ms_in_failure=60.0, survive=(goal,)),)
     small = small_plan(tiers=far, demand={("chat", "o1"): 5.0})
-    of = subject(small, build(small.study))
+    of = subject(small)
     a, b, c = (f"m/m{i}-short@{place}/s/m{i}" for i, place in enumerate("abc", 1))
     levels = _levels(of, ("chat", "o1"), dict.fromkeys((a, b, c), 5.0), {("chat", "o1", e): 5.0 for e in (b, c)})
     assert [[x.placement for x in level] for level in levels] == [[a], [b], [c]]
@@ -204,10 +205,10 @@ def test_a_failure_that_needs_the_override_says_what_is_short(plan):
     assert needs  # the plan moves streams that the failure does not touch: no gateway does that by itself
     for x in needs:
         assert not x.meanwhile.good and x.meanwhile.served_fraction < 1
-        w, o, got, due = x.meanwhile.worst
+        w, o, got, due = astuple(x.meanwhile.worst)
         assert got < due and (w, o) in {(r.workload, r.origin) for r in plan.study.demand}
         if x.gateway == "litellm":  # Envoy may be short by its whole percents alone
-            assert x.push.shed_requests_per_second + x.push.moved_requests_per_second > 0
+            assert x.override_does.shed_requests_per_second + x.override_does.moved_requests_per_second > 0
     assert all(x.verdict == ALONE for x in outcomes if x.failure == NORMAL)
 
 
@@ -224,8 +225,9 @@ def test_what_replicas_alone_can_mend():
     for gateway in ("litellm", "envoy"):
         x = served(outcomes, gateway, "site:a/s")
         assert x.verdict == WITH_REPLICAS
-        assert x.meanwhile.served_fraction == pytest.approx(0.5) and x.meanwhile.worst[:2] == ("chat", "o1")
-        assert all(at.good for at in x.at_clocks) and x.push.loaded_replicas == 1
+        worst = x.meanwhile.worst
+        assert x.meanwhile.served_fraction == pytest.approx(0.5) and (worst.workload, worst.origin) == ("chat", "o1")
+        assert all(at.good for at in x.at_deadlines) and x.override_does.cold_started_replicas == 1
 
 
 def test_a_surge_overfills_envoy_and_is_refused_by_litellm():
@@ -247,10 +249,10 @@ def test_a_file_that_serves_nothing_survives_nothing():
     for gateway in ("litellm", "envoy"):
         x = served(cascades_of_plan(made_plan), gateway, "failure:all")
         assert (x.verdict, x.meanwhile.served_fraction) == (NOTHING_DUE, 0.0)
-    section = static_section(made_plan, all_rows=True)
-    row = next(row for row in section.rows if row[0] == "failure all")
-    assert row[1:] == ("nothing due", "0 %", "nothing due", "0 %")
-    counted = [d["verdict"] for d in section.data if d["gateway"] == "envoy"]
+    section = static_section(in_hand(made_plan))
+    row = next(row for row in section.rows if row["envoy"].failure == "failure:all")
+    assert {(o.verdict, o.served_fraction_meanwhile) for o in row.values()} == {("nothing due", 0.0)}
+    counted = [o.verdict for o in section.data if o.gateway == "envoy"]
     survived = len(counted) - counted.count(OVERRIDE) - 1
     assert f"envoy: {survived} of {len(counted)} failures are survived" in section.lines[0]
     assert "in 1 nothing is due" in section.lines[0]
@@ -270,7 +272,7 @@ def test_goals_on_random_plans_never_overfill_litellm():
             partial = any(0 < v < 1 for v in p.lost[x.failure].values()) or p.failures[x.failure].surge_factor > 1
             if x.gateway == "litellm" and not partial:
                 # in a failure replicas on spot machines do not count: to a gateway a part of the placement is lost
-                assert all(p.pool_of[e] in p.with_spot for e, _ in x.meanwhile.overfull), (seed, x)
+                assert all(p.pool_of[o.placement] in p.with_spot for o in x.meanwhile.overfull), (seed, x)
                 seen += 1
         for target in TARGETS.values():
             target.files(made_plan, {})
@@ -288,7 +290,7 @@ def test_the_same_plan_gives_the_same_files(plan, target):
 def test_litellm_reads_back_as_the_table(plan, made):
     files = litellm.files(plan, {})
     for origin in ("o1", "o2"):
-        found = litellm.read_back(files[f"origins/{origin}/config.yaml"])
+        found = litellm_rows(yaml_data(files[f"origins/{origin}/config.yaml"]))
         assert len(found) == sum(len(route.entries) for route in made.table.of_origin(origin))
         for route in made.table.of_origin(origin):
             for order, level in enumerate(route.levels, 1):
@@ -299,18 +301,27 @@ def test_litellm_reads_back_as_the_table(plan, made):
                     assert 0 <= 60 * n.limit_requests_per_second - row[2] < 1
 
 
+def limits_read_back(text, peak_requests_per_second):
+    """(cluster, placement id) -> limit [requests/s], from an emitted file; peak by cluster."""
+    limits = {}
+    for (cluster, zone), (_, _, weight) in envoy_rows(yaml_data(text)).items():
+        key = (cluster, zone.rpartition("--")[0])
+        limits[key] = limits.get(key, 0.0) + weight * peak_requests_per_second[cluster] / SCALE
+    return limits
+
+
 def test_envoy_reads_back_as_the_table(plan, made):
     files = envoy.files(plan, {})
     for origin in ("o1", "o2"):
         routes = made.table.of_origin(origin)
         peak = {route.id: route.requests_per_second for route in routes}
-        limits = envoy.limits_read_back(files[f"origins/{origin}/envoy.yaml"], peak)
+        limits = limits_read_back(files[f"origins/{origin}/envoy.yaml"], peak)
         for route in routes:
             for n in route.entries:
                 # what is left in a level beyond whole percents is not worth a priority of its own
                 error = 0.01 * peak[route.id] if n in route.levels[0] else peak[route.id] / SCALE
                 assert limits[route.id, n.id] == pytest.approx(n.limit_requests_per_second, abs=error)
-        rows = envoy.read_back(files[f"origins/{origin}/envoy.yaml"])
+        rows = envoy_rows(yaml_data(files[f"origins/{origin}/envoy.yaml"]))
         for route in routes:
             first = {
                 zone.rpartition("--")[0]: row[1] for (c, zone), row in rows.items() if c == route.id and row[0] == 0
@@ -409,7 +420,13 @@ def test_options_that_do_not_fit_are_refused(plan, target, options):
 def test_envoy_waits_for_answers_that_are_not_streamed(plan):
     of = given(plan, {}, envoy.OPTIONS)
     waits = re.findall(r'"per_try_idle_timeout": "(\d+)s"', "".join(envoy.files(plan, {}).values()))
-    slowest = max(of.answer_ms[route.workload, x.placement] for route in of.table.routes for x in route.entries)
+    slowest = 0.0
+    for route in of.table.routes:
+        workload = of.workloads[route.workload]
+        for point in (point for x in route.entries for point in of.profiles[x.placement].classes):
+            if point.context_class == workload.context_class:
+                answer_ms = point.first_token_ms + workload.mean_output_tokens * point.per_token_ms
+                slowest = max(slowest, answer_ms)
     assert waits and max(map(int, waits)) >= 3 * slowest / 1000
 
 
@@ -468,7 +485,7 @@ def test_lint_of_envoy(plan, made):
 
 
 def test_lint_refuses_an_entry_that_the_plan_does_not_bear_out(plan):
-    of = subject(plan, build(plan.study))
+    of = subject(plan)
     table = routing_table(of)
     route = next(r for r in table.routes if r.workload == "chat")
     stranger = replace(route.levels[0][0], placement="m/m1-long@a/s/m1", id="stranger")

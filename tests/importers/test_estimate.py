@@ -13,6 +13,7 @@ from typer.testing import CliRunner
 
 from planner.cli.estimating import errors_text, estimate, profile_of, refitted_text
 from planner.errors import InputError
+from planner.importers.catalogue import read_models
 from planner.importers.estimate import (
     Serving,
     cache_gib,
@@ -27,15 +28,14 @@ from planner.importers.estimate import (
 )
 from planner.importers.measured import (
     COLUMNS,
-    REASONS,
+    Reason,
     memory_of_chips,
     rates_of_two,
-    read_models,
     read_rows,
     usable_rows,
 )
 from planner.importers.refit import refit, solve
-from planner.study.checks.fit import MEMORY_FRACTION, memory_needed_gib
+from planner.study.memory import MEMORY_FRACTION, memory_needed_gib
 from planner.study.places import Reading
 from planner.study.read import data_folder
 from planner.study.records.inventory import MachineType
@@ -165,11 +165,11 @@ def test_constants_that_made_the_rows_are_found(noise):
         update={"prefill_fraction": 0.4, "chips_exponent": 0.1, "layer_us": 40.0}
     )
     start = truth.model_copy(update={"prefill_fraction": 0.8, "chips_exponent": 0.3, "layer_us": 100.0})
-    rows, left_out = usable_rows(synthetic(truth, noise), ESTIMATOR, MODELS, memory_of_chips())
-    assert len(rows) + sum(left_out.values()) == 36 and len(rows) > 20
-    found = solve(start, rows, ESTIMATOR)
+    rows, excluded = usable_rows(synthetic(truth, noise), ESTIMATOR, MODELS, memory_of_chips())
+    assert len(rows) + sum(excluded.values()) == 36 and len(rows) > 20
+    fitted = solve(start, rows, ESTIMATOR)
     for name in truth.fitted:
-        assert getattr(found, name) == pytest.approx(getattr(truth, name), rel=0.002 + 3 * noise)
+        assert getattr(fitted, name) == pytest.approx(getattr(truth, name), rel=0.002 + 3 * noise)
 
 
 def test_one_row_for_each_reason():
@@ -198,9 +198,9 @@ def test_one_row_for_each_reason():
         {"ttft_ms": "90000"},
         {},
     ]
-    rows, left_out = usable_rows([good, *({**good, **b} for b in bad)], ESTIMATOR, MODELS, memory_of_chips())
+    rows, excluded = usable_rows([good, *({**good, **b} for b in bad)], ESTIMATOR, MODELS, memory_of_chips())
     assert len(rows) == 1
-    assert left_out == dict.fromkeys(REASONS, 1)
+    assert excluded == dict.fromkeys(Reason, 1)
 
 
 @needs_table
@@ -222,17 +222,17 @@ PUBLISHED_FIT = {  # an earlier fit of the same formula to the same rows: p10, p
 @needs_table
 def test_errors_are_no_larger_than_of_the_earlier_fit():
     made = refit(TABLE, ESTIMATOR)
-    found = {(e.fit, e.accelerator): e for e in made.errors if e.model == "all"}
+    of_all = {(e.fit, e.accelerator): e for e in made.errors if e.model == "all"}
     for key, (low, middle, high) in PUBLISHED_FIT.items():
-        p10, p50, p90 = found[key].all_rows
+        p10, p50, p90 = of_all[key].all_rows
         assert p90 / p10 <= high / low * 1.03, key  # figures are to two places
         assert abs(p50 - 1) <= max(abs(middle - 1), 0.03) + 0.005, key
-    left_out: list[float] = [e.held_out[1] for e in made.errors if e.held_out and e.model != "all" and e.rows >= 40]
-    assert min(left_out) >= 0.72 and max(left_out) <= 1.41
+    held_out: list[float] = [e.held_out[1] for e in made.errors if e.held_out and e.model != "all" and e.rows >= 40]
+    assert min(held_out) >= 0.72 and max(held_out) <= 1.41
     for fit in made.estimator.fits:
         if fit.rows >= 20:
-            whole = found.get((fit.name, "all")) or found[fit.name, fit.chips[0]]
-            assert fit.low_factor <= whole.all_rows[0] + 0.005 and whole.all_rows[2] <= fit.high_factor + 0.005
+            of_fit = of_all.get((fit.name, "all")) or of_all[fit.name, fit.chips[0]]
+            assert fit.low_factor <= of_fit.all_rows[0] + 0.005 and of_fit.all_rows[2] <= fit.high_factor + 0.005
 
 
 # what ships
@@ -426,8 +426,8 @@ def test_a_profile_to_paste(tmp_path):
     path.write_text("profiles:\n" + result.stdout, encoding="utf-8")
     document = read_yaml(path, Reading())
     assert document is not None
-    found = Profile.model_validate_json(json.dumps(document[0]["profiles"][0]))
-    assert found.machine_type == "p5.48xlarge" and found.classes[0].evidence == "estimated"
+    profile = Profile.model_validate_json(json.dumps(document[0]["profiles"][0]))
+    assert profile.machine_type == "p5.48xlarge" and profile.classes[0].evidence == "estimated"
 
 
 def test_a_refit_of_the_rows_that_ship():

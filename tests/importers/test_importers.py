@@ -15,15 +15,16 @@ from typer.testing import CliRunner
 from planner.cli.importing import app
 from planner.drill import DrillResult, drill_fleet
 from planner.errors import InputError
+from planner.importers.catalogue import read_models
 from planner.importers.demand import read_demand, shapes_yaml
-from planner.importers.measured import read_models
-from planner.importers.operating_points import points_yaml, replica_seconds
+from planner.importers.from_fleet import start_from_fleet
+from planner.importers.new_study import LONG_MEAN_TOKENS, MEAN_TOKENS
+from planner.importers.operating_points import MeasuredRow, points_yaml, replica_seconds
 from planner.importers.prices import read_prices
 from planner.importers.round_trips import read_round_trips
 from planner.importers.source import Imported, csv_text, date_of
-from planner.importers.start import LONG_MEAN_TOKENS, MEAN_TOKENS, start_from_fleet
-from planner.importers.throughput import read_throughput, rows_csv
-from planner.study.checks.fit import memory_needed_gib, memory_room_gib
+from planner.importers.throughput import read_throughput
+from planner.study.memory import memory_needed_gib, usable_memory_gib
 from planner.study.places import Reading
 from planner.study.read import read_fleet, read_study
 from planner.study.records.inventory import MachineType, Price, RoundTrip
@@ -237,15 +238,15 @@ def written(tmp_path: Path, name: str, text: str) -> Path:
 
 
 def prices_of(tmp_path, text, name="x.json", **options):
-    found = read_prices(written(tmp_path, name, text), **options)
-    adds_up(found)
-    return {row.offer_id: row.price_usd_per_machine_hour for row in found.rows}, found
+    imported = read_prices(written(tmp_path, name, text), **options)
+    adds_up(imported)
+    return {row.offer_id: row.price_usd_per_machine_hour for row in imported.rows}, imported
 
 
-def adds_up(found: Imported) -> None:
+def adds_up(imported: Imported) -> None:
     """Everything read was used or is counted among what was skipped."""
-    assert found.read == found.kept + sum(found.skipped.values()), found.as_text()
-    assert all(n > 0 for n in found.skipped.values())
+    assert imported.read == imported.kept + sum(imported.skipped.values()), imported.as_text()
+    assert all(n > 0 for n in imported.skipped.values())
 
 
 def refused(read: Callable[[], object]) -> list:
@@ -265,10 +266,10 @@ def test_aws_takes_linux_on_demand_and_neither_blocks_at_zero_nor_windows_nor_li
     others = [aws_product("CapacityBlock", "0.0000000000"), aws_product(system="Windows"), aws_product(usd="0.0"),
               aws_product(licence="Bring your own license"), aws_product(tenancy="Dedicated"),
               aws_product(preInstalledSw="SQL Std"), aws_product(capacitystatus="Allocated")]  # fmt: skip
-    rows, found = prices_of(tmp_path, aws(aws_product(), *others))
+    rows, imported = prices_of(tmp_path, aws(aws_product(), *others))
     assert rows == {"aws/us-east-1/p5.48xlarge:on_demand": 55.04}
-    assert found.rows[0].as_of == "2026-09-10" and found.rows[0].evidence == "published"
-    assert sum(found.skipped.values()) == 7 and any("capacity block" in reason for reason in found.skipped)
+    assert imported.rows[0].as_of == "2026-09-10" and imported.rows[0].evidence == "published"
+    assert sum(imported.skipped.values()) == 7 and any("capacity block" in reason for reason in imported.skipped)
 
 
 def test_aws_reservation_spreads_what_is_paid_first_over_the_hours_of_the_term(tmp_path):
@@ -294,7 +295,7 @@ def test_azure_tells_windows_spot_low_priority_and_reservations_apart(tmp_path):
         azure_item(currencyCode="EUR"),
         azure_item(type="DevTestConsumption"),
     ]
-    rows, found = prices_of(tmp_path, json.dumps({"Items": items}))
+    rows, imported = prices_of(tmp_path, json.dumps({"Items": items}))
     pool = "azure/eastus/Standard_ND96isr_H100_v5"
     assert rows == {
         f"{pool}:on_demand": 98.32,
@@ -302,12 +303,12 @@ def test_azure_tells_windows_spot_low_priority_and_reservations_apart(tmp_path):
         f"{pool}:commitment_1y": 0.271347,  # 2377 USD for the whole year / 8760 h, although the unit says 1 Hour
         f"{pool}:commitment_3y": 0.17481,  # 4594 / 26280
     }
-    assert {row.as_of for row in found.rows} == {"2026-09-16"}
+    assert {row.as_of for row in imported.rows} == {"2026-09-16"}
 
 
 def test_two_prices_of_the_same_meter_and_date_are_not_guessed_between(tmp_path):
-    rows, found = prices_of(tmp_path, json.dumps([azure_item(), azure_item(retailPrice=99.0)]))
-    assert rows == {} and any("98.32, 99" in note for note in found.notes)
+    rows, imported = prices_of(tmp_path, json.dumps([azure_item(), azure_item(retailPrice=99.0)]))
+    assert rows == {} and any("98.32, 99" in note for note in imported.notes)
     older = azure_item(retailPrice=99.0, effectiveStartDate="2025-01-01T00:00:00Z")
     assert list(prices_of(tmp_path, json.dumps([azure_item(), older]))[0].values()) == [98.32]
 
@@ -317,17 +318,17 @@ def test_google_prices_are_units_and_nanos_in_tiers(tmp_path):
     rows, _ = prices_of(tmp_path, json.dumps({"skus": [free_first]}))
     assert rows == {"google/us-east5/ct6e-standard-8t:on_demand": 21.6}  # (2 + 0.7) x 8 chips
     part = google_sku([("0", 23059300)], "Commitment v1: A2 Cpu in APAC for 1 Year", "Commit1Yr")
-    rows, found = prices_of(tmp_path, json.dumps({"skus": [part]}))
-    assert rows == {} and "0.0230593" in found.notes[0]
+    rows, imported = prices_of(tmp_path, json.dumps({"skus": [part]}))
+    assert rows == {} and "0.0230593" in imported.notes[0]
     rows, _ = prices_of(tmp_path, json.dumps({"skus": [part]}), units=("AAAA-BBBB-CCCC=a2-x:100",))
     assert rows == {"google/us-east5/a2-x:commitment_1y": 2.30593}
     assert prices_of(tmp_path, json.dumps({"skus": [google_sku([("1", 0), ("2", 0)])]}))[0] == {}
 
 
 def test_skypilot_placeholders_zones_and_wrong_counts(tmp_path):
-    rows, found = prices_of(tmp_path, SKYPILOT_AWS, "a.csv", as_of="2026-11")
+    rows, imported = prices_of(tmp_path, SKYPILOT_AWS, "a.csv", as_of="2026-11")
     assert rows == {"aws/us-east-1/p5.48xlarge:on_demand": 55.04, "aws/us-east-1/p5.48xlarge:spot": 19.0}
-    assert any("512 GiB" in note and "96" in note for note in found.notes)  # trn2's memory
+    assert any("512 GiB" in note and "96" in note for note in imported.notes)  # trn2's memory
     rows, _ = prices_of(tmp_path, SKYPILOT_GOOGLE, "g.csv", as_of="2026-11")
     assert rows == {
         "google/us-central1/ct6e-standard-8t:on_demand": 21.6,
@@ -335,28 +336,28 @@ def test_skypilot_placeholders_zones_and_wrong_counts(tmp_path):
         "google/us-east5/ct5p-hightpu-4t:on_demand": 16.8,  # v5p-8 counts cores: 4 chips x 4.20
         "google/us-east5/ct5p-hightpu-4t:spot": 5.2,
     }
-    rows, found = prices_of(tmp_path, SKYPILOT_AZURE, "z.csv", as_of="2026-11")
+    rows, imported = prices_of(tmp_path, SKYPILOT_AZURE, "z.csv", as_of="2026-11")
     assert rows["azure/eastus/Standard_ND96isr_H100_v5:on_demand"] == 98.32
     assert "azure/eastus/Standard_ND96isr_H100_v5:spot" not in rows  # as dear as on demand
-    assert [note.split(":")[0] for note in found.notes] == ["Standard_ND96isr_H100_v5", "Standard_ND96isr_MI300X_v5"]
+    assert [note.split(":")[0] for note in imported.notes] == ["Standard_ND96isr_H100_v5", "Standard_ND96isr_MI300X_v5"]
 
 
 def test_prices_need_a_date_and_keep_to_the_inventory(tmp_path):
     path = written(tmp_path, "a.csv", SKYPILOT_AWS)
     assert any("--as-of" in finding.fix for finding in refused(lambda: read_prices(path)))
     assert "year, month or day" in refused(lambda: read_prices(path, "last week"))[0].expected
-    found = read_prices(path, "2026-11", inventory=ROOT / "inventories")
-    adds_up(found)
-    assert {row.offer_id for row in found.rows} <= {f"aws/us-east-1/p5.48xlarge:{o}" for o in ("on_demand", "spot")}
+    imported = read_prices(path, "2026-11", inventory=ROOT / "inventories")
+    adds_up(imported)
+    assert {row.offer_id for row in imported.rows} <= {f"aws/us-east-1/p5.48xlarge:{o}" for o in ("on_demand", "spot")}
 
 
 @with_data
 def test_every_price_sample_is_answered():
     kept = {}
     for path in sorted((DATA / "samples").iterdir()):
-        found = read_prices(path, "2026-11")
-        adds_up(found)
-        kept[path.name] = len(found.rows)
+        imported = read_prices(path, "2026-11")
+        adds_up(imported)
+        kept[path.name] = len(imported.rows)
     assert kept == {
         "aws_pricing_get_products.json": 0,  # storage
         "aws_pricing_get_products_accelerators.json": 7,  # without the capacity block
@@ -383,41 +384,41 @@ def test_dates_are_those_of_a_calendar():
 
 
 def test_round_trips_prefer_the_median_and_name_providers_as_the_inventory_does(tmp_path):
-    found = read_round_trips(written(tmp_path, "l.csv", LATENCY))
-    adds_up(found)
-    assert [(r.from_region, r.to_region, r.round_trip_ms, r.as_of) for r in found.rows] == [
+    imported = read_round_trips(written(tmp_path, "l.csv", LATENCY))
+    adds_up(imported)
+    assert [(r.from_region, r.to_region, r.round_trip_ms, r.as_of) for r in imported.rows] == [
         ("aws/af-south-1", "aws/ap-east-1", 247.41, "2024-04-19"),
         ("aws/ap-northeast-1", "google/asia-east1", 38.1, "2022-02-14"),
     ]
-    assert found.rows[0].source == "cloudping, median" and found.rows[0].evidence == "measured"
+    assert imported.rows[0].source == "cloudping, median" and imported.rows[0].evidence == "measured"
 
 
 def test_any_table_of_round_trips_by_columns(tmp_path):
     path = written(tmp_path, "p.csv", "a,b,ms\nx,y,12.5\nx,y,12.5\nx,z,\n")
     assert "--columns" in refused(lambda: read_round_trips(path))[0].expected
-    found = read_round_trips(path, "from=a,to=b,ms=ms", "aws", "2026-11", "own pings")
-    adds_up(found)
-    assert [(r.from_region, r.to_region) for r in found.rows] == [("aws/x", "aws/y")]
-    assert dict(found.skipped) == {"a repetition of the same figure": 1, "no figure": 1}
+    imported = read_round_trips(path, "from=a,to=b,ms=ms", "aws", "2026-11", "own pings")
+    adds_up(imported)
+    assert [(r.from_region, r.to_region) for r in imported.rows] == [("aws/x", "aws/y")]
+    assert dict(imported.skipped) == {"a repetition of the same figure": 1, "no figure": 1}
     assert len(refused(lambda: read_round_trips(path, "from=a,too=b,ms=msec"))) == 2
 
 
 def test_a_matrix_of_round_trips_is_read_from_csv_and_json(tmp_path):
     given = {"provider": "aws", "as_of": "2026-11", "source": "cloudping.co"}
-    found = read_round_trips(written(tmp_path, "m.csv", MATRIX), **given)
-    adds_up(found)
-    ms = {(row.from_region, row.to_region): row.round_trip_ms for row in found.rows}
+    imported = read_round_trips(written(tmp_path, "m.csv", MATRIX), **given)
+    adds_up(imported)
+    ms = {(row.from_region, row.to_region): row.round_trip_ms for row in imported.rows}
     assert ms["aws/us-east-1", "aws/us-west-2"] == 66.0 and ms["aws/us-west-2", "aws/us-east-1"] == 65.1
-    assert len(ms) == 5 and found.skipped == {"no figure": 1}
+    assert len(ms) == 5 and imported.skipped == {"no figure": 1}
     for data in (CLOUDPING, CLOUDPING["data"]):
-        told = read_round_trips(written(tmp_path, "c.json", json.dumps(data)), **given)
-        adds_up(told)
-        assert {(row.from_region, row.to_region): row.round_trip_ms for row in told.rows} == {
+        again = read_round_trips(written(tmp_path, "c.json", json.dumps(data)), **given)
+        adds_up(again)
+        assert {(row.from_region, row.to_region): row.round_trip_ms for row in again.rows} == {
             ("aws/us-east-1", "aws/us-east-1"): 4.1,
             ("aws/us-east-1", "aws/us-west-2"): 66.0,
             ("aws/us-west-2", "aws/us-east-1"): 65.1,
         }
-        assert {row.source for row in told.rows} == {"cloudping.co, median" if data is CLOUDPING else "cloudping.co"}
+        assert {row.source for row in again.rows} == {"cloudping.co, median" if data is CLOUDPING else "cloudping.co"}
     dated = CLOUDPING | {"metadata": {"timestamp": "2026-10-02T08:00:00Z", "percentile": "p_50"}}
     path = written(tmp_path, "d.json", json.dumps(dated))
     assert {row.as_of for row in read_round_trips(path, provider="aws", source="x").rows} == {"2026-10-02"}
@@ -445,10 +446,10 @@ def test_what_a_matrix_does_not_say_is_asked_for_once(tmp_path):
 @with_data
 @pytest.mark.parametrize(("name", "pairs"), [("aws", 441), ("azure", 2862), ("gcp", 560), ("crosscloud", 768)])
 def test_latency_tables_become_round_trips(name, pairs):
-    found = read_round_trips(DATA / f"latency_{name}.csv")
-    adds_up(found)
-    assert len(found.rows) == pairs
-    regions = {region for row in found.rows for region in (row.from_region, row.to_region)}
+    imported = read_round_trips(DATA / f"latency_{name}.csv")
+    adds_up(imported)
+    assert len(imported.rows) == pairs
+    regions = {region for row in imported.rows for region in (row.from_region, row.to_region)}
     assert {region.partition("/")[0] for region in regions} <= {"aws", "azure", "google"}
 
 
@@ -456,14 +457,14 @@ def test_latency_tables_become_round_trips(name, pairs):
 
 
 def test_silicon_rows_count_chips_and_leave_out_what_is_no_capacity(tmp_path):
-    found, points = read_throughput(written(tmp_path, "s.csv", SILICON))
-    adds_up(found)
-    assert [(r.accelerator, r.chips, r.concurrency, r.as_of) for r in found.rows] == [
+    imported, points = read_throughput(written(tmp_path, "s.csv", SILICON))
+    adds_up(imported)
+    assert [(r.accelerator, r.chips, r.concurrency, r.as_of) for r in imported.rows] == [
         ("H100-SXM-80GB", 4, 128, "2026-04-17"),
         ("H100-SXM-80GB", 4, 128, "2026-04-21"),
         ("B300-SXM-288GB", 16, 512, "2026-04-21"),  # 4 ranks x 4 of data parallel attention
     ]
-    assert len(found.skipped) == 2 and len(points) == 2
+    assert len(imported.skipped) == 2 and len(points) == 2
     # by hand: y1 = (205.6 + 1023 x 17.79) / 128 ms, y2 = (972.3 + 1023 x 33.44) / 128 ms
     y1, y2 = (0.2056 + 1023 * 0.01779) / 128, (0.9723 + 1023 * 0.03344) / 128
     prefill = (8192 - 1024) / (y2 - y1)
@@ -474,40 +475,40 @@ def test_silicon_rows_count_chips_and_leave_out_what_is_no_capacity(tmp_path):
 
 
 def test_measured_rows_that_are_no_capacity_are_left_out_with_the_reason(tmp_path):
-    found, points = read_throughput(written(tmp_path, "m.csv", MEASURED))
-    adds_up(found)
-    assert found.read == 8 and found.kept == 4 and len(found.skipped) == 4
+    imported, points = read_throughput(written(tmp_path, "m.csv", MEASURED))
+    adds_up(imported)
+    assert imported.read == 8 and imported.kept == 4 and len(imported.skipped) == 4
     assert {p.concurrency for p in points} == {64}  # one request at a time is a user's speed, not a capacity
-    assert any("one request at a time" in note for note in found.notes)
-    assert found.rows[0].engine == "vllm"  # "nan" is not a version
+    assert any("one request at a time" in note for note in imported.notes)
+    assert imported.rows[0].engine == "vllm"  # "nan" is not a version
 
 
 def test_operating_points_are_records_that_a_profile_takes(tmp_path):
-    found, points = read_throughput(written(tmp_path, "m.csv", MEASURED))
+    imported, points = read_throughput(written(tmp_path, "m.csv", MEASURED))
     for item in yaml.safe_load(points_yaml(points))["points"]:
         measured_on = item.pop("measured_on")
         point = OperatingPoint.model_validate_json(json.dumps(item), strict=True)
         assert point.evidence == "measured" and point.as_of == "2026-03-14"
-        for row in found.rows:
+        for row in imported.rows:
             if row.concurrency == measured_on["concurrency"]:
                 took = row.input_len / point.prefill_tokens_per_second + row.output_len / point.decode_tokens_per_second
                 assert took == pytest.approx(replica_seconds(row), rel=1e-4)
-    again = read_throughput(written(tmp_path, "again.csv", rows_csv(found.rows)))[0]
-    assert again.rows == found.rows
+    again = read_throughput(written(tmp_path, "again.csv", csv_text(MeasuredRow, imported.rows)))[0]
+    assert again.rows == imported.rows
 
 
 def test_vllm_needs_the_machine_and_a_closed_loop(tmp_path):
     path = written(tmp_path, "v.json", json.dumps(VLLM))
-    found, _ = read_throughput(path, **CHIP)
-    row = found.rows[0]
+    imported, _ = read_throughput(path, **CHIP)
+    row = imported.rows[0]
     assert (row.input_len, row.output_len, row.concurrency, row.ttft_ms, row.tpot_ms) == (1024, 256, 64, 350.5, 21.25)
     assert (row.model, row.engine, row.as_of) == ("meta-llama/Llama-3.1-70B", "vllm", "2026-03-14")
     assert any("--accelerator" in f.fix for f in refused(lambda: read_throughput(path, precision="fp8")))
     for change in ({"max_concurrency": None}, {"failed": 3}, {"request_rate": 2.0}, {"completed": 70}):
         changed = written(tmp_path, "w.json", json.dumps(VLLM | change))
-        found, _ = read_throughput(changed, **CHIP)
-        adds_up(found)
-        assert not found.rows, change
+        imported, _ = read_throughput(changed, **CHIP)
+        adds_up(imported)
+        assert not imported.rows, change
     lines = written(tmp_path, "l.json", json.dumps(VLLM) + "\n" + json.dumps(VLLM | HALF) + "\n")
     assert [r.concurrency for r in read_throughput(lines, **CHIP)[0].rows] == [64, 32]
 
@@ -516,13 +517,13 @@ def test_guidellm_counts_benchmarks_at_a_fixed_number_of_streams(tmp_path):
     text = guidellm(
         guidellm_benchmark(), guidellm_benchmark("throughput", None), guidellm_benchmark("synchronous", None)
     )
-    found, _ = read_throughput(written(tmp_path, "g.json", text), **CHIP, engine="vllm")
-    adds_up(found)
-    assert [(r.concurrency, r.input_len, r.output_len, r.ttft_ms, r.tpot_ms) for r in found.rows] == [
+    imported, _ = read_throughput(written(tmp_path, "g.json", text), **CHIP, engine="vllm")
+    adds_up(imported)
+    assert [(r.concurrency, r.input_len, r.output_len, r.ttft_ms, r.tpot_ms) for r in imported.rows] == [
         (32, 1000, 256, 120.5, 14.5),
         (1, 1000, 256, 120.5, 14.5),
     ]
-    assert found.rows[0].model == "qwen" and found.rows[0].as_of == "2026-03-14"
+    assert imported.rows[0].model == "qwen" and imported.rows[0].as_of == "2026-03-14"
     old = guidellm_benchmark()
     old["args"], old["run_stats"] = old.pop("config"), {"start_time": old.pop("start_time")}
     old["worker"] = {"backend_model": "older"}
@@ -533,17 +534,17 @@ def test_guidellm_counts_benchmarks_at_a_fixed_number_of_streams(tmp_path):
 def none_of(tmp_path, data, reason):
     """A benchmark that is left out whole, for one reason that is said with its place."""
     path = written(tmp_path, "none.json", json.dumps(data))
-    found, _ = read_throughput(path, **CHIP, engine="vllm", model="m", as_of="2026-03")
-    adds_up(found)
-    assert not found.rows, data
-    assert [reason in said for said in found.skipped] == [True], found.as_text()
-    assert "none.json" in found.as_text()
-    return found
+    imported, _ = read_throughput(path, **CHIP, engine="vllm", model="m", as_of="2026-03")
+    adds_up(imported)
+    assert not imported.rows, data
+    assert [reason in said for said in imported.skipped] == [True], imported.as_text()
+    assert "none.json" in imported.as_text()
+    return imported
 
 
 def test_aiperf_is_read_by_its_means_in_their_units(tmp_path):
-    found, _ = read_throughput(written(tmp_path, "a.json", json.dumps(AIPERF)), **CHIP, engine="trtllm")
-    (row,) = found.rows
+    imported, _ = read_throughput(written(tmp_path, "a.json", json.dumps(AIPERF)), **CHIP, engine="trtllm")
+    (row,) = imported.rows
     # 32 in flight, each 0.61 s + 199 x 0.0205 s
     assert 1 / replica_seconds(row) == pytest.approx(32 / (0.61 + 199 * 0.0205))
     assert (row.model, row.input_len, row.output_len, row.concurrency) == ("Qwen/Qwen3-32B", 2000, 200, 32)
@@ -599,9 +600,9 @@ def test_prompts_with_a_shared_prefix_are_no_capacity(tmp_path):
         benchmark = guidellm_benchmark()
         benchmark["config"]["data"] = shared
         none_of(tmp_path, json.loads(guidellm(benchmark)), "a shared prefix")
-    told = json.loads(guidellm(guidellm_benchmark()))
-    told["args"]["data"] = ["prompt_tokens=32,output_tokens=8,prefix_tokens=4000"]
-    none_of(tmp_path, told, "a shared prefix")
+    report = json.loads(guidellm(guidellm_benchmark()))
+    report["args"]["data"] = ["prompt_tokens=32,output_tokens=8,prefix_tokens=4000"]
+    none_of(tmp_path, report, "a shared prefix")
     none_of(tmp_path, VLLM | {"dataset_name": "prefix_repetition"}, "a shared prefix")
     none_of(tmp_path, VLLM | {"prefix_repetition_prefix_len": 4000}, "a shared prefix")
     few = guidellm_benchmark()
@@ -612,17 +613,17 @@ def test_prompts_with_a_shared_prefix_are_no_capacity(tmp_path):
 def test_a_throughput_that_contradicts_the_times_is_left_out_and_both_are_said(tmp_path):
     # 64 in flight, each 0.3505 s + 255 x 0.02125 s: 11.1 requests/s
     for wrong in ({"request_throughput": 3.2}, {"duration": 200.0}, {"output_throughput": 25 * 256}):
-        found = none_of(tmp_path, VLLM | wrong, "its own throughput")
-        assert any("requests/s are stated, its times give 11.1" in note for note in found.notes)
+        imported = none_of(tmp_path, VLLM | wrong, "its own throughput")
+        assert any("requests/s are stated, its times give 11.1" in note for note in imported.notes)
     silent = {name: value for name, value in VLLM.items() if name not in ("request_throughput", "duration")}
     assert throughput(written(tmp_path, "s.json", json.dumps(silent | {"output_throughput": None}))).rows
     slow = guidellm_benchmark()
     slow["metrics"]["requests_per_second"] = {"successful": {"mean": 0.4}}
     none_of(tmp_path, json.loads(guidellm(slow)), "its own throughput")
     table = MEASURED.replace("300,20,3150,3150,derived", "300,20,600,600,measured")
-    found = throughput(written(tmp_path, "t.csv", table))
-    adds_up(found)
-    assert found.places["its own throughput is not that of its times: one of the two is wrong"] == [
+    imported = throughput(written(tmp_path, "t.csv", table))
+    adds_up(imported)
+    assert imported.places["its own throughput is not that of its times: one of the two is wrong"] == [
         f"{tmp_path / 't.csv'}:2"
     ]
 
@@ -631,13 +632,13 @@ def test_one_row_without_time_per_token_does_not_refuse_the_others(tmp_path):
     one = VLLM | {"total_output_tokens": 640, "mean_tpot_ms": 0.0, "request_throughput": 150.0, "duration": 4.3}
     unmeasured = VLLM | {"mean_ttft_ms": 0.0}
     text = "\n".join(json.dumps(data) for data in (VLLM, one, unmeasured, VLLM | {"max_concurrency": None}))
-    found = throughput(written(tmp_path, "batch.jsonl", text))
-    adds_up(found)
-    assert len(found.rows) == 1
-    assert [reason.split(":")[0] for reason, at in found.places.items() if at[0].endswith("batch.jsonl:2")] == [
+    imported = throughput(written(tmp_path, "batch.jsonl", text))
+    adds_up(imported)
+    assert len(imported.rows) == 1
+    assert [reason.split(":")[0] for reason, at in imported.places.items() if at[0].endswith("batch.jsonl:2")] == [
         "one token of output"
     ]
-    assert "batch.jsonl:3" in found.as_text() and "batch.jsonl:4" in found.as_text()
+    assert "batch.jsonl:3" in imported.as_text() and "batch.jsonl:4" in imported.as_text()
     for name, old, new in (
         ("m.csv", MEASURED, MEASURED.replace("fp8,1024,1024,64,300,20", "fp8,1024,1,64,300,0")),
         ("s.csv", SILICON, SILICON.replace("8192,1024,128", "8192,1,128", 1)),
@@ -648,11 +649,11 @@ def test_one_row_without_time_per_token_does_not_refuse_the_others(tmp_path):
 
 @with_data
 def test_ten_measured_rows_are_met_to_one_percent():
-    found, points = read_throughput(DATA / "throughput.csv")
-    adds_up(found)
+    imported, points = read_throughput(DATA / "throughput.csv")
+    adds_up(imported)
     rows = {
         (r.model, r.accelerator, r.chips, r.engine, r.precision, r.concurrency, r.ttft_ms, r.tpot_ms): r
-        for r in found.rows
+        for r in imported.rows
     }
     picked = random.Random(1).sample(points, 10)
     for p in picked:
@@ -668,45 +669,45 @@ def test_ten_measured_rows_are_met_to_one_percent():
 
 
 def test_demand_by_class_origin_and_scale(tmp_path):
-    found = read_demand(
+    imported = read_demand(
         written(tmp_path, "t.csv", AZURE_TRACE), {"london": 0.75, "tokyo": 0.25}, 120, {"short": "chat"}
     )
-    adds_up(found)
+    adds_up(imported)
     # three short requests in 120 s, times 120: 3 requests/s
-    assert [(r.workload, r.origin, r.requests_per_second) for r in found.rows] == [
+    assert [(r.workload, r.origin, r.requests_per_second) for r in imported.rows] == [
         ("chat", "london", 2.25),
         ("chat", "tokyo", 0.75),
     ]
-    assert found.more["workloads"]["chat"]["mean_input_tokens"] == pytest.approx((374 + 396 + 800) / 3)
+    assert imported.more["workloads"]["chat"]["mean_input_tokens"] == pytest.approx((374 + 396 + 800) / 3)
     # minutes 18:15, 18:16, 18:17 hold 2, 0 and 1: busiest over the mean of those with requests 2 / 1.5
-    told = found.more["workloads"]["chat"]
-    assert told["burst_factor"] == pytest.approx(4 / 3) and told["empty_minutes"] == 1
-    assert told["burst_over_mean_rate"] == pytest.approx(2 / 60 / (3 / 120))
+    figures = imported.more["workloads"]["chat"]
+    assert figures["burst_factor"] == pytest.approx(4 / 3) and figures["empty_minutes"] == 1
+    assert figures["burst_over_mean_rate"] == pytest.approx(2 / 60 / (3 / 120))
 
 
 def test_mooncake_lines_are_in_milliseconds_and_what_no_class_holds_is_counted(tmp_path):
-    found = read_demand(written(tmp_path, "m.jsonl", MOONCAKE), {"x": 1.0})
-    adds_up(found)
-    assert {r.workload: r.requests_per_second for r in found.rows} == {
+    imported = read_demand(written(tmp_path, "m.jsonl", MOONCAKE), {"x": 1.0})
+    adds_up(imported)
+    assert {r.workload: r.requests_per_second for r in imported.rows} == {
         "short": pytest.approx(1 / 120, rel=1e-5),
         "medium": pytest.approx(1 / 120, rel=1e-5),
     }
-    assert sum(found.skipped.values()) == 1
+    assert sum(imported.skipped.values()) == 1
 
 
 def test_requests_without_output_failed_and_are_counted_apart(tmp_path):
     path = written(tmp_path, "b.csv", BURSTGPT)
-    found = read_demand(path, {"x": 1.0}, workloads={"*": "chat"})
-    adds_up(found)
-    assert found.what == "BurstGPT" and found.kept == 3
+    imported = read_demand(path, {"x": 1.0}, workloads={"*": "chat"})
+    adds_up(imported)
+    assert imported.what == "BurstGPT" and imported.kept == 3
     # (399 + 204 + 261) / 3; with the one that failed it would be 216; 3 requests in 100 s
-    assert found.more["workloads"]["chat"]["mean_output_tokens"] == pytest.approx(288)
-    assert found.rows[0].requests_per_second == pytest.approx(0.03)
-    assert f"skipped      1  without output: a request that failed ({path}:2)" in found.as_text()
+    assert imported.more["workloads"]["chat"]["mean_output_tokens"] == pytest.approx(288)
+    assert imported.rows[0].requests_per_second == pytest.approx(0.03)
+    assert f"skipped      1  without output: a request that failed ({path}:2)" in imported.as_text()
     lines = MOONCAKE + '{"timestamp": 60000, "input_length": 10, "output_length": 0}\n'
-    told = read_demand(written(tmp_path, "m.jsonl", lines), {"x": 1.0})
-    adds_up(told)
-    assert told.places["without output: a request that failed"] == [f"{tmp_path / 'm.jsonl'}:4"]
+    failed = read_demand(written(tmp_path, "m.jsonl", lines), {"x": 1.0})
+    adds_up(failed)
+    assert failed.places["without output: a request that failed"] == [f"{tmp_path / 'm.jsonl'}:4"]
     nothing = read_demand(written(tmp_path, "n.csv", BURSTGPT.split("23,")[0]), {"x": 1.0})
     adds_up(nothing)
     assert not nothing.rows
@@ -722,13 +723,13 @@ def a_week(start="2024-05-10T00:00:00+00:00"):
 
 def test_a_week_long_trace_gives_the_shape_of_a_day(tmp_path):
     path = written(tmp_path, "week.csv", a_week())
-    found = read_demand(path, {"nyc": 1.0}, workloads={"*": "chat"}, shaped=True)
+    imported = read_demand(path, {"nyc": 1.0}, workloads={"*": "chat"}, shaped=True)
     # 20 an hour from 8 to 20, 10 in the other half: 15 in the mean
     night, noon = pytest.approx(2 / 3, abs=0.01), pytest.approx(4 / 3, abs=0.01)
-    assert list(found.more["day"]["chat"]["factors"].values()) == [night, night, noon, noon, noon, night]
-    assert [row.shape for row in found.rows] == ["chat"]
-    assert any("utc-08-to-12: 1.33" in note for note in found.notes)
-    data = yaml.safe_load(shapes_yaml(found))
+    assert list(imported.more["day"]["chat"]["factors"].values()) == [night, night, noon, noon, noon, night]
+    assert [row.shape for row in imported.rows] == ["chat"]
+    assert any("utc-08-to-12: 1.33" in note for note in imported.notes)
+    data = yaml.safe_load(shapes_yaml(imported))
     horizon = Horizon(
         start=date(2026, 3, 1), months=12.0, hours=tuple(Hour(**hour) for hour in data["horizon"]["hours"])
     )
@@ -763,8 +764,8 @@ def test_the_command_writes_the_shape(tmp_path):
 
 def test_demand_by_columns_and_what_is_refused(tmp_path):
     path = written(tmp_path, "c.csv", "when,p,c\n0,10,1\n60,20,2\n")
-    found = read_demand(path, {"x": 1.0}, 1.0, {"*": "all"}, "timestamp_s=when,input=p,output=c")
-    assert [r.workload for r in found.rows] == ["all"] and found.rows[0].requests_per_second == pytest.approx(
+    imported = read_demand(path, {"x": 1.0}, 1.0, {"*": "all"}, "timestamp_s=when,input=p,output=c")
+    assert [r.workload for r in imported.rows] == ["all"] and imported.rows[0].requests_per_second == pytest.approx(
         2 / 60, rel=1e-5
     )
     assert "--columns" in refused(lambda: read_demand(path, {"x": 1.0}))[0].expected
@@ -785,17 +786,17 @@ def test_demand_by_columns_and_what_is_refused(tmp_path):
     ],
 )
 def test_statistics_of_the_traces(name, rate, tokens_in, tokens_out, burst):
-    found = read_demand(DATA / "traces" / name, {"london": 1.0})
-    adds_up(found)
-    told = found.more["all"]
-    assert round(told["mean_requests_per_second"], 2) == rate
-    assert (round(told["mean_input_tokens"]), round(told["mean_output_tokens"])) == (tokens_in, tokens_out)
+    imported = read_demand(DATA / "traces" / name, {"london": 1.0})
+    adds_up(imported)
+    figures = imported.more["all"]
+    assert round(figures["mean_requests_per_second"], 2) == rate
+    assert (round(figures["mean_input_tokens"]), round(figures["mean_output_tokens"])) == (tokens_in, tokens_out)
     if burst is not None:
-        assert round(told["burst_factor"], 2) == burst
+        assert round(figures["burst_factor"], 2) == burst
     # 13 of the 58 minutes of the code trace are empty: over the mean rate, which counts them, its bursts are 3.80
     if "code" in name:
-        assert told["empty_minutes"] == 13 and round(told["burst_over_mean_rate"], 2) == 3.80
-    percentiles = list(told["rate_percentiles"].values())
+        assert figures["empty_minutes"] == 13 and round(figures["burst_over_mean_rate"], 2) == 3.80
+    percentiles = list(figures["rate_percentiles"].values())
     assert percentiles == sorted(percentiles)
 
 
@@ -844,13 +845,13 @@ MUST_BE_REFUSED = {"empty", "blank lines", "not UTF-8", "control character", "UT
 def answer(read: Read, path: Path) -> str:
     """`rows`, `none` or `refused`; anything else is an error of ours."""
     try:
-        found = read(path)
+        imported = read(path)
     except InputError:
         refused(lambda: read(path))
         return "refused"
-    adds_up(found)
-    assert found.as_text() and json.dumps(found.as_dict())
-    return "rows" if found.rows else "none"
+    adds_up(imported)
+    assert imported.as_text() and json.dumps(imported.as_dict())
+    return "rows" if imported.rows else "none"
 
 
 @pytest.mark.parametrize("name", EXCERPTS)
@@ -860,8 +861,8 @@ def test_broken_variants_of_excerpts_are_answered(name, tmp_path):
     for what, breaking in BROKEN.items():
         path = tmp_path / name
         path.write_bytes(breaking(text.encode()))
-        told = answer(read, path)
-        assert told == "refused" or what not in MUST_BE_REFUSED, what
+        outcome = answer(read, path)
+        assert outcome == "refused" or what not in MUST_BE_REFUSED, what
     assert answer(read, tmp_path) == "refused" and answer(read, tmp_path / "absent") == "refused"
 
 
@@ -875,8 +876,8 @@ def test_broken_variants_of_samples_and_traces_are_answered(name, tmp_path):
     for what, breaking in BROKEN.items():
         path = tmp_path / name
         path.write_bytes(breaking(raw))
-        told = answer(read, path)
-        assert told == "refused" or what not in MUST_BE_REFUSED, what
+        outcome = answer(read, path)
+        assert outcome == "refused" or what not in MUST_BE_REFUSED, what
 
 
 @pytest.mark.parametrize("name", EXCERPTS)
@@ -936,8 +937,8 @@ def test_values_of_other_types_anywhere_in_json_are_answered(name, tmp_path):
 def test_findings_of_a_large_broken_table_are_listed_up_to_a_limit(tmp_path):
     rows = "".join(f"aws,r{i},aws,s,many,x,2024\n" for i in range(300))
     path = written(tmp_path, "l.csv", "src_cloud,src_region,dst_cloud,dst_region,rtt_ms,source,as_of\n" + rows)
-    found = refused(lambda: read_round_trips(path))
-    assert len(found) == 101 and "200 more" in found[-1].got
+    imported = refused(lambda: read_round_trips(path))
+    assert len(imported) == 101 and "200 more" in imported[-1].got
 
 
 def test_what_belongs_to_another_importer_is_refused_with_what_was_expected(tmp_path):
@@ -989,9 +990,9 @@ def test_the_source_is_never_written_over(tmp_path):
 
 @pytest.mark.parametrize("field", ["NextToken", "NextPageLink", "nextPageToken"])
 def test_one_page_of_several_is_said(field, tmp_path):
-    whole = json.loads(aws(aws_product()))
-    assert not read_prices(written(tmp_path, "a.json", json.dumps(whole | {field: None}))).notes
-    assert read_prices(written(tmp_path, "a.json", json.dumps(whole | {field: "x"}))).notes == [
+    every = json.loads(aws(aws_product()))
+    assert not read_prices(written(tmp_path, "a.json", json.dumps(every | {field: None}))).notes
+    assert read_prices(written(tmp_path, "a.json", json.dumps(every | {field: "x"}))).notes == [
         f"one page of several: {field} names the next; import that too"
     ]
 
@@ -1129,7 +1130,7 @@ def test_every_profile_that_ships_holds_what_a_start_assumes():
             for point in profile.classes:
                 tokens = MEAN_TOKENS.get(point.context_class, LONG_MEAN_TOKENS)
                 needed = memory_needed_gib(model.facts, profile, tokens[0] + tokens[1] / 2)
-                assert needed <= memory_room_gib(profile, machines[profile.machine_type]), (profile.name, tokens)
+                assert needed <= usable_memory_gib(profile, machines[profile.machine_type]), (profile.name, tokens)
 
 
 @pytest.mark.parametrize(
@@ -1151,8 +1152,8 @@ def test_every_profile_that_ships_holds_what_a_start_assumes():
 )
 def test_a_wrong_fleet_is_answered_with_findings_and_nothing_is_written(old, new, expected, tmp_path):
     path = written(tmp_path, "fleet.csv", FLEET.replace(old, new, 1))
-    found = refused(lambda: start_from_fleet(tmp_path / "mine", path, DAY))
-    assert any(expected in finding.expected for finding in found), found
+    imported = refused(lambda: start_from_fleet(tmp_path / "mine", path, DAY))
+    assert any(expected in finding.expected for finding in imported), imported
     assert not (tmp_path / "mine").exists()
 
 

@@ -17,7 +17,8 @@ from typer.testing import CliRunner
 
 from planner.cli.main import app
 from planner.drill import drill_plan, drill_state_claims
-from planner.plan.audit import BESIDE, audit, not_checked
+from planner.plan.audit import audit, not_checked
+from planner.plan.audit_totals import BESIDE
 from planner.plan.decisions import decisions_of
 from planner.plan.file import digest, plan_text, sha256
 from planner.plan.plan import make_plan

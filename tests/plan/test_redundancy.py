@@ -17,7 +17,7 @@ from planner.plan.plan import make_plan
 from planner.questions.ladder import climb, ladder_steps
 from planner.review.answer import review_plan
 from planner.review.render import render
-from planner.review.rungs import review_ladder
+from planner.review.steps import review_ladder
 from planner.solve.search import Effort
 from planner.study.records.inventory import Pool
 from planner.study.records.plan import PlanFile, Purchase

@@ -6,9 +6,10 @@ from typing import Any
 import pytest
 from worked_points import DAY, HALF, NIGHT, QB, RENTED, TERM, A, B, solvable
 
-from planner.plan.audit import TOLERANCE, audit
+from planner.plan.audit import audit
 from planner.plan.file import digest, sha256
 from planner.plan.plan import make_plan
+from planner.plan.violations import TOLERANCE
 from planner.solve.search import Effort
 from planner.study.records.plan import PlanFile
 from planner.study.records.study import Goal
@@ -112,12 +113,12 @@ KNOWN_ONCE = {
         "traffic",
         "normal at 0 s",
     ),
-    "negative on a way": (
+    "negative through an alternative": (
         lambda d: state(d, "normal", 0.0).update(routed_via=["ghost"], throughput_requests_per_second=[-1.0]),
         "traffic",
         "normal at 0 s",
     ),
-    "a way that is not there": (
+    "an alternative that is not there": (
         lambda d: state(d, "normal", 0.0).update(routed_via=["ghost"], throughput_requests_per_second=[0.0]),
         "routed_via",
         "ghost",

@@ -53,7 +53,7 @@ def bought(plan, name="build_out"):
     return [(row.when, row.units) for row in plan.purchases if row.offer.endswith(f":{name}")]
 
 
-def clocks(**months):
+def lead_times(**months):
     return LeadTimes(**{**CLOCKS, **months})
 
 
@@ -90,7 +90,7 @@ def test_without_salvage_nothing_is_built_that_does_not_pay_within_the_horizon()
     assert built(planned(hall(money=Money(salvage="none"), cloud_usd_per_hour=42.0))) == {"one": ("quarter-5", 1)}
 
 
-def test_a_life_decides_what_is_left():
+def test_a_life_decides_the_book_value():
     """A shell of 10 years instead of 20 is worth 18,000 instead of 19,000 after one."""
     short = phase("one", life_years=Lives(shell=10.0, power=20.0, fit_out=10.0))
     assert planned(hall(build_outs=(short,))).proof.cost_usd == pytest.approx(56100)
@@ -100,9 +100,9 @@ def test_a_life_decides_what_is_left():
 @pytest.mark.parametrize(
     ("months", "first"), [(12.0, "quarter-5"), (12.04, "quarter-6"), (15.0, "quarter-6"), (11.0, "quarter-5")]
 )
-def test_the_longest_clock_decides(months, first):
+def test_the_longest_lead_time_decides(months, first):
     """12 months end on 2028-01-01, the first day of quarter 5; a day later is a quarter later."""
-    plan = planned(hall(build_outs=(phase("one", lead_months=clocks(power=months)),)))
+    plan = planned(hall(build_outs=(phase("one", lead_months=lead_times(power=months)),)))
     assert built(plan) == {"one": (first, 1)}
 
 
@@ -113,8 +113,8 @@ def test_a_day_later_today_is_a_quarter_later():
     assert built(planned(hall(demand=wanted, today=date(2027, 1, 2)))) == {"one": ("quarter-6", 1)}
 
 
-def test_another_clock_can_be_the_longest():
-    slow = phase("one", lead_months=clocks(commissioning=18.0))
+def test_another_lead_time_can_be_the_longest():
+    slow = phase("one", lead_months=lead_times(commissioning=18.0))
     plan = planned(hall(build_outs=(slow,)))
     assert built(plan) == {"one": ("quarter-7", 1)}
     by = {order.part: order.by for order in phase_orders(plan, build(plan.study))}
@@ -128,16 +128,16 @@ def test_another_clock_can_be_the_longest():
 
 
 def test_a_slip_past_the_horizon_is_never_built_and_says_why():
-    late = hall(build_outs=(phase("one", lead_months=clocks(power=24.0)),))
+    late = hall(build_outs=(phase("one", lead_months=lead_times(power=24.0)),))
     reason = build(late).not_built[f"{HALL}:one"]
-    assert reason == "clocks: 24 months from 2027-01-01 end on 2029-01-01, after 2028-10-01"
+    assert reason == "lead time: 24 months from 2027-01-01 end on 2029-01-01, after 2028-10-01"
     plan = planned(late)
     assert plan.builds == () and plan.proof.cost_usd == pytest.approx(96000)
-    assert f"cannot be built: {HALL}:one: clocks: 24 months" in render(review_plan(plan), "text")
+    assert f"cannot be built: {HALL}:one: lead time: 24 months" in render(review_plan(plan), "text")
 
 
 @pytest.mark.parametrize(
-    ("said", "found"),
+    ("said", "in_quarter"),
     [
         ({"never": True}, {}),
         ({"ready_in": ("quarter-7",)}, {"one": ("quarter-7", 1)}),
@@ -146,9 +146,9 @@ def test_a_slip_past_the_horizon_is_never_built_and_says_why():
         ({"decide_by": START}, {"one": ("quarter-5", 1)}),
     ],
 )
-def test_when_a_phase_may_be_ready(said, found):
+def test_when_a_phase_may_be_ready(said, in_quarter):
     """Decided on the first day at the latest: 12 months before quarter 5."""
-    assert built(planned(hall(build_outs=(phase("one", **said),)))) == found
+    assert built(planned(hall(build_outs=(phase("one", **said),)))) == in_quarter
 
 
 # ------------------------------------------------------------------ which, how many, in which order
@@ -162,7 +162,7 @@ def test_one_of_a_group_is_built_the_cheaper():
 
 def test_a_phase_stands_no_earlier_than_those_before_it():
     """Four machines need both; the second would be ready in quarter 5, the first only in quarter 6."""
-    first = phase("first", lead_months=clocks(power=15.0))
+    first = phase("first", lead_months=lead_times(power=15.0))
     second = phase("second", after=(f"{HALL}:first",))
     plan = planned(hall(demand=20.0, build_outs=(first, second)))
     assert built(plan) == {"first": ("quarter-6", 1), "second": ("quarter-6", 1)}
@@ -223,8 +223,8 @@ def test_energy_with_pue_and_price_steps():
     )
     plan = planned(hall(electricity=(tariff,)))
     assert plan.costs_usd["energy"] == pytest.approx(600 * 0.75 + 600 * 1.5)
-    worth = planned(hall(electricity=(tariff,), money=TENTH)).costs_usd["energy"]
-    assert worth == pytest.approx(225 * (at(4.5) + at(5.5)) + 450 * (at(6.5) + at(7.5)))
+    cost = planned(hall(electricity=(tariff,), money=TENTH)).costs_usd["energy"]
+    assert cost == pytest.approx(225 * (at(4.5) + at(5.5)) + 450 * (at(6.5) + at(7.5)))
 
 
 @pytest.mark.parametrize(("rate", "name"), [(0.0, "upfront"), (0.1, "monthly")])
@@ -252,31 +252,31 @@ def test_a_promise_makes_the_dearer_pool_the_cheaper_one():
     plan = planned(asked.model_copy(update={"spend_commitments": (promise,)}))
     assert plan.proof.cost_usd == pytest.approx(36000 + 10500)
     # a quarter there costs 1,500 more: with 2,000 promised it is taken, 1,000 are paid for nothing
-    some = promise.model_copy(update={"usd_per_year": 2000.0})
-    assert planned(asked.model_copy(update={"spend_commitments": (some,)})).proof.cost_usd == pytest.approx(43500)
+    less = promise.model_copy(update={"usd_per_year": 2000.0})
+    assert planned(asked.model_copy(update={"spend_commitments": (less,)})).proof.cost_usd == pytest.approx(43500)
     small = promise.model_copy(update={"usd_per_year": 1000.0})
     plan = planned(asked.model_copy(update={"spend_commitments": (small,)}))
     assert plan.proof.cost_usd == pytest.approx(43000) and plan.costs_usd["spend_shortfalls"] == pytest.approx(1000)
 
 
-def test_what_stands_in_the_way_of_a_plan_is_a_limit_or_the_stock_of_offers_not_the_number_of_halls():
+def test_what_stands_in_the_way_of_a_plan_is_a_limit_or_the_offers_not_the_number_of_halls():
     """20 requests/s are 4 machines, and the cloud has one: with as many as wanted, there is a plan. Halls stay two."""
     few = [machines(), offer("a/x/m", 40, most_units=1)]
     phases = (phase("one"), phase("two", after=(f"{HALL}:one",)))
     p = build(hall(demand=20.0, bought=few, build_outs=phases))
-    found = list(what_stands_in_the_way(p, lambda stage, done, detail: None))
-    assert len(found) == 2 and found[1].startswith("without the stock of offers (most_units) there is a plan for")
-    assert found[0].startswith(f"without power of {HALL} (at most 0 kW)") and found[0].endswith("which takes 40 kW"), (
-        found
-    )
+    limits = list(what_stands_in_the_way(p, lambda stage, done, detail: None))
+    assert len(limits) == 2 and limits[1].startswith("without the stock of offers (most_units) there is a plan for")
+    assert limits[0].startswith(f"without power of {HALL} (at most 0 kW)") and limits[0].endswith(
+        "which takes 40 kW"
+    ), limits
 
 
 def test_a_drill_knows_phases_and_those_that_there_are_not():
     plan = make_plan(hall(), EXACT, no_regret=True)
     assert any(row.offer == f"{HALL}:one" for row in plan.no_regret) and drill_plan(plan).findings == ()
     other = tuple(row.model_copy(update={"build_out": f"{HALL}:none"}) for row in plan.builds)
-    found = drill_plan(sealed(plan.model_copy(update={"builds": other}))).findings
-    assert f"builds: phase {HALL}:none: no such phase" in found
+    findings = drill_plan(sealed(plan.model_copy(update={"builds": other}))).findings
+    assert f"builds: phase {HALL}:none: no such phase" in findings
 
 
 # ------------------------------------------------------------------ other periods
@@ -286,9 +286,9 @@ def of_periods(*months, **more):
 
 
 def test_halves_and_months_change_no_total():
-    whole = planned(hall()).proof.cost_usd
+    in_quarters = planned(hall()).proof.cost_usd
     for months in ([12, 12], [12, 6, 6], [1] * 24):
-        assert planned(of_periods(*months)).proof.cost_usd == pytest.approx(whole), months
+        assert planned(of_periods(*months)).proof.cost_usd == pytest.approx(in_quarters), months
 
 
 def test_with_a_discount_shorter_periods_move_payments_within_them_alone():
@@ -441,9 +441,9 @@ BAD = {
 def test_what_cannot_be_is_said(tmp_path, name):
     """Place, what was expected, what was found, what to do: of each thing that cannot be built, paid or promised."""
     fields, where, got = BAD[name]
-    found = findings_of(tmp_path, **fields)
-    ours = [finding for finding in found if where in finding.where and got in finding.got]
-    assert ours, [str(finding) for finding in found]
+    findings = findings_of(tmp_path, **fields)
+    ours = [finding for finding in findings if where in finding.where and got in finding.got]
+    assert ours, [str(finding) for finding in findings]
     for finding in ours:
         assert finding.expected and finding.fix and finding.level in ("error", "warning")
         assert ":" in finding.where and str(tmp_path) not in finding.fix

@@ -8,10 +8,11 @@ from test_periods import DAY, EXACT, START, bought, planned, small
 
 from planner.errors import NoPlan
 from planner.plan.audit import audit
+from planner.plan.in_hand import in_hand
 from planner.plan.orders import orders
 from planner.plan.plan import make_plan
 from planner.problem.build import build
-from planner.review.ordered import order_section
+from planner.review.orders import order_section
 from planner.study.calendar import covers, may_start, paid_months, spans
 from planner.study.records.study import (
     Demand,
@@ -44,9 +45,9 @@ def test_commitments_start_overlap_and_end_inside_the_horizon():
     terms = offer("a/x/m", 1, "commitment", term_months=6.0)
     plan = planned(small(Horizon(start=START, quarters=5), by_quarter(5, 10, 10, 5, 5), [offer("a/x/m", 3), terms]))
     assert plan.proof.cost_usd == pytest.approx(4 * 600)
-    starts = [int(when[-1]) for (name, when), n in bought(plan).items() for _ in range(n) if name == "commitment"]
-    there = [sum(start <= quarter < start + 2 for start in starts) for quarter in range(1, 6)]
-    assert [n >= need for n, need in zip(there, (1, 2, 2, 1, 1), strict=True)] == [True] * 5
+    quarters = [int(when[-1]) for (name, when), n in bought(plan).items() for _ in range(n) if name == "commitment"]
+    active = [sum(start <= quarter < start + 2 for start in quarters) for quarter in range(1, 6)]
+    assert [n >= need for n, need in zip(active, (1, 2, 2, 1, 1), strict=True)] == [True] * 5
 
 
 @pytest.mark.parametrize(("price", "cost", "kind"), [(3.0, 900.0, "on_demand"), (5.0, 1200.0, "commitment")])
@@ -69,8 +70,8 @@ def test_a_term_longer_than_the_horizon_needs_leave_and_is_paid_within_it():
 def test_without_leave_nothing_starts_whose_term_ends_after_the_horizon():
     p = build(small(EIGHT, 5.0, [offer("a/x/m", 1, "commitment", term_months=12.0)]))
     assert [t for t in p.periods if p.may_start("a/x/m:commitment", t)] == [f"quarter-{n}" for n in range(1, 6)]
-    assert p.starts["a/x/m:commitment", "quarter-4"] == ("quarter-1", "quarter-2", "quarter-3", "quarter-4")
-    assert p.starts["a/x/m:commitment", "quarter-8"] == ("quarter-5",)
+    assert p.vintages["a/x/m:commitment", "quarter-4"] == ("quarter-1", "quarter-2", "quarter-3", "quarter-4")
+    assert p.vintages["a/x/m:commitment", "quarter-8"] == ("quarter-5",)
 
 
 def test_expiry_start_and_retirement_in_the_same_period():
@@ -178,9 +179,9 @@ def test_orders_over_time_by_date_and_how_firm():
     asked = small(Horizon(start=START, quarters=2), rows, [terms])
     plan = make_plan(asked, EXACT, no_regret=True)
     assert audit(plan).passed
-    found = [(o.period, o.by, o.units, o.no_regret_units, o.no_regret_in, o.usd) for o in orders(plan, build(asked))]
+    lines = [(o.period, o.by, o.units, o.no_regret_units, o.no_regret_in, o.usd) for o in orders(plan, build(asked))]
     second = spans(asked)[1].first_day
-    assert found == [
+    assert lines == [
         ("quarter-1", START - timedelta(days=44), 1, 1, 3, 300.0),
         ("quarter-2", second - timedelta(days=44), 2, 1, 2, 600.0),
     ]
@@ -205,7 +206,7 @@ def test_blocks_are_sold_by_powers_of_two():
     plan, p = planned(asked), build(asked)
     (order,) = orders(plan, p)
     assert (order.units, order.blocks) == (11, (4, 4, 2, 1))
-    said = order_section(plan, p, (order,), all_rows=True).after
+    said = [line for line in order_section(in_hand(plan)).after if isinstance(line, str)]
     assert any("blocks of 4 + 4 + 2 + 1 units" in line for line in said), said
 
 

@@ -14,8 +14,10 @@ from planner.plan.audit import audit
 from planner.plan.plan import make_plan
 from planner.problem.build import build
 from planner.problem.rules.costs import cost_usd
-from planner.solve.program import OPTIMAL, add_failure, start_program
-from planner.solve.search import Effort, Infeasible, _Search
+from planner.solve.columns import add_failure, start_program
+from planner.solve.lp_bound import relax
+from planner.solve.program import OPTIMAL
+from planner.solve.search import Effort, Infeasible, Search
 from planner.study.dependencies import NORMAL
 from planner.study.records.inventory import Pool
 from planner.study.records.study import (
@@ -137,9 +139,9 @@ def test_the_loop_costs_what_the_whole_program_costs(objective):
     for seed in range(20):
         p = build(priced(seed, objective))
         assert p.priced
-        search = _Search(p, Effort(), None, lambda *_: None)
+        search = Search(p, Effort(), None, lambda *_: None)
         try:
-            loop = search.relax()
+            loop = relax(search)
         except Infeasible:
             continue
         program, x = start_program(p)
@@ -220,7 +222,7 @@ def test_zeng_and_zhao():
             fixed = sum(case["pools"][i]["fixed_cost"] for i in open_)
             s = scenario_study(case, open_, 0.4, "worst_case")
             try:
-                cost = _Search(build(s), Effort(), None, lambda *_: None).relax() + fixed
+                cost = relax(Search(build(s), Effort(), None, lambda *_: None)) + fixed
             except Infeasible:
                 continue
             if cost < best:

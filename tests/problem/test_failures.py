@@ -11,9 +11,10 @@ from planner.drill import drill_plan
 from planner.plan.audit import audit
 from planner.plan.plan import make_plan
 from planner.problem.build import build
-from planner.problem.problem import hit_fraction
-from planner.solve.pruning import implied
-from planner.solve.search import Effort, Infeasible, _Search
+from planner.problem.problem import targeted_fraction
+from planner.solve.dominance import dominated
+from planner.solve.lp_bound import relax
+from planner.solve.search import Effort, Infeasible, Search
 from planner.solve.solve import solve
 from planner.study.records.inventory import Pool
 from planner.study.records.plan import PlanFile
@@ -67,11 +68,11 @@ def bought(s: Study) -> dict[str, int]:
 
 
 def units(plan: PlanFile) -> dict[str, int]:
-    found: dict[str, int] = {}
+    machines: dict[str, int] = {}
     for row in plan.purchases:
         site_id = row.offer.split("/m:")[0]
-        found[site_id] = found.get(site_id, 0) + row.units
-    return found
+        machines[site_id] = machines.get(site_id, 0) + row.units
+    return machines
 
 
 def test_sessions_that_are_logged_in_go_on():
@@ -152,10 +153,10 @@ def test_the_loss_may_fall_on_one_placement():
         "pools": (Pool(site="p/a", machine_type="m"),),
         "sites": (site("p/a"),),
     }
-    alike = NamedFailure(name="f", lost={"pool:p/a/m": 0.2})
+    on_all = NamedFailure(name="f", lost={"pool:p/a/m": 0.2})
     worst = NamedFailure(name="f", lost={"pool:p/a/m": 0.2}, worst_part=True)
     # alike: 0.8 of 10 replicas is 8, for each: 20 machines
-    assert bought(asked(**common, failures=(alike,), tiers=goal())) == {"p/a": 20}
+    assert bought(asked(**common, failures=(on_all,), tiers=goal())) == {"p/a": 20}
     # worst: with M machines one placement loses 0.2 M: r − 0.2 M ≥ 8 for both, 2 r ≤ M: 2 · (8 + 0.2 M) ≤ M, M = 26.7;
     # with 27 machines 5.4 are lost, 13 replicas leave 7: 28 machines, 5.6, 14 leave 8
     s = asked(**common, failures=(worst,), tiers=goal())
@@ -187,8 +188,8 @@ def gateways(**more: Any) -> dict[str, Any]:
 
 def test_gateways_let_through_what_they_can():
     p = build(asked(**gateways()))
-    assert p.doors.components == ("gateway:g1", "gateway:g2")
-    assert [(c.ways, {o for _, o, _ in c.edges}) for c in p.doors.choices] == [
+    assert p.request_limits.components == ("gateway:g1", "gateway:g2")
+    assert [(a.ids, {o for _, o, _ in a.edges}) for a in p.request_limits.alternatives] == [
         (("1.1 gateway:g1", "1.2 gateway:g2"), {"b"})
     ]
     # o needs 5 of the 6 of g1; b what is left, 1, and the 4 of g2: just enough
@@ -247,7 +248,7 @@ def test_caches_are_cold_after_a_move():
 
 def relaxed(s: Study, prune: bool) -> float | None:
     try:
-        return _Search(build(s), Effort(prune=prune), None, lambda *_: None).relax()
+        return relax(Search(build(s), Effort(prune=prune), None, lambda *_: None))
     except Infeasible:
         return None
 
@@ -266,7 +267,7 @@ def test_what_harder_failures_imply_costs_nothing_to_leave_out():
         assert relaxed(s, True) == pytest.approx(relaxed(s, False), rel=1e-7), s.study
     for s in tiny:
         assert cheapest(s, True) == pytest.approx(cheapest(s, False)), s.study
-    assert sum(bool(implied(build(s))) for s in small) >= 10 <= sum(bool(implied(build(s))) for s in tiny)
+    assert sum(bool(dominated(build(s))) for s in small) >= 10 <= sum(bool(dominated(build(s))) for s in tiny)
 
 
 def test_what_is_implied_by_hand():
@@ -279,13 +280,13 @@ def test_what_is_implied_by_hand():
     p = build(asked(sites=sites, pools=pools, bought=offers, tiers=(tier,)))
     # r has one site: what survives site c by 60 s survives provider r by 300 s; p has two, more than either alone,
     # but has more time: neither implies the other
-    assert implied(p) == {"provider:r": "site:r/c"}
+    assert dominated(p) == {"provider:r": "site:r/c"}
     later = Tier(name="t", survive=(Goal(any="site", within_seconds=400.0), by_provider))
     p = build(asked(sites=sites, pools=pools, bought=offers, tiers=(later,)))
-    assert implied(p) == {"site:p/a": "provider:p", "site:p/b": "provider:p", "site:r/c": "provider:r"}
+    assert dominated(p) == {"site:p/a": "provider:p", "site:p/b": "provider:p", "site:r/c": "provider:r"}
     more = Tier(name="t", survive=(Goal(any="site", serve_fraction=0.9, within_seconds=60.0), by_provider))
     p = build(asked(sites=sites, pools=pools, bought=offers, tiers=(more,)))
-    assert implied(p) == {}, "all of it is due in the loss of a provider, 90 % in that of a site"
+    assert dominated(p) == {}, "all of it is due in the loss of a provider, 90 % in that of a site"
 
 
 def test_what_loads_for_300_s_does_not_serve_at_60_s():
@@ -317,18 +318,18 @@ def test_each_share_in_maintenance_is_a_failure_of_its_own():
     assert bought(s) == {"r/b": 50} and not drill_plan(make_plan(s, EXACT)).broken
 
 
-@pytest.mark.parametrize("stock", [4.0, 5.0])
-def test_what_is_obtained_in_a_failure_needs_no_unit_before(stock):
+@pytest.mark.parametrize("most", [4.0, 5.0])
+def test_what_is_obtained_in_a_failure_needs_no_unit_before(most):
     """All that is left on the market at b can be had in time: nothing of it is rented before, few units or many."""
     market = Policies(counted=(Counted(offers=("r/b/*",), obtainable_fraction=1.0, obtain_seconds=1.0),))
-    offers = [offer("p/a/m", 1, most_units=40.0), offer("r/b/m", 2, most_units=stock)]
+    offers = [offer("p/a/m", 1, most_units=40.0), offer("r/b/m", 2, most_units=most)]
     lost = NamedFailure(name="f", lost={"site:p/a": 1.0})
     s = asked(bought=offers, policies=market, failures=(lost,), tiers=goal(), demand={("w", "o"): 4})
     assert bought(s) == {"p/a": 4}
 
 
-@pytest.mark.parametrize("stock", [4.0, 5.0])
-def test_work_that_waits_may_fill_a_unit_beyond_the_demand_of_its_hour(stock):
+@pytest.mark.parametrize("most", [4.0, 5.0])
+def test_work_that_waits_may_fill_a_unit_beyond_the_demand_of_its_hour(most):
     """10 by day and 2 by night are 6 in the mean: one machine of 6/s does, as the night takes up more than it asks."""
     halves = tuple(Hour(name=name, weight_fraction=0.5) for name in ("day", "night"))
     rows = tuple(
@@ -339,7 +340,7 @@ def test_work_that_waits_may_fill_a_unit_beyond_the_demand_of_its_hour(stock):
         tiers=(Tier(name="t", deferrable_hours=24),),
         demand=rows,
         models=(model("m", [profile("m", "cuda", 6)]),),
-        bought=[offer("p/a/m", 1, "commitment", term_months=1, most_units=stock)],
+        bought=[offer("p/a/m", 1, "commitment", term_months=1, most_units=most)],
         pools=(Pool(site="p/a", machine_type="m"),),
         sites=(site("p/a"),),
     )
@@ -364,13 +365,13 @@ def test_a_loss_on_one_placement_may_need_more_machines_than_serve_everything(sp
         pools=(Pool(site="p/a", machine_type="m", spare_machines=spare),),
         bought=[offer("p/a/m", 1, most_units=200.0)],
     )
-    assert hit_fraction(build(s), "p/a/m") == pytest.approx(0.8)
+    assert targeted_fraction(build(s), "p/a/m") == pytest.approx(0.8)
     plan = make_plan(s, EXACT)
     assert units(plan) == {"p/a": 35 if spare else 30}
     assert audit(plan).passed and not drill_plan(plan).broken
     # 1 / 0.4 placements are left with something at most: of three, two are relied upon
     third = replace(build(s), on_pool={"p/a/m": (*build(s).on_pool["p/a/m"], "third")})
-    assert hit_fraction(third, "p/a/m") == pytest.approx(0.8)
+    assert targeted_fraction(third, "p/a/m") == pytest.approx(0.8)
 
 
 def test_what_is_obtained_in_a_failure_keeps_to_quotas_and_power():

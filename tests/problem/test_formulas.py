@@ -8,8 +8,10 @@ import yaml
 from studies import SOURCED, machine_type, model, offer, profile, site, study, workload
 
 from planner.problem.build import build
+from planner.problem.decisions import no_decisions
 from planner.problem.eligibility import replica_seconds_per_request
-from planner.problem.problem import HOUR, PERIOD, Problem, clocks, no_decisions
+from planner.problem.failures import deadlines_of
+from planner.problem.problem import HOUR, PERIOD, Problem
 from planner.problem.rules.formulas import due_fraction, machines_held_or_bought, machines_up
 from planner.study.dependencies import NORMAL, availability, dependency_graph, expand
 from planner.study.latency import (
@@ -60,19 +62,19 @@ MEASURED = {
 
 def rows_named(source: str) -> list[str]:
     """Row ids in a source, written `common_start_{end, end}`."""
-    found = re.search(r"rows (\S*)\{(.*?)\}", source)
-    return [found[1] + end.strip() for end in found[2].split(",")] if found else []
+    rows = re.search(r"rows (\S*)\{(.*?)\}", source)
+    return [rows[1] + end.strip() for end in rows[2].split(",")] if rows else []
 
 
 def measured_points() -> dict[str, tuple[OperatingPoint, list[str]]]:
-    found = {}
+    points = {}
     for name in ("gpt-oss-120b", "llama-3.3-70b", "qwen3-32b"):
         data = yaml.safe_load((MODELS / f"{name}.yaml").read_text(encoding="utf-8"))
         for shape in Model.model_validate(data).profiles:
             for point in shape.classes:
                 if point.evidence == "measured":
-                    found[f"{name}/{shape.name}/{point.context_class}"] = (point, rows_named(point.source))
-    return found
+                    points[f"{name}/{shape.name}/{point.context_class}"] = (point, rows_named(point.source))
+    return points
 
 
 # ------------------------------------------------------------------ replica-seconds
@@ -146,17 +148,17 @@ P = ("power:p1", "power:p2", "power:p3")
 
 
 def test_built_in_graph():
-    left = value({"provider:a": 1.0})
-    assert [left[c] for c in ("region:a/x", "site:a/x", "pool:a/x/m", f"placement:{A}")] == [0, 0, 0, 0]
-    assert [left[c] for c in ("site:b/y", "pool:b/y/n", f"placement:{B}", "stack:cuda")] == [1, 1, 1, 1]
-    left = value({"stack:cuda": 1.0})
-    assert (left["pool:a/x/m"], left[f"placement:{A}"], left[f"placement:{B}"]) == (1, 0, 1)
-    left = value({"site:a/x": 0.3, "stack:cuda": 0.5})  # min(1 − 0.3, 1 − 0.5)
-    assert left["pool:a/x/m"] == pytest.approx(0.7) and left[f"placement:{A}"] == 0.5
+    fraction = value({"provider:a": 1.0})
+    assert [fraction[c] for c in ("region:a/x", "site:a/x", "pool:a/x/m", f"placement:{A}")] == [0, 0, 0, 0]
+    assert [fraction[c] for c in ("site:b/y", "pool:b/y/n", f"placement:{B}", "stack:cuda")] == [1, 1, 1, 1]
+    fraction = value({"stack:cuda": 1.0})
+    assert (fraction["pool:a/x/m"], fraction[f"placement:{A}"], fraction[f"placement:{B}"]) == (1, 0, 1)
+    fraction = value({"site:a/x": 0.3, "stack:cuda": 0.5})  # min(1 − 0.3, 1 − 0.5)
+    assert fraction["pool:a/x/m"] == pytest.approx(0.7) and fraction[f"placement:{A}"] == 0.5
 
 
 @pytest.mark.parametrize(
-    ("kinds", "left"),
+    ("kinds", "fraction"),
     [
         ({"all_of": P}, 0.25),  # the least of 0.25, 0.6, 1
         ({"any_of": P}, 1.0),  # the most
@@ -169,14 +171,14 @@ def test_built_in_graph():
         ({"any_of": (P[0], Needs(at_least=2, of=P[1:]))}, 0.6),  # max(0.25, second of 0.6 and 1)
     ],
 )
-def test_partial_losses(kinds, left):
-    found = value({"power:p1": 0.75, "power:p2": 0.4}, needs(**kinds))
-    assert found["site:a/x"] == pytest.approx(left)
-    assert found[f"placement:{A}"] == pytest.approx(left)
-    assert found["site:b/y"] == 1.0
+def test_partial_losses(kinds, fraction):
+    fractions = value({"power:p1": 0.75, "power:p2": 0.4}, needs(**kinds))
+    assert fractions["site:a/x"] == pytest.approx(fraction)
+    assert fractions[f"placement:{A}"] == pytest.approx(fraction)
+    assert fractions["site:b/y"] == 1.0
 
 
-def test_no_more_available_than_what_is_left_of_itself():
+def test_no_more_available_than_what_remains_of_itself():
     assert value({"site:a/x": 0.5, "power:p1": 0.75}, needs(any_of=P))["site:a/x"] == 0.5
     assert value({"site:a/x": 0.5}, needs(all_of=P[:1]), needs(all_of=P[1:2]))["site:a/x"] == 0.5
     both = value({"power:p1": 1.0}, needs(all_of=P[:1]), needs(all_of=P[1:2]))
@@ -236,12 +238,12 @@ def two_tiers(**parts) -> Problem:
     return build(worked(**{"tiers": tiers, "workloads": names, "demand": demand, **parts}))
 
 
-def test_clocks_are_the_deadlines():
+def test_deadlines_are_those_of_the_goals():
     p = two_tiers()
     assert p.deadlines_seconds == {NORMAL: (0.0,), "site:a/x": (60.0, 120.0, 300.0), "site:b/y": (60.0, 120.0, 300.0)}
 
 
-def test_clocks_are_also_when_claims_come_back():
+def test_deadlines_are_also_when_claims_come_back():
     lent = (
         Claim(pool="a/x/m", machines=1, reclaim_seconds=80.0, lent_to="training"),  # 10 to detect: back at 90 s
         Claim(pool="a/x/m", machines=1, reclaim_seconds=None, lent_to="for ever"),
@@ -249,9 +251,9 @@ def test_clocks_are_also_when_claims_come_back():
         Claim(pool="a/x/m", machines=0, reclaim_seconds=20.0, lent_to="nobody"),
     )
     p = two_tiers(claims=lent)
-    assert clocks(p, "site:b/y") == (60.0, 90.0, 90.001, 120.0, 300.0)
-    assert clocks(p, "site:a/x") == (60.0, 120.0, 300.0), "what is lost does not come back"
-    assert clocks(p, NORMAL) == (0.0,)
+    assert deadlines_of(p, "site:b/y") == (60.0, 90.0, 90.001, 120.0, 300.0)
+    assert deadlines_of(p, "site:a/x") == (60.0, 120.0, 300.0), "what is lost does not come back"
+    assert deadlines_of(p, NORMAL) == (0.0,)
 
 
 def test_what_is_due():
@@ -263,13 +265,13 @@ def test_what_is_due():
 
 
 def test_no_more_is_due_than_can_be_covered():
-    door = Dependency(component="workload:w", needs=Needs(all_of=("site:a/x",)))
-    p = two_tiers(dependencies=(door,))
+    behind = Dependency(component="workload:w", needs=Needs(all_of=("site:a/x",)))
+    p = two_tiers(dependencies=(behind,))
     assert due_fraction(p, "w", "o", (HOUR, "site:a/x", 300.0)) == 0.0
     assert due_fraction(p, "w", "o", (HOUR, "site:b/y", 300.0)) == 0.8
     half = NamedFailure(name="half", lost={"site:a/x": 0.4})
     goal = Tier(name="t", survive=(Goal(failure="half", serve_fraction=0.8, within_seconds=60.0),))
-    p = build(worked(tiers=(goal,), failures=(half,), dependencies=(door,)))
+    p = build(worked(tiers=(goal,), failures=(half,), dependencies=(behind,)))
     assert due_fraction(p, "w", "o", (HOUR, "failure:half", 60.0)) == pytest.approx(0.6)  # min(0.8, 1 − 0.4)
 
 
@@ -300,37 +302,37 @@ def test_machines_that_are_up():
 
 
 # ------------------------------------------------------------------ network
-def trips(origin: Origin, *measured: tuple[str, str, float], sites=None) -> dict[str, tuple[float, str]]:
+def latencies(origin: Origin, *measured: tuple[str, str, float], sites=None) -> dict[str, tuple[float, str]]:
     rows = tuple(RoundTrip(from_region=a, to_region=b, round_trip_ms=ms, **SOURCED) for a, b, ms in measured)
-    there = {} if sites is None else {"sites": sites}
-    asked = worked(origins=(origin,), round_trips=rows, **there)
+    more = {} if sites is None else {"sites": sites}
+    asked = worked(origins=(origin,), round_trips=rows, **more)
     return {at: (r.round_trip_ms, r.how) for (_, at), r in reaches(asked).items()}
 
 
 def test_the_same_place_and_measured_round_trips():
-    found = trips(Origin(name="o", near="a/x"), ("a/x", "b/y", 31.0))
-    assert found == {"a/x": (SAME_PLACE_MS, "same place, assumed"), "b/y": (31.0, "measured")}
-    assert trips(Origin(name="o", near="a/x"), ("b/y", "a/x", 33.0))["b/y"] == (33.0, "measured"), "there and back"
-    both = trips(Origin(name="o", near="a/x"), ("b/y", "a/x", 33.0), ("a/x", "b/y", 31.0))
+    ms_to = latencies(Origin(name="o", near="a/x"), ("a/x", "b/y", 31.0))
+    assert ms_to == {"a/x": (SAME_PLACE_MS, "same place, assumed"), "b/y": (31.0, "measured")}
+    assert latencies(Origin(name="o", near="a/x"), ("b/y", "a/x", 33.0))["b/y"] == (33.0, "measured"), "there and back"
+    both = latencies(Origin(name="o", near="a/x"), ("b/y", "a/x", 33.0), ("a/x", "b/y", 31.0))
     assert both["b/y"] == (31.0, "measured")
 
 
 def test_a_regions_own_round_trip_is_the_measured_one():
     own = ("a/x", "a/x", 2.25)
-    assert trips(Origin(name="o", near="a/x"), own)["a/x"] == (2.25, "measured"), "not 2 ms, assumed"
+    assert latencies(Origin(name="o", near="a/x"), own)["a/x"] == (2.25, "measured"), "not 2 ms, assumed"
     # 71.5 km away: 0.7 ms in fibre; 300 km: 3 ms
-    assert trips(Origin(name="o", latitude=50.0, longitude=1.0), own)["a/x"] == (2.25, "proxy a/x to a/x")
-    ms, how = trips(Origin(name="o", latitude=50.0, longitude=-4.2), own)["a/x"]
+    assert latencies(Origin(name="o", latitude=50.0, longitude=1.0), own)["a/x"] == (2.25, "proxy a/x to a/x")
+    ms, how = latencies(Origin(name="o", latitude=50.0, longitude=-4.2), own)["a/x"]
     assert (round(ms, 2), how) == (3.0, "proxy a/x to a/x")
 
 
 def test_a_region_nearby_stands_for_a_place():
     # 1 degree of longitude at 50 degrees north: 111.19 · cos 50 = 71.5 km from a/x, 1358 km from b/y
-    found = trips(Origin(name="o", latitude=50.0, longitude=1.0), ("a/x", "b/y", 31.0))
-    assert found["b/y"] == (31.0, "proxy a/x to b/y")
-    assert found["a/x"] == (SAME_PLACE_MS, "proxy a/x to a/x"), "0.7 ms in fibre, 2 ms within a region"
+    ms_to = latencies(Origin(name="o", latitude=50.0, longitude=1.0), ("a/x", "b/y", 31.0))
+    assert ms_to["b/y"] == (31.0, "proxy a/x to b/y")
+    assert ms_to["a/x"] == (SAME_PLACE_MS, "proxy a/x to a/x"), "0.7 ms in fibre, 2 ms within a region"
     # 300 km: 2 · 300 / 200 = 3 ms; 4.2 degrees of longitude are 4.2 · 71.47 = 300.2 km
-    ms, how = trips(Origin(name="o", latitude=50.0, longitude=-4.2))["a/x"]
+    ms, how = latencies(Origin(name="o", latitude=50.0, longitude=-4.2))["a/x"]
     assert (round(ms, 2), how) == (3.0, "proxy a/x to a/x")
 
 
@@ -338,16 +340,16 @@ def test_a_distance_where_nothing_is_measured():
     assert great_circle_km((0.0, 0.0), (0.0, 90.0)) == pytest.approx(6371 * 3.14159265 / 2)
     # a quarter round the world, 10007.5 km: 8.5 + 0.0154 · 10007.5 = 162.6 ms, light 100.1 ms
     assert estimated_round_trip_ms(10007.5) == pytest.approx(162.616, abs=1e-3)
-    found = trips(Origin(name="o", latitude=50.0, longitude=1.0))
+    ms_to = latencies(Origin(name="o", latitude=50.0, longitude=1.0))
     km = great_circle_km((50.0, 1.0), (50.0, 20.0))
-    assert found["b/y"] == (pytest.approx(8.5 + 0.0154 * km), "estimated by distance")
+    assert ms_to["b/y"] == (pytest.approx(8.5 + 0.0154 * km), "estimated by distance")
     assert 1350 < km < 1365
 
 
 def test_nowhere_is_unreachable():
     """An origin near a region that nobody knows reaches only what was measured from it."""
-    found = trips(Origin(name="o", near="c/z"), ("c/z", "b/y", 44.0))
-    assert found == {"b/y": (44.0, "measured")}
+    ms_to = latencies(Origin(name="o", near="c/z"), ("c/z", "b/y", 44.0))
+    assert ms_to == {"b/y": (44.0, "measured")}
     limited = worked(
         origins=(Origin(name="o", near="c/z"),),
         round_trips=(RoundTrip(from_region="c/z", to_region="b/y", round_trip_ms=44.0, **SOURCED),),

@@ -42,7 +42,7 @@ def asked(
     prices: tuple[float, ...],
     wanted: tuple[float, ...],
     hours: tuple[float, ...] = (1.0,),
-    stock: tuple[float | None, ...] = (None, None, None),
+    most: tuple[float | None, ...] = (None, None, None),
     survives: bool = True,
 ) -> Study:
     """A pool for each rate [requests/s a machine] and price [USD/h], any of which may be lost; a workload for each."""
@@ -56,7 +56,7 @@ def asked(
         sites=sites,
         machine_types=types,
         pools=pools,
-        bought=[offer(q.id, price, most_units=n) for q, price, n in zip(pools, prices, stock, strict=False)],
+        bought=[offer(q.id, price, most_units=n) for q, price, n in zip(pools, prices, most, strict=False)],
         models=(model("m", [profile(t.name, "cuda", rate) for t, rate in zip(types, rates, strict=True)]),),
         tiers=tuple(Tier(name=f"t{n}", survive=goals) for n in range(len(wanted))),
         workloads=tuple(workload(f"w{n}", tier=f"t{n}") for n in range(len(wanted))),
@@ -170,10 +170,10 @@ def test_random_magnitudes_cost_what_brute_force_finds():
             continue
         truth = sum(least_usd(rates, prices, sum(wanted) * factor) for factor in hours) / len(hours)
         solution = solve(build(asked(rates, prices, wanted, hours)), EXACT)
-        found = (solution.bound_usd, solution.cost_usd, solution.status)
-        assert solution.bound_usd <= truth * (1 + CLOSE), (seed, found, truth)
-        assert solution.cost_usd >= truth * (1 - CLOSE), (seed, found, truth)
-        assert solution.status == "proven" and solution.cost_usd <= truth * (1 + CLOSE), (seed, found, truth)
+        answer = (solution.bound_usd, solution.cost_usd, solution.status)
+        assert solution.bound_usd <= truth * (1 + CLOSE), (seed, answer, truth)
+        assert solution.cost_usd >= truth * (1 - CLOSE), (seed, answer, truth)
+        assert solution.status == "proven" and solution.cost_usd <= truth * (1 + CLOSE), (seed, answer, truth)
 
 
 def test_a_stream_of_a_millionth_beside_another():
@@ -201,24 +201,24 @@ def test_slow_beside_fast():
 
 def test_a_hundred_million_requests():
     """9,999 machines of 10,000 requests/s are all there are; the rest comes from machines of 1 request/s."""
-    study = asked((1.0, 1e4), (1.0, 1000.0), (99_999_999.5,), stock=(None, 9_999), survives=False)
+    study = asked((1.0, 1e4), (1.0, 1000.0), (99_999_999.5,), most=(None, 9_999), survives=False)
     assert_true(make_plan(study, EXACT), 1000.0 * 9_999 + 10_000)
 
 
 @pytest.mark.parametrize("wanted", [1.0, 1e4, 1e8])
-@pytest.mark.parametrize("missing", [1e-6, 1e-9, 1e-12])
+@pytest.mark.parametrize("short", [1e-6, 1e-9, 1e-12])
 @pytest.mark.parametrize("survives", [False, True])
-def test_capacity_that_is_short_by_a_hair_is_a_plan_or_a_diagnosis(wanted, missing, survives):
+def test_capacity_that_is_short_by_a_hair_is_a_plan_or_a_diagnosis(wanted, short, survives):
     n = 10.0 if wanted < 1e8 else 10_000.0
-    stock = (n, n) if survives else (n - 3, 3.0)
-    study = asked((wanted / n, wanted / n), (1.0, 1.0), (wanted * (1 + missing),), stock=stock, survives=survives)
+    most = (n, n) if survives else (n - 3, 3.0)
+    study = asked((wanted / n, wanted / n), (1.0, 1.0), (wanted * (1 + short),), most=most, survives=survives)
     try:
         plan = make_plan(study, EXACT)
     except Infeasible:
         why = str(diagnose(study))
         assert "by 0.0 requests/s" not in why and "would help: " in why
     else:
-        assert_true(plan, sum(stock))
+        assert_true(plan, sum(most))
 
 
 @pytest.mark.parametrize("failover", ["resolve", "rescale"])

@@ -9,7 +9,8 @@ from studies import machine_type, model, offer, profile, site, study, workload
 
 from planner.problem.algebra import Row, Sparse
 from planner.problem.build import build
-from planner.problem.problem import HOUR, PERIOD, Decisions, Problem, no_decisions, states
+from planner.problem.decisions import Decisions, no_decisions
+from planner.problem.problem import HOUR, PERIOD, Problem, states
 from planner.problem.rules.costs import COSTS, cost_usd
 from planner.problem.rules.register import INSIDE_RULES, LINK_RULES, PURCHASE_RULES, RELAXABLE, RULES, STATE_RULES
 from planner.study.dependencies import NORMAL
@@ -33,7 +34,7 @@ A, B = "m/m-cuda@a/x/m", "m/n-neuron@b/y/n"
 RENT, BUILD = ("a/x/m:on_demand", HOUR), ("b/y/n:commitment", PERIOD)
 USUAL = (HOUR, NORMAL, 0.0)
 EAST, SOUTH, WEST = "1.1 path:east", "1.2 path:south", "1.3 path:west"
-NO_A, NO_B, NO_DOOR = "site:a/x", "site:b/y", "failure:door"
+NO_A, NO_B, NO_ENTRY = "site:a/x", "site:b/y", "failure:entry"
 
 
 def worked() -> Study:
@@ -62,7 +63,7 @@ def worked() -> Study:
                     Goal(any="site", serve_fraction=0.3, within_seconds=30.0),
                     Goal(any="site", serve_fraction=0.5, within_seconds=60.0),
                     Goal(any="site", serve_fraction=0.8, within_seconds=300.0),
-                    Goal(failure="door", serve_fraction=0.8, within_seconds=60.0),
+                    Goal(failure="entry", serve_fraction=0.8, within_seconds=60.0),
                 ),
             ),
         ),
@@ -77,11 +78,11 @@ def worked() -> Study:
         ),
         dependencies=(
             Dependency(component="workload:w", needs=Needs(all_of=("identity:login", "gateway:in"))),
-            Dependency(component="origin:o", needs=Needs(at_least=2, of=("path:east", "path:south", "path:west"))),
+            Dependency(component="origin:o", needs=Needs(any_of=("path:east", "path:south", "path:west"))),
         ),
         failures=(
             NamedFailure(
-                name="door", lost={"identity:login": 0.5, "gateway:in": 0.5, "path:west": 1.0}, surge_factor=1.2
+                name="entry", lost={"identity:login": 0.5, "gateway:in": 0.5, "path:west": 1.0}, surge_factor=1.2
             ),
         ),
         request_costs=(RequestCost(origin="o", site="b/y", usd_per_request=0.001),),
@@ -96,7 +97,9 @@ def worked() -> Study:
 def inside(deferrable: bool = False) -> tuple[Problem, Decisions]:
     """3 machines rented for 2 replicas of A, a unit of 2 machines for one replica of B; half as many in a rollout."""
     p, x = build(worked()), no_decisions()
-    p = replace(p, deferrable=frozenset({"w"}) if deferrable else frozenset(), specks={HOUR: (("w", "o", A),)})
+    p = replace(
+        p, deferrable=frozenset({"w"}) if deferrable else frozenset(), negligible_flows={HOUR: (("w", "o", A),)}
+    )
     x.rented, x.started = Sparse({RENT: 3.0}), Sparse({BUILD: 1.0})
     x.replicas = Sparse({(A, HOUR): 2.0, (B, HOUR): 1.0})
     x.non_preemptible, x.opened = Sparse({(A, HOUR): 2.0}), Sparse({("b/y/n", HOUR): 1.0})
@@ -109,10 +112,10 @@ def inside(deferrable: bool = False) -> tuple[Problem, Decisions]:
                 x.traffic["w", "o", e, s], x.kept[e, s], x.cold_started[e, s], x.occupied[e, s] = row
                 x.machines[q, s] = x.occupied[e, s]
         through = sum(row[0] for row in (a, b) if row)
-        x.passing["gateway:in", s], x.passing["path:east", s] = through, min(8.0, through)
-        # each takes two of three ways: all that east lets through, and of the others the one that lives
-        x.taking[EAST, s], x.taking[SOUTH, s] = min(8.0, through), max(0.0, through - 8.0)
-        x.taking[SOUTH if f == NO_DOOR else WEST, s] = through
+        x.component_throughput["gateway:in", s], x.component_throughput["path:east", s] = through, min(8.0, through)
+        # each passes one of three: all that east lets through, the rest one of the others that lives
+        x.throughput[EAST, s] = min(8.0, through)
+        x.throughput[SOUTH if f == NO_ENTRY else WEST, s] = max(0.0, through - 8.0)
 
     # traffic, kept, loaded, occupied of A and of B; shed
     state(NORMAL, 0.0, (6.0, 2.0, 0.0, 3.0), (3.0, 1.0, 0.0, 1.5), 1.0)
@@ -121,7 +124,7 @@ def inside(deferrable: bool = False) -> tuple[Problem, Decisions]:
     state(NO_A, 300.0, (), (8.0, 1.0, 1.0, 2.0), 2.0)
     for c in (30.0, 60.0, 300.0):
         state(NO_B, c, (8.0, 2.0, 0.0, 2.0), (), 2.0)
-    state(NO_DOOR, 60.0, (6.0, 2.0, 0.0, 2.0), (0.0, 1.0, 0.0, 1.0), 6.0, 12.0)  # half of 10 · 1.2 cannot log in
+    state(NO_ENTRY, 60.0, (6.0, 2.0, 0.0, 2.0), (0.0, 1.0, 0.0, 1.0), 6.0, 12.0)  # half of 10 · 1.2 cannot log in
     return p, x
 
 
@@ -152,31 +155,35 @@ OUTSIDE: dict[str, list[tuple[str, tuple, float, float]]] = {
         ("kept", (B, (HOUR, NO_A, 300.0)), 3.0, 2.0),  # 3 kept at 300 s, of 1 kept at 60 s
     ],
     "storage_can_load_that_fast": [("cold_started", (B, (HOUR, NO_A, 60.0)), 3.0, 50.0)],  # 3 · 100 − 5 · (60 − 10) GiB
-    "what_passes_is_counted": [
-        ("passing", ("gateway:in", USUAL), 8.0, 1.0),  # 6 + 3 − 8 requests/s
-        ("passing", ("path:east", USUAL), 7.5, 0.5),  # 8 − 7.5 that take this way
+    "throughput_is_counted": [
+        ("component_throughput", ("gateway:in", USUAL), 8.0, 1.0),  # 6 + 3 − 8 requests/s
+        ("component_throughput", ("path:east", USUAL), 7.5, 0.5),  # 8 − 7.5 that pass it
     ],
-    "requests_choose_their_way": [
-        ("taking", (SOUTH, USUAL), 0.5, 0.5),  # 2 · 9 − 8 − 9 − 0.5 requests/s
-        ("taking", (SOUTH, (HOUR, NO_A, 60.0)), 1.0, 1.0),  # 1 more than 2 · 6
-        ("traffic", ("w", "o", A, USUAL), 5.0, 2.0),  # 8 + 9 + 1 − 2 · 8; 9 of 8 go west
+    "each_request_passes_one_alternative": [
+        ("throughput", (SOUTH, USUAL), 0.5, 0.5),  # 8 + 1 + 0.5 − 9 requests/s
+        ("throughput", (EAST, (HOUR, NO_A, 60.0)), 5.0, 1.0),  # 6 − 5
+        ("traffic", ("w", "o", A, USUAL), 5.0, 1.0),  # 8 + 1 − (5 + 3)
     ],
-    "no_request_takes_a_closed_way": [("taking", (WEST, (HOUR, NO_DOOR, 60.0)), 1.5, 1.5)],  # west is lost
+    "no_request_passes_a_closed_alternative": [
+        ("throughput", (WEST, (HOUR, NO_ENTRY, 60.0)), 1.5, 1.5)
+    ],  # west is lost
     "components_pass_what_they_can": [
-        ("passing", ("gateway:in", USUAL), 12.5, 0.5),  # 12.5 − 12 requests/s through the gateway
-        ("passing", ("gateway:in", (HOUR, NO_DOOR, 60.0)), 6.5, 0.5),  # 6.5 − 12 · 0.5
-        ("passing", ("path:east", USUAL), 8.5, 0.5),  # 8.5 − 8
+        ("component_throughput", ("gateway:in", USUAL), 12.5, 0.5),  # 12.5 − 12 requests/s through the gateway
+        ("component_throughput", ("gateway:in", (HOUR, NO_ENTRY, 60.0)), 6.5, 0.5),  # 6.5 − 12 · 0.5
+        ("component_throughput", ("path:east", USUAL), 8.5, 0.5),  # 8.5 − 8
     ],
     "offered_is_demand": [
         ("offered", ("w", "o", USUAL), 11.0, 1.0),  # 11 − 10 requests/s
-        ("offered", ("w", "o", (HOUR, NO_DOOR, 60.0)), 10.0, 2.0),  # 10 · 1.2 − 10
+        ("offered", ("w", "o", (HOUR, NO_ENTRY, 60.0)), 10.0, 2.0),  # 10 · 1.2 − 10
     ],
     "survival_goals_are_met": [
         ("shed", ("w", "o", (HOUR, NO_A, 60.0)), 5.5, 0.5),  # 5.5 − (1 − 0.5) · 10 requests/s
         ("shed", ("w", "o", USUAL), 1.5, 0.5),  # 1.5 − (1 − 0.9) · 10
-        ("shed", ("w", "o", (HOUR, NO_DOOR, 60.0)), 7.0, 1.0),  # due is what is coverable: 7 − (1 − 0.5) · 12
+        ("shed", ("w", "o", (HOUR, NO_ENTRY, 60.0)), 7.0, 1.0),  # due is what is coverable: 7 − (1 − 0.5) · 12
     ],
-    "no_request_passes_a_dead_door": [("shed", ("w", "o", (HOUR, NO_DOOR, 60.0)), 5.0, 1.0)],  # (1 − 0.5) · 12 − 5
+    "no_request_passes_a_dead_component": [
+        ("shed", ("w", "o", (HOUR, NO_ENTRY, 60.0)), 5.0, 1.0)
+    ],  # (1 − 0.5) · 12 − 5
     "survivors_only": [
         ("machines", ("a/x/m", USUAL), 3.5, 0.5),  # 3.5 − 3 machines
         ("machines", ("a/x/m", (HOUR, NO_A, 60.0)), 2.0, 2.0),  # 2 − 0 · 3
@@ -224,7 +231,7 @@ def reserved() -> tuple[Problem, Decisions]:
                 Dependency(component="site:b/y", needs=Needs(all_of=("gateway:in",))),
             ),
             "failures": (
-                NamedFailure(name="door", lost={"identity:login": 0.5}, surge_factor=1.2),
+                NamedFailure(name="entry", lost={"identity:login": 0.5}, surge_factor=1.2),
                 NamedFailure(name="part", lost={"pool:a/x/m": 0.5}, worst_part=True),
             ),
         }
@@ -237,7 +244,7 @@ def reserved() -> tuple[Problem, Decisions]:
         NORMAL: (10 * 10 / 18, 10 * 8 / 18),
         NO_A: (0.0, 8.0),  # 10 come in, 8 may go on
         NO_B: (10.0, 0.0),
-        NO_DOOR: (6 * 10 / 18, 6 * 8 / 18),  # half of 12 cannot log in
+        NO_ENTRY: (6 * 10 / 18, 6 * 8 / 18),  # half of 12 cannot log in
     }
     for f in p.failures:
         for s in states(p, f):
@@ -257,7 +264,7 @@ RESERVED: dict[str, list[tuple[str, tuple, float, float]]] = {
         ("reserve", ("w", "o", B, HOUR), 9.0, 0.25),  # 9 / 4 − 2 replicas
         ("replicas", (A, HOUR), 1.0, 0.25),  # 10 / 1.6 / 5 − 1 in normal operation
     ],
-    "hot_replicas_stand_on_machines": [("non_preemptible", (A, HOUR), 8.0, 2.0)],  # 8 − 3 replicas on 0.5 · 6 machines
+    "warm_replicas_stand_on_machines": [("non_preemptible", (A, HOUR), 8.0, 2.0)],  # 8 − 3 replicas on 0.5 · 6 machines
     "components_pass_what_is_reserved": [
         ("reserve", ("w", "o", B, HOUR), 12.5, 0.5),  # 12.5 − 12 when A is lost
     ],
@@ -272,27 +279,37 @@ RESERVED: dict[str, list[tuple[str, tuple, float, float]]] = {
 
 
 def priced() -> tuple[Problem, Decisions]:
-    """The point `inside`, where half of the door is lost for an hour, once; its state at 60 s holds from 10 s on."""
+    """The point `inside`, where half of the entry is lost for an hour, once; its state at 60 s holds from 10 s on."""
     s = worked()
-    (door,) = s.failures
-    rated = door.model_copy(update={"failures_per_year": 12.0, "hours_to_repair": 1.0})
+    (entry,) = s.failures
+    rated = entry.model_copy(update={"failures_per_year": 12.0, "hours_to_repair": 1.0})
     p, (_, x) = build(s.model_copy(update={"failures": (rated,), "objective": "worst_case"})), inside()
-    for name in ("traffic", "kept", "cold_started", "occupied", "machines", "offered", "shed", "passing", "taking"):
+    for name in (
+        "traffic",
+        "kept",
+        "cold_started",
+        "occupied",
+        "machines",
+        "offered",
+        "shed",
+        "component_throughput",
+        "throughput",
+    ):
         column = getattr(x, name)
         for clock in (10.0, 50.0):  # detected; from 50 s on B could have been loaded
             column.update(
-                {(*k[:-1], (HOUR, NO_DOOR, clock)): v for k, v in column.items() if k[-1] == (HOUR, NO_DOOR, 60.0)}
+                {(*k[:-1], (HOUR, NO_ENTRY, clock)): v for k, v in column.items() if k[-1] == (HOUR, NO_ENTRY, 60.0)}
             )
     # 3590 s of 6 requests/s at 0.01 USD; 10 s of 12 − 0.6 · 9 and of 0.6 · 3 at 0.001; less an hour of 3 at 0.001 and
     # 1 shed at 0.01
-    x.outage, x.tail = Sparse({(NO_DOOR,): 215.4 + 0.66 + 0.018 - 46.8}), Sparse({("worst",): 169.278})
+    x.outage, x.tail = Sparse({(NO_ENTRY,): 215.4 + 0.66 + 0.018 - 46.8}), Sparse({("worst",): 169.278})
     return p, x
 
 
 PRICED: dict[str, list[tuple[str, tuple, float, float]]] = {
     # as OUTSIDE, from the point `priced`
-    "an_outage_costs_what_is_not_served": [("outage", (NO_DOOR,), 100.0, 69.278)],
-    "an_outage_saves_no_more_than_operation": [("outage", (NO_DOOR,), -50.0, 3.2)],  # 50 − 46.8
+    "an_outage_costs_what_is_not_served": [("outage", (NO_ENTRY,), 100.0, 69.278)],
+    "an_outage_saves_no_more_than_operation": [("outage", (NO_ENTRY,), -50.0, 3.2)],  # 50 − 46.8
     "outages_are_ranked": [("tail", ("worst",), 100.0, 69.278)],
 }
 OUT_OF_B = (HOUR, NO_B, 60.0)
@@ -310,7 +327,7 @@ def obtaining() -> tuple[Problem, Decisions]:
 
 OBTAINED: dict[str, list[tuple[str, tuple, float, float]]] = {
     # as OUTSIDE, from the point `obtaining`
-    "only_what_is_left_is_obtained": [
+    "only_what_is_on_the_market_is_obtained": [
         ("obtained", ("a/x/m", OUT_OF_B), 2.0, 0.5),  # 2 − 0.5 · (6 − 3)
         ("drawn", (0, OUT_OF_B), 12.0, 2.0),  # 12 + 10 · 3 + 10 · 2 · 1 − 60 vcpu
     ],
@@ -351,8 +368,8 @@ BUILT: dict[str, list[tuple[str, tuple, float, float]]] = {
         ("shortfall", ("promise", 2), 40000.0, 8000.0),
     ],
 }
-NO_ROWS_INSIDE = {"requests_go_where_they_may", "no_request_takes_a_closed_way", "limits_are_of_edges"}
-"""Where nothing is forbidden there is no row: a dead placement or way has none, and carries nothing."""
+NO_ROWS_INSIDE = {"requests_go_where_they_may", "no_request_passes_a_closed_alternative", "limits_are_of_edges"}
+"""Where nothing is forbidden there is no row: a dead placement or alternative has none, and carries nothing."""
 POINTS = [
     (name, point)
     for table in (OUTSIDE, RESERVED, PRICED, BUILT, OBTAINED)
@@ -426,7 +443,7 @@ def test_every_rule_says_what_it_is():
     for rule in RULES:
         text = rule.__doc__ or ""
         first, *parts = text.split("\n\n")
-        assert first.rstrip().endswith((".", "(strengthens the relaxation).")), rule.__name__
+        assert first.rstrip().endswith("."), rule.__name__
         headings = [line[4:] for line in "\n".join(parts).splitlines() if line[4:].strip() and line[4] != " "]
         assert headings[:4] == ["Formula", "Units", "Rows", "Marginal value"], rule.__name__
     for cost in COSTS:

@@ -127,7 +127,7 @@ def problem() -> Problem:
     return build(over_time())
 
 
-def worth(months: float) -> float:
+def discounted(months: float) -> float:
     """Of a USD so many months after the start."""
     return 1.07 ** (-months / 12)
 
@@ -151,7 +151,7 @@ def test_what_can_be_bought_and_why_not():
     }
     assert p.not_built == {
         "a/x:never": "never: the study leaves it out",
-        "a/x:slow": "clocks: 12 months from 2026-01-01 end on 2027-01-01, after 2026-04-01",
+        "a/x:slow": "lead time: 12 months from 2026-01-01 end on 2027-01-01, after 2026-04-01",
     }
     assert p.build_outs == ("a/x:hall",) and p.least_units == {"a/x:hall": 1.0}
     assert (p.most_units["a/x:hall"], p.most_units[TERM], p.most_units[BLOCK]) == (3.0, 1.0, float("inf"))
@@ -170,7 +170,7 @@ def test_what_can_be_bought_and_why_not():
 
 def test_when_units_start_that_are_there():
     p = problem()
-    assert {key: names for key, names in p.starts.items() if key[0] not in (SPOT, ON_DEMAND)} == {
+    assert {key: names for key, names in p.vintages.items() if key[0] not in (SPOT, ON_DEMAND)} == {
         (TERM, "a"): ("a",),
         (TERM, "b"): ("b",),  # four months from a on are gone within b
         (YEAR, "a"): ("a",),
@@ -180,15 +180,15 @@ def test_when_units_start_that_are_there():
         (BOUGHT, "b"): ("b",),
         ("a/x:hall", "b"): ("b",),
     }
-    assert p.there == {(TERM, "b"): ("a", "b"), (BLOCK, "b"): ("a",)}  # on some day of b
-    assert p.starts[ON_DEMAND, "a"] == ("a",) and p.starts[ON_DEMAND, "b"] == ("b",)
+    assert p.vintages_on_some_day == {(TERM, "b"): ("a", "b"), (BLOCK, "b"): ("a",)}  # on some day of b
+    assert p.vintages[ON_DEMAND, "a"] == ("a",) and p.vintages[ON_DEMAND, "b"] == ("b",)
 
 
 def test_hours_and_prices():
     p = problem()
     assert p.hours_in == {"a": 300, "a/day": 75, "a/night": 225, "b": 900, "b/day": 225, "b/night": 675}
-    expected = {"a/day": 75 * worth(1.5), "a/night": 225 * worth(1.5)}
-    expected |= {"b/day": 225 * worth(7.5), "b/night": 675 * worth(7.5)}
+    expected = {"a/day": 75 * discounted(1.5), "a/night": 225 * discounted(1.5)}
+    expected |= {"b/day": 225 * discounted(7.5), "b/night": 675 * discounted(7.5)}
     assert p.present_hours == pytest.approx(expected, rel=1e-12)
     assert p.price_factor == {(ON_DEMAND, "a"): 0.5, (ON_DEMAND, "b"): 0.5 * 1.5}
     paid = {
@@ -203,29 +203,29 @@ def test_what_a_start_costs():
     block = 91 / 30.4375
     commitments = {
         # 3 USD, units of 2: a quarter of 4 months at once, the rest in the middle of 3 months and of one
-        (TERM, "a"): 600 * (0.25 * 4 + 0.75 * 3 * worth(1.5) + 0.75 * 1 * worth(3.5)),
-        (TERM, "b"): 600 * 9 * (0.25 * worth(3) + 0.75 * worth(7.5)),
-        (YEAR, "a"): 400 * (3 * worth(1.5) + 9 * worth(7.5)),
-        (BLOCK, "a"): 600 * block * worth(block / 2),
-        (LATER, "b"): 800 * 9 * worth(7.5),
+        (TERM, "a"): 600 * (0.25 * 4 + 0.75 * 3 * discounted(1.5) + 0.75 * 1 * discounted(3.5)),
+        (TERM, "b"): 600 * 9 * (0.25 * discounted(3) + 0.75 * discounted(7.5)),
+        (YEAR, "a"): 400 * (3 * discounted(1.5) + 9 * discounted(7.5)),
+        (BLOCK, "a"): 600 * block * discounted(block / 2),
+        (LATER, "b"): 800 * 9 * discounted(7.5),
     }
     assert p.start_usd["commitments"] == pytest.approx(commitments, rel=1e-12)
     # of 20 kW: shell 20,000 USD two months before, power 10,000 three, fit-out 6,000 one; machines two
     assert p.start_usd["capital"] == pytest.approx(
         {
-            (BOUGHT, "b"): 24000 * worth(1),
-            ("a/x:hall", "b"): 20000 * worth(1) + 10000 * worth(0) + 6000 * worth(2),
+            (BOUGHT, "b"): 24000 * discounted(1),
+            ("a/x:hall", "b"): 20000 * discounted(1) + 10000 * discounted(0) + 6000 * discounted(2),
         },
         rel=1e-9,
     )
     assert p.start_usd["salvage"] == pytest.approx(
         {
-            (BOUGHT, "b"): -24000 * (1 - 0.75 / 2) * worth(12),
-            ("a/x:hall", "b"): -(30000 * (1 - 0.75 / 20) + 6000 * (1 - 0.75 / 10)) * worth(12),
+            (BOUGHT, "b"): -24000 * (1 - 0.75 / 2) * discounted(12),
+            ("a/x:hall", "b"): -(30000 * (1 - 0.75 / 20) + 6000 * (1 - 0.75 / 10)) * discounted(12),
         },
         rel=1e-12,
     )
-    assert p.start_usd["upkeep"] == pytest.approx({("a/x:hall", "b"): 2000 * 9 / 12 * worth(7.5)}, rel=1e-12)
+    assert p.start_usd["upkeep"] == pytest.approx({("a/x:hall", "b"): 2000 * 9 / 12 * discounted(7.5)}, rel=1e-12)
     assert p.capital_usd == {"a": {(BOUGHT, "b"): 24000.0, ("a/x:hall", "b"): 36000.0}}
 
 
@@ -241,7 +241,7 @@ def test_limits_and_promises():
         ("year", 1, 1200.0, (ON_DEMAND, SPOT), ("a", "b")),
         ("spring", 1, 1200 * 3 / 12, (YEAR,), ("a",)),
     ]
-    assert [k.worth for k in p.spend_years] == pytest.approx([worth(12), worth(3)], rel=1e-12)
+    assert [k.discount_factor for k in p.spend_years] == pytest.approx([discounted(12), discounted(3)], rel=1e-12)
     assert [(c.name, c.most_usd, c.periods) for c in p.capital_caps] == [("first", 1e6, ("a",))]
     assert [(s.component, s.placements, s.most_fraction) for s in p.shares] == [
         ("provider:a", {A}, 0.7),
@@ -333,9 +333,9 @@ def test_what_is_promised_in_failures():
         "failure:part": (("t", 0.7, 50.0),),
         f"failure:hit on {A}": (("t", 0.6, 50.0),),
     }
-    bare = build(solvable(), with_goals=False)
-    assert list(bare.failures) == ["normal"] and bare.promised == {"normal": ()}
-    assert bare.priced == {} and p.priced == {}
+    without_goals = build(solvable(), with_goals=False)
+    assert list(without_goals.failures) == ["normal"] and without_goals.promised == {"normal": ()}
+    assert without_goals.priced == {} and p.priced == {}
 
 
 def test_what_failures_take():
@@ -376,7 +376,7 @@ def test_how_often_failures_are_reckoned_with():
     }
 
 
-def test_a_door_lost_in_part_and_what_is_behind_it():
+def test_an_entry_lost_in_part_and_what_is_behind_it():
     """Of 12 requests/s that a gateway lets through a quarter is lost; without all of its tools a starts nothing."""
     s = solvable()
     components = (
@@ -390,13 +390,13 @@ def test_a_door_lost_in_part_and_what_is_behind_it():
         Dependency(component="site:a/x", needs=Needs(all_of=("control:tools",)), breaks="starting"),
     )
     lost = {"gateway:in": 0.25, "identity:login": 0.4, "control:tools": 0.1}
-    failure = NamedFailure(name="door", lost=lost)
-    goal = Goal(failure="door", serve_fraction=0.5, within_seconds=60.0)
+    failure = NamedFailure(name="entry", lost=lost)
+    goal = Goal(failure="entry", serve_fraction=0.5, within_seconds=60.0)
     tiers = (s.tiers[0].model_copy(update={"survive": (goal,)}), s.tiers[1])
     p = build(
         s.model_copy(update={"components": components, "dependencies": needs, "failures": (failure,), "tiers": tiers})
     )
-    assert p.lost["failure:door"] == {"gateway:in": 0.75}
-    assert p.coverable["failure:door"] == {("w", "o"): pytest.approx(0.6)}
-    assert p.cannot_start["failure:door"] == {A}
-    assert p.most_requests_per_second == {"gateway:in": 12.0} and not p.closed["failure:door"]
+    assert p.lost["failure:entry"] == {"gateway:in": 0.75}
+    assert p.coverable["failure:entry"] == {("w", "o"): pytest.approx(0.6)}
+    assert p.cannot_start["failure:entry"] == {A}
+    assert p.most_requests_per_second == {"gateway:in": 12.0} and not p.closed["failure:entry"]

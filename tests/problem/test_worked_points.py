@@ -29,7 +29,8 @@ from worked_points import (
 
 from planner.problem.algebra import Row, Sparse
 from planner.problem.build import build
-from planner.problem.problem import Decisions, Problem, no_decisions
+from planner.problem.decisions import Decisions, no_decisions
+from planner.problem.problem import Problem
 from planner.problem.rules.costs import COSTS, cost_usd, outage_size_usd, outage_usd
 from planner.problem.rules.formulas import loading_pairs
 from planner.problem.rules.register import PURCHASE_RULES, RULES, STATE_RULES
@@ -52,20 +53,20 @@ def sides(rule: str, p: Problem, x: Decisions, s: State | None = None) -> dict[t
     """Both sides of all rows of a rule, once or in a state, by key without the state: how the code of today says it."""
     function: Any = next(r for r in RULES if r.__name__ == rule)
     rows: list[Row] = list(function(p, x) if s is None else function(p, x, s))
-    found = {tuple(part for part in row.key if part != s): (row.lhs, row.sense, row.rhs) for row in rows}
-    assert len(found) == len(rows), "a key is there twice"
-    return found
+    sides = {tuple(part for part in row.key if part != s): (row.lhs, row.sense, row.rhs) for row in rows}
+    assert len(sides) == len(rows), "a key is there twice"
+    return sides
 
 
-def check(found: dict[tuple[Any, ...], Side], expected: dict[tuple[Any, ...], Side]) -> None:
-    assert found.keys() == expected.keys()
-    for key, (left, sense, right) in expected.items():
-        assert found[key][1] == sense, key
-        assert (found[key][0], found[key][2]) == pytest.approx((left, right), rel=1e-12, abs=1e-12), key
+def check(sides: dict[tuple[Any, ...], Side], expected: dict[tuple[Any, ...], Side]) -> None:
+    assert sides.keys() == expected.keys()
+    for key, (lhs, sense, right) in expected.items():
+        assert sides[key][1] == sense, key
+        assert (sides[key][0], sides[key][2]) == pytest.approx((lhs, right), rel=1e-12, abs=1e-12), key
 
 
 def test_every_rule_and_cost_is_there():
-    reserves = {r.__name__ for r in PURCHASE_RULES if r.__module__ == "planner.problem.rules.reserve_rules"}
+    reserves = {r.__name__ for r in PURCHASE_RULES if r.__module__ == "planner.problem.rules.gateway_limits"}
     assert set(ONCE) | reserves == {r.__name__ for r in PURCHASE_RULES}
     assert set(IN_STATES) == {r.__name__ for r in STATE_RULES}
     assert set(COST) == {c.__name__ for c in COSTS}
@@ -76,7 +77,7 @@ def test_rules_of_what_is_bought(rule):
     check(sides(rule, problem(), decisions(DECISIONS)), ONCE[rule])
 
 
-@pytest.mark.parametrize(("rule", "s"), [(rule, s) for rule, some in IN_STATES.items() for s in some])
+@pytest.mark.parametrize(("rule", "s"), [(rule, s) for rule, states in IN_STATES.items() for s in states])
 def test_rules_of_a_state(rule, s):
     check(sides(rule, problem(), decisions(DECISIONS), s), IN_STATES[rule][s])
 

@@ -28,7 +28,7 @@ from planner.questions.ladder import (
 )
 from planner.questions.planned import INTERRUPTED
 from planner.review.render import render
-from planner.review.rungs import good, review_ladder
+from planner.review.steps import good, review_ladder
 from planner.solve.search import Effort
 from planner.study.read import data_folder, read_study
 from planner.study.records.inventory import Pool
@@ -139,7 +139,7 @@ def test_a_rung_without_a_plan_says_why_and_the_next_goes_on():
     assert not good(steps), "the flood is the study's own"
     assert good([step for step in steps if step.step.name != "failure:flood"])
     text = render(review_ladder(s, steps), "text")
-    assert "NO PLAN: any 2 sites (assumed), failure flood; the rungs after it stand without" in text
+    assert "NO PLAN: any 2 sites (assumed), failure flood; the steps after it stand without" in text
 
 
 def test_bounds_go_up_and_cheaper_plans_go_down(climbed):
@@ -251,8 +251,8 @@ def test_the_command(tmp_path):
     path = write_study(tmp_path / "tiny")
     result = call(path, "--format", "json")
     assert result.exit_code in (0, 1), result.output
-    data = json.loads(result.stdout)["sections"]["rungs"]
-    assert data[0]["rung"] == "none" and data[0]["own"] and data[0]["at_risk"]["failures"] > 0
+    data = json.loads(result.stdout)["sections"]["steps"]
+    assert data[0]["step"] == "none" and data[0]["own"] and data[0]["at_risk"]["failures"] > 0
     costs = [row["plan"]["cost_usd"] for row in data if row["plan"]]
     assert costs == sorted(costs) and len(costs) > 1
     assert result.exit_code == (0 if all(row["plan"] for row in data if row["own"]) else 1)

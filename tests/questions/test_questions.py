@@ -245,7 +245,7 @@ def test_how_late_a_committed_hall_may_be_is_answered_by_the_command(tmp_path):
     plan = make_plan(hall(build_outs=(phase("one", least=1, ready_in=("quarter-5",)),), holdings=held))
     path = tmp_path / "plan.json"
     path.write_text(plan_text(plan), encoding="utf-8")
-    done = call("whatif", path, "--ask", "slip", "--periods", "1,2,3", "--quiet")
+    done = call("delay", path, "--periods", "1,2,3", "--quiet")
     assert done.exit_code == 0, done.output
     assert f"as the plan stands, {ONE}, power, may be 3 months late, not 6" in done.output
     assert f"""build_outs[{ONE}].ready_in=["quarter-6"]""" in done.output.replace("\n", "").replace("    ", "")
@@ -407,62 +407,61 @@ def plan_file(tmp_path_factory):
     return file
 
 
-def asked(*words):
-    done = call("whatif", *words, "--quiet", "--format", "json")
+def asked(command, *words):
+    quiet = [] if command == "crossover" else ["--quiet"]  # it plans nothing: there is no progress
+    done = call(command, *words, *quiet, "--format", "json")
     return done.exit_code, json.loads(done.stdout)
 
 
 def test_the_command_answers_each_question(plan_file, tmp_path):
-    code, data = asked(plan_file, "--ask", "slip", "--months", "3", "--what", ONE, "--out", tmp_path / "plans")
-    (row,) = data["sections"]["slips"]
+    code, data = asked("delay", plan_file, "--months", "3", "--what", ONE, "--out", tmp_path / "plans")
+    (row,) = data["sections"]["delays"]
     assert code == 0 and row["delay_usd"] == pytest.approx(500), "the other phase takes its place"
     assert row["goals_broken"] == ["normal operation"] and row["usd_per_month"] == pytest.approx(500 / 3)
     assert data["sections"]["value of a month"][HALL]["of"] == f"{ONE} power +3 months"
     assert len(list((tmp_path / "plans").iterdir())) == 2
-    code, data = asked(plan_file, "--ask", "slip", "--months", "3", "--what", ONE, "--known-on", "2027-12-01")
+    code, data = asked("delay", plan_file, "--months", "3", "--what", ONE, "--known-on", "2027-12-01")
     (late,) = data["sections"]["known late"]
     assert late["known_on"] == "2027-12-01" and late["usd"] == pytest.approx(10225)
-    code, data = asked(plan_file, "--ask", "crossover", "--by", "accelerator", "--set", "prices[a/*]=x0.5")
+    code, data = asked("crossover", plan_file, "--by", "accelerator", "--set", "prices[a/*]=x0.5")
     last = data["sections"]["crossover"][-1]
     assert code == 0 and last["group"] == "chip-of-m" and last["on_demand_usd_per_hour"] == pytest.approx(20 / 8)
-    code, data = asked(plan_file, "--ask", "sequence", "--within", "1%")
+    code, data = asked("sequence", plan_file, "--within", "1%")
     assert code == 0 and [row["needs_usd"] for row in data["sections"]["next best"]] == [pytest.approx(500)]
     for format in ("text", "md"):
-        shown = call("whatif", plan_file, "--ask", "sequence", "--quiet", "--format", format).stdout
+        shown = call("sequence", plan_file, "--quiet", "--format", format).stdout
         assert "needs to win" in shown and "0.9 %" in shown and "not every order" in shown
 
 
 def test_a_change_is_asked_about_together_with_the_question(plan_file):
-    code, data = asked(
-        plan_file, "--ask", "slip", "--months", "3", "--what", ONE, "--set", f"build_outs[{DEAR}].never=true"
-    )
-    assert code == 0 and data["sections"]["slips"][0]["delay_usd"] == pytest.approx(10225)
+    code, data = asked("delay", plan_file, "--months", "3", "--what", ONE, "--set", f"build_outs[{DEAR}].never=true")
+    assert code == 0 and data["sections"]["delays"][0]["delay_usd"] == pytest.approx(10225)
 
 
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (("--ask", "slip", "--what", "own/h:on"), "the id of a phase or an offer"),
-        (("--ask", "slip", "--clock", "water"), "one of shell, power, equipment, commissioning"),
-        (("--ask", "slip", "--months", "soon"), "numbers above 0"),
-        (("--ask", "slip", "--periods", "1.5"), "whole numbers"),
-        (("--ask", "slip", "--months", "-3"), "numbers above 0"),
-        (("--ask", "slip", "--months", "inf"), "numbers above 0"),
-        (("--ask", "slip", "--known-on", "soon"), "a date, or `ready`"),
-        (("--ask", "slip", "--steps"), "one question at a time"),
-        (("--ask", "crossover", "--what", "nowhere/*"), "the id of a pool"),
-        (("--ask", "sequence", "--within", "much"), "--within"),
-        (("--ask", "sequence", "--pairs", "--most", "2"), "at most 2 variants"),
+        (("delay", "--what", "own/h:on"), "the id of a phase or an offer"),
+        (("delay", "--lead-time", "water"), "one of shell, power, equipment, commissioning"),
+        (("delay", "--months", "soon"), "numbers above 0"),
+        (("delay", "--periods", "1.5"), "whole numbers"),
+        (("delay", "--months", "-3"), "numbers above 0"),
+        (("delay", "--months", "inf"), "numbers above 0"),
+        (("delay", "--known-on", "soon"), "a date, or `ready`"),
+        (("crossover", "--what", "nowhere/*"), "the id of a pool"),
+        (("sequence", "--within", "much"), "--within"),
+        (("sequence", "--pairs", "--most", "2"), "at most 2 variants"),
     ],
 )
 def test_wrong_options_are_findings(plan_file, words, said):
-    done = call("whatif", plan_file, "--quiet", *words)
+    command, *options = words
+    done = call(command, plan_file, *options)
     assert done.exit_code == 2 and said in " ".join(done.stderr.split()) and "Traceback" not in done.output
 
 
 def test_a_study_without_phases_has_no_sequence(tmp_path):
     (tmp_path / "plan.json").write_text(plan_text(make_plan(contracts())))
-    done = call("whatif", tmp_path / "plan.json", "--ask", "sequence", "--quiet")
+    done = call("sequence", tmp_path / "plan.json", "--quiet")
     assert done.exit_code == 2 and "a study with build_outs" in done.stderr
-    done = call("whatif", tmp_path / "plan.json", "--ask", "slip", "--quiet")
+    done = call("delay", tmp_path / "plan.json", "--quiet")
     assert done.exit_code == 0 and "the plan has none of what could be late" in done.stdout

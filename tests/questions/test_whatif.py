@@ -27,7 +27,7 @@ from planner.questions.patches import Change, Patch, patch_of, patch_of_text, re
 from planner.questions.paths import addressed, figures_of, path_of
 from planner.questions.variants import Variant, read_axes, studies_of, variants_of
 from planner.questions.whatif import Answer, file_names, in_common, plan_variants
-from planner.review.compared import review_variants
+from planner.review.variants import review_variants
 from planner.solve.search import Effort
 from planner.study.places import Place, Reading
 from planner.study.read import read_study

@@ -5,12 +5,14 @@ import re
 import typing
 from dataclasses import replace
 from datetime import date, timedelta
+from operator import itemgetter
 from pathlib import Path
 
 import pytest
 from buildouts import HALL, START, phase, years
 from helpers import write_study
 from pydantic import ValidationError
+from sections import table
 from studies import offer, random_study
 from test_economics import reclaimable
 
@@ -20,18 +22,19 @@ from planner.plan.file import sealed, sha256
 from planner.plan.in_hand import in_hand
 from planner.plan.plan import make_plan
 from planner.problem.build import build
-from planner.problem.rules.inside import what_loads_occupies
-from planner.problem.rules.link import no_replica_before_its_cold_start_ends
+from planner.problem.rules.failures import no_replica_before_its_cold_start_ends
+from planner.problem.rules.states import what_loads_occupies
 from planner.questions.margins import margins
 from planner.questions.near_figures import near_figures
 from planner.review.answer import review_plan
+from planner.review.assumptions import assumptions_of_goals, floors
 from planner.review.check import check_study
-from planner.review.clocks import clocks_section
+from planner.review.recovery import slices_of
 from planner.review.render import render
-from planner.review.report import Report, Section
-from planner.review.rests import floors, goals_rest_on
+from planner.review.report import Column, Report, Section
 from planner.solve.search import Effort
-from planner.study.checks.fit import memory_needed_gib
+from planner.study.dependencies import NORMAL, dependency_graph
+from planner.study.memory import memory_needed_gib
 from planner.study.read import read_study
 from planner.study.records.base import Record
 from planner.study.records.buildout import TariffStep
@@ -304,9 +307,11 @@ def test_ends_of_prices_and_what_binds_beyond_the_horizon(planned):
     text = render(review_plan(plan), "text")
     assert yearly["beyond_horizon_usd"] == pytest.approx(machines * 25.5 * 730 * 24)
     assert yearly["bound_until"] == "2029-06-30" and yearly["high_usd"] == pytest.approx(machines * 38.25 * hours)
-    left = f"{machines * 25.5 * 730 * 24:,.0f} USD"
-    assert f"of alpha/east-1/trn-16 until 2029-06-30, {left} that are in no cost here" in text
-    assert f"{left} that orders bind beyond the horizon, the last until 2029-06-30" in text[text.index("NOT IN") :]
+    beyond = f"{machines * 25.5 * 730 * 24:,.0f} USD"
+    assert f"of alpha/east-1/trn-16 until 2029-06-30, {beyond} that are in no cost here" in text
+    assert (
+        f"{beyond} that orders bind beyond the horizon, the last until 2029-06-30" in text[text.index("OUT OF SCOPE") :]
+    )
 
 
 def test_served_says_what_breaks_in_normal_operation_too(planned):
@@ -320,23 +325,22 @@ def test_served_says_what_breaks_in_normal_operation_too(planned):
     assert sum(row.endswith("BROKEN") for row in rows) == 1 and sum(row.endswith("holds") for row in rows) == 1
 
 
-# ------------------------------------------------------------------ what goals rest on
-def test_rests_by_hand(planned):
-    """When provider alpha is lost, beta alone serves: all of the tier rests on what is known of it."""
+# ------------------------------------------------------------------ key assumptions
+def test_assumptions_by_hand(planned):
+    """When provider alpha is lost, beta alone serves: all of the tier depends on what is known of it."""
     plan, _ = planned
-    p = build(plan.study)
-    rests = goals_rest_on(plan.study, p, decisions_of(plan, p))
-    named = [goal[0].goal.partition(" lost")[0] for goal in rests]
+    of_goals = assumptions_of_goals(in_hand(plan))
+    named = [goal[0].goal.partition(" lost")[0] for goal in of_goals]
     assert named == ["any provider", "any power except spare", "rack", "quake"]
-    by_kind = {rest.figure.kind: rest for rest in rests[0]}
+    by_kind = {assumption.figure.kind: assumption for assumption in of_goals[0]}
     assert by_kind["speed"].figure.name == "small/gpu short" and by_kind["speed"].failure == "provider:alpha"
     assert by_kind["speed"].evidence_fraction == pytest.approx(1.0)
     assert by_kind["stack"].figure.name == "small on cuda"
-    assert "load time" not in {rest.figure.kind for rest in rests[1]}, "nothing loads within 60 s"
+    assert "load time" not in {assumption.figure.kind for assumption in of_goals[1]}, "nothing loads within 60 s"
 
 
 def test_the_weakest_evidence_is_named_first(planned):
-    """One stack is measured, the other assumed: the goal that must do without the first rests on the other."""
+    """One stack is measured, the other assumed: the goal that must do without the first depends on the other."""
     plan, _ = planned
     (model,) = plan.study.models
     stronger = tuple(
@@ -351,11 +355,11 @@ def test_the_weakest_evidence_is_named_first(planned):
     ]
     update = {"qualifications": stronger, "profiles": tuple(points)}
     study = plan.study.model_copy(update={"models": (model.model_copy(update=update),)})
-    p = build(study)
-    first = [rests[0] for rests in goals_rest_on(study, p, decisions_of(plan, p))]
+    first = [of_goal[0] for of_goal in assumptions_of_goals(in_hand(plan.model_copy(update={"study": study})))]
     assert first[0].figure.name == "small on cuda" and first[0].figure.evidence == "assumed"
     # before a plan: with both providers alive cuda can be avoided, with alpha lost it cannot
-    found = {floor.goal.partition(" lost")[0]: floor for floor in floors(study, p)}
+    best = floors(study, build(study), dependency_graph(study))
+    found = {floor.goal.partition(" lost")[0]: floor for floor in best}
     assert found["any provider"].cases == {"measured": 2, "assumed": 2}
     assert found["any provider"].figure.name == "small on cuda" and found["any provider"].placements == 1
     assert found["any power except spare"].figure.name == "small on cuda", "the grid feeds alpha's pool"
@@ -365,7 +369,8 @@ def test_the_weakest_evidence_is_named_first(planned):
 def test_what_the_quickstart_can_rest_on_at_best():
     """docs/evidence.md says so: with cuda lost all is served at estimated speeds, from wherever it comes."""
     study, _ = read_study(Path(__file__).parents[2] / "examples" / "quickstart")
-    found = {(floor.tier, floor.goal.partition(" lost")[0]): floor for floor in floors(study, build(study))}
+    best = floors(study, build(study), dependency_graph(study))
+    found = {(floor.tier, floor.goal.partition(" lost")[0]): floor for floor in best}
     assert len(found) == 6
     stack = found["long-context", "any stack"]
     assert stack.cases == {"estimated": 24} and stack.case.endswith("when stack cuda is lost")
@@ -430,13 +435,14 @@ def test_every_number_and_name_is_whole_at_any_width(planned, columns, monkeypat
         lines = render(report, "text").splitlines()
         assert max(map(len, lines)) <= columns
         words = set(re.split(r"[\s;,]+", " ".join(["", *lines])))
-        cells = [str(cell) for section in report.sections for row in section.rows for cell in row if cell is not None]
+        cells = [cell for section in report.sections for row in table(section) for cell in row.values()]
         assert len(cells) > 100
         assert {word for cell in cells for word in re.split(r"[\s;,]+", cell) if len(word) <= 40} - words == set()
 
 
 def test_a_table_that_does_not_fit_becomes_blocks(monkeypatch):
-    section = Section("T", (), ("pool", "USD", "note"), (("a" * 50, "1,234 M", "some words"), ("b", "5 %", "")))
+    columns = (Column("pool", itemgetter(0)), Column("USD", itemgetter(1)), Column("note", itemgetter(2)))
+    section = Section("T", (), columns, (("a" * 50, "1,234 M", "some words"), ("b", "5 %", "")))
     monkeypatch.setenv("COLUMNS", "60")
     lines = render(Report("title", True, (section,)), "text").splitlines()
     assert lines[3:] == [f"  pool: {'a' * 50};", "    USD: 1,234 M; note: some words", "  pool: b; USD: 5 %"]
@@ -452,27 +458,27 @@ def test_a_number_stays_with_its_unit(monkeypatch):
 
 
 # ------------------------------------------------------------------ who is served when
-def test_clocks_say_who_is_served_from_the_begin_until_repair():
+def test_the_recovery_timeline_says_who_is_served_from_the_begin_until_repair():
     """Ten machines at b come back at once and load for 300 s: nothing is served for 310 s, all of it after that."""
     plan = make_plan(reclaimable(), Effort(gap_fraction=0.0))
-    (section,) = [s for s in review_plan(plan, True).sections if s.title == "CLOCKS"]
-    assert [(row[1], row[3], row[5]) for row in section.rows] == [
+    (section,) = [s for s in review_plan(plan, True).sections if s.title == "RECOVERY TIMELINE"]
+    assert [(row["at"], row["served"], row["reclaimed"]) for row in table(section)] == [
         ("0 s", "0 %", ""),
         ("310.001 s", "100 %", "100 %"),
         ("repaired, 10 h", "100 %", ""),
     ]
     begin, *_, last, repaired = section.data
-    assert begin["moment"] == "begin" and begin["served_fraction"] == 0.0
-    assert last["reclaimed_fraction"] == pytest.approx(1.0) and repaired["hot_fraction"] == pytest.approx(1.0)
+    assert begin.moment == "begin" and begin.served_fraction == 0.0
+    assert last.reclaimed_fraction == pytest.approx(1.0) and repaired.warm_fraction == pytest.approx(1.0)
 
 
 @pytest.mark.parametrize("seed", [1, 5, 9])
 def test_what_is_served_at_once_is_what_the_drill_replays(seed):
     """Before anything is moved: in every failure the same share of every tier, by other arithmetic."""
     plan = make_plan(random_study(seed, "small"), Effort(gap_fraction=0.05))
-    p = build(plan.study)
-    rows = clocks_section(p, decisions_of(plan, p), True)[0].data
-    told = {(d["failure"], d["tier"]): d["served_fraction"] for d in rows if d["moment"] == "begin"}
+    held = in_hand(plan)
+    slices = [row for f in held.problem.failures if f != NORMAL for row in slices_of(held.problem, held.decisions, f)]
+    reviewed = {(row.failure, row.tier): row.served_fraction for row in slices if row.moment == "begin"}
     drilled = {(r.failure, r.tier): r.served_fraction for r in drill_plan(plan).rows if r.deadline_seconds == 0}
-    assert told == pytest.approx({key: drilled[key] for key in told}, abs=1e-6)
-    assert min(told.values()) < 1, "something is lost"
+    assert reviewed == pytest.approx({key: drilled[key] for key in reviewed}, abs=1e-6)
+    assert min(reviewed.values()) < 1, "something is lost"

@@ -12,8 +12,7 @@ from planner.plan.file import sealed
 from planner.plan.plan import make_plan
 from planner.problem.build import build
 from planner.problem.problem import HOUR
-from planner.problem.rules.reserve_rules import reserves_cover_what_is_due
-from planner.problem.rules.reserves import hardest, headrooms
+from planner.problem.rules.gateway_limits import hardest, headrooms, reserves_cover_what_is_due
 from planner.review.answer import review_plan
 from planner.solve.search import Effort, Infeasible
 from planner.solve.solve import solve

@@ -12,9 +12,9 @@ from planner.plan.audit import audit
 from planner.plan.plan import make_plan
 from planner.problem.algebra import Sparse
 from planner.problem.build import build
-from planner.problem.problem import no_decisions
+from planner.problem.decisions import no_decisions
 from planner.problem.rules.formulas import can_load, loading_pairs
-from planner.solve import search as searching
+from planner.solve import whole_plan as searching
 from planner.solve.search import Effort, Infeasible, unhurt
 from planner.solve.solve import solve
 from planner.solve.whole_numbers import non_preemptible_at_its_largest

@@ -15,7 +15,7 @@ from planner.problem.build import build
 from planner.problem.eligibility import CURES, WHY_NOT, workloads_without_edge
 from planner.questions.patched import parts_of
 from planner.solve.search import Effort
-from planner.study.checks.fit import check_fit
+from planner.study.checks.profiles import check_profiles
 from planner.study.places import Place, Reading
 from planner.study.records.inventory import Pool
 from planner.study.records.study import Goal, Tier
@@ -118,12 +118,12 @@ def test_fewer_requests_in_flight_make_fewer_tokens():
         models=(model("m", [big]),),
     )
     reading = Reading()
-    check_fit(parts_of(one, Place("x"), asked()), reading)
+    check_profiles(parts_of(one, Place("x"), asked()), reading)
     (only,) = [f for f in reading.findings if "GiB" in f.expected]
     limit = int(re.search(r"lower concurrency_limit to (\d+)", only.fix)[1])
     rate = float(re.search(r"in proportion: ([0-9.]+) \(short\)", only.fix)[1])
     assert 0 < limit < 4_000_000 and rate == pytest.approx(5 * limit / 4_000_000, rel=1e-3)
     fewer = big.model_copy(update={"concurrency_limit": limit})
     fitting = one.model_copy(update={"models": (model("m", [fewer]),)})
-    check_fit(parts_of(fitting, Place("x"), asked()), told := Reading())
-    assert not told.findings and math.isfinite(rate)
+    check_profiles(parts_of(fitting, Place("x"), asked()), second := Reading())
+    assert not second.findings and math.isfinite(rate)

@@ -218,7 +218,7 @@ NOT_IDS = {
     "questions.ladder": "what people write: the steps kind:count and failure:NAME",
     "review.rungs": "the same",
     "study.dependencies": "what people write: except, by name or by kind:name",
-    "study.checks.references": "the same",
+    "study.checks.goals": "the same",
     "drill.failures": "the same",
     "problem.eligibility": "the closed list of reasons",
     "plan.explain": "the same",

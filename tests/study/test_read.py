@@ -14,14 +14,14 @@ from hypothesis import strategies as st
 from typer.testing import CliRunner
 
 from planner.cli.main import app
-from planner.drill.world import build_world, in_memory
+from planner.drill.instance import build_instance, in_memory
 from planner.errors import Finding, InputError
-from planner.importers.measured import read_models
+from planner.importers.catalogue import read_models
 from planner.plan.plan import make_plan
 from planner.problem.build import build
 from planner.problem.eligibility import WHY_NOT
 from planner.solve.search import Effort
-from planner.study.checks.fit import holds_in_memory, memory_needed_gib
+from planner.study.memory import holds_in_memory, memory_needed_gib
 from planner.study.places import Reading
 from planner.study.read import data_folder, read_fleet, read_study
 from planner.study.records.inventory import MachineType
@@ -540,10 +540,10 @@ def test_a_shipped_profile_that_does_not_fit_is_a_missing_edge(tmp_path: Path) -
     report = CliRunner().invoke(app, ["check", str(tmp_path / "study")])
     assert report.exit_code == 0 and re.search(r"long .*memory \d+", report.stdout), report.stdout
     # the drill finds the same by its own arithmetic
-    world = build_world(study)
-    for (w, o), i in world.flows.items():
-        for e, n in world.placements.items():
-            assert world.in_failure[i, n] == (e in p.edges_in_failure[w, o]), (w, o, e)
+    instance = build_instance(study)
+    for (w, o), i in instance.flows.items():
+        for e, n in instance.placements.items():
+            assert instance.in_failure[i, n] == (e in p.edges_in_failure[w, o]), (w, o, e)
 
 
 def test_memory_by_two_ways_that_share_no_code(tmp_path: Path) -> None:

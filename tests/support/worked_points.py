@@ -345,7 +345,7 @@ IN_STATES: dict[str, dict[State, dict[tuple[Any, ...], Side]]] = {
         PART: {(QA,): (1.7, "<=", 0.75 * 0.8 * (2 + 2.5)), (QB,): (5.1, "<=", 0.9 * 6)},  # of a pool: on demand whole
         HIT: {(QA,): (2.05, "<=", 0.6 * 0.8 * (2 + 4)), (QB,): (5.2, "<=", 0.9 * 6)},
     },
-    "only_what_is_left_is_obtained": {
+    "only_what_is_on_the_market_is_obtained": {
         NORMAL: {},
         NO_B_25: {(QA,): (0.15, "<=", 0.0), ("cores",): (2.0, "<=", 130.0 - 147.0)},  # after 25 s, not at
         NO_B_AFTER_30: {(QA,): (0.7, "<=", 0.8 * 0.5 * (6 - 4)), ("cores",): (9.0, "<=", 130.0 - 147.0)},
@@ -367,11 +367,11 @@ IN_STATES: dict[str, dict[State, dict[tuple[Any, ...], Side]]] = {
         PART: {},
         NO_A_50: {(A, "kept"): (0.3, "<=", 0.0), (A, "cold_started"): (0.0, "<=", 0.0)},
     },
-    "no_request_passes_a_dead_door": {NO_A_50: {}},
-    "no_request_takes_a_closed_way": {NO_A_50: {}},
+    "no_request_passes_a_dead_component": {NO_A_50: {}},
+    "no_request_passes_a_closed_alternative": {NO_A_50: {}},
     "components_pass_what_they_can": {NO_A_50: {}},
-    "what_passes_is_counted": {NO_A_50: {}},
-    "requests_choose_their_way": {NO_A_50: {}},
+    "throughput_is_counted": {NO_A_50: {}},
+    "each_request_passes_one_alternative": {NO_A_50: {}},
     "nothing_is_served_before_a_replica_runs": {NORMAL: {}},
     "a_unit_opens_what_it_serves": {NORMAL: {}},
     "an_outage_costs_what_is_not_served": {NO_A_50: {}},

@@ -3,7 +3,8 @@
 from collections.abc import Callable
 
 from planner.problem.algebra import Linear, Sparse, total
-from planner.problem.problem import Decisions, Problem, State, flow_size
+from planner.problem.decisions import Decisions
+from planner.problem.problem import Problem, State, flow_size
 from planner.problem.rules.formulas import (
     available,
     further_surge,
@@ -22,11 +23,11 @@ def commitments(p: Problem, x: Decisions) -> Linear:
     The price by the hour of machines that are bought is upkeep.
 
     Formula
-        Σ_b,t start_usd[b,t] · started[b,t],   start_usd = Σ price[b,t] · machines_per_unit[b] · hours · worth
+        Σ_b,t start_usd[b,t] · started[b,t],   start_usd = Σ price[b,t] · machines_per_unit[b] · hours · discount_factor
     Units
-        USD over the horizon, worth on its first day
+        USD over the horizon, as of its first day
     """
-    return _of_starts(p, x, "commitments")
+    return _of_vintages(p, x, "commitments")
 
 
 def capital(p: Problem, x: Decisions) -> Linear:
@@ -34,12 +35,12 @@ def capital(p: Problem, x: Decisions) -> Linear:
 
     Formula
         Σ_b,t start_usd[b,t] · started[b,t]
-        start_usd  =  Σ_part usd_per_mw[part] · power_mw · worth(need − clock[part])
-                      or capital_usd_per_machine · machines_per_unit · worth(need − lead)
+        start_usd  =  Σ_part usd_per_mw[part] · power_mw · discount_factor(need − lead time[part])
+                      or capital_usd_per_machine · machines_per_unit · discount_factor(need − lead time)
     Units
-        USD over the horizon, worth on its first day; worth = 1 / (1 + discount) ^ years
+        USD over the horizon, as of its first day; discount_factor = 1 / (1 + discount) ^ years
     """
-    return _of_starts(p, x, "capital")
+    return _of_vintages(p, x, "capital")
 
 
 def upkeep(p: Problem, x: Decisions) -> Linear:
@@ -47,28 +48,28 @@ def upkeep(p: Problem, x: Decisions) -> Linear:
 
     Formula
         Σ_b,t start_usd[b,t] · started[b,t]
-        start_usd  =  Σ_u≥t usd_per_mw_year · power_mw · years[u] · worth[u]
-                      or Σ_u price[b,t] · machines_per_unit[b] · hours[u] · worth[u], of machines while they are used
+        start_usd  =  Σ_u≥t usd_per_mw_year · power_mw · years[u] · discount_factor[u]
+                      or Σ_u price[b,t] · machines_per_unit[b] · hours[u] · discount_factor[u], of machines in use
     Units
-        USD over the horizon, worth on its first day
+        USD over the horizon, as of its first day
     """
-    return _of_starts(p, x, "upkeep")
+    return _of_vintages(p, x, "upkeep")
 
 
 def salvage(p: Problem, x: Decisions) -> Linear:
-    """What is left of what was bought when the horizon ends, in the books: a cost below zero.
+    """Book value of what was bought when the horizon ends: a cost below zero.
 
     Formula
-        − Σ_b,t worth(end) · capital[b,t] · max(0, 1 − age / life) · started[b,t]
+        − Σ_b,t discount_factor(end) · capital[b,t] · max(0, 1 − age / life) · started[b,t]
     Units
-        USD over the horizon, worth on its first day
+        USD over the horizon, as of its first day
     Source
         straight-line depreciation: IAS 16, paragraph 62
     """
-    return _of_starts(p, x, "salvage")
+    return _of_vintages(p, x, "salvage")
 
 
-def _of_starts(p: Problem, x: Decisions, component: str) -> Linear:
+def _of_vintages(p: Problem, x: Decisions, component: str) -> Linear:
     return total((usd, x.started[key]) for key, usd in p.start_usd.get(component, {}).items())
 
 
@@ -78,7 +79,7 @@ def energy(p: Problem, x: Decisions) -> Linear:
     Formula
         Σ_q,h present_hours[h] · power_kw · draw_fraction · pue · usd_per_kwh[t] · machines[q,h]
     Units
-        USD over the horizon, worth on its first day
+        USD over the horizon, as of its first day
     """
     return total(
         (p.present_hours[h] * usd, machines_held_or_bought(p, x, q, h))
@@ -92,11 +93,11 @@ def spend_shortfalls(p: Problem, x: Decisions) -> Linear:
     """What was promised to providers and not used: it is paid at the end of each year of the contract.
 
     Formula
-        Σ_k,year worth(end of the year) · shortfall[k,year]
+        Σ_k,year discount_factor(end of the year) · shortfall[k,year]
     Units
-        USD over the horizon, worth on its first day
+        USD over the horizon, as of its first day
     """
-    return total((year.worth, x.shortfall[year.name, year.year]) for year in p.spend_years)
+    return total((year.discount_factor, x.shortfall[year.name, year.year]) for year in p.spend_years)
 
 
 def hourly_machines(p: Problem, x: Decisions) -> Linear:
@@ -105,7 +106,7 @@ def hourly_machines(p: Problem, x: Decisions) -> Linear:
     Formula
         Σ_b,h price[b,t] · machines_per_unit[b] · present_hours[h] · rented[b,h]
     Units
-        USD over the horizon, worth on its first day
+        USD over the horizon, as of its first day
     """
     return total(
         (unit_usd_per_hour(p, b, p.period_of[h]) * p.present_hours[h], x.rented[b, h])
@@ -121,7 +122,7 @@ def requests(p: Problem, x: Decisions) -> Linear:
     Formula
         Σ_h present_hours[h] · requests_usd_per_hour(h, normal)
     Units
-        USD over the horizon, worth on its first day
+        USD over the horizon, as of its first day
     """
     return total((p.present_hours[h], requests_usd_per_hour(p, x, (h, NORMAL, 0.0))) for h in p.hours)
 
@@ -144,7 +145,7 @@ def unserved_requests(p: Problem, x: Decisions) -> Linear:
     Formula
         Σ_w,o,h 3600 · present_hours[h] · outage_usd[w] · shed[w,o,(h,normal,0)]
     Units
-        USD over the horizon, worth on its first day
+        USD over the horizon, as of its first day
     """
     return total(
         (SECONDS_PER_HOUR * p.present_hours[h] * p.outage_usd_per_request[w], x.shed[w, o, (h, NORMAL, 0.0)])
@@ -176,7 +177,7 @@ def outages(p: Problem, x: Decisions) -> Linear:
     rates = {rate.of: rate.occurrences for rate in p.priced.values()}
     if p.objective == "expected":
         one = dearest_of(p)
-        cost = {g: x.outage[some[0],] if len(some) == 1 else x.tail["of", g] for g, some in one.items()}
+        cost = {g: x.outage[same[0],] if len(same) == 1 else x.tail["of", g] for g, same in one.items()}
         return total((often, cost[g]) for g, often in rates.items())
     above = [(often / (1 - p.cvar_level), x.tail["above", g]) for g, often in rates.items()]
     return total([(outages_expected(p), x.tail["threshold",]), *above])
@@ -187,10 +188,10 @@ def dearest_of(p: Problem) -> dict[str, list[str]]:
 
     Which placement it falls on is not known, and no chance is made up for it.
     """
-    found: dict[str, list[str]] = {}
+    same: dict[str, list[str]] = {}
     for f, rate in p.priced.items():
-        found.setdefault(rate.of, []).append(f)
-    return found
+        same.setdefault(rate.of, []).append(f)
+    return same
 
 
 def outages_expected(p: Problem) -> float:
@@ -204,8 +205,8 @@ def outage_usd(p: Problem, x: Decisions, f: str) -> Linear:
     Formula
         Σ_h present_hours[h] / Σ hours · ( Σ_c seconds[c] · operation_usd(h,f,c) + detection · unmoved_usd(h,f)
                                    − repair · operation_usd(h,normal) )
-        operation_usd = cost of requests that are served + outage_usd_per_request · shed; a clock lasts until the next,
-        the last until repair; until detection nothing is moved: what normal operation sends to what is dead is shed
+        operation_usd = cost of requests that are served + outage_usd_per_request · shed; a deadline's state lasts
+        until the next, the last until repair; until detection nothing is moved: what is sent to the dead is shed
     """
     return total([(1.0, in_states_usd(p, x, f)), (1.0, beside_states_usd(p, x, f))])
 
@@ -245,7 +246,7 @@ def rank_outages(p: Problem, x: Decisions) -> None:
     """Set what outages cost, the dearest and the tail, from the numbers of all states."""
     each = {f: float(outage_usd(p, x, f)) for f in p.priced}
     x.outage = Sparse({(f,): usd for f, usd in each.items()})
-    cost = {g: max(each[f] for f in some) for g, some in dearest_of(p).items()}
+    cost = {g: max(each[f] for f in same) for g, same in dearest_of(p).items()}
     chance = {rate.of: rate.occurrences / (1 - p.cvar_level) for rate in p.priced.values()}
     many = outages_expected(p)
 
@@ -259,10 +260,12 @@ def rank_outages(p: Problem, x: Decisions) -> None:
 
 
 def intervals(p: Problem, f: str, h: str) -> list[tuple[State, float]]:
-    """States of a failure with the seconds that each lasts: from its clock to the next, the last until repair."""
+    """States of a failure with the seconds that each lasts: from its deadline to the next, the last until repair."""
     end = p.priced[f].hours_to_repair * SECONDS_PER_HOUR
-    clocks = p.deadlines_seconds[f]
-    return [((h, f, c), max(0.0, min(later, end) - c)) for c, later in zip(clocks, (*clocks[1:], end), strict=True)]
+    deadlines = p.deadlines_seconds[f]
+    return [
+        ((h, f, c), max(0.0, min(later, end) - c)) for c, later in zip(deadlines, (*deadlines[1:], end), strict=True)
+    ]
 
 
 def operation_usd_per_hour(p: Problem, x: Decisions, s: State) -> Linear:

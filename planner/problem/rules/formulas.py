@@ -3,7 +3,9 @@
 import math
 
 from planner.problem.algebra import Linear, total
-from planner.problem.problem import Decisions, Problem, State, flow_size, size_of_all
+from planner.problem.decisions import Decisions
+from planner.problem.problem import Problem, State, flow_size, size_of_all
+from planner.problem.request_limits import Alternatives
 from planner.study.dependencies import NORMAL
 from planner.units import ROUNDING
 
@@ -68,7 +70,7 @@ def due_fraction(p: Problem, w: str, o: str, s: State) -> float:
 
 
 def can_load(p: Problem, e: str, s: State) -> bool:
-    """Whether a replica that is started when the failure is detected runs at this clock."""
+    """Whether a replica that is started when the failure is detected runs by this deadline."""
     in_time = p.detection_seconds + p.load_seconds[e] <= s[2] + ROUNDING
     return not is_normal(s) and in_time and e not in p.cannot_start[s[1]]
 
@@ -81,17 +83,17 @@ def units_active(p: Problem, x: Decisions, b: str, h: str) -> Linear:
     """
     if b in p.hourly:
         return x.rented[b, h]
-    starts = p.starts.get((b, p.period_of[h]), ())
-    return x.started[b, starts[0]] if len(starts) == 1 else total((1.0, x.started[b, t]) for t in starts)
+    vintages = p.vintages.get((b, p.period_of[h]), ())
+    return x.started[b, vintages[0]] if len(vintages) == 1 else total((1.0, x.started[b, t]) for t in vintages)
 
 
-def units_there(p: Problem, x: Decisions, b: str, h: str) -> Linear:
+def units_on_fullest_day(p: Problem, x: Decisions, b: str, h: str) -> Linear:
     """Units of an offer that are there on some day of an hour's period, at the same time at most [units].
 
     A contract that ends within a period is no capacity in it, but takes its part of quotas, power and the market.
     """
-    starts = p.there.get((b, p.period_of[h]))
-    return units_active(p, x, b, h) if starts is None else total((1.0, x.started[b, t]) for t in starts)
+    vintages = p.vintages_on_some_day.get((b, p.period_of[h]))
+    return units_active(p, x, b, h) if vintages is None else total((1.0, x.started[b, t]) for t in vintages)
 
 
 def spent_usd(p: Problem, x: Decisions, b: str, t: str) -> Linear:
@@ -99,16 +101,16 @@ def spent_usd(p: Problem, x: Decisions, b: str, t: str) -> Linear:
     if b in p.hourly:
         hours = ((unit_usd_per_hour(p, b, t) * p.hours_in[h], x.rented[b, h]) for h in p.hours if p.period_of[h] == t)
         return total(hours)
-    return total((unit_usd_per_hour(p, b, u) * p.hours_in[t], x.started[b, u]) for u in p.starts.get((b, t), ()))
+    return total((unit_usd_per_hour(p, b, u) * p.hours_in[t], x.started[b, u]) for u in p.vintages.get((b, t), ()))
 
 
 def short_of_spend(p: Problem, x: Decisions) -> dict[tuple[str, int], float]:
     """What each year of each spend commitment is short of, for purchases as numbers [USD]."""
-    found = {}
+    shortfalls = {}
     for k in p.spend_years:
         spent = sum(float(spent_usd(p, x, b, t)) for b in k.offers for t in k.periods)
-        found[k.name, k.year] = max(0.0, k.usd - spent)
-    return found
+        shortfalls[k.name, k.year] = max(0.0, k.usd - spent)
+    return shortfalls
 
 
 def unit_usd_per_hour(p: Problem, b: str, t: str) -> float:
@@ -119,27 +121,21 @@ def unit_usd_per_hour(p: Problem, b: str, t: str) -> float:
 def machines_held_or_bought(p: Problem, x: Decisions, q: str, h: str, f: str = NORMAL) -> Linear:
     """Machines of a pool, broken ones included [machines]; in a failure only what is counted of what runs."""
     t = p.period_of[h]
-    return total(
-        [(1.0, p.held_machines[q, t])]
-        + [
-            (
-                p.machines_per_unit[b] * p.counted[f].get(b, 1.0),
-                units_active(p, x, b, h),
-            )
-            for b in p.offers_of[q]
-        ]
-    )
+    terms = [(1.0, p.held_machines[q, t])]
+    for b in p.offers_of[q]:
+        terms.append((p.machines_per_unit[b] * p.counted[f].get(b, 1.0), units_active(p, x, b, h)))
+    return total(terms)
 
 
 def machines_obtainable(p: Problem, x: Decisions, q: str, s: State) -> Linear:
-    """Machines that can be obtained by this clock of what is left on the market [machines]; 0 unless the study says."""
+    """Machines that can be obtained by this deadline of what is on the market [machines]; 0 unless the study says."""
     h, f, c = s
-    return total(
-        (p.machines_per_unit[b] * fraction, p.most_units[b] - x.rented[b, h])
-        for b in p.offers_of[q]
-        for fraction, seconds in [p.obtainable[f].get(b, (0.0, 0.0))]
-        if fraction and p.detection_seconds + seconds < c
-    )
+    terms = []
+    for b in p.offers_of[q]:
+        fraction, seconds = p.obtainable[f].get(b, (0.0, 0.0))
+        if fraction and p.detection_seconds + seconds < c:
+            terms.append((p.machines_per_unit[b] * fraction, p.most_units[b] - x.rented[b, h]))
+    return total(terms)
 
 
 def machines_non_preemptible(p: Problem, x: Decisions, q: str, h: str) -> Linear:
@@ -156,10 +152,10 @@ def machines_non_preemptible(p: Problem, x: Decisions, q: str, h: str) -> Linear
 
 
 def survivors(p: Problem, x: Decisions, e: str, s: State) -> Linear:
-    """Replicas that run on after a failure until they are let go [replicas].
+    """Replicas that run on after a failure until they are evicted [replicas].
 
     Which replicas stand on spot machines is decided once, not by each failure for itself: where an offer of the pool
-    does not count whole, only firm replicas do.
+    does not count whole, only non-preemptible replicas do.
     """
     h, f, _ = s
     q = p.pool_of[e]
@@ -178,8 +174,10 @@ def machines_claimed(p: Problem, q: str, s: State) -> float:
 
 def machines_up(p: Problem, x: Decisions, q: str, s: State) -> Linear:
     """Machines of a pool that can be used in a state [machines], all that can be obtained among them."""
-    there = [(1.0, machines_standing(p, x, q, s))]
-    return total([*there, (1.0, machines_to_obtain(p, x, q, s))] if q in p.may_obtain else there)
+    terms = [(1.0, machines_in_service(p, x, q, s))]
+    if q in p.may_obtain:
+        terms.append((1.0, machines_to_obtain(p, x, q, s)))
+    return total(terms)
 
 
 def machines_to_obtain(p: Problem, x: Decisions, q: str, s: State) -> Linear:
@@ -191,8 +189,7 @@ def machines_to_obtain(p: Problem, x: Decisions, q: str, s: State) -> Linear:
 def limit_drawn(p: Problem, x: Decisions, limit: int, s: State) -> Linear:
     """What machines that were obtained take of a limit, broken ones included, in the limit's unit."""
     units = p.limits[limit].units_per_machine
-    some = [q for q in units if q in p.may_obtain]
-    return total((units[q] / p.usable_fraction[q], x.obtained[q, s]) for q in some)
+    return total((units[q] / p.usable_fraction[q], x.obtained[q, s]) for q in units if q in p.may_obtain)
 
 
 def drawn_upon(p: Problem) -> list[int]:
@@ -200,7 +197,7 @@ def drawn_upon(p: Problem) -> list[int]:
     return [n for n, limit in enumerate(p.limits) if not p.may_obtain.isdisjoint(limit.units_per_machine)]
 
 
-def machines_standing(p: Problem, x: Decisions, q: str, s: State) -> Linear:
+def machines_in_service(p: Problem, x: Decisions, q: str, s: State) -> Linear:
     """Machines of a pool that can be used in a state, held or bought before [machines]."""
     h, f, _ = s
     claimed = machines_claimed(p, q, s)
@@ -211,22 +208,22 @@ def machines_standing(p: Problem, x: Decisions, q: str, s: State) -> Linear:
 
 
 def running(x: Decisions, e: str, s: State) -> Linear:
-    """Replicas that run in a state: kept and loaded."""
+    """Replicas that run in a state: kept and cold-started."""
     return total([(1.0, x.kept[e, s]), (1.0, x.cold_started[e, s])])
 
 
 def whole_occupied(p: Problem, x: Decisions, e: str, s: State) -> float:
-    """Replicas that take up room for what runs, those of a rollout beside them counted whole [replicas]."""
+    """Replicas that occupy machines for what runs, those of a rollout beside them counted whole [replicas]."""
     surge = p.rollout_surge_fraction[e] if is_normal(s) else 0.0
     return float(math.ceil((1 + surge) * running(x, e, s) - ROUNDING))
 
 
 def loading_pairs(p: Problem, e: str, s: State) -> list[float]:
-    """Earlier clocks at which what runs in `s` takes up room already [s].
+    """Earlier deadlines at which what runs in `s` occupies machines already [s].
 
-    The clock before, and any from which loading would not be done by now: until a clock comes the state before it goes
-    on, and what it serves is not interrupted. Safe, not exact: a machine that one replica leaves between two clocks
-    could be loaded with another before the second.
+    The one before, and any from which a cold start would not end by now: until a deadline the state before it
+    goes on, and what it serves is not interrupted. Safe, not exact: a machine that one replica leaves between two
+    deadlines could be used by another before the second.
     """
     _, f, c = s
     earlier = [d for d in p.deadlines_seconds[f] if d < c]
@@ -236,7 +233,7 @@ def loading_pairs(p: Problem, e: str, s: State) -> list[float]:
 
 
 def least_occupied(p: Problem, x: Decisions, e: str, s: State) -> float:
-    """Replicas that take up room in a state at the least: those that run, and those that run later and load now."""
+    """Replicas that occupy machines in a state at the least: those that run, and those that run later and load now."""
     h, f, c = s
     later = [(h, f, d) for d in p.deadlines_seconds[f] if d > c and c in loading_pairs(p, e, (h, f, d))]
     return float(max([running(x, e, s), *(running(x, e, after) for after in later)]))
@@ -248,39 +245,67 @@ def replica_seconds_used(p: Problem, x: Decisions, e: str, s: State) -> Linear:
     return total((seconds[w, e] * p.burst_factor[w], x.traffic[w, o, e, s]) for w, o in p.flows if (w, e) in seconds)
 
 
-def requests_passing(p: Problem, x: Decisions, component: str, s: State) -> Linear:
+def requests_through(p: Problem, x: Decisions, component: str, s: State) -> Linear:
     """Requests that pass a component with a limit, each once [requests/s]."""
-    always = ((1.0, x.traffic[w, o, e, s]) for w, o, e in p.doors.always.get(component, ()))
-    return total([*always, *((1.0, x.taking[way, s]) for way in p.doors.on_ways.get(component, ()))])
+    always = [(1.0, x.traffic[w, o, e, s]) for w, o, e in p.request_limits.always.get(component, ())]
+    return total([*always, *((1.0, x.throughput[a, s]) for a in p.request_limits.ids_of.get(component, ()))])
 
 
-def requests_choosing(p: Problem, x: Decisions, choice: int, s: State) -> Linear:
-    """Requests that come to a choice: of its edges, or of the way that it is within [requests/s]."""
-    of = p.doors.choices[choice]
-    if of.within is not None:
-        return x.taking[of.within, s]
-    return total((1.0, x.traffic[w, o, e, s]) for w, o, e in of.edges)
+def requests_divided(x: Decisions, alternatives: Alternatives, s: State) -> Linear:
+    """Requests that pass one of some alternatives each [requests/s]."""
+    return total((1.0, x.traffic[w, o, e, s]) for w, o, e in alternatives.edges)
 
 
 def lets_through(p: Problem, component: str, f: str) -> float:
-    """Requests that a component with a limit lets through, of what is left of it [requests/s]."""
+    """Requests that a component with a limit lets through, of what remains of it [requests/s]."""
     return p.most_requests_per_second[component] * available(p, component, f)
 
 
-def door_size(p: Problem, component: str) -> float:
+def alternative_shares(p: Problem, f: str) -> dict[str, float]:
+    """Alternative -> share of the requests that passes it, when nothing steers them (0 to 1).
+
+    Requests split by what each alternative lets through; where some have no limit, evenly over these.
+    """
+    share: dict[str, float] = {}
+    for alternatives in p.request_limits.alternatives:
+        most = {a: _lets_through(p, a, f) for a in alternatives.ids}
+        if math.inf in most.values():
+            most = {a: float(math.isinf(v)) for a, v in most.items()}
+        of_all = math.fsum(most.values())
+        share |= {a: v / of_all if of_all > 0 else 0.0 for a, v in most.items()}
+    return share
+
+
+def _lets_through(p: Problem, alternative: str, f: str) -> float:
+    """Requests/s through an alternative at most: 0 where it is closed, infinite where nothing limits it."""
+    component = p.request_limits.component_of[alternative]
+    if alternative in p.closed[f]:
+        return 0.0
+    return lets_through(p, component, f) if component in p.request_limits.ids_of else math.inf
+
+
+def met_fractions(p: Problem, f: str) -> dict[str, dict[tuple[str, str, str], float]]:
+    """Component -> (w, o, e) -> share of its requests that pass it, when nothing steers them over alternatives."""
+    limits, share = p.request_limits, alternative_shares(p, f)
+    met = {c: dict.fromkeys(limits.always.get(c, ()), 1.0) for c in limits.components}
+    for alternatives in limits.alternatives:
+        for a in alternatives.ids:
+            if (component := limits.component_of[a]) in met:
+                met[component] |= dict.fromkeys(alternatives.edges, share[a])
+    return met
+
+
+def request_limit_size(p: Problem, component: str) -> float:
     """The size by which requests through a component with a limit are scaled and judged [requests/s]; never 0."""
     return min(p.most_requests_per_second[component], size_of_all(p)) or size_of_all(p)
 
 
-def choice_size(p: Problem, choice: int) -> float:
-    """The size by which requests that come to a choice are scaled and judged [requests/s]; never 0."""
-    of = p.doors.choices[choice]
-    while of.within is not None:
-        of = next(outer for outer in p.doors.choices if of.within in outer.ways)
-    return math.fsum({(w, o): flow_size(p, w, o) for w, o, _ in of.edges}.values()) or 1.0
+def alternatives_size(p: Problem, alternatives: Alternatives) -> float:
+    """The size by which requests that pass one of some alternatives are scaled and judged [requests/s]; never 0."""
+    return math.fsum({(w, o): flow_size(p, w, o) for w, o, _ in alternatives.edges}.values()) or 1.0
 
 
-def replicas_hit(p: Problem, x: Decisions, e: str, s: State) -> Linear:
+def replicas_targeted(p: Problem, x: Decisions, e: str, s: State) -> Linear:
     """Replicas that a pool's partial loss takes when all of it falls on one placement [replicas]."""
     h, f, _ = s
     q = p.pool_of[e]
@@ -301,16 +326,16 @@ def units_at_pool(p: Problem, x: Decisions, q: str, h: str) -> Linear:
 def limit_used(p: Problem, x: Decisions, limit: int, h: str) -> Linear:
     """What the machines held and bought take of a limit on the fullest day of a period, in the limit's unit."""
     units = p.limits[limit].units_per_machine
-    return total((units[q], machines_there(p, x, q, h)) for q in units)
+    return total((units[q], machines_on_fullest_day(p, x, q, h)) for q in units)
 
 
-def machines_there(p: Problem, x: Decisions, q: str, h: str) -> Linear:
+def machines_on_fullest_day(p: Problem, x: Decisions, q: str, h: str) -> Linear:
     """Machines of a pool that are held or bought on the fullest day of an hour's period [machines]."""
     held = p.held_at_most.get((q, p.period_of[h]), p.held_machines[q, p.period_of[h]])
-    return total([(1.0, held), *((p.machines_per_unit[b], units_there(p, x, b, h)) for b in p.offers_of[q])])
+    return total([(1.0, held), *((p.machines_per_unit[b], units_on_fullest_day(p, x, b, h)) for b in p.offers_of[q])])
 
 
-def limit_there(p: Problem, x: Decisions, limit: int, h: str) -> Linear:
+def limit_capacity(p: Problem, x: Decisions, limit: int, h: str) -> Linear:
     """What there is of a limit in an hour, in its unit: of itself, and of what is built by then."""
     modules = p.limits[limit].modules
     if not modules:

@@ -3,17 +3,18 @@
 from collections.abc import Iterator
 
 from planner.problem.algebra import Row, total
-from planner.problem.problem import Decisions, Problem, flow_size, size_of_all
+from planner.problem.decisions import Decisions
+from planner.problem.problem import Problem, flow_size, size_of_all
 from planner.problem.rules.costs import cost_usd, dearest_of, operation_usd_per_hour, outage_size_usd
 from planner.problem.rules.formulas import (
-    limit_there,
+    limit_capacity,
     limit_used,
     machines_non_preemptible,
     requests_offered,
     requests_served_by,
     spent_usd,
     units_active,
-    units_there,
+    units_on_fullest_day,
 )
 from planner.study.dependencies import NORMAL
 
@@ -36,7 +37,9 @@ def offers_have_limits(p: Problem, x: Decisions) -> Iterator[Row]:
                 yield from (Row((b, h), x.rented[b, h], "<=", p.most_units[b]) for h in p.hours)
             else:
                 first = {p.period_of[h]: h for h in reversed(p.hours)}
-                yield from (Row((b, t), units_there(p, x, b, h), "<=", p.most_units[b]) for t, h in first.items())
+                yield from (
+                    Row((b, t), units_on_fullest_day(p, x, b, h), "<=", p.most_units[b]) for t, h in first.items()
+                )
 
 
 def limits_hold(p: Problem, x: Decisions) -> Iterator[Row]:
@@ -56,7 +59,7 @@ def limits_hold(p: Problem, x: Decisions) -> Iterator[Row]:
         for h in p.hours:
             if limit.periods is not None and p.period_of[h] not in limit.periods:
                 continue
-            yield Row((limit.name, h), limit_used(p, x, index, h), "<=", limit_there(p, x, index, h))
+            yield Row((limit.name, h), limit_used(p, x, index, h), "<=", limit_capacity(p, x, index, h))
 
 
 def shares_hold(p: Problem, x: Decisions) -> Iterator[Row]:
@@ -98,8 +101,8 @@ def non_preemptible_replicas_stand_on_non_preemptible_machines(p: Problem, x: De
     """Which replicas stand on machines that count in every failure is decided once, before any of them.
 
     Formula
-        firm[e,h]  ≤  replicas[e,h]
-        Σ_e machines_per_replica[e] · firm[e,h]  ≤  usable[q] · (held + least counted of bought − claims)[q]
+        non_preemptible[e,h]  ≤  replicas[e,h]
+        Σ_e machines_per_replica[e] · non_preemptible[e,h]  ≤  usable[q] · (held + least counted of bought − claims)[q]
     Units
         replicas; machines
     Rows

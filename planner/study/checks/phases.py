@@ -1,24 +1,25 @@
 """What must hold of build-outs, of machines that are bought, and of what is promised and paid over years."""
 
-from collections.abc import Iterable
-from fnmatch import fnmatchcase
 from graphlib import CycleError, TopologicalSorter
 
-from planner.study.calendar import calendar, may_be_ready, touches, usable_from
-from planner.study.checks.references import Parts
-from planner.study.places import Place, Reading, Row, listed, near_miss, shown, unique
-from planner.study.records.buildout import BuildOut, CapitalLimit, Electricity, SpendCommitment
-from planner.study.records.inventory import Offer, Price, Site
+import networkx as nx
+
+from planner.study.calendar import calendar, may_be_ready, usable_from
+from planner.study.checks.timing import check_steps
+from planner.study.parts import OFFER_IDS, Parts
+from planner.study.places import Reading, Row, quoted, unique, unquoted
+from planner.study.records.buildout import BuildOut, Electricity
+from planner.study.records.inventory import Offer, Site
 from planner.units import MONTHS_PER_YEAR
 
 
 def check_phases(parts: Parts, reading: Reading) -> None:
     """Report phases that cannot stand or follow each other, machines paid twice, promises that nothing can keep."""
-    phases = [(m, parts.place.within("build_outs", i)) for i, m in enumerate(parts.file.build_outs)]
+    phases: list[Row[BuildOut]] = parts.rows("build_outs")
     unique(phases, lambda m: m.id, reading)
     _check_sites(parts, phases, reading)
     _check_order(parts, phases, reading)
-    _check_clocks(parts, phases, reading)
+    _check_lead_times(parts, phases, reading)
     _check_electricity(parts, reading)
     _check_offers(parts, {m.site for m, _ in phases} | {row.site for row in parts.file.electricity}, reading)
     _check_promises(parts, reading)
@@ -32,14 +33,14 @@ def _check_sites(parts: Parts, phases: list[Row[BuildOut]], reading: Reading) ->
             continue
         if m.site not in sites and not reading.any_broken(Site):
             fix = "add a pool there to pools.csv, and to `pools:` of the study; as it is, nothing could stand in it"
-            got = f"{shown(m.site)}, which has none"
+            got = f"{quoted(m.site)}, which has none"
             reading.error(place.at("site"), "a site with pools that the study considers", got, fix)
     for site in sorted({m.site for m, _ in phases} & sites):
         for pool in parts.considered_pools.values():
             machine = parts.machine_types.get(pool.machine_type)
             if pool.site == site and machine is not None and machine[0].power_kw is None:
                 fix = "give power_kw in machine_types.yaml; without it, machines would stand in a hall for nothing"
-                expected = f"the power of {shown(machine[0].name, bare=True)}, which stands in {shown(site, bare=True)}"
+                expected = f"the power of {unquoted(machine[0].name)}, which stands in {unquoted(site)}"
                 reading.error(machine[1].at("name"), expected, "none", fix)
 
 
@@ -49,6 +50,7 @@ def _check_order(parts: Parts, phases: list[Row[BuildOut]], reading: Reading) ->
     groups: dict[str, list[str]] = {}
     for m, _ in phases:
         groups.setdefault(m.either_or or "", []).append(m.id)
+    order = nx.DiGraph({m.id: m.after for m, _ in phases})
     for m, place in phases:
         for earlier in m.after:
             reading.refer(place.at("after"), BuildOut, "the id of a phase (site:name)", earlier, ids)
@@ -56,47 +58,34 @@ def _check_order(parts: Parts, phases: list[Row[BuildOut]], reading: Reading) ->
             continue
         rivals = set(groups[m.either_or]) - {m.id}
         if m.most > 1:
-            got = f"most: {m.most} in group {shown(m.either_or)}"
+            got = f"most: {m.most} in group {quoted(m.either_or)}"
             fix = "write each module as a phase of its own, one after the other"
             reading.error(place.at("most"), "one module in a phase of an either_or group", got, fix)
         if not rivals:
             fix = "name the group at the phases that exclude each other, or leave it out"
-            reading.warning(place.at("either_or"), "two phases in the group", f"one in {shown(m.either_or)}", fix)
-        for earlier in _before(m.id, {p.id: p.after for p, _ in phases}) & rivals:
-            expected = f"groups that do not overlap with what comes after what: one of {shown(m.either_or)} is built"
-            got = f"{shown(m.id)} comes after {shown(earlier)} of the same group, so it is never built"
+            reading.warning(place.at("either_or"), "two phases in the group", f"one in {quoted(m.either_or)}", fix)
+        for earlier in nx.descendants(order, m.id) & rivals:
+            expected = f"groups that do not overlap with what comes after what: one of {quoted(m.either_or)} is built"
+            got = f"{quoted(m.id)} comes after {quoted(earlier)} of the same group, so it is never built"
             reading.error(place.at("either_or"), expected, got, "take one of the two out of the group, or out of after")
     try:
         TopologicalSorter({m.id: m.after for m, _ in phases}).prepare()
     except CycleError as error:
-        way = " after ".join(shown(id, bare=True) for id in error.args[1])
+        circle = " after ".join(unquoted(id) for id in error.args[1])
         where = next(place.at("after") for m, place in phases if m.id in error.args[1])
-        reading.error(where, "phases that follow each other without a circle", way, "remove one of them from after")
+        reading.error(where, "phases that follow each other without a circle", circle, "remove one of them from after")
 
 
-def _before(id: str, after: dict[str, tuple[str, ...]]) -> set[str]:
-    """All phases that a phase comes after, at any distance."""
-    found: set[str] = set()
-    waiting = list(after.get(id, ()))
-    while waiting:
-        one = waiting.pop()
-        if one not in found:
-            found.add(one)
-            waiting += after.get(one, ())
-    return found
-
-
-def _check_clocks(parts: Parts, phases: list[Row[BuildOut]], reading: Reading) -> None:
+def _check_lead_times(parts: Parts, phases: list[Row[BuildOut]], reading: Reading) -> None:
     """Phases can stand within the horizon, and outlive it; periods that they name exist."""
     horizon, periods = parts.file.horizon, [t.name for t in parts.file.horizon.each_period]
     for m, place in phases:
         for name in m.ready_in:
             reading.refer(place.at("ready_in"), BuildOut, "a period of the horizon", name, periods)
-        periods_of = calendar(horizon)
-        last, day = periods_of[-1].first_day, usable_from(parts.file.today, m)
-        stands = any(may_be_ready(parts.file.today, m, t) for t in periods_of)
+        last, day = calendar(horizon)[-1].first_day, usable_from(parts.file.today, m)
+        stands = any(may_be_ready(parts.file.today, m, t) for t in calendar(horizon))
         if day > last:
-            expected = f"clocks that end by {last}, the last period's first day"
+            expected = f"lead times that end by {last}, the last period's first day"
             got = f"{m.lead_months.longest:g} months from {parts.file.today}, until {day}"
             fix = "plan a longer horizon, or take the phase out; as it is, it is never built"
             reading.warning(place.at("lead_months"), expected, got, fix)
@@ -108,7 +97,7 @@ def _check_clocks(parts: Parts, phases: list[Row[BuildOut]], reading: Reading) -
             expected = "0, where never is set" if m.never else f"at most {m.most}, the modules that can be built"
             reading.error(place.at("least"), expected, f"{m.least}", "correct least, or leave it out")
         elif m.least and not stands:
-            fix = "correct ready_in and lead_months, or leave least out; how late it may be: planner whatif --ask slip"
+            fix = "correct ready_in and lead_months, or leave least out; how late it may be: planner delay"
             reading.error(place.at("least"), "0, where the phase can never be ready", f"{m.least}", fix)
         rivals = [p.id for p, _ in phases if p.either_or and p.either_or == m.either_or and p.least and p.id != m.id]
         if m.least and rivals:
@@ -133,67 +122,42 @@ def _check_clocks(parts: Parts, phases: list[Row[BuildOut]], reading: Reading) -
 
 def _check_electricity(parts: Parts, reading: Reading) -> None:
     """Each site has one price of electricity, each day of its path once."""
-    rows = [(row, parts.place.within("electricity", i)) for i, row in enumerate(parts.file.electricity)]
+    rows: list[Row[Electricity]] = parts.rows("electricity")
     sites = {pool.site for pool in parts.considered_pools.values()}
     for row, place in unique(rows, lambda row: row.site, reading):
         reading.refer(place.at("site"), Electricity, "a site with pools that the study considers", row.site, sites)
-        days = [step.from_day for step in row.steps]
-        if len(set(days)) < len(days):
-            reading.error(place.at("steps"), "each day once", "a day twice", "remove one of the steps")
+        check_steps(row.steps, place, reading)
 
 
 def _check_offers(parts: Parts, apart: set[str], reading: Reading) -> None:
     """Machines that are bought have a life; what is paid apart for their site is not in their price as well."""
-    considered = parts.considered_pools
     for id, (price, place) in parts.prices.items():
-        if id not in parts.offers or parts.offers[id][0].pool not in considered:
+        if id not in parts.considered_offers:
             continue
-        offer, at = parts.offers[id]
+        offer, at = parts.considered_offers[id]
         bought = price.capital_usd_per_machine is not None
         if bought and offer.kind != "build_out":
             fix = "leave the capital out, or change the kind of the offer in offers.csv"
             reading.error(place.at("capital_usd_per_machine"), "a price by the hour", f"capital for {offer.kind}", fix)
         if bought and offer.kind == "build_out" and offer.life_years is None:
             fix = "add life_years to offers.csv: years until such machines are retired"
-            reading.error(at.at("offer"), "the life of machines that are bought", f"none for {shown(id)}", fix)
+            reading.error(at.at("offer"), "the life of machines that are bought", f"none for {quoted(id)}", fix)
         if offer.kind == "build_out" and offer.site in apart and not bought:
             expected = "capital_usd_per_machine: the study pays hall and energy of this site apart"
             got = f"{price.price_usd_per_machine_hour:g} USD per machine-hour, all in"
             fix = "give the capital of a machine, and as price per hour its upkeep alone; or leave the study's part out"
             reading.error(place.at("price_usd_per_machine_hour"), expected, got, fix)
-    for offer, place in parts.offers.values():
-        if offer.pool in considered and offer.upfront_fraction and offer.kind in ("on_demand", "spot"):
+    for offer, place in parts.considered_offers.values():
+        if offer.upfront_fraction and offer.kind in ("on_demand", "spot"):
             reading.error(place.at("upfront_fraction"), "0 for what is rented by the hour", "more", "leave it out")
-        if offer.pool in considered and offer.life_years is not None and offer.kind != "build_out":
+        if offer.life_years is not None and offer.kind != "build_out":
             reading.error(place.at("life_years"), "a life for machines that are bought", offer.kind, "leave it out")
 
 
 def _check_promises(parts: Parts, reading: Reading) -> None:
-    """Commitments of spend are for offers that exist, limits of capital for days within the horizon."""
-    ids = [id for id, (offer, _) in parts.offers.items() if offer.pool in parts.considered_pools]
-    periods = calendar(parts.file.horizon)
-    spends = [(k, parts.place.within("spend_commitments", i)) for i, k in enumerate(parts.file.spend_commitments)]
-    caps = [
-        (cap, parts.place.within("policies", "capital_limits", i))
-        for i, cap in enumerate(parts.file.policies.capital_limits)
-    ]
-    for k, place in unique(spends, lambda k: k.name, reading):
-        for pattern in k.offers:
-            if not any(fnmatchcase(id, pattern) for id in ids) and not reading.any_broken(Offer, Price):
-                got = f"{shown(pattern)}, which matches none{near_miss(pattern, ids)}"
-                fix = f"ids are provider/site/machine-type:offer, * matches anything: {listed(ids, 4)}"
-                reading.error(place.at("offers"), "an offer of the study's pools, or a pattern of them", got, fix)
-    unique(caps, lambda cap: cap.name, reading)
-    dated: Iterable[Row[SpendCommitment] | Row[CapitalLimit]] = (*spends, *caps)
-    for row, place in dated:
-        _check_days(row, place, reading)
-        if not any(touches(row.from_day, row.until, t) for t in periods):
-            got = f"{row.from_day or 'the start'} to {row.until or 'the end'}"
-            expected = f"days between {periods[0].first_day} and {periods[-1].last_day}, the horizon"
-            reading.warning(place.at("from_day"), expected, got, "correct the days; as it is, it never holds")
-
-
-def _check_days(row: SpendCommitment | CapitalLimit, place: Place, reading: Reading) -> None:
-    if row.from_day is not None and row.until is not None and row.until < row.from_day:
-        expected = f"a day from {row.from_day} on, its first day"
-        reading.error(place.at("until"), expected, str(row.until), "correct one of the two days")
+    """Commitments of spend are for offers that exist; each, and each limit of capital, has a name of its own."""
+    what = "an offer of the study's pools, or a pattern of them"
+    for commitment, place in unique(parts.rows("spend_commitments"), lambda row: row.name, reading):
+        for pattern in commitment.offers:
+            reading.refer_pattern(place.at("offers"), Offer, what, pattern, parts.considered_offers, OFFER_IDS)
+    unique(parts.rows("policies", "capital_limits"), lambda row: row.name, reading)

@@ -1,14 +1,16 @@
 """What must hold between the dates, periods and hours of a study: every name leads somewhere, nothing ends before it
 begins, and the data reach as far as the horizon."""
 
+from collections.abc import Iterable
 from datetime import date
-from fnmatch import fnmatchcase
+from typing import Any
 
-from planner.study.calendar import Span, calendar, growth_of, hour_id, requests_of
-from planner.study.checks.references import Parts
-from planner.study.places import Place, Reading, Row, listed, near_miss, shown
+from planner.study.calendar import calendar, growth_of, hour_id, is_open, requests_of, touches
+from planner.study.parts import OFFER_IDS, Parts
+from planner.study.places import Place, Reading, Row, listed, unique, unquoted
+from planner.study.records.buildout import TariffStep
 from planner.study.records.inventory import Offer
-from planner.study.records.study import Demand, Shape
+from planner.study.records.study import Demand, Holding, PriceStep, Shape, StudyFile
 from planner.units import MONTHS_PER_YEAR
 
 MOST_REQUESTS_PER_SECOND = 1e9
@@ -19,20 +21,30 @@ def check_timing(parts: Parts, reading: Reading) -> None:
     _check_demand(parts, reading)
     _check_growth(parts, reading)
     _check_shapes(parts, reading)
-    for rows in (parts.holdings, parts.claims):
-        for row, place in rows:
-            _check_days(row.from_day, row.until, place, "until", reading)
-    for i, quota in enumerate(parts.file.policies.quotas):
-        _check_days(quota.from_day, quota.until, parts.place.within("policies", "quotas", i), "until", reading)
+    _check_days(parts, reading)
+    _check_start(parts, reading)
     _check_offers(parts, reading)
     _check_prices(parts, reading)
 
 
-def _check_days(first: date | None, last: date | None, place: Place, field: str, reading: Reading) -> None:
-    if first is not None and last is not None and last < first:
-        reading.error(
-            place.at(field), f"a day from {first} on, its first day", str(last), "correct one of the two days"
-        )
+def _check_days(parts: Parts, reading: Reading) -> None:
+    """What holds from a day until another does so on some day of the horizon."""
+    limits = [*parts.rows("policies", "quotas"), *parts.rows("policies", "capital_limits")]
+    dated: list[Row[Any]] = [*parts.holdings, *parts.claims, *limits, *parts.rows("spend_commitments")]
+    periods = calendar(parts.file.horizon)
+    for row, place in dated:
+        first, last = row.from_day, row.until
+        if first is not None and last is not None and last < first:
+            _report_backwards(first, last, place.at("until"), reading)
+        elif not isinstance(row, Holding) and not any(touches(first, last, period) for period in periods):
+            where = place.at("from_day" if first is not None else "until")
+            expected = f"days between {periods[0].first_day} and {periods[-1].last_day}, the horizon"
+            got = f"{first or 'the start'} to {last or 'the end'}"
+            reading.warning(where, expected, got, "correct the days, or remove it; as it is, it never holds")
+
+
+def _report_backwards(first: date, last: date, where: str, reading: Reading) -> None:
+    reading.error(where, f"a day from {first} on, its first day", str(last), "correct one of the two days")
 
 
 def _check_demand(parts: Parts, reading: Reading) -> None:
@@ -55,7 +67,7 @@ def _check_demand(parts: Parts, reading: Reading) -> None:
             hour_id(t, h) for t in periods for h in hours if not keys & {(t, h), (t, None), (None, h), (None, None)}
         ]
         if missing:
-            got = f"none of {shown(w, bare=True)} from {shown(o, bare=True)} for {listed(missing, 4)}"
+            got = f"none of {unquoted(w)} from {unquoted(o)} for {listed(missing, 4)}"
             fix = "add rows for them (0 where nothing is wanted), or a row without period and hour"
             reading.error(rows[0][1].at(), "demand for every period and hour of the horizon", got, fix)
 
@@ -83,46 +95,48 @@ def _check_growth(parts: Parts, reading: Reading) -> None:
 
 
 def _check_shapes(parts: Parts, reading: Reading) -> None:
-    hours, seen = [h.name for h in parts.file.horizon.each_hour], set()
-    for i, shape in enumerate(parts.file.shapes):
-        place = parts.place.within("shapes", i)
+    hours = [hour.name for hour in parts.file.horizon.each_hour]
+    shapes: list[Row[Shape]] = parts.rows("shapes")
+    for shape, place in shapes:
         for hour in shape.factors:
             reading.refer(place.at("factors", hour), Shape, "an hour of the horizon", hour, hours)
-        if shape.name in seen:
-            reading.error(place.at("name"), "each shape once", shown(shape.name), "remove one, or correct its name")
-        seen.add(shape.name)
+    unique(shapes, lambda shape: shape.name, reading)
 
 
 def _check_offers(parts: Parts, reading: Reading) -> None:
     """Windows are open, and contracts of the study's pools can start in them."""
-    considered, periods = parts.considered_pools, calendar(parts.file.horizon)
-    for offer, place in parts.offers.values():
-        _check_days(offer.starts_from, offer.starts_until, place, "starts_until", reading)
-        window = offer.starts_from is not None or offer.starts_until is not None
-        if offer.pool in considered and window and not any(_opens(offer, t) for t in periods):
-            got = f"{offer.starts_from or 'any day'} to {offer.starts_until or 'any day'}"
+    periods = calendar(parts.file.horizon)
+    for id, (offer, place) in parts.offers.items():
+        first, last = offer.starts_from, offer.starts_until
+        if first is not None and last is not None and last < first:
+            _report_backwards(first, last, place.at("starts_until"), reading)
+        if id in parts.considered_offers and not any(is_open(offer, period) for period in periods):
             fix = "split the horizon where the window is open; as it is, the offer cannot be bought"
+            got = f"{first or 'any day'} to {last or 'any day'}"
             reading.warning(place.at("starts_from"), "a window in which a period begins", got, fix)
-
-
-def _opens(offer: Offer, period: Span) -> bool:
-    first, last = offer.starts_from, offer.starts_until
-    return (first is None or first <= period.first_day) and (last is None or period.first_day <= last)
 
 
 def _check_prices(parts: Parts, reading: Reading) -> None:
     """Price book and price paths are for offers that exist; a path says each day once."""
-    ids = [id for id, (offer, _) in parts.offers.items() if offer.pool in parts.considered_pools]
-    patterns = [("price_book", i, line.offers) for i, line in enumerate(parts.file.price_book)]
-    patterns += [("price_paths", i, path.offers) for i, path in enumerate(parts.file.price_paths)]
-    for name, i, pattern in patterns:
-        if not any(fnmatchcase(id, pattern) for id in ids) and not reading.any_broken(Offer):
-            got = f"{shown(pattern)}, which matches none{near_miss(pattern, ids)}"
-            fix = f"ids are provider/site/machine-type:offer, * matches anything: {listed(ids, 4)}"
-            where = parts.place.at(name, i, "offers")
-            reading.error(where, "an offer of the study's pools, or a pattern of them", got, fix)
-    for i, path in enumerate(parts.file.price_paths):
-        days = [step.from_day for step in path.steps]
-        if len(set(days)) < len(days):
-            where = parts.place.at("price_paths", i, "steps")
-            reading.error(where, "each day once", "a day twice", "remove one of the steps")
+    paths = parts.rows("price_paths")
+    what = "an offer of the study's pools, or a pattern of them"
+    for line, place in (*parts.rows("price_book"), *paths):
+        reading.refer_pattern(place.at("offers"), Offer, what, line.offers, parts.considered_offers, OFFER_IDS)
+    for path, place in paths:
+        check_steps(path.steps, place, reading)
+
+
+def check_steps(steps: Iterable[PriceStep | TariffStep], place: Place, reading: Reading) -> None:
+    """A path says each day once."""
+    days = [step.from_day for step in steps]
+    if len(set(days)) < len(days):
+        reading.error(place.at("steps"), "each day once", "a day twice", "remove one of the steps")
+
+
+def _check_start(parts: Parts, reading: Reading) -> None:
+    """The plan begins today or later, by the study's own `today`: no clock is read, so that it stays the same."""
+    start, today = parts.file.horizon.start, parts.file.today
+    if start < today and type(parts.file) is StudyFile:  # else a draft, whose days may be made up
+        fix = "correct today or start; as it is, what is bought must be there on a day that is over"
+        where = parts.place.at("horizon", "start")
+        reading.warning(where, f"a day from {today} on, the study's today", f"{start}", fix)

@@ -98,6 +98,17 @@ class Reserves(Record):
         return self
 
 
+class Chosen(Record):
+    """A decision of a rule that has no record of its own, where it is not zero."""
+
+    decision: Id = Field(description="name in the table of decisions")
+    of: tuple[Id, ...] = Field(description="ids that it is of, in the order of its index")
+    hour: Id | None = Field(None, description="of decisions of states, as failure and deadline_seconds")
+    failure: Id | None = None
+    deadline_seconds: float | None = None
+    value: float
+
+
 class Uncoverable(Record):
     """A (failure, workload, origin) that no capacity helps, and the missing ingredient."""
 
@@ -189,6 +200,9 @@ class PlanFile(Record):
     replicas: tuple[Replicas, ...]
     states: tuple[State, ...]
     reserves: Reserves = Field(Reserves(), description="with `failover: rescale`: limits of gateways, and weights")
+    chosen: tuple[Chosen, ...] = Field(
+        (), exclude_if=unset, description="decisions that have no record of their own, as rules may add"
+    )
     costs_usd: dict[Id, float] = Field(description="by component; worth on the horizon's first day")
     uncoverable: tuple[Uncoverable, ...]
     bottlenecks: tuple[Bottleneck, ...] = ()

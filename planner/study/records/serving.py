@@ -100,3 +100,7 @@ class Model(Record):
     )
     qualifications: tuple[Qualification, ...] = Field(description="stacks that may serve it")
     profiles: tuple[Profile, ...] = Field(min_length=1, description="serving configurations")
+
+    def qualified_stacks(self, last_day: date) -> set[str]:
+        """Stacks that may serve it until a day: a qualification that ends before does not count."""
+        return {q.stack for q in self.qualifications if q.until is None or q.until >= last_day}

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from datetime import date, timedelta
-from typing import Literal
+from functools import cached_property
+from typing import Literal, Self
 
 from pydantic import ConfigDict, Field, model_validator
 
@@ -338,6 +339,11 @@ class Component(Record):
         None, description="requests that it lets through: a gateway, an ingress [requests/s]; none: no limit"
     )
 
+    @property
+    def id(self) -> str:
+        """`kind:name`."""
+        return f"{self.kind}:{self.name}"
+
 
 class Dependency(Record):
     """That something needs something else."""
@@ -517,3 +523,51 @@ class Study(_StudyCommon):
     models: tuple[Model, ...]
     demand: tuple[Demand, ...]
     request_costs: tuple[RequestCost, ...] = ()
+
+    # Records by id, each made when it is first asked for; none is a field: they are neither written nor compared.
+    @cached_property
+    def machine_type_by_name(self) -> dict[str, MachineType]:
+        """Name -> machine type."""
+        return {machine.name: machine for machine in self.machine_types}
+
+    @cached_property
+    def site_by_id(self) -> dict[str, Site]:
+        """Id -> site."""
+        return {site.id: site for site in self.sites}
+
+    @cached_property
+    def pool_by_id(self) -> dict[str, Pool]:
+        """Id -> pool."""
+        return {pool.id: pool for pool in self.pools}
+
+    @cached_property
+    def offer_by_id(self) -> dict[str, Offer]:
+        """Id -> offer."""
+        return {offer.id: offer for offer in self.offers}
+
+    @cached_property
+    def price_by_offer(self) -> dict[str, Price]:
+        """Id of an offer -> its price."""
+        return {price.offer_id: price for price in self.prices}
+
+    @cached_property
+    def workload_by_name(self) -> dict[str, Workload]:
+        """Name -> workload."""
+        return {workload.name: workload for workload in self.workloads}
+
+    @cached_property
+    def tier_by_name(self) -> dict[str, Tier]:
+        """Name -> tier."""
+        return {tier.name: tier for tier in self.tiers}
+
+    @cached_property
+    def build_out_by_id(self) -> dict[str, BuildOut]:
+        """Id -> phase."""
+        return {phase.id: phase for phase in self.build_outs}
+
+    def __copy__(self) -> Self:
+        """A copy, also for `model_copy(update=...)`: without the records by id, which may change."""
+        copied = super().__copy__()
+        for name in copied.__dict__.keys() - type(self).model_fields.keys():
+            del copied.__dict__[name]
+        return copied

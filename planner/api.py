@@ -1,0 +1,191 @@
+"""The package for programs: what each command of the command line does, as a function.
+
+    import planner
+
+    study = planner.read_study("examples/quickstart")
+    plan = planner.plan(study, gap_fraction=0.02)
+    print(plan.file.proof.cost_usd, planner.drill(plan).broken)
+    planner.tables(plan).orders.to_csv("orders.csv")
+
+Everything that a user can cause is a `planner.errors.PlannerError`: InputError with all findings, NoPlan with its
+reason. Nothing heavy is imported before a function needs it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from planner.drill import DrillResult
+    from planner.errors import Finding
+    from planner.plan.audit import Audit
+    from planner.plan.in_hand import Plan
+    from planner.plan.tables import Tables
+    from planner.review.report import Report
+    from planner.study.records.study import RunningReplicas, Study
+
+Progress = Callable[[str, float | None, str], None]
+"""Called with (stage, fraction done where known, detail) while something takes time."""
+DEFAULT_GAP_FRACTION = 0.01
+
+
+def _silent(stage: str, done_fraction: float | None, detail: str) -> None:
+    """Progress that nobody looks at."""
+
+
+def read_study(path: str | Path, warnings: list[Finding] | None = None) -> Study:
+    """A study with all that it names, validated.
+
+    Parameters
+    ----------
+    path : study.yaml, or its folder
+    warnings : gets the findings that do not stop
+
+    Raises
+    ------
+    InputError
+        with all findings at once
+    """
+    from planner.study.read import read_study
+
+    study, findings = read_study(Path(path))
+    if warnings is not None:
+        warnings += findings
+    return study
+
+
+def read_fleet(path: str | Path, study: Study, warnings: list[Finding] | None = None) -> tuple[RunningReplicas, ...]:
+    """What runs today, from a CSV of replicas and weights (docs/files.md).
+
+    Raises
+    ------
+    InputError
+        with all findings at once
+    """
+    from planner.study.read import read_fleet
+
+    return read_fleet(Path(path), study, warnings)
+
+
+def read_plan(path: str | Path, warnings: list[Finding] | None = None) -> Plan:
+    """A plan from plan.json, in hand: with its study, problem, decisions, orders, cash and tables.
+
+    Raises
+    ------
+    InputError
+        when the file is none; one that was edited is read, and `audit` says so
+    """
+    from planner.plan.file import read_plan
+    from planner.plan.in_hand import Plan
+
+    return Plan(read_plan(Path(path), warnings))
+
+
+def plan(
+    study: Study,
+    *,
+    gap_fraction: float = DEFAULT_GAP_FRACTION,
+    demand: Literal["low", "base", "high"] = "base",
+    seconds: float | None = None,
+    nodes: int | None = None,
+    rounds: int = 3,
+    no_regret: bool = False,
+    value_limits: int = 0,
+    solver: str = "HiGHS",
+    progress: Progress = _silent,
+) -> Plan:
+    """The cheapest machines, placements and routes that survive every failure as the study promises, with a proof.
+
+    Parameters
+    ----------
+    study : as read
+    gap_fraction : end when proven within this of the best plan
+    demand : which case of the study's demand is planned
+    seconds : time limit of the search [s]; the plan is not reproducible then
+    nodes, rounds : branch-and-bound nodes of one integer search; neighbourhoods searched in a large study
+    no_regret : also plan the low and high demand: which orders all three have
+    value_limits : plan again with a machine's worth more of so many limits that bind
+    solver : HiGHS, or any solver that PuLP finds
+
+    Raises
+    ------
+    NoPlan
+        with what is short, by how much, and what would help
+    """
+    from planner.plan.explain import diagnose
+    from planner.plan.in_hand import Plan
+    from planner.plan.plan import make_plan, with_valued_limits
+    from planner.solve.program import solver_named
+    from planner.solve.search import Effort, Infeasible
+
+    effort = Effort(gap_fraction=gap_fraction, seconds=seconds, most_nodes=nodes, rounds=rounds)
+    try:
+        file = make_plan(study, effort, solver_named(solver), solver, progress, no_regret, demand)
+        if value_limits:
+            file = with_valued_limits(file, effort, value_limits, progress)
+    except Infeasible:
+        raise diagnose(study, demand, progress) from None
+    return Plan(file)
+
+
+def tables(plan: Plan) -> Tables:
+    """The tables of a plan as pandas DataFrames: `orders`, `traffic`, `replicas`, `cash` and more (docs/python.md)."""
+    from planner.plan.tables import Tables
+
+    return Tables(plan)
+
+
+def audit(plan: Plan) -> Audit:
+    """Every rule in every state, and every stated total, on the plan's own numbers."""
+    from planner.plan.audit import audit
+
+    return audit(plan)
+
+
+def drill(
+    subject: Plan | Study,
+    fleet: Sequence[RunningReplicas] = (),
+    *,
+    mode: Literal["resolve", "rescale"] | None = None,
+    each: Sequence[str] = (),
+    pairs: Sequence[str] = (),
+    progress: Callable[[int, int], None] | None = None,
+) -> DrillResult:
+    """Every failure replayed, by arithmetic that shares none with the optimiser.
+
+    Parameters
+    ----------
+    subject : a plan; or a study, whose failures are replayed on `fleet`
+    mode : how traffic is moved: `resolve` (new weights; by default as the plan's study says), `rescale` (gateways
+        renormalise what is left; the default for fleets)
+    each, pairs : instead of the failures of the goals: each component of these kinds lost by itself, and in pairs
+    progress : called with (failures done, failures in all)
+
+    Raises
+    ------
+    InputError
+        when the subject names what does not exist
+    """
+    from planner.drill import drill_fleet, drill_plan
+    from planner.study.records.study import Study
+
+    which = (tuple(each), tuple(pairs)) if each or pairs else None
+    if isinstance(subject, Study):
+        return drill_fleet(subject, fleet, mode or "rescale", progress, which)
+    return drill_plan(subject.file, mode or subject.study.failover, progress, which)
+
+
+def review(plan: Plan, *, all_rows: bool = False, progress: Progress = _silent) -> Report:
+    """What people read of a plan: the answer, the orders, every failure, how far to trust it. `render` writes it."""
+    from planner.review.answer import review_plan
+
+    return review_plan(plan, all_rows, progress)
+
+
+def render(report: Report, format: Literal["text", "md", "json"] = "text") -> str:
+    """A report as text, Markdown or JSON."""
+    from planner.review.render import render
+
+    return render(report, format)

@@ -1,0 +1,130 @@
+"""Arguments and options that several commands share, and what is written in them."""
+
+from datetime import date
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+MOST_LATE = 1200
+"""Periods or months that something may be late by."""
+
+
+class Format(StrEnum):
+    """How a result is written."""
+
+    text = "text"
+    md = "md"
+    json = "json"
+
+
+class DemandCase(StrEnum):
+    """Which demand is planned."""
+
+    low = "low"
+    base = "base"
+    high = "high"
+
+
+StudyPath = Annotated[Path, typer.Argument(help="study.yaml, or its folder")]
+PlanPath = Annotated[Path, typer.Argument(help="plan.json")]
+StudyOrPlan = Annotated[
+    Path, typer.Argument(help="study.yaml or its folder; or a plan.json, whose study is asked about")
+]
+Out = Annotated[Path | None, typer.Option("--out", "-o", help="file to write; default: stdout")]
+PlansOut = Annotated[Path | None, typer.Option("--out", "-o", help="folder for the plans, made if it is not there")]
+AsFormat = Annotated[Format, typer.Option("--format", "-f", help="text, md or json")]
+AllRows = Annotated[bool, typer.Option("--all", help="every row of every table")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="no progress")]
+
+Gap = Annotated[str, typer.Option(help="end when proven within this of the best plan, 1% or 0.01; smaller is slower")]
+Seconds = Annotated[
+    float | None, typer.Option(min=0.1, help="time limit of each search; the plan is not reproducible then")
+]
+Nodes = Annotated[int | None, typer.Option(min=1, help="nodes of one integer search; default: by size")]
+Rounds = Annotated[int, typer.Option(min=0, help="neighbourhoods searched to improve a large study's plan")]
+Demand = Annotated[DemandCase, typer.Option(help="low, base or high demand of the study")]
+DemandOfPlan = Annotated[DemandCase | None, typer.Option(help="low, base or high demand of the study")]
+Sets = Annotated[
+    list[str] | None,
+    typer.Option("--set", "-s", help="path=value, or a factor: 'demand[*,london]=x1.2'; may be repeated"),
+]
+Changes = Annotated[
+    list[Path] | None, typer.Option(help="YAML file of a change: name, why, set, add, remove; may be repeated")
+]
+Most = Annotated[int, typer.Option(min=1, help="variants that are planned at most")]
+Jobs = Annotated[int, typer.Option(min=1, help="plans made at a time, each in a process of its own")]
+
+
+def fraction_of(text: str, option: str) -> float:
+    """A share as a fraction: `2%`, `2 %` or `0.02`.
+
+    Raises
+    ------
+    InputError
+        when it is neither; a number from 1 on, which may be meant in percent, is told how to write that
+
+    Examples
+    --------
+    >>> fraction_of("2%", "--gap"), fraction_of("0.02", "--gap")
+    (0.02, 0.02)
+    """
+    from planner.errors import Finding, InputError
+    from planner.study.places import quoted
+
+    number = text.strip().removesuffix("%").strip()
+    try:
+        value = float(number) / (100.0 if "%" in text else 1.0)
+    except ValueError:
+        value = -1.0
+    if not 0 <= value < 1:
+        fix = f"write {option} 2%, or {option} 0.02"
+        if 1 <= value < 100 and "%" not in text:
+            fix = f"write {option} {value:g}% or {option} {value / 100:g} if percent were meant; a number is a share"
+        raise InputError([Finding(option, "a share from 0 % to below 100 %", quoted(text), fix)])
+    return value
+
+
+def numbers_of(text: str | None, option: str, integers: bool = False) -> list[float]:
+    """Numbers with commas between them; none where the option was not given.
+
+    Raises
+    ------
+    InputError
+        when they are not numbers above 0, or too large
+    """
+    from planner.errors import Finding, InputError
+    from planner.study.places import quoted
+
+    try:
+        numbers = (
+            [float(int(part) if integers else float(part)) for part in text.split(",")] if text is not None else []
+        )
+    except ValueError:
+        numbers = [0.0]
+    if any(not 0 < n <= MOST_LATE for n in numbers):
+        fix = f"write {option} 1,2" if integers else f"write {option} 3,6"
+        expected = (
+            f"{'integers ' if integers else ''}numbers above 0 and at most {MOST_LATE:g}, with commas between them"
+        )
+        raise InputError([Finding(option, expected, quoted(text), fix)])
+    return numbers
+
+
+def day_of(text: str, option: str) -> date:
+    """A date.
+
+    Raises
+    ------
+    InputError
+        when it is none
+    """
+    from planner.errors import Finding, InputError
+    from planner.study.places import quoted
+
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        fix = f"write {option} 2027-10-01, or {option} ready"
+        raise InputError([Finding(option, "a date, or `ready`", quoted(text), fix)]) from None

@@ -1,0 +1,284 @@
+"""`planner whatif` and `planner diff`: a study with changes, and two plans side by side."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from planner.cli.console import (
+    KEEPS_PLANS,
+    answered,
+    check_out,
+    deliver,
+    emit,
+    is_edited,
+    plan_in,
+    progress,
+    study_in,
+    tell,
+    tell_findings,
+)
+from planner.cli.options import (
+    AllRows,
+    AsFormat,
+    Changes,
+    DemandCase,
+    DemandOfPlan,
+    Format,
+    Gap,
+    Jobs,
+    Most,
+    Nodes,
+    Out,
+    PlansOut,
+    Quiet,
+    Rounds,
+    Seconds,
+    Sets,
+    StudyOrPlan,
+    fraction_of,
+)
+
+if TYPE_CHECKING:
+    from planner.plan.plan import Case
+    from planner.questions.patches import Patch
+    from planner.questions.whatif import Answer
+    from planner.solve.search import Effort
+    from planner.study.places import Reading
+    from planner.study.records.plan import PlanFile
+    from planner.study.records.study import Study
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What a question is about, and how its plans are made.
+
+    Parameters
+    ----------
+    study : with the changes that were asked for
+    base : the plan that was named, where it is of this study and demand
+    """
+
+    study: "Study"
+    base: "PlanFile | None"
+    case: "Case"
+    effort: "Effort"
+
+
+def whatif(
+    study: StudyOrPlan,
+    set_: Sets = None,
+    change: Changes = None,
+    matrix: Annotated[Path | None, typer.Option(help="YAML file of axes of changes: their product is planned")] = None,
+    steps: Annotated[
+        bool, typer.Option("--steps", help="also plan each variant's changes one after another: what does each cost")
+    ] = False,
+    out: PlansOut = None,
+    format: AsFormat = Format.text,
+    gap: Gap = "1%",
+    seconds: Seconds = None,
+    nodes: Nodes = None,
+    rounds: Rounds = 3,
+    quick: Annotated[
+        bool, typer.Option("--quick", help="variants end at the first plan found near that of the study, gap as it is")
+    ] = False,
+    demand: DemandOfPlan = None,
+    most: Most = 64,
+    jobs: Jobs = 1,
+    all: AllRows = False,
+    quiet: Quiet = False,
+) -> None:
+    """Plan a study with changes and compare: what would it cost, what would we sign, what would no longer hold.
+
+    All --set and --change make one variant together; --matrix makes one of each combination of its axes. Exit 1 when
+    a variant has no plan, or one is not proven.
+
+    Examples: `planner whatif mine --set demand=x1.2` · `planner whatif mine --matrix growth.yaml --out variants`
+    """
+    with answered(format):
+        from planner.questions.variants import Variant, read_axes, studies_of, variants_of
+        from planner.questions.whatif import Answer, file_names, plan_variants
+        from planner.review.variants import review_variants
+        from planner.study.places import Reading
+
+        asked = asked_about(study, None, None, gap, seconds, nodes, rounds, demand, quick)
+        reading = Reading()
+        patches = _patches(set_, change, reading)
+        axes = read_axes(matrix, reading) if matrix is not None else []
+        if not (set_ or change or matrix):
+            fix = "--set demand=x1.2, --change FILE or --matrix FILE"
+            reading.error("planner whatif", "a change", "none", fix)
+        _stop_on(reading)
+        variants = variants_of(patches, axes, most, steps)
+        _, warnings = studies_of(asked.study, variants)
+        tell_findings(warnings)
+        check_out(None)
+        names = file_names([Answer(v, None) for v in (Variant(()), *variants)])
+        folder = plans_folder(out)
+
+        def keep_each(answer: Answer) -> None:
+            keep(folder, [answer], names)
+
+        with progress(quiet, KEEPS_PLANS) as advance:
+            answers = plan_variants(
+                asked.study, variants, asked.effort, asked.case, asked.base, advance, keep_each, jobs
+            )
+        report = review_variants(asked.study, answers, names if folder is not None else None, all)
+        deliver(report, format, None)
+        tell_unsure(answers)
+        raise SystemExit(0 if report.good and answers and all_proven(answers, asked.effort.gap_fraction) else 1)
+
+
+def diff(
+    first: Annotated[Path, typer.Argument(help="plan.json")],
+    second: Annotated[Path, typer.Argument(help="plan.json to compare with it; it may be of another study")],
+    within: Annotated[
+        str, typer.Option(help="figures this close are the same: 2% of the larger; shares by 2 points")
+    ] = "0%",
+    ignore: Annotated[
+        list[str] | None,
+        typer.Option(help="part or part/name to leave out, with *: study, 'traffic/batch*'; may be repeated"),
+    ] = None,
+    format: AsFormat = Format.text,
+    out: Out = None,
+    all: AllRows = False,
+) -> None:
+    """Compare two plans: what is asked, goals, costs, machines, orders, traffic, and where the money goes.
+
+    Exit 0 when they are the same within the tolerance, 1 when they differ, 2 when one cannot be read.
+
+    Example: `planner diff before.json after.json --within 2% --ignore study`
+    """
+    with answered(format):
+        from planner.questions.diff import diff_plans
+        from planner.review.diff import review_diff
+
+        tolerance = fraction_of(within, "--within")
+        report = review_diff(diff_plans(plan_in(first).file, plan_in(second).file, tolerance, ignore or ()), all)
+        deliver(report, format, out)
+        raise SystemExit(0 if report.good else 1)
+
+
+def asked_about(
+    path: Path,
+    sets: list[str] | None,
+    changes: list[Path] | None,
+    gap: str = "1%",
+    seconds: float | None = None,
+    nodes: int | None = None,
+    rounds: int = 3,
+    demand: DemandCase | None = None,
+    quick: bool = False,
+) -> Asked:
+    """The study that is asked about, with its changes; its plan where that is what was named; and the effort.
+
+    Raises
+    ------
+    InputError
+        when a file cannot be read, or a change leads nowhere
+    """
+    from planner.questions.patched import patched
+    from planner.solve.search import Effort
+    from planner.study.places import Reading
+
+    effort = Effort(
+        gap_fraction=fraction_of(gap, "--gap"), seconds=seconds, most_nodes=nodes, rounds=rounds, quick=quick
+    )
+    study, base = _study_and_plan(path)
+    case: Case = demand.value if demand is not None else base.demand_case if base is not None else "base"
+    if base is not None and base.demand_case != case:
+        base = None  # it is a plan of another demand
+    reading = Reading()
+    patches = _patches(sets, changes, reading)
+    _stop_on(reading)
+    if not patches:
+        return Asked(study, base, case, effort)
+    changed, findings = patched(study, tuple(patches), "as asked")
+    reading.findings += findings
+    _stop_on(reading)
+    tell_findings(findings)
+    assert changed is not None, "without an error there is a study"
+    return Asked(changed, None, case, effort)
+
+
+def all_proven(answers: "Sequence[Answer]", gap_fraction: float) -> bool:
+    """Whether every plan that there is is proven to the gap that was asked for."""
+    from planner.solve.search import is_proven
+
+    return all(is_proven(a.plan.proof.gap_fraction, gap_fraction) for a in answers if a.plan is not None)
+
+
+def tell_unsure(answers: "Iterable[Answer]") -> None:
+    """What a search that failed has left open, on stderr, too: on a page it may be overlooked."""
+    for answer in answers:
+        if answer.unsure:
+            tell(f"not known: {answer.variant.name}: {answer.why_not}")
+
+
+def keep(folder: Path | None, answers: "Sequence[Answer]", names: Mapping[str, str] | None = None) -> None:
+    """Write the plans of answers into a folder, where one was named, and say what is not known of others."""
+    from planner.plan.file import plan_text
+    from planner.questions.whatif import file_names
+
+    if folder is None:
+        return
+    names = file_names(answers) if names is None else names
+    for answer in answers:
+        if answer.plan is not None:
+            emit(plan_text(answer.plan), folder / names[answer.variant.name])
+
+
+def plans_folder(path: Path | None) -> Path | None:
+    """The folder for the plans, made if it is not there; None where none was named.
+
+    Raises
+    ------
+    InputError
+        when it cannot be written, or holds files
+    """
+    from planner.errors import Finding, InputError
+
+    if path is None:
+        return None
+    try:
+        path.mkdir(exist_ok=True)
+        if any(path.iterdir()):
+            fix = "name another --out, or remove what is in it"
+            raise InputError([Finding(str(path), "a new or an empty folder", "one with files in it", fix)])
+    except FileExistsError:
+        got = "a file"
+        raise InputError([Finding(str(path), "a new or an empty folder", got, "name another --out")]) from None
+    except OSError as error:
+        got = error.strerror or str(error)
+        raise InputError([Finding(str(path), "a folder that can be written", got, "name another --out")]) from None
+    return path
+
+
+def _study_and_plan(path: Path) -> "tuple[Study, PlanFile | None]":
+    """The study that is asked about, and its plan where that is what was named."""
+    if path.suffix.lower() != ".json":
+        return study_in(path), None
+    plan = plan_in(path)
+    if is_edited(plan):
+        tell(f"{path} was changed after it was sealed: its study is planned again")
+        return plan.study, None
+    return plan.study, plan.file
+
+
+def _patches(sets: list[str] | None, changes: list[Path] | None, reading: "Reading") -> "list[Patch]":
+    """The changes of the command line, those that can be read."""
+    from planner.questions.patches import patch_of_text, read_patch
+
+    patches = [read_patch(path, reading) for path in changes or []]
+    patches += [patch_of_text(text, reading) for text in sets or []]
+    return [patch for patch in patches if patch is not None]
+
+
+def _stop_on(reading: "Reading") -> None:
+    from planner.errors import InputError
+    from planner.study.places import sorted_findings
+
+    if any(finding.level == "error" for finding in reading.findings):
+        raise InputError(sorted_findings(reading.findings))

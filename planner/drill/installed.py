@@ -1,0 +1,129 @@
+"""What is installed: machines, replicas and routes in normal operation, and what of it counts in a failure."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from typing import NamedTuple
+
+import numpy as np
+
+from planner.drill.instance import Instance, Numbers
+from planner.drill.time_slices import HOURLY
+from planner.study.records.inventory import Offer
+from planner.study.records.study import Study
+
+
+class Bought(NamedTuple):
+    """What runs on an offer: number of its pool, machines; units rented."""
+
+    offer: Offer
+    pool: int
+    machines: float
+    units: float
+
+
+@dataclass(frozen=True)
+class Counts:
+    """What counts in failures that lose components of certain kinds.
+
+    Parameters
+    ----------
+    machines : held, and counted of what was bought [q]
+    less : whether an offer of the pool counts less than all of it: only non-preemptible replicas go on in it [q]
+    obtained : (seconds after the begin of the failure, pool, machines that can be had by then)
+    """
+
+    machines: Numbers
+    less: Numbers
+    obtained: tuple[tuple[float, int, float], ...]
+
+
+@dataclass(frozen=True)
+class InstalledFleet:
+    """Replicas[e], traffic[i, e] in normal operation [requests/s], machines of pools.
+
+    Parameters
+    ----------
+    instance : with the demand of the hour
+    non_preemptible : of the replicas, those on machines that count in every failure [e]
+    unroutable : traffic sent where nothing can serve it [i, requests/s]
+    held : machines owned or committed before the plan [q]
+    claims : (pool, machines, seconds until they are back or none)
+    gateway_limits : what gateways send over an edge at most, where the plan says so [i, e, requests/s]
+    """
+
+    instance: Instance
+    replicas: Numbers
+    non_preemptible: Numbers
+    base: Numbers
+    unroutable: Numbers
+    held: Numbers
+    usable: Numbers
+    spare: Numbers
+    bought: tuple[Bought, ...] = ()
+    gateway_limits: Numbers | None = None
+    claims: tuple[tuple[int, float, float | None], ...] = ()
+
+    def lent(self) -> Numbers:
+        """Machines that others have in normal operation [q]."""
+        return self.still_out(0.0, reclaimed=False)
+
+    def running(self, share_of: Mapping[str, float] | None = None) -> Numbers:
+        """Machines held, and bought, or of what was bought these shares by offer [q]."""
+        machines = self.held.copy()
+        for row in self.bought:
+            machines[row.pool] += row.machines * (1.0 if share_of is None else share_of[row.offer.id])
+        return machines
+
+    def machines_in_normal(self) -> Numbers:
+        """Machines for replicas in normal operation [q]."""
+        return np.maximum(self.usable * (self.running() - self.lent()) - self.spare, 0.0)
+
+    def still_out(self, elapsed: float, reclaimed: bool = True) -> Numbers:
+        """Machines that others still have so long after a failure [q]; a claim returns strictly before that."""
+        lent = np.zeros_like(self.usable)
+        for q, machines, back in self.claims:
+            if back is None or not back < elapsed or not reclaimed:
+                lent[q] += machines
+        return lent
+
+    def counts(self, kinds: frozenset[str]) -> Counts:
+        """What counts in failures that lose components of these kinds."""
+        study = self.instance.study
+        number = {pool.id: q for q, pool in enumerate(study.pools)}
+        units: dict[str, float] = {}
+        for row in self.bought:
+            units[row.offer.id] = units.get(row.offer.id, 0.0) + row.units
+        priced = {price.offer_id for price in study.prices}
+        shares, obtained, less = dict[str, float](), [], np.zeros_like(self.held)
+        for offer in study.offers:
+            shares[offer.id], obtainable, seconds = fractions(study, offer, kinds)
+            if offer.pool not in number:
+                continue
+            if shares[offer.id] < 1.0:
+                less[number[offer.pool]] = 1.0
+            may = offer.kind in HOURLY and offer.kind in study.policies.offers and offer.id in priced
+            if may and offer.most_units is not None:
+                more = max(offer.most_units - units.get(offer.id, 0.0), 0.0)
+                machines = obtainable * more * offer.machines_per_unit
+                obtained.append((study.detection_seconds + seconds, number[offer.pool], machines))
+        return Counts(self.running(shares), less, tuple(sorted(row for row in obtained if row[2] > 0)))
+
+
+def fractions(study: Study, offer: Offer, kinds: frozenset[str]) -> tuple[float, float, float]:
+    """Of machines on an offer: the share that counts of those that run, that can be obtained, and after how long [s].
+
+    The last entry of the study's policies that matches wins; spot never counts.
+    """
+    if offer.kind == "spot":
+        return 0.0, 0.0, 0.0
+    for entry in reversed(study.policies.counted):
+        asked = entry.any is None or entry.any in kinds
+        if asked and any(fnmatchcase(offer.id, pattern) for pattern in entry.offers):
+            return entry.running_fraction, entry.obtainable_fraction, entry.obtain_seconds
+    return 1.0, 0.0, 0.0
+
+
+def least_counted(study: Study, offer: Offer, kinds: Iterable[frozenset[str]]) -> float:
+    """Share of machines on an offer that counts in every failure."""
+    return 0.0 if offer.kind == "spot" else min((fractions(study, offer, lost)[0] for lost in kinds), default=1.0)

@@ -1,0 +1,210 @@
+"""The study as arrays: flows, placements, pools, edges, and what a request takes of a replica."""
+
+import itertools
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from datetime import date, timedelta
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from planner.drill.latency import latency_ms
+from planner.drill.time_slices import time_slices_of
+from planner.study.records.inventory import Site
+from planner.study.records.serving import MEMORY_FRACTION, ContextClass, Model, ModelFacts, Profile
+from planner.study.records.study import Study, Tier, Workload
+from planner.units import BYTES_PER_GIB, after_months
+
+Numbers = NDArray[np.float64]
+Flags = NDArray[np.bool_]
+Indices = NDArray[np.int64]
+
+Latencies = Mapping[tuple[str, str], float]
+"""(origin, site id) -> round trip [ms]"""
+NO_LATENCIES: Latencies = {}
+
+TOLERANCE = 1e-6
+"""Shortfall that breaks a goal, as a fraction of the tier's demand; likewise what a plan may overstate by."""
+ROUNDING = 1e-9
+"""What a product may fall below a whole number by rounding."""
+
+
+@dataclass(frozen=True)
+class Instance:
+    """The study as arrays: i counts (workload, origin) with demand, e placements, q pools."""
+
+    study: Study
+    placements: dict[str, int]
+    made_of: tuple[tuple[Model, Profile], ...]
+    """[e] what its name was made of; names are never parsed"""
+    pool_of: Indices
+    site_of: Indices
+    """[e] number of the site in the study"""
+    machines_per_replica: Numbers
+    load_seconds: Numbers
+    weights_gib: Numbers
+    rollout: Numbers
+    flows: dict[tuple[str, str], int]
+    tier_of: list[Tier]
+    demand: Numbers
+    replica_seconds: Numbers
+    replica_seconds_in_failure: Numbers
+    """[i, e] per request, burst included [s]; in a failure caches may be cold"""
+    fits: Flags
+    """[i, e] an edge, but for the round trip"""
+    normal: Flags
+    in_failure: Flags
+    """[i, e] an edge, with the round trip that holds in normal operation and in a failure"""
+
+    def at(self, wanted: Mapping[tuple[str, str], float]) -> "Instance":
+        """The same study with other demand [requests/s]; flows that want nothing are left out."""
+        asked = {flow: i for flow, i in self.flows.items() if wanted.get(flow, 0.0) > 0}
+        demand = np.array([wanted[flow] for flow in asked], dtype=np.float64)
+        return self.of_flows(np.array(list(asked.values()), dtype=np.int64), demand)
+
+    def of_flows(self, rows: Indices, demand: Numbers) -> "Instance":
+        """The same study with some of its flows [i], and their demand [requests/s]."""
+        names = list(self.flows)
+        return replace(
+            self,
+            flows={names[i]: n for n, i in enumerate(rows)},
+            tier_of=[self.tier_of[i] for i in rows],
+            demand=demand,
+            replica_seconds=self.replica_seconds[rows],
+            replica_seconds_in_failure=self.replica_seconds_in_failure[rows],
+            fits=self.fits[rows],
+            normal=self.normal[rows],
+            in_failure=self.in_failure[rows],
+        )
+
+    def by_pool(self, per_placement: Numbers) -> Numbers:
+        """Sum of each pool's placements [q]."""
+        return np.bincount(self.pool_of, weights=per_placement, minlength=len(self.study.pools)).astype(np.float64)
+
+    def that_fit(self, replicas: Numbers, machines: Numbers) -> Numbers:
+        """Replicas that fit [..., e] on machines [..., q]; where not all do, all of a pool give up the same share."""
+        per_pool = np.zeros((len(self.placements), len(self.study.pools)))
+        per_pool[np.arange(len(self.placements)), self.pool_of] = self.machines_per_replica
+        need = replicas @ per_pool
+        tight = need > machines + ROUNDING * np.maximum(need, 1.0)
+        share = np.where(tight, machines / np.where(need > 0, need, 1.0), 1.0)[..., self.pool_of]
+        return np.where(share < 1, np.floor(replicas * share + ROUNDING), replicas)
+
+
+def named(records: Iterable[Any], name: str) -> Any:
+    """The record of that name."""
+    return next(record for record in records if record.name == name)
+
+
+def cache_gib_per_request(facts: ModelFacts, profile: Profile, tokens: float) -> float:
+    """Keys and values that a request of so many tokens takes on all chips of a replica together [GiB]."""
+    ranks = profile.tensor_parallel_ranks or profile.accelerators_per_replica
+    if facts.kv_latent_dimension is None:
+        copies = max(facts.kv_heads, ranks)  # every rank has at least one head
+        values = 2.0 * copies * facts.head_dimension
+    else:
+        values = float(facts.kv_latent_dimension) * ranks
+    windowed = 0 if facts.full_attention_layers is None else facts.layers - facts.full_attention_layers
+    token_layers = (facts.layers - windowed) * tokens + windowed * min(tokens, facts.windowed_attention_tokens)
+    return token_layers * values * profile.kv_bytes_per_value / BYTES_PER_GIB
+
+
+def in_memory(study: Study, w: Workload, model: Model, profile: Profile) -> bool:
+    """Whether the chips of a replica hold its weights and all requests in flight, half of their output written."""
+    machine = named(study.machine_types, profile.machine_type)
+    on_chips = MEMORY_FRACTION * machine.memory_gib_per_accelerator * profile.accelerators_per_replica
+    each = cache_gib_per_request(model.facts, profile, w.mean_input_tokens + 0.5 * w.mean_output_tokens)
+    return bool(profile.weights_gib + profile.concurrency_limit * each <= on_chips * (1 + ROUNDING))
+
+
+def misfit(study: Study, w: Workload, model: Model, profile: Profile, site: Site) -> str | None:
+    """Why a profile at a site may not serve a workload, the round trip aside; none: it may."""
+    tier: Tier = named(study.tiers, w.tier)
+    longest: ContextClass = named(study.context_classes, w.context_class)
+    first = max(p.first_token_ms if p.first_token_ms_high is None else p.first_token_ms_high for p in profile.classes)
+    each = max(p.per_token_ms for p in profile.classes)
+    checks = (
+        ("model", model.model == w.model),
+        ("context class", any(p.context_class == w.context_class for p in profile.classes)),
+        ("context limit", profile.context_limit_tokens >= longest.most_tokens),
+        ("precision", not w.precisions or profile.precision in w.precisions),
+        ("features", set(w.features) <= set(profile.features)),
+        ("memory", in_memory(study, w, model, profile)),
+        ("jurisdiction", not w.jurisdictions or site.jurisdiction in w.jurisdictions),
+        ("site labels", set(w.site_labels) <= set(site.labels)),
+        ("time to first token", tier.first_token_ms is None or first <= tier.first_token_ms),
+        ("time per token", tier.per_token_ms is None or each <= tier.per_token_ms),
+    )
+    return next((reason for reason, holds in checks if not holds), None)
+
+
+def last_day(study: Study) -> date:
+    """What is held or qualified must last until this day to count."""
+    return after_months(study.horizon.start, study.horizon.months) - timedelta(days=1)
+
+
+def _seconds(w: Workload, profile: Profile, cached_fraction: float) -> float:
+    """What a request takes of a replica, burst included [s]."""
+    point = next(p for p in profile.classes if p.context_class == w.context_class)
+    reading = w.mean_input_tokens * (1.0 - cached_fraction) / point.prefill_tokens_per_second
+    return (reading + w.mean_output_tokens / point.decode_tokens_per_second) * w.burst_factor
+
+
+def build_instance(study: Study, case: str = "base", longer: Latencies = NO_LATENCIES) -> Instance:
+    """The study as arrays, with the demand of a case (base, low or high) in its first hour; see `Instance.at`.
+
+    `longer` are round trips that hold instead of the study's.
+    """
+    site_number = {site.id: s for s, site in enumerate(study.sites)}
+    accelerators = {machine.name: machine.accelerators for machine in study.machine_types}
+    made: list[tuple[str, Model, Profile, int, Site]] = []
+    for model in study.models:
+        good = {q.stack for q in model.qualifications if q.until is None or q.until >= last_day(study)}
+        for profile, (q, pool) in itertools.product(model.profiles, enumerate(study.pools)):
+            if profile.machine_type == pool.machine_type and profile.stack in good:
+                name = f"{model.model}/{profile.name}@{pool.id}"
+                made.append((name, model, profile, q, study.sites[site_number[pool.site]]))
+    slices = time_slices_of(study, case)
+    flows = list(dict.fromkeys(flow for one in slices for flow, rate in one.wanted.items() if rate > 0))
+    workload_of = {w.name: w for w in study.workloads}
+    tier_named = {tier.name: tier for tier in study.tiers}
+    tier_of = [tier_named[workload_of[w].tier] for w, _ in flows]
+    latency = {**latency_ms(study, list({site.id: site for *_, site in made}.values())), **longer}
+
+    row_of = {w: n for n, w in enumerate(dict.fromkeys(w for w, _ in flows))}
+    by_workload = np.full((2, len(row_of), len(made)), math.nan)
+    for name, n in row_of.items():
+        w = workload_of[name]
+        cold = w.cached_fraction if w.cached_fraction_in_failure is None else w.cached_fraction_in_failure
+        for e, (_, model, profile, _, site) in enumerate(made):
+            if misfit(study, w, model, profile, site) is None:
+                by_workload[:, n, e] = _seconds(w, profile, w.cached_fraction), _seconds(w, profile, cold)
+    seconds, seconds_in_failure = by_workload[:, np.array([row_of[w] for w, _ in flows], dtype=np.int64)]
+    fits = ~np.isnan(seconds)
+    away = np.array([[latency[o, site.id] for *_, site in made] for _, o in flows]).reshape(fits.shape)
+    limit = [math.inf if tier.round_trip_ms is None else tier.round_trip_ms for tier in tier_of]
+    relaxed = [tier.round_trip_ms_in_failure or normal for tier, normal in zip(tier_of, limit, strict=True)]
+    reached = fits & np.isfinite(away)
+    profiles = [profile for _, _, profile, _, _ in made]
+    per_machine = [accelerators[p.machine_type] // p.accelerators_per_replica for p in profiles]
+    return Instance(
+        study=study,
+        placements={name: e for e, (name, *_) in enumerate(made)},
+        made_of=tuple((model, profile) for _, model, profile, _, _ in made),
+        pool_of=np.array([q for _, _, _, q, _ in made], dtype=np.int64),
+        site_of=np.array([site_number[site.id] for *_, site in made], dtype=np.int64),
+        machines_per_replica=1 / np.array(per_machine, dtype=np.float64),
+        load_seconds=np.array([p.load_seconds for p in profiles]),
+        weights_gib=np.array([p.weights_gib for p in profiles]),
+        rollout=np.array([model.rollout_surge_fraction for _, model, *_ in made]),
+        flows={flow: i for i, flow in enumerate(flows)},
+        tier_of=tier_of,
+        demand=np.array([slices[0].wanted.get(flow, 0.0) for flow in flows]),
+        replica_seconds=np.where(fits, seconds, 0.0),
+        replica_seconds_in_failure=np.where(fits, seconds_in_failure, 0.0),
+        fits=fits,
+        normal=reached & (away <= np.array(limit)[:, None]),
+        in_failure=reached & (away <= np.array(relaxed)[:, None]),
+    )

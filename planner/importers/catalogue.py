@@ -1,0 +1,81 @@
+"""What ships with the planner, for importers to look up: machine types, pools, models, context classes."""
+
+from collections.abc import Iterable
+from functools import cache
+from pathlib import Path
+from typing import TypeVar
+
+from planner.study.dependencies import profile_id
+from planner.study.places import Reading, read_record
+from planner.study.read import KEYS, data_folder
+from planner.study.records.base import Record
+from planner.study.records.inventory import MachineType, Pool
+from planner.study.records.serving import ContextClass, Model, Profile
+from planner.study.tables import read_csv, read_list, read_yaml
+
+R = TypeVar("R", bound=Record)
+
+
+def records_of(cls: type[R], paths: Iterable[Path], reading: Reading) -> list[R]:
+    """The records of some files of one kind, CSV or YAML with one list."""
+    records: list[R] = []
+    for path in paths:
+        rows = read_csv(cls, path, reading, KEYS[cls]) if path.suffix == ".csv" else read_list(cls, path, reading)
+        records += [row for row, _ in rows]
+    return records
+
+
+def _shipped(cls: type[R], folder: Path, pattern: str) -> list[R]:
+    """The records of what ships.
+
+    Raises
+    ------
+    InputError
+        when the files that ship are broken
+    """
+    reading = Reading()
+    records = records_of(cls, sorted(folder.glob(pattern)), reading)
+    reading.raise_errors()
+    return records
+
+
+@cache
+def machine_types() -> dict[str, MachineType]:
+    """The machine types that ship, by name."""
+    return {row.name: row for row in _shipped(MachineType, data_folder("inventories"), "machine_types.yaml")}
+
+
+@cache
+def pools() -> dict[str, Pool]:
+    """The pools that ship, by id."""
+    return {pool.id: pool for pool in _shipped(Pool, data_folder("inventories"), "*/pools.csv")}
+
+
+@cache
+def context_classes() -> tuple[ContextClass, ...]:
+    """The context classes that ship, the shortest first."""
+    rows = _shipped(ContextClass, data_folder("models"), "context_classes.yaml")
+    return tuple(sorted(rows, key=lambda row: row.most_tokens))
+
+
+@cache
+def read_models() -> dict[str, Model]:
+    """The models that ship, by name."""
+    reading, models = Reading(), {}
+    for path in sorted(data_folder("models").glob("*.yaml")):
+        document = read_yaml(path, reading) if path.name != "context_classes.yaml" else None
+        model = read_record(Model, *document, reading) if document else None
+        if model is not None:
+            models[model.model] = model
+    reading.raise_errors()
+    return models
+
+
+@cache
+def profiles() -> dict[str, tuple[str, Profile]]:
+    """The profiles that ship with their models, by `model/profile`."""
+    by_id = {}
+    for model in read_models().values():
+        for profile in model.profiles:
+            by_id[profile_id(model.model, profile.name)] = (model.model, profile)
+    return by_id

@@ -1,0 +1,35 @@
+"""Which limits bind, and what more of them would save."""
+
+from planner.plan.in_hand import Plan
+from planner.review.report import Column, Section, usd
+from planner.study.records.plan import Bottleneck
+
+
+def bottlenecks_section(plan: Plan) -> Section:
+    """Limits that bind, with what a machine's worth more of them saves."""
+    proof, rows = plan.file.proof, plan.file.bottlenecks
+    columns = (
+        Column("limit"),
+        Column("more of it", lambda b: f"{b.step or 1.0:g} {b.unit}"),
+        Column("LP bound saves USD", _saved_at_most),
+        Column(
+            "planned again saves USD",
+            lambda b: usd(b.replanned_usd) if b.replanned_usd is not None else "not planned again",
+        ),
+    )
+    if not rows:
+        lines = ("no quota, stock or power limit binds by which more of it would save anything",)
+        return Section("BOTTLENECKS (shadow prices)", lines, columns)
+    after = [
+        "more of it: of a quota or power a whole machine's worth, of an offer a unit; LP bound: what the plan with "
+        "divisible replicas saves with so much more, solved again over the binding failures: at most that",
+        "planned again (planner plan --value-limits N): true to within the gap, "
+        f"{usd(proof.cost_usd - proof.bound_usd)} USD here",
+    ]
+    if any(b.step is None for b in rows):
+        after.insert(1, "dual only: a shadow price for less than a machine: a direction, confirmed by nothing")
+    return Section("BOTTLENECKS (shadow prices)", (), columns, rows, tuple(after))
+
+
+def _saved_at_most(b: Bottleneck) -> str:
+    return usd(b.marginal_usd * b.step) if b.step else f"{usd(b.marginal_usd)}, dual only"

@@ -1,0 +1,98 @@
+"""The reports of `planner emit` and `planner drift`."""
+
+from dataclasses import dataclass
+
+from planner.emit.drift import Drift
+from planner.emit.write import Change
+from planner.review.report import Column, Report, Section, Several, percent, short_failure, usd
+
+MOST_LINES = 200
+MOST_FAILURES = 3
+
+
+@dataclass(frozen=True)
+class GoalBroken:
+    """A goal that breaks on what is running, in these failures; the least that is served in any of them."""
+
+    goal: str
+    failures: tuple[str, ...]
+    served_fraction: float
+    worst_flow: str
+    worst_flow_served_fraction: float
+
+
+def review_drift(drift: Drift, subject: str) -> Report:
+    """What is not as planned, the goals that break, and what is only noted."""
+    differences = [d for d in drift.differences if not d.note]
+    notes = [d for d in drift.differences if d.note]
+    goals = [
+        GoalBroken(b.text, b.failures, b.served_fraction, b.worst_flow, b.flow_served_fraction) for b in drift.goals
+    ]
+    idle = sum(d.usd_per_month for d in differences)
+    lines = [
+        f"compared with {subject}: {', '.join(drift.compared) or 'nothing'}; judged on {drift.on.isoformat()}",
+        f"{len(differences)} differences, {len(goals)} goals broken" if drift.any else "everything is as planned",
+    ]
+    if idle:
+        lines.append(f"paid and not planned or not used: {usd(idle)} USD a month, at list prices")
+    columns = (
+        Column("what", lambda d: d.kind),
+        Column("where", lambda d: d.subject),
+        Column("planned"),
+        Column("running", lambda d: d.actual),
+        Column("USD/month", lambda d: usd(d.usd_per_month) if d.usd_per_month else ""),
+        Column("detail"),
+    )
+    goal_columns = (
+        Column("goal"),
+        Column("when lost", lambda b: ", ".join(short_failure(f) for f in b.failures[:MOST_FAILURES])),
+        Column("failures", lambda b: len(b.failures)),
+        Column("served, worst", lambda b: percent(b.served_fraction, 1)),
+        Column("worst flow", lambda b: f"{b.worst_flow} {percent(b.worst_flow_served_fraction, 1)}"),
+    )
+    note_columns = (Column("what", lambda d: d.kind), Column("figure", lambda d: d.subject), Column("detail"))
+    replayed = "every failure replayed on what is running, with new weights and cold starts" if goals else "none"
+    noted = "figures older than twelve months do not count as drift" if notes else "nothing"
+    sections = (
+        Section("DRIFT", tuple(lines), columns, differences),
+        Section("GOALS BROKEN", (replayed,), goal_columns, goals),
+        Section("NOTED", (noted,), note_columns, notes),
+    )
+    data = {
+        "differences": drift.differences,
+        "goals_broken": goals,
+        "on": drift.on.isoformat(),
+        "usd_per_month": round(idle, 2),
+    }
+    return Report("drift", not drift.any, sections, data)
+
+
+WORDS = {"new": "new", "changed": "changed", "same": "same", "stale": "stale", "kept": "stale, edited: kept"}
+"""Kind of a change -> what a file is against the one that was there."""
+DONE = {"new": "wrote", "changed": "wrote", "same": "left alone", "stale": "removed", "kept": "kept"}
+
+
+def review_emission(changes: tuple[Change, ...], target: str, not_proven: tuple[str, ...], dry_run: bool) -> Report:
+    """What was written, or would be, with the differences of a dry run."""
+    counts = {word: sum(WORDS[change.kind] == word for change in changes) for word in WORDS.values()}
+    lines = [", ".join(f"{n} {word}" for word, n in counts.items() if n) or "no files"]
+    if dry_run:
+        lines.append("nothing was written")
+    edited = [change.path for change in changes if change.edited and change.kind in ("changed", "same")]
+    if edited:
+        lines.append(f"edited since the earlier emission, and {'would be ' * dry_run}overwritten: {', '.join(edited)}")
+    columns = (
+        Column("file", lambda change: change.path),
+        Column("against what was there", lambda change: WORDS[change.kind]),
+        Column("done", lambda change: "" if dry_run else DONE[change.kind]),
+    )
+    sections = [Section("FILES", tuple(lines), columns, changes, most=None)]
+    if not_proven:
+        sections.append(Section("NOT PROVEN", not_proven))
+    if dry_run:
+        difference = tuple(line for change in changes for line in change.difference.splitlines())
+        sections.append(
+            Section("DIFFERENCE", (Several(difference, "more lines", MOST_LINES),) if difference else ("none",))
+        )
+    data = {"files": changes, "target": target, "dry_run": dry_run, "not_proven": not_proven}
+    return Report(f"emit {target}", True, tuple(sections), data, all_rows=False, all_by="--format json")

@@ -1,0 +1,139 @@
+"""Every failure of a plan: who is served at its last deadline, what moves, and what is lost, evicted and started."""
+
+from dataclasses import dataclass
+
+from planner.plan.in_hand import Plan
+from planner.problem.decisions import Decisions
+from planner.problem.problem import Problem, State, fullest_hour
+from planner.problem.rules.costs import requests_usd_per_hour
+from planner.problem.rules.formulas import due_fraction, replica_seconds_used, running
+from planner.problem.rules.gateway_limits import whole_survivors
+from planner.review.report import Column, Section, percent, short_failure, usd
+from planner.review.served import WorstFlow, tier_served_fraction, tiers_with_flows, worst_flow
+from planner.study.dependencies import NORMAL
+
+ASSUMES = {
+    "resolve": "the plan's own answer to each failure: weights chosen anew, no more cold starts than goals need; "
+    "planner drill answers each failure anew with all that can be started: what is not due may differ there",
+    "rescale": "the plan's own answer to each failure: fixed weights over what remains, within LIMITS, no cold starts: "
+    "planner drill works them out again, in --mode resolve with weights chosen anew",
+}
+
+
+@dataclass(frozen=True)
+class FailureServed:
+    """A failure at its last deadline, in the hour of most requests.
+
+    Parameters
+    ----------
+    served_fraction, worst_flow : by tier
+    moved_requests_per_second : more than in normal operation at the placements that take over
+    replicas_kept, replicas_lost, replicas_evicted : of those of normal operation; evicted make headroom for others
+    fullest_placement, fullest_fraction_of_limit : the one that is nearest to its limit, and how near
+    binding : whether the search had to plan for this failure itself
+    """
+
+    failure: str
+    deadline_seconds: float
+    served_fraction: dict[str, float]
+    worst_flow: dict[str, WorstFlow | None]
+    moved_requests_per_second: float
+    replicas_kept: float
+    replicas_lost: float
+    replicas_evicted: float
+    replicas_cold_started: float
+    fullest_placement: str
+    fullest_fraction_of_limit: float
+    requests_usd_per_hour: float
+    binding: bool
+
+
+def hour_text(p: Problem) -> tuple[str, ...]:
+    """Which hour a section is about, where the plan has several."""
+    return (f"in {fullest_hour(p)}, the hour of most requests, of {len(p.hours)}",) if len(p.hours) > 1 else ()
+
+
+def failures_section(plan: Plan) -> Section:
+    """Every failure, the worst first."""
+    p, tiers = plan.problem, tiers_with_flows(plan)
+    rows = sorted((_failure_served(plan, f, tiers) for f in p.failures if f != NORMAL), key=_worst_first)
+    lines = (
+        "served by tier at the last deadline, in brackets a tier's flow that is worst off; replicas lost, evicted for "
+        "others, and cold starts; the fullest placement, of its limit; binding: sizes the plan, "
+        "the others are covered by what these need",
+        ASSUMES[p.failover],
+        *hour_text(p),
+    )
+
+    def served_column(tier: str) -> Column:
+        return Column(tier, lambda row: _with_worst(p, tier, row))
+
+    columns = (
+        Column("when lost", lambda row: short_failure(row.failure)),
+        Column("at s", lambda row: f"{row.deadline_seconds:g}"),
+        *map(served_column, tiers),
+        Column("moved req/s", lambda row: f"{row.moved_requests_per_second:,.0f}"),
+        Column("lost", lambda row: int(row.replicas_lost)),
+        Column("evicted", lambda row: int(row.replicas_evicted)),
+        Column("cold starts", lambda row: int(row.replicas_cold_started)),
+        Column("fullest", lambda row: percent(row.fullest_fraction_of_limit)),
+        Column("", lambda row: "binding" if row.binding else ""),
+        Column("requests USD/h", lambda row: usd(row.requests_usd_per_hour), when=bool(p.request_usd)),
+    )
+    return Section("FAILURES", lines, columns, rows)
+
+
+def _worst_first(row: FailureServed) -> tuple[float, float, str]:
+    return min(row.served_fraction.values(), default=1.0), -row.moved_requests_per_second, short_failure(row.failure)
+
+
+def _failure_served(plan: Plan, f: str, tiers: list[str]) -> FailureServed:
+    p, x, h = plan.problem, plan.decisions, fullest_hour(plan.problem)
+    normal: State = (h, NORMAL, 0.0)
+    s: State = (h, f, p.deadlines_seconds[f][-1])
+    moved = 0.0
+    for w, o in p.flows:
+        for e in p.placements:
+            if (w, o, e, s) in x.traffic:
+                moved += max(0.0, x.traffic[w, o, e, s] - x.traffic[w, o, e, normal])
+    kept = sum(x.kept[e, s] for e in p.placements)
+    lost = sum(x.replicas[e, h] - whole_survivors(p, x, e, s) for e in p.placements)
+    fullest_fraction, fullest = _fullest(p, x, s)
+    return FailureServed(
+        failure=f,
+        deadline_seconds=s[2],
+        served_fraction={tier: tier_served_fraction(p, x, tier, s) for tier in tiers},
+        worst_flow={tier: worst_flow(p, x, tier, [s]) for tier in tiers},
+        moved_requests_per_second=moved,
+        replicas_kept=kept,
+        replicas_lost=lost,
+        replicas_evicted=sum(x.replicas[e, h] for e in p.placements) - lost - kept,
+        replicas_cold_started=sum(x.cold_started[e, s] for e in p.placements),
+        fullest_placement=fullest,
+        fullest_fraction_of_limit=fullest_fraction,
+        requests_usd_per_hour=float(requests_usd_per_hour(p, x, s)),
+        binding=f in plan.file.proof.binding_failures,
+    )
+
+
+def _with_worst(p: Problem, tier: str, row: FailureServed) -> str:
+    """What a tier is served, and its worst flow where that is less and something is due to the tier."""
+    s, share, flow = (
+        (fullest_hour(p), row.failure, row.deadline_seconds),
+        row.served_fraction[tier],
+        row.worst_flow[tier],
+    )
+    is_due = any(p.tier_of[w] == tier and due_fraction(p, w, o, s) > 0 for w, o in p.flows)
+    if is_due and flow is not None and flow.is_worse_than(share):
+        return f"{percent(share)} ({percent(flow.served_fraction)})"
+    return percent(share)
+
+
+def _fullest(p: Problem, x: Decisions, s: State) -> tuple[float, str]:
+    """The placement that is nearest to its limit, with the share of the limit."""
+    limit, fullest = p.utilisation_normal if s[1] == NORMAL else p.utilisation_in_failure, (0.0, "")
+    for e in p.placements:
+        runs = running(x, e, s)
+        if runs > 0:
+            fullest = max(fullest, (float(replica_seconds_used(p, x, e, s)) / (limit * float(runs)), e))
+    return fullest

@@ -1,0 +1,65 @@
+"""Dominated failures: what survives the harder one survives the easier, so only the harder is tested."""
+
+import numpy as np
+
+from planner.problem.problem import Problem
+from planner.problem.rules.formulas import available, due_fraction, further_surge
+from planner.study.dependencies import NORMAL
+
+CLOSE = 1e-12
+
+
+def dominated(p: Problem) -> dict[str, str]:
+    """Failure -> a failure that is at least as hard in every respect, which no other dominates.
+
+    `g` dominates `f` when of every pool, placement, limited component and offer no less survives in `f`, nothing that
+    may start in `g` may not in `f`, no alternative is closed in `f` that is open in `g`, and for every workload and
+    origin no more is wanted and no more is due at any time, uncoverable demand left out. Deadlines: before the last
+    one of `g` both have the same; from then on `f` may stay as `g` ends. Exact, for whole numbers too: the decisions of
+    `g` are decisions of `f`. A loss that falls on one placement is compared with none.
+    """
+    names = [f for f in p.failures if f != NORMAL]
+    if len(names) < 2 or p.failover == "rescale":  # what says the same is one row there
+        return {}
+    if p.priced:  # what a priced failure costs is its own, whatever dominates it
+        return {}
+    things = [*p.pools, *p.placements, *p.most_requests_per_second]
+    times = sorted({c for f in names for c in p.deadlines_seconds[f]})
+    h = p.hours[0]
+    remaining = np.array([[available(p, thing, f) for thing in things] for f in names])
+    counted = np.array([[p.counted[f].get(b, 1.0) for b in p.offers] for f in names])
+    had = np.array([[p.obtainable[f].get(b, (0.0, 0.0))[0] for b in p.offers] for f in names])
+    after = np.array([[p.obtainable[f].get(b, (0.0, 0.0))[1] for b in p.offers] for f in names])
+    stuck = np.array([[e in p.cannot_start[f] for e in p.placements] for f in names], dtype=bool)
+    shut = np.array([[a in p.closed[f] for a in p.request_limits.component_of] for f in names], dtype=bool)
+    due = np.array([[[due_fraction(p, w, o, (h, f, c)) for w, o in p.flows] for c in times] for f in names])
+    factor = np.array([[p.failures[f].surge_factor * further_surge(p, w, o, f) for w, o in p.flows] for f in names])
+    wanted = due * factor[:, None, :]
+    harder_than: dict[int, int] = {}
+    for i, f in enumerate(names):
+        if p.failures[f].targeted is not None:
+            continue
+        as_hard = (
+            (remaining <= remaining[i] + CLOSE).all(1)
+            & (counted <= counted[i] + CLOSE).all(1)
+            & ((had <= CLOSE) | ((had <= had[i] + CLOSE) & (after >= after[i] - CLOSE))).all(1)
+            & (stuck | ~stuck[i]).all(1)
+            & (shut | ~shut[i]).all(1)
+            & (wanted >= wanted[i] - CLOSE).all((1, 2))
+        )
+        for j in np.flatnonzero(as_hard):
+            g = names[j]
+            end = max(p.deadlines_seconds[g])
+            before = [[c for c in p.deadlines_seconds[name] if c < end] for name in (f, g)]
+            comparable = i != j and p.failures[g].targeted is None and before[0] == before[1]
+            if comparable and _last(harder_than, int(j)) != i:  # two that are equal dominate each other once
+                harder_than[i] = int(j)
+                break
+    return {names[i]: names[_last(harder_than, i)] for i in harder_than}
+
+
+def _last(harder_than: dict[int, int], start: int) -> int:
+    """The failure at the end of the steps from one to another that is harder."""
+    while start in harder_than:
+        start = harder_than[start]
+    return start
