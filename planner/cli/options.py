@@ -105,9 +105,7 @@ def numbers_of(text: str | None, option: str, integers: bool = False) -> list[fl
         numbers = [0.0]
     if any(not 0 < n <= MOST_LATE for n in numbers):
         fix = f"write {option} 1,2" if integers else f"write {option} 3,6"
-        expected = (
-            f"{'integers ' if integers else ''}numbers above 0 and at most {MOST_LATE:g}, with commas between them"
-        )
+        expected = f"{'whole ' if integers else ''}numbers above 0 and at most {MOST_LATE:g}, with commas between them"
         raise InputError([Finding(option, expected, quoted(text), fix)])
     return numbers
 

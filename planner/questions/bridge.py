@@ -23,7 +23,6 @@ from planner.problem.rules.formulas import short_of_spend
 from planner.questions.paths import figures_of
 from planner.questions.planned import solution_or_why_not
 from planner.solve.search import Effort
-from planner.study.records.buildout import BuildOut
 from planner.study.records.inventory import Offer
 from planner.study.records.plan import PlanFile, WithoutGoals
 from planner.study.records.study import Study
@@ -244,8 +243,7 @@ def _between(after: Study, before: Study, as_before: Set[str]) -> Study:
         study = study.model_copy(update=update)
     if DELAY in as_before:
         offers = _dated(study.offers, before.offers)
-        phases = {m.id: m for m in before.build_outs}
-        built = tuple(_of(m, phases.get(m.id), BUILD_OUT_DATES) for m in study.build_outs)
+        built = tuple(_of(m, before.build_out_by_id.get(m.id), BUILD_OUT_DATES) for m in study.build_outs)
         study = study.model_copy(update={"offers": offers, "build_outs": built, "today": before.today})
     return _priced(study)
 
@@ -270,8 +268,7 @@ def _priced(study: Study) -> Study:
 
 def _repriced(before: Study, after: Study) -> Study:
     """The first study at the prices of the second: of offers and phases that both have, of electricity and of time."""
-    prices = {price.offer_id: price for price in after.prices}
-    phases: dict[str, BuildOut] = {m.id: m for m in after.build_outs}
+    prices, phases = after.price_by_offer, after.build_out_by_id
     update = {name: getattr(after, name) for name in PRICE_FIELDS}
     update["prices"] = tuple(prices.get(price.offer_id, price) for price in before.prices)
     update["build_outs"] = tuple(_of(m, phases.get(m.id), BUILD_OUT_PRICES) for m in before.build_outs)

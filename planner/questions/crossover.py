@@ -6,8 +6,7 @@ used or not: per used hour that over the utilisation. Where the two are equal is
 
 import itertools
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from fnmatch import fnmatchcase
+from dataclasses import dataclass
 from typing import Literal
 
 from planner.problem.build import build
@@ -16,6 +15,7 @@ from planner.problem.money import capital_recovery_factor, present_months, prese
 from planner.problem.parts import Parts, parts_of
 from planner.problem.problem import HOURLY
 from planner.study.calendar import Span, lasts_months, may_be_ready, may_start, price_in, spans
+from planner.study.places import matches
 from planner.study.records.buildout import PARTS, BuildOut
 from planner.study.records.inventory import Offer, Price
 from planner.study.records.study import Study
@@ -82,18 +82,17 @@ class Crossing:
     Parameters
     ----------
     hourly_usd_per_hour : price of the hourly one over the months of the other, by its price path [USD/h]
-    utilisation : above it the fixed one is cheaper; above 1: never
     """
 
     fixed: Option
     hourly: Option
     hourly_usd_per_hour: float
-    utilisation: float = field(init=False)
 
-    def __post_init__(self) -> None:
-        """Formula: usd_per_hour of the fixed one / of the hourly one."""
+    @property
+    def utilisation(self) -> float:
+        """Above it the fixed one is cheaper; above 1: never. Formula: usd_per_hour of the fixed one / of the other."""
         usd = self.hourly_usd_per_hour
-        object.__setattr__(self, "utilisation", self.fixed.usd_per_hour / usd if usd > 0 else float("inf"))
+        return self.fixed.usd_per_hour / usd if usd > 0 else float("inf")
 
 
 @dataclass(frozen=True)
@@ -135,12 +134,11 @@ def crossover(study: Study, pools: tuple[str, ...] = ("*",), basis: Basis = "mac
     parts = parts_of(study)
     shares = _shares(study, parts, basis)
     energy = energy_of(parts)
-    prices = {price.offer_id: price for price in study.prices}
-    chosen = {q for q in parts.pools if any(fnmatchcase(q, pattern) for pattern in pools)}
+    prices = study.price_by_offer
+    chosen = {q for q in parts.pools if matches(q, pools)}
     offers = [b for b in sorted(study.offers, key=lambda b: b.id) if b.pool in chosen and b.id in prices]
     options: list[Option] = []
     crossings: list[Crossing] = []
-    by_id = {b.id: b for b in offers}
     for t in spans(study):
         rows = []
         for b in offers:
@@ -153,7 +151,7 @@ def crossover(study: Study, pools: tuple[str, ...] = ("*",), basis: Basis = "mac
             of_fixed = []
             for o in rows:
                 if o.kind == "on_demand" and o.group == fixed.group:
-                    usd = _hourly(study, by_id[o.offer], prices[o.offer], t, fixed.months, energy) / o.per
+                    usd = _hourly(study, study.offer_by_id[o.offer], prices[o.offer], t, fixed.months, energy) / o.per
                     of_fixed.append(Crossing(fixed, o, usd))
             crossings += sorted(of_fixed, key=lambda c: (c.hourly_usd_per_hour, c.hourly.name))[:1]
     crossed = {c.fixed.group for c in crossings}
@@ -193,7 +191,7 @@ def _options(
     if b.kind == "build_out" and (phases := [m for m in study.build_outs if m.site == b.site]):
         own = any(site.id == b.site and site.power_kw is not None for site in study.sites)
         halls = [*([None] if own else []), *(m for m in phases if may_be_ready(study.today, m, t))]
-    lined = any(fnmatchcase(b.id, line.offers) for line in study.price_book)
+    lined = matches(b.id, [line.offers for line in study.price_book])
     options = []
     for hall, (group, per) in itertools.product(halls, shares.items()):
         usd_per_hour = parts | _hall(hall, power_kw, rate, hours_per_year)

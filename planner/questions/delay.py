@@ -7,13 +7,13 @@ must, as long as it can stand within the horizon. What comes after it moves with
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
-from fnmatch import fnmatchcase
 from graphlib import TopologicalSorter
 
 from planner.errors import Finding, InputError
 from planner.questions.patches import Change, Patch
 from planner.questions.variants import Variant
 from planner.study.calendar import ALMOST, Span, hours_of, may_be_ready, spans
+from planner.study.places import matches
 from planner.study.records.buildout import BuildOut
 from planner.study.records.plan import PlanFile
 from planner.study.records.study import Study
@@ -78,7 +78,7 @@ def delays_of(
     _check(study, what, lead_times, months or periods)
     delays = []
     for m in study.build_outs:
-        if any(fnmatchcase(m.id, pattern) for pattern in what):
+        if matches(m.id, what):
             first = _first(plan, m.id)
             earliest = next((t for t in spans(study) if may_be_ready(study.today, m, t)), spans(study)[0])
             for lead_time in lead_times:
@@ -88,7 +88,7 @@ def delays_of(
     bought = {row.offer for row in plan.purchases}
     for b in study.offers:
         ahead = not study.build_outs and b.id in bought and b.lead_days > 0
-        if any(fnmatchcase(b.id, pattern) and (pattern != "*" or ahead) for pattern in what):
+        if matches(b.id, what if ahead else [pattern for pattern in what if pattern != "*"]):
             first = _first(plan, b.id)
             for late in months or [_length(study, first or spans(study)[0], n) for n in periods]:
                 delivered = after_months(study.today + timedelta(days=b.lead_days), late)
@@ -101,7 +101,7 @@ def _check(study: Study, what: Sequence[str], lead_times: Sequence[str], delays:
     ids = [*(m.id for m in study.build_outs), *(b.id for b in study.offers)]
     findings = []
     for pattern in what:
-        if not any(fnmatchcase(id, pattern) for id in ids):
+        if not any(matches(id, [pattern]) for id in ids):
             expected = "the id of a phase or an offer, or a pattern of them"
             findings.append(Finding("--what", expected, pattern, "see `planner check --all`"))
     for lead_time in lead_times:
@@ -132,7 +132,7 @@ def _length(study: Study, start: Span, periods: int) -> float:
 
 def later_phases(study: Study, late: str, lead_time: str, months: float) -> dict[str, BuildOut]:
     """The phases that change when a lead time of one is months longer: its own date, and of what comes after it."""
-    by_id = {m.id: m for m in study.build_outs}
+    by_id = study.build_out_by_id
     lead_times = by_id[late].lead_months
     longer = lead_times.model_copy(update={lead_time: getattr(lead_times, lead_time) + months})
     changed: dict[str, BuildOut] = {}
@@ -159,10 +159,9 @@ def _later(study: Study, phase: BuildOut, lead_time: str, months: float) -> dict
     """What changes in a study when a lead time of a phase takes months longer: path -> value."""
     value = getattr(phase.lead_months, lead_time) + months
     sets: dict[str, object] = {f"build_outs[{phase.id}].lead_months.{lead_time}": value}
-    before = {m.id: m for m in study.build_outs}
     for id, m in later_phases(study, phase.id, lead_time, months).items():
         for field in ("ready_in", "least", "never"):
-            if (after := getattr(m, field)) != getattr(before[id], field):
+            if (after := getattr(m, field)) != getattr(study.build_out_by_id[id], field):
                 sets[f"build_outs[{id}].{field}"] = list(after) if field == "ready_in" else after
     return sets
 

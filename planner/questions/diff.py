@@ -3,7 +3,6 @@
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from fnmatch import fnmatchcase
 from typing import Any
 
 from planner.plan.in_hand import Plan, in_hand
@@ -12,6 +11,7 @@ from planner.problem.problem import states
 from planner.problem.rules.formulas import due_fraction, requests_per_second, served
 from planner.questions.bridge import Bridge, asked, bridge
 from planner.study.dependencies import NORMAL, expand
+from planner.study.places import matches
 from planner.study.records.plan import PlanFile
 from planner.study.records.study import Goal
 
@@ -91,7 +91,7 @@ def diff_plans(
     if cases[0] != cases[1]:
         every.insert(0, Difference("study", "demand case", *cases, 1.0))
     patterns = tuple(pattern.replace("[", "[[]") for pattern in ignore)  # brackets stand in names; * and ? are special
-    kept = [d for d in every if not any(fnmatchcase(d.id, p) or fnmatchcase(d.part, p) for p in patterns)]
+    kept = [d for d in every if not (matches(d.id, patterns) or matches(d.part, patterns))]
     differences = tuple(d for d in kept if d.apart_fraction > max(within_fraction, SAME))
     within, ignored = len(kept) - len(differences), len(every) - len(kept)
     return Diff(a.file, b.file, differences, bridge(a, b), within, ignored)
@@ -161,12 +161,11 @@ def _goals(plan: Plan) -> dict[str, float | str]:
 
 def _machines(plan: Plan) -> dict[str, int]:
     """Machines bought by pool and offer, in each period or hour where there are several."""
-    offers = {b.id: b for b in plan.study.offers}
     several = len(plan.problem.hours) > 1
     machines: dict[str, int] = {}
     for b in plan.file.purchases:
         name = f"{b.offer} at {b.when}" if several else b.offer
-        machines[name] = machines.get(name, 0) + b.units * offers[b.offer].machines_per_unit
+        machines[name] = machines.get(name, 0) + b.units * plan.study.offer_by_id[b.offer].machines_per_unit
     return machines
 
 

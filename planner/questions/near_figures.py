@@ -17,7 +17,7 @@ from planner.problem.rules.states import (
     each_request_passes_one_alternative,
     throughput_is_counted,
 )
-from planner.solve.program import OPTIMAL, Program
+from planner.solve.program import OPTIMAL, Program, bounds_restored, fix
 from planner.study.records.study import Study
 
 DEMAND = "all demand"
@@ -88,14 +88,11 @@ class _Probe:
         """Whether all that is due can be served without the cold starts of a profile, or without some edges."""
         gone = [self.cold_started[late]] if late is not None else []
         gone += [self.edges[edge] for edge in sorted(without) if edge in self.edges]
-        before = [(v, v.lowBound, v.upBound) for v in gone]
-        for v in gone:
-            v.lowBound, v.upBound = 0.0, 0.0
-        self.program.minimise(total([(1.0, self.growth)]))
-        held = self.program.solve() == OPTIMAL
-        for v, lower, upper in before:
-            v.lowBound, v.upBound = lower, upper
-        return held
+        with bounds_restored(gone):
+            for v in gone:
+                fix(v, 0.0)
+            self.program.minimise(total([(1.0, self.growth)]))
+            return self.program.solve() == OPTIMAL
 
 
 def _probe(p: Problem, x: Decisions, s: State) -> _Probe:
@@ -147,19 +144,18 @@ def _add_request_limits(p: Problem, program: Program, edges: Mapping[Edge, Any],
 
 def _demand_and_speeds(at: _Probe, s: State) -> Iterator[Near]:
     at.program.minimise(total([(-1.0, at.growth)]))
-    at.growth.upBound = MOST_DEMAND
-    most = max(1.0, at.growth.varValue) if at.program.solve() == OPTIMAL else 1.0
-    at.growth.upBound = 1.0
+    with bounds_restored([at.growth]):
+        at.growth.upBound = MOST_DEMAND
+        most = max(1.0, at.growth.varValue) if at.program.solve() == OPTIMAL else 1.0
     if most < MOST_DEMAND:
         yield Near("demand", DEMAND, most, s[1], s[0])
     for g, column in at.speed.items():
         slower = [column, *([at.cold_started[g]] if g in at.cold_started else [])]
-        for v in slower:
-            v.lowBound = 0.0
-        at.program.minimise(total([(1.0, column)]))
-        factor = min(1.0, column.varValue) if at.program.solve() == OPTIMAL else 1.0
-        for v in slower:
-            v.lowBound = 1.0
+        with bounds_restored(slower):
+            for v in slower:
+                v.lowBound = 0.0
+            at.program.minimise(total([(1.0, column)]))
+            factor = min(1.0, column.varValue) if at.program.solve() == OPTIMAL else 1.0
         if factor > LEAST_SPEED:
             yield Near("speed", g, factor, s[1], s[0])
 

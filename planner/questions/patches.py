@@ -45,6 +45,9 @@ FIXED = ("near", "latitude", "longitude")
 """Where an origin is decides which round trips were read: no patch can change it."""
 
 
+Action = Literal["set", "add", "remove"]
+
+
 class PatchRecord(Record):
     """A small named change of a study."""
 
@@ -60,7 +63,7 @@ class Change:
     """One line of a patch, with the place where it is written."""
 
     path: str
-    action: Literal["set", "add", "remove"]
+    action: Action
     value: Any
     where: str
     written: Callable[..., str] | None = field(default=None, compare=False, repr=False)
@@ -90,20 +93,15 @@ def patch_of(data: object, place: Place, reading: Reading) -> Patch | None:
     record = read_record(PatchRecord, data, place, reading)
     if record is None:
         return None
-    changes = [_change(path, "set", value, place, ("set", path), record.name) for path, value in record.set.items()]
-    changes += [_change(path, "add", value, place, ("add", path), record.name) for path, value in record.add.items()]
-    changes += [
-        _change(path, "remove", None, place, ("remove", i), record.name) for i, path in enumerate(record.remove)
-    ]
+    lines: list[tuple[str, Action, object, int | str]] = []
+    lines += [(path, "set", value, path) for path, value in record.set.items()]
+    lines += [(path, "add", value, path) for path, value in record.add.items()]
+    lines += [(path, "remove", None, n) for n, path in enumerate(record.remove)]
+    changes = []
+    for path, action, value, key in lines:
+        written = partial(_written, place, (action, key), record.name)
+        changes.append(Change(path, action, value, written(), written))
     return Patch(record.name, record.why or "", tuple(changes))
-
-
-def _change(
-    path: str, action: Literal["set", "add", "remove"], value: object, place: Place, loc: Loc, name: str
-) -> Change:
-    """A change that is written in a file: its findings give the line, and the patch."""
-    written = partial(_written, place, loc, name)
-    return Change(path, action, value, written(), written)
 
 
 def _written(place: Place, loc: Loc, name: str, *further: int | str) -> str:

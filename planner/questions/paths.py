@@ -1,6 +1,7 @@
 """Paths into a study: fields by name, elements of lists by what they are called."""
 
 import re
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from fnmatch import fnmatchcase
 from typing import Any
@@ -172,19 +173,14 @@ def path_of(study: Study, loc: Loc) -> str:
     --------
     `("tiers", 0, "survive", 1)` is `tiers[chat].survive[1]`: goals of the same kind are told apart by number.
     """
-    path, value = "", study
+    path = ""
+    value: object = study
     for key in loc:
-        parts = parts_within(value)
-        here = next(((name, item) for k, name, item in parts if k == key), None)
-        if here is None:
+        part = next((part for part in _labelled(value) if part[0] == key), None)
+        if part is None:
             return f"{path}[{key}]"
-        name, item = here
-        if isinstance(value, Record):
-            path += f".{key}"
-        else:
-            alone = isinstance(value, Mapping) or sum(other == name for _, other, _ in parts) == 1
-            path += f"[{name if name and alone else key}]"
-        value = item  # type: ignore[assignment]
+        _, label, value = part
+        path += label
     return path.removeprefix(".")
 
 
@@ -194,13 +190,21 @@ def figures_of(study: Study) -> dict[str, Any]:
 
 
 def _figures_within(value: object, path: str) -> Iterator[tuple[str, Any]]:
-    parts = parts_within(value)
+    parts = _labelled(value)
     if not parts:
-        yield path, value
-    names = [name for _, name, _ in parts]
+        yield path.removeprefix("."), value
+    for _, label, item in parts:
+        yield from _figures_within(item, path + label)
+
+
+def _labelled(value: object) -> list[tuple[int | str, str, object]]:
+    """(key, label in a path, value) of all that is directly within; where a name stands twice, numbers are labels."""
+    parts = parts_within(value)
+    if isinstance(value, Record):
+        return [(key, f".{key}", item) for key, _, item in parts]
+    number = Counter(name for _, name, _ in parts)
+    rows = list[tuple[int | str, str, object]]()
     for key, name, item in parts:
-        if isinstance(value, Record):
-            yield from _figures_within(item, f"{path}.{key}".removeprefix("."))
-        else:
-            alone = isinstance(value, Mapping) or names.count(name) == 1
-            yield from _figures_within(item, f"{path}[{name if name and alone else key}]")
+        alone = isinstance(value, Mapping) or number[name] == 1
+        rows.append((key, f"[{name if name and alone else key}]", item))
+    return rows

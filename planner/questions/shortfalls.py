@@ -5,7 +5,7 @@ from collections.abc import Container
 from dataclasses import dataclass
 
 from planner.drill import DrillResult, DrillRow, drill_plan
-from planner.errors import Finding, InputError
+from planner.errors import refusal
 from planner.plan.in_hand import Plan, in_hand
 from planner.study.dependencies import NORMAL, Graph, dependency_graph, expand
 from planner.study.records.plan import PlanFile
@@ -91,7 +91,7 @@ def drilled(plan: PlanFile) -> DrillResult:
     except (ArithmeticError, LookupError, StopIteration) as error:
         got = f"{type(error).__name__} {error}"
         fix = "make the plan again with `planner plan`"
-        raise InputError([Finding("plan: study", "one that can be drilled", got[:120], fix)]) from error
+        raise refusal("plan: study", "one that can be drilled", got[:120], fix) from error
 
 
 @dataclass(frozen=True)
@@ -117,10 +117,10 @@ def cost_of_being_late(plan: PlanFile | Plan, late: Container[tuple[str, str]]) 
     hand = in_hand(plan)
     in_time = tuple(b for b in hand.file.purchases if (b.offer, b.when) not in late)
     result = drilled(hand.file.model_copy(update={"purchases": in_time}))
-    price = {tier.name: tier.outage_usd_per_request for tier in hand.study.tiers}
     by_hour: dict[str, float] = defaultdict(float)
     for r in result.rows:
         if r.failure == NORMAL and r.broken:
-            by_hour[r.hour] += outage_usd_per_hour(r.short_requests_per_second, price[r.tier])
+            usd_per_request = hand.study.tier_by_name[r.tier].outage_usd_per_request
+            by_hour[r.hour] += outage_usd_per_hour(r.short_requests_per_second, usd_per_request)
     goals = broken_goals(hand.study, result, hand.graph)
     return Late(goals, max(by_hour.values(), default=0.0) * HOURS_PER_DAY)

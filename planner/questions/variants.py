@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from planner.errors import Finding, InputError
+from planner.errors import Finding, InputError, refusal
 from planner.plan.file import canonical
 from planner.questions.patched import patched
 from planner.questions.patches import Patch, patch_of, read_patch
@@ -119,12 +119,12 @@ def variants_of(
     every = tuple(by_key.values())
     for name in _twice(every):
         fix = "give each change a name of its own"
-        raise InputError([Finding("whatif", "variants with different names", f"two called {quoted(name)}", fix)])
+        raise refusal("whatif", "variants with different names", f"two called {quoted(name)}", fix)
     if len(every) > most:
         sizes = " x ".join(str(len(axis)) for axis in axes)
         fix = "leave out levels of an axis, ask in several matrices, or raise --most"
         got = f"{len(every)} ({sizes} levels{' and the steps between' if steps else ''})"
-        raise InputError([Finding("whatif", f"at most {most} variants to plan", got, fix)])
+        raise refusal("whatif", f"at most {most} variants to plan", got, fix)
     return every
 
 

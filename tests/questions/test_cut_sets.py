@@ -107,7 +107,7 @@ def test_cut_sets_equal_brute_force_on_200_random_graphs():
 
 
 def with_dependencies(seed):
-    """A random study with components of its own; doors break for new logins too, and named failures have rates."""
+    """A random study with components of its own; workloads break for new logins too, and named failures have rates."""
     g = random.Random(seed)
     study = studies.random_study(seed, "small")
     own = [Component(name=f"n{i}", kind=g.choice(["power", "identity"])) for i in range(4)]
@@ -161,10 +161,10 @@ def served(study, p, flow, value):
             return max(map(of, part.any_of))
         return sorted(map(of, part.of), reverse=True)[part.at_least - 1]
 
-    doors = (f"workload:{flow[0]}", f"origin:{flow[1]}")
+    own = (f"workload:{flow[0]}", f"origin:{flow[1]}")
     found = [1.0 if any(value[f"placement:{e}"] > 0 for e in p.edges_in_failure[flow]) else 0.0]
     for dependency in study.dependencies:
-        if dependency.component in doors:
+        if dependency.component in own:
             inside = of(dependency.needs)
             go_on = dependency.sessions_go_on_fraction if dependency.breaks == "new_logins" else 0.0
             found.append(go_on + (1 - go_on) * inside if dependency.breaks != "starting" else 1.0)

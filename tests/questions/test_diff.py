@@ -1,5 +1,6 @@
 """Two plans side by side: differences with tolerances, and a bridge of costs that adds up."""
 
+import importlib
 import json
 
 import pytest
@@ -171,6 +172,17 @@ def test_machines_of_several_periods_are_told_apart(base):
     yearly = tuple(b.model_copy(update={"kind": "commitment"}) for b in plan.study.offers)
     committed = plan.model_copy(update={"study": plan.study.model_copy(update={"offers": yearly})})
     assert units_bought(committed) == {"a/x/m:on_demand": 6}, "started in three periods"
+
+
+def test_a_diff_builds_one_problem_and_one_graph_of_each_plan(base, monkeypatch):
+    dearer = of(base, demand="x1.2")
+    built = []
+    for what in ("planner.plan.decisions.build", "planner.plan.in_hand.dependency_graph"):
+        module, _, name = what.rpartition(".")
+        original = getattr(importlib.import_module(module), name)
+        monkeypatch.setattr(what, lambda *given, original=original: built.append(original.__name__) or original(*given))
+    assert not diff_plans(base, dearer).same
+    assert sorted(built) == ["build"] * 2 + ["dependency_graph"] * 2
 
 
 # ------------------------------------------------------------------ over years

@@ -65,14 +65,14 @@ def climbed():
     return s, climb(s, ladder_steps(s), EXACT)
 
 
-def test_rungs_are_the_studys_own_first():
-    rungs = ladder_steps(three_sites())
-    assert [rung.name for rung in rungs if rung.own] == OWN
-    assert [rung.name for rung in rungs if not rung.own] == ["region", "provider", "site:2", "provider:2"]
-    assert [rung.own for rung in rungs] == sorted((rung.own for rung in rungs), reverse=True)
-    goal = rungs[-1].goals["t"][0]
+def test_steps_are_the_studys_own_first():
+    steps = ladder_steps(three_sites())
+    assert [step.name for step in steps if step.own] == OWN
+    assert [step.name for step in steps if not step.own] == ["region", "provider", "site:2", "provider:2"]
+    assert [step.own for step in steps] == sorted((step.own for step in steps), reverse=True)
+    goal = steps[-1].goals["t"][0]
     assert (goal.serve_fraction, goal.within_seconds) == (1.0, 120.0), "the longest deadline of the study"
-    assert rungs[1].goals["t"][0].within_seconds == 60.0, "the study's own deadline"
+    assert steps[1].goals["t"][0].within_seconds == 60.0, "the study's own deadline"
 
 
 def test_costs_by_hand(climbed):
@@ -106,7 +106,7 @@ def test_what_stays_at_risk_by_hand(climbed):
     assert risk["none"].worst == "failure:flood" and risk["failure:flood"].worst == "provider:a + provider:c"
 
 
-def test_the_studys_own_rungs_are_the_study(climbed):
+def test_the_studys_own_steps_are_the_study(climbed):
     s, steps = climbed
     own = [step.step for step in steps if step.step.own]
     assert [sorted(map(str, t.survive)) for t in with_goals(s, own).tiers] == [
@@ -115,7 +115,7 @@ def test_the_studys_own_rungs_are_the_study(climbed):
     assert steps[2].cost_usd == pytest.approx(make_plan(s, EXACT).proof.cost_usd)
 
 
-def test_a_rung_starts_from_what_decided_those_below(monkeypatch):
+def test_a_step_starts_from_what_decided_those_below(monkeypatch):
     given = []
 
     def spy(*args, hints=(), **more):
@@ -128,7 +128,7 @@ def test_a_rung_starts_from_what_decided_those_below(monkeypatch):
     assert given[0] == given[1] == () and set(given[2]) >= set(steps[1].plan.proof.binding_failures) != set()
 
 
-def test_a_rung_without_a_plan_says_why_and_the_next_goes_on():
+def test_a_step_without_a_plan_says_why_and_the_next_goes_on():
     """One machine at z: neither the flood nor two sites can be survived; regions can."""
     s = three_sites(bought=[offer("a/x/m", 2), offer("b/y/m", 3), offer("c/z/m", 4, most_units=1.0)])
     steps = climb(s, chosen(ladder_steps(s), ["site", "site:2", "failure:flood", "region"]), EXACT)
@@ -203,43 +203,43 @@ def test_what_the_drill_refuses_is_said(monkeypatch):
     assert "not drilled: demand: the drill expects one mean hour" in render(review_ladder(s, steps), "text")
 
 
-def test_a_study_without_goals_has_assumed_rungs_only():
+def test_a_study_without_goals_has_assumed_steps_only():
     s = three_sites(tiers=(Tier(name="t"),), failures=())
-    rungs = ladder_steps(s)
-    assert [rung.name for rung in rungs if rung.own] == ["none"]
-    assert {rung.name for rung in rungs if not rung.own} == {"site", *ASSUMED}
-    assert all(rung.goals["t"][0].within_seconds == 300.0 for rung in rungs[1:])
+    steps = ladder_steps(s)
+    assert [step.name for step in steps if step.own] == ["none"]
+    assert {step.name for step in steps if not step.own} == {"site", *ASSUMED}
+    assert all(step.goals["t"][0].within_seconds == 300.0 for step in steps[1:])
 
 
-def test_rungs_of_the_quickstart():
+def test_steps_of_the_quickstart():
     found, _ = read_study(data_folder("examples") / "quickstart")
-    rungs = ladder_steps(found)
-    assert [rung.name for rung in rungs if rung.own] == ["none", "site", "provider", "stack"]
-    assert [rung.name for rung in rungs if not rung.own] == ["region", "site:2", "provider:2"]
-    assert all("batch" not in rung.goals for rung in rungs), "tiers without goals get none"
+    steps = ladder_steps(found)
+    assert [step.name for step in steps if step.own] == ["none", "site", "provider", "stack"]
+    assert [step.name for step in steps if not step.own] == ["region", "site:2", "provider:2"]
+    assert all("batch" not in step.goals for step in steps), "tiers without goals get none"
 
 
-def test_rungs_that_are_not_there_are_findings():
-    rungs = ladder_steps(three_sites())
-    assert [rung.name for rung in chosen(rungs, ["site:2", "site"])] == ["none", "site:2", "site"]
-    assert chosen(rungs, []) == rungs
-    assert chosen(rungs, ["site:2, site"]) == chosen(rungs, ["site:2", "site"])
+def test_steps_that_are_not_there_are_findings():
+    steps = ladder_steps(three_sites())
+    assert [step.name for step in chosen(steps, ["site:2", "site"])] == ["none", "site:2", "site"]
+    assert chosen(steps, []) == steps
+    assert chosen(steps, ["site:2, site"]) == chosen(steps, ["site:2", "site"])
     named = ladder_steps(
         three_sites(failures=(NamedFailure(name="flood", lost={}), NamedFailure(name="a, b", lost={})))
     )
-    assert [rung.name for rung in chosen(named, ["failure:a, b", "site"])] == ["none", "failure:a, b", "site"]
+    assert [step.name for step in chosen(named, ["failure:a, b", "site"])] == ["none", "failure:a, b", "site"]
     with pytest.raises(InputError) as error:
-        chosen(rungs, ["sites", "site", "moon"])
+        chosen(steps, ["sites", "site", "moon"])
     assert [finding.got for finding in error.value.findings] == ["sites", "moon"]
 
 
-def test_goals_that_share_a_rung():
-    """Two tiers with the same goal, and one with another: the rung says which promises what."""
+def test_goals_that_share_a_step():
+    """Two tiers with the same goal, and one with another: the step says which promises what."""
     goal = Goal(any="site", within_seconds=60.0)
-    rung = LadderStep(
+    step = LadderStep(
         "site", {"t": (goal,), "u": (goal,), "v": (goal.model_copy(update={"serve_fraction": 0.8}),)}, True
     )
-    text = render(review_ladder(three_sites(), [StepPlan(rung, None, why_not=INTERRUPTED)]), "text")
+    text = render(review_ladder(three_sites(), [StepPlan(step, None, why_not=INTERRUPTED)]), "text")
     assert "t, u 100 % in 60 s; v 80 % in 60 s" in " ".join(text.split())
 
 

@@ -133,7 +133,7 @@ def test_workloads_compare_request_by_request():
     assert crossing(found, "a/x/fast:commitment").utilisation == pytest.approx((24 / 40) / (10 / 2.5))
 
 
-# ------------------------------------------------------------------ slip
+# ------------------------------------------------------------------ delay
 @pytest.fixture(scope="module")
 def built():
     """The hall of one module, ready in the fifth quarter, a machine in it; cloud at 40 USD/h until then."""
@@ -141,7 +141,7 @@ def built():
 
 
 def answers_to(plan, found):
-    variants = [slip.variant for slip in found if slip.ready is not None]
+    variants = [delay.variant for delay in found if delay.ready is not None]
     return costs_of_delays(found, plan_variants(plan.study, variants, base=plan), lambda *told: None)
 
 
@@ -180,7 +180,7 @@ def test_a_month_late_is_a_quarter_late_where_plans_count_quarters(built):
     assert one.usd_per_month == pytest.approx(three.usd_per_month)
 
 
-def test_a_slip_past_the_horizon_is_never_built(built):
+def test_a_delay_past_the_horizon_is_never_built(built):
     (found,) = answers_to(built, delays_of(built, months=(24.0,)))
     assert found.delay.until is None
     # twelve months of cloud instead of a hall and a machine, of which a year is used
@@ -209,20 +209,20 @@ def test_what_is_committed_keeps_its_decision_and_gets_a_later_date(said):
     assert late.usd == pytest.approx(half.delay_usd), "on demand is there on the day"
 
 
-def test_a_date_with_slack_moves_with_the_slip_and_energy_and_cash_follow():
-    """12 months of clocks, decided for the seventh quarter: late by one, it is there in the eighth, and must be."""
+def test_a_date_with_slack_moves_with_the_delay_and_energy_and_cash_follow():
+    """12 months of lead times, decided for the seventh quarter: late by one, it is there in the eighth, and must be."""
     power = Electricity(site=HALL, usd_per_kwh=0.1, pue=1.5, draw_fraction=0.5, **SOURCED)
     asked = hall(build_outs=(phase("one", least=1, ready_in=("quarter-7",)),), electricity=(power,))
     plan = make_plan(asked)
-    (slip,) = delays_of(plan, months=(3.0,))
-    _, answer = plan_variants(asked, [slip.variant], base=plan)
+    (delay,) = delays_of(plan, months=(3.0,))
+    _, answer = plan_variants(asked, [delay.variant], base=plan)
     assert [(m.when, m.units) for m in answer.plan.builds] == [("quarter-8", 1)]
     assert answer.plan.costs_usd["energy"] == pytest.approx(plan.costs_usd["energy"] / 2)
     assert answer.plan.costs_usd["upkeep"] == pytest.approx(plan.costs_usd["upkeep"] / 2)
     assert answer.plan.costs_usd["capital"] == pytest.approx(plan.costs_usd["capital"])
 
 
-def test_what_comes_after_slips_with_it():
+def test_what_comes_after_is_late_with_it():
     """Two halls with dates, one after the other: the second is not to be before the first, and is not lost by that."""
     first = phase("one", least=1, ready_in=("quarter-5",))
     second = phase("two", least=1, ready_in=("quarter-5", "quarter-6"), after=(ONE,))
@@ -271,7 +271,7 @@ def test_survival_goals_that_break_are_named_by_period():
     assert found.delay_usd is None and "a/x" in found.why_not
 
 
-def test_a_slip_that_is_known_late_costs_what_was_ordered_as_well():
+def test_a_delay_that_is_known_late_costs_what_was_ordered_as_well():
     """A year's commitment instead of on demand for the first year; a second hall that could have been ordered."""
     bought = [machines(), offer("a/x/m", 40.0), offer("a/x/m", 30.0, "commitment", term_months=6.0)]
     study = hall(bought=bought, build_outs=(phase("dear", shell_usd_per_mw=1.5e6, either_or="s"),
@@ -280,8 +280,8 @@ def test_a_slip_that_is_known_late_costs_what_was_ordered_as_well():
     asked = delays_of(plan, what=(ONE,), months=(6.0,))
 
     def late(on):
-        known = lambda plan, slip: known_late(plan, slip, on, Effort(), lambda *told: None)  # noqa: E731
-        answers = plan_variants(plan.study, [slip.variant for slip in asked], base=plan)
+        known = lambda plan, delay: known_late(plan, delay, on, Effort(), lambda *told: None)  # noqa: E731
+        answers = plan_variants(plan.study, [delay.variant for delay in asked], base=plan)
         return costs_of_delays(asked, answers, lambda *told: None, known)[0]
 
     found = late(None)
@@ -293,7 +293,9 @@ def test_a_slip_that_is_known_late_costs_what_was_ordered_as_well():
     assert found.known_late.least_usd <= expected <= found.known_late.most_usd
     # known a quarter after it should have been there: nothing else was rented until then, and nothing was served
     assert late(date(2028, 4, 1)).known_late.usd is None
-    assert late(date(2027, 10, 1)).known_late.usd == pytest.approx(expected), "clocks have run too far for another hall"
+    assert late(date(2027, 10, 1)).known_late.usd == pytest.approx(expected), (
+        "lead times have run too far for another hall"
+    )
 
 
 def test_a_delivery_that_is_known_late(built):
@@ -306,7 +308,7 @@ def test_a_delivery_that_is_known_late(built):
     assert known_late(built, never, None, Effort(), lambda *told: None) is None
 
 
-def test_a_late_delivery_is_a_slip_of_its_offer(built):
+def test_a_late_delivery_is_a_delay_of_its_offer(built):
     (found,) = answers_to(built, delays_of(built, what=(f"{HALL}/m:build_out",), months=(15.0,)))
     assert found.delay.lead_time == "delivery" and found.delay.until is None
     # ordered on the first day the machine is there in the sixth quarter: three more months of cloud, less wear
@@ -323,7 +325,7 @@ def test_a_late_delivery_is_a_slip_of_its_offer(built):
         ({"periods": (0,)}, "a delay above 0"),
     ],
 )
-def test_a_slip_of_nothing_is_a_finding(built, words, said):
+def test_a_delay_of_nothing_is_a_finding(built, words, said):
     with pytest.raises(InputError, match=re.escape(said)):
         delays_of(built, **words)
 
@@ -395,8 +397,8 @@ def test_modules_that_must_be_built_are_built_and_audited():
     assert audit(plan.model_copy(update={"builds": (), "purchases": ()})).violations
     assert "at most 1, the modules" in refused(study, {f"build_outs[{DEAR}].least": 2})
     assert "where never is set" in refused(study, {f"build_outs[{DEAR}].never": True})
-    clocks = {f"build_outs[{DEAR}].lead_months.power": 40}
-    assert "where the phase can never be ready" in refused(study, clocks)
+    lead_times = {f"build_outs[{DEAR}].lead_months.power": 40}
+    assert "where the phase can never be ready" in refused(study, lead_times)
 
 
 # ------------------------------------------------------------------ the command

@@ -12,6 +12,7 @@ from buildouts import HALL, hall, phase, years
 from helpers import write_study
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from sections import table
 from studies import machine_type, model, offer, profile, random_study, site, study, workload
 from typer.testing import CliRunner
 
@@ -599,8 +600,9 @@ def test_a_variant_without_a_plan_is_a_row_that_says_why(answers):
     assert "short of: w from o" in why["out of stock"]
     assert "workload w from o: none" in why["one stack"]
     report = review_variants(two_sites(), answers)
-    rows = {row[0]: row for s in report.sections if s.title == "VARIANTS" for row in s.rows}
-    assert rows["out of stock"][1] == "no plan" and not report.good
+    (section,) = [s for s in report.sections if s.title == "VARIANTS"]
+    usd = {row["variant"]: row["USD"] for row in table(section)}
+    assert usd["out of stock"] == "no plan" and not report.good
 
 
 def test_what_all_plans_buy_is_found(answers):
@@ -622,7 +624,7 @@ def test_changes_one_after_another_add_up(answers):
         (), [(patch("d", set={"demand": "x1.5"}),), (patch("p", set={"prices[b/*]": "x2"}),)], steps=True
     )
     report = review_variants(two_sites(), plan_variants(two_sites(), both))
-    (row,) = next(s for s in report.sections if s.title == "BY CHANGE").data
+    (row,) = next(s for s in report.sections if s.title == "BY CHANGE").rows
     assert [(s["change"], s["usd"]) for s in row["steps"]] == [("d", pytest.approx(5)), ("p", pytest.approx(9))]
     assert len(next(s for s in report.sections if s.title == "VARIANTS").rows) == 2, "steps are no variants"
 

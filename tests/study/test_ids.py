@@ -225,7 +225,7 @@ NOT_IDS = {
     "review.check": "the same",
     "review.rests": "the evidence of a load time: word: text",
     "review.report": "how a failure is shown, after all is decided",
-    "questions.whatif": "where a finding is, behind the name of its variant",
+    "questions.variants": "where a finding is, behind the name of its variant",
     "review.shown": "what people write: schema:NAME",
     "emit.write": "paths of files",
     "study.files": "the same",

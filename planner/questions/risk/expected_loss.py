@@ -65,7 +65,7 @@ def rates(study: Study) -> dict[str, float]:
 
 def _tolerance(study: Study, tier: str) -> float:
     """Share of a tier that may be unserved: what its strictest goal leaves, or normal operation's where it has none."""
-    record = next(t for t in study.tiers if t.name == tier)
+    record = study.tier_by_name[tier]
     return 1.0 - max((goal.serve_fraction for goal in record.survive), default=record.serve_fraction)
 
 

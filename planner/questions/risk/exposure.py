@@ -147,7 +147,6 @@ class Exposure:
     expected: tuple[Expected, ...]
     contributions: tuple[Contribution, ...]
     without_rate: tuple[str, ...]
-    named_failures_with_rate: tuple[str, ...]
     on_plan: bool
 
     def order(self, members: int) -> tuple[CutSet, ...]:
@@ -201,7 +200,6 @@ def exposure(study: Study, p: Problem, running: Running | None = None, traffic: 
         expected=expected,
         contributions=contributions,
         without_rate=tuple(sorted({event for cut in cuts for event in cut.members} - down.keys())),
-        named_failures_with_rate=tuple(sorted(event for event in trees.events if is_named_failure(event))),
         on_plan=running is not None,
     )
 
