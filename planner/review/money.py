@@ -77,8 +77,8 @@ def _totals(plan: Plan, cash_usd: float) -> list[str]:
     lines = [f"cash {usd(cash_usd)} USD over {study.horizon.months:g} months, on the first day {usd(in_cash)} USD{at}"]
     if present_usd.get("salvage"):
         lines.append(
-            f"salvage {usd(-present_usd['salvage'])} USD, no cash: book value of what remains when the horizon ends, by "
-            "the straight line (IAS 16, paragraph 62), on the first day"
+            f"salvage {usd(-present_usd['salvage'])} USD, no cash: book value of what remains when the horizon ends, "
+            "by the straight line (IAS 16, paragraph 62), on the first day"
         )
     elif study.build_outs and study.money.salvage == "none":
         lines.append("salvage none: what remains when the horizon ends counts for nothing (money.salvage)")
