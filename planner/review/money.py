@@ -71,20 +71,20 @@ def money_section(plan: Plan) -> Section | None:
 def _totals(plan: Plan, cash_usd: float) -> list[str]:
     """Cash against the plan's cost, as equal payments, by token and by MW."""
     study, paid, rate = plan.study, plan.cash, plan.study.money.discount_fraction_per_year
-    years, worth = study.horizon.months / MONTHS_PER_YEAR, paid.worth_usd
+    years, present_usd = study.horizon.months / MONTHS_PER_YEAR, paid.worth_usd
     at = f" at {percent(rate, 1)} a year" if rate else ", not discounted"
-    in_cash = sum(value for name, value in worth.items() if name not in NO_CASH)
+    in_cash = sum(value for name, value in present_usd.items() if name not in NO_CASH)
     lines = [f"cash {usd(cash_usd)} USD over {study.horizon.months:g} months, on the first day {usd(in_cash)} USD{at}"]
-    if worth.get("salvage"):
+    if present_usd.get("salvage"):
         lines.append(
-            f"salvage {usd(-worth['salvage'])} USD, no cash: book value of what remains when the horizon ends, by the "
-            "straight line (IAS 16, paragraph 62), on the first day"
+            f"salvage {usd(-present_usd['salvage'])} USD, no cash: book value of what remains when the horizon ends, "
+            "by the straight line (IAS 16, paragraph 62), on the first day"
         )
     elif study.build_outs and study.money.salvage == "none":
         lines.append("salvage none: what remains when the horizon ends counts for nothing (money.salvage)")
-    if worth.get("unserved_requests"):
+    if present_usd.get("unserved_requests"):
         lines.append(
-            f"unserved requests {usd(worth['unserved_requests'])} USD, no cash: at the tiers' cost of an outage"
+            f"unserved requests {usd(present_usd['unserved_requests'])} USD, no cash: at the tiers' cost of an outage"
         )
     if plan.file.costs_usd.get("outages"):
         lines.append(f"outages {usd(plan.file.costs_usd['outages'])} USD are in the cost and not here")
@@ -94,7 +94,7 @@ def _totals(plan: Plan, cash_usd: float) -> list[str]:
         f"(capital recovery factor {factor:.4f})"
     )
     if paid.usd_per_million_tokens is not None:
-        also = ", worth over worth on the first day" if rate else ""
+        also = ", present value over present value on the first day" if rate else ""
         lines.append(
             f"{paid.usd_per_million_tokens:,.3f} USD per million tokens, input and output, of "
             f"{paid.million_tokens:,.0f} million served in normal operation{also}"
