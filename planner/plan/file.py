@@ -86,7 +86,7 @@ def read_plan(path: Path, warnings: list[Finding] | None = None) -> PlanFile:
         for mistake in error.errors(include_url=False)[:MOST_FINDINGS]:
             name = ".".join(str(part) for part in mistake["loc"])
             at = f"{where}:{line_of(text, mistake['loc'])}: {name}"
-            findings.append(Finding(at, mistake["msg"][:200], shown(mistake["input"]), fix))
+            findings.append(Finding(at, mistake["msg"][:200], quoted(mistake["input"]), fix))
         if (more := error.error_count() - len(findings)) > 0:
             findings.append(Finding(where, "a plan", f"{more} more mistakes", fix))
         raise InputError(findings) from error

@@ -34,7 +34,9 @@ def money_section(plan: Plan) -> Section | None:
     if not _is_paid_over_time(plan):
         return None
     paid = plan.cash
-    components = [cost.__name__ for cost in COSTS if cost.__name__ in paid.worth_usd and cost.__name__ not in NO_CASH]
+    components = [
+        cost.__name__ for cost in COSTS if cost.__name__ in paid.present_value_usd and cost.__name__ not in NO_CASH
+    ]
     rows, total = [], dict.fromkeys(components, 0.0)
     for t in plan.problem.periods:
         in_period = {name: paid.by_period[t].get(name, 0.0) for name in components}
@@ -71,7 +73,7 @@ def money_section(plan: Plan) -> Section | None:
 def _totals(plan: Plan, cash_usd: float) -> list[str]:
     """Cash against the plan's cost, as equal payments, by token and by MW."""
     study, paid, rate = plan.study, plan.cash, plan.study.money.discount_fraction_per_year
-    years, present_usd = study.horizon.months / MONTHS_PER_YEAR, paid.worth_usd
+    years, present_usd = study.horizon.months / MONTHS_PER_YEAR, paid.present_value_usd
     at = f" at {percent(rate, 1)} a year" if rate else ", not discounted"
     in_cash = sum(value for name, value in present_usd.items() if name not in NO_CASH)
     lines = [f"cash {usd(cash_usd)} USD over {study.horizon.months:g} months, on the first day {usd(in_cash)} USD{at}"]
@@ -101,8 +103,8 @@ def _totals(plan: Plan, cash_usd: float) -> list[str]:
         )
     lines += [
         f"{row.site}: {row.mw_built:,.3g} MW built, {row.mw_years:,.3g} MW-years, {usd(row.usd_per_mw_year)} USD per "
-        f"MW-year, {percent(row.machines_usd / row.worth_usd if row.worth_usd else 0.0)} of it machines; "
-        "all that is paid for the site less salvage"
+        f"MW-year, {percent(row.machines_usd / row.present_value_usd if row.present_value_usd else 0.0)} of it "
+        "machines; all that is paid for the site less salvage"
         for row in paid.sites
     ]
     return lines

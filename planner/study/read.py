@@ -83,12 +83,7 @@ def read_study(path: Path) -> tuple[Study, list[Finding]]:
         _read_models(models, at, parts, reading)
     parts.demand = _read_table(Demand, "demand", folder, parts, reading)
     if parts.file.request_costs is not None:
-<<<<<<< HEAD
         parts.request_costs = _read_table(RequestCost, "request_costs", folder, parts, reading)
-=======
-        table = _table(parts.file.request_costs, "request_costs", folder, parts.place, reading)
-        parts.request_costs = read_csv(RequestCost, table, reading, KEYS[RequestCost]) if table is not None else []
->>>>>>> part-problem
     check_parts(parts, reading)
     demand = without_negligible_demand(parts, reading)
     reading.raise_errors()

@@ -288,7 +288,7 @@ def test_one_sigterm_is_enough(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, 
     """It comes in the solve without goals: the one with goals ends with its first whole plan, too."""
     from planner.solve.search import Search
 
-    original, failures_of = _Search.broken_whole, list[int]()
+    original, failures_of = Search.broken_whole, list[int]()
 
     def signalled(self: Any, purchases: Any) -> Any:
         failures_of.append(len(self.p.failures))
