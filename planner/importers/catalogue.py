@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from planner.study.dependencies import profile_id
+from planner.study.files import remember
 from planner.study.places import Reading, read_record
 from planner.study.read import KEYS, data_folder
 from planner.study.records.base import Record
@@ -26,43 +27,53 @@ def records_of(cls: type[R], paths: Iterable[Path], reading: Reading) -> list[R]
 
 
 def _shipped(cls: type[R], folder: Path, pattern: str) -> list[R]:
-    """The records of what ships.
+    """The records of what ships, read once; each command that asks has read the files.
 
     Raises
     ------
     InputError
         when the files that ship are broken
     """
-    reading = Reading()
-    records = records_of(cls, sorted(folder.glob(pattern)), reading)
-    reading.raise_errors()
-    return records
+    paths = tuple(sorted(folder.glob(pattern)))
+    remember(paths)
+    return list(_read_once(cls, paths))
 
 
 @cache
+def _read_once(cls: type[R], paths: tuple[Path, ...]) -> tuple[R, ...]:
+    reading = Reading()
+    records = records_of(cls, paths, reading)
+    reading.raise_errors()
+    return tuple(records)
+
+
 def machine_types() -> dict[str, MachineType]:
     """The machine types that ship, by name."""
     return {row.name: row for row in _shipped(MachineType, data_folder("inventories"), "machine_types.yaml")}
 
 
-@cache
 def pools() -> dict[str, Pool]:
     """The pools that ship, by id."""
     return {pool.id: pool for pool in _shipped(Pool, data_folder("inventories"), "*/pools.csv")}
 
 
-@cache
 def context_classes() -> tuple[ContextClass, ...]:
     """The context classes that ship, the shortest first."""
     rows = _shipped(ContextClass, data_folder("models"), "context_classes.yaml")
     return tuple(sorted(rows, key=lambda row: row.most_tokens))
 
 
-@cache
 def read_models() -> dict[str, Model]:
     """The models that ship, by name."""
+    paths = tuple(sorted(data_folder("models").glob("*.yaml")))
+    remember(paths)
+    return dict(_models_once(paths))
+
+
+@cache
+def _models_once(paths: tuple[Path, ...]) -> dict[str, Model]:
     reading, models = Reading(), {}
-    for path in sorted(data_folder("models").glob("*.yaml")):
+    for path in paths:
         document = read_yaml(path, reading) if path.name != "context_classes.yaml" else None
         model = read_record(Model, *document, reading) if document else None
         if model is not None:
@@ -71,7 +82,6 @@ def read_models() -> dict[str, Model]:
     return models
 
 
-@cache
 def profiles() -> dict[str, tuple[str, Profile]]:
     """The profiles that ship with their models, by `model/profile`."""
     by_id = {}
