@@ -29,4 +29,5 @@ def test_add_a_rule(tmp_path):
         "planner/problem/decisions.py",
         "planner/problem/rules/purchases.py",
         "planner/problem/rules/failures.py",
+        "planner/drill/rules.py",
     }
