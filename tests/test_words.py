@@ -45,7 +45,7 @@ PARTS = {
 """Retired word -> what is said instead; no part of a name, between underscores or capitals, may be one."""
 NAMES = ("found", "told", "whole", "there", "shown", "some", "starts", "trips", "stock", "standing", "by")
 """No name may be one of these: they do not say what they name."""
-MODULES = ("missing", "slip", "bridging", "polish", "rescale", "ways", "doors", "moments", "world", "stock", "standing")
+MODULES = ("missing", "slip", "bridging", "polish", "ways", "doors", "moments", "world", "stock", "standing")
 """Nor may a module."""
 TITLES = ("RESTS ON", "NOT IN", "CLOCKS", "BINDS", "HEAT")
 """Titles of sections that are called otherwise now."""

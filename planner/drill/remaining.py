@@ -121,7 +121,7 @@ def what_remains(fleet: InstalledFleet, graph: Graph, failures: Sequence[Failure
     counts_of = {kinds: fleet.counts(kinds) for kinds in {failure.kinds for failure in failures}}
     counts = tuple(counts_of[failure.kinds] for failure in failures)
     surges = np.array([failure.surge(instance) for failure in failures]).reshape(n, len(instance.flows))
-    passing = value | {c: np.minimum(value[c], part) for c, part in through.items()}
+    throughput = value | {c: np.minimum(value[c], part) for c, part in through.items()}
     remaining = Remaining(
         fleet=fleet,
         failures=tuple(failures),
@@ -134,7 +134,7 @@ def what_remains(fleet: InstalledFleet, graph: Graph, failures: Sequence[Failure
         survivors=np.zeros_like(placements),
         offered=instance.demand * surges,
         counts=counts,
-        limits=request_limits_of(instance, graph.passed, graph.limits, passing, n),
+        limits=request_limits_of(instance, graph.passed, graph.limits, throughput, n),
     )
     # where an offer of the pool counts less than all of it, only replicas on machines that always count go on
     go_on = np.where(remaining.counts_less(), fleet.non_preemptible, fleet.replicas)

@@ -186,7 +186,8 @@ def _phases(fleet: Fleet, lot: Lot) -> tuple[Phase, ...]:
         return (_phase(lot.id, "held", lot.machines, fleet.plan.study.horizon.start, None),)
     mine = [order for order in fleet.plan.orders if order.offer == lot.id]
     return tuple(
-        _phase(lot.id if len(mine) == 1 else f"{lot.id} {o.period}", "to build", o.machines, o.need, o.by) for o in mine
+        _phase(lot.id if len(mine) == 1 else f"{lot.id} {o.period}", "to build", o.machines, o.need, o.order_by)
+        for o in mine
     )
 
 

@@ -127,7 +127,7 @@ def _phase_data(phase: PhaseTicket) -> dict[str, Any]:
         "usable_from": first.need.isoformat(),
         "period": first.period,
         "parts": [
-            {"part": o.part, "by": o.by.isoformat(), "days_late": o.days_late, "usd": round(o.usd, 2)}
+            {"part": o.part, "by": o.order_by.isoformat(), "days_late": o.days_late, "usd": round(o.usd, 2)}
             for o in phase.parts
         ],
         "built_without_goals": first.modules_without_goals,
@@ -140,7 +140,7 @@ def _phase_body(fleet: Fleet, phase: PhaseTicket) -> list[str]:
     of = next(m for m in fleet.plan.study.build_outs if m.id == first.build_out)
     build_out, period = markdown_cell(first.build_out), markdown_cell(first.period)
     rows = [
-        f"| {o.part} | {o.by.isoformat()}{f', {o.days_late} days late' if o.days_late else ''} | {o.usd:,.0f} |"
+        f"| {o.part} | {o.order_by.isoformat()}{f', {o.days_late} days late' if o.days_late else ''} | {o.usd:,.0f} |"
         for o in phase.parts
     ]
     return [
@@ -219,7 +219,7 @@ def _data(fleet: Fleet, ticket: Ticket) -> dict[str, Any]:
         "units": order.units,
         "machines": order.machines,
         "period": order.period,
-        "by": order.by.isoformat(),
+        "by": order.order_by.isoformat(),
         "days_late": order.days_late,
         "needed": order.need.isoformat(),
         "term_months": order.term_months,
@@ -245,7 +245,7 @@ def _order_body(fleet: Fleet, ticket: Ticket) -> list[str]:
         "what": f"{order.units} units of {order.offer}: {order.machines} machines",
         "machine type": fleet.pools[lot.pool].machine_type,
         "where": f"{site.id} ({site.city})",
-        "order by": f"{order.by.isoformat()}{late}; needed on {order.need.isoformat()}",
+        "order by": f"{order.order_by.isoformat()}{late}; needed on {order.need.isoformat()}",
         "instrument": order.instrument,
         "reservation": f"{lot.rule.instrument}: {lot.rule.why} ({lot.rule.source}, {lot.rule.as_of})",
         "cost": f"{order.usd:,.2f} USD over the horizon, {order.usd_per_hour:,.2f} USD/h, at the plan's prices",

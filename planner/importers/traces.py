@@ -107,8 +107,8 @@ def _seconds(time: str, value: Any, at: str, source: Source) -> float | None:
     """A timestamp in seconds since any moment; without a zone it is in UTC."""
     if time == "timestamp":
         try:
-            moment = datetime.fromisoformat(value)
-            return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+            instant = datetime.fromisoformat(value)
+            return (instant if instant.tzinfo else instant.replace(tzinfo=UTC)).timestamp()
         except (ValueError, OverflowError):
             fix = "for numbers write timestamp_s= or timestamp_ms= in --columns"
             source.error(at, "a date and time: 2023-11-16 18:17:03.97", quoted(value), fix)

@@ -9,7 +9,7 @@ from planner.plan.violations import Violation, each_once, text_of
 from planner.problem.algebra import Key
 from planner.problem.decisions import CHOSEN, stored_in
 from planner.problem.problem import Problem, states
-from planner.problem.rules.index_sets import INDEX_SETS, rents, reserves, starts
+from planner.problem.rules.index_sets import INDEX_SETS, rents, reserves, vintage_starts
 from planner.problem.rules.register import RULES
 from planner.study.records.plan import PlanFile, State
 
@@ -36,12 +36,12 @@ def misnamed(plan: Plan) -> Iterator[Violation]:
 
 def may_buy(p: Problem) -> set[Key]:
     """(offer, period or hour) that can be bought."""
-    return {*rents(p), *(key for key in starts(p) if key[0] in p.pool_of)}
+    return {*rents(p), *(key for key in vintage_starts(p) if key[0] in p.pool_of)}
 
 
 def may_build(p: Problem) -> set[Key]:
     """(phase, period) that can be built."""
-    return {key for key in starts(p) if key[0] in p.build_outs}
+    return {key for key in vintage_starts(p) if key[0] in p.build_outs}
 
 
 def _reserves(file: PlanFile, p: Problem) -> Iterator[Violation]:

@@ -148,7 +148,7 @@ def diagnose(study: Study, demand: str = "base", progress: Progress = lambda sta
             "  each failure alone could be survived with machines and replicas divisible; all of them together,",
             "  in whole numbers, cannot",
         ]
-        helps = [text for _, text in zip(range(MOST_HELPS), what_stands_in_the_way(p, progress), strict=False)]
+        helps = [text for _, text in zip(range(MOST_HELPS), obstacles(p, progress), strict=False)]
         lines += [f"  would help: {text}" for text in helps]
         if not helps:
             none = "no single limit, stock or budget is in the way"
@@ -187,7 +187,7 @@ def _lines(p: Problem, study: Study, short: Shortage) -> list[str]:
     ]
 
 
-def what_stands_in_the_way(p: Problem, progress: Progress) -> Iterator[str]:
+def obstacles(p: Problem, progress: Progress) -> Iterator[str]:
     """Sentences on what, left out alone, makes a plan possible, with what the plan then takes of it."""
     without: list[tuple[str, Problem, int | None]] = [
         (f"{limit.name} (at most {limit.most:g} {limit.unit})", replace(p, limits=p.limits[:i] + p.limits[i + 1 :]), i)

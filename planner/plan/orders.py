@@ -20,7 +20,7 @@ class Order:
     Parameters
     ----------
     period, need : from when on it must be up, and that period's first day
-    by : latest day to order: need − lead − slack, until then it can wait; `days_late` when that day has passed
+    order_by : latest day to order: need − lead − slack, until then it can wait; `days_late` when that day has passed
     usd : over the horizon, not discounted; `capital_usd` of it for machines that are bought
     blocks : how the units are sold, where only 1, 2, 4, ... are sold at once
     units_without_goals : of them, at most those that the plan without survival goals has then: on equal terms, where
@@ -37,7 +37,7 @@ class Order:
     machines: int
     period: str
     need: date
-    by: date
+    order_by: date
     days_late: int
     usd_per_hour: float
     usd: float
@@ -64,7 +64,7 @@ def orders(plan: PlanFile, p: Problem) -> tuple[Order, ...]:
     rows = []
     for (b, t), purchases in bought.items():
         offer, need = offers[b], periods[t].first_day
-        by = need - timedelta(days=math.ceil(offer.lead_days + study.order_slack_days))
+        order_by = need - timedelta(days=math.ceil(offer.lead_days + study.order_slack_days))
         units = max(purchase.units for purchase in purchases)
         usd_per_hour, hourly = unit_usd_per_hour(p, b, t), b in p.hourly
         hours = [row.units * (p.hours_in[row.when] if hourly else p.paid_hours[b, t]) for row in purchases]
@@ -79,8 +79,8 @@ def orders(plan: PlanFile, p: Problem) -> tuple[Order, ...]:
                 machines=units * offer.machines_per_unit,
                 period=t,
                 need=need,
-                by=by,
-                days_late=max(0, (study.today - by).days),
+                order_by=order_by,
+                days_late=max(0, (study.today - order_by).days),
                 usd_per_hour=units * usd_per_hour,
                 usd=sum(hours) * usd_per_hour + units * capital,
                 capital_usd=units * capital,
@@ -93,7 +93,7 @@ def orders(plan: PlanFile, p: Problem) -> tuple[Order, ...]:
                 no_regret_in=no_regret_in,
             )
         )
-    return tuple(sorted(rows, key=lambda r: (r.by, -r.usd, r.offer)))
+    return tuple(sorted(rows, key=lambda r: (r.order_by, -r.usd, r.offer)))
 
 
 @dataclass(frozen=True)
@@ -105,7 +105,7 @@ class PhaseOrder:
     build_out, modules : the phase, and how many of its modules
     part : shell, power, equipment or commissioning; each has a lead time of its own
     period, need : from when on the modules must be usable, and that period's first day
-    by : latest day to order the part: need − lead time − slack; `days_late` when that day has passed
+    order_by : latest day to order the part: need − lead time − slack; `days_late` when that day has passed
     usd : capital of the part, not discounted; commissioning is in the fit-out, ordered with the equipment
     modules_without_goals : of them, at most those of the plan without survival goals by then, on equal terms
     no_regret_modules, no_regret_in : modules that the low, base and high demand plans all have by then, and how many of
@@ -117,7 +117,7 @@ class PhaseOrder:
     part: str
     period: str
     need: date
-    by: date
+    order_by: date
     days_late: int
     usd: float
     modules_without_goals: int
@@ -136,9 +136,9 @@ def phase_orders(plan: PlanFile, p: Problem) -> tuple[PhaseOrder, ...]:
         m, need, at = phases[built.build_out], periods[built.when].first_day, (built.build_out, built.when)
         no_regret_modules, no_regret_in = _in_all_cases(no_regret.get(at), built.units, active[at])
         for part, months in m.lead_months:
-            by = after_months(need, -months) - timedelta(days=math.ceil(study.order_slack_days))
+            order_by = after_months(need, -months) - timedelta(days=math.ceil(study.order_slack_days))
             if m.decide_by is not None and months == m.lead_months.longest:
-                by = min(by, m.decide_by)
+                order_by = min(order_by, m.decide_by)
             name = "fit_out" if part == "equipment" else part
             rows.append(
                 PhaseOrder(
@@ -147,15 +147,15 @@ def phase_orders(plan: PlanFile, p: Problem) -> tuple[PhaseOrder, ...]:
                     part=part,
                     period=built.when,
                     need=need,
-                    by=by,
-                    days_late=max(0, (study.today - by).days),
+                    order_by=order_by,
+                    days_late=max(0, (study.today - order_by).days),
                     usd=built.units * m.power_mw * m.usd_per_mw(name) if name in PARTS else 0.0,
                     modules_without_goals=min(built.units, without_goals.get(at, 0)),
                     no_regret_modules=no_regret_modules,
                     no_regret_in=no_regret_in,
                 )
             )
-    return tuple(sorted(rows, key=lambda r: (r.by, r.build_out, r.part)))
+    return tuple(sorted(rows, key=lambda r: (r.order_by, r.build_out, r.part)))
 
 
 def _in_all_cases(counts: NoRegret | None, units: int, active: int) -> tuple[int | None, int | None]:

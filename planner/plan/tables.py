@@ -74,8 +74,8 @@ class Tables:
     def traffic(self) -> pd.DataFrame:
         """Where requests go: the state, `workload`, `origin`, `placement`, `requests_per_second`, `profile`, `pool`."""
         rows = []
-        for state, shown in self._states():
-            flows = zip(shown.workload, shown.origin, shown.placement, shown.requests_per_second, strict=True)
+        for state, routes in self._states():
+            flows = zip(routes.workload, routes.origin, routes.placement, routes.requests_per_second, strict=True)
             rows += [(*state, *flow) for flow in flows]
         columns = [*STATE, "workload", "origin", "placement", "requests_per_second"]
         return self._with_placement(pd.DataFrame(rows, columns=columns))
@@ -84,8 +84,8 @@ class Tables:
     def shed(self) -> pd.DataFrame:
         """What is not served in each state: `workload`, `origin`, `requests_per_second`."""
         rows = []
-        for state, shown in self._states():
-            for workload, by_origin in shown.shed.items():
+        for state, routes in self._states():
+            for workload, by_origin in routes.shed.items():
                 rows += [(*state, workload, origin, rate) for origin, rate in by_origin.items()]
         return pd.DataFrame(rows, columns=[*STATE, "workload", "origin", "requests_per_second"])
 

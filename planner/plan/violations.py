@@ -15,7 +15,7 @@ class Violation:
 
     rule: str
     key: str
-    by: float
+    shortfall: float
     detail: str
 
     def __str__(self) -> str:

@@ -257,10 +257,10 @@ class _Meanwhile:
         p, x, b = self.p, self.x, delay.subject
         if b in p.hourly:
             rented = [u for u in p.periods if any(x.rented[b, h] for h in p.hours if p.period_of[h] == u)]
-            starts = rented[:1] if t in rented else []
+            begun = rented[:1] if t in rented else []
         else:
-            starts = [u for u in p.vintages.get((b, t), ()) if x.started[b, u]]
-        return [u for u in starts if self.begins[t] < self.begins[u] + delay.months - ALMOST]
+            begun = [u for u in p.vintages.get((b, t), ()) if x.started[b, u]]
+        return [u for u in begun if self.begins[t] < self.begins[u] + delay.months - ALMOST]
 
     def _short(self, delay: Delay, t: str, f: str) -> Shortage | None:
         """What a failure is short of in the worst hour of a period, with what is bought less what is late."""

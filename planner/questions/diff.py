@@ -186,7 +186,7 @@ def _orders(plan: Plan) -> dict[str, str]:
 
 
 def _date(order: Order | PhaseOrder) -> str:
-    return f"{order.by}" + (f" ({order.days_late} days late)" if order.days_late else "")
+    return f"{order.order_by}" + (f" ({order.days_late} days late)" if order.days_late else "")
 
 
 def _traffic(a: Plan, b: Plan) -> list[Difference]:

@@ -91,8 +91,8 @@ def _beyond_horizon(study: Study, o: Order) -> tuple[date | None, float]:
     return until, o.usd_per_hour * study.hours_per_month * months
 
 
-def _due(by: date, days_late: int) -> str:
-    return f"{by}{' LATE' if days_late else ''}"
+def _due(order_by: date, days_late: int) -> str:
+    return f"{order_by}{' LATE' if days_late else ''}"
 
 
 def _due_text(need: str, lead: str, plan: Plan, is_late: bool) -> str:
@@ -114,7 +114,7 @@ def order_section(plan: Plan) -> Section:
         Column("offer", lambda o: called[o.offer]),
         Column("pool"),
         Column("from", lambda o: o.period, when=several),
-        Column("order by", lambda o: _due(o.by, o.days_late)),
+        Column("order by", lambda o: _due(o.order_by, o.days_late)),
         Column("USD", lambda o: f"{o.usd / 1e6:,.2f} M"),
         Column("for goals", lambda o: f"{o.units - o.units_without_goals} of {o.units}"),
         Column("above all when lost", _paid_for),
@@ -169,7 +169,7 @@ def build_section(plan: Plan) -> Section | None:
         Column("phase", lambda o: o.build_out),
         Column("usable from", lambda o: o.period),
         Column("part"),
-        Column("order by", lambda o: _due(o.by, o.days_late)),
+        Column("order by", lambda o: _due(o.order_by, o.days_late)),
         Column("capital USD", lambda o: f"{o.usd / 1e6:,.2f} M"),
         Column("for goals", lambda o: f"{o.modules - o.modules_without_goals} of {o.modules}"),
         Column("no-regret", lambda o: _no_regret(o.no_regret_in, o.no_regret_modules), when=bool(plan.file.no_regret)),

@@ -41,7 +41,7 @@ class Slice:
 
     Parameters
     ----------
-    moment : what happens then: begin, deadline, repaired
+    event : what happens then: begin, deadline, repaired
     warm_fraction : by replicas that ran all along
     reclaimed_fraction : on machines back from others
     cold_start_fraction, launched_fraction : by replicas loaded since: on machines that were there, on machines obtained
@@ -49,7 +49,7 @@ class Slice:
 
     failure: str
     seconds: float
-    moment: str
+    event: str
     tier: str
     served_fraction: float
     warm_fraction: float
@@ -127,7 +127,7 @@ def _traffic(p: Problem, x: Decisions, s: State) -> Sent:
 
 
 def _slices(
-    p: Problem, sent: Sent, s: State, how: dict[str, Split], f: str, seconds: float, moment: str
+    p: Problem, sent: Sent, s: State, how: dict[str, Split], f: str, seconds: float, event: str
 ) -> Iterator[Slice]:
     """One slice a tier: of its demand in a state, the shares by what serves them."""
     wanted: dict[str, float] = {}
@@ -139,7 +139,7 @@ def _slices(
         for name, part in how[e].items():
             shares[tier][name] += part * value / wanted[tier] if wanted[tier] else 0.0
     for tier, split in shares.items():
-        yield Slice(f, seconds, moment, tier, sum(split.values()), **split)
+        yield Slice(f, seconds, event, tier, sum(split.values()), **split)
 
 
 def recovery_section(plan: Plan) -> Section | None:
@@ -179,7 +179,7 @@ def _changes(slices: list[Slice]) -> Iterator[Slice]:
     last: dict[str, list[str]] = {}
     for row in slices:
         cells = [percent(row.served_fraction), *(_share(getattr(row, name)) for name in HOW)]
-        if cells != last.get(row.tier) or row.moment == REPAIRED:
+        if cells != last.get(row.tier) or row.event == REPAIRED:
             yield row
         last[row.tier] = cells
 
@@ -189,4 +189,4 @@ def _share(fraction: float) -> str:
 
 
 def _at(row: Slice) -> str:
-    return f"repaired, {row.seconds / SECONDS_PER_HOUR:g} h" if row.moment == REPAIRED else f"{row.seconds:g} s"
+    return f"repaired, {row.seconds / SECONDS_PER_HOUR:g} h" if row.event == REPAIRED else f"{row.seconds:g} s"

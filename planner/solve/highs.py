@@ -47,7 +47,7 @@ class KeptHiGHS(pulp.LpSolver):  # type: ignore[misc]
         self.integer = True
         self.target = -INFINITY
         self.bound = -INFINITY
-        self.ended_by_clock = False
+        self.is_out_of_time = False
 
     def available(self) -> bool:
         """HiGHS comes with the package."""
@@ -99,9 +99,9 @@ class KeptHiGHS(pulp.LpSolver):  # type: ignore[misc]
         copy.setBasis(self.highs.getBasis())
         factors = getattr(self, "factors", None)
         for row, more in rows.items():
-            by = more if factors is None else more * float(factors[row])
+            change = more if factors is None else more * float(factors[row])
             _, lower, upper, _ = copy.getRow(row)
-            copy.changeRowBounds(row, lower, upper + by)
+            copy.changeRowBounds(row, lower, upper + change)
         for column, more in columns.items():
             _, _, lower, upper, _ = copy.getCol(column)
             copy.changeColBounds(column, lower, upper + more)
@@ -151,20 +151,20 @@ class KeptHiGHS(pulp.LpSolver):  # type: ignore[misc]
         new = self._rows(lp)[self.sent_rows :]
         if not new:
             return
-        starts: list[int] = []
+        row_starts: list[int] = []
         indices: list[int] = []
         values: list[float] = []
         lower: list[float] = []
         upper: list[float] = []
         for row in new:
-            starts.append(len(indices))
+            row_starts.append(len(indices))
             indices.extend(self.index[column] for column in row)
             values.extend(row.values())
             rhs = -row.constant
             lower.append(rhs if row.sense in (pulp.LpConstraintGE, pulp.LpConstraintEQ) else -INFINITY)
             upper.append(rhs if row.sense in (pulp.LpConstraintLE, pulp.LpConstraintEQ) else INFINITY)
         at = np.array(indices, dtype=np.int32)
-        begins = np.array(starts, dtype=np.int32)
+        begins = np.array(row_starts, dtype=np.int32)
         given = getattr(lp, "factors", None)
         factors = np.array(given[self.sent_rows :]) if given is not None else np.ones(len(new))
         each = np.repeat(factors, np.diff(begins, append=len(at)))
@@ -199,7 +199,7 @@ class KeptHiGHS(pulp.LpSolver):  # type: ignore[misc]
     def _read(self, lp: Any, columns: list[Any], model_status: Any) -> int:
         kind = highspy.HighsModelStatus
         info = self.highs.getInfo()
-        self.ended_by_clock = model_status == kind.kTimeLimit
+        self.is_out_of_time = model_status == kind.kTimeLimit
         is_mip = bool(self.integral.any())
         limits = (kind.kObjectiveTarget, kind.kTimeLimit, kind.kSolutionLimit, kind.kIterationLimit, kind.kInterrupt)
         has_solution = info.primal_solution_status == highspy.SolutionStatus.kSolutionStatusFeasible

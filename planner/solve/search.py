@@ -180,11 +180,11 @@ class Search:
 
     def first_of_each_hour(self, broken: Iterable[tuple[float, Block]]) -> list[Block]:
         """Of what broke, worst first, the few that may enter in one pass: so many in each hour."""
-        entered_in: dict[str, int] = {}
+        binding_in: dict[str, int] = {}
         first = []
         for _, (f, h) in sorted(broken):
-            entered_in[h] = entered_in.get(h, 0) + 1
-            if entered_in[h] <= ENTER_PER_PASS:
+            binding_in[h] = binding_in.get(h, 0) + 1
+            if binding_in[h] <= ENTER_PER_PASS:
                 first.append((f, h))
         return first
 

@@ -46,7 +46,9 @@ def test_the_readme_is_real_output(tmp_path):
         min(row.low_units, row.base_units, row.high_units) == 1 for row in halls if row.when == "quarter-8"
     )
     assert 5 * rented(plan, "quarter-5") < min(rented(plan, "quarter-4"), rented(plan, "quarter-8"))
-    by_year_end = {(o.build_out, o.part) for o in phase_orders(plan, build(plan.study)) if o.by <= date(2026, 12, 31)}
+    by_year_end = {
+        (o.build_out, o.part) for o in phase_orders(plan, build(plan.study)) if o.order_by <= date(2026, 12, 31)
+    }
     assert by_year_end == {
         (f"{COLUMBUS}:hall-1", "power"),
         (f"{DALLAS}:hall-1", "power"),
@@ -56,7 +58,7 @@ def test_the_readme_is_real_output(tmp_path):
     assert {row.build_out: row.when for row in late.builds}[f"{COLUMBUS}:hall-1"] == "quarter-6"
     growth = read_plan(folder / "variants" / "02-faster-growth.json")
     assert {row.build_out.rpartition(":")[2] for row in growth.builds} == {"hall-1", "hall-2"}
-    second = [o.by for o in phase_orders(growth, build(growth.study)) if o.build_out.endswith("hall-2")]
+    second = [o.order_by for o in phase_orders(growth, build(growth.study)) if o.build_out.endswith("hall-2")]
     assert date(2027, 3, 1) <= min(second) < date(2027, 4, 1)
 
 

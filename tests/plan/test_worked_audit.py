@@ -243,7 +243,7 @@ def test_rows_that_do_not_hold_are_named_with_their_shortfall():
     n = usual["workload"].index("w")
     usual["requests_per_second"][n] -= 0.5
     named = [v for v in audit(sealed(changed)).violations if v.rule == "demand_is_served" and "normal" in v.key]
-    assert [(v.by, v.key) for v in named] == [(pytest.approx(0.5), f"w o {(NIGHT, 'normal', 0.0)}")]
+    assert [(v.shortfall, v.key) for v in named] == [(pytest.approx(0.5), f"w o {(NIGHT, 'normal', 0.0)}")]
     assert named[0].detail.startswith("5.500000 == 6.000000")
     # what is judged is relative to all that may be asked for: 6 · 1.32 requests/s
     for less, holds in ((0.9, True), (1.2, False)):

@@ -11,7 +11,7 @@ from studies import SOURCED, machine_type, model, offer, profile, site, study, w
 
 from planner.drill import drill_plan
 from planner.errors import InputError
-from planner.plan.explain import what_stands_in_the_way
+from planner.plan.explain import obstacles
 from planner.plan.file import sealed
 from planner.plan.orders import phase_orders
 from planner.plan.plan import make_plan
@@ -117,7 +117,7 @@ def test_another_lead_time_can_be_the_longest():
     slow = phase("one", lead_months=lead_times(commissioning=18.0))
     plan = planned(hall(build_outs=(slow,)))
     assert built(plan) == {"one": ("quarter-7", 1)}
-    by = {order.part: order.by for order in phase_orders(plan, build(plan.study))}
+    by = {order.part: order.order_by for order in phase_orders(plan, build(plan.study))}
     need = date(2028, 7, 2)  # 18 months after the start
     assert {part: round((need - day).days / 30.4375 - 14 / 30.4375) for part, day in by.items()} == {
         "shell": 6,
@@ -264,7 +264,7 @@ def test_what_stands_in_the_way_of_a_plan_is_a_limit_or_the_offers_not_the_numbe
     few = [machines(), offer("a/x/m", 40, most_units=1)]
     phases = (phase("one"), phase("two", after=(f"{HALL}:one",)))
     p = build(hall(demand=20.0, bought=few, build_outs=phases))
-    limits = list(what_stands_in_the_way(p, lambda stage, done, detail: None))
+    limits = list(obstacles(p, lambda stage, done, detail: None))
     assert len(limits) == 2 and limits[1].startswith("without the stock of offers (most_units) there is a plan for")
     assert limits[0].startswith(f"without power of {HALL} (at most 0 kW)") and limits[0].endswith(
         "which takes 40 kW"

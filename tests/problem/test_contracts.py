@@ -179,7 +179,9 @@ def test_orders_over_time_by_date_and_how_firm():
     asked = small(Horizon(start=START, quarters=2), rows, [terms])
     plan = make_plan(asked, EXACT, no_regret=True)
     assert audit(plan).passed
-    lines = [(o.period, o.by, o.units, o.no_regret_units, o.no_regret_in, o.usd) for o in orders(plan, build(asked))]
+    lines = [
+        (o.period, o.order_by, o.units, o.no_regret_units, o.no_regret_in, o.usd) for o in orders(plan, build(asked))
+    ]
     second = spans(asked)[1].first_day
     assert lines == [
         ("quarter-1", START - timedelta(days=44), 1, 1, 3, 300.0),

@@ -42,7 +42,7 @@ class IndexSet:
     size: Callable[[Problem, Key], float] = lambda p, key: 1.0
 
 
-def starts(p: Problem) -> Iterator[Key]:
+def vintage_starts(p: Problem) -> Iterator[Key]:
     """(b, t) in which a unit of an offer that is not hourly, or a module of a build-out, can start."""
     for b in (*(b for b in p.offers if b not in p.hourly), *p.build_outs):
         yield from ((b, t) for t in p.periods if p.may_start(b, t))
@@ -148,7 +148,7 @@ def _each(of: Callable[[Problem], Iterable[Any]]) -> Once:
 
 
 INDEX_SETS: dict[str, IndexSet] = {
-    "starts": IndexSet(starts),
+    "starts": IndexSet(vintage_starts),
     "rents": IndexSet(rents),
     "spend years": IndexSet(lambda p: ((k.name, k.year) for k in p.spend_years), 0, _size_of_commitment),
     "placements": IndexSet(_each(lambda p: p.placements)),
