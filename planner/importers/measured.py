@@ -34,7 +34,7 @@ class Reason(StrEnum):
     NO_FIT = "no figures or fit of the chip for this kind of model"
     SPECULATION = "speculation"
     MEMORY = "more in flight than memory holds"
-    TOO_FAST = "faster than the chip can: a prefix cache, or a slip"
+    TOO_FAST = "faster than the chip can: a prefix cache, or a mistake"
     SINGLE = "one request in flight: a speed, not a capacity"
     QUEUED = (
         "first token later than all prompts in flight take at 1/50 of the peak, plus 1 s: a queue outside, or a warm-up"

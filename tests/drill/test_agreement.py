@@ -115,7 +115,9 @@ def test_over_periods_and_hours_the_two_judge_every_hour_alike(part):
         }
         assert tested == drilled, (seed, tested ^ drilled)
         broken += len(drilled)
-        terms = {b.offer: p.starts.get((b.offer, p.periods[-1]), ()) for b in plan.purchases if b.offer not in p.hourly}
+        terms = {
+            b.offer: p.vintages.get((b.offer, p.periods[-1]), ()) for b in plan.purchases if b.offer not in p.hourly
+        }
         expired += any(b.units and b.when not in terms.get(b.offer, (b.when,)) for b in plan.purchases)
     # at least 60 plans in all; in each part something bought is gone before the horizon ends, and weakened ones break
     assert plans >= 15 and expired >= 3 and broken >= 20, (plans, expired, broken)

@@ -109,7 +109,7 @@ def test_a_rule_that_the_drill_does_not_know_is_a_warning(good, files_of, monkey
 
 
 def test_a_plan_that_breaks_in_the_drill_is_not_proven(good, monkeypatch):
-    monkeypatch.setattr(targets, "audit", lambda plan, problem: type("Audit", (), {"violations": ()})())
+    monkeypatch.setattr(targets, "audit", lambda plan: type("Audit", (), {"violations": ()})())
     without = good.model_copy(update={"purchases": ()})
     assert any(reason.startswith("drill: t: any site lost, 100 % within 60 s") for reason in why_not_proven(without))
 

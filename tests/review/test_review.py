@@ -17,6 +17,7 @@ from studies import offer, random_study
 from test_economics import reclaimable
 
 from planner.drill import drill_plan
+from planner.errors import InputError
 from planner.plan.decisions import decisions_of
 from planner.plan.file import sealed, sha256
 from planner.plan.in_hand import in_hand
@@ -286,7 +287,7 @@ def differs(plan, cls, name, change, known):
         try:
             if view(plan, study) != before:
                 return True
-        except (KeyError, StopIteration):
+        except (InputError, KeyError, StopIteration):
             return True
     return False
 
@@ -467,7 +468,7 @@ def test_the_recovery_timeline_says_who_is_served_from_the_begin_until_repair():
         ("repaired, 10 h", "100 %", ""),
     ]
     begin, *_, last, repaired = section.data
-    assert begin.moment == "begin" and begin.served_fraction == 0.0
+    assert begin.event == "begin" and begin.served_fraction == 0.0
     assert last.reclaimed_fraction == pytest.approx(1.0) and repaired.warm_fraction == pytest.approx(1.0)
 
 
@@ -477,7 +478,7 @@ def test_what_is_served_at_once_is_what_the_drill_replays(seed):
     plan = make_plan(random_study(seed, "small"), Effort(gap_fraction=0.05))
     held = in_hand(plan)
     slices = [row for f in held.problem.failures if f != NORMAL for row in slices_of(held.problem, held.decisions, f)]
-    reviewed = {(row.failure, row.tier): row.served_fraction for row in slices if row.moment == "begin"}
+    reviewed = {(row.failure, row.tier): row.served_fraction for row in slices if row.event == "begin"}
     drilled = {(r.failure, r.tier): r.served_fraction for r in drill_plan(plan).rows if r.deadline_seconds == 0}
     assert reviewed == pytest.approx({key: drilled[key] for key in reviewed}, abs=1e-6)
     assert min(reviewed.values()) < 1, "something is lost"

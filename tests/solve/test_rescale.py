@@ -108,7 +108,7 @@ def test_fixed_weights_cost_more_where_new_ones_would_use_another_hall():
     assert plan.proof.cost_usd == 24.0 and machines(plan) == {"a": 12, "b": 6}
     assert audit(plan).passed and not drill_plan(plan, "rescale").broken
     section = next(s for s in review_plan(plan).sections if s.title == "LIMITS")
-    assert [row["limit_requests_per_second"] for row in section.data] == [6.0, 6.0, 6.0]
+    assert [row.limit_requests_per_second for row in section.rows] == [6.0, 6.0, 6.0]
     answer = review_plan(plan).sections[0]
     assert any("costs 6.00 USD (+33.3 %) more than with weights chosen anew" in line for line in answer.lines)
 

@@ -56,7 +56,7 @@ def _check_profile(model: Model, profile: Profile, place: Place, parts: Parts, r
     if profile.machine_type not in parts.machine_types:
         hint = near_miss(profile.machine_type, parts.machine_types, 0.9)
         if hint and not reading.any_broken(MachineType):
-            fix = "correct it if it is a slip; as it is, the profile is not used"
+            fix = "correct it if it is a mistake; as it is, the profile is not used"
             where, got = place.at("machine_type"), quoted(profile.machine_type) + hint
             reading.warning(where, "a machine type of the inventory", got, fix)
         return
