@@ -30,7 +30,7 @@ def other_versions() -> str:
 def picture(review: str) -> str:
     """ANSWER, ORDER and the worst FAILURES of a review in text, explanations left out."""
     lines = review.splitlines()
-    titles = [i for i, line in enumerate(lines) if line.isupper() and not line.startswith(" ")]
+    titles = [i for i, line in enumerate(lines) if line.partition(" (")[0].isupper() and not line.startswith(" ")]
     part = {lines[i]: lines[i:j] for i, j in zip(titles, [*titles[1:], len(lines)], strict=True)}
     ends = next(i for i, line in enumerate(part["ORDER"]) if line.startswith("  order by ="))
     table = next(i for i, line in enumerate(part["FAILURES"]) if line.startswith("───"))

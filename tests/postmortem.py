@@ -42,7 +42,7 @@ def blocks(readme: str) -> list[Block]:
 def picture(output: str, shows: tuple[str, ...]) -> str:
     """The title and the sections that are shown."""
     lines = output.splitlines()
-    titles = [n for n, line in enumerate(lines) if line.isupper() and not line.startswith(" ")]
+    titles = [n for n, line in enumerate(lines) if line.partition(" (")[0].isupper() and not line.startswith(" ")]
     parts = {lines[n]: lines[n:end] for n, end in zip(titles, [*titles[1:], len(lines)], strict=True)}
     found = [lines[0]]
     for name, _, most in (show.partition(":") for show in shows):
