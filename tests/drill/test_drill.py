@@ -31,9 +31,10 @@ from drill_fixtures import (
     trip,
     workload,
 )
+from drilled import A, B, row, served, tier
 
 import planner.drill
-from planner.drill import DrillResult, DrillRow, drill_fleet, drill_plan, drill_state_claims
+from planner.drill import drill_fleet, drill_plan, drill_state_claims
 from planner.errors import InputError
 from planner.study.records.inventory import Pool
 from planner.study.records.plan import PlanFile, Replicas
@@ -45,23 +46,8 @@ from planner.study.records.study import (
     NamedFailure,
     Needs,
     Origin,
-    Tier,
     Utilisation,
 )
-
-A, B = "site:aws/a", "site:google/b"
-
-
-def row(result: DrillResult, failure: str, elapsed: float, tier: str = "gold") -> DrillRow:
-    return next(r for r in result.rows if (r.failure, r.deadline_seconds, r.tier) == (failure, elapsed, tier))
-
-
-def served(result: DrillResult, failure: str, elapsed: float = 60.0, tier: str = "gold") -> float:
-    return row(result, failure, elapsed, tier).served_fraction
-
-
-def tier(*goals: Any, name: str = "gold", **more: Any) -> Tier:
-    return Tier(name=name, survive=goals, **more)
 
 
 def test_drill_shares_no_code_with_the_optimiser() -> None:

@@ -25,8 +25,8 @@ from drill_fixtures import (
     study,
     workload,
 )
+from drilled import A, B, row, served, tier
 from pydantic import ValidationError
-from test_drill import A, B, row, served, tier
 
 from planner.drill import OutageImpact, drill_fleet, drill_plan, drill_state_claims
 from planner.drill.result import DrillResult

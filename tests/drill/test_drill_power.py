@@ -4,8 +4,8 @@ from datetime import timedelta
 
 import pytest
 from buildouts import START, hall
+from one_pool import EXACT, small
 from studies import offer
-from test_periods import EXACT, small
 
 from planner.drill import drill_plan
 from planner.drill.time_slices import time_slices_of

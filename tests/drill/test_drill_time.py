@@ -6,8 +6,8 @@ from datetime import date, timedelta
 
 import pytest
 from buildouts import hall
+from one_pool import DAY, EXACT, START, small
 from studies import offer, random_study
-from test_periods import DAY, EXACT, START, small
 
 from planner.drill import drill_fleet, drill_plan, drill_state_claims
 from planner.drill.time_slices import time_slices_of

@@ -4,8 +4,8 @@ import json
 
 import pytest
 from buildouts import hall
+from one_pool import EXACT
 from studies import random_study
-from test_periods import EXACT
 
 from planner.emit.cascade import cascades_of_plan
 from planner.emit.owned import files

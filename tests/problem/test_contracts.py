@@ -3,8 +3,8 @@
 from datetime import date, timedelta
 
 import pytest
+from one_pool import DAY, EXACT, START, bought, planned, small
 from studies import offer
-from test_periods import DAY, EXACT, START, bought, planned, small
 
 from planner.errors import NoPlan
 from planner.plan.audit import audit

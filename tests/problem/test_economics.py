@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from cases import FOLDER, load
+from reclaimed import one_pool, reclaimable
 from studies import machine_type, model, offer, profile, random_study, site, study, workload
 
 from planner.drill import drill_plan, drill_state_claims
@@ -21,7 +22,6 @@ from planner.solve.search import Effort, Infeasible, Search
 from planner.study.dependencies import NORMAL
 from planner.study.records.inventory import Pool
 from planner.study.records.study import (
-    Claim,
     Component,
     Goal,
     Holding,
@@ -35,24 +35,6 @@ from planner.study.records.study import (
 )
 
 EXACT = Effort(gap_fraction=0.0, most_nodes=20_000)
-
-
-def one_pool(**more: Any) -> Study:
-    """10 requests/s, 0.001 USD for each that is not served; a machine serves 1/s and costs 1 USD in the one hour."""
-    rate = more.pop("rate", 12.0)
-    fields: dict[str, Any] = {
-        "sites": (site("p/a"), site("r/b")),
-        "machine_types": (machine_type("m"),),
-        "pools": (Pool(site="p/a", machine_type="m"), Pool(site="r/b", machine_type="m")),
-        "bought": [offer("p/a/m", 1, most_units=40.0), offer("r/b/m", 2, most_units=40.0)],
-        "models": (model("m", [profile("m", "cuda", 1, load_seconds=9999.0)]),),
-        "tiers": (Tier(name="t", outage_usd_per_request=0.001),),
-        "workloads": (workload("w"),),
-        "demand": {("w", "o"): 10},
-        "failures": (NamedFailure(name="f", lost={"site:p/a": 1.0}, failures_per_year=rate, hours_to_repair=0.5),),
-        "objective": "expected",
-    }
-    return study(**{**fields, **more})
 
 
 def test_expected_cost_by_hand():
@@ -278,18 +260,6 @@ def test_a_goal_in_maintenance_prices_nothing_again(objective):
     goal = Goal(failure="f", serve_fraction=0.0, within_seconds=60, in_maintenance={"site:r/b": 0.5})
     tiers = (Tier(name="t", outage_usd_per_request=0.001, survive=(goal,)),)
     assert outages_usd(s) == outages_usd(s.model_copy(update={"tiers": tiers})) == pytest.approx(9.0)
-
-
-def reclaimable(**more: Any) -> Study:
-    """Ten machines at b come back at once and load for 300 s; a is lost for ten hours, once."""
-    return one_pool(
-        failures=(NamedFailure(name="f", lost={"site:p/a": 1.0}, failures_per_year=12.0, hours_to_repair=10.0),),
-        models=(model("m", [profile("m", "cuda", 1, load_seconds=300.0)]),),
-        bought=[offer("p/a/m", 1, most_units=40.0)],
-        holdings=(Holding(pool="r/b/m", machines=10),),
-        claims=(Claim(pool="r/b/m", machines=10, reclaim_seconds=0.0, lent_to="x"),),
-        **more,
-    )
 
 
 def test_a_goal_more_never_costs_less():

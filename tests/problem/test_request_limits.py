@@ -7,9 +7,9 @@ from typing import Any
 
 import pulp
 import pytest
+from failing import EXACT, asked, bought, gateways, goal
 from helpers import write_study
 from studies import model, offer, profile, site
-from test_failures import EXACT, asked, bought, gateways, goal
 
 from planner.drill import drill_plan, drill_state_claims
 from planner.errors import InputError

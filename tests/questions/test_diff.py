@@ -6,7 +6,7 @@ import json
 import pytest
 from buildouts import HALL, hall
 from studies import offer, random_study, site
-from test_whatif import changed, two_sites
+from two_sites import changed, two_sites
 from typer.testing import CliRunner
 
 from planner.cli.main import app

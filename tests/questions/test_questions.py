@@ -7,7 +7,7 @@ from datetime import date
 import pytest
 from buildouts import HALL, hall, machines, phase
 from studies import SOURCED, machine_type, model, offer, profile, site
-from test_whatif import call, changed, refused
+from two_sites import call, changed, refused
 
 from planner.errors import InputError
 from planner.plan.audit import audit

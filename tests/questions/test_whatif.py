@@ -13,10 +13,9 @@ from helpers import write_study
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sections import table
-from studies import machine_type, model, offer, profile, random_study, site, study, workload
-from typer.testing import CliRunner
+from studies import offer, random_study
+from two_sites import call, changed, patch, refused, two_sites
 
-from planner.cli.main import app
 from planner.drill import drill_plan
 from planner.errors import InputError, NoPlan
 from planner.plan.audit import audit
@@ -24,40 +23,15 @@ from planner.plan.file import plan_text, read_plan, sealed
 from planner.plan.plan import make_plan
 from planner.questions import planned
 from planner.questions.patched import patched
-from planner.questions.patches import Change, Patch, patch_of, patch_of_text, read_patch
+from planner.questions.patches import Change, Patch, patch_of_text, read_patch
 from planner.questions.paths import addressed, figures_of, path_of
 from planner.questions.variants import Variant, read_axes, studies_of, variants_of
 from planner.questions.whatif import Answer, file_names, in_common, plan_variants
 from planner.review.variants import review_variants
 from planner.solve.search import Effort
-from planner.study.places import Place, Reading
+from planner.study.places import Reading
 from planner.study.read import read_study
-from planner.study.records.inventory import Pool
-from planner.study.records.study import Demand, Goal, Horizon, PriceLine, PricePath, PriceStep, Shape, Tier
-
-runner = CliRunner()
-
-
-def call(*words):
-    return runner.invoke(app, [str(word) for word in words])
-
-
-def two_sites(**parts):
-    """A pool at each of two sites, 5 requests/s a machine, 2 and 3 USD/h; 10 requests/s survive any site, one hour.
-
-    Two machines at each site: 2 x 2 + 2 x 3 = 10 USD. Without goals two of the cheaper: 4 USD.
-    """
-    fields = {
-        "sites": (site("a/x"), site("b/y", (50.0, 1.0))),
-        "machine_types": (machine_type("m"),),
-        "pools": (Pool(site="a/x", machine_type="m"), Pool(site="b/y", machine_type="m")),
-        "bought": [offer("a/x/m", 2), offer("b/y/m", 3)],
-        "models": (model("m", [profile("m", "cuda", 5)]),),
-        "tiers": (Tier(name="t", survive=(Goal(any="site", within_seconds=60.0),)),),
-        "workloads": (workload("w"),),
-        "demand": {("w", "o"): 10.0},
-    }
-    return study(**{**fields, **parts})
+from planner.study.records.study import Demand, Horizon, PriceLine, PricePath, PriceStep, Shape, Tier
 
 
 def test_longer_requests_than_a_profile_holds_are_no_error_unless_the_patch_names_it():
@@ -71,29 +45,6 @@ def test_longer_requests_than_a_profile_holds_are_no_error_unless_the_patch_name
     name = "models[m].profiles[tight].weights_gib"
     made, found = patched(base, (patch("heavier", set={name: 7201}),), "heavier")
     assert made is None and len(found) == 1 and "concurrency_limit" in found[0].where, found
-
-
-def patch(name, **parts):
-    reading = Reading()
-    made = patch_of({"name": name, **parts}, Place("p.yaml"), reading)
-    assert made is not None, reading.findings
-    return made
-
-
-def changed(asked, *sets, **parts):
-    """The study with the changes; it must be a good one."""
-    patches = [patch(f"p{i}", set=s) for i, s in enumerate(sets)] + ([patch("p", **parts)] if parts else [])
-    made, findings = patched(asked, tuple(patches), "v")
-    assert made is not None, [str(f) for f in findings]
-    return made
-
-
-def refused(asked, *sets, **parts):
-    made, findings = patched(
-        asked, tuple(patch(f"p{i}", set=s) for i, s in enumerate(sets)) or (patch("p", **parts),), "v"
-    )
-    assert made is None
-    return "\n".join(str(f) for f in findings if f.level == "error")
 
 
 @pytest.fixture(scope="module")

@@ -12,9 +12,9 @@ import pytest
 from buildouts import HALL, START, phase, years
 from helpers import write_study
 from pydantic import ValidationError
+from reclaimed import reclaimable
 from sections import table
 from studies import offer, random_study
-from test_economics import reclaimable
 
 from planner.drill import drill_plan
 from planner.errors import InputError

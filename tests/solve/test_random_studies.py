@@ -20,8 +20,8 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from sharp import differs, sharp_study
 from studies import beset_study
-from test_oracle import differs, sharp_study
 
 from planner.drill import drill_plan, drill_state_claims
 from planner.errors import NoPlan

@@ -4,8 +4,8 @@ from dataclasses import replace
 from datetime import date
 
 import pytest
+from failing import asked, goal
 from studies import model, offer, profile, random_study, workload
-from test_failures import asked, goal
 
 from planner.drill import drill_plan, drill_state_claims
 from planner.plan.audit import audit

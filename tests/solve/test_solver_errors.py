@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from buildouts import HALL, hall
 from helpers import write_study
-from test_ladder import three_sites
+from three_sites import three_sites
 from typer.testing import CliRunner
 
 from planner.cli.main import app

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 import yaml
 from helpers import FILES, write_study
+from shuffling import shuffled
 from studies import random_study
-from test_properties import shuffled
 from typer.testing import CliRunner
 
 import planner
