@@ -10,7 +10,6 @@ from typing import Final
 
 SECONDS_PER_HOUR: Final = 3600.0
 MS_PER_SECOND: Final = 1000.0
-WATTS_PER_KW: Final = 1000.0
 MONTHS_PER_YEAR: Final = 12.0
 DAYS_PER_MONTH: Final = 365.25 / 12
 HOURS_PER_DAY: Final = 24.0
@@ -29,17 +28,6 @@ def outage_usd_per_hour(requests_per_second: float, usd_per_request: float) -> f
     72.0
     """
     return requests_per_second * SECONDS_PER_HOUR * usd_per_request
-
-
-def gib_from_gb(gb: float) -> float:
-    """Gibibytes in decimal gigabytes.
-
-    Examples
-    --------
-    >>> round(gib_from_gb(141.0), 1)
-    131.3
-    """
-    return gb * BYTES_PER_GB / BYTES_PER_GIB
 
 
 def after_months(start: date, months: float) -> date:

@@ -47,7 +47,6 @@ class KeptHiGHS(pulp.LpSolver):  # type: ignore[misc]
         self.integer = True
         self.target = -INFINITY
         self.bound = -INFINITY
-        self.is_out_of_time = False
 
     def available(self) -> bool:
         """HiGHS comes with the package."""
@@ -199,7 +198,6 @@ class KeptHiGHS(pulp.LpSolver):  # type: ignore[misc]
     def _read(self, lp: Any, columns: list[Any], model_status: Any) -> int:
         kind = highspy.HighsModelStatus
         info = self.highs.getInfo()
-        self.is_out_of_time = model_status == kind.kTimeLimit
         is_mip = bool(self.integral.any())
         limits = (kind.kObjectiveTarget, kind.kTimeLimit, kind.kSolutionLimit, kind.kIterationLimit, kind.kInterrupt)
         has_solution = info.primal_solution_status == highspy.SolutionStatus.kSolutionStatusFeasible
