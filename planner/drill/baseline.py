@@ -94,6 +94,10 @@ def of_plan(
         claims=tuple(claims),
         gateway_limits=_gateway_limits(instance, plan, hour),
     )
+    if not any(tier.survive for tier in study.tiers):
+        # it promises nothing, and does not say which replicas stand on machines that count in every failure
+        fits = instance.that_fit(fleet.non_preemptible, _certain(fleet, failures))
+        fleet = replace(fleet, non_preemptible=np.floor(fits + ROUNDING))
     return fleet, [*findings, *not_eligible, *_too_many(fleet, non_preemptible, failures)]
 
 
@@ -106,20 +110,25 @@ def _gateway_limits(instance: Instance, plan: PlanFile, hour: str) -> Numbers | 
     return traffic_of(instance, ((w, o, e, rate) for w, o, e, when, rate in rows if when == hour))[0]
 
 
+def _certain(fleet: InstalledFleet, failures: Sequence[Failure]) -> Numbers:
+    """Machines that count in every failure, by pool [q]."""
+    study = fleet.instance.study
+    kinds = {failure.kinds for failure in failures}
+    least = {row.offer.id: least_counted(study, row.offer, kinds) for row in fleet.bought}
+    return np.maximum(fleet.usable * (fleet.running(least) - fleet.lent()), 0.0)
+
+
 def _too_many(fleet: InstalledFleet, non_preemptible: Numbers, failures: Sequence[Failure]) -> list[str]:
     """Findings where replicas have no machines in normal operation, or none that count in every failure."""
     instance, study = fleet.instance, fleet.instance.study
     pools = [f"pool {pool.id}" for pool in study.pools]
     with_rollout = np.ceil((1.0 + instance.rollout) * fleet.replicas - ROUNDING)
     need = instance.by_pool(instance.machines_per_replica * with_rollout)
-    kinds = {failure.kinds for failure in failures}
-    least = {row.offer.id: least_counted(study, row.offer, kinds) for row in fleet.bought}
-    certain = np.maximum(fleet.usable * (fleet.running(least) - fleet.lent()), 0.0)
     under = instance.by_pool(instance.machines_per_replica * fleet.non_preemptible)
     return [
         *above("normal: machines with rollouts", pools, need, fleet.machines_in_normal()),
         *above("normal: non-preemptible replicas", list(instance.placements), non_preemptible, fleet.replicas),
-        *above("normal: machines under non-preemptible replicas", pools, under, certain),
+        *above("normal: machines under non-preemptible replicas", pools, under, _certain(fleet, failures)),
     ]
 
 

@@ -235,10 +235,14 @@ def _help(p: Problem, study: Study, short: Shortage, w: str, o: str) -> str:
         passes = rule == "components_pass_what_they_can"
         if (RELAXABLE[rule] != "by policy" and not passes) or rule == "survival_goals_are_met":
             continue
-        unit = {limit.name: limit.unit for limit in p.limits}.get(key, "units")
-        of = f"requests/s through {key}" if passes else f"{unit} of {key}"
+        units = {limit.name: limit.unit for limit in p.limits} | dict.fromkeys(p.offers, "units")
         more = short.requests_per_second / per_unit
-        parts.append(f"about {math.ceil(round(more, 3) if passes else more):,} more {of}")
+        if passes:
+            parts.append(f"about {math.ceil(round(more, 3)):,} more requests/s through {key}")
+        elif key in units:
+            parts.append(f"about {math.ceil(more):,} more {units[key]} of {key}")
+        else:
+            parts.append(f"less of what {rule} asks of {key} (planner show {rule})")
         if len(parts) == 2:
             break
     if (nearer := next_site(p, study, w, o, short.failure)) is not None:

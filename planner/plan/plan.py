@@ -25,7 +25,7 @@ from planner.problem.build import build
 from planner.problem.decisions import Decisions
 from planner.problem.failures import uncounted_at_most
 from planner.problem.problem import HOURLY, Problem
-from planner.problem.rules.register import RULES
+from planner.problem.rules.register import rules_with_rows
 from planner.solve.search import Effort, Progress, Solution
 from planner.solve.solve import solve
 from planner.study.dependencies import placements
@@ -115,7 +115,7 @@ def make_plan(
             if no_regret and not interrupted()
             else (),
             drivers=solution.drivers,
-            rules=tuple(rule.__name__ for rule in RULES),
+            rules=rules_with_rows(p, solution.decisions),
             without_goals=without_goals,
             on_equal_terms=on_equal_terms,
             re_solved=re_solved,

@@ -20,7 +20,7 @@ from planner.problem.rules.register import PURCHASE_RULES
 from planner.solve.columns import start_program
 from planner.solve.search import Effort
 from planner.solve.whole_numbers import whole_columns, whole_names
-from planner.study.records.plan import Chosen
+from planner.study.records.plan import Chosen, PlanFile
 
 
 @dataclass
@@ -48,7 +48,8 @@ def test_every_row_has_an_index_set_that_is_there():
     assert {decision.over for decision in table()} == set(INDEX_SETS)
     assert all(decision.means and decision.index for decision in table())
     records = {record for decision in table() for record in decision.records}
-    assert records == {"purchases", "builds", "replicas", "reserves", "states"}
+    assert records >= {"purchases", "builds", "replicas", "reserves", "states"}
+    assert records <= PlanFile.model_fields.keys()
 
 
 def test_the_program_has_a_column_for_each_key_of_each_index_set():
@@ -65,7 +66,7 @@ def test_the_program_has_a_column_for_each_key_of_each_index_set():
 
 
 def test_a_row_that_is_added_is_in_program_whole_numbers_plan_file_and_audit(more):
-    assert [d.name for d in stored_in("chosen")] == ["used", "mirrored"]
+    assert [d.name for d in stored_in("chosen")][-2:] == ["used", "mirrored"]
     assert "used" in whole_names() and "mirrored" in names("states")
     assert isinstance(no_decisions(), More)
     plan = make_plan(solvable(), Effort(gap_fraction=0.02))

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from planner.problem.algebra import Row
 from planner.problem.decisions import Decisions
 from planner.problem.problem import Problem, State
+from planner.problem.problem import states as states_of
 from planner.problem.rules import failures, gateway_limits, purchases, states
 
 Rule = Callable[[Problem, Decisions], Iterator[Row]]
@@ -87,3 +88,11 @@ RELAXABLE = {
     "weights_keep_to_shares": "by policy",
 }
 """What can be done about a rule: `by buying`, `by policy`; what is not named here is physics: no."""
+
+
+def rules_with_rows(p: Problem, x: Decisions) -> tuple[str, ...]:
+    """Names of the rules that ask anything of a plan of this problem, in the order of the register."""
+    names = [rule.__name__ for rule in PURCHASE_RULES if any(True for _ in rule(p, x))]
+    every = [s for f in p.failures for s in states_of(p, f)]
+    names += [rule.__name__ for rule in STATE_RULES if any(True for s in every for _ in rule(p, x, s))]
+    return tuple(names)

@@ -218,7 +218,7 @@ class PlanFile(Record):
     rules: tuple[Id, ...] = Field(
         (),
         exclude_if=unset,
-        description="rules that the plan was held to (`planner show NAME`); none: not stated",
+        description="rules that ask anything of the plan (`planner show NAME`); none: not stated",
     )
     re_solved: ReSolved | None = Field(None, description="with `failover: rescale`: what it is compared with")
     proof: Proof
