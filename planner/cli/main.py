@@ -197,6 +197,7 @@ def review(
     format: AsFormat = Format.text,
     out: Out = None,
     all: AllRows = False,
+    quiet: Quiet = False,
 ) -> None:
     """Review a plan: the answer, what to order by when, who is served in each failure, and how far to trust it.
 
@@ -205,7 +206,7 @@ def review(
     Example: `planner review plan.json --format md --out review.md`
     """
     with answered(format):
-        raise SystemExit(_review(plan_in(plan), format, out, all))
+        raise SystemExit(_review(plan_in(plan), format, out, all, quiet))
 
 
 app.command(rich_help_panel=QUESTION)(drill)

@@ -82,9 +82,6 @@ def _answer(plan: Plan, checked: Audit) -> Section:
     ends = price_ends_usd(plan)
     lines += [
         _cost(plan),
-        _proof(plan),
-        *rescaling_lines(plan.file),
-        *redundancy_lines(plan.file),
         *(f"  {name.replace('_', ' ')}: {usd(value)} USD" for name, value in plan.file.costs_usd.items() if value),
     ]
     if ends.with_range_usd:
@@ -93,6 +90,7 @@ def _answer(plan: Plan, checked: Audit) -> Section:
             f"  at the low and high ends of prices: {usd(proof.cost_usd + ends.low_usd)} to "
             f"{usd(proof.cost_usd + ends.high_usd)} USD; {percent(part)} of the cost has such ends"
         )
+    lines += [_proof(plan), *rescaling_lines(plan.file), *redundancy_lines(plan.file)]
     data = {
         "audit_passed": checked.passed,
         "violations": checked.violations,
