@@ -24,11 +24,29 @@ if TYPE_CHECKING:
     from planner.plan.in_hand import Plan
     from planner.plan.tables import Tables
     from planner.review.report import Report
+    from planner.study.records.plan import PlanFile
     from planner.study.records.study import RunningReplicas, Study
 
 Progress = Callable[[str, float | None, str], None]
 """Called with (stage, fraction done where known, detail) while something takes time."""
 DEFAULT_GAP_FRACTION = 0.01
+
+
+def _refuse_unless(*asked: tuple[bool, str, str, object]) -> None:
+    """Raise what is wrong with arguments, all at once: (is it right, its name, what is expected, what is given).
+
+    Raises
+    ------
+    InputError
+        when one is not right
+    """
+    from planner.errors import Finding, InputError
+
+    fix = "see docs/python.md"
+    if findings := [
+        Finding(name, expected, f"{given!r}"[:200], fix) for right, name, expected, given in asked if not right
+    ]:
+        raise InputError(findings)
 
 
 def _silent(stage: str, done_fraction: float | None, detail: str) -> None:
@@ -119,7 +137,17 @@ def plan(
     from planner.plan.plan import make_plan, with_valued_limits
     from planner.solve.program import solver_named
     from planner.solve.search import Effort, Infeasible
+    from planner.study.records.study import Study
 
+    _refuse_unless(
+        (isinstance(study, Study), "study", "a Study, as read_study gives it", study),
+        (0 <= gap_fraction < 1, "gap_fraction", "a share from 0 to below 1", gap_fraction),
+        (demand in ("low", "base", "high"), "demand", "low, base or high", demand),
+        (seconds is None or seconds > 0, "seconds", "a number above 0, or None", seconds),
+        (nodes is None or nodes >= 1, "nodes", "a whole number from 1 on, or None", nodes),
+        (rounds >= 0, "rounds", "a whole number from 0 on", rounds),
+        (value_limits >= 0, "value_limits", "a whole number from 0 on", value_limits),
+    )
     effort = Effort(gap_fraction=gap_fraction, seconds=seconds, most_nodes=nodes, rounds=rounds)
     try:
         file = make_plan(study, effort, solver_named(solver), solver, progress, no_regret, demand)
@@ -130,14 +158,15 @@ def plan(
     return Plan(file)
 
 
-def tables(plan: Plan) -> Tables:
+def tables(plan: Plan | PlanFile) -> Tables:
     """The tables of a plan as pandas DataFrames: `orders`, `traffic`, `replicas`, `cash` and more (docs/python.md)."""
+    from planner.plan.in_hand import in_hand
     from planner.plan.tables import Tables
 
-    return Tables(plan)
+    return Tables(in_hand(plan))
 
 
-def audit(plan: Plan) -> Audit:
+def audit(plan: Plan | PlanFile) -> Audit:
     """Every rule in every state, and every stated total, on the plan's own numbers."""
     from planner.plan.audit import audit
 
@@ -145,7 +174,7 @@ def audit(plan: Plan) -> Audit:
 
 
 def drill(
-    subject: Plan | Study,
+    subject: Plan | PlanFile | Study,
     fleet: Sequence[RunningReplicas] = (),
     *,
     mode: Literal["resolve", "rescale"] | None = None,
@@ -169,15 +198,24 @@ def drill(
         when the subject names what does not exist
     """
     from planner.drill import drill_fleet, drill_plan
+    from planner.plan.in_hand import Plan, in_hand
+    from planner.study.records.plan import PlanFile
     from planner.study.records.study import Study
 
+    of_study = isinstance(subject, Study)
+    _refuse_unless(
+        (mode in (None, "resolve", "rescale"), "mode", "resolve, rescale or None", mode),
+        (isinstance(subject, Study | Plan | PlanFile), "subject", "a plan, or a Study with a fleet", subject),
+        (of_study or not fleet, "fleet", "no fleet beside a plan: it has its own", "one"),
+    )
     which = (tuple(each), tuple(pairs)) if each or pairs else None
     if isinstance(subject, Study):
         return drill_fleet(subject, fleet, mode or "rescale", progress, which)
-    return drill_plan(subject.file, mode or subject.study.failover, progress, which)
+    plan = in_hand(subject)
+    return drill_plan(plan.file, mode or plan.study.failover, progress, which)
 
 
-def review(plan: Plan, *, all_rows: bool = False, progress: Progress = _silent) -> Report:
+def review(plan: Plan | PlanFile, *, all_rows: bool = False, progress: Progress = _silent) -> Report:
     """What people read of a plan: the answer, the orders, every failure, how far to trust it. `render` writes it."""
     from planner.review.answer import review_plan
 
@@ -188,4 +226,5 @@ def render(report: Report, format: Literal["text", "md", "json"] = "text") -> st
     """A report as text, Markdown or JSON."""
     from planner.review.render import render
 
+    _refuse_unless((format in ("text", "md", "json"), "format", "text, md or json", format))
     return render(report, format)

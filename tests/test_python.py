@@ -11,6 +11,7 @@ import pytest
 from buildouts import hall
 
 import planner
+from planner.errors import InputError
 from planner.plan.tables import NAMES
 from planner.solve.search import Infeasible
 
@@ -95,3 +96,25 @@ def test_no_plan_says_why():
     with pytest.raises(NoPlan) as error:
         planner.plan(tight)
     assert not isinstance(error.value, Infeasible) and "budget" in str(error.value)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{"gap_fraction": 2}, {"gap_fraction": float("nan")}, {"demand": "foo"}, {"nodes": -3}, {"seconds": -1.0}],
+)
+def test_wrong_arguments_are_findings(options):
+    with pytest.raises(InputError) as error:
+        planner.plan(hall(), **options)
+    assert [finding.where for finding in error.value.findings] == list(options)
+
+
+def test_wrong_subjects_are_findings(plan):
+    for call in (
+        lambda: planner.plan("examples/quickstart"),
+        lambda: planner.drill(plan, mode="x"),
+        lambda: planner.drill("plan.json"),
+        lambda: planner.render(planner.review(plan), "xx"),
+    ):
+        with pytest.raises(InputError):
+            call()
+    assert planner.drill(plan.file) == planner.drill(plan) and len(planner.tables(plan.file).costs)

@@ -124,7 +124,7 @@ def build_graph(instance: Instance) -> Graph:
         got = f"{in_cycle} that needs itself"
         raise InputError([Finding("dependencies", "no cycle", got, "break the cycle")]) from None
     passed = passed_by_component(order, needs, logins, limits)
-    check_met_once(instance, passed)
+    check_met_once(instance, passed, limits)
     machines = {c for c in known if kind_and_name(c)[0] in ("pool", "placement")}
     ingresses = frozenset(c for c in limits if machines.isdisjoint({c, *nx.descendants(serving, c)}))
     return Graph(order, needs, logins, starting, limits, passed, serving, ingresses, repair)

@@ -1,7 +1,7 @@
 """Components that let only so many requests/s through: who passes them, and how gateways split over alternatives."""
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain
 
@@ -179,8 +179,8 @@ def passed_by_component(
     return passed
 
 
-def check_met_once(instance: Instance, passed: Mapping[str, Passed]) -> None:
-    """No requests meet a component in several needs that leave a choice.
+def check_met_once(instance: Instance, passed: Mapping[str, Passed], limited: Collection[str]) -> None:
+    """No requests meet a component with a limit in several needs that leave an alternative.
 
     Raises
     ------
@@ -192,7 +192,7 @@ def check_met_once(instance: Instance, passed: Mapping[str, Passed]) -> None:
     limits = RequestLimits({}, np.zeros((0, 0)), by_flow, by_placement)
     refused = []
     for of, _ in limits.groups(*edges):
-        times = Counter(chain.from_iterable(of.any_of))
+        times = Counter(name for name in chain.from_iterable(of.any_of) if name in limited)
         refused += [f"{name} in several any_of of the same requests" for name, n in sorted(times.items()) if n > 1]
     _refuse(refused)
 

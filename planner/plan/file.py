@@ -71,7 +71,10 @@ def read_plan(path: Path, warnings: list[Finding] | None = None) -> PlanFile:
         raise refusal(where, "a plan", f"a JSON {type(data).__name__}", fix)
     if data.get("schema_version") == PLAN_SCHEMA_VERSION - 1:
         at = f"{where}:{line_of(text, ('schema_version',))}: schema_version"
-        data, renamed = _of_this_version(data)
+        try:
+            data, renamed = _of_this_version(data)
+        except UnicodeEncodeError as error:
+            raise refusal(where, "text in UTF-8", f"{error.object[error.start : error.end]!a}", fix) from None
         if warnings is not None:
             got = f"{PLAN_SCHEMA_VERSION - 1}, with fields that were renamed since: {renamed}"
             warnings.append(Finding(at, f"{PLAN_SCHEMA_VERSION}", got, f"{fix}; it is read all the same", "warning"))

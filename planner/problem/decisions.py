@@ -2,7 +2,8 @@
 """All that is chosen, as one table: a row a decision, which the program, whole numbers, plan file and audit read.
 
 A rule that needs a decision adds a field to `Decisions`, which is its row, and where none fits an index set to
-`rules/index_sets.py`. A field that says nothing of its record is stored in the plan file's `chosen`.
+`rules/index_sets.py`. A field that says nothing of its record is stored in the plan file's `chosen`: of what is bought
+("purchases") or of states, as costs and reserves are worked out anew from those.
 """
 
 from dataclasses import dataclass, field, fields

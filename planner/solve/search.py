@@ -23,7 +23,7 @@ from planner.solve.dominance import dominated
 from planner.solve.feasibility_subproblem import TEST_NODES, FeasibilitySubproblem, tolerance
 from planner.solve.program import INFINITY
 from planner.solve.second_objective import reserve_program
-from planner.solve.whole_numbers import non_preemptible_at_its_largest
+from planner.solve.whole_numbers import non_preemptible_at_its_largest, whole_names
 from planner.study.dependencies import NORMAL
 
 Status = Literal["proven", "gap", "stopped"]
@@ -206,7 +206,7 @@ class Search:
         x = no_decisions()
         for name in names("purchases"):
             values = {key: v.varValue or 0.0 for key, v in getattr(self.x, name).items()}
-            if integer:
+            if integer and name in whole_names():
                 values = {key: float(round(value)) for key, value in values.items()}
             setattr(x, name, Sparse(values))
         return x

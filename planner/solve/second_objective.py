@@ -11,7 +11,7 @@ from typing import Any
 
 from planner.errors import SolverError
 from planner.problem.algebra import Sparse, total
-from planner.problem.decisions import Decisions, names, only
+from planner.problem.decisions import Decisions, only, table
 from planner.problem.problem import Problem, State, flow_weights, states, with_a_hair
 from planner.problem.rules.costs import requests, unserved_requests
 from planner.problem.rules.failures import no_replica_before_its_cold_start_ends
@@ -106,8 +106,11 @@ def _settle_normal(p: Problem, roomy: Problem, purchases: Decisions, solver: Any
         return None
     flows = [(v, x.offered[w, o, s].varValue or 0.0) for (w, o, _, s), v in x.traffic.items()]
     values = without_negligible_flows(program, flows, NORMAL_RISE)
-    for name in names("states"):
-        setattr(x, name, Sparse({key: values[v] for key, v in getattr(x, name).items() if values[v] > 0}))
+    for decision in table():
+        if decision.block == "states":
+            columns = getattr(x, decision.name).items()
+            chosen = {key: values[v] for key, v in columns if values[v] > 0 or (decision.free and values[v] < 0)}
+            setattr(x, decision.name, Sparse(chosen))
     return x
 
 

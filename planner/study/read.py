@@ -220,9 +220,10 @@ def _read_parts(path: Path, reading: Reading) -> Parts | None:
 
 def _of_this_version(data: dict[str, Any], place: Place, reading: Reading) -> Place:
     """A study of the schema version before, as one of this: fields get their new names, each with a warning."""
-    if data.get("schema_version") != SCHEMA_VERSION - 1:
+    if data.get("schema_version", SCHEMA_VERSION - 1) != SCHEMA_VERSION - 1:
         return place
-    data["schema_version"] = SCHEMA_VERSION
+    if "schema_version" in data:  # a file that does not say may be of either version
+        data["schema_version"] = SCHEMA_VERSION
     lines = dict(place.lines)
     for old, new in rename(data, STUDY):
         fix = f"write `{new[-1]}`, and schema_version: {SCHEMA_VERSION}; the old name is read for this version only"

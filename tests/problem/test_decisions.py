@@ -50,6 +50,7 @@ def test_every_row_has_an_index_set_that_is_there():
     records = {record for decision in table() for record in decision.records}
     assert records >= {"purchases", "builds", "replicas", "reserves", "states"}
     assert records <= PlanFile.model_fields.keys()
+    assert {decision.block for decision in stored_in("chosen")} <= {"purchases", "states"}, "others are not carried on"
 
 
 def test_the_program_has_a_column_for_each_key_of_each_index_set():

@@ -492,3 +492,11 @@ def test_what_is_counted_is_no_finding(tmp_path: Path):
     }
     study, _ = read_study(limited_by(tmp_path / "limited", needs, (9.0, 9.0, 9.0, None)))
     assert not not_counted(study) and len(build(study).request_limits.alternatives) == 2
+
+
+def test_a_gateway_without_a_limit_may_be_an_alternative_of_two_needs():
+    """Only what has a limit must be met once: program, drill and reader agree."""
+    asked = needing((gate("b", 9.0), gate("c"), gate("d", 9.0)), w=any_of("b", "c"), o=any_of("c", "d"))
+    assert not not_counted(asked)
+    plan = make_plan(asked, EXACT)
+    assert audit(plan).passed and not drill_plan(plan).broken and drill_state_claims(plan) == ()

@@ -53,6 +53,22 @@ def test_a_study_of_version_1_is_the_same_study_with_a_warning_for_each_old_name
     assert "study.yaml:99: build_outs[0].clocks_months" in warnings[0].where and "schema_version: 2" in warnings[0].fix
 
 
+def test_a_study_that_names_no_version_may_be_of_either(tmp_path):
+    folder = copy_of_version_1(tmp_path)
+    file = folder / "study.yaml"
+    file.write_text(file.read_text(encoding="utf-8").replace("schema_version: 1\n", ""), "utf-8")
+    study, findings = read_study(folder)
+    assert study == read_study(EXAMPLE)[0] and any("lead_months" in finding.expected for finding in findings)
+
+
+def test_a_plan_of_version_1_in_no_unicode_is_refused(tmp_path):
+    file = tmp_path / "plan.json"
+    file.write_text('{"schema_version": 1, "study": "\\ud800"}', encoding="utf-8")
+    with pytest.raises(InputError) as error:
+        read_plan(file)
+    assert "UTF-8" in error.value.findings[0].expected
+
+
 def test_an_old_name_in_a_study_of_this_version_is_unknown_and_its_new_name_is_told(tmp_path):
     folder = copy_of_version_1(tmp_path)
     file = folder / "study.yaml"
