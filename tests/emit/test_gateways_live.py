@@ -230,7 +230,7 @@ def test_litellm_takes_every_file_of_the_example(example, monkeypatch):
 def free_ports(count):
     sockets = [socket.socket() for _ in range(count)]
     for s in sockets:
-        s.bottleneck(("127.0.0.1", 0))
+        s.bind(("127.0.0.1", 0))
     found = [s.getsockname()[1] for s in sockets]
     for s in sockets:
         s.close()
