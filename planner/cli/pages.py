@@ -44,8 +44,8 @@ def formulation() -> str:
         "",
         NOTE,
         "",
-        "Index letters: w workload, o origin, e placement, q pool, b offer, t period, h hour, f failure, c clock [s],",
-        "s = (h, f, c). Words: [concepts](concepts.md). The code: `planner/problem/rules/`.",
+        "Index letters: w workload, o origin, e placement, q pool, b offer, t period, h hour, f failure,",
+        "c deadline [s], s = (h, f, c). Words: [concepts](concepts.md). The code: `planner/problem/rules/`.",
         "",
     ]
     out += _decisions()

@@ -345,5 +345,5 @@ def fullest_hour(p: Problem) -> str:
 
 
 def states(p: Problem, f: str) -> list[State]:
-    """States (h, f, c) of a failure, hours first, clocks rising."""
+    """States (h, f, c) of a failure, hours first, deadlines rising."""
     return [(h, f, c) for h in p.hours for c in p.deadlines_seconds[f]]
