@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from planner.problem.algebra import Row, total
+from planner.problem.algebra import Row, is_number, total
 from planner.problem.decisions import Decisions
 from planner.problem.problem import ANY_HOUR, Problem, State, flow_size, taken_up
 from planner.problem.rules.formulas import (
@@ -70,9 +70,12 @@ def requests_go_where_they_may(p: Problem, x: Decisions, s: State) -> Iterator[R
     Marginal value
         none: eligibility is the same in every failure, but for the round trip
     """
+    audited = is_number(next(iter(x.traffic.values()), 0.0))
     for w, o in p.flows:
         live = set(live_edges(p, w, o, s[1]))
-        for e in p.placements:
+        # a program has columns of edges only; a plan may say anything
+        ends = p.placements if audited else dict.fromkeys((*p.edges_in_failure[w, o], *p.edges[w, o]))
+        for e in ends:
             if e not in live and (w, o, e, s) in x.traffic:
                 yield Row((w, o, e, s), x.traffic[w, o, e, s], "<=", 0.0, flow_size(p, w, o, s[0]))
 
