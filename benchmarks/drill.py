@@ -169,7 +169,7 @@ def main() -> None:
     def anew() -> None:
         for failure in few:
             alone = remaining.what_remains(fleets.in_failure, of, [failure])
-            resolve.resolve(alone, {})
+            resolve.resolve(alone, resolve.Programs())
 
     cold = timed("resolve, a program each", len(few), anew)
     print(f"resolve / rescale, per failure: {slow / fast:.0f}; a program each / shared: {cold / slow:.1f}")

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 
@@ -15,7 +14,7 @@ from planner.drill.names import check_counts, check_failures, check_study, names
 from planner.drill.outage_impacts import outage_impact
 from planner.drill.remaining import Remaining, what_remains
 from planner.drill.rescale import COLD_START, LAUNCHED, RECLAIMED, WARM, all_warm, carried, rescaled, routes_of, unmoved
-from planner.drill.resolve import resolve
+from planner.drill.resolve import Programs, resolve
 from planner.drill.result import DrillResult, DrillRow, Mode, OutageImpact
 from planner.drill.rules import rules_not_judged
 from planner.drill.solving import MOST_NODES
@@ -233,7 +232,7 @@ def _drill(
     """The drill of one hour."""
     fleet, findings = fleets.in_failure, list(fleets.findings)
     rows = in_normal_operation(fleets.normal, graph, mode, search.anew) if search.normal else []
-    impacts, templates = list[OutageImpact](), dict[Any, Any]()
+    impacts, programs = list[OutageImpact](), Programs()
     routes = routes_of(fleet.base)
     for start in range(0, len(failures), CHUNK):
         remaining = what_remains(fleet, graph, failures[start : start + CHUNK])
@@ -244,7 +243,7 @@ def _drill(
         for f, failure in enumerate(remaining.failures):
             alone = remaining.one(f)
             if mode == "resolve":
-                answer = resolve(alone, templates, search.most_nodes)
+                answer = resolve(alone, programs, search.most_nodes)
                 served, served_by = dict(answer.served), dict(answer.served_by)
                 findings += answer.findings
             else:

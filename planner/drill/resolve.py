@@ -1,21 +1,24 @@
 """Re-solve: whether any new weights and starts of replicas serve what is due, by one small program per failure.
 
-Failures with the same times and surges share a program, of which only bounds change. Each starts without a basis: on
-46 pools going on from the last failure's basis took three times as long as letting presolve take the dead away.
+Where the replicas that run on carry everything, that is the answer. Else failures with the same times and surges share
+a program, of which only bounds change. Each starts without a basis: on 46 pools going on from the last failure's basis
+took three times as long as letting presolve take the dead away.
 """
 
 import math
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Callable, Hashable
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
 
 import highspy
 import numpy as np
 
 from planner.drill.instance import ROUNDING, TOLERANCE, Indices, Instance, Numbers
 from planner.drill.remaining import Remaining
-from planner.drill.rescale import COLD_START, LAUNCHED, RECLAIMED, SERVED_BY, WARM
+from planner.drill.rescale import COLD_START, LAUNCHED, RECLAIMED, SERVED_BY, WARM, all_warm
 from planner.drill.solving import MOST_NODES, Rows, best_integer, solver_of
-from planner.drill.symmetric import merge_symmetric
+from planner.drill.survivors import SurvivorsProgram, build_survivors, survivors_carry_all
+from planner.drill.symmetric import SymmetricFlows, merge_symmetric, symmetric_but_for_failures
 from planner.drill.traffic import LimitRows
 from planner.units import SECONDS_PER_HOUR
 
@@ -25,6 +28,9 @@ TIE = 1e-5
 """Share of a request by which one short request outweighs another: it settles ties, and no more."""
 INSTANT_SECONDS = 1e-3
 """Around the time machines come: what holds just before and just after is looked at."""
+MOST_PROGRAMS = 8
+"""Of one sort that are in memory at the same time."""
+Program = TypeVar("Program")
 
 
 @dataclass
@@ -91,12 +97,53 @@ def recovered_seconds(remaining: Remaining) -> float:
     return min(done, repair)
 
 
-def build(remaining: Remaining, times: list[float]) -> Template | None:
-    """The program, its rows complete but for the bounds that a failure sets; none where there is no edge."""
+@dataclass
+class Programs:
+    """The programs that failures of an hour share, the latest of them: how many there are must not grow with failures.
+
+    Parameters
+    ----------
+    kinds : of flows; see `symmetric_but_for_failures` [i]
+    survivors : by kinds of flows and what they offer
+    templates : by these, and times
+    """
+
+    kinds: Indices | None = None
+    survivors: dict[Hashable, SurvivorsProgram | None] = field(default_factory=dict)
+    templates: dict[Hashable, Template] = field(default_factory=dict)
+
+    def merged(self, remaining: Remaining) -> SymmetricFlows:
+        """Symmetric flows of a failure taken together."""
+        if self.kinds is None:
+            self.kinds = symmetric_but_for_failures(remaining)
+        return merge_symmetric(remaining, self.kinds)
+
+    def of_survivors(self, few: SymmetricFlows) -> SurvivorsProgram | None:
+        """The program of the survivors of a failure; none where there is no edge."""
+        return _kept(self.survivors, _key(few), lambda: build_survivors(few.remaining))
+
+    def over_time(self, few: SymmetricFlows, times: list[float]) -> Template:
+        """The program of a failure with starts."""
+        return _kept(self.templates, (*_key(few), *times), lambda: build(few.remaining, times))
+
+
+def _key(few: SymmetricFlows) -> tuple[Hashable, ...]:
+    return few.kind.tobytes(), few.remaining.offered.tobytes()
+
+
+def _kept(programs: dict[Hashable, Program], key: Hashable, made: Callable[[], Program]) -> Program:
+    """The program of that key; the one that was not asked for the longest goes when there are too many."""
+    program = programs.pop(key) if key in programs else made()
+    if len(programs) == MOST_PROGRAMS:
+        del programs[next(iter(programs))]
+    programs[key] = program
+    return program
+
+
+def build(remaining: Remaining, times: list[float]) -> Template:
+    """The program, its rows complete but for the bounds that a failure sets."""
     instance = remaining.instance
     flow, placement = np.nonzero(instance.in_failure)
-    if not len(flow):
-        return None
     study, offered = instance.study, remaining.offered[0]
     limit = study.utilisation.in_failure
     n_k, n_i, n_e, n_q = len(flow), len(instance.demand), len(instance.placements), len(study.pools)
@@ -176,30 +223,34 @@ def _start_rows(
         rows.at_most(0.0 * one, *runs, *could)
 
 
-def resolve(remaining: Remaining, templates: dict[Any, Template | None], most_nodes: int = MOST_NODES) -> Resolved:
+def resolve(remaining: Remaining, programs: Programs, most_nodes: int = MOST_NODES) -> Resolved:
     """What the best new weights and starts serve in one failure, all times together.
 
-    `templates` keeps the programs that failures share; `most_nodes`: see `best_integer`.
+    `programs` are those that failures of an hour share; `most_nodes`: see `best_integer`.
     """
-    times, n = times_of(remaining, recovered_seconds(remaining)), remaining.offered.shape[1]
-    served = {elapsed: np.zeros(n) for elapsed in times}
-    served_by = {elapsed: np.zeros((len(SERVED_BY), n)) for elapsed in times}
-    if not remaining.coverable.any():
-        return Resolved(served, served_by, ())
-    few = merge_symmetric(remaining)
-    key = (tuple(times), few.kind.tobytes(), few.remaining.offered.tobytes())
-    if key not in templates:
-        templates[key] = build(few.remaining, times)
-    if (made := templates[key]) is None:
-        return Resolved(served, served_by, ())
-    upper, costs = _bounds(few.remaining, made)
+    times, offered = times_of(remaining, recovered_seconds(remaining)), remaining.offered[0]
+    coverable = remaining.coverable[0]
+    few = programs.merged(remaining) if coverable.any() else None
+    if few is None or (made := programs.of_survivors(few)) is None:
+        none = np.zeros(len(offered))
+        return Resolved(dict.fromkeys(times, none), dict.fromkeys(times, all_warm(none)), ())
+    if survivors_carry_all(few.remaining, made, times[0]):
+        everything = coverable * offered
+        return Resolved(dict.fromkeys(times, everything), dict.fromkeys(times, all_warm(everything)), ())
+    return _started(few, programs.over_time(few, times), most_nodes)
+
+
+def _started(few: SymmetricFlows, made: Template, most_nodes: int) -> Resolved:
+    """What is served in a failure in which replicas must start, or not all can be."""
+    remaining, served, served_by = few.remaining, dict[float, Numbers](), dict[float, Numbers]()
+    upper, costs = _bounds(remaining, made)
     integer = np.concatenate([made.kept.ravel(), made.cold_started.ravel()])
     value, proven = best_integer(made.solver, made.lp, upper, list(costs), integer, made.short.ravel(), most_nodes)
-    for t, elapsed in enumerate(times):
+    for t, elapsed in enumerate(made.times):
         unserved = value[made.beyond[t]] + value[made.short[t]]
-        covered = np.maximum(few.remaining.coverable[0] - unserved, 0.0)
-        served[elapsed] = few.apart(covered * few.remaining.offered[0])
-        served_by[elapsed] = few.apart(_served_by(few.remaining, made, value, t))
+        covered = np.maximum(remaining.coverable[0] - unserved, 0.0)
+        served[elapsed] = few.apart(covered * remaining.offered[0])
+        served_by[elapsed] = few.apart(_served_by(remaining, made, value, t))
     ended = f"{remaining.failures[0].id}: search for whole replicas ended early; shortfall may be less"
     return Resolved(served, served_by, () if proven else (ended,))
 

@@ -28,16 +28,29 @@ class SymmetricFlows:
         return rates_of_flows
 
 
-def merge_symmetric(remaining: Remaining) -> SymmetricFlows:
-    """Flows of one workload with the same placements, ingress and request limits, taken together in a failure."""
+def symmetric_but_for_failures(remaining: Remaining) -> Indices:
+    """Number of the kind of each flow [i]: those of one workload with the same placements and request limits."""
     instance, limits = remaining.instance, remaining.limits
     number: dict[object, int] = {}
     kinds = []
     for (w, _), i in instance.flows.items():
-        same = (remaining.ingress[0, i], remaining.coverable[0, i], limits.by_flow.get(i))
-        kinds.append(number.setdefault((w, instance.in_failure[i].tobytes(), *same), len(number)))
-    kind = np.array(kinds, dtype=np.int64)
-    _, first = np.unique(kind, return_index=True)
+        key = w, instance.in_failure[i].tobytes(), limits.by_flow.get(i)
+        kinds.append(number.setdefault(key, len(number)))
+    return np.array(kinds, dtype=np.int64)
+
+
+def merge_symmetric(remaining: Remaining, kinds: Indices) -> SymmetricFlows:
+    """Flows of one kind with the same ingress, taken together in a failure.
+
+    Parameters
+    ----------
+    kinds : see `symmetric_but_for_failures` [i]
+    """
+    instance, limits = remaining.instance, remaining.limits
+    same = np.column_stack([kinds, remaining.ingress[0], remaining.coverable[0]])
+    _, first, kind = np.unique(same, axis=0, return_index=True, return_inverse=True)
+    order = np.argsort(first)  # kinds are counted as they are met
+    kind, first = np.argsort(order)[kind.ravel()], first[order]
     offered = np.bincount(kind, weights=remaining.offered[0]).astype(np.float64)
     demand = np.bincount(kind, weights=instance.demand).astype(np.float64)
     by_flow = {n: limits.by_flow[i] for n, i in enumerate(first.tolist()) if i in limits.by_flow}
