@@ -51,6 +51,8 @@ class Failure:
 
     def surge(self, instance: Instance) -> Numbers:
         """Factor on the demand of each flow [i]."""
+        if not self.surges:
+            return np.full(len(instance.flows), self.surge_factor)
         return np.array(
             [
                 self.surge_factor * self.surges.get(f"workload:{w}", 1.0) * self.surges.get(f"origin:{o}", 1.0)

@@ -5,6 +5,7 @@ import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -57,6 +58,21 @@ class Instance:
     normal: Flags
     in_failure: Flags
     """[i, e] an edge, with the round trip that holds in normal operation and in a failure"""
+
+    @cached_property
+    def flows_of_tier(self) -> list[tuple[Tier, Indices]]:
+        """Tiers with demand, and the numbers of their flows."""
+        numbers: dict[str, list[int]] = {}
+        for i, tier in enumerate(self.tier_of):
+            numbers.setdefault(tier.name, []).append(i)
+        return [(tier, np.array(numbers[tier.name])) for tier in self.study.tiers if tier.name in numbers]
+
+    @cached_property
+    def workload_of(self) -> tuple[list[str], Indices]:
+        """Workloads with demand, and of each flow the number of its workload [i]."""
+        number: dict[str, int] = {}
+        of_flow = [number.setdefault(w, len(number)) for w, _ in self.flows]
+        return list(number), np.array(of_flow, dtype=np.int64)
 
     def at(self, wanted: Mapping[tuple[str, str], float]) -> "Instance":
         """The same study with other demand [requests/s]; flows that want nothing are left out."""

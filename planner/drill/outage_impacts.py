@@ -1,6 +1,5 @@
 """What a failure costs until recovery: requests, USD, time."""
 
-from collections import defaultdict
 from collections.abc import Mapping
 from itertools import pairwise
 
@@ -42,14 +41,13 @@ def outage_impact(remaining: Remaining, served: Mapping[float, Numbers]) -> Outa
             since = elapsed
         return since
 
-    flows_of: dict[str, list[int]] = defaultdict(list)
-    for (w, _), i in instance.flows.items():
-        flows_of[w].append(i)
-    last, worst = {}, {}
-    for w, flows in flows_of.items():
-        wanted = offered[flows].sum()
-        shares = [min(float(served[elapsed][flows].sum() / wanted), 1.0) if wanted else 1.0 for elapsed in times]
-        last[w], worst[w] = round(shares[-1], 9), round(min(shares), 9)
+    workloads, of_flow = instance.workload_of
+    wanted = np.bincount(of_flow, weights=offered)
+    shares = np.ones((len(times), len(workloads)))
+    for t, elapsed in enumerate(times):
+        served_of = np.bincount(of_flow, weights=served[elapsed])
+        np.divide(served_of, wanted, out=shares[t], where=wanted > 0)
+    last, worst = ([round(min(of, 1.0), 9) for of in part.tolist()] for part in (shares[-1], shares.min(axis=0)))
     return OutageImpact(
         failure=failure.id,
         requests_lost=round(float(lost.sum()), 6),
@@ -58,6 +56,6 @@ def outage_impact(remaining: Remaining, served: Mapping[float, Numbers]) -> Outa
         until="end of drill" if repair is None else "repair",
         due_again_seconds=again(due),
         all_again_seconds=again(offered),
-        served_last=last,
-        served_worst=worst,
+        served_last=dict(zip(workloads, last, strict=True)),
+        served_worst=dict(zip(workloads, worst, strict=True)),
     )

@@ -92,8 +92,8 @@ class Remaining:
         """Fraction of offered that is due and can be covered [f, i]."""
         due = np.zeros_like(self.offered)
         for f, failure in enumerate(self.failures):
-            of_tier = {tier.name: failure.due(tier.name, elapsed) for tier in self.instance.study.tiers}
-            due[f] = [of_tier[tier.name] for tier in self.instance.tier_of]
+            for tier, flows in self.instance.flows_of_tier:
+                due[f, flows] = failure.due(tier.name, elapsed)
         return np.minimum(due, self.coverable)
 
 

@@ -306,15 +306,13 @@ def tier_rows(remaining: Remaining, elapsed: float, served: Numbers, served_by: 
     coverable, due = remaining.coverable[0], remaining.due(elapsed)[0]
     short = np.maximum(due * offered - served, 0.0)
     flows, rows = list(instance.flows), []
-    for tier in instance.study.tiers:
-        mine = np.array([of.name == tier.name for of in instance.tier_of], dtype=bool)
-        if not mine.any():
-            continue
+    for tier, mine in instance.flows_of_tier:
         asked = float(offered[mine].sum())
         of_tier = failure.due(tier.name, elapsed)
         uncovered = np.maximum(of_tier - coverable - TOLERANCE, 0.0)
         broken = bool((short[mine] > TOLERANCE * asked).any())
-        worst = _worst_flow(np.flatnonzero(mine), offered, served, short)
+        worst = _worst_flow(mine, offered, served, short)
+        share = float(served[worst] / offered[worst]) if offered[worst] else 1.0  # of none, all is served
         split = [round(min(float(part), 1.0), 9) for part in served_by[:, mine].sum(axis=1) / (asked or 1.0)]
         rows.append(
             DrillRow(
@@ -334,7 +332,7 @@ def tier_rows(remaining: Remaining, elapsed: float, served: Numbers, served_by: 
                 recovered=bool(failure.deadlines) and elapsed > failure.deadlines[-1],
                 worst_workload=flows[worst][0],
                 worst_origin=flows[worst][1],
-                worst_served_fraction=round(min(_share(served[worst], offered[worst]), 1.0), 9),
+                worst_served_fraction=round(min(share, 1.0), 9),
                 worst_due_fraction=round(float(due[worst]), 9),
             )
         )
@@ -343,14 +341,9 @@ def tier_rows(remaining: Remaining, elapsed: float, served: Numbers, served_by: 
 
 def _worst_flow(flows: Indices, offered: Numbers, served: Numbers, short: Numbers) -> int:
     """Of some flows the one that falls shortest of what is due, by share of its demand; else the least served."""
-
-    def badness(i: int) -> tuple[float, float]:
-        shortfall = short[i] / offered[i] if offered[i] else 0.0
-        return round(float(shortfall), 9), round(1.0 - _share(served[i], offered[i]), 9)
-
-    return max((int(i) for i in flows), key=badness)
-
-
-def _share(served: float, offered: float) -> float:
-    """The share of requests that is served; all of none, where a failure leaves no demand."""
-    return float(served / offered) if offered else 1.0
+    asked = offered[flows] > 0
+    shortfall, unserved = (
+        np.divide(part[flows], offered[flows], out=np.zeros(len(flows)), where=asked).round(9)
+        for part in (short, offered - served)
+    )
+    return int(flows[np.lexsort((-np.arange(len(flows)), unserved, shortfall))[-1]])

@@ -26,6 +26,7 @@ class SurvivorsProgram:
     flow, placement : of an edge, whose column is the share of offered that it carries [k]
     largest : replica-seconds/s of the largest edge of a placement, by which its row is divided [e]
     low, high : bounds of the rows before a failure sets those of `coverable` [i], `carry` [e] and of limits
+    upper : bounds of the columns that the solver has now
     basis : of the solution with nothing lost: the same start for each failure, whatever their order
     """
 
@@ -37,6 +38,7 @@ class SurvivorsProgram:
     limits: LimitRows
     low: Numbers
     high: Numbers
+    upper: Numbers
     solver: Any
     basis: Any
 
@@ -66,9 +68,8 @@ def build_survivors(remaining: Remaining) -> SurvivorsProgram | None:
     lp.col_upper_, lp.row_upper_ = upper, nothing_lost
     solver = solver_of(lp)
     run(solver)
-    return SurvivorsProgram(
-        flow, placement, largest, coverable, carry, limits, low, high, solver, basis=solver.getBasis()
-    )
+    of_edges = flow, placement, largest
+    return SurvivorsProgram(*of_edges, coverable, carry, limits, low, high, upper, solver, basis=solver.getBasis())
 
 
 def survivors_carry_all(remaining: Remaining, made: SurvivorsProgram, elapsed: float) -> bool:
@@ -86,14 +87,14 @@ def survivors_carry_all(remaining: Remaining, made: SurvivorsProgram, elapsed: f
     if (need > own + ROUNDING * np.maximum(need, 1.0)).any() or (survivors > remaining.part_of_pool(elapsed)).any():
         return False
     coverable = remaining.coverable[0]
-    upper = np.zeros(made.limits.columns)
-    low, high = made.low.copy(), made.high.copy()
+    upper, low, high = made.upper.copy(), made.low.copy(), made.high.copy()
     made.limits.bound(upper, high, remaining.limits)
     upper[: len(made.flow)] = alive[made.placement] & (coverable > 0)[made.flow]
     low[made.coverable] = high[made.coverable] = coverable
     high[made.carry] = instance.study.utilisation.in_failure * survivors / made.largest
-    solver, columns, rows = made.solver, np.arange(len(upper)), np.arange(len(low))
-    solver.changeColsBounds(len(columns), columns.astype(np.int32), np.zeros(len(upper)), upper)
-    solver.changeRowsBounds(len(rows), rows.astype(np.int32), low, high)
+    solver, rows, columns = made.solver, np.arange(len(low), dtype=np.int32), np.flatnonzero(upper != made.upper)
+    solver.changeColsBounds(len(columns), columns.astype(np.int32), np.zeros(len(columns)), upper[columns])
+    made.upper[:] = upper
+    solver.changeRowsBounds(len(rows), rows, low, high)
     solver.setBasis(made.basis)
     return bool(run(solver) == highspy.HighsModelStatus.kOptimal)
