@@ -1,6 +1,7 @@
 """What a plan claims of its own states, replayed number by number."""
 
 import math
+from collections import defaultdict
 from collections.abc import Mapping
 
 import numpy as np
@@ -10,14 +11,14 @@ from planner.drill.failures import NORMAL, normal_operation
 from planner.drill.instance import TOLERANCE, Numbers
 from planner.drill.names import above, check_counts, names_in_plan
 from planner.drill.remaining import Remaining, what_remains
-from planner.drill.replay import prepare, tier_rows
+from planner.drill.replay import CHUNK, prepare, tier_rows
 from planner.drill.rescale import all_warm
 from planner.drill.resolve import times_of
 from planner.drill.time_slices import not_done, not_ready, taken_up, without_power
 from planner.study.records.plan import PlanFile, State
 
-States = Mapping[tuple[str, float], State]
-"""(failure, deadline rounded to a millionth [s]) -> state of one hour"""
+States = Mapping[float, State]
+"""Deadline rounded to a millionth [s] -> state of one failure in one hour"""
 
 
 def drill_state_claims(plan: PlanFile) -> tuple[str, ...]:
@@ -38,13 +39,18 @@ def drill_state_claims(plan: PlanFile) -> tuple[str, ...]:
     slices = hours_of(plan)
     findings += [*not_ready(plan, slices), *not_done(plan, slices)]
     for one in slices:
-        states = {(s.failure, round(s.deadline_seconds, 6)): s for s in plan.states if s.hour == one.hour}
+        states: defaultdict[str, dict[float, State]] = defaultdict(dict)
+        for state in plan.states:
+            if state.hour == one.hour:
+                states[state.failure][round(state.deadline_seconds, 6)] = state
         fleet, of_hour = of_plan(instance.at(taken_up(plan, one)), plan, failures, one, slices)
         normal = what_remains(fleet, graph, [normal_operation(plan.study)])
-        of_hour += _claimed_traffic(normal, 0.0, states.get((NORMAL, 0.0)), fleet.replicas)
+        of_hour += _claimed_traffic(normal, 0.0, states[NORMAL].get(0.0), fleet.replicas)
         fleet, _ = of_plan(instance.at(one.wanted), plan, failures, one, slices)
-        for failure in failures:
-            of_hour += _claimed(what_remains(fleet, graph, [failure]), states)
+        for first in range(0, len(failures), CHUNK):
+            remaining = what_remains(fleet, graph, failures[first : first + CHUNK])
+            for f, failure in enumerate(remaining.failures):
+                of_hour += _claimed(remaining.one(f), states[failure.id])
         findings += [f"{one.hour}: {text}" for text in of_hour] if len(slices) > 1 else of_hour
         findings += without_power(plan, one, slices)
     return tuple(dict.fromkeys(findings))
@@ -55,10 +61,10 @@ def _claimed(remaining: Remaining, states: States) -> list[str]:
     instance, failure, findings = remaining.instance, remaining.failures[0], list[str]()
     names = list(instance.placements)
     own = {round(deadline, 6) for deadline in failure.deadlines}
-    further = {deadline for id, deadline in states if id == failure.id and deadline not in own}
+    further = {deadline for deadline in states if deadline not in own}
     before: list[tuple[float, Numbers, Numbers]] = []
     for deadline in sorted(further | set(failure.deadlines)):
-        state = states.get((failure.id, round(deadline, 6)))
+        state = states.get(round(deadline, 6))
         of_replicas, kept, running, occupied = _claimed_replicas(remaining, deadline, state)
         findings += of_replicas
         where = f"{failure.id} at {deadline:g} s"

@@ -117,7 +117,9 @@ def what_remains(fleet: InstalledFleet, graph: Graph, failures: Sequence[Failure
     ingress = np.minimum(of_workload, column([f"origin:{o}" for _, o in instance.flows], value))
     normal = np.array([failure.id == NORMAL for failure in failures])
     alive = placements > 0
-    reached = np.where(normal[:, None], alive @ instance.normal.T, alive @ instance.in_failure.T)
+    reached = np.empty((n, len(instance.flows)), dtype=bool)
+    for of_kind, edges in ((normal, instance.normal), (~normal, instance.in_failure)):
+        reached[of_kind] = alive[of_kind] @ edges.T
     counts_of = {kinds: fleet.counts(kinds) for kinds in {failure.kinds for failure in failures}}
     counts = tuple(counts_of[failure.kinds] for failure in failures)
     surges = np.array([failure.surge(instance) for failure in failures]).reshape(n, len(instance.flows))

@@ -57,6 +57,21 @@ def solver_of(lp: highspy.HighsLp) -> Any:
     return solver
 
 
+class Columns:
+    """Costs and bounds of the columns of a program that a solver has: only what changes is sent to it."""
+
+    def __init__(self, count: int) -> None:
+        self.cost, self.low, self.high = np.full((3, count), np.nan)
+
+    def set(self, solver: Any, cost: Numbers, low: Numbers, high: Numbers) -> None:
+        """Costs and bounds from now on."""
+        new = np.flatnonzero(cost != self.cost).astype(np.int32)
+        solver.changeColsCost(len(new), new, cost[new])
+        new = np.flatnonzero((low != self.low) | (high != self.high)).astype(np.int32)
+        solver.changeColsBounds(len(new), new, low[new], high[new])
+        self.cost, self.low, self.high = cost.copy(), low.copy(), high.copy()
+
+
 def best_integer(
     solver: Any,
     lp: highspy.HighsLp,
@@ -83,11 +98,10 @@ def best_integer(
         when the solver fails
     """
     none, high = np.zeros(len(upper)), upper.copy()
-    columns = np.arange(len(upper), dtype=np.int32)
+    columns = Columns(len(upper))
 
     def run(cost: Numbers, low: Numbers, high: Numbers) -> Numbers | None:
-        solver.changeColsCost(len(columns), columns, cost)
-        solver.changeColsBounds(len(columns), columns, low, high)
+        columns.set(solver, cost, low, high)
         run_highs(solver)
         feasible = solver.getInfo().primal_solution_status == highspy.SolutionStatus.kSolutionStatusFeasible
         return np.array(solver.getSolution().col_value) if feasible else None
@@ -114,10 +128,10 @@ def best_integer(
     fewest, proven = run(costs[1], none, high), True
     at = np.ceil((least if fewest is None else fewest)[integer] - TOLERANCE)
     if (value := fixed(at)) is None:
-        solver = solver_of(lp)
+        solver, columns = solver_of(lp), Columns(len(upper))
         value = searched()
         proven = solver.getModelStatus() != highspy.HighsModelStatus.kSolutionLimit
-        solver, at = solver_of(lp), np.round(value[integer])
+        solver, columns, at = solver_of(lp), Columns(len(upper)), np.round(value[integer])
         high[short] = np.minimum(upper[short], np.maximum(value[short], 0.0) + TOLERANCE / 10)
     low = none.copy()
     low[integer] = at
