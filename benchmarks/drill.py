@@ -1,21 +1,22 @@
-"""How long a drill takes: a thousand failures in rescale, a part of them in resolve, on one study.
+"""How long a drill takes, in processor seconds: a thousand failures, rescaled and re-solved, on one study.
 
-Run as ``python benchmarks/drill.py [--failures N] [--resolved N] [--pools N] [--flows N]``, or with ``--quarters 8
+Run as ``python benchmarks/drill.py [--failures N] [--pools N] [--flows N] [--started N]``, or with ``--quarters 8
 --hours 6`` for a plan over time: any site, in every hour, both ways.
 
 The study is random but fixed by its seed: pools of 4 machine types at sites of 4 providers, 5 workloads in 2 tiers
 from many origins, and a replica count in every pool that carries the traffic with a third to spare. Lost are pairs of
-sites. Both ways replay the same plan, on one thread, one after the other; read the ratio, not the seconds. The last
-lines measure the whole command: reading the plan, replaying, printing.
+sites. All replay the same plan, on one thread, one after the other; read the ratio, not the seconds. Then growth with
+the number of failures; failures of a fleet with half of these replicas, which must start others; and the whole command:
+reading the plan, replaying, printing.
 """
 
 import argparse
 import os
 import random
+import resource
 import subprocess
 import sys
 import tempfile
-import time
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -129,19 +130,31 @@ def measure_over_time(plan: PlanFile) -> None:
 
 
 def timed(what: str, count: int, run: Any) -> float:
-    """Seconds of a run, printed."""
-    began = time.perf_counter()
+    """Processor seconds of a run for each failure, printed."""
+    began = _processor_seconds()
     run()
-    seconds = time.perf_counter() - began
+    seconds = _processor_seconds() - began
     print(f"{what:34} {count:6,} failures {seconds:8.2f} s {1000 * seconds / count:8.2f} ms each")
     return seconds / count
+
+
+def _processor_seconds() -> float:
+    """Of this process and of those that it started and that ended."""
+    used = [resource.getrusage(of) for of in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    return sum(of.ru_utime + of.ru_stime for of in used)
+
+
+def with_replicas(one: PlanFile, share: float) -> PlanFile:
+    """The plan with a share of its replicas."""
+    fewer = (r.model_copy(update={"replicas": int(share * r.replicas) + 1}) for r in one.replicas)
+    return sealed(one.model_copy(update={"replicas": tuple(fewer)}))
 
 
 def main() -> None:
     """Measures and prints."""
     ask = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     ask.add_argument("--failures", type=int, default=1000)
-    ask.add_argument("--resolved", type=int, default=200)
+    ask.add_argument("--started", type=int, default=50)
     ask.add_argument("--pools", type=int, default=46)
     ask.add_argument("--flows", type=int, default=300)
     ask.add_argument("--quarters", type=int, default=0)
@@ -154,25 +167,36 @@ def main() -> None:
         return
     instance, of, _ = replay.prepare(made_plan.study)
     lost = failures.failures_of_kind(instance, of, (), ("site",))[: asked.failures]
-    slices = baseline.hours_of(made_plan)
-    fleets = replay._fleets_of(instance, lost, made_plan, slices[0], slices)
     print(f"{asked.pools} pools, {len(instance.flows)} demand rows, {int(instance.in_failure.sum()):,} edges")
 
-    def replayed(mode: Any, some: Any) -> Any:
-        return lambda: replay._drill(fleets, of, some, mode, None)
+    def fleets(one: PlanFile) -> Any:
+        slices = baseline.hours_of(one)
+        return replay._fleets_of(instance, lost, one, slices[0], slices)
 
-    fast = timed("rescale", len(lost), replayed("rescale", lost))
-    some = lost[:: max(1, len(lost) // asked.resolved)][: asked.resolved]
-    slow = timed("resolve, programs shared", len(some), replayed("resolve", some))
-    few = some[:20]
+    def replayed(mode: Any, failing: Any, installed: Any) -> Any:
+        return lambda: replay._drill(installed, of, failing, mode, None)
+
+    usual = fleets(made_plan)
+    fast = timed("rescale", len(lost), replayed("rescale", lost, usual))
+    slow = timed("resolve, programs shared", len(lost), replayed("resolve", lost, usual))
+    few = lost[:: max(1, len(lost) // 20)]
 
     def anew() -> None:
         for failure in few:
-            alone = remaining.what_remains(fleets.in_failure, of, [failure])
+            alone = remaining.what_remains(usual.in_failure, of, [failure])
             resolve.resolve(alone, resolve.Programs())
 
     cold = timed("resolve, a program each", len(few), anew)
-    print(f"resolve / rescale, per failure: {slow / fast:.0f}; a program each / shared: {cold / slow:.1f}")
+    print(f"resolve / rescale, per failure: {slow / fast:.1f}; a program each / shared: {cold / slow:.1f}")
+    for part in (4, 2):
+        timed(f"resolve, one in {part}", len(lost[::part]), replayed("resolve", lost[::part], usual))
+    starting = lost[:: max(1, len(lost) // asked.started)]
+    timed(
+        "resolve, replicas must start",
+        len(starting),
+        replayed("resolve", starting, fleets(with_replicas(made_plan, 0.5))),
+    )
+    print(f"largest memory: {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024:,} MiB")
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "plan.json"
         path.write_text(plan_text(made_plan), encoding="utf-8")
