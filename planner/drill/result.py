@@ -1,6 +1,6 @@
 """What a drill finds: rows per failure, deadline and tier; what each failure costs until recovery."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any, Literal
 
 Mode = Literal["resolve", "rescale"]
@@ -104,4 +104,9 @@ class DrillResult:
 
     def as_dict(self) -> dict[str, Any]:
         """The result as plain data."""
-        return {**asdict(self), "broken": self.broken}
+        rows = tuple(dict(vars(row)) for row in self.rows)
+        impacts = tuple(
+            {**vars(impact), "served_last": {**impact.served_last}, "served_worst": {**impact.served_worst}}
+            for impact in self.outage_impacts
+        )
+        return {**vars(self), "rows": rows, "outage_impacts": impacts, "broken": self.broken}
