@@ -20,6 +20,8 @@ ONLY_IN = {
     "pandas": {"plan.tables", "importers.*", "questions.*", "review.*"},
     "highspy": {"solve.highs_instance", "solve.highs", "drill.*"},
     "networkx": {"study.*", "drill.graph"},
+    "joblib": {"questions.side_by_side"},
+    "distributed": {"questions.side_by_side"},
     "typer": {"cli.*"},
     "rich": {"cli.*", "review.render"},
 }

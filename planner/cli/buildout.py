@@ -10,6 +10,7 @@ from planner.cli.console import KEEPS_PLANS, answered, deliver, progress
 from planner.cli.options import (
     AllRows,
     AsFormat,
+    Backend,
     Changes,
     DemandOfPlan,
     Format,
@@ -17,22 +18,27 @@ from planner.cli.options import (
     Jobs,
     Most,
     Nodes,
+    OnBackend,
     PlansOut,
     Quiet,
     Rounds,
+    Scheduler,
     Seconds,
     Sets,
     StudyOrPlan,
     day_of,
     fraction_of,
     numbers_of,
+    workers_of,
 )
-from planner.cli.whatif import all_proven, asked_about, keep, plans_folder, tell_unsure
+from planner.cli.whatif import all_proven, asked_about, rows_in, tell_unsure
 
 if TYPE_CHECKING:
     from planner.cli.whatif import Asked
+    from planner.questions.answer import Answer
+    from planner.questions.rows import NoRows
+    from planner.questions.side_by_side import Workers
     from planner.questions.variants import Variant
-    from planner.questions.whatif import Answer
     from planner.solve.search import Progress
     from planner.study.records.plan import PlanFile
     from planner.study.records.study import Study
@@ -68,7 +74,9 @@ def delay(
     rounds: Rounds = 3,
     demand: DemandOfPlan = None,
     most: Most = 64,
-    jobs: Jobs = 1,
+    jobs: Jobs = None,
+    backend: OnBackend = Backend.joblib,
+    scheduler: Scheduler = None,
     all: AllRows = False,
     quiet: Quiet = False,
 ) -> None:
@@ -87,13 +95,13 @@ def delay(
         late_months = tuple(numbers_of(months, "--months"))
         day = day_of(known_on, "--known-on") if known_on not in (None, "ready") else None
         asked = asked_about(study, set_, change, gap, seconds, nodes, rounds, demand)
-        folder = plans_folder(out)
+        workers, rows = workers_of(jobs, backend, scheduler), rows_in(out)
         with progress(quiet, KEEPS_PLANS) as advance:
-            plan = _plan_as_it_is(asked, advance)
+            own, plan = _planned_as_it_is(asked, advance, rows)
             parts = tuple(lead_time or ("power",))
             delays = delays_of(plan, tuple(what or ("*",)), parts, late_periods or (1, 2), late_months)
             variants = [late.variant for late in delays if late.ready is not None]
-            answers = _planned(asked, variants, plan, most, jobs, advance)
+            answers = _planned(asked, own, variants, most, advance, workers, rows)
 
             def when_known(plan: "PlanFile", late: Delay) -> "KnownLate | None":
                 if known_on is None:
@@ -102,7 +110,6 @@ def delay(
                 return known_late(plan, late, day, asked.effort, advance)
 
             report = review_delays(asked.study, costs_of_delays(delays, answers, advance, when_known), all)
-        keep(folder, answers)
         deliver(report, format, None)
         tell_unsure(answers)
         raise SystemExit(0 if report.good and all_proven(answers, asked.effort.gap_fraction) else 1)
@@ -147,7 +154,9 @@ def sequence(
     rounds: Rounds = 3,
     demand: DemandOfPlan = None,
     most: Most = 64,
-    jobs: Jobs = 1,
+    jobs: Jobs = None,
+    backend: OnBackend = Backend.joblib,
+    scheduler: Scheduler = None,
     all: AllRows = False,
     quiet: Quiet = False,
 ) -> None:
@@ -167,14 +176,13 @@ def sequence(
         if not asked.study.build_outs:
             fix = "add build_outs to study.yaml; there is no order of phases to ask about"
             raise InputError([Finding("planner sequence", "a study with build_outs", "none", fix)])
-        folder = plans_folder(out)
+        workers, rows = workers_of(jobs, backend, scheduler), rows_in(out)
         with progress(quiet, KEEPS_PLANS) as advance:
-            plan = _plan_as_it_is(asked, advance)
-            answers = _planned(asked, sequence_variants(plan, pairs), plan, most, jobs, advance)
+            own, plan = _planned_as_it_is(asked, advance, rows)
+            answers = _planned(asked, own, sequence_variants(plan, pairs), most, advance, workers, rows)
         best = sequences(answers, within_fraction)
         assert best is not None, "the study as it is has a plan"
         report = review_sequences(best, all, pairs)
-        keep(folder, answers)
         deliver(report, format, None)
         tell_unsure(answers)
         raise SystemExit(0 if report.good and all_proven(answers, asked.effort.gap_fraction) else 1)
@@ -195,8 +203,8 @@ def _stop_on_nothing(study: "Study", patterns: Sequence[str]) -> None:
         raise InputError(findings)
 
 
-def _plan_as_it_is(asked: "Asked", advance: "Progress") -> "PlanFile":
-    """The plan of the study as it is: the one that was named, a better one, or a new one.
+def _planned_as_it_is(asked: "Asked", advance: "Progress", rows: "NoRows") -> "tuple[Answer, PlanFile]":
+    """The answer for the study as it is, and its plan: the one that was named, a better one, or a new one.
 
     Raises
     ------
@@ -204,18 +212,24 @@ def _plan_as_it_is(asked: "Asked", advance: "Progress") -> "PlanFile":
         when it has none
     """
     from planner.errors import NoPlan
-    from planner.questions.whatif import plan_variants
+    from planner.questions.whatif import Planning, plan_as_it_is
 
-    (answer,) = plan_variants(asked.study, (), asked.effort, asked.case, asked.base, advance)
-    if answer.plan is None:
-        raise NoPlan(answer.why_not)
-    return answer.plan
+    own = plan_as_it_is(Planning(asked.study, asked.effort, asked.case), asked.base, advance, rows)
+    if own.plan is None:
+        raise NoPlan(own.why_not)
+    return own, own.plan
 
 
 def _planned(
-    asked: "Asked", variants: "Sequence[Variant]", plan: "PlanFile", most: int, jobs: int, advance: "Progress"
+    asked: "Asked",
+    own: "Answer",
+    variants: "Sequence[Variant]",
+    most: int,
+    advance: "Progress",
+    workers: "Workers",
+    rows: "NoRows",
 ) -> "Sequence[Answer]":
-    """The answers for variants of a study, beside its own plan.
+    """The answers for variants of a study, beside its own.
 
     Raises
     ------
@@ -223,9 +237,10 @@ def _planned(
         when they are more than may be planned
     """
     from planner.errors import Finding, InputError
-    from planner.questions.whatif import plan_variants
+    from planner.questions.whatif import Planning, plan_beside
 
     if len(variants) > most:
         fix = "ask about less with --what, or raise --most"
         raise InputError([Finding("--most", f"at most {most} variants to plan", f"{len(variants)}", fix)])
-    return plan_variants(asked.study, variants, asked.effort, asked.case, plan, advance, jobs=jobs)
+    planning = Planning(asked.study, asked.effort, asked.case)
+    return plan_beside(planning, own, variants, advance, workers=workers, rows=rows)

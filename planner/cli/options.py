@@ -3,9 +3,12 @@
 from datetime import date
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    from planner.questions.side_by_side import Workers
 
 MOST_LATE = 1200
 """Periods or months that something may be late by."""
@@ -27,13 +30,23 @@ class DemandCase(StrEnum):
     high = "high"
 
 
+class Backend(StrEnum):
+    """Where plans are made that need nothing of each other."""
+
+    joblib = "joblib"
+    dask = "dask"
+
+
 StudyPath = Annotated[Path, typer.Argument(help="study.yaml, or its folder")]
 PlanPath = Annotated[Path, typer.Argument(help="plan.json")]
 StudyOrPlan = Annotated[
     Path, typer.Argument(help="study.yaml or its folder; or a plan.json, whose study is asked about")
 ]
 Out = Annotated[Path | None, typer.Option("--out", "-o", help="file to write; default: stdout")]
-PlansOut = Annotated[Path | None, typer.Option("--out", "-o", help="folder for the plans, made if it is not there")]
+PlansOut = Annotated[
+    Path | None,
+    typer.Option("--out", "-o", help="folder for the plans and rows.jsonl; the same command again goes on in it"),
+]
 AsFormat = Annotated[Format, typer.Option("--format", "-f", help="text, md or json")]
 AllRows = Annotated[bool, typer.Option("--all", help="every row of every table")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="no progress")]
@@ -54,7 +67,32 @@ Changes = Annotated[
     list[Path] | None, typer.Option(help="YAML file of a change: name, why, set, add, remove; may be repeated")
 ]
 Most = Annotated[int, typer.Option(min=1, help="variants that are planned at most")]
-Jobs = Annotated[int, typer.Option(min=1, help="plans made at a time, each in a process of its own")]
+Jobs = Annotated[
+    int | None,
+    typer.Option(min=1, help="plans made at a time, each in a process of its own; default: one per processor"),
+]
+OnBackend = Annotated[
+    Backend, typer.Option(help="where plans are made: joblib, processes of this machine; dask, a cluster that runs")
+]
+Scheduler = Annotated[str | None, typer.Option(help="address of the scheduler of that cluster: tcp://host:8786")]
+
+
+def workers_of(jobs: int | None, backend: Backend, scheduler: str | None) -> "Workers":
+    """Where plans are made side by side.
+
+    Raises
+    ------
+    InputError
+        when a scheduler is named that nobody asks, or --jobs for a cluster, whose workers are as many as they are
+    """
+    from planner.errors import refusal
+    from planner.questions.side_by_side import Workers, processors
+
+    if backend is Backend.joblib and scheduler is not None:
+        raise refusal("--scheduler", "--backend dask with it", "--backend joblib", "add --backend dask")
+    if backend is Backend.dask and jobs is not None:
+        raise refusal("--jobs", "none with --backend dask", f"{jobs}", "leave it out: the cluster has its workers")
+    return Workers(jobs or processors(), backend.value, scheduler)
 
 
 def fraction_of(text: str, option: str) -> float:

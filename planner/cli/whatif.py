@@ -1,6 +1,6 @@
 """`planner whatif` and `planner diff`: a study with changes, and two plans side by side."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -23,6 +23,7 @@ from planner.cli.console import (
 from planner.cli.options import (
     AllRows,
     AsFormat,
+    Backend,
     Changes,
     DemandCase,
     DemandOfPlan,
@@ -31,20 +32,24 @@ from planner.cli.options import (
     Jobs,
     Most,
     Nodes,
+    OnBackend,
     Out,
     PlansOut,
     Quiet,
     Rounds,
+    Scheduler,
     Seconds,
     Sets,
     StudyOrPlan,
     fraction_of,
+    workers_of,
 )
 
 if TYPE_CHECKING:
     from planner.plan.plan import Case
+    from planner.questions.answer import Answer
     from planner.questions.patches import Patch
-    from planner.questions.whatif import Answer
+    from planner.questions.rows import NoRows
     from planner.solve.search import Effort
     from planner.study.places import Reading
     from planner.study.records.plan import PlanFile
@@ -86,7 +91,9 @@ def whatif(
     ] = False,
     demand: DemandOfPlan = None,
     most: Most = 64,
-    jobs: Jobs = 1,
+    jobs: Jobs = None,
+    backend: OnBackend = Backend.joblib,
+    scheduler: Scheduler = None,
     all: AllRows = False,
     quiet: Quiet = False,
 ) -> None:
@@ -98,11 +105,12 @@ def whatif(
     Examples: `planner whatif mine --set demand=x1.2` · `planner whatif mine --matrix growth.yaml --out variants`
     """
     with answered(format):
-        from planner.questions.variants import Variant, read_axes, studies_of, variants_of
-        from planner.questions.whatif import Answer, file_names, plan_variants
+        from planner.questions.variants import read_axes, studies_of, variants_of
+        from planner.questions.whatif import file_names, plan_variants
         from planner.review.variants import review_variants
         from planner.study.places import Reading
 
+        workers = workers_of(jobs, backend, scheduler)
         asked = asked_about(study, None, None, gap, seconds, nodes, rounds, demand, quick)
         reading = Reading()
         patches = _patches(set_, change, reading)
@@ -115,17 +123,13 @@ def whatif(
         _, warnings = studies_of(asked.study, variants)
         tell_findings(warnings)
         check_out(None)
-        names = file_names([Answer(v, None) for v in (Variant(()), *variants)])
-        folder = plans_folder(out)
-
-        def keep_each(answer: Answer) -> None:
-            keep(folder, [answer], names)
-
+        rows = rows_in(out)
         with progress(quiet, KEEPS_PLANS) as advance:
             answers = plan_variants(
-                asked.study, variants, asked.effort, asked.case, asked.base, advance, keep_each, jobs
+                asked.study, variants, asked.effort, asked.case, asked.base, advance, workers=workers, rows=rows
             )
-        report = review_variants(asked.study, answers, names if folder is not None else None, all)
+        names = file_names(answers) if out is not None else None
+        report = review_variants(asked.study, answers, names, all)
         deliver(report, format, None)
         tell_unsure(answers)
         raise SystemExit(0 if report.good and answers and all_proven(answers, asked.effort.gap_fraction) else 1)
@@ -217,43 +221,17 @@ def tell_unsure(answers: "Iterable[Answer]") -> None:
             tell(f"not known: {answer.variant.name}: {answer.why_not}")
 
 
-def keep(folder: Path | None, answers: "Sequence[Answer]", names: Mapping[str, str] | None = None) -> None:
-    """Write the plans of answers into a folder, where one was named, and say what is not known of others."""
-    from planner.plan.file import plan_text
-    from planner.questions.whatif import file_names
-
-    if folder is None:
-        return
-    names = file_names(answers) if names is None else names
-    for answer in answers:
-        if answer.plan is not None:
-            emit(plan_text(answer.plan), folder / names[answer.variant.name])
-
-
-def plans_folder(path: Path | None) -> Path | None:
-    """The folder for the plans, made if it is not there; None where none was named.
+def rows_in(folder: Path | None) -> "NoRows":
+    """The rows of a folder, made if it is not there, with those that an earlier run kept; nothing where none is named.
 
     Raises
     ------
     InputError
-        when it cannot be written, or holds files
+        when it cannot be written, or holds something else
     """
-    from planner.errors import Finding, InputError
+    from planner.questions.rows import NoRows, Rows
 
-    if path is None:
-        return None
-    try:
-        path.mkdir(exist_ok=True)
-        if any(path.iterdir()):
-            fix = "name another --out, or remove what is in it"
-            raise InputError([Finding(str(path), "a new or an empty folder", "one with files in it", fix)])
-    except FileExistsError:
-        got = "a file"
-        raise InputError([Finding(str(path), "a new or an empty folder", got, "name another --out")]) from None
-    except OSError as error:
-        got = error.strerror or str(error)
-        raise InputError([Finding(str(path), "a folder that can be written", got, "name another --out")]) from None
-    return path
+    return NoRows() if folder is None else Rows(folder, emit)
 
 
 def _study_and_plan(path: Path) -> "tuple[Study, PlanFile | None]":

@@ -15,11 +15,11 @@ from planner.plan.in_hand import Plan, in_hand
 from planner.problem.build import build
 from planner.problem.problem import Problem
 from planner.problem.rules.formulas import limit_capacity, limit_used, machines_held_or_bought
+from planner.questions.answer import Answer
 from planner.questions.bridge import purchased
 from planner.questions.delay import DELIVERY, Delay, later_phases
 from planner.questions.diff import goal_name
 from planner.questions.planned import solution_or_why_not
-from planner.questions.whatif import Answer
 from planner.solve.search import Effort, Progress
 from planner.study.calendar import ALMOST, Span, spans
 from planner.study.dependencies import NORMAL, expand

@@ -34,10 +34,15 @@ class Planned(NamedTuple):
     unsure: bool = False
 
 
+def cut_short(plan: PlanFile | None, why_not: str, effort: Effort) -> bool:
+    """Whether a person ended this search before its end."""
+    by_person = effort.seconds is None and plan is not None and plan.proof.status == "stopped"
+    return by_person or why_not.endswith("interrupted")
+
+
 def is_stopped(plan: PlanFile | None, why_not: str, effort: Effort) -> bool:
     """Whether a person ended a search, so that nothing more is to be planned."""
-    by_person = effort.seconds is None and plan is not None and plan.proof.status == "stopped"
-    return interrupted() or by_person or why_not.endswith("interrupted")
+    return interrupted() or cut_short(plan, why_not, effort)
 
 
 def plan_or_why_not(
@@ -90,3 +95,14 @@ def within(progress: Progress, stage: str, name: str, n: int, of: int, began: fl
         progress(stage, n / of, f"{n + 1} of {of}: {name}" + (f": {inner_stage}" if inner_stage else "") + estimate)
 
     return inner
+
+
+def ended_of(ended: int, of: int, began: float) -> str:
+    """How many plans have ended of those made side by side, with an estimate of the time that remains.
+
+    Parameters
+    ----------
+    began : `time.monotonic` when the first was begun [s]
+    """
+    estimate = f", about {(time.monotonic() - began) / ended * (of - ended):,.0f} s left" if ended else ""
+    return f"{ended} of {of}{estimate}"

@@ -7,9 +7,9 @@ import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from planner.questions.answer import Answer
 from planner.questions.patches import Change, Patch
 from planner.questions.variants import Variant
-from planner.questions.whatif import Answer
 from planner.study.calendar import may_be_ready, spans
 from planner.study.records.buildout import BuildOut
 from planner.study.records.plan import Built, PlanFile

@@ -2,17 +2,16 @@
 
 import math
 import re
-import signal
 import time
 from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
-from concurrent.futures import BrokenExecutor, CancelledError, ProcessPoolExecutor, wait
-from dataclasses import dataclass
+from contextlib import closing
+from dataclasses import dataclass, replace
 from functools import partial
-from multiprocessing import active_children, get_context
 from typing import Any, Literal
 
 import pandas as pd
 
+from planner.interruption import interrupted
 from planner.plan.decisions import gap_fraction
 from planner.plan.file import sealed
 from planner.plan.in_hand import in_hand
@@ -20,33 +19,35 @@ from planner.plan.plan import Case
 from planner.problem.build import build
 from planner.problem.eligibility import workloads_without_edge
 from planner.problem.problem import HOURLY
+from planner.questions.answer import NOT_PLANNED, Answer
 from planner.questions.bridge import Bridge, bridge, costs_without_goals, key_without_goals
-from planner.questions.planned import INTERRUPTED, is_stopped, plan_or_why_not, silent, within
+from planner.questions.planned import INTERRUPTED, cut_short, ended_of, plan_or_why_not, silent, within
+from planner.questions.rows import NoRows, digest_of
+from planner.questions.side_by_side import Lost, Workers, side_by_side
 from planner.questions.variants import Variant, studies_of
 from planner.solve.search import Effort, Progress, is_proven
 from planner.study.records.plan import PlanFile
 from planner.study.records.study import Study
 
-ENDED_EARLY = "not planned: its process ended early, as for want of memory; try fewer --jobs"
 STAGE = "planning variants"
 SAME_COST = 1e-9
 """Share by which costs may differ by arithmetic."""
+AS_THE_STUDY_IS = Variant(())
 
 
 @dataclass(frozen=True)
-class Answer:
-    """A variant with its plan, or why it has none."""
+class Planning:
+    """How every plan of a question is made.
 
-    variant: Variant
-    plan: PlanFile | None
-    why_not: str = ""
-    unsure: bool = False
-    """whether the search failed: it is not known whether there is a plan"""
+    Parameters
+    ----------
+    study : as it is
+    effort, case : of every plan, so that all are compared on equal terms
+    """
 
-    @property
-    def not_planned(self) -> bool:
-        """Whether nobody tried: a person ended it, or its process did."""
-        return self.plan is None and self.why_not in (INTERRUPTED, ENDED_EARLY)
+    study: Study
+    effort: Effort
+    case: Case
 
 
 def plan_variants(
@@ -57,22 +58,25 @@ def plan_variants(
     base: PlanFile | None = None,
     progress: Progress = silent,
     done: Callable[[Answer], None] = lambda answer: None,
-    jobs: int = 1,
+    workers: Workers = Workers(),
+    rows: NoRows = NoRows(),
 ) -> tuple[Answer, ...]:
     """Plan a study and its variants, each from the study's own plan: its failures as hints, its whole numbers as start.
 
-    A variant's plan depends on the study and on what it changes, not on what else is asked with it.
+    A variant's plan depends on the study and on what it changes, not on what else is asked with it, where, or in which
+    order.
 
     Parameters
     ----------
     study : as it is
-    variants : in the order in which they are planned
+    variants : in the order in which they are begun
     effort, case : of every plan, so that all are compared on equal terms
     base : the plan of the study as it is, where there is one: kept, unless less of a gap is asked for than it was
         planned with and has, and a cheaper one is found
     progress : called with (stage, fraction done, detail); the detail holds an estimate of the time that remains
-    done : called with each answer, in order
-    jobs : processes that plan variants at a time; the plans are the same with any number
+    done : called with each answer, when it is there
+    workers : where variants are planned
+    rows : where answers are kept, and those of an earlier run of the same question taken from
 
     Returns
     -------
@@ -81,29 +85,141 @@ def plan_variants(
     Raises
     ------
     InputError
-        when patches are wrong: before anything is planned
+        when patches are wrong, or the rows are of another question: before anything is planned
     """
-    studies, _ = studies_of(study, variants)
-    first = Variant(())
-    if base is not None and _is_enough(base, effort):
-        own = kept = Answer(first, base)
-    else:
-        within_all = within(progress, STAGE, first.name, 0, len(variants) + 1, time.monotonic())
-        own = _answer(first, study, within_all, effort, case, base)
-        kept = own if base is None else Answer(first, the_better(base, own.plan))
-    answers = [kept]
-    done(kept)
-    asked = list(zip(variants, studies, strict=True))
-    answering = partial(_answer, effort=effort, case=case, start=kept.plan)
-    stopped = is_stopped(own.plan, own.why_not, effort)
-    if jobs == 1:
-        following = _one_by_one(asked, answering, effort, progress, stopped)
-    else:
-        following = _side_by_side(asked, answering, effort, progress, stopped, jobs)
-    for answer in following:
-        answers.append(answer)
+    studies_of(study, variants)
+    rows.expect(_files(variants))
+    planning = Planning(study, effort, case)
+    within_all = within(progress, STAGE, AS_THE_STUDY_IS.name, 0, len(variants) + 1, time.monotonic())
+    own = plan_as_it_is(planning, base, within_all, rows)
+    return plan_beside(planning, own, variants, progress, done, workers, rows)
+
+
+def plan_as_it_is(planning: Planning, base: PlanFile | None, progress: Progress, rows: NoRows = NoRows()) -> Answer:
+    """The answer for the study as it is: the plan that is given, a better one, or a new one; see `plan_variants`."""
+    digest = digest_of(planning.study, planning.effort, planning.case, base)
+    if base is not None and _is_enough(base, planning.effort):
+        return Answer(AS_THE_STUDY_IS, base, asked_sha256=digest)
+    if (kept := rows.kept(AS_THE_STUDY_IS, digest)) is not None:
+        return kept
+    answer = PlanOf(AS_THE_STUDY_IS, planning.study, planning.effort, planning.case, base)(progress)
+    return answer if base is None else replace(answer, plan=the_better(base, answer.plan))
+
+
+def plan_beside(
+    planning: Planning,
+    own: Answer,
+    variants: Sequence[Variant],
+    progress: Progress = silent,
+    done: Callable[[Answer], None] = lambda answer: None,
+    workers: Workers = Workers(),
+    rows: NoRows = NoRows(),
+) -> tuple[Answer, ...]:
+    """The answers for variants beside that for the study as it is, which is the first; see `plan_variants`.
+
+    Parameters
+    ----------
+    own : the answer of `plan_as_it_is`
+
+    Raises
+    ------
+    InputError
+        when patches are wrong, or the rows are of another question: before a variant is planned
+    """
+    studies, _ = studies_of(planning.study, variants)
+    rows.expect(_files(variants))
+    answers = list[Answer | None]([None] * len(variants))
+
+    def take(answer: Answer) -> None:
+        rows.keep(answer)
         done(answer)
-    return tuple(answers)
+
+    take(own)
+    plans = [
+        PlanOf(v, study, planning.effort, planning.case, own.plan) for v, study in zip(variants, studies, strict=True)
+    ]
+    for n, plan in enumerate(plans):
+        answers[n] = kept = rows.kept(plan.variant, plan.asked_sha256)
+        if kept is not None:
+            take(kept)
+    open_plans = {n: plan for n, plan in enumerate(plans) if answers[n] is None}
+    try:
+        for at, answer in _answered(list(open_plans.values()), workers, progress, own.is_stopped or interrupted()):
+            answers[list(open_plans)[at]] = answer
+            take(answer)
+    except KeyboardInterrupt:
+        pass  # what ended before is kept
+    every = (own, *(a if a is not None else plan.not_planned() for a, plan in zip(answers, plans, strict=True)))
+    rows.sort(every)
+    return every
+
+
+@dataclass(frozen=True)
+class PlanOf:
+    """The plan of one variant, to be made in any process.
+
+    Parameters
+    ----------
+    study : with the changes of the variant
+    start : the plan of the study as it is, where there is one
+    """
+
+    variant: Variant
+    study: Study
+    effort: Effort
+    case: Case
+    start: PlanFile | None
+
+    @property
+    def asked_sha256(self) -> str:
+        """Digest of what is planning."""
+        return digest_of(self.study, self.effort, self.case, self.start)
+
+    def __call__(self, progress: Progress = silent) -> Answer:
+        """The answer; what goes wrong is part of it, and ends no other."""
+        try:
+            return self._answer(progress)
+        except KeyboardInterrupt:
+            return self.not_planned()
+        except Exception as error:  # hours of other variants must not be lost for it
+            return self.not_planned(f"{NOT_PLANNED}{error!r}, please report it with the study", unsure=True)
+
+    def not_planned(self, why_not: str = INTERRUPTED, unsure: bool = False) -> Answer:
+        """The answer where nobody tried to the end."""
+        is_stopped = why_not == INTERRUPTED
+        return Answer(self.variant, None, why_not, unsure, is_stopped, self.asked_sha256)
+
+    def _answer(self, progress: Progress) -> Answer:
+        if findings := list(workloads_without_edge(build(self.study, self.case, with_goals=False)).values()):
+            more = f" (and {len(findings) - 1} more)" if len(findings) > 1 else ""
+            why_not = f"{findings[0].where}: {findings[0].got}{more}"
+            return Answer(self.variant, None, why_not, asked_sha256=self.asked_sha256)
+        hints = self.start.proof.binding_failures if self.start is not None else ()
+        planned = plan_or_why_not(self.study, self.effort, self.case, progress, hints, self.start)
+        ended_early = interrupted() and planned.plan is not None and planned.plan.proof.status == "stopped"
+        is_stopped = ended_early or cut_short(planned.plan, planned.why_not, self.effort)
+        return Answer(self.variant, *planned, is_stopped, self.asked_sha256)
+
+
+def _answered(
+    plans: Sequence[PlanOf], workers: Workers, progress: Progress, stopped: bool
+) -> Iterator[tuple[int, Answer]]:
+    """(number, answer) as they end; in this process an interruption ends the one that runs with what it has."""
+    of, began = len(plans), time.monotonic()
+    here = workers.run_here(of)
+    jobs: list[Callable[[], Answer]] = list(plans)
+    if here:
+        jobs = [partial(plan, within(progress, STAGE, plan.variant.name, n, of, began)) for n, plan in enumerate(plans)]
+    elif not stopped:
+        progress(STAGE, 0.0, ended_of(0, of, began))
+    with closing(side_by_side(jobs if not stopped else (), workers)) as results:
+        for ended, (n, result) in enumerate(results, 1):
+            answer = plans[n].not_planned(NOT_PLANNED + result.why) if isinstance(result, Lost) else result
+            if not here:
+                progress(STAGE, ended / of, ended_of(ended, of, began))
+            yield n, answer
+            if answer.is_stopped or interrupted():
+                return
 
 
 def _is_enough(base: PlanFile, effort: Effort) -> bool:
@@ -130,71 +246,8 @@ def the_better(given: PlanFile, again: PlanFile | None) -> PlanFile:
     return kept if proof == kept.proof else sealed(kept.model_copy(update={"proof": proof}))
 
 
-Asked = Sequence[tuple[Variant, Study]]
-Answering = Callable[..., Answer]
-"""(variant, study, progress) -> its answer"""
-
-
-def _one_by_one(
-    asked: Asked, answering: Answering, effort: Effort, progress: Progress, stopped: bool
-) -> Iterator[Answer]:
-    """The answers, each when it is there; after an interruption the rest says so."""
-    began = time.monotonic()
-    for n, (variant, study) in enumerate(asked):
-        if stopped:
-            yield Answer(variant, None, INTERRUPTED)
-            continue
-        answer = answering(variant, study, within(progress, STAGE, variant.name, n, len(asked), began))
-        stopped = is_stopped(answer.plan, answer.why_not, effort)
-        yield answer
-
-
-def _side_by_side(
-    asked: Asked, answering: Answering, effort: Effort, progress: Progress, stopped: bool, jobs: int
-) -> Iterator[Answer]:
-    """The same answers from several processes at a time, in the order of the variants."""
-    began = time.monotonic()
-    with ProcessPoolExecutor(jobs, get_context("spawn"), _leave_interruptions_to_the_parent) as pool:
-        futures = [pool.submit(answering, variant, study) for variant, study in asked]
-        for future, (variant, _) in zip(futures, asked, strict=True):
-            if stopped:
-                future.cancel()
-            try:
-                while not future.done():
-                    n = sum(f.done() for f in futures)
-                    within(progress, STAGE, variant.name, n, len(asked), began)("", None, "")
-                    wait([future], timeout=1.0)
-                answer = future.result()
-                stopped = stopped or is_stopped(answer.plan, answer.why_not, effort)
-            except (KeyboardInterrupt, CancelledError):
-                stopped = True
-                pool.shutdown(wait=False, cancel_futures=True)
-                for child in active_children():
-                    child.terminate()
-                answer = Answer(variant, None, INTERRUPTED)
-            except BrokenExecutor:
-                answer = Answer(variant, None, INTERRUPTED if stopped else ENDED_EARLY)
-            yield answer
-
-
-def _leave_interruptions_to_the_parent() -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-
-
-def _answer(
-    variant: Variant,
-    study: Study,
-    progress: Progress = silent,
-    effort: Effort = Effort(),
-    case: Case = "base",
-    start: PlanFile | None = None,
-) -> Answer:
-    """The answer for one variant, planned from the plan of the study as it is, where there is one."""
-    if findings := list(workloads_without_edge(build(study, case, with_goals=False)).values()):
-        more = f" (and {len(findings) - 1} more)" if len(findings) > 1 else ""
-        return Answer(variant, None, f"{findings[0].where}: {findings[0].got}{more}")
-    hints = start.proof.binding_failures if start is not None else ()
-    return Answer(variant, *plan_or_why_not(study, effort, case, progress, hints, start))
+def _files(variants: Iterable[Variant]) -> dict[str, str]:
+    return file_names([Answer(variant, None) for variant in (AS_THE_STUDY_IS, *variants)])
 
 
 def file_names(answers: Iterable[Answer]) -> dict[str, str]:

@@ -4,10 +4,11 @@ import itertools
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from planner.questions.answer import Answer
 from planner.questions.bridge import Bridge
 from planner.questions.diff import offers_that_differ
 from planner.questions.variants import AS_IT_IS, Variant
-from planner.questions.whatif import Answer, bridges_of, in_common
+from planner.questions.whatif import bridges_of, in_common
 from planner.review.bridges import ORDER_OF_STEPS, bridge_columns, bridge_data, not_known, stand_together
 from planner.review.redundancy import ON_EQUAL_TERMS, beyond_usd, redundancy_data
 from planner.review.report import (

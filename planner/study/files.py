@@ -204,6 +204,32 @@ def write_atomically(path: Path, text: str) -> Path:
         raise _refused(path, f"{what} that can be written", error.strerror or str(error)) from error
 
 
+def append_line(path: Path, line: str) -> None:
+    """Add a line to a file, on the disk before this returns; a signal waits until it is whole.
+
+    Raises
+    ------
+    InputError
+        when it cannot be written, or the disk is full
+    """
+    try:
+        with held(), path.open("ab") as file:
+            file.write(f"{line}\n".encode("utf-8", "backslashreplace"))
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError as error:
+        raise _refused(path, "a file that can be written", error.strerror or str(error)) from error
+
+
+def cut_half_line(path: Path) -> list[bytes]:
+    """The lines of a file that `append_line` wrote; a last one that a kill left half written is cut off."""
+    data = path.read_bytes()
+    complete = data[: data.rfind(b"\n") + 1]
+    if len(complete) < len(data):
+        os.truncate(path, len(complete))
+    return complete.splitlines()
+
+
 def write_new_folder(folder: Path, files: Mapping[str, bytes]) -> list[Path]:
     """Fill a folder that is new or empty; when that fails or is interrupted, what was made is removed again.
 

@@ -22,11 +22,13 @@ from planner.plan.audit import audit
 from planner.plan.file import plan_text, read_plan, sealed
 from planner.plan.plan import make_plan
 from planner.questions import planned
+from planner.questions.answer import Answer
 from planner.questions.patched import patched
 from planner.questions.patches import Change, Patch, patch_of_text, read_patch
 from planner.questions.paths import addressed, figures_of, path_of
+from planner.questions.side_by_side import Workers
 from planner.questions.variants import Variant, read_axes, studies_of, variants_of
-from planner.questions.whatif import Answer, file_names, in_common, plan_variants
+from planner.questions.whatif import file_names, in_common, plan_variants
 from planner.review.variants import review_variants
 from planner.solve.search import Effort
 from planner.study.places import Reading
@@ -601,7 +603,7 @@ def test_an_interruption_keeps_what_is_there(monkeypatch):
 def test_plans_side_by_side_are_the_same_plans():
     variants = variants_of((), [tuple(patch(f"x{i}", set={"demand": f"x{i}"}) for i in (2, 3, 1000))])
     asked = two_sites(bought=[offer("a/x/m", 2, most_units=50.0), offer("b/y/m", 3)])
-    alone, beside = (plan_variants(asked, variants, jobs=jobs) for jobs in (1, 2))
+    alone, beside = (plan_variants(asked, variants, workers=Workers(jobs)) for jobs in (1, 2))
     assert alone == beside and [a.plan is not None for a in alone] == [True, True, True, False]
 
 
@@ -643,11 +645,18 @@ def test_a_matrix_from_files(files):
     sections = json.loads(result.stdout)["sections"]
     assert [row["variant"] for row in sections["variants"]] == [
         "as it is", "beta dearer", "ten times", "ten times + beta dearer"]  # fmt: skip
-    assert sorted(p.name for p in (folder / "plans").iterdir()) == sorted(sections["files"].values())
+    files_of_it = {p.name: p.read_bytes() for p in (folder / "plans").iterdir()}
+    assert sorted(files_of_it) == sorted([*sections["files"].values(), "rows.jsonl"])
     for row in sections["variants"]:
         assert read_plan(folder / "plans" / row["file"]).proof.cost_usd == row["cost_usd"]
-    again = call(*words)
-    assert again.exit_code == 2 and "a new or an empty folder" in again.stderr
+    again = call(*words, "--format", "json")
+    assert again.stdout == result.stdout and "wrote" not in again.stderr, "nothing is planned again"
+    assert {p.name: p.read_bytes() for p in (folder / "plans").iterdir()} == files_of_it
+    other = call(*words, "--gap", "2%")
+    assert other.exit_code == 2 and "of another study, effort or version" in other.stderr
+    other = call(*words, "--set", "demand=x1.1")
+    assert other.exit_code == 2 and "one of this very question" in other.stderr
+    assert {p.name: p.read_bytes() for p in (folder / "plans").iterdir()} == files_of_it
     shown = call("whatif", asked, "--matrix", folder / "matrix.yaml", "--quiet")
     for title in ("ANSWER", "CHANGES", "VARIANTS", "BRIDGE", "BY CHANGE", "ORDERS", "NEXT"):
         assert f"\n{title}\n" in shown.stdout

@@ -1,0 +1,180 @@
+"""Answers as rows of a file, each written when it is there: what a question that was ended goes on from.
+
+A folder of plans holds rows.jsonl beside them: a JSON object a line, in the order in which the answers came; when all
+are there, in that of the question. A row is of exactly what was asked (`digest_of`), or it is not taken.
+"""
+
+import json
+import re
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from planner import __version__
+from planner.errors import InputError, refusal
+from planner.plan.file import canonical, digest, plan_text, read_plan, sha256
+from planner.plan.plan import Case
+from planner.questions.answer import Answer
+from planner.questions.variants import Variant
+from planner.solve.search import Effort
+from planner.study.files import append_line, cut_half_line, remembering, write_atomically
+from planner.study.places import quoted
+from planner.study.records.plan import PlanFile
+from planner.study.records.study import Study
+
+ROWS = "rows.jsonl"
+"""Name of the file beside the plans."""
+_HALF_WRITTEN = re.compile(r"\..+\.[0-9]+\.tmp")
+"""What a kill may leave of a file that was being written."""
+
+
+def digest_of(study: Study, effort: Effort, case: Case, start: PlanFile | None) -> str:
+    """Digest of all that a plan depends on: study, effort, demand, the plan it starts from, and the version."""
+    return sha256(
+        {
+            "study": study.model_dump(mode="json", by_alias=True),
+            "effort": vars(effort),
+            "case": case,
+            "start": None if start is None else start.digest_sha256,
+            "version": __version__,
+        }
+    )
+
+
+class NoRows:
+    """Nothing is kept, and nothing was."""
+
+    def expect(self, files: Mapping[str, str]) -> None:
+        """Name of each variant -> name of its plan's file, before the first answer is kept."""
+
+    def kept(self, variant: Variant, asked_sha256: str) -> Answer | None:
+        """The answer that an earlier run kept."""
+        return None
+
+    def keep(self, answer: Answer) -> None:
+        """Keep an answer, as soon as it is there."""
+
+    def sort(self, answers: Iterable[Answer]) -> None:
+        """Bring the rows into the order of the question: the same bytes whatever the order in which they came."""
+
+
+class Rows(NoRows):
+    """The rows of a folder of plans.
+
+    Parameters
+    ----------
+    folder : new, empty, or of the same question, which was ended
+    write : writes a text to a file, whole or not at all
+
+    Raises
+    ------
+    InputError
+        when the folder cannot be written, or holds something else
+    """
+
+    def __init__(self, folder: Path, write: Callable[[str, Path], None]) -> None:
+        self.folder, self.path, self.write = folder, folder / ROWS, write
+        self.files: Mapping[str, str] = {}
+        self.rows: dict[str, dict[str, Any]] = {}
+        try:
+            folder.mkdir(exist_ok=True)
+            if not self.path.exists():
+                if any(folder.iterdir()):
+                    raise self._of_something_else("files in it")
+                self.path.touch()
+            self._read()
+        except FileExistsError:
+            raise self._of_something_else("a file") from None
+        except OSError as error:
+            got = error.strerror or str(error)
+            raise refusal(str(folder), "a folder that can be written", got, "name another --out") from None
+
+    def _of_something_else(self, got: str) -> InputError:
+        fix = "name another --out, or remove what is in it"
+        return refusal(str(self.folder), "a new or an empty folder, or one of this very question", got, fix)
+
+    def _read(self) -> None:
+        """Read what is there; a last line that is half written is cut off."""
+        for n, line in enumerate(cut_half_line(self.path), 1):
+            try:
+                row = json.loads(line)
+                self.rows[row["variant"]] = row
+            except (ValueError, TypeError, KeyError):
+                raise self._of_something_else(f"line {n} of {ROWS}, which is no row") from None
+
+    def expect(self, files: Mapping[str, str]) -> None:
+        """Name of each variant -> name of its plan's file, before the first answer is kept.
+
+        Raises
+        ------
+        InputError
+            when the folder holds plans or rows of another question
+        """
+        self.files = files
+        if others := sorted(self.rows.keys() - files.keys()):
+            raise self._of_something_else(f"a row of {quoted(others[0])}")
+        for path in sorted(self.folder.iterdir()):
+            if _HALF_WRITTEN.fullmatch(path.name):
+                path.unlink()
+            elif path.name != ROWS and path.name not in files.values():
+                raise self._of_something_else(quoted(path.name))
+
+    def kept(self, variant: Variant, asked_sha256: str) -> Answer | None:
+        """The answer that an earlier run kept; None where there is none, or its plan is not as it was written.
+
+        Raises
+        ------
+        InputError
+            when it is of another study, effort or version
+        """
+        row = self.rows.get(variant.name)
+        if row is None:
+            return None
+        if row.get("asked_sha256") != asked_sha256:
+            raise self._of_something_else(f"{quoted(variant.name)} of another study, effort or version")
+        plan = None
+        if row.get("file") is not None:
+            with suppress(InputError), remembering():  # apart from the inputs: what does not fit is written anew
+                plan = read_plan(self.folder / str(row["file"]))
+            if plan is None or digest(plan.model_dump(mode="json", by_alias=True)) != row.get("digest_sha256"):
+                del self.rows[variant.name]
+                return None
+        return Answer(variant, plan, row["why_not"], row["unsure"], asked_sha256=asked_sha256)
+
+    def keep(self, answer: Answer) -> None:
+        """Write the plan, then its row: a row that is there has its plan. What was cut short is no row."""
+        row = self._row(answer)
+        if row == self.rows.get(answer.variant.name):
+            return
+        if answer.plan is not None:
+            self.write(plan_text(answer.plan), self.folder / self.files[answer.variant.name])
+        if answer.is_final:
+            self.rows[answer.variant.name] = row
+            append_line(self.path, canonical(row))
+
+    def _row(self, answer: Answer) -> dict[str, Any]:
+        row: dict[str, Any] = {
+            "variant": answer.variant.name,
+            "asked_sha256": answer.asked_sha256,
+            "why_not": answer.why_not,
+            "unsure": answer.unsure,
+        }
+        if answer.plan is not None:
+            proof = answer.plan.proof
+            row |= {
+                "file": self.files[answer.variant.name],
+                "digest_sha256": answer.plan.digest_sha256,
+                "cost_usd": proof.cost_usd,
+                "bound_usd": proof.bound_usd,
+                "gap_fraction": proof.gap_fraction,
+                "status": proof.status,
+            }
+        return row
+
+    def sort(self, answers: Iterable[Answer]) -> None:
+        """Bring the rows into the order of the question: the same bytes whatever the order in which they came."""
+        rows = [self.rows[name] for name in (answer.variant.name for answer in answers) if name in self.rows]
+        text = "".join(f"{canonical(row)}\n" for row in rows)
+        if self.path.read_text(encoding="utf-8") != text:
+            write_atomically(self.path, text)
