@@ -133,7 +133,7 @@ def _ended(jobs: Mapping[int, Callable[[], Result]], processes: int) -> Iterator
     processes = max(2, processes)  # of one, joblib would take this one
     # batches of one: each result is handed on as soon as it is there
     parallel = Parallel(processes, backend="loky", batch_size=1, return_as="generator_unordered", max_nbytes=None)
-    ended = parallel(delayed(_Numbered(n, job))() for n, job in jobs.items())
+    ended = parallel([delayed(_Numbered(n, job))() for n, job in jobs.items()])
     try:
         yield ended
     finally:
