@@ -69,7 +69,11 @@ def prepare(
 
 
 def drill_plan(
-    plan: PlanFile, mode: Mode = "resolve", progress: Progress | None = None, which: Which | None = None
+    plan: PlanFile,
+    mode: Mode = "resolve",
+    progress: Progress | None = None,
+    which: Which | None = None,
+    most_nodes: int = MOST_NODES,
 ) -> DrillResult:
     """Replay every failure of the plan's study on the plan's machines and replicas.
 
@@ -79,6 +83,7 @@ def drill_plan(
     mode : `resolve`: the best new weights and starts per failure; `rescale`: base weights over what remains
     progress : called with (failures done, failures in all)
     which : kinds of component that are lost one by one, and in pairs; none: the failures of the study's goals
+    most_nodes : of a search for whole replicas; fewer take less time, and what is short may be less than is said
 
     Returns
     -------
@@ -103,7 +108,7 @@ def drill_plan(
     for n, one in enumerate(slices):
         within = _within(progress, n, len(slices)) if progress else None
         fleets = _fleets_of(instance, failures, plan, one, slices)
-        result = _drill(fleets, graph, replayed, mode, within)
+        result = _drill(fleets, graph, replayed, mode, within, Search(most_nodes=most_nodes))
         name = one.hour if len(slices) > 1 else ""
         rows += [replace(row, hour=name) for row in result.rows]
         impacts += [replace(impact, hour=name) for impact in result.outage_impacts]

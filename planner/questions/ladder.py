@@ -9,6 +9,7 @@ from planner.drill import DrillResult, drill_plan
 from planner.errors import Finding, InputError, SolverError
 from planner.plan.decisions import gap_fraction
 from planner.plan.plan import Case
+from planner.problem.build import build
 from planner.questions.planned import INTERRUPTED, is_stopped, plan_or_why_not, silent, within
 from planner.solve.search import Effort, Progress
 from planner.study.dependencies import NORMAL, components_of, dependency_graph
@@ -21,6 +22,8 @@ KINDS = ("site", "region", "provider", "stack")
 PAIRS = ("site", "provider")
 ASSUMED_FRACTION = 1.0
 DRILL_INTERRUPTED = "interrupted"
+DRILL_NODES = 100
+"""Nodes of a search for whole replicas in a failure that is not survived; the rest only says by how little less."""
 ASSUMED_SECONDS = 300.0
 """Deadline of goals that the study does not have, where it has no goal at all."""
 
@@ -88,6 +91,8 @@ class StepPlan:
     why_not: str = ""
     not_drilled: str = ""
     plan_of: str = ""
+    holds_already: bool = False
+    """whether it is the plan of the step below, which survives what this one asks by the drill: nothing was planned"""
     unsure: bool = False
     """whether the search or the drill failed: it is not known whether there is a plan, or what it survives"""
 
@@ -248,8 +253,9 @@ def climb(
 ) -> tuple[StepPlan, ...]:
     """Plan a study with the goals of each step added in turn, and drill the failures of all steps on every plan.
 
-    A step starts from the failures that decided the ones below, and leaves out the goals of steps without a plan. More
-    goals never cost less: a bound holds for every step above, too, and a cheaper plan from above for every step below.
+    A step starts from the plan of the one below and the failures that decided those, and leaves out the goals of steps
+    without a plan. Where that plan survives what the step asks, it is the plan of this one, too. More goals never cost
+    less: a bound holds for every step above, too, and a cheaper plan from above for every step below.
 
     Parameters
     ----------
@@ -264,18 +270,27 @@ def climb(
     """
     everything = with_goals(study, steps)
     plans, kept, hints = list[StepPlan](), list[LadderStep](), tuple[str, ...]()
+    below, verdict = None, NOT_DRILLED
     began, stopped = time.monotonic(), False
     for n, step in enumerate(steps):
         if stopped:
             plans.append(StepPlan(step, None, why_not=INTERRUPTED))
             continue
+        asked = with_goals(study, [*kept, step])
+        if below is not None and _survives(verdict, asked, case):
+            plans.append(replace(below, step=step, holds_already=True))
+            kept.append(step)
+            continue
         within_all = within(progress, "climbing", step.name, n, len(steps), began)
-        plan, why_not, unsure = plan_or_why_not(with_goals(study, [*kept, step]), effort, case, within_all, hints)
-        risk, not_drilled = _risk(everything, plan, within_all) if plan is not None else (None, "")
-        unsure = unsure or not_drilled not in ("", DRILL_INTERRUPTED)
-        plans.append(StepPlan(step, plan, risk=risk, why_not=why_not, not_drilled=not_drilled, unsure=unsure))
-        stopped = is_stopped(plan, why_not or not_drilled, effort)
+        start = below.plan if below is not None else None
+        plan, why_not, unsure = plan_or_why_not(asked, effort, case, within_all, hints, start)
+        drilled = _drilled(everything, plan, within_all) if plan is not None else NOT_DRILLED
+        unsure = unsure or drilled.why_not not in ("", DRILL_INTERRUPTED)
+        one = StepPlan(step, plan, risk=drilled.risk, why_not=why_not, not_drilled=drilled.why_not, unsure=unsure)
+        plans.append(one)
+        stopped = is_stopped(plan, why_not or drilled.why_not, effort)
         if plan is not None:
+            below, verdict = one, drilled
             kept.append(step)
             hints = tuple(dict.fromkeys((*hints, *plan.proof.binding_failures)))
     return compared(plans)
@@ -316,19 +331,46 @@ def compared(plans: Sequence[StepPlan]) -> tuple[StepPlan, ...]:
     return tuple(steps)
 
 
-def _risk(everything: Study, plan: PlanFile, progress: Progress) -> tuple[Risk | None, str]:
-    """The failures of all steps, drilled on the plan of one; or why not."""
+@dataclass(frozen=True)
+class Verdict:
+    """What the drill says of a plan.
+
+    Parameters
+    ----------
+    broken : failures in which some goal of some step falls short
+    complete : whether it knows every rule of the study, and was not ended early
+    why_not : why there is none; empty: there is
+    """
+
+    risk: Risk | None = None
+    broken: frozenset[str] = frozenset()
+    complete: bool = False
+    why_not: str = ""
+
+
+NOT_DRILLED = Verdict()
+
+
+def _survives(verdict: Verdict, asked: Study, case: Case) -> bool:
+    """Whether the plan that was drilled survives every failure that a study asks about."""
+    return verdict.complete and not verdict.broken & build(asked, case).failures.keys()
+
+
+def _drilled(everything: Study, plan: PlanFile, progress: Progress) -> Verdict:
+    """The failures of all steps, drilled on the plan of one."""
     asked = plan.model_copy(update={"study": everything})
 
     def drilled(failures: int, of: int) -> None:
         progress("drilling the failures of all steps", failures / max(1, of), "")
 
     try:
-        return risk_of(everything, drill_plan(asked, everything.failover, drilled)), ""
+        result = drill_plan(asked, everything.failover, drilled, most_nodes=DRILL_NODES)
     except KeyboardInterrupt:
-        return None, DRILL_INTERRUPTED
+        return Verdict(why_not=DRILL_INTERRUPTED)
     except InputError as error:
         first = error.findings[0]
-        return None, f"{first.where}: the drill expects {first.expected}, got {first.got}"
+        return Verdict(why_not=f"{first.where}: the drill expects {first.expected}, got {first.got}")
     except SolverError as error:
-        return None, str(error)
+        return Verdict(why_not=str(error))
+    broken = frozenset(row.failure for row in result.rows if row.broken)
+    return Verdict(risk_of(everything, result), broken, not result.not_judged)

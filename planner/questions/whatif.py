@@ -21,6 +21,7 @@ from planner.problem.eligibility import workloads_without_edge
 from planner.problem.problem import HOURLY
 from planner.questions.answer import NOT_PLANNED, Answer
 from planner.questions.bridge import Bridge, bridge, costs_without_goals, key_without_goals
+from planner.questions.held_plan import SAME_COST, the_cheaper
 from planner.questions.planned import INTERRUPTED, cut_short, ended_of, plan_or_why_not, silent, within
 from planner.questions.rows import NoRows, digest_of
 from planner.questions.side_by_side import Lost, Workers, side_by_side
@@ -30,8 +31,6 @@ from planner.study.records.plan import PlanFile
 from planner.study.records.study import Study
 
 STAGE = "planning variants"
-SAME_COST = 1e-9
-"""Share by which costs may differ by arithmetic."""
 AS_THE_STUDY_IS = Variant(())
 
 
@@ -64,7 +63,7 @@ def plan_variants(
     """Plan a study and its variants, each from the study's own plan: its failures as hints, its whole numbers as start.
 
     A variant's plan depends on the study and on what it changes, not on what else is asked with it, where, or in which
-    order.
+    order; where the study's own plan holds in the variant as well, it is never dearer than that.
 
     Parameters
     ----------
@@ -198,7 +197,10 @@ class PlanOf:
         planned = plan_or_why_not(self.study, self.effort, self.case, progress, hints, self.start)
         ended_early = interrupted() and planned.plan is not None and planned.plan.proof.status == "stopped"
         is_stopped = ended_early or cut_short(planned.plan, planned.why_not, self.effort)
-        return Answer(self.variant, *planned, is_stopped, self.asked_sha256)
+        plan = planned.plan
+        if plan is not None and self.start is not None and self.variant.patches:
+            plan = the_cheaper(self.start, plan)
+        return Answer(self.variant, plan, planned.why_not, planned.unsure, is_stopped, self.asked_sha256)
 
 
 def _answered(

@@ -21,6 +21,7 @@ from planner.study.records.study import Goal, Study
 OUT_OF_SCOPE = (
     "another order of steps attributes costs differently: what a step adds depends on the steps before",
     "at risk: short of what the goals of all steps ask, at the worst deadline; tiers without a goal are not counted",
+    "how much is short: whole replicas are searched for 100 nodes in each failure; `planner drill` searches on",
     "spot machines count in no failure: a plan that stands on them survives few",
     "USD/h: at outage_usd_per_request of the tiers, while the failure lasts; how often it happens is not counted",
 )
@@ -162,6 +163,8 @@ def _steps(steps: Sequence[StepPlan]) -> Section:
     ]
     if taken := [step_text(step.step.name) for step in steps if step.plan_of]:
         after.append(f"the plan of a later step came out cheaper and is taken for: {', '.join(taken)}")
+    if holds := [step_text(step.step.name) for step in steps if step.holds_already and not step.plan_of]:
+        after.append(f"the plan of the step before survives it, too, by the drill: {', '.join(holds)}")
     return Section("STEPS", (), columns, steps, tuple(after), data=[_data(step) for step in steps])
 
 
