@@ -1,6 +1,6 @@
 """The drill: every failure replayed, on a plan or on today's fleet."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -74,6 +74,7 @@ def drill_plan(
     progress: Progress | None = None,
     which: Which | None = None,
     most_nodes: int = MOST_NODES,
+    only: Collection[str] | None = None,
 ) -> DrillResult:
     """Replay every failure of the plan's study on the plan's machines and replicas.
 
@@ -83,7 +84,9 @@ def drill_plan(
     mode : `resolve`: the best new weights and starts per failure; `rescale`: base weights over what remains
     progress : called with (failures done, failures in all)
     which : kinds of component that are lost one by one, and in pairs; none: the failures of the study's goals
-    most_nodes : of a search for whole replicas; fewer take less time, and what is short may be less than is said
+    most_nodes : of a search for whole replicas; after fewer, what is short may be less than is said; 0: parts of
+        replicas will do, so what is short is short for sure, and may be more
+    only : of these failures those that are replayed; none: all
 
     Returns
     -------
@@ -101,6 +104,7 @@ def drill_plan(
     instance, graph, failures = prepare(plan.study, plan.demand_case)
     findings = names_in_plan(plan, [failure.id for failure in failures], instance.placements)
     replayed = failures if which is None else failures_of_kind(instance, graph, *which)
+    replayed = tuple(failure for failure in replayed if only is None or failure.id in only)
     slices = hours_of(plan)
     findings += [*not_ready(plan, slices), *not_done(plan, slices)]
     rows: list[DrillRow] = []

@@ -21,7 +21,7 @@ from planner.study.records.study import Goal, Study
 OUT_OF_SCOPE = (
     "another order of steps attributes costs differently: what a step adds depends on the steps before",
     "at risk: short of what the goals of all steps ask, at the worst deadline; tiers without a goal are not counted",
-    "how much is short: whole replicas are searched for 100 nodes in each failure; `planner drill` searches on",
+    "how much is short: at least, as with parts of replicas; with whole ones in the worst failure of each step",
     "spot machines count in no failure: a plan that stands on them survives few",
     "USD/h: at outage_usd_per_request of the tiers, while the failure lasts; how often it happens is not counted",
 )

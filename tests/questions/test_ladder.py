@@ -6,6 +6,7 @@ A request that is not served costs 0.01 USD: 10 requests/s for an hour are 360 U
 """
 
 import json
+from dataclasses import replace
 
 import pytest
 import yaml
@@ -106,6 +107,37 @@ def test_a_step_starts_from_what_decided_those_below(monkeypatch):
     s = three_sites()
     steps = climb(s, chosen(ladder_steps(s), ["site", "site:2"]), EXACT)
     assert given[0] == given[1] == () and set(given[2]) >= set(steps[1].plan.proof.binding_failures) != set()
+
+
+def test_a_plan_that_survives_a_step_is_the_plan_of_that_too(climbed, monkeypatch):
+    """Two at x and two at z survive the flood, and any region or provider; any two sites need two at each."""
+    s, steps = climbed
+    assert [step.step.name for step in steps if step.holds_already] == ["region", "provider", "provider:2"]
+    assert all(step.adds_usd == step.adds_least_usd == 0 for step in steps if step.holds_already)
+    text = render(review_ladder(s, steps), "text")
+    assert "the plan of the step before survives it, too, by the drill: any region, any provider, any 2" in text
+    # where the drill cannot judge all, every step is planned: at the same cost
+    monkeypatch.setattr(ladder, "_survives", lambda *args: False)
+    planned_all = climb(s, ladder_steps(s), EXACT)
+    assert [step.cost_usd for step in planned_all] == pytest.approx([step.cost_usd for step in steps])
+    assert not any(step.holds_already for step in planned_all)
+
+
+def test_a_rule_that_the_drill_does_not_judge_leaves_nothing_to_it(climbed, monkeypatch):
+    s, _ = climbed
+    drill = ladder.drill_plan
+    monkeypatch.setattr(ladder, "drill_plan", lambda *a, **m: replace(drill(*a, **m), not_judged=("a rule",)))
+    steps = climb(s, chosen(ladder_steps(s), ["site", "region"]), EXACT)
+    assert not any(step.holds_already for step in steps)
+
+
+def test_two_passes_of_the_drill_say_what_one_does(climbed):
+    """With parts of replicas first: the same failures break, and the worst is as short."""
+    s, steps = climbed
+    everything = with_goals(s, [step.step for step in steps])
+    for step in steps:
+        asked = step.plan.model_copy(update={"study": everything})
+        assert step.risk == ladder.risk_of(everything, ladder.drill_plan(asked))
 
 
 def test_a_step_without_a_plan_says_why_and_the_next_goes_on():
