@@ -20,6 +20,7 @@ Result = TypeVar("Result")
 CONNECT_SECONDS = 10.0
 """For which a scheduler may take to answer."""
 PROCESS_ENDED = "its process ended early, as for want of memory; try fewer --jobs"
+WORKERS_ENDED = "several workers of the cluster ended early over it, as for want of memory"
 
 _one_at_a_time = threading.Lock()
 
@@ -72,9 +73,9 @@ class _Numbered(Generic[Result]):
 def side_by_side(jobs: Sequence[Callable[[], Result]], workers: Workers) -> Ended[Result]:
     """Run jobs, and give the result of each as soon as it ends.
 
-    A process that ends early, as for want of memory, takes no other job with it: a cluster gives its job to another
-    worker; on one machine, jobs that were running then run once more, each in a process of its own. A generator that is
-    closed, as by Ctrl-C, ends the processes of this machine at once; what runs on a cluster is called off.
+    A process that ends early, as for want of memory, takes no other job with it: a cluster gives its jobs to another
+    worker. Those that ran when processes of this machine ended, or several workers, run once more, one by one. A
+    generator that is closed, as by Ctrl-C, ends the processes of this machine at once; a cluster's jobs are called off.
 
     Parameters
     ----------
@@ -145,21 +146,34 @@ def _ended(jobs: Mapping[int, Callable[[], Result]], processes: int) -> Iterator
 # ------------------------------------------------------------------ a cluster
 def _on_cluster(jobs: Sequence[Callable[[], Result]], scheduler: str | None) -> Ended[Result]:
     with _connected(scheduler) as client:
-        from distributed import as_completed
+        lost = dict[int, Callable[[], Result]]()
+        for n, result in _as_they_end(client, dict(enumerate(jobs))):
+            if result is None:
+                lost[n] = jobs[n]
+            else:
+                yield n, result
+        for n, job in lost.items():  # which of the jobs on those workers did it, nobody knows
+            for _, result in _as_they_end(client, {n: job}):
+                yield n, Lost(WORKERS_ENDED) if result is None else result
 
-        # each job carries its own data: what is scattered is gone with the worker that holds it
-        futures = {client.submit(_Numbered(n, job), pure=False): n for n, job in enumerate(jobs)}
-        try:
-            for future in as_completed(list(futures), loop=client.loop):
-                n = futures.pop(future)
-                yield n, _result_of(future)
-                future.release()
-        finally:
-            client.cancel(list(futures), force=True)
+
+def _as_they_end(client: Any, jobs: Mapping[int, Callable[[], Result]]) -> Ended[Any]:
+    """Run jobs on a cluster; None for one over which several workers ended."""
+    from distributed import as_completed
+
+    # each job carries its own data: what is scattered is gone with the worker that holds it
+    futures = {client.submit(_Numbered(n, job), pure=False): n for n, job in jobs.items()}
+    try:
+        for future in as_completed(list(futures), loop=client.loop):
+            n = futures.pop(future)
+            yield n, _result_of(future)
+            future.release()
+    finally:
+        client.cancel(list(futures), force=True)
 
 
 def _result_of(future: Any) -> Any:
-    """What a future holds; `Lost` where several workers ended over it, or the scheduler did."""
+    """What a future holds; None where several workers ended over it; `Lost` where the scheduler did."""
     from distributed import KilledWorker
 
     if future.status == "finished":
@@ -168,7 +182,7 @@ def _result_of(future: Any) -> Any:
     if error is None:
         return Lost("the scheduler of the cluster ended")
     if isinstance(error, KilledWorker):
-        return Lost("several workers of the cluster ended early over it, as for want of memory")
+        return None
     raise error
 
 

@@ -211,13 +211,16 @@ def test_ctrl_c_keeps_what_has_ended(monkeypatch, tmp_path):
 
 # ------------------------------------------------------------------ a cluster
 def test_a_cluster_that_loses_a_worker_answers_the_same(one_by_one, tmp_path):
-    """Two workers; one is killed when the first variant is done, another by a job that ends whoever takes it."""
+    """Two workers; one is killed when the first variant is done.
+
+    What ran on it is not given to the other by the cluster (no failure is allowed), but by us.
+    """
     distributed = pytest.importorskip("distributed", reason="the extra dask is not installed")
     import dask
 
     answers, left_behind = one_by_one
     with (
-        dask.config.set({"distributed.scheduler.allowed-failures": 1}),
+        dask.config.set({"distributed.scheduler.allowed-failures": 0}),
         distributed.LocalCluster(
             n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None, silence_logs=50
         ) as cluster,
@@ -234,9 +237,6 @@ def test_a_cluster_that_loses_a_worker_answers_the_same(one_by_one, tmp_path):
         workers = Workers(1, "dask", cluster.scheduler_address)
         beside = plan_variants(study(), variants(), done=kill_one, workers=workers, rows=rows_in(tmp_path / "plans"))
         assert not pids and beside == answers and contents(tmp_path / "plans") == left_behind
-        (tmp_path / "marks").mkdir()
-        results = dict(side_by_side([Square(3), EndsItsProcess(tmp_path / "marks", 1000)], workers))
-        assert results[0] == 9 and isinstance(results[1], Lost)
 
 
 # ------------------------------------------------------------------ the command
