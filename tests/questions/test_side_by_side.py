@@ -55,12 +55,10 @@ def one_by_one(tmp_path_factory):
 
 
 # ------------------------------------------------------------------ jobs
-def test_jobs_that_end_their_process_take_no_other_with_them(tmp_path):
-    jobs = [Square(0), Square(1), EndsItsProcess(tmp_path, 1000), Square(3), Square(4)]
+def test_jobs_that_end_their_process_take_no_other_with_them():
+    jobs = [Square(0), Square(1), EndsItsProcess(), Square(3), Square(4)]
     results = dict(side_by_side(jobs, Workers(2)))
     assert isinstance(results.pop(2), Lost) and results == {n: n**2 for n in (0, 1, 3, 4)}
-    (tmp_path / "once").mkdir()
-    assert dict(side_by_side([Square(2), EndsItsProcess(tmp_path / "once", 1)], Workers(2))) == {0: 4, 1: -1}
 
 
 def test_no_job_is_asked_of_nobody():

@@ -26,7 +26,6 @@ from planner.questions.answer import Answer
 from planner.questions.patched import patched
 from planner.questions.patches import Change, Patch, patch_of_text, read_patch
 from planner.questions.paths import addressed, figures_of, path_of
-from planner.questions.side_by_side import Workers
 from planner.questions.variants import Variant, read_axes, studies_of, variants_of
 from planner.questions.whatif import file_names, in_common, plan_variants
 from planner.review.variants import review_variants
@@ -598,13 +597,6 @@ def test_an_interruption_keeps_what_is_there(monkeypatch):
     assert all(a.not_planned for a in found[2:])
     report = review_variants(two_sites(), found)
     assert "NOT PLANNED, variants: 2 of 4" in "\n".join(report.sections[0].lines) and not report.good
-
-
-def test_plans_side_by_side_are_the_same_plans():
-    variants = variants_of((), [tuple(patch(f"x{i}", set={"demand": f"x{i}"}) for i in (2, 3, 1000))])
-    asked = two_sites(bought=[offer("a/x/m", 2, most_units=50.0), offer("b/y/m", 3)])
-    alone, beside = (plan_variants(asked, variants, workers=Workers(jobs)) for jobs in (1, 2))
-    assert alone == beside and [a.plan is not None for a in alone] == [True, True, True, False]
 
 
 def test_wrong_patches_are_found_before_anything_is_planned(monkeypatch):

@@ -3,7 +3,6 @@
 import os
 import signal
 from dataclasses import dataclass
-from pathlib import Path
 
 
 @dataclass(frozen=True)
@@ -16,16 +15,9 @@ class Square:
         return self.n**2
 
 
-@dataclass(frozen=True)
 class EndsItsProcess:
-    """A job whose process is killed, the first `times` times that it runs."""
-
-    marks: Path
-    times: int
+    """A job whose process is killed."""
 
     def __call__(self) -> int:
-        deaths = len(list(self.marks.iterdir()))
-        if deaths < self.times:
-            (self.marks / f"{deaths}").touch()
-            os.kill(os.getpid(), signal.SIGKILL)
+        os.kill(os.getpid(), signal.SIGKILL)
         return -1
