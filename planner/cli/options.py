@@ -83,16 +83,19 @@ def workers_of(jobs: int | None, backend: Backend, scheduler: str | None) -> "Wo
     Raises
     ------
     InputError
-        when a scheduler is named that nobody asks, or --jobs for a cluster, whose workers are as many as they are
+        when a scheduler is named that nobody asks, --jobs for a cluster, whose workers are as many as they are, or a
+        cluster that is not there
     """
     from planner.errors import refusal
-    from planner.questions.side_by_side import Workers, processors
+    from planner.questions.side_by_side import Workers, check_workers, processors
 
     if backend is Backend.joblib and scheduler is not None:
         raise refusal("--scheduler", "--backend dask with it", "--backend joblib", "add --backend dask")
     if backend is Backend.dask and jobs is not None:
         raise refusal("--jobs", "none with --backend dask", f"{jobs}", "leave it out: the cluster has its workers")
-    return Workers(jobs or processors(), backend.value, scheduler)
+    workers = Workers(jobs or processors(), backend.value, scheduler)
+    check_workers(workers)
+    return workers
 
 
 def fraction_of(text: str, option: str) -> float:

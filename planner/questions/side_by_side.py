@@ -98,6 +98,18 @@ def side_by_side(jobs: Sequence[Callable[[], Result]], workers: Workers) -> Ende
         yield from _in_processes(jobs, min(workers.jobs, len(jobs)))
 
 
+def check_workers(workers: Workers) -> None:
+    """Find out before long work whether there is such a cluster.
+
+    Raises
+    ------
+    InputError
+        as `side_by_side`
+    """
+    if workers.backend == "dask":
+        _connected(workers.scheduler).close()
+
+
 def processors() -> int:
     """Processors that this process may use."""
     from joblib import cpu_count

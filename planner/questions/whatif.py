@@ -216,7 +216,10 @@ def _answered(
         progress(STAGE, 0.0, ended_of(0, of, began))
     with closing(side_by_side(jobs if not stopped else (), workers)) as results:
         for ended, (n, result) in enumerate(results, 1):
-            answer = plans[n].not_planned(NOT_PLANNED + result.why) if isinstance(result, Lost) else result
+            if isinstance(result, Lost):
+                answer = plans[n].not_planned(NOT_PLANNED + result.why, unsure=True)
+            else:
+                answer = result
             if not here:
                 progress(STAGE, ended / of, ended_of(ended, of, began))
             yield n, answer
