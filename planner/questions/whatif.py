@@ -181,12 +181,15 @@ class PlanOf:
         except KeyboardInterrupt:
             return self.not_planned()
         except Exception as error:  # hours of other variants must not be lost for it
-            return self.not_planned(f"{NOT_PLANNED}{error!r}, please report it with the study", unsure=True)
+            return self.lost(f"{error!r}, please report it with the study")
 
-    def not_planned(self, why_not: str = INTERRUPTED, unsure: bool = False) -> Answer:
-        """The answer where nobody tried to the end."""
-        is_stopped = why_not == INTERRUPTED
-        return Answer(self.variant, None, why_not, unsure, is_stopped, self.asked_sha256)
+    def not_planned(self) -> Answer:
+        """The answer after an interruption."""
+        return Answer(self.variant, None, INTERRUPTED, is_stopped=True, asked_sha256=self.asked_sha256)
+
+    def lost(self, why: str) -> Answer:
+        """The answer where something went wrong that another run may not meet."""
+        return Answer(self.variant, None, NOT_PLANNED + why, unsure=True, asked_sha256=self.asked_sha256)
 
     def _answer(self, progress: Progress) -> Answer:
         if findings := list(workloads_without_edge(build(self.study, self.case, with_goals=False)).values()):
@@ -216,10 +219,7 @@ def _answered(
         progress(STAGE, 0.0, ended_of(0, of, began))
     with closing(side_by_side(jobs if not stopped else (), workers)) as results:
         for ended, (n, result) in enumerate(results, 1):
-            if isinstance(result, Lost):
-                answer = plans[n].not_planned(NOT_PLANNED + result.why, unsure=True)
-            else:
-                answer = result
+            answer = plans[n].lost(result.why) if isinstance(result, Lost) else result
             if not here:
                 progress(STAGE, ended / of, ended_of(ended, of, began))
             yield n, answer
