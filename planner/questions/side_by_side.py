@@ -3,13 +3,16 @@
 A job is what can be pickled and returns what can be pickled: called alone, it gives the same wherever it runs.
 """
 
+import os
 import signal
 import threading
+import time
 import warnings
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, Generic, Literal, TypeVar
 
 from planner import __version__
@@ -19,6 +22,8 @@ Backend = Literal["joblib", "dask"]
 Result = TypeVar("Result")
 CONNECT_SECONDS = 10.0
 """For which a scheduler may take to answer."""
+CHECK_SECONDS = 1.0
+"""Between two looks whether whoever asked is still there."""
 PROCESS_ENDED = "its process ended early, as for want of memory; try fewer --jobs"
 WORKERS_ENDED = "several workers of the cluster ended early over it, as for want of memory"
 
@@ -58,16 +63,36 @@ Ended = Generator[tuple[int, Result | Lost]]
 
 @dataclass(frozen=True)
 class _Numbered(Generic[Result]):
-    """A job that says which one it was; a worker does one at a time, and leaves Ctrl-C to whoever asked."""
+    """A job that says which one it was; a worker does one at a time, and leaves Ctrl-C to whoever asked.
+
+    Parameters
+    ----------
+    asked_by : process without which the worker has nobody to work for; None: a cluster sees to that
+    """
 
     n: int
     job: Callable[[], Result]
+    asked_by: int | None = None
 
     def __call__(self) -> tuple[int, Result]:
+        if self.asked_by is not None:
+            _watch(self.asked_by)
         if threading.current_thread() is threading.main_thread():
             signal.signal(signal.SIGINT, signal.SIG_IGN)
         with _one_at_a_time:
             return self.n, self.job()
+
+
+@cache
+def _watch(process: int) -> None:
+    """End this process, a child of another, soon after that was killed: nobody would take what it finds."""
+    threading.Thread(target=_end_with, args=(process,), daemon=True).start()
+
+
+def _end_with(process: int) -> None:
+    while os.getppid() == process:
+        time.sleep(CHECK_SECONDS)
+    os._exit(1)
 
 
 def side_by_side(jobs: Sequence[Callable[[], Result]], workers: Workers) -> Ended[Result]:
@@ -146,7 +171,7 @@ def _ended(jobs: Mapping[int, Callable[[], Result]], processes: int) -> Iterator
     processes = max(2, processes)  # of one, joblib would take this one
     # batches of one: each result is handed on as soon as it is there
     parallel = Parallel(processes, backend="loky", batch_size=1, return_as="generator_unordered", max_nbytes=None)
-    ended = parallel([delayed(_Numbered(n, job))() for n, job in jobs.items()])
+    ended = parallel([delayed(_Numbered(n, job, os.getpid()))() for n, job in jobs.items()])
     try:
         yield ended
     finally:

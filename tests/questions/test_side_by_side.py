@@ -8,6 +8,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -59,6 +60,23 @@ def test_jobs_that_end_their_process_take_no_other_with_them():
     jobs = [Square(0), Square(1), EndsItsProcess(), Square(3), Square(4)]
     results = dict(side_by_side(jobs, Workers(2)))
     assert "its process ended early" in results.pop(2).why and results == {n: n**2 for n in (0, 1, 3, 4)}
+
+
+def test_processes_end_with_the_one_that_asked():
+    program = (
+        "import os; from side_jobs import SaysItsProcess; from planner.questions.side_by_side import *\n"
+        "for n, process in side_by_side([SaysItsProcess()] * 2, Workers(2)): print(process, flush=True)\n"
+        "os.kill(os.getpid(), 9)\n"
+    )
+    path = os.pathsep.join(sys.path)
+    asked = subprocess.run(
+        [sys.executable, "-c", program], env={**os.environ, "PYTHONPATH": path}, stdout=subprocess.PIPE, text=True
+    )
+    assert asked.returncode == -signal.SIGKILL
+    processes, until = {int(line) for line in asked.stdout.split()}, time.monotonic() + 60
+    while any(Path(f"/proc/{process}").exists() for process in processes) and time.monotonic() < until:
+        time.sleep(0.2)
+    assert processes and not any(Path(f"/proc/{process}").exists() for process in processes)
 
 
 def test_no_job_is_asked_of_nobody():

@@ -21,3 +21,10 @@ class EndsItsProcess:
     def __call__(self) -> int:
         os.kill(os.getpid(), signal.SIGKILL)
         return -1
+
+
+class SaysItsProcess:
+    """A job that says which process it runs in."""
+
+    def __call__(self) -> int:
+        return os.getpid()
