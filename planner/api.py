@@ -122,7 +122,7 @@ def plan(
     gap_fraction : end when proven within this of the best plan
     demand : which case of the study's demand is planned
     seconds : time limit of the search [s]; the plan is not reproducible then
-    nodes, rounds : branch-and-bound nodes of one integer search; neighbourhoods searched in a large study
+    nodes, rounds : branch-and-bound nodes of one integer search; windows searched in a large study
     no_regret : also plan the low and high demand: which orders all three have
     value_limits : plan again with a machine's worth more of so many limits that bind
     solver : HiGHS, or any solver that PuLP finds

@@ -51,15 +51,22 @@ def _raise(signum: int, frame: Any) -> None:
 @contextmanager
 def held() -> Iterator[None]:
     """Let signals wait until the end of the block, where they do what they would have done; an error goes first."""
-    if threading.current_thread() is not threading.main_thread():
+    with noticed():
         yield
-        return
+
+
+@contextmanager
+def noticed() -> Iterator[list[int]]:
+    """Let signals wait as in `held`; those that came are in the list, so that long work may look and end early."""
     caught: list[int] = []
+    if threading.current_thread() is not threading.main_thread():
+        yield caught
+        return
     before = {int(signum): handler for signum in SIGNALS if callable(handler := signal.getsignal(signum))}
     for signum in before:
         signal.signal(signum, lambda signum, frame: caught.append(signum))
     try:
-        yield
+        yield caught
     finally:
         for signum, handler in before.items():
             signal.signal(signum, handler)

@@ -12,6 +12,8 @@ QUICK = {
     f"test_{name}.py"
     for name in (
         *(
+            "algebra",
+            "arrays",
             "formulas",
             "rules",
             "worked_points",
@@ -29,6 +31,7 @@ QUICK = {
 """A minute of processor time in all: what a developer runs first, and what mutants are tried on."""
 NOT_QUICK = {
     "test_what_harder_failures_imply_costs_nothing_to_leave_out",
+    "test_merged_or_not_the_optimum_is_the_same",
     "test_the_loop_costs_what_the_whole_program_costs",
     "test_priced_plans_pass_their_audit",
     "test_zeng_and_zhao",

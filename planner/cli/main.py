@@ -2,6 +2,8 @@
 
 import os
 import sys
+from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -22,6 +24,7 @@ from planner.cli.console import (
     study_in,
     tell,
 )
+from planner.cli.effort import Effort
 from planner.cli.emitting import drift_command, emit_command
 from planner.cli.estimating import estimate
 from planner.cli.importing import app as import_app
@@ -44,6 +47,7 @@ from planner.cli.options import (
 from planner.cli.questions import drill, ladder, risk
 from planner.cli.whatif import diff, whatif
 from planner.interruption import exit_code, listen
+from planner.solve.stages import READING, REVIEWING, WRITING, stage, watched
 
 if TYPE_CHECKING:
     from planner.plan.in_hand import Plan
@@ -128,20 +132,28 @@ def plan(
         int, typer.Option(min=0, help="plan again with a machine's worth more of so many limits")
     ] = 0,
     solver: Annotated[str, typer.Option(help="HiGHS, or any solver that PuLP finds (PULP_CBC_CMD)")] = "HiGHS",
+    profile: Annotated[
+        bool, typer.Option("--profile", help="also say where the time went: stages, and the solver apart")
+    ] = False,
+    explain_size: Annotated[
+        bool, typer.Option("--explain-size", help="also say how large the program is, and what was merged")
+    ] = False,
     quiet: Quiet = False,
 ) -> None:
     """Plan a study: the cheapest machines, placements and routes that survive every failure as promised.
 
     Without --out the plan itself goes to stdout. With --out the review is printed. Ctrl-C or SIGTERM ends the search
-    with the best plan found so far.
+    with the best plan found so far. --profile and --explain-size add a section each to the review; where none is
+    printed they go to stderr.
 
-    Example: `planner plan examples/quickstart --out plan.json`
+    Examples: `planner plan examples/quickstart --out plan.json` · `planner plan mine --out plan.json --profile`
     """
-    with answered("json" if format == Format.json else "text"):
+    with answered("json" if format == Format.json else "text"), watched() if profile else nullcontext() as watch:
         from planner import api
 
         gap_fraction = fraction_of(gap, "--gap")
-        asked = study_in(study)
+        with stage(READING):
+            asked = study_in(study)
         check_out(out)
         with progress(quiet, KEEPS) as advance:
             made = api.plan(
@@ -157,9 +169,14 @@ def plan(
                 progress=advance,
             )
         if out is not None or format is None:
-            emit(made.text, out)
-        is_reviewed = out is not None or format is not None
-        code = _review(made, format or Format.text, None, quiet=quiet) if is_reviewed else 0
+            with stage(WRITING):
+                emit(made.text, out)
+        effort = Effort(watch, explain_size)
+        if out is not None or format is not None:
+            code = _review(made, format or Format.text, None, quiet=quiet, effort=effort)
+        else:
+            code = 0
+            effort.tell(made)
         proven = _tell_what_is_open(made, no_regret)
         raise SystemExit(code if proven else 1)
 
@@ -182,11 +199,19 @@ def _tell_what_is_open(made: "Plan", no_regret: bool) -> bool:
     return proven
 
 
-def _review(made: "Plan", format: Format, out: Path | None, all_rows: bool = False, quiet: bool = False) -> int:
+def _review(
+    made: "Plan",
+    format: Format,
+    out: Path | None,
+    all_rows: bool = False,
+    quiet: bool = False,
+    effort: Effort = Effort(),
+) -> int:
     from planner import api
 
-    with progress(quiet) as advance:
+    with stage(REVIEWING), progress(quiet) as advance:
         report = api.review(made, all_rows=all_rows, progress=advance)
+    report = replace(report, sections=(*report.sections, *effort.sections(made)))
     deliver(report, format, out)
     return 0 if report.good else 1
 

@@ -56,7 +56,7 @@ Seconds = Annotated[
     float | None, typer.Option(min=0.1, help="time limit of each search; the plan is not reproducible then")
 ]
 Nodes = Annotated[int | None, typer.Option(min=1, help="nodes of one integer search; default: by size")]
-Rounds = Annotated[int, typer.Option(min=0, help="neighbourhoods searched to improve a large study's plan")]
+Rounds = Annotated[int, typer.Option(min=0, help="windows searched around the best plan of a large study")]
 Demand = Annotated[DemandCase, typer.Option(help="low, base or high demand of the study")]
 DemandOfPlan = Annotated[DemandCase | None, typer.Option(help="low, base or high demand of the study")]
 Sets = Annotated[

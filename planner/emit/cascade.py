@@ -8,8 +8,10 @@ from planner.emit.capacity import capacity_replica_seconds, planned_replicas, su
 from planner.emit.routing import Subject, Table, peak_requests_per_second, routing_table, subject
 from planner.emit.text import markdown_cell
 from planner.plan.in_hand import Plan
-from planner.problem.decisions import Decisions
-from planner.problem.problem import Problem, State, states
+from planner.problem.algebra import Array
+from planner.problem.arrays import Things, full
+from planner.problem.decisions import Vectors
+from planner.problem.problem import State, states
 from planner.problem.rules.formulas import due_fraction, live_edges
 from planner.study.dependencies import NORMAL
 from planner.study.records.plan import PlanFile
@@ -30,7 +32,8 @@ TOLERANCE_FRACTION = 2e-4
 LEAST_STATED = 0.05
 """Less than this rounds to nothing."""
 
-Replicas = Callable[[Problem, Decisions, str, State], float]
+Replicas = Callable[[Things, Vectors, State], Array]
+"""(arrays, the plan's numbers, state) -> replicas of each placement"""
 
 
 @dataclass(frozen=True)
@@ -159,10 +162,12 @@ def _push(of: Subject, s: State) -> Push:
     p, x = of.problem, of.decisions
     normal_state = (of.hour, NORMAL, 0.0)
     shed = moved = 0.0
+    a = full(p)
+    survives = surviving_replicas(a, of.vectors, s) >= of.vectors.replicas[of.hour,]
     for w, o in p.flows:
         now, before = of.sent.get(s, {}).get((w, o), {}), of.sent.get(normal_state, {}).get((w, o), {})
         shed += max(0.0, float(x.shed[w, o, s] - x.shed[w, o, normal_state])) * p.burst_factor[w]
-        if all(surviving_replicas(p, x, e, s) >= x.replicas[e, of.hour] for e in before):
+        if all(survives[a.placement_at[e]] for e in before):
             moved += sum(max(0.0, v - before.get(e, 0.0)) for e, v in now.items()) * p.burst_factor[w]
     return Push(shed, moved, sum(float(x.cold_started[e, s]) for e in p.placements))
 
@@ -179,9 +184,8 @@ def _seen_by(of: Subject, f: str) -> str:
 
 def served_by(of: Subject, table: Table, gateway: str, s: State, replicas: Replicas) -> Served:
     """What the static files of all gateways together do in a state, with given replicas."""
-    p, x = of.problem, of.decisions
-    behaviour = BEHAVIOURS[gateway]
-    running = {e: replicas(p, x, e, s) for e in p.placements}
+    p, behaviour = of.problem, BEHAVIOURS[gateway]
+    running = dict(zip(p.placements, replicas(full(p), of.vectors, s).tolist(), strict=True))
     got: dict[tuple[str, str], dict[str, float]] = {}
     for route in table.routes:
         flow = (route.workload, route.origin)

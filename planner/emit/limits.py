@@ -4,17 +4,22 @@ Gateways do not know of each other: each has its own limit at a placement. Capac
 the plan: a stream whose placements all live does not spill, so in each failure only the streams that it touches
 count with their limit, or with all that they lost where that is less, and the others with their normal traffic. The
 limits are chosen by small linear programs so that the static files survive as much as they can by themselves.
+
+Shapes: E edges of every state, F flows, P placements, S last states of the failures.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 
-from planner.emit.capacity import capacity_replica_seconds, surviving_replicas
+import numpy as np
+
+from planner.emit.capacity import capacity_replica_seconds, planned_replicas, surviving_replicas
 from planner.errors import SolverError
-from planner.problem.algebra import Linear, Row, Sparse, total
-from planner.problem.decisions import Decisions
-from planner.problem.problem import Problem, State, states
-from planner.problem.rules.formulas import due_fraction, live_edges, requests_per_second
+from planner.problem.algebra import Array, Expr, Key, Rows, Vector, pick, sum_by, total
+from planner.problem.arrays import Arrays
+from planner.problem.decisions import Vectors
+from planner.problem.problem import State, states
+from planner.problem.rules.formulas import is_normal
 from planner.solve.program import OPTIMAL, Program
 from planner.study.calendar import NEGLIGIBLE_FRACTION
 from planner.study.dependencies import NORMAL
@@ -32,66 +37,78 @@ HEADROOM_FRACTION = 0.05
 """Of normal traffic, above it: a minute may have more requests than the mean."""
 
 Edge = tuple[str, str, str]
-Flow = tuple[str, str]
-Spills = Mapping[tuple[str, Edge], float]
-"""(failure, edge) -> most that comes there, for streams that count with it and not with their limit [requests/s]"""
 
 
 @dataclass(frozen=True)
 class _Given:
-    """What the linear program of one hour is made of."""
+    """What the linear program of one hour is made of.
 
-    p: Problem
-    x: Decisions
+    Parameters
+    ----------
+    most : largest peak traffic in any state of the plan [requests/s; E]
+    normal : peak traffic in normal operation, with headroom [requests/s; E]
+    seconds : replica-seconds of a request in normal operation [E]
+    warm : edges to placements that run in normal operation [E]
+    used : those of them with normal traffic that is not negligible [E]
+    last_states : the state at the last deadline of each failure, in this hour [S]
+    survive : replicas that survive it [S, P]
+    """
+
+    a: Arrays
+    x: Vectors
     hour: str
-    most: Mapping[Edge, float]
-    """(w, o, e) -> largest peak traffic in any state of the plan [requests/s]"""
-    normal: Mapping[Edge, float]
-    """(w, o, e) -> peak traffic in normal operation, with headroom [requests/s]"""
-    warm: tuple[Edge, ...]
-    """edges to placements that run in normal operation"""
-    into: Mapping[str, tuple[Edge, ...]]
-    """placement -> the warm edges that lead to it"""
-    used: Mapping[Flow, tuple[str, ...]]
-    """(w, o) -> placements of its normal traffic"""
+    most: Array
+    normal: Array
+    seconds: Array
+    warm: Array
+    used: Array
     headroom: float
     always: bool
+    last_states: tuple[State, ...]
+    survive: Array
 
-    def last_states(self) -> list[State]:
-        """The state at the last deadline of each failure, in this hour."""
-        return [next(s for s in reversed(states(self.p, f)) if s[0] == self.hour) for f in self.p.failures]
+    @property
+    def burst(self) -> Array:
+        """Factor from the mean to the peak [F]."""
+        return np.array([self.a.p.burst_factor[w] for w, _ in self.a.flows], dtype=float)
 
-    def touched(self, flow: Flow, s: State) -> bool:
-        """Whether a stream may spill in a failure: one of its placements is lost in part, or its demand surges."""
-        p, mine = self.p, self.used.get(flow, ())
-        lost = any(surviving_replicas(p, self.x, e, s) < self.x.replicas[e, self.hour] for e in mine)
-        return self.always or not mine or lost or p.failures[s[1]].surge_factor > 1
+    def touched(self, n: int) -> Array:
+        """Whether a stream may spill in a failure: one of its placements is lost in part, or its demand surges [F]."""
+        a, failure = self.a, self.a.p.failures[self.last_states[n][1]]
+        if self.always or failure.surge_factor > 1:
+            return np.ones(a.F, dtype=bool)
+        lost = (self.survive[n] < self.x.replicas[self.hour,])[a.placement_of_edge]
+        uses_none = np.bincount(a.flow_of_edge, self.used, minlength=a.F) == 0
+        return np.asarray(uses_none | (np.bincount(a.flow_of_edge, self.used & lost, minlength=a.F) > 0))
 
-    def spill(self, key: Edge, s: State) -> float:
-        """Most that comes to a placement of a touched stream: all, but what its other living placements take."""
-        p, (w, o, e) = self.p, key
-        offered = requests_per_second(p, w, o, s) * p.burst_factor[w]
-        others = [x for x in self.used.get((w, o), ()) if x != e and surviving_replicas(p, self.x, x, s) > 0]
-        return max(0.0, offered - sum(self.normal[w, o, x] / self.headroom for x in others))
+    def alive(self, n: int) -> Array:
+        """Edges to placements of which something survives [E]."""
+        return np.asarray((self.survive[n] > 0)[self.a.placement_of_edge])
 
-    def alone(self, key: Edge) -> float:
-        """What a placement takes of a stream when it serves nothing else [requests/s]."""
-        w, _, e = key
-        return capacity_replica_seconds(self.p, float(self.x.replicas[e, self.hour])) / self.p.replica_seconds[w, e]
+    def spill(self, n: int) -> Array:
+        """Most that comes over an edge of a touched stream: all, but what its other living placements take [E]."""
+        a = self.a
+        offered = a.requests(self.last_states[n]) * self.burst
+        takes = self.normal / self.headroom * (self.used & self.alive(n))
+        of_others = sum_by(takes, a.flow_of_edge, a.F)[a.flow_of_edge] - takes
+        return np.asarray(np.maximum(0.0, offered[a.flow_of_edge] - of_others))
 
-    def tighter(self, limit: Mapping[Edge, float]) -> Spills:
-        """Where what spills is less than the limit."""
-        if self.always:
-            return {}
-        return {
-            (s[1], key): most
-            for s in self.last_states()
-            for key in self.warm
-            if (most := self.spill(key, s)) < limit.get(key, 0.0)
-        }
+    def alone(self) -> Array:
+        """What a placement takes of a stream when it serves nothing else [requests/s; E], where it is warm."""
+        capacity = capacity_replica_seconds(self.a.p, self.x.replicas[self.hour,])[self.a.placement_of_edge]
+        return np.asarray(np.divide(capacity, self.seconds, out=np.zeros(self.a.E), where=self.warm))
+
+    def tighter(self, limit: Array) -> Array:
+        """What spills, where that is less than the limit; elsewhere without end [requests/s; S, E]."""
+        tighter = np.full((len(self.last_states), self.a.E), np.inf)
+        for n in range(0 if self.always else len(self.last_states)):
+            spill = self.spill(n)
+            less = self.warm & (spill < limit)
+            tighter[n, less] = spill[less]
+        return tighter
 
 
-def limits_of(p: Problem, x: Decisions, h: str, most: Mapping[Edge, float], hold: str = GOALS) -> dict[Edge, float]:
+def limits_of(a: Arrays, x: Vectors, h: str, most: Array, hold: str = GOALS) -> dict[Edge, float]:
     """(w, o, e) -> most that the gateway of o sends of w to e [requests/s, peak].
 
     Formula
@@ -106,123 +123,143 @@ def limits_of(p: Problem, x: Decisions, h: str, most: Mapping[Edge, float], hold
         the minimum is not linear: each round counts with the smaller of the two by the round before. Both bound what
         can come, so every round is safe, and none is worse than the one before.
 
+    Parameters
+    ----------
+    most : largest peak traffic in any state of the plan [requests/s; E]
+
     Raises
     ------
     SolverError
         when the solver finds no limits: normal traffic alone is a solution, so there always are some
     """
+    given = _given(a, x, h, most, hold)
+    limit = _cold(given)
+    if given.warm.any():
+        warm, spills = np.zeros(a.E), np.zeros(0)
+        for _ in range(ROUNDS):
+            before, spills = spills, given.tighter(warm)
+            if np.array_equal(spills, before):
+                break
+            warm = _spread(given, spills)
+        limit = np.where(given.warm, _filled(given, warm, spills), limit)
+    return {a.edges[i]: float(limit[i]) for i in np.flatnonzero(limit > 0).tolist()}
+
+
+def _given(a: Arrays, x: Vectors, h: str, most: Array, hold: str) -> _Given:
+    p, s = a.p, (h, NORMAL, 0.0)
     headroom = max(1.0, min(1 + HEADROOM_FRACTION, p.utilisation_in_failure / p.utilisation_normal))
-    edges = [(w, o, e) for w, o in p.flows for e in sorted({*p.edges[w, o], *p.edges_in_failure[w, o]})]
-    s = (h, NORMAL, 0.0)
-    normal = {(w, o, e): float(x.traffic[w, o, e, s]) * p.burst_factor[w] * headroom for w, o, e in edges}
-    warm = tuple(key for key in edges if x.replicas[key[2], h] > 0)
-    into: dict[str, list[Edge]] = {}
-    used: dict[Flow, list[str]] = {}
-    for w, o, e in warm:
-        into.setdefault(e, []).append((w, o, e))
-        if normal[w, o, e] > NEGLIGIBLE_FRACTION * requests_per_second(p, w, o, s):
-            used.setdefault((w, o), []).append(e)
-    given = _Given(
-        p,
-        x,
-        h,
-        most,
-        normal,
-        warm,
-        {e: tuple(keys) for e, keys in into.items()},
-        {flow: tuple(names) for flow, names in used.items()},
-        headroom,
-        hold == ALWAYS,
+    normal = x.traffic[s,] * burst_factors(a) * headroom
+    warm = (x.replicas[h,] > 0)[a.placement_of_edge]
+    last_states = tuple(next(s for s in reversed(states(p, f)) if s[0] == h) for f in p.failures)
+    return _Given(
+        a=a,
+        x=x,
+        hour=h,
+        most=most,
+        normal=normal,
+        seconds=np.array([p.replica_seconds[w, e] for w, _, e in a.edges]),
+        warm=warm,
+        used=warm & (normal > NEGLIGIBLE_FRACTION * a.requests(s)[a.flow_of_edge]),
+        headroom=headroom,
+        always=hold == ALWAYS,
+        last_states=last_states,
+        survive=np.array([surviving_replicas(a, x, last) for last in last_states]),
     )
-    if not warm:
-        return _cold(given)
-    limit: dict[Edge, float] = {}
-    spills: Spills = {}
-    for _ in range(ROUNDS):
-        before, spills = spills, given.tighter(limit)
-        if limit and spills == before:
-            break
-        limit = _spread(given, spills)
-    return _filled(given, limit, spills) | _cold(given)
 
 
-def _loads(given: _Given, limit: Mapping[Edge, Linear], spills: Spills) -> Iterator[tuple[str, Linear, float, float]]:
-    """(placement, work at the limits, capacity, work of normal traffic) of each failure and placement [replicas]."""
-    p = given.p
-    for s in given.last_states():
-        touched = {flow for flow in p.flows if given.touched(flow, s)}
-        for e, keys in sorted(given.into.items()):
-            if (n := surviving_replicas(p, given.x, e, s)) <= 0:
-                continue
-            spilling = [key for key in keys if key[:2] in touched]
-            rest = sum(p.replica_seconds[key[0], e] * given.normal[key] for key in keys if key[:2] not in touched)
-            least = rest + sum(p.replica_seconds[key[0], e] * given.normal[key] for key in spilling)
-            terms = [(p.replica_seconds[key[0], e], spills.get((s[1], key), limit[key])) for key in spilling]
-            yield e, total([*terms, (1.0, rest)]), capacity_replica_seconds(p, n), least
+def burst_factors(a: Arrays) -> Array:
+    """Factor from the mean to the peak [E]."""
+    return np.array([a.p.burst_factor[w] for w, _ in a.flows])[a.flow_of_edge]
 
 
-def _spread(given: _Given, spills: Spills) -> dict[Edge, float]:
-    """One linear program over the placements that run in normal operation."""
-    p, normal = given.p, given.normal
+def _any_at(a: Arrays, edges: Array) -> Array:
+    """Placements to which any of some edges leads [P]."""
+    return np.asarray(np.bincount(a.placement_of_edge, edges, minlength=a.P) > 0)
+
+
+def _loads(given: _Given, limit: Vector, spills: Array) -> Iterator[tuple[Array, Array, Vector, Array, Array]]:
+    """(lives, limited, work, capacity, least) of each failure's placements [P].
+
+    lives : something survives of it, and an edge leads there
+    limited : a limit counts in its work
+    work, least : at the limits, and of normal traffic [replica-seconds/s]
+    """
+    a, at = given.a, given.a.placement_of_edge
+    least = sum_by(given.warm * given.seconds * given.normal, at, a.P)
+    for n, survive in enumerate(given.survive):
+        spilling = given.warm & given.touched(n)[a.flow_of_edge]
+        by_limit = spilling & np.isinf(spills[n])
+        sent = np.where(spilling, np.where(by_limit, 0.0, spills[n]), given.warm * given.normal)
+        work = sum_by(pick(limit, by_limit) * given.seconds[by_limit], at[by_limit], a.P)
+        work = work + sum_by(given.seconds * sent, at, a.P)
+        lives = _any_at(a, given.warm) & (survive > 0)
+        yield lives, _any_at(a, by_limit), work, capacity_replica_seconds(a.p, survive), least
+
+
+def _spread(given: _Given, spills: Array) -> Array:
+    """One linear program over the placements that run in normal operation: limits of warm edges [requests/s; E]."""
+    a, warm = given.a, given.warm
     program = Program()
-    limit = Sparse({key: program.column() for key in given.warm})
-    rows = [Row((key, "normal"), limit[key], ">=", normal[key]) for key in given.warm]
-    objective = []
-    for key in given.warm:
-        beyond = program.column()
-        objective.append((AS_PLANNED, beyond))
-        rows.append(Row((key, "plan"), total([(1.0, limit[key]), (-1.0, beyond)]), "<=", given.most.get(key, 0.0)))
-        rows.append(Row((key, "capacity"), limit[key], "<=", max(normal[key], given.alone(key))))
-    for i, (e, work, capacity, least) in enumerate(_loads(given, limit, spills)):
-        if not isinstance(work, float):  # where all count with what they spill the round before saw to it
-            rows.append(Row((e, i), work, "<=", max(capacity, least)))
-    for s in given.last_states():
-        for w, o in p.flows:
-            due = due_fraction(p, w, o, s) * requests_per_second(p, w, o, s) * p.burst_factor[w]
-            if due <= 0 or s[1] == NORMAL:
-                continue
-            served = [
-                (1.0, limit[w, o, e])
-                for e in live_edges(p, w, o, s[1])
-                if (w, o, e) in limit and surviving_replicas(p, given.x, e, s) > 0
-            ]
-            for part, cost in PARTS:
-                short = program.column(upper=part * due)
-                objective.append((cost, short))
-                rows.append(Row((s[1], w, o, cost), total([*served, (1.0, short)]), ">=", part * due))
+    limit, beyond = program.columns(warm), program.columns(warm)
+    rows = [
+        Rows(a.edges, ("normal",), limit, ">=", given.normal).only(warm),
+        Rows(a.edges, ("plan",), limit - beyond, "<=", given.most).only(warm),
+        Rows(a.edges, ("capacity",), limit, "<=", np.maximum(given.normal, given.alone())).only(warm),
+    ]
+    for s, load in zip(given.last_states, _loads(given, limit, spills), strict=True):
+        lives, limited, work, capacity, least = load
+        # where all count with what they spill the round before saw to it
+        rows.append(Rows(a.placements, (s,), work, "<=", np.maximum(capacity, least)).only(lives & limited))
+    objective = AS_PLANNED * total(beyond)
+    for n, s in enumerate(given.last_states):
+        if not is_normal(s):
+            short_rows, cost = _short(given, program, limit, n)
+            rows.append(short_rows)
+            objective = objective + cost
     program.add("limits", rows)
-    program.minimise(total(objective))
+    program.minimise(objective)
     if (status := program.solve()) != OPTIMAL:  # normal traffic alone is a solution, and keeps nothing for failures
         raise SolverError(f"limits of gateways in {given.hour}: the search ended with {status}; nothing was made")
-    return {key: max(normal[key], float(limit[key].varValue or 0.0)) for key in given.warm}
+    return np.where(warm, np.maximum(given.normal, program.number(limit)), 0.0)
 
 
-def _filled(given: _Given, limit: Mapping[Edge, float], spills: Spills) -> dict[Edge, float]:
-    """Limits with what remains of each placement's capacity added in proportion."""
-    growth: dict[str, float] = {}
-    for e, work, capacity, _ in _loads(given, limit, spills):
-        if work > 0:
-            growth[e] = min(growth.get(e, capacity / work), capacity / work)
-    return {
-        key: max(value, min(given.alone(key), value * growth.get(key[2], 1.0)))
-        for key, value in limit.items()
-        if value > 0
-    }
+def _short(given: _Given, program: Program, limit: Expr, n: int) -> tuple[Rows, Vector]:
+    """What is short of each part of what is due in a failure, as rows, and what that costs."""
+    a, s = given.a, given.last_states[n]
+    due = a.due_share(s) * a.requests(s) * given.burst
+    flows = np.repeat(np.flatnonzero(due > 0), len(PARTS))
+    share, cost = (np.tile(column, len(flows) // len(PARTS)) for column in zip(*PARTS, strict=True))
+    short = program.columns(np.ones(len(flows), dtype=bool))
+    program.upper[short.column] = share * due[flows]
+    may_serve = given.warm & a.may_serve(s[1]) & given.alive(n)
+    served = sum_by(pick(limit, may_serve), a.flow_of_edge[may_serve], a.F)
+    of: list[Key] = [(*a.flows[flow], part) for flow, part in zip(flows.tolist(), share.tolist(), strict=True)]
+    return Rows(of, (s,), pick(served, flows) + short, ">=", share * due[flows]), total(cost * short)
 
 
-def _cold(given: _Given) -> dict[Edge, float]:
-    """Limits of placements that run in failures only: the plan's largest traffic, within the fewest replicas."""
-    p, x = given.p, given.x
-    fewest: dict[str, float] = {}
-    for f in p.failures:
-        for s in states(p, f):
-            for e in p.placements:
-                n = float(x.kept[e, s] + x.cold_started[e, s])
-                if s[0] == given.hour and x.replicas[e, given.hour] <= 0 < n:
-                    fewest[e] = min(fewest.get(e, n), n)
-    limit = {key: value for key, value in given.most.items() if key[2] in fewest and value > 0}
-    used: dict[str, float] = {}
-    for (w, _, e), value in limit.items():
-        used[e] = used.get(e, 0.0) + p.replica_seconds[w, e] * value
-    fits = {e: min(1.0, capacity_replica_seconds(p, fewest[e]) / work) for e, work in used.items()}
-    return {key: value * fits[key[2]] for key, value in limit.items()}
+def _filled(given: _Given, limit: Array, spills: Array) -> Array:
+    """Limits with what remains of each placement's capacity added in proportion [requests/s; E]."""
+    growth = np.full(given.a.P, np.inf)
+    for lives, _, work, capacity, _ in _loads(given, limit, spills):
+        grows = np.divide(capacity, work, out=np.full(given.a.P, np.inf), where=lives & (work > 0))
+        growth = np.minimum(growth, grows)
+    growth[np.isinf(growth)] = 1.0
+    grown = limit * growth[given.a.placement_of_edge]
+    return np.asarray(np.maximum(limit, np.minimum(given.alone(), grown)) * (limit > 0))
+
+
+def _cold(given: _Given) -> Array:
+    """Limits of placements that run in failures only: the plan's largest traffic, within the fewest replicas [E]."""
+    a, x, at = given.a, given.x, given.a.placement_of_edge
+    fewest = np.full(a.P, np.inf)
+    for f in a.p.failures:
+        for s in states(a.p, f):
+            if s[0] == given.hour:
+                replicas = planned_replicas(a, x, s)
+                fewest = np.where(replicas > 0, np.minimum(fewest, replicas), fewest)
+    cold = np.isfinite(fewest) & (x.replicas[given.hour,] <= 0)
+    limit = given.most * cold[at]
+    work = sum_by(given.seconds * limit, at, a.P)
+    capacity = capacity_replica_seconds(a.p, np.where(cold, fewest, 0.0))
+    fits = np.minimum(1.0, np.divide(capacity, work, out=np.zeros(a.P), where=work > 0))
+    return np.asarray(limit * fits[at])

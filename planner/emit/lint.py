@@ -5,11 +5,14 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
+import numpy as np
+
 from planner.emit.capacity import capacity_replica_seconds, planned_replicas
 from planner.emit.names import slug
 from planner.emit.options import endpoint
 from planner.emit.routing import WEIGHTS_ADD_UP_TO, Subject, Table
 from planner.errors import Finding, InputError
+from planner.problem.arrays import full
 from planner.problem.problem import Problem, State, states
 from planner.problem.rules.formulas import live_edges
 from planner.study.dependencies import NORMAL
@@ -110,9 +113,10 @@ def _normal_load(of: Subject, table: Table) -> Iterator[Finding]:
 
 def _limits(of: Subject, table: Table) -> Iterator[Finding]:
     """No limit is beyond all the capacity that its placement ever has in the plan."""
-    p, x = of.problem, of.decisions
+    p, a = of.problem, full(of.problem)
     in_states = [s for f in p.failures for s in states(p, f)]
-    most = {e: max(planned_replicas(p, x, e, s) for s in in_states) for e in p.placements}
+    replicas = np.max([planned_replicas(a, of.vectors, s) for s in in_states], axis=0)
+    most = dict(zip(p.placements, replicas.tolist(), strict=True))
     for route in table.routes:
         for entry in route.entries:
             e = entry.placement
@@ -146,7 +150,7 @@ def _overrides(of: Subject) -> Iterator[Finding]:
 
 
 def _state(of: Subject, s: State) -> Iterator[Finding]:
-    p, x = of.problem, of.decisions
+    p, a = of.problem, full(of.problem)
     load: dict[str, float] = {}
     for (w, o), sent in of.sent.get(s, {}).items():
         live = set(live_edges(p, w, o, s[1])) if (w, o) in p.edges else set()
@@ -156,9 +160,10 @@ def _state(of: Subject, s: State) -> Iterator[Finding]:
             else:
                 load[e] = load.get(e, 0.0) + p.replica_seconds[w, e] * p.burst_factor[w] * value
     utilisation = p.utilisation_normal if s[1] == NORMAL else p.utilisation_in_failure
+    most = utilisation * planned_replicas(a, of.vectors, s)
     for e, work in sorted(load.items()):
-        most = utilisation * planned_replicas(p, x, e, s)
-        yield from _beyond(f"{s[1]} at {s[2]:g} s, placement {e}", work, most, "at most {}")
+        where = f"{s[1]} at {s[2]:g} s, placement {e}"
+        yield from _beyond(where, work, float(most[a.placement_at[e]]), "at most {}")
 
 
 # ------------------------------------------------------------------ a configuration, read back

@@ -6,10 +6,14 @@ Rates in a table are peaks: the mean of the hour times the workload's burst fact
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 
-from planner.emit.limits import GOALS, limits_of
+import numpy as np
+
+from planner.emit.limits import GOALS, burst_factors, limits_of
 from planner.emit.names import slug
 from planner.plan.in_hand import Plan, in_hand
-from planner.problem.decisions import Decisions
+from planner.problem.algebra import Array
+from planner.problem.arrays import Arrays, full
+from planner.problem.decisions import Decisions, Vectors
 from planner.problem.problem import Problem, State, states
 from planner.problem.rules.formulas import is_normal, requests_per_second
 from planner.study.dependencies import NORMAL
@@ -98,6 +102,11 @@ class Subject:
         """The plan's numbers."""
         return self.plan.decisions
 
+    @property
+    def vectors(self) -> Vectors:
+        """The same as vectors."""
+        return self.plan.vectors
+
 
 def subject(plan: PlanFile | Plan) -> Subject:
     """A plan and the hour with the largest total traffic."""
@@ -125,11 +134,12 @@ def routing_table(of: Subject, hold: str = GOALS) -> Table:
     Level 1 has the weights of normal operation. The others have the placements that take over in the failures of the
     goals: those within the normal round trip first, those with the largest traffic first; weights follow the capacity.
     """
-    p = of.problem
-    most = most_traffic(p, of.decisions)
+    p, a = of.problem, full(of.problem)
+    largest = most_traffic(a, of.vectors)
+    most = {edge: value for edge, value in zip(a.edges, largest.tolist(), strict=True) if value > 0}
     # plans that rescale say themselves what a gateway may send: weights are proportional to it, and there is one level
     limits_in = reserved if p.failover == "rescale" else limits_of
-    by_hour = [limits_in(p, of.decisions, h, most, hold) for h in p.hours]
+    by_hour = [limits_in(a, of.vectors, h, largest, hold) for h in p.hours]
     limit: dict[Flow, dict[str, float]] = {}
     for w, o, e in sorted(set().union(*by_hour)):
         limit.setdefault((w, o), {})[e] = max(of_hour.get((w, o, e), 0.0) for of_hour in by_hour)
@@ -141,19 +151,18 @@ def routing_table(of: Subject, hold: str = GOALS) -> Table:
     return Table(of.hour, len(p.hours), tuple(routes))
 
 
-def reserved(
-    p: Problem, x: Decisions, h: str, most: Mapping[tuple[str, str, str], float], hold: str
-) -> dict[tuple[str, str, str], float]:
+def reserved(a: Arrays, x: Vectors, h: str, most: Array, hold: str) -> dict[tuple[str, str, str], float]:
     """(w, o, e) -> what the plan reserves there: the limit that the gateway must enforce [requests/s, peak]."""
-    return {(w, o, e): float(v) * p.burst_factor[w] for (w, o, e, of), v in x.reserve.items() if of == h and v > 0}
+    peaks = x.reserve[h,] * burst_factors(a)
+    return {a.edges[i]: float(peaks[i]) for i in np.flatnonzero(peaks > 0).tolist()}
 
 
-def most_traffic(p: Problem, x: Decisions) -> dict[tuple[str, str, str], float]:
-    """(w, o, e) -> largest peak traffic over all states of the plan [requests/s]."""
-    most: dict[tuple[str, str, str], float] = {}
-    for (w, o, e, _), value in x.traffic.items():
-        most[w, o, e] = max(most.get((w, o, e), 0.0), value * p.burst_factor[w])
-    return most
+def most_traffic(a: Arrays, x: Vectors) -> Array:
+    """Largest peak traffic over all states of the plan [requests/s; E]."""
+    most = np.zeros(a.E)
+    for traffic in x.traffic.values():
+        most = np.maximum(most, traffic)
+    return most * burst_factors(a)
 
 
 def _levels(

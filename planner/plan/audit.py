@@ -3,13 +3,17 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
+import numpy as np
+
 from planner.errors import InputError
 from planner.plan.audit_names import misnamed
 from planner.plan.audit_totals import compared_plans, wrong_totals
+from planner.plan.decisions import without_element
 from planner.plan.file import digest, sha256
 from planner.plan.in_hand import Plan, in_hand
 from planner.plan.violations import TOLERANCE, Violation, text_of
-from planner.problem.algebra import Row
+from planner.problem.algebra import Rows, spread
+from planner.problem.arrays import full
 from planner.problem.problem import states
 from planner.problem.rules.register import PURCHASE_RULES, STATE_RULES
 from planner.study.records.plan import PlanFile
@@ -44,6 +48,8 @@ NOT_CHECKED_BESIDE: Mapping[str, str] = {
     "costs_usd.unserved_requests": "as its requests (checked: within what its tiers allow)",
 }
 """The same of every plan that this one is compared with."""
+BESIDE_EDGES = {"traffic": "requests_go_where_they_may", "reserve": "limits_are_of_edges"}
+"""Decision -> the rule that what is over no edge breaks."""
 
 
 def not_checked(plan: PlanFile) -> dict[str, str]:
@@ -95,20 +101,26 @@ def _states(plan: Plan) -> list[tuple[str, str, float]]:
 
 def _rows(plan: Plan) -> tuple[int, list[Violation]]:
     """How many rows all rules have in all states, and those that do not hold."""
-    p, x, checked = plan.problem, plan.decisions, 0
+    p, x, a, checked = plan.problem, plan.vectors, full(plan.problem), 0
     violations = []
-    rules = [(rule.__name__, rule(p, x)) for rule in PURCHASE_RULES]
-    rules += [(rule.__name__, rule(p, x, s)) for s in _states(plan) for rule in STATE_RULES]
-    for name, rows in rules:
-        for row in rows:
-            checked += 1
-            if row.shortfall() > TOLERANCE * row.scale():
-                violations.append(Violation(name, text_of(row.key), row.shortfall(), _sentence(row)))
+    for name, rule in BESIDE_EDGES.items():
+        for key, value in without_element(p, plan.decisions, name).items():
+            if value:
+                violations.append(Violation(rule, text_of(key), abs(value), "not an edge"))
+    rules = [(rule.__name__, rule(a, x)) for rule in PURCHASE_RULES]
+    rules += [(rule.__name__, rule(a, x, s)) for s in _states(plan) for rule in STATE_RULES]
+    for name, blocks in rules:
+        for rows in blocks:
+            checked += len(rows)
+            short, scale = rows.shortfall(), rows.scale()
+            for i in np.flatnonzero(short > TOLERANCE * scale).tolist():
+                violations.append(Violation(name, text_of(rows.key(i)), float(short[i]), _sentence(rows, i)))
     return checked, violations
 
 
-def _sentence(row: Row) -> str:
-    return f"{row.lhs:,.6f} {row.sense} {row.rhs:,.6f} does not hold"
+def _sentence(rows: Rows, i: int) -> str:
+    lhs, rhs = (float(spread(side, len(rows))[i]) for side in (rows.lhs, rows.rhs))
+    return f"{lhs:,.6f} {rows.sense} {rhs:,.6f} does not hold"
 
 
 def _header(plan: PlanFile) -> Iterator[Violation]:

@@ -9,7 +9,7 @@ from planner.plan.violations import Violation, each_once, text_of
 from planner.problem.algebra import Key
 from planner.problem.decisions import CHOSEN, stored_in
 from planner.problem.problem import Problem, states
-from planner.problem.rules.index_sets import INDEX_SETS, rents, reserves, vintage_starts
+from planner.problem.rules.index_sets import every_key
 from planner.problem.rules.register import RULES
 from planner.study.records.plan import PlanFile, State
 
@@ -36,12 +36,12 @@ def misnamed(plan: Plan) -> Iterator[Violation]:
 
 def may_buy(p: Problem) -> set[Key]:
     """(offer, period or hour) that can be bought."""
-    return {*rents(p), *(key for key in vintage_starts(p) if key[0] in p.pool_of)}
+    return {*every_key(p, "rented"), *(key for key in every_key(p, "started") if key[0] in p.pool_of)}
 
 
 def may_build(p: Problem) -> set[Key]:
     """(phase, period) that can be built."""
-    return {key for key in vintage_starts(p) if key[0] in p.build_outs}
+    return {key for key in every_key(p, "started") if key[0] in p.build_outs}
 
 
 def _reserves(file: PlanFile, p: Problem) -> Iterator[Violation]:
@@ -52,17 +52,14 @@ def _reserves(file: PlanFile, p: Problem) -> Iterator[Violation]:
     if columns.workload and p.failover != "rescale":
         yield Violation("reserves", "", 1.0, "the study does not ask for failover: rescale")
     stated = Counter(zip(columns.workload, columns.origin, columns.placement, columns.hour, strict=True))
-    yield from each_once("reserves", set(reserves(p)), stated)
+    yield from each_once("reserves", set(every_key(p, "reserve")), stated)
 
 
 def _chosen(file: PlanFile, p: Problem) -> Iterator[Violation]:
     """Decisions without a record of their own: of their index set, with their sign, whole where the table says so."""
     of_table = {decision.name: decision for decision in stored_in(CHOSEN)}
-    in_states = [s for f in p.failures for s in states(p, f)]
-    for name, decision in of_table.items():
-        keys = INDEX_SETS[decision.over].keys
-        by_state = decision.block == "states"
-        may = {key for s in in_states for key in keys(p, s, False)} if by_state else set(keys(p))
+    for name in of_table:
+        may = set(every_key(p, name))
         yield from each_once(name, may, Counter(chosen_key(row) for row in file.chosen if row.decision == name))
     for row in file.chosen:
         key = text_of(chosen_key(row))
@@ -81,7 +78,7 @@ def _state(state: State, p: Problem) -> Iterator[Violation]:
     lengths = {len(c) for c in (state.workload, state.origin, state.placement, state.requests_per_second)}
     if len(lengths) > 1:
         yield Violation("states", where, 1.0, "columns of different length")
-    of_replicas = {d.name: getattr(state, d.name) for d in stored_in("states") if d.integer == "in tests"}
+    of_replicas = {d.name: getattr(state, d.name) for d in stored_in("states") if d.integer != "never"}
     if state.same_as_normal and any((state.workload, state.routed_via, state.shed, *of_replicas.values())):
         yield Violation("states", where, 1.0, "said to equal normal operation, and more")
     alternatives = {(a,) for a in p.request_limits.component_of}

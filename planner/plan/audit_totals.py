@@ -5,16 +5,22 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from planner.plan.audit_names import may_build, may_buy
-from planner.plan.decisions import costs_usd, gap_fraction, purchased, uncoverable, units_by_period, upkeep_apart
+from planner.plan.decisions import (
+    costs_usd,
+    gap_fraction,
+    purchased,
+    uncoverable,
+    units_by_period,
+    upkeep_apart,
+    with_shortfall,
+)
 from planner.plan.explain import shortage
 from planner.plan.in_hand import Plan
 from planner.plan.violations import TOLERANCE, Violation, differs, each_once
-from planner.problem.algebra import Sparse
 from planner.problem.build import build
 from planner.problem.failures import uncounted_at_most
 from planner.problem.problem import Problem
 from planner.problem.rules.costs import COSTS
-from planner.problem.rules.formulas import short_of_spend
 from planner.solve.dominance import dominated
 from planner.study.dependencies import NORMAL
 from planner.study.records.plan import PlanFile, WithoutGoals
@@ -71,8 +77,7 @@ def _costs(plan: Plan) -> Iterator[Violation]:
             detail = f"{stated[name]:,.2f} is stated, {usd:,.2f} is true"
             yield Violation("costs_usd", name, abs(stated[name] - usd), detail)
     for what, other in compared:
-        bought = purchased(p.hourly, other.purchases, other.builds)
-        bought.shortfall = Sparse(short_of_spend(p, bought))
+        bought = with_shortfall(p, purchased(p.hourly, other.purchases, other.builds))
         stated = upkeep_apart(p, bought, other.costs_usd)
         yield from _compared_names(p, what, other)
         yield from _compared_requests(without_goals, what, other)

@@ -1,10 +1,12 @@
 """What a plan pays and when: cash by period, the same as equal yearly payments, by token and by MW."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 
-from planner.problem.algebra import Linear
-from planner.problem.decisions import Decisions
+import numpy as np
+
+from planner.problem.arrays import full
+from planner.problem.decisions import ONCE, Vectors
 from planner.problem.money import (
     Payment,
     build_out_payments,
@@ -13,8 +15,17 @@ from planner.problem.money import (
     discount_factor,
 )
 from planner.problem.problem import Problem
-from planner.problem.rules.costs import energy, hourly_machines, requests, unserved_requests
-from planner.problem.rules.formulas import served, spent_usd
+from planner.problem.rules.costs import (
+    energy,
+    energy_usd_per_hour,
+    hourly_machines,
+    rented_usd_per_hour,
+    requests,
+    requests_usd_per_hour,
+    unserved_requests,
+    unserved_usd_per_hour,
+)
+from planner.problem.rules.formulas import served, spent_in_years_usd
 from planner.study.calendar import Span, period_at, spans
 from planner.study.dependencies import NORMAL
 from planner.study.records.plan import PlanFile
@@ -141,7 +152,7 @@ class Cash:
     promises: tuple[Promise, ...]
 
 
-def cash(plan: PlanFile, p: Problem, x: Decisions) -> Cash:
+def cash(plan: PlanFile, p: Problem, x: Vectors) -> Cash:
     """What a plan pays, when, for what.
 
     Formula
@@ -188,10 +199,10 @@ def cash(plan: PlanFile, p: Problem, x: Decisions) -> Cash:
                 k.year,
                 k.periods,
                 k.usd,
-                sum(float(spent_usd(p, x, b, t)) for b in k.offers for t in k.periods),
-                float(x.shortfall[k.name, k.year]),
+                float(spent),
+                float(short),
             )
-            for k in p.spend_years
+            for k, spent, short in zip(p.spend_years, spent_in_years_usd(full(p), x), x.shortfall[ONCE], strict=True)
         ),
     )
 
@@ -241,33 +252,38 @@ def _of_units(study: Study, bought: Iterable[_Units]) -> Iterator[Flow]:
             yield _flow(study, what, payment.months, row.units * payment.usd, row.evidence)
 
 
-def _running(study: Study, p: Problem, x: Decisions) -> Iterator[Flow]:
+def _running(study: Study, p: Problem, x: Vectors) -> Iterator[Flow]:
     """What is paid hour by hour, in the middle of its period: the plan's own cost functions, not discounted."""
     prices = {row.offer_id: row.evidence for row in study.prices}
     tariffs = {row.site: row.evidence for row in study.electricity}
+    a = full(p)
     for t in spans(study):
-        hours = tuple(h for h in p.hours if p.period_of[h] == t.name)
-        then = replace(p, hours=hours, present_hours=p.hours_in)
-
-        def paid(cost: Callable[[Problem, Decisions], Linear], item: str, site: str, known: str, of: Problem) -> Flow:
-            middle = t.begins_months + t.months / 2  # noqa: B023 - called in the same turn
-            return _flow(study, (cost.__name__, item, site), middle, float(cost(of, x)), known)
-
+        hours = [h for h in p.hours if p.period_of[h] == t.name]
+        middle = t.begins_months + t.months / 2
+        rented, powered = np.zeros(a.B), np.zeros(a.Q)
+        served_usd = unserved_usd = 0.0
+        for h in hours:
+            n, s = p.hours_in[h], (h, NORMAL, 0.0)
+            rented = rented + n * rented_usd_per_hour(a, x, h)
+            powered = powered + n * energy_usd_per_hour(a, x, h)
+            served_usd += n * float(requests_usd_per_hour(a, x, s)[0])
+            unserved_usd += n * float(unserved_usd_per_hour(a, x, s)[0])
         for b in p.offers:
             if b in p.hourly:
-                yield paid(hourly_machines, b, p.site_of[p.pool_of[b]], prices[b], replace(then, offers=(b,)))
+                what = hourly_machines.__name__, b, p.site_of[p.pool_of[b]]
+                yield _flow(study, what, middle, float(rented[a.offer_at[b]]), prices[b])
         for q in p.pools:
-            if p.site_of[q] in tariffs:
-                yield paid(energy, q, p.site_of[q], tariffs[p.site_of[q]], replace(then, pools=(q,)))
-        yield paid(requests, "", "", GIVEN, then)
-        yield paid(unserved_requests, "", "", GIVEN, then)
+            if (site := p.site_of[q]) in tariffs:
+                yield _flow(study, (energy.__name__, q, site), middle, float(powered[a.pool_at[q]]), tariffs[site])
+        yield _flow(study, (requests.__name__, "", ""), middle, served_usd, GIVEN)
+        yield _flow(study, (unserved_requests.__name__, "", ""), middle, unserved_usd, GIVEN)
 
 
-def _shortfalls(study: Study, p: Problem, x: Decisions) -> Iterator[Flow]:
+def _shortfalls(study: Study, p: Problem, x: Vectors) -> Iterator[Flow]:
     """What is paid of spend commitments that are not used, at the end of each of their years."""
     ends = {t.name: t.ends_months for t in spans(study)}
-    for k in p.spend_years:
-        usd, last = float(x.shortfall[k.name, k.year]), k.periods[-1]
+    for k, short_usd in zip(p.spend_years, x.shortfall[ONCE], strict=True):
+        usd, last = float(short_usd), k.periods[-1]
         yield Flow("spend_shortfalls", k.name, "", last, ends[last], usd, usd * k.discount_factor, GIVEN)
 
 
@@ -313,7 +329,7 @@ def _annuities(study: Study, flows: Iterable[Flow], assets: tuple[Asset, ...]) -
     return paid_in
 
 
-def _million_tokens(study: Study, p: Problem, x: Decisions) -> tuple[float, float]:
+def _million_tokens(study: Study, p: Problem, x: Vectors) -> tuple[float, float]:
     """Tokens served in normal operation, in millions; and the same, each discounted like a payment on its day.
 
     Formula
@@ -323,9 +339,10 @@ def _million_tokens(study: Study, p: Problem, x: Decisions) -> tuple[float, floa
         discounted quantity
     """
     size = {w.name: w.mean_input_tokens + w.mean_output_tokens for w in study.workloads}
+    a, tokens = full(p), np.array([size[w] for w, _ in p.flows])
     million = discounted = 0.0
     for h in p.hours:
-        per_second = sum(size[w] * float(served(p, x, w, o, (h, NORMAL, 0.0))) for w, o in p.flows)
+        per_second = float(tokens @ served(a, x, (h, NORMAL, 0.0)))
         million += per_second * SECONDS_PER_HOUR * p.hours_in[h] / TOKENS_PER_MILLION
         discounted += per_second * SECONDS_PER_HOUR * p.present_hours[h] / TOKENS_PER_MILLION
     return million, discounted

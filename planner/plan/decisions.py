@@ -5,27 +5,28 @@ from collections.abc import Container, Iterable, Mapping
 from types import MappingProxyType
 from typing import Any
 
+import numpy as np
+
 from planner.errors import Finding, InputError, refusal
-from planner.problem.algebra import Sparse, total
+from planner.problem.algebra import Array, Key, Sparse
+from planner.problem.arrays import full
 from planner.problem.build import build
-from planner.problem.decisions import CHOSEN, Decisions, no_decisions, stored_in
+from planner.problem.decisions import CHOSEN, ONCE, Decisions, Vectors, no_decisions, stored_in, table
 from planner.problem.problem import Problem, flow_size, states
 from planner.problem.rules.costs import COSTS, rank_outages
 from planner.problem.rules.formulas import (
-    drawn_upon,
     is_normal,
     limit_drawn,
     live_placements,
     machines_in_service,
-    requests_per_second,
     requests_through,
     served,
     short_of_spend,
     units_active,
-    waits,
     whole_occupied,
 )
 from planner.problem.rules.gateway_limits import whole_survivors
+from planner.problem.rules.index_sets import INDEX_SETS, as_vectors, by_id
 from planner.study.dependencies import NORMAL, availability, dependency_graph, leaves
 from planner.study.records.plan import (
     Built,
@@ -61,7 +62,15 @@ def decimals(p: Problem, w: str, o: str, h: str) -> int:
 
 def costs_usd(p: Problem, x: Decisions) -> dict[str, float]:
     """Cost by component [USD over the horizon]."""
-    return {cost.__name__: float(cost(p, x)) for cost in COSTS}
+    a, vectors = full(p), as_vectors(p, x)
+    return {cost.__name__: float(cost(a, vectors)[0]) for cost in COSTS}
+
+
+def with_shortfall(p: Problem, x: Decisions) -> Decisions:
+    """The decisions with what each year of each spend commitment is short of."""
+    short = short_of_spend(full(p), as_vectors(p, x))
+    x.shortfall = Sparse(((k.name, k.year), float(usd)) for k, usd in zip(p.spend_years, short, strict=True))
+    return x
 
 
 def upkeep_apart(p: Problem, x: Decisions, stated: Mapping[str, float]) -> dict[str, float]:
@@ -119,13 +128,14 @@ def units_by_period(
     p: Problem, purchases: Iterable[Purchase], builds: Iterable[Built] = ()
 ) -> dict[tuple[str, str], int]:
     """(b, t) -> units of an offer, or modules of a phase, up in a period, in its fullest hour; zeros left out."""
-    x = purchased(p.hourly, purchases, builds)
+    a, x = full(p), as_vectors(p, purchased(p.hourly, purchases, builds))
     most: dict[tuple[str, str], int] = {}
-    for b in sorted({b for b, _ in (*x.rented, *x.started)} & {*p.offers, *p.build_outs}):
-        for h in p.hours:
-            key = b, p.period_of[h]
-            most[key] = max(most.get(key, 0), round(units_active(p, x, b, h)))
-    return {key: n for key, n in most.items() if n}
+    for h in p.hours:
+        units: list[float] = np.asarray(units_active(a, x, h)).tolist()
+        for i, n in enumerate(units):
+            key = a.offers[i][0], p.period_of[h]
+            most[key] = max(most.get(key, 0), round(n))
+    return {key: n for key, n in sorted(most.items()) if n}
 
 
 def reserves_of(p: Problem, x: Decisions) -> Reserves:
@@ -150,16 +160,18 @@ def state_records(p: Problem, x: Decisions) -> list[State]:
             flows.setdefault(s, []).append((w, o, e, rounded))
     for rows in flows.values():
         rows.sort()
-    return [_state_record(p, x, s, flows) for f in p.failures for s in states(p, f)]
+    vectors = as_vectors(p, x)
+    return [_state_record(p, x, vectors, s, flows) for f in p.failures for s in states(p, f)]
 
 
 def _state_record(
     p: Problem,
     x: Decisions,
+    vectors: Vectors,
     s: tuple[str, str, float],
     flows: Mapping[tuple[str, str, float], list[tuple[str, str, str, float]]],
 ) -> State:
-    """One state as a record; `flows`: state -> sorted (w, o, e, requests/s)."""
+    """One state as a record; `vectors`: the decisions; `flows`: state -> sorted (w, o, e, requests/s)."""
     h, f, c = s
     usual = (h, NORMAL, 0.0)
     shed: dict[str, dict[str, float]] = {}
@@ -167,9 +179,11 @@ def _state_record(
         if (value := round(x.shed[w, o, s], decimals(p, w, o, h))) > 0:
             shed.setdefault(w, {})[o] = value
     kept, cold_started, occupied = {}, {}, {}
+    a = full(p)
+    surviving = whole_survivors(a, vectors, s)
     for e in live_placements(p, f) if f != NORMAL else ():
         kept_now, cold_started_now, occupied_now = (round(m[e, s]) for m in (x.kept, x.cold_started, x.occupied))
-        if kept_now != whole_survivors(p, x, e, s):
+        if kept_now != surviving[a.placement_at[e]]:
             kept[e] = kept_now
         if cold_started_now:
             cold_started[e] = cold_started_now
@@ -181,7 +195,7 @@ def _state_record(
         and flows.get(s) == flows.get(usual)
         and throughput == _throughput(p, x, usual)
         and not (shed or kept or cold_started or occupied)
-        and all(requests_per_second(p, w, o, s) == requests_per_second(p, w, o, usual) for w, o in p.flows)
+        and bool((a.wanted(s) == a.wanted(usual)).all())
     )
     rows = [] if same else flows.get(s, [])
     workload, origin, placement, rates = zip(*rows, strict=True) if rows else ((), (), (), ())
@@ -264,7 +278,6 @@ def decisions_of(plan: PlanFile, p: Problem) -> Decisions:
     for e, h in list(x.non_preemptible):
         if p.pool_of.get(e) not in p.with_spot:
             del x.non_preemptible[e, h]
-    x.shortfall = Sparse(short_of_spend(p, x))
     limits = plan.reserves
     of = zip(limits.workload, limits.origin, limits.placement, limits.hour, strict=True)
     x.reserve = Sparse(dict(zip(of, limits.requests_per_second, strict=True)))
@@ -277,8 +290,7 @@ def decisions_of(plan: PlanFile, p: Problem) -> Decisions:
     for state in plan.states:
         if (state.hour, state.failure, state.deadline_seconds) in known:
             _read_state(p, x, state, normal.get(state.hour, state) if state.same_as_normal else state)
-    rank_outages(p, x)
-    return x
+    return _completed(p, x, plan)
 
 
 def _read_state(p: Problem, x: Decisions, state: State, routes: State) -> None:
@@ -290,25 +302,54 @@ def _read_state(p: Problem, x: Decisions, state: State, routes: State) -> None:
     for w, by_origin in routes.shed.items():
         for o, value in by_origin.items():
             x.shed[w, o, s] = value
-    for w, o in p.flows:  # what is taken up in an hour of work that waits is what is served and shed in it
-        taken_up = served(p, x, w, o, s) + x.shed[w, o, s] if waits(p, w, s) else requests_per_second(p, w, o, s)
-        x.offered[w, o, s] = taken_up
-    for e in p.placements:
-        x.kept[e, s] = float(state.kept.get(e, whole_survivors(p, x, e, s)))
-        x.cold_started[e, s] = float(state.cold_started.get(e, 0))
-        x.occupied[e, s] = max(whole_occupied(p, x, e, s), float(state.occupied.get(e, 0)))
+    for e, n in state.cold_started.items():
+        x.cold_started[e, s] = float(n)
     for a, value in zip(routes.routed_via, routes.throughput_requests_per_second, strict=True):
         x.throughput[a, s] = value
-    for c in p.request_limits.components:
-        x.component_throughput[c, s] = requests_through(p, x, c, s)
-    for q in p.pools:
-        stands = float(total((p.machines_per_replica[e], x.occupied[e, s]) for e in p.on_pool[q]))
-        if q in p.may_obtain and not is_normal(s):  # what stood before is used first
-            before = min(stands, max(0.0, float(machines_in_service(p, x, q, s))))
-            x.obtained[q, s], stands = stands - before, before
-        x.machines[q, s] = stands
-    for n in drawn_upon(p) if not is_normal(s) else ():
-        x.drawn[n, s] = limit_drawn(p, x, n, s)
+
+
+def _completed(p: Problem, x: Decisions, plan: PlanFile) -> Decisions:
+    """The decisions with what follows from those that a plan states: what survives runs on, unless it says else."""
+    a, vectors = full(p), as_vectors(p, x)
+    stated = {(state.hour, state.failure, state.deadline_seconds): state for state in plan.states}
+    for f in p.failures:
+        for s in states(p, f):
+            kept, occupied = whole_survivors(a, vectors, s), np.zeros(a.P)
+            if s in stated:
+                _put(kept, a.placement_at, stated[s].kept)
+                _put(occupied, a.placement_at, stated[s].occupied)
+            vectors.kept[s,] = kept
+            occupied = vectors.occupied[s,] = np.maximum(occupied, whole_occupied(a, vectors, s))
+            # what is taken up in an hour of work that waits is what is served and shed in it
+            taken_up = served(a, vectors, s) + vectors.shed[s,]
+            vectors.offered[s,] = np.where(a.waits & is_normal(s), taken_up, a.requests(s))
+            vectors.component_throughput[s,] = requests_through(a, vectors, s)
+            stand = np.bincount(a.pool_of_placement, a.machines_per_replica * occupied, minlength=a.Q)
+            obtains = a.may_obtain & (not is_normal(s))  # what stood before is used first
+            before = np.minimum(stand, np.maximum(0.0, machines_in_service(a, vectors, s)))
+            vectors.machines[s,] = np.where(obtains, before, stand)
+            vectors.obtained[s,] = np.where(obtains, stand - before, 0.0)
+            if not is_normal(s) and a.limits_drawn:
+                vectors.drawn[s,] = limit_drawn(a, vectors, s)
+    vectors.shortfall[ONCE] = short_of_spend(a, vectors)
+    rank_outages(a, vectors)
+    completed = by_id(p, vectors)
+    for name in ("traffic", "reserve"):  # what is over no edge is for the audit to find
+        getattr(completed, name).update(without_element(p, x, name))
+    return completed
+
+
+def _put(vector: Array, at: Mapping[str, int], stated: Mapping[str, float]) -> None:
+    for name, value in stated.items():
+        if name in at:
+            vector[at[name]] = float(value)
+
+
+def without_element(p: Problem, x: Decisions, name: str) -> dict[Key, float]:
+    """What a decision says of what is of no element of its index set."""
+    (decision,) = (decision for decision in table() if decision.name == name)
+    known = set(INDEX_SETS[decision.over].of(full(p)))
+    return {key: value for key, value in getattr(x, name).items() if key[:-1] not in known}
 
 
 def uncoverable(study: Study, p: Problem) -> list[Uncoverable]:

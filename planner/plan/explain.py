@@ -4,16 +4,20 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
+import numpy as np
+
 from planner.errors import NoPlan, SolverError
-from planner.problem.algebra import total
+from planner.problem.algebra import Array, total
+from planner.problem.arrays import Arrays, full, merged
 from planner.problem.build import build
-from planner.problem.decisions import no_decisions
+from planner.problem.decisions import Vectors
 from planner.problem.eligibility import workloads_without_edge
-from planner.problem.problem import Problem, flow_size, flow_weights, states
+from planner.problem.problem import Problem, State, flow_size, states
 from planner.problem.rules.formulas import due_fraction, limit_used, requests_per_second
 from planner.problem.rules.gateway_limits import without_weights
+from planner.problem.rules.index_sets import as_vectors
 from planner.problem.rules.register import RELAXABLE
-from planner.solve.columns import add_purchase_rules, add_states, purchase_columns
+from planner.solve.columns import add_failure, add_purchase_rules, purchase_columns
 from planner.solve.program import INFEASIBLE, OPTIMAL, Program
 from planner.solve.search import Effort, Progress
 from planner.solve.solve import nothing_may_serve, solve
@@ -55,39 +59,55 @@ def shortage(p: Problem, f: str) -> Shortage | None:
     SolverError
         when the solver gives neither a solution nor a proof
     """
-    program, x = Program(), no_decisions()
-    purchase_columns(p, program, x)
+    program, x, arrays_of = Program(), Vectors(), merged(p)
+    a = arrays_of(NORMAL)
+    purchase_columns(a, program, x)
     for block in dict.fromkeys((NORMAL, f)):
-        add_states(p, program, x, states(p, block), testing=block == f)
-    add_purchase_rules(p, program, x)
-    weights = flow_weights(p)
-    program.minimise(total((weights[w, o], v) for (w, o, _), v in x.excess.items()))
+        add_failure(arrays_of(block), program, x, block, short=block == f)
+    add_purchase_rules(a, program, x)
+    short, of = np.zeros(1), arrays_of(f)
+    for s in states(p, f):
+        short = short + total(of.weights() * x.excess[s,])
+    program.minimise(short)
     status = program.solve()
     if status == INFEASIBLE:
         return Shortage(f, (), 0.0, ())
     if status != OPTIMAL:
         raise SolverError(f"what {f} is short of: the search ended with {status}")
-    rows = []
-    for (w, o, s), v in x.excess.items():
-        if v.varValue > NOTHING_SHORT * flow_size(p, w, o):
-            rows.append((w, o, s[2], v.varValue))
+    rows = [row for s in states(p, f) for row in _short(of, program.number(x.excess[s,]), s)]
     if not rows:
         return None
-    binding = [
-        (rule, _where(key), abs(row.pi) * program.scale)
-        for (rule, key), row in program.rows.items()
-        if rule in RELAXABLE and rule != "replicas_carry_traffic" and abs(row.pi or 0.0) > SMALL
-    ] + [
-        (rule, _where(key), abs(v.dj) * program.scale)
-        for (rule, key), v in program.bounds.items()
-        if rule in ("offers_have_limits", "components_pass_what_they_can") and (v.dj or 0.0) < -SMALL
-    ]
+    binding = []
+    for added in program.added:
+        relaxable = added.rule in RELAXABLE and added.rule != "replicas_carry_traffic"
+        for key, row in added.keyed() if relaxable else ():
+            if abs(program.duals[row]) > SMALL:
+                binding.append((added.rule, _where(key), float(abs(program.duals[row])) * program.scale))
+    for bound in program.bounded:
+        counts = bound.rule in ("offers_have_limits", "components_pass_what_they_can")
+        for key, column in bound.keyed() if counts else ():
+            if program.reduced_costs[column] < -SMALL:
+                binding.append((bound.rule, _where(key), float(-program.reduced_costs[column]) * program.scale))
     return Shortage(
         f,
         tuple(sorted(rows, key=lambda row: (-row[3], row))),
         sum(due_fraction(p, w, o, s) * requests_per_second(p, w, o, s) for w, o in p.flows for s in states(p, f)),
         tuple(sorted(binding, key=lambda row: (RELAXABLE[row[0]] != "by policy", -row[2], row))),
     )
+
+
+def _short(a: Arrays, excess: Array, s: State) -> Iterator[tuple[str, str, float, float]]:
+    """(workload, origin, deadline, requests/s) of flows that are short in a state, merged ones taken apart.
+
+    What a merged flow is short of falls on its members in proportion to what is due of each.
+    """
+    p, due = a.p, a.due_share(s) * a.wanted(s)
+    of_all = a.by_flow(due)
+    for member, flow in zip(a.member.tolist(), a.group.tolist(), strict=True):
+        if excess[flow] > 0 and of_all[flow] > 0:
+            short = float(excess[flow] * due[member] / of_all[flow])
+            if short > NOTHING_SHORT * flow_size(p, *p.flows[member]):
+                yield (*p.flows[member], s[2], short)
 
 
 def _where(key: tuple[object, ...]) -> str:
@@ -206,7 +226,8 @@ def obstacles(p: Problem, progress: Progress) -> Iterator[str]:
             continue
         taken = ""
         if index is not None:
-            most = max(limit_used(p, solution.decisions, index, h) for h in p.hours)
+            x = as_vectors(p, solution.decisions)
+            most = max(float(limit_used(full(p), x, h)[index]) for h in p.hours)
             taken = f", which takes {most:,.0f} {p.limits[index].unit}"
         yield f"without {name} there is a plan for {solution.cost_usd:,.0f} USD{taken}"
 

@@ -7,8 +7,9 @@ from planner.plan.cash import Cash, cash
 from planner.plan.decisions import decisions_of, problem_of
 from planner.plan.file import plan_text
 from planner.plan.orders import Order, PhaseOrder, orders, phase_orders
-from planner.problem.decisions import Decisions
+from planner.problem.decisions import Decisions, Vectors
 from planner.problem.problem import Problem
+from planner.problem.rules.index_sets import as_vectors
 from planner.study.dependencies import Graph, dependency_graph
 from planner.study.records.plan import PlanFile
 from planner.study.records.study import Study
@@ -52,6 +53,11 @@ class Plan:
         return decisions_of(self.file, self.problem)
 
     @cached_property
+    def vectors(self) -> Vectors:
+        """The plan's numbers as vectors over every edge and flow."""
+        return as_vectors(self.problem, self.decisions)
+
+    @cached_property
     def orders(self) -> tuple[Order, ...]:
         """What to order, earliest first."""
         return orders(self.file, self.problem)
@@ -64,7 +70,7 @@ class Plan:
     @cached_property
     def cash(self) -> Cash:
         """What is paid, and when."""
-        return cash(self.file, self.problem, self.decisions)
+        return cash(self.file, self.problem, self.vectors)
 
     @property
     def text(self) -> str:

@@ -1,5 +1,6 @@
 """From a study to its plan: solved with and without survival goals, with what binds and what is no-regret."""
 
+import time
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from typing import Any, Literal
@@ -21,13 +22,16 @@ from planner.plan.decisions import (
     units_by_period,
 )
 from planner.plan.file import sealed, sha256
+from planner.problem.arrays import full
 from planner.problem.build import build
 from planner.problem.decisions import Decisions
 from planner.problem.failures import uncounted_at_most
 from planner.problem.problem import HOURLY, Problem
+from planner.problem.rules.index_sets import as_vectors
 from planner.problem.rules.register import rules_with_rows
 from planner.solve.search import Effort, Progress, Solution
 from planner.solve.solve import solve
+from planner.solve.stages import BUILDING, WRITING, part, stage
 from planner.study.dependencies import placements
 from planner.study.records.plan import (
     Bottleneck,
@@ -44,10 +48,15 @@ from planner.study.records.plan import (
 from planner.study.records.study import Study
 
 Case = Literal["base", "low", "high"]
+SHORT_SOLVE_FRACTION, RE_SOLVED_FRACTION = 0.2, 0.5
+"""Shares of a time limit at which the solves end that the plan is only compared with."""
+WITHOUT_GOALS, EQUAL_TERMS, RE_SOLVED = "without goals", "without goals, on equal terms", "re-solved"
+"""What a plan is compared with, as progress and times name it."""
 EQUAL_TERMS_GAP = 0.03
 """Gap of the plan without goals on equal terms, where none larger is asked for: a comparison must not take minutes."""
 
 
+@stage(WRITING)
 def make_plan(
     study: Study,
     effort: Effort = Effort(),
@@ -73,15 +82,22 @@ def make_plan(
         when no plan exists
     """
     # the short solve first: an interruption of the long one then ends in a whole plan
-    no_goals = replace(build(study, case, with_goals=False), failover="resolve")
-    reference = solve(no_goals, effort, solver, renamed(progress, "without goals"))
-    p = build(study, case)
-    re_solved = _re_solved(p, effort, solver, progress, hints)
+    began = time.monotonic()
+    with part(WITHOUT_GOALS):
+        with stage(BUILDING):
+            no_goals = replace(build(study, case, with_goals=False), failover="resolve")
+        shorter = _to_end_at(effort, began, SHORT_SOLVE_FRACTION)
+        reference = solve(no_goals, shorter, solver, renamed(progress, WITHOUT_GOALS))
+    with stage(BUILDING):
+        p = build(study, case)
+    re_solved = _re_solved(p, _to_end_at(effort, began, RE_SOLVED_FRACTION), solver, progress, hints)
     hints = (*hints, *(start.proof.binding_failures if start is not None else ()))
-    solution = solve(p, effort, solver, progress, hints, None if start is None else _bought_of(start), True)
+    similar = None if start is None else _bought_of(start)
+    solution = solve(p, _to_end_at(effort, began), solver, progress, hints, similar, True)
     orders = purchases_of(p, solution.decisions)
     without_goals = _cheaper(no_goals, reference, p, solution)
-    on_equal_terms = _on_equal_terms(no_goals, without_goals, p, solution, effort, solver, progress)
+    remaining = _to_end_at(effort, began)
+    on_equal_terms = _on_equal_terms(no_goals, without_goals, p, solution, remaining, solver, progress)
     if on_equal_terms is not None and on_equal_terms.cost_usd < without_goals.cost_usd:  # it has no goals, either
         cheaper = on_equal_terms.model_dump() | {"bound_usd": min(without_goals.bound_usd, on_equal_terms.cost_usd)}
         without_goals = WithoutGoals(**cheaper)
@@ -111,11 +127,13 @@ def make_plan(
             costs_usd=costs_usd(p, solution.decisions),
             uncoverable=tuple(uncoverable(study, p)),
             bottlenecks=bottlenecks(p, solution),
-            no_regret=no_regret_of(study, orders, builds_of(p, solution.decisions), effort, solver, progress)
+            no_regret=no_regret_of(
+                study, orders, builds_of(p, solution.decisions), _to_end_at(effort, began), solver, progress
+            )
             if no_regret and not interrupted()
             else (),
             drivers=solution.drivers,
-            rules=rules_with_rows(p, solution.decisions),
+            rules=rules_with_rows(full(p), as_vectors(p, solution.decisions)),
             without_goals=without_goals,
             on_equal_terms=on_equal_terms,
             re_solved=re_solved,
@@ -165,15 +183,28 @@ def _on_equal_terms(
     most = uncounted_at_most(p, purchases_of(p, solution.decisions))
     if all(row.units <= most.get((row.offer, row.when), float("inf")) for row in without_goals.purchases):
         return OnEqualTerms(**without_goals.model_dump())
-    if interrupted():
+    if interrupted() or effort.seconds == 0:
         return None
     equal = replace(no_goals, ordered={at: (0.0, units) for at, units in most.items()})
     near_enough = replace(effort, gap_fraction=max(effort.gap_fraction, EQUAL_TERMS_GAP))
     try:
-        cheapest = solve(equal, near_enough, solver, renamed(progress, "without goals, on equal terms"))
+        with part(EQUAL_TERMS):
+            cheapest = solve(equal, near_enough, solver, renamed(progress, EQUAL_TERMS))
     except (KeyboardInterrupt, NoPlan, SolverError):
         return None
     return OnEqualTerms(**_cheaper(equal, cheapest, p, solution).model_dump())
+
+
+def _to_end_at(effort: Effort, began: float, fraction: float = 1.0) -> Effort:
+    """The effort with what remains of its time limit, or of a fraction of it: all solves of a plan share one.
+
+    Parameters
+    ----------
+    began : `time.monotonic` when the first of them was begun [s]
+    """
+    if effort.seconds is None:
+        return effort
+    return replace(effort, seconds=max(0.0, fraction * effort.seconds - (time.monotonic() - began)))
 
 
 def _bought_of(plan: PlanFile) -> Decisions:
@@ -190,7 +221,8 @@ def _re_solved(
     if p.failover != "rescale":
         return None
     q = replace(p, failover="resolve")
-    solution = solve(q, effort, solver, renamed(progress, "re-solved"), hints)
+    with part(RE_SOLVED):
+        solution = solve(q, effort, solver, renamed(progress, RE_SOLVED), hints)
     without_weights = _without_goals(q, solution.decisions, solution.cost_usd, solution.bound_usd)
     return ReSolved(**without_weights.model_dump())
 
@@ -266,7 +298,8 @@ def no_regret_of(
     for case in ("low", "high"):
         p = build(study, case)
         try:
-            solution = solve(p, effort, solver, renamed(progress, f"{case} demand"))
+            with part(f"{case} demand"):
+                solution = solve(p, effort, solver, renamed(progress, f"{case} demand"))
         except (KeyboardInterrupt, NoPlan):
             return ()
         units[case] = units_by_period(p, purchases_of(p, solution.decisions), builds_of(p, solution.decisions))

@@ -23,7 +23,7 @@ from planner.problem.capacity import (
 )
 from planner.problem.eligibility import edges_of, replica_seconds_by_placement
 from planner.problem.failures import counted_of, deadlines_of, failures_of, losses, priced
-from planner.problem.magnitudes import negligible_flows, out_of_range, sizes
+from planner.problem.magnitudes import out_of_range, sizes
 from planner.problem.money import discount_factor
 from planner.problem.parts import parts_of
 from planner.problem.problem import FEW_UNITS, HOURLY, Problem, most_machines
@@ -182,7 +182,6 @@ def build(study: Study, demand: str = "base", with_goals: bool = True) -> Proble
         problem,
         few_large_units=_few_large_units(problem),
         maybe_unused=_maybe_unused(problem),
-        negligible_flows=negligible_flows(problem),
     )
 
 

@@ -4,19 +4,24 @@
 A rule that needs a decision adds a field to `Decisions`, which is its row, and where none fits an index set to
 `rules/index_sets.py`. A field that says nothing of its record is stored in the plan file's `chosen`: of what is bought
 ("purchases") or of states, as costs and reserves are worked out anew from those.
+
+Decisions are written in two ways: by id, in a plan; and as vectors over an index set, in rules, program and audit.
 """
 
 from dataclasses import dataclass, field, fields
 from functools import cache
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 from planner.problem.algebra import Sparse
 
 Block = Literal["purchases", "costs", "reserves", "states"]
 """purchases hold in every failure alike; costs follow from purchases and states; reserves are what gateways that
 rescale may send; states are chosen anew in each (hour, failure, deadline)"""
-Integer = Literal["always", "in tests", "never"]
-"""in tests: the program takes them as divisible until a failure breaks on whole numbers"""
+Integer = Literal["always", "in tests", "follows", "never"]
+"""in tests: the program takes them as divisible until a failure breaks on whole numbers; follows: whole where what it
+follows from is"""
+ONCE: tuple[()] = ()
+"""The scope of what is chosen once; others are (period,), (hour,) and (state,)."""
 CHOSEN = "chosen"
 """The record of decisions that have none of their own."""
 
@@ -63,7 +68,7 @@ def row(
 
 @dataclass
 class Decisions:
-    """All that is chosen: variables of a program, or numbers of a plan. What is absent is zero.
+    """All that is chosen, by id: numbers of a plan. What is absent is zero.
 
     The order of the rows is that of the program's columns.
     """
@@ -159,7 +164,7 @@ class Decisions:
         records="states",
     )
     occupied: Sparse = row(
-        "e s", "replicas that take up machines", "live placements", "states", "in tests", records="states"
+        "e s", "replicas that take up machines", "live placements", "states", "follows", records="states"
     )
     cold_started: Sparse = row(
         "e s", "replicas cold-started since", "cold starts", "states", "in tests", records="states"
@@ -175,6 +180,16 @@ class Decisions:
     drawn: Sparse = row(
         "limit s", "what machines that were obtained take of a limit", "limits drawn upon", "states", records=""
     )
+
+
+class Vectors(Decisions):
+    """All that is chosen, as vectors: scope -> expressions of columns, or numbers, in the order of the index set.
+
+    A key is what an element is of, and its scope: `traffic[s,]` has that of edge (w, o, e) for key (w, o, e, s).
+    """
+
+
+D = TypeVar("D", bound=Decisions)
 
 
 def table() -> tuple[Decision, ...]:
@@ -202,9 +217,9 @@ def no_decisions() -> Decisions:
     return Decisions()
 
 
-def only(x: Decisions, block: Block) -> Decisions:
+def only(x: D, block: Block) -> D:
     """The decisions of one block; all others zero."""
-    chosen = no_decisions()
+    chosen = type(x)()
     for name in names(block):
         setattr(chosen, name, getattr(x, name))
     return chosen

@@ -4,8 +4,11 @@ Numbers are scaled by what is asked for, so that tolerances of the solver mean t
 remains are spreads within one program, and counts that a floating-point number cannot tell apart.
 """
 
+import numpy as np
+
 from planner.errors import Finding
-from planner.problem.problem import ANY_HOUR, Problem, flow_size, taken_up
+from planner.problem.arrays import full
+from planner.problem.problem import Problem, flow_size, taken_up
 from planner.study.records.study import LEAST_REQUESTS_PER_SECOND
 
 MOST_REPLICAS = 1e7
@@ -14,8 +17,6 @@ LEAST_SHARE = 1e-6
 """Of the most that is asked of a stream in any hour or failure, what is asked in another, where anything is."""
 LEAST_USD, MOST_USD = 1e-6, 1e6
 """Price of a machine-hour, where it is not 0."""
-NEGLIGIBLE_REPLICAS = 1e-3
-"""What fills less of a replica could be lost in what a solver calls whole: it gets a row of its own."""
 
 
 def sizes(p: Problem) -> dict[tuple[str, ...], float]:
@@ -37,21 +38,6 @@ def _surge_factors(p: Problem, w: str, o: str) -> set[float]:
     return factors
 
 
-def replicas_filled(p: Problem, w: str, o: str, e: str, h: str = "") -> float:
-    """Replicas of a placement that all requests of (w, o) fill at the most [replicas], in an hour or in any."""
-    seconds = max(p.replica_seconds[w, e], p.replica_seconds_in_failure[w, e]) * p.burst_factor[w]
-    return seconds * flow_size(p, w, o, h) / min(p.utilisation_normal, p.utilisation_in_failure)
-
-
-def negligible_flows(p: Problem) -> dict[str, tuple[tuple[str, str, str], ...]]:
-    """h, ANY_HOUR -> (w, o, e) of which all requests fill less than NEGLIGIBLE_REPLICAS of a replica (in some hour)."""
-    edges = sorted({(w, o, e) for w, o in p.flows for e in (*p.edges[w, o], *p.edges_in_failure[w, o])})
-    negligible = {
-        h: tuple(edge for edge in edges if replicas_filled(p, *edge, h) < NEGLIGIBLE_REPLICAS) for h in p.hours
-    }
-    return {**negligible, ANY_HOUR: tuple(sorted(set().union(*negligible.values())))}
-
-
 def out_of_range(p: Problem) -> list[Finding]:
     """A finding for every number of a study that is too large or too small for a proof."""
     return [*_streams(p), *_prices(p)]
@@ -59,7 +45,10 @@ def out_of_range(p: Problem) -> list[Finding]:
 
 def _streams(p: Problem) -> list[Finding]:
     findings = []
-    for w, o in p.flows:
+    a = full(p)
+    filled, fewest = a.replicas_filled(), np.full(a.F, np.inf)
+    np.minimum.at(fewest, a.flow_of_edge, filled)
+    for n, (w, o) in enumerate(p.flows):
         where, size = f"demand: {w} from {o}", flow_size(p, w, o)
         hours = {v for h in p.hours if (v := p.demand_requests_per_second[w, o, h]) > 0}
         factors = {factor for factor in _surge_factors(p, w, o) if factor > 0}
@@ -73,11 +62,11 @@ def _streams(p: Problem) -> list[Finding]:
             expected = f"in every hour and failure 0, or at least a millionth of the most, {size:.6g} requests/s"
             fix = "write 0 for it, or correct the shape of the hours or the surge of the failure"
             findings.append(Finding(where, expected, f"{least:.3g}", fix))
-        edges = {e: replicas_filled(p, w, o, e) for e in (*p.edges[w, o], *p.edges_in_failure[w, o])}
-        if edges and (fewest := min(edges.values())) > MOST_REPLICAS:
-            e = min(edges, key=lambda one: (edges[one], one))
+        if np.isfinite(fewest[n]) and fewest[n] > MOST_REPLICAS:
+            edges = np.flatnonzero(a.flow_of_edge == n)
+            e = p.placements[a.placement_of_edge[edges[np.argmin(filled[edges])]]]
             expected = f"at most {MOST_REPLICAS:,.0f} replicas for all of it"
-            got = f"{size:.6g} requests/s, which fill {fewest:,.0f} of {e}, the fastest"
+            got = f"{size:.6g} requests/s, which fill {fewest[n]:,.0f} of {e}, the fastest"
             findings.append(
                 Finding(where, expected, got, "correct the demand, its surges, or the rates of the profile")
             )

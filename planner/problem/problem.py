@@ -21,7 +21,6 @@ HOUR = hour_id(PERIOD, "mean-hour")
 HOURLY = ("on_demand", "spot")
 FEW_UNITS = 4
 """A pool of at most so many units gets the row that ties each request to the opening of a unit."""
-ANY_HOUR = ""
 HAIR_FRACTION = 5e-7
 """What a plan may miss by the arithmetic of the solver: half of what an audit overlooks."""
 LEAST_WEIGHT = 1e-3
@@ -234,8 +233,6 @@ class Problem:
     """how requests move in a failure: weights chosen anew, or fixed ones renormalised over what remains"""
     sizes_requests_per_second: Mapping[tuple[str, ...], float] = field(default_factory=dict)
     """(w, o, h), (w, o) -> what any state (of the hour) may ask for at most, surges included: see `flow_size`"""
-    negligible_flows: Mapping[str, tuple[tuple[str, str, str], ...]] = field(default_factory=dict)
-    """h, ANY_HOUR -> (w, o, e) of which all requests fill next to nothing of one replica"""
 
     def may_start(self, b: str, t: str) -> bool:
         """Whether a unit of an offer can start in a period."""
@@ -315,16 +312,6 @@ def flow_size(p: Problem, w: str, o: str, h: str = "") -> float:
 def size_of_all(p: Problem) -> float:
     """The size of all that is asked for together [requests/s]; never 0."""
     return math.fsum(flow_size(p, w, o) for w, o in p.flows) or 1.0
-
-
-def flow_weights(p: Problem, least: float = LEAST_WEIGHT) -> dict[tuple[str, str], float]:
-    """(w, o) -> weight of its requests beside those of others, where few of a small stream must count for something.
-
-    Formula
-        max(1, least · largest size of all / size[w,o]);  least = 1: short of a stream is judged by that stream
-    """
-    largest = max((flow_size(p, w, o) for w, o in p.flows), default=1.0)
-    return {(w, o): max(1.0, least * largest / flow_size(p, w, o)) for w, o in p.flows}
 
 
 def with_a_hair(p: Problem) -> Problem:

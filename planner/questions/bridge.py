@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Mapping, Set
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from planner.plan.decisions import costs_usd
+from planner.plan.decisions import costs_usd, with_shortfall
 from planner.plan.file import canonical
 from planner.plan.in_hand import Plan, in_hand
 from planner.plan.plan import Case
@@ -19,7 +19,6 @@ from planner.problem.decisions import Decisions, no_decisions
 from planner.problem.eligibility import workloads_without_edge
 from planner.problem.problem import Problem
 from planner.problem.rules.costs import COSTS
-from planner.problem.rules.formulas import short_of_spend
 from planner.questions.paths import figures_of
 from planner.questions.planned import solution_or_why_not
 from planner.solve.search import Effort
@@ -295,5 +294,4 @@ def purchased(p: Problem, bought: PlanFile | WithoutGoals) -> Decisions:
     started = {(b.offer, b.when): float(b.units) for b in bought.purchases if b.offer not in p.hourly}
     x.rented = Sparse(rented)
     x.started = Sparse(started | {(m.build_out, m.when): float(m.units) for m in bought.builds})
-    x.shortfall = Sparse(short_of_spend(p, x))
-    return x
+    return with_shortfall(p, x)

@@ -12,9 +12,11 @@ from typing import Any
 
 from planner.plan.explain import Shortage, shortage
 from planner.plan.in_hand import Plan, in_hand
+from planner.problem.arrays import things_of
 from planner.problem.build import build
 from planner.problem.problem import Problem
 from planner.problem.rules.formulas import limit_capacity, limit_used, machines_held_or_bought
+from planner.problem.rules.index_sets import as_vectors
 from planner.questions.answer import Answer
 from planner.questions.bridge import purchased
 from planner.questions.delay import DELIVERY, Delay, later_phases
@@ -230,6 +232,7 @@ class _Meanwhile:
 
     def __init__(self, plan: Plan) -> None:
         self.p, self.x = plan.problem, purchased(plan.problem, plan.file)
+        self.vectors = as_vectors(self.p, self.x)
         self.begins = {t.name: t.begins_months for t in spans(plan.study)}
         self.tested: dict[object, Shortage | None] = {}
         self.goals: dict[tuple[str, str], tuple[str, ...]] = {}
@@ -277,17 +280,17 @@ class _Meanwhile:
 
     def _machines(self, delay: Delay, h: str, f: str) -> dict[str, float]:
         """q -> machines held and bought, that count in a failure, less those that are late or have no power yet."""
-        p, x, b = self.p, self.x, delay.subject
-        machines = {q: float(machines_held_or_bought(p, x, q, h, f)) for q in p.pools}
+        p, x, b, a = self.p, self.x, delay.subject, things_of(self.p)
+        machines = dict(zip(p.pools, machines_held_or_bought(a, self.vectors, h, f).tolist(), strict=True))
         late = sum(float(x.started[b, u]) for u in self._late_starts(delay, p.period_of[h]))
         if delay.lead_time == DELIVERY:
             units = float(x.rented[b, h]) if b in p.hourly else late
             machines[p.pool_of[b]] -= p.machines_per_unit[b] * p.counted[f].get(b, 1.0) * units
             return machines
+        capacity, used_of = limit_capacity(a, self.vectors, h), limit_used(a, self.vectors, h)
         for index, limit in enumerate(p.limits):
             if b in limit.modules:
-                kw = float(limit_capacity(p, x, index, h)) - limit.modules[b] * late
-                used = float(limit_used(p, x, index, h))
+                kw, used = float(capacity[index]) - limit.modules[b] * late, float(used_of[index])
                 share = min(1.0, max(0.0, kw) / used) if used > 0 else 1.0
                 for q, power in limit.units_per_machine.items():
                     if power:

@@ -5,10 +5,13 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from planner.plan.in_hand import Plan, in_hand
 from planner.plan.orders import Order, PhaseOrder
+from planner.problem.arrays import full
 from planner.problem.problem import states
-from planner.problem.rules.formulas import due_fraction, requests_per_second, served
+from planner.problem.rules.formulas import served
 from planner.questions.bridge import Bridge, asked, bridge
 from planner.study.dependencies import NORMAL, expand
 from planner.study.places import matches
@@ -138,21 +141,20 @@ def _goals(plan: Plan) -> dict[str, float | str]:
 
     In words where the goal does not hold: what is served may then only be compared by people.
     """
-    p, x = plan.problem, plan.decisions
+    p, a = plan.problem, full(plan.problem)
     goals: dict[str, float | str] = {}
     for tier in plan.study.tiers:
-        flows = [flow for flow in p.flows if p.tier_of[flow[0]] == tier.name]
+        flows = np.flatnonzero([p.tier_of[w] == tier.name for w, _ in p.flows])
         for goal in tier.survive:
             worst, holds, coverable = 1.0, True, True
             for failure in expand(goal, plan.study, plan.graph):
                 for s in (s for s in states(p, failure.id) if s[2] == goal.within_seconds):
-                    for w, o in flows:
-                        requests = requests_per_second(p, w, o, s)
-                        fraction = float(served(p, x, w, o, s)) / requests if requests else 1.0
-                        due = due_fraction(p, w, o, s)
-                        worst = min(worst, fraction)
-                        holds = holds and fraction >= due - SAME
-                        coverable = coverable and due >= goal.serve_fraction - SAME
+                    requests, due = a.requests(s)[flows], a.due_share(s)[flows]
+                    is_served = served(a, plan.vectors, s)[flows]
+                    fractions = np.divide(is_served, requests, out=np.ones(len(flows)), where=requests > 0)
+                    worst = min(worst, float(fractions.min(initial=1.0)))
+                    holds = holds and bool((fractions >= due - SAME).all())
+                    coverable = coverable and bool((due >= goal.serve_fraction - SAME).all())
             verdict = "held" if holds and coverable else "held but for the uncoverable" if holds else "LOST"
             goals[goal_name(tier.name, goal)] = f"{verdict}, {goal.serve_fraction:.4g} due"
             goals[f"{goal_name(tier.name, goal)}, least served"] = round(worst, 6)

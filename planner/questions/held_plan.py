@@ -4,6 +4,8 @@ from planner.errors import InputError
 from planner.plan.audit import audit
 from planner.plan.decisions import costs_usd, decisions_of, gap_fraction, problem_of
 from planner.plan.file import sealed
+from planner.problem.arrays import full
+from planner.problem.rules.index_sets import as_vectors
 from planner.problem.rules.register import rules_with_rows
 from planner.solve.search import is_proven
 from planner.study.records.plan import PlanFile
@@ -29,7 +31,7 @@ def the_cheaper(given: PlanFile, again: PlanFile) -> PlanFile:
         p = problem_of(here)
         x = decisions_of(here, p)
         costs = costs_usd(p, x)
-        rules = rules_with_rows(p, x)
+        rules = rules_with_rows(full(p), as_vectors(p, x))
     except (InputError, LookupError, ValueError, ArithmeticError):
         return again  # it runs on what the study no longer has
     cost_usd = sum(costs.values())

@@ -3,21 +3,24 @@
 Small programs over traffic: with the replicas of the plan's own states no goal breaks before the factor that they give.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
+
+import numpy as np
 
 from planner.plan.in_hand import Plan
-from planner.problem.algebra import Row, Sparse, total
-from planner.problem.decisions import Decisions, no_decisions
-from planner.problem.problem import Problem, State, states
-from planner.problem.rules.formulas import due_fraction, is_normal, live_edges, requests_per_second, running, waits
+from planner.problem.algebra import Array, Expr, Key, Rows, pick, sum_by
+from planner.problem.arrays import Arrays, full, positions
+from planner.problem.decisions import Vectors
+from planner.problem.problem import State, states
+from planner.problem.rules.formulas import is_normal, running
 from planner.problem.rules.states import (
     components_pass_what_they_can,
     each_request_passes_one_alternative,
     throughput_is_counted,
 )
-from planner.solve.program import OPTIMAL, Program, bounds_restored, fix
+from planner.solve.program import OPTIMAL, Program, bounds_restored
 from planner.study.records.study import Study
 
 DEMAND = "all demand"
@@ -25,8 +28,6 @@ MOST_DEMAND = 10.0
 LEAST_SPEED = 1e-3
 """Factors on demand and speed, as far as is looked."""
 Kind = Literal["demand", "speed", "load time", "round trip"]
-Edge = tuple[str, str, str]
-"""(w, o, e)"""
 
 
 @dataclass(frozen=True)
@@ -55,14 +56,15 @@ def near_figures(plan: Plan) -> list[Near]:
     Load times: the largest factor with which cold starts run at their deadline, where the goal breaks without them.
     Round trips: limit / round trip, where the goal breaks without the edge; only those whose error reaches the limit.
     """
-    p, x = plan.problem, plan.decisions
+    p, a, x = plan.problem, full(plan.problem), plan.vectors
+    farthest_ms = _farthest_ms(a)
     figures = list[Near]()
     for f in p.failures:
         for s in states(p, f):
-            at = _probe(p, x, s)
+            at = _probe(a, x, s)
             figures += _demand_and_speeds(at, s)
-            figures += _load_times(p, x, at, s)
-            figures += _round_trips(p, x, plan.study, at, s)
+            figures += _load_times(a, x, at, s)
+            figures += _round_trips(a, x, farthest_ms, round_trip_limits_ms(plan.study, s), at, s)
     return figures
 
 
@@ -72,128 +74,144 @@ class _Probe:
 
     Parameters
     ----------
-    speed : profile -> column, 1: its speed
-    cold_started : profile -> column, 1, never above its speed: that of its cold-started replicas
-    growth : column, 1: factor on all demand
-    edges : (w, o, e) -> column: requests/s
+    profiles : by name, in order
+    speed : 1 for each profile that runs: its speed [profiles]
+    cold_started : 1, never above its speed: that of its cold-started replicas [profiles]
+    growth : 1: factor on all demand [one]
+    traffic : requests/s [E]
     """
 
     program: Program
-    speed: dict[str, Any]
-    cold_started: dict[str, Any]
-    growth: Any
-    edges: dict[Edge, Any]
+    profiles: list[str]
+    speed: Expr
+    cold_started: Expr
+    growth: Expr
+    traffic: Expr
 
-    def holds(self, late: str | None = None, without: frozenset[Edge] = frozenset()) -> bool:
+    def holds(self, late: str | None = None, without: Array | None = None) -> bool:
         """Whether all that is due can be served without the cold starts of a profile, or without some edges."""
-        gone = [self.cold_started[late]] if late is not None else []
-        gone += [self.edges[edge] for edge in sorted(without) if edge in self.edges]
-        with bounds_restored(gone):
-            for v in gone:
-                fix(v, 0.0)
-            self.program.minimise(total([(1.0, self.growth)]))
+        gone = np.zeros(0, dtype=int)
+        if late is not None:
+            gone = self.cold_started[np.array([self.profiles.index(late)])].column
+        if without is not None:
+            gone = self.traffic[without].column
+        with bounds_restored(self.program, gone):
+            self.program.lower[gone] = self.program.upper[gone] = 0.0
+            self.program.minimise(self.growth)
             return self.program.solve() == OPTIMAL
 
 
-def _probe(p: Problem, x: Decisions, s: State) -> _Probe:
+def _probe(a: Arrays, x: Vectors, s: State) -> _Probe:
     """The program of one state."""
+    p, program = a.p, Program()
     utilisation = p.utilisation_normal if is_normal(s) else p.utilisation_in_failure
-    program = Program()
-    seconds = p.replica_seconds if is_normal(s) else p.replica_seconds_in_failure
-    runs = [e for e in p.placements if running(x, e, s) > 0]
-    speed = {g: program.column(upper=1.0) for g in sorted({p.profile_of[e] for e in runs})}
-    new = sorted({p.profile_of[e] for e in runs if x.cold_started[e, s] > 0})
-    cold_started = {g: program.column(upper=1.0) for g in new}
-    growth = program.column(upper=1.0)
-    for v in (growth, *speed.values(), *cold_started.values()):
-        v.lowBound = 1.0
-    edges: dict[Edge, Any] = {}
-    load: dict[str, list[tuple[float, Any]]] = {e: [] for e in runs}
-    rows = [Row((g,), v, "<=", speed[g]) for g, v in cold_started.items()]
-    for w, o in p.flows:
-        columns = []
-        for e in live_edges(p, w, o, s[1]):
-            if e in load:
-                columns.append(program.column())
-                edges[w, o, e] = columns[-1]
-                load[e].append((seconds[w, e] * p.burst_factor[w], columns[-1]))
-        wanted = float(x.offered[w, o, s]) if waits(p, w, s) else requests_per_second(p, w, o, s)
-        due = due_fraction(p, w, o, s) * wanted
-        rows.append(Row((w, o), total([*((1.0, v) for v in columns), (-due, growth)]), ">=", 0.0))
-    for e, terms in load.items():
-        g = p.profile_of[e]
-        capacity = [(-utilisation * float(x.kept[e, s]), speed[g])]
-        if g in cold_started:
-            capacity.append((-utilisation * float(x.cold_started[e, s]), cold_started[g]))
-        rows.append(Row((e,), total([*terms, *capacity]), "<=", 0.0))
-    program.add("margin", rows)
-    _add_request_limits(p, program, edges, s)
-    return _Probe(program, speed, cold_started, growth, edges)
+    runs = running(a, x, s) > 0
+    profiles = sorted(set(p.profile_of.values()))
+    at = positions(profiles)
+    profile = np.array([at[p.profile_of[e]] for e in p.placements], dtype=int)
+    speed = _ones(program, np.bincount(profile, runs, minlength=len(profiles)) > 0)
+    loads = runs & (x.cold_started[s,] > 0)
+    cold_started = _ones(program, np.bincount(profile, loads, minlength=len(profiles)) > 0)
+    growth = program.column(upper=1.0, lower=1.0)
+    traffic = program.columns(a.may_serve(s[1]) & runs[a.placement_of_edge])
+    names: list[Key] = [(g,) for g in profiles]
+    due = a.due_share(s) * x.offered[s,]
+    served = sum_by(traffic, a.flow_of_edge, a.F)
+    work = sum_by(a.replica_seconds(s[1]) * traffic, a.placement_of_edge, a.P)
+    kept, started = x.kept[s,] * pick(speed, profile), x.cold_started[s,] * pick(cold_started, profile)
+    rows = [
+        Rows(names, (s,), cold_started, "<=", speed),
+        Rows(a.flows, (s,), served, ">=", due * pick(growth, np.zeros(a.F, dtype=int))),
+        Rows(a.placements, (s,), work, "<=", utilisation * (kept + started)).only(runs),
+    ]
+    program.add("margin", rows, as_rows=True)  # bounds are moved: what is a row must not be one
+    _add_request_limits(a, program, traffic, s)
+    return _Probe(program, profiles, speed, cold_started, growth, traffic)
 
 
-def _add_request_limits(p: Problem, program: Program, edges: Mapping[Edge, Any], s: State) -> None:
+def _ones(program: Program, where: Array) -> Expr:
+    """New columns that are 1, where a mask is true."""
+    columns = program.columns(where)
+    program.lower[columns.column] = program.upper[columns.column] = 1.0
+    return columns
+
+
+def _add_request_limits(a: Arrays, program: Program, traffic: Expr, s: State) -> None:
     """Columns and rows of what gateways let through: growing demand and moved requests pass them, too."""
-    x = no_decisions()
-    x.traffic = Sparse({(*edge, s): v for edge, v in edges.items()})
-    x.component_throughput = Sparse({(c, s): program.column() for c in p.request_limits.components})
-    open_alternatives = [a for a in p.request_limits.component_of if a not in p.closed[s[1]]]
-    x.throughput = Sparse({(a, s): program.column() for a in open_alternatives})
+    x = Vectors()
+    x.traffic[s,] = traffic
+    x.component_throughput[s,] = program.columns(np.ones(len(a.components), dtype=bool))
+    x.throughput[s,] = program.columns(a.open(s[1]))
     for rule in (throughput_is_counted, each_request_passes_one_alternative, components_pass_what_they_can):
-        program.add(rule.__name__, rule(p, x, s))
+        program.add(rule.__name__, rule(a, x, s))
 
 
 def _demand_and_speeds(at: _Probe, s: State) -> Iterator[Near]:
-    at.program.minimise(total([(-1.0, at.growth)]))
-    with bounds_restored([at.growth]):
-        at.growth.upBound = MOST_DEMAND
-        most = max(1.0, at.growth.varValue) if at.program.solve() == OPTIMAL else 1.0
+    program, growth = at.program, at.growth.column
+    program.minimise(-at.growth)
+    with bounds_restored(program, growth):
+        program.upper[growth] = MOST_DEMAND
+        most = max(1.0, float(program.values[growth[0]])) if program.solve() == OPTIMAL else 1.0
     if most < MOST_DEMAND:
         yield Near("demand", DEMAND, most, s[1], s[0])
-    for g, column in at.speed.items():
-        slower = [column, *([at.cold_started[g]] if g in at.cold_started else [])]
-        with bounds_restored(slower):
-            for v in slower:
-                v.lowBound = 0.0
-            at.program.minimise(total([(1.0, column)]))
-            factor = min(1.0, column.varValue) if at.program.solve() == OPTIMAL else 1.0
+    for g in at.speed.row.tolist():
+        column = at.speed[np.array([g])]
+        slower = np.append(column.column, at.cold_started[np.array([g])].column)
+        with bounds_restored(program, slower):
+            program.lower[slower] = 0.0
+            program.minimise(column)
+            factor = min(1.0, float(program.number(column)[0])) if program.solve() == OPTIMAL else 1.0
         if factor > LEAST_SPEED:
-            yield Near("speed", g, factor, s[1], s[0])
+            yield Near("speed", at.profiles[g], factor, s[1], s[0])
 
 
-def _load_times(p: Problem, x: Decisions, at: _Probe, s: State) -> Iterator[Near]:
+def _load_times(a: Arrays, x: Vectors, at: _Probe, s: State) -> Iterator[Near]:
     """Profiles that are cold-started in a failure and without which its goal breaks at this deadline."""
     latest: dict[str, float] = {}
-    for e in p.placements:
-        if x.cold_started[e, s] > 0 and p.load_seconds[e] > 0:
-            g = p.profile_of[e]
-            latest[g] = min(_latest_load(p, x, e, s), latest.get(g, float("inf")))
+    loads = (x.cold_started[s,] > 0) & (a.load_seconds > 0)
+    factors = _latest_loads(a, x, s)
+    for i in np.flatnonzero(loads).tolist():
+        g = a.p.profile_of[a.p.placements[i]]
+        latest[g] = min(float(factors[i]), latest.get(g, float("inf")))
     for g, factor in sorted(latest.items()):
         if not at.holds(late=g):
             yield Near("load time", g, factor, s[1], s[0])
 
 
-def _latest_load(p: Problem, x: Decisions, e: str, s: State) -> float:
-    """The factor on the load time with which replicas, started when they occupy machines, still run in s."""
-    h, f, c = s
-    later = [d for d in p.deadlines_seconds[f] if d < c and running(x, e, s) > x.occupied[e, (h, f, d)] + 1e-6]
-    return (c - max([p.detection_seconds, *later])) / p.load_seconds[e]
+def _latest_loads(a: Arrays, x: Vectors, s: State) -> Array:
+    """The factors on load times with which replicas, started when they occupy machines, still run in s [P]."""
+    begins, runs = np.full(a.P, a.p.detection_seconds), running(a, x, s)
+    for before in a.earlier(s):
+        begins = np.where(runs > x.occupied[before,] + 1e-6, np.maximum(begins, before[2]), begins)
+    return np.asarray(np.divide(s[2] - begins, a.load_seconds, out=np.zeros(a.P), where=a.load_seconds > 0))
 
 
-def _round_trips(p: Problem, x: Decisions, study: Study, at: _Probe, s: State) -> Iterator[Near]:
+def _farthest_ms(a: Arrays) -> Array:
+    """The longest that the round trip over each edge may be within its error [ms; E]; minus infinity: not known."""
+    farthest = np.full(a.E, -np.inf)
+    for i, (_, o, e) in enumerate(a.edges):
+        reach = a.p.round_trip_ms.get((o, a.p.site_of[a.p.pool_of[e]]))
+        if reach is not None:
+            farthest[i] = reach.round_trip_ms + reach.error_ms
+    return farthest
+
+
+def _round_trips(
+    a: Arrays, x: Vectors, farthest_ms: Array, limits_ms: dict[str, float], at: _Probe, s: State
+) -> Iterator[Near]:
     """Routes whose round trip may be beyond the limit within its error, and without which the goal breaks."""
-    limit_ms = round_trip_limits_ms(study, s)
-    near: dict[tuple[str, str], list[tuple[float, Edge]]] = {}
-    for w, o in p.flows:
-        for e in live_edges(p, w, o, s[1]):
-            key = o, p.site_of[p.pool_of[e]]
-            reach = p.round_trip_ms.get(key)
-            if reach is not None and reach.round_trip_ms + reach.error_ms > limit_ms[w]:
-                near.setdefault(key, []).append((limit_ms[w], (w, o, e)))
-    for (o, site), edges in sorted(near.items()):
-        if not any(x.traffic[(*edge, s)] > 0 for _, edge in edges):
+    p = a.p
+    limit_ms = np.array([limits_ms[w] for w, _ in a.flows])[a.flow_of_edge]
+    near: dict[tuple[str, str], list[int]] = {}
+    for i in np.flatnonzero(a.may_serve(s[1]) & (farthest_ms > limit_ms)).tolist():
+        _, o, e = a.edges[i]
+        near.setdefault((o, p.site_of[p.pool_of[e]]), []).append(i)
+    for (o, site), those in sorted(near.items()):
+        edges = np.array(those, dtype=int)
+        if not (x.traffic[s,][edges] > 0).any():
             continue
-        for limit in sorted({limit for limit, _ in edges}):
-            if not at.holds(without=frozenset(edge for most, edge in edges if most <= limit)):
+        for limit in np.unique(limit_ms[edges]).tolist():
+            if not at.holds(without=edges[limit_ms[edges] <= limit]):
                 factor = limit / p.round_trip_ms[o, site].round_trip_ms
                 yield Near("round trip", route(o, site), factor, s[1], s[0])
                 break

@@ -4,7 +4,10 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
+import numpy as np
+
 from planner.plan.in_hand import Plan
+from planner.problem.arrays import full
 from planner.problem.problem import Problem, State, fullest_hour
 from planner.problem.rules.formulas import due_fraction, live_edges, running
 from planner.questions.near_figures import round_trip_limits_ms
@@ -127,19 +130,21 @@ def assumptions_of_goals(plan: Plan) -> list[tuple[Assumption, ...]]:
 
 def _assumptions(plan: Plan, known: Known, tier: str, goal: Goal, s: State) -> Iterator[Assumption]:
     """The weakest figures of each kind in one state."""
-    p, x, limit_ms = plan.problem, plan.decisions, round_trip_limits_ms(plan.study, s)
+    p, a, x = plan.problem, full(plan.problem), plan.vectors
+    limit_ms, traffic = round_trip_limits_ms(plan.study, s), x.traffic[s,]
+    started, runs = x.cold_started[s,], running(a, x, s)
     on: dict[Figure, float] = defaultdict(float)
     served = 0.0
-    for w, o in p.flows:
-        for e in live_edges(p, w, o, s[1]) if p.tier_of[w] == tier else ():
-            value = x.traffic[w, o, e, s]
-            if value <= 0:
-                continue
-            served += value
-            for figure in figures_of_edge(p, known, limit_ms, w, o, e):
-                on[figure] += value
-            if x.cold_started[e, s] > 0:
-                on[known.load[p.profile_of[e]]] += value * x.cold_started[e, s] / float(running(x, e, s))
+    for i in np.flatnonzero(a.may_serve(s[1]) & (traffic > 0)).tolist():
+        w, o, e = a.edges[i]
+        if p.tier_of[w] != tier:
+            continue
+        value, at = float(traffic[i]), a.placement_of_edge[i]
+        served += value
+        for figure in figures_of_edge(p, known, limit_ms, w, o, e):
+            on[figure] += value
+        if started[at] > 0:
+            on[known.load[p.profile_of[e]]] += value * float(started[at]) / float(runs[at])
     for kind in KINDS:
         least = max((figure.weakness for figure in on if figure.kind == kind), default=None)
         weakest = {figure: v for figure, v in on.items() if figure.kind == kind and figure.weakness == least}

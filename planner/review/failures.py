@@ -2,8 +2,12 @@
 
 from dataclasses import dataclass
 
+import numpy as np
+
 from planner.plan.in_hand import Plan
-from planner.problem.decisions import Decisions
+from planner.problem.algebra import total
+from planner.problem.arrays import Arrays, full
+from planner.problem.decisions import Vectors
 from planner.problem.problem import Problem, State, fullest_hour
 from planner.problem.rules.costs import requests_usd_per_hour
 from planner.problem.rules.formulas import due_fraction, replica_seconds_used, running
@@ -88,30 +92,26 @@ def _worst_first(row: FailureServed) -> tuple[float, float, str]:
 
 
 def _failure_served(plan: Plan, f: str, tiers: list[str]) -> FailureServed:
-    p, x, h = plan.problem, plan.decisions, fullest_hour(plan.problem)
+    p, a, x, h = plan.problem, full(plan.problem), plan.vectors, fullest_hour(plan.problem)
     normal: State = (h, NORMAL, 0.0)
     s: State = (h, f, p.deadlines_seconds[f][-1])
-    moved = 0.0
-    for w, o in p.flows:
-        for e in p.placements:
-            if (w, o, e, s) in x.traffic:
-                moved += max(0.0, x.traffic[w, o, e, s] - x.traffic[w, o, e, normal])
-    kept = sum(x.kept[e, s] for e in p.placements)
-    lost = sum(x.replicas[e, h] - whole_survivors(p, x, e, s) for e in p.placements)
-    fullest_fraction, fullest = _fullest(p, x, s)
+    moved = total(np.maximum(0.0, x.traffic[s,] - x.traffic[normal,]))
+    replicas, kept = float(x.replicas[h,].sum()), float(x.kept[s,].sum())
+    lost = float((x.replicas[h,] - whole_survivors(a, x, s)).sum())
+    fullest_fraction, fullest = _fullest(a, x, s)
     return FailureServed(
         failure=f,
         deadline_seconds=s[2],
-        served_fraction={tier: tier_served_fraction(p, x, tier, s) for tier in tiers},
-        worst_flow={tier: worst_flow(p, x, tier, [s]) for tier in tiers},
-        moved_requests_per_second=moved,
+        served_fraction={tier: tier_served_fraction(a, x, tier, s) for tier in tiers},
+        worst_flow={tier: worst_flow(a, x, tier, [s]) for tier in tiers},
+        moved_requests_per_second=float(moved[0]),
         replicas_kept=kept,
         replicas_lost=lost,
-        replicas_evicted=sum(x.replicas[e, h] for e in p.placements) - lost - kept,
-        replicas_cold_started=sum(x.cold_started[e, s] for e in p.placements),
+        replicas_evicted=replicas - lost - kept,
+        replicas_cold_started=float(x.cold_started[s,].sum()),
         fullest_placement=fullest,
         fullest_fraction_of_limit=fullest_fraction,
-        requests_usd_per_hour=float(requests_usd_per_hour(p, x, s)),
+        requests_usd_per_hour=float(requests_usd_per_hour(a, x, s)[0]),
         binding=f in plan.file.proof.binding_failures,
     )
 
@@ -129,11 +129,10 @@ def _with_worst(p: Problem, tier: str, row: FailureServed) -> str:
     return percent(share)
 
 
-def _fullest(p: Problem, x: Decisions, s: State) -> tuple[float, str]:
+def _fullest(a: Arrays, x: Vectors, s: State) -> tuple[float, str]:
     """The placement that is nearest to its limit, with the share of the limit."""
-    limit, fullest = p.utilisation_normal if s[1] == NORMAL else p.utilisation_in_failure, (0.0, "")
-    for e in p.placements:
-        runs = running(x, e, s)
-        if runs > 0:
-            fullest = max(fullest, (float(replica_seconds_used(p, x, e, s)) / (limit * float(runs)), e))
-    return fullest
+    limit = a.p.utilisation_normal if s[1] == NORMAL else a.p.utilisation_in_failure
+    runs = running(a, x, s)
+    filled = np.divide(replica_seconds_used(a, x, s), limit * runs, out=np.zeros(a.P), where=runs > 0)
+    by_name = zip(filled.tolist(), a.p.placements, strict=True)
+    return max(((share, e) for share, e in by_name if share > 0), default=(0.0, ""))

@@ -3,7 +3,10 @@
 from collections import Counter, defaultdict
 from dataclasses import dataclass
 
+import numpy as np
+
 from planner.plan.in_hand import Plan
+from planner.problem.arrays import things_of
 from planner.problem.problem import fullest_hour
 from planner.problem.rules.formulas import machines_held_or_bought, units_active
 from planner.review.failures import hour_text
@@ -81,8 +84,10 @@ def fleet_section(plan: Plan) -> Section:
 
 def _pools(plan: Plan) -> list[PoolMachines]:
     p, x, h = plan.problem, plan.decisions, fullest_hour(plan.problem)
+    a = things_of(p)
     period = next(span for span in spans(plan.study) if span.name == p.period_of[h])
-    units = {b: round(units_active(p, x, b, h)) for b in sorted({row.offer for row in plan.file.purchases})}
+    active = units_active(a, plan.vectors, h)
+    units = {b: round(float(active[a.offer_at[b]])) for b in sorted({row.offer for row in plan.file.purchases})}
     city_of = {site.id: site.city for site in plan.study.sites}
     accelerator_of = {machine.name: machine.accelerator for machine in plan.study.machine_types}
     lent: dict[str, Counter[str]] = defaultdict(Counter)
@@ -136,18 +141,21 @@ def _lent(claim: Claim) -> str:
 
 def over_time_section(plan: Plan) -> Section | None:
     """Machines of each pool, and power that is built, by period; no section where there is one period."""
-    p, x = plan.problem, plan.decisions
+    p, x = plan.problem, plan.vectors
     if len(p.periods) == 1:
         return None
+    a = things_of(p)
     hours = {t: [h for h in p.hours if p.period_of[h] == t] for t in p.periods}
+    most = {t: np.max([machines_held_or_bought(a, x, h) for h in hours[t]], axis=0) for t in p.periods}
     machines: dict[str, dict[str, float]] = {}
     for q in sorted(p.pools):
-        machines[q] = {t: max(float(machines_held_or_bought(p, x, q, h)) for h in hours[t]) for t in p.periods}
+        machines[q] = {t: float(most[t][a.pool_at[q]]) for t in p.periods}
     built = [m for m in plan.study.build_outs if m.id in p.build_outs]
     total, power_mw, wanted = {}, {}, {}
     for t in p.periods:
         total[t] = sum(by_period[t] for by_period in machines.values())
-        power_mw[t] = sum(m.power_mw * float(units_active(p, x, m.id, hours[t][0])) for m in built)
+        active = units_active(a, x, hours[t][0])
+        power_mw[t] = sum(m.power_mw * float(active[a.offer_at[m.id]]) for m in built)
         wanted[t] = max(sum(p.demand_requests_per_second[w, o, h] for w, o in p.flows) for h in hours[t])
     totals = {"all": (total, ",.0f"), "built, MW": (power_mw, "g"), "requests/s wanted": (wanted, ",.4g")}
     if not any(power_mw.values()):

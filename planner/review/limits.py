@@ -1,12 +1,14 @@
 """What gateways must enforce when they fail over by themselves, and what that costs."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
+import numpy as np
+
 from planner.plan.in_hand import Plan
-from planner.problem.decisions import Decisions
-from planner.problem.problem import Problem, State
-from planner.problem.rules.formulas import available, requests_per_second
-from planner.problem.rules.gateway_limits import reserved_edges
+from planner.problem.arrays import Arrays, full
+from planner.problem.decisions import Vectors
+from planner.problem.rules.gateway_limits import may_reserve
 from planner.review.report import Column, Section, percent, short_failure, usd
 from planner.study.dependencies import NORMAL
 from planner.study.records.plan import PlanFile
@@ -56,14 +58,12 @@ class RouteLimit:
 
 def limits_section(plan: Plan) -> Section | None:
     """What gateways must enforce, largest first; no section where weights are chosen anew."""
-    p, x, rows = plan.problem, plan.decisions, []
+    p, rows = plan.problem, list[RouteLimit]()
     if p.failover != "rescale":
         return None
-    for (w, o, e, h), limit in sorted(x.reserve.items(), key=lambda row: (-row[1], row[0])):
-        normal: State = (h, NORMAL, 0.0)
-        usual = x.traffic[w, o, e, normal]
-        share = usual / requests_per_second(p, w, o, normal)
-        rows.append(RouteLimit(w, o, e, h, limit, usual, share, *_fullest(p, x, w, o, e, h)))
+    for h in p.hours:
+        rows += _limits_in_hour(full(p), plan.vectors, h)
+    rows.sort(key=_largest_first)
     columns = (
         Column("workload"),
         Column("origin"),
@@ -83,9 +83,21 @@ def _headroom(row: RouteLimit) -> str:
     return f"× {row.limit_requests_per_second / usual:.2f}" if usual > 0 else ""
 
 
-def _fullest(p: Problem, x: Decisions, w: str, o: str, e: str, h: str) -> tuple[float, str]:
-    """The most that goes over a route in any state, and the failure in which it does."""
-    living = [f for f in p.failures if available(p, e, f) > 0 and e in reserved_edges(p, w, o, f)]
-    used = {f: x.traffic[w, o, e, (h, f, p.deadlines_seconds[f][-1])] for f in living}
-    most = max(used.values(), default=0.0)
-    return most, next((f for f, value in used.items() if value >= most * (1 - 1e-9)), NORMAL)
+def _largest_first(row: RouteLimit) -> tuple[float, str, str, str, str]:
+    return -row.limit_requests_per_second, row.workload, row.origin, row.placement, row.hour
+
+
+def _limits_in_hour(a: Arrays, x: Vectors, h: str) -> Iterator[RouteLimit]:
+    """What gateways may send over each route in an hour, beside what they do."""
+    failures, normal = list(a.p.failures), (h, NORMAL, 0.0)
+    used = np.zeros((len(failures), a.E))
+    for n, f in enumerate(failures):
+        used[n] = np.where(may_reserve(a, f), x.traffic[(h, f, a.p.deadlines_seconds[f][-1]),], -1.0)
+    most = used.max(axis=0, initial=0.0)
+    fullest = np.argmax(used >= most * (1 - 1e-9), axis=0)
+    usual, asked = x.traffic[normal,], a.requests(normal)
+    for i in np.flatnonzero(x.reserve[h,]).tolist():
+        share = float(usual[i] / asked[a.flow_of_edge[i]])
+        limit, most_used = float(x.reserve[h,][i]), float(most[i])
+        w, o, e = a.edges[i]
+        yield RouteLimit(w, o, e, h, limit, float(usual[i]), share, most_used, failures[fullest[i]])

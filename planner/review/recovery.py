@@ -3,17 +3,14 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+import numpy as np
+
 from planner.plan.in_hand import Plan
-from planner.problem.decisions import Decisions
+from planner.problem.algebra import Array, sum_by
+from planner.problem.arrays import Arrays, Things, full
+from planner.problem.decisions import Vectors
 from planner.problem.problem import Problem, State, fullest_hour, states
-from planner.problem.rules.formulas import (
-    available,
-    further_surge,
-    machines_claimed,
-    machines_in_service,
-    requests_per_second,
-    running,
-)
+from planner.problem.rules.formulas import machines_in_service, running
 from planner.problem.rules.gateway_limits import whole_survivors
 from planner.review.failures import hour_text
 from planner.review.report import Column, Section, percent, short_failure
@@ -29,10 +26,8 @@ WARM, RECLAIMED, COLD_START, LAUNCHED = HOW = (
 """How replicas come to run: fields of `Slice`."""
 LEAST_SHARE = 0.005
 REPAIRED = "repaired"
-Split = dict[str, float]
-"""One of HOW -> share of replicas, or of demand"""
-Sent = dict[tuple[str, str, str], float]
-"""(workload, origin, placement) -> requests/s"""
+Split = dict[str, Array]
+"""One of HOW -> share of each placement's replicas [P]"""
 
 
 @dataclass(frozen=True)
@@ -58,94 +53,83 @@ class Slice:
     launched_fraction: float
 
 
-def split_of(p: Problem, x: Decisions, e: str, s: State) -> Split:
-    """The share of a placement's running replicas by how they come to run (0 to 1).
+def split_of(a: Things, x: Vectors, s: State) -> Split:
+    """The share of each placement's running replicas by how they come to run (0 to 1).
 
     Machines of a pool are taken in this order: there all along, back from others, obtained; by what was kept, then by
     what was loaded: of a pool all placements by the same shares.
     """
-    q, runs = p.pool_of[e], float(running(x, e, s))
-    if runs <= 0:
-        return dict.fromkeys(HOW, 0.0)
-    keeps = sum(p.machines_per_replica[k] * float(x.kept[k, s]) for k in p.on_pool[q])
-    loads = sum(p.machines_per_replica[k] * float(x.cold_started[k, s]) for k in p.on_pool[q])
-    back = float(machines_in_service(p, x, q, s))
-    lent = machines_claimed(p, q, (s[0], NORMAL, 0.0)) - machines_claimed(p, q, s)
-    own = max(0.0, back - available(p, q, s[1]) * p.usable_fraction[q] * lent)
-    ran_all_along = min(keeps, own) / keeps if keeps else 0.0
-    on_own = min(loads, max(0.0, own - keeps))
-    on_returned = min(loads - on_own, max(0.0, back - max(own, keeps)))
-    kept, cold_started = float(x.kept[e, s]) / runs, float(x.cold_started[e, s]) / runs
-    per_load = cold_started / loads if loads else 0.0
+    pool, runs = a.pool_of_placement, running(a, x, s)
+    keeps = sum_by(a.machines_per_replica * x.kept[s,], pool, a.Q)
+    loads = sum_by(a.machines_per_replica * x.cold_started[s,], pool, a.Q)
+    back = machines_in_service(a, x, s)
+    lent = a.claimed((s[0], NORMAL, 0.0)) - a.claimed(s)
+    own = np.maximum(0.0, back - a.available_pools(s[1]) * a.usable_fraction * lent)
+    ran_all_along = _divided(np.minimum(keeps, own), keeps)[pool]
+    on_own = np.minimum(loads, np.maximum(0.0, own - keeps))
+    on_returned = np.minimum(loads - on_own, np.maximum(0.0, back - np.maximum(own, keeps)))
+    kept, per_load = _divided(x.kept[s,], runs), _divided(_divided(x.cold_started[s,], runs), loads[pool])
     return {
         WARM: kept * ran_all_along,
-        RECLAIMED: kept * (1 - ran_all_along) + per_load * on_returned,
-        COLD_START: per_load * on_own,
-        LAUNCHED: per_load * (loads - on_own - on_returned),
+        RECLAIMED: kept * (1 - ran_all_along) + per_load * on_returned[pool],
+        COLD_START: per_load * on_own[pool],
+        LAUNCHED: per_load * (loads - on_own - on_returned)[pool],
     }
 
 
-def at_once(p: Problem, x: Decisions, f: str, h: str) -> Sent:
-    """(w, o, e) -> requests/s that are served before anything is moved: what normal operation sends to the living.
+def _divided(part: Array, of: Array) -> Array:
+    """Shares of a whole; of nothing 0."""
+    return np.asarray(np.divide(part, of, out=np.zeros(len(of)), where=of > 0))
+
+
+def at_once(a: Arrays, x: Vectors, f: str, h: str) -> Array:
+    """Requests/s over each edge that are served before anything is moved: what goes to the living as always [E].
 
     Where an offer counts less than whole, what does not go on is gone at once. Limits of gateways, and of how far
     replicas may be filled, are left aside for these seconds.
     """
-    sent, alive = {}, {e: _alive(p, x, e, (h, f, 0.0)) for e in p.placements}
-    for w, o in p.flows:
-        surge = p.failures[f].surge_factor * further_surge(p, w, o, f) * p.coverable[f].get((w, o), 1.0)
-        for e in p.edges[w, o]:
-            if (value := surge * alive[e] * float(x.traffic[w, o, e, (h, NORMAL, 0.0)])) > 0:
-                sent[w, o, e] = value
-    return sent
+    surge, alive = a.surge(f) * a.coverable(f), _alive(a, x, (h, f, 0.0))
+    usual = x.traffic[(h, NORMAL, 0.0),] * a.may_serve(NORMAL)
+    return np.asarray(surge[a.flow_of_edge] * alive[a.placement_of_edge] * usual)
 
 
-def _alive(p: Problem, x: Decisions, e: str, s: State) -> float:
-    """Share of a placement that lives on (0 to 1)."""
-    share, runs = available(p, e, s[1]), float(x.replicas[e, s[0]])
-    if not any(b in p.counted[s[1]] for b in p.offers_of[p.pool_of[e]]) or runs <= 0:
-        return share
-    return min(share, whole_survivors(p, x, e, s) / runs)
+def _alive(a: Things, x: Vectors, s: State) -> Array:
+    """Share of each placement that lives on (0 to 1) [P]."""
+    share, runs = a.available(s[1]), x.replicas[s[0],]
+    in_part = a.counts_less(s[1])[a.pool_of_placement] & (runs > 0)
+    return np.where(in_part, np.minimum(share, _divided(whole_survivors(a, x, s), runs)), share)
 
 
-def slices_of(p: Problem, x: Decisions, f: str) -> Iterator[Slice]:
+def slices_of(p: Problem, x: Vectors, f: str) -> Iterator[Slice]:
     """A failure from its begin to its repair, tier by tier, in the hour of most requests."""
-    h = fullest_hour(p)
-    usual, all_warm = (h, NORMAL, 0.0), {e: {WARM: 1.0} for e in p.placements}
-    yield from _slices(p, at_once(p, x, f, h), (h, f, 0.0), all_warm, f, 0.0, "begin")
+    a, h = full(p), fullest_hour(p)
+    usual, all_warm = (h, NORMAL, 0.0), {WARM: np.ones(a.P)}
+    yield from _slices(a, at_once(a, x, f, h), (h, f, 0.0), all_warm, f, 0.0, "begin")
     for s in states(p, f):
         if s[0] == h:
-            how = {e: split_of(p, x, e, s) for e in p.placements}
-            yield from _slices(p, _traffic(p, x, s), s, how, f, s[2], "deadline")
+            yield from _slices(a, x.traffic[s,], s, split_of(a, x, s), f, s[2], "deadline")
     if (repair := p.failures[f].hours_to_repair) is not None:
-        yield from _slices(p, _traffic(p, x, usual), usual, all_warm, f, repair * SECONDS_PER_HOUR, REPAIRED)
+        yield from _slices(a, x.traffic[usual,], usual, all_warm, f, repair * SECONDS_PER_HOUR, REPAIRED)
 
 
-def _traffic(p: Problem, x: Decisions, s: State) -> Sent:
-    keys = ((w, o, e) for w, o in p.flows for e in p.placements)
-    return {key: float(x.traffic[*key, s]) for key in keys if (*key, s) in x.traffic}
-
-
-def _slices(
-    p: Problem, sent: Sent, s: State, how: dict[str, Split], f: str, seconds: float, event: str
-) -> Iterator[Slice]:
+def _slices(a: Arrays, sent: Array, s: State, how: Split, f: str, seconds: float, event: str) -> Iterator[Slice]:
     """One slice a tier: of its demand in a state, the shares by what serves them."""
-    wanted: dict[str, float] = {}
-    for w, o in p.flows:
-        wanted[p.tier_of[w]] = wanted.get(p.tier_of[w], 0.0) + requests_per_second(p, w, o, s)
-    shares = {tier: dict.fromkeys(HOW, 0.0) for tier in wanted}
-    for (w, _, e), value in sent.items():
-        tier = p.tier_of[w]
-        for name, part in how[e].items():
-            shares[tier][name] += part * value / wanted[tier] if wanted[tier] else 0.0
-    for tier, split in shares.items():
-        yield Slice(f, seconds, event, tier, sum(split.values()), **split)
+    tiers = len(a.tiers)
+    wanted = sum_by(a.requests(s), a.tier_of_flow, tiers)
+    tier_of_edge = a.tier_of_flow[a.flow_of_edge]
+    shares = {name: np.zeros(tiers) for name in HOW}
+    for name, part in how.items():
+        share = _divided(part[a.placement_of_edge] * sent, wanted[tier_of_edge])
+        shares[name] = sum_by(share, tier_of_edge, tiers)
+    for n in dict.fromkeys(a.tier_of_flow.tolist()):
+        split = {name: float(share[n]) for name, share in shares.items()}
+        yield Slice(f, seconds, event, a.tiers[n], sum(split.values()), **split)
 
 
 def recovery_section(plan: Plan) -> Section | None:
     """Each failure from its begin until it is repaired, the worst first: who is served, and by what."""
     p = plan.problem
-    by_failure = {f: list(slices_of(p, plan.decisions, f)) for f in p.failures if f != NORMAL}
+    by_failure = {f: list(slices_of(p, plan.vectors, f)) for f in p.failures if f != NORMAL}
 
     def worst_first(f: str) -> tuple[float, str]:
         return min((row.served_fraction for row in by_failure[f]), default=1.0), short_failure(f)

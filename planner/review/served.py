@@ -3,10 +3,14 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+import numpy as np
+
 from planner.plan.in_hand import Plan
-from planner.problem.decisions import Decisions
-from planner.problem.problem import Problem, State, states
-from planner.problem.rules.formulas import due_fraction, requests_offered, served
+from planner.problem.algebra import Array
+from planner.problem.arrays import Arrays, full
+from planner.problem.decisions import Vectors
+from planner.problem.problem import State, states
+from planner.problem.rules.formulas import served
 from planner.review.report import Column, Section, percent, short_failure
 from planner.study.dependencies import NORMAL, expand
 from planner.study.records.study import Goal
@@ -63,44 +67,44 @@ class GoalServed:
     worst_flow: WorstFlow | None
 
 
-def tier_served_fraction(p: Problem, x: Decisions, tier: str, s: State) -> float:
+def _flows_of(a: Arrays, tier: str) -> Array:
+    """Flows of a tier [F]."""
+    return np.array([a.p.tier_of[w] == tier for w, _ in a.flows], dtype=bool)
+
+
+def tier_served_fraction(a: Arrays, x: Vectors, tier: str, s: State) -> float:
     """Served share of a tier in a state."""
-    flows = [(w, o) for w, o in p.flows if p.tier_of[w] == tier]
-    offered = sum(float(requests_offered(p, x, w, o, s)) for w, o in flows)
-    return sum(float(served(p, x, w, o, s)) for w, o in flows) / offered if offered else 1.0
+    flows = _flows_of(a, tier)
+    offered = sum(x.offered[s,][flows].tolist())
+    return sum(served(a, x, s)[flows].tolist()) / offered if offered else 1.0
 
 
-def worst_flow(p: Problem, x: Decisions, tier: str, among: Iterable[State]) -> WorstFlow | None:
+def worst_flow(a: Arrays, x: Vectors, tier: str, among: Iterable[State]) -> WorstFlow | None:
     """The flow of a tier that falls shortest of what is due in some states; where none does, the least served."""
-    worst: WorstFlow | None = None
+    flows, worst = _flows_of(a, tier), list[WorstFlow]()
     for s in among:
-        for w, o in p.flows:
-            offered = float(requests_offered(p, x, w, o, s)) if p.tier_of[w] == tier else 0.0
-            if offered <= 0:
-                continue
-            share = min(1.0, float(served(p, x, w, o, s)) / offered)
-            short = max(0.0, due_fraction(p, w, o, s) - share)
-            flow = WorstFlow(w, o, round(share, 6), round(short, 6))
-            if worst is None or _badness(flow) > _badness(worst):
-                worst = flow
-    return worst
+        offered = x.offered[s,]
+        asks = np.flatnonzero(flows & (offered > 0))
+        share = np.minimum(1.0, served(a, x, s)[asks] / offered[asks])
+        short = np.maximum(0.0, a.due_share(s)[asks] - share)
+        for i in np.lexsort((np.round(share, 6), -np.round(short, 6)))[:1]:
+            w, o = a.flows[asks[i]]
+            worst.append(WorstFlow(w, o, round(float(share[i]), 6), round(float(short[i]), 6)))
+    return max(worst, key=_badness, default=None)
 
 
 def _badness(flow: WorstFlow) -> tuple[float, float]:
     return flow.short_fraction, -flow.served_fraction
 
 
-def _verdict(p: Problem, x: Decisions, tier: str, s: State, fraction: float) -> str:
+def _verdict(a: Arrays, x: Vectors, tier: str, s: State, fraction: float) -> str:
     """Whether every workload and origin of a tier is served in a state as is due, and as was asked."""
-    verdict = HOLDS
-    for w, o in p.flows:
-        if p.tier_of[w] == tier:
-            due, wanted = due_fraction(p, w, o, s), float(requests_offered(p, x, w, o, s))
-            if wanted > 0 and due - float(served(p, x, w, o, s)) / wanted > 1e-6:
-                return BROKEN
-            if due < fraction:
-                verdict = UNCOVERABLE
-    return verdict
+    flows = _flows_of(a, tier)
+    due, wanted = a.due_share(s)[flows], x.offered[s,][flows]
+    share = np.divide(served(a, x, s)[flows], wanted, out=np.ones(len(wanted)), where=wanted > 0)
+    if (due - share > 1e-6).any():
+        return BROKEN
+    return UNCOVERABLE if (due < fraction).any() else HOLDS
 
 
 def served_section(plan: Plan) -> Section:
@@ -138,15 +142,15 @@ def _goal_served(plan: Plan, tier: str, goal: Goal) -> GoalServed:
 
 
 def _served(plan: Plan, tier: str, goal: str, fraction: float, at: list[State], failures: int) -> GoalServed:
-    p, x = plan.problem, plan.decisions
+    a, x = full(plan.problem), plan.vectors
     least, when_lost, by_replicas = 1.0, NORMAL, "warm"
     verdict = HOLDS
     for s in at:
-        share = tier_served_fraction(p, x, tier, s)
+        share = tier_served_fraction(a, x, tier, s)
         if share < least:
             least, when_lost = share, s[1]
-        verdict = max(verdict, _verdict(p, x, tier, s, fraction), key=VERDICTS.index)
-        if any(x.cold_started[e, s] for e in p.placements):
+        verdict = max(verdict, _verdict(a, x, tier, s, fraction), key=VERDICTS.index)
+        if x.cold_started[s,].any():
             by_replicas = "warm, cold starts"
     is_normal, all_served = all(s[1] == NORMAL for s in at), least > 1 - 1e-9
     return GoalServed(
@@ -157,7 +161,7 @@ def _served(plan: Plan, tier: str, goal: str, fraction: float, at: list[State], 
         None if all_served or is_normal else when_lost,
         "" if is_normal and at else by_replicas,
         verdict,
-        worst_flow(p, x, tier, at),
+        worst_flow(a, x, tier, at),
     )
 
 

@@ -1,135 +1,189 @@
-"""Columns and rows of the program: a column for each key of each decision in the table, rows from the rules."""
+"""Columns and rows of the program: vectors of columns for each decision in the table, rows from the rules."""
 
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from planner.problem.algebra import Key, Sparse
-from planner.problem.decisions import Decision, Decisions, no_decisions, only, table
+import numpy as np
+
+from planner.problem.algebra import Array, Vector, spread
+from planner.problem.arrays import Arrays, full, merged
+from planner.problem.decisions import ONCE, Decision, Vectors, only, table
 from planner.problem.problem import Problem, State, states
+from planner.problem.rules.costs import tail_of_outages
 from planner.problem.rules.formulas import (
-    due_fraction,
     is_normal,
-    live_placements,
+    limit_drawn,
     machines_in_service,
-    requests_per_second,
+    requests_through,
+    running,
     short_of_spend,
     survivors,
 )
-from planner.problem.rules.index_sets import INDEX_SETS, pools_that_just_run_on
+from planner.problem.rules.index_sets import INDEX_SETS, pools_that_just_run_on, scopes
+from planner.problem.rules.purchases import limits_hold
 from planner.problem.rules.register import PURCHASE_RULES, STATE_RULES
-from planner.solve.program import Program
+from planner.solve.program import Owned, Program
 from planner.study.dependencies import NORMAL
 
 
-def add_column(p: Problem, program: Program, x: Decisions, decision: Decision, key: Key, testing: bool = False) -> None:
-    """The column of a decision for one key."""
-    integer = decision.integer == "always" or (decision.integer == "in tests" and testing)
-    variable = program.column(integer=integer, unit=INDEX_SETS[decision.over].size(p, key))
-    if decision.free:
-        variable.lowBound = None
-    getattr(x, decision.name)[key] = variable
+def new_columns(
+    a: Arrays, program: Program, decision: Decision, scope: tuple[Any, ...], where: Array, integral: bool = False
+) -> Vector:
+    """The columns of a decision in a scope, where a mask is true."""
+    index_set = INDEX_SETS[decision.over]
+    is_integral = integral or decision.integer == "always"
+    columns = program.columns(where, index_set.sizes(a, *scope), is_integral, decision.free)
+    program.owned.append(Owned(decision.name, scope, index_set.of(a), columns.row, columns.column))
+    return columns
 
 
-def purchase_columns(p: Problem, program: Program, x: Decisions) -> None:
+def block_columns(a: Arrays, program: Program, x: Vectors, *blocks: str) -> None:
+    """Columns of the decisions of some blocks that are chosen once, by period or by hour."""
+    for decision in table():
+        if decision.block in blocks:
+            index_set = INDEX_SETS[decision.over]
+            for scope in scopes(a.p, index_set):
+                where = index_set.where(a, *scope, False)
+                getattr(x, decision.name)[scope] = new_columns(a, program, decision, scope, where)
+
+
+def purchase_columns(a: Arrays, program: Program, x: Vectors) -> None:
     """Columns of what is bought, of the replicas that run, and of the costs that follow."""
-    for decision in table():
-        if decision.block in ("purchases", "costs"):
-            for key in INDEX_SETS[decision.over].keys(p):
-                add_column(p, program, x, decision, key)
-    for part, variable in x.tail.items():
+    block_columns(a, program, x, "purchases", "costs")
+    for i, part in enumerate(tail_of_outages(a.p)):
         if part[0] != "of":  # the dearest of several failures may be cheaper than normal operation
-            variable.lowBound = 0.0
+            program.lower[x.tail[ONCE].column[i]] = 0.0
 
 
-def reserve_columns(p: Problem, program: Program, x: Decisions) -> None:
-    """Columns of what gateways that rescale may send."""
-    for decision in table():
-        if decision.block == "reserves":
-            for key in INDEX_SETS[decision.over].keys(p):
-                add_column(p, program, x, decision, key)
+def state_columns(a: Arrays, program: Program, x: Vectors, s: State, short: bool = False) -> None:
+    """Columns of one state of the program; what is known, or follows from other decisions, has none.
 
+    Nothing is gained by serving what is not due in a failure without a price: such requests are shed. What just runs on
+    stands where it stood. Machines are all that stand. What occupies machines is what runs, but where something may be
+    loading for a later deadline, and beside a rollout.
 
-def state_columns(p: Problem, program: Program, x: Decisions, s: State, testing: bool = False) -> None:
-    """Columns of one state; what is dead or cannot have been cold-started yet has none.
-
-    The columns of a thing (flow, placement, pool) stand together, whichever decisions they are of.
+    Parameters
+    ----------
+    short : whether requests may be short of the goal: `excess` has columns
     """
-    known = set() if testing or is_normal(s) else _known(p, x, s)
-    by_thing: dict[object, list[tuple[Decision, Key]]] = {}
+    known = _known(a, x, s)
     for decision in table():
-        if decision.block != "states":
+        if decision.block != "states" or decision.name in FOLLOW:
             continue
-        index_set = INDEX_SETS[decision.over]
-        for key in index_set.keys(p, s, testing):
-            thing = key[: index_set.thing] if index_set.thing else decision.name
-            if thing not in known:
-                by_thing.setdefault(thing, []).append((decision, key))
-    for columns in by_thing.values():
-        for decision, key in columns:
-            add_column(p, program, x, decision, key, testing)
-    for e in live_placements(p, s[1]) if is_normal(s) else ():
-        if p.rollout_surge_fraction[e] > 0:  # what stands beside is counted whole
-            program.make_whole(x.occupied[e, s])
+        where = INDEX_SETS[decision.over].where(a, s, short and decision.name == "excess")
+        vector: Vector = 0.0
+        if decision.name in known:
+            chosen, vector = known[decision.name]
+            where = where & chosen
+        getattr(x, decision.name)[s,] = new_columns(a, program, decision, (s,), where) + vector
+    for decision in table():
+        if decision.block == "states" and decision.name in FOLLOW:
+            getattr(x, decision.name)[s,] = FOLLOW[decision.name](a, program, x, s, decision)
 
 
-def _known(p: Problem, x: Decisions, s: State) -> set[object]:
-    """Set what is no decision in a failure, and return the things that need no columns, as parts of their keys.
-
-    Nothing is gained by serving what is not due: such requests are shed. What just runs on stands where it stood.
-    """
-    known: set[object] = set()
-    for w, o in p.flows:
-        free = p.outage_usd_per_request[w] <= 0 or s[1] not in p.priced
-        if due_fraction(p, w, o, s) <= 0 and free:
-            x.offered[w, o, s] = x.shed[w, o, s] = requests_per_second(p, w, o, s)
-            known.add((w, o))
-    just_warm = pools_that_just_run_on(p, s[1])
-    for e in live_placements(p, s[1]):
-        if (q := p.pool_of[e]) in just_warm:
-            x.kept[e, s] = x.occupied[e, s] = survivors(p, x, e, s)
-            x.machines[q, s] = machines_in_service(p, x, q, s)
-            known |= {(e,), (q,)}
+def _known(a: Arrays, x: Vectors, s: State) -> dict[str, tuple[Array, Vector]]:
+    """Decision -> where it is to be chosen, and what it is elsewhere."""
+    requests, not_due = a.requests(s), a.not_due(s)
+    free = is_normal(s) or s[1] in a.p.priced
+    waits = a.waits & is_normal(s)
+    known: dict[str, tuple[Array, Vector]] = {
+        "offered": (waits, np.where(waits, 0.0, requests)),
+        "shed": (np.full(a.F, free), np.zeros(a.F) if free else not_due),
+        "traffic": (((requests > not_due) | free)[a.flow_of_edge], 0.0),
+    }
+    if is_normal(s):
+        known["kept"] = np.zeros(a.P, dtype=bool), x.replicas[s[0],]
+    else:
+        stays = pools_that_just_run_on(a, s[1])[a.pool_of_placement]
+        known["kept"] = ~stays, (stays & a.live(s[1])) * survivors(a, x, s)
     return known
+
+
+def _occupied(a: Arrays, program: Program, x: Vectors, s: State, decision: Decision) -> Vector:
+    """What runs; is_integral beside a rollout, and free where something may be loading for a later deadline."""
+    h, f, c = s
+    if is_normal(s):
+        rolls = a.rollout_surge_fraction > 0
+        return new_columns(a, program, decision, (s,), rolls, integral=True) + ~rolls * running(a, x, s)
+    later = np.zeros(a.P, dtype=bool)
+    for d in a.p.deadlines_seconds[f]:
+        if d > c:
+            later |= a.live(f) & a.can_load((h, f, d)) & (a.load_seconds > 0)
+    return new_columns(a, program, decision, (s,), later) + ~later * running(a, x, s)
+
+
+def _machines(a: Arrays, program: Program, x: Vectors, s: State, decision: Decision) -> Vector:
+    """All that are in service, of pools with a placement that is not dead."""
+    return a.live_pools(s[1]) * machines_in_service(a, x, s)
+
+
+def _component_throughput(a: Arrays, program: Program, x: Vectors, s: State, decision: Decision) -> Vector:
+    return requests_through(a, x, s)
+
+
+def _drawn(a: Arrays, program: Program, x: Vectors, s: State, decision: Decision) -> Vector:
+    return limit_drawn(a, x, s)
+
+
+FOLLOW: dict[str, Callable[[Arrays, Program, Vectors, State, Decision], Vector]] = {
+    "occupied": _occupied,
+    "machines": _machines,
+    "component_throughput": _component_throughput,
+    "drawn": _drawn,
+}
+"""Decisions of states that follow from others, wholly or in part."""
 
 
 def start_program(
     p: Problem,
     solver: Any = None,
-    bought: Decisions | None = None,
-    further: Callable[[Problem, Program, Decisions], None] = lambda p, program, x: None,
-) -> tuple[Program, Decisions]:
+    bought: Vectors | None = None,
+    further: Callable[[Arrays, Program, Vectors], None] = lambda a, program, x: None,
+) -> tuple[Program, Vectors]:
     """The program of purchases and normal operation; with `bought` as numbers, of what is left to choose.
 
-    `further` adds columns that rules of purchases speak of.
+    Flows are merged where purchases are chosen; under given ones each is by itself. `further` adds columns that rules
+    of purchases speak of.
     """
-    program, x = Program(solver), no_decisions()
+    program, x = Program(solver), Vectors()
+    a = merged(p)(NORMAL) if bought is None else full(p)
     if bought is None:
-        purchase_columns(p, program, x)
+        purchase_columns(a, program, x)
     else:
         x = only(bought, "purchases")
-        x.shortfall = Sparse(short_of_spend(p, x))
-    further(p, program, x)
-    add_failure(p, program, x, NORMAL)
-    add_purchase_rules(p, program, x)
+        x.shortfall[ONCE] = short_of_spend(a, x)
+    further(a, program, x)
+    add_failure(a, program, x, NORMAL)
+    add_purchase_rules(a, program, x)
     return program, x
 
 
-def add_purchase_rules(p: Problem, program: Program, x: Decisions) -> None:
+def add_purchase_rules(a: Arrays, program: Program, x: Vectors) -> None:
     """Add the rows that hold once."""
     for rule in PURCHASE_RULES:
-        program.add(rule.__name__, rule(p, x))
+        program.add(rule.__name__, rule(a, x), as_rows=rule is limits_hold)  # each limit has a dual of its own
 
 
-def add_failure(p: Problem, program: Program, x: Decisions, f: str, hour: str | None = None) -> None:
-    """Add the block of a failure: columns and rows of its states in an hour; none named: in all."""
-    add_states(p, program, x, [s for s in states(p, f) if hour is None or s[0] == hour])
+def add_failure(a: Arrays, program: Program, x: Vectors, f: str, hour: str | None = None, short: bool = False) -> None:
+    """Add the block of a failure, `a` its arrays: columns and rows of its states in an hour; none named: in all."""
+    add_states(a, program, x, [s for s in states(a.p, f) if hour is None or s[0] == hour], short)
 
 
-def add_states(p: Problem, program: Program, x: Decisions, block: Iterable[State], testing: bool = False) -> None:
-    """Add columns and rows of some states of one failure."""
+def add_states(a: Arrays, program: Program, x: Vectors, block: Iterable[State], short: bool = False) -> None:
+    """Add columns and rows of some states of one failure; `short`: see `state_columns`."""
     block = tuple(block)
     for s in block:
-        state_columns(p, program, x, s, testing)
+        state_columns(a, program, x, s, short)
     for s in block:
         for rule in STATE_RULES:
-            program.add(rule.__name__, rule(p, x, s))
+            program.add(rule.__name__, rule(a, x, s))
+
+
+def template_columns(a: Arrays, program: Program, x: Vectors, s: State) -> None:
+    """Columns of one state of a feasibility subproblem: every decision of states is chosen, whatever is lost."""
+    for decision in table():
+        if decision.block == "states":
+            where = INDEX_SETS[decision.over].where(a, s, True)
+            is_integral = decision.integer == "in tests"
+            vector = new_columns(a, program, decision, (s,), where, is_integral)
+            getattr(x, decision.name)[s,] = spread(vector, len(where))

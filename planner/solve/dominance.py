@@ -2,8 +2,9 @@
 
 import numpy as np
 
+from planner.problem.arrays import full
 from planner.problem.problem import Problem
-from planner.problem.rules.formulas import available, due_fraction, further_surge
+from planner.problem.rules.formulas import available
 from planner.study.dependencies import NORMAL
 
 CLOSE = 1e-12
@@ -23,18 +24,18 @@ def dominated(p: Problem) -> dict[str, str]:
         return {}
     if p.priced:  # what a priced failure costs is its own, whatever dominates it
         return {}
-    things = [*p.pools, *p.placements, *p.most_requests_per_second]
+    a, h = full(p), p.hours[0]
     times = sorted({c for f in names for c in p.deadlines_seconds[f]})
-    h = p.hours[0]
-    remaining = np.array([[available(p, thing, f) for thing in things] for f in names])
-    counted = np.array([[p.counted[f].get(b, 1.0) for b in p.offers] for f in names])
+    limited = [np.array([available(p, c, f) for c in p.most_requests_per_second]) for f in names]
+    parts = zip(names, limited, strict=True)
+    remaining = np.array([np.concatenate([a.available_pools(f), a.available(f), part]) for f, part in parts])
+    counted = np.array([a.counted(f) for f in names])
     had = np.array([[p.obtainable[f].get(b, (0.0, 0.0))[0] for b in p.offers] for f in names])
     after = np.array([[p.obtainable[f].get(b, (0.0, 0.0))[1] for b in p.offers] for f in names])
-    stuck = np.array([[e in p.cannot_start[f] for e in p.placements] for f in names], dtype=bool)
-    shut = np.array([[a in p.closed[f] for a in p.request_limits.component_of] for f in names], dtype=bool)
-    due = np.array([[[due_fraction(p, w, o, (h, f, c)) for w, o in p.flows] for c in times] for f in names])
-    factor = np.array([[p.failures[f].surge_factor * further_surge(p, w, o, f) for w, o in p.flows] for f in names])
-    wanted = due * factor[:, None, :]
+    stuck = np.array([a.stuck(f) for f in names])
+    shut = np.array([~a.open(f) for f in names])
+    due = np.array([[a.due_share((h, f, c)) for c in times] for f in names])
+    wanted = due * np.array([a.surge(f) for f in names])[:, None, :]
     harder_than: dict[int, int] = {}
     for i, f in enumerate(names):
         if p.failures[f].targeted is not None:

@@ -1,230 +1,282 @@
-"""A PuLP solver class that hands a problem to HiGHS as arrays and keeps the instance between solves."""
+"""HiGHS as a PuLP solver class that takes arrays: the instance of linear programs is kept between solves."""
 
-from collections.abc import Mapping
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import highspy
 import numpy as np
 import pulp
 
+from planner.interruption import noticed
+from planner.problem.algebra import Array
 from planner.solve.highs_instance import INFINITY, new_highs, run, set_option
+from planner.solve.linear_program import LinearProgram, from_pulp
+from planner.solve.stages import in_solver
 
 OPTIONS = {
-    # measured on the example study: less heuristic effort and no symmetry detection take a fifth off
-    "mip_heuristic_effort": 0.02,
-    "mip_detect_symmetry": False,
     # substitution in equations of two columns: with coefficients below 1e-6 HiGHS 1.16 has called optimal what was not,
     # as earlier releases do; those, with this rule off, call infeasible what is not: pyproject.toml leaves them out
     "presolve_rule_off": 1 << 9,
 }
+OPTIMAL = "optimal"
+FEASIBLE = "feasible"
+INFEASIBLE = "infeasible"
+NOTHING = "nothing found"
 
 
-class KeptHiGHS(pulp.LpSolver):  # type: ignore[misc]
-    """HiGHS with a kept instance: `solve` sends everything, `resolve` sends what is new or has changed.
+Progress = Callable[[float, float], None]
+MISLED = 1e-5
+"""Share by which the value of a solution may differ from what HiGHS says of it."""
+FEWEST_SECONDS = 0.05
+"""A solve has at least so long: with less HiGHS finds nothing."""
 
-    Columns and rows are taken in the order of `problem.columns` and `problem.rows` where the problem has these lists
-    (PuLP's own order of columns is by name and costs a scan of every row).
-    Columns are sent in the units of `problem.units` (column -> unit), rows times their `problem.factors`, where it has
-    these: this is the one place where numbers are scaled. Values, bounds and duals of the problem are in its own units.
-    New columns and rows may be appended between solves; bounds, costs and
-    integrality of old columns may change; old rows may not.
+
+@dataclass(frozen=True)
+class Answer:
+    """What a solve came to, in the units of the program.
 
     Parameters
     ----------
-    gap_fraction : a relative gap at which a search may end
-    most_nodes : nodes after which a search ends; unlike a time limit this ends the same way every time
-    seconds : time after which a solve ends; None: never
+    status : optimal, feasible (an end came first), infeasible or nothing found
+    values, reduced_costs : of columns; duals : of rows; the last two of linear programs only
+    objective, bound : value reached, and what no solution can beat
+    """
 
-    Before a solve `target` may be set: an objective that is good enough to end an integer search.
+    status: str
+    values: Array | None
+    objective: float
+    bound: float
+    reduced_costs: Array | None = None
+    duals: Array | None = None
+    nodes: int = 0
+
+
+@dataclass(frozen=True)
+class Ends:
+    """When a solve ends before it is optimal.
+
+    Parameters
+    ----------
+    gap_fraction : a relative gap at which an integer search may end
+    most_nodes : nodes after which it ends; unlike a time limit this ends the same way every time
+    seconds : time after which a solve ends; None: never
+    target : an objective that is good enough to end an integer search
+    progress : called with (best value so far or infinity, bound) of an integer search, whenever one of them moves
+    by_interior_point : whether the first linear program of an integer search goes to an interior point method
+    """
+
+    gap_fraction: float = 0.0
+    most_nodes: int | None = None
+    seconds: float | None = None
+    target: float = -INFINITY
+    progress: Progress | None = None
+    by_interior_point: bool = False
+
+
+class KeptHiGHS(pulp.LpSolver):  # type: ignore[misc]
+    """HiGHS as a PuLP solver that takes arrays, too: `linear` keeps its instance, and sends what is new or has changed.
+
+    New columns and rows may be appended between solves; bounds and costs may change; old rows may not. Integer
+    programs go to an instance of their own, with a start where there is one: nothing of another solve is left in it.
     """
 
     name = "KeptHiGHS"
 
-    def __init__(self, gap_fraction: float = 0.0, most_nodes: int | None = None, seconds: float | None = None) -> None:
+    def __init__(self) -> None:
         super().__init__(mip=True, msg=False)
-        self.gap_fraction, self.most_nodes, self.seconds = gap_fraction, most_nodes, seconds
         self.highs: Any = None
-        self.integer = True
-        self.target = -INFINITY
-        self.bound = -INFINITY
+        self.sent_blocks = 0
+        self.costs, self.lower, self.upper = np.zeros(0), np.zeros(0), np.zeros(0)
 
     def available(self) -> bool:
         """HiGHS comes with the package."""
         return True
 
-    def actualSolve(self, lp: Any, **_: Any) -> int:
-        """Send the whole problem to a new instance and solve it."""
-        self.highs = new_highs(**OPTIONS)
-        self.index: dict[Any, int] = {}
-        self.sent_rows = 0
-        self.objective: Any = None
-        self.costs = np.zeros(0)
-        self.lower = np.zeros(0)
-        self.upper = np.zeros(0)
-        self.integral = np.zeros(0, dtype=bool)
-        self.units = np.zeros(0)
-        self.factors = np.zeros(0)
-        return self.actualResolve(lp)
-
-    def actualResolve(self, lp: Any, **_: Any) -> int:
-        """Send what is new or has changed, and solve from where the last solve ended."""
+    def linear(self, lp: LinearProgram, seconds: float | None = None) -> Answer:
+        """Solve the linear program from where the last solve ended."""
         if self.highs is None:
-            return self.actualSolve(lp)
-        columns = lp.columns if hasattr(lp, "columns") else lp.variables()
-        self._send_columns(lp, columns)
-        self._send_rows(lp)
-        self._set_options()
-        if self.integral.any():
-            # what is left of the last solve would be a start, and with one HiGHS 1.15 has called optimal what was not
-            self.highs.clearSolver()
-        status = run(self.highs)
+            self.highs = new_highs(**OPTIONS)
+        self._send(lp)
+        until = INFINITY if seconds is None else self.highs.getRunTime() + seconds
+        set_option(self.highs, "time_limit", until)
+        status = _run(self.highs)
         if status == highspy.HighsModelStatus.kUnknown:
-            # a basis that led nowhere: once more from none
-            self.highs.clearSolver()
-            status = run(self.highs)
-        return self._read(lp, columns, status)
+            self.highs.clearSolver()  # a basis that led nowhere: once more from none
+            status = _run(self.highs)
+        return _answer(self.highs, lp, status, False)
 
-    def objective_with(self, rows: Mapping[int, float], columns: Mapping[int, float]) -> float | None:
+    def fresh(self, lp: LinearProgram, ends: Ends, start: Array | None = None) -> Answer:
+        """Solve in an instance of its own, from a start where there is one (values of all columns).
+
+        An integer program where columns are integral; a signal ends it, and is heeded afterwards. Where HiGHS says
+        another value than its solution has, the start misled it, and it is asked again without: seen in 1.16.
+        """
+        answer = self._fresh(lp, ends, start)
+        if start is None or answer.values is None:
+            return answer
+        value = float(lp.costs @ answer.values)
+        agrees = abs(value - answer.objective) <= MISLED * max(1.0, abs(value))  # of what is no number nothing is true
+        return answer if agrees else self._fresh(lp, ends, None)
+
+    def _fresh(self, lp: LinearProgram, ends: Ends, start: Array | None) -> Answer:
+        highs, is_mip = new_highs(**OPTIONS), bool(lp.integral.any())
+        highs.passModel(_model(lp))
+        for option, value in (
+            ("mip_rel_gap", ends.gap_fraction),
+            ("mip_abs_gap", 0.0),
+            ("mip_max_nodes", 2**31 - 1 if ends.most_nodes is None else ends.most_nodes),
+            ("objective_target", ends.target),
+            ("time_limit", INFINITY if ends.seconds is None else max(FEWEST_SECONDS, ends.seconds)),
+        ):
+            set_option(highs, option, value)
+        if ends.by_interior_point:
+            set_option(highs, "mip_lp_solver", "ipm")
+        if start is not None:
+            solution = highspy.HighsSolution()
+            solution.col_value = (start / lp.unit).tolist()
+            highs.setSolution(solution)
+        raised: list[BaseException] = []
+        with noticed() as signals:
+            if is_mip:
+                _listen(highs, signals, raised, ends.progress)
+            status = _run(highs)
+        if raised:
+            raise raised[0]
+        return _answer(highs, lp, status, is_mip)
+
+    def actualSolve(self, lp: Any, **_: Any) -> int:
+        """Solve a PuLP problem from nothing."""
+        program, columns, rows = from_pulp(lp)
+        program.integral &= self.mip
+        answer = self.fresh(program, Ends())
+        sign = -1.0 if lp.sense == pulp.LpMaximize else 1.0
+        for i, v in enumerate(columns):
+            v.varValue = None if answer.values is None else float(answer.values[i])
+            v.dj = None if answer.reduced_costs is None else sign * float(answer.reduced_costs[i])
+        for i, row in enumerate(rows):
+            row.pi = None if answer.duals is None else sign * float(answer.duals[i])
+        status, solution = {
+            OPTIMAL: (pulp.LpStatusOptimal, pulp.LpSolutionOptimal),
+            FEASIBLE: (pulp.LpStatusOptimal, pulp.LpSolutionIntegerFeasible),
+            INFEASIBLE: (pulp.LpStatusInfeasible, pulp.LpSolutionInfeasible),
+        }.get(answer.status, (pulp.LpStatusNotSolved, pulp.LpSolutionNoSolutionFound))
+        lp.assignStatus(status, solution)
+        return int(status)
+
+    def objective_with(self, lp: LinearProgram, rows: dict[int, float], columns: dict[int, float]) -> float | None:
         """The optimum of the last linear program with some upper bounds raised; None where there is none.
 
         A copy is solved, from the basis at hand: nothing of it is left behind.
 
         Parameters
         ----------
-        rows, columns : number of a row or column, in the order in which they were sent -> by how much, in its own unit
+        rows, columns : position -> by how much, in its own unit
         """
+        factors = np.concatenate([np.zeros(0), *(block.factor for block in lp.blocks)])
         copy = new_highs(**OPTIONS)
         copy.passModel(self.highs.getLp())
         copy.setBasis(self.highs.getBasis())
-        factors = getattr(self, "factors", None)
         for row, more in rows.items():
-            change = more if factors is None else more * float(factors[row])
             _, lower, upper, _ = copy.getRow(row)
-            copy.changeRowBounds(row, lower, upper + change)
+            copy.changeRowBounds(row, lower, upper + more * float(factors[row]))
         for column, more in columns.items():
             _, _, lower, upper, _ = copy.getCol(column)
-            copy.changeColBounds(column, lower, upper + more)
-        solved = run(copy) == highspy.HighsModelStatus.kOptimal
+            copy.changeColBounds(column, lower, upper + more / float(lp.unit[column]))
+        solved = _run(copy) == highspy.HighsModelStatus.kOptimal
         return float(copy.getInfo().objective_function_value) if solved else None
 
-    def _send_columns(self, lp: Any, columns: list[Any]) -> None:
-        old, n = len(self.index), len(columns)
-        lower = np.array([-INFINITY if v.lowBound is None else v.lowBound for v in columns], dtype=float)
-        upper = np.array([INFINITY if v.upBound is None else v.upBound for v in columns], dtype=float)
-        integral = np.array([self.integer and v.cat == pulp.LpInteger for v in columns], dtype=bool)
-        if n > old:
-            given = getattr(lp, "units", {})
-            more = np.array([given.get(v, 1.0) for v in columns[old:]], dtype=float)
-            self.units = np.concatenate([self.units, more])
-        lower, upper = lower / self.units, upper / self.units
+    def _send(self, lp: LinearProgram) -> None:
+        """Send columns and rows that are new, and bounds and costs that have changed."""
+        old, n = len(self.lower), lp.n
+        lower, upper, costs = lp.lower / lp.unit, lp.upper / lp.unit, lp.costs * lp.unit
         if n > old:
             none = np.zeros(0, dtype=np.int32)
-            self.highs.addCols(n - old, np.zeros(n - old), lower[old:], upper[old:], 0, none, none, np.zeros(0))
-            self.index.update((column, i) for i, column in enumerate(columns[old:], old))
-            grown = np.zeros(n - old)
-            self.costs = np.concatenate([self.costs, grown])
-            self.lower = np.concatenate([self.lower, lower[old:]])
-            self.upper = np.concatenate([self.upper, upper[old:]])
-            self.integral = np.concatenate([self.integral, grown.astype(bool)])
+            self.highs.addCols(n - old, costs[old:], lower[old:], upper[old:], 0, none, none, np.zeros(0))
+            self.lower, self.upper = np.append(self.lower, lower[old:]), np.append(self.upper, upper[old:])
+            self.costs = np.append(self.costs, costs[old:])
         changed = np.flatnonzero((lower != self.lower) | (upper != self.upper)).astype(np.int32)
         if len(changed):
             self.highs.changeColsBounds(len(changed), changed, lower[changed], upper[changed])
-        switched = np.flatnonzero(integral != self.integral).astype(np.int32)
-        if len(switched):
-            self.highs.changeColsIntegrality(len(switched), switched, integral[switched].astype(np.uint8))
-        self.lower, self.upper, self.integral = lower, upper, integral
-        if lp.objective is not self.objective or n > old:
-            costs = np.zeros(n)
-            for column, coefficient in (lp.objective or {}).items():
-                costs[self.index[column]] = coefficient
-            costs *= self.units
-            moved = np.flatnonzero(costs != self.costs).astype(np.int32)
-            if len(moved):
-                self.highs.changeColsCost(len(moved), moved, costs[moved])
-            self.costs, self.objective = costs, lp.objective
-            self.sign = -1.0 if lp.sense == pulp.LpMaximize else 1.0
-            if self.sign < 0:
-                self.highs.changeObjectiveSense(highspy.ObjSense.kMaximize)
+        moved = np.flatnonzero(costs != self.costs).astype(np.int32)
+        if len(moved):
+            self.highs.changeColsCost(len(moved), moved, costs[moved])
+        self.lower, self.upper, self.costs = lower, upper, costs
+        for block in lp.blocks[self.sent_blocks :]:
+            low, high, begins, column, value = _scaled(lp, block)
+            self.highs.addRows(len(low), low, high, len(column), begins, column, value)
+        self.sent_blocks = len(lp.blocks)
 
-    def _send_rows(self, lp: Any) -> None:
-        new = self._rows(lp)[self.sent_rows :]
-        if not new:
+
+def _run(highs: Any) -> Any:
+    """The status of the model, solved: the time is the solver's."""
+    with in_solver():
+        return run(highs)
+
+
+def _listen(highs: Any, signals: list[int], raised: list[BaseException], progress: Progress | None) -> None:
+    """Let a signal, or what `progress` raises, end an integer search; say where its value and its bound stand."""
+    said: list[tuple[float, float]] = []
+
+    def look(event: Any) -> None:
+        if signals or raised:
+            event.interrupt()
+        at = (event.data_out.mip_primal_bound, event.data_out.mip_dual_bound)
+        if progress is None or raised or at in said:
             return
-        row_starts: list[int] = []
-        indices: list[int] = []
-        values: list[float] = []
-        lower: list[float] = []
-        upper: list[float] = []
-        for row in new:
-            row_starts.append(len(indices))
-            indices.extend(self.index[column] for column in row)
-            values.extend(row.values())
-            rhs = -row.constant
-            lower.append(rhs if row.sense in (pulp.LpConstraintGE, pulp.LpConstraintEQ) else -INFINITY)
-            upper.append(rhs if row.sense in (pulp.LpConstraintLE, pulp.LpConstraintEQ) else INFINITY)
-        at = np.array(indices, dtype=np.int32)
-        begins = np.array(row_starts, dtype=np.int32)
-        given = getattr(lp, "factors", None)
-        factors = np.array(given[self.sent_rows :]) if given is not None else np.ones(len(new))
-        each = np.repeat(factors, np.diff(begins, append=len(at)))
-        self.highs.addRows(
-            len(new),
-            np.array(lower) * factors,
-            np.array(upper) * factors,
-            len(at),
-            begins,
-            at,
-            np.array(values) * self.units[at] * each,
-        )
-        self.factors = np.concatenate([self.factors, factors])
-        self.sent_rows += len(new)
+        said[:] = [at]
+        try:
+            progress(*at)
+        except BaseException as error:  # nothing may pass through the solver's own frames
+            raised.append(error)
 
-    @staticmethod
-    def _rows(lp: Any) -> list[Any]:
-        return lp.rows if hasattr(lp, "rows") else list(lp.constraints())
+    highs.cbMipInterrupt += look
 
-    def _set_options(self) -> None:
-        # options persist between solves: every one that is ever set is set each time
-        nodes = 2**31 - 1 if self.most_nodes is None else self.most_nodes
-        for option, value in (
-            ("mip_rel_gap", self.gap_fraction),
-            ("mip_abs_gap", 0.0),
-            ("mip_max_nodes", nodes),
-            ("objective_target", self.target),
-            ("time_limit", INFINITY if self.seconds is None else self.highs.getRunTime() + self.seconds),
-        ):
-            set_option(self.highs, option, value)
 
-    def _read(self, lp: Any, columns: list[Any], model_status: Any) -> int:
-        kind = highspy.HighsModelStatus
-        info = self.highs.getInfo()
-        is_mip = bool(self.integral.any())
-        limits = (kind.kObjectiveTarget, kind.kTimeLimit, kind.kSolutionLimit, kind.kIterationLimit, kind.kInterrupt)
-        has_solution = info.primal_solution_status == highspy.SolutionStatus.kSolutionStatusFeasible
-        self.bound = info.mip_dual_bound if is_mip else info.objective_function_value
-        if model_status == kind.kOptimal or (model_status in limits and has_solution and is_mip):
-            solution = self.highs.getSolution()
-            # a value is within its bounds, not within the solver's tolerance of them: nothing is sent to what is dead
-            values = np.clip(np.array(solution.col_value), self.lower, self.upper) * self.units
-            for column, value in zip(columns, values.tolist(), strict=True):
-                column.varValue = value
-            if not is_mip:
-                for column, dual in zip(columns, (np.array(solution.col_dual) / self.units).tolist(), strict=True):
-                    column.dj = dual
-                for row, dual in zip(
-                    self._rows(lp), (np.array(solution.row_dual) * self.factors).tolist(), strict=True
-                ):
-                    row.pi = dual
-            status = pulp.LpStatusOptimal
-            solution_status = (
-                pulp.LpSolutionOptimal if model_status == kind.kOptimal else pulp.LpSolutionIntegerFeasible
-            )
-        elif model_status in (kind.kInfeasible, kind.kUnboundedOrInfeasible):
-            self.bound = INFINITY
-            status, solution_status = pulp.LpStatusInfeasible, pulp.LpSolutionInfeasible
-        elif model_status == kind.kUnbounded:
-            status, solution_status = pulp.LpStatusUnbounded, pulp.LpSolutionUnbounded
-        else:
-            status, solution_status = pulp.LpStatusNotSolved, pulp.LpSolutionNoSolutionFound
-        lp.assignStatus(status, solution_status)
-        return int(status)
+def _scaled(lp: LinearProgram, block: Any) -> tuple[Array, Array, Array, Array, Array]:
+    """(low, high, begins, columns, values) of a block of rows, as the solver sees them."""
+    terms = block.terms
+    value = terms.value * lp.unit[terms.column] * block.factor[terms.row]
+    begins, column = block.begins().astype(np.int32), terms.column.astype(np.int32)
+    return block.low * block.factor, block.high * block.factor, begins, column, value
+
+
+def _model(lp: LinearProgram) -> Any:
+    """The whole program as a model of HiGHS."""
+    model = highspy.HighsLp()
+    model.num_col_, model.num_row_ = lp.n, lp.m
+    model.col_cost_, model.col_lower_, model.col_upper_ = lp.costs * lp.unit, lp.lower / lp.unit, lp.upper / lp.unit
+    parts = [_scaled(lp, block) for block in lp.blocks]
+    offsets = np.cumsum([0, *(len(part[3]) for part in parts)])
+    begins = [part[2] + offset for part, offset in zip(parts, offsets, strict=False)]
+    model.row_lower_ = np.concatenate([np.zeros(0), *(part[0] for part in parts)])
+    model.row_upper_ = np.concatenate([np.zeros(0), *(part[1] for part in parts)])
+    model.a_matrix_.format_ = highspy.MatrixFormat.kRowwise
+    model.a_matrix_.start_ = np.concatenate([*begins, [offsets[-1]]]).astype(np.int32)
+    model.a_matrix_.index_ = np.concatenate([np.zeros(0), *(part[3] for part in parts)]).astype(np.int32)
+    model.a_matrix_.value_ = np.concatenate([np.zeros(0), *(part[4] for part in parts)])
+    kinds = (highspy.HighsVarType.kContinuous, highspy.HighsVarType.kInteger)
+    if lp.integral.any():
+        model.integrality_ = [kinds[int(one)] for one in lp.integral]
+    return model
+
+
+def _answer(highs: Any, lp: LinearProgram, model_status: Any, is_mip: bool) -> Answer:
+    kind, info = highspy.HighsModelStatus, highs.getInfo()
+    bound = info.mip_dual_bound if is_mip else info.objective_function_value
+    nodes = int(info.mip_node_count) if is_mip else 0
+    ended = (kind.kObjectiveTarget, kind.kTimeLimit, kind.kSolutionLimit, kind.kIterationLimit, kind.kInterrupt)
+    has_solution = info.primal_solution_status == highspy.SolutionStatus.kSolutionStatusFeasible
+    if model_status == kind.kOptimal or (is_mip and model_status in ended and has_solution):
+        solution = highs.getSolution()
+        # a value is within its bounds, not within the solver's tolerance of them: nothing is sent to what is dead
+        values = np.clip(np.array(solution.col_value) * lp.unit, lp.lower, lp.upper)
+        status = OPTIMAL if model_status == kind.kOptimal else FEASIBLE
+        if is_mip:
+            return Answer(status, values, info.objective_function_value, bound, None, None, nodes)
+        factors = np.concatenate([np.zeros(0), *(block.factor for block in lp.blocks)])
+        reduced, duals = np.array(solution.col_dual) / lp.unit, np.array(solution.row_dual) * factors
+        return Answer(status, values, info.objective_function_value, bound, reduced, duals, nodes)
+    if model_status in (kind.kInfeasible, kind.kUnboundedOrInfeasible):
+        return Answer(INFEASIBLE, None, INFINITY, INFINITY)
+    return Answer(NOTHING, None, INFINITY, bound if is_mip else -INFINITY)

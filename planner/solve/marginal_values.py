@@ -4,7 +4,7 @@ Duals of a degenerate program are one-sided, and those of a limit in kW say noth
 binds is asked about with one more machine's worth of it.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 
 from planner.problem.algebra import Key
 from planner.problem.problem import Problem
@@ -25,32 +25,37 @@ OFFER_RULE = "offers_have_limits"
 
 FAILURE_OF: dict[str, Callable[[Problem, Key], tuple[str, str]]] = {
     "survivors_only": lambda p, key: (key[0], key[-1][1]),
+    "running_replicas_stand_on_machines": lambda p, key: (p.pool_of.get(key[0], key[0]), key[-1][1]),
     "no_replica_before_its_cold_start_ends": lambda p, key: (p.pool_of[key[0]], key[1][1]),
+    "replicas_carry_traffic": lambda p, key: (p.pool_of[key[0]], key[-1][1]),
     "replicas_carry_what_is_reserved": lambda p, key: (p.pool_of[key[0]], key[2]),
 }
-"""Rules whose duals say which failure pays for a pool -> pool and failure of a row."""
+"""Rules whose duals say which failure pays for a pool -> pool and failure of a row.
+
+Where machines and what is kept follow from purchases, rows of replicas say it."""
 
 
 def read_marginals(search: Search, solution: Solution) -> None:
     """Read marginal values off the linear program over all failures [USD over the horizon per unit], and drivers."""
-    program, scale = search.program, search.program.scale
+    program, scale, p = search.program, search.program.scale, search.p
     marginals = {"limits_hold": solution.limit_marginals, OFFER_RULE: solution.offer_marginals}
     by_pool: dict[str, dict[str, float]] = {}
-    for rule in (*marginals, *FAILURE_OF):
-        for (name, key), row in program.rows.items():
-            if name != rule:
-                continue
-            if rule in marginals:
-                marginals[rule][key[0]] = marginals[rule].get(key[0], 0.0) - (row.pi or 0.0) * scale
-            elif abs(row.pi or 0.0) > CLOSE:
-                q, f = FAILURE_OF[rule](search.p, key)
+    for added in program.added:
+        for key, row in added.keyed() if added.rule in marginals or added.rule in FAILURE_OF else ():
+            dual = float(program.duals[row])
+            if added.rule in marginals:
+                saved = marginals[added.rule]
+                saved[key[0]] = saved.get(key[0], 0.0) - dual * scale
+            elif abs(dual) > CLOSE:
+                q, f = FAILURE_OF[added.rule](p, key)
                 if f != NORMAL:
                     usd = by_pool.setdefault(q, {})
-                    usd[f] = usd.get(f, 0.0) + abs(row.pi)
-    columns = {v: key for (rule, key), v in program.bounds.items() if rule == OFFER_RULE}  # each once
-    for v, key in columns.items():
-        if (v.dj or 0.0) < 0 and (v.varValue or 0.0) > 0:
-            solution.offer_marginals[key[0]] = solution.offer_marginals.get(key[0], 0.0) - v.dj * scale
+                    usd[f] = usd.get(f, 0.0) + abs(dual)
+    columns = {at: key for bound in program.bounded if bound.rule == OFFER_RULE for key, at in bound.keyed()}
+    for at, key in columns.items():  # each once
+        reduced_cost = float(program.reduced_costs[at])
+        if reduced_cost < 0 < program.values[at]:
+            solution.offer_marginals[key[0]] = solution.offer_marginals.get(key[0], 0.0) - reduced_cost * scale
     for q, usd in by_pool.items():
         solution.drivers[q] = tuple(sorted(usd, key=lambda f: (-usd[f], f)))
 
@@ -78,13 +83,12 @@ def confirm(search: Search, solution: Solution) -> None:
     asked = [(dual * steps[name], name, solution.limit_marginals) for name, dual in solution.limit_marginals.items()]
     asked += [(dual, b, solution.offer_marginals) for b, dual in solution.offer_marginals.items()]
     largest_first = sorted((row for row in asked if row[0] > 1e-6), key=lambda row: (-row[0], row[1]))
-    at = {id(row): n for n, row in enumerate(program.lp.rows)}
-    before = program.solver.bound
+    before = (program.objective - program.constant) / program.scale
     for _, name, marginals in largest_first[:MOST_LIMITS]:
         is_offer = marginals is solution.offer_marginals
         step = 1.0 if is_offer else steps[name]
-        rows, columns = _raised(p, program, at, name, is_offer, step)
-        after = program.solver.objective_with(rows, columns)
+        rows, columns = _raised(p, program, name, is_offer, step)
+        after = program.solver.objective_with(program, rows, columns)
         if after is None:
             continue
         saved_usd = (before - after) * program.scale
@@ -93,14 +97,15 @@ def confirm(search: Search, solution: Solution) -> None:
 
 
 def _raised(
-    p: Problem, program: Program, at: Mapping[int, int], name: str, is_offer: bool, step: float
+    p: Problem, program: Program, name: str, is_offer: bool, step: float
 ) -> tuple[dict[int, float], dict[int, float]]:
     """Rows and columns whose upper bounds rise when there is more of a limit, or of what an offer has."""
     rules = (OFFER_RULE,) if is_offer else LIMIT_RULES
-    rows = {at[id(row)]: step for (rule, key), row in program.rows.items() if rule in rules and key[0] == name}
+    rows = {at: step for added in program.added if added.rule in rules for key, at in added.keyed() if key[0] == name}
     columns = {}
-    for (rule, key), v in program.bounds.items():
-        most = p.most_units[name] if is_offer else None
-        if rule in rules and key[0] == name and v.upBound is not None and most in (None, v.upBound):
-            columns[program.solver.index[v]] = step
+    for bound in program.bounded:
+        for key, at in bound.keyed() if bound.rule in rules else ():
+            most = p.most_units[name] if is_offer else None
+            if key[0] == name and most in (None, program.upper[at]):
+                columns[at] = step
     return rows, columns

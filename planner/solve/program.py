@@ -1,176 +1,259 @@
-"""A PuLP program with columns in their own units and rows by rule and key, and how it is solved."""
+"""A program of columns in their own units and rows by rule and key, and how it is solved."""
 
-import itertools
-import math
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from typing import Any
 
+import numpy as np
 import pulp
 
 from planner.errors import Finding, InputError, SolverError
-from planner.problem.algebra import Key, Linear, Row, is_number, total
-from planner.solve.highs import KeptHiGHS
+from planner.problem.algebra import Array, Expr, Key, Rows, Vector, as_expression, is_number, numbers, spread
+from planner.solve.highs import FEASIBLE, INFEASIBLE, NOTHING, OPTIMAL, Answer, Ends, KeptHiGHS
+from planner.solve.linear_program import INFINITY, LinearProgram
+from planner.solve.stages import in_solver
 
-INFEASIBLE = "infeasible"
-OPTIMAL = "optimal"
-FEASIBLE = "feasible"
-NOTHING = "nothing found"
-INFINITY = float("inf")
+__all__ = ["FEASIBLE", "INFEASIBLE", "INFINITY", "NOTHING", "OPTIMAL", "Program"]
+ARITHMETIC = 1e-7
+"""Share of a row by which numbers may miss it."""
 
 
-class Program:
-    """A linear or integer program with its columns in their own order and its rows by rule and key.
+@dataclass(frozen=True)
+class Owned:
+    """The columns of a decision in a scope.
 
-    Solver names carry no meaning: columns are x0, x1, ..., rows c0, c1, ..., and nothing is parsed from them.
+    Parameters
+    ----------
+    name, scope : of the decision
+    of : what the elements of its vector are of
+    elements, columns : positions in the vector, and in the program
+    """
+
+    name: str
+    scope: Key
+    of: Sequence[Key]
+    elements: Array
+    columns: Array
+
+
+@dataclass(frozen=True)
+class Added:
+    """Rows of a rule, and what they became: rows of the program, or bounds of columns.
+
+    Parameters
+    ----------
+    rule : its name
+    rows : as the rule gave them
+    where : positions among them
+    at : positions in the program, of rows or of columns
+    """
+
+    rule: str
+    rows: Rows
+    where: Array
+    at: Array
+
+    def keyed(self) -> Iterator[tuple[Key, int]]:
+        """(key, position in the program) of each."""
+        for i, position in zip(self.where.tolist(), self.at.tolist(), strict=True):
+            yield self.rows.key(i), position
+
+
+class Program(LinearProgram):
+    """A linear or integer program whose rows come from rules.
+
+    Parameters
+    ----------
+    solver : a PuLP solver; None: HiGHS with a kept instance
+
+    After a solve `values`, and of linear programs `reduced_costs` and `duals`, are those of its columns and rows;
+    `objective` is the value reached, and `bound` what no solution can beat, in the objective's unit.
     """
 
     def __init__(self, solver: Any = None) -> None:
-        self.lp: Any = pulp.LpProblem("placement", pulp.LpMinimize)
-        self.lp.columns, self.lp.rows, self.lp.units, self.lp.factors = [], [], {}, []
+        super().__init__()
         self.solver = KeptHiGHS() if solver is None else solver
-        self.rows: dict[tuple[str, Key], Any] = {}
-        self.bounds: dict[tuple[str, Key], Any] = {}
-        self.scale = 1.0
-        self.bound = -INFINITY
-        self.constant = 0.0
-        self.objective = INFINITY
-        self._counter = itertools.count()
+        self.owned: list[Owned] = []
+        self.added: list[Added] = []
+        self.bounded: list[Added] = []
+        self.scale, self.constant = 1.0, 0.0
+        self.values = self.reduced_costs = self.duals = np.zeros(0)
+        self.objective, self.bound = INFINITY, -INFINITY
+        self.nodes = 0
 
-    def column(self, upper: float | None = None, integer: bool = False, unit: float = 1.0) -> Any:
-        """A new column, at least zero; `unit` is what is large in it: 1 of what is counted, all requests of a stream.
+    # -------------------------------------------------------------- columns and rows
+    def columns(self, where: Array, size: Any = 1.0, integral: bool = False, free: bool = False) -> Expr:
+        """A new column, at least zero unless it is free, where a mask is true; elsewhere zero.
 
-        The solver sees multiples of the unit, so that its tolerances mean the same whatever the magnitude.
+        Parameters
+        ----------
+        size : what is large in a column: 1 of what is counted, all requests of a stream; scaling by a power of two
         """
-        cat = pulp.LpInteger if integer else pulp.LpContinuous
-        variable = self.lp.add_variable(f"x{len(self.lp.columns)}", 0, upper, cat)
-        self.lp.columns.append(variable)
-        if unit != 1.0:
-            self.lp.units[variable] = power_of_two(unit)
-        return variable
+        at, n = np.flatnonzero(where), int(np.count_nonzero(where))
+        unit = power_of_two(np.asarray(spread(size, len(where)))[at])
+        lower = np.full(n, -INFINITY if free else 0.0)
+        positions = self.add_columns(lower, np.full(n, INFINITY), unit, np.full(n, integral))
+        return Expr(at, positions, np.ones(n), np.zeros(len(where)))
 
-    def add(self, rule: str, rows: Iterable[Row]) -> None:
-        """Add the rows of a rule; a row of one column and a number becomes a bound of that column."""
-        for row in rows:
-            lhs, rhs = row.lhs, row.rhs
-            if isinstance(lhs, pulp.LpVariable) and isinstance(rhs, int | float):
-                set_bound(lhs, row.sense, float(rhs))
-                self.bounds[rule, row.key] = lhs
+    def column(self, upper: float = INFINITY, lower: float = 0.0) -> Expr:
+        """One new column, as a vector of one."""
+        column = self.columns(np.ones(1, dtype=bool))
+        self.lower[column.column], self.upper[column.column] = lower, upper
+        return column
+
+    def add(self, rule: str, blocks: Iterable[Rows], as_rows: bool = False) -> None:
+        """Add the rows of a rule: those without a decision are checked, those of one column become its bounds.
+
+        Raises
+        ------
+        SolverError
+            when numbers alone break a row
+        """
+        for rows in blocks:
+            n = len(rows)
+            if not n or (is_number(rows.lhs) and is_number(rows.rhs)):
+                if n:
+                    _check(rule, rows, spread(rows.lhs, n) - spread(rows.rhs, n), np.ones(n, dtype=bool))
                 continue
-            difference = total([(1.0, lhs), (-1.0, rhs)])
-            if not isinstance(difference, int | float) and not any(difference.values()):
-                difference = difference.constant  # the same decisions on both sides: only numbers are left
-            if isinstance(difference, int | float):
-                numbers = (
-                    row if is_number(lhs) and is_number(rhs) else Row(row.key, difference, row.sense, 0.0, row.size)
-                )
-                if numbers.shortfall() > 1e-7 * numbers.scale():
-                    raise SolverError(f"{rule} {row.key}: no decision can make {lhs} {row.sense} {rhs}")
-                continue
-            sense = {"<=": pulp.LpConstraintLE, ">=": pulp.LpConstraintGE, "==": pulp.LpConstraintEQ}[row.sense]
-            constraint = pulp.LpConstraint(difference, sense, f"c{next(self._counter)}", 0.0)
-            self.lp.addConstraint(constraint)
-            self.lp.rows.append(constraint)
-            self.lp.factors.append(1.0 if row.size == 1.0 else 1.0 / power_of_two(row.size))
-            self.rows[rule, row.key] = constraint
+            difference = (as_expression(spread(rows.lhs, n)) - spread(rows.rhs, n)).combined(self.n)
+            terms = np.bincount(difference.row, minlength=n)
+            _check(rule, rows, difference.constant, terms == 0)
+            single = (terms == 1) & (not as_rows)
+            if single.any():
+                self._bound(rule, rows, np.flatnonzero(single), difference[single])
+            stays = np.flatnonzero((terms > 0) & ~single)
+            if len(stays):
+                self._row(rule, rows, stays, difference[stays])
 
-    def make_whole(self, quantity: Linear) -> None:
-        """Make a column whole from now on; what is no column stays as it is."""
-        if isinstance(quantity, pulp.LpVariable):
-            quantity.cat = pulp.LpInteger
+    def _row(self, rule: str, rows: Rows, where: Array, difference: Expr) -> None:
+        rhs = -difference.constant
+        low = rhs if rows.sense in (">=", "==") else np.full(len(rhs), -INFINITY)
+        high = rhs if rows.sense in ("<=", "==") else np.full(len(rhs), INFINITY)
+        factor = 1.0 / power_of_two(np.asarray(spread(rows.size, len(rows)))[where])
+        first = self.add_rows(low, high, difference, factor)
+        self.added.append(Added(rule, rows, where, np.arange(first, first + len(where))))
 
-    def minimise(self, objective: Linear) -> None:
-        """Set the objective: the largest coefficient becomes about one, in the units of its columns."""
-        if isinstance(objective, int | float):
-            objective = pulp.LpAffineExpression(constant=float(objective))
-        units = self.lp.units
-        largest = max((abs(value) * units.get(v, 1.0) for v, value in objective.items()), default=1.0)
-        self.scale = largest or 1.0
-        self.constant = objective.constant
-        self.lp.setObjective(pulp.LpAffineExpression({v: value / self.scale for v, value in objective.items()}))
+    def _bound(self, rule: str, rows: Rows, where: Array, difference: Expr) -> None:
+        column, value = difference.column, -difference.constant / difference.value
+        falls = difference.value < 0
+        most = (rows.sense == "==") | (falls if rows.sense == ">=" else ~falls)
+        least = (rows.sense == "==") | (falls if rows.sense == "<=" else ~falls)
+        np.minimum.at(self.upper, column[most], value[most])
+        np.maximum.at(self.lower, column[least], value[least])
+        self.bounded.append(Added(rule, rows, where, column))
 
-    def solve(
+    # -------------------------------------------------------------- solving
+    def minimise(self, objective: Vector, largest: float = 1.0) -> None:
+        """Set the objective, a vector of one; its largest coefficient becomes `largest`, in the solver's units."""
+        one = as_expression(spread(objective, 1)).combined(self.n)
+        most = float(np.max(np.abs(one.value) * self.unit[one.column], initial=0.0))
+        self.scale, self.constant = (most or 1.0) / largest, float(one.constant[0])
+        self.costs = np.zeros(self.n)
+        self.costs[one.column] = one.value / self.scale
+
+    def solve(self, seconds: float | None = None) -> str:
+        """Solve the linear program; returns optimal, infeasible or nothing found."""
+        if isinstance(self.solver, KeptHiGHS):
+            return self._take(self.solver.linear(self, seconds))
+        return self._take(self._solve_elsewhere(False, Ends(seconds=seconds)))
+
+    def solve_whole(
         self,
-        integer: bool = False,
         gap_fraction: float = 0.0,
         most_nodes: int | None = None,
         seconds: float | None = None,
         good_enough: float | None = None,
+        start: Array | None = None,
     ) -> str:
-        """Solve; returns optimal, feasible (an end came first), infeasible or nothing found.
+        """Solve with the columns of `whole` as whole numbers; returns optimal, feasible, infeasible or nothing found.
 
-        An integer search ends by gap, nodes or seconds, or at a solution that costs `good_enough` or less. It is given
-        no start.
+        The search ends by gap, nodes or seconds, or at a solution that costs `good_enough` or less.
+        """
+        target = -INFINITY if good_enough is None else (good_enough - self.constant) / self.scale
+        ends = Ends(gap_fraction, most_nodes, seconds, target)
+        if isinstance(self.solver, KeptHiGHS):
+            return self._take(self.solver.fresh(self, ends, start))
+        return self._take(self._solve_elsewhere(True, ends))
 
-        `self.bound` is then what no solution can beat, in the objective's unit; `self.objective` the value reached.
+    def answer(self, ends: Ends, start: Array | None = None) -> Answer:
+        """The answer of an instance of its own, objective and bound in the objective's unit; values stay as they are.
+
+        Columns that are integral are whole exactly. Progress is said in the objective's unit.
         """
         if isinstance(self.solver, KeptHiGHS):
-            kept = self.solver
-            kept.gap_fraction, kept.most_nodes, kept.seconds, kept.integer = gap_fraction, most_nodes, seconds, integer
-            kept.target = -INFINITY if good_enough is None else (good_enough - self.constant) / self.scale
-            self.lp.solver = kept
-            kept.actualResolve(self.lp)
-            bound = kept.bound
+            progress = ends.progress
+            if progress is not None:
+                say = progress
+                ends = replace(ends, progress=lambda cost, bound: say(self._unscaled(cost), self._unscaled(bound)))
+            answer = self.solver.fresh(self, ends, start)
         else:
-            bound = self._solve_elsewhere(integer, gap_fraction, seconds)
-        status = {
-            pulp.LpSolutionOptimal: OPTIMAL,
-            pulp.LpSolutionIntegerFeasible: FEASIBLE,
-            pulp.LpSolutionInfeasible: INFEASIBLE,
-        }.get(self.lp.sol_status, NOTHING)
-        self.bound = bound * self.scale + self.constant
-        if status in (OPTIMAL, FEASIBLE):
-            self.objective = self.value_of({v: v.varValue for v in self.lp.objective})
-        return status
+            answer = self._solve_elsewhere(bool(self.integral.any()), ends)
+        values = answer.values
+        if values is not None:
+            values = np.where(self.integral, np.round(values), values)
+        objective, bound = self._unscaled(answer.objective), self._unscaled(answer.bound)
+        return replace(answer, values=values, objective=objective, bound=bound)
 
-    def _solve_elsewhere(self, integer: bool, gap_fraction: float, seconds: float | None) -> float:
+    def _unscaled(self, value: float) -> float:
+        return value * self.scale + self.constant
+
+    def _take(self, answer: Answer) -> str:
+        self.bound, self.nodes = self._unscaled(answer.bound), answer.nodes
+        if answer.values is not None:
+            self.values = answer.values
+            self.objective = self.value_of(answer.values)
+        if answer.duals is not None and answer.reduced_costs is not None:
+            self.duals, self.reduced_costs = answer.duals, answer.reduced_costs
+        return answer.status
+
+    def _solve_elsewhere(self, integer: bool, ends: Ends) -> Answer:
         # any other PuLP solver: everything is sent anew; its bound is known only when it proves optimality
-        self.solver.mip = integer
-        self.solver.timeLimit = seconds
-        self.solver.optionsDict["gapRel"] = gap_fraction
-        scaled = pulp.LpProblem("placement", pulp.LpMinimize)
-        units = self.lp.units
-        columns = {}
-        for v in self.lp.columns:
-            unit = units.get(v, 1.0)
-            lower, upper = (None if bound is None else bound / unit for bound in (v.lowBound, v.upBound))
-            cat = v.cat if integer else pulp.LpContinuous
-            columns[v] = scaled.add_variable(v.name, lower, upper, cat)
-        scaled.setObjective(_in_units(self.lp.objective, columns, units, 1.0))
-        rows = []
-        for row, factor in zip(self.lp.rows, self.lp.factors, strict=True):
-            rows.append(pulp.LpConstraint(_in_units(row, columns, units, factor), row.sense, row.name, 0.0))
-            scaled.addConstraint(rows[-1])
-        scaled.solve(self.solver)
-        for v, column in columns.items():
-            v.varValue = None if column.varValue is None else column.varValue * units.get(v, 1.0)
-            v.dj = None if column.dj is None else column.dj / units.get(v, 1.0)
-        for row, sent, factor in zip(self.lp.rows, rows, self.lp.factors, strict=True):
-            row.pi = None if sent.pi is None else sent.pi * factor
-        self.lp.assignStatus(scaled.status, scaled.sol_status)
-        if self.lp.sol_status == pulp.LpSolutionOptimal:
-            value = sum(c * (v.varValue or 0.0) for v, c in self.lp.objective.items())
-            return float(value - abs(value) * gap_fraction)
-        return INFINITY if self.lp.sol_status == pulp.LpSolutionInfeasible else -INFINITY
+        self.solver.mip, self.solver.timeLimit = integer, ends.seconds
+        self.solver.optionsDict["gapRel"] = ends.gap_fraction
+        lp, columns, rows = self.as_pulp(integer)
+        with in_solver():
+            lp.solve(self.solver)
+        if lp.sol_status == pulp.LpSolutionInfeasible:
+            return Answer(INFEASIBLE, None, INFINITY, INFINITY)
+        if lp.sol_status not in (pulp.LpSolutionOptimal, pulp.LpSolutionIntegerFeasible):
+            return Answer(NOTHING, None, INFINITY, -INFINITY)
+        values = np.clip(np.array([v.varValue or 0.0 for v in columns]) * self.unit, self.lower, self.upper)
+        value = float(self.costs @ values)
+        if lp.sol_status != pulp.LpSolutionOptimal:
+            return Answer(FEASIBLE, values, value, -INFINITY)
+        bound = value - abs(value) * ends.gap_fraction
+        if integer or any(v.dj is None for v in columns):
+            return Answer(OPTIMAL, values, value, bound)
+        factors = np.concatenate([np.zeros(0), *(block.factor for block in self.blocks)])
+        duals = np.array([row.pi or 0.0 for row in rows]) * factors
+        reduced_costs = np.array([v.dj for v in columns]) / self.unit
+        return Answer(OPTIMAL, values, value, bound, reduced_costs, duals)
 
-    def value_of(self, values: Mapping[Any, float]) -> float:
+    def value_of(self, values: Array) -> float:
         """The objective at some values of the columns."""
-        return float(sum(c * values[v] for v, c in self.lp.objective.items())) * self.scale + self.constant
+        return float(self.costs @ values) * self.scale + self.constant
 
-    def values(self) -> dict[Any, float]:
-        """Column -> value of the last solve."""
-        return {v: v.varValue or 0.0 for v in self.lp.columns}
+    def number(self, vector: Vector) -> Vector:
+        """A vector as numbers of the last solve."""
+        return numbers(vector, self.values)
 
 
-def power_of_two(size: float) -> float:
+def _check(rule: str, rows: Rows, gap: Array, which: Array) -> None:
+    """Rows of numbers alone must hold."""
+    off = {"<=": gap, ">=": -gap, "==": np.abs(gap)}[rows.sense]
+    sides = [spread(side, len(rows)) for side in (rows.lhs, rows.rhs)]
+    scale = np.asarray(spread(rows.size, len(rows)), dtype=float)
+    for side in sides:
+        scale = np.maximum(scale, np.abs(as_expression(side).constant))
+    if (which & (off > ARITHMETIC * scale)).any():
+        i = int(np.argmax(which * off))
+        raise SolverError(f"{rule} {rows.key(i)}: no decision can make it {rows.sense}: off by {off[i]:g}")
+
+
+def power_of_two(size: Array) -> Array:
     """The power of two below a size: to scale by it changes no digit."""
-    return 2.0 ** math.floor(math.log2(size))
-
-
-def _in_units(expression: Any, columns: Mapping[Any, Any], units: Mapping[Any, float], factor: float) -> Any:
-    """An expression over the columns that a solver sees, times a factor."""
-    terms = {columns[v]: value * units.get(v, 1.0) * factor for v, value in expression.items()}
-    return pulp.LpAffineExpression(terms, constant=expression.constant * factor)
+    return np.asarray(2.0 ** np.floor(np.log2(size)))
 
 
 def solver_named(name: str) -> Callable[[], Any] | None:
@@ -190,28 +273,15 @@ def solver_named(name: str) -> Callable[[], Any] | None:
     return lambda: pulp.getSolver(name, msg=False)
 
 
-def set_bound(variable: Any, sense: str, value: float) -> None:
-    """Tighten a column by `variable sense value`."""
-    if sense in ("<=", "=="):
-        variable.upBound = value if variable.upBound is None else min(variable.upBound, value)
-    if sense in (">=", "=="):
-        variable.lowBound = max(variable.lowBound or 0.0, value)
-
-
 @contextmanager
-def bounds_restored(columns: Iterable[Any]) -> Iterator[None]:
-    """Within it the bounds of columns may be changed; afterwards they are as they were."""
-    before = [(v, v.lowBound, v.upBound) for v in columns]
+def bounds_restored(program: LinearProgram, columns: Array | None = None) -> Iterator[None]:
+    """Within it bounds may be changed, of some columns or of all; afterwards they are as they were."""
+    at = np.arange(program.n) if columns is None else columns
+    lower, upper = program.lower[at], program.upper[at]
     try:
         yield
     finally:
-        for v, lower, upper in before:
-            v.lowBound, v.upBound = lower, upper
-
-
-def fix(variable: Any, value: float) -> None:
-    """Leave a column one value."""
-    variable.lowBound = variable.upBound = value
+        program.lower[at], program.upper[at] = lower, upper
 
 
 NEGLIGIBLE = 0.005
@@ -219,23 +289,43 @@ NEGLIGIBLE = 0.005
 
 
 def without_negligible_flows(
-    program: Program, flows: Iterable[tuple[Any, float]], more_fraction: float = NEGLIGIBLE
-) -> dict[Any, float]:
+    program: Program, columns: Array, offered: Array, more_fraction: float = NEGLIGIBLE
+) -> Array:
     """Values of the last solve, without its negligible flows where the objective hardly rises. Bounds stay.
 
     Parameters
     ----------
-    flows : column -> what is asked for of the stream [requests/s], of the same solve
+    columns : positions of columns of traffic
+    offered : what is asked for of the stream of each [requests/s], of the same solve
     more_fraction : what the objective may rise by
     """
-    reached, values = program.objective, program.values()
-    negligible = [v for v, offered in flows if 0 < values[v] < NEGLIGIBLE * offered]
-    if not negligible:
+    reached, values = program.objective, program.values
+    few = columns[(values[columns] > 0) & (values[columns] < NEGLIGIBLE * offered)]
+    if not len(few):
         return values
-    with bounds_restored(negligible):
-        for v in negligible:
-            v.upBound = 0.0
+    with bounds_restored(program, few):
+        program.upper[few] = 0.0
         most = (reached + 1e-9 * program.scale) * (1 + more_fraction)
         if program.solve() == OPTIMAL and program.objective <= most:
-            return program.values()
+            return program.values
     return values
+
+
+def single_columns(rule: str, rows: Rows) -> tuple[Array, Array, Array]:
+    """(column, at least, at most) of rows whose left side is one column each, under numbers on the right.
+
+    Raises
+    ------
+    SolverError
+        when a row is no bound of one column
+    """
+    lhs, n = rows.lhs, len(rows)
+    if not is_number(rows.rhs) or np.bincount(lhs.row, minlength=n).max(initial=0) > 1:
+        raise SolverError(f"{rule} is no bound of one column in a test")
+    value = (np.asarray(spread(rows.rhs, n)) - lhs.constant)[lhs.row] / lhs.value
+    none = np.full(len(value), INFINITY)
+    return (
+        lhs.column,
+        value if rows.sense in (">=", "==") else -none,
+        value if rows.sense in ("<=", "==") else none,
+    )

@@ -6,13 +6,14 @@ from typing import Any
 
 from planner.errors import Finding, SolverError
 from planner.interruption import interrupted
-from planner.problem.decisions import Decisions, no_decisions
+from planner.problem.decisions import Decisions
 from planner.problem.eligibility import workloads_without_edge
 from planner.problem.problem import Problem
+from planner.problem.rules.index_sets import by_id
 from planner.solve.lp_bound import relax
 from planner.solve.marginal_values import confirm, read_marginals
 from planner.solve.search import WHOLE, Effort, Infeasible, Progress, Search, Solution, Status, is_proven
-from planner.solve.whole_numbers import whole_names
+from planner.solve.stages import MARGINAL_VALUES, stage
 from planner.solve.whole_plan import SHORT, WholePlan
 from planner.study.dependencies import NORMAL
 
@@ -57,24 +58,23 @@ def solve(
             for h in fullest_hours(p):
                 search.enter((f, h))
     lp_bound = relax(search)
-    started = None
-    if start is not None and not search.rescales:
-        started = {v: getattr(start, name)[k] for name in whole_names() for k, v in getattr(search.x, name).items()}
-    stage = WholePlan(search, started)
-    summary = Solution(no_decisions(), float("inf"), lp_bound, lp_bound, (), search.passes, "gap")
-    read_marginals(search, summary)
-    if value_limits:
-        confirm(search, summary)
+    whole_plan = WholePlan(search, start)
+    summary = Solution(Decisions(), float("inf"), lp_bound, lp_bound, (), search.passes, "gap")
+    if search.all_failures_tested:
+        with stage(MARGINAL_VALUES):
+            read_marginals(search, summary)
+            if value_limits and not search.out_of_time():
+                confirm(search, summary)
     stopped = False
     try:
         if interrupted():  # in an earlier solve of this process: what can be had at once
             raise KeyboardInterrupt
-        tested = stage.run()
+        tested = whole_plan.run()
     except KeyboardInterrupt:
         stopped = True
         progress("ending early", None, "making what was found so far a whole plan")
-        tested = stage.at_once()
-    status: Status = "proven" if is_proven(stage.gap(tested), effort.gap_fraction) else "gap"
+        tested = whole_plan.at_once()
+    status: Status = "proven" if is_proven(whole_plan.gap(tested), effort.gap_fraction) else "gap"
     arithmetic = SHORT * (1 + tested.cost_usd) + WHOLE * search.program.scale  # the dearest column costs the solver one
     if search.bound > tested.cost_usd + arithmetic:
         raise SolverError(
@@ -82,13 +82,13 @@ def solve(
         )
     return replace(
         summary,
-        decisions=stage.settled(tested),
+        decisions=by_id(p, whole_plan.settled(tested)),
         cost_usd=tested.cost_usd,
         bound_usd=min(search.bound, tested.cost_usd),
         lp_bound_usd=min(lp_bound, tested.cost_usd),
         binding=tuple(search.binding),
         dominated=len(search.dominated),
-        status="stopped" if stopped or stage.time_limit_ended else status,
+        status="stopped" if stopped or whole_plan.time_limit_ended else status,
     )
 
 

@@ -1,34 +1,28 @@
-"""From fractions to whole numbers where one integer search over everything would find nothing in time.
+"""What a search for whole numbers is made of: which columns are bought, and bounds within which it looks.
 
-Rounding in rounds (a dive), repair of a plan that new failures broke, and large neighbourhood search: all but a random
-part of the pools fixed, an integer program over the rest (Shaw, CP 1998).
+All of it in arrays over the columns of the program: bounds are a pair of arrays, in the columns' own units.
 """
 
-import itertools
-import math
-import random
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Iterable
 
-from planner.problem.algebra import Sparse
-from planner.problem.decisions import Decisions, table
+import numpy as np
+
+from planner.problem.algebra import Sparse, spread
+from planner.problem.arrays import Arrays
+from planner.problem.decisions import Decisions, Vectors, table
 from planner.problem.problem import Problem
 from planner.problem.rules.formulas import machines_non_preemptible
-from planner.solve.program import FEASIBLE, OPTIMAL, Program, bounds_restored, fix
+from planner.solve.integer_program import IntegerProgram
 from planner.units import ROUNDING
 
-ROUND_UP_FROM = 0.25
-FIRST_BATCH = 12
-"""Pools rounded at once: fewer take longer, more end dearer (7 % above the LP bound with 12, 11 % with all of 79)."""
-FREE_POOLS = 8
-"""Pools that a neighbourhood leaves free; half of them among those in use."""
-NEIGHBOUR_NODES = 25
-NEIGHBOUR_GAP = 0.002
-NEAR_NODES = 200
-NEAR_GAP = 0.005
-CHEAPER = 1e-6
-"""Saving that counts as one [fraction]."""
-WHOLE = 1e-6
+Bounds = tuple[np.ndarray, np.ndarray]
+"""lower and upper bound of each column, in its own unit"""
+REPLICAS = ("replicas", "non_preemptible", "opened")
+"""What follows from what is bought at no price of its own."""
+IN_FAILURES = ("kept", "cold_started")
+"""What is whole in a failure: with these whole, what they occupy at the least is whole, too."""
+NOTHING = 1e-7
+"""A value below is none."""
 
 
 def whole_names() -> tuple[str, ...]:
@@ -36,25 +30,102 @@ def whole_names() -> tuple[str, ...]:
     return tuple(d.name for d in table() if d.block == "purchases" and d.integer == "always")
 
 
-def whole_columns(x: Decisions) -> list[Any]:
-    """Columns of the decisions that hold in every failure alike, and are whole."""
-    return [v for name in whole_names() for v in getattr(x, name).values()]
+class Bought:
+    """The columns of what is bought and runs: where they are, and the bounds in which a search looks for them.
+
+    Parameters
+    ----------
+    at : positions of the columns
+    units : positions of those that are paid for; the others follow at no price of their own
+    """
+
+    def __init__(self, p: Problem, program: IntegerProgram) -> None:
+        self.program = program
+        self.keys: list[tuple[str, tuple[object, ...]]] = []
+        positions: list[int] = []
+        for name in whole_names():
+            keys, at = program.columns(name)
+            self.keys += [(name, key) for key in keys]
+            positions += at.tolist()
+        self.at = np.array(positions, dtype=int)
+        is_free = np.array([name in REPLICAS for name, _ in self.keys], dtype=bool)
+        self.units, self._free = self.at[~is_free], is_free
+        pools = [p.pool_of.get(str(key[0]), str(key[0])) for _, key in self.keys]
+        number = {q: n for n, q in enumerate(dict.fromkeys(pools))}
+        self._pool = np.array([number[q] for q in pools], dtype=int)
+
+    def values_of(self, x: Decisions) -> np.ndarray:
+        """What decisions have in the columns of `at`."""
+        return np.array([float(getattr(x, name)[key]) for name, key in self.keys])
+
+    def support(self, plans: Iterable[np.ndarray], whole_pools: bool) -> Bounds:
+        """What none of some plans has is left at zero.
+
+        Parameters
+        ----------
+        plans : values of all columns
+        whole_pools : whether every placement of a pool may run where one of its placements does
+        """
+        lower, upper = self.program.lower.copy(), self.program.upper.copy()
+        used = np.max([values[self.at] for values in plans], axis=0) > NOTHING
+        if whole_pools:
+            used_pools = np.zeros(len(self.at) + 1, dtype=bool)
+            used_pools[self._pool[used]] = True
+            used |= self._free & used_pools[self._pool]
+        unused = self.at[~used]
+        upper[unused] = np.maximum(0.0, lower[unused])
+        return lower, upper
+
+    def window(self, bounds: Bounds, values: np.ndarray, fraction: float) -> Bounds:
+        """Narrower bounds: what is bought within a fraction of what a plan has, and within one of it at the least."""
+        lower, upper = bounds[0].copy(), bounds[1].copy()
+        here = np.round(values[self.at])
+        width = np.maximum(1.0, np.round(fraction * here))
+        lower[self.at] = np.clip(here - width, lower[self.at], upper[self.at])
+        upper[self.at] = np.clip(here + width, lower[self.at], upper[self.at])
+        return lower, upper
+
+    def from_below(self, bounds: Bounds, values: np.ndarray, with_replicas: bool) -> Bounds:
+        """Bounds in which nothing that a plan buys is given up, and with replicas none of those that run."""
+        lower, upper = bounds[0].copy(), bounds[1].copy()
+        kept = self.at if with_replicas else self.units
+        lower[kept] = np.maximum(lower[kept], np.round(values[kept]))
+        return lower, np.maximum(lower, upper)
+
+    def at_most(self, values: np.ndarray) -> Bounds:
+        """Bounds in which nothing is bought or runs that a plan does not have."""
+        lower, upper = self.program.lower.copy(), self.program.upper.copy()
+        upper[self.at] = np.clip(np.round(values[self.at]), lower[self.at], upper[self.at])
+        return lower, upper
+
+    def exactly(self, values: np.ndarray) -> Bounds | None:
+        """Bounds that leave what is bought no choice; None where the program's own do not allow that."""
+        lower, upper = self.program.lower.copy(), self.program.upper.copy()
+        here = np.round(values[self.at])
+        if (here < lower[self.at]).any() or (here > upper[self.at]).any():
+            return None
+        lower[self.at] = upper[self.at] = here
+        return lower, upper
+
+    def between(self, start: np.ndarray, lp_values: np.ndarray) -> Bounds:
+        """Bounds between a similar plan and the linear program, and one more where there is any; elsewhere zero.
+
+        Source
+            Danna, Rothberg and Le Pape, Mathematical Programming 102 (2005): neighbourhoods between the linear
+            program and a solution; here of another problem, so that a column may take any value between the two
+        """
+        lower, upper = self.program.lower.copy(), self.program.upper.copy()
+        in_start, in_lp = np.round(start[self.at]), lp_values[self.at]
+        least = np.minimum(np.floor(in_lp + 1e-6), in_start)
+        most = np.maximum(np.ceil(in_lp - 1e-6), in_start)
+        most += most > 0
+        lower[self.at] = np.clip(least, lower[self.at], upper[self.at])
+        upper[self.at] = np.clip(most, lower[self.at], upper[self.at])
+        return lower, upper
 
 
-def fixed(program: Program, x: Decisions, start: Mapping[Any, float]) -> dict[Any, float] | None:
-    """Values of all columns with the whole ones exactly as in a similar plan; None where that breaks a row."""
-    columns = whole_columns(x)
-    with bounds_restored(columns):
-        for v in columns:
-            value = float(round(start.get(v, 0.0)))
-            if value < (v.lowBound or 0.0) or (v.upBound is not None and value > v.upBound):
-                return None
-            fix(v, value)
-        return program.values() if program.solve() == OPTIMAL else None
-
-
-def non_preemptible_at_its_largest(p: Problem, x: Decisions, integer: bool) -> Sparse:
-    """(e, h) -> non-preemptible replicas: those of a solution, and as many more as machines that always count carry.
+def non_preemptible_at_its_largest(a: Arrays, x: Vectors, integer: bool) -> Sparse:
+    """(h,) -> non-preemptible replicas [P]: those of a solution, and as many more as machines that always count carry.
 
     A solution has what the binding failures ask for, and they are not all. More only helps: what is not wanted is
     evicted. What is free is shared among the placements of a pool in proportion to what each lacks; where they must be
@@ -65,168 +136,23 @@ def non_preemptible_at_its_largest(p: Problem, x: Decisions, integer: bool) -> S
     x : what is bought and the replicas, as numbers
     integer : whether non-preemptible replicas are whole numbers
     """
-    non_preemptible = Sparse(x.non_preemptible)
-    for q in sorted(p.with_spot):
-        for h in p.hours:
-            lacks = {
-                e: x.replicas[e, h] - non_preemptible[e, h]
-                for e in p.on_pool[q]
-                if x.replicas[e, h] > non_preemptible[e, h]
-            }
-            wanted = sum(p.machines_per_replica[e] * more for e, more in lacks.items())
-            share = min(1.0, _machines_free(p, x, non_preemptible, q, h) / wanted) if wanted > 0 else 0.0
-            for e, more in lacks.items():
-                non_preemptible[e, h] += math.floor(share * more + ROUNDING) if integer else share * more
-            for e in lacks if integer else ():
-                fits = math.floor(_machines_free(p, x, non_preemptible, q, h) / p.machines_per_replica[e] + ROUNDING)
-                non_preemptible[e, h] = min(x.replicas[e, h], non_preemptible[e, h] + fits)
-    return non_preemptible
-
-
-def _machines_free(p: Problem, x: Decisions, non_preemptible: Sparse, q: str, h: str) -> float:
-    """Machines of a pool that count in every failure and carry no non-preemptible replica [machines]."""
-    stand = sum(p.machines_per_replica[e] * non_preemptible[e, h] for e in p.on_pool[q])
-    return max(0.0, float(machines_non_preemptible(p, x, q, h) - stand))
-
-
-def repair(
-    program: Program, x: Decisions, last: dict[Any, float], gap_fraction: float, most_nodes: int, seconds: float | None
-) -> dict[Any, float] | None:
-    """Whole numbers with as little as possible added to `last`; None when that leads nowhere. Bounds stay."""
-    columns = whole_columns(x)
-    with bounds_restored(columns):
-        for v in columns:
-            v.lowBound = float(round(last[v]))
-        status = program.solve(True, gap_fraction, most_nodes, seconds)
-    return program.values() if status in (OPTIMAL, FEASIBLE) else None
-
-
-def near(
-    program: Program,
-    x: Decisions,
-    start: Mapping[Any, float],
-    lp_values: Mapping[Any, float],
-    good_enough: float | None,
-    seconds: float | None,
-) -> dict[Any, float] | None:
-    """Whole numbers between those of a similar plan and the linear program: where both are 0, nothing is tried.
-
-    Parameters
-    ----------
-    start : column -> what the similar plan has
-    lp_values : column -> value in the linear program over all failures
-    good_enough : cost at which to end [USD], or None
-
-    Returns
-    -------
-    Values of all columns, which the program holds, too; None where none were found. Bounds stay.
-
-    Source
-        Danna, Rothberg and Le Pape, Mathematical Programming 102 (2005): neighbourhoods between the linear
-        program and a solution; here of another problem, so that a column may take any value between the two
-    """
-    columns = whole_columns(x)
-    with bounds_restored(columns):
-        for v in columns:
-            in_lp, in_start = lp_values.get(v, 0.0), start.get(v, 0.0)
-            least = min(math.floor(in_lp + WHOLE), in_start)
-            most = max(math.ceil(in_lp - WHOLE), in_start)
-            most += 1 if most > 0 else 0
-            v.lowBound = max(v.lowBound or 0.0, float(least))
-            v.upBound = float(most) if v.upBound is None else min(v.upBound, max(float(most), v.lowBound))
-        status = program.solve(True, NEAR_GAP, NEAR_NODES, seconds, good_enough)
-    return program.values() if status in (OPTIMAL, FEASIBLE) else None
-
-
-def improved(
-    p: Problem,
-    program: Program,
-    x: Decisions,
-    best: dict[Any, float],
-    draw: random.Random,
-    good_enough: float | None,
-    seconds: float | None,
-) -> dict[Any, float] | None:
-    """Better whole numbers in one neighbourhood: all but a random part of the pools fixed at the best so far.
-
-    Parameters
-    ----------
-    best : values of all columns; what is bought and the replicas are whole
-    draw : the pools left free come from it
-    good_enough : cost at which to end [USD], or None
-
-    Returns
-    -------
-    Values of all columns, which the program holds, too; None where nothing cheaper was found. Bounds stay.
-    """
-    pool: dict[Any, str] = {}
-    for name in whole_names():
-        pool.update((v, p.pool_of.get(key[0], key[0])) for key, v in getattr(x, name).items())
-    used = sorted({q for v, q in pool.items() if best[v] > 0.5})
-    free = set(draw.sample(used, min(len(used), FREE_POOLS // 2)))
-    free |= set(draw.sample(list(p.pools), min(len(p.pools), FREE_POOLS - len(free))))
-    held = [v for v, q in pool.items() if q not in free and q not in p.build_outs]
-    with bounds_restored(held):
-        for v in held:
-            fix(v, float(round(best[v])))
-        status = program.solve(True, NEIGHBOUR_GAP, NEIGHBOUR_NODES, seconds, good_enough)
-    cheaper = status in (OPTIMAL, FEASIBLE) and program.objective < program.value_of(best) * (1 - CHEAPER)
-    return program.values() if cheaper else None
-
-
-def dive(p: Problem, program: Program, x: Decisions) -> bool:
-    """Round in rounds: per pool one replica count, the one nearest its ceiling; purchases last.
-
-    Leaves the program at a whole solution over the binding failures, with all bounds as they were; False when
-    rounding ran into a wall, from below and from above.
-    """
-    replicas = [[x.replicas[e, h] for e in p.on_pool[q]] for q in p.pools for h in p.hours]
-    bought = [x.started, x.rented]
-    beside = [getattr(x, name) for name in sorted({*whole_names()} - {"replicas", "started", "rented"})]
-    groups: list[list[list[Any]]] = [replicas]
-    groups += [[[v] for columns in several for v in columns.values()] for several in (beside, bought)]
-    for only_up in (False, True):
-        with bounds_restored(whole_columns(x)):
-            if all(_dive_group(program, group, only_up) for group in groups) and program.solve() == OPTIMAL:
-                return True
-    return False
-
-
-def _dive_group(program: Program, pools: list[list[Any]], only_up: bool) -> bool:
-    """Round the columns of a group, a list per pool; with `only_up` nothing is ever fixed from above."""
-    batch = min(FIRST_BATCH, len(pools))
-    if program.solve() != OPTIMAL:
-        return False
-    while True:
-        picked = []
-        for columns in pools:
-            fractional = [(v.varValue - int(v.varValue + WHOLE), v) for v in columns if v.lowBound != v.upBound]
-            fractional = [(part, v) for part, v in fractional if part > WHOLE]
-            if fractional:
-                picked.append(max(fractional, key=lambda pair: pair[0]))
-        picked.sort(key=lambda pair: -pair[0])
-        if not picked:
-            for v in itertools.chain(*pools):
-                v.lowBound = float(round(v.varValue))
-                v.upBound = v.upBound if only_up else v.lowBound
-            return program.solve() == OPTIMAL
-        chosen = [
-            (v, float(int(v.varValue + WHOLE) + (only_up or part > ROUND_UP_FROM)), v.lowBound, v.upBound)
-            for part, v in picked[:batch]
-        ]
-        for v, value, _, upper in chosen:
-            v.lowBound = value if upper is None else min(value, upper)
-            v.upBound = upper if only_up else v.lowBound
-        if program.solve() == OPTIMAL:
-            continue
-        for v, _, lower, upper in chosen:
-            v.lowBound, v.upBound = lower, upper
-        if len(chosen) == 1:
-            v, value, lower, upper = chosen[0]
-            other = value + (1 if value <= (v.varValue or 0.0) else -1)
-            v.lowBound, v.upBound = (lower, other) if only_up else (max(0.0, other), max(0.0, other))
-            if program.solve() != OPTIMAL:
-                return False
-        elif program.solve() != OPTIMAL:
-            return False
-        batch = max(1, batch // 4)
+    largest, p = Sparse(), a.p
+    for h in p.hours:
+        replicas, sure = x.replicas[h,], np.array(spread(x.non_preemptible[h,], a.P), dtype=float)
+        all_sure = np.asarray(machines_non_preemptible(a, x, h)) if a.with_spot.any() else np.zeros(a.Q)
+        for q in np.flatnonzero(a.with_spot).tolist():
+            on_pool = np.flatnonzero(a.pool_of_placement == q)
+            machines = a.machines_per_replica[on_pool]
+            lacks = np.maximum(0.0, replicas[on_pool] - sure[on_pool])
+            wanted = float(machines @ lacks)
+            if wanted <= 0:
+                continue
+            free = max(0.0, float(all_sure[q] - machines @ sure[on_pool]))
+            more = min(1.0, free / wanted) * lacks
+            sure[on_pool] += np.floor(more + ROUNDING) if integer else more
+            for e in on_pool[lacks > 0].tolist() if integer else ():
+                free = max(0.0, float(all_sure[q] - machines @ sure[on_pool]))
+                fits = np.floor(free / a.machines_per_replica[e] + ROUNDING)
+                sure[e] = min(replicas[e], sure[e] + fits)
+        largest[h,] = sure
+    return largest

@@ -16,6 +16,7 @@ from planner.plan.audit import audit
 from planner.plan.decisions import decisions_of
 from planner.plan.plan import make_plan
 from planner.problem.build import build
+from planner.problem.rules.index_sets import as_vectors
 from planner.review.drill import in_hours, review_drill
 from planner.solve.feasibility_subproblem import tolerance
 from planner.solve.search import Effort, Infeasible, Search
@@ -101,7 +102,7 @@ def test_audit_and_drill_agree_over_time_also_on_weakened_plans(part):
             }
         )
         drilled = {(row.failure, row.hour) for row in drill_plan(weak).rows if row.broken and row.failure != NORMAL}
-        search, x = Search(p, Effort(), None, lambda *_: None), decisions_of(weak, p)
+        search, x = Search(p, Effort(), None, lambda *_: None), as_vectors(p, decisions_of(weak, p))
         tested = {
             (f, h)
             for f in search.failures()

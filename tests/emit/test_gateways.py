@@ -5,6 +5,7 @@ import random
 import re
 from dataclasses import astuple, replace
 
+import numpy as np
 import pytest
 import yaml
 from gateway_fakes import small_plan, small_study
@@ -169,7 +170,7 @@ def test_near_and_far_never_share_a_level():
     assert [[x.placement for x in level] for level in levels] == [[a], [b], [c]]
     # what goes beyond the promised round trip is not served as promised
     route = replace(routing_table(of).routes[0], levels=levels[2:])
-    at_c = lambda p, x, e, s: 1.0  # noqa: E731
+    at_c = lambda a, x, s: np.ones(a.P)  # noqa: E731
     for failure, served_fraction in ((NORMAL, 0.0), ("site:a/s", 1.0)):
         s = next(s for s in states(of.problem, failure))
         found = served_by(of, Table(of.hour, 1, (route,)), "litellm", s, at_c)

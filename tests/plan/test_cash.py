@@ -15,6 +15,7 @@ from planner.plan.file import sealed
 from planner.plan.plan import make_plan
 from planner.problem.build import build
 from planner.problem.rules.costs import COSTS
+from planner.problem.rules.index_sets import as_vectors
 from planner.review.answer import review_plan
 from planner.review.render import render
 from planner.solve.search import Effort
@@ -30,7 +31,7 @@ TENTH = Money(discount_fraction_per_year=0.1)
 def cash_of(study):
     plan = make_plan(study, EXACT)
     p = build(study)
-    return plan, cash(plan, p, decisions_of(plan, p))
+    return plan, cash(plan, p, as_vectors(p, decisions_of(plan, p)))
 
 
 def everything():

@@ -7,12 +7,15 @@ import pytest
 import yaml
 from studies import SOURCED, machine_type, model, offer, profile, site, study, workload
 
+from planner.problem.algebra import Sparse
+from planner.problem.arrays import full
 from planner.problem.build import build
 from planner.problem.decisions import no_decisions
 from planner.problem.eligibility import replica_seconds_per_request
 from planner.problem.failures import deadlines_of
 from planner.problem.problem import HOUR, PERIOD, Problem
 from planner.problem.rules.formulas import due_fraction, machines_held_or_bought, machines_up
+from planner.problem.rules.index_sets import as_vectors
 from planner.study.dependencies import NORMAL, availability, dependency_graph, expand
 from planner.study.latency import (
     NINE_OF_TEN_WITHIN_MS,
@@ -285,20 +288,28 @@ def test_machines_that_are_up():
     )
     p = build(worked(tiers=(Tier(name="t", survive=goals),), failures=(part,), claims=lent))
     x = no_decisions()
-    x.rented = {("a/x/m:on_demand", HOUR): 4.0, ("a/x/m:spot", HOUR): 6.0}
-    x.started = {("b/y/n:commitment", PERIOD): 2.0}
+    x.rented = Sparse({("a/x/m:on_demand", HOUR): 4.0, ("a/x/m:spot", HOUR): 6.0})
+    x.started = Sparse({("b/y/n:commitment", PERIOD): 2.0})
+    a, chosen = full(p), as_vectors(p, x)
+
+    def there(f: str = NORMAL) -> dict[str, float]:
+        return dict(zip(p.pools, machines_held_or_bought(a, chosen, HOUR, f).tolist(), strict=True))
+
+    def up(f: str, deadline: float) -> float:
+        return float(machines_up(a, chosen, (HOUR, f, deadline))[a.pool_at["a/x/m"]])
+
     # held 10, on demand 4, spot 6 (not in a failure); 2 units of 4 machines beside 4 held
-    assert machines_held_or_bought(p, x, "a/x/m", HOUR) == 20.0
-    assert machines_held_or_bought(p, x, "a/x/m", HOUR, "site:b/y") == 14.0
-    assert machines_held_or_bought(p, x, "b/y/n", HOUR, "site:b/y") == 12.0
+    assert there()["a/x/m"] == 20.0
+    assert there("site:b/y")["a/x/m"] == 14.0
+    assert there("site:b/y")["b/y/n"] == 12.0
     # normal: 0.9 of 20 − 3 lent usable, 0.5 of them spare
-    assert machines_up(p, x, "a/x/m", (HOUR, NORMAL, 0.0)) == pytest.approx(14.8)
+    assert up(NORMAL, 0.0) == pytest.approx(14.8)
     # another site is lost: 0.9 · (14 − 3 lent), and 2 more once they are back: after 90 s, not at 90 s
-    assert machines_up(p, x, "a/x/m", (HOUR, "site:b/y", 90.0)) == pytest.approx(9.9)
-    assert machines_up(p, x, "a/x/m", (HOUR, "site:b/y", 90.001)) == pytest.approx(0.9 * 13)
+    assert up("site:b/y", 90.0) == pytest.approx(9.9)
+    assert up("site:b/y", 90.001) == pytest.approx(0.9 * 13)
     # a fifth of the site is lost: 0.8 · 0.9 · (14 − 3)
-    assert machines_up(p, x, "a/x/m", (HOUR, "failure:part", 60.0)) == pytest.approx(7.92)
-    assert machines_up(p, x, "a/x/m", (HOUR, "site:a/x", 300.0)) == 0.0
+    assert up("failure:part", 60.0) == pytest.approx(7.92)
+    assert up("site:a/x", 300.0) == 0.0
 
 
 # ------------------------------------------------------------------ network

@@ -5,6 +5,7 @@ import random
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pulp
 import pytest
 from failing import EXACT, asked, bought, gateways, goal
@@ -17,11 +18,11 @@ from planner.plan.audit import audit
 from planner.plan.explain import diagnose
 from planner.plan.file import sealed
 from planner.plan.plan import make_plan
-from planner.problem.algebra import Sparse, total
+from planner.problem.algebra import total
+from planner.problem.arrays import full
 from planner.problem.build import build
-from planner.problem.decisions import no_decisions
+from planner.problem.decisions import Vectors
 from planner.problem.problem import Problem, State, states
-from planner.problem.rules.formulas import live_edges
 from planner.problem.rules.states import (
     components_pass_what_they_can,
     each_request_passes_one_alternative,
@@ -29,7 +30,7 @@ from planner.problem.rules.states import (
     throughput_is_counted,
 )
 from planner.questions.margins import margins
-from planner.solve.columns import state_columns
+from planner.solve.columns import purchase_columns, state_columns
 from planner.solve.program import OPTIMAL, Program
 from planner.solve.search import Infeasible
 from planner.study.checks.request_limits import not_counted
@@ -183,10 +184,13 @@ def test_half_of_a_site_with_a_limit_is_half_of_its_machines():
 def test_all_that_cannot_be_avoided_is_one_row_and_one_bound():
     p = build(gateways_alone := needing((gate("g", 20.0),), w=all_of("g"), o=all_of("g")))
     assert not p.request_limits.alternatives and p.request_limits.components == ("gate:g",)
-    s, program, x = (p.hours[0], NORMAL, 0.0), Program(), no_decisions()
-    state_columns(p, program, x, s)
-    assert len(x.component_throughput) == 1 and not x.throughput
-    assert len(list(throughput_is_counted(p, x, s))) == 1 and not list(each_request_passes_one_alternative(p, x, s))
+    a, s = full(p), (p.hours[0], NORMAL, 0.0)
+    program, x = Program(), Vectors()
+    purchase_columns(a, program, x)
+    state_columns(a, program, x, s)
+    assert len(x.component_throughput[s,]) == 1 and not len(x.throughput[s,])
+    (rows,) = throughput_is_counted(a, x, s)
+    assert len(rows) == 1 and not list(each_request_passes_one_alternative(a, x, s))
     assert gateways_alone.components and not build(asked()).request_limits.components
 
 
@@ -357,22 +361,24 @@ def most_by_brute_force(study: Study, lost: dict[str, float], worth: list[float]
 
 def most_by_rules(p: Problem, s: State, worth: list[float]) -> float:
     """Worth of the requests/s that the rules let through, 100 an edge at most, machines left out."""
-    program, x = Program(), no_decisions()
-    open_edges = [e for e, (w, o, at) in enumerate(EDGES) if at in live_edges(p, w, o, s[1])]
-    open_edges = [e for e in open_edges if p.coverable[s[1]].get(EDGES[e][:2], 1.0) > 0]
-    x.traffic = Sparse({(*EDGES[e], s): program.column(upper=100.0) for e in open_edges})
-    x.component_throughput = Sparse({(c, s): program.column() for c in p.request_limits.components})
-    x.throughput = Sparse({(a, s): program.column() for a in p.request_limits.component_of})
+    a, program, x = full(p), Program(), Vectors()
+    served = np.array([p.coverable[s[1]].get(edge[:2], 1.0) > 0 for edge in a.edges])
+    traffic = program.columns(a.may_serve(s[1]) & served)
+    program.upper[traffic.column] = 100.0
+    x.traffic[s,] = traffic
+    x.component_throughput[s,] = program.columns(np.ones(len(a.components), dtype=bool))
+    x.throughput[s,] = program.columns(np.ones(len(a.alternatives), dtype=bool))
     for rule in (
         throughput_is_counted,
         each_request_passes_one_alternative,
         components_pass_what_they_can,
         no_request_passes_a_closed_alternative,
     ):
-        program.add(rule.__name__, rule(p, x, s))
-    program.minimise(total((-worth[e], x.traffic[(*EDGES[e], s)]) for e in open_edges))
-    assert not open_edges or program.solve() == OPTIMAL
-    return -program.objective if open_edges else 0.0
+        program.add(rule.__name__, rule(a, x, s))
+    of_edge = dict(zip(EDGES, worth, strict=True))
+    program.minimise(total(np.array([-of_edge[edge] for edge in a.edges]) * traffic))
+    assert not len(traffic.column) or program.solve() == OPTIMAL
+    return -program.objective if len(traffic.column) else 0.0
 
 
 def test_random_needs_let_through_what_brute_force_says():

@@ -1,10 +1,12 @@
 """Every rule and every cost at a point where no factor is 1: both sides are numbers that were worked out by hand."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from functools import cache
 from typing import Any
 
 import pytest
+from row_by_row import rows_of
 from worked_points import (
     BROKEN,
     BROKEN_USD,
@@ -16,10 +18,9 @@ from worked_points import (
     ONCE,
     OUTAGE_COST,
     OUTAGES,
-    QA,
-    QB,
     RANKED,
     RATED,
+    A,
     B,
     Side,
     State,
@@ -27,13 +28,15 @@ from worked_points import (
     rated,
 )
 
-from planner.problem.algebra import Row, Sparse
+from planner.problem.algebra import Sparse, Vector
+from planner.problem.arrays import Arrays, full
 from planner.problem.build import build
-from planner.problem.decisions import Decisions, no_decisions
+from planner.problem.decisions import Decisions, Vectors, no_decisions
 from planner.problem.problem import Problem
 from planner.problem.rules.costs import COSTS, cost_usd, outage_size_usd, outage_usd
-from planner.problem.rules.formulas import loading_pairs
-from planner.problem.rules.register import PURCHASE_RULES, RULES, STATE_RULES
+from planner.problem.rules.formulas import loading
+from planner.problem.rules.index_sets import as_vectors
+from planner.problem.rules.register import PURCHASE_RULES, STATE_RULES
 
 
 @cache
@@ -51,11 +54,16 @@ def decisions(*tables: dict[str, dict[tuple[Any, ...], float]]) -> Decisions:
 
 def sides(rule: str, p: Problem, x: Decisions, s: State | None = None) -> dict[tuple[Any, ...], Side]:
     """Both sides of all rows of a rule, once or in a state, by key without the state: how the code of today says it."""
-    function: Any = next(r for r in RULES if r.__name__ == rule)
-    rows: list[Row] = list(function(p, x) if s is None else function(p, x, s))
+    rows = rows_of(rule, p, x, s)
     sides = {tuple(part for part in row.key if part != s): (row.lhs, row.sense, row.rhs) for row in rows}
     assert len(sides) == len(rows), "a key is there twice"
     return sides
+
+
+def usd(cost: Callable[[Arrays, Vectors], Vector], p: Problem, x: Decisions) -> float:
+    """What a cost comes to, of a vector of one."""
+    (of_all,) = cost(full(p), as_vectors(p, x))
+    return float(of_all)
 
 
 def check(sides: dict[tuple[Any, ...], Side], expected: dict[tuple[Any, ...], Side]) -> None:
@@ -84,17 +92,17 @@ def test_rules_of_a_state(rule, s):
 
 @pytest.mark.parametrize("cost", COSTS)
 def test_costs(cost):
-    assert cost(problem(), decisions(DECISIONS)) == pytest.approx(COST[cost.__name__], rel=1e-12)
+    assert usd(cost, problem(), decisions(DECISIONS)) == pytest.approx(COST[cost.__name__], rel=1e-12)
 
 
 def test_all_costs():
-    assert cost_usd(problem(), decisions(DECISIONS)) == pytest.approx(sum(COST.values()), rel=1e-12)
+    assert usd(cost_usd, problem(), decisions(DECISIONS)) == pytest.approx(sum(COST.values()), rel=1e-12)
 
 
 def test_an_outage_by_hand():
     p, x = problem("expected"), decisions(DECISIONS, OUTAGES)
     assert p.deadlines_seconds[BROKEN] == (10.0, 30.0, 30.001, 50.0)  # detected; a claim is back; b has loaded
-    assert outage_usd(p, x, BROKEN) == pytest.approx(BROKEN_USD, rel=1e-12)
+    assert usd(lambda a, vectors: outage_usd(a, vectors, BROKEN), p, x) == pytest.approx(BROKEN_USD, rel=1e-12)
     rule = "an_outage_costs_what_is_not_served"
     check(sides(rule, p, x, (NIGHT, BROKEN, 50.0)), {(BROKEN,): (45.0, ">=", BROKEN_USD)})
     check(sides(rule, p, x, (NIGHT, BROKEN, 30.0)), {})
@@ -107,7 +115,7 @@ def test_outages_that_are_priced(objective):
         check(sides(rule, p, x), rows)
     check(sides("outages_are_ranked", p, x), RANKED[objective])
     cost = next(c for c in COSTS if c.__name__ == "outages")
-    assert cost(p, x) == pytest.approx(OUTAGE_COST[objective], rel=1e-12)
+    assert usd(cost, p, x) == pytest.approx(OUTAGE_COST[objective], rel=1e-12)
 
 
 def test_what_outages_are_judged_by():
@@ -119,20 +127,26 @@ def test_what_loads_when():
     """Clocks of 10, 50, 90 s: 40 s before is done by then, but for rounding; the clock before always counts."""
     p = replace(problem(), deadlines_seconds={"site:a/x": (10.0, 50.0, 90.0)})
     s = (DAY, "site:a/x", 90.0)
-    for seconds, pairs in (
+
+    def before(seconds: float) -> list[float]:
+        """Deadlines before at which what loads so long occupies machines already."""
+        a = full(replace(p, load_seconds={A: 0.0, B: seconds}))
+        return [earlier[2] for earlier, mask in loading(a, s) if mask[a.placement_at[B]]]
+
+    for seconds, deadlines in (
         (40.0, [50.0]),
         (40 + 5e-10, [50.0]),
         (80.0, [50.0]),
+        (80 + 5e-10, [50.0]),
         (80.1, [10.0, 50.0]),
         (0.5, [50.0]),
         (0.0, []),
     ):
-        assert loading_pairs(replace(p, load_seconds={B: seconds}), B, s) == pairs, seconds
-    far = replace(p, load_seconds={B: 80 + 5e-10})
-    assert loading_pairs(far, B, s) == [50.0]
+        assert before(seconds) == deadlines, seconds
 
 
 def test_a_pool_without_placements_needs_no_spare_machines():
-    p = replace(problem(), on_pool={QA: (), QB: ()})
+    none = dict.fromkeys(problem().flows, ())
+    p = replace(problem(), placements=(), edges=none, edges_in_failure=none)
     assert sides("a_pool_in_use_keeps_spare_machines", p, decisions(DECISIONS)) == {}
     assert sides("non_preemptible_replicas_stand_on_non_preemptible_machines", p, decisions(DECISIONS)) == {}

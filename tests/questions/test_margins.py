@@ -5,13 +5,16 @@ from pathlib import Path
 import pytest
 from helpers import write_study
 from studies import random_study
+from two_sites import two_sites
 
 from planner.drill import broken_rows, drill_plan
 from planner.drill.failures import NORMAL
 from planner.errors import NoPlan
 from planner.plan.decisions import problem_of
+from planner.plan.in_hand import in_hand
 from planner.plan.plan import make_plan
 from planner.questions.margins import margins, moved
+from planner.questions.near_figures import near_figures
 from planner.review.answer import review_plan
 from planner.solve.search import Effort
 from planner.study.read import read_study
@@ -37,6 +40,17 @@ def checked(plan):
         assert any(row.failure == margin.failure for row in rows), margin
         assert margin.move_fraction >= abs(margin.factor - 1)
     return {margin.kind: margin for margin in found}
+
+
+def test_where_nothing_runs_nothing_may_grow():
+    """Two machines of 5 requests/s are left for 10: with any more the goal breaks; without a replica it is broken."""
+    plan = in_hand(make_plan(two_sites(), Effort(gap_fraction=0.0)))
+    s = (plan.problem.hours[0], "site:a/x", 60.0)
+    with_all = {(one.kind, one.figure): one.guess for one in near_figures(plan) if one.failure == s[1]}
+    plan.vectors.kept[s,][:] = plan.vectors.cold_started[s,][:] = 0.0
+    with_none = {(one.kind, one.figure): one.guess for one in near_figures(plan) if one.failure == s[1]}
+    assert with_all == {("demand", "all demand"): pytest.approx(1.0), ("speed", "m/m-cuda"): pytest.approx(1.0)}
+    assert with_none == {("demand", "all demand"): 1.0}
 
 
 @pytest.mark.parametrize("failover", ["resolve", "rescale"])

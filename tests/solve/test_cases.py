@@ -13,9 +13,11 @@ from planner.errors import NoPlan
 from planner.plan.audit import audit
 from planner.plan.decisions import decisions_of
 from planner.plan.plan import make_plan
+from planner.problem.arrays import full
 from planner.problem.build import build
 from planner.problem.problem import states
 from planner.problem.rules.costs import requests_usd_per_hour
+from planner.problem.rules.index_sets import as_vectors
 from planner.solve.search import Effort
 from planner.study.records.plan import PlanFile
 
@@ -139,13 +141,13 @@ def test_a_given_plan_costs_what_was_published_in_normal_operation_and_after_eac
         assert used / everything == pytest.approx(share, abs=0.01), q
 
     p = build(plan.study)
-    x = decisions_of(plan, p)
+    a, x = full(p), as_vectors(p, decisions_of(plan, p))
     after = {name.split()[0]: usd for name, usd in expected["per_failure_transport"].items()}
     lost_in = {next(iter(lost)): failure for failure, lost in cases.lost_in(case).items() if lost}
     assert set(after) == set(lost_in)
     for q, failure in lost_in.items():
         (s,) = states(p, failure)
-        assert requests_usd_per_hour(p, x, s) == pytest.approx(after[q], abs=1.0), q
+        assert requests_usd_per_hour(a, x, s).tolist() == [pytest.approx(after[q], abs=1.0)], q
         assert cases.transport_cost(case, plan, failure) == pytest.approx(after[q], abs=1.0), q
 
 

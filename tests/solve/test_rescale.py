@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 import pytest
+from row_by_row import rows_of
 from studies import machine_type, model, offer, profile, random_study, site, study, workload
 
 from planner.drill import drill_plan, drill_state_claims
@@ -10,9 +11,10 @@ from planner.plan.audit import audit
 from planner.plan.explain import diagnose
 from planner.plan.file import sealed
 from planner.plan.plan import make_plan
+from planner.problem.arrays import full
 from planner.problem.build import build
 from planner.problem.problem import HOUR
-from planner.problem.rules.gateway_limits import hardest, headrooms, reserves_cover_what_is_due
+from planner.problem.rules.gateway_limits import hardest, headrooms
 from planner.review.answer import review_plan
 from planner.solve.search import Effort, Infeasible
 from planner.solve.solve import solve
@@ -189,15 +191,16 @@ def test_failures_that_say_the_same_are_one_row():
     few, lots = build(halls(goals)), build(halls(goals + more, failures=many))
     assert len(lots.failures) == len(few.failures) + 200
     x = solve(lots, Effort(gap_fraction=0.0)).decisions
-    assert len(list(reserves_cover_what_is_due(lots, x))) == len(list(reserves_cover_what_is_due(few, x))) == 4
+    rule = "reserves_cover_what_is_due"
+    assert len(rows_of(rule, lots, x)) == len(rows_of(rule, few, x)) == 4
 
 
 def test_headroom_is_what_the_failures_force():
     """Any of 3 halls lost: Σ reserve ≥ 3 · 12 / 2 = 18, limits at least 1.5 times traffic; of 2 halls 2 times."""
-    assert headrooms(build(halls()), HOUR)["w", "o"] == 1.5
-    assert headrooms(build(halls(sites=2)), HOUR)["w", "o"] == 2.0
+    assert headrooms(full(build(halls())), HOUR).tolist() == [1.5]
+    assert headrooms(full(build(halls(sites=2))), HOUR).tolist() == [2.0]
     p = replace(build(halls()), failures={"normal": build(halls()).failures["normal"]})
-    assert headrooms(p, HOUR)["w", "o"] == 1.0 and len(hardest(p, "w", "o", HOUR)) == 1
+    assert headrooms(full(p), HOUR).tolist() == [1.0] and len(hardest(p, "w", "o", HOUR)) == 1
 
 
 def test_an_edited_limit_or_route_is_found():

@@ -11,9 +11,11 @@ from planner.drill import drill_plan, drill_state_claims
 from planner.plan.audit import audit
 from planner.plan.plan import make_plan
 from planner.problem.algebra import Sparse
+from planner.problem.arrays import full
 from planner.problem.build import build
 from planner.problem.decisions import no_decisions
-from planner.problem.rules.formulas import can_load, loading_pairs
+from planner.problem.rules.formulas import can_load, loading
+from planner.problem.rules.index_sets import as_vectors
 from planner.solve import whole_plan as searching
 from planner.solve.search import Effort, Infeasible, unhurt
 from planner.solve.solve import solve
@@ -43,12 +45,11 @@ def tight(machines_at_b: float, demand: float = 10.0):
     return asked(models=LOADS, failures=A_IS_LOST, tiers=goal(), bought=bought, demand={("w", "o"): demand})
 
 
-def test_room_for_rounding_is_in_no_bound_and_no_verdict(monkeypatch):
+def test_where_the_first_whole_numbers_lead_nowhere_everything_is_searched(monkeypatch):
     monkeypatch.setattr(searching, "LARGE_COLUMNS", 0)
     # exactly as many machines as are needed: 1 % more would be too much
     assert solve(build(tight(10.0)), EXACT).cost_usd == pytest.approx(20.0)
-    # rounding finds nothing: the integer search must not be of 101 requests/s
-    monkeypatch.setattr(searching, "dive", lambda *_: False)
+    monkeypatch.setattr(searching.WholePlan, "_first_plan", lambda self: None)
     found = solve(build(tight(200.0, 100.0)), EXACT)
     assert (found.cost_usd, found.bound_usd) == (pytest.approx(200.0), pytest.approx(200.0))
 
@@ -81,9 +82,14 @@ def test_what_is_shed_and_what_requests_cost_are_weighed_by_the_same_hours():
 
 
 def test_a_start_near_a_similar_plan_changes_nothing_that_is_proven(monkeypatch):
-    plans, tried = 0, []
-    looked_near = searching.near
-    monkeypatch.setattr(searching, "near", lambda *asked: tried.append(looked_near(*asked)) or tried[-1])
+    plans, near = 0, []
+    look = searching.WholePlan._from_a_similar_plan
+
+    def looked(self, start):
+        look(self, start)
+        near.append(self.best is not None)
+
+    monkeypatch.setattr(searching.WholePlan, "_from_a_similar_plan", looked)
     for seed in range(24):
         study = random_study(seed)
         try:
@@ -103,7 +109,7 @@ def test_a_start_near_a_similar_plan_changes_nothing_that_is_proven(monkeypatch)
         assert audit(warm).passed and not drill_plan(warm).broken
         assert warm.proof.bound_usd <= cold.proof.cost_usd * (1 + 1e-6) + 1e-6
         assert cold.proof.bound_usd <= warm.proof.cost_usd * (1 + 1e-6) + 1e-6
-    assert plans >= 12 and sum(values is not None for values in tried) >= 12, (plans, len(tried))
+    assert plans >= 12 and sum(near) >= 12, (plans, near)
 
 
 def ends_well(study, cost_usd: float) -> PlanFile:
@@ -170,14 +176,18 @@ def test_firm_replicas_are_as_many_as_the_machines_that_count_carry():
     (h,), ours = p.hours, p.on_pool["p/a/m"]
     x = no_decisions()
     x.rented = Sparse({("p/a/m:on_demand", h): 5.0, ("p/a/m:spot", h): 3.0})
-    x.replicas = Sparse({(e, h): 4.0 for e in ours})
+    x.replicas, a = Sparse({(e, h): 4.0 for e in ours}), full(p)
     for first in ({}, {(ours[0], h): 4.0}, {(ours[1], h): 3.0}):
         x.non_preemptible = Sparse(first)
-        whole = non_preemptible_at_its_largest(p, x, integer=True)
-        assert sum(whole.values()) == 5.0 and all(whole[key] >= n for key, n in first.items())
-        assert all(n == int(n) <= 4.0 for n in whole.values())
-        assert sum(non_preemptible_at_its_largest(p, x, integer=False).values()) == pytest.approx(5.0)
-        assert not unhurt(p, replace(x, non_preemptible=whole), "failure:f", h)
+        vectors = as_vectors(p, x)
+        whole = non_preemptible_at_its_largest(a, vectors, integer=True)
+        (replicas,) = whole.values()
+        assert replicas.sum() == 5.0 and all(replicas[a.placement_at[e]] >= n for (e, _), n in first.items())
+        assert all(n == int(n) <= 4.0 for n in replicas)
+        (divisible,) = non_preemptible_at_its_largest(a, vectors, integer=False).values()
+        assert divisible.sum() == pytest.approx(5.0)
+        vectors.non_preemptible = whole
+        assert not unhurt(p, vectors, "failure:f", h)
 
 
 def test_gateways_that_rescale_have_the_replicas_of_each_hour():
@@ -221,7 +231,9 @@ def test_what_loads_until_the_deadline_is_in_time():
     p = replace(
         p, load_seconds=dict.fromkeys(p.placements, 25.0), deadlines_seconds={"failure:f": (30.001, 40.0, 55.001)}
     )
-    assert loading_pairs(p, p.placements[0], (p.hours[0], "failure:f", 55.001)) == [40.0]
+    a = full(p)
+    earlier = [before[2] for before, mask in loading(a, (p.hours[0], "failure:f", 55.001)) if mask[0]]
+    assert earlier == [40.0]
 
 
 def test_what_an_outage_costs_is_weighed_with_whole_replicas():

@@ -272,15 +272,18 @@ IN_STATES: dict[str, dict[State, dict[tuple[Any, ...], Side]]] = {
     # rules of each state: all their rows in some states; keys without the state
     "demand_is_served": {
         NORMAL: {("w", "o"): (6.5 + 2.25 + 0.75 + 0.05, "==", 9.5), ("v", "o"): (1.1 + 0.7 + 0.3, "==", 2.2)},
-        # what goes to the dead is not served
-        NO_A_50: {("w", "o"): (6 + 3.5, "==", 0.0), ("v", "o"): (1.3 + 0.6, "==", 0.0)},
+        # what goes to the dead is counted as well: that it may not go there is requests_go_where_they_may
+        NO_A_50: {("w", "o"): (0.125 + 6 + 3.5, "==", 0.0), ("v", "o"): (1.3 + 0.6, "==", 0.0)},
     },
     "replicas_carry_traffic": {
         NORMAL: {
             (A,): (0.26 * (1.25 * 6.5 + 1.5 * 1.1), "<=", 0.85 * (4.75 + 0.2)),
             (B,): (0.31 * (1.25 * 2.25 + 1.5 * 0.7), "<=", 0.85 * 6.5),
         },
-        NO_A_50: {(B,): (0.34 * (1.25 * 6 + 1.5 * 1.3), "<=", 0.95 * (6 + 1.4))},
+        NO_A_50: {
+            (A,): (0.29 * 1.25 * 0.125, "<=", 0.95 * 0.3),
+            (B,): (0.34 * (1.25 * 6 + 1.5 * 1.3), "<=", 0.95 * (6 + 1.4)),
+        },
         PART: {
             (A,): (0.29 * (1.25 * 3.3 + 1.5 * 0.45), "<=", 0.95 * (1.5 + 0.65)),
             (B,): (0.34 * (1.25 * 2.4 + 1.5 * 0.55), "<=", 0.95 * (1.75 + 0.85)),
@@ -293,7 +296,12 @@ IN_STATES: dict[str, dict[State, dict[tuple[Any, ...], Side]]] = {
             (QA,): (0.5 * 7.25, "<=", 4.1),
             (QB,): (0.5 * 9.5, "<=", 4.9),
         },
-        NO_B_AFTER_30: {(A,): (2 + 0.6, "<=", 2.7), (QA,): (0.5 * 2.7, "<=", 3.8 + 0.7)},
+        NO_B_AFTER_30: {
+            (A,): (2 + 0.6, "<=", 2.7),
+            (B,): (0.0, "<=", 0.0),
+            (QA,): (0.5 * 2.7, "<=", 3.8 + 0.7),
+            (QB,): (0.0, "<=", 0.0),
+        },
         PART: {
             (A,): (1.5 + 0.65, "<=", 2.3),
             (B,): (1.75 + 0.85, "<=", 2.6),
@@ -308,7 +316,11 @@ IN_STATES: dict[str, dict[State, dict[tuple[Any, ...], Side]]] = {
     },
     "what_loads_occupies": {
         NORMAL: {},
-        NO_A_300: {(B, 50.0, "kept"): (5.0, "<=", 6.0), (B, 50.0): (5 + 1.2, "<=", 6.9)},  # 250 s before: not 30 s
+        NO_A_300: {  # 250 s before: not 30 s
+            (A, 50.0, "kept"): (0.0, "<=", 0.3),
+            (B, 50.0, "kept"): (5.0, "<=", 6.0),
+            (B, 50.0): (5 + 1.2, "<=", 6.9),
+        },
         PART: {  # 19.999 and 20 s are less than the 40 that b loads; a loads in no time
             (A, 30.001, "kept"): (1.5, "<=", 0.0),
             (B, 30.001, "kept"): (1.75, "<=", 0.0),
@@ -320,9 +332,12 @@ IN_STATES: dict[str, dict[State, dict[tuple[Any, ...], Side]]] = {
         NORMAL: {},
         NO_A_50: {("b/y",): (100 * 1.4, "<=", 5 * (50 - 10)), (B,): (0.0, "<=", 1.4)},
         NO_A_300: {("b/y",): (100 * 1.2, "<=", 5 * (300 - 10)), (B,): (1.4, "<=", 1.2)},
-        NO_B_AFTER_30: {},
+        NO_B_AFTER_30: {("b/y",): (0.0, "<=", 5 * (30.001 - 10)), (B,): (0.0, "<=", 0.0)},
     },
-    "requests_go_where_they_may": {NORMAL: {}, NO_A_50: {("w", "o", A): (0.125, "<=", 0.0)}},
+    "requests_go_where_they_may": {
+        NORMAL: {},
+        NO_A_50: {("w", "o", A): (0.125, "<=", 0.0), ("v", "o", A): (0.0, "<=", 0.0)},
+    },
     "offered_is_demand": {
         NORMAL: {("w", "o"): (9.5, "==", 10.0)},  # v waits
         PART: {("w", "o"): (8.0, "==", 6 * 1.2 * 1.1), ("v", "o"): (1.1, "==", 1 * 1.2)},

@@ -1,23 +1,22 @@
-"""What is minimised: one function per component, in USD over the horizon. The same functions state a plan's cost."""
+"""What is minimised: one function per component, in USD over the horizon. The same functions state a plan's cost.
 
-from collections.abc import Callable
+Each is a vector of one: a sum over all that it counts.
+"""
 
-from planner.problem.algebra import Linear, Sparse, total
-from planner.problem.decisions import Decisions
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from planner.problem.algebra import Key, Vector, pick, spread, total
+from planner.problem.arrays import Arrays, Things
+from planner.problem.decisions import ONCE, Vectors
 from planner.problem.problem import Problem, State, flow_size
-from planner.problem.rules.formulas import (
-    available,
-    further_surge,
-    live_edges,
-    machines_held_or_bought,
-    requests_per_second,
-    unit_usd_per_hour,
-)
+from planner.problem.rules.formulas import machines_held_or_bought, units_usd_per_hour
 from planner.study.dependencies import NORMAL
 from planner.units import SECONDS_PER_HOUR
 
 
-def commitments(p: Problem, x: Decisions) -> Linear:
+def commitments(a: Arrays, x: Vectors) -> Vector:
     """Commitments and capacity blocks: paid for every hour of their term in the horizon, used or not.
 
     The price by the hour of machines that are bought is upkeep.
@@ -27,10 +26,10 @@ def commitments(p: Problem, x: Decisions) -> Linear:
     Units
         USD over the horizon, as of its first day
     """
-    return _of_vintages(p, x, "commitments")
+    return _of_vintages(a, x, "commitments")
 
 
-def capital(p: Problem, x: Decisions) -> Linear:
+def capital(a: Arrays, x: Vectors) -> Vector:
     """What is built and the machines that are bought: each part is paid when it must be ordered.
 
     Formula
@@ -40,10 +39,10 @@ def capital(p: Problem, x: Decisions) -> Linear:
     Units
         USD over the horizon, as of its first day; discount_factor = 1 / (1 + discount) ^ years
     """
-    return _of_vintages(p, x, "capital")
+    return _of_vintages(a, x, "capital")
 
 
-def upkeep(p: Problem, x: Decisions) -> Linear:
+def upkeep(a: Arrays, x: Vectors) -> Vector:
     """Staff, upkeep and land of what is built, and upkeep of machines that are bought, from their first day on.
 
     Formula
@@ -53,10 +52,10 @@ def upkeep(p: Problem, x: Decisions) -> Linear:
     Units
         USD over the horizon, as of its first day
     """
-    return _of_vintages(p, x, "upkeep")
+    return _of_vintages(a, x, "upkeep")
 
 
-def salvage(p: Problem, x: Decisions) -> Linear:
+def salvage(a: Arrays, x: Vectors) -> Vector:
     """Book value of what was bought when the horizon ends: a cost below zero.
 
     Formula
@@ -66,14 +65,19 @@ def salvage(p: Problem, x: Decisions) -> Linear:
     Source
         straight-line depreciation: IAS 16, paragraph 62
     """
-    return _of_vintages(p, x, "salvage")
+    return _of_vintages(a, x, "salvage")
 
 
-def _of_vintages(p: Problem, x: Decisions, component: str) -> Linear:
-    return total((usd, x.started[key]) for key, usd in p.start_usd.get(component, {}).items())
+def _of_vintages(a: Things, x: Vectors, component: str) -> Vector:
+    usd_of = a.p.start_usd.get(component, {})
+    usd: Vector = np.zeros(1)
+    for t in a.p.periods if usd_of else ():
+        each = np.array([usd_of.get((b, t), 0.0) for (b,) in a.offers])
+        usd = usd + total(each * spread(x.started[t,], a.B))
+    return usd
 
 
-def energy(p: Problem, x: Decisions) -> Linear:
+def energy(a: Arrays, x: Vectors) -> Vector:
     """Energy of the machines that are held or bought at sites that pay it apart.
 
     Formula
@@ -81,15 +85,20 @@ def energy(p: Problem, x: Decisions) -> Linear:
     Units
         USD over the horizon, as of its first day
     """
-    return total(
-        (p.present_hours[h] * usd, machines_held_or_bought(p, x, q, h))
-        for q in p.pools
-        for h in p.hours
-        if (usd := p.energy_usd_per_machine_hour.get((q, p.period_of[h]), 0.0))
-    )
+    usd: Vector = np.zeros(1)
+    for h in a.p.hours if a.p.energy_usd_per_machine_hour else ():
+        usd = usd + a.p.present_hours[h] * total(energy_usd_per_hour(a, x, h))
+    return usd
 
 
-def spend_shortfalls(p: Problem, x: Decisions) -> Linear:
+def energy_usd_per_hour(a: Things, x: Vectors, h: str) -> Vector:
+    """Energy of the machines of each pool that are held or bought, where it is paid apart [USD/h; Q]."""
+    t = a.p.period_of[h]
+    each = np.array([a.p.energy_usd_per_machine_hour.get((q, t), 0.0) for q in a.p.pools])
+    return each * machines_held_or_bought(a, x, h)
+
+
+def spend_shortfalls(a: Arrays, x: Vectors) -> Vector:
     """What was promised to providers and not used: it is paid at the end of each year of the contract.
 
     Formula
@@ -97,10 +106,11 @@ def spend_shortfalls(p: Problem, x: Decisions) -> Linear:
     Units
         USD over the horizon, as of its first day
     """
-    return total((year.discount_factor, x.shortfall[year.name, year.year]) for year in p.spend_years)
+    factors = np.array([year.discount_factor for year in a.p.spend_years])
+    return total(factors * spread(x.shortfall[ONCE], len(factors)))
 
 
-def hourly_machines(p: Problem, x: Decisions) -> Linear:
+def hourly_machines(a: Arrays, x: Vectors) -> Vector:
     """On-demand and spot machines: paid while they are rented.
 
     Formula
@@ -108,15 +118,18 @@ def hourly_machines(p: Problem, x: Decisions) -> Linear:
     Units
         USD over the horizon, as of its first day
     """
-    return total(
-        (unit_usd_per_hour(p, b, p.period_of[h]) * p.present_hours[h], x.rented[b, h])
-        for b in p.offers
-        if b in p.hourly
-        for h in p.hours
-    )
+    usd: Vector = np.zeros(1)
+    for h in a.p.hours:
+        usd = usd + a.p.present_hours[h] * total(rented_usd_per_hour(a, x, h))
+    return usd
 
 
-def requests(p: Problem, x: Decisions) -> Linear:
+def rented_usd_per_hour(a: Things, x: Vectors, h: str) -> Vector:
+    """What is paid for the units of each hourly offer [USD/h; B]."""
+    return units_usd_per_hour(a, a.p.period_of[h]) * a.hourly * spread(x.rented[h,], a.B)
+
+
+def requests(a: Arrays, x: Vectors) -> Vector:
     """Cost of requests by origin and site, in normal operation.
 
     Formula
@@ -124,22 +137,20 @@ def requests(p: Problem, x: Decisions) -> Linear:
     Units
         USD over the horizon, as of its first day
     """
-    return total((p.present_hours[h], requests_usd_per_hour(p, x, (h, NORMAL, 0.0))) for h in p.hours)
+    usd: Vector = np.zeros(1)
+    for h in a.p.hours if a.p.request_usd else ():
+        usd = usd + a.p.present_hours[h] * requests_usd_per_hour(a.of(NORMAL), x, (h, NORMAL, 0.0))
+    return usd
 
 
-def requests_usd_per_hour(p: Problem, x: Decisions, s: State) -> Linear:
+def requests_usd_per_hour(a: Arrays, x: Vectors, s: State) -> Vector:
     """Cost of the requests of one state [USD/h]: Σ_w,o,e 3600 · request_usd[o, site(e)] · traffic[w,o,e,s]."""
-    if not p.request_usd:
-        return 0.0
-    return total(
-        (SECONDS_PER_HOUR * usd, x.traffic[w, o, e, s])
-        for w, o in p.flows
-        for e in live_edges(p, w, o, s[1])
-        if (usd := p.request_usd.get((o, p.site_of[p.pool_of[e]]), 0.0))
-    )
+    if not a.p.request_usd:
+        return np.zeros(1)
+    return total(SECONDS_PER_HOUR * a.request_usd * spread(x.traffic[s,], a.E))
 
 
-def unserved_requests(p: Problem, x: Decisions) -> Linear:
+def unserved_requests(a: Arrays, x: Vectors) -> Vector:
     """Requests that normal operation leaves unserved, at the tier's cost of an outage.
 
     Formula
@@ -147,14 +158,18 @@ def unserved_requests(p: Problem, x: Decisions) -> Linear:
     Units
         USD over the horizon, as of its first day
     """
-    return total(
-        (SECONDS_PER_HOUR * p.present_hours[h] * p.outage_usd_per_request[w], x.shed[w, o, (h, NORMAL, 0.0)])
-        for w, o in p.flows
-        for h in p.hours
-    )
+    usd, normal = np.zeros(1), a.of(NORMAL)
+    for h in a.p.hours:
+        usd = usd + a.p.present_hours[h] * unserved_usd_per_hour(normal, x, (h, NORMAL, 0.0))
+    return usd
 
 
-def outages(p: Problem, x: Decisions) -> Linear:
+def unserved_usd_per_hour(a: Arrays, x: Vectors, s: State) -> Vector:
+    """Requests of a state that are not served, at the tier's cost of an outage [USD/h; one]."""
+    return total(SECONDS_PER_HOUR * a.outage_usd_per_request * spread(x.shed[s,], a.F))
+
+
+def outages(a: Arrays, x: Vectors) -> Vector:
     """What failures cost beyond normal operation, where the objective counts that: in the mean, at worst, in the tail.
 
     Formula
@@ -170,17 +185,39 @@ def outages(p: Problem, x: Decisions) -> Linear:
         the mean of the dearest share of all cases, none among them. Where more are: of all outages, the mean of the
         dearest share, times how many are to be expected; never less than what is expected of them
     """
+    p = a.p
     if not p.priced:
-        return 0.0
+        return np.zeros(1)
     if p.objective == "worst_case":
-        return total([(1.0, x.tail["worst",])])
-    rates = {rate.of: rate.occurrences for rate in p.priced.values()}
+        return tail_usd(a, x, [("worst",)])
+    often = {rate.of: rate.occurrences for rate in p.priced.values()}
     if p.objective == "expected":
-        one = dearest_of(p)
-        cost = {g: x.outage[same[0],] if len(same) == 1 else x.tail["of", g] for g, same in one.items()}
-        return total((often, cost[g]) for g, often in rates.items())
-    above = [(often / (1 - p.cvar_level), x.tail["above", g]) for g, often in rates.items()]
-    return total([(outages_expected(p), x.tail["threshold",]), *above])
+        usd: Vector = np.zeros(1)
+        for g, same in dearest_of(p).items():
+            usd = usd + often[g] * (outage_column(a, x, same) if len(same) == 1 else tail_usd(a, x, [("of", g)]))
+        return usd
+    above = tail_usd(a, x, [("above", g) for g in often])
+    per_outage = np.array(list(often.values())) / (1 - p.cvar_level)
+    return outages_expected(p) * tail_usd(a, x, [("threshold",)]) + total(per_outage * above)
+
+
+def outage_column(a: Things, x: Vectors, failures: list[str]) -> Vector:
+    """What one occurrence of some failures costs [USD; failures]."""
+    return pick(x.outage[ONCE], np.array([a.priced_at[f] for f in failures], dtype=int))
+
+
+def tail_usd(a: Things, x: Vectors, parts: list[tuple[str, ...]]) -> Vector:
+    """Of the tail of outages, some parts: see `tail` in the table of decisions [USD; parts]."""
+    at = {part: i for i, part in enumerate(tail_of_outages(a.p))}
+    return pick(x.tail[ONCE], np.array([at[part] for part in parts], dtype=int))
+
+
+def tail_of_outages(p: Problem) -> list[tuple[str, ...]]:
+    """("above", g), ("of", g) of failures that are one; ("worst",), ("threshold",)."""
+    parts: list[tuple[str, ...]] = []
+    for g, one in dearest_of(p).items():
+        parts += [("above", g), ("of", g)] if len(one) > 1 else [("above", g)]
+    return [*parts, ("worst",), ("threshold",)] if p.priced else []
 
 
 def dearest_of(p: Problem) -> dict[str, list[str]]:
@@ -199,7 +236,7 @@ def outages_expected(p: Problem) -> float:
     return max(1.0, sum({rate.of: rate.occurrences for rate in p.priced.values()}.values()))
 
 
-def outage_usd(p: Problem, x: Decisions, f: str) -> Linear:
+def outage_usd(a: Arrays, x: Vectors, f: str) -> Vector:
     """What one occurrence of a failure costs beyond normal operation in the same time [USD]; may be below zero.
 
     Formula
@@ -208,7 +245,7 @@ def outage_usd(p: Problem, x: Decisions, f: str) -> Linear:
         operation_usd = cost of requests that are served + outage_usd_per_request · shed; a deadline's state lasts
         until the next, the last until repair; until detection nothing is moved: what is sent to the dead is shed
     """
-    return total([(1.0, in_states_usd(p, x, f)), (1.0, beside_states_usd(p, x, f))])
+    return in_states_usd(a.of(f), x, f, a.p.hours) + beside_states_usd(a.of(NORMAL), x, f)
 
 
 def outage_size_usd(p: Problem) -> float:
@@ -219,33 +256,35 @@ def outage_size_usd(p: Problem) -> float:
     return SECONDS_PER_HOUR * hours * sum(usd_per_second) or 1.0
 
 
-def in_states_usd(p: Problem, x: Decisions, f: str) -> Linear:
-    """The part of `outage_usd` that the states of the failure decide [USD]."""
-    hours = sum(p.hours_in[h] for h in p.hours)
-    return total(
-        (p.present_hours[h] / hours * seconds / SECONDS_PER_HOUR, operation_usd_per_hour(p, x, s))
-        for h in p.hours
-        for s, seconds in intervals(p, f, h)
-    )
+def in_states_usd(a: Arrays, x: Vectors, f: str, hours: Sequence[str]) -> Vector:
+    """The part of `outage_usd` that the states of the failure in some hours decide [USD]."""
+    p, usd = a.p, np.zeros(1)
+    all_hours = sum(p.hours_in[h] for h in p.hours)
+    for h in hours:
+        for s, seconds in intervals(p, f, h):
+            share = p.present_hours[h] / all_hours * seconds / SECONDS_PER_HOUR
+            usd = usd + share * operation_usd_per_hour(a, x, s)
+    return usd
 
 
-def beside_states_usd(p: Problem, x: Decisions, f: str) -> Linear:
+def beside_states_usd(a: Arrays, x: Vectors, f: str) -> Vector:
     """The part of `outage_usd` that normal operation decides: until detection, and what it would have cost [USD]."""
-    hours = sum(p.hours_in[h] for h in p.hours)
+    p, usd = a.p, np.zeros(1)
+    all_hours = sum(p.hours_in[h] for h in p.hours)
     repair_hours = p.priced[f].hours_to_repair
     until_hours = min(p.detection_seconds / SECONDS_PER_HOUR, repair_hours)
-    terms: list[tuple[float, Linear]] = []
     for h in p.hours:
-        share = p.present_hours[h] / hours
-        terms.append((share * until_hours, unmoved_usd_per_hour(p, x, (h, f, 0.0))))
-        terms.append((-share * repair_hours, operation_usd_per_hour(p, x, (h, NORMAL, 0.0))))
-    return total(terms)
+        share = p.present_hours[h] / all_hours
+        usd = usd + share * until_hours * unmoved_usd_per_hour(a, x, (h, f, 0.0))
+        usd = usd - share * repair_hours * operation_usd_per_hour(a, x, (h, NORMAL, 0.0))
+    return usd
 
 
-def rank_outages(p: Problem, x: Decisions) -> None:
+def rank_outages(a: Arrays, x: Vectors) -> None:
     """Set what outages cost, the dearest and the tail, from the numbers of all states."""
-    each = {f: float(outage_usd(p, x, f)) for f in p.priced}
-    x.outage = Sparse({(f,): usd for f, usd in each.items()})
+    p = a.p
+    each = {f: float(outage_usd(a, x, f)[0]) for f in p.priced}
+    x.outage[ONCE] = np.array(list(each.values()))
     cost = {g: max(each[f] for f in same) for g, same in dearest_of(p).items()}
     chance = {rate.of: rate.occurrences / (1 - p.cvar_level) for rate in p.priced.values()}
     many = outages_expected(p)
@@ -254,9 +293,10 @@ def rank_outages(p: Problem, x: Decisions) -> None:
         return many * threshold + sum(chance[g] * max(0.0, usd - threshold) for g, usd in cost.items())
 
     threshold = min({0.0, *(usd for usd in cost.values() if usd > 0)}, key=lambda z: (tail(z), z))
-    x.tail = Sparse({("above", g): max(0.0, usd - threshold) for g, usd in cost.items()})
-    x.tail.update({("of", g): usd for g, usd in cost.items()})
-    x.tail["worst",], x.tail["threshold",] = max([0.0, *cost.values()]), threshold
+    values: dict[Key, float] = {("above", g): max(0.0, usd - threshold) for g, usd in cost.items()}
+    values |= {("of", g): usd for g, usd in cost.items()}
+    values |= {("worst",): max([0.0, *cost.values()]), ("threshold",): threshold}
+    x.tail[ONCE] = np.array([values[part] for part in tail_of_outages(p)])
 
 
 def intervals(p: Problem, f: str, h: str) -> list[tuple[State, float]]:
@@ -268,34 +308,27 @@ def intervals(p: Problem, f: str, h: str) -> list[tuple[State, float]]:
     ]
 
 
-def operation_usd_per_hour(p: Problem, x: Decisions, s: State) -> Linear:
+def operation_usd_per_hour(a: Arrays, x: Vectors, s: State) -> Vector:
     """Cost of serving and of not serving in a state [USD/h]."""
-    shed = ((SECONDS_PER_HOUR * p.outage_usd_per_request[w], x.shed[w, o, s]) for w, o in p.flows)
-    return total([(1.0, requests_usd_per_hour(p, x, s)), *shed])
+    return requests_usd_per_hour(a, x, s) + unserved_usd_per_hour(a, x, s)
 
 
-def unmoved_usd_per_hour(p: Problem, x: Decisions, s: State) -> Linear:
-    """Cost of serving and of not serving before traffic is moved [USD/h].
+def unmoved_usd_per_hour(a: Arrays, x: Vectors, s: State) -> Vector:
+    """Cost of serving and of not serving before traffic is moved [USD/h]; `a`: of normal operation.
 
     Formula
         Σ_w,o 3600 · (outage_usd[w] · (wanted − sent) + Σ_e request_usd[o, site(e)] · sent[e])
         sent[e] = surge · coverable · available[e,f] · traffic[w,o,e,(h,normal)]: what goes to the dead is not served
     """
     h, f, _ = s
-    terms: list[tuple[float, Linear]] = []
-    for w, o in p.flows:
-        usd = SECONDS_PER_HOUR * p.outage_usd_per_request[w]
-        wanted = requests_per_second(p, w, o, s)
-        surge = p.failures[f].surge_factor * further_surge(p, w, o, f) * p.coverable[f].get((w, o), 1.0)
-        terms.append((usd, wanted))
-        for e in p.edges[w, o]:
-            to_serve = SECONDS_PER_HOUR * p.request_usd.get((o, p.site_of[p.pool_of[e]]), 0.0)
-            sent = (to_serve - usd) * surge * available(p, e, f)
-            terms.append((sent, x.traffic[w, o, e, (h, NORMAL, 0.0)]))
-    return total(terms)
+    usd = SECONDS_PER_HOUR * a.outage_usd_per_request
+    reached = (a.surge(f) * a.coverable(f))[a.first][a.flow_of_edge] * a.available(f)[a.placement_of_edge]
+    per_request = (SECONDS_PER_HOUR * a.request_usd - usd[a.flow_of_edge]) * reached * a.may_serve(NORMAL)
+    unserved = np.array([float(np.sum(usd * a.requests(s)))])
+    return unserved + total(per_request * spread(x.traffic[(h, NORMAL, 0.0),], a.E))
 
 
-COSTS: tuple[Callable[[Problem, Decisions], Linear], ...] = (
+COSTS: tuple[Callable[[Arrays, Vectors], Vector], ...] = (
     commitments,
     hourly_machines,
     capital,
@@ -309,6 +342,9 @@ COSTS: tuple[Callable[[Problem, Decisions], Linear], ...] = (
 )
 
 
-def cost_usd(p: Problem, x: Decisions) -> Linear:
+def cost_usd(a: Arrays, x: Vectors) -> Vector:
     """All costs together [USD, of the horizon's first day]."""
-    return total((1.0, cost(p, x)) for cost in COSTS)
+    usd: Vector = np.zeros(1)
+    for cost in COSTS:
+        usd = usd + cost(a, x)
+    return usd

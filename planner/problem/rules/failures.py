@@ -2,31 +2,29 @@
 
 from collections.abc import Iterator
 
-from planner.problem.algebra import Row, is_number, total
-from planner.problem.decisions import Decisions
-from planner.problem.problem import Problem, State, flow_size, most_machines
-from planner.problem.rules.costs import outage_size_usd, outage_usd
+import numpy as np
+
+from planner.problem.algebra import Rows, is_number, maybe_some, pick, picked, spread, sum_by
+from planner.problem.arrays import Arrays
+from planner.problem.decisions import Vectors
+from planner.problem.problem import State, most_machines
+from planner.problem.rules.costs import outage_column, outage_size_usd, outage_usd
 from planner.problem.rules.formulas import (
-    available,
-    can_load,
-    drawn_upon,
-    due_fraction,
     is_normal,
     limit_capacity,
     limit_drawn,
     limit_used,
-    live_placements,
-    loading_pairs,
+    loading,
     machines_to_obtain,
     machines_up,
     replicas_targeted,
-    requests_per_second,
     running,
     survivors,
+    targeted,
 )
 
 
-def survival_goals_are_met(p: Problem, x: Decisions, s: State) -> Iterator[Row]:
+def survival_goals_are_met(a: Arrays, x: Vectors, s: State) -> Iterator[Rows]:
     """No more is shed than the goals allow by this deadline; normal operation is the failure in which nothing is lost.
 
     Formula
@@ -38,12 +36,10 @@ def survival_goals_are_met(p: Problem, x: Decisions, s: State) -> Iterator[Row]:
     Marginal value
         what one request/s of leniency would save [USD]: the price of the goal
     """
-    for w, o in p.flows:
-        allowed = (1 - due_fraction(p, w, o, s)) * requests_per_second(p, w, o, s)
-        yield Row((w, o, s), x.shed[w, o, s], "<=", allowed, flow_size(p, w, o, s[0]))
+    yield Rows(a.flows, (s,), x.shed[s,], "<=", a.not_due(s), a.sizes(s[0]))
 
 
-def no_request_passes_a_dead_component(p: Problem, x: Decisions, s: State) -> Iterator[Row]:
+def no_request_passes_a_dead_component(a: Arrays, x: Vectors, s: State) -> Iterator[Rows]:
     """What a dead login, gateway or origin keeps out is not served, whatever the capacity.
 
     Formula
@@ -55,12 +51,11 @@ def no_request_passes_a_dead_component(p: Problem, x: Decisions, s: State) -> It
     Marginal value
         none: no capacity helps
     """
-    for (w, o), fraction in p.coverable[s[1]].items():
-        least = (1 - fraction) * requests_per_second(p, w, o, s)
-        yield Row((w, o, s), x.shed[w, o, s], ">=", least, flow_size(p, w, o, s[0]))
+    least = a.uncoverable(s)
+    yield Rows(a.flows, (s,), x.shed[s,], ">=", least, a.sizes(s[0])).only(least > 0)
 
 
-def an_outage_costs_what_is_not_served(p: Problem, x: Decisions, s: State) -> Iterator[Row]:
+def an_outage_costs_what_is_not_served(a: Arrays, x: Vectors, s: State) -> Iterator[Rows]:
     """An outage costs what is shed while it lasts, and what serving costs beyond normal operation.
 
     Formula
@@ -73,11 +68,12 @@ def an_outage_costs_what_is_not_served(p: Problem, x: Decisions, s: State) -> It
         how often it is reckoned with
     """
     h, f, c = s
-    if f in p.priced and h == p.hours[-1] and c == p.deadlines_seconds[f][-1]:
-        yield Row((f,), x.outage[f,], ">=", outage_usd(p, x, f), outage_size_usd(p))
+    if f in a.p.priced and h == a.p.hours[-1] and c == a.p.deadlines_seconds[f][-1]:
+        usd = outage_column(a, x, [f])
+        yield Rows([(f,)], (), usd, ">=", outage_usd(a, x, f), outage_size_usd(a.p))
 
 
-def no_replica_before_its_cold_start_ends(p: Problem, x: Decisions, s: State) -> Iterator[Row]:
+def no_replica_before_its_cold_start_ends(a: Arrays, x: Vectors, s: State) -> Iterator[Rows]:
     """What runs without a cold start since is what survived; no cold start ends before its time.
 
     Formula
@@ -92,30 +88,33 @@ def no_replica_before_its_cold_start_ends(p: Problem, x: Decisions, s: State) ->
     Marginal value
         what one more warm replica would save [USD]
     """
-    for e in live_placements(p, s[1]):
-        if e == p.failures[s[1]].targeted:
-            yield from _kept_where_targeted(p, x, e, s)
-        elif not is_normal(s):
-            yield Row((e, s, "kept"), x.kept[e, s], "<=", survivors(p, x, e, s))
-        if not can_load(p, e, s):
-            yield Row((e, s, "cold_started"), x.cold_started[e, s], "<=", 0.0)
+    alive, only_one = a.live(s[1]), targeted(a, s[1])
+    if not is_normal(s):
+        rows = Rows(a.placements, (s, "kept"), x.kept[s,], "<=", survivors(a, x, s))
+        yield rows.only(alive & ~only_one)
+        if (alive & only_one).any():
+            yield from _kept_where_targeted(a, x, s)
+    late = alive & ~a.can_load(s)
+    yield Rows(a.placements, (s, "cold_started"), x.cold_started[s,], "<=", 0.0).only(late)
 
 
-def _kept_where_targeted(p: Problem, x: Decisions, e: str, s: State) -> Iterator[Row]:
+def _kept_where_targeted(a: Arrays, x: Vectors, s: State) -> Iterator[Rows]:
     """kept ≤ max(0, replicas − targeted): for numbers as it stands, for variables by a choice."""
-    replicas, targeted = survivors(p, x, e, s), replicas_targeted(p, x, e, s)
-    if is_number(replicas) and is_number(targeted):
-        yield Row((e, s, "kept"), x.kept[e, s], "<=", max(0.0, replicas - targeted))
+    e = a.p.failures[s[1]].targeted or ""
+    of, at = [(e,)], np.array([a.placement_at[e]])
+    kept, replicas = pick(spread(x.kept[s,], a.P), at), pick(survivors(a, x, s), at)
+    lost = replicas_targeted(a, x, s)
+    if is_number(replicas) and is_number(lost):
+        yield Rows(of, (s, "kept"), kept, "<=", np.maximum(0.0, replicas - lost))
         return
-    most = most_machines(p, p.pool_of[e]) / p.machines_per_replica[e] + 1
-    survives = x.survives_loss[e, s]
-    yield Row((e, s, "kept", "survives_loss"), x.kept[e, s], "<=", total([(most, survives)]))
-    remaining = total([(1.0, replicas), (-1.0, targeted), (most, 1.0), (-most, survives)])
-    yield Row((e, s, "kept"), x.kept[e, s], "<=", remaining)
-    yield Row((e, s, "survives_loss"), survives, "<=", 1.0)
+    most = most_machines(a.p, a.p.pool_of[e]) / a.p.machines_per_replica[e] + 1
+    survives = pick(spread(x.survives_loss[s,], a.P), at)
+    yield Rows(of, (s, "kept", "survives_loss"), kept, "<=", most * survives)
+    yield Rows(of, (s, "kept"), kept, "<=", replicas - lost + most * (1.0 - survives))
+    yield Rows(of, (s, "survives_loss"), survives, "<=", 1.0)
 
 
-def only_the_living_run(p: Problem, x: Decisions, s: State) -> Iterator[Row]:
+def only_the_living_run(a: Arrays, x: Vectors, s: State) -> Iterator[Rows]:
     """A dead placement runs nothing, also after its load time; a partly dead one stays within its part of the pool.
 
     Formula
@@ -129,16 +128,19 @@ def only_the_living_run(p: Problem, x: Decisions, s: State) -> Iterator[Row]:
     Marginal value
         none: nothing can be bought
     """
-    for e in p.placements:
-        if available(p, e, s[1]) <= 0:
-            yield Row((e, s, "kept"), x.kept[e, s], "<=", 0.0)
-            yield Row((e, s, "cold_started"), x.cold_started[e, s], "<=", 0.0)
-        elif available(p, e, s[1]) < available(p, p.pool_of[e], s[1]):
-            part = available(p, e, s[1]) / available(p, p.pool_of[e], s[1]) / p.machines_per_replica[e]
-            yield Row((e, s, "part"), x.occupied[e, s], "<=", total([(part, machines_up(p, x, p.pool_of[e], s))]))
+    part, of_pool = a.available(s[1]), a.available_pools(s[1])[a.pool_of_placement]
+    dead = part <= 0
+    yield Rows(a.placements, (s, "kept"), x.kept[s,], "<=", 0.0).only(dead)
+    yield Rows(a.placements, (s, "cold_started"), x.cold_started[s,], "<=", 0.0).only(dead)
+    partly = ~dead & (part < of_pool)
+    if partly.any():
+        share = part[partly] / of_pool[partly] / a.machines_per_replica[partly]
+        up = pick(machines_up(a, x, s), a.pool_of_placement[partly])
+        of = picked(a.placements, partly)
+        yield Rows(of, (s, "part"), pick(spread(x.occupied[s,], a.P), partly), "<=", share * up)
 
 
-def what_loads_occupies(p: Problem, x: Decisions, s: State) -> Iterator[Row]:
+def what_loads_occupies(a: Arrays, x: Vectors, s: State) -> Iterator[Rows]:
     """What runs later occupies machines while it loads: each is used once per failure; what was evicted is gone.
 
     Formula
@@ -154,18 +156,14 @@ def what_loads_occupies(p: Problem, x: Decisions, s: State) -> Iterator[Row]:
     Source
         safe, not exact: a machine that becomes free between two deadlines is not used anew before the second
     """
-    h, f, c = s
-    earlier = [d for d in p.deadlines_seconds[f] if d < c]
-    if not earlier:
-        return
-    before = (h, f, earlier[-1])
-    for e in live_placements(p, f):
-        yield Row((e, s, earlier[-1], "kept"), x.kept[e, s], "<=", x.kept[e, before])
-        for d in loading_pairs(p, e, s):
-            yield Row((e, s, d), running(x, e, s), "<=", x.occupied[e, (h, f, d)])
+    if earlier := a.earlier(s):
+        before = earlier[-1]
+        yield Rows(a.placements, (s, before[2], "kept"), x.kept[s,], "<=", x.kept[before,])
+    for before, mask in loading(a, s):
+        yield Rows(a.placements, (s, before[2]), running(a, x, s), "<=", x.occupied[before,]).only(mask)
 
 
-def storage_can_load_that_fast(p: Problem, x: Decisions, s: State) -> Iterator[Row]:
+def storage_can_load_that_fast(a: Arrays, x: Vectors, s: State) -> Iterator[Rows]:
     """Storage feeds the weights of every cold start at a site since the failure was detected.
 
     Formula
@@ -178,24 +176,19 @@ def storage_can_load_that_fast(p: Problem, x: Decisions, s: State) -> Iterator[R
     Marginal value
         what one GiB more by then would save [USD]: what faster storage is worth
     """
-    if is_normal(s):
+    if is_normal(s) or not a.storage_sites:
         return
-    seconds = max(0.0, s[2] - p.detection_seconds)
-    for site, rate in p.load_gib_per_second.items():
-        terms = [
-            (p.weights_gib[e], x.cold_started[e, s])
-            for e in live_placements(p, s[1])
-            if p.site_of[p.pool_of[e]] == site and can_load(p, e, s)
-        ]
-        if terms:
-            yield Row((site, s), total(terms), "<=", rate * seconds)
-    earlier = [(s[0], s[1], d) for d in p.deadlines_seconds[s[1]] if d < s[2]]
-    for e in live_placements(p, s[1]) if earlier else ():
-        if p.site_of[p.pool_of[e]] in p.load_gib_per_second:
-            yield Row((e, s), x.cold_started[e, earlier[-1]], "<=", x.cold_started[e, s])
+    site, n = a.storage_site_of_placement, len(a.storage_sites)
+    cold = spread(x.cold_started[s,], a.P)
+    read = pick(sum_by(a.weights_gib * cold, site, n + 1), np.arange(n))
+    seconds = max(0.0, s[2] - a.p.detection_seconds)
+    yield Rows(a.storage_sites, (s,), read, "<=", seconds * np.array(list(a.p.load_gib_per_second.values())))
+    if earlier := a.earlier(s):
+        fed_before = x.cold_started[earlier[-1],]
+        yield Rows(a.placements, (s,), fed_before, "<=", cold).only(site < n)
 
 
-def what_is_obtained_is_counted(p: Problem, x: Decisions, s: State) -> Iterator[Row]:
+def what_is_obtained_is_counted(a: Arrays, x: Vectors, s: State) -> Iterator[Rows]:
     """Machines that are obtained in a failure take their part of quotas and power.
 
     Formula
@@ -207,12 +200,12 @@ def what_is_obtained_is_counted(p: Problem, x: Decisions, s: State) -> Iterator[
     Marginal value
         none of its own
     """
-    for n in drawn_upon(p):
-        if (n, s) in x.drawn:
-            yield Row((p.limits[n].name, s), limit_drawn(p, x, n, s), "==", x.drawn[n, s])
+    if a.limits_drawn and not is_normal(s):
+        names = [a.limits[n] for n in a.drawn_upon.tolist()]
+        yield Rows(names, (s,), limit_drawn(a, x, s), "==", x.drawn[s,])
 
 
-def only_what_is_on_the_market_is_obtained(p: Problem, x: Decisions, s: State) -> Iterator[Row]:
+def only_what_is_on_the_market_is_obtained(a: Arrays, x: Vectors, s: State) -> Iterator[Rows]:
     """In a failure no more is obtained than the study counts on and the market has, nor than quotas and power allow.
 
     Formula
@@ -222,15 +215,16 @@ def only_what_is_on_the_market_is_obtained(p: Problem, x: Decisions, s: State) -
     Units
         machines; the limit's: machines, vcpu, chips, kW
     Rows
-        (pool, state) and (limit, state), for pools in which the study counts on machines to be obtained
+        (pool, state) and (limit, state), where machines may be obtained by now
     Marginal value
         what one more that can be had would save [USD]
     """
-    for q in sorted(p.may_obtain):
-        if (q, s) in x.obtained:
-            yield Row((q, s), x.obtained[q, s], "<=", machines_to_obtain(p, x, q, s))
-    for n in drawn_upon(p):
-        limit = p.limits[n]
-        if (n, s) in x.drawn and (limit.periods is None or p.period_of[s[0]] in limit.periods):
-            spare_units = total([(1.0, limit_capacity(p, x, n, s[0])), (-1.0, limit_used(p, x, n, s[0]))])
-            yield Row((limit.name, s), x.drawn[n, s], "<=", spare_units)
+    if is_normal(s) or not a.may_obtain.any():
+        return
+    may = a.may_obtain & maybe_some(x.obtained[s,], a.Q)
+    yield Rows(a.pools, (s,), x.obtained[s,], "<=", machines_to_obtain(a, x, s)).only(may)
+    if a.limits_drawn:
+        drawn = a.drawn_upon
+        in_force = a.limits_in(s[0])[drawn] & maybe_some(x.drawn[s,], len(drawn))
+        spare_units = pick(limit_capacity(a, x, s[0]) - limit_used(a, x, s[0]), drawn)
+        yield Rows([a.limits[n] for n in drawn.tolist()], (s,), x.drawn[s,], "<=", spare_units).only(in_force)

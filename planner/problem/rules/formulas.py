@@ -1,15 +1,21 @@
-"""Named sums that rules and costs share: one formula, one home. `p` is the problem, `x` the decisions."""
+"""Named sums that rules and costs share: one formula, one home. `a` is the arrays, `x` the decisions as vectors.
+
+Shapes stand in brackets, with the letters of `arrays`. Scalars of one thing are looked up in the arrays.
+"""
 
 import math
 
-from planner.problem.algebra import Linear, total
-from planner.problem.decisions import Decisions
+import numpy as np
+
+from planner.problem.algebra import Array, Vector, is_number, pick, spread, stacked, sum_by
+from planner.problem.arrays import Arrays, Things, numbers_of, things_of
+from planner.problem.decisions import ONCE, Vectors
 from planner.problem.problem import Problem, State, flow_size, size_of_all
-from planner.problem.request_limits import Alternatives
 from planner.study.dependencies import NORMAL
 from planner.units import ROUNDING
 
 
+# ---------------------------------------------------------------------------------------------- given, of one thing
 def is_normal(s: State) -> bool:
     """Whether nothing is lost in a state."""
     return s[1] == NORMAL
@@ -23,35 +29,24 @@ def available(p: Problem, thing: str, f: str) -> float:
 def live_edges(p: Problem, w: str, o: str, f: str) -> list[str]:
     """Placements that may serve (w, o) in a failure: eligible, near enough, not dead."""
     edges = p.edges if f == NORMAL else p.edges_in_failure
-    return [e for e in edges[w, o] if available(p, e, f) > 0]
+    lost = p.lost[f]
+    return [e for e in edges[w, o] if lost.get(e, 1.0) > 0]
 
 
 def live_placements(p: Problem, f: str) -> list[str]:
-    """Placements that are not dead in a failure. A dead one has no columns, so it cannot come back by loading."""
+    """Placements that are not dead in a failure."""
     return [e for e in p.placements if available(p, e, f) > 0]
 
 
 def requests_per_second(p: Problem, w: str, o: str, s: State) -> float:
     """Demand in a state, surges included [requests/s]."""
-    h, f, _ = s
-    failure = p.failures[f]
-    return p.demand_requests_per_second[w, o, h] * failure.surge_factor * further_surge(p, w, o, f)
-
-
-def further_surge(p: Problem, w: str, o: str, f: str) -> float:
-    """Factor on the demand of one workload from one origin in a failure, beside the surge of all."""
-    surges = p.failures[f].surges
-    return surges.get(f"workload:{w}", 1.0) * surges.get(f"origin:{o}", 1.0)
+    things = things_of(p)
+    return float(things.wanted(s)[things.flow_at[w, o]])
 
 
 def waits(p: Problem, w: str, s: State) -> bool:
     """Whether a workload is taken up over the hours of its period in this state, not in each of them."""
     return w in p.deferrable and is_normal(s)
-
-
-def requests_offered(p: Problem, x: Decisions, w: str, o: str, s: State) -> Linear:
-    """What a state has to serve of (w, o): its demand, or of work that waits what is taken up in it [requests/s]."""
-    return x.offered[w, o, s] if waits(p, w, s) else requests_per_second(p, w, o, s)
 
 
 def due_fraction(p: Problem, w: str, o: str, s: State) -> float:
@@ -60,57 +55,14 @@ def due_fraction(p: Problem, w: str, o: str, s: State) -> float:
     The largest promised fraction whose deadline has passed, 0 before, capped at what any capacity could serve. Normal
     operation is the failure in which nothing is lost: the tier's own fraction is due at once.
     """
-    _, f, c = s
-    if f == NORMAL:
-        promised = p.serve_fraction[w]
-    else:
-        passed = (fraction for tier, fraction, within in p.promised[f] if tier == p.tier_of[w] and within <= c)
-        promised = max(passed, default=0.0)
-    return min(promised, p.coverable[f].get((w, o), 1.0))
+    things = things_of(p)
+    return float(things.due_share(s)[things.flow_at[w, o]])
 
 
 def can_load(p: Problem, e: str, s: State) -> bool:
     """Whether a replica that is started when the failure is detected runs by this deadline."""
-    in_time = p.detection_seconds + p.load_seconds[e] <= s[2] + ROUNDING
-    return not is_normal(s) and in_time and e not in p.cannot_start[s[1]]
-
-
-def units_active(p: Problem, x: Decisions, b: str, h: str) -> Linear:
-    """Units of an offer that are there in an hour [units]: rented in it, or started with a term that covers its period.
-
-    Formula
-        rented[b,h]   or   Σ_u started[b,u]   over the periods u whose start covers the period of h
-    """
-    if b in p.hourly:
-        return x.rented[b, h]
-    vintages = p.vintages.get((b, p.period_of[h]), ())
-    return x.started[b, vintages[0]] if len(vintages) == 1 else total((1.0, x.started[b, t]) for t in vintages)
-
-
-def units_on_fullest_day(p: Problem, x: Decisions, b: str, h: str) -> Linear:
-    """Units of an offer that are there on some day of an hour's period, at the same time at most [units].
-
-    A contract that ends within a period is no capacity in it, but takes its part of quotas, power and the market.
-    """
-    vintages = p.vintages_on_some_day.get((b, p.period_of[h]))
-    return units_active(p, x, b, h) if vintages is None else total((1.0, x.started[b, t]) for t in vintages)
-
-
-def spent_usd(p: Problem, x: Decisions, b: str, t: str) -> Linear:
-    """What is spent on an offer in a period, not discounted; what is paid upfront counts where it is used [USD]."""
-    if b in p.hourly:
-        hours = ((unit_usd_per_hour(p, b, t) * p.hours_in[h], x.rented[b, h]) for h in p.hours if p.period_of[h] == t)
-        return total(hours)
-    return total((unit_usd_per_hour(p, b, u) * p.hours_in[t], x.started[b, u]) for u in p.vintages.get((b, t), ()))
-
-
-def short_of_spend(p: Problem, x: Decisions) -> dict[tuple[str, int], float]:
-    """What each year of each spend commitment is short of, for purchases as numbers [USD]."""
-    shortfalls = {}
-    for k in p.spend_years:
-        spent = sum(float(spent_usd(p, x, b, t)) for b in k.offers for t in k.periods)
-        shortfalls[k.name, k.year] = max(0.0, k.usd - spent)
-    return shortfalls
+    things = things_of(p)
+    return bool(things.can_load(s)[things.placement_at[e]])
 
 
 def unit_usd_per_hour(p: Problem, b: str, t: str) -> float:
@@ -118,232 +70,328 @@ def unit_usd_per_hour(p: Problem, b: str, t: str) -> float:
     return p.price_usd_per_machine_hour[b] * p.machines_per_unit[b] * p.price_factor.get((b, t), 1.0)
 
 
-def machines_held_or_bought(p: Problem, x: Decisions, q: str, h: str, f: str = NORMAL) -> Linear:
-    """Machines of a pool, broken ones included [machines]; in a failure only what is counted of what runs."""
-    t = p.period_of[h]
-    terms = [(1.0, p.held_machines[q, t])]
-    for b in p.offers_of[q]:
-        terms.append((p.machines_per_unit[b] * p.counted[f].get(b, 1.0), units_active(p, x, b, h)))
-    return total(terms)
+def units_usd_per_hour(a: Things, t: str) -> Array:
+    """Prices of a unit of each offer that starts, or is rented by the hour, in a period [USD/h; B]; build-outs 0."""
+    prices = [unit_usd_per_hour(a.p, b, t) for b in a.p.offers]
+    return a.once(("unit price", t), lambda: np.array([*prices, *(0.0 for _ in a.p.build_outs)]))
 
 
-def machines_obtainable(p: Problem, x: Decisions, q: str, s: State) -> Linear:
-    """Machines that can be obtained by this deadline of what is on the market [machines]; 0 unless the study says."""
+# ---------------------------------------------------------------------------------------------- purchases
+def units_active(a: Things, x: Vectors, h: str) -> Vector:
+    """Units of each offer, and modules of each build-out, that are there in an hour [units; B].
+
+    Formula
+        rented[b,h]   or   Σ_u started[b,u]   over the periods u whose start covers the period of h
+    """
+    return _units(a, x, h, on_some_day=False)
+
+
+def units_on_fullest_day(a: Things, x: Vectors, h: str) -> Vector:
+    """Units of each offer that are there on some day of an hour's period, at the same time at most [units; B].
+
+    A contract that ends within a period is no capacity in it, but takes its part of quotas, power and the market.
+    """
+    return _units(a, x, h, on_some_day=True)
+
+
+def _units(a: Things, x: Vectors, h: str, on_some_day: bool) -> Vector:
+    units = spread(x.rented[h,], a.B)
+    for u, mask in a.covers(h, on_some_day):
+        units = units + mask * spread(x.started[u,], a.B)
+    return units
+
+
+def spent_usd(a: Things, x: Vectors, t: str) -> Vector:
+    """What is spent on each offer in a period, not discounted; paid upfront counts where it is used [USD; B]."""
+    p = a.p
+    hours = [h for h in p.hours if p.period_of[h] == t]
+    usd: Vector = np.zeros(a.B)
+    for h in hours:
+        usd = usd + p.hours_in[h] * units_usd_per_hour(a, t) * spread(x.rented[h,], a.B)
+    for u, mask in a.covers(hours[0]):
+        usd = usd + p.hours_in[t] * mask * units_usd_per_hour(a, u) * spread(x.started[u,], a.B)
+    return usd
+
+
+def spent_in_years_usd(a: Things, x: Vectors) -> Vector:
+    """What is spent on the offers of each year of each spend commitment, not discounted [USD; spend years]."""
+    years = []
+    for k in a.p.spend_years:
+        offers = np.array([a.offer_at[b] for b in k.offers if b in a.offer_at], dtype=int)
+        usd: Vector = np.zeros(1)
+        for t in k.periods:
+            usd = usd + sum_by(pick(spent_usd(a, x, t), offers), np.zeros(len(offers), dtype=int), 1)
+        years.append(usd)
+    return stacked(years)
+
+
+def short_of_spend(a: Things, x: Vectors) -> Array:
+    """What each year of each spend commitment is short of, for purchases as numbers [USD; spend years]."""
+    promised = np.array([k.usd for k in a.p.spend_years])
+    return np.asarray(np.maximum(0.0, promised - spent_in_years_usd(a, x)))
+
+
+# ---------------------------------------------------------------------------------------------- machines
+def machines_held_or_bought(a: Things, x: Vectors, h: str, f: str = NORMAL) -> Vector:
+    """Machines of each pool, broken ones included [machines; Q]; in a failure only what is counted of what runs."""
+    return a.held(h) + _machines_bought(a, units_active(a, x, h), a.counted(f))
+
+
+def machines_on_fullest_day(a: Things, x: Vectors, h: str) -> Vector:
+    """Machines of each pool that are held or bought on the fullest day of an hour's period [machines; Q]."""
+    return a.held_at_most(h) + _machines_bought(a, units_on_fullest_day(a, x, h), 1.0)
+
+
+def _machines_bought(a: Things, units: Vector, counted: Array | float) -> Vector:
+    return sum_by(counted * a.machines_per_unit * pick(units, a.in_pool), a.pool_of_offer, a.Q)
+
+
+def first_hours(a: Things) -> dict[str, str]:
+    """Period -> its first hour: what is there is there in all of them."""
+    return {a.p.period_of[h]: h for h in reversed(a.p.hours)}
+
+
+def units_at_pool(a: Things, x: Vectors, h: str) -> Vector:
+    """Units bought at each pool, of any offer [units; Q]."""
+    return sum_by(pick(units_active(a, x, h), a.in_pool), a.pool_of_offer, a.Q)
+
+
+def machines_obtainable(a: Things, x: Vectors, s: State) -> Vector:
+    """Machines that can be obtained by this deadline of what is on the market [machines; Q]; 0 unless a study says."""
     h, f, c = s
-    terms = []
-    for b in p.offers_of[q]:
-        fraction, seconds = p.obtainable[f].get(b, (0.0, 0.0))
+    p, part = a.p, np.zeros(len(a.in_pool))
+    for b, (fraction, seconds) in p.obtainable[f].items():
         if fraction and p.detection_seconds + seconds < c:
-            terms.append((p.machines_per_unit[b] * fraction, p.most_units[b] - x.rented[b, h]))
-    return total(terms)
+            part[a.offer_at[b]] = p.machines_per_unit[b] * fraction
+    on_market = np.where(part > 0, a.most_units[a.in_pool], 0.0)
+    remaining = part * (on_market - (part > 0) * pick(spread(x.rented[h,], a.B), a.in_pool))
+    return sum_by(remaining, a.pool_of_offer, a.Q)
 
 
-def machines_non_preemptible(p: Problem, x: Decisions, q: str, h: str) -> Linear:
-    """Machines of a pool, not lent, broken ones left out, that count in every failure [machines].
+def machines_to_obtain(a: Things, x: Vectors, s: State) -> Vector:
+    """Machines of each pool that can be used in a state once they are obtained [machines; Q]."""
+    return a.available_pools(s[1]) * a.usable_fraction * machines_obtainable(a, x, s)
+
+
+def machines_in_service(a: Things, x: Vectors, s: State) -> Vector:
+    """Machines of each pool that can be used in a state, held or bought before [machines; Q].
+
+    Formula
+        available[q,f] · usable[q] · (held or counted of bought − claims) − spare[q] · opened[q] in normal operation
+    """
+    h, f, _ = s
+    part = a.available_pools(f) * a.usable_fraction
+    machines = part * (machines_held_or_bought(a, x, h, f) - a.claimed(s))
+    if not is_normal(s):
+        return machines
+    unused = a.maybe_unused
+    spare = a.spare_machines * (~unused + unused * spread(x.opened[h,], a.Q))
+    return machines - spare
+
+
+def machines_up(a: Things, x: Vectors, s: State) -> Vector:
+    """Machines of each pool that can be used in a state [machines; Q], all that can be obtained among them."""
+    return machines_in_service(a, x, s) + machines_to_obtain(a, x, s)
+
+
+def machines_non_preemptible(a: Things, x: Vectors, h: str) -> Vector:
+    """Machines of each pool, not lent, broken ones left out, that count in every failure [machines; Q].
 
     Of an offer that counts in part, the least part of all failures: spot none.
     """
-    t = p.period_of[h]
-    owned = [(1.0, p.held_machines[q, t]), *((-1.0, machines) for machines, _ in p.claims[q, t])]
-    for b in p.offers_of[q]:
-        least = min(counted.get(b, 1.0) for counted in p.counted.values())
-        owned.append((least * p.machines_per_unit[b], units_active(p, x, b, h)))
-    return total((p.usable_fraction[q] * part, machines) for part, machines in owned)
+    bought = _machines_bought(a, units_active(a, x, h), a.least_counted)
+    return a.usable_fraction * (a.held(h) - a.claimed((h, NORMAL, 0.0)) + bought)
 
 
-def survivors(p: Problem, x: Decisions, e: str, s: State) -> Linear:
-    """Replicas that run on after a failure until they are evicted [replicas].
+# ---------------------------------------------------------------------------------------------- limits
+def limit_used(a: Things, x: Vectors, h: str) -> Vector:
+    """What the machines held and bought take of each limit on the fullest day of a period [its unit; limits]."""
+    of, pool, units = a.limit_units
+    return sum_by(units * pick(machines_on_fullest_day(a, x, h), pool), of, len(a.limits))
+
+
+def limit_capacity(a: Things, x: Vectors, h: str) -> Vector:
+    """What there is of each limit in an hour [the limit's unit; limits]: of itself, and of what is built by then."""
+    of, build_out, kw = a.limit_modules
+    most = np.array([limit.most for limit in a.p.limits])
+    return most + sum_by(kw * pick(units_active(a, x, h), build_out), of, len(a.limits)) if len(of) else most
+
+
+def limit_drawn(a: Things, x: Vectors, s: State) -> Vector:
+    """What machines that were obtained take of each limit drawn upon, broken ones included [its unit; limits drawn]."""
+    of, pool, units = a.limit_units
+    may = a.may_obtain[pool]
+    taken = units[may] / a.usable_fraction[pool[may]] * pick(spread(x.obtained[s,], a.Q), pool[may])
+    return pick(sum_by(taken, of[may], len(a.limits)), a.drawn_upon)
+
+
+# ---------------------------------------------------------------------------------------------- replicas
+def survivors(a: Things, x: Vectors, s: State) -> Vector:
+    """Replicas that run on after a failure until they are evicted [replicas; P].
 
     Which replicas stand on spot machines is decided once, not by each failure for itself: where an offer of the pool
     does not count whole, only non-preemptible replicas do.
     """
     h, f, _ = s
-    q = p.pool_of[e]
-    discounted = q in p.with_spot and any(b in p.counted[f] for b in p.offers_of[q])
-    return total([(available(p, e, f), x.non_preemptible[e, h] if discounted else x.replicas[e, h])])
+    discounted = a.counts_less(f)[a.pool_of_placement]
+    undiscounted = (a.available(f) * ~discounted) * spread(x.replicas[h,], a.P)
+    if not discounted.any():
+        return undiscounted
+    return undiscounted + (a.available(f) * discounted) * spread(x.non_preemptible[h,], a.P)
 
 
-def machines_claimed(p: Problem, q: str, s: State) -> float:
-    """Machines of ours that others have in a state [machines]: all in normal operation, those not yet back else."""
-    return sum(
-        machines
-        for machines, seconds in p.claims[q, p.period_of[s[0]]]
-        if is_normal(s) or seconds is None or p.detection_seconds + seconds >= s[2]
-    )
+def running(a: Things, x: Vectors, s: State) -> Vector:
+    """Replicas that run in a state: kept and cold-started [replicas; P]."""
+    return spread(x.kept[s,], a.P) + spread(x.cold_started[s,], a.P)
 
 
-def machines_up(p: Problem, x: Decisions, q: str, s: State) -> Linear:
-    """Machines of a pool that can be used in a state [machines], all that can be obtained among them."""
-    terms = [(1.0, machines_in_service(p, x, q, s))]
-    if q in p.may_obtain:
-        terms.append((1.0, machines_to_obtain(p, x, q, s)))
-    return total(terms)
+def replicas_targeted(a: Things, x: Vectors, s: State) -> Vector:
+    """Replicas that a pool's partial loss takes when all of it falls on one placement [replicas; one].
 
-
-def machines_to_obtain(p: Problem, x: Decisions, q: str, s: State) -> Linear:
-    """Machines of a pool that can be used in a state once they are obtained [machines]."""
-    part = available(p, q, s[1]) * p.usable_fraction[q]
-    return total([(part, machines_obtainable(p, x, q, s))])
-
-
-def limit_drawn(p: Problem, x: Decisions, limit: int, s: State) -> Linear:
-    """What machines that were obtained take of a limit, broken ones included, in the limit's unit."""
-    units = p.limits[limit].units_per_machine
-    return total((units[q] / p.usable_fraction[q], x.obtained[q, s]) for q in units if q in p.may_obtain)
-
-
-def drawn_upon(p: Problem) -> list[int]:
-    """Limits, by position, of which machines that are obtained in a failure take a part."""
-    return [n for n, limit in enumerate(p.limits) if not p.may_obtain.isdisjoint(limit.units_per_machine)]
-
-
-def machines_in_service(p: Problem, x: Decisions, q: str, s: State) -> Linear:
-    """Machines of a pool that can be used in a state, held or bought before [machines]."""
+    Formula
+        (1 − available[q,f]) · usable[q] / machines_per_replica[e] · (held or counted of bought − claims)
+    """
     h, f, _ = s
-    claimed = machines_claimed(p, q, s)
-    owned = machines_held_or_bought(p, x, q, h, f)
-    part = available(p, q, f) * p.usable_fraction[q]
-    kept = (x.opened[q, h] if q in p.maybe_unused else 1.0) if is_normal(s) else 0.0
-    return total([(part, owned), (-part, claimed), (-p.spare_machines[q], kept)])
+    e = np.array([a.placement_at[a.p.failures[f].targeted or ""]])
+    q = a.pool_of_placement[e]
+    owned = pick(machines_held_or_bought(a, x, h, f) - a.claimed((h, NORMAL, 0.0)), q)
+    return (1 - a.available_pools(f)[q]) * a.usable_fraction[q] / a.machines_per_replica[e] * owned
 
 
-def running(x: Decisions, e: str, s: State) -> Linear:
-    """Replicas that run in a state: kept and cold-started."""
-    return total([(1.0, x.kept[e, s]), (1.0, x.cold_started[e, s])])
+def targeted(a: Things, f: str) -> Array:
+    """Whether a failure's partial loss falls on a placement [P]."""
+    mask = np.zeros(a.P, dtype=bool)
+    if (e := a.p.failures[f].targeted) is not None:
+        mask[a.placement_at[e]] = True
+    return mask
 
 
-def whole_occupied(p: Problem, x: Decisions, e: str, s: State) -> float:
-    """Replicas that occupy machines for what runs, those of a rollout beside them counted whole [replicas]."""
-    surge = p.rollout_surge_fraction[e] if is_normal(s) else 0.0
-    return float(math.ceil((1 + surge) * running(x, e, s) - ROUNDING))
+def beside(a: Things, s: State) -> Array | float:
+    """Replicas that occupy machines for each that runs: in normal operation those of a rollout beside it [P]."""
+    return 1 + a.rollout_surge_fraction if is_normal(s) else 1.0
 
 
-def loading_pairs(p: Problem, e: str, s: State) -> list[float]:
-    """Earlier deadlines at which what runs in `s` occupies machines already [s].
+def whole_occupied(a: Things, x: Vectors, s: State) -> Array:
+    """Replicas that occupy machines for what runs, those of a rollout beside them counted whole [replicas; P]."""
+    return np.asarray(np.ceil(beside(a, s) * running(a, x, s) - ROUNDING))
+
+
+def loading(a: Things, s: State) -> list[tuple[State, Array]]:
+    """Earlier states of a failure, with the placements of which what runs in `s` occupies machines already [P].
 
     The one before, and any from which a cold start would not end by now: until a deadline the state before it
     goes on, and what it serves is not interrupted. Safe, not exact: a machine that one replica leaves between two
     deadlines could be used by another before the second.
     """
-    _, f, c = s
-    earlier = [d for d in p.deadlines_seconds[f] if d < c]
-    if p.load_seconds[e] <= 0:
-        return []
-    return [d for d in earlier if d == earlier[-1] or c - d < p.load_seconds[e] - ROUNDING]
+    earlier = a.earlier(s)
+    takes_time = a.load_seconds > 0
+    return [
+        (before, takes_time & ((s[2] - before[2] < a.load_seconds - ROUNDING) | (before == earlier[-1])))
+        for before in earlier
+    ]
 
 
-def least_occupied(p: Problem, x: Decisions, e: str, s: State) -> float:
-    """Replicas that occupy machines in a state at the least: those that run, and those that run later and load now."""
+def least_occupied(a: Things, x: Vectors, s: State) -> Array:
+    """Replicas that occupy machines at the least: those that run, and those that load now [replicas; P]."""
     h, f, c = s
-    later = [(h, f, d) for d in p.deadlines_seconds[f] if d > c and c in loading_pairs(p, e, (h, f, d))]
-    return float(max([running(x, e, s), *(running(x, e, after) for after in later)]))
+    least = running(a, x, s)
+    for d in a.p.deadlines_seconds[f]:
+        for before, mask in loading(a, (h, f, d)) if d > c else ():
+            if before == s:
+                least = np.maximum(least, mask * running(a, x, (h, f, d)))
+    return np.asarray(least)
 
 
-def replica_seconds_used(p: Problem, x: Decisions, e: str, s: State) -> Linear:
-    """Work that a placement's peak traffic asks for [replica-seconds/s]."""
-    seconds = p.replica_seconds if is_normal(s) else p.replica_seconds_in_failure
-    return total((seconds[w, e] * p.burst_factor[w], x.traffic[w, o, e, s]) for w, o in p.flows if (w, e) in seconds)
+def replica_seconds_used(a: Arrays, x: Vectors, s: State) -> Vector:
+    """Work that each placement's peak traffic asks for [replica-seconds/s; P]."""
+    return sum_by(a.replica_seconds(s[1]) * x.traffic[s,], a.placement_of_edge, a.P)
 
 
-def requests_through(p: Problem, x: Decisions, component: str, s: State) -> Linear:
-    """Requests that pass a component with a limit, each once [requests/s]."""
-    always = [(1.0, x.traffic[w, o, e, s]) for w, o, e in p.request_limits.always.get(component, ())]
-    return total([*always, *((1.0, x.throughput[a, s]) for a in p.request_limits.ids_of.get(component, ()))])
+# ---------------------------------------------------------------------------------------------- requests
+def served(a: Arrays, x: Vectors, s: State) -> Vector:
+    """Requests of each flow that are served in a state [requests/s; F]."""
+    return sum_by(x.traffic[s,], a.flow_of_edge, a.F)
 
 
-def requests_divided(x: Decisions, alternatives: Alternatives, s: State) -> Linear:
-    """Requests that pass one of some alternatives each [requests/s]."""
-    return total((1.0, x.traffic[w, o, e, s]) for w, o, e in alternatives.edges)
+def requests_served_by(a: Arrays, x: Vectors, placements: frozenset[str], h: str) -> Vector:
+    """Requests that some placements serve in normal operation [requests/s; one]."""
+    among = numbers_of(dict.fromkeys(placements, 1.0), a.p.placements, 0.0)[a.placement_of_edge] > 0
+    counted = (among & a.may_serve(NORMAL)) * spread(x.traffic[(h, NORMAL, 0.0),], a.E)
+    return sum_by(counted, np.zeros(a.E, dtype=int), 1)
 
 
-def lets_through(p: Problem, component: str, f: str) -> float:
-    """Requests that a component with a limit lets through, of what remains of it [requests/s]."""
-    return p.most_requests_per_second[component] * available(p, component, f)
+def requests_through(a: Arrays, x: Vectors, s: State) -> Vector:
+    """Requests that pass each component with a limit, each once [requests/s; C]."""
+    of, edge = a.passes_component
+    n = len(a.components)
+    through = sum_by(pick(x.traffic[s,], edge), of, n) if len(of) else np.zeros(n)
+    limited = a.component_of_alternative < n
+    if not limited.any():
+        return through
+    via = pick(spread(x.throughput[s,], len(a.alternatives)), limited)
+    return through + sum_by(via, a.component_of_alternative[limited], n)
 
 
-def alternative_shares(p: Problem, f: str) -> dict[str, float]:
-    """Alternative -> share of the requests that passes it, when nothing steers them (0 to 1).
+def requests_divided(a: Arrays, x: Vectors, s: State) -> Vector:
+    """Requests that pass one of some alternatives each [requests/s; groups]."""
+    of, edge = a.passes_group
+    n = len(a.p.request_limits.alternatives)
+    return sum_by(pick(x.traffic[s,], edge), of, n) if len(of) else np.zeros(n)
+
+
+def lets_through(a: Arrays, f: str) -> Array:
+    """Requests that each component with a limit lets through, of what remains of it [requests/s; C]."""
+    return np.array([a.p.most_requests_per_second[c] * available(a.p, c, f) for (c,) in a.components])
+
+
+def alternative_shares(a: Arrays, f: str) -> Array:
+    """Share of the requests that passes each alternative, when nothing steers them (0 to 1) [alternatives].
 
     Requests split by what each alternative lets through; where some have no limit, evenly over these.
     """
-    share: dict[str, float] = {}
-    for alternatives in p.request_limits.alternatives:
-        most = {a: _lets_through(p, a, f) for a in alternatives.ids}
-        if math.inf in most.values():
-            most = {a: float(math.isinf(v)) for a, v in most.items()}
-        of_all = math.fsum(most.values())
-        share |= {a: v / of_all if of_all > 0 else 0.0 for a, v in most.items()}
-    return share
+    most = np.append(lets_through(a, f), math.inf)[a.component_of_alternative]
+    most = np.where(a.open(f), most, 0.0)
+    endless = np.isinf(most)
+    group, n = a.group_of_alternative, len(a.p.request_limits.alternatives)
+    some_endless = np.bincount(group, endless, minlength=n)[group] > 0
+    most = np.where(some_endless, endless.astype(float), np.where(endless, 0.0, most))
+    of_all = np.bincount(group, most, minlength=n)[group]
+    return np.asarray(np.divide(most, of_all, out=np.zeros(len(most)), where=of_all > 0))
 
 
-def _lets_through(p: Problem, alternative: str, f: str) -> float:
-    """Requests/s through an alternative at most: 0 where it is closed, infinite where nothing limits it."""
-    component = p.request_limits.component_of[alternative]
-    if alternative in p.closed[f]:
-        return 0.0
-    return lets_through(p, component, f) if component in p.request_limits.ids_of else math.inf
+def met_fractions(a: Arrays, f: str) -> Array:
+    """Share of the requests of an edge that pass a component, when nothing steers them over alternatives [C, E]."""
+    fraction = np.zeros((len(a.components), a.E))
+    of, edge = a.passes_component
+    fraction[of, edge] = 1.0
+    shares, (group, edge) = alternative_shares(a, f), a.passes_group
+    for i, component in enumerate(a.component_of_alternative):
+        if component < len(a.components):
+            fraction[component, edge[group == a.group_of_alternative[i]]] = shares[i]
+    return fraction
 
 
-def met_fractions(p: Problem, f: str) -> dict[str, dict[tuple[str, str, str], float]]:
-    """Component -> (w, o, e) -> share of its requests that pass it, when nothing steers them over alternatives."""
-    limits, share = p.request_limits, alternative_shares(p, f)
-    met = {c: dict.fromkeys(limits.always.get(c, ()), 1.0) for c in limits.components}
-    for alternatives in limits.alternatives:
-        for a in alternatives.ids:
-            if (component := limits.component_of[a]) in met:
-                met[component] |= dict.fromkeys(alternatives.edges, share[a])
-    return met
+def request_limit_sizes(a: Arrays) -> Array:
+    """The size by which requests through each component with a limit are scaled and judged [requests/s; C]; never 0."""
+    everything = size_of_all(a.p)
+    return np.array([min(a.p.most_requests_per_second[c], everything) or everything for (c,) in a.components])
 
 
-def request_limit_size(p: Problem, component: str) -> float:
-    """The size by which requests through a component with a limit are scaled and judged [requests/s]; never 0."""
-    return min(p.most_requests_per_second[component], size_of_all(p)) or size_of_all(p)
+def group_sizes(a: Arrays) -> Array:
+    """The size by which requests that pass one of some alternatives are scaled and judged [requests/s; groups]."""
+    sizes = []
+    for one in a.p.request_limits.alternatives:
+        flows = dict.fromkeys((w, o) for w, o, _ in one.edges)
+        sizes.append(math.fsum(flow_size(a.p, w, o) for w, o in flows) or 1.0)
+    return np.array(sizes)
 
 
-def alternatives_size(p: Problem, alternatives: Alternatives) -> float:
-    """The size by which requests that pass one of some alternatives are scaled and judged [requests/s]; never 0."""
-    return math.fsum({(w, o): flow_size(p, w, o) for w, o, _ in alternatives.edges}.values()) or 1.0
+# ---------------------------------------------------------------------------------------------- reading numbers
+def once(x: Vectors, name: str) -> Vector:
+    """The vector of a decision that is chosen once."""
+    return getattr(x, name)[ONCE]
 
 
-def replicas_targeted(p: Problem, x: Decisions, e: str, s: State) -> Linear:
-    """Replicas that a pool's partial loss takes when all of it falls on one placement [replicas]."""
-    h, f, _ = s
-    q = p.pool_of[e]
-    owned = total([(1.0, machines_held_or_bought(p, x, q, h, f)), (-1.0, machines_claimed(p, q, (h, NORMAL, 0.0)))])
-    return total([((1 - available(p, q, f)) * p.usable_fraction[q] / p.machines_per_replica[e], owned)])
-
-
-def served(p: Problem, x: Decisions, w: str, o: str, s: State) -> Linear:
-    """Requests of (w, o) that are served in a state [requests/s]."""
-    return total((1.0, x.traffic[w, o, e, s]) for e in live_edges(p, w, o, s[1]))
-
-
-def units_at_pool(p: Problem, x: Decisions, q: str, h: str) -> Linear:
-    """Units bought at a pool, of any offer [units]."""
-    return total((1.0, units_active(p, x, b, h)) for b in p.offers_of[q])
-
-
-def limit_used(p: Problem, x: Decisions, limit: int, h: str) -> Linear:
-    """What the machines held and bought take of a limit on the fullest day of a period, in the limit's unit."""
-    units = p.limits[limit].units_per_machine
-    return total((units[q], machines_on_fullest_day(p, x, q, h)) for q in units)
-
-
-def machines_on_fullest_day(p: Problem, x: Decisions, q: str, h: str) -> Linear:
-    """Machines of a pool that are held or bought on the fullest day of an hour's period [machines]."""
-    held = p.held_at_most.get((q, p.period_of[h]), p.held_machines[q, p.period_of[h]])
-    return total([(1.0, held), *((p.machines_per_unit[b], units_on_fullest_day(p, x, b, h)) for b in p.offers_of[q])])
-
-
-def limit_capacity(p: Problem, x: Decisions, limit: int, h: str) -> Linear:
-    """What there is of a limit in an hour, in its unit: of itself, and of what is built by then."""
-    modules = p.limits[limit].modules
-    if not modules:
-        return p.limits[limit].most
-    return total([(p.limits[limit].most, 1.0), *((kw, units_active(p, x, m, h)) for m, kw in modules.items())])
-
-
-def requests_served_by(p: Problem, x: Decisions, placements: frozenset[str], h: str) -> Linear:
-    """Requests that some placements serve in normal operation [requests/s]."""
-    s = (h, NORMAL, 0.0)
-    return total((1.0, x.traffic[w, o, e, s]) for w, o in p.flows for e in p.edges[w, o] if e in placements)
+def both_numbers(*vectors: Vector) -> bool:
+    """Whether all of some vectors are known: the audit asks, or a subproblem under given purchases."""
+    return all(is_number(vector) for vector in vectors)

@@ -4,33 +4,35 @@ A reserve is what a gateway may send over an edge at most [requests/s], in norma
 weights are proportional to it. A placement that is lost in part gets that part of its weight, and of its reserve.
 
 The rules say nothing unless the study asks for `failover: rescale`. Together they are sufficient, not necessary:
-reserves that meet them survive every failure, whatever else the gateways send up to their limits.
+reserves that meet them survive every failure, whatever else the gateways send up to their limits. Here each flow is by
+itself, and edges are those of every state.
 """
 
-import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 
-from planner.problem.algebra import Linear, Row, is_number, total
-from planner.problem.decisions import Decisions
-from planner.problem.problem import Problem, State, flow_size, size_of_all
+import numpy as np
+
+from planner.problem.algebra import Array, Rows, Vector, is_number, pick, spread, stacked, sum_by, total
+from planner.problem.arrays import Arrays, Things, mask_of
+from planner.problem.decisions import Vectors
+from planner.problem.problem import Problem, State, size_of_all
 from planner.problem.rules.formulas import (
-    available,
     due_fraction,
     is_normal,
     lets_through,
     machines_in_service,
     met_fractions,
     replicas_targeted,
-    request_limit_size,
+    request_limit_sizes,
     requests_per_second,
     survivors,
+    targeted,
 )
 from planner.study.dependencies import NORMAL
 from planner.units import ROUNDING
 
 Remaining = tuple[tuple[str, float], ...]
 """(placement, remaining fraction), for edges of which a failure takes something"""
-Sent = dict[tuple[str, str], Linear]
 
 
 def reserved_edges(p: Problem, w: str, o: str, f: str) -> tuple[str, ...]:
@@ -41,20 +43,25 @@ def reserved_edges(p: Problem, w: str, o: str, f: str) -> tuple[str, ...]:
     return tuple(e for e in p.edges[w, o] if e in near)
 
 
+def may_reserve(a: Arrays, f: str) -> Array:
+    """Edges with a weight that a failure neither forbids nor kills [E]: see `reserved_edges`."""
+    return a.may_serve(NORMAL) & a.may_serve(f)
+
+
 def remaining_parts(p: Problem, w: str, o: str, f: str) -> Remaining:
     """Edges of (w, o) of which a failure leaves less than all, with the remaining part; 0 for those it forbids."""
     lost, may = p.lost[f], set(reserved_edges(p, w, o, f))
     return tuple((e, lost.get(e, 1.0) if e in may else 0.0) for e in p.edges[w, o] if e in lost or e not in may)
 
 
-def remaining_reserve(p: Problem, x: Decisions, w: str, o: str, s: State) -> Linear:
-    """What the gateways may send for (w, o) in a state at most: the remaining reserves [requests/s].
+def remaining_reserve(a: Arrays, x: Vectors, s: State) -> Vector:
+    """What the gateways may send for each flow in a state at most: the remaining reserves [requests/s; F].
 
     Formula
         Σ_e available[e,f] · reserve[w,o,e,h]      over live edges that have a weight
     """
-    parts = ((available(p, e, s[1]), x.reserve[w, o, e, s[0]]) for e in reserved_edges(p, w, o, s[1]))
-    return total((part, reserve) for part, reserve in parts if part > 0)
+    weight = a.available(s[1])[a.placement_of_edge] * may_reserve(a, s[1])
+    return sum_by(weight * spread(x.reserve[s[0],], a.E), a.flow_of_edge, a.F)
 
 
 def last_state(p: Problem, f: str, h: str) -> State:
@@ -118,8 +125,8 @@ def least_reserve(p: Problem, w: str, o: str, h: str, hard: dict[Remaining, str]
     return max([covered, *dues.values()])
 
 
-def renormalised(p: Problem, x: Decisions, w: str, o: str, e: str, s: State) -> float:
-    """What a gateway sends over an edge in a state: its share of what comes in, its reserve at most [requests/s].
+def renormalised(a: Arrays, x: Vectors, s: State) -> Array:
+    """What gateways send over each edge in a state: its share of what comes in, its reserve at most [requests/s; E].
 
     Formula
         min(remaining, coverable · offered · remaining / Σ_e remaining)
@@ -128,104 +135,106 @@ def renormalised(p: Problem, x: Decisions, w: str, o: str, e: str, s: State) -> 
     For numbers only.
     """
     h, f, _ = s
-    remaining = available(p, e, f) * x.reserve[w, o, e, h]
-    if remaining <= 0 or e not in reserved_edges(p, w, o, f):
-        return 0.0
-    comes_in = p.coverable[f].get((w, o), 1.0) * requests_per_second(p, w, o, s)
-    return float(min(remaining, comes_in * remaining / remaining_reserve(p, x, w, o, s)))
+    remaining = a.available(f)[a.placement_of_edge] * may_reserve(a, f) * spread(x.reserve[h,], a.E)
+    comes_in = (a.requests(s) - a.uncoverable(s))[a.flow_of_edge]
+    of_all = np.asarray(remaining_reserve(a, x, s))[a.flow_of_edge]
+    share = np.divide(remaining, of_all, out=np.zeros(a.E), where=remaining > 0)
+    return np.where(remaining > 0, np.minimum(remaining, comes_in * share), 0.0)
 
 
-def whole_survivors(p: Problem, x: Decisions, e: str, s: State) -> int:
-    """Whole replicas of a placement that survive a failure."""
-    lost = replicas_targeted(p, x, e, s) if p.failures[s[1]].targeted == e else 0.0
-    return math.floor(max(0.0, float(survivors(p, x, e, s) - lost)) + ROUNDING)
+def whole_survivors(a: Things, x: Vectors, s: State) -> Array:
+    """Whole replicas of each placement that survive a failure [P]."""
+    surviving = np.array(survivors(a, x, s), dtype=float)
+    if (only_one := targeted(a, s[1])).any():
+        surviving[only_one] -= replicas_targeted(a, x, s)
+    return np.asarray(np.floor(np.maximum(0.0, surviving) + ROUNDING))
 
 
-def splits_replicas(p: Problem, e: str, f: str) -> bool:
-    """Whether a failure leaves a part of a placement's replicas: whole ones must be counted."""
-    return p.failures[f].targeted == e or 0 < available(p, e, f) < 1
+def splits_replicas(a: Things, f: str) -> Array:
+    """Whether a failure leaves a part of a placement's replicas: whole ones must be counted [P]."""
+    part = a.available(f)
+    return targeted(a, f) | ((part > 0) & (part < 1))
 
 
-def warm(p: Problem, x: Decisions, e: str, s: State) -> Linear:
-    """Replicas that run in a state when nothing is started and nothing evicted [replicas]."""
+def warm(a: Things, x: Vectors, s: State) -> Vector:
+    """Replicas that run in a state when nothing is started and nothing evicted [replicas; P]."""
     if is_normal(s):
-        return x.replicas[e, s[0]]
-    surviving = survivors(p, x, e, s)
-    if not splits_replicas(p, e, s[1]):
+        return x.replicas[s[0],]
+    surviving, split = survivors(a, x, s), splits_replicas(a, s[1])
+    if not split.any():
         return surviving
-    numbers = is_number(x.replicas[e, s[0]]) and is_number(surviving)
-    return whole_survivors(p, x, e, s) if numbers else x.kept[e, s]
+    counted = whole_survivors(a, x, s) if is_number(surviving) else spread(x.kept[s,], a.P)
+    return surviving * ~split + counted * split
 
 
-def conditions(p: Problem, h: str) -> dict[str, tuple[State, ...]]:
-    """Placement -> normal operation, and a state of the hour for each different condition that failures leave it in."""
-    states: dict[str, dict[object, State]] = {e: {NORMAL: (h, NORMAL, 0.0)} for e in p.placements}
+def conditions(a: Things, h: str) -> dict[State, Array]:
+    """State of the hour -> placements [P] that it leaves in a condition in which no state before it leaves them."""
+    p = a.p
+    known: list[set[object]] = [set() for _ in p.placements]
+    by_state: dict[State, Array] = {(h, NORMAL, 0.0): np.ones(a.P, dtype=bool)}
     for f, failure in p.failures.items():
         if f == NORMAL:
             continue
-        counted_less = {p.pool_of[b] for b in p.counted[f]} & p.with_spot
-        for e, by_condition in states.items():
-            part = available(p, e, f)
-            if part > 0:
-                condition = (part, p.pool_of[e] in counted_less, f if failure.targeted == e else None)
-                by_condition.setdefault(condition, (h, f, p.deadlines_seconds[f][0]))
-    return {e: tuple(by_condition.values()) for e, by_condition in states.items()}
+        part, less = a.available(f), a.counts_less(f)[a.pool_of_placement]
+        new = np.zeros(a.P, dtype=bool)
+        for i, e in enumerate(p.placements):
+            condition = (float(part[i]), bool(less[i]), f if failure.targeted == e else None)
+            if part[i] > 0 and condition not in known[i]:
+                known[i].add(condition)
+                new[i] = True
+        if new.any():
+            by_state[h, f, p.deadlines_seconds[f][0]] = new
+    return by_state
 
 
-def headrooms(p: Problem, h: str) -> dict[tuple[str, str], float]:
-    """(w, o) -> factor by which reserves are above the traffic of normal operation, at the least, in every plan."""
-    factors = dict.fromkeys(p.flows, 1.0)
-    for w, o in p.flows:
+def headrooms(a: Arrays, h: str) -> Array:
+    """Factor by which reserves are above the traffic of normal operation, at the least, in every plan [F]."""
+    p, factors = a.p, np.ones(a.F)
+    for i, (w, o) in enumerate(p.flows):
         wanted = requests_per_second(p, w, o, (h, NORMAL, 0.0))
         if wanted > 0:
-            factors[w, o] = max(1.0, least_reserve(p, w, o, h, hardest(p, w, o, h)) / wanted)
+            factors[i] = max(1.0, least_reserve(p, w, o, h, hardest(p, w, o, h)) / wanted)
     return factors
 
 
-def sent_at_most(p: Problem, x: Decisions, e: str, s: State, above: Mapping[tuple[str, str], float]) -> Sent:
-    """(w, o) -> requests/s that a placement is sent in a state at most; `above`: as `headrooms`, used when normal.
+def sent_at_most(a: Arrays, x: Vectors, s: State, above: Array) -> Vector:
+    """Requests/s over each edge in a state at most [E]; `above`: as `headrooms`, used when normal.
 
     Formula
         available[e,f] · reserve[w,o,e,h]; in normal operation reserve[w,o,e,h] / headroom[w,o]
     """
-    h, f, _ = s
-    part = available(p, e, f)
-    return {
-        (w, o): total([(1 / above[w, o] if is_normal(s) else part, x.reserve[w, o, e, h])])
-        for w, o in p.flows
-        if (w, o, e, h) in x.reserve and (is_normal(s) or e in p.edges_in_failure[w, o])
-    }
+    weighted = a.may_serve(NORMAL)
+    if is_normal(s):
+        part = weighted / above[a.flow_of_edge]
+    else:
+        part = weighted * a.may_serve(s[1]) * a.available(s[1])[a.placement_of_edge]
+    return part * spread(x.reserve[s[0],], a.E)
 
 
-def work_at_most(p: Problem, x: Decisions, e: str, s: State, above: Mapping[tuple[str, str], float]) -> Linear:
-    """Work that a placement is sent in a state at most, at its peak [replica-seconds/s]."""
-    seconds = p.replica_seconds if is_normal(s) else p.replica_seconds_in_failure
-    sent = sent_at_most(p, x, e, s, above)
-    return total((seconds[w, e] * p.burst_factor[w], value) for (w, _), value in sent.items())
+def work_at_most(a: Arrays, x: Vectors, s: State, above: Array) -> Vector:
+    """Work that each placement is sent in a state at most, at its peak [replica-seconds/s; P]."""
+    return sum_by(a.replica_seconds(s[1]) * sent_at_most(a, x, s, above), a.placement_of_edge, a.P)
 
 
-def throughput_at_most(
-    p: Problem,
-    x: Decisions,
-    component: str,
-    fractions: Mapping[tuple[str, str, str], float],
-    s: State,
-    above: Mapping[tuple[str, str], float],
-) -> Linear:
-    """Requests that pass a component in a state at most [requests/s]; `fractions` of each edge: as `met_fractions`.
+def throughput_at_most(a: Arrays, x: Vectors, s: State, above: Array) -> Vector:
+    """Requests that pass each component in a state at most [requests/s; C].
 
-    Where all edges of (w, o) pass it alike, at the entry of a workload or an origin, what comes in, where it fits; else
+    Where all edges of a flow pass it alike, at the entry of a workload or an origin, what comes in, where it fits; else
     what the reserves let on.
     """
-    f, most = s[1], lets_through(p, component, s[1])
-    entry = {flow: min((fractions.get((*flow, e), 0.0) for e in p.edges[flow]), default=0.0) for flow in p.flows}
-    comes_in = sum(n * p.coverable[f].get((w, o), 1.0) * requests_per_second(p, w, o, s) for (w, o), n in entry.items())
+    fraction, most = met_fractions(a, s[1]), lets_through(a, s[1])
+    normal, at_entry = np.flatnonzero(a.may_serve(NORMAL)), np.full((len(a.components), a.F), np.inf)
+    for c in range(len(a.components)):
+        np.minimum.at(at_entry[c], a.flow_of_edge[normal], fraction[c, normal])
+    at_entry[np.isinf(at_entry)] = 0.0
+    comes_in = at_entry @ (a.requests(s) - a.uncoverable(s))
     fits = comes_in <= most
-    terms: list[tuple[float, Linear]] = [(1.0, comes_in)] if fits else []
-    for e in sorted({e for (_, _, e), part in fractions.items() if part > 0 and available(p, e, f) > 0}):
-        for flow, value in sent_at_most(p, x, e, s, above).items():
-            terms.append((fractions.get((*flow, e), 0.0) - (entry[flow] if fits else 0.0), value))
-    return total(terms)
+    sent = sent_at_most(a, x, s, above)
+    through = []
+    for c in range(len(a.components)):
+        beyond = fraction[c] - (at_entry[c][a.flow_of_edge] if fits[c] else 0.0)
+        through.append(total(beyond * sent) + (comes_in[c] if fits[c] else 0.0))
+    return stacked(through)
 
 
 def rescales(p: Problem) -> bool:
@@ -233,7 +242,7 @@ def rescales(p: Problem) -> bool:
     return p.failover == "rescale"
 
 
-def reserves_cover_what_is_due(p: Problem, x: Decisions) -> Iterator[Row]:
+def reserves_cover_what_is_due(a: Arrays, x: Vectors) -> Iterator[Rows]:
     """The remaining reserves cover what is due, in normal operation and in every failure.
 
     Formula
@@ -247,17 +256,20 @@ def reserves_cover_what_is_due(p: Problem, x: Decisions) -> Iterator[Row]:
     Source
         forward fault correction: Liu et al., Traffic engineering with forward fault correction, SIGCOMM 2014
     """
+    p = a.p
     for h in p.hours if rescales(p) else ():
-        for w, o in p.flows:
+        by_failure: dict[str, list[int]] = {}
+        for i, (w, o) in enumerate(p.flows):
             for f in hardest(p, w, o, h).values():
-                reserve, due = (
-                    remaining_reserve(p, x, w, o, last_state(p, f, h)),
-                    due_requests_per_second(p, w, o, f, h),
-                )
-                yield Row((w, o, h, f), reserve, ">=", due, flow_size(p, w, o, h))
+                by_failure.setdefault(f, []).append(i)
+        for f, flows in by_failure.items():
+            s, at = last_state(p, f, h), np.array(flows)
+            of = [a.flows[i] for i in flows]
+            reserve = pick(remaining_reserve(a, x, s), at)
+            yield Rows(of, (h, f), reserve, ">=", a.due(s)[at], a.sizes(h)[at])
 
 
-def replicas_carry_what_is_reserved(p: Problem, x: Decisions) -> Iterator[Row]:
+def replicas_carry_what_is_reserved(a: Arrays, x: Vectors) -> Iterator[Rows]:
     """The remaining replicas carry the remaining reserves, all of them used at the same time.
 
     Formula
@@ -272,15 +284,16 @@ def replicas_carry_what_is_reserved(p: Problem, x: Decisions) -> Iterator[Row]:
     Source
         forward fault correction: Liu et al., Traffic engineering with forward fault correction, SIGCOMM 2014
     """
+    p = a.p
     for h in p.hours if rescales(p) else ():
-        above = headrooms(p, h)
-        for e, conditions_of in conditions(p, h).items():
-            for s in conditions_of:
-                limit = p.utilisation_normal if is_normal(s) else p.utilisation_in_failure
-                yield Row((e, h, s[1]), work_at_most(p, x, e, s, above), "<=", total([(limit, warm(p, x, e, s))]))
+        above = headrooms(a, h)
+        for s, placements in conditions(a, h).items():
+            limit = p.utilisation_normal if is_normal(s) else p.utilisation_in_failure
+            work = work_at_most(a, x, s, above)
+            yield Rows(a.placements, (h, s[1]), work, "<=", limit * warm(a, x, s)).only(placements)
 
 
-def warm_replicas_stand_on_machines(p: Problem, x: Decisions) -> Iterator[Row]:
+def warm_replicas_stand_on_machines(a: Arrays, x: Vectors) -> Iterator[Rows]:
     """Where a pool's partial loss falls on one placement, machines remain for it and for the others.
 
     Formula
@@ -292,15 +305,19 @@ def warm_replicas_stand_on_machines(p: Problem, x: Decisions) -> Iterator[Row]:
     Marginal value
         what one more machine there would save [USD]
     """
+    p = a.p
     for f, failure in p.failures.items() if rescales(p) else ():
-        q = p.pool_of.get(failure.targeted or "", "")
-        for h in p.hours if q else ():
+        if failure.targeted is None or failure.targeted not in a.placement_at:
+            continue
+        pool = np.array([a.pool_at[p.pool_of[failure.targeted]]])
+        for h in p.hours:
             s = (h, f, p.deadlines_seconds[f][0])
-            stand = total((p.machines_per_replica[e], warm(p, x, e, s)) for e in p.on_pool[q])
-            yield Row((q, h, f), stand, "<=", machines_in_service(p, x, q, s))
+            stand = sum_by(a.machines_per_replica * warm(a, x, s), a.pool_of_placement, a.Q)
+            up = pick(machines_in_service(a, x, s), pool)
+            yield Rows([(p.pool_of[failure.targeted],)], (h, f), pick(stand, pool), "<=", up)
 
 
-def components_pass_what_is_reserved(p: Problem, x: Decisions) -> Iterator[Row]:
+def components_pass_what_is_reserved(a: Arrays, x: Vectors) -> Iterator[Rows]:
     """A gateway or an ingress lets through what comes in, or else all that the reserves let on.
 
     Formula
@@ -314,16 +331,16 @@ def components_pass_what_is_reserved(p: Problem, x: Decisions) -> Iterator[Row]:
     Marginal value
         what one request/s more through this component would save [USD]
     """
-    for f in p.failures if rescales(p) and p.request_limits.components else ():
-        fractions = met_fractions(p, f)
+    p = a.p
+    for f in p.failures if rescales(p) and a.components else ():
         for h in p.hours:
-            s, above = last_state(p, f, h), headrooms(p, h) if f == NORMAL else {}
-            for c in p.request_limits.components:
-                component_throughput = throughput_at_most(p, x, c, fractions[c], s, above)
-                yield Row((c, h, f), component_throughput, "<=", lets_through(p, c, f), request_limit_size(p, c))
+            s = last_state(p, f, h)
+            above = headrooms(a, h) if f == NORMAL else np.ones(a.F)
+            through = throughput_at_most(a, x, s, above)
+            yield Rows(a.components, (h, f), through, "<=", lets_through(a, f), request_limit_sizes(a))
 
 
-def weights_keep_to_shares(p: Problem, x: Decisions) -> Iterator[Row]:
+def weights_keep_to_shares(a: Arrays, x: Vectors) -> Iterator[Rows]:
     """No component is sent more than its share of all requests in normal operation, by the weights.
 
     Formula
@@ -335,15 +352,17 @@ def weights_keep_to_shares(p: Problem, x: Decisions) -> Iterator[Row]:
     Marginal value
         what one request/s more on that component would save [USD]
     """
+    p = a.p
     for h in p.hours if rescales(p) and p.shares else ():
-        above, s = headrooms(p, h), (h, NORMAL, 0.0)
-        most = sum(p.demand_requests_per_second[w, o, h] for w, o in p.flows)
+        s = (h, NORMAL, 0.0)
+        sent = sent_at_most(a, x, s, headrooms(a, h))
         for share in p.shares:
-            sent = total((1.0, v) for e in sorted(share.placements) for v in sent_at_most(p, x, e, s, above).values())
-            yield Row((share.component, h), sent, "<=", share.most_fraction * most, size_of_all(p))
+            among = mask_of(share.placements, p.placements)[a.placement_of_edge]
+            most = share.most_fraction * float(a.requests(s).sum())
+            yield Rows([(share.component,)], (h,), total(among * sent), "<=", most, size_of_all(p))
 
 
-def gateways_renormalise(p: Problem, x: Decisions, s: State) -> Iterator[Row]:
+def gateways_renormalise(a: Arrays, x: Vectors, s: State) -> Iterator[Rows]:
     """Traffic is what gateways send that renormalise their weights over what remains, up to their limits.
 
     Formula
@@ -357,23 +376,20 @@ def gateways_renormalise(p: Problem, x: Decisions, s: State) -> Iterator[Row]:
     Marginal value
         none of its own: normal operation and failures follow from the reserves
     """
-    if not rescales(p):
+    if not rescales(a.p):
         return
-    above = headrooms(p, s[0]) if is_normal(s) else {}
-    for w, o in p.flows:
-        for e in p.edges[w, o]:
-            traffic, reserve = x.traffic[w, o, e, s], x.reserve[w, o, e, s[0]]
-            if is_number(traffic) and is_number(reserve):
-                yield Row((w, o, e, s), traffic, "==", renormalised(p, x, w, o, e, s), flow_size(p, w, o, s[0]))
-            elif is_normal(s):
-                yield Row((w, o, e, s), total([(above[w, o], traffic)]), "<=", reserve, flow_size(p, w, o, s[0]))
-    for w, o in p.flows:
-        for e in p.edges_in_failure[w, o]:
-            if e not in p.edges[w, o] and is_number(x.traffic[w, o, e, s]) and (w, o, e, s) in x.traffic:
-                yield Row((w, o, e, s, "no weight"), x.traffic[w, o, e, s], "<=", 0.0, flow_size(p, w, o, s[0]))
+    weighted, size = a.may_serve(NORMAL), a.sizes(s[0])[a.flow_of_edge]
+    traffic, reserve = x.traffic[s,], spread(x.reserve[s[0],], a.E)
+    if is_number(traffic) and is_number(reserve):
+        yield Rows(a.edges, (s,), traffic, "==", renormalised(a, x, s), size).only(weighted)
+    elif is_normal(s):
+        above = headrooms(a, s[0])[a.flow_of_edge]
+        yield Rows(a.edges, (s,), above * traffic, "<=", reserve, size).only(weighted)
+    if is_number(traffic):
+        yield Rows(a.edges, (s, "no weight"), traffic, "<=", 0.0, size).only(~weighted)
 
 
-def limits_are_of_edges(p: Problem, x: Decisions) -> Iterator[Row]:
+def limits_are_of_edges(a: Arrays, x: Vectors) -> Iterator[Rows]:
     """No gateway has a weight on what is not an edge of normal operation.
 
     Formula
@@ -385,6 +401,6 @@ def limits_are_of_edges(p: Problem, x: Decisions) -> Iterator[Row]:
     Marginal value
         none: eligibility is the same in every failure, but for the round trip
     """
-    for (w, o, e, h), reserve in x.reserve.items() if rescales(p) else ():
-        if (w, o) not in p.edges or e not in reserved_edges(p, w, o, NORMAL):
-            yield Row((w, o, e, h), reserve, "<=", 0.0, flow_size(p, w, o, h))
+    for h in a.p.hours if rescales(a.p) else ():
+        size = a.sizes(h)[a.flow_of_edge]
+        yield Rows(a.edges, (h,), x.reserve[h,], "<=", 0.0, size).only(~a.may_serve(NORMAL))

@@ -1,175 +1,212 @@
-"""Index sets: for which keys a decision may be other than zero, by the name that its row in the table has.
+"""Index sets: over what a decision is a vector, in which scopes, and where it may be other than zero.
 
-The program has a column for each key, the audit knows no others.
+The program has a column for each element that may, the audit knows no others.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Literal
 
-from planner.problem.algebra import Key
-from planner.problem.problem import Problem, State, flow_size, states
-from planner.problem.rules.costs import dearest_of, outage_size_usd
-from planner.problem.rules.formulas import (
-    alternatives_size,
-    available,
-    can_load,
-    drawn_upon,
-    is_normal,
-    live_edges,
-    live_placements,
-    request_limit_size,
-)
+import numpy as np
 
-Once = Callable[[Problem], Iterable[Key]]
-InState = Callable[[Problem, State, bool], Iterable[Key]]
-"""(problem, state, whether in a feasibility subproblem)"""
+from planner.problem.algebra import Array, Key
+from planner.problem.arrays import Arrays, full
+from planner.problem.decisions import ONCE, Decisions, Vectors, table
+from planner.problem.problem import Problem, State, states
+from planner.problem.rules.costs import outage_size_usd, tail_of_outages
+from planner.problem.rules.formulas import group_sizes, is_normal, request_limit_sizes, targeted
+from planner.study.dependencies import NORMAL
+
+Scopes = Literal["once", "period", "hour", "state"]
+Where = Callable[..., Array]
+"""(arrays, what the scope is: nothing, period, hour or state, whether in a feasibility subproblem) -> mask"""
 
 
 @dataclass(frozen=True)
 class IndexSet:
-    """Keys of a decision, and what is large in it.
+    """Elements of a decision, and what is large in it.
 
     Parameters
     ----------
-    keys : of decisions that are chosen once: of the problem; of states: of problem, state and whether it is a test
-    thing : so many parts of a key name the thing whose columns, of all its decisions, stand together; 0: none does
-    size : unit in which the solver sees a column
+    of : arrays -> what the elements are of: the first part of their keys
+    scopes : how often there is a vector of them
+    where : which may be other than zero
+    sizes : unit in which the solver sees a column
     """
 
-    keys: Callable[..., Iterable[Key]]
-    thing: int = 0
-    size: Callable[[Problem, Key], float] = lambda p, key: 1.0
+    of: Callable[[Arrays], list[Key]]
+    scopes: Scopes
+    where: Where
+    sizes: Callable[..., Array | float] = lambda a, *scope: 1.0
+
+    def keys(self, a: Arrays, scope: Key, testing: bool = False) -> list[Key]:
+        """Keys of the elements that may be other than zero in a scope."""
+        where = np.flatnonzero(self.where(a, *scope, testing))
+        of = self.of(a)
+        return [(*of[i], *scope) for i in where.tolist()]
 
 
-def vintage_starts(p: Problem) -> Iterator[Key]:
-    """(b, t) in which a unit of an offer that is not hourly, or a module of a build-out, can start."""
-    for b in (*(b for b in p.offers if b not in p.hourly), *p.build_outs):
-        yield from ((b, t) for t in p.periods if p.may_start(b, t))
+def scopes(p: Problem, index_set: IndexSet) -> list[Key]:
+    """The scopes of an index set in a problem."""
+    of: dict[str, list[Key]] = {
+        "once": [ONCE],
+        "period": [(t,) for t in p.periods],
+        "hour": [(h,) for h in p.hours],
+        "state": [(s,) for f in p.failures for s in states(p, f)],
+    }
+    return of[index_set.scopes]
 
 
-def rents(p: Problem) -> Iterator[Key]:
-    """(b, h) in which an hourly offer can be rented."""
-    for b in p.offers:
-        if b in p.hourly:
-            yield from ((b, h) for h in p.hours if p.may_start(b, p.period_of[h]))
+def every_key(p: Problem, name: str) -> Iterator[Key]:
+    """Keys for which a decision may be other than zero in a plan, of all scopes."""
+    (over,) = (decision.over for decision in table() if decision.name == name)
+    index_set = INDEX_SETS[over]
+    for scope in scopes(p, index_set):
+        yield from index_set.keys(full(p), scope)
 
 
-def tail_of_outages(p: Problem) -> Iterator[Key]:
-    """("above", g), ("of", g) of failures that are one; ("worst",), ("threshold",)."""
-    for g, one in dearest_of(p).items():
-        yield "above", g
-        if len(one) > 1:
-            yield "of", g
-    if p.priced:
-        yield ("worst",)
-        yield ("threshold",)
+def as_vectors(p: Problem, x: Decisions) -> Vectors:
+    """Decisions by id as vectors over every edge and flow; what is of no element of an index set is left out."""
+    a, vectors = full(p), Vectors()
+    for decision in table():
+        index_set, by_key = INDEX_SETS[decision.over], getattr(x, decision.name)
+        of, vector = index_set.of(a), getattr(vectors, decision.name)
+        at = {key: i for i, key in enumerate(of)}
+        length = 0 if index_set.scopes == "once" else 1
+        for scope in scopes(p, index_set):
+            vector[scope] = np.zeros(len(of))
+        for key, value in by_key.items():
+            thing, scope = (key, ONCE) if not length else (key[:-1], key[-1:])
+            if thing in at and scope in vector:
+                vector[scope][at[thing]] = value
+    return vectors
 
 
-def reserves(p: Problem) -> Iterator[Key]:
-    """(w, o, e, h) over which gateways may send."""
-    for w, o in p.flows:
-        for e in p.edges[w, o]:
-            yield from ((w, o, e, h) for h in p.hours)
+def by_id(p: Problem, x: Vectors, a: Arrays | None = None) -> Decisions:
+    """Vectors of numbers over every edge and flow as decisions by id; zeros left out."""
+    a, decisions = full(p) if a is None else a, Decisions()
+    for decision in table():
+        of, by_key = INDEX_SETS[decision.over].of(a), getattr(decisions, decision.name)
+        for scope, vector in getattr(x, decision.name).items():
+            for i in np.flatnonzero(vector).tolist():
+                by_key[(*of[i], *scope)] = float(vector[i])
+    return decisions
 
 
-def edges_alive(p: Problem, s: State, testing: bool) -> Iterator[Key]:
-    """(w, o, e, s) over which requests may go in a state."""
-    for w, o in p.flows:
-        yield from ((w, o, e, s) for e in live_edges(p, w, o, s[1]))
+# ------------------------------------------------------------------ where a decision may be other than zero
+def _always(of: Callable[[Arrays], list[Key]]) -> Where:
+    return lambda a, *scope: np.ones(len(of(a)), dtype=bool)
 
 
-def open_alternatives(p: Problem, s: State, testing: bool) -> Iterator[Key]:
-    """(alternative, s) of alternatives that are not closed."""
-    for alternatives in p.request_limits.alternatives:
-        yield from ((a, s) for a in alternatives.ids if a not in p.closed[s[1]])
+def _reserves(a: Arrays, h: str, testing: bool) -> Array:
+    return a.may_serve(NORMAL)
 
 
-def targeted_placements(p: Problem, s: State, testing: bool) -> Iterator[Key]:
-    """(e, s) on which a partial loss falls; in tests it is known what is left of it."""
-    targeted = p.failures[s[1]].targeted
-    if targeted is not None and not testing:
-        yield targeted, s
+def _targeted_placements(a: Arrays, s: State, testing: bool) -> Array:
+    """On which a partial loss falls; in tests it is known what remains of it."""
+    return targeted(a, s[1]) & (not testing)
 
 
-def live_pools(p: Problem, s: State, testing: bool) -> list[Key]:
-    """(q, s) of pools with a placement that is not dead."""
-    return [(q, s) for q in sorted({p.pool_of[e] for e in live_placements(p, s[1])})]
+def _live_pools(a: Arrays, s: State, testing: bool) -> Array:
+    return a.any_on_pool(_live(a, s, testing))
 
 
-def pools_that_obtain(p: Problem, s: State, testing: bool) -> Iterator[Key]:
-    """(q, s) of pools in which machines may have been obtained by now; in tests whenever that is."""
-    just_warm = pools_that_just_run_on(p, s[1]) if p.may_obtain and not testing and not is_normal(s) else set()
-    for q, _ in live_pools(p, s, testing):
-        if q in p.may_obtain - just_warm:
-            seconds = [seconds for b, (_, seconds) in p.obtainable[s[1]].items() if b in p.offers_of[q]]
-            if testing or any(p.detection_seconds + each < s[2] for each in seconds):
-                yield q, s
+def _live(a: Arrays, s: State, testing: bool) -> Array:
+    return np.ones(a.P, dtype=bool) if testing else a.live(s[1])
 
 
-def pools_that_just_run_on(p: Problem, f: str) -> set[str]:
-    """Pools of which a failure takes nothing in part, and in which nothing can be cold-started before it ends.
+def _cold_starts(a: Arrays, s: State, testing: bool) -> Array:
+    return np.ones(a.P, dtype=bool) if testing else a.live(s[1]) & a.can_load(s)
+
+
+def _pools_that_obtain(a: Arrays, s: State, testing: bool) -> Array:
+    """In which machines may have been obtained by now; in tests whenever that is."""
+    if is_normal(s) or not a.may_obtain.any():
+        return np.zeros(a.Q, dtype=bool)
+    if testing:
+        return a.may_obtain & a.any_on_pool(np.ones(a.P, dtype=bool))
+    p, in_time = a.p, np.zeros(a.Q, dtype=bool)
+    for b, (_, seconds) in p.obtainable[s[1]].items():
+        if p.detection_seconds + seconds < s[2]:
+            in_time[a.pool_at[p.pool_of[b]]] = True
+    return in_time & a.live_pools(s[1]) & ~pools_that_just_run_on(a, s[1])
+
+
+def pools_that_just_run_on(a: Arrays, f: str) -> Array:
+    """Pools of which a failure takes nothing in part, and in which nothing can be cold-started before it ends [Q].
 
     Nothing is evicted there, as nothing could use the headroom: what survives is what runs, and it stands where it
     stood.
     """
-    able = {p.pool_of[e] for s in states(p, f) for e in live_placements(p, f) if can_load(p, e, s)}
-    lost_in_part = {p.pool_of[e] for e in p.placements if 0 < available(p, e, f) < 1}
-    lost_in_part |= {q for q in p.pools if 0 < available(p, q, f) < 1}
-    return set(p.pools) - able - lost_in_part
+    return a.once(("just run on", f), lambda: _just_run_on(a, f))
 
 
-def limits_drawn_upon(p: Problem, s: State, testing: bool) -> list[Key]:
-    """(limit, s) of which machines that are obtained take a part, where any may be."""
-    obtains = any(True for _ in pools_that_obtain(p, s, testing))
-    return [(n, s) for n in drawn_upon(p)] if obtains else []
+def _just_run_on(a: Arrays, f: str) -> Array:
+    h = a.p.hours[0]
+    able = np.zeros(a.P, dtype=bool)
+    for c in a.p.deadlines_seconds[f]:
+        able |= a.live(f) & a.can_load((h, f, c))
+    part, of_pool = a.available(f), a.available_pools(f)
+    in_part = (part > 0) & (part < 1)
+    return ~a.any_on_pool(able | in_part) & ~((of_pool > 0) & (of_pool < 1))
 
 
-def _size_of_flow(p: Problem, key: Key) -> float:
-    s = key[-1]
-    return flow_size(p, key[0], key[1], s if isinstance(s, str) else s[0])
+def _limits_drawn(a: Arrays, s: State, testing: bool) -> Array:
+    obtains = _pools_that_obtain(a, s, testing).any()
+    return np.full(len(a.limits_drawn), obtains)
 
 
-def _size_of_alternative(p: Problem, key: Key) -> float:
-    return alternatives_size(p, next(several for several in p.request_limits.alternatives if key[0] in several.ids))
+def _open(a: Arrays, s: State, testing: bool) -> Array:
+    return np.ones(len(a.alternatives), dtype=bool) if testing else a.open(s[1])
 
 
-def _size_of_outages(p: Problem, key: Key) -> float:
-    return outage_size_usd(p)
-
-
-def _size_of_commitment(p: Problem, key: Key) -> float:
-    return next(k.usd for k in p.spend_years if (k.name, k.year) == key) or 1.0
-
-
-def _each(of: Callable[[Problem], Iterable[Any]]) -> Once:
-    """Keys (thing, h) of all hours."""
-    return lambda p: ((thing, h) for thing in of(p) for h in p.hours)
+def _sizes(a: Arrays, s: State) -> Array:
+    return a.sizes(s[0])
 
 
 INDEX_SETS: dict[str, IndexSet] = {
-    "starts": IndexSet(vintage_starts),
-    "rents": IndexSet(rents),
-    "spend years": IndexSet(lambda p: ((k.name, k.year) for k in p.spend_years), 0, _size_of_commitment),
-    "placements": IndexSet(_each(lambda p: p.placements)),
-    "spot placements": IndexSet(_each(lambda p: (e for q in sorted(p.with_spot) for e in p.on_pool[q]))),
-    "pools that may be unused": IndexSet(_each(lambda p: sorted(p.maybe_unused))),
-    "priced failures": IndexSet(lambda p: ((f,) for f in p.priced), 0, _size_of_outages),
-    "tail of outages": IndexSet(tail_of_outages, 0, _size_of_outages),
-    "reserves": IndexSet(reserves, 0, _size_of_flow),
-    "flows": IndexSet(lambda p, s, testing: ((w, o, s) for w, o in p.flows), 2, _size_of_flow),
-    "flows in tests": IndexSet(lambda p, s, testing: ((w, o, s) for w, o in p.flows if testing), 2, _size_of_flow),
-    "live edges": IndexSet(edges_alive, 2, _size_of_flow),
-    "components with limits": IndexSet(
-        lambda p, s, testing: ((c, s) for c in p.request_limits.components),
-        0,
-        lambda p, key: request_limit_size(p, key[0]),
+    "starts": IndexSet(lambda a: a.offers, "period", lambda a, t, testing: a.may_start(t)),
+    "rents": IndexSet(lambda a: a.offers, "hour", lambda a, h, testing: a.may_rent(h)),
+    "spend years": IndexSet(
+        lambda a: a.spend_years,
+        "once",
+        _always(lambda a: a.spend_years),
+        lambda a: np.array([k.usd or 1.0 for k in a.p.spend_years]),
     ),
-    "open alternatives": IndexSet(open_alternatives, 0, _size_of_alternative),
-    "targeted placements": IndexSet(targeted_placements),
-    "live placements": IndexSet(lambda p, s, testing: ((e, s) for e in live_placements(p, s[1])), 1),
-    "cold starts": IndexSet(lambda p, s, testing: ((e, s) for e in live_placements(p, s[1]) if can_load(p, e, s)), 1),
-    "live pools": IndexSet(live_pools, 1),
-    "pools that obtain": IndexSet(pools_that_obtain, 1),
-    "limits drawn upon": IndexSet(limits_drawn_upon),
+    "placements": IndexSet(lambda a: a.placements, "hour", _always(lambda a: a.placements)),
+    "spot placements": IndexSet(lambda a: a.placements, "hour", lambda a, h, testing: a.with_spot[a.pool_of_placement]),
+    "pools that may be unused": IndexSet(lambda a: a.pools, "hour", lambda a, h, testing: a.maybe_unused),
+    "priced failures": IndexSet(
+        lambda a: a.priced, "once", _always(lambda a: a.priced), lambda a: outage_size_usd(a.p)
+    ),
+    "tail of outages": IndexSet(
+        lambda a: list(tail_of_outages(a.p)),
+        "once",
+        lambda a, testing: np.ones(len(tail_of_outages(a.p)), dtype=bool),
+        lambda a: outage_size_usd(a.p),
+    ),
+    "reserves": IndexSet(lambda a: a.edges, "hour", _reserves, lambda a, h: a.sizes(h)[a.flow_of_edge]),
+    "flows": IndexSet(lambda a: a.flows, "state", _always(lambda a: a.flows), _sizes),
+    "flows in tests": IndexSet(lambda a: a.flows, "state", lambda a, s, testing: np.full(a.F, testing), _sizes),
+    "live edges": IndexSet(
+        lambda a: a.edges,
+        "state",
+        lambda a, s, testing: np.ones(a.E, dtype=bool) if testing else a.may_serve(s[1]),
+        lambda a, s: a.sizes(s[0])[a.flow_of_edge],
+    ),
+    "components with limits": IndexSet(
+        lambda a: a.components, "state", _always(lambda a: a.components), lambda a, s: request_limit_sizes(a)
+    ),
+    "open alternatives": IndexSet(
+        lambda a: a.alternatives,
+        "state",
+        _open,
+        lambda a, s: group_sizes(a)[a.group_of_alternative],
+    ),
+    "targeted placements": IndexSet(lambda a: a.placements, "state", _targeted_placements),
+    "live placements": IndexSet(lambda a: a.placements, "state", _live),
+    "cold starts": IndexSet(lambda a: a.placements, "state", _cold_starts),
+    "live pools": IndexSet(lambda a: a.pools, "state", _live_pools),
+    "pools that obtain": IndexSet(lambda a: a.pools, "state", _pools_that_obtain),
+    "limits drawn upon": IndexSet(lambda a: a.limits_drawn, "state", _limits_drawn),
 }

@@ -2,24 +2,34 @@
 
 from collections.abc import Iterator
 
-from planner.problem.algebra import Row, total
-from planner.problem.decisions import Decisions
-from planner.problem.problem import Problem, flow_size, size_of_all
-from planner.problem.rules.costs import cost_usd, dearest_of, operation_usd_per_hour, outage_size_usd
+import numpy as np
+
+from planner.problem.algebra import Rows, Vector, pick, spread, sum_by, total
+from planner.problem.arrays import Arrays, numbers_of
+from planner.problem.decisions import ONCE, Vectors
+from planner.problem.problem import size_of_all
+from planner.problem.rules.costs import (
+    cost_usd,
+    dearest_of,
+    operation_usd_per_hour,
+    outage_column,
+    outage_size_usd,
+    tail_usd,
+)
 from planner.problem.rules.formulas import (
+    first_hours,
     limit_capacity,
     limit_used,
     machines_non_preemptible,
-    requests_offered,
     requests_served_by,
-    spent_usd,
+    spent_in_years_usd,
     units_active,
     units_on_fullest_day,
 )
 from planner.study.dependencies import NORMAL
 
 
-def offers_have_limits(p: Problem, x: Decisions) -> Iterator[Row]:
+def offers_have_limits(a: Arrays, x: Vectors) -> Iterator[Rows]:
     """No more units are bought of an offer than there are.
 
     Formula
@@ -31,18 +41,18 @@ def offers_have_limits(p: Problem, x: Decisions) -> Iterator[Row]:
     Marginal value
         what one more unit on the market would save [USD]
     """
-    for b in p.offers:
-        if p.most_units[b] < float("inf"):
-            if b in p.hourly:
-                yield from (Row((b, h), x.rented[b, h], "<=", p.most_units[b]) for h in p.hours)
-            else:
-                first = {p.period_of[h]: h for h in reversed(p.hours)}
-                yield from (
-                    Row((b, t), units_on_fullest_day(p, x, b, h), "<=", p.most_units[b]) for t, h in first.items()
-                )
+    p, first = a.p, first_hours(a)
+    offered = np.zeros(a.B, dtype=bool)
+    offered[a.in_pool] = True
+    limited = np.isfinite(a.most_units) & offered
+    for t, h in first.items():
+        rows = Rows(a.offers, (t,), units_on_fullest_day(a, x, h), "<=", a.most_units)
+        yield rows.only(limited & ~a.hourly)
+    for h in p.hours:
+        yield Rows(a.offers, (h,), x.rented[h,], "<=", a.most_units).only(limited & a.hourly)
 
 
-def limits_hold(p: Problem, x: Decisions) -> Iterator[Row]:
+def limits_hold(a: Arrays, x: Vectors) -> Iterator[Rows]:
     """Quotas, in the provider's own unit, and the power of a site hold for machines held and bought.
 
     Formula
@@ -55,14 +65,12 @@ def limits_hold(p: Problem, x: Decisions) -> Iterator[Row]:
     Marginal value
         what one more vcpu, chip or kW would save [USD]: what asking for it is worth
     """
-    for index, limit in enumerate(p.limits):
-        for h in p.hours:
-            if limit.periods is not None and p.period_of[h] not in limit.periods:
-                continue
-            yield Row((limit.name, h), limit_used(p, x, index, h), "<=", limit_capacity(p, x, index, h))
+    for h in a.p.hours if a.limits else ():
+        rows = Rows(a.limits, (h,), limit_used(a, x, h), "<=", limit_capacity(a, x, h))
+        yield rows.only(a.limits_in(h))
 
 
-def shares_hold(p: Problem, x: Decisions) -> Iterator[Row]:
+def shares_hold(a: Arrays, x: Vectors) -> Iterator[Rows]:
     """No component serves more than its share of all requests, in normal operation.
 
     Formula
@@ -75,13 +83,17 @@ def shares_hold(p: Problem, x: Decisions) -> Iterator[Row]:
     Marginal value
         what one request/s more on that component would save [USD]
     """
-    for share in p.shares:
-        for h in p.hours:
-            most = total((share.most_fraction, requests_offered(p, x, w, o, (h, NORMAL, 0.0))) for w, o in p.flows)
-            yield Row((share.component, h), requests_served_by(p, x, share.placements, h), "<=", most, size_of_all(p))
+    normal = a.of(NORMAL)
+    for share in a.p.shares:
+        for h in a.p.hours:
+            demand = normal.requests((h, NORMAL, 0.0))
+            offered = total(normal.waits * spread(x.offered[(h, NORMAL, 0.0),], normal.F) + ~normal.waits * demand)
+            by_component = requests_served_by(normal, x, share.placements, h)
+            key = [(share.component,)]
+            yield Rows(key, (h,), by_component, "<=", share.most_fraction * offered, size_of_all(a.p))
 
 
-def budget_holds(p: Problem, x: Decisions) -> Iterator[Row]:
+def budget_holds(a: Arrays, x: Vectors) -> Iterator[Rows]:
     """No more is spent than the budget.
 
     Formula
@@ -93,11 +105,11 @@ def budget_holds(p: Problem, x: Decisions) -> Iterator[Row]:
     Marginal value
         what a larger budget would save [USD per USD]: nothing, unless it makes a plan possible
     """
-    if p.budget_usd is not None:
-        yield Row(("budget",), cost_usd(p, x), "<=", p.budget_usd, p.budget_usd or 1.0)
+    if a.p.budget_usd is not None:
+        yield Rows([("budget",)], (), cost_usd(a, x), "<=", a.p.budget_usd, a.p.budget_usd or 1.0)
 
 
-def non_preemptible_replicas_stand_on_non_preemptible_machines(p: Problem, x: Decisions) -> Iterator[Row]:
+def non_preemptible_replicas_stand_on_non_preemptible_machines(a: Arrays, x: Vectors) -> Iterator[Rows]:
     """Which replicas stand on machines that count in every failure is decided once, before any of them.
 
     Formula
@@ -110,15 +122,16 @@ def non_preemptible_replicas_stand_on_non_preemptible_machines(p: Problem, x: De
     Marginal value
         what one more machine that always counts would save [USD]
     """
-    for q in sorted(p.with_spot):
-        for h in p.hours:
-            yield from (Row((e, h), x.non_preemptible[e, h], "<=", x.replicas[e, h]) for e in p.on_pool[q])
-            stand = total((p.machines_per_replica[e], x.non_preemptible[e, h]) for e in p.on_pool[q])
-            if p.on_pool[q]:
-                yield Row((q, h), stand, "<=", machines_non_preemptible(p, x, q, h))
+    on_spot = a.with_spot[a.pool_of_placement]
+    used = a.with_spot & a.any_on_pool(np.ones(a.P, dtype=bool))
+    for h in a.p.hours if on_spot.any() else ():
+        sure = spread(x.non_preemptible[h,], a.P)
+        yield Rows(a.placements, (h,), sure, "<=", x.replicas[h,]).only(on_spot)
+        stand = sum_by(a.machines_per_replica * sure, a.pool_of_placement, a.Q)
+        yield Rows(a.pools, (h,), stand, "<=", machines_non_preemptible(a, x, h)).only(used)
 
 
-def a_pool_in_use_keeps_spare_machines(p: Problem, x: Decisions) -> Iterator[Row]:
+def a_pool_in_use_keeps_spare_machines(a: Arrays, x: Vectors) -> Iterator[Rows]:
     """Where a replica runs, the pool's spare machines are kept beside it; a pool that nothing uses needs none.
 
     Formula
@@ -130,15 +143,16 @@ def a_pool_in_use_keeps_spare_machines(p: Problem, x: Decisions) -> Iterator[Row
     Marginal value
         none of its own
     """
-    for q in sorted(p.maybe_unused):
-        for h in p.hours:
-            run = total((p.machines_per_replica[e], x.replicas[e, h]) for e in p.on_pool[q])
-            if p.on_pool[q]:
-                yield Row((q, h), run, "<=", total([(p.maybe_unused[q], x.opened[q, h])]))
-                yield Row((q, h, "once"), x.opened[q, h], "<=", 1.0)
+    used = a.maybe_unused & a.any_on_pool(np.ones(a.P, dtype=bool))
+    most = numbers_of(a.p.maybe_unused, a.p.pools, 0.0)
+    for h in a.p.hours if used.any() else ():
+        run = sum_by(a.machines_per_replica * spread(x.replicas[h,], a.P), a.pool_of_placement, a.Q)
+        opened = spread(x.opened[h,], a.Q)
+        yield Rows(a.pools, (h,), run, "<=", most * opened).only(used)
+        yield Rows(a.pools, (h, "once"), opened, "<=", 1.0).only(used)
 
 
-def outages_are_ranked(p: Problem, x: Decisions) -> Iterator[Row]:
+def outages_are_ranked(a: Arrays, x: Vectors) -> Iterator[Rows]:
     """The dearest outage costs no less than any; what is above the threshold of the tail is no less than it is.
 
     Formula
@@ -154,18 +168,20 @@ def outages_are_ranked(p: Problem, x: Decisions) -> Iterator[Row]:
     Source
         Rockafellar and Uryasev, Journal of Risk 2 (2000)
     """
-    one, size = dearest_of(p), outage_size_usd(p)
+    p, size = a.p, outage_size_usd(a.p)
+    one = dearest_of(p)
     for f, rate in p.priced.items():
+        usd = outage_column(a, x, [f])
         if len(one[rate.of]) > 1:
-            yield Row((f, rate.of), x.tail["of", rate.of], ">=", x.outage[f,], size)
+            yield Rows([(f, rate.of)], (), tail_usd(a, x, [("of", rate.of)]), ">=", usd, size)
         if p.objective == "worst_case":
-            yield Row((f,), x.tail["worst",], ">=", x.outage[f,], size)
+            yield Rows([(f,)], (), tail_usd(a, x, [("worst",)]), ">=", usd, size)
         elif p.objective == "cvar":
-            tail = total([(1.0, x.tail["above", rate.of]), (1.0, x.tail["threshold",])])
-            yield Row((f,), tail, ">=", x.outage[f,], size)
+            tail = tail_usd(a, x, [("above", rate.of)]) + tail_usd(a, x, [("threshold",)])
+            yield Rows([(f,)], (), tail, ">=", usd, size)
 
 
-def an_outage_saves_no_more_than_operation(p: Problem, x: Decisions) -> Iterator[Row]:
+def an_outage_saves_no_more_than_operation(a: Arrays, x: Vectors) -> Iterator[Rows]:
     """An outage costs no less than nothing: at best it saves what normal operation costs in the same time.
 
     Formula
@@ -177,16 +193,18 @@ def an_outage_saves_no_more_than_operation(p: Problem, x: Decisions) -> Iterator
     Marginal value
         none of its own
     """
-    hours = sum(p.hours_in[h] for h in p.hours)
+    p, hours = a.p, sum(a.p.hours_in[h] for h in a.p.hours)
+    if not p.priced:
+        return
+    operation: Vector = np.zeros(1)
+    for h in p.hours:
+        operation = operation + p.present_hours[h] / hours * operation_usd_per_hour(a.of(NORMAL), x, (h, NORMAL, 0.0))
     for f, rate in p.priced.items():
-        normal = [
-            (rate.hours_to_repair * p.present_hours[h] / hours, operation_usd_per_hour(p, x, (h, NORMAL, 0.0)))
-            for h in p.hours
-        ]
-        yield Row((f,), total([(1.0, x.outage[f,]), *normal]), ">=", 0.0, outage_size_usd(p))
+        usd = outage_column(a, x, [f]) + rate.hours_to_repair * operation
+        yield Rows([(f,)], (), usd, ">=", 0.0, outage_size_usd(p))
 
 
-def deferred_work_is_done(p: Problem, x: Decisions) -> Iterator[Row]:
+def deferred_work_is_done(a: Arrays, x: Vectors) -> Iterator[Rows]:
     """Work that can wait is taken up over the hours of its period, not in each of them.
 
     Formula
@@ -198,15 +216,18 @@ def deferred_work_is_done(p: Problem, x: Decisions) -> Iterator[Row]:
     Marginal value
         what one request/s less, all through the period, would save [USD/h]
     """
-    for w, o in p.flows:
-        for t in p.periods if w in p.deferrable else ():
-            hours = [(p.hours_in[h], h) for h in p.hours if p.period_of[h] == t]
-            taken_up = total((n, x.offered[w, o, (h, NORMAL, 0.0)]) for n, h in hours)
-            wanted = sum(n * p.demand_requests_per_second[w, o, h] for n, h in hours)
-            yield Row((w, o, t), taken_up, "==", wanted, flow_size(p, w, o) * sum(n for n, _ in hours))
+    p, normal = a.p, a.of(NORMAL)
+    for t in p.periods if normal.waits.any() else ():
+        hours = [h for h in p.hours if p.period_of[h] == t]
+        taken_up: Vector = np.zeros(normal.F)
+        for h in hours:
+            taken_up = taken_up + p.hours_in[h] * x.offered[(h, NORMAL, 0.0),]
+        wanted = normal.by_flow(np.sum([p.hours_in[h] * normal.demand(h) for h in hours], axis=0))
+        size = normal.sizes() * sum(p.hours_in[h] for h in hours)
+        yield Rows(normal.flows, (t,), taken_up, "==", wanted, size).only(normal.waits)
 
 
-def build_outs_have_limits(p: Problem, x: Decisions) -> Iterator[Row]:
+def build_outs_have_limits(a: Arrays, x: Vectors) -> Iterator[Rows]:
     """No more modules of a phase are built than there are, no fewer than must be, and of a group of phases only one.
 
     Formula
@@ -218,14 +239,22 @@ def build_outs_have_limits(p: Problem, x: Decisions) -> Iterator[Row]:
     Marginal value
         what one more module would save [USD]
     """
-    last = p.hours[-1]
-    yield from (Row((m,), units_active(p, x, m, last), "<=", p.most_units[m]) for m in p.build_outs)
-    yield from (Row((m, "least"), units_active(p, x, m, last), ">=", least) for m, least in p.least_units.items())
+    p = a.p
+    if not p.build_outs:
+        return
+    built = units_active(a, x, p.hours[-1])
+    phases = np.array([a.offer_at[m] for m in p.build_outs], dtype=int)
+    yield Rows([(m,) for m in p.build_outs], (), pick(built, phases), "<=", a.most_units[phases])
+    if p.least_units:
+        least = np.array([a.offer_at[m] for m in p.least_units], dtype=int)
+        of = [(m,) for m in p.least_units]
+        yield Rows(of, ("least",), pick(built, least), ">=", np.array(list(p.least_units.values())))
     for group in p.either_or:
-        yield Row(group, total((1.0, units_active(p, x, m, last)) for m in group), "<=", 1.0)
+        either = np.array([a.offer_at[m] for m in group], dtype=int)
+        yield Rows([group], (), total(pick(built, either)), "<=", 1.0)
 
 
-def phases_follow_each_other(p: Problem, x: Decisions) -> Iterator[Row]:
+def phases_follow_each_other(a: Arrays, x: Vectors) -> Iterator[Rows]:
     """A phase stands no earlier than those that it comes after.
 
     Formula
@@ -237,15 +266,18 @@ def phases_follow_each_other(p: Problem, x: Decisions) -> Iterator[Row]:
     Marginal value
         what the later phase alone would save [USD]
     """
-    first = {p.period_of[h]: h for h in reversed(p.hours)}
-    for m, earlier in sorted(p.after.items()):
-        for n in earlier:
-            for t in p.periods:
-                stands = total([(p.most_units[m], units_active(p, x, n, first[t]))])
-                yield Row((m, n, t), units_active(p, x, m, first[t]), "<=", stands)
+    pairs = [(m, n) for m, earlier in sorted(a.p.after.items()) for n in earlier]
+    if not pairs:
+        return
+    later = np.array([a.offer_at[m] for m, _ in pairs], dtype=int)
+    known = np.array([n in a.offer_at for _, n in pairs])  # what cannot be built within the horizon never stands
+    before = np.array([a.offer_at.get(n, 0) for _, n in pairs], dtype=int)
+    for t, h in first_hours(a).items():
+        stand = units_active(a, x, h)
+        yield Rows(pairs, (t,), pick(stand, later), "<=", known * a.most_units[later] * pick(stand, before))
 
 
-def capital_has_limits(p: Problem, x: Decisions) -> Iterator[Row]:
+def capital_has_limits(a: Arrays, x: Vectors) -> Iterator[Rows]:
     """No more capital is paid in some time than there is.
 
     Formula
@@ -257,12 +289,17 @@ def capital_has_limits(p: Problem, x: Decisions) -> Iterator[Row]:
     Marginal value
         what one USD more then would save [USD]
     """
-    for cap in p.capital_caps:
-        paid = [(usd, x.started[key]) for t in cap.periods for key, usd in p.capital_usd.get(t, {}).items()]
-        yield Row((cap.name,), total(paid), "<=", cap.most_usd, cap.most_usd or 1.0)
+    for cap in a.p.capital_caps:
+        paid: Vector = np.zeros(1)
+        for u in cap.periods:
+            usd_of = a.p.capital_usd.get(u, {})
+            for t in a.p.periods if usd_of else ():
+                usd = np.array([usd_of.get((b, t), 0.0) for (b,) in a.offers])
+                paid = paid + total(usd * spread(x.started[t,], a.B))
+        yield Rows([(cap.name,)], (), paid, "<=", cap.most_usd, cap.most_usd or 1.0)
 
 
-def spend_commitments_are_used_or_paid(p: Problem, x: Decisions) -> Iterator[Row]:
+def spend_commitments_are_used_or_paid(a: Arrays, x: Vectors) -> Iterator[Rows]:
     """What was promised to a provider for a year is spent on its offers, or paid as it is.
 
     Formula
@@ -274,12 +311,13 @@ def spend_commitments_are_used_or_paid(p: Problem, x: Decisions) -> Iterator[Row
     Marginal value
         what a smaller promise would save [USD per USD]
     """
-    for k in p.spend_years:
-        spent = [(1.0, spent_usd(p, x, b, t)) for b in k.offers for t in k.periods]
-        yield Row((k.name, k.year), total([*spent, (1.0, x.shortfall[k.name, k.year])]), ">=", k.usd, k.usd or 1.0)
+    if a.spend_years:
+        promised = np.array([k.usd for k in a.p.spend_years])
+        accounted = spent_in_years_usd(a, x) + x.shortfall[ONCE]
+        yield Rows(a.spend_years, (), accounted, ">=", promised, np.where(promised > 0, promised, 1.0))
 
 
-def what_was_ordered_stays(p: Problem, x: Decisions) -> Iterator[Row]:
+def what_was_ordered_stays(a: Arrays, x: Vectors) -> Iterator[Rows]:
     """What was decided already is bought, no less and no more: a plan that is changed while it is carried out.
 
     Formula
@@ -291,9 +329,10 @@ def what_was_ordered_stays(p: Problem, x: Decisions) -> Iterator[Row]:
     Marginal value
         what one unit less, or more, would have saved [USD]
     """
-    for (b, when), (least, most) in sorted(p.ordered.items()):
-        bought = x.rented[b, when] if b in p.hourly else x.started[b, when]
+    for (b, when), (least, most) in sorted(a.p.ordered.items()):
+        i = np.array([a.offer_at[b]])
+        bought = pick(spread((x.rented if b in a.p.hourly else x.started)[when,], a.B), i)
         if least > 0:
-            yield Row((b, when, "least"), bought, ">=", least)
+            yield Rows([(b, when)], ("least",), bought, ">=", least)
         if most < float("inf"):
-            yield Row((b, when, "most"), bought, "<=", most)
+            yield Rows([(b, when)], ("most",), bought, "<=", most)

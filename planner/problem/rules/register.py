@@ -1,19 +1,22 @@
 """The rules of the plan, of which each function's name is the sentence that must hold.
 
 PURCHASE rules hold once. Per state, INSIDE rules have the same coefficients in every failure; LINK rules bound one
-state variable by what is bought. Given variables a rule builds the program; given numbers it audits.
+state variable by what is bought. Given columns a rule builds the program; given numbers it audits.
 """
 
 from collections.abc import Callable, Iterator
 
-from planner.problem.algebra import Row
-from planner.problem.decisions import Decisions
-from planner.problem.problem import Problem, State
+import numpy as np
+
+from planner.problem.algebra import Rows, spread
+from planner.problem.arrays import Arrays
+from planner.problem.decisions import Vectors
+from planner.problem.problem import State
 from planner.problem.problem import states as states_of
 from planner.problem.rules import failures, gateway_limits, purchases, states
 
-Rule = Callable[[Problem, Decisions], Iterator[Row]]
-StateRule = Callable[[Problem, Decisions, State], Iterator[Row]]
+Rule = Callable[[Arrays, Vectors], Iterator[Rows]]
+StateRule = Callable[[Arrays, Vectors, State], Iterator[Rows]]
 
 PURCHASE_RULES: tuple[Rule, ...] = (
     purchases.offers_have_limits,
@@ -90,9 +93,16 @@ RELAXABLE = {
 """What can be done about a rule: `by buying`, `by policy`; what is not named here is physics: no."""
 
 
-def rules_with_rows(p: Problem, x: Decisions) -> tuple[str, ...]:
-    """Names of the rules that ask anything of a plan of this problem, in the order of the register."""
-    names = [rule.__name__ for rule in PURCHASE_RULES if any(True for _ in rule(p, x))]
-    every = [s for f in p.failures for s in states_of(p, f)]
-    names += [rule.__name__ for rule in STATE_RULES if any(True for s in every for _ in rule(p, x, s))]
+def rules_with_rows(a: Arrays, x: Vectors) -> tuple[str, ...]:
+    """Names of the rules that ask anything of the numbers of a plan, in the order of the register."""
+    names = [rule.__name__ for rule in PURCHASE_RULES if any(_asks(rows) for rows in rule(a, x))]
+    every = [s for f in a.p.failures for s in states_of(a.p, f)]
+    for rule in STATE_RULES:
+        if any(_asks(rows) for s in every for rows in rule(a.of(s[1]), x, s)):
+            names.append(rule.__name__)
     return tuple(names)
+
+
+def _asks(rows: Rows) -> bool:
+    """Whether any of the rows is more than that nothing is nothing."""
+    return any(bool(np.any(spread(side, len(rows)))) for side in (rows.lhs, rows.rhs))

@@ -2,29 +2,29 @@
 
 from collections.abc import Iterator
 
-from planner.problem.algebra import Row, is_number, total
-from planner.problem.decisions import Decisions
-from planner.problem.problem import ANY_HOUR, Problem, State, flow_size, taken_up
+import numpy as np
+
+from planner.problem.algebra import Rows, is_number, maybe_some, pick, picked, spread, sum_by
+from planner.problem.arrays import Arrays
+from planner.problem.decisions import Vectors
+from planner.problem.problem import State
 from planner.problem.rules.formulas import (
-    alternatives_size,
+    beside,
+    group_sizes,
     is_normal,
     lets_through,
-    live_edges,
-    live_placements,
     machines_in_service,
     replica_seconds_used,
-    request_limit_size,
+    request_limit_sizes,
     requests_divided,
-    requests_per_second,
     requests_through,
     running,
     served,
     units_at_pool,
-    waits,
 )
 
 
-def offered_is_demand(p: Problem, x: Decisions, s: State) -> Iterator[Row]:
+def offered_is_demand(a: Arrays, x: Vectors, s: State) -> Iterator[Rows]:
     """What is offered in a state is the demand with its surge.
 
     Formula
@@ -36,12 +36,11 @@ def offered_is_demand(p: Problem, x: Decisions, s: State) -> Iterator[Row]:
     Marginal value
         what one request/s less would save [USD]
     """
-    for w, o in p.flows:
-        if not waits(p, w, s):
-            yield Row((w, o, s), x.offered[w, o, s], "==", requests_per_second(p, w, o, s), flow_size(p, w, o, s[0]))
+    rows = Rows(a.flows, (s,), x.offered[s,], "==", a.requests(s), a.sizes(s[0]))
+    yield rows.only(~a.waits) if is_normal(s) else rows
 
 
-def demand_is_served(p: Problem, x: Decisions, s: State) -> Iterator[Row]:
+def demand_is_served(a: Arrays, x: Vectors, s: State) -> Iterator[Rows]:
     """Every request is served or counted as shed.
 
     Formula
@@ -53,12 +52,11 @@ def demand_is_served(p: Problem, x: Decisions, s: State) -> Iterator[Row]:
     Marginal value
         what one request/s less would save [USD]
     """
-    for w, o in p.flows:
-        accounted = total([(1.0, served(p, x, w, o, s)), (1.0, x.shed[w, o, s]), (1.0, x.excess[w, o, s])])
-        yield Row((w, o, s), accounted, "==", x.offered[w, o, s], flow_size(p, w, o, s[0]))
+    accounted = served(a, x, s) + x.shed[s,] + x.excess[s,]
+    yield Rows(a.flows, (s,), accounted, "==", x.offered[s,], a.sizes(s[0]))
 
 
-def requests_go_where_they_may(p: Problem, x: Decisions, s: State) -> Iterator[Row]:
+def requests_go_where_they_may(a: Arrays, x: Vectors, s: State) -> Iterator[Rows]:
     """No request goes over an edge that does not exist: ineligible, too far, or dead in this failure.
 
     Formula
@@ -70,17 +68,10 @@ def requests_go_where_they_may(p: Problem, x: Decisions, s: State) -> Iterator[R
     Marginal value
         none: eligibility is the same in every failure, but for the round trip
     """
-    audited = is_number(next(iter(x.traffic.values()), 0.0))
-    for w, o in p.flows:
-        live = set(live_edges(p, w, o, s[1]))
-        # a program has columns of edges only; a plan may say anything
-        ends = p.placements if audited else dict.fromkeys((*p.edges_in_failure[w, o], *p.edges[w, o]))
-        for e in ends:
-            if e not in live and (w, o, e, s) in x.traffic:
-                yield Row((w, o, e, s), x.traffic[w, o, e, s], "<=", 0.0, flow_size(p, w, o, s[0]))
+    yield Rows(a.edges, (s,), x.traffic[s,], "<=", 0.0, a.sizes(s[0])[a.flow_of_edge]).only(~a.may_serve(s[1]))
 
 
-def replicas_run_in_normal_operation(p: Problem, x: Decisions, s: State) -> Iterator[Row]:
+def replicas_run_in_normal_operation(a: Arrays, x: Vectors, s: State) -> Iterator[Rows]:
     """The replicas that failures may count on run, on machines, in normal operation.
 
     Formula
@@ -93,11 +84,10 @@ def replicas_run_in_normal_operation(p: Problem, x: Decisions, s: State) -> Iter
         what a replica that ran for nothing would save [USD]
     """
     if is_normal(s):
-        for e in p.placements:
-            yield Row((e, s), x.kept[e, s], "==", x.replicas[e, s[0]])
+        yield Rows(a.placements, (s,), x.kept[s,], "==", x.replicas[s[0],])
 
 
-def replicas_carry_traffic(p: Problem, x: Decisions, s: State) -> Iterator[Row]:
+def replicas_carry_traffic(a: Arrays, x: Vectors, s: State) -> Iterator[Rows]:
     """Running replicas carry the peak of their traffic without being filled beyond the limit.
 
     Formula
@@ -109,12 +99,11 @@ def replicas_carry_traffic(p: Problem, x: Decisions, s: State) -> Iterator[Row]:
     Marginal value
         what one more replica there would save [USD]
     """
-    utilisation = p.utilisation_normal if is_normal(s) else p.utilisation_in_failure
-    for e in live_placements(p, s[1]):
-        yield Row((e, s), replica_seconds_used(p, x, e, s), "<=", total([(utilisation, running(x, e, s))]))
+    utilisation = a.p.utilisation_normal if is_normal(s) else a.p.utilisation_in_failure
+    yield Rows(a.placements, (s,), replica_seconds_used(a, x, s), "<=", utilisation * running(a, x, s))
 
 
-def nothing_is_served_before_a_replica_runs(p: Problem, x: Decisions, s: State) -> Iterator[Row]:
+def nothing_is_served_before_a_replica_runs(a: Arrays, x: Vectors, s: State) -> Iterator[Rows]:
     """What takes next to nothing of a replica is not served without one.
 
     Formula
@@ -129,13 +118,13 @@ def nothing_is_served_before_a_replica_runs(p: Problem, x: Decisions, s: State) 
         none of its own: implied by replicas_carry_traffic where replicas are whole, but for rounding: to a solver a
         millionth of a replica is none
     """
-    for w, o, e in p.negligible_flows.get(s[0], p.negligible_flows.get(ANY_HOUR, ())):
-        if (w, o, e, s) in x.traffic:
-            size = flow_size(p, w, o, s[0])
-            yield Row((w, o, e, s), x.traffic[w, o, e, s], "<=", total([(size, running(x, e, s))]), size)
+    few, size = a.negligible(s[0]), a.sizes(s[0])[a.flow_of_edge]
+    if few.any():
+        running_there = pick(running(a, x, s), a.placement_of_edge[few])
+        yield Rows(picked(a.edges, few), (s,), pick(x.traffic[s,], few), "<=", size[few] * running_there, size[few])
 
 
-def a_unit_opens_what_it_serves(p: Problem, x: Decisions, s: State) -> Iterator[Row]:
+def a_unit_opens_what_it_serves(a: Arrays, x: Vectors, s: State) -> Iterator[Rows]:
     """A pool of few large units serves nothing before a unit is bought (strengthens the LP bound).
 
     Formula
@@ -150,17 +139,18 @@ def a_unit_opens_what_it_serves(p: Problem, x: Decisions, s: State) -> Iterator[
     Source
         the strong formulation of facility location
     """
-    obtainable = {p.pool_of[b] for b in p.obtainable[s[1]]}
-    opened = {q: units_at_pool(p, x, q, s[0]) for q in sorted(p.few_large_units - obtainable)}
-    for w, o in p.flows if opened else ():
-        for e in live_edges(p, w, o, s[1]):
-            if p.pool_of[e] in opened:
-                wanted = taken_up(p, w, o, s[0]) if waits(p, w, s) else requests_per_second(p, w, o, s)
-                most = total([(wanted, opened[p.pool_of[e]])])
-                yield Row((w, o, e, s), x.traffic[w, o, e, s], "<=", most, flow_size(p, w, o, s[0]))
+    few = a.few_large_units.copy()
+    for b in a.p.obtainable[s[1]]:
+        few[a.pool_at[a.p.pool_of[b]]] = False
+    tied = few[a.pool_of_edge] & a.may_serve(s[1])
+    if tied.any():
+        most = np.where(a.waits, a.largest(s[0]), a.requests(s)) if is_normal(s) else a.requests(s)
+        flow, size = a.flow_of_edge[tied], a.sizes(s[0])
+        opened = pick(units_at_pool(a, x, s[0]), a.pool_of_edge[tied])
+        yield Rows(picked(a.edges, tied), (s,), pick(x.traffic[s,], tied), "<=", most[flow] * opened, size[flow])
 
 
-def running_replicas_stand_on_machines(p: Problem, x: Decisions, s: State) -> Iterator[Row]:
+def running_replicas_stand_on_machines(a: Arrays, x: Vectors, s: State) -> Iterator[Rows]:
     """Running replicas, and in normal operation those of a rollout beside them, stand on machines that are up.
 
     Formula
@@ -173,19 +163,13 @@ def running_replicas_stand_on_machines(p: Problem, x: Decisions, s: State) -> It
     Marginal value
         what one more machine there saves [USD]: what a build-out must beat
     """
-    alive = live_placements(p, s[1])
-    for e in alive:
-        surge = p.rollout_surge_fraction[e] if is_normal(s) else 0.0
-        yield Row((e, s), total([(1 + surge, running(x, e, s))]), "<=", x.occupied[e, s])
-    for q in p.pools:
-        if terms := [(p.machines_per_replica[e], x.occupied[e, s]) for e in p.on_pool[q] if (e, s) in x.occupied]:
-            up = x.machines[q, s]
-            if (q, s) in x.obtained:
-                up = total([(1.0, up), (1.0, x.obtained[q, s])])
-            yield Row((q, s), total(terms), "<=", up)
+    yield Rows(a.placements, (s,), beside(a, s) * running(a, x, s), "<=", x.occupied[s,])
+    used = a.any_on_pool(np.ones(a.P, dtype=bool))
+    stand = sum_by(a.machines_per_replica * spread(x.occupied[s,], a.P), a.pool_of_placement, a.Q)
+    yield Rows(a.pools, (s,), stand, "<=", x.machines[s,] + spread(x.obtained[s,], a.Q)).only(used)
 
 
-def survivors_only(p: Problem, x: Decisions, s: State) -> Iterator[Row]:
+def survivors_only(a: Arrays, x: Vectors, s: State) -> Iterator[Rows]:
     """Only machines that survive, are usable, counted and not lent to others are used.
 
     Formula
@@ -194,16 +178,17 @@ def survivors_only(p: Problem, x: Decisions, s: State) -> Iterator[Row]:
     Units
         machines
     Rows
-        (pool, state), for pools with a placement that is not dead
+        (pool, state), for pools with a placement that is not dead, and any of which a plan says that machines are used
     Marginal value
         what one more machine that survives would save [USD]
     """
-    for q in p.pools:
-        if (q, s) in x.machines:
-            yield Row((q, s), x.machines[q, s], "<=", machines_in_service(p, x, q, s))
+    used = a.live_pools(s[1])
+    if is_number(x.machines[s,]):
+        used = used | maybe_some(x.machines[s,], a.Q)
+    yield Rows(a.pools, (s,), x.machines[s,], "<=", machines_in_service(a, x, s)).only(used)
 
 
-def throughput_is_counted(p: Problem, x: Decisions, s: State) -> Iterator[Row]:
+def throughput_is_counted(a: Arrays, x: Vectors, s: State) -> Iterator[Rows]:
     """Requests that pass a component with a limit are counted, each once.
 
     Formula
@@ -215,12 +200,12 @@ def throughput_is_counted(p: Problem, x: Decisions, s: State) -> Iterator[Row]:
     Marginal value
         none of its own
     """
-    for c in p.request_limits.components:
-        size = request_limit_size(p, c)
-        yield Row((c, s), requests_through(p, x, c, s), "==", x.component_throughput[c, s], size)
+    if a.components:
+        through, counted = requests_through(a, x, s), x.component_throughput[s,]
+        yield Rows(a.components, (s,), through, "==", counted, request_limit_sizes(a))
 
 
-def each_request_passes_one_alternative(p: Problem, x: Decisions, s: State) -> Iterator[Row]:
+def each_request_passes_one_alternative(a: Arrays, x: Vectors, s: State) -> Iterator[Rows]:
     """Where any of some components will do each request passes one of them.
 
     Formula
@@ -232,13 +217,13 @@ def each_request_passes_one_alternative(p: Problem, x: Decisions, s: State) -> I
     Marginal value
         none of its own
     """
-    for n, alternatives in enumerate(p.request_limits.alternatives, 1):
-        through = total((1.0, x.throughput[a, s]) for a in alternatives.ids)
-        size = alternatives_size(p, alternatives)
-        yield Row((f"alternatives {n}", s), through, "==", requests_divided(x, alternatives, s), size)
+    groups = [(f"alternatives {n}",) for n, _ in enumerate(a.p.request_limits.alternatives, 1)]
+    if groups:
+        through = sum_by(x.throughput[s,], a.group_of_alternative, len(groups))
+        yield Rows(groups, (s,), through, "==", requests_divided(a, x, s), group_sizes(a))
 
 
-def components_pass_what_they_can(p: Problem, x: Decisions, s: State) -> Iterator[Row]:
+def components_pass_what_they_can(a: Arrays, x: Vectors, s: State) -> Iterator[Rows]:
     """A gateway or an ingress lets no more requests through than it can, of what remains of it.
 
     Formula
@@ -250,11 +235,12 @@ def components_pass_what_they_can(p: Problem, x: Decisions, s: State) -> Iterato
     Marginal value
         what one request/s more through this component would save [USD]
     """
-    for c in p.request_limits.components:
-        yield Row((c, s), x.component_throughput[c, s], "<=", lets_through(p, c, s[1]), request_limit_size(p, c))
+    if a.components:
+        sizes = request_limit_sizes(a)
+        yield Rows(a.components, (s,), x.component_throughput[s,], "<=", lets_through(a, s[1]), sizes)
 
 
-def no_request_passes_a_closed_alternative(p: Problem, x: Decisions, s: State) -> Iterator[Row]:
+def no_request_passes_a_closed_alternative(a: Arrays, x: Vectors, s: State) -> Iterator[Rows]:
     """No request passes an alternative that is dead, or of which something that it needs is.
 
     Formula
@@ -266,7 +252,5 @@ def no_request_passes_a_closed_alternative(p: Problem, x: Decisions, s: State) -
     Marginal value
         none: no capacity helps
     """
-    for alternatives in p.request_limits.alternatives:
-        for a in sorted(p.closed[s[1]].intersection(alternatives.ids)):
-            if (a, s) in x.throughput:
-                yield Row((a, s), x.throughput[a, s], "<=", 0.0, alternatives_size(p, alternatives))
+    sizes = group_sizes(a)[a.group_of_alternative]
+    yield Rows(a.alternatives, (s,), x.throughput[s,], "<=", 0.0, sizes).only(~a.open(s[1]))
