@@ -12,7 +12,7 @@ import pulp
 
 from benchmarks.measure import Measured, Timer
 from benchmarks.studies import Size, generated
-from planner.problem.arrays import Arrays, merged, things_of
+from planner.problem.arrays import Arrays, merged, unmerged
 from planner.problem.build import build
 from planner.problem.decisions import Vectors
 from planner.problem.problem import Problem
@@ -35,18 +35,6 @@ def silent(stage: str, done: float | None, detail: str) -> None:
 
 
 # ------------------------------------------------------------------ the program
-def unmerged(p: Problem) -> Family:
-    """Each flow by itself, in every kind of states."""
-    known: dict[str, Arrays] = {}
-
-    def family(f: str) -> Arrays:
-        if f not in known:
-            known[f] = Arrays(things_of(p), f, False, family)
-        return known[f]
-
-    return family
-
-
 def entered(p: Problem, family: Family, blocks: Iterable[Block], solver: Any = None) -> Program:
     """The program of purchases, normal operation and some failures in their hours, all at once."""
     program, x, a = Program(solver), Vectors(), family(NORMAL)

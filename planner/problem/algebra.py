@@ -1,7 +1,8 @@
 """Vectors of numbers or of linear expressions alike: the same rule builds the program and audits the plan.
 
 A rule speaks of whole indices at once: traffic over all edges, replicas of all placements. Given expressions of columns
-it builds rows of the program, given numbers it audits them; it never asks which of the two it has.
+it builds rows of the program, given numbers it audits them. It asks which of the two it has only where what a plan must
+hold is no linear row.
 """
 
 from __future__ import annotations
@@ -138,14 +139,6 @@ def sum_by(vector: Vector, group: Array, n: int) -> Vector:
 def total(vector: Vector) -> Vector:
     """The sum of a vector, as a vector of one."""
     return sum_by(vector, np.zeros(len(vector), dtype=int), 1)
-
-
-def weighted_sum(n: int, terms: Sequence[tuple[Any, Vector]]) -> Vector:
-    """Σ factor · vector, of vectors of n elements."""
-    result: Vector = np.zeros(n)
-    for factor, vector in terms:
-        result = result + factor * vector
-    return result
 
 
 def stacked(vectors: Sequence[Vector]) -> Vector:

@@ -394,14 +394,14 @@ class Arrays(Things):
         """Requests/s by which flows are scaled and judged; never 0."""
         return self.here(("sizes", h), lambda: self.by_flow(self.flow_sizes(h)))
 
-    def weights(self) -> Array:
+    def weights(self, least: float = LEAST_WEIGHT) -> Array:
         """Weights of requests of each flow beside those of others, where few of a small one must count for something.
 
         Formula
-            max(1, least · largest size of all / size);  least: LEAST_WEIGHT
+            max(1, least · largest size of all / size);  least = 1: short of a flow is judged by that flow
         """
         sizes = self.sizes()
-        return np.asarray(np.maximum(1.0, LEAST_WEIGHT * sizes.max(initial=1.0) / sizes))
+        return np.asarray(np.maximum(1.0, least * sizes.max(initial=1.0) / sizes))
 
     @cached_property
     def waits(self) -> Array:
@@ -558,6 +558,18 @@ def merged(p: Problem) -> Callable[[str], Arrays]:
 
     def family(f: str) -> Arrays:
         return things.once(("merged", f), lambda: Arrays(things, f, True, family))
+
+    return family
+
+
+def unmerged(p: Problem) -> Callable[[str], Arrays]:
+    """Kind of states -> its arrays, each flow by itself: what merging is compared with."""
+    known: dict[str, Arrays] = {}
+
+    def family(f: str) -> Arrays:
+        if f not in known:
+            known[f] = Arrays(things_of(p), f, False, family)
+        return known[f]
 
     return family
 

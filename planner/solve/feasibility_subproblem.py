@@ -25,6 +25,7 @@ from planner.solve.program import (
     without_negligible_flows,
 )
 from planner.study.dependencies import NORMAL
+from planner.units import ROUNDING
 
 TEST_NODES = 100
 PRICED_GAP = 1e-4
@@ -78,10 +79,9 @@ class FeasibilitySubproblem:
             vectors = getattr(x, name)
             getattr(self.template, name).update({(s[2],): vectors[s,] for s in self.states(f)})
         self.lower, self.upper = np.zeros(self.program.n), np.full(self.program.n, INFINITY)
-        sizes = self.a.sizes()
         short: Vector = np.zeros(1)
         for excess in self.template.excess.values():
-            short = short + total(sizes.max(initial=1.0) / sizes * excess)
+            short = short + total(self.a.weights(1.0) * excess)
         self.shortfall = short
         """requests/s that the goals are short of; each flow is judged by its size beside the largest"""
 
@@ -117,7 +117,7 @@ class FeasibilitySubproblem:
                     columns, at_least, at_most = single_columns(rule.__name__, rows)
                     np.maximum.at(lower, columns, at_least)
                     np.minimum.at(upper, columns, at_most)
-        crossed = (lower > upper) & (lower <= upper + WHOLE * np.maximum(1.0, np.abs(upper)))
+        crossed = (lower > upper) & (lower <= upper + ROUNDING * np.maximum(1.0, np.abs(upper)))
         upper[crossed] = lower[crossed]
         self.program.lower, self.program.upper = lower, upper
         if integer:

@@ -8,8 +8,8 @@ from planner.solve.linear_program import INFINITY
 from planner.solve.program import Program
 
 LARGE_COLUMNS = 10_000
-"""Programs beyond have their first linear program solved by an interior point method: a quarter of simplex's time, on
-the full inventory."""
+"""Programs beyond are large: their first linear program goes to an interior point method (a quarter of simplex's time,
+on the full inventory), they are repaired from below, and windows are searched again while that pays."""
 
 
 class IntegerProgram:

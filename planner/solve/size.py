@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from planner.problem.arrays import Arrays, merged, of_tests, things_of
+from planner.problem.arrays import Arrays, merged, of_tests, unmerged
 from planner.problem.problem import Problem
 from planner.solve.program import Program
 from planner.solve.search import Effort, Search
@@ -108,10 +108,10 @@ def _block(what: str, program: Program, before: Iterable[Block]) -> Block:
 
 def _merged(p: Problem) -> tuple[Merged, ...]:
     """What is merged in each kind of states."""
-    things, family = things_of(p), merged(p)
+    single, family = unmerged(p), merged(p)
     failures = [f for f in p.failures if f != NORMAL]
-    every = [_counted("", Arrays(things, f, False), family(f)) for f in failures]
-    rows = [_counted("normal operation", Arrays(things, NORMAL, False), family(NORMAL))]
+    every = [_counted("", single(f), family(f)) for f in failures]
+    rows = [_counted("normal operation", single(NORMAL), family(NORMAL))]
     if every:
         means = (float(np.mean([getattr(one, name) for one in every])) for name in NUMBERS)
         rows.append(Merged("a failure, in the mean", *means))

@@ -18,7 +18,7 @@ from planner.problem.arrays import full, of_tests
 from planner.problem.decisions import Decisions, Vectors, names, only
 from planner.problem.rules.costs import cost_usd, outage_column, rank_outages
 from planner.solve.highs import Answer, KeptHiGHS
-from planner.solve.integer_program import IntegerProgram
+from planner.solve.integer_program import LARGE_COLUMNS, IntegerProgram
 from planner.solve.program import INFEASIBLE, INFINITY, OPTIMAL, Owned
 from planner.solve.search import (
     MOST_PASSES,
@@ -35,8 +35,6 @@ from planner.solve.stages import SETTLING, TESTS_WHOLE, WHOLE_NUMBERS, stage
 from planner.solve.whole_numbers import IN_FAILURES, Bought, Bounds
 from planner.study.dependencies import NORMAL
 
-LARGE_COLUMNS = 10_000
-"""Programs beyond are repaired from below, and windows are searched again while that pays."""
 ENTER_AT_ONCE = 12
 """Failures of an hour that enter the program after one test of all: as many as are new, the worst first."""
 FIRST_GAP = 0.02

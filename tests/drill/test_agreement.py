@@ -20,6 +20,7 @@ from planner.solve.search import Effort, Infeasible, Search
 from planner.study.dependencies import NORMAL
 
 SEEDS = [("tiny", seed) for seed in range(180)] + [("small", seed) for seed in range(60)]
+SEEDS += [("tiny", seed) for seed in range(180, 204)]
 PARTS = 8
 
 
@@ -68,7 +69,7 @@ def test_audit_and_drill_pass_on_random_plans_and_judge_weakened_ones_alike(part
         assert tested == drilled, (size, seed, tested ^ drilled)
         broken += len(drilled)
     # at least 200 plans in all; each part has plans that load replicas, and weakened ones that break
-    assert plans >= 25 and loading >= 1 and broken >= 15, (plans, loading, broken)
+    assert plans >= 25 and loading >= 1 and broken >= 20, (plans, loading, broken)
 
 
 YEARS = range(80)

@@ -19,7 +19,6 @@ from planner.problem.algebra import (
     stacked,
     sum_by,
     total,
-    weighted_sum,
 )
 
 COLUMNS = 4
@@ -80,10 +79,7 @@ def test_sums_and_multiples_are_those_of_matrices(three: tuple[Expr, Expr, Array
     same(factors - one, constants(factors, n) - a)
     same(factor + one, a + constants(factor, n))
     same(one - factor, a - constants(factor, n))
-    same(
-        weighted_sum(n, [(2.0, one), (factors, other), (3.0, factors)]),
-        2 * a + factors[:, None] * b + constants(3 * factors, n),
-    )
+    same(2.0 * one + factors * other + 3.0 * factors, 2 * a + factors[:, None] * b + constants(3 * factors, n))
     # the same decisions on both sides: only numbers are left
     same((one - one + factors).combined(COLUMNS), constants(factors, n))
 

@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 from studies import beset_study, machine_type, model, offer, profile, random_study, site, study, workload
-from whole_program import optimum, unmerged
+from whole_program import optimum
 from worked_points import given, rated
 
 from planner.errors import InputError
-from planner.problem.arrays import ANY, Arrays, full, merged, of_tests
+from planner.problem.arrays import ANY, Arrays, full, merged, of_tests, unmerged
 from planner.problem.build import build
 from planner.problem.decisions import Decisions, table
 from planner.problem.problem import HOUR, Problem

@@ -8,12 +8,13 @@ import pytest
 from cases import FOLDER, load
 from reclaimed import one_pool, reclaimable
 from studies import machine_type, model, offer, profile, random_study, site, study, workload
-from whole_program import optimum, unmerged
+from whole_program import optimum
 
 from planner.drill import drill_plan, drill_state_claims
 from planner.errors import InputError
 from planner.plan.audit import audit
 from planner.plan.plan import make_plan
+from planner.problem.arrays import unmerged
 from planner.problem.build import build
 from planner.solve.lp_bound import relax
 from planner.solve.search import Effort, Infeasible, Search

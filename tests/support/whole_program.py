@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from planner.problem.arrays import Arrays, things_of
+from planner.problem.arrays import Arrays
 from planner.problem.decisions import Vectors
 from planner.problem.problem import Problem
 from planner.problem.rules.costs import cost_usd
@@ -12,18 +12,6 @@ from planner.study.dependencies import NORMAL
 
 Family = Callable[[str], Arrays]
 """Kind of states -> its arrays."""
-
-
-def unmerged(p: Problem) -> Family:
-    """Each flow by itself, in every kind of states."""
-    known: dict[str, Arrays] = {}
-
-    def family(f: str) -> Arrays:
-        if f not in known:
-            known[f] = Arrays(things_of(p), f, False, family)
-        return known[f]
-
-    return family
 
 
 def optimum(p: Problem, family: Family) -> float | None:

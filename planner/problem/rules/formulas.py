@@ -7,9 +7,9 @@ import math
 
 import numpy as np
 
-from planner.problem.algebra import Array, Vector, is_number, pick, spread, stacked, sum_by
+from planner.problem.algebra import Array, Vector, pick, spread, stacked, sum_by
 from planner.problem.arrays import Arrays, Things, numbers_of, things_of
-from planner.problem.decisions import ONCE, Vectors
+from planner.problem.decisions import Vectors
 from planner.problem.problem import Problem, State, flow_size, size_of_all
 from planner.study.dependencies import NORMAL
 from planner.units import ROUNDING
@@ -384,14 +384,3 @@ def group_sizes(a: Arrays) -> Array:
         flows = dict.fromkeys((w, o) for w, o, _ in one.edges)
         sizes.append(math.fsum(flow_size(a.p, w, o) for w, o in flows) or 1.0)
     return np.array(sizes)
-
-
-# ---------------------------------------------------------------------------------------------- reading numbers
-def once(x: Vectors, name: str) -> Vector:
-    """The vector of a decision that is chosen once."""
-    return getattr(x, name)[ONCE]
-
-
-def both_numbers(*vectors: Vector) -> bool:
-    """Whether all of some vectors are known: the audit asks, or a subproblem under given purchases."""
-    return all(is_number(vector) for vector in vectors)
