@@ -7,6 +7,7 @@ from itertools import product
 from math import floor
 
 import numpy as np
+import pulp
 import pytest
 from failing import EXACT, asked, goal
 from studies import model, offer, profile, random_study
@@ -286,3 +287,24 @@ def test_signals_and_errors_within_an_integer_search_come_out_of_it():
     finally:
         signal.signal(signal.SIGINT, before)
     assert arrays.solve(integral=arrays.integral).status == OPTIMAL
+
+
+def test_a_problem_of_pulp_is_solved_and_a_program_is_one(tmp_path):
+    lp = pulp.LpProblem("more", pulp.LpMaximize)
+    x, y = lp.add_variable("x", 0, 4), lp.add_variable("y", 0, None, pulp.LpInteger)
+    lp.setObjective(3 * x + 2 * y)
+    lp.addConstraint(pulp.LpConstraint(x + 2 * y, pulp.LpConstraintLE, "most", 7))
+    assert lp.solve(KeptHiGHS()) == pulp.LpStatusOptimal
+    assert (x.varValue, y.varValue) == (pytest.approx(4.0), pytest.approx(1.0))
+    # the same divisible: 3 · 4 + 2 · 1.5, and one more of the row is worth 2 / 2
+    y.cat = pulp.LpContinuous
+    assert lp.solve(KeptHiGHS()) == pulp.LpStatusOptimal
+    assert pulp.value(lp.objective) == pytest.approx(15.0) and lp.constraints()[0].pi == pytest.approx(1.0)
+    # a program of ours, handed over and written as a file, is the same
+    program, _ = covering(3)
+    costs = solved_usd(program, True)
+    handed, columns, _ = program.as_pulp(integer=True)
+    handed.solve(KeptHiGHS())
+    assert program.value_of(np.array([v.varValue for v in columns]) * program.unit) == pytest.approx(costs)
+    handed.writeMPS(str(tmp_path / "program.mps"))
+    assert len((tmp_path / "program.mps").read_text(encoding="utf-8").splitlines()) > len(columns)
