@@ -12,7 +12,6 @@ from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cache
 from typing import Any, Generic, Literal, TypeVar
 
 from planner import __version__
@@ -63,27 +62,18 @@ Ended = Generator[tuple[int, Result | Lost]]
 
 @dataclass(frozen=True)
 class _Numbered(Generic[Result]):
-    """A job that says which one it was; a worker does one at a time, and leaves Ctrl-C to whoever asked.
-
-    Parameters
-    ----------
-    asked_by : process without which the worker has nobody to work for; None: a cluster sees to that
-    """
+    """A job that says which one it was; a worker does one at a time, and leaves Ctrl-C to whoever asked."""
 
     n: int
     job: Callable[[], Result]
-    asked_by: int | None = None
 
     def __call__(self) -> tuple[int, Result]:
-        if self.asked_by is not None:
-            _watch(self.asked_by)
         if threading.current_thread() is threading.main_thread():
             signal.signal(signal.SIGINT, signal.SIG_IGN)
         with _one_at_a_time:
             return self.n, self.job()
 
 
-@cache
 def _watch(process: int) -> None:
     """End this process, a child of another, soon after that was killed: nobody would take what it finds."""
     threading.Thread(target=_end_with, args=(process,), daemon=True).start()
@@ -170,8 +160,16 @@ def _ended(jobs: Mapping[int, Callable[[], Result]], processes: int) -> Iterator
 
     processes = max(2, processes)  # of one, joblib would take this one
     # batches of one: each result is handed on as soon as it is there
-    parallel = Parallel(processes, backend="loky", batch_size=1, return_as="generator_unordered", max_nbytes=None)
-    ended = parallel([delayed(_Numbered(n, job, os.getpid()))() for n, job in jobs.items()])
+    parallel = Parallel(
+        processes,
+        backend="loky",
+        batch_size=1,
+        return_as="generator_unordered",
+        max_nbytes=None,
+        initializer=_watch,  # also where a process never has a job
+        initargs=(os.getpid(),),
+    )
+    ended = parallel([delayed(_Numbered(n, job))() for n, job in jobs.items()])
     try:
         yield ended
     finally:
