@@ -18,8 +18,7 @@ from planner.problem.decisions import Vectors
 from planner.problem.problem import Problem
 from planner.problem.rules.costs import cost_usd
 from planner.solve.columns import add_failure, add_purchase_rules, purchase_columns
-from planner.solve.highs import OPTIONS, KeptHiGHS
-from planner.solve.highs_instance import new_highs
+from planner.solve.highs import DUAL, KeptHiGHS
 from planner.solve.linear_program import LinearProgram
 from planner.solve.lp_bound import relax
 from planner.solve.program import OPTIMAL, Program
@@ -52,7 +51,7 @@ def every_block(p: Problem) -> list[Block]:
     return [(f, h) for f in p.failures if f != NORMAL for h in p.hours]
 
 
-def optimum(program: Program, limit_seconds: float | None) -> float | None:
+def optimum(program: Program, limit_seconds: float | None, method: str = DUAL) -> float | None:
     """The optimum of a linear program; None when a time limit came first.
 
     Raises
@@ -60,7 +59,7 @@ def optimum(program: Program, limit_seconds: float | None) -> float | None:
     RuntimeError
         when none is found, and no limit was given
     """
-    status = program.solve(limit_seconds)
+    status = program.solve(limit_seconds, method)
     if status != OPTIMAL and limit_seconds is None:
         raise RuntimeError(f"the linear program ended {status}")
     return program.objective if status == OPTIMAL else None
@@ -89,17 +88,15 @@ def at_once(
     seed: int,
     blocks: list[Block] | None,
     merge: bool,
-    method: str = "choose",
+    method: str = DUAL,
     limit_seconds: float | None = None,
 ) -> Measured:
-    """Some failures at once (none named: all), merged or each flow by itself, by a method of HiGHS: choose or ipm."""
+    """Some failures at once (none named: all), merged or each flow by itself, by a method of HiGHS."""
     p, timer = build(generated(size, seed=seed)), Timer()
-    solver = KeptHiGHS()
-    solver.highs = new_highs(**OPTIONS, solver=method)
     chosen = every_block(p) if blocks is None else blocks
-    program = entered(p, merged(p) if merge else unmerged(p), chosen, solver)
+    program = entered(p, merged(p) if merge else unmerged(p), chosen, KeptHiGHS())
     built = timer.seconds()
-    value = optimum(program, limit_seconds)
+    value = optimum(program, limit_seconds, method)
     return Measured(value, timer.seconds(), facts={**size_of(program), "built_seconds": built})
 
 

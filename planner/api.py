@@ -158,6 +158,18 @@ def plan(
     return Plan(file)
 
 
+def program_text(plan: Plan | PlanFile, ending: Literal[".lp", ".mps"] = ".mps") -> str:
+    """The program of a plan as any solver reads it, with the failures that bind, their replicas whole.
+
+    Its optimum is at least the bound of the plan, and at most its cost.
+    """
+    from planner.plan.in_hand import in_hand
+    from planner.solve.export import program_of, program_text
+
+    held = in_hand(plan)
+    return program_text(program_of(held.problem, held.file.proof.binding_failures), ending)
+
+
 def tables(plan: Plan | PlanFile) -> Tables:
     """The tables of a plan as pandas DataFrames: `orders`, `traffic`, `replicas`, `cash` and more (docs/python.md)."""
     from planner.plan.in_hand import in_hand

@@ -16,6 +16,7 @@ from benchmarks.measure import Measured, alone  # noqa: E402
 from benchmarks.studies import SIZES, Size, generated  # noqa: E402
 from planner.problem.build import build  # noqa: E402
 from planner.problem.eligibility import workloads_without_edge  # noqa: E402
+from planner.solve.highs import INTERIOR_POINT  # noqa: E402
 
 TINY = SIZES["tiny"]
 main = import_module("benchmarks.__main__")
@@ -57,7 +58,7 @@ def test_every_peer_has_the_same_optimum():
     blocks = ours.facts["blocks"]
     others = {
         "oracle": peers.at_once(TINY, 1, blocks, True),
-        "oracle, nothing merged": peers.at_once(TINY, 1, blocks, False, "ipm"),
+        "oracle, nothing merged": peers.at_once(TINY, 1, blocks, False, INTERIOR_POINT),
         "monolith": peers.at_once(TINY, 1, None, True),
         "monolith in PuLP": peers.pulp_monolith(TINY, 1, True),
     }

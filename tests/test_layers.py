@@ -18,7 +18,7 @@ ORDER = (*ROOMS[:-1], "api", "cli", "__main__")
 ONLY_IN = {
     "pulp": {"problem.algebra", "solve.*", "plan.explain"},
     "pandas": {"plan.tables", "importers.*", "questions.*", "review.*"},
-    "highspy": {"solve.highs_instance", "solve.highs", "drill.*"},
+    "highspy": {"solve.highs_instance", "solve.highs", "solve.hour_instance", "drill.*"},
     "networkx": {"study.*", "drill.graph"},
     "joblib": {"questions.side_by_side"},
     "distributed": {"questions.side_by_side"},

@@ -69,6 +69,18 @@ def emit(text: str, out: Path | None) -> None:
     tell(f"wrote {out}" + (f", a link to {target}" if out.is_symlink() and target != out else ""))
 
 
+def check_apart(out: Path | None, other: Path) -> None:
+    """Find out before long work whether two results would be one file.
+
+    Raises
+    ------
+    InputError
+        when they would
+    """
+    if out is not None and os.path.realpath(out) == os.path.realpath(other):
+        raise refusal(str(other), "a file of its own for each result", "that of --out, too", "name another file")
+
+
 def check_out(out: Path | None) -> None:
     """Find out before long work whether its result can be written.
 

@@ -14,6 +14,7 @@ from planner.cli.buildout import crossover, delay, sequence
 from planner.cli.console import (
     KEEPS,
     answered,
+    check_apart,
     check_out,
     deliver,
     emit,
@@ -138,6 +139,10 @@ def plan(
     explain_size: Annotated[
         bool, typer.Option("--explain-size", help="also say how large the program is, and what was merged")
     ] = False,
+    program: Annotated[
+        Path | None,
+        typer.Option(help="also write the program of the failures that bind, as .lp or .mps: no less than the bound"),
+    ] = None,
     quiet: Quiet = False,
 ) -> None:
     """Plan a study: the cheapest machines, placements and routes that survive every failure as promised.
@@ -155,6 +160,12 @@ def plan(
         with stage(READING):
             asked = study_in(study)
         check_out(out)
+        if program is not None:
+            from planner.solve.export import check_ending
+
+            check_ending(program)
+            check_out(program)
+            check_apart(out, program)
         with progress(quiet, KEEPS) as advance:
             made = api.plan(
                 asked,
@@ -171,6 +182,8 @@ def plan(
         if out is not None or format is None:
             with stage(WRITING):
                 emit(made.text, out)
+        if program is not None:
+            emit(api.program_text(made, ".lp" if program.suffix.lower() == ".lp" else ".mps"), program)
         effort = Effort(watch, explain_size)
         if out is not None or format is not None:
             code = _review(made, format or Format.text, None, quiet=quiet, effort=effort)
@@ -193,7 +206,8 @@ def _tell_what_is_open(made: "Plan", no_regret: bool) -> bool:
     proven = is_proven(proof.gap_fraction, proof.gap_asked_fraction)
     if not proven:
         reached = f"gap {proof.gap_fraction:.2%}, {proof.gap_asked_fraction:.2%} was asked"
-        tell(f"not proven: {reached}; more --nodes or --rounds may close it")
+        more = "more time" if proof.status == "stopped" else "more --nodes or --rounds"
+        tell(f"not proven: {reached}; {more} may close it")
     if proof.status == "stopped":
         tell("a time limit or a person ended the search: the plan holds, but is not reproducible")
     return proven

@@ -5,11 +5,11 @@ from typing import Any
 import numpy as np
 
 from planner.problem.algebra import Array
-from planner.problem.arrays import Things
 from planner.problem.decisions import Vectors
 from planner.problem.problem import Problem, State
 from planner.problem.rules.formulas import is_normal, running
 from planner.problem.rules.gateway_limits import whole_survivors
+from planner.problem.things import Things
 
 
 def capacity_replica_seconds(p: Problem, replicas: Any) -> Any:

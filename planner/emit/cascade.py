@@ -9,10 +9,11 @@ from planner.emit.routing import Subject, Table, peak_requests_per_second, routi
 from planner.emit.text import markdown_cell
 from planner.plan.in_hand import Plan
 from planner.problem.algebra import Array
-from planner.problem.arrays import Things, full
+from planner.problem.arrays import full
 from planner.problem.decisions import Vectors
 from planner.problem.problem import State, states
 from planner.problem.rules.formulas import due_fraction, live_edges
+from planner.problem.things import Things
 from planner.study.dependencies import NORMAL
 from planner.study.records.plan import PlanFile
 from planner.study.records.study import kind_and_name

@@ -17,7 +17,6 @@ from planner.problem.rules.costs import COSTS, rank_outages
 from planner.problem.rules.formulas import (
     is_normal,
     limit_drawn,
-    live_placements,
     machines_in_service,
     requests_through,
     served,
@@ -58,6 +57,11 @@ def gap_fraction(cost_usd: float, bound_usd: float) -> float:
 def decimals(p: Problem, w: str, o: str, h: str) -> int:
     """Decimals with which requests/s of (w, o) in an hour are stated: to a ten millionth of what is asked for."""
     return DECIMALS + max(0, math.ceil(-math.log10(flow_size(p, w, o, h)) - 2))
+
+
+def finest_decimals(p: Problem) -> int:
+    """Decimals with which sums over all of (w, o) in all hours are stated."""
+    return max((decimals(p, w, o, h) for w, o in p.flows for h in p.hours), default=DECIMALS)
 
 
 def costs_usd(p: Problem, x: Decisions) -> dict[str, float]:
@@ -176,19 +180,20 @@ def _state_record(
     usual = (h, NORMAL, 0.0)
     shed: dict[str, dict[str, float]] = {}
     for w, o in p.flows:
-        if (value := round(x.shed[w, o, s], decimals(p, w, o, h))) > 0:
-            shed.setdefault(w, {})[o] = value
-    kept, cold_started, occupied = {}, {}, {}
+        value = x.shed[w, o, s]
+        if value > 0 and (rounded := round(value, decimals(p, w, o, h))) > 0:
+            shed.setdefault(w, {})[o] = rounded
+    kept, cold_started, occupied = dict[str, int](), dict[str, int](), dict[str, int]()
     a = full(p)
     surviving = whole_survivors(a, vectors, s)
-    for e in live_placements(p, f) if f != NORMAL else ():
-        kept_now, cold_started_now, occupied_now = (round(m[e, s]) for m in (x.kept, x.cold_started, x.occupied))
-        if kept_now != surviving[a.placement_at[e]]:
-            kept[e] = kept_now
-        if cold_started_now:
-            cold_started[e] = cold_started_now
-        if occupied_now > kept_now + cold_started_now:
-            occupied[e] = occupied_now
+    if f != NORMAL:
+        kept_now, cold_started_now, occupied_now = (
+            np.round(of[s,]) for of in (vectors.kept, vectors.cold_started, vectors.occupied)
+        )
+        live = a.live(f)
+        kept = _whole_of(p, kept_now, live & (kept_now != surviving))
+        cold_started = _whole_of(p, cold_started_now, live & (cold_started_now > 0))
+        occupied = _whole_of(p, occupied_now, live & (occupied_now > kept_now + cold_started_now))
     throughput = _throughput(p, x, s)
     same = (
         f != NORMAL
@@ -217,9 +222,14 @@ def _state_record(
     )
 
 
+def _whole_of(p: Problem, replicas: Array, which: Array) -> dict[str, int]:
+    """Whole replicas by placement, where a mask is true."""
+    return {p.placements[i]: int(replicas[i]) for i in np.flatnonzero(which).tolist()}
+
+
 def _throughput(p: Problem, x: Decisions, s: tuple[str, str, float]) -> dict[str, float]:
     """Alternative -> requests/s that are routed via it in a state; zeros left out."""
-    fine = max((decimals(p, w, o, h) for w, o in p.flows for h in p.hours), default=DECIMALS)
+    fine = full(p).once("finest decimals", lambda: finest_decimals(p))
     return {a: value for a in p.request_limits.component_of if (value := round(x.throughput[a, s], fine)) > 0}
 
 

@@ -12,9 +12,10 @@ from planner.plan.decisions import (
     builds_of,
     chosen_of,
     costs_usd,
+    decisions_of,
     gap_fraction,
     non_preemptible_of,
-    purchased,
+    problem_of,
     purchases_of,
     reserves_of,
     state_records,
@@ -26,13 +27,12 @@ from planner.problem.arrays import full
 from planner.problem.build import build
 from planner.problem.decisions import Decisions
 from planner.problem.failures import uncounted_at_most
-from planner.problem.problem import HOURLY, Problem
+from planner.problem.problem import Problem
 from planner.problem.rules.index_sets import as_vectors
 from planner.problem.rules.register import rules_with_rows
-from planner.solve.search import Effort, Progress, Solution
+from planner.solve.search import Effort, Progress, Solution, is_proven
 from planner.solve.solve import solve
 from planner.solve.stages import BUILDING, WRITING, part, stage
-from planner.study.dependencies import placements
 from planner.study.records.plan import (
     Bottleneck,
     Built,
@@ -86,16 +86,19 @@ def make_plan(
     with part(WITHOUT_GOALS):
         with stage(BUILDING):
             no_goals = replace(build(study, case, with_goals=False), failover="resolve")
-        shorter = _to_end_at(effort, began, SHORT_SOLVE_FRACTION)
-        reference = solve(no_goals, shorter, solver, renamed(progress, WITHOUT_GOALS))
+        without_goals = None if start is None else _already_planned(start, no_goals, effort)
+        if without_goals is None:
+            shorter = _to_end_at(effort, began, SHORT_SOLVE_FRACTION)
+            reference = solve(no_goals, shorter, solver, renamed(progress, WITHOUT_GOALS))
+            without_goals = _without_goals(no_goals, reference.decisions, reference.cost_usd, reference.bound_usd)
     with stage(BUILDING):
         p = build(study, case)
     re_solved = _re_solved(p, _to_end_at(effort, began, RE_SOLVED_FRACTION), solver, progress, hints)
     hints = (*hints, *(start.proof.binding_failures if start is not None else ()))
-    similar = None if start is None else _bought_of(start)
+    similar = None if start is None else decisions_of(start, problem_of(start))
     solution = solve(p, _to_end_at(effort, began), solver, progress, hints, similar, True)
     orders = purchases_of(p, solution.decisions)
-    without_goals = _cheaper(no_goals, reference, p, solution)
+    without_goals = _cheaper(no_goals, without_goals, p, solution)
     remaining = _to_end_at(effort, began)
     on_equal_terms = _on_equal_terms(no_goals, without_goals, p, solution, remaining, solver, progress)
     if on_equal_terms is not None and on_equal_terms.cost_usd < without_goals.cost_usd:  # it has no goals, either
@@ -164,10 +167,20 @@ def _without_goals(p: Problem, x: Decisions, cost_usd: float, bound_usd: float) 
     )
 
 
-def _cheaper(no_goals: Problem, reference: Solution, p: Problem, solution: Solution) -> WithoutGoals:
+def _already_planned(start: PlanFile, no_goals: Problem, effort: Effort) -> WithoutGoals | None:
+    """What a similar plan was compared with, where that asks the same but for goals and is as good as is asked for."""
+    planned = start.without_goals
+    if not is_proven(gap_fraction(planned.cost_usd, planned.bound_usd), effort.gap_fraction):
+        return None
+    before = replace(build(start.study, start.demand_case, with_goals=False), failover="resolve")
+    return planned if before == no_goals else None
+
+
+def _cheaper(no_goals: Problem, reference: WithoutGoals, p: Problem, solution: Solution) -> WithoutGoals:
     """The cheapest plan found without survival goals; the plan itself, where it happens to cost less."""
-    cheaper = solution if solution.cost_usd < reference.cost_usd and p.objective == "cost" else reference
-    return _without_goals(no_goals, cheaper.decisions, cheaper.cost_usd, reference.bound_usd)
+    if solution.cost_usd >= reference.cost_usd or p.objective != "cost":
+        return reference
+    return _without_goals(no_goals, solution.decisions, solution.cost_usd, reference.bound_usd)
 
 
 def _on_equal_terms(
@@ -192,7 +205,8 @@ def _on_equal_terms(
             cheapest = solve(equal, near_enough, solver, renamed(progress, EQUAL_TERMS))
     except (KeyboardInterrupt, NoPlan, SolverError):
         return None
-    return OnEqualTerms(**_cheaper(equal, cheapest, p, solution).model_dump())
+    reference = _without_goals(equal, cheapest.decisions, cheapest.cost_usd, cheapest.bound_usd)
+    return OnEqualTerms(**_cheaper(equal, reference, p, solution).model_dump())
 
 
 def _to_end_at(effort: Effort, began: float, fraction: float = 1.0) -> Effort:
@@ -205,13 +219,6 @@ def _to_end_at(effort: Effort, began: float, fraction: float = 1.0) -> Effort:
     if effort.seconds is None:
         return effort
     return replace(effort, seconds=max(0.0, fraction * effort.seconds - (time.monotonic() - began)))
-
-
-def _bought_of(plan: PlanFile) -> Decisions:
-    """What a plan buys and runs, whatever study it is of."""
-    hourly = {b.id for b in plan.study.offers if b.kind in HOURLY}
-    pool_of = {e: plan.study.pools[q].id for e, (_, _, q) in placements(plan.study).items()}
-    return purchased(hourly, plan.purchases, plan.builds, plan.replicas, pool_of)
 
 
 def _re_solved(
@@ -253,12 +260,12 @@ def with_valued_limits(plan: PlanFile, effort: Effort, most: int, progress: Prog
 
     The saving is what the plans differ by; it is true to within the gaps of both.
     """
-    rows = []
+    rows, similar = [], decisions_of(plan, problem_of(plan))
     for n, row in enumerate(plan.bottlenecks):
         if n < most and not interrupted():
             p = build(more_of(plan.study, row.limit, row.step or 1.0), plan.demand_case)
             hints = plan.proof.binding_failures
-            solution = solve(p, effort, None, renamed(progress, row.limit), hints, _bought_of(plan))
+            solution = solve(p, effort, None, renamed(progress, row.limit), hints, similar)
             # the plan at hand stays a plan with more of it: a dearer one found is no loss
             row = row.model_copy(update={"replanned_usd": max(0.0, plan.proof.cost_usd - solution.cost_usd)})
         rows.append(row)

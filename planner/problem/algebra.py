@@ -49,6 +49,8 @@ class Expr:
     def __getitem__(self, pick: Array) -> Expr:
         """The expressions at some positions (or where a mask is true), each as often as it is named."""
         pick = np.flatnonzero(pick) if pick.dtype == bool else pick
+        if len(self.row) == len(self) and (self.row[1:] > self.row[:-1]).all():  # one term each, in order
+            return Expr(np.arange(len(pick)), self.column[pick], self.value[pick], self.constant[pick])
         order = np.argsort(self.row, kind="stable")
         count = np.bincount(self.row, minlength=len(self))
         first = np.cumsum(count) - count
@@ -113,7 +115,9 @@ def numbers(vector: Vector, values: Array) -> Vector:
 
 def spread(vector: Vector, n: int) -> Vector:
     """A vector of n elements: a single number stands for as many of it."""
-    return vector if isinstance(vector, Expr) else np.broadcast_to(np.asarray(vector, dtype=float), (n,))
+    if isinstance(vector, Expr) or (isinstance(vector, np.ndarray) and vector.shape == (n,) and vector.dtype == float):
+        return vector
+    return np.broadcast_to(np.asarray(vector, dtype=float), (n,))
 
 
 def pick(vector: Vector, positions: Array) -> Vector:

@@ -8,6 +8,7 @@ from planner.problem.arrays import full
 from planner.problem.rules.index_sets import as_vectors
 from planner.problem.rules.register import rules_with_rows
 from planner.solve.search import is_proven
+from planner.solve.whole_tests import SHORT
 from planner.study.records.plan import PlanFile
 
 SAME_COST = 1e-9
@@ -37,6 +38,8 @@ def the_cheaper(given: PlanFile, again: PlanFile) -> PlanFile:
     cost_usd = sum(costs.values())
     if cost_usd >= again.proof.cost_usd * (1 - SAME_COST):
         return again
+    if cost_usd < again.proof.bound_usd * (1 - SHORT):
+        return again  # no plan of the study costs as little: it does not hold
     bound_usd = min(again.proof.bound_usd, cost_usd)
     gap = gap_fraction(cost_usd, bound_usd)
     status = again.proof.status

@@ -284,7 +284,10 @@ def climb(
         within_all = within(progress, "climbing", step.name, n, len(steps), began)
         start = below.plan if below is not None else None
         plan, why_not, unsure = plan_or_why_not(asked, effort, case, within_all, hints, start)
-        drilled = _drilled(everything, plan, within_all) if plan is not None else NOT_DRILLED
+        if below is not None and below.plan is not None and plan is not None and drills_the_same(below.plan, plan):
+            drilled = verdict
+        else:
+            drilled = _drilled(everything, plan, within_all) if plan is not None else NOT_DRILLED
         unsure = unsure or drilled.why_not not in ("", DRILL_INTERRUPTED)
         one = StepPlan(step, plan, risk=drilled.risk, why_not=why_not, not_drilled=drilled.why_not, unsure=unsure)
         plans.append(one)
@@ -354,6 +357,16 @@ NOT_DRILLED = Verdict()
 def _survives(verdict: Verdict, asked: Study, case: Case) -> bool:
     """Whether the plan that was drilled survives every failure that a study asks about."""
     return verdict.complete and not verdict.broken & build(asked, case).failures.keys()
+
+
+def drills_the_same(one: PlanFile, other: PlanFile) -> bool:
+    """Whether a drill of the same failures says the same of two plans: it reads no more of them than this."""
+
+    def drilled(plan: PlanFile) -> tuple[object, ...]:
+        normal = [state for state in plan.states if state.failure == NORMAL]
+        return plan.purchases, plan.builds, plan.replicas, plan.reserves, plan.chosen, plan.rules, normal
+
+    return drilled(one) == drilled(other)
 
 
 def _drilled(everything: Study, plan: PlanFile, progress: Progress) -> Verdict:

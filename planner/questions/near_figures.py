@@ -11,7 +11,7 @@ import numpy as np
 
 from planner.plan.in_hand import Plan
 from planner.problem.algebra import Array, Expr, Key, Rows, pick, sum_by
-from planner.problem.arrays import Arrays, full, positions
+from planner.problem.arrays import Arrays, full
 from planner.problem.decisions import Vectors
 from planner.problem.problem import State, states
 from planner.problem.rules.formulas import is_normal, running
@@ -20,6 +20,7 @@ from planner.problem.rules.states import (
     each_request_passes_one_alternative,
     throughput_is_counted,
 )
+from planner.problem.things import positions
 from planner.solve.program import OPTIMAL, Program, bounds_restored
 from planner.study.records.study import Study
 

@@ -2,14 +2,14 @@
 
 import math
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from datetime import date
 from functools import partial
 from typing import Any
 
 from planner.errors import Finding
 from planner.questions.patches import Change, Edits, Patch, edits_of, json_text, shortened, sortable
-from planner.questions.paths import parts_within, path_of
+from planner.questions.paths import KnownParts, parts_within, path_of
 from planner.study.checks.register import check_parts
 from planner.study.parts import Parts
 from planner.study.places import Loc, Place, Reading, quoted, read_record
@@ -84,12 +84,13 @@ class _PatchedPlace(Place):
 
     study: Study | None = None
     changed: Mapping[Loc, Callable[..., str]] | None = None
+    known: KnownParts = field(default_factory=dict)
 
     def at(self, *loc: int | str) -> str:
         """`file:line: path of 'patch' (path)`, or `study with 'variant': path`."""
         assert self.study is not None and self.changed is not None
         full = self.prefix + loc
-        path = path_of(self.study, full)
+        path = path_of(self.study, full, self.known)
         for n in range(len(full), 0, -1):
             if full[:n] in self.changed:
                 return f"{self.changed[full[:n]](*full[n:])} ({path})"
@@ -97,7 +98,7 @@ class _PatchedPlace(Place):
 
     def within(self, *loc: int | str) -> "_PatchedPlace":
         """The place of a part."""
-        return _PatchedPlace(self.file, self.lines, self.prefix + loc, self.study, self.changed)
+        return _PatchedPlace(self.file, self.lines, self.prefix + loc, self.study, self.changed, self.known)
 
 
 def _every_loc(value: Any, loc: Loc = ()) -> Iterable[Loc]:
@@ -192,8 +193,10 @@ def patched(study: Study, patches: tuple[Patch, ...], name: str) -> tuple[Study 
     if result is None:
         return None, list(dict.fromkeys(reading.findings))
     place = _PatchedPlace(file, place.lines, (), result, changed)
-    known = _findings_of(study, _PatchedPlace(file, {}, (), study, {}), study)
-    more = [finding for finding in _findings_of(result, place, study) if finding not in known]
+    more = _findings_of(result, place, study)
+    if more:
+        known = _findings_of(study, _PatchedPlace(file, {}, (), study, {}), study)
+        more = [finding for finding in more if finding not in known]
     return (None if _is_refused(more) else result), findings + more
 
 

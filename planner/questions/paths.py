@@ -166,20 +166,30 @@ def _leads_nowhere(
     reading.error(where, what, quoted(name) + near_miss(name, known), fix)
 
 
-def path_of(study: Study, loc: Loc) -> str:
+KnownParts = dict[Loc, dict[int | str, tuple[str, object]]]
+"""Location -> key -> label and value of what is directly within"""
+
+
+def path_of(study: Study, loc: Loc, known: KnownParts | None = None) -> str:
     """A location as a path with names.
+
+    Parameters
+    ----------
+    known : what earlier calls for the same study have found out; it is added to
 
     Examples
     --------
     `("tiers", 0, "survive", 1)` is `tiers[chat].survive[1]`: goals of the same kind are told apart by number.
     """
+    known = {} if known is None else known
     path = ""
     value: object = study
-    for key in loc:
-        part = next((part for part in _labelled(value) if part[0] == key), None)
-        if part is None:
+    for n, key in enumerate(loc):
+        if loc[:n] not in known:
+            known[loc[:n]] = {part_key: (label, item) for part_key, label, item in _labelled(value)}
+        if key not in known[loc[:n]]:
             return f"{path}[{key}]"
-        _, label, value = part
+        label, value = known[loc[:n]][key]
         path += label
     return path.removeprefix(".")
 

@@ -29,14 +29,17 @@ _HALF_WRITTEN = re.compile(r"\..+\.[0-9]+\.tmp")
 """What a kill may leave of a file that was being written."""
 
 
-def digest_of(study: Study, effort: Effort, case: Case, start: PlanFile | None) -> str:
-    """Digest of all that a plan depends on: study, effort, demand, the plan it starts from, and the version."""
+def digest_of(
+    study: Study, effort: Effort, case: Case, start: PlanFile | None, compared: PlanFile | None = None
+) -> str:
+    """Digest of all that a plan depends on: study, effort, demand, the plans at hand, and the version."""
     return sha256(
         {
             "study": study.model_dump(mode="json", by_alias=True),
             "effort": vars(effort),
             "case": case,
             "start": None if start is None else start.digest_sha256,
+            "compared": None if compared is None else compared.digest_sha256,
             "version": __version__,
         }
     )

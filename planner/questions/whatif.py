@@ -7,7 +7,7 @@ from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import pandas as pd
 
@@ -60,10 +60,12 @@ def plan_variants(
     workers: Workers = Workers(),
     rows: NoRows = NoRows(),
 ) -> tuple[Answer, ...]:
-    """Plan a study and its variants, each from the study's own plan: its failures as hints, its whole numbers as start.
+    """Plan a study and its variants, each from a plan that is there: its failures as hints, its whole numbers as start.
 
-    A variant's plan depends on the study and on what it changes, not on what else is asked with it, where, or in which
-    order; where the study's own plan holds in the variant as well, it is never dearer than that.
+    That is the study's own, but within a matrix: there one variant of each row is planned first, and those that differ
+    from it in their last change alone start from its plan (`first_of_rows`). So a variant's plan depends on the study
+    and on what is asked, not on where it is planned or in which order variants end; where the study's own plan holds in
+    the variant as well, it is never dearer than that.
 
     Parameters
     ----------
@@ -86,21 +88,21 @@ def plan_variants(
     InputError
         when patches are wrong, or the rows are of another question: before anything is planned
     """
-    studies_of(study, variants)
+    studies, _ = studies_of(study, variants)
     rows.expect(_files(variants))
     planning = Planning(study, effort, case)
     within_all = within(progress, STAGE, AS_THE_STUDY_IS.name, 0, len(variants) + 1, time.monotonic())
     own = plan_as_it_is(planning, base, within_all, rows)
-    return plan_beside(planning, own, variants, progress, done, workers, rows)
+    return _plan_beside(planning, own, variants, studies, progress, done, workers, rows)
 
 
 def plan_as_it_is(planning: Planning, base: PlanFile | None, progress: Progress, rows: NoRows = NoRows()) -> Answer:
     """The answer for the study as it is: the plan that is given, a better one, or a new one; see `plan_variants`."""
     digest = digest_of(planning.study, planning.effort, planning.case, base)
+    if (kept := rows.kept(AS_THE_STUDY_IS, digest)) is not None:  # first: a folder of another question is left as it is
+        return kept
     if base is not None and _is_enough(base, planning.effort):
         return Answer(AS_THE_STUDY_IS, base, asked_sha256=digest)
-    if (kept := rows.kept(AS_THE_STUDY_IS, digest)) is not None:
-        return kept
     answer = PlanOf(AS_THE_STUDY_IS, planning.study, planning.effort, planning.case, base)(progress)
     return answer if base is None else replace(answer, plan=the_better(base, answer.plan))
 
@@ -127,30 +129,71 @@ def plan_beside(
     """
     studies, _ = studies_of(planning.study, variants)
     rows.expect(_files(variants))
+    return _plan_beside(planning, own, variants, studies, progress, done, workers, rows)
+
+
+def _plan_beside(
+    planning: Planning,
+    own: Answer,
+    variants: Sequence[Variant],
+    studies: Sequence[Study],
+    progress: Progress,
+    done: Callable[[Answer], None],
+    workers: Workers,
+    rows: NoRows,
+) -> tuple[Answer, ...]:
+    """The answers, in two rounds: the second starts from plans of the first."""
     answers = list[Answer | None]([None] * len(variants))
+    first_of = first_of_rows(variants)
+    began = time.monotonic()
 
     def take(answer: Answer) -> None:
         rows.keep(answer)
         done(answer)
 
+    def plan_of(n: int) -> PlanOf:
+        first = answers[first_of[n]] if n in first_of else None
+        start = first.plan if first is not None and first.plan is not None else own.plan
+        return PlanOf(variants[n], studies[n], planning.effort, planning.case, start, own.plan)
+
     take(own)
-    plans = [
-        PlanOf(v, study, planning.effort, planning.case, own.plan) for v, study in zip(variants, studies, strict=True)
-    ]
-    for n, plan in enumerate(plans):
-        answers[n] = kept = rows.kept(plan.variant, plan.asked_sha256)
-        if kept is not None:
-            take(kept)
-    open_plans = {n: plan for n, plan in enumerate(plans) if answers[n] is None}
+    stopped = own.is_stopped
     try:
-        for at, answer in _answered(list(open_plans.values()), workers, progress, own.is_stopped or interrupted()):
-            answers[list(open_plans)[at]] = answer
-            take(answer)
+        for numbers in ([n for n in range(len(variants)) if n not in first_of], list(first_of)):
+            plans = {n: plan_of(n) for n in numbers}
+            for n, plan in plans.items():
+                answers[n] = kept = rows.kept(plan.variant, plan.asked_sha256)
+                if kept is not None:
+                    take(kept)
+            open_plans = {n: plan for n, plan in plans.items() if answers[n] is None}
+            at, counted = list(open_plans), Counted(len(numbers) - len(open_plans), len(variants), began)
+            stopped = stopped or interrupted()
+            for number, answer in _answered(list(open_plans.values()), workers, progress, stopped, counted):
+                answers[at[number]] = answer
+                take(answer)
+                stopped = stopped or answer.is_stopped
     except KeyboardInterrupt:
         pass  # what ended before is kept
-    every = (own, *(a if a is not None else plan.not_planned() for a, plan in zip(answers, plans, strict=True)))
+    every = (own, *(a if a is not None else plan_of(n).not_planned() for n, a in enumerate(answers)))
     rows.sort(every)
     return every
+
+
+def first_of_rows(variants: Sequence[Variant]) -> dict[int, int]:
+    """Number of a variant -> that of the variant whose plan it starts from; the others start from the study's own.
+
+    A row are variants of several changes that differ in the last alone, as in a matrix; first is that in its middle.
+
+    Examples
+    --------
+    Of demand x1.1, x1.2 and prices x0.9, x1.0, x1.1, in this order: {0: 1, 2: 1, 3: 4, 5: 4}
+    """
+    rows = dict[tuple[str, ...], list[int]]()
+    for n, variant in enumerate(variants):
+        if len(variant.patches) > 1:
+            rows.setdefault(variant.before_last().key, []).append(n)
+    middle = {n: row[len(row) // 2] for row in rows.values() for n in row}
+    return {n: middle[n] for n in sorted(middle) if n != middle[n]}
 
 
 @dataclass(frozen=True)
@@ -160,7 +203,8 @@ class PlanOf:
     Parameters
     ----------
     study : with the changes of the variant
-    start : the plan of the study as it is, where there is one
+    start : the plan that it starts from, where there is one
+    own : the plan of the study as it is, where there is one
     """
 
     variant: Variant
@@ -168,11 +212,12 @@ class PlanOf:
     effort: Effort
     case: Case
     start: PlanFile | None
+    own: PlanFile | None = None
 
     @property
     def asked_sha256(self) -> str:
         """Digest of what is planning."""
-        return digest_of(self.study, self.effort, self.case, self.start)
+        return digest_of(self.study, self.effort, self.case, self.start, self.own)
 
     def __call__(self, progress: Progress = silent) -> Answer:
         """The answer; what goes wrong is part of it, and ends no other."""
@@ -201,24 +246,42 @@ class PlanOf:
         ended_early = interrupted() and planned.plan is not None and planned.plan.proof.status == "stopped"
         is_stopped = ended_early or cut_short(planned.plan, planned.why_not, self.effort)
         plan = planned.plan
-        if plan is not None and self.start is not None and self.variant.patches:
-            plan = the_cheaper(self.start, plan)
+        given = [self.start] if self.own is self.start else [self.start, self.own]
+        for each in given if self.variant.patches else ():
+            plan = the_cheaper(each, plan) if plan is not None and each is not None else plan
         return Answer(self.variant, plan, planned.why_not, planned.unsure, is_stopped, self.asked_sha256)
 
 
+class Counted(NamedTuple):
+    """Where a round of plans stands among all.
+
+    Parameters
+    ----------
+    before, of : plans that were made before it, of how many
+    began : `time.monotonic` when the first of all was begun [s]
+    """
+
+    before: int
+    of: int
+    began: float
+
+
 def _answered(
-    plans: Sequence[PlanOf], workers: Workers, progress: Progress, stopped: bool
+    plans: Sequence[PlanOf], workers: Workers, progress: Progress, stopped: bool, counted: Counted
 ) -> Iterator[tuple[int, Answer]]:
     """(number, answer) as they end; in this process an interruption ends the one that runs with what it has."""
-    of, began = len(plans), time.monotonic()
-    here = workers.run_here(of)
+    before, of, began = counted
+    here = workers.run_here(len(plans))
     jobs: list[Callable[[], Answer]] = list(plans)
     if here:
-        jobs = [partial(plan, within(progress, STAGE, plan.variant.name, n, of, began)) for n, plan in enumerate(plans)]
+        jobs = [
+            partial(plan, within(progress, STAGE, plan.variant.name, n, of, began))
+            for n, plan in enumerate(plans, before)
+        ]
     elif not stopped:
-        progress(STAGE, 0.0, ended_of(0, of, began))
+        progress(STAGE, before / of, ended_of(before, of, began))
     with closing(side_by_side(jobs if not stopped else (), workers)) as results:
-        for ended, (n, result) in enumerate(results, 1):
+        for ended, (n, result) in enumerate(results, before + 1):
             answer = plans[n].lost(result.why) if isinstance(result, Lost) else result
             if not here:
                 progress(STAGE, ended / of, ended_of(ended, of, began))

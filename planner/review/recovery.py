@@ -7,11 +7,12 @@ import numpy as np
 
 from planner.plan.in_hand import Plan
 from planner.problem.algebra import Array, sum_by
-from planner.problem.arrays import Arrays, Things, full
+from planner.problem.arrays import Arrays, full
 from planner.problem.decisions import Vectors
 from planner.problem.problem import Problem, State, fullest_hour, states
 from planner.problem.rules.formulas import machines_in_service, running
 from planner.problem.rules.gateway_limits import whole_survivors
+from planner.problem.things import Things
 from planner.review.failures import hour_text
 from planner.review.report import Column, Section, percent, short_failure
 from planner.study.dependencies import NORMAL

@@ -17,7 +17,6 @@ from planner.solve.columns import template_columns
 from planner.solve.program import (
     FEASIBLE,
     INFINITY,
-    NOTHING,
     OPTIMAL,
     Program,
     bounds_restored,
@@ -31,13 +30,16 @@ TEST_NODES = 100
 PRICED_GAP = 1e-4
 MORE_TEST_NODES = 2000
 WHOLE = 1e-6
+NO_OBJECTIVE = np.zeros(1)
 SHORT_COST = 1e4
 """What being short costs the solver: a replica that carries a ten millionth of a stream must be worth its while."""
 CHURN_GAP = 0.3
+KNOWN_GAP = 0.5
+"""Gap within which known replicas will do, to the linear program: what a search ended at CHURN_GAP of its own bound."""
 WHOLE_SHORT = 10.0
 """What counts as short where only whole numbers fail [of what counts as nothing]: less than divisible ones miss."""
 Replicas = Mapping[tuple[str, State], Array]
-"""(kept or cold_started, state) -> whole replicas by placement"""
+"""(kept or cold_started, state) -> whole replicas by placement; more than survive: all that do"""
 
 
 def tolerance(p: Problem, f: str, h: str | None = None) -> float:
@@ -95,6 +97,10 @@ class FeasibilitySubproblem:
         """The states of a failure in the hour at hand, deadlines rising."""
         return [(self.hour, f, c) for c in self.deadlines_seconds]
 
+    def all_warm(self, f: str) -> Replicas:
+        """The replicas of a failure in which all that survives runs on, and nothing is started."""
+        return {("kept", s): np.full(self.a.P, INFINITY) for s in self.states(f)}
+
     def view(self, f: str, purchases: Vectors) -> Vectors:
         """The template's columns as the decisions of a failure, beside the numbers of what is bought."""
         x = Vectors()
@@ -141,27 +147,36 @@ class FeasibilitySubproblem:
         return self.program.objective
 
     def test_whole(
-        self, f: str, purchases: Vectors, most_nodes: int | None = TEST_NODES, seconds: float | None = None
+        self,
+        f: str,
+        purchases: Vectors,
+        most_nodes: int | None = MORE_TEST_NODES,
+        seconds: float | None = None,
+        known: Replicas | None = None,
+        least_churn: bool = False,
     ) -> tuple[float, Replicas]:
         """The test on whole numbers: requests/s short, and the replicas kept and cold-started.
 
         Warm replicas alone are tried first (everything that survives runs on); only where that is not enough the
         integer program decides what is evicted and what is cold-started. A search that its nodes end counts as broken.
+
+        Parameters
+        ----------
+        known : with which this failure was survived under similar purchases: tried before a search
+        least_churn : whether as little is to be started and evicted as can be, where any replicas would do for a test
         """
         x = self.set_failure(f, purchases, integer=True)
         self.program.minimise(self.shortfall, SHORT_COST)
         enough = tolerance(self.p, f, self.hour)
         kept, cold_started = self._columns(f, x, "kept"), self._columns(f, x, "cold_started")
-        with bounds_restored(self.program):
-            self._fix(kept, self.program.upper[kept])
-            self._fix(cold_started, np.zeros(len(cold_started)))
-            warm = self.program.solve() == OPTIMAL and self.program.objective <= enough
-        if not warm:
+        if not self._holds(f, x, self.program.upper[kept], np.zeros(len(cold_started)), enough):
             if (status := self.program.solve()) != OPTIMAL:
                 raise SolverError(f"the test of {f} ended {status}")
             if self.program.objective > enough:
                 return self.program.objective, {}
-            if not self._least_churn(f, x, most_nodes, seconds):
+            self._nothing_short(x, f)
+            search = self._least_churn if least_churn else self._any_replicas
+            if not search(f, x, most_nodes, seconds, known or {}):
                 return WHOLE_SHORT * enough, {}
         return 0.0, self._replicas(f, x)
 
@@ -176,17 +191,22 @@ class FeasibilitySubproblem:
             for s in self.states(f)
         }
 
-    def _least_churn(self, f: str, x: Vectors, most_nodes: int | None, seconds: float | None) -> bool:
-        """With nothing short: as little started and evicted as can be, rounded, and searched where rounding fails."""
-        self._nothing_short(x, f)
-        self.program.minimise(self._churn(f, x))
-        if self._rounded(f, x):
+    def _any_replicas(self, f: str, x: Vectors, most_nodes: int | None, seconds: float | None, known: Replicas) -> bool:
+        """Whether there are whole replicas with nothing short: rounded, else as they are known, else searched."""
+        if self._rounded(f, x) is None or self._is_known(f, x, known):
             return True
-        gap = CHURN_GAP if most_nodes is not None else 1.0
-        status = self.program.solve_whole(gap, most_nodes, seconds)
-        if status == NOTHING and most_nodes is not None:
-            status = self.program.solve_whole(1.0, MORE_TEST_NODES, seconds)
-        return status in (OPTIMAL, FEASIBLE)
+        self.program.minimise(NO_OBJECTIVE)
+        return self.program.solve_whole(1.0, most_nodes, seconds) in (OPTIMAL, FEASIBLE)
+
+    def _least_churn(self, f: str, x: Vectors, most_nodes: int | None, seconds: float | None, known: Replicas) -> bool:
+        """The same with as little started and evicted as can be: what is known will do where it is near the least."""
+        if (least := self._rounded(f, x)) is None:
+            return True
+        if self._is_known(f, x, known) and self.program.objective - least <= KNOWN_GAP * abs(self.program.objective):
+            return True
+        if self.program.solve_whole(CHURN_GAP, TEST_NODES, seconds) in (OPTIMAL, FEASIBLE):
+            return True
+        return self._is_known(f, x, known) or self._any_replicas(f, x, most_nodes, seconds, known)
 
     def _nothing_short(self, x: Vectors, f: str) -> None:
         self.program.upper[self._columns(f, x, "excess")] = 0.0
@@ -199,16 +219,34 @@ class FeasibilitySubproblem:
             churn = churn + total(self.a.weights_gib * changes)
         return churn
 
-    def _rounded(self, f: str, x: Vectors) -> bool:
-        """Whether the least churn, cold starts rounded up and what is kept rounded down, still survives."""
+    def _rounded(self, f: str, x: Vectors) -> float | None:
+        """None: the least churn survives, cold starts rounded up and what is kept rounded down; else that churn."""
+        self.program.minimise(self._churn(f, x))
         if self.program.solve() != OPTIMAL:
-            return False
+            return -INFINITY
+        least, values = self.program.objective, self.program.values
         kept, cold_started = self._columns(f, x, "kept"), self._columns(f, x, "cold_started")
-        values, upper = self.program.values, self.program.upper
-        with bounds_restored(self.program):
-            self._fix(kept, np.minimum(np.floor(values[kept] + WHOLE), upper[kept]))
-            self._fix(cold_started, np.minimum(np.ceil(values[cold_started] - WHOLE), upper[cold_started]))
-            return self.program.solve() == OPTIMAL
+        rounded = np.floor(values[kept] + WHOLE), np.ceil(values[cold_started] - WHOLE)
+        return None if self._holds(f, x, *rounded) else least
+
+    def _is_known(self, f: str, x: Vectors, known: Replicas) -> bool:
+        """Whether a failure is survived with replicas that are known, or with as many of them as it leaves."""
+        if not known:
+            return False
+        kept, cold_started = (
+            np.concatenate([np.zeros(0), *(spread(known.get((name, s), 0.0), self.a.P) for s in self.states(f))])
+            for name in ("kept", "cold_started")
+        )
+        return self._holds(f, x, kept, cold_started)
+
+    def _holds(self, f: str, x: Vectors, kept: Array, cold_started: Array, enough: float = INFINITY) -> bool:
+        """Whether the program has a solution with these whole replicas, as far as they may be, of so much at most."""
+        program = self.program
+        with bounds_restored(program):
+            for name, replicas in (("kept", kept), ("cold_started", cold_started)):
+                columns = self._columns(f, x, name)
+                self._fix(columns, np.minimum(replicas, program.upper[columns]))
+            return program.solve() == OPTIMAL and program.objective <= enough
 
     def recourse(self, f: str, purchases: Vectors) -> float:
         """What the states of a priced failure cost at the least, goals held, replicas divisible [USD]."""
@@ -241,9 +279,10 @@ class FeasibilitySubproblem:
         known = Vectors()
         for name in ("kept", "cold_started"):
             for s in self.states(f):
-                number = np.asarray(spread(replicas.get((name, s), 0.0), a.P))
+                columns = getattr(x, name)[s,].column
+                number = np.minimum(spread(replicas.get((name, s), 0.0), a.P), self.program.upper[columns])
                 getattr(known, name)[s,] = number
-                self._fix(getattr(x, name)[s,].column, number)
+                self._fix(columns, number)
         for s in self.states(f):
             self._fix(x.occupied[s,].column, least_occupied(a, known, s))
         weights, worst = a.weights(), float(edge_cost.max(initial=0.0)) or 1.0

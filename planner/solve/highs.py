@@ -25,6 +25,14 @@ INFEASIBLE = "infeasible"
 NOTHING = "nothing found"
 
 
+DUAL, PRIMAL, INTERIOR_POINT = "dual simplex", "primal simplex", "interior point"
+METHODS: dict[str, dict[str, Any]] = {
+    DUAL: {"solver": "choose", "simplex_strategy": 1},
+    PRIMAL: {"solver": "choose", "simplex_strategy": 4},
+    INTERIOR_POINT: {"solver": "ipm"},
+}
+"""How a linear program is solved: by simplex from the last basis, or by an interior point method from nothing, which
+ends in a basis, too."""
 Progress = Callable[[float, float], None]
 MISLED = 1e-5
 """Share by which the value of a solution may differ from what HiGHS says of it."""
@@ -64,6 +72,7 @@ class Ends:
     target : an objective that is good enough to end an integer search
     progress : called with (best value so far or infinity, bound) of an integer search, whenever one of them moves
     by_interior_point : whether the first linear program of an integer search goes to an interior point method
+    only_bound : whether a bound is wanted more than better values: neighbourhoods are not searched for them
     """
 
     gap_fraction: float = 0.0
@@ -72,6 +81,7 @@ class Ends:
     target: float = -INFINITY
     progress: Progress | None = None
     by_interior_point: bool = False
+    only_bound: bool = False
 
 
 class KeptHiGHS(pulp.LpSolver):  # type: ignore[misc]
@@ -93,16 +103,20 @@ class KeptHiGHS(pulp.LpSolver):  # type: ignore[misc]
         """HiGHS comes with the package."""
         return True
 
-    def linear(self, lp: LinearProgram, seconds: float | None = None) -> Answer:
+    def linear(self, lp: LinearProgram, seconds: float | None = None, method: str = DUAL) -> Answer:
         """Solve the linear program from where the last solve ended."""
         if self.highs is None:
             self.highs = new_highs(**OPTIONS)
-        self._send(lp)
+        self.send(lp)
         until = INFINITY if seconds is None else self.highs.getRunTime() + seconds
         set_option(self.highs, "time_limit", until)
+        if method == INTERIOR_POINT:
+            self.highs.clearSolver()
+        self._by(method)
         status = _run(self.highs)
         if status == highspy.HighsModelStatus.kUnknown:
             self.highs.clearSolver()  # a basis that led nowhere: once more from none
+            self._by(DUAL)
             status = _run(self.highs)
         return _answer(self.highs, lp, status, False)
 
@@ -132,6 +146,9 @@ class KeptHiGHS(pulp.LpSolver):  # type: ignore[misc]
             set_option(highs, option, value)
         if ends.by_interior_point:
             set_option(highs, "mip_lp_solver", "ipm")
+        if ends.only_bound:
+            set_option(highs, "mip_heuristic_run_rins", False)
+            set_option(highs, "mip_heuristic_run_rens", False)
         if start is not None:
             solution = highspy.HighsSolution()
             solution.col_value = (start / lp.unit).tolist()
@@ -186,7 +203,11 @@ class KeptHiGHS(pulp.LpSolver):  # type: ignore[misc]
         solved = _run(copy) == highspy.HighsModelStatus.kOptimal
         return float(copy.getInfo().objective_function_value) if solved else None
 
-    def _send(self, lp: LinearProgram) -> None:
+    def _by(self, method: str) -> None:
+        for option, value in METHODS[method].items():
+            set_option(self.highs, option, value)
+
+    def send(self, lp: LinearProgram) -> None:
         """Send columns and rows that are new, and bounds and costs that have changed."""
         old, n = len(self.lower), lp.n
         lower, upper, costs = lp.lower / lp.unit, lp.upper / lp.unit, lp.costs * lp.unit

@@ -9,7 +9,7 @@ from planner.solve.program import Program
 
 LARGE_COLUMNS = 10_000
 """Programs beyond are large: their first linear program goes to an interior point method (a quarter of simplex's time,
-on the full inventory), they are repaired from below, and windows are searched again while that pays."""
+on the full inventory), they are repaired from below, and windows stand for all that is near."""
 
 
 class IntegerProgram:
@@ -62,6 +62,7 @@ class IntegerProgram:
         seconds: float | None = None,
         good_enough_usd: float | None = None,
         progress: Progress | None = None,
+        only_bound: bool = False,
     ) -> Answer:
         """Solve by an instance of its own.
 
@@ -71,6 +72,7 @@ class IntegerProgram:
         integral : which columns are to be whole; None: none, a linear program
         start : values of all columns from which an integer search starts; not all solvers take one
         gap_fraction, most_nodes, seconds, good_enough_usd : what ends an integer search, whichever comes first
+        only_bound : see `Ends`
         """
         program = self.program
         is_all = lower is None and upper is None
@@ -81,6 +83,7 @@ class IntegerProgram:
         program.integral = np.zeros(program.n, dtype=bool) if integral is None else integral
         try:
             by_interior_point = is_all and program.n > LARGE_COLUMNS
-            return program.answer(Ends(gap_fraction, most_nodes, seconds, target, progress, by_interior_point), start)
+            ends = Ends(gap_fraction, most_nodes, seconds, target, progress, by_interior_point, only_bound)
+            return program.answer(ends, start)
         finally:
             program.lower, program.upper, program.integral = kept

@@ -1,5 +1,6 @@
 """A linear or integer program as arrays, and as a PuLP problem for every other solver."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -45,17 +46,29 @@ class LinearProgram:
         self.costs = np.zeros(0)
         self.integral = np.zeros(0, dtype=bool)
         """columns that are whole numbers, where a solve asks for it"""
+        self._buffers: dict[str, Array] = {}
         self.blocks: list[RowBlock] = []
         self.n = self.m = 0
 
     def add_columns(self, lower: Array, upper: Array, unit: Array, integral: Array) -> Array:
         """Append columns; their positions."""
-        self.lower, self.upper = np.append(self.lower, lower), np.append(self.upper, upper)
-        self.unit, self.integral = np.append(self.unit, unit), np.append(self.integral, integral)
-        self.costs = np.append(self.costs, np.zeros(len(lower)))
+        self.lower, self.upper = self._extended("lower", lower), self._extended("upper", upper)
+        self.unit, self.integral = self._extended("unit", unit), self._extended("integral", integral)
+        self.costs = self._extended("costs", np.zeros(len(lower)))
         positions = np.arange(self.n, self.n + len(lower))
         self.n += len(lower)
         return positions
+
+    def _extended(self, name: str, more: Array) -> Array:
+        """An array of columns with more at its end; there is headroom behind it, as columns come a few at a time."""
+        array, buffer = getattr(self, name), self._buffers.get(name)
+        n, total = len(array), len(array) + len(more)
+        if buffer is None or array.base is not buffer or len(buffer) < total:
+            buffer = self._buffers[name] = np.zeros(2 * total, dtype=array.dtype)
+            buffer[:n] = array
+        buffer[n:total] = more
+        extended: Array = buffer[:total]
+        return extended
 
     def add_rows(self, low: Array, high: Array, terms: Expr, factor: Array) -> int:
         """Append rows; the position of the first."""
@@ -63,15 +76,22 @@ class LinearProgram:
         self.m += len(low)
         return self.m - len(low)
 
-    def as_pulp(self, integer: bool) -> tuple[Any, list[Any], list[Any]]:
-        """The program for any PuLP solver: the problem, its columns and its rows, in order, in the solver's units."""
+    def as_pulp(
+        self, integer: bool, names: Sequence[str] | None = None, row_names: Sequence[str] | None = None
+    ) -> tuple[Any, list[Any], list[Any]]:
+        """The program for any PuLP solver: the problem, its columns and its rows, in order, in the solver's units.
+
+        Parameters
+        ----------
+        names, row_names : of columns and rows; none: x and c with their positions
+        """
         lp = pulp.LpProblem("placement", pulp.LpMinimize)
         lower, upper = self.lower / self.unit, self.upper / self.unit
         columns = []
         for i in range(self.n):
             cat = pulp.LpInteger if integer and self.integral[i] else pulp.LpContinuous
             bounds = (None if np.isinf(value) else float(value) for value in (lower[i], upper[i]))
-            columns.append(lp.add_variable(f"x{i}", *bounds, cat))
+            columns.append(lp.add_variable(names[i] if names else f"x{i}", *bounds, cat))
         costs = self.costs * self.unit
         lp.setObjective(pulp.LpAffineExpression({columns[i]: float(costs[i]) for i in np.flatnonzero(costs)}))
         rows: list[Any] = []
@@ -85,7 +105,8 @@ class LinearProgram:
                 low, high = float(block.low[i] * block.factor[i]), float(block.high[i] * block.factor[i])
                 sense = pulp.LpConstraintEQ if low == high else pulp.LpConstraintGE
                 sense, rhs = (pulp.LpConstraintLE, high) if np.isinf(low) else (sense, low)
-                rows.append(pulp.LpConstraint(expression, sense, f"c{len(rows)}", rhs))
+                name = row_names[len(rows)] if row_names else f"c{len(rows)}"
+                rows.append(pulp.LpConstraint(expression, sense, name, rhs))
                 lp.addConstraint(rows[-1])
         return lp, columns, rows
 

@@ -10,7 +10,7 @@ import pulp
 
 from planner.errors import Finding, InputError, SolverError
 from planner.problem.algebra import Array, Expr, Key, Rows, Vector, as_expression, is_number, numbers, spread
-from planner.solve.highs import FEASIBLE, INFEASIBLE, NOTHING, OPTIMAL, Answer, Ends, KeptHiGHS
+from planner.solve.highs import DUAL, FEASIBLE, INFEASIBLE, NOTHING, OPTIMAL, Answer, Ends, KeptHiGHS
 from planner.solve.linear_program import INFINITY, LinearProgram
 from planner.solve.stages import in_solver
 
@@ -152,11 +152,16 @@ class Program(LinearProgram):
         self.costs = np.zeros(self.n)
         self.costs[one.column] = one.value / self.scale
 
-    def solve(self, seconds: float | None = None) -> str:
-        """Solve the linear program; returns optimal, infeasible or nothing found."""
+    def solve(self, seconds: float | None = None, method: str = DUAL) -> str:
+        """Solve the linear program; returns optimal, infeasible or nothing found. Other solvers choose the method."""
         if isinstance(self.solver, KeptHiGHS):
-            return self._take(self.solver.linear(self, seconds))
+            return self._take(self.solver.linear(self, seconds, method))
         return self._take(self._solve_elsewhere(False, Ends(seconds=seconds)))
+
+    def send(self) -> None:
+        """Let the kept instance know the bounds and costs as they are: copies of it are asked questions."""
+        if isinstance(self.solver, KeptHiGHS):
+            self.solver.send(self)
 
     def solve_whole(
         self,
@@ -185,21 +190,22 @@ class Program(LinearProgram):
             progress = ends.progress
             if progress is not None:
                 say = progress
-                ends = replace(ends, progress=lambda cost, bound: say(self._unscaled(cost), self._unscaled(bound)))
+                ends = replace(ends, progress=lambda cost, bound: say(self.unscaled(cost), self.unscaled(bound)))
             answer = self.solver.fresh(self, ends, start)
         else:
             answer = self._solve_elsewhere(bool(self.integral.any()), ends)
         values = answer.values
         if values is not None:
             values = np.where(self.integral, np.round(values), values)
-        objective, bound = self._unscaled(answer.objective), self._unscaled(answer.bound)
+        objective, bound = self.unscaled(answer.objective), self.unscaled(answer.bound)
         return replace(answer, values=values, objective=objective, bound=bound)
 
-    def _unscaled(self, value: float) -> float:
+    def unscaled(self, value: float) -> float:
+        """A value of the costs, as the solver sees them, in the objective's unit."""
         return value * self.scale + self.constant
 
     def _take(self, answer: Answer) -> str:
-        self.bound, self.nodes = self._unscaled(answer.bound), answer.nodes
+        self.bound, self.nodes = self.unscaled(answer.bound), answer.nodes
         if answer.values is not None:
             self.values = answer.values
             self.objective = self.value_of(answer.values)
@@ -232,7 +238,7 @@ class Program(LinearProgram):
 
     def value_of(self, values: Array) -> float:
         """The objective at some values of the columns."""
-        return float(self.costs @ values) * self.scale + self.constant
+        return float((self.costs * values).sum()) * self.scale + self.constant
 
     def number(self, vector: Vector) -> Vector:
         """A vector as numbers of the last solve."""

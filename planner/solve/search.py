@@ -5,7 +5,7 @@ The stages: `lp_bound` (the linear program over all failures), `whole_plan` (who
 """
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Container, Iterable
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -20,7 +20,7 @@ from planner.problem.rules.formulas import survivors, units_active
 from planner.problem.rules.gateway_limits import without_weights
 from planner.solve.columns import add_failure, start_program
 from planner.solve.dominance import dominated
-from planner.solve.feasibility_subproblem import TEST_NODES, FeasibilitySubproblem, Replicas, tolerance
+from planner.solve.feasibility_subproblem import MORE_TEST_NODES, FeasibilitySubproblem, Replicas, tolerance
 from planner.solve.program import INFINITY
 from planner.solve.second_objective import reserve_program
 from planner.solve.stages import BUILDING, TESTS, TESTS_WHOLE, stage
@@ -35,6 +35,9 @@ Survived = dict[Block, Replicas | None]
 Progress = Callable[[str, float | None, str], None]
 """(stage, fraction done or None, detail)"""
 ENTER_PER_PASS = 2
+FAR_DEARER, LARGEST_COST = 30.0, 1e5
+"""From a column so many times as dear as the plan on costs are scaled by the plan; and the most that a column may cost
+then, in the solver's units."""
 MOST_PASSES = 200
 FEWEST_NODES = 25
 NODE_WORK = 2_500_000
@@ -139,6 +142,7 @@ class Search:
         self.arrays_of = merged(p)
         self.program, self.x = start(p, self.new_solver())
         self.objective = cost_usd(self.arrays_of(NORMAL), self.x)
+        self.largest_cost = 1.0
         self.binding: list[str] = []
         self.dominated = dominated(p) if effort.prune else {}
         self.blocks: set[Block] = set()
@@ -146,9 +150,15 @@ class Search:
         self.whole_blocks: set[Block] = set()
         """blocks whose replicas are whole in the program"""
         self.has_plan = False
+        self.first_plan_seconds: float | None = None
+        """until when a first plan is looked for, where it is not a little more than the time limit"""
         self.all_failures_tested = False
         """whether the linear program survives all: a time limit may come first"""
         self.subproblems: dict[tuple[tuple[float, ...], bool], FeasibilitySubproblem] = {}
+        self.known: Survived = {}
+        """replicas with which a failure was survived last, here or in a similar plan: its next test tries them first"""
+        self.by_hours: Any = None
+        """the linear program at its best point, a `ByHours`, where it was solved hour by hour"""
         self.passes = 0
         self.bound = -INFINITY
         self.began = time.monotonic()
@@ -163,6 +173,8 @@ class Search:
             return INFINITY
         if self.has_plan:
             return self.effort.seconds
+        if self.first_plan_seconds is not None:
+            return self.first_plan_seconds
         return FIRST_PLAN_FRACTION * self.effort.seconds + FIRST_PLAN_SECONDS
 
     def spent_seconds(self) -> float:
@@ -201,6 +213,22 @@ class Search:
         if key not in self.subproblems:
             self.subproblems[key] = FeasibilitySubproblem(self.p, key[0], self.new_solver(), merge)
         return self.subproblems[key].in_hour(self.p.hours[0] if hour is None else hour)
+
+    # -------------------------------------------------------------- what is minimised
+    def minimise(self) -> None:
+        """Set the objective: of all that it has now, with the dearest column `largest_cost` in the solver's units."""
+        self.program.minimise(self.objective, self.largest_cost)
+
+    def scaled_for(self, usd: float) -> bool:
+        """Let the objective be one at the least in the solver's units where all cost so much; whether that changes it.
+
+        Where one column is thousands of times as dear as the plan, the solver's tolerance would be a share of the cost.
+        """
+        dearest_usd = self.program.scale * self.largest_cost
+        if not usd or dearest_usd <= FAR_DEARER * self.largest_cost * abs(usd):
+            return False
+        self.largest_cost = min(LARGEST_COST, dearest_usd / abs(usd))
+        return True
 
     # -------------------------------------------------------------- what enters the program
     @stage(BUILDING)
@@ -250,14 +278,23 @@ class Search:
 
     # -------------------------------------------------------------- tests of all failures
     @stage(TESTS)
-    def broken(self, purchases: Vectors) -> list[tuple[float, Block]]:
-        """Failures that break divisible purchases, with minus what is short of each [requests/s]."""
+    def broken(
+        self, purchases: Vectors, among: Container[Block] | None = None, hours: Iterable[str] | None = None
+    ) -> list[tuple[float, Block]]:
+        """Failures that break divisible purchases, with minus what is short of each [requests/s].
+
+        Parameters
+        ----------
+        among : only these are tested; None: all
+        hours : in which they are tested; None: in all
+        """
         broken: list[tuple[float, Block]] = []
         waiting = []
         for f in self.failures():
-            for h in self.p.hours:
+            for h in self.p.hours if hours is None else hours:
                 tested = f in self.dominated or (f, h) in self.blocks
-                if not tested and not unhurt(self.p, purchases, f, h):
+                asked = among is None or (f, h) in among
+                if asked and not tested and not unhurt(self.p, purchases, f, h):
                     waiting.append((f, h))
         for n, (f, h) in enumerate(waiting):
             self.progress("testing failures", n / len(waiting), f"pass {self.passes}, {len(self.binding)} binding")
@@ -269,8 +306,15 @@ class Search:
         return broken
 
     @stage(TESTS_WHOLE)
-    def broken_whole(self, purchases: Vectors) -> tuple[list[tuple[float, Block]], Survived]:
-        """All failures tested on whole numbers: those that break, worst first, and the replicas that survive."""
+    def broken_whole(
+        self, purchases: Vectors, in_program: Survived | None = None
+    ) -> tuple[list[tuple[float, Block]], Survived]:
+        """All failures tested on whole numbers: those that break, worst first, and the replicas that survive.
+
+        Parameters
+        ----------
+        in_program : the replicas that the program chose for its failures: tried first
+        """
         broken: list[tuple[float, Block]] = []
         survived: Survived = {}
         everything = [(f, h) for f in self.failures() for h in self.p.hours]
@@ -281,10 +325,13 @@ class Search:
                 continue
             self.check_time()
             # what is whole in the program has a whole answer: the search may take the nodes it needs
-            nodes = None if (f, h) in self.whole_blocks else TEST_NODES
-            short, survived[f, h] = self.subproblem(f, h).test_whole(f, purchases, nodes, self.remaining_seconds())
+            nodes = None if (f, h) in self.whole_blocks else MORE_TEST_NODES
+            known, seconds = (in_program or self.known).get((f, h), self.known.get((f, h))), self.remaining_seconds()
+            short, survived[f, h] = self.subproblem(f, h).test_whole(f, purchases, nodes, seconds, known)
             if short > tolerance(self.p, f, h):
                 broken.append((-short, (f, h)))
+            else:
+                self.known[f, h] = survived[f, h]
         return sorted(broken), survived
 
     @stage(TESTS)

@@ -10,11 +10,15 @@ from planner.problem.decisions import Decisions
 from planner.problem.eligibility import workloads_without_edge
 from planner.problem.problem import Problem
 from planner.problem.rules.index_sets import by_id
+from planner.solve.enter_by_hours import goes_by_hours
 from planner.solve.lp_bound import relax
 from planner.solve.marginal_values import confirm, read_marginals
 from planner.solve.search import WHOLE, Effort, Infeasible, Progress, Search, Solution, Status, is_proven
+from planner.solve.similar_plan import known_replicas
 from planner.solve.stages import MARGINAL_VALUES, stage
-from planner.solve.whole_plan import SHORT, WholePlan
+from planner.solve.whole_by_hours import WholeByHours, is_whole_by_hours
+from planner.solve.whole_plan import WholePlan
+from planner.solve.whole_tests import SHORT
 from planner.study.dependencies import NORMAL
 
 MOST_ORPHANS = 5
@@ -39,8 +43,8 @@ def solve(
     solver : makes a PuLP solver; None: HiGHS with a kept instance
     progress : called with (stage, fraction done or None, detail)
     hints : binding failures of a plan of a similar problem: they enter first; names that are not known do nothing
-    start : what a plan of a similar problem buys and runs: where it holds here as well, it is kept unless a better one
-        is found; whole numbers are looked for near it first
+    start : what a plan of a similar problem buys, runs and does in failures: where it holds here as well, it is kept
+        unless a better one is found; whole numbers are looked for near it first, tests start from its replicas
     value_limits : whether what limits save is confirmed by finite differences, a machine's worth of each
 
     Raises
@@ -54,20 +58,25 @@ def solve(
         raise nothing_may_serve(p, orphans)
     search = Search(p, effort, solver, progress)
     for f in dict.fromkeys(hints):
-        if f in p.failures and f != NORMAL and f not in search.dominated:
-            for h in fullest_hours(p):
+        if f in p.failures and f != NORMAL and f not in search.dominated and not search.rescales:
+            for h in p.hours if goes_by_hours(search) else fullest_hours(p):
                 search.enter((f, h))
-    lp_bound = relax(search)
-    whole_plan = WholePlan(search, start)
+    if start is not None:
+        search.known.update(known_replicas(p, start))
+    lp_bound = relax(search, start)
+    if search.by_hours is not None and is_whole_by_hours(p):
+        whole_plan: WholePlan = WholeByHours(search, search.by_hours, start)
+    else:
+        whole_plan = WholePlan(search, start)
     summary = Solution(Decisions(), float("inf"), lp_bound, lp_bound, (), search.passes, "gap")
     if search.all_failures_tested:
         with stage(MARGINAL_VALUES):
             read_marginals(search, summary)
-            if value_limits and not search.out_of_time():
+            if value_limits and search.by_hours is None and not search.out_of_time():
                 confirm(search, summary)
     stopped = False
     try:
-        if interrupted():  # in an earlier solve of this process: what can be had at once
+        if interrupted() or (search.by_hours is not None and search.by_hours.interrupted):  # what can be had at once
             raise KeyboardInterrupt
         tested = whole_plan.run()
     except KeyboardInterrupt:

@@ -21,6 +21,8 @@ REPLICAS = ("replicas", "non_preemptible", "opened")
 """What follows from what is bought at no price of its own."""
 IN_FAILURES = ("kept", "cold_started")
 """What is whole in a failure: with these whole, what they occupy at the least is whole, too."""
+WINDOW_FRACTION = 0.1
+"""How far from a plan a window reaches, by what it buys; one of each at the least."""
 NOTHING = 1e-7
 """A value below is none."""
 
@@ -36,7 +38,7 @@ class Bought:
     Parameters
     ----------
     at : positions of the columns
-    units : positions of those that are paid for; the others follow at no price of their own
+    units, free : positions of those that are paid for, and of those that follow at no price of their own
     """
 
     def __init__(self, p: Problem, program: IntegerProgram) -> None:
@@ -49,7 +51,8 @@ class Bought:
             positions += at.tolist()
         self.at = np.array(positions, dtype=int)
         is_free = np.array([name in REPLICAS for name, _ in self.keys], dtype=bool)
-        self.units, self._free = self.at[~is_free], is_free
+        self.units, self.free = self.at[~is_free], self.at[is_free]
+        self._free = is_free
         pools = [p.pool_of.get(str(key[0]), str(key[0])) for _, key in self.keys]
         number = {q: n for n, q in enumerate(dict.fromkeys(pools))}
         self._pool = np.array([number[q] for q in pools], dtype=int)
@@ -76,7 +79,7 @@ class Bought:
         upper[unused] = np.maximum(0.0, lower[unused])
         return lower, upper
 
-    def window(self, bounds: Bounds, values: np.ndarray, fraction: float) -> Bounds:
+    def window(self, bounds: Bounds, values: np.ndarray, fraction: float = WINDOW_FRACTION) -> Bounds:
         """Narrower bounds: what is bought within a fraction of what a plan has, and within one of it at the least."""
         lower, upper = bounds[0].copy(), bounds[1].copy()
         here = np.round(values[self.at])

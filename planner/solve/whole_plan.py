@@ -1,42 +1,32 @@
 """The second stage: whole numbers over the binding failures, and tests of all of them, in turn.
 
-Integer programs over little of the program first: over what the linear program buys, then around the best plan, each
-from a start; over all of it at last, which gives the bound. What failures break is repaired: they enter, and the
-replicas of those that were in the program become whole there. Every plan that is kept passed every test. What ends a
-search is a number of nodes or a gap, so that it ends the same way every time.
+Integer programs over little of the program first: over what the linear program buys, then between that and the best
+plan, each from a start; over all of it at last, which gives the bound. What failures break is repaired: they enter, and
+the replicas of those that were in the program become whole there. Every plan that is kept passed every test. What ends
+a search is a number of nodes or a gap, so that it ends the same way every time.
 """
 
 import math
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Callable
 
 import numpy as np
 
-from planner.errors import SolverError
-from planner.problem.algebra import Sparse
-from planner.problem.arrays import full, of_tests
-from planner.problem.decisions import Decisions, Vectors, names, only
-from planner.problem.rules.costs import cost_usd, outage_column, rank_outages
+from planner.problem.decisions import Decisions, Vectors
 from planner.solve.highs import Answer, KeptHiGHS
 from planner.solve.integer_program import LARGE_COLUMNS, IntegerProgram
-from planner.solve.program import INFEASIBLE, INFINITY, OPTIMAL, Owned
+from planner.solve.program import INFEASIBLE, INFINITY, OPTIMAL
 from planner.solve.search import (
     MOST_PASSES,
-    Block,
     Infeasible,
     Search,
     Stopped,
-    Survived,
     TimeLimitPassed,
     is_proven,
 )
-from planner.solve.second_objective import edge_costs, settle_normal, settle_reserves
-from planner.solve.stages import SETTLING, TESTS_WHOLE, WHOLE_NUMBERS, stage
-from planner.solve.whole_numbers import IN_FAILURES, Bought, Bounds
-from planner.study.dependencies import NORMAL
+from planner.solve.stages import WHOLE_NUMBERS, stage
+from planner.solve.whole_numbers import Bought, Bounds
+from planner.solve.whole_tests import TestedPlan, WholeTests
 
-ENTER_AT_ONCE = 12
-"""Failures of an hour that enter the program after one test of all: as many as are new, the worst first."""
 FIRST_GAP = 0.02
 """Gap at which the first whole numbers are good enough: failures will change them."""
 SEARCH_GAP = 0.98
@@ -47,39 +37,19 @@ HURRIED_SECONDS = 60.0
 PART_GAP = 0.25
 """Share of the asked gap at which the search of a part ends."""
 PART_NODES = 100
-TIMES_ANEW = 3
-"""How often whole numbers that failures broke are looked for anew in a large program, within the same bounds, before
-they are only added to: what is added stays, which costs more there than the time."""
+TIMES_BETWEEN = 3
+"""How often whole numbers that failures broke are looked for anew between these and the best plan, before they are only
+added to: what is added stays."""
 FIRST_NODES = 10
-"""Nodes of the first search of everything: most of the bound comes at the root."""
-MORE_NODES = 8
+"""Nodes of the first search of everything in a small program: most of the bound comes at the root."""
+NEARLY_PROVEN = 2.5
+"""Within so many times the asked gap of the linear program a similar plan most often lacks but the bound."""
 DROP_NODES = 300
-WINDOW_FRACTION = 0.1
-"""How far from the best plan a window reaches, by what it buys; one of each at the least."""
 CHEAPER = 1e-7
 """Saving that counts as one [fraction]."""
 PAYS_FRACTION = 0.1
-"""Saving for which a large program's window is searched again [of the asked gap]."""
-SHORT = 1e-5
-"""What a plan may miss by the arithmetic of the solver [fraction]; more is an error of ours, which must not pass."""
+"""Saving for which a neighbourhood is searched again [of the asked gap]."""
 WHOLE = 1e-6
-
-
-@dataclass(frozen=True)
-class TestedPlan:
-    """A plan in whole numbers that passed every test.
-
-    Parameters
-    ----------
-    decisions : all of normal operation, and the states of priced failures; those of others are settled at the end
-    survived : the replicas with which each failure is survived
-    values : of the program's columns, as many as it had
-    """
-
-    decisions: Vectors
-    cost_usd: float
-    survived: Survived
-    values: np.ndarray
 
 
 class WholePlan:
@@ -95,6 +65,7 @@ class WholePlan:
         self.search, self.p, self.effort, self.start = search, search.p, search.effort, start
         self.integers = IntegerProgram(search.program)
         self.bought = Bought(search.p, self.integers)
+        self.tests = WholeTests(search, self.integers)
         self.lp_values = self.integers.lp_values
         self.best: TestedPlan | None = None
         self.time_limit_ended = False
@@ -148,14 +119,14 @@ class WholePlan:
         """The linear program where it is whole, else whole numbers in what it buys."""
         at = self.bought.at
         if np.abs(self.lp_values[at] - np.round(self.lp_values[at])).max(initial=0.0) < WHOLE and self._is_whole():
-            self._survive(self.lp_values, None)
+            self._survive(self.lp_values)
             if self.best is not None and self._is_proven():
                 return
         gap = max(HURRIED_GAP if self._is_hurried() else FIRST_GAP, self.effort.gap_fraction)
         bounds = self.bought.support([self.lp_values], whole_pools=False)
         answer = self._solve("in what the linear program buys", bounds, gap, PART_NODES)
         if answer.values is not None:
-            self._survive(answer.values, bounds)
+            self._survive(answer.values)
 
     def _is_whole(self) -> bool:
         """Whether all that is whole always is so in the linear program."""
@@ -171,71 +142,94 @@ class WholePlan:
             answer = self._solve("the similar plan", bounds, PART_GAP * self.effort.gap_fraction, PART_NODES)
             if answer.values is not None:
                 self._test(answer.values)
-        if self.best is not None and self._is_proven():
+        if self._is_proven() or (self.best is not None and self.effort.quick):
             return
+        if self.best is not None and self.gap(self.best) <= NEARLY_PROVEN * self.effort.gap_fraction:
+            self._search_once(FIRST_NODES, only_bound=True)
+            if self._is_proven():
+                return
         bounds = self.bought.between(self._lifted(in_start), self._lifted(self.lp_values))
         answer = self._part("near the similar plan", bounds, self._start())
         if answer.values is not None and self._is_cheaper(answer.objective):
-            self._survive(answer.values, bounds)
+            self._survive(answer.values)
 
     def _improve(self) -> None:
         """Search around the best plan, unless nothing has changed since that was done.
 
-        A large program is searched in windows while that pays; a small one in all that the best plan and the linear
-        program buy, then in all of these pools, and in a window last.
+        Between it and the linear program first, while that pays; then in what either buys: in a window in a large
+        program, in all of it and in all of these pools in a small one.
         """
         if self.searched_around == self._progress_made():
             return
-        parts = [(False, WINDOW_FRACTION)] * self.effort.rounds
-        if not self._is_large():
-            parts = [(False, INFINITY), (True, INFINITY), (True, WINDOW_FRACTION)]
-        for whole_pools, fraction in parts:
-            best_usd = self._best_usd()
-            self._search_around(whole_pools, fraction)
-            pays_usd = PAYS_FRACTION * self.effort.gap_fraction * best_usd
-            if self._is_proven() or (self._is_large() and best_usd - self._best_usd() <= pays_usd):
-                break
+        for neighbourhood in self._neighbourhoods():
+            for _ in range(self.effort.rounds):
+                best_usd = self._best_usd()
+                self._search_around(neighbourhood)
+                if self._is_proven():
+                    return
+                if best_usd - self._best_usd() <= PAYS_FRACTION * self.effort.gap_fraction * best_usd:
+                    break
         self.searched_around = self._progress_made()
 
-    def _search_around(self, whole_pools: bool, fraction: float) -> None:
-        """Search what the best plan and the linear program buy, within a fraction of the best plan."""
+    def _neighbourhoods(self) -> list[Callable[[np.ndarray, np.ndarray], Bounds]]:
+        """Bounds around (values of the best plan, those of the linear program), in the order in which to search."""
+        bought = self.bought
+        if self._is_large():
+            return [bought.between, lambda best, lp: bought.window(bought.support([best, lp], False), best)]
+        return [
+            bought.between,
+            lambda best, lp: bought.window(bought.support([best, lp], True), best),
+            lambda best, lp: bought.support([best, lp], False),
+            lambda best, lp: bought.support([best, lp], True),
+        ]
+
+    def _search_around(self, neighbourhood: Callable[[np.ndarray, np.ndarray], Bounds]) -> None:
+        """Search a neighbourhood of the best plan."""
         if self.best is None:
             return
-        values = self._lifted(self.best.values)
-        bounds = self.bought.support([values, self._lifted(self.lp_values)], whole_pools)
-        if fraction < INFINITY:
-            bounds = self.bought.window(bounds, values, fraction)
+        bounds = neighbourhood(self._lifted(self.best.values), self._lifted(self.lp_values))
         answer = self._part("around the best plan", bounds, self._start())
         if answer.values is not None and self._is_cheaper(answer.objective):
-            self._survive(answer.values, bounds)
+            self._survive(answer.values)
 
     def _search_everything(self) -> None:
         """Raise the bound over all of the program, from the best plan, until it is proven or the nodes are spent."""
-        nodes = FIRST_NODES
+        nodes = self.search.most_nodes() if self._is_large() else FIRST_NODES
         for _ in range(MOST_PASSES):
-            if self.best is not None and self._is_proven():
+            if self._is_proven():
                 return
             most_nodes = self.search.most_nodes()
             nodes = min(nodes, most_nodes)
-            self._make_whole(self.search.blocks)
-            before = self._progress_made()
-            gap = SEARCH_GAP * self.effort.gap_fraction
-            answer = self._solve(f"up to {nodes} nodes", None, gap, nodes, self._start())
-            if answer.status == INFEASIBLE and self.best is None:
-                raise Infeasible("whole numbers")
-            reached = answer.objective if answer.status == OPTIMAL else INFINITY
-            self.search.bound = max(self.search.bound, min(answer.bound, reached))
-            if self.best is not None and self._is_proven():
-                return
-            if answer.values is not None and self._is_cheaper(answer.objective):
-                self._survive(answer.values, None)
-            spent = nodes >= most_nodes or answer.status == OPTIMAL
-            if spent and self._progress_made() == before:
-                return
+            self.tests.make_whole(self.search.blocks)
+            many, before = len(self.search.blocks), self._progress_made()
+            answer = self._search_once(nodes)
             if self.best is not None and not self._is_proven():
                 self._improve()
-            if answer.status != OPTIMAL:
-                nodes *= MORE_NODES
+            if answer.status == OPTIMAL:
+                ended = self._progress_made() == before
+            else:
+                ended = nodes >= most_nodes and len(self.search.blocks) == many
+                nodes = most_nodes
+            if ended:
+                return
+
+    def _search_once(self, nodes: int, only_bound: bool = False) -> Answer:
+        """Search all of the program from the best plan: a better bound, and a cheaper plan where one is found.
+
+        Parameters
+        ----------
+        only_bound : whether the plan is good enough as it is, so that little is done to find a cheaper one
+        """
+        self.tests.make_whole(self.search.blocks)
+        gap = SEARCH_GAP * self.effort.gap_fraction
+        answer = self._solve(f"up to {nodes} nodes", None, gap, nodes, self._start(), only_bound=only_bound)
+        if answer.status == INFEASIBLE and self.best is None:
+            raise Infeasible("whole numbers")
+        reached = answer.objective if answer.status == OPTIMAL else INFINITY
+        self.search.bound = max(self.search.bound, min(answer.bound, reached))
+        if not self._is_proven() and answer.values is not None and self._is_cheaper(answer.objective):
+            self._survive(answer.values)
+        return answer
 
     def _drop(self) -> None:
         """Give up what no failure needs: the best of what buys nothing that the best plan does not."""
@@ -252,23 +246,31 @@ class WholePlan:
                 return
 
     # -------------------------------------------------------------- candidates, and what failures make of them
-    def _survive(self, values: np.ndarray, bounds: Bounds | None) -> None:
+    def _test(self, values: np.ndarray) -> bool:
+        """Whether whole numbers pass every test: then they are kept where they are cheaper."""
+        tested = self.tests.passed(values)
+        if tested is None:
+            return False
+        if self.best is None or tested.cost_usd < self.best.cost_usd:
+            self.best = tested
+            self.search.has_plan = True
+            self._say("a plan that survives")
+        return True
+
+    def _survive(self, values: np.ndarray) -> None:
         """Test whole numbers, and mend them until every failure is survived or they are no improvement.
 
-        Parameters
-        ----------
-        bounds : within which they were found, and are looked for anew at first in large programs; none: in what they
-            and the linear program buy
+        What failures broke and the best plan, which they do not break: between them may be what is cheaper and holds.
         """
         for n in range(MOST_PASSES):
             if self._test(values):
                 return
             values = self._lifted(values)
             answer = None
-            if n < TIMES_ANEW and self._is_large() and not self._is_hurried():
-                within = self._narrow(values) if bounds is None else self._extended(bounds)
-                answer = self._part("once more", within, self._start())
-            if answer is None or answer.values is None:
+            if n < TIMES_BETWEEN and self.best is not None:
+                bounds = self.bought.between(values, self._lifted(self.best.values))
+                answer = self._part("below the best plan", bounds, self._start())
+            if answer is None or answer.values is None or not self._is_cheaper(answer.objective):
                 answer = self._repaired(values)
             if answer.values is None or not self._is_cheaper(answer.objective):
                 return
@@ -293,60 +295,8 @@ class WholePlan:
         """Bounds of what these and the linear program buy."""
         return self.bought.support([values, self._lifted(self.lp_values)], whole_pools=False)
 
-    def _extended(self, bounds: Bounds) -> Bounds:
-        """Bounds with those of the columns that came later."""
-        lower, upper = self.integers.lower.copy(), self.integers.upper.copy()
-        lower[: len(bounds[0])], upper[: len(bounds[1])] = bounds
-        return lower, upper
-
     def _part(self, label: str, bounds: Bounds, start: np.ndarray | None = None) -> Answer:
         return self._solve(label, bounds, self._part_gap(), PART_NODES, start)
-
-    def _test(self, values: np.ndarray) -> bool:
-        """Whether whole numbers pass every test: then they are kept where they are cheaper; what broke enters."""
-        self.integers.hold(values)
-        purchases = self.search.purchases(integer=True)
-        broken, survived = self.search.broken_whole(purchases)
-        if not broken and (dear := self.search.underpriced(purchases)):
-            self._enter((block for _, block in dear), most=len(dear))
-            return False
-        if broken:
-            self._enter((block for _, block in broken), most=ENTER_AT_ONCE)
-            return False
-        return self._keep(values, purchases, survived)
-
-    def _enter(self, blocks: Iterable[Block], most: int) -> None:
-        """Let failures enter, so many of an hour; of those in the program replicas become whole."""
-        entering: dict[str, int] = {}
-        grown = False
-        for block in blocks:
-            if block in self.search.blocks:
-                self._make_whole([block])
-                continue
-            entering[block[1]] = entering.get(block[1], 0) + 1
-            if entering[block[1]] <= most:
-                self.search.enter(block)
-                grown = True
-        if grown:
-            self.search.program.minimise(self.search.objective)
-            self.integers.renew()
-
-    def _make_whole(self, blocks: Iterable[Block]) -> None:
-        """From now on the replicas of these failures are whole in the program."""
-        self.search.whole_blocks.update(blocks)
-
-    def _integral(self) -> np.ndarray:
-        """Columns that are whole: those that always are, and the replicas of failures that broke on whole numbers."""
-        integral = self.integers.integral.copy()
-        for own in self._in_failures():
-            (s,) = own.scope
-            if (s[1], s[0]) in self.search.whole_blocks:
-                integral[own.columns] = True
-        return integral
-
-    def _in_failures(self) -> list[Owned]:
-        """Columns of replicas of the failures that are in the program."""
-        return [own for own in self.search.program.owned if own.name in IN_FAILURES and own.scope[0][1] != NORMAL]
 
     def _lifted(self, values: np.ndarray) -> np.ndarray:
         """Values of all columns: zero of those that came later."""
@@ -363,12 +313,12 @@ class WholePlan:
         if bounds is None:
             return None
         lower, upper = bounds
-        for own in self._in_failures():
+        for own in self.tests.in_failures():
             (s,) = own.scope
             replicas = self.best.survived.get((s[1], s[0]))
             if replicas:
                 lower[own.columns] = upper[own.columns] = replicas[own.name, s][own.elements]
-        seconds, integral = self.search.remaining_seconds(), self._integral()
+        seconds, integral = self.search.remaining_seconds(), self.tests.integral()
         values = self.integers.solve(lower, upper, seconds=seconds).values
         if values is not None and np.abs(values[integral] - np.round(values[integral])).max(initial=0.0) > WHOLE:
             gap = self._part_gap()  # what follows from whole replicas is not always whole by itself
@@ -384,12 +334,14 @@ class WholePlan:
         nodes: int,
         start: np.ndarray | None = None,
         proof: bool = False,
+        only_bound: bool = False,
     ) -> Answer:
         """The best whole numbers within bounds (none: those of the program), as far as gap and nodes go.
 
         Parameters
         ----------
         proof : whether to go on when what is found is as good as was asked for
+        only_bound : see `Ends`
         """
         self.search.check_time()
         good_enough_usd = None if proof else self._good_enough_usd()
@@ -398,78 +350,23 @@ class WholePlan:
         answer = self.integers.solve(
             lower,
             upper,
-            integral=self._integral(),
+            integral=self.tests.integral(),
             start=start,
             gap_fraction=gap_fraction,
             most_nodes=nodes,
             seconds=self.search.remaining_seconds(),
             good_enough_usd=good_enough_usd,
             progress=(lambda cost, bound: self._say(label, bound)) if bounds is None else None,
+            only_bound=only_bound,
         )
         if answer.status not in (OPTIMAL, INFEASIBLE) and self.search.out_of_time():
             self.time_limit_ended = True
         return answer
 
-    # -------------------------------------------------------------- plans that passed the tests
-    @stage(SETTLING)
-    def _keep(self, values: np.ndarray, purchases: Vectors, survived: Survived) -> bool:
-        """Keep a plan that passed every test where it is cheaper; whether it could be settled."""
-        if self.search.rescales:
-            x = settle_reserves(self.p, purchases, self.search.new_solver())
-            if x is None:  # the survivors of replicas that the solver took for whole are too few
-                return False
-        else:
-            x = settle_normal(self.p, purchases, self.search.new_solver())
-        if self.p.priced:
-            self._price(x, purchases, survived)
-        cost = float(cost_usd(full(self.p), x)[0])
-        if self.best is None or cost < self.best.cost_usd:
-            self.best = TestedPlan(x, cost, survived, values)
-            self.search.has_plan = True
-            self._say("a plan that survives")
-        return True
-
-    @stage(TESTS_WHOLE)
-    def _price(self, x: Vectors, purchases: Vectors, survived: Survived) -> None:
-        """Set what outages cost with whole replicas; those that are dearer than the program reckons enter it."""
-        priced = [(f, h) for f in self.p.priced for h in self.p.hours]
-        for f, h in priced:
-            self.search.check_time()
-            subproblem, seconds = self.search.subproblem(f, h), self.search.remaining_seconds()
-            cheapest = subproblem.cheapest_whole(f, purchases, self.search.most_nodes(), seconds)
-            survived[f, h] = cheapest if cheapest is not None else survived[f, h]
-        self._settle_states(x, {at: survived[at] for at in priced})
-        rank_outages(full(self.p), x)
-        usd = outage_column(full(self.p), x, list(self.p.priced))
-        off = {f: self.search.off_usd(f, float(each)) for f, each in zip(self.p.priced, usd, strict=True)}
-        dearer = sorted((f for f in off if self.search.is_off(off[f])), key=lambda f: -off[f])
-        for_each = [(f, h) for f in dearer for h in self.p.hours]
-        self._make_whole(for_each)
-        self._enter(for_each, most=len(for_each))
-
+    # -------------------------------------------------------------- what was found
     def settled(self, tested: TestedPlan) -> Vectors:
-        """All decisions of a plan: its states of failures that are not priced are settled, too."""
-        not_priced = {at: replicas for at, replicas in tested.survived.items() if at[0] not in self.p.priced}
-        return self._settle_states(tested.decisions, not_priced)
-
-    @stage(SETTLING)
-    def _settle_states(self, x: Vectors, survived: Survived) -> Vectors:
-        """The decisions with states of failures: replicas as the tests found them, requests routed best."""
-        edge_cost, purchases = edge_costs(of_tests(self.p, merge=False)), only(x, "purchases")
-        every = full(self.p)
-        for n, ((f, h), replicas) in enumerate(survived.items()):
-            self.search.progress("settling states", n / len(survived), f)
-            if replicas is None:
-                _, replicas = self.search.subproblem(f, h).test_whole(f, purchases, None)
-            subproblem = self.search.subproblem(f, h, merge=False)
-            states = subproblem.settle(f, purchases, replicas, edge_cost)
-            short = sum(float(excess.sum()) for excess in states.excess.values())
-            if short > SHORT * float(every.wanted((h, f, 0.0)).sum()):
-                raise SolverError(f"{f} in {h} was taken to be survived, and is not: please report it with the study")
-            states.traffic = Sparse({s: every.from_tests(values) for s, values in states.traffic.items()})
-            for name in names("states"):
-                getattr(x, name).update(getattr(states, name))
-        return x
+        """All decisions of a plan: see `WholeTests`."""
+        return self.tests.settled(tested)
 
     # -------------------------------------------------------------- how far the search has come
     def gap(self, tested: TestedPlan) -> float:

@@ -228,11 +228,11 @@ def test_interrupt_during_the_search_offers_a_plan_that_survives(monkeypatch, tm
 
     original, calls = Search.broken_whole, []
 
-    def once(self, purchases):
+    def once(self, purchases, tried):
         calls.append(len(self.p.failures) > 1)
         if calls[-1] and sum(calls) == 1:  # the first whole plan of the search with goals
             raise KeyboardInterrupt
-        return original(self, purchases)
+        return original(self, purchases, tried)
 
     monkeypatch.setattr(Search, "broken_whole", once)
     out = tmp_path / "plan.json"

@@ -27,7 +27,7 @@ def test_add_a_rule(tmp_path):
         *one_line,
         "planner/study/records/study.py",
         "planner/problem/decisions.py",
-        "planner/problem/arrays.py",
+        "planner/problem/things.py",
         "planner/problem/rules/purchases.py",
         "planner/problem/rules/failures.py",
         "planner/drill/rules.py",

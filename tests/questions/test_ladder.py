@@ -123,6 +123,24 @@ def test_a_plan_that_survives_a_step_is_the_plan_of_that_too(climbed, monkeypatc
     assert not any(step.holds_already for step in planned_all)
 
 
+def test_what_runs_the_same_is_drilled_once(climbed, monkeypatch):
+    """Where the drill is not asked whether a plan survives the next goals, they are planned: the flood's plan again."""
+    s, _ = climbed
+    drilled, original = [], ladder._drilled
+
+    def counted(everything, plan, progress):
+        drilled.append(plan.proof.cost_usd)
+        return original(everything, plan, progress)
+
+    monkeypatch.setattr(ladder, "_drilled", counted)
+    monkeypatch.setattr(ladder, "_survives", lambda *asked: False)
+    again = climb(s, ladder_steps(s)[:5], EXACT)
+    assert [step.cost_usd for step in again] == pytest.approx([4, 9, 12, 12, 12]) and drilled == pytest.approx(
+        [4, 9, 12]
+    )
+    assert [step.risk for step in again[2:]] == [again[2].risk] * 3
+
+
 def test_a_rule_that_the_drill_does_not_judge_leaves_nothing_to_it(climbed, monkeypatch):
     s, _ = climbed
     drill = ladder.drill_plan

@@ -65,7 +65,7 @@ def test_jobs_that_end_their_process_take_no_other_with_them():
 def test_processes_end_with_the_one_that_asked():
     program = (
         "import os; from side_jobs import SaysItsProcess; from planner.questions.side_by_side import *\n"
-        "for n, process in side_by_side([SaysItsProcess()] * 2, Workers(2)): print(process, flush=True)\n"
+        "for n, process in side_by_side([SaysItsProcess()] * 2, Workers(8)): print(process, flush=True)\n"
         "os.kill(os.getpid(), 9)\n"
     )
     path = os.pathsep.join(sys.path)
@@ -273,3 +273,13 @@ def test_plans_in_the_folder_are_those_of_the_answers(one_by_one, tmp_path):
     answers, left_behind = one_by_one
     (tmp_path / "01-x2.json").write_bytes(left_behind["01-x2.json"])
     assert read_plan(tmp_path / "01-x2.json") == answers[1].plan
+
+
+def test_a_folder_of_another_plan_stays_as_it_is(tmp_path):
+    """The plan that the question is about is another one of the same study: refused before anything is written."""
+    folder = tmp_path / "plans"
+    (own, *_), one = plan_variants(study(), variants((2,)), rows=rows_in(folder)), contents(folder)
+    other = own.plan.model_copy(update={"digest_sha256": "0" * 64})
+    with pytest.raises(InputError):
+        plan_variants(study(), variants((2,)), base=other, rows=rows_in(folder))
+    assert contents(folder) == one

@@ -18,6 +18,7 @@ from planner.problem.algebra import Expr, Rows, Sparse, total
 from planner.problem.build import build
 from planner.problem.decisions import no_decisions
 from planner.solve import lp_bound, whole_plan
+from planner.solve.feasibility_subproblem import FeasibilitySubproblem
 from planner.solve.highs import Ends, KeptHiGHS
 from planner.solve.integer_program import IntegerProgram
 from planner.solve.linear_program import LinearProgram
@@ -118,6 +119,54 @@ def test_a_start_that_holds_is_never_answered_with_a_dearer_plan():
     assert compared >= 8
 
 
+@pytest.mark.parametrize("seed", [0, 6, 7])
+def test_the_best_plan_is_always_a_start(seed, monkeypatch):
+    """With spot machines: tests reckon with more non-preemptible replicas than the program asked for."""
+    started, begin = [], WholePlan._start
+
+    def start(self):
+        values = begin(self)
+        if self.best is not None:
+            started.append(values is not None)
+            lower, upper = self.integers.lower, self.integers.upper
+            assert values is None or ((values >= lower - 1e-6) & (values <= upper + 1e-6)).all()
+        return values
+
+    monkeypatch.setattr(WholePlan, "_start", start)
+    p = build(random_study(seed))
+    solve(p, EXACT)
+    assert p.with_spot and started and all(started)
+
+
+def test_replicas_that_survive_are_tried_before_others_are_searched_for(monkeypatch):
+    """Where what survives is not enough by itself: given replicas that are, no integer program is solved."""
+    searched, any_replicas = [], FeasibilitySubproblem._any_replicas
+    monkeypatch.setattr(
+        FeasibilitySubproblem, "_any_replicas", lambda *given: searched.append(1) or any_replicas(*given)
+    )
+    tried = 0
+    for seed in range(6):
+        search = Search(build(random_study(seed)), EXACT, None, lambda stage, done, detail: None)
+        try:
+            lp_bound.relax(search)
+        except Infeasible:
+            continue
+        purchases = search.purchases(integer=False)
+        for vectors in (purchases.replicas, purchases.rented, purchases.started, purchases.non_preemptible):
+            vectors.update({scope: np.ceil(numbers - 1e-6) for scope, numbers in vectors.items()})
+        for f in search.failures():
+            searched.clear()
+            short, replicas = search.subproblem(f).test_whole(f, purchases)
+            if short == 0.0 and searched:
+                tried += 1
+                with monkeypatch.context() as within:
+                    within.setattr(FeasibilitySubproblem, "_rounded", lambda self, f, x: 0.0)
+                    within.setattr(Program, "solve_whole", lambda self, *given: pytest.fail("a search"))
+                    again, found = search.subproblem(f).test_whole(f, purchases, known=replicas)
+                assert again == 0.0 and all((found[at] == replicas[at]).all() for at in replicas)
+    assert tried >= 3
+
+
 # ------------------------------------------------------------------ limits and interruptions
 def test_bound_and_plan_are_said_as_they_move():
     said = []
@@ -142,7 +191,7 @@ def test_a_time_limit_gives_the_best_plan_so_far_with_its_true_gap(monkeypatch):
 def test_failures_that_no_linear_program_knew_are_tested_all_the_same(monkeypatch):
     """The time for the linear program ends before any failure enters it: whole numbers find out what breaks."""
     p = build(a_is_lost())
-    monkeypatch.setattr(lp_bound, "_enter_what_breaks", only_normal_operation)
+    monkeypatch.setattr(lp_bound, "enter_what_breaks", only_normal_operation)
     found = solve(p, replace(EXACT, seconds=600.0))
     assert found.cost_usd == pytest.approx(20.0) and found.binding == ("failure:f",)
 

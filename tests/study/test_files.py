@@ -270,11 +270,11 @@ def test_sigterm_keeps_the_best_plan(tmp_path: Path, monkeypatch: pytest.MonkeyP
 
     original, calls = Search.broken_whole, list[bool]()
 
-    def signalled(self: Any, purchases: Any) -> Any:
+    def signalled(self: Any, purchases: Any, tried: Any) -> Any:
         calls.append(len(self.p.failures) > 1)
         if calls[-1] and sum(calls) == 1:  # the first whole plan of the search with goals
             os.kill(os.getpid(), signal.SIGTERM)
-        return original(self, purchases)
+        return original(self, purchases, tried)
 
     monkeypatch.setattr(Search, "broken_whole", signalled)
     out = tmp_path / "plan.json"
@@ -290,11 +290,11 @@ def test_one_sigterm_is_enough(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, 
 
     original, failures_of = Search.broken_whole, list[int]()
 
-    def signalled(self: Any, purchases: Any) -> Any:
+    def signalled(self: Any, purchases: Any, tried: Any) -> Any:
         failures_of.append(len(self.p.failures))
         if len(failures_of) == 1:
             os.kill(os.getpid(), signal.SIGTERM)
-        return original(self, purchases)
+        return original(self, purchases, tried)
 
     monkeypatch.setattr(Search, "broken_whole", signalled)
     out = tmp_path / "plan.json"

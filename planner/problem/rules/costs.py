@@ -8,10 +8,11 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from planner.problem.algebra import Key, Vector, pick, spread, total
-from planner.problem.arrays import Arrays, Things
+from planner.problem.arrays import Arrays
 from planner.problem.decisions import ONCE, Vectors
 from planner.problem.problem import Problem, State, flow_size
 from planner.problem.rules.formulas import machines_held_or_bought, units_usd_per_hour
+from planner.problem.things import Things
 from planner.study.dependencies import NORMAL
 from planner.units import SECONDS_PER_HOUR
 

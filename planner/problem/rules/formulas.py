@@ -8,9 +8,10 @@ import math
 import numpy as np
 
 from planner.problem.algebra import Array, Vector, pick, spread, stacked, sum_by
-from planner.problem.arrays import Arrays, Things, numbers_of, things_of
+from planner.problem.arrays import Arrays, things_of
 from planner.problem.decisions import Vectors
 from planner.problem.problem import Problem, State, flow_size, size_of_all
+from planner.problem.things import Things, numbers_of
 from planner.study.dependencies import NORMAL
 from planner.units import ROUNDING
 

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from planner.problem.algebra import Array, Rows, Vector, is_number, pick, spread, stacked, sum_by, total
-from planner.problem.arrays import Arrays, Things, mask_of
+from planner.problem.arrays import Arrays
 from planner.problem.decisions import Vectors
 from planner.problem.problem import Problem, State, size_of_all
 from planner.problem.rules.formulas import (
@@ -28,6 +28,7 @@ from planner.problem.rules.formulas import (
     survivors,
     targeted,
 )
+from planner.problem.things import Things, mask_of
 from planner.study.dependencies import NORMAL
 from planner.units import ROUNDING
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from planner.problem.algebra import Rows, Vector, pick, spread, sum_by, total
-from planner.problem.arrays import Arrays, numbers_of
+from planner.problem.arrays import Arrays
 from planner.problem.decisions import ONCE, Vectors
 from planner.problem.problem import size_of_all
 from planner.problem.rules.costs import (
@@ -26,6 +26,7 @@ from planner.problem.rules.formulas import (
     units_active,
     units_on_fullest_day,
 )
+from planner.problem.things import numbers_of
 from planner.study.dependencies import NORMAL
 
 

@@ -1,0 +1,273 @@
+"""Whole numbers hour by hour: purchases are whole first, then each hour is a problem of its own with them given.
+
+Purchases are made whole where all that runs in the linear program stays as it is: at its best point, not at the
+master's, which may be far from it. Then hours: what is rented, replicas, and what failures do with them, each failure
+tested. Last, purchases once more, for the machines that stand in the plan. The bound is that of the linear program.
+
+What goes directly, all hours in one integer program: work that waits, as an hour of its own has no say in what it takes
+up; priced failures; gateways that rescale; a budget; commitments on spend; least numbers of modules.
+"""
+
+from dataclasses import replace
+
+import numpy as np
+
+from planner.errors import NoPlan
+from planner.problem.algebra import Array
+from planner.problem.arrays import full
+from planner.problem.decisions import ONCE, Decisions, Vectors, names, table
+from planner.problem.problem import Problem
+from planner.problem.rules.costs import cost_usd
+from planner.problem.rules.index_sets import INDEX_SETS, by_id
+from planner.solve.by_hours import ByHours
+from planner.solve.feasibility_subproblem import Replicas
+from planner.solve.highs import Ends
+from planner.solve.purchases_anew import PURCHASES_GAP, PURCHASES_NODES, purchases_once_more, started_in
+from planner.solve.search import Block, Search, TimeLimitPassed
+from planner.solve.stages import WHOLE_NUMBERS, stage
+from planner.solve.whole_hour import HourPlan, in_hour
+from planner.solve.whole_plan import WholePlan
+from planner.solve.whole_tests import TestedPlan
+
+HOURS_FRACTION = 0.8
+"""Share of the gap that purchases in whole numbers leave, which those within the hours may use up, in equal parts."""
+SIMILAR_FRACTION = 0.4
+"""Share of the gap that purchases of a similar plan may use up."""
+HOURS_TIME_FRACTION = 0.8
+"""Share of the time limit when whole numbers within the hours are to be had: states are settled in the rest."""
+
+
+class WholeByHours(WholePlan):
+    """The search for whole numbers after a linear program was solved by hours.
+
+    Parameters
+    ----------
+    by_hours : the linear program at its best point
+    """
+
+    def __init__(self, search: Search, by_hours: ByHours, start: Decisions | None = None) -> None:
+        super().__init__(search, start)
+        self.by_hours = by_hours
+        self._started: dict[str, Array] = {}
+        """units that start in each period, once they are whole"""
+        self._purchases_usd = 0.0
+        """what the linear program with them costs more than the bound"""
+        self._divisible = Vectors()
+        """what is bought and runs with these, divisible"""
+        self._divisible_usd: dict[str, float] = {}
+        """what each hour costs then, what is bought for longer apart"""
+        self._effort_of_hour = self.effort
+        self._of_hours: dict[str, TestedPlan] = {}
+        self._more_usd_of: dict[str, float] = {}
+        """what the plans of hours cost more than divisible ones"""
+        self._settled: TestedPlan | None = None
+        """the plan that was made hour by hour, its states settled"""
+
+    def _run(self) -> None:
+        if not self._hour_by_hour(at_once=False):
+            super()._run()
+            return
+        self._keep_similar()
+        if not self._is_proven() and not self._is_large():
+            self._search_everything()
+            self._drop()
+
+    def at_once(self) -> TestedPlan:
+        """The best plan so far, else the first that can be had; hours that have one keep it."""
+        try:
+            if self.best is None:
+                self._hour_by_hour(at_once=True)
+        except TimeLimitPassed:
+            self.time_limit_ended = True
+        return super().at_once()
+
+    def settled(self, tested: TestedPlan) -> Vectors:
+        """All decisions of a plan: hour by hour they are settled already."""
+        return tested.decisions if tested is self._settled else super().settled(tested)
+
+    def _hour_by_hour(self, at_once: bool) -> bool:
+        """Whether a plan was made hour by hour."""
+        search = self.search
+        if not self._started and not self._buy():
+            return False
+        spare_usd = HOURS_FRACTION * (self.effort.gap_fraction * abs(search.bound) - self._purchases_usd)
+        if not self._make_hours(max(0.0, spare_usd), at_once):
+            search.check_time()
+            search.progress("whole numbers", None, "an hour has no plan with what is bought for all: all hours at once")
+            self._of_hours.clear()
+            return False
+        self._keep(self._assembled())
+        return True
+
+    def _keep_similar(self) -> None:
+        """Keep what a similar plan starts and runs, where something else was chosen and that holds and costs less."""
+        if self.start is None:
+            return
+        chosen, similar = self._started, started_in(self.p, self.start)
+        if all((chosen[t] == units).all() for t, units in similar.items()) or self._let_start(similar) is None:
+            return
+        self._of_hours.clear()
+        for h in self.p.hours:
+            self._keep_hour(h)
+            if h not in self._of_hours:
+                return
+        self._keep(self._assembled())
+
+    def _keep(self, plan: TestedPlan) -> None:
+        """Keep a plan that is settled where it is cheaper."""
+        if self.best is None or plan.cost_usd < self.best.cost_usd:
+            self.best = self._settled = plan
+            self.search.has_plan = True
+
+    def _assembled(self) -> TestedPlan:
+        """The plan of all hours, its states settled, with the least purchases for what stands."""
+        p, search = self.p, self.search
+        x, survived = Vectors(), dict[Block, Replicas | None]()
+        for plan in self._of_hours.values():
+            _take(x, plan.decisions)
+            survived.update(plan.survived)
+        x.started.update({(t,): units for t, units in self._started.items()})
+        by_failure = {(f, h): survived[f, h] for f in p.failures for h in p.hours if (f, h) in survived}
+        x = self.tests.settle_states(x, by_failure, merge=True)
+        x = purchases_once_more(p, x, seconds=search.remaining_seconds())
+        return TestedPlan(x, float(cost_usd(full(p), x)[0]), survived, self._values_of(x))
+
+    def _values_of(self, x: Vectors) -> Array:
+        """What is bought and runs, as values of the program's columns; all others zero."""
+        values = np.zeros(self.search.program.n)
+        for own in self.search.program.owned:
+            if own.name in names("purchases"):
+                values[own.columns] = np.asarray(getattr(x, own.name)[own.scope])[own.elements]
+        return values
+
+    @stage(WHOLE_NUMBERS)
+    def _buy(self) -> bool:
+        """Choose what starts: as in a similar plan where that is good enough, else anew; whether hours follow alone."""
+        usd = None
+        if self.start is not None:
+            usd = self._let_start(started_in(self.p, self.start))
+        spare_usd = SIMILAR_FRACTION * self.effort.gap_fraction * abs(self.search.bound)
+        if usd is None or usd > spare_usd:
+            ends = Ends(PURCHASES_GAP, PURCHASES_NODES, self.search.remaining_seconds())
+            usd = self._let_start(self.by_hours.whole_purchases(ends))
+        if usd is None:
+            return False
+        self._purchases_usd = usd
+        return True
+
+    def _let_start(self, started: dict[str, Array]) -> float | None:
+        """What the linear program costs with what starts given, more than the bound [USD]; None: hours are coupled."""
+        by_hours, n = self.by_hours, len(self.p.hours)
+        if (point := by_hours.point_with(started)) is None:
+            return None
+        answers, value = by_hours.evaluate(range(n), np.ones(n), point, self.search.check_time)
+        self._started = started
+        self._divisible_usd = {h: answers[k].value * self.search.program.scale for k, h in enumerate(self.p.hours)}
+        self.search.program.values = by_hours.values_at(point, answers)
+        self._divisible = self.search.purchases(integer=False)
+        return self.search.program.unscaled(value) - self.search.bound
+
+    def _make_hours(self, spare_usd: float, at_once: bool) -> bool:
+        """Make the plans of all hours; whether each has one.
+
+        Hours stay as in a similar plan where that still holds. In the others the first plan that is found will do,
+        where all together cost no more than they may; hours in which plans cost most are searched on.
+        """
+        p = self.p
+        if self.start is not None:
+            for h in p.hours:
+                self._keep_hour(h)
+        missing = [h for h in p.hours if h not in self._of_hours]
+        for k, h in enumerate(missing):
+            self.search.progress("whole numbers", k / len(missing), f"hour by hour: {h}")
+            remaining_usd = max(0.0, spare_usd - sum(self._more_usd_of.values()))
+            self._end_in_time(len(missing) - k)
+            if not self._make_hour(h, remaining_usd / (len(missing) - k), at_once, thorough=False):
+                return False
+        if not at_once:
+            if self.start is not None:
+                self._search_on(spare_usd, thorough=False)
+            self._search_on(spare_usd, thorough=True)
+        return True
+
+    def _search_on(self, spare_usd: float, thorough: bool) -> None:
+        """Search on in the hours whose plans cost most, until all together cost no more than they may, or one gave up
+        less than half of its part of what is too much.
+        """
+        for h in sorted(self.p.hours, key=lambda h: -self._more_usd_of[h]):
+            over_usd = sum(self._more_usd_of.values()) - spare_usd
+            if over_usd <= 0 or self.search.out_of_time():
+                return
+            self._end_in_time(1)
+            self.search.progress("whole numbers", None, f"hour by hour: {h} once more")
+            before_usd = self._more_usd_of[h]
+            self._make_hour(h, max(0.0, before_usd - over_usd), at_once=False, thorough=thorough)
+            if before_usd - self._more_usd_of[h] < over_usd / (2 * len(self.p.hours)):
+                return
+
+    def _end_in_time(self, hours: int) -> None:
+        """Give the next hour its part of the time that remains; states are to be settled afterwards."""
+        if self.effort.seconds is not None:
+            remaining = HOURS_TIME_FRACTION * self.effort.seconds - self.search.spent_seconds()
+            self._effort_of_hour = replace(self.effort, seconds=max(0.0, remaining) / hours)
+
+    def _keep_hour(self, h: str) -> None:
+        """Keep what runs in an hour of the similar plan, where it is a plan of that hour."""
+        if h in self._of_hours:
+            return
+        self.search.check_time()
+        plan_of_hour = self._plan_of_hour(h, self.start, 0.0, thorough=False)
+        try:
+            if (plan := plan_of_hour.as_in_similar_plan()) is not None:
+                self._of_hours[h], self._more_usd_of[h] = plan, plan.cost_usd - plan_of_hour.divisible_usd
+        except TimeLimitPassed:
+            return
+
+    def _make_hour(self, h: str, spare_usd: float, at_once: bool, thorough: bool) -> bool:
+        """Make the plan of an hour with what starts given, or a better one; whether there is one.
+
+        Parameters
+        ----------
+        spare_usd : what it may cost more than a divisible one
+        thorough : whether to search on when rounding what is divisible, and what is near it, is not good enough
+        """
+        start = None
+        if h in self._of_hours:
+            start = by_id(self.p, self._of_hours[h].decisions)
+        plan_of_hour = self._plan_of_hour(h, start, spare_usd, thorough)
+        try:
+            plan = plan_of_hour.at_once() if at_once else plan_of_hour.run()
+        except NoPlan:
+            return h in self._of_hours
+        self.time_limit_ended |= plan_of_hour.time_limit_ended
+        if h not in self._of_hours or plan.cost_usd < self._of_hours[h].cost_usd:
+            self._of_hours[h], self._more_usd_of[h] = plan, plan.cost_usd - plan_of_hour.divisible_usd
+        return True
+
+    def _plan_of_hour(self, h: str, start: Decisions | None, spare_usd: float, thorough: bool) -> HourPlan:
+        """The search for whole numbers of an hour."""
+        search, alone = self.search, in_hour(self.p, h, self._started)
+        effort = replace(self._effort_of_hour, most_nodes=search.most_nodes())  # all hours share those of one search
+        one = Search(alone, effort, search.new_solver, lambda stage, done, detail: None)
+        if self.effort.seconds is not None:
+            one.first_plan_seconds = search.seconds_to_limit()
+        one.known.update({block: replicas for block, replicas in search.known.items() if block[1] == h})
+        for f in search.binding:
+            one.enter((f, h))
+        return HourPlan(one, start, self._divisible, self._divisible_usd[h], spare_usd, thorough)
+
+
+def _take(x: Vectors, of_hour: Vectors) -> None:
+    """Take up the decisions of one hour, and of what is chosen once."""
+    for decision in table():
+        kind = INDEX_SETS[decision.over].scopes
+        for scope, vector in getattr(of_hour, decision.name).items():
+            if kind in ("hour", "state") or scope == ONCE:
+                getattr(x, decision.name)[scope] = vector
+
+
+def is_whole_by_hours(p: Problem) -> bool:
+    """Whether whole numbers are looked for hour by hour."""
+    if p.priced or p.deferrable or p.budget_usd is not None or p.spend_years or p.least_units:
+        return False
+    return p.failover != "rescale"

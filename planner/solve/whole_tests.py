@@ -1,0 +1,195 @@
+"""Plans in whole numbers: whether they pass every test, what enters the program where they do not, what they decide."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+
+from planner.errors import SolverError
+from planner.problem.algebra import Sparse
+from planner.problem.arrays import full, of_tests
+from planner.problem.decisions import Vectors, names, only
+from planner.problem.problem import State
+from planner.problem.rules.costs import cost_usd, outage_column, rank_outages
+from planner.solve.feasibility_subproblem import Replicas
+from planner.solve.integer_program import IntegerProgram
+from planner.solve.program import INFINITY, Owned
+from planner.solve.search import Block, Search, Survived, unhurt
+from planner.solve.second_objective import edge_costs, settle_normal, settle_reserves
+from planner.solve.stages import SETTLING, TESTS_WHOLE, stage
+from planner.solve.taken_apart import merged_edge_costs, taken_apart
+from planner.solve.whole_numbers import IN_FAILURES
+from planner.study.dependencies import NORMAL
+
+ENTER_AT_ONCE = 12
+"""Failures of an hour that enter the program after one test of all: as many as are new, the worst first."""
+SHORT = 1e-5
+"""What a plan may miss by the arithmetic of the solver [fraction]; more is an error of ours, which must not pass."""
+
+
+@dataclass(frozen=True)
+class TestedPlan:
+    """A plan in whole numbers that passed every test.
+
+    Parameters
+    ----------
+    decisions : all of normal operation, and the states of priced failures; those of others are settled at the end
+    survived : the replicas with which each failure is survived
+    values : of the program's columns, as many as it had
+    """
+
+    decisions: Vectors
+    cost_usd: float
+    survived: Survived
+    values: np.ndarray
+
+
+class WholeTests:
+    """The tests of whole numbers, and the program that learns from them which failures bind and which are whole."""
+
+    def __init__(self, search: Search, integers: IntegerProgram) -> None:
+        self.search, self.p, self.integers = search, search.p, integers
+
+    # -------------------------------------------------------------- what passes, and what enters where it does not
+    def passed(self, values: np.ndarray) -> TestedPlan | None:
+        """The plan of whole numbers that pass every test; where they do not what broke enters the program.
+
+        Parameters
+        ----------
+        values : of all columns of the program
+        """
+        self.integers.hold(values)
+        purchases = self.search.purchases(integer=True)
+        broken, survived = self.search.broken_whole(purchases, self._replicas_in_failures(values))
+        if not broken and (dear := self.search.underpriced(purchases)):
+            self._enter((block for _, block in dear), most=len(dear))
+            return None
+        if broken:
+            self._enter((block for _, block in broken), most=ENTER_AT_ONCE)
+            return None
+        return self._plan(self._as_tested(values, purchases), purchases, survived)
+
+    def _replicas_in_failures(self, values: np.ndarray) -> Survived:
+        """Replicas that the program itself chose for its failures, of all placements; of those without a choice all."""
+        by_block: dict[Block, dict[tuple[str, State], np.ndarray]] = {}
+        for own in self.in_failures():
+            (s,) = own.scope
+            replicas = np.full(len(self.p.placements), INFINITY if own.name == "kept" else 0.0)
+            replicas[own.elements] = np.round(values[own.columns])
+            if (s[1], s[0]) in self.search.whole_blocks:
+                by_block.setdefault((s[1], s[0]), {})[own.name, s] = replicas
+        return dict(by_block)
+
+    def _as_tested(self, values: np.ndarray, purchases: Vectors) -> np.ndarray:
+        """Values of the columns with as many non-preemptible replicas as the tests reckoned with."""
+        values = values.copy()
+        for own in self.search.program.owned:
+            if own.name == "non_preemptible":
+                values[own.columns] = np.asarray(purchases.non_preemptible[own.scope])[own.elements]
+        return values
+
+    def _enter(self, blocks: Iterable[Block], most: int) -> None:
+        """Let failures enter, so many of an hour; of those in the program replicas become whole."""
+        entering: dict[str, int] = {}
+        grown = False
+        for block in blocks:
+            if block in self.search.blocks:
+                self.make_whole([block])
+                continue
+            entering[block[1]] = entering.get(block[1], 0) + 1
+            if entering[block[1]] <= most:
+                self.search.enter(block)
+                grown = True
+        if grown:
+            self.search.minimise()
+            self.integers.renew()
+
+    def make_whole(self, blocks: Iterable[Block]) -> None:
+        """From now on the replicas of these failures are whole in the program."""
+        self.search.whole_blocks.update(blocks)
+
+    def integral(self) -> np.ndarray:
+        """Columns that are whole: those that always are, and the replicas of failures that broke on whole numbers."""
+        integral = self.integers.integral.copy()
+        for own in self.in_failures():
+            (s,) = own.scope
+            if (s[1], s[0]) in self.search.whole_blocks:
+                integral[own.columns] = True
+        return integral
+
+    def in_failures(self) -> list[Owned]:
+        """Columns of replicas of the failures that are in the program."""
+        return [own for own in self.search.program.owned if own.name in IN_FAILURES and own.scope[0][1] != NORMAL]
+
+    # -------------------------------------------------------------- what a plan decides
+    @stage(SETTLING)
+    def _plan(self, values: np.ndarray, purchases: Vectors, survived: Survived) -> TestedPlan | None:
+        """The plan that passed every test, normal operation settled; None where it cannot be."""
+        if self.search.rescales:
+            x = settle_reserves(self.p, purchases, self.search.new_solver())
+            if x is None:  # the survivors of replicas that the solver took for whole are too few
+                return None
+        else:
+            x = settle_normal(self.p, purchases, self.search.new_solver())
+        if self.p.priced:
+            self._price(x, purchases, survived)
+        return TestedPlan(x, float(cost_usd(full(self.p), x)[0]), survived, values)
+
+    @stage(TESTS_WHOLE)
+    def _price(self, x: Vectors, purchases: Vectors, survived: Survived) -> None:
+        """Set what outages cost with whole replicas; those that are dearer than the program reckons enter it."""
+        priced = [(f, h) for f in self.p.priced for h in self.p.hours]
+        for f, h in priced:
+            self.search.check_time()
+            subproblem, seconds = self.search.subproblem(f, h), self.search.remaining_seconds()
+            cheapest = subproblem.cheapest_whole(f, purchases, self.search.most_nodes(), seconds)
+            survived[f, h] = cheapest if cheapest is not None else survived[f, h]
+        self.settle_states(x, {at: survived[at] for at in priced})
+        rank_outages(full(self.p), x)
+        usd = outage_column(full(self.p), x, list(self.p.priced))
+        off = {f: self.search.off_usd(f, float(each)) for f, each in zip(self.p.priced, usd, strict=True)}
+        dearer = sorted((f for f in off if self.search.is_off(off[f])), key=lambda f: -off[f])
+        for_each = [(f, h) for f in dearer for h in self.p.hours]
+        self.make_whole(for_each)
+        self._enter(for_each, most=len(for_each))
+
+    def settled(self, tested: TestedPlan) -> Vectors:
+        """All decisions of a plan: its states of failures that are not priced are settled, too."""
+        not_priced = {at: replicas for at, replicas in tested.survived.items() if at[0] not in self.p.priced}
+        return self.settle_states(tested.decisions, not_priced)
+
+    @stage(SETTLING)
+    def settle_states(self, x: Vectors, survived: Survived, merge: bool = False) -> Vectors:
+        """The decisions with states of failures: replicas as the tests found them, requests routed best.
+
+        Parameters
+        ----------
+        merge : whether flows that are one are routed as one and taken apart: much faster, routes nearly as short
+        """
+        single, purchases = of_tests(self.p, merge=False), only(x, "purchases")
+        merged, edge_cost, every = of_tests(self.p), edge_costs(single), full(self.p)
+        cost = merged_edge_costs(merged, single, edge_cost) if merge else edge_cost
+        for n, ((f, h), replicas) in enumerate(survived.items()):
+            self.search.progress("settling states", n / len(survived), f)
+            if replicas is None and unhurt(self.p, purchases, f, h):
+                replicas = self.search.subproblem(f, h).all_warm(f)
+            elif replicas is None or (f not in self.p.priced and has_cold_starts(replicas)):
+                subproblem, known = self.search.subproblem(f, h), replicas or self.search.known.get((f, h))
+                seconds = self.search.remaining_seconds()
+                short, fewer = subproblem.test_whole(f, purchases, None, seconds, known, least_churn=True)
+                replicas = fewer if replicas is None or short == 0.0 else replicas
+            states = self.search.subproblem(f, h, merge).settle(f, purchases, replicas, cost)
+            short = sum(float(excess.sum()) for excess in states.excess.values())
+            if short > SHORT * float(every.wanted((h, f, 0.0)).sum()):
+                raise SolverError(f"{f} in {h} was taken to be survived, and is not: please report it with the study")
+            if merge:
+                states = taken_apart(merged, single, states, edge_cost)
+            states.traffic = Sparse({s: every.from_tests(values) for s, values in states.traffic.items()})
+            for name in names("states"):
+                getattr(x, name).update(getattr(states, name))
+        return x
+
+
+def has_cold_starts(replicas: Replicas) -> bool:
+    """Whether a failure is survived with replicas that are not warm."""
+    return any(name == "cold_started" and vector.any() for (name, _), vector in replicas.items())

@@ -1,0 +1,149 @@
+"""A search that starts from a plan of a similar study: its replicas are tried first, and it is proven first."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from studies import random_study
+from two_sites import changed, two_sites
+
+from planner.plan import plan as plans
+from planner.plan.audit import audit
+from planner.plan.decisions import decisions_of, problem_of
+from planner.plan.plan import make_plan
+from planner.problem.build import build
+from planner.problem.rules.index_sets import as_vectors
+from planner.solve.program import Program
+from planner.solve.search import Effort, Search, unhurt
+from planner.solve.similar_plan import known_replicas
+from planner.solve.solve import solve
+from planner.solve.whole_plan import WholePlan
+from planner.study.records.study import Goal
+
+SEEDS = (0, 2, 4)
+"""Studies in which some failure is survived only with replicas that take a search."""
+
+
+@pytest.fixture(scope="module", params=SEEDS)
+def planned(request):
+    plan = make_plan(random_study(request.param, "small"), Effort(gap_fraction=0.05))
+    p = problem_of(plan)
+    return plan, p, decisions_of(plan, p)
+
+
+@pytest.fixture
+def searches(monkeypatch):
+    """How many integer programs of tests are solved."""
+    made, original = [], Program.solve_whole
+
+    def counted(self, *args, **more):
+        made.append(args)
+        return original(self, *args, **more)
+
+    monkeypatch.setattr(Program, "solve_whole", counted)
+    return made
+
+
+def survival(p, x, known):
+    search = Search(p, Effort(), None, lambda *told: None)
+    search.known.update(known)
+    purchases = search.with_non_preemptible(as_vectors(p, x), True)
+    return search, purchases, search.broken_whole(purchases)
+
+
+def test_a_plan_is_tested_with_its_own_replicas_without_a_search(planned, searches):
+    _, p, x = planned
+    _, _, (broken, _) = survival(p, x, {})
+    assert not broken and searches
+    searches.clear()
+    _, _, (broken, survived) = survival(p, x, known_replicas(p, x))
+    assert not broken and not searches and survived
+
+
+def test_what_is_known_does_not_let_a_broken_plan_pass(planned):
+    """Half of what is bought: what is broken without knowing anything is broken with it."""
+    _, p, x = planned
+    fewer = as_vectors(p, x)
+    for name in ("started", "rented", "replicas", "non_preemptible"):
+        for scope, vector in getattr(fewer, name).items():
+            getattr(fewer, name)[scope] = np.floor(vector / 2)
+    broken = []
+    for known in ({}, known_replicas(p, x)):
+        search = Search(p, Effort(), None, lambda *told: None)
+        search.known.update(known)
+        found, _ = search.broken_whole(search.with_non_preemptible(fewer, True))
+        broken.append({block for _, block in found})
+    assert broken[0] and broken[0] == broken[1]
+
+
+def test_of_other_deadlines_and_failures_nothing_is_known(planned):
+    _, p, x = planned
+    f = next(f for f, _ in known_replicas(p, x))
+    later = {**p.deadlines_seconds, f: tuple(c + 1.0 for c in p.deadlines_seconds[f])}
+    others = replace(p, deadlines_seconds=later)
+    assert {g for g, _ in known_replicas(p, x)} - {g for g, _ in known_replicas(others, x)} == {f}
+
+
+def test_unhurt_states_keep_all_that_survives():
+    """What a test of an unhurt failure finds is what is settled without one."""
+    compared = 0
+    for seed in (1, 5, 9):
+        plan = make_plan(random_study(seed), Effort(gap_fraction=0.05))
+        p = problem_of(plan)
+        search, purchases, _ = survival(p, decisions_of(plan, p), {})
+        for f, h in ((f, h) for f in search.failures() for h in p.hours if unhurt(p, purchases, f, h)):
+            subproblem = search.subproblem(f, h)
+            short, replicas = subproblem.test_whole(f, purchases, None)
+            x = subproblem.set_failure(f, purchases, integer=True)
+            warm = subproblem.all_warm(f)
+            for s in subproblem.states(f):
+                most = subproblem.program.upper[x.kept[s,].column]
+                assert short == 0 and (replicas["kept", s] == np.minimum(warm["kept", s], most)).all()
+                compared += 1
+    assert compared > 5
+
+
+def test_a_plan_that_holds_and_is_good_enough_is_only_proven(monkeypatch):
+    """At other prices the same is bought within the gap: no whole numbers are looked for beside it."""
+    effort = Effort(gap_fraction=0.2)
+    base = make_plan(random_study(4, "small"), effort)
+    asked = base.study.model_copy(
+        update={
+            "prices": tuple(
+                price.model_copy(update={"price_usd_per_machine_hour": 1.02 * price.price_usd_per_machine_hour})
+                for price in base.study.prices
+            )
+        }
+    )
+    cold = make_plan(asked, effort)
+    parts, original = [], WholePlan._part
+
+    def counted(self, label, *args, **more):
+        parts.append(label)
+        return original(self, label, *args, **more)
+
+    monkeypatch.setattr(WholePlan, "_part", counted)
+    warm = solve(build(asked), effort, start=decisions_of(base, problem_of(base)))
+    assert not parts and warm.status == "proven" == cold.proof.status
+    assert warm.cost_usd == pytest.approx(1.02 * base.proof.cost_usd) and warm.bound_usd <= warm.cost_usd
+    assert warm.bound_usd <= cold.proof.cost_usd * (1 + 1e-9) and cold.proof.bound_usd <= warm.cost_usd * (1 + 1e-9)
+
+
+def test_what_asks_for_more_goals_alone_is_compared_with_what_was_planned(monkeypatch):
+    base, solved = make_plan(two_sites()), []
+
+    def counted(p, *args, **more):
+        solved.append(p)
+        return solve(p, *args, **more)
+
+    monkeypatch.setattr(plans, "solve", counted)
+    tier = base.study.tiers[0]
+    goal = Goal(any="provider", within_seconds=60.0)
+    more = base.study.model_copy(update={"tiers": (tier.model_copy(update={"survive": (*tier.survive, goal)}),)})
+    plan = make_plan(more, start=base)
+    assert [len(p.failures) > 1 for p in solved] == [True] and audit(plan).passed
+    assert plan.without_goals == base.without_goals
+    solved.clear()
+    dearer = make_plan(changed(base.study, {"prices[a/*]": "x1.5"}), start=base)
+    assert [len(p.failures) > 1 for p in solved] == [False, True]
+    assert dearer.without_goals.cost_usd == pytest.approx(6) != base.without_goals.cost_usd
