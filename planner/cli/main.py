@@ -151,6 +151,8 @@ def plan(
     with the best plan found so far. --profile and --explain-size add a section each to the review; where none is
     printed they go to stderr.
 
+    Exit 1 when there is no plan, or it is not proven to the gap that was asked for.
+
     Examples: `planner plan examples/quickstart --out plan.json` · `planner plan mine --out plan.json --profile`
     """
     with answered("json" if format == Format.json else "text"), watched() if profile else nullcontext() as watch:

@@ -52,9 +52,7 @@ AllRows = Annotated[bool, typer.Option("--all", help="every row of every table")
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="no progress")]
 
 Gap = Annotated[str, typer.Option(help="end when proven within this of the best plan, 1% or 0.01; smaller is slower")]
-Seconds = Annotated[
-    float | None, typer.Option(min=0.1, help="time limit of each search; the plan is not reproducible then")
-]
+Seconds = Annotated[float | None, typer.Option(min=0.1, help="time limit of each plan, which is not reproducible then")]
 Nodes = Annotated[int | None, typer.Option(min=1, help="nodes of one integer search; default: by size")]
 Rounds = Annotated[int, typer.Option(min=0, help="windows searched around the best plan of a large study")]
 Demand = Annotated[DemandCase, typer.Option(help="low, base or high demand of the study")]

@@ -12,7 +12,7 @@ from planner.problem.problem import Problem
 from planner.solve.linear_program import LinearProgram
 from planner.solve.program import Program
 from planner.solve.search import Effort, Search
-from planner.solve.whole_numbers import IN_FAILURES
+from planner.solve.whole_numbers import replicas_in_failures
 from planner.study.dependencies import NORMAL
 
 ENDINGS = (".lp", ".mps")
@@ -27,9 +27,8 @@ def program_of(p: Problem, binding: Iterable[str]) -> Program:
                 search.enter((f, h))
     search.minimise()
     program = search.program
-    for own in program.owned:
-        if own.name in IN_FAILURES and own.scope[0][1] != NORMAL:
-            program.integral[own.columns] = True
+    for own in replicas_in_failures(program):
+        program.integral[own.columns] = True
     return program
 
 

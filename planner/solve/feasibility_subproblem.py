@@ -193,8 +193,10 @@ class FeasibilitySubproblem:
 
     def _any_replicas(self, f: str, x: Vectors, most_nodes: int | None, seconds: float | None, known: Replicas) -> bool:
         """Whether there are whole replicas with nothing short: rounded, else as they are known, else searched."""
-        if self._rounded(f, x) is None or self._is_known(f, x, known):
-            return True
+        return self._rounded(f, x) is None or self._is_known(f, x, known) or self._searched(most_nodes, seconds)
+
+    def _searched(self, most_nodes: int | None, seconds: float | None) -> bool:
+        """Whether a search finds whole replicas, whatever they change."""
         self.program.minimise(NO_OBJECTIVE)
         return self.program.solve_whole(1.0, most_nodes, seconds) in (OPTIMAL, FEASIBLE)
 
@@ -206,7 +208,7 @@ class FeasibilitySubproblem:
             return True
         if self.program.solve_whole(CHURN_GAP, TEST_NODES, seconds) in (OPTIMAL, FEASIBLE):
             return True
-        return self._is_known(f, x, known) or self._any_replicas(f, x, most_nodes, seconds, known)
+        return self._is_known(f, x, known) or self._searched(most_nodes, seconds)
 
     def _nothing_short(self, x: Vectors, f: str) -> None:
         self.program.upper[self._columns(f, x, "excess")] = 0.0

@@ -23,8 +23,7 @@ OPTIMAL = "optimal"
 FEASIBLE = "feasible"
 INFEASIBLE = "infeasible"
 NOTHING = "nothing found"
-
-
+Progress = Callable[[float, float], None]
 DUAL, PRIMAL, INTERIOR_POINT = "dual simplex", "primal simplex", "interior point"
 METHODS: dict[str, dict[str, Any]] = {
     DUAL: {"solver": "choose", "simplex_strategy": 1},
@@ -33,7 +32,6 @@ METHODS: dict[str, dict[str, Any]] = {
 }
 """How a linear program is solved: by simplex from the last basis, or by an interior point method from nothing, which
 ends in a basis, too."""
-Progress = Callable[[float, float], None]
 MISLED = 1e-5
 """Share by which the value of a solution may differ from what HiGHS says of it."""
 FEWEST_SECONDS = 0.05

@@ -13,6 +13,8 @@ from planner.problem.decisions import Decisions, Vectors, table
 from planner.problem.problem import Problem
 from planner.problem.rules.formulas import machines_non_preemptible
 from planner.solve.integer_program import IntegerProgram
+from planner.solve.program import Owned, Program
+from planner.study.dependencies import NORMAL
 from planner.units import ROUNDING
 
 Bounds = tuple[np.ndarray, np.ndarray]
@@ -25,6 +27,11 @@ WINDOW_FRACTION = 0.1
 """How far from a plan a window reaches, by what it buys; one of each at the least."""
 NOTHING = 1e-7
 """A value below is none."""
+
+
+def replicas_in_failures(program: Program) -> list[Owned]:
+    """Columns of replicas of the failures that are in a program: whole where these are."""
+    return [own for own in program.owned if own.name in IN_FAILURES and own.scope[0][1] != NORMAL]
 
 
 def whole_names() -> tuple[str, ...]:

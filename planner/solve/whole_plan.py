@@ -24,7 +24,7 @@ from planner.solve.search import (
     is_proven,
 )
 from planner.solve.stages import WHOLE_NUMBERS, stage
-from planner.solve.whole_numbers import Bought, Bounds
+from planner.solve.whole_numbers import Bought, Bounds, replicas_in_failures
 from planner.solve.whole_tests import TestedPlan, WholeTests
 
 FIRST_GAP = 0.02
@@ -313,7 +313,7 @@ class WholePlan:
         if bounds is None:
             return None
         lower, upper = bounds
-        for own in self.tests.in_failures():
+        for own in replicas_in_failures(self.search.program):
             (s,) = own.scope
             replicas = self.best.survived.get((s[1], s[0]))
             if replicas:

@@ -13,13 +13,12 @@ from planner.problem.problem import State
 from planner.problem.rules.costs import cost_usd, outage_column, rank_outages
 from planner.solve.feasibility_subproblem import Replicas
 from planner.solve.integer_program import IntegerProgram
-from planner.solve.program import INFINITY, Owned
+from planner.solve.program import INFINITY
 from planner.solve.search import Block, Search, Survived, unhurt
 from planner.solve.second_objective import edge_costs, settle_normal, settle_reserves
 from planner.solve.stages import SETTLING, TESTS_WHOLE, stage
 from planner.solve.taken_apart import merged_edge_costs, taken_apart
-from planner.solve.whole_numbers import IN_FAILURES
-from planner.study.dependencies import NORMAL
+from planner.solve.whole_numbers import replicas_in_failures
 
 ENTER_AT_ONCE = 12
 """Failures of an hour that enter the program after one test of all: as many as are new, the worst first."""
@@ -72,7 +71,7 @@ class WholeTests:
     def _replicas_in_failures(self, values: np.ndarray) -> Survived:
         """Replicas that the program itself chose for its failures, of all placements; of those without a choice all."""
         by_block: dict[Block, dict[tuple[str, State], np.ndarray]] = {}
-        for own in self.in_failures():
+        for own in replicas_in_failures(self.search.program):
             (s,) = own.scope
             replicas = np.full(len(self.p.placements), INFINITY if own.name == "kept" else 0.0)
             replicas[own.elements] = np.round(values[own.columns])
@@ -111,15 +110,11 @@ class WholeTests:
     def integral(self) -> np.ndarray:
         """Columns that are whole: those that always are, and the replicas of failures that broke on whole numbers."""
         integral = self.integers.integral.copy()
-        for own in self.in_failures():
+        for own in replicas_in_failures(self.search.program):
             (s,) = own.scope
             if (s[1], s[0]) in self.search.whole_blocks:
                 integral[own.columns] = True
         return integral
-
-    def in_failures(self) -> list[Owned]:
-        """Columns of replicas of the failures that are in the program."""
-        return [own for own in self.search.program.owned if own.name in IN_FAILURES and own.scope[0][1] != NORMAL]
 
     # -------------------------------------------------------------- what a plan decides
     @stage(SETTLING)

@@ -74,7 +74,7 @@ def test_what_a_loss_may_fall_on_grows_with_no_purchase(monkeypatch):
 
 
 def capped(usd: float) -> Study:
-    """A hall whose modules and machines are 31,000 USD, of which a limit on capital allows so many."""
+    """A hall of modules with a machine each, of which a limit on capital pays one for each 30,000 USD."""
     limit = CapitalLimit(name="cap", most_usd=usd, until=date(2030, 1, 1))
     built = (phase("one", most=50, power_mw=0.01),)
     made = hall(demand=200.0, build_outs=built, policies=Policies(capital_limits=(limit,)))
@@ -98,7 +98,7 @@ def test_a_similar_plan_that_a_limit_now_forbids_is_not_kept():
         progress=lambda stage, done, detail: said.append(detail),
     )
     modules = sum(units for (b, _), units in after.decisions.started.items() if b.endswith(":one"))
-    assert modules <= 900_000 / 31_000 + 1 and after.status == "proven"
+    assert modules == 900_000 / 30_000 and after.status == "proven"
     assert not [detail for detail in said if "all hours at once" in detail]
 
 

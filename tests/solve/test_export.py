@@ -5,6 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import highspy
 import pulp
 import pytest
 from studies import beset_study, random_study
@@ -16,6 +17,7 @@ from planner.problem.build import build
 from planner.solve import export
 from planner.solve.export import program_of
 from planner.solve.highs import KeptHiGHS
+from planner.solve.highs_instance import new_highs, run, set_option
 from planner.solve.program import OPTIMAL, solver_named
 from planner.solve.search import Effort
 from planner.study.read import data_folder
@@ -25,25 +27,28 @@ from planner.study.read import data_folder
 @pytest.mark.parametrize("seed", [1, 3, 7])
 @pytest.mark.parametrize("ending", [".mps", ".lp"])
 def test_another_solver_reads_the_same_optimum(seed: int, ending: str, tmp_path: Path) -> None:
-    """CBC on the file, divisible, in USD: the optimum of the program; integer columns are marked."""
+    """HiGHS and CBC on the file, divisible, in USD: the optimum of the program; integer columns are marked."""
     p = build(random_study(seed, "small") if seed % 2 else beset_study(seed))
     program = program_of(p, list(p.failures)[:4])
-    if program.solve() != OPTIMAL:
-        return
+    assert program.solve() == OPTIMAL
     path = tmp_path / f"program{ending}"
     text = export.program_text(program, ending)
     path.write_text(text, encoding="utf-8")
     assert "replicas_" in text and "replicas_carry_traffic" in text
+    highs = new_highs()
+    highs.readModel(str(path))
+    kinds = highs.getLp().integrality_
+    assert sum(kind == highspy.HighsVarType.kInteger for kind in kinds) == program.integral.sum() > 0
+    set_option(highs, "solve_relaxation", True)
+    run(highs)
+    assert highs.getInfo().objective_function_value == pytest.approx(program.objective, rel=1e-6)
     if ending == ".mps":
         _, lp = pulp.LpProblem.fromMPS(str(path))
-        assert sum(v.cat == pulp.LpInteger for v in lp.variables()) == program.integral.sum()
         for v in lp.variables():
             v.cat = pulp.LpContinuous
         make = solver_named("PULP_CBC_CMD")
         assert make is not None
         lp.solve(make())
-        assert pulp.value(lp.objective) == pytest.approx(program.objective, rel=1e-6)
-        lp.solve(KeptHiGHS())
         assert pulp.value(lp.objective) == pytest.approx(program.objective, rel=1e-6)
 
 

@@ -34,11 +34,6 @@ def live_edges(p: Problem, w: str, o: str, f: str) -> list[str]:
     return [e for e in edges[w, o] if lost.get(e, 1.0) > 0]
 
 
-def live_placements(p: Problem, f: str) -> list[str]:
-    """Placements that are not dead in a failure."""
-    return [e for e in p.placements if available(p, e, f) > 0]
-
-
 def requests_per_second(p: Problem, w: str, o: str, s: State) -> float:
     """Demand in a state, surges included [requests/s]."""
     things = things_of(p)
