@@ -21,5 +21,6 @@ TARGETS: Mapping[str, Target] = {
     "owned": Target("planner.emit.owned", "inventory and tickets of halls of our own"),
     "litellm": Target("planner.emit.litellm", "a gateway for each origin"),
     "envoy": Target("planner.emit.envoy", "a gateway for each origin"),
+    "gameday": Target("planner.emit.gameday", "what breaks a failure on purpose, and what must be seen then"),
 }
 ALL = "all"

@@ -1,0 +1,205 @@
+"""Game days break what a failure takes, no more and no less, in words that each service knows."""
+
+import copy
+import json
+from functools import cache
+from importlib.util import find_spec
+
+import pytest
+import yaml
+from emitting import SHARED, hostile_plan, planned
+from kubernetes_schemas import load, problems
+
+from planner.emit.faults import FAULT_ACTIONS, Group, aws_template, azure_experiment, chaos_mesh
+from planner.emit.fleet import fleet_of
+from planner.emit.gameday import TOLERANCE_POINTS, breaks, expected, files
+from planner.emit.names import slug
+from planner.emit.routing import subject
+from planner.errors import InputError
+from planner.study.dependencies import NORMAL
+
+CRDS = SHARED / "schemas" / "crds"
+ROLE = "arn:aws:iam::123456789012:role/fis"
+
+
+@cache
+def made(**options: str) -> dict[str, str]:
+    return files(planned(), {"fis_role_arn": ROLE, **options})
+
+
+def of_services(made: dict[str, str], start: str) -> list[dict]:
+    return [json.loads(text) for path, text in made.items() if path.rpartition("/")[2].startswith(start)]
+
+
+def test_what_is_broken_is_what_the_failure_loses():
+    of = subject(planned())
+    fleet = fleet_of(of.plan)
+    for f, failure in of.problem.failures.items():
+        taken = breaks(of, fleet, f)
+        lost = {q for q in of.problem.pools if of.problem.lost[f].get(q, 1.0) < 1}
+        names = {group.name for groups in taken.groups.values() for group in groups}
+        cells = [cell for provider in ("aws", "google", "azure", "owned") for cell in fleet.cells(provider)]
+        assert names == {cell.name for cell in cells if cell.lot.pool in lost}
+        placements = {e for of_region in taken.lost_fraction.values() for e in of_region}
+        assert placements == {r.placement for r in fleet.running if r.pool in lost}
+        assert bool(placements) == (f != NORMAL), failure.lost
+
+
+def test_aws_stops_every_group_of_a_lost_region_and_lets_none_be_made_again():
+    text = made(failures="site:aws/us-east-1", **{"zones.us-east-1": "us-east-1a,us-east-1b"})
+    (template,) = of_services(text, "aws-fis")
+    fleet = fleet_of(planned())
+    groups = {cell.name for cell in fleet.cells("aws") if cell.lot.pool.startswith("aws/us-east-1/")}
+    assert len(groups) > 1
+    for action, key in (("aws:ec2:stop-instances", "Instances"),
+                        ("aws:ec2:asg-insufficient-instance-capacity-error", "AutoScalingGroups")):  # fmt: skip
+        aimed = [a["targets"][key] for a in template["actions"].values() if a["actionId"] == action]
+        assert {template["targets"][name]["resourceTags"]["eks:nodegroup-name"] for name in aimed} == groups
+        assert all(template["targets"][name]["selectionMode"] == "ALL" for name in aimed)
+    zones = {a["parameters"].get("availabilityZoneIdentifiers") for a in template["actions"].values()} - {None}
+    assert zones == {"us-east-1a,us-east-1b"}
+    assert "NOT-SET" not in json.dumps(text)
+
+
+def test_what_is_not_set_is_said_in_the_folder_and_in_the_index():
+    text = files(planned(), {"failures": "site:aws/us-east-1"})
+    for path in ("README.md", f"{slug('site:aws/us-east-1')}/README.md"):
+        assert "fis_role_arn" in text[path] and "zones.us-east-1" in text[path]
+    assert "No alarm ends" in text[f"{slug('site:aws/us-east-1')}/README.md"]
+    with_alarm = {
+        "stop_alarm_arn": "arn:aws:cloudwatch:us-east-1:123456789012:alarm:errors",
+        "failures": "site:aws/us-east-1",
+    }
+    text = files(planned(), with_alarm)
+    assert "No alarm ends" not in text[f"{slug('site:aws/us-east-1')}/README.md"]
+    (template,) = of_services(text, "aws-fis")
+    assert template["stopConditions"] == [{"source": "aws:cloudwatch:alarm", "value": with_alarm["stop_alarm_arn"]}]
+
+
+def test_a_part_is_lost_as_a_part():
+    half = aws_template("f", [Group("g", 0.5, "us-east-1a")], 5, "-", ROLE, None, ("tier", "gpu"))
+    assert half["targets"]["stop-g"]["selectionMode"] == "PERCENT(50)"
+    assert half["actions"]["starve-g"]["parameters"]["percentage"] == "50"
+    assert not any("subnets" in name for name in half["targets"])  # whole subnets would be more than is lost
+    all_of_it = aws_template("f", [Group("g", 1.0, None)], 5, "us-east-1a", ROLE, None, ("tier", "gpu"))
+    assert all_of_it["targets"]["cut-subnets"]["resourceTags"] == {"tier": "gpu"}
+    some, rest = chaos_mesh("f", "pod-failure", "serving", {"a": 1.0, "b": 0.004}, 5)[::-1]
+    assert (some["spec"]["mode"], rest["spec"]["mode"], rest["spec"]["value"]) == ("all", "fixed-percent", "1")
+    values = [one["spec"]["selector"]["expressionSelectors"][0]["values"] for one in (some, rest)]
+    assert values == [["a"], ["b"]]
+
+
+def test_expectations_are_the_plans_traffic_and_what_is_due():
+    plan = planned()
+    of = subject(plan)
+    f = "site:aws/us-east-1"
+    (at,) = expected(of, f)["deadlines"]
+    (state,) = [s for s in plan.states if s.failure == f]
+    if not state.placement:  # all stays as it is
+        (state,) = [s for s in plan.states if s.failure == NORMAL]
+    sent = dict.fromkeys(state.placement, 0.0)
+    for placement, rate in zip(state.placement, state.requests_per_second, strict=True):
+        sent[placement] += rate
+    assert at["within_seconds"] == 60
+    assert {row["placement"]: row["share_fraction"] for row in at["placements"]} == pytest.approx(
+        {e: rate / sum(sent.values()) for e, rate in sent.items() if rate}
+    )
+    (row,) = at["workloads"]
+    assert row["due_fraction"] == pytest.approx(1) and row["served_fraction"] == pytest.approx(sum(sent.values()) / 100)
+    assert f"{TOLERANCE_POINTS:g} percentage points" in made(failures=f)[f"{slug(f)}/README.md"]
+
+
+@pytest.mark.parametrize(
+    ("options", "where"),
+    [
+        ({"failures": "site:aws/us-east-9"}, "failures"),
+        ({"failures": "[1]"}, "failures"),
+        ({"failures": '["site:aws/us-east-1"'}, "failures"),
+        ({"failures": '["site:aws/us-east-1", ["x"]]'}, "failures"),
+        ({"minutes": "0"}, "minutes"),
+        ({"minutes": "1e1"}, "minutes"),
+        ({"fis_role_arn": "role"}, "fis_role_arn"),
+        ({"namespace": "a\n- b"}, "namespace"),
+        ({"subnet_tag": "tier"}, "subnet_tag"),
+        ({"scale_set.nobody": "/subscriptions/x"}, "scale_set.nobody"),
+        ({"zones.nowhere": "a"}, "zones.nowhere"),
+        ({"zones.us-east-1": "a b"}, "zones.us-east-1"),
+    ],
+)
+def test_options_that_do_not_fit_are_refused(options, where):
+    with pytest.raises(InputError) as refused:
+        files(planned(), options)
+    assert any(where in finding.where for finding in refused.value.findings)
+
+
+def test_no_name_of_a_person_leaves_its_place():
+    text = files(hostile_plan("aws"), {})
+    for path, content in text.items():
+        assert set(path) <= set("abcdefghijklmnopqrstuvwxyz0123456789-./README"), path
+        if path.endswith(".yaml"):
+            assert all(one["kind"] in ("PodChaos", "NetworkChaos") for one in yaml.safe_load_all(content))
+
+
+def test_every_action_is_in_the_table_with_its_parameters():
+    templates = of_services(made(subnet_tag="tier=gpu"), "aws-fis")
+    assert templates
+    for template in templates:
+        for action in template["actions"].values():
+            known = FAULT_ACTIONS[action["actionId"]]
+            assert set(action["parameters"]) <= set(known.parameters)
+            ((key, target),) = action["targets"].items()
+            assert (key, template["targets"][target]["resourceType"]) == (known.target_key, known.target_type)
+    for body in of_services(made(), "azure-chaos"):
+        for step in body["properties"]["steps"]:
+            for branch in step["branches"]:
+                (action,) = branch["actions"]
+                assert {row["key"] for row in action["parameters"]} <= set(FAULT_ACTIONS[action["name"]].parameters)
+
+
+@pytest.mark.kubernetes
+def test_aws_knows_the_shape():
+    if find_spec("botocore") is None:
+        pytest.skip("botocore is not installed: requirements-emit.txt")
+    from botocore.session import get_session
+    from botocore.validate import ParamValidator
+
+    shape = get_session().get_service_model("fis").operation_model("CreateExperimentTemplate").input_shape
+    templates = of_services(made(subnet_tag="tier=gpu"), "aws-fis")
+    assert templates
+    for template in templates:
+        report = ParamValidator().validate(template, shape)
+        assert not report.has_errors(), report.generate_report()
+    wrong = copy.deepcopy(templates[0])
+    wrong["stopCondition"] = wrong.pop("stopConditions")
+    assert ParamValidator().validate(wrong, shape).has_errors()
+
+
+@pytest.mark.kubernetes
+def test_azure_knows_the_shape():
+    if find_spec("azure.mgmt.chaos" if find_spec("azure") else "azure") is None:
+        pytest.skip("azure-mgmt-chaos is not installed: requirements-emit.txt")
+    from azure.mgmt.chaos.models import Experiment
+
+    bodies = of_services(made(), "azure-chaos")
+    zonal = azure_experiment("f", "eastus", [Group("g", 1.0, "1")], 5, {"g": "/subscriptions/x"})
+    assert bodies
+    for body in [*bodies, zonal]:
+        assert Experiment.deserialize(body).serialize() == body  # what is not known is lost on the way
+
+
+@pytest.mark.kubernetes
+def test_chaos_mesh_knows_the_shape():
+    if not CRDS.is_dir():
+        pytest.skip("no schemas of custom resources beside the project (shared/schemas/crds)")
+    missing = [name for name in ("jsonschema", "cel") if find_spec(name) is None]
+    if missing:
+        pytest.skip(f"Python packages not installed: {', '.join(missing)}")
+    schemas = load(CRDS)
+    parts = [yaml.safe_load_all(text) for path, text in made().items() if path.endswith(".yaml")]
+    objects = [one for part in parts for one in part]
+    objects += chaos_mesh("f", "partition", "serving", {"a": 0.5}, 5)
+    assert {one["kind"] for one in objects} == {"PodChaos", "NetworkChaos"}
+    assert {text for one in objects for text in problems(schemas, one)} == set()
+    wrong = copy.deepcopy(objects[0])
+    wrong["spec"]["mode"] = "every"
+    assert problems(schemas, wrong)
