@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
 
-from benchmarks import melange, peers, questions, whole_plans
+from benchmarks import melange, memory, peers, questions, whole_plans
 from benchmarks.measure import Measured, alone, spread_of, versions
 from benchmarks.studies import SIZES, Size
 from benchmarks.tables import Goal, Table, attempted, differing, exponent, goals_table, ratio_row
@@ -203,6 +203,36 @@ def growth(asked: Asked, sizes: Sequence[Size], what: str) -> Table:
     return table
 
 
+def memory_table(asked: Asked, cases: dict[str, dict[int, memory.Case]]) -> Table:
+    """Memory of the program of studies that differ in one number."""
+    before = (
+        "Studies that differ in one number, all else as in medium with 12 failures in the program: its terms, and the "
+        "memory of a process that has built it and handed it to the solver, not solved."
+    )
+    table = Table("Memory", ("study", "columns", "terms", "MiB"), before)
+    known: dict[memory.Case, Measured | None] = {}
+    powers = []
+    for what, of_number in cases.items():
+        numbers: list[int] = []
+        terms: list[int] = []
+        for number, case in of_number.items():
+            name = f"{number} {what}"
+            if case not in known:
+                known[case] = asked.run(name, memory.built, case, asked.seed)
+            measured = known[case]
+            if measured is None:
+                table.rows.append((name, "failed", "", ""))
+                continue
+            facts = measured.facts
+            table.rows.append((name, f"{facts['columns']:,}", f"{facts['terms']:,}", f"{measured.mib:,.0f}"))
+            numbers.append(number)
+            terms.append(facts["terms"])
+        if len(numbers) > 1:
+            powers.append(f"{what} {exponent(numbers, terms):.2f}")
+    table.after.append(f"Terms grow with each number to the power of: {', '.join(powers)}.")
+    return table
+
+
 # ------------------------------------------------------------------ whole plans
 def plans(asked: Asked, names: Sequence[str]) -> Table:
     """Whole plans beside HiGHS alone."""
@@ -325,6 +355,7 @@ def benchmarks(asked: Asked) -> dict[str, Callable[[], Table]]:
         "relaxation-medium": lambda: relaxation(asked, "medium", SIZES["medium"]),
         "failures": lambda: growth(asked, [replace(medium, failures=n) for n in FAILURES], "failures"),
         "workloads": lambda: growth(asked, [replace(medium, workloads=n) for n in WORKLOADS], "workloads"),
+        "memory": lambda: memory_table(asked, memory.cases()),
         "melange": lambda: melange_table(asked),
         "plans": lambda: plans(asked, _planned(asked.full)),
         "questions": lambda: warm(asked, "quickstart"),
@@ -361,6 +392,12 @@ are generated from the shipped inventories by a fixed seed (`benchmarks/studies.
 
 FOOT = """
 ## Your own study
+
+A larger fleet takes memory in proportion to the terms of its program: 0.15 KiB each once it is built, 0.75 KiB while
+its linear program is solved, beside about 90 MiB of the planner itself, 130 MiB with the review. Terms are merged edges
+x states: in proportion to hours, about so to failures that bind, more than so to pools, far less to workloads and
+cities, which merge (the powers are under Memory). Failures that do not bind take none: they are tested one at a time.
+`--explain-size` says how many terms there are; all pools that ship, as a whole plan, take 0.3 GiB.
 
 `planner plan mine --out plan.json --profile --explain-size` adds two sections to the review: where the time went, by
 stage, the solver's apart; and how large the program is: what was merged, which failures entered, what memory grows

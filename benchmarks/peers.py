@@ -19,6 +19,7 @@ from planner.problem.problem import Problem
 from planner.problem.rules.costs import cost_usd
 from planner.solve.columns import add_failure, add_purchase_rules, purchase_columns
 from planner.solve.highs import DUAL, KeptHiGHS
+from planner.solve.interchangeable import reduced
 from planner.solve.linear_program import LinearProgram
 from planner.solve.lp_bound import relax
 from planner.solve.program import OPTIMAL, Program
@@ -75,7 +76,7 @@ def size_of(program: LinearProgram) -> dict[str, Any]:
 def ours(size: Size, seed: int) -> Measured:
     """Failures are tested, and those that break enter, until none does."""
     p, timer = build(generated(size, seed=seed)), Timer()
-    search = Search(p, Effort(), None, silent)
+    search = Search(reduced(p).p, Effort(), None, silent)
     value = relax(search)
     seconds, wall_seconds = timer.seconds(), timer.wall_seconds()
     facts = {"passes": search.passes, "blocks": sorted(search.blocks), "wall_seconds": wall_seconds}
@@ -91,8 +92,9 @@ def at_once(
     method: str = DUAL,
     limit_seconds: float | None = None,
 ) -> Measured:
-    """Some failures at once (none named: all), merged or each flow by itself, by a method of HiGHS."""
+    """Some failures at once (none named: all), merged as ours or each flow by itself, by a method of HiGHS."""
     p, timer = build(generated(size, seed=seed)), Timer()
+    p = reduced(p).p if merge else p
     chosen = every_block(p) if blocks is None else blocks
     program = entered(p, merged(p) if merge else unmerged(p), chosen, KeptHiGHS())
     built = timer.seconds()
@@ -104,6 +106,7 @@ def at_once(
 def pulp_monolith(size: Size, seed: int, merge: bool, limit_seconds: float | None = None) -> Measured:
     """All failures as a PuLP problem, solved by PuLP's own HiGHS."""
     p, timer = build(generated(size, seed=seed)), Timer()
+    p = reduced(p).p if merge else p
     program = entered(p, merged(p) if merge else unmerged(p), every_block(p))
     lp, _, _ = program.as_pulp(integer=False)
     built = timer.seconds()
@@ -124,6 +127,7 @@ def linopy_monolith(size: Size, seed: int, merge: bool, limit_seconds: float | N
     import linopy  # noqa: F401  what importing takes is not measured
 
     p, timer = build(generated(size, seed=seed)), Timer()
+    p = reduced(p).p if merge else p
     program = entered(p, merged(p) if merge else unmerged(p), every_block(p))
     model = as_linopy(program)
     built = timer.seconds()

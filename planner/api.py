@@ -167,7 +167,7 @@ def program_text(plan: Plan | PlanFile, ending: Literal[".lp", ".mps"] = ".mps")
     from planner.solve.export import program_of, program_text
 
     held = in_hand(plan)
-    return program_text(program_of(held.problem, held.file.proof.binding_failures), ending)
+    return program_text(program_of(held.problem, held.file.proof.binding_failures, held.decisions), ending)
 
 
 def tables(plan: Plan | PlanFile) -> Tables:

@@ -11,7 +11,7 @@ import pytest
 ROOT = Path(__file__).parents[1]
 sys.path.append(str(ROOT))
 
-from benchmarks import melange, peers, questions, tables, whole_plans  # noqa: E402
+from benchmarks import melange, memory, peers, questions, tables, whole_plans  # noqa: E402
 from benchmarks.measure import Measured, alone  # noqa: E402
 from benchmarks.studies import SIZES, Size, generated  # noqa: E402
 from planner.problem.build import build  # noqa: E402
@@ -78,6 +78,21 @@ def test_an_oracle_that_forgets_a_failure_is_noticed():
 def test_melange_is_at_its_published_optimum_and_ours_with_it():
     assert melange.transcription("example").value == pytest.approx(melange.EXAMPLE_USD)
     assert melange.ours("example").value == pytest.approx(melange.EXAMPLE_USD)
+
+
+def test_memory_is_of_programs_that_differ_in_one_number(monkeypatch):
+    """Twice the hours are twice the terms; a failure more is a part more."""
+    monkeypatch.setattr(main, "alone", lambda function, *arguments: function(*arguments))
+    one = memory.Case(TINY, binding=2)
+    cases = {
+        "hours": {n: replace(one, hours=n) for n in (1, 2)},
+        "binding": {n: replace(one, binding=n) for n in (1, 2)},
+    }
+    table = main.memory_table(main.Asked(say=lambda line: None), cases)
+    terms = {row[0]: int(row[2].replace(",", "")) for row in table.rows}
+    assert terms["2 hours"] == pytest.approx(2 * terms["1 hours"], rel=0.1)
+    assert terms["1 binding"] < terms["2 binding"] == terms["1 hours"]
+    assert "hours 1." in table.after[0] or "hours 0.9" in table.after[0]
 
 
 def test_a_whole_plan_and_plain_highs_bound_each_other():

@@ -45,8 +45,10 @@ def tell(message: str) -> None:
         lead_nowhere(2)
 
 
-def emit(text: str, out: Path | None) -> None:
+def emit(text: str, out: Path | None, option: str = "--out") -> None:
     """A result on stdout, or in a file that is written whole or not at all, and is none of the files that were read.
+
+    `option` is the one that names the file: what is refused says to name another there.
 
     Raises
     ------
@@ -59,11 +61,11 @@ def emit(text: str, out: Path | None) -> None:
     if out is None:
         _say(text)
         return
-    check_writable(out)
+    check_writable(out, option=option)
     if os.path.realpath(out) in _written:
         fix = "name another file"
         raise refusal(str(out), "a file of its own for each result", "one that was just written", fix)
-    target = write_atomically(out, text)
+    target = write_atomically(out, text, option)
     if target.is_file():
         _written.append(os.path.realpath(target))
     tell(f"wrote {out}" + (f", a link to {target}" if out.is_symlink() and target != out else ""))
@@ -81,8 +83,8 @@ def check_apart(out: Path | None, other: Path) -> None:
         raise refusal(str(other), "a file of its own for each result", "that of --out, too", "name another file")
 
 
-def check_out(out: Path | None) -> None:
-    """Find out before long work whether its result can be written.
+def check_out(out: Path | None, option: str = "--out") -> None:
+    """Find out before long work whether its result can be written; `option` names the file.
 
     Raises
     ------
@@ -90,7 +92,7 @@ def check_out(out: Path | None) -> None:
         as `emit`
     """
     if out is not None:
-        check_writable(out)
+        check_writable(out, option=option)
     elif sys.stdout is None:
         raise Undelivered("standard output is closed: nothing can be written there; name a file with --out")
 

@@ -142,11 +142,11 @@ def throughput(
         from planner.importers.source import csv_text
         from planner.importers.throughput import read_throughput
 
-        for path in (points, out):
-            check_out(path)
+        check_out(points, "--points")
+        check_out(out)
         imported, made = read_throughput(source, accelerator, chips, precision, engine, model, as_of, where_from)
         if points is not None and made:
-            emit(points_yaml(made), points)
+            emit(points_yaml(made), points, "--points")
         _finish(imported, csv_text(MeasuredRow, imported.rows), out, format)
         if points is not None and not made:
             tell("no two shapes of one configuration: no operating point was written")
@@ -182,10 +182,10 @@ def demand(
         from planner.study.records.study import Demand
 
         if shape is not None:
-            check_out(shape)
+            check_out(shape, "--shape")
         imported = read_demand(source, _shares(origin), scale, _workloads(workload or []), columns, shape is not None)
         if shape is not None and "day" in imported.more:
-            emit(shapes_yaml(imported), shape)
+            emit(shapes_yaml(imported), shape, "--shape")
         _finish(imported, csv_text(Demand, imported.rows), out, format)
         if shape is not None and "day" not in imported.more:
             tell("less than a day: no shape was written")

@@ -5,7 +5,7 @@ import sys
 from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -166,7 +166,7 @@ def plan(
             from planner.solve.export import check_ending
 
             check_ending(program)
-            check_out(program)
+            check_out(program, "--program")
             check_apart(out, program)
         with progress(quiet, KEEPS) as advance:
             made = api.plan(
@@ -185,7 +185,8 @@ def plan(
             with stage(WRITING):
                 emit(made.text, out)
         if program is not None:
-            emit(api.program_text(made, ".lp" if program.suffix.lower() == ".lp" else ".mps"), program)
+            ending: Literal[".lp", ".mps"] = ".lp" if program.suffix.lower() == ".lp" else ".mps"
+            emit(api.program_text(made, ending), program, "--program")
         effort = Effort(watch, explain_size)
         if out is not None or format is not None:
             code = _review(made, format or Format.text, None, quiet=quiet, effort=effort)

@@ -51,9 +51,13 @@ def most_mib() -> float | None:
 
 def size_section(plan: Plan) -> Section:
     """What was merged, what entered the program, and what its memory grows with."""
-    size = size_of(plan.problem, plan.file.proof.binding_failures)
+    size = size_of(plan.problem, plan.file.proof.binding_failures, plan.decisions)
     program = size.program
     lines = [
+        f"{size.dominated_placements:,} of {size.placements:,} placements are dominated by others of their pool: "
+        "they have no columns"
+    ]
+    lines += [
         f"{row.what}: {row.flows:,.0f} flows on {row.edges:,.0f} edges, merged {row.merged_flows:,.0f} on "
         f"{row.merged_edges:,.0f}: {row.factor:.1f} for one"
         for row in size.merged
@@ -62,12 +66,14 @@ def size_section(plan: Plan) -> Section:
         f"{len(size.blocks) - 1} of {size.failures} failures are binding and in the program, {size.dominated} are "
         "dominated by harder ones and not tested"
     )
+    if size.same_priced:
+        lines.append(f"{size.same_priced} priced failures differ in nothing from another, and are one with it")
     lines.append(f"at the end: {program.columns:,} columns, {program.rows:,} rows, {program.terms:,} terms")
     if size.monolith_columns > program.columns:
         lines.append(f"with all failures it would have about {size.monolith_columns:,} columns")
     after = (
-        f"memory of the program: roughly {max(1.0, size.mib):,.0f} MiB; it grows with its terms: merged edges of the "
-        "binding failures x their deadlines x hours",
+        f"memory of the program, solved: roughly {max(1.0, size.mib):,.0f} MiB; it grows with its terms: merged "
+        "edges of the binding failures x their deadlines x hours",
         "tests take the edges of one failure at a time, whatever the number of failures",
     )
     columns = (Column("part of the program", lambda row: row.what), Column("columns"), Column("rows"), Column("terms"))

@@ -19,7 +19,7 @@ from planner.solve.program import Program, bounds_restored
 
 GROWN = 1.5
 """Growth of a program from which an interior point method from nothing is faster than simplex from the last basis."""
-MANY_EDGES = 2500
+MANY_EDGES = 1500
 """Edges in failures, merged, from which a guess pays: a block of a failure has about as many columns."""
 NOTHING = 1e-7
 

@@ -8,7 +8,9 @@ from typing import Any
 import numpy as np
 
 from planner.errors import Finding, InputError
+from planner.problem.decisions import Decisions
 from planner.problem.problem import Problem
+from planner.solve.interchangeable import reduced
 from planner.solve.linear_program import LinearProgram
 from planner.solve.program import Program
 from planner.solve.search import Effort, Search
@@ -18,8 +20,14 @@ from planner.study.dependencies import NORMAL
 ENDINGS = (".lp", ".mps")
 
 
-def program_of(p: Problem, binding: Iterable[str]) -> Program:
-    """The program with some failures in all their hours, their replicas whole: built, its costs set, and not solved."""
+def program_of(p: Problem, binding: Iterable[str], similar: Decisions | None = None) -> Program:
+    """The program with some failures in all their hours, their replicas whole: built, its costs set, and not solved.
+
+    Parameters
+    ----------
+    similar : a plan at hand: the placements in which it runs replicas are in the program
+    """
+    p = reduced(p, similar).p
     search = Search(p, Effort(), None, lambda stage, done, detail: None)
     for f in binding:
         if f in p.failures and f != NORMAL and not search.rescales:

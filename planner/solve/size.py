@@ -6,14 +6,16 @@ from dataclasses import dataclass
 import numpy as np
 
 from planner.problem.arrays import Arrays, merged, of_tests, unmerged
+from planner.problem.decisions import Decisions
 from planner.problem.problem import Problem
+from planner.solve.interchangeable import reduced
 from planner.solve.program import Program
 from planner.solve.search import Effort, Search
 from planner.study.dependencies import NORMAL
 
-ARRAYS_BYTES, SOLVER_BYTES = 32, 40
-"""Memory of a term, a number in a row: in our arrays (positions, value, and a copy while rows are made), and in a
-solver (by rows and by columns, and as large again while it factors)."""
+TERM_BYTES = 750
+"""Memory of a term, a number in a row, while the linear program is solved: as measured on programs of 100,000 and of
+300,000 terms; 150 of it are there as soon as it is built."""
 
 
 @dataclass(frozen=True)
@@ -51,6 +53,8 @@ class SizeOfProgram:
     merged : of normal operation, a failure in the mean, and the tests
     blocks : the program's parts: purchases and normal operation, then each binding failure in all its hours
     failures, dominated : how many failures there are, and how many of them harder ones cover
+    same_priced : how many priced failures differ in nothing from another, and are one with it
+    placements, dominated_placements : how many placements there are, and how many of them others cover
     monolith_columns : columns if all failures entered, each as large as a binding one in the mean; 0: none is binding
     """
 
@@ -58,6 +62,9 @@ class SizeOfProgram:
     blocks: tuple[Block, ...]
     failures: int
     dominated: int
+    same_priced: int
+    placements: int
+    dominated_placements: int
     monolith_columns: int
 
     @property
@@ -68,12 +75,19 @@ class SizeOfProgram:
 
     @property
     def mib(self) -> float:
-        """Memory of the program at its end, in arrays and in the solver, roughly [MiB]."""
-        return self.program.terms * (ARRAYS_BYTES + SOLVER_BYTES) / 2**20
+        """Memory of the program at its end, in arrays and in a solver at work on its linear program, roughly [MiB]."""
+        return self.program.terms * TERM_BYTES / 2**20
 
 
-def size_of(p: Problem, binding: Iterable[str]) -> SizeOfProgram:
-    """The size of the program with some failures, in all their hours: built once more, and not solved."""
+def size_of(p: Problem, binding: Iterable[str], similar: Decisions | None = None) -> SizeOfProgram:
+    """The size of the program with some failures, in all their hours: built once more, and not solved.
+
+    Parameters
+    ----------
+    similar : a plan at hand: the placements in which it runs replicas are in the program
+    """
+    smaller = reduced(p, similar)
+    p = smaller.p
     search = Search(p, Effort(), None, lambda stage, done, detail: None)
     blocks = [_block("purchases and normal operation", search.program, ())]
     for f in binding:
@@ -88,8 +102,11 @@ def size_of(p: Problem, binding: Iterable[str]) -> SizeOfProgram:
     return SizeOfProgram(
         _merged(p),
         tuple(blocks),
-        failures,
+        len(smaller.asked.failures) - 1,
         len(search.dominated),
+        len(smaller.failures),
+        len(smaller.asked.placements),
+        len(smaller.placements),
         round(search.program.n + others * mean) if binding_blocks else 0,
     )
 

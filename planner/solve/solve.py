@@ -11,6 +11,7 @@ from planner.problem.eligibility import workloads_without_edge
 from planner.problem.problem import Problem
 from planner.problem.rules.index_sets import by_id
 from planner.solve.enter_by_hours import goes_by_hours
+from planner.solve.interchangeable import reduced
 from planner.solve.lp_bound import relax
 from planner.solve.marginal_values import confirm, read_marginals
 from planner.solve.search import WHOLE, Effort, Infeasible, Progress, Search, Solution, Status, is_proven
@@ -56,6 +57,8 @@ def solve(
     """
     if orphans := workloads_without_edge(p):
         raise nothing_may_serve(p, orphans)
+    smaller = reduced(p, start)
+    p = smaller.p
     search = Search(p, effort, solver, progress)
     for f in dict.fromkeys(hints):
         if f in p.failures and f != NORMAL and f not in search.dominated and not search.rescales:
@@ -91,7 +94,7 @@ def solve(
         )
     return replace(
         summary,
-        decisions=by_id(p, whole_plan.settled(tested)),
+        decisions=smaller.taken_apart(by_id(p, whole_plan.settled(tested))),
         cost_usd=tested.cost_usd,
         bound_usd=min(search.bound, tested.cost_usd),
         lp_bound_usd=min(lp_bound, tested.cost_usd),

@@ -147,10 +147,11 @@ def _too_large(where: str, fix: str) -> NoReturn:
 
 
 # ------------------------------------------------------------------ outputs
-def check_writable(path: Path, inputs: Iterable[Path] = ()) -> None:
+def check_writable(path: Path, inputs: Iterable[Path] = (), option: str = "--out") -> None:
     """Find out before a long solve whether a result can be written, and would not replace what was read.
 
     A symbolic link stands for what it leads to. What was read is `inputs` and what was remembered (`remembering`).
+    `option` is the one that names the file: what is refused says to name another there.
 
     Raises
     ------
@@ -159,37 +160,39 @@ def check_writable(path: Path, inputs: Iterable[Path] = ()) -> None:
     """
     if _descriptor(path) is not None:
         return
-    existing = _status(path)
+    fix = f"name another {option}"
+    existing = _status(path, fix)
     if existing is not None:
         if stat.S_ISDIR(existing.st_mode):
             raise _refused(path, "a file to write", "a folder", "name a file, as in plan.json")
         known = (*inputs, *(_inputs.get() or ()))
         if stat.S_ISREG(existing.st_mode) and any(_same(source, existing) for source in known):
-            raise _refused(path, "a file that is not an input", "the input")
+            raise _refused(path, "a file that is not an input", "the input", fix)
         if not os.access(path, os.W_OK):
-            raise _refused(path, "a file that can be written", "one that is read-only")
+            raise _refused(path, "a file that can be written", "one that is read-only", fix)
         if not stat.S_ISREG(existing.st_mode):
             return
     folder = Path(os.path.realpath(path)).parent
     if not os.access(folder, os.W_OK | os.X_OK):
         got = "a folder that cannot be written" if folder.is_dir() else "no such folder"
-        raise _refused(path, "a folder that can be written", got)
+        raise _refused(path, "a folder that can be written", got, fix)
 
 
-def write_atomically(path: Path, text: str) -> Path:
+def write_atomically(path: Path, text: str, option: str = "--out") -> Path:
     """Write to a temporary name beside the target, then rename: never half a file. Returns where it was written.
 
     A new file has the mode that the umask leaves, one that is replaced keeps its mode. A symbolic link stays, and what
     it leads to is written. A device, a pipe or an open descriptor (/dev/stdout) is written to, never replaced.
+    `option`: see `check_writable`.
 
     Raises
     ------
     InputError
         when the folder is missing or cannot be written, or the disk is full
     """
-    data = text.encode("utf-8", "backslashreplace")
+    data, fix = text.encode("utf-8", "backslashreplace"), f"name another {option}"
     try:
-        existing = _status(path)
+        existing = _status(path, fix)
         if _descriptor(path) is not None or (existing is not None and not stat.S_ISREG(existing.st_mode)):
             if existing is not None and stat.S_ISDIR(existing.st_mode):
                 raise _refused(path, "a file to write", "a folder", "name a file, as in plan.json")
@@ -201,7 +204,7 @@ def write_atomically(path: Path, text: str) -> Path:
         return target
     except OSError as error:
         what = "a folder" if error.errno in (errno.ENOENT, errno.ENOTDIR) else "a file"
-        raise _refused(path, f"{what} that can be written", error.strerror or str(error)) from error
+        raise _refused(path, f"{what} that can be written", error.strerror or str(error), fix) from error
 
 
 def append_line(path: Path, line: str) -> None:
@@ -308,7 +311,7 @@ def _descriptor(path: Path) -> int | None:
     return int(match[1]) if match else _STREAMS.get(text)
 
 
-def _status(path: Path) -> os.stat_result | None:
+def _status(path: Path, fix: str) -> os.stat_result | None:
     """What is there, through links; None: nothing.
 
     Raises
@@ -321,7 +324,7 @@ def _status(path: Path) -> os.stat_result | None:
     except FileNotFoundError:
         return None
     except (OSError, ValueError) as error:
-        raise _refused(path, "a file to write", getattr(error, "strerror", None) or str(error)) from None
+        raise _refused(path, "a file to write", getattr(error, "strerror", None) or str(error), fix) from None
 
 
 def _same(source: Path, existing: os.stat_result) -> bool:

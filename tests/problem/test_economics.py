@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 from cases import FOLDER, load
+from priced import priced
 from reclaimed import one_pool, reclaimable
-from studies import machine_type, model, offer, profile, random_study, site, study, workload
+from studies import machine_type, model, offer, profile, site, study, workload
 from whole_program import optimum
 
 from planner.drill import drill_plan, drill_state_claims
@@ -91,25 +92,6 @@ def test_a_rated_component_is_priced_without_a_goal():
     plan = make_plan(s, EXACT)
     assert {p.offer: p.units for p in plan.purchases} == {"r/b/m:on_demand": 10}
     assert not drill_plan(plan).findings and not drill_state_claims(plan), "states without a goal are no finding"
-
-
-def priced(seed: int, objective: str) -> Study:
-    """A random study whose named failures and sites have rates, and whose requests cost."""
-    s = random_study(seed, "small")
-    tiers = tuple(t.model_copy(update={"outage_usd_per_request": 1e-4}) for t in s.tiers)
-    rated = tuple(
-        Component(name=x.id, kind="site", failures_per_year=float(1 + i), hours_to_repair=0.2 * (1 + i % 3))
-        for i, x in enumerate(s.sites)
-        if any(q.site == x.id for q in s.pools)
-    )
-    failures = tuple(f.model_copy(update={"failures_per_year": 2.0, "hours_to_repair": 1.0}) for f in s.failures)
-    usd = tuple(
-        RequestCost(origin=o.name, site=x.id, usd_per_request=1e-6 * (1 + i + j))
-        for i, o in enumerate(s.origins)
-        for j, x in enumerate(s.sites)
-    )
-    update = {"tiers": tiers, "components": rated, "failures": failures, "request_costs": usd, "objective": objective}
-    return s.model_copy(update={**update, "cvar_level": 0.7})
 
 
 @pytest.mark.parametrize("objective", ["expected", "worst_case", "cvar"])

@@ -85,5 +85,9 @@ def test_no_program_takes_the_place_of_an_input_or_of_the_plan(name: str, tmp_pa
     words = ["plan", str(folder), "--out", str(tmp_path / "plan.mps"), "--program"]
     program = folder / name if name.startswith("study") else tmp_path / name
     result = subprocess.run([sys.executable, "-m", "planner", *words, str(program)], capture_output=True, text=True)
-    assert result.returncode == 2 and "fix:" in result.stderr
+    assert (
+        result.returncode == 2
+        and "fix: name another" in result.stderr
+        and "--out" not in result.stderr.split("fix:")[1]
+    )
     assert (folder / "study.yaml").read_bytes() == before and not (tmp_path / "plan.mps").exists()
