@@ -112,6 +112,7 @@ def plan(
     no_regret: bool = False,
     value_limits: int = 0,
     solver: str = "HiGHS",
+    jobs: int = 1,
     progress: Progress = _silent,
 ) -> Plan:
     """The cheapest machines, placements and routes that survive every failure as the study promises, with a proof.
@@ -126,6 +127,8 @@ def plan(
     no_regret : also plan the low and high demand: which orders all three have
     value_limits : plan again with a machine's worth more of so many limits that bind
     solver : HiGHS, or any solver that PuLP finds
+    jobs : threads in which the hours of a study with many are worked on side by side; the plan is the same
+    progress : called with (stage, fraction done where known, detail), in the thread that asks
 
     Raises
     ------
@@ -147,8 +150,9 @@ def plan(
         (nodes is None or nodes >= 1, "nodes", "a whole number from 1 on, or None", nodes),
         (rounds >= 0, "rounds", "a whole number from 0 on", rounds),
         (value_limits >= 0, "value_limits", "a whole number from 0 on", value_limits),
+        (jobs >= 1, "jobs", "a whole number from 1 on", jobs),
     )
-    effort = Effort(gap_fraction=gap_fraction, seconds=seconds, most_nodes=nodes, rounds=rounds)
+    effort = Effort(gap_fraction=gap_fraction, seconds=seconds, most_nodes=nodes, rounds=rounds, jobs=jobs)
     try:
         file = make_plan(study, effort, solver_named(solver), solver, progress, no_regret, demand)
         if value_limits:
@@ -192,6 +196,7 @@ def drill(
     mode: Literal["resolve", "rescale"] | None = None,
     each: Sequence[str] = (),
     pairs: Sequence[str] = (),
+    jobs: int = 1,
     progress: Callable[[int, int], None] | None = None,
 ) -> DrillResult:
     """Every failure replayed, by arithmetic that shares none with the optimiser.
@@ -202,6 +207,7 @@ def drill(
     mode : how traffic is moved: `resolve` (new weights; by default as the plan's study says), `rescale` (gateways
         renormalise what is left; the default for fleets)
     each, pairs : instead of the failures of the goals: each component of these kinds lost by itself, and in pairs
+    jobs : threads in which failures are re-solved side by side; the answer is the same
     progress : called with (failures done, failures in all)
 
     Raises
@@ -219,12 +225,13 @@ def drill(
         (mode in (None, "resolve", "rescale"), "mode", "resolve, rescale or None", mode),
         (isinstance(subject, Study | Plan | PlanFile), "subject", "a plan, or a Study with a fleet", subject),
         (of_study or not fleet, "fleet", "no fleet beside a plan: it has its own", "one"),
+        (jobs >= 1, "jobs", "a whole number from 1 on", jobs),
     )
     which = (tuple(each), tuple(pairs)) if each or pairs else None
     if isinstance(subject, Study):
-        return drill_fleet(subject, fleet, mode or "rescale", progress, which)
+        return drill_fleet(subject, fleet, mode or "rescale", progress, which, jobs)
     plan = in_hand(subject)
-    return drill_plan(plan.file, mode or plan.study.failover, progress, which)
+    return drill_plan(plan.file, mode or plan.study.failover, progress, which, jobs=jobs)
 
 
 def review(plan: Plan | PlanFile, *, all_rows: bool = False, progress: Progress = _silent) -> Report:

@@ -9,6 +9,7 @@ from typing import Any
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 _asked = False
+_of_thread = threading.local()
 
 
 class Interrupted(KeyboardInterrupt):
@@ -57,10 +58,16 @@ def held() -> Iterator[None]:
 
 @contextmanager
 def noticed() -> Iterator[list[int]]:
-    """Let signals wait as in `held`; those that came are in the list, so that long work may look and end early."""
+    """Let signals wait as in `held`; those that came are in the list, so that long work may look and end early.
+
+    Signals come to the main thread; another one has those that are passed on to it.
+    """
     caught: list[int] = []
     if threading.current_thread() is not threading.main_thread():
+        caught = getattr(_of_thread, "signals", caught)
         yield caught
+        if caught:
+            raise Interrupted(caught[0])
         return
     before = {int(signum): handler for signum in SIGNALS if callable(handler := signal.getsignal(signum))}
     for signum in before:
@@ -72,3 +79,13 @@ def noticed() -> Iterator[list[int]]:
             signal.signal(signum, handler)
     if caught:
         before[caught[0]](caught[0], None)
+
+
+@contextmanager
+def passed_on(signals: list[int]) -> Iterator[None]:
+    """Within it, in a thread of its own, what is put into a list by whoever waits for the thread are its signals."""
+    _of_thread.signals = signals
+    try:
+        yield
+    finally:
+        del _of_thread.signals

@@ -11,7 +11,7 @@ import pytest
 FOLDER = Path(__file__).parents[1] / "planner"
 ROOMS = ("study", "problem", "solve", "plan", "drill", "questions", "importers", "emit", "review", "cli")
 """The folders of the package, in the order of a plan on its way: each may import those before it, never one behind."""
-EVERYWHERE = {"errors", "units", "interruption"}
+EVERYWHERE = {"errors", "units", "interruption", "threads"}
 """Modules at the root that every folder may import."""
 ORDER = (*ROOMS[:-1], "api", "cli", "__main__")
 """What is public for programs, planner/api.py, is what the command line calls."""
@@ -25,7 +25,7 @@ ONLY_IN = {
     "typer": {"cli.*"},
     "rich": {"cli.*", "review.render"},
 }
-DRILL_MAY = {"study.records", "errors", "units", "solve.highs_instance"}
+DRILL_MAY = {"study.records", "errors", "units", "threads", "solve.highs_instance"}
 MODULES = {
     ".".join(path.relative_to(FOLDER).with_suffix("").parts): path
     for path in FOLDER.rglob("*.py")

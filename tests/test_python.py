@@ -111,6 +111,8 @@ def test_wrong_arguments_are_findings(options):
 def test_wrong_subjects_are_findings(plan):
     for call in (
         lambda: planner.plan("examples/quickstart"),
+        lambda: planner.plan(plan.study, jobs=0),
+        lambda: planner.drill(plan, jobs=0),
         lambda: planner.drill(plan, mode="x"),
         lambda: planner.drill("plan.json"),
         lambda: planner.render(planner.review(plan), "xx"),

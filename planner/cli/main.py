@@ -43,7 +43,9 @@ from planner.cli.options import (
     Rounds,
     Seconds,
     StudyPath,
+    Threads,
     fraction_of,
+    threads_of,
 )
 from planner.cli.questions import drill, ladder, risk
 from planner.cli.whatif import diff, whatif
@@ -125,6 +127,7 @@ def plan(
     seconds: Seconds = None,
     nodes: Nodes = None,
     rounds: Rounds = 3,
+    jobs: Threads = None,
     demand: Demand = DemandCase.base,
     no_regret: Annotated[
         bool, typer.Option("--no-regret", help="also plan low and high demand: which orders all three have")
@@ -149,11 +152,12 @@ def plan(
 
     Without --out the plan itself goes to stdout. With --out the review is printed. Ctrl-C or SIGTERM ends the search
     with the best plan found so far. --profile and --explain-size add a section each to the review; where none is
-    printed they go to stderr.
+    printed they go to stderr. Of a study with many hours these go side by side (--jobs): the plan is the same.
 
     Exit 1 when there is no plan, or it is not proven to the gap that was asked for.
 
     Examples: `planner plan examples/quickstart --out plan.json` · `planner plan mine --out plan.json --profile`
+    · `planner plan mine --out plan.json --jobs 2`
     """
     with answered("json" if format == Format.json else "text"), watched() if profile else nullcontext() as watch:
         from planner import api
@@ -179,6 +183,7 @@ def plan(
                 no_regret=no_regret,
                 value_limits=value_limits,
                 solver=solver,
+                jobs=threads_of(jobs),
                 progress=advance,
             )
         if out is not None or format is None:

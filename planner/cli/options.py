@@ -69,6 +69,14 @@ Jobs = Annotated[
     int | None,
     typer.Option(min=1, help="plans made at a time, each in a process of its own; default: one per processor"),
 ]
+Threads = Annotated[
+    int | None,
+    typer.Option(
+        "--jobs",
+        min=1,
+        help="hours, and failures, worked on at a time, each in a thread; default: one per processor; same result",
+    ),
+]
 OnBackend = Annotated[
     Backend, typer.Option(help="where plans are made: joblib, processes of this machine; dask, a cluster that runs")
 ]
@@ -94,6 +102,13 @@ def workers_of(jobs: int | None, backend: Backend, scheduler: str | None) -> "Wo
     workers = Workers(jobs or processors(), backend.value, scheduler)
     check_workers(workers)
     return workers
+
+
+def threads_of(jobs: int | None) -> int:
+    """Threads in which one plan, or one drill, is worked on."""
+    from planner.questions.side_by_side import processors
+
+    return jobs or processors()
 
 
 def fraction_of(text: str, option: str) -> float:

@@ -32,7 +32,9 @@ from planner.cli.options import (
     Rounds,
     Seconds,
     StudyPath,
+    Threads,
     fraction_of,
+    threads_of,
 )
 
 if TYPE_CHECKING:
@@ -81,6 +83,7 @@ def drill(
         str | None,
         typer.Option(help="of plans over time: these hours (quarter-1/*); default: the worst of each failure"),
     ] = None,
+    jobs: Threads = None,
     format: AsFormat = Format.text,
     out: Out = None,
     all: AllRows = False,
@@ -92,7 +95,7 @@ def drill(
     --each and --pairs are held to a goal only where the study has one.
 
     Examples: `planner drill plan.json` · `planner drill fleet_today.csv --study examples/quickstart`
-    · `planner drill plan.json --mode rescale --pairs site`
+    · `planner drill plan.json --mode rescale --pairs site` · `planner drill plan.json --pairs site --jobs 2`
     """
     with answered(format):
         from planner import api
@@ -104,6 +107,7 @@ def drill(
         if mode is not None:
             how = mode.value
         claims: tuple[str, ...] = ()
+        threads = threads_of(jobs)
         with progress(quiet) as advance:
 
             def done(failures: int, of: int) -> None:
@@ -111,13 +115,15 @@ def drill(
 
             if subject.suffix.lower() == ".csv":
                 asked, fleet = fleet_in(subject, study)
-                result = api.drill(asked, fleet, mode=how, each=each or (), pairs=pairs or (), progress=done)
+                result = api.drill(
+                    asked, fleet, mode=how, each=each or (), pairs=pairs or (), jobs=threads, progress=done
+                )
             else:
                 plan = plan_in(subject)
                 if is_edited(plan):
                     tell(f"{subject}: {EDITED}")
                     claims = (EDITED,)
-                result = api.drill(plan, mode=how, each=each or (), pairs=pairs or (), progress=done)
+                result = api.drill(plan, mode=how, each=each or (), pairs=pairs or (), jobs=threads, progress=done)
                 claims += drill_state_claims(plan.file)
         report = review_drill(result, claims, all, hour)
         deliver(report, format, out)

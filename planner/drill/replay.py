@@ -14,7 +14,7 @@ from planner.drill.names import check_counts, check_failures, check_study, names
 from planner.drill.outage_impacts import outage_impact
 from planner.drill.remaining import Remaining, what_remains
 from planner.drill.rescale import COLD_START, LAUNCHED, RECLAIMED, WARM, all_warm, carried, rescaled, routes_of, unmoved
-from planner.drill.resolve import Programs, resolve
+from planner.drill.resolve import Lent, Resolved, resolve
 from planner.drill.result import DrillResult, DrillRow, Mode, OutageImpact
 from planner.drill.rules import rules_not_judged
 from planner.drill.solving import MOST_NODES
@@ -22,6 +22,7 @@ from planner.drill.time_slices import TimeSlice, not_done, not_ready, taken_up, 
 from planner.drill.traffic import routed_anew, steered
 from planner.study.records.plan import PlanFile
 from planner.study.records.study import RunningReplicas, Study
+from planner.threads import side_by_side
 
 Progress = Callable[[int, int], None]
 CHUNK = 128
@@ -41,11 +42,13 @@ class Search:
     normal : whether normal operation is looked at, too
     anew : whether it gets new weights
     most_nodes : of a search for whole replicas; 0: parts of replicas will do
+    jobs : threads in which failures are re-solved side by side
     """
 
     normal: bool = True
     anew: bool = False
     most_nodes: int = MOST_NODES
+    jobs: int = 1
 
 
 AS_IT_RUNS = Search()
@@ -75,6 +78,7 @@ def drill_plan(
     which: Which | None = None,
     most_nodes: int = MOST_NODES,
     only: Collection[str] | None = None,
+    jobs: int = 1,
 ) -> DrillResult:
     """Replay every failure of the plan's study on the plan's machines and replicas.
 
@@ -87,6 +91,7 @@ def drill_plan(
     most_nodes : of a search for whole replicas; after fewer, what is short may be less than is said; 0: parts of
         replicas will do, so what is short is short for sure, and may be more
     only : of these failures those that are replayed; none: all
+    jobs : threads in which failures are re-solved side by side; the answer is the same
 
     Returns
     -------
@@ -112,7 +117,7 @@ def drill_plan(
     for n, one in enumerate(slices):
         within = _within(progress, n, len(slices)) if progress else None
         fleets = _fleets_of(instance, failures, plan, one, slices)
-        result = _drill(fleets, graph, replayed, mode, within, Search(most_nodes=most_nodes))
+        result = _drill(fleets, graph, replayed, mode, within, Search(most_nodes=most_nodes, jobs=jobs))
         name = one.hour if len(slices) > 1 else ""
         rows += [replace(row, hour=name) for row in result.rows]
         impacts += [replace(impact, hour=name) for impact in result.outage_impacts]
@@ -177,6 +182,7 @@ def drill_fleet(
     mode: Mode = "rescale",
     progress: Progress | None = None,
     which: Which | None = None,
+    jobs: int = 1,
 ) -> DrillResult:
     """Replay every failure of a study on today's fleet: the machines are what its replicas need, rounded up in a pool.
 
@@ -185,7 +191,7 @@ def drill_fleet(
     study : gives demand [requests/s] in the fullest hour of its first period, profiles, dependencies and goals; its
         holdings and claims are not used
     fleet : replicas per (pool, profile), weights per (workload, origin)
-    mode, progress, which : as for `drill_plan`
+    mode, progress, which, jobs : as for `drill_plan`
 
     Returns
     -------
@@ -198,7 +204,7 @@ def drill_fleet(
     installed, findings = of_fleet(instance.at(fullest.wanted), fleet)
     replayed = failures if which is None else failures_of_kind(installed.instance, graph, *which)
     at = f" at {fullest.hour}, the hour of most requests of the first period" if len(slices) > 1 else ""
-    result = _drill(Fleets(installed, installed, tuple(findings)), graph, replayed, mode, progress)
+    result = _drill(Fleets(installed, installed, tuple(findings)), graph, replayed, mode, progress, Search(jobs=jobs))
     return replace(result, subject=f"fleet of {study.study}{at}")
 
 
@@ -241,34 +247,40 @@ def _drill(
     """The drill of one hour."""
     fleet, findings = fleets.in_failure, list(fleets.findings)
     rows = in_normal_operation(fleets.normal, graph, mode, search.anew) if search.normal else []
-    impacts, programs = list[OutageImpact](), Programs()
+    impacts, lent = list[OutageImpact](), Lent()
     routes = routes_of(fleet.base)
+
+    def moved(alone: Remaining) -> Resolved:
+        with lent.programs() as programs:
+            return resolve(alone, programs, search.most_nodes)
+
     for start in range(0, len(failures), CHUNK):
         remaining = what_remains(fleet, graph, failures[start : start + CHUNK])
         deadlines = {deadline for failure in remaining.failures for deadline in failure.deadlines}
         times = sorted(deadlines | {fleet.instance.study.detection_seconds})
         at_once = {elapsed: rescaled(remaining, routes, elapsed) for elapsed in times} if mode == "rescale" else {}
         first = unmoved(remaining, routes)
-        for f, failure in enumerate(remaining.failures):
-            alone = remaining.one(f)
-            if mode == "resolve":
-                answer = resolve(alone, programs, search.most_nodes)
-                served, served_by = dict(answer.served), dict(answer.served_by)
-                findings += answer.findings
-            else:
-                served, served_by = {}, {}
-                for elapsed in times:
-                    if elapsed in failure.deadlines or elapsed not in deadlines:
-                        served[elapsed], served_by[elapsed] = at_once[elapsed][0][f], at_once[elapsed][1][:, f]
-            served[0.0], served_by[0.0] = first[f], all_warm(first[f])
-            asked = {0.0, *failure.deadlines, max(served)}
-            for elapsed in sorted(served):
-                at_time = tier_rows(alone, elapsed, served[elapsed], served_by[elapsed])
-                rows += [row for row in at_time if row.broken or elapsed in asked]
-            if len(fleet.instance.demand):
-                impacts.append(outage_impact(alone, served))
-            if progress:
-                progress(start + f + 1, len(failures))
+        alone = [remaining.one(f) for f in range(len(remaining.failures))]
+        with side_by_side(moved, alone if mode == "resolve" else (), search.jobs) as answers:
+            for f, failure in enumerate(remaining.failures):
+                if mode == "resolve":
+                    answer = next(answers)
+                    served, served_by = dict(answer.served), dict(answer.served_by)
+                    findings += answer.findings
+                else:
+                    served, served_by = {}, {}
+                    for elapsed in times:
+                        if elapsed in failure.deadlines or elapsed not in deadlines:
+                            served[elapsed], served_by[elapsed] = at_once[elapsed][0][f], at_once[elapsed][1][:, f]
+                served[0.0], served_by[0.0] = first[f], all_warm(first[f])
+                asked = {0.0, *failure.deadlines, max(served)}
+                for elapsed in sorted(served):
+                    at_time = tier_rows(alone[f], elapsed, served[elapsed], served_by[elapsed])
+                    rows += [row for row in at_time if row.broken or elapsed in asked]
+                if len(fleet.instance.demand):
+                    impacts.append(outage_impact(alone[f], served))
+                if progress:
+                    progress(start + f + 1, len(failures))
     return DrillResult(
         mode=mode,
         subject="",

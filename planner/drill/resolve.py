@@ -6,7 +6,8 @@ took three times as long as letting presolve take the dead away.
 """
 
 import math
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
@@ -125,6 +126,23 @@ class Programs:
     def over_time(self, few: SymmetricFlows, times: list[float]) -> Template:
         """The program of a failure with starts."""
         return _kept(self.templates, (*_key(few), *times), lambda: build(few.remaining, times))
+
+
+class Lent:
+    """Programs for each of several threads: a failure has some for itself, whichever; what comes out is the same."""
+
+    def __init__(self) -> None:
+        self._idle: list[Programs] = []
+
+    @contextmanager
+    def programs(self) -> Iterator[Programs]:
+        """Some that no other thread has."""
+        try:
+            programs = self._idle.pop()
+        except IndexError:
+            programs = Programs()
+        yield programs
+        self._idle.append(programs)  # not after an error: that ends the drill
 
 
 def _key(few: SymmetricFlows) -> tuple[Hashable, ...]:

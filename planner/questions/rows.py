@@ -36,7 +36,7 @@ def digest_of(
     return sha256(
         {
             "study": study.model_dump(mode="json", by_alias=True),
-            "effort": vars(effort),
+            "effort": {name: value for name, value in vars(effort).items() if name != "jobs"},
             "case": case,
             "start": None if start is None else start.digest_sha256,
             "compared": None if compared is None else compared.digest_sha256,

@@ -8,8 +8,10 @@ every moment.
 
 What goes directly, all hours in one linear program: priced failures, whose estimates couple all hours; solvers other
 than HiGHS; and few hours, where that is as fast (`enter_by_hours.FEWEST_HOURS`). Where an hour contradicts itself or a
-solver fails, progress says so and all hours are solved at once. What limits save is read off the best point, and not
-confirmed by solving again with more of them.
+solver fails, progress says so and all hours are solved at once. Hours are solved one after the other, each from where
+the one before ended: all of it is a tenth of a plan's time and less. Failures are tested, and whole numbers of hours
+looked for, side by side in threads (`Search.by_part`, `whole_by_hours`). What limits save is read off the best point,
+and not confirmed by solving again with more of them.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence

@@ -1,6 +1,7 @@
 """The feasibility subproblem: purchases and replicas are numbers, a failure is a vector of bounds."""
 
 from collections.abc import Mapping
+from copy import copy
 from typing import Any
 
 import numpy as np
@@ -86,6 +87,12 @@ class FeasibilitySubproblem:
             short = short + total(self.a.weights(1.0) * excess)
         self.shortfall = short
         """requests/s that the goals are short of; each flow is judged by its size beside the largest"""
+
+    def with_another(self, solver: Any) -> "FeasibilitySubproblem":
+        """Another of the same rows, which may be asked at the same time; nothing of what this one solved is in it."""
+        other = copy(self)
+        other.program = self.program.with_another(solver)
+        return other
 
     # -------------------------------------------------------------- a failure in an hour
     def in_hour(self, hour: str) -> "FeasibilitySubproblem":

@@ -8,6 +8,7 @@ size, it is made anew.
 import ctypes
 import os
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -71,16 +72,18 @@ def run(instance: Any) -> Any:
 
 
 _spoken = False
+_speaking = threading.Lock()
 
 
 @contextmanager
 def _nothing_on_stdout() -> Iterator[None]:
     """Keep what HiGHS 1.16 prints when its first instance is made, before an option can be set, away from results."""
     global _spoken
-    if _spoken:
+    with _speaking:
+        is_first, _spoken = not _spoken, True
+    if not is_first:
         yield
         return
-    _spoken = True
     try:
         sys.stdout.flush()
         kept = os.dup(1)

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from copy import copy
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -81,6 +82,14 @@ class Program(LinearProgram):
         self.values = self.reduced_costs = self.duals = np.zeros(0)
         self.objective, self.bound = INFINITY, -INFINITY
         self.nodes = 0
+
+    def with_another(self, solver: Any) -> "Program":
+        """The same columns and rows, to be solved with bounds and costs of their own; neither may be added to."""
+        other = copy(self)
+        other.solver = KeptHiGHS() if solver is None else solver
+        other.lower, other.upper, other.costs = self.lower.copy(), self.upper.copy(), self.costs.copy()
+        other.values = other.reduced_costs = other.duals = np.zeros(0)
+        return other
 
     # -------------------------------------------------------------- columns and rows
     def columns(self, where: Array, size: Any = 1.0, integral: bool = False, free: bool = False) -> Expr:

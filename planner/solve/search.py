@@ -7,7 +7,8 @@ The stages: `lp_bound` (the linear program over all failures), `whole_plan` (who
 import time
 from collections.abc import Callable, Container, Iterable
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from threading import Lock
+from typing import Any, Literal, TypeVar
 
 import numpy as np
 
@@ -23,9 +24,10 @@ from planner.solve.dominance import dominated
 from planner.solve.feasibility_subproblem import MORE_TEST_NODES, FeasibilitySubproblem, Replicas, tolerance
 from planner.solve.program import INFINITY
 from planner.solve.second_objective import reserve_program
-from planner.solve.stages import BUILDING, TESTS, TESTS_WHOLE, stage
+from planner.solve.stages import BUILDING, TESTS, TESTS_WHOLE, in_thread, stage
 from planner.solve.whole_numbers import non_preemptible_at_its_largest, whole_names
 from planner.study.dependencies import NORMAL
+from planner.threads import Count, side_by_side
 
 Status = Literal["proven", "gap", "stopped"]
 Block = tuple[str, str]
@@ -34,6 +36,10 @@ Survived = dict[Block, Replicas | None]
 """Failure in an hour -> the replicas that survive it; None where nothing is hurt."""
 Progress = Callable[[str, float | None, str], None]
 """(stage, fraction done or None, detail)"""
+Result = TypeVar("Result")
+MOST_PARTS, FEWEST_HOURS_OF_PART = 8, 12
+"""Hours are tested in parts, at most so many, of so many hours each at the least: each part has instances of its own of
+the solver, which begin from nothing once and take memory."""
 ENTER_PER_PASS = 2
 FAR_DEARER, LARGEST_COST = 30.0, 1e5
 """From a column so many times as dear as the plan on costs are scaled by the plan; and the most that a column may cost
@@ -70,6 +76,7 @@ class Effort:
     quick : with a plan to start from, end at the first plan found near it, whatever its gap
     prune : leave dominated failures out of the tests; the cost is the same
     seconds : a time limit; None: none. A plan that a time limit ended says so and is not reproducible
+    jobs : threads in which hours, and failures in hours, are worked on side by side; the plan is the same
     """
 
     gap_fraction: float = 0.01
@@ -78,6 +85,7 @@ class Effort:
     rounds: int = 3
     prune: bool = True
     quick: bool = False
+    jobs: int = 1
 
 
 def is_proven(gap_fraction: float, asked_fraction: float) -> bool:
@@ -154,11 +162,14 @@ class Search:
         """until when a first plan is looked for, where it is not a little more than the time limit"""
         self.all_failures_tested = False
         """whether the linear program survives all: a time limit may come first"""
-        self.subproblems: dict[tuple[tuple[float, ...], bool], FeasibilitySubproblem] = {}
+        self.subproblems: dict[tuple[tuple[float, ...], bool], dict[int, FeasibilitySubproblem]] = {}
+        """those of some deadlines, by the part of the hours that each is for"""
+        self._making_subproblems = Lock()
         self.known: Survived = {}
         """replicas with which a failure was survived last, here or in a similar plan: its next test tries them first"""
         self.by_hours: Any = None
         """the linear program at its best point, a `ByHours`, where it was solved hour by hour"""
+        self.hour_at = {h: k for k, h in enumerate(p.hours)}
         self.passes = 0
         self.bound = -INFINITY
         self.began = time.monotonic()
@@ -209,10 +220,42 @@ class Search:
 
     def subproblem(self, f: str, hour: str | None = None, merge: bool = True) -> FeasibilitySubproblem:
         """The feasibility subproblem of a failure in an hour; none named: the first. `merge`: see there."""
-        key = self.p.deadlines_seconds[f], merge
-        if key not in self.subproblems:
-            self.subproblems[key] = FeasibilitySubproblem(self.p, key[0], self.new_solver(), merge)
-        return self.subproblems[key].in_hour(self.p.hours[0] if hour is None else hour)
+        key, hour = (self.p.deadlines_seconds[f], merge), self.p.hours[0] if hour is None else hour
+        with self._making_subproblems:
+            of_parts, part = self.subproblems.setdefault(key, {}), self.part_of(hour)
+            if not of_parts:
+                of_parts[part] = FeasibilitySubproblem(self.p, key[0], self.new_solver(), merge)
+            elif part not in of_parts:
+                of_parts[part] = next(iter(of_parts.values())).with_another(self.new_solver())
+        return of_parts[part].in_hour(hour)
+
+    # -------------------------------------------------------------- what goes side by side
+    def part_of(self, hour: str) -> int:
+        """The part of the hours that one is in: what is kept of a part knows nothing of others, whoever works on them.
+
+        How many parts there are is for the study to say, not for the number of threads.
+        """
+        n, at = len(self.p.hours), self.hour_at[hour]
+        return at * max(1, min(MOST_PARTS, n // FEWEST_HOURS_OF_PART)) // n
+
+    def by_part(
+        self, blocks: Iterable[Block], work: Callable[[list[Block], Count], Result], say: Callable[[float, str], None]
+    ) -> list[Result]:
+        """What comes of the blocks of each part of the hours, parts side by side, in the order of the parts.
+
+        Parameters
+        ----------
+        work : done to the blocks of a part; counts each that is done
+        say : called with (share done, failure)
+        """
+        parts: dict[int, list[Block]] = {}
+        for block in blocks:
+            parts.setdefault(self.part_of(block[1]), []).append(block)
+        total = sum(len(part) for part in parts.values())
+        count = Count(lambda done, f: say(done / total, f), self.effort.jobs)
+        in_order = [parts[part] for part in sorted(parts)]
+        with side_by_side(in_thread(lambda part: work(part, count)), in_order, self.effort.jobs, count.say) as results:
+            return list(results)
 
     # -------------------------------------------------------------- what is minimised
     def minimise(self) -> None:
@@ -288,7 +331,6 @@ class Search:
         among : only these are tested; None: all
         hours : in which they are tested; None: in all
         """
-        broken: list[tuple[float, Block]] = []
         waiting = []
         for f in self.failures():
             for h in self.p.hours if hours is None else hours:
@@ -296,14 +338,21 @@ class Search:
                 asked = among is None or (f, h) in among
                 if asked and not tested and not unhurt(self.p, purchases, f, h):
                     waiting.append((f, h))
-        for n, (f, h) in enumerate(waiting):
-            self.progress("testing failures", n / len(waiting), f"pass {self.passes}, {len(self.binding)} binding")
-            if self.spent_seconds() > LP_FRACTION * self.limit_seconds():
-                raise TimeLimitPassed
-            short = self.subproblem(f, h).test(f, purchases)
-            if short > tolerance(self.p, f, h):
-                broken.append((-short, (f, h)))
-        return broken
+
+        def test(blocks: list[Block], count: Count) -> list[tuple[float, Block]]:
+            broken: list[tuple[float, Block]] = []
+            for f, h in blocks:
+                if self.spent_seconds() > LP_FRACTION * self.limit_seconds():
+                    raise TimeLimitPassed
+                short = self.subproblem(f, h).test(f, purchases)
+                if short > tolerance(self.p, f, h):
+                    broken.append((-short, (f, h)))
+                count.add(f)
+            return broken
+
+        detail = f"pass {self.passes}, {len(self.binding)} binding"
+        in_parts = self.by_part(waiting, test, lambda share, _: self.progress("testing failures", share, detail))
+        return [one for part in in_parts for one in part]
 
     @stage(TESTS_WHOLE)
     def broken_whole(
@@ -315,24 +364,33 @@ class Search:
         ----------
         in_program : the replicas that the program chose for its failures: tried first
         """
-        broken: list[tuple[float, Block]] = []
-        survived: Survived = {}
-        everything = [(f, h) for f in self.failures() for h in self.p.hours]
-        for n, (f, h) in enumerate(everything):
-            self.progress("testing whole numbers", n / len(everything), f"{len(self.binding)} binding")
-            if f in self.dominated or unhurt(self.p, purchases, f, h):
-                survived[f, h] = None
-                continue
-            self.check_time()
-            # what is whole in the program has a whole answer: the search may take the nodes it needs
-            nodes = None if (f, h) in self.whole_blocks else MORE_TEST_NODES
-            known, seconds = (in_program or self.known).get((f, h), self.known.get((f, h))), self.remaining_seconds()
-            short, survived[f, h] = self.subproblem(f, h).test_whole(f, purchases, nodes, seconds, known)
-            if short > tolerance(self.p, f, h):
-                broken.append((-short, (f, h)))
-            else:
-                self.known[f, h] = survived[f, h]
-        return sorted(broken), survived
+        tested = [
+            (f, h)
+            for f in self.failures()
+            for h in self.p.hours
+            if f not in self.dominated and not unhurt(self.p, purchases, f, h)
+        ]
+
+        def test(blocks: list[Block], count: Count) -> list[tuple[Block, float, Replicas]]:
+            outcomes = []
+            for f, h in blocks:
+                self.check_time()
+                # what is whole in the program has a whole answer: the search may take the nodes it needs
+                nodes = None if (f, h) in self.whole_blocks else MORE_TEST_NODES
+                known = (in_program or self.known).get((f, h), self.known.get((f, h)))
+                short, replicas = self.subproblem(f, h).test_whole(f, purchases, nodes, self.remaining_seconds(), known)
+                if short <= tolerance(self.p, f, h):
+                    self.known[f, h] = replicas
+                outcomes.append(((f, h), short, replicas))
+                count.add(f)
+            return outcomes
+
+        detail = f"{len(self.binding)} binding"
+        in_parts = self.by_part(tested, test, lambda share, _: self.progress("testing whole numbers", share, detail))
+        outcomes = [one for part in in_parts for one in part]
+        survived: Survived = {(f, h): None for f in self.failures() for h in self.p.hours}
+        survived.update({block: replicas for block, _, replicas in outcomes})
+        return sorted((-short, block) for block, short, _ in outcomes if short > tolerance(self.p, *block)), survived
 
     @stage(TESTS)
     def underpriced(self, purchases: Vectors) -> list[tuple[float, Block]]:

@@ -1,15 +1,18 @@
 """Where the time of a plan goes: processor seconds by stage, those within a solver apart. Nothing where nobody asks.
 
 Stages are marked where the work is done (`with stage(TESTS):`, or as a decorator); the innermost counts, so that
-seconds add up to all of the time. What is marked costs microseconds where nobody asks.
+seconds add up to all of the time. What is marked costs microseconds where nobody asks. What is done in another thread
+is timed by a watch of its own, whose seconds are taken over.
 """
 
 import os
 import time
+from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, replace
+from typing import TypeVar
 
 READING, BUILDING, LINEAR_PROGRAM, TESTS = "reading", "building", "linear program", "tests"
 MARGINAL_VALUES, WHOLE_NUMBERS = "marginal values", "whole numbers"
@@ -29,6 +32,8 @@ STAGES = (
     OTHER,
 )
 THE_PLAN = "the plan"
+Item = TypeVar("Item")
+Result = TypeVar("Result")
 
 
 @dataclass(frozen=True)
@@ -54,18 +59,33 @@ def processor_seconds() -> float:
 
 
 class Watch:
-    """Processor seconds, user and system, since it was made, by what was being done."""
+    """Processor seconds, user and system, since it was made, by what was being done.
 
-    def __init__(self) -> None:
-        self.at = At()
+    Parameters
+    ----------
+    at : what is being done
+    seconds_so_far : of the processor, of what is watched; None: of this process
+    """
+
+    def __init__(self, at: At = At(), seconds_so_far: Callable[[], float] | None = None) -> None:
+        self.at, self._seconds_so_far = at, seconds_so_far or processor_seconds
         self.seconds: dict[At, float] = {}
-        self._since = processor_seconds()
+        self.ended: deque[Watch] = deque()
+        """of threads that ended in the meantime: what they took is in the seconds of this process, too"""
+        self._since = self._seconds_so_far()
 
     def move(self, at: At) -> None:
         """From now on something else is done."""
-        now = processor_seconds()
-        self.seconds[self.at] = self.seconds.get(self.at, 0.0) + now - self._since
+        now = self._seconds_so_far()
+        self._add(self.at, now - self._since)
+        while self.ended:
+            for other, seconds in self.ended.popleft().seconds.items():
+                self._add(other, seconds)
+                self._add(self.at, -seconds)
         self.at, self._since = at, now
+
+    def _add(self, at: At, seconds: float) -> None:
+        self.seconds[at] = self.seconds.get(at, 0.0) + seconds
 
 
 _watch: ContextVar[Watch | None] = ContextVar("watch", default=None)
@@ -81,6 +101,26 @@ def watched() -> Iterator[Watch]:
     finally:
         watch.move(At())
         _watch.reset(token)
+
+
+def in_thread(work: Callable[[Item], Result]) -> Callable[[Item], Result]:
+    """Work that is done in another thread, timed there; its time goes where it would have gone in this one."""
+    watch = _watch.get()
+    if watch is None:
+        return work
+    at = watch.at
+
+    def timed(item: Item) -> Result:
+        own = Watch(at, time.thread_time)
+        token = _watch.set(own)
+        try:
+            return work(item)
+        finally:
+            own.move(At())
+            _watch.reset(token)
+            watch.ended.append(own)
+
+    return timed
 
 
 @contextmanager

@@ -8,7 +8,10 @@ What goes directly, all hours in one integer program: work that waits, as an hou
 up; priced failures; gateways that rescale; a budget; commitments on spend; least numbers of modules.
 """
 
-from dataclasses import replace
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, replace
+from typing import TypeVar
 
 import numpy as np
 
@@ -24,17 +27,48 @@ from planner.solve.feasibility_subproblem import Replicas
 from planner.solve.highs import Ends
 from planner.solve.purchases_anew import PURCHASES_GAP, PURCHASES_NODES, purchases_once_more, started_in
 from planner.solve.search import Block, Search, TimeLimitPassed
-from planner.solve.stages import WHOLE_NUMBERS, stage
+from planner.solve.stages import WHOLE_NUMBERS, in_thread, stage
 from planner.solve.whole_hour import HourPlan, in_hour
 from planner.solve.whole_plan import WholePlan
 from planner.solve.whole_tests import TestedPlan
+from planner.threads import AHEAD, side_by_side
 
+Item = TypeVar("Item")
 HOURS_FRACTION = 0.8
 """Share of the gap that purchases in whole numbers leave, which those within the hours may use up, in equal parts."""
 SIMILAR_FRACTION = 0.4
 """Share of the gap that purchases of a similar plan may use up."""
 HOURS_TIME_FRACTION = 0.8
 """Share of the time limit when whole numbers within the hours are to be had: states are settled in the rest."""
+
+
+@dataclass(frozen=True)
+class HourSearch:
+    """A search for the plan of an hour.
+
+    Parameters
+    ----------
+    spare_usd : what the plan may cost more than a divisible one
+    at_once : whether the first that can be had will do
+    thorough : whether to search on when rounding what is divisible, and what is near it, is not good enough
+    hours_to_come : hours that share the time that remains, this one counted
+    """
+
+    hour: str
+    spare_usd: float
+    at_once: bool
+    thorough: bool
+    hours_to_come: int = 1
+
+
+@dataclass(frozen=True)
+class PlanOfHour:
+    """What came of it; `divisible_usd`: what the hour costs with what starts given, divisible."""
+
+    hour: str
+    plan: TestedPlan | None
+    divisible_usd: float
+    time_limit_ended: bool = False
 
 
 class WholeByHours(WholePlan):
@@ -56,7 +90,6 @@ class WholeByHours(WholePlan):
         """what is bought and runs with these, divisible"""
         self._divisible_usd: dict[str, float] = {}
         """what each hour costs then, what is bought for longer apart"""
-        self._effort_of_hour = self.effort
         self._of_hours: dict[str, TestedPlan] = {}
         self._more_usd_of: dict[str, float] = {}
         """what the plans of hours cost more than divisible ones"""
@@ -107,11 +140,8 @@ class WholeByHours(WholePlan):
         if all((chosen[t] == units).all() for t, units in similar.items()) or self._let_start(similar) is None:
             return
         self._of_hours.clear()
-        for h in self.p.hours:
-            self._keep_hour(h)
-            if h not in self._of_hours:
-                return
-        self._keep(self._assembled())
+        if self._keep_hours():
+            self._keep(self._assembled())
 
     def _keep(self, plan: TestedPlan) -> None:
         """Keep a plan that is settled where it is cheaper."""
@@ -173,17 +203,25 @@ class WholeByHours(WholePlan):
         Hours stay as in a similar plan where that still holds. In the others the first plan that is found will do,
         where all together cost no more than they may; hours in which plans cost most are searched on.
         """
-        p = self.p
         if self.start is not None:
-            for h in p.hours:
-                self._keep_hour(h)
-        missing = [h for h in p.hours if h not in self._of_hours]
-        for k, h in enumerate(missing):
-            self.search.progress("whole numbers", k / len(missing), f"hour by hour: {h}")
-            remaining_usd = max(0.0, spare_usd - sum(self._more_usd_of.values()))
-            self._end_in_time(len(missing) - k)
-            if not self._make_hour(h, remaining_usd / (len(missing) - k), at_once, thorough=False):
-                return False
+            self._keep_hours(all_of_them=False)
+        missing = [h for h in self.p.hours if h not in self._of_hours]
+        given_usd: dict[str, float] = {}
+        """what hours that are begun may cost more, as long as it is not known what they do"""
+
+        def begun() -> Iterator[HourSearch]:
+            for k, h in enumerate(missing):
+                more_usd = sum(self._more_usd_of.values()) + sum(given_usd.values())
+                given_usd[h] = max(0.0, spare_usd - more_usd) / (len(missing) - k)
+                yield HourSearch(h, given_usd[h], at_once, thorough=False, hours_to_come=len(missing) - k)
+
+        with self._side_by_side(self._search_hour, begun()) as plans:
+            for k, h in enumerate(missing):
+                self.search.progress("whole numbers", k / len(missing), f"hour by hour: {h}")
+                plan = next(plans)
+                del given_usd[h]
+                if not self._take_up(plan):
+                    return False
         if not at_once:
             if self.start is not None:
                 self._search_on(spare_usd, thorough=False)
@@ -192,69 +230,89 @@ class WholeByHours(WholePlan):
 
     def _search_on(self, spare_usd: float, thorough: bool) -> None:
         """Search on in the hours whose plans cost most, until all together cost no more than they may, or one gave up
-        less than half of its part of what is too much.
+        less than half of its part of what is too much. One after the other: what each gives up is what others need not.
         """
         for h in sorted(self.p.hours, key=lambda h: -self._more_usd_of[h]):
             over_usd = sum(self._more_usd_of.values()) - spare_usd
             if over_usd <= 0 or self.search.out_of_time():
                 return
-            self._end_in_time(1)
             self.search.progress("whole numbers", None, f"hour by hour: {h} once more")
             before_usd = self._more_usd_of[h]
-            self._make_hour(h, max(0.0, before_usd - over_usd), at_once=False, thorough=thorough)
+            spare_of_hour_usd = max(0.0, before_usd - over_usd)
+            self._take_up(self._search_hour(HourSearch(h, spare_of_hour_usd, at_once=False, thorough=thorough)))
             if before_usd - self._more_usd_of[h] < over_usd / (2 * len(self.p.hours)):
                 return
 
-    def _end_in_time(self, hours: int) -> None:
-        """Give the next hour its part of the time that remains; states are to be settled afterwards."""
-        if self.effort.seconds is not None:
-            remaining = HOURS_TIME_FRACTION * self.effort.seconds - self.search.spent_seconds()
-            self._effort_of_hour = replace(self.effort, seconds=max(0.0, remaining) / hours)
+    def _side_by_side(
+        self, work: Callable[[Item], PlanOfHour], items: Iterable[Item]
+    ) -> AbstractContextManager[Iterator[PlanOfHour]]:
+        """What comes of several hours, which need nothing of each other."""
+        full(self.p)  # what all of them use is made once, before there are several
+        return side_by_side(in_thread(work), items, self.effort.jobs)
 
-    def _keep_hour(self, h: str) -> None:
-        """Keep what runs in an hour of the similar plan, where it is a plan of that hour."""
-        if h in self._of_hours:
-            return
-        self.search.check_time()
-        plan_of_hour = self._plan_of_hour(h, self.start, 0.0, thorough=False)
-        try:
-            if (plan := plan_of_hour.as_in_similar_plan()) is not None:
-                self._of_hours[h], self._more_usd_of[h] = plan, plan.cost_usd - plan_of_hour.divisible_usd
-        except TimeLimitPassed:
-            return
+    def _take_up(self, made: PlanOfHour) -> bool:
+        """Take up the plan of an hour where it is cheaper than the one at hand; whether the hour has one."""
+        h, plan = made.hour, made.plan
+        self.time_limit_ended |= made.time_limit_ended
+        if plan is not None and (h not in self._of_hours or plan.cost_usd < self._of_hours[h].cost_usd):
+            self._of_hours[h], self._more_usd_of[h] = plan, plan.cost_usd - made.divisible_usd
+        return h in self._of_hours
 
-    def _make_hour(self, h: str, spare_usd: float, at_once: bool, thorough: bool) -> bool:
-        """Make the plan of an hour with what starts given, or a better one; whether there is one.
+    def _keep_hours(self, all_of_them: bool = True) -> bool:
+        """Keep what runs in the similar plan where that is a plan of an hour that has none yet; whether all have one.
 
         Parameters
         ----------
-        spare_usd : what it may cost more than a divisible one
-        thorough : whether to search on when rounding what is divisible, and what is near it, is not good enough
+        all_of_them : whether it helps only where all have one: the first without ends it
         """
-        start = None
-        if h in self._of_hours:
-            start = by_id(self.p, self._of_hours[h].decisions)
-        plan_of_hour = self._plan_of_hour(h, start, spare_usd, thorough)
-        try:
-            plan = plan_of_hour.at_once() if at_once else plan_of_hour.run()
-        except NoPlan:
-            return h in self._of_hours
-        self.time_limit_ended |= plan_of_hour.time_limit_ended
-        if h not in self._of_hours or plan.cost_usd < self._of_hours[h].cost_usd:
-            self._of_hours[h], self._more_usd_of[h] = plan, plan.cost_usd - plan_of_hour.divisible_usd
-        return True
+        missing = [h for h in self.p.hours if h not in self._of_hours]
+        with self._side_by_side(self._similar_hour, missing) as plans:
+            for plan in plans:
+                if not self._take_up(plan) and all_of_them:
+                    return False
+        return len(self._of_hours) == len(self.p.hours)
 
-    def _plan_of_hour(self, h: str, start: Decisions | None, spare_usd: float, thorough: bool) -> HourPlan:
+    def _similar_hour(self, h: str) -> PlanOfHour:
+        """What runs in an hour of the similar plan, where it is a plan of that hour."""
+        self.search.check_time()
+        plan_of_hour = self._plan_of_hour(HourSearch(h, 0.0, at_once=True, thorough=False), self.start)
+        try:
+            return PlanOfHour(h, plan_of_hour.as_in_similar_plan(), plan_of_hour.divisible_usd)
+        except TimeLimitPassed:
+            return PlanOfHour(h, None, plan_of_hour.divisible_usd)
+
+    def _search_hour(self, asked: HourSearch) -> PlanOfHour:
+        """A plan of an hour with what starts given."""
+        start = None
+        if asked.hour in self._of_hours:
+            start = by_id(self.p, self._of_hours[asked.hour].decisions)
+        plan_of_hour = self._plan_of_hour(asked, start)
+        try:
+            plan = plan_of_hour.at_once() if asked.at_once else plan_of_hour.run()
+        except NoPlan:
+            return PlanOfHour(asked.hour, None, plan_of_hour.divisible_usd)
+        return PlanOfHour(asked.hour, plan, plan_of_hour.divisible_usd, plan_of_hour.time_limit_ended)
+
+    def _plan_of_hour(self, asked: HourSearch, start: Decisions | None) -> HourPlan:
         """The search for whole numbers of an hour."""
-        search, alone = self.search, in_hour(self.p, h, self._started)
-        effort = replace(self._effort_of_hour, most_nodes=search.most_nodes())  # all hours share those of one search
+        search, h = self.search, asked.hour
+        alone = in_hour(self.p, h, self._started)
+        most_nodes = search.most_nodes()  # all hours share those of one search
+        effort = replace(self.effort, most_nodes=most_nodes, seconds=self._seconds_of(asked), jobs=1)
         one = Search(alone, effort, search.new_solver, lambda stage, done, detail: None)
         if self.effort.seconds is not None:
             one.first_plan_seconds = search.seconds_to_limit()
         one.known.update({block: replicas for block, replicas in search.known.items() if block[1] == h})
         for f in search.binding:
             one.enter((f, h))
-        return HourPlan(one, start, self._divisible, self._divisible_usd[h], spare_usd, thorough)
+        return HourPlan(one, start, self._divisible, self._divisible_usd[h], asked.spare_usd, asked.thorough)
+
+    def _seconds_of(self, asked: HourSearch) -> float | None:
+        """An hour's part of the time that remains; states are to be settled afterwards. None: there is no limit."""
+        if self.effort.seconds is None:
+            return None
+        remaining = HOURS_TIME_FRACTION * self.effort.seconds - self.search.spent_seconds()
+        return max(0.0, remaining) * min(self.effort.jobs, AHEAD, asked.hours_to_come) / asked.hours_to_come
 
 
 def _take(x: Vectors, of_hour: Vectors) -> None:

@@ -19,9 +19,11 @@ from planner.solve.second_objective import edge_costs, settle_normal, settle_res
 from planner.solve.stages import SETTLING, TESTS_WHOLE, stage
 from planner.solve.taken_apart import merged_edge_costs, taken_apart
 from planner.solve.whole_numbers import replicas_in_failures
+from planner.threads import Count
 
 ENTER_AT_ONCE = 12
 """Failures of an hour that enter the program after one test of all: as many as are new, the worst first."""
+SETTLING_STATES = "settling states"
 SHORT = 1e-5
 """What a plan may miss by the arithmetic of the solver [fraction]; more is an error of ours, which must not pass."""
 
@@ -164,25 +166,43 @@ class WholeTests:
         single, purchases = of_tests(self.p, merge=False), only(x, "purchases")
         merged, edge_cost, every = of_tests(self.p), edge_costs(single), full(self.p)
         cost = merged_edge_costs(merged, single, edge_cost) if merge else edge_cost
-        for n, ((f, h), replicas) in enumerate(survived.items()):
-            self.search.progress("settling states", n / len(survived), f)
-            if replicas is None and unhurt(self.p, purchases, f, h):
-                replicas = self.search.subproblem(f, h).all_warm(f)
-            elif replicas is None or (f not in self.p.priced and has_cold_starts(replicas)):
-                subproblem, known = self.search.subproblem(f, h), replicas or self.search.known.get((f, h))
-                seconds = self.search.remaining_seconds()
-                short, fewer = subproblem.test_whole(f, purchases, None, seconds, known, least_churn=True)
-                replicas = fewer if replicas is None or short == 0.0 else replicas
-            states = self.search.subproblem(f, h, merge).settle(f, purchases, replicas, cost)
-            short = sum(float(excess.sum()) for excess in states.excess.values())
-            if short > SHORT * float(every.wanted((h, f, 0.0)).sum()):
-                raise SolverError(f"{f} in {h} was taken to be survived, and is not: please report it with the study")
-            if merge:
-                states = taken_apart(merged, single, states, edge_cost)
-            states.traffic = Sparse({s: every.from_tests(values) for s, values in states.traffic.items()})
+
+        def settle(blocks: list[Block], count: Count) -> list[Vectors]:
+            settled = []
+            for f, h in blocks:
+                states = self._settle(f, h, purchases, survived[f, h], cost, merge)
+                if merge:
+                    states = taken_apart(merged, single, states, edge_cost)
+                states.traffic = Sparse({s: every.from_tests(values) for s, values in states.traffic.items()})
+                settled.append(states)
+                count.add(f)
+            return settled
+
+        every.from_tests(np.zeros(single.E))  # what all of them use is made once, before there are several
+        in_parts = self.search.by_part(
+            survived, settle, lambda share, f: self.search.progress(SETTLING_STATES, share, f)
+        )
+        for states in (one for part in in_parts for one in part):
             for name in names("states"):
                 getattr(x, name).update(getattr(states, name))
         return x
+
+    def _settle(
+        self, f: str, h: str, purchases: Vectors, replicas: Replicas | None, edge_cost: np.ndarray, merge: bool
+    ) -> Vectors:
+        """The states of a failure in an hour, with replicas as its test found them, or fewer that are started."""
+        search = self.search
+        if replicas is None and unhurt(self.p, purchases, f, h):
+            replicas = search.subproblem(f, h).all_warm(f)
+        elif replicas is None or (f not in self.p.priced and has_cold_starts(replicas)):
+            known, seconds = replicas or search.known.get((f, h)), search.remaining_seconds()
+            short, fewer = search.subproblem(f, h).test_whole(f, purchases, None, seconds, known, least_churn=True)
+            replicas = fewer if replicas is None or short == 0.0 else replicas
+        states = search.subproblem(f, h, merge).settle(f, purchases, replicas, edge_cost)
+        short = sum(float(excess.sum()) for excess in states.excess.values())
+        if short > SHORT * float(full(self.p).wanted((h, f, 0.0)).sum()):
+            raise SolverError(f"{f} in {h} was taken to be survived, and is not: please report it with the study")
+        return states
 
 
 def has_cold_starts(replicas: Replicas) -> bool:

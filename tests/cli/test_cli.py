@@ -69,6 +69,7 @@ def test_audit_and_drill_pass_on_the_plan(planned):
     assert call("audit", planned[0]).exit_code == 0
     result = call("drill", planned[0], "--quiet")
     assert result.exit_code == 0 and "every goal holds" in result.stdout
+    assert call("drill", planned[0], "--quiet", "--jobs", "1").stdout == result.stdout
 
 
 def test_drill_of_todays_fleet_breaks(planned):

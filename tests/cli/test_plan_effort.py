@@ -7,6 +7,8 @@ from helpers import write_study
 from typer.testing import CliRunner
 
 from planner.cli.main import app
+from planner.plan.plan import make_plan
+from planner.questions.side_by_side import processors
 
 
 @pytest.fixture(scope="module")
@@ -43,3 +45,15 @@ def test_on_stderr_where_the_plan_is_the_answer(tiny):
     result = call(tiny, "--profile", "--explain-size")
     assert "PROFILE" in result.stderr and "SIZE" in result.stderr
     assert json.loads(result.stdout)["schema_version"]
+
+
+def test_jobs_are_threads_of_the_plan(tiny, monkeypatch):
+    asked, made = [], make_plan
+    monkeypatch.setattr(
+        "planner.plan.plan.make_plan",
+        lambda study, effort, *more: asked.append(effort.jobs) or made(study, effort, *more),
+    )
+    one, as_many_as_processors = call(tiny, "--jobs", "1"), call(tiny)
+    assert one.exit_code == 0 and one.stdout == as_many_as_processors.stdout
+    assert asked == [1, processors()]
+    assert call(tiny, "--jobs", "0").exit_code == 2

@@ -4,6 +4,7 @@ As in `test_drill`: a replica serves 10 requests/s, takes one machine and 300 s 
 """
 
 import random
+import threading
 from dataclasses import replace
 from itertools import pairwise
 
@@ -17,6 +18,7 @@ from planner.drill.remaining import what_remains
 from planner.drill.resolve import MOST_PROGRAMS, Programs, times_of
 from planner.drill.survivors import build_survivors, survivors_carry_all
 from planner.drill.symmetric import merge_symmetric, symmetric_but_for_failures
+from planner.errors import SolverError
 from planner.study.records.inventory import Pool
 from planner.study.records.study import Component, Demand, Dependency, Holding, NamedFailure, Needs, Origin, Utilisation
 
@@ -180,3 +182,26 @@ def test_flows_are_symmetric_in_a_failure_when_all_that_matters_is_the_same(seed
         assert np.bincount(few.kind, weights=alone.offered[0]) == pytest.approx(ends)
         assert few.apart(few.remaining.offered[0]) == pytest.approx(alone.offered[0])
         assert all(a < b for a, b in pairwise(list(few.remaining.instance.flows.values())))
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_any_number_of_threads_gives_the_same(seed, monkeypatch):
+    made, seen = fleet(seed), set()
+    one = drill_plan(made)
+    resolved = replay.resolve
+
+    def noted(*given):
+        seen.add(threading.current_thread().name[:7])
+        return resolved(*given)
+
+    monkeypatch.setattr(replay, "resolve", noted)
+    assert drill_plan(made, jobs=3) == one == drill_plan(made, jobs=2) and seen == {"planner"}
+
+
+def test_an_error_in_one_failure_is_the_error_of_the_drill(monkeypatch):
+    def fails(*given):
+        raise SolverError("drill: the solver ended Unknown")
+
+    monkeypatch.setattr(resolve, "best_integer", fails)
+    with pytest.raises(SolverError, match="ended Unknown"):
+        drill_plan(plan(study(holdings=hold(a=10, b=9)), {at("a"): 10, at("b"): 9}, chat(a=50, b=50)), jobs=2)
