@@ -205,12 +205,12 @@ class Search:
         """Seconds to the time limit, a moment at least; None: there is none."""
         return None if self.effort.seconds is None else max(0.1, self.seconds_to_limit())
 
-    def most_nodes(self) -> int:
-        """Nodes of one integer search."""
+    def most_nodes(self, times: int = 1) -> int:
+        """Nodes of one integer search; where nobody says otherwise so many times as many."""
         if self.effort.most_nodes is not None:
             return self.effort.most_nodes
         finer = min(MOST_FINER, max(1.0, USUAL_GAP / max(self.effort.gap_fraction, 1e-9)))
-        return max(FEWEST_NODES, int(NODE_WORK * finer) // self.program.n)
+        return max(FEWEST_NODES, int(times * NODE_WORK * finer) // self.program.n)
 
     def failures(self) -> list[str]:
         """Failures to be tested: none where the program has reserves that survive all of them."""

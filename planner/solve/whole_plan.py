@@ -44,6 +44,8 @@ FIRST_NODES = 10
 """Nodes of the first search of everything in a small program: most of the bound comes at the root."""
 NEARLY_PROVEN = 2.5
 """Within so many times the asked gap of the linear program a similar plan most often lacks but the bound."""
+LOOSE_TIMES = 8
+"""So many times the nodes of another search has one with less whole: its nodes are less work."""
 DROP_NODES = 300
 CHEAPER = 1e-7
 """Saving that counts as one [fraction]."""
@@ -71,6 +73,8 @@ class WholePlan:
         self.time_limit_ended = False
         self.searched_around: tuple[float, int, int] | None = None
         """what had been reached when all around the best plan had been searched"""
+        self.loosened = False
+        """whether the bound has been raised with less whole"""
 
     # -------------------------------------------------------------- the course of the search
     def run(self) -> TestedPlan:
@@ -205,6 +209,8 @@ class WholePlan:
             answer = self._search_once(nodes)
             if self.best is not None and not self._is_proven():
                 self._improve()
+            if not self._is_large() and not self.loosened:
+                self._search_loosened()
             if answer.status == OPTIMAL:
                 ended = self._progress_made() == before
             else:
@@ -223,13 +229,41 @@ class WholePlan:
         self.tests.make_whole(self.search.blocks)
         gap = SEARCH_GAP * self.effort.gap_fraction
         answer = self._solve(f"up to {nodes} nodes", None, gap, nodes, self._start(), only_bound=only_bound)
+        self._raise_bound(answer)
+        if not self._is_proven() and answer.values is not None and self._is_cheaper(answer.objective):
+            self._survive(answer.values)
+        return answer
+
+    def _search_loosened(self) -> None:
+        """Raise the bound over all of the program with less of it whole: with far fewer such columns trees end sooner.
+
+        What is bought and the replicas first, what stands on machines that always count divisible; then that, too;
+        replicas in failures divisible. The first goes to its end, the other, which takes many more nodes, to a part of
+        the asked gap. A search ends where it finds what costs no more than the bound, as it cannot raise it; where
+        nodes end it, with more whole they would do so, too.
+        """
+        self.loosened = True
+        nodes = self.search.most_nodes(LOOSE_TIMES)
+        for integral in self.tests.looser():
+            if self._is_proven():
+                return
+            bound_usd = self.search.bound
+            is_all = bool((integral == self.integers.integral).all())
+            gap = PART_GAP * self.effort.gap_fraction if is_all else 0.0
+            label, start = f"with less whole, up to {nodes} nodes", self._start()
+            answer = self._solve(
+                label, None, gap, nodes, start, only_bound=True, end_at_usd=bound_usd, integral=integral
+            )
+            self._raise_bound(answer)
+            if answer.status != OPTIMAL and answer.objective > bound_usd:
+                return
+
+    def _raise_bound(self, answer: Answer) -> None:
+        """Take up the bound of a search of all of the program; raises Infeasible where there is no plan."""
         if answer.status == INFEASIBLE and self.best is None:
             raise Infeasible("whole numbers")
         reached = answer.objective if answer.status == OPTIMAL else INFINITY
         self.search.bound = max(self.search.bound, min(answer.bound, reached))
-        if not self._is_proven() and answer.values is not None and self._is_cheaper(answer.objective):
-            self._survive(answer.values)
-        return answer
 
     def _drop(self) -> None:
         """Give up what no failure needs: the best of what buys nothing that the best plan does not."""
@@ -335,6 +369,8 @@ class WholePlan:
         start: np.ndarray | None = None,
         proof: bool = False,
         only_bound: bool = False,
+        end_at_usd: float | None = None,
+        integral: np.ndarray | None = None,
     ) -> Answer:
         """The best whole numbers within bounds (none: those of the program), as far as gap and nodes go.
 
@@ -342,15 +378,17 @@ class WholePlan:
         ----------
         proof : whether to go on when what is found is as good as was asked for
         only_bound : see `Ends`
+        end_at_usd : cost at which to end; None: at what is as good as was asked for
+        integral : which columns are whole; None: those of a plan
         """
         self.search.check_time()
-        good_enough_usd = None if proof else self._good_enough_usd()
+        good_enough_usd = None if proof else self._good_enough_usd() if end_at_usd is None else end_at_usd
         self._say(label)
         lower, upper = bounds if bounds is not None else (None, None)
         answer = self.integers.solve(
             lower,
             upper,
-            integral=self.tests.integral(),
+            integral=self.tests.integral() if integral is None else integral,
             start=start,
             gap_fraction=gap_fraction,
             most_nodes=nodes,

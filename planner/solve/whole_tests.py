@@ -118,6 +118,19 @@ class WholeTests:
                 integral[own.columns] = True
         return integral
 
+    def looser(self) -> list[np.ndarray]:
+        """Columns that are whole in searches for a bound alone, fewest first; none where a plan has no more whole.
+
+        Replicas in failures are divisible in all, what stands on machines that always count in the first.
+        """
+        bought = self.integers.integral
+        fewest = bought.copy()
+        fewest[self.integers.columns("non_preemptible")[1]] = False
+        different = [fewest] if (fewest != bought).any() else []
+        if (bought != self.integral()).any():
+            different.append(bought)
+        return different
+
     # -------------------------------------------------------------- what a plan decides
     @stage(SETTLING)
     def _plan(self, values: np.ndarray, purchases: Vectors, survived: Survived) -> TestedPlan | None:

@@ -19,9 +19,9 @@ from planner.problem.build import build
 from planner.problem.decisions import no_decisions
 from planner.solve import lp_bound, whole_plan
 from planner.solve.feasibility_subproblem import FeasibilitySubproblem
-from planner.solve.highs import Ends, KeptHiGHS
+from planner.solve.highs import NOTHING, Answer, Ends, KeptHiGHS
 from planner.solve.integer_program import IntegerProgram
-from planner.solve.linear_program import LinearProgram
+from planner.solve.linear_program import INFINITY, LinearProgram
 from planner.solve.program import OPTIMAL, Program
 from planner.solve.search import Effort, Infeasible, Search, Stopped
 from planner.solve.solve import solve
@@ -78,6 +78,14 @@ def test_all_that_are_priced_too_low_enter_at_once(monkeypatch):
     monkeypatch.setattr(whole_plan, "MOST_PASSES", 3)
     found = solve(build(rated(failures=failures)), EXACT)
     assert found.status == "proven" and len(found.binding) >= 30
+
+
+def test_a_plan_is_proven_where_only_searches_with_less_whole_end(monkeypatch):
+    """Nine and a half requests/s without a take ten machines of b: 20 USD, of which the linear program knows 19."""
+    monkeypatch.setattr(WholePlan, "_search_once", lambda self, nodes: Answer(NOTHING, None, INFINITY, -INFINITY))
+    p = build(a_is_lost(demand={("w", "o"): 9.5}))
+    found = solve(p, EXACT)
+    assert (found.lp_bound_usd, found.bound_usd, found.cost_usd) == pytest.approx((19.0, 20.0, 20.0))
 
 
 # ------------------------------------------------------------------ starts, and what nothing needs
