@@ -8,7 +8,7 @@ import numpy as np
 from planner.drill.failures import NORMAL, Failure, outages
 from planner.drill.graph import Graph
 from planner.drill.installed import Counts, InstalledFleet
-from planner.drill.instance import ROUNDING, Flags, Indices, Instance, Numbers
+from planner.drill.instance import ROUNDING, TOLERANCE, Flags, Indices, Instance, Numbers
 from planner.drill.needs import available
 from planner.drill.request_limits import RequestLimits, request_limits_of
 
@@ -95,6 +95,15 @@ class Remaining:
             for tier, flows in self.instance.flows_of_tier:
                 due[f, flows] = failure.due(tier.name, elapsed)
         return np.minimum(due, self.coverable)
+
+    def short(self, elapsed: float, served: Numbers) -> Numbers:
+        """Requests/s that `served` [i] is below what is due and can be covered, in the first failure [i]."""
+        short: Numbers = np.maximum(self.due(elapsed)[0] * self.offered[0] - served, 0.0)
+        return short
+
+    def is_broken(self, flows: Indices, short: Numbers) -> bool:
+        """Whether one of the flows of a tier is so short that its goal is broken, in the first failure."""
+        return bool((short[flows] > TOLERANCE * self.offered[0][flows].sum()).any())
 
 
 def what_remains(fleet: InstalledFleet, graph: Graph, failures: Sequence[Failure]) -> Remaining:

@@ -43,12 +43,14 @@ class Search:
     anew : whether it gets new weights
     most_nodes : of a search for whole replicas; 0: parts of replicas will do
     jobs : threads in which failures are re-solved side by side
+    only_goals : whether it is only asked if goals are broken: see `drill_plan`
     """
 
     normal: bool = True
     anew: bool = False
     most_nodes: int = MOST_NODES
     jobs: int = 1
+    only_goals: bool = False
 
 
 AS_IT_RUNS = Search()
@@ -79,6 +81,7 @@ def drill_plan(
     most_nodes: int = MOST_NODES,
     only: Collection[str] | None = None,
     jobs: int = 1,
+    only_goals: bool = False,
 ) -> DrillResult:
     """Replay every failure of the plan's study on the plan's machines and replicas.
 
@@ -92,6 +95,8 @@ def drill_plan(
         replicas will do, so what is short is short for sure, and may be more
     only : of these failures those that are replayed; none: all
     jobs : threads in which failures are re-solved side by side; the answer is the same
+    only_goals : whether it is only asked which goals are broken: re-solved, there are no rows after the last deadline
+        and no impacts, and what parts of replicas break is as short as with these
 
     Returns
     -------
@@ -114,10 +119,11 @@ def drill_plan(
     findings += [*not_ready(plan, slices), *not_done(plan, slices)]
     rows: list[DrillRow] = []
     impacts: list[OutageImpact] = []
+    search = Search(most_nodes=most_nodes, only_goals=only_goals, jobs=jobs)
     for n, one in enumerate(slices):
         within = _within(progress, n, len(slices)) if progress else None
         fleets = _fleets_of(instance, failures, plan, one, slices)
-        result = _drill(fleets, graph, replayed, mode, within, Search(most_nodes=most_nodes, jobs=jobs))
+        result = _drill(fleets, graph, replayed, mode, within, search)
         name = one.hour if len(slices) > 1 else ""
         rows += [replace(row, hour=name) for row in result.rows]
         impacts += [replace(impact, hour=name) for impact in result.outage_impacts]
@@ -252,7 +258,7 @@ def _drill(
 
     def moved(alone: Remaining) -> Resolved:
         with lent.programs() as programs:
-            return resolve(alone, programs, search.most_nodes)
+            return resolve(alone, programs, search.most_nodes, search.only_goals)
 
     for start in range(0, len(failures), CHUNK):
         remaining = what_remains(fleet, graph, failures[start : start + CHUNK])
@@ -277,7 +283,7 @@ def _drill(
                 for elapsed in sorted(served):
                     at_time = tier_rows(alone[f], elapsed, served[elapsed], served_by[elapsed])
                     rows += [row for row in at_time if row.broken or elapsed in asked]
-                if len(fleet.instance.demand):
+                if len(fleet.instance.demand) and not search.only_goals:
                     impacts.append(outage_impact(alone[f], served))
                 if progress:
                     progress(start + f + 1, len(failures))
@@ -324,14 +330,13 @@ def in_normal_operation(fleet: InstalledFleet, graph: Graph, mode: Mode, anew: b
 def tier_rows(remaining: Remaining, elapsed: float, served: Numbers, served_by: Numbers) -> list[DrillRow]:
     """What each tier with demand is served [i] so many seconds after the failure, and by what [4, i]."""
     instance, failure, offered = remaining.instance, remaining.failures[0], remaining.offered[0]
-    coverable, due = remaining.coverable[0], remaining.due(elapsed)[0]
-    short = np.maximum(due * offered - served, 0.0)
+    coverable, due, short = remaining.coverable[0], remaining.due(elapsed)[0], remaining.short(elapsed, served)
     flows, rows = list(instance.flows), []
     for tier, mine in instance.flows_of_tier:
         asked = float(offered[mine].sum())
         of_tier = failure.due(tier.name, elapsed)
         uncovered = np.maximum(of_tier - coverable - TOLERANCE, 0.0)
-        broken = bool((short[mine] > TOLERANCE * asked).any())
+        broken = remaining.is_broken(mine, short)
         worst = _worst_flow(mine, offered, served, short)
         share = float(served[worst] / offered[worst]) if offered[worst] else 1.0  # of none, all is served
         split = [round(min(float(part), 1.0), 9) for part in served_by[:, mine].sum(axis=1) / (asked or 1.0)]

@@ -241,12 +241,20 @@ def _start_rows(
         rows.at_most(0.0 * one, *runs, *could)
 
 
-def resolve(remaining: Remaining, programs: Programs, most_nodes: int = MOST_NODES) -> Resolved:
+def resolve(
+    remaining: Remaining, programs: Programs, most_nodes: int = MOST_NODES, only_goals: bool = False
+) -> Resolved:
     """What the best new weights and starts serve in one failure, all times together.
 
-    `programs` are those that failures of an hour share; `most_nodes`: see `best_integer`.
+    Parameters
+    ----------
+    programs : those that failures of an hour share
+    most_nodes : see `best_integer`
+    only_goals : whether it is only asked if goals are broken: not what is served after the last deadline, when no less
+        is; and where parts of replicas break one, whole ones are not looked for
     """
-    times, offered = times_of(remaining, recovered_seconds(remaining)), remaining.offered[0]
+    offered = remaining.offered[0]
+    times = times_of(remaining, 0.0 if only_goals else recovered_seconds(remaining))
     coverable = remaining.coverable[0]
     few = programs.merged(remaining) if coverable.any() else None
     if few is None or (made := programs.of_survivors(few)) is None:
@@ -255,22 +263,40 @@ def resolve(remaining: Remaining, programs: Programs, most_nodes: int = MOST_NOD
     if survivors_carry_all(few.remaining, made, times[0]):
         everything = coverable * offered
         return Resolved(dict.fromkeys(times, everything), dict.fromkeys(times, all_warm(everything)), ())
-    return _started(few, programs.over_time(few, times), most_nodes)
+    made_over_time = programs.over_time(few, times)
+
+    def breaks_a_goal(value: Numbers) -> bool:
+        served = _served(few, made_over_time, value)
+        return any(
+            remaining.is_broken(flows, remaining.short(elapsed, rates))
+            for elapsed, rates in served.items()
+            for _, flows in remaining.instance.flows_of_tier
+        )
+
+    return _started(few, made_over_time, most_nodes, breaks_a_goal if only_goals else None)
 
 
-def _started(few: SymmetricFlows, made: Template, most_nodes: int) -> Resolved:
+def _started(
+    few: SymmetricFlows, made: Template, most_nodes: int, parts_will_do: Callable[[Numbers], bool] | None
+) -> Resolved:
     """What is served in a failure in which replicas must start, or not all can be."""
-    remaining, served, served_by = few.remaining, dict[float, Numbers](), dict[float, Numbers]()
+    remaining, short = few.remaining, made.short.ravel()
     upper, costs = _bounds(remaining, made)
     integer = np.concatenate([made.kept.ravel(), made.cold_started.ravel()])
-    value, proven = best_integer(made.solver, made.lp, upper, list(costs), integer, made.short.ravel(), most_nodes)
+    value, proven = best_integer(made.solver, made.lp, upper, list(costs), integer, short, most_nodes, parts_will_do)
+    served_by = {elapsed: few.apart(_served_by(remaining, made, value, t)) for t, elapsed in enumerate(made.times)}
+    ended = f"{remaining.failures[0].id}: search for whole replicas ended early; shortfall may be less"
+    return Resolved(_served(few, made, value), served_by, () if proven else (ended,))
+
+
+def _served(few: SymmetricFlows, made: Template, value: Numbers) -> dict[float, Numbers]:
+    """Requests/s of each flow by itself at each time [i], for some values of the columns."""
+    served = {}
     for t, elapsed in enumerate(made.times):
         unserved = value[made.beyond[t]] + value[made.short[t]]
-        covered = np.maximum(remaining.coverable[0] - unserved, 0.0)
-        served[elapsed] = few.apart(covered * remaining.offered[0])
-        served_by[elapsed] = few.apart(_served_by(remaining, made, value, t))
-    ended = f"{remaining.failures[0].id}: search for whole replicas ended early; shortfall may be less"
-    return Resolved(served, served_by, () if proven else (ended,))
+        covered = np.maximum(few.remaining.coverable[0] - unserved, 0.0)
+        served[elapsed] = few.apart(covered * few.remaining.offered[0])
+    return served
 
 
 def _bounds(remaining: Remaining, made: Template) -> tuple[Numbers, Numbers]:

@@ -1,6 +1,6 @@
 """Small programs as arrays, solved with whole numbers of replicas."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import highspy
@@ -80,6 +80,7 @@ def best_integer(
     integer: Indices,
     short: Indices,
     most_nodes: int = MOST_NODES,
+    parts_will_do: Callable[[Numbers], bool] | None = None,
 ) -> tuple[Numbers, bool]:
     """Least first cost with `integer` columns whole; then the second decides these, the third what may be added.
 
@@ -91,6 +92,8 @@ def best_integer(
     solver : holds the program `lp`, its rows with the bounds that hold now
     upper : of the columns; they begin at 0
     most_nodes : of a search for whole replicas; 0: parts of replicas will do, so what is short is short for sure
+    parts_will_do : whether columns with parts of replicas are answer enough, where only the first cost is asked about:
+        then nothing is added to whole replicas, either
 
     Raises
     ------
@@ -122,7 +125,7 @@ def best_integer(
     if (least := run(costs[0], none, upper)) is None:
         raise SolverError(f"drill: the solver ended with {solver.getModelStatus()}")
     target = float(costs[0] @ least) + ROUNDING
-    if not most_nodes:
+    if not most_nodes or (parts_will_do is not None and parts_will_do(least)):
         return least, True
     high[short] = np.minimum(upper[short], np.maximum(least[short], 0.0) + ROUNDING)
     fewest, proven = run(costs[1], none, high), True
@@ -133,6 +136,8 @@ def best_integer(
         proven = solver.getModelStatus() != highspy.HighsModelStatus.kSolutionLimit
         solver, columns, at = solver_of(lp), Columns(len(upper)), np.round(value[integer])
         high[short] = np.minimum(upper[short], np.maximum(value[short], 0.0) + TOLERANCE / 10)
+    if parts_will_do is not None:
+        return value, proven
     low = none.copy()
     low[integer] = at
     if (more := run(costs[2], low, high)) is not None:

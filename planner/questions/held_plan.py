@@ -27,19 +27,21 @@ def the_cheaper(given: PlanFile, again: PlanFile) -> PlanFile:
     A plan of the study of `again`, never dearer than it.
     """
     same = ("purchases", "builds", "replicas", "states", "reserves", "chosen")
+    if all(getattr(given, name) == getattr(again, name) for name in same):
+        return again
     here = again.model_copy(update={name: getattr(given, name) for name in same})
     try:
         p = problem_of(here)
         x = decisions_of(here, p)
         costs = costs_usd(p, x)
+        cost_usd = sum(costs.values())
+        # what costs less than any plan of the study does not hold there
+        least_usd, most_usd = again.proof.bound_usd * (1 - SHORT), again.proof.cost_usd * (1 - SAME_COST)
+        if not least_usd <= cost_usd < most_usd:
+            return again
         rules = rules_with_rows(full(p), as_vectors(p, x))
     except (InputError, LookupError, ValueError, ArithmeticError):
         return again  # it runs on what the study no longer has
-    cost_usd = sum(costs.values())
-    if cost_usd >= again.proof.cost_usd * (1 - SAME_COST):
-        return again
-    if cost_usd < again.proof.bound_usd * (1 - SHORT):
-        return again  # no plan of the study costs as little: it does not hold
     bound_usd = min(again.proof.bound_usd, cost_usd)
     gap = gap_fraction(cost_usd, bound_usd)
     status = again.proof.status

@@ -377,7 +377,7 @@ def _drilled(everything: Study, plan: PlanFile, progress: Progress) -> Verdict:
         progress("drilling the failures of all steps", failures / max(1, of), "")
 
     try:
-        result = _in_two_passes(asked, drilled)
+        result = _by_what_breaks(asked, drilled)
     except KeyboardInterrupt:
         return Verdict(why_not=DRILL_INTERRUPTED)
     except InputError as error:
@@ -385,20 +385,32 @@ def _drilled(everything: Study, plan: PlanFile, progress: Progress) -> Verdict:
         return Verdict(why_not=f"{first.where}: the drill expects {first.expected}, got {first.got}")
     except SolverError as error:
         return Verdict(why_not=str(error))
-    broken = frozenset(row.failure for row in result.rows if row.broken)
-    return Verdict(risk_of(everything, result), broken, not result.not_judged)
+    return Verdict(risk_of(everything, result), _broken(result), not result.not_judged)
 
 
-def _in_two_passes(plan: PlanFile, progress: Callable[[int, int], None]) -> DrillResult:
-    """The drill with parts of replicas; then with whole ones where that breaks nothing, and in the worst failure.
+def _by_what_breaks(plan: PlanFile, progress: Callable[[int, int], None]) -> DrillResult:
+    """The drill of what goals ask for; then, of failures that break one, until all has recovered.
 
-    What breaks with parts does so for sure; how much more is short with whole replicas takes a search each, and is
-    asked of the worst alone.
+    There parts of replicas will do: what breaks with these does so for sure, and how much more is short with whole ones
+    takes a search each, and is asked of the worst alone.
     """
     mode = plan.study.failover
-    parts = drill_plan(plan, mode, progress, most_nodes=0)
-    broken = {row.failure for row in parts.rows if row.broken}
-    again = {row.failure for row in parts.rows} - broken | {risk_of(plan.study, parts).worst or NORMAL}
-    integral = drill_plan(plan, mode, progress, most_nodes=DRILL_NODES, only=again)
-    rows = (*integral.rows, *(row for row in parts.rows if row.failure not in again))
-    return replace(integral, rows=rows)
+    result = drill_plan(plan, mode, progress, most_nodes=DRILL_NODES, only_goals=True)
+    if result.broken:
+        result = _replaced(result, drill_plan(plan, mode, most_nodes=0, only=_broken(result)))
+        worst = risk_of(plan.study, result).worst
+        if worst is not None:  # it breaks in a failure, not in normal operation alone
+            result = _replaced(result, drill_plan(plan, mode, most_nodes=DRILL_NODES, only=[worst]))
+    return result
+
+
+def _broken(result: DrillResult) -> frozenset[str]:
+    """Failures that break a goal."""
+    return frozenset(row.failure for row in result.rows if row.broken)
+
+
+def _replaced(result: DrillResult, again: DrillResult) -> DrillResult:
+    """A result with the rows of another drill, of the failures that break a goal in that one, too."""
+    broken = _broken(again)
+    rows = [row for row in result.rows if row.failure not in broken]
+    return replace(result, rows=(*rows, *(row for row in again.rows if row.failure in broken)))

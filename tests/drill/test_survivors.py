@@ -144,6 +144,22 @@ def test_survivors_and_the_search_say_the_same(monkeypatch):
                 assert vars(other)[field] == same, (row, other)
 
 
+def test_asked_only_for_goals_the_drill_says_which_are_broken():
+    """Neither what is served after the last deadline nor whole replicas where parts break are looked for."""
+    how_many = 0
+    for made in map(fleet, range(8)):
+        result, brief = drill_plan(made), drill_plan(made, only_goals=True)
+        assert broken(brief) == broken(result)
+        assert not brief.outage_impacts and not any(row.recovered for row in brief.rows)
+        how_many += len(broken(brief))
+    assert how_many
+
+
+def broken(result):
+    """(failure, tier) of the goals that break."""
+    return {(row.failure, row.tier) for row in result.rows if row.broken and not row.recovered}
+
+
 @pytest.mark.parametrize("seed", range(4))
 def test_the_order_of_failures_and_how_many_programs_are_kept_change_nothing(seed, monkeypatch):
     made = fleet(seed)
