@@ -13,6 +13,8 @@ MS_PER_SECOND: Final = 1000.0
 MONTHS_PER_YEAR: Final = 12.0
 DAYS_PER_MONTH: Final = 365.25 / 12
 HOURS_PER_DAY: Final = 24.0
+HOURS_PER_MONTH: Final = 730.0
+"""As clouds bill: 8,760 hours of a year in twelve parts; a study may say otherwise (`hours_per_month`)."""
 BYTES_PER_GIB: Final = 2.0**30
 BYTES_PER_GB: Final = 1.0e9
 ROUNDING: Final = 1e-9

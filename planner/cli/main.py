@@ -241,6 +241,13 @@ def _review(
 @app.command(rich_help_panel=ASK)
 def review(
     plan: PlanPath,
+    files: Annotated[
+        list[Path] | None, typer.Argument(help="with --against-today: what runs, in the files that `drift` reads")
+    ] = None,
+    against_today: Annotated[
+        bool,
+        typer.Option("--against-today", help="instead: what the plan adds, changes and removes against what runs"),
+    ] = False,
     format: AsFormat = Format.text,
     out: Out = None,
     all: AllRows = False,
@@ -250,10 +257,36 @@ def review(
 
     Exit 1 when a goal is not met, something cannot be covered, the audit fails or the plan is not proven.
 
-    Example: `planner review plan.json --format md --out review.md`
+    With --against-today: machines by pool and contract, reservations and replicas by placement, in USD a month. Exit 0
+    when nothing is to be added, changed or removed, 1 when something is, 2 when a file cannot be read.
+
+    Examples: `planner review plan.json --format md --out review.md` ·
+    `planner review plan.json --against-today state.json nodes.json pods.json`
     """
     with answered(format):
+        if against_today or files:
+            raise SystemExit(_review_against_today(plan_in(plan), files or [], against_today, format, out, all))
         raise SystemExit(_review(plan_in(plan), format, out, all, quiet))
+
+
+def _review_against_today(
+    made: "Plan", files: list[Path], asked: bool, format: Format, out: Path | None, all_rows: bool
+) -> int:
+    from planner.emit.actual import read_actual
+    from planner.emit.against_today import against_today
+    from planner.errors import refusal
+    from planner.review.against_today import review_against_today
+
+    if not asked:
+        fix = "add --against-today, or leave the files out"
+        raise refusal("review", "one plan, or --against-today with files of what runs", f"{files[0]}", fix)
+    if not files:
+        fix = "name them, as in `planner review plan.json --against-today state.json nodes.json`"
+        raise refusal("--against-today", "files of what runs", "none", fix)
+    against = against_today(made, read_actual(files, made))
+    report = review_against_today(against, f"plan of {made.study.study}", all_rows)
+    deliver(report, format, out)
+    return 0 if report.good else 1
 
 
 app.command(rich_help_panel=QUESTION)(drill)

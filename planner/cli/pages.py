@@ -11,6 +11,7 @@ from typing import Any
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
+from planner.emit import quotas
 from planner.problem.decisions import table
 from planner.problem.eligibility import WHY_NOT
 from planner.problem.rules.costs import COSTS
@@ -26,6 +27,7 @@ FILES: tuple[tuple[str, str, type[Record]], ...] = (
     ("demand.csv", "named by `demand:` in study.yaml", study.Demand),
     ("request_costs CSV", "named by `request_costs:` in study.yaml", study.RequestCost),
     ("fleet CSV", "what runs today, for `planner drill`", study.RunningReplicas),
+    ("quotas CSV", "what providers grant today, for `planner drift`", quotas.QuotaToday),
     ("inventories/machine_types.yaml", "a list under `machine_types:`", inventory.MachineType),
     ("inventories/sites.csv", "one row a site, and a region that round trips name", inventory.Site),
     ("inventories/round_trips.csv", "one row a pair of regions", inventory.RoundTrip),

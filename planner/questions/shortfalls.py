@@ -1,7 +1,7 @@
 """Survival goals that a drill finds broken, as goals of the study."""
 
 from collections import defaultdict
-from collections.abc import Container
+from collections.abc import Callable, Container
 from dataclasses import dataclass
 
 from planner.drill import DrillResult, DrillRow, drill_plan
@@ -78,8 +78,12 @@ def _broken(tier: str, goal: Goal | None, rows: list[DrillRow]) -> BrokenGoal:
     return BrokenGoal(tier, goal, names, max(0.0, first.served_fraction), flow, max(0.0, first.worst_served_fraction))
 
 
-def drilled(plan: PlanFile) -> DrillResult:
+def drilled(plan: PlanFile, progress: Callable[[int, int], None] | None = None) -> DrillResult:
     """A drill of a plan whose study may have been changed by hand.
+
+    Parameters
+    ----------
+    progress : called with (failures done, failures in all)
 
     Raises
     ------
@@ -87,7 +91,7 @@ def drilled(plan: PlanFile) -> DrillResult:
         when names or numbers of the study do not fit together
     """
     try:
-        return drill_plan(plan)
+        return drill_plan(plan, progress=progress)
     except (ArithmeticError, LookupError, StopIteration) as error:
         got = f"{type(error).__name__} {error}"
         fix = "make the plan again with `planner plan`"

@@ -1,10 +1,13 @@
 """The reports of `planner emit` and `planner drift`."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from planner.emit.drift import Drift
+from planner.emit.quotas import QuotaUse
+from planner.emit.reservation_use import ReservationUse
 from planner.emit.write import Change
-from planner.review.report import Column, Report, Section, Several, percent, short_failure, usd
+from planner.review.report import Cell, Column, Report, Section, Several, made, percent, short_failure, usd
 
 MOST_LINES = 200
 MOST_FAILURES = 3
@@ -22,7 +25,7 @@ class GoalBroken:
 
 
 def review_drift(drift: Drift, subject: str) -> Report:
-    """What is not as planned, the goals that break, and what is only noted."""
+    """What is not as planned, the goals that break, reservations and quotas, and what is only noted."""
     differences = [d for d in drift.differences if not d.note]
     notes = [d for d in drift.differences if d.note]
     goals = [
@@ -33,6 +36,8 @@ def review_drift(drift: Drift, subject: str) -> Report:
         f"compared with {subject}: {', '.join(drift.compared) or 'nothing'}; judged on {drift.on.isoformat()}",
         f"{len(differences)} differences, {len(goals)} goals broken" if drift.any else "everything is as planned",
     ]
+    if drift.not_compared:
+        lines.append(not_compared_line(drift.not_compared))
     if idle:
         lines.append(f"paid and not planned or not used: {usd(idle)} USD a month, at list prices")
     columns = (
@@ -50,21 +55,93 @@ def review_drift(drift: Drift, subject: str) -> Report:
         Column("served, worst", lambda b: percent(b.served_fraction, 1)),
         Column("worst flow", lambda b: f"{b.worst_flow} {percent(b.worst_flow_served_fraction, 1)}"),
     )
-    note_columns = (Column("what", lambda d: d.kind), Column("figure", lambda d: d.subject), Column("detail"))
     replayed = "every failure replayed on what is running, with new weights and cold starts" if goals else "none"
-    noted = "figures older than twelve months do not count as drift" if notes else "nothing"
-    sections = (
+    noted = "what is somebody else's, what was taken at its word and old figures: no drift" if notes else "nothing"
+    sections = made(
         Section("DRIFT", tuple(lines), columns, differences),
         Section("GOALS BROKEN", (replayed,), goal_columns, goals),
-        Section("NOTED", (noted,), note_columns, notes),
+        reservations_section(drift.reservations),
+        quotas_section(drift.quotas),
+        Section("NOTED", (noted,), note_columns(), notes),
     )
     data = {
         "differences": drift.differences,
         "goals_broken": goals,
+        "compared": drift.compared,
+        "not_compared": drift.not_compared,
         "on": drift.on.isoformat(),
         "usd_per_month": round(idle, 2),
     }
     return Report("drift", not drift.any, sections, data)
+
+
+def note_columns() -> tuple[Column, ...]:
+    """Columns of what is only noted."""
+    return (
+        Column("what", lambda d: d.kind),
+        Column("of", lambda d: d.subject),
+        Column("count", lambda d: d.actual),
+        Column("detail"),
+    )
+
+
+def not_compared_line(what: Sequence[str]) -> str:
+    """What no file counts, so that nobody takes it for as planned."""
+    return f"not compared, as no file counts them: {', '.join(what)}"
+
+
+def reservations_section(uses: Sequence[ReservationUse]) -> Section | None:
+    """What is reserved, what of it runs and what is idle; no section where no file counts reservations."""
+    if not uses:
+        return None
+    total, idle = sum(use.usd_per_month for use in uses), sum(use.idle_usd_per_month for use in uses)
+    lines = [f"{usd(total)} USD a month at list prices, of which idle {usd(idle)}"]
+    if any(use.inside is None for use in uses):
+        lines.append("what runs in them is not known: give the lists of nodes")
+    elif not all(use.inside_is_said for use in uses):
+        lines.append("inside: by the cloud or the labels of nodes; else (~) what runs beyond what is held or on spot")
+    columns = (
+        Column("pool"),
+        Column("planned", lambda use: use.wanted),
+        Column("reserved"),
+        Column("inside", _inside),
+        Column("idle"),
+        Column("USD/month", lambda use: usd(use.usd_per_month)),
+        Column("idle USD/month", lambda use: usd(use.idle_usd_per_month)),
+    )
+    return Section("RESERVATIONS", tuple(lines), columns, uses)
+
+
+def _inside(use: ReservationUse) -> Cell:
+    if use.inside is None or use.inside_is_said:
+        return use.inside
+    return f"{use.inside} ~"
+
+
+def _units(units: float | None) -> Cell:
+    """Units of a quota, whole ones without decimals."""
+    return None if units is None else f"{units:,.10g}"
+
+
+def quotas_section(uses: Sequence[QuotaUse]) -> Section | None:
+    """Quotas against what the plan needs; no section where no file states them."""
+    if not uses:
+        return None
+    lines = ["needed in the fullest hour, and in the worst failure with what is obtained in it"]
+    if any(use.used is not None and use.others is None for use in uses):
+        lines.append("used: whose it is is not known, as no file counts machines; it is not deducted")
+    columns = (
+        Column("quota"),
+        Column("where", lambda use: f"{use.provider}/{use.where}"),
+        Column("unit"),
+        Column("granted", lambda use: _units(use.limit)),
+        Column("used", lambda use: _units(use.used)),
+        Column("by others", lambda use: _units(use.others)),
+        Column("at the peak", lambda use: _units(use.peak)),
+        Column("in failures", lambda use: _units(use.in_failures)),
+        Column("short", lambda use: _units(use.short or None)),
+    )
+    return Section("QUOTAS", tuple(lines), columns, uses)
 
 
 WORDS = {"new": "new", "changed": "changed", "same": "same", "stale": "stale", "kept": "stale, edited: kept"}

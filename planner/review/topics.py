@@ -3,6 +3,7 @@
 import inspect
 import json
 
+from planner.emit import quotas
 from planner.errors import Finding, InputError
 from planner.problem.eligibility import WHY_NOT
 from planner.problem.rules.costs import COSTS
@@ -39,6 +40,7 @@ SCHEMAS: dict[str, type[Record]] = {
     "price": inventory.Price,
     "demand": study.Demand,
     "fleet": study.RunningReplicas,
+    "quota": quotas.QuotaToday,
     "plan": plan.PlanFile,
 }
 

@@ -4,8 +4,7 @@ import json
 from datetime import date
 
 import pytest
-from emitting import HELD, POOLS, planned
-from studies import machine_type, model, offer, profile, site, study, workload
+from emitting import HELD, POOLS, planned, two_sites
 from typer.testing import CliRunner
 
 from planner.emit.actual import Actual, read_actual
@@ -13,35 +12,16 @@ from planner.emit.drift import drift
 from planner.emit.fleet import fleet_of
 from planner.emit.kubernetes import files as manifests
 from planner.emit.names import slug
+from planner.emit.replay import drill_actual
 from planner.errors import InputError
 from planner.plan.file import plan_text
-from planner.plan.plan import make_plan
 from planner.questions.shortfalls import cost_of_being_late
 from planner.review.drift import review_drift
-from planner.solve.search import Effort
-from planner.study.records.inventory import Pool
 from planner.study.records.serving import Qualification
-from planner.study.records.study import Goal, Holding, Tier
+from planner.study.records.study import Hour
 
 DAY = date(2026, 6, 1)
 TOTAL = {q: n + HELD.get(q, 0) for q, (*_, n) in POOLS.items()}
-
-
-def two_sites(**changes):
-    """10 requests/s, 10 a replica: a machine at each site, so that either may be lost; 3 USD an hour and machine."""
-    made = study(
-        sites=(site("aws/a"), site("aws/b")),
-        machine_types=(machine_type("m"),),
-        pools=(Pool(site="aws/a", machine_type="m"), Pool(site="aws/b", machine_type="m", spare_machines=1.0)),
-        bought=[offer("aws/a/m", 3), offer("aws/b/m", 3)],
-        holdings=(Holding(pool="aws/b/m", machines=2),),
-        models=(model("m", [profile("m", "cuda", 10)]),),
-        tiers=(Tier(name="t", outage_usd_per_request=1.0, survive=(Goal(any="site", within_seconds=60.0),)),),
-        workloads=(workload("w"),),
-        demand={("w", "o"): 10.0},
-        hours_per_month=730.0,
-    )
-    return make_plan(made.model_copy(update=changes), Effort(), no_regret=False)
 
 
 PLAN = two_sites()
@@ -69,6 +49,31 @@ def test_a_missing_machine_breaks_the_goal_that_it_serves():
 def test_a_missing_spare_breaks_no_goal_and_is_told():
     found = drift(PLAN, Actual({"aws/a/m": 1, "aws/b/m": 1}, None, None), DAY)
     assert kinds(found) == {("missing spares", "aws/b/m"): (2, 1)} and found.any
+
+
+def test_spot_in_place_of_what_was_bought_serves_until_a_failure_comes():
+    # the machine at a runs on spot: normal operation stands on it, and the loss of b has nothing to fall back on
+    found = drift(PLAN, Actual({"aws/a/m": 1, "aws/b/m": 2}, None, None, on_spot={"aws/a/m": 1}), DAY)
+    assert kinds(found) == {
+        ("missing machines", "aws/a/m"): (1, 0),
+        ("spot machines beyond the plan", "aws/a/m"): (0, 1),
+    }
+    assert [(b.goal is None, b.failures) for b in found.goals] == [(False, ("site:aws/b",))]
+    at_b = drift(PLAN, Actual({"aws/a/m": 1, "aws/b/m": 2}, None, None, on_spot={"aws/b/m": 2}), DAY)
+    assert [(b.goal is None, b.failures) for b in at_b.goals] == [(False, ("site:aws/a",))]
+
+
+def test_what_is_missing_is_missing_in_every_hour():
+    """Day and night rent their machines apart: of two planned one runs, in the hour that needs less, too."""
+    hours = (Hour(name="day", weight_fraction=0.5), Hour(name="night", weight_fraction=0.5))
+    horizon = PLAN.study.horizon.model_copy(update={"hours": hours})
+    plan = two_sites(horizon=horizon, holdings=())
+    bought = {row.when for row in plan.purchases if row.units}
+    assert len(bought) == 2
+    none = Actual({"aws/a/m": 0, "aws/b/m": 0}, None, None)
+    replayed = drill_actual(fleet_of(plan), none, set())
+    served = {row.hour: row.served_fraction for row in replayed.rows if row.failure == "normal"}
+    assert len(served) == 2 and set(served.values()) == {0.0}
 
 
 def test_missing_replicas_are_counted_and_replayed():
@@ -209,7 +214,7 @@ def test_terraform_state(tmp_path):
     (tmp_path / "s.json").write_text(json.dumps(state(*rows)))
     actual = read_actual([tmp_path / "s.json"], planned())
     assert actual.machines == TOTAL and actual.reserved == {p5.lot.pool: 7} and actual.replicas is None
-    assert actual.strange == ("aws_eks_node_group web",)
+    assert (actual.strange, actual.foreign) == ({}, {"aws_eks_node_group web": 1})
 
 
 def node(pool, ready="True"):
@@ -286,11 +291,11 @@ def test_groups_and_reservations_that_are_not_ours_are_named_with_what_they_hold
     ]
     (tmp_path / "state.json").write_text(json.dumps({"version": 4, "resources": resources}))
     actual = read_actual([tmp_path / "state.json"], planned())
-    assert actual.strange == (
+    assert actual.strange == {} and set(actual.foreign) == {
         "aws_eks_node_group gpu (4 of p5.48xlarge)",
         "aws_ec2_capacity_reservation held (4 of p5.48xlarge)",
         "google_container_node_pool pool",
-    )
+    }
 
 
 def test_labels_are_those_that_the_manifests_ask_for():

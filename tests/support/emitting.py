@@ -103,6 +103,23 @@ def planned() -> PlanFile:
     return sealed(made.model_copy(update={"purchases": tuple(counts), "replicas": tuple(replicas)}))
 
 
+def two_sites(**changes: Any) -> PlanFile:
+    """10 requests/s, 10 a replica: a machine at each site, so that either may be lost; 3 USD an hour and machine."""
+    made = study(
+        sites=(site("aws/a"), site("aws/b")),
+        machine_types=(machine_type("m"),),
+        pools=(Pool(site="aws/a", machine_type="m"), Pool(site="aws/b", machine_type="m", spare_machines=1.0)),
+        bought=[offer("aws/a/m", 3), offer("aws/b/m", 3)],
+        holdings=(Holding(pool="aws/b/m", machines=2),),
+        models=(model("m", [profile("m", "cuda", 10)]),),
+        tiers=(Tier(name="t", outage_usd_per_request=1.0, survive=(Goal(any="site", within_seconds=60.0),)),),
+        workloads=(workload("w"),),
+        demand={("w", "o"): 10.0},
+        hours_per_month=730.0,
+    )
+    return make_plan(made.model_copy(update=changes), Effort(), no_regret=False)
+
+
 def renamed(plan: PlanFile, names: dict[str, str]) -> PlanFile:
     """The plan with other words in every id, by plain replacement in its data."""
 

@@ -2,7 +2,7 @@
 
 Terraform checks arguments, types and references against what a provider says it has. This one reads them from a file in
 the form of `terraform providers schema -json` and answers every other question with what it was asked, so that
-`validate`, `test` and `plan` run without a cloud. Needs the packages `tf` and `msgpack`.
+`validate`, `test`, `plan` and `apply` run without a cloud. Needs the packages `tf` and `msgpack`.
 """
 
 import json
@@ -80,6 +80,9 @@ class Provider(rpc.ProviderServicer):
 
     def PlanResourceChange(self, request: Any, context: Any) -> Any:
         return pb.PlanResourceChange.Response(planned_state=request.proposed_new_state)
+
+    def ApplyResourceChange(self, request: Any, context: Any) -> Any:
+        return pb.ApplyResourceChange.Response(new_state=request.planned_state)
 
     def StopProvider(self, request: Any, context: Any) -> Any:
         return pb.StopProvider.Response()

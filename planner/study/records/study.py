@@ -24,7 +24,7 @@ from planner.study.records.base import (
 from planner.study.records.buildout import BuildOut, CapitalLimit, Electricity, Money, SpendCommitment
 from planner.study.records.inventory import MachineType, Offer, OfferKind, Pool, Price, RoundTrip, Site
 from planner.study.records.serving import ContextClass, Model
-from planner.units import after_months
+from planner.units import HOURS_PER_MONTH, after_months
 
 R = TypeVar("R", bound=Record)
 ComponentKind = Literal["provider", "region", "site", "pool", "stack", "stack_version", "qualification"]
@@ -461,7 +461,7 @@ class _StudyCommon(Record):
     schema_version: Literal[2] = Field(SCHEMA_VERSION, description="version of this format")
     today: date = Field(lt=date(3000, 1, 1), description="day from which lead times count")
     horizon: Horizon = Field(description="time that is planned")
-    hours_per_month: Positive = Field(730.0, description="hours in a month [h]")
+    hours_per_month: Positive = Field(HOURS_PER_MONTH, description="hours in a month [h]")
     detection_seconds: NotNegative = Field(10.0, description="from a failure's begin until traffic is moved [s]")
     order_slack_days: NotNegative = Field(14.0, le=36500, description="days of reserve in order dates")
     failover: Failover = Field(
