@@ -40,6 +40,7 @@ def emit_command(
     Examples: `planner emit terraform plan.json --out infra --dry-run` · `planner emit all plan.json --out out`
     """
     with answered(format):
+        from planner.emit.cascade import warnings_of_files
         from planner.emit.targets import about, emitted, gate
         from planner.emit.write import changes, recover, refuse_other_target, write
         from planner.review.drift import review_emission
@@ -65,6 +66,8 @@ def emit_command(
         refuse_other_target(out, target)
         with progress(quiet) as advance:
             files = emitted(made, target, options, reasons, advance)
+        for late in warnings_of_files(files):
+            tell(f"warning: {late}")
         changed = changes(out, files) if dry_run else write(out, files, about(made, target, options, reasons))
         deliver(review_emission(changed, target, reasons, dry_run), format, None)
 

@@ -4,6 +4,7 @@ Each behaviour takes a route, the ids that live and the requests offered, and sa
 Both are held against the programs themselves by tests.
 """
 
+import math
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 
@@ -132,4 +133,43 @@ def envoy(route: Route, alive: Collection[str], offered_requests_per_second: flo
     return got
 
 
+def envoy_while_finding(route: Route, alive: Collection[str], offered_requests_per_second: float) -> dict[str, float]:
+    """Requests/s that each placement gets from Envoy until it has found out which live [placement -> requests/s].
+
+    It sends as if all lived. What fails is tried again at the others of the same level by their weights, whatever
+    their limits are, and where none of them lives at the next level; retries are no more than their budget.
+    """
+    sent = envoy(route, {x.placement for x in route.entries}, offered_requests_per_second)
+    got = {e: value for e, value in sent.items() if e in alive}
+    failed = sum(sent.values()) - sum(got.values())
+    retried = min(failed, retry_percent(route) / PERCENT * offered_requests_per_second)
+    for level in route.levels:
+        living = [x for x in level if x.placement in alive]
+        weights = sum(x.weight for x in living)
+        if living:
+            for x in living:
+                got[x.placement] = got.get(x.placement, 0.0) + retried * x.weight / weights
+            break
+    return got
+
+
+def litellm_while_finding(route: Route, alive: Collection[str], offered_requests_per_second: float) -> dict[str, float]:
+    """The same from LiteLLM: a request that is tried again counts in the `rpm` of where it goes, so limits hold."""
+    return litellm(route, alive, offered_requests_per_second)
+
+
+def retry_percent(route: Route) -> int:
+    """Most of the requests in flight that may be retries [percent]: the headroom that is kept for failures, and no less
+    than what fails when the placement with the largest share does.
+
+    Formula
+        100 · max(Σ limit / peak - 1, largest share of level 1), 100 at most
+    """
+    limits = sum(x.limit_requests_per_second for x in route.entries)
+    headroom = limits / route.requests_per_second - 1
+    largest = max((x.share_fraction for x in route.levels[0]), default=0.0)
+    return min(PERCENT, math.ceil(round(PERCENT * max(headroom, largest), 6)))
+
+
+WHILE_FINDING: Mapping[str, Behaviour] = {"litellm": litellm_while_finding, "envoy": envoy_while_finding}
 BEHAVIOURS: Mapping[str, Behaviour] = {"litellm": litellm, "envoy": envoy}

@@ -1,10 +1,13 @@
 """Which failures the static files survive by themselves, which need the override, and what is served meanwhile."""
 
-from collections.abc import Callable
+import json
+import math
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 
-from planner.emit.behaviour import BEHAVIOURS
+from planner.emit.behaviour import BEHAVIOURS, WHILE_FINDING
 from planner.emit.capacity import capacity_replica_seconds, planned_replicas, surviving_replicas
+from planner.emit.detection import Detection, loss_seconds
 from planner.emit.routing import Subject, Table, peak_requests_per_second, routing_table, subject
 from planner.emit.text import markdown_cell
 from planner.plan.in_hand import Plan
@@ -21,11 +24,13 @@ from planner.study.records.study import kind_and_name
 ALONE = "alone"
 WITH_REPLICAS = "with replicas"
 OVERRIDE = "override"
+TOO_LATE = "found too late"
 NOTHING_DUE = "nothing due"
 MEANS = {
     ALONE: "the static file serves what every goal asks, with the replicas that survive; nothing has to be done",
     WITH_REPLICAS: "the static file serves it at each deadline once replicas are cold-started and evicted as planned",
     OVERRIDE: "the override of this failure has to be pushed before the deadline",
+    TOO_LATE: "at a deadline this gateway still sends to what is lost: the goal breaks, whatever is pushed then",
     NOTHING_DUE: "no goal asks for anything that could be served in it: there is nothing to survive",
 }
 TOLERANCE_FRACTION = 2e-4
@@ -68,6 +73,7 @@ class Served:
     overfull : the fullest first
     """
 
+    failure: str
     deadline_seconds: float
     served_fraction: float
     due_fraction: float
@@ -123,6 +129,9 @@ class Outcome:
     seen_by : how the gateway learns of it
     meanwhile : with the replicas that survive, against what is due at the last deadline
     at_deadlines : with the plan's own replicas at each deadline
+    found_seconds : when the last gateway has what is lost out, at the latest; none: nothing is lost that it could find
+    overfull_while_finding : placements that live and get more than their capacity until then, of requests that are
+        tried again
     """
 
     gateway: str
@@ -132,6 +141,8 @@ class Outcome:
     override_does: Push
     meanwhile: Served
     at_deadlines: tuple[Served, ...]
+    found_seconds: float | None
+    overfull_while_finding: tuple[Overfull, ...]
 
 
 def cascade(of: Subject, table: Table, gateway: str) -> tuple[Outcome, ...]:
@@ -150,13 +161,55 @@ def _outcome(of: Subject, table: Table, gateway: str, f: str) -> Outcome:
     in_states = [s for s in states(of.problem, f) if s[0] == of.hour]
     planned = tuple(served_by(of, table, gateway, s, planned_replicas) for s in in_states)
     warm = [served_by(of, table, gateway, s, surviving_replicas) for s in in_states]
-    if all(x.good for x in warm):
+    found_seconds = _found_seconds(of, table, gateway, f)
+    finding = served_by(of, table, gateway, in_states[0], surviving_replicas, is_found=False)
+    if any(x.due_fraction > 0 and _is_late(of, table, gateway, x, found_seconds) for x in warm):
+        verdict = TOO_LATE
+    elif all(x.good for x in warm):
         verdict = ALONE if any(x.due_fraction > 0 for x in warm) else NOTHING_DUE
     elif all(x.good or y.good for x, y in zip(planned, warm, strict=True)):
         verdict = WITH_REPLICAS
     else:
         verdict = OVERRIDE
-    return Outcome(gateway, f, verdict, _seen_by(of, f), _push(of, in_states[-1]), warm[-1], planned)
+    seen, push = _seen_by(of, f), _push(of, in_states[-1])
+    overfull = () if found_seconds is None else finding.overfull
+    return Outcome(gateway, f, verdict, seen, push, warm[-1], planned, found_seconds, overfull)
+
+
+def _found_seconds(of: Subject, table: Table, gateway: str, f: str) -> float | None:
+    """When what a failure takes away is out of all routes that it touches [s]; none: it takes away nothing whole, or
+    nobody can see it."""
+    if f == NORMAL or _is_unseen(of, f):
+        return None
+    s = next(s for s in states(of.problem, f) if s[0] == of.hour)
+    gone = _gone(of, s)
+    touched = [route for route in table.routes if gone & {x.placement for x in route.entries}]
+    return max((loss_seconds(of.plan.study, route, gateway) for route in touched), default=None)
+
+
+def _gone(of: Subject, s: State) -> set[str]:
+    """Placements of which nothing survives."""
+    survive = surviving_replicas(full(of.problem), of.vectors, s).tolist()
+    return {e for e, replicas in zip(of.problem.placements, survive, strict=True) if replicas <= 0}
+
+
+def _is_late(of: Subject, table: Table, gateway: str, at: Served, found_seconds: float | None) -> bool:
+    """Whether a goal breaks at a deadline that comes before the gateway has found out what is lost.
+
+    The plan has moved everything after `detection_seconds`. What the gateway still sends to what is lost is not served,
+    also where it is tried again after a while: its first token comes late.
+    """
+    if found_seconds is None or not of.plan.study.detection_seconds < found_seconds > at.deadline_seconds:
+        return False
+    p = of.problem
+    s = next(s for s in states(p, at.failure) if s[0] == of.hour and s[2] == at.deadline_seconds)
+    gone, offered, served = _gone(of, s), 0.0, 0.0
+    for route in table.routes:
+        coming = peak_requests_per_second(p, route.workload, route.origin, s)
+        sent = BEHAVIOURS[gateway](route, {x.placement for x in route.entries}, coming)
+        offered += coming
+        served += sum(value for e, value in sent.items() if e not in gone)
+    return served < at.due_fraction * offered * (1 - TOLERANCE_FRACTION)
 
 
 def _push(of: Subject, s: State) -> Push:
@@ -175,17 +228,26 @@ def _push(of: Subject, s: State) -> Push:
 
 def _seen_by(of: Subject, f: str) -> str:
     """A placement that gives wrong answers passes every health check: somebody has to take it down."""
-    kinds = {kind_and_name(component)[0] for component in of.problem.failures[f].lost}
     if f == NORMAL:
         return "nothing is lost"
-    if kinds & {"stack", "stack_version", "qualification"}:
+    if _is_unseen(of, f):
         return "nobody, while it answers: take its endpoints down"
     return "health checks and failing requests"
 
 
-def served_by(of: Subject, table: Table, gateway: str, s: State, replicas: Replicas) -> Served:
-    """What the static files of all gateways together do in a state, with given replicas."""
-    p, behaviour = of.problem, BEHAVIOURS[gateway]
+def _is_unseen(of: Subject, f: str) -> bool:
+    kinds = {kind_and_name(component)[0] for component in of.problem.failures[f].lost}
+    return bool(kinds & {"stack", "stack_version", "qualification"})
+
+
+def served_by(of: Subject, table: Table, gateway: str, s: State, replicas: Replicas, is_found: bool = True) -> Served:
+    """What the static files of all gateways together do in a state, with given replicas.
+
+    Parameters
+    ----------
+    is_found : whether the gateways have what is lost out; until then they send there, and try again what fails
+    """
+    p, behaviour = of.problem, (BEHAVIOURS if is_found else WHILE_FINDING)[gateway]
     running = dict(zip(p.placements, replicas(full(p), of.vectors, s).tolist(), strict=True))
     got: dict[tuple[str, str], dict[str, float]] = {}
     for route in table.routes:
@@ -220,6 +282,7 @@ def served_by(of: Subject, table: Table, gateway: str, s: State, replicas: Repli
         worst = Worst(stream.workload, stream.origin, stream.served / stream.offered, stream.due / stream.offered)
     together = sum(x.offered for x in streams)
     return Served(
+        failure=s[1],
         deadline_seconds=s[2],
         served_fraction=min(1.0, sum(x.served for x in streams) / together) if together else 1.0,
         due_fraction=sum(x.due for x in streams) / together if together else 0.0,
@@ -230,30 +293,84 @@ def served_by(of: Subject, table: Table, gateway: str, s: State, replicas: Repli
 
 
 # ------------------------------------------------------------------ as files
-def cascade_data(outcomes: tuple[Outcome, ...]) -> dict[str, object]:
-    """The table as plain data."""
+def cascade_data(outcomes: tuple[Outcome, ...], detected: tuple[Detection, ...] = ()) -> dict[str, object]:
+    """The table as plain data, and how soon the gateway has each fault out; null: never."""
     return {
         "verdicts": MEANS,
+        "detection": [_detection_data(x) for x in detected],
+        "later_than_planned": later_than_planned(detected),
         "rates_are": "requests per second at the peak: mean of the hour times burst_factor",
         "failures": [asdict(x) for x in outcomes],
     }
 
 
-def cascade_text(outcomes: tuple[Outcome, ...]) -> str:
-    """The table as Markdown: one row a failure."""
+def _detection_data(x: Detection) -> dict[str, object]:
+    times = {"streamed_seconds": x.streamed_seconds, "whole_seconds": x.whole_seconds, "later_seconds": x.later_seconds}
+    finite = {name: seconds if math.isfinite(seconds) else None for name, seconds in times.items()}
+    return {**asdict(x), **finite}
+
+
+def later_than_planned(detected: tuple[Detection, ...]) -> list[str]:
+    """What a gateway finds later than the plan counts on, a sentence each."""
+    said = []
+    for x in detected:
+        for kind, seconds in (("streamed", x.streamed_seconds), ("not streamed", x.whole_seconds)):
+            if seconds > x.planned_seconds:
+                late = f"out after {seconds:.1f} s, {seconds - x.planned_seconds:.1f} s later than the plan counts on"
+                late = late if math.isfinite(seconds) else "never out by itself: the gateway does not count it"
+                said.append(f"fault {x.fault!r}, answers of {x.workload!r} that are {kind}: {late}")
+    return said
+
+
+def detection_text(detected: tuple[Detection, ...]) -> list[str]:
+    """How soon each fault is out, as Markdown."""
+    lines = [
+        "## How soon a placement that fails is out",
+        "",
+        f"Seconds from the fault's begin until no request is sent there, at the slowest workload; the plan counts on "
+        f"{detected[0].planned_seconds:g}. Streamed: answers with `stream: true`.",
+        "",
+        "| fault | streamed | not streamed | later than planned | workload |",
+        "| --- | --- | --- | --- | --- |",
+    ]
+    for x in detected:
+        cells = [_seconds(x.streamed_seconds), _seconds(x.whole_seconds), _seconds(x.later_seconds)]
+        lines.append(f"| {x.fault} | {' | '.join(cells)} | {markdown_cell(x.workload)} |")
+    return [*lines, ""]
+
+
+def _seconds(seconds: float) -> str:
+    return f"{seconds:.1f} s" if math.isfinite(seconds) else "never"
+
+
+def warnings_of_files(files: Mapping[str, str]) -> list[str]:
+    """What the gateways of an emission find later than its plan counts on, by path -> text of its files."""
+    said = []
+    for path, text in sorted(files.items()):
+        if path.rpartition("/")[2] == "cascade.json":
+            target = path.rpartition("/")[0]
+            said += [f"{target + ': ' if target else ''}{late}" for late in json.loads(text)["later_than_planned"]]
+    return said
+
+
+def cascade_text(outcomes: tuple[Outcome, ...], detected: tuple[Detection, ...] = ()) -> str:
+    """The table as Markdown: one row a failure; before it, how soon each fault is out."""
     count = {verdict: sum(x.verdict == verdict and x.failure != NORMAL for x in outcomes) for verdict in MEANS}
     lines = ["# What the static files survive by themselves", ""]
     lines += [f"- **{verdict}** ({count[verdict]}): {meaning}" for verdict, meaning in MEANS.items()]
     lines += [
         "",
+        *(detection_text(detected) if detected else ()),
         "*Meanwhile*: served with the replicas that survive and the static file, from when the gateway has found out",
         "until replicas or the override come; *due* is what the goals ask at the last deadline. Shares of all",
         "requests, at the peak. A placement over its capacity serves no more than its capacity. Spot does not count.",
         "*The override*: what it does that no gateway does by itself. It sheds streams that are not due, and moves",
         "streams that the failure does not touch, in requests/s, for capacity; it follows cold-started replicas.",
+        "*While finding out*: placements that requests which are tried again fill beyond their capacity until then.",
         "",
-        "| failure | verdict | meanwhile | due | shortest stream | over its capacity | the override | found out by |",
-        "| --- | --- | --- | --- | --- | --- | --- | --- |",
+        "| failure | verdict | meanwhile | due | shortest stream | over its capacity | the override | found out by "
+        "| out after | while finding out |",
+        "| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |",
     ]
     for outcome in outcomes:
         at = outcome.meanwhile
@@ -261,12 +378,18 @@ def cascade_text(outcomes: tuple[Outcome, ...]) -> str:
         if at.worst is not None:
             shares_of = f"{_percent(at.worst.served)} of {_percent(at.worst.due)}"
             worst = f"{at.worst.workload} from {at.worst.origin}: {shares_of}"
-        over = "; ".join(f"{x.placement} {x.times_its_capacity:.2f} times" for x in at.overfull[:2])
         shares = (_percent(at.served_fraction), _percent(at.due_fraction))
-        push = "" if outcome.verdict in (ALONE, NOTHING_DUE) else _pushed(outcome.override_does)
-        cells = (outcome.failure, outcome.verdict, *shares, worst, over, push, outcome.seen_by)
+        push = "" if outcome.verdict in (ALONE, NOTHING_DUE, TOO_LATE) else _pushed(outcome.override_does)
+        over = _overfull(at.overfull)
+        after = "" if outcome.found_seconds is None else _seconds(outcome.found_seconds)
+        finding = _overfull(outcome.overfull_while_finding)
+        cells = (outcome.failure, outcome.verdict, *shares, worst, over, push, outcome.seen_by, after, finding)
         lines.append("| " + " | ".join(markdown_cell(text) for text in cells) + " |")
     return "\n".join(lines) + "\n"
+
+
+def _overfull(placements: tuple[Overfull, ...]) -> str:
+    return "; ".join(f"{x.placement} {x.times_its_capacity:.2f} times" for x in placements[:2])
 
 
 def _pushed(push: Push) -> str:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from planner.emit.cascade import cascade, cascade_data, cascade_text
+from planner.emit.detection import detections
 from planner.emit.fleet import placed
 from planner.emit.lint import lint_table, raise_if_any
 from planner.emit.names import slug
@@ -20,7 +21,8 @@ from planner.study.records.study import Workload
 
 INTEGERS: Mapping[str, tuple[int, int]] = {
     "cooldown_seconds": (1, 3600),
-    "timeout_seconds": (1, 86400),
+    "timeout_seconds": (0, 86400),
+    "gateway_replicas": (1, 1000),
     "port": (1, 65535),
     "admin_port": (1, 65535),
     "refusal_port": (1, 65535),
@@ -124,8 +126,9 @@ def gateway_files(
         raise_if_any(lint(made, origin, path, yaml_data(files[path])))
     outcomes = cascade(made.of, made.table, gateway)
     files["routing.json"] = json_text(table_data(made.of, made.table))
-    files["cascade.md"] = cascade_text(outcomes)
-    files["cascade.json"] = json_text(cascade_data(outcomes))
+    detected = detections(made.of.plan.study, made.table, gateway)
+    files["cascade.md"] = cascade_text(outcomes, detected)
+    files["cascade.json"] = json_text(cascade_data(outcomes, detected))
     for f in made.of.problem.failures:
         if f != NORMAL:
             files[f"overrides/{slug(f)}.json"] = json_text(override_data(made.of, f))

@@ -10,8 +10,19 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from planner.emit.behaviour import SCALE, Host, Priority, envoy_priorities
+from planner.emit.behaviour import SCALE, Host, Priority, envoy_priorities, retry_percent
 from planner.emit.common import Given, gateway_files, given
+from planner.emit.detection import (
+    CHECKS_BEFORE_OUT,
+    COUNTED_REQUESTS,
+    ENVOY,
+    FAILS_BEFORE_OUT,
+    FAILURE_PERCENT,
+    detections_of_route,
+    step_seconds,
+    stream_wait_seconds,
+    whole_wait_seconds,
+)
 from planner.emit.lint import Rows, lint_envoy, raise_if_any
 from planner.emit.names import slug
 from planner.emit.options import Endpoint
@@ -19,8 +30,6 @@ from planner.emit.routing import Route
 from planner.errors import Finding
 from planner.plan.in_hand import Plan
 from planner.study.records.plan import PlanFile
-from planner.study.records.serving import Profile
-from planner.study.records.study import Workload
 from planner.units import MS_PER_SECOND
 
 OPTIONS: Mapping[str, str] = {
@@ -34,18 +43,17 @@ OPTIONS: Mapping[str, str] = {
     "health_path": "/health",
     "ca_file": "/etc/ssl/certs/ca-certificates.crt",
     "cooldown_seconds": "30",
+    "gateway_replicas": "1",
 }
 REFUSED = 429
-CHECK_SECONDS = 5
-CHECK_TIMEOUT_SECONDS = 2
 RETRIES = 3
-FAILS_BEFORE_EJECTION = 3
+PICKS_BEFORE_RETRY = 30
+"""How often another host is drawn for a retry before one that failed already is taken again."""
 SIGMAS = 4.0
-LEAST_WAIT_SECONDS = 10.0
-FIRST_TOKEN_TIMES = 5.0
-"""A request that has said nothing for so many times its time to first token is tried elsewhere."""
-ANSWER_TIMES = 3.0
-"""An answer that is not streamed says nothing until it is whole: no less than so many times a mean answer is waited."""
+MOST_BODY_BYTES = 1 << 24
+"""Longest request that is read for its `stream`, and that can be tried again; a longer one is refused, 413."""
+OF_REQUEST = "planner.request"
+"""Namespace of what is read from a request's body."""
 TYPE = "type.googleapis.com/envoy."
 LOOPBACK = "127.0.0.1"
 COMMENTS = (
@@ -65,7 +73,7 @@ def files(plan: PlanFile | Plan, options: Mapping[str, str]) -> dict[str, str]:
     Parameters
     ----------
     options : endpoint (template of the addresses), endpoints (JSON, placement: address), limits (goals or always),
-        listen, port, admin_port, refusal_port, health_path, ca_file, cooldown_seconds
+        listen, port, admin_port, refusal_port, health_path, ca_file, cooldown_seconds, gateway_replicas
 
     Raises
     ------
@@ -104,11 +112,12 @@ def config(made: Given, origin: str) -> dict[str, Any]:
     """The configuration of one gateway as data."""
     routes = made.table.of_origin(origin)
     ports = made.integers
+    entries = [entry for route in routes for entry in _routes(made, route)]
     return {
         "admin": {"address": _address(LOOPBACK, ports["admin_port"])},
         "static_resources": {
             "listeners": [
-                _listener("gateway", made.options["listen"], ports["port"], [_route(made, route) for route in routes]),
+                _listener("gateway", made.options["listen"], ports["port"], entries, [_reads_stream()]),
                 _listener("refusal", LOOPBACK, ports["refusal_port"], [_refusal()]),
             ],
             "clusters": [_cluster(made, route) for route in routes],
@@ -125,29 +134,71 @@ def _typed(name: str, type_name: str, **config: Any) -> dict[str, Any]:
     return {"name": name, "typed_config": {"@type": f"{TYPE}{type_name}", **config}}
 
 
-def _listener(name: str, host: str, port: int, routes: list[dict[str, Any]]) -> dict[str, Any]:
+def _listener(
+    name: str, host: str, port: int, routes: list[dict[str, Any]], filters: Sequence[dict[str, Any]] = ()
+) -> dict[str, Any]:
     manager = _typed(
         "envoy.filters.network.http_connection_manager",
         "extensions.filters.network.http_connection_manager.v3.HttpConnectionManager",
         stat_prefix=name,
         stream_idle_timeout="0s",
         route_config={"name": name, "virtual_hosts": [{"name": name, "domains": ["*"], "routes": routes}]},
-        http_filters=[_typed("envoy.filters.http.router", "extensions.filters.http.router.v3.Router")],
+        http_filters=[*filters, _typed("envoy.filters.http.router", "extensions.filters.http.router.v3.Router")],
     )
-    return {"name": name, "address": _address(host, port), "filter_chains": [{"filters": [manager]}]}
+    return {
+        "name": name,
+        "address": _address(host, port),
+        "per_connection_buffer_limit_bytes": MOST_BODY_BYTES,
+        "filter_chains": [{"filters": [manager]}],
+    }
+
+
+def _reads_stream() -> dict[str, Any]:
+    """A filter that reads `stream` from a request's body, for the route to depend on."""
+    rule = {"selectors": [{"key": "stream"}], "on_present": {"metadata_namespace": OF_REQUEST, "key": "stream"}}
+    return _typed(
+        "envoy.filters.http.json_to_metadata",
+        "extensions.filters.http.json_to_metadata.v3.JsonToMetadata",
+        request_rules={"rules": [rule]},
+    )
 
 
 def _refusal() -> dict[str, Any]:
     return {
         "match": {"prefix": "/"},
         "direct_response": {"status": REFUSED, "body": {"inline_string": "all placements are at their limits\n"}},
-        "response_headers_to_add": [{"header": {"key": "retry-after", "value": "1"}}],
+        # with the second header Envoy does not try it again: all placements are full
+        "response_headers_to_add": [
+            {"header": {"key": "retry-after", "value": "1"}},
+            {"header": {"key": "x-envoy-ratelimited", "value": "true"}},
+        ],
     }
 
 
-def _route(made: Given, route: Route) -> dict[str, Any]:
-    wait = wait_seconds(made.workloads[route.workload], [made.profiles[x.placement] for x in route.entries])
+def _routes(made: Given, route: Route) -> list[dict[str, Any]]:
+    """Two routes of a workload: an answer that is streamed has begun by its first-token limit, another may say nothing
+    until it is whole."""
+    study = made.of.plan.study
+    profiles = [made.profiles[x.placement] for x in route.entries]
+    workload = made.workloads[route.workload]
+    wait = _duration(stream_wait_seconds(study, workload, profiles))
+    # no per_try_timeout: once the answer has begun it does nothing, and where it ends first no idle timeout comes after
+    # it (Envoy 1.40.0): an engine that sends its head before the first token would be waited for without end
+    streamed = _route(made, route, wait)
+    path = [{"key": "stream"}]
+    streamed["match"]["dynamic_metadata"] = [{"filter": OF_REQUEST, "path": path, "value": {"bool_match": True}}]
+    longest = whole_wait_seconds(study, workload, profiles)
+    return [streamed, _route(made, route, _duration(longest))]
+
+
+def _duration(seconds: float) -> str:
+    """Seconds as Envoy reads them, rounded up to a millisecond."""
+    return f"{math.ceil(round(seconds * MS_PER_SECOND, 6)) / MS_PER_SECOND:.10g}s"
+
+
+def _route(made: Given, route: Route, idle_timeout: str) -> dict[str, Any]:
     path = made.endpoints[route.entries[0].placement].path
+    alone = len(route.levels[0]) == 1
     return {
         "match": {"prefix": f"/{route.id}/"},
         "route": {
@@ -156,110 +207,132 @@ def _route(made: Given, route: Route) -> dict[str, Any]:
             "auto_host_rewrite": True,
             "timeout": "0s",
             "retry_policy": {
-                "retry_on": "connect-failure,refused-stream,reset,gateway-error",
+                "retry_on": "5xx,reset,connect-failure,refused-stream,retriable-status-codes",
+                "retriable_status_codes": [REFUSED],
                 "num_retries": RETRIES,
-                "per_try_idle_timeout": f"{math.ceil(wait)}s",
-                "host_selection_retry_max_attempts": 5,
+                "per_try_idle_timeout": idle_timeout,
+                "host_selection_retry_max_attempts": PICKS_BEFORE_RETRY,
                 "retry_host_predicate": [
                     _typed(
                         "envoy.retry_host_predicates.previous_hosts",
                         "extensions.retry.host.previous_hosts.v3.PreviousHostsPredicate",
                     )
                 ],
-                # first another host of the same level, then another level
+                # first another host of the same level, where there is one, then another level
                 "retry_priority": _typed(
                     "envoy.retry_priorities.previous_priorities",
                     "extensions.retry.priority.previous_priorities.v3.PreviousPrioritiesConfig",
-                    update_frequency=2,
+                    update_frequency=1 if alone else 2,
                 ),
             },
         },
     }
 
 
-def wait_seconds(workload: Workload, profiles: Sequence[Profile]) -> float:
-    """How long a request may say nothing before it is tried elsewhere [s].
-
-    Formula
-        max(10, 5 · slowest time to first token, 3 · slowest mean answer)
-    """
-    wait = LEAST_WAIT_SECONDS
-    for point in (point for profile in profiles for point in profile.classes):
-        wait = max(wait, FIRST_TOKEN_TIMES * point.first_token_ms / MS_PER_SECOND)
-        if point.context_class == workload.context_class:
-            answer_ms = point.first_token_ms + workload.mean_output_tokens * point.per_token_ms
-            wait = max(wait, ANSWER_TIMES * answer_ms / MS_PER_SECOND)
-    return wait
-
-
 def _cluster(made: Given, route: Route) -> dict[str, Any]:
+    addresses = all(made.endpoints[x.placement].is_address for x in route.entries)
+    step = _duration(step_seconds(made.of.plan.study.detection_seconds))
+    return {
+        "name": route.id,
+        "type": "STATIC" if addresses else "STRICT_DNS",
+        "connect_timeout": step,
+        "lb_policy": "ROUND_ROBIN",
+        "common_lb_config": {
+            "healthy_panic_threshold": {"value": 0},
+            "locality_weighted_lb_config": {},
+            "update_merge_window": "0s",  # workers hear of a death at once, not up to a second later
+        },
+        "load_assignment": _assignment(made, route),
+        "health_checks": [
+            {
+                "timeout": step,
+                "interval": step,
+                "no_traffic_interval": step,
+                "unhealthy_threshold": CHECKS_BEFORE_OUT,
+                "healthy_threshold": CHECKS_BEFORE_OUT,
+                "http_health_check": {"path": made.options["health_path"]},
+            }
+        ],
+        "outlier_detection": _outliers(step, f"{made.integers['cooldown_seconds']}s"),
+        "circuit_breakers": {"thresholds": [_breaker(made, route)]},
+        **_transport(made, route),
+    }
+
+
+def _assignment(made: Given, route: Route) -> dict[str, Any]:
+    """All endpoints of a cluster: priorities of placements, what pads them, and the refusal behind the last."""
     shape = envoy_priorities(route)
     groups = [
         _locality(made, host, number) for number, priority in enumerate(shape.priorities) for host in priority.hosts
     ]
     groups += [_padding(priority, number) for number, priority in enumerate(shape.priorities) if priority.padding]
     groups.append(_refusing(made, len(shape.priorities)))
-    addresses = all(made.endpoints[x.placement].is_address for x in route.entries)
+    return {
+        "cluster_name": route.id,
+        "endpoints": groups,
+        "policy": {
+            "overprovisioning_factor": shape.overprovisioning_factor,
+            "weighted_priority_health": True,
+        },
+    }
+
+
+def _outliers(step: str, cooldown: str) -> dict[str, Any]:
+    """What takes a placement out although its health checks pass, for the cooldown, whatever they say meanwhile."""
+    return {
+        "consecutive_5xx": FAILS_BEFORE_OUT,
+        "enforcing_consecutive_5xx": 100,
+        "consecutive_gateway_failure": FAILS_BEFORE_OUT,
+        "enforcing_consecutive_gateway_failure": 100,
+        "enforcing_success_rate": 0,
+        # a stream that is cut after its 200 is no consecutive failure, for the 200 came before
+        "failure_percentage_threshold": FAILURE_PERCENT,
+        "enforcing_failure_percentage": 100,
+        "failure_percentage_minimum_hosts": 1,
+        "failure_percentage_request_volume": COUNTED_REQUESTS,
+        "interval": step,
+        "base_ejection_time": cooldown,
+        "max_ejection_time": cooldown,
+        "max_ejection_percent": 100,
+        "successful_active_health_check_uneject_host": False,
+    }
+
+
+def _breaker(made: Given, route: Route) -> dict[str, Any]:
+    """The circuit breaker of a route: what the limits of its failures keep in flight, and the retries among them."""
     flight = in_flight(made, route)
     return {
-        "name": route.id,
-        "type": "STATIC" if addresses else "STRICT_DNS",
-        "connect_timeout": "2s",
-        "lb_policy": "ROUND_ROBIN",
-        "common_lb_config": {"healthy_panic_threshold": {"value": 0}, "locality_weighted_lb_config": {}},
-        "load_assignment": {
-            "cluster_name": route.id,
-            "endpoints": groups,
-            "policy": {
-                "overprovisioning_factor": shape.overprovisioning_factor,
-                "weighted_priority_health": True,
-            },
+        # connections are kept after their requests: were they no more, requests would queue behind idle ones
+        "max_connections": 2 * flight,
+        **dict.fromkeys(("max_pending_requests", "max_requests"), flight),
+        "retry_budget": {
+            "budget_percent": {"value": retry_percent(route)},
+            "min_retry_concurrency": math.ceil(SIGMAS * math.sqrt(flight)),
         },
-        "health_checks": [
-            {
-                "timeout": f"{CHECK_TIMEOUT_SECONDS}s",
-                "interval": f"{CHECK_SECONDS}s",
-                "no_traffic_interval": f"{CHECK_SECONDS}s",
-                "unhealthy_threshold": 2,
-                "healthy_threshold": 2,
-                "http_health_check": {"path": made.options["health_path"]},
-            }
-        ],
-        "outlier_detection": {
-            "consecutive_5xx": FAILS_BEFORE_EJECTION,
-            "enforcing_consecutive_5xx": 100,
-            "consecutive_gateway_failure": FAILS_BEFORE_EJECTION,
-            "enforcing_consecutive_gateway_failure": 100,
-            "enforcing_success_rate": 0,
-            "interval": "1s",
-            "base_ejection_time": f"{made.integers['cooldown_seconds']}s",
-            "max_ejection_percent": 100,
-        },
-        "circuit_breakers": {
-            "thresholds": [
-                dict.fromkeys(("max_connections", "max_pending_requests", "max_requests", "max_retries"), flight)
-            ]
-        },
-        **_transport(made, route),
+        "track_remaining": True,
     }
 
 
 def in_flight(made: Given, route: Route) -> int:
-    """Requests of a route that may be in flight: what all placements at their limits hold, and its fluctuation.
+    """Requests of a route that may be in flight in one gateway: what all placements at their limits hold, what hangs
+    in those that fail until they are out, and its fluctuation. Limits are those that hold in each failure; gateways of
+    an origin share them.
 
     Formula
-        n + 4 √n,   n = Σ limit · replica_seconds · concurrency of a replica
+        n + 4 √n,   n = (Σ limit · replica_seconds · concurrency of a replica + peak · seconds) / gateway replicas,
+        seconds: until the last fault of streamed answers is out
     Units
         requests
     Source
         Little's law: a replica-second holds as many requests as the profile's concurrency; independent arrivals stay
         within four standard deviations but once in 30,000
     """
-    p = made.of.problem
-    held = 0.0
+    p, study = made.of.problem, made.of.plan.study
+    held = route.requests_per_second * max(x.streamed_seconds for x in detections_of_route(study, route, ENVOY))
     for x in route.entries:
         seconds = p.replica_seconds[route.workload, x.placement]
         held += x.limit_requests_per_second * seconds * made.profiles[x.placement].concurrency_limit
+    held /= made.integers["gateway_replicas"]
     return max(1, math.ceil(round(held + SIGMAS * math.sqrt(held), 6)))
 
 

@@ -22,14 +22,29 @@ DEFECT = "a defect: report it"
 PLAN_AGAIN = "plan again"
 SECRET = re.compile(r"os\.environ/[A-Z][A-Z0-9_]*")
 LITELLM_KEYS = {
-    "": {"model_list", "router_settings"},
+    "": {"model_list", "general_settings", "router_settings"},
     "model": {"model_name", "litellm_params", "model_info"},
-    "litellm_params": {"model", "api_base", "api_key", "order", "weight", "rpm", "tpm", "timeout"},
-    "model_info": {"id", "max_input_tokens"},
+    "litellm_params": {"model", "api_base", "api_key", "order", "weight", "rpm", "timeout", "stream_timeout"},
+    "model_info": {
+        "id",
+        "max_input_tokens",
+        "cooldown_time",
+        "allowed_fails",
+        "allowed_fails_policy",
+        "health_check_timeout",
+        "health_check_max_tokens",
+    },
+    "general_settings": {
+        "master_key",
+        "background_health_checks",
+        "enable_health_check_routing",
+        "health_check_interval",
+    },
     "router_settings": {
         "routing_strategy",
         "enable_pre_call_checks",
         "num_retries",
+        "enable_weighted_failover",
         "allowed_fails",
         "cooldown_time",
         "fallbacks",
@@ -209,7 +224,7 @@ def lint_litellm(where: str, expected: Rows, data: Any) -> list[Finding]:
 
 
 def _litellm_keys(where: str, data: Any) -> Iterator[Finding]:
-    parts = [("", data), ("router_settings", data["router_settings"])]
+    parts = [("", data), *((name, data[name]) for name in ("general_settings", "router_settings"))]
     for row in data["model_list"]:
         parts += [("model", row), ("litellm_params", row["litellm_params"]), ("model_info", row["model_info"])]
     for kind, part in parts:
@@ -227,6 +242,8 @@ def _litellm_references(where: str, data: Any) -> Iterator[Finding]:
 
 
 def _litellm_values(where: str, data: Any) -> Iterator[Finding]:
+    if not SECRET.fullmatch(str(data["general_settings"]["master_key"])):
+        yield Finding(f"{where}: master_key", "a reference os.environ/NAME", "something else", DEFECT)
     for row in data["model_list"]:
         base, key, model = (row["litellm_params"][name] for name in ("api_base", "api_key", "model"))
         if not isinstance(base, str) or endpoint(base) is None:

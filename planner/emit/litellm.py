@@ -1,6 +1,6 @@
 """LiteLLM: one config.yaml a gateway, that is, an origin.
 
-Levels are `order`; limits are `rpm` and `tpm`, which the pre-call checks hold; context classes are model groups of
+Levels are `order`; limits are `rpm`, which the pre-call checks hold; context classes are model groups of
 their own with `max_input_tokens`; placements that only the longer round trip of a failure reaches stand in a group of
 their own, behind `fallbacks`. Names in the files are slugs; routing.json says what they stand for.
 """
@@ -9,6 +9,14 @@ from collections.abc import Mapping
 from typing import Any
 
 from planner.emit.common import Given, gateway_files, given
+from planner.emit.detection import (
+    allowed_fails,
+    expected_requests_per_second,
+    probe_interval_seconds,
+    probe_seconds,
+    stream_wait_seconds,
+    whole_wait_seconds,
+)
 from planner.emit.lint import Rows, lint_litellm
 from planner.emit.names import slug
 from planner.emit.options import secret_name
@@ -16,24 +24,37 @@ from planner.emit.routing import Entry, Route
 from planner.errors import Finding
 from planner.plan.in_hand import Plan
 from planner.study.records.plan import PlanFile
-from planner.study.records.study import Workload
 
 OPTIONS: Mapping[str, str] = {
     "endpoint": "",
     "endpoints": "",
     "limits": "goals",
     "cooldown_seconds": "30",
-    "timeout_seconds": "600",
+    "timeout_seconds": "0",
+    "gateway_replicas": "1",
 }
 SECONDS_PER_MINUTE = 60
 RETRIES = 2
 ALLOWED_FAILS = 1
+NEVER = 1_000_000_000
+"""More refusals than a deployment gives within a cooldown: one that is full is no failure."""
+COUNTED_FAILURES = (
+    "TimeoutErrorAllowedFails",
+    "InternalServerErrorAllowedFails",
+    "ServiceUnavailableErrorAllowedFails",
+    "BadGatewayErrorAllowedFails",
+)
+PROBE_TOKENS = 1
+MASTER_KEY = "os.environ/LITELLM_MASTER_KEY"
 BEYOND = "beyond-reach"
 COMMENTS = (
     "LiteLLM gateway of one origin. Rates are requests per minute at the peak, rounded down: at most 1/60",
     "request/s below the limit. Weights add up to 10000 a level; rounding is at most 1 of them.",
     "Hour of the plan: the one with the largest total traffic, of {hours}.",
+    "For LiteLLM 1.106.2: the router of 1.110.2 does not hold rpm by pre-call checks.",
     "Limits are counted in each process: run one worker, or give all of them one Redis.",
+    "The proxy wants a master key: it is read from the environment, LITELLM_MASTER_KEY, and not here.",
+    "Probes are the proxy's: a Router in a program of one's own makes none.",
     "A request that fails after a part of its answer may be run twice.",
 )
 
@@ -44,7 +65,7 @@ def files(plan: PlanFile | Plan, options: Mapping[str, str]) -> dict[str, str]:
     Parameters
     ----------
     options : endpoint (template of the addresses), endpoints (JSON, placement: address), limits (goals or always),
-        cooldown_seconds, timeout_seconds
+        cooldown_seconds, timeout_seconds, gateway_replicas
 
     Raises
     ------
@@ -74,12 +95,20 @@ def config(made: Given, origin: str) -> dict[str, Any]:
             models += [_deployment(made, route, order, entry) for entry in level]
         if any(entry.beyond_normal_reach for entry in route.entries):
             fallbacks.append({group_of(route): [group_of(route, beyond=True)]})
+    detection = made.of.plan.study.detection_seconds
     return {
         "model_list": models,
+        "general_settings": {
+            "master_key": MASTER_KEY,
+            "background_health_checks": True,
+            "enable_health_check_routing": True,
+            "health_check_interval": probe_interval_seconds(detection),
+        },
         "router_settings": {
             "routing_strategy": "simple-shuffle",
             "enable_pre_call_checks": True,
             "num_retries": RETRIES,
+            "enable_weighted_failover": True,
             "allowed_fails": ALLOWED_FAILS,
             "cooldown_time": made.integers["cooldown_seconds"],
             "fallbacks": fallbacks,
@@ -90,9 +119,11 @@ def config(made: Given, origin: str) -> dict[str, Any]:
 
 def _deployment(made: Given, route: Route, order: int, entry: Entry) -> dict[str, Any]:
     p, e = made.of.problem, entry.placement
+    study = made.of.plan.study
     workload = made.workloads[route.workload]
-    rpm = rpm_of(entry)
     provider = p.provider_of[p.pool_of[e]]
+    profiles = [made.profiles[x.placement] for x in route.entries]
+    longest = made.integers["timeout_seconds"] or whole_wait_seconds(study, workload, profiles)
     return {
         "model_name": group_of(route, entry.beyond_normal_reach),
         "litellm_params": {
@@ -101,15 +132,35 @@ def _deployment(made: Given, route: Route, order: int, entry: Entry) -> dict[str
             "api_key": f"os.environ/{secret_name(provider)}",
             "order": order,
             "weight": entry.weight,
-            "rpm": rpm,
-            "tpm": tpm_of(rpm, workload),
-            "timeout": made.integers["timeout_seconds"],
+            "rpm": rpm_of(entry, made.integers["gateway_replicas"]),
+            "timeout": round(longest, 3),
+            "stream_timeout": round(stream_wait_seconds(study, workload, profiles), 3),
         },
         "model_info": {
             "id": deployment_id(route, entry),
             "max_input_tokens": most_input_tokens(made, route.workload, e),
+            # beside the router's own, so that a header Retry-After does not shorten it
+            "cooldown_time": made.integers["cooldown_seconds"],
+            **_breaker(made, route, entry),
+            "health_check_timeout": probe_seconds(study.detection_seconds),
+            "health_check_max_tokens": PROBE_TOKENS,
         },
     }
+
+
+def _breaker(made: Given, route: Route, entry: Entry) -> dict[str, Any]:
+    """When a deployment cools down. A refusal for want of capacity, 429, is no failure.
+
+    Where there is no other deployment to go to, nothing is gained by a cooldown: LiteLLM never cools down the only one
+    of a group by `allowed_fails`, but by a policy that names the failure it does.
+    """
+    rate = expected_requests_per_second(route, entry) / made.integers["gateway_replicas"]
+    fails = allowed_fails(made.of.plan.study.detection_seconds, rate)
+    policy = {"RateLimitErrorAllowedFails": NEVER}
+    in_group = sum(x.beyond_normal_reach == entry.beyond_normal_reach for x in route.entries)
+    if in_group > 1 or (in_group < len(route.entries) and not entry.beyond_normal_reach):
+        policy |= dict.fromkeys(COUNTED_FAILURES, fails)
+    return {"allowed_fails": fails, "allowed_fails_policy": policy}
 
 
 def deployment_id(route: Route, entry: Entry) -> str:
@@ -117,17 +168,12 @@ def deployment_id(route: Route, entry: Entry) -> str:
     return f"{route.id}--{entry.id}"  # no slug has two hyphens in a row
 
 
-def rpm_of(entry: Entry) -> int:
-    """Limit in whole requests per minute, rounded down; at least one.
+def rpm_of(entry: Entry, gateway_replicas: int = 1) -> int:
+    """Limit of one of the gateways of an origin in whole requests per minute, rounded down; at least one.
 
     The first product is rounded to nine decimals, so that 0.7 requests/s are 42 and not 41 a minute.
     """
-    return max(1, int(round(SECONDS_PER_MINUTE * entry.limit_requests_per_second, 9)))
-
-
-def tpm_of(rpm: int, workload: Workload) -> int:
-    """Limit in tokens per minute: that many requests of mean length, input and output, rounded up."""
-    return -int(-round(rpm * (workload.mean_input_tokens + workload.mean_output_tokens), 6) // 1)
+    return max(1, int(round(SECONDS_PER_MINUTE * entry.limit_requests_per_second / gateway_replicas, 9)))
 
 
 def most_input_tokens(made: Given, workload: str, e: str) -> int:
@@ -161,5 +207,5 @@ def expected(made: Given, origin: str) -> Rows:
         for order, level in enumerate(route.levels, 1):
             for entry in level:
                 key = group_of(route, entry.beyond_normal_reach), deployment_id(route, entry)
-                rows[key] = (order, entry.weight, rpm_of(entry))
+                rows[key] = (order, entry.weight, rpm_of(entry, made.integers["gateway_replicas"]))
     return rows

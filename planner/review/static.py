@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from planner.emit.behaviour import BEHAVIOURS
-from planner.emit.cascade import NOTHING_DUE, OVERRIDE, cascades_of_plan
+from planner.emit.cascade import NOTHING_DUE, OVERRIDE, TOO_LATE, cascades_of_plan
 from planner.plan.in_hand import Plan
 from planner.review.report import Column, Section, percent, short_failure
 from planner.study.dependencies import NORMAL
@@ -11,10 +11,11 @@ from planner.study.dependencies import NORMAL
 
 def _counted(gateway: str, verdicts: list[str]) -> str:
     """How many failures a gateway's file survives; a failure in which nothing is due is not survived by it."""
-    needing, idle = verdicts.count(OVERRIDE), verdicts.count(NOTHING_DUE)
-    survived = f"{len(verdicts) - needing - idle} of {len(verdicts)} failures are survived by its file"
+    needing, idle, late = (verdicts.count(verdict) for verdict in (OVERRIDE, NOTHING_DUE, TOO_LATE))
+    survived = f"{len(verdicts) - needing - idle - late} of {len(verdicts)} failures are survived by its file"
     nothing = f", in {idle} nothing is due that could be served" if idle else ""
-    return f"{gateway}: {survived}, {needing} need the override of the failure{nothing}; served meanwhile:"
+    too_late = f", {late} are found too late by it" if late else ""
+    return f"{gateway}: {survived}, {needing} need the override of the failure{too_late}{nothing}; served meanwhile:"
 
 
 @dataclass(frozen=True)

@@ -587,9 +587,12 @@ def test_hostile_names_are_data(target, hostile_plans):
         assert set(table["workloads"]) == {w for w, _ in flows} and set(table["origins"]) == {o for _, o in flows}
         overrides = [json.loads(text) for path, text in files.items() if path.startswith("overrides/")]
         assert {x["failure"] for x in overrides} == {f"failure:{x.name}" for x in hostile.study.failures}
-        rows = [line for line in files["cascade.md"].splitlines() if line.startswith("| ")]
+        faults, _, failures = files["cascade.md"].partition("| failure |")
+        rows = [line for line in ("| failure |" + failures).splitlines() if line.startswith("| ")]
         assert len(rows) == 3 + len(overrides)  # head, rule, normal operation
-        assert all(len(re.findall(r"(?<!\\)\|", row)) == 9 for row in rows)
+        assert all(len(re.findall(r"(?<!\\)\|", row)) == 11 for row in rows)
+        rows = [line for line in faults.splitlines() if line.startswith("| ")]
+        assert len(rows) == 2 + 7 and all(len(re.findall(r"(?<!\\)\|", row)) == 6 for row in rows)
         for path, text in files.items():
             if path.endswith(".yaml"):
                 assert text.isascii()
@@ -607,7 +610,7 @@ def check_config(target, data, models):
         if key == "model":
             continue
         assert not re.search(r"[\x00-\x1f\x7f{}$%`<>|\"']", text.removesuffix("\n")), (key, text)
-        assert key == "api_key" or "os.environ" not in text
+        assert key == "api_key" or "os.environ" not in text or text == litellm.MASTER_KEY
 
 
 def strings(data, key=""):

