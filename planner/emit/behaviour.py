@@ -8,7 +8,9 @@ import math
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 
+from planner.emit.detection import ENVOY_AI_GATEWAY, ENVOY_AI_GATEWAY_ACTIVE
 from planner.emit.routing import Entry, Route
+from planner.emit.spill import envoy_ai_gateway, envoy_ai_gateway_while_finding
 
 NOTHING = 1e-9
 SCALE = 100_000
@@ -171,5 +173,16 @@ def retry_percent(route: Route) -> int:
     return min(PERCENT, math.ceil(round(PERCENT * max(headroom, largest), 6)))
 
 
-WHILE_FINDING: Mapping[str, Behaviour] = {"litellm": litellm_while_finding, "envoy": envoy_while_finding}
+WHILE_FINDING: Mapping[str, Behaviour] = {
+    "litellm": litellm_while_finding,
+    "envoy": envoy_while_finding,
+    ENVOY_AI_GATEWAY: envoy_ai_gateway_while_finding,
+    ENVOY_AI_GATEWAY_ACTIVE: envoy_ai_gateway_while_finding,
+}
 BEHAVIOURS: Mapping[str, Behaviour] = {"litellm": litellm, "envoy": envoy}
+"""Gateways that a review compares."""
+EVERY_BEHAVIOUR: Mapping[str, Behaviour] = {
+    **BEHAVIOURS,
+    ENVOY_AI_GATEWAY: envoy_ai_gateway,
+    ENVOY_AI_GATEWAY_ACTIVE: envoy_ai_gateway,
+}

@@ -5,7 +5,7 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 
-from planner.emit.behaviour import BEHAVIOURS, WHILE_FINDING
+from planner.emit.behaviour import BEHAVIOURS, EVERY_BEHAVIOUR, WHILE_FINDING
 from planner.emit.capacity import capacity_replica_seconds, planned_replicas, surviving_replicas
 from planner.emit.detection import Detection, loss_seconds
 from planner.emit.routing import Subject, Table, peak_requests_per_second, routing_table, subject
@@ -206,7 +206,7 @@ def _is_late(of: Subject, table: Table, gateway: str, at: Served, found_seconds:
     gone, offered, served = _gone(of, s), 0.0, 0.0
     for route in table.routes:
         coming = peak_requests_per_second(p, route.workload, route.origin, s)
-        sent = BEHAVIOURS[gateway](route, {x.placement for x in route.entries}, coming)
+        sent = EVERY_BEHAVIOUR[gateway](route, {x.placement for x in route.entries}, coming)
         offered += coming
         served += sum(value for e, value in sent.items() if e not in gone)
     return served < at.due_fraction * offered * (1 - TOLERANCE_FRACTION)
@@ -247,7 +247,7 @@ def served_by(of: Subject, table: Table, gateway: str, s: State, replicas: Repli
     ----------
     is_found : whether the gateways have what is lost out; until then they send there, and try again what fails
     """
-    p, behaviour = of.problem, (BEHAVIOURS if is_found else WHILE_FINDING)[gateway]
+    p, behaviour = of.problem, (EVERY_BEHAVIOUR if is_found else WHILE_FINDING)[gateway]
     running = dict(zip(p.placements, replicas(full(p), of.vectors, s).tolist(), strict=True))
     got: dict[tuple[str, str], dict[str, float]] = {}
     for route in table.routes:

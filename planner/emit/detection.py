@@ -18,6 +18,8 @@ from planner.units import MS_PER_SECOND
 
 ENVOY = "envoy"
 LITELLM = "litellm"
+ENVOY_AI_GATEWAY = "envoy-ai-gateway"
+ENVOY_AI_GATEWAY_ACTIVE = "envoy-ai-gateway with active checks"
 
 WAIT_FRACTION = 0.5
 """Of D: how long a stream may say nothing; the other half is for the requests that have to fail before it counts."""
@@ -134,6 +136,31 @@ def envoy_seconds(detection_seconds: float, stream_wait: float, whole_wait: floa
     }
 
 
+def envoy_ai_gateway_seconds(
+    detection_seconds: float, stream_wait: float, whole_wait: float
+) -> dict[str, tuple[float, float]]:
+    """Fault -> seconds after which Envoy AI Gateway has it out; it judges by requests alone, that have to come [s].
+
+    Formula, with step = max(0.2, D/5), in which three requests have to come
+        refused, 5xx: step
+        silent, says nothing: wait + step, the wait of answers that are not streamed: its API has one for both
+        cut, paused: never; each 200 begins the count anew, and its API sets no share of failures
+        429: 0, for it is tried elsewhere, and never ejects
+    """
+    step = step_seconds(detection_seconds)
+    silent = (whole_wait + step, whole_wait + step)
+    return {REFUSED: (step, step), SILENT: silent, ERRORS: (step, step), FULL: (0.0, 0.0), SLOW: silent}
+
+
+def envoy_ai_gateway_active_seconds(
+    detection_seconds: float, stream_wait: float, whole_wait: float
+) -> dict[str, tuple[float, float]]:
+    """The same with active checks and the patch that goes with them [s]: as Envoy, but all answers have one wait, and a
+    stream that pauses is never out: nothing of the API's bounds it in a way that counts."""
+    seconds = envoy_seconds(detection_seconds, whole_wait, whole_wait)
+    return {fault: pair for fault, pair in seconds.items() if fault != PAUSED}
+
+
 # ------------------------------------------------------------------ LiteLLM
 def probe_seconds(detection_seconds: float) -> float:
     """How long LiteLLM waits for a probe, a request of a few tokens [s]: max(0.5, D/4)."""
@@ -194,6 +221,14 @@ def litellm_seconds(detection_seconds: float, stream_wait: float, whole_wait: fl
     }
 
 
+SECONDS = {
+    ENVOY: envoy_seconds,
+    LITELLM: litellm_seconds,
+    ENVOY_AI_GATEWAY: envoy_ai_gateway_seconds,
+    ENVOY_AI_GATEWAY_ACTIVE: envoy_ai_gateway_active_seconds,
+}
+
+
 # ------------------------------------------------------------------ a plan's routes
 @dataclass(frozen=True)
 class Detection:
@@ -230,7 +265,7 @@ def waits(study: Study, route: Route) -> tuple[float, float]:
 def detections_of_route(study: Study, route: Route, gateway: str) -> tuple[Detection, ...]:
     """How soon each fault of a placement of a route is out."""
     detection = study.detection_seconds
-    seconds = (envoy_seconds if gateway == ENVOY else litellm_seconds)(detection, *waits(study, route))
+    seconds = SECONDS[gateway](detection, *waits(study, route))
     return tuple(Detection(fault, *pair, detection, route.workload) for fault, pair in seconds.items())
 
 

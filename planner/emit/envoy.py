@@ -307,13 +307,13 @@ def _breaker(made: Given, route: Route) -> dict[str, Any]:
         **dict.fromkeys(("max_pending_requests", "max_requests"), flight),
         "retry_budget": {
             "budget_percent": {"value": retry_percent(route)},
-            "min_retry_concurrency": math.ceil(SIGMAS * math.sqrt(flight)),
+            "min_retry_concurrency": least_retries(flight),
         },
         "track_remaining": True,
     }
 
 
-def in_flight(made: Given, route: Route) -> int:
+def in_flight(made: Given, route: Route, gateway: str = ENVOY) -> int:
     """Requests of a route that may be in flight in one gateway: what all placements at their limits hold, what hangs
     in those that fail until they are out, and its fluctuation. Limits are those that hold in each failure; gateways of
     an origin share them.
@@ -328,12 +328,23 @@ def in_flight(made: Given, route: Route) -> int:
         within four standard deviations but once in 30,000
     """
     p, study = made.of.problem, made.of.plan.study
-    held = route.requests_per_second * max(x.streamed_seconds for x in detections_of_route(study, route, ENVOY))
+    held = route.requests_per_second * max(x.streamed_seconds for x in detections_of_route(study, route, gateway))
     for x in route.entries:
         seconds = p.replica_seconds[route.workload, x.placement]
         held += x.limit_requests_per_second * seconds * made.profiles[x.placement].concurrency_limit
     held /= made.integers["gateway_replicas"]
     return max(1, math.ceil(round(held + SIGMAS * math.sqrt(held), 6)))
+
+
+def least_retries(flight: int) -> int:
+    """Requests that may be tried again at once however few are in flight: what their number fluctuates by.
+
+    Examples
+    --------
+    >>> least_retries(100)
+    40
+    """
+    return math.ceil(SIGMAS * math.sqrt(flight))
 
 
 def _group(number: int, weight: int, place: dict[str, str], endpoint: dict[str, Any]) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from planner.emit.names import distinct, slug
+from planner.emit.on_spot import on_spot_replicas
 from planner.emit.reservation_rules import Rule, rule_of
 from planner.errors import Finding, InputError
 from planner.plan.in_hand import Plan, in_hand
@@ -14,7 +15,7 @@ from planner.problem.problem import HOURLY
 from planner.study.calendar import Span, covers, hour_id, spans
 from planner.study.dependencies import placement_id, profile_id
 from planner.study.records.inventory import MachineType, Offer, Pool, Site
-from planner.study.records.plan import PlanFile, Purchase
+from planner.study.records.plan import PlanFile, Purchase, Replicas
 from planner.study.records.serving import Model, Profile
 from planner.study.records.study import Study
 
@@ -175,7 +176,7 @@ def fleet_of(plan: PlanFile | Plan) -> Fleet:
             if units := max(_units(study, offer, bought[name], t) for t in periods):
                 rule = rule_of(provider, offer.kind, pool.machine_type)
                 lots.append(Lot(pool.id, offer, offer.kind, units, units * offer.machines_per_unit, rule))
-    return Fleet(plan, tuple(lots), _running(plan.file))
+    return Fleet(plan, tuple(lots), _running(plan.file, lots))
 
 
 def _refuse_unknown(plan: PlanFile) -> None:
@@ -212,13 +213,23 @@ def placed(study: Study) -> dict[str, tuple[Model, Profile, str]]:
     return made
 
 
-def _running(plan: PlanFile) -> tuple[Running, ...]:
+def _running(plan: PlanFile, lots: Iterable[Lot]) -> tuple[Running, ...]:
     known = placed(plan.study)
-    most: dict[str, tuple[int, int]] = {}
+    chips = {machine.name: machine.accelerators for machine in plan.study.machine_types}
+    machine_type = {pool.id: pool.machine_type for pool in plan.study.pools}
+    spot: dict[str, int] = {}
+    for lot in lots:
+        if lot.kind == "spot":
+            spot[lot.pool] = spot.get(lot.pool, 0) + lot.machines * chips[machine_type[lot.pool]]
+    needs = {e: (pool, profile.accelerators_per_replica) for e, (_, profile, pool) in known.items()}
+    by_hour: dict[str, list[Replicas]] = {}
     for row in plan.replicas:
-        non_preemptible = row.replicas if row.non_preemptible is None else row.non_preemptible
-        before = most.get(row.placement, (0, 0))
-        most[row.placement] = max(before[0], non_preemptible), max(before[1], row.replicas - non_preemptible)
+        by_hour.setdefault(row.hour, []).append(row)
+    most: dict[str, tuple[int, int]] = {}
+    for rows in by_hour.values():
+        for row, count in zip(rows, on_spot_replicas(rows, needs, spot), strict=True):
+            before = most.get(row.placement, (0, 0))
+            most[row.placement] = max(before[0], row.replicas - count), max(before[1], count)
     cold_started = {e for state in plan.states for e, n in state.cold_started.items() if n}
     running = []
     for placement in sorted({*most, *cold_started}):

@@ -17,10 +17,12 @@ class Target:
 
 TARGETS: Mapping[str, Target] = {
     "terraform": Target("planner.emit.terraform", "reservations and groups of machines in clouds"),
-    "kubernetes": Target("planner.emit.kubernetes", "replicas on their machines"),
+    "kubernetes": Target("planner.emit.kubernetes", "replicas on their machines, Services and routes"),
+    "inference-extension": Target("planner.emit.inference_extension", "pools and endpoint pickers of each placement"),
     "owned": Target("planner.emit.owned", "inventory and tickets of halls of our own"),
     "litellm": Target("planner.emit.litellm", "a gateway for each origin"),
     "envoy": Target("planner.emit.envoy", "a gateway for each origin"),
+    "envoy-ai-gateway": Target("planner.emit.envoy_ai_gateway", "a gateway for each origin"),
     "gameday": Target("planner.emit.gameday", "what breaks a failure on purpose, and what must be seen then"),
 }
 ALL = "all"

@@ -182,7 +182,7 @@ def _state(of: Subject, s: State) -> Iterator[Finding]:
 
 
 # ------------------------------------------------------------------ a configuration, read back
-def _differing(where: str, what: str, expected: Rows, rows: Rows) -> Iterator[Finding]:
+def differing(where: str, what: str, expected: Rows, rows: Rows) -> Iterator[Finding]:
     """Where a configuration does not say what the table does."""
     for key in sorted({*expected, *rows}):
         if rows.get(key) != expected.get(key):
@@ -219,7 +219,7 @@ def lint_litellm(where: str, expected: Rows, data: Any) -> list[Finding]:
         *_repeated(f"{where}: model_info.id", ids, "an id of its own", "rename a placement"),
         *_litellm_references(where, data),
         *_litellm_values(where, data),
-        *_differing(where, "order, weight, rpm", expected, litellm_rows(data)),
+        *differing(where, "order, weight, rpm", expected, litellm_rows(data)),
     ]
 
 
@@ -289,7 +289,7 @@ def lint_envoy(where: str, expected: Rows, data: Any) -> list[Finding]:
         ),
         *_priorities(where, clusters),
         *_repeated(f"{where}: ports", ports, "a port for each listener", apart),
-        *_differing(where, "priority, weights", expected, envoy_rows(data)),
+        *differing(where, "priority, weights", expected, envoy_rows(data)),
     ]
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from planner.drill import drill_plan, drill_state_claims
 from planner.emit.known import ALL, TARGETS
+from planner.emit.kubernetes_options import endpoint_template
 from planner.errors import Finding, InputError
 from planner.plan.audit import audit
 from planner.plan.in_hand import Plan, in_hand
@@ -76,6 +77,8 @@ def emitted(
 ) -> dict[str, str]:
     """The files of a target, or of all targets each in a folder of its own.
 
+    Where all are made and a domain is set, gateways address the placements under it, as the routes of `kubernetes` do.
+
     Parameters
     ----------
     progress : called with (stage, fraction done, target) before each target
@@ -94,6 +97,8 @@ def emitted(
     plan = in_hand(plan)
     modules = {name: import_module(TARGETS[name].module) for name in (TARGETS if target == ALL else (target,))}
     _check_options(options, {key for module in modules.values() for key in module.OPTIONS})
+    if target == ALL and not {"endpoint", "endpoints"} & set(options):
+        options = {**options, "endpoint": endpoint_template(options)}
     made: dict[str, str] = {}
     for n, (name, module) in enumerate(modules.items()):
         progress("making files", n / len(modules), name)

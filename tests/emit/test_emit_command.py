@@ -126,9 +126,10 @@ def test_wrong_input_gets_an_answer(files_of, arguments):
 
 
 def test_a_setting_arrives(files_of):
-    done = run("kubernetes", files_of / "good.json", "--out", files_of / "out", "--set", "image=registry.example/serve")
+    setting = ("--set", "image=registry.example/serve:v1")
+    done = run("kubernetes", files_of / "good.json", "--out", files_of / "out", *setting)
     assert done.exit_code == 0
-    assert any(b"registry.example/serve:" in text for text in listing(files_of / "out").values())
+    assert any(b"registry.example/serve:v1" in text for text in listing(files_of / "out").values())
 
 
 def less(plan):

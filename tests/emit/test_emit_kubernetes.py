@@ -12,12 +12,26 @@ from emitting import POOLS, SHARED, hostile_plan, planned
 from kubernetes_schemas import load, problems
 
 from planner.emit.fleet import fleet_of
-from planner.emit.kubernetes import WEIGHTS_ADD_UP_TO, files
+from planner.emit.inference_extension import files as pool_files
+from planner.emit.kubernetes import files
+from planner.emit.kubernetes_routes import WEIGHTS_ADD_UP_TO
 from planner.errors import InputError
 
 CRDS = SHARED / "schemas" / "crds"
 LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 REPLICATED = ("Deployment", "LeaderWorkerSet")
+FULL = {
+    "image": "registry.example:5000/serving/vllm:v0.33.0",
+    "image.neuron": f"registry.example/neuron@sha256:{64 * 'a'}",
+    "weights.m": "organisation/Model-70B",
+    "arguments.cuda": "--quantization=compressed-tensors --enable-expert-parallel",
+    "cache_claim": "models",
+    "token_secret": "hugging-face",
+    "cpu_per_accelerator": "12.5",
+    "memory_gib_per_accelerator": "128",
+    "domain": "serving.example.com",
+}
+"""Every setting once."""
 NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 LABEL = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?")
 
@@ -78,7 +92,8 @@ def test_a_replica_that_spans_nodes_is_a_leader_worker_set():
     assert limits == {"nvidia.com/gpu": "4"}
 
 
-def test_weights_are_those_of_normal_operation():
+@pytest.mark.parametrize(("target", "kind"), [(files, "Service"), (pool_files, "InferencePool")])
+def test_weights_are_those_of_normal_operation(target, kind):
     plan = planned()
     state = next(s for s in plan.states if s.failure == "normal")
     run = [r.placement for r in plan.replicas if "us-east-1" in r.placement]
@@ -86,13 +101,13 @@ def test_weights_are_those_of_normal_operation():
     new = state.model_copy(
         update={"workload": ("w",) * 2, "origin": ("o",) * 2, "placement": tuple(run), "requests_per_second": rates}
     )
-    made = files(plan.model_copy(update={"states": (new,)}), {})
+    made = target(plan.model_copy(update={"states": (new,)}), {})
     (route,) = of_kind(made, "HTTPRoute")
     (rule,) = route["spec"]["rules"]
+    assert {b["kind"] for b in rule["backendRefs"]} == {kind}
     weights = {b["name"]: b["weight"] for b in rule["backendRefs"]}
     pools = {
-        o["metadata"]["name"]: o["metadata"]["annotations"]["capacity-planner/placement"]
-        for o in of_kind(made, "InferencePool")
+        o["metadata"]["name"]: o["metadata"]["annotations"]["capacity-planner/placement"] for o in of_kind(made, kind)
     }
     assert {pools[name]: n for name, n in weights.items()} == {run[0]: 7778, run[1]: 2222}
     error = float(route["metadata"]["annotations"]["capacity-planner/weight-error"])
@@ -122,13 +137,29 @@ def test_what_failures_start_has_a_deployment_and_is_listed():
 
 def test_firm_replicas_never_stand_on_spot_machines():
     plan = planned()
-    row = plan.replicas[0].model_copy(update={"replicas": 5, "non_preemptible": 3})
+    row = next(r for r in plan.replicas if "trn1" in r.placement)
+    row = row.model_copy(update={"replicas": 5, "non_preemptible": 3})
     made = files(plan.model_copy(update={"replicas": (row,)}), {})
     found = {
         o["spec"]["template"]["spec"]["nodeSelector"]["capacity-planner/counts-in-failures"]: o["spec"]["replicas"]
         for o in of_kind(made, "Deployment")
     }
     assert found == {"true": 3, "false": 2}
+
+
+def test_no_replica_waits_for_spot_machines_that_the_plan_does_not_buy():
+    plan = planned()
+    (pool, machines) = next((q, n) for q, (_, _, kind, _, n) in POOLS.items() if kind == "spot")
+    row = next(r for r in plan.replicas if pool in r.placement)  # 8 of the 16 chips of a machine
+    for bought, on_spot in ((0, 0), (machines, 2 * machines)):
+        purchases = [b.model_copy(update={"units": bought}) if b.offer == f"{pool}:spot" else b for b in plan.purchases]
+        changed = row.model_copy(update={"replicas": 7, "non_preemptible": 1})
+        made = files(plan.model_copy(update={"replicas": (changed,), "purchases": tuple(purchases)}), {})
+        found = {
+            o["spec"]["template"]["spec"]["nodeSelector"]["capacity-planner/counts-in-failures"]: o["spec"]["replicas"]
+            for o in of_kind(made, "Deployment")
+        }
+        assert found == {"true": 7 - on_spot} | ({"false": on_spot} if on_spot else {})
 
 
 @pytest.mark.parametrize(
@@ -177,7 +208,7 @@ def test_hostile_names_are_data():
     assert {o["metadata"]["annotations"]["capacity-planner/workload"] for o in routes} == {
         w.name for w in plan.study.workloads
     }
-    data = {o["data"]["PLANNER_MODEL"] for o in found if o["kind"] == "ConfigMap"}
+    data = {o["data"]["PLANNER_MODEL"] for o in found if o["kind"] == "ConfigMap" and "drain.py" not in o["data"]}
     assert data == {m.model for m in plan.study.models}
     for o in found:
         if o["kind"] != "Kustomization":
@@ -187,12 +218,16 @@ def test_hostile_names_are_data():
 
 
 def test_every_string_is_quoted():
+    """What is plain is a number, or the one thing that is false."""
     made = hostile_files()
     for path, text in made.items():
         if path.endswith(".yaml"):
+            before = ""
             for token in yaml.scan(text):
-                if isinstance(token, yaml.ScalarToken) and token.plain:
-                    assert re.fullmatch(r"\d+", token.value), (path, token.value)
+                if isinstance(token, yaml.ScalarToken):
+                    if token.plain and (before, token.value) != ("enableServiceLinks", "false"):
+                        assert re.fullmatch(r"\d+", token.value), (path, token.value)
+                    before = token.value
         if path > "aws/r1":
             break
 
@@ -208,7 +243,13 @@ def test_the_api_servers_schemas_accept_core_objects():
         pytest.skip("kubernetes-validate is not installed")
     import kubernetes_validate
 
-    core = of_kind(files(rack_plan(), {}), "Namespace", "ConfigMap", "Deployment")
+    kinds = ("Namespace", "ConfigMap", "Deployment", "Service", "PodDisruptionBudget")
+    core = of_kind(files(rack_plan(), FULL), *kinds)
+    assert {o["kind"] for o in core} == set(kinds)
+    kinds = ("ServiceAccount", "Role", "RoleBinding", "Deployment", "Service")
+    pickers = of_kind(pool_files(rack_plan(), {"picker_image": "registry.example/picker:v1"}), *kinds)
+    assert {o["kind"] for o in pickers} == set(kinds)
+    core += pickers
     assert len(core) > 10
     for o in core:
         kubernetes_validate.validate(o, kubernetes_validate.latest_version(), strict=True)
@@ -234,12 +275,16 @@ def test_the_schemas_of_custom_resources_accept_the_others():
         "requests_per_second": (1.0,) * len(runs),
     }  # fmt: skip
     found = of_kind(
-        files(plan.model_copy(update={"states": (state.model_copy(update=even),)}), {}),
-        "HTTPRoute", "InferencePool", "LeaderWorkerSet",
+        files(plan.model_copy(update={"states": (state.model_copy(update=even),)}), {"domain": "serving.example.com"}),
+        "HTTPRoute", "LeaderWorkerSet",
+    )  # fmt: skip
+    found += of_kind(
+        pool_files(plan.model_copy(update={"states": (state.model_copy(update=even),)}), {}),
+        "HTTPRoute", "InferencePool",
     )  # fmt: skip
     assert {o["kind"] for o in found} == {"HTTPRoute", "InferencePool", "LeaderWorkerSet"}
     assert {(o["kind"], text) for o in found for text in problems(schemas, o)} == set()
-    route = next(o for o in found if o["kind"] == "HTTPRoute")
+    route = next(o for o in found if "InferencePool" in str(o["spec"].get("rules")))
     for change in ({"weight": 1_000_001}, {"wieght": 1}, {"name": ""}, {"group": "", "kind": "Service"}):
         wrong = copy.deepcopy(route)
         wrong["spec"]["rules"][0]["backendRefs"][0] |= change  # the last one breaks a rule in CEL: a Service has a port

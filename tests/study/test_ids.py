@@ -154,7 +154,7 @@ def test_the_fleet_is_of_models_by_their_whole_names(folder):
 @pytest.mark.parametrize("target", [*TARGETS, "all"])
 def test_files_are_made_for_every_target(target, folder, tmp_path):
     settings = ["--set", f"resource.{NAMES['neuron']}=a.com/n", "--set", f"resource.{NAMES['cuda']}=a.com/g"]
-    settings += ["--set", "image=a.com/i"]
+    settings += ["--set", "image=a.com/i:v1"]
     for name in ("plain", "hostile"):
         more = settings if name == "hostile" and target in ("kubernetes", "all") else settings[4:]
         more = more if target in ("kubernetes", "all") else []
@@ -228,6 +228,7 @@ NOT_IDS = {
     "questions.variants": "where a finding is, behind the name of its variant",
     "review.topics": "what people write: schema:NAME",
     "emit.write": "paths of files",
+    "emit.cascade": "the same",
     "study.files": "the same",
     "emit.options": "addresses of endpoints",
     "emit.envoy": "paths of a certificate and of a health check",
