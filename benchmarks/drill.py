@@ -171,7 +171,7 @@ def main() -> None:
 
     def fleets(one: PlanFile) -> Any:
         slices = baseline.hours_of(one)
-        return replay._fleets_of(instance, lost, one, slices[0], slices)
+        return replay.fleets_of(instance, lost, one, slices[0], slices)
 
     def replayed(mode: Any, failing: Any, installed: Any) -> Any:
         return lambda: replay._drill(installed, of, failing, mode, None)

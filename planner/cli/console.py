@@ -265,7 +265,7 @@ def _written_before(error: KeyboardInterrupt) -> list[str]:
 
 @contextmanager
 def progress(quiet: bool = False, keeps: str = "") -> Iterator[Callable[[str, float | None, str], None]]:
-    """A progress callback (stage, fraction, detail): a bar with an estimate on a terminal, one line per stage else.
+    """A progress callback (stage, fraction, detail): a bar with an estimate on a terminal, lines with one else.
 
     Nothing is shown for work that takes less than a second. `keeps` says what an end before its time leaves.
     """
@@ -278,14 +278,19 @@ def progress(quiet: bool = False, keeps: str = "") -> Iterator[Callable[[str, fl
         return
     if not sys.stderr.isatty():
         advance: dict[str, float] = {}
+        stage_began: dict[str, float] = {}
 
         def line(stage: str, done: float | None, detail: str) -> None:
             now = time.monotonic()
+            stage_began.setdefault(stage, now)
             if now - began > SHOW_PROGRESS_AFTER_SECONDS and now - advance.get(stage, 0.0) > 10.0:
                 if keeps and not advance:
                     tell(f"{now - began:5.0f} s  {keeps}")
                 advance[stage] = now
                 share = "" if done is None else f" {done:.0%}"
+                seconds = (now - stage_began[stage]) * (1 - done) / done if done else 0.0
+                if seconds >= 1:
+                    share += f", about {seconds:.0f} s left"
                 tell(f"{now - began:5.0f} s  {stage}{share}  {detail}")
 
         yield line

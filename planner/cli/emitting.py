@@ -48,8 +48,8 @@ def emit_command(
         options = _settings(settings or [])
         made = plan_in(plan)
         with progress(quiet) as advance:
-            advance("auditing and drilling", None, "")
-            gated = gate(made)
+            advance("auditing", None, "")
+            gated = gate(made, lambda done, of: advance("drilling", done / of, f"{done} of {of} failures"))
         reasons = gated.not_proven
         for warning in gated.warnings:
             tell(f"not judged: {warning}")

@@ -11,6 +11,7 @@ program per failure; `rescale` lets gateways renormalise their weights over what
 from planner.drill.claims import drill_state_claims
 from planner.drill.replay import Which, broken_rows, drill_fleet, drill_plan
 from planner.drill.result import DrillResult, DrillRow, Mode, OutageImpact
+from planner.drill.without_purchases import broken_without
 
 __all__ = [
     "DrillResult",
@@ -19,6 +20,7 @@ __all__ = [
     "OutageImpact",
     "Which",
     "broken_rows",
+    "broken_without",
     "drill_fleet",
     "drill_plan",
     "drill_state_claims",

@@ -122,7 +122,7 @@ def drill_plan(
     search = Search(most_nodes=most_nodes, only_goals=only_goals, jobs=jobs)
     for n, one in enumerate(slices):
         within = _within(progress, n, len(slices)) if progress else None
-        fleets = _fleets_of(instance, failures, plan, one, slices)
+        fleets = fleets_of(instance, failures, plan, one, slices)
         result = _drill(fleets, graph, replayed, mode, within, search)
         name = one.hour if len(slices) > 1 else ""
         rows += [replace(row, hour=name) for row in result.rows]
@@ -175,7 +175,7 @@ def broken_rows(
         asked = [failure for failure in failures if failure.id in names]
         search = Search(NORMAL in names, mode == "resolve", most_nodes)
         one = next(one for one in slices if one.hour == hour)
-        result = _drill(_fleets_of(instance, failures, plan, one, slices), graph, asked, mode, None, search)
+        result = _drill(fleets_of(instance, failures, plan, one, slices), graph, asked, mode, None, search)
         bad = [row for row in result.rows if row.broken or (reach and row.uncovered_requests_per_second > TOLERANCE)]
         if bad:
             return [replace(row, hour=hour) for row in bad]
@@ -223,7 +223,7 @@ class Fleets:
     findings: tuple[str, ...]
 
 
-def _fleets_of(
+def fleets_of(
     instance: Instance, failures: Sequence[Failure], plan: PlanFile, one: TimeSlice, slices: Sequence[TimeSlice]
 ) -> Fleets:
     """What a plan installs in an hour.

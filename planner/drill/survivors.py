@@ -72,19 +72,19 @@ def build_survivors(remaining: Remaining) -> SurvivorsProgram | None:
     return SurvivorsProgram(*of_edges, coverable, carry, limits, low, high, upper, solver, basis=solver.getBasis())
 
 
-def survivors_carry_all(remaining: Remaining, made: SurvivorsProgram, elapsed: float) -> bool:
+def survivors_carry_all(remaining: Remaining, made: SurvivorsProgram, elapsed: float, fewer: bool = False) -> bool:
     """Whether the survivors of one failure, on machines that ran all along, carry all that can be covered.
 
     Parameters
     ----------
     elapsed : the earliest time that is asked about; machines only become more [s]
+    fewer : where machines are too few for the survivors, ask those that have some; else the answer is no
     """
     instance = remaining.instance
     alive = remaining.placements[0] > 0
-    survivors = remaining.survivors[0] * alive
-    own = remaining.machines(elapsed, reclaimed=False, obtained=False)[0]
-    need = instance.by_pool(instance.machines_per_replica * survivors)
-    if (need > own + ROUNDING * np.maximum(need, 1.0)).any() or (survivors > remaining.part_of_pool(elapsed)).any():
+    all_survivors = remaining.survivors[0] * alive
+    survivors = _with_machines(remaining, all_survivors, elapsed)
+    if not fewer and (survivors < all_survivors).any():
         return False
     coverable = remaining.coverable[0]
     upper, low, high = made.upper.copy(), made.low.copy(), made.high.copy()
@@ -98,3 +98,15 @@ def survivors_carry_all(remaining: Remaining, made: SurvivorsProgram, elapsed: f
     solver.changeRowsBounds(len(rows), rows, low, high)
     solver.setBasis(made.basis)
     return bool(run(solver) == highspy.HighsModelStatus.kOptimal)
+
+
+def _with_machines(remaining: Remaining, survivors: Numbers, elapsed: float) -> Numbers:
+    """Whole survivors with machines that ran all along [e]: where these are too few, each placement has its part."""
+    instance = remaining.instance
+    own = remaining.machines(elapsed, reclaimed=False, obtained=False)[0]
+    part = remaining.part_of_pool(elapsed)
+    partly = np.where(survivors > part, np.floor(part + ROUNDING), survivors)
+    need = instance.by_pool(instance.machines_per_replica * partly)
+    too_few = need > own + ROUNDING * np.maximum(need, 1.0)
+    share = np.divide(own, need, out=np.ones_like(need), where=too_few)[instance.pool_of]
+    return np.where(too_few[instance.pool_of], np.floor(partly * share + ROUNDING), partly)

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 from planner.emit.cascade import cascade, cascade_data, cascade_text
@@ -13,7 +14,7 @@ from planner.emit.options import Endpoint, chosen, endpoints, hold, integer
 from planner.emit.routing import Subject, Table, override_data, routing_table, subject, table_data
 from planner.emit.text import json_text, quoted_yaml, yaml_data
 from planner.errors import Finding
-from planner.plan.in_hand import Plan
+from planner.plan.in_hand import Plan, in_hand
 from planner.study.dependencies import NORMAL
 from planner.study.records.plan import PlanFile
 from planner.study.records.serving import Profile
@@ -57,8 +58,7 @@ def given(plan: PlanFile | Plan, options: Mapping[str, str], known: Mapping[str,
     not_proven = options.get("not_proven")  # what is written although it is not proven says so
     values = chosen({name: value for name, value in options.items() if name != "not_proven"}, known)
     integers = {name: integer(values, name, *INTEGERS[name]) for name in sorted(set(INTEGERS) & set(known))}
-    of = subject(plan)
-    table = routing_table(of, hold(values))
+    of, table = _routed(in_hand(plan), hold(values))
     if not not_proven:
         raise_if_any(lint_table(of, table))
     study = of.plan.study
@@ -78,6 +78,13 @@ def given(plan: PlanFile | Plan, options: Mapping[str, str], known: Mapping[str,
         most_tokens={w.name: classes[w.context_class] for w in study.workloads},
         profiles={e: known_placements[e][1] for e in placements},
     )
+
+
+@lru_cache(maxsize=1)
+def _routed(plan: Plan, hold: str) -> tuple[Subject, Table]:
+    """A plan made ready and its routes: once for all gateways of an emission, for its limits are linear programs."""
+    of = subject(plan)
+    return of, routing_table(of, hold)
 
 
 def _shared_addresses(table: Table, addresses: Mapping[str, Endpoint]) -> list[Finding]:

@@ -15,7 +15,7 @@ from pydantic import Field
 from planner.emit.fleet import Fleet, Lot, fleet_of
 from planner.emit.names import distinct, slug
 from planner.emit.text import Unsafe, quoted_yaml, sorted_json
-from planner.emit.tickets import ticket_files
+from planner.emit.tickets import Progress, ticket_files
 from planner.plan.in_hand import Plan
 from planner.study.calendar import spans
 from planner.study.records.base import Count, PositiveCount, Record
@@ -95,12 +95,15 @@ class Inventory(Record):
     halls: tuple[Hall, ...]
 
 
-def files(plan: PlanFile | Plan, options: Mapping[str, str]) -> dict[str, str]:
+def files(
+    plan: PlanFile | Plan, options: Mapping[str, str], progress: Progress = lambda done, of: None
+) -> dict[str, str]:
     """Inventory, schema, Ansible inventory, NetBox table of devices, and tickets; little when nothing is owned.
 
     Parameters
     ----------
     options : `not_proven`: why the plan is not proven
+    progress : called with (failures replayed, failures in all) for the tickets
     """
     fleet = fleet_of(plan)
     inventory = inventory_of(fleet, options.get("not_proven"))
@@ -110,7 +113,7 @@ def files(plan: PlanFile | Plan, options: Mapping[str, str]) -> dict[str, str]:
         "inventory.schema.json": sorted_json(schema),
         "ansible.yaml": _ansible(inventory),
         "netbox-devices.csv": _netbox(inventory),
-        **ticket_files(fleet, options, owned=True),
+        **ticket_files(fleet, options, owned=True, progress=progress),
     }
 
 

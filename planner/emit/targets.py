@@ -36,8 +36,13 @@ class Gate:
     warnings: tuple[str, ...]
 
 
-def gate(plan: PlanFile | Plan) -> Gate:
-    """Audit, proof and drill of a plan."""
+def gate(plan: PlanFile | Plan, progress: Callable[[int, int], None] | None = None) -> Gate:
+    """Audit, proof and drill of a plan.
+
+    Parameters
+    ----------
+    progress : called with (failures replayed, failures in all)
+    """
     plan = in_hand(plan)
     audited = _audited(plan)
     reasons, warnings = list(audited), []
@@ -47,7 +52,7 @@ def gate(plan: PlanFile | Plan) -> Gate:
     if audited:  # a plan that fails its audit may not even be replayed
         reasons.append("drill: not made, as the audit fails")
     else:
-        drilled = drill_plan(plan.file)
+        drilled = drill_plan(plan.file, progress=progress)
         reasons += [f"drill: {goal.text} does not hold" for goal in broken_goals(plan.study, drilled)]
         reasons += [f"drill: {claim}" for claim in drill_state_claims(plan.file)]
         for rule in getattr(drilled, "not_judged", ()):
@@ -81,7 +86,7 @@ def emitted(
 
     Parameters
     ----------
-    progress : called with (stage, fraction done, target) before each target
+    progress : called with (stage, fraction done, target) before each target, and after each failure that one replays
     not_proven : `why_not_proven` of the plan; a file of that name says so, and every target may
 
     Raises
@@ -102,17 +107,31 @@ def emitted(
     made: dict[str, str] = {}
     for n, (name, module) in enumerate(modules.items()):
         progress("making files", n / len(modules), name)
+        replays = {"progress": _within(progress, name, n, len(modules))} if TARGETS[name].replays else {}
         taken = {key: default for key, default in module.OPTIONS.items() if not key.endswith(".")}
         taken |= {key: value for key, value in options.items() if _takes(module.OPTIONS, key)}
         if not_proven:
             taken[NOT_PROVEN_OPTION] = "; ".join(not_proven)
         folder = f"{name}/" if target == ALL else ""
-        for path, text in module.files(plan, taken).items():
+        for path, text in module.files(plan, taken, **replays).items():
             made[folder + path] = text
     if not_proven:
         lines = ["# This plan is not proven", "", *(f"    {json.dumps(reason)}" for reason in not_proven)]
         made[NOT_PROVEN] = "\n".join(lines) + "\n"
     return dict(sorted(made.items()))
+
+
+def _within(
+    progress: Callable[[str, float | None, str], None], name: str, n: int, targets: int
+) -> Callable[[int, int], None]:
+    """Progress of the failures that the n-th of some targets replays."""
+
+    def advance(done: int, of: int) -> None:
+        progress(
+            "making files", (n + done / of) / targets, f"{name}: {done} of {of} failures while machines are missing"
+        )
+
+    return advance
 
 
 def about(

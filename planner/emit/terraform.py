@@ -5,7 +5,7 @@ Strings in `*.tfvars.json` are literal; strings in `*.tf.json` are templates. So
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import date, timedelta
 from importlib.resources import files as packaged
 from itertools import chain
@@ -14,19 +14,21 @@ from typing import Any
 from planner.emit.fleet import Cell, Fleet, block_days, fleet_of, node_labels
 from planner.emit.names import distinct
 from planner.emit.text import sorted_json
-from planner.emit.tickets import ticket_files
+from planner.emit.tickets import Progress, ticket_files
 from planner.plan.in_hand import Plan
+from planner.study.records.inventory import Site
 from planner.study.records.plan import PlanFile
 
 CLOUDS = ("aws", "google", "azure")
 PROVIDERS = {"aws": ("aws",), "google": ("google", "google-beta"), "azure": ("azurerm",)}
 """Terraform providers of a cloud's module."""
 VERSIONS = {
-    "aws": ">= 5.100, < 6.0",
-    "google": ">= 6.50, < 7.0",
-    "google-beta": ">= 6.50, < 7.0",
-    "azurerm": ">= 4.55, < 5.0",
+    "aws": ">= 5.100, < 7.0",
+    "google": ">= 6.50, < 8.0",
+    "google-beta": ">= 6.50, < 8.0",
+    "azurerm": ">= 4.55, < 6.0",
 }
+"""From the version whose schema the modules were written by, to all of the current major version (2026-11)."""
 OPTED_IN = {
     "aws": ("purchase_capacity_blocks", "capacity_blocks_active"),
     "google": ("reservations_delivered",),
@@ -47,12 +49,15 @@ Regions = Mapping[str, Mapping[str, list[Cell]]]
 """Cloud -> slug of a region -> its groups of machines; clouds without any are not in it."""
 
 
-def files(plan: PlanFile | Plan, options: Mapping[str, str]) -> dict[str, str]:
+def files(
+    plan: PlanFile | Plan, options: Mapping[str, str], progress: Progress = lambda done, of: None
+) -> dict[str, str]:
     """The folder of one root module, its tests, and tickets for what no API does.
 
     Parameters
     ----------
     options : `not_proven`: why the plan is not proven, for the header of the files
+    progress : called with (failures replayed, failures in all) for the tickets
     """
     fleet = fleet_of(plan)
     regions = {cloud: cells for cloud in CLOUDS if (cells := _regions(fleet, cloud))}
@@ -69,7 +74,7 @@ def files(plan: PlanFile | Plan, options: Mapping[str, str]) -> dict[str, str]:
         "environment.example.json": sorted_json(environment, indent=2),
         **{f"modules/{cloud}/main.tf": _static(f"{cloud}/main.tf") for cloud in regions},
     }
-    return {**made, **ticket_files(fleet, options, owned=False)}
+    return {**made, **ticket_files(fleet, options, owned=False, progress=progress)}
 
 
 def _header(fleet: Fleet, options: Mapping[str, str]) -> list[str]:
@@ -109,9 +114,17 @@ def _cell(fleet: Fleet, cell: Cell) -> dict[str, Any]:
         "machines": cell.machines,
         "instrument": lot.rule.instrument,
         "spot": lot.kind == "spot",
-        "zone": None if site.site == site.region else site.site,
+        "held": lot.offer is None,
+        "zone": _zone(site),
         "labels": node_labels(fleet, lot),
     }
+
+
+def _zone(site: Site) -> str | None:
+    """The zone that a site names, as its provider does; none: it is a whole region. Azure's are numbers of a region."""
+    if site.site == site.region:
+        return None
+    return site.site.removeprefix(f"{site.region}-") if site.provider == "azure" else site.site
 
 
 def _tags(fleet: Fleet, cell: Cell) -> dict[str, str]:
@@ -186,6 +199,8 @@ def _root(regions: Regions, header: list[str]) -> dict[str, Any]:
             "machines": _merged("machines", modules),
             "reserved": _merged("reserved", modules),
             "drafted": _merged("drafted", [(c, r) for c, r in modules if c == "google"]),
+            "referred": _merged("referred", modules),
+            "reservation_ids": _merged("reservation_ids", modules),
         },
     }
     if modules:
@@ -234,19 +249,23 @@ def _module(cloud: str, region: str) -> dict[str, Any]:
 
 def _environment(cloud: str, regions: Mapping[str, Any]) -> dict[str, Any]:
     """The form of what the plan cannot know, with values that nobody has."""
+    of_all: dict[str, Any] = {"reservation_ids": {}, "most_machines": {}, "taints": []}
     forms: dict[str, dict[str, Any]] = {
         "aws": {
             "cluster_name": "REPLACE",
             "node_role_arn": "arn:aws:iam::000000000000:role/REPLACE",
             "subnet_ids": ["subnet-REPLACE"],
             "availability_zone": "REPLACE",
+            "subnet_ids_by_zone": {},
+            **of_all,
         },
-        "google": {"project": "replace", "cluster": "replace", "location": "replace", "zone": "replace"},
+        "google": {"project": "replace", "cluster": "replace", "location": "replace", "zone": "replace", **of_all},
         "azure": {
             "kubernetes_cluster_id": "/subscriptions/00000000-0000-0000-0000-000000000000/resourceGroups/replace"
             "/providers/Microsoft.ContainerService/managedClusters/replace",
             "resource_group_name": "replace",
             "zones": [],
+            **of_all,
         },
     }
     return dict.fromkeys(regions, forms[cloud])
@@ -268,6 +287,9 @@ def _tests(fleet: Fleet, regions: Regions, header: list[str], environment: dict[
         for name in PROVIDERS[cloud]:
             mocks[name] = [{}] if cloud == "azure" else [{"alias": region} for region in regions[cloud]]
     opted = {name: True for cloud in regions for name in OPTED_IN[cloud]}
+    held = {cell.name: cell.machines for cell in cells if cell.lot.offer is None}
+    named = held.keys() | machines("immediate").keys()
+    others = {name: n for name, n in machines("immediate", "spot", "none").items() if name not in held}
     return {
         "//": header,
         "mock_provider": mocks,
@@ -289,8 +311,32 @@ def _tests(fleet: Fleet, regions: Regions, header: list[str], environment: dict[
                     *_equal("reserved", machines("immediate", "capacity_block")),
                 ],
             },
+            "nothing_is_made_for_what_is_held_on_named_reservations": {
+                "command": "plan",
+                "variables": _with_reservations(regions, environment, named),
+                "assert": [
+                    *_equal("referred", held),
+                    *_equal("machines", others),
+                    *_equal("reserved", {}),
+                ],
+            },
         },
     }
+
+
+def _with_reservations(regions: Regions, environment: dict[str, Any], names: Collection[str]) -> dict[str, Any]:
+    """The environment with the id of a reservation for each of some cells."""
+    made: dict[str, Any] = {}
+    for cloud, cells_in in regions.items():
+        forms = environment[f"{cloud}_environment"]
+        made[f"{cloud}_environment"] = {
+            region: {
+                **forms[region],
+                "reservation_ids": {c.name: f"reservation-of-{c.name}" for c in cells if c.name in names},
+            }
+            for region, cells in cells_in.items()
+        }
+    return made
 
 
 def _equal(output: str, counts: Mapping[str, int]) -> list[dict[str, str]]:
@@ -308,7 +354,7 @@ def root_variables() -> str:
     for cloud in CLOUDS:
         for name, indent in (("cells", "    "), ("environment", "  ")):
             block = _static(f"{cloud}/main.tf").partition(f'variable "{name}" {{\n  type = ')[2]
-            of_module = re.split(r"\n  validation|\n}", block)[0]
+            of_module = re.split(r"\n  (description|validation)|\n}", block)[0]
             text = text.replace(f"@{cloud}.{name}@", of_module.replace("\n  ", f"\n{indent}"))
     return text
 

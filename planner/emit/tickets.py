@@ -1,6 +1,6 @@
 """Procurement tickets: orders that no API carries out, or that a person must decide, as Markdown and JSON."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import Any
@@ -10,7 +10,7 @@ from planner.emit.names import distinct
 from planner.emit.text import markdown_cell, sorted_json
 from planner.plan.in_hand import Plan
 from planner.plan.orders import Order, PhaseOrder
-from planner.questions.shortfalls import Late, cost_of_being_late
+from planner.questions.shortfalls import BrokenGoal, Late, costs_of_being_late
 from planner.study.calendar import hours_of
 
 BLOCK_AHEAD_DAYS = 56
@@ -23,8 +23,39 @@ TO_DO: Mapping[str, str] = {
     "none": "No reservation object secures these machines: have the quota granted and start them by the date;"
     " what runs is kept, what is stopped may be gone.",
     "immediate": "Terraform makes the reservation. Sign the discount that the plan counts on.",
-    "by_hand": "Order them; no API does.",
+    "by_hand": "Order them; no API does. A name that is said must be the reservation's, or"
+    " Terraform is told another in `reservation_ids`.",
 }
+
+
+Progress = Callable[[int, int], None]
+"""Called with (failures replayed, failures in all)."""
+Purchases = frozenset[tuple[str, str]]
+"""(offer, period or hour)"""
+
+IN_PARTS = (
+    "In failures parts of replicas count: that something breaks there is sure, and no more is served in all. Whole"
+    " replicas serve less, may share it out otherwise, and may break more goals."
+)
+
+
+@dataclass(frozen=True)
+class Asked:
+    """An order that a person carries out, and the purchases that are missing while it is late."""
+
+    name: str
+    lot: Lot
+    order: Order
+    purchases: Purchases
+
+
+@dataclass(frozen=True)
+class PhaseAsked:
+    """A phase of a site of our own that a person has built, part by part, and what is missing while it is late."""
+
+    name: str
+    parts: tuple[PhaseOrder, ...]
+    purchases: Purchases
 
 
 @dataclass(frozen=True)
@@ -38,8 +69,31 @@ class Ticket:
     renew_by: tuple[date, ...]
 
 
-def tickets(fleet: Fleet, owned: bool) -> tuple[Ticket, ...]:
-    """Tickets of a plan, by date: for owned halls, or for everything else.
+@dataclass(frozen=True)
+class PhaseTicket:
+    """A phase of a site of our own that a person has built, part by part."""
+
+    name: str
+    parts: tuple[PhaseOrder, ...]
+    late: Late
+
+
+def tickets(
+    fleet: Fleet, owned: bool, progress: Progress = lambda done, of: None
+) -> tuple[list[Ticket], list[PhaseTicket]]:
+    """Tickets of a plan, by date: for owned halls and their phases, or for everything else.
+
+    What breaks while machines are missing is asked for all of them together: they share what a drill is made of.
+    """
+    orders, phases = _asked(fleet, owned), _phases_asked(fleet.plan) if owned else []
+    sets = [order.purchases for order in orders] + [phase.purchases for phase in phases]
+    late = iter(costs_of_being_late(fleet.plan, sets, progress) if sets else ())
+    made = [Ticket(o.name, o.lot, o.order, next(late), _renewals(fleet, o.lot)) for o in orders]
+    return made, [PhaseTicket(phase.name, phase.parts, next(late)) for phase in phases]
+
+
+def _asked(fleet: Fleet, owned: bool) -> list[Asked]:
+    """Orders that a person carries out.
 
     An order needs no ticket when Terraform carries it out alone: on demand with an immediate reservation, and spot.
     """
@@ -51,56 +105,48 @@ def tickets(fleet: Fleet, owned: bool) -> tuple[Ticket, ...]:
         and not (lot.kind == "spot" or (lot.kind == "on_demand" and lot.rule.instrument == "immediate"))
     }
     if not lots:
-        return ()
+        return []
     orders = [order for order in fleet.plan.orders if order.offer in lots]
     several = len({order.period for order in fleet.plan.orders}) > 1
     ids = [f"{order.offer} {order.period}" if several else order.offer for order in orders]
     names = distinct(ids, 60)
     (period_of, _), _ = hours_of(fleet.plan.study)
-    made = []
+    asked = []
     for id, order in zip(ids, orders, strict=True):
-        delayed = {
+        purchases = frozenset(
             (row.offer, row.when)
             for row in fleet.plan.file.purchases
             if row.offer == order.offer and period_of.get(row.when, row.when) == order.period
-        }
-        lot, late = lots[order.offer], cost_of_being_late(fleet.plan.file, delayed)
-        made.append(Ticket(names[id], lot, order, late, _renewals(fleet, lot)))
-    return tuple(made)
+        )
+        asked.append(Asked(names[id], lots[order.offer], order, purchases))
+    return asked
 
 
-@dataclass(frozen=True)
-class PhaseTicket:
-    """A phase of a site of our own that a person has built, part by part."""
-
-    name: str
-    parts: tuple[PhaseOrder, ...]
-    late: Late
-
-
-def phase_tickets(plan: Plan) -> tuple[PhaseTicket, ...]:
-    """A ticket for each phase that is built; while it is missing, so are the site's machines bought from then on."""
+def _phases_asked(plan: Plan) -> list[PhaseAsked]:
+    """Each phase that is built; while it is missing, so are the site's machines bought from then on."""
     p = plan.problem
     parts: dict[tuple[str, str], list[PhaseOrder]] = {}
     for order in plan.phase_orders:
         parts.setdefault((order.build_out, order.period), []).append(order)
     names = distinct([f"{m} {t}" for m, t in parts], 60)
     site_of, periods = {m.id: m.site for m in plan.study.build_outs}, list(p.periods)
-    made = []
+    asked = []
     for (m, t), of_phase in parts.items():
         later = set(periods[periods.index(t) :])
-        delayed = {
+        purchases = frozenset(
             (row.offer, row.when)
             for row in plan.file.purchases
             if p.site_of[p.pool_of[row.offer]] == site_of[m] and p.period_of.get(row.when, row.when) in later
-        }
-        made.append(PhaseTicket(names[f"{m} {t}"], tuple(of_phase), cost_of_being_late(plan.file, delayed)))
-    return tuple(made)
+        )
+        asked.append(PhaseAsked(names[f"{m} {t}"], tuple(of_phase), purchases))
+    return asked
 
 
-def ticket_files(fleet: Fleet, options: Mapping[str, str], owned: bool) -> dict[str, str]:
+def ticket_files(
+    fleet: Fleet, options: Mapping[str, str], owned: bool, progress: Progress = lambda done, of: None
+) -> dict[str, str]:
     """`tickets/*.md`, one each, and `tickets/tickets.json`; none when there is nothing to do."""
-    of_orders, phases = tickets(fleet, owned), phase_tickets(fleet.plan) if owned else ()
+    of_orders, phases = tickets(fleet, owned, progress)
     if not of_orders and not phases:
         return {}
     data = {"plan": fleet.plan.file.digest_sha256, "tickets": [_data(fleet, ticket) for ticket in of_orders]}
@@ -167,6 +213,7 @@ def _late_data(late: Late) -> dict[str, Any]:
                 "served_fraction_in_the_worst": broken.served_fraction,
                 "worst_flow": broken.worst_flow,
                 "worst_flow_served_fraction": broken.flow_served_fraction,
+                "in_parts_of_replicas": broken.in_parts,
             }
             for broken in late.goals
         ],
@@ -175,12 +222,8 @@ def _late_data(late: Late) -> dict[str, Any]:
 
 
 def _while_late(late: Late, what: str) -> list[str]:
-    goals = [
-        f"- {markdown_cell(b.text)}; served {100 * b.served_fraction:.1f} %, {markdown_cell(b.worst_flow)} "
-        f"{100 * b.flow_served_fraction:.1f} %, in the worst of {len(b.failures)}: "
-        f"{markdown_cell(', '.join(b.failures[:3]))}{' and others' if len(b.failures) > 3 else ''}"
-        for b in late.goals
-    ]
+    goals = [_broken_line(broken) for broken in late.goals]
+    in_parts = any(broken.in_parts for broken in late.goals)
     return [
         "",
         f"## While {what} missing",
@@ -188,8 +231,19 @@ def _while_late(late: Late, what: str) -> list[str]:
         f"Normal operation, on the plan's own routes: {late.usd_per_day:,.0f} USD a day of outage cost.",
         "",
         *(["Survival goals that break:", "", *goals] if goals else ["No survival goal breaks."]),
+        *(["", IN_PARTS] if in_parts else []),
         "",
     ]
+
+
+def _broken_line(broken: BrokenGoal) -> str:
+    """One goal that breaks."""
+    return (
+        f"- {markdown_cell(broken.text)}; served {100 * broken.served_fraction:.1f} %, "
+        f"{markdown_cell(broken.worst_flow)} {100 * broken.flow_served_fraction:.1f} %, "
+        f"in the worst of {len(broken.failures)}: {markdown_cell(', '.join(broken.failures[:3]))}"
+        f"{' and others' if len(broken.failures) > 3 else ''}"
+    )
 
 
 def _renewals(fleet: Fleet, lot: Lot) -> tuple[date, ...]:
@@ -230,12 +284,20 @@ def _data(fleet: Fleet, ticket: Ticket) -> dict[str, Any]:
         "reservation": lot.rule.instrument,
         "reservation_why": lot.rule.why,
         "reservation_source": f"{lot.rule.source}, {lot.rule.as_of}",
+        "reservation_names": _reservation_names(fleet, lot),
         "to_do": TO_DO[lot.rule.instrument],
         "renew_by": [day.isoformat() for day in ticket.renew_by],
         "bought_without_goals": order.units_without_goals,
         "above_all_when_lost": list(order.reasons),
         "while_missing": _late_data(ticket.late),
     }
+
+
+def _reservation_names(fleet: Fleet, lot: Lot) -> list[str]:
+    """Names that Google's node pools ask for: those of the reservations that are made, drafted or had by hand."""
+    if fleet.site_of[lot.pool].provider != "google" or lot.rule.instrument in ("spot", "none"):
+        return []
+    return [cell.name for cell in fleet.cells("google") if cell.lot == lot]
 
 
 def _order_body(fleet: Fleet, ticket: Ticket) -> list[str]:
@@ -251,6 +313,8 @@ def _order_body(fleet: Fleet, ticket: Ticket) -> list[str]:
         "cost": f"{order.usd:,.2f} USD over the horizon, {order.usd_per_hour:,.2f} USD/h, at the plan's prices",
         "for goals": f"{order.units - order.units_without_goals} of {order.units} units are not bought without goals",
     }
+    if names := _reservation_names(fleet, lot):
+        rows["its name"] = ", ".join(names)
     if order.term_months:
         rows["term"] = f"{order.term_months:g} months"
     if ticket.renew_by:

@@ -82,7 +82,7 @@ def merged(made):
     """Each failure of a plan with what remains in it, symmetric flows together."""
     instance, graph, failures = replay.prepare(made.study)
     (one,) = slices = replay.hours_of(made)
-    remaining = what_remains(replay._fleets_of(instance, failures, made, one, slices).in_failure, graph, failures)
+    remaining = what_remains(replay.fleets_of(instance, failures, made, one, slices).in_failure, graph, failures)
     kinds = symmetric_but_for_failures(remaining)
     return [(alone, merge_symmetric(alone, kinds)) for alone in map(remaining.one, range(len(failures)))]
 
@@ -165,7 +165,7 @@ def test_the_order_of_failures_and_how_many_programs_are_kept_change_nothing(see
     made = fleet(seed)
     instance, graph, failures = replay.prepare(made.study)
     (one,) = slices = replay.hours_of(made)
-    fleets = replay._fleets_of(instance, failures, made, one, slices)
+    fleets = replay.fleets_of(instance, failures, made, one, slices)
     usual = replay._drill(fleets, graph, failures, "resolve", None)
     assert replay._drill(fleets, graph, failures[::-1], "resolve", None).rows == usual.rows
     monkeypatch.setattr(resolve, "MOST_PROGRAMS", 1)

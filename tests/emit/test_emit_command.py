@@ -10,11 +10,13 @@ from pydantic import ValidationError
 from typer.testing import CliRunner
 
 from planner import emit
+from planner.cli.console import progress
 from planner.cli.main import app
 from planner.drill import drill_plan
-from planner.emit import targets
+from planner.emit import common, targets
 from planner.emit.actual import read_actual
 from planner.emit.fleet import fleet_of
+from planner.emit.routing import routing_table
 from planner.emit.targets import NOT_PROVEN, TARGETS, Gate, emitted, gate, why_not_proven
 from planner.emit.write import MANIFEST
 from planner.plan.file import plan_text, sealed
@@ -96,8 +98,8 @@ def test_a_plan_whose_search_was_stopped_is_not_proven(good):
 
 
 def test_a_rule_that_the_drill_does_not_know_is_a_warning(good, files_of, monkeypatch):
-    def blind(plan):
-        made = drill_plan(plan)
+    def blind(plan, progress=None):
+        made = drill_plan(plan, progress=progress)
         object.__setattr__(made, "not_judged", ("most_models",))
         return made
 
@@ -236,3 +238,37 @@ def test_counts_read_back_from_terraform_are_those_of_the_plan(good, tmp_path):
     (tmp_path / "s.json").write_text(json.dumps({"resources": resources}))
     fleet = fleet_of(good)
     assert read_actual([tmp_path / "s.json"], good).machines == {q: n for q in fleet.pools if (n := fleet.machines(q))}
+
+
+def test_it_says_which_failures_are_replayed(good):
+    seen = []
+    emitted(good, "all", {}, (), lambda stage, done, detail: seen.append((done, detail)))
+    shares = [done for done, _ in seen]
+    assert shares == sorted(shares) and shares[-1] < 1
+    replayed = [detail for _, detail in seen if "failures while machines are missing" in detail]
+    assert {detail.partition(":")[0] for detail in replayed} == {"terraform"}, "nothing is bought for halls"
+    gated = []
+    gate(good, lambda done, of: gated.append((done, of)))
+    assert gated[-1][0] == gated[-1][1] == len(gated) > 1
+
+
+def test_limits_are_reckoned_once_for_all_gateways(monkeypatch):
+    plan, asked = in_hand(make_plan(every_instrument(), Effort(), no_regret=False)), []
+    monkeypatch.setattr(common, "routing_table", lambda *of: asked.append(1) or routing_table(*of))
+    emitted(plan, "all", {})
+    assert len(asked) == 1
+    emitted(plan, "litellm", {"limits": "always"})
+    assert len(asked) == 2, "other limits"
+
+
+def test_a_line_of_progress_estimates_what_is_left(monkeypatch, capsys):
+    now = iter([100.0, 100.0, 102.0, 120.0])
+    monkeypatch.setattr("planner.cli.console.time.monotonic", lambda: next(now))
+    with progress() as advance:
+        for done in (0.0, 0.25, 0.5):
+            advance("drilling", done, "so many failures")
+    lines = capsys.readouterr().err.splitlines()
+    assert lines == [
+        "    2 s  drilling 25%, about 6 s left  so many failures",
+        "   20 s  drilling 50%, about 20 s left  so many failures",
+    ]

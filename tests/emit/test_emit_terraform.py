@@ -235,7 +235,7 @@ def ready(tmp_path_factory):
 @pytest.mark.terraform
 def test_terraform_runs_the_generated_tests(ready):
     done = terraform(ready, "test", "-no-color")
-    assert done.returncode == 0 and "2 passed, 0 failed" in done.stdout, done.stdout + done.stderr
+    assert done.returncode == 0 and "3 passed, 0 failed" in done.stdout, done.stdout + done.stderr
 
 
 @pytest.mark.terraform

@@ -1,16 +1,19 @@
 # Google machines of one region: reservations and GKE node pools for TPU and GPU.
-# Arguments as in hashicorp/google and google-beta 6.50.
+# Arguments as in hashicorp/google and google-beta 6.50 and 7.
+#
+# A platform team may call this module with cells and an environment of its own, and take the names of the reservations
+# from its outputs into modules of its own.
 
 terraform {
   required_version = ">= 1.7"
   required_providers {
     google = {
       source  = "hashicorp/google"
-      version = ">= 6.50, < 7.0"
+      version = ">= 6.50, < 8.0"
     }
     google-beta = {
       source  = "hashicorp/google-beta"
-      version = ">= 6.50, < 7.0"
+      version = ">= 6.50, < 8.0"
     }
   }
 }
@@ -23,6 +26,7 @@ variable "cells" {
     machines     = number
     instrument   = string
     spot         = bool
+    held         = optional(bool, false)
     reservation  = optional(string)
     topology     = optional(string)
     zone         = optional(string)
@@ -36,6 +40,14 @@ variable "cells" {
       end               = string
     }))
   }))
+  description = <<-EOT
+    Groups of machines by name, each made and scaled as one.
+    pool, offer: what of the plan they are. machine_type: of Compute Engine. machines: how many.
+    instrument: immediate (a reservation is made), future_reservation (a draft is made), by_hand (the account team makes a
+    reservation of the name `reservation`), spot, none. held: the machines are there already.
+    reservation: name that its nodes ask for. topology: of a TPU slice. zone: none, where the plan names none.
+    labels: of the nodes. draft: what the future reservation asks for.
+  EOT
   validation {
     condition     = alltrue([for c in var.cells : c.machines > 0 && floor(c.machines) == c.machines])
     error_message = "Machines are whole and more than none."
@@ -48,22 +60,46 @@ variable "cells" {
 
 variable "environment" {
   type = object({
-    project  = string
-    cluster  = string
-    location = string
-    zone     = string
+    project             = string
+    cluster             = string
+    location            = string
+    zone                = string
+    reservation_ids     = optional(map(string), {})
+    make_groups_of_held = optional(bool, false)
+    most_machines       = optional(map(number), {})
+    taints              = optional(list(object({ key = string, value = string, effect = string })), [])
+    root_volume_gib     = optional(number)
   })
+  description = <<-EOT
+    What the plan cannot know of the region.
+    project, cluster, location: of the GKE cluster. zone: of cells whose zone the plan does not name.
+    reservation_ids: name of a cell -> reservation that is there (its name; projects/P/reservations/R where another project
+    shares it): none is made or drafted, and its nodes are there at once. Of cells that are held nothing at all is made then,
+    unless make_groups_of_held: a node pool on that reservation.
+    most_machines: name of a cell -> most machines to which an autoscaler may grow it; the plan's own number else.
+    taints: of all nodes (effect NO_SCHEDULE, PREFER_NO_SCHEDULE, NO_EXECUTE). root_volume_gib: of the boot disk.
+  EOT
 }
 
 variable "reservations_delivered" {
-  type = bool
+  type        = bool
+  default     = false
+  description = "Google has delivered the future reservations and those by hand: node pools that consume them are made."
 }
 
 locals {
-  immediate = { for name, c in var.cells : name => c if c.instrument == "immediate" }
-  drafts    = { for name, c in var.cells : name => c if c.instrument == "future_reservation" }
+  given     = var.environment.reservation_ids
+  referred  = { for name, c in var.cells : name => c if c.held && contains(keys(local.given), name) && !var.environment.make_groups_of_held }
+  immediate = { for name, c in var.cells : name => c if c.instrument == "immediate" && !contains(keys(local.given), name) }
+  drafts    = { for name, c in var.cells : name => c if c.instrument == "future_reservation" && !contains(keys(local.given), name) }
   awaited   = ["future_reservation", "by_hand"]
-  groups    = { for name, c in var.cells : name => c if !contains(local.awaited, c.instrument) || var.reservations_delivered }
+  delivered = { for name, c in var.cells : name => c if !contains(local.awaited, c.instrument) || contains(keys(local.given), name) || var.reservations_delivered }
+  groups    = { for name, c in local.delivered : name => c if !contains(keys(local.referred), name) }
+
+  # the reservation that a node pool asks for: one that is named, or the one of its cell
+  reservations = {
+    for name, c in var.cells : name => lookup(local.given, name, c.reservation) if contains(keys(local.given), name) || c.reservation != null
+  }
 }
 
 resource "google_compute_reservation" "immediate" {
@@ -127,13 +163,32 @@ resource "google_container_node_pool" "cell" {
   node_count     = each.value.machines
   depends_on     = [google_compute_reservation.immediate]
 
+  dynamic "autoscaling" {
+    for_each = contains(keys(var.environment.most_machines), each.key) ? [var.environment.most_machines[each.key]] : []
+    content {
+      total_min_node_count = each.value.spot ? 0 : each.value.machines
+      total_max_node_count = max(each.value.machines, autoscaling.value)
+      location_policy      = "ANY"
+    }
+  }
+
   node_config {
     machine_type = each.value.machine_type
     spot         = each.value.spot
     labels       = each.value.labels
+    disk_size_gb = var.environment.root_volume_gib
+
+    dynamic "taint" {
+      for_each = var.environment.taints
+      content {
+        key    = taint.value.key
+        value  = taint.value.value
+        effect = taint.value.effect
+      }
+    }
 
     dynamic "reservation_affinity" {
-      for_each = each.value.reservation == null ? [] : [each.value.reservation]
+      for_each = contains(keys(local.reservations), each.key) ? [local.reservations[each.key]] : []
       content {
         consume_reservation_type = "SPECIFIC_RESERVATION"
         key                      = "compute.googleapis.com/reservation-name"
@@ -148,6 +203,11 @@ resource "google_container_node_pool" "cell" {
       type         = "COMPACT"
       tpu_topology = placement_policy.value
     }
+  }
+
+  # an autoscaler moves it between the bounds
+  lifecycle {
+    ignore_changes = [node_count]
   }
 }
 
@@ -164,4 +224,19 @@ output "reserved" {
 output "drafted" {
   description = "Accelerators of each draft of a future reservation."
   value       = { for name, r in google_compute_future_reservation.draft : name => r.aggregate_reservation[0].reserved_resources[0].accelerator[0].accelerator_count }
+}
+
+output "referred" {
+  description = "Machines that are held on a reservation that was named: nothing is made for them."
+  value       = { for name, c in local.referred : name => c.machines }
+}
+
+output "reservation_ids" {
+  description = "Name of the reservation of each cell that has one, or is to have one: made here, named, or by hand."
+  value       = local.reservations
+
+  precondition {
+    condition     = alltrue([for name in keys(local.given) : contains(keys(var.cells), name)])
+    error_message = "environment.reservation_ids: a name that is no cell's."
+  }
 }
