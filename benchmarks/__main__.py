@@ -46,11 +46,16 @@ WHY = {
     "or by an interior point method, HiGHS is several times faster than that.",
     "growth": "every failure is tested, and more bind as more are asked for, each of which enlarges the program; what "
     "would lift it is a bound on a failure's harm without a test.",
-    "plan": "what is left is the bound: whole units of a few pools, which the solver's tree raises by hundredths of a "
-    "percent a minute; branching on purchases first, or a decomposition by failure with whole recourse, would lift it.",
-    "questions": "what is asked anew is planned anew: its own linear program, its own bound, what it is compared with, "
-    "and the states of every failure, whose rows are laid down one failure at a time; all of a kind at once "
-    "would lift it. Of a ladder the last steps ask about two hundred failures, each several plans of the study",
+    "plan": "what is left is the bound. Searches with less whole raise it in small programs: what is bought and"
+    " replicas whole, replicas in failures divisible. Where it takes whole replicas in failures (the "
+    "quickstart), or the program is large, the solver's tree raises it by hundredths of a percent a "
+    "minute, and what it has searched is lost with each failure that enters; going on in one tree, or a"
+    " decomposition by failure with whole recourse, would lift it.",
+    "questions": "what is asked anew is planned anew: integer programs of each variant's plan and of what it is "
+    "compared with take two thirds of the time, replicas of least churn a tenth. Rounding by linear "
+    "programs in place of the latter, and a bound that is carried from one variant to the next, would "
+    "lift it. Of a ladder the last steps ask about two hundred failures, each several plans of the "
+    "study",
 }
 """What limits a figure that is not reached, and what would lift it."""
 ONLY_FULL = ("relaxation-large", "relaxation-huge", "full-inventory", "periods", "drill")

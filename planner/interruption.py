@@ -89,3 +89,15 @@ def passed_on(signals: list[int]) -> Iterator[None]:
         yield
     finally:
         del _of_thread.signals
+
+
+def end_if_passed_on() -> None:
+    """End this thread's work where a signal was passed on to it: long work that solves nothing long asks now and then.
+
+    Raises
+    ------
+    Interrupted
+        in a thread whose work whoever waits for it no longer wants
+    """
+    if signals := getattr(_of_thread, "signals", None):
+        raise Interrupted(signals[0])

@@ -4,6 +4,7 @@ What comes out does not depend on how many threads there are, where each piece o
 done: pieces are begun in their order, and each is asked for when the same results are known.
 """
 
+import os
 import signal
 import threading
 from collections import deque
@@ -13,7 +14,7 @@ from contextlib import contextmanager
 from functools import partial
 from typing import TypeVar
 
-from planner.interruption import held, passed_on
+from planner.interruption import end_if_passed_on, held, passed_on
 
 AHEAD = 8
 """Pieces of work that are asked for before the first of them has ended: so many threads have work."""
@@ -21,6 +22,13 @@ LOOK_SECONDS = 0.1
 """Between two looks at how far work has come."""
 Item = TypeVar("Item")
 Result = TypeVar("Result")
+
+
+def processors() -> int:
+    """Processors that this process may use; at least one."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 @contextmanager
@@ -95,7 +103,8 @@ class Count:
         self._done, self._last, self._said = 0, "", 0
 
     def add(self, what: str) -> None:
-        """One more is done."""
+        """One more is done; where nobody waits for the others any more, the thread ends (`Interrupted`)."""
+        end_if_passed_on()
         with self._lock:
             self._done, self._last = self._done + 1, what
         if self._at_once:

@@ -113,3 +113,25 @@ def test_what_is_done_is_said_by_the_thread_that_waits(jobs):
     assert said and {one for *_, one in said} == {threading.current_thread()}
     done = [n for n, *_ in said]
     assert done == sorted(set(done)) and (jobs > 1 or done == [1, 2, 3])
+
+
+def test_work_that_counts_ends_with_its_next_piece():
+    """Work of many pieces that looks at no signal by itself is not waited for until all are done."""
+    done, both = [], threading.Barrier(2)
+    count = Count(lambda done, what: None, 2)
+
+    def work(n):
+        if both.wait(LONG_SECONDS) == 0:
+            os.kill(os.getpid(), signal.SIGINT)
+        for piece in range(10_000):
+            time.sleep(0.002)
+            done.append(piece)
+            count.add("piece")
+
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        with pytest.raises(KeyboardInterrupt), side_by_side(work, range(2), 2, count.say) as results:
+            list(results)
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert len(done) < 10_000 and threads() == []

@@ -106,7 +106,7 @@ def workers_of(jobs: int | None, backend: Backend, scheduler: str | None) -> "Wo
 
 def threads_of(jobs: int | None) -> int:
     """Threads in which one plan, or one drill, is worked on."""
-    from planner.questions.side_by_side import processors
+    from planner.threads import processors
 
     return jobs or processors()
 

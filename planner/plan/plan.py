@@ -205,6 +205,8 @@ def _on_equal_terms(
             cheapest = solve(equal, near_enough, solver, renamed(progress, EQUAL_TERMS))
     except (KeyboardInterrupt, NoPlan, SolverError):
         return None
+    if interrupted():  # what it ended with is a plan, but not the same twice
+        return None
     reference = _without_goals(equal, cheapest.decisions, cheapest.cost_usd, cheapest.bound_usd)
     return OnEqualTerms(**_cheaper(equal, reference, p, solution).model_dump())
 

@@ -34,14 +34,9 @@ from planner.study.records.study import Study
 from planner.study.request_limits import components_with_limits
 from planner.units import MONTHS_PER_YEAR
 
-MOST_KEPT = 6
-"""Problems in memory for another question: with goals and without, of a variant, of what it starts from, as it is."""
-_latest = dict[tuple[int, str, bool], tuple[Study, Problem]]()
-"""Problems made last, with the study of each: its id is its own as long as it is there."""
-
 
 def build(study: Study, demand: str = "base", with_goals: bool = True) -> Problem:
-    """The problem of a study; of the studies that were asked about last the same one as before.
+    """The problem of a study.
 
     Parameters
     ----------
@@ -55,15 +50,6 @@ def build(study: Study, demand: str = "base", with_goals: bool = True) -> Proble
         when the study prices outages of gateways that only rescale: they shed what they must, not what costs least;
         when a number is too large or too small for a proof
     """
-    key = id(study), demand, with_goals
-    kept = _latest.pop(key, None) or (study, _built(study, demand, with_goals))
-    while len(_latest) >= MOST_KEPT:
-        del _latest[next(iter(_latest))]
-    _latest[key] = kept
-    return kept[1]
-
-
-def _built(study: Study, demand: str, with_goals: bool) -> Problem:
     if study.failover == "rescale" and study.objective != "cost":
         fix = "leave out objective, or choose failover: resolve"
         raise refusal("study: objective", "cost, with failover: rescale", study.objective, fix)

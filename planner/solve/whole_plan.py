@@ -73,8 +73,6 @@ class WholePlan:
         self.time_limit_ended = False
         self.searched_around: tuple[float, int, int] | None = None
         """what had been reached when all around the best plan had been searched"""
-        self.loosened = False
-        """whether the bound has been raised with less whole"""
 
     # -------------------------------------------------------------- the course of the search
     def run(self) -> TestedPlan:
@@ -118,6 +116,8 @@ class WholePlan:
             self._improve()
         self._search_everything()
         self._drop()
+        if not self._is_large() and self.best is not None and not self._is_proven():
+            self._search_loosened()
 
     def _first_plan(self) -> None:
         """The linear program where it is whole, else whole numbers in what it buys."""
@@ -209,8 +209,6 @@ class WholePlan:
             answer = self._search_once(nodes)
             if self.best is not None and not self._is_proven():
                 self._improve()
-            if not self._is_large() and not self.loosened:
-                self._search_loosened()
             if answer.status == OPTIMAL:
                 ended = self._progress_made() == before
             else:
@@ -240,9 +238,9 @@ class WholePlan:
         What is bought and the replicas first, what stands on machines that always count divisible; then that, too;
         replicas in failures divisible. The first goes to its end, the other, which takes many more nodes, to a part of
         the asked gap. A search ends where it finds what costs no more than the bound, as it cannot raise it; where
-        nodes end it, with more whole they would do so, too.
+        nodes end it, with more whole they would do so, too. It comes last, when nothing else raises the bound and the
+        plan is as good as it gets: that takes what is left of a time limit.
         """
-        self.loosened = True
         nodes = self.search.most_nodes(LOOSE_TIMES)
         for integral in self.tests.looser():
             if self._is_proven():

@@ -11,7 +11,7 @@ from worked_points import given, rated
 
 from planner.errors import InputError
 from planner.problem.arrays import ANY, Arrays, full, merged, of_tests, unmerged
-from planner.problem.build import MOST_KEPT, build
+from planner.problem.build import build
 from planner.problem.decisions import Decisions, table
 from planner.problem.problem import HOUR, Problem
 from planner.problem.rules.index_sets import INDEX_SETS, as_vectors, by_id, every_key, scopes
@@ -30,18 +30,6 @@ from planner.study.records.study import (
     Study,
     Tier,
 )
-
-
-# ------------------------------------------------------------------ one problem for a study
-def test_a_study_that_was_asked_about_last_has_the_problem_it_had():
-    asked = given()
-    p, without_goals = build(asked), build(asked, with_goals=False)
-    assert build(asked) is p and build(asked, with_goals=False) is without_goals is not p
-    copied = asked.model_copy()
-    assert build(copied) is not p and build(copied) == p, "as equal as it is: what is known is of one study"
-    for n in range(MOST_KEPT):
-        build(asked.model_copy(update={"study": f"other {n}"}))
-    assert build(asked) is not p and build(asked) == p, "memory does not grow with questions"
 
 
 # ------------------------------------------------------------------ ids and positions
