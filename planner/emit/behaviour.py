@@ -16,6 +16,8 @@ NOTHING = 1e-9
 SCALE = 100_000
 """Whole endpoint weights in Envoy: so many are the peak demand of the route."""
 PERCENT = 100
+MOST_TIMES_SHED = 10_000
+"""A pushed route is shed no more than so many times what is served: whole weights have an end."""
 
 Behaviour = Callable[[Route, Collection[str], float], dict[str, float]]
 
@@ -55,10 +57,17 @@ class Host:
 
 @dataclass(frozen=True)
 class Priority:
-    """A priority of an Envoy cluster; `padding` is the weight of an endpoint that never lives."""
+    """A priority of an Envoy cluster.
+
+    Parameters
+    ----------
+    padding : weight of an endpoint that never lives
+    refused : weight of our own refusal in it, to its locality and its health
+    """
 
     hosts: tuple[Host, ...]
     padding: int
+    refused: int = 0
 
 
 @dataclass(frozen=True)
@@ -80,6 +89,8 @@ def envoy_priorities(route: Route) -> Priorities:
     Within level 1 the shares are those of normal operation. It can grow in that proportion until the first placement
     is full; what capacity the others then have follows as a priority of its own, before level 2.
     """
+    if route.pushed:
+        return _pushed_priorities(route)
     peak = route.requests_per_second
     growth = min(
         (x.limit_requests_per_second / (x.share_fraction * peak) for x in route.levels[0] if x.share_fraction > 0),
@@ -109,6 +120,20 @@ def envoy_priorities(route: Route) -> Priorities:
     return Priorities(factor, priorities)
 
 
+def _pushed_priorities(route: Route) -> Priorities:
+    """One priority that takes everything while all of it lives, what is shed in the proportion of the others.
+
+    Weights are shares, to 1 in 10,000, not whole percents. When a placement dies, the priority is as much less healthy
+    as its share: what it took is refused, and nobody else gets more than its limit.
+    """
+    hosts = tuple(Host(x, x.weight, x.weight) for level in route.levels for x in level)
+    if not hosts:
+        return Priorities(PERCENT, ())  # all is shed: the refusal alone
+    served = max(1 - route.shed_fraction, 1 / MOST_TIMES_SHED)
+    refused = round(sum(x.locality_weight for x in hosts) * route.shed_fraction / served)
+    return Priorities(PERCENT, (Priority(hosts, 0, refused),))
+
+
 def _weight(requests_per_second: float, peak: float) -> int:
     return max(0, round(SCALE * requests_per_second / peak))
 
@@ -123,11 +148,11 @@ def envoy(route: Route, alive: Collection[str], offered_requests_per_second: flo
     remaining, got = PERCENT, dict[str, float]()
     for priority in made.priorities:
         living = [host for host in priority.hosts if host.entry.placement in alive]
-        full = sum(host.health_weight for host in priority.hosts) + priority.padding
-        healthy = sum(host.health_weight for host in living)
+        full = sum(host.health_weight for host in priority.hosts) + priority.padding + priority.refused
+        healthy = sum(host.health_weight for host in living) + priority.refused
         percent = min(remaining, PERCENT, made.overprovisioning_factor * healthy // full)
         remaining -= percent
-        weights = sum(host.locality_weight for host in living)
+        weights = sum(host.locality_weight for host in living) + priority.refused
         for host in living:
             part = offered_requests_per_second * percent / PERCENT * host.locality_weight / weights
             if part > 0:
@@ -169,7 +194,7 @@ def retry_percent(route: Route) -> int:
     """
     limits = sum(x.limit_requests_per_second for x in route.entries)
     headroom = limits / route.requests_per_second - 1
-    largest = max((x.share_fraction for x in route.levels[0]), default=0.0)
+    largest = max((x.share_fraction for level in route.levels[:1] for x in level), default=0.0)
     return min(PERCENT, math.ceil(round(PERCENT * max(headroom, largest), 6)))
 
 

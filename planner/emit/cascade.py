@@ -179,7 +179,7 @@ def _outcome(of: Subject, table: Table, gateway: str, f: str) -> Outcome:
 def _found_seconds(of: Subject, table: Table, gateway: str, f: str) -> float | None:
     """When what a failure takes away is out of all routes that it touches [s]; none: it takes away nothing whole, or
     nobody can see it."""
-    if f == NORMAL or _is_unseen(of, f):
+    if f == NORMAL or is_unseen(of, f):
         return None
     s = next(s for s in states(of.problem, f) if s[0] == of.hour)
     gone = _gone(of, s)
@@ -230,12 +230,13 @@ def _seen_by(of: Subject, f: str) -> str:
     """A placement that gives wrong answers passes every health check: somebody has to take it down."""
     if f == NORMAL:
         return "nothing is lost"
-    if _is_unseen(of, f):
+    if is_unseen(of, f):
         return "nobody, while it answers: take its endpoints down"
     return "health checks and failing requests"
 
 
-def _is_unseen(of: Subject, f: str) -> bool:
+def is_unseen(of: Subject, f: str) -> bool:
+    """Whether what fails still answers its health checks: software that gives wrong answers."""
     kinds = {kind_and_name(component)[0] for component in of.problem.failures[f].lost}
     return bool(kinds & {"stack", "stack_version", "qualification"})
 

@@ -1,7 +1,7 @@
 """What the gateway targets share: a plan made ready, options read, and the files beside the configurations."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any
 
@@ -11,7 +11,9 @@ from planner.emit.fleet import placed
 from planner.emit.lint import lint_table, raise_if_any
 from planner.emit.names import slug
 from planner.emit.options import Endpoint, chosen, endpoints, hold, integer
+from planner.emit.overrides import BASE, Override, overrides, steps
 from planner.emit.routing import Subject, Table, override_data, routing_table, subject, table_data
+from planner.emit.runbook import Pushing, runbook_text
 from planner.emit.text import json_text, quoted_yaml, yaml_data
 from planner.errors import Finding
 from planner.plan.in_hand import Plan, in_hand
@@ -45,6 +47,32 @@ class Given:
     """workload -> longest request of its context class [tokens]"""
     profiles: Mapping[str, Profile]
     """placement -> how it serves"""
+    set_id: str = BASE
+    """what the table is: base, or FAILURE/DEADLINE"""
+
+    def pushed(self, override: Override) -> "Given":
+        """The same with the routes of an override."""
+        return replace(self, table=replace(self.table, routes=override.routes), set_id=override.id)
+
+
+@dataclass(frozen=True)
+class GatewayFile:
+    """A file of each gateway.
+
+    Parameters
+    ----------
+    name : in the folder of the origin
+    config : (plan made ready, origin) -> the file as data
+    comments : its head; `{hours}` stands for the hours of the plan
+    lint : (plan made ready, origin, path, the file read back) -> what does not hold in it
+    is_pushed : whether an override replaces it; else it stays as it is
+    """
+
+    name: str
+    config: Callable[[Given, str], dict[str, Any]]
+    comments: tuple[str, ...]
+    lint: Callable[[Given, str, str, Any], list[Finding]]
+    is_pushed: bool
 
 
 def given(plan: PlanFile | Plan, options: Mapping[str, str], known: Mapping[str, str]) -> Given:
@@ -63,7 +91,9 @@ def given(plan: PlanFile | Plan, options: Mapping[str, str], known: Mapping[str,
         raise_if_any(lint_table(of, table))
     study = of.plan.study
     known_placements = placed(study)
-    placements = sorted({entry.placement for route in table.routes for entry in route.entries})
+    in_table = {entry.placement for route in table.routes for entry in route.entries}
+    pushed = {e for s, sent in of.sent.items() if s[0] == of.hour for of_flow in sent.values() for e in of_flow}
+    placements = sorted(in_table | pushed)
     models = {e: known_placements[e][0].model for e in placements}
     addresses = endpoints(of.problem, models, values["endpoint"], values["endpoints"])
     raise_if_any(_shared_addresses(table, addresses))
@@ -103,40 +133,61 @@ def _shared_addresses(table: Table, addresses: Mapping[str, Endpoint]) -> list[F
 
 
 def gateway_files(
-    made: Given,
-    gateway: str,
-    file_name: str,
-    config: Callable[[Given, str], dict[str, Any]],
-    comments: tuple[str, ...],
-    lint: Callable[[Given, str, str, Any], list[Finding]],
+    made: Given, gateway: str, parts: tuple[GatewayFile, ...], pushing: Pushing | None = None
 ) -> dict[str, str]:
-    """A configuration an origin, and beside them routing.json, cascade.md, cascade.json and one override a failure.
+    """The files of each origin and what is pushed to it, and beside them routing.json, cascade.md, cascade.json,
+    RUNBOOK.md and one override a failure for control planes.
 
     Parameters
     ----------
-    config : (plan made ready, origin) -> the configuration as data
-    comments : its head; `{hours}` stands for the hours of the plan
-    lint : (plan made ready, origin, path, the configuration read back) -> what does not hold in it
+    pushing : how sets are pushed; none: by files of the gateway's own, and there is no runbook
 
     Raises
     ------
     InputError
         with what does not hold
     """
-    head = tuple(line.format(hours=made.table.hours) for line in comments)
-    if not all(at.is_set for at in made.endpoints.values()):
-        head = (*head, "ENDPOINTS ARE NOT SET: hosts under .invalid are placeholders; see option endpoint.")
     files: dict[str, str] = {}
-    for origin in sorted({route.origin for route in made.table.routes}):
-        path = f"origins/{slug(origin)}/{file_name}"
-        files[path] = quoted_yaml(config(made, origin), head)
-        raise_if_any(lint(made, origin, path, yaml_data(files[path])))
     outcomes = cascade(made.of, made.table, gateway)
+    pushed = overrides(made.of, made.table, outcomes)
+    failures = dict.fromkeys(override.failure for override in pushed)
+    for origin in sorted({route.origin for route in made.table.routes}):
+        folder = f"origins/{slug(origin)}"
+        for part in parts:
+            text = _text(made, origin, part, f"{folder}/{part.name}")
+            files[f"{folder}/{part.name}"] = text
+            if part.is_pushed:
+                files[f"{folder}/{BASE}/{part.name}"] = text
+        for override in (x for f in failures for x in steps(pushed, made.table, f, origin)):
+            for part in parts:
+                if part.is_pushed:
+                    path = f"{folder}/overrides/{override.id}/{part.name}"
+                    files[path] = _text(made.pushed(override), origin, part, path)
     files["routing.json"] = json_text(table_data(made.of, made.table))
     detected = detections(made.of.plan.study, made.table, gateway)
     files["cascade.md"] = cascade_text(outcomes, detected)
     files["cascade.json"] = json_text(cascade_data(outcomes, detected))
+    if pushing is not None:
+        files["RUNBOOK.md"] = runbook_text(made.of, made.table, outcomes, pushed, pushing)
     for f in made.of.problem.failures:
         if f != NORMAL:
             files[f"overrides/{slug(f)}.json"] = json_text(override_data(made.of, f))
     return files
+
+
+def _text(made: Given, origin: str, part: GatewayFile, path: str) -> str:
+    """A file of a gateway, read back and looked at.
+
+    Raises
+    ------
+    InputError
+        with what does not hold
+    """
+    head = tuple(line.format(hours=made.table.hours) for line in part.comments)
+    if not all(at.is_set for at in made.endpoints.values()):
+        head = (*head, "ENDPOINTS ARE NOT SET: hosts under .invalid are placeholders; see option endpoint.")
+    if part.is_pushed:
+        head = (f"Set: {made.set_id}", *head)
+    text = quoted_yaml(part.config(made, origin), head)
+    raise_if_any(part.lint(made, origin, path, yaml_data(text)))
+    return text

@@ -1,4 +1,8 @@
-"""Envoy: one static configuration a gateway, that is, an origin; one cluster and one route a workload.
+"""Envoy: one configuration a gateway, that is, an origin; one cluster and one route a workload.
+
+Clusters stand in a file of their own that Envoy watches: a renaming replaces them all at once, in a failure by those of
+its override. Endpoints of their own (EDS) would not do: there Envoy keeps only the first of those with one address
+(eds.cc; issue 23445 of envoyproxy/envoy), and a placement stands in two priorities.
 
 A level is a priority, a placement a locality. Endpoint weights are limits as shares of the peak, localities have the
 weights of the plan; with `weighted_priority_health` and the overprovisioning factor a priority takes what its living
@@ -11,7 +15,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from planner.emit.behaviour import SCALE, Host, Priority, envoy_priorities, retry_percent
-from planner.emit.common import Given, gateway_files, given
+from planner.emit.common import GatewayFile, Given, gateway_files, given
 from planner.emit.detection import (
     CHECKS_BEFORE_OUT,
     COUNTED_REQUESTS,
@@ -23,9 +27,10 @@ from planner.emit.detection import (
     stream_wait_seconds,
     whole_wait_seconds,
 )
-from planner.emit.lint import Rows, lint_envoy, raise_if_any
+from planner.emit.lint import Rows, lint_envoy, lint_envoy_clusters, raise_if_any
 from planner.emit.names import slug
 from planner.emit.options import Endpoint
+from planner.emit.pushing import envoy_pushing
 from planner.emit.routing import Route
 from planner.errors import Finding
 from planner.plan.in_hand import Plan
@@ -43,6 +48,7 @@ OPTIONS: Mapping[str, str] = {
     "health_path": "/health",
     "ca_file": "/etc/ssl/certs/ca-certificates.crt",
     "cooldown_seconds": "30",
+    "folder": ".",
     "gateway_replicas": "1",
 }
 REFUSED = 429
@@ -56,10 +62,17 @@ OF_REQUEST = "planner.request"
 """Namespace of what is read from a request's body."""
 TYPE = "type.googleapis.com/envoy."
 LOOPBACK = "127.0.0.1"
-COMMENTS = (
+CLUSTERS = "clusters.yaml"
+GATEWAY_COMMENTS = (
     "Envoy gateway of one origin. Clients ask for /WORKLOAD/...; Envoy does not count tokens, so whoever sets the",
     "path answers for the context class. Keys of providers pass through from the client; none is here.",
-    f"Endpoint weights: limits, of {SCALE} at the peak. Spill is in whole percents of the peak, rounded down.",
+    f"Placements, weights and limits are in {CLUSTERS}, which is watched: see option folder.",
+)
+COMMENTS = (
+    "Placements, weights and limits of one origin's Envoy gateway. Replace it by renaming: what is changed in place is",
+    "not read again. How and when: RUNBOOK.md.",
+    f"Endpoint weights: limits, of {SCALE} at the peak; in an override: shares, of 10000 that are served.",
+    "Spill is in whole percents of the peak, rounded down.",
     "Hour of the plan: the one with the largest total traffic, of {hours}.",
     "Shares follow health, not rates: beyond the peak every placement gets more than its limit.",
     "One address a placement: a name that resolves to several counts several times.",
@@ -73,7 +86,7 @@ def files(plan: PlanFile | Plan, options: Mapping[str, str]) -> dict[str, str]:
     Parameters
     ----------
     options : endpoint (template of the addresses), endpoints (JSON, placement: address), limits (goals or always),
-        listen, port, admin_port, refusal_port, health_path, ca_file, cooldown_seconds, gateway_replicas
+        listen, port, admin_port, refusal_port, health_path, ca_file, cooldown_seconds, folder, gateway_replicas
 
     Raises
     ------
@@ -82,18 +95,28 @@ def files(plan: PlanFile | Plan, options: Mapping[str, str]) -> dict[str, str]:
     """
     made = given(plan, options, OPTIONS)
     raise_if_any(_unfit(made))
-    return gateway_files(made, "envoy", "envoy.yaml", config, COMMENTS, _lint)
+    parts = (
+        GatewayFile("envoy.yaml", config, GATEWAY_COMMENTS, _lint, is_pushed=False),
+        GatewayFile(CLUSTERS, clusters, COMMENTS, _lint_clusters, is_pushed=True),
+    )
+    return gateway_files(made, "envoy", parts, envoy_pushing(made.options["folder"], made.integers["admin_port"]))
 
 
 def _lint(made: Given, origin: str, path: str, data: Any) -> list[Finding]:
-    return lint_envoy(path, expected(made, origin), data)
+    return lint_envoy(path, [route.id for route in made.table.of_origin(origin)], data)
+
+
+def _lint_clusters(made: Given, origin: str, path: str, data: Any) -> list[Finding]:
+    return lint_envoy_clusters(path, [x.id for x in made.table.of_origin(origin)], expected(made, origin), data)
 
 
 def _unfit(made: Given) -> list[Finding]:
     """What Envoy cannot do: several paths behind one route; and values that are no address or path."""
     findings = set()
     for route in made.table.routes:
-        paths = sorted({made.endpoints[x.placement].path for x in route.entries})
+        sent = {e for s in made.of.sent.values() for e in s.get((route.workload, route.origin), {})}
+        used = {x.placement for x in route.entries} | (sent & set(made.endpoints))
+        paths = sorted({made.endpoints[e].path for e in used})
         if len(paths) > 1:
             where, fix = f"endpoints of {route.workload}", "let them differ in host or port only"
             findings.add(Finding(where, "one path for all placements", ", ".join(paths)[:120], fix))
@@ -102,6 +125,9 @@ def _unfit(made: Given) -> list[Finding]:
         findings.add(Finding("option health_path", "a path, as in /health", repr(path)[:80], "correct it"))
     if not (ca.isascii() and ca.isprintable() and ca.startswith("/")):
         findings.add(Finding("option ca_file", "an absolute path", repr(ca)[:80], "correct it"))
+    folder = made.options["folder"]
+    if not (folder.isascii() and folder.isprintable() and folder):
+        findings.add(Finding("option folder", "a path, as /etc/envoy", repr(folder)[:80], "correct it"))
     if not Endpoint("http", listen, 80, "").is_address:
         findings.add(Finding("option listen", "an IP address", repr(listen)[:80], "correct it"))
     return sorted(findings)
@@ -109,19 +135,31 @@ def _unfit(made: Given) -> list[Finding]:
 
 # ------------------------------------------------------------------ the parts of a configuration
 def config(made: Given, origin: str) -> dict[str, Any]:
-    """The configuration of one gateway as data."""
+    """The configuration of one gateway as data, but its clusters."""
     routes = made.table.of_origin(origin)
     ports = made.integers
     entries = [entry for route in routes for entry in _routes(made, route)]
+    folder = made.options["folder"].rstrip("/")
+    watched = {"path": f"{folder}/{CLUSTERS}", "watched_directory": {"path": folder or "/"}}
     return {
+        "node": {"id": slug(origin), "cluster": "gateways"},
+        "dynamic_resources": {"cds_config": {"resource_api_version": "V3", "path_config_source": watched}},
         "admin": {"address": _address(LOOPBACK, ports["admin_port"])},
         "static_resources": {
             "listeners": [
                 _listener("gateway", made.options["listen"], ports["port"], entries, [_reads_stream()]),
                 _listener("refusal", LOOPBACK, ports["refusal_port"], [_refusal()]),
             ],
-            "clusters": [_cluster(made, route) for route in routes],
         },
+    }
+
+
+def clusters(made: Given, origin: str) -> dict[str, Any]:
+    """The clusters of one gateway as data: a response of the discovery service."""
+    routes = made.table.of_origin(origin)
+    return {
+        "version_info": made.set_id,
+        "resources": [{"@type": f"{TYPE}config.cluster.v3.Cluster", **_cluster(made, route)} for route in routes],
     }
 
 
@@ -142,7 +180,12 @@ def _listener(
         "extensions.filters.network.http_connection_manager.v3.HttpConnectionManager",
         stat_prefix=name,
         stream_idle_timeout="0s",
-        route_config={"name": name, "virtual_hosts": [{"name": name, "domains": ["*"], "routes": routes}]},
+        # clusters come later than routes; the emission has looked that each is there
+        route_config={
+            "name": name,
+            "validate_clusters": False,
+            "virtual_hosts": [{"name": name, "domains": ["*"], "routes": routes}],
+        },
         http_filters=[*filters, _typed("envoy.filters.http.router", "extensions.filters.http.router.v3.Router")],
     )
     return {
@@ -266,7 +309,8 @@ def _assignment(made: Given, route: Route) -> dict[str, Any]:
         _locality(made, host, number) for number, priority in enumerate(shape.priorities) for host in priority.hosts
     ]
     groups += [_padding(priority, number) for number, priority in enumerate(shape.priorities) if priority.padding]
-    groups.append(_refusing(made, len(shape.priorities)))
+    groups += [_refusing(made, number, p.refused) for number, p in enumerate(shape.priorities) if p.refused]
+    groups.append(_refusing(made, len(shape.priorities), 1))
     return {
         "cluster_name": route.id,
         "endpoints": groups,
@@ -386,11 +430,12 @@ def _padding(priority: Priority, number: int) -> dict[str, Any]:
     return _group(number, 1, place, endpoint)
 
 
-def _refusing(made: Given, number: int) -> dict[str, Any]:
-    """The last priority: our own listener that answers 429."""
+def _refusing(made: Given, number: int, weight: int) -> dict[str, Any]:
+    """Our own listener that answers 429: the last priority, and what is shed of a pushed one."""
     place = {"region": "refusal", "sub_zone": f"refusal--{number}"}
     endpoint = {"hostname": "refusal", **_own(made.integers["refusal_port"])}
-    return _group(number, 1, place, {"load_balancing_weight": 1, "endpoint": endpoint, "metadata": _scheme("http")})
+    refusing = {"load_balancing_weight": weight, "endpoint": endpoint, "metadata": _scheme("http")}
+    return _group(number, weight, place, refusing)
 
 
 def _transport(made: Given, route: Route) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from planner.emit.behaviour import retry_percent
-from planner.emit.common import Given, gateway_files, given
+from planner.emit.common import GatewayFile, Given, gateway_files, given
 from planner.emit.detection import (
     CHECKS_BEFORE_OUT,
     COUNTED_REQUESTS,
@@ -90,7 +90,8 @@ def files(plan: PlanFile | Plan, options: Mapping[str, str]) -> dict[str, str]:
     def objects(made: Given, origin: str) -> dict[str, Any]:
         return config(made, origin, {e for push in pushed for e in push.placements(origin)})
 
-    return gateway_files(made, _named(made), "gateway.yaml", objects, COMMENTS, _lint) | _overrides(made, pushed)
+    parts = (GatewayFile("gateway.yaml", objects, COMMENTS, _lint, is_pushed=False),)
+    return gateway_files(made, _named(made), parts) | _overrides(made, pushed)
 
 
 def _is_active(made: Given) -> bool:

@@ -24,7 +24,18 @@ SECRET = re.compile(r"os\.environ/[A-Z][A-Z0-9_]*")
 LITELLM_KEYS = {
     "": {"model_list", "general_settings", "router_settings"},
     "model": {"model_name", "litellm_params", "model_info"},
-    "litellm_params": {"model", "api_base", "api_key", "order", "weight", "rpm", "timeout", "stream_timeout"},
+    "litellm_params": {
+        "model",
+        "api_base",
+        "api_key",
+        "order",
+        "weight",
+        "rpm",
+        "timeout",
+        "stream_timeout",
+        "mock_response",
+        "num_retries",
+    },
     "model_info": {
         "id",
         "max_input_tokens",
@@ -33,6 +44,7 @@ LITELLM_KEYS = {
         "allowed_fails_policy",
         "health_check_timeout",
         "health_check_max_tokens",
+        "disable_background_health_check",
     },
     "general_settings": {
         "master_key",
@@ -261,7 +273,7 @@ NOT_PLACEMENTS = ("padding", "refusal")
 def envoy_rows(data: Any) -> Rows:
     """(cluster, sub-zone) -> (priority, locality weight, endpoint weight) of a configuration that was read back."""
     rows = {}
-    for cluster in data["static_resources"]["clusters"]:
+    for cluster in data["resources"]:
         for group in cluster["load_assignment"]["endpoints"]:
             place = group["locality"]
             if place["region"] not in NOT_PLACEMENTS or "zone" in place:
@@ -271,24 +283,39 @@ def envoy_rows(data: Any) -> Rows:
     return rows
 
 
-def lint_envoy(where: str, expected: Rows, data: Any) -> list[Finding]:
-    """A configuration, read back from its text, holds what the table says, and every reference leads somewhere.
+def lint_envoy(where: str, clusters: list[str], data: Any) -> list[Finding]:
+    """A gateway, read back from its text: every route leads to a cluster, every listener has a port of its own.
 
     Unknown fields and values out of range are found by Envoy itself: `envoy --mode validate`.
     """
-    listeners, clusters = data["static_resources"]["listeners"], data["static_resources"]["clusters"]
-    names = [cluster["name"] for cluster in clusters]
+    listeners = data["static_resources"]["listeners"]
     routes = [r for host in _virtual_hosts(listeners) for r in host["routes"] if "route" in r]
     ports = [part["address"]["socket_address"]["port_value"] for part in (*listeners, data["admin"])]
     apart = "set port, admin_port, refusal_port apart"
     return [
-        *_repeated(f"{where}: clusters", names, "a name of its own", "rename a workload"),
         *(
             Finding(f"{where}: routes", "one route a cluster", name, DEFECT)
-            for name in sorted({r["route"]["cluster"] for r in routes} ^ set(names))
+            for name in sorted({r["route"]["cluster"] for r in routes} ^ set(clusters))
         ),
-        *_priorities(where, clusters),
         *_repeated(f"{where}: ports", ports, "a port for each listener", apart),
+    ]
+
+
+def lint_envoy_clusters(where: str, routes: list[str], expected: Rows, data: Any) -> list[Finding]:
+    """Clusters, read back from their text, hold what the table says, one for each route.
+
+    Parameters
+    ----------
+    routes : ids of the origin's routes
+    """
+    names = [cluster["name"] for cluster in data["resources"]]
+    return [
+        *_repeated(f"{where}: clusters", names, "a name of its own", "rename a workload"),
+        *(
+            Finding(f"{where}: clusters", "a cluster for each route", name, DEFECT)
+            for name in sorted(set(names) ^ set(routes))
+        ),
+        *_priorities(where, data["resources"]),
         *differing(where, "priority, weights", expected, envoy_rows(data)),
     ]
 

@@ -8,7 +8,7 @@ their own, behind `fallbacks`. Names in the files are slugs; routing.json says w
 from collections.abc import Mapping
 from typing import Any
 
-from planner.emit.common import Given, gateway_files, given
+from planner.emit.common import GatewayFile, Given, gateway_files, given
 from planner.emit.detection import (
     allowed_fails,
     expected_requests_per_second,
@@ -20,6 +20,7 @@ from planner.emit.detection import (
 from planner.emit.lint import Rows, lint_litellm
 from planner.emit.names import slug
 from planner.emit.options import secret_name
+from planner.emit.pushing import LITELLM_PUSHING
 from planner.emit.routing import Entry, Route
 from planner.errors import Finding
 from planner.plan.in_hand import Plan
@@ -45,6 +46,8 @@ COUNTED_FAILURES = (
     "BadGatewayErrorAllowedFails",
 )
 PROBE_TOKENS = 1
+NOWHERE = "http://127.0.0.1:9/v1"
+"""Never asked: LiteLLM gives the answer itself."""
 MASTER_KEY = "os.environ/LITELLM_MASTER_KEY"
 BEYOND = "beyond-reach"
 COMMENTS = (
@@ -73,7 +76,8 @@ def files(plan: PlanFile | Plan, options: Mapping[str, str]) -> dict[str, str]:
         for every option that does not fit, and every entry that the plan does not bear out
     """
     made = given(plan, options, OPTIONS)
-    return gateway_files(made, "litellm", "config.yaml", config, COMMENTS, _lint)
+    parts = (GatewayFile("config.yaml", config, COMMENTS, _lint, is_pushed=True),)
+    return gateway_files(made, "litellm", parts, LITELLM_PUSHING)
 
 
 def _lint(made: Given, origin: str, path: str, data: Any) -> list[Finding]:
@@ -93,6 +97,8 @@ def config(made: Given, origin: str) -> dict[str, Any]:
     for route in routes:
         for order, level in enumerate(route.levels, 1):
             models += [_deployment(made, route, order, entry) for entry in level]
+        if not route.entries:
+            models.append(_refusing(made, route))
         if any(entry.beyond_normal_reach for entry in route.entries):
             fallbacks.append({group_of(route): [group_of(route, beyond=True)]})
     detection = made.of.plan.study.detection_seconds
@@ -146,6 +152,34 @@ def _deployment(made: Given, route: Route, order: int, entry: Entry) -> dict[str
             "health_check_max_tokens": PROBE_TOKENS,
         },
     }
+
+
+def _refusing(made: Given, route: Route) -> dict[str, Any]:
+    """What answers 429 where all of a workload is shed: a group without deployments would be no known model, 400."""
+    model = made.workloads[route.workload].model
+    return {
+        "model_name": group_of(route),
+        "litellm_params": {
+            "model": f"openai/{model}",
+            "api_base": NOWHERE,
+            "api_key": MASTER_KEY,
+            "order": 1,
+            "weight": 1,
+            "rpm": NEVER,
+            "mock_response": "litellm.RateLimitError",
+            "num_retries": 0,
+        },
+        "model_info": {
+            "id": refusal_id(route),
+            "allowed_fails_policy": {"RateLimitErrorAllowedFails": NEVER},
+            "disable_background_health_check": True,
+        },
+    }
+
+
+def refusal_id(route: Route) -> str:
+    """Id of the deployment that refuses all of a workload."""
+    return f"{route.id}--refusal"
 
 
 def _breaker(made: Given, route: Route, entry: Entry) -> dict[str, Any]:
@@ -204,6 +238,8 @@ def expected(made: Given, origin: str) -> Rows:
     """(model group, deployment id) -> (order, weight, rpm), from the routing table."""
     rows = {}
     for route in made.table.of_origin(origin):
+        if not route.entries:
+            rows[group_of(route), refusal_id(route)] = (1, 1, NEVER)
         for order, level in enumerate(route.levels, 1):
             for entry in level:
                 key = group_of(route, entry.beyond_normal_reach), deployment_id(route, entry)

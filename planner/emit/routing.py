@@ -54,14 +54,22 @@ class Entry:
 
 @dataclass(frozen=True)
 class Route:
-    """Where the requests of a workload from an origin go: level 1 in normal operation, the next as levels fill up."""
+    """Where the requests of a workload from an origin go: level 1 in normal operation, the next as levels fill up.
+
+    Parameters
+    ----------
+    requests_per_second : peak demand in normal operation; of a pushed route: in its state
+    pushed : of an override: level 1 is all that the plan uses in that state, and takes no more than its limits
+    shed_fraction : of the requests of a pushed route, what is refused
+    """
 
     workload: str
     origin: str
     id: str
     requests_per_second: float
-    """peak demand in normal operation"""
     levels: tuple[tuple[Entry, ...], ...]
+    pushed: bool = False
+    shed_fraction: float = 0.0
 
     @property
     def entries(self) -> tuple[Entry, ...]:
@@ -275,11 +283,16 @@ def override_data(of: Subject, f: str) -> dict[str, object]:
     }
 
 
+def as_sent(of: Subject, flow: Flow, s: State) -> dict[str, float]:
+    """Placement -> what the plan sends there in a state [requests/s, peak], but what is negligible."""
+    w, o = flow
+    sent = {e: v * of.problem.burst_factor[w] for e, v in of.sent.get(s, {}).get(flow, {}).items()}
+    return _but_negligible(sent, peak_requests_per_second(of.problem, w, o, s))
+
+
 def _override_route(of: Subject, flow: Flow, s: State) -> dict[str, object]:
     p, (w, o) = of.problem, flow
-    offered = peak_requests_per_second(p, w, o, s)
-    sent = {e: v * p.burst_factor[w] for e, v in of.sent.get(s, {}).get(flow, {}).items()}
-    sent = _but_negligible(sent, offered)
+    sent = as_sent(of, flow, s)
     names = sorted(sent, key=lambda e: (-sent[e], e))
     weights = largest_remainder([sent[e] for e in names], WEIGHTS_ADD_UP_TO) if names else []
     return {

@@ -53,7 +53,7 @@ def addresses(made):
         if path.startswith("origins/"):
             data = yaml.load(text, Loader=LOADER)
             found |= {m["litellm_params"]["api_base"] for m in data.get("model_list", ())}
-            for cluster in data.get("static_resources", {}).get("clusters", ()):
+            for cluster in data.get("resources", ()):
                 for group in cluster["load_assignment"]["endpoints"]:
                     for at in group["lb_endpoints"]:
                         socket = at["endpoint"]["address"]["socket_address"]

@@ -86,7 +86,10 @@ def all_healthy(admin):
     page = page_of(admin, "/clusters?format=json")
     if not page:
         return False
-    for cluster in json.loads(page)["cluster_statuses"]:
+    statuses = json.loads(page).get("cluster_statuses")
+    if statuses is None:  # it has not read its clusters yet
+        return False
+    for cluster in statuses:
         for host in cluster.get("host_statuses", ()):
             zone = host.get("locality", {}).get("sub_zone", "")
             flags = {key: value for key, value in host["health_status"].items() if key != "eds_health_status"}
@@ -105,11 +108,14 @@ def test_envoy_reaches_every_placement_through_the_emitted_routes(tmp_path):
         "endpoint": f"http://{{placement}}.{DOMAIN}:{cluster.port}/v1",
         "port": str(port), "admin_port": str(admin), "refusal_port": str(refusal),
     }  # fmt: skip
-    data = yaml.load(envoy.files(plan, options)["origins/o1/envoy.yaml"], Loader=LOADER)
-    for one in data["static_resources"]["clusters"]:  # no name server knows the names: only addresses are changed
+    made = envoy.files(plan, options | {"folder": str(tmp_path)})
+    data = yaml.load(made["origins/o1/clusters.yaml"], Loader=LOADER)
+    for one in data["resources"]:  # no name server knows the names: only addresses are changed
         for group in one["load_assignment"]["endpoints"]:
             for at in group["lb_endpoints"]:
                 at["endpoint"]["address"]["socket_address"]["address"] = "127.0.0.1"
+    (tmp_path / "clusters.yaml").write_text(json.dumps(data))
+    data = yaml.load(made["origins/o1/envoy.yaml"], Loader=LOADER)
     with envoy_process(tmp_path, data):
         wait_until(lambda: all_healthy(admin), "Envoy to find all placements well")
         for workload in ("chat", "long"):

@@ -17,7 +17,7 @@ from planner.emit.behaviour import envoy as envoy_sends
 from planner.emit.behaviour import litellm as litellm_sends
 from planner.emit.cascade import ALONE, NOTHING_DUE, OVERRIDE, WITH_REPLICAS, cascades_of_plan, served_by
 from planner.emit.common import given
-from planner.emit.lint import envoy_rows, lint_envoy, lint_litellm, lint_table, litellm_rows
+from planner.emit.lint import envoy_rows, lint_envoy, lint_envoy_clusters, lint_litellm, lint_table, litellm_rows
 from planner.emit.names import slug
 from planner.emit.options import endpoint
 from planner.emit.routing import (
@@ -316,13 +316,13 @@ def test_envoy_reads_back_as_the_table(plan, made):
     for origin in ("o1", "o2"):
         routes = made.table.of_origin(origin)
         peak = {route.id: route.requests_per_second for route in routes}
-        limits = limits_read_back(files[f"origins/{origin}/envoy.yaml"], peak)
+        limits = limits_read_back(files[f"origins/{origin}/clusters.yaml"], peak)
         for route in routes:
             for n in route.entries:
                 # what is left in a level beyond whole percents is not worth a priority of its own
                 error = 0.01 * peak[route.id] if n in route.levels[0] else peak[route.id] / SCALE
                 assert limits[route.id, n.id] == pytest.approx(n.limit_requests_per_second, abs=error)
-        rows = envoy_rows(yaml_data(files[f"origins/{origin}/envoy.yaml"]))
+        rows = envoy_rows(yaml_data(files[f"origins/{origin}/clusters.yaml"]))
         for route in routes:
             first = {
                 zone.rpartition("--")[0]: row[1] for (c, zone), row in rows.items() if c == route.id and row[0] == 0
@@ -469,20 +469,26 @@ def test_lint_finds_what_gateways_accept(plan, made):
 
 
 def test_lint_of_envoy(plan, made):
-    text = envoy.files(plan, {})["origins/o1/envoy.yaml"]
+    files = envoy.files(plan, {})
+    gateway, clusters = files["origins/o1/envoy.yaml"], files["origins/o1/clusters.yaml"]
     expected = envoy.expected(made, "o1")
-    assert lint_envoy("x", expected, yaml.safe_load(text)) == []
+    routes = [route.id for route in made.table.of_origin("o1")]
+    assert lint_envoy("x", routes, yaml.safe_load(gateway)) == []
+    assert lint_envoy_clusters("x", routes, expected, yaml.safe_load(clusters)) == []
 
     def finds(change):
-        data = yaml.safe_load(text)
-        change(data["static_resources"])
-        return lint_envoy("x", expected, data)
+        data = yaml.safe_load(clusters)
+        change(data["resources"])
+        return lint_envoy_clusters("x", routes, expected, data)
 
-    assert finds(lambda d: d["clusters"].pop())
-    assert finds(lambda d: d["clusters"].append(d["clusters"][0]))
-    assert finds(lambda d: d["clusters"][0]["load_assignment"]["endpoints"].pop(0))
-    assert finds(lambda d: d["clusters"][0]["load_assignment"]["endpoints"][0].update(load_balancing_weight=1))
-    assert finds(lambda d: d["listeners"][1]["address"]["socket_address"].update(port_value=10000))
+    assert finds(lambda d: d.pop())
+    assert finds(lambda d: d.append(d[0]))
+    assert finds(lambda d: d[0]["load_assignment"]["endpoints"].pop(0))
+    assert finds(lambda d: d[0]["load_assignment"]["endpoints"][0].update(load_balancing_weight=1))
+    data = yaml.safe_load(gateway)
+    data["static_resources"]["listeners"][1]["address"]["socket_address"].update(port_value=10000)
+    assert lint_envoy("x", routes, data)
+    assert lint_envoy("x", [*routes, "nobody"], yaml.safe_load(gateway))
 
 
 def test_lint_refuses_an_entry_that_the_plan_does_not_bear_out(plan):
@@ -576,7 +582,8 @@ def test_hostile_names_are_data(target, hostile_plans):
     for names, hostile in hostile_plans:
         files = TARGETS[target].files(hostile, {})
         for path in files:
-            assert re.fullmatch(r"([a-z][a-z0-9-]*/)*[a-z][a-z0-9-]*\.(json|yaml|md)", path), path
+            folders = r"([a-z][a-z0-9-]*/)*([0-9.]+s/)?"
+            assert re.fullmatch(rf"{folders}[a-z][a-z0-9-]*\.(json|yaml|md)|RUNBOOK\.md", path), path
         table = json.loads(files["routing.json"])
         seen |= set(names)
         flows = {(d.workload, d.origin) for d in hostile.study.demand}
@@ -587,6 +594,9 @@ def test_hostile_names_are_data(target, hostile_plans):
         assert set(table["workloads"]) == {w for w, _ in flows} and set(table["origins"]) == {o for _, o in flows}
         overrides = [json.loads(text) for path, text in files.items() if path.startswith("overrides/")]
         assert {x["failure"] for x in overrides} == {f"failure:{x.name}" for x in hostile.study.failures}
+        # a runbook's commands hold nothing that anybody wrote
+        commands = [line for line in files["RUNBOOK.md"].splitlines() if line.startswith("    ")]
+        assert all(re.fullmatch(r"    cp [a-z0-9./-]+ [a-z.]+ && mv [a-z.]+ [a-z.]+", line) for line in commands)
         faults, _, failures = files["cascade.md"].partition("| failure |")
         rows = [line for line in ("| failure |" + failures).splitlines() if line.startswith("| ")]
         assert len(rows) == 3 + len(overrides)  # head, rule, normal operation

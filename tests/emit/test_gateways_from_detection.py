@@ -44,11 +44,13 @@ def plan_for(detection_seconds, first_token_ms=300.0, within_seconds=60.0, reque
 
 
 def envoy_parts(plan, **options):
-    data = yaml_data(envoy.files(plan, options)["origins/o1/envoy.yaml"])["static_resources"]
+    files = envoy.files(plan, options)
+    data = yaml_data(files["origins/o1/envoy.yaml"])["static_resources"]
+    clusters = yaml_data(files["origins/o1/clusters.yaml"])["resources"]
     (manager,) = data["listeners"][0]["filter_chains"][0]["filters"]
     routes = manager["typed_config"]["route_config"]["virtual_hosts"][0]["routes"]
     of_chat = [r for r in routes if r["match"]["prefix"] == "/chat/"]
-    return next(c for c in data["clusters"] if c["name"] == "chat"), of_chat
+    return next(c for c in clusters if c["name"] == "chat"), of_chat
 
 
 def litellm_parts(plan, **options):

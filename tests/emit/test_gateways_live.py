@@ -16,8 +16,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from gateway_fakes import Fakes, posts, small_plan
-from gateway_programs import envoy_program, running_envoy, sick, wait_until
+from gateway_fakes import Fakes, posts, shedding_plan, small_plan
+from gateway_programs import envoy_program, running_envoy, sick, unpacked, wait_until
 
 from planner.emit import envoy, litellm
 from planner.emit.behaviour import envoy as envoy_sends
@@ -229,19 +229,42 @@ def test_litellm_takes_every_file_of_the_example(example, monkeypatch):
 @needs_envoy
 @pytest.mark.parametrize("options", [{}, {"endpoint": "http://{placement}.example/v1"}, {"limits": "always"}])
 def test_envoy_takes_every_file(tmp_path, options, example):
-    configs = []
-    for plan in (small_plan(), example):
+    for n, plan in enumerate((small_plan(), shedding_plan(), example)):
         files = envoy.files(plan, options)
-        found = [text for path, text in files.items() if path.endswith("envoy.yaml")]
-        assert len(found) == len(plan.study.origins)
-        configs += found
-    if not os.path.exists(envoy.OPTIONS["ca_file"]):
-        configs = [text.replace(envoy.OPTIONS["ca_file"], str(_an_empty(tmp_path))) for text in configs]
-    for i, text in enumerate(configs):
-        path = tmp_path / f"{i}.yaml"
-        path.write_text(text)
-        done = subprocess.run([envoy_program(), "--mode", "validate", "-c", str(path)], capture_output=True, text=True)
-        assert done.returncode == 0, done.stderr[-2000:]
+        gateways = [path for path in files if path.endswith("envoy.yaml")]
+        assert len(gateways) == len(plan.study.origins)
+        for path in sorted(gateways):
+            origin = path.split("/")[1]
+            folder = tmp_path / f"{n}-{origin}"
+            unpacked(files, folder, origin)
+            refused = validated(folder / "envoy.yaml")
+            assert not refused, refused
+            # what is watched is not looked at: here the clusters of all sets stand in one file
+            sets = sorted(folder.rglob("clusters.yaml"))
+            (folder / "all.yaml").write_text(with_clusters(folder, sets))
+            refused = validated(folder / "all.yaml")
+            assert not refused, refused
+
+
+def with_clusters(folder, paths):
+    """A gateway's file with the clusters of several files in it, each with a name of its own, as one text."""
+    data = yaml_data((folder / "envoy.yaml").read_text())
+    del data["dynamic_resources"]
+    together = data["static_resources"]["clusters"] = []
+    for n, path in enumerate(paths):
+        for cluster in yaml_data(path.read_text())["resources"]:
+            del cluster["@type"]
+            together.append({**cluster, "name": f"{n}-{cluster['name']}"})
+    text = json.dumps(data)
+    ca = envoy.OPTIONS["ca_file"]
+    return text if os.path.exists(ca) else text.replace(ca, str(_an_empty(folder)))
+
+
+def validated(path):
+    """What Envoy has against a file; empty: nothing."""
+    command = [envoy_program(), "--mode", "validate", "-c", path.name]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=path.parent)
+    return done.stderr[-2000:] if done.returncode else ""
 
 
 def _an_empty(folder):
@@ -252,11 +275,11 @@ def _an_empty(folder):
 
 @needs_envoy
 def test_envoy_refuses_a_misspelt_field(tmp_path):
-    text = envoy.files(small_plan(), {"endpoint": "http://{placement}.example/v1"})["origins/o1/envoy.yaml"]
+    unpacked(envoy.files(small_plan(), {"endpoint": "http://{placement}.example/v1"}), tmp_path)
+    text = with_clusters(tmp_path, [tmp_path / "clusters.yaml"])
     path = tmp_path / "x.yaml"
     path.write_text(text.replace("overprovisioning_factor", "overprovisoning_factor", 1))
-    done = subprocess.run([envoy_program(), "--mode", "validate", "-c", str(path)], capture_output=True, text=True)
-    assert done.returncode != 0 and "overprovisoning_factor" in done.stderr
+    assert "overprovisoning_factor" in validated(path)
 
 
 @pytest.fixture(scope="module")

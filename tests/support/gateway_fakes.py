@@ -15,7 +15,7 @@ from planner.solve.search import Effort
 from planner.study.records.inventory import Pool
 from planner.study.records.plan import PlanFile
 from planner.study.records.serving import ContextClass
-from planner.study.records.study import Goal, Origin, Study, Tier
+from planner.study.records.study import Goal, Origin, Study, Tier, Utilisation
 
 SHORT_TOKENS, LONG_TOKENS = 400, 8000
 
@@ -61,6 +61,17 @@ def small_plan(**more) -> PlanFile:
     return make_plan(small_study(**more), Effort())
 
 
+def shedding_plan() -> PlanFile:
+    """One whose goals ask for seven tenths in a failure: the plan sheds, which no gateway does by itself."""
+    goal = Goal(any="site", serve_fraction=0.7, within_seconds=60.0)
+    return small_plan(
+        load_seconds=20.0,
+        tiers=(Tier(name="t", survive=(goal,)),),
+        utilisation=Utilisation(normal=0.7, in_failure=0.95),
+        detection_seconds=2.0,
+    )
+
+
 OK, SILENT, SLOW, ERRORS, FULL = "ok", "silent", "slow", "errors", "full"
 CUT, PAUSED, SENDS_HEAD = "cut", "paused", "sends its head and nothing more"
 PROBE = b'"max_tokens":1'
@@ -78,6 +89,8 @@ class Fakes:
         self.mode: dict[str, str] = {}
         self.posted: list[tuple[float, str]] = []
         """when a client's request came, and where"""
+        self.answer_seconds = 0.0
+        """how long an answer takes"""
         self.hits: Counter[str] = Counter()
         self.longest: Counter[str] = Counter()
         self.port: dict[str, int] = {}
@@ -114,6 +127,8 @@ class Fakes:
                 if mode == SILENT or (is_post and mode == SLOW):
                     await reader.read()  # until the other side gives up
                     return
+                if is_post and self.answer_seconds:
+                    await asyncio.sleep(self.answer_seconds)
                 streamed = is_post and b'"stream":true' in body.replace(b" ", b"")
                 writer.write(_said(name, mode if is_post else OK, streamed))
                 await writer.drain()

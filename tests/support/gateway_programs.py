@@ -1,14 +1,16 @@
 """The gateways as processes: Envoy and LiteLLM's proxy with emitted files, and what they say of themselves."""
 
+import asyncio
 import json
 import os
 import socket
 import subprocess
 import sys
+import threading
 import time
 import urllib.request
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from planner.emit import envoy
@@ -51,6 +53,8 @@ def sick(admin: int, flag: str | None = None) -> set[tuple[str, str]]:
     except OSError:
         return {("Envoy", "itself")}
     names = set()
+    if "cluster_statuses" not in data:  # it has not read its clusters yet
+        return {("Envoy", "itself")}
     for cluster in data["cluster_statuses"]:
         for host in cluster.get("host_statuses", []):
             zone = host.get("locality", {}).get("sub_zone", "")
@@ -67,16 +71,33 @@ def statistics(admin: int, ending: str) -> dict[str, int]:
     return {row["name"]: row["value"] for row in rows if "value" in row and row["name"].endswith(ending)}
 
 
+def unpacked(files: Mapping[str, str], folder: Path, origin: str = "o1") -> None:
+    """Write the files of one origin as they are, overrides too."""
+    for path, text in files.items():
+        if path.startswith(f"origins/{origin}/"):
+            target = folder / path.removeprefix(f"origins/{origin}/")
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.write_text(text)
+
+
 @contextmanager
 def running_envoy(plan: PlanFile, options: dict[str, str], folder: Path) -> Iterator[tuple[int, int]]:
     """Envoy with the emitted file of o1 as it is, all placements found healthy; its port and that of its admin."""
     port, admin, refusal = free_ports(3)
     options = {**options, "port": str(port), "admin_port": str(admin), "refusal_port": str(refusal)}
-    path = folder / "envoy.yaml"
-    path.write_text(envoy.files(plan, options)["origins/o1/envoy.yaml"])
-    command = [envoy_program(), "-c", str(path), "--use-dynamic-base-id", "--concurrency", "1", "--log-level", "warn"]
-    with path.with_suffix(".log").open("w") as log:
-        process = subprocess.Popen(command, stdout=log, stderr=log)
+    unpacked(envoy.files(plan, options), folder)
+    command = [
+        envoy_program(),
+        "-c",
+        "envoy.yaml",
+        "--use-dynamic-base-id",
+        "--concurrency",
+        "1",
+        "--log-level",
+        "warn",
+    ]
+    with (folder / "envoy.log").open("w") as log:
+        process = subprocess.Popen(command, stdout=log, stderr=log, cwd=folder)
     try:
         wait_until(lambda: not sick(admin), "Envoy to find all placements healthy")
         yield port, admin
@@ -102,6 +123,39 @@ def running_proxy(config: str, folder: Path, key: str) -> Iterator[int]:
     finally:
         process.terminate()
         process.wait(20)
+
+
+class Switch:
+    """A load balancer of connections: each goes to one of the ports that are in use, in turn."""
+
+    def __init__(self, ports: Iterable[int]) -> None:
+        self.ports = list(ports)
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
+        self._thread.start()
+        starting = asyncio.start_server(self._connect, "127.0.0.1", 0)
+        self._server = asyncio.run_coroutine_threadsafe(starting, self._loop).result(10)
+        self.port: int = self._server.sockets[0].getsockname()[1]
+
+    async def _connect(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.ports.append(self.ports.pop(0))
+        there, back = await asyncio.open_connection("127.0.0.1", self.ports[0])
+        await asyncio.gather(_copied(reader, back), _copied(there, writer))
+
+    def close(self) -> None:
+        self._loop.call_soon_threadsafe(self._server.close)
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join(5)
+
+
+async def _copied(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """Pass on what comes until it ends."""
+    with suppress(ConnectionError):
+        while data := await reader.read(1 << 16):
+            writer.write(data)
+            await writer.drain()
+    with suppress(OSError):
+        writer.write_eof()
 
 
 def _lives(port: int) -> bool:

@@ -1,0 +1,198 @@
+"""What is pushed in a failure: structure, weights, lint, names; and the runbook that says so."""
+
+import json
+import re
+from dataclasses import replace
+
+import pytest
+from gateway_fakes import shedding_plan, small_plan
+
+from planner.emit import envoy, litellm
+from planner.emit.behaviour import envoy as envoy_sends
+from planner.emit.behaviour import envoy_priorities
+from planner.emit.cascade import OVERRIDE, cascade
+from planner.emit.common import given
+from planner.emit.lint import lint_envoy_clusters, lint_litellm, litellm_rows
+from planner.emit.names import slug
+from planner.emit.overrides import Override, deadline_id, overrides, pushed_route, steps
+from planner.emit.routing import Entry, Route, override_data
+from planner.emit.text import yaml_data
+from planner.study.dependencies import NORMAL
+from planner.study.records.study import Utilisation
+
+TARGETS = {"envoy": envoy, "litellm": litellm}
+PUSHED = {"envoy": "clusters.yaml", "litellm": "config.yaml"}
+
+
+@pytest.fixture(scope="module")
+def plan():
+    return shedding_plan()
+
+
+@pytest.fixture(scope="module", params=TARGETS)
+def emitted(request, plan):
+    """(gateway, plan made ready, its files)."""
+    target = TARGETS[request.param]
+    return request.param, given(plan, {}, target.OPTIONS), target.files(plan, {})
+
+
+def sets_of(made, gateway):
+    outcomes = cascade(made.of, made.table, gateway)
+    return outcomes, overrides(made.of, made.table, outcomes)
+
+
+def test_a_set_for_each_failure_that_needs_one_and_for_no_other(emitted):
+    gateway, made, files = emitted
+    outcomes, sets = sets_of(made, gateway)
+    needed = {x.failure for x in outcomes if x.verdict == OVERRIDE}
+    assert needed and needed < {x.failure for x in outcomes} - {NORMAL} | needed
+    wanted = {
+        f"origins/{o}/overrides/{x.id}/{PUSHED[gateway]}"
+        for f in needed
+        for o in ("o1", "o2")
+        for x in steps(sets, made.table, f, o)
+    }
+    assert wanted and {path for path in files if "/overrides/" in path} == wanted
+    for o in ("o1", "o2"):
+        assert files[f"origins/{o}/base/{PUSHED[gateway]}"] == files[f"origins/{o}/{PUSHED[gateway]}"]
+    alone = slug("site:c/s")
+    assert f"overrides/{alone}.json" in files and not any(f"/overrides/{alone}/" in path for path in files)
+
+
+def test_weights_and_limits_are_those_of_the_override(emitted):
+    gateway, made, files = emitted
+    _, sets = sets_of(made, gateway)
+    looked_at = 0
+    for x in sets:
+        states = {s["deadline_seconds"]: s for s in override_data(made.of, x.failure)["states"]}
+        for row in states[x.deadline_seconds]["routes"]:
+            path = f"origins/{row['origin']}/overrides/{x.id}/{PUSHED[gateway]}"
+            route = next(r for r in x.routes if (r.workload, r.origin) == (row["workload"], row["origin"]))
+            if path not in files or not route.pushed:
+                continue
+            weights = {place["id"]: place["weight"] for place in row["placements"]}
+            data = yaml_data(files[path])
+            if gateway == "envoy":
+                (cluster,) = [c for c in data["resources"] if c["name"] == row["route"]]
+                groups = cluster["load_assignment"]["endpoints"]
+                first = {g["locality"]["sub_zone"].removesuffix("--0"): g for g in groups if g["priority"] == 0}
+                refused = first.pop("refusal", {"load_balancing_weight": 0})["load_balancing_weight"]
+                assert {name: g["load_balancing_weight"] for name, g in first.items()} == weights
+                shed = row["shed_requests_per_second"] / route.requests_per_second
+                assert refused / (10_000 + refused) == pytest.approx(shed, abs=2e-4)
+                assert data["version_info"] == x.id
+            else:
+                rows = {key[1].removeprefix(f"{row['route']}--"): v for key, v in litellm_rows(data).items()}
+                for place in row["placements"]:
+                    order, weight, rpm = rows[place["id"]]
+                    assert (order, weight) == (1, place["weight"])
+                    assert rpm == max(1, int(60 * place["requests_per_second"] + 1e-9))
+            looked_at += 1
+    assert looked_at >= 3
+
+
+def entry(name, share, limit):
+    return Entry(name, name, round(10_000 * share), share, limit, False)
+
+
+def test_what_is_shed_is_refused_and_a_further_death_fills_nobody():
+    """100 come: 60 and 20 are served, 20 are shed. When b dies its 20 are refused, too, and a keeps its 60."""
+    route = Route("w", "o", "w", 100.0, ((entry("a", 0.75, 60.0), entry("b", 0.25, 20.0)),), True, 0.2)
+    made = envoy_priorities(route)
+    (priority,) = made.priorities
+    assert (made.overprovisioning_factor, priority.padding, priority.refused) == (100, 0, 2500)
+    assert envoy_sends(route, {"a", "b"}, 100.0) == pytest.approx({"a": 60.0, "b": 20.0})
+    assert envoy_sends(route, {"a"}, 100.0) == pytest.approx({"a": 60.0})
+    nothing_shed = replace(route, shed_fraction=0.0)
+    assert envoy_sends(nothing_shed, {"a", "b"}, 80.0) == pytest.approx({"a": 60.0, "b": 20.0})
+    assert envoy_priorities(replace(route, levels=(), shed_fraction=1.0)).priorities == ()
+
+
+def test_a_workload_that_is_all_shed_is_refused_and_not_unknown(plan):
+    """A group of LiteLLM without deployments answers 400: one stands for it that answers 429, is not probed or tried
+    again, and has no placement; in Envoy the refusal stands alone."""
+    made = given(plan, {}, litellm.OPTIONS)
+    routes = tuple(replace(r, levels=(), pushed=True, shed_fraction=1.0) for r in made.table.routes)
+    shed = made.pushed(Override("site:a/s", 60.0, routes))
+    data = litellm.config(shed, "o1")
+    assert lint_litellm("x", litellm.expected(shed, "o1"), data) == []
+    assert lint_litellm("x", litellm.expected(made, "o1"), data)
+    assert {row["model_name"] for row in data["model_list"]} == {"chat", "long"}
+    for row in data["model_list"]:
+        assert row["litellm_params"]["mock_response"] == "litellm.RateLimitError"
+        assert row["litellm_params"]["num_retries"] == 0 and row["model_info"]["disable_background_health_check"]
+    shed = replace(given(plan, {}, envoy.OPTIONS), table=shed.table)
+    for cluster in envoy.clusters(shed, "o1")["resources"]:
+        (group,) = cluster["load_assignment"]["endpoints"]
+        assert group["locality"]["region"] == "refusal" and group["priority"] == 0
+
+
+def test_a_stream_that_stays_as_it_is_keeps_its_route(plan):
+    made = given(plan, {}, envoy.OPTIONS)
+    for route in made.table.routes:
+        assert pushed_route(made.of, route, (made.of.hour, NORMAL, 0.0)) is route
+
+
+def test_lint_finds_what_does_not_hold_in_a_set(plan):
+    made = given(plan, {}, envoy.OPTIONS)
+    _, sets = sets_of(made, "envoy")
+    override = next(x for x in sets if x.of_origin("o1") != made.table.of_origin("o1"))
+    pushed = made.pushed(override)
+    ids = [route.id for route in override.of_origin("o1")]
+    data = yaml_data(envoy.files(plan, {})[f"origins/o1/overrides/{override.id}/clusters.yaml"])
+    assert lint_envoy_clusters("x", ids, envoy.expected(pushed, "o1"), data) == []
+    assert lint_envoy_clusters("x", ids, envoy.expected(made, "o1"), data)
+    data["resources"].pop()
+    assert lint_envoy_clusters("x", ids, envoy.expected(pushed, "o1"), data)
+
+
+def test_the_gateway_watches_the_file_and_its_folder(plan):
+    for folder, watched in ((".", "."), ("/etc/envoy/", "/etc/envoy")):
+        data = yaml_data(envoy.files(plan, {"folder": folder})["origins/o1/envoy.yaml"])
+        source = data["dynamic_resources"]["cds_config"]["path_config_source"]
+        assert source == {"path": f"{watched}/clusters.yaml", "watched_directory": {"path": watched}}
+        assert data["node"] == {"id": "o1", "cluster": "gateways"}
+        assert "clusters" not in data["static_resources"]
+
+
+# ------------------------------------------------------------------ the runbook
+def test_the_runbook_has_every_failure_worst_first(emitted):
+    gateway, made, files = emitted
+    text = files["RUNBOOK.md"]
+    outcomes, sets = sets_of(made, gateway)
+    short = {x.failure: x.meanwhile.short_requests_per_second for x in outcomes}
+    headings = re.findall(r"^## \d+\. (.*)$", text, re.M)
+    assert headings == sorted({x.failure for x in sets}, key=lambda f: (-short[f], f))
+    _, _, rest = text.partition("## Nothing to push")
+    assert set(re.findall(r"^\| (site:\S+) \|", rest, re.M)) == set(short) - {NORMAL} - set(headings)
+    # each command's set is a file of this emission, at every origin that it names
+    commands = re.findall(r"^\*\*In force at \S+ s\*\*, at (.*):\n\n    cp (\S+) ", text, re.M)
+    assert len(commands) >= len(headings)
+    for origins, path in commands:
+        assert all(f"origins/{o}/{path}" in files for o in origins.split(", "))
+    assert f"cp base/{PUSHED[gateway]} " in text
+
+
+def test_the_runbook_says_who_stops_and_what_each_serves_then(emitted):
+    gateway, made, files = emitted
+    _, sets = sets_of(made, gateway)
+    (override, *_) = [x for x in sets if x.failure == "site:b/s"]
+    _, _, section = files["RUNBOOK.md"].partition("site:b/s\n")
+    section = section.partition("\n## ")[0]
+    for e in ("m/m2-short@b/s/m2", "m/m2-long@b/s/m2"):
+        assert slug(e) in section.partition("**Without")[0]
+    route = next(r for r in override.routes if r.pushed and r.shed_fraction > 0)
+    for x in route.levels[0]:
+        assert f"{x.id} {100 * x.share_fraction * (1 - route.shed_fraction):.1f} %" in section
+    assert f"refused (429) {100 * route.shed_fraction:.1f} %" in section
+
+
+def test_what_is_survived_alone_has_nothing_to_do():
+    files = envoy.files(small_plan(utilisation=Utilisation(normal=0.7, in_failure=0.95)), {})
+    assert not any("/overrides/" in path for path in files)
+    assert files["RUNBOOK.md"].count("| nothing to do |") == 3
+
+
+def test_deadlines_are_names_of_folders():
+    assert [deadline_id(x) for x in (60.0, 0.5, 130.001, 1e6)] == ["60s", "0.5s", "130.001s", "1000000s"]
+    assert json.dumps(deadline_id(1e9)) == '"1000000000s"'
