@@ -77,13 +77,23 @@ _speaking = threading.Lock()
 
 @contextmanager
 def _nothing_on_stdout() -> Iterator[None]:
-    """Keep what HiGHS 1.16 prints when its first instance is made, before an option can be set, away from results."""
+    """Keep what HiGHS 1.16 prints when its first instance is made, before an option can be set, away from results.
+
+    Other threads wait until the first instance is there: any of them would print instead of it.
+    """
     global _spoken
     with _speaking:
-        is_first, _spoken = not _spoken, True
-    if not is_first:
-        yield
-        return
+        if not _spoken:
+            with _stdout_away():
+                yield
+            _spoken = True
+            return
+    yield
+
+
+@contextmanager
+def _stdout_away() -> Iterator[None]:
+    """Let what is written to the standard output of the process go nowhere."""
     try:
         sys.stdout.flush()
         kept = os.dup(1)

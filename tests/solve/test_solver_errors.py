@@ -108,6 +108,23 @@ def test_stdout_of_a_fresh_process_is_the_answer_alone(words, tmp_path):
     assert isinstance(json.loads(done.stdout), dict)
 
 
+def test_stdout_stays_clean_when_several_threads_make_the_first_instance():
+    code = (
+        "import threading\n"
+        "from planner.solve.highs_instance import new_highs\n"
+        "all_there = threading.Barrier(8)\n"
+        "def work():\n"
+        "    all_there.wait()\n"
+        "    new_highs()\n"
+        "threads = [threading.Thread(target=work) for _ in range(8)]\n"
+        "[t.start() for t in threads]\n"
+        "[t.join() for t in threads]\n"
+    )
+    for _ in range(3):  # who is first is chance
+        done = python("-c", code)
+        assert (done.returncode, done.stdout) == (0, ""), done.stderr
+
+
 # ------------------------------------------------------------------ a solver that fails
 def failing(*arguments, **options):
     raise SolverError("HiGHS says nothing")
