@@ -439,23 +439,20 @@ def _refusing(made: Given, number: int, weight: int) -> dict[str, Any]:
 
 
 def _transport(made: Given, route: Route) -> dict[str, Any]:
-    """TLS to the endpoints that ask for it, with names and certificates checked."""
+    """TLS to the endpoints that ask for it: each is named by its own host name, in health checks too, and its
+    certificate has to be for that name. What the client calls the gateway is of no account there."""
     if all(made.endpoints[x.placement].scheme == "http" for x in route.entries):
         return {}
     trusted = {"trusted_ca": {"filename": made.options["ca_file"]}}
     tls = _typed(
         "envoy.transport_sockets.tls",
         "extensions.transport_sockets.tls.v3.UpstreamTlsContext",
+        auto_host_sni=True,
+        auto_sni_san_validation=True,
         common_tls_context={"validation_context": trusted},
     )
     plain = _typed("envoy.transport_sockets.raw_buffer", "extensions.transport_sockets.raw_buffer.v3.RawBuffer")
-    options = {
-        "@type": f"{TYPE}extensions.upstreams.http.v3.HttpProtocolOptions",
-        "upstream_http_protocol_options": {"auto_sni": True, "auto_san_validation": True},
-        "explicit_http_config": {"http_protocol_options": {}},
-    }
     return {
-        "typed_extension_protocol_options": {"envoy.extensions.upstreams.http.v3.HttpProtocolOptions": options},
         "transport_socket_matches": [
             {"name": "https", "match": {"scheme": "https"}, "transport_socket": tls},
             {"name": "http", "match": {}, "transport_socket": plain},

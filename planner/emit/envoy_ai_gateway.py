@@ -46,7 +46,7 @@ OPTIONS: Mapping[str, str] = {
     "gateway_replicas": "1",
     "checks": "passive",
     "health_path": "/health",
-    "namespace": "ai-gateway",
+    "ai_gateway_namespace": "ai-gateway",
     "gateway": "inference-gateway",
 }
 PASSIVE, ACTIVE = "passive", "active"
@@ -74,8 +74,8 @@ def files(plan: PlanFile | Plan, options: Mapping[str, str]) -> dict[str, str]:
     Parameters
     ----------
     options : endpoint (template of the addresses), endpoints (JSON, placement: address), limits (goals or always),
-        cooldown_seconds, gateway_replicas, checks (passive or active), health_path, namespace, gateway (name of the
-        Gateway that routes attach to)
+        cooldown_seconds, gateway_replicas, checks (passive or active), health_path, ai_gateway_namespace, gateway
+        (the Gateway that routes attach to)
 
     Raises
     ------
@@ -107,7 +107,7 @@ def _unfit(made: Given) -> list[Finding]:
     """Names that Kubernetes does not take, and other options that do not fit."""
     checks, path = made.options["checks"], made.options["health_path"]
     findings = []
-    for key in ("namespace", "gateway"):
+    for key in ("ai_gateway_namespace", "gateway"):
         if not is_name(made.options[key]):
             expected = "a name of lower-case letters, digits and hyphens"
             findings.append(Finding(f"option {key}", expected, repr(made.options[key])[:80], "correct it"))
@@ -140,7 +140,7 @@ def _listed(items: list[dict[str, Any]]) -> dict[str, Any]:
 
 def _object(made: Given, api: str, kind: str, name: str, about: dict[str, str], spec: dict[str, Any]) -> dict[str, Any]:
     annotations = {f"{PREFIX}/{key}": value for key, value in about.items()}
-    metadata = {"name": name, "namespace": made.options["namespace"], "annotations": annotations}
+    metadata = {"name": name, "namespace": made.options["ai_gateway_namespace"], "annotations": annotations}
     return {"apiVersion": api, "kind": kind, "metadata": metadata, "spec": spec}
 
 
@@ -258,7 +258,7 @@ def _patch(made: Given, route: Route) -> dict[str, Any]:
     patches = [
         {
             "type": "type.googleapis.com/envoy.config.cluster.v3.Cluster",
-            "name": f"httproute/{made.options['namespace']}/{route.id}/rule/0",
+            "name": f"httproute/{made.options['ai_gateway_namespace']}/{route.id}/rule/0",
             "operation": {"op": "add", "path": path, "value": value},
         }
         for path, value in values.items()

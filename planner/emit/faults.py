@@ -70,17 +70,19 @@ def aws_template(
     role_arn: str,
     alarm_arn: str | None,
     subnet_tag: tuple[str, str] | None,
+    is_region_lost: bool,
 ) -> dict[str, Any]:
     """Input of FIS CreateExperimentTemplate, for one region: nodes stop, none is made in their place.
 
     Instances and Auto Scaling groups of an EKS managed node group are known by the tag that EKS gives them. Where all
-    is lost and the subnets are known, they are cut off, too.
+    of the region is lost and the subnets are known, they are cut off, too.
 
     Parameters
     ----------
     zones : availability zones in which no instance is to be had, with commas, where a group does not name its own
     alarm_arn : CloudWatch alarm that ends the experiment; none: nothing but a person does
     subnet_tag : (key, value) of the subnets to cut off
+    is_region_lost : whether nothing of the plan's groups in the region remains: only then are its subnets cut off
     """
     lasts = _duration(minutes)
     targets: dict[str, Any] = {}
@@ -104,7 +106,7 @@ def aws_template(
             "percentage": str(_percent(group.lost_fraction)),
         }
         act("starve", NO_CAPACITY, group.name, {"resourceTags": tags, "selectionMode": "ALL"}, starved)
-    if subnet_tag and all(group.lost_fraction >= 1 for group in groups):
+    if subnet_tag and is_region_lost:
         subnets = {"resourceTags": dict([subnet_tag]), "selectionMode": "ALL"}
         act("cut", DISCONNECT, "subnets", subnets, {"duration": lasts, "scope": "all"})
     stop_at = {"source": "aws:cloudwatch:alarm", "value": alarm_arn} if alarm_arn else {"source": "none"}

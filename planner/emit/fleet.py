@@ -251,6 +251,13 @@ def _parts(lot: Lot) -> tuple[int, ...]:
     return blocks(lot.machines, most)
 
 
+def zone_of(site: Site) -> str | None:
+    """The zone that a site names, as its provider does; none: it is a whole region. Azure's are numbers of a region."""
+    if site.site == site.region:
+        return None
+    return site.site.removeprefix(f"{site.region}-") if site.provider == "azure" else site.site
+
+
 def node_labels(fleet: Fleet, lot: Lot) -> dict[str, str]:
     """Labels of the nodes of a lot: slugs and fixed words only."""
     return {

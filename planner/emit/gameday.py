@@ -23,7 +23,7 @@ from planner.emit.faults import (
     azure_experiment,
     chaos_mesh,
 )
-from planner.emit.fleet import Fleet, fleet_of
+from planner.emit.fleet import Fleet, fleet_of, zone_of
 from planner.emit.names import distinct, slug
 from planner.emit.options import chosen, integer
 from planner.emit.routing import Subject, peak_requests_per_second, subject
@@ -49,10 +49,23 @@ OPTIONS: Mapping[str, str] = {
 LEAST_MINUTES, MOST_MINUTES = 1, 720
 """FIS ends no experiment of more than 12 hours (AWS FIS quotas, 2026-11)."""
 NOT_SET = "NOT-SET"
+CHAOS_URL = (
+    "https://management.azure.com/subscriptions/SUBSCRIPTION/resourceGroups/GROUP/providers/Microsoft.Chaos"
+    "/experiments/NAME?api-version=2024-01-01"
+)
 _NAMESPACE = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 _ARN = re.compile(r"arn:[!-~]{16,2000}")
 _ZONES = re.compile(r"[a-z0-9-]+(,[a-z0-9-]+)*")
 _SCALE_SET = re.compile(r"/subscriptions/[A-Za-z0-9._()/-]+")
+ORDER_OF_WORK = (
+    "Order of work: start the experiments; do what RUNBOOK.md of the gateway says for this failure (its set, replicas",
+    "to start and to evict); look at each deadline; end the experiments; return as the runbook says. To start and end:",
+    "",
+    "- FIS, in its region: `aws fis start-experiment --experiment-template-id ID`, `aws fis stop-experiment --id ID`",
+    "- Chaos Studio: `POST` to the experiment's URL with `/start`, `/cancel`",
+    "- Chaos Mesh: applying the file starts it; `kubectl delete -f FILE` ends it",
+    "",
+)
 TOLERANCE_POINTS = 2.0
 """What a share of traffic may miss what is expected by [percentage points]: a sample, whole weights, retries."""
 
@@ -198,9 +211,8 @@ def breaks(of: Subject, fleet: Fleet, f: str) -> Breaks:
         for cell in fleet.cells(provider):
             share, site = 1 - lost.get(cell.lot.pool, 1.0), fleet.site_of[cell.lot.pool]
             if share > 0:
-                zone = None if site.site == site.region else site.site
                 where = provider, site.region
-                groups[where] = (*groups.get(where, ()), Group(cell.name, share, zone))
+                groups[where] = (*groups.get(where, ()), Group(cell.name, share, zone_of(site)))
     fractions: dict[tuple[str, str], dict[str, float]] = {}
     for r in fleet.running:
         share = 1 - min(lost.get(r.placement, 1.0), lost.get(r.pool, 1.0))
@@ -238,12 +250,25 @@ def _failure_files(of: Subject, fleet: Fleet, f: str, settings: Settings) -> tup
             path = f"aws-fis-{slug(region)}.json"
             zones = settings.zones.get(region, NOT_SET)
             template = aws_template(
-                f, groups, settings.minutes, zones, settings.role_arn, settings.alarm_arn, settings.subnet_tag
+                f,
+                groups,
+                settings.minutes,
+                zones,
+                settings.role_arn,
+                settings.alarm_arn,
+                settings.subnet_tag,
+                _is_region_lost(fleet, provider, region, groups),
             )
             made[path] = json_text(template)
             still_open |= {name for name in ("fis_role_arn",) if NOT_SET in settings.role_arn}
             still_open |= {f"zones.{region}" for group in groups if not group.zone and zones == NOT_SET}
-            commands.append((path, "AWS FIS", f"aws fis create-experiment-template --cli-input-json file://{path}"))
+            commands.append(
+                (
+                    path,
+                    "AWS FIS",
+                    f"aws fis create-experiment-template --region {slug(region)} --cli-input-json file://{path}",
+                )
+            )
         lost_in_full = tuple(group for group in groups if group.lost_fraction >= 1)
         if provider == "azure" and lost_in_full:
             path = f"azure-chaos-{slug(region)}.json"
@@ -251,7 +276,7 @@ def _failure_files(of: Subject, fleet: Fleet, f: str, settings: Settings) -> tup
             still_open |= {f"scale_set.{name}" for name in missing}
             body = azure_experiment(f, region, lost_in_full, settings.minutes, {**settings.scale_sets, **missing})
             made[path] = json_text(body)
-            how = f"az rest --method put --url EXPERIMENT --body @{path}"
+            how = f"az rest --method put --url {CHAOS_URL} --body @{path}"
             commands.append((path, "Azure Chaos Studio", how))
     for (provider, region), fractions in taken.lost_fraction.items():
         for action, does in ((POD_FAILURE, "refuse"), (PARTITION, "never-answer")):
@@ -264,15 +289,23 @@ def _failure_files(of: Subject, fleet: Fleet, f: str, settings: Settings) -> tup
     return made, tuple(sorted(still_open))
 
 
+def _is_region_lost(fleet: Fleet, provider: str, region: str, lost: Collection[Group]) -> bool:
+    """Whether nothing remains of any group of nodes in a region."""
+    groups = {cell.name for cell in fleet.cells(provider) if fleet.site_of[cell.lot.pool].region == region}
+    return groups == {group.name for group in lost if group.lost_fraction >= 1}
+
+
 def expected(of: Subject, f: str) -> dict[str, Any]:
     """What must be seen at each deadline of a failure, in shares, by the plan: the criteria of a game day.
 
     `served_fraction` and `due_fraction` are of what is offered of a workload; `share_fraction` is of all requests that
-    are served.
+    are served. Shares of placements are those of the plan: they hold where the set of the failure is in force, not
+    while gateways fail over by themselves.
     """
     return {
         "failure": f,
         "tolerance_percentage_points": TOLERANCE_POINTS,
+        "shares_hold": "while the set of this failure is in force at every gateway (RUNBOOK.md); else only what is due",
         "deadlines": [_expected_in(of, s) for s in states(of.problem, f) if s[0] == of.hour],
     }
 
@@ -297,7 +330,7 @@ def _expected_in(of: Subject, s: State) -> dict[str, Any]:
             if offered[w] > 0
         ],
         "placements": [
-            {"placement": e, "share_fraction": rate / together}
+            {"placement": e, "id": slug(e), "share_fraction": rate / together}
             for e, rate in sorted(by_placement.items(), key=lambda item: (-item[1], item[0]))
         ],
     }
@@ -336,8 +369,10 @@ def _readme(
         lines += [f"- {g.name}: {100 * g.lost_fraction:.0f} %" for g in halves]
         lines += [""]
     lines += [
-        f"It passes if, by each deadline, what is due is served, and traffic is where the plan puts it, within"
-        f" {TOLERANCE_POINTS:g} percentage points:",
+        *ORDER_OF_WORK,
+        "It passes if by each deadline what is due is served. Where the failure's set is in force, traffic is also",
+        f"where the plan puts it, within {TOLERANCE_POINTS:g} percentage points; gateways that fail over by themselves",
+        "send it elsewhere.",
         "",
     ]
     for at in expected(of, f)["deadlines"]:
@@ -352,10 +387,10 @@ def _readme(
                 for row in at["workloads"]
             ),
             "",
-            "| placement | share of all that is served |",
-            "| --- | --: |",
+            "| placement | in the files | share of all that is served |",
+            "| --- | --- | --: |",
             *(
-                f"| {markdown_cell(row['placement'])} | {100 * row['share_fraction']:.1f} % |"
+                f"| {markdown_cell(row['placement'])} | {row['id']} | {100 * row['share_fraction']:.1f} % |"
                 for row in at["placements"]
             ),
             "",

@@ -25,6 +25,9 @@ PORT = 8000
 HEALTH_PATH = "/health"
 API_PATH = "/v1"
 PREFIX = "capacity-planner"
+NO_TIME_LIMIT = {"timeouts": {"request": "0s"}}
+"""Of a rule: a long answer is not cut; gateways end requests after 15 s and the like where nothing is said (Gateway API
+v1, HTTPRouteTimeouts: 0s is none)."""
 OPTIONS: Mapping[str, str] = {
     "image": IMAGE_NOT_SET,
     "image.": "",

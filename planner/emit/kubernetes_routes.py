@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from planner.emit.fleet import Fleet
-from planner.emit.kubernetes_options import PREFIX, Settings
+from planner.emit.kubernetes_options import NO_TIME_LIMIT, PREFIX, Settings
 from planner.emit.names import distinct
 from planner.emit.routing import largest_remainder
 from planner.errors import Finding, InputError
@@ -79,7 +79,7 @@ def workload_routes(
                 },
                 "spec": {
                     "parentRefs": [{"name": given["gateway"]}],
-                    "rules": [{"matches": [{"headers": [header]}], "backendRefs": backends}],
+                    "rules": [{"matches": [{"headers": [header]}], "backendRefs": backends, **NO_TIME_LIMIT}],
                 },
             }
         )

@@ -3,7 +3,7 @@
 from typing import Any
 
 from planner.emit.fleet import Fleet, Running
-from planner.emit.kubernetes_options import API_PATH, HEALTH_PATH, PORT, PREFIX, Settings
+from planner.emit.kubernetes_options import API_PATH, HEALTH_PATH, NO_TIME_LIMIT, PORT, PREFIX, Settings
 from planner.emit.kubernetes_workloads import answering_labels
 from planner.emit.names import slug
 
@@ -47,6 +47,6 @@ def placement_route(placement: str, given: Settings) -> dict[str, Any]:
         "spec": {
             "parentRefs": [{"name": given["gateway"]}],
             "hostnames": [f"{slug(placement)}.{given['domain']}"],
-            "rules": [{"matches": matches, "backendRefs": [service_backend(placement)]}],
+            "rules": [{"matches": matches, "backendRefs": [service_backend(placement)], **NO_TIME_LIMIT}],
         },
     }

@@ -11,12 +11,11 @@ from importlib.resources import files as packaged
 from itertools import chain
 from typing import Any
 
-from planner.emit.fleet import Cell, Fleet, block_days, fleet_of, node_labels
+from planner.emit.fleet import Cell, Fleet, block_days, fleet_of, node_labels, zone_of
 from planner.emit.names import distinct
 from planner.emit.text import sorted_json
 from planner.emit.tickets import Progress, ticket_files
 from planner.plan.in_hand import Plan
-from planner.study.records.inventory import Site
 from planner.study.records.plan import PlanFile
 
 CLOUDS = ("aws", "google", "azure")
@@ -115,16 +114,9 @@ def _cell(fleet: Fleet, cell: Cell) -> dict[str, Any]:
         "instrument": lot.rule.instrument,
         "spot": lot.kind == "spot",
         "held": lot.offer is None,
-        "zone": _zone(site),
+        "zone": zone_of(site),
         "labels": node_labels(fleet, lot),
     }
-
-
-def _zone(site: Site) -> str | None:
-    """The zone that a site names, as its provider does; none: it is a whole region. Azure's are numbers of a region."""
-    if site.site == site.region:
-        return None
-    return site.site.removeprefix(f"{site.region}-") if site.provider == "azure" else site.site
 
 
 def _tags(fleet: Fleet, cell: Cell) -> dict[str, str]:

@@ -175,7 +175,7 @@ def test_an_address_is_an_address():
 @pytest.mark.parametrize(
     "options",
     [
-        {"namespace": "../x"},
+        {"ai_gateway_namespace": "../x"},
         {"gateway": "A"},
         {"cooldown_seconds": "0"},
         {"port": "1"},

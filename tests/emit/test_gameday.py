@@ -11,8 +11,8 @@ from emitting import SHARED, hostile_plan, planned
 from kubernetes_schemas import load, problems
 
 from planner.emit.faults import FAULT_ACTIONS, Group, aws_template, azure_experiment, chaos_mesh
-from planner.emit.fleet import fleet_of
-from planner.emit.gameday import TOLERANCE_POINTS, breaks, expected, files
+from planner.emit.fleet import fleet_of, zone_of
+from planner.emit.gameday import TOLERANCE_POINTS, _is_region_lost, breaks, expected, files
 from planner.emit.names import slug
 from planner.emit.routing import subject
 from planner.errors import InputError
@@ -77,11 +77,11 @@ def test_what_is_not_set_is_said_in_the_folder_and_in_the_index():
 
 
 def test_a_part_is_lost_as_a_part():
-    half = aws_template("f", [Group("g", 0.5, "us-east-1a")], 5, "-", ROLE, None, ("tier", "gpu"))
+    half = aws_template("f", [Group("g", 0.5, "us-east-1a")], 5, "-", ROLE, None, ("tier", "gpu"), False)
     assert half["targets"]["stop-g"]["selectionMode"] == "PERCENT(50)"
     assert half["actions"]["starve-g"]["parameters"]["percentage"] == "50"
     assert not any("subnets" in name for name in half["targets"])  # whole subnets would be more than is lost
-    all_of_it = aws_template("f", [Group("g", 1.0, None)], 5, "us-east-1a", ROLE, None, ("tier", "gpu"))
+    all_of_it = aws_template("f", [Group("g", 1.0, None)], 5, "us-east-1a", ROLE, None, ("tier", "gpu"), True)
     assert all_of_it["targets"]["cut-subnets"]["resourceTags"] == {"tier": "gpu"}
     some, rest = chaos_mesh("f", "pod-failure", "serving", {"a": 1.0, "b": 0.004}, 5)[::-1]
     assert (some["spec"]["mode"], rest["spec"]["mode"], rest["spec"]["value"]) == ("all", "fixed-percent", "1")
@@ -203,3 +203,23 @@ def test_chaos_mesh_knows_the_shape():
     wrong = copy.deepcopy(objects[0])
     wrong["spec"]["mode"] = "every"
     assert problems(schemas, wrong)
+
+
+def test_subnets_are_cut_off_only_where_nothing_of_a_region_remains():
+    """A zone or a pool of a region is lost: its other groups stand in subnets of the same tag."""
+    for f in (f for f in subject(planned()).problem.failures if f != NORMAL):
+        taken = breaks(subject(planned()), fleet_of(planned()), f)
+        for template in of_services(files(planned(), {"subnet_tag": "tier=gpu", "failures": f}), "aws-fis"):
+            assert any(name.startswith("cut-") for name in template["targets"]), taken
+    study = planned().study
+    (lost_pool,) = [pool.id for pool in study.pools if pool.id == "aws/us-east-1/p5.48xlarge"]
+    groups = [Group(cell.name, 1.0, None) for cell in fleet_of(planned()).cells("aws") if cell.lot.pool == lost_pool]
+    assert groups and not _is_region_lost(fleet_of(planned()), "aws", "us-east-1", groups)
+
+
+def test_zones_are_named_as_their_provider_does():
+    (study_site, *_) = [one for one in planned().study.sites if one.provider == "azure"]
+    zonal = study_site.model_copy(update={"site": f"{study_site.region}-1"})
+    assert (zone_of(study_site), zone_of(zonal)) == (None, "1")
+    (aws, *_) = [one for one in planned().study.sites if one.provider == "aws"]
+    assert zone_of(aws.model_copy(update={"site": f"{aws.region}a"})) == f"{aws.region}a"

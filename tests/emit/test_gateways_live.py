@@ -9,10 +9,11 @@ import importlib.util
 import json
 import math
 import os
+import ssl
 import subprocess
 import time
 from collections import Counter
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -349,6 +350,58 @@ def test_envoy_spills_to_where_there_is_room(running, index):
     assert posts(port, "/chat/chat/completions", 1000) == {200: 1000}
     hits = fakes.counted()
     assert all(near(hits.get(x.placement, 0), x.share_fraction, 1000) for x in route.levels[0]), hits
+
+
+def certificate(folder, host):
+    """A certificate of its own for a host name, with its key."""
+    pytest.importorskip("cryptography", reason="cryptography is not installed: requirements-gateways.txt")
+    from cryptography import x509
+    from cryptography.hazmat.primitives import hashes, serialization
+    from cryptography.hazmat.primitives.asymmetric import ec
+
+    key, name = ec.generate_private_key(ec.SECP256R1()), x509.Name([])
+    now = datetime.now(UTC)
+    made = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(1)
+        .not_valid_before(now - timedelta(hours=1))
+        .not_valid_after(now + timedelta(hours=1))
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName(host)]), critical=True)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    no_password = serialization.NoEncryption()
+    (folder / "certificate.pem").write_bytes(made.public_bytes(serialization.Encoding.PEM))
+    (folder / "key.pem").write_bytes(
+        key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, no_password)
+    )
+    return folder / "certificate.pem", folder / "key.pem"
+
+
+@needs_envoy
+def test_envoy_asks_placements_by_their_own_names_over_tls(tmp_path):
+    """Their names, not the gateway's, are what certificates are for and what an ingress chooses by."""
+    plan = small_plan()
+    public, private = certificate(tmp_path, "*.localhost")
+    asked = []
+    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    tls.load_cert_chain(public, private)
+    tls.sni_callback = lambda connection, name, context: asked.append(name)
+    placements = sorted({e for state in plan.states for e in state.placement})
+    fakes = Fakes(placements, tls)
+    try:
+        hosts = {e: f"{slug(e, 50)}.localhost" for e in placements}
+        endpoints = {e: f"https://{hosts[e]}:{fakes.port[e]}/v1" for e in placements}
+        options = {"endpoints": json.dumps(endpoints), "ca_file": str(public)}
+        with running_envoy(plan, options, tmp_path) as (port, _):
+            assert posts(port, "/chat/chat/completions", 80) == {200: 80}
+        assert set(asked) == set(hosts.values()), "in health checks too"
+        assert sum(fakes.hits.values()) == 80
+    finally:
+        fakes.close()
 
 
 @needs_envoy

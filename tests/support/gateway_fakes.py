@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import ssl
 import threading
 import time
 from collections import Counter
@@ -82,10 +83,12 @@ class Fakes:
     """OpenAI-compatible servers, one a name, all in one thread; a dead one refuses connections.
 
     `mode` of a name, beside `OK`: accepts and never answers, health checks neither; says nothing or answers 500 while
-    its health checks pass; answers 429; cuts a stream after its first piece, or pauses in it.
+    its health checks pass; answers 429; cuts a stream after its first piece, or pauses in it. With `tls` they listen on
+    the loopback of IPv6, to which Envoy resolves names under `.localhost` first.
     """
 
-    def __init__(self, names: Iterable[str]) -> None:
+    def __init__(self, names: Iterable[str], tls: ssl.SSLContext | None = None) -> None:
+        self._tls, self._host = tls, "127.0.0.1" if tls is None else "::1"
         self.mode: dict[str, str] = {}
         self.posted: list[tuple[float, str]] = []
         """when a client's request came, and where"""
@@ -106,7 +109,7 @@ class Fakes:
         return asyncio.run_coroutine_threadsafe(work, self._loop).result(10)
 
     async def _listen(self, name: str, port: int) -> None:
-        server = await asyncio.start_server(lambda r, w: self._talk(name, r, w), "127.0.0.1", port)
+        server = await asyncio.start_server(lambda r, w: self._talk(name, r, w), self._host, port, ssl=self._tls)
         self._servers[name] = server
         self.port[name] = server.sockets[0].getsockname()[1]
 
