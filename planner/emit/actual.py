@@ -7,7 +7,7 @@ from pathlib import Path
 from planner.emit.actual_aws import LIST, read_reservations
 from planner.emit.actual_csv import COLUMNS, columns_of, read_table
 from planner.emit.actual_nodes import read_list
-from planner.emit.actual_state import OF_A_PLAN, read_state
+from planner.emit.actual_state import FORMAT, OF_A_PLAN, read_state
 from planner.emit.counts import FIX, Counts, Uncounted, not_counted
 from planner.emit.fleet import Fleet, fleet_of
 from planner.emit.quotas import QuotaToday, read_quotas, refuse_repeated
@@ -152,7 +152,7 @@ def _read_json(path: Path, text: str, fleet: Fleet, counts: Counts) -> None:
             read_list(path, data, fleet, counts)
         elif LIST in data:
             read_reservations(path, data, fleet, counts)
-        elif {"resources", "values", *OF_A_PLAN} & set(data):
+        elif {"resources", "values", FORMAT, *OF_A_PLAN} & set(data):
             read_state(path, data, fleet, counts)
         else:
             raise not_counted(path, WHAT, f"fields {', '.join(map(str, data))[:80]}")

@@ -50,6 +50,8 @@ COUNTED: Mapping[str, Kind] = {
 """Terraform type -> what it counts; attributes as in the providers' schemas (aws 5.100, google 6.50, azurerm 4.55).
 
 GKE counts the nodes of a pool by zone (google provider, google_container_node_pool: node_count)."""
+FORMAT = "format_version"
+"""What `terraform show -json` says where there is no state yet, and little else: nothing runs."""
 OF_A_PLAN = ("planned_values", "resource_changes", "prior_state", "configuration")
 """Fields that `terraform show -json` has of a plan only (HashiCorp, JSON Output Format 1.2)."""
 

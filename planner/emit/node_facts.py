@@ -6,8 +6,10 @@ CAPACITY_BLOCK); GKE Spot VMs (gke-spot, gke-preemptible, gke-provisioning) and 
 spot node pools (scalesetpriority) and availability zones, whose label is `eastus-1`. Read 2026-11.
 """
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Any, Literal
 
 from planner.emit.kubernetes import RESOURCES
@@ -35,6 +37,11 @@ RESERVATION_LABELS = ("karpenter.k8s.aws/capacity-reservation-id", "cloud.google
 """Labels that only nodes in a reservation have."""
 OURS_ON_SPOT = ("capacity-planner/counts-in-failures", "false")
 """What we ask for on spot nodes: read where the cloud says nothing."""
+_QUANTITY = re.compile(r"(\d+(?:\.\d*)?|\.\d+)(m|k|M|G|T|Ki|Mi|Gi|Ti)?")
+_TIMES = {
+    None: Decimal(1), "m": Decimal("0.001"), "k": Decimal(10**3), "M": Decimal(10**6), "G": Decimal(10**9),
+    "T": Decimal(10**12), "Ki": Decimal(2**10), "Mi": Decimal(2**20), "Gi": Decimal(2**30), "Ti": Decimal(2**40),
+}  # fmt: skip
 Where = Literal["here", "elsewhere", "not said"]
 
 
@@ -140,9 +147,9 @@ def where_is(site: Site, zone: str | None, region: str | None) -> Where:
     """
     if site.provider not in CLOUDS:
         return "here" if {zone, region} & {site.site, site.region} else "not said"
-    home, at = _plain(site.site), _plain(site.region)
-    named = _plain(zone) if zone else ""
-    around = _plain(region) if region else _region_of(named)
+    home, at = plain_place(site.site), plain_place(site.region)
+    named = plain_place(zone) if zone else ""
+    around = plain_place(region) if region else _region_of(named)
     if around and around != at:
         return "elsewhere"
     if home == at:
@@ -152,7 +159,8 @@ def where_is(site: Site, zone: str | None, region: str | None) -> Where:
     return "here" if _with_region(named, at) == _with_region(home, at) else "elsewhere"
 
 
-def _plain(text: str) -> str:
+def plain_place(text: str) -> str:
+    """The name of a region or zone without what people and consoles add: `East US 2` is `eastus2`."""
     return text.replace(" ", "").lower()
 
 
@@ -182,7 +190,26 @@ def _accelerators(node: Mapping[str, Any]) -> int | None:
     allocatable = (node.get("status") or {}).get("allocatable")
     if allocatable is None:
         return None
-    return max(int(allocatable.get(name, 0)) for name in RESOURCES.values())
+    return max(_whole_quantity(str(allocatable.get(name, 0))) for name in RESOURCES.values())
+
+
+def _whole_quantity(text: str) -> int:
+    """A quantity of Kubernetes as a whole number: `8`, `8k`, `1Ki` (Kubernetes API, resource.Quantity).
+
+    Raises
+    ------
+    ValueError
+        when it is none
+
+    Examples
+    --------
+    >>> _whole_quantity("8"), _whole_quantity("2k"), _whole_quantity("1Ki"), _whole_quantity("8000m")
+    (8, 2000, 1024, 8)
+    """
+    if (match := _QUANTITY.fullmatch(text)) is None:
+        raise ValueError(f"{text[:40]!r} accelerators allocatable, which is no quantity")
+    number, unit = match.groups()
+    return int(Decimal(number) * _TIMES[unit])
 
 
 def _state(node: Mapping[str, Any]) -> str:

@@ -9,12 +9,12 @@ from typing import Literal
 from pydantic import Field
 
 from planner.emit.fleet import HELD, Fleet
-from planner.emit.node_facts import where_is
+from planner.emit.node_facts import plain_place, where_is
 from planner.errors import Finding, InputError
 from planner.problem.capacity import held_at_most
 from planner.problem.problem import HOURLY
 from planner.study.calendar import Span, hour_id, is_there, spans
-from planner.study.places import Reading, Row, listed, matches, quoted
+from planner.study.places import Reading, Row, listed, matches, near_miss, quoted
 from planner.study.records.base import Name, NotNegative, Record
 from planner.study.records.inventory import Pool
 from planner.study.tables import read_csv
@@ -84,7 +84,11 @@ def read_quotas(path: Path, fleet: Fleet) -> list[Row[QuotaToday]]:
     """
     reading = Reading()
     rows = read_csv(QuotaToday, path, reading, lambda row: f"{row.quota} in {row.provider}/{row.where}")
+    providers = {site.provider for site in fleet.plan.study.sites}
     for row, place in rows:
+        if row.provider not in providers:
+            got = f"{quoted(row.provider)}{near_miss(row.provider, providers)}"
+            reading.error(place.at("provider"), f"a provider of the study: {listed(providers)}", got, "correct it")
         for pool in _pools_of(row, fleet):
             units = {MACHINES, *fleet.machine_of[pool.id].quota_units}
             if row.unit not in units:
@@ -120,7 +124,7 @@ def _pools_of(row: QuotaToday, fleet: Fleet) -> list[Pool]:
         site = fleet.site_of[pool.id]
         if site.provider == row.provider and matches(pool.machine_type, row.patterns):
             at_zone = where_is(site, row.where, site.region) == "here" and site.site != site.region
-            if row.where in (site.region, site.site) or at_zone:
+            if plain_place(row.where) in (plain_place(site.region), plain_place(site.site)) or at_zone:
                 pools.append(pool)
     return pools
 

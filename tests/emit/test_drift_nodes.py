@@ -253,3 +253,11 @@ def test_the_contract_of_a_node_is_known_by_its_lot(tmp_path):
     assert actual_of(tmp_path, [node(labels=labels)] * 2 + [node()]).of_contract == {lot.id: 2}
     on_spot = {**labels, "karpenter.sh/capacity-type": "spot"}
     assert actual_of(tmp_path, [node(labels=on_spot)]).of_contract == {}
+
+
+def test_accelerators_are_a_quantity_of_kubernetes(tmp_path):
+    written = {"allocatable": {"cpu": "190", "nvidia.com/gpu": "8000m"}}
+    good = [node(uid=f"n{i}", status=written) for i in range(TOTAL[P5])]
+    assert P5 not in {d.subject for d in drift(planned(), actual_of(tmp_path, good), DAY).differences}
+    with pytest.raises(InputError, match="no quantity"):
+        actual_of(tmp_path, [node(status={"allocatable": {"nvidia.com/gpu": "eight"}})])

@@ -145,3 +145,17 @@ def test_a_plan_without_quotas_says_that_none_were_compared():
     found = drift(planned(), Actual({}, None, None), DAY)
     assert found.quotas == () and "quotas" in found.not_compared
     assert every_instrument().policies.counted == ()
+
+
+def test_places_are_read_as_people_and_consoles_write_them(tmp_path):
+    actual = read(tmp_path, "aws,US-EAST-1,p5.48xlarge,2,,,,", "azure,East US 2,ND,8,,,Standard_ND*,")
+    uses, unplanned = uses_of(actual)
+    assert [(use.quota, use.peak, use.short) for use in uses] == [("p5.48xlarge", 3, 1), ("ND", 8, 0)]
+    assert unplanned == []
+
+
+def test_a_provider_that_is_misspelt_is_no_quota_of_nothing_planned(tmp_path):
+    with pytest.raises(InputError) as refused:
+        read(tmp_path, "amazon,us-east-1,p5.48xlarge,2,,,,", "aws,sa-east-1,p5,2,,,,")
+    (provider,) = refused.value.findings
+    assert ":2" in provider.where and "a provider of the study" in provider.expected

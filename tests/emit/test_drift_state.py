@@ -99,3 +99,13 @@ def test_what_was_replaced_and_is_not_destroyed_yet_does_not_run(tmp_path):
     resource = as_state("aws_eks_node_group", CELL, **GROUP)
     actual = actual_of(tmp_path, [resource, {**resource, "deposed_key": "5e0d3c1b"}])
     assert actual.machines[P5] == 3
+
+
+def test_a_state_that_has_nothing_yet_is_the_first_day(tmp_path):
+    """What `terraform show -json` says before the first apply: everything is still to be made."""
+    path = tmp_path / "state.json"
+    path.write_text(json.dumps({"format_version": "1.0", "terraform_version": "1.11.4"}))
+    actual = read_actual([path], planned())
+    assert not actual.machines.get(P5) and not actual.reserved
+    missing = {d.subject for d in drift(planned(), actual, DAY).differences if not d.note}
+    assert P5 in missing
