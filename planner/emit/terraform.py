@@ -249,6 +249,7 @@ def _environment(cloud: str, regions: Mapping[str, Any]) -> dict[str, Any]:
             "subnet_ids": ["subnet-REPLACE"],
             "availability_zone": "REPLACE",
             "subnet_ids_by_zone": {},
+            "least_machines": {},
             **of_all,
         },
         "google": {"project": "replace", "cluster": "replace", "location": "replace", "zone": "replace", **of_all},

@@ -3,12 +3,12 @@
 import json
 import os
 import sys
-from importlib.resources import files as packaged
 from pathlib import Path
 
 import pytest
-from emitting import HELD, TERRAFORM, mirror, needs_terraform, planned, renamed, terraform, write_all
+from emitting import HELD, TERRAFORM, mirror, needs_terraform, planned, renamed, terraform
 from terraform_arguments import ARGUMENTS
+from terraform_calls import module, planned_by_terraform, ready, root_of
 
 from planner.emit.terraform import VERSIONS as ALLOWED
 from planner.emit.terraform import files
@@ -34,7 +34,8 @@ AWS = {
         "availability_zone": "r1c",
         "subnet_ids_by_zone": {"r1a": ["subnet-a"], "r1b": ["subnet-b"]},
         "reservation_ids": {"there": "cr-there", "named": "cr-named"},
-        "most_machines": {"in-a": 7},
+        "most_machines": {"in-a": 7, "in-b": 4},
+        "least_machines": {"in-a": 1},
         "taints": [{"key": "gpu", "value": "true", "effect": "NO_SCHEDULE"}],
         "root_volume_gib": 500,
         "placement_groups": True,
@@ -88,38 +89,6 @@ GOOGLE = {
     },
 }
 PROVIDERS = {"aws": ("aws",), "azure": ("azurerm",), "google": ("google", "google-beta")}
-
-
-def root_of(calls):
-    """A root of another team, which calls the modules with cells of its own."""
-    root = {
-        "terraform": [{"required_providers": [{}]}],
-        **({"provider": {"azurerm": [{"features": [{}]}]}} if "azure" in calls else {}),
-        "module": {cloud: [{"source": f"./modules/{cloud}", **arguments}] for cloud, arguments in calls.items()},
-        "output": {f"{cloud}_ids": {"value": f"${{module.{cloud}.reservation_ids}}"} for cloud in calls},
-    }
-    return {"main.tf.json": json.dumps(root), **{f"modules/{cloud}/main.tf": module(cloud) for cloud in calls}}
-
-
-def module(cloud):
-    return packaged("planner.emit").joinpath("modules", cloud, "main.tf").read_text(encoding="utf-8")
-
-
-def planned_by_terraform(folder, *options):
-    """Resources by (type, name of the cell), and outputs, of what `terraform plan` would make."""
-    done = terraform(folder, "plan", "-refresh=false", "-input=false", "-no-color", "-out=p", *options)
-    assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-3000:]
-    shown = json.loads(terraform(folder, "show", "-json", "p").stdout)
-    modules = shown["planned_values"]["root_module"].get("child_modules", [])
-    made = {(r["type"], str(r.get("index"))): r["values"] for m in modules for r in m["resources"]}
-    return made, shown
-
-
-def ready(folder, texts, providers):
-    write_all(folder, texts)
-    done = terraform(folder, "init", "-input=false", "-no-color", f"-plugin-dir={providers}")
-    assert done.returncode == 0, done.stderr
-    return folder
 
 
 @pytest.fixture(scope="module")
@@ -193,7 +162,7 @@ def test_nodes_are_what_the_environment_says(called):
         if kind == "aws_eks_node_group":
             (scaling,) = other["scaling_config"]
             bounds[name] = scaling["min_size"], scaling["max_size"]
-    assert bounds == {"in-a": (2, 7), "in-b": (3, 3), "named": (5, 5), "spot": (0, 6)}
+    assert bounds == {"in-a": (1, 7), "in-b": (0, 4), "named": (5, 5), "spot": (0, 6)}
     pool = made["google_container_node_pool", "gpu"]
     (config,), (scaling,) = pool["node_config"], pool["autoscaling"]
     assert (config["disk_size_gb"], config["taint"][0]["effect"]) == (200, "NO_SCHEDULE")
@@ -208,11 +177,16 @@ def test_nodes_are_what_the_environment_says(called):
 @pytest.mark.terraform
 def test_a_name_that_is_no_cells_is_refused(tmp_path):
     needs_terraform()
-    wrong = json.loads(json.dumps(AZURE))
-    wrong["environment"]["reservation_ids"] = {"no-such-cell": "x"}
-    folder = ready(tmp_path / "root", root_of({"azure": wrong}), mirror(tmp_path / "mirror"))
+    calls = json.loads(json.dumps({"aws": AWS, "azure": AZURE, "google": GOOGLE}))
+    calls["azure"]["environment"]["reservation_ids"] = {"no-such-cell": "x"}
+    for call in calls.values():
+        call["environment"]["most_machines"] = {"no-such-cell": 9}
+    folder = ready(tmp_path / "root", root_of(calls), mirror(tmp_path / "mirror"))
     done = terraform(folder, "plan", "-refresh=false", "-input=false", "-no-color")
-    assert done.returncode == 1 and "a name that is no cell's" in " ".join(done.stderr.split())
+    said = " ".join(done.stderr.replace("│", " ").split())
+    assert done.returncode == 1 and "environment.reservation_ids: a name that is no cell's" in said
+    assert said.count("environment.most_machines: a name that is no cell's") == 3
+    assert "environment.least_machines: a name that is not in most_machines" in said
 
 
 @pytest.fixture(scope="module")
@@ -289,7 +263,7 @@ run "one_that_was_bought_is_not_bought_again" {
 def test_a_capacity_block_has_its_nodes_in_its_own_zone_and_window_and_is_bought_once(tmp_path, aws_6):
     window = {"hours": 4368, "start": "2026-03-01T00:00:00Z", "end": "2026-08-31T00:00:00Z"}
     block = {**GROUP, "pool": "f", "machine_type": "trn2.48xlarge", "machines": 4, "instrument": "capacity_block"}
-    environment = {**AWS["environment"], "reservation_ids": {}}
+    environment = {**AWS["environment"], "reservation_ids": {}, "most_machines": {}, "least_machines": {}}
     values = {"cells": {"block": {**block, "window": window}}, "environment": environment}
     switches = {"purchase_capacity_blocks": True, "capacity_blocks_active": True}
     texts = {

@@ -155,6 +155,27 @@ def needs_terraform() -> None:
         pytest.skip(reason)
 
 
+COMPUTED = {
+    "google": ("google_container_node_pool", ("node_count", "initial_node_count")),
+    "azurerm": ("azurerm_kubernetes_cluster_node_pool", ("node_count",)),
+}
+"""Provider -> a type, and attributes that keep what they are where nothing is said; the schemas at hand leave it out.
+
+Source: hashicorp/terraform-provider-google, resource_container_node_pool.go, and hashicorp/terraform-provider-azurerm,
+kubernetes_cluster_node_pool_resource.go; read 2026-11-29.
+"""
+
+
+def schemas_of(name: str) -> str:
+    """The schemas of a provider with what is computed, as JSON."""
+    data = json.loads((SCHEMAS / f"{name}.json").read_text(encoding="utf-8"))
+    kind, attributes = COMPUTED.get(name, ("", ()))
+    for attribute in attributes:
+        (found,) = data["provider_schemas"].values()
+        found["resource_schemas"][kind]["block"]["attributes"][attribute]["computed"] = True
+    return json.dumps(data)
+
+
 def mirror(folder: Path) -> Path:
     """A mirror of providers that serve schemas only."""
     for name, version in VERSIONS.items():
@@ -162,7 +183,9 @@ def mirror(folder: Path) -> Path:
         place.mkdir(parents=True, exist_ok=True)
         program = place / f"terraform-provider-{name}_v{version}"
         here = Path(__file__).with_name("terraform_provider.py")
-        program.write_text(f'#!/bin/sh\nexec "{sys.executable}" "{here}" "{SCHEMAS / name}.json"\n', encoding="utf-8")
+        schemas = place.with_name("schemas.json")
+        schemas.write_text(schemas_of(name), encoding="utf-8")
+        program.write_text(f'#!/bin/sh\nexec "{sys.executable}" "{here}" "{schemas}"\n', encoding="utf-8")
         program.chmod(0o755)
     return folder
 

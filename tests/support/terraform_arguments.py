@@ -43,7 +43,9 @@ ARGUMENTS: dict[str, set[str]] = {
     "google_compute_future_reservation.aggregate_reservation.reserved_resources.accelerator": {
         "accelerator_count", "accelerator_type",
     },
-    "google_container_node_pool": {"name", "cluster", "location", "node_locations", "node_count"},
+    "google_container_node_pool": {
+        "name", "cluster", "location", "node_locations", "node_count", "initial_node_count",
+    },
     "google_container_node_pool.autoscaling": {"total_min_node_count", "total_max_node_count", "location_policy"},
     "google_container_node_pool.node_config": {"machine_type", "spot", "labels", "disk_size_gb"},
     "google_container_node_pool.node_config.taint": {"key", "value", "effect"},

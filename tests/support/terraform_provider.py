@@ -75,6 +75,10 @@ class Provider(rpc.ProviderServicer):
         state = msgpack.unpackb(request.config.msgpack, raw=False)
         return pb.ReadDataSource.Response(state=pb.DynamicValue(msgpack=msgpack.packb(state)))
 
+    def UpgradeResourceState(self, request: Any, context: Any) -> Any:
+        state = json.loads(request.raw_state.json)
+        return pb.UpgradeResourceState.Response(upgraded_state=pb.DynamicValue(msgpack=msgpack.packb(state)))
+
     def ReadResource(self, request: Any, context: Any) -> Any:
         return pb.ReadResource.Response(new_state=request.current_state)
 

@@ -64,6 +64,7 @@ variable "environment" {
     reservation_ids     = optional(map(string), {})
     make_groups_of_held = optional(bool, false)
     most_machines       = optional(map(number), {})
+    least_machines      = optional(map(number), {})
     taints              = optional(list(object({ key = string, value = optional(string), effect = string })), [])
     root_volume_gib     = optional(number)
     placement_groups    = optional(bool, false)
@@ -77,7 +78,8 @@ variable "environment" {
     subnet_ids_by_zone: zone -> subnets; machines of a reservation start in those of its zone. subnet_ids: all others.
     reservation_ids: name of a cell -> id of its Capacity Reservation that is there: none is made or bought. Of cells that
     are held nothing at all is made then, unless make_groups_of_held: a group of nodes on that reservation.
-    most_machines: name of a cell -> most machines to which an autoscaler may grow it; the plan's own number else.
+    most_machines: name of a cell -> most machines to which an autoscaler may grow it; of all others the nodes are the plan's
+    number. least_machines: name of such a cell -> lower bound of its autoscaler, at most what runs and the plan's number; 0.
     taints: of all nodes (effect NO_SCHEDULE, PREFER_NO_SCHEDULE, NO_EXECUTE). root_volume_gib: gp3, encrypted.
     placement_groups: a cluster placement group for each reservation that is made here, and its nodes.
     efa_interfaces: machine type -> network cards with EFA; security_group_ids: of nodes with EFA, all traffic among them.
@@ -105,6 +107,10 @@ locals {
   groups    = { for name, c in local.bought : name => c if !contains(keys(local.referred), name) && (c.instrument != "capacity_block" || var.capacity_blocks_active) }
   placed    = { for name, c in local.immediate : name => c if var.environment.placement_groups }
 
+  # each group of nodes is in one of these
+  managed    = { for name, c in local.groups : name => c if !contains(keys(var.environment.most_machines), name) }
+  autoscaled = { for name, c in local.groups : name => c if contains(keys(var.environment.most_machines), name) }
+
   reservation_ids = merge(
     { for name, id in local.given : name => id if contains(keys(var.cells), name) },
     { for name, r in aws_ec2_capacity_reservation.immediate : name => r.id },
@@ -116,6 +122,9 @@ locals {
     { for name, r in aws_ec2_capacity_reservation.immediate : name => r.availability_zone },
     { for name, r in aws_ec2_capacity_block_reservation.block : name => r.availability_zone },
   )
+  subnet_ids = {
+    for name, c in local.groups : name => lookup(var.environment.subnet_ids_by_zone, try(coalesce(local.zones[name]), ""), var.environment.subnet_ids)
+  }
   efa = { for name, c in local.groups : name => lookup(var.environment.efa_interfaces, c.machine_type, 0) }
 }
 
@@ -214,12 +223,13 @@ resource "aws_launch_template" "cell" {
   }
 }
 
+# Nodes that no autoscaler moves: as many as the plan says, and as a later plan says.
 resource "aws_eks_node_group" "cell" {
-  for_each        = local.groups
+  for_each        = local.managed
   cluster_name    = var.environment.cluster_name
   node_group_name = each.key
   node_role_arn   = var.environment.node_role_arn
-  subnet_ids      = lookup(var.environment.subnet_ids_by_zone, try(coalesce(local.zones[each.key]), ""), var.environment.subnet_ids)
+  subnet_ids      = local.subnet_ids[each.key]
   ami_type        = each.value.neuron ? "AL2023_x86_64_NEURON" : "AL2023_x86_64_NVIDIA"
   capacity_type   = each.value.spot ? "SPOT" : each.value.instrument == "capacity_block" ? "CAPACITY_BLOCK" : "ON_DEMAND"
   labels          = each.value.labels
@@ -232,7 +242,42 @@ resource "aws_eks_node_group" "cell" {
 
   scaling_config {
     min_size     = each.value.spot ? 0 : each.value.machines
-    max_size     = max(each.value.machines, lookup(var.environment.most_machines, each.key, 0))
+    max_size     = each.value.machines
+    desired_size = each.value.machines
+  }
+
+  dynamic "taint" {
+    for_each = var.environment.taints
+    content {
+      key    = taint.value.key
+      value  = taint.value.value
+      effect = taint.value.effect
+    }
+  }
+}
+
+# Nodes that an autoscaler moves. What is ignored cannot depend on a variable, so these are a resource of their own.
+# The lower bound is 0 unless least_machines says more: desired_size is what runs, and EKS refuses a bound above it
+# ("Minimum capacity 20 can't be greater than desired size 16"), so a lower bound that followed the plan could not grow.
+resource "aws_eks_node_group" "autoscaled" {
+  for_each        = local.autoscaled
+  cluster_name    = var.environment.cluster_name
+  node_group_name = each.key
+  node_role_arn   = var.environment.node_role_arn
+  subnet_ids      = local.subnet_ids[each.key]
+  ami_type        = each.value.neuron ? "AL2023_x86_64_NEURON" : "AL2023_x86_64_NVIDIA"
+  capacity_type   = each.value.spot ? "SPOT" : each.value.instrument == "capacity_block" ? "CAPACITY_BLOCK" : "ON_DEMAND"
+  labels          = each.value.labels
+  tags            = each.value.tags
+
+  launch_template {
+    id      = aws_launch_template.cell[each.key].id
+    version = aws_launch_template.cell[each.key].latest_version
+  }
+
+  scaling_config {
+    min_size     = each.value.spot ? 0 : min(each.value.machines, lookup(var.environment.least_machines, each.key, 0))
+    max_size     = max(each.value.machines, var.environment.most_machines[each.key])
     desired_size = each.value.machines
   }
 
@@ -245,7 +290,6 @@ resource "aws_eks_node_group" "cell" {
     }
   }
 
-  # an autoscaler moves it between the bounds
   lifecycle {
     ignore_changes = [scaling_config[0].desired_size]
   }
@@ -253,7 +297,7 @@ resource "aws_eks_node_group" "cell" {
 
 output "machines" {
   description = "Machines of each group of nodes."
-  value       = { for name, group in aws_eks_node_group.cell : name => group.scaling_config[0].desired_size }
+  value       = { for name, group in merge(aws_eks_node_group.cell, aws_eks_node_group.autoscaled) : name => group.scaling_config[0].desired_size }
 }
 
 output "reserved" {
@@ -276,5 +320,13 @@ output "reservation_ids" {
   precondition {
     condition     = alltrue([for name in keys(local.given) : contains(keys(var.cells), name)])
     error_message = "environment.reservation_ids: a name that is no cell's."
+  }
+  precondition {
+    condition     = alltrue([for name in keys(var.environment.most_machines) : contains(keys(var.cells), name)])
+    error_message = "environment.most_machines: a name that is no cell's."
+  }
+  precondition {
+    condition     = alltrue([for name in keys(var.environment.least_machines) : contains(keys(var.environment.most_machines), name)])
+    error_message = "environment.least_machines: a name that is not in most_machines."
   }
 }

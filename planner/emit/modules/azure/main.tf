@@ -77,7 +77,8 @@ variable "environment" {
     it is in the first, and so are its nodes.
     reservation_ids: name of a cell -> id of the capacity reservation group that is there: none is made. Of cells that are
     held nothing at all is made then, unless make_groups_of_held: a node pool on that group.
-    most_machines: name of a cell -> most machines to which an autoscaler may grow it; none: AKS keeps the plan's number.
+    most_machines: name of a cell -> most machines to which an autoscaler may grow it; of all others the nodes are the plan's
+    number.
     taints: of all nodes, as in sku=gpu:NoSchedule. root_volume_gib: of the disk of the system.
   EOT
 }
@@ -87,6 +88,10 @@ locals {
   referred  = { for name, c in var.cells : name => c if c.held && contains(keys(local.given), name) && !var.environment.make_groups_of_held }
   immediate = { for name, c in var.cells : name => c if c.instrument == "immediate" && !contains(keys(local.given), name) }
   groups    = { for name, c in var.cells : name => c if !contains(keys(local.referred), name) }
+
+  # A count that an autoscaler moves is not said: it stays what it is, and begins at the lower bound (azurerm provider,
+  # azurerm_kubernetes_cluster_node_pool: node_count is computed).
+  autoscaled = keys(var.environment.most_machines)
 
   # A reservation is of one zone, or of the region, and its nodes are where it is: empty is the region.
   first_zone = try(var.environment.zones[0], "")
@@ -128,10 +133,10 @@ resource "azurerm_kubernetes_cluster_node_pool" "cell" {
   name                          = each.value.short_name
   kubernetes_cluster_id         = var.environment.kubernetes_cluster_id
   vm_size                       = each.value.machine_type
-  node_count                    = each.value.machines
-  auto_scaling_enabled          = contains(keys(var.environment.most_machines), each.key)
-  min_count                     = !contains(keys(var.environment.most_machines), each.key) ? null : each.value.spot ? 0 : each.value.machines
-  max_count                     = !contains(keys(var.environment.most_machines), each.key) ? null : max(each.value.machines, var.environment.most_machines[each.key])
+  node_count                    = contains(local.autoscaled, each.key) ? null : each.value.machines
+  auto_scaling_enabled          = contains(local.autoscaled, each.key)
+  min_count                     = !contains(local.autoscaled, each.key) ? null : each.value.spot ? 0 : each.value.machines
+  max_count                     = !contains(local.autoscaled, each.key) ? null : max(each.value.machines, var.environment.most_machines[each.key])
   zones                         = length(local.zones[each.key]) > 0 ? local.zones[each.key] : null
   priority                      = each.value.spot ? "Spot" : "Regular"
   eviction_policy               = each.value.spot ? "Delete" : null
@@ -142,11 +147,6 @@ resource "azurerm_kubernetes_cluster_node_pool" "cell" {
   node_labels                   = each.value.labels
   tags                          = each.value.tags
   depends_on                    = [azurerm_capacity_reservation.immediate]
-
-  # an autoscaler moves it between the bounds
-  lifecycle {
-    ignore_changes = [node_count]
-  }
 }
 
 output "machines" {
@@ -171,5 +171,9 @@ output "reservation_ids" {
   precondition {
     condition     = alltrue([for name in keys(local.given) : contains(keys(var.cells), name)])
     error_message = "environment.reservation_ids: a name that is no cell's."
+  }
+  precondition {
+    condition     = alltrue([for name in keys(var.environment.most_machines) : contains(keys(var.cells), name)])
+    error_message = "environment.most_machines: a name that is no cell's."
   }
 }

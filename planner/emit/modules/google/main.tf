@@ -76,7 +76,8 @@ variable "environment" {
     reservation_ids: name of a cell -> reservation that is there (its name; projects/P/reservations/R where another project
     shares it): none is made or drafted, and its nodes are there at once. Of cells that are held nothing at all is made then,
     unless make_groups_of_held: a node pool on that reservation.
-    most_machines: name of a cell -> most machines to which an autoscaler may grow it; the plan's own number else.
+    most_machines: name of a cell -> most machines to which an autoscaler may grow it; of all others the nodes are the plan's
+    number.
     taints: of all nodes (effect NO_SCHEDULE, PREFER_NO_SCHEDULE, NO_EXECUTE). root_volume_gib: of the boot disk.
   EOT
 }
@@ -95,6 +96,9 @@ locals {
   awaited   = ["future_reservation", "by_hand"]
   delivered = { for name, c in var.cells : name => c if !contains(local.awaited, c.instrument) || contains(keys(local.given), name) || var.reservations_delivered }
   groups    = { for name, c in local.delivered : name => c if !contains(keys(local.referred), name) }
+
+  # A count that an autoscaler moves is not said: it stays what it is (google provider, node_count: not beside autoscaling).
+  autoscaled = keys(var.environment.most_machines)
 
   # the reservation that a node pool asks for: one that is named, or the one of its cell
   reservations = {
@@ -155,16 +159,17 @@ resource "google_compute_future_reservation" "draft" {
 }
 
 resource "google_container_node_pool" "cell" {
-  for_each       = local.groups
-  name           = each.key
-  cluster        = var.environment.cluster
-  location       = var.environment.location
-  node_locations = [coalesce(each.value.zone, var.environment.zone)]
-  node_count     = each.value.machines
-  depends_on     = [google_compute_reservation.immediate]
+  for_each           = local.groups
+  name               = each.key
+  cluster            = var.environment.cluster
+  location           = var.environment.location
+  node_locations     = [coalesce(each.value.zone, var.environment.zone)]
+  node_count         = contains(local.autoscaled, each.key) ? null : each.value.machines
+  initial_node_count = contains(local.autoscaled, each.key) ? each.value.machines : null
+  depends_on         = [google_compute_reservation.immediate]
 
   dynamic "autoscaling" {
-    for_each = contains(keys(var.environment.most_machines), each.key) ? [var.environment.most_machines[each.key]] : []
+    for_each = contains(local.autoscaled, each.key) ? [var.environment.most_machines[each.key]] : []
     content {
       total_min_node_count = each.value.spot ? 0 : each.value.machines
       total_max_node_count = max(each.value.machines, autoscaling.value)
@@ -205,9 +210,9 @@ resource "google_container_node_pool" "cell" {
     }
   }
 
-  # an autoscaler moves it between the bounds
+  # of how it began: another number would make the pool anew
   lifecycle {
-    ignore_changes = [node_count]
+    ignore_changes = [initial_node_count]
   }
 }
 
@@ -238,5 +243,9 @@ output "reservation_ids" {
   precondition {
     condition     = alltrue([for name in keys(local.given) : contains(keys(var.cells), name)])
     error_message = "environment.reservation_ids: a name that is no cell's."
+  }
+  precondition {
+    condition     = alltrue([for name in keys(var.environment.most_machines) : contains(keys(var.cells), name)])
+    error_message = "environment.most_machines: a name that is no cell's."
   }
 }
