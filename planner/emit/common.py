@@ -101,7 +101,7 @@ def given(plan: PlanFile | Plan, options: Mapping[str, str], known: Mapping[str,
     return Given(
         of=of,
         table=table,
-        options=values,
+        options=values | ({"not_proven": not_proven} if not_proven else {}),
         integers=integers,
         endpoints=addresses,
         workloads={w.name: w for w in study.workloads},
@@ -168,7 +168,9 @@ def gateway_files(
     files["cascade.md"] = cascade_text(outcomes, detected)
     files["cascade.json"] = json_text(cascade_data(outcomes, detected))
     if pushing is not None:
-        files["RUNBOOK.md"] = runbook_text(made.of, made.table, outcomes, pushed, pushing)
+        files["RUNBOOK.md"] = runbook_text(
+            made.of, made.table, outcomes, pushed, pushing, made.options.get("not_proven", "")
+        )
     for f in made.of.problem.failures:
         if f != NORMAL:
             files[f"overrides/{slug(f)}.json"] = json_text(override_data(made.of, f))

@@ -576,6 +576,18 @@ def hostile_plans():
 SAFE = re.compile(r"[a-z][a-z0-9-]*")
 
 
+COMMANDS_OF_OUR_OWN = (
+    "    systemctl restart NAME",
+    "    kubectl rollout restart deployment/NAME --namespace NAMESPACE",
+    *(
+        f"    kubectl create configmap NAME --namespace NAMESPACE --from-file=SET/{name} --dry-run=client -o yaml"
+        " | kubectl replace -f -"
+        for name in ("clusters.yaml", "config.yaml")
+    ),
+)
+"""Commands of a runbook in which whoever runs them puts names; nothing of the study is in them."""
+
+
 @pytest.mark.parametrize("target", TARGETS)
 def test_hostile_names_are_data(target, hostile_plans):
     seen = set()
@@ -596,6 +608,7 @@ def test_hostile_names_are_data(target, hostile_plans):
         assert {x["failure"] for x in overrides} == {f"failure:{x.name}" for x in hostile.study.failures}
         # a runbook's commands hold nothing that anybody wrote
         commands = [line for line in files["RUNBOOK.md"].splitlines() if line.startswith("    ")]
+        commands = [line for line in commands if line not in COMMANDS_OF_OUR_OWN]
         assert all(re.fullmatch(r"    cp [a-z0-9./-]+ [a-z.]+ && mv [a-z.]+ [a-z.]+", line) for line in commands)
         faults, _, failures = files["cascade.md"].partition("| failure |")
         rows = [line for line in ("| failure |" + failures).splitlines() if line.startswith("| ")]

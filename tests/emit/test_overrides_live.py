@@ -16,15 +16,17 @@ from contextlib import ExitStack
 from dataclasses import replace
 
 import pytest
-from gateway_fakes import WHOLE, Fakes, Flow, posts, shedding_plan, stream
+from gateway_fakes import WHOLE, Fakes, Flow, posts, shedding_plan, small_plan, stream
 from gateway_programs import Switch, running_envoy, running_proxy, sick, wait_until
 
 from planner.emit import envoy, litellm
+from planner.emit.behaviour import envoy as envoy_sends
 from planner.emit.cascade import cascade
 from planner.emit.common import given
 from planner.emit.names import slug
 from planner.emit.overrides import overrides, steps
 from planner.emit.text import quoted_yaml
+from planner.study.records.study import Goal, Tier, Utilisation
 
 pytestmark = pytest.mark.gateways
 needs_envoy = pytest.mark.skipif(
@@ -53,8 +55,8 @@ def near(got, share, whole):
 class Pushed:
     """A plan, its fakes, and what is pushed to o1 in each failure: (override, its route of chat)."""
 
-    def __init__(self, target):
-        self.plan = shedding_plan()
+    def __init__(self, target, plan=None):
+        self.plan = plan or shedding_plan()
         self.made = given(self.plan, {}, target.OPTIONS)
         gateway = target.__name__.rpartition(".")[2]
         sets = overrides(self.made.of, self.made.table, cascade(self.made.of, self.made.table, gateway))
@@ -167,6 +169,39 @@ def test_envoy_is_given_the_override_of_a_site_that_is_lost(tmp_path):
         wait_until(lambda: not sick(admin), "Envoy to hold all for healthy")
         shares_fit(fakes, port, base)
     fakes.close()
+
+
+@needs_envoy
+def test_envoy_sends_nothing_to_what_answers_wrongly_once_its_set_is_pushed(tmp_path):
+    """A stack whose answers are wrong passes every health check; the others take its share up to their limits."""
+    tier = Tier(name="t", survive=(Goal(any="stack", serve_fraction=1.0, within_seconds=60.0),))
+    room = Utilisation(normal=0.7, in_failure=0.95)
+    case = Pushed(envoy, small_plan(utilisation=room, tiers=(tier,), detection_seconds=2.0))
+    fakes, base, tried = case.fakes, of_chat(case.made.table.routes), 0
+    with running_envoy(case.plan, case.options, tmp_path) as (port, admin):
+        for override, *_ in filter(None, case.steps.values()):
+            route = of_chat(override.routes)
+            out = {x.placement for x in base.levels[0]} - {x.placement for x in route.entries}
+            if not out:
+                continue
+            fakes.counted()
+            posts(port, "/chat/chat/completions", 400)
+            assert out & set(fakes.counted())
+            push(tmp_path, f"overrides/{override.id}")
+            wait_until(lambda wanted=override.id: version(admin) == wanted, "Envoy to take the set", 5.0)
+            fakes.counted()
+            found = posts(port, "/chat/chat/completions", 2000)
+            hits = fakes.counted()
+            sent = envoy_sends(route, {x.placement for x in route.entries}, route.requests_per_second)
+            assert set(found) == {200} and set(hits) <= set(sent), (found, hits, sent)
+            for e, rate in sent.items():
+                share = rate / route.requests_per_second
+                assert abs(hits.get(e, 0) - 2000 * share) <= SIGMAS * math.sqrt(2000 * share * (1 - share)) + 20, hits
+            push(tmp_path, "base")
+            wait_until(lambda: version(admin) == "base", "Envoy to return", 5.0)
+            tried += 1
+    fakes.close()
+    assert tried
 
 
 @needs_envoy
