@@ -66,6 +66,7 @@ ORDER_OF_WORK = (
     "- Chaos Mesh: applying the file starts it; `kubectl delete -f FILE` ends it",
     "",
 )
+NOT_PROVEN = "NOT PROVEN: audit, proof or drill of this plan fail; what is expected here may not hold"
 TOLERANCE_POINTS = 2.0
 """What a share of traffic may miss what is expected by [percentage points]: a sample, whole weights, retries."""
 
@@ -120,6 +121,9 @@ def files(plan: PlanFile | Plan, options: Mapping[str, str]) -> dict[str, str]:
         made |= {f"{folders[f]}/{path}": text for path, text in parts.items()}
         index.append((f, folders[f], len(parts) - 2, still_open))
     made["README.md"] = _index(index, settings)
+    if options.get("not_proven"):
+        readmes = [path for path in made if path.endswith("README.md")]
+        made |= {path: f"**{NOT_PROVEN}**\n\n{made[path]}" for path in readmes}
     return dict(sorted(made.items()))
 
 
@@ -151,10 +155,15 @@ def _read_options(p: Problem, fleet: Fleet, options: Mapping[str, str]) -> tuple
     findings += _unfit("scale_set.", by_prefix["scale_set."], groups, _SCALE_SET, "as in /subscriptions/...")
     failures, unknown = _failures(p, values["failures"])
     findings += unknown
+    minutes = LEAST_MINUTES
+    try:
+        minutes = integer(values, "minutes", LEAST_MINUTES, MOST_MINUTES)
+    except InputError as error:
+        findings += error.findings
     if findings:
         raise InputError(findings)
     settings = Settings(
-        minutes=integer(values, "minutes", LEAST_MINUTES, MOST_MINUTES),
+        minutes=minutes,
         namespace=values["namespace"],
         role_arn=values["fis_role_arn"] or f"arn:aws:iam::000000000000:role/{NOT_SET}",
         alarm_arn=values["stop_alarm_arn"] or None,

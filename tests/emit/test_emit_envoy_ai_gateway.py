@@ -12,8 +12,9 @@ from functools import cache
 import pytest
 import yaml
 from emitting import SHARED, hostile_plan
-from envoy_process import envoy_process, free_ports, needs_envoy, page_of, wait_until
+from envoy_process import envoy_process, needs_envoy, page_of
 from gateway_fakes import CUT, ERRORS, SILENT, Fakes, Flow, posts, small_plan, stream
+from gateway_programs import free_ports, wait_until
 from kubernetes_schemas import load, problems
 
 from planner.emit.common import given

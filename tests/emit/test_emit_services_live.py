@@ -11,8 +11,9 @@ from collections import Counter
 
 import pytest
 import yaml
-from envoy_process import envoy_process, free_ports, needs_envoy, page_of, wait_until
+from envoy_process import envoy_process, needs_envoy, page_of
 from gateway_fakes import answer, posts, small_plan
+from gateway_programs import free_ports, wait_until
 
 from planner.emit import envoy
 from planner.emit.kubernetes import files

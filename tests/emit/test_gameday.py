@@ -132,6 +132,20 @@ def test_options_that_do_not_fit_are_refused(options, where):
     assert any(where in finding.where for finding in refused.value.findings)
 
 
+def test_all_that_does_not_fit_is_said_at_once():
+    with pytest.raises(InputError) as refused:
+        files(planned(), {"minutes": "0", "namespace": "A_B", "failures": "nobody"})
+    assert len(refused.value.findings) == 3
+
+
+def test_a_plan_that_is_not_proven_says_so_wherever_one_begins_to_read():
+    options = {"failures": "site:aws/us-east-1"}
+    said = files(planned(), {**options, "not_proven": "drill: a goal does not hold"})
+    first = {path: text.splitlines()[0] for path, text in said.items() if path.endswith("README.md")}
+    assert len(first) == 2 and all("NOT PROVEN" in line for line in first.values())
+    assert not any("NOT PROVEN" in text for text in files(planned(), options).values())
+
+
 def test_no_name_of_a_person_leaves_its_place():
     text = files(hostile_plan("aws"), {})
     for path, content in text.items():
@@ -208,9 +222,8 @@ def test_chaos_mesh_knows_the_shape():
 def test_subnets_are_cut_off_only_where_nothing_of_a_region_remains():
     """A zone or a pool of a region is lost: its other groups stand in subnets of the same tag."""
     for f in (f for f in subject(planned()).problem.failures if f != NORMAL):
-        taken = breaks(subject(planned()), fleet_of(planned()), f)
         for template in of_services(files(planned(), {"subnet_tag": "tier=gpu", "failures": f}), "aws-fis"):
-            assert any(name.startswith("cut-") for name in template["targets"]), taken
+            assert any(name.startswith("cut-") for name in template["targets"]), f
     study = planned().study
     (lost_pool,) = [pool.id for pool in study.pools if pool.id == "aws/us-east-1/p5.48xlarge"]
     groups = [Group(cell.name, 1.0, None) for cell in fleet_of(planned()).cells("aws") if cell.lot.pool == lost_pool]

