@@ -1,7 +1,8 @@
 """The dependency graph and the failures that the survival goals expand to.
 
-Provider ⊃ region ⊃ site ⊃ pool, and placement = pool, stack (with its version) and qualification, are built in; a study
-adds components and dependencies.
+Provider ⊃ region ⊃ site ⊃ pool, and placement = pool, stack (with its version) and qualification, are built in, and the
+control planes of regions and providers, without which no replica is started there; a study adds components and
+dependencies.
 """
 
 import itertools
@@ -108,6 +109,10 @@ def dependency_graph(study: Study) -> Graph:
     for region_id, provider in sorted({(site.region_id, site.provider) for site in sites}):
         need(f"region:{region_id}", f"provider:{provider}")
         node(f"provider:{provider}")
+        planes = (f"control_plane:{region_id}", f"control_plane:{provider}")
+        node(f"region:{region_id}")["starting"].append(Needs(all_of=planes))
+        for plane in planes:
+            node(plane)
     for placement, (m, p, q) in placements(study).items():
         named = study.models[m].profiles[p].stack
         stack, version = stack_and_version(named)

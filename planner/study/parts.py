@@ -25,7 +25,7 @@ from planner.study.records.study import (
 
 POOL_IDS = "provider/site/machine-type"
 OFFER_IDS = "provider/site/machine-type:offer"
-BUILT_IN = ("provider", "region", "site", "pool", "stack", "stack_version", "qualification")
+BUILT_IN = ("provider", "region", "site", "pool", "stack", "stack_version", "qualification", "control_plane")
 
 
 @dataclass
@@ -113,6 +113,7 @@ class Parts:
             names["site"].add(site.id)
             names["region"].add(site.region_id)
             names["provider"].add(site.provider)
+            names["control_plane"] |= {site.region_id, site.provider}
         for model, profile, _ in self.placements.values():
             stack, version = stack_and_version(profile.stack)
             names["stack"].add(stack)

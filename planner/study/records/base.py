@@ -38,6 +38,16 @@ def unset(value: object) -> bool:
     return value is None or value == () or value == 0.0
 
 
+def missing(value: object) -> bool:
+    """As `unset`, where 0 says something."""
+    return value is None
+
+
+def nothing_said(value: object) -> bool:
+    """As `unset`, of tables and flags."""
+    return not value
+
+
 class Sourced(Record):
     """A record whose figures come from somewhere."""
 

@@ -19,6 +19,8 @@ from planner.study.records.base import (
     Positive,
     PositiveCount,
     Record,
+    missing,
+    nothing_said,
     unset,
 )
 from planner.study.records.buildout import BuildOut, CapitalLimit, Electricity, Money, SpendCommitment
@@ -27,9 +29,11 @@ from planner.study.records.serving import ContextClass, Model
 from planner.units import HOURS_PER_MONTH, after_months
 
 R = TypeVar("R", bound=Record)
-ComponentKind = Literal["provider", "region", "site", "pool", "stack", "stack_version", "qualification"]
+ComponentKind = Literal[
+    "provider", "region", "site", "pool", "stack", "stack_version", "qualification", "control_plane"
+]
 Objective = Literal["cost", "expected", "worst_case", "cvar"]
-Breaks = Literal["serving", "new_logins", "starting"]
+Breaks = Literal["serving", "new_logins", "starting", "pushing"]
 Failover = Literal["resolve", "rescale"]
 
 
@@ -353,7 +357,9 @@ class Dependency(Record):
     component: Name = Field(description="id of what depends: site:aws/us-east-2, workload:chat, origin:london")
     needs: Needs = Field(description="what it needs")
     breaks: Breaks = Field(
-        "serving", description="what stops without it: serving; new_logins; starting (of replicas; running ones live)"
+        "serving",
+        description="what stops without it: serving; new_logins; starting (of replicas; running ones live); pushing "
+        "(of new weights to the gateways of a workload or an origin; those in force go on)",
     )
     sessions_go_on_fraction: Fraction | None = Field(
         None, description="with new_logins: share of requests of sessions that are logged in already, and go on"
@@ -385,6 +391,38 @@ class NamedFailure(Record):
     )
     failures_per_year: NotNegative | None = Field(None, description="how often it happens [1/year]; none: not known")
     hours_to_repair: Positive | None = Field(None, description="how long it lasts [h]; none: not known")
+    repaired: dict[Name, Positive] = Field(
+        default_factory=dict,
+        exclude_if=nothing_said,
+        description="component id, of those lost: hours until it works again, where that is before the end [h]",
+    )
+    failover: Failover | None = Field(
+        None,
+        exclude_if=unset,
+        description="how gateways fail over in it: rescale where no weights can be pushed; none: as the study says",
+    )
+    answers_wrongly: bool = Field(
+        False,
+        exclude_if=nothing_said,
+        description="what is lost answers wrongly until that is found out; deadlines and repair count from then",
+    )
+    hours_to_find_out: NotNegative | None = Field(
+        None, exclude_if=missing, description="with answers_wrongly: how long nobody notices [h]; none: not known"
+    )
+
+    @model_validator(mode="after")
+    def _staged(self) -> NamedFailure:
+        if unknown := sorted(self.repaired.keys() - self.lost.keys()):
+            expected = f"components that are lost in it ({', '.join(sorted(self.lost))}), not {', '.join(unknown)}"
+            raise Contradiction(expected, "add it to `lost`, or leave it out of `repaired`")
+        longest = max(self.repaired.values(), default=0.0)
+        if self.hours_to_repair is not None and longest > self.hours_to_repair:
+            expected = f"parts that work again by the end of the failure, {self.hours_to_repair:g} h, not {longest:g} h"
+            raise Contradiction(expected, "raise hours_to_repair, when all of it works again, or lower `repaired`")
+        if self.hours_to_find_out is not None and not self.answers_wrongly:
+            expected = "hours_to_find_out with `answers_wrongly: true`, and with nothing else"
+            raise Contradiction(expected, "add answers_wrongly, or leave it out: the rest has detection_seconds")
+        return self
 
 
 class Quota(Record):
