@@ -2,6 +2,7 @@
 
 import itertools
 import math
+from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
@@ -16,7 +17,7 @@ from planner.drill.time_slices import time_slices_of
 from planner.study.records.inventory import Site
 from planner.study.records.serving import MEMORY_FRACTION, ContextClass, Model, ModelFacts, Profile
 from planner.study.records.study import Study, Tier, Workload
-from planner.units import BYTES_PER_GIB, after_months
+from planner.units import BYTES_PER_GIB, SECONDS_PER_HOUR, after_months
 
 Numbers = NDArray[np.float64]
 Flags = NDArray[np.bool_]
@@ -49,6 +50,8 @@ class Instance:
     rollout: Numbers
     flows: dict[tuple[str, str], int]
     tier_of: list[Tier]
+    usd_per_request: Numbers
+    """[i] what one costs that is not served"""
     demand: Numbers
     replica_seconds: Numbers
     replica_seconds_in_failure: Numbers
@@ -87,6 +90,7 @@ class Instance:
             self,
             flows={names[i]: n for n, i in enumerate(rows)},
             tier_of=[self.tier_of[i] for i in rows],
+            usd_per_request=self.usd_per_request[rows],
             demand=demand,
             replica_seconds=self.replica_seconds[rows],
             replica_seconds_in_failure=self.replica_seconds_in_failure[rows],
@@ -168,6 +172,24 @@ def _seconds(w: Workload, profile: Profile, cached_fraction: float) -> float:
     return (reading + w.mean_output_tokens / point.decode_tokens_per_second) * w.burst_factor
 
 
+def outage_usd_of(study: Study) -> dict[str, float]:
+    """Tier -> what a request that is not served costs [USD]; of an hour's cost the part of its mean hour's requests."""
+    requests_per_hour, all_hours = defaultdict[str, float](float), 0.0
+    tier_named = {w.name: w.tier for w in study.workloads}
+    for one in time_slices_of(study):
+        hours = (one.ends - one.begins) * one.weight
+        all_hours += hours
+        for (w, _), rate in one.wanted.items():
+            requests_per_hour[tier_named[w]] += rate * SECONDS_PER_HOUR * hours
+    usd = {}
+    for tier in study.tiers:
+        usd[tier.name] = tier.outage_usd_per_request
+        if tier.outage_usd_per_hour is not None:
+            of_mean_hour = requests_per_hour[tier.name] / all_hours
+            usd[tier.name] = tier.outage_usd_per_hour / of_mean_hour if of_mean_hour else 0.0
+    return usd
+
+
 def build_instance(study: Study, case: str = "base", longer: Latencies = NO_LATENCIES) -> Instance:
     """The study as arrays, with the demand of a case (base, low or high) in its first hour; see `Instance.at`.
 
@@ -190,6 +212,7 @@ def build_instance(study: Study, case: str = "base", longer: Latencies = NO_LATE
     workload_of = {w.name: w for w in study.workloads}
     tier_named = {tier.name: tier for tier in study.tiers}
     tier_of = [tier_named[workload_of[w].tier] for w, _ in flows]
+    usd_of = outage_usd_of(study)
     latency = {**latency_ms(study, list({site.id: site for *_, site in made}.values())), **longer}
 
     asking = dict.fromkeys(w for w, _ in flows)
@@ -221,6 +244,7 @@ def build_instance(study: Study, case: str = "base", longer: Latencies = NO_LATE
         rollout=np.array([model.rollout_surge_fraction for _, model, *_ in made]),
         flows={flow: i for i, flow in enumerate(flows)},
         tier_of=tier_of,
+        usd_per_request=np.array([usd_of[tier.name] for tier in tier_of]),
         demand=np.array([slices[0].wanted.get(flow, 0.0) for flow in flows]),
         replica_seconds=np.where(fits, seconds, 0.0),
         replica_seconds_in_failure=np.where(fits, seconds_in_failure, 0.0),

@@ -28,7 +28,7 @@ def outage_impact(remaining: Remaining, served: Mapping[float, Numbers]) -> Outa
     lost = np.zeros(len(offered))
     for begin, next_one in pairwise([*times, max(end, times[-1])]):
         lost += np.maximum(offered - served[begin], 0.0) * max(min(next_one, end) - min(begin, end), 0.0)
-    outage_usd = np.array([tier.outage_usd_per_request for tier in instance.tier_of])
+    outage_usd = instance.usd_per_request
     slack = TOLERANCE * np.maximum(offered, offered.sum() / len(offered))
     due = remaining.due(times[-1])[0] * offered
 

@@ -304,7 +304,7 @@ def _bounds(remaining: Remaining, made: Template) -> tuple[Numbers, Numbers]:
     instance, coverable, offered = remaining.instance, remaining.coverable[0], remaining.offered[0]
     detection, alive = instance.study.detection_seconds, remaining.placements[0] > 0
     scale = 100.0 * offered / (offered.max() or 1.0)
-    outage_usd = np.array([tier.outage_usd_per_request for tier in instance.tier_of])
+    outage_usd = instance.usd_per_request
     dearest = outage_usd / max(outage_usd.max(), ROUNDING)
     due = np.array([remaining.due(elapsed)[0] for elapsed in made.times])
     waited = 1 - np.argmax(due > 0, axis=0) / len(due)

@@ -30,6 +30,7 @@ from planner.problem.problem import FEW_UNITS, HOURLY, Problem, most_machines
 from planner.problem.request_limits import request_limits_of
 from planner.study.calendar import demand_by_hour, hours_of, spans
 from planner.study.dependencies import dependency_graph, profile_id
+from planner.study.outage_costs import outage_usd_per_request
 from planner.study.records.study import Study
 from planner.study.request_limits import components_with_limits
 from planner.units import MONTHS_PER_YEAR
@@ -77,6 +78,7 @@ def build(study: Study, demand: str = "base", with_goals: bool = True) -> Proble
     held = {(q, t.name): held_machines(study, q, t) for q in pools for t in periods}
     at_most = {(q, t.name): held_at_most(study, q, t) for q in pools for t in periods}
     vintages = vintages_of(study, offers)
+    usd_per_request = outage_usd_per_request(study)
     start_usd, capital_usd = unit_costs(study, offers, vintages)
     phases, not_built = phases_of(study)
     counted, obtainable = counted_of(study, offers, failures)
@@ -106,7 +108,7 @@ def build(study: Study, demand: str = "base", with_goals: bool = True) -> Proble
         demand_requests_per_second=wanted,
         burst_factor={w.name: w.burst_factor for w in study.workloads},
         serve_fraction={w.name: parts.tiers[w.tier].serve_fraction for w in study.workloads},
-        outage_usd_per_request={w.name: parts.tiers[w.tier].outage_usd_per_request for w in study.workloads},
+        outage_usd_per_request={w.name: usd_per_request[w.tier] for w in study.workloads},
         replica_seconds=replica_seconds_by_placement(parts, in_failure=False),
         replica_seconds_in_failure=replica_seconds_by_placement(parts, in_failure=True),
         machines_per_replica={

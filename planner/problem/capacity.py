@@ -243,7 +243,10 @@ def _quotas(parts: Parts) -> Iterator[Limit]:
                 units[q] = 1.0 if quota.unit == "machines" else machine.quota_units.get(quota.unit, 0.0)
         always = quota.from_day is None and quota.until is None
         periods = None if always else _touched(parts.study, quota.from_day, quota.until)
-        yield Limit(quota.name, quota.unit, units, quota.most, periods)
+        uncounted = frozenset(b.id for b in parts.study.offers if b.pool in units and not quota.takes(b.kind))
+        yield Limit(
+            quota.name, quota.unit, units, quota.most, periods, uncounted=uncounted, counts_held=quota.takes("held")
+        )
 
 
 def _powers(parts: Parts) -> Iterator[Limit]:

@@ -41,6 +41,10 @@ class Limit:
     """those in which it holds; None: all"""
     modules: Mapping[str, float] = field(default_factory=dict)
     """build-out -> what each of its modules adds to the limit"""
+    uncounted: frozenset[str] = frozenset()
+    """offers of these pools whose machines take nothing of it"""
+    counts_held: bool = True
+    """whether machines that are held take of it"""
 
 
 @dataclass(frozen=True)

@@ -250,6 +250,38 @@ class Things(Kept):
         return columns_of(pairs)
 
     @cached_property
+    def limit_offers(self) -> tuple[Array, Array, Array]:
+        """(limit, offer, units of the limit that a unit of the offer takes), of the offers that it counts."""
+        pairs = [
+            (n, self.offer_at[b], units * self.p.machines_per_unit[b])
+            for n, limit in enumerate(self.p.limits)
+            for q, units in limit.units_per_machine.items()
+            for b in self.p.offers_of.get(q, ())
+            if b not in limit.uncounted
+        ]
+        return columns_of(pairs)
+
+    @cached_property
+    def limit_counts_held(self) -> Array:
+        """Limits that count machines that are held [limits]."""
+        return np.array([limit.counts_held for limit in self.p.limits], dtype=bool)
+
+    @cached_property
+    def limit_obtained(self) -> tuple[Array, Array, Array]:
+        """As `limit_units`, of pools in which machines may be obtained in a failure that the limit counts."""
+        obtainable = {b for by_offer in self.p.obtainable.values() for b in by_offer}
+        of, pool, units = self.limit_units
+        counted = [
+            any(
+                b in obtainable and b not in self.p.limits[n].uncounted
+                for b in self.p.offers_of.get(self.p.pools[q], ())
+            )
+            for n, q in zip(of.tolist(), pool.tolist(), strict=True)
+        ]
+        some_counted = np.array(counted, dtype=bool)
+        return of[some_counted], pool[some_counted], units[some_counted]
+
+    @cached_property
     def limit_modules(self) -> tuple[Array, Array, Array]:
         """(limit, build-out, what each of its modules adds to the limit), of all pairs."""
         pairs = [(n, self.offer_at[m], kw) for n, limit in enumerate(self.p.limits) for m, kw in limit.modules.items()]
@@ -263,7 +295,7 @@ class Things(Kept):
     @cached_property
     def drawn_upon(self) -> Array:
         """Positions of limits of which machines that are obtained in a failure take a part."""
-        of, pool, _ = self.limit_units
+        of, pool, _ = self.limit_obtained
         return np.unique(of[self.may_obtain[pool]])
 
     @cached_property

@@ -13,6 +13,7 @@ from planner.problem.build import build
 from planner.questions.planned import INTERRUPTED, is_stopped, plan_or_why_not, silent, within
 from planner.solve.search import Effort, Progress
 from planner.study.dependencies import NORMAL, components_of, dependency_graph
+from planner.study.outage_costs import outage_usd_per_request
 from planner.study.records.plan import PlanFile
 from planner.study.records.study import Goal, Study
 from planner.units import outage_usd_per_hour
@@ -221,7 +222,7 @@ def risk_of(study: Study, result: DrillResult) -> Risk:
     Formula
         usd_per_hour = 3600 · Σ over tiers short_requests_per_second · outage_usd_per_request, at the worst deadline
     """
-    usd = {tier.name: tier.outage_usd_per_request for tier in study.tiers}
+    usd = outage_usd_per_request(study)
     short: dict[tuple[str, float], tuple[float, float]] = {}
     failures, uncoverable = set[str](), set[str]()
     for row in result.rows:

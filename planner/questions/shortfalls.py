@@ -8,6 +8,7 @@ from planner.drill import DrillResult, DrillRow, broken_without, drill_plan
 from planner.errors import InputError, refusal
 from planner.plan.in_hand import Plan, in_hand
 from planner.study.dependencies import NORMAL, Graph, dependency_graph, expand
+from planner.study.outage_costs import outage_usd_per_request
 from planner.study.records.plan import PlanFile
 from planner.study.records.study import Goal, Study
 from planner.units import HOURS_PER_DAY, outage_usd_per_hour
@@ -170,9 +171,9 @@ def costs_of_being_late(
 def _late(plan: Plan, rows: tuple[DrillRow, ...], in_parts: bool) -> Late:
     """What breaks, as goals and as money."""
     by_hour: dict[str, float] = defaultdict(float)
+    usd_per_request = outage_usd_per_request(plan.study)
     for r in rows:
         if r.failure == NORMAL:
-            usd_per_request = plan.study.tier_by_name[r.tier].outage_usd_per_request
-            by_hour[r.hour] += outage_usd_per_hour(r.short_requests_per_second, usd_per_request)
+            by_hour[r.hour] += outage_usd_per_hour(r.short_requests_per_second, usd_per_request[r.tier])
     goals = _goals_of_rows(plan.study, rows, plan.graph, in_parts)
     return Late(goals, max(by_hour.values(), default=0.0) * HOURS_PER_DAY)

@@ -64,9 +64,9 @@ def one_machine_more(p: Problem, name: str) -> float:
     """So much of a limit takes one more of what can be bought under it, at its largest [the limit's unit]."""
     limit = next(limit for limit in p.limits if limit.name == name)
     takes = [
-        units * min(p.machines_per_unit[b] for b in p.offers_of[q])
+        units * min(counted)
         for q, units in limit.units_per_machine.items()
-        if p.offers_of.get(q)
+        if (counted := [p.machines_per_unit[b] for b in p.offers_of.get(q, ()) if b not in limit.uncounted])
     ]
     return max(takes, default=1.0)
 

@@ -236,6 +236,34 @@ def test_what_ends_within_a_period_still_takes_its_part_of_limits():
     assert bought(plan) == {("commitment", "b"): 1}
 
 
+def test_a_quota_counts_the_kinds_of_purchase_that_it_names():
+    """Two machines are wanted; one may run on demand, as its quota is 10 vcpu: the other is spot, which has its own."""
+    spot = offer("a/x/m", 1.0, "spot")
+    asked = small(Horizon(start=START, months=1), bought=[offer("a/x/m", 2.0), spot])
+
+    def with_quota(*counts, most=10.0, **more):
+        quota = Quota(name="q", pools=("a/x/m",), unit="vcpu", most=most, counts=counts)
+        policies = Policies(quotas=(quota,), **more)
+        return asked.model_copy(update={"policies": policies})
+
+    with pytest.raises(NoPlan):
+        make_plan(with_quota(), EXACT)
+    assert bought(planned(with_quota("on_demand"))) == {("spot", "period-1/mean-hour"): 2}
+    assert bought(planned(with_quota("spot"))) == {
+        ("on_demand", "period-1/mean-hour"): 1,
+        ("spot", "period-1/mean-hour"): 1,
+    }
+    # what is held is counted where it is named: three are wanted, one is held, and a quota of one leaves none to buy
+    held = {
+        "holdings": (Holding(pool="a/x/m", machines=1),),
+        "demand": (Demand(workload="w", origin="o", requests_per_second=15.0),),
+    }
+    with pytest.raises(NoPlan):
+        make_plan(with_quota("on_demand", "held", most=10.0, offers=("on_demand",)).model_copy(update=held), EXACT)
+    plan = planned(with_quota("on_demand", most=20.0, offers=("on_demand",)).model_copy(update=held))
+    assert bought(plan) == {("on_demand", "period-1/mean-hour"): 2}
+
+
 def test_one_more_unit_is_worth_what_it_saves_in_all_periods():
     """A year at 1 USD or by the quarter at 3: one more unit of the year's saves 2 USD an hour, all through it."""
     year = offer("a/x/m", 1, "commitment", term_months=12.0, most_units=1.0)

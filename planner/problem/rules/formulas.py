@@ -133,11 +133,6 @@ def machines_held_or_bought(a: Things, x: Vectors, h: str, f: str = NORMAL) -> V
     return a.held(h) + _machines_bought(a, units_active(a, x, h), a.counted(f))
 
 
-def machines_on_fullest_day(a: Things, x: Vectors, h: str) -> Vector:
-    """Machines of each pool that are held or bought on the fullest day of an hour's period [machines; Q]."""
-    return a.held_at_most(h) + _machines_bought(a, units_on_fullest_day(a, x, h), 1.0)
-
-
 def _machines_bought(a: Things, units: Vector, counted: Array | float) -> Vector:
     return sum_by(counted * a.machines_per_unit * pick(units, a.in_pool), a.pool_of_offer, a.Q)
 
@@ -201,9 +196,14 @@ def machines_non_preemptible(a: Things, x: Vectors, h: str) -> Vector:
 
 # ---------------------------------------------------------------------------------------------- limits
 def limit_used(a: Things, x: Vectors, h: str) -> Vector:
-    """What the machines held and bought take of each limit on the fullest day of a period [its unit; limits]."""
+    """What the machines held and bought take of each limit on the fullest day of a period [its unit; limits].
+
+    A quota counts the kinds of purchase that it names: all of them, and what is held, where it names none.
+    """
     of, pool, units = a.limit_units
-    return sum_by(units * pick(machines_on_fullest_day(a, x, h), pool), of, len(a.limits))
+    held = sum_by(units * a.limit_counts_held[of] * pick(a.held_at_most(h), pool), of, len(a.limits))
+    limit, offer, per_unit = a.limit_offers
+    return held + sum_by(per_unit * pick(units_on_fullest_day(a, x, h), offer), limit, len(a.limits))
 
 
 def limit_capacity(a: Things, x: Vectors, h: str) -> Vector:
@@ -215,7 +215,7 @@ def limit_capacity(a: Things, x: Vectors, h: str) -> Vector:
 
 def limit_drawn(a: Things, x: Vectors, s: State) -> Vector:
     """What machines that were obtained take of each limit drawn upon, broken ones included [its unit; limits drawn]."""
-    of, pool, units = a.limit_units
+    of, pool, units = a.limit_obtained
     may = a.may_obtain[pool]
     taken = units[may] / a.usable_fraction[pool[may]] * pick(spread(x.obtained[s,], a.Q), pool[may])
     return pick(sum_by(taken, of[may], len(a.limits)), a.drawn_upon)

@@ -27,12 +27,13 @@ def check_quotas(parts: Parts, reading: Reading) -> None:
         for period in calendar(parts.file.horizon):
             if touches(quota.from_day, quota.until, period):
                 held = held_through(parts, period)
-                used = max(used, sum(held.get(id, 0) * factor[id] for id in limited))
+                used = max(used, sum(held.get(id, 0) * factor[id] for id in limited if quota.takes("held")))
         if used > quota.most:
             expected = f"at least {used:g} {unquoted(quota.unit)}, what is held in these pools"
             fix = "raise the quota to what was granted, or correct the holdings"
             reading.error(place.at("most"), expected, f"{quota.most:g}", fix)
-        offers, holdings = [offer for offer, _ in parts.offers.values()], [holding for holding, _ in parts.holdings]
+        offers = [offer for offer, _ in parts.offers.values() if quota.takes(offer.kind)]
+        holdings = [holding for holding, _ in parts.holdings if quota.takes("held")]
         most = sum(obtainable_machines(id, holdings, offers) * factor[id] for id in limited if factor[id])
         if limited and not without and quota.most > most and not reading.any_broken(Offer, Price, Holding):
             unit = unquoted(quota.unit)

@@ -33,6 +33,7 @@ ComponentKind = Literal[
     "provider", "region", "site", "pool", "stack", "stack_version", "qualification", "control_plane"
 ]
 Objective = Literal["cost", "expected", "worst_case", "cvar"]
+QuotaKind = Literal[OfferKind, "held"]
 Breaks = Literal["serving", "new_logins", "starting", "pushing"]
 Failover = Literal["resolve", "rescale"]
 
@@ -201,10 +202,23 @@ class Tier(Record):
     )
     serve_fraction: Fraction = Field(1.0, description="share that is served in normal operation")
     outage_usd_per_request: NotNegative = Field(0.0, description="cost of a request that is not served [USD]")
+    outage_usd_per_hour: NotNegative | None = Field(
+        None,
+        exclude_if=missing,
+        description="cost of an hour in which none of the tier is served, at its mean demand, instead of "
+        "outage_usd_per_request; a part in proportion [USD/h]",
+    )
     survive: tuple[Goal, ...] = Field((), description="survival goals")
     deferrable_hours: float = Field(
         0.0, ge=0, exclude_if=unset, description="how long work may wait [h]; from 24 on: served over a day's hours"
     )
+
+    @model_validator(mode="after")
+    def _costs_once(self) -> Tier:
+        if self.outage_usd_per_hour is not None and self.outage_usd_per_request:
+            expected = "outage_usd_per_request or outage_usd_per_hour, not both"
+            raise Contradiction(expected, "leave one of the two out: they say the same cost")
+        return self
 
     @model_validator(mode="after")
     def _waits_a_day(self) -> Tier:
@@ -432,8 +446,18 @@ class Quota(Record):
     pools: tuple[Name, ...] = Field(min_length=1, description="pool ids or patterns (google/*, */trn2.48xlarge)")
     unit: Name = Field("machines", description="machines, or a unit that the machine types state (vcpu, chips)")
     most: NotNegative = Field(description="limit, in that unit")
+    counts: tuple[QuotaKind, ...] = Field(
+        (),
+        exclude_if=unset,
+        description="kinds of offer that it counts, and `held` for holdings, as providers count on demand apart from "
+        "spot; none named: all that is held and bought",
+    )
     from_day: date | None = Field(None, exclude_if=unset, description="first day it holds; none: the start")
     until: date | None = Field(None, exclude_if=unset, description="last day it holds; none: beyond the horizon")
+
+    def takes(self, kind: QuotaKind) -> bool:
+        """Whether machines had in this way count."""
+        return not self.counts or kind in self.counts
 
 
 class Share(Record):
