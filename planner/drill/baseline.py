@@ -113,8 +113,8 @@ def _gateway_limits(instance: Instance, plan: PlanFile, hour: str) -> Numbers | 
 def _certain(fleet: InstalledFleet, failures: Sequence[Failure]) -> Numbers:
     """Machines that count in every failure, by pool [q]."""
     study = fleet.instance.study
-    kinds = {failure.kinds for failure in failures}
-    least = {row.offer.id: least_counted(study, row.offer, kinds) for row in fleet.bought}
+    about = {(failure.kinds, failure.not_renewed) for failure in failures}
+    least = {row.offer.id: least_counted(study, row.offer, about) for row in fleet.bought}
     return np.maximum(fleet.usable * (fleet.running(least) - fleet.lent()), 0.0)
 
 

@@ -49,6 +49,12 @@ class Failure:
         """Kinds of component that are lost or out."""
         return frozenset(kind_and_name(c)[0] for c in (*self.lost, *self.in_maintenance))
 
+    @property
+    def not_renewed(self) -> frozenset[tuple[str, float]]:
+        """Renewals of contracts that are lost, with the share of their machines."""
+        lost = {c: self.lost.get(c, 0.0) + self.in_maintenance.get(c, 0.0) for c in (*self.lost, *self.in_maintenance)}
+        return frozenset((c, share) for c, share in lost.items() if kind_and_name(c)[0] == "renewal")
+
     def surge(self, instance: Instance) -> Numbers:
         """Factor on the demand of each flow [i]."""
         if not self.surges:

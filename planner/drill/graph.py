@@ -141,6 +141,9 @@ def _built_in(instance: Instance) -> defaultdict[str, list[Part]]:
         needs[f"site:{site.id}"] = [f"region:{site.region_id}"]
         needs[f"region:{site.region_id}"] = [f"provider:{site.provider}"]
         needs[f"provider:{site.provider}"] = []
+    for offer in study.offers:
+        if offer.most_days is not None:
+            needs[f"renewal:{offer.id}"] = []
     for name, e in instance.placements.items():
         model, profile = instance.made_of[e]
         base, version = stack_and_version(profile.stack)

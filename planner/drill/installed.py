@@ -12,6 +12,9 @@ from planner.drill.time_slices import HOURLY
 from planner.study.records.inventory import Offer
 from planner.study.records.study import Study
 
+NotRenewed = frozenset[tuple[str, float]]
+"""(`renewal:OFFER`, share of its machines) of the contracts that are not renewed in a failure."""
+
 
 class Bought(NamedTuple):
     """What runs on an offer: number of its pool, machines; units rented."""
@@ -87,8 +90,8 @@ class InstalledFleet:
                 lent[q] += machines
         return lent
 
-    def counts(self, kinds: frozenset[str]) -> Counts:
-        """What counts in failures that lose components of these kinds."""
+    def counts(self, kinds: frozenset[str], not_renewed: NotRenewed = frozenset()) -> Counts:
+        """What counts in failures that lose components of these kinds, and in which contracts are not renewed."""
         study = self.instance.study
         number = {pool.id: q for q, pool in enumerate(study.pools)}
         units: dict[str, float] = {}
@@ -96,8 +99,10 @@ class InstalledFleet:
             units[row.offer.id] = units.get(row.offer.id, 0.0) + row.units
         priced = {price.offer_id for price in study.prices}
         shares, obtained, less = dict[str, float](), [], np.zeros_like(self.held)
+        gone = dict(not_renewed)
         for offer in study.offers:
             shares[offer.id], obtainable, seconds = fractions(study, offer, kinds)
+            shares[offer.id] *= 1.0 - min(gone.get(f"renewal:{offer.id}", 0.0), 1.0)
             if offer.pool not in number:
                 continue
             if shares[offer.id] < 1.0:
@@ -124,6 +129,10 @@ def fractions(study: Study, offer: Offer, kinds: frozenset[str]) -> tuple[float,
     return 1.0, 0.0, 0.0
 
 
-def least_counted(study: Study, offer: Offer, kinds: Iterable[frozenset[str]]) -> float:
-    """Share of machines on an offer that counts in every failure."""
-    return 0.0 if offer.kind == "spot" else min((fractions(study, offer, lost)[0] for lost in kinds), default=1.0)
+def least_counted(study: Study, offer: Offer, failures: Iterable[tuple[frozenset[str], NotRenewed]]) -> float:
+    """Share of machines on an offer that counts in every failure, of each its kinds and what is not renewed."""
+    least = 0.0 if offer.kind == "spot" else 1.0
+    for kinds, not_renewed in failures:
+        gone = min(dict(not_renewed).get(f"renewal:{offer.id}", 0.0), 1.0)
+        least = min(least, fractions(study, offer, kinds)[0] * (1.0 - gone))
+    return least

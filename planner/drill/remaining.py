@@ -129,8 +129,9 @@ def what_remains(fleet: InstalledFleet, graph: Graph, failures: Sequence[Failure
     reached = np.empty((n, len(instance.flows)), dtype=bool)
     for of_kind, edges in ((normal, instance.normal), (~normal, instance.in_failure)):
         reached[of_kind] = alive[of_kind] @ edges.T
-    counts_of = {kinds: fleet.counts(kinds) for kinds in {failure.kinds for failure in failures}}
-    counts = tuple(counts_of[failure.kinds] for failure in failures)
+    counted = {(failure.kinds, failure.not_renewed) for failure in failures}
+    counts_of = {about: fleet.counts(*about) for about in counted}
+    counts = tuple(counts_of[failure.kinds, failure.not_renewed] for failure in failures)
     surges = np.array([failure.surge(instance) for failure in failures]).reshape(n, len(instance.flows))
     throughput = value | {c: np.minimum(value[c], part) for c, part in through.items()}
     remaining = Remaining(

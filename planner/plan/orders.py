@@ -7,9 +7,12 @@ from datetime import date, timedelta
 from planner.plan.decisions import units_by_period
 from planner.problem.problem import Problem
 from planner.problem.rules.formulas import unit_usd_per_hour
-from planner.study.calendar import spans
+from planner.study.calendar import Span, covers, spans
 from planner.study.records.buildout import PARTS
+from planner.study.records.inventory import Offer
 from planner.study.records.plan import NoRegret, PlanFile, Purchase
+from planner.study.records.study import Study
+from planner.study.renewals import Contract, chain_of
 from planner.units import after_months
 
 
@@ -23,6 +26,8 @@ class Order:
     order_by : latest day to order: need − lead − slack, until then it can wait; `days_late` when that day has passed
     usd : over the horizon, not discounted; `capital_usd` of it for machines that are bought
     blocks : how the units are sold, where only 1, 2, 4, ... are sold at once
+    chain, chain_days_beyond : the contracts that cover the time it is counted for, of an offer that states the longest;
+        days that the last one ends later, which are paid and in no cost [days]
     units_without_goals : of them, at most those that the plan without survival goals has then: on equal terms, where
         that is known, as a plan that stands on spot tells nothing of what goals ask for
     reasons : failures that pay for the pool, largest share first
@@ -45,6 +50,8 @@ class Order:
     term_months: float
     instrument: str
     blocks: tuple[int, ...]
+    chain: tuple[Contract, ...]
+    chain_days_beyond: int
     units_without_goals: int
     reasons: tuple[str, ...]
     no_regret_units: int | None
@@ -67,6 +74,8 @@ def orders(plan: PlanFile, p: Problem) -> tuple[Order, ...]:
         order_by = need - timedelta(days=math.ceil(offer.lead_days + study.order_slack_days))
         units = max(purchase.units for purchase in purchases)
         usd_per_hour, hourly = unit_usd_per_hour(p, b, t), b in p.hourly
+        until = _counted_until(study, offer, periods[t])
+        chain = chain_of(offer, need, until)
         hours = [row.units * (p.hours_in[row.when] if hourly else p.paid_hours[b, t]) for row in purchases]
         capital = sum(paid.get((b, t), 0.0) for paid in p.capital_usd.values())
         no_regret_units, no_regret_in = _in_all_cases(no_regret.get((b, t)), units, active.get((b, t), units))
@@ -87,6 +96,8 @@ def orders(plan: PlanFile, p: Problem) -> tuple[Order, ...]:
                 term_months=offer.term_months,
                 instrument=offer.instrument,
                 blocks=blocks(units, offer.most_units_at_once),
+                chain=chain,
+                chain_days_beyond=(chain[-1].last_day - until).days if chain else 0,
                 units_without_goals=min(units, without_goals.get((b, t), 0)),
                 reasons=plan.drivers.get(offer.pool, ()),
                 no_regret_units=no_regret_units,
@@ -94,6 +105,12 @@ def orders(plan: PlanFile, p: Problem) -> tuple[Order, ...]:
             )
         )
     return tuple(sorted(rows, key=lambda r: (r.order_by, -r.usd, r.offer)))
+
+
+def _counted_until(study: Study, offer: Offer, start: Span) -> date:
+    """Last day of the last period that a unit which starts with a period is counted for."""
+    several = len(spans(study)) > 1
+    return max(span.last_day for span in spans(study) if span == start or covers(offer, start, span, several))
 
 
 @dataclass(frozen=True)

@@ -230,8 +230,8 @@ def claims_of(study: Study, pool: str, period: Span) -> tuple[tuple[float, float
 
 
 def limits_of(parts: Parts) -> tuple[Limit, ...]:
-    """Quotas of the study, and the power of its sites."""
-    return (*_quotas(parts), *_powers(parts))
+    """Quotas of the study, what providers sell one customer of a kind of offer, and the power of sites."""
+    return (*_quotas(parts), *_sold_in_all(parts), *_powers(parts))
 
 
 def _quotas(parts: Parts) -> Iterator[Limit]:
@@ -247,6 +247,20 @@ def _quotas(parts: Parts) -> Iterator[Limit]:
         yield Limit(
             quota.name, quota.unit, units, quota.most, periods, uncounted=uncounted, counts_held=quota.takes("held")
         )
+
+
+def _sold_in_all(parts: Parts) -> Iterator[Limit]:
+    """What one customer has at once of a provider's offers of a kind [machines], the least that any of them states."""
+    offers_of: dict[tuple[str, str], list[Offer]] = defaultdict(list)
+    for b in parts.study.offers:
+        if b.most_machines_in_all is not None and b.pool in parts.pools:
+            offers_of[parts.sites[b.site].provider, b.kind].append(b)
+    for (provider, kind), offers in sorted(offers_of.items()):
+        counted, pools = {b.id for b in offers}, {b.pool for b in offers}
+        others = frozenset(b.id for b in parts.study.offers if b.pool in pools and b.id not in counted)
+        most = min(b.most_machines_in_all for b in offers if b.most_machines_in_all is not None)
+        name = f"{kind} of {provider} in all"
+        yield Limit(name, "machines", dict.fromkeys(sorted(pools), 1.0), most, uncounted=others, counts_held=False)
 
 
 def _powers(parts: Parts) -> Iterator[Limit]:

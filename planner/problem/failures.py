@@ -171,11 +171,13 @@ def counted_of(
             if offer.kind == "spot":
                 counted[f][b] = 0.0
                 continue
+            renewed = 1.0 - failure.lost.get(f"renewal:{b}", 0.0)
             entry = _counts(study, b, kinds)
+            running = renewed * (1.0 if entry is None else entry.running_fraction)
+            if running < 1:
+                counted[f][b] = running
             if entry is None:
                 continue
-            if entry.running_fraction < 1:
-                counted[f][b] = entry.running_fraction
             if entry.obtainable_fraction and offer.kind in HOURLY and offer.most_units is not None:
                 obtainable[f][b] = (entry.obtainable_fraction, entry.obtain_seconds)
     return counted, obtainable

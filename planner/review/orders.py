@@ -1,5 +1,6 @@
 """What is signed and what is built, by when and at what cost."""
 
+import math
 from dataclasses import dataclass
 from datetime import date, timedelta
 
@@ -9,7 +10,7 @@ from planner.problem.problem import Problem
 from planner.review.report import MOST_ROWS, Column, Section, Several, short_failure, usd
 from planner.study.calendar import spans
 from planner.study.records.study import Study
-from planner.units import DAYS_PER_MONTH
+from planner.units import DAYS_PER_MONTH, HOURS_PER_DAY
 
 MOST_INSTRUMENTS = 8
 
@@ -104,6 +105,30 @@ def _no_regret(cases: int | None, least: int | None) -> str | None:
     return None if cases is None else f"{cases} of 3, ≥ {least}"
 
 
+def _chain_lines(o: OrderRow, offer: str, study: Study) -> list[str]:
+    """The contracts that follow the first one of an order, when each is ordered, and what happens in between."""
+    if len(o.chain) < 2:
+        return []
+    slack = timedelta(days=math.ceil(study.order_slack_days))
+    later = []
+    for contract in o.chain[1:]:
+        earliest = f"{contract.order_from} to " if contract.order_from is not None else "by "
+        ordered = f"ordered {earliest}{contract.order_by - slack}"
+        later.append(f"from {contract.first_day} for {contract.days} days, {ordered}")
+    paid = o.usd_per_hour * HOURS_PER_DAY * o.chain_days_beyond
+    beyond = (
+        f"; the last ends {o.chain_days_beyond} days later, {usd(paid)} USD that are in no cost here" if paid else ""
+    )
+    minutes = next(b.ended_minutes_early for b in study.offers if b.id == o.offer)
+    ended = f"machines are ended {minutes:g} minutes before each end and load anew; " if minutes else ""
+    return [
+        f"{offer} of {o.pool}: {len(o.chain)} contracts one after the other, {o.chain[0].days} days, then "
+        f"{'; '.join(later)}{beyond}",
+        f"  {ended}nobody assures a renewal: planner drill PLAN --each renewal says what one that is refused breaks, a "
+        "goal `any: renewal` survives it",
+    ]
+
+
 def order_section(plan: Plan) -> Section:
     """What to sign, by when, at what cost, and what for."""
     study, several = plan.study, len(plan.problem.periods) > 1
@@ -140,6 +165,8 @@ def order_section(plan: Plan) -> Section:
         if len(o.blocks) > 1:
             blocks = " + ".join(str(units) for units in o.blocks)
             after.append(f"{called[o.offer]} of {o.pool}: blocks of {blocks} units, the sizes that are sold at once")
+    for o in rows:
+        after += _chain_lines(o, called[o.offer], study)
     for offer, (low, high) in price_ends_usd(plan).by_offer.items():
         after.append(f"price of {offer} is known to a range: {usd(low)} to {usd(high)} USD over the horizon")
     type_of = {pool.id: pool.machine_type for pool in study.pools}

@@ -1,8 +1,8 @@
 """The dependency graph and the failures that the survival goals expand to.
 
 Provider ⊃ region ⊃ site ⊃ pool, and placement = pool, stack (with its version) and qualification, are built in, and the
-control planes of regions and providers, without which no replica is started there; a study adds components and
-dependencies.
+control planes of regions and providers, without which no replica is started there, and renewals of contracts that are
+chained, without which their machines are gone; a study adds components and dependencies.
 """
 
 import itertools
@@ -113,6 +113,9 @@ def dependency_graph(study: Study) -> Graph:
         node(f"region:{region_id}")["starting"].append(Needs(all_of=planes))
         for plane in planes:
             node(plane)
+    for offer in study.offers:
+        if offer.most_days is not None:
+            node(f"renewal:{offer.id}")
     for placement, (m, p, q) in placements(study).items():
         named = study.models[m].profiles[p].stack
         stack, version = stack_and_version(named)

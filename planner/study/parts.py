@@ -25,7 +25,7 @@ from planner.study.records.study import (
 
 POOL_IDS = "provider/site/machine-type"
 OFFER_IDS = "provider/site/machine-type:offer"
-BUILT_IN = ("provider", "region", "site", "pool", "stack", "stack_version", "qualification", "control_plane")
+BUILT_IN = ("provider", "region", "site", "pool", "stack", "stack_version", "qualification", "control_plane", "renewal")
 
 
 @dataclass
@@ -114,6 +114,7 @@ class Parts:
             names["region"].add(site.region_id)
             names["provider"].add(site.provider)
             names["control_plane"] |= {site.region_id, site.provider}
+        names["renewal"] = {id for id, (offer, _) in self.considered_offers.items() if offer.most_days is not None}
         for model, profile, _ in self.placements.values():
             stack, version = stack_and_version(profile.stack)
             names["stack"].add(stack)

@@ -511,9 +511,12 @@ def test_what_counts_and_what_can_be_had():
     assert fractions(s, offers[RENTED], pool) == (0.9, 0.2, 3.0)
     assert fractions(s, offers[SPOT], pool) == (0.0, 0.0, 0.0)
     assert fractions(s, offers[TERM], site) == (1.0, 0.0, 0.0)
-    assert least_counted(s, offers[RENTED], [site, pool]) == 0.75
-    assert least_counted(s, offers[RENTED], []) == least_counted(s, offers[TERM], [site, pool]) == 1.0
-    assert least_counted(s, offers[SPOT], [pool]) == 0.0
+    both = [(site, frozenset()), (pool, frozenset())]
+    assert least_counted(s, offers[RENTED], both) == 0.75
+    assert least_counted(s, offers[RENTED], []) == least_counted(s, offers[TERM], both) == 1.0
+    assert least_counted(s, offers[SPOT], both[1:]) == 0.0
+    ended = [(pool, frozenset({(f"renewal:{TERM}", 0.4)}))]
+    assert least_counted(s, offers[TERM], ended) == 0.6 and least_counted(s, offers[RENTED], ended) == 0.9
     units = tuple(b.model_copy(update={"machines_per_unit": 2}) if b.id == RENTED else b for b in s.offers)
     s = s.model_copy(update={"offers": units})
     instance = build_instance(s)

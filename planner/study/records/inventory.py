@@ -95,6 +95,27 @@ class Offer(Sourced):
         exclude_if=unset,
         description="sold as 1, 2, 4, ... up to so many units a block; none: any number",
     )
+    most_days: Positive | None = Field(
+        None,
+        ge=1,
+        le=36500,
+        exclude_if=unset,
+        description="longest that one contract lasts; longer use is a chain of renewals, which nobody assures [days]",
+    )
+    weeks_after_days: Positive | None = Field(
+        None, exclude_if=unset, description="sold by the day up to so many days, by the week beyond [days]"
+    )
+    order_days_ahead: Positive | None = Field(
+        None, exclude_if=unset, description="longest time before its start at which it can be ordered [days]"
+    )
+    ended_minutes_early: NotNegative = Field(
+        0.0, exclude_if=unset, description="machines are ended so long before a contract ends [min]"
+    )
+    most_machines_in_all: Positive | None = Field(
+        None,
+        exclude_if=unset,
+        description="machines that one customer has at once of the provider's offers of this kind, at most",
+    )
     upfront_fraction: Fraction = Field(
         0.0, exclude_if=unset, description="share of the price that is paid at the start, not hour by hour"
     )

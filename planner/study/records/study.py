@@ -30,7 +30,7 @@ from planner.units import HOURS_PER_MONTH, after_months
 
 R = TypeVar("R", bound=Record)
 ComponentKind = Literal[
-    "provider", "region", "site", "pool", "stack", "stack_version", "qualification", "control_plane"
+    "provider", "region", "site", "pool", "stack", "stack_version", "qualification", "control_plane", "renewal"
 ]
 Objective = Literal["cost", "expected", "worst_case", "cvar"]
 QuotaKind = Literal[OfferKind, "held"]

@@ -1,0 +1,66 @@
+"""Contracts that are shorter than what they are used for: the chain of orders, and its dates."""
+
+import math
+from dataclasses import dataclass
+from datetime import date, timedelta
+
+from planner.study.records.inventory import Offer
+
+DAYS_PER_WEEK = 7
+
+
+@dataclass(frozen=True)
+class Contract:
+    """One contract of a chain.
+
+    Parameters
+    ----------
+    first_day, last_day : of its use
+    order_from : first day on which it can be ordered; None: at any time
+    order_by : latest day, without slack: first_day − lead time
+    """
+
+    first_day: date
+    last_day: date
+    order_from: date | None
+    order_by: date
+
+    @property
+    def days(self) -> int:
+        """Its length [days]."""
+        return (self.last_day - self.first_day).days + 1
+
+
+def chain_of(offer: Offer, first_day: date, last_day: date) -> tuple[Contract, ...]:
+    """The contracts that cover some days without a pause, each as long as is sold; the last one may end later.
+
+    Empty where one contract lasts as long as is wanted.
+    """
+    if offer.most_days is None:
+        return ()
+    contracts, start = [], first_day
+    while start <= last_day:
+        days = sold_days(offer, (last_day - start).days + 1)
+        ahead, lead = offer.order_days_ahead, timedelta(days=math.ceil(offer.lead_days))
+        order_from = None if ahead is None else start - timedelta(days=math.floor(ahead))
+        contracts.append(Contract(start, start + timedelta(days=days - 1), order_from, start - lead))
+        start += timedelta(days=days)
+    return tuple(contracts)
+
+
+def sold_days(offer: Offer, days: int) -> int:
+    """Length of the contract that covers so many days, or as many of them as one can [days].
+
+    Examples
+    --------
+    Of blocks that are sold by the day up to 14 days, by the week up to 182:
+
+    >>> known = {"evidence": "assumed", "source": "-", "as_of": "2026"}
+    >>> terms = {"most_days": 182.0, "weeks_after_days": 14.0, "instrument": "-"}
+    >>> block = Offer(site="a/x", machine_type="m", offer="block", kind="capacity_block", **terms, **known)
+    >>> [sold_days(block, days) for days in (1, 14, 15, 180, 365)]
+    [1, 14, 21, 182, 182]
+    """
+    if offer.weeks_after_days is not None and days > offer.weeks_after_days:
+        days = DAYS_PER_WEEK * math.ceil(days / DAYS_PER_WEEK)
+    return days if offer.most_days is None else min(days, math.floor(offer.most_days))

@@ -1,0 +1,96 @@
+"""Chains of contracts: lengths as they are sold, dates, and what a renewal that is refused takes."""
+
+from datetime import date
+
+import pytest
+from one_pool import EXACT, START, bought, planned, small
+from studies import machine_type, offer, site
+
+from planner.drill import drill_plan
+from planner.errors import NoPlan
+from planner.plan.in_hand import in_hand
+from planner.plan.plan import make_plan
+from planner.review.orders import order_section
+from planner.study.records.inventory import Pool
+from planner.study.records.study import Goal, Holding, Horizon, Tier
+from planner.study.renewals import chain_of, sold_days
+
+SOLD = {"most_days": 182.0, "weeks_after_days": 14.0, "order_days_ahead": 56.0, "ended_minutes_early": 30.0}
+YEAR = Horizon(start=START, months=12)
+MEAN = "period-1/mean-hour"
+
+
+def block(pool: str, usd: float, **more):
+    """A block as it is sold, ordered two weeks before at the latest."""
+    return offer(pool, usd, "capacity_block", name="block", **{**SOLD, "lead_days": 14.0, **more})
+
+
+def test_lengths_as_they_are_sold():
+    by_week = block("a/x/m", 1.0)[0]
+    assert [sold_days(by_week, n) for n in (1, 14, 15, 21, 22, 176, 182, 183)] == [1, 14, 21, 21, 28, 182, 182, 182]
+    by_day = block("a/x/m", 1.0, weeks_after_days=None, most_days=90.0)[0]
+    assert [sold_days(by_day, n) for n in (1, 15, 90, 91)] == [1, 15, 90, 90]
+    assert chain_of(offer("a/x/m", 1.0)[0], START, date(2027, 12, 31)) == ()
+
+
+def test_dates_of_a_chain():
+    """A year is 182 + 182 + 1 days; each is ordered at most 56 days before, and at least 14."""
+    chain = chain_of(block("a/x/m", 1.0)[0], START, date(2027, 12, 31))
+    assert [(one.first_day, one.days) for one in chain] == [
+        (date(2027, 1, 1), 182),
+        (date(2027, 7, 2), 182),
+        (date(2027, 12, 31), 1),
+    ]
+    assert [(one.order_from, one.order_by) for one in chain[1:]] == [
+        (date(2027, 5, 7), date(2027, 6, 18)),
+        (date(2027, 11, 5), date(2027, 12, 17)),
+    ]
+
+
+def test_an_order_names_its_chain():
+    """Half a year and 20 days: 182 days, then 22 that are sold as 28: six days that are paid and not counted."""
+    plan = planned(small(Horizon(start=START, months=6.74), bought=[block("a/x/m", 1.0)]))
+    hand = in_hand(plan)
+    (order,) = hand.orders
+    needed = (plan.study.horizon.last_day - START).days + 1
+    assert [one.days for one in order.chain] == [182, 28] and order.chain_days_beyond == 210 - needed > 0
+    said = " ".join(line for line in order_section(hand).after if isinstance(line, str))
+    assert "2 contracts one after the other, 182 days, then from 2027-07-02 for 28 days" in said
+    assert f"the last ends {order.chain_days_beyond} days later" in said and "30 minutes before" in said
+    assert "--each renewal" in said
+
+
+def test_a_renewal_that_is_refused_is_survived_where_a_goal_asks_for_it():
+    """Two machines are wanted: blocks at 1 USD without the goal; with it two more that go on, at 3 USD."""
+    bought_at = [block("a/x/m", 1.0), offer("a/x/m", 3.0)]
+    plain = small(YEAR, bought=bought_at)
+    assert bought(planned(plain)) == {("block", "period-1"): 2}
+    goal = Goal(any="renewal", serve_fraction=1.0, within_seconds=60.0)
+    asked = plain.model_copy(update={"tiers": (Tier(name="t", survive=(goal,)),)})
+    plan = planned(asked)
+    assert bought(plan) == {("on_demand", MEAN): 2} and not drill_plan(plan).broken
+    # half of it may fail: one goes on; and a plan that has only the block is broken by the drill
+    half = asked.model_copy(
+        update={"tiers": (Tier(name="t", survive=(goal.model_copy(update={"serve_fraction": 0.5}),)),)}
+    )
+    assert bought(planned(half)) == {("block", "period-1"): 1, ("on_demand", MEAN): 1}
+    alone = plain.model_copy(update={"tiers": asked.tiers, "holdings": (Holding(pool="a/x/m", machines=1),)})
+    kept = planned(alone)
+    assert bought(kept) == {("on_demand", MEAN): 1} and not drill_plan(kept).broken
+    without = planned(plain).model_copy(update={"study": asked})
+    broken = [row for row in drill_plan(without).rows if row.broken]
+    assert {row.failure for row in broken} == {"renewal:a/x/m:block"} and broken[0].served_fraction == 0.0
+
+
+def test_what_a_provider_sells_in_all():
+    """Three pools of one provider, ten wanted, four in all as blocks: the rest is on demand."""
+    sites = tuple(site(f"a/{name}") for name in "xy")
+    pools = tuple(Pool(site=one.id, machine_type="m") for one in sites)
+    sold = [block(pool.id, 1.0, most_machines_in_all=4.0) for pool in pools] + [offer(pool.id, 2.0) for pool in pools]
+    asked = small(YEAR, 50.0, sold, sites=sites, pools=pools, machine_types=(machine_type("m"),))
+    plan = make_plan(asked, EXACT)
+    blocks = sum(row.units for row in plan.purchases if row.offer.endswith(":block"))
+    assert blocks == 4 and sum(row.units for row in plan.purchases) == 10
+    only = small(YEAR, 50.0, sold[:2], sites=sites, pools=pools, machine_types=(machine_type("m"),))
+    with pytest.raises(NoPlan):
+        make_plan(only, EXACT)
