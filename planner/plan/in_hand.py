@@ -6,7 +6,7 @@ from functools import cached_property
 from planner.plan.cash import Cash, cash
 from planner.plan.decisions import decisions_of, problem_of
 from planner.plan.file import plan_text
-from planner.plan.orders import Order, PhaseOrder, orders, phase_orders
+from planner.plan.orders import Order, PhaseOrder, QuotaOrder, orders, phase_orders, quota_orders
 from planner.problem.decisions import Decisions, Vectors
 from planner.problem.problem import Problem
 from planner.problem.rules.index_sets import as_vectors
@@ -66,6 +66,11 @@ class Plan:
     def phase_orders(self) -> tuple[PhaseOrder, ...]:
         """What to order for build-outs, part by part."""
         return phase_orders(self.file, self.problem)
+
+    @cached_property
+    def quota_orders(self) -> tuple[QuotaOrder, ...]:
+        """Increases of quotas to ask for."""
+        return quota_orders(self.file, self.problem, self.vectors)
 
     @cached_property
     def cash(self) -> Cash:

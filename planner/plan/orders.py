@@ -4,16 +4,20 @@ import math
 from dataclasses import dataclass
 from datetime import date, timedelta
 
+import numpy as np
+
 from planner.plan.decisions import units_by_period
+from planner.problem.arrays import full
+from planner.problem.decisions import Vectors
 from planner.problem.problem import Problem
-from planner.problem.rules.formulas import unit_usd_per_hour
+from planner.problem.rules.formulas import limit_used, unit_usd_per_hour
 from planner.study.calendar import Span, covers, spans
 from planner.study.records.buildout import PARTS
 from planner.study.records.inventory import Offer
 from planner.study.records.plan import NoRegret, PlanFile, Purchase
 from planner.study.records.study import Study
 from planner.study.renewals import Contract, chain_of
-from planner.units import after_months
+from planner.units import ROUNDING, after_months
 
 
 @dataclass(frozen=True)
@@ -173,6 +177,57 @@ def phase_orders(plan: PlanFile, p: Problem) -> tuple[PhaseOrder, ...]:
                 )
             )
     return tuple(sorted(rows, key=lambda r: (r.order_by, r.build_out, r.part)))
+
+
+@dataclass(frozen=True)
+class QuotaOrder:
+    """An increase of a quota that the plan counts on, and that has to be asked for.
+
+    Parameters
+    ----------
+    quota, unit : name, and the unit of the figures
+    most, granted : the limit before, and once it is granted
+    used : what the plan takes of it in the fullest hour of that period
+    period, need : from when on it is used, and that period's first day
+    order_by : latest day to ask: need − lead − slack; `days_late` when that day has passed
+    chance_fraction : that it is granted by then, as the study says; the plan counts on it
+    """
+
+    quota: str
+    unit: str
+    most: float
+    granted: float
+    used: float
+    period: str
+    need: date
+    order_by: date
+    days_late: int
+    chance_fraction: float
+
+
+def quota_orders(plan: PlanFile, p: Problem, x: Vectors) -> tuple[QuotaOrder, ...]:
+    """Increases of quotas that the plan uses, earliest first: of several the least that does."""
+    study, rows = plan.study, []
+    limits = {limit.name: n for n, limit in enumerate(p.limits)}
+    used_by_hour = {h: np.asarray(limit_used(full(p), x, h)) for h in p.hours} if p.limits else {}
+    periods = {span.name: span for span in spans(study)}
+    for quota in study.policies.quotas:
+        n, asked = limits[quota.name], quota.most
+        for t in p.periods if quota.increases else ():
+            used = max(float(used_by_hour[h][n]) for h in p.hours if p.period_of[h] == t)
+            in_force = t in (p.limits[n].periods or p.periods)
+            if not in_force or used <= asked + ROUNDING * max(1.0, asked):
+                continue
+            need = periods[t].first_day
+            enough = [one for one in quota.increases if one.most >= used - ROUNDING * max(1.0, used)]
+            in_time = [one for one in enough if study.today + timedelta(days=one.lead_days) <= need]
+            increase = min(in_time, key=lambda one: (one.most, one.lead_days))
+            order_by = need - timedelta(days=math.ceil(increase.lead_days + study.order_slack_days))
+            late = max(0, (study.today - order_by).days)
+            figures = asked, increase.most, used
+            asked = increase.most
+            rows.append(QuotaOrder(quota.name, quota.unit, *figures, t, need, order_by, late, increase.chance_fraction))
+    return tuple(sorted(rows, key=lambda r: (r.order_by, r.quota)))
 
 
 def _in_all_cases(counts: NoRegret | None, units: int, active: int) -> tuple[int | None, int | None]:

@@ -25,6 +25,7 @@ from planner.plan.decisions import (
 from planner.plan.file import sealed, sha256
 from planner.problem.arrays import full
 from planner.problem.build import build
+from planner.problem.capacity import sold_in_all_name
 from planner.problem.decisions import Decisions
 from planner.problem.failures import uncounted_at_most
 from planner.problem.problem import Problem
@@ -45,7 +46,7 @@ from planner.study.records.plan import (
     ReSolved,
     WithoutGoals,
 )
-from planner.study.records.study import Study
+from planner.study.records.study import Quota, Study
 
 Case = Literal["base", "low", "high"]
 SHORT_SOLVE_FRACTION, RE_SOLVED_FRACTION = 0.2, 0.5
@@ -276,21 +277,27 @@ def with_valued_limits(plan: PlanFile, effort: Effort, most: int, progress: Prog
 
 def more_of(study: Study, limit: str, step: float = 1.0) -> Study:
     """The study with more of a limit that binds, in its unit, by its name in the plan."""
-    quotas = tuple(
-        q.model_copy(update={"most": q.most + step}) if q.name == limit else q for q in study.policies.quotas
-    )
-    offers = tuple(
-        b.model_copy(update={"most_units": b.most_units + step})
-        if b.most_units is not None and f"most_units of {b.id}" == limit
-        else b
-        for b in study.offers
-    )
+    quotas = tuple(_more_of_quota(q, step) if q.name == limit else q for q in study.policies.quotas)
+    provider_of = {site.id: site.provider for site in study.sites}
+    offers = []
+    for b in study.offers:
+        if b.most_units is not None and f"most_units of {b.id}" == limit:
+            b = b.model_copy(update={"most_units": b.most_units + step})
+        if b.most_machines_in_all is not None and sold_in_all_name(provider_of[b.site], b.kind) == limit:
+            b = b.model_copy(update={"most_machines_in_all": b.most_machines_in_all + step})
+        offers.append(b)
     sites = tuple(
         s.model_copy(update={"power_kw": (s.power_kw or 0.0) + step}) if f"power of {s.id}" == limit else s
         for s in study.sites
     )
     policies = study.policies.model_copy(update={"quotas": quotas})
-    return study.model_copy(update={"policies": policies, "offers": offers, "sites": sites})
+    return study.model_copy(update={"policies": policies, "offers": tuple(offers), "sites": sites})
+
+
+def _more_of_quota(quota: Quota, step: float) -> Quota:
+    """The quota, and what it is increased to, with so much more [its unit]."""
+    increases = tuple(one.model_copy(update={"most": one.most + step}) for one in quota.increases)
+    return quota.model_copy(update={"most": quota.most + step, "increases": increases})
 
 
 def no_regret_of(

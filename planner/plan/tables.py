@@ -9,7 +9,7 @@ import pandas as pd
 
 from planner.plan.cash import Flow
 from planner.plan.in_hand import Plan
-from planner.plan.orders import Order, PhaseOrder
+from planner.plan.orders import Order, PhaseOrder, QuotaOrder
 from planner.study.records.base import Record
 from planner.study.records.plan import Bottleneck, Built, Purchase, State
 
@@ -22,6 +22,7 @@ NAMES = (
     "states",
     "orders",
     "phase_orders",
+    "quota_orders",
     "costs",
     "cash",
     "bottlenecks",
@@ -112,6 +113,11 @@ class Tables:
     def phase_orders(self) -> pd.DataFrame:
         """What to order for build-outs, part by part: the fields of `planner.plan.orders.PhaseOrder`."""
         return _of_dataclasses(self.plan.phase_orders, PhaseOrder)
+
+    @cached_property
+    def quota_orders(self) -> pd.DataFrame:
+        """Increases of quotas to ask for: the fields of `planner.plan.orders.QuotaOrder`."""
+        return _of_dataclasses(self.plan.quota_orders, QuotaOrder)
 
     @cached_property
     def costs(self) -> pd.DataFrame:

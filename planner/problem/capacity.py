@@ -2,7 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
-from datetime import date
+from datetime import date, timedelta
 from fnmatch import fnmatchcase
 
 from planner.problem.money import build_out_payments, contract_payments, discount_factor, present_values_usd
@@ -26,7 +26,7 @@ from planner.study.calendar import (
 from planner.study.dependencies import availability, dependency_graph
 from planner.study.records.buildout import BuildOut
 from planner.study.records.inventory import Offer
-from planner.study.records.study import Study
+from planner.study.records.study import Quota, Study
 from planner.units import MONTHS_PER_YEAR
 
 
@@ -245,8 +245,26 @@ def _quotas(parts: Parts) -> Iterator[Limit]:
         periods = None if always else _touched(parts.study, quota.from_day, quota.until)
         uncounted = frozenset(b.id for b in parts.study.offers if b.pool in units and not quota.takes(b.kind))
         yield Limit(
-            quota.name, quota.unit, units, quota.most, periods, uncounted=uncounted, counts_held=quota.takes("held")
+            quota.name,
+            quota.unit,
+            units,
+            quota.most,
+            periods,
+            uncounted=uncounted,
+            granted=_granted(parts.study, quota),
+            counts_held=quota.takes("held"),
         )
+
+
+def _granted(study: Study, quota: Quota) -> dict[str, float]:
+    """Period -> limit in it, where an increase that is asked for today is granted before it begins."""
+    granted: dict[str, float] = {}
+    for increase in quota.increases:
+        day = study.today + timedelta(days=increase.lead_days)
+        for t in spans(study):
+            if day <= t.first_day:
+                granted[t.name] = max(increase.most, granted.get(t.name, 0.0))
+    return granted
 
 
 def _sold_in_all(parts: Parts) -> Iterator[Limit]:
@@ -259,8 +277,13 @@ def _sold_in_all(parts: Parts) -> Iterator[Limit]:
         counted, pools = {b.id for b in offers}, {b.pool for b in offers}
         others = frozenset(b.id for b in parts.study.offers if b.pool in pools and b.id not in counted)
         most = min(b.most_machines_in_all for b in offers if b.most_machines_in_all is not None)
-        name = f"{kind} of {provider} in all"
+        name = sold_in_all_name(provider, kind)
         yield Limit(name, "machines", dict.fromkeys(sorted(pools), 1.0), most, uncounted=others, counts_held=False)
+
+
+def sold_in_all_name(provider: str, kind: str) -> str:
+    """What the limit is called on what a provider sells one customer of a kind of offer."""
+    return f"{kind} of {provider} in all"
 
 
 def _powers(parts: Parts) -> Iterator[Limit]:

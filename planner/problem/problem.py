@@ -43,6 +43,8 @@ class Limit:
     """build-out -> what each of its modules adds to the limit"""
     uncounted: frozenset[str] = frozenset()
     """offers of these pools whose machines take nothing of it"""
+    granted: Mapping[str, float] = field(default_factory=dict)
+    """period -> the limit in it, where an increase is granted by then"""
     counts_held: bool = True
     """whether machines that are held take of it"""
 

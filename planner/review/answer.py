@@ -10,7 +10,7 @@ from planner.review.failures import failures_section
 from planner.review.fleet import fleet_section, over_time_section
 from planner.review.limits import limits_section, rescaling_lines
 from planner.review.money import assets_section, money_section
-from planner.review.orders import build_section, order_rows, order_section, price_ends_usd
+from planner.review.orders import build_section, order_rows, order_section, price_ends_usd, quota_section
 from planner.review.recovery import recovery_section
 from planner.review.redundancy import redundancy_data, redundancy_lines
 from planner.review.report import Column, Report, Section, item_columns, percent, short_failure, usd
@@ -171,6 +171,7 @@ def _next(plan: Plan) -> Section:
 
 SECTIONS: tuple[Callable[[Plan], Section | None], ...] = (
     order_section,
+    quota_section,
     build_section,
     money_section,
     assets_section,

@@ -180,6 +180,30 @@ def _paid_for(o: Order) -> str:
     return short_failure(o.reasons[0]) if o.units > o.units_without_goals and o.reasons else ""
 
 
+def quota_section(plan: Plan) -> Section | None:
+    """Increases of quotas that the plan counts on; no section where there is none."""
+    rows = plan.quota_orders
+    if not rows:
+        return None
+    columns = (
+        Column("quota"),
+        Column("unit"),
+        Column("today", lambda o: f"{o.most:,.0f}"),
+        Column("ask for", lambda o: f"{o.granted:,.0f}"),
+        Column("used", lambda o: f"{o.used:,.0f}"),
+        Column("from", lambda o: o.period, when=len(plan.problem.periods) > 1),
+        Column("ask by", lambda o: _due(o.order_by, o.days_late)),
+        Column("chance", lambda o: f"{o.chance_fraction:.0%}"),
+    )
+    need = "the first day of its period" if len(plan.problem.periods) > 1 else f"{plan.study.horizon.start}"
+    due = _due_text(need, "lead time", plan, any(o.days_late for o in rows))
+    counted = (
+        "the plan counts on each of them, whatever its chance (the study's own): one that is refused takes a part of "
+        "its machines; what a plan costs without: leave `increases` out, and planner diff the two"
+    )
+    return Section("QUOTAS TO ASK FOR", (), columns, rows, (due.replace("order by", "ask by", 1), counted), most=None)
+
+
 def build_section(plan: Plan) -> Section | None:
     """What is built, part by part, by when; no section where the study has no phases."""
     study, p, rows = plan.study, plan.problem, plan.phase_orders

@@ -12,7 +12,7 @@ from planner.plan.in_hand import in_hand
 from planner.plan.orders import orders
 from planner.plan.plan import make_plan
 from planner.problem.build import build
-from planner.review.orders import order_section
+from planner.review.orders import order_section, quota_section
 from planner.study.calendar import covers, may_start, paid_months, spans
 from planner.study.records.study import (
     Demand,
@@ -24,6 +24,7 @@ from planner.study.records.study import (
     PricePath,
     PriceStep,
     Quota,
+    QuotaIncrease,
 )
 
 EIGHT = Horizon(start=START, quarters=8)
@@ -262,6 +263,33 @@ def test_a_quota_counts_the_kinds_of_purchase_that_it_names():
         make_plan(with_quota("on_demand", "held", most=10.0, offers=("on_demand",)).model_copy(update=held), EXACT)
     plan = planned(with_quota("on_demand", most=20.0, offers=("on_demand",)).model_copy(update=held))
     assert bought(plan) == {("on_demand", "period-1/mean-hour"): 2}
+
+
+def test_an_increase_of_a_quota_counts_once_it_is_granted_and_is_an_order():
+    """Two machines of 10 vcpu from the first quarter on, three from the second; 20 are granted, 30 may be in March."""
+    sooner = QuotaIncrease(most=25.0, lead_days=1000.0, chance_fraction=1.0)
+    later = QuotaIncrease(most=30.0, lead_days=455.0, chance_fraction=0.7)  # 2026-01-01 + 455 days: 2027-04-01
+    quota = Quota(name="q", pools=("*",), unit="vcpu", most=20.0, increases=(sooner, later))
+    asked = small(YEAR, by_quarter(10, 15, 15, 15), policies=Policies(quotas=(quota,)))
+    plan = planned(asked)
+    assert [plan_units for (_, _), plan_units in sorted(bought(plan).items(), key=lambda row: row[0][1])] == [
+        2,
+        3,
+        3,
+        3,
+    ]
+    (order,) = in_hand(plan).quota_orders
+    assert (order.quota, order.most, order.granted, order.used, order.period) == ("q", 20.0, 30.0, 30.0, "quarter-2")
+    assert order.chance_fraction == 0.7 and order.need == date(2027, 4, 1)
+    assert (order.order_by, order.days_late) == (date(2025, 12, 18), 14)  # 14 days of slack are used up
+    assert quota_section(in_hand(plan)).rows == (order,)
+    late = later.model_copy(update={"lead_days": 456.0})
+    too_late = quota.model_copy(update={"increases": (late,)})
+    with pytest.raises(NoPlan):
+        make_plan(asked.model_copy(update={"policies": Policies(quotas=(too_late,))}), EXACT)
+    # where the quota will do, nothing is asked for
+    few = small(YEAR, by_quarter(10, 10, 10, 10), policies=Policies(quotas=(quota,)))
+    assert in_hand(planned(few)).quota_orders == () and quota_section(in_hand(planned(few))) is None
 
 
 def test_one_more_unit_is_worth_what_it_saves_in_all_periods():

@@ -207,9 +207,10 @@ def limit_used(a: Things, x: Vectors, h: str) -> Vector:
 
 
 def limit_capacity(a: Things, x: Vectors, h: str) -> Vector:
-    """What there is of each limit in an hour [the limit's unit; limits]: of itself, and of what is built by then."""
+    """What there is of each limit in an hour [the limit's unit; limits]: granted by then, and of what is built."""
     of, build_out, kw = a.limit_modules
-    most = np.array([limit.most for limit in a.p.limits])
+    t = a.p.period_of[h]
+    most = np.array([limit.granted.get(t, limit.most) for limit in a.p.limits])
     return most + sum_by(kw * pick(units_active(a, x, h), build_out), of, len(a.limits)) if len(of) else most
 
 

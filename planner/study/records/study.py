@@ -439,6 +439,14 @@ class NamedFailure(Record):
         return self
 
 
+class QuotaIncrease(Record):
+    """More of a quota, asked for today: from when it is granted the plan may count on it, whatever its chance."""
+
+    most: NotNegative = Field(description="limit once it is granted, in the quota's unit")
+    lead_days: NotNegative = Field(le=36500, description="days from asking until it is granted")
+    chance_fraction: Fraction = Field(description="chance that it is granted by then; printed, not reckoned with")
+
+
 class Quota(Record):
     """A limit on machines held and bought together, in the provider's own unit."""
 
@@ -452,8 +460,17 @@ class Quota(Record):
         description="kinds of offer that it counts, and `held` for holdings, as providers count on demand apart from "
         "spot; none named: all that is held and bought",
     )
+    increases: tuple[QuotaIncrease, ...] = Field(
+        (), exclude_if=unset, description="what can be asked for; where the plan uses it, asking is one of its orders"
+    )
     from_day: date | None = Field(None, exclude_if=unset, description="first day it holds; none: the start")
     until: date | None = Field(None, exclude_if=unset, description="last day it holds; none: beyond the horizon")
+
+    @model_validator(mode="after")
+    def _more(self) -> Quota:
+        if any(increase.most <= self.most for increase in self.increases):
+            raise Contradiction(f"increases to more than {self.most:g}", "write the limit once it is granted, in all")
+        return self
 
     def takes(self, kind: QuotaKind) -> bool:
         """Whether machines had in this way count."""
