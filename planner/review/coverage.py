@@ -69,12 +69,12 @@ def _round_trips(study: Study) -> Section:
 
 
 def _no_price() -> Section:
-    """What has a price meter and no price that can be stated."""
+    """What is sold and has no price that can be stated."""
     import pandas as pd
 
     missing = pd.DataFrame(read_coverage()).rename(columns={"missing": "what_is_missing"})
     table = missing.groupby(["provider", "machine_type", "what_is_missing"]).size().reset_index(name="regions")
-    lines = ("machine types with a price meter in a region and no price: left out, not invented",)
+    lines = ("machine types that are sold and have no price that can be stated: left out, not invented",)
     return frame_section("NO PRICE", lines, table, read_coverage())
 
 
