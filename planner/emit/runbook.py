@@ -41,6 +41,7 @@ class Pushing:
     shows : command that says which set is in force, and what it must say; `{id}` stands for the set's name
     key_of : provider -> environment variable from which the configuration reads its key; none: it reads no keys
     master_key : variable with the gateway's own key, where it reads any
+    shares : what each placement gets of a route, in words; none: as a gateway that keeps limits and refuses beyond
     """
 
     about: tuple[str, ...]
@@ -48,6 +49,7 @@ class Pushing:
     shows: str
     key_of: Callable[[str], str] | None = None
     master_key: str = ""
+    shares: Callable[[Route], str] | None = None
 
 
 @dataclass(frozen=True)
@@ -272,14 +274,14 @@ def _named(names: list[str]) -> str:
 
 def _without(of: Subject, outcome: Outcome) -> str:
     at = outcome.meanwhile
-    shares = _percent(at.served_fraction), _percent(at.due_fraction)
+    shares = percent(at.served_fraction), percent(at.due_fraction)
     said = "The static files serve {} of what is offered; {} is due.".format(*shares)
     if is_unseen(of, outcome.failure):
         said = "The static files go on sending to what answers wrongly. "
         said += "Without it they serve {} of what is offered; {} is due.".format(*shares)
     if at.worst is not None:
         stream = f"{markdown_cell(at.worst.workload)} from {markdown_cell(at.worst.origin)}"
-        said += f" Shortest: {stream}, {_percent(at.worst.served)} of {_percent(at.worst.due)}."
+        said += f" Shortest: {stream}, {percent(at.worst.served)} of {percent(at.worst.due)}."
     if at.overfull:
         x = at.overfull[0]
         said += f" {slug(x.placement)} gets {x.times_its_capacity:.2f} times its capacity."
@@ -292,7 +294,7 @@ def _without(of: Subject, outcome: Outcome) -> str:
 
 def _push(given: _Given, override: Override, origins: list[str], before: dict[str, tuple[Route, ...]]) -> list[str]:
     """One set: the command, and what it must show."""
-    where = f"overrides/{override.id}"
+    where, shares = f"overrides/{override.id}", given.pushing.shares or _shares
     lines = [
         f"    {given.pushing.command.format(set=where)}",
         "",
@@ -305,14 +307,14 @@ def _push(given: _Given, override: Override, origins: list[str], before: dict[st
         for route, old in zip(override.of_origin(origin), before[origin], strict=True):
             if route != old:
                 cells = (origin, route.workload, f"{route.requests_per_second:,.1f}")
-                lines.append("| " + " | ".join([*map(markdown_cell, cells), _shares(route)]) + " |")
+                lines.append("| " + " | ".join([*map(markdown_cell, cells), shares(route)]) + " |")
     return [*lines, ""]
 
 
 def _shares(route: Route) -> str:
     served = 1 - route.shed_fraction
     level = route.levels[0] if route.levels else ()
-    shares = [f"{x.id} {_percent(x.share_fraction * served)}" for x in level]
+    shares = [f"{x.id} {percent(x.share_fraction * served)}" for x in level]
     more = len({x.placement for x in route.entries} - {x.placement for x in level})
     if not level:
         shares = ["refused (429) 100.0 %"]
@@ -320,9 +322,10 @@ def _shares(route: Route) -> str:
         shares.append(f"the rest to {more} more" if more else "the rest refused (429)")
         shares.append("where replicas run, up to their limits")
     elif route.shed_fraction > 0:
-        shares.append(f"refused (429) {_percent(route.shed_fraction)}")
+        shares.append(f"refused (429) {percent(route.shed_fraction)}")
     return ", ".join(shares)
 
 
-def _percent(fraction: float) -> str:
+def percent(fraction: float) -> str:
+    """A share for people, in percent with one decimal."""
     return f"{100 * fraction:.1f} %"

@@ -5,6 +5,8 @@ import importlib.util
 import json
 import math
 import re
+import shutil
+import subprocess
 import time
 from dataclasses import replace
 from functools import cache
@@ -13,15 +15,19 @@ import pytest
 import yaml
 from emitting import SHARED, hostile_plan
 from envoy_process import envoy_process, needs_envoy, page_of
-from gateway_fakes import CUT, ERRORS, SILENT, Fakes, Flow, posts, small_plan, stream
+from gateway_fakes import CUT, ERRORS, SILENT, Fakes, Flow, posts, shedding_plan, small_plan, stream
 from gateway_programs import free_ports, wait_until
 from kubernetes_schemas import load, problems
 
+from planner.emit.cascade import cascade
 from planner.emit.common import given
-from planner.emit.envoy_ai_gateway import OPTIONS, Push, config, files, with_endpoints
+from planner.emit.detection import ENVOY_AI_GATEWAY
+from planner.emit.envoy_ai_gateway import OPTIONS, files, route_objects
 from planner.emit.names import slug
+from planner.emit.overrides import Override, overrides, steps, without
 from planner.emit.routing import Entry, Route
-from planner.emit.spill import backend_priorities, envoy_ai_gateway
+from planner.emit.spill import backend_groups, backend_priorities, envoy_ai_gateway, let_through_fraction
+from planner.emit.text import quoted_yaml
 from planner.errors import InputError
 
 LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
@@ -35,8 +41,29 @@ def plan():
     return small_plan()
 
 
+@cache
+def shedding():
+    return shedding_plan()
+
+
+def all_shed():
+    """The routes of a gateway of which one workload is shed as a whole."""
+    made = given(plan(), ENDPOINT, OPTIONS)
+    first, *others = made.table.routes
+    nothing = replace(first, levels=(), pushed=True, shed_fraction=1.0)
+    routes = route_objects(made.pushed(Override("site:a/s", 60.0, (nothing, *others))), first.origin)
+    (rule,) = of_kind(routes["items"], "AIGatewayRoute")[first.id]["spec"]["rules"]
+    assert "backendRefs" not in rule
+    return quoted_yaml(routes)
+
+
 def objects(text):
     return yaml.load(text, Loader=LOADER)["items"]
+
+
+def of_gateway(listed, origin):
+    """All objects of a gateway: those that stay, and its routes."""
+    return [o for name in ("gateway", "routes") for o in objects(listed[f"origins/{origin}/{name}.yaml"])]
 
 
 def of_kind(items, kind):
@@ -59,7 +86,7 @@ def test_the_table_arrives():
         f"origins/{o}/gateway.yaml" for o in ("o1", "o2")
     }
     for origin in ("o1", "o2"):
-        items = objects(listed[f"origins/{origin}/gateway.yaml"])
+        items = of_gateway(listed, origin)
         routes, backends = of_kind(items, "AIGatewayRoute"), of_kind(items, "AIServiceBackend")
         addresses = of_kind(items, "Backend")
         assert set(backends) == set(addresses)
@@ -91,7 +118,7 @@ def test_the_table_arrives():
 
 
 def test_failing_requests_alone_put_a_backend_out_and_nothing_brings_it_back_sooner():
-    items = objects(files(plan(), {**ENDPOINT, "cooldown_seconds": "45"})["origins/o1/gateway.yaml"])
+    items = of_gateway(files(plan(), {**ENDPOINT, "cooldown_seconds": "45"}), "o1")
     for name, policy in of_kind(items, "BackendTrafficPolicy").items():
         spec = policy["spec"]
         assert spec["targetRefs"] == [{"group": "gateway.networking.k8s.io", "kind": "HTTPRoute", "name": name}]
@@ -104,7 +131,7 @@ def test_failing_requests_alone_put_a_backend_out_and_nothing_brings_it_back_soo
 
 
 def test_active_checks_come_with_a_patch_that_lets_them_bring_nothing_back():
-    items = objects(files(plan(), {**ENDPOINT, "checks": "active", "health_path": "/ready"})["origins/o1/gateway.yaml"])
+    items = of_gateway(files(plan(), {**ENDPOINT, "checks": "active", "health_path": "/ready"}), "o1")
     policies, patches = of_kind(items, "BackendTrafficPolicy"), of_kind(items, "EnvoyPatchPolicy")
     assert set(policies) == set(patches) == set(of_kind(items, "AIGatewayRoute"))
     for name, policy in policies.items():
@@ -113,8 +140,7 @@ def test_active_checks_come_with_a_patch_that_lets_them_bring_nothing_back():
         assert {c["name"] for c in changes} == {f"httproute/ai-gateway/{name}/rule/0"}
         operations = {c["operation"]["path"]: c["operation"]["value"] for c in changes}
         assert operations["/outlier_detection/successful_active_health_check_uneject_host"] is False
-    passive = files(plan(), ENDPOINT)["origins/o1/gateway.yaml"]
-    assert not of_kind(objects(passive), "EnvoyPatchPolicy")
+    assert not of_kind(of_gateway(files(plan(), ENDPOINT), "o1"), "EnvoyPatchPolicy")
 
 
 def test_active_checks_find_a_silent_placement_in_time():
@@ -126,48 +152,90 @@ def test_active_checks_find_a_silent_placement_in_time():
     assert late["active"] <= detection < late["passive"]
 
 
-def test_an_override_is_routes_that_the_gateways_have_backends_for():
-    listed = files(plan(), ENDPOINT)
-    said = {}
+def test_a_set_is_all_routes_of_a_gateway_and_names_placements_that_it_has():
+    made = given(shedding(), ENDPOINT, OPTIONS)
+    listed = files(shedding(), ENDPOINT)
+    sets = overrides(made.of, made.table, cascade(made.of, made.table, ENVOY_AI_GATEWAY))
+    wanted = {
+        (o, x.id): {r.id: {y.id: y.weight for y in r.levels[0]} for r in x.of_origin(o) if r.pushed}
+        for o in ("o1", "o2")
+        for f in dict.fromkeys(x.failure for x in sets)
+        for x in steps(sets, made.table, f, o)
+    }
+    written = {}
     for path, text in listed.items():
-        if path.startswith("overrides/") and path.endswith(".json"):
-            data = json.loads(text)
-            for state in data["states"]:
-                for r in state["routes"]:
-                    weights = {x["id"]: x["weight"] for x in r["placements"]}
-                    said[slug(data["failure"]), f"at-{state['deadline_seconds']:g}-s", r["origin"], r["route"]] = (
-                        weights
-                    )
-    found = {}
-    for path, text in listed.items():
-        if path.startswith("overrides/") and path.endswith(".yaml"):
-            _, failure, deadline, origin = path.removesuffix(".yaml").split("/")
-            there = of_kind(objects(listed[f"origins/{origin}/gateway.yaml"]), "AIServiceBackend")
-            for name, o in of_kind(objects(text), "AIGatewayRoute").items():
-                (rule,) = o["spec"]["rules"]
-                backends = rule.get("backendRefs", [])
-                assert {x["name"] for x in backends} <= set(there) and {x["priority"] for x in backends} <= {0}
-                found[failure, deadline, origin, name] = {x["name"]: x["weight"] for x in backends}
-    assert found == said and len({key[0] for key in said}) == 3
-    # a lost site is in no override, and what was there is shared by the others
-    assert all(sum(weights.values()) in (0, 10_000) for weights in found.values())
+        if "/overrides/" in path:
+            _, origin, _, *id, _ = path.split("/")
+            has = set(of_kind(of_gateway(listed, origin), "AIServiceBackend"))
+            routes = of_kind(objects(text), "AIGatewayRoute")
+            assert set(routes) == {r.id for r in made.table.of_origin(origin)}  # any set may follow any
+            assert {o["metadata"]["annotations"]["capacity-planner/set"] for o in objects(text)} == {"/".join(id)}
+            rows = {name: o["spec"]["rules"][0].get("backendRefs", []) for name, o in routes.items()}
+            assert {x["name"] for backends in rows.values() for x in backends} <= has
+            pushed = wanted[origin, "/".join(id)]
+            assert {x["priority"] for name in pushed for x in rows[name]} == {0}
+            written[origin, "/".join(id)] = {name: {x["name"]: x["weight"] for x in rows[name]} for name in pushed}
+    assert written == wanted and wanted
+    for o in ("o1", "o2"):
+        assert listed[f"origins/{o}/base/routes.yaml"] == listed[f"origins/{o}/routes.yaml"]
 
 
-def test_an_override_may_need_what_the_static_files_do_not():
-    """Requests of a failure go to a placement that no route of the table has: its backend is there all the same."""
-    made = given(plan(), ENDPOINT, OPTIONS)
-    push = Push("site:a/s", 60.0, {"o1": {"chat": (("m/m3-short@c/s/m3", 10_000),)}})
-    bare = replace(made, endpoints={})
-    more = with_endpoints(bare, [push])
-    assert {at.host for at in more.endpoints.values()} == {f"{slug('m/m3-short@c/s/m3')}.example.com"}
-    names = set(of_kind(config(made, "o1", {"m/m3-short@c/s/m3"})["items"], "Backend"))
-    assert slug("m/m3-short@c/s/m3") in names
+def test_what_is_shed_in_part_has_a_limit_and_what_returns_has_none():
+    made = given(shedding(), {**ENDPOINT, "gateway_replicas": "2"}, OPTIONS)
+    policies = of_kind(route_objects(made, "o1")["items"], "BackendTrafficPolicy")
+    assert not any("rateLimit" in o["spec"] for o in policies.values())
+    sets = overrides(made.of, made.table, cascade(made.of, made.table, ENVOY_AI_GATEWAY))
+    shed = [(x, r) for x in sets for r in x.of_origin("o1") if 0 < r.shed_fraction < 1]
+    assert shed
+    for x, r in shed:
+        spec = of_kind(route_objects(made.pushed(x), "o1")["items"], "BackendTrafficPolicy")[r.id]["spec"]
+        (rule,) = spec["rateLimit"]["local"]["rules"]
+        per_second = rule["limit"]["requests"] / {"Second": 1, "Minute": 60}[rule["limit"]["unit"]]
+        served = (1 - r.shed_fraction) * r.requests_per_second / 2
+        assert 0.95 * served <= per_second <= served + 1e-6
+
+
+def test_a_set_lets_no_more_through_than_what_remains_has_room_for():
+    """Of 100 the lost one took 90; what remains has limits of 12 and 18: it shares by them, and 30 come through."""
+    a, b, c = entry("a", 0.9, 95.0), entry("b", 0.1, 12.0), entry("c", 1.0, 18.0)
+    (group,) = backend_groups(remaining := without(route((a, b), (c,)), {"a"}))
+    assert {x.placement: weight for x, weight in group} == {"b": 4000, "c": 6000}
+    assert let_through_fraction(remaining) == pytest.approx(0.3)
+    roomy = without(route((a, entry("d", 0.1, 120.0)), (c,)), {"a"})
+    assert [[x.placement for x, _ in group] for group in backend_groups(roomy)] == [["d"], ["c"]]
+    assert let_through_fraction(roomy) == 1
+
+
+def test_the_runbook_pushes_and_returns_what_there_is():
+    listed = files(shedding(), {**ENDPOINT, "ai_gateway_namespace": "front"})
+    text = listed["RUNBOOK.md"]
+    applied = re.findall(r"^    kubectl --context GATEWAY apply -f (\S+)$", text, re.M)
+    relative = {
+        path.split("/", 2)[2] for path in listed if path.startswith("origins/") and path.endswith("routes.yaml")
+    }
+    assert set(applied) == relative - {"routes.yaml"} and "base/routes.yaml" in applied
+    assert "--namespace front" in text and "refused (429)" in text and "clusters.yaml" not in text
+
+
+@pytest.mark.kubernetes
+def test_kubectl_prints_the_set_of_each_route(tmp_path):
+    if shutil.which("kubectl") is None:
+        pytest.skip("kubectl is not installed")
+    listed = files(shedding(), ENDPOINT)
+    path, text = next((path, text) for path, text in listed.items() if "/overrides/" in path)
+    (tmp_path / "routes.yaml").write_text(text, encoding="utf-8")
+    asked = re.search(r"jsonpath='(.*)'", listed["RUNBOOK.md"]).group(1)
+    row = asked.removeprefix("{range .items[*]}").removesuffix("{end}")
+    command = ["kubectl", "annotate", "--local", "-f", "routes.yaml", "a=b", "-o", f"jsonpath={row}"]
+    said = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=60, check=True).stdout
+    rows = [line.split()[:2] for line in said.splitlines()]
+    assert rows == [[o["metadata"]["name"], "/".join(path.split("/")[3:-1])] for o in objects(text)]
 
 
 def test_an_address_is_an_address():
     made = given(plan(), ENDPOINT, OPTIONS)
     given_one_by_one = {e: f"http://10.0.0.{i}:8000/v1" for i, e in enumerate(sorted(made.endpoints), 1)}
-    items = objects(files(plan(), {"endpoints": json.dumps(given_one_by_one)})["origins/o1/gateway.yaml"])
+    items = of_gateway(files(plan(), {"endpoints": json.dumps(given_one_by_one)}), "o1")
     for one in of_kind(items, "Backend").values():
         (at,) = one["spec"]["endpoints"]
         assert at["ip"]["port"] == 8000 and at["ip"]["address"].startswith("10.0.0.") and "tls" not in one["spec"]
@@ -194,7 +262,7 @@ def test_hostile_names_are_data():
     made = files(hostile, {"not_proven": "x"})
     names = {w.name for w in hostile.study.workloads}
     for path, text in made.items():
-        assert re.fullmatch(r"([a-z][a-z0-9-]*/)*[a-z][a-z0-9-]*\.(json|yaml|md)", path), path
+        assert re.fullmatch(r"([a-z][a-z0-9-]*/)*[a-z][a-z0-9-]*\.(json|yaml|md)", path) or path == "RUNBOOK.md"
         if path.endswith(".yaml"):
             for o in objects(text):
                 assert re.fullmatch(r"[a-z][a-z0-9-]{0,62}", o["metadata"]["name"])
@@ -210,9 +278,9 @@ def test_the_schemas_of_the_gateway_accept_the_objects():
         pytest.skip(f"Python packages not installed: {', '.join(missing)}")
     schemas = load(CRDS)
     listed = files(plan(), ENDPOINT)
-    items = objects(listed["origins/o1/gateway.yaml"])
-    pushed = next(text for path, text in listed.items() if path.startswith("overrides/") and path.endswith("o1.yaml"))
-    assert [text for o in objects(pushed) for text in problems(schemas, o)] == []
+    items = of_gateway(listed, "o1")
+    pushed = next(text for path, text in files(shedding(), ENDPOINT).items() if "rateLimit" in text)
+    assert {text for one in (pushed, all_shed()) for o in objects(one) for text in problems(schemas, o)} == set()
     assert {o["kind"] for o in items} == {"AIGatewayRoute", "AIServiceBackend", "Backend", "BackendTrafficPolicy"}
     assert {(o["kind"], text) for o in items for text in problems(schemas, o)} == set()
     first = next(o for o in items if o["kind"] == "AIGatewayRoute")
@@ -370,7 +438,7 @@ def test_envoy_spills_as_it_is_said(tmp_path):
     table = next(r for r in made.table.of_origin("o1") if r.workload == "chat")
     names = [x.id for x in table.entries]
     assert len(names) == 3
-    items = objects(files(plan(), {**ENDPOINT, "cooldown_seconds": "60"})["origins/o1/gateway.yaml"])
+    items = of_gateway(files(plan(), {**ENDPOINT, "cooldown_seconds": "60"}), "o1")
     fakes = Fakes(names)
     port, admin = free_ports(2)
     with envoy_process(tmp_path, envoy_config(items, table.id, port, admin, fakes.port)):
@@ -405,7 +473,7 @@ def test_with_active_checks_a_fault_is_out_in_time_and_stays_out(tmp_path, fault
     table = next(r for r in given(quick, options, OPTIONS).table.of_origin("o1") if r.workload == "chat")
     fakes = Fakes([x.id for x in table.entries])
     port, admin = free_ports(2)
-    items = objects(files(quick, options)["origins/o1/gateway.yaml"])
+    items = of_gateway(files(quick, options), "o1")
     with envoy_process(tmp_path, envoy_config(items, table.id, port, admin, fakes.port)):
         wait_until(lambda: page_of(admin, "/ready"), "Envoy to be ready")
         time.sleep(1.0)
