@@ -105,7 +105,7 @@ def _regions(fleet: Fleet, cloud: str) -> dict[str, list[Cell]]:
 
 
 def _region(fleet: Fleet, cloud: str, cells: list[Cell]) -> dict[str, Any]:
-    short = distinct((cell.name for cell in cells), 12, short=True) if cloud == "azure" else {}
+    short = short_names(cells) if cloud == "azure" else {}
     made = {}
     for cell in cells:
         data = _cell(fleet, cell)
@@ -113,6 +113,11 @@ def _region(fleet: Fleet, cloud: str, cells: list[Cell]) -> dict[str, Any]:
         data |= extra(fleet, cell) if extra else {"short_name": short[cell.name], "tags": _tags(fleet, cell)}
         made[cell.name] = data
     return {"region": fleet.site_of[cells[0].lot.pool].region, "cells": made}
+
+
+def short_names(cells: Collection[Cell]) -> dict[str, str]:
+    """Group of machines of a region on Azure -> name of its AKS node pool, 12 letters at most."""
+    return distinct((cell.name for cell in cells), 12, short=True)
 
 
 def _cell(fleet: Fleet, cell: Cell) -> dict[str, Any]:
