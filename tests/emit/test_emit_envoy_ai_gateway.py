@@ -5,77 +5,30 @@ import importlib.util
 import json
 import math
 import re
-import shutil
-import subprocess
 import time
-from dataclasses import replace
 from functools import cache
 
 import pytest
-import yaml
+from ai_gateway_objects import ENDPOINT, entry, objects, of_gateway, of_kind, route
 from emitting import SHARED, hostile_plan
 from envoy_process import envoy_process, needs_envoy, page_of
-from gateway_fakes import CUT, ERRORS, SILENT, Fakes, Flow, posts, shedding_plan, small_plan, stream
+from gateway_fakes import CUT, ERRORS, SILENT, Fakes, Flow, posts, small_plan, stream
 from gateway_programs import free_ports, wait_until
 from kubernetes_schemas import load, problems
 
-from planner.emit.cascade import cascade
 from planner.emit.common import given
-from planner.emit.detection import ENVOY_AI_GATEWAY
-from planner.emit.envoy_ai_gateway import OPTIONS, files, route_objects
+from planner.emit.envoy_ai_gateway import OPTIONS, files
 from planner.emit.names import slug
-from planner.emit.overrides import Override, overrides, steps, without
-from planner.emit.routing import Entry, Route
-from planner.emit.spill import backend_groups, backend_priorities, envoy_ai_gateway, let_through_fraction
-from planner.emit.text import quoted_yaml
+from planner.emit.spill import backend_priorities, envoy_ai_gateway
 from planner.errors import InputError
 
-LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 CRDS = SHARED / "schemas" / "crds"
-ENDPOINT = {"endpoint": "https://{placement}.example.com/v1"}
 SIGMAS = 4.5
 
 
 @cache
 def plan():
     return small_plan()
-
-
-@cache
-def shedding():
-    return shedding_plan()
-
-
-def all_shed():
-    """The routes of a gateway of which one workload is shed as a whole."""
-    made = given(plan(), ENDPOINT, OPTIONS)
-    first, *others = made.table.routes
-    nothing = replace(first, levels=(), pushed=True, shed_fraction=1.0)
-    routes = route_objects(made.pushed(Override("site:a/s", 60.0, (nothing, *others))), first.origin)
-    (rule,) = of_kind(routes["items"], "AIGatewayRoute")[first.id]["spec"]["rules"]
-    assert "backendRefs" not in rule
-    return quoted_yaml(routes)
-
-
-def objects(text):
-    return yaml.load(text, Loader=LOADER)["items"]
-
-
-def of_gateway(listed, origin):
-    """All objects of a gateway: those that stay, and its routes."""
-    return [o for name in ("gateway", "routes") for o in objects(listed[f"origins/{origin}/{name}.yaml"])]
-
-
-def of_kind(items, kind):
-    return {o["metadata"]["name"]: o for o in items if o["kind"] == kind}
-
-
-def entry(name, share, limit, beyond=False):
-    return Entry(name, slug(name), round(10_000 * share) or 1, share, limit, beyond)
-
-
-def route(*levels, peak=100.0):
-    return Route("w", "o", "w", peak, levels)
 
 
 # ------------------------------------------------------------------ the objects
@@ -152,86 +105,6 @@ def test_active_checks_find_a_silent_placement_in_time():
     assert late["active"] <= detection < late["passive"]
 
 
-def test_a_set_is_all_routes_of_a_gateway_and_names_placements_that_it_has():
-    made = given(shedding(), ENDPOINT, OPTIONS)
-    listed = files(shedding(), ENDPOINT)
-    sets = overrides(made.of, made.table, cascade(made.of, made.table, ENVOY_AI_GATEWAY))
-    wanted = {
-        (o, x.id): {r.id: {y.id: y.weight for y in r.levels[0]} for r in x.of_origin(o) if r.pushed}
-        for o in ("o1", "o2")
-        for f in dict.fromkeys(x.failure for x in sets)
-        for x in steps(sets, made.table, f, o)
-    }
-    written = {}
-    for path, text in listed.items():
-        if "/overrides/" in path:
-            _, origin, _, *id, _ = path.split("/")
-            has = set(of_kind(of_gateway(listed, origin), "AIServiceBackend"))
-            routes = of_kind(objects(text), "AIGatewayRoute")
-            assert set(routes) == {r.id for r in made.table.of_origin(origin)}  # any set may follow any
-            assert {o["metadata"]["annotations"]["capacity-planner/set"] for o in objects(text)} == {"/".join(id)}
-            rows = {name: o["spec"]["rules"][0].get("backendRefs", []) for name, o in routes.items()}
-            assert {x["name"] for backends in rows.values() for x in backends} <= has
-            pushed = wanted[origin, "/".join(id)]
-            assert {x["priority"] for name in pushed for x in rows[name]} == {0}
-            written[origin, "/".join(id)] = {name: {x["name"]: x["weight"] for x in rows[name]} for name in pushed}
-    assert written == wanted and wanted
-    for o in ("o1", "o2"):
-        assert listed[f"origins/{o}/base/routes.yaml"] == listed[f"origins/{o}/routes.yaml"]
-
-
-def test_what_is_shed_in_part_has_a_limit_and_what_returns_has_none():
-    made = given(shedding(), {**ENDPOINT, "gateway_replicas": "2"}, OPTIONS)
-    policies = of_kind(route_objects(made, "o1")["items"], "BackendTrafficPolicy")
-    assert not any("rateLimit" in o["spec"] for o in policies.values())
-    sets = overrides(made.of, made.table, cascade(made.of, made.table, ENVOY_AI_GATEWAY))
-    shed = [(x, r) for x in sets for r in x.of_origin("o1") if 0 < r.shed_fraction < 1]
-    assert shed
-    for x, r in shed:
-        spec = of_kind(route_objects(made.pushed(x), "o1")["items"], "BackendTrafficPolicy")[r.id]["spec"]
-        (rule,) = spec["rateLimit"]["local"]["rules"]
-        per_second = rule["limit"]["requests"] / {"Second": 1, "Minute": 60}[rule["limit"]["unit"]]
-        served = (1 - r.shed_fraction) * r.requests_per_second / 2
-        assert 0.95 * served <= per_second <= served + 1e-6
-
-
-def test_a_set_lets_no_more_through_than_what_remains_has_room_for():
-    """Of 100 the lost one took 90; what remains has limits of 12 and 18: it shares by them, and 30 come through."""
-    a, b, c = entry("a", 0.9, 95.0), entry("b", 0.1, 12.0), entry("c", 1.0, 18.0)
-    (group,) = backend_groups(remaining := without(route((a, b), (c,)), {"a"}))
-    assert {x.placement: weight for x, weight in group} == {"b": 4000, "c": 6000}
-    assert let_through_fraction(remaining) == pytest.approx(0.3)
-    roomy = without(route((a, entry("d", 0.1, 120.0)), (c,)), {"a"})
-    assert [[x.placement for x, _ in group] for group in backend_groups(roomy)] == [["d"], ["c"]]
-    assert let_through_fraction(roomy) == 1
-
-
-def test_the_runbook_pushes_and_returns_what_there_is():
-    listed = files(shedding(), {**ENDPOINT, "ai_gateway_namespace": "front"})
-    text = listed["RUNBOOK.md"]
-    applied = re.findall(r"^    kubectl --context GATEWAY apply -f (\S+)$", text, re.M)
-    relative = {
-        path.split("/", 2)[2] for path in listed if path.startswith("origins/") and path.endswith("routes.yaml")
-    }
-    assert set(applied) == relative - {"routes.yaml"} and "base/routes.yaml" in applied
-    assert "--namespace front" in text and "refused (429)" in text and "clusters.yaml" not in text
-
-
-@pytest.mark.kubernetes
-def test_kubectl_prints_the_set_of_each_route(tmp_path):
-    if shutil.which("kubectl") is None:
-        pytest.skip("kubectl is not installed")
-    listed = files(shedding(), ENDPOINT)
-    path, text = next((path, text) for path, text in listed.items() if "/overrides/" in path)
-    (tmp_path / "routes.yaml").write_text(text, encoding="utf-8")
-    asked = re.search(r"jsonpath='(.*)'", listed["RUNBOOK.md"]).group(1)
-    row = asked.removeprefix("{range .items[*]}").removesuffix("{end}")
-    command = ["kubectl", "annotate", "--local", "-f", "routes.yaml", "a=b", "-o", f"jsonpath={row}"]
-    said = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=60, check=True).stdout
-    rows = [line.split()[:2] for line in said.splitlines()]
-    assert rows == [[o["metadata"]["name"], "/".join(path.split("/")[3:-1])] for o in objects(text)]
-
-
 def test_an_address_is_an_address():
     made = given(plan(), ENDPOINT, OPTIONS)
     given_one_by_one = {e: f"http://10.0.0.{i}:8000/v1" for i, e in enumerate(sorted(made.endpoints), 1)}
@@ -279,8 +152,6 @@ def test_the_schemas_of_the_gateway_accept_the_objects():
     schemas = load(CRDS)
     listed = files(plan(), ENDPOINT)
     items = of_gateway(listed, "o1")
-    pushed = next(text for path, text in files(shedding(), ENDPOINT).items() if "rateLimit" in text)
-    assert {text for one in (pushed, all_shed()) for o in objects(one) for text in problems(schemas, o)} == set()
     assert {o["kind"] for o in items} == {"AIGatewayRoute", "AIServiceBackend", "Backend", "BackendTrafficPolicy"}
     assert {(o["kind"], text) for o in items for text in problems(schemas, o)} == set()
     first = next(o for o in items if o["kind"] == "AIGatewayRoute")
