@@ -23,7 +23,8 @@ from planner.emit.detection import (
     step_seconds,
     waits,
 )
-from planner.emit.envoy import RETRIES, in_flight, least_retries
+from planner.emit.envoy import RETRIES
+from planner.emit.envoy_clusters import in_flight, least_retries
 from planner.emit.fleet import placed
 from planner.emit.kubernetes_options import PREFIX, is_name
 from planner.emit.lint import Rows, differing, raise_if_any

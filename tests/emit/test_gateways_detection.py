@@ -35,6 +35,7 @@ from gateway_programs import running_envoy, running_proxy, statistics, wait_unti
 
 from planner.emit import detection, envoy, litellm
 from planner.emit.common import given
+from planner.emit.envoy_clusters import in_flight
 from planner.emit.text import yaml_data
 from planner.study.records.study import Goal, Tier, Utilisation
 
@@ -213,7 +214,7 @@ async def _at_once(count, ask):
 @needs_envoy
 def test_envoys_circuit_breaker_opens_at_what_the_limits_keep_in_flight_and_closes(tmp_path):
     case = Case(envoy, 1.0)
-    most = envoy.in_flight(case.made, case.route)
+    most = in_flight(case.made, case.route)
     with running_envoy(case.plan, case.options, tmp_path) as (port, admin):
 
         def ask():
