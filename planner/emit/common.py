@@ -91,9 +91,7 @@ def given(plan: PlanFile | Plan, options: Mapping[str, str], known: Mapping[str,
         raise_if_any(lint_table(of, table))
     study = of.plan.study
     known_placements = placed(study)
-    in_table = {entry.placement for route in table.routes for entry in route.entries}
-    pushed = {e for s, sent in of.sent.items() if s[0] == of.hour for of_flow in sent.values() for e in of_flow}
-    placements = sorted(in_table | pushed)
+    placements = sorted({e for route in table.routes for e in route.placements})
     models = {e: known_placements[e][0].model for e in placements}
     addresses = endpoints(of.problem, models, values["endpoint"], values["endpoints"])
     raise_if_any(_shared_addresses(table, addresses))
@@ -118,11 +116,12 @@ def _routed(plan: Plan, hold: str) -> tuple[Subject, Table]:
 
 
 def _shared_addresses(table: Table, addresses: Mapping[str, Endpoint]) -> list[Finding]:
-    """Two placements of one route behind one address could not be told apart; those of different routes can."""
+    """Two placements of one route, or of a set in its place, behind one address could not be told apart; those of
+    different routes can."""
     findings = []
     for route in table.routes:
         first: dict[str, str] = {}
-        for e in sorted({entry.placement for entry in route.entries}):
+        for e in route.placements:
             other = first.setdefault(addresses[e].url, e)
             if other != e:
                 where = f"endpoints of {route.workload} from {route.origin}"

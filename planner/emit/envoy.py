@@ -12,7 +12,7 @@ from typing import Any
 
 from planner.emit.behaviour import SCALE
 from planner.emit.common import GatewayFile, Given, gateway_files, given
-from planner.emit.detection import stream_wait_seconds, whole_wait_seconds
+from planner.emit.detection import waits_of
 from planner.emit.envoy_clusters import clusters, expected
 from planner.emit.envoy_parts import LOOPBACK, address, duration, typed
 from planner.emit.lint import lint_envoy, lint_envoy_clusters, raise_if_any
@@ -59,7 +59,7 @@ COMMENTS = (
     "Spill is in whole percents of the peak, rounded down.",
     "Hour of the plan: the one with the largest total traffic, of {hours}.",
     "Shares follow health, not rates: beyond the peak every placement gets more than its limit.",
-    "One address a placement: a name that resolves to several counts several times.",
+    "One address a placement: a name that resolves to several counts several times; one that resolves to none is out.",
     "A request that fails after a part of its answer may be run twice.",
 )
 
@@ -98,9 +98,7 @@ def _unfit(made: Given) -> list[Finding]:
     """What Envoy cannot do: several paths behind one route; and values that are no address or path."""
     findings = set()
     for route in made.table.routes:
-        sent = {e for s in made.of.sent.values() for e in s.get((route.workload, route.origin), {})}
-        used = {x.placement for x in route.entries} | (sent & set(made.endpoints))
-        paths = sorted({made.endpoints[e].path for e in used})
+        paths = sorted({made.endpoints[e].path for e in route.placements})
         if len(paths) > 1:
             where, fix = f"endpoints of {route.workload}", "let them differ in host or port only"
             findings.add(Finding(where, "one path for all placements", ", ".join(paths)[:120], fix))
@@ -187,17 +185,13 @@ def _refusal() -> dict[str, Any]:
 def _routes(made: Given, route: Route) -> list[dict[str, Any]]:
     """Two routes of a workload: an answer that is streamed has begun by its first-token limit, another may say nothing
     until it is whole."""
-    study = made.of.plan.study
-    profiles = [made.profiles[x.placement] for x in route.entries]
-    workload = made.workloads[route.workload]
-    wait = duration(stream_wait_seconds(study, workload, profiles))
+    stream_wait, whole_wait = waits_of(made.of.plan.study, route, made.profiles)
     # no per_try_timeout: once the answer has begun it does nothing, and where it ends first no idle timeout comes after
     # it (Envoy 1.40.0): an engine that sends its head before the first token would be waited for without end
-    streamed = _route(made, route, wait)
+    streamed = _route(made, route, duration(stream_wait))
     path = [{"key": "stream"}]
     streamed["match"]["dynamic_metadata"] = [{"filter": OF_REQUEST, "path": path, "value": {"bool_match": True}}]
-    longest = whole_wait_seconds(study, workload, profiles)
-    return [streamed, _route(made, route, duration(longest))]
+    return [streamed, _route(made, route, duration(whole_wait))]
 
 
 def _route(made: Given, route: Route, idle_timeout: str) -> dict[str, Any]:

@@ -6,6 +6,7 @@ placements have room for, and the rest spills to the next. Behind the last stand
 beyond all limits end there and overload nobody.
 """
 
+import ipaddress
 import math
 from typing import Any
 
@@ -23,9 +24,11 @@ from planner.emit.detection import (
 from planner.emit.envoy_parts import LOOPBACK, TYPE, address, duration, typed
 from planner.emit.lint import Rows
 from planner.emit.names import slug
+from planner.emit.options import Endpoint
 from planner.emit.routing import Route
 
 SIGMAS = 4.0
+TLS = "extensions.transport_sockets.tls.v3.UpstreamTlsContext"
 
 
 def clusters(made: Given, origin: str) -> dict[str, Any]:
@@ -170,17 +173,22 @@ def _locality(made: Given, host: Host, number: int) -> dict[str, Any]:
         "sub_zone": f"{host.entry.id}--{number}",
     }
     endpoint = {
-        "hostname": at.host,
+        "hostname": at.authority,
         "address": address(at.host, at.port),
-        "health_check_config": {"hostname": at.host},
+        "health_check_config": {"hostname": at.authority},
     }
-    weighted = {"load_balancing_weight": host.health_weight, "endpoint": endpoint, "metadata": _scheme(at.scheme)}
+    weighted = {"load_balancing_weight": host.health_weight, "endpoint": endpoint, "metadata": _reached(_socket(at))}
     return _group(number, host.locality_weight, place, weighted)
 
 
-def _scheme(name: str) -> dict[str, Any]:
+def _reached(socket: str) -> dict[str, Any]:
     """By which of the cluster's transport sockets an endpoint is reached."""
-    return {"filter_metadata": {"envoy.transport_socket_match": {"scheme": name}}}
+    return {"filter_metadata": {"envoy.transport_socket_match": {"scheme": socket}}}
+
+
+def _socket(at: Endpoint) -> str:
+    """The transport socket of an endpoint; one of its own for each address that is asked over TLS."""
+    return f"https {at.host}" if at.scheme == "https" and at.is_address else at.scheme
 
 
 def _own(port: int) -> dict[str, Any]:
@@ -199,30 +207,47 @@ def _refusing(made: Given, number: int, weight: int) -> dict[str, Any]:
     """Our own listener that answers 429: the last priority, and what is shed of a pushed one."""
     place = {"region": "refusal", "sub_zone": f"refusal--{number}"}
     endpoint = {"hostname": "refusal", **_own(made.integers["refusal_port"])}
-    refusing = {"load_balancing_weight": weight, "endpoint": endpoint, "metadata": _scheme("http")}
+    refusing = {"load_balancing_weight": weight, "endpoint": endpoint, "metadata": _reached("http")}
     return _group(number, weight, place, refusing)
 
 
 def _transport(made: Given, route: Route) -> dict[str, Any]:
     """TLS to the endpoints that ask for it: each is named by its own host name, in health checks too, and its
     certificate has to be for that name. What the client calls the gateway is of no account there."""
-    if all(made.endpoints[x.placement].scheme == "http" for x in route.entries):
+    ends = [made.endpoints[x.placement] for x in route.entries]
+    if all(at.scheme == "http" for at in ends):
         return {}
     trusted = {"trusted_ca": {"filename": made.options["ca_file"]}}
-    tls = typed(
+    secured = {
+        _socket(at): _tls_to_address(at.host, trusted) if at.is_address else _tls_by_name(trusted)
+        for at in ends
+        if at.scheme == "https"
+    }
+    plain = typed("envoy.transport_sockets.raw_buffer", "extensions.transport_sockets.raw_buffer.v3.RawBuffer")
+    return {
+        "transport_socket_matches": [
+            *({"name": name, "match": {"scheme": name}, "transport_socket": secured[name]} for name in sorted(secured)),
+            {"name": "http", "match": {}, "transport_socket": plain},
+        ],
+    }
+
+
+def _tls_by_name(trusted: dict[str, Any]) -> dict[str, Any]:
+    """TLS to host names."""
+    return typed(
         "envoy.transport_sockets.tls",
-        "extensions.transport_sockets.tls.v3.UpstreamTlsContext",
+        TLS,
         auto_host_sni=True,
         auto_sni_san_validation=True,
         common_tls_context={"validation_context": trusted},
     )
-    plain = typed("envoy.transport_sockets.raw_buffer", "extensions.transport_sockets.raw_buffer.v3.RawBuffer")
-    return {
-        "transport_socket_matches": [
-            {"name": "https", "match": {"scheme": "https"}, "transport_socket": tls},
-            {"name": "http", "match": {}, "transport_socket": plain},
-        ],
-    }
+
+
+def _tls_to_address(host: str, trusted: dict[str, Any]) -> dict[str, Any]:
+    """TLS to an IP address, which is no server name (RFC 6066, section 3): its certificate names the address."""
+    named = {"san_type": "IP_ADDRESS", "matcher": {"exact": ipaddress.ip_address(host).compressed}}
+    context = {**trusted, "match_typed_subject_alt_names": [named]}
+    return typed("envoy.transport_sockets.tls", TLS, common_tls_context={"validation_context": context})
 
 
 def expected(made: Given, origin: str) -> Rows:

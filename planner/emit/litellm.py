@@ -14,8 +14,7 @@ from planner.emit.detection import (
     expected_requests_per_second,
     probe_interval_seconds,
     probe_seconds,
-    stream_wait_seconds,
-    whole_wait_seconds,
+    waits_of,
 )
 from planner.emit.lint import Rows, lint_litellm
 from planner.emit.names import slug
@@ -128,8 +127,8 @@ def _deployment(made: Given, route: Route, order: int, entry: Entry) -> dict[str
     study = made.of.plan.study
     workload = made.workloads[route.workload]
     provider = p.provider_of[p.pool_of[e]]
-    profiles = [made.profiles[x.placement] for x in route.entries]
-    longest = made.integers["timeout_seconds"] or whole_wait_seconds(study, workload, profiles)
+    stream_wait, whole_wait = waits_of(study, route, made.profiles)
+    longest = made.integers["timeout_seconds"] or whole_wait
     return {
         "model_name": group_of(route, entry.beyond_normal_reach),
         "litellm_params": {
@@ -140,7 +139,7 @@ def _deployment(made: Given, route: Route, order: int, entry: Entry) -> dict[str
             "weight": entry.weight,
             "rpm": rpm_of(entry, made.integers["gateway_replicas"]),
             "timeout": round(longest, 3),
-            "stream_timeout": round(stream_wait_seconds(study, workload, profiles), 3),
+            "stream_timeout": round(stream_wait, 3),
         },
         "model_info": {
             "id": deployment_id(route, entry),
