@@ -143,6 +143,7 @@ def _deployment(made: Given, route: Route, order: int, entry: Entry) -> dict[str
         },
         "model_info": {
             "id": deployment_id(route, entry),
+            "set": made.set_id,  # means nothing to LiteLLM; /model/info tells it
             "max_input_tokens": most_input_tokens(made, route.workload, e),
             # beside the router's own, so that a header Retry-After does not shorten it
             "cooldown_time": made.integers["cooldown_seconds"],
@@ -170,6 +171,7 @@ def _refusing(made: Given, route: Route) -> dict[str, Any]:
         },
         "model_info": {
             "id": refusal_id(route),
+            "set": made.set_id,
             "allowed_fails_policy": {"RateLimitErrorAllowedFails": NEVER},
             "disable_background_health_check": True,
         },

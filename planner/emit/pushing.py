@@ -14,6 +14,16 @@ def _config_map(file: str) -> str:
     return f"    {made} | kubectl replace -f -"
 
 
+def _before_an_emission(asks: str) -> str:
+    """What a new emission must not do unasked, and the command that says which set is in force."""
+    return (
+        "**A new emission is `base`, and ends whatever is in force.** Before one is put in place, by hand or by a\n"
+        f"pipeline, ask each gateway which set it has: `{asks}`.\n"
+        "Where that is not `base`, return first, or wait. `planner emit` refuses to write over a set in its own folder."
+    )
+
+
+ASKS_LITELLM = f'curl -s -H "Authorization: Bearer ${MASTER_KEY}" http://127.0.0.1:4000/model/info'
 LITELLM_PUSHING = Pushing(
     about=(
         "The folder of a gateway is `origins/ORIGIN` of this emission. Two proxies or more stand behind a load\n"
@@ -26,9 +36,13 @@ LITELLM_PUSHING = Pushing(
         "it the file is a ConfigMap's, replaced before the restart, from the folder of the gateway; SET is the folder\n"
         "that the step copies from:",
         _config_map("config.yaml"),
+        "Nothing is pushed through LiteLLM's database (`STORE_MODEL_IN_DB`, `/model/new`, `/model/{id}/update`): it\n"
+        "cannot change deployments of a config.yaml, changes one at a time, and tells the other proxies half a minute\n"
+        "later. docs/gateways.md says more.",
+        _before_an_emission(ASKS_LITELLM),
     ),
     command="cp {set}/config.yaml config.yaml.new && mv config.yaml.new config.yaml",
-    shows="every proxy has been restarted since the file said `# Set: {id}`; `/model/info` lists its deployments",
+    shows=f"`{ASKS_LITELLM}`, asked of each proxy on its own port, says `{{id}}` as `set` of every deployment",
     key_of=secret_name,
     master_key=MASTER_KEY,
 )
@@ -48,6 +62,7 @@ def envoy_pushing(folder: str, admin_port: int) -> Pushing:
             "ConfigMap, and as SET the folder that the step copies from. The kubelet renames it when it syncs, which\n"
             "may take a minute:",
             _config_map(CLUSTERS),
+            _before_an_emission(asks),
         ),
         command="cp {set}/clusters.yaml clusters.yaml.new && mv clusters.yaml.new clusters.yaml",
         shows=f"`{asks}` says `{{id}}`, and 0 `warming_clusters`",

@@ -9,6 +9,7 @@ import importlib.util
 import itertools
 import json
 import time
+import urllib.request
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -339,6 +340,16 @@ def test_the_proxy_starts_with_the_file_as_it_is_and_asks_for_its_key(proxy):
     _, port = proxy
     assert asyncio.run(stream(port, "/v1/chat/completions", "chat", KEY)) == WHOLE
     assert asyncio.run(stream(port, "/v1/chat/completions", "chat", "sk-another")).startswith("refused 4")
+
+
+@needs_proxy
+def test_the_proxy_says_which_set_it_has(proxy):
+    """As RUNBOOK.md asks it."""
+    _, port = proxy
+    asked = urllib.request.Request(f"http://127.0.0.1:{port}/model/info", headers={"Authorization": f"Bearer {KEY}"})
+    with urllib.request.urlopen(asked, timeout=10) as answer:
+        rows = json.load(answer)["data"]
+    assert rows and {row["model_info"]["set"] for row in rows} == {"base"}
 
 
 @needs_proxy
