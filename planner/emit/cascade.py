@@ -29,7 +29,7 @@ NOTHING_DUE = "nothing due"
 MEANS = {
     ALONE: "the static file serves what every goal asks, with the replicas that survive; nothing has to be done",
     WITH_REPLICAS: "the static file serves it at each deadline once replicas are cold-started and evicted as planned",
-    OVERRIDE: "the override of this failure has to be pushed before the deadline",
+    OVERRIDE: "the override of this failure has to be in force by the deadline; a push counts with `push_seconds`",
     TOO_LATE: "at a deadline this gateway still sends to what is lost: the goal breaks, whatever is pushed then",
     NOTHING_DUE: "no goal asks for anything that could be served in it: there is nothing to survive",
 }

@@ -83,7 +83,8 @@ def files(plan: PlanFile | Plan, options: Mapping[str, str]) -> dict[str, str]:
         GatewayFile("envoy.yaml", config, GATEWAY_COMMENTS, _lint, is_pushed=False),
         GatewayFile(CLUSTERS, clusters, COMMENTS, _lint_clusters, is_pushed=True),
     )
-    return gateway_files(made, "envoy", parts, envoy_pushing(made.options["folder"], made.integers["admin_port"]))
+    pushing = envoy_pushing(made.of.plan.study, made.options["folder"], made.integers["admin_port"])
+    return gateway_files(made, "envoy", parts, pushing)
 
 
 def _lint(made: Given, origin: str, path: str, data: Any) -> list[Finding]:

@@ -19,7 +19,7 @@ from planner.emit.detection import (
 from planner.emit.lint import Rows, lint_litellm
 from planner.emit.names import slug
 from planner.emit.options import secret_name
-from planner.emit.pushing import LITELLM_PUSHING
+from planner.emit.pushing import litellm_pushing
 from planner.emit.routing import Entry, Route
 from planner.errors import Finding
 from planner.plan.in_hand import Plan
@@ -76,7 +76,7 @@ def files(plan: PlanFile | Plan, options: Mapping[str, str]) -> dict[str, str]:
     """
     made = given(plan, options, OPTIONS)
     parts = (GatewayFile("config.yaml", config, COMMENTS, _lint, is_pushed=True),)
-    return gateway_files(made, "litellm", parts, LITELLM_PUSHING)
+    return gateway_files(made, "litellm", parts, litellm_pushing(made.of.plan.study))
 
 
 def _lint(made: Given, origin: str, path: str, data: Any) -> list[Finding]:
