@@ -165,8 +165,11 @@ def gateway_files(
                     path = f"{folder}/overrides/{override.id}/{part.name}"
                     files[path] = _text(made.pushed(override), origin, part, path)
     files["routing.json"] = _json(made, table_data(made.of, made.table))
-    detected = detections(made.of.plan.study, made.table, gateway)
-    files["cascade.md"] = (f"{NOT_PROVEN}\n\n" if _not_proven(made) else "") + cascade_text(outcomes, detected)
+    study = made.of.plan.study
+    detected = detections(study, made.table, gateway)
+    files["cascade.md"] = (f"{NOT_PROVEN}\n\n" if _not_proven(made) else "") + cascade_text(
+        outcomes, detected, study.push_seconds
+    )
     files["cascade.json"] = _json(made, cascade_data(outcomes, detected))
     if pushing is not None:
         files["RUNBOOK.md"] = runbook_text(made.of, made.table, outcomes, pushed, pushing, _not_proven(made))

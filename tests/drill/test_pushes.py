@@ -57,9 +57,13 @@ def test_starts_leave_room_for_loading_and_for_the_push():
 
 @pytest.mark.parametrize("target", [envoy, litellm], ids=["envoy", "litellm"])
 def test_the_runbook_says_what_a_push_counts_with(target):
-    head, _, _ = target.files(plan(2.0, 8.0), {})["RUNBOOK.md"].partition("\n## ")
+    files = target.files(plan(2.0, 8.0), {})
+    assert "The plan counts a push with 8 s." in files["cascade.md"]
+    head, _, _ = files["RUNBOOK.md"].partition("\n## ")
     assert "counts on 8 s for a push" in head and "known, at 2 s" in head
-    head, _, _ = target.files(plan(10.0), {})["RUNBOOK.md"].partition("\n## ")
+    files = target.files(plan(10.0), {})
+    assert "The plan counts a push with no time" in files["cascade.md"]
+    head, _, _ = files["RUNBOOK.md"].partition("\n## ")
     assert "counts on no time for a push" in head
 
 
