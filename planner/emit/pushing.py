@@ -7,6 +7,7 @@ from planner.study.records.study import Study
 
 MASTER_KEY = "LITELLM_MASTER_KEY"
 CLUSTERS = "clusters.yaml"
+CONFIG = "config.yaml"
 
 
 def _config_map(file: str) -> str:
@@ -15,12 +16,13 @@ def _config_map(file: str) -> str:
     return f"    {made} | kubectl replace -f -"
 
 
-def _before_an_emission(asks: str) -> str:
-    """What a new emission must not do unasked, and the command that says which set is in force."""
+def _before_an_emission(asks: str, says_base: str, file: str) -> tuple[str, str]:
+    """What a new emission must not do unasked; and the command for a pipeline that asks first."""
     return (
-        "**A new emission is `base`, and ends whatever is in force.** Before one is put in place, by hand or by a\n"
-        f"pipeline, ask each gateway which set it has: `{asks}`.\n"
-        "Where that is not `base`, return first, or wait. `planner emit` refuses to write over a set in its own folder."
+        "**A new emission is `base`, and ends whatever is in force.** Where another set is, return first, or wait.\n"
+        "`planner emit` refuses to write over a set in its own folder. A pipeline asks each gateway before it puts one\n"
+        "in place: in the folder of the gateway, with NEW as the folder of this gateway in the new emission,",
+        f"    {asks} | grep -q '{says_base}' && cp NEW/{file} {file}.new && mv {file}.new {file}",
     )
 
 
@@ -49,11 +51,11 @@ ABOUT_LITELLM = (
     "Started by hand it is `litellm --config config.yaml`, in the folder of the gateway. Where Kubernetes runs\n"
     "it the file is a ConfigMap's, replaced before the restart, from the folder of the gateway; SET is the folder\n"
     "that the step copies from:",
-    _config_map("config.yaml"),
+    _config_map(CONFIG),
     "Nothing is pushed through LiteLLM's database (`STORE_MODEL_IN_DB`, `/model/new`, `/model/{id}/update`): it\n"
     "cannot change deployments of a config.yaml, changes one at a time, and tells the other proxies half a minute\n"
     "later. docs/gateways.md says more.",
-    _before_an_emission(ASKS_LITELLM),
+    *_before_an_emission(ASKS_LITELLM, '"set":"base"', CONFIG),
 )
 
 
@@ -83,7 +85,7 @@ def envoy_pushing(study: Study, folder: str, admin_port: int) -> Pushing:
             "ConfigMap, and as SET the folder that the step copies from. The kubelet renames it when it syncs, which\n"
             "may take a minute:",
             _config_map(CLUSTERS),
-            _before_an_emission(asks),
+            *_before_an_emission(asks, 'version_text: "base"', CLUSTERS),
         ),
         command="cp {set}/clusters.yaml clusters.yaml.new && mv clusters.yaml.new clusters.yaml",
         shows=f"`{asks}` says `{{id}}`, and 0 `warming_clusters`",

@@ -348,8 +348,10 @@ def test_the_proxy_says_which_set_it_has(proxy):
     _, port = proxy
     asked = urllib.request.Request(f"http://127.0.0.1:{port}/model/info", headers={"Authorization": f"Bearer {KEY}"})
     with urllib.request.urlopen(asked, timeout=10) as answer:
-        rows = json.load(answer)["data"]
+        text = answer.read().decode()
+    rows = json.loads(text)["data"]
     assert rows and {row["model_info"]["set"] for row in rows} == {"base"}
+    assert '"set":"base"' in text, "what a pipeline looks for"
 
 
 @needs_proxy

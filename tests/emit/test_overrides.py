@@ -361,8 +361,10 @@ def test_what_is_in_force_can_be_asked_of_each_gateway(emitted):
             )
             assert in_force and set(in_force) == {expected}, path
     before, _, _ = files["RUNBOOK.md"].partition("\n## ")
-    asks = "cds.version_text" if gateway == "envoy" else "/model/info"
-    assert "ends whatever is in force" in before and asks in before
+    asks, says = ("cds.version_text", 'version_text: "base"') if gateway == "envoy" else ("/model/info", '"set":"base"')
+    guarded = next(line for line in before.splitlines() if line.startswith("    curl"))
+    assert "ends whatever is in force" in before and asks in guarded
+    assert guarded.index(f"| grep -q '{says}' && cp NEW/") < guarded.index("&& mv")
 
 
 def test_an_emission_does_not_end_a_set_in_force(emitted, tmp_path):

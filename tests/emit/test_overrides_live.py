@@ -91,7 +91,7 @@ def version(admin):
     """The set that Envoy says it took; that it is not in force yet while clusters are warming."""
     with urllib.request.urlopen(f"http://127.0.0.1:{admin}/stats?filter=cds.version_text|warming", timeout=2) as answer:
         said = answer.read().decode()
-    name = said.partition('"')[2].partition('"')[0]
+    name = said.partition('version_text: "')[2].partition('"')[0]
     return name if "warming_clusters: 0\n" in said else f"{name}, warming"
 
 
