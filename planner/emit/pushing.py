@@ -20,8 +20,8 @@ def _before_an_emission(asks: str, says_base: str, file: str) -> tuple[str, str]
     """What a new emission must not do unasked; and the command for a pipeline that asks first."""
     return (
         "**A new emission is `base`, and ends whatever is in force.** Where another set is, return first, or wait.\n"
-        "`planner emit` refuses to write over a set in its own folder. A pipeline asks each gateway before it puts one\n"
-        "in place: in the folder of the gateway, with NEW as the folder of this gateway in the new emission,",
+        "`planner emit` refuses to write over a set in its own folder. A pipeline asks each gateway before it puts\n"
+        "one in place: in the folder of the gateway, with NEW as the folder of this gateway in the new emission,",
         f"    {asks} | grep -q '{says_base}' && cp NEW/{file} {file}.new && mv {file}.new {file}",
     )
 
