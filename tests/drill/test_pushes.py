@@ -33,6 +33,13 @@ def test_a_push_counts_like_a_later_detection():
     assert audit(pushed).violations == () and drill_state_claims(pushed) == () and broken(pushed) == set()
 
 
+def test_what_a_push_comes_too_late_for_is_not_counted_on():
+    """Known at 10 s, loaded at 30 s: with 31 s for a push nothing that is started gets requests within 60 s."""
+    assert any(sum(state.cold_started.values()) for state in plan(10.0).states)
+    late = plan(10.0, 31.0)
+    assert not any(sum(state.cold_started.values()) for state in late.states) and broken(late) == set()
+
+
 def test_a_goal_that_a_push_comes_too_late_for_is_broken():
     """Known at 10 s, loaded at 30 s: with 31 s for a push requests come at 61 s, and 60 s were promised."""
     assert broken(with_push(plan(10.0), 30.0)) == set()
