@@ -56,7 +56,7 @@ def test_a_slow_placement_of_a_set_is_waited_for(plan):
 def test_a_set_has_an_address_for_each_placement_too(plan, target):
     other = route_of(given(plan, {}, target.OPTIONS), "chat", "o2").entries[0].placement
     endpoints = json.dumps(dict.fromkeys((other, ONLY_IN_A_SET), "https://one.example/v1"))
-    with pytest.raises(InputError, match="endpoints of chat from o2\n.*an address for each placement"):
+    with pytest.raises(InputError, match=r"endpoints of chat from o2\n.*an address for each placement"):
         target.files(plan, {"endpoint": "https://{placement}.example/v1", "endpoints": endpoints})
 
 
