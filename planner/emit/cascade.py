@@ -29,7 +29,7 @@ NOTHING_DUE = "nothing due"
 MEANS = {
     ALONE: "the static file serves what every goal asks, with the replicas that survive; nothing has to be done",
     WITH_REPLICAS: "the static file serves it at each deadline once replicas are cold-started and evicted as planned",
-    OVERRIDE: "the override of this failure has to be pushed before the deadline",
+    OVERRIDE: "the override of this failure has to be pushed, and in force, before the deadline",
     TOO_LATE: "at a deadline this gateway still sends to what is lost: the goal breaks, whatever is pushed then",
     NOTHING_DUE: "no goal asks for anything that could be served in it: there is nothing to survive",
 }
@@ -354,8 +354,14 @@ def warnings_of_files(files: Mapping[str, str]) -> list[str]:
     return said
 
 
-def cascade_text(outcomes: tuple[Outcome, ...], detected: tuple[Detection, ...] = ()) -> str:
-    """The table as Markdown: one row a failure; before it, how soon each fault is out."""
+def cascade_text(outcomes: tuple[Outcome, ...], detected: tuple[Detection, ...] = (), push_seconds: float = 0.0) -> str:
+    """The table as Markdown: one row a failure; before it, how soon each fault is out.
+
+    Parameters
+    ----------
+    push_seconds : what the plan counts on a push to take
+    """
+    counted = f"with {push_seconds:g} s" if push_seconds else "with no time: the study does not say `push_seconds`"
     count = {verdict: sum(x.verdict == verdict and x.failure != NORMAL for x in outcomes) for verdict in MEANS}
     lines = ["# What the static files survive by themselves", ""]
     lines += [f"- **{verdict}** ({count[verdict]}): {meaning}" for verdict, meaning in MEANS.items()]
@@ -367,6 +373,7 @@ def cascade_text(outcomes: tuple[Outcome, ...], detected: tuple[Detection, ...] 
         "requests, at the peak. A placement over its capacity serves no more than its capacity. Spot does not count.",
         "*The override*: what it does that no gateway does by itself. It sheds streams that are not due, and moves",
         "streams that the failure does not touch, in requests/s, for capacity; it follows cold-started replicas.",
+        f"The plan counts a push {counted}.",
         "*While finding out*: placements that requests which are tried again fill beyond their capacity until then.",
         "",
         "| failure | verdict | meanwhile | due | shortest stream | over its capacity | the override | found out by "

@@ -26,7 +26,8 @@ from planner.emit.detection import (
     step_seconds,
     waits,
 )
-from planner.emit.envoy import RETRIES, in_flight, least_retries
+from planner.emit.envoy import RETRIES
+from planner.emit.envoy_clusters import in_flight, least_retries
 from planner.emit.kubectl_pushing import ai_gateway_pushing
 from planner.emit.kubernetes_options import PREFIX, is_name
 from planner.emit.lint import Rows, differing, raise_if_any
@@ -126,11 +127,7 @@ def gateway_objects(made: Given, origin: str) -> dict[str, Any]:
 
 def _reached(made: Given, origin: str) -> set[str]:
     """Placements that a route of an origin refers to, or a set of it may."""
-    reached = {entry.placement for route in made.table.of_origin(origin) for entry in route.entries}
-    for s, sent in made.of.sent.items():
-        if s[0] == made.of.hour:
-            reached |= {e for (_, o), placements in sent.items() if o == origin for e in placements}
-    return reached
+    return {e for route in made.table.of_origin(origin) for e in route.placements}
 
 
 def route_objects(made: Given, origin: str) -> dict[str, Any]:

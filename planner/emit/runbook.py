@@ -248,7 +248,7 @@ def recognised(of: Subject, f: str) -> str:
         said.append("No health check tells: what fails answers, wrongly.")
         if stopped:
             said.append("The push of step 1 takes it out of all routes.")
-        said.append(f"The plan counts on somebody's knowing after {in_seconds(of.problem.detection_seconds)}.")
+        said.append(f"The plan counts on somebody's knowing after {in_seconds(of.plan.study.detection_seconds)}.")
     if stopped:
         stop = "Concerned are" if is_unseen(of, f) else "These stop answering at once:"
         said.append(f"{stop} {listed_names(stopped)}.")

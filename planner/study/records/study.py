@@ -462,7 +462,12 @@ class _StudyCommon(Record):
     today: date = Field(lt=date(3000, 1, 1), description="day from which lead times count")
     horizon: Horizon = Field(description="time that is planned")
     hours_per_month: Positive = Field(HOURS_PER_MONTH, description="hours in a month [h]")
-    detection_seconds: NotNegative = Field(10.0, description="from a failure's begin until traffic is moved [s]")
+    detection_seconds: NotNegative = Field(10.0, description="from a failure's begin until it is known [s]")
+    push_seconds: NotNegative = Field(
+        0.0,
+        exclude_if=unset,
+        description="from then until new weights are in force at all gateways [s]; with failover: rescale none are",
+    )
     order_slack_days: NotNegative = Field(14.0, le=36500, description="days of reserve in order dates")
     failover: Failover = Field(
         "resolve",
@@ -500,6 +505,11 @@ class _StudyCommon(Record):
         (), exclude_if=unset, description="sums promised to providers"
     )
     assumptions: tuple[Name, ...] = Field((), description="what the reader of the plan must know; printed with it")
+
+    @property
+    def moved_seconds(self) -> float:
+        """From a failure's begin until traffic is moved [s]: gateways that rescale need no push."""
+        return self.detection_seconds + (self.push_seconds if self.failover == "resolve" else 0.0)
 
 
 class StudyFile(_StudyCommon):
