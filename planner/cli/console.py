@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from planner.errors import Finding, InputError, NoPlan, PlannerError, Undelivered, printable, refusal
-from planner.interruption import exit_code
+from planner.interruption import exit_code, listen
 from planner.study.files import check_writable, remembering, write_atomically
 
 if TYPE_CHECKING:
@@ -222,10 +222,11 @@ def deliver(report: Report, format: str, out: Path | None) -> None:
 def answered(format: str = "text") -> Iterator[None]:
     """Turn whatever a user can cause into findings on stderr and an exit code, never a traceback.
 
-    What is read within is remembered as input: `emit` refuses to write over it.
+    What is read within is remembered as input: `emit` refuses to write over it. Signals end work in order from here on.
     """
     _written.clear()
     try:
+        listen()
         with remembering():
             try:
                 yield

@@ -48,8 +48,9 @@ from planner.cli.options import (
     threads_of,
 )
 from planner.cli.questions import drill, ladder, risk
+from planner.cli.usage import Commands
 from planner.cli.whatif import diff, whatif
-from planner.interruption import exit_code, listen
+from planner.interruption import end_at_once, exit_code
 from planner.solve.stages import READING, REVIEWING, WRITING, stage, watched
 
 if TYPE_CHECKING:
@@ -57,6 +58,7 @@ if TYPE_CHECKING:
 
 app = typer.Typer(
     name="planner",
+    cls=Commands,
     no_args_is_help=True,
     rich_markup_mode="markdown",
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -345,8 +347,8 @@ def main(version: Annotated[bool, typer.Option("--version", help="show the versi
 def run() -> None:
     """The console script: the streams and signals that it meets, and an exit code, whatever happens."""
     ready_streams()
-    listen()
     code = _code()
+    end_at_once("the command had ended")
     try:
         if sys.stdout is not None:
             sys.stdout.flush()
