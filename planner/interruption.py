@@ -61,11 +61,15 @@ def end_at_once(done: str = "nothing was written") -> None:
 
 
 def listen() -> None:
-    """Raise `Interrupted` for each of SIGNALS from now on, in a process that they end at once so far."""
+    """Raise `Interrupted` for each of SIGNALS, but for those that whoever started the process has switched off."""
     global _ends_at_once
-    if _ends_at_once:
-        _ends_at_once = False
-        _handle(_raise)
+    _ends_at_once = False
+    _handle(_raise)
+
+
+def ends_at_once() -> bool:
+    """Whether this is a process that a signal ends where it stands, so far: a console script before its work."""
+    return _ends_at_once
 
 
 def _handle(handler: Callable[[int, Any], None]) -> None:

@@ -52,6 +52,7 @@ from planner.cli.usage import Commands
 from planner.cli.whatif import diff, whatif
 from planner.interruption import end_at_once, exit_code
 from planner.solve.stages import READING, REVIEWING, WRITING, stage, watched
+from planner.study.files import PLAN, PROGRAM
 
 if TYPE_CHECKING:
     from planner.plan.in_hand import Plan
@@ -167,12 +168,12 @@ def plan(
         gap_fraction = fraction_of(gap, "--gap")
         with stage(READING):
             asked = study_in(study)
-        check_out(out)
+        check_out(out, kind=PLAN)
         if program is not None:
             from planner.solve.export import check_ending
 
             check_ending(program)
-            check_out(program, "--program")
+            check_out(program, "--program", PROGRAM)
             check_apart(out, program)
         with progress(quiet, KEEPS) as advance:
             made = api.plan(
