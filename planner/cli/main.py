@@ -296,7 +296,7 @@ app.command(rich_help_panel=QUESTION)(drill)
 
 
 @app.command(rich_help_panel=HAND_OVER)
-def audit(plan: PlanPath, format: AsFormat = Format.text, out: Out = None) -> None:
+def audit(plan: PlanPath, format: AsFormat = Format.text, out: Out = None, quiet: Quiet = False) -> None:
     """Check every rule in every state, and every stated total, on the plan's own numbers.
 
     Exit 1 when something does not hold.
@@ -309,7 +309,8 @@ def audit(plan: PlanPath, format: AsFormat = Format.text, out: Out = None) -> No
         from planner.review.answer import review_audit
 
         made = plan_in(plan)
-        result = api.audit(made)
+        with progress(quiet) as advance:
+            result = api.audit(made, progress=advance)
         deliver(review_audit(result, not_checked(made.file)), format, out)
         raise SystemExit(0 if result.passed else 1)
 
