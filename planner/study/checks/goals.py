@@ -56,6 +56,8 @@ def _check_goal(goal: Goal, at: Place, names: set[str], reading: Reading) -> Non
     """A goal by kind: what it leaves out exists, and something is left."""
     if goal.any in BUILT_IN and (reading.any_broken(Pool, Site, MachineType, Model) or not names):
         return  # reported where the cause is
+    if goal.any not in BUILT_IN and reading.any_broken(Component):
+        return
     excluded = {name.removeprefix(f"{goal.any}:") for name in goal.except_}
     for j, name in enumerate(goal.except_):
         what = f"the name of a {unquoted(goal.any)}"
