@@ -1,6 +1,6 @@
 """`python -m planner`."""
 
-from planner.cli.main import run
+from planner.cli.start import run
 
 if __name__ == "__main__":
     run()

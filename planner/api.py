@@ -182,11 +182,11 @@ def tables(plan: Plan | PlanFile) -> Tables:
     return Tables(in_hand(plan))
 
 
-def audit(plan: Plan | PlanFile) -> Audit:
+def audit(plan: Plan | PlanFile, *, progress: Progress = _silent) -> Audit:
     """Every rule in every state, and every stated total, on the plan's own numbers."""
     from planner.plan.audit import audit
 
-    return audit(plan)
+    return audit(plan, progress)
 
 
 def drill(

@@ -1,14 +1,17 @@
 """Signals: Ctrl-C, SIGTERM and SIGHUP end a search with what it has, and never fall between two halves of a write."""
 
+import os
 import signal
+import sys
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from typing import Any
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 _asked = False
+_ends_at_once = False
 _of_thread = threading.local()
 
 
@@ -36,11 +39,43 @@ def interrupted() -> bool:
     return _asked
 
 
+def end_at_once(done: str = "nothing was written") -> None:
+    """Let each of SIGNALS end the process where it stands: nothing is half done, as before a command and after it.
+
+    Those that whoever started the process has switched off stay so.
+
+    Parameters
+    ----------
+    done : what is said then
+    """
+
+    def end(signum: int, frame: Any) -> None:
+        if sys.stderr is not None:
+            with suppress(OSError):
+                os.write(2, f"interrupted; {done}\n".encode())
+        os._exit(128 + signum)  # an exception could be caught, or lost, by what is being imported
+
+    global _ends_at_once
+    _ends_at_once = True
+    _handle(end)
+
+
 def listen() -> None:
     """Raise `Interrupted` for each of SIGNALS, but for those that whoever started the process has switched off."""
+    global _ends_at_once
+    _ends_at_once = False
+    _handle(_raise)
+
+
+def ends_at_once() -> bool:
+    """Whether this is a process that a signal ends where it stands, so far: a console script before its work."""
+    return _ends_at_once
+
+
+def _handle(handler: Callable[[int, Any], None]) -> None:
     for signum in SIGNALS:
         if signal.getsignal(signum) != signal.SIG_IGN:
-            signal.signal(signum, _raise)
+            signal.signal(signum, handler)
 
 
 def _raise(signum: int, frame: Any) -> None:

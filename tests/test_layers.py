@@ -4,6 +4,7 @@ import ast
 import subprocess
 import sys
 from fnmatch import fnmatchcase
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -33,7 +34,8 @@ MODULES = {
 }
 
 
-def imports(module: str) -> set[str]:
+@cache
+def imports(module: str) -> frozenset[str]:
     """Every module that a module imports, anywhere in it."""
     found = set()
     for node in ast.walk(ast.parse(MODULES[module].read_text(encoding="utf-8"))):
@@ -43,7 +45,7 @@ def imports(module: str) -> set[str]:
             assert node.level == 0, f"{module}: a relative import"
             inner = {f"{node.module}.{alias.name}" for alias in node.names}
             found |= {name if name.removeprefix("planner.") in MODULES else str(node.module) for name in inner}
-    return found
+    return frozenset(found)
 
 
 def own(module: str) -> set[str]:

@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from planner.errors import Finding, InputError, NoPlan, PlannerError, Undelivered, printable, refusal
-from planner.interruption import exit_code
-from planner.study.files import check_writable, remembering, write_atomically
+from planner.interruption import ends_at_once, exit_code, listen
+from planner.study.files import check_writable, kind_of, remembering, write_atomically
 
 if TYPE_CHECKING:
     from planner.plan.in_hand import Plan
@@ -46,7 +46,8 @@ def tell(message: str) -> None:
 
 
 def emit(text: str, out: Path | None, option: str = "--out") -> None:
-    """A result on stdout, or in a file that is written whole or not at all, and is none of the files that were read.
+    """A result on stdout, or in a file that is written whole or not at all, and replaces none of those that were read,
+    nor one of another kind.
 
     `option` is the one that names the file: what is refused says to name another there.
 
@@ -65,6 +66,7 @@ def emit(text: str, out: Path | None, option: str = "--out") -> None:
     if os.path.realpath(out) in _written:
         fix = "name another file"
         raise refusal(str(out), "a file of its own for each result", "one that was just written", fix)
+    check_writable(out, option=option, kind=kind_of(text))
     target = write_atomically(out, text, option)
     if target.is_file():
         _written.append(os.path.realpath(target))
@@ -83,8 +85,8 @@ def check_apart(out: Path | None, other: Path) -> None:
         raise refusal(str(other), "a file of its own for each result", "that of --out, too", "name another file")
 
 
-def check_out(out: Path | None, option: str = "--out") -> None:
-    """Find out before long work whether its result can be written; `option` names the file.
+def check_out(out: Path | None, option: str = "--out", kind: str | None = None) -> None:
+    """Find out before long work whether its result, of this kind, can be written; `option` names the file.
 
     Raises
     ------
@@ -92,7 +94,7 @@ def check_out(out: Path | None, option: str = "--out") -> None:
         as `emit`
     """
     if out is not None:
-        check_writable(out, option=option)
+        check_writable(out, option=option, kind=kind)
     elif sys.stdout is None:
         raise Undelivered("standard output is closed: nothing can be written there; name a file with --out")
 
@@ -222,10 +224,12 @@ def deliver(report: Report, format: str, out: Path | None) -> None:
 def answered(format: str = "text") -> Iterator[None]:
     """Turn whatever a user can cause into findings on stderr and an exit code, never a traceback.
 
-    What is read within is remembered as input: `emit` refuses to write over it.
+    What is read within is remembered as input: `emit` refuses to write over it. Signals end work in order from here on.
     """
     _written.clear()
     try:
+        if ends_at_once():
+            listen()
         with remembering():
             try:
                 yield

@@ -48,15 +48,18 @@ from planner.cli.options import (
     threads_of,
 )
 from planner.cli.questions import drill, ladder, risk
+from planner.cli.usage import Commands
 from planner.cli.whatif import diff, whatif
-from planner.interruption import exit_code, listen
+from planner.interruption import end_at_once, exit_code
 from planner.solve.stages import READING, REVIEWING, WRITING, stage, watched
+from planner.study.files import PLAN, PROGRAM
 
 if TYPE_CHECKING:
     from planner.plan.in_hand import Plan
 
 app = typer.Typer(
     name="planner",
+    cls=Commands,
     no_args_is_help=True,
     rich_markup_mode="markdown",
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -165,12 +168,12 @@ def plan(
         gap_fraction = fraction_of(gap, "--gap")
         with stage(READING):
             asked = study_in(study)
-        check_out(out)
+        check_out(out, kind=PLAN)
         if program is not None:
             from planner.solve.export import check_ending
 
             check_ending(program)
-            check_out(program, "--program")
+            check_out(program, "--program", PROGRAM)
             check_apart(out, program)
         with progress(quiet, KEEPS) as advance:
             made = api.plan(
@@ -293,7 +296,7 @@ app.command(rich_help_panel=QUESTION)(drill)
 
 
 @app.command(rich_help_panel=HAND_OVER)
-def audit(plan: PlanPath, format: AsFormat = Format.text, out: Out = None) -> None:
+def audit(plan: PlanPath, format: AsFormat = Format.text, out: Out = None, quiet: Quiet = False) -> None:
     """Check every rule in every state, and every stated total, on the plan's own numbers.
 
     Exit 1 when something does not hold.
@@ -306,7 +309,8 @@ def audit(plan: PlanPath, format: AsFormat = Format.text, out: Out = None) -> No
         from planner.review.answer import review_audit
 
         made = plan_in(plan)
-        result = api.audit(made)
+        with progress(quiet) as advance:
+            result = api.audit(made, progress=advance)
         deliver(review_audit(result, not_checked(made.file)), format, out)
         raise SystemExit(0 if result.passed else 1)
 
@@ -345,8 +349,8 @@ def main(version: Annotated[bool, typer.Option("--version", help="show the versi
 def run() -> None:
     """The console script: the streams and signals that it meets, and an exit code, whatever happens."""
     ready_streams()
-    listen()
     code = _code()
+    end_at_once("the command had ended")
     try:
         if sys.stdout is not None:
             sys.stdout.flush()

@@ -36,6 +36,7 @@ from planner.cli.options import (
     fraction_of,
     threads_of,
 )
+from planner.study.files import REPORT
 
 if TYPE_CHECKING:
     from planner.drill import Mode as HowMoved
@@ -102,7 +103,6 @@ def drill(
         from planner.drill import drill_state_claims
         from planner.review.drill import review_drill
 
-        check_out(out)
         how: HowMoved | None = None
         if mode is not None:
             how = mode.value
@@ -115,11 +115,13 @@ def drill(
 
             if subject.suffix.lower() == ".csv":
                 asked, fleet = fleet_in(subject, study)
+                check_out(out, kind=REPORT)
                 result = api.drill(
                     asked, fleet, mode=how, each=each or (), pairs=pairs or (), jobs=threads, progress=done
                 )
             else:
                 plan = plan_in(subject)
+                check_out(out, kind=REPORT)
                 if is_edited(plan):
                     tell(f"{subject}: {EDITED}")
                     claims = (EDITED,)
@@ -220,7 +222,7 @@ def ladder(
         if workloads_without_edge(build(asked, demand.value, with_goals=False)):
             raise diagnose(asked, demand.value)
         effort = Effort(gap_fraction=gap_fraction, seconds=seconds, most_nodes=nodes, rounds=rounds)
-        check_out(out)
+        check_out(out, kind=REPORT)
         with progress(quiet, KEEPS_PLANS) as advance:
             climbed = climb(asked, wanted, effort, demand.value, advance)
         report = review_ladder(asked, climbed)

@@ -129,7 +129,7 @@ def whatif(
                 asked.study, variants, asked.effort, asked.case, asked.base, advance, workers=workers, rows=rows
             )
         names = file_names(answers) if out is not None else None
-        report = review_variants(asked.study, answers, names, all)
+        report = review_variants(asked.study, answers, names, all, gap_asked_fraction=asked.effort.gap_fraction)
         deliver(report, format, None)
         tell_unsure(answers)
         raise SystemExit(0 if report.good and answers and all_proven(answers, asked.effort.gap_fraction) else 1)
@@ -208,10 +208,14 @@ def asked_about(
 
 
 def all_proven(answers: "Sequence[Answer]", gap_fraction: float) -> bool:
-    """Whether every plan that there is is proven to the gap that was asked for."""
-    from planner.solve.search import is_proven
+    """Whether every plan that there is is proven to the gap that was asked for; on stderr, which are not."""
+    from planner.review.variants import MOST_NAMES, not_proven
 
-    return all(is_proven(a.plan.proof.gap_fraction, gap_fraction) for a in answers if a.plan is not None)
+    unproven = list(not_proven(answers, gap_fraction).values())
+    if unproven:
+        more = f" and {len(unproven) - MOST_NAMES} more" if len(unproven) > MOST_NAMES else ""
+        tell(f"not proven: {', '.join(unproven[:MOST_NAMES])}{more}; more --nodes or --rounds may close it")
+    return not unproven
 
 
 def tell_unsure(answers: "Iterable[Answer]") -> None:

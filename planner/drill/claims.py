@@ -10,6 +10,7 @@ from planner.drill.baseline import hours_of, of_plan, stated
 from planner.drill.failures import NORMAL, normal_operation
 from planner.drill.instance import TOLERANCE, Numbers
 from planner.drill.names import above, check_counts, names_in_plan
+from planner.drill.pushes import plan_as_pushed
 from planner.drill.remaining import Remaining, what_remains
 from planner.drill.replay import CHUNK, prepare, tier_rows
 from planner.drill.rescale import all_warm
@@ -34,6 +35,7 @@ def drill_state_claims(plan: PlanFile) -> tuple[str, ...]:
         limits in a way that is not judged
     """
     check_counts(plan)
+    plan = plan_as_pushed(plan) if plan.study.failover == "resolve" else plan
     instance, graph, failures = prepare(plan.study, plan.demand_case)
     findings: list[str] = names_in_plan(plan, [failure.id for failure in failures], instance.placements)
     slices = hours_of(plan)

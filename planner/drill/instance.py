@@ -141,12 +141,13 @@ def in_memory(study: Study, w: Workload, model: Model, profile: Profile) -> bool
 
 def misfit(study: Study, w: Workload, model: Model, profile: Profile, site: Site) -> str | None:
     """Why a profile at a site may not serve a workload, the round trip aside; none: it may."""
+    if model.model != w.model:
+        return "model"  # most pairs: nothing else is looked at
     tier: Tier = named(study.tiers, w.tier)
     longest: ContextClass = named(study.context_classes, w.context_class)
     first = max(p.first_token_ms if p.first_token_ms_high is None else p.first_token_ms_high for p in profile.classes)
     each = max(p.per_token_ms for p in profile.classes)
     checks = (
-        ("model", model.model == w.model),
         ("context class", any(p.context_class == w.context_class for p in profile.classes)),
         ("context limit", profile.context_limit_tokens >= longest.most_tokens),
         ("precision", not w.precisions or profile.precision in w.precisions),

@@ -12,6 +12,7 @@ from planner.drill.installed import InstalledFleet
 from planner.drill.instance import NO_LATENCIES, TOLERANCE, Indices, Instance, Latencies, Numbers, build_instance
 from planner.drill.names import check_counts, check_failures, check_study, names_in_plan
 from planner.drill.outage_impacts import outage_impact
+from planner.drill.pushes import plan_as_pushed, study_as_pushed
 from planner.drill.remaining import Remaining, what_remains
 from planner.drill.rescale import COLD_START, LAUNCHED, RECLAIMED, WARM, all_warm, carried, rescaled, routes_of, unmoved
 from planner.drill.resolve import Lent, Resolved, resolve
@@ -111,6 +112,7 @@ def drill_plan(
         when the solver fails
     """
     check_counts(plan)
+    plan = plan_as_pushed(plan) if mode == "resolve" else plan
     instance, graph, failures = prepare(plan.study, plan.demand_case)
     findings = names_in_plan(plan, [failure.id for failure in failures], instance.placements)
     replayed = failures if which is None else failures_of_kind(instance, graph, *which)
@@ -165,6 +167,7 @@ def broken_rows(
     -------
     rows that break a goal, worst first, of the first failure that has any
     """
+    plan = plan_as_pushed(plan) if mode == "resolve" else plan
     instance, graph, failures = prepare(plan.study, plan.demand_case, longer)
     slices = hours_of(plan)
     by_hour: dict[str, list[str]] = {}
@@ -203,6 +206,7 @@ def drill_fleet(
     -------
     as `drill_plan`; a row whose edge is not eligible is a finding, and what it is sent is not served
     """
+    study = study_as_pushed(study) if mode == "resolve" else study
     instance, graph, failures = prepare(study)
     slices = time_slices_of(study)
     today = [one for one in slices if one.period == slices[0].period]

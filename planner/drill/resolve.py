@@ -107,17 +107,23 @@ class Programs:
     kinds : of flows; see `symmetric_but_for_failures` [i]
     survivors : by kinds of flows and what they offer
     templates : by these, and times
+    last : what was asked for last, and its symmetric flows
     """
 
     kinds: Indices | None = None
     survivors: dict[Hashable, SurvivorsProgram | None] = field(default_factory=dict)
     templates: dict[Hashable, Template] = field(default_factory=dict)
+    last: tuple[Remaining, SymmetricFlows] | None = None
 
     def merged(self, remaining: Remaining) -> SymmetricFlows:
-        """Symmetric flows of a failure taken together."""
+        """Symmetric flows of a failure taken together; what is asked for twice in a row is made once."""
+        if self.last is not None and self.last[0] is remaining:
+            return self.last[1]
         if self.kinds is None:
             self.kinds = symmetric_but_for_failures(remaining)
-        return merge_symmetric(remaining, self.kinds)
+        few = merge_symmetric(remaining, self.kinds)
+        self.last = remaining, few
+        return few
 
     def of_survivors(self, few: SymmetricFlows) -> SurvivorsProgram | None:
         """The program of the survivors of a failure; none where there is no edge."""

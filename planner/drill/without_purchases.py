@@ -25,7 +25,8 @@ def broken_without(
 ) -> list[tuple[DrillRow, ...]]:
     """Rows that break a goal of a plan without each of some sets of its purchases, all others in time.
 
-    Failures are re-solved. Sets of which the same is missing in an hour are asked once there.
+    Failures are re-solved, as `drill_plan` does where it is only asked which goals are broken: no rows after the last
+    deadline. Sets of which the same is missing in an hour are asked once there.
 
     Parameters
     ----------
@@ -84,7 +85,7 @@ def _broken_in(remaining: Remaining, programs: Programs, most_nodes: int) -> lis
     deadlines = remaining.failures[0].deadlines
     if _fewer_carry_all(remaining, programs, deadlines[0]):
         return []
-    answer, offered = resolve(remaining, programs, most_nodes), remaining.offered[0]
+    answer, offered = resolve(remaining, programs, most_nodes, only_goals=True), remaining.offered[0]
     rows = []
     for elapsed in sorted(answer.served):
         served = answer.served[elapsed]

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from planner.emit.actual_aws import LIST, read_reservations
+from planner.emit.actual_clouds import OF_AZURE, read_reservation_list
 from planner.emit.actual_csv import COLUMNS, columns_of, read_table
 from planner.emit.actual_nodes import read_list
 from planner.emit.actual_state import FORMAT, OF_A_PLAN, read_state
@@ -19,7 +20,7 @@ from planner.study.places import Row, printable_path
 from planner.study.records.plan import PlanFile
 from planner.study.tables import read_text
 
-WHAT = "Terraform state, a list of nodes or pods, or EC2's capacity reservations"
+WHAT = "Terraform state, a list of nodes or pods, or a cloud's own list of reservations"
 
 
 @dataclass(frozen=True)
@@ -145,10 +146,14 @@ def _read_csv(path: Path, text: str, fleet: Fleet, counts: Counts) -> None:
 
 def _read_json(path: Path, text: str, fleet: Fleet, counts: Counts) -> None:
     data = parse_json(text, printable_path(path), FIX)
-    if not isinstance(data, dict):
-        raise not_counted(path, "an object", f"a JSON {type(data).__name__}")
+    if not isinstance(data, dict | list):
+        raise not_counted(path, "an object or a list", f"a JSON {type(data).__name__}")
     try:
-        if "items" in data:
+        if isinstance(data, list):
+            read_reservation_list(path, data, fleet, counts)
+        elif OF_AZURE in str(data.get("id", "")).lower():
+            read_reservation_list(path, [data], fleet, counts)
+        elif "items" in data:
             read_list(path, data, fleet, counts)
         elif LIST in data:
             read_reservations(path, data, fleet, counts)

@@ -1,4 +1,4 @@
-"""Capacity reservations as EC2 describes them: the only file that says itself how many instances run in each."""
+"""Capacity reservations as EC2 describes them, with how many instances run in each."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -51,5 +51,13 @@ def read_reservations(path: Path, data: Mapping[str, Any], fleet: Fleet, counts:
 
 
 def resource_key(id: object) -> str:
-    """What tells a cloud's resource apart, whichever file names it."""
-    return f"resource {id}"
+    """What tells a cloud's resource apart, whichever file names it: Google by a link or from the project on, Azure in
+    any case of letters.
+
+    Examples
+    --------
+    >>> resource_key("https://www.googleapis.com/compute/v1/projects/p/zones/z/reservations/r")
+    'resource projects/p/zones/z/reservations/r'
+    """
+    text = str(id).lower()
+    return f"resource {text[max(0, text.find('projects/')) :]}" if "/reservations/" in text else f"resource {text}"

@@ -16,6 +16,11 @@ NOTHING = 1e-9
 SCALE = 100_000
 """Whole endpoint weights in Envoy: so many are the peak demand of the route."""
 PERCENT = 100
+PADDED_TIMES = 100
+"""Envoy leaves a name that does not resolve out of the sum, and would count the others as that much healthier: they
+would get what is beyond their limits. Against so many times the sum in weight that never lives it is 1 % of it."""
+LARGEST_WEIGHT = 1 << 31
+"""Sum of the weights of a priority; Envoy takes no more than twice as much."""
 MOST_TIMES_SHED = 10_000
 """A pushed route is shed no more than so many times what is served: whole weights have an end."""
 
@@ -84,7 +89,7 @@ def envoy_priorities(route: Route) -> Priorities:
     Envoy gives a priority at most its health: `overprovisioning factor · living weight / weight` percent of the
     requests. With endpoint weights in proportion to limits, and factor = 100 · capacity / peak, that is the living
     capacity as a share of the peak. The factor is one for all priorities, so each is padded, with an endpoint that
-    never lives, to the capacity of the largest.
+    never lives, to the capacity of the largest, and to many times that: names that do not resolve then change nothing.
 
     Within level 1 the shares are those of normal operation. It can grow in that proportion until the first placement
     is full; what capacity the others then have follows as a priority of its own, before level 2.
@@ -115,6 +120,7 @@ def envoy_priorities(route: Route) -> Priorities:
     ]
     sums = [sum(host.health_weight for host in level) for level in hosts]
     factor = -(-PERCENT * max(SCALE, *sums) // SCALE)
+    factor *= _padded_times(factor * SCALE // PERCENT)
     padded = factor * SCALE // PERCENT
     priorities = tuple(Priority(level, padded - weights) for level, weights in zip(hosts, sums, strict=True))
     return Priorities(factor, priorities)
@@ -131,7 +137,14 @@ def _pushed_priorities(route: Route) -> Priorities:
         return Priorities(PERCENT, ())  # all is shed: the refusal alone
     served = max(1 - route.shed_fraction, 1 / MOST_TIMES_SHED)
     refused = round(sum(x.locality_weight for x in hosts) * route.shed_fraction / served)
-    return Priorities(PERCENT, (Priority(hosts, 0, refused),))
+    weights = sum(x.health_weight for x in hosts) + refused
+    times = _padded_times(weights)
+    return Priorities(times * PERCENT, (Priority(hosts, (times - 1) * weights, refused),))
+
+
+def _padded_times(weights: int) -> int:
+    """How often the weights of a priority can be padded with themselves."""
+    return max(1, min(PADDED_TIMES, LARGEST_WEIGHT // weights))
 
 
 def _weight(requests_per_second: float, peak: float) -> int:

@@ -2,8 +2,9 @@
 
 import json
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 
 from planner.emit.behaviour import BEHAVIOURS, EVERY_BEHAVIOUR, WHILE_FINDING
 from planner.emit.capacity import capacity_replica_seconds, planned_replicas, surviving_replicas
@@ -29,7 +30,7 @@ NOTHING_DUE = "nothing due"
 MEANS = {
     ALONE: "the static file serves what every goal asks, with the replicas that survive; nothing has to be done",
     WITH_REPLICAS: "the static file serves it at each deadline once replicas are cold-started and evicted as planned",
-    OVERRIDE: "the override of this failure has to be pushed before the deadline",
+    OVERRIDE: "the override of this failure has to be pushed, and in force, before the deadline",
     TOO_LATE: "at a deadline this gateway still sends to what is lost: the goal breaks, whatever is pushed then",
     NOTHING_DUE: "no goal asks for anything that could be served in it: there is nothing to survive",
 }
@@ -145,23 +146,50 @@ class Outcome:
     overfull_while_finding: tuple[Overfull, ...]
 
 
-def cascade(of: Subject, table: Table, gateway: str) -> tuple[Outcome, ...]:
-    """Every failure of the plan's goals, normal operation first, under the static file of one gateway."""
-    return tuple(_outcome(of, table, gateway, f) for f in of.problem.failures)
+def cascade(
+    of: Subject, table: Table, gateway: str, progress: Callable[[int, int], None] | None = None
+) -> tuple[Outcome, ...]:
+    """Every failure of the plan's goals, normal operation first, under the static file of one gateway.
+
+    `progress` is called with (failures done, failures in all).
+    """
+    out_seconds = [loss_seconds(of.plan.study, route, gateway) for route in table.routes]
+    outcomes = []
+    for n, f in enumerate(of.problem.failures):
+        if progress is not None:
+            progress(n, len(of.problem.failures))
+        outcomes.append(_outcome(of, table, gateway, f, out_seconds))
+    return tuple(outcomes)
 
 
-def cascades_of_plan(plan: PlanFile | Plan) -> tuple[Outcome, ...]:
-    """The same from a plan alone, for every gateway that files can be made for."""
+def cascades_of_plan(
+    plan: PlanFile | Plan, progress: Callable[[float, str], None] | None = None
+) -> tuple[Outcome, ...]:
+    """The same from a plan alone, for every gateway that files can be made for.
+
+    `progress` is called with (fraction done, gateway).
+    """
     of = subject(plan)
     table = routing_table(of)
-    return tuple(outcome for gateway in sorted(BEHAVIOURS) for outcome in cascade(of, table, gateway))
+    outcomes: list[Outcome] = []
+    for i, gateway in enumerate(sorted(BEHAVIOURS)):
+        done: Callable[[int, int], None] | None = None
+        if progress is not None:
+            done = partial(_of_several, progress, gateway, i)
+        outcomes += cascade(of, table, gateway, done)
+    return tuple(outcomes)
 
 
-def _outcome(of: Subject, table: Table, gateway: str, f: str) -> Outcome:
+def _of_several(progress: Callable[[float, str], None], gateway: str, i: int, n: int, of: int) -> None:
+    """Progress of gateway number i, as that of all of them."""
+    progress((i + n / of) / len(BEHAVIOURS), gateway)
+
+
+def _outcome(of: Subject, table: Table, gateway: str, f: str, out_seconds: Sequence[float]) -> Outcome:
     in_states = [s for s in states(of.problem, f) if s[0] == of.hour]
     planned = tuple(served_by(of, table, gateway, s, planned_replicas) for s in in_states)
     warm = [served_by(of, table, gateway, s, surviving_replicas) for s in in_states]
-    found_seconds = _found_seconds(of, table, gateway, f)
+    found_seconds = _found_seconds(of, table, f, out_seconds)
     finding = served_by(of, table, gateway, in_states[0], surviving_replicas, is_found=False)
     if any(x.due_fraction > 0 and _is_late(of, table, gateway, x, found_seconds) for x in warm):
         verdict = TOO_LATE
@@ -176,15 +204,18 @@ def _outcome(of: Subject, table: Table, gateway: str, f: str) -> Outcome:
     return Outcome(gateway, f, verdict, seen, push, warm[-1], planned, found_seconds, overfull)
 
 
-def _found_seconds(of: Subject, table: Table, gateway: str, f: str) -> float | None:
+def _found_seconds(of: Subject, table: Table, f: str, out_seconds: Sequence[float]) -> float | None:
     """When what a failure takes away is out of all routes that it touches [s]; none: it takes away nothing whole, or
-    nobody can see it."""
+    nobody can see it. `out_seconds`: of each route."""
     if f == NORMAL or is_unseen(of, f):
         return None
     s = next(s for s in states(of.problem, f) if s[0] == of.hour)
     gone = _gone(of, s)
-    touched = [route for route in table.routes if gone & {x.placement for x in route.entries}]
-    return max((loss_seconds(of.plan.study, route, gateway) for route in touched), default=None)
+    touched = []
+    for route, seconds in zip(table.routes, out_seconds, strict=True):
+        if gone & {x.placement for x in route.entries}:
+            touched.append(seconds)
+    return max(touched, default=None)
 
 
 def _gone(of: Subject, s: State) -> set[str]:
@@ -354,8 +385,14 @@ def warnings_of_files(files: Mapping[str, str]) -> list[str]:
     return said
 
 
-def cascade_text(outcomes: tuple[Outcome, ...], detected: tuple[Detection, ...] = ()) -> str:
-    """The table as Markdown: one row a failure; before it, how soon each fault is out."""
+def cascade_text(outcomes: tuple[Outcome, ...], detected: tuple[Detection, ...] = (), push_seconds: float = 0.0) -> str:
+    """The table as Markdown: one row a failure; before it, how soon each fault is out.
+
+    Parameters
+    ----------
+    push_seconds : what the plan counts on a push to take
+    """
+    counted = f"with {push_seconds:g} s" if push_seconds else "with no time: the study does not say `push_seconds`"
     count = {verdict: sum(x.verdict == verdict and x.failure != NORMAL for x in outcomes) for verdict in MEANS}
     lines = ["# What the static files survive by themselves", ""]
     lines += [f"- **{verdict}** ({count[verdict]}): {meaning}" for verdict, meaning in MEANS.items()]
@@ -367,6 +404,7 @@ def cascade_text(outcomes: tuple[Outcome, ...], detected: tuple[Detection, ...] 
         "requests, at the peak. A placement over its capacity serves no more than its capacity. Spot does not count.",
         "*The override*: what it does that no gateway does by itself. It sheds streams that are not due, and moves",
         "streams that the failure does not touch, in requests/s, for capacity; it follows cold-started replicas.",
+        f"The plan counts a push {counted}.",
         "*While finding out*: placements that requests which are tried again fill beyond their capacity until then.",
         "",
         "| failure | verdict | meanwhile | due | shortest stream | over its capacity | the override | found out by "

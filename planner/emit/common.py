@@ -31,6 +31,8 @@ INTEGERS: Mapping[str, tuple[int, int]] = {
     "refusal_port": (1, 65535),
 }
 """Options that are integers: least and most."""
+NOT_PROVEN = "NOT PROVEN, see NOT-PROVEN.md"
+"""What stands at the head of every file of a plan that is not proven."""
 
 
 @dataclass(frozen=True)
@@ -91,9 +93,7 @@ def given(plan: PlanFile | Plan, options: Mapping[str, str], known: Mapping[str,
         raise_if_any(lint_table(of, table))
     study = of.plan.study
     known_placements = placed(study)
-    in_table = {entry.placement for route in table.routes for entry in route.entries}
-    pushed = {e for s, sent in of.sent.items() if s[0] == of.hour for of_flow in sent.values() for e in of_flow}
-    placements = sorted(in_table | pushed)
+    placements = sorted({e for route in table.routes for e in route.placements})
     models = {e: known_placements[e][0].model for e in placements}
     addresses = endpoints(of.problem, models, values["endpoint"], values["endpoints"])
     raise_if_any(_shared_addresses(table, addresses))
@@ -118,11 +118,12 @@ def _routed(plan: Plan, hold: str) -> tuple[Subject, Table]:
 
 
 def _shared_addresses(table: Table, addresses: Mapping[str, Endpoint]) -> list[Finding]:
-    """Two placements of one route behind one address could not be told apart; those of different routes can."""
+    """Two placements of one route, or of a set in its place, behind one address could not be told apart; those of
+    different routes can."""
     findings = []
     for route in table.routes:
         first: dict[str, str] = {}
-        for e in sorted({entry.placement for entry in route.entries}):
+        for e in route.placements:
             other = first.setdefault(addresses[e].url, e)
             if other != e:
                 where = f"endpoints of {route.workload} from {route.origin}"
@@ -163,18 +164,30 @@ def gateway_files(
                 if part.is_pushed:
                     path = f"{folder}/overrides/{override.id}/{part.name}"
                     files[path] = _text(made.pushed(override), origin, part, path)
-    files["routing.json"] = json_text(table_data(made.of, made.table))
-    detected = detections(made.of.plan.study, made.table, gateway)
-    files["cascade.md"] = cascade_text(outcomes, detected)
-    files["cascade.json"] = json_text(cascade_data(outcomes, detected))
+    files["routing.json"] = _json(made, table_data(made.of, made.table))
+    study = made.of.plan.study
+    detected = detections(study, made.table, gateway)
+    files["cascade.md"] = (f"{NOT_PROVEN}\n\n" if _not_proven(made) else "") + cascade_text(
+        outcomes, detected, study.push_seconds
+    )
+    files["cascade.json"] = _json(made, cascade_data(outcomes, detected))
     if pushing is not None:
-        files["RUNBOOK.md"] = runbook_text(
-            made.of, made.table, outcomes, pushed, pushing, made.options.get("not_proven", "")
-        )
+        files["RUNBOOK.md"] = runbook_text(made.of, made.table, outcomes, pushed, pushing, _not_proven(made))
     for f in made.of.problem.failures:
         if f != NORMAL:
-            files[f"overrides/{slug(f)}.json"] = json_text(override_data(made.of, f))
+            files[f"overrides/{slug(f)}.json"] = _json(made, override_data(made.of, f))
     return files
+
+
+def _not_proven(made: Given) -> str:
+    """Why the plan is not proven; empty: it is."""
+    return made.options.get("not_proven", "")
+
+
+def _json(made: Given, data: Mapping[str, object]) -> str:
+    """Data as JSON, with why the plan is not proven where it is not."""
+    why = _not_proven(made)
+    return json_text({**data, "not_proven": why} if why else data)
 
 
 def _text(made: Given, origin: str, part: GatewayFile, path: str) -> str:
@@ -188,6 +201,8 @@ def _text(made: Given, origin: str, part: GatewayFile, path: str) -> str:
     head = tuple(line.format(hours=made.table.hours) for line in part.comments)
     if not all(at.is_set for at in made.endpoints.values()):
         head = (*head, "ENDPOINTS ARE NOT SET: hosts under .invalid are placeholders; see option endpoint.")
+    if _not_proven(made):
+        head = (NOT_PROVEN, *head)
     if part.is_pushed:
         head = (f"Set: {made.set_id}", *head)
     text = quoted_yaml(part.config(made, origin), head)

@@ -9,6 +9,7 @@ from planner.study.places import Row
 
 FIX = (
     "terraform show -json, kubectl get nodes or pods -o json, aws ec2 describe-capacity-reservations, "
+    "gcloud compute reservations list --format json, az capacity reservation show --instance-view, "
     "CSV with pool, machines, profile, replicas, or with provider, where, quota, limit"
 )
 OF_NODES = ("nodes", "nodes on spot", "nodes there", "nodes in a reservation")

@@ -7,7 +7,7 @@ gateway is later, and how much later is said.
 """
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from planner.emit.fleet import placed
@@ -255,9 +255,14 @@ class Detection:
 
 
 def waits(study: Study, route: Route) -> tuple[float, float]:
-    """How long an answer of a route may say nothing, streamed and not [s]."""
-    known = placed(study)
-    profiles = [known[x.placement][1] for x in route.entries]
+    """How long an answer of a route may say nothing, streamed and not [s]: at the slowest placement that it, or a set
+    in its place, sends to. Routes of Envoy stay as they are when a set is pushed."""
+    return waits_of(study, route, {e: profile for e, (_, profile, _) in placed(study).items()})
+
+
+def waits_of(study: Study, route: Route, profile_of: Mapping[str, Profile]) -> tuple[float, float]:
+    """The same, of profiles that are at hand: placement -> profile."""
+    profiles = [profile_of[e] for e in route.placements]
     workload = study.workload_by_name[route.workload]
     return stream_wait_seconds(study, workload, profiles), whole_wait_seconds(study, workload, profiles)
 

@@ -4,11 +4,14 @@ Clients name the workload as the model; the gateway puts that into the header `x
 for the model itself. Backends are AIServiceBackends, for priority and weight are ignored for InferencePools. Health is
 judged by requests alone: an active check that succeeds would bring back at once what failing requests have put out.
 With `checks=active` there are such checks, and a patch of what the gateway makes of them takes that back.
+
+What is pushed in a failure is the file of all routes. A stream that is shed in part gets a rate limit: its filter comes
+after the one that finds out the model (envoyproxy/ai-gateway, internal/extensionserver/post_translate_modify.go, 2026).
+An injected fault would be a share, but its filter comes before, and would refuse requests of other workloads.
 """
 
 import math
-from collections.abc import Collection, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
 from typing import Any
 
 from planner.emit.behaviour import retry_percent
@@ -23,18 +26,17 @@ from planner.emit.detection import (
     step_seconds,
     waits,
 )
-from planner.emit.envoy import RETRIES, in_flight, least_retries
-from planner.emit.fleet import placed
+from planner.emit.envoy import RETRIES
+from planner.emit.envoy_clusters import in_flight, least_retries
+from planner.emit.kubectl_pushing import ai_gateway_pushing
 from planner.emit.kubernetes_options import PREFIX, is_name
 from planner.emit.lint import Rows, differing, raise_if_any
 from planner.emit.names import slug
-from planner.emit.options import PATH, Endpoint, endpoints
-from planner.emit.routing import Route, override_data
-from planner.emit.spill import backend_priorities
-from planner.emit.text import quoted_yaml
+from planner.emit.options import PATH, Endpoint
+from planner.emit.routing import Route
+from planner.emit.spill import backend_groups, let_through_fraction
 from planner.errors import Finding
 from planner.plan.in_hand import Plan
-from planner.study.dependencies import NORMAL
 from planner.study.records.plan import PlanFile
 from planner.units import MS_PER_SECOND
 
@@ -53,18 +55,21 @@ PASSIVE, ACTIVE = "passive", "active"
 MODEL_HEADER = "x-ai-eg-model"
 ATTEMPTS_PER_PRIORITY = 2
 """First another backend of the same priority, then another priority."""
+LEAST_PER_SECOND = 20
+"""A limit of fewer requests/s is one of a minute: rounded to whole requests it would miss by more than 5 %."""
+SECONDS_PER_MINUTE = 60
 RETRIED = (429, 500, 502, 503, 504)
 TRIGGERS = ("connect-failure", "refused-stream", "reset", "retriable-status-codes")
 COMMENTS = (
-    "Envoy AI Gateway of one origin. Clients ask for a workload as the model.",
+    "Envoy AI Gateway of one origin: placements, of its routes and of every set. Apply it before routes.yaml.",
+    "Keys of providers pass through from the client; none is here.",
+)
+ROUTE_COMMENTS = (
+    "Envoy AI Gateway of one origin: its routes. Clients ask for a workload as the model.",
     "Hour of the plan: the one with the largest total traffic, of {hours}.",
     "No limit of a placement is kept: priorities spill by how many backends live, not by what they have room for.",
-    "Keys of providers pass through from the client; none is here.",
     "A request that fails after a part of its answer may be run twice.",
-)
-OVERRIDE_COMMENTS = (
-    "Routes of one gateway from a deadline of a failure on, until the next; applying the origin's own file undoes it.",
-    "A workload without backends is not served. Of one that is shed in part all requests still come.",
+    "A workload without backends is not served; one that is shed in part has a rate limit.",
 )
 
 
@@ -84,23 +89,16 @@ def files(plan: PlanFile | Plan, options: Mapping[str, str]) -> dict[str, str]:
     """
     made = given(plan, options, OPTIONS)
     raise_if_any(_unfit(made))
-    pushed = _pushed(made)
-    made = with_endpoints(made, pushed)
-
-    def objects(made: Given, origin: str) -> dict[str, Any]:
-        return config(made, origin, {e for push in pushed for e in push.placements(origin)})
-
-    parts = (GatewayFile("gateway.yaml", objects, COMMENTS, _lint, is_pushed=False),)
-    return gateway_files(made, _named(made), parts) | _overrides(made, pushed)
-
-
-def _is_active(made: Given) -> bool:
-    return made.options["checks"] == ACTIVE
+    parts = (
+        GatewayFile("gateway.yaml", gateway_objects, COMMENTS, _lint_backends, is_pushed=False),
+        GatewayFile("routes.yaml", route_objects, ROUTE_COMMENTS, _lint_routes, is_pushed=True),
+    )
+    return gateway_files(made, _named(made), parts, ai_gateway_pushing(made.options["ai_gateway_namespace"]))
 
 
 def _named(made: Given) -> str:
     """Under which name it is known how the gateway finds out what fails."""
-    return ENVOY_AI_GATEWAY_ACTIVE if _is_active(made) else ENVOY_AI_GATEWAY
+    return ENVOY_AI_GATEWAY_ACTIVE if made.options["checks"] == ACTIVE else ENVOY_AI_GATEWAY
 
 
 def _unfit(made: Given) -> list[Finding]:
@@ -119,19 +117,23 @@ def _unfit(made: Given) -> list[Finding]:
     return findings
 
 
-def config(made: Given, origin: str, also: Collection[str] = ()) -> dict[str, Any]:
-    """The objects of one gateway, as a list that is applied as one.
-
-    Parameters
-    ----------
-    also : placements that only overrides refer to
-    """
-    routes = made.table.of_origin(origin)
-    placements = sorted({entry.placement for route in routes for entry in route.entries} | set(also))
-    items = [one for e in placements for one in _backend(made, e)]
-    items += [one for route in routes for one in (_static_route(made, route), _traffic_policy(made, route))]
-    items += [_patch(made, route) for route in routes if _is_active(made)]
+def gateway_objects(made: Given, origin: str) -> dict[str, Any]:
+    """What stays whatever fails, as a list that is applied as one: placements, and patches where checks are active."""
+    items = [one for e in sorted(_reached(made, origin)) for one in _backend(made, e)]
+    if made.options["checks"] == ACTIVE:
+        items += [_patch(made, route) for route in made.table.of_origin(origin)]
     return _listed(items)
+
+
+def _reached(made: Given, origin: str) -> set[str]:
+    """Placements that a route of an origin refers to, or a set of it may."""
+    return {e for route in made.table.of_origin(origin) for e in route.placements}
+
+
+def route_objects(made: Given, origin: str) -> dict[str, Any]:
+    """The routes of one gateway, with what says how they fail over: what a set replaces, all of it."""
+    routes = made.table.of_origin(origin)
+    return _listed([one for route in routes for one in (_route(made, route), _traffic_policy(made, route))])
 
 
 def _listed(items: list[dict[str, Any]]) -> dict[str, Any]:
@@ -167,40 +169,40 @@ def _address(at: Endpoint) -> dict[str, Any]:
 
 
 # ------------------------------------------------------------------ workloads
-def _static_route(made: Given, route: Route) -> dict[str, Any]:
+def _route(made: Given, route: Route) -> dict[str, Any]:
+    """Where the requests of a workload go; to no backend: an error."""
+    model = made.workloads[route.workload].model
     backends = [
-        (x.placement, weight, priority)
-        for priority, group in enumerate(backend_priorities(route))
+        {"name": slug(x.placement), "modelNameOverride": model, "weight": weight, "priority": priority}
+        for priority, group in enumerate(backend_groups(route))
         for x, weight in group
     ]
-    return _route(made, route.workload, route.origin, backends)
-
-
-def _route(made: Given, w: str, origin: str, backends: list[tuple[str, int, int]]) -> dict[str, Any]:
-    """Where the requests of a workload go: (placement, weight, priority) of each backend; to none: an error."""
-    model, name = made.workloads[w].model, slug(w)
-    listed = [
-        {"name": slug(e), "modelNameOverride": model, "weight": weight, "priority": priority}
-        for e, weight, priority in backends
-    ]
-    header = {"type": "Exact", "name": MODEL_HEADER, "value": name}
+    header = {"type": "Exact", "name": MODEL_HEADER, "value": route.id}
     rule = {
         "matches": [{"headers": [header]}],
-        **({"backendRefs": listed} if listed else {}),
+        **({"backendRefs": backends} if backends else {}),
         "timeouts": {"request": "0s"},  # without it a request ends after 60 s
     }
     spec = {"parentRefs": [{"name": made.options["gateway"]}], "rules": [rule]}
-    about = {"workload": w, "origin": origin}
-    return _object(made, "aigateway.envoyproxy.io/v1beta1", "AIGatewayRoute", name, about, spec)
+    return _object(made, "aigateway.envoyproxy.io/v1beta1", "AIGatewayRoute", route.id, _about(made, route), spec)
+
+
+def _about(made: Given, route: Route) -> dict[str, str]:
+    return {"workload": route.workload, "origin": route.origin, "set": made.set_id}
 
 
 def _traffic_policy(made: Given, route: Route) -> dict[str, Any]:
     """Retries, ejection by failing requests, and requests in flight; of the HTTPRoute that the route above becomes."""
-    study = made.of.plan.study
-    _, wait = waits(study, route)
+    target = {"targetRefs": [{"group": "gateway.networking.k8s.io", "kind": "HTTPRoute", "name": route.id}]}
+    spec = target | (_behaviour(made, route) if route.levels else {})
+    about = _about(made, route)
+    return _object(made, "gateway.envoyproxy.io/v1alpha1", "BackendTrafficPolicy", route.id, about, spec)
+
+
+def _behaviour(made: Given, route: Route) -> dict[str, Any]:
+    _, wait = waits(made.of.plan.study, route)
     flight = in_flight(made, route, _named(made))
-    spec = {
-        "targetRefs": [{"group": "gateway.networking.k8s.io", "kind": "HTTPRoute", "name": route.id}],
+    return {
         "retry": {
             "numRetries": RETRIES,
             "numAttemptsPerPriority": ATTEMPTS_PER_PRIORITY,
@@ -216,9 +218,25 @@ def _traffic_policy(made: Given, route: Route) -> dict[str, Any]:
                 "minRetryConcurrency": least_retries(flight),
             },
         },
+        **_rate_limit(made, route),
     }
-    about = {"workload": route.workload, "origin": route.origin}
-    return _object(made, "gateway.envoyproxy.io/v1alpha1", "BackendTrafficPolicy", route.id, about, spec)
+
+
+def _rate_limit(made: Given, route: Route) -> dict[str, Any]:
+    """What one gateway lets through of a route that is not served in full; empty: all.
+
+    Formula
+        ⌊let_through_fraction · requests_per_second / gateway_replicas⌋ a second from 20 on, else a minute; at least 1
+    Units
+        requests
+    """
+    fraction = let_through_fraction(route)
+    if fraction >= 1:
+        return {}
+    rate = fraction * route.requests_per_second / made.integers["gateway_replicas"]
+    unit, requests = ("Second", rate) if rate >= LEAST_PER_SECOND else ("Minute", SECONDS_PER_MINUTE * rate)
+    limit = {"requests": max(1, math.floor(round(requests, 6))), "unit": unit}
+    return {"rateLimit": {"type": "Local", "local": {"rules": [{"limit": limit}]}}}
 
 
 def _health(made: Given) -> dict[str, Any]:
@@ -238,7 +256,7 @@ def _health(made: Given) -> dict[str, Any]:
         "unhealthyThreshold": CHECKS_BEFORE_OUT,
         "healthyThreshold": 1,
     }
-    return {"panicThreshold": 0, "passive": passive} | ({"active": active} if _is_active(made) else {})
+    return {"panicThreshold": 0, "passive": passive} | ({"active": active} if made.options["checks"] == ACTIVE else {})
 
 
 def _patch(made: Given, route: Route) -> dict[str, Any]:
@@ -269,81 +287,38 @@ def _patch(made: Given, route: Route) -> dict[str, Any]:
     return _object(made, "gateway.envoyproxy.io/v1alpha1", "EnvoyPatchPolicy", route.id, about, spec)
 
 
-# ------------------------------------------------------------------ overrides
-@dataclass(frozen=True)
-class Push:
-    """What an override says from a deadline of a failure on: origin -> workload -> (placement, weight)."""
-
-    failure: str
-    deadline_seconds: float
-    routes: Mapping[str, Mapping[str, tuple[tuple[str, int], ...]]]
-
-    def placements(self, origin: str) -> set[str]:
-        """Those that the override of an origin refers to."""
-        return {e for backends in self.routes.get(origin, {}).values() for e, _ in backends}
-
-
-def _pushed(made: Given) -> list[Push]:
-    """The overrides of all failures, as in `overrides/FAILURE.json`."""
-    pushed = []
-    for f in made.of.problem.failures:
-        states: Any = override_data(made.of, f)["states"] if f != NORMAL else []
-        for state in states:
-            routes: dict[str, dict[str, tuple[tuple[str, int], ...]]] = {}
-            for row in state["routes"]:
-                backends = tuple((x["placement"], x["weight"]) for x in row["placements"])
-                routes.setdefault(row["origin"], {})[row["workload"]] = backends
-            pushed.append(Push(f, state["deadline_seconds"], routes))
-    return pushed
-
-
-def with_endpoints(made: Given, pushed: list[Push]) -> Given:
-    """With the addresses of the placements that only overrides refer to."""
-    needed = {e for push in pushed for origin in push.routes for e in push.placements(origin)}
-    known = placed(made.of.plan.study)
-    models = {e: known[e][0].model for e in sorted(needed - set(made.endpoints))}
-    more = endpoints(made.of.problem, models, made.options["endpoint"], made.options["endpoints"])
-    return replace(made, endpoints={**made.endpoints, **more})
-
-
-def _overrides(made: Given, pushed: list[Push]) -> dict[str, str]:
-    """Routes to apply from each deadline of a failure on; applying the origin's own file undoes it."""
-    written = {}
-    for push in pushed:
-        folder = f"overrides/{slug(push.failure)}/{slug(f'at-{push.deadline_seconds:g}-s')}"
-        for origin, workloads in push.routes.items():
-            routes = [
-                _route(made, w, origin, [(e, weight, 0) for e, weight in backends]) for w, backends in workloads.items()
-            ]
-            written[f"{folder}/{slug(origin)}.yaml"] = quoted_yaml(_listed(routes), OVERRIDE_COMMENTS)
-    return written
-
-
 # ------------------------------------------------------------------ read back
 def expected(made: Given, origin: str) -> Rows:
-    """(route, backend) -> (priority, weight, the port of its address), from the routing table."""
-    rows = {}
-    for route in made.table.of_origin(origin):
-        for priority, backends in enumerate(backend_priorities(route)):
-            for x, weight in backends:
-                rows[route.id, slug(x.placement)] = (priority, weight, made.endpoints[x.placement].port)
-    return rows
+    """(route, backend) -> (priority, weight, 0), from the routing table or the set."""
+    return {
+        (route.id, slug(x.placement)): (priority, weight, 0)
+        for route in made.table.of_origin(origin)
+        for priority, backends in enumerate(backend_groups(route))
+        for x, weight in backends
+    }
 
 
 def rows_of(data: Any) -> Rows:
     """The same from the objects."""
-    ports: dict[str, int] = {}
-    for one in data["items"]:
-        if one["kind"] == "Backend":
-            (at,) = one["spec"]["endpoints"]
-            ports[one["metadata"]["name"]] = next(iter(at.values()))["port"]
     rows = {}
     for one in data["items"]:
         if one["kind"] == "AIGatewayRoute":
-            for x in one["spec"]["rules"][0]["backendRefs"]:
-                rows[one["metadata"]["name"], x["name"]] = (x["priority"], x["weight"], ports.get(x["name"], 0))
+            for x in one["spec"]["rules"][0].get("backendRefs", []):
+                rows[one["metadata"]["name"], x["name"]] = (x["priority"], x["weight"], 0)
     return rows
 
 
-def _lint(made: Given, origin: str, path: str, data: Any) -> list[Finding]:
+def _lint_routes(made: Given, origin: str, path: str, data: Any) -> list[Finding]:
+    """Backends of each route, with their priorities and weights, are those of the table."""
     return list(differing(path, "backends", expected(made, origin), rows_of(data)))
+
+
+def _lint_backends(made: Given, origin: str, path: str, data: Any) -> list[Finding]:
+    """Each placement that a route or a set may name has a backend, at its own address."""
+    wanted: Rows = {("Backend", slug(e)): (made.endpoints[e].port, 0, 0) for e in _reached(made, origin)}
+    written: Rows = {}
+    for one in data["items"]:
+        if one["kind"] == "Backend":
+            (at,) = one["spec"]["endpoints"]
+            written["Backend", one["metadata"]["name"]] = (next(iter(at.values()))["port"], 0, 0)
+    return list(differing(path, "port", wanted, written))

@@ -14,6 +14,8 @@ from planner.study.records.base import Name, Record
 
 PREFIX = "capacity-planner"
 PERCENT = 100
+EKS_GROUP = "eks:nodegroup-name"
+"""Tag that EKS gives the instances and the Auto Scaling group of a managed node group."""
 
 
 class FaultAction(Record):
@@ -43,12 +45,18 @@ POD_FAILURE, PARTITION = "pod-failure", "partition"
 
 @dataclass(frozen=True)
 class Group:
-    """Machines of one group of nodes, and the share of them that is lost (0 to 1)."""
+    """Machines of one group of nodes, and the share of them that is lost (0 to 1).
+
+    Parameters
+    ----------
+    zone : none: the environment's
+    tag : (key, value) of its instances and its Auto Scaling group; none: that of the EKS node group of its name
+    """
 
     name: str
     lost_fraction: float
     zone: str | None
-    """none: the environment's"""
+    tag: tuple[str, str] | None = None
 
 
 def _percent(lost_fraction: float) -> int:
@@ -95,7 +103,7 @@ def aws_template(
         actions[f"{name}-{group}"] = {"actionId": action, "parameters": parameters, "targets": aim}
 
     for group in groups:
-        tags = {"eks:nodegroup-name": group.name}
+        tags = dict([group.tag or (EKS_GROUP, group.name)])
         running = [{"path": "State.Name", "values": ["running"]}]
         part = "ALL" if group.lost_fraction >= 1 else f"PERCENT({_percent(group.lost_fraction)})"
         stop = {"startInstancesAfterDuration": lasts, "completeIfInstancesTerminated": "true"}
@@ -162,7 +170,12 @@ def azure_experiment(
 
 # ------------------------------------------------------------------ Kubernetes
 def chaos_mesh(
-    failure: str, action: str, namespace: str, lost_fraction: Mapping[str, float], minutes: int
+    failure: str,
+    action: str,
+    namespace: str,
+    lost_fraction: Mapping[str, float],
+    minutes: int,
+    gateway_namespace: str = "",
 ) -> list[dict[str, Any]]:
     """Objects of Chaos Mesh for one cluster: pods of placements fail (connections are refused), or nothing that they
     send arrives (connections are never answered).
@@ -171,7 +184,11 @@ def chaos_mesh(
     ----------
     action : pod-failure or partition
     lost_fraction : placement -> share of its replicas (0 to 1)
+    gateway_namespace : pods are cut off from those of this namespace alone; empty: from everything, the kubelet too
     """
+    cut_off: dict[str, Any] = {"direction": "to"}
+    if gateway_namespace:
+        cut_off["target"] = {"mode": "all", "selector": {"namespaces": [gateway_namespace]}}
     by_percent: dict[int, list[str]] = {}
     for placement, fraction in sorted(lost_fraction.items()):
         by_percent.setdefault(PERCENT if fraction >= 1 else _percent(fraction), []).append(slug(placement))
@@ -189,7 +206,7 @@ def chaos_mesh(
                     "namespaces": [namespace],
                     "expressionSelectors": [{"key": f"{PREFIX}/placement", "operator": "In", "values": chosen}],
                 },
-                **({"direction": "to"} if action == PARTITION else {}),
+                **(cut_off if action == PARTITION else {}),
             }
             metadata = {"name": name, "namespace": namespace, "labels": {"app.kubernetes.io/managed-by": PREFIX}}
             kind = FAULT_ACTIONS[action].target_type

@@ -12,8 +12,10 @@ from planner.emit.kubernetes import by_region, kustomization, manifest
 from planner.emit.kubernetes_options import OPTIONS as KUBERNETES
 from planner.emit.kubernetes_options import PORT, PREFIX, Settings, settings
 from planner.emit.kubernetes_routes import workload_routes
+from planner.emit.kubernetes_sets import Cluster, set_files
 from planner.emit.kubernetes_workloads import answering_labels
 from planner.emit.names import distinct
+from planner.emit.routing import subject
 from planner.plan.in_hand import Plan
 from planner.study.records.plan import PlanFile
 
@@ -34,7 +36,7 @@ NOT_SET = (
 
 
 def files(plan: PlanFile | Plan, options: Mapping[str, str]) -> dict[str, str]:
-    """Pools, pickers and routes by region; the replicas are those of the target `kubernetes`.
+    """Pools, pickers and routes by region, sets of routes for each failure; replicas are those of `kubernetes`.
 
     Parameters
     ----------
@@ -45,15 +47,18 @@ def files(plan: PlanFile | Plan, options: Mapping[str, str]) -> dict[str, str]:
     InputError
         when an option does not fit
     """
-    fleet = fleet_of(plan)
+    of = subject(plan)
+    fleet = fleet_of(of.plan)
     given = settings(fleet, options, OPTIONS)
     not_proven = bool(options.get("not_proven"))
     made: dict[str, str] = {}
+    clusters = []
     for region, running in by_region(fleet).items():
         placements = {r.placement: r for r in running}
         names = distinct(placements, MOST_POOL_NAME)
         pools = [_pool(fleet, r, names[e], given) for e, r in sorted(placements.items())]
         backends = {e: _backend(name) for e, name in names.items()}
+        clusters.append(Cluster(region, frozenset(placements), backends.__getitem__))
         objects = {
             "pools.yaml": pools,
             "pickers.yaml": _pickers(names.values(), given) if given["picker_image"] else [],
@@ -64,7 +69,7 @@ def files(plan: PlanFile | Plan, options: Mapping[str, str]) -> dict[str, str]:
             said = [NOT_SET] if name == "pools.yaml" and not given["picker_image"] else []
             made[f"{region}/{name}"] = manifest(listed, not_proven, said)
         made[f"{region}/kustomization.yaml"] = manifest([kustomization(written)], not_proven)
-    return made
+    return made | set_files(fleet, of, clusters, given, options.get("not_proven", ""))
 
 
 def _backend(name: str) -> dict[str, Any]:

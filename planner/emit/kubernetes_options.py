@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from planner.emit.fleet import Fleet, Running
+from planner.emit.taints import EXPECTED_TAINTS, taints_of
 from planner.errors import Finding, InputError
 from planner.study.records.study import stack_and_version
 
@@ -42,9 +43,27 @@ OPTIONS: Mapping[str, str] = {
     "cpu_per_accelerator": "",
     "memory_gib_per_accelerator": "",
     "resource.": "",
+    "taints": "",
 }
-FIXED_ARGUMENTS = ("--port", "--host", "--served-model-name")
-"""What gateways and manifests rely on, so that no setting changes it."""
+FIXED_ARGUMENTS: Mapping[str, str] = {
+    **dict.fromkeys(("--host", "--port", "--uds", "--root-path"), "Services, checks and gateways know the address"),
+    **dict.fromkeys(("--grpc", "--grpc-port"), "Services, checks and gateways speak HTTP on one port"),
+    **dict.fromkeys(
+        ("--ssl-keyfile", "--ssl-certfile", "--ssl-ca-certs", "--ssl-cert-reqs", "--enable-ssl-refresh"),
+        "checks and gateways speak HTTP without TLS inside the cluster",
+    ),
+    "--api-key": "gateways pass through the client's key, and a manifest is no place for one",
+    "--served-model-name": "gateways ask for the model by its name in the study",
+    **dict.fromkeys(("--model", "--model-tag"), "the weights stand before the arguments: see setting weights"),
+    "--config": "a file of further arguments could set any of these",
+    "--disable-log-stats": "a replica that is to end counts its requests in flight by its metrics",
+    **dict.fromkeys(
+        ("--headless", "--nnodes", "--node-rank", "--master-addr", "--master-port"),
+        "the nodes of a replica find each other by what LeaderWorkerSet sets",
+    ),
+}
+"""What gateways and manifests rely on, so that no setting changes it (vLLM 0.33.0, vllm/entrypoints/common/cli_args.py,
+vllm/engine/arg_utils.py): argument -> why. vLLM takes any unambiguous beginning of an argument for it."""
 _RESOURCE = re.compile(r"[a-z0-9]([a-z0-9.-]{0,61}[a-z0-9])?/[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?")
 _NAME = re.compile(r"[a-z]([a-z0-9-]{0,61}[a-z0-9])?")
 _DOMAIN = re.compile(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*")
@@ -73,6 +92,7 @@ _CHECKS: Mapping[str, tuple[Callable[[str], object], str]] = {
     "cpu_per_accelerator": (lambda text: not text or _NUMBER.fullmatch(text), "processors, as in 12"),
     "memory_gib_per_accelerator": (lambda text: not text or _NUMBER.fullmatch(text), "GiB, as in 128"),
     "resource": (_RESOURCE.fullmatch, "an extended resource, vendor/thing"),
+    "taints": (lambda text: taints_of(text) is not None, EXPECTED_TAINTS),
 }
 
 
@@ -187,12 +207,14 @@ def _unfit(key: str, value: str, names: set[str]) -> Finding | None:
 
 
 def _relied_on(arguments: Mapping[str, str]) -> list[Finding]:
-    """Arguments that would change what gateways and manifests rely on."""
+    """Arguments, or beginnings of such, that would change what gateways and manifests rely on."""
     findings = []
     for of, text in arguments.items():
         for part in _arguments(text) or ():
-            if part.partition("=")[0] in FIXED_ARGUMENTS:
-                where, fix = f"--set arguments.{of[:80]}", f"leave out {', '.join(FIXED_ARGUMENTS)}"
+            name = part.partition("=")[0]
+            fixed = next((known for known in FIXED_ARGUMENTS if known.startswith(name)), None)
+            if fixed is not None:
+                where, fix = f"--set arguments.{of[:80]}", f"leave it out: {FIXED_ARGUMENTS[fixed]}"
                 findings.append(Finding(where, "arguments that nothing else relies on", repr(part)[:80], fix))
     return findings
 

@@ -6,6 +6,7 @@ from typing import Any
 from planner.emit.fleet import Fleet
 from planner.emit.kubernetes_options import NO_TIME_LIMIT, PREFIX, Settings
 from planner.emit.names import distinct
+from planner.emit.overrides import BASE
 from planner.emit.routing import largest_remainder
 from planner.errors import Finding, InputError
 from planner.study.dependencies import NORMAL
@@ -54,33 +55,53 @@ def workload_routes(
         when a workload has more placements in a cluster than a rule takes
     """
     normal = [state for state in fleet.plan.file.states if state.failure == NORMAL]
-    routes = []
     names = distinct(w.name for w in fleet.plan.study.workloads)
-    for w, flows in route_weights(fleet, placements, normal).items():
-        if len(flows) > MOST_BACKENDS:
-            expected, fix = f"at most {MOST_BACKENDS} placements", "plan fewer profiles of its model in the region"
-            raise InputError([Finding(f"workload {w[:80]!r}", expected, str(len(flows)), fix)])
-        weights, total = integer_weights(flows), sum(flows.values())
-        error = max(abs(n / WEIGHTS_ADD_UP_TO - flows[e] / total) for e, n in weights.items())
-        header = {"type": "Exact", "name": WORKLOAD_HEADER, "value": names[w]}
-        backends = [{**backend(e), "weight": n} for e, n in weights.items()]
-        routes.append(
-            {
-                "apiVersion": "gateway.networking.k8s.io/v1",
-                "kind": "HTTPRoute",
-                "metadata": {
-                    "name": names[w],
-                    "namespace": given["namespace"],
-                    "annotations": {
-                        f"{PREFIX}/workload": w,
-                        f"{PREFIX}/requests-per-second": f"{total:.6f}",
-                        f"{PREFIX}/weight-error": f"{error:.2e}",
-                    },
-                },
-                "spec": {
-                    "parentRefs": [{"name": given["gateway"]}],
-                    "rules": [{"matches": [{"headers": [header]}], "backendRefs": backends, **NO_TIME_LIMIT}],
-                },
-            }
-        )
-    return routes
+    flows = route_weights(fleet, placements, normal)
+    return [workload_route(w, names[w], flows_of, given, backend) for w, flows_of in flows.items()]
+
+
+def workload_route(
+    w: str,
+    name: str,
+    flows: Mapping[str, float],
+    given: Settings,
+    backend: Callable[[str], dict[str, Any]],
+    set_id: str = BASE,
+) -> dict[str, Any]:
+    """The HTTPRoute of a workload; without flows it has no backends, so that requests are answered with an error.
+
+    Parameters
+    ----------
+    flows : placement -> requests/s
+    set_id : what it belongs to, `base` or FAILURE/DEADLINE
+
+    Raises
+    ------
+    InputError
+        when there are more placements than a rule takes
+    """
+    if len(flows) > MOST_BACKENDS:
+        expected, fix = f"at most {MOST_BACKENDS} placements", "plan fewer profiles of its model in the region"
+        raise InputError([Finding(f"workload {w[:80]!r}", expected, str(len(flows)), fix)])
+    weights, total = integer_weights(flows) if flows else {}, sum(flows.values())
+    error = max((abs(n / WEIGHTS_ADD_UP_TO - flows[e] / total) for e, n in weights.items()), default=0.0)
+    header = {"type": "Exact", "name": WORKLOAD_HEADER, "value": name}
+    backends = [{**backend(e), "weight": n} for e, n in weights.items()]
+    return {
+        "apiVersion": "gateway.networking.k8s.io/v1",
+        "kind": "HTTPRoute",
+        "metadata": {
+            "name": name,
+            "namespace": given["namespace"],
+            "annotations": {
+                f"{PREFIX}/workload": w,
+                f"{PREFIX}/requests-per-second": f"{total:.6f}",
+                f"{PREFIX}/weight-error": f"{error:.2e}",
+                f"{PREFIX}/set": set_id,
+            },
+        },
+        "spec": {
+            "parentRefs": [{"name": given["gateway"]}],
+            "rules": [{"matches": [{"headers": [header]}], "backendRefs": backends, **NO_TIME_LIMIT}],
+        },
+    }

@@ -17,6 +17,7 @@ from planner.emit.engines import (
 from planner.emit.fleet import Fleet, Running, node_chips
 from planner.emit.kubernetes_options import HEALTH_PATH, IMAGE_NOT_SET, PORT, PREFIX, Settings
 from planner.emit.names import slug
+from planner.emit.taints import taints_of
 
 TPU_SLICE = {
     "v5litepod-8": ("tpu-v5-lite-podslice", "2x4"),
@@ -172,7 +173,7 @@ def _leader_worker_set(
 def _template(fleet: Fleet, r: Running, given: Settings, nodes: int, worker: bool = False) -> dict[str, Any]:
     spec = {
         "nodeSelector": _node_selector(fleet, r),
-        "tolerations": _tolerations(fleet, r, given.resource(r)),
+        "tolerations": _tolerations(fleet, r, given),
         "terminationGracePeriodSeconds": grace_seconds(fleet, r),
         "enableServiceLinks": False,  # a Service called vllm would set VLLM_PORT, which vLLM reads
         "containers": [_container(fleet, r, given, nodes, worker)],
@@ -278,8 +279,10 @@ def _node_selector(fleet: Fleet, r: Running) -> dict[str, str]:
     return selector
 
 
-def _tolerations(fleet: Fleet, r: Running, resource: str) -> list[dict[str, str]]:
-    tolerations = [{"key": resource, "operator": "Exists", "effect": "NoSchedule"}]
+def _tolerations(fleet: Fleet, r: Running, given: Settings) -> list[dict[str, str]]:
+    """What clouds and device plugins taint accelerators with, and what the settings say that nodes have."""
+    tolerations = [{"key": given.resource(r), "operator": "Exists", "effect": "NoSchedule"}]
+    tolerations += [taint.toleration() for taint in taints_of(given["taints"]) or ()]
     if r.on_spot and fleet.site_of[r.pool].provider == "azure":
         spot = {"key": "kubernetes.azure.com/scalesetpriority", "operator": "Equal", "value": "spot"}
         tolerations.append({**spot, "effect": "NoSchedule"})

@@ -38,6 +38,7 @@ LITELLM_KEYS = {
     },
     "model_info": {
         "id",
+        "set",
         "max_input_tokens",
         "cooldown_time",
         "allowed_fails",

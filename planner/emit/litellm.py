@@ -14,13 +14,12 @@ from planner.emit.detection import (
     expected_requests_per_second,
     probe_interval_seconds,
     probe_seconds,
-    stream_wait_seconds,
-    whole_wait_seconds,
+    waits_of,
 )
 from planner.emit.lint import Rows, lint_litellm
 from planner.emit.names import slug
 from planner.emit.options import secret_name
-from planner.emit.pushing import LITELLM_PUSHING
+from planner.emit.pushing import litellm_pushing
 from planner.emit.routing import Entry, Route
 from planner.errors import Finding
 from planner.plan.in_hand import Plan
@@ -77,7 +76,7 @@ def files(plan: PlanFile | Plan, options: Mapping[str, str]) -> dict[str, str]:
     """
     made = given(plan, options, OPTIONS)
     parts = (GatewayFile("config.yaml", config, COMMENTS, _lint, is_pushed=True),)
-    return gateway_files(made, "litellm", parts, LITELLM_PUSHING)
+    return gateway_files(made, "litellm", parts, litellm_pushing(made.of.plan.study))
 
 
 def _lint(made: Given, origin: str, path: str, data: Any) -> list[Finding]:
@@ -128,8 +127,8 @@ def _deployment(made: Given, route: Route, order: int, entry: Entry) -> dict[str
     study = made.of.plan.study
     workload = made.workloads[route.workload]
     provider = p.provider_of[p.pool_of[e]]
-    profiles = [made.profiles[x.placement] for x in route.entries]
-    longest = made.integers["timeout_seconds"] or whole_wait_seconds(study, workload, profiles)
+    stream_wait, whole_wait = waits_of(study, route, made.profiles)
+    longest = made.integers["timeout_seconds"] or whole_wait
     return {
         "model_name": group_of(route, entry.beyond_normal_reach),
         "litellm_params": {
@@ -140,10 +139,11 @@ def _deployment(made: Given, route: Route, order: int, entry: Entry) -> dict[str
             "weight": entry.weight,
             "rpm": rpm_of(entry, made.integers["gateway_replicas"]),
             "timeout": round(longest, 3),
-            "stream_timeout": round(stream_wait_seconds(study, workload, profiles), 3),
+            "stream_timeout": round(stream_wait, 3),
         },
         "model_info": {
             "id": deployment_id(route, entry),
+            "set": made.set_id,  # means nothing to LiteLLM; /model/info tells it
             "max_input_tokens": most_input_tokens(made, route.workload, e),
             # beside the router's own, so that a header Retry-After does not shorten it
             "cooldown_time": made.integers["cooldown_seconds"],
@@ -171,6 +171,7 @@ def _refusing(made: Given, route: Route) -> dict[str, Any]:
         },
         "model_info": {
             "id": refusal_id(route),
+            "set": made.set_id,
             "allowed_fails_policy": {"RateLimitErrorAllowedFails": NEVER},
             "disable_background_health_check": True,
         },

@@ -51,9 +51,11 @@ def moves_of(of: Subject, f: str) -> dict[float, Moves]:
 
     Formula
         evicted = kept before - kept;  started = cold-started - cold-started before
-        begin_by = deadline - the longer of load_seconds, and of what storage takes for all starts of the site
+        begin_by = deadline - push_seconds - the longer of load_seconds, and of what storage takes for all starts of
+        the site
     """
-    p = of.problem
+    p, detected = of.problem, of.plan.study.detection_seconds
+    push = p.detection_seconds - detected
     in_states = [s for s in states(p, f) if s[0] == of.hour]
     survive = surviving_replicas(full(p), of.vectors, in_states[0]).tolist()
     kept = {e: round(n) for e, n in zip(p.placements, survive, strict=True)}
@@ -69,9 +71,8 @@ def moves_of(of: Subject, f: str) -> dict[float, Moves]:
         for e in p.placements:
             evicted, new = kept[e] - kept_then[e], started_then.get(e, 0) - started.get(e, 0)
             if evicted or new:
-                begin_by = max(
-                    p.detection_seconds, c - max(p.load_seconds[e], feeding.get(p.site_of[p.pool_of[e]], 0.0))
-                )
+                loading = max(p.load_seconds[e], feeding.get(p.site_of[p.pool_of[e]], 0.0))
+                begin_by = max(detected, c - push - loading)
                 counts = kept[e] + started.get(e, 0), kept_then[e] + started_then.get(e, 0)
                 rows.append(Move(e, _folder(of, e), *counts, evicted + max(0, -new), max(0, new), round(begin_by, 3)))
         rows.sort(key=lambda row: (row.started == 0, row.begin_by_seconds, row.placement))

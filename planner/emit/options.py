@@ -33,9 +33,13 @@ class Endpoint:
     @property
     def url(self) -> str:
         """The address in one piece."""
-        host = f"[{self.host}]" if ":" in self.host else self.host
         default = "" if SCHEMES[self.scheme] == self.port else f":{self.port}"
-        return f"{self.scheme}://{host}{default}{self.path}"
+        return f"{self.scheme}://{self.authority}{default}{self.path}"
+
+    @property
+    def authority(self) -> str:
+        """The host as requests name it: an address of IPv6 in brackets."""
+        return f"[{self.host}]" if ":" in self.host else self.host
 
     @property
     def is_set(self) -> bool:

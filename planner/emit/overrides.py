@@ -190,7 +190,8 @@ def pushed_route(of: Subject, route: Route, s: State) -> Route:
     )
     shed = max(0.0, 1 - together / coming)
     shed = shed if shed > NEGLIGIBLE_FRACTION else 0.0
-    return Route(*flow, route.id, coming, (entries,) if entries else (), pushed=True, shed_fraction=shed)
+    levels = (entries,) if entries else ()
+    return replace(route, requests_per_second=coming, levels=levels, pushed=True, shed_fraction=shed)
 
 
 def _is_as_before(first: Mapping[str, float], second: Mapping[str, float], coming: float) -> bool:

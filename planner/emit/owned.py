@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from planner.emit.fleet import Fleet, Lot, fleet_of
+from planner.emit.fleet import Fleet, Lot, fleet_of, node_labels
 from planner.emit.names import distinct, slug
 from planner.emit.text import Unsafe, quoted_yaml, sorted_json
 from planner.emit.tickets import Progress, ticket_files
@@ -34,6 +34,7 @@ class Phase(Record):
     needed: date = Field(description="first day on which they must be there")
     order_by: date | None = Field(description="last day to order; none: held")
     hosts: tuple[str, ...] = Field(description="names for the machines, one each")
+    node_labels: dict[str, str] = Field(description="labels of their nodes, by which the manifests choose them")
 
 
 class Serving(Record):
@@ -185,19 +186,35 @@ def _rack(fleet: Fleet, pool: str) -> Rack:
 
 def _phases(fleet: Fleet, lot: Lot) -> tuple[Phase, ...]:
     """What is held, or each order of an offer: what is bought later is needed later."""
+    labels = node_labels(fleet, lot)
     if lot.offer is None:
-        return (_phase(lot.id, "held", lot.machines, fleet.plan.study.horizon.start, None),)
+        return (_phase(lot.id, "held", lot.machines, fleet.plan.study.horizon.start, None, labels),)
     mine = [order for order in fleet.plan.orders if order.offer == lot.id]
     return tuple(
-        _phase(lot.id if len(mine) == 1 else f"{lot.id} {o.period}", "to build", o.machines, o.need, o.order_by)
+        _phase(lot.id if len(mine) == 1 else f"{lot.id} {o.period}", "to build", o.machines, o.need, o.order_by, labels)
         for o in mine
     )
 
 
-def _phase(name: str, status: Literal["held", "to build"], machines: int, needed: date, order_by: date | None) -> Phase:
+def _phase(
+    name: str,
+    status: Literal["held", "to build"],
+    machines: int,
+    needed: date,
+    order_by: date | None,
+    labels: dict[str, str],
+) -> Phase:
     stem = slug(name, 40)
     hosts = tuple(f"{stem}-{number:05d}" for number in range(1, machines + 1))
-    return Phase(phase=name, status=status, machines=machines, needed=needed, order_by=order_by, hosts=hosts)
+    return Phase(
+        phase=name,
+        status=status,
+        machines=machines,
+        needed=needed,
+        order_by=order_by,
+        hosts=hosts,
+        node_labels=labels,
+    )
 
 
 def _ansible(inventory: Inventory) -> str:
@@ -234,7 +251,8 @@ def _ansible(inventory: Inventory) -> str:
 
 def _about(phase: Phase) -> dict[str, Any]:
     order_by = {} if phase.order_by is None else {"planner_order_by": phase.order_by.isoformat()}
-    return {"planner_phase": Unsafe(phase.phase), "planner_status": phase.status, **order_by}
+    labels = {"planner_node_labels": phase.node_labels}
+    return {"planner_phase": Unsafe(phase.phase), "planner_status": phase.status, **order_by, **labels}
 
 
 def _group(text: str) -> str:

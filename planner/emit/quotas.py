@@ -10,6 +10,7 @@ from pydantic import Field
 
 from planner.emit.fleet import HELD, Fleet
 from planner.emit.node_facts import plain_place, where_is
+from planner.emit.place_names import misspelt
 from planner.errors import Finding, InputError
 from planner.problem.capacity import held_at_most
 from planner.problem.problem import HOURLY
@@ -89,6 +90,9 @@ def read_quotas(path: Path, fleet: Fleet) -> list[Row[QuotaToday]]:
         if row.provider not in providers:
             got = f"{quoted(row.provider)}{near_miss(row.provider, providers)}"
             reading.error(place.at("provider"), f"a provider of the study: {listed(providers)}", got, "correct it")
+        elif meant := misspelt(row.where, _places_of(row.provider, fleet)):
+            got, fix = f"{quoted(row.where)} (did you mean {quoted(meant)}?)", "correct it, or leave the row out"
+            reading.error(place.at("where"), f"a region or zone as {row.provider} calls it", got, fix)
         for pool in _pools_of(row, fleet):
             units = {MACHINES, *fleet.machine_of[pool.id].quota_units}
             if row.unit not in units:
@@ -115,6 +119,12 @@ def refuse_repeated(rows: Iterable[Row[QuotaToday]]) -> None:
             findings.append(Finding(place.at(), "each quota once", f"it here and at {at}", "remove one of them"))
     if findings:
         raise InputError(findings)
+
+
+def _places_of(provider: str, fleet: Fleet) -> set[str]:
+    """Regions and zones of a provider in the study."""
+    sites = [site for site in fleet.plan.study.sites if site.provider == provider]
+    return {name for site in sites for name in (site.region, site.site)}
 
 
 def _pools_of(row: QuotaToday, fleet: Fleet) -> list[Pool]:

@@ -61,6 +61,7 @@ class Route:
     requests_per_second : peak demand in normal operation; of a pushed route: in its state
     pushed : of an override: level 1 is all that the plan uses in that state, and takes no more than its limits
     shed_fraction : of the requests of a pushed route, what is refused
+    in_failures : placements that the plan sends these requests to in some failure, which a set may lead to
     """
 
     workload: str
@@ -70,11 +71,17 @@ class Route:
     levels: tuple[tuple[Entry, ...], ...]
     pushed: bool = False
     shed_fraction: float = 0.0
+    in_failures: tuple[str, ...] = ()
 
     @property
     def entries(self) -> tuple[Entry, ...]:
         """All entries, levels in order."""
         return tuple(entry for level in self.levels for entry in level)
+
+    @property
+    def placements(self) -> tuple[str, ...]:
+        """All placements that the route, or a set in its place, may send to, sorted."""
+        return tuple(sorted({*(x.placement for x in self.entries), *self.in_failures}))
 
 
 @dataclass(frozen=True)
@@ -151,12 +158,24 @@ def routing_table(of: Subject, hold: str = GOALS) -> Table:
     limit: dict[Flow, dict[str, float]] = {}
     for w, o, e in sorted(set().union(*by_hour)):
         limit.setdefault((w, o), {})[e] = max(of_hour.get((w, o, e), 0.0) for of_hour in by_hour)
-    routes = [
-        Route(w, o, slug(w), peak_requests_per_second(p, w, o, (of.hour, NORMAL, 0.0)), levels)
-        for w, o in sorted(p.flows)
-        if (levels := _levels(of, (w, o), limit.get((w, o), {}), most))
-    ]
+    in_failures = _in_failures(of)
+    routes = []
+    for w, o in sorted(p.flows):
+        levels = _levels(of, (w, o), limit.get((w, o), {}), most)
+        if levels:
+            peak = peak_requests_per_second(p, w, o, (of.hour, NORMAL, 0.0))
+            routes.append(Route(w, o, slug(w), peak, levels, in_failures=tuple(sorted(in_failures.get((w, o), ())))))
     return Table(of.hour, len(p.hours), tuple(routes))
+
+
+def _in_failures(of: Subject) -> dict[Flow, set[str]]:
+    """Stream -> placements that the plan sends it to in some failure of the table's hour."""
+    made: dict[Flow, set[str]] = {}
+    for s, by_flow in of.sent.items():
+        if s[0] == of.hour and not is_normal(s):
+            for flow in by_flow:
+                made.setdefault(flow, set()).update(as_sent(of, flow, s))
+    return made
 
 
 def reserved(a: Arrays, x: Vectors, h: str, most: Array, hold: str) -> dict[tuple[str, str, str], float]:

@@ -41,6 +41,7 @@ class Pushing:
     shows : command that says which set is in force, and what it must say; `{id}` stands for the set's name
     key_of : provider -> environment variable from which the configuration reads its key; none: it reads no keys
     master_key : variable with the gateway's own key, where it reads any
+    shares : what each placement gets of a route, in words; none: as a gateway that keeps limits and refuses beyond
     """
 
     about: tuple[str, ...]
@@ -48,6 +49,7 @@ class Pushing:
     shows: str
     key_of: Callable[[str], str] | None = None
     master_key: str = ""
+    shares: Callable[[Route], str] | None = None
 
 
 @dataclass(frozen=True)
@@ -126,7 +128,7 @@ def _to_do(of: Subject, outcome: Outcome) -> str:
     if not is_unseen(of, outcome.failure):
         return TO_DO[outcome.verdict]
     partly = [slug(e) for e, _, n in _fewer(of, outcome.failure) if n > 0]
-    return f"{UNSEEN_PARTS} {_named(partly)}" if partly else UNSEEN_TO_DO
+    return f"{UNSEEN_PARTS} {listed_names(partly)}" if partly else UNSEEN_TO_DO
 
 
 def _origins(table: Table) -> list[str]:
@@ -139,7 +141,7 @@ def _steps(given: _Given, failure: str, origin: str) -> tuple[Override, ...]:
 
 def _failure(given: _Given, number: int, outcome: Outcome) -> list[str]:
     f = outcome.failure
-    lines = [f"## {number}. {markdown_cell(f)}", "", f"**Recognise it.** {_recognised(given.of, f)}", ""]
+    lines = [f"## {number}. {markdown_cell(f)}", "", f"**Recognise it.** {recognised(given.of, f)}", ""]
     lines += [f"**Without a push.** {_without(given.of, outcome)}", ""]
     of_origin = {o: _steps(given, f, o) for o in _origins(given.table)}
     before = {o: given.table.of_origin(o) for o in of_origin}
@@ -152,43 +154,44 @@ def _failure(given: _Given, number: int, outcome: Outcome) -> list[str]:
     for n, (override, origins) in enumerate(of_step):
         until = of_step[n + 1][0].deadline_seconds if n + 1 < len(of_step) else None
         moved = moves.get(override.deadline_seconds, Moves())
-        lines += [f"**Step {n + 1}, {_when(given.of, override, moved, until, bool(origins))}**{_at(origins)}", ""]
+        lines += [f"**Step {n + 1}, {when_due(given.of, override, moved, until, bool(origins))}**{_at(origins)}", ""]
         push = _push(given, override, origins, before) if origins else []
-        lines += [*_replicas(moved), *push] if moved.has_starts else [*push, *_replicas(moved)]
+        lines += [*replica_table(moved), *push] if moved.has_starts else [*push, *replica_table(moved)]
         before |= {o: override.of_origin(o) for o in origins}
     origins = [o for o, sequence in of_origin.items() if sequence]
     return [*lines, *_return(given, f, origins, any(moves.get(x.deadline_seconds, Moves()).rows for x, _ in of_step))]
 
 
 def _at(origins: list[str]) -> str:
-    return f", at {_named(origins)}:" if origins else "; no routes change."
+    return f", at {listed_names(origins)}:" if origins else "; no routes change."
 
 
-def _when(of: Subject, override: Override, moved: Moves, until: float | None, is_pushed: bool) -> str:
+def when_due(of: Subject, override: Override, moved: Moves, until: float | None, is_pushed: bool) -> str:
     """From when a set holds, by when it is due, and until when; and what comes first, the push or the replicas."""
     due = override.deadline_seconds
-    end = f"until {_seconds(until)}" if until is not None else "until the return"
+    end = f"until {in_seconds(until)}" if until is not None else "until the return"
     if moved.has_starts:
         first = "evict, start" if moved.has_evictions else "start"
-        soonest = _seconds(min(x.begin_by_seconds for x in moved.rows if x.started))
+        soonest = in_seconds(min(x.begin_by_seconds for x in moved.rows if x.started))
         push = ", then push" if is_pushed else ""
-        return f"from when its replicas answer, by {_seconds(due)}, {end}: {first} by {soonest}{push}"
+        return f"from when its replicas answer, by {in_seconds(due)}, {end}: {first} by {soonest}{push}"
     if not is_pushed:
-        return f"by {_seconds(due)}, {end}: evict"
+        return f"by {in_seconds(due)}, {end}: evict"
     then = ", then evict" if moved.has_evictions else ""
     detected = of.problem.detection_seconds
     earlier = max((c for c in of.problem.deadlines_seconds[override.failure] if c < due), default=detected)
     if 0 < due - earlier <= RIGHT_AFTER_SECONDS:
-        return f"right after {_seconds(earlier)}, not before, {end}: push{then}"
-    latest = f", by {_seconds(due)}" if due > earlier else ""
-    return f"from {_seconds(min(earlier, due))}{latest}, {end}: push at once{then}"
+        return f"right after {in_seconds(earlier)}, not before, {end}: push{then}"
+    latest = f", by {in_seconds(due)}" if due > earlier else ""
+    return f"from {in_seconds(min(earlier, due))}{latest}, {end}: push at once{then}"
 
 
-def _seconds(seconds: float) -> str:
+def in_seconds(seconds: float) -> str:
+    """Seconds for people."""
     return f"{deadline_id(seconds).removesuffix('s')} s"
 
 
-def _replicas(moved: Moves) -> list[str]:
+def replica_table(moved: Moves) -> list[str]:
     """What is evicted and started by the step, by placement."""
     if not moved.rows:
         return []
@@ -197,7 +200,7 @@ def _replicas(moved: Moves) -> list[str]:
         "| --- | --- | --- | --- | --- | --- | --- |",
     ]
     for x in moved.rows[:MOST_NAMED]:
-        begin = _seconds(x.begin_by_seconds) if x.started else ""
+        begin = in_seconds(x.begin_by_seconds) if x.started else ""
         counts = (
             f"{x.before:,}",
             f"{x.after:,}",
@@ -217,7 +220,7 @@ def _return(given: _Given, f: str, origins: list[str], has_moves: bool) -> list[
     order = "start the replicas of normal operation, and when all answer push base" if has_moves else "push base"
     ended = " Replicas that normal operation has not are ended after it; before only where others need their machines."
     return [
-        f"**Return.** {back}, {order}, at {_named(origins)}:",
+        f"**Return.** {back}, {order}, at {listed_names(origins)}:",
         "",
         f"    {given.pushing.command.format(set=BASE)}",
         "",
@@ -234,7 +237,7 @@ def _fewer(of: Subject, f: str) -> list[tuple[str, float, float]]:
     return [(e, m, n) for e, m, n in zip(of.problem.placements, before, after, strict=True) if n < m]
 
 
-def _recognised(of: Subject, f: str) -> str:
+def recognised(of: Subject, f: str) -> str:
     """Which placements stop answering at once, and which lose a part."""
     rows = _fewer(of, f)
     stopped = [slug(e) for e, _, n in rows if n <= 0]
@@ -245,19 +248,19 @@ def _recognised(of: Subject, f: str) -> str:
         said.append("No health check tells: what fails answers, wrongly.")
         if stopped:
             said.append("The push of step 1 takes it out of all routes.")
-        said.append(f"The plan counts on somebody's knowing after {_seconds(of.problem.detection_seconds)}.")
+        said.append(f"The plan counts on somebody's knowing after {in_seconds(of.plan.study.detection_seconds)}.")
     if stopped:
         stop = "Concerned are" if is_unseen(of, f) else "These stop answering at once:"
-        said.append(f"{stop} {_named(stopped)}.")
+        said.append(f"{stop} {listed_names(stopped)}.")
     if partly:
-        said.append(f"In part: {_named(partly)}.")
+        said.append(f"In part: {listed_names(partly)}.")
         if is_unseen(of, f):
             said.append("These stay in the sets: take down those of their replicas that answer wrongly.")
     if failure.surge_factor > 1:
         said.append(f"Requests rise to {failure.surge_factor:.2f} times.")
     if not stopped and not partly and failure.surge_factor <= 1:
         lost = [markdown_cell(component) for component in sorted(failure.lost)]
-        said.append(f"No placement stops; lost is {_named(lost)}.")
+        said.append(f"No placement stops; lost is {listed_names(lost)}.")
     return " ".join(said)
 
 
@@ -265,21 +268,22 @@ def _first(folders: list[str]) -> str:
     return f"{', '.join(folders[:3])}{' and so on' if len(folders) > 3 else ''}"
 
 
-def _named(names: list[str]) -> str:
+def listed_names(names: list[str]) -> str:
+    """Names of people or of ours in a sentence, 40 at most."""
     more = len(names) - MOST_NAMED
     return ", ".join([*map(markdown_cell, names[:MOST_NAMED]), *([f"and {more} more"] if more > 0 else [])])
 
 
 def _without(of: Subject, outcome: Outcome) -> str:
     at = outcome.meanwhile
-    shares = _percent(at.served_fraction), _percent(at.due_fraction)
+    shares = percent(at.served_fraction), percent(at.due_fraction)
     said = "The static files serve {} of what is offered; {} is due.".format(*shares)
     if is_unseen(of, outcome.failure):
         said = "The static files go on sending to what answers wrongly. "
         said += "Without it they serve {} of what is offered; {} is due.".format(*shares)
     if at.worst is not None:
         stream = f"{markdown_cell(at.worst.workload)} from {markdown_cell(at.worst.origin)}"
-        said += f" Shortest: {stream}, {_percent(at.worst.served)} of {_percent(at.worst.due)}."
+        said += f" Shortest: {stream}, {percent(at.worst.served)} of {percent(at.worst.due)}."
     if at.overfull:
         x = at.overfull[0]
         said += f" {slug(x.placement)} gets {x.times_its_capacity:.2f} times its capacity."
@@ -292,7 +296,7 @@ def _without(of: Subject, outcome: Outcome) -> str:
 
 def _push(given: _Given, override: Override, origins: list[str], before: dict[str, tuple[Route, ...]]) -> list[str]:
     """One set: the command, and what it must show."""
-    where = f"overrides/{override.id}"
+    where, shares = f"overrides/{override.id}", given.pushing.shares or _shares
     lines = [
         f"    {given.pushing.command.format(set=where)}",
         "",
@@ -305,14 +309,14 @@ def _push(given: _Given, override: Override, origins: list[str], before: dict[st
         for route, old in zip(override.of_origin(origin), before[origin], strict=True):
             if route != old:
                 cells = (origin, route.workload, f"{route.requests_per_second:,.1f}")
-                lines.append("| " + " | ".join([*map(markdown_cell, cells), _shares(route)]) + " |")
+                lines.append("| " + " | ".join([*map(markdown_cell, cells), shares(route)]) + " |")
     return [*lines, ""]
 
 
 def _shares(route: Route) -> str:
     served = 1 - route.shed_fraction
     level = route.levels[0] if route.levels else ()
-    shares = [f"{x.id} {_percent(x.share_fraction * served)}" for x in level]
+    shares = [f"{x.id} {percent(x.share_fraction * served)}" for x in level]
     more = len({x.placement for x in route.entries} - {x.placement for x in level})
     if not level:
         shares = ["refused (429) 100.0 %"]
@@ -320,9 +324,10 @@ def _shares(route: Route) -> str:
         shares.append(f"the rest to {more} more" if more else "the rest refused (429)")
         shares.append("where replicas run, up to their limits")
     elif route.shed_fraction > 0:
-        shares.append(f"refused (429) {_percent(route.shed_fraction)}")
+        shares.append(f"refused (429) {percent(route.shed_fraction)}")
     return ", ".join(shares)
 
 
-def _percent(fraction: float) -> str:
+def percent(fraction: float) -> str:
+    """A share for people, in percent with one decimal."""
     return f"{100 * fraction:.1f} %"

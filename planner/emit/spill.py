@@ -10,7 +10,7 @@ first priority it would get all that the priority keeps.
 
 from collections.abc import Collection
 
-from planner.emit.routing import WEIGHTS_ADD_UP_TO, Entry, Route, largest_remainder
+from planner.emit.routing import NEGLIGIBLE_FRACTION, WEIGHTS_ADD_UP_TO, Entry, Route, largest_remainder
 
 OVERPROVISIONING_PERCENT = 140
 """Envoy's default: a priority keeps all requests until fewer than 5 of 7 endpoints live."""
@@ -30,6 +30,29 @@ def backend_priorities(route: Route) -> tuple[tuple[tuple[Entry, int], ...], ...
         near, far = near + far, []
     successors = [_weighted(group, [x.limit_requests_per_second for x in group]) for group in (near, far) if group]
     return (_weighted(first, [x.share_fraction for x in first]), *successors)
+
+
+def backend_groups(route: Route) -> tuple[tuple[tuple[Entry, int], ...], ...]:
+    """Backends with their weights by priority, of a set as well: the plan's own routes have one priority; where all is
+    shed there is none; what a loss has left without room in its first level shares by limits."""
+    if not route.levels:
+        return ()
+    if route.pushed:
+        return (tuple((x, x.weight) for x in route.levels[0]),)
+    if sum(x.share_fraction for x in route.levels[0]) < 1 - NEGLIGIBLE_FRACTION:
+        return (_weighted(list(route.entries), [x.limit_requests_per_second for x in route.entries]),)
+    return backend_priorities(route)
+
+
+def let_through_fraction(route: Route) -> float:
+    """What a gateway lets through of a route's peak: all but what the plan sheds, or what its placements have room for.
+
+    Formula
+        1 - shed_fraction of a pushed route, else min(1, Σ limit / requests_per_second)
+    """
+    if route.pushed:
+        return 1 - route.shed_fraction
+    return min(1.0, sum(x.limit_requests_per_second for x in route.entries) / route.requests_per_second)
 
 
 def _weighted(entries: list[Entry], shares: list[float]) -> tuple[tuple[Entry, int], ...]:

@@ -8,7 +8,7 @@ from typing import Any
 
 from planner.drill import drill_plan, drill_state_claims
 from planner.emit.known import ALL, TARGETS
-from planner.emit.kubernetes_options import endpoint_template
+from planner.emit.kubernetes_options import HEALTH_PATH, endpoint_template
 from planner.errors import Finding, InputError
 from planner.plan.audit import audit
 from planner.plan.in_hand import Plan, in_hand
@@ -104,6 +104,7 @@ def emitted(
     _check_options(options, {key for module in modules.values() for key in module.OPTIONS})
     if target == ALL and not {"endpoint", "endpoints"} & set(options):
         options = {**options, "endpoint": endpoint_template(options)}
+        _check_health_path(options)
     made: dict[str, str] = {}
     for n, (name, module) in enumerate(modules.items()):
         progress("making files", n / len(modules), name)
@@ -157,6 +158,15 @@ def _check_options(options: Mapping[str, str], known: Collection[str]) -> None:
     ]
     if findings:
         raise InputError(findings)
+
+
+def _check_health_path(options: Mapping[str, str]) -> None:
+    """Gateways that address placements under the domain ask for what its routes lead to: else all of them seem dead."""
+    path = options.get("health_path", HEALTH_PATH)
+    if options["endpoint"] and path != HEALTH_PATH:
+        expected = f"{HEALTH_PATH}, which the routes under domain lead to"
+        fix = "leave it out, or set endpoint, too, for routes of your own"
+        raise InputError([Finding("--set health_path", expected, repr(path)[:80], fix)])
 
 
 def _takes(known: Collection[str], key: str) -> bool:

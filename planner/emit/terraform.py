@@ -13,8 +13,10 @@ from typing import Any
 
 from planner.emit.fleet import Cell, Fleet, block_days, fleet_of, node_labels, zone_of
 from planner.emit.names import distinct
+from planner.emit.taints import EXPECTED_TAINTS, Taint, taints_of
 from planner.emit.text import sorted_json
 from planner.emit.tickets import Progress, ticket_files
+from planner.errors import Finding, InputError
 from planner.plan.in_hand import Plan
 from planner.study.records.plan import PlanFile
 
@@ -43,7 +45,7 @@ TPU = {
 GKE_MACHINE = {"v5litepod-1": "ct5lp-hightpu-1t", "v5litepod-4": "ct5lp-hightpu-4t", "v5litepod-8": "ct5lp-hightpu-8t"}
 """Compute Engine's machine type of a TPU slice named by its chips (GKE documentation, plan TPUs, 2026)."""
 
-OPTIONS: Mapping[str, str] = {}
+OPTIONS: Mapping[str, str] = {"taints": ""}
 Regions = Mapping[str, Mapping[str, list[Cell]]]
 """Cloud -> slug of a region -> its groups of machines; clouds without any are not in it."""
 
@@ -55,16 +57,25 @@ def files(
 
     Parameters
     ----------
-    options : `not_proven`: why the plan is not proven, for the header of the files
+    options : `taints`: of all nodes, in the form of the environment. `not_proven`: why the plan is not proven, for
+        the header of the files
     progress : called with (failures replayed, failures in all) for the tickets
+
+    Raises
+    ------
+    InputError
+        when the taints are none
     """
+    taints = taints_of(options.get("taints", ""))
+    if taints is None:
+        raise InputError([Finding("--set taints", EXPECTED_TAINTS, repr(options["taints"])[:80], "correct it")])
     fleet = fleet_of(plan)
     regions = {cloud: cells for cloud in CLOUDS if (cells := _regions(fleet, cloud))}
     header = _header(fleet, options)
     data, environment = {}, {}
     for cloud, cells_in in regions.items():
         data[cloud] = {name: _region(fleet, cloud, cells) for name, cells in cells_in.items()}
-        environment[f"{cloud}_environment"] = _environment(cloud, cells_in)
+        environment[f"{cloud}_environment"] = _environment(cloud, cells_in, taints)
     made = {
         "main.tf.json": sorted_json(_root(regions, header), indent=2),
         "variables.tf": root_variables(),
@@ -94,7 +105,7 @@ def _regions(fleet: Fleet, cloud: str) -> dict[str, list[Cell]]:
 
 
 def _region(fleet: Fleet, cloud: str, cells: list[Cell]) -> dict[str, Any]:
-    short = distinct((cell.name for cell in cells), 12, short=True) if cloud == "azure" else {}
+    short = short_names(cells) if cloud == "azure" else {}
     made = {}
     for cell in cells:
         data = _cell(fleet, cell)
@@ -102,6 +113,11 @@ def _region(fleet: Fleet, cloud: str, cells: list[Cell]) -> dict[str, Any]:
         data |= extra(fleet, cell) if extra else {"short_name": short[cell.name], "tags": _tags(fleet, cell)}
         made[cell.name] = data
     return {"region": fleet.site_of[cells[0].lot.pool].region, "cells": made}
+
+
+def short_names(cells: Collection[Cell]) -> dict[str, str]:
+    """Group of machines of a region on Azure -> name of its AKS node pool, 12 letters at most."""
+    return distinct((cell.name for cell in cells), 12, short=True)
 
 
 def _cell(fleet: Fleet, cell: Cell) -> dict[str, Any]:
@@ -239,9 +255,10 @@ def _module(cloud: str, region: str) -> dict[str, Any]:
     return module | opted | {"providers": {name: f"{name}.{region}" for name in PROVIDERS[cloud]}}
 
 
-def _environment(cloud: str, regions: Mapping[str, Any]) -> dict[str, Any]:
+def _environment(cloud: str, regions: Mapping[str, Any], taints: Collection[Taint]) -> dict[str, Any]:
     """The form of what the plan cannot know, with values that nobody has."""
-    of_all: dict[str, Any] = {"reservation_ids": {}, "most_machines": {}, "taints": []}
+    tainted = [taint.of_cloud(cloud) for taint in taints]
+    of_all: dict[str, Any] = {"reservation_ids": {}, "most_machines": {}, "taints": tainted}
     forms: dict[str, dict[str, Any]] = {
         "aws": {
             "cluster_name": "REPLACE",

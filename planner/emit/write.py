@@ -47,10 +47,14 @@ class Change:
 def changes(out: Path, files: Mapping[str, str]) -> tuple[Change, ...]:
     """What writing the files would change, sorted by path; nothing is written.
 
+    A file that somebody has replaced by another of the emission is a set in force at a gateway that reads it there:
+    writing would end it, unasked.
+
     Raises
     ------
     InputError
-        when a path leads out of the folder, a link is in the way, or a file is there that no emission wrote
+        when a path leads out of the folder, a link is in the way, a file is there that no emission wrote, or a set is
+        in force
     """
     for path in files:
         _check_path(path)
@@ -59,6 +63,7 @@ def changes(out: Path, files: Mapping[str, str]) -> tuple[Change, ...]:
         fix = "emit without --dry-run, which puts the old files back first"
         raise InputError([Finding(str(out), "a folder that is whole", "one in which an emission was cut off", fix)])
     before: dict[str, str] = _manifest(root).get("files", {})
+    path_with = {digest: path for path, digest in sorted(before.items())}
     findings, made = [], []
     for path in sorted({*files, *before} - {MANIFEST}):
         try:
@@ -77,6 +82,10 @@ def changes(out: Path, files: Mapping[str, str]) -> tuple[Change, ...]:
                 "name another --out, or move it away",
             )
             findings.append(Finding(str(out / path), expected, "a file of somebody else", fix))
+        elif text is not None and edited and text != files[path] and _sha256(text) in path_with:
+            got = f"a copy of {path_with[_sha256(text)]}: a set is in force"
+            fix = "return first, as RUNBOOK.md says, or name another --out"
+            findings.append(Finding(str(out / path), "what the earlier emission wrote there", got, fix))
         else:
             kind = "new" if text is None else "same" if text == files[path] else "changed"
             made.append(Change(path, kind, edited, _difference(path, text or "", files[path])))

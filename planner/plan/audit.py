@@ -1,6 +1,6 @@
 """The audit: every rule, every state, every stated total, on the plan's own numbers."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,6 +16,7 @@ from planner.problem.algebra import Rows, spread
 from planner.problem.arrays import full
 from planner.problem.problem import states
 from planner.problem.rules.register import PURCHASE_RULES, STATE_RULES
+from planner.solve.search import Progress
 from planner.study.records.plan import PlanFile
 
 NOT_CHECKED: Mapping[str, str] = {
@@ -75,8 +76,11 @@ class Audit:
         return not self.violations
 
 
-def audit(plan: PlanFile | Plan) -> Audit:
-    """Check a plan against every rule in every state, on its own numbers; nothing but the plan is needed."""
+def audit(plan: PlanFile | Plan, progress: Progress = lambda stage, done, detail: None) -> Audit:
+    """Check a plan against every rule in every state, on its own numbers; nothing but the plan is needed.
+
+    `progress` is called with (stage, fraction done, the state that is next).
+    """
     plan = in_hand(plan)
     violations = list(_header(plan.file))
     digest_matches = not violations
@@ -87,7 +91,7 @@ def audit(plan: PlanFile | Plan) -> Audit:
         return Audit((*violations, broken), 0, 0, digest_matches)
     violations += misnamed(plan)
     try:
-        rows, broken_rows = _rows(plan)
+        rows, broken_rows = _rows(plan, progress)
         violations += [*broken_rows, *wrong_totals(plan)]
     except (ValueError, LookupError, ArithmeticError) as error:
         broken = Violation("study", "", 0.0, f"its parts do not fit each other: {error!r}")
@@ -99,23 +103,33 @@ def _states(plan: Plan) -> list[tuple[str, str, float]]:
     return [s for f in plan.problem.failures for s in states(plan.problem, f)]
 
 
-def _rows(plan: Plan) -> tuple[int, list[Violation]]:
+def _rows(plan: Plan, progress: Progress) -> tuple[int, list[Violation]]:
     """How many rows all rules have in all states, and those that do not hold."""
     p, x, a, checked = plan.problem, plan.vectors, full(plan.problem), 0
     violations = []
-    for name, rule in BESIDE_EDGES.items():
+    for name, why in BESIDE_EDGES.items():
         for key, value in without_element(p, plan.decisions, name).items():
             if value:
-                violations.append(Violation(rule, text_of(key), abs(value), "not an edge"))
-    rules = [(rule.__name__, rule(a, x)) for rule in PURCHASE_RULES]
-    rules += [(rule.__name__, rule(a, x, s)) for s in _states(plan) for rule in STATE_RULES]
-    for name, blocks in rules:
-        for rows in blocks:
-            checked += len(rows)
-            short, scale = rows.shortfall(), rows.scale()
-            for i in np.flatnonzero(short > TOLERANCE * scale).tolist():
-                violations.append(Violation(name, text_of(rows.key(i)), float(short[i]), _sentence(rows, i)))
+                violations.append(Violation(why, text_of(key), abs(value), "not an edge"))
+    for rule in PURCHASE_RULES:
+        checked += _check(rule.__name__, rule(a, x), violations)
+    in_states = _states(plan)
+    for n, s in enumerate(in_states):
+        progress("checking the rules", n / len(in_states), s[1])
+        for state_rule in STATE_RULES:
+            checked += _check(state_rule.__name__, state_rule(a, x, s), violations)
     return checked, violations
+
+
+def _check(name: str, blocks: Iterable[Rows], violations: list[Violation]) -> int:
+    """How many rows of a rule there are; those that do not hold are added to the violations."""
+    checked = 0
+    for rows in blocks:
+        checked += len(rows)
+        short, scale = rows.shortfall(), rows.scale()
+        for i in np.flatnonzero(short > TOLERANCE * scale).tolist():
+            violations.append(Violation(name, text_of(rows.key(i)), float(short[i]), _sentence(rows, i)))
+    return checked
 
 
 def _sentence(rows: Rows, i: int) -> str:

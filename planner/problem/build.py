@@ -153,7 +153,7 @@ def build(study: Study, demand: str = "base", with_goals: bool = True) -> Proble
         few_large_units=frozenset(),
         utilisation_normal=study.utilisation.normal,
         utilisation_in_failure=study.utilisation.in_failure,
-        detection_seconds=study.detection_seconds,
+        detection_seconds=study.moved_seconds,
         not_offered=refused,
         failover=study.failover,
         present_hours={h: hours_in[h] * factor_in[period_of[h]] for h in hours},

@@ -187,6 +187,7 @@ class Problem:
     utilisation_normal: float
     utilisation_in_failure: float
     detection_seconds: float
+    """until traffic is moved: the push of new weights included, where they are pushed"""
 
     @property
     def edges_nested(self) -> bool:

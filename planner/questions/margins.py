@@ -72,7 +72,7 @@ def margins(
     far as they may be off.
     """
     hand = in_hand(plan)
-    near = near_figures(hand)
+    near = near_figures(hand, progress)
     if hand.study.failover == "rescale":
         near = [*_fixed(hand), *(one for one in near if one.kind == "round trip")]
     by_figure: dict[tuple[Kind, str], list[Near]] = {}

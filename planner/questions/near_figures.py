@@ -21,7 +21,9 @@ from planner.problem.rules.states import (
     throughput_is_counted,
 )
 from planner.problem.things import positions
+from planner.questions.planned import silent
 from planner.solve.program import OPTIMAL, Program, bounds_restored
+from planner.solve.search import Progress
 from planner.study.records.study import Study
 
 DEMAND = "all demand"
@@ -47,7 +49,7 @@ class Near:
         return abs(self.guess - 1)
 
 
-def near_figures(plan: Plan) -> list[Near]:
+def near_figures(plan: Plan, progress: Progress = silent) -> list[Near]:
     """Each figure with each state that it may break, by small programs over traffic.
 
     Formula, per state and profile g
@@ -60,7 +62,8 @@ def near_figures(plan: Plan) -> list[Near]:
     p, a, x = plan.problem, full(plan.problem), plan.vectors
     farthest_ms = _farthest_ms(a)
     figures = list[Near]()
-    for f in p.failures:
+    for n, f in enumerate(p.failures):
+        progress("looking for what is near", n / len(p.failures), f)
         for s in states(p, f):
             at = _probe(a, x, s)
             figures += _demand_and_speeds(at, s)

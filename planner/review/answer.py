@@ -37,12 +37,12 @@ FIRST = 5
 def review_plan(plan: PlanFile | Plan, all_rows: bool = False, progress: Progress = silent) -> Report:
     """The review of a plan, from ANSWER to NEXT: what is asked first comes first."""
     reviewed = in_hand(plan)
-    checked = audit(reviewed)
+    checked = audit(reviewed, progress)
     good = checked.passed and _is_proven(reviewed) and not reviewed.file.uncoverable
     sections = [_answer(reviewed, checked)]
     if not any(violation.rule in NOT_A_PLAN for violation in checked.violations):
         for section_of in SECTIONS:
-            section = trust_section(reviewed, progress) if section_of is trust_section else section_of(reviewed)
+            section = LONG[section_of](reviewed, progress) if section_of in LONG else section_of(reviewed)
             if section is not None:
                 sections.append(section)
     data = {"plan_sha256": reviewed.file.digest_sha256} if len(sections) > 1 else {}
@@ -189,6 +189,11 @@ SECTIONS: tuple[Callable[[Plan], Section | None], ...] = (
     _next,
 )
 """What follows the answer, in order: each a function of the plan to its section, or to None where there is none."""
+LONG: dict[Callable[[Plan], Section | None], Callable[[Plan, Progress], Section]] = {
+    static_section: static_section,
+    trust_section: trust_section,
+}
+"""Those that take long on a large plan, and say how far they are."""
 
 
 # ------------------------------------------------------------------ the audit

@@ -1,11 +1,14 @@
 """What the gateways' files survive by themselves, and what needs weights to be pushed."""
 
 from dataclasses import dataclass
+from functools import partial
 
 from planner.emit.behaviour import BEHAVIOURS
 from planner.emit.cascade import NOTHING_DUE, OVERRIDE, TOO_LATE, cascades_of_plan
 from planner.plan.in_hand import Plan
+from planner.questions.planned import silent
 from planner.review.report import Column, Section, percent, short_failure
+from planner.solve.search import Progress
 from planner.study.dependencies import NORMAL
 
 
@@ -28,10 +31,10 @@ class StaticOutcome:
     served_fraction_meanwhile: float
 
 
-def static_section(plan: Plan) -> Section:
+def static_section(plan: Plan, progress: Progress = silent) -> Section:
     """Per failure and gateway: whether the static file survives it, and what is served until an override comes."""
     gateways, by_failure = sorted(BEHAVIOURS), dict[str, dict[str, StaticOutcome]]()
-    for o in cascades_of_plan(plan):
+    for o in cascades_of_plan(plan, partial(progress, "failures under the static files")):
         if o.failure != NORMAL:
             outcome = StaticOutcome(o.failure, o.gateway, o.verdict, o.meanwhile.served_fraction)
             by_failure.setdefault(o.failure, {})[o.gateway] = outcome

@@ -36,15 +36,19 @@ def review_variants(
     files: Mapping[str, str] | None = None,
     all_rows: bool = False,
     bridges: Mapping[str, Bridge] | None = None,
+    gap_asked_fraction: float | None = None,
 ) -> Report:
-    """The comparison of a study with its variants: ANSWER, CHANGES, VARIANTS, BRIDGE, ORDERS, NO PLAN, NEXT."""
+    """The comparison of a study with its variants: ANSWER, CHANGES, VARIANTS, BRIDGE, ORDERS, NO PLAN, NEXT.
+
+    `gap_asked_fraction`: see `not_proven`.
+    """
     bridges = bridges_of(answers) if bridges is None else bridges
     asked = [answer for answer in answers if answer.variant.asked]
     title = f"what-if on {study.study}: {len(asked) - 1} variant{'s' if len(asked) != 2 else ''}"
     written = {a.variant.name: files[a.variant.name] for a in answers if a.plan is not None} if files else {}
     why_not = {a.variant.name: a.why_not for a in asked if a.plan is None and not a.not_planned}
     sections = made(
-        _answer(asked),
+        _answer(asked, gap_asked_fraction),
         _changes(asked),
         _variants(asked, written, bridges),
         _bridges(asked, bridges),
@@ -58,7 +62,28 @@ def review_variants(
     return Report(title, all(a.plan is not None for a in asked), sections, unsure=unsure, all_rows=all_rows)
 
 
-def _answer(asked: Sequence[Answer]) -> Section:
+def not_proven(answers: Sequence[Answer], gap_asked_fraction: float | None = None) -> dict[str, str]:
+    """Variants whose plan is not proven to a gap, and how far each is, in words.
+
+    Parameters
+    ----------
+    gap_asked_fraction : what this question asked for, also of a plan that was made before, with another gap or cut
+        short; none: each plan is held to what was asked when it was made
+    """
+    unproven = {}
+    for answer in answers:
+        if answer.plan is None:
+            continue
+        proof = answer.plan.proof
+        asked_fraction = proof.gap_asked_fraction if gap_asked_fraction is None else gap_asked_fraction
+        if not is_proven(proof.gap_fraction, asked_fraction):
+            ended = ", its search was ended" if proof.status == "stopped" else ""
+            gap = f"{percent(proof.gap_fraction, 2)}, {percent(asked_fraction, 2)} was asked"
+            unproven[answer.variant.name] = f"{answer.variant.name} (gap {gap}{ended})"
+    return unproven
+
+
+def _answer(asked: Sequence[Answer], gap_asked_fraction: float | None) -> Section:
     planned = [(answer.plan, answer.variant.name) for answer in asked if answer.plan is not None]
     base = asked[0].plan
     lines = []
@@ -73,13 +98,12 @@ def _answer(asked: Sequence[Answer]) -> Section:
             lines.append(f"{word}: {name}, {usd(plan.proof.cost_usd)} USD{_change(base, plan)}")
     not_planned = [answer.variant.name for answer in asked if answer.not_planned]
     without = [answer.variant.name for answer in asked if answer.plan is None and not answer.not_planned]
-    proofs = [(plan.proof, name) for plan, name in planned]
-    unproven = [name for proof, name in proofs if not is_proven(proof.gap_fraction, proof.gap_asked_fraction)]
+    unproven = not_proven(asked, gap_asked_fraction)
     uncoverable = [name for plan, name in planned if plan.uncoverable]
     for what, names in (
         (f"NOT PLANNED, variants: {len(not_planned)} of {len(asked)}", not_planned),
         (f"NO PLAN, variants: {len(without)} of {len(asked)}", without),
-        ("NOT PROVEN to the gap that was asked", unproven),
+        ("NOT PROVEN to the gap that was asked", list(unproven.values())),
         ("with goals that nothing can cover in some failure", uncoverable),
     ):
         if names:
@@ -88,7 +112,7 @@ def _answer(asked: Sequence[Answer]) -> Section:
         "variants": len(asked) - 1,
         "without_plan": without,
         "not_planned": not_planned,
-        "not_proven": unproven,
+        "not_proven": list(unproven),
         "uncoverable": uncoverable,
     }
     return Section("ANSWER", tuple(lines), data=data)

@@ -147,16 +147,53 @@ def _too_large(where: str, fix: str) -> NoReturn:
 
 
 # ------------------------------------------------------------------ outputs
-def check_writable(path: Path, inputs: Iterable[Path] = (), option: str = "--out") -> None:
-    """Find out before a long solve whether a result can be written, and would not replace what was read.
+PLAN, STUDY, TABLE, PROGRAM, REPORT = "a plan", "a study, or a part of one", "a table", "a program", "a report"
+_BEGINS = {
+    PLAN: re.compile(r'\s*\{.*"digest_sha256": *"', re.DOTALL),
+    PROGRAM: re.compile(r"\\\*|\*SENSE:|(NAME|ROWS|Minimize|Maximize)\s", re.IGNORECASE),
+    TABLE: re.compile(r"\ufeff?[a-z_0-9]+(,[a-z_0-9]+)+\r?(\n|$)"),
+    STUDY: re.compile(r"\ufeff?([ \t]*(#.*)?\r?\n|---\s*\n)*[a-z_]+:(\s|$)"),
+}
+_HEAD_BYTES = 2**16
 
-    A symbolic link stands for what it leads to. What was read is `inputs` and what was remembered (`remembering`).
-    `option` is the one that names the file: what is refused says to name another there.
+
+def kind_of(text: str) -> str:
+    """What a text is by how it begins: a file of a kind is replaced by one of its kind only. A report is anything else.
+
+    Examples
+    --------
+    >>> kind_of("pool,offer\\naws/a/b,spot\\n"), kind_of("# mine\\nstudy: mine\\n"), kind_of("ANSWER\\n")
+    ('a table', 'a study, or a part of one', 'a report')
+    """
+    head = text[:_HEAD_BYTES]
+    return next((kind for kind, begins in _BEGINS.items() if begins.match(head)), REPORT)
+
+
+def _check_kind(path: Path, kind: str, fix: str) -> None:
+    """Refuse to replace a file by one of another kind: a study by a review, a person's notes by a plan."""
+    try:
+        with path.open("rb") as file:
+            head = file.read(_HEAD_BYTES).decode("utf-8", "replace")
+    except OSError:
+        return  # who may write a file need not be one who may read it
+    stands = kind_of(head)
+    if head.strip() and stands != kind and (stands != REPORT or kind in (PLAN, PROGRAM)):
+        got = stands if stands != REPORT else "a file of another kind"
+        raise _refused(path, f"no file yet, or one that may be replaced by {kind}", got, f"{fix}, or remove this one")
+
+
+def check_writable(path: Path, inputs: Iterable[Path] = (), option: str = "--out", kind: str | None = None) -> None:
+    """Find out before a long solve whether a result can be written, and would not replace what is of another kind.
+
+    A symbolic link stands for what it leads to. What was read is `inputs` and what was remembered (`remembering`), of
+    whatever kind. `option` is the one that names the file: what is refused says to name another there.
+    `kind` is that of the result, as `kind_of` its text; none: not known yet.
 
     Raises
     ------
     InputError
-        when the folder is missing, or it or the file cannot be written, or the file is one of the inputs
+        when the folder is missing, or it or the file cannot be written, or the file is one of the inputs, or of another
+        kind
     """
     if _descriptor(path) is not None:
         return
@@ -170,6 +207,8 @@ def check_writable(path: Path, inputs: Iterable[Path] = (), option: str = "--out
             raise _refused(path, "a file that is not an input", "the input", fix)
         if not os.access(path, os.W_OK):
             raise _refused(path, "a file that can be written", "one that is read-only", fix)
+        if kind is not None and stat.S_ISREG(existing.st_mode):
+            _check_kind(path, kind, fix)
         if not stat.S_ISREG(existing.st_mode):
             return
     folder = Path(os.path.realpath(path)).parent

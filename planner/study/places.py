@@ -4,7 +4,7 @@ import difflib
 import json
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import TypeVar, get_args, get_origin
@@ -53,16 +53,21 @@ class Place:
 
 Row = tuple[R, Place]
 
+ALSO_AT = ", also at "
+"""Between what was found at one place, and the others where the same stands."""
+
 
 @dataclass
 class Reading:
     """What has been found so far, and the names of things that exist but could not be read.
 
     `broken` holds (record class, name), `(class, "*")` for a whole table: nothing else is reported for pointing there.
+    `unknown` holds (what was expected, the name that stands instead): the number of its finding, and all places of it.
     """
 
     findings: list[Finding] = field(default_factory=list)
     broken: set[tuple[type[Record], str]] = field(default_factory=set)
+    unknown: dict[tuple[str, str], tuple[int, list[str]]] = field(default_factory=dict)
 
     def error(self, where: str, expected: str, got: str, fix: str) -> None:
         """Report what must be put right."""
@@ -84,8 +89,22 @@ class Reading:
         if name in names:
             return True
         if not {(cls, name), (cls, "*")} & self.broken:
-            self.error(where, what, quoted(name) + near_miss(name, names), fix or f"write one of: {listed(names)}")
+            self.unknown_name(where, what, name, names, fix or f"write one of: {listed(names)}")
         return False
+
+    def unknown_name(self, where: str, what: str, name: str, known: Iterable[str], fix: str) -> None:
+        """Say that a name leads nowhere, with the nearest one: once, however often the same stands for the same."""
+        if (what, name) not in self.unknown:
+            self.unknown[what, name] = (len(self.findings), [where])
+            self.error(where, what, quoted(name) + near_miss(name, known), fix)
+            return
+        number, places = self.unknown[what, name]
+        places.append(where)
+        finding = self.findings[number]
+        got = finding.got.partition(ALSO_AT)[0] + ALSO_AT + places[1]
+        if len(places) > 2:
+            got += f" and {len(places) - 2} more"
+        self.findings[number] = replace(finding, got=got)
 
     def refer_pattern(
         self, where: str, cls: type[Record], what: str, pattern: str, known: Iterable[str], form: str
@@ -158,9 +177,9 @@ def read_record(cls: type[R], data: object, place: Place, reading: Reading) -> R
     except ValidationError as error:
         for loc, detail in _errors(error, place):
             _report(cls, loc, detail, place, reading)
-        if isinstance(data, dict):
-            name = data.get("name", data.get("model"))
-            reading.broken.add((cls, name if isinstance(name, str) else "*"))
+        called = "name" if "name" in cls.model_fields else "model"
+        name = data.get(called) if isinstance(data, dict) else None
+        reading.broken.add((cls, name if isinstance(name, str) else "*"))
         return None
 
 
@@ -188,11 +207,30 @@ def _errors(error: ValidationError, place: Place) -> list[tuple[Loc, ErrorDetail
         if loc not in chosen or chosen[loc]["type"] == misfit:
             chosen[loc] = detail
     deeper = {loc[:n] for loc in chosen for n in range(len(loc))}
+    misspelt = _misspelt(chosen)
     return [
         (loc, detail)
         for loc, detail in chosen.items()
         if not (loc in deeper and detail["type"] == "string_type" and isinstance(detail["input"], dict))
+        and not (loc in deeper and detail["type"] == "too_short")
+        and not (detail["type"] == "missing" and loc in misspelt)
     ]
+
+
+def _misspelt(errors: Mapping[Loc, ErrorDetails]) -> set[Loc]:
+    """Fields that are missing and stand there under a name that is nearly theirs, or was before: said once, there."""
+    missing: dict[Loc, list[str]] = {}
+    for loc, detail in errors.items():
+        if detail["type"] == "missing":
+            missing.setdefault(loc[:-1], []).append(str(loc[-1]))
+    meant: set[Loc] = set()
+    for loc, detail in errors.items():
+        if detail["type"] == "extra_forbidden" and loc[:-1] in missing:
+            word, names = str(loc[-1]), missing[loc[:-1]]
+            near = [name for name in names if name == NEW_NAMES.get(word)]
+            near = near or difflib.get_close_matches(word.lower(), names, 1)
+            meant.update((*loc[:-1], name) for name in near)
+    return meant
 
 
 def _field(cls: type[BaseModel], loc: Loc) -> tuple[type[BaseModel] | None, FieldInfo | None]:
@@ -215,6 +253,18 @@ def types_in(annotation: object) -> Iterator[object]:
     yield get_origin(annotation) or annotation
     for part in get_args(annotation):
         yield from types_in(part)
+
+
+def records_in(annotation: object) -> set[type[Record]]:
+    """The classes of records in an annotation, and in their fields, at any depth: what cannot be read with it."""
+    records: set[type[Record]] = set()
+    for part in types_in(annotation):
+        if isinstance(part, type) and issubclass(part, Record) and part not in records:
+            records.add(part)
+            for info in part.model_fields.values():
+                if part not in types_in(info.annotation):  # parts of its own kind: `Needs`
+                    records |= records_in(info.annotation)
+    return records
 
 
 def _nested(annotation: object) -> type[BaseModel] | None:

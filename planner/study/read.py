@@ -1,6 +1,7 @@
 """Files to a study: validated, every reference resolved, all findings at once."""
 
 import csv
+import difflib
 import json
 import os
 from collections.abc import Callable
@@ -27,6 +28,7 @@ from planner.study.places import (
     quoted,
     read_record,
     read_records,
+    records_in,
     sorted_findings,
     unique,
 )
@@ -232,9 +234,33 @@ def _of_this_version(data: dict[str, Any], place: Place, reading: Reading) -> Pl
     return Place(place.file, lines, place.prefix)
 
 
+READ_ONE_BY_ONE = (
+    "origins",
+    "tiers",
+    "workloads",
+    "holdings",
+    "claims",
+    "components",
+    "dependencies",
+    "failures",
+)
+"""Lists of a study file of which each record that can be read is known, where others cannot be."""
+
+
+def _unread(name: str) -> set[type[Record]]:
+    """What is not known where a field of a study file cannot be read, under its name or one that is nearly that."""
+    fields = StudyFile.model_fields
+    if name in READ_ONE_BY_ONE:
+        return set()
+    meant = [name] if name in fields else difflib.get_close_matches(name, fields, 1)
+    return records_in(fields[meant[0]].annotation) if meant else set()
+
+
 def _draft(data: dict[str, Any], reading: Reading) -> StudyFile:
     """What can be read of a study file, beside its lists of records."""
     kept: dict[str, Any] = {}
+    missing = [name for name, info in StudyFile.model_fields.items() if info.is_required() and name not in data]
+    reading.broken.update((cls, "*") for name in missing for cls in _unread(name))
     for name, value in data.items():
         try:
             _Draft.model_validate_json(json.dumps({name: value}), strict=True)
@@ -243,6 +269,7 @@ def _draft(data: dict[str, Any], reading: Reading) -> StudyFile:
             if name in FOLDERS:
                 kept[name] = []
                 reading.broken.update((cls, "*") for cls in FOLDERS[name])
+            reading.broken.update((cls, "*") for cls in _unread(name))
     return _Draft.model_validate_json(json.dumps(kept), strict=True)
 
 

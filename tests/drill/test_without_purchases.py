@@ -27,7 +27,7 @@ def keys_of(made):
 
 
 def drilled(made, keys, most_nodes):
-    rows = drill_plan(without(made, keys), most_nodes=most_nodes).rows
+    rows = drill_plan(without(made, keys), most_nodes=most_nodes, only_goals=True).rows
     return {(r.failure, r.hour, r.deadline_seconds, r.tier): r for r in rows if r.broken}
 
 
@@ -46,6 +46,9 @@ def test_random_plans_without_some_purchases_break_as_the_drill_says():
         for keys, rows in zip(sets, broken_without(made, sets), strict=True):
             expected = drilled(made, keys, 0)
             assert of_rows(rows).keys() == expected.keys(), (seed, keys)
+            all_rows = drill_plan(without(made, keys), most_nodes=0).rows  # those after the last deadline, too
+            breaks = {(r.failure, r.hour) for r in all_rows if r.broken}
+            assert {(r.failure, r.hour) for r in rows} == breaks, (seed, keys)
             for key, row in of_rows(rows).items():
                 assert row.short_requests_per_second == pytest.approx(
                     expected[key].short_requests_per_second, rel=1e-6, abs=TOLERANCE
@@ -59,9 +62,9 @@ def test_over_years_each_hour_is_asked_once(monkeypatch):
     sets = keys_of(made)
     asked, resolve = [], without_purchases.resolve
 
-    def counted(remaining, programs, most_nodes):
+    def counted(remaining, programs, most_nodes, only_goals):
         asked.append(remaining.failures[0].id)
-        return resolve(remaining, programs, most_nodes)
+        return resolve(remaining, programs, most_nodes, only_goals)
 
     seen = []
     monkeypatch.setattr(without_purchases, "resolve", counted)
@@ -104,7 +107,9 @@ def test_whole_replicas_are_looked_for_where_parts_break_nothing(
     (purchase,) = made.purchases
     late = {(purchase.offer, purchase.when)}
     asked, resolve = [], without_purchases.resolve
-    monkeypatch.setattr(without_purchases, "resolve", lambda r, p, nodes: asked.append(nodes) or resolve(r, p, nodes))
+    monkeypatch.setattr(
+        without_purchases, "resolve", lambda r, p, nodes, **more: asked.append(nodes) or resolve(r, p, nodes, **more)
+    )
     (rows,) = broken_without(made, [late])
     assert bool(rows) == parts_break
     asked.clear()

@@ -154,6 +154,18 @@ def test_places_are_read_as_people_and_consoles_write_them(tmp_path):
     assert unplanned == []
 
 
+def test_a_place_that_is_misspelt_is_an_error_and_another_region_is_noted(tmp_path):
+    rows = ("aws,us-eats-1,p5.48xlarge,2,,,,", "aws,us-east-7,p5.48xlarge,2,,,,", "azure,estus2,ND,8,,,Standard_ND*,")
+    with pytest.raises(InputError) as refused:
+        read(tmp_path, *rows)
+    assert [(f.where.rpartition("quotas.csv:")[2], f.got) for f in refused.value.findings] == [
+        ("2: where", "'us-eats-1' (did you mean 'us-east-1'?)"),
+        ("4: where", "'estus2' (did you mean 'eastus2'?)"),
+    ]
+    _, unplanned = uses_of(read(tmp_path, rows[1], "azure,swedencentral,ND,8,,,Standard_ND*,"))
+    assert unplanned == ["p5.48xlarge in aws/us-east-7", "ND in azure/swedencentral"]
+
+
 def test_a_provider_that_is_misspelt_is_no_quota_of_nothing_planned(tmp_path):
     with pytest.raises(InputError) as refused:
         read(tmp_path, "amazon,us-east-1,p5.48xlarge,2,,,,", "aws,sa-east-1,p5,2,,,,")

@@ -20,6 +20,7 @@ from planner.emit import drain
 from planner.emit.engines import drain_seconds, known_arguments, literal
 from planner.emit.fleet import fleet_of
 from planner.emit.kubernetes import files
+from planner.emit.kubernetes_options import FIXED_ARGUMENTS
 from planner.emit.kubernetes_workloads import END_SECONDS, UNLISTED_SECONDS
 from planner.emit.on_spot import on_spot_replicas
 from planner.errors import InputError
@@ -131,6 +132,8 @@ def test_further_arguments_replace_those_of_the_profile():
         {"image.cuda": "registry.example/vllm:latest@sha256:" + 64 * "a"},
         {"arguments.cuda": "rm -rf /"},
         {"arguments.cuda": "--port=80"},
+        {"arguments.m": "--api-key=x"},
+        {"arguments.cuda": "--disable-log-st"},
         {"arguments.cuda": "--a 'b"},
         {"arguments.nobody": "--a=b"},
         {"weights.m": "--help"},
@@ -144,6 +147,15 @@ def test_further_arguments_replace_those_of_the_profile():
 def test_settings_that_do_not_fit_are_refused(options):
     with pytest.raises(InputError, match="--set"):
         files(planned(), options)
+
+
+def test_each_argument_that_others_rely_on_is_a_finding_with_its_reason():
+    text = "--api-k=x --ssl-keyfile=y --enable-prefix-caching --served-model-name=z"
+    with pytest.raises(InputError) as refused:
+        files(planned(), {"arguments.cuda": text})
+    got = [(finding.got, finding.fix) for finding in refused.value.findings]
+    assert [part for part, _ in got] == ["'--api-k=x'", "'--ssl-keyfile=y'", "'--served-model-name=z'"]
+    assert all(fix.removeprefix("leave it out: ") in FIXED_ARGUMENTS.values() for _, fix in got)
 
 
 def test_what_is_not_set_is_said_where_it_is_read():
@@ -303,4 +315,5 @@ def test_the_program_takes_what_the_table_says():
             if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name):  # fields become arguments
                 flags.add("--" + node.target.id.replace("_", "-"))
     assert set(known_arguments()) <= flags
+    assert set(FIXED_ARGUMENTS) - {"--model-tag"} <= flags  # that one is the argument without a name
     assert {v for row in known_arguments().values() for v in row["values"].split()} <= values

@@ -6,11 +6,10 @@ import json
 import math
 import re
 import time
-from dataclasses import replace
 from functools import cache
 
 import pytest
-import yaml
+from ai_gateway_objects import ENDPOINT, entry, objects, of_gateway, of_kind, route
 from emitting import SHARED, hostile_plan
 from envoy_process import envoy_process, needs_envoy, page_of
 from gateway_fakes import CUT, ERRORS, SILENT, Fakes, Flow, posts, small_plan, stream
@@ -18,37 +17,18 @@ from gateway_programs import free_ports, wait_until
 from kubernetes_schemas import load, problems
 
 from planner.emit.common import given
-from planner.emit.envoy_ai_gateway import OPTIONS, Push, config, files, with_endpoints
+from planner.emit.envoy_ai_gateway import OPTIONS, files
 from planner.emit.names import slug
-from planner.emit.routing import Entry, Route
 from planner.emit.spill import backend_priorities, envoy_ai_gateway
 from planner.errors import InputError
 
-LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 CRDS = SHARED / "schemas" / "crds"
-ENDPOINT = {"endpoint": "https://{placement}.example.com/v1"}
 SIGMAS = 4.5
 
 
 @cache
 def plan():
     return small_plan()
-
-
-def objects(text):
-    return yaml.load(text, Loader=LOADER)["items"]
-
-
-def of_kind(items, kind):
-    return {o["metadata"]["name"]: o for o in items if o["kind"] == kind}
-
-
-def entry(name, share, limit, beyond=False):
-    return Entry(name, slug(name), round(10_000 * share) or 1, share, limit, beyond)
-
-
-def route(*levels, peak=100.0):
-    return Route("w", "o", "w", peak, levels)
 
 
 # ------------------------------------------------------------------ the objects
@@ -59,7 +39,7 @@ def test_the_table_arrives():
         f"origins/{o}/gateway.yaml" for o in ("o1", "o2")
     }
     for origin in ("o1", "o2"):
-        items = objects(listed[f"origins/{origin}/gateway.yaml"])
+        items = of_gateway(listed, origin)
         routes, backends = of_kind(items, "AIGatewayRoute"), of_kind(items, "AIServiceBackend")
         addresses = of_kind(items, "Backend")
         assert set(backends) == set(addresses)
@@ -91,7 +71,7 @@ def test_the_table_arrives():
 
 
 def test_failing_requests_alone_put_a_backend_out_and_nothing_brings_it_back_sooner():
-    items = objects(files(plan(), {**ENDPOINT, "cooldown_seconds": "45"})["origins/o1/gateway.yaml"])
+    items = of_gateway(files(plan(), {**ENDPOINT, "cooldown_seconds": "45"}), "o1")
     for name, policy in of_kind(items, "BackendTrafficPolicy").items():
         spec = policy["spec"]
         assert spec["targetRefs"] == [{"group": "gateway.networking.k8s.io", "kind": "HTTPRoute", "name": name}]
@@ -104,7 +84,7 @@ def test_failing_requests_alone_put_a_backend_out_and_nothing_brings_it_back_soo
 
 
 def test_active_checks_come_with_a_patch_that_lets_them_bring_nothing_back():
-    items = objects(files(plan(), {**ENDPOINT, "checks": "active", "health_path": "/ready"})["origins/o1/gateway.yaml"])
+    items = of_gateway(files(plan(), {**ENDPOINT, "checks": "active", "health_path": "/ready"}), "o1")
     policies, patches = of_kind(items, "BackendTrafficPolicy"), of_kind(items, "EnvoyPatchPolicy")
     assert set(policies) == set(patches) == set(of_kind(items, "AIGatewayRoute"))
     for name, policy in policies.items():
@@ -113,8 +93,7 @@ def test_active_checks_come_with_a_patch_that_lets_them_bring_nothing_back():
         assert {c["name"] for c in changes} == {f"httproute/ai-gateway/{name}/rule/0"}
         operations = {c["operation"]["path"]: c["operation"]["value"] for c in changes}
         assert operations["/outlier_detection/successful_active_health_check_uneject_host"] is False
-    passive = files(plan(), ENDPOINT)["origins/o1/gateway.yaml"]
-    assert not of_kind(objects(passive), "EnvoyPatchPolicy")
+    assert not of_kind(of_gateway(files(plan(), ENDPOINT), "o1"), "EnvoyPatchPolicy")
 
 
 def test_active_checks_find_a_silent_placement_in_time():
@@ -126,48 +105,10 @@ def test_active_checks_find_a_silent_placement_in_time():
     assert late["active"] <= detection < late["passive"]
 
 
-def test_an_override_is_routes_that_the_gateways_have_backends_for():
-    listed = files(plan(), ENDPOINT)
-    said = {}
-    for path, text in listed.items():
-        if path.startswith("overrides/") and path.endswith(".json"):
-            data = json.loads(text)
-            for state in data["states"]:
-                for r in state["routes"]:
-                    weights = {x["id"]: x["weight"] for x in r["placements"]}
-                    said[slug(data["failure"]), f"at-{state['deadline_seconds']:g}-s", r["origin"], r["route"]] = (
-                        weights
-                    )
-    found = {}
-    for path, text in listed.items():
-        if path.startswith("overrides/") and path.endswith(".yaml"):
-            _, failure, deadline, origin = path.removesuffix(".yaml").split("/")
-            there = of_kind(objects(listed[f"origins/{origin}/gateway.yaml"]), "AIServiceBackend")
-            for name, o in of_kind(objects(text), "AIGatewayRoute").items():
-                (rule,) = o["spec"]["rules"]
-                backends = rule.get("backendRefs", [])
-                assert {x["name"] for x in backends} <= set(there) and {x["priority"] for x in backends} <= {0}
-                found[failure, deadline, origin, name] = {x["name"]: x["weight"] for x in backends}
-    assert found == said and len({key[0] for key in said}) == 3
-    # a lost site is in no override, and what was there is shared by the others
-    assert all(sum(weights.values()) in (0, 10_000) for weights in found.values())
-
-
-def test_an_override_may_need_what_the_static_files_do_not():
-    """Requests of a failure go to a placement that no route of the table has: its backend is there all the same."""
-    made = given(plan(), ENDPOINT, OPTIONS)
-    push = Push("site:a/s", 60.0, {"o1": {"chat": (("m/m3-short@c/s/m3", 10_000),)}})
-    bare = replace(made, endpoints={})
-    more = with_endpoints(bare, [push])
-    assert {at.host for at in more.endpoints.values()} == {f"{slug('m/m3-short@c/s/m3')}.example.com"}
-    names = set(of_kind(config(made, "o1", {"m/m3-short@c/s/m3"})["items"], "Backend"))
-    assert slug("m/m3-short@c/s/m3") in names
-
-
 def test_an_address_is_an_address():
     made = given(plan(), ENDPOINT, OPTIONS)
     given_one_by_one = {e: f"http://10.0.0.{i}:8000/v1" for i, e in enumerate(sorted(made.endpoints), 1)}
-    items = objects(files(plan(), {"endpoints": json.dumps(given_one_by_one)})["origins/o1/gateway.yaml"])
+    items = of_gateway(files(plan(), {"endpoints": json.dumps(given_one_by_one)}), "o1")
     for one in of_kind(items, "Backend").values():
         (at,) = one["spec"]["endpoints"]
         assert at["ip"]["port"] == 8000 and at["ip"]["address"].startswith("10.0.0.") and "tls" not in one["spec"]
@@ -194,7 +135,7 @@ def test_hostile_names_are_data():
     made = files(hostile, {"not_proven": "x"})
     names = {w.name for w in hostile.study.workloads}
     for path, text in made.items():
-        assert re.fullmatch(r"([a-z][a-z0-9-]*/)*[a-z][a-z0-9-]*\.(json|yaml|md)", path), path
+        assert re.fullmatch(r"([a-z][a-z0-9-]*/)*[a-z][a-z0-9-]*\.(json|yaml|md)", path) or path == "RUNBOOK.md"
         if path.endswith(".yaml"):
             for o in objects(text):
                 assert re.fullmatch(r"[a-z][a-z0-9-]{0,62}", o["metadata"]["name"])
@@ -210,9 +151,7 @@ def test_the_schemas_of_the_gateway_accept_the_objects():
         pytest.skip(f"Python packages not installed: {', '.join(missing)}")
     schemas = load(CRDS)
     listed = files(plan(), ENDPOINT)
-    items = objects(listed["origins/o1/gateway.yaml"])
-    pushed = next(text for path, text in listed.items() if path.startswith("overrides/") and path.endswith("o1.yaml"))
-    assert [text for o in objects(pushed) for text in problems(schemas, o)] == []
+    items = of_gateway(listed, "o1")
     assert {o["kind"] for o in items} == {"AIGatewayRoute", "AIServiceBackend", "Backend", "BackendTrafficPolicy"}
     assert {(o["kind"], text) for o in items for text in problems(schemas, o)} == set()
     first = next(o for o in items if o["kind"] == "AIGatewayRoute")
@@ -370,7 +309,7 @@ def test_envoy_spills_as_it_is_said(tmp_path):
     table = next(r for r in made.table.of_origin("o1") if r.workload == "chat")
     names = [x.id for x in table.entries]
     assert len(names) == 3
-    items = objects(files(plan(), {**ENDPOINT, "cooldown_seconds": "60"})["origins/o1/gateway.yaml"])
+    items = of_gateway(files(plan(), {**ENDPOINT, "cooldown_seconds": "60"}), "o1")
     fakes = Fakes(names)
     port, admin = free_ports(2)
     with envoy_process(tmp_path, envoy_config(items, table.id, port, admin, fakes.port)):
@@ -405,7 +344,7 @@ def test_with_active_checks_a_fault_is_out_in_time_and_stays_out(tmp_path, fault
     table = next(r for r in given(quick, options, OPTIONS).table.of_origin("o1") if r.workload == "chat")
     fakes = Fakes([x.id for x in table.entries])
     port, admin = free_ports(2)
-    items = objects(files(quick, options)["origins/o1/gateway.yaml"])
+    items = of_gateway(files(quick, options), "o1")
     with envoy_process(tmp_path, envoy_config(items, table.id, port, admin, fakes.port)):
         wait_until(lambda: page_of(admin, "/ready"), "Envoy to be ready")
         time.sleep(1.0)

@@ -15,6 +15,8 @@ from planner.emit.fleet import fleet_of
 from planner.emit.inference_extension import files as pool_files
 from planner.emit.kubernetes import files
 from planner.emit.kubernetes_routes import WEIGHTS_ADD_UP_TO
+from planner.emit.owned import files as owned_files
+from planner.emit.terraform import files as terraform_files
 from planner.errors import InputError
 
 CRDS = SHARED / "schemas" / "crds"
@@ -30,6 +32,7 @@ FULL = {
     "cpu_per_accelerator": "12.5",
     "memory_gib_per_accelerator": "128",
     "domain": "serving.example.com",
+    "taints": "gpu=true:NoSchedule",
 }
 """Every setting once."""
 NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
@@ -80,6 +83,38 @@ def test_the_replicas_of_the_plan_arrive():
         elif not pool.startswith("owned"):
             assert selector["node.kubernetes.io/instance-type"] == machine
         assert pod["containers"][0]["startupProbe"]["failureThreshold"] == 20  # twice 100 s of loading, every 10 s
+
+
+def test_pods_tolerate_the_taints_that_terraform_gives_its_groups():
+    option = {"taints": "gpu=true:NoSchedule,example.com/team=serving:NoExecute"}
+    environments = json.loads(terraform_files(planned(), option)["environment.example.json"])
+    effects = {"NO_SCHEDULE": "NoSchedule", "NO_EXECUTE": "NoExecute"}
+    given = set()
+    for regions in environments.values():
+        for environment in regions.values():
+            for taint in environment["taints"]:
+                if isinstance(taint, str):  # azurerm's form
+                    key, _, rest = taint.partition("=")
+                    taint = {"key": key, "value": rest.rpartition(":")[0], "effect": rest.rpartition(":")[2]}
+                effect = effects.get(taint["effect"], taint["effect"])
+                given.add((taint["key"], taint["value"], effect))
+    assert given == {("gpu", "true", "NoSchedule"), ("example.com/team", "serving", "NoExecute")}
+    for o in of_kind(files(planned(), option), "Deployment"):
+        tolerations = o["spec"]["template"]["spec"]["tolerations"]
+        assert given <= {(t["key"], t.get("value"), t["effect"]) for t in tolerations}
+    for target in (files, terraform_files):
+        with pytest.raises(InputError, match="taints"):
+            target(planned(), {"taints": "gpu=true:Never"})
+
+
+def test_nodes_of_our_own_are_told_the_labels_that_pods_choose_by():
+    (hall,) = json.loads(owned_files(planned(), {})["inventory.json"])["halls"]
+    labels = [phase["node_labels"] for rack in hall["racks"] for phase in rack["phases"]]
+    sets = of_kind(files(planned(), {}), "LeaderWorkerSet")  # a rack has several nodes
+    pods = [o["spec"]["leaderWorkerTemplate"]["workerTemplate"]["spec"] for o in sets]
+    here = [pod for pod in pods if pod["nodeSelector"]["capacity-planner/pool"] == labels[0]["capacity-planner/pool"]]
+    assert here and labels
+    assert all(pod["nodeSelector"].items() <= label.items() for pod in here for label in labels)
 
 
 def test_a_replica_that_spans_nodes_is_a_leader_worker_set():

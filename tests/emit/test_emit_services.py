@@ -180,6 +180,6 @@ def test_kubectl_reads_the_folders(tmp_path):
             command = ["kubectl", "kustomize", str(tmp_path / name / folder)]
             done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
             assert done.returncode == 0, done.stderr
-            one = {path: text for path, text in made.items() if path.startswith(f"{folder}/")}
+            one = {path: text for path, text in made.items() if path.rpartition("/")[0] == folder}
             read = [o["kind"] for o in yaml.load_all(done.stdout, Loader=LOADER)]
             assert sorted(read) == sorted(o["kind"] for o in objects(one) if o["kind"] != "Kustomization")

@@ -15,6 +15,9 @@ from planner.emit.terraform import files
 
 AWS_6 = Path(__file__).parents[1] / "support" / "terraform_schemas" / "aws_6.25.0.json"
 """What of hashicorp/aws 6.25.0 the modules use (npm @cdktf/provider-aws 21.22.1, taken 2026-11-29)."""
+AZURERM_5 = AWS_6.with_name("azurerm_5.10.0.json")
+"""What of hashicorp/azurerm 5.10.0 they use (PyPI cdktn-provider-azurerm 18.9.0, taken 2026-11-29): names, types, and
+what is required; which attributes are computed is known of ids and counts alone."""
 
 GROUP = {"offer": "x", "spot": False, "labels": {}, "tags": {}, "neuron": False}
 P5 = {**GROUP, "machine_type": "p5.48xlarge", "instrument": "immediate"}
@@ -189,19 +192,34 @@ def test_a_name_that_is_no_cells_is_refused(tmp_path):
     assert "environment.least_machines: a name that is not in most_machines" in said
 
 
+def mirror_of(folder, schemas):
+    """A mirror with a provider that has some schemas."""
+    needs_terraform()
+    name, _, version = schemas.stem.partition("_")
+    place = folder / "registry.terraform.io" / "hashicorp" / name / version / "linux_amd64"
+    place.mkdir(parents=True)
+    program = place / f"terraform-provider-{name}_v{version}"
+    provider = Path(__file__).parents[1] / "support" / "terraform_provider.py"
+    program.write_text(f'#!/bin/sh\nexec "{sys.executable}" "{provider}" "{schemas}"\n', encoding="utf-8")
+    program.chmod(0o755)
+    return folder
+
+
 @pytest.fixture(scope="module")
 def aws_6(tmp_path_factory):
     """A mirror with a provider of the next major version of AWS."""
-    needs_terraform()
-    version = AWS_6.stem.partition("_")[2]
-    folder = tmp_path_factory.mktemp("mirror")
-    place = folder / "registry.terraform.io" / "hashicorp" / "aws" / version / "linux_amd64"
-    place.mkdir(parents=True)
-    program = place / f"terraform-provider-aws_v{version}"
-    provider = Path(__file__).parents[1] / "support" / "terraform_provider.py"
-    program.write_text(f'#!/bin/sh\nexec "{sys.executable}" "{provider}" "{AWS_6}"\n', encoding="utf-8")
-    program.chmod(0o755)
-    return folder
+    return mirror_of(tmp_path_factory.mktemp("mirror"), AWS_6)
+
+
+@pytest.mark.terraform
+def test_the_next_major_version_of_azure_takes_the_same_module(tmp_path):
+    folder = ready(tmp_path / "root", root_of({"azure": AZURE}), mirror_of(tmp_path / "mirror", AZURERM_5))
+    made, _ = planned_by_terraform(folder)
+    kinds = ("azurerm_kubernetes_cluster_node_pool", "azurerm_capacity_reservation")
+    assert [sorted(name for kind, name in made if kind == one) for one in kinds] == [
+        ["anywhere", "zone-1", "zone-2"],
+        ["zone-1", "zone-2"],
+    ]
 
 
 @pytest.mark.terraform
@@ -284,17 +302,21 @@ def test_the_provider_of_aws_accepts_such_a_call(tmp_path):
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-def test_every_argument_is_one_that_aws_6_has():
-    (found,) = json.loads(AWS_6.read_text(encoding="utf-8"))["provider_schemas"].values()
+@pytest.mark.parametrize("schemas", [AWS_6, AZURERM_5])
+def test_every_argument_is_one_that_the_next_major_version_has(schemas):
+    ((source, provided),) = json.loads(schemas.read_text(encoding="utf-8"))["provider_schemas"].items()
+    prefix, looked_at = source.rpartition("/")[2] + "_", 0
     for block, names in ARGUMENTS.items():
-        if not block.removeprefix("data.").startswith("aws_"):
+        if not block.removeprefix("data.").startswith(prefix):
             continue
         kind, *path = block.removeprefix("data.").split(".")
-        schema = found["data_source_schemas" if block.startswith("data.") else "resource_schemas"][kind]["block"]
+        schema = provided["data_source_schemas" if block.startswith("data.") else "resource_schemas"][kind]["block"]
         for part in path:
             schema = schema["block_types"][part]["block"]
         assert names <= set(schema["attributes"]), block
         assert {name for name, a in schema["attributes"].items() if a.get("required")} <= names, block
+        looked_at += 1
+    assert looked_at >= 4
 
 
 def test_versions_of_the_root_are_those_of_the_modules():

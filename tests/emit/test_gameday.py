@@ -13,6 +13,7 @@ from kubernetes_schemas import load, problems
 from planner.emit.faults import FAULT_ACTIONS, Group, aws_template, azure_experiment, chaos_mesh
 from planner.emit.fleet import fleet_of, zone_of
 from planner.emit.gameday import TOLERANCE_POINTS, _is_region_lost, breaks, expected, files
+from planner.emit.gameday_options import aks_names, unaddressed
 from planner.emit.names import slug
 from planner.emit.routing import subject
 from planner.errors import InputError
@@ -20,6 +21,10 @@ from planner.study.dependencies import NORMAL
 
 CRDS = SHARED / "schemas" / "crds"
 ROLE = "arn:aws:iam::123456789012:role/fis"
+SCALE_SET = (
+    "/subscriptions/01234567-89ab-cdef-0123-456789abcdef/resourceGroups/nodes"
+    "/providers/Microsoft.Compute/virtualMachineScaleSets/aks-gpu-1-vmss"
+)
 
 
 @cache
@@ -46,11 +51,13 @@ def test_what_is_broken_is_what_the_failure_loses():
 
 
 def test_aws_stops_every_group_of_a_lost_region_and_lets_none_be_made_again():
-    text = made(failures="site:aws/us-east-1", **{"zones.us-east-1": "us-east-1a,us-east-1b"})
-    (template,) = of_services(text, "aws-fis")
     fleet = fleet_of(planned())
     groups = {cell.name for cell in fleet.cells("aws") if cell.lot.pool.startswith("aws/us-east-1/")}
-    assert len(groups) > 1
+    blocks = {c.name for c in fleet.cells("aws") if c.lot.kind == "capacity_block"} & groups
+    assert len(groups) > len(blocks) > 0
+    named = {f"node_group.{name}": name for name in blocks}
+    text = made(failures="site:aws/us-east-1", **{"zones.us-east-1": "us-east-1a,us-east-1b"}, **named)
+    (template,) = of_services(text, "aws-fis")
     for action, key in (("aws:ec2:stop-instances", "Instances"),
                         ("aws:ec2:asg-insufficient-instance-capacity-error", "AutoScalingGroups")):  # fmt: skip
         aimed = [a["targets"][key] for a in template["actions"].values() if a["actionId"] == action]
@@ -59,6 +66,50 @@ def test_aws_stops_every_group_of_a_lost_region_and_lets_none_be_made_again():
     zones = {a["parameters"].get("availabilityZoneIdentifiers") for a in template["actions"].values()} - {None}
     assert zones == {"us-east-1a,us-east-1b"}
     assert "NOT-SET" not in json.dumps(text)
+
+
+def test_what_terraform_does_not_make_is_left_out_and_said_until_it_is_named():
+    fleet, f = fleet_of(planned()), "site:aws/us-east-1"
+    blocks = [c.name for c in fleet.cells("aws") if c.lot.kind == "capacity_block" and "us-east-1" in c.lot.pool]
+    block, *others = blocks
+    page = f"{slug(f)}/README.md"
+
+    def tags(text):
+        (template,) = of_services(text, "aws-fis")
+        return [target["resourceTags"] for target in template["targets"].values()]
+
+    bare = made(failures=f)
+    assert not any(block in tag.values() for tag in tags(bare))
+    assert f"- {block}: a Capacity Block" in bare[page] and f"node_group.{block}" in bare["README.md"]
+    by_tag = made(failures=f, **{f"node_group.{block}": "team=gpu"})
+    assert {"team": "gpu"} in tags(by_tag) and f"node_group.{block}" not in by_tag["README.md"]
+    left_out = made(failures=f, **{f"node_group.{block}": "none"})
+    assert not any(block in tag.values() for tag in tags(left_out)) and "as it was asked for" in left_out[page]
+    assert f"node_group.{block}" not in left_out["README.md"]
+    assert all(f"node_group.{name}" in left_out["README.md"] for name in others)
+    held = next(cell for cell in fleet_of(hostile_plan("aws")).cells("aws") if cell.lot.offer is None)
+    assert unaddressed(held) and not unaddressed(next(c for c in fleet.cells("aws") if c.lot.kind == "spot"))
+
+
+def test_a_scale_set_may_be_named_by_the_short_name_of_its_pool():
+    f, fleet = "site:azure/eastus2", fleet_of(planned())
+    names = aks_names(fleet)
+    for name in (*names, *names.values()):
+        text = made(failures=f, **{f"scale_set.{name}": SCALE_SET})
+        (body,) = of_services(text, "azure-chaos")
+        ids = [target["id"] for s in body["properties"]["selectors"] for target in s["targets"]]
+        assert any(id.startswith(f"{SCALE_SET}/providers/Microsoft.Chaos") for id in ids)
+        assert all(short in text[f"{slug(f)}/README.md"] for short in names.values())
+
+
+def test_pods_are_cut_off_from_gateways_alone_where_their_namespace_is_known():
+    f = "site:aws/us-east-1"
+    path = f"{slug(f)}/chaos-mesh-aws-us-east-1-never-answer.yaml"
+    everything = made(failures=f)[path]
+    assert "after about 15 s they are not ready" in everything and "target" not in everything
+    text = made(failures=f, gateway_namespace="front")[path]
+    (one,) = yaml.safe_load_all(text)
+    assert one["spec"]["target"] == {"mode": "all", "selector": {"namespaces": ["front"]}} and "front" in text[:200]
 
 
 def test_what_is_not_set_is_said_in_the_folder_and_in_the_index():
@@ -124,9 +175,22 @@ def test_expectations_are_the_plans_traffic_and_what_is_due():
         ({"scale_set.nobody": "/subscriptions/x"}, "scale_set.nobody"),
         ({"zones.nowhere": "a"}, "zones.nowhere"),
         ({"zones.us-east-1": "a b"}, "zones.us-east-1"),
+        ({"zones.us-east-1": "eu-north-1a"}, "zones.us-east-1"),
+        ({"zones.us-east-1": "us-east-1a,us-east-1a"}, "zones.us-east-1"),
+        ({"fis_role_arn": "arn:aws:iam::123:role/fis"}, "fis_role_arn"),
+        ({"fis_role_arn": "arn:aws:sns:us-east-1:123456789012:fis"}, "fis_role_arn"),
+        ({"stop_alarm_arn": ROLE}, "stop_alarm_arn"),
+        ({"gateway_namespace": "A_B"}, "gateway_namespace"),
+        ({"node_group.nobody": "x"}, "node_group.nobody"),
+        ({"node_group.CELL": "a=b=c,d"}, "node_group."),
+        ({"scale_set.SHORT": "/subscriptions/x"}, "scale_set."),
     ],
 )
 def test_options_that_do_not_fit_are_refused(options, where):
+    fleet = fleet_of(planned())
+    names = {"CELL": fleet.cells("aws")[0].name, "SHORT": next(iter(aks_names(fleet).values()))}
+    for placeholder, name in names.items():
+        options = {key.replace(placeholder, name): value for key, value in options.items()}
     with pytest.raises(InputError) as refused:
         files(planned(), options)
     assert any(where in finding.where for finding in refused.value.findings)
@@ -211,7 +275,7 @@ def test_chaos_mesh_knows_the_shape():
     schemas = load(CRDS)
     parts = [yaml.safe_load_all(text) for path, text in made().items() if path.endswith(".yaml")]
     objects = [one for part in parts for one in part]
-    objects += chaos_mesh("f", "partition", "serving", {"a": 0.5}, 5)
+    objects += chaos_mesh("f", "partition", "serving", {"a": 0.5}, 5, "front")
     assert {one["kind"] for one in objects} == {"PodChaos", "NetworkChaos"}
     assert {text for one in objects for text in problems(schemas, one)} == set()
     wrong = copy.deepcopy(objects[0])

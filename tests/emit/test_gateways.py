@@ -73,13 +73,13 @@ def test_litellm_fills_a_level_then_the_next():
 
 def test_envoy_spills_what_overflows():
     # a grows to 90 at most, so the level may carry 1.2 times the peak: endpoint weights 90,000 and 30,000 of 100,000;
-    # b's last 5 are a priority of their own; all are padded to the largest, 120,000, and the factor is 120
+    # b's last 5 are a priority of their own; all are padded to 100 times the largest, 120,000, and so is the factor
     made = envoy_priorities(WORKED)
-    assert made.overprovisioning_factor == 120
+    assert made.overprovisioning_factor == 12_000
     assert [[h.health_weight for h in x.hosts] for x in made.priorities] == [[90_000, 30_000], [5_000], [60_000]]
-    assert [x.padding for x in made.priorities] == [0, 115_000, 60_000]
+    assert [x.padding for x in made.priorities] == [11_880_000, 11_995_000, 11_940_000]
     assert envoy_sends(WORKED, {"a", "b", "c"}, 100.0) == pytest.approx({"a": 75.0, "b": 25.0})
-    # a dead: 120 · 30,000 / 120,000 = 30 % to b, 5 % more to b, 60 % to c, 5 % refused
+    # a dead: 12,000 · 30,000 / 12,000,000 = 30 % to b, 5 % more to b, 60 % to c, 5 % refused
     assert envoy_sends(WORKED, {"b", "c"}, 100.0) == pytest.approx({"b": 35.0, "c": 60.0})
     assert envoy_sends(WORKED, {"a", "c"}, 100.0) == pytest.approx({"a": 90.0, "c": 10.0})
     # a surge is not seen: shares stay, and c gets 1.5 times its limit

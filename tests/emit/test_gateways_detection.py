@@ -9,6 +9,7 @@ import importlib.util
 import itertools
 import json
 import time
+import urllib.request
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -35,6 +36,7 @@ from gateway_programs import running_envoy, running_proxy, statistics, wait_unti
 
 from planner.emit import detection, envoy, litellm
 from planner.emit.common import given
+from planner.emit.envoy_clusters import in_flight
 from planner.emit.text import yaml_data
 from planner.study.records.study import Goal, Tier, Utilisation
 
@@ -213,7 +215,7 @@ async def _at_once(count, ask):
 @needs_envoy
 def test_envoys_circuit_breaker_opens_at_what_the_limits_keep_in_flight_and_closes(tmp_path):
     case = Case(envoy, 1.0)
-    most = envoy.in_flight(case.made, case.route)
+    most = in_flight(case.made, case.route)
     with running_envoy(case.plan, case.options, tmp_path) as (port, admin):
 
         def ask():
@@ -338,6 +340,18 @@ def test_the_proxy_starts_with_the_file_as_it_is_and_asks_for_its_key(proxy):
     _, port = proxy
     assert asyncio.run(stream(port, "/v1/chat/completions", "chat", KEY)) == WHOLE
     assert asyncio.run(stream(port, "/v1/chat/completions", "chat", "sk-another")).startswith("refused 4")
+
+
+@needs_proxy
+def test_the_proxy_says_which_set_it_has(proxy):
+    """As RUNBOOK.md asks it."""
+    _, port = proxy
+    asked = urllib.request.Request(f"http://127.0.0.1:{port}/model/info", headers={"Authorization": f"Bearer {KEY}"})
+    with urllib.request.urlopen(asked, timeout=10) as answer:
+        text = answer.read().decode()
+    rows = json.loads(text)["data"]
+    assert rows and {row["model_info"]["set"] for row in rows} == {"base"}
+    assert '"set":"base"' in text, "what a pipeline looks for"
 
 
 @needs_proxy

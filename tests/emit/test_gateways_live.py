@@ -6,6 +6,7 @@
 import asyncio
 import copy
 import importlib.util
+import ipaddress
 import json
 import math
 import os
@@ -353,12 +354,16 @@ def test_envoy_spills_to_where_there_is_room(running, index):
 
 
 def certificate(folder, host):
-    """A certificate of its own for a host name, with its key."""
+    """A certificate of its own for a host name or an address, with its key."""
     pytest.importorskip("cryptography", reason="cryptography is not installed: requirements-gateways.txt")
     from cryptography import x509
     from cryptography.hazmat.primitives import hashes, serialization
     from cryptography.hazmat.primitives.asymmetric import ec
 
+    try:
+        whose = x509.IPAddress(ipaddress.ip_address(host))
+    except ValueError:
+        whose = x509.DNSName(host)
     key, name = ec.generate_private_key(ec.SECP256R1()), x509.Name([])
     now = datetime.now(UTC)
     made = (
@@ -369,7 +374,7 @@ def certificate(folder, host):
         .serial_number(1)
         .not_valid_before(now - timedelta(hours=1))
         .not_valid_after(now + timedelta(hours=1))
-        .add_extension(x509.SubjectAlternativeName([x509.DNSName(host)]), critical=True)
+        .add_extension(x509.SubjectAlternativeName([whose]), critical=True)
         .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
         .sign(key, hashes.SHA256())
     )
@@ -400,6 +405,46 @@ def test_envoy_asks_placements_by_their_own_names_over_tls(tmp_path):
             assert posts(port, "/chat/chat/completions", 80) == {200: 80}
         assert set(asked) == set(hosts.values()), "in health checks too"
         assert sum(fakes.hits.values()) == 80
+    finally:
+        fakes.close()
+
+
+@needs_envoy
+def test_envoy_asks_addresses_over_tls_by_no_name(tmp_path):
+    """An address is no server name; the certificate names it."""
+    plan, asked = small_plan(), []
+    public, private = certificate(tmp_path, "::1")
+    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    tls.load_cert_chain(public, private)
+    tls.sni_callback = lambda connection, name, context: asked.append(name)
+    fakes = Fakes(sorted({e for state in plan.states for e in state.placement}), tls)
+    try:
+        endpoints = {e: f"https://[::1]:{port}/v1" for e, port in fakes.port.items()}
+        options = {"endpoints": json.dumps(endpoints), "ca_file": str(public)}
+        with running_envoy(plan, options, tmp_path) as (port, _):
+            assert posts(port, "/chat/chat/completions", 80) == {200: 80}
+        assert set(asked) == {None}
+    finally:
+        fakes.close()
+
+
+@needs_envoy
+def test_envoy_fills_nobody_beyond_its_limit_when_a_name_does_not_resolve(tmp_path):
+    """As when a provider is lost with its name servers: what went there spills as if it were dead."""
+    plan = small_plan()
+    made = given(plan, {}, envoy.OPTIONS)
+    fakes = Fakes(made.endpoints)
+    route = route_of(made, "chat")
+    gone = route.levels[0][0].placement
+    endpoints = {e: f"http://127.0.0.1:{port}/v1" for e, port in fakes.port.items()}
+    endpoints[gone] = "http://nobody.invalid/v1"
+    try:
+        with running_envoy(plan, {"endpoints": json.dumps(endpoints)}, tmp_path) as (port, _):
+            assert posts(port, "/chat/chat/completions", 1000) == {200: 1000}
+        wanted = envoy_sends(route, {x.placement for x in route.entries} - {gone}, 1000.0)
+        hits = fakes.counted()
+        assert set(hits) == set(wanted)
+        assert all(near(hits[e], sent / 1000, 1000) for e, sent in wanted.items()), (hits, wanted)
     finally:
         fakes.close()
 

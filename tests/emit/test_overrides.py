@@ -19,6 +19,8 @@ from planner.emit.names import slug
 from planner.emit.overrides import Override, deadline_id, overrides, pushed_route, steps, without
 from planner.emit.routing import Entry, Route, override_data
 from planner.emit.text import yaml_data
+from planner.emit.write import changes, write
+from planner.errors import InputError
 from planner.study.dependencies import NORMAL
 from planner.study.records.study import Goal, NamedFailure, Tier, Utilisation
 
@@ -79,6 +81,7 @@ def test_weights_and_limits_are_those_of_the_override(emitted):
                 groups = cluster["load_assignment"]["endpoints"]
                 first = {g["locality"]["sub_zone"].removesuffix("--0"): g for g in groups if g["priority"] == 0}
                 refused = first.pop("refusal", {"load_balancing_weight": 0})["load_balancing_weight"]
+                first.pop("padding")
                 assert {name: g["load_balancing_weight"] for name, g in first.items()} == weights
                 shed = row["shed_requests_per_second"] / route.requests_per_second
                 assert refused / (10_000 + refused) == pytest.approx(shed, abs=2e-4)
@@ -102,7 +105,7 @@ def test_what_is_shed_is_refused_and_a_further_death_fills_nobody():
     route = Route("w", "o", "w", 100.0, ((entry("a", 0.75, 60.0), entry("b", 0.25, 20.0)),), True, 0.2)
     made = envoy_priorities(route)
     (priority,) = made.priorities
-    assert (made.overprovisioning_factor, priority.padding, priority.refused) == (100, 0, 2500)
+    assert (made.overprovisioning_factor, priority.padding, priority.refused) == (10_000, 99 * 12_500, 2500)
     assert envoy_sends(route, {"a", "b"}, 100.0) == pytest.approx({"a": 60.0, "b": 20.0})
     assert envoy_sends(route, {"a"}, 100.0) == pytest.approx({"a": 60.0})
     nothing_shed = replace(route, shed_fraction=0.0)
@@ -331,6 +334,52 @@ def test_a_plan_that_is_not_proven_says_so_at_the_head(plan):
         assert text.startswith("# What to do in a failure\n\n**NOT PROVEN.**")
         assert "drill: \\| breaks" in text.partition("## ")[0]
         assert "NOT PROVEN" not in target.files(plan, {})["RUNBOOK.md"]
+
+
+def test_every_file_of_a_plan_that_is_not_proven_says_so(plan):
+    """Configurations and sets in their heads, JSON for control planes as a field."""
+    for target in TARGETS.values():
+        for path, text in target.files(plan, {"not_proven": "drill: breaks"}).items():
+            if path.endswith(".json"):
+                assert json.loads(text)["not_proven"] == "drill: breaks", path
+            else:
+                assert any("NOT PROVEN" in line for line in text.splitlines()[:3]), path
+        assert not any("NOT PROVEN" in text or "not_proven" in text for text in target.files(plan, {}).values())
+
+
+# ------------------------------------------------------------------ a new emission while a set is in force
+def test_what_is_in_force_can_be_asked_of_each_gateway(emitted):
+    """Envoy says the version of its clusters, LiteLLM the information of its deployments."""
+    gateway, _, files = emitted
+    for path, text in files.items():
+        folder, _, name = path.rpartition("/")
+        if name == PUSHED[gateway] and folder.startswith("origins/o1"):
+            expected = folder.removeprefix("origins/o1").removeprefix("/overrides").removeprefix("/") or "base"
+            data = yaml_data(text)
+            in_force = (
+                [data["version_info"]] if gateway == "envoy" else [x["model_info"]["set"] for x in data["model_list"]]
+            )
+            assert in_force and set(in_force) == {expected}, path
+    before, _, _ = files["RUNBOOK.md"].partition("\n## ")
+    asks, says = ("cds.version_text", 'version_text: "base"') if gateway == "envoy" else ("/model/info", '"set":"base"')
+    guarded = next(line for line in before.splitlines() if line.startswith("    curl"))
+    assert "ends whatever is in force" in before and asks in guarded
+    assert guarded.index(f"| grep -q '{says}' && cp NEW/") < guarded.index("&& mv")
+
+
+def test_an_emission_does_not_end_a_set_in_force(emitted, tmp_path):
+    gateway, _, files = emitted
+    write(tmp_path, files, {"target": gateway})
+    place = tmp_path / "origins" / "o1" / PUSHED[gateway]
+    pushed = min(place.parent.glob(f"overrides/**/{PUSHED[gateway]}"))
+    place.write_text(pushed.read_text())
+    for emit in (changes, lambda out, files: write(out, files, {"target": gateway})):
+        with pytest.raises(InputError, match="a set is in force") as refused:
+            emit(tmp_path, files)
+        assert pushed.relative_to(tmp_path).as_posix() in str(refused.value)
+    assert place.read_text() == pushed.read_text()
+    place.write_text((place.parent / "base" / PUSHED[gateway]).read_text())
+    assert {x.kind for x in write(tmp_path, files, {"target": gateway})} == {"same"}
 
 
 def test_commands_can_be_pasted_and_say_what_they_need(emitted):

@@ -3,20 +3,22 @@
 What is measured is printed: `pytest -m gateways -rP tests/emit/test_overrides_live.py`.
 """
 
+import asyncio
 import importlib.util
 import json
 import math
 import os
 import shutil
+import threading
 import time
 import urllib.request
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import replace
 
 import pytest
-from gateway_fakes import WHOLE, Fakes, Flow, posts, shedding_plan, small_plan, stream
+from gateway_fakes import WHOLE, Fakes, Flow, answer, posts, shedding_plan, small_plan, stream
 from gateway_programs import Switch, running_envoy, running_proxy, sick, wait_until
 
 from planner.emit import envoy, litellm
@@ -89,7 +91,7 @@ def version(admin):
     """The set that Envoy says it took; that it is not in force yet while clusters are warming."""
     with urllib.request.urlopen(f"http://127.0.0.1:{admin}/stats?filter=cds.version_text|warming", timeout=2) as answer:
         said = answer.read().decode()
-    name = said.partition('"')[2].partition('"')[0]
+    name = said.partition('version_text: "')[2].partition('"')[0]
     return name if "warming_clusters: 0\n" in said else f"{name}, warming"
 
 
@@ -104,6 +106,60 @@ def shares_fit(fakes, port, route, count=2000):
     assert set(found) <= {200, 429} and set(hits) <= set(shares), (found, hits, shares)
     assert all(near(hits.get(e, 0), share, count) for e, share in shares.items()), (hits, shares)
     assert near(found[429], route.shed_fraction, count), (found, route.shed_fraction)
+
+
+class OneAddress:
+    """Placements behind one address, told apart by the host that is asked, as behind an ingress."""
+
+    def __init__(self, placements):
+        self.hits, self.answer_seconds = Counter(), 0.0
+        self.placement_of = {f"{slug(e, 50)}.localhost": e for e in placements}
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
+        self._thread.start()
+        starting = asyncio.start_server(self._talk, "::1", 0)  # to which Envoy resolves such names
+        self._server = asyncio.run_coroutine_threadsafe(starting, self._loop).result(10)
+        port = self._server.sockets[0].getsockname()[1]
+        self.endpoints = {e: f"http://{host}:{port}/v1" for host, e in self.placement_of.items()}
+
+    async def _talk(self, reader, writer):
+        with suppress(asyncio.IncompleteReadError, ConnectionError):
+            while head := (await reader.readuntil(b"\r\n\r\n")).decode():
+                fields = dict(line.lower().split(": ", 1) for line in head.splitlines()[1:] if line)
+                await reader.readexactly(int(fields.get("content-length", 0)))
+                placement = self.placement_of[fields["host"]]
+                self.hits[placement] += head.startswith("POST")
+                writer.write(answer(placement))
+        writer.close()
+
+    def counted(self):
+        hits = {e: n for e, n in self.hits.items() if n}
+        self.hits.clear()
+        return hits
+
+    def close(self):
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join(5)
+
+
+@needs_envoy
+def test_envoy_keeps_shares_and_takes_sets_of_names_that_are_one_address(tmp_path):
+    case = Pushed(envoy)
+    case.fakes.close()
+    door, base = OneAddress(case.made.endpoints), of_chat(case.made.table.routes)
+    override = next(x for of_failure in case.steps.values() for x in of_failure)
+    try:
+        with running_envoy(case.plan, {"endpoints": json.dumps(door.endpoints)}, tmp_path) as (port, admin):
+            shares_fit(door, port, base)
+            for source, name, route in (
+                (f"overrides/{override.id}", override.id, of_chat(override.routes)),
+                ("base", "base", base),
+            ):
+                push(tmp_path, source)
+                wait_until(lambda name=name: version(admin) == name, "the set to be in force")
+                shares_fit(door, port, route)
+    finally:
+        door.close()
 
 
 @needs_envoy

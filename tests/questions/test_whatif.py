@@ -279,6 +279,7 @@ def test_conflicts_name_file_and_line_of_both(tmp_path, tiny):
         ({"workloads[chat].tier": "golden"}, "a tier of the study, got 'golden' (did you mean 'gold'?)"),
         ({"tiers[gold].survive[0].any": "rack"}, "a kind of component, got 'rack'"),
         ({"tiers[gold].survive[0].within_seconds": 5}, "more than 10 s, the study's detection_seconds"),
+        ({"push_seconds": 50}, "more than 60 s, the study's detection_seconds and push_seconds"),
         ({"policies.quotas[trn].most": 10}, "at least 768 vcpu, what is held in these pools"),
         ({"demand": "x0"}, "some demand"),
         ({"models[small].profiles[gpu].concurrency_limit": 100000}, "GiB"),

@@ -7,18 +7,22 @@ read is told, never passed over in silence.
 import copy
 import json
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import yaml
 
+LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
+
+@cache
 def load(folder: Path) -> dict[tuple[str, str], dict[str, Any]]:
-    """(apiVersion, kind in lower case) -> schema, of definitions in YAML and of schemas in JSON."""
+    """(apiVersion, kind in lower case) -> schema, of definitions in YAML and of schemas in JSON; read once."""
     found: dict[tuple[str, str], dict[str, Any]] = {}
     for path in sorted(folder.iterdir()):
         if path.suffix == ".yaml":
-            spec = yaml.safe_load(path.read_text(encoding="utf-8"))["spec"]
+            spec = yaml.load(path.read_text(encoding="utf-8"), Loader=LOADER)["spec"]
             for version in spec["versions"]:
                 key = f"{spec['group']}/{version['name']}", spec["names"]["kind"].lower()
                 found[key] = version["schema"]["openAPIV3Schema"]

@@ -7,9 +7,19 @@ import networkx as nx
 
 from planner.study.parts import BUILT_IN, OFFER_IDS, Parts
 from planner.study.places import Loc, Reading, listed, near_miss, quoted, unquoted
+from planner.study.records.base import Record
 from planner.study.records.inventory import MachineType, Offer, Pool, Site
 from planner.study.records.serving import Model
-from planner.study.records.study import Component, Dependency, Needs, Origin, Workload, kind_and_name, stack_and_version
+from planner.study.records.study import (
+    Component,
+    Dependency,
+    Horizon,
+    Needs,
+    Origin,
+    Workload,
+    kind_and_name,
+    stack_and_version,
+)
 
 
 def check_components(parts: Parts, reading: Reading) -> None:
@@ -33,7 +43,11 @@ def check_component(id: str, parts: Parts, where: str, reading: Reading, kinds: 
     kind, name = kind_and_name(id)
     if name in names.get(kind, ()):
         return
-    doubtful = {"workload": (Workload,), "origin": (Origin,)}.get(kind, (Pool, Site, MachineType, Model, Component))
+    doubtful: tuple[type[Record], ...] = (Pool, Site, MachineType, Model, Component)
+    if kind in ("workload", "origin"):
+        doubtful = (Workload,) if kind == "workload" else (Origin,)
+    elif kind in ("stack", "stack_version", "qualification", "placement"):
+        doubtful += (Workload, Horizon)  # by the models of the workloads, and when they are qualified
     if reading.any_broken(*doubtful):
         return
     known: set[str] = set()
@@ -42,8 +56,8 @@ def check_component(id: str, parts: Parts, where: str, reading: Reading, kinds: 
             known |= {f"{other_kind}:{other}" for other in others}
     same_kind = {other for other in known if kind_and_name(other)[0] == kind}
     fix = f"write one of: {listed(same_kind)}" if same_kind else f"write kind:name; the kinds are {listed(names, 20)}"
-    got = quoted(id) + (near_miss(id, same_kind) or near_miss(id, known))
-    reading.error(where, "the id of a component (kind:name)", got, fix)
+    near = same_kind if near_miss(id, same_kind) else known
+    reading.unknown_name(where, "the id of a component (kind:name)", id, near, fix)
 
 
 def _within(needs: Needs, loc: Loc) -> Iterator[tuple[str | Needs, Loc]]:

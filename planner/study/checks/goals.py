@@ -31,12 +31,15 @@ def _check_goals(parts: Parts, reading: Reading) -> None:
     """Survival goals name what can fail, and leave time to detect it."""
     failures = {failure.name for failure, _ in parts.failures}
     kinds, names = parts.component_kinds, parts.component_names
-    detection = parts.file.detection_seconds
+    moved = parts.file.moved_seconds
+    counted = "detection_seconds" if moved == parts.file.detection_seconds else "detection_seconds and push_seconds"
     for tier, place in parts.tiers:
         for goal, at in place.rows(tier.survive, "survive"):
-            if goal.serve_fraction > 0 and goal.within_seconds <= detection:
-                expected = f"more than {detection:g} s, the study's detection_seconds"
+            if goal.serve_fraction > 0 and goal.within_seconds <= moved:
+                expected = f"more than {moved:g} s, the study's {counted}"
                 fix = "no traffic is moved before a failure is detected: allow more time, or detect it sooner"
+                if counted != "detection_seconds":
+                    fix = "no traffic is moved before new weights are in force: allow more time, or push faster"
                 reading.error(at.at("within_seconds"), expected, f"{goal.within_seconds:g}", fix)
             if goal.failure is not None:
                 what = "a failure named in the study"
@@ -53,6 +56,8 @@ def _check_goal(goal: Goal, at: Place, names: set[str], reading: Reading) -> Non
     """A goal by kind: what it leaves out exists, and something is left."""
     if goal.any in BUILT_IN and (reading.any_broken(Pool, Site, MachineType, Model) or not names):
         return  # reported where the cause is
+    if goal.any not in BUILT_IN and reading.any_broken(Component):
+        return
     excluded = {name.removeprefix(f"{goal.any}:") for name in goal.except_}
     for j, name in enumerate(goal.except_):
         what = f"the name of a {unquoted(goal.any)}"

@@ -7,7 +7,7 @@ from planner.study.calendar import Span, calendar, through, touches
 from planner.study.parts import Parts
 from planner.study.places import Reading, Row, unquoted
 from planner.study.records.inventory import Offer, Pool
-from planner.study.records.study import Claim, Holding
+from planner.study.records.study import Claim, Holding, Horizon
 
 
 def check_holdings(parts: Parts, reading: Reading) -> None:
@@ -23,6 +23,8 @@ def _check_machines(parts: Parts, reading: Reading) -> None:
     for row, place in rows:
         fix = "it is in the inventory: add it to `pools:` of the study" if row.pool in parts.pools else None
         reading.refer(place.at("pool"), Pool, "a pool of the study", row.pool, considered, fix)
+    if reading.any_broken(Horizon):
+        return
     periods = calendar(parts.file.horizon)
     for holding, place in parts.holdings:
         counted = any(through(holding.from_day, holding.until, period) for period in periods)
@@ -70,6 +72,8 @@ def obtainable_machines(pool: str, holdings: Iterable[Holding], offers: Iterable
 
 def _check_power(parts: Parts, reading: Reading) -> None:
     """What is held at a site fits its power."""
+    if reading.any_broken(Horizon):
+        return
     most: dict[str, int] = {}
     for period in calendar(parts.file.horizon):
         for id, machines in held_through(parts, period).items():

@@ -10,6 +10,7 @@ from planner.study.parts import OFFER_IDS, Parts
 from planner.study.places import Reading, Row, quoted, unique, unquoted
 from planner.study.records.buildout import BuildOut, Electricity
 from planner.study.records.inventory import Offer, Site
+from planner.study.records.study import Horizon
 from planner.units import MONTHS_PER_YEAR
 
 
@@ -81,7 +82,9 @@ def _check_lead_times(parts: Parts, phases: list[Row[BuildOut]], reading: Readin
     horizon, periods = parts.file.horizon, [t.name for t in parts.file.horizon.each_period]
     for m, place in phases:
         for name in m.ready_in:
-            reading.refer(place.at("ready_in"), BuildOut, "a period of the horizon", name, periods)
+            reading.refer(place.at("ready_in"), Horizon, "a period of the horizon", name, periods)
+        if reading.any_broken(Horizon):
+            continue
         last, day = calendar(horizon)[-1].first_day, usable_from(parts.file.today, m)
         stands = any(may_be_ready(parts.file.today, m, t) for t in calendar(horizon))
         if day > last:

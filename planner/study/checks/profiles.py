@@ -8,7 +8,7 @@ from planner.study.parts import Parts
 from planner.study.places import Place, Reading, listed, near_miss, quoted, unique, unquoted
 from planner.study.records.inventory import MachineType
 from planner.study.records.serving import MEMORY_FRACTION, ContextClass, Model, Profile
-from planner.study.records.study import Workload, kind_and_name
+from planner.study.records.study import Horizon, Workload, kind_and_name
 
 
 def check_profiles(parts: Parts, reading: Reading) -> None:
@@ -31,6 +31,8 @@ def _check_models(parts: Parts, reading: Reading) -> None:
             _check_profile(model, profile, at, parts, reading)
         last = parts.file.horizon.last_day
         for qualification, at in place.rows(model.qualifications, "qualifications"):
+            if reading.any_broken(Horizon):
+                break
             if name in parts.used_models and qualification.until and qualification.until < last:
                 expected = f"a qualification that holds until {last}, the last day of the horizon"
                 fix = "qualify the model for longer and correct the date; as it is nothing runs on that stack"

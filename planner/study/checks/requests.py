@@ -31,6 +31,7 @@ def _check_workloads(parts: Parts, reading: Reading) -> None:
                 fix = "name a class of longer requests, or correct the means"
                 reading.error(place.at("context_class"), expected, f"{quoted(name)} with up to {most}", fix)
         if not reading.refer(place.at("model"), Model, "a model", workload.model, parts.models):
+            reading.broken.add((Workload, workload.name))  # what it would run on is not known
             continue
         profiles = [p for p in parts.models[workload.model][0].profiles if p.machine_type in considered]
         if reading.any_broken(Pool, MachineType) or not considered:

@@ -10,7 +10,7 @@ from planner.study.parts import OFFER_IDS, Parts
 from planner.study.places import Place, Reading, Row, listed, unique, unquoted
 from planner.study.records.buildout import TariffStep
 from planner.study.records.inventory import Offer
-from planner.study.records.study import Demand, Holding, PriceStep, Shape, StudyFile
+from planner.study.records.study import Demand, Holding, Horizon, PriceStep, Shape, StudyFile
 from planner.units import MONTHS_PER_YEAR
 
 MOST_REQUESTS_PER_SECOND = 1e9
@@ -19,12 +19,15 @@ MOST_REQUESTS_PER_SECOND = 1e9
 def check_timing(parts: Parts, reading: Reading) -> None:
     """Report every name of a period, hour or shape that leads nowhere, and dates that nothing can come of."""
     _check_demand(parts, reading)
-    _check_growth(parts, reading)
     _check_shapes(parts, reading)
+    _check_prices(parts, reading)
+    if reading.any_broken(Horizon):
+        return  # what there is in a horizon that could not be read is not known
+    _check_hours(parts, reading)
+    _check_growth(parts, reading)
     _check_days(parts, reading)
     _check_start(parts, reading)
     _check_offers(parts, reading)
-    _check_prices(parts, reading)
 
 
 def _check_days(parts: Parts, reading: Reading) -> None:
@@ -48,20 +51,29 @@ def _report_backwards(first: date, last: date, where: str, reading: Reading) -> 
 
 
 def _check_demand(parts: Parts, reading: Reading) -> None:
-    """Rows name periods, hours and shapes that exist; a stream has a row for every hour, or one without period."""
+    """Rows name periods, hours and shapes that exist."""
     horizon = parts.file.horizon
     periods, hours = [t.name for t in horizon.each_period], [h.name for h in horizon.each_hour]
     shapes = {shape.name for shape in parts.file.shapes}
+    for row, place in parts.demand:
+        if row.period is not None:
+            reading.refer(place.at("period"), Horizon, "a period of the horizon", row.period, periods)
+        if row.hour is not None:
+            reading.refer(place.at("hour"), Horizon, "an hour of the horizon", row.hour, hours)
+        if row.shape is not None:
+            reading.refer(place.at("shape"), Shape, "a shape of the study", row.shape, shapes)
+
+
+def _check_hours(parts: Parts, reading: Reading) -> None:
+    """A stream has a row for every hour, or one without period; names that lead nowhere are reported before."""
+    horizon = parts.file.horizon
+    periods, hours = [t.name for t in horizon.each_period], [h.name for h in horizon.each_hour]
     said: dict[tuple[str, str], list[Row[Demand]]] = {}
     for row, place in parts.demand:
         said.setdefault((row.workload, row.origin), []).append((row, place))
-        if row.period is not None:
-            reading.refer(place.at("period"), Demand, "a period of the horizon", row.period, periods)
-        if row.hour is not None:
-            reading.refer(place.at("hour"), Demand, "an hour of the horizon", row.hour, hours)
-        if row.shape is not None:
-            reading.refer(place.at("shape"), Shape, "a shape of the study", row.shape, shapes)
     for (w, o), rows in said.items():
+        if any(row.period not in {*periods, None} or row.hour not in {*hours, None} for row, _ in rows):
+            continue
         keys = {(row.period, row.hour) for row, _ in rows}
         missing = [
             hour_id(t, h) for t in periods for h in hours if not keys & {(t, h), (t, None), (None, h), (None, None)}
@@ -99,7 +111,7 @@ def _check_shapes(parts: Parts, reading: Reading) -> None:
     shapes: list[Row[Shape]] = parts.rows("shapes")
     for shape, place in shapes:
         for hour in shape.factors:
-            reading.refer(place.at("factors", hour), Shape, "an hour of the horizon", hour, hours)
+            reading.refer(place.at("factors", hour), Horizon, "an hour of the horizon", hour, hours)
     unique(shapes, lambda shape: shape.name, reading)
 
 

@@ -20,50 +20,34 @@ from planner.study.records.base import (
     PositiveCount,
     Record,
     missing,
-    nothing_said,
     unset,
 )
-from planner.study.records.buildout import BuildOut, CapitalLimit, Electricity, Money, SpendCommitment
-from planner.study.records.inventory import MachineType, Offer, OfferKind, Pool, Price, RoundTrip, Site
+from planner.study.records.buildout import BuildOut, Electricity, Money, SpendCommitment
+from planner.study.records.components import Breaks as Breaks
+from planner.study.records.components import Component as Component
+from planner.study.records.components import ComponentKind as ComponentKind
+from planner.study.records.components import Dependency as Dependency
+from planner.study.records.components import Failover as Failover
+from planner.study.records.components import NamedFailure as NamedFailure
+from planner.study.records.components import Needs as Needs
+from planner.study.records.components import kind_and_name as kind_and_name
+from planner.study.records.components import stack_and_version as stack_and_version
+from planner.study.records.inventory import MachineType, Offer, Pool, Price, RoundTrip, Site
+from planner.study.records.policies import Counted as Counted
+from planner.study.records.policies import Policies as Policies
+from planner.study.records.policies import Quota as Quota
+from planner.study.records.policies import QuotaIncrease as QuotaIncrease
+from planner.study.records.policies import Share as Share
+from planner.study.records.policies import Utilisation as Utilisation
 from planner.study.records.serving import ContextClass, Model
 from planner.units import HOURS_PER_MONTH, after_months
 
 R = TypeVar("R", bound=Record)
-ComponentKind = Literal[
-    "provider", "region", "site", "pool", "stack", "stack_version", "qualification", "control_plane", "renewal"
-]
 Objective = Literal["cost", "expected", "worst_case", "cvar"]
-QuotaKind = Literal[OfferKind, "held"]
-Breaks = Literal["serving", "new_logins", "starting", "pushing"]
-Failover = Literal["resolve", "rescale"]
 
 
 LEAST_REQUESTS_PER_SECOND = 1e-9
 """Least that a stream may ask for, where it asks for anything: less than one request in thirty years."""
-
-
-def stack_and_version(stack: str) -> tuple[str, str]:
-    """The stack, and its version where one is named: `neuron@2.21` is version 2.21 of stack `neuron`.
-
-    Examples
-    --------
-    >>> stack_and_version("neuron@2.21"), stack_and_version("cuda")
-    (('neuron', '2.21'), ('cuda', ''))
-    """
-    name, _, version = stack.partition("@")
-    return name, version
-
-
-def kind_and_name(component: str) -> tuple[str, str]:
-    """Kind and name of a component by its id `kind:name`, as people write it; a kind has no colon.
-
-    Examples
-    --------
-    >>> kind_and_name("site:aws/us-east-2"), kind_and_name("power:grid: north")
-    (('site', 'aws/us-east-2'), ('power', 'grid: north'))
-    """
-    kind, _, name = component.partition(":")
-    return kind, name
 
 
 class Period(Record):
@@ -328,202 +312,6 @@ class Claim(Record):
     until: date | None = Field(None, exclude_if=unset, description="last day; none: beyond the horizon")
 
 
-class Needs(Record):
-    """What must live: all of, any of, or at least k of its parts, at any depth."""
-
-    all_of: tuple[Name | Needs, ...] | None = Field(None, description="as available as the worst of them")
-    any_of: tuple[Name | Needs, ...] | None = Field(None, description="as available as the best of them")
-    at_least: PositiveCount | None = Field(None, description="how many of `of` must live")
-    of: tuple[Name | Needs, ...] | None = Field(None, description="the parts that at_least counts")
-
-    @model_validator(mode="after")
-    def _one_of(self) -> Needs:
-        if sum(part is not None for part in (self.all_of, self.any_of, self.at_least)) != 1 or (
-            (self.at_least is None) != (self.of is None)
-        ):
-            raise Contradiction("one of: all_of, any_of, at_least with of", "write one of them, and one only")
-        if () in (self.all_of, self.any_of, self.of):
-            expected = "at least one part: an empty choice is dead for ever"
-            raise Contradiction(expected, "name what is needed, or remove the dependency")
-        return self
-
-
-class Component(Record):
-    """Anything of the study's own that can fail: power, a network, a login service."""
-
-    name: Name = Field(description="name; `kind:name` is its id")
-    kind: Name = Field("component", description="kind, as in power, network, identity; or a built-in one, to rate it")
-    failures_per_year: NotNegative | None = Field(None, description="how often it fails [1/year]; none: not known")
-    hours_to_repair: Positive | None = Field(None, description="mean time until it works again [h]; none: not known")
-    most_requests_per_second: Positive | None = Field(
-        None, description="requests that it lets through: a gateway, an ingress [requests/s]; none: no limit"
-    )
-
-    @property
-    def id(self) -> str:
-        """`kind:name`."""
-        return f"{self.kind}:{self.name}"
-
-
-class Dependency(Record):
-    """That something needs something else."""
-
-    component: Name = Field(description="id of what depends: site:aws/us-east-2, workload:chat, origin:london")
-    needs: Needs = Field(description="what it needs")
-    breaks: Breaks = Field(
-        "serving",
-        description="what stops without it: serving; new_logins; starting (of replicas; running ones live); pushing "
-        "(of new weights to the gateways of a workload or an origin; those in force go on)",
-    )
-    sessions_go_on_fraction: Fraction | None = Field(
-        None, description="with new_logins: share of requests of sessions that are logged in already, and go on"
-    )
-
-    @model_validator(mode="after")
-    def _sessions(self) -> Dependency:
-        if (self.breaks == "new_logins") != (self.sessions_go_on_fraction is not None):
-            expected = "sessions_go_on_fraction with `breaks: new_logins`, and with nothing else"
-            raise Contradiction(expected, "add the share of sessions that go on, or leave it out")
-        return self
-
-
-class NamedFailure(Record):
-    """A set of components lost together."""
-
-    name: Name = Field(description="name, for goals to refer to")
-    lost: dict[Name, Fraction] = Field(description="component id: share that is lost")
-    surge_factor: NotNegative = Field(1.0, description="factor on all demand while it lasts; 0: it vanishes")
-    surges: dict[Name, NotNegative] = Field(
-        default_factory=dict, description="workload:NAME or origin:NAME: further factor on its demand; 0: it vanishes"
-    )
-    in_maintenance: dict[Name, Fraction] = Field(
-        default_factory=dict,
-        description="component id: share that is out at the same time, for maintenance; adds to what is lost of it",
-    )
-    worst_part: bool = Field(
-        False, description="what a pool loses in part may be all of one placement's machines, each in turn"
-    )
-    failures_per_year: NotNegative | None = Field(None, description="how often it happens [1/year]; none: not known")
-    hours_to_repair: Positive | None = Field(None, description="how long it lasts [h]; none: not known")
-    repaired: dict[Name, Positive] = Field(
-        default_factory=dict,
-        exclude_if=nothing_said,
-        description="component id, of those lost: hours until it works again, where that is before the end [h]",
-    )
-    failover: Failover | None = Field(
-        None,
-        exclude_if=unset,
-        description="how gateways fail over in it: rescale where no weights can be pushed; none: as the study says",
-    )
-    answers_wrongly: bool = Field(
-        False,
-        exclude_if=nothing_said,
-        description="what is lost answers wrongly until that is found out; deadlines and repair count from then",
-    )
-    hours_to_find_out: NotNegative | None = Field(
-        None, exclude_if=missing, description="with answers_wrongly: how long nobody notices [h]; none: not known"
-    )
-
-    @model_validator(mode="after")
-    def _staged(self) -> NamedFailure:
-        if unknown := sorted(self.repaired.keys() - self.lost.keys()):
-            expected = f"components that are lost in it ({', '.join(sorted(self.lost))}), not {', '.join(unknown)}"
-            raise Contradiction(expected, "add it to `lost`, or leave it out of `repaired`")
-        longest = max(self.repaired.values(), default=0.0)
-        if self.hours_to_repair is not None and longest > self.hours_to_repair:
-            expected = f"parts that work again by the end of the failure, {self.hours_to_repair:g} h, not {longest:g} h"
-            raise Contradiction(expected, "raise hours_to_repair, when all of it works again, or lower `repaired`")
-        if self.hours_to_find_out is not None and not self.answers_wrongly:
-            expected = "hours_to_find_out with `answers_wrongly: true`, and with nothing else"
-            raise Contradiction(expected, "add answers_wrongly, or leave it out: the rest has detection_seconds")
-        return self
-
-
-class QuotaIncrease(Record):
-    """More of a quota, asked for today: from when it is granted the plan may count on it, whatever its chance."""
-
-    most: NotNegative = Field(description="limit once it is granted, in the quota's unit")
-    lead_days: NotNegative = Field(le=36500, description="days from asking until it is granted")
-    chance_fraction: Fraction = Field(description="chance that it is granted by then; printed, not reckoned with")
-
-
-class Quota(Record):
-    """A limit on machines held and bought together, in the provider's own unit."""
-
-    name: Name = Field(description="name, for the review")
-    pools: tuple[Name, ...] = Field(min_length=1, description="pool ids or patterns (google/*, */trn2.48xlarge)")
-    unit: Name = Field("machines", description="machines, or a unit that the machine types state (vcpu, chips)")
-    most: NotNegative = Field(description="limit, in that unit")
-    counts: tuple[QuotaKind, ...] = Field(
-        (),
-        exclude_if=unset,
-        description="kinds of offer that it counts, and `held` for holdings, as providers count on demand apart from "
-        "spot; none named: all that is held and bought",
-    )
-    increases: tuple[QuotaIncrease, ...] = Field(
-        (), exclude_if=unset, description="what can be asked for; where the plan uses it, asking is one of its orders"
-    )
-    from_day: date | None = Field(None, exclude_if=unset, description="first day it holds; none: the start")
-    until: date | None = Field(None, exclude_if=unset, description="last day it holds; none: beyond the horizon")
-
-    @model_validator(mode="after")
-    def _more(self) -> Quota:
-        if any(increase.most <= self.most for increase in self.increases):
-            raise Contradiction(f"increases to more than {self.most:g}", "write the limit once it is granted, in all")
-        return self
-
-    def takes(self, kind: QuotaKind) -> bool:
-        """Whether machines had in this way count."""
-        return not self.counts or kind in self.counts
-
-
-class Share(Record):
-    """A limit on the share of requests that a component serves, in normal operation only."""
-
-    component: Name = Field(description="provider:NAME, region:ID, site:ID, pool:ID or stack:NAME")
-    most_fraction: Fraction = Field(description="share of all requests")
-
-
-class Counted(Record):
-    """What counts of machines in a failure, beside what is held; the last entry that fits an offer holds.
-
-    Without an entry: of what runs on demand all counts, nothing that would have to be obtained. Spot never counts.
-    """
-
-    offers: tuple[Name, ...] = Field(min_length=1, description="offer ids or patterns (aws/*:on_demand)")
-    any: ComponentKind | Name | None = Field(
-        None, description="in failures that lose a component of this kind; none: in every failure"
-    )
-    running_fraction: Fraction = Field(1.0, description="share of what runs that goes on")
-    obtainable_fraction: Fraction = Field(
-        0.0, description="share of what is left on the market (most_units) that can be obtained; hourly offers only"
-    )
-    obtain_seconds: NotNegative = Field(0.0, description="from detection until they are there [s]")
-
-
-class Policies(Record):
-    """What the company allows."""
-
-    offers: tuple[OfferKind, ...] = Field(
-        ("on_demand", "spot", "commitment", "capacity_block", "build_out"), description="kinds that may be bought"
-    )
-    terms_beyond_horizon: bool = Field(False, description="whether an offer may bind for longer than the horizon")
-    budget_usd: NotNegative | None = Field(None, description="most that may be spent over the horizon [USD]")
-    quotas: tuple[Quota, ...] = Field((), description="limits on machines")
-    shares: tuple[Share, ...] = Field((), description="limits on shares of requests")
-    counted: tuple[Counted, ...] = Field((), description="what counts of rented and committed machines in failures")
-    capital_limits: tuple[CapitalLimit, ...] = Field(
-        (), exclude_if=unset, description="limits on capital paid, by time"
-    )
-
-
-class Utilisation(Record):
-    """How far replicas may be filled."""
-
-    normal: float = Field(0.85, gt=0, le=1, description="share of a replica's rate used in normal operation")
-    in_failure: float = Field(0.95, gt=0, le=1, description="share of a replica's rate used in a failure")
-
-
 class RunningReplicas(Record):
     """One row of today's fleet."""
 
@@ -541,7 +329,12 @@ class _StudyCommon(Record):
     today: date = Field(lt=date(3000, 1, 1), description="day from which lead times count")
     horizon: Horizon = Field(description="time that is planned")
     hours_per_month: Positive = Field(HOURS_PER_MONTH, description="hours in a month [h]")
-    detection_seconds: NotNegative = Field(10.0, description="from a failure's begin until traffic is moved [s]")
+    detection_seconds: NotNegative = Field(10.0, description="from a failure's begin until it is known [s]")
+    push_seconds: NotNegative = Field(
+        0.0,
+        exclude_if=unset,
+        description="from then until new weights are in force at all gateways [s]; with failover: rescale none are",
+    )
     order_slack_days: NotNegative = Field(14.0, le=36500, description="days of reserve in order dates")
     failover: Failover = Field(
         "resolve",
@@ -579,6 +372,11 @@ class _StudyCommon(Record):
         (), exclude_if=unset, description="sums promised to providers"
     )
     assumptions: tuple[Name, ...] = Field((), description="what the reader of the plan must know; printed with it")
+
+    @property
+    def moved_seconds(self) -> float:
+        """From a failure's begin until traffic is moved [s]: gateways that rescale need no push."""
+        return self.detection_seconds + (self.push_seconds if self.failover == "resolve" else 0.0)
 
 
 class StudyFile(_StudyCommon):

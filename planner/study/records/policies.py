@@ -1,0 +1,100 @@
+"""Records of what a company allows: what may be bought, limits, and what counts of machines in a failure."""
+
+from __future__ import annotations
+
+from datetime import date
+from typing import Literal
+
+from pydantic import Field, model_validator
+
+from planner.study.records.base import Contradiction, Fraction, Name, NotNegative, Record, unset
+from planner.study.records.buildout import CapitalLimit
+from planner.study.records.components import ComponentKind
+from planner.study.records.inventory import OfferKind
+
+QuotaKind = Literal[OfferKind, "held"]
+
+
+class QuotaIncrease(Record):
+    """More of a quota, asked for today: from when it is granted the plan may count on it, whatever its chance."""
+
+    most: NotNegative = Field(description="limit once it is granted, in the quota's unit")
+    lead_days: NotNegative = Field(le=36500, description="days from asking until it is granted")
+    chance_fraction: Fraction = Field(description="chance that it is granted by then; printed, not reckoned with")
+
+
+class Quota(Record):
+    """A limit on machines held and bought together, in the provider's own unit."""
+
+    name: Name = Field(description="name, for the review")
+    pools: tuple[Name, ...] = Field(min_length=1, description="pool ids or patterns (google/*, */trn2.48xlarge)")
+    unit: Name = Field("machines", description="machines, or a unit that the machine types state (vcpu, chips)")
+    most: NotNegative = Field(description="limit, in that unit")
+    counts: tuple[QuotaKind, ...] = Field(
+        (),
+        exclude_if=unset,
+        description="kinds of offer that it counts, and `held` for holdings, as providers count on demand apart from "
+        "spot; none named: all that is held and bought",
+    )
+    increases: tuple[QuotaIncrease, ...] = Field(
+        (), exclude_if=unset, description="what can be asked for; where the plan uses it, asking is one of its orders"
+    )
+    from_day: date | None = Field(None, exclude_if=unset, description="first day it holds; none: the start")
+    until: date | None = Field(None, exclude_if=unset, description="last day it holds; none: beyond the horizon")
+
+    @model_validator(mode="after")
+    def _more(self) -> Quota:
+        if any(increase.most <= self.most for increase in self.increases):
+            raise Contradiction(f"increases to more than {self.most:g}", "write the limit once it is granted, in all")
+        return self
+
+    def takes(self, kind: QuotaKind) -> bool:
+        """Whether machines had in this way count."""
+        return not self.counts or kind in self.counts
+
+
+class Share(Record):
+    """A limit on the share of requests that a component serves, in normal operation only."""
+
+    component: Name = Field(description="provider:NAME, region:ID, site:ID, pool:ID or stack:NAME")
+    most_fraction: Fraction = Field(description="share of all requests")
+
+
+class Counted(Record):
+    """What counts of machines in a failure, beside what is held; the last entry that fits an offer holds.
+
+    Without an entry: of what runs on demand all counts, nothing that would have to be obtained. Spot never counts.
+    """
+
+    offers: tuple[Name, ...] = Field(min_length=1, description="offer ids or patterns (aws/*:on_demand)")
+    any: ComponentKind | Name | None = Field(
+        None, description="in failures that lose a component of this kind; none: in every failure"
+    )
+    running_fraction: Fraction = Field(1.0, description="share of what runs that goes on")
+    obtainable_fraction: Fraction = Field(
+        0.0, description="share of what is left on the market (most_units) that can be obtained; hourly offers only"
+    )
+    obtain_seconds: NotNegative = Field(0.0, description="from detection until they are there [s]")
+
+
+class Policies(Record):
+    """What the company allows."""
+
+    offers: tuple[OfferKind, ...] = Field(
+        ("on_demand", "spot", "commitment", "capacity_block", "build_out"), description="kinds that may be bought"
+    )
+    terms_beyond_horizon: bool = Field(False, description="whether an offer may bind for longer than the horizon")
+    budget_usd: NotNegative | None = Field(None, description="most that may be spent over the horizon [USD]")
+    quotas: tuple[Quota, ...] = Field((), description="limits on machines")
+    shares: tuple[Share, ...] = Field((), description="limits on shares of requests")
+    counted: tuple[Counted, ...] = Field((), description="what counts of rented and committed machines in failures")
+    capital_limits: tuple[CapitalLimit, ...] = Field(
+        (), exclude_if=unset, description="limits on capital paid, by time"
+    )
+
+
+class Utilisation(Record):
+    """How far replicas may be filled."""
+
+    normal: float = Field(0.85, gt=0, le=1, description="share of a replica's rate used in normal operation")
+    in_failure: float = Field(0.95, gt=0, le=1, description="share of a replica's rate used in a failure")
