@@ -22,8 +22,8 @@ from planner.study.records.study import Study
 HELD = "held"
 MOST_BLOCK_INSTANCES = 64
 """Most instances of one EC2 Capacity Block, which is had in powers of two (AWS EC2 User Guide, 2025)."""
-MOST_BLOCK_DAYS = 182
-"""Longest EC2 Capacity Block (AWS EC2 User Guide, 2025)."""
+BLOCK_TERMS = {"most_days": 182.0, "weeks_after_days": 14.0, "order_days_ahead": 56.0}
+"""Of an EC2 Capacity Block: by the day up to 14, by the week up to 182, at most 56 ahead (AWS EC2 User Guide, 2025)."""
 NODE_CHIPS = {"gb200-nvl72": 4, "gb300-nvl72": 4}
 """Chips of one node where a machine is a rack of nodes (NVIDIA: compute trays of 4, 2025)."""
 MOST_NAME = 38
@@ -267,10 +267,10 @@ def node_labels(fleet: Fleet, lot: Lot) -> dict[str, str]:
     }
 
 
-def block_days(study: Study) -> int:
-    """Days of the first Capacity Block: the horizon, up to 182; beyond 14 in weeks, rounded up."""
-    days = (study.horizon.last_day - study.horizon.start).days + 1
-    return min(days if days <= 14 else -(-days // 7) * 7, MOST_BLOCK_DAYS)
+def as_block(offer: Offer) -> Offer:
+    """An offer with the terms of an EC2 Capacity Block where it states none: its length, and when it can be ordered."""
+    said = {name: value for name in BLOCK_TERMS if (value := getattr(offer, name)) is not None}
+    return offer.model_copy(update={**BLOCK_TERMS, **said})
 
 
 def node_chips(machine: MachineType) -> int:

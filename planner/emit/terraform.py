@@ -11,7 +11,7 @@ from importlib.resources import files as packaged
 from itertools import chain
 from typing import Any
 
-from planner.emit.fleet import Cell, Fleet, block_days, fleet_of, node_labels, zone_of
+from planner.emit.fleet import Cell, Fleet, Lot, as_block, fleet_of, node_labels, zone_of
 from planner.emit.names import distinct
 from planner.emit.taints import EXPECTED_TAINTS, Taint, taints_of
 from planner.emit.text import sorted_json
@@ -19,6 +19,7 @@ from planner.emit.tickets import Progress, ticket_files
 from planner.errors import Finding, InputError
 from planner.plan.in_hand import Plan
 from planner.study.records.plan import PlanFile
+from planner.study.renewals import chain_of
 
 CLOUDS = ("aws", "google", "azure")
 PROVIDERS = {"aws": ("aws",), "google": ("google", "google-beta"), "azure": ("azurerm",)}
@@ -140,17 +141,20 @@ def _tags(fleet: Fleet, cell: Cell) -> dict[str, str]:
 
 
 def _aws(fleet: Fleet, cell: Cell) -> dict[str, Any]:
-    start, days = fleet.plan.study.horizon.start, block_days(fleet.plan.study)
-    window = {
-        "hours": days * 24,
-        "start": _midnight(start),
-        "end": _midnight(start + timedelta(days=days + 1)),
-    }
     return {
         "neuron": fleet.pools[cell.lot.pool].machine_type.startswith(("trn", "inf")),
         "tags": _tags(fleet, cell),
-        "window": window if cell.lot.rule.instrument == "capacity_block" else None,
+        "window": _window(fleet, cell.lot) if cell.lot.rule.instrument == "capacity_block" else None,
     }
+
+
+def _window(fleet: Fleet, lot: Lot) -> dict[str, Any]:
+    """When the first Capacity Block of a lot may begin and end; the later ones are tickets."""
+    horizon = fleet.plan.study.horizon
+    assert lot.offer is not None
+    first = chain_of(as_block(lot.offer), horizon.start, horizon.last_day)[0]
+    end = first.first_day + timedelta(days=first.days + 1)
+    return {"hours": first.days * 24, "start": _midnight(first.first_day), "end": _midnight(end)}
 
 
 def _google(fleet: Fleet, cell: Cell) -> dict[str, Any]:

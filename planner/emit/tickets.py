@@ -2,19 +2,18 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import date
 from typing import Any
 
-from planner.emit.fleet import Fleet, Lot, block_days
+from planner.emit.fleet import Fleet, Lot, as_block
 from planner.emit.names import distinct
 from planner.emit.text import markdown_cell, sorted_json
 from planner.plan.in_hand import Plan
 from planner.plan.orders import Order, PhaseOrder
 from planner.questions.shortfalls import BrokenGoal, Late, costs_of_being_late
 from planner.study.calendar import hours_of
+from planner.study.renewals import chain_of
 
-BLOCK_AHEAD_DAYS = 56
-"""Capacity Blocks can be bought at most eight weeks ahead (AWS EC2 User Guide, 2025)."""
 TO_DO: Mapping[str, str] = {
     "capacity_block": "Decide, then set `purchase_capacity_blocks` and apply: paid upfront, never cancelled. Set"
     " `capacity_blocks_active` when the window has begun. The plan counts the whole horizon: renew each window.",
@@ -88,7 +87,7 @@ def tickets(
     orders, phases = _asked(fleet, owned), _phases_asked(fleet.plan) if owned else []
     sets = [order.purchases for order in orders] + [phase.purchases for phase in phases]
     late = iter(costs_of_being_late(fleet.plan, sets, progress) if sets else ())
-    made = [Ticket(o.name, o.lot, o.order, next(late), _renewals(fleet, o.lot)) for o in orders]
+    made = [Ticket(o.name, o.lot, o.order, next(late), _renewals(fleet, o.lot, o.order)) for o in orders]
     return made, [PhaseTicket(phase.name, phase.parts, next(late)) for phase in phases]
 
 
@@ -246,17 +245,12 @@ def _broken_line(broken: BrokenGoal) -> str:
     )
 
 
-def _renewals(fleet: Fleet, lot: Lot) -> tuple[date, ...]:
-    """First day on which each further Capacity Block of the horizon can be bought."""
-    if lot.rule.instrument != "capacity_block":
+def _renewals(fleet: Fleet, lot: Lot, order: Order) -> tuple[date, ...]:
+    """First day on which each further Capacity Block of an order can be bought."""
+    if lot.rule.instrument != "capacity_block" or lot.offer is None:
         return ()
-    horizon, days = fleet.plan.study.horizon, block_days(fleet.plan.study)
-    renewals = []
-    start = horizon.start + timedelta(days=days)
-    while start <= horizon.last_day:
-        renewals.append(start - timedelta(days=BLOCK_AHEAD_DAYS))
-        start += timedelta(days=days)
-    return tuple(renewals)
+    chain = order.chain or chain_of(as_block(lot.offer), order.need, fleet.plan.study.horizon.last_day)
+    return tuple(block.order_from or block.order_by for block in chain[1:])
 
 
 def _data(fleet: Fleet, ticket: Ticket) -> dict[str, Any]:
