@@ -51,11 +51,14 @@ WHY = {
     "quickstart), or the program is large, the solver's tree raises it by hundredths of a percent a "
     "minute, and what it has searched is lost with each failure that enters; going on in one tree, or a"
     " decomposition by failure with whole recourse, would lift it.",
-    "questions": "what is asked anew is planned anew: integer programs of each variant's plan and of what it is "
-    "compared with take two thirds of the time, replicas of least churn a tenth. Rounding by linear "
-    "programs in place of the latter, and a bound that is carried from one variant to the next, would "
-    "lift it. Of a ladder the last steps ask about two hundred failures, each several plans of the "
-    "study",
+    "questions": "what is asked anew is planned anew: a bound is carried over only where nothing gets cheaper, states "
+    "only where nothing that they depend on moves, and at another demand neither holds. Of the matrix the "
+    "four demands, each planned first of its row, take a third, and the row of the lowest, whose bounds "
+    "take a search each, nearly half; the plans without goals a sixth; rounding by linear programs in place of "
+    "replicas of least churn, and a bound that the solver's tree keeps from one variant to the next, "
+    "would lift it. Of a ladder the last two steps ask about two hundred failures each, and take more "
+    "than half: a plan below is far from theirs, so neither its whole numbers nor its bound help; a "
+    "quarter is the drill of all steps' failures on six plans",
 }
 """What limits a figure that is not reached, and what would lift it."""
 ONLY_FULL = ("relaxation-large", "relaxation-huge", "full-inventory", "periods", "drill")

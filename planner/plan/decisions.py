@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Container, Iterable, Mapping
+from dataclasses import replace
 from types import MappingProxyType
 from typing import Any
 
@@ -280,6 +281,11 @@ def problem_of(plan: PlanFile) -> Problem:
     if unknown:
         raise InputError(unknown)
     return p
+
+
+def without_survival_goals(study: Study, case: str) -> Problem:
+    """The problem of a study without its survival goals, gateways steered: what a plan is compared with."""
+    return replace(build(study, case, with_goals=False), failover="resolve")
 
 
 def decisions_of(plan: PlanFile, p: Problem) -> Decisions:

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from planner.plan.cash import Cash, cash
-from planner.plan.decisions import decisions_of, problem_of
+from planner.plan.decisions import decisions_of, problem_of, without_survival_goals
 from planner.plan.file import plan_text
 from planner.plan.orders import Order, PhaseOrder, QuotaOrder, orders, phase_orders, quota_orders
 from planner.problem.decisions import Decisions, Vectors
@@ -41,6 +41,11 @@ class Plan:
     def problem(self) -> Problem:
         """The study as sets and numbers, in the plan's demand case."""
         return problem_of(self.file)
+
+    @cached_property
+    def problem_without_goals(self) -> Problem:
+        """What its cheapest plan without survival goals is a plan of."""
+        return without_survival_goals(self.study, self.file.demand_case)
 
     @cached_property
     def graph(self) -> Graph:

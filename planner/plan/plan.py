@@ -21,8 +21,10 @@ from planner.plan.decisions import (
     state_records,
     uncoverable,
     units_by_period,
+    without_survival_goals,
 )
 from planner.plan.file import sealed, sha256
+from planner.plan.in_hand import Plan, in_hand
 from planner.problem.arrays import full
 from planner.problem.build import build
 from planner.problem.capacity import sold_in_all_name
@@ -32,6 +34,7 @@ from planner.problem.problem import Problem
 from planner.problem.rules.index_sets import as_vectors
 from planner.problem.rules.register import rules_with_rows
 from planner.solve.search import Effort, Progress, Solution, is_proven
+from planner.solve.similar_plan import SimilarProblem
 from planner.solve.solve import solve
 from planner.solve.stages import BUILDING, WRITING, part, stage
 from planner.study.records.plan import (
@@ -67,7 +70,7 @@ def make_plan(
     no_regret: bool = False,
     case: Case = "base",
     hints: Iterable[str] = (),
-    start: PlanFile | None = None,
+    start: PlanFile | Plan | None = None,
 ) -> PlanFile:
     """The straight line: build, solve with and without survival goals, and put the answer into a plan.
 
@@ -75,7 +78,8 @@ def make_plan(
 
     `hints` are failures that decided a similar plan (its `proof.binding_failures`): they save passes, nothing else.
     `start` is a similar plan: its failures are hints, and whole numbers are looked for near its own first; where none
-    there is good enough, the search goes on, unless the effort is quick. The proof is of this study alone.
+    there is good enough, the search goes on, unless the effort is quick. Its bound is one here, too, where no plan of
+    this study can cost less than one of that: the two problems say so. The rest of the proof is of this study alone.
 
     Raises
     ------
@@ -84,10 +88,11 @@ def make_plan(
     """
     # the short solve first: an interruption of the long one then ends in a whole plan
     began = time.monotonic()
+    known = None if start is None else in_hand(start)
     with part(WITHOUT_GOALS):
         with stage(BUILDING):
-            no_goals = replace(build(study, case, with_goals=False), failover="resolve")
-        without_goals = None if start is None else _already_planned(start, no_goals, effort)
+            no_goals = without_survival_goals(study, case)
+        without_goals = None if known is None else _already_planned(known, no_goals, effort)
         if without_goals is None:
             shorter = _to_end_at(effort, began, SHORT_SOLVE_FRACTION)
             reference = solve(no_goals, shorter, solver, renamed(progress, WITHOUT_GOALS))
@@ -95,9 +100,9 @@ def make_plan(
     with stage(BUILDING):
         p = build(study, case)
     re_solved = _re_solved(p, _to_end_at(effort, began, RE_SOLVED_FRACTION), solver, progress, hints)
-    hints = (*hints, *(start.proof.binding_failures if start is not None else ()))
-    similar = None if start is None else decisions_of(start, problem_of(start))
-    solution = solve(p, _to_end_at(effort, began), solver, progress, hints, similar, True)
+    hints = (*hints, *(known.file.proof.binding_failures if known is not None else ()))
+    decisions, similar = (None, None) if known is None else (known.decisions, _similar(known))
+    solution = solve(p, _to_end_at(effort, began), solver, progress, hints, decisions, True, similar)
     orders = purchases_of(p, solution.decisions)
     without_goals = _cheaper(no_goals, without_goals, p, solution)
     remaining = _to_end_at(effort, began)
@@ -168,13 +173,18 @@ def _without_goals(p: Problem, x: Decisions, cost_usd: float, bound_usd: float) 
     )
 
 
-def _already_planned(start: PlanFile, no_goals: Problem, effort: Effort) -> WithoutGoals | None:
+def _similar(start: Plan) -> SimilarProblem:
+    """The problem of a plan, with its bound where this version proved it."""
+    proof, is_ours = start.file.proof, start.file.planner_version == __version__
+    return SimilarProblem(start.problem, proof.bound_usd) if is_ours else SimilarProblem(start.problem)
+
+
+def _already_planned(start: Plan, no_goals: Problem, effort: Effort) -> WithoutGoals | None:
     """What a similar plan was compared with, where that asks the same but for goals and is as good as is asked for."""
-    planned = start.without_goals
+    planned = start.file.without_goals
     if not is_proven(gap_fraction(planned.cost_usd, planned.bound_usd), effort.gap_fraction):
         return None
-    before = replace(build(start.study, start.demand_case, with_goals=False), failover="resolve")
-    return planned if before == no_goals else None
+    return planned if start.problem_without_goals == no_goals else None
 
 
 def _cheaper(no_goals: Problem, reference: WithoutGoals, p: Problem, solution: Solution) -> WithoutGoals:

@@ -83,6 +83,16 @@ class Bridge:
     together: tuple[str, ...] = ()
     unsure: Mapping[str, str] = field(default_factory=dict)
 
+    @property
+    def difference_usd(self) -> float:
+        """What the second plan costs beyond the first [USD over the horizon]."""
+        return self.after_usd - self.before_usd
+
+    @property
+    def within_gaps(self) -> bool:
+        """Whether the best plans may differ the other way round, or not at all, where these two differ."""
+        return self.difference_usd != 0.0 and self.least_usd <= 0.0 <= self.most_usd
+
 
 def bridge(before: PlanFile | Plan, after: PlanFile | Plan, without_goals: CostsWithoutGoals | None = None) -> Bridge:
     """From one plan's cost to another's, step by step; the steps add up exactly.

@@ -1,8 +1,10 @@
 """A plan that is given, in a study that was changed: what it costs there, where it holds."""
 
+from collections.abc import Sequence
+
 from planner.errors import InputError
 from planner.plan.audit import audit
-from planner.plan.decisions import costs_usd, decisions_of, gap_fraction, problem_of
+from planner.plan.decisions import costs_usd, decisions_of, gap_fraction, problem_of, purchased
 from planner.plan.file import sealed
 from planner.problem.arrays import full
 from planner.problem.rules.index_sets import as_vectors
@@ -13,6 +15,8 @@ from planner.study.records.plan import PlanFile
 
 SAME_COST = 1e-9
 """Share by which costs may differ by arithmetic."""
+RUNS = ("purchases", "builds", "replicas")
+"""What a plan buys and runs, by field of its file."""
 
 
 def the_cheaper(given: PlanFile, again: PlanFile) -> PlanFile:
@@ -26,10 +30,12 @@ def the_cheaper(given: PlanFile, again: PlanFile) -> PlanFile:
     -------
     A plan of the study of `again`, never dearer than it.
     """
-    same = ("purchases", "builds", "replicas", "states", "reserves", "chosen")
-    if all(getattr(given, name) == getattr(again, name) for name in same):
+    taken = (*RUNS, "states", "reserves", "chosen")
+    if all(getattr(given, name) == getattr(again, name) for name in taken):
         return again
-    here = again.model_copy(update={name: getattr(given, name) for name in same})
+    here = again.model_copy(update={name: getattr(given, name) for name in taken})
+    asked = {(state.hour, state.failure) for state in again.states}
+    here = here.model_copy(update={"states": tuple(s for s in given.states if (s.hour, s.failure) in asked)})
     try:
         p = problem_of(here)
         x = decisions_of(here, p)
@@ -52,3 +58,33 @@ def the_cheaper(given: PlanFile, again: PlanFile) -> PlanFile:
     proof = again.proof.model_copy(update={**figures, "status": status})
     here = sealed(here.model_copy(update={"costs_usd": costs, "rules": rules, "proof": proof}))
     return here if audit(here).passed else again
+
+
+def each_at_its_least(plans: Sequence[PlanFile]) -> list[PlanFile]:
+    """Plans of several studies, each as it is or, where that of another holds in its study and costs less, that one.
+
+    So no study is answered with a dearer plan than one that asks more of the same: what survives more holds there.
+    Which plan is taken does not depend on the order, and none is where this is asked again.
+    """
+    return [_at_its_least(plan, [other for other in plans if _may_hold(other, plan)]) for plan in plans]
+
+
+def _may_hold(other: PlanFile, plan: PlanFile) -> bool:
+    """Whether one plan sends what is asked for in the study of another, and is not the same."""
+    asks_the_same = other.study.demand == plan.study.demand and other.study.horizon == plan.study.horizon
+    return asks_the_same and any(getattr(other, name) != getattr(plan, name) for name in RUNS)
+
+
+def _at_its_least(plan: PlanFile, others: Sequence[PlanFile]) -> PlanFile:
+    """A plan, or the cheapest of others that hold in its study; the cheapest of what they buy is tried first."""
+    if not others:
+        return plan
+    p, cheaper = problem_of(plan), list[tuple[float, str, PlanFile]]()
+    for other in others:
+        bought = purchased(p.hourly, other.purchases, other.builds, other.replicas, p.pool_of)
+        usd = sum(costs_usd(p, bought).values())  # at the least: requests are in it with nothing
+        if p.priced or usd < plan.proof.cost_usd * (1 - SAME_COST):
+            cheaper.append((usd, other.digest_sha256, other))
+    for _, _, other in sorted(cheaper, key=lambda each: each[:2]):
+        plan = the_cheaper(other, plan)
+    return plan

@@ -1,7 +1,7 @@
 """The ladder: what each survival goal costs when goals are added in turn, and what stays at risk at each step."""
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -23,8 +23,8 @@ KINDS = ("site", "region", "provider", "stack")
 PAIRS = ("site", "provider")
 ASSUMED_FRACTION = 1.0
 DRILL_INTERRUPTED = "interrupted"
-DRILL_NODES = 100
-"""Nodes of a search for whole replicas in a failure."""
+DRILL_NODES, MORE_DRILL_NODES = 100, 5000
+"""Nodes of a search for whole replicas in a failure, and of another where these lead nowhere."""
 ASSUMED_SECONDS = 300.0
 """Deadline of goals that the study does not have, where it has no goal at all."""
 
@@ -390,18 +390,35 @@ def _drilled(everything: Study, plan: PlanFile, progress: Progress) -> Verdict:
 
 
 def _by_what_breaks(plan: PlanFile, progress: Callable[[int, int], None]) -> DrillResult:
-    """The drill of what goals ask for; then, of failures that break one, until all has recovered.
+    """The drill of what goals ask for, and of failures that break one until all has recovered.
 
     There parts of replicas will do: what breaks with these does so for sure, and how much more is short with whole ones
-    takes a search each, and is asked of the worst alone.
+    takes a search each, and is asked of the worst alone. Where most will break, as without goals, that comes first.
+    What breaks with whole replicas alone may do so for want of nodes: it is searched once more, with many.
     """
-    mode = plan.study.failover
-    result = drill_plan(plan, mode, progress, most_nodes=DRILL_NODES, only_goals=True)
-    if result.broken:
-        result = _replaced(result, drill_plan(plan, mode, most_nodes=0, only=_broken(result)))
-        worst = risk_of(plan.study, result).worst
-        if worst is not None:  # it breaks in a failure, not in normal operation alone
-            result = _replaced(result, drill_plan(plan, mode, most_nodes=DRILL_NODES, only=[worst]))
+    mode, has_goals = plan.study.failover, plan.proof.failures_tested > 0
+    if has_goals:
+        result = drill_plan(plan, mode, progress, most_nodes=DRILL_NODES, only_goals=True)
+        for_sure = _broken(result)
+        if for_sure:
+            parts = drill_plan(plan, mode, most_nodes=0, only=for_sure)
+            for_sure = _broken(parts)
+            result = _replaced(result, parts, for_sure)
+    else:
+        result = drill_plan(plan, mode, progress, most_nodes=0)
+        for_sure = _broken(result)
+        others = {row.failure for row in result.rows} - for_sure - {NORMAL}
+        if others:
+            again = drill_plan(plan, mode, most_nodes=DRILL_NODES, only_goals=True, only=others)
+            result = _replaced(result, again, others)
+    doubtful = _broken(result) - for_sure - {NORMAL}
+    if doubtful:
+        again = drill_plan(plan, mode, most_nodes=MORE_DRILL_NODES, only_goals=True, only=doubtful)
+        result = _replaced(result, again, doubtful)
+    worst = risk_of(plan.study, result).worst
+    if worst is not None:  # something breaks, and not in normal operation alone
+        again = drill_plan(plan, mode, most_nodes=DRILL_NODES, only=[worst])
+        result = _replaced(result, again, _broken(again))
     return result
 
 
@@ -410,8 +427,7 @@ def _broken(result: DrillResult) -> frozenset[str]:
     return frozenset(row.failure for row in result.rows if row.broken)
 
 
-def _replaced(result: DrillResult, again: DrillResult) -> DrillResult:
-    """A result with the rows of another drill, of the failures that break a goal in that one, too."""
-    broken = _broken(again)
-    rows = [row for row in result.rows if row.failure not in broken]
-    return replace(result, rows=(*rows, *(row for row in again.rows if row.failure in broken)))
+def _replaced(result: DrillResult, again: DrillResult, failures: Collection[str]) -> DrillResult:
+    """A result with the rows of another drill, of some failures."""
+    rows = [row for row in result.rows if row.failure not in failures]
+    return replace(result, rows=(*rows, *(row for row in again.rows if row.failure in failures)))

@@ -7,6 +7,7 @@ from typing import NamedTuple
 from planner.errors import NoPlan, SolverError
 from planner.interruption import interrupted
 from planner.plan.explain import diagnose
+from planner.plan.in_hand import Plan
 from planner.plan.plan import Case, make_plan
 from planner.problem.problem import Problem
 from planner.solve.search import Effort, Infeasible, Progress, Solution
@@ -51,7 +52,7 @@ def plan_or_why_not(
     case: Case,
     progress: Progress = silent,
     hints: Sequence[str] = (),
-    start: PlanFile | None = None,
+    start: PlanFile | Plan | None = None,
 ) -> Planned:
     """The plan of a study, as of `make_plan`; without one, what it is short of."""
     try:

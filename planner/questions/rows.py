@@ -20,7 +20,6 @@ from planner.questions.variants import Variant
 from planner.solve.search import Effort
 from planner.study.files import append_line, cut_half_line, remembering, write_atomically
 from planner.study.places import quoted
-from planner.study.records.plan import PlanFile
 from planner.study.records.study import Study
 
 ROWS = "rows.jsonl"
@@ -29,17 +28,21 @@ _HALF_WRITTEN = re.compile(r"\..+\.[0-9]+\.tmp")
 """What a kill may leave of a file that was being written."""
 
 
-def digest_of(
-    study: Study, effort: Effort, case: Case, start: PlanFile | None, compared: PlanFile | None = None
-) -> str:
-    """Digest of all that a plan depends on: study, effort, demand, the plans at hand, and the version."""
+def digest_of(study: Study, effort: Effort, case: Case, start_sha256: str | None, own_sha256: str | None = None) -> str:
+    """Digest of all that a plan depends on: study, effort, demand, the plans at hand, and the version.
+
+    Parameters
+    ----------
+    start_sha256, own_sha256 : digests of what was asked for the plan that it starts from and for that of the study as
+        it is, whichever plans these have by now; of a plan that is given its own
+    """
     return sha256(
         {
             "study": study.model_dump(mode="json", by_alias=True),
             "effort": {name: value for name, value in vars(effort).items() if name != "jobs"},
             "case": case,
-            "start": None if start is None else start.digest_sha256,
-            "compared": None if compared is None else compared.digest_sha256,
+            "start": start_sha256,
+            "compared": own_sha256,
             "version": __version__,
         }
     )
@@ -176,8 +179,19 @@ class Rows(NoRows):
         return row
 
     def sort(self, answers: Iterable[Answer]) -> None:
-        """Bring the rows into the order of the question: the same bytes whatever the order in which they came."""
-        rows = [self.rows[name] for name in (answer.variant.name for answer in answers) if name in self.rows]
+        """Bring the rows into the order of the question: the same bytes whatever the order in which they came.
+
+        A better plan of a row is written first: until all rows are, those of such plans are of none that is there.
+        """
+        rows = []
+        for answer in answers:
+            name = answer.variant.name
+            if name in self.rows:
+                row = self._row(answer)
+                if answer.plan is not None and row != self.rows[name]:
+                    write_atomically(self.folder / self.files[name], plan_text(answer.plan))  # our own, once more
+                    self.rows[name] = row
+                rows.append(self.rows[name])
         text = "".join(f"{canonical(row)}\n" for row in rows)
         if self.path.read_text(encoding="utf-8") != text:
             write_atomically(self.path, text)

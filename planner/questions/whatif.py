@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cached_property, partial
 from typing import Any, Literal, NamedTuple
 
 import pandas as pd
@@ -14,14 +14,14 @@ import pandas as pd
 from planner.interruption import interrupted
 from planner.plan.decisions import gap_fraction
 from planner.plan.file import sealed
-from planner.plan.in_hand import in_hand
+from planner.plan.in_hand import Plan, in_hand
 from planner.plan.plan import Case
 from planner.problem.build import build
 from planner.problem.eligibility import workloads_without_edge
 from planner.problem.problem import HOURLY
 from planner.questions.answer import NOT_PLANNED, Answer
 from planner.questions.bridge import Bridge, bridge, costs_without_goals, key_without_goals
-from planner.questions.held_plan import SAME_COST, the_cheaper
+from planner.questions.held_plan import SAME_COST, each_at_its_least, the_cheaper
 from planner.questions.planned import INTERRUPTED, cut_short, ended_of, plan_or_why_not, silent, within
 from planner.questions.rows import NoRows, digest_of
 from planner.questions.side_by_side import Lost, Workers, side_by_side
@@ -98,12 +98,14 @@ def plan_variants(
 
 def plan_as_it_is(planning: Planning, base: PlanFile | None, progress: Progress, rows: NoRows = NoRows()) -> Answer:
     """The answer for the study as it is: the plan that is given, a better one, or a new one; see `plan_variants`."""
-    digest = digest_of(planning.study, planning.effort, planning.case, base)
+    given_sha256 = None if base is None else base.digest_sha256
+    digest = digest_of(planning.study, planning.effort, planning.case, given_sha256)
     if (kept := rows.kept(AS_THE_STUDY_IS, digest)) is not None:  # first: a folder of another question is left as it is
         return kept
     if base is not None and _is_enough(base, planning.effort):
         return Answer(AS_THE_STUDY_IS, base, asked_sha256=digest)
-    answer = PlanOf(AS_THE_STUDY_IS, planning.study, planning.effort, planning.case, base)(progress)
+    start = None if base is None else Start(base, base.digest_sha256)
+    answer = PlanOf(AS_THE_STUDY_IS, planning.study, planning.effort, planning.case, start)(progress)
     return answer if base is None else replace(answer, plan=the_better(base, answer.plan))
 
 
@@ -153,8 +155,8 @@ def _plan_beside(
 
     def plan_of(n: int) -> PlanOf:
         first = answers[first_of[n]] if n in first_of else None
-        start = first.plan if first is not None and first.plan is not None else own.plan
-        return PlanOf(variants[n], studies[n], planning.effort, planning.case, start, own.plan)
+        start = start_of(first) or start_of(own)
+        return PlanOf(variants[n], studies[n], planning.effort, planning.case, start, start_of(own))
 
     take(own)
     stopped = own.is_stopped
@@ -175,8 +177,41 @@ def _plan_beside(
     except KeyboardInterrupt:
         pass  # what ended before is kept
     every = (own, *(a if a is not None else plan_of(n).not_planned() for n, a in enumerate(answers)))
+    every = each_with_its_least(every)
     rows.sort(every)
     return every
+
+
+def each_with_its_least(answers: Sequence[Answer]) -> tuple[Answer, ...]:
+    """The answers, each with the cheapest of all their plans that holds in its study; that of the study stays as it is.
+
+    Only when all are final: an answer must not depend on how far a question came that goes on later.
+    """
+    if not all(answer.is_final for answer in answers):
+        return tuple(answers)
+    least = iter(each_at_its_least([answer.plan for answer in answers if answer.plan is not None]))
+    every = []
+    for answer in answers:
+        plan = next(least) if answer.plan is not None else None
+        every.append(replace(answer, plan=plan) if answer.variant.patches else answer)
+    return tuple(every)
+
+
+class Start(NamedTuple):
+    """A plan to start from.
+
+    Parameters
+    ----------
+    asked_sha256 : digest of what was asked for it; of one that is given its own
+    """
+
+    plan: PlanFile
+    asked_sha256: str
+
+
+def start_of(answer: Answer | None) -> Start | None:
+    """The plan of an answer, where it has one."""
+    return None if answer is None or answer.plan is None else Start(answer.plan, answer.asked_sha256)
 
 
 def first_of_rows(variants: Sequence[Variant]) -> dict[int, int]:
@@ -211,18 +246,24 @@ class PlanOf:
     study: Study
     effort: Effort
     case: Case
-    start: PlanFile | None
-    own: PlanFile | None = None
+    start: Start | None
+    own: Start | None = None
 
-    @property
+    @cached_property
     def asked_sha256(self) -> str:
         """Digest of what is planning."""
-        return digest_of(self.study, self.effort, self.case, self.start, self.own)
+        at_hand = (each and each.asked_sha256 for each in (self.start, self.own))
+        return digest_of(self.study, self.effort, self.case, *at_hand)
 
-    def __call__(self, progress: Progress = silent) -> Answer:
-        """The answer; what goes wrong is part of it, and ends no other."""
+    def __call__(self, progress: Progress = silent, hand: Callable[[PlanFile], Plan] = in_hand) -> Answer:
+        """The answer; what goes wrong is part of it, and ends no other.
+
+        Parameters
+        ----------
+        hand : what takes a plan that is there in hand
+        """
         try:
-            return self._answer(progress)
+            return self._answer(progress, hand)
         except KeyboardInterrupt:
             return self.not_planned()
         except Exception as error:  # hours of other variants must not be lost for it
@@ -236,20 +277,34 @@ class PlanOf:
         """The answer where something went wrong that another run may not meet."""
         return Answer(self.variant, None, NOT_PLANNED + why, unsure=True, asked_sha256=self.asked_sha256)
 
-    def _answer(self, progress: Progress) -> Answer:
+    def _answer(self, progress: Progress, hand: Callable[[PlanFile], Plan]) -> Answer:
         if findings := list(workloads_without_edge(build(self.study, self.case, with_goals=False)).values()):
             more = f" (and {len(findings) - 1} more)" if len(findings) > 1 else ""
             why_not = f"{findings[0].where}: {findings[0].got}{more}"
             return Answer(self.variant, None, why_not, asked_sha256=self.asked_sha256)
-        hints = self.start.proof.binding_failures if self.start is not None else ()
-        planned = plan_or_why_not(self.study, self.effort, self.case, progress, hints, self.start)
+        start = hand(self.start.plan) if self.start is not None else None
+        hints = start.file.proof.binding_failures if start is not None else ()
+        planned = plan_or_why_not(self.study, self.effort, self.case, progress, hints, start)
         ended_early = interrupted() and planned.plan is not None and planned.plan.proof.status == "stopped"
         is_stopped = ended_early or cut_short(planned.plan, planned.why_not, self.effort)
         plan = planned.plan
-        given = [self.start] if self.own is self.start else [self.start, self.own]
+        given = (self.start,) if self.own == self.start else (self.start, self.own)
         for each in given if self.variant.patches else ():
-            plan = the_cheaper(each, plan) if plan is not None and each is not None else plan
+            plan = the_cheaper(each.plan, plan) if plan is not None and each is not None else plan
         return Answer(self.variant, plan, planned.why_not, planned.unsure, is_stopped, self.asked_sha256)
+
+
+class LatestInHand:
+    """The plan in hand that was asked for last, as the next variant most often starts from it, too."""
+
+    def __init__(self) -> None:
+        self._plan: Plan | None = None
+
+    def __call__(self, plan: PlanFile) -> Plan:
+        """A plan in hand."""
+        if self._plan is None or self._plan.file is not plan:
+            self._plan = in_hand(plan)
+        return self._plan
 
 
 class Counted(NamedTuple):
@@ -274,8 +329,9 @@ def _answered(
     here = workers.run_here(len(plans))
     jobs: list[Callable[[], Answer]] = list(plans)
     if here:
+        latest = LatestInHand()
         jobs = [
-            partial(plan, within(progress, STAGE, plan.variant.name, n, of, began))
+            partial(plan, within(progress, STAGE, plan.variant.name, n, of, began), latest)
             for n, plan in enumerate(plans, before)
         ]
     elif not stopped:

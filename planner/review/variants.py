@@ -157,7 +157,7 @@ def _variants(asked: Sequence[Answer], files: Mapping[str, str], bridges: Mappin
         _plan_column(
             "USD", lambda plan: usd(plan.proof.cost_usd), lambda a: "not planned" if a.not_planned else "no plan"
         ),
-        Column("difference", lambda a: of_bridge(a, lambda b: signed(b.after_usd - b.before_usd))),
+        Column("difference", lambda a: of_bridge(a, _difference)),
         Column("the best plans differ by", lambda a: of_bridge(a, lambda b: between((b.least_usd, b.most_usd)))),
         _plan_column("redundancy", lambda plan: usd(plan.proof.cost_usd - plan.without_goals.cost_usd)),
         Column("orders that differ", orders_that_differ),
@@ -179,6 +179,11 @@ def _variants(asked: Sequence[Answer], files: Mapping[str, str], bridges: Mappin
     return Section("VARIANTS", (), columns, asked, after, data, most=None)
 
 
+def _difference(bridge: Bridge) -> str:
+    """What a variant costs beyond the study as it is; said where the best plans may differ otherwise."""
+    return signed(bridge.difference_usd) + (", within the gaps" if bridge.within_gaps else "")
+
+
 def _plan_column(
     title: str, cell: Callable[[PlanFile], str], without: Callable[[Answer], str] = lambda answer: ""
 ) -> Column:
@@ -192,7 +197,8 @@ def _plan_data(plan: PlanFile, bridge: Bridge | None) -> dict[str, Any]:
         "gap_fraction": plan.proof.gap_fraction,
         "status": plan.proof.status,
         **redundancy_data(plan),
-        "difference_usd": bridge.after_usd - bridge.before_usd if bridge is not None else None,
+        "difference_usd": bridge.difference_usd if bridge is not None else None,
+        "within_gaps": bridge.within_gaps if bridge is not None else None,
         "best_plans_differ_by_usd": (bridge.least_usd, bridge.most_usd) if bridge is not None else None,
         "uncoverable": len(plan.uncoverable),
         "study_sha256": plan.study_sha256,

@@ -6,7 +6,7 @@ from typing import Any
 
 from planner.errors import Finding, SolverError
 from planner.interruption import interrupted
-from planner.problem.decisions import Decisions
+from planner.problem.decisions import Decisions, only
 from planner.problem.eligibility import workloads_without_edge
 from planner.problem.problem import Problem
 from planner.problem.rules.index_sets import by_id
@@ -14,8 +14,14 @@ from planner.solve.enter_by_hours import goes_by_hours
 from planner.solve.interchangeable import reduced
 from planner.solve.lp_bound import relax
 from planner.solve.marginal_values import confirm, read_marginals
-from planner.solve.search import WHOLE, Effort, Infeasible, Progress, Search, Solution, Status, is_proven
-from planner.solve.similar_plan import known_replicas
+from planner.solve.search import WHOLE, Block, Effort, Infeasible, Progress, Search, Solution, Status, is_proven
+from planner.solve.similar_plan import (
+    SimilarProblem,
+    bound_that_holds_usd,
+    known_replicas,
+    states_that_stay,
+    take_over,
+)
 from planner.solve.stages import MARGINAL_VALUES, stage
 from planner.solve.whole_by_hours import WholeByHours, is_whole_by_hours
 from planner.solve.whole_plan import WholePlan
@@ -34,6 +40,7 @@ def solve(
     hints: Iterable[str] = (),
     start: Decisions | None = None,
     value_limits: bool = False,
+    similar: SimilarProblem | None = None,
 ) -> Solution:
     """The cheapest plan found that survives every failure as promised, with a bound that no plan can beat.
 
@@ -47,6 +54,7 @@ def solve(
     start : what a plan of a similar problem buys, runs and does in failures: where it holds here as well, it is kept
         unless a better one is found; whole numbers are looked for near it first, tests start from its replicas
     value_limits : whether what limits save is confirmed by finite differences, a machine's worth of each
+    similar : the problem that `start` is a plan of: what follows from it for this one is taken over
 
     Raises
     ------
@@ -57,7 +65,7 @@ def solve(
     """
     if orphans := workloads_without_edge(p):
         raise nothing_may_serve(p, orphans)
-    smaller = reduced(p, start)
+    asked, smaller = p, reduced(p, start)
     p = smaller.p
     search = Search(p, effort, solver, progress)
     for f in dict.fromkeys(hints):
@@ -67,6 +75,8 @@ def solve(
     if start is not None:
         search.known.update(known_replicas(p, start))
     lp_bound = relax(search, start)
+    if similar is not None:
+        search.bound = max(search.bound, bound_that_holds_usd(asked, similar))
     if search.by_hours is not None and is_whole_by_hours(p):
         whole_plan: WholePlan = WholeByHours(search, search.by_hours, start)
     else:
@@ -92,9 +102,15 @@ def solve(
         raise SolverError(
             f"a bound of {search.bound:,.2f} above a plan of {tested.cost_usd:,.2f} USD: please report it"
         )
+    stay: set[Block] = set()
+    if start is not None and similar is not None and search.by_hours is None:
+        stay = states_that_stay(asked, similar, start, by_id(p, only(tested.decisions, "purchases")))
+    decisions = smaller.taken_apart(by_id(p, whole_plan.settled(tested, stay)))
+    if start is not None:
+        take_over(decisions, start, stay)
     return replace(
         summary,
-        decisions=smaller.taken_apart(by_id(p, whole_plan.settled(tested))),
+        decisions=decisions,
         cost_usd=tested.cost_usd,
         bound_usd=min(search.bound, tested.cost_usd),
         lp_bound_usd=min(lp_bound, tested.cost_usd),

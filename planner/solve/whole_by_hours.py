@@ -8,7 +8,7 @@ What goes directly, all hours in one integer program: work that waits, as an hou
 up; priced failures; gateways that rescale; a budget; commitments on spend; least numbers of modules.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Set
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from typing import TypeVar
@@ -114,9 +114,9 @@ class WholeByHours(WholePlan):
             self.time_limit_ended = True
         return super().at_once()
 
-    def settled(self, tested: TestedPlan) -> Vectors:
+    def settled(self, tested: TestedPlan, stay: Set[Block] = frozenset()) -> Vectors:
         """All decisions of a plan: hour by hour they are settled already."""
-        return tested.decisions if tested is self._settled else super().settled(tested)
+        return tested.decisions if tested is self._settled else super().settled(tested, stay)
 
     def _hour_by_hour(self, at_once: bool) -> bool:
         """Whether a plan was made hour by hour."""

@@ -7,7 +7,7 @@ a search is a number of nodes or a gap, so that it ends the same way every time.
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Set
 
 import numpy as np
 
@@ -17,6 +17,7 @@ from planner.solve.integer_program import LARGE_COLUMNS, IntegerProgram
 from planner.solve.program import INFEASIBLE, INFINITY, OPTIMAL
 from planner.solve.search import (
     MOST_PASSES,
+    Block,
     Infeasible,
     Search,
     Stopped,
@@ -400,9 +401,9 @@ class WholePlan:
         return answer
 
     # -------------------------------------------------------------- what was found
-    def settled(self, tested: TestedPlan) -> Vectors:
+    def settled(self, tested: TestedPlan, stay: Set[Block] = frozenset()) -> Vectors:
         """All decisions of a plan: see `WholeTests`."""
-        return self.tests.settled(tested)
+        return self.tests.settled(tested, stay)
 
     # -------------------------------------------------------------- how far the search has come
     def gap(self, tested: TestedPlan) -> float:

@@ -1,6 +1,6 @@
 """Plans in whole numbers: whether they pass every test, what enters the program where they do not, what they decide."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Set
 from dataclasses import dataclass
 
 import numpy as np
@@ -163,10 +163,17 @@ class WholeTests:
         self.make_whole(for_each)
         self._enter(for_each, most=len(for_each))
 
-    def settled(self, tested: TestedPlan) -> Vectors:
-        """All decisions of a plan: its states of failures that are not priced are settled, too."""
-        not_priced = {at: replicas for at, replicas in tested.survived.items() if at[0] not in self.p.priced}
-        return self.settle_states(tested.decisions, not_priced)
+    def settled(self, tested: TestedPlan, stay: Set[Block] = frozenset()) -> Vectors:
+        """All decisions of a plan: its states of failures that are not priced are settled, too.
+
+        Parameters
+        ----------
+        stay : failures in hours whose states are known
+        """
+        wanted = {
+            at: replicas for at, replicas in tested.survived.items() if at[0] not in self.p.priced and at not in stay
+        }
+        return self.settle_states(tested.decisions, wanted)
 
     @stage(SETTLING)
     def settle_states(self, x: Vectors, survived: Survived, merge: bool = False) -> Vectors:

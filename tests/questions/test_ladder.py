@@ -158,6 +158,40 @@ def test_two_passes_of_the_drill_say_what_one_does(climbed):
         assert step.risk == ladder.risk_of(everything, ladder.drill_plan(asked))
 
 
+def test_what_breaks_for_want_of_nodes_is_searched_once_more(climbed, monkeypatch):
+    """A search that ends early calls a failure broken which replicas survive: the next says what is so."""
+    s, steps = climbed
+    drill, asked = ladder.drill_plan, []
+
+    def ended_early(plan, *args, most_nodes, **more):
+        result = drill(plan, *args, most_nodes=most_nodes, **more)
+        asked.append(more.get("only"))
+        if most_nodes != ladder.DRILL_NODES:
+            return result
+        return replace(result, rows=tuple(replace(r, broken=r.broken or r.failure == "site:a/x") for r in result.rows))
+
+    monkeypatch.setattr(ladder, "drill_plan", ended_early)
+    everything = with_goals(s, [step.step for step in steps])
+    verdict = ladder._drilled(everything, steps[-1].plan, ladder.silent)
+    assert verdict.risk == steps[-1].risk and verdict.risk.not_survived == 0
+    assert asked == [None, {"site:a/x"}, {"site:a/x"}]
+
+
+def test_without_goals_what_breaks_for_sure_is_drilled_first(climbed, monkeypatch):
+    """Eight of sixteen break with parts of replicas: only the others are asked whether whole ones survive."""
+    s, steps = climbed
+    drill, asked = ladder.drill_plan, []
+
+    def counted(*args, **more):
+        asked.append((more["most_nodes"] == 0, len(more["only"]) if more.get("only") is not None else None))
+        return drill(*args, **more)
+
+    monkeypatch.setattr(ladder, "drill_plan", counted)
+    everything = with_goals(s, [step.step for step in steps])
+    assert ladder._drilled(everything, steps[0].plan, ladder.silent).risk == steps[0].risk
+    assert asked == [(True, None), (False, 8), (False, 1)]
+
+
 def test_a_step_without_a_plan_says_why_and_the_next_goes_on():
     """One machine at z: neither the flood nor two sites can be survived; regions can."""
     s = three_sites(bought=[offer("a/x/m", 2), offer("b/y/m", 3), offer("c/z/m", 4, most_units=1.0)])

@@ -29,7 +29,7 @@ def test_the_others_of_a_row_start_from_its_plan(monkeypatch):
     original, started = whatif.plan_or_why_not, {}
 
     def seen(study, effort, case, progress, hints, start):
-        started[study.study.partition("what-if ")[2]] = start
+        started[study.study.partition("what-if ")[2]] = start and start.file
         return original(study, effort, case, progress, hints, start)
 
     monkeypatch.setattr(whatif, "plan_or_why_not", seen)
