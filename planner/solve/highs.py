@@ -71,6 +71,8 @@ class Ends:
     progress : called with (best value so far or infinity, bound) of an integer search, whenever one of them moves
     by_interior_point : whether the first linear program of an integer search goes to an interior point method
     only_bound : whether a bound is wanted more than better values: neighbourhoods are not searched for them
+    cutoff : an objective below which values are wanted: where an integer search proves that there are none, it is the
+        bound, and the answer is infeasible
     """
 
     gap_fraction: float = 0.0
@@ -80,6 +82,7 @@ class Ends:
     progress: Progress | None = None
     by_interior_point: bool = False
     only_bound: bool = False
+    cutoff: float = INFINITY
 
 
 class KeptHiGHS(pulp.LpSolver):  # type: ignore[misc]
@@ -147,6 +150,8 @@ class KeptHiGHS(pulp.LpSolver):  # type: ignore[misc]
         if ends.only_bound:
             set_option(highs, "mip_heuristic_run_rins", False)
             set_option(highs, "mip_heuristic_run_rens", False)
+        if ends.cutoff < INFINITY:
+            set_option(highs, "objective_bound", ends.cutoff)
         if start is not None:
             solution = highspy.HighsSolution()
             solution.col_value = (start / lp.unit).tolist()
@@ -158,7 +163,7 @@ class KeptHiGHS(pulp.LpSolver):  # type: ignore[misc]
             status = _run(highs)
         if raised:
             raise raised[0]
-        return _answer(highs, lp, status, is_mip)
+        return _below(_answer(highs, lp, status, is_mip), ends.cutoff)
 
     def actualSolve(self, lp: Any, **_: Any) -> int:
         """Solve a PuLP problem from nothing."""
@@ -278,6 +283,15 @@ def _model(lp: LinearProgram) -> Any:
     if lp.integral.any():
         model.integrality_ = [kinds[int(one)] for one in lp.integral]
     return model
+
+
+def _below(answer: Answer, cutoff: float) -> Answer:
+    """An answer to whether there is something below a cutoff: what a search came upon above it is none."""
+    if cutoff == INFINITY or (answer.status in (OPTIMAL, FEASIBLE) and answer.objective <= cutoff):
+        return answer
+    if answer.status in (OPTIMAL, INFEASIBLE):
+        return Answer(INFEASIBLE, None, INFINITY, cutoff, nodes=answer.nodes)
+    return Answer(NOTHING, None, INFINITY, min(answer.bound, cutoff), nodes=answer.nodes)
 
 
 def _answer(highs: Any, lp: LinearProgram, model_status: Any, is_mip: bool) -> Answer:

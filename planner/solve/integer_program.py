@@ -63,6 +63,7 @@ class IntegerProgram:
         good_enough_usd: float | None = None,
         progress: Progress | None = None,
         only_bound: bool = False,
+        cutoff_usd: float = INFINITY,
     ) -> Answer:
         """Solve by an instance of its own.
 
@@ -72,18 +73,19 @@ class IntegerProgram:
         integral : which columns are to be whole; None: none, a linear program
         start : values of all columns from which an integer search starts; not all solvers take one
         gap_fraction, most_nodes, seconds, good_enough_usd : what ends an integer search, whichever comes first
-        only_bound : see `Ends`
+        only_bound, cutoff_usd : see `Ends`
         """
         program = self.program
         is_all = lower is None and upper is None
-        target = -INFINITY if good_enough_usd is None else (good_enough_usd - program.constant) / program.scale
+        target = -INFINITY if good_enough_usd is None else program.scaled(good_enough_usd)
+        cutoff = program.scaled(cutoff_usd)
         kept = program.lower, program.upper, program.integral
         program.lower = program.lower if lower is None else lower
         program.upper = program.upper if upper is None else upper
         program.integral = np.zeros(program.n, dtype=bool) if integral is None else integral
         try:
             by_interior_point = is_all and program.n > LARGE_COLUMNS
-            ends = Ends(gap_fraction, most_nodes, seconds, target, progress, by_interior_point, only_bound)
+            ends = Ends(gap_fraction, most_nodes, seconds, target, progress, by_interior_point, only_bound, cutoff)
             return program.answer(ends, start)
         finally:
             program.lower, program.upper, program.integral = kept

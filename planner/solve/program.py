@@ -184,7 +184,7 @@ class Program(LinearProgram):
 
         The search ends by gap, nodes or seconds, or at a solution that costs `good_enough` or less.
         """
-        target = -INFINITY if good_enough is None else (good_enough - self.constant) / self.scale
+        target = -INFINITY if good_enough is None else self.scaled(good_enough)
         ends = Ends(gap_fraction, most_nodes, seconds, target)
         if isinstance(self.solver, KeptHiGHS):
             return self._take(self.solver.fresh(self, ends, start))
@@ -212,6 +212,10 @@ class Program(LinearProgram):
     def unscaled(self, value: float) -> float:
         """A value of the costs, as the solver sees them, in the objective's unit."""
         return value * self.scale + self.constant
+
+    def scaled(self, value: float) -> float:
+        """A value in the objective's unit, as the solver sees it: see `unscaled`."""
+        return (value - self.constant) / self.scale
 
     def _take(self, answer: Answer) -> str:
         self.bound, self.nodes = self.unscaled(answer.bound), answer.nodes

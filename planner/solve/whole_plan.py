@@ -41,8 +41,8 @@ PART_NODES = 100
 TIMES_BETWEEN = 3
 """How often whole numbers that failures broke are looked for anew between these and the best plan, before they are only
 added to: what is added stays."""
-FIRST_NODES = 10
-"""Nodes of the first search of everything in a small program: most of the bound comes at the root."""
+FIRST_NODE_WORK = 250_000
+"""Columns times nodes of the first search of everything in a small program: most often that is enough."""
 NEARLY_PROVEN = 2.5
 """Within so many times the asked gap of the linear program a similar plan most often lacks but the bound."""
 LOOSE_TIMES = 8
@@ -113,8 +113,8 @@ class WholePlan:
                 return
         if self.best is None:
             self._first_plan()
-        if self._is_large() and self.best is not None and not self._is_proven():
-            self._improve()
+        if self.best is not None and not self._is_proven():
+            self._improve() if self._is_large() else self._improve_quickly()
         self._search_everything()
         self._drop()
         if not self._is_large() and self.best is not None and not self._is_proven():
@@ -150,7 +150,7 @@ class WholePlan:
         if self._is_proven() or (self.best is not None and self.effort.quick):
             return
         if self.best is not None and self.gap(self.best) <= NEARLY_PROVEN * self.effort.gap_fraction:
-            self._search_once(FIRST_NODES, only_bound=True)
+            self._search_once(self._first_nodes(), only_bound=True)
             if self._is_proven():
                 return
         bounds = self.bought.between(self._lifted(in_start), self._lifted(self.lp_values))
@@ -176,6 +176,12 @@ class WholePlan:
                     break
         self.searched_around = self._progress_made()
 
+    def _improve_quickly(self) -> None:
+        """Search the two smallest neighbourhoods of the best plan of a small program: they give most of it."""
+        for neighbourhood in self._neighbourhoods()[:2]:
+            if not self._is_proven():
+                self._search_around(neighbourhood)
+
     def _neighbourhoods(self) -> list[Callable[[np.ndarray, np.ndarray], Bounds]]:
         """Bounds around (values of the best plan, those of the linear program), in the order in which to search."""
         bought = self.bought
@@ -198,8 +204,8 @@ class WholePlan:
             self._survive(answer.values)
 
     def _search_everything(self) -> None:
-        """Raise the bound over all of the program, from the best plan, until it is proven or the nodes are spent."""
-        nodes = self.search.most_nodes() if self._is_large() else FIRST_NODES
+        """Raise the bound over all of the program until the best plan is proven or the nodes are spent."""
+        nodes = self.search.most_nodes() if self._is_large() else self._first_nodes()
         for _ in range(MOST_PASSES):
             if self._is_proven():
                 return
@@ -219,7 +225,9 @@ class WholePlan:
                 return
 
     def _search_once(self, nodes: int, only_bound: bool = False) -> Answer:
-        """Search all of the program from the best plan: a better bound, and a cheaper plan where one is found.
+        """Search all of the program: a better bound, and a cheaper plan where one is come upon.
+
+        A small one for what is so much cheaper than the best plan that it matters; a large one from the best plan.
 
         Parameters
         ----------
@@ -227,7 +235,11 @@ class WholePlan:
         """
         self.tests.make_whole(self.search.blocks)
         gap = SEARCH_GAP * self.effort.gap_fraction
-        answer = self._solve(f"up to {nodes} nodes", None, gap, nodes, self._start(), only_bound=only_bound)
+        cutoff_usd = self._cutoff_usd()
+        start = self._start() if cutoff_usd == INFINITY else None
+        answer = self._solve(
+            f"up to {nodes} nodes", None, gap, nodes, start, only_bound=only_bound, cutoff_usd=cutoff_usd
+        )
         self._raise_bound(answer)
         if not self._is_proven() and answer.values is not None and self._is_cheaper(answer.objective):
             self._survive(answer.values)
@@ -239,7 +251,8 @@ class WholePlan:
         What is bought and the replicas first, what stands on machines that always count divisible; then that, too;
         replicas in failures divisible. The first goes to its end, the other, which takes many more nodes, to a part of
         the asked gap. A search ends where it finds what costs no more than the bound, as it cannot raise it; where
-        nodes end it, with more whole they would do so, too. It comes last, when nothing else raises the bound and the
+        nodes end it, with more whole they would do so, too. What is not so cheap as to matter is left out (the cutoff):
+        most often nothing is left, and the plan is proven. It comes last, when nothing else raises the bound and the
         plan is as good as it gets: that takes what is left of a time limit.
         """
         nodes = self.search.most_nodes(LOOSE_TIMES)
@@ -249,9 +262,16 @@ class WholePlan:
             bound_usd = self.search.bound
             is_all = bool((integral == self.integers.integral).all())
             gap = PART_GAP * self.effort.gap_fraction if is_all else 0.0
-            label, start = f"with less whole, up to {nodes} nodes", self._start()
+            label, cutoff_usd = f"with less whole, up to {nodes} nodes", self._cutoff_usd()
             answer = self._solve(
-                label, None, gap, nodes, start, only_bound=True, end_at_usd=bound_usd, integral=integral
+                label,
+                None,
+                gap,
+                nodes,
+                only_bound=True,
+                end_at_usd=bound_usd,
+                integral=integral,
+                cutoff_usd=cutoff_usd,
             )
             self._raise_bound(answer)
             if answer.status != OPTIMAL and answer.objective > bound_usd:
@@ -261,7 +281,7 @@ class WholePlan:
         """Take up the bound of a search of all of the program; raises Infeasible where there is no plan."""
         if answer.status == INFEASIBLE and self.best is None:
             raise Infeasible("whole numbers")
-        reached = answer.objective if answer.status == OPTIMAL else INFINITY
+        reached = answer.objective if answer.status == OPTIMAL else INFINITY  # below the best plan none: the cutoff is
         self.search.bound = max(self.search.bound, min(answer.bound, reached))
 
     def _drop(self) -> None:
@@ -370,13 +390,14 @@ class WholePlan:
         only_bound: bool = False,
         end_at_usd: float | None = None,
         integral: np.ndarray | None = None,
+        cutoff_usd: float = INFINITY,
     ) -> Answer:
         """The best whole numbers within bounds (none: those of the program), as far as gap and nodes go.
 
         Parameters
         ----------
         proof : whether to go on when what is found is as good as was asked for
-        only_bound : see `Ends`
+        only_bound, cutoff_usd : see `Ends`
         end_at_usd : cost at which to end; None: at what is as good as was asked for
         integral : which columns are whole; None: those of a plan
         """
@@ -395,6 +416,7 @@ class WholePlan:
             good_enough_usd=good_enough_usd,
             progress=(lambda cost, bound: self._say(label, bound)) if bounds is None else None,
             only_bound=only_bound,
+            cutoff_usd=cutoff_usd,
         )
         if answer.status not in (OPTIMAL, INFEASIBLE) and self.search.out_of_time():
             self.time_limit_ended = True
@@ -416,6 +438,10 @@ class WholePlan:
     def _is_large(self) -> bool:
         return len(self.integers.lower) > LARGE_COLUMNS
 
+    def _first_nodes(self) -> int:
+        """Nodes of the first search of everything."""
+        return min(self.search.most_nodes(), FIRST_NODE_WORK // len(self.integers.lower))
+
     def _best_usd(self) -> float:
         return INFINITY if self.best is None else self.best.cost_usd
 
@@ -434,6 +460,18 @@ class WholePlan:
         """Cost at which an integer search may end [USD]; None: only when it has proven the best."""
         gap = self.effort.gap_fraction * SEARCH_GAP
         return self.search.bound / (1 - gap) if gap > 0 and math.isfinite(self.search.bound) else None
+
+    def _cutoff_usd(self) -> float:
+        """Cost below which a plan would be so much cheaper than the best that this is not proven yet [USD].
+
+        Where there is none the best plan is proven. A search for that alone is several times as short as one for what
+        is cheapest, as it leaves all that does not come to so much. A large program has none: nodes end its searches,
+        and from the best plan they find cheaper ones.
+        """
+        gap = self.effort.gap_fraction * SEARCH_GAP
+        if self.best is None or gap <= 0 or self._is_large():
+            return INFINITY
+        return self.best.cost_usd * (1 - gap)
 
     def _is_good_enough(self, usd: float) -> bool:
         good_enough_usd = self._good_enough_usd()

@@ -22,7 +22,7 @@ from planner.solve.feasibility_subproblem import FeasibilitySubproblem
 from planner.solve.highs import NOTHING, Answer, Ends, KeptHiGHS
 from planner.solve.integer_program import IntegerProgram
 from planner.solve.linear_program import INFINITY, LinearProgram
-from planner.solve.program import OPTIMAL, Program
+from planner.solve.program import INFEASIBLE, OPTIMAL, Program
 from planner.solve.search import Effort, Infeasible, Search, Stopped
 from planner.solve.solve import solve
 from planner.solve.whole_plan import WholePlan
@@ -311,7 +311,7 @@ MISLEADING_START = [0, 1, 2, 1, 0, 3, 0, 1, 0, 0.75, 1.75, 1.75, 0, 1, 1]
 """Rows by column, and a start that costs 3 with which HiGHS 1.16 says that 2 is the least: it is 20 / 7."""
 
 
-def test_a_start_that_misleads_is_found_out():
+def misleading() -> LinearProgram:
     lp, n, endless = LinearProgram(), 15, np.inf
     upper = np.array([4, 2, 3, *[endless] * 3, 0, *[endless] * 3, 1.75, *[endless] * 4])
     lower = np.array([*[0.0] * 10, 1.75, *[0.0] * 4])
@@ -322,6 +322,34 @@ def test_a_start_that_misleads_is_found_out():
         expression = Expr(np.zeros(len(terms), dtype=int), columns, values, np.zeros(1))
         low = np.array([rhs if sense == "==" else -np.inf], dtype=float)
         lp.add_rows(low, np.array([rhs], dtype=float), expression, np.ones(1))
+    return lp
+
+
+def test_below_a_cutoff_there_is_what_is_cheapest_or_nothing_and_the_cutoff_is_a_bound():
+    lp, least = misleading(), 20 / 7
+    below = KeptHiGHS().fresh(lp, Ends(cutoff=1.1 * least))
+    assert below.status == OPTIMAL and below.objective == pytest.approx(least) == below.bound
+    nothing = KeptHiGHS().fresh(lp, Ends(cutoff=0.99 * least))
+    assert nothing.status == INFEASIBLE and nothing.values is None and nothing.bound == 0.99 * least
+
+
+def test_a_plan_is_proven_by_a_search_for_what_is_cheaper_by_the_gap():
+    """No plan is cheaper by 98 % of the gap that is asked for: that is the bound, and no higher one is looked for."""
+    search = Search(build(random_study(1, "small")), Effort(gap_fraction=0.03), None, lambda *_: None)
+    lp_bound.relax(search)
+    plan = WholePlan(search)
+    plan._first_plan()
+    kept, asked = plan.best, []
+    plan.integers.solve = lambda *_, cutoff_usd, **__: (
+        asked.append(cutoff_usd) or Answer(INFEASIBLE, None, INFINITY, cutoff_usd)
+    )
+    plan._search_once(100)
+    assert plan.best is kept and asked == [pytest.approx((1 - 0.98 * 0.03) * kept.cost_usd)]
+    assert search.bound == asked[0] and plan._is_proven()
+
+
+def test_a_start_that_misleads_is_found_out():
+    lp = misleading()
     answer = KeptHiGHS().fresh(lp, Ends(), np.array(MISLEADING_START, dtype=float))
     assert answer.status == OPTIMAL and answer.bound == pytest.approx(20 / 7)
     assert lp.costs @ answer.values == pytest.approx(20 / 7)
