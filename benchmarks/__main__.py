@@ -58,8 +58,8 @@ WHY = {
     "take a search each, nearly half; the plans without goals a sixth; a bound that the solver's tree keeps from one "
     "variant to the next would lift it; linear programs that round in turn, in place of replicas of least churn, "
     "came upon nothing where integer programs take long. Of a ladder the last two steps ask about two hundred "
-    "failures each, and take more than half: a plan below is far from theirs, so neither its whole numbers nor its bound help; a "
-    "quarter is the drill of all steps' failures on six plans",
+    "failures each, and take more than half: a plan below is far from theirs, so neither its whole numbers nor its "
+    "bound help; a quarter is the drill of all steps' failures on six plans",
 }
 """What limits a figure that is not reached, and what would lift it."""
 ONLY_FULL = ("relaxation-large", "relaxation-huge", "full-inventory", "periods", "drill")
