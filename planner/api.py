@@ -196,6 +196,7 @@ def drill(
     mode: Literal["resolve", "rescale"] | None = None,
     each: Sequence[str] = (),
     pairs: Sequence[str] = (),
+    named: Sequence[str] = (),
     jobs: int = 1,
     progress: Callable[[int, int], None] | None = None,
 ) -> DrillResult:
@@ -207,6 +208,7 @@ def drill(
     mode : how traffic is moved: `resolve` (new weights; by default as the plan's study says), `rescale` (gateways
         renormalise what is left; the default for fleets)
     each, pairs : instead of the failures of the goals: each component of these kinds lost by itself, and in pairs
+    named : also instead of them: failures of the study by name, whether or not a goal names them
     jobs : threads in which failures are re-solved side by side; the answer is the same
     progress : called with (failures done, failures in all)
 
@@ -229,9 +231,9 @@ def drill(
     )
     which = (tuple(each), tuple(pairs)) if each or pairs else None
     if isinstance(subject, Study):
-        return drill_fleet(subject, fleet, mode or "rescale", progress, which, jobs)
+        return drill_fleet(subject, fleet, mode or "rescale", progress, which, jobs, named)
     plan = in_hand(subject)
-    return drill_plan(plan.file, mode or plan.study.failover, progress, which, jobs=jobs)
+    return drill_plan(plan.file, mode or plan.study.failover, progress, which, jobs=jobs, named=named)
 
 
 def review(plan: Plan | PlanFile, *, all_rows: bool = False, progress: Progress = _silent) -> Report:

@@ -14,6 +14,8 @@ from planner.study.records.study import Goal, NamedFailure, Study, kind_and_name
 
 NORMAL = "normal"
 MOST_FAILURES = 100_000
+INSTANT_SECONDS = 1e-3
+"""Around the time machines come, or a failure begins: what holds just before and just after is looked at."""
 
 
 @dataclass(frozen=True)
@@ -106,6 +108,39 @@ def _priced(instance: Instance, graph: Graph) -> list[Failure]:
     return [_held_to_nothing(study, failure, [study.detection_seconds]) for failure in failures]
 
 
+def failures_named(instance: Instance, graph: Graph, names: Sequence[str]) -> tuple[Failure, ...]:
+    """Failures of the study by name, whether or not a goal names them; parts that may fall on one placement, each.
+
+    A failure that goals name keeps these goals; beside them each is looked at when it is detected, and at all
+    deadlines of the study.
+
+    Raises
+    ------
+    InputError
+        when the study has no failure of a name
+    """
+    study = instance.study
+    known = sorted(named.name for named in study.failures)
+    if unknown := [name for name in dict.fromkeys(names) if name not in known]:
+        fix = f"one of {', '.join(known)}" if known else "the study has none: add it to `failures`"
+        raise InputError([Finding("named", "a failure of the study", repr(name)[:120], fix) for name in unknown])
+    goals = {failure.id: failure.goals for failure in failures_of_goals(instance, graph)}
+    times = sorted({max(study.detection_seconds, INSTANT_SECONDS), *_deadlines(study)})
+    failures = []
+    for name in dict.fromkeys(names):
+        for failure in _expanded(instance, graph, Goal(failure=name, within_seconds=1.0)):
+            looked_at = _held_to_nothing(study, failure, times)
+            own = goals.get(failure.id, {})
+            both = {tier: [*own.get(tier, ()), *rows] for tier, rows in looked_at.goals.items()}
+            failures.append(replace(looked_at, goals=both))
+    return tuple(failures)
+
+
+def _deadlines(study: Study) -> list[float]:
+    """Deadlines of all goals of the study [s]; 60 s where it has none."""
+    return sorted({goal.within_seconds for tier in study.tiers for goal in tier.survive}) or [60.0]
+
+
 def _held_to_nothing(study: Study, failure: Failure, deadlines: Sequence[float]) -> Failure:
     """The failure with no goal, looked at at some times."""
     return replace(failure, goals={tier.name: [(within, 0.0) for within in deadlines] for tier in study.tiers})
@@ -134,7 +169,7 @@ def failures_of_kind(
     sets: list[tuple[str, ...]] = [(c,) for kind in dict.fromkeys(each) for c in graph.of_kind(kind)]
     sets += list(itertools.combinations(both, 2))
     goals = {failure.id: failure.goals for failure in failures_of_goals(instance, graph)}
-    deadlines = sorted({g.within_seconds for tier in instance.study.tiers for g in tier.survive}) or [60.0]
+    deadlines = _deadlines(instance.study)
     failures = []
     for lost in sets:
         failure = _held_to_nothing(instance.study, _all_lost(graph, lost), deadlines)

@@ -6,7 +6,14 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from planner.drill.baseline import hours_of, of_fleet, of_plan
-from planner.drill.failures import NORMAL, Failure, failures_of_goals, failures_of_kind, normal_operation
+from planner.drill.failures import (
+    NORMAL,
+    Failure,
+    failures_named,
+    failures_of_goals,
+    failures_of_kind,
+    normal_operation,
+)
 from planner.drill.graph import Graph, build_graph
 from planner.drill.installed import InstalledFleet
 from planner.drill.instance import NO_LATENCIES, TOLERANCE, Indices, Instance, Latencies, Numbers, build_instance
@@ -82,6 +89,7 @@ def drill_plan(
     only: Collection[str] | None = None,
     jobs: int = 1,
     only_goals: bool = False,
+    named: Sequence[str] = (),
 ) -> DrillResult:
     """Replay every failure of the plan's study on the plan's machines and replicas.
 
@@ -90,7 +98,8 @@ def drill_plan(
     plan : the plan; of its states only the traffic of normal operation is used, see `drill_state_claims` for the rest
     mode : `resolve`: the best new weights and starts per failure; `rescale`: base weights over what remains
     progress : called with (failures done, failures in all)
-    which : kinds of component that are lost one by one, and in pairs; none: the failures of the study's goals
+    which, named : instead of the failures of the study's goals: kinds of component that are lost one by one, and in
+        pairs; failures of the study by name, whether or not a goal names them
     most_nodes : of a search for whole replicas; after fewer, what is short may be less than is said; 0: parts of
         replicas will do, so what is short is short for sure, and may be more
     only : of these failures those that are replayed; none: all
@@ -113,7 +122,7 @@ def drill_plan(
     check_counts(plan)
     instance, graph, failures = prepare(plan.study, plan.demand_case)
     findings = names_in_plan(plan, [failure.id for failure in failures], instance.placements)
-    replayed = failures if which is None else failures_of_kind(instance, graph, *which)
+    replayed = _asked(instance, graph, failures, which, named)
     replayed = tuple(failure for failure in replayed if only is None or failure.id in only)
     slices = hours_of(plan)
     findings += [*not_ready(plan, slices), *not_done(plan, slices)]
@@ -189,6 +198,7 @@ def drill_fleet(
     progress: Progress | None = None,
     which: Which | None = None,
     jobs: int = 1,
+    named: Sequence[str] = (),
 ) -> DrillResult:
     """Replay every failure of a study on today's fleet: the machines are what its replicas need, rounded up in a pool.
 
@@ -197,7 +207,7 @@ def drill_fleet(
     study : gives demand [requests/s] in the fullest hour of its first period, profiles, dependencies and goals; its
         holdings and claims are not used
     fleet : replicas per (pool, profile), weights per (workload, origin)
-    mode, progress, which, jobs : as for `drill_plan`
+    mode, progress, which, jobs, named : as for `drill_plan`
 
     Returns
     -------
@@ -208,10 +218,19 @@ def drill_fleet(
     today = [one for one in slices if one.period == slices[0].period]
     fullest = max(today, key=lambda one: sum(one.wanted.values()))
     installed, findings = of_fleet(instance.at(fullest.wanted), fleet)
-    replayed = failures if which is None else failures_of_kind(installed.instance, graph, *which)
+    replayed = _asked(installed.instance, graph, failures, which, named)
     at = f" at {fullest.hour}, the hour of most requests of the first period" if len(slices) > 1 else ""
     result = _drill(Fleets(installed, installed, tuple(findings)), graph, replayed, mode, progress, Search(jobs=jobs))
     return replace(result, subject=f"fleet of {study.study}{at}")
+
+
+def _asked(
+    instance: Instance, graph: Graph, of_goals: tuple[Failure, ...], which: Which | None, named: Sequence[str]
+) -> tuple[Failure, ...]:
+    """The failures that are replayed; see `drill_plan`."""
+    if which is None and not named:
+        return of_goals
+    return (*(failures_of_kind(instance, graph, *which) if which else ()), *failures_named(instance, graph, named))
 
 
 @dataclass(frozen=True)

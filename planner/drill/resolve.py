@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 import highspy
 import numpy as np
 
+from planner.drill.failures import INSTANT_SECONDS
 from planner.drill.instance import ROUNDING, TOLERANCE, Indices, Instance, Numbers
 from planner.drill.remaining import Remaining
 from planner.drill.rescale import COLD_START, LAUNCHED, RECLAIMED, SERVED_BY, WARM, all_warm
@@ -27,8 +28,6 @@ RECOVERY_SECONDS = 7 * 24 * 3600.0
 """What comes later than that is no part of a recovery."""
 TIE = 1e-5
 """Share of a request by which one short request outweighs another: it settles ties, and no more."""
-INSTANT_SECONDS = 1e-3
-"""Around the time machines come: what holds just before and just after is looked at."""
 MOST_PROGRAMS = 8
 """Of one sort that are in memory at the same time."""
 Program = TypeVar("Program")
