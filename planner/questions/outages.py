@@ -1,0 +1,238 @@
+"""Would we have survived it? Outages that happened, played on a plan or on what runs today, worst first."""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+from planner.drill import DrillResult, DrillRow, OutageImpact, drill_fleet, drill_plan
+from planner.questions.prevention import Prevention, prevention
+from planner.study.dependencies import Graph, dependency_graph, expand
+from planner.study.footprint import Footprint, footprint_of
+from planner.study.outages import OutageHere, Where, outage_here
+from planner.study.records.outages import Outage
+from planner.study.records.plan import PlanFile
+from planner.study.records.study import Goal, NamedFailure, RunningReplicas, Study
+
+USUAL_SECONDS = 60.0
+"""Deadline of tiers in a study that has no goals."""
+MOST_NODES = 100
+"""Of a search for whole replicas that carry what no goal of the study asks for: after these it may be said as short."""
+Progress = Callable[[int, int], None]
+Wish = Mapping[str, Sequence[float]]
+"""Tier -> deadlines at which all of it is wanted back [s]."""
+Play = Callable[[Study, tuple[str, ...]], list[DrillResult]]
+
+
+@dataclass(frozen=True)
+class PlayedOutage:
+    """One outage as it goes here: on the worst of what it may have taken.
+
+    Parameters
+    ----------
+    failure : of the study, that it is played as
+    others : how many more it was played as, which cost no more
+    rows : what each tier is served over time
+    impact : requests and USD lost until repair; none where nothing is asked for
+    prevention : which goals cover it, and what would have helped
+    broken_tiers : tiers whose own goals name this failure and break in it
+    """
+
+    here: OutageHere
+    failure: NamedFailure
+    others: int
+    rows: tuple[DrillRow, ...]
+    impact: OutageImpact | None
+    prevention: Prevention
+    broken_tiers: tuple[str, ...] = ()
+
+    def served_fractions(self, tier: str) -> list[tuple[float, float]]:
+        """(seconds since the begin, share served) of a tier, in order of time."""
+        return [(row.deadline_seconds, row.served_fraction) for row in self.rows if row.tier == tier]
+
+
+@dataclass(frozen=True)
+class OutagesAnswer:
+    """Every outage that was asked for: played, worst first; of no concern; not mapped.
+
+    Parameters
+    ----------
+    findings : of the drills, each once
+    """
+
+    subject: str
+    tiers: tuple[str, ...]
+    played: tuple[PlayedOutage, ...]
+    not_concerned: tuple[OutageHere, ...]
+    not_mapped: tuple[OutageHere, ...]
+    findings: tuple[str, ...] = field(default=())
+
+    @property
+    def broken(self) -> bool:
+        """Whether a goal of the study breaks in one of them."""
+        return any(one.broken_tiers for one in self.played)
+
+
+def footprint_of_plan(plan: PlanFile) -> Footprint:
+    """Where a plan has machines: bought, or held for a part of its time."""
+    study = plan.study
+    pools = {study.offer_by_id[purchase.offer].pool for purchase in plan.purchases if purchase.units}
+    pools |= {holding.pool for holding in study.holdings if holding.machines}
+    return footprint_of(study, "this plan", pools)
+
+
+def footprint_of_fleet(study: Study, fleet: Sequence[RunningReplicas]) -> Footprint:
+    """Where replicas run today."""
+    return footprint_of(study, "what runs today", {row.pool for row in fleet if row.replicas})
+
+
+def outages_on_plan(
+    plan: PlanFile,
+    outages: Iterable[Outage],
+    where: Where | None = None,
+    jobs: int = 1,
+    progress: Progress | None = None,
+) -> OutagesAnswer:
+    """Each outage on the machines and replicas of a plan; new weights where they can be pushed.
+
+    Several answers to each outage are tried (`_wishes`); the one that loses least counts, as each can be done.
+    """
+
+    def play(study: Study, names: tuple[str, ...]) -> list[DrillResult]:
+        results = [drill_plan(plan.model_copy(update={"study": study}), study.failover, named=names, jobs=jobs)]
+        for wish in _wishes(study):
+            changed = plan.model_copy(update={"study": wanted_back(study, names, wish)})
+            results.append(drill_plan(changed, study.failover, named=names, jobs=jobs, most_nodes=MOST_NODES))
+        return results
+
+    return _answer(f"plan of {plan.study.study}", plan.study, footprint_of_plan(plan), outages, where, play, progress)
+
+
+def outages_on_fleet(
+    study: Study,
+    fleet: Sequence[RunningReplicas],
+    outages: Iterable[Outage],
+    where: Where | None = None,
+    jobs: int = 1,
+    progress: Progress | None = None,
+) -> OutagesAnswer:
+    """Each outage on what runs today; gateways renormalise, nobody is asked for new weights."""
+
+    def play(changed: Study, names: tuple[str, ...]) -> list[DrillResult]:
+        return [drill_fleet(changed, fleet, named=names, jobs=jobs)]
+
+    here = footprint_of_fleet(study, fleet)
+    return _answer(f"fleet of {study.study}", study, here, outages, where, play, progress)
+
+
+def with_failures(study: Study, failures: Sequence[NamedFailure]) -> tuple[Study, tuple[NamedFailure, ...]]:
+    """A copy of a study with more failures, and these as they are called in it: one that it has already stays it."""
+    known = {failure.name: failure for failure in study.failures}
+    more: dict[str, NamedFailure] = {}
+    called: list[NamedFailure] = []
+    for failure in failures:
+        one, n = failure, 2
+        while one.name in known and not _same(known[one.name], one):
+            one, n = failure.model_copy(update={"name": f"{failure.name[:190]} ({n})"}), n + 1
+        if one.name not in known:
+            known[one.name] = more[one.name] = one
+        called.append(known[one.name])
+    return study.model_copy(update={"failures": (*study.failures, *more.values())}), tuple(called)
+
+
+def _same(one: NamedFailure, other: NamedFailure) -> bool:
+    """Whether two failures are the same but for how often they happen."""
+    return one.model_copy(update={"failures_per_year": None}) == other.model_copy(update={"failures_per_year": None})
+
+
+def _wishes(study: Study) -> list[Wish]:
+    """Wishes for what is back and when: tiers with goals at all their deadlines, or at the last; every tier."""
+    every = sorted({goal.within_seconds for tier in study.tiers for goal in tier.survive}) or [USUAL_SECONDS]
+    of_tier = {tier.name: sorted({goal.within_seconds for goal in tier.survive}) for tier in study.tiers}
+    with_goals = {tier: deadlines for tier, deadlines in of_tier.items() if deadlines}
+    wishes = [with_goals, {tier: deadlines[-1:] for tier, deadlines in with_goals.items()}]
+    wishes.append({tier: deadlines or every for tier, deadlines in of_tier.items()})
+    wishes.append({tier: (deadlines or every)[-1:] for tier, deadlines in of_tier.items()})
+    return [wish for n, wish in enumerate(wishes) if wish and wish not in wishes[:n]]
+
+
+def wanted_back(study: Study, names: Sequence[str], wish: Wish) -> Study:
+    """The study with goals by which tiers want all back in some failures, by a deadline or several.
+
+    A drill looks for the best answer to what goals ask for, and adds to that what else it can: of what no goal asks for
+    it makes less than there is.
+    """
+    changed = []
+    for tier in study.tiers:
+        goals = [Goal(failure=name, within_seconds=within) for name in names for within in wish.get(tier.name, ())]
+        changed.append(tier.model_copy(update={"survive": (*tier.survive, *goals)}))
+    return study.model_copy(update={"tiers": tuple(changed)})
+
+
+def _answer(
+    subject: str,
+    study: Study,
+    here: Footprint,
+    outages: Iterable[Outage],
+    where: Where | None,
+    play: Play,
+    progress: Progress | None,
+) -> OutagesAnswer:
+    mapped = [outage_here(outage, here, where) for outage in outages]
+    graph = dependency_graph(study)
+    played: list[PlayedOutage] = []
+    findings: dict[str, None] = {}
+    for n, one in enumerate(mapped, 1):
+        if one.failures:
+            changed, failures = with_failures(study, one.failures)
+            results = play(changed, tuple(failure.name for failure in failures))
+            findings |= dict.fromkeys(text for result in results for text in result.findings)
+            played.append(_worst(replace(one, failures=failures), changed, graph, results))
+        if progress is not None:
+            progress(n, len(mapped))
+    return OutagesAnswer(
+        subject,
+        tuple(tier.name for tier in study.tiers if any(w.tier == tier.name for w in study.workloads)),
+        tuple(sorted(played, key=_worst_first)),
+        tuple(one for one in mapped if one.verdict == "not concerned"),
+        tuple(one for one in mapped if one.verdict == "not mapped"),
+        tuple(findings),
+    )
+
+
+def _worst_first(one: PlayedOutage) -> tuple[object, ...]:
+    if one.impact is None:
+        return 1, 0.0, 0.0, one.here.outage.id
+    return 0, -one.impact.usd_lost, -one.impact.requests_lost, one.here.outage.id
+
+
+def _cost(impact: OutageImpact) -> tuple[float, float]:
+    return impact.usd_lost, impact.requests_lost
+
+
+def _worst(here: OutageHere, study: Study, graph: Graph, results: Sequence[DrillResult]) -> PlayedOutage:
+    """The alternative of an outage that costs most, by the answer to it that costs least."""
+    of_id = _failures_by_id(here.failures, study, graph)
+    best: dict[tuple[str, str], tuple[OutageImpact, DrillResult]] = {}
+    for result in results:
+        for impact in result.outage_impacts:
+            key = impact.failure, impact.hour
+            if impact.failure in of_id and (key not in best or _cost(impact) < _cost(best[key][0])):
+                best[key] = impact, result
+    if not best:
+        failure = here.failures[0]
+        return PlayedOutage(here, failure, len(of_id) - 1, (), None, prevention(failure, study, graph, ()))
+    impact, result = max(best.values(), key=lambda pair: _cost(pair[0]))
+    rows = [row for row in result.rows if row.failure == impact.failure and row.hour == impact.hour]
+    rows.sort(key=lambda row: (row.deadline_seconds, row.tier))
+    broken = sorted({row.tier for row in results[0].rows if row.broken and row.failure in of_id})
+    failure = of_id[impact.failure]
+    why = prevention(failure, study, graph, rows)
+    return PlayedOutage(here, failure, len(of_id) - 1, tuple(rows), impact, why, tuple(broken))
+
+
+def _failures_by_id(failures: Sequence[NamedFailure], study: Study, graph: Graph) -> Mapping[str, NamedFailure]:
+    """Id in a drill -> failure: one that may fall on one placement has an id for each."""
+    ids: dict[str, NamedFailure] = {}
+    for failure in failures:
+        for expanded in expand(Goal(failure=failure.name, within_seconds=1.0), study, graph):
+            ids[expanded.id] = failure
+    return ids
