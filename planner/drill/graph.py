@@ -69,6 +69,8 @@ class Graph:
             free = one
             for need in needs:
                 free = np.where(available(need, value, one) < 1.0, 0.0, free)
+            if free.all():
+                continue
             for behind in (component, *nx.descendants(self.serving, component)):
                 allowed[behind] = np.minimum(allowed[behind], free)
         return allowed
@@ -85,7 +87,7 @@ def build_graph(instance: Instance) -> Graph:
     study = instance.study
     needs = _built_in(instance)
     logins: dict[str, list[tuple[Needs, float]]] = defaultdict(list)
-    starting: dict[str, list[Needs]] = defaultdict(list)
+    starting = _control_planes(instance, needs)
     for workload in study.workloads:
         needs.setdefault(f"workload:{workload.name}", [])
     for origin in study.origins:
@@ -128,6 +130,22 @@ def build_graph(instance: Instance) -> Graph:
     machines = {c for c in known if kind_and_name(c)[0] in ("pool", "placement")}
     ingresses = frozenset(c for c in limits if machines.isdisjoint({c, *nx.descendants(serving, c)}))
     return Graph(order, needs, logins, starting, limits, passed, serving, ingresses, repair)
+
+
+def _control_planes(instance: Instance, needs: defaultdict[str, list[Part]]) -> defaultdict[str, list[Needs]]:
+    """Region -> the control planes without which no replica is started there: its own and its provider's.
+
+    They become components in `needs`. They may need what runs in a region themselves: that is no cycle, as what runs
+    goes on without them.
+    """
+    starting: defaultdict[str, list[Needs]] = defaultdict(list)
+    site_of = {site.id: site for site in instance.study.sites}
+    for site in (site_of[pool.site] for pool in instance.study.pools):
+        planes = f"control_plane:{site.region_id}", f"control_plane:{site.provider}"
+        starting[f"region:{site.region_id}"] = [Needs(all_of=planes)]
+        for plane in planes:
+            needs[plane] = []
+    return starting
 
 
 def _built_in(instance: Instance) -> defaultdict[str, list[Part]]:

@@ -130,7 +130,8 @@ def what_remains(fleet: InstalledFleet, graph: Graph, failures: Sequence[Failure
     for of_kind, edges in ((normal, instance.normal), (~normal, instance.in_failure)):
         reached[of_kind] = alive[of_kind] @ edges.T
     counts_of = {kinds: fleet.counts(kinds) for kinds in {failure.kinds for failure in failures}}
-    counts = tuple(counts_of[failure.kinds] for failure in failures)
+    opens = column([f"pool:{pool.id}" for pool in instance.study.pools], allowed) > 0
+    counts = tuple(counts_of[failure.kinds].obtained_in(opens[f]) for f, failure in enumerate(failures))
     surges = np.array([failure.surge(instance) for failure in failures]).reshape(n, len(instance.flows))
     throughput = value | {c: np.minimum(value[c], part) for c, part in through.items()}
     remaining = Remaining(
