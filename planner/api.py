@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from planner.plan.audit import Audit
     from planner.plan.in_hand import Plan
     from planner.plan.tables import Tables
+    from planner.questions.outages import OutagesAnswer
     from planner.review.report import Report
     from planner.study.records.plan import PlanFile
     from planner.study.records.study import RunningReplicas, Study
@@ -234,6 +235,51 @@ def drill(
         return drill_fleet(subject, fleet, mode or "rescale", progress, which, jobs, named)
     plan = in_hand(subject)
     return drill_plan(plan.file, mode or plan.study.failover, progress, which, jobs=jobs, named=named)
+
+
+def outages(
+    subject: Plan | PlanFile | Study,
+    fleet: Sequence[RunningReplicas] = (),
+    *,
+    ids: Sequence[str] = (),
+    where: str | None = None,
+    jobs: int = 1,
+    progress: Callable[[int, int], None] | None = None,
+) -> OutagesAnswer:
+    """Outages that happened, played on a plan, or on a fleet of a study: what each would have taken here, worst first.
+
+    Parameters
+    ----------
+    subject : a plan; or a study, whose `fleet` it is
+    ids : of the outages (docs/outages.md lists them), or patterns of ids; none: all of the catalogue
+    where : `provider` or `provider/region` where they happen instead
+    jobs : threads in which failures are re-solved side by side; the answer is the same
+    progress : called with (outages done, outages in all)
+
+    Raises
+    ------
+    InputError
+        when an id leads to no outage, or the place to nothing of the subject's study
+    """
+    from planner.plan.in_hand import Plan, in_hand
+    from planner.questions.outages import outages_on_fleet, outages_on_plan
+    from planner.study.outages import chosen_outages, place_of, read_outages
+    from planner.study.read import catalogue_of_outages
+    from planner.study.records.plan import PlanFile
+    from planner.study.records.study import Study
+
+    of_study = isinstance(subject, Study)
+    _refuse_unless(
+        (isinstance(subject, Study | Plan | PlanFile), "subject", "a plan, or a Study with a fleet", subject),
+        (of_study or not fleet, "fleet", "no fleet beside a plan: it has its own", "one"),
+        (jobs >= 1, "jobs", "a whole number from 1 on", jobs),
+    )
+    chosen = chosen_outages(read_outages([catalogue_of_outages()]), ids, "--outage")
+    if isinstance(subject, Study):
+        at = place_of(where, subject, "--where")
+        return outages_on_fleet(subject, fleet, chosen, at, jobs, progress)
+    file = in_hand(subject).file
+    return outages_on_plan(file, chosen, place_of(where, file.study, "--where"), jobs, progress)
 
 
 def review(plan: Plan | PlanFile, *, all_rows: bool = False, progress: Progress = _silent) -> Report:

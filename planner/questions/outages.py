@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from planner.drill import DrillResult, DrillRow, OutageImpact, drill_fleet, drill_plan
-from planner.questions.prevention import Prevention, prevention
+from planner.questions.prevention import ALL_SERVED, Carriers, Prevention
 from planner.study.dependencies import Graph, dependency_graph, expand
 from planner.study.footprint import Footprint, footprint_of
 from planner.study.outages import OutageHere, Where, outage_here
@@ -17,9 +17,10 @@ USUAL_SECONDS = 60.0
 MOST_NODES = 100
 """Of a search for whole replicas that carry what no goal of the study asks for: after these it may be said as short."""
 Progress = Callable[[int, int], None]
-Wish = Mapping[str, Sequence[float]]
-"""Tier -> deadlines at which all of it is wanted back [s]."""
-Play = Callable[[Study, tuple[str, ...]], list[DrillResult]]
+Wish = Mapping[str, Sequence[tuple[float, float]]]
+"""Tier -> (deadline [s], share wanted back by then)."""
+Play = Callable[[Study, Mapping[str, Wish]], list[DrillResult]]
+"""From a study and, of each failure that is to be played, what the goals that cover it promise."""
 
 
 @dataclass(frozen=True)
@@ -93,13 +94,17 @@ def outages_on_plan(
 ) -> OutagesAnswer:
     """Each outage on the machines and replicas of a plan; new weights where they can be pushed.
 
-    Several answers to each outage are tried (`_wishes`); the one that loses least counts, as each can be done.
+    Several answers to each outage are tried (`_wishes`), as each of them can be done. What counts is, of those that
+    keep what the covering goals promise, the one that loses least.
     """
 
-    def play(study: Study, names: tuple[str, ...]) -> list[DrillResult]:
+    def play(study: Study, promised: Mapping[str, Wish]) -> list[DrillResult]:
+        names = tuple(promised)
         results = [drill_plan(plan.model_copy(update={"study": study}), study.failover, named=names, jobs=jobs)]
-        for wish in _wishes(study):
-            changed = plan.model_copy(update={"study": wanted_back(study, names, wish)})
+        for wish in (promised, *(dict.fromkeys(names, wish) for wish in _wishes(study))):
+            if all(_at_once(impact, study) for impact in results[-1].outage_impacts):
+                break  # nobody can do better
+            changed = plan.model_copy(update={"study": wanted_back(study, wish)})
             results.append(drill_plan(changed, study.failover, named=names, jobs=jobs, most_nodes=MOST_NODES))
         return results
 
@@ -116,8 +121,8 @@ def outages_on_fleet(
 ) -> OutagesAnswer:
     """Each outage on what runs today; gateways renormalise, nobody is asked for new weights."""
 
-    def play(changed: Study, names: tuple[str, ...]) -> list[DrillResult]:
-        return [drill_fleet(changed, fleet, named=names, jobs=jobs)]
+    def play(changed: Study, promised: Mapping[str, Wish]) -> list[DrillResult]:
+        return [drill_fleet(changed, fleet, named=tuple(promised), jobs=jobs)]
 
     here = footprint_of_fleet(study, fleet)
     return _answer(f"fleet of {study.study}", study, here, outages, where, play, progress)
@@ -148,23 +153,38 @@ def _wishes(study: Study) -> list[Wish]:
     every = sorted({goal.within_seconds for tier in study.tiers for goal in tier.survive}) or [USUAL_SECONDS]
     of_tier = {tier.name: sorted({goal.within_seconds for goal in tier.survive}) for tier in study.tiers}
     with_goals = {tier: deadlines for tier, deadlines in of_tier.items() if deadlines}
-    wishes = [with_goals, {tier: deadlines[-1:] for tier, deadlines in with_goals.items()}]
-    wishes.append({tier: deadlines or every for tier, deadlines in of_tier.items()})
-    wishes.append({tier: (deadlines or every)[-1:] for tier, deadlines in of_tier.items()})
-    return [wish for n, wish in enumerate(wishes) if wish and wish not in wishes[:n]]
+    all_tiers = {tier: deadlines or every for tier, deadlines in of_tier.items()}
+    wishes: list[Wish] = []
+    for deadlines_of in (with_goals, all_tiers):
+        for last_alone in (False, True):
+            wish = {tier: [(s, 1.0) for s in (of[-1:] if last_alone else of)] for tier, of in deadlines_of.items()}
+            if wish and wish not in wishes:
+                wishes.append(wish)
+    return wishes
 
 
-def wanted_back(study: Study, names: Sequence[str], wish: Wish) -> Study:
-    """The study with goals by which tiers want all back in some failures, by a deadline or several.
+def wanted_back(study: Study, wishes: Mapping[str, Wish]) -> Study:
+    """The study with goals by which tiers want shares back in some failures, by a deadline or several.
 
     A drill looks for the best answer to what goals ask for, and adds to that what else it can: of what no goal asks for
-    it makes less than there is.
+    it makes less than can be had.
     """
     changed = []
     for tier in study.tiers:
-        goals = [Goal(failure=name, within_seconds=within) for name in names for within in wish.get(tier.name, ())]
+        goals = []
+        for name, wish in wishes.items():
+            for within, share in wish.get(tier.name, ()):
+                goals.append(Goal(failure=name, serve_fraction=share, within_seconds=within))
         changed.append(tier.model_copy(update={"survive": (*tier.survive, *goals)}))
     return study.model_copy(update={"tiers": tuple(changed)})
+
+
+def _promised(covering: Iterable[tuple[str, Goal]]) -> Wish:
+    """What covering goals promise to each tier."""
+    promised: dict[str, list[tuple[float, float]]] = {}
+    for tier, goal in covering:
+        promised.setdefault(tier, []).append((goal.within_seconds, goal.serve_fraction))
+    return promised
 
 
 def _answer(
@@ -178,14 +198,18 @@ def _answer(
 ) -> OutagesAnswer:
     mapped = [outage_here(outage, here, where) for outage in outages]
     graph = dependency_graph(study)
+    carriers = Carriers(study, graph)
     played: list[PlayedOutage] = []
     findings: dict[str, None] = {}
     for n, one in enumerate(mapped, 1):
         if one.failures:
             changed, failures = with_failures(study, one.failures)
-            results = play(changed, tuple(failure.name for failure in failures))
-            findings |= dict.fromkeys(text for result in results for text in result.findings)
-            played.append(_worst(replace(one, failures=failures), changed, graph, results))
+            promised = {failure.name: _promised(carriers.covering(failure)) for failure in failures}
+            results = play(changed, promised)
+            of_id = _failures_by_id(failures, changed, graph)
+            worst, result = _worst(replace(one, failures=failures), of_id, promised, carriers, results)
+            played.append(worst)
+            findings |= dict.fromkeys(result.findings)
         if progress is not None:
             progress(n, len(mapped))
     return OutagesAnswer(
@@ -208,28 +232,67 @@ def _cost(impact: OutageImpact) -> tuple[float, float]:
     return impact.usd_lost, impact.requests_lost
 
 
-def _worst(here: OutageHere, study: Study, graph: Graph, results: Sequence[DrillResult]) -> PlayedOutage:
-    """The alternative of an outage that costs most, by the answer to it that costs least."""
-    of_id = _failures_by_id(here.failures, study, graph)
-    best: dict[tuple[str, str], tuple[OutageImpact, DrillResult]] = {}
+def _at_once(impact: OutageImpact, study: Study) -> bool:
+    """Whether all is served again as soon as a failure is detected."""
+    return impact.all_again_seconds is not None and impact.all_again_seconds <= study.detection_seconds
+
+
+def _keeps(rows: Iterable[DrillRow], promised: Wish) -> bool:
+    """Whether rows of a failure serve what covering goals promise, as far as any capacity can."""
+    for row in rows:
+        due = max((share for within, share in promised.get(row.tier, ()) if within <= row.deadline_seconds), default=0)
+        if row.worst_served_fraction < due * ALL_SERVED and not row.uncoverable_requests_per_second:
+            return False
+    return True
+
+
+def _worst(
+    here: OutageHere,
+    of_id: Mapping[str, NamedFailure],
+    promised: Mapping[str, Wish],
+    carriers: Carriers,
+    results: Sequence[DrillResult],
+) -> tuple[PlayedOutage, DrillResult]:
+    """The alternative of an outage that costs most, by the answer to it that counts, and the drill of that.
+
+    Parameters
+    ----------
+    of_id : id in a drill -> failure
+    promised : failure by name -> what the goals that cover it promise
+    """
+    best: dict[tuple[str, str], tuple[tuple[bool, float, float], OutageImpact, DrillResult]] = {}
     for result in results:
+        rows_of = rows_by_failure(result)
         for impact in result.outage_impacts:
+            if impact.failure not in of_id:
+                continue
             key = impact.failure, impact.hour
-            if impact.failure in of_id and (key not in best or _cost(impact) < _cost(best[key][0])):
-                best[key] = impact, result
+            keeps = _keeps(rows_of.get(key, ()), promised[of_id[impact.failure].name])
+            rank = not keeps, *_cost(impact)
+            if key not in best or rank < best[key][0]:
+                best[key] = rank, impact, result
     if not best:
         failure = here.failures[0]
-        return PlayedOutage(here, failure, len(of_id) - 1, (), None, prevention(failure, study, graph, ()))
-    impact, result = max(best.values(), key=lambda pair: _cost(pair[0]))
-    rows = [row for row in result.rows if row.failure == impact.failure and row.hour == impact.hour]
-    rows.sort(key=lambda row: (row.deadline_seconds, row.tier))
+        return PlayedOutage(here, failure, len(of_id) - 1, (), None, carriers.prevention(failure, ())), results[0]
+    _, impact, result = max(best.values(), key=lambda row: _cost(row[1]))
+    rows = sorted(
+        rows_by_failure(result)[impact.failure, impact.hour], key=lambda row: (row.deadline_seconds, row.tier)
+    )
     broken = sorted({row.tier for row in results[0].rows if row.broken and row.failure in of_id})
     failure = of_id[impact.failure]
-    why = prevention(failure, study, graph, rows)
-    return PlayedOutage(here, failure, len(of_id) - 1, tuple(rows), impact, why, tuple(broken))
+    why = carriers.prevention(failure, rows)
+    return PlayedOutage(here, failure, len(of_id) - 1, tuple(rows), impact, why, tuple(broken)), result
 
 
-def _failures_by_id(failures: Sequence[NamedFailure], study: Study, graph: Graph) -> Mapping[str, NamedFailure]:
+def rows_by_failure(result: DrillResult) -> dict[tuple[str, str], list[DrillRow]]:
+    """(failure, hour) -> its rows."""
+    rows: dict[tuple[str, str], list[DrillRow]] = {}
+    for row in result.rows:
+        rows.setdefault((row.failure, row.hour), []).append(row)
+    return rows
+
+
+def _failures_by_id(failures: Sequence[NamedFailure], study: Study, graph: Graph) -> dict[str, NamedFailure]:
     """Id in a drill -> failure: one that may fall on one placement has an id for each."""
     ids: dict[str, NamedFailure] = {}
     for failure in failures:

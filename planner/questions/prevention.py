@@ -2,22 +2,18 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 from planner.drill import DrillRow
-from planner.study.dependencies import (
-    Failure,
-    Graph,
-    availability,
-    cannot_start,
-    components_of,
-    expand,
-)
+from planner.study.dependencies import Failure, Graph, availability, cannot_start, components_of, expand
 from planner.study.parts import BUILT_IN
 from planner.study.records.study import Goal, NamedFailure, Study, kind_and_name
 
 ALL_SERVED = 1.0 - 1e-6
 KINDS = ("qualification", "stack_version", "pool", "site", "stack", "region", "provider", "control_plane")
 """Kinds of component that a goal may lose, the smallest first."""
+NOTHING_LOST = "nothing that serves is lost, and nothing has to be started meanwhile"
+HEADROOM = "no goal covers it: headroom that others need carries it"
 
 
 @dataclass(frozen=True)
@@ -36,108 +32,157 @@ class Prevention:
 
 @dataclass(frozen=True)
 class Loss:
-    """What a failure takes: what is left of each component that serves or asks, and where no replica can be started."""
+    """What a failure takes: what is available of all that serves or asks, and where no replica can be started.
 
-    value: Mapping[str, float]
+    Parameters
+    ----------
+    values : placement, workload or origin -> available fraction
+    targeted : whether what a pool loses in part may be all of one placement's machines
+    """
+
+    values: Mapping[str, float]
     stuck: frozenset[str]
-    surge_factor: float
-    worst_part: bool
+    surge_factor: float = 1.0
+    targeted: bool = False
+
+    @property
+    def is_nothing(self) -> bool:
+        """Whether all that serves is available."""
+        return all(value >= 1 for value in self.values.values())
 
     def covers(self, other: "Loss") -> bool:
-        """Whether what survives this survives the other: nothing is less lost here, nothing starts here that cannot."""
+        """Whether what survives this survives the other: of nothing less is lost, nothing starts that cannot there."""
         if self.surge_factor < other.surge_factor:
             return False
-        for node, value in other.value.items():
-            mine = self.value[node]
-            spread = mine <= value and not (other.worst_part and not self.worst_part)
-            if value < 1 and mine > 0 and not spread:
+        for node, value in other.values.items():
+            mine = self.values[node]
+            in_proportion = mine <= value and (self.targeted or not other.targeted)
+            if value < 1 and mine > 0 and not in_proportion:
                 return False
             if node in other.stuck and node not in self.stuck and mine > 0:
                 return False
         return True
 
 
-def prevention(failure: NamedFailure, study: Study, graph: Graph, rows: Sequence[DrillRow]) -> Prevention:
-    """What carries a failure of a study, or would.
+class Carriers:
+    """The goals of a study, and single components that goals could lose, with what each failure of them takes."""
 
-    Parameters
-    ----------
-    rows : what each tier is served over time, of which the last counts
-    """
-    expanded = expand(Goal(failure=failure.name, within_seconds=1.0), study, graph)[0]
-    loss = _loss(expanded, graph, failure.worst_part)
-    if all(value >= 1 for value in loss.value.values()):
-        return Prevention(("nothing that serves is lost, and nothing has to be started meanwhile",))
-    last = {row.tier: row for row in rows}
-    short = [tier for tier, row in last.items() if row.served_fraction < ALL_SERVED]
-    covering = _covering(loss, failure, study, graph)
-    because = [f"goal {name} of {', '.join(tiers)}" for name, tiers in covering.items()]
-    if not because and len(short) < len(last):
-        because = ["no goal covers it: headroom that is there for others carries it"]
-    would: list[str] = []
-    if short:
-        missing = [tier for tier in short if last[tier].uncoverable_requests_per_second > 0]
-        would += _beside(failure, study, graph) if missing else []
-        would += _goal_for([tier for tier in short if tier not in missing], loss, failure, study, graph)
-    return Prevention(tuple(because), tuple(dict.fromkeys(would)))
+    def __init__(self, study: Study, graph: Graph) -> None:
+        self.study, self.graph = study, graph
+        self.nodes = [node for kind in ("placement", "workload", "origin") for node in components_of(graph, kind)]
+
+    def loss_of(self, failure: Failure, targeted: bool = False) -> Loss:
+        """What a failure takes."""
+        value = availability(self.graph, failure.lost)
+        surge = failure.surge_factor * max(failure.surges.values(), default=1.0)
+        stuck = frozenset(cannot_start(self.graph, value))
+        return Loss({node: value[node] for node in self.nodes}, stuck, surge, targeted)
+
+    def loss_of_named(self, failure: NamedFailure) -> Loss:
+        """What a failure by name takes, whether or not the study has it."""
+        lost = Failure(failure.name, {**failure.lost, **failure.in_maintenance}, failure.surge_factor, failure.surges)
+        return self.loss_of(lost, failure.worst_part)
+
+    @cached_property
+    def goals(self) -> list[tuple[str, Goal, list[Loss]]]:
+        """(tier, goal, what each of its failures takes)."""
+        named = {failure.name: failure for failure in self.study.failures}
+        losses: dict[str, list[Loss]] = {}
+        rows = []
+        for tier in self.study.tiers:
+            for goal in tier.survive:
+                if goal.lost_text not in losses:
+                    targeted = goal.failure is not None and named[goal.failure].worst_part
+                    expanded = expand(goal, self.study, self.graph)
+                    losses[goal.lost_text] = [self.loss_of(failure, targeted) for failure in expanded]
+                rows.append((tier.name, goal, losses[goal.lost_text]))
+        return rows
+
+    @cached_property
+    def single(self) -> list[tuple[str, Loss]]:
+        """(kind, what the loss of one component takes): the study's own kinds first, then built-in ones by size."""
+        own = dict.fromkeys(component.kind for component in self.study.components if component.kind not in BUILT_IN)
+        losses = []
+        for kind in (*own, *KINDS):
+            for component in components_of(self.graph, kind):
+                losses.append((kind, self.loss_of(Failure(component, {component: 1.0}))))
+        return losses
+
+    def covering(self, failure: NamedFailure) -> list[tuple[str, Goal]]:
+        """(tier, goal) of goals under which all survives that survives the failure.
+
+        Where no weights can be pushed in it, goals that are planned with new weights cover nothing of it.
+        """
+        if self._needs_own_goal(failure):
+            return []
+        loss = self.loss_of_named(failure)
+        return [(tier, goal) for tier, goal, losses in self.goals if any(one.covers(loss) for one in losses)]
+
+    def _needs_own_goal(self, failure: NamedFailure) -> bool:
+        return failure.failover == "rescale" and self.study.failover == "resolve"
+
+    def prevention(self, failure: NamedFailure, rows: Sequence[DrillRow]) -> Prevention:
+        """What carries a failure, or would.
+
+        Parameters
+        ----------
+        rows : what each tier is served over time, of which the last counts
+        """
+        loss = self.loss_of_named(failure)
+        if loss.is_nothing:
+            return Prevention((NOTHING_LOST,))
+        last: dict[str, DrillRow] = {}
+        for row in sorted(rows, key=lambda row: row.deadline_seconds):
+            last[row.tier] = row
+        short = [tier for tier, row in last.items() if row.served_fraction < ALL_SERVED]
+        because = _in_words(self.covering(failure))
+        if not because and len(short) < len(last):
+            because = [HEADROOM]
+        out_of_reach = [tier for tier in short if last[tier].uncoverable_requests_per_second > 0]
+        would = self._beside(failure) if out_of_reach else []
+        would += self._goal_for([tier for tier in short if tier not in out_of_reach], failure, loss)
+        return Prevention(tuple(because), tuple(would))
+
+    def _goal_for(self, tiers: Sequence[str], failure: NamedFailure, loss: Loss) -> list[str]:
+        """The smallest goal that covers the failure, for tiers that are not served whole in it."""
+        if not tiers:
+            return []
+        to = ", ".join(tiers)
+        if self._needs_own_goal(failure):
+            return [f"a goal for this outage, for {to}: others are planned with new weights, which cannot be pushed"]
+        kind = next((kind for kind, of_one in self.single if of_one.covers(loss)), None)
+        if kind is None:
+            return [f"a goal for this outage, for {to}: no single component covers it"]
+        return [f"a goal for any {kind}, with all to be served, for {to}"]
+
+    def _beside(self, failure: NamedFailure) -> list[str]:
+        """What no machine replaces: a second one beside what is lost, or somewhere else to run."""
+        advice: list[str] = []
+        for component in failure.lost:
+            kind, name = kind_and_name(component)
+            if kind not in BUILT_IN and kind not in ("placement", "workload", "origin"):
+                advice.append(f"a second {kind} beside {name}, with `needs: any_of` the two")
+        if advice:
+            return advice
+        value = availability(self.graph, failure.lost)
+        for model in self.study.models:
+            stacks = sorted(model.qualified_stacks(self.study.horizon.last_day))
+            mine = [f"qualification:{model.model}/{stack}" for stack in stacks]
+            living = [value[node] for node in mine if node in value]
+            if living and max(living) < 1:
+                advice.append(f"a second stack qualified for {model.model}")
+        return advice or ["machines for it at another place, or of another kind"]
 
 
-def _loss(failure: Failure, graph: Graph, worst_part: bool = False) -> Loss:
-    value = availability(graph, failure.lost)
-    stuck = cannot_start(graph, value)
-    nodes = [node for kind in ("placement", "workload", "origin") for node in components_of(graph, kind)]
-    surge = failure.surge_factor * max(failure.surges.values(), default=1.0)
-    return Loss({node: value[node] for node in nodes}, frozenset(stuck), surge, worst_part)
-
-
-def _covering(loss: Loss, failure: NamedFailure, study: Study, graph: Graph) -> dict[str, list[str]]:
-    """Goals of the study under which all survives that survives the failure: goal in words -> its tiers."""
-    covering: dict[str, list[str]] = {}
-    verdicts: dict[tuple[object, ...], bool] = {}
-    for tier in study.tiers:
-        for goal in tier.survive:
-            key = (goal.any, goal.of, goal.except_, goal.failure, tuple(sorted(goal.in_maintenance.items())))
-            if key not in verdicts:
-                worst_part = any(one.name == goal.failure and one.worst_part for one in study.failures)
-                losses = (_loss(one, graph, worst_part) for one in expand(goal, study, graph))
-                verdicts[key] = any(one.covers(loss) for one in losses)
-            if verdicts[key] and not (failure.failover == "rescale" and study.failover == "resolve"):
-                covering.setdefault(f"{goal.lost_text}: {goal.serve_fraction:.0%}", []).append(tier.name)
-    return covering
-
-
-def _goal_for(tiers: Sequence[str], loss: Loss, failure: NamedFailure, study: Study, graph: Graph) -> Iterable[str]:
-    """The smallest goal that covers the failure, for tiers that are not served whole in it."""
-    if not tiers:
-        return []
-    to = f"for {', '.join(tiers)}"
-    if failure.failover == "rescale" and study.failover == "resolve":
-        return [f"a goal for this outage itself {to}: others are planned with new weights, which it does not allow"]
-    own = dict.fromkeys(component.kind for component in study.components if component.kind not in BUILT_IN)
-    for kind in (*own, *KINDS):
-        for component in components_of(graph, kind):
-            if _loss(Failure(component, {component: 1.0}), graph).covers(loss):
-                return [f"survive: any {kind}, {to}, with all that is to be served"]
-    return [f"a goal for this outage itself {to}: no single component covers it"]
-
-
-def _beside(failure: NamedFailure, study: Study, graph: Graph) -> list[str]:
-    """What no machine replaces: a second one beside what is lost, or somewhere else to run."""
-    advice: list[str] = []
-    for component in failure.lost:
-        kind, name = kind_and_name(component)
-        if kind not in BUILT_IN and kind not in ("placement", "workload", "origin"):
-            advice.append(f"a second {kind} beside {name}, with needs: any_of the two")
-    if advice:
-        return advice
-    value = availability(graph, failure.lost)
-    for model in study.models:
-        stacks = {profile.stack for profile in model.profiles}
-        mine = [node for node in components_of(graph, "qualification") if _of_model(node, model.model, stacks)]
-        if mine and all(value[node] < 1 for node in mine):
-            advice.append(f"a second stack qualified for {model.model}")
-    return advice or ["machines for it at another place or of another kind"]
-
-
-def _of_model(qualification: str, model: str, stacks: Iterable[str]) -> bool:
-    return any(qualification == f"qualification:{model}/{stack}" for stack in stacks)
+def _in_words(covering: Iterable[tuple[str, Goal]]) -> list[str]:
+    """The best covering goal of each tier, and the tiers that have it: all of it, then the soonest."""
+    best: dict[str, Goal] = {}
+    for tier, goal in covering:
+        known = best.get(tier)
+        if known is None or (-goal.serve_fraction, goal.within_seconds) < (-known.serve_fraction, known.within_seconds):
+            best[tier] = goal
+    tiers: dict[str, list[str]] = {}
+    for tier, goal in best.items():
+        text = f"goal {goal.lost_text}: {goal.serve_fraction:.0%} within {goal.within_seconds:g} s"
+        tiers.setdefault(text, []).append(tier)
+    return [f"{text} ({', '.join(names)})" for text, names in tiers.items()]

@@ -13,11 +13,11 @@ from typing import Literal
 
 from planner.errors import InputError
 from planner.study.dependencies import leaves
-from planner.study.footprint import Footprint, PlacementHere, PoolHere
+from planner.study.footprint import Footprint, PlacementHere, PoolHere, footprint_of
 from planner.study.parts import BUILT_IN
 from planner.study.places import Reading, listed, matches, near_miss, quoted, unique
 from planner.study.records.outages import OF_A_REGION, OWN_KINDS, LostPart, Outage
-from planner.study.records.study import NamedFailure, Needs, kind_and_name, stack_and_version
+from planner.study.records.study import NamedFailure, Needs, Study, kind_and_name, stack_and_version
 from planner.study.tables import read_list
 
 Verdict = Literal["played", "not concerned", "not mapped"]
@@ -111,6 +111,23 @@ def where_of(text: str, here: Footprint, at: str, reading: Reading) -> Where | N
     got = quoted(text) + near_miss(text, known)
     reading.error(at, f"a provider or region of {here.subject}", got, f"write one of: {listed(known, 40)}")
     return None
+
+
+def place_of(text: str | None, study: Study, at: str) -> Where | None:
+    """The place that is named for outages of a study; none where none is named.
+
+    Raises
+    ------
+    InputError
+        when the study has no pool there
+    """
+    if text is None:
+        return None
+    reading = Reading()
+    where = where_of(text, footprint_of(study), at, reading)
+    if where is None:
+        raise InputError(reading.findings)
+    return where
 
 
 def outage_here(outage: Outage, here: Footprint, where: Where | None = None) -> OutageHere:

@@ -110,6 +110,17 @@ def data_folder(name: Literal["inventories", "models", "examples"]) -> Path:
     raise refusal(name, f"the {name} that ship with the planner", "no such folder", fix)
 
 
+def catalogue_of_outages() -> Path:
+    """The catalogue of outages that ships.
+
+    Raises
+    ------
+    InputError
+        when it is not there
+    """
+    return data_folder("inventories") / "outages.yaml"
+
+
 def read_coverage() -> list[dict[str, str]]:
     """Rows of coverage.csv: regions where a machine type has a price meter and no price is known."""
     path = data_folder("inventories") / "coverage.csv"
