@@ -101,11 +101,14 @@ def outages_on_plan(
     def play(study: Study, promised: Mapping[str, Wish]) -> list[DrillResult]:
         names = tuple(promised)
         results = [drill_plan(plan.model_copy(update={"study": study}), study.failover, named=names, jobs=jobs)]
-        for wish in (promised, *(dict.fromkeys(names, wish) for wish in _wishes(study))):
-            if all(_at_once(impact, study) for impact in results[-1].outage_impacts):
-                break  # nobody can do better
+        pending = _not_at_once(results[0], study)
+        for wish in _wishes(study, promised):
+            if not pending:
+                break
             changed = plan.model_copy(update={"study": wanted_back(study, wish)})
-            results.append(drill_plan(changed, study.failover, named=names, jobs=jobs, most_nodes=MOST_NODES))
+            result = drill_plan(changed, study.failover, only=pending, named=names, jobs=jobs, most_nodes=MOST_NODES)
+            results.append(result)
+            pending &= _not_at_once(result, study)
         return results
 
     return _answer(f"plan of {plan.study.study}", plan.study, footprint_of_plan(plan), outages, where, play, progress)
@@ -148,19 +151,22 @@ def _same(one: NamedFailure, other: NamedFailure) -> bool:
     return one.model_copy(update={"failures_per_year": None}) == other.model_copy(update={"failures_per_year": None})
 
 
-def _wishes(study: Study) -> list[Wish]:
-    """Wishes for what is back and when: tiers with goals at all their deadlines, or at the last; every tier."""
+def _wishes(study: Study, promised: Mapping[str, Wish]) -> list[dict[str, Wish]]:
+    """Failure -> what is wanted back and when, in several ways.
+
+    What goals promise, and all at the last deadline; all at all deadlines; what goals promise alone, or where they
+    promise nothing all of the tiers that have goals.
+    """
     every = sorted({goal.within_seconds for tier in study.tiers for goal in tier.survive}) or [USUAL_SECONDS]
     of_tier = {tier.name: sorted({goal.within_seconds for goal in tier.survive}) for tier in study.tiers}
-    with_goals = {tier: deadlines for tier, deadlines in of_tier.items() if deadlines}
-    all_tiers = {tier: deadlines or every for tier, deadlines in of_tier.items()}
-    wishes: list[Wish] = []
-    for deadlines_of in (with_goals, all_tiers):
-        for last_alone in (False, True):
-            wish = {tier: [(s, 1.0) for s in (of[-1:] if last_alone else of)] for tier, of in deadlines_of.items()}
-            if wish and wish not in wishes:
-                wishes.append(wish)
-    return wishes
+    all_soon = {tier: [(within, 1.0) for within in deadlines or every] for tier, deadlines in of_tier.items()}
+    with_goals = {tier: [(within, 1.0) for within in deadlines] for tier, deadlines in of_tier.items()}
+    at_last = {tier: rows[-1:] for tier, rows in all_soon.items()}
+    first: dict[str, Wish] = {}
+    for name, wish in promised.items():
+        first[name] = {tier: [*wish.get(tier, ()), *rows] for tier, rows in at_last.items()}
+    last = {name: wish or with_goals for name, wish in promised.items()}
+    return [first, dict.fromkeys(promised, all_soon), last]
 
 
 def wanted_back(study: Study, wishes: Mapping[str, Wish]) -> Study:
@@ -232,9 +238,13 @@ def _cost(impact: OutageImpact) -> tuple[float, float]:
     return impact.usd_lost, impact.requests_lost
 
 
-def _at_once(impact: OutageImpact, study: Study) -> bool:
-    """Whether all is served again as soon as a failure is detected."""
-    return impact.all_again_seconds is not None and impact.all_again_seconds <= study.detection_seconds
+def _not_at_once(result: DrillResult, study: Study) -> set[str]:
+    """Failures in which not all is served again as soon as they are detected: a better answer may be possible."""
+    late = set()
+    for impact in result.outage_impacts:
+        if impact.all_again_seconds is None or impact.all_again_seconds > study.detection_seconds:
+            late.add(impact.failure)
+    return late
 
 
 def _keeps(rows: Iterable[DrillRow], promised: Wish) -> bool:

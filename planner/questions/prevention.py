@@ -18,12 +18,12 @@ HEADROOM = "no goal covers it: headroom that others need carries it"
 
 @dataclass(frozen=True)
 class Prevention:
-    """Why a failure is survived, or how it would be.
+    """Which goals cover a failure, and what else would help.
 
     Parameters
     ----------
-    because : what carries it: goals that cover it, or that nothing which serves is lost
-    would : what would carry what is not served
+    because : goals that cover it; or that nothing which serves is lost
+    would : what would serve what is not served
     """
 
     because: tuple[str, ...] = ()
@@ -135,12 +135,16 @@ class Carriers:
         for row in sorted(rows, key=lambda row: row.deadline_seconds):
             last[row.tier] = row
         short = [tier for tier, row in last.items() if row.served_fraction < ALL_SERVED]
-        because = _in_words(self.covering(failure))
+        covering = self.covering(failure)
+        because = _in_words(covering)
         if not because and len(short) < len(last):
             because = [HEADROOM]
         out_of_reach = [tier for tier in short if last[tier].uncoverable_requests_per_second > 0]
         would = self._beside(failure) if out_of_reach else []
-        would += self._goal_for([tier for tier in short if tier not in out_of_reach], failure, loss)
+        in_full = {tier for tier, goal in covering if goal.serve_fraction >= ALL_SERVED}
+        if kept_not := [tier for tier in short if tier in in_full and tier not in out_of_reach]:
+            would.append(f"what a plan buys for the goal that covers it, for {', '.join(kept_not)}")
+        would += self._goal_for([t for t in short if t not in out_of_reach and t not in in_full], failure, loss)
         return Prevention(tuple(because), tuple(would))
 
     def _goal_for(self, tiers: Sequence[str], failure: NamedFailure, loss: Loss) -> list[str]:

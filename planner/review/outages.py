@@ -1,4 +1,4 @@
-"""The report of outages that happened: what each would have taken here, what carries it, what does not concern."""
+"""The report of outages that happened: what each would have taken here, what covers it, what does not concern."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -20,7 +20,7 @@ LINES = (
 
 
 def review_outages(answer: OutagesAnswer, all_rows: bool = False) -> Report:
-    """The report: those played, worst first; served over time; what carries them; no concern; not mapped; assumed."""
+    """The report: those played, worst first; served over time; what covers them; no concern; not mapped; assumed."""
     sections = made(
         _played(answer),
         _over_time(answer),
@@ -100,7 +100,7 @@ def _data(one: PlayedOutage, tiers: tuple[str, ...]) -> dict[str, Any]:
         "other_failures": one.others,
         "served": {tier: [{"at_seconds": s, "fraction": f} for s, f in one.served_fractions(tier)] for tier in tiers},
         "impact": None if one.impact is None else as_data(one.impact),
-        "carried_by": one.prevention.because,
+        "covered_by": one.prevention.because,
         "would_help": one.prevention.would,
         "broken_tiers": one.broken_tiers,
         "notes": one.here.notes,
@@ -150,10 +150,10 @@ def _prevented(answer: OutagesAnswer) -> Section | None:
     columns = (
         Column("outage", lambda one: one.here.outage.id),
         Column("takes here", _takes),
-        Column("carried by", lambda one: "; ".join(one.prevention.because)),
+        Column("covered by", lambda one: "; ".join(one.prevention.because)),
         Column("would help", lambda one: "; ".join(one.prevention.would)),
     )
-    line = "carried by: goals of the study whose failures take at least as much; would help: what carries the rest"
+    line = "covered by: goals of the study, in failures that take at least as much; would help: what serves what is not"
     return Section("WHAT PREVENTED IT", (line,), columns, answer.played, data=None, most=None)
 
 
