@@ -206,8 +206,8 @@ def drill(
     Parameters
     ----------
     subject : a plan; or a study, whose failures are replayed on `fleet`
-    mode : how traffic is moved: `resolve` (new weights; by default as the plan's study says), `rescale` (gateways
-        renormalise what is left; the default for fleets)
+    mode : how traffic is moved in all failures: `resolve` (new weights), `rescale` (gateways renormalise what is left;
+        the default for fleets); none: of a plan each failure as its study says, and as its gateways can be reached
     each, pairs : instead of the failures of the goals: each component of these kinds lost by itself, and in pairs
     named : also instead of them: failures of the study by name, whether or not a goal names them
     jobs : threads in which failures are re-solved side by side; the answer is the same
@@ -234,7 +234,7 @@ def drill(
     if isinstance(subject, Study):
         return drill_fleet(subject, fleet, mode or "rescale", progress, which, jobs, named)
     plan = in_hand(subject)
-    return drill_plan(plan.file, mode or plan.study.failover, progress, which, jobs=jobs, named=named)
+    return drill_plan(plan.file, mode, progress, which, jobs=jobs, named=named)
 
 
 def outages(

@@ -70,7 +70,8 @@ def drill(
     mode: Annotated[
         Mode | None,
         typer.Option(
-            help="resolve: new weights (default for plans); rescale: gateways renormalise (default for fleets)"
+            help="of all failures; resolve: new weights; rescale: gateways renormalise what is left (default for "
+            "fleets); default for plans: each failure as its gateways fail over in it"
         ),
     ] = None,
     each: Annotated[

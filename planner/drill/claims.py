@@ -25,7 +25,8 @@ def drill_state_claims(plan: PlanFile) -> tuple[str, ...]:
     """Replay the numbers that the plan states for each of its states, and list what does not hold.
 
     Traffic stands on eligible, living placements and within their capacity; replicas kept and cold-started exist, stand
-    on machines, and could start in time; what is due is served. A state left out is as normal operation.
+    on machines, and could start in time, none of them where no weights can be pushed; what is due is served. A state
+    left out is as normal operation.
 
     Raises
     ------
@@ -87,7 +88,7 @@ def _claimed_replicas(
     """Findings on the replicas of a state; its kept, running and occupied replicas [e]."""
     instance, study = remaining.instance, remaining.instance.study
     where, findings = f"{remaining.failures[0].id} at {deadline:g} s", list[str]()
-    most = remaining.survivors[0]
+    most, by_program = remaining.survivors[0], remaining.failures[0].mode == "resolve"
 
     def column(of: Mapping[str, int], default: Numbers) -> Numbers:
         values = default.copy()
@@ -103,7 +104,7 @@ def _claimed_replicas(
     running = kept + cold_started
     occupied = column(state.occupied if state else {}, running)
     loads = study.detection_seconds + instance.load_seconds <= deadline + TOLERANCE
-    in_time = (remaining.placements[0] > 0) & remaining.may_start[0] & loads
+    in_time = (remaining.placements[0] > 0) & remaining.may_start[0] & loads & by_program
     need = instance.by_pool(instance.machines_per_replica * occupied)
     since = max(deadline - study.detection_seconds, 0.0)
     feeds = [site.load_gib_per_second for site in study.sites]
@@ -113,7 +114,8 @@ def _claimed_replicas(
     findings += above(f"{where}: kept replicas", names, kept, most)
     findings += above(f"{where}: cold-started replicas", names, cold_started, np.where(in_time, np.inf, 0.0))
     findings += above(f"{where}: running, of those with machines", names, running, occupied)
-    findings += above(f"{where}: machines", pools, need, remaining.machines(deadline)[0])
+    machines = remaining.machines(deadline, obtained=by_program)[0]
+    findings += above(f"{where}: machines", pools, need, machines)
     partly_lost = f"{where}: replicas of a placement lost in part"
     findings += above(partly_lost, names, occupied, remaining.part_of_pool(deadline))
     findings += above(f"{where}: GiB loaded", [site.id for site in study.sites], gib.astype(np.float64), fed)

@@ -1,26 +1,32 @@
 """The drill: every failure replayed, on a plan or on today's fleet."""
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from planner.drill.baseline import hours_of, of_fleet, of_plan
-from planner.drill.failures import (
-    NORMAL,
-    Failure,
-    failures_named,
-    failures_of_goals,
-    failures_of_kind,
-    normal_operation,
-)
+from planner.drill.expansion import failures_named, failures_of_goals, failures_of_kind
+from planner.drill.failover import mode_of_all, mode_of_normal
+from planner.drill.failures import NORMAL, Failure, normal_operation
 from planner.drill.graph import Graph, build_graph
 from planner.drill.installed import InstalledFleet
 from planner.drill.instance import NO_LATENCIES, TOLERANCE, Indices, Instance, Latencies, Numbers, build_instance
 from planner.drill.names import check_counts, check_failures, check_study, names_in_plan
 from planner.drill.outage_impacts import outage_impact
 from planner.drill.remaining import Remaining, what_remains
-from planner.drill.rescale import COLD_START, LAUNCHED, RECLAIMED, WARM, all_warm, carried, rescaled, routes_of, unmoved
+from planner.drill.rescale import (
+    COLD_START,
+    LAUNCHED,
+    RECLAIMED,
+    WARM,
+    all_warm,
+    carried,
+    rescaled,
+    routes_of,
+    times_of_weights,
+    unmoved,
+)
 from planner.drill.resolve import Lent, Resolved, resolve
 from planner.drill.result import DrillResult, DrillRow, Mode, OutageImpact
 from planner.drill.rules import rules_not_judged
@@ -82,7 +88,7 @@ def prepare(
 
 def drill_plan(
     plan: PlanFile,
-    mode: Mode = "resolve",
+    mode: Mode | None = None,
     progress: Progress | None = None,
     which: Which | None = None,
     most_nodes: int = MOST_NODES,
@@ -96,7 +102,8 @@ def drill_plan(
     Parameters
     ----------
     plan : the plan; of its states only the traffic of normal operation is used, see `drill_state_claims` for the rest
-    mode : `resolve`: the best new weights and starts per failure; `rescale`: base weights over what remains
+    mode : of all failures; `resolve`: the best new weights and starts per failure; `rescale`: base weights over what
+        remains; none: each as gateways fail over in it, normal operation by what they fall back on
     progress : called with (failures done, failures in all)
     which, named : instead of the failures of the study's goals: kinds of component that are lost one by one, and in
         pairs; failures of the study by name, whether or not a goal names them
@@ -123,7 +130,8 @@ def drill_plan(
     instance, graph, failures = prepare(plan.study, plan.demand_case)
     findings = names_in_plan(plan, [failure.id for failure in failures], instance.placements)
     replayed = _asked(instance, graph, failures, which, named)
-    replayed = tuple(failure for failure in replayed if only is None or failure.id in only)
+    replayed = _in_mode(mode, (failure for failure in replayed if only is None or failure.id in only))
+    in_normal = mode or mode_of_normal(plan.study.failover, failures)
     slices = hours_of(plan)
     findings += [*not_ready(plan, slices), *not_done(plan, slices)]
     rows: list[DrillRow] = []
@@ -132,28 +140,30 @@ def drill_plan(
     for n, one in enumerate(slices):
         within = _within(progress, n, len(slices)) if progress else None
         fleets = fleets_of(instance, failures, plan, one, slices)
-        result = _drill(fleets, graph, replayed, mode, within, search)
+        result = _drill(fleets, graph, replayed, in_normal, within, search)
         name = one.hour if len(slices) > 1 else ""
         rows += [replace(row, hour=name) for row in result.rows]
         impacts += [replace(impact, hour=name) for impact in result.outage_impacts]
         findings += [f"{name}: {text}" if name else text for text in result.findings]
         findings += without_power(plan, one, slices)
+    by_default = mode or plan.study.failover
     return DrillResult(
-        mode=mode,
+        mode=mode_of_all(by_default, replayed) or "mixed",
         subject=f"plan of {plan.study.study}",
         rows=tuple(sorted(rows, key=_worst_first)),
         findings=tuple(dict.fromkeys(findings)),
         outage_impacts=tuple(sorted(impacts, key=_dearest_first)),
         hours=len(slices),
-        planned=plan.study.failover,
+        planned=mode_of_all(plan.study.failover, failures) or "mixed",
         not_judged=rules_not_judged(plan),
+        rescaled=_rescaled(by_default, replayed),
     )
 
 
 def broken_rows(
     plan: PlanFile,
     only: Sequence[Block],
-    mode: Mode = "resolve",
+    mode: Mode | None = None,
     most_nodes: int = MOST_NODES,
     longer: Latencies = NO_LATENCIES,
     reach: bool = False,
@@ -179,12 +189,15 @@ def broken_rows(
     by_hour: dict[str, list[str]] = {}
     for hour, name in only:
         by_hour.setdefault(hour, []).append(name)
-    together = by_hour.items() if mode == "rescale" else [(hour, [name]) for hour, name in only]
+    failures = _in_mode(mode, failures)
+    in_normal = mode or mode_of_normal(plan.study.failover, failures)
+    all_rescaled = mode_of_all(in_normal, failures) == "rescale"
+    together = by_hour.items() if all_rescaled else [(hour, [name]) for hour, name in only]
     for hour, names in together:
         asked = [failure for failure in failures if failure.id in names]
-        search = Search(NORMAL in names, mode == "resolve", most_nodes)
+        search = Search(NORMAL in names, in_normal == "resolve", most_nodes)
         one = next(one for one in slices if one.hour == hour)
-        result = _drill(fleets_of(instance, failures, plan, one, slices), graph, asked, mode, None, search)
+        result = _drill(fleets_of(instance, failures, plan, one, slices), graph, asked, in_normal, None, search)
         bad = [row for row in result.rows if row.broken or (reach and row.uncovered_requests_per_second > TOLERANCE)]
         if bad:
             return [replace(row, hour=hour) for row in bad]
@@ -218,7 +231,7 @@ def drill_fleet(
     today = [one for one in slices if one.period == slices[0].period]
     fullest = max(today, key=lambda one: sum(one.wanted.values()))
     installed, findings = of_fleet(instance.at(fullest.wanted), fleet)
-    replayed = _asked(installed.instance, graph, failures, which, named)
+    replayed = _in_mode(mode, _asked(installed.instance, graph, failures, which, named))
     at = f" at {fullest.hour}, the hour of most requests of the first period" if len(slices) > 1 else ""
     result = _drill(Fleets(installed, installed, tuple(findings)), graph, replayed, mode, progress, Search(jobs=jobs))
     return replace(result, subject=f"fleet of {study.study}{at}")
@@ -231,6 +244,18 @@ def _asked(
     if which is None and not named:
         return of_goals
     return (*(failures_of_kind(instance, graph, *which) if which else ()), *failures_named(instance, graph, named))
+
+
+def _in_mode(mode: Mode | None, failures: Iterable[Failure]) -> tuple[Failure, ...]:
+    """The failures, all of one mode where one is given."""
+    return tuple(failure if mode is None else replace(failure, mode=mode) for failure in failures)
+
+
+def _rescaled(by_default: Mode, failures: Sequence[Failure]) -> tuple[str, ...]:
+    """Ids of the failures that are rescaled, where others are not."""
+    if mode_of_all(by_default, failures) is not None:
+        return ()
+    return tuple(failure.id for failure in failures if failure.mode == "rescale")
 
 
 @dataclass(frozen=True)
@@ -265,15 +290,15 @@ def _drill(
     fleets: Fleets,
     graph: Graph,
     failures: Sequence[Failure],
-    mode: Mode,
+    in_normal: Mode,
     progress: Progress | None,
     search: Search = AS_IT_RUNS,
 ) -> DrillResult:
-    """The drill of one hour."""
+    """The drill of one hour: each failure in its mode, normal operation in another."""
     fleet, findings = fleets.in_failure, list(fleets.findings)
-    rows = in_normal_operation(fleets.normal, graph, mode, search.anew) if search.normal else []
+    rows = in_normal_operation(fleets.normal, graph, in_normal, search.anew) if search.normal else []
     impacts, lent = list[OutageImpact](), Lent()
-    routes = routes_of(fleet.base)
+    routes, detection = routes_of(fleet.base), fleet.instance.study.detection_seconds
 
     def moved(alone: Remaining) -> Resolved:
         with lent.programs() as programs:
@@ -281,22 +306,22 @@ def _drill(
 
     for start in range(0, len(failures), CHUNK):
         remaining = what_remains(fleet, graph, failures[start : start + CHUNK])
-        deadlines = {deadline for failure in remaining.failures for deadline in failure.deadlines}
-        times = sorted(deadlines | {fleet.instance.study.detection_seconds})
-        at_once = {elapsed: rescaled(remaining, routes, elapsed) for elapsed in times} if mode == "rescale" else {}
+        by_weights = [failure for failure in remaining.failures if failure.mode == "rescale"]
+        times = sorted({elapsed for failure in by_weights for elapsed in times_of_weights(failure, detection)})
+        at_once = {elapsed: rescaled(remaining, routes, elapsed) for elapsed in times}
         first = unmoved(remaining, routes)
         alone = [remaining.one(f) for f in range(len(remaining.failures))]
-        with side_by_side(moved, alone if mode == "resolve" else (), search.jobs) as answers:
+        by_program = [one for one in alone if one.failures[0].mode == "resolve"]
+        with side_by_side(moved, by_program, search.jobs) as answers:
             for f, failure in enumerate(remaining.failures):
-                if mode == "resolve":
+                if failure.mode == "resolve":
                     answer = next(answers)
                     served, served_by = dict(answer.served), dict(answer.served_by)
                     findings += answer.findings
                 else:
                     served, served_by = {}, {}
-                    for elapsed in times:
-                        if elapsed in failure.deadlines or elapsed not in deadlines:
-                            served[elapsed], served_by[elapsed] = at_once[elapsed][0][f], at_once[elapsed][1][:, f]
+                    for elapsed in times_of_weights(failure, detection):
+                        served[elapsed], served_by[elapsed] = at_once[elapsed][0][f], at_once[elapsed][1][:, f]
                 served[0.0], served_by[0.0] = first[f], all_warm(first[f])
                 asked = {0.0, *failure.deadlines, max(served)}
                 for elapsed in sorted(served):
@@ -307,7 +332,7 @@ def _drill(
                 if progress:
                     progress(start + f + 1, len(failures))
     return DrillResult(
-        mode=mode,
+        mode=in_normal,
         subject="",
         rows=tuple(sorted(rows, key=_worst_first)),
         findings=tuple(dict.fromkeys(findings)),

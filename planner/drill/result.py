@@ -84,18 +84,21 @@ class DrillResult:
 
     Parameters
     ----------
+    mode : how failures were replayed; mixed: each as gateways fail over in it
     planned : how the plan that was drilled fails over itself; none: no plan, but what runs today
+    rescaled : where mixed, the failures that were replayed with the weights of normal operation over what remains
     not_judged : rules of the plan that the drill does not know: its verdict does not cover them
     """
 
-    mode: Mode
+    mode: Mode | Literal["mixed"]
     subject: str
     rows: tuple[DrillRow, ...]
     findings: tuple[str, ...]
     outage_impacts: tuple[OutageImpact, ...] = ()
     hours: int = 1
-    planned: Mode | None = None
+    planned: Mode | Literal["mixed"] | None = None
     not_judged: tuple[str, ...] = ()
+    rescaled: tuple[str, ...] = ()
 
     @property
     def broken(self) -> bool:

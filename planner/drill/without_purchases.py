@@ -4,9 +4,11 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 
 from planner.drill.baseline import hours_of
+from planner.drill.failover import mode_of_normal
 from planner.drill.names import check_counts
 from planner.drill.remaining import Remaining, what_remains
 from planner.drill.replay import CHUNK, fleets_of, in_normal_operation, prepare, tier_rows
+from planner.drill.rescale import rescaled, routes_of, times_of_weights
 from planner.drill.resolve import Programs, resolve
 from planner.drill.result import DrillRow
 from planner.drill.survivors import survivors_carry_all
@@ -25,7 +27,8 @@ def broken_without(
 ) -> list[tuple[DrillRow, ...]]:
     """Rows that break a goal of a plan without each of some sets of its purchases, all others in time.
 
-    Failures are re-solved. Sets of which the same is missing in an hour are asked once there.
+    Each failure is replayed as gateways fail over in it. Sets of which the same is missing in an hour are asked once
+    there.
 
     Parameters
     ----------
@@ -40,7 +43,7 @@ def broken_without(
     """
     check_counts(plan)
     instance, graph, failures = prepare(plan.study, plan.demand_case)
-    slices = hours_of(plan)
+    slices, in_normal = hours_of(plan), mode_of_normal(plan.study.failover, failures)
     asked = [_missing_in(plan, one, slices, sets) for one in slices]
     done, of = 0, len(failures) * sum(len(set(of_hour)) for of_hour in asked)
     rows_of: list[list[DrillRow]] = [[] for _ in sets]
@@ -51,7 +54,7 @@ def broken_without(
         for gone in dict.fromkeys(of_hour):
             in_time = tuple(row for n, row in enumerate(plan.purchases) if n not in gone)
             fleet = fleets_of(instance, failures, plan.model_copy(update={"purchases": in_time}), one, slices)
-            rows[gone] = [row for row in in_normal_operation(fleet.normal, graph, "resolve") if row.broken]
+            rows[gone] = [row for row in in_normal_operation(fleet.normal, graph, in_normal) if row.broken]
             fleets.append(fleet.in_failure)
         for start in range(0, len(failures), CHUNK):
             chunk = failures[start : start + CHUNK]
@@ -82,6 +85,8 @@ def _missing_in(
 def _broken_in(remaining: Remaining, programs: Programs, most_nodes: int) -> list[DrillRow]:
     """Rows that break in a failure."""
     deadlines = remaining.failures[0].deadlines
+    if remaining.failures[0].mode == "rescale":
+        return _broken_by_weights(remaining)
     if _fewer_carry_all(remaining, programs, deadlines[0]):
         return []
     answer, offered = resolve(remaining, programs, most_nodes), remaining.offered[0]
@@ -90,6 +95,16 @@ def _broken_in(remaining: Remaining, programs: Programs, most_nodes: int) -> lis
         served = answer.served[elapsed]
         if (remaining.due(elapsed)[0] * offered > served).any():  # mostly all is well, and no row is asked for
             rows += tier_rows(remaining, elapsed, served, answer.served_by[elapsed])
+    return [row for row in rows if row.broken]
+
+
+def _broken_by_weights(remaining: Remaining) -> list[DrillRow]:
+    """Rows that break in a failure in which gateways have the weights of normal operation."""
+    failure, routes = remaining.failures[0], routes_of(remaining.fleet.base)
+    rows = []
+    for elapsed in times_of_weights(failure, remaining.instance.study.detection_seconds):
+        served, served_by = rescaled(remaining, routes, elapsed)
+        rows += tier_rows(remaining, elapsed, served[0], served_by[:, 0])
     return [row for row in rows if row.broken]
 
 

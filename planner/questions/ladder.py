@@ -394,13 +394,12 @@ def _by_what_breaks(plan: PlanFile, progress: Callable[[int, int], None]) -> Dri
     There parts of replicas will do: what breaks with these does so for sure, and how much more is short with whole ones
     takes a search each, and is asked of the worst alone.
     """
-    mode = plan.study.failover
-    result = drill_plan(plan, mode, progress, most_nodes=DRILL_NODES, only_goals=True)
+    result = drill_plan(plan, None, progress, most_nodes=DRILL_NODES, only_goals=True)
     if result.broken:
-        result = _replaced(result, drill_plan(plan, mode, most_nodes=0, only=_broken(result)))
+        result = _replaced(result, drill_plan(plan, most_nodes=0, only=_broken(result)))
         worst = risk_of(plan.study, result).worst
         if worst is not None:  # it breaks in a failure, not in normal operation alone
-            result = _replaced(result, drill_plan(plan, mode, most_nodes=DRILL_NODES, only=[worst]))
+            result = _replaced(result, drill_plan(plan, most_nodes=DRILL_NODES, only=[worst]))
     return result
 
 

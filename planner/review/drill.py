@@ -16,11 +16,14 @@ ASSUMES = {
     "then for all that can be served",
     "rescale": "rescale: gateways renormalise the weights of normal operation over what remains; no cold starts",
 }
+MIXED = "each as gateways fail over in it: no weights can be pushed in {many} of {all}, replayed in rescale: {which}"
 REVIEW_DIFFERS = {
     "resolve": "the review shows the plan's own answer, weights chosen anew and no more cold starts than goals need: "
     "what is not due may differ from it, what is due must hold in both",
     "rescale": "the review shows the plan's own answer, by fixed weights within the limits it states, no cold starts: "
     "what is not due may differ from it, what is due must hold in both",
+    "mixed": "the review shows the plan's own answer, where no weights can be pushed by fixed ones within its limits, "
+    "else by weights chosen anew: what is not due may differ from it, what is due must hold in both",
 }
 NOT_JUDGED = "not judged: rule {rule} of the plan is not known to the drill; its verdict does not cover it"
 WORST_HOUR = "rows: what breaks, and of each failure the hour in which it costs most; --hour shows others"
@@ -84,7 +87,18 @@ def in_hours(result: DrillResult, pattern: str | None = None) -> DrillResult:
 
 def _assumed(result: DrillResult) -> list[str]:
     """What the drill assumes of a failure, and what the review of the same plan does."""
-    return [ASSUMES[result.mode], *([REVIEW_DIFFERS[result.planned]] if result.planned is not None else [])]
+    assumed = list(ASSUMES.values()) if result.mode == "mixed" else [ASSUMES[result.mode]]
+    return [*_by_weights(result), *assumed, *([REVIEW_DIFFERS[result.planned]] if result.planned is not None else [])]
+
+
+def _by_weights(result: DrillResult) -> list[str]:
+    """Which failures were rescaled, where others were re-solved."""
+    if result.mode != "mixed":
+        return []
+    named, all_of_them = result.rescaled[:MOST_FAILURES], {row.failure for row in result.rows} - {NORMAL}
+    more = len(result.rescaled) - len(named)
+    which = ", ".join(short_failure(id) for id in named) + (f" and {more} more" if more else "")
+    return [MIXED.format(many=len(result.rescaled), all=len(all_of_them), which=which)]
 
 
 def _worst_flow(row: DrillRow) -> str:
@@ -150,8 +164,9 @@ def _verdict(result: DrillResult, selected: DrillResult, claims: tuple[str, ...]
     )
     failures = len({row.failure for row in result.rows} - {NORMAL})
     on = f"{result.subject}{f', in each of {result.hours} hours' if several else ''}"
+    how = "" if result.mode == "mixed" else f" in {result.mode}"
     lines = (
-        f"{failures:,} failures and normal operation replayed in {result.mode}, on {on}: {_summary(result, lost)}",
+        f"{failures:,} failures and normal operation replayed{how}, on {on}: {_summary(result, lost)}",
         *((WORST_HOUR,) if several else ()),
         *_assumed(result),
         *((WORST_FLOW,) if has_worst_flow else ()),
