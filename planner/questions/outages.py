@@ -7,7 +7,8 @@ from planner.drill import DrillResult, DrillRow, OutageImpact, drill_fleet, dril
 from planner.questions.prevention import ALL_SERVED, Carriers, Prevention
 from planner.study.dependencies import Graph, dependency_graph, expand
 from planner.study.footprint import Footprint, footprint_of
-from planner.study.outages import OutageHere, Where, outage_here
+from planner.study.outage_parts import Where
+from planner.study.outages import OutageHere, outage_here
 from planner.study.records.outages import Outage
 from planner.study.records.plan import PlanFile
 from planner.study.records.study import Goal, NamedFailure, RunningReplicas, Study
@@ -92,7 +93,7 @@ def outages_on_plan(
     jobs: int = 1,
     progress: Progress | None = None,
 ) -> OutagesAnswer:
-    """Each outage on the machines and replicas of a plan; new weights where they can be pushed.
+    """Each outage on the machines and replicas of a plan; new weights where the study says so and they can be pushed.
 
     Several answers to each outage are tried (`_wishes`), as each of them can be done. What counts is, of those that
     keep what the covering goals promise, the one that loses least.
@@ -100,13 +101,13 @@ def outages_on_plan(
 
     def play(study: Study, promised: Mapping[str, Wish]) -> list[DrillResult]:
         names = tuple(promised)
-        results = [drill_plan(plan.model_copy(update={"study": study}), study.failover, named=names, jobs=jobs)]
+        results = [drill_plan(plan.model_copy(update={"study": study}), named=names, jobs=jobs)]
         pending = _not_at_once(results[0], study)
         for wish in _wishes(study, promised):
             if not pending:
                 break
             changed = plan.model_copy(update={"study": wanted_back(study, wish)})
-            result = drill_plan(changed, study.failover, only=pending, named=names, jobs=jobs, most_nodes=MOST_NODES)
+            result = drill_plan(changed, only=pending, named=names, jobs=jobs, most_nodes=MOST_NODES)
             results.append(result)
             pending &= _not_at_once(result, study)
         return results

@@ -168,9 +168,12 @@ def _others(title: str, rows: tuple[OutageHere, ...], how: str) -> Section | Non
     columns = (
         Column("outage", lambda one: one.outage.id),
         Column("why", lambda one: one.why),
-        Column(how, lambda one: one.fix),
+        Column(how, lambda one: f"{one.fix}: --where {one.move_to}" if one.move_to else one.fix),
     )
-    data = [{"outage": as_data(one.outage), "why": one.why, "fix": one.fix, "notes": one.notes} for one in rows]
+    data = [
+        {"outage": as_data(one.outage), "why": one.why, "fix": one.fix, "move_to": one.move_to, "notes": one.notes}
+        for one in rows
+    ]
     return Section(title, (), columns, rows, data=data, most=None)
 
 
