@@ -74,7 +74,8 @@ def outages_page(note: str) -> str:
 def _outage(outage: Outage) -> list[str]:
     """The part of an outage."""
     end = "not published" if outage.end is None else f"{outage.end:%Y-%m-%d %H:%M}"
-    out = ["", f"## {outage.id}", "", f"{outage.title[:1].upper()}{outage.title[1:]}.", ""]
+    heading = f"## {outage.begin:%Y-%m-%d}: {outage.title}"
+    out = ["", f'<a id="{outage.id}"></a>', "", heading, "", f"`{outage.id}`", ""]
     out += [f"- from {outage.begin:%Y-%m-%d %H:%M} to {end} UTC; {outage.evidence_kind} ({outage.evidence})"]
     if outage.hours_to_find_out is not None:
         out.append(f"- found out after {outage.hours_to_find_out:g} h")
