@@ -11,9 +11,10 @@ from planner.drill.failures import NORMAL, normal_operation
 from planner.drill.instance import TOLERANCE, Numbers
 from planner.drill.names import above, check_counts, names_in_plan
 from planner.drill.remaining import Remaining, what_remains
-from planner.drill.replay import CHUNK, prepare, tier_rows
+from planner.drill.replay import CHUNK, prepare
 from planner.drill.rescale import all_warm
 from planner.drill.resolve import times_of
+from planner.drill.rows import tier_rows
 from planner.drill.time_slices import not_done, not_ready, taken_up, without_power
 from planner.study.records.plan import PlanFile, State
 
@@ -66,6 +67,8 @@ def _claimed(remaining: Remaining, states: States) -> list[str]:
     before: list[tuple[float, Numbers, Numbers]] = []
     for deadline in sorted(further | set(failure.deadlines)):
         state = states.get(round(deadline, 6))
+        if state is None and failure.of is not None and not remaining.due(deadline).any():
+            continue  # of a later stage in which nothing is due a plan says nothing
         of_replicas, kept, running, occupied = _claimed_replicas(remaining, deadline, state)
         findings += of_replicas
         where = f"{failure.id} at {deadline:g} s"
@@ -103,7 +106,7 @@ def _claimed_replicas(
     cold_started = column(state.cold_started if state else {}, np.zeros_like(most))
     running = kept + cold_started
     occupied = column(state.occupied if state else {}, running)
-    loads = study.detection_seconds + instance.load_seconds <= deadline + TOLERANCE
+    loads = remaining.start_seconds[0] + instance.load_seconds <= deadline + TOLERANCE
     in_time = (remaining.placements[0] > 0) & remaining.may_start[0] & loads & by_program
     need = instance.by_pool(instance.machines_per_replica * occupied)
     since = max(deadline - study.detection_seconds, 0.0)

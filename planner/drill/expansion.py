@@ -2,13 +2,14 @@
 
 import itertools
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from planner.drill.failover import with_modes
 from planner.drill.failures import INSTANT_SECONDS, Failure, outages
 from planner.drill.graph import Graph
 from planner.drill.instance import Instance
+from planner.drill.stages import in_stages, still_lost
 from planner.errors import Finding, InputError
 from planner.study.records.study import Goal, NamedFailure, Study, kind_and_name
 
@@ -26,7 +27,15 @@ def failures_of_goals(instance: Instance, graph: Graph) -> tuple[Failure, ...]:
                 failures[failure.id] = replace(failure, goals=goals)
     for failure in _priced(instance, graph):
         failures.setdefault(failure.id, failure)
-    return with_modes(instance, graph, [failures[id] for id in sorted(failures)])
+    return _in_full(instance, graph, [failures[id] for id in sorted(failures)])
+
+
+def _in_full(instance: Instance, graph: Graph, failures: Sequence[Failure]) -> tuple[Failure, ...]:
+    """The failures, each followed by its later stages, and how gateways fail over in each."""
+    staged: list[Failure] = []
+    for failure in failures:
+        staged += in_stages(instance, graph, failure)
+    return with_modes(instance, graph, staged)
 
 
 def _priced(instance: Instance, graph: Graph) -> list[Failure]:
@@ -71,7 +80,7 @@ def failures_named(instance: Instance, graph: Graph, names: Sequence[str]) -> tu
             own = goals.get(failure.id, {})
             both = {tier: [*own.get(tier, ()), *rows] for tier, rows in looked_at.goals.items()}
             failures.append(replace(looked_at, goals=both))
-    return with_modes(instance, graph, failures)
+    return _in_full(instance, graph, failures)
 
 
 def _deadlines(study: Study) -> list[float]:
@@ -117,12 +126,12 @@ def failures_of_kind(
 
 def _all_lost(graph: Graph, lost: Sequence[str]) -> Failure:
     """Some components lost together, all of each."""
-    return Failure(" + ".join(lost), dict.fromkeys(lost, 1.0), hours_to_repair=_repair(graph, lost))
+    return Failure(" + ".join(lost), dict.fromkeys(lost, 1.0), hours_to_repair=_repair(graph.hours_to_repair, lost))
 
 
-def _repair(graph: Graph, lost: Iterable[str]) -> float | None:
+def _repair(hours_of: Mapping[str, float], lost: Iterable[str]) -> float | None:
     """Hours until the last of the lost components works again; none unless all of them say."""
-    hours = [graph.hours_to_repair.get(component) for component in lost]
+    hours = [hours_of.get(component) for component in lost]
     stated = [h for h in hours if h is not None]
     return max(stated) if stated and len(stated) == len(hours) else None
 
@@ -131,7 +140,8 @@ def _expanded(instance: Instance, graph: Graph, goal: Goal) -> list[Failure]:
     """The failures of one goal, without what it asks."""
     if goal.failure is not None:
         named: NamedFailure = next(f for f in instance.study.failures if f.name == goal.failure)
-        repair = named.hours_to_repair or _repair(graph, named.lost)
+        own = graph.hours_to_repair | dict(named.repaired)
+        repair = named.hours_to_repair or _repair(own, named.lost)
         id, out = f"failure:{named.name}", dict(named.in_maintenance)
         failure = Failure(
             id,
@@ -141,6 +151,7 @@ def _expanded(instance: Instance, graph: Graph, goal: Goal) -> list[Failure]:
             out,
             hours_to_repair=repair,
             failover=named.failover,
+            repaired=dict(named.repaired),
         )
         failure = _while_out(failure, goal)
         return _on_each_placement(instance, graph, failure) if named.worst_part else [failure]
@@ -160,12 +171,14 @@ def _while_out(failure: Failure, goal: Goal) -> Failure:
 
 
 def _on_each_placement(instance: Instance, graph: Graph, failure: Failure) -> list[Failure]:
-    """One failure for each living placement of a pool that is lost in part, which takes all of the loss."""
-    value = graph.values(outages([failure]), 1)
-    partly = [0.0 < value[f"pool:{pool.id}"][0] < 1.0 for pool in instance.study.pools]
+    """One failure for each living placement of a pool that is lost in part at any stage; it takes all of the loss."""
+    stages = [replace(failure, lost=lost) for _, lost in still_lost(failure)]
+    value = graph.values(outages(stages), len(stages))
+    of_pool = [value[f"pool:{pool.id}"] for pool in instance.study.pools]
+    partly = [(fraction > 0.0) & (fraction < 1.0) for fraction in of_pool]
     placements = [
         name
         for name, e in sorted(instance.placements.items())
-        if partly[instance.pool_of[e]] and value[f"placement:{name}"][0] > 0
+        if (partly[instance.pool_of[e]] & (value[f"placement:{name}"] > 0)).any()
     ]
     return [replace(failure, id=f"{failure.id} on {name}", worst=name) for name in placements] or [failure]

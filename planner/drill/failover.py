@@ -1,6 +1,6 @@
 """How gateways fail over in each failure: by new weights, or, where none can be pushed, by those that they have."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -27,7 +27,20 @@ def with_modes(instance: Instance, graph: Graph, failures: Sequence[Failure]) ->
         unreached = _gateways_unreached(instance, graph, failures[first : first + CHUNK])
         for f in np.flatnonzero(unreached):
             modes[first + int(f)] = "rescale"
-    return tuple(replace(failure, mode=mode) for failure, mode in zip(failures, modes, strict=True))
+    return in_modes(failures, modes)
+
+
+def in_modes(failures: Iterable[Failure], modes: Iterable[Mode]) -> tuple[Failure, ...]:
+    """The failures in these modes; where new weights are pushed in a later stage first, nothing started before it."""
+    made: list[Failure] = []
+    since = 0.0
+    for failure, mode in zip(failures, modes, strict=True):
+        if failure.of is None:
+            since = 0.0
+        elif mode == "resolve" and made[-1].mode == "rescale":
+            since = failure.repaired_seconds
+        made.append(replace(failure, mode=mode, weights_since_seconds=since))
+    return tuple(made)
 
 
 def _gateways_unreached(instance: Instance, graph: Graph, failures: Sequence[Failure]) -> Flags:

@@ -1,6 +1,7 @@
 """A failure that is replayed: what is lost together, what is asked of each tier, how gateways fail over."""
 
 import itertools
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -25,6 +26,13 @@ class Failure:
     failover : how gateways fail over in it, where the failure says so
     mode : how it is replayed
     worst : placement that takes all that is lost of its pool, where the loss may fall on one
+    repaired : component that is lost -> hours until it works again, where that may be before the end
+    of : id of the failure as it begins, where this is a later stage of it; else none
+    repaired_seconds : when the parts work again that a stage has and the one before had not, since the failure began
+    begins_seconds, ends_seconds : from when on a stage counts, and until the next one does, since the failure began
+    opens_seconds : component -> since when replicas may start in it, where that is later than detection, since the
+        failure began
+    weights_since_seconds : since when new weights can be pushed, where that is later than detection, likewise
     """
 
     id: str
@@ -36,15 +44,34 @@ class Failure:
     hours_to_repair: float | None = None
     failover: Mode | None = None
     mode: Mode = "resolve"
+    repaired: Mapping[str, float] = field(default_factory=dict)
+    of: str | None = None
+    repaired_seconds: float = 0.0
+    begins_seconds: float = 0.0
+    ends_seconds: float = math.inf
+    opens_seconds: Mapping[str, float] = field(default_factory=dict)
+    weights_since_seconds: float = 0.0
     goals: Mapping[str, Sequence[tuple[float, float]]] = field(default_factory=dict)
 
     @property
     def deadlines(self) -> list[float]:
-        """Deadlines [s], sorted."""
-        return sorted({within for goals in self.goals.values() for within, _ in goals})
+        """Deadlines that fall into it [s], sorted."""
+        deadlines = {within for goals in self.goals.values() for within, _ in goals}
+        return sorted(within for within in deadlines if self.counts_at(within))
+
+    @property
+    def as_it_begins(self) -> str:
+        """Its id, or of a later stage that of the failure."""
+        return self.of or self.id
+
+    def counts_at(self, elapsed: float) -> bool:
+        """Whether this is what is lost so many seconds after the failure began."""
+        return self.begins_seconds <= elapsed < self.ends_seconds
 
     def due(self, tier: str, elapsed: float) -> float:
-        """Largest fraction of a tier whose deadline has passed."""
+        """Largest fraction of a tier whose deadline has passed, from the begin of the stage on."""
+        if elapsed < self.begins_seconds:
+            return 0.0
         return max((fraction for within, fraction in self.goals.get(tier, ()) if within <= elapsed), default=0.0)
 
     @property

@@ -37,7 +37,7 @@ class Graph:
     passed: Mapping[str, Passed]
     serving: nx.DiGraph
     ingresses: frozenset[str]
-    hours_to_repair: Mapping[str, float]
+    hours_to_repair: dict[str, float]
 
     def of_kind(self, kind: str) -> list[str]:
         """Components of a kind, sorted."""

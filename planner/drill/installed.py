@@ -37,11 +37,12 @@ class Counts:
     less: Numbers
     obtained: tuple[tuple[float, int, float], ...]
 
-    def obtained_in(self, pools: Flags) -> "Counts":
-        """The same where machines can be obtained in some pools only, those in which replicas may start [q]."""
-        if not self.obtained or pools.all():
+    def obtained_in(self, pools: Flags, late_seconds: Numbers) -> "Counts":
+        """The same where machines can be obtained in some pools only, and in some later than else [q]."""
+        if not self.obtained or (pools.all() and not late_seconds.any()):
             return self
-        return replace(self, obtained=tuple(row for row in self.obtained if pools[row[1]]))
+        rows = [(at + float(late_seconds[q]), q, more) for at, q, more in self.obtained if pools[q]]
+        return replace(self, obtained=tuple(sorted(rows)))
 
 
 @dataclass(frozen=True)

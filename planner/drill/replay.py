@@ -1,25 +1,21 @@
 """The drill: every failure replayed, on a plan or on today's fleet."""
 
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from planner.drill.baseline import hours_of, of_fleet, of_plan
 from planner.drill.expansion import failures_named, failures_of_goals, failures_of_kind
-from planner.drill.failover import mode_of_all, mode_of_normal
+from planner.drill.failover import in_modes, mode_of_all, mode_of_normal
 from planner.drill.failures import NORMAL, Failure, normal_operation
 from planner.drill.graph import Graph, build_graph
 from planner.drill.installed import InstalledFleet
-from planner.drill.instance import NO_LATENCIES, TOLERANCE, Indices, Instance, Latencies, Numbers, build_instance
+from planner.drill.instance import NO_LATENCIES, TOLERANCE, Instance, Latencies, Numbers, build_instance
 from planner.drill.names import check_counts, check_failures, check_study, names_in_plan
 from planner.drill.outage_impacts import outage_impact
 from planner.drill.remaining import Remaining, what_remains
 from planner.drill.rescale import (
-    COLD_START,
-    LAUNCHED,
-    RECLAIMED,
-    WARM,
     all_warm,
     carried,
     rescaled,
@@ -29,6 +25,7 @@ from planner.drill.rescale import (
 )
 from planner.drill.resolve import Lent, Resolved, resolve
 from planner.drill.result import DrillResult, DrillRow, Mode, OutageImpact
+from planner.drill.rows import tier_rows
 from planner.drill.rules import rules_not_judged
 from planner.drill.solving import MOST_NODES
 from planner.drill.time_slices import TimeSlice, not_done, not_ready, taken_up, time_slices_of, without_power
@@ -130,7 +127,10 @@ def drill_plan(
     instance, graph, failures = prepare(plan.study, plan.demand_case)
     findings = names_in_plan(plan, [failure.id for failure in failures], instance.placements)
     replayed = _asked(instance, graph, failures, which, named)
-    replayed = _in_mode(mode, (failure for failure in replayed if only is None or failure.id in only))
+    if only is not None:  # all stages of a failure, or none
+        begun = {failure.as_it_begins for failure in replayed if failure.id in only}
+        replayed = tuple(failure for failure in replayed if failure.as_it_begins in begun)
+    replayed = _in_mode(mode, replayed)
     in_normal = mode or mode_of_normal(plan.study.failover, failures)
     slices = hours_of(plan)
     findings += [*not_ready(plan, slices), *not_done(plan, slices)]
@@ -246,9 +246,9 @@ def _asked(
     return (*(failures_of_kind(instance, graph, *which) if which else ()), *failures_named(instance, graph, named))
 
 
-def _in_mode(mode: Mode | None, failures: Iterable[Failure]) -> tuple[Failure, ...]:
+def _in_mode(mode: Mode | None, failures: tuple[Failure, ...]) -> tuple[Failure, ...]:
     """The failures, all of one mode where one is given."""
-    return tuple(failure if mode is None else replace(failure, mode=mode) for failure in failures)
+    return failures if mode is None else in_modes(failures, [mode] * len(failures))
 
 
 def _rescaled(by_default: Mode, failures: Sequence[Failure]) -> tuple[str, ...]:
@@ -297,7 +297,7 @@ def _drill(
     """The drill of one hour: each failure in its mode, normal operation in another."""
     fleet, findings = fleets.in_failure, list(fleets.findings)
     rows = in_normal_operation(fleets.normal, graph, in_normal, search.anew) if search.normal else []
-    impacts, lent = list[OutageImpact](), Lent()
+    impacts, lent, of_stages = list[OutageImpact](), Lent(), dict[float, Numbers]()
     routes, detection = routes_of(fleet.base), fleet.instance.study.detection_seconds
 
     def moved(alone: Remaining) -> Resolved:
@@ -322,13 +322,19 @@ def _drill(
                     served, served_by = {}, {}
                     for elapsed in times_of_weights(failure, detection):
                         served[elapsed], served_by[elapsed] = at_once[elapsed][0][f], at_once[elapsed][1][:, f]
-                served[0.0], served_by[0.0] = first[f], all_warm(first[f])
-                asked = {0.0, *failure.deadlines, max(served)}
-                for elapsed in sorted(served):
+                if failure.of is None:
+                    served[0.0], served_by[0.0] = first[f], all_warm(first[f])
+                counted = sorted(elapsed for elapsed in served if failure.counts_at(elapsed))
+                asked = {*counted[:1], *failure.deadlines, *counted[-1:]}
+                for elapsed in counted:
                     at_time = tier_rows(alone[f], elapsed, served[elapsed], served_by[elapsed])
                     rows += [row for row in at_time if row.broken or elapsed in asked]
-                if len(fleet.instance.demand) and not search.only_goals:
-                    impacts.append(outage_impact(alone[f], served))
+                    of_stages[elapsed] = served[elapsed]
+                following = failures[start + f + 1 : start + f + 2]
+                if not following or following[0].as_it_begins != failure.as_it_begins:
+                    if len(fleet.instance.demand) and not search.only_goals:
+                        impacts.append(outage_impact(alone[f], of_stages))
+                    of_stages = {}
                 if progress:
                     progress(start + f + 1, len(failures))
     return DrillResult(
@@ -369,51 +375,3 @@ def in_normal_operation(fleet: InstalledFleet, graph: Graph, mode: Mode, anew: b
     capacity = (instance.study.utilisation.normal * replicas)[None, :]
     rates = routes.by_flow(carried(routes, sent, instance.replica_seconds, capacity))[0]
     return tier_rows(remaining, 0.0, rates, all_warm(rates))
-
-
-def tier_rows(remaining: Remaining, elapsed: float, served: Numbers, served_by: Numbers) -> list[DrillRow]:
-    """What each tier with demand is served [i] so many seconds after the failure, and by what [4, i]."""
-    instance, failure, offered = remaining.instance, remaining.failures[0], remaining.offered[0]
-    coverable, due, short = remaining.coverable[0], remaining.due(elapsed)[0], remaining.short(elapsed, served)
-    flows, rows = list(instance.flows), []
-    for tier, mine in instance.flows_of_tier:
-        asked = float(offered[mine].sum())
-        of_tier = failure.due(tier.name, elapsed)
-        uncovered = np.maximum(of_tier - coverable - TOLERANCE, 0.0)
-        broken = remaining.is_broken(mine, short)
-        worst = _worst_flow(mine, offered, served, short)
-        share = float(served[worst] / offered[worst]) if offered[worst] else 1.0  # of none, all is served
-        split = [round(min(float(part), 1.0), 9) for part in served_by[:, mine].sum(axis=1) / (asked or 1.0)]
-        rows.append(
-            DrillRow(
-                failure=failure.id,
-                deadline_seconds=elapsed,
-                tier=tier.name,
-                due_fraction=of_tier,
-                served_fraction=round(min(float(served[mine].sum()) / asked, 1.0), 9) if asked else 1.0,
-                short_requests_per_second=round(float(short[mine].sum()), 9) if broken else 0.0,
-                broken=broken,
-                uncoverable_requests_per_second=round(float(((1.0 - coverable) * offered)[mine].sum()), 9),
-                uncovered_requests_per_second=round(float((uncovered * offered)[mine].sum()), 9),
-                warm_fraction=split[WARM],
-                reclaimed_fraction=split[RECLAIMED],
-                cold_start_fraction=split[COLD_START],
-                launched_fraction=split[LAUNCHED],
-                recovered=bool(failure.deadlines) and elapsed > failure.deadlines[-1],
-                worst_workload=flows[worst][0],
-                worst_origin=flows[worst][1],
-                worst_served_fraction=round(min(share, 1.0), 9),
-                worst_due_fraction=round(float(due[worst]), 9),
-            )
-        )
-    return rows
-
-
-def _worst_flow(flows: Indices, offered: Numbers, served: Numbers, short: Numbers) -> int:
-    """Of some flows the one that falls shortest of what is due, by share of its demand; else the least served."""
-    asked = offered[flows] > 0
-    shortfall, unserved = (
-        np.divide(part[flows], offered[flows], out=np.zeros(len(flows)), where=asked).round(9)
-        for part in (short, offered - served)
-    )
-    return int(flows[np.lexsort((-np.arange(len(flows)), unserved, shortfall))[-1]])

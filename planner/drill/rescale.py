@@ -83,7 +83,7 @@ def unmoved(remaining: Remaining, routes: Routes) -> Numbers:
 
 def times_of_weights(failure: Failure, detection_seconds: float) -> list[float]:
     """When it is looked at what gateways serve by their weights: at detection, and at each deadline [s]."""
-    return sorted({detection_seconds, *failure.deadlines})
+    return sorted({*failure.deadlines, *([detection_seconds] if failure.counts_at(detection_seconds) else [])})
 
 
 def rescaled(remaining: Remaining, routes: Routes, elapsed: float) -> tuple[Numbers, Numbers]:

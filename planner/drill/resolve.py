@@ -88,13 +88,13 @@ def recovered_seconds(remaining: Remaining) -> float:
     """When all that can come back, be obtained or cold-start runs; no later than the repair [s]."""
     instance, failure = remaining.instance, remaining.failures[0]
     alive = (remaining.placements[0] > 0) & remaining.may_start[0]
-    load = float(instance.load_seconds[alive].max(initial=0.0))
     comes = [back for _, _, back in remaining.fleet.claims if back is not None]
     comes += [when for when, _, _ in remaining.counts[0].obtained]
     last = max((at + INSTANT_SECONDS for at in comes if at < RECOVERY_SECONDS), default=0.0)
-    done = max(instance.study.detection_seconds, last) + load
+    runs = (np.maximum(remaining.start_seconds[0], last) + instance.load_seconds)[alive]
+    done = float(runs.max(initial=max(instance.study.detection_seconds, last)))
     repair = math.inf if failure.hours_to_repair is None else failure.hours_to_repair * SECONDS_PER_HOUR
-    return min(done, repair)
+    return min(done, repair, failure.ends_seconds - INSTANT_SECONDS)
 
 
 @dataclass
@@ -301,7 +301,7 @@ def _served(few: SymmetricFlows, made: Template, value: Numbers) -> dict[float, 
 def _bounds(remaining: Remaining, made: Template) -> tuple[Numbers, Numbers]:
     """Upper bounds of the columns and their costs in a failure; its bounds of rows go to the program."""
     instance, coverable, offered = remaining.instance, remaining.coverable[0], remaining.offered[0]
-    detection, alive = instance.study.detection_seconds, remaining.placements[0] > 0
+    alive = remaining.placements[0] > 0
     scale = 100.0 * offered / (offered.max() or 1.0)
     outage_usd = np.array([tier.outage_usd_per_request for tier in instance.tier_of])
     dearest = outage_usd / max(outage_usd.max(), ROUNDING)
@@ -313,6 +313,7 @@ def _bounds(remaining: Remaining, made: Template) -> tuple[Numbers, Numbers]:
     upper, costs = np.zeros(made.limits.columns), np.zeros((3, made.limits.columns))
     low, high = np.array(made.lp.row_lower_), np.array(made.lp.row_upper_)
     edge = alive[made.placement] & (coverable > 0)[made.flow]
+    may_start = alive & remaining.may_start[0]
     for t, elapsed in enumerate(made.times):
         machines = remaining.machines(elapsed)[0]
         most = np.floor(machines[instance.pool_of] / instance.machines_per_replica + ROUNDING)
@@ -321,7 +322,7 @@ def _bounds(remaining: Remaining, made: Template) -> tuple[Numbers, Numbers]:
         upper[made.beyond[t]] = coverable - due[t]
         upper[made.kept[t]] = remaining.survivors[0] * alive
         upper[made.headroom[t]] = np.where(alive, np.inf, 0.0)
-        in_time = (detection + instance.load_seconds <= elapsed + TOLERANCE) & alive & remaining.may_start[0]
+        in_time = (remaining.start_seconds[0] + instance.load_seconds <= elapsed + TOLERANCE) & may_start
         upper[made.cold_started[t]] = np.where(in_time, most, 0.0)
         costs[0, made.short[t]] = shortfall
         costs[1, made.kept[t]] = -instance.machines_per_replica

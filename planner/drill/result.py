@@ -26,6 +26,7 @@ class DrillRow:
     hour : of the plan, where it has several
     worst_workload, worst_origin : the flow of the tier that falls shortest of what is due; where none does, of all
     worst_served_fraction, worst_due_fraction : shares of its demand: that are served; that are due and can be covered
+    of : of a later stage of a failure, when parts of it work again: id of the failure as it begins
     """
 
     failure: str
@@ -47,6 +48,7 @@ class DrillRow:
     worst_origin: str = ""
     worst_served_fraction: float = 1.0
     worst_due_fraction: float = 0.0
+    of: str = ""
 
 
 @dataclass(frozen=True)

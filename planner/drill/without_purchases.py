@@ -7,10 +7,11 @@ from planner.drill.baseline import hours_of
 from planner.drill.failover import mode_of_normal
 from planner.drill.names import check_counts
 from planner.drill.remaining import Remaining, what_remains
-from planner.drill.replay import CHUNK, fleets_of, in_normal_operation, prepare, tier_rows
+from planner.drill.replay import CHUNK, fleets_of, in_normal_operation, prepare
 from planner.drill.rescale import rescaled, routes_of, times_of_weights
 from planner.drill.resolve import Programs, resolve
 from planner.drill.result import DrillRow
+from planner.drill.rows import tier_rows
 from planner.drill.survivors import survivors_carry_all
 from planner.drill.time_slices import TimeSlice
 from planner.study.records.plan import PlanFile
@@ -91,7 +92,7 @@ def _broken_in(remaining: Remaining, programs: Programs, most_nodes: int) -> lis
         return []
     answer, offered = resolve(remaining, programs, most_nodes), remaining.offered[0]
     rows = []
-    for elapsed in sorted(answer.served):
+    for elapsed in filter(remaining.failures[0].counts_at, sorted(answer.served)):
         served = answer.served[elapsed]
         if (remaining.due(elapsed)[0] * offered > served).any():  # mostly all is well, and no row is asked for
             rows += tier_rows(remaining, elapsed, served, answer.served_by[elapsed])

@@ -78,8 +78,8 @@ def in_hours(result: DrillResult, pattern: str | None = None) -> DrillResult:
     for impact in result.outage_impacts:
         worst.setdefault(impact.failure, impact.hour)
     for row in result.rows:
-        worst.setdefault(row.failure, row.hour)
-    rows = tuple(row for row in result.rows if row.broken or row.hour == worst[row.failure])
+        worst.setdefault(row.of or row.failure, row.hour)
+    rows = tuple(row for row in result.rows if row.broken or row.hour == worst[row.of or row.failure])
     return replace(
         result, rows=rows, outage_impacts=tuple(t for t in result.outage_impacts if t.hour == worst[t.failure])
     )
@@ -162,7 +162,7 @@ def _verdict(result: DrillResult, selected: DrillResult, claims: tuple[str, ...]
         Column("uncoverable req/s", _uncoverable, when=has_uncoverable),
         Column("verdict", _row_verdict),
     )
-    failures = len({row.failure for row in result.rows} - {NORMAL})
+    failures = len({row.of or row.failure for row in result.rows} - {NORMAL})
     on = f"{result.subject}{f', in each of {result.hours} hours' if several else ''}"
     how = "" if result.mode == "mixed" else f" in {result.mode}"
     lines = (
