@@ -289,17 +289,17 @@ def _worst(
     rows = sorted(
         rows_by_failure(result)[impact.failure, impact.hour], key=lambda row: (row.deadline_seconds, row.tier)
     )
-    broken = sorted({row.tier for row in results[0].rows if row.broken and row.failure in of_id})
+    broken = sorted({row.tier for row in results[0].rows if row.broken and (row.of or row.failure) in of_id})
     failure = of_id[impact.failure]
     why = carriers.prevention(failure, rows)
     return PlayedOutage(here, failure, len(of_id) - 1, tuple(rows), impact, why, tuple(broken)), result
 
 
 def rows_by_failure(result: DrillResult) -> dict[tuple[str, str], list[DrillRow]]:
-    """(failure, hour) -> its rows."""
+    """(failure as it begins, hour) -> its rows, those of later stages too."""
     rows: dict[tuple[str, str], list[DrillRow]] = {}
     for row in result.rows:
-        rows.setdefault((row.failure, row.hour), []).append(row)
+        rows.setdefault((row.of or row.failure, row.hour), []).append(row)
     return rows
 
 

@@ -126,26 +126,36 @@ class Carriers:
 
         Parameters
         ----------
-        rows : what each tier is served over time, of which the last counts
+        rows : what each tier is served over time, of which the worst counts once all deadlines have passed
         """
         loss = self.loss_of_named(failure)
         if loss.is_nothing:
             return Prevention((NOTHING_LOST,))
-        last: dict[str, DrillRow] = {}
-        for row in sorted(rows, key=lambda row: row.deadline_seconds):
-            last[row.tier] = row
-        short = [tier for tier, row in last.items() if row.served_fraction < ALL_SERVED]
+        worst = self._worst_once_due(rows)
+        short = [tier for tier, row in worst.items() if row.served_fraction < ALL_SERVED]
         covering = self.covering(failure)
         because = _in_words(covering)
-        if not because and len(short) < len(last):
+        if not because and len(short) < len(worst):
             because = [HEADROOM]
-        out_of_reach = [tier for tier in short if last[tier].uncoverable_requests_per_second > 0]
+        out_of_reach = [tier for tier in short if worst[tier].uncoverable_requests_per_second > 0]
         would = self._beside(failure) if out_of_reach else []
         in_full = {tier for tier, goal in covering if goal.serve_fraction >= ALL_SERVED}
         if kept_not := [tier for tier in short if tier in in_full and tier not in out_of_reach]:
             would.append(f"what a plan buys for the goal that covers it, for {', '.join(kept_not)}")
         would += self._goal_for([t for t in short if t not in out_of_reach and t not in in_full], failure, loss)
         return Prevention(tuple(because), tuple(would))
+
+    def _worst_once_due(self, rows: Sequence[DrillRow]) -> dict[str, DrillRow]:
+        """Of each tier the worst row from the last deadline of the study on; where none is so late, the last one."""
+        deadlines = [goal.within_seconds for tier in self.study.tiers for goal in tier.survive]
+        latest = max((row.deadline_seconds for row in rows), default=0.0)
+        since = min(max(deadlines, default=latest), latest)
+        worst: dict[str, DrillRow] = {}
+        for row in rows:
+            known = worst.get(row.tier)
+            if row.deadline_seconds >= since and (known is None or row.served_fraction < known.served_fraction):
+                worst[row.tier] = row
+        return worst
 
     def _goal_for(self, tiers: Sequence[str], failure: NamedFailure, loss: Loss) -> list[str]:
         """The smallest goal that covers the failure, for tiers that are not served whole in it."""
