@@ -152,6 +152,8 @@ def _expanded(instance: Instance, graph: Graph, goal: Goal) -> list[Failure]:
             hours_to_repair=repair,
             failover=named.failover,
             repaired=dict(named.repaired),
+            answers_wrongly=named.answers_wrongly,
+            hours_to_find_out=named.hours_to_find_out,
         )
         failure = _while_out(failure, goal)
         return _on_each_placement(instance, graph, failure) if named.worst_part else [failure]

@@ -32,6 +32,8 @@ class Failure:
     begins_seconds, ends_seconds : from when on a stage counts, and until the next one does, since the failure began
     opens_seconds : component -> since when replicas may start in it, where that is later than detection, since the
         failure began
+    answers_wrongly : whether what is lost answers wrongly until it is found out, when the failure begins
+    hours_to_find_out : how long that is; none: not known
     weights_since_seconds : since when new weights can be pushed, where that is later than detection, likewise
     """
 
@@ -51,6 +53,8 @@ class Failure:
     ends_seconds: float = math.inf
     opens_seconds: Mapping[str, float] = field(default_factory=dict)
     weights_since_seconds: float = 0.0
+    answers_wrongly: bool = False
+    hours_to_find_out: float | None = None
     goals: Mapping[str, Sequence[tuple[float, float]]] = field(default_factory=dict)
 
     @property

@@ -30,6 +30,7 @@ from planner.drill.rules import rules_not_judged
 from planner.drill.solving import MOST_NODES
 from planner.drill.time_slices import TimeSlice, not_done, not_ready, taken_up, time_slices_of, without_power
 from planner.drill.traffic import routed_anew, steered
+from planner.drill.wrong_answers import NONE_WRONG, wrong_answers
 from planner.study.records.plan import PlanFile
 from planner.study.records.study import RunningReplicas, Study
 from planner.threads import side_by_side
@@ -297,7 +298,7 @@ def _drill(
     """The drill of one hour: each failure in its mode, normal operation in another."""
     fleet, findings = fleets.in_failure, list(fleets.findings)
     rows = in_normal_operation(fleets.normal, graph, in_normal, search.anew) if search.normal else []
-    impacts, lent, of_stages = list[OutageImpact](), Lent(), dict[float, Numbers]()
+    impacts, lent, of_stages, wrong = list[OutageImpact](), Lent(), dict[float, Numbers](), NONE_WRONG
     routes, detection = routes_of(fleet.base), fleet.instance.study.detection_seconds
 
     def moved(alone: Remaining) -> Resolved:
@@ -323,6 +324,7 @@ def _drill(
                     for elapsed in times_of_weights(failure, detection):
                         served[elapsed], served_by[elapsed] = at_once[elapsed][0][f], at_once[elapsed][1][:, f]
                 if failure.of is None:
+                    wrong = wrong_answers(fleets.normal, graph, failure)
                     served[0.0], served_by[0.0] = first[f], all_warm(first[f])
                 counted = sorted(elapsed for elapsed in served if failure.counts_at(elapsed))
                 asked = {*counted[:1], *failure.deadlines, *counted[-1:]}
@@ -333,7 +335,7 @@ def _drill(
                 following = failures[start + f + 1 : start + f + 2]
                 if not following or following[0].as_it_begins != failure.as_it_begins:
                     if len(fleet.instance.demand) and not search.only_goals:
-                        impacts.append(outage_impact(alone[f], of_stages))
+                        impacts.append(outage_impact(alone[f], of_stages, wrong))
                     of_stages = {}
                 if progress:
                     progress(start + f + 1, len(failures))

@@ -1,6 +1,6 @@
 """What a drill finds: rows per failure, deadline and tier; what each failure costs until recovery."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 Mode = Literal["resolve", "rescale"]
@@ -66,6 +66,10 @@ class OutageImpact:
     all_again_seconds : the same for all that is wanted
     served_last, served_worst : workload -> share served at the end of the drill, and at its worst
     hour : of the plan, where it has several
+    wrong_requests_per_second : tier -> what normal operation has answered wrongly until the failure was found out;
+        neither served nor lost
+    wrong_requests, wrong_usd : the same in all, USD at outage_usd_per_request; none: nobody knows for how long
+    hours_to_find_out : for how long; none: not known, or nothing is answered wrongly
     """
 
     failure: str
@@ -78,6 +82,10 @@ class OutageImpact:
     served_last: dict[str, float]
     served_worst: dict[str, float]
     hour: str = ""
+    wrong_requests: float | None = 0.0
+    wrong_requests_per_second: dict[str, float] = field(default_factory=dict)
+    wrong_usd: float | None = 0.0
+    hours_to_find_out: float | None = None
 
 
 @dataclass(frozen=True)
@@ -110,8 +118,8 @@ class DrillResult:
     def as_dict(self) -> dict[str, Any]:
         """The result as plain data."""
         rows = tuple(dict(vars(row)) for row in self.rows)
-        impacts = tuple(
-            {**vars(impact), "served_last": {**impact.served_last}, "served_worst": {**impact.served_worst}}
-            for impact in self.outage_impacts
-        )
-        return {**vars(self), "rows": rows, "outage_impacts": impacts, "broken": self.broken}
+        impacts = []
+        for impact in self.outage_impacts:
+            copied = {name: {**value} if isinstance(value, dict) else value for name, value in vars(impact).items()}
+            impacts.append(copied)
+        return {**vars(self), "rows": rows, "outage_impacts": tuple(impacts), "broken": self.broken}

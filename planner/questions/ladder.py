@@ -227,13 +227,14 @@ def risk_of(study: Study, result: DrillResult) -> Risk:
     for row in result.rows:
         if row.failure == NORMAL:
             continue
-        failures.add(row.failure)
+        failure = row.of or row.failure  # its stages are one failure
+        failures.add(failure)
         if row.uncovered_requests_per_second > 0:
-            uncoverable.add(row.failure)
+            uncoverable.add(failure)
         if row.broken:
-            cost, requests = short.get((row.failure, row.deadline_seconds), (0.0, 0.0))
+            cost, requests = short.get((failure, row.deadline_seconds), (0.0, 0.0))
             more = row.short_requests_per_second
-            short[row.failure, row.deadline_seconds] = (
+            short[failure, row.deadline_seconds] = (
                 cost + outage_usd_per_hour(more, usd[row.tier]),
                 requests + more,
             )

@@ -7,6 +7,7 @@ from planner.drill import DrillResult, DrillRow, OutageImpact
 from planner.errors import Finding, InputError
 from planner.review.report import Column, Report, Section, Several, as_data, percent, short_failure, usd
 from planner.review.served import LEAST_DIFFERENCE, WORST_FLOW
+from planner.units import SECONDS_PER_HOUR
 
 MOST_ROWS = 20
 MOST_FAILURES = 6
@@ -215,13 +216,32 @@ def _outage_impact(result: DrillResult) -> Section:
         Column("all due again at", lambda impact: _again(impact.due_again_seconds)),
         Column("all again at", lambda impact: _again(impact.all_again_seconds)),
     )
+    wrong = Several(tuple(filter(None, map(_answered_wrongly, result.outage_impacts))), "answered wrongly", MOST_ROWS)
     line = (
         "requests and USD lost until repair where hours_to_repair is given, else until the end of the drill; between "
         "two deadlines what the first serves holds, so these are upper estimates"
     )
     impacts = [as_data(impact) for impact in result.outage_impacts]
     data = [{name: value for name, value in impact.items() if not name.startswith("served_")} for impact in impacts]
-    return Section("OUTAGE IMPACT", (line,), columns, result.outage_impacts, data=data, most=MOST_ROWS)
+    return Section("OUTAGE IMPACT", (line, wrong), columns, result.outage_impacts, data=data, most=MOST_ROWS)
+
+
+def _answered_wrongly(impact: OutageImpact) -> str:
+    """What normal operation has answered wrongly until a failure was found out; nothing where none was."""
+    rates = impact.wrong_requests_per_second
+    if not rates:
+        return ""
+    what = short_failure(impact.failure) + (f" in {impact.hour}" if impact.hour else "")
+    by_tier = ", ".join(f"{tier} {rate:,.1f}" for tier, rate in rates.items())
+    if impact.wrong_requests is None or impact.wrong_usd is None:
+        each_hour = sum(rates.values()) * SECONDS_PER_HOUR
+        return (
+            f"{what}: answered wrongly, {each_hour:,.0f} requests each hour that nobody notices ({by_tier} requests/s)"
+        )
+    return (
+        f"{what}: answered wrongly until it was found out: {impact.wrong_requests:,.0f} requests ({by_tier} requests/s "
+        f"for {impact.hours_to_find_out:g} h), {usd(impact.wrong_usd)} USD apart from what is lost"
+    )
 
 
 def _again(seconds: float | None) -> str:

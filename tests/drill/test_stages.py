@@ -11,6 +11,8 @@ from drill_fixtures import at, chat, goal, hold, on_demand, plan, running, state
 from drilled import A, B, row, served, tier
 
 from planner.drill import DrillResult, OutageImpact, drill_fleet, drill_plan, drill_state_claims
+from planner.questions.ladder import risk_of
+from planner.questions.shortfalls import broken_goals
 from planner.review.drill import review_drill
 from planner.study.records.plan import PlanFile
 from planner.study.records.study import Component, Dependency, NamedFailure, Needs
@@ -197,3 +199,12 @@ def test_a_fleet_is_replayed_in_stages() -> None:
     s = study(failures=(both_lost(),))
     result = drill_fleet(s, [running("a", 6, 60), running("b", 4, 40)], named=("f",))
     assert served(result, LATER, 2100.0) == pytest.approx(0.6)
+
+
+def test_a_goal_that_breaks_in_a_later_stage_is_named() -> None:
+    asked = goal(None, failure="f", within=3000.0, fraction=0.7)
+    p = as_it_runs(both_lost(), asked)
+    (broken,) = broken_goals(p.study, drill_plan(p))
+    assert (broken.goal, broken.failures, broken.served_fraction) == (asked, (LATER,), pytest.approx(0.6))
+    risk = risk_of(p.study, drill_plan(p))
+    assert (risk.failures, risk.not_survived) == (1, 1) and risk.worst == "failure:f"
