@@ -230,13 +230,12 @@ def _answer(
 
 
 def _worst_first(one: PlayedOutage) -> tuple[object, ...]:
-    if one.impact is None:
-        return 1, 0.0, 0.0, one.here.outage.id
-    return 0, -one.impact.usd_lost, -one.impact.requests_lost, one.here.outage.id
+    costs = (0.0, 0.0, 0.0) if one.impact is None else _cost(one.impact)
+    return *(-cost for cost in costs), one.here.outage.id
 
 
-def _cost(impact: OutageImpact) -> tuple[float, float]:
-    return impact.usd_lost, impact.requests_lost
+def _cost(impact: OutageImpact) -> tuple[float, float, float]:
+    return impact.usd_lost, impact.requests_lost, sum(impact.wrong_requests_per_second.values())
 
 
 def _not_at_once(result: DrillResult, study: Study) -> set[str]:
@@ -271,7 +270,7 @@ def _worst(
     of_id : id in a drill -> failure
     promised : failure by name -> what the goals that cover it promise
     """
-    best: dict[tuple[str, str], tuple[tuple[bool, float, float], OutageImpact, DrillResult]] = {}
+    best: dict[tuple[str, str], tuple[tuple[bool, float, float, float], OutageImpact, DrillResult]] = {}
     for result in results:
         rows_of = rows_by_failure(result)
         for impact in result.outage_impacts:

@@ -13,7 +13,8 @@ ALL_SERVED = 1.0 - 1e-6
 KINDS = ("qualification", "stack_version", "pool", "site", "stack", "region", "provider", "control_plane")
 """Kinds of component that a goal may lose, the smallest first."""
 NOTHING_LOST = "nothing that serves is lost, and nothing has to be started meanwhile"
-HEADROOM = "no goal covers it: headroom that others need carries it"
+ANOTHER = "what needs it has another that goes on"
+HEADROOM = "no goal covers it: headroom that is there for others carries it"
 
 
 @dataclass(frozen=True)
@@ -130,7 +131,8 @@ class Carriers:
         """
         loss = self.loss_of_named(failure)
         if loss.is_nothing:
-            return Prevention((NOTHING_LOST,))
+            own = any(kind_and_name(component)[0] not in BUILT_IN for component in failure.lost)
+            return Prevention((ANOTHER if own else NOTHING_LOST,))
         worst = self._worst_once_due(rows)
         short = [tier for tier, row in worst.items() if row.served_fraction < ALL_SERVED]
         covering = self.covering(failure)

@@ -216,7 +216,7 @@ def _outage_impact(result: DrillResult) -> Section:
         Column("all due again at", lambda impact: _again(impact.due_again_seconds)),
         Column("all again at", lambda impact: _again(impact.all_again_seconds)),
     )
-    wrong = Several(tuple(filter(None, map(_answered_wrongly, result.outage_impacts))), "answered wrongly", MOST_ROWS)
+    wrong = Several(tuple(filter(None, map(answered_wrongly, result.outage_impacts))), "answered wrongly", MOST_ROWS)
     line = (
         "requests and USD lost until repair where hours_to_repair is given, else until the end of the drill; between "
         "two deadlines what the first serves holds, so these are upper estimates"
@@ -226,7 +226,7 @@ def _outage_impact(result: DrillResult) -> Section:
     return Section("OUTAGE IMPACT", (line, wrong), columns, result.outage_impacts, data=data, most=MOST_ROWS)
 
 
-def _answered_wrongly(impact: OutageImpact) -> str:
+def answered_wrongly(impact: OutageImpact) -> str:
     """What normal operation has answered wrongly until a failure was found out; nothing where none was."""
     rates = impact.wrong_requests_per_second
     if not rates:

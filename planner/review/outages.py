@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from planner.questions.outages import OutagesAnswer, PlayedOutage
+from planner.review.drill import answered_wrongly
 from planner.review.report import Column, Report, Section, Several, as_data, first_of, made, percent, short_failure, usd
 from planner.study.outages import OutageHere
 from planner.study.records.study import NamedFailure
@@ -23,6 +24,7 @@ def review_outages(answer: OutagesAnswer, all_rows: bool = False) -> Report:
     """The report: those played, worst first; served over time; what covers them; no concern; not mapped; assumed."""
     sections = made(
         _played(answer),
+        _answered_wrongly(answer),
         _over_time(answer),
         _prevented(answer),
         _others("DOES NOT CONCERN", answer.not_concerned, "to play it all the same"),
@@ -105,6 +107,13 @@ def _data(one: PlayedOutage, tiers: tuple[str, ...]) -> dict[str, Any]:
         "broken_tiers": one.broken_tiers,
         "notes": one.here.notes,
     }
+
+
+def _answered_wrongly(answer: OutagesAnswer) -> Section | None:
+    """What was answered wrongly before it was found out, apart from what is served and what is lost."""
+    lines = tuple(answered_wrongly(one.impact) for one in answer.played if one.impact is not None)
+    lines = tuple(line for line in lines if line)
+    return Section("ANSWERED WRONGLY", lines) if lines else None
 
 
 def _over_time(answer: OutagesAnswer) -> Section | None:
