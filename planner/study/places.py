@@ -188,11 +188,13 @@ def _errors(error: ValidationError, place: Place) -> list[tuple[Loc, ErrorDetail
         if loc not in chosen or chosen[loc]["type"] == misfit:
             chosen[loc] = detail
     deeper = {loc[:n] for loc in chosen for n in range(len(loc))}
-    return [
-        (loc, detail)
-        for loc, detail in chosen.items()
-        if not (loc in deeper and detail["type"] == "string_type" and isinstance(detail["input"], dict))
-    ]
+    return [(loc, detail) for loc, detail in chosen.items() if not (loc in deeper and _only_follows(detail))]
+
+
+def _only_follows(detail: ErrorDetails) -> bool:
+    """Whether an error says no more than one within it: text or a mapping, or a list without what is wrong in it."""
+    no_text = detail["type"] == "string_type" and isinstance(detail["input"], dict)
+    return no_text or (detail["type"] == "too_short" and bool(detail["input"]))
 
 
 def _field(cls: type[BaseModel], loc: Loc) -> tuple[type[BaseModel] | None, FieldInfo | None]:
@@ -243,6 +245,10 @@ _EXPECTED: dict[str, str] = {
     "date_type": "a date: 2026-03-14",
     "date_parsing": "a date: 2026-03-14",
     "date_from_datetime_parsing": "a date: 2026-03-14",
+    **dict.fromkeys(
+        ("datetime_type", "datetime_parsing", "datetime_from_date_parsing", "timezone_aware"),
+        "a time in UTC: 2026-03-14T09:30Z",
+    ),
     "tuple_type": "a list",
     "too_short": "at least {min_length} in the list",
     "dict_type": "fields (name: value)",

@@ -193,7 +193,7 @@ class Goal(Record):
     def _one_of(self) -> Goal:
         if sum(lost is not None for lost in (self.any, self.failure, self.outage)) != 1:
             expected = (
-                "one of `any` (a kind of component), `failure` (a failure of the study), `outage` (one that happened)"
+                "either `any` (a kind of component), `failure` (of the study) or `outage` (one that happened)"
             )
             raise Contradiction(expected, "name one of them, and one only")
         if self.where is not None and self.outage is None:
