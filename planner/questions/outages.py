@@ -17,6 +17,8 @@ USUAL_SECONDS = 60.0
 """Deadline of tiers in a study that has no goals."""
 MOST_NODES = 100
 """Of a search for whole replicas that carry what no goal of the study asks for: after these it may be said as short."""
+INSTANT_SECONDS = 1e-3
+"""After which something is wanted back at the soonest."""
 Progress = Callable[[int, int], None]
 Wish = Mapping[str, Sequence[tuple[float, float]]]
 """Tier -> (deadline [s], share wanted back by then)."""
@@ -155,12 +157,15 @@ def _same(one: NamedFailure, other: NamedFailure) -> bool:
 def _wishes(study: Study, promised: Mapping[str, Wish]) -> list[dict[str, Wish]]:
     """Failure -> what is wanted back and when, in several ways.
 
-    What goals promise, and all at the last deadline; all at all deadlines; what goals promise alone, or where they
-    promise nothing all of the tiers that have goals.
+    What goals promise, and all at the last deadline; all at once and at all deadlines; what goals promise alone, or
+    where they promise nothing all of the tiers that have goals.
     """
     every = sorted({goal.within_seconds for tier in study.tiers for goal in tier.survive}) or [USUAL_SECONDS]
     of_tier = {tier.name: sorted({goal.within_seconds for goal in tier.survive}) for tier in study.tiers}
-    all_soon = {tier: [(within, 1.0) for within in deadlines or every] for tier, deadlines in of_tier.items()}
+    at_once = max(study.detection_seconds, INSTANT_SECONDS)
+    all_soon = {}
+    for tier, deadlines in of_tier.items():
+        all_soon[tier] = [(within, 1.0) for within in (at_once, *(deadlines or every))]
     with_goals = {tier: [(within, 1.0) for within in deadlines] for tier, deadlines in of_tier.items()}
     at_last = {tier: rows[-1:] for tier, rows in all_soon.items()}
     first: dict[str, Wish] = {}

@@ -47,6 +47,11 @@ class Loss:
     targeted: bool = False
 
     @property
+    def size(self) -> float:
+        """How much it takes: of all that serves or asks, in wholes."""
+        return sum(1.0 - value for value in self.values.values())
+
+    @property
     def is_nothing(self) -> bool:
         """Whether all that serves is available."""
         return all(value >= 1 for value in self.values.values())
@@ -166,9 +171,10 @@ class Carriers:
         to = ", ".join(tiers)
         if self._needs_own_goal(failure):
             return [f"a goal for this outage, for {to}: others are planned with new weights, which cannot be pushed"]
-        kind = next((kind for kind, of_one in self.single if of_one.covers(loss)), None)
-        if kind is None:
+        covering = [(of_one.size, n, kind) for n, (kind, of_one) in enumerate(self.single) if of_one.covers(loss)]
+        if not covering:
             return [f"a goal for this outage, for {to}: no single component covers it"]
+        _, _, kind = min(covering)
         return [f"a goal for any {kind}, with all to be served, for {to}"]
 
     def _beside(self, failure: NamedFailure) -> list[str]:

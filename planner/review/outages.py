@@ -5,11 +5,10 @@ from typing import Any
 
 from planner.questions.outages import OutagesAnswer, PlayedOutage
 from planner.review.drill import answered_wrongly
-from planner.review.report import Column, Report, Section, Several, as_data, first_of, made, percent, short_failure, usd
+from planner.review.report import Column, Report, Section, Several, as_data, made, percent, usd
 from planner.study.outages import OutageHere
-from planner.study.records.study import NamedFailure
+from planner.study.records.study import NamedFailure, kind_and_name
 
-MOST_LOST = 2
 MOST_NOTES = 12
 LEAST_CHANGE = 5e-4
 LINES = (
@@ -47,13 +46,20 @@ def served_text(one: PlayedOutage, tier: str) -> str:
     return ", ".join(percent(share) for share in three)
 
 
-def lost_text(failure: NamedFailure, most: int = MOST_LOST) -> str:
-    """What a failure takes, as people say it: `site aws/us-east-1 17 %`."""
-    parts = []
+def lost_text(failure: NamedFailure) -> str:
+    """What a failure takes, as people say it: `site aws/us-east-1 17 %`; of many of a kind the first."""
+    of_a_kind: dict[tuple[str, float], list[str]] = {}
     for component, share in failure.lost.items():
-        part = short_failure(component)
-        parts.append(part if share == 1 else f"{part} {percent(share, 1 if share < 0.02 else 0)}")
-    return first_of(parts, most)
+        kind, name = kind_and_name(component)
+        of_a_kind.setdefault((kind.replace("_", " "), share), []).append(name)
+    parts = []
+    for (kind, share), names in of_a_kind.items():
+        part = f"{kind} {names[0]}"
+        if len(names) > 1:
+            part = f"{len(names)} {kind}s, as {names[0]}"
+        of_each = "" if share == 1 else f": {percent(share, 1 if share < 0.02 else 0)}"
+        parts.append(f"{part}{of_each}")
+    return "; ".join(parts)
 
 
 def _hours(one: PlayedOutage) -> str:
@@ -162,8 +168,14 @@ def _prevented(answer: OutagesAnswer) -> Section | None:
         Column("covered by", lambda one: "; ".join(one.prevention.because)),
         Column("would help", lambda one: "; ".join(one.prevention.would)),
     )
-    line = "covered by: goals of the study, in failures that take at least as much; would help: what serves what is not"
-    return Section("WHAT PREVENTED IT", (line,), columns, answer.played, data=None, most=None)
+    data = []
+    for one in answer.played:
+        why = {"covered_by": one.prevention.because, "would_help": one.prevention.would}
+        data.append({"outage": one.here.outage.id, "takes": one.failure.lost, **why})
+    line = (
+        "covered by: goals that ask for it, in failures that take at least as much; would help: what serves what is not"
+    )
+    return Section("WHAT PREVENTED IT", (line,), columns, answer.played, data=data, most=None)
 
 
 def _takes(one: PlayedOutage) -> str:

@@ -192,9 +192,7 @@ class Goal(Record):
     @model_validator(mode="after")
     def _one_of(self) -> Goal:
         if sum(lost is not None for lost in (self.any, self.failure, self.outage)) != 1:
-            expected = (
-                "either `any` (a kind of component), `failure` (of the study) or `outage` (one that happened)"
-            )
+            expected = "either `any` (a kind of component), `failure` (of the study) or `outage` (one that happened)"
             raise Contradiction(expected, "name one of them, and one only")
         if self.where is not None and self.outage is None:
             raise Contradiction(
