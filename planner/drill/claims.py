@@ -10,8 +10,9 @@ from planner.drill.baseline import hours_of, of_plan, stated
 from planner.drill.failures import NORMAL, normal_operation
 from planner.drill.instance import TOLERANCE, Numbers
 from planner.drill.names import above, check_counts, names_in_plan
+from planner.drill.one_hour import CHUNK
 from planner.drill.remaining import Remaining, what_remains
-from planner.drill.replay import CHUNK, prepare
+from planner.drill.replay import prepare
 from planner.drill.rescale import all_warm
 from planner.drill.resolve import times_of
 from planner.drill.rows import tier_rows

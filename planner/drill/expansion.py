@@ -58,8 +58,8 @@ def _priced(instance: Instance, graph: Graph) -> list[Failure]:
 def failures_named(instance: Instance, graph: Graph, names: Sequence[str]) -> tuple[Failure, ...]:
     """Failures of the study by name, whether or not a goal names them; parts that may fall on one placement, each.
 
-    A failure that goals name keeps these goals; beside them each is looked at when it is detected, and at all
-    deadlines of the study.
+    A failure that goals name keeps these goals; beside them each is looked at when it is detected, at all deadlines of
+    the study, and when what can recover has.
 
     Raises
     ------
@@ -79,7 +79,7 @@ def failures_named(instance: Instance, graph: Graph, names: Sequence[str]) -> tu
             looked_at = _held_to_nothing(study, failure, times)
             own = goals.get(failure.id, {})
             both = {tier: [*own.get(tier, ()), *rows] for tier, rows in looked_at.goals.items()}
-            failures.append(replace(looked_at, goals=both))
+            failures.append(replace(looked_at, goals=both, recovery_shown=True))
     return _in_full(instance, graph, failures)
 
 

@@ -26,6 +26,7 @@ class Failure:
     failover : how gateways fail over in it, where the failure says so
     mode : how it is replayed
     worst : placement that takes all that is lost of its pool, where the loss may fall on one
+    recovery_shown : whether it is looked at when all has recovered that can, also where a deadline comes later
     repaired : component that is lost -> hours until it works again, where that may be before the end
     of : id of the failure as it begins, where this is a later stage of it; else none
     repaired_seconds : when the parts work again that a stage has and the one before had not, since the failure began
@@ -46,6 +47,7 @@ class Failure:
     hours_to_repair: float | None = None
     failover: Mode | None = None
     mode: Mode = "resolve"
+    recovery_shown: bool = False
     repaired: Mapping[str, float] = field(default_factory=dict)
     of: str | None = None
     repaired_seconds: float = 0.0

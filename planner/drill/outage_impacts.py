@@ -8,11 +8,10 @@ import numpy as np
 from planner.drill.instance import TOLERANCE, Numbers
 from planner.drill.remaining import Remaining
 from planner.drill.result import OutageImpact
-from planner.drill.wrong_answers import WrongAnswers
 from planner.units import SECONDS_PER_HOUR
 
 
-def outage_impact(remaining: Remaining, served: Mapping[float, Numbers], wrong: WrongAnswers) -> OutageImpact:
+def outage_impact(remaining: Remaining, served: Mapping[float, Numbers]) -> OutageImpact:
     """The impact of one failure.
 
     requests lost = Σ over intervals of (offered - served at its begin) · seconds
@@ -21,7 +20,6 @@ def outage_impact(remaining: Remaining, served: Mapping[float, Numbers], wrong: 
     ----------
     remaining : of this failure, or of its last stage
     served : seconds since the failure began -> requests/s of each flow [i], 0 s among them
-    wrong : what was answered wrongly before it was found out
     """
     instance, failure, offered = remaining.instance, remaining.failures[0], remaining.offered[0]
     times = sorted(served)
@@ -60,8 +58,4 @@ def outage_impact(remaining: Remaining, served: Mapping[float, Numbers], wrong: 
         all_again_seconds=again(offered),
         served_last=dict(zip(workloads, last, strict=True)),
         served_worst=dict(zip(workloads, worst, strict=True)),
-        wrong_requests=wrong.requests,
-        wrong_requests_per_second=wrong.requests_per_second,
-        wrong_usd=wrong.usd,
-        hours_to_find_out=failure.hours_to_find_out,
     )

@@ -1,70 +1,29 @@
 """The drill: every failure replayed, on a plan or on today's fleet."""
 
-from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Sequence
+from dataclasses import replace
 
 import numpy as np
 
 from planner.drill.baseline import hours_of, of_fleet, of_plan
 from planner.drill.expansion import failures_named, failures_of_goals, failures_of_kind
 from planner.drill.failover import in_modes, mode_of_all, mode_of_normal
-from planner.drill.failures import NORMAL, Failure, normal_operation
+from planner.drill.failures import NORMAL, Failure
 from planner.drill.graph import Graph, build_graph
-from planner.drill.installed import InstalledFleet
-from planner.drill.instance import NO_LATENCIES, TOLERANCE, Instance, Latencies, Numbers, build_instance
+from planner.drill.instance import NO_LATENCIES, TOLERANCE, Instance, Latencies, build_instance
 from planner.drill.names import check_counts, check_failures, check_study, names_in_plan
-from planner.drill.outage_impacts import outage_impact
-from planner.drill.remaining import Remaining, what_remains
-from planner.drill.rescale import (
-    all_warm,
-    carried,
-    rescaled,
-    routes_of,
-    times_of_weights,
-    unmoved,
-)
-from planner.drill.resolve import Lent, Resolved, resolve
+from planner.drill.one_hour import Fleets, Progress, Search, dearest_first, drill_hour, worst_first
 from planner.drill.result import DrillResult, DrillRow, Mode, OutageImpact
-from planner.drill.rows import tier_rows
 from planner.drill.rules import rules_not_judged
 from planner.drill.solving import MOST_NODES
 from planner.drill.time_slices import TimeSlice, not_done, not_ready, taken_up, time_slices_of, without_power
-from planner.drill.traffic import routed_anew, steered
-from planner.drill.wrong_answers import NONE_WRONG, wrong_answers
 from planner.study.records.plan import PlanFile
 from planner.study.records.study import RunningReplicas, Study
-from planner.threads import side_by_side
 
-Progress = Callable[[int, int], None]
-CHUNK = 128
-"""Failures whose arrays are in memory at the same time."""
 Block = tuple[str, str]
 """(hour, failure)"""
 Which = tuple[Sequence[str], Sequence[str]]
 """Kinds of component: each lost by itself, and in pairs."""
-
-
-@dataclass(frozen=True)
-class Search:
-    """How a drill looks.
-
-    Parameters
-    ----------
-    normal : whether normal operation is looked at, too
-    anew : whether it gets new weights
-    most_nodes : of a search for whole replicas; 0: parts of replicas will do
-    jobs : threads in which failures are re-solved side by side
-    only_goals : whether it is only asked if goals are broken: see `drill_plan`
-    """
-
-    normal: bool = True
-    anew: bool = False
-    most_nodes: int = MOST_NODES
-    jobs: int = 1
-    only_goals: bool = False
-
-
-AS_IT_RUNS = Search()
 
 
 def prepare(
@@ -137,11 +96,11 @@ def drill_plan(
     findings += [*not_ready(plan, slices), *not_done(plan, slices)]
     rows: list[DrillRow] = []
     impacts: list[OutageImpact] = []
-    search = Search(most_nodes=most_nodes, only_goals=only_goals, jobs=jobs)
+    search = Search(most_nodes=most_nodes, only_goals=only_goals, jobs=jobs, obtaining=not only_goals)
     for n, one in enumerate(slices):
         within = _within(progress, n, len(slices)) if progress else None
         fleets = fleets_of(instance, failures, plan, one, slices)
-        result = _drill(fleets, graph, replayed, in_normal, within, search)
+        result = drill_hour(fleets, graph, replayed, in_normal, within, search)
         name = one.hour if len(slices) > 1 else ""
         rows += [replace(row, hour=name) for row in result.rows]
         impacts += [replace(impact, hour=name) for impact in result.outage_impacts]
@@ -151,9 +110,9 @@ def drill_plan(
     return DrillResult(
         mode=mode_of_all(by_default, replayed) or "mixed",
         subject=f"plan of {plan.study.study}",
-        rows=tuple(sorted(rows, key=_worst_first)),
+        rows=tuple(sorted(rows, key=worst_first)),
         findings=tuple(dict.fromkeys(findings)),
-        outage_impacts=tuple(sorted(impacts, key=_dearest_first)),
+        outage_impacts=tuple(sorted(impacts, key=dearest_first)),
         hours=len(slices),
         planned=mode_of_all(plan.study.failover, failures) or "mixed",
         not_judged=rules_not_judged(plan),
@@ -198,7 +157,7 @@ def broken_rows(
         asked = [failure for failure in failures if failure.id in names]
         search = Search(NORMAL in names, in_normal == "resolve", most_nodes)
         one = next(one for one in slices if one.hour == hour)
-        result = _drill(fleets_of(instance, failures, plan, one, slices), graph, asked, in_normal, None, search)
+        result = drill_hour(fleets_of(instance, failures, plan, one, slices), graph, asked, in_normal, None, search)
         bad = [row for row in result.rows if row.broken or (reach and row.uncovered_requests_per_second > TOLERANCE)]
         if bad:
             return [replace(row, hour=hour) for row in bad]
@@ -234,7 +193,14 @@ def drill_fleet(
     installed, findings = of_fleet(instance.at(fullest.wanted), fleet)
     replayed = _in_mode(mode, _asked(installed.instance, graph, failures, which, named))
     at = f" at {fullest.hour}, the hour of most requests of the first period" if len(slices) > 1 else ""
-    result = _drill(Fleets(installed, installed, tuple(findings)), graph, replayed, mode, progress, Search(jobs=jobs))
+    result = drill_hour(
+        Fleets(installed, installed, tuple(findings)),
+        graph,
+        replayed,
+        mode,
+        progress,
+        Search(jobs=jobs, obtaining=True),
+    )
     return replace(result, subject=f"fleet of {study.study}{at}")
 
 
@@ -259,15 +225,6 @@ def _rescaled(by_default: Mode, failures: Sequence[Failure]) -> tuple[str, ...]:
     return tuple(failure.id for failure in failures if failure.mode == "rescale")
 
 
-@dataclass(frozen=True)
-class Fleets:
-    """What is installed in an hour, with the traffic of normal operation and with what failures ask for."""
-
-    normal: InstalledFleet
-    in_failure: InstalledFleet
-    findings: tuple[str, ...]
-
-
 def fleets_of(
     instance: Instance, failures: Sequence[Failure], plan: PlanFile, one: TimeSlice, slices: Sequence[TimeSlice]
 ) -> Fleets:
@@ -287,93 +244,6 @@ def fleets_of(
     return Fleets(normal, replace(fleet, base=scaled), tuple(findings))
 
 
-def _drill(
-    fleets: Fleets,
-    graph: Graph,
-    failures: Sequence[Failure],
-    in_normal: Mode,
-    progress: Progress | None,
-    search: Search = AS_IT_RUNS,
-) -> DrillResult:
-    """The drill of one hour: each failure in its mode, normal operation in another."""
-    fleet, findings = fleets.in_failure, list(fleets.findings)
-    rows = in_normal_operation(fleets.normal, graph, in_normal, search.anew) if search.normal else []
-    impacts, lent, of_stages, wrong = list[OutageImpact](), Lent(), dict[float, Numbers](), NONE_WRONG
-    routes, detection = routes_of(fleet.base), fleet.instance.study.detection_seconds
-
-    def moved(alone: Remaining) -> Resolved:
-        with lent.programs() as programs:
-            return resolve(alone, programs, search.most_nodes, search.only_goals)
-
-    for start in range(0, len(failures), CHUNK):
-        remaining = what_remains(fleet, graph, failures[start : start + CHUNK])
-        by_weights = [failure for failure in remaining.failures if failure.mode == "rescale"]
-        times = sorted({elapsed for failure in by_weights for elapsed in times_of_weights(failure, detection)})
-        at_once = {elapsed: rescaled(remaining, routes, elapsed) for elapsed in times}
-        first = unmoved(remaining, routes)
-        alone = [remaining.one(f) for f in range(len(remaining.failures))]
-        by_program = [one for one in alone if one.failures[0].mode == "resolve"]
-        with side_by_side(moved, by_program, search.jobs) as answers:
-            for f, failure in enumerate(remaining.failures):
-                if failure.mode == "resolve":
-                    answer = next(answers)
-                    served, served_by = dict(answer.served), dict(answer.served_by)
-                    findings += answer.findings
-                else:
-                    served, served_by = {}, {}
-                    for elapsed in times_of_weights(failure, detection):
-                        served[elapsed], served_by[elapsed] = at_once[elapsed][0][f], at_once[elapsed][1][:, f]
-                if failure.of is None:
-                    wrong = wrong_answers(fleets.normal, graph, failure)
-                    served[0.0], served_by[0.0] = first[f], all_warm(first[f])
-                counted = sorted(elapsed for elapsed in served if failure.counts_at(elapsed))
-                asked = {*counted[:1], *failure.deadlines, *counted[-1:]}
-                for elapsed in counted:
-                    at_time = tier_rows(alone[f], elapsed, served[elapsed], served_by[elapsed])
-                    rows += [row for row in at_time if row.broken or elapsed in asked]
-                    of_stages[elapsed] = served[elapsed]
-                following = failures[start + f + 1 : start + f + 2]
-                if not following or following[0].as_it_begins != failure.as_it_begins:
-                    if len(fleet.instance.demand) and not search.only_goals:
-                        impacts.append(outage_impact(alone[f], of_stages, wrong))
-                    of_stages = {}
-                if progress:
-                    progress(start + f + 1, len(failures))
-    return DrillResult(
-        mode=in_normal,
-        subject="",
-        rows=tuple(sorted(rows, key=_worst_first)),
-        findings=tuple(dict.fromkeys(findings)),
-        outage_impacts=tuple(sorted(impacts, key=_dearest_first)),
-    )
-
-
-def _worst_first(r: DrillRow) -> tuple[object, ...]:
-    return not r.broken, r.due_fraction <= 0, r.served_fraction, r.failure, r.deadline_seconds, r.tier, r.hour
-
-
-def _dearest_first(impact: OutageImpact) -> tuple[object, ...]:
-    return -impact.usd_lost, -impact.requests_lost, impact.failure, impact.hour
-
-
 def _within(progress: Progress, n: int, of: int) -> Progress:
     """Progress of one hour within all of them."""
     return lambda failures, all_failures: progress(n * all_failures + failures, of * all_failures)
-
-
-def in_normal_operation(fleet: InstalledFleet, graph: Graph, mode: Mode, anew: bool = False) -> list[DrillRow]:
-    """Rows of the failure in which nothing is lost; re-solved, requests split best over gateways with a limit."""
-    instance = fleet.instance
-    remaining = what_remains(fleet, graph, [normal_operation(instance.study)])
-    replicas = instance.that_fit(fleet.replicas, fleet.machines_in_normal())
-    if anew and len(instance.demand):
-        rates = routed_anew(remaining, replicas)
-        return tier_rows(remaining, 0.0, rates, all_warm(rates))
-    routes = routes_of(fleet.base * instance.normal)
-    if mode == "resolve":
-        sent = steered(remaining, routes.sent, routes.flow, routes.placement)[None, :]
-    else:
-        sent = remaining.limits.cut(routes.sent[None, :], routes.flow, routes.placement)
-    capacity = (instance.study.utilisation.normal * replicas)[None, :]
-    rates = routes.by_flow(carried(routes, sent, instance.replica_seconds, capacity))[0]
-    return tier_rows(remaining, 0.0, rates, all_warm(rates))

@@ -64,18 +64,25 @@ class Template:
 
 @dataclass(frozen=True)
 class Resolved:
-    """Requests/s of each flow at each time [i], and by what they are served [4, i]; see `rescale.SERVED_BY`."""
+    """Requests/s of each flow at each time [i], and by what they are served [4, i]; see `rescale.SERVED_BY`.
+
+    Parameters
+    ----------
+    without_obtaining : what is served where nothing can be obtained, at times of its own; none: as much
+    """
 
     served: dict[float, Numbers]
     served_by: dict[float, Numbers]
     findings: tuple[str, ...]
+    without_obtaining: dict[float, Numbers] | None = None
 
 
 def times_of(remaining: Remaining, recovered: float = 0.0) -> list[float]:
     """Deadlines, the times around which machines come back or are obtained, and when all of it has recovered [s]."""
-    deadlines = remaining.failures[0].deadlines
+    failure = remaining.failures[0]
+    deadlines = failure.deadlines
     last = max(recovered, deadlines[-1])
-    comes = set[float]()
+    comes = {recovered} if failure.recovery_shown and failure.counts_at(recovered) else set[float]()
     for _, _, back in remaining.fleet.claims:
         if back is not None:
             comes |= {back, back + INSTANT_SECONDS}

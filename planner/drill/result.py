@@ -18,9 +18,10 @@ class DrillRow:
     short_requests_per_second : below what is due and can be covered [requests/s]
     broken : whether a workload and origin of the tier falls short by more than 1e-6 of the tier's demand
     uncoverable_requests_per_second : what no capacity can serve in this failure [requests/s]
-    warm_fraction, reclaimed_fraction, loaded_fraction, started_fraction : of the tier's demand, served by replicas that
-        ran all along, that stand on machines back from others, that were cold-started on machines that ran, and that
-        were launched on machines obtained in the failure
+    warm_fraction, reclaimed_fraction, cold_start_fraction, launched_fraction : of the tier's demand, served by replicas
+        that ran all along, that stand on machines back from others, that were cold-started on machines that ran, and
+        that were launched on machines obtained in the failure
+    without_obtaining_fraction : of the tier's demand, served where nothing can be obtained in it; none: as much
     uncovered_requests_per_second : of what is due, what no capacity can serve [requests/s]
     recovered : after the last deadline: all that can come back or start before repair runs
     hour : of the plan, where it has several
@@ -41,6 +42,7 @@ class DrillRow:
     reclaimed_fraction: float = 0.0
     cold_start_fraction: float = 0.0
     launched_fraction: float = 0.0
+    without_obtaining_fraction: float | None = None
     uncovered_requests_per_second: float = 0.0
     recovered: bool = False
     hour: str = ""
@@ -60,6 +62,8 @@ class OutageImpact:
     Parameters
     ----------
     requests_lost, usd_lost : not served from the begin to `until_seconds`; USD at outage_usd_per_request of the tiers
+    requests_lost_without_obtaining, usd_lost_without_obtaining : the same where nothing can be obtained in the
+        failure; none: as much
     until_seconds : when the count ends [s]
     until : what that is: `repair` or `end of drill`
     due_again_seconds : from when on all that is due at the end of the drill is served [s]; none: not before repair
@@ -86,6 +90,8 @@ class OutageImpact:
     wrong_requests_per_second: dict[str, float] = field(default_factory=dict)
     wrong_usd: float | None = 0.0
     hours_to_find_out: float | None = None
+    requests_lost_without_obtaining: float | None = None
+    usd_lost_without_obtaining: float | None = None
 
 
 @dataclass(frozen=True)

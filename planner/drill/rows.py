@@ -8,8 +8,19 @@ from planner.drill.rescale import COLD_START, LAUNCHED, RECLAIMED, WARM
 from planner.drill.result import DrillRow
 
 
-def tier_rows(remaining: Remaining, elapsed: float, served: Numbers, served_by: Numbers) -> list[DrillRow]:
-    """What each tier with demand is served [i] so many seconds after the failure, and by what [4, i]."""
+def tier_rows(
+    remaining: Remaining,
+    elapsed: float,
+    served: Numbers,
+    served_by: Numbers,
+    without_obtaining: Numbers | None = None,
+) -> list[DrillRow]:
+    """What each tier with demand is served [i] so many seconds after the failure, and by what [4, i].
+
+    Parameters
+    ----------
+    without_obtaining : what is served where nothing can be obtained [i]; none: as much
+    """
     instance, failure, offered = remaining.instance, remaining.failures[0], remaining.offered[0]
     coverable, due, short = remaining.coverable[0], remaining.due(elapsed)[0], remaining.short(elapsed, served)
     flows, rows = list(instance.flows), []
@@ -20,7 +31,11 @@ def tier_rows(remaining: Remaining, elapsed: float, served: Numbers, served_by: 
         broken = remaining.is_broken(mine, short)
         worst = _worst_flow(mine, offered, served, short)
         share = float(served[worst] / offered[worst]) if offered[worst] else 1.0  # of none, all is served
+        of_demand = round(min(float(served[mine].sum()) / asked, 1.0), 9) if asked else 1.0
         split = [round(min(float(part), 1.0), 9) for part in served_by[:, mine].sum(axis=1) / (asked or 1.0)]
+        share_without = None
+        if without_obtaining is not None and asked:
+            share_without = round(min(float(without_obtaining[mine].sum()) / asked, 1.0), 9)
         rows.append(
             DrillRow(
                 failure=failure.id,
@@ -28,7 +43,7 @@ def tier_rows(remaining: Remaining, elapsed: float, served: Numbers, served_by: 
                 deadline_seconds=elapsed,
                 tier=tier.name,
                 due_fraction=of_tier,
-                served_fraction=round(min(float(served[mine].sum()) / asked, 1.0), 9) if asked else 1.0,
+                served_fraction=of_demand,
                 short_requests_per_second=round(float(short[mine].sum()), 9) if broken else 0.0,
                 broken=broken,
                 uncoverable_requests_per_second=round(float(((1.0 - coverable) * offered)[mine].sum()), 9),
@@ -37,6 +52,7 @@ def tier_rows(remaining: Remaining, elapsed: float, served: Numbers, served_by: 
                 reclaimed_fraction=split[RECLAIMED],
                 cold_start_fraction=split[COLD_START],
                 launched_fraction=split[LAUNCHED],
+                without_obtaining_fraction=None if share_without == of_demand else share_without,
                 recovered=bool(failure.deadlines) and elapsed > failure.deadlines[-1],
                 worst_workload=flows[worst][0],
                 worst_origin=flows[worst][1],

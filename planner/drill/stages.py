@@ -1,12 +1,13 @@
 """Failures whose parts work again at different times: stages, each a failure of what is still lost."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 
 import numpy as np
 
 from planner.drill.failures import INSTANT_SECONDS, Failure, outages
 from planner.drill.graph import Graph
-from planner.drill.instance import ROUNDING, Flags, Instance, Numbers
+from planner.drill.instance import ROUNDING, Instance, Numbers
 from planner.units import SECONDS_PER_HOUR
 
 
@@ -36,54 +37,62 @@ def in_stages(instance: Instance, graph: Graph, failure: Failure) -> list[Failur
     if len(losses) == 1:
         return [failure]
     stages = [replace(failure, lost=lost) for _, lost in losses]
-    value, count = graph.values(outages(stages), len(stages)), len(stages)
-    allowed = graph.may_start(value, count)
-    names = [f"placement:{name}" for name in instance.placements]
-    lives = np.array([value[name] for name in names]).reshape(len(names), count)
+    value = graph.values(outages(stages), len(stages))
     repairs = SECONDS_PER_HOUR * np.array([hours for hours, _ in losses])
-    begins = np.array([0.0, *(repairs[1:] + _load_seconds(instance, lives))])
-    begins = np.maximum.accumulate(begins)
+    begins = np.maximum.accumulate(repairs + _load_seconds(instance, value))
     end = np.inf if failure.hours_to_repair is None else failure.hours_to_repair * SECONDS_PER_HOUR
     ends = np.append(begins[1:], end)
-    component_opens = {}
-    for component in (*names, *(f"pool:{pool.id}" for pool in instance.study.pools)):
-        component_opens[component] = _opens((value[component] > 0) & (allowed[component] > 0), repairs)
+    opens = _opens_seconds(instance, graph, value, repairs)
     made = []
-    for k, stage in enumerate(stages):
-        if begins[k] >= ends[k]:
-            continue
-        opens = {c: float(since[k]) for c, since in component_opens.items() if since[k] > 0}
-        looked_at = begins[k] if k else min(max(instance.study.detection_seconds, INSTANT_SECONDS), ends[k] / 2)
-        goals = failure.goals
-        if k or not any(deadline < ends[k] for deadline in failure.deadlines):
-            tiers = {tier.name for tier in instance.study.tiers}
-            goals = {tier: [*failure.goals.get(tier, ()), (float(looked_at), 0.0)] for tier in sorted(tiers)}
-        made.append(
-            replace(
-                stage,
-                id=f"{failure.id} after {losses[k][0]:g} h" if k else failure.id,
-                of=failure.id if k else None,
-                repaired_seconds=float(repairs[k]),
-                begins_seconds=float(begins[k]),
-                ends_seconds=float(ends[k]) if k + 1 < count else np.inf,
-                opens_seconds=opens,
-                goals=goals,
-            )
+    for k in np.flatnonzero(begins < ends):
+        stage = replace(
+            stages[k],
+            repaired_seconds=float(repairs[k]),
+            begins_seconds=float(begins[k]),
+            ends_seconds=float(ends[k]) if k + 1 < len(stages) else np.inf,
+            opens_seconds={component: float(since[k]) for component, since in opens.items() if since[k] > 0},
         )
+        if k:
+            later = replace(stage, id=f"{failure.id} after {losses[k][0]:g} h", of=failure.id)
+            made.append(_looked_at(instance, later, stage.begins_seconds))
+        elif stage.deadlines:
+            made.append(stage)
+        else:
+            detected = max(instance.study.detection_seconds, INSTANT_SECONDS)
+            made.append(_looked_at(instance, stage, min(detected, stage.ends_seconds / 2)))
     return made
 
 
-def _load_seconds(instance: Instance, lives: Numbers) -> Numbers:
-    """Of each later stage the longest load of placements of which more lives than before [s]; `lives` [e, k]."""
-    returns = np.diff(lives, axis=1) > ROUNDING
-    longest: Numbers = np.max(np.where(returns, instance.load_seconds[:, None], 0.0), axis=0, initial=0.0)
+def _looked_at(instance: Instance, stage: Failure, elapsed: float) -> Failure:
+    """A stage that is looked at at one time more, when nothing more is due [s]."""
+    goals = {tier.name: [*stage.goals.get(tier.name, ()), (elapsed, 0.0)] for tier in instance.study.tiers}
+    return replace(stage, goals=goals)
+
+
+def _load_seconds(instance: Instance, value: Mapping[str, Numbers]) -> Numbers:
+    """Of each stage the longest load of placements of which more lives than in the one before [k, s]."""
+    lives = np.array([value[f"placement:{name}"] for name in instance.placements])
+    if not len(lives):
+        return np.zeros(len(next(iter(value.values()))))
+    returns = np.diff(lives, axis=1, prepend=lives[:, :1]) > ROUNDING
+    longest: Numbers = np.max(np.where(returns, instance.load_seconds[:, None], 0.0), axis=0)
     return longest
 
 
-def _opens(may_start: Flags, repairs: Numbers) -> Numbers:
-    """Since when a component lives and may start replicas, in each stage [s]; 0: from the begin, or not at all."""
-    since = np.zeros(len(repairs))
-    for k in range(1, len(repairs)):
-        if may_start[k]:
-            since[k] = since[k - 1] if may_start[k - 1] else repairs[k]
-    return since
+def _opens_seconds(
+    instance: Instance, graph: Graph, value: Mapping[str, Numbers], repairs: Numbers
+) -> dict[str, Numbers]:
+    """Pool or placement -> since when it lives and replicas may start in it, in each stage [k, s].
+
+    0 stands for: from the begin, or not at all.
+    """
+    allowed, opens = graph.may_start(value, len(repairs)), {}
+    of_pools = (f"pool:{pool.id}" for pool in instance.study.pools)
+    for component in (*of_pools, *(f"placement:{name}" for name in instance.placements)):
+        may_start = (value[component] > 0) & (allowed[component] > 0)
+        since = np.zeros(len(repairs))
+        for k in range(1, len(repairs)):
+            if may_start[k]:
+                since[k] = since[k - 1] if may_start[k - 1] else repairs[k]
+        opens[component] = since
+    return opens

@@ -6,8 +6,9 @@ from dataclasses import replace
 from planner.drill.baseline import hours_of
 from planner.drill.failover import mode_of_normal
 from planner.drill.names import check_counts
+from planner.drill.one_hour import CHUNK, in_normal_operation
 from planner.drill.remaining import Remaining, what_remains
-from planner.drill.replay import CHUNK, fleets_of, in_normal_operation, prepare
+from planner.drill.replay import fleets_of, prepare
 from planner.drill.rescale import rescaled, routes_of, times_of_weights
 from planner.drill.resolve import Programs, resolve
 from planner.drill.result import DrillRow

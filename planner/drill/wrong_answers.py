@@ -27,9 +27,6 @@ class WrongAnswers:
     usd: float | None
 
 
-NONE_WRONG = WrongAnswers({}, 0.0, 0.0)
-
-
 def wrong_answers(fleet: InstalledFleet, graph: Graph, failure: Failure) -> WrongAnswers:
     """What normal operation sends over what a failure takes, in the share that it takes.
 
@@ -40,8 +37,6 @@ def wrong_answers(fleet: InstalledFleet, graph: Graph, failure: Failure) -> Wron
     fleet : in normal operation
     failure : as it begins
     """
-    if not failure.answers_wrongly:
-        return NONE_WRONG
     wrong = _wrong_requests_per_second(fleet, graph, failure)
     of_tiers = [(tier, float(wrong[flows].sum())) for tier, flows in fleet.instance.flows_of_tier]
     rates = {tier.name: round(rate, 9) for tier, rate in of_tiers if rate > 0}

@@ -27,6 +27,9 @@ REVIEW_DIFFERS = {
     "else by weights chosen anew: what is not due may differ from it, what is due must hold in both",
 }
 NOT_JUDGED = "not judged: rule {rule} of the plan is not known to the drill; its verdict does not cover it"
+NOTHING_OBTAINED = (
+    "nothing obtained: what is served where no machine can be had in the failure, other than `policies.counted` says"
+)
 WORST_HOUR = "rows: what breaks, and of each failure the hour in which it costs most; --hour shows others"
 HOW = ("warm", "reclaimed", "cold_start", "launched")
 """How replicas come to run: NAME_fraction of a row is the share that they serve."""
@@ -113,6 +116,11 @@ def _uncovered(row: DrillRow) -> bool:
     return row.uncovered_requests_per_second > 0
 
 
+def _nothing_obtained(row: DrillRow) -> str:
+    """What is served where nothing can be obtained, where that is less."""
+    return "" if row.without_obtaining_fraction is None else percent(row.without_obtaining_fraction)
+
+
 def _uncoverable(row: DrillRow) -> str:
     return f"{row.uncoverable_requests_per_second:,.1f}" if row.uncoverable_requests_per_second else ""
 
@@ -157,6 +165,7 @@ def _verdict(result: DrillResult, selected: DrillResult, claims: tuple[str, ...]
         Column("tier"),
         Column("due", lambda row: percent(row.due_fraction)),
         Column("served", lambda row: percent(row.served_fraction)),
+        Column("nothing obtained", _nothing_obtained, when=any(map(_nothing_obtained, selected.rows))),
         Column("worst flow", _worst_flow, when=has_worst_flow),
         Column("by replicas", _how),
         Column("short req/s", lambda row: f"{row.short_requests_per_second:,.1f}"),
@@ -170,6 +179,7 @@ def _verdict(result: DrillResult, selected: DrillResult, claims: tuple[str, ...]
         f"{failures:,} failures and normal operation replayed{how}, on {on}: {_summary(result, lost)}",
         *((WORST_HOUR,) if several else ()),
         *_assumed(result),
+        *((NOTHING_OBTAINED,) if any(map(_nothing_obtained, selected.rows)) else ()),
         *((WORST_FLOW,) if has_worst_flow else ()),
         *(NOT_JUDGED.format(rule=rule) for rule in result.not_judged),
         Several(tuple(dict.fromkeys((*result.findings, *claims))), "findings more", MOST_ROWS),
@@ -212,6 +222,7 @@ def _outage_impact(result: DrillResult) -> Section:
         Column("in", lambda impact: impact.hour, when=result.hours > 1),
         Column("requests lost", lambda impact: f"{impact.requests_lost:,.0f}"),
         Column("USD lost", lambda impact: usd(impact.usd_lost)),
+        Column("nothing obtained", _lost_without, when=any(map(_lost_without, result.outage_impacts))),
         Column("counted until", lambda impact: f"{impact.until}, {impact.until_seconds:g} s"),
         Column("all due again at", lambda impact: _again(impact.due_again_seconds)),
         Column("all again at", lambda impact: _again(impact.all_again_seconds)),
@@ -224,6 +235,13 @@ def _outage_impact(result: DrillResult) -> Section:
     impacts = [as_data(impact) for impact in result.outage_impacts]
     data = [{name: value for name, value in impact.items() if not name.startswith("served_")} for impact in impacts]
     return Section("OUTAGE IMPACT", (line, wrong), columns, result.outage_impacts, data=data, most=MOST_ROWS)
+
+
+def _lost_without(impact: OutageImpact) -> str:
+    """What is lost where nothing can be obtained, where that is more."""
+    if impact.requests_lost_without_obtaining is None or impact.usd_lost_without_obtaining is None:
+        return ""
+    return f"{impact.requests_lost_without_obtaining:,.0f}, {usd(impact.usd_lost_without_obtaining)} USD"
 
 
 def answered_wrongly(impact: OutageImpact) -> str:
