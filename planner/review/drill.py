@@ -222,7 +222,7 @@ def _outage_impact(result: DrillResult) -> Section:
         Column("in", lambda impact: impact.hour, when=result.hours > 1),
         Column("requests lost", lambda impact: f"{impact.requests_lost:,.0f}"),
         Column("USD lost", lambda impact: usd(impact.usd_lost)),
-        Column("nothing obtained", _lost_without, when=any(map(_lost_without, result.outage_impacts))),
+        Column("nothing obtained", lost_without, when=any(map(lost_without, result.outage_impacts))),
         Column("counted until", lambda impact: f"{impact.until}, {impact.until_seconds:g} s"),
         Column("all due again at", lambda impact: _again(impact.due_again_seconds)),
         Column("all again at", lambda impact: _again(impact.all_again_seconds)),
@@ -237,7 +237,7 @@ def _outage_impact(result: DrillResult) -> Section:
     return Section("OUTAGE IMPACT", (line, wrong), columns, result.outage_impacts, data=data, most=MOST_ROWS)
 
 
-def _lost_without(impact: OutageImpact) -> str:
+def lost_without(impact: OutageImpact) -> str:
     """What is lost where nothing can be obtained, where that is more."""
     if impact.requests_lost_without_obtaining is None or impact.usd_lost_without_obtaining is None:
         return ""

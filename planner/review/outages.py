@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from planner.questions.outages import OutagesAnswer, PlayedOutage
-from planner.review.drill import answered_wrongly
+from planner.review.drill import answered_wrongly, lost_without
 from planner.review.report import Column, Report, Section, Several, as_data, made, percent, usd
 from planner.study.outages import OutageHere
 from planner.study.records.study import NamedFailure, kind_and_name
@@ -74,6 +74,10 @@ def _usd(one: PlayedOutage) -> str:
     return "" if one.impact is None else usd(one.impact.usd_lost)
 
 
+def _without_obtaining(one: PlayedOutage) -> str:
+    return "" if one.impact is None else lost_without(one.impact)
+
+
 def _played(answer: OutagesAnswer) -> Section:
     several = len(answer.played) + len(answer.not_concerned) + len(answer.not_mapped)
     verdict = (
@@ -93,6 +97,7 @@ def _played(answer: OutagesAnswer) -> Section:
         *map(tier_column, answer.tiers),
         Column("requests lost", _requests),
         Column("USD lost", _usd),
+        Column("nothing obtained", _without_obtaining, when=any(map(_without_obtaining, answer.played))),
     )
     data = [_data(one, answer.tiers) for one in answer.played]
     findings = Several(answer.findings, "findings more")
