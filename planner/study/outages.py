@@ -125,7 +125,7 @@ def outage_here(outage: Outage, here: Footprint, where: Where | None = None) -> 
         names = dict.fromkeys(one.name for one in alternatives if one.name)
         name = f"{outage.id}{at}"
         if len(combinations_here) > 1 and names:
-            name += f" on {', '.join(names)}"
+            name += f" on {' and '.join(names)}"
         failures.append(_failure(outage, name if len(name) <= MOST_NAME else f"{outage.id} ({n})", parts, alternatives))
     return OutageHere(outage, "played", tuple(failures), notes=tuple(dict.fromkeys(notes)))
 

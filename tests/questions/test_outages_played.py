@@ -19,6 +19,9 @@ from planner.cli.main import app
 from planner.cli.outages import outage_ids
 from planner.plan.file import plan_text, sealed
 from planner.questions.outages import OutagesAnswer, PlayedOutage, outages_on_fleet, outages_on_plan, with_failures
+from planner.questions.patched import patched
+from planner.questions.patches import Patch, patch_of
+from planner.study.places import Place, Reading
 from planner.study.records.outages import LostPart, Outage
 from planner.study.records.plan import PlanFile
 from planner.study.records.study import Component, Dependency, NamedFailure, Needs, Study
@@ -131,6 +134,25 @@ def test_a_failure_of_the_study_keeps_its_name() -> None:
     assert called.name == "half (2)" and [failure.name for failure in changed.failures] == ["half", "half (2)"]
 
 
+def change(id: str) -> Patch:
+    """A goal for an outage, added to the tier."""
+    reading = Reading()
+    add = {"tiers[gold].survive": [{"outage": id, "within_seconds": 60}]}
+    made = patch_of({"name": "v", "why": "w", "add": add}, Place("change"), reading)
+    assert made is not None and not reading.findings
+    return made
+
+
+def test_a_change_may_ask_for_an_outage() -> None:
+    of_study = on_two_sites(components=(LOGIN,), dependencies=needs_login("login"))
+    asks, findings = patched(of_study, (change("claude-login-2026-03-02"),), "v")
+    assert asks is not None and not [finding for finding in findings if finding.level == "error"]
+    (failure,) = asks.failures
+    assert failure.lost == {"identity:login": 1.0} and asks.tiers[0].survive[-1].failure == failure.name
+    none, findings = patched(of_study, (change("cloudflare-2025-11-18"),), "v")
+    assert none is None and "`kind: ingress`" in str(findings[0])
+
+
 # ------------------------------------------------------------------ on the command line
 @pytest.fixture(scope="module")
 def plan_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -174,6 +196,15 @@ def test_one_outage_moved_to_a_place_of_ours(plan_file: Path) -> None:
 def test_what_cannot_be_asked_is_said(plan_file: Path, arguments: list[str], expected: str) -> None:
     result = call(plan_file, *arguments)
     assert result.exit_code == 2 and expected in result.output
+
+
+def test_a_plan_whose_goal_names_an_outage_was_edited(plan_file: Path, tmp_path: Path) -> None:
+    data = json.loads(plan_file.read_text())
+    data["study"]["tiers"][0]["survive"][0] = {"outage": "o", "within_seconds": 60.0}
+    edited = tmp_path / "edited.json"
+    edited.write_text(json.dumps(data, indent=1))
+    result = call(edited)
+    assert result.exit_code == 2 and "study.tiers.0.survive.0.outage" in result.output
 
 
 def test_the_shell_completes_ids() -> None:
