@@ -177,9 +177,7 @@ def _prevented(answer: OutagesAnswer) -> Section | None:
     for one in answer.played:
         why = {"covered_by": one.prevention.because, "would_help": one.prevention.would}
         data.append({"outage": one.here.outage.id, "takes": one.failure.lost, **why})
-    line = (
-        "covered by: goals that ask for it, in failures that take at least as much; would help: what serves what is not"
-    )
+    line = "covered by: goals that ask for it, in failures that take at least as much; would help: what serves the rest"
     return Section("WHAT PREVENTED IT", (line,), columns, answer.played, data=data, most=None)
 
 
