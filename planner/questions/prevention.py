@@ -14,6 +14,7 @@ KINDS = ("qualification", "stack_version", "pool", "site", "stack", "region", "p
 """Kinds of component that a goal may lose, the smallest first."""
 NOTHING_LOST = "nothing that serves is lost, and nothing has to be started meanwhile"
 ANOTHER = "what needs it has another that goes on"
+NOT_COUNTED = "what is short stands on what counts in no failure, as spot, or finds caches cold"
 HEADROOM = "no goal covers it: headroom that is there for others carries it"
 
 
@@ -135,11 +136,12 @@ class Carriers:
         rows : what each tier is served over time, of which the worst counts once all deadlines have passed
         """
         loss = self.loss_of_named(failure)
-        if loss.is_nothing:
-            own = any(kind_and_name(component)[0] not in BUILT_IN for component in failure.lost)
-            return Prevention((ANOTHER if own else NOTHING_LOST,))
         worst = self._worst_once_due(rows)
         short = [tier for tier, row in worst.items() if row.served_fraction < ALL_SERVED]
+        if loss.is_nothing:
+            own = any(kind_and_name(component)[0] not in BUILT_IN for component in failure.lost)
+            because = [ANOTHER if own else NOTHING_LOST]
+            return Prevention((*because, *([NOT_COUNTED] if short else [])))
         covering = self.covering(failure)
         because = _in_words(covering)
         if not because and len(short) < len(worst):

@@ -98,6 +98,8 @@ def outage_here(outage: Outage, here: Footprint, where: Where | None = None) -> 
     played: list[tuple[LostPart, PartHere]] = []
     others: list[PartHere] = []
     notes: list[str] = []
+    if where is not None and not _can_move(outage):
+        notes.append("it belongs to no place: where it happens changes nothing")
     for part in outage.parts:
         if where is not None and part.region not in (None, first_region):
             notes.append(f"what was lost in {part.provider}/{part.region} is left out: one region is asked for")
