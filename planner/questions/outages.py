@@ -160,12 +160,14 @@ def _wishes(study: Study, promised: Mapping[str, Wish]) -> list[dict[str, Wish]]
     What goals promise, and all at the last deadline; all at once and at all deadlines; what goals promise alone, or
     where they promise nothing all of the tiers that have goals.
     """
-    every = sorted({goal.within_seconds for tier in study.tiers for goal in tier.survive}) or [USUAL_SECONDS]
-    of_tier = {tier.name: sorted({goal.within_seconds for goal in tier.survive}) for tier in study.tiers}
+    of_tier: dict[str, list[float]] = {}
+    for tier in study.tiers:
+        of_tier[tier.name] = sorted({goal.within_seconds for goal in tier.survive if goal.serve_fraction > 0})
+    every = sorted({within for deadlines in of_tier.values() for within in deadlines}) or [USUAL_SECONDS]
     at_once = max(study.detection_seconds, INSTANT_SECONDS)
     all_soon = {}
-    for tier, deadlines in of_tier.items():
-        all_soon[tier] = [(within, 1.0) for within in (at_once, *(deadlines or every))]
+    for name, deadlines in of_tier.items():
+        all_soon[name] = [(within, 1.0) for within in (at_once, *(deadlines or every))]
     with_goals = {tier: [(within, 1.0) for within in deadlines] for tier, deadlines in of_tier.items()}
     at_last = {tier: rows[-1:] for tier, rows in all_soon.items()}
     first: dict[str, Wish] = {}
@@ -189,6 +191,22 @@ def wanted_back(study: Study, wishes: Mapping[str, Wish]) -> Study:
                 goals.append(Goal(failure=name, serve_fraction=share, within_seconds=within))
         changed.append(tier.model_copy(update={"survive": (*tier.survive, *goals)}))
     return study.model_copy(update={"tiers": tuple(changed)})
+
+
+def looked_at(study: Study, names: Sequence[str]) -> Study:
+    """The study with goals that ask for nothing, so that a drill says what is served when machines come to be used.
+
+    They come back from others, or are obtained; what is evicted to make headroom is missing from then on for a while.
+    """
+    comes = [claim.reclaim_seconds for claim in study.claims if claim.reclaim_seconds is not None]
+    comes += [counted.obtain_seconds for counted in study.policies.counted if counted.obtainable_fraction > 0]
+    times = {study.detection_seconds + seconds + after for seconds in comes for after in (0.0, INSTANT_SECONDS)}
+    goals = []
+    for name in names:
+        goals += [Goal(failure=name, serve_fraction=0.0, within_seconds=at) for at in sorted(times) if at > 0]
+    first, *others = study.tiers
+    first = first.model_copy(update={"survive": (*first.survive, *goals)})
+    return study.model_copy(update={"tiers": (first, *others)})
 
 
 def _promised(covering: Iterable[tuple[str, Goal]]) -> Wish:
@@ -217,7 +235,7 @@ def _answer(
         if one.failures:
             changed, failures = with_failures(study, one.failures)
             promised = {failure.name: _promised(carriers.covering(failure)) for failure in failures}
-            results = play(changed, promised)
+            results = play(looked_at(changed, tuple(promised)), promised)
             of_id = _failures_by_id(failures, changed, graph)
             worst, result = _worst(replace(one, failures=failures), of_id, promised, carriers, results)
             played.append(worst)

@@ -154,6 +154,8 @@ def _steps(one: PlayedOutage, tiers: tuple[str, ...]) -> list[dict[str, str]]:
     for seconds in sorted(at):
         now = before | at[seconds]
         if any(abs(now[tier] - before[tier]) >= LEAST_CHANGE for tier in tiers):
+            if steps and steps[-1]["after"] == _after(seconds):
+                steps.pop()
             shares = {tier: percent(now[tier]) for tier in tiers}
             steps.append({"outage": "" if steps else one.here.outage.id, "after": _after(seconds)} | shares)
             before = now

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from drill_fixtures import KNOWN, at, chat, goal, hold, plan, running, site, study
+from drill_fixtures import KNOWN, at, chat, goal, hold, lend, plan, running, site, study
 from drilled import tier
 from typer.testing import CliRunner
 
@@ -106,6 +106,13 @@ def test_no_machine_replaces_a_login_and_another_does() -> None:
 def test_a_plan_without_machines_somewhere_is_not_concerned() -> None:
     answer = outages_on_plan(plan(on_two_sites(holdings=hold(b=10)), {at("b"): 10}, chat(b=100)), [HALF_OF_A])
     assert [one.why for one in answer.not_concerned] == ["no machine of this plan at aws/a"]
+
+
+def test_what_is_served_when_machines_come_back_is_said() -> None:
+    # 2 of b's machines are lent; they come back 120 s after detection
+    lent = on_two_sites(claims=(lend("b", 2, 120.0),), holdings=hold(a=10, b=10))
+    one = only(played(lent, [HALF_OF_A]))
+    assert {130.0, 130.001} <= {seconds for seconds, _ in one.served_fractions("gold")}
 
 
 def test_a_fleet_keeps_its_weights() -> None:
