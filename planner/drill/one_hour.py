@@ -117,7 +117,8 @@ def drill_hour(
                 return answer
             nothing_obtained = replace(alone, counts=(replace(alone.counts[0], obtained=()),))
             without = resolve(nothing_obtained, programs, search.most_nodes)
-            return replace(answer, without_obtaining=without.served)
+            findings_of_both = (*answer.findings, *without.findings)
+            return replace(answer, findings=findings_of_both, without_obtaining=without.served)
 
     for start in range(0, len(failures), CHUNK):
         remaining = what_remains(fleet, graph, failures[start : start + CHUNK])

@@ -21,8 +21,7 @@ def still_lost(failure: Failure) -> list[tuple[float, dict[str, float]]]:
     losses = [(0.0, dict(failure.lost))]
     for hours in repairs:
         lost = {c: share for c, share in failure.lost.items() if failure.repaired.get(c, end) > hours}
-        if lost:
-            losses.append((hours, lost))
+        losses.append((hours, lost))
     return losses
 
 

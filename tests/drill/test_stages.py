@@ -138,6 +138,10 @@ def test_several_parts_come_back_in_order_and_the_last_ends_the_failure() -> Non
     of_all = impact(result)
     assert (of_all.until, of_all.until_seconds) == ("repair", 3600.0)
     assert of_all.requests_lost == pytest.approx(100 * 660 + 60 * (3600 - 660))
+    # where all is back before the end, surges go on: 100 · 1.5 on the 10 replicas of both
+    surge = NamedFailure(name="f", lost={A: 1.0}, repaired={A: 0.5}, hours_to_repair=1.0, surge_factor=1.5)
+    after = row(drill_plan(as_it_runs(surge)), LATER, 2100.0)
+    assert after.served_fraction == pytest.approx(100 / 150)
     # what would be loaded after the end of all is no stage
     late = both_lost(repaired={A: 1.95})
     assert {r.failure for r in drill_plan(as_it_runs(late)).rows} == {"normal", "failure:f"}
