@@ -253,8 +253,8 @@ def outages(
     subject : a plan; or a study, whose `fleet` it is
     ids : of the outages (docs/outages.md lists them), or patterns of ids; none: all of the catalogue
     where : `provider` or `provider/region` where they happen instead
-    jobs : threads in which failures are re-solved side by side; the answer is the same
-    progress : called with (outages done, outages in all)
+    jobs : threads in which outages are played side by side; the answer is the same
+    progress : called with (outages played, outages to play)
 
     Raises
     ------

@@ -12,6 +12,7 @@ from planner.study.outages import OutageHere, outage_here
 from planner.study.records.outages import Outage
 from planner.study.records.plan import PlanFile
 from planner.study.records.study import Goal, NamedFailure, RunningReplicas, Study
+from planner.threads import side_by_side
 
 USUAL_SECONDS = 60.0
 """Deadline of tiers in a study that has no goals."""
@@ -103,18 +104,20 @@ def outages_on_plan(
 
     def play(study: Study, promised: Mapping[str, Wish]) -> list[DrillResult]:
         names = tuple(promised)
-        results = [drill_plan(plan.model_copy(update={"study": study}), named=names, jobs=jobs)]
+        results = [drill_plan(plan.model_copy(update={"study": study}), named=names)]
         pending = _not_at_once(results[0], study)
         for wish in _wishes(study, promised):
             if not pending:
                 break
             changed = plan.model_copy(update={"study": wanted_back(study, wish)})
-            result = drill_plan(changed, only=pending, named=names, jobs=jobs, most_nodes=MOST_NODES)
+            result = drill_plan(changed, only=pending, named=names, most_nodes=MOST_NODES)
             results.append(result)
             pending &= _not_at_once(result, study)
         return results
 
-    return _answer(f"plan of {plan.study.study}", plan.study, footprint_of_plan(plan), outages, where, play, progress)
+    return _answer(
+        f"plan of {plan.study.study}", plan.study, footprint_of_plan(plan), outages, where, play, jobs, progress
+    )
 
 
 def outages_on_fleet(
@@ -128,10 +131,10 @@ def outages_on_fleet(
     """Each outage on what runs today; gateways renormalise, nobody is asked for new weights."""
 
     def play(changed: Study, promised: Mapping[str, Wish]) -> list[DrillResult]:
-        return [drill_fleet(changed, fleet, named=tuple(promised), jobs=jobs)]
+        return [drill_fleet(changed, fleet, named=tuple(promised))]
 
     here = footprint_of_fleet(study, fleet)
-    return _answer(f"fleet of {study.study}", study, here, outages, where, play, progress)
+    return _answer(f"fleet of {study.study}", study, here, outages, where, play, jobs, progress)
 
 
 def with_failures(study: Study, failures: Sequence[NamedFailure]) -> tuple[Study, tuple[NamedFailure, ...]]:
@@ -224,24 +227,29 @@ def _answer(
     outages: Iterable[Outage],
     where: Where | None,
     play: Play,
+    jobs: int,
     progress: Progress | None,
 ) -> OutagesAnswer:
     mapped = [outage_here(outage, here, where) for outage in outages]
     graph = dependency_graph(study)
     carriers = Carriers(study, graph)
+
+    def play_one(one: OutageHere) -> tuple[PlayedOutage, DrillResult]:
+        changed, failures = with_failures(study, one.failures)
+        promised = {failure.name: _promised(carriers.covering(failure)) for failure in failures}
+        results = play(looked_at(changed, tuple(promised)), promised)
+        of_id = _failures_by_id(failures, changed, graph)
+        return _worst(replace(one, failures=failures), of_id, promised, carriers, results)
+
     played: list[PlayedOutage] = []
     findings: dict[str, None] = {}
-    for n, one in enumerate(mapped, 1):
-        if one.failures:
-            changed, failures = with_failures(study, one.failures)
-            promised = {failure.name: _promised(carriers.covering(failure)) for failure in failures}
-            results = play(looked_at(changed, tuple(promised)), promised)
-            of_id = _failures_by_id(failures, changed, graph)
-            worst, result = _worst(replace(one, failures=failures), of_id, promised, carriers, results)
+    to_play = [one for one in mapped if one.failures]
+    with side_by_side(play_one, to_play, jobs) as answers:
+        for n, (worst, result) in enumerate(answers, 1):
             played.append(worst)
             findings |= dict.fromkeys(result.findings)
-        if progress is not None:
-            progress(n, len(mapped))
+            if progress is not None:
+                progress(n, len(to_play))
     return OutagesAnswer(
         subject,
         tuple(tier.name for tier in study.tiers if any(w.tier == tier.name for w in study.workloads)),

@@ -15,6 +15,7 @@ KINDS = ("qualification", "stack_version", "pool", "site", "stack", "region", "p
 NOTHING_LOST = "nothing that serves is lost, and nothing has to be started meanwhile"
 ANOTHER = "what needs it has another that goes on"
 NOT_COUNTED = "what is short stands on what counts in no failure, as spot, or finds caches cold"
+UNCOVERED = "no goal covers it"
 HEADROOM = "no goal covers it: headroom that is there for others carries it"
 
 
@@ -144,8 +145,8 @@ class Carriers:
             return Prevention((*because, *([NOT_COUNTED] if short else [])))
         covering = self.covering(failure)
         because = _in_words(covering)
-        if not because and len(short) < len(worst):
-            because = [HEADROOM]
+        if not because:
+            because = [HEADROOM if len(short) < len(worst) else UNCOVERED]
         out_of_reach = [tier for tier in short if worst[tier].uncoverable_requests_per_second > 0]
         would = self._beside(failure) if out_of_reach else []
         in_full = {tier for tier, goal in covering if goal.serve_fraction >= ALL_SERVED}

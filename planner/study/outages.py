@@ -1,6 +1,7 @@
 """An outage that happened, as failures of a study: what it would take here, or why it would take nothing."""
 
 import itertools
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
@@ -118,17 +119,18 @@ def outage_here(outage: Outage, here: Footprint, where: Where | None = None) -> 
     notes += [f"beside it, not played: {other.why}" for other in others]
     if any("pushing" in part.effects for part, _ in played):
         notes.append("no new weights can be pushed while it lasts: gateways renormalise those in force")
-    combined = itertools.islice(itertools.product(*(meets.alternatives for _, meets in played)), MOST_ALTERNATIVES)
+    several = list(itertools.islice(itertools.product(*(meets.alternatives for _, meets in played)), MOST_ALTERNATIVES))
+    if len(several) < math.prod(len(meets.alternatives) for _, meets in played):
+        notes.append(f"only the first {MOST_ALTERNATIVES:,} combinations of what it may have taken are played")
     at = f" at {where.text}" if where is not None and _can_move(outage) else ""
-    parts = [part for part, _ in played]
-    combinations_here = list(combined)
     failures = []
-    for n, alternatives in enumerate(combinations_here, 1):
+    for n, alternatives in enumerate(several, 1):
         names = dict.fromkeys(one.name for one in alternatives if one.name)
         name = f"{outage.id}{at}"
-        if len(combinations_here) > 1 and names:
+        if len(several) > 1 and names:
             name += f" on {' and '.join(names)}"
-        failures.append(_failure(outage, name if len(name) <= MOST_NAME else f"{outage.id} ({n})", parts, alternatives))
+        short_name = name if len(name) <= MOST_NAME else f"{outage.id} ({n})"
+        failures.append(_failure(outage, short_name, [part for part, _ in played], alternatives))
     return OutageHere(outage, "played", tuple(failures), notes=tuple(dict.fromkeys(notes)))
 
 
