@@ -243,6 +243,7 @@ def outages(
     *,
     ids: Sequence[str] = (),
     where: str | None = None,
+    catalogues: Sequence[Path] = (),
     jobs: int = 1,
     progress: Callable[[int, int], None] | None = None,
 ) -> OutagesAnswer:
@@ -253,6 +254,7 @@ def outages(
     subject : a plan; or a study, whose `fleet` it is
     ids : of the outages (docs/outages.md lists them), or patterns of ids; none: all of the catalogue
     where : `provider` or `provider/region` where they happen instead
+    catalogues : YAML files of outages beside those that ship; what they say of an outage counts instead
     jobs : threads in which outages are played side by side; the answer is the same
     progress : called with (outages played, outages to play)
 
@@ -274,7 +276,7 @@ def outages(
         (of_study or not fleet, "fleet", "no fleet beside a plan: it has its own", "one"),
         (jobs >= 1, "jobs", "a whole number from 1 on", jobs),
     )
-    chosen = chosen_outages(read_outages([catalogue_of_outages()]), ids, "--outage")
+    chosen = chosen_outages(read_outages([catalogue_of_outages(), *catalogues]), ids, "--outage")
     if isinstance(subject, Study):
         at = place_of(where, subject, "--where")
         return outages_on_fleet(subject, fleet, chosen, at, jobs, progress)

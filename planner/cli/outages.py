@@ -1,6 +1,8 @@
 """`planner drill --outages`: outages that happened, played on a plan or on today's fleet."""
 
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from planner.cli.console import EDITED, check_out, deliver, fleet_in, is_edited, plan_in, progress, tell
 
@@ -17,11 +19,19 @@ def outage_ids(incomplete: str) -> list[str]:
         return []
 
 
+@dataclass(frozen=True)
+class OutagesAsked:
+    """Which outages, where, and from which catalogues beside the one that ships."""
+
+    ids: list[str]
+    where: str | None
+    catalogues: list[Path]
+
+
 def drill_outages(
     subject: Path,
     study: Path | None,
-    ids: list[str],
-    where: str | None,
+    asked_for: OutagesAsked,
     jobs: int,
     format: str,
     out: Path | None,
@@ -39,6 +49,7 @@ def drill_outages(
     from planner.review.outages import review_outages
 
     check_out(out)
+    options: dict[str, Any] = vars(asked_for)
     with progress(quiet) as advance:
 
         def done(outages: int, of: int) -> None:
@@ -46,12 +57,12 @@ def drill_outages(
 
         if subject.suffix.lower() == ".csv":
             asked, fleet = fleet_in(subject, study)
-            answer = api.outages(asked, fleet, ids=ids, where=where, jobs=jobs, progress=done)
+            answer = api.outages(asked, fleet, **options, jobs=jobs, progress=done)
         else:
             plan = plan_in(subject)
             if is_edited(plan):
                 tell(f"{subject}: {EDITED}")
-            answer = api.outages(plan, ids=ids, where=where, jobs=jobs, progress=done)
+            answer = api.outages(plan, **options, jobs=jobs, progress=done)
     report = review_outages(answer, all_rows)
     deliver(report, format, out)
     return report.good

@@ -37,7 +37,7 @@ from planner.cli.options import (
     fraction_of,
     threads_of,
 )
-from planner.cli.outages import drill_outages, outage_ids
+from planner.cli.outages import OutagesAsked, drill_outages, outage_ids
 
 if TYPE_CHECKING:
     from planner.drill import Mode as HowMoved
@@ -95,6 +95,10 @@ def drill(
     where: Annotated[
         str | None, typer.Option(help="with outages: where they happen instead, a provider or provider/region")
     ] = None,
+    catalogue: Annotated[
+        list[Path] | None,
+        typer.Option(help="with outages: a YAML file of your own, as inventories/outages.yaml; may be repeated"),
+    ] = None,
     jobs: Threads = None,
     format: AsFormat = Format.text,
     out: Out = None,
@@ -111,9 +115,10 @@ def drill(
     · `planner drill plan.json --outage azure-south-central-us-2024-12-26 --where azure/eastus`
     """
     with answered(format):
-        if outages or outage or where is not None:
+        if outages or outage or where is not None or catalogue:
             _refuse_beside_outages(outages or bool(outage), mode is not None, bool(each), bool(pairs), hour is not None)
-            good = drill_outages(subject, study, outage or [], where, threads_of(jobs), format, out, all, quiet)
+            asked_for = OutagesAsked(outage or [], where, catalogue or [])
+            good = drill_outages(subject, study, asked_for, threads_of(jobs), format, out, all, quiet)
             raise SystemExit(0 if good else 1)
         from planner import api
         from planner.drill import drill_state_claims
@@ -158,7 +163,8 @@ def _refuse_beside_outages(asked: bool, mode: bool, each: bool, pairs: bool, hou
     from planner.errors import Finding, InputError
 
     if not asked:
-        raise InputError([Finding("--where", "outages to move", "none", "add --outages, or --outage ID")])
+        fix = "add --outages, or --outage ID"
+        raise InputError([Finding("--where, --catalogue", "outages to play", "none asked for", fix)])
     given = {"--mode": mode, "--each": each, "--pairs": pairs, "--hour": hour}
     findings = []
     for option in (option for option, is_given in given.items() if is_given):

@@ -14,7 +14,7 @@ from planner.study.outage_parts import PARTS, Alternative, PartHere, Where
 from planner.study.places import Reading, listed, matches, near_miss, quoted, unique
 from planner.study.records.outages import OF_A_REGION, OWN_KINDS, LostPart, Outage
 from planner.study.records.study import NamedFailure, Study
-from planner.study.tables import read_list
+from planner.study.tables import read_list, read_yaml
 
 Verdict = Literal["played", "not concerned", "not mapped"]
 MOST_NAME = 200
@@ -55,7 +55,9 @@ def read_outages(paths: Iterable[Path]) -> dict[str, Outage]:
     reading = Reading()
     outages: dict[str, Outage] = {}
     for path in paths:
-        rows = unique(read_list(Outage, path, reading), lambda outage: outage.id, reading)
+        if not path.exists():
+            read_yaml(path, reading)  # says that it is not there
+        rows = unique(read_list(Outage, path, reading, "outages"), lambda outage: outage.id, reading)
         outages |= {outage.id: outage for outage, _ in rows}
     reading.raise_errors()
     return outages

@@ -22,6 +22,7 @@ from planner.questions.outages import OutagesAnswer, PlayedOutage, outages_on_fl
 from planner.questions.patched import patched
 from planner.questions.patches import Patch, patch_of
 from planner.study.places import Place, Reading
+from planner.study.read import catalogue_of_outages
 from planner.study.records.outages import LostPart, Outage
 from planner.study.records.plan import PlanFile
 from planner.study.records.study import Component, Dependency, NamedFailure, Needs, Study
@@ -189,6 +190,16 @@ def test_one_outage_moved_to_a_place_of_ours(plan_file: Path) -> None:
     result = call(plan_file, "--outage", "azure-west-us-2026-02-07", "--where", "google/b", "--format", "json")
     (one,) = json.loads(result.stdout)["sections"]["outages"]
     assert one["failure"]["lost"] == {"region:google/b": 1.0}
+
+
+def test_a_catalogue_of_ours_is_played_beside(plan_file: Path, tmp_path: Path) -> None:
+    text = catalogue_of_outages().read_text("utf-8")
+    ours = tmp_path / "ours.yaml"
+    ours.write_text(text[: text.index("- id: claude-context")].replace("claude-login-2026-03-02", "our-login"), "utf-8")
+    result = call(plan_file, "--outage", "our-login", "--catalogue", ours)
+    assert result.exit_code == 0 and "our-login" in result.stdout
+    absent = call(plan_file, "--outages", "--catalogue", tmp_path / "our.yaml")
+    assert absent.exit_code == 2 and "did you mean 'ours.yaml'" in absent.output
 
 
 @pytest.mark.parametrize(
