@@ -8,8 +8,9 @@ INTRODUCTION = """
 `planner drill PLAN --outages` plays each on a plan, or on what runs today (`planner drill FLEET.csv --study STUDY
 --outages`); `--outage ID` one of them; `--where azure/eastus` moves what belongs to a place there, `--where azure` to
 each region of a provider in turn. As a goal, `survive: - {outage: ID, serve_fraction: 0.9, within_seconds: 600}`, with
-`where:` to move it: when the study is read it becomes failures by name, and the plan carries them. Outages of your own, in
-the same form ([files.md](files.md)): `--catalogue mine.yaml`; for goals `outages.yaml` in a folder of `inventories:`.
+`where:` to move it: when the study is read it becomes failures by name, and the plan carries them. Outages of your own,
+in the same form ([files.md](files.md)): `--catalogue mine.yaml`; for goals `outages.yaml` in a folder of
+`inventories:`.
 
 What an outage takes of a study is decided by the kind of each part that was lost:
 
