@@ -63,13 +63,11 @@ def _claimed(remaining: Remaining, states: States) -> list[str]:
     """Findings on all states of a failure, one deadline after the other."""
     instance, failure, findings = remaining.instance, remaining.failures[0], list[str]()
     names = list(instance.placements)
-    own = {round(deadline, 6) for deadline in failure.deadlines}
+    own = {round(deadline, 6) for deadline in failure.times_stated}
     further = {deadline for deadline in states if deadline not in own}
     before: list[tuple[float, Numbers, Numbers]] = []
-    for deadline in sorted(further | set(failure.deadlines)):
+    for deadline in sorted(further | set(failure.times_stated)):
         state = states.get(round(deadline, 6))
-        if state is None and failure.of is not None and not remaining.due(deadline).any():
-            continue  # of a later stage in which nothing is due a plan says nothing
         of_replicas, kept, running, occupied = _claimed_replicas(remaining, deadline, state)
         findings += of_replicas
         where = f"{failure.id} at {deadline:g} s"

@@ -9,25 +9,37 @@ from planner.drill.failover import with_modes
 from planner.drill.failures import INSTANT_SECONDS, Failure, outages
 from planner.drill.graph import Graph
 from planner.drill.instance import Instance
-from planner.drill.stages import in_stages, still_lost
+from planner.drill.stages import falls_on, id_of_stage, in_stages, still_lost
 from planner.errors import Finding, InputError
 from planner.study.records.study import Goal, NamedFailure, Study, kind_and_name
 
 MOST_FAILURES = 100_000
+Key = tuple[str, str]
+"""Id of a failure as it begins, and the placement on which its loss falls, at the begin or later; else empty."""
 
 
 def failures_of_goals(instance: Instance, graph: Graph) -> tuple[Failure, ...]:
-    """Every failure that a goal of any tier expands to, by id."""
-    failures: dict[str, Failure] = {}
+    """Every failure that a goal of any tier expands to, by id, each followed by its later stages."""
+    failures = _with_goals(instance, graph)
+    return _in_full(instance, graph, [failures[key] for key in sorted(failures)])
+
+
+def _with_goals(instance: Instance, graph: Graph) -> dict[Key, Failure]:
+    """Every failure that a goal of any tier expands to, with its goals."""
+    failures: dict[Key, Failure] = {}
     for tier in instance.study.tiers:
         for goal in tier.survive:
             for failure in _expanded(instance, graph, goal):
-                goals = dict(failures.get(failure.id, failure).goals)
+                goals = dict(failures.get(_key(failure), failure).goals)
                 goals[tier.name] = [*goals.get(tier.name, []), (goal.within_seconds, goal.serve_fraction)]
-                failures[failure.id] = replace(failure, goals=goals)
+                failures[_key(failure)] = replace(failure, goals=goals)
     for failure in _priced(instance, graph):
-        failures.setdefault(failure.id, failure)
-    return _in_full(instance, graph, [failures[id] for id in sorted(failures)])
+        failures.setdefault(_key(failure), failure)
+    return failures
+
+
+def _key(failure: Failure) -> Key:
+    return failure.id, failure.worst or ""
 
 
 def _in_full(instance: Instance, graph: Graph, failures: Sequence[Failure]) -> tuple[Failure, ...]:
@@ -71,13 +83,13 @@ def failures_named(instance: Instance, graph: Graph, names: Sequence[str]) -> tu
     if unknown := [name for name in dict.fromkeys(names) if name not in known]:
         fix = f"one of {', '.join(known)}" if known else "the study has none: add it to `failures`"
         raise InputError([Finding("named", "a failure of the study", repr(name)[:120], fix) for name in unknown])
-    goals = {failure.id: failure.goals for failure in failures_of_goals(instance, graph)}
+    with_goals = _with_goals(instance, graph)
     times = sorted({max(study.detection_seconds, INSTANT_SECONDS), *_deadlines(study)})
     failures = []
     for name in dict.fromkeys(names):
         for failure in _expanded(instance, graph, Goal(failure=name, within_seconds=1.0)):
             looked_at = _held_to_nothing(study, failure, times)
-            own = goals.get(failure.id, {})
+            own = with_goals.get(_key(failure), failure).goals
             both = {tier: [*own.get(tier, ()), *rows] for tier, rows in looked_at.goals.items()}
             failures.append(replace(looked_at, goals=both, recovery_shown=True))
     return _in_full(instance, graph, failures)
@@ -115,12 +127,12 @@ def failures_of_kind(
         raise InputError([Finding("--pairs", f"at most {MOST_FAILURES:,} failures", f"{many:,}", "name fewer kinds")])
     sets: list[tuple[str, ...]] = [(c,) for kind in dict.fromkeys(each) for c in graph.of_kind(kind)]
     sets += list(itertools.combinations(both, 2))
-    goals = {failure.id: failure.goals for failure in failures_of_goals(instance, graph)}
+    with_goals = _with_goals(instance, graph)
     deadlines = _deadlines(instance.study)
     failures = []
     for lost in sets:
         failure = _held_to_nothing(instance.study, _all_lost(graph, lost), deadlines)
-        failures.append(replace(failure, goals=goals.get(failure.id, failure.goals)))
+        failures.append(replace(failure, goals=with_goals.get(_key(failure), failure).goals))
     return with_modes(instance, graph, failures)
 
 
@@ -140,9 +152,9 @@ def _expanded(instance: Instance, graph: Graph, goal: Goal) -> list[Failure]:
     """The failures of one goal, without what it asks."""
     if goal.failure is not None:
         named: NamedFailure = next(f for f in instance.study.failures if f.name == goal.failure)
-        own = graph.hours_to_repair | dict(named.repaired)
-        repair = named.hours_to_repair or _repair(own, named.lost)
         id, out = f"failure:{named.name}", dict(named.in_maintenance)
+        rest = _repair(graph.hours_to_repair, [c for c in named.lost if c not in named.repaired])
+        repair = named.hours_to_repair or (None if rest is None else max([rest, *named.repaired.values()]))
         failure = Failure(
             id,
             dict(named.lost),
@@ -150,6 +162,7 @@ def _expanded(instance: Instance, graph: Graph, goal: Goal) -> list[Failure]:
             dict(named.surges),
             out,
             hours_to_repair=repair,
+            name=id,
             failover=named.failover,
             repaired=dict(named.repaired),
             answers_wrongly=named.answers_wrongly,
@@ -169,18 +182,16 @@ def _while_out(failure: Failure, goal: Goal) -> Failure:
     out = dict(failure.in_maintenance)
     for component, share in goal.in_maintenance.items():
         out[component] = out.get(component, 0.0) + share
-    return replace(failure, id=f"{failure.id}{goal.while_out}", in_maintenance=out)
+    return replace(failure, id=f"{failure.id}{goal.while_out}", beside=goal.while_out, in_maintenance=out)
 
 
 def _on_each_placement(instance: Instance, graph: Graph, failure: Failure) -> list[Failure]:
     """One failure for each living placement of a pool that is lost in part at any stage; it takes all of the loss."""
     stages = [replace(failure, lost=lost) for _, lost in still_lost(failure)]
     value = graph.values(outages(stages), len(stages))
-    of_pool = [value[f"pool:{pool.id}"] for pool in instance.study.pools]
-    partly = [(fraction > 0.0) & (fraction < 1.0) for fraction in of_pool]
-    placements = [
-        name
-        for name, e in sorted(instance.placements.items())
-        if (partly[instance.pool_of[e]] & (value[f"placement:{name}"] > 0)).any()
-    ]
-    return [replace(failure, id=f"{failure.id} on {name}", worst=name) for name in placements] or [failure]
+    failures = []
+    for name in sorted(instance.placements):
+        targeted = falls_on(instance, value, name)
+        if targeted.any():
+            failures.append(replace(failure, id=id_of_stage(failure, 0.0, name if targeted[0] else None), worst=name))
+    return failures or [failure]

@@ -23,6 +23,7 @@ class Failure:
     Parameters
     ----------
     goals : tier -> (deadline [s], fraction) of its goals
+    name, beside : parts of the id of a failure that the study names: `failure:NAME`, and what is out at the same time
     failover : how gateways fail over in it, where the failure says so
     mode : how it is replayed
     worst : placement that takes all that is lost of its pool, where the loss may fall on one
@@ -45,6 +46,8 @@ class Failure:
     in_maintenance: Mapping[str, float] = field(default_factory=dict)
     worst: str | None = None
     hours_to_repair: float | None = None
+    name: str = ""
+    beside: str = ""
     failover: Mode | None = None
     mode: Mode = "resolve"
     recovery_shown: bool = False
@@ -69,6 +72,14 @@ class Failure:
     def as_it_begins(self) -> str:
         """Its id, or of a later stage that of the failure."""
         return self.of or self.id
+
+    @property
+    def times_stated(self) -> list[float]:
+        """Deadlines at which a plan states what it does [s]; of stages those at which a goal asks for something."""
+        if self.of is None and math.isinf(self.ends_seconds):
+            return self.deadlines
+        asked = {within for goals in self.goals.values() for within, fraction in goals if fraction > 0}
+        return [within for within in self.deadlines if within in asked]
 
     def counts_at(self, elapsed: float) -> bool:
         """Whether this is what is lost so many seconds after the failure began."""

@@ -136,7 +136,7 @@ def drill_hour(
                 rows += _rows(alone[f], answer)
                 stages.add(failure, answer.served, answer.without_obtaining)
                 following = failures[start + f + 1 : start + f + 2]
-                if not following or following[0].as_it_begins != failure.as_it_begins:
+                if not following or following[0].of is None:
                     if len(fleet.instance.demand) and not search.only_goals:
                         impacts.append(_impact(fleets, graph, alone[f], stages))
                     stages = _Stages()

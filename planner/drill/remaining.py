@@ -177,8 +177,6 @@ def _lose_on_one(remaining: Remaining, graph: Graph, f: int, worst: int, go_on: 
     """Of a pool that is lost in part one placement takes all of the loss, by machines; the others of it none."""
     instance, fleet, failure = remaining.instance, remaining.fleet, remaining.failures[f]
     q = instance.pool_of[worst]
-    if not remaining.pools[f, q]:
-        return
     mine = np.flatnonzero(instance.pool_of == q)
     alive = _apart_from_pool(instance, graph, failure, mine)
     lost = (1.0 - remaining.pools[f, q]) * fleet.usable[q]

@@ -7,7 +7,7 @@ import numpy as np
 
 from planner.drill.failures import INSTANT_SECONDS, Failure, outages
 from planner.drill.graph import Graph
-from planner.drill.instance import ROUNDING, Instance, Numbers
+from planner.drill.instance import ROUNDING, Flags, Instance, Numbers
 from planner.units import SECONDS_PER_HOUR
 
 
@@ -42,17 +42,20 @@ def in_stages(instance: Instance, graph: Graph, failure: Failure) -> list[Failur
     end = np.inf if failure.hours_to_repair is None else failure.hours_to_repair * SECONDS_PER_HOUR
     ends = np.append(begins[1:], end)
     opens = _opens_seconds(instance, graph, value, repairs)
+    targeted = falls_on(instance, value, failure.worst)
     made = []
     for k in np.flatnonzero(begins < ends):
+        worst = failure.worst if targeted[k] else None
         stage = replace(
             stages[k],
+            worst=worst,
             repaired_seconds=float(repairs[k]),
             begins_seconds=float(begins[k]),
             ends_seconds=float(ends[k]) if k + 1 < len(stages) else np.inf,
             opens_seconds={component: float(since[k]) for component, since in opens.items() if since[k] > 0},
         )
         if k:
-            later = replace(stage, id=f"{failure.id} after {losses[k][0]:g} h", of=failure.id)
+            later = replace(stage, id=id_of_stage(failure, losses[k][0], worst), of=failure.id)
             made.append(_looked_at(instance, later, stage.begins_seconds))
         elif stage.deadlines:
             made.append(stage)
@@ -60,6 +63,26 @@ def in_stages(instance: Instance, graph: Graph, failure: Failure) -> list[Failur
             detected = max(instance.study.detection_seconds, INSTANT_SECONDS)
             made.append(_looked_at(instance, stage, min(detected, stage.ends_seconds / 2)))
     return made
+
+
+def id_of_stage(failure: Failure, hours: float, worst: str | None) -> str:
+    """Id of a failure so many hours after it began, when parts of it work again.
+
+    Parameters
+    ----------
+    worst : placement on which all falls that is lost then of its pool
+    """
+    after = f" after {hours:g} h" if hours else ""
+    return f"{failure.name}{after}{failure.beside}{f' on {worst}' if worst else ''}"
+
+
+def falls_on(instance: Instance, value: Mapping[str, Numbers], worst: str | None) -> Flags:
+    """Whether a placement lives in a pool that is lost in part: all of the loss may fall on it, by stage [k]."""
+    if worst is None:
+        return np.zeros(len(next(iter(value.values()))), dtype=bool)
+    of_pool = value[f"pool:{instance.study.pools[instance.pool_of[instance.placements[worst]]].id}"]
+    partly: Flags = (of_pool > 0.0) & (of_pool < 1.0) & (value[f"placement:{worst}"] > 0)
+    return partly
 
 
 def _looked_at(instance: Instance, stage: Failure, elapsed: float) -> Failure:

@@ -120,8 +120,8 @@ def test_of_a_part_that_returns_replicas_load_as_well() -> None:
 
 
 def test_several_parts_come_back_in_order_and_the_last_ends_the_failure() -> None:
-    # each part says when it is back: the last of them ends it. b is back at 360 + 300 s, the login at 1,440 s;
-    # a at 3,600 s is the end. Without the login 0.5 go on
+    # each part says when it is back: b at 360 s, the login at 1,440 s, a at 3,600 s; a and b load for 300 s. Without
+    # the login 0.5 go on
     depends = Dependency(
         component="workload:chat",
         needs=Needs(all_of=("identity:login",)),
@@ -132,12 +132,18 @@ def test_several_parts_come_back_in_order_and_the_last_ends_the_failure() -> Non
     back = {A: 1.0, B: 0.1, "identity:login": 0.4}
     failure = NamedFailure(name="f", lost=dict.fromkeys(back, 1.0), repaired=back)
     result = drill_plan(as_it_runs(failure, **more), named=("f",))
-    assert {r.failure for r in result.rows} == {"normal", "failure:f", "failure:f after 0.1 h", "failure:f after 0.4 h"}
+    stages = [f"failure:f after {hours} h" for hours in ("0.1", "0.4", "1")]
+    assert {r.failure for r in result.rows} == {"normal", "failure:f", *stages}
     assert served(result, "failure:f after 0.1 h", 660.0) == pytest.approx(0.4)
     assert served(result, "failure:f after 0.4 h", 1440.0) == pytest.approx(0.4)
     of_all = impact(result)
-    assert (of_all.until, of_all.until_seconds) == ("repair", 3600.0)
-    assert of_all.requests_lost == pytest.approx(100 * 660 + 60 * (3600 - 660))
+    assert served(result, "failure:f after 1 h", 3900.0) == pytest.approx(1.0)
+    assert (of_all.until, of_all.until_seconds, of_all.all_again_seconds) == ("end of drill", 3900.0, 3900.0)
+    assert of_all.requests_lost == pytest.approx(100 * 660 + 60 * (3900 - 660))
+    # what is left says when it is back by itself
+    own = (Component(name="login", kind="identity", hours_to_repair=2.0),)
+    failure = failure.model_copy(update={"repaired": {A: 1.0, B: 0.1}})
+    assert impact(drill_plan(as_it_runs(failure, **(more | {"components": own})), named=("f",))).until_seconds == 7200.0
     # where all is back before the end, surges go on: 100 · 1.5 on the 10 replicas of both
     surge = NamedFailure(name="f", lost={A: 1.0}, repaired={A: 0.5}, hours_to_repair=1.0, surge_factor=1.5)
     after = row(drill_plan(as_it_runs(surge)), LATER, 2100.0)
@@ -153,14 +159,21 @@ def test_a_part_that_falls_on_one_placement_stays_there() -> None:
     result = drill_plan(as_it_runs(failure))
     on_a = f"failure:f on {at('a')}"
     assert served(result, on_a) == pytest.approx(0.3)
-    assert served(result, f"{on_a} after 0.5 h", 2100.0) == pytest.approx(0.7)
+    later_on_a = f"failure:f after 0.5 h on {at('a')}"
+    assert served(result, later_on_a, 2100.0) == pytest.approx(0.7)
+    assert row(result, later_on_a, 2100.0).of == impact(result).failure == on_a
+    # in part first, and not at all later
+    back = failure.model_copy(update={"repaired": {A: 0.5}})
+    result = drill_plan(as_it_runs(back))
+    assert row(result, LATER, 2100.0).of == on_a and served(result, LATER, 2100.0) == pytest.approx(0.6)
     # a pool that is lost whole first, and in part later
     failure = failure.model_copy(
         update={"lost": {A: 0.5, "region:aws/a-region": 1.0}, "repaired": {"region:aws/a-region": 0.5}}
     )
     result = drill_plan(as_it_runs(failure))
-    assert served(result, on_a) == pytest.approx(0.4)
-    assert served(result, f"{on_a} after 0.5 h", 2100.0) == pytest.approx(0.7)
+    assert served(result, "failure:f") == pytest.approx(0.4)
+    assert row(result, later_on_a, 2100.0).of == "failure:f"
+    assert served(result, later_on_a, 2100.0) == pytest.approx(0.7)
 
 
 def test_machines_are_obtained_once_the_control_plane_is_back() -> None:
