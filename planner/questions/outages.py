@@ -239,6 +239,8 @@ def _answer(
         promised = {failure.name: _promised(carriers.covering(failure)) for failure in failures}
         results = play(looked_at(changed, tuple(promised)), promised)
         of_id = _failures_by_id(failures, changed, graph)
+        for impact in (impact for result in results for impact in result.outage_impacts):
+            of_id.setdefault(impact.failure, failures[0])  # what a drill calls otherwise is not left out
         return _worst(replace(one, failures=failures), of_id, promised, carriers, results)
 
     played: list[PlayedOutage] = []
