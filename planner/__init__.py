@@ -1,7 +1,7 @@
 """Plans where AI model-serving workloads run: failover-ready, at the lowest cost, with a proof.
 
-For programs: `read_study`, `read_plan`, `read_fleet`, `plan`, `audit`, `drill`, `review`, `render`, `tables`
-and `program_text` (planner/api.py, docs/python.md).
+For programs: `read_study`, `read_plan`, `read_fleet`, `plan`, `audit`, `drill`, `outages`, `review`, `render`,
+`tables` and `program_text` (planner/api.py, docs/python.md).
 """
 
 import sys
@@ -12,12 +12,25 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
-    from planner.api import audit, drill, plan, program_text, read_fleet, read_plan, read_study, render, review, tables
+    from planner.api import (
+        audit,
+        drill,
+        outages,
+        plan,
+        program_text,
+        read_fleet,
+        read_plan,
+        read_study,
+        render,
+        review,
+        tables,
+    )
 
 __all__ = [
     "__version__",
     "audit",
     "drill",
+    "outages",
     "plan",
     "program_text",
     "read_fleet",

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from planner.plan.audit import Audit
     from planner.plan.in_hand import Plan
     from planner.plan.tables import Tables
+    from planner.questions.outages import OutagesAnswer
     from planner.review.report import Report
     from planner.study.records.plan import PlanFile
     from planner.study.records.study import RunningReplicas, Study
@@ -196,6 +197,7 @@ def drill(
     mode: Literal["resolve", "rescale"] | None = None,
     each: Sequence[str] = (),
     pairs: Sequence[str] = (),
+    named: Sequence[str] = (),
     jobs: int = 1,
     progress: Callable[[int, int], None] | None = None,
 ) -> DrillResult:
@@ -204,9 +206,10 @@ def drill(
     Parameters
     ----------
     subject : a plan; or a study, whose failures are replayed on `fleet`
-    mode : how traffic is moved: `resolve` (new weights; by default as the plan's study says), `rescale` (gateways
-        renormalise what is left; the default for fleets)
+    mode : how traffic is moved in all failures: `resolve` (new weights), `rescale` (gateways renormalise what is left;
+        the default for fleets); none: of a plan each failure as its study says, and as its gateways can be reached
     each, pairs : instead of the failures of the goals: each component of these kinds lost by itself, and in pairs
+    named : also instead of them: failures of the study by name, whether or not a goal names them
     jobs : threads in which failures are re-solved side by side; the answer is the same
     progress : called with (failures done, failures in all)
 
@@ -229,9 +232,56 @@ def drill(
     )
     which = (tuple(each), tuple(pairs)) if each or pairs else None
     if isinstance(subject, Study):
-        return drill_fleet(subject, fleet, mode or "rescale", progress, which, jobs)
+        return drill_fleet(subject, fleet, mode or "rescale", progress, which, jobs, named)
     plan = in_hand(subject)
-    return drill_plan(plan.file, mode or plan.study.failover, progress, which, jobs=jobs)
+    return drill_plan(plan.file, mode, progress, which, jobs=jobs, named=named)
+
+
+def outages(
+    subject: Plan | PlanFile | Study,
+    fleet: Sequence[RunningReplicas] = (),
+    *,
+    ids: Sequence[str] = (),
+    where: str | None = None,
+    catalogues: Sequence[Path] = (),
+    jobs: int = 1,
+    progress: Callable[[int, int], None] | None = None,
+) -> OutagesAnswer:
+    """Outages that happened, played on a plan, or on a fleet of a study: what each would have taken here, worst first.
+
+    Parameters
+    ----------
+    subject : a plan; or a study, whose `fleet` it is
+    ids : of the outages (docs/outages.md lists them), or patterns of ids; none: all of the catalogue
+    where : `provider` or `provider/region` where they happen instead
+    catalogues : YAML files of outages beside those that ship; what they say of an outage counts instead
+    jobs : threads in which outages are played side by side; the answer is the same
+    progress : called with (outages played, outages to play)
+
+    Raises
+    ------
+    InputError
+        when an id leads to no outage, or the place to nothing of the subject's study
+    """
+    from planner.plan.in_hand import Plan, in_hand
+    from planner.questions.outages import outages_on_fleet, outages_on_plan
+    from planner.study.outages import chosen_outages, place_of, read_outages
+    from planner.study.read import catalogue_of_outages
+    from planner.study.records.plan import PlanFile
+    from planner.study.records.study import Study
+
+    of_study = isinstance(subject, Study)
+    _refuse_unless(
+        (isinstance(subject, Study | Plan | PlanFile), "subject", "a plan, or a Study with a fleet", subject),
+        (of_study or not fleet, "fleet", "no fleet beside a plan: it has its own", "one"),
+        (jobs >= 1, "jobs", "a whole number from 1 on", jobs),
+    )
+    chosen = chosen_outages(read_outages([catalogue_of_outages(), *catalogues]), ids, "--outage")
+    if isinstance(subject, Study):
+        at = place_of(where, subject, "--where")
+        return outages_on_fleet(subject, fleet, chosen, at, jobs, progress)
+    file = in_hand(subject).file
+    return outages_on_plan(file, chosen, place_of(where, file.study, "--where"), jobs, progress)
 
 
 def review(plan: Plan | PlanFile, *, all_rows: bool = False, progress: Progress = _silent) -> Report:

@@ -32,6 +32,8 @@ KEEPS = "Ctrl-C or SIGTERM ends it with the best plan found so far"
 KEEPS_PLANS = "Ctrl-C or SIGTERM keeps what is done"
 """What the progress of a search says of an end before its time."""
 
+EDITED = "the file was changed after it was sealed"
+
 _written: list[str] = []
 
 

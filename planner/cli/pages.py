@@ -11,6 +11,7 @@ from typing import Any
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
+from planner.cli.outage_page import outages_page
 from planner.emit import quotas
 from planner.problem.decisions import table
 from planner.problem.eligibility import WHY_NOT
@@ -18,6 +19,7 @@ from planner.problem.rules.costs import COSTS
 from planner.problem.rules.register import INSIDE_RULES, LINK_RULES, PURCHASE_RULES, RELAXABLE
 from planner.review.topics import UNITS
 from planner.study.records import inventory, serving, study
+from planner.study.records import outages as records_of_outages
 from planner.study.records.base import Record
 
 NOTE = "Generated; do not edit: `python -m planner.cli.pages docs`."
@@ -34,6 +36,7 @@ FILES: tuple[tuple[str, str, type[Record]], ...] = (
     ("inventories/PROVIDER/pools.csv", "one row a pool", inventory.Pool),
     ("inventories/PROVIDER/offers.csv", "terms; one row an offer", inventory.Offer),
     ("inventories/PROVIDER/prices.csv", "prices apart from terms; one row an offer", inventory.Price),
+    ("inventories/outages.yaml", "a list under `outages:`; [those that ship](outages.md)", records_of_outages.Outage),
     ("models/context_classes.yaml", "a list under `context_classes:`", serving.ContextClass),
     ("models/MODEL.yaml", "a model with its facts, qualifications and profiles", serving.Model),
 )
@@ -163,7 +166,13 @@ def _type(annotation: object) -> str:
         return f"mapping to {_type(parts[1])}"
     if parts:
         return " or ".join(dict.fromkeys(_type(part) for part in parts if part is not type(None)))
-    names = {"str": "text", "float": "number", "int": "whole number", "bool": "true or false"}
+    names = {
+        "AwareDatetime": "date and time",
+        "str": "text",
+        "float": "number",
+        "int": "whole number",
+        "bool": "true or false",
+    }
     name = getattr(annotation, "__name__", str(annotation))
     return names.get(name, name)
 
@@ -227,7 +236,12 @@ def _leaf_commands(name: str, command: Any) -> list[tuple[str, Any]]:
     return [leaf for part, inner in command.commands.items() for leaf in _leaf_commands(f"{name} {part}", inner)]
 
 
-PAGES: dict[str, Callable[[], str]] = {"formulation.md": formulation, "files.md": files, "commands.md": commands}
+PAGES: dict[str, Callable[[], str]] = {
+    "formulation.md": formulation,
+    "files.md": files,
+    "commands.md": commands,
+    "outages.md": lambda: outages_page(NOTE),
+}
 
 if __name__ == "__main__":
     for page, text in PAGES.items():

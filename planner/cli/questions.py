@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from planner.cli.console import (
+    EDITED,
     KEEPS_PLANS,
     answered,
     check_out,
@@ -36,6 +37,7 @@ from planner.cli.options import (
     fraction_of,
     threads_of,
 )
+from planner.cli.outages import OutagesAsked, drill_outages, outage_ids
 from planner.study.files import REPORT
 
 if TYPE_CHECKING:
@@ -46,7 +48,6 @@ if TYPE_CHECKING:
 
     Subject = tuple[str, Study, Problem, Running | None, Traffic | None]
 
-EDITED = "the file was changed after it was sealed"
 StudyOfFleet = Annotated[Path | None, typer.Option(help="the study, for a CSV of what runs today")]
 
 
@@ -70,7 +71,8 @@ def drill(
     mode: Annotated[
         Mode | None,
         typer.Option(
-            help="resolve: new weights (default for plans); rescale: gateways renormalise (default for fleets)"
+            help="of all failures; resolve: new weights; rescale: gateways renormalise what is left (default for "
+            "fleets); default for plans: each failure as its gateways fail over in it"
         ),
     ] = None,
     each: Annotated[
@@ -84,6 +86,20 @@ def drill(
         str | None,
         typer.Option(help="of plans over time: these hours (quarter-1/*); default: the worst of each failure"),
     ] = None,
+    outages: Annotated[
+        bool, typer.Option("--outages", help="instead: outages that happened, each as it would have gone here")
+    ] = False,
+    outage: Annotated[
+        list[str] | None,
+        typer.Option(help="of them this one, by its id or a pattern; may be repeated", autocompletion=outage_ids),
+    ] = None,
+    where: Annotated[
+        str | None, typer.Option(help="with outages: where they happen instead, a provider or provider/region")
+    ] = None,
+    catalogue: Annotated[
+        list[Path] | None,
+        typer.Option(help="with outages: a YAML file of your own, as inventories/outages.yaml; may be repeated"),
+    ] = None,
     jobs: Threads = None,
     format: AsFormat = Format.text,
     out: Out = None,
@@ -93,12 +109,18 @@ def drill(
     """Replay every failure of the study on a plan or on today's fleet, by arithmetic of its own.
 
     Exit 1 when a survival goal breaks, in any hour of the plan; a fleet is replayed in the first period. Failures of
-    --each and --pairs are held to a goal only where the study has one.
+    --each and --pairs, and outages that happened (docs/outages.md), are held to a goal only where the study has one.
 
     Examples: `planner drill plan.json` · `planner drill fleet_today.csv --study examples/quickstart`
-    · `planner drill plan.json --mode rescale --pairs site` · `planner drill plan.json --pairs site --jobs 2`
+    · `planner drill plan.json --mode rescale --pairs site` · `planner drill plan.json --outages`
+    · `planner drill plan.json --outage azure-south-central-us-2024-12-26 --where azure/eastus`
     """
     with answered(format):
+        if outages or outage or where is not None or catalogue:
+            _refuse_beside_outages(outages or bool(outage), mode is not None, bool(each), bool(pairs), hour is not None)
+            asked_for = OutagesAsked(outage or [], where, catalogue or [])
+            good = drill_outages(subject, study, asked_for, threads_of(jobs), format, out, all, quiet)
+            raise SystemExit(0 if good else 1)
         from planner import api
         from planner.drill import drill_state_claims
         from planner.review.drill import review_drill
@@ -130,6 +152,28 @@ def drill(
         report = review_drill(result, claims, all, hour)
         deliver(report, format, out)
         raise SystemExit(0 if report.good else 1)
+
+
+def _refuse_beside_outages(asked: bool, mode: bool, each: bool, pairs: bool, hour: bool) -> None:
+    """Outages are played by themselves.
+
+    Raises
+    ------
+    InputError
+        when a place is named without them, or failures, a mode or hours of another drill beside them
+    """
+    from planner.errors import Finding, InputError
+
+    if not asked:
+        fix = "add --outages, or --outage ID"
+        raise InputError([Finding("--where, --catalogue", "outages to play", "none asked for", fix)])
+    given = {"--mode": mode, "--each": each, "--pairs": pairs, "--hour": hour}
+    findings = []
+    for option in (option for option, is_given in given.items() if is_given):
+        fix = "leave one of them out: each outage says itself how gateways fail over, and its worst hour is written"
+        findings.append(Finding(option, "none beside outages", "one", fix))
+    if findings:
+        raise InputError(findings)
 
 
 def risk(

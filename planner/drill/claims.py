@@ -10,11 +10,13 @@ from planner.drill.baseline import hours_of, of_plan, stated
 from planner.drill.failures import NORMAL, normal_operation
 from planner.drill.instance import TOLERANCE, Numbers
 from planner.drill.names import above, check_counts, names_in_plan
+from planner.drill.one_hour import CHUNK
 from planner.drill.pushes import plan_as_pushed
 from planner.drill.remaining import Remaining, what_remains
-from planner.drill.replay import CHUNK, prepare, tier_rows
+from planner.drill.replay import prepare
 from planner.drill.rescale import all_warm
 from planner.drill.resolve import times_of
+from planner.drill.rows import tier_rows
 from planner.drill.time_slices import not_done, not_ready, taken_up, without_power
 from planner.study.records.plan import PlanFile, State
 
@@ -26,7 +28,8 @@ def drill_state_claims(plan: PlanFile) -> tuple[str, ...]:
     """Replay the numbers that the plan states for each of its states, and list what does not hold.
 
     Traffic stands on eligible, living placements and within their capacity; replicas kept and cold-started exist, stand
-    on machines, and could start in time; what is due is served. A state left out is as normal operation.
+    on machines, and could start in time, none of them where no weights can be pushed; what is due is served. A state
+    left out is as normal operation.
 
     Raises
     ------
@@ -62,10 +65,10 @@ def _claimed(remaining: Remaining, states: States) -> list[str]:
     """Findings on all states of a failure, one deadline after the other."""
     instance, failure, findings = remaining.instance, remaining.failures[0], list[str]()
     names = list(instance.placements)
-    own = {round(deadline, 6) for deadline in failure.deadlines}
+    own = {round(deadline, 6) for deadline in failure.times_stated}
     further = {deadline for deadline in states if deadline not in own}
     before: list[tuple[float, Numbers, Numbers]] = []
-    for deadline in sorted(further | set(failure.deadlines)):
+    for deadline in sorted(further | set(failure.times_stated)):
         state = states.get(round(deadline, 6))
         of_replicas, kept, running, occupied = _claimed_replicas(remaining, deadline, state)
         findings += of_replicas
@@ -89,7 +92,7 @@ def _claimed_replicas(
     """Findings on the replicas of a state; its kept, running and occupied replicas [e]."""
     instance, study = remaining.instance, remaining.instance.study
     where, findings = f"{remaining.failures[0].id} at {deadline:g} s", list[str]()
-    most = remaining.survivors[0]
+    most, by_program = remaining.survivors[0], remaining.failures[0].mode == "resolve"
 
     def column(of: Mapping[str, int], default: Numbers) -> Numbers:
         values = default.copy()
@@ -104,8 +107,8 @@ def _claimed_replicas(
     cold_started = column(state.cold_started if state else {}, np.zeros_like(most))
     running = kept + cold_started
     occupied = column(state.occupied if state else {}, running)
-    loads = study.detection_seconds + instance.load_seconds <= deadline + TOLERANCE
-    in_time = (remaining.placements[0] > 0) & remaining.may_start[0] & loads
+    loads = remaining.start_seconds[0] + instance.load_seconds <= deadline + TOLERANCE
+    in_time = (remaining.placements[0] > 0) & remaining.may_start[0] & loads & by_program
     need = instance.by_pool(instance.machines_per_replica * occupied)
     since = max(deadline - study.detection_seconds, 0.0)
     feeds = [site.load_gib_per_second for site in study.sites]
@@ -115,7 +118,8 @@ def _claimed_replicas(
     findings += above(f"{where}: kept replicas", names, kept, most)
     findings += above(f"{where}: cold-started replicas", names, cold_started, np.where(in_time, np.inf, 0.0))
     findings += above(f"{where}: running, of those with machines", names, running, occupied)
-    findings += above(f"{where}: machines", pools, need, remaining.machines(deadline)[0])
+    machines = remaining.machines(deadline, obtained=by_program)[0]
+    findings += above(f"{where}: machines", pools, need, machines)
     partly_lost = f"{where}: replicas of a placement lost in part"
     findings += above(partly_lost, names, occupied, remaining.part_of_pool(deadline))
     findings += above(f"{where}: GiB loaded", [site.id for site in study.sites], gib.astype(np.float64), fed)

@@ -1,19 +1,19 @@
-"""The failures that are replayed: those that goals expand to, or components and pairs of them."""
+"""A failure that is replayed: what is lost together, what is asked of each tier, how gateways fail over."""
 
 import itertools
 import math
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 
-from planner.drill.graph import Graph
 from planner.drill.instance import Instance, Numbers
-from planner.errors import Finding, InputError
-from planner.study.records.study import Goal, NamedFailure, Study, kind_and_name
+from planner.drill.result import Mode
+from planner.study.records.study import Study, kind_and_name
 
 NORMAL = "normal"
-MOST_FAILURES = 100_000
+INSTANT_SECONDS = 1e-3
+"""Around the time machines come, or a failure begins: what holds just before and just after is looked at."""
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,20 @@ class Failure:
     Parameters
     ----------
     goals : tier -> (deadline [s], fraction) of its goals
+    name, beside : parts of the id of a failure that the study names: `failure:NAME`, and what is out at the same time
+    failover : how gateways fail over in it, where the failure says so
+    mode : how it is replayed
     worst : placement that takes all that is lost of its pool, where the loss may fall on one
+    recovery_shown : whether it is looked at when all has recovered that can, also where a deadline comes later
+    repaired : component that is lost -> hours until it works again, where that may be before the end
+    of : id of the failure as it begins, where this is a later stage of it; else none
+    repaired_seconds : when the parts work again that a stage has and the one before had not, since the failure began
+    begins_seconds, ends_seconds : from when on a stage counts, and until the next one does, since the failure began
+    opens_seconds : component -> since when replicas may start in it, where that is later than detection, since the
+        failure began
+    answers_wrongly : whether what is lost answers wrongly until it is found out, when the failure begins
+    hours_to_find_out : how long that is; none: not known
+    weights_since_seconds : since when new weights can be pushed, where that is later than detection, likewise
     """
 
     id: str
@@ -33,15 +46,49 @@ class Failure:
     in_maintenance: Mapping[str, float] = field(default_factory=dict)
     worst: str | None = None
     hours_to_repair: float | None = None
+    name: str = ""
+    beside: str = ""
+    failover: Mode | None = None
+    mode: Mode = "resolve"
+    recovery_shown: bool = False
+    repaired: Mapping[str, float] = field(default_factory=dict)
+    of: str | None = None
+    repaired_seconds: float = 0.0
+    begins_seconds: float = 0.0
+    ends_seconds: float = math.inf
+    opens_seconds: Mapping[str, float] = field(default_factory=dict)
+    weights_since_seconds: float = 0.0
+    answers_wrongly: bool = False
+    hours_to_find_out: float | None = None
     goals: Mapping[str, Sequence[tuple[float, float]]] = field(default_factory=dict)
 
     @property
     def deadlines(self) -> list[float]:
-        """Deadlines [s], sorted."""
-        return sorted({within for goals in self.goals.values() for within, _ in goals})
+        """Deadlines that fall into it [s], sorted."""
+        deadlines = {within for goals in self.goals.values() for within, _ in goals}
+        return sorted(within for within in deadlines if self.counts_at(within))
+
+    @property
+    def as_it_begins(self) -> str:
+        """Its id, or of a later stage that of the failure."""
+        return self.of or self.id
+
+    @property
+    def times_stated(self) -> list[float]:
+        """Deadlines at which a plan states what it does [s]; of stages those at which a goal asks for something."""
+        if self.of is None and math.isinf(self.ends_seconds):
+            return self.deadlines
+        asked = {within for goals in self.goals.values() for within, fraction in goals if fraction > 0}
+        return [within for within in self.deadlines if within in asked]
+
+    def counts_at(self, elapsed: float) -> bool:
+        """Whether this is what is lost so many seconds after the failure began."""
+        return self.begins_seconds <= elapsed < self.ends_seconds
 
     def due(self, tier: str, elapsed: float) -> float:
-        """Largest fraction of a tier whose deadline has passed."""
+        """Largest fraction of a tier whose deadline has passed, from the begin of the stage on."""
+        if elapsed < self.begins_seconds:
+            return 0.0
         return max((fraction for within, fraction in self.goals.get(tier, ()) if within <= elapsed), default=0.0)
 
     @property
@@ -79,118 +126,3 @@ def outages(failures: Sequence[Failure]) -> dict[str, Numbers]:
         for component, share in itertools.chain(failure.lost.items(), failure.in_maintenance.items()):
             out.setdefault(component, np.zeros(len(failures)))[f] += share
     return out
-
-
-def failures_of_goals(instance: Instance, graph: Graph) -> tuple[Failure, ...]:
-    """Every failure that a goal of any tier expands to, by id."""
-    failures: dict[str, Failure] = {}
-    for tier in instance.study.tiers:
-        for goal in tier.survive:
-            for failure in _expanded(instance, graph, goal):
-                goals = dict(failures.get(failure.id, failure).goals)
-                goals[tier.name] = [*goals.get(tier.name, []), (goal.within_seconds, goal.serve_fraction)]
-                failures[failure.id] = replace(failure, goals=goals)
-    for failure in _priced(instance, graph):
-        failures.setdefault(failure.id, failure)
-    return tuple(failures[id] for id in sorted(failures))
-
-
-def _priced(instance: Instance, graph: Graph) -> list[Failure]:
-    """Failures that a plan reckons with by their cost, without a goal: held to nothing, looked at when detected."""
-    study = instance.study
-    if study.objective == "cost":
-        return []
-    counted = study.objective == "worst_case"
-    failures = []
-    for own in study.components:
-        if own.hours_to_repair is not None and (counted or own.failures_per_year is not None):
-            id = f"{own.kind}:{own.name}"
-            failures.append(Failure(id, {id: 1.0}, hours_to_repair=own.hours_to_repair))
-    for named in study.failures:
-        if named.hours_to_repair is not None and (counted or named.failures_per_year is not None):
-            failures += _expanded(instance, graph, Goal(failure=named.name, serve_fraction=0.0, within_seconds=1.0))
-    return [_held_to_nothing(study, failure, [study.detection_seconds]) for failure in failures]
-
-
-def _held_to_nothing(study: Study, failure: Failure, deadlines: Sequence[float]) -> Failure:
-    """The failure with no goal, looked at at some times."""
-    return replace(failure, goals={tier.name: [(within, 0.0) for within in deadlines] for tier in study.tiers})
-
-
-def failures_of_kind(
-    instance: Instance, graph: Graph, each: Sequence[str], pairs: Sequence[str]
-) -> tuple[Failure, ...]:
-    """Each component of the kinds `each` lost, and each pair of components of the kinds `pairs`.
-
-    A failure that goals of the study expand to as well keeps these goals; others are held to nothing, and looked at
-    at all deadlines of the study.
-
-    Raises
-    ------
-    InputError
-        when the graph has no component of a kind, or the failures are too many
-    """
-    kinds = sorted({kind_and_name(c)[0] for c in graph.order} - {"placement", "workload", "origin"})
-    if unknown := [kind for kind in (*each, *pairs) if kind not in kinds]:
-        fix = f"one of {', '.join(kinds)}"
-        raise InputError([Finding("--each, --pairs", "a kind of component", kind, fix) for kind in unknown])
-    both = sorted({c for kind in pairs for c in graph.of_kind(kind)})
-    if (many := math.comb(len(both), 2)) > MOST_FAILURES:
-        raise InputError([Finding("--pairs", f"at most {MOST_FAILURES:,} failures", f"{many:,}", "name fewer kinds")])
-    sets: list[tuple[str, ...]] = [(c,) for kind in dict.fromkeys(each) for c in graph.of_kind(kind)]
-    sets += list(itertools.combinations(both, 2))
-    goals = {failure.id: failure.goals for failure in failures_of_goals(instance, graph)}
-    deadlines = sorted({g.within_seconds for tier in instance.study.tiers for g in tier.survive}) or [60.0]
-    failures = []
-    for lost in sets:
-        failure = _held_to_nothing(instance.study, _all_lost(graph, lost), deadlines)
-        failures.append(replace(failure, goals=goals.get(failure.id, failure.goals)))
-    return tuple(failures)
-
-
-def _all_lost(graph: Graph, lost: Sequence[str]) -> Failure:
-    """Some components lost together, all of each."""
-    return Failure(" + ".join(lost), dict.fromkeys(lost, 1.0), hours_to_repair=_repair(graph, lost))
-
-
-def _repair(graph: Graph, lost: Iterable[str]) -> float | None:
-    """Hours until the last of the lost components works again; none unless all of them say."""
-    hours = [graph.hours_to_repair.get(component) for component in lost]
-    stated = [h for h in hours if h is not None]
-    return max(stated) if stated and len(stated) == len(hours) else None
-
-
-def _expanded(instance: Instance, graph: Graph, goal: Goal) -> list[Failure]:
-    """The failures of one goal, without what it asks."""
-    if goal.failure is not None:
-        named: NamedFailure = next(f for f in instance.study.failures if f.name == goal.failure)
-        repair = named.hours_to_repair or _repair(graph, named.lost)
-        id, out = f"failure:{named.name}", dict(named.in_maintenance)
-        failure = Failure(id, dict(named.lost), named.surge_factor, dict(named.surges), out, hours_to_repair=repair)
-        failure = _while_out(failure, goal)
-        return _on_each_placement(instance, graph, failure) if named.worst_part else [failure]
-    excepted = {f"{goal.any}:{name.removeprefix(f'{goal.any}:')}" for name in goal.except_}
-    kind = [c for c in graph.of_kind(goal.any or "") if c not in excepted]
-    return [_while_out(_all_lost(graph, lost), goal) for lost in itertools.combinations(kind, goal.of)]
-
-
-def _while_out(failure: Failure, goal: Goal) -> Failure:
-    """The failure beside what the goal has in maintenance."""
-    if not goal.in_maintenance:
-        return failure
-    out = dict(failure.in_maintenance)
-    for component, share in goal.in_maintenance.items():
-        out[component] = out.get(component, 0.0) + share
-    return replace(failure, id=f"{failure.id}{goal.while_out}", in_maintenance=out)
-
-
-def _on_each_placement(instance: Instance, graph: Graph, failure: Failure) -> list[Failure]:
-    """One failure for each living placement of a pool that is lost in part, which takes all of the loss."""
-    value = graph.values(outages([failure]), 1)
-    partly = [0.0 < value[f"pool:{pool.id}"][0] < 1.0 for pool in instance.study.pools]
-    placements = [
-        name
-        for name, e in sorted(instance.placements.items())
-        if partly[instance.pool_of[e]] and value[f"placement:{name}"][0] > 0
-    ]
-    return [replace(failure, id=f"{failure.id} on {name}", worst=name) for name in placements] or [failure]

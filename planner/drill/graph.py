@@ -16,7 +16,7 @@ from planner.study.records.study import Needs, kind_and_name, stack_and_version
 
 @dataclass(frozen=True)
 class Graph:
-    """Needs of components: to serve, for new logins, to start replicas.
+    """Needs of components: to serve, for new logins, to start replicas, to push weights.
 
     Parameters
     ----------
@@ -32,11 +32,12 @@ class Graph:
     needs: Mapping[str, Sequence[Part]]
     logins: Mapping[str, Sequence[tuple[Needs, float]]]
     starting: Mapping[str, Sequence[Needs]]
+    pushing: Mapping[str, Sequence[Needs]]
     limits: Mapping[str, float]
     passed: Mapping[str, Passed]
     serving: nx.DiGraph
     ingresses: frozenset[str]
-    hours_to_repair: Mapping[str, float]
+    hours_to_repair: dict[str, float]
 
     def of_kind(self, kind: str) -> list[str]:
         """Components of a kind, sorted."""
@@ -69,6 +70,8 @@ class Graph:
             free = one
             for need in needs:
                 free = np.where(available(need, value, one) < 1.0, 0.0, free)
+            if free.all():
+                continue
             for behind in (component, *nx.descendants(self.serving, component)):
                 allowed[behind] = np.minimum(allowed[behind], free)
         return allowed
@@ -85,7 +88,8 @@ def build_graph(instance: Instance) -> Graph:
     study = instance.study
     needs = _built_in(instance)
     logins: dict[str, list[tuple[Needs, float]]] = defaultdict(list)
-    starting: dict[str, list[Needs]] = defaultdict(list)
+    starting = _control_planes(instance, needs)
+    pushing: dict[str, list[Needs]] = defaultdict(list)
     for workload in study.workloads:
         needs.setdefault(f"workload:{workload.name}", [])
     for origin in study.origins:
@@ -105,6 +109,8 @@ def build_graph(instance: Instance) -> Graph:
             logins[dependency.component].append((dependency.needs, dependency.sessions_go_on_fraction or 0.0))
         elif dependency.breaks == "starting":
             starting[dependency.component].append(dependency.needs)
+        elif dependency.breaks == "pushing":
+            pushing[dependency.component].append(dependency.needs)
         else:
             needs[dependency.component].append(dependency.needs)
     if unknown := sorted(named - known):
@@ -115,7 +121,7 @@ def build_graph(instance: Instance) -> Graph:
     for component, parts in needs.items():
         serving.add_edges_from((leaf, component) for part in parts for leaf in leaves(part))
     all_needs = nx.DiGraph(serving)
-    for dependency in study.dependencies:
+    for dependency in (one for one in study.dependencies if one.breaks != "pushing"):
         all_needs.add_edges_from((leaf, dependency.component) for leaf in leaves(dependency.needs))
     try:
         order = tuple(nx.topological_sort(all_needs))
@@ -127,7 +133,23 @@ def build_graph(instance: Instance) -> Graph:
     check_met_once(instance, passed, limits)
     machines = {c for c in known if kind_and_name(c)[0] in ("pool", "placement")}
     ingresses = frozenset(c for c in limits if machines.isdisjoint({c, *nx.descendants(serving, c)}))
-    return Graph(order, needs, logins, starting, limits, passed, serving, ingresses, repair)
+    return Graph(order, needs, logins, starting, pushing, limits, passed, serving, ingresses, repair)
+
+
+def _control_planes(instance: Instance, needs: defaultdict[str, list[Part]]) -> defaultdict[str, list[Needs]]:
+    """Region -> the control planes without which no replica is started there: its own and its provider's.
+
+    They become components in `needs`. They may need what runs in a region themselves: that is no cycle, as what runs
+    goes on without them.
+    """
+    starting: defaultdict[str, list[Needs]] = defaultdict(list)
+    site_of = {site.id: site for site in instance.study.sites}
+    for site in (site_of[pool.site] for pool in instance.study.pools):
+        planes = f"control_plane:{site.region_id}", f"control_plane:{site.provider}"
+        starting[f"region:{site.region_id}"] = [Needs(all_of=planes)]
+        for plane in planes:
+            needs[plane] = []
+    return starting
 
 
 def _built_in(instance: Instance) -> defaultdict[str, list[Part]]:

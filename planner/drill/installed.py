@@ -1,13 +1,13 @@
 """What is installed: machines, replicas and routes in normal operation, and what of it counts in a failure."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from typing import NamedTuple
 
 import numpy as np
 
-from planner.drill.instance import Instance, Numbers
+from planner.drill.instance import Flags, Instance, Numbers
 from planner.drill.time_slices import HOURLY
 from planner.study.records.inventory import Offer
 from planner.study.records.study import Study
@@ -39,6 +39,13 @@ class Counts:
     machines: Numbers
     less: Numbers
     obtained: tuple[tuple[float, int, float], ...]
+
+    def obtained_in(self, pools: Flags, late_seconds: Numbers) -> "Counts":
+        """The same where machines can be obtained in some pools only, and in some later than else [q]."""
+        if not self.obtained or (pools.all() and not late_seconds.any()):
+            return self
+        rows = [(at + float(late_seconds[q]), q, more) for at, q, more in self.obtained if pools[q]]
+        return replace(self, obtained=tuple(sorted(rows)))
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ def outage_impact(remaining: Remaining, served: Mapping[float, Numbers]) -> Outa
 
     Parameters
     ----------
-    remaining : of this failure
+    remaining : of this failure, or of its last stage
     served : seconds since the failure began -> requests/s of each flow [i], 0 s among them
     """
     instance, failure, offered = remaining.instance, remaining.failures[0], remaining.offered[0]
@@ -49,7 +49,7 @@ def outage_impact(remaining: Remaining, served: Mapping[float, Numbers]) -> Outa
         np.divide(served_of, wanted, out=shares[t], where=wanted > 0)
     last, worst = ([round(min(of, 1.0), 9) for of in part.tolist()] for part in (shares[-1], shares.min(axis=0)))
     return OutageImpact(
-        failure=failure.id,
+        failure=failure.as_it_begins,
         requests_lost=round(float(lost.sum()), 6),
         usd_lost=round(float(lost @ outage_usd), 6),
         until_seconds=end,

@@ -23,6 +23,7 @@ class Remaining:
     ingress : available fraction of what requests enter by, workload and origin together [f, i]
     coverable : of each flow the fraction that capacity can cover at all [f, i]
     may_start : whether replicas of a placement may start [f, e]
+    start_seconds : from when on they may, since the failure began [f, e]
     weights : share of their weight that gateways leave placements: what is available, and all of it in a pool whose
         partial loss falls on one placement [f, e]
     survivors : whole replicas that run on [f, e]
@@ -37,6 +38,7 @@ class Remaining:
     ingress: Numbers
     coverable: Numbers
     may_start: Flags
+    start_seconds: Numbers
     weights: Numbers
     survivors: Numbers
     offered: Numbers
@@ -50,7 +52,8 @@ class Remaining:
 
     def one(self, f: int) -> "Remaining":
         """What remains in one of the failures."""
-        arrays = ("pools", "placements", "ingress", "coverable", "may_start", "weights", "survivors", "offered")
+        arrays = ["pools", "placements", "ingress", "coverable", "may_start", "start_seconds"]
+        arrays += ["weights", "survivors", "offered"]
         return replace(
             self,
             failures=self.failures[f : f + 1],
@@ -131,7 +134,12 @@ def what_remains(fleet: InstalledFleet, graph: Graph, failures: Sequence[Failure
         reached[of_kind] = alive[of_kind] @ edges.T
     counted = {(failure.kinds, failure.not_renewed) for failure in failures}
     counts_of = {about: fleet.counts(*about) for about in counted}
-    counts = tuple(counts_of[failure.kinds, failure.not_renewed] for failure in failures)
+    opens = column([f"pool:{pool.id}" for pool in instance.study.pools], allowed) > 0
+    detection = instance.study.detection_seconds
+    late = np.maximum(_opens_seconds(failures, [f"pool:{pool.id}" for pool in instance.study.pools]) - detection, 0.0)
+    counts = tuple(
+        counts_of[f.kinds, f.not_renewed].obtained_in(*of) for f, *of in zip(failures, opens, late, strict=True)
+    )
     surges = np.array([failure.surge(instance) for failure in failures]).reshape(n, len(instance.flows))
     throughput = value | {c: np.minimum(value[c], part) for c, part in through.items()}
     remaining = Remaining(
@@ -142,6 +150,7 @@ def what_remains(fleet: InstalledFleet, graph: Graph, failures: Sequence[Failure
         ingress=ingress,
         coverable=np.where(reached, ingress, 0.0),
         may_start=column(names, allowed) > 0,
+        start_seconds=np.maximum(_opens_seconds(failures, names), detection),
         weights=placements.copy(),
         survivors=np.zeros_like(placements),
         offered=instance.demand * surges,
@@ -155,6 +164,16 @@ def what_remains(fleet: InstalledFleet, graph: Graph, failures: Sequence[Failure
         if failure.worst is not None and failure.worst in instance.placements:
             _lose_on_one(remaining, graph, f, instance.placements[failure.worst], go_on[f])
     return remaining
+
+
+def _opens_seconds(failures: Sequence[Failure], components: Sequence[str]) -> Numbers:
+    """Since when replicas may start in components, where that is late [f, component]; 0 elsewhere."""
+    seconds = np.zeros((len(failures), len(components)))
+    for f, failure in enumerate(failures):
+        if failure.opens_seconds:
+            seconds[f] = [failure.opens_seconds.get(component, 0.0) for component in components]
+        seconds[f] = np.maximum(seconds[f], failure.weights_since_seconds)
+    return seconds
 
 
 def _lose_on_one(remaining: Remaining, graph: Graph, f: int, worst: int, go_on: Numbers) -> None:

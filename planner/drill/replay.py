@@ -1,60 +1,30 @@
 """The drill: every failure replayed, on a plan or on today's fleet."""
 
-from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Sequence
+from dataclasses import replace
 
 import numpy as np
 
 from planner.drill.baseline import hours_of, of_fleet, of_plan
-from planner.drill.failures import NORMAL, Failure, failures_of_goals, failures_of_kind, normal_operation
+from planner.drill.expansion import failures_named, failures_of_goals, failures_of_kind
+from planner.drill.failover import in_modes, mode_of_all, mode_of_normal
+from planner.drill.failures import NORMAL, Failure
 from planner.drill.graph import Graph, build_graph
-from planner.drill.installed import InstalledFleet
-from planner.drill.instance import NO_LATENCIES, TOLERANCE, Indices, Instance, Latencies, Numbers, build_instance
+from planner.drill.instance import NO_LATENCIES, TOLERANCE, Instance, Latencies, build_instance
 from planner.drill.names import check_counts, check_failures, check_study, names_in_plan
-from planner.drill.outage_impacts import outage_impact
+from planner.drill.one_hour import Fleets, Progress, Search, dearest_first, drill_hour, worst_first
 from planner.drill.pushes import plan_as_pushed, study_as_pushed
-from planner.drill.remaining import Remaining, what_remains
-from planner.drill.rescale import COLD_START, LAUNCHED, RECLAIMED, WARM, all_warm, carried, rescaled, routes_of, unmoved
-from planner.drill.resolve import Lent, Resolved, resolve
 from planner.drill.result import DrillResult, DrillRow, Mode, OutageImpact
 from planner.drill.rules import rules_not_judged
 from planner.drill.solving import MOST_NODES
 from planner.drill.time_slices import TimeSlice, not_done, not_ready, taken_up, time_slices_of, without_power
-from planner.drill.traffic import routed_anew, steered
 from planner.study.records.plan import PlanFile
 from planner.study.records.study import RunningReplicas, Study
-from planner.threads import side_by_side
 
-Progress = Callable[[int, int], None]
-CHUNK = 128
-"""Failures whose arrays are in memory at the same time."""
 Block = tuple[str, str]
 """(hour, failure)"""
 Which = tuple[Sequence[str], Sequence[str]]
 """Kinds of component: each lost by itself, and in pairs."""
-
-
-@dataclass(frozen=True)
-class Search:
-    """How a drill looks.
-
-    Parameters
-    ----------
-    normal : whether normal operation is looked at, too
-    anew : whether it gets new weights
-    most_nodes : of a search for whole replicas; 0: parts of replicas will do
-    jobs : threads in which failures are re-solved side by side
-    only_goals : whether it is only asked if goals are broken: see `drill_plan`
-    """
-
-    normal: bool = True
-    anew: bool = False
-    most_nodes: int = MOST_NODES
-    jobs: int = 1
-    only_goals: bool = False
-
-
-AS_IT_RUNS = Search()
 
 
 def prepare(
@@ -76,22 +46,25 @@ def prepare(
 
 def drill_plan(
     plan: PlanFile,
-    mode: Mode = "resolve",
+    mode: Mode | None = None,
     progress: Progress | None = None,
     which: Which | None = None,
     most_nodes: int = MOST_NODES,
     only: Collection[str] | None = None,
     jobs: int = 1,
     only_goals: bool = False,
+    named: Sequence[str] = (),
 ) -> DrillResult:
     """Replay every failure of the plan's study on the plan's machines and replicas.
 
     Parameters
     ----------
     plan : the plan; of its states only the traffic of normal operation is used, see `drill_state_claims` for the rest
-    mode : `resolve`: the best new weights and starts per failure; `rescale`: base weights over what remains
+    mode : of all failures; `resolve`: the best new weights and starts per failure; `rescale`: base weights over what
+        remains; none: each as gateways fail over in it, normal operation by what they fall back on
     progress : called with (failures done, failures in all)
-    which : kinds of component that are lost one by one, and in pairs; none: the failures of the study's goals
+    which, named : instead of the failures of the study's goals: kinds of component that are lost one by one, and in
+        pairs; failures of the study by name, whether or not a goal names them
     most_nodes : of a search for whole replicas; after fewer, what is short may be less than is said; 0: parts of
         replicas will do, so what is short is short for sure, and may be more
     only : of these failures those that are replayed; none: all
@@ -112,41 +85,47 @@ def drill_plan(
         when the solver fails
     """
     check_counts(plan)
-    plan = plan_as_pushed(plan) if mode == "resolve" else plan
+    plan = plan_as_pushed(plan) if (mode or plan.study.failover) == "resolve" else plan
     instance, graph, failures = prepare(plan.study, plan.demand_case)
     findings = names_in_plan(plan, [failure.id for failure in failures], instance.placements)
-    replayed = failures if which is None else failures_of_kind(instance, graph, *which)
-    replayed = tuple(failure for failure in replayed if only is None or failure.id in only)
+    replayed = _asked(instance, graph, failures, which, named)
+    if only is not None:  # all stages of a failure, or none
+        begun = {failure.as_it_begins for failure in replayed if failure.id in only}
+        replayed = tuple(failure for failure in replayed if failure.as_it_begins in begun)
+    replayed = _in_mode(mode, replayed)
+    in_normal = mode or mode_of_normal(plan.study.failover, failures)
     slices = hours_of(plan)
     findings += [*not_ready(plan, slices), *not_done(plan, slices)]
     rows: list[DrillRow] = []
     impacts: list[OutageImpact] = []
-    search = Search(most_nodes=most_nodes, only_goals=only_goals, jobs=jobs)
+    search = Search(most_nodes=most_nodes, only_goals=only_goals, jobs=jobs, obtaining=not only_goals)
     for n, one in enumerate(slices):
         within = _within(progress, n, len(slices)) if progress else None
         fleets = fleets_of(instance, failures, plan, one, slices)
-        result = _drill(fleets, graph, replayed, mode, within, search)
+        result = drill_hour(fleets, graph, replayed, in_normal, within, search)
         name = one.hour if len(slices) > 1 else ""
         rows += [replace(row, hour=name) for row in result.rows]
         impacts += [replace(impact, hour=name) for impact in result.outage_impacts]
         findings += [f"{name}: {text}" if name else text for text in result.findings]
         findings += without_power(plan, one, slices)
+    by_default = mode or plan.study.failover
     return DrillResult(
-        mode=mode,
+        mode=mode_of_all(by_default, replayed) or "mixed",
         subject=f"plan of {plan.study.study}",
-        rows=tuple(sorted(rows, key=_worst_first)),
+        rows=tuple(sorted(rows, key=worst_first)),
         findings=tuple(dict.fromkeys(findings)),
-        outage_impacts=tuple(sorted(impacts, key=_dearest_first)),
+        outage_impacts=tuple(sorted(impacts, key=dearest_first)),
         hours=len(slices),
-        planned=plan.study.failover,
+        planned=mode_of_all(plan.study.failover, failures) or "mixed",
         not_judged=rules_not_judged(plan),
+        rescaled=_rescaled(by_default, replayed),
     )
 
 
 def broken_rows(
     plan: PlanFile,
     only: Sequence[Block],
-    mode: Mode = "resolve",
+    mode: Mode | None = None,
     most_nodes: int = MOST_NODES,
     longer: Latencies = NO_LATENCIES,
     reach: bool = False,
@@ -167,18 +146,21 @@ def broken_rows(
     -------
     rows that break a goal, worst first, of the first failure that has any
     """
-    plan = plan_as_pushed(plan) if mode == "resolve" else plan
+    plan = plan_as_pushed(plan) if (mode or plan.study.failover) == "resolve" else plan
     instance, graph, failures = prepare(plan.study, plan.demand_case, longer)
     slices = hours_of(plan)
     by_hour: dict[str, list[str]] = {}
     for hour, name in only:
         by_hour.setdefault(hour, []).append(name)
-    together = by_hour.items() if mode == "rescale" else [(hour, [name]) for hour, name in only]
+    failures = _in_mode(mode, failures)
+    in_normal = mode or mode_of_normal(plan.study.failover, failures)
+    all_rescaled = mode_of_all(in_normal, failures) == "rescale"
+    together = by_hour.items() if all_rescaled else [(hour, [name]) for hour, name in only]
     for hour, names in together:
         asked = [failure for failure in failures if failure.id in names]
-        search = Search(NORMAL in names, mode == "resolve", most_nodes)
+        search = Search(NORMAL in names, in_normal == "resolve", most_nodes)
         one = next(one for one in slices if one.hour == hour)
-        result = _drill(fleets_of(instance, failures, plan, one, slices), graph, asked, mode, None, search)
+        result = drill_hour(fleets_of(instance, failures, plan, one, slices), graph, asked, in_normal, None, search)
         bad = [row for row in result.rows if row.broken or (reach and row.uncovered_requests_per_second > TOLERANCE)]
         if bad:
             return [replace(row, hour=hour) for row in bad]
@@ -192,6 +174,7 @@ def drill_fleet(
     progress: Progress | None = None,
     which: Which | None = None,
     jobs: int = 1,
+    named: Sequence[str] = (),
 ) -> DrillResult:
     """Replay every failure of a study on today's fleet: the machines are what its replicas need, rounded up in a pool.
 
@@ -200,31 +183,50 @@ def drill_fleet(
     study : gives demand [requests/s] in the fullest hour of its first period, profiles, dependencies and goals; its
         holdings and claims are not used
     fleet : replicas per (pool, profile), weights per (workload, origin)
-    mode, progress, which, jobs : as for `drill_plan`
+    mode, progress, which, jobs, named : as for `drill_plan`
 
     Returns
     -------
     as `drill_plan`; a row whose edge is not eligible is a finding, and what it is sent is not served
     """
-    study = study_as_pushed(study) if mode == "resolve" else study
+    study = study_as_pushed(study) if (mode or study.failover) == "resolve" else study
     instance, graph, failures = prepare(study)
     slices = time_slices_of(study)
     today = [one for one in slices if one.period == slices[0].period]
     fullest = max(today, key=lambda one: sum(one.wanted.values()))
     installed, findings = of_fleet(instance.at(fullest.wanted), fleet)
-    replayed = failures if which is None else failures_of_kind(installed.instance, graph, *which)
+    replayed = _in_mode(mode, _asked(installed.instance, graph, failures, which, named))
     at = f" at {fullest.hour}, the hour of most requests of the first period" if len(slices) > 1 else ""
-    result = _drill(Fleets(installed, installed, tuple(findings)), graph, replayed, mode, progress, Search(jobs=jobs))
+    result = drill_hour(
+        Fleets(installed, installed, tuple(findings)),
+        graph,
+        replayed,
+        mode,
+        progress,
+        Search(jobs=jobs, obtaining=True),
+    )
     return replace(result, subject=f"fleet of {study.study}{at}")
 
 
-@dataclass(frozen=True)
-class Fleets:
-    """What is installed in an hour, with the traffic of normal operation and with what failures ask for."""
+def _asked(
+    instance: Instance, graph: Graph, of_goals: tuple[Failure, ...], which: Which | None, named: Sequence[str]
+) -> tuple[Failure, ...]:
+    """The failures that are replayed; see `drill_plan`."""
+    if which is None and not named:
+        return of_goals
+    return (*(failures_of_kind(instance, graph, *which) if which else ()), *failures_named(instance, graph, named))
 
-    normal: InstalledFleet
-    in_failure: InstalledFleet
-    findings: tuple[str, ...]
+
+def _in_mode(mode: Mode | None, failures: tuple[Failure, ...]) -> tuple[Failure, ...]:
+    """The failures, all of one mode where one is given."""
+    return failures if mode is None else in_modes(failures, [mode] * len(failures))
+
+
+def _rescaled(by_default: Mode, failures: Sequence[Failure]) -> tuple[str, ...]:
+    """Ids of the failures that are rescaled, where others are not."""
+    if mode_of_all(by_default, failures) is not None:
+        return ()
+    return tuple(failure.id for failure in failures if failure.mode == "rescale")
 
 
 def fleets_of(
@@ -246,134 +248,6 @@ def fleets_of(
     return Fleets(normal, replace(fleet, base=scaled), tuple(findings))
 
 
-def _drill(
-    fleets: Fleets,
-    graph: Graph,
-    failures: Sequence[Failure],
-    mode: Mode,
-    progress: Progress | None,
-    search: Search = AS_IT_RUNS,
-) -> DrillResult:
-    """The drill of one hour."""
-    fleet, findings = fleets.in_failure, list(fleets.findings)
-    rows = in_normal_operation(fleets.normal, graph, mode, search.anew) if search.normal else []
-    impacts, lent = list[OutageImpact](), Lent()
-    routes = routes_of(fleet.base)
-
-    def moved(alone: Remaining) -> Resolved:
-        with lent.programs() as programs:
-            return resolve(alone, programs, search.most_nodes, search.only_goals)
-
-    for start in range(0, len(failures), CHUNK):
-        remaining = what_remains(fleet, graph, failures[start : start + CHUNK])
-        deadlines = {deadline for failure in remaining.failures for deadline in failure.deadlines}
-        times = sorted(deadlines | {fleet.instance.study.detection_seconds})
-        at_once = {elapsed: rescaled(remaining, routes, elapsed) for elapsed in times} if mode == "rescale" else {}
-        first = unmoved(remaining, routes)
-        alone = [remaining.one(f) for f in range(len(remaining.failures))]
-        with side_by_side(moved, alone if mode == "resolve" else (), search.jobs) as answers:
-            for f, failure in enumerate(remaining.failures):
-                if mode == "resolve":
-                    answer = next(answers)
-                    served, served_by = dict(answer.served), dict(answer.served_by)
-                    findings += answer.findings
-                else:
-                    served, served_by = {}, {}
-                    for elapsed in times:
-                        if elapsed in failure.deadlines or elapsed not in deadlines:
-                            served[elapsed], served_by[elapsed] = at_once[elapsed][0][f], at_once[elapsed][1][:, f]
-                served[0.0], served_by[0.0] = first[f], all_warm(first[f])
-                asked = {0.0, *failure.deadlines, max(served)}
-                for elapsed in sorted(served):
-                    at_time = tier_rows(alone[f], elapsed, served[elapsed], served_by[elapsed])
-                    rows += [row for row in at_time if row.broken or elapsed in asked]
-                if len(fleet.instance.demand) and not search.only_goals:
-                    impacts.append(outage_impact(alone[f], served))
-                if progress:
-                    progress(start + f + 1, len(failures))
-    return DrillResult(
-        mode=mode,
-        subject="",
-        rows=tuple(sorted(rows, key=_worst_first)),
-        findings=tuple(dict.fromkeys(findings)),
-        outage_impacts=tuple(sorted(impacts, key=_dearest_first)),
-    )
-
-
-def _worst_first(r: DrillRow) -> tuple[object, ...]:
-    return not r.broken, r.due_fraction <= 0, r.served_fraction, r.failure, r.deadline_seconds, r.tier, r.hour
-
-
-def _dearest_first(impact: OutageImpact) -> tuple[object, ...]:
-    return -impact.usd_lost, -impact.requests_lost, impact.failure, impact.hour
-
-
 def _within(progress: Progress, n: int, of: int) -> Progress:
     """Progress of one hour within all of them."""
     return lambda failures, all_failures: progress(n * all_failures + failures, of * all_failures)
-
-
-def in_normal_operation(fleet: InstalledFleet, graph: Graph, mode: Mode, anew: bool = False) -> list[DrillRow]:
-    """Rows of the failure in which nothing is lost; re-solved, requests split best over gateways with a limit."""
-    instance = fleet.instance
-    remaining = what_remains(fleet, graph, [normal_operation(instance.study)])
-    replicas = instance.that_fit(fleet.replicas, fleet.machines_in_normal())
-    if anew and len(instance.demand):
-        rates = routed_anew(remaining, replicas)
-        return tier_rows(remaining, 0.0, rates, all_warm(rates))
-    routes = routes_of(fleet.base * instance.normal)
-    if mode == "resolve":
-        sent = steered(remaining, routes.sent, routes.flow, routes.placement)[None, :]
-    else:
-        sent = remaining.limits.cut(routes.sent[None, :], routes.flow, routes.placement)
-    capacity = (instance.study.utilisation.normal * replicas)[None, :]
-    rates = routes.by_flow(carried(routes, sent, instance.replica_seconds, capacity))[0]
-    return tier_rows(remaining, 0.0, rates, all_warm(rates))
-
-
-def tier_rows(remaining: Remaining, elapsed: float, served: Numbers, served_by: Numbers) -> list[DrillRow]:
-    """What each tier with demand is served [i] so many seconds after the failure, and by what [4, i]."""
-    instance, failure, offered = remaining.instance, remaining.failures[0], remaining.offered[0]
-    coverable, due, short = remaining.coverable[0], remaining.due(elapsed)[0], remaining.short(elapsed, served)
-    flows, rows = list(instance.flows), []
-    for tier, mine in instance.flows_of_tier:
-        asked = float(offered[mine].sum())
-        of_tier = failure.due(tier.name, elapsed)
-        uncovered = np.maximum(of_tier - coverable - TOLERANCE, 0.0)
-        broken = remaining.is_broken(mine, short)
-        worst = _worst_flow(mine, offered, served, short)
-        share = float(served[worst] / offered[worst]) if offered[worst] else 1.0  # of none, all is served
-        split = [round(min(float(part), 1.0), 9) for part in served_by[:, mine].sum(axis=1) / (asked or 1.0)]
-        rows.append(
-            DrillRow(
-                failure=failure.id,
-                deadline_seconds=elapsed,
-                tier=tier.name,
-                due_fraction=of_tier,
-                served_fraction=round(min(float(served[mine].sum()) / asked, 1.0), 9) if asked else 1.0,
-                short_requests_per_second=round(float(short[mine].sum()), 9) if broken else 0.0,
-                broken=broken,
-                uncoverable_requests_per_second=round(float(((1.0 - coverable) * offered)[mine].sum()), 9),
-                uncovered_requests_per_second=round(float((uncovered * offered)[mine].sum()), 9),
-                warm_fraction=split[WARM],
-                reclaimed_fraction=split[RECLAIMED],
-                cold_start_fraction=split[COLD_START],
-                launched_fraction=split[LAUNCHED],
-                recovered=bool(failure.deadlines) and elapsed > failure.deadlines[-1],
-                worst_workload=flows[worst][0],
-                worst_origin=flows[worst][1],
-                worst_served_fraction=round(min(share, 1.0), 9),
-                worst_due_fraction=round(float(due[worst]), 9),
-            )
-        )
-    return rows
-
-
-def _worst_flow(flows: Indices, offered: Numbers, served: Numbers, short: Numbers) -> int:
-    """Of some flows the one that falls shortest of what is due, by share of its demand; else the least served."""
-    asked = offered[flows] > 0
-    shortfall, unserved = (
-        np.divide(part[flows], offered[flows], out=np.zeros(len(flows)), where=asked).round(9)
-        for part in (short, offered - served)
-    )
-    return int(flows[np.lexsort((-np.arange(len(flows)), unserved, shortfall))[-1]])

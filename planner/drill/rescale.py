@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from planner.drill.failures import Failure
 from planner.drill.instance import Indices, Numbers
 from planner.drill.remaining import Remaining
 
@@ -78,6 +79,11 @@ def unmoved(remaining: Remaining, routes: Routes) -> Numbers:
     sent = asked * share * alive[:, routes.placement]
     rates = remaining.limits.cut(sent, routes.flow, routes.placement)
     return np.minimum(routes.by_flow(rates), remaining.offered)
+
+
+def times_of_weights(failure: Failure, detection_seconds: float) -> list[float]:
+    """When it is looked at what gateways serve by their weights: at detection, and at each deadline [s]."""
+    return sorted({*failure.deadlines, *([detection_seconds] if failure.counts_at(detection_seconds) else [])})
 
 
 def rescaled(remaining: Remaining, routes: Routes, elapsed: float) -> tuple[Numbers, Numbers]:

@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 import highspy
 import numpy as np
 
+from planner.drill.failures import INSTANT_SECONDS
 from planner.drill.instance import ROUNDING, TOLERANCE, Indices, Instance, Numbers
 from planner.drill.remaining import Remaining
 from planner.drill.rescale import COLD_START, LAUNCHED, RECLAIMED, SERVED_BY, WARM, all_warm
@@ -27,8 +28,6 @@ RECOVERY_SECONDS = 7 * 24 * 3600.0
 """What comes later than that is no part of a recovery."""
 TIE = 1e-5
 """Share of a request by which one short request outweighs another: it settles ties, and no more."""
-INSTANT_SECONDS = 1e-3
-"""Around the time machines come: what holds just before and just after is looked at."""
 MOST_PROGRAMS = 8
 """Of one sort that are in memory at the same time."""
 Program = TypeVar("Program")
@@ -65,18 +64,25 @@ class Template:
 
 @dataclass(frozen=True)
 class Resolved:
-    """Requests/s of each flow at each time [i], and by what they are served [4, i]; see `rescale.SERVED_BY`."""
+    """Requests/s of each flow at each time [i], and by what they are served [4, i]; see `rescale.SERVED_BY`.
+
+    Parameters
+    ----------
+    without_obtaining : what is served where nothing can be obtained, at times of its own; none: as much
+    """
 
     served: dict[float, Numbers]
     served_by: dict[float, Numbers]
     findings: tuple[str, ...]
+    without_obtaining: dict[float, Numbers] | None = None
 
 
 def times_of(remaining: Remaining, recovered: float = 0.0) -> list[float]:
     """Deadlines, the times around which machines come back or are obtained, and when all of it has recovered [s]."""
-    deadlines = remaining.failures[0].deadlines
+    failure = remaining.failures[0]
+    deadlines = failure.deadlines
     last = max(recovered, deadlines[-1])
-    comes = set[float]()
+    comes = {recovered} if failure.recovery_shown and failure.counts_at(recovered) else set[float]()
     for _, _, back in remaining.fleet.claims:
         if back is not None:
             comes |= {back, back + INSTANT_SECONDS}
@@ -89,13 +95,13 @@ def recovered_seconds(remaining: Remaining) -> float:
     """When all that can come back, be obtained or cold-start runs; no later than the repair [s]."""
     instance, failure = remaining.instance, remaining.failures[0]
     alive = (remaining.placements[0] > 0) & remaining.may_start[0]
-    load = float(instance.load_seconds[alive].max(initial=0.0))
     comes = [back for _, _, back in remaining.fleet.claims if back is not None]
     comes += [when for when, _, _ in remaining.counts[0].obtained]
     last = max((at + INSTANT_SECONDS for at in comes if at < RECOVERY_SECONDS), default=0.0)
-    done = max(instance.study.detection_seconds, last) + load
+    runs = (np.maximum(remaining.start_seconds[0], last) + instance.load_seconds)[alive]
+    done = float(runs.max(initial=max(instance.study.detection_seconds, last)))
     repair = math.inf if failure.hours_to_repair is None else failure.hours_to_repair * SECONDS_PER_HOUR
-    return min(done, repair)
+    return min(done, repair, failure.ends_seconds - INSTANT_SECONDS)
 
 
 @dataclass
@@ -308,7 +314,7 @@ def _served(few: SymmetricFlows, made: Template, value: Numbers) -> dict[float, 
 def _bounds(remaining: Remaining, made: Template) -> tuple[Numbers, Numbers]:
     """Upper bounds of the columns and their costs in a failure; its bounds of rows go to the program."""
     instance, coverable, offered = remaining.instance, remaining.coverable[0], remaining.offered[0]
-    detection, alive = instance.study.detection_seconds, remaining.placements[0] > 0
+    alive = remaining.placements[0] > 0
     scale = 100.0 * offered / (offered.max() or 1.0)
     outage_usd = instance.usd_per_request
     dearest = outage_usd / max(outage_usd.max(), ROUNDING)
@@ -320,6 +326,7 @@ def _bounds(remaining: Remaining, made: Template) -> tuple[Numbers, Numbers]:
     upper, costs = np.zeros(made.limits.columns), np.zeros((3, made.limits.columns))
     low, high = np.array(made.lp.row_lower_), np.array(made.lp.row_upper_)
     edge = alive[made.placement] & (coverable > 0)[made.flow]
+    may_start = alive & remaining.may_start[0]
     for t, elapsed in enumerate(made.times):
         machines = remaining.machines(elapsed)[0]
         most = np.floor(machines[instance.pool_of] / instance.machines_per_replica + ROUNDING)
@@ -328,7 +335,7 @@ def _bounds(remaining: Remaining, made: Template) -> tuple[Numbers, Numbers]:
         upper[made.beyond[t]] = coverable - due[t]
         upper[made.kept[t]] = remaining.survivors[0] * alive
         upper[made.headroom[t]] = np.where(alive, np.inf, 0.0)
-        in_time = (detection + instance.load_seconds <= elapsed + TOLERANCE) & alive & remaining.may_start[0]
+        in_time = (remaining.start_seconds[0] + instance.load_seconds <= elapsed + TOLERANCE) & may_start
         upper[made.cold_started[t]] = np.where(in_time, most, 0.0)
         costs[0, made.short[t]] = shortfall
         costs[1, made.kept[t]] = -instance.machines_per_replica

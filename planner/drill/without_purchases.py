@@ -4,11 +4,15 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 
 from planner.drill.baseline import hours_of
+from planner.drill.failover import mode_of_normal
 from planner.drill.names import check_counts
+from planner.drill.one_hour import CHUNK, in_normal_operation
 from planner.drill.remaining import Remaining, what_remains
-from planner.drill.replay import CHUNK, fleets_of, in_normal_operation, prepare, tier_rows
+from planner.drill.replay import fleets_of, prepare
+from planner.drill.rescale import rescaled, routes_of, times_of_weights
 from planner.drill.resolve import Programs, resolve
 from planner.drill.result import DrillRow
+from planner.drill.rows import tier_rows
 from planner.drill.survivors import survivors_carry_all
 from planner.drill.time_slices import TimeSlice
 from planner.study.records.plan import PlanFile
@@ -25,8 +29,8 @@ def broken_without(
 ) -> list[tuple[DrillRow, ...]]:
     """Rows that break a goal of a plan without each of some sets of its purchases, all others in time.
 
-    Failures are re-solved, as `drill_plan` does where it is only asked which goals are broken: no rows after the last
-    deadline. Sets of which the same is missing in an hour are asked once there.
+    Each failure is replayed as gateways fail over in it; re-solved as `drill_plan` does where it is only asked which
+    goals are broken: no rows after the last deadline. Sets of which the same is missing in an hour are asked once.
 
     Parameters
     ----------
@@ -41,7 +45,7 @@ def broken_without(
     """
     check_counts(plan)
     instance, graph, failures = prepare(plan.study, plan.demand_case)
-    slices = hours_of(plan)
+    slices, in_normal = hours_of(plan), mode_of_normal(plan.study.failover, failures)
     asked = [_missing_in(plan, one, slices, sets) for one in slices]
     done, of = 0, len(failures) * sum(len(set(of_hour)) for of_hour in asked)
     rows_of: list[list[DrillRow]] = [[] for _ in sets]
@@ -52,7 +56,7 @@ def broken_without(
         for gone in dict.fromkeys(of_hour):
             in_time = tuple(row for n, row in enumerate(plan.purchases) if n not in gone)
             fleet = fleets_of(instance, failures, plan.model_copy(update={"purchases": in_time}), one, slices)
-            rows[gone] = [row for row in in_normal_operation(fleet.normal, graph, "resolve") if row.broken]
+            rows[gone] = [row for row in in_normal_operation(fleet.normal, graph, in_normal) if row.broken]
             fleets.append(fleet.in_failure)
         for start in range(0, len(failures), CHUNK):
             chunk = failures[start : start + CHUNK]
@@ -83,14 +87,26 @@ def _missing_in(
 def _broken_in(remaining: Remaining, programs: Programs, most_nodes: int) -> list[DrillRow]:
     """Rows that break in a failure."""
     deadlines = remaining.failures[0].deadlines
+    if remaining.failures[0].mode == "rescale":
+        return _broken_by_weights(remaining)
     if _fewer_carry_all(remaining, programs, deadlines[0]):
         return []
     answer, offered = resolve(remaining, programs, most_nodes, only_goals=True), remaining.offered[0]
     rows = []
-    for elapsed in sorted(answer.served):
+    for elapsed in filter(remaining.failures[0].counts_at, sorted(answer.served)):
         served = answer.served[elapsed]
         if (remaining.due(elapsed)[0] * offered > served).any():  # mostly all is well, and no row is asked for
             rows += tier_rows(remaining, elapsed, served, answer.served_by[elapsed])
+    return [row for row in rows if row.broken]
+
+
+def _broken_by_weights(remaining: Remaining) -> list[DrillRow]:
+    """Rows that break in a failure in which gateways have the weights of normal operation."""
+    failure, routes = remaining.failures[0], routes_of(remaining.fleet.base)
+    rows = []
+    for elapsed in times_of_weights(failure, remaining.instance.study.detection_seconds):
+        served, served_by = rescaled(remaining, routes, elapsed)
+        rows += tier_rows(remaining, elapsed, served[0], served_by[:, 0])
     return [row for row in rows if row.broken]
 
 

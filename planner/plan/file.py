@@ -83,7 +83,9 @@ def read_plan(path: Path, warnings: list[Finding] | None = None) -> PlanFile:
         at = f"{where}:{line_of(text, ('schema_version',))}: schema_version"
         raise refusal(at, f"{PLAN_SCHEMA_VERSION}", quoted(version), fix)
     try:
-        return PlanFile.model_validate(data)
+        plan = PlanFile.model_validate(data)
+        _check_outages_are_played(plan, where, text, fix)
+        return plan
     except ValidationError as error:
         findings = []
         for mistake in error.errors(include_url=False)[:MOST_FINDINGS]:
@@ -93,6 +95,22 @@ def read_plan(path: Path, warnings: list[Finding] | None = None) -> PlanFile:
         if (more := error.error_count() - len(findings)) > 0:
             findings.append(Finding(where, "a plan", f"{more} more mistakes", fix))
         raise InputError(findings) from error
+
+
+def _check_outages_are_played(plan: PlanFile, where: str, text: str, fix: str) -> None:
+    """Goals of the study in a plan name failures that are written out, no outages to be looked up.
+
+    Raises
+    ------
+    InputError
+        when one names an outage
+    """
+    for t, tier in enumerate(plan.study.tiers):
+        for g, goal in enumerate(tier.survive):
+            if goal.outage is not None:
+                loc = ("study", "tiers", t, "survive", g, "outage")
+                at = f"{where}:{line_of(text, loc)}: {'.'.join(map(str, loc))}"
+                raise refusal(at, "a failure by name, as an outage is written in a plan", quoted(goal.outage), fix)
 
 
 def _of_this_version(data: dict[str, Any]) -> tuple[dict[str, Any], str]:

@@ -228,13 +228,14 @@ def risk_of(study: Study, result: DrillResult) -> Risk:
     for row in result.rows:
         if row.failure == NORMAL:
             continue
-        failures.add(row.failure)
+        failure = row.of or row.failure  # its stages are one failure
+        failures.add(failure)
         if row.uncovered_requests_per_second > 0:
-            uncoverable.add(row.failure)
+            uncoverable.add(failure)
         if row.broken:
-            cost, requests = short.get((row.failure, row.deadline_seconds), (0.0, 0.0))
+            cost, requests = short.get((failure, row.deadline_seconds), (0.0, 0.0))
             more = row.short_requests_per_second
-            short[row.failure, row.deadline_seconds] = (
+            short[failure, row.deadline_seconds] = (
                 cost + outage_usd_per_hour(more, usd[row.tier]),
                 requests + more,
             )
@@ -396,28 +397,28 @@ def _by_what_breaks(plan: PlanFile, progress: Callable[[int, int], None]) -> Dri
     takes a search each, and is asked of the worst alone. Where most will break, as without goals, that comes first.
     What breaks with whole replicas alone may do so for want of nodes: it is searched once more, with many.
     """
-    mode, has_goals = plan.study.failover, plan.proof.failures_tested > 0
+    has_goals = plan.proof.failures_tested > 0
     if has_goals:
-        result = drill_plan(plan, mode, progress, most_nodes=DRILL_NODES, only_goals=True)
+        result = drill_plan(plan, None, progress, most_nodes=DRILL_NODES, only_goals=True)
         for_sure = _broken(result)
         if for_sure:
-            parts = drill_plan(plan, mode, most_nodes=0, only=for_sure)
+            parts = drill_plan(plan, most_nodes=0, only=for_sure)
             for_sure = _broken(parts)
             result = _replaced(result, parts, for_sure)
     else:
-        result = drill_plan(plan, mode, progress, most_nodes=0)
+        result = drill_plan(plan, None, progress, most_nodes=0)
         for_sure = _broken(result)
         others = {row.failure for row in result.rows} - for_sure - {NORMAL}
         if others:
-            again = drill_plan(plan, mode, most_nodes=DRILL_NODES, only_goals=True, only=others)
+            again = drill_plan(plan, most_nodes=DRILL_NODES, only_goals=True, only=others)
             result = _replaced(result, again, others)
     doubtful = _broken(result) - for_sure - {NORMAL}
     if doubtful:
-        again = drill_plan(plan, mode, most_nodes=MORE_DRILL_NODES, only_goals=True, only=doubtful)
+        again = drill_plan(plan, most_nodes=MORE_DRILL_NODES, only_goals=True, only=doubtful)
         result = _replaced(result, again, doubtful)
     worst = risk_of(plan.study, result).worst
     if worst is not None:  # something breaks, and not in normal operation alone
-        again = drill_plan(plan, mode, most_nodes=DRILL_NODES, only=[worst])
+        again = drill_plan(plan, most_nodes=DRILL_NODES, only=[worst])
         result = _replaced(result, again, _broken(again))
     return result
 

@@ -120,7 +120,6 @@ class _Drilled:
     def __init__(self, plan: PlanFile, near: list[Near]) -> None:
         self.near = sorted(near, key=lambda one: (one.move_fraction, one.failure, one.hour))
         self.plan, self.kind, self.figure = plan, near[0].kind, near[0].figure
-        self.mode = plan.study.failover
         self.known: dict[tuple[float, int], DrillRow | None] = {}
 
     def broken(self, factor: float, most_nodes: int) -> DrillRow | None:
@@ -133,18 +132,18 @@ class _Drilled:
         plan, longer = moved(self.plan, self.kind, self.figure, factor)
         may = [(one.hour, one.failure) for one in self.near if abs(factor - 1) > one.move_fraction - CLOSE]
         if self.kind != "round trip":
-            rows = broken_rows(plan, may, self.mode, most_nodes)
+            rows = broken_rows(plan, may, most_nodes=most_nodes)
             return rows[0] if rows else None
         # a flow that has lost its last edge is not short but out of reach: as much of it is not as before
         for at in may:
             before = {key_of(row): row.uncovered_requests_per_second for row in self._out_of_reach(at)}
-            for row in broken_rows(plan, [at], self.mode, most_nodes, longer, reach=True):
+            for row in broken_rows(plan, [at], most_nodes=most_nodes, longer=longer, reach=True):
                 if row.broken or row.uncovered_requests_per_second > before.get(key_of(row), 0.0) + SAME_RATE:
                     return row
         return None
 
     def _out_of_reach(self, at: tuple[str, str]) -> list[DrillRow]:
-        return broken_rows(self.plan, [at], self.mode, 0, reach=True)
+        return broken_rows(self.plan, [at], most_nodes=0, reach=True)
 
     def breaks(self, factor: float, most_nodes: int) -> bool:
         """Whether something breaks."""

@@ -11,9 +11,10 @@ from planner.errors import Finding
 from planner.questions.patches import Change, Edits, Patch, edits_of, json_text, shortened, sortable
 from planner.questions.paths import KnownParts, parts_within, path_of
 from planner.study.checks.register import check_parts
+from planner.study.outage_goals import with_outages_played
 from planner.study.parts import Parts
 from planner.study.places import Loc, Place, Reading, quoted, read_record
-from planner.study.read import KEYS
+from planner.study.read import KEYS, catalogue_of_outages
 from planner.study.records.base import Record, Sourced
 from planner.study.records.study import Study, StudyFile
 from planner.study.resolve import RESOLVED
@@ -193,6 +194,9 @@ def patched(study: Study, patches: tuple[Patch, ...], name: str) -> tuple[Study 
     if result is None:
         return None, list(dict.fromkeys(reading.findings))
     place = _PatchedPlace(file, place.lines, (), result, changed)
+    result = with_outages_played(result, catalogue_of_outages(), place, reading)
+    if _is_refused(reading.findings):
+        return None, list(dict.fromkeys(reading.findings))
     more = _findings_of(result, place, study)
     if more:
         known = _findings_of(study, _PatchedPlace(file, {}, (), study, {}), study)

@@ -47,7 +47,7 @@ NAMES: dict[type[Record], Callable[[Any], str]] = {
     Claim: lambda r: r.pool,
     Share: lambda r: r.component,
     Dependency: lambda r: r.component,
-    Goal: lambda r: r.any or r.failure,
+    Goal: lambda r: r.any or r.failure or r.outage,
     Qualification: lambda r: r.stack,
     OperatingPoint: lambda r: r.context_class,
     PriceLine: lambda r: r.offers,

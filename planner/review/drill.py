@@ -7,6 +7,7 @@ from planner.drill import DrillResult, DrillRow, OutageImpact
 from planner.errors import Finding, InputError
 from planner.review.report import Column, Report, Section, Several, as_data, percent, short_failure, usd
 from planner.review.served import LEAST_DIFFERENCE, WORST_FLOW
+from planner.units import SECONDS_PER_HOUR
 
 MOST_ROWS = 20
 MOST_FAILURES = 6
@@ -16,13 +17,19 @@ ASSUMES = {
     "then for all that can be served",
     "rescale": "rescale: gateways renormalise the weights of normal operation over what remains; no cold starts",
 }
+MIXED = "each as gateways fail over in it: no weights can be pushed in {many} of {all}, replayed in rescale: {which}"
 REVIEW_DIFFERS = {
     "resolve": "the review shows the plan's own answer, weights chosen anew and no more cold starts than goals need: "
     "what is not due may differ from it, what is due must hold in both",
     "rescale": "the review shows the plan's own answer, by fixed weights within the limits it states, no cold starts: "
     "what is not due may differ from it, what is due must hold in both",
+    "mixed": "the review shows the plan's own answer, where no weights can be pushed by fixed ones within its limits, "
+    "else by weights chosen anew: what is not due may differ from it, what is due must hold in both",
 }
 NOT_JUDGED = "not judged: rule {rule} of the plan is not known to the drill; its verdict does not cover it"
+NOTHING_OBTAINED = (
+    "nothing obtained: what is served where no machine can be had in the failure, other than `policies.counted` says"
+)
 WORST_HOUR = "rows: what breaks, and of each failure the hour in which it costs most; --hour shows others"
 HOW = ("warm", "reclaimed", "cold_start", "launched")
 """How replicas come to run: NAME_fraction of a row is the share that they serve."""
@@ -75,8 +82,8 @@ def in_hours(result: DrillResult, pattern: str | None = None) -> DrillResult:
     for impact in result.outage_impacts:
         worst.setdefault(impact.failure, impact.hour)
     for row in result.rows:
-        worst.setdefault(row.failure, row.hour)
-    rows = tuple(row for row in result.rows if row.broken or row.hour == worst[row.failure])
+        worst.setdefault(row.of or row.failure, row.hour)
+    rows = tuple(row for row in result.rows if row.broken or row.hour == worst[row.of or row.failure])
     return replace(
         result, rows=rows, outage_impacts=tuple(t for t in result.outage_impacts if t.hour == worst[t.failure])
     )
@@ -84,7 +91,18 @@ def in_hours(result: DrillResult, pattern: str | None = None) -> DrillResult:
 
 def _assumed(result: DrillResult) -> list[str]:
     """What the drill assumes of a failure, and what the review of the same plan does."""
-    return [ASSUMES[result.mode], *([REVIEW_DIFFERS[result.planned]] if result.planned is not None else [])]
+    assumed = list(ASSUMES.values()) if result.mode == "mixed" else [ASSUMES[result.mode]]
+    return [*_by_weights(result), *assumed, *([REVIEW_DIFFERS[result.planned]] if result.planned is not None else [])]
+
+
+def _by_weights(result: DrillResult) -> list[str]:
+    """Which failures were rescaled, where others were re-solved."""
+    if result.mode != "mixed":
+        return []
+    named, all_of_them = result.rescaled[:MOST_FAILURES], {row.failure for row in result.rows} - {NORMAL}
+    more = len(result.rescaled) - len(named)
+    which = ", ".join(short_failure(id) for id in named) + (f" and {more} more" if more else "")
+    return [MIXED.format(many=len(result.rescaled), all=len(all_of_them), which=which)]
 
 
 def _worst_flow(row: DrillRow) -> str:
@@ -96,6 +114,11 @@ def _worst_flow(row: DrillRow) -> str:
 
 def _uncovered(row: DrillRow) -> bool:
     return row.uncovered_requests_per_second > 0
+
+
+def _nothing_obtained(row: DrillRow) -> str:
+    """What is served where nothing can be obtained, where that is less."""
+    return "" if row.without_obtaining_fraction is None else percent(row.without_obtaining_fraction)
 
 
 def _uncoverable(row: DrillRow) -> str:
@@ -142,18 +165,21 @@ def _verdict(result: DrillResult, selected: DrillResult, claims: tuple[str, ...]
         Column("tier"),
         Column("due", lambda row: percent(row.due_fraction)),
         Column("served", lambda row: percent(row.served_fraction)),
+        Column("nothing obtained", _nothing_obtained, when=any(map(_nothing_obtained, selected.rows))),
         Column("worst flow", _worst_flow, when=has_worst_flow),
         Column("by replicas", _how),
         Column("short req/s", lambda row: f"{row.short_requests_per_second:,.1f}"),
         Column("uncoverable req/s", _uncoverable, when=has_uncoverable),
         Column("verdict", _row_verdict),
     )
-    failures = len({row.failure for row in result.rows} - {NORMAL})
+    failures = len({row.of or row.failure for row in result.rows} - {NORMAL})
     on = f"{result.subject}{f', in each of {result.hours} hours' if several else ''}"
+    how = "" if result.mode == "mixed" else f" in {result.mode}"
     lines = (
-        f"{failures:,} failures and normal operation replayed in {result.mode}, on {on}: {_summary(result, lost)}",
+        f"{failures:,} failures and normal operation replayed{how}, on {on}: {_summary(result, lost)}",
         *((WORST_HOUR,) if several else ()),
         *_assumed(result),
+        *((NOTHING_OBTAINED,) if any(map(_nothing_obtained, selected.rows)) else ()),
         *((WORST_FLOW,) if has_worst_flow else ()),
         *(NOT_JUDGED.format(rule=rule) for rule in result.not_judged),
         Several(tuple(dict.fromkeys((*result.findings, *claims))), "findings more", MOST_ROWS),
@@ -196,17 +222,44 @@ def _outage_impact(result: DrillResult) -> Section:
         Column("in", lambda impact: impact.hour, when=result.hours > 1),
         Column("requests lost", lambda impact: f"{impact.requests_lost:,.0f}"),
         Column("USD lost", lambda impact: usd(impact.usd_lost)),
+        Column("nothing obtained", lost_without, when=any(map(lost_without, result.outage_impacts))),
         Column("counted until", lambda impact: f"{impact.until}, {impact.until_seconds:g} s"),
         Column("all due again at", lambda impact: _again(impact.due_again_seconds)),
         Column("all again at", lambda impact: _again(impact.all_again_seconds)),
     )
+    wrong = Several(tuple(filter(None, map(answered_wrongly, result.outage_impacts))), "answered wrongly", MOST_ROWS)
     line = (
         "requests and USD lost until repair where hours_to_repair is given, else until the end of the drill; between "
         "two deadlines what the first serves holds, so these are upper estimates"
     )
     impacts = [as_data(impact) for impact in result.outage_impacts]
     data = [{name: value for name, value in impact.items() if not name.startswith("served_")} for impact in impacts]
-    return Section("OUTAGE IMPACT", (line,), columns, result.outage_impacts, data=data, most=MOST_ROWS)
+    return Section("OUTAGE IMPACT", (line, wrong), columns, result.outage_impacts, data=data, most=MOST_ROWS)
+
+
+def lost_without(impact: OutageImpact) -> str:
+    """What is lost where nothing can be obtained, where that is more."""
+    if impact.requests_lost_without_obtaining is None or impact.usd_lost_without_obtaining is None:
+        return ""
+    return f"{impact.requests_lost_without_obtaining:,.0f}, {usd(impact.usd_lost_without_obtaining)} USD"
+
+
+def answered_wrongly(impact: OutageImpact) -> str:
+    """What normal operation has answered wrongly until a failure was found out; nothing where none was."""
+    rates = impact.wrong_requests_per_second
+    if not rates:
+        return ""
+    what = short_failure(impact.failure) + (f" in {impact.hour}" if impact.hour else "")
+    by_tier = ", ".join(f"{tier} {rate:,.1f}" for tier, rate in rates.items())
+    if impact.wrong_requests is None or impact.wrong_usd is None:
+        each_hour = sum(rates.values()) * SECONDS_PER_HOUR
+        return (
+            f"{what}: answered wrongly, {each_hour:,.0f} requests each hour that nobody notices ({by_tier} requests/s)"
+        )
+    return (
+        f"{what}: answered wrongly until it was found out: {impact.wrong_requests:,.0f} requests ({by_tier} requests/s "
+        f"for {impact.hours_to_find_out:g} h), {usd(impact.wrong_usd)} USD apart from what is lost"
+    )
 
 
 def _again(seconds: float | None) -> str:

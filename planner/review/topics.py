@@ -8,7 +8,7 @@ from planner.errors import Finding, InputError
 from planner.problem.eligibility import WHY_NOT
 from planner.problem.rules.costs import COSTS
 from planner.problem.rules.register import INSIDE_RULES, LINK_RULES, PURCHASE_RULES, RELAXABLE, RULES
-from planner.study.records import inventory, plan, serving, study
+from planner.study.records import inventory, outages, plan, serving, study
 from planner.study.records.base import Record
 
 UNITS = {
@@ -38,6 +38,7 @@ SCHEMAS: dict[str, type[Record]] = {
     "pool": inventory.Pool,
     "offer": inventory.Offer,
     "price": inventory.Price,
+    "outage": outages.Outage,
     "demand": study.Demand,
     "fleet": study.RunningReplicas,
     "quota": quotas.QuotaToday,

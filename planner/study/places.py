@@ -211,10 +211,14 @@ def _errors(error: ValidationError, place: Place) -> list[tuple[Loc, ErrorDetail
     return [
         (loc, detail)
         for loc, detail in chosen.items()
-        if not (loc in deeper and detail["type"] == "string_type" and isinstance(detail["input"], dict))
-        and not (loc in deeper and detail["type"] == "too_short")
-        and not (detail["type"] == "missing" and loc in misspelt)
+        if not (loc in deeper and _only_follows(detail)) and not (detail["type"] == "missing" and loc in misspelt)
     ]
+
+
+def _only_follows(detail: ErrorDetails) -> bool:
+    """Whether an error says no more than one within it: text or a mapping, or a list without what is wrong in it."""
+    no_text = detail["type"] == "string_type" and isinstance(detail["input"], dict)
+    return no_text or (detail["type"] == "too_short" and bool(detail["input"]))
 
 
 def _misspelt(errors: Mapping[Loc, ErrorDetails]) -> set[Loc]:
@@ -293,6 +297,10 @@ _EXPECTED: dict[str, str] = {
     "date_type": "a date: 2026-03-14",
     "date_parsing": "a date: 2026-03-14",
     "date_from_datetime_parsing": "a date: 2026-03-14",
+    **dict.fromkeys(
+        ("datetime_type", "datetime_parsing", "datetime_from_date_parsing", "timezone_aware"),
+        "a time in UTC: 2026-03-14T09:30Z",
+    ),
     "tuple_type": "a list",
     "too_short": "at least {min_length} in the list",
     "dict_type": "fields (name: value)",

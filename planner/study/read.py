@@ -17,6 +17,7 @@ from planner.study.checks.ids import check_ids
 from planner.study.checks.register import check_parts
 from planner.study.checks.request_limits import check_request_limits
 from planner.study.files import remember
+from planner.study.outage_goals import play_outages
 from planner.study.parts import Parts
 from planner.study.places import (
     Place,
@@ -86,6 +87,8 @@ def read_study(path: Path) -> tuple[Study, list[Finding]]:
     parts.demand = _read_table(Demand, "demand", folder, parts, reading)
     if parts.file.request_costs is not None:
         parts.request_costs = _read_table(RequestCost, "request_costs", folder, parts, reading)
+    if any(goal.outage for tier, _ in parts.tiers for goal in tier.survive):
+        play_outages(parts, _catalogues(folder, parts), reading)
     check_parts(parts, reading)
     demand = without_negligible_demand(parts, reading)
     reading.raise_errors()
@@ -110,6 +113,23 @@ def data_folder(name: Literal["inventories", "models", "examples"]) -> Path:
             return folder
     fix = f"install the package again, or name a folder under `{name}:` in study.yaml"
     raise refusal(name, f"the {name} that ship with the planner", "no such folder", fix)
+
+
+def catalogue_of_outages() -> Path:
+    """The catalogue of outages that ships.
+
+    Raises
+    ------
+    InputError
+        when it is not there
+    """
+    return data_folder("inventories") / "outages.yaml"
+
+
+def _catalogues(folder: Path, parts: Parts) -> list[Path]:
+    """The catalogue of outages that ships, and those in the inventories of a study, which count instead."""
+    own = [folder / name for name in parts.file.inventories if name != "default"]
+    return [catalogue_of_outages(), *(path / "outages.yaml" for path in own)]
 
 
 def read_coverage() -> list[dict[str, str]]:

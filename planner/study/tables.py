@@ -196,24 +196,25 @@ def _number(text: str) -> float:
     return int(text) if INTEGER.fullmatch(text) and len(text) < 20 else float(text)
 
 
-def read_list(cls: type[R], path: Path, reading: Reading) -> list[Row[R]]:
-    """The records of a YAML file that holds one list, named as the file is."""
+def read_list(cls: type[R], path: Path, reading: Reading, field: str | None = None) -> list[Row[R]]:
+    """The records of a YAML file that holds one list, under a field named as the file is, or as is said."""
+    field = field or path.stem
     if not os.path.lexists(path):
         return []
     document = read_yaml(path, reading)
     data, place = document if document is not None else ({}, Place(""))
-    items = data.get(path.stem)
-    others = [name for name in data if name != path.stem]
+    items = data.get(field)
+    others = [name for name in data if name != field]
     for name in others:
-        fix = f"the only field here is {path.stem}"
-        reading.error(place.at(name), "a known field", quoted(name) + near_miss(name, [path.stem]), fix)
+        fix = f"the only field here is {field}"
+        reading.error(place.at(name), "a known field", quoted(name) + near_miss(name, [field]), fix)
     if not isinstance(items, list):
         reading.broken.add((cls, "*"))
         if document is not None and not others:
             got = "nothing" if items is None else quoted(items)
-            reading.error(place.at(path.stem), "a list", got, f"write `{path.stem}:` and each of them after `- `")
+            reading.error(place.at(field), "a list", got, f"write `{field}:` and each of them after `- `")
         return []
-    return read_records(cls, items, place.within(path.stem), reading)
+    return read_records(cls, items, place.within(field), reading)
 
 
 def read_csv(cls: type[R], path: Path, reading: Reading, key: Callable[[R], str]) -> list[Row[R]]:

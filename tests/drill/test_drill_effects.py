@@ -17,6 +17,7 @@ from drill_fixtures import (
     lend,
     model,
     offer,
+    on_demand,
     plan,
     profile,
     running,
@@ -31,18 +32,15 @@ from pydantic import ValidationError
 from planner.drill import OutageImpact, drill_fleet, drill_plan, drill_state_claims
 from planner.drill.result import DrillResult
 from planner.errors import InputError, PlannerError
-from planner.study.records.inventory import Price
 from planner.study.records.plan import PlanFile
 from planner.study.records.study import (
     Component,
-    Counted,
     Demand,
     Dependency,
     Holding,
     NamedFailure,
     Needs,
     Origin,
-    Policies,
     Study,
     Tier,
 )
@@ -310,20 +308,6 @@ def test_a_version_of_a_stack_fails_alone_and_with_its_stack() -> None:
     assert served(result, "stack_version:cuda@12") == pytest.approx(0.7)
     assert served(result, "stack_version:cuda@13") == 1.0
     assert served(result, "stack:cuda") == 0.0
-
-
-def on_demand(**counted: Any) -> Study:
-    price = Price(
-        site="google/b", machine_type="m", offer="on_demand", price_usd_per_machine_hour=1.0,
-        evidence="assumed", source="test", as_of="2025",
-    )  # fmt: skip
-    return study(
-        holdings=hold(a=10),
-        offers=(offer("b", "on_demand", most_units=16.0),),
-        prices=(price,),
-        policies=Policies(counted=(Counted(offers=("google/*",), **counted),)),
-        tiers=(tier(goal("provider", 60.0, 0.4), goal("provider", 400.0)),),
-    )
 
 
 def test_on_demand_counts_as_far_as_the_study_says() -> None:

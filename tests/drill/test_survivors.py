@@ -13,7 +13,7 @@ import pytest
 from drill_fixtures import at, chat, goal, hold, lend, model, plan, profile, site, study, workload
 from drilled import A, B, served, tier
 
-from planner.drill import drill_plan, replay, resolve
+from planner.drill import drill_plan, one_hour, replay, resolve
 from planner.drill.remaining import what_remains
 from planner.drill.resolve import MOST_PROGRAMS, Programs, times_of
 from planner.drill.survivors import build_survivors, survivors_carry_all
@@ -166,10 +166,10 @@ def test_the_order_of_failures_and_how_many_programs_are_kept_change_nothing(see
     instance, graph, failures = replay.prepare(made.study)
     (one,) = slices = replay.hours_of(made)
     fleets = replay.fleets_of(instance, failures, made, one, slices)
-    usual = replay._drill(fleets, graph, failures, "resolve", None)
-    assert replay._drill(fleets, graph, failures[::-1], "resolve", None).rows == usual.rows
+    usual = one_hour.drill_hour(fleets, graph, failures, "resolve", None)
+    assert one_hour.drill_hour(fleets, graph, failures[::-1], "resolve", None).rows == usual.rows
     monkeypatch.setattr(resolve, "MOST_PROGRAMS", 1)
-    assert replay._drill(fleets, graph, failures, "resolve", None).rows == usual.rows
+    assert one_hour.drill_hour(fleets, graph, failures, "resolve", None).rows == usual.rows
 
 
 def test_programs_that_are_kept_have_a_number():
@@ -204,13 +204,13 @@ def test_flows_are_symmetric_in_a_failure_when_all_that_matters_is_the_same(seed
 def test_any_number_of_threads_gives_the_same(seed, monkeypatch):
     made, seen = fleet(seed), set()
     one = drill_plan(made)
-    resolved = replay.resolve
+    resolved = one_hour.resolve
 
     def noted(*given):
         seen.add(threading.current_thread().name[:7])
         return resolved(*given)
 
-    monkeypatch.setattr(replay, "resolve", noted)
+    monkeypatch.setattr(one_hour, "resolve", noted)
     assert drill_plan(made, jobs=3) == one == drill_plan(made, jobs=2) and seen == {"planner"}
 
 

@@ -219,7 +219,7 @@ NOT_IDS = {
     "review.steps": "the same",
     "study.dependencies": "what people write: except, by name or by kind:name",
     "study.checks.goals": "the same",
-    "drill.failures": "the same",
+    "drill.expansion": "the same",
     "problem.eligibility": "the closed list of reasons",
     "plan.explain": "the same",
     "review.check": "the same",

@@ -9,16 +9,18 @@ from collections.abc import Iterable
 from datetime import date
 from typing import Any
 
-from planner.study.records.inventory import MachineType, Offer, Pool, RoundTrip, Site
+from planner.study.records.inventory import MachineType, Offer, Pool, Price, RoundTrip, Site
 from planner.study.records.plan import PlanFile, Proof, Purchase, Replicas, State, WithoutGoals
 from planner.study.records.serving import ContextClass, Model, ModelFacts, OperatingPoint, Profile, Qualification
 from planner.study.records.study import (
     Claim,
+    Counted,
     Demand,
     Goal,
     Holding,
     Horizon,
     Origin,
+    Policies,
     RunningReplicas,
     Study,
     Tier,
@@ -166,6 +168,21 @@ def offer(name: str, kind: str, machines: int = 1, **more: Any) -> Offer:
     pool = pool_of(name).rpartition("/")
     values = {"site": pool[0], "machine_type": pool[2], "offer": kind, "kind": kind, "machines_per_unit": machines}
     return Offer(**(values | more), instrument="paper", **KNOWN)
+
+
+def on_demand(**counted: Any) -> Study:
+    """Site a holds 10 machines, b rents on demand of a market of 16; any provider may be lost."""
+    price = Price(
+        site="google/b", machine_type="m", offer="on_demand", price_usd_per_machine_hour=1.0,
+        evidence="assumed", source="test", as_of="2025",
+    )  # fmt: skip
+    return study(
+        holdings=hold(a=10),
+        offers=(offer("b", "on_demand", most_units=16.0),),
+        prices=(price,),
+        policies=Policies(counted=(Counted(offers=("google/*",), **counted),)),
+        tiers=(Tier(name="gold", survive=(goal("provider", 60.0, 0.4), goal("provider", 400.0))),),
+    )
 
 
 def trip(a: str, b: str, ms: float) -> RoundTrip:

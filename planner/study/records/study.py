@@ -142,6 +142,14 @@ class Goal(Record):
     of: PositiveCount = Field(1, description="how many of them are lost at the same time")
     except_: tuple[Name, ...] = Field((), alias="except", description="names of that kind that are left out")
     failure: Name | None = Field(None, description="a failure named in the study, instead of `any`")
+    outage: Name | None = Field(
+        None,
+        exclude_if=missing,
+        description="an outage that happened (docs/outages.md), instead of both; when read it becomes failures by name",
+    )
+    where: Name | None = Field(
+        None, exclude_if=missing, description="with outage: provider or provider/region where it happens instead"
+    )
     serve_fraction: Fraction = Field(1.0, description="share of the tier's demand to serve")
     within_seconds: Positive = Field(description="deadline, since the failure began [s]")
     in_maintenance: dict[Name, Fraction] = Field(
@@ -155,7 +163,7 @@ class Goal(Record):
     def lost_text(self) -> str:
         """What is lost, as people say it."""
         several = f"{self.of} " if self.of > 1 else ""
-        lost = f"any {several}{self.any}" if self.any else str(self.failure)
+        lost = f"any {several}{self.any}" if self.any else str(self.failure or self.outage)
         but = f" except {', '.join(self.except_)}" if self.except_ else ""
         return f"{lost}{but} lost{self.while_out}"
 
@@ -168,9 +176,13 @@ class Goal(Record):
 
     @model_validator(mode="after")
     def _one_of(self) -> Goal:
-        if (self.any is None) == (self.failure is None):
-            expected = "either `any` (a kind of component) or `failure` (a failure of the study)"
+        if sum(lost is not None for lost in (self.any, self.failure, self.outage)) != 1:
+            expected = "either `any` (a kind of component), `failure` (of the study) or `outage` (one that happened)"
             raise Contradiction(expected, "name one of them, and one only")
+        if self.where is not None and self.outage is None:
+            raise Contradiction(
+                "where with `outage`, and with nothing else", "leave it out, or name the outage to move"
+            )
         return self
 
 

@@ -1,0 +1,120 @@
+"""Failures whose parts work again at different times: stages, each a failure of what is still lost."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+import numpy as np
+
+from planner.drill.failures import INSTANT_SECONDS, Failure, outages
+from planner.drill.graph import Graph
+from planner.drill.instance import ROUNDING, Flags, Instance, Numbers
+from planner.units import SECONDS_PER_HOUR
+
+
+def still_lost(failure: Failure) -> list[tuple[float, dict[str, float]]]:
+    """Hours after which parts of a failure work again, before all of it does, and what is lost from then on.
+
+    The first is the failure as it begins, after 0 hours.
+    """
+    end = np.inf if failure.hours_to_repair is None else failure.hours_to_repair
+    repairs = sorted({hours for hours in failure.repaired.values() if hours < end})
+    losses = [(0.0, dict(failure.lost))]
+    for hours in repairs:
+        lost = {c: share for c, share in failure.lost.items() if failure.repaired.get(c, end) > hours}
+        losses.append((hours, lost))
+    return losses
+
+
+def in_stages(instance: Instance, graph: Graph, failure: Failure) -> list[Failure]:
+    """A failure as it begins, and after each repair of a part what is still lost of it.
+
+    A stage counts from repair + the longest load of the placements that return with it, in part or in full: their
+    replicas load their weights again. What needs no load, as a login or a control plane, returns at once; what may be
+    started only since then is loaded from then on. A stage that is over before it counts is left out.
+    """
+    losses = still_lost(failure)
+    if len(losses) == 1:
+        return [failure]
+    stages = [replace(failure, lost=lost) for _, lost in losses]
+    value = graph.values(outages(stages), len(stages))
+    repairs = SECONDS_PER_HOUR * np.array([hours for hours, _ in losses])
+    begins = np.maximum.accumulate(repairs + _load_seconds(instance, value))
+    end = np.inf if failure.hours_to_repair is None else failure.hours_to_repair * SECONDS_PER_HOUR
+    ends = np.append(begins[1:], end)
+    opens = _opens_seconds(instance, graph, value, repairs)
+    targeted = falls_on(instance, value, failure.worst)
+    made = []
+    for k in np.flatnonzero(begins < ends):
+        worst = failure.worst if targeted[k] else None
+        stage = replace(
+            stages[k],
+            worst=worst,
+            repaired_seconds=float(repairs[k]),
+            begins_seconds=float(begins[k]),
+            ends_seconds=float(ends[k]) if k + 1 < len(stages) else np.inf,
+            opens_seconds={component: float(since[k]) for component, since in opens.items() if since[k] > 0},
+        )
+        if k:
+            later = replace(stage, id=id_of_stage(failure, losses[k][0], worst), of=failure.id)
+            made.append(_looked_at(instance, later, stage.begins_seconds))
+        elif stage.deadlines:
+            made.append(stage)
+        else:
+            detected = max(instance.study.detection_seconds, INSTANT_SECONDS)
+            made.append(_looked_at(instance, stage, min(detected, stage.ends_seconds / 2)))
+    return made
+
+
+def id_of_stage(failure: Failure, hours: float, worst: str | None) -> str:
+    """Id of a failure so many hours after it began, when parts of it work again.
+
+    Parameters
+    ----------
+    worst : placement on which all falls that is lost then of its pool
+    """
+    after = f" after {hours:g} h" if hours else ""
+    return f"{failure.name}{after}{failure.beside}{f' on {worst}' if worst else ''}"
+
+
+def falls_on(instance: Instance, value: Mapping[str, Numbers], worst: str | None) -> Flags:
+    """Whether a placement lives in a pool that is lost in part: all of the loss may fall on it, by stage [k]."""
+    if worst is None:
+        return np.zeros(len(next(iter(value.values()))), dtype=bool)
+    of_pool = value[f"pool:{instance.study.pools[instance.pool_of[instance.placements[worst]]].id}"]
+    partly: Flags = (of_pool > 0.0) & (of_pool < 1.0) & (value[f"placement:{worst}"] > 0)
+    return partly
+
+
+def _looked_at(instance: Instance, stage: Failure, elapsed: float) -> Failure:
+    """A stage that is looked at at one time more, when nothing more is due [s]."""
+    goals = {tier.name: [*stage.goals.get(tier.name, ()), (elapsed, 0.0)] for tier in instance.study.tiers}
+    return replace(stage, goals=goals)
+
+
+def _load_seconds(instance: Instance, value: Mapping[str, Numbers]) -> Numbers:
+    """Of each stage the longest load of placements of which more lives than in the one before [k, s]."""
+    lives = np.array([value[f"placement:{name}"] for name in instance.placements])
+    if not len(lives):
+        return np.zeros(len(next(iter(value.values()))))
+    returns = np.diff(lives, axis=1, prepend=lives[:, :1]) > ROUNDING
+    longest: Numbers = np.max(np.where(returns, instance.load_seconds[:, None], 0.0), axis=0)
+    return longest
+
+
+def _opens_seconds(
+    instance: Instance, graph: Graph, value: Mapping[str, Numbers], repairs: Numbers
+) -> dict[str, Numbers]:
+    """Pool or placement -> since when it lives and replicas may start in it, in each stage [k, s].
+
+    0 stands for: from the begin, or not at all.
+    """
+    allowed, opens = graph.may_start(value, len(repairs)), {}
+    of_pools = (f"pool:{pool.id}" for pool in instance.study.pools)
+    for component in (*of_pools, *(f"placement:{name}" for name in instance.placements)):
+        may_start = (value[component] > 0) & (allowed[component] > 0)
+        since = np.zeros(len(repairs))
+        for k in range(1, len(repairs)):
+            if may_start[k]:
+                since[k] = since[k - 1] if may_start[k - 1] else repairs[k]
+        opens[component] = since
+    return opens

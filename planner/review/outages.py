@@ -1,0 +1,213 @@
+"""The report of outages that happened: what each would have taken here, what covers it, what does not concern."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from planner.questions.outages import OutagesAnswer, PlayedOutage
+from planner.review.drill import answered_wrongly, lost_without
+from planner.review.report import Column, Report, Section, Several, as_data, made, percent, usd
+from planner.study.outages import OutageHere
+from planner.study.records.study import NamedFailure, kind_and_name
+
+MOST_NOTES = 12
+LEAST_CHANGE = 5e-4
+LINES = (
+    "each is played on the worst of what it may have taken here, if not moved at its own place: somebody else's login "
+    "or ingress is yours, each in turn",
+    "served: at once, at its worst after it is detected, and at the end, before repair; requests and USD lost until "
+    "repair, upper estimates",
+)
+
+
+def review_outages(answer: OutagesAnswer, all_rows: bool = False) -> Report:
+    """The report: those played, worst first; served over time; what covers them; no concern; not mapped; assumed."""
+    sections = made(
+        _played(answer),
+        _answered_wrongly(answer),
+        _over_time(answer),
+        _prevented(answer),
+        _others("DOES NOT CONCERN", answer.not_concerned, "to play it all the same"),
+        _others("NOT MAPPED", answer.not_mapped, "what to name"),
+        _assumed(answer),
+    )
+    return Report(f"outages that happened, on {answer.subject}", not answer.broken, sections, all_rows=all_rows)
+
+
+def served_text(one: PlayedOutage, tier: str) -> str:
+    """Share of a tier served at once, at its worst after detection, and at the end: `72 %, 75 %, 100 %`."""
+    over_time = one.served_fractions(tier)
+    if not over_time:
+        return "nothing wanted"
+    shares = [share for _, share in over_time]
+    later = shares[1:] or shares
+    three = (shares[0], min(later), later[-1])
+    if max(three) - min(three) < LEAST_CHANGE:
+        return percent(three[0])
+    return ", ".join(percent(share) for share in three)
+
+
+def lost_text(failure: NamedFailure) -> str:
+    """What a failure takes, as people say it: `site aws/us-east-1 17 %`; of many of a kind the first."""
+    of_a_kind: dict[tuple[str, float], list[str]] = {}
+    for component, share in failure.lost.items():
+        kind, name = kind_and_name(component)
+        of_a_kind.setdefault((kind.replace("_", " "), share), []).append(name)
+    parts = []
+    for (kind, share), names in of_a_kind.items():
+        part = f"{kind} {names[0]}"
+        if len(names) > 1:
+            part = f"{len(names)} {kind}s, as {names[0]}"
+        of_each = "" if share == 1 else f": {percent(share, 1 if share < 0.02 else 0)}"
+        parts.append(f"{part}{of_each}")
+    return "; ".join(parts)
+
+
+def _hours(one: PlayedOutage) -> str:
+    return f"{one.failure.hours_to_repair:g} h" if one.failure.hours_to_repair is not None else "not known"
+
+
+def _requests(one: PlayedOutage) -> str:
+    return "" if one.impact is None else f"{one.impact.requests_lost:,.0f}"
+
+
+def _usd(one: PlayedOutage) -> str:
+    return "" if one.impact is None else usd(one.impact.usd_lost)
+
+
+def _without_obtaining(one: PlayedOutage) -> str:
+    return "" if one.impact is None else lost_without(one.impact)
+
+
+def _played(answer: OutagesAnswer) -> Section:
+    several = len(answer.played) + len(answer.not_concerned) + len(answer.not_mapped)
+    verdict = (
+        f"{len(answer.played)} of {several} take something here, {len(answer.not_concerned)} do not concern it, "
+        f"{len(answer.not_mapped)} cannot be mapped until what they took is named"
+    )
+    if answer.broken:
+        broken = [one.here.outage.id for one in answer.played if one.broken_tiers]
+        verdict += f"; goals BREAK in {', '.join(broken)}"
+
+    def tier_column(tier: str) -> Column:
+        return Column(f"{tier} served", lambda one: served_text(one, tier))
+
+    columns = (
+        Column("outage", lambda one: one.here.outage.id),
+        Column("repair", _hours),
+        *map(tier_column, answer.tiers),
+        Column("requests lost", _requests),
+        Column("USD lost", _usd),
+        Column("nothing obtained", _without_obtaining, when=any(map(_without_obtaining, answer.played))),
+    )
+    data = [_data(one, answer.tiers) for one in answer.played]
+    findings = Several(answer.findings, "findings more")
+    return Section("OUTAGES", (verdict, *LINES, findings), columns, answer.played, data=data, most=None)
+
+
+def _data(one: PlayedOutage, tiers: tuple[str, ...]) -> dict[str, Any]:
+    """An outage that was played, for programs."""
+    outage = one.here.outage
+    return {
+        "outage": as_data(outage),
+        "failure": as_data(one.failure),
+        "other_failures": one.others,
+        "served": {tier: [{"at_seconds": s, "fraction": f} for s, f in one.served_fractions(tier)] for tier in tiers},
+        "impact": None if one.impact is None else as_data(one.impact),
+        "covered_by": one.prevention.because,
+        "would_help": one.prevention.would,
+        "broken_tiers": one.broken_tiers,
+        "notes": one.here.notes,
+    }
+
+
+def _answered_wrongly(answer: OutagesAnswer) -> Section | None:
+    """What was answered wrongly before it was found out, apart from what is served and what is lost."""
+    lines = tuple(answered_wrongly(one.impact) for one in answer.played if one.impact is not None)
+    lines = tuple(line for line in lines if line)
+    return Section("ANSWERED WRONGLY", lines) if lines else None
+
+
+def _over_time(answer: OutagesAnswer) -> Section | None:
+    """What each tier is served over time, of the outages in which that changes."""
+    rows: list[Mapping[str, str]] = []
+    for one in answer.played:
+        rows += _steps(one, answer.tiers)
+    if not rows:
+        return None
+
+    def column(name: str) -> Column:
+        return Column(name, lambda row: row[name])
+
+    columns = tuple(column(name) for name in ("outage", "after", *answer.tiers))
+    line = "from when on what is served changes, since the begin, or since it was found out where answers were wrong"
+    return Section("OVER TIME", (line,), columns, rows, data=None, most=20)
+
+
+def _steps(one: PlayedOutage, tiers: tuple[str, ...]) -> list[dict[str, str]]:
+    """The times at which what is served changes; none where all is served all along."""
+    at: dict[float, dict[str, float]] = {}
+    for tier in tiers:
+        for seconds, share in one.served_fractions(tier):
+            at.setdefault(seconds, {})[tier] = share
+    steps: list[dict[str, str]] = []
+    before: dict[str, float] = dict.fromkeys(tiers, 1.0)
+    for seconds in sorted(at):
+        now = before | at[seconds]
+        if any(abs(now[tier] - before[tier]) >= LEAST_CHANGE for tier in tiers):
+            if steps and steps[-1]["after"] == _after(seconds):
+                steps.pop()
+            shares = {tier: percent(now[tier]) for tier in tiers}
+            steps.append({"outage": "" if steps else one.here.outage.id, "after": _after(seconds)} | shares)
+            before = now
+    return steps
+
+
+def _after(seconds: float) -> str:
+    return f"{seconds:,.0f} s" if seconds < 3600 else f"{seconds / 3600:.2f} h"
+
+
+def _prevented(answer: OutagesAnswer) -> Section | None:
+    if not answer.played:
+        return None
+    columns = (
+        Column("outage", lambda one: one.here.outage.id),
+        Column("takes here", _takes),
+        Column("covered by", lambda one: "; ".join(one.prevention.because)),
+        Column("would help", lambda one: "; ".join(one.prevention.would)),
+    )
+    data = []
+    for one in answer.played:
+        why = {"covered_by": one.prevention.because, "would_help": one.prevention.would}
+        data.append({"outage": one.here.outage.id, "takes": one.failure.lost, **why})
+    line = "covered by: goals that ask for it, in failures that take at least as much; would help: what serves the rest"
+    return Section("WHAT PREVENTED IT", (line,), columns, answer.played, data=data, most=None)
+
+
+def _takes(one: PlayedOutage) -> str:
+    more = f" (the worst of {one.others + 1})" if one.others else ""
+    return f"{lost_text(one.failure)}{more}"
+
+
+def _others(title: str, rows: tuple[OutageHere, ...], how: str) -> Section | None:
+    if not rows:
+        return None
+    columns = (
+        Column("outage", lambda one: one.outage.id),
+        Column("why", lambda one: one.why),
+        Column(how, lambda one: f"{one.fix}: --where {one.move_to}" if one.move_to else one.fix),
+    )
+    data = [
+        {"outage": as_data(one.outage), "why": one.why, "fix": one.fix, "move_to": one.move_to, "notes": one.notes}
+        for one in rows
+    ]
+    return Section(title, (), columns, rows, data=data, most=None)
+
+
+def _assumed(answer: OutagesAnswer) -> Section | None:
+    lines = []
+    for one in answer.played:
+        lines += [f"{one.here.outage.id}: {note}" for note in one.here.notes]
+    if not lines:
+        return None
+    source = "what each source says, and what is assumed of it: docs/outages.md"
+    return Section("ASSUMED", (source, Several(tuple(lines), "notes more", MOST_NOTES)))

@@ -1,0 +1,229 @@
+"""Outages that happened, played on a plan and on a fleet, with numbers that can be followed by hand.
+
+As in `test_drill`: a replica serves 10 requests/s and takes 300 s to load, detection takes 10 s, demand is 100
+requests/s of chat from town. Sites aws/a and google/b are regions.
+"""
+
+import json
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from drill_fixtures import KNOWN, at, chat, goal, hold, lend, plan, running, site, study
+from drilled import tier
+from typer.testing import CliRunner
+
+from planner.cli.main import app
+from planner.cli.outages import outage_ids
+from planner.plan.file import plan_text, sealed
+from planner.questions.outages import OutagesAnswer, PlayedOutage, outages_on_fleet, outages_on_plan, with_failures
+from planner.questions.patched import patched
+from planner.questions.patches import Patch, patch_of
+from planner.study.places import Place, Reading
+from planner.study.read import catalogue_of_outages
+from planner.study.records.outages import LostPart, Outage
+from planner.study.records.plan import PlanFile
+from planner.study.records.study import Component, Dependency, NamedFailure, Needs, Study
+
+SITES = (site("aws", "a", "a"), site("google", "b", "b"))
+LOGIN = Component(name="login", kind="identity")
+SECOND = Component(name="second", kind="identity")
+
+
+def outage(id: str, kind: str, hours: float | None = 1.0, **more: Any) -> Outage:
+    lost = LostPart(kind=kind, effects=("serving",), evidence="assumed", hours_to_repair=hours, **more)
+    said = {"title": "t", "lesson": "l", "evidence_kind": "test"} | KNOWN
+    return Outage(id=id, begin=datetime(2026, 1, 1, tzinfo=UTC), parts=(lost,), **said)
+
+
+HALF_OF_A = outage("half", "zone", provider="aws", region="a", zones=1, zones_in_region=2)
+OF_NOBODY = outage("nobody", "zone", provider="aws", region="c", zones=1, zones_in_region=2)
+OF_LOGIN = outage("login", "identity")
+
+
+def on_two_sites(**changes: Any) -> Study:
+    tiers = (tier(goal(within=60.0), outage_usd_per_request=0.01),)
+    return study(**{"sites": SITES, "holdings": hold(a=10, b=10), "tiers": tiers} | changes)
+
+
+def a_plan(of: Study) -> PlanFile:
+    """60 requests/s on 6 replicas at a, 40 on 4 at b; each site has 10 machines."""
+    return plan(of, {at("a"): 6, at("b"): 4}, chat(a=60, b=40))
+
+
+def only(answer: OutagesAnswer) -> PlayedOutage:
+    (one,) = answer.played
+    return one
+
+
+def played(of: Study, outages: Iterable[Outage]) -> OutagesAnswer:
+    return outages_on_plan(a_plan(of), outages)
+
+
+def needs_login(*names: str) -> tuple[Dependency, ...]:
+    needs = Needs(any_of=tuple(f"identity:{name}" for name in names))
+    return (Dependency(component="workload:chat", needs=needs, breaks="new_logins", sessions_go_on_fraction=0.7),)
+
+
+def test_half_of_a_site_is_lost_until_replicas_are_loaded() -> None:
+    # a loses 5 of 10 machines, at worst 5 of the 6 that run a replica: 10 + 40 requests/s, until others are loaded at
+    # 310 s; before it is detected each of a's routes works half the time: 30 + 40
+    one = only(played(on_two_sites(), [HALF_OF_A, OF_NOBODY]))
+    assert one.served_fractions("gold") == [(0.0, 0.7), (10.0, 0.5), (60.0, 0.5), (310.0, 1.0)]
+    assert one.impact is not None and one.impact.until_seconds == 3600.0
+    assert (one.impact.requests_lost, one.impact.usd_lost) == pytest.approx((15_300, 153.0)), "30 · 10 + 50 · 300"
+    assert one.failure.name == "half" and one.here.verdict == "played"
+    # the plan was made by hand and does not keep its goal
+    assert one.prevention.because == ("goal any site lost: 100% within 60 s (gold)",)
+    assert one.prevention.would == ("what a plan buys for the goal that covers it, for gold",)
+    assert not one.broken_tiers, "no goal names it"
+
+
+def test_without_a_goal_that_covers_it_the_smallest_that_would_is_named() -> None:
+    tiers = (tier(goal("stack", within=400.0, fraction=0.0)),)
+    few = on_two_sites(tiers=tiers, holdings=hold(a=6, b=4))
+    one = only(played(few, [HALF_OF_A]))
+    # a keeps 3 of 6, b has no machine more
+    assert one.served_fractions("gold")[-1][1] == pytest.approx(0.7)
+    assert one.prevention.would == ("a goal for any pool, with all to be served, for gold",)
+
+
+def test_no_machine_replaces_a_login_and_another_does() -> None:
+    alone = on_two_sites(components=(LOGIN,), dependencies=needs_login("login"))
+    one = only(played(alone, [OF_LOGIN]))
+    assert {share for _, share in one.served_fractions("gold")} == {0.7}
+    assert one.prevention.would == ("a second identity beside login, with `needs: any_of` the two",)
+    both = on_two_sites(components=(LOGIN, SECOND), dependencies=needs_login("login", "second"))
+    one = only(played(both, [OF_LOGIN]))
+    assert one.others == 1 and one.impact is not None and one.impact.requests_lost == 0
+    assert one.prevention.because == ("what needs it has another that goes on",)
+    answer = played(on_two_sites(), [OF_LOGIN, OF_NOBODY])
+    assert not answer.played and [one.outage.id for one in answer.not_mapped] == ["login"]
+    assert [one.outage.id for one in answer.not_concerned] == ["nobody"]
+
+
+def test_a_plan_without_machines_somewhere_is_not_concerned() -> None:
+    answer = outages_on_plan(plan(on_two_sites(holdings=hold(b=10)), {at("b"): 10}, chat(b=100)), [HALF_OF_A])
+    assert [one.why for one in answer.not_concerned] == ["no machine of this plan at aws/a"]
+
+
+def test_what_is_served_when_machines_come_back_is_said() -> None:
+    # 2 of b's machines are lent; they come back 120 s after detection
+    lent = on_two_sites(claims=(lend("b", 2, 120.0),), holdings=hold(a=10, b=10))
+    one = only(played(lent, [HALF_OF_A]))
+    assert {130.0, 130.001} <= {seconds for seconds, _ in one.served_fractions("gold")}
+
+
+def test_a_fleet_keeps_its_weights() -> None:
+    # 3 of 6 replicas at a: its 60 requests/s find 30, and what b has it uses already
+    one = only(outages_on_fleet(on_two_sites(), [running("a", 6, 6), running("b", 4, 4)], [HALF_OF_A]))
+    assert one.served_fractions("gold")[-1][1] == pytest.approx(0.7)
+    assert one.impact is not None and one.impact.requests_lost == pytest.approx(30 * 3600)
+
+
+def test_goals_that_name_an_outage_judge_it() -> None:
+    named = NamedFailure(name="half", lost={"site:aws/a": 0.5}, worst_part=True, hours_to_repair=1.0)
+    promised = tier(goal(None, failure="half", within=60.0, fraction=0.9))
+    one = only(played(on_two_sites(failures=(named,), tiers=(promised,)), [HALF_OF_A]))
+    assert one.failure == named and one.broken_tiers == ("gold",)
+
+
+def test_what_comes_first_costs_most() -> None:
+    all_of_a = outage("all", "region", provider="aws", region="a")
+    answer = played(on_two_sites(), [HALF_OF_A, all_of_a])
+    assert [one.here.outage.id for one in answer.played] == ["all", "half"]
+
+
+def test_a_failure_of_the_study_keeps_its_name() -> None:
+    other = NamedFailure(name="half", lost={"site:google/b": 1.0})
+    changed, (called,) = with_failures(on_two_sites(failures=(other,)), [other.model_copy(update={"lost": {}})])
+    assert called.name == "half (2)" and [failure.name for failure in changed.failures] == ["half", "half (2)"]
+
+
+def change(id: str) -> Patch:
+    """A goal for an outage, added to the tier."""
+    reading = Reading()
+    add = {"tiers[gold].survive": [{"outage": id, "within_seconds": 60}]}
+    made = patch_of({"name": "v", "why": "w", "add": add}, Place("change"), reading)
+    assert made is not None and not reading.findings
+    return made
+
+
+def test_a_change_may_ask_for_an_outage() -> None:
+    of_study = on_two_sites(components=(LOGIN,), dependencies=needs_login("login"))
+    asks, findings = patched(of_study, (change("claude-login-2026-03-02"),), "v")
+    assert asks is not None and not [finding for finding in findings if finding.level == "error"]
+    (failure,) = asks.failures
+    assert failure.lost == {"identity:login": 1.0} and asks.tiers[0].survive[-1].failure == failure.name
+    none, findings = patched(of_study, (change("cloudflare-2025-11-18"),), "v")
+    assert none is None and "`kind: ingress`" in str(findings[0])
+
+
+# ------------------------------------------------------------------ on the command line
+@pytest.fixture(scope="module")
+def plan_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("outages") / "plan.json"
+    path.write_text(plan_text(sealed(a_plan(on_two_sites(components=(LOGIN,), dependencies=needs_login("login"))))))
+    return path
+
+
+def call(*arguments: object) -> Any:
+    return CliRunner().invoke(app, ["drill", *map(str, arguments), "--quiet"])
+
+
+def test_all_outages_in_one_report(plan_file: Path) -> None:
+    result = call(plan_file, "--outages")
+    assert result.exit_code == 0, result.output
+    for title in ("OUTAGES", "OVER TIME", "WHAT PREVENTED IT", "DOES NOT CONCERN", "NOT MAPPED", "ASSUMED"):
+        assert title in result.stdout
+    data = json.loads(call(plan_file, "--outages", "--format", "json").stdout)["sections"]
+    named = [row["outage"]["id"] for key in ("outages", "does not concern", "not mapped") for row in data[key]]
+    assert len(named) == len(set(named)) == 16
+    login = next(row for row in data["outages"] if row["outage"]["id"] == "claude-login-2026-03-02")
+    assert login["served"]["gold"][-1]["fraction"] == 0.7
+    assert login["impact"]["requests_lost"] == pytest.approx(30 * 3.97 * 3600)
+
+
+def test_one_outage_moved_to_a_place_of_ours(plan_file: Path) -> None:
+    result = call(plan_file, "--outage", "azure-west-us-2026-02-07", "--where", "google/b", "--format", "json")
+    (one,) = json.loads(result.stdout)["sections"]["outages"]
+    assert one["failure"]["lost"] == {"region:google/b": 1.0}
+
+
+def test_a_catalogue_of_ours_is_played_beside(plan_file: Path, tmp_path: Path) -> None:
+    text = catalogue_of_outages().read_text("utf-8")
+    ours = tmp_path / "ours.yaml"
+    ours.write_text(text[: text.index("- id: claude-context")].replace("claude-login-2026-03-02", "our-login"), "utf-8")
+    result = call(plan_file, "--outage", "our-login", "--catalogue", ours)
+    assert result.exit_code == 0 and "our-login" in result.stdout
+    absent = call(plan_file, "--outages", "--catalogue", tmp_path / "our.yaml")
+    assert absent.exit_code == 2 and "did you mean 'ours.yaml'" in absent.output
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (["--outage", "azure-west-us-2026"], "did you mean 'azure-west-us-2026-02-07'"),
+        (["--outages", "--where", "gogle/b"], "did you mean 'google/b'"),
+        (["--where", "google"], "add --outages"),
+        (["--outages", "--mode", "rescale", "--each", "site"], "--each"),
+    ],
+)
+def test_what_cannot_be_asked_is_said(plan_file: Path, arguments: list[str], expected: str) -> None:
+    result = call(plan_file, *arguments)
+    assert result.exit_code == 2 and expected in result.output
+
+
+def test_a_plan_whose_goal_names_an_outage_was_edited(plan_file: Path, tmp_path: Path) -> None:
+    data = json.loads(plan_file.read_text())
+    data["study"]["tiers"][0]["survive"][0] = {"outage": "o", "within_seconds": 60.0}
+    edited = tmp_path / "edited.json"
+    edited.write_text(json.dumps(data, indent=1))
+    result = call(edited)
+    assert result.exit_code == 2 and "study.tiers.0.survive.0.outage" in result.output
+
+
+def test_the_shell_completes_ids() -> None:
+    assert outage_ids("azure-front") == ["azure-front-door-2025-10-29"]
