@@ -79,7 +79,7 @@ def build(study: Study, demand: str = "base", with_goals: bool = True) -> Proble
     vintages = vintages_of(study, offers)
     start_usd, capital_usd = unit_costs(study, offers, vintages)
     phases, not_built = phases_of(study)
-    counted, obtainable = counted_of(study, offers, failures)
+    counted, obtainable = counted_of(study, offers, failures, taken)
     factor_in = {t.name: discount_factor(study, t.begins_months + t.months / 2) for t in periods}
     problem = Problem(
         flows=flows,

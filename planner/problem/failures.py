@@ -8,7 +8,17 @@ from planner.problem.eligibility import Edges, Flow
 from planner.problem.parts import Parts
 from planner.problem.problem import HOURLY, Priced, Problem
 from planner.problem.request_limits import RequestLimits
-from planner.study.dependencies import NORMAL, Failure, Graph, availability, cannot_start, expand, leaves, rated
+from planner.study.dependencies import (
+    NORMAL,
+    Failure,
+    Graph,
+    availability,
+    cannot_start,
+    control_planes,
+    expand,
+    leaves,
+    rated,
+)
 from planner.study.records.inventory import Offer
 from planner.study.records.plan import Purchase
 from planner.study.records.study import Counted, Study, kind_and_name
@@ -97,12 +107,14 @@ class Losses:
     lost : pool, placement or component with a limit -> available fraction, where below 1
     coverable : (w, o) -> fraction that any capacity could serve, where below 1
     cannot_start : placements in which no replica can be started
+    cannot_obtain : pools in which no machine can be obtained, as a control plane does not work
     closed : alternatives that are closed
     """
 
     lost: Mapping[str, float]
     coverable: Mapping[Flow, float]
     cannot_start: frozenset[str]
+    cannot_obtain: frozenset[str]
     closed: frozenset[str]
 
 
@@ -142,9 +154,20 @@ def losses(
             {thing: part for thing, part in available.items() if part < 1},
             coverable,
             frozenset(e for e in parts.placements if f"placement:{e}" in stuck),
+            _cannot_obtain(parts, value),
             request_limits.closed(value),
         )
     return by_failure
+
+
+def _cannot_obtain(parts: Parts, value: Mapping[str, float]) -> frozenset[str]:
+    """Pools of a region of which a control plane does not work whole, by the available fractions of components."""
+    pools = set()
+    for q, pool in parts.pools.items():
+        site = parts.sites[pool.site]
+        if any(value[plane] < 1 for plane in control_planes(site.region_id, site.provider)):
+            pools.add(q)
+    return frozenset(pools)
 
 
 def _with_machines_below(graph: Graph) -> set[str]:
@@ -160,7 +183,7 @@ def _with_machines_below(graph: Graph) -> set[str]:
 
 
 def counted_of(
-    study: Study, offers: Mapping[str, Offer], failures: Mapping[str, Failure]
+    study: Study, offers: Mapping[str, Offer], failures: Mapping[str, Failure], taken: Mapping[str, Losses]
 ) -> tuple[dict[str, dict[str, float]], dict[str, dict[str, tuple[float, float]]]]:
     """f -> b -> share of what runs that counts, where below 1; and what can be obtained: (share, seconds)."""
     counted: dict[str, dict[str, float]] = {f: {} for f in failures}
@@ -176,7 +199,8 @@ def counted_of(
                 continue
             if entry.running_fraction < 1:
                 counted[f][b] = entry.running_fraction
-            if entry.obtainable_fraction and offer.kind in HOURLY and offer.most_units is not None:
+            may_obtain = offer.pool not in taken[f].cannot_obtain
+            if may_obtain and entry.obtainable_fraction and offer.kind in HOURLY and offer.most_units is not None:
                 obtainable[f][b] = (entry.obtainable_fraction, entry.obtain_seconds)
     return counted, obtainable
 

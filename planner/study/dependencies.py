@@ -109,7 +109,7 @@ def dependency_graph(study: Study) -> Graph:
     for region_id, provider in sorted({(site.region_id, site.provider) for site in sites}):
         need(f"region:{region_id}", f"provider:{provider}")
         node(f"provider:{provider}")
-        planes = (f"control_plane:{region_id}", f"control_plane:{provider}")
+        planes = control_planes(region_id, provider)
         node(f"region:{region_id}")["starting"].append(Needs(all_of=planes))
         for plane in planes:
             node(plane)
@@ -176,14 +176,16 @@ def met(part: str | Needs, value: Mapping[str, float]) -> float:
 
 def cannot_start(graph: Graph, value: Mapping[str, float]) -> set[str]:
     """Components in which no replica can be started: a need for starting is not met whole, there or below."""
-    stuck: set[str] = set()
-    if not any(needs for _, needs in graph.nodes(data="starting")):
-        return stuck
-    for node in graph.graph["order"]:
-        below = {leaf for part in graph.nodes[node]["needs"] for leaf in leaves(part)}
-        if below & stuck or any(met(part, value) < 1 for part in graph.nodes[node]["starting"]):
+    stuck = {node for node, needs in graph.nodes(data="starting") if any(met(part, value) < 1 for part in needs)}
+    for node in graph.graph["order"] if stuck else ():
+        if stuck.intersection(leaf for part in graph.nodes[node]["needs"] for leaf in leaves(part)):
             stuck.add(node)
     return stuck
+
+
+def control_planes(region_id: str, provider: str) -> tuple[str, str]:
+    """Components without which nothing is started in a region, and no machine is obtained there."""
+    return f"control_plane:{region_id}", f"control_plane:{provider}"
 
 
 def components_of(graph: Graph, kind: str) -> list[str]:

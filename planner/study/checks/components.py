@@ -5,6 +5,7 @@ from graphlib import CycleError, TopologicalSorter
 
 import networkx as nx
 
+from planner.study.dependencies import control_planes
 from planner.study.parts import BUILT_IN, OFFER_IDS, Parts
 from planner.study.places import Loc, Reading, listed, near_miss, quoted, unquoted
 from planner.study.records.inventory import MachineType, Offer, Pool, Site
@@ -116,7 +117,8 @@ def _needs(parts: Parts) -> dict[str, set[str]]:
             site = parts.sites[pool.site][0]
             needs[f"pool:{id}"] = {f"site:{site.id}"}
             needs[f"site:{site.id}"] = {f"region:{site.region_id}"}
-            needs[f"region:{site.region_id}"] = {f"provider:{site.provider}"}
+            planes = control_planes(site.region_id, site.provider)
+            needs[f"region:{site.region_id}"] = {f"provider:{site.provider}", *planes}
     for placement, (_, profile, at) in parts.placements.items():
         stack, _ = stack_and_version(profile.stack)
         needs[f"placement:{placement}"] = {f"pool:{at}", f"stack:{stack}"}
