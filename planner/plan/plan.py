@@ -85,7 +85,7 @@ def make_plan(
     began = time.monotonic()
     with part(WITHOUT_GOALS):
         with stage(BUILDING):
-            no_goals = replace(build(study, case, with_goals=False), failover="resolve")
+            no_goals = replace(build(study, case, with_goals=False), rescaled=frozenset())
         without_goals = None if start is None else _already_planned(start, no_goals, effort)
         if without_goals is None:
             shorter = _to_end_at(effort, began, SHORT_SOLVE_FRACTION)
@@ -172,7 +172,7 @@ def _already_planned(start: PlanFile, no_goals: Problem, effort: Effort) -> With
     planned = start.without_goals
     if not is_proven(gap_fraction(planned.cost_usd, planned.bound_usd), effort.gap_fraction):
         return None
-    before = replace(build(start.study, start.demand_case, with_goals=False), failover="resolve")
+    before = replace(build(start.study, start.demand_case, with_goals=False), rescaled=frozenset())
     return planned if before == no_goals else None
 
 
@@ -226,10 +226,10 @@ def _to_end_at(effort: Effort, began: float, fraction: float = 1.0) -> Effort:
 def _re_solved(
     p: Problem, effort: Effort, solver: Callable[[], Any] | None, progress: Progress, hints: Iterable[str]
 ) -> ReSolved | None:
-    """What a rescale plan is compared with: the same goals, weights chosen anew for each failure."""
-    if p.failover != "rescale":
+    """What a plan with fixed weights is compared with: the same goals, weights chosen anew for each failure."""
+    if not p.rescaled:
         return None
-    q = replace(p, failover="resolve")
+    q = replace(p, rescaled=frozenset())
     with part(RE_SOLVED):
         solution = solve(q, effort, solver, renamed(progress, RE_SOLVED), hints)
     without_weights = _without_goals(q, solution.decisions, solution.cost_usd, solution.bound_usd)

@@ -16,8 +16,10 @@ from planner.study.dependencies import (
     cannot_start,
     control_planes,
     expand,
+    failover_in,
     leaves,
     rated,
+    without_new_weights,
 )
 from planner.study.records.inventory import Offer
 from planner.study.records.plan import Purchase
@@ -109,6 +111,7 @@ class Losses:
     cannot_start : placements in which no replica can be started
     cannot_obtain : pools in which no machine can be obtained, as a control plane does not work
     closed : alternatives that are closed
+    weightless : workloads and origins with demand whose gateways get no new weights
     """
 
     lost: Mapping[str, float]
@@ -116,6 +119,7 @@ class Losses:
     cannot_start: frozenset[str]
     cannot_obtain: frozenset[str]
     closed: frozenset[str]
+    weightless: tuple[str, ...]
 
 
 def losses(
@@ -156,8 +160,19 @@ def losses(
             frozenset(e for e in parts.placements if f"placement:{e}" in stuck),
             _cannot_obtain(parts, value),
             request_limits.closed(value),
+            tuple(without_new_weights(graph, value, edges)),
         )
     return by_failure
+
+
+def rescaled_of(study: Study, failures: Mapping[str, Failure], taken: Mapping[str, Losses]) -> frozenset[str]:
+    """Failures in which gateways keep their weights, and normal operation where there is any, or the study rescales."""
+    rescaled = {
+        f
+        for f, failure in failures.items()
+        if f != NORMAL and failover_in(failure, study.failover, taken[f].weightless) == "rescale"
+    }
+    return frozenset({NORMAL, *rescaled} if rescaled or study.failover == "rescale" else ())
 
 
 def _cannot_obtain(parts: Parts, value: Mapping[str, float]) -> frozenset[str]:

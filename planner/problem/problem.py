@@ -12,7 +12,7 @@ from planner.problem.request_limits import RequestLimits
 from planner.study.calendar import hour_id
 from planner.study.dependencies import Failure
 from planner.study.latency import Reach
-from planner.study.records.study import Failover, Policies
+from planner.study.records.study import Policies
 
 State = tuple[str, str, float]
 PERIOD = "period-1"
@@ -229,8 +229,9 @@ class Problem:
     capital_caps: tuple[CapitalCap, ...] = ()
     deferrable: frozenset[str] = frozenset()
     """workloads served over the hours of their period, in normal operation"""
-    failover: Failover = "resolve"
-    """how requests move in a failure: weights chosen anew, or fixed ones renormalised over what remains"""
+    rescaled: frozenset[str] = frozenset()
+    """failures in which gateways renormalise fixed weights over what remains, and normal operation, of which these are;
+    in others weights are chosen anew; empty: no gateway has fixed weights"""
     sizes_requests_per_second: Mapping[tuple[str, ...], float] = field(default_factory=dict)
     """(w, o, h), (w, o) -> what any state (of the hour) may ask for at most, surges included: see `flow_size`"""
 

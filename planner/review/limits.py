@@ -8,7 +8,7 @@ import numpy as np
 from planner.plan.in_hand import Plan
 from planner.problem.arrays import Arrays, full
 from planner.problem.decisions import Vectors
-from planner.problem.rules.gateway_limits import may_reserve
+from planner.problem.rules.gateway_limits import may_reserve, rescaled_failures
 from planner.review.report import Column, Section, percent, short_failure, usd
 from planner.study.dependencies import NORMAL
 from planner.study.records.plan import PlanFile
@@ -57,9 +57,9 @@ class RouteLimit:
 
 
 def limits_section(plan: Plan) -> Section | None:
-    """What gateways must enforce, largest first; no section where weights are chosen anew."""
+    """What gateways must enforce, largest first; no section where weights are always chosen anew."""
     p, rows = plan.problem, list[RouteLimit]()
-    if p.failover != "rescale":
+    if not p.rescaled:
         return None
     for h in p.hours:
         rows += _limits_in_hour(full(p), plan.vectors, h)
@@ -89,7 +89,7 @@ def _largest_first(row: RouteLimit) -> tuple[float, str, str, str, str]:
 
 def _limits_in_hour(a: Arrays, x: Vectors, h: str) -> Iterator[RouteLimit]:
     """What gateways may send over each route in an hour, beside what they do."""
-    failures, normal = list(a.p.failures), (h, NORMAL, 0.0)
+    failures, normal = rescaled_failures(a.p), (h, NORMAL, 0.0)
     used = np.zeros((len(failures), a.E))
     for n, f in enumerate(failures):
         used[n] = np.where(may_reserve(a, f), x.traffic[(h, f, a.p.deadlines_seconds[f][-1]),], -1.0)

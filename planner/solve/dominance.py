@@ -17,10 +17,11 @@ def dominated(p: Problem) -> dict[str, str]:
     may start in `g` may not in `f`, no alternative is closed in `f` that is open in `g`, and for every workload and
     origin no more is wanted and no more is due at any time, uncoverable demand left out. Deadlines: before the last
     one of `g` both have the same; from then on `f` may stay as `g` ends. Exact, for whole numbers too: the decisions of
-    `g` are decisions of `f`. A loss that falls on one placement is compared with none.
+    `g` are decisions of `f`. A loss that falls on one placement is compared with none, nor is a failure in which
+    gateways keep their weights.
     """
-    names = [f for f in p.failures if f != NORMAL]
-    if len(names) < 2 or p.failover == "rescale":  # what says the same is one row there
+    names = [f for f in p.failures if f != NORMAL and f not in p.rescaled]  # what says the same is one row there
+    if len(names) < 2:
         return {}
     if p.priced:  # what a priced failure costs is its own, whatever dominates it
         return {}

@@ -3,16 +3,18 @@
 Provider ⊃ region ⊃ site ⊃ pool, and placement = pool, stack (with its version) and qualification, are built in, and the
 control planes of regions and providers, without which no replica is started there; a study adds components and
 dependencies.
+
+Where something that pushing needs is lost, gateways keep the weights that they have: see `failover_in`.
 """
 
 import itertools
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeAlias
 
 import networkx as nx
 
-from planner.study.records.study import Goal, Needs, Study, kind_and_name, stack_and_version
+from planner.study.records.study import Failover, Goal, Needs, Study, kind_and_name, stack_and_version
 
 Graph: TypeAlias = nx.DiGraph
 NORMAL = "normal"
@@ -32,6 +34,7 @@ class Failure:
     targeted : placement on whose machines all of a pool's partial loss falls; None: on all in proportion
     failures_per_year, hours_to_repair : how often and how long, where known
     of : id of the failure as it happens, where this is one of those that differ only in `targeted`
+    failover : how gateways fail over in it, where the failure says; None: as the study says
     """
 
     id: str
@@ -42,6 +45,7 @@ class Failure:
     failures_per_year: float | None = None
     hours_to_repair: float | None = None
     of: str | None = None
+    failover: Failover | None = None
 
 
 def profile_id(model: str, profile: str) -> str:
@@ -74,7 +78,8 @@ def dependency_graph(study: Study) -> Graph:
 
     - `needs`: list of `Needs`, all of which must hold for it to serve;
     - `logins`: list of (`Needs`, share of sessions that go on without);
-    - `starting`: list of `Needs` without which no replica is started there, while those that run live.
+    - `starting`: list of `Needs` without which no replica is started there, while those that run live;
+    - `pushing`: list of `Needs` without which its gateways get no new weights, while those in force go on.
 
     `graph.graph["order"]` has every component after all that it needs: sorted once, as every failure walks it.
 
@@ -88,7 +93,7 @@ def dependency_graph(study: Study) -> Graph:
     def node(component: str) -> dict[str, Any]:
         """The attributes of a component, which becomes a node where it is none."""
         if component not in graph:
-            graph.add_node(component, needs=[], logins=[], starting=[])
+            graph.add_node(component, needs=[], logins=[], starting=[], pushing=[])
         attributes: dict[str, Any] = graph.nodes[component]
         return attributes
 
@@ -127,10 +132,10 @@ def dependency_graph(study: Study) -> Graph:
         if dependency.breaks == "new_logins":
             attributes["logins"].append((dependency.needs, dependency.sessions_go_on_fraction or 0.0))
         else:
-            attributes["needs" if dependency.breaks == "serving" else "starting"].append(dependency.needs)
+            attributes["needs" if dependency.breaks == "serving" else dependency.breaks].append(dependency.needs)
     for component, attributes in list(graph.nodes(data=True)):
         logins = [part for part, _ in attributes["logins"]]
-        for part in (*attributes["needs"], *logins, *attributes["starting"]):
+        for part in (*attributes["needs"], *logins, *attributes["starting"], *attributes["pushing"]):
             for leaf in leaves(part):
                 node(leaf)
                 graph.add_edge(component, leaf)
@@ -183,6 +188,25 @@ def cannot_start(graph: Graph, value: Mapping[str, float]) -> set[str]:
     return stuck
 
 
+def without_new_weights(graph: Graph, value: Mapping[str, float], flows: Iterable[tuple[str, str]]) -> list[str]:
+    """Workloads and origins of some flows (w, o) whose gateways get no new weights, by available fractions; sorted."""
+    unmet = {c for c, needs in graph.nodes(data="pushing") if any(met(part, value) < 1 for part in needs)}
+    if not unmet:
+        return []
+    return sorted(unmet & ({f"workload:{w}" for w, _ in flows} | {f"origin:{o}" for _, o in flows}))
+
+
+def failover_in(failure: Failure, by_default: Failover, weightless: Collection[str]) -> Failover:
+    """How gateways fail over in a failure.
+
+    Parameters
+    ----------
+    by_default : what the study says
+    weightless : workloads and origins whose gateways get no new weights in it, whatever anybody says
+    """
+    return "rescale" if weightless else failure.failover or by_default
+
+
 def control_planes(region_id: str, provider: str) -> tuple[str, str]:
     """Components without which nothing is started in a region, and no machine is obtained there."""
     return f"control_plane:{region_id}", f"control_plane:{provider}"
@@ -210,6 +234,7 @@ def expand(goal: Goal, study: Study, graph: Graph) -> list[Failure]:
             None,
             None if out else named.failures_per_year,
             None if out else named.hours_to_repair,
+            failover=named.failover,
         )
         targets = _partly_lost(study, graph, lost) if named.worst_part else []
         return [replace(failure, id=f"{failure.id} on {e}", targeted=e, of=failure.id) for e in targets] or [failure]

@@ -88,6 +88,9 @@ def _check_dependencies(parts: Parts, reading: Reading) -> None:
         if dependency.breaks == "new_logins" and kind not in ("workload", "origin"):
             fix = "say which workloads or origins need the login"
             reading.error(place.at("component"), "a workload or an origin", quoted(dependency.component), fix)
+        if dependency.breaks == "pushing" and kind not in ("workload", "origin"):
+            fix = "say to the gateways of which workloads or origins no weights can be pushed without it"
+            reading.error(place.at("component"), "a workload or an origin", quoted(dependency.component), fix)
         if dependency.breaks == "starting" and kind in ("workload", "origin"):
             fix = "say which site, stack, pool or placement cannot start replicas without it"
             reading.error(place.at("component"), "where replicas start", quoted(dependency.component), fix)
