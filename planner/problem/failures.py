@@ -1,5 +1,6 @@
 """What a problem says of failures: which there are, what each takes, what counts in it."""
 
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
@@ -46,6 +47,11 @@ def failures_of(
         for failure in rated(parts.study, graph):
             failures.setdefault(failure.id, failure)
             promised.setdefault(failure.id, [])
+    for f, failure in failures.items():
+        if failure.begins_seconds > 0:  # what was due before is due in a later stage, too
+            of_all = [row for g, other in failures.items() if other.outage == failure.outage for row in promised[g]]
+            earlier = [row for row in of_all if row[2] < failure.begins_seconds]
+            promised[f] = list(dict.fromkeys((*earlier, *promised[f])))
     return failures, {f: tuple(rows) for f, rows in promised.items()}
 
 
@@ -55,20 +61,22 @@ def deadlines_of(p: Problem, f: str) -> tuple[float, ...]:
     Claims come back, machines are obtained. Replicas may be loading from such an instant on, so the plan is held to
     what fits just before and just after it. A priced failure is looked at from detection until it is repaired, and
     whenever what was started at detection or such an instant begins to run: deadlines of goals add nothing to that.
+    A later stage of an outage is looked at from its own begin.
     """
     if f == NORMAL:
         return (0.0,)
-    promised = {within for _, _, within in p.promised[f]}
+    begins = p.failures[f].begins_seconds
+    promised = {within for _, _, within in p.promised[f] if within >= begins}
     arrivals = _arrivals(p, f)
     instants = {p.detection_seconds + seconds for _, seconds in arrivals}
     instants |= {instant + JUST_AFTER_SECONDS for instant in instants}
     if f in p.priced:
-        promised.add(p.detection_seconds)
+        promised.add(begins or p.detection_seconds)
         instants |= _begin_to_run(p, f, arrivals)
         last = max(max(promised), p.priced[f].hours_to_repair * SECONDS_PER_HOUR)
     else:
         last = max(promised)
-    return tuple(sorted(promised | {instant for instant in instants if instant < last}))
+    return tuple(sorted(promised | {instant for instant in instants if begins <= instant < last}))
 
 
 def _arrivals(p: Problem, f: str) -> set[tuple[str, float]]:
@@ -84,9 +92,10 @@ def _begin_to_run(p: Problem, f: str, arrivals: set[tuple[str, float]]) -> set[f
     instants = set()
     for e in p.placements:
         if p.load_seconds[e] > 0 and p.lost[f].get(e, 1.0) > 0 and e not in p.cannot_start[f]:
-            instants.add(p.detection_seconds + p.load_seconds[e])
+            startable = max(p.detection_seconds, p.failures[f].startable_seconds.get(e, 0.0))
+            instants.add(startable + p.load_seconds[e])
             later = (seconds + JUST_AFTER_SECONDS for q, seconds in arrivals if q == p.pool_of[e])
-            instants |= {p.detection_seconds + seconds + p.load_seconds[e] for seconds in later}
+            instants |= {max(startable, p.detection_seconds + seconds) + p.load_seconds[e] for seconds in later}
     return instants
 
 
@@ -94,10 +103,16 @@ def priced(study: Study, failure: Failure, years: float) -> Priced | None:
     """How often and how long a failure is reckoned with; None where the objective or the failure does not say."""
     if study.objective == "cost" or failure.hours_to_repair is None:
         return None
-    of = failure.id if failure.of is None else failure.of
-    if failure.failures_per_year is None:
-        return Priced(0.0, failure.hours_to_repair, of) if study.objective == "worst_case" else None
-    return Priced(failure.failures_per_year * years, failure.hours_to_repair, of)
+    if failure.failures_per_year is None and study.objective != "worst_case":
+        return None
+    ends = math.inf if failure.ends_seconds is None else failure.ends_seconds / SECONDS_PER_HOUR
+    return Priced(
+        0.0 if failure.failures_per_year is None else failure.failures_per_year * years,
+        min(ends, failure.hours_to_repair),
+        failure.id if failure.of is None else failure.of,
+        failure.begins_seconds / SECONDS_PER_HOUR,
+        failure.outage,
+    )
 
 
 @dataclass(frozen=True)
@@ -216,7 +231,8 @@ def counted_of(
                 counted[f][b] = entry.running_fraction
             may_obtain = offer.pool not in taken[f].cannot_obtain
             if may_obtain and entry.obtainable_fraction and offer.kind in HOURLY and offer.most_units is not None:
-                obtainable[f][b] = (entry.obtainable_fraction, entry.obtain_seconds)
+                later = max(0.0, failure.obtainable_seconds.get(offer.pool, 0.0) - study.detection_seconds)
+                obtainable[f][b] = (entry.obtainable_fraction, later + entry.obtain_seconds)
     return counted, obtainable
 
 

@@ -77,13 +77,31 @@ class CapitalCap:
 
 @dataclass(frozen=True)
 class Priced:
-    """How often a failure happens over the horizon, and how long it lasts [h]: what it costs is minimised, too."""
+    """How often a failure happens over the horizon, and how long it lasts [h]: what it costs is minimised, too.
+
+    A stage of an outage lasts from its begin until the next one begins; what its stages cost adds up.
+    """
 
     occurrences: float
     hours_to_repair: float
+    """until then since it began [h]"""
     of: str
     """the failure as it happens: those that differ only in where a partial loss falls are one, of which the dearest
     counts"""
+    begins_hours: float = 0.0
+    """of a later stage, since the outage began"""
+    stage_of: str | None = None
+    """the outage of which it is a stage, where that has several"""
+
+    @property
+    def lasts_hours(self) -> float:
+        """How long it lasts [h]: until repaired, or until the next stage begins."""
+        return max(0.0, self.hours_to_repair - self.begins_hours)
+
+    @property
+    def outage(self) -> str:
+        """What happens, of which this is all, or a stage."""
+        return self.stage_of or self.of
 
 
 @dataclass(frozen=True)

@@ -105,11 +105,15 @@ def slices_of(p: Problem, x: Vectors, f: str) -> Iterator[Slice]:
     """A failure from its begin to its repair, tier by tier, in the hour of most requests."""
     a, h = full(p), fullest_hour(p)
     usual, all_warm = (h, NORMAL, 0.0), {WARM: np.ones(a.P)}
-    yield from _slices(a, at_once(a, x, f, h), (h, f, 0.0), all_warm, f, 0.0, "begin")
+    failure = p.failures[f]
+    if not failure.begins_seconds:
+        yield from _slices(a, at_once(a, x, f, h), (h, f, 0.0), all_warm, f, 0.0, "begin")
     for s in states(p, f):
         if s[0] == h:
             yield from _slices(a, x.traffic[s,], s, split_of(a, x, s), f, s[2], "deadline")
-    if (repair := p.failures[f].hours_to_repair) is not None:
+    later = (g for g in p.failures.values() if failure.outage is not None and g.outage == failure.outage)
+    is_last = all(g.begins_seconds <= failure.begins_seconds for g in later)
+    if (repair := failure.hours_to_repair) is not None and is_last:
         yield from _slices(a, x.traffic[usual,], usual, all_warm, f, repair * SECONDS_PER_HOUR, REPAIRED)
 
 
@@ -142,7 +146,8 @@ def recovery_section(plan: Plan) -> Section | None:
         "share of each tier's demand that is served, and by what: warm: replicas that ran all along; reclaimed: on "
         "machines back from others; cold starts: loaded since, on machines that were there; launched: loaded on "
         "machines obtained since; at 0 s nothing is moved yet (limits aside); a share holds until the next one; "
-        "repaired: as in normal operation; without it, the last share stays",
+        "repaired: as in normal operation; without it, the last share stays, or until the next stage of an outage, "
+        "which is named after the hours when parts of it work again",
         *hour_text(p),
     )
     columns = (
