@@ -237,8 +237,9 @@ def _seen_by(of: Subject, f: str) -> str:
 
 def is_unseen(of: Subject, f: str) -> bool:
     """Whether what fails still answers its health checks: software that gives wrong answers."""
-    kinds = {kind_and_name(component)[0] for component in of.problem.failures[f].lost}
-    return bool(kinds & {"stack", "stack_version", "qualification"})
+    failure = of.problem.failures[f]
+    kinds = {kind_and_name(component)[0] for component in failure.lost}
+    return failure.answers_wrongly or bool(kinds & {"stack", "stack_version", "qualification"})
 
 
 def served_by(of: Subject, table: Table, gateway: str, s: State, replicas: Replicas, is_found: bool = True) -> Served:

@@ -17,6 +17,7 @@ from planner.review.report import Column, Report, Section, item_columns, percent
 from planner.review.served import served_section
 from planner.review.static import static_section
 from planner.review.trust import Progress, silent, trust_section
+from planner.review.wrong_answers import wrong_answers_section
 from planner.solve.search import is_proven
 from planner.study.records.plan import PlanFile
 
@@ -177,6 +178,7 @@ SECTIONS: tuple[Callable[[Plan], Section | None], ...] = (
     served_section,
     failures_section,
     recovery_section,
+    wrong_answers_section,
     limits_section,
     fleet_section,
     over_time_section,

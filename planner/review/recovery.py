@@ -27,6 +27,10 @@ WARM, RECLAIMED, COLD_START, LAUNCHED = HOW = (
 """How replicas come to run: fields of `Slice`."""
 LEAST_SHARE = 0.005
 REPAIRED = "repaired"
+STAGES = (
+    "after so many hours: a later stage of the same failure, named after when parts of it work again; it counts from "
+    "when these have loaded their weights, until then the last share of the one before stays"
+)
 Split = dict[str, Array]
 """One of HOW -> share of each placement's replicas [P]"""
 
@@ -146,8 +150,8 @@ def recovery_section(plan: Plan) -> Section | None:
         "share of each tier's demand that is served, and by what: warm: replicas that ran all along; reclaimed: on "
         "machines back from others; cold starts: loaded since, on machines that were there; launched: loaded on "
         "machines obtained since; at 0 s nothing is moved yet (limits aside); a share holds until the next one; "
-        "repaired: as in normal operation; without it, the last share stays, or until the next stage of an outage, "
-        "which is named after the hours when parts of it work again",
+        "repaired: as in normal operation; without it, the last share stays",
+        *(STAGES for _ in [f for f in p.failures.values() if f.outage is not None][:1]),
         *hour_text(p),
     )
     columns = (

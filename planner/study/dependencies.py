@@ -41,6 +41,8 @@ class Failure:
     begins_seconds, ends_seconds : when the stage begins and ends, since the outage began; None: when all is repaired
     startable_seconds : placement -> from when on since the outage began replicas can be started, where that is later
     obtainable_seconds : pool -> the same of machines that are to be obtained
+    answers_wrongly : whether what is lost answered wrongly until it was found out, when the failure begins
+    hours_to_find_out : how long it did so, where known
     """
 
     id: str
@@ -57,6 +59,8 @@ class Failure:
     ends_seconds: float | None = None
     startable_seconds: Mapping[str, float] = field(default_factory=dict)
     obtainable_seconds: Mapping[str, float] = field(default_factory=dict)
+    answers_wrongly: bool = False
+    hours_to_find_out: float | None = None
 
 
 def profile_id(model: str, profile: str) -> str:
@@ -278,6 +282,8 @@ def stages_of(goal: Goal, study: Study, graph: Graph) -> list[Failure]:
             None if out else named.failures_per_year,
             None if out else named.hours_to_repair,
             failover=named.failover,
+            answers_wrongly=named.answers_wrongly,
+            hours_to_find_out=named.hours_to_find_out,
         )
         stages.append(_after(stages[-1], stage, hours * SECONDS_PER_HOUR, study, graph) if stages else stage)
     if len(stages) == 1:
