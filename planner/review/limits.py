@@ -29,8 +29,9 @@ def rescaling_lines(plan: PlanFile) -> tuple[str, ...]:
     more = max(0.0, plan.proof.cost_usd - other.cost_usd)
     share = f" (+{percent(more / other.cost_usd, 1)})" if other.cost_usd > 0 and more > 0 else ""
     least, most = plan.proof.bound_usd - other.cost_usd, plan.proof.cost_usd - other.bound_usd
+    what = "failover by gateways alone" if plan.study.failover == "rescale" else "that some failures keep the weights"
     return (
-        f"failover by gateways alone costs {usd(more)} USD{share} more than with weights chosen anew for each failure "
+        f"{what} costs {usd(more)} USD{share} more than with weights chosen anew for each failure "
         f"({usd(other.cost_usd)} USD): by the proofs of both between {usd(max(0.0, least))} and {usd(most)} USD",
     )
 

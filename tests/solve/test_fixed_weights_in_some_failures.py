@@ -1,11 +1,15 @@
 """Studies in which gateways keep their weights in some failures, and get new ones in the others: worked by hand."""
 
 import random
+from dataclasses import replace
 
 import pytest
 from studies import machine_type, model, offer, profile, random_study, site, study, workload
 
 from planner.drill import drill_plan
+from planner.emit.cascade import cascade
+from planner.emit.overrides import overrides
+from planner.emit.routing import routing_table, subject
 from planner.errors import InputError
 from planner.plan.audit import audit
 from planner.plan.explain import diagnose
@@ -132,6 +136,19 @@ def test_nothing_is_started_where_no_weights_are_pushed():
     plan = make_plan(halls(survives(NO_A)[1:], **one), EXACT)
     assert {r.placement: r.replicas for r in plan.replicas}[B] >= 6 and holds(plan)
     assert not any(s.cold_started for s in plan.states)
+
+
+def test_gateways_get_the_reserves_as_limits_and_nothing_is_pushed_where_nothing_can_be():
+    plan = make_plan(halls(survives(NO_A, NO_B)), EXACT)
+    of = subject(plan)
+    table = routing_table(of)
+    limits = {(r.workload, x.placement): x.limit_requests_per_second for r in table.routes for x in r.entries}
+    assert limits == {("w", A): 6.0, ("w", B): 6.0, ("v", A): 6.0} and all(len(r.levels) == 1 for r in table.routes)
+    outcomes = cascade(of, table, "envoy")
+    verdicts = {x.failure: x.verdict for x in outcomes}
+    assert verdicts[NO_A] == verdicts[NO_B] == "alone"
+    bad = tuple(replace(x, verdict="override") for x in outcomes)
+    assert {x.failure for x in overrides(of, table, bad)} == {"site:x/a", "site:x/b"}
 
 
 def test_an_edited_weight_is_found():
