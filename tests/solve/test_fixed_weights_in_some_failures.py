@@ -187,16 +187,14 @@ def test_outages_are_not_priced_where_gateways_keep_their_weights():
 def test_random_studies_cost_between_new_weights_everywhere_and_nowhere():
     """The failures of each study in which weights are fixed are drawn; the drill shares no code with the rules."""
     compared, dearer, cheaper, effort = 0, 0, 0, Effort(gap_fraction=0.02, most_nodes=50)
-    for seed in range(24):
+    for seed in (10, 11, 14, 17, 25, 29, 48, 59):
         asked = random_study(seed)
         draw = random.Random(seed)
         named = tuple(
             f.model_copy(update={"failover": "rescale"}) if draw.random() < 0.6 else f for f in asked.failures
         )
         mixed = asked.model_copy(update={"failures": named})
-        rescaled = build(mixed).rescaled
-        if not rescaled or rescaled == set(build(mixed).failures):
-            continue
+        assert {"normal"} < build(mixed).rescaled < set(build(mixed).failures), seed
         try:
             plan = make_plan(mixed, effort)
             fixed = make_plan(asked.model_copy(update={"failover": "rescale"}), effort)
@@ -208,4 +206,4 @@ def test_random_studies_cost_between_new_weights_everywhere_and_nowhere():
         compared += 1
         dearer += plan.proof.bound_usd > plan.re_solved.cost_usd * 1.001
         cheaper += plan.proof.cost_usd < fixed.proof.bound_usd * 0.999
-    assert compared > 3 and dearer and cheaper, (compared, dearer, cheaper)
+    assert compared == 7 and dearer and cheaper, (compared, dearer, cheaper)
