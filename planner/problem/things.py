@@ -178,8 +178,11 @@ class Things(Kept):
         return self.once(("startable", f), lambda: np.maximum(self.p.detection_seconds, known))
 
     def can_load(self, s: State) -> Array:
-        """Placements of which a replica that is started as soon as it can be runs by this deadline [P]."""
-        if s[1] == NORMAL:
+        """Placements of which a replica that is started as soon as it can be runs by this deadline [P].
+
+        None where gateways keep their weights: no requests would come to it.
+        """
+        if s[1] == NORMAL or s[1] in self.p.rescaled:
             return np.zeros(self.P, dtype=bool)
         in_time = self.startable_seconds(s[1]) + self.load_seconds <= s[2] + ROUNDING
         return in_time & ~self.stuck(s[1])

@@ -136,6 +136,9 @@ def test_nothing_is_started_where_no_weights_are_pushed():
     plan = make_plan(halls(survives(NO_A)[1:], **one), EXACT)
     assert {r.placement: r.replicas for r in plan.replicas}[B] >= 6 and holds(plan)
     assert not any(s.cold_started for s in plan.states)
+    started = [s.model_copy(update={"cold_started": {B: 1}}) if s.failure == NO_A else s for s in plan.states]
+    edited = sealed(plan.model_copy(update={"states": tuple(started)}))
+    assert "no_replica_before_its_cold_start_ends" in {v.rule for v in audit(edited).violations}
 
 
 def test_gateways_get_the_reserves_as_limits_and_nothing_is_pushed_where_nothing_can_be():
