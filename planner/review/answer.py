@@ -29,6 +29,10 @@ OUT_OF_SCOPE = (
     "the last mile of users, egress and storage fees",
     "replicas of different sizes share machines by fractions: power-of-two parts always pack, others might not",
 )
+IN_STAGES = (
+    "stages of a failure are settled: by when what has returned is loaded, what was evicted runs again, too, and "
+    "storage feeds what returns as fast as its profiles say"
+)
 MOST_VIOLATIONS = 200
 FIRST = 5
 """Cases that an answer names."""
@@ -153,6 +157,8 @@ def _out_of_scope(plan: Plan) -> Section:
         lines.append(
             "caches are as warm after a move as before (cached_fraction_in_failure); moved sessions are not counted"
         )
+    if any(failure.outage is not None for failure in p.failures.values()):
+        lines.append(IN_STAGES)
     if not study.policies.counted:
         lines.append("what runs on demand is taken to go on, what a failure would need anew is never counted")
     return Section("OUT OF SCOPE", (*lines, *study.assumptions))
