@@ -7,6 +7,7 @@ from planner.drill.baseline import hours_of
 from planner.drill.failover import mode_of_normal
 from planner.drill.names import check_counts
 from planner.drill.one_hour import CHUNK, in_normal_operation
+from planner.drill.pushes import plan_as_pushed
 from planner.drill.remaining import Remaining, what_remains
 from planner.drill.replay import fleets_of, prepare
 from planner.drill.rescale import rescaled, routes_of, times_of_weights
@@ -44,6 +45,7 @@ def broken_without(
         as `drill_plan`
     """
     check_counts(plan)
+    plan = plan_as_pushed(plan) if plan.study.failover == "resolve" else plan
     instance, graph, failures = prepare(plan.study, plan.demand_case)
     slices, in_normal = hours_of(plan), mode_of_normal(plan.study.failover, failures)
     asked = [_missing_in(plan, one, slices, sets) for one in slices]

@@ -27,12 +27,14 @@ WITH_REPLICAS = "with replicas"
 OVERRIDE = "override"
 TOO_LATE = "found too late"
 NOTHING_DUE = "nothing due"
+NOT_PUSHED = "no weights"
 MEANS = {
     ALONE: "the static file serves what every goal asks, with the replicas that survive; nothing has to be done",
     WITH_REPLICAS: "the static file serves it at each deadline once replicas are cold-started and evicted as planned",
     OVERRIDE: "the override of this failure has to be pushed, and in force, before the deadline",
     TOO_LATE: "at a deadline this gateway still sends to what is lost: the goal breaks, whatever is pushed then",
     NOTHING_DUE: "no goal asks for anything that could be served in it: there is nothing to survive",
+    NOT_PUSHED: "no weights are pushed in it, and this gateway alone does not serve what the goals ask: they break",
 }
 TOLERANCE_FRACTION = 2e-4
 """Of what is due, and of a placement's capacity: whole weights are off by one in 10,000."""
@@ -126,7 +128,7 @@ class Outcome:
 
     Parameters
     ----------
-    verdict : alone, with replicas, override, or nothing due
+    verdict : one of those in MEANS
     seen_by : how the gateway learns of it
     meanwhile : with the replicas that survive, against what is due at the last deadline
     at_deadlines : with the plan's own replicas at each deadline
@@ -198,7 +200,7 @@ def _outcome(of: Subject, table: Table, gateway: str, f: str, out_seconds: Seque
     elif all(x.good or y.good for x, y in zip(planned, warm, strict=True)):
         verdict = WITH_REPLICAS
     else:
-        verdict = OVERRIDE
+        verdict = NOT_PUSHED if keeps_its_weights(of, f) else OVERRIDE
     seen, push = _seen_by(of, f), _push(of, in_states[-1])
     overfull = () if found_seconds is None else finding.overfull
     return Outcome(gateway, f, verdict, seen, push, warm[-1], planned, found_seconds, overfull)
@@ -268,8 +270,20 @@ def _seen_by(of: Subject, f: str) -> str:
 
 def is_unseen(of: Subject, f: str) -> bool:
     """Whether what fails still answers its health checks: software that gives wrong answers."""
-    kinds = {kind_and_name(component)[0] for component in of.problem.failures[f].lost}
-    return bool(kinds & {"stack", "stack_version", "qualification"})
+    failure = of.problem.failures[f]
+    kinds = {kind_and_name(component)[0] for component in failure.lost}
+    return failure.answers_wrongly or bool(kinds & {"stack", "stack_version", "qualification"})
+
+
+def keeps_its_weights(of: Subject, f: str) -> bool:
+    """Whether nothing is pushed in a failure, as it says so or nothing can be, where that is not so in all of them."""
+    return f in of.problem.rescaled and of.plan.study.failover != "rescale"
+
+
+def meanings(outcomes: tuple[Outcome, ...]) -> dict[str, str]:
+    """Verdicts and what they mean; the one on failures in which nothing is pushed only where there is one."""
+    verdicts = {outcome.verdict for outcome in outcomes}
+    return {verdict: text for verdict, text in MEANS.items() if verdict != NOT_PUSHED or verdict in verdicts}
 
 
 def served_by(of: Subject, table: Table, gateway: str, s: State, replicas: Replicas, is_found: bool = True) -> Served:
@@ -328,7 +342,7 @@ def served_by(of: Subject, table: Table, gateway: str, s: State, replicas: Repli
 def cascade_data(outcomes: tuple[Outcome, ...], detected: tuple[Detection, ...] = ()) -> dict[str, object]:
     """The table as plain data, and how soon the gateway has each fault out; null: never."""
     return {
-        "verdicts": MEANS,
+        "verdicts": meanings(outcomes),
         "detection": [_detection_data(x) for x in detected],
         "later_than_planned": later_than_planned(detected),
         "rates_are": "requests per second at the peak: mean of the hour times burst_factor",
@@ -393,9 +407,10 @@ def cascade_text(outcomes: tuple[Outcome, ...], detected: tuple[Detection, ...] 
     push_seconds : what the plan counts on a push to take
     """
     counted = f"with {push_seconds:g} s" if push_seconds else "with no time: the study does not say `push_seconds`"
-    count = {verdict: sum(x.verdict == verdict and x.failure != NORMAL for x in outcomes) for verdict in MEANS}
+    means = meanings(outcomes)
+    count = {verdict: sum(x.verdict == verdict and x.failure != NORMAL for x in outcomes) for verdict in means}
     lines = ["# What the static files survive by themselves", ""]
-    lines += [f"- **{verdict}** ({count[verdict]}): {meaning}" for verdict, meaning in MEANS.items()]
+    lines += [f"- **{verdict}** ({count[verdict]}): {meaning}" for verdict, meaning in means.items()]
     lines += [
         "",
         *(detection_text(detected) if detected else ()),
@@ -418,7 +433,7 @@ def cascade_text(outcomes: tuple[Outcome, ...], detected: tuple[Detection, ...] 
             shares_of = f"{_percent(at.worst.served)} of {_percent(at.worst.due)}"
             worst = f"{at.worst.workload} from {at.worst.origin}: {shares_of}"
         shares = (_percent(at.served_fraction), _percent(at.due_fraction))
-        push = "" if outcome.verdict in (ALONE, NOTHING_DUE, TOO_LATE) else _pushed(outcome.override_does)
+        push = "" if outcome.verdict in (ALONE, NOTHING_DUE, TOO_LATE, NOT_PUSHED) else _pushed(outcome.override_does)
         over = _overfull(at.overfull)
         after = "" if outcome.found_seconds is None else _seconds(outcome.found_seconds)
         finding = _overfull(outcome.overfull_while_finding)

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any
 
-from planner.emit.cascade import cascade, cascade_data, cascade_text
+from planner.emit.cascade import cascade, cascade_data, cascade_text, keeps_its_weights
 from planner.emit.detection import detections
 from planner.emit.fleet import placed
 from planner.emit.lint import lint_table, raise_if_any
@@ -174,7 +174,7 @@ def gateway_files(
     if pushing is not None:
         files["RUNBOOK.md"] = runbook_text(made.of, made.table, outcomes, pushed, pushing, _not_proven(made))
     for f in made.of.problem.failures:
-        if f != NORMAL:
+        if f != NORMAL and not keeps_its_weights(made.of, f):
             files[f"overrides/{slug(f)}.json"] = _json(made, override_data(made.of, f))
     return files
 

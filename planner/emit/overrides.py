@@ -11,7 +11,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from planner.emit.capacity import planned_replicas, surviving_replicas
-from planner.emit.cascade import OVERRIDE, TOO_LATE, Outcome, Replicas, is_unseen
+from planner.emit.cascade import OVERRIDE, TOO_LATE, Outcome, Replicas, is_unseen, keeps_its_weights
 from planner.emit.names import slug
 from planner.emit.routing import (
     NEGLIGIBLE_FRACTION,
@@ -72,10 +72,10 @@ def deadline_id(deadline_seconds: float) -> str:
 
 def overrides(of: Subject, table: Table, outcomes: tuple[Outcome, ...]) -> tuple[Override, ...]:
     """What is pushed in each failure that the static files do not survive, or that no gateway sees, in the order of
-    the outcomes."""
+    the outcomes; nothing where nothing can be pushed."""
     made: list[Override] = []
     for outcome in outcomes:
-        if outcome.failure == NORMAL:
+        if outcome.failure == NORMAL or keeps_its_weights(of, outcome.failure):
             continue
         if is_unseen(of, outcome.failure):
             made += _until_the_plan_moves(of, table, outcome)

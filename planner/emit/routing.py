@@ -152,8 +152,8 @@ def routing_table(of: Subject, hold: str = GOALS) -> Table:
     p, a = of.problem, full(of.problem)
     largest = most_traffic(a, of.vectors)
     most = {edge: value for edge, value in zip(a.edges, largest.tolist(), strict=True) if value > 0}
-    # plans that rescale say themselves what a gateway may send: weights are proportional to it, and there is one level
-    limits_in = reserved if p.failover == "rescale" else limits_of
+    # plans with reserves say themselves what a gateway may send: weights are proportional to it, and there is one level
+    limits_in = reserved if p.rescaled else limits_of
     by_hour = [limits_in(a, of.vectors, h, largest, hold) for h in p.hours]
     limit: dict[Flow, dict[str, float]] = {}
     for w, o, e in sorted(set().union(*by_hour)):

@@ -4,7 +4,16 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from planner.emit.capacity import surviving_replicas
-from planner.emit.cascade import ALONE, NOTHING_DUE, OVERRIDE, TOO_LATE, WITH_REPLICAS, Outcome, is_unseen
+from planner.emit.cascade import (
+    ALONE,
+    NOT_PUSHED,
+    NOTHING_DUE,
+    OVERRIDE,
+    TOO_LATE,
+    WITH_REPLICAS,
+    Outcome,
+    is_unseen,
+)
 from planner.emit.moves import Moves, moves_of
 from planner.emit.names import slug
 from planner.emit.overrides import BASE, Override, deadline_id, steps
@@ -21,6 +30,7 @@ TO_DO = {
     NOTHING_DUE: "nothing to do: no goal asks for anything in it",
     OVERRIDE: f"nothing to push: no gateway's routes change; replicas: {REPLICAS}",
     TOO_LATE: "nothing to push: no gateway's routes change",
+    NOT_PUSHED: "nothing can be pushed, and goals break: have gateways share out by the weights and limits of the plan",
 }
 UNSEEN_TO_DO = "nothing to do: no route leads to what is lost, though no health check tells"
 UNSEEN_PARTS = "no health check tells, and no set: take down the replicas that answer wrongly of"

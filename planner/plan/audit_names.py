@@ -45,12 +45,13 @@ def may_build(p: Problem) -> set[Key]:
 
 
 def _reserves(file: PlanFile, p: Problem) -> Iterator[Violation]:
-    """Reserves of gateways are stated where the study rescales, each once, on edges."""
-    if (p.failover == "rescale") != (file.re_solved is not None):
-        yield Violation("re_solved", "", 1.0, "there where the study asks for failover: rescale, and only there")
+    """Reserves of gateways are stated where they keep their weights in a failure, each once, on edges."""
+    if bool(p.rescaled) != (file.re_solved is not None):
+        detail = "there where gateways keep their weights (failover: rescale), and only there"
+        yield Violation("re_solved", "", 1.0, detail)
     columns = file.reserves
-    if columns.workload and p.failover != "rescale":
-        yield Violation("reserves", "", 1.0, "the study does not ask for failover: rescale")
+    if columns.workload and not p.rescaled:
+        yield Violation("reserves", "", 1.0, "gateways keep their weights in no failure of the study")
     stated = Counter(zip(columns.workload, columns.origin, columns.placement, columns.hour, strict=True))
     yield from each_once("reserves", set(every_key(p, "reserve")), stated)
 

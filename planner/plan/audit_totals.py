@@ -144,7 +144,7 @@ def _compared_requests(p: Problem, what: str, other: WithoutGoals) -> Iterator[V
     units = {**bought.started, **bought.rented}
     ordered = {key: 2 * (units.get(key, 0.0),) for key in (*may_buy(p), *may_build(p))}
     alone = {NORMAL: p.failures[NORMAL]}
-    q = replace(p, failures=alone, priced={}, objective="cost", failover="resolve", ordered=ordered, budget_usd=None)
+    q = replace(p, failures=alone, priced={}, objective="cost", rescaled=frozenset(), ordered=ordered, budget_usd=None)
     short, wanted_of_all = shortage(q, NORMAL), sum(p.demand_requests_per_second.values())
     if short is not None and not (short.rows and short.requests_per_second <= TOLERANCE * max(1.0, wanted_of_all)):
         least = f"{short.requests_per_second:,.6f} requests/s" if short.rows else "limits, spare machines and claims"

@@ -285,7 +285,7 @@ def problem_of(plan: PlanFile) -> Problem:
 
 def without_survival_goals(study: Study, case: str) -> Problem:
     """The problem of a study without its survival goals, gateways steered: what a plan is compared with."""
-    return replace(build(study, case, with_goals=False), failover="resolve")
+    return replace(build(study, case, with_goals=False), rescaled=frozenset())
 
 
 def decisions_of(plan: PlanFile, p: Problem) -> Decisions:

@@ -14,18 +14,30 @@ from planner.problem.decisions import Vectors
 from planner.problem.eligibility import workloads_without_edge
 from planner.problem.problem import Problem, State, flow_size, states
 from planner.problem.rules.formulas import due_fraction, limit_used, requests_per_second
-from planner.problem.rules.gateway_limits import without_weights
+from planner.problem.rules.gateway_limits import rescaled_failures, without_weights
 from planner.problem.rules.index_sets import as_vectors
 from planner.problem.rules.register import RELAXABLE
 from planner.solve.columns import add_failure, add_purchase_rules, purchase_columns
+from planner.solve.lp_bound import relax
 from planner.solve.program import INFEASIBLE, OPTIMAL, Program
-from planner.solve.search import Effort, Progress
+from planner.solve.search import Effort, Progress, Search
 from planner.solve.solve import nothing_may_serve, solve
-from planner.study.dependencies import NORMAL, placements
+from planner.study.dependencies import (
+    NORMAL,
+    Graph,
+    availability,
+    dependency_graph,
+    leaves,
+    placements,
+    without_new_weights,
+)
+from planner.study.places import listed
 from planner.study.records.study import Study
 
 MOST_SHOWN = 5
 MOST_HELPS = 3
+MOST_LOOKED_AT = 20
+"""Failures without new weights that are looked at one by one, to say which of them are in the way."""
 ROUGH_GAP = 0.05
 SMALL = 1e-6
 NOTHING_SHORT = 1e-10
@@ -135,23 +147,14 @@ def diagnose(study: Study, demand: str = "base", progress: Progress = lambda sta
                 f"no plan of study {study.study} keeps within the budget of {p.budget_usd:,.0f} USD\n"
                 f"  would help: a budget of {cost:,.0f} USD, for which there is a plan"
             )
-    if p.failover == "rescale":
-        p = replace(p, failover="resolve")
+    if p.rescaled:
+        fixed, p = p, replace(p, rescaled=frozenset())
         try:
             cost = solve(p, Effort(gap_fraction=ROUGH_GAP), None, progress).cost_usd
         except NoPlan:
             pass
         else:
-            lost = [
-                f"\n  no weight is left: {w} from {o} when {f} is lost" for w, o, f in without_weights(p)[:MOST_SHOWN]
-            ]
-            return NoPlan(
-                f"no plan of study {study.study} survives its failures by weights that gateways only renormalise"
-                f"{''.join(lost)}\n"
-                f"  would help: failover: resolve (new weights for each failure), for which there is a plan for "
-                f"{cost:,.0f} USD; more stock of offers; lower fractions; longer round_trip_ms: an edge that is near "
-                "enough in failures only has no weight"
-            )
+            return _by_fixed_weights(study, fixed, cost)
     shortages = _shortages(p, progress)
     at_all = bool(shortages) and shortages[0].failure == NORMAL
     lines = [
@@ -177,6 +180,50 @@ def diagnose(study: Study, demand: str = "base", progress: Progress = lambda sta
         {"failure": s.failure, "short": s.rows, "binding": s.binding} for s in shortages
     )
     return NoPlan("\n".join(lines), rows)
+
+
+def _by_fixed_weights(study: Study, p: Problem, cost_usd: float) -> NoPlan:
+    """Why there is no plan by fixed weights where there is one with new weights in every failure, at some cost."""
+    where = [f"\n  no weight is left: {w} from {o} when {f} is lost" for w, o, f in without_weights(p)[:MOST_SHOWN]]
+    others = "more stock of offers; lower fractions; longer round_trip_ms: an edge that is near enough in failures only"
+    if study.failover == "rescale":
+        return NoPlan(
+            f"no plan of study {study.study} survives its failures by weights that gateways only renormalise"
+            f"{''.join(where)}\n"
+            f"  would help: failover: resolve (new weights for each failure), for which there is a plan for "
+            f"{cost_usd:,.0f} USD; {others} has no weight"
+        )
+    graph = dependency_graph(study)
+    why = [_why_fixed(graph, p, f) for f in _not_by_fixed_weights(p)]
+    needs = "a second way to push them (any_of, in what `breaks: pushing` names)"
+    return NoPlan(
+        f"no plan of study {study.study} survives its failures by the weights that gateways have then"
+        f"{''.join([*why, *where])}\n"
+        f"  would help: new weights there, for which there is a plan for {cost_usd:,.0f} USD: {needs}, or failover: "
+        f"resolve where only the failure says rescale; {others} has no weight",
+    )
+
+
+def _not_by_fixed_weights(p: Problem) -> list[str]:
+    """Failures in which gateways keep their weights that have no plan, each alone; all of them where each has one."""
+    fixed = [f for f in rescaled_failures(p) if f != NORMAL]
+    broken = []
+    for f in fixed[:MOST_LOOKED_AT]:
+        both = {name: p.failures[name] for name in (NORMAL, f)}
+        try:
+            relax(Search(replace(p, failures=both), Effort(), None, lambda stage, done, detail: None))
+        except NoPlan:
+            broken.append(f)
+    return (broken or fixed)[:MOST_SHOWN]
+
+
+def _why_fixed(graph: Graph, p: Problem, f: str) -> str:
+    """That no new weights are pushed in a failure, to whom, and for want of what, as a line."""
+    value = availability(graph, p.failures[f].lost)
+    if not (entries := without_new_weights(graph, value, p.flows)):
+        return f"\n  no new weights are pushed in {f}: it says failover: rescale"
+    leaf = {one for c in entries for part in graph.nodes[c]["pushing"] for one in leaves(part) if value[one] < 1}
+    return f"\n  no new weights can be pushed in {f}, to {listed(entries, 3)}: lost {listed(sorted(leaf), 3)}"
 
 
 def _shortages(p: Problem, progress: Progress) -> list[Shortage]:

@@ -237,10 +237,10 @@ def _to_end_at(effort: Effort, began: float, fraction: float = 1.0) -> Effort:
 def _re_solved(
     p: Problem, effort: Effort, solver: Callable[[], Any] | None, progress: Progress, hints: Iterable[str]
 ) -> ReSolved | None:
-    """What a rescale plan is compared with: the same goals, weights chosen anew for each failure."""
-    if p.failover != "rescale":
+    """What a plan with fixed weights is compared with: the same goals, weights chosen anew for each failure."""
+    if not p.rescaled:
         return None
-    q = replace(p, failover="resolve")
+    q = replace(p, rescaled=frozenset())
     with part(RE_SOLVED):
         solution = solve(q, effort, solver, renamed(progress, RE_SOLVED), hints)
     without_weights = _without_goals(q, solution.decisions, solution.cost_usd, solution.bound_usd)

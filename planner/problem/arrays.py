@@ -270,10 +270,10 @@ def full(p: Problem) -> Arrays:
 def merged(p: Problem) -> Callable[[str], Arrays]:
     """Kind of states -> its arrays, each with its own flows merged; of gateways that rescale each flow by itself."""
     things = things_of(p)
-    if p.failover == "rescale":
-        return lambda f: full(p)
 
     def family(f: str) -> Arrays:
+        if f in p.rescaled:
+            return full(p)
         return things.once(("merged", f), lambda: Arrays(things, f, True, family))
 
     return family

@@ -22,15 +22,16 @@ from planner.problem.capacity import (
     vintages_on_some_day,
 )
 from planner.problem.eligibility import edges_of, replica_seconds_by_placement
-from planner.problem.failures import counted_of, deadlines_of, failures_of, losses, priced
+from planner.problem.failures import counted_of, deadlines_of, failures_of, losses, priced, rescaled_of
 from planner.problem.magnitudes import out_of_range, sizes
 from planner.problem.money import discount_factor
 from planner.problem.parts import parts_of
 from planner.problem.problem import FEW_UNITS, HOURLY, Problem, most_machines
 from planner.problem.request_limits import request_limits_of
 from planner.study.calendar import demand_by_hour, hours_of, spans
-from planner.study.dependencies import dependency_graph, profile_id
+from planner.study.dependencies import NORMAL, dependency_graph, profile_id
 from planner.study.outage_costs import outage_usd_per_request
+from planner.study.places import listed
 from planner.study.records.study import Study
 from planner.study.request_limits import components_with_limits
 from planner.units import MONTHS_PER_YEAR
@@ -51,9 +52,6 @@ def build(study: Study, demand: str = "base", with_goals: bool = True) -> Proble
         when the study prices outages of gateways that only rescale: they shed what they must, not what costs least;
         when a number is too large or too small for a proof
     """
-    if study.failover == "rescale" and study.objective != "cost":
-        fix = "leave out objective, or choose failover: resolve"
-        raise refusal("study: objective", "cost, with failover: rescale", study.objective, fix)
     parts = parts_of(study)
     pools = parts.pools
     wanted = demand_by_hour(study, demand)
@@ -67,6 +65,9 @@ def build(study: Study, demand: str = "base", with_goals: bool = True) -> Proble
     names = tuple(e for e in parts.placements if e in serving)
     request_limits = request_limits_of(study, graph, every_edge)
     taken = losses(parts, graph, failures, edges, edges_in_failure, request_limits)
+    rescaled = rescaled_of(study, failures, taken)
+    if rescaled and study.objective != "cost":
+        raise _priced_without_new_weights(study, rescaled)
     periods = spans(study)
     (period_of, hours_in), hours = hours_of(study)
     price = study.price_by_offer
@@ -81,7 +82,7 @@ def build(study: Study, demand: str = "base", with_goals: bool = True) -> Proble
     usd_per_request = outage_usd_per_request(study)
     start_usd, capital_usd = unit_costs(study, offers, vintages)
     phases, not_built = phases_of(study)
-    counted, obtainable = counted_of(study, offers, failures)
+    counted, obtainable = counted_of(study, offers, failures, taken)
     factor_in = {t.name: discount_factor(study, t.begins_months + t.months / 2) for t in periods}
     problem = Problem(
         flows=flows,
@@ -155,7 +156,7 @@ def build(study: Study, demand: str = "base", with_goals: bool = True) -> Proble
         utilisation_in_failure=study.utilisation.in_failure,
         detection_seconds=study.moved_seconds,
         not_offered=refused,
-        failover=study.failover,
+        rescaled=rescaled,
         present_hours={h: hours_in[h] * factor_in[period_of[h]] for h in hours},
         energy_usd_per_machine_hour=energy_of(parts),
         deferrable=frozenset(w.name for w in study.workloads if parts.tiers[w.tier].deferrable_hours),
@@ -185,6 +186,16 @@ def build(study: Study, demand: str = "base", with_goals: bool = True) -> Proble
         few_large_units=_few_large_units(problem),
         maybe_unused=_maybe_unused(problem),
     )
+
+
+def _priced_without_new_weights(study: Study, rescaled: frozenset[str]) -> InputError:
+    """Gateways that only rescale shed what they must, not what costs least."""
+    if study.failover == "rescale":
+        fix = "leave out objective, or choose failover: resolve"
+        return refusal("study: objective", "cost, with failover: rescale", study.objective, fix)
+    without = listed(sorted(rescaled - {NORMAL}), 3)
+    fix = f"leave out objective, or leave no failure without new weights; here: {without}"
+    return refusal("study: objective", "cost, where gateways only rescale in a failure", study.objective, fix)
 
 
 def _few_large_units(p: Problem) -> frozenset[str]:

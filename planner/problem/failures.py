@@ -1,5 +1,6 @@
 """What a problem says of failures: which there are, what each takes, what counts in it."""
 
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
@@ -8,7 +9,19 @@ from planner.problem.eligibility import Edges, Flow
 from planner.problem.parts import Parts
 from planner.problem.problem import HOURLY, Priced, Problem
 from planner.problem.request_limits import RequestLimits
-from planner.study.dependencies import NORMAL, Failure, Graph, availability, cannot_start, expand, leaves, rated
+from planner.study.dependencies import (
+    NORMAL,
+    Failure,
+    Graph,
+    availability,
+    cannot_start,
+    control_planes,
+    expand,
+    failover_in,
+    leaves,
+    rated,
+    without_new_weights,
+)
 from planner.study.records.inventory import Offer
 from planner.study.records.plan import Purchase
 from planner.study.records.study import Counted, Study, kind_and_name
@@ -34,6 +47,11 @@ def failures_of(
         for failure in rated(parts.study, graph):
             failures.setdefault(failure.id, failure)
             promised.setdefault(failure.id, [])
+    for f, failure in failures.items():
+        if failure.begins_seconds > 0:  # what was due before is due in a later stage, too
+            of_all = [row for g, other in failures.items() if other.outage == failure.outage for row in promised[g]]
+            earlier = [row for row in of_all if row[2] < failure.begins_seconds]
+            promised[f] = list(dict.fromkeys((*earlier, *promised[f])))
     return failures, {f: tuple(rows) for f, rows in promised.items()}
 
 
@@ -43,20 +61,22 @@ def deadlines_of(p: Problem, f: str) -> tuple[float, ...]:
     Claims come back, machines are obtained. Replicas may be loading from such an instant on, so the plan is held to
     what fits just before and just after it. A priced failure is looked at from detection until it is repaired, and
     whenever what was started at detection or such an instant begins to run: deadlines of goals add nothing to that.
+    A later stage of an outage is looked at from its own begin.
     """
     if f == NORMAL:
         return (0.0,)
-    promised = {within for _, _, within in p.promised[f]}
+    begins = p.failures[f].begins_seconds
+    promised = {within for _, _, within in p.promised[f] if within >= begins}
     arrivals = _arrivals(p, f)
     instants = {p.detection_seconds + seconds for _, seconds in arrivals}
     instants |= {instant + JUST_AFTER_SECONDS for instant in instants}
     if f in p.priced:
-        promised.add(p.detection_seconds)
+        promised.add(begins or p.detection_seconds)
         instants |= _begin_to_run(p, f, arrivals)
         last = max(max(promised), p.priced[f].hours_to_repair * SECONDS_PER_HOUR)
     else:
         last = max(promised)
-    return tuple(sorted(promised | {instant for instant in instants if instant < last}))
+    return tuple(sorted(promised | {instant for instant in instants if begins <= instant < last}))
 
 
 def _arrivals(p: Problem, f: str) -> set[tuple[str, float]]:
@@ -72,9 +92,10 @@ def _begin_to_run(p: Problem, f: str, arrivals: set[tuple[str, float]]) -> set[f
     instants = set()
     for e in p.placements:
         if p.load_seconds[e] > 0 and p.lost[f].get(e, 1.0) > 0 and e not in p.cannot_start[f]:
-            instants.add(p.detection_seconds + p.load_seconds[e])
+            startable = max(p.detection_seconds, p.failures[f].startable_seconds.get(e, 0.0))
+            instants.add(startable + p.load_seconds[e])
             later = (seconds + JUST_AFTER_SECONDS for q, seconds in arrivals if q == p.pool_of[e])
-            instants |= {p.detection_seconds + seconds + p.load_seconds[e] for seconds in later}
+            instants |= {max(startable, p.detection_seconds + seconds) + p.load_seconds[e] for seconds in later}
     return instants
 
 
@@ -82,10 +103,16 @@ def priced(study: Study, failure: Failure, years: float) -> Priced | None:
     """How often and how long a failure is reckoned with; None where the objective or the failure does not say."""
     if study.objective == "cost" or failure.hours_to_repair is None:
         return None
-    of = failure.id if failure.of is None else failure.of
-    if failure.failures_per_year is None:
-        return Priced(0.0, failure.hours_to_repair, of) if study.objective == "worst_case" else None
-    return Priced(failure.failures_per_year * years, failure.hours_to_repair, of)
+    if failure.failures_per_year is None and study.objective != "worst_case":
+        return None
+    ends = math.inf if failure.ends_seconds is None else failure.ends_seconds / SECONDS_PER_HOUR
+    return Priced(
+        0.0 if failure.failures_per_year is None else failure.failures_per_year * years,
+        min(ends, failure.hours_to_repair),
+        failure.id if failure.of is None else failure.of,
+        failure.begins_seconds / SECONDS_PER_HOUR,
+        failure.outage,
+    )
 
 
 @dataclass(frozen=True)
@@ -97,13 +124,17 @@ class Losses:
     lost : pool, placement or component with a limit -> available fraction, where below 1
     coverable : (w, o) -> fraction that any capacity could serve, where below 1
     cannot_start : placements in which no replica can be started
+    cannot_obtain : pools in which no machine can be obtained, as a control plane does not work
     closed : alternatives that are closed
+    weightless : workloads and origins with demand whose gateways get no new weights
     """
 
     lost: Mapping[str, float]
     coverable: Mapping[Flow, float]
     cannot_start: frozenset[str]
+    cannot_obtain: frozenset[str]
     closed: frozenset[str]
+    weightless: tuple[str, ...]
 
 
 def losses(
@@ -142,9 +173,31 @@ def losses(
             {thing: part for thing, part in available.items() if part < 1},
             coverable,
             frozenset(e for e in parts.placements if f"placement:{e}" in stuck),
+            _cannot_obtain(parts, value),
             request_limits.closed(value),
+            tuple(without_new_weights(graph, value, edges)),
         )
     return by_failure
+
+
+def rescaled_of(study: Study, failures: Mapping[str, Failure], taken: Mapping[str, Losses]) -> frozenset[str]:
+    """Failures in which gateways keep their weights, and normal operation where there is any, or the study rescales."""
+    rescaled = {
+        f
+        for f, failure in failures.items()
+        if f != NORMAL and failover_in(failure, study.failover, taken[f].weightless) == "rescale"
+    }
+    return frozenset({NORMAL, *rescaled} if rescaled or study.failover == "rescale" else ())
+
+
+def _cannot_obtain(parts: Parts, value: Mapping[str, float]) -> frozenset[str]:
+    """Pools of a region of which a control plane does not work whole, by the available fractions of components."""
+    pools = set()
+    for q, pool in parts.pools.items():
+        site = parts.sites[pool.site]
+        if any(value[plane] < 1 for plane in control_planes(site.region_id, site.provider)):
+            pools.add(q)
+    return frozenset(pools)
 
 
 def _with_machines_below(graph: Graph) -> set[str]:
@@ -160,7 +213,7 @@ def _with_machines_below(graph: Graph) -> set[str]:
 
 
 def counted_of(
-    study: Study, offers: Mapping[str, Offer], failures: Mapping[str, Failure]
+    study: Study, offers: Mapping[str, Offer], failures: Mapping[str, Failure], taken: Mapping[str, Losses]
 ) -> tuple[dict[str, dict[str, float]], dict[str, dict[str, tuple[float, float]]]]:
     """f -> b -> share of what runs that counts, where below 1; and what can be obtained: (share, seconds)."""
     counted: dict[str, dict[str, float]] = {f: {} for f in failures}
@@ -178,8 +231,10 @@ def counted_of(
                 counted[f][b] = running
             if entry is None:
                 continue
-            if entry.obtainable_fraction and offer.kind in HOURLY and offer.most_units is not None:
-                obtainable[f][b] = (entry.obtainable_fraction, entry.obtain_seconds)
+            may_obtain = offer.pool not in taken[f].cannot_obtain
+            if may_obtain and entry.obtainable_fraction and offer.kind in HOURLY and offer.most_units is not None:
+                later = max(0.0, failure.obtainable_seconds.get(offer.pool, 0.0) - study.moved_seconds)
+                obtainable[f][b] = (entry.obtainable_fraction, later + entry.obtain_seconds)
     return counted, obtainable
 
 

@@ -12,7 +12,7 @@ from planner.problem.request_limits import RequestLimits
 from planner.study.calendar import hour_id
 from planner.study.dependencies import Failure
 from planner.study.latency import Reach
-from planner.study.records.study import Failover, Policies
+from planner.study.records.study import Policies
 
 State = tuple[str, str, float]
 PERIOD = "period-1"
@@ -83,13 +83,31 @@ class CapitalCap:
 
 @dataclass(frozen=True)
 class Priced:
-    """How often a failure happens over the horizon, and how long it lasts [h]: what it costs is minimised, too."""
+    """How often a failure happens over the horizon, and how long it lasts [h]: what it costs is minimised, too.
+
+    A stage of an outage lasts from its begin until the next one begins; what its stages cost adds up.
+    """
 
     occurrences: float
     hours_to_repair: float
+    """until then since it began [h]"""
     of: str
     """the failure as it happens: those that differ only in where a partial loss falls are one, of which the dearest
     counts"""
+    begins_hours: float = 0.0
+    """of a later stage, since the outage began"""
+    stage_of: str | None = None
+    """the outage of which it is a stage, where that has several"""
+
+    @property
+    def lasts_hours(self) -> float:
+        """How long it lasts [h]: until repaired, or until the next stage begins."""
+        return max(0.0, self.hours_to_repair - self.begins_hours)
+
+    @property
+    def outage(self) -> str:
+        """What happens, of which this is all, or a stage."""
+        return self.stage_of or self.of
 
 
 @dataclass(frozen=True)
@@ -236,8 +254,9 @@ class Problem:
     capital_caps: tuple[CapitalCap, ...] = ()
     deferrable: frozenset[str] = frozenset()
     """workloads served over the hours of their period, in normal operation"""
-    failover: Failover = "resolve"
-    """how requests move in a failure: weights chosen anew, or fixed ones renormalised over what remains"""
+    rescaled: frozenset[str] = frozenset()
+    """failures in which gateways renormalise fixed weights over what remains, and normal operation, of which these are;
+    in others weights are chosen anew; empty: no gateway has fixed weights"""
     sizes_requests_per_second: Mapping[tuple[str, ...], float] = field(default_factory=dict)
     """(w, o, h), (w, o) -> what any state (of the hour) may ask for at most, surges included: see `flow_size`"""
 

@@ -171,11 +171,20 @@ class Things(Kept):
         """Placements in which no replica can be started in a failure [P]."""
         return self.once(("stuck", f), lambda: mask_of(self.p.cannot_start[f], self.p.placements))
 
+    def startable_seconds(self, f: str) -> Array:
+        """From when on replicas can be started in a failure: from detection, or when what they need returns [s; P]."""
+        later = self.p.failures[f].startable_seconds
+        known = numbers_of(later, self.p.placements, 0.0) if later else np.zeros(self.P)
+        return self.once(("startable", f), lambda: np.maximum(self.p.detection_seconds, known))
+
     def can_load(self, s: State) -> Array:
-        """Placements of which a replica that is started when the failure is detected runs by this deadline [P]."""
-        if s[1] == NORMAL:
+        """Placements of which a replica that is started as soon as it can be runs by this deadline [P].
+
+        None where gateways keep their weights: no requests would come to it.
+        """
+        if s[1] == NORMAL or s[1] in self.p.rescaled:
             return np.zeros(self.P, dtype=bool)
-        in_time = self.p.detection_seconds + self.load_seconds <= s[2] + ROUNDING
+        in_time = self.startable_seconds(s[1]) + self.load_seconds <= s[2] + ROUNDING
         return in_time & ~self.stuck(s[1])
 
     def earlier(self, s: State) -> list[State]:

@@ -196,7 +196,7 @@ def key_without_goals(study: Study, case: Case) -> str:
 def _cost_without_goals(study: Study, case: Case, effort: Effort) -> Costs:
     if not _fits(study):
         return None, ""
-    p = replace(build(study, case, with_goals=False), failover="resolve")
+    p = replace(build(study, case, with_goals=False), rescaled=frozenset())
     if workloads_without_edge(p):
         return None, ""
     solution, why_not_known = solution_or_why_not(p, effort)

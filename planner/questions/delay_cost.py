@@ -340,7 +340,7 @@ def _in_one_hour(p: Problem, h: str, f: str, machines: Mapping[str, float]) -> P
         few_large_units=frozenset(),
         priced={},
         objective="cost",
-        failover="resolve",
+        rescaled=frozenset(),
         deferrable=frozenset(),
         serve_fraction={w: 0.0 if apart or w in p.deferrable else fraction for w, fraction in p.serve_fraction.items()},
     )

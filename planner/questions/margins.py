@@ -73,7 +73,7 @@ def margins(
     """
     hand = in_hand(plan)
     near = near_figures(hand, progress)
-    if hand.study.failover == "rescale":
+    if hand.problem.rescaled:
         near = [*_fixed(hand), *(one for one in near if one.kind == "round trip")]
     by_figure: dict[tuple[Kind, str], list[Near]] = {}
     for one in near:

@@ -17,6 +17,7 @@ from planner.review.report import Column, Report, Section, item_columns, percent
 from planner.review.served import served_section
 from planner.review.static import static_section
 from planner.review.trust import Progress, silent, trust_section
+from planner.review.wrong_answers import wrong_answers_section
 from planner.solve.search import is_proven
 from planner.study.records.plan import PlanFile
 
@@ -27,6 +28,10 @@ OUT_OF_SCOPE = (
     "requests are divisible and queues are not simulated: utilisation limits and burst_factor stand for them",
     "the last mile of users, egress and storage fees",
     "replicas of different sizes share machines by fractions: power-of-two parts always pack, others might not",
+)
+IN_STAGES = (
+    "stages of a failure are settled: by when what has returned is loaded, what was evicted runs again, too, and "
+    "storage feeds what returns as fast as its profiles say"
 )
 MOST_VIOLATIONS = 200
 FIRST = 5
@@ -152,6 +157,8 @@ def _out_of_scope(plan: Plan) -> Section:
         lines.append(
             "caches are as warm after a move as before (cached_fraction_in_failure); moved sessions are not counted"
         )
+    if any(failure.outage is not None for failure in p.failures.values()):
+        lines.append(IN_STAGES)
     if not study.policies.counted:
         lines.append("what runs on demand is taken to go on, what a failure would need anew is never counted")
     return Section("OUT OF SCOPE", (*lines, *study.assumptions))
@@ -178,6 +185,7 @@ SECTIONS: tuple[Callable[[Plan], Section | None], ...] = (
     served_section,
     failures_section,
     recovery_section,
+    wrong_answers_section,
     limits_section,
     fleet_section,
     over_time_section,

@@ -11,7 +11,7 @@ from planner.problem.decisions import Vectors
 from planner.problem.problem import Problem, State, fullest_hour
 from planner.problem.rules.costs import requests_usd_per_hour
 from planner.problem.rules.formulas import due_fraction, replica_seconds_used, running
-from planner.problem.rules.gateway_limits import whole_survivors
+from planner.problem.rules.gateway_limits import rescaled_failures, whole_survivors
 from planner.review.report import Column, Section, percent, short_failure, usd
 from planner.review.served import WorstFlow, tier_served_fraction, tiers_with_flows, worst_flow
 from planner.study.dependencies import NORMAL
@@ -22,6 +22,13 @@ ASSUMES = {
     "rescale": "the plan's own answer to each failure: fixed weights over what remains, within LIMITS, no cold starts: "
     "planner drill works them out again, in --mode resolve with weights chosen anew",
 }
+
+
+IN_SOME = (
+    "fixed weights over what remains, within LIMITS, no cold starts, also of gateways that could be reached, "
+    "where no new ones are pushed:"
+)
+MOST_NAMED = 4
 
 
 @dataclass(frozen=True)
@@ -57,6 +64,16 @@ def hour_text(p: Problem) -> tuple[str, ...]:
     return (f"in {fullest_hour(p)}, the hour of most requests, of {len(p.hours)}",) if len(p.hours) > 1 else ()
 
 
+def _assumed(p: Problem) -> list[str]:
+    """How gateways fail over: alike in all failures, or which of them keep their weights."""
+    fixed = [f for f in rescaled_failures(p) if f != NORMAL]
+    if not fixed or len(fixed) == len(p.failures) - 1:
+        return [ASSUMES["rescale" if p.rescaled else "resolve"]]
+    names = ", ".join(short_failure(f) for f in fixed[:MOST_NAMED])
+    more = f" and {len(fixed) - MOST_NAMED} more" if len(fixed) > MOST_NAMED else ""
+    return [f"{IN_SOME} {names}{more}; in the others", ASSUMES["resolve"]]
+
+
 def failures_section(plan: Plan) -> Section:
     """Every failure, the worst first."""
     p, tiers = plan.problem, tiers_with_flows(plan)
@@ -65,7 +82,7 @@ def failures_section(plan: Plan) -> Section:
         "served by tier at the last deadline, in brackets a tier's flow that is worst off; replicas lost, evicted for "
         "others, and cold starts; the fullest placement, of its limit; binding: sizes the plan, "
         "the others are covered by what these need",
-        ASSUMES[p.failover],
+        *_assumed(p),
         *hour_text(p),
     )
 

@@ -8,7 +8,7 @@ import numpy as np
 from planner.plan.in_hand import Plan
 from planner.problem.arrays import Arrays, full
 from planner.problem.decisions import Vectors
-from planner.problem.rules.gateway_limits import may_reserve
+from planner.problem.rules.gateway_limits import may_reserve, rescaled_failures
 from planner.review.report import Column, Section, percent, short_failure, usd
 from planner.study.dependencies import NORMAL
 from planner.study.records.plan import PlanFile
@@ -29,8 +29,9 @@ def rescaling_lines(plan: PlanFile) -> tuple[str, ...]:
     more = max(0.0, plan.proof.cost_usd - other.cost_usd)
     share = f" (+{percent(more / other.cost_usd, 1)})" if other.cost_usd > 0 and more > 0 else ""
     least, most = plan.proof.bound_usd - other.cost_usd, plan.proof.cost_usd - other.bound_usd
+    what = "failover by gateways alone" if plan.study.failover == "rescale" else "that some failures keep the weights"
     return (
-        f"failover by gateways alone costs {usd(more)} USD{share} more than with weights chosen anew for each failure "
+        f"{what} costs {usd(more)} USD{share} more than with weights chosen anew for each failure "
         f"({usd(other.cost_usd)} USD): by the proofs of both between {usd(max(0.0, least))} and {usd(most)} USD",
     )
 
@@ -57,9 +58,9 @@ class RouteLimit:
 
 
 def limits_section(plan: Plan) -> Section | None:
-    """What gateways must enforce, largest first; no section where weights are chosen anew."""
+    """What gateways must enforce, largest first; no section where weights are always chosen anew."""
     p, rows = plan.problem, list[RouteLimit]()
-    if p.failover != "rescale":
+    if not p.rescaled:
         return None
     for h in p.hours:
         rows += _limits_in_hour(full(p), plan.vectors, h)
@@ -89,7 +90,7 @@ def _largest_first(row: RouteLimit) -> tuple[float, str, str, str, str]:
 
 def _limits_in_hour(a: Arrays, x: Vectors, h: str) -> Iterator[RouteLimit]:
     """What gateways may send over each route in an hour, beside what they do."""
-    failures, normal = list(a.p.failures), (h, NORMAL, 0.0)
+    failures, normal = rescaled_failures(a.p), (h, NORMAL, 0.0)
     used = np.zeros((len(failures), a.E))
     for n, f in enumerate(failures):
         used[n] = np.where(may_reserve(a, f), x.traffic[(h, f, a.p.deadlines_seconds[f][-1]),], -1.0)

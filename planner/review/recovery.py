@@ -27,6 +27,10 @@ WARM, RECLAIMED, COLD_START, LAUNCHED = HOW = (
 """How replicas come to run: fields of `Slice`."""
 LEAST_SHARE = 0.005
 REPAIRED = "repaired"
+STAGES = (
+    "after so many hours: a later stage of the same failure, named after when parts of it work again; it counts from "
+    "when these have loaded their weights, until then the last share of the one before stays"
+)
 Split = dict[str, Array]
 """One of HOW -> share of each placement's replicas [P]"""
 
@@ -105,11 +109,15 @@ def slices_of(p: Problem, x: Vectors, f: str) -> Iterator[Slice]:
     """A failure from its begin to its repair, tier by tier, in the hour of most requests."""
     a, h = full(p), fullest_hour(p)
     usual, all_warm = (h, NORMAL, 0.0), {WARM: np.ones(a.P)}
-    yield from _slices(a, at_once(a, x, f, h), (h, f, 0.0), all_warm, f, 0.0, "begin")
+    failure = p.failures[f]
+    if not failure.begins_seconds:
+        yield from _slices(a, at_once(a, x, f, h), (h, f, 0.0), all_warm, f, 0.0, "begin")
     for s in states(p, f):
         if s[0] == h:
             yield from _slices(a, x.traffic[s,], s, split_of(a, x, s), f, s[2], "deadline")
-    if (repair := p.failures[f].hours_to_repair) is not None:
+    later = (g for g in p.failures.values() if failure.outage is not None and g.outage == failure.outage)
+    is_last = all(g.begins_seconds <= failure.begins_seconds for g in later)
+    if (repair := failure.hours_to_repair) is not None and is_last:
         yield from _slices(a, x.traffic[usual,], usual, all_warm, f, repair * SECONDS_PER_HOUR, REPAIRED)
 
 
@@ -143,6 +151,7 @@ def recovery_section(plan: Plan) -> Section | None:
         "machines back from others; cold starts: loaded since, on machines that were there; launched: loaded on "
         "machines obtained since; at 0 s nothing is moved yet (limits aside); a share holds until the next one; "
         "repaired: as in normal operation; without it, the last share stays",
+        *(STAGES for _ in [f for f in p.failures.values() if f.outage is not None][:1]),
         *hour_text(p),
     )
     columns = (

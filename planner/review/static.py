@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from planner.emit.behaviour import BEHAVIOURS
-from planner.emit.cascade import NOTHING_DUE, OVERRIDE, TOO_LATE, cascades_of_plan
+from planner.emit.cascade import NOT_PUSHED, NOTHING_DUE, OVERRIDE, TOO_LATE, cascades_of_plan
 from planner.plan.in_hand import Plan
 from planner.questions.planned import silent
 from planner.review.report import Column, Section, percent, short_failure
@@ -14,10 +14,12 @@ from planner.study.dependencies import NORMAL
 
 def _counted(gateway: str, verdicts: list[str]) -> str:
     """How many failures a gateway's file survives; a failure in which nothing is due is not survived by it."""
-    needing, idle, late = (verdicts.count(verdict) for verdict in (OVERRIDE, NOTHING_DUE, TOO_LATE))
-    survived = f"{len(verdicts) - needing - idle - late} of {len(verdicts)} failures are survived by its file"
+    counted = (OVERRIDE, NOTHING_DUE, TOO_LATE, NOT_PUSHED)
+    needing, idle, late, dark = (verdicts.count(verdict) for verdict in counted)
+    survived = f"{len(verdicts) - needing - idle - late - dark} of {len(verdicts)} failures are survived by its file"
     nothing = f", in {idle} nothing is due that could be served" if idle else ""
     too_late = f", {late} are found too late by it" if late else ""
+    too_late += f", {dark} break goals as no weights are pushed in them" if dark else ""
     return f"{gateway}: {survived}, {needing} need the override of the failure{too_late}{nothing}; served meanwhile:"
 
 

@@ -76,7 +76,7 @@ def trust_section(plan: Plan, progress: Progress = silent) -> Section:
         Column("breaks at", lambda m: f"× {m.breaks_at:.4f}"),
         Column("first when lost", breaks_in),
     )
-    after = (*AFTER, FIXED_WEIGHTS) if p.failover == "rescale" else AFTER
+    after = (*AFTER, FIXED_WEIGHTS) if p.rescaled else AFTER
     data = {
         "speed_share": by_speed.to_dict(),
         "round_trip_share": by_round_trip.to_dict(),

@@ -14,13 +14,14 @@ def dominated(p: Problem) -> dict[str, str]:
     """Failure -> a failure that is at least as hard in every respect, which no other dominates.
 
     `g` dominates `f` when of every pool, placement, limited component and offer no less survives in `f`, nothing that
-    may start in `g` may not in `f`, no alternative is closed in `f` that is open in `g`, and for every workload and
-    origin no more is wanted and no more is due at any time, uncoverable demand left out. Deadlines: before the last
+    may start in `g` may not as soon in `f`, no alternative is closed in `f` that is open in `g`, and for every workload
+    and origin no more is wanted and no more is due at any time, uncoverable demand left out. Deadlines: before the last
     one of `g` both have the same; from then on `f` may stay as `g` ends. Exact, for whole numbers too: the decisions of
-    `g` are decisions of `f`. A loss that falls on one placement is compared with none.
+    `g` are decisions of `f`. A loss that falls on one placement is compared with none, nor is a failure in which
+    gateways keep their weights.
     """
-    names = [f for f in p.failures if f != NORMAL]
-    if len(names) < 2 or p.failover == "rescale":  # what says the same is one row there
+    names = [f for f in p.failures if f != NORMAL and f not in p.rescaled]  # what says the same is one row there
+    if len(names) < 2:
         return {}
     if p.priced:  # what a priced failure costs is its own, whatever dominates it
         return {}
@@ -33,6 +34,7 @@ def dominated(p: Problem) -> dict[str, str]:
     had = np.array([[p.obtainable[f].get(b, (0.0, 0.0))[0] for b in p.offers] for f in names])
     after = np.array([[p.obtainable[f].get(b, (0.0, 0.0))[1] for b in p.offers] for f in names])
     stuck = np.array([a.stuck(f) for f in names])
+    startable = np.array([a.startable_seconds(f) for f in names])
     shut = np.array([~a.open(f) for f in names])
     due = np.array([[a.due_share((h, f, c)) for c in times] for f in names])
     wanted = due * np.array([a.surge(f) for f in names])[:, None, :]
@@ -45,6 +47,7 @@ def dominated(p: Problem) -> dict[str, str]:
             & (counted <= counted[i] + CLOSE).all(1)
             & ((had <= CLOSE) | ((had <= had[i] + CLOSE) & (after >= after[i] - CLOSE))).all(1)
             & (stuck | ~stuck[i]).all(1)
+            & (startable >= startable[i] - CLOSE).all(1)
             & (shut | ~shut[i]).all(1)
             & (wanted >= wanted[i] - CLOSE).all((1, 2))
         )

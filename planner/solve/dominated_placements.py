@@ -5,7 +5,7 @@ Placement `o` does all that `e` does where both are of one model and pool, and
 - every flow with an edge to `e` has one to `o`, in normal operation and in failures, that passes the same components
   with limits; a request takes no more of a replica there, in either;
 - a replica takes no more of a machine, is loaded no later and reads no more weights;
-- no failure tells them apart: it leaves the same part of both; `o` can be started where `e` can; and neither has a
+- no failure tells them apart: it leaves the same part of both; `o` can be started where and when `e` can; neither has a
   part of the pool to itself, as where less remains of a placement than of its pool, or all of the pool's loss falls on
   one placement;
 - a limit on shares that counts `o` counts `e`, too.
@@ -114,7 +114,8 @@ class _Compared:
             part, lost = p.lost[f].get(o, 1.0), p.lost[f]
             has_its_own = 0 < part < lost.get(q, 1.0)
             is_stuck = o in p.cannot_start[f] and e not in p.cannot_start[f]
-            if part != lost.get(e, 1.0) or has_its_own or is_stuck:
+            since = p.failures[f].startable_seconds
+            if part != lost.get(e, 1.0) or has_its_own or is_stuck or since.get(o, 0.0) > since.get(e, 0.0):
                 return False
         return True
 

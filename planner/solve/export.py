@@ -15,7 +15,6 @@ from planner.solve.linear_program import LinearProgram
 from planner.solve.program import Program
 from planner.solve.search import Effort, Search
 from planner.solve.whole_numbers import replicas_in_failures
-from planner.study.dependencies import NORMAL
 
 ENDINGS = (".lp", ".mps")
 
@@ -30,7 +29,7 @@ def program_of(p: Problem, binding: Iterable[str], similar: Decisions | None = N
     p = reduced(p, similar).p
     search = Search(p, Effort(), None, lambda stage, done, detail: None)
     for f in binding:
-        if f in p.failures and f != NORMAL and not search.rescales:
+        if search.is_tested(f):
             for h in p.hours:
                 search.enter((f, h))
     search.minimise()

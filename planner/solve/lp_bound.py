@@ -102,7 +102,7 @@ def _solve(search: Search, in_pools: InPools | None) -> str:
 def goes_by_a_guess(search: Search) -> bool:
     """Whether the linear program starts from that of a coarse problem: large ones, with the solver that can."""
     is_kept = isinstance(search.program.solver, KeptHiGHS)
-    return is_kept and not search.rescales and not search.binding and has_many_edges(search.p)
+    return is_kept and not search.has_reserves and not search.binding and has_many_edges(search.p)
 
 
 def guessed(search: Search) -> InPools | None:

@@ -4,7 +4,8 @@ Two are one where the problem says the same of both: what remains of pools, plac
 can be covered, started and obtained, what counts, surges, deadlines, promises, and hours to repair. Decisions in the
 states of one are then decisions in those of the other, at the same cost of an outage: the cheapest of one are the
 cheapest of both. The mean and the tail count an outage by its rate, and rates at the same cost add up; the dearest is
-the same. Failures that differ in where a partial loss falls stay: of those the dearest counts.
+the same. Failures that differ in where a partial loss falls stay: of those the dearest counts. So do stages of an
+outage, whose costs add up.
 """
 
 import math
@@ -21,10 +22,11 @@ from planner.problem.rules.index_sets import as_vectors, by_id
 def same_priced(p: Problem) -> dict[str, str]:
     """Priced failure -> the first that differs from it in nothing; those that are the first are left out."""
     several_places = {f for one in dearest_of(p).values() if len(one) > 1 for f in one}
+    in_stages = {f for f, rate in p.priced.items() if rate.stage_of is not None}
     first: dict[Hashable, str] = {}
     same: dict[str, str] = {}
     for f in p.priced:
-        if p.failures[f].targeted is None and f not in several_places:
+        if p.failures[f].targeted is None and f not in several_places | in_stages:
             one = first.setdefault(_all_that_is_said(p, f), f)
             if one != f:
                 same[f] = one

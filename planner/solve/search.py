@@ -143,10 +143,11 @@ class Search:
     def __init__(self, p: Problem, effort: Effort, solver: Callable[[], Any] | None, progress: Progress) -> None:
         self.p, self.effort, self.progress = p, effort, progress
         self.new_solver = solver if solver is not None else lambda: None
-        self.rescales = p.failover == "rescale"
-        if self.rescales and (weightless := without_weights(p)):
+        self.has_reserves = bool(p.rescaled)
+        """whether gateways have fixed weights, and reserves for the failures in which they keep them"""
+        if self.has_reserves and (weightless := without_weights(p)):
             raise Infeasible(f"no weight is left for {' '.join(weightless[0])}")
-        start = reserve_program if self.rescales else start_program
+        start = reserve_program if self.has_reserves else start_program
         self.arrays_of = merged(p)
         self.program, self.x = start(p, self.new_solver())
         self.objective = cost_usd(self.arrays_of(NORMAL), self.x)
@@ -213,10 +214,12 @@ class Search:
         return max(FEWEST_NODES, int(times * NODE_WORK * finer) // self.program.n)
 
     def failures(self) -> list[str]:
-        """Failures to be tested: none where the program has reserves that survive all of them."""
-        if self.rescales:
-            return []
-        return [f for f in self.p.failures if f != NORMAL]
+        """Failures to be tested: those in which weights are chosen anew, as reserves survive the others."""
+        return [f for f in self.p.failures if self.is_tested(f)]
+
+    def is_tested(self, f: str) -> bool:
+        """Whether a failure is one to be tested, and to enter the program where it breaks."""
+        return f in self.p.failures and f != NORMAL and f not in self.p.rescaled
 
     def subproblem(self, f: str, hour: str | None = None, merge: bool = True) -> FeasibilitySubproblem:
         """The feasibility subproblem of a failure in an hour; none named: the first. `merge`: see there."""
@@ -309,9 +312,9 @@ class Search:
     def with_non_preemptible(self, purchases: Vectors, integer: bool) -> Vectors:
         """The purchases with as many non-preemptible replicas as can be.
 
-        Where gateways rescale the program has every failure, and nothing is evicted: they stay as they are.
+        Where gateways have reserves the program counts on them as they are, and nothing is evicted: they stay.
         """
-        if self.rescales:
+        if self.has_reserves:
             return purchases
         largest = Vectors()
         for name in names("purchases"):

@@ -25,7 +25,13 @@ from planner.problem.rules.formulas import (
     targeted,
     whole_occupied,
 )
-from planner.problem.rules.gateway_limits import conditions, renormalised, splits_replicas, whole_survivors
+from planner.problem.rules.gateway_limits import (
+    conditions,
+    renormalised,
+    rescaled_failures,
+    splits_replicas,
+    whole_survivors,
+)
 from planner.solve.columns import block_columns, new_columns, start_program
 from planner.solve.program import NEGLIGIBLE, OPTIMAL, Program, without_negligible_flows
 from planner.study.dependencies import NORMAL
@@ -78,7 +84,7 @@ def settle_normal(p: Problem, purchases: Vectors, solver: Any = None) -> Vectors
 
 
 def settle_reserves(p: Problem, purchases: Vectors, solver: Any = None) -> Vectors | None:
-    """All decisions of a plan whose purchases and replicas are numbers: reserves, and every state that follows.
+    """Decisions of a plan whose purchases and replicas are numbers: reserves, and every state that follows from them.
 
     The reserves are those that serve most in normal operation, then cost least and are nearest: large enough, no
     larger, and without negligible flows. None where whole replicas that survive are too few to carry what is due.
@@ -164,7 +170,7 @@ def _settle_reserves(p: Problem, roomy: Problem, purchases: Vectors, solver: Any
 def reserve_program(p: Problem, solver: Any = None, bought: Vectors | None = None) -> tuple[Program, Vectors]:
     """The program of purchases, replicas, reserves and normal operation; with `bought`, over the rest of it.
 
-    No failure enters it: the reserves survive all of them.
+    The reserves survive the failures in which gateways keep their weights: none of these enters it.
     """
     return start_program(p, solver, bought, _reserves_and_survivors)
 
@@ -196,9 +202,9 @@ def _split_columns(a: Arrays, program: Program, x: Vectors, s: State, split: Arr
 
 
 def with_states(p: Problem, x: Vectors) -> Vectors:
-    """The decisions with the states that follow: what survives runs on, gateways renormalise."""
+    """The decisions with the states that follow from reserves: what survives runs on, gateways renormalise."""
     a = full(p)
-    for f in p.failures:
+    for f in rescaled_failures(p):
         part = alternative_shares(a, f) if a.alternatives else np.zeros(0)
         for s in states(p, f):
             x.traffic[s,] = renormalised(a, x, s)

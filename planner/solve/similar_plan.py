@@ -100,7 +100,7 @@ def states_that_stay(p: Problem, similar: SimilarProblem, start: Decisions, purc
     before = similar.p
     stated = [d.name for d in table() if d.block == "purchases" and d.records]
     same = all(getattr(start, name) == getattr(purchases, name) for name in stated)
-    if not same or p.priced or p.failover == "rescale":
+    if not same or p.priced or p.rescaled:
         return set()
     if not _fields_that_differ(p, before) <= {*OF_FAILURES, *OF_PURCHASES_ALONE}:
         return set()

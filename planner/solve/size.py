@@ -91,7 +91,7 @@ def size_of(p: Problem, binding: Iterable[str], similar: Decisions | None = None
     search = Search(p, Effort(), None, lambda stage, done, detail: None)
     blocks = [_block("purchases and normal operation", search.program, ())]
     for f in binding:
-        if f in p.failures and f != NORMAL and not search.rescales:
+        if search.is_tested(f):
             for h in p.hours:
                 search.enter((f, h))
             blocks.append(_block(f, search.program, blocks))

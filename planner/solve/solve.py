@@ -69,7 +69,7 @@ def solve(
     p = smaller.p
     search = Search(p, effort, solver, progress)
     for f in dict.fromkeys(hints):
-        if f in p.failures and f != NORMAL and f not in search.dominated and not search.rescales:
+        if search.is_tested(f) and f not in search.dominated:
             for h in p.hours if goes_by_hours(search) else fullest_hours(p):
                 search.enter((f, h))
     if start is not None:

@@ -328,4 +328,4 @@ def is_whole_by_hours(p: Problem) -> bool:
     """Whether whole numbers are looked for hour by hour."""
     if p.priced or p.deferrable or p.budget_usd is not None or p.spend_years or p.least_units:
         return False
-    return p.failover != "rescale"
+    return not p.rescaled

@@ -135,7 +135,7 @@ class WholeTests:
     @stage(SETTLING)
     def _plan(self, values: np.ndarray, purchases: Vectors, survived: Survived) -> TestedPlan | None:
         """The plan that passed every test, normal operation settled; None where it cannot be."""
-        if self.search.rescales:
+        if self.search.has_reserves:
             x = settle_reserves(self.p, purchases, self.search.new_solver())
             if x is None:  # the survivors of replicas that the solver took for whole are too few
                 return None

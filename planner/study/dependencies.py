@@ -3,16 +3,20 @@
 Provider ⊃ region ⊃ site ⊃ pool, and placement = pool, stack (with its version) and qualification, are built in, and the
 control planes of regions and providers, without which no replica is started there, and renewals of contracts that are
 chained, without which their machines are gone; a study adds components and dependencies.
+
+Where something that pushing needs is lost, gateways keep the weights that they have: see `failover_in`.
 """
 
 import itertools
-from collections.abc import Iterable, Mapping
+import math
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeAlias
 
 import networkx as nx
 
-from planner.study.records.study import Goal, Needs, Study, kind_and_name, stack_and_version
+from planner.study.records.study import Failover, Goal, Needs, Study, kind_and_name, stack_and_version
+from planner.units import SECONDS_PER_HOUR
 
 Graph: TypeAlias = nx.DiGraph
 NORMAL = "normal"
@@ -32,6 +36,13 @@ class Failure:
     targeted : placement on whose machines all of a pool's partial loss falls; None: on all in proportion
     failures_per_year, hours_to_repair : how often and how long, where known
     of : id of the failure as it happens, where this is one of those that differ only in `targeted`
+    failover : how gateways fail over in it, where the failure says; None: as the study says
+    outage : id of the failure of which this is a stage, where parts of it work again before others; None: it has one
+    begins_seconds, ends_seconds : when the stage begins and ends, since the outage began; None: when all is repaired
+    startable_seconds : placement -> from when on since the outage began replicas can be started, where that is later
+    obtainable_seconds : pool -> the same of machines that are to be obtained
+    answers_wrongly : whether what is lost answered wrongly until it was found out, when the failure begins
+    hours_to_find_out : how long it did so, where known
     """
 
     id: str
@@ -42,6 +53,14 @@ class Failure:
     failures_per_year: float | None = None
     hours_to_repair: float | None = None
     of: str | None = None
+    failover: Failover | None = None
+    outage: str | None = None
+    begins_seconds: float = 0.0
+    ends_seconds: float | None = None
+    startable_seconds: Mapping[str, float] = field(default_factory=dict)
+    obtainable_seconds: Mapping[str, float] = field(default_factory=dict)
+    answers_wrongly: bool = False
+    hours_to_find_out: float | None = None
 
 
 def profile_id(model: str, profile: str) -> str:
@@ -74,7 +93,8 @@ def dependency_graph(study: Study) -> Graph:
 
     - `needs`: list of `Needs`, all of which must hold for it to serve;
     - `logins`: list of (`Needs`, share of sessions that go on without);
-    - `starting`: list of `Needs` without which no replica is started there, while those that run live.
+    - `starting`: list of `Needs` without which no replica is started there, while those that run live;
+    - `pushing`: list of `Needs` without which its gateways get no new weights, while those in force go on.
 
     `graph.graph["order"]` has every component after all that it needs: sorted once, as every failure walks it.
 
@@ -88,7 +108,7 @@ def dependency_graph(study: Study) -> Graph:
     def node(component: str) -> dict[str, Any]:
         """The attributes of a component, which becomes a node where it is none."""
         if component not in graph:
-            graph.add_node(component, needs=[], logins=[], starting=[])
+            graph.add_node(component, needs=[], logins=[], starting=[], pushing=[])
         attributes: dict[str, Any] = graph.nodes[component]
         return attributes
 
@@ -109,7 +129,7 @@ def dependency_graph(study: Study) -> Graph:
     for region_id, provider in sorted({(site.region_id, site.provider) for site in sites}):
         need(f"region:{region_id}", f"provider:{provider}")
         node(f"provider:{provider}")
-        planes = (f"control_plane:{region_id}", f"control_plane:{provider}")
+        planes = control_planes(region_id, provider)
         node(f"region:{region_id}")["starting"].append(Needs(all_of=planes))
         for plane in planes:
             node(plane)
@@ -130,10 +150,10 @@ def dependency_graph(study: Study) -> Graph:
         if dependency.breaks == "new_logins":
             attributes["logins"].append((dependency.needs, dependency.sessions_go_on_fraction or 0.0))
         else:
-            attributes["needs" if dependency.breaks == "serving" else "starting"].append(dependency.needs)
+            attributes["needs" if dependency.breaks == "serving" else dependency.breaks].append(dependency.needs)
     for component, attributes in list(graph.nodes(data=True)):
         logins = [part for part, _ in attributes["logins"]]
-        for part in (*attributes["needs"], *logins, *attributes["starting"]):
+        for part in (*attributes["needs"], *logins, *attributes["starting"], *attributes["pushing"]):
             for leaf in leaves(part):
                 node(leaf)
                 graph.add_edge(component, leaf)
@@ -179,14 +199,35 @@ def met(part: str | Needs, value: Mapping[str, float]) -> float:
 
 def cannot_start(graph: Graph, value: Mapping[str, float]) -> set[str]:
     """Components in which no replica can be started: a need for starting is not met whole, there or below."""
-    stuck: set[str] = set()
-    if not any(needs for _, needs in graph.nodes(data="starting")):
-        return stuck
-    for node in graph.graph["order"]:
-        below = {leaf for part in graph.nodes[node]["needs"] for leaf in leaves(part)}
-        if below & stuck or any(met(part, value) < 1 for part in graph.nodes[node]["starting"]):
+    stuck = {node for node, needs in graph.nodes(data="starting") if any(met(part, value) < 1 for part in needs)}
+    for node in graph.graph["order"] if stuck else ():
+        if stuck.intersection(leaf for part in graph.nodes[node]["needs"] for leaf in leaves(part)):
             stuck.add(node)
     return stuck
+
+
+def without_new_weights(graph: Graph, value: Mapping[str, float], flows: Iterable[tuple[str, str]]) -> list[str]:
+    """Workloads and origins of some flows (w, o) whose gateways get no new weights, by available fractions; sorted."""
+    unmet = {c for c, needs in graph.nodes(data="pushing") if any(met(part, value) < 1 for part in needs)}
+    if not unmet:
+        return []
+    return sorted(unmet & ({f"workload:{w}" for w, _ in flows} | {f"origin:{o}" for _, o in flows}))
+
+
+def failover_in(failure: Failure, by_default: Failover, weightless: Collection[str]) -> Failover:
+    """How gateways fail over in a failure.
+
+    Parameters
+    ----------
+    by_default : what the study says
+    weightless : workloads and origins whose gateways get no new weights in it, whatever anybody says
+    """
+    return "rescale" if weightless else failure.failover or by_default
+
+
+def control_planes(region_id: str, provider: str) -> tuple[str, str]:
+    """Components without which nothing is started in a region, and no machine is obtained there."""
+    return f"control_plane:{region_id}", f"control_plane:{provider}"
 
 
 def components_of(graph: Graph, kind: str) -> list[str]:
@@ -197,23 +238,14 @@ def components_of(graph: Graph, kind: str) -> list[str]:
 def expand(goal: Goal, study: Study, graph: Graph) -> list[Failure]:
     """The failures that a goal means: a named one, or each combination of `of` components of a kind.
 
-    How often they happen is known of failures as they are, not of those that fall into a goal's maintenance.
+    Of one whose parts work again one after the other the stage in which the goal's deadline falls. How often they
+    happen is known of failures as they are, not of those that fall into a goal's maintenance.
     """
     out = goal.while_out
     if goal.failure is not None:
-        named = next(f for f in study.failures if f.name == goal.failure)
-        lost = _together(named.lost, named.in_maintenance, goal.in_maintenance)
-        failure = Failure(
-            f"failure:{named.name}{out}",
-            lost,
-            named.surge_factor,
-            dict(named.surges),
-            None,
-            None if out else named.failures_per_year,
-            None if out else named.hours_to_repair,
-        )
-        targets = _partly_lost(study, graph, lost) if named.worst_part else []
-        return [replace(failure, id=f"{failure.id} on {e}", targeted=e, of=failure.id) for e in targets] or [failure]
+        stages = stages_of(goal, study, graph)
+        last = [stage for stage in stages if stage.begins_seconds <= goal.within_seconds][-1]
+        return _on_each_placement(last, goal, study, graph)
     assert goal.any is not None
     excluded = {f"{goal.any}:{name.removeprefix(goal.any + ':')}" for name in goal.except_}
     parts = [c for c in components_of(graph, goal.any) if c not in excluded]
@@ -232,10 +264,82 @@ def expand(goal: Goal, study: Study, graph: Graph) -> list[Failure]:
     return failures
 
 
+def stages_of(goal: Goal, study: Study, graph: Graph) -> list[Failure]:
+    """The stages of a named failure, beside what the goal has in maintenance; one where all works again at once.
+
+    A stage has lost what is not repaired by then. It counts from when what has just returned is loaded again, and from
+    no earlier than the one before; until then what that one serves goes on, as what lives only grows.
+    """
+    named = next(f for f in study.failures if f.name == goal.failure)
+    end = math.inf if named.hours_to_repair is None else named.hours_to_repair
+    out, returns = goal.while_out, {c: hours if hours < end else math.inf for c, hours in named.repaired.items()}
+    stages: list[Failure] = []
+    for hours in (0.0, *sorted(set(returns.values()) - {math.inf})):
+        remaining = {c: share for c, share in named.lost.items() if returns.get(c, math.inf) > hours}
+        stage = Failure(
+            f"failure:{named.name}{f' after {hours:g} h' if hours else ''}{out}",
+            _together(remaining, named.in_maintenance, goal.in_maintenance),
+            named.surge_factor,
+            dict(named.surges),
+            None,
+            None if out else named.failures_per_year,
+            None if out else named.hours_to_repair,
+            failover=named.failover,
+            answers_wrongly=named.answers_wrongly,
+            hours_to_find_out=named.hours_to_find_out,
+        )
+        stages.append(_after(stages[-1], stage, hours * SECONDS_PER_HOUR, study, graph) if stages else stage)
+    if len(stages) == 1:
+        return stages
+    ends = [*(stage.begins_seconds for stage in stages[1:]), None]
+    return [
+        replace(stage, outage=stages[0].id, ends_seconds=seconds) for stage, seconds in zip(stages, ends, strict=True)
+    ]
+
+
+def _after(before: Failure, stage: Failure, seconds: float, study: Study, graph: Graph) -> Failure:
+    """The stage that follows another when parts of it work again, so many seconds since the outage began.
+
+    It counts from when the longest load of what lives, or lives in a larger part, than before is over.
+    """
+    value, known = availability(graph, stage.lost), availability(graph, before.lost)
+    stuck, were_stuck = cannot_start(graph, value), cannot_start(graph, known)
+    load_seconds, startable = 0.0, dict(before.startable_seconds)
+    for e, (m, p, _) in placements(study).items():
+        node = f"placement:{e}"
+        if value[node] > known[node]:
+            load_seconds = max(load_seconds, study.models[m].profiles[p].load_seconds)
+        if value[node] > 0 and node not in stuck and (known[node] <= 0 or node in were_stuck):
+            startable[e] = seconds
+    obtainable = dict(before.obtainable_seconds)
+    for pool in study.pools:
+        node, site = f"pool:{pool.id}", study.site_by_id[pool.site]
+        planes = control_planes(site.region_id, site.provider)
+        may, might = (of[node] > 0 and all(of[c] >= 1 for c in planes) for of in (value, known))
+        if may and not might:
+            obtainable[pool.id] = seconds
+    begins = max(before.begins_seconds, seconds + load_seconds)
+    return replace(stage, begins_seconds=begins, startable_seconds=startable, obtainable_seconds=obtainable)
+
+
+def _lasts(stage: Failure) -> bool:
+    """Whether a stage lasts for any time before it is over, or all is repaired."""
+    ends = math.inf if stage.ends_seconds is None else stage.ends_seconds
+    return stage.begins_seconds < min(ends, (stage.hours_to_repair or math.inf) * SECONDS_PER_HOUR)
+
+
+def _on_each_placement(failure: Failure, goal: Goal, study: Study, graph: Graph) -> list[Failure]:
+    """The failure, or where its partial loss may fall on one placement of a pool, one for each on which it may."""
+    named = next(f for f in study.failures if f.name == goal.failure)
+    targets = _partly_lost(study, graph, failure.lost) if named.worst_part else []
+    return [replace(failure, id=f"{failure.id} on {e}", targeted=e, of=failure.id) for e in targets] or [failure]
+
+
 def rated(study: Study, graph: Graph) -> list[Failure]:
-    """Named failures and single components with a known time to repair: what can be priced."""
-    goals = [Goal(failure=failure.name, within_seconds=1.0) for failure in study.failures]
-    named = [f for goal in goals for f in expand(goal, study, graph)]
+    """Named failures, in their stages, and single components with a known time to repair: what can be priced."""
+    goals = [Goal(failure=f.name, within_seconds=1.0) for f in study.failures if f.hours_to_repair is not None]
+    stages = [(stage, goal) for goal in goals for stage in stages_of(goal, study, graph)]
+    named = [f for stage, goal in stages if _lasts(stage) for f in _on_each_placement(stage, goal, study, graph)]
     single = [
         Failure(c.id, {c.id: 1.0}, failures_per_year=c.failures_per_year, hours_to_repair=c.hours_to_repair)
         for c in study.components

@@ -81,7 +81,7 @@ def test_positions_name_what_they_stand_for():
             of, lost = p.edges if f == NORMAL else p.edges_in_failure, p.lost[f]
             alive = {(w, o, e) for (w, o), ends in of.items() for e in ends if lost.get(e, 1.0) > 0}
             assert {edge for edge, may in zip(a.edges, a.may_serve(f), strict=True) if may} == alive
-            assert p.failover == "rescale" or set(merged(p)(f).edges) <= alive
+            assert f in p.rescaled or set(merged(p)(f).edges) <= alive
 
 
 # ------------------------------------------------------------------ which flows are one, by hand
@@ -272,7 +272,7 @@ def test_merged_or_not_the_optimum_is_the_same():
     for seed in range(9):
         for asked_for in variants(seed):
             p = build(asked_for)
-            if p.failover == "rescale":
+            if p.rescaled:
                 continue
             one, other = optimum(p, merged(p)), optimum(p, unmerged(p))
             assert (one is None) == (other is None), (seed, asked_for.study)

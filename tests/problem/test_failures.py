@@ -87,6 +87,31 @@ def test_nothing_starts_without_what_starting_needs():
     assert build(asked(**common, failures=(loud,))).cannot_start["failure:f"] == {"m/m-cuda@r/b/m"}
 
 
+def test_without_a_control_plane_what_runs_goes_on_and_nothing_is_started_or_obtained():
+    """b may obtain 40 · 0.25 = 10 machines within 20 s when a is lost, and load on them for no time: a alone will do.
+
+    Without a control plane of b, of its region or of all of its provider, the ten must run there before.
+    """
+    market = Policies(counted=(Counted(offers=("r/b/*",), obtainable_fraction=0.25, obtain_seconds=20.0),))
+    alone = NamedFailure(name="f", lost={"site:p/a": 1.0})
+    assert bought(asked(failures=(alone,), tiers=goal(), policies=market)) == {"p/a": 10}
+    for plane in ("control_plane:r/b", "control_plane:r"):
+        both = NamedFailure(name="f", lost={"site:p/a": 1.0, plane: 1.0})
+        s = asked(failures=(both,), tiers=goal(), policies=market)
+        assert build(s).obtainable["failure:f"] == {} and build(s).cannot_start["failure:f"] == {"m/m-cuda@r/b/m"}
+        assert bought(s) == {"r/b": 10}, plane
+    # of the other provider it takes nothing: a is dead anyhow
+    other = NamedFailure(name="f", lost={"site:p/a": 1.0, "control_plane:p": 1.0})
+    assert bought(asked(failures=(other,), tiers=goal(), policies=market)) == {"p/a": 10}
+
+
+def test_a_control_plane_by_itself_is_survived_by_what_runs():
+    tier = Tier(name="t", survive=(Goal(any="control_plane", serve_fraction=1.0, within_seconds=60.0),))
+    s = asked(tiers=(tier,))
+    assert sorted(build(s).failures)[:4] == [f"control_plane:{name}" for name in ("p", "p/a", "r", "r/b")]
+    assert bought(s) == {"p/a": 10}
+
+
 def test_surges_by_workload_and_origin():
     lost = NamedFailure(name="f", lost={"site:p/a": 0.0}, surge_factor=1.1, surges={"workload:w": 1.5, "origin:o": 2.0})
     # 10 · 1.1 · 1.5 · 2.0 = 33 requests/s

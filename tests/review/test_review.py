@@ -81,7 +81,8 @@ RICHER = [
         "study.yaml",
         "failures:\n",
         "failures:\n  - {name: rack, lost: {'pool:alpha/east-1/trn-16': 0.05, 'power:grid': 0.2, 'power:spare': 0.3}, "
-        "worst_part: true, surges: {'origin:london': 1.1}, in_maintenance: {'pool:beta/west-1/gpu-8': 0.02}}\n",
+        "worst_part: true, surges: {'origin:london': 1.1}, in_maintenance: {'pool:beta/west-1/gpu-8': 0.02}, "
+        "repaired: {'power:grid': 1.0}, failover: resolve, answers_wrongly: true, hours_to_find_out: 2.0}\n",
     ),
     (
         "study.yaml",
@@ -117,6 +118,7 @@ READ = {
     "Horizon.hours": "a record: see test_periods",
     "Horizon.periods": "a record: see test_periods",
     "Horizon.quarters": "refused beside months that differ: see test_periods",
+    "NamedFailure.answers_wrongly": "changes only together with hours_to_find_out: see test_wrong_answers",
     "Study.price_book": "a record: see test_contracts",
     "Study.price_paths": "a record: see test_contracts",
     "Study.shapes": "a record: see test_periods",

@@ -3,6 +3,7 @@
 Each is a vector of one: a sum over all that it counts.
 """
 
+import math
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -175,10 +176,11 @@ def outages(a: Arrays, x: Vectors) -> Vector:
 
     Formula
         expected:    Σ_g occurrences[g] · dearest[g]
-        worst_case:  max(0, max_g dearest[g])
-        cvar:        many · threshold + Σ_g occurrences[g] · max(0, dearest[g] − threshold) / (1 − level)
+        worst_case:  max(0, max_k outage[k])
+        cvar:        many · threshold + Σ_k occurrences[k] · max(0, outage[k] − threshold) / (1 − level)
         dearest[g]  =  max over the failures f that are g, but for where a partial loss falls, of outage_usd[f]
-        many  =  max(1, Σ_g occurrences[g])
+        outage[k]  =  Σ over the g that are stages of k of dearest[g]; of most outages k there is one
+        many  =  max(1, Σ_k occurrences[k])
     Units
         USD over the horizon
     Source
@@ -195,11 +197,17 @@ def outages(a: Arrays, x: Vectors) -> Vector:
     if p.objective == "expected":
         usd: Vector = np.zeros(1)
         for g, same in dearest_of(p).items():
-            usd = usd + often[g] * (outage_column(a, x, same) if len(same) == 1 else tail_usd(a, x, [("of", g)]))
+            usd = usd + often[g] * dearest_usd(a, x, g, same)
         return usd
-    above = tail_usd(a, x, [("above", g) for g in often])
-    per_outage = np.array(list(often.values())) / (1 - p.cvar_level)
+    occurrences = occurrences_of(p)
+    above = tail_usd(a, x, [("above", k) for k in occurrences])
+    per_outage = np.array(list(occurrences.values())) / (1 - p.cvar_level)
     return outages_expected(p) * tail_usd(a, x, [("threshold",)]) + total(per_outage * above)
+
+
+def dearest_usd(a: Things, x: Vectors, g: str, same: list[str]) -> Vector:
+    """What one occurrence of failures that are one costs, at its dearest [USD; one]."""
+    return outage_column(a, x, same) if len(same) == 1 else tail_usd(a, x, [("of", g)])
 
 
 def outage_column(a: Things, x: Vectors, failures: list[str]) -> Vector:
@@ -214,10 +222,11 @@ def tail_usd(a: Things, x: Vectors, parts: list[tuple[str, ...]]) -> Vector:
 
 
 def tail_of_outages(p: Problem) -> list[tuple[str, ...]]:
-    """("above", g), ("of", g) of failures that are one; ("worst",), ("threshold",)."""
+    """("above", k) of outages, ("of", g) of failures that are one; ("worst",), ("threshold",)."""
     parts: list[tuple[str, ...]] = []
-    for g, one in dearest_of(p).items():
-        parts += [("above", g), ("of", g)] if len(one) > 1 else [("above", g)]
+    dearest = dearest_of(p)
+    for k, stages in stages_of_outages(p).items():
+        parts += [("above", k), *(("of", g) for g in stages if len(dearest[g]) > 1)]
     return [*parts, ("worst",), ("threshold",)] if p.priced else []
 
 
@@ -232,9 +241,23 @@ def dearest_of(p: Problem) -> dict[str, list[str]]:
     return same
 
 
+def stages_of_outages(p: Problem) -> dict[str, list[str]]:
+    """Outages -> the failures that are their stages, in order; most have one: see `dearest_of` for what is one."""
+    begins = {rate.of: (rate.outage, rate.begins_hours) for rate in p.priced.values()}
+    stages: dict[str, list[str]] = {}
+    for g, (outage, _) in sorted(begins.items(), key=lambda each: each[1][1]):
+        stages.setdefault(outage, []).append(g)
+    return {outage: stages[outage] for outage, _ in begins.values()}
+
+
+def occurrences_of(p: Problem) -> dict[str, float]:
+    """Outages -> how often each is to be expected over the horizon."""
+    return {rate.outage: rate.occurrences for rate in p.priced.values()}
+
+
 def outages_expected(p: Problem) -> float:
     """Outages that are to be expected over the horizon, at least one: by what the threshold of the tail is weighted."""
-    return max(1.0, sum({rate.of: rate.occurrences for rate in p.priced.values()}.values()))
+    return max(1.0, sum(occurrences_of(p).values()))
 
 
 def outage_usd(a: Arrays, x: Vectors, f: str) -> Vector:
@@ -244,7 +267,8 @@ def outage_usd(a: Arrays, x: Vectors, f: str) -> Vector:
         Σ_h present_hours[h] / Σ hours · ( Σ_c seconds[c] · operation_usd(h,f,c) + detection · unmoved_usd(h,f)
                                    − repair · operation_usd(h,normal) )
         operation_usd = cost of requests that are served + outage_usd_per_request · shed; a deadline's state lasts
-        until the next, the last until repair; until detection nothing is moved: what is sent to the dead is shed
+        until the next, the last until repair; until detection nothing is moved: what is sent to the dead is shed.
+        A later stage of an outage lasts from its begin on, and the one before until then
     """
     return in_states_usd(a.of(f), x, f, a.p.hours) + beside_states_usd(a.of(NORMAL), x, f)
 
@@ -272,8 +296,9 @@ def beside_states_usd(a: Arrays, x: Vectors, f: str) -> Vector:
     """The part of `outage_usd` that normal operation decides: until detection, and what it would have cost [USD]."""
     p, usd = a.p, np.zeros(1)
     all_hours = sum(p.hours_in[h] for h in p.hours)
-    repair_hours = p.priced[f].hours_to_repair
-    until_hours = min(p.detection_seconds / SECONDS_PER_HOUR, repair_hours)
+    rate = p.priced[f]
+    repair_hours = rate.lasts_hours
+    until_hours = 0.0 if rate.begins_hours else min(p.detection_seconds / SECONDS_PER_HOUR, repair_hours)
     for h in p.hours:
         share = p.present_hours[h] / all_hours
         usd = usd + share * until_hours * unmoved_usd_per_hour(a, x, (h, f, 0.0))
@@ -286,16 +311,17 @@ def rank_outages(a: Arrays, x: Vectors) -> None:
     p = a.p
     each = {f: float(outage_usd(a, x, f)[0]) for f in p.priced}
     x.outage[ONCE] = np.array(list(each.values()))
-    cost = {g: max(each[f] for f in same) for g, same in dearest_of(p).items()}
-    chance = {rate.of: rate.occurrences / (1 - p.cvar_level) for rate in p.priced.values()}
+    dearest = {g: max(each[f] for f in same) for g, same in dearest_of(p).items()}
+    cost = {k: math.fsum(dearest[g] for g in stages) for k, stages in stages_of_outages(p).items()}
+    chance = {k: often / (1 - p.cvar_level) for k, often in occurrences_of(p).items()}
     many = outages_expected(p)
 
     def tail(threshold: float) -> float:
         return many * threshold + sum(chance[g] * max(0.0, usd - threshold) for g, usd in cost.items())
 
     threshold = min({0.0, *(usd for usd in cost.values() if usd > 0)}, key=lambda z: (tail(z), z))
-    values: dict[Key, float] = {("above", g): max(0.0, usd - threshold) for g, usd in cost.items()}
-    values |= {("of", g): usd for g, usd in cost.items()}
+    values: dict[Key, float] = {("above", k): max(0.0, usd - threshold) for k, usd in cost.items()}
+    values |= {("of", g): usd for g, usd in dearest.items()}
     values |= {("worst",): max([0.0, *cost.values()]), ("threshold",): threshold}
     x.tail[ONCE] = np.array([values[part] for part in tail_of_outages(p)])
 

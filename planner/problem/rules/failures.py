@@ -80,7 +80,8 @@ def no_replica_before_its_cold_start_ends(a: Arrays, x: Vectors, s: State) -> It
         kept[e,s]  ≤  available[e,f] · replicas[e,h]      (non_preemptible[e,h] where an offer of the pool counts less)
         kept[e,s]  ≤  max(0, replicas[e,h] − targeted[e,s])    where all of the pool's partial loss falls on e:
             kept ≤ M · survives_loss,  kept ≤ replicas − targeted + M · (1 − survives_loss),  survives_loss 0 or 1
-        cold_started[e,s]  ≤  0      where detection_seconds + load_seconds[e] > c, and in normal operation
+        cold_started[e,s]  ≤  0      where startable[e,f] + load_seconds[e] > c, in normal operation, and where gateways
+            keep their weights;  startable[e,f] = detection_seconds, or when what starting needs has returned
     Units
         replicas
     Rows

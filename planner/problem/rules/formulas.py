@@ -310,6 +310,16 @@ def served(a: Arrays, x: Vectors, s: State) -> Vector:
     return sum_by(x.traffic[s,], a.flow_of_edge, a.F)
 
 
+def requests_sent_to_lost(a: Arrays, x: Vectors, s: State) -> Vector:
+    """Requests of each flow that normal operation sends to what a failure takes [requests/s; F].
+
+    Formula
+        Σ_e (1 − available[e,f]) · traffic[w,o,e,(h,normal)]
+    """
+    taken = (1 - a.available(s[1]))[a.placement_of_edge] * a.may_serve(NORMAL)
+    return sum_by(taken * spread(x.traffic[(s[0], NORMAL, 0.0),], a.E), a.flow_of_edge, a.F)
+
+
 def requests_served_by(a: Arrays, x: Vectors, placements: frozenset[str], h: str) -> Vector:
     """Requests that some placements serve in normal operation [requests/s; one]."""
     among = numbers_of(dict.fromkeys(placements, 1.0), a.p.placements, 0.0)[a.placement_of_edge] > 0

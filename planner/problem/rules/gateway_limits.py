@@ -1,11 +1,12 @@
 """Limits of gateways that renormalise fixed weights over what remains: the sums, and the rules that they make up.
 
-A reserve is what a gateway may send over an edge at most [requests/s], in normal operation and in every failure. Its
+A reserve is what a gateway may send over an edge at most [requests/s], as long as nobody gives it new weights. Its
 weights are proportional to it. A placement that is lost in part gets that part of its weight, and of its reserve.
 
-The rules say nothing unless the study asks for `failover: rescale`. Together they are sufficient, not necessary:
-reserves that meet them survive every failure, whatever else the gateways send up to their limits. Here each flow is by
-itself, and edges are those of every state.
+The rules speak of normal operation and of the failures in which gateways keep their weights (`Problem.rescaled`), as
+the study asks for `failover: rescale`, or such a failure does, or what pushing needs is lost in it. Together they are
+sufficient, not necessary: reserves that meet them survive each of these failures, whatever else the gateways send up to
+their limits. Here each flow is by itself, and edges are those of every state.
 """
 
 from collections.abc import Iterator
@@ -34,6 +35,11 @@ from planner.units import ROUNDING
 
 Remaining = tuple[tuple[str, float], ...]
 """(placement, remaining fraction), for edges of which a failure takes something"""
+
+
+def rescaled_failures(p: Problem) -> list[str]:
+    """Failures in which gateways keep their weights, normal operation first; none where nobody's are fixed."""
+    return [f for f in p.failures if f in p.rescaled]
 
 
 def reserved_edges(p: Problem, w: str, o: str, f: str) -> tuple[str, ...]:
@@ -82,7 +88,7 @@ def hardest(p: Problem, w: str, o: str, h: str) -> dict[Remaining, str]:
     Failures that leave the same and ask for no more say nothing new: thousands of failures are a few rows.
     """
     most_due: dict[Remaining, tuple[float, str]] = {}
-    for f in p.failures:
+    for f in rescaled_failures(p):
         due = due_requests_per_second(p, w, o, f, h)
         remaining = remaining_parts(p, w, o, f)
         if due > 0 and due > most_due.get(remaining, (0.0, ""))[0]:
@@ -173,9 +179,10 @@ def conditions(a: Things, h: str) -> dict[State, Array]:
     p = a.p
     known: list[set[object]] = [set() for _ in p.placements]
     by_state: dict[State, Array] = {(h, NORMAL, 0.0): np.ones(a.P, dtype=bool)}
-    for f, failure in p.failures.items():
+    for f in rescaled_failures(p):
         if f == NORMAL:
             continue
+        failure = p.failures[f]
         part, less = a.available(f), a.counts_less(f)[a.pool_of_placement]
         new = np.zeros(a.P, dtype=bool)
         for i, e in enumerate(p.placements):
@@ -238,13 +245,8 @@ def throughput_at_most(a: Arrays, x: Vectors, s: State, above: Array) -> Vector:
     return stacked(through)
 
 
-def rescales(p: Problem) -> bool:
-    """Whether gateways fail over by themselves."""
-    return p.failover == "rescale"
-
-
 def reserves_cover_what_is_due(a: Arrays, x: Vectors) -> Iterator[Rows]:
-    """The remaining reserves cover what is due, in normal operation and in every failure.
+    """The remaining reserves cover what is due, in normal operation and wherever gateways keep their weights.
 
     Formula
         Σ_e available[e,f] · reserve[w,o,e,h]  ≥  due[w,o,f] · demand[w,o,h] · surge[f]      ∀ w, o, h, f
@@ -258,7 +260,7 @@ def reserves_cover_what_is_due(a: Arrays, x: Vectors) -> Iterator[Rows]:
         forward fault correction: Liu et al., Traffic engineering with forward fault correction, SIGCOMM 2014
     """
     p = a.p
-    for h in p.hours if rescales(p) else ():
+    for h in p.hours if p.rescaled else ():
         by_failure: dict[str, list[int]] = {}
         for i, (w, o) in enumerate(p.flows):
             for f in hardest(p, w, o, h).values():
@@ -286,7 +288,7 @@ def replicas_carry_what_is_reserved(a: Arrays, x: Vectors) -> Iterator[Rows]:
         forward fault correction: Liu et al., Traffic engineering with forward fault correction, SIGCOMM 2014
     """
     p = a.p
-    for h in p.hours if rescales(p) else ():
+    for h in p.hours if p.rescaled else ():
         above = headrooms(a, h)
         for s, placements in conditions(a, h).items():
             limit = p.utilisation_normal if is_normal(s) else p.utilisation_in_failure
@@ -307,7 +309,8 @@ def warm_replicas_stand_on_machines(a: Arrays, x: Vectors) -> Iterator[Rows]:
         what one more machine there would save [USD]
     """
     p = a.p
-    for f, failure in p.failures.items() if rescales(p) else ():
+    for f in rescaled_failures(p):
+        failure = p.failures[f]
         if failure.targeted is None or failure.targeted not in a.placement_at:
             continue
         pool = np.array([a.pool_at[p.pool_of[failure.targeted]]])
@@ -333,7 +336,7 @@ def components_pass_what_is_reserved(a: Arrays, x: Vectors) -> Iterator[Rows]:
         what one request/s more through this component would save [USD]
     """
     p = a.p
-    for f in p.failures if rescales(p) and a.components else ():
+    for f in rescaled_failures(p) if a.components else ():
         for h in p.hours:
             s = last_state(p, f, h)
             above = headrooms(a, h) if f == NORMAL else np.ones(a.F)
@@ -354,7 +357,7 @@ def weights_keep_to_shares(a: Arrays, x: Vectors) -> Iterator[Rows]:
         what one request/s more on that component would save [USD]
     """
     p = a.p
-    for h in p.hours if rescales(p) and p.shares else ():
+    for h in p.hours if p.rescaled and p.shares else ():
         s = (h, NORMAL, 0.0)
         sent = sent_at_most(a, x, s, headrooms(a, h))
         for share in p.shares:
@@ -377,7 +380,7 @@ def gateways_renormalise(a: Arrays, x: Vectors, s: State) -> Iterator[Rows]:
     Marginal value
         none of its own: normal operation and failures follow from the reserves
     """
-    if not rescales(a.p):
+    if s[1] not in a.p.rescaled:
         return
     weighted, size = a.may_serve(NORMAL), a.sizes(s[0])[a.flow_of_edge]
     traffic, reserve = x.traffic[s,], spread(x.reserve[s[0],], a.E)
@@ -402,6 +405,6 @@ def limits_are_of_edges(a: Arrays, x: Vectors) -> Iterator[Rows]:
     Marginal value
         none: eligibility is the same in every failure, but for the round trip
     """
-    for h in a.p.hours if rescales(a.p) else ():
+    for h in a.p.hours if a.p.rescaled else ():
         size = a.sizes(h)[a.flow_of_edge]
         yield Rows(a.edges, (h,), x.reserve[h,], "<=", 0.0, size).only(~a.may_serve(NORMAL))

@@ -11,9 +11,11 @@ from planner.problem.problem import size_of_all
 from planner.problem.rules.costs import (
     cost_usd,
     dearest_of,
+    dearest_usd,
     operation_usd_per_hour,
     outage_column,
     outage_size_usd,
+    stages_of_outages,
     tail_usd,
 )
 from planner.problem.rules.formulas import (
@@ -160,26 +162,41 @@ def outages_are_ranked(a: Arrays, x: Vectors) -> Iterator[Rows]:
         worst  ≥  outage_usd[f],  worst ≥ 0
         above[g]  ≥  outage_usd[f] − threshold      ∀ f that are g
         dearest[g]  ≥  outage_usd[f]                ∀ f that are g, where they are several
+        of an outage in stages Σ_g dearest[g] over its stages g in the place of outage_usd[f]
     Units
         USD of one occurrence
     Rows
-        (failure), where the objective is worst_case or cvar, or a partial loss may fall on several placements
+        (failure), where the objective is worst_case or cvar, or a partial loss may fall on several placements;
+        (outage), where it has several stages
     Marginal value
         how much of the objective this failure is (0 to 1)
     Source
         Rockafellar and Uryasev, Journal of Risk 2 (2000)
     """
     p, size = a.p, outage_size_usd(a.p)
-    one = dearest_of(p)
+    one, stages = dearest_of(p), stages_of_outages(p)
     for f, rate in p.priced.items():
         usd = outage_column(a, x, [f])
         if len(one[rate.of]) > 1:
             yield Rows([(f, rate.of)], (), tail_usd(a, x, [("of", rate.of)]), ">=", usd, size)
-        if p.objective == "worst_case":
-            yield Rows([(f,)], (), tail_usd(a, x, [("worst",)]), ">=", usd, size)
-        elif p.objective == "cvar":
-            tail = tail_usd(a, x, [("above", rate.of)]) + tail_usd(a, x, [("threshold",)])
-            yield Rows([(f,)], (), tail, ">=", usd, size)
+        if len(stages[rate.outage]) == 1:
+            yield from _ranked(a, x, f, rate.outage, usd)
+    for outage, several in stages.items():
+        if len(several) > 1:
+            in_all: Vector = np.zeros(1)
+            for g in several:
+                in_all = in_all + dearest_usd(a, x, g, one[g])
+            yield from _ranked(a, x, outage, outage, in_all)
+
+
+def _ranked(a: Arrays, x: Vectors, name: str, outage: str, usd: Vector) -> Iterator[Rows]:
+    """That the dearest outage, or what is above the threshold, is no less than what one costs [USD]."""
+    size = outage_size_usd(a.p)
+    if a.p.objective == "worst_case":
+        yield Rows([(name,)], (), tail_usd(a, x, [("worst",)]), ">=", usd, size)
+    elif a.p.objective == "cvar":
+        tail = tail_usd(a, x, [("above", outage)]) + tail_usd(a, x, [("threshold",)])
+        yield Rows([(name,)], (), tail, ">=", usd, size)
 
 
 def an_outage_saves_no_more_than_operation(a: Arrays, x: Vectors) -> Iterator[Rows]:
@@ -201,7 +218,7 @@ def an_outage_saves_no_more_than_operation(a: Arrays, x: Vectors) -> Iterator[Ro
     for h in p.hours:
         operation = operation + p.present_hours[h] / hours * operation_usd_per_hour(a.of(NORMAL), x, (h, NORMAL, 0.0))
     for f, rate in p.priced.items():
-        usd = outage_column(a, x, [f]) + rate.hours_to_repair * operation
+        usd = outage_column(a, x, [f]) + rate.lasts_hours * operation
         yield Rows([(f,)], (), usd, ">=", 0.0, outage_size_usd(p))
 
 

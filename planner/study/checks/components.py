@@ -5,6 +5,7 @@ from graphlib import CycleError, TopologicalSorter
 
 import networkx as nx
 
+from planner.study.dependencies import control_planes
 from planner.study.parts import BUILT_IN, OFFER_IDS, Parts
 from planner.study.places import Loc, Reading, listed, near_miss, quoted, unquoted
 from planner.study.records.base import Record
@@ -101,6 +102,9 @@ def _check_dependencies(parts: Parts, reading: Reading) -> None:
         if dependency.breaks == "new_logins" and kind not in ("workload", "origin"):
             fix = "say which workloads or origins need the login"
             reading.error(place.at("component"), "a workload or an origin", quoted(dependency.component), fix)
+        if dependency.breaks == "pushing" and kind not in ("workload", "origin"):
+            fix = "say to the gateways of which workloads or origins no weights can be pushed without it"
+            reading.error(place.at("component"), "a workload or an origin", quoted(dependency.component), fix)
         if dependency.breaks == "starting" and kind in ("workload", "origin"):
             fix = "say which site, stack, pool or placement cannot start replicas without it"
             reading.error(place.at("component"), "where replicas start", quoted(dependency.component), fix)
@@ -130,7 +134,8 @@ def _needs(parts: Parts) -> dict[str, set[str]]:
             site = parts.sites[pool.site][0]
             needs[f"pool:{id}"] = {f"site:{site.id}"}
             needs[f"site:{site.id}"] = {f"region:{site.region_id}"}
-            needs[f"region:{site.region_id}"] = {f"provider:{site.provider}"}
+            planes = control_planes(site.region_id, site.provider)
+            needs[f"region:{site.region_id}"] = {f"provider:{site.provider}", *planes}
     for placement, (_, profile, at) in parts.placements.items():
         stack, _ = stack_and_version(profile.stack)
         needs[f"placement:{placement}"] = {f"pool:{at}", f"stack:{stack}"}

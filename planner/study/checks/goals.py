@@ -1,5 +1,7 @@
 """That survival goals and failures name what can fail, and leave time for it."""
 
+import itertools
+
 from planner.study.checks.components import check_component
 from planner.study.parts import BUILT_IN, Parts
 from planner.study.places import Place, Reading, quoted, unquoted
@@ -68,6 +70,15 @@ def _check_goal(goal: Goal, at: Place, names: set[str], reading: Reading) -> Non
         reading.error(at.at("of"), expected, got, "lower `of`, or remove the goal")
 
 
+def _check_repaired(f: NamedFailure, place: Place, reading: Reading) -> None:
+    """Times at which parts work again differ enough to be told apart in the names of the stages."""
+    times = sorted(set(f.repaired.values()))
+    for first, second in itertools.pairwise(times):
+        if f"{first:g}" == f"{second:g}":
+            got = f"{first!r} and {second!r} h"
+            reading.error(place.at("repaired"), "hours that differ in 6 digits, or are the same", got, "write one time")
+
+
 def _check_failures(parts: Parts, reading: Reading) -> None:
     """A named failure takes something, and somebody asks for it: a goal, or what an outage costs."""
     asked = {goal.failure for tier, _ in parts.tiers for goal in tier.survive}
@@ -81,6 +92,7 @@ def _check_failures(parts: Parts, reading: Reading) -> None:
         expected = f"failures that take less than a year, {year:,.0f} h, together"
         reading.error(parts.place.at("failures"), expected, f"{hours:,.0f} h", fix)
     for f, place in parts.failures:
+        _check_repaired(f, place, reading)
         taken = any(f.lost.values()) or any(f.in_maintenance.values())
         if not (taken or f.surges or f.surge_factor != 1 or cold):
             fix = "name what is lost, and its share; as it is, nothing happens in this failure"

@@ -8,7 +8,7 @@ from planner.study.parts import Parts
 from planner.study.places import Reading, quoted
 from planner.study.records.study import Study
 
-JOINTS = (" + ", " while ", " on ")
+JOINTS = (" + ", " while ", " on ", " after ")
 """What joins names in the id of a failure."""
 
 

@@ -200,7 +200,7 @@ class PlanFile(Record):
     builds: tuple[Built, ...] = Field((), exclude_if=unset, description="phases that are built")
     replicas: tuple[Replicas, ...]
     states: tuple[State, ...]
-    reserves: Reserves = Field(Reserves(), description="with `failover: rescale`: limits of gateways, and weights")
+    reserves: Reserves = Field(Reserves(), description="where gateways keep their weights: their limits, and weights")
     chosen: tuple[Chosen, ...] = Field(
         (), exclude_if=unset, description="decisions that have no record of their own, as rules may add"
     )
@@ -220,5 +220,5 @@ class PlanFile(Record):
         exclude_if=unset,
         description="rules that ask anything of the plan (`planner show NAME`); none: not stated",
     )
-    re_solved: ReSolved | None = Field(None, description="with `failover: rescale`: what it is compared with")
+    re_solved: ReSolved | None = Field(None, description="where gateways keep their weights: what it is compared with")
     proof: Proof
