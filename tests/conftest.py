@@ -26,6 +26,7 @@ QUICK = {
             "cash",
         ),
         *("failures", "economics", "cut_sets", "rescale", "layers", "doors", "drill", "drill_effects", "worked_drill"),
+        *("drill_stages", "drill_failover", "drill_wrong_answers", "control_planes", "obtaining"),
     )
 }
 """A minute of processor time in all: what a developer runs first, and what mutants are tried on."""

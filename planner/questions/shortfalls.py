@@ -66,7 +66,8 @@ def _goals_of_rows(study: Study, all_rows: Sequence[DrillRow], graph: Graph, in_
             broken.append(_broken(tier.name, None, normal, in_parts=False))
         for goal in tier.survive:
             of_goal = {f.id for f in expand(goal, study, graph)}
-            rows = [r for r in mine if (r.of or r.failure) in of_goal and r.deadline_seconds >= goal.within_seconds]
+            rows = [r for r in mine if r.failure in of_goal or r.of in of_goal]
+            rows = [r for r in rows if r.deadline_seconds >= goal.within_seconds]
             # where another goal asks for more at that deadline, it may be the only one that breaks
             rows = [r for r in rows if goal.serve_fraction >= r.due_fraction or _short_of(r, goal.serve_fraction)]
             if rows:
