@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import networkx as nx
 import numpy as np
 
-from planner.drill.instance import Instance, Numbers
+from planner.drill.instance import Instance, Numbers, last_day
 from planner.drill.needs import Part, available, leaves
 from planner.drill.request_limits import Passed, check_met_once, passed_by_component
 from planner.errors import Finding, InputError
@@ -163,8 +163,9 @@ def _built_in(instance: Instance) -> defaultdict[str, list[Part]]:
         needs[f"site:{site.id}"] = [f"region:{site.region_id}"]
         needs[f"region:{site.region_id}"] = [f"provider:{site.provider}"]
         needs[f"provider:{site.provider}"] = []
+    horizon_days = (last_day(study) - study.horizon.start).days + 1
     for offer in study.offers:
-        if offer.most_days is not None:
+        if offer.most_days is not None and offer.length_days is None and horizon_days > offer.most_days:
             needs[f"renewal:{offer.id}"] = []
     for name, e in instance.placements.items():
         model, profile = instance.made_of[e]

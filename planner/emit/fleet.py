@@ -9,7 +9,7 @@ from planner.emit.on_spot import on_spot_replicas
 from planner.emit.reservation_rules import Rule, rule_of
 from planner.errors import Finding, InputError
 from planner.plan.in_hand import Plan, in_hand
-from planner.plan.orders import blocks
+from planner.plan.orders import Order, blocks
 from planner.problem.capacity import held_machines
 from planner.problem.problem import HOURLY
 from planner.study.calendar import Span, covers, hour_id, spans
@@ -18,6 +18,7 @@ from planner.study.records.inventory import MachineType, Offer, Pool, Site
 from planner.study.records.plan import PlanFile, Purchase, Replicas
 from planner.study.records.serving import Model, Profile
 from planner.study.records.study import Study
+from planner.study.renewals import Contract, chain_of
 
 HELD = "held"
 MOST_BLOCK_INSTANCES = 64
@@ -271,6 +272,13 @@ def as_block(offer: Offer) -> Offer:
     """An offer with the terms of an EC2 Capacity Block where it states none: its length, and when it can be ordered."""
     said = {name: value for name in BLOCK_TERMS if (value := getattr(offer, name)) is not None}
     return offer.model_copy(update={**BLOCK_TERMS, **said})
+
+
+def blocks_of(lot: Lot, order: Order) -> tuple[Contract, ...]:
+    """The Capacity Blocks of an order, one after the other: its chain, or as AWS sells them where it states no terms."""
+    if order.chain or lot.offer is None:
+        return order.chain
+    return chain_of(as_block(lot.offer), order.need, order.counted_until)
 
 
 def node_chips(machine: MachineType) -> int:

@@ -11,7 +11,7 @@ from importlib.resources import files as packaged
 from itertools import chain
 from typing import Any
 
-from planner.emit.fleet import Cell, Fleet, Lot, as_block, fleet_of, node_labels, zone_of
+from planner.emit.fleet import Cell, Fleet, Lot, blocks_of, fleet_of, node_labels, zone_of
 from planner.emit.names import distinct
 from planner.emit.taints import EXPECTED_TAINTS, Taint, taints_of
 from planner.emit.text import sorted_json
@@ -19,7 +19,6 @@ from planner.emit.tickets import Progress, ticket_files
 from planner.errors import Finding, InputError
 from planner.plan.in_hand import Plan
 from planner.study.records.plan import PlanFile
-from planner.study.renewals import chain_of
 
 CLOUDS = ("aws", "google", "azure")
 PROVIDERS = {"aws": ("aws",), "google": ("google", "google-beta"), "azure": ("azurerm",)}
@@ -150,9 +149,8 @@ def _aws(fleet: Fleet, cell: Cell) -> dict[str, Any]:
 
 def _window(fleet: Fleet, lot: Lot) -> dict[str, Any]:
     """When the first Capacity Block of a lot may begin and end; the later ones are tickets."""
-    horizon = fleet.plan.study.horizon
-    assert lot.offer is not None
-    first = chain_of(as_block(lot.offer), horizon.start, horizon.last_day)[0]
+    first_order = min((o for o in fleet.plan.orders if o.offer == lot.id), key=lambda o: o.need)
+    first = blocks_of(lot, first_order)[0]
     end = first.first_day + timedelta(days=first.days + 1)
     return {"hours": first.days * 24, "start": _midnight(first.first_day), "end": _midnight(end)}
 

@@ -5,14 +5,13 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
-from planner.emit.fleet import Fleet, Lot, as_block
+from planner.emit.fleet import Fleet, Lot, blocks_of
 from planner.emit.names import distinct
 from planner.emit.text import markdown_cell, sorted_json
 from planner.plan.in_hand import Plan
 from planner.plan.orders import Order, PhaseOrder
 from planner.questions.shortfalls import BrokenGoal, Late, costs_of_being_late
 from planner.study.calendar import hours_of
-from planner.study.renewals import chain_of
 
 TO_DO: Mapping[str, str] = {
     "capacity_block": "Decide, then set `purchase_capacity_blocks` and apply: paid upfront, never cancelled. Set"
@@ -87,7 +86,7 @@ def tickets(
     orders, phases = _asked(fleet, owned), _phases_asked(fleet.plan) if owned else []
     sets = [order.purchases for order in orders] + [phase.purchases for phase in phases]
     late = iter(costs_of_being_late(fleet.plan, sets, progress) if sets else ())
-    made = [Ticket(o.name, o.lot, o.order, next(late), _renewals(fleet, o.lot, o.order)) for o in orders]
+    made = [Ticket(o.name, o.lot, o.order, next(late), _renewals(o.lot, o.order)) for o in orders]
     return made, [PhaseTicket(phase.name, phase.parts, next(late)) for phase in phases]
 
 
@@ -245,12 +244,11 @@ def _broken_line(broken: BrokenGoal) -> str:
     )
 
 
-def _renewals(fleet: Fleet, lot: Lot, order: Order) -> tuple[date, ...]:
+def _renewals(lot: Lot, order: Order) -> tuple[date, ...]:
     """First day on which each further Capacity Block of an order can be bought."""
     if lot.rule.instrument != "capacity_block" or lot.offer is None:
         return ()
-    chain = order.chain or chain_of(as_block(lot.offer), order.need, fleet.plan.study.horizon.last_day)
-    return tuple(block.order_from or block.order_by for block in chain[1:])
+    return tuple(block.order_from or block.order_by for block in blocks_of(lot, order)[1:])
 
 
 def _data(fleet: Fleet, ticket: Ticket) -> dict[str, Any]:

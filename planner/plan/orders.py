@@ -30,8 +30,9 @@ class Order:
     order_by : latest day to order: need − lead − slack, until then it can wait; `days_late` when that day has passed
     usd : over the horizon, not discounted; `capital_usd` of it for machines that are bought
     blocks : how the units are sold, where only 1, 2, 4, ... are sold at once
-    chain, chain_days_beyond : the contracts that cover the time it is counted for, of an offer that states the longest;
-        days that the last one ends later, which are paid and in no cost [days]
+    counted_until : last day of the last period that it is counted for
+    chain, chain_days_beyond : the contracts that cover that time, of an offer that states the longest; days that the
+        last one ends later, which are paid and in no cost [days]
     units_without_goals : of them, at most those that the plan without survival goals has then: on equal terms, where
         that is known, as a plan that stands on spot tells nothing of what goals ask for
     reasons : failures that pay for the pool, largest share first
@@ -54,6 +55,7 @@ class Order:
     term_months: float
     instrument: str
     blocks: tuple[int, ...]
+    counted_until: date
     chain: tuple[Contract, ...]
     chain_days_beyond: int
     units_without_goals: int
@@ -76,6 +78,8 @@ def orders(plan: PlanFile, p: Problem) -> tuple[Order, ...]:
     for (b, t), purchases in bought.items():
         offer, need = offers[b], periods[t].first_day
         order_by = need - timedelta(days=math.ceil(offer.lead_days + study.order_slack_days))
+        if offer.order_days_ahead is not None:  # not before it is sold, whatever the slack
+            order_by = max(order_by, need - timedelta(days=math.floor(offer.order_days_ahead)))
         units = max(purchase.units for purchase in purchases)
         usd_per_hour, hourly = unit_usd_per_hour(p, b, t), b in p.hourly
         until = _counted_until(study, offer, periods[t])
@@ -100,6 +104,7 @@ def orders(plan: PlanFile, p: Problem) -> tuple[Order, ...]:
                 term_months=offer.term_months,
                 instrument=offer.instrument,
                 blocks=blocks(units, offer.most_units_at_once),
+                counted_until=until,
                 chain=chain,
                 chain_days_beyond=(chain[-1].last_day - until).days if chain else 0,
                 units_without_goals=min(units, without_goals.get((b, t), 0)),
@@ -220,7 +225,9 @@ def quota_orders(plan: PlanFile, p: Problem, x: Vectors) -> tuple[QuotaOrder, ..
                 continue
             need = periods[t].first_day
             enough = [one for one in quota.increases if one.most >= used - ROUNDING * max(1.0, used)]
-            in_time = [one for one in enough if study.today + timedelta(days=one.lead_days) <= need]
+            in_time = [one for one in enough if study.today + timedelta(days=math.ceil(one.lead_days)) <= need]
+            if not in_time:  # more is used than is granted: what the audit says
+                continue
             increase = min(in_time, key=lambda one: (one.most, one.lead_days))
             order_by = need - timedelta(days=math.ceil(increase.lead_days + study.order_slack_days))
             late = max(0, (study.today - order_by).days)

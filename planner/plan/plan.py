@@ -27,7 +27,6 @@ from planner.plan.file import sealed, sha256
 from planner.plan.in_hand import Plan, in_hand
 from planner.problem.arrays import full
 from planner.problem.build import build
-from planner.problem.capacity import sold_in_all_name
 from planner.problem.decisions import Decisions
 from planner.problem.failures import uncounted_at_most
 from planner.problem.problem import Problem
@@ -37,6 +36,7 @@ from planner.solve.search import Effort, Progress, Solution, is_proven
 from planner.solve.similar_plan import SimilarProblem
 from planner.solve.solve import solve
 from planner.solve.stages import BUILDING, WRITING, part, stage
+from planner.study.records.inventory import power_limit_name, sold_in_all_name
 from planner.study.records.plan import (
     Bottleneck,
     Built,
@@ -297,7 +297,7 @@ def more_of(study: Study, limit: str, step: float = 1.0) -> Study:
             b = b.model_copy(update={"most_machines_in_all": b.most_machines_in_all + step})
         offers.append(b)
     sites = tuple(
-        s.model_copy(update={"power_kw": (s.power_kw or 0.0) + step}) if f"power of {s.id}" == limit else s
+        s.model_copy(update={"power_kw": (s.power_kw or 0.0) + step}) if power_limit_name(s.id) == limit else s
         for s in study.sites
     )
     policies = study.policies.model_copy(update={"quotas": quotas})

@@ -1,5 +1,6 @@
 """What capacity there is and can be had: what is held and lent, what can be bought and built when, what limits it."""
 
+import math
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import date, timedelta
@@ -25,7 +26,7 @@ from planner.study.calendar import (
 )
 from planner.study.dependencies import availability, dependency_graph
 from planner.study.records.buildout import BuildOut
-from planner.study.records.inventory import Offer
+from planner.study.records.inventory import Offer, power_limit_name, sold_in_all_name
 from planner.study.records.study import Quota, Study
 from planner.units import MONTHS_PER_YEAR
 
@@ -260,7 +261,7 @@ def _granted(study: Study, quota: Quota) -> dict[str, float]:
     """Period -> limit in it, where an increase that is asked for today is granted before it begins."""
     granted: dict[str, float] = {}
     for increase in quota.increases:
-        day = study.today + timedelta(days=increase.lead_days)
+        day = study.today + timedelta(days=math.ceil(increase.lead_days))
         for t in spans(study):
             if day <= t.first_day:
                 granted[t.name] = max(increase.most, granted.get(t.name, 0.0))
@@ -271,19 +272,16 @@ def _sold_in_all(parts: Parts) -> Iterator[Limit]:
     """What one customer has at once of a provider's offers of a kind [machines], the least that any of them states."""
     offers_of: dict[tuple[str, str], list[Offer]] = defaultdict(list)
     for b in parts.study.offers:
-        if b.most_machines_in_all is not None and b.pool in parts.pools:
+        if b.pool in parts.pools:
             offers_of[parts.sites[b.site].provider, b.kind].append(b)
     for (provider, kind), offers in sorted(offers_of.items()):
+        if all(b.most_machines_in_all is None for b in offers):
+            continue
         counted, pools = {b.id for b in offers}, {b.pool for b in offers}
         others = frozenset(b.id for b in parts.study.offers if b.pool in pools and b.id not in counted)
         most = min(b.most_machines_in_all for b in offers if b.most_machines_in_all is not None)
         name = sold_in_all_name(provider, kind)
         yield Limit(name, "machines", dict.fromkeys(sorted(pools), 1.0), most, uncounted=others, counts_held=False)
-
-
-def sold_in_all_name(provider: str, kind: str) -> str:
-    """What the limit is called on what a provider sells one customer of a kind of offer."""
-    return f"{kind} of {provider} in all"
 
 
 def _powers(parts: Parts) -> Iterator[Limit]:
@@ -293,7 +291,7 @@ def _powers(parts: Parts) -> Iterator[Limit]:
         if pools and (site.power_kw is not None or phases):
             power_kw = {pool.id: parts.machine[pool.machine_type].power_kw or 0.0 for pool in pools}
             modules = {m.id: m.power_kw for m in phases if not_built(parts.study, m) is None}
-            yield Limit(f"power of {site.id}", "kW", power_kw, site.power_kw or 0.0, modules=modules)
+            yield Limit(power_limit_name(site.id), "kW", power_kw, site.power_kw or 0.0, modules=modules)
 
 
 def shares_of(parts: Parts) -> tuple[ShareLimit, ...]:

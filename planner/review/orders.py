@@ -107,18 +107,23 @@ def _no_regret(cases: int | None, least: int | None) -> str | None:
 
 def _chain_lines(o: OrderRow, offer: str, study: Study) -> list[str]:
     """The contracts that follow the first one of an order, when each is ordered, and what happens in between."""
-    if len(o.chain) < 2:
+    if not o.chain:
         return []
-    slack = timedelta(days=math.ceil(study.order_slack_days))
-    later = []
-    for contract in o.chain[1:]:
-        earliest = f"{contract.order_from} to " if contract.order_from is not None else "by "
-        ordered = f"ordered {earliest}{contract.order_by - slack}"
-        later.append(f"from {contract.first_day} for {contract.days} days, {ordered}")
     paid = o.usd_per_hour * HOURS_PER_DAY * o.chain_days_beyond
     beyond = (
         f"; the last ends {o.chain_days_beyond} days later, {usd(paid)} USD that are in no cost here" if paid else ""
     )
+    if len(o.chain) == 1:
+        days = o.chain[0].days
+        sold = f"{offer} of {o.pool}: sold for {days} days, {o.chain_days_beyond} more than counted, {usd(paid)} USD"
+        return [f"{sold} that are in no cost here"] if paid else []
+    slack = timedelta(days=math.ceil(study.order_slack_days))
+    later = []
+    for contract in o.chain[1:]:
+        earliest = f"{contract.order_from} to " if contract.order_from is not None else "by "
+        latest = contract.order_by - slack
+        ordered = f"ordered {earliest}{max(latest, contract.order_from or latest)}"
+        later.append(f"from {contract.first_day} for {contract.days} days, {ordered}")
     minutes = next(b.ended_minutes_early for b in study.offers if b.id == o.offer)
     ended = f"machines are ended {minutes:g} minutes before each end and load anew; " if minutes else ""
     return [

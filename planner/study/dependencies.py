@@ -16,6 +16,7 @@ from typing import Any, TypeAlias
 import networkx as nx
 
 from planner.study.records.study import Failover, Goal, Needs, Study, kind_and_name, stack_and_version
+from planner.study.renewals import is_renewed
 from planner.units import SECONDS_PER_HOUR
 
 Graph: TypeAlias = nx.DiGraph
@@ -134,7 +135,7 @@ def dependency_graph(study: Study) -> Graph:
         for plane in planes:
             node(plane)
     for offer in study.offers:
-        if offer.most_days is not None:
+        if is_renewed(study.horizon, offer):
             node(f"renewal:{offer.id}")
     for placement, (m, p, q) in placements(study).items():
         named = study.models[m].profiles[p].stack

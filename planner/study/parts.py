@@ -22,6 +22,7 @@ from planner.study.records.study import (
     Workload,
     stack_and_version,
 )
+from planner.study.renewals import is_renewed
 
 POOL_IDS = "provider/site/machine-type"
 OFFER_IDS = "provider/site/machine-type:offer"
@@ -114,7 +115,9 @@ class Parts:
             names["region"].add(site.region_id)
             names["provider"].add(site.provider)
             names["control_plane"] |= {site.region_id, site.provider}
-        names["renewal"] = {id for id, (offer, _) in self.considered_offers.items() if offer.most_days is not None}
+        names["renewal"] = {
+            id for id, (offer, _) in self.considered_offers.items() if is_renewed(self.file.horizon, offer)
+        }
         for model, profile, _ in self.placements.values():
             stack, version = stack_and_version(profile.stack)
             names["stack"].add(stack)

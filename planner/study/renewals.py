@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 
 from planner.study.records.inventory import Offer
+from planner.study.records.study import Horizon
 
 DAYS_PER_WEEK = 7
 
@@ -34,10 +35,12 @@ class Contract:
 def chain_of(offer: Offer, first_day: date, last_day: date) -> tuple[Contract, ...]:
     """The contracts that cover some days without a pause, each as long as is sold; the last one may end later.
 
-    Empty where one contract lasts as long as is wanted.
+    Empty where the offer states no longest contract: one lasts as long as is wanted.
     """
     if offer.most_days is None:
         return ()
+    if offer.length_days is not None:
+        last_day = first_day  # of a fixed length, and not renewed
     contracts, start = [], first_day
     while start <= last_day:
         days = sold_days(offer, (last_day - start).days + 1)
@@ -61,6 +64,16 @@ def sold_days(offer: Offer, days: int) -> int:
     >>> [sold_days(block, days) for days in (1, 14, 15, 180, 365)]
     [1, 14, 21, 182, 182]
     """
-    if offer.weeks_after_days is not None and days > offer.weeks_after_days:
-        days = DAYS_PER_WEEK * math.ceil(days / DAYS_PER_WEEK)
-    return days if offer.most_days is None else min(days, math.floor(offer.most_days))
+    if offer.length_days is not None:
+        return math.floor(offer.length_days)
+    most = days if offer.most_days is None else math.floor(offer.most_days)
+    if offer.weeks_after_days is None or days <= offer.weeks_after_days:
+        return min(days, most)
+    weeks = min(math.ceil(days / DAYS_PER_WEEK), most // DAYS_PER_WEEK)
+    return max(DAYS_PER_WEEK * weeks, min(most, math.floor(offer.weeks_after_days)))
+
+
+def is_renewed(horizon: Horizon, offer: Offer) -> bool:
+    """Whether what is used through the horizon takes several contracts of an offer: each further one is a renewal."""
+    days = (horizon.last_day - horizon.start).days + 1
+    return offer.most_days is not None and offer.length_days is None and days > offer.most_days

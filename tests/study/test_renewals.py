@@ -1,18 +1,22 @@
 """Chains of contracts: lengths as they are sold, dates, and what a renewal that is refused takes."""
 
-from datetime import date
+from datetime import date, timedelta
 
 import pytest
 from one_pool import EXACT, START, bought, planned, small
+from pydantic import ValidationError
 from studies import machine_type, offer, site
 
 from planner.drill import drill_plan
+from planner.drill.graph import build_graph
+from planner.drill.instance import build_instance
 from planner.errors import NoPlan
 from planner.plan.in_hand import in_hand
 from planner.plan.plan import make_plan
 from planner.review.orders import order_section
+from planner.study.dependencies import dependency_graph
 from planner.study.records.inventory import Pool
-from planner.study.records.study import Goal, Holding, Horizon, Tier
+from planner.study.records.study import Goal, Holding, Horizon, Tier, kind_and_name
 from planner.study.renewals import chain_of, sold_days
 
 SOLD = {"most_days": 182.0, "weeks_after_days": 14.0, "order_days_ahead": 56.0, "ended_minutes_early": 30.0}
@@ -94,3 +98,30 @@ def test_what_a_provider_sells_in_all():
     only = small(YEAR, 50.0, sold[:2], sites=sites, pools=pools, machine_types=(machine_type("m"),))
     with pytest.raises(NoPlan):
         make_plan(only, EXACT)
+
+
+def test_what_is_no_renewal():
+    """Three months take one block: nothing is renewed, no goal has one to survive; six months and a half take two."""
+    sold = [block("a/x/m", 1.0), offer("a/x/m", 3.0)]
+    quarter = small(Horizon(start=START, months=3), bought=sold)
+    assert not [c for c in dependency_graph(quarter) if kind_and_name(c)[0] == "renewal"]
+    longer = small(Horizon(start=START, months=6.5), bought=sold)
+    assert [c for c in dependency_graph(longer) if kind_and_name(c)[0] == "renewal"] == ["renewal:a/x/m:block"]
+    assert set(build_graph(build_instance(longer)).order) == set(dependency_graph(longer))
+    fixed = block("a/x/m", 1.0, length_days=120.0)[0]
+    assert [one.days for one in chain_of(fixed, START, date(2027, 12, 31))] == [120]
+
+
+def test_an_order_is_not_due_before_it_is_sold():
+    """56 days ahead, a lead of 30, a slack of 40: the slack cannot be had; what is never in time is refused."""
+    late = block("a/x/m", 1.0, lead_days=30.0)
+    plan = planned(small(YEAR, bought=[late], order_slack_days=40.0))
+    (order,) = in_hand(plan).orders
+    assert order.order_by == date(2026, 11, 6) == START - timedelta(days=56)
+    with pytest.raises(ValidationError, match="order_days_ahead"):
+        block("a/x/m", 1.0, lead_days=60.0)
+
+
+def test_a_longest_contract_that_is_no_whole_week():
+    odd = block("a/x/m", 1.0, most_days=180.0)[0]
+    assert [sold_days(odd, n) for n in (14, 15, 175, 176, 365)] == [14, 21, 175, 175, 175]

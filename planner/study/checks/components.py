@@ -105,6 +105,9 @@ def _check_dependencies(parts: Parts, reading: Reading) -> None:
         if dependency.breaks == "pushing" and kind not in ("workload", "origin"):
             fix = "say to the gateways of which workloads or origins no weights can be pushed without it"
             reading.error(place.at("component"), "a workload or an origin", quoted(dependency.component), fix)
+        if kind == "renewal":
+            fix = "name what needs its machines: the pool, or a failure of the study that loses both"
+            reading.error(place.at("component"), "not the renewal of a contract", quoted(dependency.component), fix)
         if dependency.breaks == "starting" and kind in ("workload", "origin"):
             fix = "say which site, stack, pool or placement cannot start replicas without it"
             reading.error(place.at("component"), "where replicas start", quoted(dependency.component), fix)

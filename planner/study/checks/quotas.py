@@ -6,13 +6,17 @@ from planner.study.calendar import calendar, touches
 from planner.study.checks.holdings import held_through, obtainable_machines
 from planner.study.parts import POOL_IDS, Parts
 from planner.study.places import Place, Reading, listed, matches, near_miss, quoted, unquoted
-from planner.study.records.inventory import MachineType, Offer, Pool, Price
+from planner.study.records.inventory import MachineType, Offer, Pool, Price, power_limit_name, sold_in_all_name
 from planner.study.records.study import Holding, Quota
 
 
 def check_quotas(parts: Parts, reading: Reading) -> None:
     """Quotas limit some pool, in a unit that its machine type states, and leave what is held."""
+    own = _names_of_own_limits(parts)
     for quota, place in parts.rows("policies", "quotas"):
+        if quota.name in own:
+            fix = "choose another name: a limit that follows from the inventory is called so"
+            reading.error(place.at("name"), "a name of its own", quoted(quota.name), fix)
         for j, pattern in enumerate(quota.pools):
             what = "a pool, or a pattern that matches pools"
             reading.refer_pattern(place.at("pools", j), Pool, what, pattern, parts.pools, POOL_IDS)
@@ -40,6 +44,15 @@ def check_quotas(parts: Parts, reading: Reading) -> None:
             expected = f"at most {most:g} {unit}, all that is held and offered in these pools"
             fix = f"correct the number or its unit: it counts in {unit}; as it is, it limits nothing"
             reading.warning(place.at("most"), expected, f"{quota.most:g}", fix)
+
+
+def _names_of_own_limits(parts: Parts) -> set[str]:
+    """What limits are called that follow from sites and offers: see `planner show limits_hold`."""
+    names = {power_limit_name(id) for id in parts.sites}
+    for offer, _ in parts.offers.values():
+        if offer.site in parts.sites:
+            names.add(sold_in_all_name(parts.sites[offer.site][0].provider, offer.kind))
+    return names
 
 
 def _check_unit(

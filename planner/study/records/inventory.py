@@ -1,11 +1,23 @@
 """Records of what can be had: machine types, sites, round trips, pools, offers, prices."""
 
+from __future__ import annotations
+
 from datetime import date
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
-from planner.study.records.base import Fraction, Name, NotNegative, Positive, PositiveCount, Record, Sourced, unset
+from planner.study.records.base import (
+    Contradiction,
+    Fraction,
+    Name,
+    NotNegative,
+    Positive,
+    PositiveCount,
+    Record,
+    Sourced,
+    unset,
+)
 
 OfferKind = Literal["on_demand", "spot", "commitment", "capacity_block", "build_out"]
 
@@ -123,6 +135,13 @@ class Offer(Sourced):
         None, le=100, exclude_if=unset, description="machines that are bought: years until they are retired"
     )
 
+    @model_validator(mode="after")
+    def _can_be_ordered(self) -> Offer:
+        if self.order_days_ahead is not None and self.order_days_ahead < self.lead_days:
+            expected = f"order_days_ahead of lead_days ({self.lead_days:g}) at least, not {self.order_days_ahead:g}"
+            raise Contradiction(expected, "as it is, it can only be ordered when it is too late: correct one of them")
+        return self
+
     @property
     def pool(self) -> str:
         """Id of the pool."""
@@ -153,3 +172,13 @@ class Price(Sourced):
     def offer_id(self) -> str:
         """`pool:offer`."""
         return f"{self.site}/{self.machine_type}:{self.offer}"
+
+
+def power_limit_name(site: str) -> str:
+    """What the limit on the power of a site is called."""
+    return f"power of {site}"
+
+
+def sold_in_all_name(provider: str, kind: str) -> str:
+    """What the limit is called on what a provider sells one customer of a kind of offer."""
+    return f"{kind} of {provider} in all"
