@@ -275,7 +275,7 @@ def as_block(offer: Offer) -> Offer:
 
 
 def blocks_of(lot: Lot, order: Order) -> tuple[Contract, ...]:
-    """The Capacity Blocks of an order, one after the other: its chain, or as AWS sells them where it states no terms."""
+    """The Capacity Blocks of an order, one after the other: its chain, or AWS's own terms where it states none."""
     if order.chain or lot.offer is None:
         return order.chain
     return chain_of(as_block(lot.offer), order.need, order.counted_until)
