@@ -269,19 +269,25 @@ def _granted(study: Study, quota: Quota) -> dict[str, float]:
 
 
 def _sold_in_all(parts: Parts) -> Iterator[Limit]:
-    """What one customer has at once of a provider's offers of a kind [machines], the least that any of them states."""
+    """What one customer has at once of a provider's offers of a kind [machines], the least that any of them states.
+
+    Left out where all that these offers have is no more: it cannot bind.
+    """
     offers_of: dict[tuple[str, str], list[Offer]] = defaultdict(list)
     for b in parts.study.offers:
         if b.pool in parts.pools:
             offers_of[parts.sites[b.site].provider, b.kind].append(b)
     for (provider, kind), offers in sorted(offers_of.items()):
-        if all(b.most_machines_in_all is None for b in offers):
+        stated = [b.most_machines_in_all for b in offers if b.most_machines_in_all is not None]
+        on_market = sum(math.inf if b.most_units is None else b.most_units * b.machines_per_unit for b in offers)
+        if not stated or on_market <= min(stated):
             continue
         counted, pools = {b.id for b in offers}, {b.pool for b in offers}
         others = frozenset(b.id for b in parts.study.offers if b.pool in pools and b.id not in counted)
-        most = min(b.most_machines_in_all for b in offers if b.most_machines_in_all is not None)
         name = sold_in_all_name(provider, kind)
-        yield Limit(name, "machines", dict.fromkeys(sorted(pools), 1.0), most, uncounted=others, counts_held=False)
+        yield Limit(
+            name, "machines", dict.fromkeys(sorted(pools), 1.0), min(stated), uncounted=others, counts_held=False
+        )
 
 
 def _powers(parts: Parts) -> Iterator[Limit]:
