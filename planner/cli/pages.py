@@ -108,6 +108,7 @@ def files() -> str:
         "YAML for structure, CSV for tables; numbers are numbers, the unit is in the name; unknown fields are refused.",
         "Ids: site `provider/site`, pool `site/machine-type`, offer `pool:offer`, profile `model/profile`, placement",
         "`model/profile@pool`; components `provider:aws`, `region:aws/us-east-2`, `site:aws/us-east-2`, `pool:ID`,",
+        "`zone:aws/use2-az1` (of sites not named as their region), `control_plane:aws`, `control_plane:aws/us-east-2`,",
         "`stack:neuron`, `stack_version:rocm@7.0` (of profiles whose stack is written with a version: it falls with",
         "`stack:rocm`, too), `qualification:MODEL/STACK` (that a model may run on a stack: lost, the pair is",
         "quarantined everywhere), `workload:NAME`, `origin:NAME`, and `kind:name` for a study's own.",
