@@ -14,7 +14,10 @@ from planner.drill.instance import build_instance
 from planner.errors import Finding, InputError
 from planner.plan.audit import audit
 from planner.plan.plan import make_plan
+from planner.problem.build import build
+from planner.questions.risk.exposure import exposure
 from planner.review.check import check_study
+from planner.review.drawing import drawing
 from planner.review.zones import zones_of_study_section
 from planner.solve.search import Effort
 from planner.study.dependencies import availability, components_of, dependency_graph
@@ -216,6 +219,8 @@ def test_a_plan_that_survives_any_zone(usd_per_hour: tuple[float, ...], usd: flo
     assert plan.proof.cost_usd == pytest.approx(usd)
     assert {state.failure for state in plan.states} >= {"zone:a/r-0", "zone:a/r-1"}
     assert audit(plan).passed and not drill_plan(plan).broken and not drill_state_claims(plan)
+    p = build(plan.study)
+    assert 'cuda at a/r"' in drawing(plan.study, p, exposure(plan.study, p), "mermaid")
     fewer = tuple(row.model_copy(update={"units": row.units - (i == 0)}) for i, row in enumerate(plan.purchases))
     replicas = tuple(
         row.model_copy(update={"replicas": row.replicas - (i == 0)}) for i, row in enumerate(plan.replicas)
