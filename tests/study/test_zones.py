@@ -1,6 +1,7 @@
 """Regions split into zones: pools, units, names and findings; a zone is lost with all that stands in it."""
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,7 @@ from planner.review.zones import zones_of_study_section
 from planner.solve.search import Effort
 from planner.study.dependencies import availability, components_of, dependency_graph
 from planner.study.places import matches
-from planner.study.read import read_fleet, read_study
+from planner.study.read import data_folder, read_fleet, read_study
 from planner.study.records.inventory import Pool
 from planner.study.records.study import Goal, Study, Tier
 from planner.study.zones import shares_of
@@ -161,6 +162,8 @@ def test_a_fleet_names_zones(tmp_path: Path) -> None:
     [
         (ZONES, {"zones": ["gamma/*"]}, "zones[0]", "matches none"),
         (ZONES.replace("e-az2", "east"), {}, "zones.csv:3: zone", "'east'"),
+        (ZONES.replace("e-az2", "n-az1"), {}, "zones.csv:3: region", "'alpha/n-az1' is in 'alpha/north'"),
+        (ZONES.replace("e-az2", "n-az1"), {}, "zones.csv:3: machine_type", "'alpha/n-az1/trn-16' beside"),
         (
             ZONES,
             {"zones": [], "holdings": [], "claims": [], "dependencies": [], "components": []},
@@ -171,8 +174,12 @@ def test_a_fleet_names_zones(tmp_path: Path) -> None:
 )
 def test_findings(tmp_path: Path, listing: str, fields: dict[str, Any], where: str, got: str) -> None:
     if "any" in where:
-        fields = {**fields, "pools": ["alpha/*"]}
-    texts = [f"{finding.where} {finding.got}" for finding in wrong(written(tmp_path, listing, failures=[], **fields))]
+        fields = {**fields, "pools": ["alpha/east/*"]}
+    north = "alpha,north,n-az1,London,51.5,-0.1,GB,,assumed,made up for a test,2026\nbeta,west,"
+    edits = [("inventory/sites.csv", "beta,west,", north)]
+    edits += [("inventory/alpha/pools.csv", "alpha/east,", "alpha/n-az1,trn-16,0.99\nalpha/east,")]
+    path = written(tmp_path, listing, edits, failures=[], **fields)
+    texts = [f"{finding.where} {finding.got}" for finding in wrong(path)]
     assert any(where in text and got in text for text in texts), texts
 
 
@@ -188,6 +195,17 @@ def test_what_stays_one_site_is_said_and_so_is_a_goal_for_sites_alone(tmp_path: 
         ("zones", "none for beta/west/gpu-8"),
         ("tiers[0].survive", "none"),
     ]
+
+
+def test_the_quickstart_has_the_zones_that_its_page_says(tmp_path: Path) -> None:
+    folder = shutil.copytree(data_folder("examples") / "quickstart", tmp_path / "quickstart")
+    text = (folder / "study.yaml").read_text().replace("demand: demand.csv", "zones: ['*']\ndemand: demand.csv")
+    text = text.replace("pool: aws/us-east-2/trn2", "pool: aws/use2-az1/trn2").replace("machines: 24", "machines: 8")
+    (folder / "study.yaml").write_text(text.replace("pool: google/us-east5/ct6e", "pool: google/us-east5-a/ct6e"))
+    read, warnings = read_study(folder)
+    assert len(read.pools) == 32 and {site.is_zone for site in read.sites if site.provider == "azure"} == {False}
+    assert "none for aws/ap-south-2/trn2.48xlarge, azure/eastus/" in warnings[0].got
+    assert sum(offer.most_units or 0 for offer in read.offers if offer.pool.startswith("aws/use2-az")) == 48
 
 
 # ------------------------------------------------------------------ what is lost with a zone
