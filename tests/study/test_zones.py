@@ -40,6 +40,7 @@ HELD: list[dict[str, Any]] = [
 ]
 LENT = {"pool": "alpha/e-az1/trn-16", "machines": 1, "reclaim_seconds": 120, "lent_to": "training"}
 GRID = {"component": "site:alpha/e-az1", "needs": {"any_of": ["power:grid", "power:spare"]}}
+NONE_OF_IT: dict[str, Any] = dict.fromkeys(("holdings", "claims", "dependencies", "components"), ())
 SPLIT: dict[str, Any] = {"zones": ["alpha/*"], "holdings": HELD, "claims": [LENT], "dependencies": [GRID]}
 
 
@@ -122,6 +123,20 @@ def test_one_zone_can_be_considered_alone_with_its_share(tmp_path: Path) -> None
     assert read.offer_by_id["alpha/e-az2/trn-16:yearly"].most_units == 2
 
 
+def test_a_site_with_limits_of_its_own_stays_one_and_spares_are_split(tmp_path: Path) -> None:
+    with_spare = "fraction,spare_machines\nalpha/east,trn-16,1,1"
+    spare = [("inventory/alpha/pools.csv", "fraction\nalpha/east,trn-16,0.99", with_spare)]
+    read, _ = read_study(written(tmp_path / "a", edits=spare, failures=[]))
+    assert [pool.spare_machines for pool in read.pools] == [0.5, 0.5, 0.0]
+    path = written(tmp_path / "b", tiers=[{"name": "gold"}, {"name": "bulk"}], failures=[], **NONE_OF_IT)
+    table = path.parent / "inventory" / "sites.csv"
+    header, *rows = table.read_text().splitlines()
+    table.write_text("\n".join([f"{header},load_gib_per_second", *(f"{row},50" for row in rows), ""]))
+    read, warnings = read_study(path)
+    assert [pool.id for pool in read.pools] == ["alpha/east/trn-16", "beta/west-1/gpu-8"]
+    assert read.zones == () and warnings == []
+
+
 def test_a_study_without_zones_does_not_see_the_list(tmp_path: Path) -> None:
     with_list, without_list = written(tmp_path / "a"), written(tmp_path / "b", ZONES.splitlines()[0] + "\n")
     text = read_study(with_list)[0].model_dump_json()
@@ -166,7 +181,7 @@ def test_a_fleet_names_zones(tmp_path: Path) -> None:
         (ZONES.replace("e-az2", "n-az1"), {}, "zones.csv:3: machine_type", "'alpha/n-az1/trn-16' beside"),
         (
             ZONES,
-            {"zones": [], "holdings": [], "claims": [], "dependencies": [], "components": []},
+            {"zones": [], **NONE_OF_IT},
             "any",
             "is a region",
         ),
