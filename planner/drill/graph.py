@@ -160,7 +160,11 @@ def _built_in(instance: Instance) -> defaultdict[str, list[Part]]:
     for pool in study.pools:
         site = site_of[pool.site]
         needs[f"pool:{pool.id}"] = [f"site:{site.id}"]
-        needs[f"site:{site.id}"] = [f"region:{site.region_id}"]
+        above = f"region:{site.region_id}"
+        if site.site != site.region:  # the site is a zone
+            needs[f"zone:{site.id}"] = [above]
+            above = f"zone:{site.id}"
+        needs[f"site:{site.id}"] = [above]
         needs[f"region:{site.region_id}"] = [f"provider:{site.provider}"]
         needs[f"provider:{site.provider}"] = []
     horizon_days = (last_day(study) - study.horizon.start).days + 1

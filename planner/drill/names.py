@@ -9,7 +9,18 @@ from planner.errors import Finding, InputError
 from planner.study.records.plan import PlanFile
 from planner.study.records.study import Study
 
-BUILT_IN = ("provider", "region", "site", "pool", "stack", "stack_version", "qualification", "control_plane", "renewal")
+BUILT_IN = (
+    "provider",
+    "region",
+    "zone",
+    "site",
+    "pool",
+    "stack",
+    "stack_version",
+    "qualification",
+    "control_plane",
+    "renewal",
+)
 COMPONENT = "name a component of the study (kind:name)"
 FIX = "the study inside a plan is not edited by hand: change the study and plan again"
 MOST = 1_000_000_000

@@ -132,7 +132,7 @@ class _NodeCounter:
         can_tell = named is not None and (site.provider in CLOUDS or named in self.machines)
         if named is not None and can_tell and not is_of(machine, named):
             return OTHER_TYPE, named
-        if where_is(site, facts.zone, facts.region) == "elsewhere":
+        if where_is(site, facts.zone_at(site), facts.region) == "elsewhere":
             return ELSEWHERE, facts.place
         return None
 
@@ -152,7 +152,7 @@ class _NodeCounter:
             return ""
         if facts.machine_type is None:
             return "type"
-        return "zone" if where_is(site, facts.zone, facts.region) == "not said" else ""
+        return "zone" if where_is(site, facts.zone_at(site), facts.region) == "not said" else ""
 
     def _count_unlabelled(self, facts: NodeFacts) -> None:
         """A node of a type of the study is the pool's that it would be in; one with accelerators is named."""
@@ -167,8 +167,9 @@ class _NodeCounter:
         self.counts.add("unlabelled", (planned or pools or [f"{named} in {facts.place}"])[0], 1)
 
     def _may_be_at(self, site: str, facts: NodeFacts) -> bool:
-        where = where_is(self.sites[site], facts.zone, facts.region)
-        return where == "here" or (where == "not said" and facts.region == self.sites[site].region)
+        at = self.sites[site]
+        where = where_is(at, facts.zone_at(at), facts.region)
+        return where == "here" or (where == "not said" and facts.region == at.region)
 
 
 # ------------------------------------------------------------------ pods

@@ -1,5 +1,6 @@
 """What a plan says stands where: lots of machines by pool, and replicas on them. Every target counts from here."""
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
@@ -257,6 +258,17 @@ def zone_of(site: Site) -> str | None:
     if site.site == site.region:
         return None
     return site.site.removeprefix(f"{site.region}-") if site.provider == "azure" else site.site
+
+
+def is_zone_id(zone: str) -> bool:
+    """Whether a zone of AWS is written as its id, which is the same zone in every account; names are not.
+
+    Examples
+    --------
+    >>> is_zone_id("use2-az1"), is_zone_id("us-east-2a")
+    (True, False)
+    """
+    return re.fullmatch(r"[a-z]+[0-9]+-az[0-9]+", zone) is not None
 
 
 def node_labels(fleet: Fleet, lot: Lot) -> dict[str, str]:

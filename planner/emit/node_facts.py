@@ -12,12 +12,15 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any, Literal
 
+from planner.emit.fleet import is_zone_id
 from planner.emit.kubernetes import RESOURCES
 from planner.emit.terraform import CLOUDS, GKE_MACHINE
 from planner.study.records.inventory import MachineType, Site
 from planner.study.records.study import Study, stack_and_version
 
 TYPE_LABELS = ("node.kubernetes.io/instance-type", "beta.kubernetes.io/instance-type")
+ZONE_ID_LABELS = ("topology.k8s.aws/zone-id",)
+"""Of nodes that the cloud controller manager of AWS has labelled: kubernetes/cloud-provider-aws, read 2026-11."""
 ZONE_LABELS = ("topology.kubernetes.io/zone", "failure-domain.beta.kubernetes.io/zone")
 REGION_LABELS = ("topology.kubernetes.io/region", "failure-domain.beta.kubernetes.io/region")
 SPOT_LABELS: Mapping[str, tuple[str, ...]] = {
@@ -58,12 +61,17 @@ class NodeFacts:
 
     machine_type: str | None
     zone: str | None
+    zone_id: str | None
     region: str | None
     accelerators: int | None
     on_spot: bool
     in_reservation: bool
     state: str
     keys: frozenset[str]
+
+    def zone_at(self, site: Site) -> str | None:
+        """The zone as the site's own name is written: its id, where that is one."""
+        return self.zone_id if is_zone_id(site.site) and self.zone_id else self.zone
 
     @property
     def place(self) -> str:
@@ -82,6 +90,7 @@ def facts_of(node: Mapping[str, Any]) -> NodeFacts:
     return NodeFacts(
         machine_type=_first(labels, TYPE_LABELS),
         zone=_zone(labels),
+        zone_id=_first(labels, ZONE_ID_LABELS),
         region=_first(labels, REGION_LABELS),
         accelerators=_accelerators(node),
         on_spot=on_spot,
@@ -149,13 +158,13 @@ def where_is(site: Site, zone: str | None, region: str | None) -> Where:
         return "here" if {zone, region} & {site.site, site.region} else "not said"
     home, at = plain_place(site.site), plain_place(site.region)
     named = plain_place(zone) if zone else ""
-    around = plain_place(region) if region else _region_of(named)
+    around = plain_place(region) if region else "" if is_zone_id(named) else _region_of(named)
     if around and around != at:
         return "elsewhere"
     if home == at:
         return "here" if around else "not said"
-    if not named:
-        return "not said"
+    if not named or is_zone_id(home) != is_zone_id(named):
+        return "not said"  # which name of an account is which id of AWS stands in no file
     return "here" if _with_region(named, at) == _with_region(home, at) else "elsewhere"
 
 

@@ -11,7 +11,7 @@ from importlib.resources import files as packaged
 from itertools import chain
 from typing import Any
 
-from planner.emit.fleet import Cell, Fleet, Lot, blocks_of, fleet_of, node_labels, zone_of
+from planner.emit.fleet import Cell, Fleet, Lot, blocks_of, fleet_of, is_zone_id, node_labels, zone_of
 from planner.emit.names import distinct
 from planner.emit.taints import EXPECTED_TAINTS, Taint, taints_of
 from planner.emit.text import sorted_json
@@ -75,7 +75,7 @@ def files(
     data, environment = {}, {}
     for cloud, cells_in in regions.items():
         data[cloud] = {name: _region(fleet, cloud, cells) for name, cells in cells_in.items()}
-        environment[f"{cloud}_environment"] = _environment(cloud, cells_in, taints)
+        environment[f"{cloud}_environment"] = _environment(cloud, data[cloud], taints)
     made = {
         "main.tf.json": sorted_json(_root(regions, header), indent=2),
         "variables.tf": root_variables(),
@@ -280,7 +280,12 @@ def _environment(cloud: str, regions: Mapping[str, Any], taints: Collection[Tain
             **of_all,
         },
     }
-    return dict.fromkeys(regions, forms[cloud])
+    made = dict.fromkeys(regions, forms[cloud])
+    for name, region in regions.items():
+        zones = {cell["zone"] for cell in region["cells"].values() if cell["zone"] and is_zone_id(cell["zone"])}
+        if cloud == "aws" and zones:
+            made[name] = {**forms[cloud], "zone_names": dict.fromkeys(sorted(zones), "REPLACE")}
+    return made
 
 
 def _tests(fleet: Fleet, regions: Regions, header: list[str], environment: dict[str, Any]) -> dict[str, Any]:

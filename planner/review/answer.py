@@ -18,6 +18,7 @@ from planner.review.served import served_section
 from planner.review.static import static_section
 from planner.review.trust import Progress, silent, trust_section
 from planner.review.wrong_answers import wrong_answers_section
+from planner.review.zones import zones_section
 from planner.solve.search import is_proven
 from planner.study.records.plan import PlanFile
 
@@ -188,6 +189,7 @@ SECTIONS: tuple[Callable[[Plan], Section | None], ...] = (
     wrong_answers_section,
     limits_section,
     fleet_section,
+    zones_section,
     over_time_section,
     bottlenecks_section,
     static_section,

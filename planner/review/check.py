@@ -12,6 +12,7 @@ from planner.review.assumptions import guarantees_section
 from planner.review.coverage import coverage_sections
 from planner.review.report import Column, Report, Section, first_of, frame_section, percent, short_failure
 from planner.review.served import goal_text
+from planner.review.zones import zones_of_study_section
 from planner.study.dependencies import NORMAL, Graph, dependency_graph, expand, placements
 from planner.study.records.plan import Uncoverable
 from planner.study.records.study import Study
@@ -33,6 +34,8 @@ def check_study(study: Study, warnings: list[Finding], coverage: bool = False) -
         _evidence(study),
         Section("NOT OFFERED", not_offered or ("every offer may be bought",)),
     ]
+    if (zones := zones_of_study_section(study)) is not None:
+        sections.append(zones)
     if coverage:
         sections += [guarantees_section(study, p, graph), *coverage_sections(study)]
     return Report(f"check of study {study.study}", not lost and not orphans, tuple(sections))

@@ -124,7 +124,7 @@ def _machine_types(study: Study) -> Section:
 
 def sourced(study: Study) -> Iterator[tuple[str, Sourced]]:
     """Every record of the study that has a source, with its kind."""
-    for kind in ("machine_types", "sites", "round_trips", "offers", "prices", "build_outs", "electricity"):
+    for kind in ("machine_types", "sites", "zones", "round_trips", "offers", "prices", "build_outs", "electricity"):
         yield from ((kind.replace("_", " "), row) for row in getattr(study, kind))
     for model in study.models:
         yield "model facts", model.facts

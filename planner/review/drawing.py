@@ -13,7 +13,7 @@ from planner.study.dependencies import dependency_graph, leaves
 from planner.study.records.study import Needs, Study, kind_and_name
 
 STACKS = ("stack_version", "stack")
-CONTAINERS = ("pool", "site", "region", "provider")
+CONTAINERS = ("pool", "site", "zone", "region", "provider")
 SAFE = frozenset(" _-./,")
 """Beside letters and digits, what stands in a Mermaid label as it is; all else becomes a character entity."""
 LEGEND = (
@@ -125,8 +125,8 @@ def _drawn(component: str, needs: Mapping[str, list[Needs]], special: set[str]) 
     kind = kind_and_name(component)[0]
     if component in special or kind not in CONTAINERS[:-1]:
         return component
-    inside = CONTAINERS[CONTAINERS.index(kind) + 1]
-    above = next(c for part in needs[component] for c in leaves(part) if kind_and_name(c)[0] == inside)
+    around = CONTAINERS[CONTAINERS.index(kind) + 1 :]  # what a place is in comes first of what it needs
+    above = next(c for part in needs[component] for c in leaves(part) if kind_and_name(c)[0] in around)
     return _drawn(above, needs, special)
 
 

@@ -11,7 +11,7 @@ from planner.review.report import Column, Report, Section, as_data, first_of, pe
 from planner.study.records.study import kind_and_name
 
 MOST_NAMES = 4
-PLACES = ("pool", "site", "region", "provider")
+PLACES = ("pool", "site", "zone", "region", "provider")
 OUT_OF_SCOPE = (
     "workloads, origins and placements are no causes: they break through what they need",
     "a component is lost whole; a part lost counts in named failures that have a rate, at request limits only",

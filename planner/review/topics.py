@@ -34,6 +34,7 @@ SCHEMAS: dict[str, type[Record]] = {
     "model": serving.Model,
     "machine-type": inventory.MachineType,
     "site": inventory.Site,
+    "zone": inventory.Zone,
     "round-trip": inventory.RoundTrip,
     "pool": inventory.Pool,
     "offer": inventory.Offer,

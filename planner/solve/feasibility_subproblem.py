@@ -12,9 +12,10 @@ from planner.problem.arrays import of_tests
 from planner.problem.decisions import Vectors, names
 from planner.problem.problem import HAIR_FRACTION, Problem, State
 from planner.problem.rules.costs import in_states_usd
-from planner.problem.rules.formulas import least_occupied
+from planner.problem.rules.formulas import least_occupied, machines_up
 from planner.problem.rules.register import INSIDE_RULES, LINK_RULES
 from planner.solve.columns import template_columns
+from planner.solve.fewer_changes import fewer_changes
 from planner.solve.program import (
     FEASIBLE,
     INFINITY,
@@ -281,17 +282,14 @@ class FeasibilitySubproblem:
     def settle(self, f: str, purchases: Vectors, replicas: Replicas, edge_cost: Array) -> Vectors:
         """The decisions of a failure as numbers: replicas as its test found them, requests routed best.
 
-        Least shed, the dearest last; then least cost and latency (`edge_cost`, of the edges here), then no negligible
-        flows.
+        None is evicted or started that need not be, as far as that is seen. Least shed, the dearest last; then least
+        cost and latency (`edge_cost`, of the edges here), then no negligible flows.
         """
         a, x = self.a, self.set_failure(f, purchases, integer=True)
-        known = Vectors()
+        known = self._with_fewer_changes(f, x, purchases, replicas)
         for name in ("kept", "cold_started"):
             for s in self.states(f):
-                columns = getattr(x, name)[s,].column
-                number = np.minimum(spread(replicas.get((name, s), 0.0), a.P), self.program.upper[columns])
-                getattr(known, name)[s,] = number
-                self._fix(columns, number)
+                self._fix(getattr(x, name)[s,].column, getattr(known, name)[s,])
         for s in self.states(f):
             self._fix(x.occupied[s,].column, least_occupied(a, known, s))
         weights, worst = a.weights(), float(edge_cost.max(initial=0.0)) or 1.0
@@ -320,6 +318,27 @@ class FeasibilitySubproblem:
         offered = [self.program.number(x.offered[s,])[a.flow_of_edge] for s in self.states(f)]
         values = without_negligible_flows(self.program, np.concatenate(traffic), np.concatenate(offered))
         return self._numbers(f, x, values)
+
+    def _with_fewer_changes(self, f: str, x: Vectors, purchases: Vectors, replicas: Replicas) -> Vectors:
+        """Whole replicas kept and cold-started in each state: as they are known, or with less changed if that holds."""
+        known, states = Vectors(), self.states(f)
+        most = {s: self.program.upper[x.kept[s,].column].copy() for s in states}
+        for s in states:
+            for name in ("kept", "cold_started"):
+                columns = getattr(x, name)[s,].column
+                number = np.minimum(spread(replicas.get((name, s), 0.0), self.a.P), self.program.upper[columns])
+                getattr(known, name)[s,] = number
+        if all((known.kept[s,] >= np.floor(most[s] + ROUNDING)).all() for s in states):
+            return known
+        machines = {s: machines_up(self.a, purchases, s) for s in states}
+        kept, cold_started = fewer_changes(self.a, states, most, machines, known)
+        with bounds_restored(self.program):
+            self._nothing_short(x, f)
+            self.program.minimise(NO_OBJECTIVE)
+            if self._holds(f, x, np.concatenate([*kept.values()]), np.concatenate([*cold_started.values()])):
+                for s in states:
+                    known.kept[s,], known.cold_started[s,] = kept[s], cold_started[s]
+        return known
 
     def _least_short(self, f: str, x: Vectors) -> None:
         """Let the states be short of what they are at the least, where nothing short is out of the solver's reach."""

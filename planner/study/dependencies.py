@@ -1,8 +1,9 @@
 """The dependency graph and the failures that the survival goals expand to.
 
-Provider ⊃ region ⊃ site ⊃ pool, and placement = pool, stack (with its version) and qualification, are built in, and the
-control planes of regions and providers, without which no replica is started there, and renewals of contracts that are
-chained, without which their machines are gone; a study adds components and dependencies.
+Provider ⊃ region ⊃ zone ⊃ site ⊃ pool (a zone where the site is one) and placement = pool, stack (with its version) and
+qualification are built in, and the control planes of regions and providers, without which no replica is started there,
+and renewals of contracts that are chained, without which their machines are gone; a study adds components and
+dependencies.
 
 Where something that pushing needs is lost, gateways keep the weights that they have: see `failover_in`.
 """
@@ -126,7 +127,11 @@ def dependency_graph(study: Study) -> Graph:
         need(f"pool:{pool.id}", f"site:{pool.site}")
     sites = [study.site_by_id[id] for id in sorted({pool.site for pool in study.pools})]
     for site in sites:
-        need(f"site:{site.id}", f"region:{site.region_id}")
+        if site.is_zone:
+            need(f"site:{site.id}", f"zone:{site.id}")
+            need(f"zone:{site.id}", f"region:{site.region_id}")
+        else:
+            need(f"site:{site.id}", f"region:{site.region_id}")
     for region_id, provider in sorted({(site.region_id, site.provider) for site in sites}):
         need(f"region:{region_id}", f"provider:{provider}")
         node(f"provider:{provider}")

@@ -6,7 +6,17 @@ from typing import Any
 
 from planner.study.dependencies import placement_id, profile_id
 from planner.study.places import Place, Row, matches
-from planner.study.records.inventory import MachineType, Offer, Pool, Price, RoundTrip, Site
+from planner.study.records.inventory import (
+    MachineType,
+    Offer,
+    Pool,
+    Price,
+    RoundTrip,
+    Site,
+    Zone,
+    offer_id,
+    pools_of_zones,
+)
 from planner.study.records.serving import ContextClass, Model, Profile
 from planner.study.records.study import (
     Claim,
@@ -26,7 +36,18 @@ from planner.study.renewals import is_renewed
 
 POOL_IDS = "provider/site/machine-type"
 OFFER_IDS = "provider/site/machine-type:offer"
-BUILT_IN = ("provider", "region", "site", "pool", "stack", "stack_version", "qualification", "control_plane", "renewal")
+BUILT_IN = (
+    "provider",
+    "region",
+    "zone",
+    "site",
+    "pool",
+    "stack",
+    "stack_version",
+    "qualification",
+    "control_plane",
+    "renewal",
+)
 
 
 @dataclass
@@ -49,6 +70,8 @@ class Parts:
     failures: list[Row[NamedFailure]]
     machine_types: dict[str, Row[MachineType]] = field(default_factory=dict)
     sites: dict[str, Row[Site]] = field(default_factory=dict)
+    zones: dict[str, Row[Zone]] = field(default_factory=dict)
+    """once regions are split: those of which the pools are"""
     round_trips: dict[str, Row[RoundTrip]] = field(default_factory=dict)
     pools: dict[str, Row[Pool]] = field(default_factory=dict)
     offers: dict[str, Row[Offer]] = field(default_factory=dict)
@@ -62,8 +85,51 @@ class Parts:
 
     @cached_property
     def considered_pools(self) -> dict[str, Pool]:
-        """The pools whose id matches a pattern of the study, by id."""
-        return {id: self.pools[id][0] for id in sorted(self.pools) if matches(id, self.file.pools)}
+        """The pools whose id matches a pattern of the study, by id; of a region that is split, those of its zones."""
+        ids = (id for id in sorted(self.pools) if id not in self.zone_pools and matches(id, self.file.pools))
+        return {id: self.pools[id][0] for id in ids}
+
+    @cached_property
+    def zone_pools(self) -> dict[str, tuple[str, ...]]:
+        """Pool of a region that is split -> the pools of its zones, sorted."""
+        return pools_of_zones(zone for zone, _ in self.zones.values())
+
+    @cached_property
+    def zone_offers(self) -> dict[str, tuple[str, ...]]:
+        """Offer of a region's pool that is split -> the offers of its zones."""
+        region_pool = {of_zone: id for id, of_zones in self.zone_pools.items() for of_zone in of_zones}
+        offers: dict[str, list[str]] = {}
+        for id, (offer, _) in sorted(self.offers.items()):
+            if offer.pool in region_pool:
+                offers.setdefault(offer_id(region_pool[offer.pool], offer.offer), []).append(id)
+        return {id: tuple(of_zones) for id, of_zones in offers.items()}
+
+    def components_of_zones(self, kind: str, name: str) -> set[str]:
+        """Components instead of a pool or a site that was split into zones: theirs, and the region of all of them."""
+        if kind == "pool":
+            return {f"pool:{of_zone}" for of_zone in self.zone_pools.get(name, ())}
+        sites = {f"site:{zone.site}" for zone, _ in self.zones.values() if kind == "site" and zone.region_id == name}
+        return {*sites, f"region:{name}"} if sites else set()
+
+    @cached_property
+    def pool_ids(self) -> set[str]:
+        """Ids of pools that patterns may match: of the inventory, and of regions that are split."""
+        return {*self.pools, *self.zone_pools}
+
+    @cached_property
+    def considered_pool_ids(self) -> set[str]:
+        """Ids of the study's pools that patterns may match: those of regions that are split stand for their zones'."""
+        return {*self.considered_pools, *self.zone_pools}
+
+    @cached_property
+    def offer_ids(self) -> set[str]:
+        """Ids of offers that patterns may match: of the inventory, and of regions that are split."""
+        return {*self.offers, *self.zone_offers}
+
+    @cached_property
+    def considered_offer_ids(self) -> set[str]:
+        """Ids of offers of the study's pools that patterns may match."""
+        return {*self.considered_offers, *self.zone_offers}
 
     @cached_property
     def considered_offers(self) -> dict[str, Row[Offer]]:
@@ -113,6 +179,8 @@ class Parts:
         for site in (self.sites[pool.site][0] for pool in self.considered_pools.values() if pool.site in self.sites):
             names["site"].add(site.id)
             names["region"].add(site.region_id)
+            if site.is_zone:
+                names["zone"].add(site.id)
             names["provider"].add(site.provider)
             names["control_plane"] |= {site.region_id, site.provider}
         names["renewal"] = {

@@ -35,7 +35,7 @@ from planner.study.places import (
     unique,
 )
 from planner.study.records.base import SCHEMA_VERSION, Name, Record
-from planner.study.records.inventory import MachineType, Offer, Pool, Price, RoundTrip, Site
+from planner.study.records.inventory import MachineType, Offer, Pool, Price, RoundTrip, Site, Zone
 from planner.study.records.renamed import STUDY, rename
 from planner.study.records.serving import ContextClass, Model
 from planner.study.records.study import (
@@ -56,6 +56,7 @@ from planner.study.records.study import (
 )
 from planner.study.resolve import resolved, without_negligible_demand
 from planner.study.tables import read_csv, read_list, read_text, read_yaml
+from planner.study.zones import split_into_zones
 
 
 def read_study(path: Path) -> tuple[Study, list[Finding]]:
@@ -88,6 +89,7 @@ def read_study(path: Path) -> tuple[Study, list[Finding]]:
     parts.demand = _read_table(Demand, "demand", folder, parts, reading)
     if parts.file.request_costs is not None:
         parts.request_costs = _read_table(RequestCost, "request_costs", folder, parts, reading)
+    split_into_zones(parts, reading)
     if any(goal.outage for tier, _ in parts.tiers for goal in tier.survive):
         play_outages(parts, _catalogues(folder, parts), reading)
     check_parts(parts, reading)
@@ -174,7 +176,7 @@ def _ships(path: Path) -> bool:
 
 
 FOLDERS: dict[str, tuple[type[Any], ...]] = {
-    "inventories": (MachineType, Site, RoundTrip, Pool, Offer, Price),
+    "inventories": (MachineType, Site, Zone, RoundTrip, Pool, Offer, Price),
     "models": (ContextClass, Model),
 }
 """What comes from the folders that a study names."""
@@ -182,6 +184,7 @@ FOLDERS: dict[str, tuple[type[Any], ...]] = {
 KEYS: dict[type[Any], Callable[[Any], str]] = {
     MachineType: lambda r: r.name,
     Site: lambda r: r.id,
+    Zone: lambda r: f"{r.region_id} {r.pool}",
     RoundTrip: lambda r: f"{r.from_region} to {r.to_region}",
     Pool: lambda r: r.id,
     Offer: lambda r: r.id,
@@ -359,6 +362,7 @@ def _read_inventory(folder: Path, at: str, parts: Parts, reading: Reading) -> No
     tables: list[int] = [
         _merge(parts.machine_types, read_list(MachineType, folder / "machine_types.yaml", reading), reading),
         _merge(parts.sites, rows(Site, "sites.csv", [folder]), reading),
+        _merge(parts.zones, rows(Zone, "zones.csv", [folder]), reading),
         _merge(parts.round_trips, rows(RoundTrip, "round_trips.csv", [folder]), reading),
         _merge(parts.pools, rows(Pool, "pools.csv", providers), reading),
         _merge(parts.offers, rows(Offer, "offers.csv", providers), reading),

@@ -7,7 +7,7 @@ from planner.study.places import Reading
 from planner.study.records.inventory import RoundTrip
 from planner.study.records.study import LEAST_REQUESTS_PER_SECOND, Demand, Study, StudyFile
 
-RESOLVED = ("models", "pools", "demand", "request_costs")
+RESOLVED = ("models", "pools", "zones", "demand", "request_costs")
 """Fields that in the study file are names or patterns, and in the study what they stand for."""
 
 
@@ -60,6 +60,7 @@ def resolved(parts: Parts, demand: tuple[Demand, ...]) -> Study:
         sites=tuple(site for id, site in sites.items() if id in used or site.region_id in regions),
         round_trips=round_trips,
         pools=tuple(pools.values()),
+        zones=tuple(zone for _, (zone, _) in sorted(parts.zones.items())),
         offers=tuple(offers.values()),
         prices=tuple(row for id, (row, _) in sorted(parts.prices.items()) if id in offers),
         context_classes=tuple(row for _, (row, _) in sorted(parts.context_classes.items())),

@@ -11,7 +11,7 @@ from planner.emit.actual import read_actual
 from planner.emit.drift import drift
 from planner.emit.fleet import fleet_of, node_labels
 from planner.emit.names import slug
-from planner.emit.node_facts import where_is
+from planner.emit.node_facts import facts_of, where_is
 from planner.errors import InputError
 
 DAY = date(2026, 6, 1)
@@ -167,6 +167,22 @@ def test_a_node_in_another_zone_is_not_the_zone_s(tmp_path):
 def test_zones_as_clouds_write_them(zone, region, at, where):
     there = site("azure/x").model_copy(update={"site": at, "region": "eastus"})
     assert where_is(there, zone, region) == where
+
+
+@pytest.mark.parametrize(
+    ("labels", "where"),
+    [
+        ({ZONE: "us-east-2b", "topology.k8s.aws/zone-id": "use2-az1"}, "here"),
+        ({ZONE: "us-east-2b", "topology.k8s.aws/zone-id": "use2-az2"}, "elsewhere"),
+        ({ZONE: "us-east-2b"}, "not said"),  # which id that is differs by account
+        ({ZONE: "us-east-1b"}, "elsewhere"),
+        ({ZONE: "use2-az1"}, "here"),
+    ],
+)
+def test_a_zone_written_as_its_id_is_compared_with_the_id_of_the_node_s(labels, where):
+    at = site("aws/use2-az1").model_copy(update={"region": "us-east-2"})
+    facts = facts_of({"metadata": {"labels": labels}})
+    assert where_is(at, facts.zone_at(at), facts.region) == where
 
 
 def test_a_zone_says_its_region_in_every_cloud():

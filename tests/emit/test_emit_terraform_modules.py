@@ -23,7 +23,7 @@ GROUP = {"offer": "x", "spot": False, "labels": {}, "tags": {}, "neuron": False}
 P5 = {**GROUP, "machine_type": "p5.48xlarge", "instrument": "immediate"}
 AWS_CELLS = {
     "in-a": {**P5, "pool": "a", "machines": 2, "zone": "r1a"},
-    "in-b": {**P5, "pool": "b", "machines": 3, "zone": "r1b"},
+    "in-b": {**P5, "pool": "b", "machines": 3, "zone": "r1-az2"},
     "there": {**P5, "pool": "c", "machines": 4, "instrument": "none", "held": True},
     "named": {**P5, "pool": "d", "machines": 5, "zone": "r1b"},
     "spot": {**GROUP, "pool": "e", "machine_type": "trn1.32xlarge", "machines": 6, "instrument": "spot", "spot": True},
@@ -35,6 +35,7 @@ AWS = {
         "node_role_arn": "arn:aws:iam::000000000000:role/n",
         "subnet_ids": ["subnet-any"],
         "availability_zone": "r1c",
+        "zone_names": {"r1-az2": "r1b"},
         "subnet_ids_by_zone": {"r1a": ["subnet-a"], "r1b": ["subnet-b"]},
         "reservation_ids": {"there": "cr-there", "named": "cr-named"},
         "most_machines": {"in-a": 7, "in-b": 4},
@@ -343,6 +344,7 @@ def test_google_asks_for_the_names_that_the_tickets_say():
     [
         ("aws/us-east-1", "us-east-1", None),
         ("aws/us-east-1a", "us-east-1", "us-east-1a"),
+        ("aws/use1-az4", "us-east-1", "use1-az4"),
         ("google/us-east5-a", "us-east5", "us-east5-a"),
         ("azure/eastus2-1", "eastus2", "1"),
         ("azure/eastus2", "eastus2", None),
@@ -358,9 +360,13 @@ def test_a_zone_is_called_as_its_provider_does(site, region, zone):
         s.model_copy(update={"site": name, "region": region}) if s.id in (old.id, site) else s for s in plan.study.sites
     )
     plan = plan.model_copy(update={"study": plan.study.model_copy(update={"sites": sites})})
-    data = json.loads(files(plan, {})["plan.auto.tfvars.json"])[provider]
+    made = files(plan, {})
+    data = json.loads(made["plan.auto.tfvars.json"])[provider]
     cells = [c for r in data.values() for c in r["cells"].values() if c["pool"].startswith(f"{site}/")]
     assert cells and {c["zone"] for c in cells} == {zone}
+    asked = json.loads(made["environment.example.json"])[f"{provider}_environment"].values()
+    names_of_ids = [environment["zone_names"] for environment in asked if "zone_names" in environment]
+    assert names_of_ids == ([{zone: "REPLACE"}] if zone == "use1-az4" else [])
 
 
 def test_held_machines_are_marked():

@@ -155,7 +155,8 @@ def test_blast_radius_by_hand(tmp_path):
     assert (alpha["no_way_requests_per_second"], alpha["moved_requests_per_second"]) == (0.0, 18.0)
     assert alpha["placements_lost_fraction"] == pytest.approx(0.5)
     pool = blasts["pool:alpha/east-1/trn-16"]
-    assert set(pool["also_lost_with"]) == {"site:alpha/east-1", "region:alpha/east", "provider:alpha"}
+    around = {"site:alpha/east-1", "zone:alpha/east-1", "region:alpha/east", "provider:alpha"}
+    assert set(pool["also_lost_with"]) == around
     assert pool["innermost"] and not alpha["innermost"]
 
 

@@ -122,6 +122,7 @@ READ = {
     "Study.price_book": "a record: see test_contracts",
     "Study.price_paths": "a record: see test_contracts",
     "Study.shapes": "a record: see test_periods",
+    "Study.zones": "records of what was split when it was read: see test_zones",
     "Tier.deferrable_hours": "one mean hour cannot be deferred: see test_periods",
 }
 """Fields without effect on plan, review and check, with the reason why they exist."""

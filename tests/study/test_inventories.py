@@ -19,7 +19,7 @@ from planner.study.latency import (
 )
 from planner.study.places import Reading
 from planner.study.read import KEYS, data_folder, read_study
-from planner.study.records.inventory import MachineType, Offer, Pool, Price, RoundTrip, Site
+from planner.study.records.inventory import MachineType, Offer, Pool, Price, RoundTrip, Site, Zone
 from planner.study.tables import read_csv, read_list
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -48,6 +48,7 @@ READING = Reading()
 MACHINE_TYPES = {r.name: r for r, _ in read_list(MachineType, INVENTORIES / "machine_types.yaml", READING)}
 SITES = rows(Site, "sites.csv")
 PLACES = {s.region_id: (s.latitude, s.longitude) for s in SITES}
+ZONES = rows(Zone, "zones.csv")
 ROUND_TRIPS = rows(RoundTrip, "round_trips.csv")
 POOLS = rows(Pool, *(f"{p}/pools.csv" for p in PROVIDERS))
 OFFERS = rows(Offer, *(f"{p}/offers.csv" for p in PROVIDERS))
@@ -69,7 +70,7 @@ def test_nothing_is_left_unread():
     assert Counter(site.partition("/")[0] for site in {p.site for p in POOLS}) == SITE_COUNT
 
 
-@pytest.mark.parametrize("what", [list(MACHINE_TYPES.values()), SITES, ROUND_TRIPS, OFFERS, PRICES])
+@pytest.mark.parametrize("what", [list(MACHINE_TYPES.values()), SITES, ZONES, ROUND_TRIPS, OFFERS, PRICES])
 def test_every_row_has_a_source_and_a_date_that_has_been(what):
     for row in what:
         assert row.source.strip() == row.source and len(row.source) >= 10, row
@@ -78,7 +79,7 @@ def test_every_row_has_a_source_and_a_date_that_has_been(what):
 
 
 def test_keys_are_unique_and_references_resolve():
-    for what in (SITES, ROUND_TRIPS, POOLS, OFFERS, PRICES):
+    for what in (SITES, ZONES, ROUND_TRIPS, POOLS, OFFERS, PRICES):
         key = KEYS[type(what[0])]
         assert [k for k, n in Counter(map(key, what)).items() if n > 1] == []
     sites = {s.id for s in SITES}
@@ -92,6 +93,30 @@ def test_keys_are_unique_and_references_resolve():
 
 def test_each_offer_has_one_price_and_each_price_one_offer():
     assert OFFER.keys() == USD.keys() and len(OFFERS) == len(PRICES) == 242
+
+
+def test_zones_are_of_pools_here_and_of_one_region_each():
+    pools = {p.id for p in POOLS}
+    assert {z.region_pool for z in ZONES} <= pools and len(ZONES) == 118
+    regions = defaultdict(set)
+    for zone in ZONES:
+        regions[zone.site].add(zone.region_id)
+    assert len(regions) == 74 and all(len(of_zone) == 1 for of_zone in regions.values())
+    without = {p for p in pools if p.startswith(("aws/", "google/"))} - {z.region_pool for z in ZONES}
+    assert without == {"aws/ap-south-2/trn2.48xlarge", "google/europe-west2/tpu7x-standard-4t"}
+
+
+@needs_facts
+def test_zones_agree_with_the_facts():
+    chips = {"tpu-v5e": "v5litepod-8", "tpu-v5p": "ct5p-hightpu-4t", "tpu-v6e": "ct6e-standard-8t"}
+    listed = set()
+    for r in table(FACTS / "instance_availability.csv"):
+        provider = {"aws": "aws", "gcp": "google"}.get(r["cloud"], "")
+        listed.add((provider, r["region"], r["zone"], chips.get(r["instance"], r["instance"])))
+    pools = {p.id for p in POOLS}
+    here = {x for x in listed if x[2] and f"{x[0]}/{x[1]}/{x[3]}" in pools and x[2] != "use1-atl2-az1"}
+    ours = {(z.provider, z.region, z.zone, z.machine_type) for z in ZONES}
+    assert ours - here == {("google", "us-central1", "us-central1-c", "tpu7x-standard-4t")} and here <= ours
 
 
 # Machine types.

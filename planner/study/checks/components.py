@@ -56,6 +56,11 @@ def check_component(id: str, parts: Parts, where: str, reading: Reading, kinds: 
         if other_kind != "placement":
             known |= {f"{other_kind}:{other}" for other in others}
     same_kind = {other for other in known if kind_and_name(other)[0] == kind}
+    of_zones = parts.components_of_zones(kind, name)
+    if of_zones:
+        fix = f"it is split into zones; write one of: {listed(of_zones)}"
+        reading.error(where, "the id of a component", quoted(id), fix)
+        return
     fix = f"write one of: {listed(same_kind)}" if same_kind else f"write kind:name; the kinds are {listed(names, 20)}"
     near = same_kind if near_miss(id, same_kind) else known
     reading.unknown_name(where, "the id of a component (kind:name)", id, near, fix)
@@ -126,7 +131,7 @@ def _check_counted(parts: Parts, reading: Reading) -> None:
             reading.refer(place.at("any"), Component, "a kind of component", counted.any, parts.component_kinds)
         for j, pattern in enumerate(counted.offers):
             where = place.at("offers", j)
-            reading.refer_pattern(where, Offer, "an offer, or a pattern of them", pattern, parts.offers, OFFER_IDS)
+            reading.refer_pattern(where, Offer, "an offer, or a pattern of them", pattern, parts.offer_ids, OFFER_IDS)
 
 
 def _needs(parts: Parts) -> dict[str, set[str]]:
@@ -136,7 +141,9 @@ def _needs(parts: Parts) -> dict[str, set[str]]:
         if pool.site in parts.sites:
             site = parts.sites[pool.site][0]
             needs[f"pool:{id}"] = {f"site:{site.id}"}
-            needs[f"site:{site.id}"] = {f"region:{site.region_id}"}
+            needs[f"site:{site.id}"] = {f"zone:{site.id}" if site.is_zone else f"region:{site.region_id}"}
+            if site.is_zone:
+                needs[f"zone:{site.id}"] = {f"region:{site.region_id}"}
             planes = control_planes(site.region_id, site.provider)
             needs[f"region:{site.region_id}"] = {f"provider:{site.provider}", *planes}
     for placement, (_, profile, at) in parts.placements.items():

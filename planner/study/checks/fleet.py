@@ -4,7 +4,7 @@ import math
 from collections.abc import Mapping
 
 from planner.study.calendar import ALMOST
-from planner.study.checks.holdings import obtainable_machines
+from planner.study.checks.holdings import obtainable_machines, split_fix
 from planner.study.dependencies import profile_id
 from planner.study.memory import holds_in_memory, memory_texts
 from planner.study.places import Place, Reading, Row, quoted, unquoted
@@ -26,7 +26,8 @@ def check_fleet(rows: list[Row[RunningReplicas]], study: Study, reading: Reading
     for row, place in rows:
         reading.refer(place.at("workload"), Workload, "a workload of the study", row.workload, workloads)
         reading.refer(place.at("origin"), Origin, "an origin of the study", row.origin, origins)
-        known = reading.refer(place.at("pool"), Pool, "a pool of the study", row.pool, pools)
+        fix = split_fix(study.zone_pools[row.pool]) if row.pool in study.zone_pools else None
+        known = reading.refer(place.at("pool"), Pool, "a pool of the study", row.pool, pools, fix)
         what = "a profile (model/profile) of the study"
         known &= reading.refer(place.at("profile"), Model, what, row.profile, profiles)
         if known and profiles[row.profile].machine_type != pools[row.pool].machine_type:

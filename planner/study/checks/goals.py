@@ -56,6 +56,10 @@ def _check_goals(parts: Parts, reading: Reading) -> None:
 
 def _check_goal(goal: Goal, at: Place, names: set[str], reading: Reading) -> None:
     """A goal by kind: what it leaves out exists, and something is left."""
+    if goal.any == "zone" and not names and not reading.any_broken(Pool, Site):
+        fix = "add `zones: [REGION, ...]` for regions whose zones are listed, or sites that are zones; else any: region"
+        reading.error(at.at("any"), "a zone in the study", "none: every site is a region", fix)
+        return
     if goal.any in BUILT_IN and (reading.any_broken(Pool, Site, MachineType, Model) or not names):
         return  # reported where the cause is
     if goal.any not in BUILT_IN and reading.any_broken(Component):

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 
 from planner.study.calendar import Span, calendar, through, touches
 from planner.study.parts import Parts
-from planner.study.places import Reading, Row, unquoted
+from planner.study.places import Reading, Row, listed, unquoted
 from planner.study.records.inventory import Offer, Pool
 from planner.study.records.study import Claim, Holding, Horizon
 
@@ -22,6 +22,8 @@ def _check_machines(parts: Parts, reading: Reading) -> None:
     rows: list[Row[Holding] | Row[Claim]] = [*parts.holdings, *parts.claims]
     for row, place in rows:
         fix = "it is in the inventory: add it to `pools:` of the study" if row.pool in parts.pools else None
+        if row.pool in parts.zone_pools:
+            fix = split_fix(parts.zone_pools[row.pool])
         reading.refer(place.at("pool"), Pool, "a pool of the study", row.pool, considered, fix)
     if reading.any_broken(Horizon):
         return
@@ -50,6 +52,11 @@ def _check_machines(parts: Parts, reading: Reading) -> None:
                 expected = f"at most {most} machines lent, as many as {unquoted(claim.pool)} holds {when}"
                 fix = "add the holding, or lower the claim"
                 reading.error(place.at("machines"), expected, str(lent[claim.pool]), fix)
+
+
+def split_fix(pools: Iterable[str]) -> str:
+    """What to write for machines in a pool of a region that is split into zones."""
+    return f"the region is split into zones; say in which the machines are, a row for each: {listed(pools)}"
 
 
 def held_through(parts: Parts, period: Span) -> dict[str, int]:

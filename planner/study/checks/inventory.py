@@ -32,7 +32,7 @@ def _check_pools(parts: Parts, reading: Reading) -> None:
     """The study considers pools; each has an offer with a price, or a holding."""
     for i, pattern in enumerate(parts.file.pools):
         what = "a pool, or a pattern that matches pools"
-        reading.refer_pattern(parts.place.at("pools", i), Pool, what, pattern, parts.pools, POOL_IDS)
+        reading.refer_pattern(parts.place.at("pools", i), Pool, what, pattern, parts.pool_ids, POOL_IDS)
     offered = {offer.pool for offer, _ in parts.offers.values()}
     for id, (offer, place) in parts.considered_offers.items():
         if id not in parts.prices and not {(Price, id), (Price, "*")} & reading.broken:

@@ -162,5 +162,5 @@ def _check_promises(parts: Parts, reading: Reading) -> None:
     what = "an offer of the study's pools, or a pattern of them"
     for commitment, place in unique(parts.rows("spend_commitments"), lambda row: row.name, reading):
         for pattern in commitment.offers:
-            reading.refer_pattern(place.at("offers"), Offer, what, pattern, parts.considered_offers, OFFER_IDS)
+            reading.refer_pattern(place.at("offers"), Offer, what, pattern, parts.considered_offer_ids, OFFER_IDS)
     unique(parts.rows("policies", "capital_limits"), lambda row: row.name, reading)

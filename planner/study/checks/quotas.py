@@ -19,7 +19,7 @@ def check_quotas(parts: Parts, reading: Reading) -> None:
             reading.error(place.at("name"), "a name of its own", quoted(quota.name), fix)
         for j, pattern in enumerate(quota.pools):
             what = "a pool, or a pattern that matches pools"
-            reading.refer_pattern(place.at("pools", j), Pool, what, pattern, parts.pools, POOL_IDS)
+            reading.refer_pattern(place.at("pools", j), Pool, what, pattern, parts.pool_ids, POOL_IDS)
         limited = {
             id: parts.machine_types[pool.machine_type][0]
             for id, pool in parts.considered_pools.items()

@@ -133,7 +133,7 @@ def _check_prices(parts: Parts, reading: Reading) -> None:
     paths = parts.rows("price_paths")
     what = "an offer of the study's pools, or a pattern of them"
     for line, place in (*parts.rows("price_book"), *paths):
-        reading.refer_pattern(place.at("offers"), Offer, what, line.offers, parts.considered_offers, OFFER_IDS)
+        reading.refer_pattern(place.at("offers"), Offer, what, line.offers, parts.considered_offer_ids, OFFER_IDS)
     for path, place in paths:
         check_steps(path.steps, place, reading)
 

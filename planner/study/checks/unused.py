@@ -37,7 +37,7 @@ def _check_used(parts: Parts, reading: Reading) -> None:
     fix = "add the pool to `pools:` of the study, or take it out of the quota; as it is, it limits nothing"
     for quota, place in parts.rows("policies", "quotas"):
         for j, pattern in enumerate(quota.pools):
-            if fnmatch.filter(parts.pools, pattern) and not fnmatch.filter(parts.considered_pools, pattern):
+            if fnmatch.filter(parts.pools, pattern) and not fnmatch.filter(parts.considered_pool_ids, pattern):
                 got = f"{quoted(pattern)}, of the inventory alone"
                 reading.warning(place.at("pools", j), "a pool of the study, or a pattern of them", got, fix)
 
@@ -59,7 +59,7 @@ def _check_counted(parts: Parts, reading: Reading) -> None:
     expected = "an offer of the study's pools, or a pattern of them"
     for counted, place in parts.rows("policies", "counted"):
         for j, pattern in enumerate(counted.offers):
-            if fnmatch.filter(parts.offers, pattern) and not fnmatch.filter(parts.considered_offers, pattern):
+            if fnmatch.filter(parts.offers, pattern) and not fnmatch.filter(parts.considered_offer_ids, pattern):
                 reading.warning(place.at("offers", j), expected, f"{quoted(pattern)}, of others", fix)
 
 

@@ -20,7 +20,7 @@ from planner.study.records.base import (
 )
 
 ComponentKind = Literal[
-    "provider", "region", "site", "pool", "stack", "stack_version", "qualification", "control_plane", "renewal"
+    "provider", "region", "zone", "site", "pool", "stack", "stack_version", "qualification", "control_plane", "renewal"
 ]
 Breaks = Literal["serving", "new_logins", "starting", "pushing"]
 Failover = Literal["resolve", "rescale"]

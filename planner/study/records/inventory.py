@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import date
 from typing import Literal
 
@@ -20,6 +21,11 @@ from planner.study.records.base import (
 )
 
 OfferKind = Literal["on_demand", "spot", "commitment", "capacity_block", "build_out"]
+
+
+def offer_id(pool: str, offer: str) -> str:
+    """`pool:offer`. Ids are made, never parsed."""
+    return f"{pool}:{offer}"
 
 
 class MachineType(Sourced):
@@ -61,6 +67,48 @@ class Site(Sourced):
     def region_id(self) -> str:
         """`provider/region`."""
         return f"{self.provider}/{self.region}"
+
+    @property
+    def is_zone(self) -> bool:
+        """Whether it is a zone of its region: its name is not the region's."""
+        return self.site != self.region
+
+
+class Zone(Sourced):
+    """That a provider's list names a machine type in a zone of a region; no promise that any is to be had there."""
+
+    provider: Name = Field(description="who runs it")
+    region: Name = Field(description="region, as the provider calls it")
+    zone: Name = Field(description="zone: its id where names differ by account (use2-az1), else its name")
+    machine_type: Name = Field(description="name of the machine type")
+
+    @property
+    def region_id(self) -> str:
+        """`provider/region`."""
+        return f"{self.provider}/{self.region}"
+
+    @property
+    def site(self) -> str:
+        """Id of the zone as a site."""
+        return f"{self.provider}/{self.zone}"
+
+    @property
+    def region_pool(self) -> str:
+        """Id of the pool of the region, where that is one site."""
+        return f"{self.region_id}/{self.machine_type}"
+
+    @property
+    def pool(self) -> str:
+        """Id of the pool of the zone."""
+        return f"{self.site}/{self.machine_type}"
+
+
+def pools_of_zones(zones: Iterable[Zone]) -> dict[str, tuple[str, ...]]:
+    """Pool of a region -> the pools of its zones, sorted."""
+    pools: dict[str, list[str]] = {}
+    for zone in zones:
+        pools.setdefault(zone.region_pool, []).append(zone.pool)
+    return {id: tuple(sorted(of_zones)) for id, of_zones in sorted(pools.items())}
 
 
 class RoundTrip(Sourced):
@@ -150,7 +198,7 @@ class Offer(Sourced):
     @property
     def id(self) -> str:
         """`pool:offer`."""
-        return f"{self.pool}:{self.offer}"
+        return offer_id(self.pool, self.offer)
 
 
 class Price(Sourced):
@@ -171,7 +219,7 @@ class Price(Sourced):
     @property
     def offer_id(self) -> str:
         """`pool:offer`."""
-        return f"{self.site}/{self.machine_type}:{self.offer}"
+        return offer_id(f"{self.site}/{self.machine_type}", self.offer)
 
 
 def power_limit_name(site: str) -> str:

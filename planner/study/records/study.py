@@ -32,7 +32,7 @@ from planner.study.records.components import NamedFailure as NamedFailure
 from planner.study.records.components import Needs as Needs
 from planner.study.records.components import kind_and_name as kind_and_name
 from planner.study.records.components import stack_and_version as stack_and_version
-from planner.study.records.inventory import MachineType, Offer, Pool, Price, RoundTrip, Site
+from planner.study.records.inventory import MachineType, Offer, Pool, Price, RoundTrip, Site, Zone, pools_of_zones
 from planner.study.records.policies import Counted as Counted
 from planner.study.records.policies import Policies as Policies
 from planner.study.records.policies import Quota as Quota
@@ -137,7 +137,8 @@ class Goal(Record):
     """When X is lost, serve this fraction within this time."""
 
     any: ComponentKind | Name | None = Field(
-        None, description="each one of a kind: provider, region, site, pool, stack, or a kind of the study's components"
+        None,
+        description="each of a kind: provider, region, zone, site, pool, stack, or a kind of the study's components",
     )
     of: PositiveCount = Field(1, description="how many of them are lost at the same time")
     except_: tuple[Name, ...] = Field((), alias="except", description="names of that kind that are left out")
@@ -397,6 +398,12 @@ class StudyFile(_StudyCommon):
     inventories: tuple[Name, ...] = Field(("default",), description="folders of inventories")
     models: tuple[Name, ...] = Field(("default",), description="folders or files of models")
     pools: tuple[Name, ...] = Field(("*",), description="pool ids or patterns that are considered")
+    zones: tuple[Name, ...] = Field(
+        (),
+        exclude_if=unset,
+        description="regions (`provider/region`) or patterns of them of which each zone is a site of its own, where "
+        "zones.csv names the zones of the machine type; the region's stock is split evenly; none: a region is one site",
+    )
     demand: Name = Field(description="CSV of demand")
     request_costs: Name | None = Field(None, description="CSV of costs by origin and site")
 
@@ -413,6 +420,7 @@ class Study(_StudyCommon):
     sites: tuple[Site, ...]
     round_trips: tuple[RoundTrip, ...]
     pools: tuple[Pool, ...]
+    zones: tuple[Zone, ...] = Field((), exclude_if=unset)
     offers: tuple[Offer, ...]
     prices: tuple[Price, ...]
     context_classes: tuple[ContextClass, ...]
@@ -424,6 +432,7 @@ class Study(_StudyCommon):
     machine_type_by_name: ClassVar = _by_key(lambda study: study.machine_types, lambda machine: machine.name)
     site_by_id: ClassVar = _by_key(lambda study: study.sites, lambda site: site.id)
     pool_by_id: ClassVar = _by_key(lambda study: study.pools, lambda pool: pool.id)
+    zone_pools: ClassVar = cached_property(lambda study: pools_of_zones(study.zones))
     offer_by_id: ClassVar = _by_key(lambda study: study.offers, lambda offer: offer.id)
     price_by_offer: ClassVar = _by_key(lambda study: study.prices, lambda price: price.offer_id)
     workload_by_name: ClassVar = _by_key(lambda study: study.workloads, lambda workload: workload.name)

@@ -60,6 +60,7 @@ variable "environment" {
     node_role_arn       = string
     subnet_ids          = list(string)
     availability_zone   = string
+    zone_names          = optional(map(string), {})
     subnet_ids_by_zone  = optional(map(list(string)), {})
     reservation_ids     = optional(map(string), {})
     make_groups_of_held = optional(bool, false)
@@ -75,7 +76,9 @@ variable "environment" {
     What the plan cannot know of the region.
     cluster_name, node_role_arn: the EKS cluster, and the role of its nodes.
     availability_zone: for reservations of cells whose zone the plan does not name.
-    subnet_ids_by_zone: zone -> subnets; machines of a reservation start in those of its zone. subnet_ids: all others.
+    zone_names: id of a zone, where a cell says that (use1-az1) -> what this account calls it (us-east-1a), as
+    aws ec2 describe-availability-zones has it.
+    subnet_ids_by_zone: name of a zone -> subnets; machines of a reservation start in those of its zone. subnet_ids: all others.
     reservation_ids: name of a cell -> id of its Capacity Reservation that is there: none is made or bought. Of cells that
     are held nothing at all is made then, unless make_groups_of_held: a group of nodes on that reservation.
     most_machines: name of a cell -> most machines to which an autoscaler may grow it; of all others the nodes are the plan's
@@ -116,9 +119,10 @@ locals {
     { for name, r in aws_ec2_capacity_reservation.immediate : name => r.id },
     { for name, r in aws_ec2_capacity_block_reservation.block : name => r.id },
   )
+  cell_zones = { for name, c in var.cells : name => lookup(var.environment.zone_names, c.zone, c.zone) if c.zone != null }
   # machines of a reservation can start in its zone only; a Capacity Block is where its offering was
   zones = merge(
-    { for name, c in var.cells : name => c.zone if c.zone != null },
+    local.cell_zones,
     { for name, r in aws_ec2_capacity_reservation.immediate : name => r.availability_zone },
     { for name, r in aws_ec2_capacity_block_reservation.block : name => r.availability_zone },
   )
@@ -137,7 +141,7 @@ resource "aws_placement_group" "cell" {
 
 resource "aws_ec2_capacity_reservation" "immediate" {
   for_each                = local.immediate
-  availability_zone       = coalesce(each.value.zone, var.environment.availability_zone)
+  availability_zone       = lookup(local.cell_zones, each.key, var.environment.availability_zone)
   instance_type           = each.value.machine_type
   instance_platform       = "Linux/UNIX"
   instance_count          = each.value.machines
@@ -145,6 +149,13 @@ resource "aws_ec2_capacity_reservation" "immediate" {
   end_date_type           = "unlimited"
   placement_group_arn     = var.environment.placement_groups ? aws_placement_group.cell[each.key].arn : null
   tags                    = each.value.tags
+
+  lifecycle {
+    precondition {
+      condition     = !can(regex("-az[0-9]+$", lookup(local.cell_zones, each.key, "")))
+      error_message = "The plan names the zone by its id: add the name that this account has for it to zone_names."
+    }
+  }
 }
 
 data "aws_ec2_capacity_block_offering" "block" {
