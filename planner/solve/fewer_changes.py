@@ -1,4 +1,4 @@
-"""Whole replicas of a failure that change less than a search found: what need not be evicted runs on.
+"""Whole replicas of a failure that change less than those a search came upon: what need not be evicted runs on.
 
 A search that its nodes end may evict a replica and start another of the same placement, or evict what has its machines
 anyway: nothing that is due asks for it, but users are served less until the start has ended.
@@ -19,7 +19,7 @@ ByState = Mapping[State, Array]
 
 
 def fewer_changes(
-    a: Things, states: Sequence[State], most_kept: ByState, machines: ByState, found: Vectors
+    a: Things, states: Sequence[State], most_kept: ByState, machines: ByState, survived_with: Vectors
 ) -> tuple[dict[State, Array], dict[State, Array]]:
     """Replicas kept and cold-started that change less, by state [replicas; P].
 
@@ -32,10 +32,10 @@ def fewer_changes(
     states : of the failure in an hour, by deadline
     most_kept : replicas that survive [replicas; P]
     machines : that replicas can stand on [machines; Q]
-    found : whole replicas kept and cold-started with which the failure is survived
+    survived_with : whole replicas kept and cold-started with which the failure is survived
     """
-    kept = {s: np.array(found.kept[s,], dtype=float) for s in states}
-    cold = {s: np.array(found.cold_started[s,], dtype=float) for s in states}
+    kept = {s: np.array(survived_with.kept[s,], dtype=float) for s in states}
+    cold = {s: np.array(survived_with.cold_started[s,], dtype=float) for s in states}
     evicted = np.min([most_kept[s] - kept[s] for s in states], axis=0)
     stay = np.floor(np.minimum(np.maximum(evicted, 0.0), cold[states[-1]]) + ROUNDING)
     for s in states:

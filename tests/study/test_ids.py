@@ -214,7 +214,7 @@ def test_random_studies_cost_and_survive_the_same_under_any_names(seed):
 PARSES = ("partition", "rpartition", "split", "rsplit", "removeprefix", "removesuffix", "startswith", "endswith")
 JOINTS = ("@", "/", ":", " + ", " on ", " while ")
 NOT_IDS = {
-    "study.records.study": "what people write: stack@version, kind:name",
+    "study.records.components": "what people write: stack@version, kind:name",
     "questions.ladder": "what people write: the steps kind:count and failure:NAME",
     "review.steps": "the same",
     "study.dependencies": "what people write: except, by name or by kind:name",
