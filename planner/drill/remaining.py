@@ -159,6 +159,10 @@ def what_remains(fleet: InstalledFleet, graph: Graph, failures: Sequence[Failure
     )
     # where an offer of the pool counts less than all of it, only replicas on machines that always count go on
     go_on = np.where(remaining.counts_less(), fleet.non_preemptible, fleet.replicas)
+    for f, failure in enumerate(failures):
+        if failure.not_renewed:  # also where no goal says so, and replicas were laid out without it
+            stay = np.maximum(fleet.usable * (counts[f].machines - fleet.lent()), 0.0)
+            go_on[f] = np.floor(instance.that_fit(go_on[f], stay) + ROUNDING)
     remaining.survivors[:] = np.floor(placements * go_on + ROUNDING)
     for f, failure in enumerate(failures):
         if failure.worst is not None and failure.worst in instance.placements:

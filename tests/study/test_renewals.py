@@ -84,6 +84,11 @@ def test_a_renewal_that_is_refused_is_survived_where_a_goal_asks_for_it():
     without = planned(plain).model_copy(update={"study": asked})
     broken = [row for row in drill_plan(without).rows if row.broken]
     assert {row.failure for row in broken} == {"renewal:a/x/m:block"} and broken[0].served_fraction == 0.0
+    # the same where no goal asks, as the review says to do: half of it is held, and goes on
+    some_held = planned(plain.model_copy(update={"holdings": (Holding(pool="a/x/m", machines=1),)}))
+    assert bought(some_held) == {("block", "period-1"): 1}
+    rows = [row for row in drill_plan(some_held, which=(("renewal",), ())).rows if row.failure != "normal"]
+    assert rows and {row.served_fraction for row in rows} == {0.5}
 
 
 def test_what_a_provider_sells_in_all():
