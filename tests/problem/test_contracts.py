@@ -282,7 +282,8 @@ def test_an_increase_of_a_quota_counts_once_it_is_granted_and_is_an_order():
     assert (order.quota, order.most, order.granted, order.used, order.period) == ("q", 20.0, 30.0, 30.0, "quarter-2")
     assert order.chance_fraction == 0.7 and order.need == date(2027, 4, 1)
     assert (order.order_by, order.days_late) == (date(2025, 12, 18), 14)  # 14 days of slack are used up
-    assert quota_section(in_hand(plan)).rows == (order,)
+    section = quota_section(in_hand(plan))
+    assert section.rows == (order,) and section.after[0].startswith("ask by = need (")
     late = later.model_copy(update={"lead_days": 456.0})
     too_late = quota.model_copy(update={"increases": (late,)})
     with pytest.raises(NoPlan):
