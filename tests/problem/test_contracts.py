@@ -8,6 +8,7 @@ from studies import offer
 
 from planner.errors import NoPlan
 from planner.plan.audit import audit
+from planner.plan.explain import diagnose, obstacles
 from planner.plan.in_hand import in_hand
 from planner.plan.orders import orders
 from planner.plan.plan import make_plan
@@ -288,6 +289,11 @@ def test_an_increase_of_a_quota_counts_once_it_is_granted_and_is_an_order():
     too_late = quota.model_copy(update={"increases": (late,)})
     with pytest.raises(NoPlan):
         make_plan(asked.model_copy(update={"policies": Policies(quotas=(too_late,))}), EXACT)
+    # five machines in the last quarter are more than is granted by then: what is in the way says both
+    more = small(YEAR, by_quarter(10, 15, 15, 25), policies=Policies(quotas=(quota,)))
+    assert "quota q (20 vcpu, 30 once granted)" in str(diagnose(more))
+    (obstacle,) = obstacles(build(more), lambda stage, done, detail: None)
+    assert obstacle.startswith("without q (at most 20 vcpu, 30 once granted) there is a plan")
     # where the quota will do, nothing is asked for
     few = small(YEAR, by_quarter(10, 10, 10, 10), policies=Policies(quotas=(quota,)))
     assert in_hand(planned(few)).quota_orders == () and quota_section(in_hand(planned(few))) is None
