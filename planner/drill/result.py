@@ -61,7 +61,8 @@ class OutageImpact:
 
     Parameters
     ----------
-    requests_lost, usd_lost : not served from the begin to `until_seconds`; USD at outage_usd_per_request of the tiers
+    requests_lost, usd_lost : not served from the begin to `until_seconds`; USD at what an outage costs the tiers, by
+        outage_usd_per_request or outage_usd_per_hour
     requests_lost_without_obtaining, usd_lost_without_obtaining : the same where nothing can be obtained in the
         failure; none: as much
     until_seconds : when the count ends [s]
@@ -72,7 +73,7 @@ class OutageImpact:
     hour : of the plan, where it has several
     wrong_requests_per_second : tier -> what normal operation has answered wrongly until the failure was found out;
         neither served nor lost
-    wrong_requests, wrong_usd : the same in all, USD at outage_usd_per_request; none: nobody knows for how long
+    wrong_requests, wrong_usd : the same in all, USD at the same; none: nobody knows for how long
     hours_to_find_out : for how long; none: not known, or nothing is answered wrongly
     """
 

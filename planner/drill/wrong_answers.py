@@ -19,7 +19,7 @@ class WrongAnswers:
     Parameters
     ----------
     requests_per_second : by tier [requests/s]
-    requests, usd : until it is found out, USD at outage_usd_per_request of the tiers; none: not known for how long
+    requests, usd : until it is found out, USD at what an outage costs the tiers; none: not known for how long
     """
 
     requests_per_second: dict[str, float]
@@ -43,8 +43,8 @@ def wrong_answers(fleet: InstalledFleet, graph: Graph, failure: Failure) -> Wron
     if failure.hours_to_find_out is None:
         return WrongAnswers(rates, None, None)
     seconds = failure.hours_to_find_out * SECONDS_PER_HOUR
-    usd = sum(rate * tier.outage_usd_per_request for tier, rate in of_tiers)
-    return WrongAnswers(rates, round(float(wrong.sum()) * seconds, 6), round(usd * seconds, 6))
+    usd_per_second = float(wrong @ fleet.instance.usd_per_request)
+    return WrongAnswers(rates, round(float(wrong.sum()) * seconds, 6), round(usd_per_second * seconds, 6))
 
 
 def _wrong_requests_per_second(fleet: InstalledFleet, graph: Graph, failure: Failure) -> Numbers:

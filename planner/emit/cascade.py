@@ -229,10 +229,10 @@ def _gone(of: Subject, s: State) -> set[str]:
 def _is_late(of: Subject, table: Table, gateway: str, at: Served, found_seconds: float | None) -> bool:
     """Whether a goal breaks at a deadline that comes before the gateway has found out what is lost.
 
-    The plan has moved everything after `detection_seconds`. What the gateway still sends to what is lost is not served,
-    also where it is tried again after a while: its first token comes late.
+    The plan has moved everything after detection, and after the push where new weights are pushed. What the gateway
+    still sends to what is lost is not served, also where it is tried again after a while: its first token comes late.
     """
-    if found_seconds is None or not of.plan.study.detection_seconds < found_seconds > at.deadline_seconds:
+    if found_seconds is None or not of.problem.detection_seconds < found_seconds > at.deadline_seconds:
         return False
     p = of.problem
     s = next(s for s in states(p, at.failure) if s[0] == of.hour and s[2] == at.deadline_seconds)

@@ -12,7 +12,7 @@ from planner.problem.arrays import Arrays, full, merged
 from planner.problem.build import build
 from planner.problem.decisions import Vectors
 from planner.problem.eligibility import workloads_without_edge
-from planner.problem.problem import Problem, State, flow_size, states
+from planner.problem.problem import Limit, Problem, State, flow_size, states
 from planner.problem.rules.formulas import due_fraction, limit_used, requests_per_second
 from planner.problem.rules.gateway_limits import rescaled_failures, without_weights
 from planner.problem.rules.index_sets import as_vectors
@@ -257,7 +257,7 @@ def _lines(p: Problem, study: Study, short: Shortage) -> list[str]:
 def obstacles(p: Problem, progress: Progress) -> Iterator[str]:
     """Sentences on what, left out alone, makes a plan possible, with what the plan then takes of it."""
     without: list[tuple[str, Problem, int | None]] = [
-        (f"{limit.name} (at most {limit.most:g} {limit.unit})", replace(p, limits=p.limits[:i] + p.limits[i + 1 :]), i)
+        (f"{limit.name} (at most {_most_text(limit)})", replace(p, limits=p.limits[:i] + p.limits[i + 1 :]), i)
         for i, limit in enumerate(p.limits)
     ]
     if any(p.most_units[b] < float("inf") for b in p.offers):
@@ -279,6 +279,17 @@ def obstacles(p: Problem, progress: Progress) -> Iterator[str]:
         yield f"without {name} there is a plan for {solution.cost_usd:,.0f} USD{taken}"
 
 
+def _most_text(limit: Limit) -> str:
+    """What there is of a limit, and what will be once increases are granted that come within the horizon.
+
+    Examples
+    --------
+    `2 vcpu, 4 once granted`
+    """
+    granted = " and ".join(f"{most:g}" for most in sorted(set(limit.granted.values())))
+    return f"{limit.most:g} {limit.unit}" + (f", {granted} once granted" if granted else "")
+
+
 def _amount(requests_per_second: float, decimals: int = 1) -> str:
     """Requests/s as text: however few, never none."""
     few = requests_per_second < 0.5 * 10**-decimals
@@ -289,7 +300,7 @@ def _binding(p: Problem, short: Shortage) -> str:
     if not short.binding:
         return ""
     rule, key, _ = short.binding[0]
-    limit = {limit.name: f"quota {limit.name} ({limit.most:g} {limit.unit})" for limit in p.limits}
+    limit = {limit.name: f"quota {limit.name} ({_most_text(limit)})" for limit in p.limits}
     if rule == "offers_have_limits":
         return f"; nearest binding: offer {key} (at most {p.most_units[key]:g} units)"
     if rule == "components_pass_what_they_can":

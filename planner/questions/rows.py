@@ -2,6 +2,9 @@
 
 A folder of plans holds rows.jsonl beside them: a JSON object a line, in the order in which the answers came; when all
 are there, in that of the question. A row is of exactly what was asked (`digest_of`), or it is not taken.
+
+Where the answer of a variant is the plan of another, which holds there and costs less, its own is kept beside it:
+others start from that, so that no plan depends on what else the folder held when it was made.
 """
 
 import json
@@ -20,10 +23,13 @@ from planner.questions.variants import Variant
 from planner.solve.search import Effort
 from planner.study.files import append_line, cut_half_line, remembering, write_atomically
 from planner.study.places import quoted
+from planner.study.records.plan import PlanFile
 from planner.study.records.study import Study
 
 ROWS = "rows.jsonl"
 """Name of the file beside the plans."""
+AS_PLANNED = ".as-planned"
+"""After the name of a plan's file: the plan made for the variant, where the answer is that of another."""
 _HALF_WRITTEN = re.compile(r"\..+\.[0-9]+\.tmp")
 """What a kill may leave of a file that was being written."""
 
@@ -61,7 +67,7 @@ class NoRows:
     def keep(self, answer: Answer) -> None:
         """Keep an answer, as soon as it is there."""
 
-    def sort(self, answers: Iterable[Answer]) -> None:
+    def sort(self, planned: Iterable[Answer], answers: Iterable[Answer]) -> None:
         """Bring the rows into the order of the question: the same bytes whatever the order in which they came."""
 
 
@@ -118,16 +124,17 @@ class Rows(NoRows):
             when the folder holds plans or rows of another question
         """
         self.files = files
+        names = {*files.values(), *(file + AS_PLANNED for file in files.values())}
         if others := sorted(self.rows.keys() - files.keys()):
             raise self._of_something_else(f"a row of {quoted(others[0])}")
         for path in sorted(self.folder.iterdir()):
             if _HALF_WRITTEN.fullmatch(path.name):
                 path.unlink()
-            elif path.name != ROWS and path.name not in files.values():
+            elif path.name != ROWS and path.name not in names:
                 raise self._of_something_else(quoted(path.name))
 
     def kept(self, variant: Variant, asked_sha256: str) -> Answer | None:
-        """The answer that an earlier run kept; None where there is none, or its plan is not as it was written.
+        """The answer that an earlier run kept, with the plan made for it; None where that is not as it was written.
 
         Raises
         ------
@@ -141,12 +148,21 @@ class Rows(NoRows):
             raise self._of_something_else(f"{quoted(variant.name)} of another study, effort or version")
         plan = None
         if row.get("file") is not None:
-            with suppress(InputError), remembering():  # apart from the inputs: what does not fit is written anew
-                plan = read_plan(self.folder / str(row["file"]))
-            if plan is None or digest(plan.model_dump(mode="json", by_alias=True)) != row.get("digest_sha256"):
+            plan = self._as_planned(row)
+            if plan is None:
                 del self.rows[variant.name]
                 return None
         return Answer(variant, plan, row["why_not"], row["unsure"], asked_sha256=asked_sha256)
+
+    def _as_planned(self, row: Mapping[str, Any]) -> PlanFile | None:
+        """The plan made for the variant of a row; None where neither of its files holds it as it was written."""
+        file, planned_sha256 = str(row["file"]), row.get("as_planned_sha256", row.get("digest_sha256"))
+        for name in (file + AS_PLANNED, file):
+            with suppress(InputError), remembering():  # apart from the inputs: what does not fit is written anew
+                plan = read_plan(self.folder / name)
+                if digest(plan.model_dump(mode="json", by_alias=True)) == planned_sha256:
+                    return plan
+        return None
 
     def keep(self, answer: Answer) -> None:
         """Write the plan, then its row: a row that is there has its plan. What was cut short is no row."""
@@ -178,20 +194,44 @@ class Rows(NoRows):
             }
         return row
 
-    def sort(self, answers: Iterable[Answer]) -> None:
+    def sort(self, planned: Iterable[Answer], answers: Iterable[Answer]) -> None:
         """Bring the rows into the order of the question: the same bytes whatever the order in which they came.
 
-        A better plan of a row is written first: until all rows are, those of such plans are of none that is there.
+        A plan that is taken over from another variant is written last, and removed is what is not needed after that: at
+        any time the plan that was made for a row is there, in one of its two files.
+
+        Parameters
+        ----------
+        planned, answers : of the same variants, with the plan made for each, and with the cheapest that holds there
         """
-        rows = []
-        for answer in answers:
+        rows, beside = [], set[str]()
+        for own, answer in zip(planned, answers, strict=True):
             name = answer.variant.name
-            if name in self.rows:
-                row = self._row(answer)
-                if answer.plan is not None and row != self.rows[name]:
-                    write_atomically(self.folder / self.files[name], plan_text(answer.plan))  # our own, once more
-                    self.rows[name] = row
+            if name not in self.rows:
+                continue
+            row, file = self._row(answer), self.files[name]
+            if not answer.is_final:  # not reached this time: its row and files stay
                 rows.append(self.rows[name])
+                beside.add(file)
+                continue
+            is_taken_over = row.get("digest_sha256") != self._row(own).get("digest_sha256")
+            if is_taken_over and own.plan is not None:
+                row["as_planned_sha256"] = own.plan.digest_sha256
+                beside.add(file)
+                self._write_anew(file + AS_PLANNED, own.plan)
+            if answer.plan is not None and (is_taken_over or row != self.rows[name]):
+                self._write_anew(file, answer.plan)
+            self.rows[name] = row
+            rows.append(row)
         text = "".join(f"{canonical(row)}\n" for row in rows)
         if self.path.read_text(encoding="utf-8") != text:
             write_atomically(self.path, text)
+        for file in self.files.values():
+            if file not in beside:
+                (self.folder / (file + AS_PLANNED)).unlink(missing_ok=True)
+
+    def _write_anew(self, name: str, plan: PlanFile) -> None:
+        """Write a plan of our own once more, unless its file holds it already."""
+        path, text = self.folder / name, plan_text(plan)
+        if not path.exists() or path.read_text(encoding="utf-8", errors="replace") != text:
+            write_atomically(path, text)

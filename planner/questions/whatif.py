@@ -166,7 +166,7 @@ def _plan_beside(
             for n, plan in plans.items():
                 answers[n] = kept = rows.kept(plan.variant, plan.asked_sha256)
                 if kept is not None:
-                    take(kept)
+                    done(kept)
             open_plans = {n: plan for n, plan in plans.items() if answers[n] is None}
             at, counted = list(open_plans), Counted(len(numbers) - len(open_plans), len(variants), began)
             stopped = stopped or interrupted()
@@ -176,9 +176,9 @@ def _plan_beside(
                 stopped = stopped or answer.is_stopped
     except KeyboardInterrupt:
         pass  # what ended before is kept
-    every = (own, *(a if a is not None else plan_of(n).not_planned() for n, a in enumerate(answers)))
-    every = each_with_its_least(every)
-    rows.sort(every)
+    planned = (own, *(a if a is not None else plan_of(n).not_planned() for n, a in enumerate(answers)))
+    every = each_with_its_least(planned)
+    rows.sort(planned, every)
     return every
 
 

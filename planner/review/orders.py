@@ -96,9 +96,9 @@ def _due(order_by: date, days_late: int) -> str:
     return f"{order_by}{' LATE' if days_late else ''}"
 
 
-def _due_text(need: str, lead: str, plan: Plan, is_late: bool) -> str:
+def _due_text(need: str, lead: str, plan: Plan, is_late: bool, column: str = "order by") -> str:
     late = "; LATE: that day has passed, the slack is used up" if is_late else ""
-    return f"order by = need ({need}) − {lead} − slack ({plan.study.order_slack_days:g} days){late}"
+    return f"{column} = need ({need}) − {lead} − slack ({plan.study.order_slack_days:g} days){late}"
 
 
 def _no_regret(cases: int | None, least: int | None) -> str | None:
@@ -201,12 +201,12 @@ def quota_section(plan: Plan) -> Section | None:
         Column("chance", lambda o: f"{o.chance_fraction:.0%}"),
     )
     need = "the first day of its period" if len(plan.problem.periods) > 1 else f"{plan.study.horizon.start}"
-    due = _due_text(need, "lead time", plan, any(o.days_late for o in rows))
+    due = _due_text(need, "lead time", plan, any(o.days_late for o in rows), column="ask by")
     counted = (
         "the plan counts on each of them, whatever its chance (the study's own): one that is refused takes a part of "
         "its machines; what a plan costs without: leave `increases` out, and planner diff the two"
     )
-    return Section("QUOTAS TO ASK FOR", (), columns, rows, (due.replace("order by", "ask by", 1), counted), most=None)
+    return Section("QUOTAS TO ASK FOR", (), columns, rows, (due, counted), most=None)
 
 
 def build_section(plan: Plan) -> Section | None:

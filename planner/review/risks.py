@@ -16,7 +16,7 @@ OUT_OF_SCOPE = (
     "workloads, origins and placements are no causes: they break through what they need",
     "a component is lost whole; a part lost counts in named failures that have a rate, at request limits only",
     "what only the starting of replicas needs breaks nothing that runs",
-    "demand: mean over the horizon; a tier without outage_usd_per_request costs nothing per request",
+    "demand: mean over the horizon; a tier without outage_usd_per_request or outage_usd_per_hour costs nothing",
 )
 
 

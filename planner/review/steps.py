@@ -23,7 +23,8 @@ OUT_OF_SCOPE = (
     "at risk: short of what the goals of all steps ask, at the worst deadline; tiers without a goal are not counted",
     "how much is short: at least, as with parts of replicas; with whole ones in the worst failure of each step",
     "spot machines count in no failure: a plan that stands on them survives few",
-    "USD/h: at outage_usd_per_request of the tiers, while the failure lasts; how often it happens is not counted",
+    "USD/h: at outage_usd_per_request or outage_usd_per_hour of the tiers, while the failure lasts; how often it "
+    "happens is not counted",
 )
 
 

@@ -15,8 +15,8 @@ from planner.units import SECONDS_PER_HOUR
 LINES = (
     "answered wrongly until it was found out: what normal operation sends to what the failure takes, times the share "
     "that is lost; it counts as lost nowhere else, and nobody was served by it",
-    "USD at outage_usd_per_request, in no sum of this review; without hours_to_find_out: requests each hour that "
-    "nobody notices",
+    "USD at outage_usd_per_request or outage_usd_per_hour of the tier, in no sum of this review; without "
+    "hours_to_find_out: requests each hour that nobody notices",
 )
 
 

@@ -53,8 +53,14 @@ class Place:
 
 Row = tuple[R, Place]
 
-ALSO_AT = ", also at "
-"""Between what was found at one place, and the others where the same stands."""
+
+@dataclass
+class UnknownName:
+    """A name that leads nowhere, said once: the number of its finding, what that got, and all places of it."""
+
+    number: int
+    got: str
+    places: list[str]
 
 
 @dataclass
@@ -62,12 +68,12 @@ class Reading:
     """What has been found so far, and the names of things that exist but could not be read.
 
     `broken` holds (record class, name), `(class, "*")` for a whole table: nothing else is reported for pointing there.
-    `unknown` holds (what was expected, the name that stands instead): the number of its finding, and all places of it.
+    `unknown` holds (what was expected, the name that stands instead).
     """
 
     findings: list[Finding] = field(default_factory=list)
     broken: set[tuple[type[Record], str]] = field(default_factory=set)
-    unknown: dict[tuple[str, str], tuple[int, list[str]]] = field(default_factory=dict)
+    unknown: dict[tuple[str, str], UnknownName] = field(default_factory=dict)
 
     def error(self, where: str, expected: str, got: str, fix: str) -> None:
         """Report what must be put right."""
@@ -95,16 +101,15 @@ class Reading:
     def unknown_name(self, where: str, what: str, name: str, known: Iterable[str], fix: str) -> None:
         """Say that a name leads nowhere, with the nearest one: once, however often the same stands for the same."""
         if (what, name) not in self.unknown:
-            self.unknown[what, name] = (len(self.findings), [where])
-            self.error(where, what, quoted(name) + near_miss(name, known), fix)
+            got = quoted(name) + near_miss(name, known)
+            self.unknown[what, name] = UnknownName(len(self.findings), got, [where])
+            self.error(where, what, got, fix)
             return
-        number, places = self.unknown[what, name]
-        places.append(where)
-        finding = self.findings[number]
-        got = finding.got.partition(ALSO_AT)[0] + ALSO_AT + places[1]
-        if len(places) > 2:
-            got += f" and {len(places) - 2} more"
-        self.findings[number] = replace(finding, got=got)
+        first = self.unknown[what, name]
+        first.places.append(where)
+        more = len(first.places) - 2
+        got = f"{first.got}, also at {first.places[1]}" + (f" and {more} more" if more else "")
+        self.findings[first.number] = replace(self.findings[first.number], got=got)
 
     def refer_pattern(
         self, where: str, cls: type[Record], what: str, pattern: str, known: Iterable[str], form: str

@@ -40,6 +40,12 @@ def test_what_normal_operation_sends_there_is_wrong_until_it_is_found_out(mode: 
     assert (plainly.wrong_requests, plainly.wrong_usd, plainly.wrong_requests_per_second) == (0.0, 0.0, {})
 
 
+def test_an_hour_without_the_tier_is_priced_like_its_requests() -> None:
+    """36 USD for an hour of 100 requests/s are 0.0001 USD for each of them."""
+    impact = impact_of(wrong({A: 1.0}), tiers=(tier(goal(None, failure="f"), outage_usd_per_hour=36.0),))
+    assert impact.wrong_usd == pytest.approx(0.0001 * 60 * 7200)
+
+
 def test_a_part_is_wrong_in_part_and_maintenance_answers_nothing() -> None:
     half = impact_of(wrong({A: 0.5}, in_maintenance={A: 0.2, B: 1.0}, surge_factor=3.0))
     assert half.wrong_requests_per_second == {"gold": pytest.approx(30.0)}

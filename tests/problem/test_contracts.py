@@ -8,6 +8,7 @@ from studies import offer
 
 from planner.errors import NoPlan
 from planner.plan.audit import audit
+from planner.plan.explain import diagnose, obstacles
 from planner.plan.in_hand import in_hand
 from planner.plan.orders import orders
 from planner.plan.plan import make_plan
@@ -282,11 +283,17 @@ def test_an_increase_of_a_quota_counts_once_it_is_granted_and_is_an_order():
     assert (order.quota, order.most, order.granted, order.used, order.period) == ("q", 20.0, 30.0, 30.0, "quarter-2")
     assert order.chance_fraction == 0.7 and order.need == date(2027, 4, 1)
     assert (order.order_by, order.days_late) == (date(2025, 12, 18), 14)  # 14 days of slack are used up
-    assert quota_section(in_hand(plan)).rows == (order,)
+    section = quota_section(in_hand(plan))
+    assert section.rows == (order,) and section.after[0].startswith("ask by = need (")
     late = later.model_copy(update={"lead_days": 456.0})
     too_late = quota.model_copy(update={"increases": (late,)})
     with pytest.raises(NoPlan):
         make_plan(asked.model_copy(update={"policies": Policies(quotas=(too_late,))}), EXACT)
+    # five machines in the last quarter are more than is granted by then: what is in the way says both
+    more = small(YEAR, by_quarter(10, 15, 15, 25), policies=Policies(quotas=(quota,)))
+    assert "quota q (20 vcpu, 30 once granted)" in str(diagnose(more))
+    (obstacle,) = obstacles(build(more), lambda stage, done, detail: None)
+    assert obstacle.startswith("without q (at most 20 vcpu, 30 once granted) there is a plan")
     # where the quota will do, nothing is asked for
     few = small(YEAR, by_quarter(10, 10, 10, 10), policies=Policies(quotas=(quota,)))
     assert in_hand(planned(few)).quota_orders == () and quota_section(in_hand(planned(few))) is None

@@ -86,6 +86,57 @@ def test_a_question_that_was_ended_goes_on_to_the_same(far_off, tmp_path):
     assert {path.name: path.read_bytes() for path in before.iterdir()} == ended
 
 
+def test_a_folder_that_grew_holds_the_same_as_a_new_one(monkeypatch, tmp_path):
+    """`most`, in the middle of its row, is planned for 15 USD, then answered for 10: others start from the 15."""
+    started = []
+
+    def seen(study, effort, case, progress, hints, start):
+        if study.tiers[0].survive[0].serve_fraction == 0.98:
+            started.append(start.file.proof.cost_usd)
+        return dear_for_most(study)
+
+    monkeypatch.setattr(whatif, "plan_or_why_not", seen)
+    study, least = changed(two_sites(), {"demand": "x2"}), patch("least", set={LOOSER: 0.98})
+    longer = variants_of([HALF], [(*GOALS[0], least)])
+    grown, new = tmp_path / "grown", tmp_path / "new"
+    plan_variants(study, variants_of([HALF], GOALS), rows=rows_of(grown))
+    answers = plan_variants(study, longer, rows=rows_of(grown))
+    assert plan_variants(study, longer, rows=rows_of(new)) == answers
+    assert started == pytest.approx([15, 15])
+    bytes_of = {path.name: path.read_bytes() for path in new.iterdir()}
+    assert {path.name: path.read_bytes() for path in grown.iterdir()} == bytes_of
+    (kept,) = new.glob("02-*.as-planned")
+    assert read_plan(kept).proof.cost_usd == pytest.approx(15), "beside the one that it is answered with"
+    lines = (grown / "rows.jsonl").read_text().splitlines(keepends=True)
+    (grown / "rows.jsonl").write_text("".join(lines[:-1]))  # a row that is gone is planned from the same
+    assert plan_variants(study, longer, rows=rows_of(grown)) == answers
+    assert started == pytest.approx([15] * 3)
+    assert {path.name: path.read_bytes() for path in grown.iterdir()} == bytes_of
+
+
+def test_a_question_ended_while_it_grows_is_one_of_plans_as_made(far_off, tmp_path):
+    """What was taken over goes until all are there, as in a new folder; what was edited meanwhile is written anew."""
+    longer = variants_of([HALF], [(*GOALS[0], patch("least", set={LOOSER: 0.98}))])
+    ended, new = tmp_path / "ended", tmp_path / "new"
+    plan_variants(far_off, variants_of([HALF], GOALS), rows=rows_of(ended))
+
+    def interrupted(answer):
+        if answer.variant == longer[1]:
+            raise KeyboardInterrupt
+
+    for folder in (ended, new):
+        plan_variants(far_off, longer, done=interrupted, rows=rows_of(folder))
+        (most,) = folder.glob("02-*")
+        assert read_plan(most).proof.cost_usd == pytest.approx(15)
+    answers = plan_variants(far_off, longer, rows=rows_of(ended))
+    assert plan_variants(far_off, longer, rows=rows_of(new)) == answers
+    bytes_of = {path.name: path.read_bytes() for path in new.iterdir()}
+    next(new.glob("02-*.json")).write_text("{}")
+    assert plan_variants(far_off, longer, rows=rows_of(new)) == answers
+    for folder in (ended, new):
+        assert {path.name: path.read_bytes() for path in folder.iterdir()} == bytes_of
+
+
 def test_a_difference_within_the_gaps_says_so():
     """10 and 10.5 USD, at the least 9 each: the second may be the cheaper one."""
     own, other = plan_variants(two_sites(), variants_of((), [GOALS[0][1:]]))

@@ -87,6 +87,11 @@ def test_a_name_that_leads_nowhere_is_said_once_with_all_its_places(tmp_path: Pa
     assert "demand.csv:3: period and 1 more" in error
 
 
+def test_a_name_is_said_as_it_stands_whatever_it_holds(tmp_path: Path) -> None:
+    (error,) = findings(tmp_path, over_hours(), DEMAND.replace("quarter-1", '"q3, also at night"'))
+    assert "got 'q3, also at night', also at " in error and "demand.csv:3: period and 1 more" in error
+
+
 def test_a_component_that_is_not_there_is_said_once(tmp_path: Path) -> None:
     study = STUDY.replace("'site:beta/west-1': 1.0", "'power:grit': 1.0").replace("'power:grid'", "'power:grit'")
     (error,) = findings(tmp_path, study)

@@ -59,8 +59,11 @@ def limits_hold(a: Arrays, x: Vectors) -> Iterator[Rows]:
     """Quotas, in the provider's own unit, and the power of a site hold for machines held and bought.
 
     Formula
-        Σ_q units_per_machine[l,q] · (held[q,h] + Σ_b machines_per_unit[b] · units[b,h])  over what l counts
-            ≤  most[l] + Σ_m power_kw[m] · modules[m,h]      ∀ l, h;  modules for the power of a site that is built
+        Σ_q units_per_machine[l,q] · (counts_held[l] · held[q,h] + Σ_b machines_per_unit[b] · units[b,h])
+            ≤  granted[l,t] + Σ_m power_kw[m] · modules[m,h]      ∀ l, h in period t;  b that l counts
+        granted: the largest increase of a quota that is granted before t begins, else most[l]
+        counts_held: 1, or 0 for a quota that counts some kinds of purchase, and not what is held
+        modules: for the power of a site that is built
     Units
         the limit's: machines, vcpu, chips, kW; of machines and units that are there on some day of the period
     Rows
