@@ -310,6 +310,14 @@ def test_csv(tmp_path):
     assert actual.machines == {"aws/a/m": 1, "aws/b/m": 2} and actual.replicas == {PLACED[0]: 1}
 
 
+def test_tables_add_up_and_the_same_table_counts_once(tmp_path):
+    one, other = tmp_path / "a.csv", tmp_path / "b.csv"
+    one.write_text("pool,machines,profile,replicas\naws/a/m,12,m/m-cuda,3\n")
+    other.write_text("pool,machines,profile,replicas\naws/a/m,12,m/m-cuda,4\naws/a/m,12,,\n")
+    both = read_actual([one, other, tmp_path / "." / "a.csv"], PLAN)
+    assert (both.machines, both.replicas, both.repeated) == ({"aws/a/m": 24}, {PLACED[0]: 7}, {"tables": 1})
+
+
 @pytest.mark.parametrize(
     ("name", "text"),
     [
