@@ -359,3 +359,19 @@ def test_the_command_and_its_exit_codes(tmp_path):
     data = json.loads(drifted.stdout)
     assert [d["kind"] for d in data["differences"]] == ["missing machines"] and data["goals_broken"]
     assert run(tmp_path / "none.csv").exit_code == 2
+
+
+@pytest.mark.parametrize("words", [["drift"], ["review", "--against-today"]])
+def test_a_plan_that_was_edited_is_never_as_planned(tmp_path, words):
+    from planner.cli.main import app
+
+    plan, good = tmp_path / "plan.json", tmp_path / "good.csv"
+    good.write_text("pool,machines\naws/a/m,1\naws/b/m,3\n")
+    held = tuple(holding.model_copy(update={"machines": 3}) for holding in PLAN.study.holdings)
+    edited = PLAN.model_copy(update={"study": PLAN.study.model_copy(update={"holdings": held})})
+    plan.write_text(plan_text(edited), encoding="utf-8")
+    done = CliRunner().invoke(app, [words[0], str(plan), *words[1:], str(good)])
+    assert done.exit_code == 1 and "THE PLAN was changed after it was sealed" in done.stdout
+    assert "warning: " in done.stderr and "everything is as planned" not in done.stdout
+    data = json.loads(CliRunner().invoke(app, [words[0], str(plan), *words[1:], str(good), "--format", "json"]).stdout)
+    assert data.get("plan_edited", data.get("sections", {}).get("against today", {}).get("plan_edited")) is True
