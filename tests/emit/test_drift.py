@@ -298,6 +298,20 @@ def test_groups_and_reservations_that_are_not_ours_are_named_with_what_they_hold
     }
 
 
+def test_items_of_a_list_that_lack_what_they_are_are_named_one_by_one(tmp_path):
+    whole = node("aws/us-east-1/p5.48xlarge")
+    items = [whole, {k: v for k, v in whole.items() if k != "kind"}, {"kind": "Node", "status": {}}, 3]
+    (tmp_path / "nodes.json").write_text(json.dumps({"kind": "List", "items": items}))
+    with pytest.raises(InputError) as refused:
+        read_actual([tmp_path / "nodes.json"], planned())
+    where = [finding.where.partition("nodes.json: ")[2] for finding in refused.value.findings]
+    assert where == ["items[1]: kind", "items[2]: metadata", "items[3]"]
+    assert "it has metadata, status" in refused.value.findings[0].got and "KeyError" not in str(refused.value)
+    (tmp_path / "state.json").write_text(json.dumps({"resources": [{"instances": [{}]}]}))
+    with pytest.raises(InputError, match="without the field 'type'"):
+        read_actual([tmp_path / "state.json"], planned())
+
+
 def test_labels_are_those_that_the_manifests_ask_for():
     text = "".join(manifests(planned(), {}).values())
     assert all(f'"capacity-planner/placement": "{slug(r.placement)}"' in text for r in planned().replicas)
