@@ -34,6 +34,8 @@ def review_against_today(against: AgainstToday, subject: str, all_rows: bool = F
 
 def _lines(against: AgainstToday, subject: str) -> tuple[str, ...]:
     lines = [f"{subject}, compared with what runs: {', '.join(against.compared) or 'nothing'}"]
+    if against.planned_is:
+        lines.append(f"plan: {against.planned_is}")
     if against.not_compared:
         lines.append(not_compared_line(against.not_compared))
     for what in ("machines", "replicas"):
@@ -58,6 +60,7 @@ def _data(against: AgainstToday, summary: dict[Action, int]) -> dict[str, object
         "usd_per_month": round(against.usd_per_month, 2),
         "idle_usd_per_month": round(against.idle_usd_per_month, 2),
         "steps_without_price": against.without_price,
+        "planned_is": against.planned_is,
         "compared": against.compared,
         "not_compared": against.not_compared,
     }

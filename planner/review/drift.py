@@ -41,11 +41,13 @@ def review_drift(drift: Drift, subject: str, edited: bool = False) -> Report:
     ]
     idle = sum(d.usd_per_month for d in differences)
     asked = "the edited plan has it" if edited else "planned"
-    lines = [EDITED] if edited else []
+    lines = [line for line in (EDITED if edited else "", drift.outside_horizon) if line]
     lines += [
         f"compared with {subject}: {', '.join(drift.compared) or 'nothing'}; judged on {drift.on.isoformat()}",
         f"{len(differences)} differences, {len(goals)} goals broken" if drift.any else f"everything is as {asked}",
     ]
+    if drift.planned_is:
+        lines.append(f"planned: {drift.planned_is}")
     if drift.not_compared:
         lines.append(not_compared_line(drift.not_compared))
     if idle:
@@ -80,6 +82,8 @@ def review_drift(drift: Drift, subject: str, edited: bool = False) -> Report:
         "compared": drift.compared,
         "not_compared": drift.not_compared,
         "on": drift.on.isoformat(),
+        "outside_horizon": drift.outside_horizon,
+        "planned_is": drift.planned_is,
         "plan_edited": edited,
         "usd_per_month": round(idle, 2),
     }

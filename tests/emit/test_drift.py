@@ -8,6 +8,7 @@ from emitting import HELD, POOLS, planned, two_sites
 from typer.testing import CliRunner
 
 from planner.emit.actual import Actual, read_actual
+from planner.emit.against_today import against_today
 from planner.emit.drift import drift
 from planner.emit.fleet import fleet_of
 from planner.emit.kubernetes import files as manifests
@@ -16,9 +17,11 @@ from planner.emit.replay import drill_actual
 from planner.errors import InputError
 from planner.plan.file import plan_text
 from planner.questions.shortfalls import cost_of_being_late
+from planner.review.against_today import review_against_today
 from planner.review.drift import review_drift
+from planner.review.render import render
 from planner.study.records.serving import Qualification
-from planner.study.records.study import Hour
+from planner.study.records.study import Horizon, Hour, Period
 
 DAY = date(2026, 6, 1)
 TOTAL = {q: n + HELD.get(q, 0) for q, (*_, n) in POOLS.items()}
@@ -389,3 +392,27 @@ def test_a_plan_that_was_edited_is_never_as_planned(tmp_path, words):
     assert "warning: " in done.stderr and "everything is as planned" not in done.stdout
     data = json.loads(CliRunner().invoke(app, [words[0], str(plan), *words[1:], str(good), "--format", "json"]).stdout)
     assert data.get("plan_edited", data.get("sections", {}).get("against today", {}).get("plan_edited")) is True
+
+
+def test_of_which_period_and_hour_the_plan_is_meant_is_said():
+    periods = (Period(name="spring", months=1.0), Period(name="summer", months=1.0))
+    horizon = Horizon(start=date(2026, 5, 1), months=2.0, periods=periods)
+    plan = two_sites(horizon=horizon)
+    rows = [b.model_copy(update={"units": 2}) if b.when.startswith("summer") and b.units else b for b in plan.purchases]
+    plan = plan.model_copy(update={"purchases": tuple(rows)})
+    runs = Actual({"aws/a/m": 1, "aws/b/m": 2}, None, None)
+    for day, detail in ((date(2026, 5, 31), "1 planned in spring"), (date(2026, 6, 1), "")):
+        compared = drift(plan, runs, day)
+        (missing,) = (d for d in compared.differences if not d.note)
+        assert (missing.planned, missing.actual, missing.detail) == (2, 1, detail) and compared.outside_horizon == ""
+    most = "the most of any of its 2 periods, spring to summer, as in the emitted files"
+    assert f"planned: {most}" in render(review_drift(compared, "test"), "text")
+    assert f"plan: {most}" in render(review_against_today(against_today(plan, runs), "test"), "text")
+
+
+@pytest.mark.parametrize(("day", "side"), [(date(2025, 1, 1), "before"), (date(2028, 6, 1), "after")])
+def test_a_day_outside_the_horizon_is_said(day, side):
+    report = review_drift(drift(PLAN, AS_PLANNED, day), "test")
+    said = f"{day} is {side} the horizon of the plan, 2026-01-01 to 2026-01-31: it plans nothing for that day"
+    assert said in render(report, "text") and report.data["outside_horizon"] == said
+    assert drift(PLAN, AS_PLANNED, date(2026, 1, 31)).outside_horizon == ""
