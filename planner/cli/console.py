@@ -213,6 +213,14 @@ def is_edited(plan: Plan) -> bool:
     return plan.file.digest_sha256 != digest(plan.file.model_dump(mode="json", by_alias=True))
 
 
+def tell_if_edited(plan: Plan) -> bool:
+    """Whether a plan was changed after it was sealed; told on stderr."""
+    edited = is_edited(plan)
+    if edited:
+        tell(f"warning: {plan.study.study}: {EDITED}")
+    return edited
+
+
 def deliver(report: Report, format: str, out: Path | None) -> None:
     """A report on stdout or in a file; what could not be found out is said on stderr, too."""
     from planner.api import render

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from planner.cli.console import answered, as_json, deliver, emit, plan_in, progress, tell
+from planner.cli.console import answered, as_json, deliver, emit, plan_in, progress, tell, tell_if_edited
 from planner.cli.options import AsFormat, Format, Out, PlanPath, Quiet
 from planner.emit.known import ALL, TARGETS
 
@@ -90,7 +90,8 @@ def drift_command(
     A machine counts by its type, zone, accelerators and readiness, then by our label. Give the lists of all clusters:
     what no file names is not there. A Terraform plan is no state, and is refused.
 
-    Exit 0 when all that the files count is as planned, 1 when something is not, 2 when a file cannot be read.
+    Exit 0 when all that the files count is as planned, 1 when something is not, or the plan was edited after it was
+    sealed, 2 when a file cannot be read.
 
     Examples: `planner drift plan.json state.json` · `planner drift plan.json nodes.json pods.json --format json`
     """
@@ -99,7 +100,7 @@ def drift_command(
         from planner.emit.drift import drift
         from planner.review.drift import review_drift
 
-        made = plan_in(plan).file
+        made = plan_in(plan)
         day = on or datetime.now()  # what has expired depends on the day; nothing else does
         runs = read_actual(actual, made)
         with progress(quiet) as advance:
@@ -108,7 +109,7 @@ def drift_command(
                 advance("replaying every failure on what runs", done / max(of, 1), f"{done:,} of {of:,}")
 
             compared = drift(made, runs, day.date(), replayed)
-        report = review_drift(compared, f"plan of {made.study.study}")
+        report = review_drift(compared, f"plan of {made.study.study}", tell_if_edited(made))
         deliver(report, format, out)
         raise SystemExit(0 if report.good else 1)
 

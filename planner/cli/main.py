@@ -24,6 +24,7 @@ from planner.cli.console import (
     ready_streams,
     study_in,
     tell,
+    tell_if_edited,
 )
 from planner.cli.effort import Effort
 from planner.cli.emitting import drift_command, emit_command
@@ -261,7 +262,8 @@ def review(
     Exit 1 when a goal is not met, something cannot be covered, the audit fails or the plan is not proven.
 
     With --against-today: machines by pool and contract, reservations and replicas by placement, in USD a month. Exit 0
-    when nothing is to be added, changed or removed, 1 when something is, 2 when a file cannot be read.
+    when nothing is to be added, changed or removed, 1 when something is, or the plan was edited after it was sealed, 2
+    when a file cannot be read.
 
     Examples: `planner review plan.json --format md --out review.md` ·
     `planner review plan.json --against-today state.json nodes.json pods.json`
@@ -287,7 +289,7 @@ def _review_against_today(
         fix = "name them, as in `planner review plan.json --against-today state.json nodes.json`"
         raise refusal("--against-today", "files of what runs", "none", fix)
     against = against_today(made, read_actual(files, made))
-    report = review_against_today(against, f"plan of {made.study.study}", all_rows)
+    report = review_against_today(against, f"plan of {made.study.study}", all_rows, tell_if_edited(made))
     deliver(report, format, out)
     return 0 if report.good else 1
 

@@ -161,5 +161,7 @@ def _read_json(path: Path, text: str, fleet: Fleet, counts: Counts) -> None:
             read_state(path, data, fleet, counts)
         else:
             raise not_counted(path, WHAT, f"fields {', '.join(map(str, data))[:80]}")
-    except (AttributeError, TypeError, KeyError, ValueError, OverflowError) as error:
+    except KeyError as error:
+        raise not_counted(path, WHAT, f"one without the field {error}") from error
+    except (AttributeError, TypeError, ValueError, OverflowError) as error:
         raise not_counted(path, WHAT, f"{type(error).__name__}: {error}") from error

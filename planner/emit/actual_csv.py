@@ -18,13 +18,17 @@ def columns_of(text: str) -> list[str]:
 
 
 def read_table(path: Path, text: str, fleet: Fleet, counts: Counts) -> None:
-    """Count machines, the same in each row of a pool, and replicas.
+    """Count machines, the same in each row of a pool, and replicas; those of several tables add up.
+
+    A table that is named twice counts once.
 
     Raises
     ------
     InputError
         with every row that names what the plan does not know, counts nothing, or contradicts another
     """
+    if counts.is_repeated("tables", {f"table {path.resolve()}"}):
+        return
     rows = csv.DictReader(io.StringIO(text))
     header = list(rows.fieldnames or ())
     if "pool" not in header or not set(header) <= COLUMNS:
@@ -35,6 +39,7 @@ def read_table(path: Path, text: str, fleet: Fleet, counts: Counts) -> None:
     findings: list[Finding] = []
     machines: dict[str, int] = {}
     replicas: dict[str, dict[str, int]] = {}
+    stated: dict[tuple[str, str], int] = {}
     place_of: dict[str, str] = {}
     for line, row in enumerate(rows, start=2):
         where, pool, profile = f"{path}:{line}", row.get("pool") or "", row.get("profile") or ""
@@ -59,7 +64,7 @@ def read_table(path: Path, text: str, fleet: Fleet, counts: Counts) -> None:
             else:
                 replicas.setdefault(pool, {}).setdefault(profile, count)
                 place_of.setdefault(pool, f"{where}: {column}")
-            before = counts.of.setdefault(column, {}).setdefault(key, count)
+            before = stated.setdefault((column, key), count)
             if before != count:
                 expected = f"{before}, as in an earlier row of it"
                 findings.append(Finding(f"{where}: {column}", expected, cell, "state it once"))
@@ -74,3 +79,5 @@ def read_table(path: Path, text: str, fleet: Fleet, counts: Counts) -> None:
             findings.append(Finding(place_of[pool], expected, got, fix))
     if findings:
         raise InputError(findings)
+    for (column, key), count in stated.items():
+        counts.add(column, key, count)

@@ -18,12 +18,15 @@ from planner.emit.node_facts import (
     where_is,
 )
 from planner.emit.terraform import CLOUDS
+from planner.errors import Finding, InputError
 from planner.study.places import printable_path
 
 POOL_LABEL, PLACEMENT_LABEL = "capacity-planner/pool", "capacity-planner/placement"
 LOT_LABEL, WORKER_LABEL = "capacity-planner/lot", "leaderworkerset.sigs.k8s.io/worker-index"
 LISTS = {"NodeList": "Node", "PodList": "Pod"}
 """Kinds of lists of one kind: the API server does not repeat it in each item."""
+LIST_FIX = "export it again, whole: kubectl get nodes or pods -A -o json"
+MOST_FINDINGS = 20
 OTHER_TYPE, ELSEWHERE, OUT_OF_SERVICE = "nodes of another type", "nodes elsewhere", "nodes out of service"
 
 
@@ -33,9 +36,11 @@ def read_list(path: Path, data: Mapping[str, Any], fleet: Fleet, counts: Counts)
     Raises
     ------
     InputError
-        when it has neither, is only a part of a longer list, or is empty and nobody says of what
+        when it has neither, is only a part of a longer list, has items that are none, or is empty and nobody says of
+        what
     """
     _refuse_part(path, data)
+    _refuse_incomplete(path, data)
     items = [_with_kind(item, LISTS.get(str(data.get("kind")))) for item in data["items"]]
     kinds = {str(item.get("kind")) for item in items} or {_kind_of_empty(path, data)}
     if not kinds & {"Node", "Pod"}:
@@ -61,6 +66,32 @@ def _refuse_part(path: Path, data: Mapping[str, Any]) -> None:
         got = f"its first {len(data['items'])} items" + (f" of {len(data['items']) + remaining}" if remaining else "")
         fix = "kubectl get reads all of it; with the API itself follow metadata.continue to the end"
         raise not_counted(path, "a list to its end", got, fix)
+
+
+def _refuse_incomplete(path: Path, data: Mapping[str, Any]) -> None:
+    """Every item says what it is, and a node or pod which it is: one that is left out would count as not there."""
+    if not isinstance(data["items"], list):
+        raise not_counted(f"{printable_path(path)}: items", "a list", type(data["items"]).__name__, LIST_FIX)
+    findings = []
+    for i, item in enumerate(data["items"]):
+        at = f"{printable_path(path)}: items[{i}]"
+        if not isinstance(item, dict):
+            findings.append(Finding(at, "a node or a pod", f"a JSON {type(item).__name__}", LIST_FIX))
+            continue
+        kind = _with_kind(item, LISTS.get(str(data.get("kind")))).get("kind")
+        if not isinstance(kind, str):
+            findings.append(Finding(f"{at}: kind", "what it is, as Node or Pod", _said(item, "kind"), LIST_FIX))
+        elif kind in LISTS.values() and not isinstance(item.get("metadata"), dict):
+            findings.append(Finding(f"{at}: metadata", f"that of a {kind}", _said(item, "metadata"), LIST_FIX))
+    if (more := len(findings) - MOST_FINDINGS) > 0:
+        rest = Finding(f"{printable_path(path)}: items", "nodes and pods", f"{more} more mistakes", LIST_FIX)
+        findings = [*findings[:MOST_FINDINGS], rest]
+    if findings:
+        raise InputError(findings)
+
+
+def _said(item: Mapping[str, Any], name: str) -> str:
+    return f"{item[name]!r}"[:80] if name in item else f"none; it has {', '.join(map(str, item))[:80] or 'no fields'}"
 
 
 def _with_kind(item: Mapping[str, Any], kind: str | None) -> Mapping[str, Any]:

@@ -9,6 +9,7 @@ from planner.emit.actual_nodes import OUT_OF_SERVICE, in_words
 from planner.emit.drift import Difference, noted, planned_replicas, pods_in_words, unlabelled
 from planner.emit.fleet import HELD, Fleet, Lot, fleet_of
 from planner.emit.monthly import lot_usd_per_month, spot_usd_per_month, usd_per_month
+from planner.emit.planned_when import most_of
 from planner.emit.quotas import QuotaUse, quota_uses
 from planner.emit.reservation_use import reservation_uses
 from planner.plan.in_hand import Plan
@@ -54,6 +55,7 @@ class AgainstToday:
         no file counts machines
     without_price : steps of machines that have no price in the plan
     notes : what the reader should know, and nobody has to mend
+    planned_is : what planned counts are the most of; blank: one period with one hour
     """
 
     steps: tuple[Step, ...]
@@ -62,6 +64,7 @@ class AgainstToday:
     not_compared: tuple[str, ...]
     quotas: tuple[QuotaUse, ...]
     notes: tuple[Difference, ...]
+    planned_is: str = ""
 
     def count(self, action: Action) -> int:
         """Steps of a kind."""
@@ -104,6 +107,7 @@ def against_today(plan: PlanFile | Plan, actual: Actual) -> AgainstToday:
         not_compared=tuple(what for what, counted in compared.items() if not counted),
         quotas=tuple(quotas),
         notes=(*beside, *noted(actual, unplanned)),
+        planned_is=most_of(fleet.plan.study),
     )
 
 

@@ -8,6 +8,7 @@ from planner.emit.actual import Actual
 from planner.emit.actual_nodes import POOL_LABEL, in_words
 from planner.emit.fleet import Fleet, fleet_of
 from planner.emit.monthly import NO_PRICE, spot_usd_per_month, usd_per_month
+from planner.emit.planned_when import differs_on, most_of, outside_horizon
 from planner.emit.quotas import QuotaUse, quota_uses
 from planner.emit.replay import drill_actual, missing, useful
 from planner.emit.reservation_use import ReservationUse, reservation_uses
@@ -47,6 +48,8 @@ class Drift:
     Parameters
     ----------
     compared : machines, reservations, replicas, quotas: those that some file counts; `not_compared`: the others
+    planned_is : what planned counts are the most of; blank: one period with one hour
+    outside_horizon : how the day lies outside the plan's horizon; blank: it does not
     """
 
     differences: tuple[Difference, ...]
@@ -56,6 +59,8 @@ class Drift:
     not_compared: tuple[str, ...] = field(default=())
     reservations: tuple[ReservationUse, ...] = field(default=())
     quotas: tuple[QuotaUse, ...] = field(default=())
+    planned_is: str = ""
+    outside_horizon: str = ""
 
     @property
     def any(self) -> bool:
@@ -68,7 +73,7 @@ def drift(plan: PlanFile | Plan, actual: Actual, on: date, progress: Callable[[i
 
     Parameters
     ----------
-    on : day on which qualifications and figures are judged
+    on : day on which qualifications and figures are judged; what is planned is the most of any period and hour
     progress : called with (failures replayed, failures in all)
     """
     fleet = fleet_of(plan)
@@ -77,7 +82,7 @@ def drift(plan: PlanFile | Plan, actual: Actual, on: date, progress: Callable[[i
     differences: list[Difference] = [Difference("unknown", what, None, None) for what in actual.strange]
     differences += unlabelled(fleet, actual.unlabelled)
     differences += _uncounted(fleet, actual)
-    differences += _machines(fleet, actual)
+    differences += _machines(fleet, actual, on)
     differences += _reservations(reservations)
     differences += _replicas(fleet, actual)
     differences += [_quota(use) for use in quotas if use.short]
@@ -93,6 +98,8 @@ def drift(plan: PlanFile | Plan, actual: Actual, on: date, progress: Callable[[i
         not_compared=tuple(what for what, counted in actual.compared.items() if not counted),
         reservations=reservations,
         quotas=tuple(quotas),
+        planned_is=most_of(fleet.plan.study),
+        outside_horizon=outside_horizon(fleet.plan.study, on),
     )
 
 
@@ -118,9 +125,10 @@ def _uncounted(fleet: Fleet, actual: Actual) -> Iterable[Difference]:
         yield Difference(kind, pool, fleet.machines(pool), count, detail=f"not counted: {in_words(why)}")
 
 
-def _machines(fleet: Fleet, actual: Actual) -> Iterable[Difference]:
+def _machines(fleet: Fleet, actual: Actual, on: date) -> Iterable[Difference]:
     if actual.machines is None:
         return
+    then = differs_on(fleet, on)
     for q, pool in fleet.pools.items():
         planned, planned_on_spot = fleet.machines(q), fleet.machines(q, ("spot",))
         steady, spot = useful(fleet, q, actual.machines, actual.on_spot)
@@ -128,8 +136,9 @@ def _machines(fleet: Fleet, actual: Actual) -> Iterable[Difference]:
         if short := sum(missing(fleet, q, actual)):
             spare = int(min(pool.spare_machines, planned))
             kind = "missing spares" if short <= spare else "missing machines"
-            detail = f"{beyond_on_spot} more run on spot, which counts in no failure" if beyond_on_spot > 0 else ""
-            yield Difference(kind, q, planned, runs, detail=detail)
+            details = [then[q]] if q in then else []
+            details += [f"{beyond_on_spot} more run on spot, which counts in no failure"] if beyond_on_spot > 0 else []
+            yield Difference(kind, q, planned, runs, detail="; ".join(details))
         if beyond_on_spot > 0:
             usd = beyond_on_spot * spot_usd_per_month(fleet, q)
             detail = "" if usd else NO_PRICE

@@ -1,7 +1,7 @@
 """What a plan says stands where: lots of machines by pool, and replicas on them. Every target counts from here."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -161,8 +161,14 @@ def _units(study: Study, offer: Offer, bought: list[Purchase], period: Span) -> 
 def fleet_of(plan: PlanFile | Plan) -> Fleet:
     """Machines and replicas of a plan; with several hours the most of any hour: what has to exist."""
     plan = in_hand(plan)
-    study, periods = plan.study, spans(plan.study)
     _refuse_unknown(plan.file)
+    lots = lots_of(plan, spans(plan.study))
+    return Fleet(plan, lots, _running(plan.file, lots))
+
+
+def lots_of(plan: Plan, periods: Sequence[Span]) -> tuple[Lot, ...]:
+    """Lots of a plan, each with the most that it has in any of some periods."""
+    study = plan.study
     bought: dict[str, list[Purchase]] = {}
     for row in plan.file.purchases:
         bought.setdefault(row.offer, []).append(row)
@@ -178,7 +184,7 @@ def fleet_of(plan: PlanFile | Plan) -> Fleet:
             if units := max(_units(study, offer, bought[name], t) for t in periods):
                 rule = rule_of(provider, offer.kind, pool.machine_type)
                 lots.append(Lot(pool.id, offer, offer.kind, units, units * offer.machines_per_unit, rule))
-    return Fleet(plan, tuple(lots), _running(plan.file, lots))
+    return tuple(lots)
 
 
 def _refuse_unknown(plan: PlanFile) -> None:

@@ -6,6 +6,10 @@ from planner.emit.actual import Actual
 from planner.emit.fleet import HELD, Fleet
 from planner.emit.monthly import usd_per_month
 
+HAD_LATER = ("capacity_block", "future_reservation", "by_hand")
+"""Instruments that no file of a plan makes at once: what exists of them is the plan's; of what does not yet exist the
+machines are missing, no reservation."""
+
 
 @dataclass(frozen=True)
 class ReservationUse:
@@ -13,7 +17,7 @@ class ReservationUse:
 
     Parameters
     ----------
-    wanted : by the plan
+    wanted : by the plan; of what is ordered by hand, drafted or bought as blocks as far as it exists
     inside : machines that run in them; None: no file counts machines
     inside_is_said : whether the cloud or nodes say so; else it is what runs beyond what is held or spot
     idle : reserved, and nothing runs in it
@@ -35,16 +39,16 @@ def reservation_uses(fleet: Fleet, actual: Actual) -> tuple[ReservationUse, ...]
     if actual.reserved is None:
         return ()
     must: dict[str, int] = {}
-    blocks: dict[str, int] = {}
+    may: dict[str, int] = {}
     for lot in fleet.lots:
-        for instrument, planned in (("immediate", must), ("capacity_block", blocks)):
-            if lot.rule.instrument == instrument:
+        for instruments, planned in ((("immediate",), must), (HAD_LATER, may)):
+            if lot.rule.instrument in instruments:
                 planned[lot.pool] = planned.get(lot.pool, 0) + lot.machines
     uses = []
     counted = [q for q in must if fleet.site_of[q].provider in actual.reservations_of]
     for q in sorted({*counted, *actual.reserved}):
         exist, least = actual.reserved.get(q, 0), must.get(q, 0)
-        wanted = least + min(blocks.get(q, 0), max(exist - least, 0))
+        wanted = least + min(may.get(q, 0), max(exist - least, 0))
         extra = max(exist - wanted, 0)
         inside, is_said = _inside(fleet, actual, q)
         idle = extra if inside is None else max(exist - inside, extra)

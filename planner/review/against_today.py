@@ -1,18 +1,27 @@
 """The report of `planner review --against-today`: what carrying the plan out adds, changes and removes."""
 
 from planner.emit.against_today import Action, AgainstToday, Step
-from planner.review.drift import not_compared_line, note_columns, quotas_section
+from planner.review.drift import EDITED, not_compared_line, note_columns, quotas_section
 from planner.review.report import Column, Report, Section, made, signed, usd
 
 SIGN: dict[Action, str] = {"add": "+", "change": "~", "remove": "-"}
 
 
-def review_against_today(against: AgainstToday, subject: str, all_rows: bool = False) -> Report:
-    """What the plan does to what runs, in machines, replicas and money, closing with one line that counts."""
+def review_against_today(against: AgainstToday, subject: str, all_rows: bool = False, edited: bool = False) -> Report:
+    """What the plan does to what runs, in machines, replicas and money, closing with one line that counts.
+
+    Parameters
+    ----------
+    edited : whether the plan was changed after it was sealed: said first, and never good
+    """
     summary = {action: against.count(action) for action in SIGN}
     closing = "Plan: {add} to add, {change} to change, {remove} to remove.".format(**summary)
     sections = made(
-        Section("AGAINST TODAY", _lines(against, subject), data=_data(against, summary)),
+        Section(
+            "AGAINST TODAY",
+            ((EDITED,) if edited else ()) + _lines(against, subject),
+            data={**_data(against, summary), "plan_edited": edited},
+        ),
         _steps(against, "machines", "pool"),
         _steps(against, "reservations", "pool"),
         _steps(against, "replicas", "placement"),
@@ -20,11 +29,13 @@ def review_against_today(against: AgainstToday, subject: str, all_rows: bool = F
         Section("NOTED", (), note_columns(), against.notes) if against.notes else None,
         Section("IN ONE LINE", (closing,), data=closing),
     )
-    return Report("plan against what runs", against.same, sections, all_rows=all_rows)
+    return Report("plan against what runs", against.same and not edited, sections, all_rows=all_rows)
 
 
 def _lines(against: AgainstToday, subject: str) -> tuple[str, ...]:
     lines = [f"{subject}, compared with what runs: {', '.join(against.compared) or 'nothing'}"]
+    if against.planned_is:
+        lines.append(f"plan: {against.planned_is}")
     if against.not_compared:
         lines.append(not_compared_line(against.not_compared))
     for what in ("machines", "replicas"):
@@ -49,6 +60,7 @@ def _data(against: AgainstToday, summary: dict[Action, int]) -> dict[str, object
         "usd_per_month": round(against.usd_per_month, 2),
         "idle_usd_per_month": round(against.idle_usd_per_month, 2),
         "steps_without_price": against.without_price,
+        "planned_is": against.planned_is,
         "compared": against.compared,
         "not_compared": against.not_compared,
     }

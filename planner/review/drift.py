@@ -24,18 +24,30 @@ class GoalBroken:
     worst_flow_served_fraction: float
 
 
-def review_drift(drift: Drift, subject: str) -> Report:
-    """What is not as planned, the goals that break, reservations and quotas, and what is only noted."""
+EDITED = "THE PLAN was changed after it was sealed: what it says was not planned, audited or proven"
+
+
+def review_drift(drift: Drift, subject: str, edited: bool = False) -> Report:
+    """What is not as planned, the goals that break, reservations and quotas, and what is only noted.
+
+    Parameters
+    ----------
+    edited : whether the plan was changed after it was sealed: said first, and never good
+    """
     differences = [d for d in drift.differences if not d.note]
     notes = [d for d in drift.differences if d.note]
     goals = [
         GoalBroken(b.text, b.failures, b.served_fraction, b.worst_flow, b.flow_served_fraction) for b in drift.goals
     ]
     idle = sum(d.usd_per_month for d in differences)
-    lines = [
+    asked = "the edited plan has it" if edited else "planned"
+    lines = [line for line in (EDITED if edited else "", drift.outside_horizon) if line]
+    lines += [
         f"compared with {subject}: {', '.join(drift.compared) or 'nothing'}; judged on {drift.on.isoformat()}",
-        f"{len(differences)} differences, {len(goals)} goals broken" if drift.any else "everything is as planned",
+        f"{len(differences)} differences, {len(goals)} goals broken" if drift.any else f"everything is as {asked}",
     ]
+    if drift.planned_is:
+        lines.append(f"planned: {drift.planned_is}")
     if drift.not_compared:
         lines.append(not_compared_line(drift.not_compared))
     if idle:
@@ -70,9 +82,12 @@ def review_drift(drift: Drift, subject: str) -> Report:
         "compared": drift.compared,
         "not_compared": drift.not_compared,
         "on": drift.on.isoformat(),
+        "outside_horizon": drift.outside_horizon,
+        "planned_is": drift.planned_is,
+        "plan_edited": edited,
         "usd_per_month": round(idle, 2),
     }
-    return Report("drift", not drift.any, sections, data)
+    return Report("drift", not drift.any and not edited, sections, data)
 
 
 def note_columns() -> tuple[Column, ...]:

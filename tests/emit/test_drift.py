@@ -8,6 +8,7 @@ from emitting import HELD, POOLS, planned, two_sites
 from typer.testing import CliRunner
 
 from planner.emit.actual import Actual, read_actual
+from planner.emit.against_today import against_today
 from planner.emit.drift import drift
 from planner.emit.fleet import fleet_of
 from planner.emit.kubernetes import files as manifests
@@ -16,9 +17,11 @@ from planner.emit.replay import drill_actual
 from planner.errors import InputError
 from planner.plan.file import plan_text
 from planner.questions.shortfalls import cost_of_being_late
+from planner.review.against_today import review_against_today
 from planner.review.drift import review_drift
+from planner.review.render import render
 from planner.study.records.serving import Qualification
-from planner.study.records.study import Hour
+from planner.study.records.study import Horizon, Hour, Period
 
 DAY = date(2026, 6, 1)
 TOTAL = {q: n + HELD.get(q, 0) for q, (*_, n) in POOLS.items()}
@@ -298,6 +301,20 @@ def test_groups_and_reservations_that_are_not_ours_are_named_with_what_they_hold
     }
 
 
+def test_items_of_a_list_that_lack_what_they_are_are_named_one_by_one(tmp_path):
+    whole = node("aws/us-east-1/p5.48xlarge")
+    items = [whole, {k: v for k, v in whole.items() if k != "kind"}, {"kind": "Node", "status": {}}, 3]
+    (tmp_path / "nodes.json").write_text(json.dumps({"kind": "List", "items": items}))
+    with pytest.raises(InputError) as refused:
+        read_actual([tmp_path / "nodes.json"], planned())
+    where = [finding.where.partition("nodes.json: ")[2] for finding in refused.value.findings]
+    assert where == ["items[1]: kind", "items[2]: metadata", "items[3]"]
+    assert "it has metadata, status" in refused.value.findings[0].got and "KeyError" not in str(refused.value)
+    (tmp_path / "state.json").write_text(json.dumps({"resources": [{"instances": [{}]}]}))
+    with pytest.raises(InputError, match="without the field 'type'"):
+        read_actual([tmp_path / "state.json"], planned())
+
+
 def test_labels_are_those_that_the_manifests_ask_for():
     text = "".join(manifests(planned(), {}).values())
     assert all(f'"capacity-planner/placement": "{slug(r.placement)}"' in text for r in planned().replicas)
@@ -308,6 +325,14 @@ def test_csv(tmp_path):
     (tmp_path / "a.csv").write_text("pool,machines,profile,replicas\naws/a/m,1,m/m-cuda,1\naws/b/m,2,,\n")
     actual = read_actual([tmp_path / "a.csv"], PLAN)
     assert actual.machines == {"aws/a/m": 1, "aws/b/m": 2} and actual.replicas == {PLACED[0]: 1}
+
+
+def test_tables_add_up_and_the_same_table_counts_once(tmp_path):
+    one, other = tmp_path / "a.csv", tmp_path / "b.csv"
+    one.write_text("pool,machines,profile,replicas\naws/a/m,12,m/m-cuda,3\n")
+    other.write_text("pool,machines,profile,replicas\naws/a/m,12,m/m-cuda,4\naws/a/m,12,,\n")
+    both = read_actual([one, other, tmp_path / "." / "a.csv"], PLAN)
+    assert (both.machines, both.replicas, both.repeated) == ({"aws/a/m": 24}, {PLACED[0]: 7}, {"tables": 1})
 
 
 @pytest.mark.parametrize(
@@ -351,3 +376,43 @@ def test_the_command_and_its_exit_codes(tmp_path):
     data = json.loads(drifted.stdout)
     assert [d["kind"] for d in data["differences"]] == ["missing machines"] and data["goals_broken"]
     assert run(tmp_path / "none.csv").exit_code == 2
+
+
+@pytest.mark.parametrize("words", [["drift"], ["review", "--against-today"]])
+def test_a_plan_that_was_edited_is_never_as_planned(tmp_path, words):
+    from planner.cli.main import app
+
+    plan, good = tmp_path / "plan.json", tmp_path / "good.csv"
+    good.write_text("pool,machines\naws/a/m,1\naws/b/m,3\n")
+    held = tuple(holding.model_copy(update={"machines": 3}) for holding in PLAN.study.holdings)
+    edited = PLAN.model_copy(update={"study": PLAN.study.model_copy(update={"holdings": held})})
+    plan.write_text(plan_text(edited), encoding="utf-8")
+    done = CliRunner().invoke(app, [words[0], str(plan), *words[1:], str(good)])
+    assert done.exit_code == 1 and "THE PLAN was changed after it was sealed" in done.stdout
+    assert "warning: " in done.stderr and "everything is as planned" not in done.stdout
+    data = json.loads(CliRunner().invoke(app, [words[0], str(plan), *words[1:], str(good), "--format", "json"]).stdout)
+    assert data.get("plan_edited", data.get("sections", {}).get("against today", {}).get("plan_edited")) is True
+
+
+def test_of_which_period_and_hour_the_plan_is_meant_is_said():
+    periods = (Period(name="spring", months=1.0), Period(name="summer", months=1.0))
+    horizon = Horizon(start=date(2026, 5, 1), months=2.0, periods=periods)
+    plan = two_sites(horizon=horizon)
+    rows = [b.model_copy(update={"units": 2}) if b.when.startswith("summer") and b.units else b for b in plan.purchases]
+    plan = plan.model_copy(update={"purchases": tuple(rows)})
+    runs = Actual({"aws/a/m": 1, "aws/b/m": 2}, None, None)
+    for day, detail in ((date(2026, 5, 31), "1 planned in spring"), (date(2026, 6, 1), "")):
+        compared = drift(plan, runs, day)
+        (missing,) = (d for d in compared.differences if not d.note)
+        assert (missing.planned, missing.actual, missing.detail) == (2, 1, detail) and compared.outside_horizon == ""
+    most = "the most of any of its 2 periods, spring to summer, as in the emitted files"
+    assert f"planned: {most}" in render(review_drift(compared, "test"), "text")
+    assert f"plan: {most}" in render(review_against_today(against_today(plan, runs), "test"), "text")
+
+
+@pytest.mark.parametrize(("day", "side"), [(date(2025, 1, 1), "before"), (date(2028, 6, 1), "after")])
+def test_a_day_outside_the_horizon_is_said(day, side):
+    report = review_drift(drift(PLAN, AS_PLANNED, day), "test")
+    said = f"{day} is {side} the horizon of the plan, 2026-01-01 to 2026-01-31: it plans nothing for that day"
+    assert said in render(report, "text") and report.data["outside_horizon"] == said
+    assert drift(PLAN, AS_PLANNED, date(2026, 1, 31)).outside_horizon == ""
