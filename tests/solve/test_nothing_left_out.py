@@ -33,8 +33,10 @@ BY_NEITHER = {
     "utilisation_normal", "utilisation_in_failure", "detection_seconds", "provider_of", "not_offered", "vintages",
     "vintages_on_some_day", "held_at_most", "paid_hours", "price_factor", "present_hours", "build_outs", "not_built",
     "ordered", "least_units", "either_or", "after", "start_usd", "capital_usd", "energy_usd_per_machine_hour",
-    "spend_years", "capital_caps", "deferrable", "failover", "sizes_requests_per_second",
+    "spend_years", "capital_caps", "deferrable", "sizes_requests_per_second",
 }  # fmt: skip
+NEVER_PRICED = {"rescaled": "failures with fixed weights: an objective other than cost is refused beside them"}
+OF_STAGES = "of stages of a failure: these stay"
 OF_FAILURE = {
     "surge_factor": "said",
     "surges": "said",
@@ -44,8 +46,22 @@ OF_FAILURE = {
     "of": "its name, where it falls on several places: these stay",
     "failures_per_year": "the rates are added up: `priced`",
     "hours_to_repair": "said, of `priced`",
+    "failover": "what follows is the problem's `rescaled`: such failures are never priced",
+    "outage": OF_STAGES,
+    "begins_seconds": OF_STAGES,
+    "ends_seconds": OF_STAGES,
+    "startable_seconds": OF_STAGES,
+    "obtainable_seconds": OF_STAGES,
+    "answers_wrongly": "what was answered before it begins is reported, and decides nothing",
+    "hours_to_find_out": "the same",
 }
-OF_PRICED = {"hours_to_repair": "said", "occurrences": "added up", "of": "several places: these stay"}
+OF_PRICED = {
+    "hours_to_repair": "said",
+    "occurrences": "added up",
+    "of": "several places: these stay",
+    "begins_hours": OF_STAGES,
+    "stage_of": "asked before: stages stay",
+}
 
 PROVEN_IN_STATES = [
     "a_unit_opens_what_it_serves",
@@ -108,7 +124,8 @@ def read_in(source: object) -> set[str]:
 
 
 def test_each_field_of_a_problem_is_keyed_by_what_stands_here() -> None:
-    assert BY_FAILURE | BY_PLACEMENT | NAMES_OF_PLACEMENTS.keys() | BY_NEITHER == fields(Problem)
+    all_of_them = BY_FAILURE | BY_PLACEMENT | NAMES_OF_PLACEMENTS.keys() | BY_NEITHER | NEVER_PRICED.keys()
+    assert all_of_them == fields(Problem)
     assert not BY_NEITHER & (BY_FAILURE | BY_PLACEMENT | NAMES_OF_PLACEMENTS.keys())
 
 
@@ -117,7 +134,7 @@ def test_all_that_is_said_of_a_failure_is_compared() -> None:
     assert said >= BY_FAILURE
     assert OF_FAILURE.keys() == fields(Failure) and OF_PRICED.keys() == fields(Priced)
     assert said >= {name for of in (OF_FAILURE, OF_PRICED) for name, why in of.items() if why == "said"}
-    assert read_in(priced_failures.same_priced) >= {"targeted", "priced"}
+    assert read_in(priced_failures.same_priced) >= {"targeted", "priced", "stage_of"}
 
 
 def test_all_that_is_said_of_a_placement_is_compared() -> None:
