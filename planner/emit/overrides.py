@@ -70,6 +70,17 @@ def deadline_id(deadline_seconds: float) -> str:
     return f"{deadline_seconds:.10g}s"
 
 
+def in_seconds(seconds: float) -> str:
+    """Seconds for people.
+
+    Examples
+    --------
+    >>> in_seconds(130.001)
+    '130.001 s'
+    """
+    return f"{deadline_id(seconds).removesuffix('s')} s"
+
+
 def overrides(of: Subject, table: Table, outcomes: tuple[Outcome, ...]) -> tuple[Override, ...]:
     """What is pushed in each failure that the static files do not survive, or that no gateway sees, in the order of
     the outcomes; nothing where nothing can be pushed."""

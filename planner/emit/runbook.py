@@ -16,9 +16,10 @@ from planner.emit.cascade import (
 )
 from planner.emit.moves import Moves, moves_of
 from planner.emit.names import slug
-from planner.emit.overrides import BASE, Override, deadline_id, steps
+from planner.emit.overrides import BASE, Override, in_seconds, steps
 from planner.emit.routing import Route, Subject, Table
-from planner.emit.text import markdown_cell
+from planner.emit.set_served import served_table, side_by_side
+from planner.emit.text import markdown_cell, percent
 from planner.problem.arrays import full
 from planner.problem.problem import states
 from planner.study.dependencies import NORMAL
@@ -125,6 +126,9 @@ def _about(given: _Given) -> list[str]:
         "begins by the second in its row: the deadline less what loading takes. That may be before a step in front is\n"
         "due: then the steps that hold by then are pushed and evicted first. Replicas are those of the hour with the\n"
         f"largest traffic, as the sets are; {REPLICAS} has the same figures, of every hour.",
+        "The table before the steps has what the plan serves with each step done, beside what the static files serve\n"
+        "at that moment with no push, nothing evicted and nothing started, once what is lost is out of their routes\n"
+        "(what answers wrongly: taken down): of what is offered. A step that serves less says what that is for.",
         "Placements are named as in the files; `routing.json` says what each stands for.",
     ]
 
@@ -161,6 +165,8 @@ def _failure(given: _Given, number: int, outcome: Outcome) -> list[str]:
         origins = [o for o, sequence in of_origin.items() if override in sequence]
         if origins or moves.get(override.deadline_seconds, Moves()).rows:
             of_step.append((override, origins))
+    compared = [(x, side_by_side(given.of, given.table, outcome.gateway, x)) for x, _ in of_step]
+    lines += served_table(given.of, compared, moves)
     for n, (override, origins) in enumerate(of_step):
         until = of_step[n + 1][0].deadline_seconds if n + 1 < len(of_step) else None
         moved = moves.get(override.deadline_seconds, Moves())
@@ -194,11 +200,6 @@ def when_due(of: Subject, override: Override, moved: Moves, until: float | None,
         return f"right after {in_seconds(earlier)}, not before, {end}: push{then}"
     latest = f", by {in_seconds(due)}" if due > earlier else ""
     return f"from {in_seconds(min(earlier, due))}{latest}, {end}: push at once{then}"
-
-
-def in_seconds(seconds: float) -> str:
-    """Seconds for people."""
-    return f"{deadline_id(seconds).removesuffix('s')} s"
 
 
 def replica_table(moved: Moves) -> list[str]:
@@ -336,8 +337,3 @@ def _shares(route: Route) -> str:
     elif route.shed_fraction > 0:
         shares.append(f"refused (429) {percent(route.shed_fraction)}")
     return ", ".join(shares)
-
-
-def percent(fraction: float) -> str:
-    """A share for people, in percent with one decimal."""
-    return f"{100 * fraction:.1f} %"
