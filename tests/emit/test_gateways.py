@@ -581,7 +581,7 @@ COMMANDS_OF_OUR_OWN = (
     "    kubectl rollout restart deployment/NAME --namespace NAMESPACE",
     *(
         f"    kubectl create configmap NAME --namespace NAMESPACE --from-file=SET/{name} --dry-run=client -o yaml"
-        " | kubectl replace -f -"
+        " | kubectl patch configmap NAME --namespace NAMESPACE --type merge --patch-file /dev/stdin"
         for name in ("clusters.yaml", "config.yaml")
     ),
 )
