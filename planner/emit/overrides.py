@@ -33,6 +33,8 @@ NEEDED = (OVERRIDE, TOO_LATE)
 """Verdicts of failures in which something is pushed."""
 BASE = "base"
 """The set of normal operation."""
+RIGHT_AFTER_SECONDS = 0.0011
+"""A deadline no later after another is the moment right after it."""
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from planner.emit.cascade import (
 )
 from planner.emit.moves import Moves, moves_of
 from planner.emit.names import slug
-from planner.emit.overrides import BASE, Override, in_seconds, steps
+from planner.emit.overrides import BASE, RIGHT_AFTER_SECONDS, Override, in_seconds, steps
 from planner.emit.routing import Route, Subject, Table
 from planner.emit.set_served import served_table, side_by_side
 from planner.emit.text import markdown_cell, percent
@@ -37,8 +37,6 @@ UNSEEN_TO_DO = "nothing to do: no route leads to what is lost, though no health 
 UNSEEN_PARTS = "no health check tells, and no set: take down the replicas that answer wrongly of"
 MOST_NAMED = 40
 """Placements that are named in a sentence or table; the rest is counted."""
-RIGHT_AFTER_SECONDS = 0.0011
-"""A deadline no later after another is the moment right after it."""
 
 
 @dataclass(frozen=True)
@@ -185,7 +183,7 @@ def _at(origins: list[str]) -> str:
 def when_due(of: Subject, override: Override, moved: Moves, until: float | None, is_pushed: bool) -> str:
     """From when a set holds, by when it is due, and until when; and what comes first, the push or the replicas."""
     due = override.deadline_seconds
-    end = f"until {in_seconds(until)}" if until is not None else "until the return"
+    end = _until(due, until)
     if moved.has_starts:
         first = "evict, start" if moved.has_evictions else "start"
         soonest = in_seconds(min(x.begin_by_seconds for x in moved.rows if x.started))
@@ -197,9 +195,19 @@ def when_due(of: Subject, override: Override, moved: Moves, until: float | None,
     detected = of.problem.detection_seconds
     earlier = max((c for c in of.problem.deadlines_seconds[override.failure] if c < due), default=detected)
     if 0 < due - earlier <= RIGHT_AFTER_SECONDS:
-        return f"right after {in_seconds(earlier)}, not before, {end}: push{then}"
+        replaces = f"at {in_seconds(earlier)}, in place of what holds until then: at once after it, not before; {end}"
+        return f"{replaces}: push{then}"
     latest = f", by {in_seconds(due)}" if due > earlier else ""
     return f"from {in_seconds(min(earlier, due))}{latest}, {end}: push at once{then}"
+
+
+def _until(due: float, until: float | None) -> str:
+    """Until when a set holds; one that the next replaces at the same second says so."""
+    if until is None:
+        return "until the return"
+    if until - due <= RIGHT_AFTER_SECONDS:
+        return f"until {in_seconds(due)}, when the next step replaces it at once"
+    return f"until {in_seconds(until)}"
 
 
 def replica_table(moved: Moves) -> list[str]:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from planner.emit.capacity import planned_replicas, surviving_replicas
 from planner.emit.cascade import Served, served_by
 from planner.emit.moves import Moves
-from planner.emit.overrides import Override, in_seconds
+from planner.emit.overrides import RIGHT_AFTER_SECONDS, Override, in_seconds
 from planner.emit.routing import Subject, Table
 from planner.emit.text import percent
 from planner.problem.problem import State, states
@@ -76,11 +76,15 @@ def served_table(of: Subject, steps: Sequence[tuple[Override, SideBySide]], move
     """
     lines = ["| step | by | served with it | without any push | due by then |", "| --- | --- | --- | --- | --- |"]
     reasons: list[str] = []
+    before = -1.0
     for n, (override, sides) in enumerate(steps, 1):
+        seconds = override.deadline_seconds
+        deadline = in_seconds(seconds) if seconds - before > RIGHT_AFTER_SECONDS else f"at once after step {n - 1}"
         shares = (sides.with_set.served_fraction, sides.without_push.served_fraction)
         due = percent(sides.due_fraction) if sides.due_fraction > 0 else "nothing"
-        cells = (str(n), in_seconds(override.deadline_seconds), *map(percent, shares), due)
+        cells = (str(n), deadline, *map(percent, shares), due)
         lines.append("| " + " | ".join(cells) + " |")
+        before = seconds
         if sides.less_fraction:
             why = " ".join(_what_for(of, override, sides, moves))
             less = _points(sides.less_fraction)

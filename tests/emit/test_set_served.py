@@ -3,6 +3,7 @@
 import re
 from dataclasses import replace
 from functools import cache
+from types import SimpleNamespace
 
 import pytest
 from gateway_fakes import small_plan
@@ -11,7 +12,8 @@ from planner.emit import envoy
 from planner.emit.cascade import cascade
 from planner.emit.common import given
 from planner.emit.moves import Move, Moves
-from planner.emit.overrides import Override
+from planner.emit.overrides import RIGHT_AFTER_SECONDS, Override
+from planner.emit.runbook import when_due
 from planner.emit.set_served import served_table, side_by_side
 from planner.study.records.study import Goal, Tier, Utilisation
 
@@ -82,3 +84,13 @@ def test_a_set_that_serves_what_the_static_files_serve_gives_no_reason():
     assert sides.with_set.served_fraction == pytest.approx(sides.its_replicas.served_fraction)
     assert "less than no push" not in lines(Override("site:c/s", 5.0, made().table.routes), {})[1]
     assert "| 1 | 5 s | " in text
+
+
+def test_two_steps_at_one_second_say_that_the_second_replaces_the_first_at_once():
+    of, after = made().of, RIGHT_AFTER_SECONDS / 2
+    first = when_due(of, refusing(5.0), Moves(), 5.0 + after, is_pushed=True)
+    assert first == "from 2 s, by 5 s, until 5 s, when the next step replaces it at once: push at once"
+    deadlines = {**of.problem.deadlines_seconds, "site:b/s": (5.0, 5.0 + after, 60.0)}
+    shifted = SimpleNamespace(problem=SimpleNamespace(detection_seconds=2.0, deadlines_seconds=deadlines))
+    second = when_due(shifted, refusing(5.0 + after), Moves(), 60.0, is_pushed=True)
+    assert second == "at 5 s, in place of what holds until then: at once after it, not before; until 60 s: push"
