@@ -17,7 +17,7 @@ from planner.emit.gameday_options import NOT_SET, OPTIONS, Settings, aks_names, 
 from planner.emit.gameday_text import TOLERANCE_POINTS, Page, how_long_silent, index_page, readme
 from planner.emit.names import distinct, slug
 from planner.emit.routing import Subject, peak_requests_per_second, subject
-from planner.emit.text import json_text, quoted_yaml
+from planner.emit.text import json_text, markdown_cell, quoted_yaml
 from planner.plan.in_hand import Plan
 from planner.problem.problem import Problem, State, states
 from planner.problem.rules.formulas import due_fraction
@@ -28,7 +28,6 @@ CHAOS_URL = (
     "https://management.azure.com/subscriptions/SUBSCRIPTION/resourceGroups/GROUP/providers/Microsoft.Chaos"
     "/experiments/NAME?api-version=2024-01-01"
 )
-NOT_PROVEN = "NOT PROVEN: audit, proof or drill of this plan fail; what is expected here may not hold"
 
 
 @dataclass(frozen=True)
@@ -71,7 +70,8 @@ def files(plan: PlanFile | Plan, options: Mapping[str, str]) -> dict[str, str]:
     made["README.md"] = index_page(index, settings)
     if options.get("not_proven"):
         readmes = [path for path in made if path.endswith("README.md")]
-        made |= {path: f"**{NOT_PROVEN}**\n\n{made[path]}" for path in readmes}
+        why = markdown_cell(options["not_proven"])
+        made |= {path: f"**NOT PROVEN.** {why}\n\n{made[path]}" for path in readmes}
     return dict(sorted(made.items()))
 
 

@@ -93,7 +93,7 @@ def runbook_text(
     with_sets = [x for x in ordered if any(_steps(given, x.failure, o) for o in _origins(table))]
     lines = ["# What to do in a failure", ""]
     if not_proven:
-        lines += [f"**NOT PROVEN.** This plan may not survive what it says: {markdown_cell(not_proven)}", ""]
+        lines += [f"**NOT PROVEN.** {markdown_cell(not_proven)}", ""]
     for paragraph in _about(given):
         lines += [paragraph, ""]
     for number, outcome in enumerate(with_sets, 1):
