@@ -9,10 +9,12 @@ import pytest
 from gateway_fakes import small_plan
 
 from planner.emit import envoy
+from planner.emit.behaviour import EVERY_BEHAVIOUR
 from planner.emit.cascade import cascade
 from planner.emit.common import given
 from planner.emit.moves import Move, Moves
-from planner.emit.overrides import RIGHT_AFTER_SECONDS, Override
+from planner.emit.overrides import RIGHT_AFTER_SECONDS, Override, overrides
+from planner.emit.routing import peak_requests_per_second
 from planner.emit.runbook import when_due
 from planner.emit.set_served import served_table, side_by_side
 from planner.study.records.study import Goal, Tier, Utilisation
@@ -94,3 +96,18 @@ def test_two_steps_at_one_second_say_that_the_second_replaces_the_first_at_once(
     shifted = SimpleNamespace(problem=SimpleNamespace(detection_seconds=2.0, deadlines_seconds=deadlines))
     second = when_due(shifted, refusing(5.0 + after), Moves(), 60.0, is_pushed=True)
     assert second == "at 5 s, in place of what holds until then: at once after it, not before; until 60 s: push"
+
+
+@pytest.mark.parametrize("gateway", sorted(EVERY_BEHAVIOUR))
+def test_every_gateway_serves_with_a_set_what_the_plan_serves(gateway):
+    of, table = made().of, made().table
+    looked_at = 0
+    for override in overrides(of, table, cascade(of, table, gateway)):
+        s = (of.hour, override.failure, override.deadline_seconds)
+        if s in of.sent:
+            sent = sum(value for placements in of.sent[s].values() for value in placements.values())
+            offered = sum(peak_requests_per_second(of.problem, *flow, s) for flow in of.problem.flows)
+            with_set = side_by_side(of, table, gateway, override).with_set
+            assert with_set.served_fraction == pytest.approx(sent / offered, abs=0.01)
+            looked_at += 1
+    assert looked_at
