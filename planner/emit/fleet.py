@@ -141,7 +141,7 @@ class Fleet:
         parts: dict[str, tuple[Lot, int]] = {}
         for lot in self.lots:
             if self.site_of[lot.pool].provider == provider:
-                sizes = _parts(lot)
+                sizes = sizes_of(lot)
                 for i, machines in enumerate(sizes, 1):
                     parts[lot.id if len(sizes) == 1 else f"{lot.id} block {i}"] = (lot, machines)
         names = distinct(parts, MOST_NAME)
@@ -249,7 +249,7 @@ def _running(plan: PlanFile, lots: Iterable[Lot]) -> tuple[Running, ...]:
     return tuple(running)
 
 
-def _parts(lot: Lot) -> tuple[int, ...]:
+def sizes_of(lot: Lot) -> tuple[int, ...]:
     """Machines of each group: Capacity Blocks come in powers of two, up to what the offer and AWS sell at once."""
     if lot.rule.instrument != "capacity_block":
         return (lot.machines,)

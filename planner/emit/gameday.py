@@ -12,12 +12,12 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from planner.emit.faults import PARTITION, POD_FAILURE, Group, aws_template, azure_experiment, chaos_mesh
-from planner.emit.fleet import Fleet, fleet_of, zone_of
+from planner.emit.fleet import Fleet, Running, fleet_of, zone_of
 from planner.emit.gameday_options import NOT_SET, OPTIONS, Settings, aks_names, read_options, unaddressed
 from planner.emit.gameday_text import TOLERANCE_POINTS, Page, how_long_silent, index_page, readme
 from planner.emit.names import distinct, slug
 from planner.emit.routing import Subject, peak_requests_per_second, subject
-from planner.emit.text import json_text, quoted_yaml
+from planner.emit.text import json_text, markdown_cell, quoted_yaml
 from planner.plan.in_hand import Plan
 from planner.problem.problem import Problem, State, states
 from planner.problem.rules.formulas import due_fraction
@@ -28,7 +28,6 @@ CHAOS_URL = (
     "https://management.azure.com/subscriptions/SUBSCRIPTION/resourceGroups/GROUP/providers/Microsoft.Chaos"
     "/experiments/NAME?api-version=2024-01-01"
 )
-NOT_PROVEN = "NOT PROVEN: audit, proof or drill of this plan fail; what is expected here may not hold"
 
 
 @dataclass(frozen=True)
@@ -71,7 +70,8 @@ def files(plan: PlanFile | Plan, options: Mapping[str, str]) -> dict[str, str]:
     made["README.md"] = index_page(index, settings)
     if options.get("not_proven"):
         readmes = [path for path in made if path.endswith("README.md")]
-        made |= {path: f"**{NOT_PROVEN}**\n\n{made[path]}" for path in readmes}
+        why = markdown_cell(options["not_proven"])
+        made |= {path: f"**NOT PROVEN.** {why}\n\n{made[path]}" for path in readmes}
     return dict(sorted(made.items()))
 
 
@@ -79,20 +79,37 @@ def files(plan: PlanFile | Plan, options: Mapping[str, str]) -> dict[str, str]:
 def breaks(of: Subject, fleet: Fleet, f: str) -> Breaks:
     """What a failure takes of the plan's machines and replicas, by provider and region."""
     p, lost = of.problem, of.problem.lost[f]
+    ended = _not_renewed(p, fleet, f)
     groups: dict[tuple[str, str], tuple[Group, ...]] = {}
     for provider in sorted({site.provider for site in fleet.site_of.values()}):
         for cell in fleet.cells(provider):
-            share, site = 1 - lost.get(cell.lot.pool, 1.0), fleet.site_of[cell.lot.pool]
+            remains = lost.get(cell.lot.pool, 1.0) * (1 - ended.get(cell.lot.id, 0.0))
+            share, site = 1 - remains, fleet.site_of[cell.lot.pool]
             if share > 0:
                 where = provider, site.region
                 groups[where] = (*groups.get(where, ()), Group(cell.name, share, zone_of(site)))
     fractions: dict[tuple[str, str], dict[str, float]] = {}
     for r in fleet.running:
-        share = 1 - min(lost.get(r.placement, 1.0), lost.get(r.pool, 1.0))
+        remains = min(lost.get(r.placement, 1.0), lost.get(r.pool, 1.0))
+        share = 1 - remains * (1 - _ended_fraction(fleet, r, ended))
         if share > 0:
             site = fleet.site_of[r.pool]
             fractions.setdefault((site.provider, site.region), {})[r.placement] = share
     return Breaks(groups, fractions, _by_hand(p, f))
+
+
+def _not_renewed(p: Problem, fleet: Fleet, f: str) -> dict[str, float]:
+    """Lot -> share of its machines that goes with a contract which nobody renews."""
+    lost = p.failures[f].lost
+    shares = {lot.id: lost.get(f"renewal:{lot.offer.id}", 0.0) for lot in fleet.lots if lot.offer}
+    return {lot: min(1.0, share) for lot, share in shares.items() if share > 0}
+
+
+def _ended_fraction(fleet: Fleet, r: Running, ended: Mapping[str, float]) -> float:
+    """Share of the machines under some replicas that goes with contracts: replicas stand on any lot of their kind."""
+    under = [lot for lot in fleet.lots if lot.pool == r.pool and (lot.kind == "spot") == r.on_spot]
+    machines = sum(lot.machines for lot in under)
+    return sum(ended.get(lot.id, 0.0) * lot.machines for lot in under) / machines if machines else 0.0
 
 
 def _by_hand(p: Problem, f: str) -> tuple[str, ...]:

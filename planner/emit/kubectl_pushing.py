@@ -1,8 +1,9 @@
 """How sets of Kubernetes objects are pushed: the words and commands of their runbooks."""
 
 from planner.emit.routing import WEIGHTS_ADD_UP_TO, Route
-from planner.emit.runbook import Pushing, percent
+from planner.emit.runbook import Pushing
 from planner.emit.spill import backend_groups, let_through_fraction
+from planner.emit.text import percent
 
 ROW = (
     "{.metadata.name} {.metadata.annotations.capacity-planner/set} {.metadata.generation}"

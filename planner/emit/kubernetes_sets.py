@@ -157,7 +157,7 @@ def _runbook(
     get = f"kubectl --context CLUSTER --namespace {given['namespace']} get httproutes"
     lines = ["# What to do within the clusters in a failure", ""]
     if not_proven:
-        lines += [f"**NOT PROVEN.** This plan may not survive what it says: {markdown_cell(not_proven)}", ""]
+        lines += [f"**NOT PROVEN.** {markdown_cell(not_proven)}", ""]
     lines += [
         "Gateways in front share requests among placements and clusters by their own runbook. This one is about the",
         "routes within each cluster: their weights do not follow what lives, so what is lost takes its share of the",

@@ -33,6 +33,8 @@ NEEDED = (OVERRIDE, TOO_LATE)
 """Verdicts of failures in which something is pushed."""
 BASE = "base"
 """The set of normal operation."""
+RIGHT_AFTER_SECONDS = 0.0011
+"""A deadline no later after another is the moment right after it."""
 
 
 @dataclass(frozen=True)
@@ -68,6 +70,17 @@ def deadline_id(deadline_seconds: float) -> str:
     ('60s', '0.5s')
     """
     return f"{deadline_seconds:.10g}s"
+
+
+def in_seconds(seconds: float) -> str:
+    """Seconds for people.
+
+    Examples
+    --------
+    >>> in_seconds(130.001)
+    '130.001 s'
+    """
+    return f"{deadline_id(seconds).removesuffix('s')} s"
 
 
 def overrides(of: Subject, table: Table, outcomes: tuple[Outcome, ...]) -> tuple[Override, ...]:

@@ -11,9 +11,13 @@ CONFIG = "config.yaml"
 
 
 def _config_map(file: str) -> str:
-    """The command that replaces a ConfigMap's file by that of a set, as a code block of one line."""
+    """The command that replaces one file in a ConfigMap by that of a set, as a code block of one line.
+
+    A merge patch of that key alone: the others stay, envoy.yaml among them; `kubectl replace` would end them.
+    """
     made = f"kubectl create configmap NAME --namespace NAMESPACE --from-file=SET/{file} --dry-run=client -o yaml"
-    return f"    {made} | kubectl replace -f -"
+    patch = "kubectl patch configmap NAME --namespace NAMESPACE --type merge --patch-file /dev/stdin"
+    return f"    {made} | {patch}"
 
 
 def _before_an_emission(asks: str, says_base: str, file: str) -> tuple[str, str]:
@@ -50,7 +54,7 @@ ABOUT_LITELLM = (
     "    systemctl restart NAME\n    kubectl rollout restart deployment/NAME --namespace NAMESPACE",
     "Started by hand it is `litellm --config config.yaml`, in the folder of the gateway. Where Kubernetes runs\n"
     "it the file is a ConfigMap's, replaced before the restart, from the folder of the gateway; SET is the folder\n"
-    "that the step copies from:",
+    "that the step copies from. Other files of the ConfigMap stay:",
     _config_map(CONFIG),
     "Nothing is pushed through LiteLLM's database (`STORE_MODEL_IN_DB`, `/model/new`, `/model/{id}/update`): it\n"
     "cannot change deployments of a config.yaml, changes one at a time, and tells the other proxies half a minute\n"
@@ -83,7 +87,7 @@ def envoy_pushing(study: Study, folder: str, admin_port: int) -> Pushing:
             "that is still being written, and push the sets as they are.",
             "From a mounted ConfigMap instead: in the folder of the gateway, with the NAME and NAMESPACE of the\n"
             "ConfigMap, and as SET the folder that the step copies from. The kubelet renames it when it syncs, which\n"
-            "may take a minute:",
+            "may take a minute. Other files of the ConfigMap, as envoy.yaml, stay:",
             _config_map(CLUSTERS),
             *_before_an_emission(asks, 'version_text: "base"', CLUSTERS),
         ),

@@ -16,9 +16,10 @@ from planner.emit.cascade import (
 )
 from planner.emit.moves import Moves, moves_of
 from planner.emit.names import slug
-from planner.emit.overrides import BASE, Override, deadline_id, steps
+from planner.emit.overrides import BASE, RIGHT_AFTER_SECONDS, Override, in_seconds, steps
 from planner.emit.routing import Route, Subject, Table
-from planner.emit.text import markdown_cell
+from planner.emit.set_served import served_table, side_by_side
+from planner.emit.text import markdown_cell, percent
 from planner.problem.arrays import full
 from planner.problem.problem import states
 from planner.study.dependencies import NORMAL
@@ -36,8 +37,6 @@ UNSEEN_TO_DO = "nothing to do: no route leads to what is lost, though no health 
 UNSEEN_PARTS = "no health check tells, and no set: take down the replicas that answer wrongly of"
 MOST_NAMED = 40
 """Placements that are named in a sentence or table; the rest is counted."""
-RIGHT_AFTER_SECONDS = 0.0011
-"""A deadline no later after another is the moment right after it."""
 
 
 @dataclass(frozen=True)
@@ -94,7 +93,7 @@ def runbook_text(
     with_sets = [x for x in ordered if any(_steps(given, x.failure, o) for o in _origins(table))]
     lines = ["# What to do in a failure", ""]
     if not_proven:
-        lines += [f"**NOT PROVEN.** This plan may not survive what it says: {markdown_cell(not_proven)}", ""]
+        lines += [f"**NOT PROVEN.** {markdown_cell(not_proven)}", ""]
     for paragraph in _about(given):
         lines += [paragraph, ""]
     for number, outcome in enumerate(with_sets, 1):
@@ -125,6 +124,9 @@ def _about(given: _Given) -> list[str]:
         "begins by the second in its row: the deadline less what loading takes. That may be before a step in front is\n"
         "due: then the steps that hold by then are pushed and evicted first. Replicas are those of the hour with the\n"
         f"largest traffic, as the sets are; {REPLICAS} has the same figures, of every hour.",
+        "The table before the steps has what the plan serves with each step done, beside what the static files serve\n"
+        "at that moment with no push, nothing evicted and nothing started, once what is lost is out of their routes\n"
+        "(what answers wrongly: taken down): of what is offered. A step that serves less says what that is for.",
         "Placements are named as in the files; `routing.json` says what each stands for.",
     ]
 
@@ -161,6 +163,8 @@ def _failure(given: _Given, number: int, outcome: Outcome) -> list[str]:
         origins = [o for o, sequence in of_origin.items() if override in sequence]
         if origins or moves.get(override.deadline_seconds, Moves()).rows:
             of_step.append((override, origins))
+    compared = [(x, side_by_side(given.of, given.table, outcome.gateway, x)) for x, _ in of_step]
+    lines += served_table(given.of, compared, moves)
     for n, (override, origins) in enumerate(of_step):
         until = of_step[n + 1][0].deadline_seconds if n + 1 < len(of_step) else None
         moved = moves.get(override.deadline_seconds, Moves())
@@ -179,7 +183,7 @@ def _at(origins: list[str]) -> str:
 def when_due(of: Subject, override: Override, moved: Moves, until: float | None, is_pushed: bool) -> str:
     """From when a set holds, by when it is due, and until when; and what comes first, the push or the replicas."""
     due = override.deadline_seconds
-    end = f"until {in_seconds(until)}" if until is not None else "until the return"
+    end = _until(due, until)
     if moved.has_starts:
         first = "evict, start" if moved.has_evictions else "start"
         soonest = in_seconds(min(x.begin_by_seconds for x in moved.rows if x.started))
@@ -191,14 +195,19 @@ def when_due(of: Subject, override: Override, moved: Moves, until: float | None,
     detected = of.problem.detection_seconds
     earlier = max((c for c in of.problem.deadlines_seconds[override.failure] if c < due), default=detected)
     if 0 < due - earlier <= RIGHT_AFTER_SECONDS:
-        return f"right after {in_seconds(earlier)}, not before, {end}: push{then}"
+        replaces = f"at {in_seconds(earlier)}, in place of what holds until then: at once after it, not before; {end}"
+        return f"{replaces}: push{then}"
     latest = f", by {in_seconds(due)}" if due > earlier else ""
     return f"from {in_seconds(min(earlier, due))}{latest}, {end}: push at once{then}"
 
 
-def in_seconds(seconds: float) -> str:
-    """Seconds for people."""
-    return f"{deadline_id(seconds).removesuffix('s')} s"
+def _until(due: float, until: float | None) -> str:
+    """Until when a set holds; one that the next replaces at the same second says so."""
+    if until is None:
+        return "until the return"
+    if until - due <= RIGHT_AFTER_SECONDS:
+        return f"until {in_seconds(due)}, when the next step replaces it at once"
+    return f"until {in_seconds(until)}"
 
 
 def replica_table(moved: Moves) -> list[str]:
@@ -336,8 +345,3 @@ def _shares(route: Route) -> str:
     elif route.shed_fraction > 0:
         shares.append(f"refused (429) {percent(route.shed_fraction)}")
     return ", ".join(shares)
-
-
-def percent(fraction: float) -> str:
-    """A share for people, in percent with one decimal."""
-    return f"{100 * fraction:.1f} %"

@@ -39,9 +39,14 @@ def backend_groups(route: Route) -> tuple[tuple[tuple[Entry, int], ...], ...]:
         return ()
     if route.pushed:
         return (tuple((x, x.weight) for x in route.levels[0]),)
-    if sum(x.share_fraction for x in route.levels[0]) < 1 - NEGLIGIBLE_FRACTION:
+    if _is_limited(route):
         return (_weighted(list(route.entries), [x.limit_requests_per_second for x in route.entries]),)
     return backend_priorities(route)
+
+
+def _is_limited(route: Route) -> bool:
+    """Whether it is of a set that may refuse requests: a pushed one, or what a loss has left without room."""
+    return route.pushed or sum(x.share_fraction for x in route.levels[0]) < 1 - NEGLIGIBLE_FRACTION
 
 
 def let_through_fraction(route: Route) -> float:
@@ -81,12 +86,18 @@ def envoy_ai_gateway(route: Route, alive: Collection[str], offered_requests_per_
         normalised by the sum over priorities where that is below 100; each takes what the ones before it do not, in
         whole percents; what rounding leaves goes to the first that takes anything
         within a priority the living share by weight
+        of a set that sheds no more comes than it lets through
     Units
         requests/s
     Source
         Envoy documentation, priority levels, 2026; held against Envoy by a test
     """
-    priorities = backend_priorities(route)
+    priorities = backend_groups(route)
+    if not priorities:
+        return {}
+    if _is_limited(route):
+        most = let_through_fraction(route) * route.requests_per_second
+        offered_requests_per_second = min(offered_requests_per_second, most)
     health = []
     for backends in priorities:
         living = sum(x.placement in alive for x, _ in backends)

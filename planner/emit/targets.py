@@ -14,7 +14,7 @@ from planner.plan.audit import audit
 from planner.plan.in_hand import Plan, in_hand
 from planner.questions.shortfalls import broken_goals
 from planner.study.places import listed, near_miss
-from planner.study.records.plan import PlanFile
+from planner.study.records.plan import PlanFile, Proof
 
 NOT_PROVEN = "NOT-PROVEN.md"
 MOST_REASONS = 20
@@ -48,7 +48,7 @@ def gate(plan: PlanFile | Plan, progress: Callable[[int, int], None] | None = No
     reasons, warnings = list(audited), []
     proof = plan.file.proof
     if proof.status != "proven":
-        reasons.append(f"proof: {proof.status}, gap {proof.gap_fraction:.2%}")
+        reasons.append(_proof_reason(proof))
     if audited:  # a plan that fails its audit may not even be replayed
         reasons.append("drill: not made, as the audit fails")
     else:
@@ -59,6 +59,19 @@ def gate(plan: PlanFile | Plan, progress: Callable[[int, int], None] | None = No
             warnings.append(f"rule {rule} of the plan is not known to the drill; its verdict does not cover it")
     more = len(reasons) - MOST_REASONS
     return Gate((*reasons[:MOST_REASONS], *([f"and {more} more"] if more > 0 else [])), tuple(warnings))
+
+
+def _proof_reason(proof: Proof) -> str:
+    return f"proof: {proof.status}, gap {proof.gap_fraction:.2%}, asked {proof.gap_asked_fraction:.2%}"
+
+
+def what_is_not_proven(plan: PlanFile | Plan, not_proven: tuple[str, ...]) -> str:
+    """What is so of a plan that is not proven, in a sentence: its cost alone, or what it is to survive."""
+    why = "; ".join(not_proven)
+    if not_proven == (_proof_reason(in_hand(plan).file.proof),):
+        holds = "Its goals hold, as audit and drill say; its cost is not proven to the gap that was asked"
+        return f"{holds}, so that a cheaper plan may exist: {why}"
+    return f"This plan may not survive what it says: {why}"
 
 
 def why_not_proven(plan: PlanFile | Plan) -> tuple[str, ...]:
@@ -112,7 +125,7 @@ def emitted(
         taken = {key: default for key, default in module.OPTIONS.items() if not key.endswith(".")}
         taken |= {key: value for key, value in options.items() if _takes(module.OPTIONS, key)}
         if not_proven:
-            taken[NOT_PROVEN_OPTION] = "; ".join(not_proven)
+            taken[NOT_PROVEN_OPTION] = what_is_not_proven(plan, not_proven)
         folder = f"{name}/" if target == ALL else ""
         for path, text in module.files(plan, taken, **replays).items():
             made[folder + path] = text

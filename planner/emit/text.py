@@ -61,3 +61,8 @@ def markdown_cell(text: str) -> str:
     """
     printable = "".join(c if c.isprintable() else f"\\x{ord(c):02x}" for c in text)
     return _MARKDOWN.sub(lambda match: _ENTITIES.get(match[0], "\\" + match[0]), printable)
+
+
+def percent(fraction: float) -> str:
+    """A share for people, in percent with one decimal."""
+    return f"{100 * fraction:.1f} %"

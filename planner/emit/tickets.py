@@ -1,12 +1,13 @@
 """Procurement tickets: orders that no API carries out, or that a person must decide, as Markdown and JSON."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from typing import Any
 
-from planner.emit.fleet import Fleet, Lot, blocks_of
+from planner.emit.fleet import Fleet, Lot, blocks_of, sizes_of
 from planner.emit.names import distinct
+from planner.emit.quota_tickets import quota_body, quota_data, quota_tickets
 from planner.emit.text import markdown_cell, sorted_json
 from planner.plan.in_hand import Plan
 from planner.plan.orders import Order, PhaseOrder
@@ -145,11 +146,14 @@ def ticket_files(
 ) -> dict[str, str]:
     """`tickets/*.md`, one each, and `tickets/tickets.json`; none when there is nothing to do."""
     of_orders, phases = tickets(fleet, owned, progress)
-    if not of_orders and not phases:
+    of_quotas = [] if owned else quota_tickets(fleet.plan)
+    if not of_orders and not phases and not of_quotas:
         return {}
     data = {"plan": fleet.plan.file.digest_sha256, "tickets": [_data(fleet, ticket) for ticket in of_orders]}
     if phases:
         data["phases"] = [_phase_data(phase) for phase in phases]
+    if of_quotas:
+        data["quotas"] = [quota_data(ticket) for ticket in of_quotas]
     if options.get("not_proven"):
         data["not_proven"] = options["not_proven"]
     bodies = {ticket.name: _order_body(fleet, ticket) for ticket in of_orders}
@@ -159,6 +163,9 @@ def ticket_files(
     made = {"tickets/tickets.json": sorted_json(data)}
     for name, body in bodies.items():
         made[f"tickets/{name}.md"] = "\n".join([f"# {name}", "", *notice, *body, foot]) + "\n"
+    for ticket in of_quotas:
+        body = [f"# {ticket.name}", "", *notice, *quota_body(ticket), f"Plan {fleet.digest}."]
+        made[f"tickets/{ticket.name}.md"] = "\n".join(body) + "\n"
     return made
 
 
@@ -244,6 +251,42 @@ def _broken_line(broken: BrokenGoal) -> str:
     )
 
 
+def _blocks(lot: Lot, order: Order) -> list[dict[str, Any]]:
+    """The Capacity Blocks of an order, one window after the other: instances of each, first and last day to order."""
+    if lot.rule.instrument != "capacity_block" or lot.offer is None:
+        return []
+    sizes = list(sizes_of(replace(lot, machines=order.machines)))
+    return [
+        {
+            "instances": sizes,
+            "first_day": block.first_day.isoformat(),
+            "last_day": block.last_day.isoformat(),
+            "order_from": None if block.order_from is None else block.order_from.isoformat(),
+            "order_by": block.order_by.isoformat(),
+        }
+        for block in blocks_of(lot, order)
+    ]
+
+
+def _block_lines(blocks: list[dict[str, Any]]) -> list[str]:
+    """Windows of Capacity Blocks as a table; empty where nothing is one."""
+    if not blocks:
+        return []
+    rows = [
+        f"| {block['first_day']} to {block['last_day']} | {', '.join(map(str, block['instances']))} |"
+        f" {block['order_from'] or 'any day'} | {block['order_by']} |"
+        for block in blocks
+    ]
+    return [
+        "",
+        "Each number is a Capacity Block of its own, of so many instances. Days here have none of the study's slack.",
+        "",
+        "| used | blocks | order from | order by |",
+        "| --- | --- | --- | --- |",
+        *rows,
+    ]
+
+
 def _renewals(lot: Lot, order: Order) -> tuple[date, ...]:
     """First day on which each further Capacity Block of an order can be bought."""
     if lot.rule.instrument != "capacity_block" or lot.offer is None:
@@ -278,6 +321,7 @@ def _data(fleet: Fleet, ticket: Ticket) -> dict[str, Any]:
         "reservation_source": f"{lot.rule.source}, {lot.rule.as_of}",
         "reservation_names": _reservation_names(fleet, lot),
         "to_do": TO_DO[lot.rule.instrument],
+        "blocks": _blocks(lot, order),
         "renew_by": [day.isoformat() for day in ticket.renew_by],
         "bought_without_goals": order.units_without_goals,
         "above_all_when_lost": list(order.reasons),
@@ -317,5 +361,6 @@ def _order_body(fleet: Fleet, ticket: Ticket) -> list[str]:
         *(f"| {what} | {markdown_cell(value)} |" for what, value in rows.items()),
         "",
         TO_DO[lot.rule.instrument],
+        *_block_lines(_blocks(lot, order)),
         *_while_late(ticket.late, "they are"),
     ]

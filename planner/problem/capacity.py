@@ -276,7 +276,7 @@ def _sold_in_all(parts: Parts) -> Iterator[Limit]:
     offers_of: dict[tuple[str, str], list[Offer]] = defaultdict(list)
     for b in parts.study.offers:
         if b.pool in parts.pools:
-            offers_of[parts.sites[b.site].provider, b.kind].append(b)
+            offers_of[parts.sites[parts.pools[b.pool].site].provider, b.kind].append(b)
     for (provider, kind), offers in sorted(offers_of.items()):
         stated = [b.most_machines_in_all for b in offers if b.most_machines_in_all is not None]
         on_market = sum(math.inf if b.most_units is None else b.most_units * b.machines_per_unit for b in offers)

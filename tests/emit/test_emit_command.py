@@ -97,6 +97,21 @@ def test_a_plan_whose_search_was_stopped_is_not_proven(good):
     assert why_not_proven(stopped)[0].startswith("proof: stopped")
 
 
+def test_a_plan_of_which_the_cost_alone_is_not_proven_says_that_its_goals_hold(good):
+    proof = good.proof
+    bound = proof.bound_usd - 0.05 * proof.cost_usd
+    gap = {"status": "gap", "bound_usd": bound, "gap_fraction": 1 - bound / proof.cost_usd, "lp_bound_usd": bound}
+    stopped = sealed(good.model_copy(update={"proof": proof.model_copy(update=gap)}))
+    assert len(why_not_proven(stopped)) == 1
+    reasons = why_not_proven(stopped)
+    for target, page in (("envoy", "RUNBOOK.md"), ("gameday", "README.md")):
+        cost = emitted(stopped, target, {}, reasons)[page]
+        assert "Its goals hold, as audit and drill say; its cost is not proven to the gap" in cost
+        assert "may not survive" not in cost and "audit, proof or drill" not in cost
+        more = emitted(stopped, target, {}, (*reasons, "drill: a goal does not hold"))[page]
+        assert "This plan may not survive what it says" in more and "Its goals hold" not in more
+
+
 def test_a_rule_that_the_drill_does_not_know_is_a_warning(good, files_of, monkeypatch):
     def blind(plan, progress=None):
         made = drill_plan(plan, progress=progress)

@@ -118,6 +118,10 @@ def test_tickets_for_what_a_person_must_do():
     }
     block = found["aws/us-east-1/trn2.48xlarge"]
     assert block["machines"] == 22 and block["renew_by"][0] == "2026-07-05"  # 182 days on, eight weeks before
+    assert block["blocks"][0]["instances"] == [16, 4, 2] and len(block["blocks"]) == len(block["renew_by"]) + 1
+    assert [x["order_from"] or x["order_by"] for x in block["blocks"][1:]] == block["renew_by"]
+    page = made[f"tickets/{block['ticket']}.md"]
+    assert all(f" | 16, 4, 2 | {x['order_from']} | {x['order_by']} |" in page for x in block["blocks"])
     assert len([p for p in made if p.startswith("tickets/") and p.endswith(".md")]) == len(found)
 
 

@@ -2,6 +2,7 @@
 
 import copy
 import json
+from datetime import date
 from functools import cache
 from importlib.util import find_spec
 
@@ -9,6 +10,8 @@ import pytest
 import yaml
 from emitting import SHARED, hostile_plan, planned
 from kubernetes_schemas import load, problems
+from one_pool import small
+from studies import offer
 
 from planner.emit.faults import FAULT_ACTIONS, Group, aws_template, azure_experiment, chaos_mesh
 from planner.emit.fleet import fleet_of, zone_of
@@ -17,7 +20,10 @@ from planner.emit.gameday_options import aks_names, unaddressed
 from planner.emit.names import slug
 from planner.emit.routing import subject
 from planner.errors import InputError
+from planner.plan.plan import make_plan
+from planner.solve.search import Effort
 from planner.study.dependencies import NORMAL
+from planner.study.records.study import Goal, Holding, Horizon, Tier
 
 CRDS = SHARED / "schemas" / "crds"
 ROLE = "arn:aws:iam::123456789012:role/fis"
@@ -48,6 +54,25 @@ def test_what_is_broken_is_what_the_failure_loses():
         placements = {e for of_region in taken.lost_fraction.values() for e in of_region}
         assert placements == {r.placement for r in fleet.running if r.pool in lost}
         assert bool(placements) == (f != NORMAL), failure.lost
+
+
+def test_a_contract_that_is_not_renewed_takes_its_machines_and_no_others():
+    """Two of three machines are a block that is renewed, the third is held: two thirds of the replicas go."""
+    block = offer("a/x/m", 1.0, "capacity_block", name="block", most_days=182.0)
+    tier = Tier(name="t", survive=(Goal(any="renewal", serve_fraction=0.3, within_seconds=60.0),))
+    held = (Holding(pool="a/x/m", machines=1),)
+    year = small(Horizon(start=date(2027, 1, 1), months=12), 15.0, bought=[block], holdings=held, tiers=(tier,))
+    of = subject(make_plan(year, Effort()))
+    fleet = fleet_of(of.plan)
+    assert {lot.kind: lot.machines for lot in fleet.lots} == {"capacity_block": 2, "held": 1}
+    taken = breaks(of, fleet, "renewal:a/x/m:block")
+    (groups,) = taken.groups.values()
+    blocks = {cell.name for cell in fleet.cells("a") if cell.lot.kind == "capacity_block"}
+    assert {group.name for group in groups} == blocks and all(group.lost_fraction == 1 for group in groups)
+    (fractions,) = taken.lost_fraction.values()
+    assert list(fractions.values()) == [pytest.approx(2 / 3)]
+    readme = next(text for path, text in files(of.plan, {}).items() if path.startswith("renewal") and "README" in path)
+    assert "No machine and no replica" not in readme
 
 
 def test_aws_stops_every_group_of_a_lost_region_and_lets_none_be_made_again():

@@ -577,11 +577,16 @@ SAFE = re.compile(r"[a-z][a-z0-9-]*")
 
 
 COMMANDS_OF_OUR_OWN = (
+    "    curl -s 'http://127.0.0.1:9901/stats?filter=cds.version_text|warming' | grep -q 'version_text: \"base\"' && "
+    "cp NEW/clusters.yaml clusters.yaml.new && mv clusters.yaml.new clusters.yaml",
+    '    curl -s -H "Authorization: Bearer $LITELLM_MASTER_KEY" http://127.0.0.1:4000/model/info | '
+    """grep -q '"set":"base"' && """
+    "cp NEW/config.yaml config.yaml.new && mv config.yaml.new config.yaml",
     "    systemctl restart NAME",
     "    kubectl rollout restart deployment/NAME --namespace NAMESPACE",
     *(
         f"    kubectl create configmap NAME --namespace NAMESPACE --from-file=SET/{name} --dry-run=client -o yaml"
-        " | kubectl replace -f -"
+        " | kubectl patch configmap NAME --namespace NAMESPACE --type merge --patch-file /dev/stdin"
         for name in ("clusters.yaml", "config.yaml")
     ),
 )

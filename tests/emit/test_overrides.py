@@ -388,7 +388,7 @@ def test_commands_can_be_pasted_and_say_what_they_need(emitted):
     name = PUSHED[gateway]
     assert (
         f"\n\n    kubectl create configmap NAME --namespace NAMESPACE --from-file=SET/{name} --dry-run=client -o yaml"
-        " | kubectl replace -f -\n\n" in text
+        " | kubectl patch configmap NAME --namespace NAMESPACE --type merge --patch-file /dev/stdin\n\n" in text
     )
     assert "origins/o1" in text and "`kubectl create" not in text
     if gateway == "litellm":
