@@ -321,7 +321,7 @@ def test_coverage_says_what_the_figures_rest_on():
     assert result.exit_code == 0
     assert {row["provider"] for row in sections["prices"]} == {"aws", "azure", "google", "owned"}
     assert sum(n for row in sections["round trips"] for how, n in row.items() if how != "provider") == 6 * 19
-    assert len(sections["no price"]) == 85
+    assert len(sections["no price"]) == 88
 
 
 @pytest.mark.parametrize("command", ["plan", "ladder", "whatif"])

@@ -25,7 +25,7 @@ def test_add_a_rule(tmp_path):
     assert changed.items() >= one_line.items()
     assert set(changed) == {
         *one_line,
-        "planner/study/records/study.py",
+        "planner/study/records/policies.py",
         "planner/problem/decisions.py",
         "planner/problem/things.py",
         "planner/problem/rules/purchases.py",
