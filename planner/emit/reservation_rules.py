@@ -52,6 +52,8 @@ def rule_of(provider: str, kind: str, machine_type: str) -> Rule:
     'none'
     >>> rule_of("aws", "commitment", "p5.48xlarge").instrument
     'immediate'
+    >>> rule_of("azure", "capacity_block", "Standard_ND96isr_H100_v5").instrument
+    'by_hand'
     """
     return next(
         rule
