@@ -49,6 +49,7 @@ def test_a_command_line_that_is_right_ends_as_before() -> None:
 def test_a_signal_while_the_program_is_loaded_ends_it_in_order(module: str, name: str) -> None:
     code = (
         "import os, signal, sys\n"
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"  # a job in the background is to ignore it
         "from planner.cli.start import run\n"
         "class Signals:\n"
         "    def find_spec(self, module, path, target=None):\n"
