@@ -153,8 +153,10 @@ def _expanded(instance: Instance, graph: Graph, goal: Goal) -> list[Failure]:
     if goal.failure is not None:
         named: NamedFailure = next(f for f in instance.study.failures if f.name == goal.failure)
         id, out = f"failure:{named.name}", dict(named.in_maintenance)
-        rest = _repair(graph.hours_to_repair, [c for c in named.lost if c not in named.repaired])
-        repair = named.hours_to_repair or (None if rest is None else max([rest, *named.repaired.values()]))
+        repair = named.hours_to_repair
+        if repair is None:  # what does not say so in the failure may say it of itself, where that is later
+            rest = _repair(graph.hours_to_repair, [c for c in named.lost if c not in named.repaired])
+            repair = rest if rest is not None and rest > max(named.repaired.values(), default=0.0) else None
         failure = Failure(
             id,
             dict(named.lost),

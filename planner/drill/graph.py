@@ -147,8 +147,8 @@ def _control_planes(instance: Instance, needs: defaultdict[str, list[Part]]) -> 
     for site in (site_of[pool.site] for pool in instance.study.pools):
         planes = f"control_plane:{site.region_id}", f"control_plane:{site.provider}"
         starting[f"region:{site.region_id}"] = [Needs(all_of=planes)]
-        for plane in planes:
-            needs[plane] = []
+        needs[planes[0]] = [planes[1]]  # a provider's stands for those of all its regions
+        needs[planes[1]] = []
     return starting
 
 

@@ -15,7 +15,7 @@ LINES = (
     "each is played on the worst of what it may have taken here, if not moved at its own place: somebody else's login "
     "or ingress is yours, each in turn",
     "served: at once, at its worst after it is detected, and at the end, before repair; requests and USD lost until "
-    "repair, upper estimates",
+    "repair, upper estimates; ≥: repair is not known, counted to the end of the drill",
 )
 
 
@@ -66,12 +66,17 @@ def _hours(one: PlayedOutage) -> str:
     return f"{one.failure.hours_to_repair:g} h" if one.failure.hours_to_repair is not None else "not known"
 
 
+def _at_least(one: PlayedOutage) -> str:
+    """Sign before what is lost where it is not known when all is repaired: it is counted to the end of the drill."""
+    return "≥ " if one.failure.hours_to_repair is None else ""
+
+
 def _requests(one: PlayedOutage) -> str:
-    return "" if one.impact is None else f"{one.impact.requests_lost:,.0f}"
+    return "" if one.impact is None else f"{_at_least(one)}{one.impact.requests_lost:,.0f}"
 
 
 def _usd(one: PlayedOutage) -> str:
-    return "" if one.impact is None else usd(one.impact.usd_lost)
+    return "" if one.impact is None else f"{_at_least(one)}{usd(one.impact.usd_lost)}"
 
 
 def _without_obtaining(one: PlayedOutage) -> str:
@@ -124,7 +129,8 @@ def _answered_wrongly(answer: OutagesAnswer) -> Section | None:
     """What was answered wrongly before it was found out, apart from what is served and what is lost."""
     lines = tuple(answered_wrongly(one.impact) for one in answer.played if one.impact is not None)
     lines = tuple(line for line in lines if line)
-    return Section("ANSWERED WRONGLY", lines) if lines else None
+    at_most = "at most: where no source gives the share, all of it is taken (ASSUMED)"
+    return Section("ANSWERED WRONGLY", (at_most, *lines)) if lines else None
 
 
 def _over_time(answer: OutagesAnswer) -> Section | None:

@@ -137,8 +137,8 @@ def dependency_graph(study: Study) -> Graph:
         node(f"provider:{provider}")
         planes = control_planes(region_id, provider)
         node(f"region:{region_id}")["starting"].append(Needs(all_of=planes))
-        for plane in planes:
-            node(plane)
+        need(planes[0], planes[1])  # a provider's stands for those of all its regions
+        node(planes[1])
     for offer in study.offers:
         if is_renewed(study.horizon, offer):
             node(f"renewal:{offer.id}")
@@ -306,26 +306,35 @@ def stages_of(goal: Goal, study: Study, graph: Graph) -> list[Failure]:
 def _after(before: Failure, stage: Failure, seconds: float, study: Study, graph: Graph) -> Failure:
     """The stage that follows another when parts of it work again, so many seconds since the outage began.
 
-    It counts from when the longest load of what lives, or lives in a larger part, than before is over.
+    It counts from when the longest load of what lives, or lives in a larger part, than before is over. Once weights can
+    be pushed again, what nobody could start or obtain before begins: in all of them.
     """
     value, known = availability(graph, stage.lost), availability(graph, before.lost)
     stuck, were_stuck = cannot_start(graph, value), cannot_start(graph, known)
+    pushed_again = _failover(before, study, graph, known) == "rescale" != _failover(stage, study, graph, value)
     load_seconds, startable = 0.0, dict(before.startable_seconds)
     for e, (m, p, _) in placements(study).items():
         node = f"placement:{e}"
         if value[node] > known[node]:
             load_seconds = max(load_seconds, study.models[m].profiles[p].load_seconds)
-        if value[node] > 0 and node not in stuck and (known[node] <= 0 or node in were_stuck):
+        if value[node] > 0 and node not in stuck and (pushed_again or known[node] <= 0 or node in were_stuck):
             startable[e] = seconds
     obtainable = dict(before.obtainable_seconds)
     for pool in study.pools:
         node, site = f"pool:{pool.id}", study.site_by_id[pool.site]
         planes = control_planes(site.region_id, site.provider)
         may, might = (of[node] > 0 and all(of[c] >= 1 for c in planes) for of in (value, known))
-        if may and not might:
+        if may and (pushed_again or not might):
             obtainable[pool.id] = seconds
     begins = max(before.begins_seconds, seconds + load_seconds)
     return replace(stage, begins_seconds=begins, startable_seconds=startable, obtainable_seconds=obtainable)
+
+
+def _failover(failure: Failure, study: Study, graph: Graph, value: Mapping[str, float]) -> Failover:
+    """How gateways fail over in a failure, by available fractions of components in it."""
+    asking = [row for row in study.demand if max(row.requests_per_second, row.high_requests_per_second or 0.0) > 0]
+    flows = [(row.workload, row.origin) for row in asking]
+    return failover_in(failure, study.failover, without_new_weights(graph, value, flows))
 
 
 def _lasts(stage: Failure) -> bool:

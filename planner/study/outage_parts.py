@@ -87,14 +87,7 @@ def _control_plane(part: LostPart, here: Footprint, where: Where | None, outage:
     if regions:
         planes = [Alternative(region, {f"control_plane:{region}": 1.0}) for region in regions if region in mine]
         return PartHere(tuple(planes))
-    apart = {other.region for other in outage.parts if other.kind == "control_plane"} - {None}
-    if not apart:
-        return PartHere((Alternative(provider, {f"control_plane:{provider}": 1.0}),))
-    own = {f"{provider}/{region}" for region in apart} if where is None else {where.region} - {None}
-    lost = {f"control_plane:{region}": 1.0 for region in mine if region not in own}
-    if not lost:
-        return PartHere(why=f"no other region of {here.subject} at {provider}")
-    return PartHere((Alternative(provider, lost),))
+    return PartHere((Alternative(provider, {f"control_plane:{provider}": 1.0}),))
 
 
 def _provider(part: LostPart, here: Footprint, where: Where | None, outage: Outage) -> PartHere:

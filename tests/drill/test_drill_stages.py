@@ -144,6 +144,10 @@ def test_several_parts_come_back_in_order_and_the_last_ends_the_failure() -> Non
     own = (Component(name="login", kind="identity", hours_to_repair=2.0),)
     failure = failure.model_copy(update={"repaired": {A: 1.0, B: 0.1}})
     assert impact(drill_plan(as_it_runs(failure, **(more | {"components": own})), named=("f",))).until_seconds == 7200.0
+    # where that is sooner than others are back, it is not known when all is: a is still a stage
+    soon = (Component(name="login", kind="identity", hours_to_repair=0.2),)
+    sooner = drill_plan(as_it_runs(failure, **(more | {"components": soon})), named=("f",))
+    assert "failure:f after 1 h" in {r.failure for r in sooner.rows}
     # where all is back before the end, surges go on: 100 · 1.5 on the 10 replicas of both
     surge = NamedFailure(name="f", lost={A: 1.0}, repaired={A: 0.5}, hours_to_repair=1.0, surge_factor=1.5)
     after = row(drill_plan(as_it_runs(surge)), LATER, 2100.0)

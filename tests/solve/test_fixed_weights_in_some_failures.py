@@ -4,6 +4,7 @@ import random
 from dataclasses import replace
 
 import pytest
+from failing import asked as two_sites_of_pools
 from studies import machine_type, model, offer, profile, random_study, site, study, workload
 
 from planner.drill import drill_plan
@@ -210,3 +211,37 @@ def test_random_studies_cost_between_new_weights_everywhere_and_nowhere():
         dearer += plan.proof.bound_usd > plan.re_solved.cost_usd * 1.001
         cheaper += plan.proof.cost_usd < fixed.proof.bound_usd * 0.999
     assert compared == 7 and dearer and cheaper, (compared, dearer, cheaper)
+
+
+@pytest.mark.parametrize(("within", "machines"), [(400.0, {"r/b/mb": 20}), (700.0, {"p/a/m": 10, "r/b/mb": 10})])
+def test_nothing_is_started_before_weights_can_be_pushed_again(within: float, machines: dict[str, int]) -> None:
+    """Site a is lost for 2 h, and for 6 minutes what pushes weights; a start takes 300 s: until 660 s after all.
+
+    10 machines at b, of 2 USD, serve others that may be left out then. Within 700 s they are there in time; in 400 s
+    ten more must be warm, so that the ten at a, of 1 USD, are not needed.
+    """
+    types = machine_type("m"), machine_type("mb")
+    of_a, of_b = (profile(m.name, "cuda", 1, load_seconds=300.0) for m in types)
+    lost = NamedFailure(
+        name="f",
+        lost={"site:p/a": 1.0, "deployment:cd": 1.0},
+        repaired={"deployment:cd": 0.1},
+        hours_to_repair=2.0,
+    )
+    goal = Goal(failure="f", serve_fraction=1.0, within_seconds=within)
+    pushed = Dependency(component="workload:w", needs=Needs(all_of=("deployment:cd",)), breaks="pushing")
+    asked = two_sites_of_pools(
+        machine_types=types,
+        pools=(Pool(site="p/a", machine_type="m"), Pool(site="r/b", machine_type="mb")),
+        bought=[offer("p/a/m", 1, most_units=40.0), offer("r/b/mb", 2, most_units=40.0)],
+        models=(model("m", [of_a, of_b]), model("n", [of_b])),
+        tiers=(Tier(name="t", survive=(goal,)), Tier(name="u")),
+        workloads=(workload("w"), workload("v", model="n", tier="u")),
+        demand={("w", "o"): 10, ("v", "o"): 10},
+        components=(Component(name="cd", kind="deployment"),),
+        dependencies=(pushed,),
+        failures=(lost,),
+    )
+    plan = make_plan(asked, EXACT)
+    assert audit(plan).passed and not drill_plan(plan).broken
+    assert {row.offer.removesuffix(":on_demand"): row.units for row in plan.purchases} == machines

@@ -111,8 +111,8 @@ def test_control_planes_come_back_region_by_region() -> None:
     )
     sites = (site("google", "a", "quick"), site("google", "b", "slow"))
     (failure,) = here(planes, study(sites=sites)).failures
-    assert failure.lost == {"control_plane:google/quick": 1.0, "control_plane:google/slow": 1.0}
-    assert failure.repaired == {"control_plane:google/quick": 0.7} and failure.hours_to_repair == 2.7
+    assert failure.lost == {"control_plane:google": 1.0, "control_plane:google/slow": 1.0}
+    assert failure.repaired == {"control_plane:google": 0.7} and failure.hours_to_repair == 2.7
     assert failure.failover == "rescale"
 
 

@@ -146,6 +146,7 @@ def _needs(parts: Parts) -> dict[str, set[str]]:
                 needs[f"zone:{site.id}"] = {f"region:{site.region_id}"}
             planes = control_planes(site.region_id, site.provider)
             needs[f"region:{site.region_id}"] = {f"provider:{site.provider}", *planes}
+            needs[planes[0]] = {planes[1]}
     for placement, (_, profile, at) in parts.placements.items():
         stack, _ = stack_and_version(profile.stack)
         needs[f"placement:{placement}"] = {f"pool:{at}", f"stack:{stack}"}

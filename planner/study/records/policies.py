@@ -20,7 +20,7 @@ class QuotaIncrease(Record):
 
     most: NotNegative = Field(description="limit once it is granted, in the quota's unit")
     lead_days: NotNegative = Field(le=36500, description="days from asking until it is granted")
-    chance_fraction: Fraction = Field(description="chance that it is granted by then; printed, not reckoned with")
+    chance_fraction: Fraction = Field(gt=0, description="chance that it is granted by then; printed, not reckoned with")
 
 
 class Quota(Record):
