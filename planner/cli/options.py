@@ -1,5 +1,6 @@
 """Arguments and options that several commands share, and what is written in them."""
 
+import math
 from datetime import date
 from enum import StrEnum
 from pathlib import Path
@@ -52,7 +53,20 @@ AllRows = Annotated[bool, typer.Option("--all", help="every row of every table")
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="no progress")]
 
 Gap = Annotated[str, typer.Option(help="end when proven within this of the best plan, 1% or 0.01; smaller is slower")]
-Seconds = Annotated[float | None, typer.Option(min=0.1, help="time limit of each plan, which is not reproducible then")]
+LEAST_SECONDS = 0.1
+
+
+def _finite(seconds: float | None) -> float | None:
+    """A time limit that is a number; raises typer.BadParameter for what compares with none."""
+    if seconds is not None and not math.isfinite(seconds):
+        raise typer.BadParameter(f"should be greater than or equal to {LEAST_SECONDS:g}")
+    return seconds
+
+
+Seconds = Annotated[
+    float | None,
+    typer.Option(min=LEAST_SECONDS, callback=_finite, help="time limit of each plan, which is not reproducible then"),
+]
 Nodes = Annotated[int | None, typer.Option(min=1, help="nodes of one integer search; default: by size")]
 Rounds = Annotated[int, typer.Option(min=0, help="windows searched around the best plan of a large study")]
 Demand = Annotated[DemandCase, typer.Option(help="low, base or high demand of the study")]

@@ -118,6 +118,8 @@ def _expected(message: str) -> str:
     --------
     >>> _expected("Input should be greater than or equal to 1")
     'a number of at least 1'
+    >>> _expected("'few' is not a valid integer range.")
+    'a whole number'
     >>> _expected("Value error, 'pdf' is not one of 'text', 'md', 'json'.")
     "one of 'text', 'md', 'json'"
     """
@@ -127,7 +129,7 @@ def _expected(message: str) -> str:
     options = re.search(r"is not one of (.*?)\.?$", message)
     if options is not None:
         return f"one of {options[1]}"
-    kind = re.search(r"should be a valid (\w+)", message)
+    kind = re.search(r"(?:should be|is not) a valid (\w+)", message)  # the second: typer on click
     if kind is not None:
-        return {"integer": "a whole number", "number": "a number"}.get(kind[1], f"a {kind[1]}")
+        return {"integer": "a whole number", "number": "a number", "float": "a number"}.get(kind[1], f"a {kind[1]}")
     return message.rstrip(".")

@@ -19,6 +19,7 @@ FOLDER = Path(__file__).resolve().parents[2]
         (["plan", "x", "--jobs=few"], "--jobs", "a whole number", "'few'"),
         (["plan", "x", "--jobs"], "--jobs", "a value after it", "nothing"),
         (["plan", "x", "--seconds", "nan"], "--seconds", "a number of at least 0.1", "'nan'"),
+        (["plan", "x", "--seconds", "inf"], "--seconds", "a number of at least 0.1", "'inf'"),
         (["plan", "x", "--rounds", "-1"], "--rounds", "a number of at least 0", "'-1'"),
         (["plan", "x", "-fpdf"], "--format", "one of 'text', 'md', 'json'", "'pdf'"),
         (["whatif", "x", "--most", "0"], "--most", "a number of at least 1", "'0'"),

@@ -43,6 +43,10 @@ def _check_goals(parts: Parts, reading: Reading) -> None:
                 if counted != "detection_seconds":
                     fix = "no traffic is moved before new weights are in force: allow more time, or push faster"
                 reading.error(at.at("within_seconds"), expected, f"{goal.within_seconds:g}", fix)
+            if goal.any is None and (goal.of != 1 or goal.except_):
+                fix = "leave it out: one failure is meant"
+                field, got = ("of", str(goal.of)) if goal.of != 1 else ("except", ", ".join(goal.except_))
+                reading.error(at.at(field), "`of` and `except` with `any`, and with nothing else", quoted(got), fix)
             if goal.failure is not None:
                 what = "a failure named in the study"
                 reading.refer(at.at("failure"), NamedFailure, what, goal.failure, failures)

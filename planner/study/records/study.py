@@ -180,8 +180,6 @@ class Goal(Record):
         if sum(lost is not None for lost in (self.any, self.failure, self.outage)) != 1:
             expected = "either `any` (a kind of component), `failure` (of the study) or `outage` (one that happened)"
             raise Contradiction(expected, "name one of them, and one only")
-        if self.any is None and (self.of != 1 or self.except_):
-            raise Contradiction("`of` and `except` with `any`, and with nothing else", "leave them out")
         if self.where is not None and self.outage is None:
             raise Contradiction(
                 "where with `outage`, and with nothing else", "leave it out, or name the outage to move"
