@@ -36,6 +36,10 @@ MISTAKES = {
         [PUSHING, ("study.yaml", "name: bulk", "name: bulk\n    deferrable_hours: 24")],
         ("tiers[1].deferrable_hours", "0, where gateways only rescale", "24", "power:grid"),
     ),
+    "several of one failure": (
+        [("study.yaml", "except: [spare]}", "except: [spare]}\n      - {failure: quake, of: 2, within_seconds: 600}")],
+        ("tiers[0].survive[2].of", "`of` and `except` with `any`", "2", "leave it out"),
+    ),
     "a control plane that needs its own region": (
         [
             (
