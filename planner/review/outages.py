@@ -186,7 +186,8 @@ def _prevented(answer: OutagesAnswer) -> Section | None:
         why = {"covered_by": one.prevention.because, "would_help": one.prevention.would}
         data.append({"outage": one.here.outage.id, "takes": one.failure.lost, **why})
     line = "covered by: goals that ask for it, in failures that take at least as much; would help: what serves the rest"
-    return Section("WHAT PREVENTED IT", (line,), columns, answer.played, data=data, most=None)
+    limits = "not judged: whether a goal planned with new weights also holds where an outage keeps them from gateways"
+    return Section("WHAT PREVENTED IT", (line, limits), columns, answer.played, data=data, most=None)
 
 
 def _takes(one: PlayedOutage) -> str:
