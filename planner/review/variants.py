@@ -95,7 +95,8 @@ def _answer(asked: Sequence[Answer], gap_asked_fraction: float | None) -> Sectio
     for word, pick in (("cheapest", min), ("dearest", max)):
         if len(planned) > 1:
             plan, name = pick(planned, key=lambda pair: (pair[0].proof.cost_usd, pair[1]))
-            lines.append(f"{word}: {name}, {usd(plan.proof.cost_usd)} USD{_change(base, plan)}")
+            known = f"{word}: {name}, {usd(plan.proof.cost_usd)} USD{_change(base, plan)}"
+            lines.append(known + _within_the_gaps(plan, word == "cheapest", planned))
     not_planned = [answer.variant.name for answer in asked if answer.not_planned]
     without = [answer.variant.name for answer in asked if answer.plan is None and not answer.not_planned]
     unproven = not_proven(asked, gap_asked_fraction)
@@ -116,6 +117,16 @@ def _answer(asked: Sequence[Answer], gap_asked_fraction: float | None) -> Sectio
         "uncoverable": uncoverable,
     }
     return Section("ANSWER", tuple(lines), data=data)
+
+
+def _within_the_gaps(plan: PlanFile, cheapest: bool, planned: Sequence[tuple[PlanFile, str]]) -> str:
+    """Other variants that may be cheaper than the cheapest, or dearer than the dearest, as far as is proven."""
+    names = []
+    for other, name in planned:
+        of_cheaper, of_dearer = (other, plan) if cheapest else (plan, other)
+        if other is not plan and of_cheaper.proof.bound_usd < of_dearer.proof.cost_usd:
+            names.append(name)
+    return f"; within the gaps it may be: {', '.join(names[:MOST_NAMES])}" if names else ""
 
 
 def _change(base: PlanFile | None, plan: PlanFile) -> str:

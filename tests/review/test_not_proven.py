@@ -5,6 +5,7 @@ from studies import random_study
 
 from planner.plan.plan import make_plan
 from planner.questions.answer import Answer
+from planner.questions.patches import Patch
 from planner.questions.variants import AS_IT_IS, Variant
 from planner.review.variants import not_proven, review_variants
 
@@ -37,3 +38,19 @@ def test_a_plan_is_held_to_what_the_question_asks_for(plan, gap, made_for, statu
     lines = [line for line in report.sections[0].lines if "NOT PROVEN" in line]
     assert lines == ([f"NOT PROVEN to the gap that was asked: {name} ({says})"] if says else [])
     assert report.sections[0].data["not_proven"] == ([name] if says else [])
+
+
+def test_what_may_be_cheapest_within_the_gaps_is_named(plan):
+    """The cheapest costs 100 at least 90; of 105 at least 95, and of 120 at least 101: only the first may be below."""
+    variants = {"near": (100.0, 90.0), "also near": (105.0, 95.0), "far": (120.0, 101.0)}
+    answers = []
+    for name, (cost_usd, bound_usd) in variants.items():
+        proof = plan.proof.model_copy(update={"cost_usd": cost_usd, "bound_usd": bound_usd})
+        patch = Patch(name, "", ())
+        answers.append(Answer(Variant((patch,)), plan.model_copy(update={"proof": proof})))
+    lines = review_variants(plan.study, answers).sections[0].lines
+    cheapest, dearest = (next(line for line in lines if line.startswith(word)) for word in ("cheapest", "dearest"))
+    assert cheapest.startswith("cheapest: near, ")
+    assert cheapest.endswith("; within the gaps it may be: also near")
+    assert dearest.startswith("dearest: far, ")
+    assert dearest.endswith("; within the gaps it may be: also near")
