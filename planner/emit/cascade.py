@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from functools import partial
 
 from planner.emit.behaviour import BEHAVIOURS, EVERY_BEHAVIOUR, WHILE_FINDING
-from planner.emit.capacity import capacity_replica_seconds, planned_replicas, surviving_replicas
+from planner.emit.capacity import capacity_of_placement, planned_replicas, surviving_replicas
 from planner.emit.detection import Detection, loss_seconds
 from planner.emit.routing import Subject, Table, peak_requests_per_second, routing_table, subject
 from planner.emit.text import markdown_cell
@@ -308,7 +308,7 @@ def served_by(of: Subject, table: Table, gateway: str, s: State, replicas: Repli
             load[e] = load.get(e, 0.0) + p.replica_seconds[w, e] * value
     times = {}
     for e, work in load.items():
-        capacity = capacity_replica_seconds(p, running[e])
+        capacity = capacity_of_placement(p, e, running[e])
         times[e] = work / capacity if capacity else 0.0
     overfull = [Overfull(e, n) for e, n in times.items() if n > 1 + TOLERANCE_FRACTION]
     overfull.sort(key=lambda x: (-x.times_its_capacity, x.placement))

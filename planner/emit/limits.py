@@ -95,7 +95,7 @@ class _Given:
 
     def alone(self) -> Array:
         """What a placement takes of a stream when it serves nothing else [requests/s; E], where it is warm."""
-        capacity = capacity_replica_seconds(self.a.p, self.x.replicas[self.hour,])[self.a.placement_of_edge]
+        capacity = capacity_replica_seconds(self.a, self.x.replicas[self.hour,])[self.a.placement_of_edge]
         return np.asarray(np.divide(capacity, self.seconds, out=np.zeros(self.a.E), where=self.warm))
 
     def tighter(self, limit: Array) -> Array:
@@ -193,7 +193,7 @@ def _loads(given: _Given, limit: Vector, spills: Array) -> Iterator[tuple[Array,
         work = sum_by(pick(limit, by_limit) * given.seconds[by_limit], at[by_limit], a.P)
         work = work + sum_by(given.seconds * sent, at, a.P)
         lives = _any_at(a, given.warm) & (survive > 0)
-        yield lives, _any_at(a, by_limit), work, capacity_replica_seconds(a.p, survive), least
+        yield lives, _any_at(a, by_limit), work, capacity_replica_seconds(a, survive), least
 
 
 def _spread(given: _Given, spills: Array) -> Array:
@@ -260,6 +260,6 @@ def _cold(given: _Given) -> Array:
     cold = np.isfinite(fewest) & (x.replicas[given.hour,] <= 0)
     limit = given.most * cold[at]
     work = sum_by(given.seconds * limit, at, a.P)
-    capacity = capacity_replica_seconds(a.p, np.where(cold, fewest, 0.0))
+    capacity = capacity_replica_seconds(a, np.where(cold, fewest, 0.0))
     fits = np.minimum(1.0, np.divide(capacity, work, out=np.zeros(a.P), where=work > 0))
     return np.asarray(limit * fits[at])

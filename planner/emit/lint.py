@@ -7,15 +7,14 @@ from typing import Any
 
 import numpy as np
 
-from planner.emit.capacity import capacity_replica_seconds, planned_replicas
+from planner.emit.capacity import capacity_of_placement, planned_replicas
 from planner.emit.names import slug
 from planner.emit.options import endpoint
 from planner.emit.routing import WEIGHTS_ADD_UP_TO, Subject, Table
 from planner.errors import Finding, InputError
 from planner.problem.arrays import full
 from planner.problem.problem import Problem, State, states
-from planner.problem.rules.formulas import live_edges
-from planner.study.dependencies import NORMAL
+from planner.problem.rules.formulas import capacity, live_edges
 
 TOLERANCE = 1e-6
 DEFECT = "a defect: report it"
@@ -135,7 +134,7 @@ def _normal_load(of: Subject, table: Table) -> Iterator[Finding]:
             work = entry.share_fraction * sent * p.replica_seconds.get((route.workload, entry.placement), 0.0)
             load[entry.placement] = load.get(entry.placement, 0.0) + work
     for e, work in sorted(load.items()):
-        capacity = capacity_replica_seconds(p, float(x.replicas[e, of.hour])) if e in p.placements else 0.0
+        capacity = capacity_of_placement(p, e, float(x.replicas[e, of.hour])) if e in p.placements else 0.0
         yield from _beyond(f"placement {e}", work, capacity, "at most {} in normal operation")
 
 
@@ -151,7 +150,7 @@ def _limits(of: Subject, table: Table) -> Iterator[Finding]:
             if (route.workload, e) in p.replica_seconds:  # else its edge is missing, which is said already
                 work = p.replica_seconds[route.workload, e] * entry.limit_requests_per_second
                 where = f"route {route.workload} from {route.origin}, {e}"
-                yield from _beyond(where, work, capacity_replica_seconds(p, most[e]), "a limit of at most {}")
+                yield from _beyond(where, work, capacity_of_placement(p, e, most[e]), "a limit of at most {}")
 
 
 def _names(of: Subject, table: Table) -> Iterator[Finding]:
@@ -187,8 +186,7 @@ def _state(of: Subject, s: State) -> Iterator[Finding]:
                 yield _not_eligible(p, f"{s[1]} at {s[2]:g} s, {w} from {o}", (w, o), e)
             else:
                 load[e] = load.get(e, 0.0) + p.replica_seconds[w, e] * p.burst_factor[w] * value
-    utilisation = p.utilisation_normal if s[1] == NORMAL else p.utilisation_in_failure
-    most = utilisation * planned_replicas(a, of.vectors, s)
+    most = capacity(a, s[1], planned_replicas(a, of.vectors, s))
     for e, work in sorted(load.items()):
         where = f"{s[1]} at {s[2]:g} s, placement {e}"
         yield from _beyond(where, work, float(most[a.placement_at[e]]), "at most {}")

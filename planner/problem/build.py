@@ -27,7 +27,9 @@ from planner.problem.magnitudes import out_of_range, sizes
 from planner.problem.money import discount_factor
 from planner.problem.parts import parts_of
 from planner.problem.problem import FEW_UNITS, HOURLY, Problem, most_machines
+from planner.problem.queues import waiting_of
 from planner.problem.request_limits import request_limits_of
+from planner.problem.waiting import Waiting
 from planner.study.calendar import demand_by_hour, hours_of, spans
 from planner.study.dependencies import NORMAL, dependency_graph, profile_id
 from planner.study.outage_costs import outage_usd_per_request
@@ -84,6 +86,7 @@ def build(study: Study, demand: str = "base", with_goals: bool = True) -> Proble
     phases, not_built = phases_of(study)
     counted, obtainable = counted_of(study, offers, failures, taken)
     factor_in = {t.name: discount_factor(study, t.begins_months + t.months / 2) for t in periods}
+    seconds = {in_failure: replica_seconds_by_placement(parts, in_failure) for in_failure in (False, True)}
     problem = Problem(
         flows=flows,
         placements=names,
@@ -110,8 +113,8 @@ def build(study: Study, demand: str = "base", with_goals: bool = True) -> Proble
         burst_factor={w.name: w.burst_factor for w in study.workloads},
         serve_fraction={w.name: parts.tiers[w.tier].serve_fraction for w in study.workloads},
         outage_usd_per_request={w.name: usd_per_request[w.tier] for w in study.workloads},
-        replica_seconds=replica_seconds_by_placement(parts, in_failure=False),
-        replica_seconds_in_failure=replica_seconds_by_placement(parts, in_failure=True),
+        replica_seconds=seconds[False],
+        replica_seconds_in_failure=seconds[True],
         machines_per_replica={
             # whole replicas on a machine: what is left over of its accelerators is lost
             e: 1 / (parts.machine[parts.pool[e].machine_type].accelerators // parts.profile[e].accelerators_per_replica)
@@ -173,6 +176,7 @@ def build(study: Study, demand: str = "base", with_goals: bool = True) -> Proble
         after={m.id: m.after for m in phases if m.after},
         spend_years=tuple(spend_years_of(study)),
         capital_caps=capital_caps_of(study),
+        waiting=waiting_of(parts, (edges, edges_in_failure), (seconds[False], seconds[True])),
     )
     problem = replace(
         problem,
@@ -185,7 +189,17 @@ def build(study: Study, demand: str = "base", with_goals: bool = True) -> Proble
         problem,
         few_large_units=_few_large_units(problem),
         maybe_unused=_maybe_unused(problem),
+        waiting=_at_most(problem),
     )
+
+
+def _at_most(p: Problem) -> Waiting | None:
+    """How requests wait, with a utilisation that no plan exceeds: that of all replicas that a pool can ever use."""
+    if p.waiting is None:
+        return None
+    most = {e: most_machines(p, p.pool_of[e]) / p.machines_per_replica[e] for e in p.placements}
+    replicas = {(e, in_failure): n for e, n in most.items() for in_failure in (False, True)}
+    return p.waiting.by_replicas(replicas)
 
 
 def _priced_without_new_weights(study: Study, rescaled: frozenset[str]) -> InputError:

@@ -8,7 +8,7 @@ from planner.problem.problem import Problem
 from planner.study.memory import holds_in_memory
 from planner.study.records.inventory import MachineType, Site
 from planner.study.records.serving import ModelFacts, OperatingPoint, Profile
-from planner.study.records.study import Tier, Workload
+from planner.study.records.study import Study, Tier, Workload
 
 WHY_NOT = {
     reason.partition(":")[0]: reason
@@ -22,6 +22,7 @@ WHY_NOT = {
         "jurisdiction: the site is outside those the workload allows",
         "label: the site lacks a label that the workload needs",
         "round trip: longer than the tier's limit, or not known",
+        "wait: round trip and prefill alone take longer than the tier's first-token target (utilisation by waiting)",
     )
 }
 """The closed list of reasons for which an edge to a placement of the workload's model is missing.
@@ -57,9 +58,7 @@ def misfit(
     w: Workload, tier: Tier, facts: ModelFacts, profile: Profile, machine: MachineType, most_tokens: int, site: Site
 ) -> str | None:
     """Why a profile of the workload's model cannot serve it at a site, however near; None when it can."""
-    first_token_ms = max(
-        p.first_token_ms if p.first_token_ms_high is None else p.first_token_ms_high for p in profile.classes
-    )
+    first_token_ms = slowest_first_token_ms(profile)
     per_token_ms = max(p.per_token_ms for p in profile.classes)
     admitted = {p.context_class for p in profile.classes}
     holds = {
@@ -73,6 +72,22 @@ def misfit(
         "label": set(w.site_labels) <= set(site.labels),
     }
     return next((WHY_NOT[reason] for reason, held in holds.items() if not held), None)
+
+
+def slowest_first_token_ms(profile: Profile) -> float:
+    """Time to first token of the worst class that a profile admits, its high end where that is known [ms]."""
+    return max(p.first_token_ms if p.first_token_ms_high is None else p.first_token_ms_high for p in profile.classes)
+
+
+def most_wait_ms(tier: Tier, profile: Profile, round_trip_ms: float) -> float:
+    """What a tier's first-token target leaves to wait for a replica [ms]; infinite: it has no target.
+
+    Formula
+        first_token_ms of the tier - round trip - slowest first token of the profile
+    """
+    if tier.first_token_ms is None:
+        return float("inf")
+    return tier.first_token_ms - round_trip_ms - slowest_first_token_ms(profile)
 
 
 def edges_of(parts: Parts, flows: tuple[Flow, ...]) -> tuple[Edges, Edges, dict[tuple[str, str, str], str]]:
@@ -97,6 +112,9 @@ def edges_of(parts: Parts, flows: tuple[Flow, ...]) -> tuple[Edges, Edges, dict[
                 continue
             reach = parts.reach.get((o, site.id))
             round_trip_ms = float("inf") if reach is None else reach.round_trip_ms
+            if round_trip_ms < float("inf") and not _may_wait(parts.study, tier, profile, round_trip_ms):
+                why_not[w, o, e] = WHY_NOT["wait"]
+                continue
             if round_trip_ms <= limit:
                 normal.append(e)
             else:
@@ -105,6 +123,11 @@ def edges_of(parts: Parts, flows: tuple[Flow, ...]) -> tuple[Edges, Edges, dict[
                 in_failure.append(e)
         edges[w, o], edges_in_failure[w, o] = tuple(normal), tuple(in_failure)
     return edges, edges_in_failure, why_not
+
+
+def _may_wait(study: Study, tier: Tier, profile: Profile, round_trip_ms: float) -> bool:
+    """Whether anything of a first-token target is left for a wait, where utilisation is by waiting."""
+    return study.utilisation.by == "fixed" or most_wait_ms(tier, profile, round_trip_ms) >= 0
 
 
 NO_PLACEMENT = "add a profile for a machine type of the study's pools, on a stack that is qualified for the model"
@@ -118,6 +141,7 @@ CURES = {
     "jurisdiction": "pools at a site in its jurisdictions, or another jurisdiction",
     "label": "pools at a site with its site_labels, or fewer of them",
     "round trip": "a longer round_trip_ms of its tier, or pools that are nearer",
+    "wait": "a longer first_token_ms of its tier, pools that are nearer, or a profile with a shorter prefill",
 }
 """What gives a workload the edges that are missing for a reason of `WHY_NOT`."""
 

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from planner.problem.request_limits import RequestLimits
+from planner.problem.waiting import Waiting
 from planner.study.calendar import hour_id
 from planner.study.dependencies import Failure
 from planner.study.latency import Reach
@@ -259,6 +260,8 @@ class Problem:
     in others weights are chosen anew; empty: no gateway has fixed weights"""
     sizes_requests_per_second: Mapping[tuple[str, ...], float] = field(default_factory=dict)
     """(w, o, h), (w, o) -> what any state (of the hour) may ask for at most, surges included: see `flow_size`"""
+    waiting: Waiting | None = None
+    """how far replicas may be filled by their number; none: as far as `utilisation_normal` and `_in_failure` say"""
 
     def may_start(self, b: str, t: str) -> bool:
         """Whether a unit of an offer can start in a period."""
@@ -277,7 +280,6 @@ def most_machines(p: Problem, q: str) -> float:
     surge = max(
         f.surge_factor * math.prod(max(1.0, factor) for factor in f.surges.values()) for f in p.failures.values()
     )
-    worst = surge / min(p.utilisation_normal, p.utilisation_in_failure)
     held = max(p.held_machines[q, t] for t in p.periods)
     most = held + sum(p.machines_per_unit[b] * p.most_units[b] for b in p.offers_of[q])
     parts = {lost.get(e, 1.0) for lost in p.lost.values() for e in (*p.on_pool[q], q)}
@@ -289,7 +291,7 @@ def most_machines(p: Problem, q: str) -> float:
             for w, o, h in p.demand_requests_per_second
             if (w, e) in p.replica_seconds
         )
-        needed += p.machines_per_replica[e] * (work * worst / remaining + 1)
+        needed += p.machines_per_replica[e] * (work * (surge / _utilisation_of_one(p, e)) / remaining + 1)
     useful = needed / p.usable_fraction[q]
     if targeted := targeted_fraction(p, q):
         counted = {by_offer.get(b, 1.0) for by_offer in p.counted.values() for b in p.offers_of[q]} - {0.0}
@@ -297,6 +299,14 @@ def most_machines(p: Problem, q: str) -> float:
         useful += p.spare_machines[q] / p.usable_fraction[q] + unit
         useful /= min(counted, default=1.0) * (1 - targeted)
     return min(most, max(held, useful))
+
+
+def _utilisation_of_one(p: Problem, e: str) -> float:
+    """The utilisation of a replica that runs alone: the least that there is (above 0 to 1)."""
+    least = min(p.utilisation_normal, p.utilisation_in_failure)
+    if p.waiting is None:
+        return least
+    return min(least, *(float(p.waiting.largest(in_failure, [e], [1.0])[0]) for in_failure in (False, True)))
 
 
 def targeted_fraction(p: Problem, q: str) -> float:

@@ -104,6 +104,15 @@ class Things(Kept):
         """Requests/s that are asked for in a state, surges included."""
         return self.once(("wanted", s[:2]), lambda: self.demand(s[0]) * self.surge(s[1]))
 
+    def utilisation(self, f: str) -> Any:
+        """How far running replicas may be filled in a failure, or in normal operation (0 to 1): all alike, or by
+        placement [P], of as many as a program reckons with; `formulas.capacity` says it of a number of them."""
+        p, waiting, in_failure = self.p, self.p.waiting, f != NORMAL
+        if waiting is None:
+            return p.utilisation_in_failure if in_failure else p.utilisation_normal
+        known = waiting.utilisation
+        return self.once(("utilisation", in_failure), lambda: np.array([known[e, in_failure] for e in p.placements]))
+
     def coverable(self, f: str) -> Array:
         """Share that any capacity could serve (0 to 1)."""
         return self.once(("coverable", f), lambda: numbers_of(self.p.coverable[f], self.p.flows, 1.0))

@@ -14,7 +14,7 @@ from planner.problem.algebra import Array, Expr, Key, Rows, pick, sum_by
 from planner.problem.arrays import Arrays, full
 from planner.problem.decisions import Vectors
 from planner.problem.problem import State, states
-from planner.problem.rules.formulas import is_normal, running
+from planner.problem.rules.formulas import is_normal, running, utilisation_of
 from planner.problem.rules.states import (
     components_pass_what_they_can,
     each_request_passes_one_alternative,
@@ -108,7 +108,6 @@ class _Probe:
 def _probe(a: Arrays, x: Vectors, s: State) -> _Probe:
     """The program of one state."""
     p, program = a.p, Program()
-    utilisation = p.utilisation_normal if is_normal(s) else p.utilisation_in_failure
     runs = running(a, x, s) > 0
     profiles = sorted(set(p.profile_of.values()))
     at = positions(profiles)
@@ -126,7 +125,7 @@ def _probe(a: Arrays, x: Vectors, s: State) -> _Probe:
     rows = [
         Rows(names, (s,), cold_started, "<=", speed),
         Rows(a.flows, (s,), served, ">=", due * pick(growth, np.zeros(a.F, dtype=int))),
-        Rows(a.placements, (s,), work, "<=", utilisation * (kept + started)).only(runs),
+        Rows(a.placements, (s,), work, "<=", utilisation_of(a, s[1], running(a, x, s)) * (kept + started)).only(runs),
     ]
     program.add("margin", rows, as_rows=True)  # bounds are moved: what is a row must not be one
     _add_request_limits(a, program, traffic, s)

@@ -10,7 +10,7 @@ from planner.problem.arrays import Arrays, full
 from planner.problem.decisions import Vectors
 from planner.problem.problem import Problem, State, fullest_hour
 from planner.problem.rules.costs import requests_usd_per_hour
-from planner.problem.rules.formulas import due_fraction, replica_seconds_used, running
+from planner.problem.rules.formulas import capacity, due_fraction, replica_seconds_used, running
 from planner.problem.rules.gateway_limits import rescaled_failures, whole_survivors
 from planner.review.report import Column, Section, percent, short_failure, usd
 from planner.review.served import WorstFlow, tier_served_fraction, tiers_with_flows, worst_flow
@@ -148,8 +148,7 @@ def _with_worst(p: Problem, tier: str, row: FailureServed) -> str:
 
 def _fullest(a: Arrays, x: Vectors, s: State) -> tuple[float, str]:
     """The placement that is nearest to its limit, with the share of the limit."""
-    limit = a.p.utilisation_normal if s[1] == NORMAL else a.p.utilisation_in_failure
     runs = running(a, x, s)
-    filled = np.divide(replica_seconds_used(a, x, s), limit * runs, out=np.zeros(a.P), where=runs > 0)
+    filled = np.divide(replica_seconds_used(a, x, s), capacity(a, s[1], runs), out=np.zeros(a.P), where=runs > 0)
     by_name = zip(filled.tolist(), a.p.placements, strict=True)
     return max(((share, e) for share, e in by_name if share > 0), default=(0.0, ""))

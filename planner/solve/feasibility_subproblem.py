@@ -1,19 +1,21 @@
 """The feasibility subproblem: purchases and replicas are numbers, a failure is a vector of bounds."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from copy import copy
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from planner.errors import SolverError
-from planner.problem.algebra import Array, Expr, Vector, is_number, spread, total
+from planner.problem.algebra import Array, Expr, Rows, Vector, is_number, spread, total
 from planner.problem.arrays import of_tests
 from planner.problem.decisions import Vectors, names
 from planner.problem.problem import HAIR_FRACTION, Problem, State
 from planner.problem.rules.costs import in_states_usd
-from planner.problem.rules.formulas import least_occupied, machines_up
+from planner.problem.rules.formulas import least_occupied, machines_up, utilisation_of
 from planner.problem.rules.register import INSIDE_RULES, LINK_RULES
+from planner.problem.rules.states import replicas_carry_traffic
 from planner.solve.columns import template_columns
 from planner.solve.fewer_changes import fewer_changes
 from planner.solve.program import (
@@ -31,6 +33,8 @@ from planner.units import ROUNDING
 TEST_NODES = 100
 PRICED_GAP = 1e-4
 MORE_TEST_NODES = 2000
+SEARCHES_BY_NUMBER = 5
+"""Searches for whole replicas that are not too full for their number, of one test."""
 WHOLE = 1e-6
 NO_OBJECTIVE = np.zeros(1)
 SHORT_COST = 1e4
@@ -74,15 +78,22 @@ class FeasibilitySubproblem:
         self.template = Vectors()
         """columns, by (deadline,)"""
         x = Vectors()
+        self.more: dict[float, Array] = {}
+        """deadline -> columns of what known replicas carry beyond what is reckoned with, where utilisation is by waiting"""
         for s in self.states(f):
             template_columns(self.a, self.program, x, s)
         for s in self.states(f):
             for rule in INSIDE_RULES:
-                self.program.add(rule.__name__, rule(self.a, x, s), as_rows=True)
+                blocks: Iterable[Rows] = rule(self.a, x, s)
+                if rule is replicas_carry_traffic and p.waiting is not None:
+                    blocks = [self._with_more(s, rows) for rows in blocks]
+                self.program.add(rule.__name__, blocks, as_rows=True)
         for name in names("states"):
             vectors = getattr(x, name)
             getattr(self.template, name).update({(s[2],): vectors[s,] for s in self.states(f)})
         self.lower, self.upper = np.zeros(self.program.n), np.full(self.program.n, INFINITY)
+        for columns in self.more.values():
+            self.upper[columns] = 0.0
         short: Vector = np.zeros(1)
         for excess in self.template.excess.values():
             short = short + total(self.a.weights(1.0) * excess)
@@ -188,8 +199,30 @@ class FeasibilitySubproblem:
                 return WHOLE_SHORT * enough, {}
         return 0.0, self._replicas(f, x)
 
+    def _with_more(self, s: State, rows: Rows) -> Rows:
+        """The rows of what replicas carry, with a column of what they carry beyond what is reckoned with: none at first."""
+        more = self.program.columns(np.ones(len(rows), dtype=bool))
+        self.more[s[2]] = more.column
+        return replace(rows, rhs=rows.rhs + more)
+
     def _fix(self, columns: Array, values: Array) -> None:
         self.program.lower[columns] = self.program.upper[columns] = values
+
+    def _carry_by_number(self, f: str, x: Vectors, which: Array | None = None) -> None:
+        """Let replicas carry what so many may: exact where they are fixed, safe for more.
+
+        Parameters
+        ----------
+        which : replicas of each state, one after the other; None: those that are fixed
+        """
+        if not self.more:
+            return
+        lower = self.program.lower
+        for n, s in enumerate(self.states(f)):
+            of_both = (lower[getattr(x, name)[s,].column] for name in ("kept", "cold_started"))
+            replicas = sum(of_both) if which is None else which[n * self.a.P : (n + 1) * self.a.P]
+            more = (utilisation_of(self.a, f, replicas) - self.a.utilisation(f)) * replicas
+            self._fix(self.more[s[2]], more if which is None else np.minimum(more, 0.0))
 
     def _replicas(self, f: str, x: Vectors) -> Replicas:
         """Whole replicas of the last solve."""
@@ -201,12 +234,32 @@ class FeasibilitySubproblem:
 
     def _any_replicas(self, f: str, x: Vectors, most_nodes: int | None, seconds: float | None, known: Replicas) -> bool:
         """Whether there are whole replicas with nothing short: rounded, else as they are known, else searched."""
-        return self._rounded(f, x) is None or self._is_known(f, x, known) or self._searched(most_nodes, seconds)
+        return self._rounded(f, x) is None or self._is_known(f, x, known) or self._searched(f, x, most_nodes, seconds)
 
-    def _searched(self, most_nodes: int | None, seconds: float | None) -> bool:
+    def _searched(self, f: str, x: Vectors, most_nodes: int | None, seconds: float | None) -> bool:
         """Whether a search finds whole replicas, whatever they change."""
         self.program.minimise(NO_OBJECTIVE)
-        return self.program.solve_whole(1.0, most_nodes, seconds) in (OPTIMAL, FEASIBLE)
+        return self._whole_by_number(f, x, 1.0, most_nodes, seconds)
+
+    def _whole_by_number(
+        self, f: str, x: Vectors, gap_fraction: float, most_nodes: int | None, seconds: float | None
+    ) -> bool:
+        """Whether a search finds whole replicas that carry no more than so many may.
+
+        Where utilisation is by waiting, those that are too full for their number are reckoned with by that number, and
+        it is searched again.
+        """
+        for _ in range(SEARCHES_BY_NUMBER if self.more else 1):
+            if self.program.solve_whole(gap_fraction, most_nodes, seconds) not in (OPTIMAL, FEASIBLE):
+                return False
+            if not self.more:
+                return True
+            values = self.program.values
+            kept, cold_started = (np.round(values[self._columns(f, x, name)]) for name in ("kept", "cold_started"))
+            if self._holds(f, x, kept, cold_started):
+                return True
+            self._carry_by_number(f, x, kept + cold_started)
+        return False
 
     def _least_churn(self, f: str, x: Vectors, most_nodes: int | None, seconds: float | None, known: Replicas) -> bool:
         """The same with as little started and evicted as can be: what is known will do where it is near the least."""
@@ -214,9 +267,9 @@ class FeasibilitySubproblem:
             return True
         if self._is_known(f, x, known) and self.program.objective - least <= KNOWN_GAP * abs(self.program.objective):
             return True
-        if self.program.solve_whole(CHURN_GAP, TEST_NODES, seconds) in (OPTIMAL, FEASIBLE):
+        if self._whole_by_number(f, x, CHURN_GAP, TEST_NODES, seconds):
             return True
-        return self._is_known(f, x, known) or self._searched(most_nodes, seconds)
+        return self._is_known(f, x, known) or self._searched(f, x, most_nodes, seconds)
 
     def _nothing_short(self, x: Vectors, f: str) -> None:
         self.program.upper[self._columns(f, x, "excess")] = 0.0
@@ -256,6 +309,7 @@ class FeasibilitySubproblem:
             for name, replicas in (("kept", kept), ("cold_started", cold_started)):
                 columns = self._columns(f, x, name)
                 self._fix(columns, np.minimum(replicas, program.upper[columns]))
+            self._carry_by_number(f, x)
             return program.solve() == OPTIMAL and program.objective <= enough
 
     def recourse(self, f: str, purchases: Vectors) -> float:
@@ -290,6 +344,7 @@ class FeasibilitySubproblem:
         for name in ("kept", "cold_started"):
             for s in self.states(f):
                 self._fix(getattr(x, name)[s,].column, getattr(known, name)[s,])
+        self._carry_by_number(f, x)
         for s in self.states(f):
             self._fix(x.occupied[s,].column, least_occupied(a, known, s))
         weights, worst = a.weights(), float(edge_cost.max(initial=0.0)) or 1.0

@@ -39,5 +39,7 @@ def reduced(p: Problem, similar: Decisions | None = None) -> Reduced:
     similar : a plan at hand: the placements in which it runs replicas stay
     """
     stay = () if similar is None else [e for (e, _), replicas in similar.replicas.items() if replicas]
-    placements, failures = dominated_placements(p, stay), same_priced(p)
+    # by waiting two placements are no sum of one: each has a queue of its own
+    placements = dominated_placements(p, stay) if p.waiting is None else {}
+    failures = same_priced(p)
     return Reduced(p, with_rates_added(without_placements(p, placements), failures), placements, failures)

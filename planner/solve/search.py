@@ -426,7 +426,7 @@ class Search:
 
 def unhurt(p: Problem, x: Vectors, f: str, h: str) -> bool:
     """Whether a failure in an hour takes nothing in use and asks for nothing more: normal operation just goes on."""
-    if p.utilisation_in_failure < p.utilisation_normal or not p.edges_nested:
+    if not p.edges_nested or (full(p).utilisation(f) < np.asarray(full(p).utilisation(NORMAL))).any():
         return False
     if f in p.priced:
         return False

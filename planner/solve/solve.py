@@ -10,6 +10,7 @@ from planner.problem.decisions import Decisions, only
 from planner.problem.eligibility import workloads_without_edge
 from planner.problem.problem import Problem
 from planner.problem.rules.index_sets import by_id
+from planner.solve.by_waiting import solve_by_waiting
 from planner.solve.enter_by_hours import goes_by_hours
 from planner.solve.interchangeable import reduced
 from planner.solve.lp_bound import relax
@@ -65,6 +66,29 @@ def solve(
     """
     if orphans := workloads_without_edge(p):
         raise nothing_may_serve(p, orphans)
+    if p.waiting is None:
+        return _solve(p, effort, solver, progress, hints, start, value_limits, similar)
+    return solve_by_waiting(
+        p,
+        lambda p: Search(p, effort, solver, progress),
+        lambda p, hints, start: _solve(p, effort, solver, progress, hints, start, value_limits, None),
+        hints,
+        start,
+        effort.gap_fraction,
+    )
+
+
+def _solve(
+    p: Problem,
+    effort: Effort,
+    solver: Callable[[], Any] | None,
+    progress: Progress,
+    hints: Iterable[str],
+    start: Decisions | None,
+    value_limits: bool,
+    similar: SimilarProblem | None,
+) -> Solution:
+    """The same where utilisation does not go by how many replicas run: see `solve`."""
     asked, smaller = p, reduced(p, start)
     p = smaller.p
     search = Search(p, effort, solver, progress)

@@ -7,7 +7,7 @@ import math
 
 import numpy as np
 
-from planner.problem.algebra import Array, Vector, pick, spread, stacked, sum_by
+from planner.problem.algebra import Array, Vector, is_number, pick, spread, stacked, sum_by
 from planner.problem.arrays import Arrays, things_of
 from planner.problem.decisions import Vectors
 from planner.problem.problem import Problem, State, flow_size, size_of_all
@@ -70,6 +70,26 @@ def units_usd_per_hour(a: Things, t: str) -> Array:
     """Prices of a unit of each offer that starts, or is rented by the hour, in a period [USD/h; B]; build-outs 0."""
     prices = [unit_usd_per_hour(a.p, b, t) for b in a.p.offers]
     return a.once(("unit price", t), lambda: np.array([*prices, *(0.0 for _ in a.p.build_outs)]))
+
+
+def capacity(a: Things, f: str, replicas: Vector) -> Vector:
+    """Work that running replicas take in a failure, or in normal operation [replica-seconds per second; P].
+
+    Formula
+        utilisation[f] · replicas
+        where utilisation is by waiting, of a number of them: largest utilisation of these replicas · replicas
+    A program reckons with the utilisation of a number of replicas that is known before: see `solve/by_waiting.py`.
+    """
+    return utilisation_of(a, f, replicas) * replicas
+
+
+def utilisation_of(a: Things, f: str, replicas: Vector) -> float | Array:
+    """How far so many running replicas may be filled in a failure, or in normal operation (0 to 1; of all, or P)."""
+    if a.p.waiting is None or not a.p.waiting.by_number or not is_number(replicas):
+        utilisation: float | Array = a.utilisation(f)
+        return utilisation
+    of_each = np.asarray(spread(replicas, a.P)).tolist()
+    return a.p.waiting.largest(f != NORMAL, a.p.placements, of_each)
 
 
 # ---------------------------------------------------------------------------------------------- purchases

@@ -18,6 +18,7 @@ from planner.problem.arrays import Arrays
 from planner.problem.decisions import Vectors
 from planner.problem.problem import Problem, State, size_of_all
 from planner.problem.rules.formulas import (
+    capacity,
     due_fraction,
     is_normal,
     lets_through,
@@ -291,9 +292,8 @@ def replicas_carry_what_is_reserved(a: Arrays, x: Vectors) -> Iterator[Rows]:
     for h in p.hours if p.rescaled else ():
         above = headrooms(a, h)
         for s, placements in conditions(a, h).items():
-            limit = p.utilisation_normal if is_normal(s) else p.utilisation_in_failure
             work = work_at_most(a, x, s, above)
-            yield Rows(a.placements, (h, s[1]), work, "<=", limit * warm(a, x, s)).only(placements)
+            yield Rows(a.placements, (h, s[1]), work, "<=", capacity(a, s[1], warm(a, x, s))).only(placements)
 
 
 def warm_replicas_stand_on_machines(a: Arrays, x: Vectors) -> Iterator[Rows]:

@@ -21,6 +21,7 @@ from planner.problem.rules.formulas import (
     running,
     served,
     units_at_pool,
+    utilisation_of,
 )
 
 
@@ -92,6 +93,7 @@ def replicas_carry_traffic(a: Arrays, x: Vectors, s: State) -> Iterator[Rows]:
 
     Formula
         Σ_w,o replica_seconds[w,e] · burst_factor[w] · traffic[w,o,e,s]  ≤  utilisation[s] · (kept + cold_started)[e,s]
+        where utilisation is by waiting: utilisation[e,s] of so many replicas
     Units
         replicas (replica-seconds per second)
     Rows
@@ -99,8 +101,9 @@ def replicas_carry_traffic(a: Arrays, x: Vectors, s: State) -> Iterator[Rows]:
     Marginal value
         what one more replica there would save [USD]
     """
-    utilisation = a.p.utilisation_normal if is_normal(s) else a.p.utilisation_in_failure
-    yield Rows(a.placements, (s,), replica_seconds_used(a, x, s), "<=", utilisation * running(a, x, s))
+    runs = running(a, x, s)
+    how_many = x.replicas[s[0],] if is_normal(s) else runs
+    yield Rows(a.placements, (s,), replica_seconds_used(a, x, s), "<=", utilisation_of(a, s[1], how_many) * runs)
 
 
 def nothing_is_served_before_a_replica_runs(a: Arrays, x: Vectors, s: State) -> Iterator[Rows]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import date
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
@@ -96,5 +96,56 @@ class Policies(Record):
 class Utilisation(Record):
     """How far replicas may be filled."""
 
-    normal: float = Field(0.85, gt=0, le=1, description="share of a replica's rate used in normal operation")
-    in_failure: float = Field(0.95, gt=0, le=1, description="share of a replica's rate used in a failure")
+    by: Literal["fixed", "waiting"] = Field(
+        "fixed",
+        exclude_if=lambda value: value == "fixed",
+        description="fixed: to these shares, whatever their number, as if no request waited; waiting: as far as first "
+        "tokens come in time, round trip and wait included, by how many replicas take from one queue",
+    )
+    normal: float = Field(
+        0.85,
+        gt=0,
+        le=1,
+        description="share of a replica's rate used in normal operation; by waiting: at most, 1 unless said",
+    )
+    in_failure: float = Field(
+        0.95, gt=0, le=1, description="share of a replica's rate used in a failure; by waiting: at most, 1 unless said"
+    )
+    spread: Literal["one-queue", "each"] = Field(
+        "one-queue",
+        exclude_if=lambda value: value == "one-queue",
+        description="by waiting: one-queue, a request goes to whichever replica has a free slot; each: every replica "
+        "has a queue of its own",
+    )
+    arrivals_variation: float = Field(
+        1.0,
+        ge=1,
+        le=100,
+        exclude_if=lambda value: value == 1.0,
+        description="by waiting: squared coefficient of variation of the times between requests, 1 (Poisson) or more",
+    )
+    lengths_variation: float = Field(
+        1.0,
+        ge=1,
+        le=100,
+        exclude_if=lambda value: value == 1.0,
+        description="by waiting: squared coefficient of variation of the time that a request takes, 1 (exponential) or "
+        "more; less is counted as 1, which is on the safe side",
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _limits_by_waiting(cls, said: Any) -> Any:
+        """By waiting the shares are limits beside it: 1 where none is said."""
+        if isinstance(said, dict) and said.get("by") == "waiting":
+            return {"normal": 1.0, "in_failure": 1.0, **said}
+        return said
+
+    @model_validator(mode="after")
+    def _nothing_without_effect(self) -> Utilisation:
+        """What says how requests wait is of no effect where they are taken not to."""
+        of_waiting = ("spread", "arrivals_variation", "lengths_variation")
+        said = sorted(self.model_fields_set & set(of_waiting))
+        if self.by == "fixed" and said:
+            raise Contradiction(f"{said[0]} with by: waiting", f"write by: waiting, or leave {said[0]} out")
+        return self

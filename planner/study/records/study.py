@@ -46,6 +46,8 @@ R = TypeVar("R", bound=Record)
 Objective = Literal["cost", "expected", "worst_case", "cvar"]
 
 
+USUAL_PERCENTILE = 95.0
+"""Of the requests of a tier, whose first token comes in time [%]."""
 LEAST_REQUESTS_PER_SECOND = 1e-9
 """Least that a stream may ask for, where it asks for anything: less than one request in thirty years."""
 
@@ -192,6 +194,13 @@ class Tier(Record):
 
     name: Name = Field(description="name of the tier")
     first_token_ms: Positive | None = Field(None, description="target, time to first token [ms]; none: no target")
+    percentile: float = Field(
+        USUAL_PERCENTILE,
+        ge=50,
+        lt=100,
+        exclude_if=lambda value: value == USUAL_PERCENTILE,
+        description="share of its requests whose first token comes in time, where utilisation is by waiting [%]",
+    )
     per_token_ms: Positive | None = Field(None, description="target, time per output token [ms]; none: no target")
     round_trip_ms: Positive | None = Field(None, description="longest round trip [ms]; none: no limit")
     round_trip_ms_in_failure: Positive | None = Field(

@@ -1,0 +1,38 @@
+"""From a study to the queues of its placements: what may wait there, for how long."""
+
+from collections.abc import Mapping
+
+from planner.problem.eligibility import Edges, most_wait_ms
+from planner.problem.parts import Parts
+from planner.problem.waiting import Queue, Waiting
+from planner.units import MS_PER_SECOND
+
+ENDLESS_SECONDS = 1e9
+"""The wait that a tier without a first-token target allows: the queue must end, and no more is asked."""
+
+
+def waiting_of(
+    parts: Parts, several_edges: tuple[Edges, Edges], several_seconds: tuple[Mapping[tuple[str, str], float], ...]
+) -> Waiting | None:
+    """The queues of a study's placements; None where utilisation is fixed.
+
+    Parameters
+    ----------
+    several_edges : (w, o) -> placements, in normal operation and in failures: a queue is as strict in one as in both
+    several_seconds : (w, e) -> replica-seconds per request, in either
+    """
+    said = parts.study.utilisation
+    if said.by == "fixed":
+        return None
+    service_seconds: dict[str, float] = {}
+    waits: dict[str, dict[float, float]] = {}
+    for w, o, e in ((w, o, e) for edges in several_edges for (w, o), ends in edges.items() for e in ends):
+        tier, profile = parts.tiers[parts.workloads[w].tier], parts.profile[e]
+        slot_seconds = profile.concurrency_limit * max(seconds[w, e] for seconds in several_seconds)
+        service_seconds[e] = max(service_seconds.get(e, 0.0), slot_seconds)
+        round_trip_ms = parts.reach[o, parts.pool[e].site].round_trip_ms
+        wait_seconds = min(most_wait_ms(tier, profile, round_trip_ms) / MS_PER_SECOND, ENDLESS_SECONDS)
+        of_placement = waits.setdefault(e, {})
+        of_placement[tier.percentile] = min(of_placement.get(tier.percentile, ENDLESS_SECONDS), wait_seconds)
+    queues = {e: Queue(float(parts.profile[e].concurrency_limit), service_seconds[e], waits[e]) for e in waits}
+    return Waiting(said, queues)

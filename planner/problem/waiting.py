@@ -1,0 +1,105 @@
+"""How far replicas may be filled where first tokens are to come in time: by how many take from one queue.
+
+A placement's queue is as strict as the strictest of all that may be served there: of each tier the edge with the least
+to wait, and of all requests the one that keeps a slot longest. That is on the safe side: what a request finds before it
+takes E[S²]/E[S] of a slot, of a mix no more than the most of its kinds, mean · (1 + lengths_variation).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+
+from planner.study.records.study import Utilisation
+from planner.study.waiting import servers_of, utilisation_that_meets
+from planner.units import ROUNDING
+
+Array = np.ndarray[Any, Any]
+Of = tuple[str, bool]
+"""(placement, whether in a failure)"""
+MOST_SERVERS = 1e5
+"""Slots up to which the formula holds its digits: more are taken to be filled up to the limit."""
+
+
+@dataclass(frozen=True)
+class Queue:
+    """What the requests of a placement wait in.
+
+    Parameters
+    ----------
+    concurrency : slots of a replica
+    service_seconds : that a request keeps a slot, of the workload that keeps it longest
+    most_wait_seconds : percentile -> what so many of a hundred requests may wait at most
+    """
+
+    concurrency: float
+    service_seconds: float
+    most_wait_seconds: Mapping[float, float]
+
+
+@dataclass(frozen=True)
+class Waiting:
+    """The queues of all placements, and how far a program reckons that they may be filled.
+
+    Parameters
+    ----------
+    said : how requests come and are spread, and limits beside
+    queues : of each placement with an edge
+    utilisation : with which a program reckons: of so many replicas as it was made for or more it is no more than may be
+    """
+
+    said: Utilisation
+    queues: Mapping[str, Queue]
+    utilisation: Mapping[Of, float] = field(default_factory=dict)
+    by_number: bool = True
+    """whether replicas whose number is known are counted; else all is reckoned with as a program does"""
+    _known: dict[tuple[str, float], float] = field(default_factory=dict, compare=False, repr=False)
+
+    def largest(self, in_failure: bool, placements: Sequence[str], replicas: Iterable[float]) -> Array:
+        """The largest utilisation of so many running replicas of each placement (0 to 1); of parts of one, as of whole.
+
+        Formula
+            min over tiers: the largest u at which percentile of requests wait no longer than what is left to wait
+            in G/G/c with c = replicas · concurrency (one queue) or concurrency (each)
+        Source
+            planner/study/waiting.py
+        """
+        whole = [max(1.0, float(np.floor(n + ROUNDING))) for n in replicas]
+        keys = list(zip(placements, whole, strict=True))
+        self._work_out({key for key in keys if key not in self._known})
+        most = self.said.in_failure if in_failure else self.said.normal
+        return np.asarray(np.minimum([self._known[key] for key in keys], most))
+
+    def _work_out(self, keys: Iterable[tuple[str, float]]) -> None:
+        """The largest utilisation of some placements with some numbers of replicas, all at once."""
+        by_percentile: dict[float, list[tuple[str, float]]] = {}
+        for key in sorted(keys):
+            self._known[key] = 1.0
+            for percentile in self.queues[key[0]].most_wait_seconds:
+                by_percentile.setdefault(percentile, []).append(key)
+        for percentile, several in by_percentile.items():
+            queues = [self.queues[e] for e, _ in several]
+            servers = servers_of([n for _, n in several], [queue.concurrency for queue in queues], self.said.spread)
+            at_most = utilisation_that_meets(
+                [queue.most_wait_seconds[percentile] for queue in queues],
+                percentile,
+                np.minimum(servers, MOST_SERVERS),
+                [queue.service_seconds for queue in queues],
+                self.said.arrivals_variation,
+                self.said.lengths_variation,
+            )
+            at_most = np.where(servers > MOST_SERVERS, 1.0, at_most)
+            for key, utilisation in zip(several, at_most.tolist(), strict=True):
+                self._known[key] = min(self._known[key], utilisation)
+
+    def by_replicas(self, replicas: Mapping[Of, float]) -> Waiting:
+        """The same, with a program that reckons with so many replicas of some placements; of others as before."""
+        utilisation = dict(self.utilisation)
+        for in_failure in (False, True):
+            those = {e: n for (e, fails), n in replicas.items() if fails == in_failure}
+            at_most = self.largest(in_failure, list(those), those.values()).tolist()
+            utilisation |= {(e, in_failure): most for e, most in zip(those, at_most, strict=True)}
+        return replace(self, utilisation=utilisation)
