@@ -48,14 +48,14 @@ class Waiting:
     ----------
     said : how requests come and are spread, and limits beside
     queues : of each placement with an edge
-    utilisation : with which a program reckons: of so many replicas as it was made for or more it is no more than may be
+    replicas : with which a program reckons: of as many or more
+    utilisation : of these, the same in all that the program says of a placement
     """
 
     said: Utilisation
     queues: Mapping[str, Queue]
+    replicas: Mapping[Of, float] = field(default_factory=dict)
     utilisation: Mapping[Of, float] = field(default_factory=dict)
-    by_number: bool = True
-    """whether replicas whose number is known are counted; else all is reckoned with as a program does"""
     _known: dict[tuple[str, float], float] = field(default_factory=dict, compare=False, repr=False)
 
     def largest(self, in_failure: bool, placements: Sequence[str], replicas: Iterable[float]) -> Array:
@@ -102,4 +102,4 @@ class Waiting:
             those = {e: n for (e, fails), n in replicas.items() if fails == in_failure}
             at_most = self.largest(in_failure, list(those), those.values()).tolist()
             utilisation |= {(e, in_failure): most for e, most in zip(those, at_most, strict=True)}
-        return replace(self, utilisation=utilisation)
+        return replace(self, replicas={**self.replicas, **replicas}, utilisation=utilisation)

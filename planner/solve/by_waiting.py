@@ -1,7 +1,7 @@
 """Plans whose utilisation goes by how many replicas run: programs that reckon with it, until a plan keeps to it.
 
-How much work n replicas take, `largest utilisation(n) · n`, grows faster than n: it is no linear row. The bound is that
-of the linear program in which each replica takes as much as of the most that its pool can ever use: no plan does better.
+How much work n replicas take, `largest utilisation(n) · n`, grows faster than n: it is no linear row. The bound is
+that of the linear program in which each takes as much as of the most that its pool can ever use: no plan does better.
 A plan is looked for with the utilisation of fewer, which is safe for as many or more: at first as many as the linear
 program runs, or as a binding failure leaves of these. Where a plan runs fewer in a state, and they are too full for
 their number, that number is reckoned with from then on, and the search goes on from that plan. Numbers only fall, to
@@ -23,7 +23,7 @@ from planner.problem.rules.index_sets import as_vectors
 from planner.problem.rules.states import replicas_carry_traffic
 from planner.problem.waiting import Of
 from planner.solve.lp_bound import relax
-from planner.solve.search import Infeasible, Search, Solution, Status, Stopped, is_proven
+from planner.solve.search import Infeasible, Search, Solution, Status, TooFull, is_proven
 from planner.units import ROUNDING
 
 TOO_FULL = 1e-6
@@ -31,9 +31,11 @@ TOO_FULL = 1e-6
 HALVED_FROM, ONE_FROM = 4, 8
 """Rounds from which a number that is too large is halved as well, and from which it is one: the search must end."""
 MOST_ROUNDS = 12
-PART_OF_THEM = 0.6
-"""Share of the replicas of the linear program that is reckoned with: a plan may run fewer, and what it costs is little,
-as utilisation hardly rises with many."""
+PART_OF_THEM = 0.8
+"""Share of the replicas of the linear program that is reckoned with: a plan may run fewer, and it costs little, as the
+utilisation of many hardly rises with their number."""
+UNUSED_REPLICAS = 8.0
+"""Reckoned with of a placement that the linear program does not use: of one it would seem dearer than it is."""
 SearchOf = Callable[[Problem], Search]
 SolveOnce = Callable[[Problem, Iterable[str], Decisions | None], Solution]
 
@@ -63,29 +65,36 @@ def solve_by_waiting(
     NoPlan
         when none was found in which replicas are not too full for their number
     """
-    search = search_of(p)
+    search, reckoned = search_of(p), _most(p)
     for f in hints:
         if search.is_tested(f) and f not in search.dominated:
             search.enter((f, p.hours[0]))
     bound_usd = relax(search, start)
-    reckoned = _of_linear_program(search)
+    reckoned = {of: min(reckoned[of], m) for of, m in _of_linear_program(search).items()}
     hints = search.binding
     for n in range(MOST_ROUNDS):
         try:
             solution = solve_once(_reckoning_with(p, reckoned), hints, start)
         except Infeasible as error:
-            raise _none_found() from error
-        except Stopped:
-            if n == MOST_ROUNDS - 1 or search.out_of_time():
-                raise
-            reckoned = {of: max(1.0, float(np.floor(m / 2))) for of, m in reckoned.items()}
+            if n > 0:
+                raise _none_found() from error
+            reckoned = _most(p)
             continue
-        fewer = too_full(p, solution.decisions)
-        if not fewer:
-            return _with_bound(solution, bound_usd, gap_fraction)
+        except TooFull as error:
+            halves = {of: m / 2 for of, m in reckoned.items()}
+            fewer = {of: m for of, m in error.replicas.items() if m < reckoned[of]} or halves
+        else:
+            fewer = too_full(p, solution.decisions)
+            if not fewer:
+                return _with_bound(solution, bound_usd, gap_fraction)
+            hints, start = solution.binding, solution.decisions
         reckoned |= {of: _lowered(reckoned[of], m, n) for of, m in fewer.items()}
-        hints, start = solution.binding, solution.decisions
     raise _none_found()
+
+
+def _most(p: Problem) -> dict[Of, float]:
+    """(placement, whether in a failure) -> replicas that its pool can ever use."""
+    return {} if p.waiting is None else dict(p.waiting.replicas)
 
 
 def _reckoning_with(p: Problem, replicas: Mapping[Of, float]) -> Problem:
@@ -97,14 +106,14 @@ def _lowered(reckoned: float, running_replicas: float, n: int) -> float:
     """The number of replicas to reckon with after round n, in which fewer ran and were too full."""
     if n >= ONE_FROM:
         return 1.0
-    fewer = min(running_replicas, reckoned - 1)
-    return max(1.0, float(np.floor(fewer / 2)) if n >= HALVED_FROM else fewer)
+    fewer = min(running_replicas, reckoned - 1) / (2 if n >= HALVED_FROM else 1)
+    return max(1.0, float(np.floor(fewer)))
 
 
 def _of_linear_program(search: Search) -> dict[Of, float]:
     """(placement, whether in a failure) -> replicas in the linear program, the fewest that a binding failure leaves.
 
-    One of what does not run, or is gone: what is started in a failure is few.
+    In failures as many as in normal operation where none of these leaves any.
     """
     p, a = search.p, full(search.p)
     purchases = search.purchases(integer=False)
@@ -113,9 +122,11 @@ def _of_linear_program(search: Search) -> dict[Of, float]:
         _lower(fewest, a, False, np.asarray(purchases.replicas[h,]))
     for f, h in sorted(search.blocks):
         _lower(fewest, a, True, np.asarray(survivors(a, purchases, (h, f, max(p.deadlines_seconds[f])))))
-    reckoned = {(e, False): fewest.get((e, False), 1.0) for e in p.placements}
+    reckoned = {(e, False): fewest.get((e, False)) for e in p.placements}
     reckoned |= {(e, True): fewest.get((e, True), reckoned[e, False]) for e in p.placements}
-    return {of: max(1.0, float(np.floor(PART_OF_THEM * n))) for of, n in reckoned.items()}
+    return {
+        of: UNUSED_REPLICAS if n is None else max(1.0, float(np.floor(PART_OF_THEM * n))) for of, n in reckoned.items()
+    }
 
 
 def _lower(fewest: dict[Of, float], a: Arrays, in_failure: bool, replicas: Array) -> None:

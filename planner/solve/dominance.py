@@ -25,6 +25,8 @@ def dominated(p: Problem) -> dict[str, str]:
         return {}
     if p.priced:  # what a priced failure costs is its own, whatever dominates it
         return {}
+    if p.waiting is not None:  # by waiting each shows that it is survived, by the numbers of its own replicas
+        return {}
     a, h = full(p), p.hours[0]
     times = sorted({c for f in names for c in p.deadlines_seconds[f]})
     limited = [np.array([available(p, c, f) for c in p.most_requests_per_second]) for f in names]

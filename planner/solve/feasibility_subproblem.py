@@ -79,7 +79,7 @@ class FeasibilitySubproblem:
         """columns, by (deadline,)"""
         x = Vectors()
         self.more: dict[float, Array] = {}
-        """deadline -> columns of what known replicas carry beyond what is reckoned with, where utilisation is by waiting"""
+        """deadline -> columns of what replicas carry beyond what is reckoned with, where utilisation is by waiting"""
         for s in self.states(f):
             template_columns(self.a, self.program, x, s)
         for s in self.states(f):
@@ -200,7 +200,7 @@ class FeasibilitySubproblem:
         return 0.0, self._replicas(f, x)
 
     def _with_more(self, s: State, rows: Rows) -> Rows:
-        """The rows of what replicas carry, with a column of what they carry beyond what is reckoned with: none at first."""
+        """Rows of what replicas carry, with a column of what they carry beyond what is reckoned with: at first 0."""
         more = self.program.columns(np.ones(len(rows), dtype=bool))
         self.more[s[2]] = more.column
         return replace(rows, rhs=rows.rhs + more)

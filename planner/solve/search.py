@@ -19,6 +19,7 @@ from planner.problem.problem import Problem
 from planner.problem.rules.costs import beside_states_usd, cost_usd, outage_column
 from planner.problem.rules.formulas import survivors, units_active
 from planner.problem.rules.gateway_limits import without_weights
+from planner.problem.waiting import Of
 from planner.solve.columns import add_failure, start_program
 from planner.solve.dominance import dominated
 from planner.solve.feasibility_subproblem import MORE_TEST_NODES, FeasibilitySubproblem, Replicas, tolerance
@@ -108,6 +109,19 @@ class Stopped(NoPlan):
 
     def __init__(self, why: str) -> None:
         super().__init__(f"no plan found: {why}\n  would help: more --nodes, more --seconds, or the default solver")
+
+
+class TooFull(Exception):
+    """Whole numbers led nowhere, as replicas are too full for their number.
+
+    Parameters
+    ----------
+    replicas : (placement, whether in a failure) -> how many run
+    """
+
+    def __init__(self, replicas: dict[Of, float]) -> None:
+        self.replicas = replicas
+        super().__init__("replicas are too full for their number")
 
 
 class Infeasible(NoPlan):
@@ -426,7 +440,7 @@ class Search:
 
 def unhurt(p: Problem, x: Vectors, f: str, h: str) -> bool:
     """Whether a failure in an hour takes nothing in use and asks for nothing more: normal operation just goes on."""
-    if not p.edges_nested or (full(p).utilisation(f) < np.asarray(full(p).utilisation(NORMAL))).any():
+    if p.utilisation_in_failure < p.utilisation_normal or not p.edges_nested:
         return False
     if f in p.priced:
         return False

@@ -78,11 +78,6 @@ def settle_normal(p: Problem, purchases: Vectors, solver: Any = None) -> Vectors
         when it does not fit
     """
     x = _with_a_hair_more(_settle_normal, p, purchases, solver)
-    if (
-        x is None and p.waiting is not None
-    ):  # too few run for what is reckoned with: `by_waiting` reckons with fewer then
-        as_reckoned = replace(p, waiting=replace(p.waiting, by_number=False))
-        x = _with_a_hair_more(_settle_normal, as_reckoned, purchases, solver)
     if x is None:
         raise SolverError("normal operation cannot be settled")
     return x

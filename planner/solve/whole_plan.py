@@ -22,6 +22,7 @@ from planner.solve.search import (
     Search,
     Stopped,
     TimeLimitPassed,
+    TooFull,
     is_proven,
 )
 from planner.solve.stages import WHOLE_NUMBERS, stage
@@ -317,6 +318,10 @@ class WholePlan:
         """
         for n in range(MOST_PASSES):
             if self._test(values):
+                return
+            if self.tests.too_full:  # by waiting: more of what the program reckons with mends nothing
+                if self.best is None:
+                    raise TooFull(self.tests.too_full)
                 return
             values = self._lifted(values)
             answer = None

@@ -11,6 +11,7 @@ from planner.problem.arrays import full, of_tests
 from planner.problem.decisions import Vectors, names, only
 from planner.problem.problem import State
 from planner.problem.rules.costs import cost_usd, outage_column, rank_outages
+from planner.problem.waiting import Of
 from planner.solve.feasibility_subproblem import Replicas
 from planner.solve.integer_program import IntegerProgram
 from planner.solve.program import INFINITY
@@ -50,6 +51,8 @@ class WholeTests:
 
     def __init__(self, search: Search, integers: IntegerProgram) -> None:
         self.search, self.p, self.integers = search, search.p, integers
+        self.too_full: dict[Of, float] = {}
+        """(placement, whether in a failure) -> replicas of the last whole numbers, where they were too full for that"""
 
     # -------------------------------------------------------------- what passes, and what enters where it does not
     def passed(self, values: np.ndarray) -> TestedPlan | None:
@@ -60,8 +63,13 @@ class WholeTests:
         values : of all columns of the program
         """
         self.integers.hold(values)
-        purchases = self.search.purchases(integer=True)
-        broken, survived = self.search.broken_whole(purchases, self._replicas_in_failures(values))
+        self.too_full = {}
+        purchases, in_program = self.search.purchases(integer=True), self._replicas_in_failures(values)
+        broken, survived = self.search.broken_whole(purchases, in_program)
+        if self.p.waiting is not None:
+            for _, block in broken:  # what is whole in the program holds by what that reckons with, and not by number
+                most = np.asarray(purchases.replicas[block[1],])
+                self._note_too_full(True, [np.minimum(n, most) for n in _running(in_program.get(block))])
         if not broken and (dear := self.search.underpriced(purchases)):
             self._enter((block for _, block in dear), most=len(dear))
             return None
@@ -69,6 +77,13 @@ class WholeTests:
             self._enter((block for _, block in broken), most=ENTER_AT_ONCE)
             return None
         return self._plan(self._as_tested(values, purchases), purchases, survived)
+
+    def _note_too_full(self, in_failure: bool, several: Iterable[np.ndarray]) -> None:
+        """Keep the fewest replicas of each placement, of several vectors."""
+        for replicas in several:
+            for i in np.flatnonzero((replicas >= 1) & (replicas < INFINITY)).tolist():
+                of = self.p.placements[i], in_failure
+                self.too_full[of] = min(self.too_full.get(of, INFINITY), float(replicas[i]))
 
     def _replicas_in_failures(self, values: np.ndarray) -> Survived:
         """Replicas that the program itself chose for its failures, of all placements; of those without a choice all."""
@@ -140,7 +155,14 @@ class WholeTests:
             if x is None:  # the survivors of replicas that the solver took for whole are too few
                 return None
         else:
-            x = settle_normal(self.p, purchases, self.search.new_solver())
+            try:
+                x = settle_normal(self.p, purchases, self.search.new_solver())
+            except SolverError:
+                if self.p.waiting is None:
+                    raise
+                for h in self.p.hours:
+                    self._note_too_full(False, [purchases.replicas[h,]])
+                return None
         if self.p.priced:
             self._price(x, purchases, survived)
         return TestedPlan(x, float(cost_usd(full(self.p), x)[0]), survived, values)
@@ -223,6 +245,13 @@ class WholeTests:
         if short > SHORT * float(full(self.p).wanted((h, f, 0.0)).sum()):
             raise SolverError(f"{f} in {h} was taken to be survived, and is not: please report it with the study")
         return states
+
+
+def _running(replicas: Replicas | None) -> list[np.ndarray]:
+    """Replicas that run in each state: kept and cold-started."""
+    known = {} if replicas is None else dict(replicas)
+    kept = {s: n for (name, s), n in known.items() if name == "kept"}
+    return [np.asarray(n + known.get(("cold_started", s), 0.0)) for s, n in kept.items()]
 
 
 def has_cold_starts(replicas: Replicas) -> bool:

@@ -85,7 +85,7 @@ def capacity(a: Things, f: str, replicas: Vector) -> Vector:
 
 def utilisation_of(a: Things, f: str, replicas: Vector) -> float | Array:
     """How far so many running replicas may be filled in a failure, or in normal operation (0 to 1; of all, or P)."""
-    if a.p.waiting is None or not a.p.waiting.by_number or not is_number(replicas):
+    if a.p.waiting is None or not is_number(replicas):
         utilisation: float | Array = a.utilisation(f)
         return utilisation
     of_each = np.asarray(spread(replicas, a.P)).tolist()
