@@ -154,10 +154,9 @@ def _claimed_traffic(remaining: Remaining, deadline: float, state: State | None,
     for i, e in zip(*np.nonzero(wrong > TOLERANCE * np.maximum(1.0, offered)[:, None]), strict=True):
         findings.append(f"{where}: {flows[i]} on {names[e]}: dead, or not eligible")
     served = (traffic - wrong).sum(axis=1)
-    utilisation = instance.study.utilisation.in_failure if in_failure else instance.study.utilisation.normal
     seconds = instance.replica_seconds_in_failure if in_failure else instance.replica_seconds
     load = (seconds * traffic).sum(axis=0)
-    findings += above(f"{where}: load in replicas", names, load, utilisation * running)
+    findings += above(f"{where}: load in replicas", names, load, instance.filled(in_failure, running) * running)
     findings += above(f"{where}: requests/s", flows, served, offered * remaining.ingress[0])
     if shed is not None:
         off = np.where(remaining.coverable[0] < 1, 0.0, np.abs(served + shed - offered))

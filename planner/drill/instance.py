@@ -13,11 +13,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from planner.drill.latency import latency_ms
+from planner.drill.queues import Queues
 from planner.drill.time_slices import time_slices_of
 from planner.study.records.inventory import Site
 from planner.study.records.serving import MEMORY_FRACTION, ContextClass, Model, ModelFacts, Profile
 from planner.study.records.study import Study, Tier, Workload
-from planner.units import BYTES_PER_GIB, SECONDS_PER_HOUR, after_months
+from planner.units import BYTES_PER_GIB, MS_PER_SECOND, SECONDS_PER_HOUR, after_months
 
 Numbers = NDArray[np.float64]
 Flags = NDArray[np.bool_]
@@ -61,6 +62,15 @@ class Instance:
     normal: Flags
     in_failure: Flags
     """[i, e] an edge, with the round trip that holds in normal operation and in a failure"""
+    queues: Queues | None
+    """what requests wait in; none: replicas are filled to fixed shares"""
+
+    def filled(self, in_failure: bool, replicas: Numbers) -> Numbers:
+        """How far so many running replicas may be filled (0 to 1) [..., e]."""
+        if self.queues is not None:
+            return self.queues.most_filled(in_failure, replicas)
+        share = self.study.utilisation.in_failure if in_failure else self.study.utilisation.normal
+        return np.full(replicas.shape, share)
 
     @cached_property
     def flows_of_tier(self) -> list[tuple[Tier, Indices]]:
@@ -113,6 +123,42 @@ class Instance:
         return np.where(share < 1, np.floor(replicas * share + ROUNDING), replicas)
 
 
+def queues_of(
+    study: Study, tier_of: list[Tier], made: list[Profile], seconds: Numbers, away: Numbers, edges: Flags
+) -> Queues | None:
+    """What requests wait in at each placement, of all that may ever be served there; none where shares are fixed.
+
+    Parameters
+    ----------
+    seconds : of a replica that a request takes at the most, bursts left out [i, e]
+    away : round trips [i, e, ms]
+    edges : of normal operation and of failures together [i, e]
+    """
+    if study.utilisation.by == "fixed":
+        return None
+    slots = np.array([float(profile.concurrency_limit) for profile in made])
+    kept = np.where(edges, seconds, 0.0).max(axis=0, initial=0.0) * slots
+    left = _left_to_wait(tier_of, made, away) / MS_PER_SECOND
+    waits: dict[float, Numbers] = {}
+    for i, tier in enumerate(tier_of):
+        row = waits.setdefault(tier.percentile, np.full(len(made), math.inf))
+        np.minimum(row, np.where(edges[i], left[i], math.inf), out=row)
+    return Queues(study.utilisation, slots, kept, waits)
+
+
+def _left_to_wait(tier_of: list[Tier], made: list[Profile], away: Numbers) -> Numbers:
+    """What first-token targets leave beside round trip and prefill [i, e, ms]; infinite where there is none."""
+    target = np.array([math.inf if tier.first_token_ms is None else tier.first_token_ms for tier in tier_of])
+    prefill = np.array([_worst_first_token_ms(profile) for profile in made])
+    with np.errstate(invalid="ignore"):
+        left = target[:, None] - away - prefill
+    return np.where(np.isfinite(target)[:, None], left, math.inf)
+
+
+def _worst_first_token_ms(profile: Profile) -> float:
+    return max(p.first_token_ms if p.first_token_ms_high is None else p.first_token_ms_high for p in profile.classes)
+
+
 def named(records: Iterable[Any], name: str) -> Any:
     """The record of that name."""
     return next(record for record in records if record.name == name)
@@ -145,7 +191,7 @@ def misfit(study: Study, w: Workload, model: Model, profile: Profile, site: Site
         return "model"  # most pairs: nothing else is looked at
     tier: Tier = named(study.tiers, w.tier)
     longest: ContextClass = named(study.context_classes, w.context_class)
-    first = max(p.first_token_ms if p.first_token_ms_high is None else p.first_token_ms_high for p in profile.classes)
+    first = _worst_first_token_ms(profile)
     each = max(p.per_token_ms for p in profile.classes)
     checks = (
         ("context class", any(p.context_class == w.context_class for p in profile.classes)),
@@ -232,6 +278,11 @@ def build_instance(study: Study, case: str = "base", longer: Latencies = NO_LATE
     relaxed = [tier.round_trip_ms_in_failure or normal for tier, normal in zip(tier_of, limit, strict=True)]
     reached = fits & np.isfinite(away)
     profiles = [profile for _, _, profile, _, _ in made]
+    if study.utilisation.by == "waiting":
+        reached &= _left_to_wait(tier_of, profiles, away) >= 0
+    normal, in_failure = (reached & (away <= np.array(most)[:, None]) for most in (limit, relaxed))
+    bursts = np.array([workload_of[w].burst_factor for w, _ in flows])[:, None]
+    at_most = np.where(fits, np.fmax(seconds, seconds_in_failure), 0.0) / bursts
     per_machine = [accelerators[p.machine_type] // p.accelerators_per_replica for p in profiles]
     return Instance(
         study=study,
@@ -250,6 +301,7 @@ def build_instance(study: Study, case: str = "base", longer: Latencies = NO_LATE
         replica_seconds=np.where(fits, seconds, 0.0),
         replica_seconds_in_failure=np.where(fits, seconds_in_failure, 0.0),
         fits=fits,
-        normal=reached & (away <= np.array(limit)[:, None]),
-        in_failure=reached & (away <= np.array(relaxed)[:, None]),
+        normal=normal,
+        in_failure=in_failure,
+        queues=queues_of(study, tier_of, profiles, at_most, away, normal | in_failure),
     )

@@ -242,6 +242,6 @@ def in_normal_operation(fleet: InstalledFleet, graph: Graph, mode: Mode, anew: b
         sent = steered(remaining, routes.sent, routes.flow, routes.placement)[None, :]
     else:
         sent = remaining.limits.cut(routes.sent[None, :], routes.flow, routes.placement)
-    capacity = (instance.study.utilisation.normal * replicas)[None, :]
+    capacity = (instance.filled(False, replicas) * replicas)[None, :]
     rates = routes.by_flow(carried(routes, sent, instance.replica_seconds, capacity))[0]
     return tier_rows(remaining, 0.0, rates, all_warm(rates))

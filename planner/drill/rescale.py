@@ -109,7 +109,7 @@ def rescaled(remaining: Remaining, routes: Routes, elapsed: float) -> tuple[Numb
         # a part of the replicas takes that part of what a gateway may send to all of them
         sent = np.minimum(sent, fleet.gateway_limits[edges] * remaining.weights[:, routes.placement])
     sent = remaining.limits.cut(sent, routes.flow, routes.placement)
-    capacity = instance.study.utilisation.in_failure * kept
+    capacity = instance.filled(True, kept) * kept
     rates = carried(routes, sent, instance.replica_seconds_in_failure, capacity)
     back = np.divide(kept - np.minimum(before, kept), kept, out=np.zeros_like(kept), where=kept > 0)
     served = routes.by_flow(rates)

@@ -28,6 +28,10 @@ RECOVERY_SECONDS = 7 * 24 * 3600.0
 """What comes later than that is no part of a recovery."""
 TIE = 1e-5
 """Share of a request by which one short request outweighs another: it settles ties, and no more."""
+MANY_REPLICAS = 1e5
+"""Of which one may be filled as far as any, where that goes by how many run: what a search begins with."""
+MOST_SEARCHES = 12
+"""For whole replicas that are not too full for their number."""
 MOST_PROGRAMS = 8
 """Of one sort that are in memory at the same time."""
 Program = TypeVar("Program")
@@ -42,7 +46,9 @@ class Template:
     flow, placement : of an edge [k]
     share, beyond, short, kept, cold_started, headroom : columns [t, .]: share of offered [k], not due and not served
         [i], short [i], replicas kept, cold-started, that could run beyond these [e]
-    coverable, part, machines : rows by time whose bounds a failure sets
+    coverable, part, machines, carries : rows by time whose bounds a failure sets
+    largest : replica-seconds/s by which the rows of `carries` are divided [e]
+    per_share : what all of a flow is in them [k]
     """
 
     times: list[float]
@@ -57,6 +63,9 @@ class Template:
     coverable: list[slice]
     part: list[slice]
     machines: list[slice]
+    carries: list[slice]
+    largest: Numbers
+    per_share: Numbers
     limits: LimitRows
     lp: highspy.HighsLp
     solver: Any
@@ -175,7 +184,7 @@ def build(remaining: Remaining, times: list[float]) -> Template:
     instance = remaining.instance
     flow, placement = np.nonzero(instance.in_failure)
     study, offered = instance.study, remaining.offered[0]
-    limit = study.utilisation.in_failure
+    limit = instance.filled(True, np.full(len(instance.placements), MANY_REPLICAS))
     n_k, n_i, n_e, n_q = len(flow), len(instance.demand), len(instance.placements), len(study.pools)
     per_share = instance.replica_seconds_in_failure[flow, placement] * offered[flow]
     largest = np.zeros(n_e)
@@ -187,13 +196,13 @@ def build(remaining: Remaining, times: list[float]) -> Template:
     columns = np.arange(width * len(times)).reshape(len(times), width)
     share, beyond, short, kept, cold_started, headroom = np.split(columns, np.cumsum([n_k, n_i, n_i, n_e, n_e]), axis=1)
     rows = Rows()
-    coverable, part, machines = [], [], []
+    coverable, part, machines, carries = [], [], [], []
     limits = LimitRows(remaining.limits, offered[flow], flow, placement, columns.size)
     for t, elapsed in enumerate(times):
         asked = (flow, share[t], np.ones(n_k)), (each_i, beyond[t], ones_i), (each_i, short[t], ones_i)
         coverable.append(rows.add(zeros_i, zeros_i, *asked))
         carry = [(each_e, of[t], -limit / largest) for of in (kept, cold_started)]
-        rows.at_most(zeros_e, (placement, share[t], per_share / largest[placement]), *carry)
+        carries.append(rows.at_most(zeros_e, (placement, share[t], per_share / largest[placement]), *carry))
         run_or_could = (kept, cold_started, headroom)
         part.append(rows.at_most(np.full(n_e, np.inf), *((each_e, of[t], ones_e) for of in run_or_could)))
         need = [(instance.pool_of, of[t], instance.machines_per_replica) for of in run_or_could]
@@ -203,7 +212,7 @@ def build(remaining: Remaining, times: list[float]) -> Template:
     for t in range(len(times)):
         limits.add(rows, share[t])
     lp = rows.program(limits.columns)
-    bounded = coverable, part, machines
+    bounded = coverable, part, machines, carries, largest, per_share / largest[placement]
     by_time = share, beyond, short, kept, cold_started, headroom
     return Template(times, flow, placement, *by_time, *bounded, limits, lp, solver_of(lp))
 
@@ -295,10 +304,40 @@ def _started(
     remaining, short = few.remaining, made.short.ravel()
     upper, costs = _bounds(remaining, made)
     integer = np.concatenate([made.kept.ravel(), made.cold_started.ravel()])
-    value, proven = best_integer(made.solver, made.lp, upper, list(costs), integer, short, most_nodes, parts_will_do)
+    for _ in range(MOST_SEARCHES):
+        value, proven = best_integer(
+            made.solver, made.lp, upper, list(costs), integer, short, most_nodes, parts_will_do
+        )
+        if not _less_is_carried(remaining.instance, made, value):
+            break
+    else:
+        proven = False
     served_by = {elapsed: few.apart(_served_by(remaining, made, value, t)) for t, elapsed in enumerate(made.times)}
     ended = f"{remaining.failures[0].id}: search for whole replicas ended early; shortfall may be less"
     return Resolved(_served(few, made, value), served_by, () if proven else (ended,))
+
+
+def _less_is_carried(instance: Instance, made: Template, value: Numbers) -> bool:
+    """Let replicas carry no more than so many may, where they are too full for their number; whether any are.
+
+    What more of them carry is reckoned with no less than for these.
+    """
+    if instance.queues is None:
+        return False
+    lower, upper = np.array(made.lp.row_lower_), np.array(made.lp.row_upper_)
+    most = instance.filled(True, np.full(len(instance.placements), MANY_REPLICAS))
+    is_less = False
+    for t, rows in enumerate(made.carries):
+        running = np.round(value[made.kept[t]] + value[made.cold_started[t]])
+        beyond = (instance.filled(True, running) - most) * running / made.largest
+        load = np.bincount(made.placement, weights=value[made.share[t]] * made.per_share, minlength=len(running))
+        too_full = load > most * running / made.largest + beyond + TOLERANCE / 10
+        upper[rows] = np.where(too_full, np.minimum(upper[rows], beyond), upper[rows])
+        is_less |= bool(too_full.any())
+    made.lp.row_upper_ = upper
+    made.solver.clearSolver()
+    made.solver.changeRowsBounds(len(lower), np.arange(len(lower), dtype=np.int32), lower, upper)
+    return is_less
 
 
 def _served(few: SymmetricFlows, made: Template, value: Numbers) -> dict[float, Numbers]:
@@ -343,6 +382,7 @@ def _bounds(remaining: Remaining, made: Template) -> tuple[Numbers, Numbers]:
         costs[2, made.short[t]] = costs[2, made.beyond[t]] = scale * (0.01 + dearest)
         low[made.coverable[t]] = high[made.coverable[t]] = coverable
         high[made.machines[t]] = machines
+        high[made.carries[t]] = 0.0
         high[made.part[t]] = remaining.part_of_pool(elapsed)
     made.limits.bound(upper, high, remaining.limits)
     made.lp.row_lower_, made.lp.row_upper_ = low, high

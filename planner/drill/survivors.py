@@ -56,7 +56,7 @@ def build_survivors(remaining: Remaining) -> SurvivorsProgram | None:
     largest = np.where(largest > 0, largest, 1.0)
     rows, share = Rows(), np.arange(n_k)
     coverable = rows.add(np.ones(n_i), np.ones(n_i), (flow, share, np.ones(n_k)))
-    everything = instance.study.utilisation.in_failure * remaining.fleet.replicas / largest
+    everything = instance.filled(True, remaining.fleet.replicas) * remaining.fleet.replicas / largest
     carry = rows.at_most(everything, (placement, share, per_share / largest[placement]))
     limits = LimitRows(remaining.limits, offered[flow], flow, placement, n_k)
     limits.add(rows, share)
@@ -91,7 +91,7 @@ def survivors_carry_all(remaining: Remaining, made: SurvivorsProgram, elapsed: f
     made.limits.bound(upper, high, remaining.limits)
     upper[: len(made.flow)] = alive[made.placement] & (coverable > 0)[made.flow]
     low[made.coverable] = high[made.coverable] = coverable
-    high[made.carry] = instance.study.utilisation.in_failure * survivors / made.largest
+    high[made.carry] = instance.filled(True, survivors) * survivors / made.largest
     solver, rows, columns = made.solver, np.arange(len(low), dtype=np.int32), np.flatnonzero(upper != made.upper)
     solver.changeColsBounds(len(columns), columns.astype(np.int32), np.zeros(len(columns)), upper[columns])
     made.upper[:] = upper

@@ -82,7 +82,7 @@ def routed_anew(remaining: Remaining, replicas: Numbers) -> Numbers:
     rows.add(ones, ones, (flow, share, np.ones(n_k)), (each, beyond, ones), (each, short, ones))
     per_share = instance.replica_seconds[flow, placement] * instance.demand[flow]
     largest = per_share.max()
-    capacity = instance.study.utilisation.normal * replicas / largest
+    capacity = instance.filled(False, replicas) * replicas / largest
     rows.at_most(capacity, (placement, share, per_share / largest))
     limits = LimitRows(remaining.limits, instance.demand[flow], flow, placement, n_k + 2 * n_i)
     limits.add(rows, share)
