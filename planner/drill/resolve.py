@@ -304,14 +304,17 @@ def _started(
     remaining, short = few.remaining, made.short.ravel()
     upper, costs = _bounds(remaining, made)
     integer = np.concatenate([made.kept.ravel(), made.cold_started.ravel()])
-    for _ in range(MOST_SEARCHES):
-        value, proven = best_integer(
-            made.solver, made.lp, upper, list(costs), integer, short, most_nodes, parts_will_do
-        )
-        if not _less_is_carried(remaining.instance, made, value):
+    arguments = upper, list(costs), integer, short, most_nodes, parts_will_do
+    value, proven = best_integer(made.solver, made.lp, *arguments)
+    searches = 1
+    while _less_is_carried(remaining.instance, made, value):
+        if searches == MOST_SEARCHES:
+            value = _without_too_much(remaining.instance, made, value)
             break
-    else:
-        proven = False
+        value, proven = best_integer(made.solver, made.lp, *arguments)
+        searches += 1
+    # numbers that were too full for what they carry lead to others, and not always to the best
+    proven = proven and (searches == 1 or value[short].sum() <= TOLERANCE)
     served_by = {elapsed: few.apart(_served_by(remaining, made, value, t)) for t, elapsed in enumerate(made.times)}
     ended = f"{remaining.failures[0].id}: search for whole replicas ended early; shortfall may be less"
     return Resolved(_served(few, made, value), served_by, () if proven else (ended,))
@@ -324,20 +327,37 @@ def _less_is_carried(instance: Instance, made: Template, value: Numbers) -> bool
     """
     if instance.queues is None:
         return False
-    lower, upper = np.array(made.lp.row_lower_), np.array(made.lp.row_upper_)
     most = instance.filled(True, np.full(len(instance.placements), MANY_REPLICAS))
+    lower, upper = np.array(made.lp.row_lower_), np.array(made.lp.row_upper_)
     is_less = False
     for t, rows in enumerate(made.carries):
-        running = np.round(value[made.kept[t]] + value[made.cold_started[t]])
-        beyond = (instance.filled(True, running) - most) * running / made.largest
-        load = np.bincount(made.placement, weights=value[made.share[t]] * made.per_share, minlength=len(running))
-        too_full = load > most * running / made.largest + beyond + TOLERANCE / 10
-        upper[rows] = np.where(too_full, np.minimum(upper[rows], beyond), upper[rows])
+        running, load, carry = _filled_at(instance, made, value, t)
+        too_full = load > carry + TOLERANCE / 10
+        upper[rows] = np.where(too_full, np.minimum(upper[rows], carry - most * running / made.largest), upper[rows])
         is_less |= bool(too_full.any())
     made.lp.row_upper_ = upper
     made.solver.clearSolver()
     made.solver.changeRowsBounds(len(lower), np.arange(len(lower), dtype=np.int32), lower, upper)
     return is_less
+
+
+def _filled_at(instance: Instance, made: Template, value: Numbers, t: int) -> tuple[Numbers, Numbers, Numbers]:
+    """Replicas that run at a time [e], what they have to carry, and what so many may, both as in rows of `carries`."""
+    running = np.round(value[made.kept[t]] + value[made.cold_started[t]])
+    taken = value[made.share[t]] * made.per_share
+    load = np.bincount(made.placement, weights=taken, minlength=len(running)).astype(np.float64)
+    return running, load, instance.filled(True, running) * running / made.largest
+
+
+def _without_too_much(instance: Instance, made: Template, value: Numbers) -> Numbers:
+    """The columns with what replicas are too full for counted as short."""
+    value = value.copy()
+    for t, short in enumerate(made.short):
+        _, load, carry = _filled_at(instance, made, value, t)
+        share = np.divide(carry, load, out=np.ones_like(load), where=load > carry)[made.placement]
+        lost = value[made.share[t]] * (1 - share)
+        value[short] += np.bincount(made.flow, weights=lost, minlength=len(short))
+    return value
 
 
 def _served(few: SymmetricFlows, made: Template, value: Numbers) -> dict[float, Numbers]:
