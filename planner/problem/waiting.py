@@ -73,6 +73,21 @@ class Waiting:
         most = self.said.in_failure if in_failure else self.said.normal
         return np.asarray(np.minimum([self._known[key] for key in keys], most))
 
+    def that_carry(self, in_failure: bool, placements: Sequence[str], work: Iterable[float]) -> Array:
+        """The fewest whole replicas of each placement that carry some work [replica-seconds/s]; one at least."""
+        needed = np.asarray(list(work))
+        low, high = np.zeros(len(needed)), np.maximum(1.0, np.ceil(needed))
+        while (few := self._capacity(in_failure, placements, high) < needed).any():
+            low, high = np.where(few, high, low), np.where(few, 2 * high, high)
+        while (high - low > 1).any():
+            middle = np.floor((low + high) / 2)
+            few = self._capacity(in_failure, placements, middle) < needed
+            low, high = np.where(few & (middle > low), middle, low), np.where(few, high, middle)
+        return high
+
+    def _capacity(self, in_failure: bool, placements: Sequence[str], replicas: Array) -> Array:
+        return np.asarray(self.largest(in_failure, placements, replicas.tolist()) * replicas)
+
     def _work_out(self, keys: Iterable[tuple[str, float]]) -> None:
         """The largest utilisation of some placements with some numbers of replicas, all at once."""
         by_percentile: dict[float, list[tuple[str, float]]] = {}

@@ -32,8 +32,8 @@ HALVED_FROM, ONE_FROM = 4, 8
 """Rounds from which a number that is too large is halved as well, and from which it is one: the search must end."""
 MOST_ROUNDS = 12
 PART_OF_THEM = 0.8
-"""Share of the replicas of the linear program that is reckoned with: a plan may run fewer, and it costs little, as the
-utilisation of many hardly rises with their number."""
+"""Share that is reckoned with of the replicas that do the work of the linear program: a plan may run fewer, and it costs
+little, as the utilisation of many hardly rises with their number."""
 UNUSED_REPLICAS = 8.0
 """Reckoned with of a placement that the linear program does not use: of one it would seem dearer than it is."""
 SearchOf = Callable[[Problem], Search]
@@ -111,7 +111,8 @@ def _lowered(reckoned: float, running_replicas: float, n: int) -> float:
 
 
 def _of_linear_program(search: Search) -> dict[Of, float]:
-    """(placement, whether in a failure) -> replicas in the linear program, the fewest that a binding failure leaves.
+    """(placement, whether in a failure) -> replicas that do the work of those in the linear program: in failures of the
+    fewest that a binding one leaves.
 
     In failures as many as in normal operation where none of these leaves any.
     """
@@ -122,11 +123,22 @@ def _of_linear_program(search: Search) -> dict[Of, float]:
         _lower(fewest, a, False, np.asarray(purchases.replicas[h,]))
     for f, h in sorted(search.blocks):
         _lower(fewest, a, True, np.asarray(survivors(a, purchases, (h, f, max(p.deadlines_seconds[f])))))
-    reckoned = {(e, False): fewest.get((e, False)) for e in p.placements}
-    reckoned |= {(e, True): fewest.get((e, True), reckoned[e, False]) for e in p.placements}
-    return {
-        of: UNUSED_REPLICAS if n is None else max(1.0, float(np.floor(PART_OF_THEM * n))) for of, n in reckoned.items()
-    }
+    needed = _by_number(p, fewest)
+    used = {(e, False): needed.get((e, False)) for e in p.placements}
+    used |= {(e, True): needed.get((e, True), used[e, False]) for e in p.placements}
+    return {of: UNUSED_REPLICAS if n is None else max(1.0, float(np.floor(PART_OF_THEM * n))) for of, n in used.items()}
+
+
+def _by_number(p: Problem, replicas: Mapping[Of, float]) -> dict[Of, float]:
+    """As many replicas as carry the work of those of a program that fills them further than so many may be."""
+    waiting, needed = p.waiting, dict[Of, float]()
+    assert waiting is not None
+    for in_failure in (False, True):
+        those = [e for e, fails in replicas if fails == in_failure]
+        work = [waiting.utilisation[e, in_failure] * replicas[e, in_failure] for e in those]
+        counts = waiting.that_carry(in_failure, those, work).tolist()
+        needed |= {(e, in_failure): n for e, n in zip(those, counts, strict=True)}
+    return needed
 
 
 def _lower(fewest: dict[Of, float], a: Arrays, in_failure: bool, replicas: Array) -> None:

@@ -35,7 +35,10 @@ BY_NEITHER = {
     "ordered", "least_units", "either_or", "after", "start_usd", "capital_usd", "energy_usd_per_machine_hour",
     "spend_years", "capital_caps", "deferrable", "sizes_requests_per_second",
 }  # fmt: skip
-NEVER_PRICED = {"rescaled": "failures with fixed weights: an objective other than cost is refused beside them"}
+NEVER_PRICED = {
+    "rescaled": "failures with fixed weights: an objective other than cost is refused beside them",
+    "waiting": "the same where utilisation is by waiting; nor are placements left out then",
+}
 OF_STAGES = "of stages of a failure: these stay"
 OF_FAILURE = {
     "surge_factor": "said",

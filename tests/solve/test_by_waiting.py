@@ -1,0 +1,146 @@
+"""Utilisation by waiting: worked numbers, plans that keep to it, a bound below brute force, and what is refused."""
+
+from dataclasses import replace
+from datetime import date
+
+import numpy as np
+import pytest
+from failing import asked, units
+from studies import model, offer, profile, random_study
+
+from planner.drill import drill_plan, drill_state_claims
+from planner.drill.instance import build_instance
+from planner.drill.queues import Queues
+from planner.errors import InputError
+from planner.plan.audit import audit
+from planner.plan.file import plan_text
+from planner.plan.plan import make_plan
+from planner.problem.arrays import full
+from planner.problem.build import build
+from planner.problem.decisions import Decisions
+from planner.problem.rules.index_sets import as_vectors
+from planner.problem.rules.states import replicas_carry_traffic
+from planner.problem.waiting import Queue, Waiting
+from planner.solve.search import Effort
+from planner.study.dependencies import NORMAL
+from planner.study.records.policies import Utilisation
+from planner.study.records.study import Horizon, Hour, Study
+
+EFFORT = Effort(gap_fraction=0.05, most_nodes=50)
+BY_WAITING = Utilisation(by="waiting")
+OF_TWO_SLOTS = (0.05 + (0.05**2 + 8 * 0.05) ** 0.5) / 4
+"""Where one request in twenty finds none of two slots free: Erlang's C, `2 u² / (1 + u)`, is 0.05."""
+
+
+def by_waiting(s: Study, first_token_ms: float | None = 900.0, **said: object) -> Study:
+    tiers = tuple(t.model_copy(update={"first_token_ms": first_token_ms}) for t in s.tiers)
+    return s.model_copy(update={"utilisation": Utilisation(by="waiting", **said), "tiers": tiers})
+
+
+def no_wait(**said: object) -> Waiting:
+    return Waiting(Utilisation(by="waiting", **said), {"e": Queue(1.0, 10.0, {95.0: 0.0})})
+
+
+def test_of_one_slot_and_of_two_that_nobody_in_twenty_waits_for() -> None:
+    assert no_wait().largest(True, ["e", "e"], [1.0, 2.0]) == pytest.approx([0.05, OF_TWO_SLOTS])
+    assert no_wait(spread="each").largest(True, ["e", "e"], [1.0, 2.0]) == pytest.approx([0.05, 0.05])
+    assert no_wait(in_failure=0.04).largest(True, ["e"], [1.0]) == pytest.approx([0.04])
+
+
+def test_the_drill_reckons_the_same_by_its_own_formula() -> None:
+    said = Utilisation(by="waiting", arrivals_variation=3.0, lengths_variation=2.5)
+    slots, wait, replicas = np.array([1.0, 7.0, 64.0]), np.array([0.3, 2.0, 0.0]), np.array([3.0, 20.0, 5.0])
+    names = ["a", "b", "c"]
+    queues = {e: Queue(slots[i], 7.0, {95.0: wait[i]}) for i, e in enumerate(names)}
+    planned = Waiting(said, queues).largest(False, names, replicas.tolist())
+    drilled = Queues(said, slots, np.full(3, 7.0), {95.0: wait}).most_filled(False, replicas)
+    assert drilled == pytest.approx(planned, rel=1e-6)
+
+
+def test_more_replicas_are_filled_further() -> None:
+    many = no_wait().largest(False, ["e"] * 6, [1.0, 2.0, 5.0, 20.0, 100.0, 1000.0])
+    assert (np.diff(many) > 0).all() and many[-1] < 1
+
+
+def test_the_rule_counts_the_replicas_of_each_state() -> None:
+    p = build(by_waiting(asked()))
+    assert p.waiting is not None
+    e, s = p.placements[0], (p.hours[0], NORMAL, 0.0)
+    p = replace(p, waiting=replace(p.waiting, queues={name: Queue(1.0, 1.0, {95.0: 0.0}) for name in p.placements}))
+
+    def short(requests: float) -> float:
+        x = Decisions()
+        x.replicas[e, s[0]] = x.kept[e, s] = 2.0
+        x.traffic["w", "o", e, s] = requests
+        (rows,) = replicas_carry_traffic(full(p), as_vectors(p, x), s)
+        return float(rows.shortfall().max())
+
+    assert short(2 * OF_TWO_SLOTS - 1e-6) == 0
+    assert short(2 * OF_TWO_SLOTS + 1e-3) == pytest.approx(1e-3, rel=1e-3)
+
+
+@pytest.mark.parametrize("requests", [3, 8])
+def test_a_plan_has_no_more_than_brute_force_needs_and_the_bound_is_below(requests: int) -> None:
+    s = by_waiting(asked(demand={("w", "o"): requests}, bought=[offer("p/a/m", 1, most_units=40.0)]), 1500.0)
+    p, plan = build(s), make_plan(s, Effort(gap_fraction=0.0, most_nodes=1000))
+    assert p.waiting is not None
+    e = next(e for e in p.placements if p.pool_of[e] == "p/a/m")
+    needed = next(n for n in range(1, 41) if p.waiting.largest(False, [e], [n])[0] * n >= requests)
+    assert needed > requests + 1
+    assert needed <= units(plan)["p/a"] <= needed + 1
+    assert plan.proof.bound_usd <= needed
+    assert plan.proof.status == "gap"
+
+
+@pytest.mark.parametrize("seed", [4, 10])
+def test_plans_pass_their_audit_and_the_drill(seed: int) -> None:
+    fixed, waiting = (make_plan(s, EFFORT) for s in (random_study(seed), by_waiting(random_study(seed))))
+    assert audit(waiting).passed, audit(waiting).violations[:3]
+    assert not drill_state_claims(waiting)
+    assert not drill_plan(waiting).broken
+    assert waiting.proof.bound_usd <= waiting.proof.cost_usd
+    assert waiting.proof.cost_usd > fixed.proof.cost_usd
+
+
+def test_replicas_that_are_too_full_for_their_number_are_seen_by_the_drill(monkeypatch: pytest.MonkeyPatch) -> None:
+    s = by_waiting(random_study(4))
+    monkeypatch.setattr("planner.problem.waiting.utilisation_that_meets", lambda wait, *_: np.full(len(wait), 0.95))
+    plan = make_plan(s, EFFORT)
+    assert audit(plan).passed
+    assert any("load in replicas" in finding for finding in drill_state_claims(plan))
+    monkeypatch.undo()
+    assert {v.rule for v in audit(plan).violations} >= {"replicas_carry_traffic"}
+
+
+def test_where_round_trip_and_prefill_take_all_of_the_target_there_is_no_edge() -> None:
+    s = asked(models=(model("m", [profile("m", "cuda", 1)]),))  # prefill takes 100 ms, the round trip some
+    p, instance = build(by_waiting(s, 100.5)), build_instance(by_waiting(s, 100.5))
+    assert all(not ends for ends in p.edges.values())
+    assert {why.partition(":")[0] for why in p.why_not.values()} == {"wait"}
+    assert not instance.normal.any()
+    assert build(s).edges["w", "o"] and build(by_waiting(s, 200.0)).edges["w", "o"]
+
+
+def test_without_a_target_only_the_queue_must_end() -> None:
+    p = build(by_waiting(asked(), None))
+    assert p.waiting is not None
+    (most,) = p.waiting.largest(False, p.placements[:1], [1.0])
+    assert 0.9 < most < 1
+
+
+def test_what_is_not_planned_so_yet_is_refused() -> None:
+    hours = tuple(Hour(name=f"h{n}", weight_fraction=1 / 16) for n in range(16))
+    horizon = Horizon(start=date(2026, 1, 1), months=1.0, hours=hours)
+    for more in ({"objective": "expected"}, {"failover": "rescale"}, {"horizon": horizon}):
+        with pytest.raises(InputError) as refused:
+            build(by_waiting(asked()).model_copy(update=more))
+        assert {finding.where for finding in refused.value.findings} == {"study: utilisation: by"}
+
+
+def test_what_has_no_effect_is_refused_and_leaves_no_trace() -> None:
+    with pytest.raises(ValueError, match="spread with by: waiting"):
+        Utilisation(spread="each")
+    assert Utilisation().model_dump(mode="json") == {"normal": 0.85, "in_failure": 0.95}
+    assert (BY_WAITING.normal, BY_WAITING.in_failure) == (1.0, 1.0)
+    assert Utilisation(**BY_WAITING.model_dump()) == BY_WAITING
+    assert "percentile" not in plan_text(make_plan(asked(), EFFORT))
