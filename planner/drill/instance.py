@@ -134,25 +134,25 @@ def queues_of(
     away : round trips [i, e, ms]
     edges : of normal operation and of failures together [i, e]
     """
-    if study.utilisation.by == "fixed":
+    if study.utilisation.basis == "fixed":
         return None
     slots = np.array([float(profile.concurrency_limit) for profile in made])
     kept = np.where(edges, seconds, 0.0).max(axis=0, initial=0.0) * slots
-    left = _left_to_wait(tier_of, made, away) / MS_PER_SECOND
+    wait_seconds = _most_wait_ms(tier_of, made, away) / MS_PER_SECOND
     waits: dict[float, Numbers] = {}
     for i, tier in enumerate(tier_of):
         row = waits.setdefault(tier.percentile, np.full(len(made), math.inf))
-        np.minimum(row, np.where(edges[i], left[i], math.inf), out=row)
+        np.minimum(row, np.where(edges[i], wait_seconds[i], math.inf), out=row)
     return Queues(study.utilisation, slots, kept, waits)
 
 
-def _left_to_wait(tier_of: list[Tier], made: list[Profile], away: Numbers) -> Numbers:
+def _most_wait_ms(tier_of: list[Tier], made: list[Profile], away: Numbers) -> Numbers:
     """What first-token targets leave beside round trip and prefill [i, e, ms]; infinite where there is none."""
     target = np.array([math.inf if tier.first_token_ms is None else tier.first_token_ms for tier in tier_of])
     prefill = np.array([_worst_first_token_ms(profile) for profile in made])
     with np.errstate(invalid="ignore"):
-        left = target[:, None] - away - prefill
-    return np.where(np.isfinite(target)[:, None], left, math.inf)
+        wait_ms = target[:, None] - away - prefill
+    return np.where(np.isfinite(target)[:, None], wait_ms, math.inf)
 
 
 def _worst_first_token_ms(profile: Profile) -> float:
@@ -278,8 +278,8 @@ def build_instance(study: Study, case: str = "base", longer: Latencies = NO_LATE
     relaxed = [tier.round_trip_ms_in_failure or normal for tier, normal in zip(tier_of, limit, strict=True)]
     reached = fits & np.isfinite(away)
     profiles = [profile for _, _, profile, _, _ in made]
-    if study.utilisation.by == "waiting":
-        reached &= _left_to_wait(tier_of, profiles, away) >= 0
+    if study.utilisation.basis == "waiting":
+        reached &= _most_wait_ms(tier_of, profiles, away) >= 0
     normal, in_failure = (reached & (away <= np.array(most)[:, None]) for most in (limit, relaxed))
     bursts = np.array([workload_of[w].burst_factor for w, _ in flows])[:, None]
     at_most = np.where(fits, np.fmax(seconds, seconds_in_failure), 0.0) / bursts

@@ -127,7 +127,7 @@ def edges_of(parts: Parts, flows: tuple[Flow, ...]) -> tuple[Edges, Edges, dict[
 
 def _may_wait(study: Study, tier: Tier, profile: Profile, round_trip_ms: float) -> bool:
     """Whether anything of a first-token target is left for a wait, where utilisation is by waiting."""
-    return study.utilisation.by == "fixed" or most_wait_ms(tier, profile, round_trip_ms) >= 0
+    return study.utilisation.basis == "fixed" or most_wait_ms(tier, profile, round_trip_ms) >= 0
 
 
 NO_PLACEMENT = "add a profile for a machine type of the study's pools, on a stack that is qualified for the model"

@@ -23,9 +23,9 @@ def not_yet_by_waiting(study: Study, rescaled: Collection[str]) -> list[Finding]
     ----------
     rescaled : failures in which gateways keep their weights
     """
-    if study.utilisation.by == "fixed":
+    if study.utilisation.basis == "fixed":
         return []
-    findings, expected = [], "by: fixed, {}: by waiting they are not planned yet"
+    findings, expected = [], "basis: fixed, {}: by waiting they are not planned yet"
     hours = len(study.horizon.each_hour) * len(study.horizon.each_period)
     for what, is_there, fix in (
         ("with an objective other than cost", study.objective != "cost", "leave out objective"),
@@ -33,7 +33,9 @@ def not_yet_by_waiting(study: Study, rescaled: Collection[str]) -> list[Finding]
         (f"with more than {MOST_HOURS} hours", hours > MOST_HOURS, "name fewer hours or periods"),
     ):
         if is_there:
-            findings.append(Finding("study: utilisation: by", expected.format(what), "waiting", f"{fix}, or by: fixed"))
+            findings.append(
+                Finding("study: utilisation: basis", expected.format(what), "waiting", f"{fix}, or basis: fixed")
+            )
     return findings
 
 
@@ -48,7 +50,7 @@ def waiting_of(
     several_seconds : (w, e) -> replica-seconds per request, in either
     """
     said = parts.study.utilisation
-    if said.by == "fixed":
+    if said.basis == "fixed":
         return None
     service_seconds: dict[str, float] = {}
     waits: dict[str, dict[float, float]] = {}

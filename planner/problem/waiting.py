@@ -67,8 +67,8 @@ class Waiting:
         Source
             planner/study/waiting.py
         """
-        whole = [max(1.0, float(np.floor(n + ROUNDING))) for n in replicas]
-        keys = list(zip(placements, whole, strict=True))
+        counts = [max(1.0, float(np.floor(n + ROUNDING))) for n in replicas]
+        keys = list(zip(placements, counts, strict=True))
         self._work_out({key for key in keys if key not in self._known})
         most = self.said.in_failure if in_failure else self.said.normal
         return np.asarray(np.minimum([self._known[key] for key in keys], most))

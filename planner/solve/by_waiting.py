@@ -32,8 +32,8 @@ HALVED_FROM, ONE_FROM = 4, 8
 """Rounds from which a number that is too large is halved as well, and from which it is one: the search must end."""
 MOST_ROUNDS = 12
 PART_OF_THEM = 0.8
-"""Share that is reckoned with of the replicas that do the work of the linear program: a plan may run fewer, and it costs
-little, as the utilisation of many hardly rises with their number."""
+"""Share that is reckoned with of the replicas that do the work of the linear program: a plan may run fewer, and it
+costs little, as the utilisation of many hardly rises with their number."""
 UNUSED_REPLICAS = 8.0
 """Reckoned with of a placement that the linear program does not use: of one it would seem dearer than it is."""
 SearchOf = Callable[[Problem], Search]
@@ -143,10 +143,10 @@ def _by_number(p: Problem, replicas: Mapping[Of, float]) -> dict[Of, float]:
 
 def _lower(fewest: dict[Of, float], a: Arrays, in_failure: bool, replicas: Array) -> None:
     """Lower the numbers of placements that run one whole replica at the least."""
-    whole = np.floor(replicas + ROUNDING)
-    for i in np.flatnonzero(whole >= 1).tolist():
+    replicas = np.floor(replicas + ROUNDING)
+    for i in np.flatnonzero(replicas >= 1).tolist():
         of = a.p.placements[i], in_failure
-        fewest[of] = min(fewest.get(of, np.inf), float(whole[i]))
+        fewest[of] = min(fewest.get(of, np.inf), float(replicas[i]))
 
 
 def too_full(p: Problem, x: Decisions) -> dict[Of, float]:
@@ -177,5 +177,5 @@ def _none_found() -> NoPlan:
     return NoPlan(
         "no plan found in which replicas are not too full for their number, though larger ones could carry all\n"
         "  would help: longer first_token_ms or a lower percentile of a tier, more machines in one place, or\n"
-        "  utilisation: {by: fixed}, in which no request waits"
+        "  utilisation: {basis: fixed}, in which no request waits"
     )

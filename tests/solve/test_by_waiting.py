@@ -27,18 +27,18 @@ from planner.study.records.policies import Utilisation
 from planner.study.records.study import Horizon, Hour, Study
 
 EFFORT = Effort(gap_fraction=0.05, most_nodes=50)
-BY_WAITING = Utilisation(by="waiting")
+BY_WAITING = Utilisation(basis="waiting")
 OF_TWO_SLOTS = (0.05 + (0.05**2 + 8 * 0.05) ** 0.5) / 4
 """Where one request in twenty finds none of two slots free: Erlang's C, `2 u² / (1 + u)`, is 0.05."""
 
 
 def by_waiting(s: Study, first_token_ms: float | None = 900.0, **said: object) -> Study:
     tiers = tuple(t.model_copy(update={"first_token_ms": first_token_ms}) for t in s.tiers)
-    return s.model_copy(update={"utilisation": Utilisation(by="waiting", **said), "tiers": tiers})
+    return s.model_copy(update={"utilisation": Utilisation(basis="waiting", **said), "tiers": tiers})
 
 
 def no_wait(**said: object) -> Waiting:
-    return Waiting(Utilisation(by="waiting", **said), {"e": Queue(1.0, 10.0, {95.0: 0.0})})
+    return Waiting(Utilisation(basis="waiting", **said), {"e": Queue(1.0, 10.0, {95.0: 0.0})})
 
 
 def test_of_one_slot_and_of_two_that_nobody_in_twenty_waits_for() -> None:
@@ -48,7 +48,7 @@ def test_of_one_slot_and_of_two_that_nobody_in_twenty_waits_for() -> None:
 
 
 def test_the_drill_reckons_the_same_by_its_own_formula() -> None:
-    said = Utilisation(by="waiting", arrivals_variation=3.0, lengths_variation=2.5)
+    said = Utilisation(basis="waiting", arrivals_variation=3.0, lengths_variation=2.5)
     slots, wait, replicas = np.array([1.0, 7.0, 64.0]), np.array([0.3, 2.0, 0.0]), np.array([3.0, 20.0, 5.0])
     names = ["a", "b", "c"]
     queues = {e: Queue(slots[i], 7.0, {95.0: wait[i]}) for i, e in enumerate(names)}
@@ -134,11 +134,11 @@ def test_what_is_not_planned_so_yet_is_refused() -> None:
     for more in ({"objective": "expected"}, {"failover": "rescale"}, {"horizon": horizon}):
         with pytest.raises(InputError) as refused:
             build(by_waiting(asked()).model_copy(update=more))
-        assert {finding.where for finding in refused.value.findings} == {"study: utilisation: by"}
+        assert {finding.where for finding in refused.value.findings} == {"study: utilisation: basis"}
 
 
 def test_what_has_no_effect_is_refused_and_leaves_no_trace() -> None:
-    with pytest.raises(ValueError, match="spread with by: waiting"):
+    with pytest.raises(ValueError, match="spread with basis: waiting"):
         Utilisation(spread="each")
     assert Utilisation().model_dump(mode="json") == {"normal": 0.85, "in_failure": 0.95}
     assert (BY_WAITING.normal, BY_WAITING.in_failure) == (1.0, 1.0)

@@ -96,7 +96,7 @@ class Policies(Record):
 class Utilisation(Record):
     """How far replicas may be filled."""
 
-    by: Literal["fixed", "waiting"] = Field(
+    basis: Literal["fixed", "waiting"] = Field(
         "fixed",
         exclude_if=lambda value: value == "fixed",
         description="fixed: to these shares, whatever their number, as if no request waited; waiting: as far as first "
@@ -137,7 +137,7 @@ class Utilisation(Record):
     @classmethod
     def _limits_by_waiting(cls, said: Any) -> Any:
         """By waiting the shares are limits beside it: 1 where none is said."""
-        if isinstance(said, dict) and said.get("by") == "waiting":
+        if isinstance(said, dict) and said.get("basis") == "waiting":
             return {"normal": 1.0, "in_failure": 1.0, **said}
         return said
 
@@ -146,6 +146,6 @@ class Utilisation(Record):
         """What says how requests wait is of no effect where they are taken not to."""
         of_waiting = ("spread", "arrivals_variation", "lengths_variation")
         said = sorted(self.model_fields_set & set(of_waiting))
-        if self.by == "fixed" and said:
-            raise Contradiction(f"{said[0]} with by: waiting", f"write by: waiting, or leave {said[0]} out")
+        if self.basis == "fixed" and said:
+            raise Contradiction(f"{said[0]} with basis: waiting", f"write basis: waiting, or leave {said[0]} out")
         return self
