@@ -83,7 +83,7 @@ class Waiting:
             middle = np.floor((low + high) / 2)
             few = self._capacity(in_failure, placements, middle) < needed
             low, high = np.where(few & (middle > low), middle, low), np.where(few, high, middle)
-        return high
+        return np.asarray(high)
 
     def _capacity(self, in_failure: bool, placements: Sequence[str], replicas: Array) -> Array:
         return np.asarray(self.largest(in_failure, placements, replicas.tolist()) * replicas)
