@@ -16,8 +16,12 @@ from planner.units import MS_PER_SECOND
 Sample = NDArray[np.float32]
 LEAST_PER_SLOT = 10
 """Requests of a placement that are simulated at the least, for each slot."""
+FORGOTTEN, MOST_REQUESTS = 25, 1_000_000
+"""How often a queue forgets what it was while it is simulated, at the least; requests beyond which that is not held."""
 NOT_STEADY_FRACTION = 0.1
 """Of the requests of a queue the first ones, which do not count."""
+FULL = 0.9501
+"""Above it the least number of requests is not enough."""
 BATCHES = 10
 """Parts of a queue's time that are compared: how far they differ says how far chance goes."""
 STUDENT_95 = 2.262
@@ -34,8 +38,8 @@ class Sampling:
     Parameters
     ----------
     requests : of a state; a placement has its part of them
-    least_requests : of a placement, and ten for each slot: at 0.95 a queue forgets what it was within 1,500 requests or
-        so, however many slots it has
+    least_requests : of a placement, and ten for each slot; more where slots are fuller than 0.95, as a queue forgets
+        what it was within some `4 / (1 - utilisation)²` requests, however many slots it has
     seed : with the names of the queue it decides all that is drawn
     output : how lengths of outputs vary; inputs all have the mean length
     arrivals_squared_variation : of the times between requests at a placement; 1: Poisson
@@ -113,9 +117,11 @@ def simulated_queue(queue: Queue, part: float, key: str, sampling: Sampling) -> 
     key : of the state; with the placement and the seed it decides what is drawn
     """
     random = np.random.default_rng([sampling.seed, zlib.crc32(f"{key}\n{queue.placement}".encode())])
-    n, replicas = max(round(sampling.requests * part), sampling.least_requests), queue.replicas
+    forgets = min(FORGOTTEN * 4.0 / max(1.0 - queue.utilisation, 1e-3) ** 2, MOST_REQUESTS)
+    least = max(sampling.least_requests, round(forgets) if queue.utilisation > FULL else 0)
+    n, replicas = max(round(sampling.requests * part), least), queue.replicas
     if sampling.routing in ALONE:
-        replicas = min(replicas, max(1, n // sampling.least_requests))
+        replicas = min(replicas, max(1, n // least))
     n = max(n, LEAST_PER_SLOT * replicas * queue.slots_per_replica)
     rates = np.array([stream.requests_per_second for stream in queue.streams])
     at = arrivals(random, n, float(rates.sum()) * replicas / queue.replicas, sampling.arrivals_squared_variation)

@@ -10,6 +10,7 @@ from planner.study import waiting
 from planner.study.waiting import (
     erlang_c,
     mean_wait_s,
+    queues_of,
     servers_of,
     share_that_waits_longer,
     utilisation_that_meets,
@@ -120,6 +121,26 @@ def test_bursts_take_servers_away():
     assert mean_wait_s(40, 0.999, 1.0, ca2=4.0) == pytest.approx(mean_wait_s(40, 0.999, 1.0) * 2.5, rel=0.05)
 
 
-def test_replicas_of_a_pool_count_together():
-    assert servers_of([1, 20], 16, "one-queue").tolist() == [16, 320]
+def test_replicas_that_are_looked_at_count_together():
+    assert (
+        servers_of([1, 20], 16, "one-queue").tolist() == servers_of([1, 20], 16, "least-requests").tolist() == [16, 320]
+    )
     assert servers_of([1, 20], 16, "each").tolist() == [16, 16]
+    assert [queues_of(20, spread).item() for spread in ("one-queue", "least-requests", "each")] == [1, 20, 1]
+
+
+def test_the_shortest_of_several_queues_is_between_one_queue_and_each_alone():
+    of = {}
+    for spread in ("one-queue", "least-requests", "each"):
+        of[spread] = wait_at_percentile_s(99, servers_of(20, 16, spread), 0.95, 10.0, queues=queues_of(20, spread))
+    assert of["one-queue"] < of["least-requests"] < of["each"]
+    one, several = (wait_at_percentile_s(99, 320, 0.95, 10.0, queues=n).item() for n in (1, 20))
+    assert several / one == pytest.approx(20 * 0.05 / (1 - 0.95**20))
+
+
+def test_utilisation_rises_with_replicas_of_the_fewest_requests():
+    replicas = np.arange(1, 300)
+    for target in (0.0, 0.05, 0.5, 5.0):
+        for cs2 in (0.0, 0.3, 2.0):
+            meets = utilisation_that_meets(target, 95, 8 * replicas, 10.0, cs2=cs2, queues=replicas)
+            assert (np.diff(meets) >= -1e-12).all()
