@@ -28,6 +28,8 @@ STUDENT_95 = 2.262
 """Of 10 batches: so many standard errors hold 95 % of what chance does (Student's t, 9 degrees of freedom)."""
 ALONE: tuple[Routing, ...] = ("round-robin", "random")
 """Replicas have nothing to do with each other: instead of all for a short time, a few are simulated for a long one."""
+LEAST_ALONE = 4
+"""So many of them at the least, where there are."""
 PERCENTILES = (50, 95, 99)
 
 
@@ -121,7 +123,8 @@ def simulated_queue(queue: Queue, part: float, key: str, sampling: Sampling) -> 
     least = max(sampling.least_requests, round(forgets) if queue.utilisation > FULL else 0)
     n, replicas = max(round(sampling.requests * part), least), queue.replicas
     if sampling.routing in ALONE:
-        replicas = min(replicas, max(1, n // least))
+        n = max(n, LEAST_ALONE * least)
+        replicas = min(replicas, n // least)
     n = max(n, LEAST_PER_SLOT * replicas * queue.slots_per_replica)
     rates = np.array([stream.requests_per_second for stream in queue.streams])
     at = arrivals(random, n, float(rates.sum()) * replicas / queue.replicas, sampling.arrivals_squared_variation)
