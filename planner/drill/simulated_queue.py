@@ -139,15 +139,24 @@ def _fewest_requests(at: Sequence[float], seconds: Sequence[float], free: list[l
                 ends.append((slot, replica))
         heapq.heapify(slots)
     heapq.heapify(ends)
+    # the fewest first; what a replica had before stays in it until it comes to the top
+    fewest = [(count, replica) for replica, count in enumerate(counts)]
+    heapq.heapify(fewest)
     replace, push, pop, began = heapq.heapreplace, heapq.heappush, heapq.heappop, []
     for now, needs in zip(at, seconds, strict=True):
         while ends and ends[0][0] <= now:
-            counts[pop(ends)[1]] -= 1
-        replica = counts.index(min(counts))
+            replica = pop(ends)[1]
+            counts[replica] -= 1
+            push(fewest, (counts[replica], replica))
+        count, replica = fewest[0]
+        while counts[replica] != count:
+            pop(fewest)
+            count, replica = fewest[0]
         slots = free[replica]
         begin = slots[0] if slots[0] > now else now
         replace(slots, begin + needs)
         push(ends, (begin + needs, replica))
         counts[replica] += 1
+        replace(fewest, (counts[replica], replica))
         began.append(begin)
     return np.subtract(began, at, dtype=np.float64)

@@ -1,23 +1,27 @@
 """How long requests wait for a server: G/G/c, first come first served, by formulas that are published.
 
-A server is a slot of a replica, one of its requests in flight; `service_s` is how long a request keeps it. Servers that
-take requests from one queue are counted together; replicas that each have a queue of their own are asked one by one,
-with the slots of one. `ca2` and `cs2` are squared coefficients of variation: of the times between arrivals, and of the
-times that requests take (0: all the same; 1: exponential, and Poisson arrivals). All arguments may be arrays of numbers
-that broadcast.
+A server is a slot of a replica, one of its requests in flight; `service_s` is how long a request keeps it. How a
+gateway spreads requests over replicas decides how many servers count together (`servers_of`, `queues_of`). `ca2` and
+`cs2` are squared coefficients of variation: of the times between arrivals, and of the times that requests take (0: all
+the same; 1: exponential, and Poisson arrivals). All arguments may be arrays of numbers that broadcast.
 
 - Exponential (cs2 = 1): Erlang's C, and `P(W > t) = C · exp(-c (1 - utilisation) t / service_s)`, exact.
 - Fixed lengths (cs2 = 0): exact as well, from a table (benchmarks/fixed_lengths.py; Franx 2001).
 - Between them: `W_p = (1 - cs2) W_p of fixed + cs2 W_p of exponential lengths` (Tijms, A First Course in Stochastic
   Models, 2003, chapter 9: percentiles interpolated as means are).
 - More than exponential: `W_p = (1 + cs2) / 2 · W_p of exponential lengths`, as Allen and Cunneen scale the mean; on the
-  safe side for long tails (docs/waiting.md says by how much).
+  safe side for long tails.
+- Each request sent at once to the replica with the fewest (`queues` of them): it waits where all slots are busy, as in
+  one queue, but for its own replica: `P(W > t) <= C · exp(-c / queues (1 - utilisation^queues) t / service_s)`, so the
+  wait of one queue is stretched by `queues (1 - utilisation) / (1 - utilisation^queues)`. Our own: of queues as even
+  as they can be, geometric in sum. Fewer wait than C says, so it is on the safe side.
 - Arrivals in bursts: as many servers fewer as arrivals are burstier than Poisson's, `c (1 + cs2) / (ca2 + cs2)` instead
   of c, each request alone (Hayward's approximation; Fredericks, Bell System Technical Journal 59, 1980). Where nearly
   all wait, its mean is that of Allen and Cunneen.
 
-Sources: Erlang 1917; Allen, Probability, Statistics and Queueing Theory, 1990; Kimura, Management Science 32, 1986, and
-Queueing Systems 17, 1994; Whitt, Production and Operations Management 2, 1993, for the means.
+docs/waiting.md says how far each is from a simulator. Sources: Erlang 1917; Allen, Probability, Statistics and Queueing
+Theory, 1990; Kimura, Management Science 32, 1986, and Queueing Systems 17, 1994; Whitt, Production and Operations
+Management 2, 1993, for the means.
 """
 
 import math
@@ -30,8 +34,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 Array = NDArray[np.float64]
-Spread = Literal["one-queue", "each"]
-"""How requests are spread over replicas: one queue before all of them, or each replica with a queue of its own."""
+Spread = Literal["one-queue", "least-requests", "each"]
+"""How requests are spread over replicas: from one queue before all of them; or at once, each replica with a queue of
+its own, to the one with the fewest requests, or to each whatever the others have (at random, in turn)."""
 TABLE = Path(__file__).with_name("waits_of_fixed_lengths.csv")
 LEAST_SPARE = 0.05
 """In (servers - load) / sqrt(load): no utilisation above it is answered with, and waits above it are scaled."""
@@ -44,9 +49,15 @@ MOST_DEVIATIONS = 9.0
 
 
 def servers_of(replicas: ArrayLike, concurrency: ArrayLike, spread: Spread) -> Array:
-    """Slots that take requests from one queue: all of a pool of replicas, or those of each by itself."""
+    """Slots that count together: of all replicas, or of each by itself, where nobody looks at the others."""
     slots = np.asarray(replicas, dtype=np.float64) * np.asarray(concurrency, dtype=np.float64)
-    return slots if spread == "one-queue" else np.broadcast_to(np.asarray(concurrency, dtype=np.float64), slots.shape)
+    return np.broadcast_to(np.asarray(concurrency, dtype=np.float64), slots.shape) if spread == "each" else slots
+
+
+def queues_of(replicas: ArrayLike, spread: Spread) -> Array:
+    """Queues among which each request is sent to the shortest."""
+    count = np.asarray(replicas, dtype=np.float64)
+    return count if spread == "least-requests" else np.ones_like(count)
 
 
 def erlang_c(servers: ArrayLike, utilisation: ArrayLike) -> Array:
@@ -139,6 +150,7 @@ def wait_at_percentile_s(
     service_s: ArrayLike,
     ca2: ArrayLike = 1.0,
     cs2: ArrayLike = 1.0,
+    queues: ArrayLike = 1.0,
 ) -> Array:
     """What so many of a hundred requests wait at most [s]; 0 where no more than the others wait at all.
 
@@ -149,7 +161,7 @@ def wait_at_percentile_s(
     >>> wait_at_percentile_s(95, 1, 0.5, 10.0).round(3).item()
     46.052
     """
-    return _wait_s(math.log1p(-percentile / 100.0), *_broadcast(servers, utilisation, service_s, ca2, cs2))
+    return _wait_s(math.log1p(-percentile / 100.0), *_broadcast(servers, utilisation, service_s, ca2, cs2), queues)
 
 
 def share_that_waits_longer(
@@ -159,6 +171,7 @@ def share_that_waits_longer(
     service_s: ArrayLike,
     ca2: ArrayLike = 1.0,
     cs2: ArrayLike = 1.0,
+    queues: ArrayLike = 1.0,
 ) -> Array:
     """Share of requests that wait longer (0 to 1): where `wait_at_percentile_s` is this wait.
 
@@ -169,22 +182,30 @@ def share_that_waits_longer(
     """
     of_queue = _broadcast(servers, utilisation, service_s, ca2, cs2)
     wait = np.asarray(wait_s, dtype=np.float64)
-    low, high = np.broadcast_arrays(np.full(wait.shape, -40.0), np.zeros(of_queue[0].shape))
+    low, high, _ = np.broadcast_arrays(np.full(wait.shape, -40.0), np.zeros(of_queue[0].shape), queues)
     for _ in range(HALVINGS):
         middle = (low + high) / 2.0
-        longer = _wait_s(middle, *of_queue) > wait
+        longer = _wait_s(middle, *of_queue, queues) > wait
         low, high = np.where(longer, middle, low), np.where(longer, high, middle)
     shares: Array = np.exp(high)
     return shares
 
 
-def _wait_s(log_share: float | Array, c: Array, u: Array, service: Array, cs2: Array) -> Array:
+def _wait_s(log_share: float | Array, c: Array, u: Array, service: Array, cs2: Array, queues: ArrayLike) -> Array:
     """The wait that this share of requests exceeds [s]."""
     exponential, fixed = _exponential_wait(log_share, c, u), _fixed_wait(log_share, c, u)
     within = np.clip(cs2, 0.0, 1.0)
     between = (1.0 - within) * np.minimum(fixed, exponential) + within * exponential
-    waits: Array = service * np.where(cs2 <= 1.0, between, exponential * (1.0 + cs2) / 2.0)
+    stretched = service * _stretch(np.asarray(queues, dtype=np.float64), u)
+    waits: Array = stretched * np.where(cs2 <= 1.0, between, exponential * (1.0 + cs2) / 2.0)
     return waits
+
+
+def _stretch(queues: Array, u: Array) -> Array:
+    """How much longer than in one queue a request waits that is sent to the shortest of several: 1 of one queue."""
+    within = np.clip(u, 1e-15, 1.0 - 1e-15)
+    longer: Array = queues * (1.0 - within) / -np.expm1(queues * np.log(within))
+    return longer
 
 
 def _exponential_wait(log_share: float | Array, c: Array, u: Array) -> Array:
@@ -259,8 +280,11 @@ def utilisation_that_meets(
     service_s: ArrayLike,
     ca2: ArrayLike = 1.0,
     cs2: ArrayLike = 1.0,
+    queues: ArrayLike = 1.0,
 ) -> Array:
     """The largest utilisation at which so many of a hundred requests wait no longer than this (0 to below 1).
+
+    `queues`: where each request is sent to the replica with the fewest, replicas; see `servers_of` and `queues_of`.
 
     It rises with the servers. It is never above that at which (servers - load) / sqrt(load) is 0.05, where waits grow
     without end; 0 where the target is below 0.
@@ -272,14 +296,16 @@ def utilisation_that_meets(
     >>> utilisation_that_meets(1.0, 95, [16, 1600], 10.0).round(3).tolist()
     [0.66, 0.986]
     """
-    target, c, _, service, lengths = np.broadcast_arrays(
-        np.asarray(target_wait_s, dtype=np.float64), *_broadcast(servers, 0.0, service_s, ca2, cs2)
+    target, c, _, service, lengths, of = np.broadcast_arrays(
+        np.asarray(target_wait_s, dtype=np.float64),
+        *_broadcast(servers, 0.0, service_s, ca2, cs2),
+        np.asarray(queues, dtype=np.float64),
     )
     log_share = math.log1p(-percentile / 100.0)
     low, high = np.full(c.shape, math.log(LEAST_SPARE)), np.full(c.shape, math.log(MOST_SPARE))
     for _ in range(HALVINGS):
         middle = (low + high) / 2.0
-        longer = _wait_s(log_share, c, _utilisation_of(c, np.exp(middle)), service, lengths) > target
+        longer = _wait_s(log_share, c, _utilisation_of(c, np.exp(middle)), service, lengths, of) > target
         low, high = np.where(longer, middle, low), np.where(longer, high, middle)
     utilisation: Array = np.where(target >= 0.0, _utilisation_of(c, np.exp(high)), 0.0)
     return utilisation

@@ -65,15 +65,15 @@ def test_exponential_requests_wait_as_erlang_says():
     for k in range(1, 21):
         b = 16 * b / (k + 16 * b)
     c = b / (0.2 + 0.8 * b)
-    at, seconds = drawn(400_000, 20, 0.8)
-    waited = waits(np.random.default_rng(2), at, seconds, 1, 20, "one-queue")[40_000:]
+    at, seconds = drawn(250_000, 20, 0.8)
+    waited = waits(np.random.default_rng(2), at, seconds, 1, 20, "one-queue")[25_000:]
     assert (waited > 0).mean() == pytest.approx(c, rel=0.03)
     assert (waited > 0.25).mean() == pytest.approx(c / np.e, rel=0.06)
 
 
 @pytest.mark.parametrize("variation", [0.0, 0.5, 1.0])
 def test_one_slot_waits_as_pollaczek_and_khinchine_say(variation):
-    at, seconds = drawn(400_000, 1, 0.6, Lengths(variation))
+    at, seconds = drawn(250_000, 1, 0.6, Lengths(variation))
     waited = waits(np.random.default_rng(2), at, seconds, 1, 1, "one-queue")
     assert waited.mean() == pytest.approx(0.6 * (1 + variation**2) / (2 * 0.4), rel=0.04)
 
@@ -85,7 +85,7 @@ def test_one_replica_is_the_same_however_requests_are_spread():
 
 
 def test_the_more_is_shared_the_less_is_waited():
-    at, seconds = drawn(100_000, 80, 0.9)
+    at, seconds = drawn(40_000, 80, 0.9)
     means = {r: waits(np.random.default_rng(2), at, seconds, 10, 8, r).mean() for r in ROUTINGS}
     assert means["one-queue"] < means["least-requests"] < means["round-robin"] < means["random"]
 
@@ -98,7 +98,7 @@ def test_the_seed_decides():
 
 @pytest.mark.parametrize("variation", [0.0, 0.5, 1.0, 2.0])
 def test_lengths_have_their_mean_and_variation(variation):
-    lengths = Lengths(variation).drawn(np.random.default_rng(3), 400_000)
+    lengths = Lengths(variation).drawn(np.random.default_rng(3), 200_000)
     assert lengths.mean() == pytest.approx(1.0, rel=0.02) and lengths.std() == pytest.approx(variation, rel=0.05)
 
 
@@ -110,6 +110,6 @@ def test_lengths_by_quantiles():
 
 @pytest.mark.parametrize("squared", [0.0, 0.4, 1.0, 5.0])
 def test_arrivals_come_at_their_rate_and_in_their_bursts(squared):
-    gaps = np.diff(arrivals(np.random.default_rng(4), 400_000, 20.0, squared))
+    gaps = np.diff(arrivals(np.random.default_rng(4), 200_000, 20.0, squared))
     assert gaps.mean() == pytest.approx(0.05, rel=0.02)
     assert gaps.var() / gaps.mean() ** 2 == pytest.approx(squared, rel=0.06, abs=1e-9)

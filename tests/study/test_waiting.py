@@ -10,6 +10,7 @@ from planner.study import waiting
 from planner.study.waiting import (
     erlang_c,
     mean_wait_s,
+    queues_of,
     servers_of,
     share_that_waits_longer,
     utilisation_that_meets,
@@ -57,7 +58,7 @@ def in_turn(servers: int, load: float, requests: int, seed: int) -> np.ndarray:
 @pytest.mark.parametrize("servers, spare", [(1, 0.5), (5, 0.8), (32, 0.9), (48, 1.3)])
 def test_fixed_lengths_wait_as_simulated(servers, spare):
     load = fixed_lengths.load_of(servers, spare)
-    waits = in_turn(servers, load, 2_000_000, 1)
+    waits = in_turn(servers, load, 1_500_000, 1)
     for wait in (0.0, 0.05, 0.1):
         simulated = float((waits > wait).mean())
         share = share_that_waits_longer(wait, servers, load / servers, 1.0, cs2=0.0).item()
@@ -87,8 +88,8 @@ def test_an_exponential_tail_says_too_little_of_fixed_lengths():
 @pytest.mark.parametrize("cs2", [0.0, 0.3, 1.0, 4.0])
 @pytest.mark.parametrize("ca2", [0.5, 1.0, 5.0])
 def test_utilisation_rises_with_servers(cs2, ca2):
-    for target in (0.0, 0.2, 5.0, 100.0):
-        servers = np.append(np.arange(1, 60), np.arange(64, 2000, 31))
+    for target in (0.0, 0.2, 100.0):
+        servers = np.append(np.arange(1, 40), np.arange(40, 2000, 49))
         meets = utilisation_that_meets(target, 95, servers, 10.0, ca2, cs2)
         assert (np.diff(meets) >= -1e-12).all() and meets[0] > 0 and meets[-1] < 1
 
@@ -120,6 +121,26 @@ def test_bursts_take_servers_away():
     assert mean_wait_s(40, 0.999, 1.0, ca2=4.0) == pytest.approx(mean_wait_s(40, 0.999, 1.0) * 2.5, rel=0.05)
 
 
-def test_replicas_of_a_pool_count_together():
-    assert servers_of([1, 20], 16, "one-queue").tolist() == [16, 320]
+def test_replicas_that_are_looked_at_count_together():
+    assert (
+        servers_of([1, 20], 16, "one-queue").tolist() == servers_of([1, 20], 16, "least-requests").tolist() == [16, 320]
+    )
     assert servers_of([1, 20], 16, "each").tolist() == [16, 16]
+    assert [queues_of(20, spread).item() for spread in ("one-queue", "least-requests", "each")] == [1, 20, 1]
+
+
+def test_the_shortest_of_several_queues_is_between_one_queue_and_each_alone():
+    of = {}
+    for spread in ("one-queue", "least-requests", "each"):
+        of[spread] = wait_at_percentile_s(99, servers_of(20, 16, spread), 0.95, 10.0, queues=queues_of(20, spread))
+    assert of["one-queue"] < of["least-requests"] < of["each"]
+    one, several = (wait_at_percentile_s(99, 320, 0.95, 10.0, queues=n).item() for n in (1, 20))
+    assert several / one == pytest.approx(20 * 0.05 / (1 - 0.95**20))
+
+
+def test_utilisation_rises_with_replicas_of_the_fewest_requests():
+    replicas = np.append(np.arange(1, 30), np.arange(30, 300, 9))
+    for target in (0.0, 0.2, 2.0):
+        for cs2 in (0.0, 0.3):
+            meets = utilisation_that_meets(target, 95, 8 * replicas, 10.0, cs2=cs2, queues=replicas)
+            assert (np.diff(meets) >= -1e-12).all()
