@@ -52,13 +52,14 @@ class Queues:
 
     def _of(self, e: int, replicas: float) -> float:
         if (e, replicas) not in self._known:
-            slots = self.slots[e] * (replicas if self.said.spread == "one-queue" else 1.0)
-            within = [self._within(slots, e, percentile) for percentile in self.wait_seconds]
+            together = 1.0 if self.said.spread == "each" else replicas
+            queues = replicas if self.said.spread == "least-requests" else 1.0
+            within = [self._within(self.slots[e] * together, queues, e, percentile) for percentile in self.wait_seconds]
             self._known[e, replicas] = min(within, default=1.0)
         return self._known[e, replicas]
 
-    def _within(self, slots: float, e: int, percentile: float) -> float:
-        """The most that so many slots may be filled for one of the percentiles."""
+    def _within(self, slots: float, queues: float, e: int, percentile: float) -> float:
+        """The most that so many slots may be filled for one of the percentiles, with so many queues before them."""
         wait = self.wait_seconds[percentile][e]
         if slots > MOST_SLOTS:
             return 1.0
@@ -70,22 +71,25 @@ class Queues:
         allowed = wait / seconds if seconds > 0 else math.inf
         root = (math.sqrt(LEAST_SPARE**2 + 4.0 * alone) - LEAST_SPARE) / 2.0
         low, high = 0.0, root**2 / alone
-        if _waits(alone, high, percentile) <= allowed:
+        if _waits(alone, queues, high, percentile) <= allowed:
             return high
         for _ in range(HALVINGS):
             middle = (low + high) / 2.0
-            low, high = (middle, high) if _waits(alone, middle, percentile) <= allowed else (low, middle)
+            low, high = (middle, high) if _waits(alone, queues, middle, percentile) <= allowed else (low, middle)
         return low
 
 
-def _waits(slots: float, filled: float, percentile: float) -> float:
-    """What so many of a hundred requests wait at most, in units of the time that a request keeps a slot."""
+def _waits(slots: float, queues: float, filled: float, percentile: float) -> float:
+    """What so many of a hundred requests wait at most, in units of the time that a request keeps a slot.
+
+    Where each request joins the shortest of several queues at once it waits for its own: these end later than one.
+    """
     if filled <= 0:
         return 0.0
     blocked = 1.0 / _inverse_of_blocked(slots, slots * filled)
     waiting = blocked / (1.0 - filled * (1.0 - blocked))
     times_late = max(1.0, waiting / (1.0 - percentile / 100.0))
-    return math.log(times_late) / (slots * (1.0 - filled))
+    return math.log(times_late) / (slots / queues * (1.0 - math.pow(filled, queues)))
 
 
 def _inverse_of_blocked(slots: float, load: float) -> float:

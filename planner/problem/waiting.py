@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from planner.study.records.study import Utilisation
-from planner.study.waiting import servers_of, utilisation_that_meets
+from planner.study.waiting import queues_of, servers_of, utilisation_that_meets
 from planner.units import ROUNDING
 
 Array = np.ndarray[Any, Any]
@@ -63,7 +63,7 @@ class Waiting:
 
         Formula
             min over tiers: the largest u at which percentile of requests wait no longer than what is left to wait
-            in G/G/c with c = replicas · concurrency (one queue) or concurrency (each)
+            in G/G/c with c = replicas · concurrency, or concurrency (each)
         Source
             planner/study/waiting.py
         """
@@ -97,7 +97,8 @@ class Waiting:
                 by_percentile.setdefault(percentile, []).append(key)
         for percentile, several in by_percentile.items():
             queues = [self.queues[e] for e, _ in several]
-            servers = servers_of([n for _, n in several], [queue.concurrency for queue in queues], self.said.spread)
+            replicas = [n for _, n in several]
+            servers = servers_of(replicas, [queue.concurrency for queue in queues], self.said.spread)
             at_most = utilisation_that_meets(
                 [queue.most_wait_seconds[percentile] for queue in queues],
                 percentile,
@@ -105,6 +106,7 @@ class Waiting:
                 [queue.service_seconds for queue in queues],
                 self.said.arrivals_variation,
                 self.said.lengths_variation,
+                queues_of(replicas, self.said.spread),
             )
             at_most = np.where(servers > MOST_SERVERS, 1.0, at_most)
             for key, utilisation in zip(several, at_most.tolist(), strict=True):

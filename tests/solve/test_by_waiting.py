@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from datetime import date
+from typing import Literal
 
 import numpy as np
 import pytest
@@ -47,8 +48,9 @@ def test_of_one_slot_and_of_two_that_nobody_in_twenty_waits_for() -> None:
     assert no_wait(in_failure=0.04).largest(True, ["e"], [1.0]) == pytest.approx([0.04])
 
 
-def test_the_drill_reckons_the_same_by_its_own_formula() -> None:
-    said = Utilisation(basis="waiting", arrivals_variation=3.0, lengths_variation=2.5)
+@pytest.mark.parametrize("spread", ["one-queue", "least-requests", "each"])
+def test_the_drill_reckons_the_same_by_its_own_formula(spread: Literal["one-queue", "least-requests", "each"]) -> None:
+    said = Utilisation(basis="waiting", spread=spread, arrivals_variation=3.0, lengths_variation=2.5)
     slots, wait, replicas = np.array([1.0, 7.0, 64.0]), np.array([0.3, 2.0, 0.0]), np.array([3.0, 20.0, 5.0])
     names = ["a", "b", "c"]
     queues = {e: Queue(slots[i], 7.0, {95.0: wait[i]}) for i, e in enumerate(names)}

@@ -111,11 +111,11 @@ class Utilisation(Record):
     in_failure: float = Field(
         0.95, gt=0, le=1, description="share of a replica's rate used in a failure; by waiting: at most, 1 unless said"
     )
-    spread: Literal["one-queue", "each"] = Field(
+    spread: Literal["one-queue", "least-requests", "each"] = Field(
         "one-queue",
         exclude_if=lambda value: value == "one-queue",
-        description="by waiting: one-queue, a request goes to whichever replica has a free slot; each: every replica "
-        "has a queue of its own",
+        description="by waiting: one-queue, a request goes to whichever replica has a free slot; least-requests, at "
+        "once to the replica with the fewest; each, to any, in turn or at random: each replica has a queue of its own",
     )
     arrivals_variation: float = Field(
         1.0,
