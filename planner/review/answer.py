@@ -17,6 +17,7 @@ from planner.review.report import Column, Report, Section, item_columns, percent
 from planner.review.served import served_section
 from planner.review.static import static_section
 from planner.review.trust import Progress, silent, trust_section
+from planner.review.waiting import waiting_section
 from planner.review.wrong_answers import wrong_answers_section
 from planner.review.zones import zones_section
 from planner.solve.search import is_proven
@@ -188,6 +189,7 @@ SECTIONS: tuple[Callable[[Plan], Section | None], ...] = (
     recovery_section,
     wrong_answers_section,
     limits_section,
+    waiting_section,
     fleet_section,
     zones_section,
     over_time_section,

@@ -1,0 +1,95 @@
+"""WAITING: how far replicas are filled, and how far so many of them may be, where utilisation is by waiting."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from planner.plan.in_hand import Plan
+from planner.problem.arrays import full
+from planner.problem.problem import State, states
+from planner.problem.rules.formulas import is_normal, replica_seconds_used, running, utilisation_of
+from planner.review.report import Column, Section, percent
+
+NO_LIMIT_SECONDS = 1e8
+"""A wait that no tier limits."""
+SPREADS = {
+    "one-queue": "a request goes to whichever replica of a placement has a free slot",
+    "least-requests": "a request goes at once to the replica of a placement that has the fewest",
+    "each": "a request goes to any replica of a placement, in turn or at random",
+}
+
+
+@dataclass(frozen=True)
+class FilledPlacement:
+    """A placement in the state in which it is nearest to what its replicas may carry."""
+
+    placement: str
+    failure: str
+    replicas: int
+    filled_fraction: float
+    largest_fraction: float
+    most_wait_seconds: dict[str, float]
+    """percentile -> what so many of a hundred requests may wait at most"""
+
+
+def waiting_section(plan: Plan) -> Section | None:
+    """WAITING: the fullest placement first; no section where utilisation is fixed."""
+    p, waiting = plan.problem, plan.problem.waiting
+    if waiting is None:
+        return None
+    said = waiting.said
+    lines = [
+        f"estimate: {SPREADS[said.spread]}; squared coefficients of variation: {said.arrivals_variation:g} of the times "
+        f"between requests, {said.lengths_variation:g} of the time that one takes (waiting in G/G/c: docs/waiting.md)",
+        "in time: first token = round trip + wait + prefill, its high end where that is known",
+    ]
+    for tier in plan.study.tiers:
+        if tier.first_token_ms is not None:
+            lines.append(
+                f"{tier.name}: {tier.percentile:g} of 100 requests have theirs within {tier.first_token_ms:g} ms"
+            )
+    fullest: dict[str, FilledPlacement] = {}
+    for s in (s for f in p.failures for s in states(p, f)):
+        for row in _filled(plan, s):
+            known = fullest.get(row.placement)
+            if known is None or _nearness(row) > _nearness(known):
+                fullest[row.placement] = row
+    rows = sorted(fullest.values(), key=lambda row: (-_nearness(row), row.placement))
+    columns = (
+        Column("placement"),
+        Column("lost", lambda row: row.failure),
+        Column("replicas", lambda row: f"{row.replicas:,}"),
+        Column("filled", lambda row: percent(row.filled_fraction, 1)),
+        Column("at most", lambda row: percent(row.largest_fraction, 1)),
+        Column(
+            "wait, s", lambda row: ", ".join(f"{seconds:.2f}" for seconds in row.most_wait_seconds.values()) or "any"
+        ),
+    )
+    after = ("at most: of so many replicas, with all that may be served there; wait: of the percentile of each tier",)
+    return Section("WAITING", tuple(lines), columns, rows, after)
+
+
+def _nearness(row: FilledPlacement) -> float:
+    return row.filled_fraction / row.largest_fraction
+
+
+def _filled(plan: Plan, s: State) -> list[FilledPlacement]:
+    """Every placement that runs in a state."""
+    p, a, x = plan.problem, full(plan.problem), plan.vectors
+    assert p.waiting is not None
+    runs, work = np.asarray(running(a, x, s)), np.asarray(replica_seconds_used(a, x, s))
+    most = np.broadcast_to(utilisation_of(a, s[1], runs), (a.P,))
+    rows = []
+    for i in np.flatnonzero(runs > 0).tolist():
+        waits = p.waiting.queues[p.placements[i]].most_wait_seconds
+        rows.append(
+            FilledPlacement(
+                placement=p.placements[i],
+                failure="nothing" if is_normal(s) else s[1],
+                replicas=round(float(runs[i])),
+                filled_fraction=float(work[i] / runs[i]),
+                largest_fraction=float(most[i]),
+                most_wait_seconds={f"{q:g}": wait for q, wait in waits.items() if wait < NO_LIMIT_SECONDS},
+            )
+        )
+    return rows
