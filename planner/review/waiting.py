@@ -39,15 +39,15 @@ def waiting_section(plan: Plan) -> Section | None:
         return None
     said = waiting.said
     lines = [
-        f"estimate: {SPREADS[said.spread]}; squared coefficients of variation: {said.arrivals_variation:g} of the times "
-        f"between requests, {said.lengths_variation:g} of the time that one takes (waiting in G/G/c: docs/waiting.md)",
+        f"estimate: {SPREADS[said.spread]}; waiting in G/G/c (docs/waiting.md)",
+        f"squared coefficients of variation: {said.arrivals_variation:g} of the times between requests, "
+        f"{said.lengths_variation:g} of the time that one takes",
         "in time: first token = round trip + wait + prefill, its high end where that is known",
     ]
     for tier in plan.study.tiers:
         if tier.first_token_ms is not None:
-            lines.append(
-                f"{tier.name}: {tier.percentile:g} of 100 requests have theirs within {tier.first_token_ms:g} ms"
-            )
+            requests = f"{tier.percentile:g} of 100 requests"
+            lines.append(f"{tier.name}: {requests} have theirs within {tier.first_token_ms:g} ms")
     fullest: dict[str, FilledPlacement] = {}
     for s in (s for f in p.failures for s in states(p, f)):
         for row in _filled(plan, s):
@@ -61,9 +61,7 @@ def waiting_section(plan: Plan) -> Section | None:
         Column("replicas", lambda row: f"{row.replicas:,}"),
         Column("filled", lambda row: percent(row.filled_fraction, 1)),
         Column("at most", lambda row: percent(row.largest_fraction, 1)),
-        Column(
-            "wait, s", lambda row: ", ".join(f"{seconds:.2f}" for seconds in row.most_wait_seconds.values()) or "any"
-        ),
+        Column("wait, s", lambda row: ", ".join(f"{wait:.2f}" for wait in row.most_wait_seconds.values()) or "any"),
     )
     after = ("at most: of so many replicas, with all that may be served there; wait: of the percentile of each tier",)
     return Section("WAITING", tuple(lines), columns, rows, after)

@@ -15,6 +15,7 @@ from planner.drill.queues import Queues
 from planner.errors import InputError
 from planner.plan.audit import audit
 from planner.plan.file import plan_text
+from planner.plan.in_hand import in_hand
 from planner.plan.plan import make_plan
 from planner.problem.arrays import full
 from planner.problem.build import build
@@ -22,6 +23,7 @@ from planner.problem.decisions import Decisions
 from planner.problem.rules.index_sets import as_vectors
 from planner.problem.rules.states import replicas_carry_traffic
 from planner.problem.waiting import Queue, Waiting
+from planner.review.waiting import waiting_section
 from planner.solve.search import Effort
 from planner.study.dependencies import NORMAL
 from planner.study.records.policies import Utilisation
@@ -102,6 +104,9 @@ def test_plans_pass_their_audit_and_the_drill(seed: int) -> None:
     assert not drill_plan(waiting).broken
     assert waiting.proof.bound_usd <= waiting.proof.cost_usd
     assert waiting.proof.cost_usd > fixed.proof.cost_usd
+    section, none = (waiting_section(in_hand(plan)) for plan in (waiting, fixed))
+    assert none is None and section is not None
+    assert all(row.filled_fraction <= row.largest_fraction * (1 + 1e-6) for row in section.rows)
 
 
 def test_replicas_that_are_too_full_for_their_number_are_seen_by_the_drill(monkeypatch: pytest.MonkeyPatch) -> None:
