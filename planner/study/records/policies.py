@@ -144,8 +144,8 @@ class Utilisation(Record):
     @model_validator(mode="after")
     def _nothing_without_effect(self) -> Utilisation:
         """What says how requests wait is of no effect where they are taken not to."""
-        of_waiting = ("spread", "arrivals_variation", "lengths_variation")
-        said = sorted(self.model_fields_set & set(of_waiting))
-        if self.basis == "fixed" and said:
-            raise Contradiction(f"{said[0]} with basis: waiting", f"write basis: waiting, or leave {said[0]} out")
+        if self.basis == "fixed":
+            for name in ("spread", "arrivals_variation", "lengths_variation"):
+                if getattr(self, name) != type(self).model_fields[name].default:
+                    raise Contradiction(f"{name} with basis: waiting", f"write basis: waiting, or leave {name} out")
         return self
