@@ -1,5 +1,6 @@
 """From the problem to whole numbers with a proof: the LP bound, whole numbers, the second objective, in this order."""
 
+import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from typing import Any
@@ -29,6 +30,8 @@ from planner.solve.whole_plan import WholePlan
 from planner.solve.whole_tests import SHORT
 from planner.study.dependencies import NORMAL
 
+LEAST_SECONDS = 1.0
+"""Of a time limit that several searches share, what the last of them has at the least."""
 MOST_ORPHANS = 5
 """Streams named of which no placement may serve any."""
 
@@ -68,10 +71,17 @@ def solve(
         raise nothing_may_serve(p, orphans)
     if p.waiting is None:
         return _solve(p, effort, solver, progress, hints, start, value_limits, similar)
+    began = time.monotonic()
+
+    def remaining() -> Effort:
+        if effort.seconds is None:
+            return effort
+        return replace(effort, seconds=max(LEAST_SECONDS, effort.seconds - (time.monotonic() - began)))
+
     return solve_by_waiting(
         p,
         lambda p: Search(p, effort, solver, progress),
-        lambda p, hints, start: _solve(p, effort, solver, progress, hints, start, value_limits, None),
+        lambda p, hints, start: _solve(p, remaining(), solver, progress, hints, start, value_limits, None),
         hints,
         start,
         effort.gap_fraction,
