@@ -93,12 +93,22 @@ def of_plan(
         bought=tuple(bought),
         claims=tuple(claims),
         gateway_limits=_gateway_limits(instance, plan, hour),
+        stated=_stated_by_failure(plan, hour) if instance.queues is not None else {},
     )
     if not any(tier.survive for tier in study.tiers):
         # it promises nothing, and does not say which replicas stand on machines that count in every failure
         fits = instance.that_fit(fleet.non_preemptible, _certain(fleet, failures))
         fleet = replace(fleet, non_preemptible=np.floor(fits + ROUNDING))
     return fleet, [*findings, *not_eligible, *_too_many(fleet, non_preemptible, failures)]
+
+
+def _stated_by_failure(plan: PlanFile, hour: str) -> dict[str, list[State]]:
+    """Failure -> its states in an hour."""
+    by_failure: dict[str, list[State]] = {}
+    for state in plan.states:
+        if state.hour == hour:
+            by_failure.setdefault(state.failure, []).append(state)
+    return by_failure
 
 
 def _gateway_limits(instance: Instance, plan: PlanFile, hour: str) -> Numbers | None:

@@ -1,7 +1,7 @@
 """What is installed: machines, replicas and routes in normal operation, and what of it counts in a failure."""
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 from typing import NamedTuple
 
@@ -10,6 +10,7 @@ import numpy as np
 from planner.drill.instance import Flags, Instance, Numbers
 from planner.drill.time_slices import HOURLY
 from planner.study.records.inventory import Offer
+from planner.study.records.plan import State
 from planner.study.records.study import Study
 
 NotRenewed = frozenset[tuple[str, float]]
@@ -60,6 +61,7 @@ class InstalledFleet:
     held : machines owned or committed before the plan [q]
     claims : (pool, machines, seconds until they are back or none)
     gateway_limits : what gateways send over an edge at most, where the plan says so [i, e, requests/s]
+    stated : failure -> its states in the plan, where utilisation is by waiting: replicas to be tried, not believed
     """
 
     instance: Instance
@@ -73,6 +75,7 @@ class InstalledFleet:
     bought: tuple[Bought, ...] = ()
     gateway_limits: Numbers | None = None
     claims: tuple[tuple[int, float, float | None], ...] = ()
+    stated: Mapping[str, Sequence[State]] = field(default_factory=dict)
 
     def lent(self) -> Numbers:
         """Machines that others have in normal operation [q]."""

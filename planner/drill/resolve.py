@@ -22,6 +22,7 @@ from planner.drill.solving import MOST_NODES, Rows, best_integer, solver_of
 from planner.drill.survivors import SurvivorsProgram, build_survivors, survivors_carry_all
 from planner.drill.symmetric import SymmetricFlows, merge_symmetric, symmetric_but_for_failures
 from planner.drill.traffic import LimitRows
+from planner.solve.highs_instance import run
 from planner.units import SECONDS_PER_HOUR
 
 RECOVERY_SECONDS = 7 * 24 * 3600.0
@@ -314,6 +315,10 @@ def _started(
         value, proven = best_integer(made.solver, made.lp, *arguments)
         searches += 1
     # numbers that were too full for what they carry lead to others, and not always to the best
+    if searches > 1 and value[short].sum() > TOLERANCE:
+        as_stated = _as_stated(remaining, made, upper, costs[0], integer)
+        if as_stated is not None and costs[0] @ as_stated < costs[0] @ value:
+            value = as_stated
     proven = proven and (searches == 1 or value[short].sum() <= TOLERANCE)
     served_by = {elapsed: few.apart(_served_by(remaining, made, value, t)) for t, elapsed in enumerate(made.times)}
     ended = f"{remaining.failures[0].id}: search for whole replicas ended early; shortfall may be less"
@@ -347,6 +352,34 @@ def _filled_at(instance: Instance, made: Template, value: Numbers, t: int) -> tu
     taken = value[made.share[t]] * made.per_share
     load = np.bincount(made.placement, weights=taken, minlength=len(running)).astype(np.float64)
     return running, load, instance.filled(True, running) * running / made.largest
+
+
+def _as_stated(remaining: Remaining, made: Template, upper: Numbers, cost: Numbers, integer: Indices) -> Numbers | None:
+    """The columns with the replicas that the plan states, as far as they may run, and what so many may carry."""
+    instance, fleet = remaining.instance, remaining.fleet
+    states = sorted(fleet.stated.get(remaining.failures[0].id, ()), key=lambda state: state.deadline_seconds)
+    if not states:
+        return None
+    low, high, row_high = np.zeros(len(upper)), upper.copy(), np.array(made.lp.row_upper_)
+    most = instance.filled(True, np.full(len(instance.placements), MANY_REPLICAS))
+    for t, elapsed in enumerate(made.times):
+        state = next((state for state in states if state.deadline_seconds >= elapsed - TOLERANCE), states[-1])
+        kept, cold_started = upper[made.kept[t]], np.zeros(len(instance.placements))
+        of_both = (made.kept[t], kept, state.kept), (made.cold_started[t], cold_started, state.cold_started)
+        for columns, replicas, stated in of_both:
+            for name, count in stated.items():
+                replicas[instance.placements[name]] = count
+            low[columns] = high[columns] = np.minimum(replicas, upper[columns])
+        running = low[made.kept[t]] + low[made.cold_started[t]]
+        row_high[made.carries[t]] = (instance.filled(True, running) - most) * running / made.largest
+    rows, columns = np.arange(len(row_high), dtype=np.int32), np.arange(len(upper), dtype=np.int32)
+    solver = solver_of(made.lp)
+    solver.changeRowsBounds(len(rows), rows, np.array(made.lp.row_lower_), row_high)
+    solver.changeColsBounds(len(columns), columns, low, high)
+    solver.changeColsCost(len(columns), columns, cost)
+    if run(solver) != highspy.HighsModelStatus.kOptimal:
+        return None
+    return np.array(solver.getSolution().col_value)
 
 
 def _without_too_much(instance: Instance, made: Template, value: Numbers) -> Numbers:
