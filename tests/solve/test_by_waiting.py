@@ -7,7 +7,7 @@ from typing import Literal
 import numpy as np
 import pytest
 from failing import asked, units
-from studies import model, offer, profile, random_study
+from studies import beset_study, model, offer, profile, random_study
 
 from planner.drill import drill_plan, drill_state_claims
 from planner.drill.instance import build_instance
@@ -107,6 +107,14 @@ def test_plans_pass_their_audit_and_the_drill(seed: int) -> None:
     section, none = (waiting_section(in_hand(plan)) for plan in (waiting, fixed))
     assert none is None and section is not None
     assert all(row.filled_fraction <= row.largest_fraction * (1 + 1e-6) for row in section.rows)
+
+
+def test_the_drill_tries_what_the_plan_states_where_its_own_search_by_number_is_short() -> None:
+    plan = make_plan(by_waiting(beset_study(3)), EFFORT)
+    assert not drill_plan(plan).broken
+    without = plan.model_copy(update={"states": tuple(s for s in plan.states if s.failure == NORMAL)})
+    result = drill_plan(without)
+    assert result.broken and any("may be less" in finding for finding in result.findings)
 
 
 def test_replicas_that_are_too_full_for_their_number_are_seen_by_the_drill(monkeypatch: pytest.MonkeyPatch) -> None:
