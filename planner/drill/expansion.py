@@ -195,5 +195,6 @@ def _on_each_placement(instance: Instance, graph: Graph, failure: Failure) -> li
     for name in sorted(instance.placements):
         targeted = falls_on(instance, value, name)
         if targeted.any():
-            failures.append(replace(failure, id=id_of_stage(failure, 0.0, name if targeted[0] else None), worst=name))
+            id = id_of_stage(failure, 0.0, name if targeted[0] else None)
+            failures.append(replace(failure, id=id, worst=name, falls_on=name))
     return failures or [failure]

@@ -27,6 +27,7 @@ class Failure:
     failover : how gateways fail over in it, where the failure says so
     mode : how it is replayed
     worst : placement that takes all that is lost of its pool, where the loss may fall on one
+    falls_on : the same of all its stages, also where the loss may fall on one in another stage only; else empty
     recovery_shown : whether it is looked at when all has recovered that can, also where a deadline comes later
     repaired : component that is lost -> hours until it works again, where that may be before the end
     of : id of the failure as it begins, where this is a later stage of it; else none
@@ -45,6 +46,7 @@ class Failure:
     surges: Mapping[str, float] = field(default_factory=dict)
     in_maintenance: Mapping[str, float] = field(default_factory=dict)
     worst: str | None = None
+    falls_on: str = ""
     hours_to_repair: float | None = None
     name: str = ""
     beside: str = ""

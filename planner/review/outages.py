@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from planner.questions.outages import OutagesAnswer, PlayedOutage
+from planner.questions.remedies import Help
 from planner.review.drill import answered_wrongly, lost_without
 from planner.review.report import Column, Report, Section, Several, as_data, made, percent, usd
 from planner.study.outages import OutageHere
@@ -16,6 +17,10 @@ LINES = (
     "or ingress is yours, each in turn",
     "served: at once, at its worst after it is detected, and at the end, before repair; requests and USD lost until "
     "repair, upper estimates; ≥: repair is not known, counted to the end of the drill",
+)
+WOULD_HELP = (
+    "would help: with it less is lost, as a replay says; more machines everywhere show only that machines help: a plan "
+    "with the goal says where, and how many"
 )
 
 
@@ -83,6 +88,14 @@ def _without_obtaining(one: PlayedOutage) -> str:
     return "" if one.impact is None else lost_without(one.impact)
 
 
+def _noticed_late(one: PlayedOutage) -> str:
+    """What is lost where it is noticed no sooner than it was found out then."""
+    if one.noticed_late is None or one.impact is None or one.noticed_late.requests < one.impact.requests_lost + 0.5:
+        return ""
+    late = one.noticed_late
+    return f"{one.here.outage.hours_to_find_out:g} h: {late.requests:,.0f} requests, {usd(late.usd)} USD"
+
+
 def _played(answer: OutagesAnswer) -> Section:
     several = len(answer.played) + len(answer.not_concerned) + len(answer.not_mapped)
     verdict = (
@@ -103,6 +116,7 @@ def _played(answer: OutagesAnswer) -> Section:
         Column("requests lost", _requests),
         Column("USD lost", _usd),
         Column("nothing obtained", _without_obtaining, when=any(map(_without_obtaining, answer.played))),
+        Column("noticed as late as then", _noticed_late, when=any(map(_noticed_late, answer.played))),
     )
     data = [_data(one, answer.tiers) for one in answer.played]
     findings = Several(answer.findings, "findings more")
@@ -118,8 +132,8 @@ def _data(one: PlayedOutage, tiers: tuple[str, ...]) -> dict[str, Any]:
         "other_failures": one.others,
         "served": {tier: [{"at_seconds": s, "fraction": f} for s, f in one.served_fractions(tier)] for tier in tiers},
         "impact": None if one.impact is None else as_data(one.impact),
-        "covered_by": one.prevention.because,
-        "would_help": one.prevention.would,
+        **_prevention_data(one),
+        "noticed_late": None if one.noticed_late is None else as_data(one.noticed_late),
         "broken_tiers": one.broken_tiers,
         "notes": one.here.notes,
     }
@@ -172,22 +186,48 @@ def _after(seconds: float) -> str:
     return f"{seconds:,.0f} s" if seconds < 3600 else f"{seconds / 3600:.2f} h"
 
 
+def _prevention_data(one: PlayedOutage) -> dict[str, Any]:
+    """What covers an outage, what does not although it should, and what would have helped, for programs."""
+    return {
+        "covered_by": one.prevention.because,
+        "not_kept": one.prevention.not_kept,
+        "would_help": [as_data(help) for help in one.helps],
+    }
+
+
 def _prevented(answer: OutagesAnswer) -> Section | None:
+    """Which goals cover each outage and hold in it, which do not, and what would have helped."""
     if not answer.played:
         return None
+    has_not_kept = any(one.prevention.not_kept for one in answer.played)
     columns = (
         Column("outage", lambda one: one.here.outage.id),
         Column("takes here", _takes),
         Column("covered by", lambda one: "; ".join(one.prevention.because)),
-        Column("would help", lambda one: "; ".join(one.prevention.would)),
+        Column("NOT KEPT", lambda one: "; ".join(one.prevention.not_kept), when=has_not_kept),
+        Column("would help", _would_help),
     )
     data = []
     for one in answer.played:
-        why = {"covered_by": one.prevention.because, "would_help": one.prevention.would}
-        data.append({"outage": one.here.outage.id, "takes": one.failure.lost, **why})
-    line = "covered by: goals that ask for it, in failures that take at least as much; would help: what serves the rest"
-    limits = "not judged: whether a goal planned with new weights also holds where an outage keeps them from gateways"
-    return Section("WHAT PREVENTED IT", (line, limits), columns, answer.played, data=data, most=None)
+        data.append({"outage": one.here.outage.id, "takes": one.failure.lost, **_prevention_data(one)})
+    lines = [
+        "covered by: goals for failures that take at least as much, and that hold when this one is replayed; NOT KEPT: "
+        "such goals that do not hold in it",
+    ]
+    if any(one.helps for one in answer.played):
+        lines.append(WOULD_HELP)
+    return Section("WHAT PREVENTED IT", tuple(lines), columns, answer.played, data=data, most=None)
+
+
+def _would_help(one: PlayedOutage) -> str:
+    return "; ".join(_help(help) for help in one.helps)
+
+
+def _help(help: Help) -> str:
+    """What would have helped, with the requests that are lost then."""
+    if help.lost is None:
+        return f"{help.text} (not confirmed: this study cannot replay it)"
+    return f"{help.text}: {help.lost.requests:,.0f} requests lost ({help.how})"
 
 
 def _takes(one: PlayedOutage) -> str:

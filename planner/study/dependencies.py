@@ -311,7 +311,7 @@ def _after(before: Failure, stage: Failure, seconds: float, study: Study, graph:
     """
     value, known = availability(graph, stage.lost), availability(graph, before.lost)
     stuck, were_stuck = cannot_start(graph, value), cannot_start(graph, known)
-    pushed_again = _failover(before, study, graph, known) == "rescale" != _failover(stage, study, graph, value)
+    pushed_again = failover_of(before, study, graph, known) == "rescale" != failover_of(stage, study, graph, value)
     load_seconds, startable = 0.0, dict(before.startable_seconds)
     for e, (m, p, _) in placements(study).items():
         node = f"placement:{e}"
@@ -330,7 +330,7 @@ def _after(before: Failure, stage: Failure, seconds: float, study: Study, graph:
     return replace(stage, begins_seconds=begins, startable_seconds=startable, obtainable_seconds=obtainable)
 
 
-def _failover(failure: Failure, study: Study, graph: Graph, value: Mapping[str, float]) -> Failover:
+def failover_of(failure: Failure, study: Study, graph: Graph, value: Mapping[str, float]) -> Failover:
     """How gateways fail over in a failure, by available fractions of components in it."""
     asking = [row for row in study.demand if max(row.requests_per_second, row.high_requests_per_second or 0.0) > 0]
     flows = [(row.workload, row.origin) for row in asking]

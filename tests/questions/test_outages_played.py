@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from drill_fixtures import KNOWN, at, chat, goal, hold, lend, plan, running, site, study
+from drill_fixtures import KNOWN, at, chat, goal, hold, lend, plan, running, site, study, workload
 from drilled import tier
 from typer.testing import CliRunner
 
@@ -25,7 +25,7 @@ from planner.study.places import Place, Reading
 from planner.study.read import catalogue_of_outages
 from planner.study.records.outages import LostPart, Outage
 from planner.study.records.plan import PlanFile
-from planner.study.records.study import Component, Dependency, NamedFailure, Needs, Study
+from planner.study.records.study import Component, Demand, Dependency, NamedFailure, Needs, Study, Workload
 
 SITES = (site("aws", "a", "a"), site("google", "b", "b"))
 LOGIN = Component(name="login", kind="identity")
@@ -39,6 +39,7 @@ def outage(id: str, kind: str, hours: float | None = 1.0, **more: Any) -> Outage
 
 
 HALF_OF_A = outage("half", "zone", provider="aws", region="a", zones=1, zones_in_region=2)
+NAMED_HALF = NamedFailure(name="half", lost={"site:aws/a": 0.5}, worst_part=True, hours_to_repair=1.0)
 OF_NOBODY = outage("nobody", "zone", provider="aws", region="c", zones=1, zones_in_region=2)
 OF_LOGIN = outage("login", "identity")
 
@@ -75,9 +76,12 @@ def test_half_of_a_site_is_lost_until_replicas_are_loaded() -> None:
     assert one.impact is not None and one.impact.until_seconds == 3600.0
     assert (one.impact.requests_lost, one.impact.usd_lost) == pytest.approx((15_300, 153.0)), "30 · 10 + 50 · 300"
     assert one.failure.name == "half" and one.here.verdict == "played"
-    # the plan was made by hand and does not keep its goal
-    assert one.prevention.because == ("goal any site lost: 100% within 60 s (gold)",)
-    assert one.prevention.would == ("what a plan buys for the goal that covers it, for gold",)
+    # the plan was made by hand and does not keep its goal; with 10 times the machines only what is lost until detection
+    assert one.prevention.because == ("no goal that covers it holds in it",)
+    assert one.prevention.not_kept == ("goal any site lost: 100% within 60 s (gold)",)
+    (more,) = one.helps
+    assert more.text == "what a plan buys for the goal that covers it, for gold"
+    assert more.lost is not None and more.lost.requests == pytest.approx(300), "30 · 10"
     assert not one.broken_tiers, "no goal names it"
 
 
@@ -87,14 +91,18 @@ def test_without_a_goal_that_covers_it_the_smallest_that_would_is_named() -> Non
     one = only(played(few, [HALF_OF_A]))
     # a keeps 3 of 6, b has no machine more
     assert one.served_fractions("gold")[-1][1] == pytest.approx(0.7)
-    assert one.prevention.would == ("a goal for any pool, with all to be served, for gold",)
+    (more,) = one.helps
+    assert more.text == "a goal for any pool, with all to be served, for gold"
+    assert more.lost is not None and more.lost.requests < one.impact.requests_lost / 10
 
 
 def test_no_machine_replaces_a_login_and_another_does() -> None:
     alone = on_two_sites(components=(LOGIN,), dependencies=needs_login("login"))
     one = only(played(alone, [OF_LOGIN]))
     assert {share for _, share in one.served_fractions("gold")} == {0.7}
-    assert one.prevention.would == ("a second identity beside login, with `needs: any_of` the two",)
+    (second,) = one.helps
+    assert second.text == "a second identity beside login, with `needs: any_of` the two"
+    assert second.lost is not None and second.lost.requests == 0 and one.impact.requests_lost == 30 * 3600
     both = on_two_sites(components=(LOGIN, SECOND), dependencies=needs_login("login", "second"))
     one = only(played(both, [OF_LOGIN]))
     assert one.others == 1 and one.impact is not None and one.impact.requests_lost == 0
@@ -121,13 +129,62 @@ def test_a_fleet_keeps_its_weights() -> None:
     one = only(outages_on_fleet(on_two_sites(), [running("a", 6, 6), running("b", 4, 4)], [HALF_OF_A]))
     assert one.served_fractions("gold")[-1][1] == pytest.approx(0.7)
     assert one.impact is not None and one.impact.requests_lost == pytest.approx(30 * 3600)
+    # its study has a goal that no plan was made for
+    assert one.prevention.because == ("no goal that covers it holds in it",)
+    assert one.prevention.not_kept == ("goal any site lost: 100% within 60 s (gold)",)
+
+
+def test_goals_planned_with_new_weights_do_not_hold_where_none_can_be_pushed() -> None:
+    # a keeps 1 of 6 replicas and is sent 60 requests/s all the same: 10 + 40, whatever could be started
+    unreached = HALF_OF_A.model_copy(
+        update={"parts": (HALF_OF_A.parts[0].model_copy(update={"effects": ("serving", "pushing")}),)}
+    )
+    loads = on_two_sites(tiers=(tier(goal(within=400.0)),))
+    one = only(played(loads, [unreached]))
+    assert one.served_fractions("gold")[-1][1] == pytest.approx(0.5)
+    reason = "planned with new weights, which cannot be pushed here"
+    assert one.prevention.not_kept == (f"goal any site lost: 100% within 400 s (gold): {reason}",)
+    (own,) = one.helps
+    assert own.text.startswith("a goal for this outage, for gold") and own.lost is not None
+    assert own.lost.requests == pytest.approx(300), "until it is detected"
+    # a goal for this very outage is held to the weights in force
+    mine = NAMED_HALF.model_copy(update={"failover": "rescale"})
+    promised = tier(goal(within=400.0), goal(None, failure="half", within=400.0, fraction=0.5))
+    one = only(played(on_two_sites(failures=(mine,), tiers=(promised,)), [unreached]))
+    assert one.prevention.because == ("goal half lost: 50% within 400 s (gold)",)
+
+
+def test_no_machines_are_named_for_what_none_replaces() -> None:
+    # batch needs no login; a second login helps the half of chat that has one, and not 10 times the machines
+    batch = Workload(**{**workload().model_dump(), "name": "batch", "tier": "iron"})
+    wanted = tuple(Demand(workload=w, origin="town", requests_per_second=50.0) for w in ("chat", "batch"))
+    tiers = (tier(goal("identity")), tier(name="iron"))
+    own = {"components": (LOGIN,), "dependencies": needs_login("login"), "workloads": (workload(), batch)}
+    of = on_two_sites(tiers=tiers, demand=wanted, **own)
+    one = only(outages_on_plan(plan(of, {at("a"): 10}, chat(a=50) | {("batch", "town", at("a")): 50.0}), [OF_LOGIN]))
+    assert dict.fromkeys(row.tier for row in one.rows).keys() == {"gold", "iron"}
+    assert one.prevention.because == ("no goal that covers it holds in it",)
+    assert [help.text for help in one.helps] == ["a second identity beside login, with `needs: any_of` the two"]
+    of = of.model_copy(update={"tiers": (tier(), tier(name="iron"))})
+    one = only(outages_on_plan(plan(of, {at("a"): 10}, chat(a=50) | {("batch", "town", at("a")): 50.0}), [OF_LOGIN]))
+    assert one.prevention.because == ("no goal covers it: what goes on does not stand on it",)
+
+
+def test_what_is_noticed_late_is_lost_until_then() -> None:
+    # 30 requests/s are lost at once, 50 from when it is noticed until replicas are loaded
+    late = HALF_OF_A.model_copy(update={"hours_to_find_out": 0.1})
+    one = only(played(on_two_sites(), [late]))
+    assert one.noticed_late is not None
+    assert one.noticed_late.requests == pytest.approx(30 * 360 + 50 * 300)
+    assert one.noticed_late.usd == pytest.approx(0.01 * one.noticed_late.requests)
+    at_once = HALF_OF_A.model_copy(update={"hours_to_find_out": 0.001})
+    assert only(played(on_two_sites(), [at_once])).noticed_late is None, "detected after 10 s"
 
 
 def test_goals_that_name_an_outage_judge_it() -> None:
-    named = NamedFailure(name="half", lost={"site:aws/a": 0.5}, worst_part=True, hours_to_repair=1.0)
     promised = tier(goal(None, failure="half", within=60.0, fraction=0.9))
-    one = only(played(on_two_sites(failures=(named,), tiers=(promised,)), [HALF_OF_A]))
-    assert one.failure == named and one.broken_tiers == ("gold",)
+    one = only(played(on_two_sites(failures=(NAMED_HALF,), tiers=(promised,)), [HALF_OF_A]))
+    assert one.failure == NAMED_HALF and one.broken_tiers == ("gold",)
 
 
 def test_what_comes_first_costs_most() -> None:
