@@ -7,7 +7,7 @@ from planner.errors import InputError
 from planner.study.footprint import Footprint, footprint_of, footprint_of_parts
 from planner.study.outages import OutageHere, outage_here, read_outages, where_of
 from planner.study.parts import Parts
-from planner.study.places import Place, Reading, Row, quoted
+from planner.study.places import Place, Reading, Row, near_id, quoted
 from planner.study.records.inventory import MachineType, Pool, Site
 from planner.study.records.outages import Outage
 from planner.study.records.serving import Model
@@ -40,9 +40,8 @@ class _Played:
     def goals(self, goal: Goal, at: Place) -> list[Goal]:
         """Goals of the failures that an outage is here, one for each; none, with a finding, where it is none."""
         assert goal.outage is not None
-        known = self.reading.refer(
-            at.at("outage"), Outage, "an outage of the catalogue (docs/outages.md)", goal.outage, self.catalogue
-        )
+        what = "an outage of the catalogue (docs/outages.md)"
+        known = self.reading.refer(at.at("outage"), Outage, what, goal.outage, self.catalogue, near=near_id)
         where = None if goal.where is None else where_of(goal.where, self.here, at.at("where"), self.reading)
         if not known or (goal.where is not None and where is None):
             return []

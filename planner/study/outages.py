@@ -11,7 +11,7 @@ from typing import Literal
 from planner.errors import InputError
 from planner.study.footprint import Footprint, footprint_of
 from planner.study.outage_parts import PARTS, Alternative, PartHere, Where
-from planner.study.places import Reading, listed, matches, near_miss, quoted, unique
+from planner.study.places import Reading, listed, matches, near_id, near_miss, quoted, unique
 from planner.study.records.outages import OF_A_REGION, OWN_KINDS, LostPart, Outage
 from planner.study.records.study import NamedFailure, Study
 from planner.study.tables import read_list, read_yaml
@@ -198,7 +198,7 @@ def chosen_outages(outages: Mapping[str, Outage], ids: Sequence[str], at: str) -
     reading = Reading()
     for id in ids:
         if not any(fnmatchcase(known, id) for known in outages):
-            got = quoted(id) + near_miss(id, outages)
+            got = quoted(id) + near_id(id, outages)
             reading.error(at, "an outage of the catalogue", got, f"write one of: {listed(outages, 40)}")
     if reading.findings:
         raise InputError(reading.findings)

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from drill_fixtures import KNOWN, at, chat, goal, hold, lend, plan, running, site, study, workload
+from drill_fixtures import KNOWN, at, chat, goal, hold, lend, model, plan, running, site, study, workload
 from drilled import tier
 from typer.testing import CliRunner
 
@@ -218,6 +218,28 @@ def test_a_change_may_ask_for_an_outage() -> None:
     assert none is None and "`kind: ingress`" in str(findings[0])
 
 
+def test_of_what_falls_on_one_placement_later_the_dearest_counts() -> None:
+    # all of b is lost for half an hour, half of it until 2 h: 4 of 8 machines, all of those of chat or of rare
+    of_b = {"effects": ("serving",), "evidence": "assumed", "provider": "google", "region": "b"}
+    parts = (
+        LostPart(kind="region", hours_to_repair=0.5, **of_b),
+        LostPart(kind="zone", zones=1, zones_in_region=2, hours_to_repair=2.0, **of_b),
+    )
+    rare = Workload(**{**workload().model_dump(), "name": "rare", "model": "other", "tier": "iron"})
+    of = on_two_sites(
+        tiers=(tier(outage_usd_per_request=1.0), tier(name="iron")),
+        models=(model(), model("other")),
+        workloads=(workload(), rare),
+        demand=tuple(Demand(workload=w, origin="town", requests_per_second=40.0) for w in ("chat", "rare")),
+    )
+    fleet = [running("b", 4, 1), running("b", 4, 1, workload="rare", profile="other/p")]
+    one = only(outages_on_fleet(of, fleet, [HALF_OF_A.model_copy(update={"parts": parts})]))
+    # b counts again once it is loaded, after 2,100 s; until then nothing of chat is served, nor after that
+    assert one.failure.worst_part and one.failure.repaired == {"region:google/b": 0.5}
+    assert one.impact is not None and one.impact.usd_lost == pytest.approx(40 * 7200)
+    assert one.served_fractions("gold")[-1][1] == 0.0 and one.served_fractions("iron")[-1][1] == 1.0
+
+
 # ------------------------------------------------------------------ on the command line
 @pytest.fixture(scope="module")
 def plan_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -263,6 +285,8 @@ def test_a_catalogue_of_ours_is_played_beside(plan_file: Path, tmp_path: Path) -
     ("arguments", "expected"),
     [
         (["--outage", "azure-west-us-2026"], "did you mean 'azure-west-us-2026-02-07'"),
+        (["--outage", "cloudflair"], "did you mean 'cloudflare-2025-11-18'"),
+        (["--outage", "tpu"], "did you mean one of: tpu-output-corruption-2025-08-25, xla-tpu-topk-2025-08-25"),
         (["--outages", "--where", "gogle/b"], "did you mean 'google/b'"),
         (["--where", "google"], "add --outages"),
         (["--outages", "--mode", "rescale", "--each", "site"], "--each"),

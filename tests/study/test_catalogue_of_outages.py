@@ -230,6 +230,7 @@ def test_a_goal_for_an_outage_becomes_failures_of_the_study(tmp_path: Path) -> N
         ("{outage: azure-west-us-2026-02-07, within_seconds: 600}", "no machine of this study at azure/westus"),
         ("{outage: azure-west-us-2026-02-07, where: alfa, within_seconds: 600}", "did you mean 'alpha'"),
         ("{outage: azure-west-us-2026-02-08, within_seconds: 600}", "did you mean 'azure-west-us-2026-02-07'"),
+        ("{outage: west-us, where: alpha, within_seconds: 600}", "did you mean 'azure-west-us-2026-02-07'"),
         ("{outage: claude-login-2026-03-02, within_seconds: 600}", "`kind: identity`"),
         ("{any: site, where: alpha, within_seconds: 600}", "where with `outage`"),
         ("{any: site, outage: claude-login-2026-03-02, within_seconds: 600}", "either `any`"),
