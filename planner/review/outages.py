@@ -1,6 +1,7 @@
 """The report of outages that happened: what each would have taken here, what covers it, what does not concern."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from planner.questions.outages import OutagesAnswer, PlayedOutage
@@ -32,7 +33,7 @@ def review_outages(answer: OutagesAnswer, all_rows: bool = False) -> Report:
         _over_time(answer),
         _prevented(answer),
         _others("DOES NOT CONCERN", answer.not_concerned, "to play it all the same"),
-        _others("NOT MAPPED", answer.not_mapped, "what to name"),
+        _not_mapped(answer),
         _assumed(answer),
     )
     return Report(f"outages that happened, on {answer.subject}", not answer.broken, sections, all_rows=all_rows)
@@ -102,6 +103,8 @@ def _played(answer: OutagesAnswer) -> Section:
         f"{len(answer.played)} of {several} take something here, {len(answer.not_concerned)} do not concern it, "
         f"{len(answer.not_mapped)} cannot be mapped until what they took is named"
     )
+    if in_part := sum(bool(one.here.why) for one in answer.played):
+        verdict += f", nor can parts of {in_part} others"
     if answer.broken:
         broken = [one.here.outage.id for one in answer.played if one.broken_tiers]
         verdict += f"; goals BREAK in {', '.join(broken)}"
@@ -136,6 +139,7 @@ def _data(one: PlayedOutage, tiers: tuple[str, ...]) -> dict[str, Any]:
         "noticed_late": None if one.noticed_late is None else as_data(one.noticed_late),
         "broken_tiers": one.broken_tiers,
         "notes": one.here.notes,
+        "not_mapped_in_part": {"why": one.here.why, "fix": one.here.fix} if one.here.why else None,
     }
 
 
@@ -235,19 +239,32 @@ def _takes(one: PlayedOutage) -> str:
     return f"{lost_text(one.failure)}{more}"
 
 
+def _not_mapped(answer: OutagesAnswer) -> Section | None:
+    """What cannot be mapped until it is named: outages, and parts of those that are played."""
+    in_part = [one.here for one in answer.played if one.here.why]
+    section = _others("NOT MAPPED", (*answer.not_mapped, *in_part), "what to name")
+    if section is None:
+        return None
+    return replace(section, data=_others_data(answer.not_mapped))
+
+
 def _others(title: str, rows: tuple[OutageHere, ...], how: str) -> Section | None:
     if not rows:
         return None
     columns = (
-        Column("outage", lambda one: one.outage.id),
+        Column("outage", lambda one: f"{one.outage.id}{' (a part of it)' if one.failures else ''}"),
         Column("why", lambda one: one.why),
         Column(how, lambda one: f"{one.fix}: --where {one.move_to}" if one.move_to else one.fix),
     )
-    data = [
+    return Section(title, (), columns, rows, data=_others_data(rows), most=None)
+
+
+def _others_data(rows: tuple[OutageHere, ...]) -> list[dict[str, Any]]:
+    """Outages that are not played, for programs."""
+    return [
         {"outage": as_data(one.outage), "why": one.why, "fix": one.fix, "move_to": one.move_to, "notes": one.notes}
         for one in rows
     ]
-    return Section(title, (), columns, rows, data=data, most=None)
 
 
 def _assumed(answer: OutagesAnswer) -> Section | None:

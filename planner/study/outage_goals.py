@@ -51,6 +51,9 @@ class _Played:
             fix = f"{met.fix}, `where: {met.move_to}`" if met.move_to else met.fix
             fix = fix or "remove the goal: there is nothing to survive"
             self.reading.error(at.at("outage"), expected, f"{quoted(goal.outage)}, of which {met.why}", fix)
+        elif met.why:
+            got = f"{quoted(goal.outage)}, of which a part is left out: {met.why}"
+            self.reading.warning(at.at("outage"), "an outage of which all parts can be mapped", got, met.fix)
         goals = []
         for failure in met.failures:
             if self.named.setdefault(failure.name, failure) != failure:
@@ -97,7 +100,10 @@ def with_outages_played(study: Study, catalogue: Path, place: Place, reading: Re
 def _assumptions(met: OutageHere) -> list[str]:
     """What the reader of a plan must know of an outage that it stands."""
     outage = met.outage
-    text = f"Outage {outage.id}: {outage.evidence_kind}, {outage.source}, {outage.as_of}; what is assumed of it: "
+    in_part = f", of which a part is left out ({met.why})" if met.why else ""
+    text = (
+        f"Outage {outage.id}{in_part}: {outage.evidence_kind}, {outage.source}, {outage.as_of}; what is assumed of it: "
+    )
     known = [part for part in outage.parts if part.evidence in ("assumed", "estimated")]
     text += "docs/outages.md" if known else "nothing"
     return [text if len(text) <= MOST_NAME else f"{text[: MOST_NAME - 3]}..."]

@@ -214,8 +214,15 @@ def test_a_change_may_ask_for_an_outage() -> None:
     assert asks is not None and not [finding for finding in findings if finding.level == "error"]
     (failure,) = asks.failures
     assert failure.lost == {"identity:login": 1.0} and asks.tiers[0].survive[-1].failure == failure.name
-    none, findings = patched(of_study, (change("cloudflare-2025-11-18"),), "v")
-    assert none is None and "`kind: ingress`" in str(findings[0])
+    none, findings = patched(of_study, (change("openai-telemetry-2024-12-11"),), "v")
+    assert none is None and "`kind: deployment`" in str(findings[0])
+    # of an edge whose login is here and whose ingress is not named, a part is asked for, and that is said
+    asks, findings = patched(of_study, (change("cloudflare-2025-11-18"),), "v")
+    assert asks is not None and any(
+        "a part is left out (the study names no ingress)" in text for text in asks.assumptions
+    )
+    (warning,) = findings
+    assert warning.level == "warning" and "`kind: ingress`" in str(warning)
 
 
 def test_of_what_falls_on_one_placement_later_the_dearest_counts() -> None:
@@ -260,6 +267,9 @@ def test_all_outages_in_one_report(plan_file: Path) -> None:
     data = json.loads(call(plan_file, "--outages", "--format", "json").stdout)["sections"]
     named = [row["outage"]["id"] for key in ("outages", "does not concern", "not mapped") for row in data[key]]
     assert len(named) == len(set(named)) == 16
+    parts = {row["outage"]["id"]: row["not_mapped_in_part"] for row in data["outages"]}
+    assert "`kind: ingress`" in parts["cloudflare-2025-11-18"]["fix"] and parts["claude-login-2026-03-02"] is None
+    assert "cloudflare-2025-11-18 (a part of it)" in result.stdout
     login = next(row for row in data["outages"] if row["outage"]["id"] == "claude-login-2026-03-02")
     assert login["served"]["gold"][-1]["fraction"] == 0.7
     assert login["impact"]["requests_lost"] == pytest.approx(30 * 3.97 * 3600)

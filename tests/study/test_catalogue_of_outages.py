@@ -193,12 +193,25 @@ def test_a_share_that_nobody_published_is_not_replayed() -> None:
 def test_every_outage_of_the_catalogue_is_one_of_three_things_on_an_example() -> None:
     of_study, _ = read_study(Path(__file__).resolve().parents[2] / "examples" / "postmortem")
     verdicts = {id: here(each, of_study).verdict for id, each in CATALOGUE.items()}
-    assert list(verdicts.values()).count("played") == 9
-    assert {id for id, verdict in verdicts.items() if verdict == "not mapped"} == {
-        "azure-front-door-2025-10-29",
+    assert list(verdicts.values()).count("played") == 11
+    assert {id for id, verdict in verdicts.items() if verdict == "not mapped"} == {"openai-telemetry-2024-12-11"}
+    in_part = {id for id, each in CATALOGUE.items() if verdicts[id] == "played" and here(each, of_study).why}
+    assert in_part == {
+        "aws-us-east-1-dynamodb-2025-10-20",  # database
+        "azure-front-door-2025-10-29",  # ingress
         "cloudflare-2025-11-18",
-        "openai-telemetry-2024-12-11",
     }
+
+
+def test_a_region_that_loses_a_database_and_then_its_launches_has_parts_with_times_of_their_own() -> None:
+    outage = CATALOGUE["aws-us-east-1-dynamodb-2025-10-20"]
+    store = Component(name="sessions", kind="database")
+    on = study(sites=(site("aws", "a", "us-east-1"), site("google", "b", "b")), components=(store,))
+    (failure,) = here(outage, on).failures
+    assert failure.lost == {"control_plane:aws/us-east-1": 1.0, "database:sessions": 1.0}
+    assert failure.repaired == {"database:sessions": 2.87} and failure.hours_to_repair == 14.03
+    elsewhere = here(outage, study(components=(store,)))
+    assert elsewhere.verdict == "not concerned", "a database of a region where nothing runs here is none of ours"
 
 
 # ------------------------------------------------------------------ as a goal
