@@ -164,7 +164,8 @@ class _Player:
                 other = outage_here(here.outage, subject.here, self.where)
             return _Player.of(subject, self.where).lost(other)
 
-        helps = confirmed(remedies, self.subject, before, replay)
+        can_push = not self.carriers.loss_of_named(one.failure).rescaled
+        helps = confirmed(remedies, self.subject, before, replay, can_push)
         return replace(one, helps=tuple(helps), noticed_late=self._noticed_late(one)), result
 
     def lost(self, here: OutageHere) -> Lost | None:

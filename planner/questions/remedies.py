@@ -1,6 +1,6 @@
 """What would have helped in an outage, each replayed: how much is lost with it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from planner.questions.prevention import Remedy
@@ -12,6 +12,8 @@ TIMES = 10
 """How many times the machines and replicas a replay has that asks whether machines would help at all."""
 LEAST_SAVED = 0.01
 """Of the requests that are lost: what saves less helps nobody."""
+
+NEW_WEIGHTS = "new weights for gateways in failures, and replicas started where machines are free"
 
 
 @dataclass(frozen=True)
@@ -29,7 +31,7 @@ class Help:
     Parameters
     ----------
     lost : by a replay; none: it cannot be replayed, so it is not confirmed
-    how : what was replayed
+    how : what was replayed, where it is more than the text says
     """
 
     text: str
@@ -41,27 +43,33 @@ Replay = Callable[[Subject, bool], Lost | None]
 """What is lost on another subject, and whether the outage is to be mapped on it anew; none: it takes nothing there."""
 
 
-def confirmed(remedies: list[Remedy], subject: Subject, before: Lost, replay: Replay) -> list[Help]:
-    """The remedies with which less is lost, as a replay says; last those that cannot be replayed."""
+def confirmed(remedies: Sequence[Remedy], subject: Subject, before: Lost, replay: Replay, can_push: bool) -> list[Help]:
+    """The remedies with which less is lost, as a replay says; last those that cannot be replayed.
+
+    Parameters
+    ----------
+    can_push : whether gateways could be given new weights
+    """
     helps = []
-    with_more: Lost | None = None
     for remedy in remedies:
         if remedy.second is not None:
             lost = replay(subject.on(with_second(subject.study, remedy.second)), True) or Lost(0.0, 0.0)
-            helps += _if_less(remedy, lost, before, "replayed with it")
-        elif remedy.machines:
-            with_more = with_more or replay(subject.enlarged(TIMES), False)
-            assert with_more is not None
-            helps += _if_less(remedy, with_more, before, f"replayed with {TIMES} times the machines and replicas")
-    not_replayed = [Help(remedy.text) for remedy in remedies if remedy.second is None and not remedy.machines]
-    return helps + not_replayed
+            helps += _if_less(Help(remedy.text, lost), before, before)
+    reweighted = subject.reweighted() if can_push and remedies else None
+    by_weights = None if reweighted is None else replay(reweighted, False)
+    helps += _if_less(Help(NEW_WEIGHTS, by_weights), before, before)
+    if machines := [remedy.text for remedy in remedies if remedy.machines]:
+        with_more = replay((reweighted or subject).enlarged(TIMES), False)
+        how = f"with {TIMES} times the machines and replicas{'' if reweighted is None else ', and new weights'}"
+        helps += _if_less(Help("; ".join(machines), with_more, how), by_weights or before, before)
+    return helps + [Help(remedy.text) for remedy in remedies if remedy.second is None and not remedy.machines]
 
 
-def _if_less(remedy: Remedy, lost: Lost, before: Lost, how: str) -> list[Help]:
-    """A remedy with which less is lost; else none."""
-    if before.requests - lost.requests < LEAST_SAVED * before.requests:
+def _if_less(help: Help, otherwise: Lost, before: Lost) -> list[Help]:
+    """What saves a part of what is lost, against what is lost otherwise; else none."""
+    if help.lost is None or otherwise.requests - help.lost.requests < LEAST_SAVED * before.requests:
         return []
-    return [Help(remedy.text, lost, how)]
+    return [help]
 
 
 def with_second(study: Study, id: str) -> Study:

@@ -1,11 +1,11 @@
 """What outages are played on, a plan or what runs today: as it is, with changes to its study, or with more of it."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
-from planner.drill import DrillResult, drill_fleet, drill_plan
+from planner.drill import DrillResult, Mode, drill_fleet, drill_plan
 from planner.study.dependencies import placements
 from planner.study.footprint import Footprint, footprint_of
 from planner.study.records.plan import PlanFile
@@ -51,6 +51,9 @@ class Subject(Protocol):
     def enlarged(self, factor: int) -> "Subject":
         """So many times its replicas, each on machines as now, and traffic as now."""
 
+    def reweighted(self) -> "Subject | None":
+        """The same where gateways get new weights in failures; none: they do."""
+
 
 @dataclass(frozen=True)
 class PlanSubject:
@@ -80,16 +83,14 @@ class PlanSubject:
     def play(self, study: Study, promised: Mapping[str, Wish]) -> list[DrillResult]:
         """Drills of some failures; see `Subject`."""
         names = tuple(promised)
-        results = [drill_plan(self.plan.model_copy(update={"study": study}), named=names)]
-        pending = _not_at_once(results[0], study)
-        for wish in _wishes(study, promised):
-            if not pending:
-                break
-            changed = self.plan.model_copy(update={"study": wanted_back(study, wish)})
-            result = drill_plan(changed, only=pending, named=names, most_nodes=MOST_NODES)
-            results.append(result)
-            pending &= _not_at_once(result, study)
-        return results
+
+        def drill(changed: Study, only: Collection[str] | None) -> DrillResult:
+            plan = self.plan.model_copy(update={"study": changed})
+            if only is None:
+                return drill_plan(plan, named=names)
+            return drill_plan(plan, only=only, named=names, most_nodes=MOST_NODES)
+
+        return _several_answers(drill, study, promised)
 
     def on(self, study: Study) -> "PlanSubject":
         """The same plan of a changed study."""
@@ -111,13 +112,17 @@ class PlanSubject:
         }
         return PlanSubject(self.plan.model_copy(update=changed))
 
+    def reweighted(self) -> None:
+        """Its gateways get new weights, where the study says so."""
+
 
 @dataclass(frozen=True)
 class FleetSubject:
-    """What runs today: gateways renormalise, nobody is asked for new weights."""
+    """What runs today: gateways renormalise, nobody is asked for new weights unless `mode` says so."""
 
     study: Study
     fleet: Sequence[RunningReplicas]
+    mode: Mode = "rescale"
 
     @property
     def text(self) -> str:
@@ -131,7 +136,12 @@ class FleetSubject:
 
     def play(self, study: Study, promised: Mapping[str, Wish]) -> list[DrillResult]:
         """The drill of some failures; see `Subject`."""
-        return [drill_fleet(study, self.fleet, named=tuple(promised))]
+        names = tuple(promised)
+        if self.mode == "rescale":
+            return [drill_fleet(study, self.fleet, named=names)]
+        return _several_answers(
+            lambda changed, only: drill_fleet(changed, self.fleet, self.mode, named=names), study, promised
+        )
 
     def on(self, study: Study) -> "FleetSubject":
         """The same fleet of a changed study."""
@@ -141,6 +151,29 @@ class FleetSubject:
         """So many times its replicas; a drill gives each the machines that it needs."""
         rows = [row.model_copy(update={"replicas": factor * row.replicas}) for row in self.fleet]
         return replace(self, fleet=rows)
+
+    def reweighted(self) -> "FleetSubject | None":
+        """The same with new weights, and replicas started where machines are free."""
+        return None if self.mode == "resolve" else replace(self, mode="resolve")
+
+
+def _several_answers(
+    drill: Callable[[Study, Collection[str] | None], DrillResult], study: Study, promised: Mapping[str, Wish]
+) -> list[DrillResult]:
+    """Drills of some failures, with one wish after the other until all is served again at once.
+
+    Parameters
+    ----------
+    drill : of a study, and of the failures that are asked for by id; none: all of them
+    """
+    results = [drill(study, None)]
+    pending = _not_at_once(results[0], study)
+    for wish in _wishes(study, promised):
+        if not pending:
+            break
+        results.append(drill(wanted_back(study, wish), pending))
+        pending &= _not_at_once(results[-1], study)
+    return results
 
 
 def _machines_of_replicas(plan: PlanFile, times: int) -> dict[str, int]:

@@ -68,6 +68,11 @@ def lost_text(failure: NamedFailure) -> str:
     return "; ".join(parts)
 
 
+def _called(here: OutageHere) -> str:
+    """An outage by its id, and whether a part of it cannot be mapped."""
+    return f"{here.outage.id} (in part)" if here.failures and here.why else here.outage.id
+
+
 def _hours(one: PlayedOutage) -> str:
     return f"{one.failure.hours_to_repair:g} h" if one.failure.hours_to_repair is not None else "not known"
 
@@ -104,7 +109,7 @@ def _played(answer: OutagesAnswer) -> Section:
         f"{len(answer.not_mapped)} cannot be mapped until what they took is named"
     )
     if in_part := sum(bool(one.here.why) for one in answer.played):
-        verdict += f", nor can parts of {in_part} others"
+        verdict += f"; of {in_part} a part is played, and another cannot be mapped (in part)"
     if answer.broken:
         broken = [one.here.outage.id for one in answer.played if one.broken_tiers]
         verdict += f"; goals BREAK in {', '.join(broken)}"
@@ -113,7 +118,7 @@ def _played(answer: OutagesAnswer) -> Section:
         return Column(f"{tier} served", lambda one: served_text(one, tier))
 
     columns = (
-        Column("outage", lambda one: one.here.outage.id),
+        Column("outage", lambda one: _called(one.here)),
         Column("repair", _hours),
         *map(tier_column, answer.tiers),
         Column("requests lost", _requests),
@@ -205,7 +210,7 @@ def _prevented(answer: OutagesAnswer) -> Section | None:
         return None
     has_not_kept = any(one.prevention.not_kept for one in answer.played)
     columns = (
-        Column("outage", lambda one: one.here.outage.id),
+        Column("outage", lambda one: _called(one.here)),
         Column("takes here", _takes),
         Column("covered by", lambda one: "; ".join(one.prevention.because)),
         Column("NOT KEPT", lambda one: "; ".join(one.prevention.not_kept), when=has_not_kept),
@@ -231,7 +236,7 @@ def _help(help: Help) -> str:
     """What would have helped, with the requests that are lost then."""
     if help.lost is None:
         return f"{help.text} (not confirmed: this study cannot replay it)"
-    return f"{help.text}: {help.lost.requests:,.0f} requests lost ({help.how})"
+    return f"{help.text}: {help.lost.requests:,.0f} requests lost{f' {help.how}' if help.how else ''}"
 
 
 def _takes(one: PlayedOutage) -> str:
@@ -252,7 +257,7 @@ def _others(title: str, rows: tuple[OutageHere, ...], how: str) -> Section | Non
     if not rows:
         return None
     columns = (
-        Column("outage", lambda one: f"{one.outage.id}{' (a part of it)' if one.failures else ''}"),
+        Column("outage", _called),
         Column("why", lambda one: one.why),
         Column(how, lambda one: f"{one.fix}: --where {one.move_to}" if one.move_to else one.fix),
     )
