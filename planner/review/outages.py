@@ -19,10 +19,8 @@ LINES = (
     "served: at once, at its worst after it is detected, and at the end, before repair; requests and USD lost until "
     "repair, upper estimates; ≥: repair is not known, counted to the end of the drill",
 )
-WOULD_HELP = (
-    "would help: with it less is lost, as a replay says; more machines everywhere show only that machines help: a plan "
-    "with the goal says where, and how many"
-)
+WOULD_HELP = "would help: with it less is lost, as a replay says"
+ONLY_THAT = "more machines everywhere show only that machines help: a plan with the goal says where, and how many"
 
 
 def review_outages(answer: OutagesAnswer, all_rows: bool = False) -> Report:
@@ -225,6 +223,8 @@ def _prevented(answer: OutagesAnswer) -> Section | None:
     ]
     if any(one.helps for one in answer.played):
         lines.append(WOULD_HELP)
+    if any(help.how for one in answer.played for help in one.helps):
+        lines.append(ONLY_THAT)
     return Section("WHAT PREVENTED IT", tuple(lines), columns, answer.played, data=data, most=None)
 
 
