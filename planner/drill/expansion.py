@@ -166,6 +166,7 @@ def _expanded(instance: Instance, graph: Graph, goal: Goal) -> list[Failure]:
             hours_to_repair=repair,
             name=id,
             failover=named.failover,
+            hours_to_new_weights=named.hours_to_new_weights,
             repaired=dict(named.repaired),
             answers_wrongly=named.answers_wrongly,
             hours_to_find_out=named.hours_to_find_out,

@@ -25,6 +25,7 @@ class Failure:
     goals : tier -> (deadline [s], fraction) of its goals
     name, beside : parts of the id of a failure that the study names: `failure:NAME`, and what is out at the same time
     failover : how gateways fail over in it, where the failure says so
+    hours_to_new_weights : after how many hours the study's mode holds instead; none: not before the end
     mode : how it is replayed
     worst : placement that takes all that is lost of its pool, where the loss may fall on one
     falls_on : the same of all its stages, also where the loss may fall on one in another stage only; else empty
@@ -51,6 +52,7 @@ class Failure:
     name: str = ""
     beside: str = ""
     failover: Mode | None = None
+    hours_to_new_weights: float | None = None
     mode: Mode = "resolve"
     recovery_shown: bool = False
     repaired: Mapping[str, float] = field(default_factory=dict)

@@ -273,14 +273,17 @@ def expand(goal: Goal, study: Study, graph: Graph) -> list[Failure]:
 def stages_of(goal: Goal, study: Study, graph: Graph) -> list[Failure]:
     """The stages of a named failure, beside what the goal has in maintenance; one where all works again at once.
 
-    A stage has lost what is not repaired by then. It counts from when what has just returned is loaded again, and from
+    A stage has lost what is not repaired by then; the first from which weights can be pushed again fails over as the
+    study says. It counts from when what has just returned is loaded again, and from
     no earlier than the one before; until then what that one serves goes on, as what lives only grows.
     """
     named = next(f for f in study.failures if f.name == goal.failure)
     end = math.inf if named.hours_to_repair is None else named.hours_to_repair
     out, returns = goal.while_out, {c: hours if hours < end else math.inf for c, hours in named.repaired.items()}
+    pushed = end if named.hours_to_new_weights is None else named.hours_to_new_weights
+    again = {*returns.values(), pushed if pushed < end else math.inf} - {math.inf}
     stages: list[Failure] = []
-    for hours in (0.0, *sorted(set(returns.values()) - {math.inf})):
+    for hours in (0.0, *sorted(again)):
         remaining = {c: share for c, share in named.lost.items() if returns.get(c, math.inf) > hours}
         stage = Failure(
             f"failure:{named.name}{f' after {hours:g} h' if hours else ''}{out}",
@@ -290,7 +293,7 @@ def stages_of(goal: Goal, study: Study, graph: Graph) -> list[Failure]:
             None,
             None if out else named.failures_per_year,
             None if out else named.hours_to_repair,
-            failover=named.failover,
+            failover=named.failover if hours < pushed else None,
             answers_wrongly=named.answers_wrongly,
             hours_to_find_out=named.hours_to_find_out,
         )

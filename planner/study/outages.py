@@ -121,7 +121,7 @@ def outage_here(outage: Outage, here: Footprint, where: Where | None = None) -> 
     notes += [f"beside it, not played: {other.why}" for other in others if not other.unnamed]
     unnamed = [other for other in others if other.unnamed]
     if any("pushing" in part.effects for part, _ in played):
-        notes.append("no new weights can be pushed while it lasts: gateways renormalise those in force")
+        notes.append("while no new weights can be pushed gateways renormalise those in force")
     several = list(itertools.islice(itertools.product(*(meets.alternatives for _, meets in played)), MOST_ALTERNATIVES))
     if len(several) < math.prod(len(meets.alternatives) for _, meets in played):
         notes.append(f"only the first {MOST_ALTERNATIVES:,} combinations of what it may have taken are played")
@@ -183,13 +183,18 @@ def _failure(outage: Outage, name: str, parts: Sequence[LostPart], alternatives:
     stated = [h for h in hours.values() if h is not None]
     end = max(stated) if len(stated) == len(hours) else None
     wrong = any("wrong_answers" in part.effects for part in parts)
+    pushing = [part.hours_to_repair for part in parts if "pushing" in part.effects]
+    pushed = max((hours for hours in pushing if hours is not None), default=None)
+    if None in pushing or (pushed is not None and end is not None and pushed >= end):
+        pushed = None  # not before all of it is repaired
     return NamedFailure(
         name=name,
         lost=dict(sorted(lost.items())),
         worst_part=any(part.kind in OF_A_REGION for part in parts) and any(0 < share < 1 for share in lost.values()),
         hours_to_repair=end,
         repaired={c: h for c, h in sorted(hours.items()) if h is not None and (end is None or h < end)},
-        failover="rescale" if any("pushing" in part.effects for part in parts) else None,
+        failover="rescale" if pushing else None,
+        hours_to_new_weights=pushed,
         answers_wrongly=wrong,
         hours_to_find_out=outage.hours_to_find_out if wrong else None,
     )

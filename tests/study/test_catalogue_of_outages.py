@@ -116,6 +116,18 @@ def test_control_planes_come_back_region_by_region() -> None:
     assert failure.failover == "rescale"
 
 
+def test_weights_are_kept_no_longer_than_they_cannot_be_pushed() -> None:
+    parts = (
+        part("control_plane", "starting", "pushing", provider="google", hours_to_repair=0.7),
+        part("zone", provider="google", region="b", zones=1, zones_in_region=4, hours_to_repair=9.0),
+    )
+    (failure,) = here(outage(*parts), regions_as_sites()).failures
+    assert (failure.failover, failure.hours_to_new_weights, failure.hours_to_repair) == ("rescale", 0.7, 9.0)
+    unknown = parts[0].model_copy(update={"hours_to_repair": None})
+    (failure,) = here(outage(unknown, parts[1]), regions_as_sites()).failures
+    assert failure.failover == "rescale" and failure.hours_to_new_weights is None
+
+
 def test_a_login_is_ours_each_in_turn_and_what_they_share() -> None:
     of_theirs = outage(part("identity", "new_logins", hours_to_repair=4.0))
     unnamed = here(of_theirs, study())
