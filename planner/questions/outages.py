@@ -33,7 +33,7 @@ class PlayedOutage:
     helps : what would have helped, as far as a replay confirms it
     broken_tiers : tiers whose own goals name this failure and break in it
     noticed_late : what is lost where it is noticed no sooner than it was found out then; none: that is not known, or
-        not later than the study detects failures
+        not later than the study detects failures, or nothing is lost
     """
 
     here: OutageHere
@@ -178,6 +178,8 @@ class _Player:
         study, hours = self.subject.study, one.here.outage.hours_to_find_out
         if hours is None or one.failure.answers_wrongly or hours * SECONDS_PER_HOUR <= study.detection_seconds:
             return None
+        if one.impact is None or not one.impact.requests_lost:
+            return None  # nothing is lost from the begin on, whoever notices
         one_failure = replace(one.here, failures=(one.failure,))
         late = noticed_later(study, hours * SECONDS_PER_HOUR - study.detection_seconds)
         return _Player.of(self.subject.on(late), self.where).lost(one_failure)

@@ -109,7 +109,7 @@ def _of_region(part: LostPart, here: Footprint, where: Where | None, outage: Out
             alternatives.append(Alternative(region, {f"region:{region}": _share(part)}))
         elif sites == [region]:
             assert part.zones is not None and part.zones_in_region is not None
-            share = round(_share(part) * part.zones / part.zones_in_region, 9)
+            share = _share(part) * part.zones / part.zones_in_region
             alternatives.append(Alternative(region, {f"site:{region}": share}))
         else:
             for zones in itertools.combinations(sites, min(part.zones or 1, len(sites))):

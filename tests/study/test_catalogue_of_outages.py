@@ -87,6 +87,13 @@ def test_a_zone_is_its_share_of_a_site_that_is_the_region() -> None:
     assert failure.lost == {"site:aws/a": 0.25} and failure.worst_part and failure.hours_to_repair == 2.0
 
 
+def test_a_share_of_zones_is_not_rounded() -> None:
+    # of 96 replicas a sixth is 16: 0.166666667 of them would be one more
+    sixth = outage(part("zone", provider="aws", region="a", zones=1, zones_in_region=6))
+    (failure,) = here(sixth, regions_as_sites()).failures
+    assert failure.lost["site:aws/a"] == 1 / 6
+
+
 def test_where_sites_are_zones_each_is_lost_in_turn() -> None:
     zones = study(sites=(site("aws", "a1", "a"), site("aws", "a2", "a"), site("google", "b", "b")))
     met = here(ZONE, zones)
