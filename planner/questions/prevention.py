@@ -16,7 +16,7 @@ from planner.study.dependencies import (
     leaves,
 )
 from planner.study.parts import BUILT_IN
-from planner.study.records.study import Goal, NamedFailure, Study, kind_and_name
+from planner.study.records.study import Goal, NamedFailure, Study, kind_and_name, stack_and_version
 
 ALL_SERVED = 1.0 - 1e-6
 KINDS = ("qualification", "stack_version", "pool", "site", "stack", "region", "provider", "control_plane")
@@ -274,12 +274,17 @@ class Carriers:
         value = availability(self.graph, failure.lost)
         remedies = []
         for model in self.study.models:
-            stacks = sorted(model.qualified_stacks(self.study.horizon.last_day))
-            mine = [f"qualification:{model.model}/{stack}" for stack in stacks]
-            living = [value[node] for node in mine if node in value]
-            if living and max(living) < 1:
+            stacks = model.qualified_stacks(self.study.horizon.last_day)
+            lives = [self._lives(model.model, stack, value) for stack in sorted(stacks)]
+            if lives and max(lives) < 1:
                 remedies.append(Remedy(f"a second stack qualified for {model.model}"))
         return remedies or [Remedy("machines for it at another place, or of another kind")]
+
+    @staticmethod
+    def _lives(model: str, stack: str, value: Mapping[str, float]) -> float:
+        """How far a model may be served on a stack."""
+        needs = (f"qualification:{model}/{stack}", f"stack_version:{stack}", f"stack:{stack_and_version(stack)[0]}")
+        return min(value.get(component, 1.0) for component in needs)
 
 
 def is_kept(tier: str, goal: Goal, rows: Iterable[DrillRow]) -> bool:

@@ -182,6 +182,36 @@ def test_no_machines_are_named_for_what_none_replaces() -> None:
     assert one.prevention.because == ("no goal covers it: what goes on does not stand on it",)
 
 
+def helps_of(of: Study, lost: Outage) -> list[tuple[str, float | None]]:
+    """What would have helped, and the requests that are lost then."""
+    return [(help.text, None if help.lost is None else help.lost.requests) for help in only(played(of, [lost])).helps]
+
+
+def test_what_stands_beside_what_is_lost_is_replayed() -> None:
+    # a system that rolls out, and all that depends on it
+    rolls_out = Component(name="ci", kind="deployment")
+    needs = Needs(all_of=("deployment:ci",))
+    of = on_two_sites(
+        components=(rolls_out,), dependencies=(Dependency(component="workload:chat", needs=needs, breaks="pushing"),)
+    )
+    second = "a second deployment beside ci, with `needs: any_of` the two"
+    assert helps_of(of, outage("rollout", "deployment")) == [(second, 0.0)]
+    # a login that stands on the control plane of a region
+    stands_on = Dependency(component="identity:login", needs=Needs(all_of=("control_plane:aws/a",)))
+    of = on_two_sites(components=(LOGIN,), dependencies=(*needs_login("login"), stands_on))
+    second = "a second identity beside login, with `needs: any_of` the two, which does not stand on control_plane:aws/a"
+    assert helps_of(of, outage("plane", "control_plane", provider="aws", region="a")) == [(second, 0.0)]
+    # requests that need a region itself: with a second way in what is lost there is still loaded elsewhere
+    of = on_two_sites(dependencies=(Dependency(component="workload:chat", needs=Needs(all_of=("region:aws/a",))),))
+    ((second, lost),) = helps_of(of, outage("all", "region", provider="aws", region="a"))
+    assert second == "a second one beside region:aws/a, with `needs: any_of` the two"
+    assert lost == pytest.approx(60 * 310)
+    # another stack cannot be replayed
+    assert helps_of(on_two_sites(), outage("stack", "stack", stack="cuda")) == [
+        ("a second stack qualified for llm", None)
+    ]
+
+
 def test_what_is_noticed_late_is_lost_until_then() -> None:
     # 30 requests/s are lost at once, 50 from when it is noticed until replicas are loaded
     late = HALF_OF_A.model_copy(update={"hours_to_find_out": 0.1})
