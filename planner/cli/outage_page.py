@@ -52,10 +52,11 @@ TAKES = (
 )
 REST = """
 No part of it here: it does not concern you, and the report says why. Parts combine; the worst combination is written.
-Where pushing was lost gateways renormalise the weights in force. Wrong answers count from when they were found out;
-what was answered before is said apart. A part without a published share is left out, and said. All parts count from the
-begin of the outage, also those that followed later. Evidence: published (by whom, below), estimated (follows from what
-is published), assumed (set here, and said in the note).
+Each part comes back when it did. As long as one in which pushing was lost lasts, gateways renormalise the weights in
+force. Wrong answers count from when they were found out; what was answered before is said apart. A part without a
+published share is left out, and said. All parts count from the begin of the outage, also those that followed later.
+Evidence: published (by whom, below), estimated (follows from what is published), assumed (set here, and said in the
+note).
 
 How long it took to find out, other than of wrong answers: requests move away once *your* gateways notice that something
 does not answer (`detection_seconds`), for which nobody has to know the cause. What is lost until then counts in any

@@ -61,7 +61,10 @@ def confirmed(remedies: Sequence[Remedy], subject: Subject, before: Lost, replay
     if machines := [remedy.text for remedy in remedies if remedy.machines]:
         with_more = replay((reweighted or subject).enlarged(TIMES), False)
         how = f"with {TIMES} times the machines and replicas{'' if reweighted is None else ', and new weights'}"
-        helps += _if_less(Help("; ".join(machines), with_more, how), by_weights or before, before)
+        less = _if_less(Help("; ".join(machines), with_more, how), by_weights or before, before)
+        helps += less
+        if not less and not can_push:  # weights that are spread otherwise may carry it: a plan would say
+            helps.append(Help("; ".join(machines)))
     return helps + [Help(remedy.text) for remedy in remedies if remedy.second is None and not remedy.machines]
 
 

@@ -235,7 +235,7 @@ def _would_help(one: PlayedOutage) -> str:
 def _help(help: Help) -> str:
     """What would have helped, with the requests that are lost then."""
     if help.lost is None:
-        return f"{help.text} (not confirmed: this study cannot replay it)"
+        return f"{help.text} (not confirmed: no replay here can show it)"
     return f"{help.text}: {help.lost.requests:,.0f} requests lost{f' {help.how}' if help.how else ''}"
 
 

@@ -159,6 +159,11 @@ def test_goals_planned_with_new_weights_do_not_hold_where_none_can_be_pushed() -
     (own,) = one.helps
     assert own.text.startswith("a goal for this outage, for gold") and own.lost is not None
     assert own.lost.requests == pytest.approx(300), "until it is detected"
+    # where all is sent to what is lost, no number of machines shows what other weights would do
+    all_at_a = plan(loads, {at("a"): 10}, chat(a=100))
+    lost = unreached.model_copy(update={"parts": (unreached.parts[0].model_copy(update={"zones": 2}),)})
+    (own,) = only(outages_on_plan(all_at_a, [lost])).helps
+    assert own.text.startswith("a goal for this outage, for gold") and own.lost is None
     # a goal for this very outage is held to the weights in force
     mine = NAMED_HALF.model_copy(update={"failover": "rescale"})
     promised = tier(goal(within=400.0), goal(None, failure="half", within=400.0, fraction=0.5))
