@@ -19,6 +19,10 @@ LINES = (
     "served: at once, at its worst after it is detected, and at the end, before repair; requests and USD lost until "
     "repair, upper estimates; ≥: repair is not known, counted to the end of the drill",
 )
+NOTICED_LATE = (
+    "noticed as late as then: what would be lost if it were noticed here no sooner than it was found out then, not "
+    "after the study's detection_seconds"
+)
 WOULD_HELP = "would help: with it less is lost, as a replay says"
 ONLY_THAT = "more machines everywhere show only that machines help: a plan with the goal says where, and how many"
 
@@ -126,7 +130,8 @@ def _played(answer: OutagesAnswer) -> Section:
     )
     data = [_data(one, answer.tiers) for one in answer.played]
     findings = Several(answer.findings, "findings more")
-    return Section("OUTAGES", (verdict, *LINES, findings), columns, answer.played, data=data, most=None)
+    late = (NOTICED_LATE,) if any(map(_noticed_late, answer.played)) else ()
+    return Section("OUTAGES", (verdict, *LINES, *late, findings), columns, answer.played, data=data, most=None)
 
 
 def _data(one: PlayedOutage, tiers: tuple[str, ...]) -> dict[str, Any]:

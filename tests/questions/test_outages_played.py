@@ -21,6 +21,7 @@ from planner.plan.file import plan_text, sealed
 from planner.questions.outages import OutagesAnswer, PlayedOutage, outages_on_fleet, outages_on_plan, with_failures
 from planner.questions.patched import patched
 from planner.questions.patches import Patch, patch_of
+from planner.review.outages import review_outages
 from planner.study.places import Place, Reading
 from planner.study.read import catalogue_of_outages
 from planner.study.records.outages import LostPart, Outage
@@ -224,6 +225,8 @@ def test_what_is_noticed_late_is_lost_until_then() -> None:
     assert one.noticed_late is not None
     assert one.noticed_late.requests == pytest.approx(30 * 360 + 50 * 300)
     assert one.noticed_late.usd == pytest.approx(0.01 * one.noticed_late.requests)
+    first = review_outages(played(on_two_sites(), [late])).sections[0]
+    assert any("no sooner than it was found out then" in str(line) for line in first.lines)
     at_once = HALF_OF_A.model_copy(update={"hours_to_find_out": 0.001})
     assert only(played(on_two_sites(), [at_once])).noticed_late is None, "detected after 10 s"
 
