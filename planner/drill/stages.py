@@ -12,12 +12,13 @@ from planner.units import SECONDS_PER_HOUR
 
 
 def still_lost(failure: Failure) -> list[tuple[float, dict[str, float]]]:
-    """Hours after which parts of a failure work again, before all of it does, and what is lost from then on.
+    """Hours after which parts of a failure work again, or weights can be pushed, and what is lost from then on.
 
     The first is the failure as it begins, after 0 hours.
     """
     end = np.inf if failure.hours_to_repair is None else failure.hours_to_repair
-    repairs = sorted({hours for hours in failure.repaired.values() if hours < end})
+    times = [*failure.repaired.values(), *([failure.hours_to_new_weights] if failure.hours_to_new_weights else [])]
+    repairs = sorted({hours for hours in times if hours < end})
     losses = [(0.0, dict(failure.lost))]
     for hours in repairs:
         lost = {c: share for c, share in failure.lost.items() if failure.repaired.get(c, end) > hours}
@@ -35,7 +36,8 @@ def in_stages(instance: Instance, graph: Graph, failure: Failure) -> list[Failur
     losses = still_lost(failure)
     if len(losses) == 1:
         return [failure]
-    stages = [replace(failure, lost=lost) for _, lost in losses]
+    pushed = np.inf if failure.hours_to_new_weights is None else failure.hours_to_new_weights
+    stages = [replace(failure, lost=lost, failover=failure.failover if at < pushed else None) for at, lost in losses]
     value = graph.values(outages(stages), len(stages))
     repairs = SECONDS_PER_HOUR * np.array([hours for hours, _ in losses])
     begins = np.maximum.accumulate(repairs + _load_seconds(instance, value))

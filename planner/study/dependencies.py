@@ -273,14 +273,17 @@ def expand(goal: Goal, study: Study, graph: Graph) -> list[Failure]:
 def stages_of(goal: Goal, study: Study, graph: Graph) -> list[Failure]:
     """The stages of a named failure, beside what the goal has in maintenance; one where all works again at once.
 
-    A stage has lost what is not repaired by then. It counts from when what has just returned is loaded again, and from
+    A stage has lost what is not repaired by then; the first from which weights can be pushed again fails over as the
+    study says. It counts from when what has just returned is loaded again, and from
     no earlier than the one before; until then what that one serves goes on, as what lives only grows.
     """
     named = next(f for f in study.failures if f.name == goal.failure)
     end = math.inf if named.hours_to_repair is None else named.hours_to_repair
     out, returns = goal.while_out, {c: hours if hours < end else math.inf for c, hours in named.repaired.items()}
+    pushed = end if named.hours_to_new_weights is None else named.hours_to_new_weights
+    again = {*returns.values(), pushed if pushed < end else math.inf} - {math.inf}
     stages: list[Failure] = []
-    for hours in (0.0, *sorted(set(returns.values()) - {math.inf})):
+    for hours in (0.0, *sorted(again)):
         remaining = {c: share for c, share in named.lost.items() if returns.get(c, math.inf) > hours}
         stage = Failure(
             f"failure:{named.name}{f' after {hours:g} h' if hours else ''}{out}",
@@ -290,7 +293,7 @@ def stages_of(goal: Goal, study: Study, graph: Graph) -> list[Failure]:
             None,
             None if out else named.failures_per_year,
             None if out else named.hours_to_repair,
-            failover=named.failover,
+            failover=named.failover if hours < pushed else None,
             answers_wrongly=named.answers_wrongly,
             hours_to_find_out=named.hours_to_find_out,
         )
@@ -311,7 +314,7 @@ def _after(before: Failure, stage: Failure, seconds: float, study: Study, graph:
     """
     value, known = availability(graph, stage.lost), availability(graph, before.lost)
     stuck, were_stuck = cannot_start(graph, value), cannot_start(graph, known)
-    pushed_again = _failover(before, study, graph, known) == "rescale" != _failover(stage, study, graph, value)
+    pushed_again = failover_of(before, study, graph, known) == "rescale" != failover_of(stage, study, graph, value)
     load_seconds, startable = 0.0, dict(before.startable_seconds)
     for e, (m, p, _) in placements(study).items():
         node = f"placement:{e}"
@@ -330,7 +333,7 @@ def _after(before: Failure, stage: Failure, seconds: float, study: Study, graph:
     return replace(stage, begins_seconds=begins, startable_seconds=startable, obtainable_seconds=obtainable)
 
 
-def _failover(failure: Failure, study: Study, graph: Graph, value: Mapping[str, float]) -> Failover:
+def failover_of(failure: Failure, study: Study, graph: Graph, value: Mapping[str, float]) -> Failover:
     """How gateways fail over in a failure, by available fractions of components in it."""
     asking = [row for row in study.demand if max(row.requests_per_second, row.high_requests_per_second or 0.0) > 0]
     flows = [(row.workload, row.origin) for row in asking]

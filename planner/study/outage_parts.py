@@ -16,7 +16,7 @@ from planner.study.records.outages import OWN_KINDS, LostPart, Outage
 from planner.study.records.study import Needs, kind_and_name, stack_and_version
 
 ELSEWHERE = "play it somewhere else"
-ROLES = {"identity": "login", "ingress": "ingress", "deployment": "deployment system"}
+ROLES = {"identity": "login", "ingress": "ingress", "deployment": "deployment system", "database": "database"}
 
 
 @dataclass(frozen=True)
@@ -109,7 +109,7 @@ def _of_region(part: LostPart, here: Footprint, where: Where | None, outage: Out
             alternatives.append(Alternative(region, {f"region:{region}": _share(part)}))
         elif sites == [region]:
             assert part.zones is not None and part.zones_in_region is not None
-            share = round(_share(part) * part.zones / part.zones_in_region, 9)
+            share = _share(part) * part.zones / part.zones_in_region
             alternatives.append(Alternative(region, {f"site:{region}": share}))
         else:
             for zones in itertools.combinations(sites, min(part.zones or 1, len(sites))):
@@ -198,7 +198,14 @@ def _routing(part: LostPart, here: Footprint, where: Where | None, outage: Outag
 
 
 def _own(part: LostPart, here: Footprint, where: Where | None, outage: Outage) -> PartHere:
-    """A login, ingress or deployment system of yours, each in turn; what two of them need counts as one, too."""
+    """A login, ingress, deployment system or database of yours, each in turn; what two of them need counts as one, too.
+
+    One of a provider's, in a region where nothing runs here, is none of yours.
+    """
+    if part.provider is not None:
+        provider, regions = _place(part, here, where)
+        if not (set(regions) & set(here.regions(provider)) if regions else provider in here.providers):
+            return _nothing_at(regions[0] if regions else provider, provider, here)
     mine = [component.id for component in here.components if component.kind == part.kind]
     if not mine:
         fix = f"name your {ROLES[part.kind]} under `components:` with `kind: {part.kind}`, and what needs it under "

@@ -8,6 +8,7 @@ from failing import EXACT, asked, bought
 from oracle import cheapest
 from studies import model, offer, profile, random_study, site, workload
 
+from planner.drill import drill_plan
 from planner.plan.audit import audit
 from planner.plan.plan import make_plan
 from planner.problem.arrays import full
@@ -19,6 +20,7 @@ from planner.solve.solve import solve
 from planner.study.dependencies import dependency_graph, rated
 from planner.study.records.inventory import Pool
 from planner.study.records.study import (
+    Claim,
     Component,
     Counted,
     Dependency,
@@ -131,6 +133,24 @@ def test_replicas_are_started_once_the_control_plane_works_again():
         assert bought(s) == machines, within
         e, a = full(build(s)).placement_at["m/m-cuda@r/b/m"], full(build(s))
         assert a.can_load((HOUR, STAGE, within))[e] == (within == 2160.0)
+
+
+def test_weights_are_chosen_anew_once_they_can_be_pushed_again():
+    """From 1800 s on what was lent at b can be started, and has loaded at 2160 s; sooner, or never, 10 are bought."""
+    lent = Claim(pool="r/b/m", machines=10, reclaim_seconds=100.0, lent_to="training")
+    held = (Holding(pool="p/a/m", machines=10), Holding(pool="r/b/m", machines=10))
+    for within, hours, usd in ((2160.0, 0.5, 0.0), (2159.0, 0.5, 20.0), (2160.0, None, 20.0)):
+        lost = outage({"site:p/a": 1.0}, {}, failover="rescale", hours_to_new_weights=hours)
+        s = three(held_to((1.0, within)), failures=(lost,), holdings=held, claims=(lent,))
+        plan = make_plan(s, EXACT)
+        assert plan.proof.cost_usd == usd, (within, hours)
+        assert audit(plan).passed and not drill_plan(plan).broken
+    p = build(three(held_to((1.0, 60.0), (1.0, 2160.0)), failures=(outage(lost.lost, {}, failover="rescale"),)))
+    assert list(p.failures) == ["normal", BEGIN] and p.rescaled == {"normal", BEGIN}
+    again = lost.model_copy(update={"hours_to_new_weights": 0.5})
+    p = build(three(held_to((1.0, 60.0), (1.0, 2160.0)), failures=(again,)))
+    assert list(p.failures) == ["normal", BEGIN, STAGE] and p.rescaled == {"normal", BEGIN}
+    assert p.failures[STAGE].begins_seconds == 1800.0 and p.lost[STAGE].keys() == p.lost[BEGIN].keys()
 
 
 def test_machines_are_obtained_once_the_control_plane_works_again():

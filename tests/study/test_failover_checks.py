@@ -60,6 +60,10 @@ MISTAKES = {
         ],
         ("failures[0].repaired", "differ in 6 digits", "1.0000001", "write one time"),
     ),
+    "weights that are pushed again and could be all along": (
+        [("study.yaml", "    surge_factor: 1.2", "    surge_factor: 1.2\n    hours_to_new_weights: 1.0")],
+        ("failures[0]", "hours_to_new_weights with `failover: rescale`", "", "add that"),
+    ),
 }
 
 
