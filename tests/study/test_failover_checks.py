@@ -40,12 +40,12 @@ MISTAKES = {
         [("study.yaml", "except: [spare]}", "except: [spare]}\n      - {failure: quake, of: 2, within_seconds: 600}")],
         ("tiers[0].survive[2].of", "`of` and `except` with `any`", "2", "leave it out"),
     ),
-    "a control plane that needs its own region": (
+    "a region that serves with its control plane only, which stands in it": (
         [
             (
                 "study.yaml",
                 "dependencies:\n",
-                "dependencies:\n  - {component: 'control_plane:beta', needs: {all_of: ['region:beta/west']}}\n",
+                "dependencies:\n  - {component: 'region:beta/west', needs: {all_of: ['control_plane:beta/west']}}\n",
             )
         ],
         ("dependencies[0].needs", "without a circle", "control_plane:beta", "remove one"),

@@ -15,6 +15,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, reduce
 from graphlib import TopologicalSorter
+from types import MappingProxyType
 from typing import TypeAlias
 
 import numpy as np
@@ -140,6 +141,8 @@ def broken_components(
     needs: Mapping[str, Sequence[Needs]],
     events: Mapping[str, Mapping[str, float]],
     most_remaining: float = 0.0,
+    within: Mapping[str, str] = MappingProxyType({}),
+    gone: Mapping[str, Bits] | None = None,
 ) -> dict[str, Bits]:
     """Of every component the sets after which at most this fraction of it remains.
 
@@ -148,6 +151,8 @@ def broken_components(
     needs : component -> what it needs, all of which must hold; every component that is named is a key
     events : event -> component -> share that is lost; a component that fails by itself is an event of its own name
     most_remaining : fraction; 0: wholly lost
+    within : component -> what it stands in, and is lost with when all of that is
+    gone : of every component the sets that take all of it; none: what is asked for
 
     Examples
     --------
@@ -163,9 +168,13 @@ def broken_components(
             if 1.0 - share <= most_remaining + ROUNDING:
                 own[component].add(event)
     below = {c: {leaf for part in parts for leaf in leaves(part)} for c, parts in needs.items()}
+    for c, place in within.items():
+        below[c] = {*below[c], place}
     broken: dict[str, Bits] = {}
     for c in TopologicalSorter(below).static_order():
         rows = [sets.holding(own[c]), *(broken_needs(part, broken) for part in needs[c])]
+        if c in within:
+            rows.append((broken if gone is None else gone)[within[c]])
         broken[c] = reduce(np.bitwise_or, rows)
     return broken
 
@@ -180,11 +189,14 @@ class FaultTrees:
 
     def __init__(self, study: Study, graph: Graph) -> None:
         needs: dict[str, Sequence[Needs]] = {c: graph.nodes[c]["needs"] for c in graph}
+        within = {c: place for c, place in graph.nodes(data="within") if place is not None}
         self.events = {c: {c: 1.0} for c in sorted(needs) if kind_and_name(c)[0] not in NOT_EVENTS}
         self.events |= _named_failures(study)
         self.sets = LostSets(self.events)
         self.at: Callable[[float], dict[str, Bits]] = cache(
-            lambda remaining: broken_components(self.sets, needs, self.events, remaining)
+            lambda remaining: broken_components(
+                self.sets, needs, self.events, remaining, within, self.at(0.0) if remaining > 0 else None
+            )
         )
         self.singles_of: Callable[[str], frozenset[str]] = cache(lambda c: self.sets.singles(self.at(0.0)[c]))
         self.all_dead: Callable[[frozenset[str]], Bits] = cache(
