@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from planner.study.dependencies import leaves
 from planner.study.footprint import Footprint, PlacementHere, PoolHere
 from planner.study.parts import BUILT_IN
-from planner.study.places import matches
+from planner.study.places import listed, matches
 from planner.study.records.outages import OWN_KINDS, LostPart, Outage
 from planner.study.records.study import Needs, kind_and_name, stack_and_version
 
@@ -48,6 +48,7 @@ class PartHere:
     ----------
     move_to : provider or region to which the outage can be moved
     unnamed : whether it would concern the study, which does not name what it has
+    notes : what the study says of it that holds beside what the outage says
     """
 
     alternatives: tuple[Alternative, ...] = ()
@@ -55,6 +56,7 @@ class PartHere:
     fix: str = ""
     move_to: str = ""
     unnamed: bool = False
+    notes: tuple[str, ...] = ()
 
 
 def _place(part: LostPart, here: Footprint, where: Where | None) -> tuple[str, list[str]]:
@@ -210,18 +212,28 @@ def _own(part: LostPart, here: Footprint, where: Where | None, outage: Outage) -
                 if kind_and_name(leaf)[0] not in BUILT_IN:
                     needed.setdefault(leaf, set()).add(dependency.component)
     shared = sorted(leaf for leaf, users in needed.items() if len(users) > 1 and leaf not in mine)
-    alternatives = []
+    alternatives, notes = [], []
     for id in (*mine, *shared):
         lost = {id: _share(part)}
         if part.kind == "deployment" and "serving" in part.effects:
             lost |= _reached(id, here, _share(part))
+            if serve_on := sorted({c for c, breaks in _standing_on(id, here) if breaks == "pushing"} - lost.keys()):
+                notes.append(f"{listed(serve_on)} serve on: the study says {id} only pushes their weights")
         alternatives.append(Alternative(" ".join(kind_and_name(id)), lost))
-    return PartHere(tuple(alternatives))
+    return PartHere(tuple(alternatives), notes=tuple(notes))
+
+
+def _standing_on(id: str, here: Footprint) -> list[tuple[str, str]]:
+    """What stands on a system, and what of it breaks without, as the study says."""
+    return [(d.component, d.breaks) for d in here.dependencies if not _met_without(d.needs, id)]
 
 
 def _reached(id: str, here: Footprint, share: float) -> dict[str, float]:
-    """What stands on a system that rolls out, in whatever way: a bad roll-out breaks all of it."""
-    return {d.component: share for d in here.dependencies if not _met_without(d.needs, id)}
+    """What a system rolls out to: a bad roll-out breaks it, whatever it needs the system for.
+
+    Not gateways whose weights it pushes, and nothing more: what the study says of these holds.
+    """
+    return {component: share for component, breaks in _standing_on(id, here) if breaks != "pushing"}
 
 
 def _met_without(part: str | Needs, lost: str) -> bool:

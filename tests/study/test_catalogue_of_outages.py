@@ -131,7 +131,7 @@ def test_a_login_is_ours_each_in_turn_and_what_they_share() -> None:
     ]
 
 
-def test_a_roll_out_breaks_what_stands_on_it_however_it_does() -> None:
+def test_a_roll_out_breaks_what_stands_on_it_but_for_gateways_that_it_only_pushes_weights_to() -> None:
     roll_out = Component(name="one", kind="deployment")
     needs = Needs(any_of=("deployment:one", "identity:login"))
     dependencies = (
@@ -139,8 +139,16 @@ def test_a_roll_out_breaks_what_stands_on_it_however_it_does() -> None:
         Dependency(component="site:aws/a", needs=needs, breaks="starting"),
     )
     on = study(components=(roll_out, LOGIN), dependencies=dependencies)
-    (failure,) = here(CATALOGUE["openai-telemetry-2024-12-11"], on).failures
-    assert failure.lost == {"deployment:one": 1.0, "workload:chat": 1.0} and failure.failover == "rescale"
+    met = here(CATALOGUE["openai-telemetry-2024-12-11"], on)
+    (failure,) = met.failures
+    assert failure.lost == {"deployment:one": 1.0} and failure.failover == "rescale"
+    assert "workload:chat serve on: the study says deployment:one only pushes their weights" in met.notes
+    starting = Dependency(component="site:google/b", needs=Needs(all_of=("deployment:one",)), breaks="starting")
+    serving = Dependency(component="workload:chat", needs=Needs(all_of=("deployment:one",)))
+    for more, lost in ((starting, "site:google/b"), (serving, "workload:chat")):
+        beside = on.model_copy(update={"dependencies": (*dependencies, more)})
+        (failure,) = here(CATALOGUE["openai-telemetry-2024-12-11"], beside).failures
+        assert failure.lost == {"deployment:one": 1.0, lost: 1.0}
 
 
 def test_machines_of_a_family_at_one_provider_after_the_other() -> None:
