@@ -46,8 +46,8 @@ TAKES = (
     (
         "ingress, login (`identity`), deployment system (`deployment`)",
         "*your* component of that `kind`, each in turn, and what two of yours share; a deployment system takes all "
-        "that depends on it, but for gateways that need it for new weights alone (`breaks: pushing`): they serve on with "
-        "those in force. Where the study names none, it cannot be mapped",
+        "that depends on it, but for gateways that need it for new weights alone (`breaks: pushing`): these serve on. "
+        "Where the study names none, it cannot be mapped",
     ),
 )
 REST = """

@@ -10,6 +10,7 @@ k-th largest all keep thresholds.
 Source: Fault Tree Handbook, NUREG-0492 (1981), for the words and the bound on probability.
 """
 
+import math
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -21,9 +22,9 @@ from typing import TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from planner.study.dependencies import Graph, leaves
-from planner.study.records.study import Needs, Study, kind_and_name
-from planner.units import ROUNDING
+from planner.study.dependencies import Failure, Graph, leaves, stages_of
+from planner.study.records.study import Goal, Needs, Study, kind_and_name
+from planner.units import ROUNDING, SECONDS_PER_HOUR
 
 Flow = tuple[str, str]
 """(workload, origin)"""
@@ -191,7 +192,7 @@ class FaultTrees:
         needs: dict[str, Sequence[Needs]] = {c: graph.nodes[c]["needs"] for c in graph}
         within = {c: place for c, place in graph.nodes(data="within") if place is not None}
         self.events = {c: {c: 1.0} for c in sorted(needs) if kind_and_name(c)[0] not in NOT_EVENTS}
-        self.events |= _named_failures(study)
+        self.events |= {stage.id: dict(stage.lost) for stage, _ in stages_with_a_rate(study, graph)}
         self.sets = LostSets(self.events)
         self.at: Callable[[float], dict[str, Bits]] = cache(
             lambda remaining: broken_components(
@@ -244,15 +245,21 @@ class FaultTrees:
         return tuple(levels)
 
 
-def _named_failures(study: Study) -> dict[str, dict[str, float]]:
-    """Failures with a rate, as events of their own: what they lose, what is in maintenance included."""
-    events = {}
+def stages_with_a_rate(study: Study, graph: Graph) -> list[tuple[Failure, float]]:
+    """Failures with a rate, in the stages in which parts of them work again, and how long each of these lasts [h].
+
+    What they lose has what is in maintenance in it. A stage that is over before it counts is left out.
+    """
+    stages: list[tuple[Failure, float]] = []
     for named in study.failures:
-        if named.failures_per_year is not None and named.hours_to_repair is not None:
-            out = sorted({*named.lost, *named.in_maintenance})
-            shares = {c: min(1.0, named.lost.get(c, 0.0) + named.in_maintenance.get(c, 0.0)) for c in out}
-            events[f"failure:{named.name}"] = shares
-    return events
+        if named.failures_per_year is None or named.hours_to_repair is None:
+            continue
+        for stage in stages_of(Goal(failure=named.name, within_seconds=1.0), study, graph):
+            ends = math.inf if stage.ends_seconds is None else stage.ends_seconds / SECONDS_PER_HOUR
+            hours = min(ends, named.hours_to_repair) - stage.begins_seconds / SECONDS_PER_HOUR
+            if hours > 0:
+                stages.append((stage, hours))
+    return stages
 
 
 def fractions(levels: Levels, order: int) -> dict[Members, float]:
