@@ -100,7 +100,10 @@ def _provider(part: LostPart, here: Footprint, where: Where | None, outage: Outa
 
 
 def _of_region(part: LostPart, here: Footprint, where: Where | None, outage: Outage) -> PartHere:
-    """A region, or zones of it: where a site here is the region, by their share of it; else zones in turn."""
+    """A region, or zones of it: where a site here is the region, by their share of it; zones of their own in turn.
+
+    Where a region is split in part both: whose zone nobody names loses the share beside each of the zones.
+    """
     provider, regions = _place(part, here, where)
     alternatives: list[Alternative] = []
     for region in regions:
@@ -109,14 +112,14 @@ def _of_region(part: LostPart, here: Footprint, where: Where | None, outage: Out
             continue
         if part.kind == "region":
             alternatives.append(Alternative(region, {f"region:{region}": _share(part)}))
-        elif sites == [region]:
-            assert part.zones is not None and part.zones_in_region is not None
-            share = round(_share(part) * part.zones / part.zones_in_region, 9)
-            alternatives.append(Alternative(region, {f"site:{region}": share}))
-        else:
-            for zones in itertools.combinations(sites, min(part.zones or 1, len(sites))):
-                lost = {f"site:{zone}": _share(part) for zone in zones}
-                alternatives.append(Alternative(" and ".join(zones), lost))
+            continue
+        assert part.zones is not None and part.zones_in_region is not None
+        in_part = round(_share(part) * part.zones / part.zones_in_region, 9)
+        of_region = {f"site:{site}": in_part for site in sites if site == region}
+        own_zones = [site for site in sites if site != region]
+        for zones in itertools.combinations(own_zones, min(part.zones, len(own_zones))):
+            lost = {f"site:{zone}": _share(part) for zone in zones}
+            alternatives.append(Alternative(" and ".join(zones) or region, lost | of_region))
     if not alternatives:
         at = regions[0] if regions else provider
         return _nothing_at(at, provider, here)

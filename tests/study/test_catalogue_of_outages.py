@@ -94,6 +94,15 @@ def test_where_sites_are_zones_each_is_lost_in_turn() -> None:
     assert len({failure.name for failure in met.failures}) == 2 and not met.failures[0].worst_part
 
 
+def test_of_a_region_that_is_split_in_part_each_zone_is_lost_with_a_share_of_the_rest() -> None:
+    """Two zones, and machines of the region of which no list says where: a quarter of these, with each zone in turn."""
+    sites = (site("aws", "a1", "a"), site("aws", "a2", "a"), site("aws", "a", "a"), site("google", "b", "b"))
+    in_part = study(sites=sites)
+    failures = here(ZONE, in_part).failures
+    assert [f.lost for f in failures] == [{"site:aws/a": 0.25, f"site:aws/{zone}": 1.0} for zone in ("a1", "a2")]
+    assert all(failure.worst_part for failure in failures)
+
+
 def test_a_place_without_machines_does_not_concern_and_can_be_moved() -> None:
     elsewhere = outage(part("zone", provider="aws", region="c", zones=1, zones_in_region=4))
     met = here(elsewhere, regions_as_sites())

@@ -42,7 +42,8 @@ def check_component(id: str, parts: Parts, where: str, reading: Reading, kinds: 
     """A component id leads to a component, of one of some kinds where they are given."""
     names = parts.component_names if kinds is None else {kind: parts.component_names[kind] for kind in kinds}
     kind, name = kind_and_name(id)
-    if name in names.get(kind, ()):
+    of_zones = parts.components_of_zones(kind, name)
+    if name in names.get(kind, ()) and not of_zones:
         return
     doubtful: tuple[type[Record], ...] = (Pool, Site, MachineType, Model, Component)
     if kind in ("workload", "origin"):
@@ -56,7 +57,6 @@ def check_component(id: str, parts: Parts, where: str, reading: Reading, kinds: 
         if other_kind != "placement":
             known |= {f"{other_kind}:{other}" for other in others}
     same_kind = {other for other in known if kind_and_name(other)[0] == kind}
-    of_zones = parts.components_of_zones(kind, name)
     if of_zones:
         fix = f"it is split into zones; write one of: {listed(of_zones)}"
         reading.error(where, "the id of a component", quoted(id), fix)
