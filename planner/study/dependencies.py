@@ -16,6 +16,7 @@ from typing import Any, TypeAlias
 
 import networkx as nx
 
+from planner.study.feeding import feed_seconds
 from planner.study.records.study import Failover, Goal, Needs, Study, kind_and_name, stack_and_version
 from planner.study.renewals import is_renewed
 from planner.units import SECONDS_PER_HOUR
@@ -314,14 +315,16 @@ def stages_of(goal: Goal, study: Study, graph: Graph) -> list[Failure]:
 def _after(before: Failure, stage: Failure, seconds: float, study: Study, graph: Graph) -> Failure:
     """The stage that follows another when parts of it work again, so many seconds since the outage began.
 
-    It counts from when the longest load of what lives, or lives in a larger part, than before is over. Once weights can
+    It counts from when the longest load of what lives, or lives in a larger part, than before is over, and when storage
+    has fed all of it that may return at once. Once weights can
     be pushed again, what nobody could start or obtain before begins: in all of them.
     """
     value, known = availability(graph, stage.lost), availability(graph, before.lost)
     stuck, were_stuck = cannot_start(graph, value), cannot_start(graph, known)
     pushed_again = _failover(before, study, graph, known) == "rescale" != _failover(stage, study, graph, value)
-    load_seconds, startable = 0.0, dict(before.startable_seconds)
-    for e, (m, p, _) in placements(study).items():
+    placed, startable = placements(study), dict(before.startable_seconds)
+    load_seconds = feed_seconds(study, placed, known, value)
+    for e, (m, p, _) in placed.items():
         node = f"placement:{e}"
         if value[node] > known[node]:
             load_seconds = max(load_seconds, study.models[m].profiles[p].load_seconds)

@@ -63,6 +63,16 @@ MISTAKES = {
 }
 
 
+def test_where_nothing_bounds_what_storage_feeds_in_a_stage_it_is_said(tmp_path: Path) -> None:
+    stage = ("study.yaml", "    surge_factor: 1.2", "    surge_factor: 1.2\n    repaired: {'site:beta/west-1': 1.0}")
+    path = write_study(tmp_path, [stage])
+    table = path.parent / "inventory" / "sites.csv"
+    header, *rows = table.read_text().splitlines()
+    table.write_text("\n".join([f"{header},load_gib_per_second", *(f"{row},50" for row in rows), ""]))
+    (warning,) = [one for one in read_study(path)[1] if one.where.endswith("repaired")]
+    assert "beta/west-1, where storage may have to feed any number" in warning.got and warning.level == "warning"
+
+
 @pytest.mark.parametrize("case", MISTAKES)
 def test_a_mistake_has_its_place_and_cure(case: str, tmp_path: Path) -> None:
     edits, (field, expected, got, fix) = MISTAKES[case]
