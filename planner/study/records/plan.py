@@ -38,7 +38,7 @@ class Replicas(Record):
     )
     on_offers: dict[Id, Count] = Field(
         default_factory=dict,
-        exclude_if=unset,
+        exclude_if=lambda value: not value,
         description="offer: of the others those on machines of it that count wherever more than the least of it does, "
         "as on a contract while another is not renewed",
     )
