@@ -46,8 +46,9 @@ TAKES = (
     (
         "ingress, login (`identity`), deployment system (`deployment`), `database`",
         "*your* component of that `kind`, each in turn, and what two of yours share; a deployment system takes all "
-        "that depends on it. Where the study names none, it cannot be mapped. One of a provider's region: only where "
-        "machines of yours are there",
+        "that depends on it, but for gateways that need it for new weights alone (`breaks: pushing`): these serve on. "
+        "Where the study names none, it cannot be mapped. One of a provider's region: only where machines of yours are "
+        "there",
     ),
 )
 REST = """

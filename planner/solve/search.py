@@ -25,7 +25,11 @@ from planner.solve.feasibility_subproblem import MORE_TEST_NODES, FeasibilitySub
 from planner.solve.program import INFINITY
 from planner.solve.second_objective import reserve_program
 from planner.solve.stages import BUILDING, TESTS, TESTS_WHOLE, in_thread, stage
-from planner.solve.whole_numbers import non_preemptible_at_its_largest, whole_names
+from planner.solve.whole_numbers import (
+    non_preemptible_at_its_largest,
+    on_offers_at_their_largest,
+    whole_names,
+)
 from planner.study.dependencies import NORMAL
 from planner.threads import Count, side_by_side
 
@@ -310,7 +314,7 @@ class Search:
         return self.with_non_preemptible(x, integer)
 
     def with_non_preemptible(self, purchases: Vectors, integer: bool) -> Vectors:
-        """The purchases with as many non-preemptible replicas as can be.
+        """The purchases with as many non-preemptible replicas as can be, and on offers that are counted apart.
 
         Where gateways have reserves the program counts on them as they are, and nothing is evicted: they stay.
         """
@@ -319,7 +323,9 @@ class Search:
         largest = Vectors()
         for name in names("purchases"):
             setattr(largest, name, getattr(purchases, name))
-        largest.non_preemptible = non_preemptible_at_its_largest(full(self.p), purchases, integer)
+        a = full(self.p)
+        largest.non_preemptible = non_preemptible_at_its_largest(a, purchases, integer)
+        largest.on_offer = on_offers_at_their_largest(a, largest, integer)
         return largest
 
     # -------------------------------------------------------------- tests of all failures

@@ -18,7 +18,7 @@ from planner.solve.search import Block, Search, Survived, unhurt
 from planner.solve.second_objective import edge_costs, settle_normal, settle_reserves
 from planner.solve.stages import SETTLING, TESTS_WHOLE, stage
 from planner.solve.taken_apart import merged_edge_costs, taken_apart
-from planner.solve.whole_numbers import replicas_in_failures
+from planner.solve.whole_numbers import GO_ON, replicas_in_failures
 from planner.threads import Count
 
 ENTER_AT_ONCE = 12
@@ -85,8 +85,8 @@ class WholeTests:
         """Values of the columns with as many non-preemptible replicas as the tests reckoned with."""
         values = values.copy()
         for own in self.search.program.owned:
-            if own.name == "non_preemptible":
-                values[own.columns] = np.asarray(purchases.non_preemptible[own.scope])[own.elements]
+            if own.name in GO_ON:
+                values[own.columns] = np.asarray(getattr(purchases, own.name)[own.scope])[own.elements]
         return values
 
     def _enter(self, blocks: Iterable[Block], most: int) -> None:
@@ -125,7 +125,8 @@ class WholeTests:
         """
         bought = self.integers.integral
         fewest = bought.copy()
-        fewest[self.integers.columns("non_preemptible")[1]] = False
+        for name in GO_ON:
+            fewest[self.integers.columns(name)[1]] = False
         different = [fewest] if (fewest != bought).any() else []
         if (bought != self.integral()).any():
             different.append(bought)

@@ -114,6 +114,7 @@ def outage_here(outage: Outage, here: Footprint, where: Where | None = None) -> 
         if meets.alternatives:
             played.append((part, meets))
             notes += [part.note] if part.note and part.evidence != "published" else []
+            notes += meets.notes
         else:
             others.append(meets)
     if not played:

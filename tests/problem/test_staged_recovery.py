@@ -6,9 +6,10 @@ from typing import Any
 import pytest
 from failing import EXACT, asked, bought
 from oracle import cheapest
-from studies import model, offer, profile, random_study, site, workload
+from studies import machine_type, model, offer, profile, random_study, site, workload
 
 from planner.drill import drill_plan
+from planner.drill.replay import prepare
 from planner.plan.audit import audit
 from planner.plan.plan import make_plan
 from planner.problem.arrays import full
@@ -114,6 +115,44 @@ def test_what_returns_in_part_is_loaded_too_and_what_never_died_returns_at_once(
     assert both == [(BEGIN, 0.0), ("failure:slow after 0.55 h", 2160.0)], "a stage of no length has no price"
     # what is repaired at the end is no stage
     assert stages(one, {"site:p/a": 2.0}, **login) == [(BEGIN, 0.0)]
+
+
+@pytest.mark.parametrize(
+    ("more", "begins"),
+    [
+        ({}, 1800.0 + 800.0),  # 40 machines that are offered, each reads 100 GiB, at 5 GiB/s
+        ({"holdings": (Holding(pool="p/a/m", machines=5),)}, 1800.0 + 900.0),
+        ({"policies": Policies(offers=("spot",))}, 1800.0 + 360.0),  # nothing can be had there: the longest load
+        ({"lost": {"site:p/a": 0.6, "site:r/b": 1.0}}, 1800.0 + 480.0),  # six tenths of it return
+        ({"power_kw": 30.0}, 1800.0 + 600.0),  # power for 30 machines
+        (
+            {"bought": [offer("p/a/m", 1), offer("r/b/m", 1), offer("r/c/m", 1)]},
+            1800.0 + 360.0,
+        ),  # any number: as before
+    ],
+)
+def test_a_stage_counts_when_storage_has_fed_all_that_may_return(more: dict[str, Any], begins: float):
+    """Planner and drill, each by its own arithmetic; a plan that is due just after it passes both."""
+    power = more.get("power_kw")
+    changes = {name: value for name, value in more.items() if name not in ("power_kw", "lost")}
+    lost = more.get("lost", {"site:p/a": 1.0, "site:r/b": 1.0})
+    a = site("p/a").model_copy(update={"load_gib_per_second": 5.0, "power_kw": power})
+    reads = [profile("m", "cuda", 1, load_seconds=360.0, weights_gib=100.0)]
+    fields = {
+        "sites": (a, site("r/b"), site("r/c")),
+        "machine_types": (machine_type("m", power_kw=1.0),),
+        "models": (model("m", reads),),
+        "failures": (outage(lost, {"site:p/a": 0.5}),),
+    }
+    s = three(held_to((0.5, 60.0), (1.0, begins + 1.0)), **{**fields, **changes})
+    stages = {f.id: f.begins_seconds for f in rated(s, dependency_graph(s))}
+    assert stages == {BEGIN: 0.0, STAGE: pytest.approx(begins)}
+    by_drill = {f.id: f.begins_seconds for f in prepare(s)[2] if f.id != "normal"}
+    assert by_drill == {BEGIN: 0.0, STAGE: pytest.approx(begins)}
+    if s.policies.offers == ("spot",):
+        return
+    plan = make_plan(s, EXACT)
+    assert not audit(plan).violations and not drill_plan(plan).broken
 
 
 def test_replicas_are_started_once_the_control_plane_works_again():

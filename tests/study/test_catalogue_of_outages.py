@@ -101,6 +101,15 @@ def test_where_sites_are_zones_each_is_lost_in_turn() -> None:
     assert len({failure.name for failure in met.failures}) == 2 and not met.failures[0].worst_part
 
 
+def test_of_a_region_that_is_split_in_part_each_zone_is_lost_with_a_share_of_the_rest() -> None:
+    """Two zones, and machines of the region of which no list says where: a quarter of these, with each zone in turn."""
+    sites = (site("aws", "a1", "a"), site("aws", "a2", "a"), site("aws", "a", "a"), site("google", "b", "b"))
+    in_part = study(sites=sites)
+    failures = here(ZONE, in_part).failures
+    assert [f.lost for f in failures] == [{"site:aws/a": 0.25, f"site:aws/{zone}": 1.0} for zone in ("a1", "a2")]
+    assert all(failure.worst_part for failure in failures)
+
+
 def test_a_place_without_machines_does_not_concern_and_can_be_moved() -> None:
     elsewhere = outage(part("zone", provider="aws", region="c", zones=1, zones_in_region=4))
     met = here(elsewhere, regions_as_sites())
@@ -150,7 +159,7 @@ def test_a_login_is_ours_each_in_turn_and_what_they_share() -> None:
     ]
 
 
-def test_a_roll_out_breaks_what_stands_on_it_however_it_does() -> None:
+def test_a_roll_out_breaks_what_stands_on_it_but_for_gateways_that_it_only_pushes_weights_to() -> None:
     roll_out = Component(name="one", kind="deployment")
     needs = Needs(any_of=("deployment:one", "identity:login"))
     dependencies = (
@@ -158,8 +167,16 @@ def test_a_roll_out_breaks_what_stands_on_it_however_it_does() -> None:
         Dependency(component="site:aws/a", needs=needs, breaks="starting"),
     )
     on = study(components=(roll_out, LOGIN), dependencies=dependencies)
-    (failure,) = here(CATALOGUE["openai-telemetry-2024-12-11"], on).failures
-    assert failure.lost == {"deployment:one": 1.0, "workload:chat": 1.0} and failure.failover == "rescale"
+    met = here(CATALOGUE["openai-telemetry-2024-12-11"], on)
+    (failure,) = met.failures
+    assert failure.lost == {"deployment:one": 1.0} and failure.failover == "rescale"
+    assert "workload:chat serve on: the study says deployment:one only pushes their weights" in met.notes
+    starting = Dependency(component="site:google/b", needs=Needs(all_of=("deployment:one",)), breaks="starting")
+    serving = Dependency(component="workload:chat", needs=Needs(all_of=("deployment:one",)))
+    for more, lost in ((starting, "site:google/b"), (serving, "workload:chat")):
+        beside = on.model_copy(update={"dependencies": (*dependencies, more)})
+        (failure,) = here(CATALOGUE["openai-telemetry-2024-12-11"], beside).failures
+        assert failure.lost == {"deployment:one": 1.0, lost: 1.0}
 
 
 def test_machines_of_a_family_at_one_provider_after_the_other() -> None:
