@@ -197,9 +197,7 @@ def test_what_stands_beside_what_is_lost_is_replayed() -> None:
     # a system that rolls out, and all that depends on it
     rolls_out = Component(name="ci", kind="deployment")
     needs = Needs(all_of=("deployment:ci",))
-    of = on_two_sites(
-        components=(rolls_out,), dependencies=(Dependency(component="workload:chat", needs=needs, breaks="pushing"),)
-    )
+    of = on_two_sites(components=(rolls_out,), dependencies=(Dependency(component="workload:chat", needs=needs),))
     second = "a second deployment beside ci, with `needs: any_of` the two"
     assert helps_of(of, outage("rollout", "deployment")) == [(second, 0.0)]
     # a login that stands on the control plane of a region
