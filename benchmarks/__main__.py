@@ -53,7 +53,7 @@ WHY = {
     "from it ended at 2.1 % on the full inventory, as cheaper plans were not come upon. Both at once, or "
     "a decomposition by failure with whole recourse, would lift it. Asked for 2 %, the full inventory ends at 1.94 % "
     "after 41 s of the processor, 63 s on the wall of a machine that others used. Of large both halves are lost. The "
-    "pools that its linear program (36.55 M USD) buys from are at their limits: what whole replicas leave unused there "
+    "cheap pools of its linear program (36.55 M USD) are at their limits: what whole replicas leave unused there "
     "is bought dear elsewhere, and with the offers and placements that it uses nothing comes below 38.07 M (1,572 "
     "nodes). With machines whole and replicas divisible, over all pools, 37.05 M were reached, and no bound above "
     "36.57 M (128 nodes of a third of a second). One machine of the dearest pool that it uses is 2.4 % of the plan; "
