@@ -106,6 +106,8 @@ class WholePlan:
         return self.best
 
     def _run(self) -> None:
+        if not self._is_large():  # what binds with parts of replicas most often does so with whole ones
+            self.tests.make_whole(self.search.blocks)
         if self.start is not None:
             self._from_a_similar_plan(self.start)
             if self.best is not None and self.effort.quick:

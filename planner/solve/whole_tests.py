@@ -188,13 +188,20 @@ class WholeTests:
         cost = merged_edge_costs(merged, single, edge_cost) if merge else edge_cost
 
         def settle(blocks: list[Block], count: Count) -> list[Vectors]:
-            settled = []
-            for f, h in blocks:
+            settled, of_alike = [], dict[tuple[tuple[float, ...], bytes], Vectors]()
+            for f, h in sorted(blocks, key=lambda block: survived[block] is None):
+                left = self.search.subproblem(f, h, merge).what_is_left(f, purchases)
+                alike = self.p.deadlines_seconds[f], left
+                if alike in of_alike and f not in self.p.priced:
+                    settled.append(of_another(f, of_alike[alike]))
+                    count.add(f)
+                    continue
                 states = self._settle(f, h, purchases, survived[f, h], cost, merge)
                 if merge:
                     states = taken_apart(merged, single, states, edge_cost)
                 states.traffic = Sparse({s: every.from_tests(values) for s, values in states.traffic.items()})
                 settled.append(states)
+                of_alike[alike] = states
                 count.add(f)
             return settled
 
@@ -228,3 +235,12 @@ class WholeTests:
 def has_cold_starts(replicas: Replicas) -> bool:
     """Whether a failure is survived with replicas that are not warm."""
     return any(name == "cold_started" and vector.any() for (name, _), vector in replicas.items())
+
+
+def of_another(f: str, states: Vectors) -> Vectors:
+    """The states of a failure as those of `f`, which leaves the same of what is bought."""
+    same = Vectors()
+    for name in names("states"):
+        for ((h, _, c),), values in getattr(states, name).items():
+            getattr(same, name)[(h, f, c),] = values
+    return same
