@@ -3,7 +3,6 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
-from planner.drill.alike import Answers
 from planner.drill.failures import Failure, normal_operation
 from planner.drill.graph import Graph
 from planner.drill.installed import InstalledFleet
@@ -23,6 +22,7 @@ from planner.drill.rescale import (
 from planner.drill.resolve import Lent, Resolved, resolve
 from planner.drill.result import DrillResult, DrillRow, Mode, OutageImpact
 from planner.drill.rows import tier_rows
+from planner.drill.shared_answers import Answers
 from planner.drill.solving import MOST_NODES
 from planner.drill.traffic import routed_anew, steered
 from planner.drill.wrong_answers import wrong_answers

@@ -139,7 +139,7 @@ class FeasibilitySubproblem:
             self.program.upper[kept] = np.floor(self.program.upper[kept] + WHOLE)
         return x
 
-    def what_is_left(self, f: str, purchases: Vectors) -> bytes:
+    def signature(self, f: str, purchases: Vectors) -> bytes:
         """The same for failures that leave the same of what is bought: what is a decision of one is one of the other.
 
         Where nothing can run it makes no difference whether a pool is lost or has no machines.

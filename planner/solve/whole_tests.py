@@ -188,12 +188,12 @@ class WholeTests:
         cost = merged_edge_costs(merged, single, edge_cost) if merge else edge_cost
 
         def settle(blocks: list[Block], count: Count) -> list[Vectors]:
-            settled, of_alike = [], dict[tuple[tuple[float, ...], bytes], Vectors]()
+            settled, settled_of = [], dict[tuple[tuple[float, ...], bytes], Vectors]()
             for f, h in sorted(blocks, key=lambda block: survived[block] is None):
-                left = self.search.subproblem(f, h, merge).what_is_left(f, purchases)
-                alike = self.p.deadlines_seconds[f], left
-                if alike in of_alike and f not in self.p.priced:
-                    settled.append(of_another(f, of_alike[alike]))
+                signature = self.search.subproblem(f, h, merge).signature(f, purchases)
+                same = self.p.deadlines_seconds[f], signature
+                if same in settled_of and f not in self.p.priced:
+                    settled.append(of_another(f, settled_of[same]))
                     count.add(f)
                     continue
                 states = self._settle(f, h, purchases, survived[f, h], cost, merge)
@@ -201,7 +201,7 @@ class WholeTests:
                     states = taken_apart(merged, single, states, edge_cost)
                 states.traffic = Sparse({s: every.from_tests(values) for s, values in states.traffic.items()})
                 settled.append(states)
-                of_alike[alike] = states
+                settled_of[same] = states
                 count.add(f)
             return settled
 

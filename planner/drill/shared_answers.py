@@ -11,7 +11,7 @@ MOST_ANSWERS = 2048
 """That are in memory at the same time, beside those of one chunk."""
 
 
-def what_is_left(remaining: Remaining, only_goals: bool) -> Hashable:
+def signature(remaining: Remaining, only_goals: bool) -> Hashable:
     """The same for failures that leave the same of what is installed and are asked the same.
 
     Where no machine is left, nor can be had, it makes no difference whether a pool is lost or empty.
@@ -57,7 +57,7 @@ class Answers:
         """Those of a chunk that leave what none before them did: to be asked, in this order."""
         if len(self.of) > MOST_ANSWERS:
             self.of.clear()
-        self.keys = [what_is_left(one, self.only_goals) for one in chunk]
+        self.keys = [signature(one, self.only_goals) for one in chunk]
         first = {key: n for n, key in reversed(list(enumerate(self.keys))) if key not in self.of}
         return [chunk[n] for n in sorted(first.values())]
 
