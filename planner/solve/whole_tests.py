@@ -188,10 +188,10 @@ class WholeTests:
         cost = merged_edge_costs(merged, single, edge_cost) if merge else edge_cost
 
         def settle(blocks: list[Block], count: Count) -> list[Vectors]:
-            settled, settled_of = [], dict[tuple[tuple[float, ...], bytes], Vectors]()
+            settled, settled_of = [], dict[tuple[str, tuple[float, ...], bytes], Vectors]()
             for f, h in sorted(blocks, key=lambda block: survived[block] is None):
                 signature = self.search.subproblem(f, h, merge).signature(f, purchases)
-                same = self.p.deadlines_seconds[f], signature
+                same = h, self.p.deadlines_seconds[f], signature
                 if same in settled_of and f not in self.p.priced:
                     settled.append(of_another(f, settled_of[same]))
                     count.add(f)
