@@ -143,6 +143,25 @@ class FeasibilitySubproblem:
             self.program.upper[kept] = np.floor(self.program.upper[kept] + WHOLE)
         return x
 
+    def signature(self, f: str, purchases: Vectors) -> bytes:
+        """The same for failures that leave the same of what is bought: what is a decision of one is one of the other.
+
+        Where nothing can run it makes no difference whether a pool is lost or has no machines.
+        """
+        a, x = self.a, self.set_failure(f, purchases, integer=True)
+        upper = self.program.upper.copy()
+        for s in self.states(f):
+            kept, cold_started, machines = (
+                getattr(x, name)[s,].column for name in ("kept", "cold_started", "machines")
+            )
+            runs = (upper[kept] > 0) | (upper[cold_started] > 0)
+            runs &= (upper[machines] > 0)[a.pool_of_placement]
+            for columns in (kept, cold_started, x.occupied[s,].column):
+                upper[columns[~runs]] = 0.0
+            upper[x.traffic[s,].column[~runs[a.placement_of_edge]]] = 0.0
+            upper[machines[~a.any_on_pool(runs)]] = 0.0
+        return self.program.lower.tobytes() + upper.tobytes()
+
     def _columns(self, f: str, x: Vectors, *which: str) -> Array:
         """Positions of the columns of some decisions, states in order."""
         columns = [getattr(x, name)[s,].column for name in which for s in self.states(f)]

@@ -100,6 +100,7 @@ class WholePlan(Reached):
                 self._drop()
                 return
         if self.best is None:
+            self._make_whole_binding()
             self._first_plan()
         if self.best is not None and not self._is_proven():
             self._improve() if self._is_large() else self._improve_quickly()
@@ -107,6 +108,18 @@ class WholePlan(Reached):
         self._drop()
         if not self._is_large() and self.best is not None and not self._is_proven():
             self._search_loosened()
+
+    def _make_whole_binding(self) -> None:
+        """Before a first plan of a small program: what binds with parts of replicas most often does with whole ones."""
+        if not self._is_large():
+            self.tests.make_whole(self.search.blocks)
+
+    def _prove_at_once(self) -> None:
+        """Raise the bound of a plan that is so near to it that it most often lacks nothing else."""
+        if self.best is None or self._is_proven():
+            return
+        if self.gap(self.best) <= NEARLY_PROVEN * self.effort.gap_fraction:
+            self._search_once(self._first_nodes(), only_bound=True)
 
     def _first_plan(self) -> None:
         """The linear program where it is whole, else whole numbers in what it buys."""
@@ -137,14 +150,16 @@ class WholePlan(Reached):
                 self._test(answer.values)
         if self._is_proven() or (self.best is not None and self.effort.quick):
             return
-        if self.best is not None and self.gap(self.best) <= NEARLY_PROVEN * self.effort.gap_fraction:
-            self._search_once(self._first_nodes(), only_bound=True)
-            if self._is_proven():
-                return
+        self._prove_at_once()
+        if self._is_proven():
+            return
+        if self.best is None:
+            self._make_whole_binding()
         bounds = self.bought.between(self._lifted(in_start), self._lifted(self.lp_values))
         answer = self._part("near the similar plan", bounds, self._start())
         if answer.values is not None and self._is_cheaper(answer.objective):
             self._survive(answer.values)
+            self._prove_at_once()
 
     def _improve(self) -> None:
         """Search around the best plan, unless nothing has changed since that was done.

@@ -189,13 +189,20 @@ class WholeTests:
         cost = merged_edge_costs(merged, single, edge_cost) if merge else edge_cost
 
         def settle(blocks: list[Block], count: Count) -> list[Vectors]:
-            settled = []
-            for f, h in blocks:
+            settled, settled_of = [], dict[tuple[str, tuple[float, ...], bytes], Vectors]()
+            for f, h in sorted(blocks, key=lambda block: survived[block] is None):
+                signature = self.search.subproblem(f, h, merge).signature(f, purchases)
+                same = h, self.p.deadlines_seconds[f], signature
+                if same in settled_of and f not in self.p.priced:
+                    settled.append(of_another(f, settled_of[same]))
+                    count.add(f)
+                    continue
                 states = self._settle(f, h, purchases, survived[f, h], cost, merge)
                 if merge:
                     states = taken_apart(merged, single, states, edge_cost)
                 states.traffic = Sparse({s: every.from_tests(values) for s, values in states.traffic.items()})
                 settled.append(states)
+                settled_of[same] = states
                 count.add(f)
             return settled
 
@@ -229,3 +236,12 @@ class WholeTests:
 def has_cold_starts(replicas: Replicas) -> bool:
     """Whether a failure is survived with replicas that are not warm."""
     return any(name == "cold_started" and vector.any() for (name, _), vector in replicas.items())
+
+
+def of_another(f: str, states: Vectors) -> Vectors:
+    """The states of a failure as those of `f`, which leaves the same of what is bought."""
+    same = Vectors()
+    for name in names("states"):
+        for ((h, _, c),), values in getattr(states, name).items():
+            getattr(same, name)[(h, f, c),] = values
+    return same
