@@ -15,8 +15,8 @@ the same; 1: exponential, and Poisson arrivals). All arguments may be arrays of 
   one queue, but for its own replica: `P(W > t) <= C · exp(-c / queues (1 - utilisation^queues) t / service_s)`, so the
   wait of one queue is stretched by `queues (1 - utilisation) / (1 - utilisation^queues)`. Our own: of queues as even
   as they can be, geometric in sum. Fewer wait than C says, so it is on the safe side.
-- Arrivals in bursts: as many servers fewer as arrivals are burstier than Poisson's, `c (1 + s) / (ca2 + s)` instead of c
-  with s = min(cs2, 1), each request alone (Hayward's approximation; Fredericks, Bell System Technical Journal 59,
+- Arrivals in bursts: as many servers fewer as arrivals are burstier than Poisson's, `c (1 + s) / (ca2 + s)` instead of
+  c with s = min(cs2, 1), each request alone (Hayward's approximation; Fredericks, Bell System Technical Journal 59,
   1980). Where nearly all wait, its mean is that of Allen and Cunneen up to cs2 = 1, and more above.
 
 docs/waiting.md says how far each is from a simulator. Sources: Erlang 1917; Allen, Probability, Statistics and Queueing
