@@ -1,7 +1,7 @@
 """Plans where AI model-serving workloads run: failover-ready, at the lowest cost, with a proof.
 
-For programs: `read_study`, `read_plan`, `read_fleet`, `plan`, `audit`, `drill`, `outages`, `review`, `render`,
-`tables` and `program_text` (planner/api.py, docs/python.md).
+For programs: `read_study`, `read_plan`, `read_fleet`, `plan`, `audit`, `drill`, `outages`, `simulate`, `review`,
+`render`, `tables` and `program_text` (planner/api.py, docs/python.md).
 """
 
 import sys
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
         read_study,
         render,
         review,
+        simulate,
         tables,
     )
 
@@ -38,6 +39,7 @@ __all__ = [
     "read_study",
     "render",
     "review",
+    "simulate",
     "tables",
 ]
 FOLDERS = ("drill", "plan", "review")

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from planner.plan.in_hand import Plan
     from planner.plan.tables import Tables
     from planner.questions.outages import OutagesAnswer
+    from planner.questions.simulated import Simulated
     from planner.review.report import Report
     from planner.study.records.plan import PlanFile
     from planner.study.records.study import RunningReplicas, Study
@@ -282,6 +283,53 @@ def outages(
         return outages_on_fleet(subject, fleet, chosen, at, jobs, progress)
     file = in_hand(subject).file
     return outages_on_plan(file, chosen, place_of(where, file.study, "--where"), jobs, progress)
+
+
+def simulate(
+    plan: Plan | PlanFile,
+    *,
+    requests: int = 1_000_000,
+    seed: int = 1,
+    variation: float = 1.0,
+    routings: Sequence[Literal["one-queue", "least-requests", "round-robin", "random"]] = ("least-requests", "random"),
+    failures: Sequence[str] = (),
+    hour: str | None = None,
+    jobs: int = 1,
+    progress: Callable[[int, int], None] | None = None,
+) -> Simulated:
+    """States of a plan simulated request by request: how long requests wait, by tier; estimates.
+
+    Parameters
+    ----------
+    requests : of a state and routing, at the least: a placement gets no fewer than 40,000
+    seed : decides what is drawn
+    variation : coefficient of variation of lengths of outputs: 0 fixed, 1 exponential, else lognormal
+    routings : how gateways spread requests over the replicas of a placement, each simulated
+    failures : ids of failures of the plan's goals, or patterns; none: the three whose slots are fullest
+    hour : pattern of the hours of a plan over time; none: of each failure the fullest
+    jobs : processes side by side; the answer is the same
+    progress : called with (queues simulated, queues in all)
+
+    Raises
+    ------
+    InputError
+        when a pattern matches nothing
+    """
+    from planner.drill.simulated_queue import ROUTINGS, Lengths
+    from planner.drill.simulated_tiers import Sampling
+    from planner.plan.in_hand import in_hand
+    from planner.questions.simulated import simulate
+
+    known = bool(routings) and all(routing in ROUTINGS for routing in routings)
+    _refuse_unless(
+        (requests >= 1, "requests", "a whole number from 1 on", requests),
+        (seed >= 0, "seed", "a whole number from 0 on", seed),
+        (0 <= variation <= 100, "variation", "a number from 0 to 100", variation),
+        (known, "routings", f"some of {', '.join(ROUTINGS)}", routings),
+        (jobs >= 1, "jobs", "a whole number from 1 on", jobs),
+    )
+    sampling = Sampling(requests, seed=seed, output=Lengths(variation))
+    return simulate(in_hand(plan).file, sampling, tuple(routings), tuple(failures), hour, jobs, progress)
 
 
 def review(plan: Plan | PlanFile, *, all_rows: bool = False, progress: Progress = _silent) -> Report:

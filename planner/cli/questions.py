@@ -38,6 +38,7 @@ from planner.cli.options import (
     threads_of,
 )
 from planner.cli.outages import OutagesAsked, drill_outages, outage_ids
+from planner.cli.simulating import RoutingAsked, SimulationAsked, drill_simulated
 from planner.study.files import REPORT
 
 if TYPE_CHECKING:
@@ -100,6 +101,25 @@ def drill(
         list[Path] | None,
         typer.Option(help="with outages: a YAML file of your own, as inventories/outages.yaml; may be repeated"),
     ] = None,
+    simulate: Annotated[
+        bool, typer.Option("--simulate", help="instead: request by request, how long they wait (docs/waiting.md)")
+    ] = False,
+    requests: Annotated[
+        int | None, typer.Option(min=1, help="with --simulate: requests of a state, at the least; default: 1,000,000")
+    ] = None,
+    seed: Annotated[int | None, typer.Option(min=0, help="with --simulate: decides what is drawn; default: 1")] = None,
+    failure: Annotated[
+        list[str] | None,
+        typer.Option(help="with --simulate: this failure, or a pattern (site:*); default: the three fullest"),
+    ] = None,
+    routing: Annotated[
+        list[RoutingAsked] | None,
+        typer.Option(help="with --simulate: how a gateway spreads requests over replicas; default: best and worst"),
+    ] = None,
+    variation: Annotated[
+        float | None,
+        typer.Option(min=0, max=100, help="with --simulate: of output lengths, 0 fixed, 1 exponential (default)"),
+    ] = None,
     jobs: Threads = None,
     format: AsFormat = Format.text,
     out: Out = None,
@@ -110,12 +130,26 @@ def drill(
 
     Exit 1 when a survival goal breaks, in any hour of the plan; a fleet is replayed in the first period. Failures of
     --each and --pairs, and outages that happened (docs/outages.md), are held to a goal only where the study has one.
+    --simulate judges no goal.
 
     Examples: `planner drill plan.json` · `planner drill fleet_today.csv --study examples/quickstart`
     · `planner drill plan.json --mode rescale --pairs site` · `planner drill plan.json --outages`
     · `planner drill plan.json --outage azure-south-central-us-2024-12-26 --where azure/eastus`
+    · `planner drill plan.json --simulate --failure 'provider:*'`
     """
     with answered(format):
+        simulation = SimulationAsked(requests, seed, variation, routing or [], failure or [])
+        others = {
+            "--mode": mode is not None,
+            "--each": bool(each),
+            "--pairs": bool(pairs),
+            "--study": study is not None,
+        }
+        others |= {"--outages": bool(outages or outage or catalogue), "--where": where is not None}
+        _refuse_beside_simulation(simulate, simulation, [option for option, is_given in others.items() if is_given])
+        if simulate:
+            good = drill_simulated(subject, simulation, hour, threads_of(jobs), format, out, all, quiet)
+            raise SystemExit(0 if good else 1)
         if outages or outage or where is not None or catalogue:
             _refuse_beside_outages(outages or bool(outage), mode is not None, bool(each), bool(pairs), hour is not None)
             asked_for = OutagesAsked(outage or [], where, catalogue or [])
@@ -152,6 +186,26 @@ def drill(
         report = review_drill(result, claims, all, hour)
         deliver(report, format, out)
         raise SystemExit(0 if report.good else 1)
+
+
+def _refuse_beside_simulation(simulate: bool, simulation: SimulationAsked, others: list[str]) -> None:
+    """States are simulated as the plan has them.
+
+    Raises
+    ------
+    InputError
+        when options of a simulation are given without one, or those of another drill beside it
+    """
+    from planner.errors import Finding, InputError
+
+    findings = []
+    if not simulate:
+        findings += [Finding(option, "--simulate with it", "none", "add --simulate") for option in simulation.given]
+    else:
+        fix = "leave one of them out: a simulation replays the states of a plan as it has them"
+        findings += [Finding(option, "none beside --simulate", "one", fix) for option in others]
+    if findings:
+        raise InputError(findings)
 
 
 def _refuse_beside_outages(asked: bool, mode: bool, each: bool, pairs: bool, hour: bool) -> None:

@@ -1,0 +1,80 @@
+"""States of a plan simulated request by request, over all processors: how long requests wait, by tier."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+
+from planner.drill.simulated import SimulatedState, simulated_states
+from planner.drill.simulated_queue import Routing
+from planner.drill.simulated_tiers import Sampling, SimulatedTier, TierOfQueue, simulated_queue, simulated_tiers
+from planner.errors import refusal
+from planner.questions.side_by_side import Lost, Workers, side_by_side
+from planner.study.records.plan import PlanFile
+
+ROUTINGS: tuple[Routing, ...] = ("least-requests", "random")
+"""The best and the worst of what gateways do: a study does not say which of them its own do."""
+Job = Callable[[], dict[str, TierOfQueue]]
+
+
+@dataclass(frozen=True)
+class Simulated:
+    """How long requests of a plan wait, by state, tier and routing: estimates, with what they assume."""
+
+    study: str
+    sampling: Sampling
+    rows: tuple[SimulatedTier, ...]
+
+
+def simulate(
+    plan: PlanFile,
+    sampling: Sampling,
+    routings: Sequence[Routing] = ROUTINGS,
+    failures: Sequence[str] = (),
+    hour: str | None = None,
+    jobs: int = 1,
+    progress: Callable[[int, int], None] | None = None,
+) -> Simulated:
+    """Normal operation and failures of a plan, request by request; the same however many processes take part.
+
+    Parameters
+    ----------
+    sampling : but for its routing
+    failures, hour : as `simulated_states`
+    jobs : processes
+    progress : called with (queues simulated, queues in all)
+
+    Raises
+    ------
+    InputError
+        as `simulated_states`; when a process ended early, as for want of memory
+    """
+    cases: list[tuple[SimulatedState, Sampling]] = []
+    for state in simulated_states(plan, failures, hour):
+        cases += [(state, replace(sampling, routing=routing)) for routing in routings]
+    jobs_of = [_jobs(state, one) for state, one in cases]
+    answers = iter(_answers([job for of_case in jobs_of for job in of_case], jobs, progress))
+    rows: list[SimulatedTier] = []
+    for state, one in cases:
+        rows += simulated_tiers(state, one.routing, [next(answers) for _ in state.queues])
+    return Simulated(plan.study.study, sampling, tuple(rows))
+
+
+def _jobs(state: SimulatedState, sampling: Sampling) -> list[Job]:
+    """A job for each queue of a state, with its part of the requests."""
+    rate = sum(queue.requests_per_second for queue in state.queues)
+    key = f"{state.hour}\n{state.failure}\n{state.deadline_seconds!r}"
+    return [partial(simulated_queue, queue, queue.requests_per_second / rate, key, sampling) for queue in state.queues]
+
+
+def _answers(
+    work: Sequence[Job], jobs: int, progress: Callable[[int, int], None] | None
+) -> list[dict[str, TierOfQueue]]:
+    """The answers of jobs, in their order."""
+    answers: dict[int, dict[str, TierOfQueue]] = {}
+    for n, answer in side_by_side(work, Workers(jobs)):
+        if isinstance(answer, Lost):
+            raise refusal("drill --simulate", "processes that last", answer.why, "ask for fewer --requests or --jobs")
+        answers[n] = answer
+        if progress is not None:
+            progress(len(answers), len(work))
+    return [answers[n] for n in range(len(work))]
