@@ -44,16 +44,30 @@ TAKES = (
         "the share of the servers of the shorter class of a model that is served in several",
     ),
     (
-        "ingress, login (`identity`), deployment system (`deployment`)",
+        "ingress, login (`identity`), deployment system (`deployment`), `database`",
         "*your* component of that `kind`, each in turn, and what two of yours share; a deployment system takes all "
-        "that depends on it. Where the study names none, it cannot be mapped",
+        "that depends on it, but for gateways that need it for new weights alone (`breaks: pushing`): these serve on. "
+        "Where the study names none, it cannot be mapped. One of a provider's region: only where machines of yours are "
+        "there",
     ),
 )
 REST = """
 No part of it here: it does not concern you, and the report says why. Parts combine; the worst combination is written.
-Where pushing was lost gateways renormalise the weights in force. Wrong answers count from when they were found out;
-what was answered before is said apart. A part without a published share is left out, and said. Evidence: published (by
-whom, below), estimated (follows from what is published), assumed (set here, and said in the note).
+Each part comes back when it did. As long as one in which pushing was lost lasts, gateways renormalise the weights in
+force. Wrong answers count from when they were found out; what was answered before is said apart. A part without a
+published share is left out, and said. All parts count from the begin of the outage, also those that followed later.
+Evidence: published (by whom, below), estimated (follows from what is published), assumed (set here, and said in the
+note).
+
+How long it took to find out, other than of wrong answers: requests move away once *your* gateways notice that something
+does not answer (`detection_seconds`), for which nobody has to know the cause. What is lost until then counts in any
+case. Beside it stands what would be lost if yours, too, noticed no sooner than it was found out then (*noticed as late
+as then*): what alerts and health checks of your own are worth.
+
+What prevented it: goals count that lose at least as much and that hold when the outage itself is replayed; a goal that
+is planned with new weights and does not hold where none can be pushed is said as not kept. What would have helped is
+replayed too, and named with the requests that are lost then; what no replay of this study can show is marked as not
+confirmed. Machines are never named for what they do not replace.
 """
 
 

@@ -6,8 +6,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from planner.drill.failures import Failure
-from planner.drill.installed import Bought, InstalledFleet, least_counted
+from planner.drill.failures import NORMAL, Failure
+from planner.drill.installed import Bought, InstalledFleet, OnOffer, least_counted, more_counted
 from planner.drill.instance import ROUNDING, TOLERANCE, Instance, Numbers, misfit, named
 from planner.drill.names import above
 from planner.drill.time_slices import TimeSlice, time_slices_of
@@ -81,6 +81,7 @@ def of_plan(
         findings.append("normal: the plan states no traffic in normal operation")
     base, unroutable, not_eligible = stated(instance, normal, in_failure=False)
     in_use = instance.by_pool(replicas) > 0
+    on_offers = _on_offers(instance, plan, failures, hour)
     fleet = InstalledFleet(
         instance=instance,
         replicas=replicas,
@@ -94,6 +95,7 @@ def of_plan(
         claims=tuple(claims),
         gateway_limits=_gateway_limits(instance, plan, hour),
         stated=_stated_by_failure(plan, hour) if instance.queues is not None else {},
+        on_offers=on_offers,
     )
     if not any(tier.survive for tier in study.tiers):
         # it promises nothing, and does not say which replicas stand on machines that count in every failure
@@ -109,6 +111,27 @@ def _stated_by_failure(plan: PlanFile, hour: str) -> dict[str, list[State]]:
         if state.hour == hour:
             by_failure.setdefault(state.failure, []).append(state)
     return by_failure
+
+
+def _on_offers(instance: Instance, plan: PlanFile, failures: Sequence[Failure], hour: str) -> tuple[OnOffer, ...]:
+    """Replicas of an hour that the plan says stand on one offer, and what of that counts in which failures."""
+    offers = {offer.id: offer for offer in plan.study.offers}
+    stand: dict[str, Numbers] = {}
+    for running in plan.replicas:
+        e = instance.placements.get(running.placement)
+        for id, count in running.on_offers.items() if running.hour == hour and e is not None else ():
+            if id in offers:
+                stand.setdefault(id, np.zeros(len(instance.placements)))[e] += count
+    about = {(failure.kinds, failure.not_renewed) for failure in failures if failure.id != NORMAL}
+    return tuple(
+        OnOffer(
+            id,
+            least_counted(plan.study, offers[id], about),
+            more_counted(plan.study, offers[id], about),
+            replicas,
+        )
+        for id, replicas in stand.items()
+    )
 
 
 def _gateway_limits(instance: Instance, plan: PlanFile, hour: str) -> Numbers | None:
@@ -135,11 +158,22 @@ def _too_many(fleet: InstalledFleet, non_preemptible: Numbers, failures: Sequenc
     with_rollout = np.ceil((1.0 + instance.rollout) * fleet.replicas - ROUNDING)
     need = instance.by_pool(instance.machines_per_replica * with_rollout)
     under = instance.by_pool(instance.machines_per_replica * fleet.non_preemptible)
-    return [
+    placements = list(instance.placements)
+    findings = [
         *above("normal: machines with rollouts", pools, need, fleet.machines_in_normal()),
-        *above("normal: non-preemptible replicas", list(instance.placements), non_preemptible, fleet.replicas),
+        *above("normal: non-preemptible replicas", placements, non_preemptible, fleet.replicas),
         *above("normal: machines under non-preemptible replicas", pools, under, _certain(fleet, failures)),
     ]
+    known = non_preemptible.copy()
+    for row in fleet.on_offers:
+        bought = fleet.running({each.offer.id: float(each.offer.id == row.offer) for each in fleet.bought}) - fleet.held
+        most = fleet.usable * bought * (row.more - row.least)
+        stand = instance.by_pool(instance.machines_per_replica * row.replicas)
+        findings += above(f"normal: machines of {row.offer} under replicas that count on it", pools, stand, most)
+        known = known + row.replicas
+    if fleet.on_offers:
+        findings += above("normal: replicas by the machines they stand on", placements, known, fleet.replicas)
+    return findings
 
 
 def traffic_of(instance: Instance, rows: Iterable[Sent]) -> tuple[Numbers, Numbers]:

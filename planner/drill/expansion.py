@@ -166,6 +166,7 @@ def _expanded(instance: Instance, graph: Graph, goal: Goal) -> list[Failure]:
             hours_to_repair=repair,
             name=id,
             failover=named.failover,
+            hours_to_new_weights=named.hours_to_new_weights,
             repaired=dict(named.repaired),
             answers_wrongly=named.answers_wrongly,
             hours_to_find_out=named.hours_to_find_out,
@@ -195,5 +196,6 @@ def _on_each_placement(instance: Instance, graph: Graph, failure: Failure) -> li
     for name in sorted(instance.placements):
         targeted = falls_on(instance, value, name)
         if targeted.any():
-            failures.append(replace(failure, id=id_of_stage(failure, 0.0, name if targeted[0] else None), worst=name))
+            id = id_of_stage(failure, 0.0, name if targeted[0] else None)
+            failures.append(replace(failure, id=id, worst=name, falls_on=name))
     return failures or [failure]

@@ -25,8 +25,10 @@ class Failure:
     goals : tier -> (deadline [s], fraction) of its goals
     name, beside : parts of the id of a failure that the study names: `failure:NAME`, and what is out at the same time
     failover : how gateways fail over in it, where the failure says so
+    hours_to_new_weights : after how many hours the study's mode holds instead; none: not before the end
     mode : how it is replayed
     worst : placement that takes all that is lost of its pool, where the loss may fall on one
+    falls_on : the same of all its stages, also where the loss may fall on one in another stage only; else empty
     recovery_shown : whether it is looked at when all has recovered that can, also where a deadline comes later
     repaired : component that is lost -> hours until it works again, where that may be before the end
     of : id of the failure as it begins, where this is a later stage of it; else none
@@ -45,10 +47,12 @@ class Failure:
     surges: Mapping[str, float] = field(default_factory=dict)
     in_maintenance: Mapping[str, float] = field(default_factory=dict)
     worst: str | None = None
+    falls_on: str = ""
     hours_to_repair: float | None = None
     name: str = ""
     beside: str = ""
     failover: Mode | None = None
+    hours_to_new_weights: float | None = None
     mode: Mode = "resolve"
     recovery_shown: bool = False
     repaired: Mapping[str, float] = field(default_factory=dict)

@@ -21,6 +21,7 @@ class Graph:
     Parameters
     ----------
     order : every component, each after all that it needs
+    stands_in : control plane -> region or provider, without any of which it is gone
     logins : component -> (needs, fraction of sessions that go on without them)
     limits : component -> most requests/s that it passes when nothing of it is lost
     passed : component -> what the requests pass that need it
@@ -33,6 +34,7 @@ class Graph:
     logins: Mapping[str, Sequence[tuple[Needs, float]]]
     starting: Mapping[str, Sequence[Needs]]
     pushing: Mapping[str, Sequence[Needs]]
+    stands_in: Mapping[str, str]
     limits: Mapping[str, float]
     passed: Mapping[str, Passed]
     serving: nx.DiGraph
@@ -59,6 +61,8 @@ class Graph:
                 fraction = np.minimum(fraction, available(part, value, one))
             for part, goes_on in self.logins.get(component, ()):
                 fraction = np.minimum(fraction, goes_on + (1.0 - goes_on) * available(part, value, one))
+            if component in self.stands_in:
+                fraction = np.where(value[self.stands_in[component]] > 0.0, fraction, 0.0)
             value[component] = fraction
         return value
 
@@ -88,7 +92,7 @@ def build_graph(instance: Instance) -> Graph:
     study = instance.study
     needs = _built_in(instance)
     logins: dict[str, list[tuple[Needs, float]]] = defaultdict(list)
-    starting = _control_planes(instance, needs)
+    starting, stands_in = _control_planes(instance, needs)
     pushing: dict[str, list[Needs]] = defaultdict(list)
     for workload in study.workloads:
         needs.setdefault(f"workload:{workload.name}", [])
@@ -121,7 +125,9 @@ def build_graph(instance: Instance) -> Graph:
     for component, parts in needs.items():
         serving.add_edges_from((leaf, component) for part in parts for leaf in leaves(part))
     all_needs = nx.DiGraph(serving)
-    for dependency in (one for one in study.dependencies if one.breaks != "pushing"):
+    all_needs.add_edges_from((place, plane) for plane, place in stands_in.items())
+    # what starting or pushing needs may need the component itself: what runs goes on without
+    for dependency in (one for one in study.dependencies if one.breaks in ("serving", "new_logins")):
         all_needs.add_edges_from((leaf, dependency.component) for leaf in leaves(dependency.needs))
     try:
         order = tuple(nx.topological_sort(all_needs))
@@ -133,23 +139,27 @@ def build_graph(instance: Instance) -> Graph:
     check_met_once(instance, passed, limits)
     machines = {c for c in known if kind_and_name(c)[0] in ("pool", "placement")}
     ingresses = frozenset(c for c in limits if machines.isdisjoint({c, *nx.descendants(serving, c)}))
-    return Graph(order, needs, logins, starting, pushing, limits, passed, serving, ingresses, repair)
+    return Graph(order, needs, logins, starting, pushing, stands_in, limits, passed, serving, ingresses, repair)
 
 
-def _control_planes(instance: Instance, needs: defaultdict[str, list[Part]]) -> defaultdict[str, list[Needs]]:
+def _control_planes(
+    instance: Instance, needs: defaultdict[str, list[Part]]
+) -> tuple[defaultdict[str, list[Needs]], dict[str, str]]:
     """Region -> the control planes without which no replica is started there: its own and its provider's.
 
-    They become components in `needs`. They may need what runs in a region themselves: that is no cycle, as what runs
-    goes on without them.
+    And control plane -> the region or provider that it stands in. They become components in `needs`. They may need what
+    runs in a region themselves: that is no cycle, as what runs goes on without them.
     """
     starting: defaultdict[str, list[Needs]] = defaultdict(list)
+    stands_in: dict[str, str] = {}
     site_of = {site.id: site for site in instance.study.sites}
     for site in (site_of[pool.site] for pool in instance.study.pools):
         planes = f"control_plane:{site.region_id}", f"control_plane:{site.provider}"
         starting[f"region:{site.region_id}"] = [Needs(all_of=planes)]
         needs[planes[0]] = [planes[1]]  # a provider's stands for those of all its regions
         needs[planes[1]] = []
-    return starting
+        stands_in |= {planes[0]: f"region:{site.region_id}", planes[1]: f"provider:{site.provider}"}
+    return starting, stands_in
 
 
 def _built_in(instance: Instance) -> defaultdict[str, list[Part]]:

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from planner.drill.instance import Flags, Instance, Numbers
+from planner.drill.instance import ROUNDING, Flags, Instance, Numbers
 from planner.drill.time_slices import HOURLY
 from planner.study.records.inventory import Offer
 from planner.study.records.plan import State
@@ -15,6 +15,22 @@ from planner.study.records.study import Study
 
 NotRenewed = frozenset[tuple[str, float]]
 """(`renewal:OFFER`, share of its machines) of the contracts that are not renewed in a failure."""
+
+
+class OnOffer(NamedTuple):
+    """Replicas on machines of an offer that go on wherever more than the least of it counts.
+
+    Parameters
+    ----------
+    offer : its id
+    least, more : share of its machines that counts in every failure, and wherever the least does not
+    replicas : of each placement [e]
+    """
+
+    offer: str
+    least: float
+    more: float
+    replicas: Numbers
 
 
 class Bought(NamedTuple):
@@ -33,12 +49,15 @@ class Counts:
     Parameters
     ----------
     machines : held, and counted of what was bought [q]
-    less : whether an offer of the pool counts less than all of it: only non-preemptible replicas go on in it [q]
+    less : whether an offer of the pool counts less than all of it: only replicas that are known to stand elsewhere go
+        on in it [q]
+    go_on : these: non-preemptible ones, and those on offers that count as far as they must [e]
     obtained : (seconds after the begin of the failure, pool, machines that can be had by then)
     """
 
     machines: Numbers
     less: Numbers
+    go_on: Numbers
     obtained: tuple[tuple[float, int, float], ...]
 
     def obtained_in(self, pools: Flags, late_seconds: Numbers) -> "Counts":
@@ -57,6 +76,7 @@ class InstalledFleet:
     ----------
     instance : with the demand of the hour
     non_preemptible : of the replicas, those on machines that count in every failure [e]
+    on_offers : of the others, those on machines of one offer of which more counts in some failures
     unroutable : traffic sent where nothing can serve it [i, requests/s]
     held : machines owned or committed before the plan [q]
     claims : (pool, machines, seconds until they are back or none)
@@ -76,6 +96,7 @@ class InstalledFleet:
     gateway_limits: Numbers | None = None
     claims: tuple[tuple[int, float, float | None], ...] = ()
     stated: Mapping[str, Sequence[State]] = field(default_factory=dict)
+    on_offers: tuple[OnOffer, ...] = ()
 
     def lent(self) -> Numbers:
         """Machines that others have in normal operation [q]."""
@@ -122,7 +143,12 @@ class InstalledFleet:
                 more = max(offer.most_units - units.get(offer.id, 0.0), 0.0)
                 machines = obtainable * more * offer.machines_per_unit
                 obtained.append((study.detection_seconds + seconds, number[offer.pool], machines))
-        return Counts(self.running(shares), less, tuple(sorted(row for row in obtained if row[2] > 0)))
+        go_on = self.non_preemptible.copy()
+        for stand in self.on_offers:
+            if shares[stand.offer] >= stand.more - ROUNDING:
+                go_on += stand.replicas
+        go_on = np.minimum(go_on, self.replicas)
+        return Counts(self.running(shares), less, go_on, tuple(sorted(row for row in obtained if row[2] > 0)))
 
 
 def fractions(study: Study, offer: Offer, kinds: frozenset[str]) -> tuple[float, float, float]:
@@ -137,6 +163,14 @@ def fractions(study: Study, offer: Offer, kinds: frozenset[str]) -> tuple[float,
         if asked and any(fnmatchcase(offer.id, pattern) for pattern in entry.offers):
             return entry.running_fraction, entry.obtainable_fraction, entry.obtain_seconds
     return 1.0, 0.0, 0.0
+
+
+def more_counted(study: Study, offer: Offer, failures: Iterable[tuple[frozenset[str], NotRenewed]]) -> float:
+    """Share of machines on an offer that counts in every failure in which more than the least does; else the least."""
+    about = list(failures)
+    least = least_counted(study, offer, about)
+    shares = [least_counted(study, offer, [one]) for one in about]
+    return min((share for share in shares if share > least + ROUNDING), default=least)
 
 
 def least_counted(study: Study, offer: Offer, failures: Iterable[tuple[frozenset[str], NotRenewed]]) -> float:

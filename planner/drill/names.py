@@ -130,6 +130,7 @@ def check_counts(plan: PlanFile) -> None:
     """
     counts = [(f"purchases: {row.offer}", row.units) for row in plan.purchases]
     counts += [(f"replicas: {row.placement}", max(row.replicas, row.non_preemptible or 0)) for row in plan.replicas]
+    counts += [(f"replicas: {row.placement} on {b}", n) for row in plan.replicas for b, n in row.on_offers.items()]
     for state in plan.states:
         where = f"states: {state.failure} at {state.deadline_seconds:g} s"
         for column in (state.kept, state.cold_started, state.occupied):

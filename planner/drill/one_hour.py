@@ -22,6 +22,7 @@ from planner.drill.rescale import (
 from planner.drill.resolve import Lent, Resolved, resolve
 from planner.drill.result import DrillResult, DrillRow, Mode, OutageImpact
 from planner.drill.rows import tier_rows
+from planner.drill.shared_answers import Answers
 from planner.drill.solving import MOST_NODES
 from planner.drill.traffic import routed_anew, steered
 from planner.drill.wrong_answers import wrong_answers
@@ -120,13 +121,15 @@ def drill_hour(
             findings_of_both = (*answer.findings, *without.findings)
             return replace(answer, findings=findings_of_both, without_obtaining=without.served)
 
+    shared = Answers(moved, search.only_goals)
     for start in range(0, len(failures), CHUNK):
         remaining = what_remains(fleet, graph, failures[start : start + CHUNK])
         weighed = _by_weights(remaining, routes)
         first = unmoved(remaining, routes)
         alone = [remaining.one(f) for f in range(len(remaining.failures))]
         by_program = [one for one in alone if one.failures[0].mode == "resolve"]
-        with side_by_side(moved, by_program, search.jobs) as answers:
+        with side_by_side(moved, shared.new(by_program), search.jobs) as new:
+            answers = shared.each(by_program, new)
             for f, failure in enumerate(remaining.failures):
                 answer = next(answers) if failure.mode == "resolve" else weighed[f]
                 findings += answer.findings

@@ -50,6 +50,7 @@ def outage_impact(remaining: Remaining, served: Mapping[float, Numbers]) -> Outa
     last, worst = ([round(min(of, 1.0), 9) for of in part.tolist()] for part in (shares[-1], shares.min(axis=0)))
     return OutageImpact(
         failure=failure.as_it_begins,
+        falls_on=failure.falls_on,
         requests_lost=round(float(lost.sum()), 6),
         usd_lost=round(float(lost @ outage_usd), 6),
         until_seconds=end,

@@ -65,7 +65,7 @@ class Queues:
             return 1.0
         arrivals, lengths = self.said.arrivals_variation, self.said.lengths_variation
         # bursts come as if there were fewer slots, each request alone; long requests keep others waiting for longer
-        fewer = slots * (1.0 + lengths) / (arrivals + lengths)
+        fewer = slots * 2.0 / (arrivals + 1.0)
         alone = max(1.0, fewer)
         seconds = self.service_seconds[e] * (1.0 + lengths) / 2.0 * alone / fewer
         allowed = wait / seconds if seconds > 0 else math.inf

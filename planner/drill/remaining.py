@@ -157,8 +157,8 @@ def what_remains(fleet: InstalledFleet, graph: Graph, failures: Sequence[Failure
         counts=counts,
         limits=request_limits_of(instance, graph.passed, graph.limits, throughput, n),
     )
-    # where an offer of the pool counts less than all of it, only replicas on machines that always count go on
-    go_on = np.where(remaining.counts_less(), fleet.non_preemptible, fleet.replicas)
+    # where an offer of the pool counts less than all of it, only replicas that are known to stand elsewhere go on
+    go_on = np.where(remaining.counts_less(), np.array([count.go_on for count in counts]), fleet.replicas)
     for f, failure in enumerate(failures):
         if failure.not_renewed:  # also where no goal says so, and replicas were laid out without it
             stay = np.maximum(fleet.usable * (counts[f].machines - fleet.lent()), 0.0)

@@ -28,6 +28,7 @@ class DrillRow:
     worst_workload, worst_origin : the flow of the tier that falls shortest of what is due; where none does, of all
     worst_served_fraction, worst_due_fraction : shares of its demand: that are served; that are due and can be covered
     of : of a later stage of a failure, when parts of it work again: id of the failure as it begins
+    falls_on : placement that takes all that is lost of its pool, now or in a later stage; else empty
     """
 
     failure: str
@@ -51,6 +52,7 @@ class DrillRow:
     worst_served_fraction: float = 1.0
     worst_due_fraction: float = 0.0
     of: str = ""
+    falls_on: str = ""
 
 
 @dataclass(frozen=True)
@@ -75,6 +77,7 @@ class OutageImpact:
         neither served nor lost
     wrong_requests, wrong_usd : the same in all, USD at the same; none: nobody knows for how long
     hours_to_find_out : for how long; none: not known, or nothing is answered wrongly
+    falls_on : placement that takes all that is lost of its pool, in this or a later stage; else empty
     """
 
     failure: str
@@ -93,6 +96,7 @@ class OutageImpact:
     hours_to_find_out: float | None = None
     requests_lost_without_obtaining: float | None = None
     usd_lost_without_obtaining: float | None = None
+    falls_on: str = ""
 
 
 @dataclass(frozen=True)

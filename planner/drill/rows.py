@@ -40,6 +40,7 @@ def tier_rows(
             DrillRow(
                 failure=failure.id,
                 of=failure.of or "",
+                falls_on=failure.falls_on,
                 deadline_seconds=elapsed,
                 tier=tier.name,
                 due_fraction=of_tier,

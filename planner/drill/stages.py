@@ -8,16 +8,19 @@ import numpy as np
 from planner.drill.failures import INSTANT_SECONDS, Failure, outages
 from planner.drill.graph import Graph
 from planner.drill.instance import ROUNDING, Flags, Instance, Numbers
+from planner.study.records.inventory import Site
+from planner.study.records.study import Study
 from planner.units import SECONDS_PER_HOUR
 
 
 def still_lost(failure: Failure) -> list[tuple[float, dict[str, float]]]:
-    """Hours after which parts of a failure work again, before all of it does, and what is lost from then on.
+    """Hours after which parts of a failure work again, or weights can be pushed, and what is lost from then on.
 
     The first is the failure as it begins, after 0 hours.
     """
     end = np.inf if failure.hours_to_repair is None else failure.hours_to_repair
-    repairs = sorted({hours for hours in failure.repaired.values() if hours < end})
+    times = [*failure.repaired.values(), *([failure.hours_to_new_weights] if failure.hours_to_new_weights else [])]
+    repairs = sorted({hours for hours in times if hours < end})
     losses = [(0.0, dict(failure.lost))]
     for hours in repairs:
         lost = {c: share for c, share in failure.lost.items() if failure.repaired.get(c, end) > hours}
@@ -29,16 +32,19 @@ def in_stages(instance: Instance, graph: Graph, failure: Failure) -> list[Failur
     """A failure as it begins, and after each repair of a part what is still lost of it.
 
     A stage counts from repair + the longest load of the placements that return with it, in part or in full: their
-    replicas load their weights again. What needs no load, as a login or a control plane, returns at once; what may be
-    started only since then is loaded from then on. A stage that is over before it counts is left out.
+    replicas load their weights again, as the storage of their site feeds as many as can stand there at once. What
+    needs no load, as a login or a control plane, returns at once; what may be started only since then is loaded from
+    then on. A stage that is over before it counts is left out.
     """
     losses = still_lost(failure)
     if len(losses) == 1:
         return [failure]
-    stages = [replace(failure, lost=lost) for _, lost in losses]
+    pushed = np.inf if failure.hours_to_new_weights is None else failure.hours_to_new_weights
+    stages = [replace(failure, lost=lost, failover=failure.failover if at < pushed else None) for at, lost in losses]
     value = graph.values(outages(stages), len(stages))
     repairs = SECONDS_PER_HOUR * np.array([hours for hours, _ in losses])
-    begins = np.maximum.accumulate(repairs + _load_seconds(instance, value))
+    loads = np.maximum(_load_seconds(instance, value), _fed_seconds(instance, value))
+    begins = np.maximum.accumulate(repairs + loads)
     end = np.inf if failure.hours_to_repair is None else failure.hours_to_repair * SECONDS_PER_HOUR
     ends = np.append(begins[1:], end)
     opens = _opens_seconds(instance, graph, value, repairs)
@@ -99,6 +105,52 @@ def _load_seconds(instance: Instance, value: Mapping[str, Numbers]) -> Numbers:
     returns = np.diff(lives, axis=1, prepend=lives[:, :1]) > ROUNDING
     longest: Numbers = np.max(np.where(returns, instance.load_seconds[:, None], 0.0), axis=0)
     return longest
+
+
+def _fed_seconds(instance: Instance, value: Mapping[str, Numbers]) -> Numbers:
+    """Of each stage how long the storage of a site feeds what returns with it, at the most [k, s]; 0: without a limit.
+
+    All machines that a pool may have are taken, each full of replicas of what reads most of them.
+    """
+    study = instance.study
+    lives = np.array([value[f"placement:{name}"] for name in instance.placements])
+    count = len(next(iter(value.values())))
+    rates = [site.load_gib_per_second for site in study.sites]
+    if not len(lives) or all(rate is None for rate in rates):
+        return np.zeros(count)
+    returns = np.maximum(np.diff(lives, axis=1, prepend=lives[:, :1]), 0.0)
+    reads = returns * (instance.weights_gib / instance.machines_per_replica)[:, None]
+    per_machine = np.zeros((len(study.pools), count))
+    np.maximum.at(per_machine, instance.pool_of, reads)
+    fed = np.zeros(count)
+    for n, (site, rate) in enumerate(zip(study.sites, rates, strict=True)):
+        pools = np.unique(instance.pool_of[instance.site_of == n])
+        if rate is None:
+            continue
+        for k in range(count):
+            gib = _read_at_most(study, site, {int(q): per_machine[q, k] for q in pools if per_machine[q, k] > 0})
+            if np.isfinite(gib):
+                fed[k] = max(fed[k], gib / rate)
+    return fed
+
+
+def _read_at_most(study: Study, site: Site, per_machine: Mapping[int, float]) -> float:
+    """Weights that the machines of a site read at the most, by pool [GiB]: no more than can stand there."""
+    types = {machine.name: machine for machine in study.machine_types}
+    halls = [phase.power_mw * 1e3 * phase.most for phase in study.build_outs if phase.site == site.id]
+    power = np.inf if site.power_kw is None and not halls else (site.power_kw or 0.0) + sum(halls)
+    all_machines, worst_per_kw = 0.0, 0.0
+    for q, gib in per_machine.items():
+        pool = study.pools[q]
+        stand = float(sum(row.machines for row in study.holdings if row.pool == pool.id))
+        for offer in study.offers:
+            if offer.pool == pool.id and offer.kind in study.policies.offers and offer.kind != "spot":
+                stand += np.inf if offer.most_units is None else offer.most_units * offer.machines_per_unit
+        all_machines += stand * gib
+        worst_per_kw = max(worst_per_kw, gib / kw if (kw := types[pool.machine_type].power_kw) else np.inf)
+    if not per_machine or np.isinf(power):
+        return all_machines
+    return min(all_machines, power * worst_per_kw)
 
 
 def _opens_seconds(

@@ -91,7 +91,7 @@ def breaks(of: Subject, fleet: Fleet, f: str) -> Breaks:
     fractions: dict[tuple[str, str], dict[str, float]] = {}
     for r in fleet.running:
         remains = min(lost.get(r.placement, 1.0), lost.get(r.pool, 1.0))
-        share = 1 - remains * (1 - _ended_fraction(fleet, r, ended))
+        share = 1 - remains * (1 - _ended_fraction(of, fleet, r, ended))
         if share > 0:
             site = fleet.site_of[r.pool]
             fractions.setdefault((site.provider, site.region), {})[r.placement] = share
@@ -105,8 +105,18 @@ def _not_renewed(p: Problem, fleet: Fleet, f: str) -> dict[str, float]:
     return {lot: min(1.0, share) for lot, share in shares.items() if share > 0}
 
 
-def _ended_fraction(fleet: Fleet, r: Running, ended: Mapping[str, float]) -> float:
-    """Share of the machines under some replicas that goes with contracts: replicas stand on any lot of their kind."""
+def _ended_fraction(of: Subject, fleet: Fleet, r: Running, ended: Mapping[str, float]) -> float:
+    """Share of the machines under some replicas that goes with contracts.
+
+    Where the plan says on which offers replicas stand, by that: what may stand on any goes, as the plan reckons. Else
+    they stand on any lot of their kind.
+    """
+    rows = fleet.plan.file.replicas
+    row = next((row for row in rows if (row.placement, row.hour) == (r.placement, of.hour)), None)
+    if ended and row is not None and row.on_offers and not r.on_spot and r.replicas:
+        go_on = row.non_preemptible or 0
+        go_on += sum(n for offer, n in row.on_offers.items() if offer not in ended)
+        return max(0.0, 1 - go_on / r.replicas)
     under = [lot for lot in fleet.lots if lot.pool == r.pool and (lot.kind == "spot") == r.on_spot]
     machines = sum(lot.machines for lot in under)
     return sum(ended.get(lot.id, 0.0) * lot.machines for lot in under) / machines if machines else 0.0

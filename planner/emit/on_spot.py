@@ -23,7 +23,7 @@ def on_spot_replicas(
     counts = []
     for row in rows:
         pool, accelerators = needs[row.placement]
-        wanted = 0 if row.non_preemptible is None else row.replicas - row.non_preemptible
+        wanted = 0 if row.non_preemptible is None else row.replicas - row.non_preemptible - sum(row.on_offers.values())
         count = max(0, min(wanted, free.get(pool, 0) // accelerators))
         free[pool] = free.get(pool, 0) - count * accelerators
         counts.append(count)

@@ -60,7 +60,12 @@ def drill_actual(
         if stack_of[row.placement] in expired:
             count = 0
         non_preemptible = None if row.non_preemptible is None else min(row.non_preemptible, count)
-        replicas.append(row.model_copy(update={"replicas": count, "non_preemptible": non_preemptible}))
+        free, on_offers = count - (non_preemptible or 0), dict[str, int]()
+        for offer, stand in row.on_offers.items():
+            on_offers[offer] = min(stand, free)
+            free -= on_offers[offer]
+        changed_row = {"replicas": count, "non_preemptible": non_preemptible, "on_offers": on_offers}
+        replicas.append(row.model_copy(update=changed_row))
     models = tuple(_without_expired(model, expired) for model in plan.study.models)
     offers, spot_purchases = _spot_instead(fleet, actual)
     parts = {"holdings": tuple(holdings), "models": models, "offers": (*plan.study.offers, *offers)}

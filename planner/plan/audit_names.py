@@ -23,6 +23,8 @@ def misnamed(plan: Plan) -> Iterator[Violation]:
     yield from each_once("purchases", may_buy(p), Counter((row.offer, row.when) for row in file.purchases))
     yield from each_once("builds", may_build(p), Counter((row.build_out, row.when) for row in file.builds))
     yield from each_once("replicas", may_run, Counter((row.placement, row.hour) for row in file.replicas))
+    on_offers = [(row.placement, b, row.hour) for row in file.replicas for b in row.on_offers]
+    yield from each_once("replicas.on_offers", set(every_key(p, "on_offer")), Counter(on_offers))
     yield from _reserves(file, p)
     yield from _chosen(file, p)
     in_states = {s for f in p.failures for s in states(p, f)}

@@ -124,6 +124,8 @@ def purchased(
         e, h = run.placement, run.hour
         x.replicas[e, h] = float(run.replicas)
         x.non_preemptible[e, h] = float(run.replicas if run.non_preemptible is None else run.non_preemptible)
+        for b, n in run.on_offers.items():
+            x.on_offer[e, b, h] = float(n)
         if run.replicas:
             x.opened[pool_of.get(e, ""), h] = 1.0
     return x
@@ -155,6 +157,12 @@ def non_preemptible_of(p: Problem, x: Decisions, e: str, h: str) -> int | None:
     """Replicas on machines that count in every failure, where not all are."""
     non_preemptible = int(x.non_preemptible[e, h])
     return non_preemptible if p.pool_of[e] in p.with_spot and non_preemptible != int(x.replicas[e, h]) else None
+
+
+def on_offers_of(p: Problem, x: Decisions, e: str, h: str) -> dict[str, int]:
+    """Offer -> replicas on machines of it that are counted apart; zeros left out."""
+    counts = {b: int(x.on_offer[e, b, h]) for b in full(p).counted_apart if p.pool_of[b] == p.pool_of[e]}
+    return {b: n for b, n in counts.items() if n}
 
 
 def state_records(p: Problem, x: Decisions) -> list[State]:

@@ -15,6 +15,7 @@ from planner.plan.decisions import (
     decisions_of,
     gap_fraction,
     non_preemptible_of,
+    on_offers_of,
     problem_of,
     purchases_of,
     reserves_of,
@@ -126,6 +127,7 @@ def make_plan(
                     hour=h,
                     replicas=int(n),
                     non_preemptible=non_preemptible_of(p, solution.decisions, e, h),
+                    on_offers=on_offers_of(p, solution.decisions, e, h),
                 )
                 for (e, h), n in sorted(solution.decisions.replicas.items())
                 if n

@@ -124,6 +124,14 @@ class Decisions:
         "always",
         records="replicas",
     )
+    on_offer: Sparse = row(
+        "e b h",
+        "replicas on machines of an offer of `counted_apart` that count wherever not the least of it does",
+        "placements on offers",
+        "purchases",
+        "always",
+        records="replicas",
+    )
     reserve: Sparse = row(
         "w o e h",
         "requests/s that a gateway may send at most, to which its weights are proportional; rescaling only",

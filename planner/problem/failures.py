@@ -123,8 +123,8 @@ class Losses:
     ----------
     lost : pool, placement or component with a limit -> available fraction, where below 1
     coverable : (w, o) -> fraction that any capacity could serve, where below 1
-    cannot_start : placements in which no replica can be started
-    cannot_obtain : pools in which no machine can be obtained, as a control plane does not work
+    cannot_start : placements that live, and in which no replica can be started
+    cannot_obtain : pools that live, and in which no machine can be obtained, as a control plane does not work
     closed : alternatives that are closed
     weightless : workloads and origins with demand whose gateways get no new weights
     """
@@ -172,7 +172,7 @@ def losses(
         by_failure[f] = Losses(
             {thing: part for thing, part in available.items() if part < 1},
             coverable,
-            frozenset(e for e in parts.placements if f"placement:{e}" in stuck),
+            frozenset(e for e in parts.placements if f"placement:{e}" in stuck and available[e] > 0),
             _cannot_obtain(parts, value),
             request_limits.closed(value),
             tuple(without_new_weights(graph, value, edges)),
@@ -191,11 +191,11 @@ def rescaled_of(study: Study, failures: Mapping[str, Failure], taken: Mapping[st
 
 
 def _cannot_obtain(parts: Parts, value: Mapping[str, float]) -> frozenset[str]:
-    """Pools of a region of which a control plane does not work whole, by the available fractions of components."""
+    """Pools that live in a region of which a control plane does not work whole, by available fractions."""
     pools = set()
     for q, pool in parts.pools.items():
         site = parts.sites[pool.site]
-        if any(value[plane] < 1 for plane in control_planes(site.region_id, site.provider)):
+        if value[f"pool:{q}"] > 0 and any(value[plane] < 1 for plane in control_planes(site.region_id, site.provider)):
             pools.add(q)
     return frozenset(pools)
 

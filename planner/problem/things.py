@@ -171,6 +171,52 @@ class Things(Kept):
         """Fraction of what runs of an offer that counts in every failure [offers]."""
         return np.asarray(np.min([self.counted(f) for f in self.p.failures], axis=0))
 
+    @cached_property
+    def more_counted(self) -> Array:
+        """Fraction of what runs of an offer that counts in every failure in which more than the least does [offers].
+
+        Where the least counts in all of them: the least.
+        """
+        least = self.least_counted
+        counted = np.array([least, *(self.counted(f) for f in self.p.failures if f != NORMAL)])
+        more = np.min(np.where(counted > least + ROUNDING, counted, np.inf), axis=0)
+        return np.where(np.isfinite(more), more, least)
+
+    def counts_more(self, f: str) -> Array:
+        """Offers of which more counts in a failure than the least that counts in any [offers]."""
+        return np.asarray(self.counted(f) > self.least_counted + ROUNDING)
+
+    @cached_property
+    def counted_apart(self) -> list[str]:
+        """Offers told apart: where another of their pool counts less, more of them counts than their least.
+
+        Two contracts that are renewed at different times, or one beside spot: what stands on it goes on wherever it is
+        not the one that ends.
+        """
+        apart = np.zeros(len(self.p.offers), dtype=bool)
+        for f in self.p.failures:
+            lives = self.counts_less(f) & (self.available_pools(f) > 0)
+            apart |= lives[self.pool_of_offer] & self.counts_more(f)
+        return [self.p.offers[i] for i in np.flatnonzero(apart)]
+
+    @cached_property
+    def placements_on_offers(self) -> list[Key]:
+        """Placements with the offers of their pool whose replicas are told apart [pairs]."""
+        pairs = []
+        for e in self.p.placements:
+            pairs += [(e, b) for b in self.counted_apart if self.p.pool_of[b] == self.p.pool_of[e]]
+        return pairs
+
+    @cached_property
+    def placement_of_pair(self) -> Array:
+        """Position of the placement [pairs]."""
+        return np.array([self.placement_at[e] for e, _ in self.placements_on_offers], dtype=int)
+
+    @cached_property
+    def offer_of_pair(self) -> Array:
+        """Position of the offer [pairs]."""
+        return np.array([self.offer_at[b] for _, b in self.placements_on_offers], dtype=int)
+
     def counts_less(self, f: str) -> Array:
         """Pools with an offer that does not count whole in a failure, of those that do not in some [Q]."""
         less = np.bincount(self.pool_of_offer, self.counted(f) < 1, minlength=self.Q) > 0

@@ -195,8 +195,9 @@ def patched(study: Study, patches: tuple[Patch, ...], name: str) -> tuple[Study 
         return None, list(dict.fromkeys(reading.findings))
     place = _PatchedPlace(file, place.lines, (), result, changed)
     result = with_outages_played(result, catalogue_of_outages(), place, reading)
-    if _is_refused(reading.findings):
-        return None, list(dict.fromkeys(reading.findings))
+    findings = list(dict.fromkeys(reading.findings))
+    if _is_refused(findings):
+        return None, findings
     more = _findings_of(result, place, study)
     if more:
         known = _findings_of(study, _PatchedPlace(file, {}, (), study, {}), study)

@@ -1,9 +1,11 @@
 """The report of outages that happened: what each would have taken here, what covers it, what does not concern."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from planner.questions.outages import OutagesAnswer, PlayedOutage
+from planner.questions.remedies import Help
 from planner.review.drill import answered_wrongly, lost_without
 from planner.review.report import Column, Report, Section, Several, as_data, made, percent, usd
 from planner.study.outages import OutageHere
@@ -17,6 +19,12 @@ LINES = (
     "served: at once, at its worst after it is detected, and at the end, before repair; requests and USD lost until "
     "repair, upper estimates; ≥: repair is not known, counted to the end of the drill",
 )
+NOTICED_LATE = (
+    "noticed as late as then: what would be lost if it were noticed here no sooner than it was found out then, not "
+    "after the study's detection_seconds"
+)
+WOULD_HELP = "would help: with it less is lost, as a replay says"
+ONLY_THAT = "more machines everywhere show only that machines help: a plan with the goal says where, and how many"
 
 
 def review_outages(answer: OutagesAnswer, all_rows: bool = False) -> Report:
@@ -27,7 +35,7 @@ def review_outages(answer: OutagesAnswer, all_rows: bool = False) -> Report:
         _over_time(answer),
         _prevented(answer),
         _others("DOES NOT CONCERN", answer.not_concerned, "to play it all the same"),
-        _others("NOT MAPPED", answer.not_mapped, "what to name"),
+        _not_mapped(answer),
         _assumed(answer),
     )
     return Report(f"outages that happened, on {answer.subject}", not answer.broken, sections, all_rows=all_rows)
@@ -62,6 +70,11 @@ def lost_text(failure: NamedFailure) -> str:
     return "; ".join(parts)
 
 
+def _called(here: OutageHere) -> str:
+    """An outage by its id, and whether a part of it cannot be mapped."""
+    return f"{here.outage.id} (in part)" if here.failures and here.why else here.outage.id
+
+
 def _hours(one: PlayedOutage) -> str:
     return f"{one.failure.hours_to_repair:g} h" if one.failure.hours_to_repair is not None else "not known"
 
@@ -83,12 +96,22 @@ def _without_obtaining(one: PlayedOutage) -> str:
     return "" if one.impact is None else lost_without(one.impact)
 
 
+def _noticed_late(one: PlayedOutage) -> str:
+    """What is lost where it is noticed no sooner than it was found out then."""
+    if one.noticed_late is None or one.impact is None or one.noticed_late.requests < one.impact.requests_lost + 0.5:
+        return ""
+    late = one.noticed_late
+    return f"{one.here.outage.hours_to_find_out:g} h: {late.requests:,.0f} requests, {usd(late.usd)} USD"
+
+
 def _played(answer: OutagesAnswer) -> Section:
     several = len(answer.played) + len(answer.not_concerned) + len(answer.not_mapped)
     verdict = (
         f"{len(answer.played)} of {several} take something here, {len(answer.not_concerned)} do not concern it, "
         f"{len(answer.not_mapped)} cannot be mapped until what they took is named"
     )
+    if in_part := sum(bool(one.here.why) for one in answer.played):
+        verdict += f"; of {in_part} a part is played, and another cannot be mapped (in part)"
     if answer.broken:
         broken = [one.here.outage.id for one in answer.played if one.broken_tiers]
         verdict += f"; goals BREAK in {', '.join(broken)}"
@@ -97,16 +120,18 @@ def _played(answer: OutagesAnswer) -> Section:
         return Column(f"{tier} served", lambda one: served_text(one, tier))
 
     columns = (
-        Column("outage", lambda one: one.here.outage.id),
+        Column("outage", lambda one: _called(one.here)),
         Column("repair", _hours),
         *map(tier_column, answer.tiers),
         Column("requests lost", _requests),
         Column("USD lost", _usd),
         Column("nothing obtained", _without_obtaining, when=any(map(_without_obtaining, answer.played))),
+        Column("noticed as late as then", _noticed_late, when=any(map(_noticed_late, answer.played))),
     )
     data = [_data(one, answer.tiers) for one in answer.played]
     findings = Several(answer.findings, "findings more")
-    return Section("OUTAGES", (verdict, *LINES, findings), columns, answer.played, data=data, most=None)
+    late = (NOTICED_LATE,) if any(map(_noticed_late, answer.played)) else ()
+    return Section("OUTAGES", (verdict, *LINES, *late, findings), columns, answer.played, data=data, most=None)
 
 
 def _data(one: PlayedOutage, tiers: tuple[str, ...]) -> dict[str, Any]:
@@ -118,10 +143,11 @@ def _data(one: PlayedOutage, tiers: tuple[str, ...]) -> dict[str, Any]:
         "other_failures": one.others,
         "served": {tier: [{"at_seconds": s, "fraction": f} for s, f in one.served_fractions(tier)] for tier in tiers},
         "impact": None if one.impact is None else as_data(one.impact),
-        "covered_by": one.prevention.because,
-        "would_help": one.prevention.would,
+        **_prevention_data(one),
+        "noticed_late": None if one.noticed_late is None else as_data(one.noticed_late),
         "broken_tiers": one.broken_tiers,
         "notes": one.here.notes,
+        "not_mapped_in_part": {"why": one.here.why, "fix": one.here.fix} if one.here.why else None,
     }
 
 
@@ -172,22 +198,50 @@ def _after(seconds: float) -> str:
     return f"{seconds:,.0f} s" if seconds < 3600 else f"{seconds / 3600:.2f} h"
 
 
+def _prevention_data(one: PlayedOutage) -> dict[str, Any]:
+    """What covers an outage, what does not although it should, and what would have helped, for programs."""
+    return {
+        "covered_by": one.prevention.because,
+        "not_kept": one.prevention.not_kept,
+        "would_help": [as_data(help) for help in one.helps],
+    }
+
+
 def _prevented(answer: OutagesAnswer) -> Section | None:
+    """Which goals cover each outage and hold in it, which do not, and what would have helped."""
     if not answer.played:
         return None
+    has_not_kept = any(one.prevention.not_kept for one in answer.played)
     columns = (
-        Column("outage", lambda one: one.here.outage.id),
+        Column("outage", lambda one: _called(one.here)),
         Column("takes here", _takes),
         Column("covered by", lambda one: "; ".join(one.prevention.because)),
-        Column("would help", lambda one: "; ".join(one.prevention.would)),
+        Column("NOT KEPT", lambda one: "; ".join(one.prevention.not_kept), when=has_not_kept),
+        Column("would help", _would_help),
     )
     data = []
     for one in answer.played:
-        why = {"covered_by": one.prevention.because, "would_help": one.prevention.would}
-        data.append({"outage": one.here.outage.id, "takes": one.failure.lost, **why})
-    line = "covered by: goals that ask for it, in failures that take at least as much; would help: what serves the rest"
-    limits = "not judged: whether a goal planned with new weights also holds where an outage keeps them from gateways"
-    return Section("WHAT PREVENTED IT", (line, limits), columns, answer.played, data=data, most=None)
+        data.append({"outage": one.here.outage.id, "takes": one.failure.lost, **_prevention_data(one)})
+    lines = [
+        "covered by: goals for failures that take at least as much, and that hold when this one is replayed; NOT KEPT: "
+        "such goals that do not hold in it",
+    ]
+    if any(one.helps for one in answer.played):
+        lines.append(WOULD_HELP)
+    if any(help.how for one in answer.played for help in one.helps):
+        lines.append(ONLY_THAT)
+    return Section("WHAT PREVENTED IT", tuple(lines), columns, answer.played, data=data, most=None)
+
+
+def _would_help(one: PlayedOutage) -> str:
+    return "; ".join(_help(help) for help in one.helps)
+
+
+def _help(help: Help) -> str:
+    """What would have helped, with the requests that are lost then."""
+    if help.lost is None:
+        return f"{help.text} (not confirmed: no replay here can show it)"
+    return f"{help.text}: {help.lost.requests:,.0f} requests lost{f' {help.how}' if help.how else ''}"
 
 
 def _takes(one: PlayedOutage) -> str:
@@ -195,19 +249,32 @@ def _takes(one: PlayedOutage) -> str:
     return f"{lost_text(one.failure)}{more}"
 
 
+def _not_mapped(answer: OutagesAnswer) -> Section | None:
+    """What cannot be mapped until it is named: outages, and parts of those that are played."""
+    in_part = [one.here for one in answer.played if one.here.why]
+    section = _others("NOT MAPPED", (*answer.not_mapped, *in_part), "what to name")
+    if section is None:
+        return None
+    return replace(section, data=_others_data(answer.not_mapped))
+
+
 def _others(title: str, rows: tuple[OutageHere, ...], how: str) -> Section | None:
     if not rows:
         return None
     columns = (
-        Column("outage", lambda one: one.outage.id),
+        Column("outage", _called),
         Column("why", lambda one: one.why),
         Column(how, lambda one: f"{one.fix}: --where {one.move_to}" if one.move_to else one.fix),
     )
-    data = [
+    return Section(title, (), columns, rows, data=_others_data(rows), most=None)
+
+
+def _others_data(rows: tuple[OutageHere, ...]) -> list[dict[str, Any]]:
+    """Outages that are not played, for programs."""
+    return [
         {"outage": as_data(one.outage), "why": one.why, "fix": one.fix, "move_to": one.move_to, "notes": one.notes}
         for one in rows
     ]
-    return Section(title, (), columns, rows, data=data, most=None)
 
 
 def _assumed(answer: OutagesAnswer) -> Section | None:

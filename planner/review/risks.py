@@ -257,6 +257,7 @@ def _expected(x: Exposure) -> Section:
     lines = (
         "an estimate from above: the sum over minimal cut sets (rare-event approximation, NUREG-0492) of products of",
         "the members' unavailability, failures_per_year · hours_to_repair / hours per year; they fail independently",
+        "a failure whose parts work again one after the other counts by its stages, each as long as it lasts",
         "it counts sets of at most 2 members that all have a rate, and no shortage of headroom",
     )
     lacking = first_of([short_failure(event) for event in x.without_rate], MOST_NAMES)

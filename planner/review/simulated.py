@@ -45,6 +45,9 @@ def review_simulated(simulated: Simulated, all_rows: bool = False) -> Report:
     for row in simulated.rows:
         of_state.setdefault((row.hour, row.failure, row.deadline_seconds, row.tier), {})[row.routing] = row
     rows = list(of_state.values())
+    if not rows:
+        nothing = Section("WAITING, SIMULATED", ("the plan serves nothing in these states",), data={"rows": []})
+        return Report("simulation", True, (nothing,))
     sections = (_in_time(simulated, rows), _first_token(rows), _worst_placements(simulated))
     return Report("simulation", True, sections, all_rows=all_rows)
 

@@ -16,6 +16,7 @@ from planner.problem.rules.costs import in_states_usd
 from planner.problem.rules.formulas import least_occupied, machines_up, utilisation_of
 from planner.problem.rules.register import INSIDE_RULES, LINK_RULES
 from planner.problem.rules.states import replicas_carry_traffic
+from planner.solve.coarse import has_many_edges
 from planner.solve.columns import template_columns
 from planner.solve.fewer_changes import fewer_changes
 from planner.solve.program import (
@@ -99,11 +100,14 @@ class FeasibilitySubproblem:
             short = short + total(self.a.weights(1.0) * excess)
         self.shortfall = short
         """requests/s that the goals are short of; each flow is judged by its size beside the largest"""
+        self.is_large = has_many_edges(p)
+        self.survived: dict[tuple[str, float], Array] = {}
+        """(kept or cold_started, deadline) -> the replicas that survived last, of whichever failure"""
 
     def with_another(self, solver: Any) -> "FeasibilitySubproblem":
         """Another of the same rows, which may be asked at the same time; nothing of what this one solved is in it."""
         other = copy(self)
-        other.program = self.program.with_another(solver)
+        other.program, other.survived = self.program.with_another(solver), {}
         return other
 
     # -------------------------------------------------------------- a failure in an hour
@@ -150,6 +154,25 @@ class FeasibilitySubproblem:
             self.program.upper[kept] = np.floor(self.program.upper[kept] + WHOLE)
         return x
 
+    def signature(self, f: str, purchases: Vectors) -> bytes:
+        """The same for failures that leave the same of what is bought: what is a decision of one is one of the other.
+
+        Where nothing can run it makes no difference whether a pool is lost or has no machines.
+        """
+        a, x = self.a, self.set_failure(f, purchases, integer=True)
+        upper = self.program.upper.copy()
+        for s in self.states(f):
+            kept, cold_started, machines = (
+                getattr(x, name)[s,].column for name in ("kept", "cold_started", "machines")
+            )
+            runs = (upper[kept] > 0) | (upper[cold_started] > 0)
+            runs &= (upper[machines] > 0)[a.pool_of_placement]
+            for columns in (kept, cold_started, x.occupied[s,].column):
+                upper[columns[~runs]] = 0.0
+            upper[x.traffic[s,].column[~runs[a.placement_of_edge]]] = 0.0
+            upper[machines[~a.any_on_pool(runs)]] = 0.0
+        return self.program.lower.tobytes() + upper.tobytes()
+
     def _columns(self, f: str, x: Vectors, *which: str) -> Array:
         """Positions of the columns of some decisions, states in order."""
         columns = [getattr(x, name)[s,].column for name in which for s in self.states(f)]
@@ -178,6 +201,7 @@ class FeasibilitySubproblem:
 
         Warm replicas alone are tried first (everything that survives runs on); only where that is not enough the
         integer program decides what is evicted and what is cold-started. A search that its nodes end counts as broken.
+        In a large program what survived before is tried, too: most failures take the same away, or nothing in use.
 
         Parameters
         ----------
@@ -188,7 +212,13 @@ class FeasibilitySubproblem:
         self.program.minimise(self.shortfall, SHORT_COST)
         enough = tolerance(self.p, f, self.hour)
         kept, cold_started = self._columns(f, x, "kept"), self._columns(f, x, "cold_started")
-        if not self._holds(f, x, self.program.upper[kept], np.zeros(len(cold_started)), enough):
+        all_warm = self.program.upper[kept], np.zeros(len(cold_started))
+        any_before = self.is_large and not least_churn
+        if not (
+            (any_before and self._is_known(f, x, known or {}, enough))
+            or self._holds(f, x, *all_warm, enough)
+            or (any_before and self._is_known(f, x, self._as_survived_last(f), enough))
+        ):
             if (status := self.program.solve()) != OPTIMAL:
                 raise SolverError(f"the test of {f} ended {status}")
             if self.program.objective > enough:
@@ -197,7 +227,13 @@ class FeasibilitySubproblem:
             search = self._least_churn if least_churn else self._any_replicas
             if not search(f, x, most_nodes, seconds, known or {}):
                 return WHOLE_SHORT * enough, {}
-        return 0.0, self._replicas(f, x)
+        replicas = self._replicas(f, x)
+        self.survived = {(name, s[2]): vector for (name, s), vector in replicas.items()}
+        return 0.0, replicas
+
+    def _as_survived_last(self, f: str) -> Replicas:
+        """The replicas that survived last, as those of a failure in the hour at hand."""
+        return {(name, (self.hour, f, c)): vector for (name, c), vector in self.survived.items()}
 
     def _with_more(self, s: State, rows: Rows) -> Rows:
         """Rows of what replicas carry, with a column of what they carry beyond what is reckoned with: at first 0."""
@@ -292,7 +328,7 @@ class FeasibilitySubproblem:
         rounded = np.floor(values[kept] + WHOLE), np.ceil(values[cold_started] - WHOLE)
         return None if self._holds(f, x, *rounded) else least
 
-    def _is_known(self, f: str, x: Vectors, known: Replicas) -> bool:
+    def _is_known(self, f: str, x: Vectors, known: Replicas, enough: float = INFINITY) -> bool:
         """Whether a failure is survived with replicas that are known, or with as many of them as it leaves."""
         if not known:
             return False
@@ -300,7 +336,7 @@ class FeasibilitySubproblem:
             np.concatenate([np.zeros(0), *(spread(known.get((name, s), 0.0), self.a.P) for s in self.states(f))])
             for name in ("kept", "cold_started")
         )
-        return self._holds(f, x, kept, cold_started)
+        return self._holds(f, x, kept, cold_started, enough)
 
     def _holds(self, f: str, x: Vectors, kept: Array, cold_started: Array, enough: float = INFINITY) -> bool:
         """Whether the program has a solution with these whole replicas, as far as they may be, of so much at most."""

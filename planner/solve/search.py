@@ -21,12 +21,16 @@ from planner.problem.rules.formulas import survivors, units_active
 from planner.problem.rules.gateway_limits import without_weights
 from planner.problem.waiting import Of
 from planner.solve.columns import add_failure, start_program
-from planner.solve.dominance import dominated
+from planner.solve.dominance import Dominance
 from planner.solve.feasibility_subproblem import MORE_TEST_NODES, FeasibilitySubproblem, Replicas, tolerance
 from planner.solve.program import INFINITY
 from planner.solve.second_objective import reserve_program
 from planner.solve.stages import BUILDING, TESTS, TESTS_WHOLE, in_thread, stage
-from planner.solve.whole_numbers import non_preemptible_at_its_largest, whole_names
+from planner.solve.whole_numbers import (
+    non_preemptible_at_its_largest,
+    on_offers_at_their_largest,
+    whole_names,
+)
 from planner.study.dependencies import NORMAL
 from planner.threads import Count, side_by_side
 
@@ -167,7 +171,8 @@ class Search:
         self.objective = cost_usd(self.arrays_of(NORMAL), self.x)
         self.largest_cost = 1.0
         self.binding: list[str] = []
-        self.dominated = dominated(p) if effort.prune else {}
+        self.dominance = Dominance(p)
+        self.dominated = self.dominance.dominated() if effort.prune else {}
         self.blocks: set[Block] = set()
         """blocks of binding failures: those that are in the program"""
         self.whole_blocks: set[Block] = set()
@@ -324,7 +329,7 @@ class Search:
         return self.with_non_preemptible(x, integer)
 
     def with_non_preemptible(self, purchases: Vectors, integer: bool) -> Vectors:
-        """The purchases with as many non-preemptible replicas as can be.
+        """The purchases with as many non-preemptible replicas as can be, and on offers that are counted apart.
 
         Where gateways have reserves the program counts on them as they are, and nothing is evicted: they stay.
         """
@@ -333,10 +338,25 @@ class Search:
         largest = Vectors()
         for name in names("purchases"):
             setattr(largest, name, getattr(purchases, name))
-        largest.non_preemptible = non_preemptible_at_its_largest(full(self.p), purchases, integer)
+        a = full(self.p)
+        largest.non_preemptible = non_preemptible_at_its_largest(a, purchases, integer)
+        largest.on_offer = on_offers_at_their_largest(a, largest, integer)
         return largest
 
     # -------------------------------------------------------------- tests of all failures
+    def to_test(self, purchases: Vectors, hours: Iterable[str]) -> list[Block]:
+        """The failures to be tested in hours, given what is bought: not what harder ones cover, nor what hurts nothing.
+
+        Of those that take the same of what is bought one stands for the others, of the program where there is one.
+        """
+        failures, hours = [f for f in self.failures() if f not in self.dominated], tuple(hours)
+        covered = set[Block]()
+        for h in hours if self.effort.prune else ():
+            in_program = {f for f in failures if (f, h) in self.blocks}
+            covered.update((f, h) for f in self.dominance.dominated_with(purchases, h, failures, in_program))
+        every = [(f, h) for f in failures for h in hours if (f, h) not in covered]
+        return [(f, h) for f, h in every if not unhurt(self.p, purchases, f, h)]
+
     @stage(TESTS)
     def broken(
         self, purchases: Vectors, among: Container[Block] | None = None, hours: Iterable[str] | None = None
@@ -348,13 +368,8 @@ class Search:
         among : only these are tested; None: all
         hours : in which they are tested; None: in all
         """
-        waiting = []
-        for f in self.failures():
-            for h in self.p.hours if hours is None else hours:
-                tested = f in self.dominated or (f, h) in self.blocks
-                asked = among is None or (f, h) in among
-                if asked and not tested and not unhurt(self.p, purchases, f, h):
-                    waiting.append((f, h))
+        every = self.to_test(purchases, self.p.hours if hours is None else hours)
+        waiting = [block for block in every if block not in self.blocks and (among is None or block in among)]
 
         def test(blocks: list[Block], count: Count) -> list[tuple[float, Block]]:
             broken: list[tuple[float, Block]] = []
@@ -381,12 +396,7 @@ class Search:
         ----------
         in_program : the replicas that the program chose for its failures: tried first
         """
-        tested = [
-            (f, h)
-            for f in self.failures()
-            for h in self.p.hours
-            if f not in self.dominated and not unhurt(self.p, purchases, f, h)
-        ]
+        tested = self.to_test(purchases, self.p.hours)
 
         def test(blocks: list[Block], count: Count) -> list[tuple[Block, float, Replicas]]:
             outcomes = []

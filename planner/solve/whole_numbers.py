@@ -11,7 +11,7 @@ from planner.problem.algebra import Sparse, spread
 from planner.problem.arrays import Arrays
 from planner.problem.decisions import Decisions, Vectors, table
 from planner.problem.problem import Problem
-from planner.problem.rules.formulas import machines_non_preemptible
+from planner.problem.rules.formulas import machines_counted_apart, machines_non_preemptible
 from planner.solve.integer_program import IntegerProgram
 from planner.solve.program import Owned, Program
 from planner.study.dependencies import NORMAL
@@ -19,8 +19,10 @@ from planner.units import ROUNDING
 
 Bounds = tuple[np.ndarray, np.ndarray]
 """lower and upper bound of each column, in its own unit"""
-REPLICAS = ("replicas", "non_preemptible", "opened")
+REPLICAS = ("replicas", "non_preemptible", "on_offer", "opened")
 """What follows from what is bought at no price of its own."""
+GO_ON = ("non_preemptible", "on_offer")
+"""Replicas by the machines that they stand on: as many as can be go on."""
 IN_FAILURES = ("kept", "cold_started")
 """What is whole in a failure: with these whole, what they occupy at the least is whole, too."""
 WINDOW_FRACTION = 0.1
@@ -152,17 +154,63 @@ def non_preemptible_at_its_largest(a: Arrays, x: Vectors, integer: bool) -> Spar
         all_sure = np.asarray(machines_non_preemptible(a, x, h)) if a.with_spot.any() else np.zeros(a.Q)
         for q in np.flatnonzero(a.with_spot).tolist():
             on_pool = np.flatnonzero(a.pool_of_placement == q)
-            machines = a.machines_per_replica[on_pool]
             lacks = np.maximum(0.0, replicas[on_pool] - sure[on_pool])
-            wanted = float(machines @ lacks)
-            if wanted <= 0:
-                continue
-            free = max(0.0, float(all_sure[q] - machines @ sure[on_pool]))
-            more = min(1.0, free / wanted) * lacks
-            sure[on_pool] += np.floor(more + ROUNDING) if integer else more
-            for e in on_pool[lacks > 0].tolist() if integer else ():
-                free = max(0.0, float(all_sure[q] - machines @ sure[on_pool]))
-                fits = np.floor(free / a.machines_per_replica[e] + ROUNDING)
-                sure[e] = min(replicas[e], sure[e] + fits)
+            sure[on_pool] += _more(sure[on_pool], lacks, a.machines_per_replica[on_pool], float(all_sure[q]), integer)
         largest[h,] = sure
     return largest
+
+
+def on_offers_at_their_largest(a: Arrays, x: Vectors, integer: bool) -> Sparse:
+    """(h,) -> replicas on offers that are counted apart [pairs]: those of a solution, and as many more as these carry.
+
+    As `non_preemptible_at_its_largest` does, one offer after the other, of replicas that do not always count.
+
+    Parameters
+    ----------
+    x : what is bought, the replicas and those that always count, as numbers
+    integer : whether replicas on offers are whole numbers
+    """
+    largest, pairs = Sparse(), len(a.placements_on_offers)
+    for h in a.p.hours:
+        if not pairs:
+            largest[h,] = np.zeros(0)
+            continue
+        on_offer = np.array(spread(x.on_offer[h,], pairs), dtype=float)
+        others = np.asarray(x.replicas[h,]) - x.non_preemptible[h,]
+        machines = np.asarray(machines_counted_apart(a, x, h))
+        for pair, e in enumerate(
+            a.placement_of_pair.tolist()
+        ):  # what is on machines that always count is not here, too
+            on_offer[pair] = min(on_offer[pair], others[e])
+            others[e] -= on_offer[pair]
+        for b in dict.fromkeys(a.offer_of_pair.tolist()):
+            mine = np.flatnonzero(a.offer_of_pair == b)
+            at = a.placement_of_pair[mine]
+            more = _more(on_offer[mine], others[at], a.machines_per_replica[at], float(machines[b]), integer)
+            on_offer[mine] += more
+            others[at] -= more
+        largest[h,] = on_offer
+    return largest
+
+
+def _more(stand: np.ndarray, lacks: np.ndarray, per_replica: np.ndarray, machines: float, integer: bool) -> np.ndarray:
+    """Replicas that some machines carry beside those that stand on them, at most what each placement lacks.
+
+    Parameters
+    ----------
+    stand, lacks : replicas of placements of a pool
+    per_replica : machines of each
+    machines : of all of them
+    """
+    more, wanted = np.zeros(len(stand)), float(per_replica @ lacks)
+    if wanted <= 0:
+        return more
+    free = max(0.0, machines - float(per_replica @ stand))
+    more = min(1.0, free / wanted) * lacks
+    if not integer:
+        return more
+    more = np.floor(more + ROUNDING)
+    for e in np.flatnonzero(lacks > 0).tolist():
+        free = max(0.0, machines - float(per_replica @ (stand + more)))
+        more[e] = min(lacks[e], more[e] + np.floor(free / per_replica[e] + ROUNDING))
+    return more

@@ -6,15 +6,15 @@ the replicas of those that were in the program become whole there. Every plan th
 a search is a number of nodes or a gap, so that it ends the same way every time.
 """
 
-import math
 from collections.abc import Callable, Set
 
 import numpy as np
 
 from planner.problem.decisions import Decisions, Vectors
 from planner.solve.highs import Answer, KeptHiGHS
-from planner.solve.integer_program import LARGE_COLUMNS, IntegerProgram
+from planner.solve.integer_program import IntegerProgram
 from planner.solve.program import INFEASIBLE, INFINITY, OPTIMAL
+from planner.solve.reached import HURRIED_GAP, PART_GAP, SEARCH_GAP, Reached
 from planner.solve.search import (
     MOST_PASSES,
     Block,
@@ -23,7 +23,6 @@ from planner.solve.search import (
     Stopped,
     TimeLimitPassed,
     TooFull,
-    is_proven,
 )
 from planner.solve.stages import WHOLE_NUMBERS, stage
 from planner.solve.whole_numbers import Bought, Bounds, replicas_in_failures
@@ -31,32 +30,21 @@ from planner.solve.whole_tests import TestedPlan, WholeTests
 
 FIRST_GAP = 0.02
 """Gap at which the first whole numbers are good enough: failures will change them."""
-SEARCH_GAP = 0.98
-"""Share of the asked gap at which the search of everything ends: later failures still cost something."""
-HURRIED_GAP = 0.1
-"""Gap at which the first whole numbers are good enough where less than HURRIED_SECONDS are given for all."""
-HURRIED_SECONDS = 60.0
-PART_GAP = 0.25
-"""Share of the asked gap at which the search of a part ends."""
 PART_NODES = 100
 TIMES_BETWEEN = 3
 """How often whole numbers that failures broke are looked for anew between these and the best plan, before they are only
 added to: what is added stays."""
-FIRST_NODE_WORK = 250_000
-"""Columns times nodes of the first search of everything in a small program: most often that is enough."""
 NEARLY_PROVEN = 2.5
 """Within so many times the asked gap of the linear program a similar plan most often lacks but the bound."""
 LOOSE_TIMES = 8
 """So many times the nodes of another search has one with less whole: its nodes are less work."""
 DROP_NODES = 300
-CHEAPER = 1e-7
-"""Saving that counts as one [fraction]."""
 PAYS_FRACTION = 0.1
 """Saving for which a neighbourhood is searched again [of the asked gap]."""
 WHOLE = 1e-6
 
 
-class WholePlan:
+class WholePlan(Reached):
     """The search for whole numbers, after the LP bound is known.
 
     Parameters
@@ -113,6 +101,7 @@ class WholePlan:
                 self._drop()
                 return
         if self.best is None:
+            self._make_whole_binding()
             self._first_plan()
         if self.best is not None and not self._is_proven():
             self._improve() if self._is_large() else self._improve_quickly()
@@ -120,6 +109,18 @@ class WholePlan:
         self._drop()
         if not self._is_large() and self.best is not None and not self._is_proven():
             self._search_loosened()
+
+    def _make_whole_binding(self) -> None:
+        """Before a first plan of a small program: what binds with parts of replicas most often does with whole ones."""
+        if not self._is_large():
+            self.tests.make_whole(self.search.blocks)
+
+    def _prove_at_once(self) -> None:
+        """Raise the bound of a plan that is so near to it that it most often lacks nothing else."""
+        if self.best is None or self._is_proven():
+            return
+        if self.gap(self.best) <= NEARLY_PROVEN * self.effort.gap_fraction:
+            self._search_once(self._first_nodes(), only_bound=True)
 
     def _first_plan(self) -> None:
         """The linear program where it is whole, else whole numbers in what it buys."""
@@ -150,14 +151,16 @@ class WholePlan:
                 self._test(answer.values)
         if self._is_proven() or (self.best is not None and self.effort.quick):
             return
-        if self.best is not None and self.gap(self.best) <= NEARLY_PROVEN * self.effort.gap_fraction:
-            self._search_once(self._first_nodes(), only_bound=True)
-            if self._is_proven():
-                return
+        self._prove_at_once()
+        if self._is_proven():
+            return
+        if self.best is None:
+            self._make_whole_binding()
         bounds = self.bought.between(self._lifted(in_start), self._lifted(self.lp_values))
         answer = self._part("near the similar plan", bounds, self._start())
         if answer.values is not None and self._is_cheaper(answer.objective):
             self._survive(answer.values)
+            self._prove_at_once()
 
     def _improve(self) -> None:
         """Search around the best plan, unless nothing has changed since that was done.
@@ -431,78 +434,3 @@ class WholePlan:
     def settled(self, tested: TestedPlan, stay: Set[Block] = frozenset()) -> Vectors:
         """All decisions of a plan: see `WholeTests`."""
         return self.tests.settled(tested, stay)
-
-    # -------------------------------------------------------------- how far the search has come
-    def gap(self, tested: TestedPlan) -> float:
-        """How much cheaper the best possible plan might be [fraction]."""
-        return max(0.0, tested.cost_usd - self.search.bound) / tested.cost_usd if tested.cost_usd > 0 else 0.0
-
-    def _is_proven(self) -> bool:
-        return self.best is not None and is_proven(self.gap(self.best), self.effort.gap_fraction)
-
-    def _is_large(self) -> bool:
-        return len(self.integers.lower) > LARGE_COLUMNS
-
-    def _first_nodes(self) -> int:
-        """Nodes of the first search of everything."""
-        return min(self.search.most_nodes(), FIRST_NODE_WORK // len(self.integers.lower))
-
-    def _best_usd(self) -> float:
-        return INFINITY if self.best is None else self.best.cost_usd
-
-    def _is_cheaper(self, usd: float) -> bool:
-        """Whether a cost is below that of the best plan by more than arithmetic."""
-        return self.best is None or usd < self.best.cost_usd - CHEAPER * abs(self.best.cost_usd)
-
-    def _part_gap(self) -> float:
-        return HURRIED_GAP if self._is_hurried() else PART_GAP * self.effort.gap_fraction
-
-    def _is_hurried(self) -> bool:
-        """Whether any plan is wanted first, as little time is given."""
-        return self.best is None and self.effort.seconds is not None and self.effort.seconds < HURRIED_SECONDS
-
-    def _good_enough_usd(self) -> float | None:
-        """Cost at which an integer search may end [USD]; None: only when it has proven the best."""
-        gap = self.effort.gap_fraction * SEARCH_GAP
-        return self.search.bound / (1 - gap) if gap > 0 and math.isfinite(self.search.bound) else None
-
-    def _cutoff_usd(self) -> float:
-        """Cost below which a plan would be so much cheaper than the best that this is not proven yet [USD].
-
-        Where there is none the best plan is proven. A search for that alone is several times as short as one for what
-        is cheapest, as it leaves all that does not come to so much. A large program has none: nodes end its searches,
-        and from the best plan they find cheaper ones.
-        """
-        gap = self.effort.gap_fraction * SEARCH_GAP
-        if self.best is None or gap <= 0 or self._is_large():
-            return INFINITY
-        return self.best.cost_usd * (1 - gap)
-
-    def _is_good_enough(self, usd: float) -> bool:
-        good_enough_usd = self._good_enough_usd()
-        return good_enough_usd is not None and usd <= good_enough_usd
-
-    def _progress_made(self) -> tuple[float, int, int]:
-        """What changes when a plan got cheaper or the program grew."""
-        return self._best_usd(), len(self.search.blocks), len(self.search.whole_blocks)
-
-    def _say(self, label: str, bound_usd: float = -INFINITY) -> None:
-        """Where plan and bound stand."""
-        bound_usd = max(bound_usd, self.search.bound)
-        if self.best is None:
-            detail = f"at least {spoken(bound_usd)}"
-        else:
-            gap = max(0.0, 1 - bound_usd / self.best.cost_usd) if self.best.cost_usd > 0 else 0.0
-            detail = f"{spoken(self.best.cost_usd)}, at least {spoken(bound_usd)}, gap {gap:.2%}"
-        self.search.progress("whole numbers", None, f"{detail}; {len(self.search.binding)} failures binding, {label}")
-
-
-def spoken(usd: float) -> str:
-    """An amount as it is said.
-
-    Examples
-    --------
-    >>> spoken(44_912_345.0), spoken(1_234.5), spoken(12_345.0)
-    ('44.912 M USD', '1,234 USD', '12,345 USD')
-    """
-    return f"{usd / 1e6:,.3f} M USD" if abs(usd) >= 1e6 else f"{usd:,.0f} USD"

@@ -19,7 +19,7 @@ from planner.solve.search import Block, Search, Survived, unhurt
 from planner.solve.second_objective import edge_costs, settle_normal, settle_reserves
 from planner.solve.stages import SETTLING, TESTS_WHOLE, stage
 from planner.solve.taken_apart import merged_edge_costs, taken_apart
-from planner.solve.whole_numbers import replicas_in_failures
+from planner.solve.whole_numbers import GO_ON, replicas_in_failures
 from planner.threads import Count
 
 ENTER_AT_ONCE = 12
@@ -100,8 +100,8 @@ class WholeTests:
         """Values of the columns with as many non-preemptible replicas as the tests reckoned with."""
         values = values.copy()
         for own in self.search.program.owned:
-            if own.name == "non_preemptible":
-                values[own.columns] = np.asarray(purchases.non_preemptible[own.scope])[own.elements]
+            if own.name in GO_ON:
+                values[own.columns] = np.asarray(getattr(purchases, own.name)[own.scope])[own.elements]
         return values
 
     def _enter(self, blocks: Iterable[Block], most: int) -> None:
@@ -140,7 +140,8 @@ class WholeTests:
         """
         bought = self.integers.integral
         fewest = bought.copy()
-        fewest[self.integers.columns("non_preemptible")[1]] = False
+        for name in GO_ON:
+            fewest[self.integers.columns(name)[1]] = False
         different = [fewest] if (fewest != bought).any() else []
         if (bought != self.integral()).any():
             different.append(bought)
@@ -210,13 +211,20 @@ class WholeTests:
         cost = merged_edge_costs(merged, single, edge_cost) if merge else edge_cost
 
         def settle(blocks: list[Block], count: Count) -> list[Vectors]:
-            settled = []
-            for f, h in blocks:
+            settled, settled_of = [], dict[tuple[str, tuple[float, ...], bytes], Vectors]()
+            for f, h in sorted(blocks, key=lambda block: survived[block] is None):
+                signature = self.search.subproblem(f, h, merge).signature(f, purchases)
+                same = h, self.p.deadlines_seconds[f], signature
+                if same in settled_of and f not in self.p.priced:
+                    settled.append(of_another(f, settled_of[same]))
+                    count.add(f)
+                    continue
                 states = self._settle(f, h, purchases, survived[f, h], cost, merge)
                 if merge:
                     states = taken_apart(merged, single, states, edge_cost)
                 states.traffic = Sparse({s: every.from_tests(values) for s, values in states.traffic.items()})
                 settled.append(states)
+                settled_of[same] = states
                 count.add(f)
             return settled
 
@@ -257,3 +265,12 @@ def _running(replicas: Replicas | None) -> list[np.ndarray]:
 def has_cold_starts(replicas: Replicas) -> bool:
     """Whether a failure is survived with replicas that are not warm."""
     return any(name == "cold_started" and vector.any() for (name, _), vector in replicas.items())
+
+
+def of_another(f: str, states: Vectors) -> Vectors:
+    """The states of a failure as those of `f`, which leaves the same of what is bought."""
+    same = Vectors()
+    for name in names("states"):
+        for ((h, _, c),), values in getattr(states, name).items():
+            getattr(same, name)[(h, f, c),] = values
+    return same

@@ -16,6 +16,7 @@ from typing import Any, TypeAlias
 
 import networkx as nx
 
+from planner.study.feeding import feed_seconds
 from planner.study.records.study import Failover, Goal, Needs, Study, kind_and_name, stack_and_version
 from planner.study.renewals import is_renewed
 from planner.units import SECONDS_PER_HOUR
@@ -96,9 +97,11 @@ def dependency_graph(study: Study) -> Graph:
     - `needs`: list of `Needs`, all of which must hold for it to serve;
     - `logins`: list of (`Needs`, share of sessions that go on without);
     - `starting`: list of `Needs` without which no replica is started there, while those that run live;
-    - `pushing`: list of `Needs` without which its gateways get no new weights, while those in force go on.
+    - `pushing`: list of `Needs` without which its gateways get no new weights, while those in force go on;
+    - `within`: what it stands in, without any of which it is lost: of a control plane its region or provider; or None.
 
-    `graph.graph["order"]` has every component after all that it needs: sorted once, as every failure walks it.
+    Edges lead to what a component needs to serve, or stands in. What starting or pushing needs may need the component:
+    what runs goes on. `graph.graph["order"]` has every component after all of that: sorted once, every failure uses it.
 
     Raises
     ------
@@ -110,7 +113,7 @@ def dependency_graph(study: Study) -> Graph:
     def node(component: str) -> dict[str, Any]:
         """The attributes of a component, which becomes a node where it is none."""
         if component not in graph:
-            graph.add_node(component, needs=[], logins=[], starting=[], pushing=[])
+            graph.add_node(component, needs=[], logins=[], starting=[], pushing=[], within=None)
         attributes: dict[str, Any] = graph.nodes[component]
         return attributes
 
@@ -138,7 +141,8 @@ def dependency_graph(study: Study) -> Graph:
         planes = control_planes(region_id, provider)
         node(f"region:{region_id}")["starting"].append(Needs(all_of=planes))
         need(planes[0], planes[1])  # a provider's stands for those of all its regions
-        node(planes[1])
+        node(planes[0])["within"] = f"region:{region_id}"
+        node(planes[1])["within"] = f"provider:{provider}"
     for offer in study.offers:
         if is_renewed(study.horizon, offer):
             node(f"renewal:{offer.id}")
@@ -162,7 +166,10 @@ def dependency_graph(study: Study) -> Graph:
         for part in (*attributes["needs"], *logins, *attributes["starting"], *attributes["pushing"]):
             for leaf in leaves(part):
                 node(leaf)
-                graph.add_edge(component, leaf)
+        for part in (*attributes["needs"], *logins):
+            graph.add_edges_from((component, leaf) for leaf in leaves(part))
+        if attributes["within"] is not None:
+            graph.add_edge(component, attributes["within"])
     if not nx.is_directed_acyclic_graph(graph):
         raise ValueError(f"dependencies form a cycle: {nx.find_cycle(graph)}")
     graph.graph["order"] = tuple(reversed(list(nx.topological_sort(graph))))
@@ -179,14 +186,16 @@ def availability(graph: Graph, lost: Mapping[str, float]) -> dict[str, float]:
     """Available fraction of every component when `lost` (component -> share) is lost.
 
     `all_of` is the minimum, `any_of` the maximum, `at_least k` the k-th largest; a component is never more available
-    than anything it needs, and never more than what is left of itself.
+    than anything it needs, and never more than what is left of itself; where what it stands in is gone, it is, too.
     """
     value: dict[str, float] = {}
     for node in graph.graph["order"]:
         own = 1.0 - lost.get(node, 0.0)
         serving = (met(part, value) for part in graph.nodes[node]["needs"])
         logged_in = (goes_on + (1 - goes_on) * met(part, value) for part, goes_on in graph.nodes[node]["logins"])
-        value[node] = min([own, *serving, *logged_in])
+        within = graph.nodes[node]["within"]
+        stands = within is None or value[within] > 0
+        value[node] = min([own, *serving, *logged_in]) if stands else 0.0
     return value
 
 
@@ -273,14 +282,17 @@ def expand(goal: Goal, study: Study, graph: Graph) -> list[Failure]:
 def stages_of(goal: Goal, study: Study, graph: Graph) -> list[Failure]:
     """The stages of a named failure, beside what the goal has in maintenance; one where all works again at once.
 
-    A stage has lost what is not repaired by then. It counts from when what has just returned is loaded again, and from
+    A stage has lost what is not repaired by then; the first from which weights can be pushed again fails over as the
+    study says. It counts from when what has just returned is loaded again, and from
     no earlier than the one before; until then what that one serves goes on, as what lives only grows.
     """
     named = next(f for f in study.failures if f.name == goal.failure)
     end = math.inf if named.hours_to_repair is None else named.hours_to_repair
     out, returns = goal.while_out, {c: hours if hours < end else math.inf for c, hours in named.repaired.items()}
+    pushed = end if named.hours_to_new_weights is None else named.hours_to_new_weights
+    again = {*returns.values(), pushed if pushed < end else math.inf} - {math.inf}
     stages: list[Failure] = []
-    for hours in (0.0, *sorted(set(returns.values()) - {math.inf})):
+    for hours in (0.0, *sorted(again)):
         remaining = {c: share for c, share in named.lost.items() if returns.get(c, math.inf) > hours}
         stage = Failure(
             f"failure:{named.name}{f' after {hours:g} h' if hours else ''}{out}",
@@ -290,7 +302,7 @@ def stages_of(goal: Goal, study: Study, graph: Graph) -> list[Failure]:
             None,
             None if out else named.failures_per_year,
             None if out else named.hours_to_repair,
-            failover=named.failover,
+            failover=named.failover if hours < pushed else None,
             answers_wrongly=named.answers_wrongly,
             hours_to_find_out=named.hours_to_find_out,
         )
@@ -306,14 +318,16 @@ def stages_of(goal: Goal, study: Study, graph: Graph) -> list[Failure]:
 def _after(before: Failure, stage: Failure, seconds: float, study: Study, graph: Graph) -> Failure:
     """The stage that follows another when parts of it work again, so many seconds since the outage began.
 
-    It counts from when the longest load of what lives, or lives in a larger part, than before is over. Once weights can
+    It counts from when the longest load of what lives, or lives in a larger part, than before is over, and when storage
+    has fed all of it that may return at once. Once weights can
     be pushed again, what nobody could start or obtain before begins: in all of them.
     """
     value, known = availability(graph, stage.lost), availability(graph, before.lost)
     stuck, were_stuck = cannot_start(graph, value), cannot_start(graph, known)
-    pushed_again = _failover(before, study, graph, known) == "rescale" != _failover(stage, study, graph, value)
-    load_seconds, startable = 0.0, dict(before.startable_seconds)
-    for e, (m, p, _) in placements(study).items():
+    pushed_again = failover_of(before, study, graph, known) == "rescale" != failover_of(stage, study, graph, value)
+    placed, startable = placements(study), dict(before.startable_seconds)
+    load_seconds = feed_seconds(study, placed, known, value)
+    for e, (m, p, _) in placed.items():
         node = f"placement:{e}"
         if value[node] > known[node]:
             load_seconds = max(load_seconds, study.models[m].profiles[p].load_seconds)
@@ -330,7 +344,7 @@ def _after(before: Failure, stage: Failure, seconds: float, study: Study, graph:
     return replace(stage, begins_seconds=begins, startable_seconds=startable, obtainable_seconds=obtainable)
 
 
-def _failover(failure: Failure, study: Study, graph: Graph, value: Mapping[str, float]) -> Failover:
+def failover_of(failure: Failure, study: Study, graph: Graph, value: Mapping[str, float]) -> Failover:
     """How gateways fail over in a failure, by available fractions of components in it."""
     asking = [row for row in study.demand if max(row.requests_per_second, row.high_requests_per_second or 0.0) > 0]
     flows = [(row.workload, row.origin) for row in asking]

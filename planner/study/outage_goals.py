@@ -7,7 +7,7 @@ from planner.errors import InputError
 from planner.study.footprint import Footprint, footprint_of, footprint_of_parts
 from planner.study.outages import OutageHere, outage_here, read_outages, where_of
 from planner.study.parts import Parts
-from planner.study.places import Place, Reading, Row, quoted
+from planner.study.places import Place, Reading, Row, near_id, quoted
 from planner.study.records.inventory import MachineType, Pool, Site
 from planner.study.records.outages import Outage
 from planner.study.records.serving import Model
@@ -40,9 +40,8 @@ class _Played:
     def goals(self, goal: Goal, at: Place) -> list[Goal]:
         """Goals of the failures that an outage is here, one for each; none, with a finding, where it is none."""
         assert goal.outage is not None
-        known = self.reading.refer(
-            at.at("outage"), Outage, "an outage of the catalogue (docs/outages.md)", goal.outage, self.catalogue
-        )
+        what = "an outage of the catalogue (docs/outages.md)"
+        known = self.reading.refer(at.at("outage"), Outage, what, goal.outage, self.catalogue, near=near_id)
         where = None if goal.where is None else where_of(goal.where, self.here, at.at("where"), self.reading)
         if not known or (goal.where is not None and where is None):
             return []
@@ -52,6 +51,9 @@ class _Played:
             fix = f"{met.fix}, `where: {met.move_to}`" if met.move_to else met.fix
             fix = fix or "remove the goal: there is nothing to survive"
             self.reading.error(at.at("outage"), expected, f"{quoted(goal.outage)}, of which {met.why}", fix)
+        elif met.why:
+            got = f"{quoted(goal.outage)}, of which a part is left out: {met.why}"
+            self.reading.warning(at.at("outage"), "an outage of which all parts can be mapped", got, met.fix)
         goals = []
         for failure in met.failures:
             if self.named.setdefault(failure.name, failure) != failure:
@@ -98,7 +100,10 @@ def with_outages_played(study: Study, catalogue: Path, place: Place, reading: Re
 def _assumptions(met: OutageHere) -> list[str]:
     """What the reader of a plan must know of an outage that it stands."""
     outage = met.outage
-    text = f"Outage {outage.id}: {outage.evidence_kind}, {outage.source}, {outage.as_of}; what is assumed of it: "
+    in_part = f", of which a part is left out ({met.why})" if met.why else ""
+    text = (
+        f"Outage {outage.id}{in_part}: {outage.evidence_kind}, {outage.source}, {outage.as_of}; what is assumed of it: "
+    )
     known = [part for part in outage.parts if part.evidence in ("assumed", "estimated")]
     text += "docs/outages.md" if known else "nothing"
     return [text if len(text) <= MOST_NAME else f"{text[: MOST_NAME - 3]}..."]

@@ -11,12 +11,12 @@ from dataclasses import dataclass
 from planner.study.dependencies import leaves
 from planner.study.footprint import Footprint, PlacementHere, PoolHere
 from planner.study.parts import BUILT_IN
-from planner.study.places import matches
+from planner.study.places import listed, matches
 from planner.study.records.outages import OWN_KINDS, LostPart, Outage
 from planner.study.records.study import Needs, kind_and_name, stack_and_version
 
 ELSEWHERE = "play it somewhere else"
-ROLES = {"identity": "login", "ingress": "ingress", "deployment": "deployment system"}
+ROLES = {"identity": "login", "ingress": "ingress", "deployment": "deployment system", "database": "database"}
 
 
 @dataclass(frozen=True)
@@ -48,6 +48,7 @@ class PartHere:
     ----------
     move_to : provider or region to which the outage can be moved
     unnamed : whether it would concern the study, which does not name what it has
+    notes : what the study says of it that holds beside what the outage says
     """
 
     alternatives: tuple[Alternative, ...] = ()
@@ -55,6 +56,7 @@ class PartHere:
     fix: str = ""
     move_to: str = ""
     unnamed: bool = False
+    notes: tuple[str, ...] = ()
 
 
 def _place(part: LostPart, here: Footprint, where: Where | None) -> tuple[str, list[str]]:
@@ -98,7 +100,10 @@ def _provider(part: LostPart, here: Footprint, where: Where | None, outage: Outa
 
 
 def _of_region(part: LostPart, here: Footprint, where: Where | None, outage: Outage) -> PartHere:
-    """A region, or zones of it: where a site here is the region, by their share of it; else zones in turn."""
+    """A region, or zones of it: where a site here is the region, by their share of it; zones of their own in turn.
+
+    Where a region is split in part both: whose zone nobody names loses the share beside each of the zones.
+    """
     provider, regions = _place(part, here, where)
     alternatives: list[Alternative] = []
     for region in regions:
@@ -107,14 +112,14 @@ def _of_region(part: LostPart, here: Footprint, where: Where | None, outage: Out
             continue
         if part.kind == "region":
             alternatives.append(Alternative(region, {f"region:{region}": _share(part)}))
-        elif sites == [region]:
-            assert part.zones is not None and part.zones_in_region is not None
-            share = round(_share(part) * part.zones / part.zones_in_region, 9)
-            alternatives.append(Alternative(region, {f"site:{region}": share}))
-        else:
-            for zones in itertools.combinations(sites, min(part.zones or 1, len(sites))):
-                lost = {f"site:{zone}": _share(part) for zone in zones}
-                alternatives.append(Alternative(" and ".join(zones), lost))
+            continue
+        assert part.zones is not None and part.zones_in_region is not None
+        in_part = _share(part) * part.zones / part.zones_in_region
+        of_region = {f"site:{site}": in_part for site in sites if site == region}
+        own_zones = [site for site in sites if site != region]
+        for zones in itertools.combinations(own_zones, min(part.zones, len(own_zones))):
+            lost = {f"site:{zone}": _share(part) for zone in zones}
+            alternatives.append(Alternative(" and ".join(zones) or region, lost | of_region))
     if not alternatives:
         at = regions[0] if regions else provider
         return _nothing_at(at, provider, here)
@@ -198,7 +203,14 @@ def _routing(part: LostPart, here: Footprint, where: Where | None, outage: Outag
 
 
 def _own(part: LostPart, here: Footprint, where: Where | None, outage: Outage) -> PartHere:
-    """A login, ingress or deployment system of yours, each in turn; what two of them need counts as one, too."""
+    """A login, ingress, deployment system or database of yours, each in turn; what two of them need counts as one, too.
+
+    One of a provider's, in a region where nothing runs here, is none of yours.
+    """
+    if part.provider is not None:
+        provider, regions = _place(part, here, where)
+        if not (set(regions) & set(here.regions(provider)) if regions else provider in here.providers):
+            return _nothing_at(regions[0] if regions else provider, provider, here)
     mine = [component.id for component in here.components if component.kind == part.kind]
     if not mine:
         fix = f"name your {ROLES[part.kind]} under `components:` with `kind: {part.kind}`, and what needs it under "
@@ -210,18 +222,28 @@ def _own(part: LostPart, here: Footprint, where: Where | None, outage: Outage) -
                 if kind_and_name(leaf)[0] not in BUILT_IN:
                     needed.setdefault(leaf, set()).add(dependency.component)
     shared = sorted(leaf for leaf, users in needed.items() if len(users) > 1 and leaf not in mine)
-    alternatives = []
+    alternatives, notes = [], []
     for id in (*mine, *shared):
         lost = {id: _share(part)}
         if part.kind == "deployment" and "serving" in part.effects:
             lost |= _reached(id, here, _share(part))
+            if serve_on := sorted({c for c, breaks in _standing_on(id, here) if breaks == "pushing"} - lost.keys()):
+                notes.append(f"{listed(serve_on)} serve on: the study says {id} only pushes their weights")
         alternatives.append(Alternative(" ".join(kind_and_name(id)), lost))
-    return PartHere(tuple(alternatives))
+    return PartHere(tuple(alternatives), notes=tuple(notes))
+
+
+def _standing_on(id: str, here: Footprint) -> list[tuple[str, str]]:
+    """What stands on a system, and what of it breaks without, as the study says."""
+    return [(d.component, d.breaks) for d in here.dependencies if not _met_without(d.needs, id)]
 
 
 def _reached(id: str, here: Footprint, share: float) -> dict[str, float]:
-    """What stands on a system that rolls out, in whatever way: a bad roll-out breaks all of it."""
-    return {d.component: share for d in here.dependencies if not _met_without(d.needs, id)}
+    """What a system rolls out to: a bad roll-out breaks it, whatever it needs the system for.
+
+    Not gateways whose weights it pushes, and nothing more: what the study says of these holds.
+    """
+    return {component: share for component, breaks in _standing_on(id, here) if breaks != "pushing"}
 
 
 def _met_without(part: str | Needs, lost: str) -> bool:

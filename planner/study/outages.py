@@ -3,7 +3,7 @@
 import itertools
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Literal
@@ -11,7 +11,7 @@ from typing import Literal
 from planner.errors import InputError
 from planner.study.footprint import Footprint, footprint_of
 from planner.study.outage_parts import PARTS, Alternative, PartHere, Where
-from planner.study.places import Reading, listed, matches, near_miss, quoted, unique
+from planner.study.places import Reading, listed, matches, near_id, near_miss, quoted, unique
 from planner.study.records.outages import OF_A_REGION, OWN_KINDS, LostPart, Outage
 from planner.study.records.study import NamedFailure, Study
 from planner.study.tables import read_list, read_yaml
@@ -30,7 +30,7 @@ class OutageHere:
     Parameters
     ----------
     failures : the same outage on each thing it may have taken here; the worst of them counts
-    why, fix : where it is not played: why not, and what to do
+    why, fix : where it is not played, or a part of it cannot be mapped: why not, and what to do
     move_to : provider or region to which it can be moved; none: it cannot
     notes : what is assumed of it, and what is left out
     """
@@ -114,13 +114,15 @@ def outage_here(outage: Outage, here: Footprint, where: Where | None = None) -> 
         if meets.alternatives:
             played.append((part, meets))
             notes += [part.note] if part.note and part.evidence != "published" else []
+            notes += meets.notes
         else:
             others.append(meets)
     if not played:
         return _not_played(outage, others, tuple(notes))
-    notes += [f"beside it, not played: {other.why}" for other in others]
+    notes += [f"beside it, not played: {other.why}" for other in others if not other.unnamed]
+    unnamed = [other for other in others if other.unnamed]
     if any("pushing" in part.effects for part, _ in played):
-        notes.append("no new weights can be pushed while it lasts: gateways renormalise those in force")
+        notes.append("while no new weights can be pushed gateways renormalise those in force")
     several = list(itertools.islice(itertools.product(*(meets.alternatives for _, meets in played)), MOST_ALTERNATIVES))
     if len(several) < math.prod(len(meets.alternatives) for _, meets in played):
         notes.append(f"only the first {MOST_ALTERNATIVES:,} combinations of what it may have taken are played")
@@ -133,7 +135,8 @@ def outage_here(outage: Outage, here: Footprint, where: Where | None = None) -> 
             name += f" on {' and '.join(names)}"
         short_name = name if len(name) <= MOST_NAME else f"{outage.id} ({n})"
         failures.append(_failure(outage, short_name, [part for part, _ in played], alternatives))
-    return OutageHere(outage, "played", tuple(failures), notes=tuple(dict.fromkeys(notes)))
+    why, fix = _why_and_fix(unnamed)
+    return OutageHere(outage, "played", tuple(failures), why, fix, notes=tuple(dict.fromkeys(notes)))
 
 
 def _in_turn(each: Sequence[OutageHere]) -> OutageHere:
@@ -143,7 +146,7 @@ def _in_turn(each: Sequence[OutageHere]) -> OutageHere:
         return each[0]
     failures = tuple(failure for one in played for failure in one.failures)
     notes = tuple(dict.fromkeys(note for one in played for note in one.notes))
-    return OutageHere(played[0].outage, "played", failures, notes=notes)
+    return replace(played[0], failures=failures, notes=notes)
 
 
 def _can_move(outage: Outage) -> bool:
@@ -155,11 +158,17 @@ def _not_played(outage: Outage, others: Sequence[PartHere], notes: tuple[str, ..
     """An outage of which no part takes anything here."""
     unnamed = [other for other in others if other.unnamed]
     chosen = unnamed or others
-    why = "; ".join(dict.fromkeys(other.why for other in chosen)) or "nothing of it can be played"
-    fix = "; ".join(dict.fromkeys(other.fix for other in chosen if other.fix))
+    why, fix = _why_and_fix(chosen)
+    why = why or "nothing of it can be played"
     move_to = next((other.move_to for other in chosen if other.move_to), "")
     verdict: Verdict = "not mapped" if unnamed else "not concerned"
     return OutageHere(outage, verdict, why=why, fix=fix, move_to=move_to, notes=notes)
+
+
+def _why_and_fix(parts: Sequence[PartHere]) -> tuple[str, str]:
+    """Why parts are not played, and what to do."""
+    why = "; ".join(dict.fromkeys(part.why for part in parts))
+    return why, "; ".join(dict.fromkeys(part.fix for part in parts if part.fix))
 
 
 def _failure(outage: Outage, name: str, parts: Sequence[LostPart], alternatives: Sequence[Alternative]) -> NamedFailure:
@@ -175,13 +184,18 @@ def _failure(outage: Outage, name: str, parts: Sequence[LostPart], alternatives:
     stated = [h for h in hours.values() if h is not None]
     end = max(stated) if len(stated) == len(hours) else None
     wrong = any("wrong_answers" in part.effects for part in parts)
+    pushing = [part.hours_to_repair for part in parts if "pushing" in part.effects]
+    pushed = max((hours for hours in pushing if hours is not None), default=None)
+    if None in pushing or (pushed is not None and end is not None and pushed >= end):
+        pushed = None  # not before all of it is repaired
     return NamedFailure(
         name=name,
         lost=dict(sorted(lost.items())),
         worst_part=any(part.kind in OF_A_REGION for part in parts) and any(0 < share < 1 for share in lost.values()),
         hours_to_repair=end,
         repaired={c: h for c, h in sorted(hours.items()) if h is not None and (end is None or h < end)},
-        failover="rescale" if any("pushing" in part.effects for part in parts) else None,
+        failover="rescale" if pushing else None,
+        hours_to_new_weights=pushed,
         answers_wrongly=wrong,
         hours_to_find_out=outage.hours_to_find_out if wrong else None,
     )
@@ -198,7 +212,7 @@ def chosen_outages(outages: Mapping[str, Outage], ids: Sequence[str], at: str) -
     reading = Reading()
     for id in ids:
         if not any(fnmatchcase(known, id) for known in outages):
-            got = quoted(id) + near_miss(id, outages)
+            got = quoted(id) + near_id(id, outages)
             reading.error(at, "an outage of the catalogue", got, f"write one of: {listed(outages, 40)}")
     if reading.findings:
         raise InputError(reading.findings)

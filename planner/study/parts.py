@@ -105,11 +105,15 @@ class Parts:
         return {id: tuple(of_zones) for id, of_zones in offers.items()}
 
     def components_of_zones(self, kind: str, name: str) -> set[str]:
-        """Components instead of a pool or a site that was split into zones: theirs, and the region of all of them."""
+        """Components instead of a pool or a site that was split into zones: theirs, and the region of all of them.
+
+        And the pools of the site whose zones no list names, where there are any: it is split in part.
+        """
         if kind == "pool":
             return {f"pool:{of_zone}" for of_zone in self.zone_pools.get(name, ())}
         sites = {f"site:{zone.site}" for zone, _ in self.zones.values() if kind == "site" and zone.region_id == name}
-        return {*sites, f"region:{name}"} if sites else set()
+        rest = {f"pool:{id}" for id, pool in self.considered_pools.items() if pool.site == name}
+        return {*sites, f"region:{name}", *rest} if sites else set()
 
     @cached_property
     def pool_ids(self) -> set[str]:

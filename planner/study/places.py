@@ -20,6 +20,8 @@ from planner.study.records.renamed import NEW_NAMES
 R = TypeVar("R", bound=Record)
 T = TypeVar("T")
 Loc = tuple[int | str, ...]
+Near = Callable[[str, Iterable[str]], str]
+"""A name and those that are known -> which was meant, for a message; or nothing."""
 
 
 @dataclass(frozen=True)
@@ -88,20 +90,29 @@ class Reading:
         return any(cls in classes for cls, _ in self.broken)
 
     def refer(
-        self, where: str, cls: type[Record], what: str, name: str, known: Iterable[str], fix: str | None = None
+        self,
+        where: str,
+        cls: type[Record],
+        what: str,
+        name: str,
+        known: Iterable[str],
+        fix: str | None = None,
+        near: Near | None = None,
     ) -> bool:
-        """Whether `name` is known; if it neither is nor is broken, say so with the nearest name."""
+        """Whether `name` is known; if it neither is nor is broken, say so with the nearest name, as `near` finds it."""
         names = set(known)
         if name in names:
             return True
         if not {(cls, name), (cls, "*")} & self.broken:
-            self.unknown_name(where, what, name, names, fix or f"write one of: {listed(names)}")
+            self.unknown_name(where, what, name, names, fix or f"write one of: {listed(names)}", near)
         return False
 
-    def unknown_name(self, where: str, what: str, name: str, known: Iterable[str], fix: str) -> None:
+    def unknown_name(
+        self, where: str, what: str, name: str, known: Iterable[str], fix: str, near: Near | None = None
+    ) -> None:
         """Say that a name leads nowhere, with the nearest one: once, however often the same stands for the same."""
         if (what, name) not in self.unknown:
-            got = quoted(name) + near_miss(name, known)
+            got = quoted(name) + (near or near_miss)(name, known)
             self.unknown[what, name] = UnknownName(len(self.findings), got, [where])
             self.error(where, what, got, fix)
             return
@@ -165,6 +176,21 @@ def near_miss(word: str, known: Iterable[str], likeness: float = 0.6) -> str:
     lower = {name.lower(): name for name in sorted(known, reverse=True)}
     close = difflib.get_close_matches(word.lower(), lower, 1, likeness)
     return f" (did you mean {quoted(lower[close[0]])}?)" if close else ""
+
+
+def near_id(word: str, ids: Iterable[str], likeness: float = 0.8) -> str:
+    """As `near_miss`, for ids of several words (`cloudflare-2025-11-18`): else those that have all words of this one.
+
+    Each of them as it is, or nearly.
+    """
+    known = sorted(set(ids))
+    if nearest := near_miss(word, known):
+        return nearest
+    asked = word[:200].lower().split("-")
+    have_all = [id for id in known if all(difflib.get_close_matches(w, id.split("-"), 1, likeness) for w in asked)]
+    if len(have_all) < 2:
+        return f" (did you mean {quoted(have_all[0])}?)" if have_all else ""
+    return f" (did you mean one of: {listed(have_all)}?)"
 
 
 def printable_path(path: Path) -> str:

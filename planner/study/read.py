@@ -13,6 +13,7 @@ from pydantic import ValidationError
 
 from planner.errors import Finding, InputError, refusal
 from planner.study.checks.failover import check_failover
+from planner.study.checks.feeding import check_feeding
 from planner.study.checks.fleet import check_fleet
 from planner.study.checks.ids import check_ids
 from planner.study.checks.register import check_parts
@@ -99,6 +100,7 @@ def read_study(path: Path) -> tuple[Study, list[Finding]]:
     check_ids(study, parts, reading)
     check_request_limits(study, parts, reading)
     check_failover(study, parts, reading)
+    check_feeding(study, parts, reading)
     reading.raise_errors()
     return study, sorted_findings(reading.findings)
 

@@ -15,9 +15,9 @@ the same; 1: exponential, and Poisson arrivals). All arguments may be arrays of 
   one queue, but for its own replica: `P(W > t) <= C · exp(-c / queues (1 - utilisation^queues) t / service_s)`, so the
   wait of one queue is stretched by `queues (1 - utilisation) / (1 - utilisation^queues)`. Our own: of queues as even
   as they can be, geometric in sum. Fewer wait than C says, so it is on the safe side.
-- Arrivals in bursts: as many servers fewer as arrivals are burstier than Poisson's, `c (1 + cs2) / (ca2 + cs2)` instead
-  of c, each request alone (Hayward's approximation; Fredericks, Bell System Technical Journal 59, 1980). Where nearly
-  all wait, its mean is that of Allen and Cunneen.
+- Arrivals in bursts: as many servers fewer as arrivals are burstier than Poisson's, `c (1 + s) / (ca2 + s)` instead of
+  c with s = min(cs2, 1), each request alone (Hayward's approximation; Fredericks, Bell System Technical Journal 59,
+  1980). Where nearly all wait, its mean is that of Allen and Cunneen up to cs2 = 1, and more above.
 
 docs/waiting.md says how far each is from a simulator. Sources: Erlang 1917; Allen, Probability, Statistics and Queueing
 Theory, 1990; Kimura, Management Science 32, 1986, and Queueing Systems 17, 1994; Whitt, Production and Operations
@@ -108,7 +108,7 @@ def mean_wait_s(
         exponential = C · service_s / (c (1 - u))
         fixed = exponential / 2 · (1 + min(0.24, (1 - u)(c - 1)(sqrt(4 + 5 c) - 2) / (16 c u)))
         W = (1 + cs2) / ((1 - cs2) / fixed + 2 cs2 / exponential)   up to cs2 = 1,   exponential (1 + cs2) / 2   above
-    with `c (1 + cs2) / (ca2 + cs2)` servers instead of c.
+    with `c (1 + s) / (ca2 + s)` servers instead of c, s = min(cs2, 1).
 
     Examples
     --------
@@ -139,7 +139,8 @@ def _broadcast(
     """Servers that count (below 1 where arrivals are in bursts), utilisation, service time and cs2, of one shape."""
     parts = [np.asarray(part, dtype=np.float64) for part in (servers, utilisation, service_s, ca2, cs2)]
     c, u, service, arrivals, lengths = np.broadcast_arrays(*parts)
-    return c * (1.0 + lengths) / np.maximum(arrivals + lengths, 1e-9), u, service, lengths
+    within = np.minimum(lengths, 1.0)
+    return c * (1.0 + within) / np.maximum(arrivals + within, 1e-9), u, service, lengths
 
 
 # ---------------------------------------------------------------------------------------------- percentiles

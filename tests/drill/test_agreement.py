@@ -27,7 +27,7 @@ PARTS = 8
 def planned(size, seed):
     study = random_study(seed, size)
     try:
-        return make_plan(study, Effort(gap_fraction=0.0 if size == "tiny" else 0.02))
+        return make_plan(study, Effort(gap_fraction=0.1))
     except Infeasible:
         return None
 

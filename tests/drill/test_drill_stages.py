@@ -204,6 +204,16 @@ def test_weights_are_pushed_once_they_can_be() -> None:
     assert impact(result).requests_lost == pytest.approx(60 * 660)
 
 
+def test_a_failure_says_itself_when_weights_can_be_pushed_again() -> None:
+    # as above, where nothing that works again says so
+    failure = NamedFailure(name="f", lost={A: 1.0}, failover="rescale", hours_to_new_weights=0.1, hours_to_repair=1.0)
+    result = drill_plan(as_it_runs(failure, b=10))
+    assert (result.mode, result.rescaled) == ("mixed", ("failure:f",))
+    assert served(result, "failure:f after 0.1 h", 360.0) == pytest.approx(0.4)
+    assert served(result, "failure:f after 0.1 h", 660.0) == pytest.approx(1.0)
+    assert impact(result).requests_lost == pytest.approx(60 * 660)
+
+
 def test_claims_are_judged_by_stage() -> None:
     # 60 of 100 on a: right from 2,100 s on, said of a later stage; what no goal asks for a plan need not say
     asked = goal(None, failure="f", within=3000.0, fraction=0.6)

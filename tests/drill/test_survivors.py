@@ -13,7 +13,7 @@ import pytest
 from drill_fixtures import at, chat, goal, hold, lend, model, plan, profile, site, study, workload
 from drilled import A, B, served, tier
 
-from planner.drill import drill_plan, one_hour, replay, resolve
+from planner.drill import drill_plan, one_hour, replay, resolve, shared_answers
 from planner.drill.remaining import what_remains
 from planner.drill.resolve import MOST_PROGRAMS, Programs, times_of
 from planner.drill.survivors import build_survivors, survivors_carry_all
@@ -198,6 +198,32 @@ def test_flows_are_symmetric_in_a_failure_when_all_that_matters_is_the_same(seed
         assert np.bincount(few.kind, weights=alone.offered[0]) == pytest.approx(ends)
         assert few.apart(few.remaining.offered[0]) == pytest.approx(alone.offered[0])
         assert all(a < b for a, b in pairwise(list(few.remaining.instance.flows.values())))
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_what_leaves_the_same_is_re_solved_once(seed, monkeypatch):
+    made = fleet(seed)
+    empty = tuple(site(provider, f"empty{n}", region=f"r-{n}") for n, provider in enumerate("pq"))
+    pools = tuple(Pool(site=s.id, machine_type="m") for s in empty)
+    of = made.study.model_copy(update={"sites": made.study.sites + empty, "pools": made.study.pools + pools})
+    made, asked_about = made.model_copy(update={"study": of}), []
+    resolved = one_hour.resolve
+
+    def noted(remaining, *given):
+        asked_about.append(remaining.failures[0].id)
+        return resolved(remaining, *given)
+
+    monkeypatch.setattr(one_hour, "resolve", noted)
+    once, many = drill_plan(made), len(asked_about)
+    monkeypatch.setattr(shared_answers, "signature", lambda remaining, only_goals: object())
+    each = drill_plan(made)
+    assert many < len(asked_about) - many
+    assert broken(once) == broken(each)
+    short = [
+        {(row.failure, row.deadline_seconds, row.tier): row.short_requests_per_second for row in result.rows}
+        for result in (once, each)
+    ]
+    assert short[0] == pytest.approx(short[1], abs=1e-6), "what is served beyond what is due may be another's"
 
 
 @pytest.mark.parametrize("seed", range(4))

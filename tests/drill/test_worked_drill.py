@@ -31,7 +31,7 @@ from worked_points import (
 from planner.drill import DrillResult, drill_plan, drill_state_claims
 from planner.drill.baseline import of_plan
 from planner.drill.failures import Failure
-from planner.drill.installed import Bought, InstalledFleet, fractions, least_counted
+from planner.drill.installed import Bought, InstalledFleet, fractions, least_counted, more_counted
 from planner.drill.instance import build_instance, cache_gib_per_request
 from planner.drill.latency import kilometres
 from planner.drill.names import above, check_study
@@ -517,6 +517,8 @@ def test_what_counts_and_what_can_be_had():
     assert least_counted(s, offers[SPOT], both[1:]) == 0.0
     ended = [(pool, frozenset({(f"renewal:{TERM}", 0.4)}))]
     assert least_counted(s, offers[TERM], ended) == 0.6 and least_counted(s, offers[RENTED], ended) == 0.9
+    assert more_counted(s, offers[RENTED], both) == 0.9 and more_counted(s, offers[RENTED], both[:1]) == 0.75
+    assert more_counted(s, offers[SPOT], both) == 0.0 and more_counted(s, offers[TERM], [*both, *ended]) == 1.0
     units = tuple(b.model_copy(update={"machines_per_unit": 2}) if b.id == RENTED else b for b in s.offers)
     s = s.model_copy(update={"offers": units})
     instance = build_instance(s)

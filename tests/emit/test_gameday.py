@@ -11,7 +11,7 @@ import yaml
 from emitting import SHARED, hostile_plan, planned
 from kubernetes_schemas import load, problems
 from one_pool import small
-from studies import offer
+from studies import model, offer, profile
 
 from planner.emit.faults import FAULT_ACTIONS, Group, aws_template, azure_experiment, chaos_mesh
 from planner.emit.fleet import fleet_of, zone_of
@@ -20,6 +20,7 @@ from planner.emit.gameday_options import aks_names, unaddressed
 from planner.emit.names import slug
 from planner.emit.routing import subject
 from planner.errors import InputError
+from planner.plan.in_hand import in_hand
 from planner.plan.plan import make_plan
 from planner.solve.search import Effort
 from planner.study.dependencies import NORMAL
@@ -73,6 +74,27 @@ def test_a_contract_that_is_not_renewed_takes_its_machines_and_no_others():
     assert list(fractions.values()) == [pytest.approx(2 / 3)]
     readme = next(text for path, text in files(of.plan, {}).items() if path.startswith("renewal") and "README" in path)
     assert "No machine and no replica" not in readme
+
+
+def test_replicas_that_stand_on_another_contract_are_left_alone():
+    """Two chains of a machine each, a replica of one model on each: the one that ends takes its own, all of it."""
+    sold = [
+        offer("a/x/m", usd, "capacity_block", name=name, most_days=182.0, most_units=1)
+        for name, usd in (("first", 1.0), ("second", 1.5))
+    ]
+    tier = Tier(name="t", survive=(Goal(any="renewal", serve_fraction=0.5, within_seconds=60.0),))
+    slow = profile("m", "cuda", 5, load_seconds=600.0)
+    year = Horizon(start=date(2027, 1, 1), months=12)
+    of = subject(make_plan(small(year, 10.0, bought=sold, models=(model("m", [slow]),), tiers=(tier,)), Effort()))
+    (row,) = of.plan.file.replicas
+    only = {"replicas": 1, "on_offers": {"a/x/m:second": 1}}
+    one_model = of.plan.file.model_copy(update={"replicas": (row.model_copy(update=only),)})
+    for name, share in (("first", [0.5]), ("second", [0.5])):
+        (fractions,) = breaks(of, fleet_of(of.plan), f"renewal:a/x/m:{name}").lost_fraction.values()
+        assert list(fractions.values()) == share
+    fleet = fleet_of(in_hand(one_model))
+    assert breaks(of, fleet, "renewal:a/x/m:first").lost_fraction == {}
+    assert list(breaks(of, fleet, "renewal:a/x/m:second").lost_fraction["a", "x"].values()) == [1.0]
 
 
 def test_aws_stops_every_group_of_a_lost_region_and_lets_none_be_made_again():

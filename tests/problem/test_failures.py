@@ -4,11 +4,14 @@ from dataclasses import replace
 from datetime import date
 from typing import Any
 
+import numpy as np
 import pytest
 from failing import EXACT, asked, bought, gateways, goal, units
 from studies import machine_type, model, offer, profile, random_study, site, workload
 
 from planner.drill import drill_plan
+from planner.drill.replay import prepare
+from planner.errors import InputError
 from planner.plan.audit import audit
 from planner.plan.plan import make_plan
 from planner.problem.build import build
@@ -17,6 +20,7 @@ from planner.solve.dominance import dominated
 from planner.solve.lp_bound import relax
 from planner.solve.search import Effort, Infeasible, Search
 from planner.solve.solve import solve
+from planner.study.dependencies import availability, dependency_graph
 from planner.study.records.inventory import Pool
 from planner.study.records.study import (
     Component,
@@ -382,3 +386,24 @@ def test_what_is_obtained_in_a_failure_keeps_to_quotas_and_power():
     assert bought(s) == {"p/a": 10}
     with pytest.raises(Infeasible):
         make_plan(s.model_copy(update={"tiers": goal(fraction=0.31)}), EXACT)
+
+
+def test_a_control_plane_is_gone_with_its_region_and_may_stand_on_a_site_of_it():
+    """Planner and drill: all of a region takes its control plane, a part none; what starting needs is no circle."""
+    on_site = Dependency(component="control_plane:r/b", needs=Needs(all_of=("site:r/b",)))
+    s = asked(dependencies=(on_site,))
+    graph, (_, drill_graph, _) = dependency_graph(s), prepare(s)
+    for lost, of_region, of_provider in (
+        ({"region:r/b": 1.0}, 0.0, 1.0),
+        ({"provider:r": 1.0}, 0.0, 0.0),
+        ({"site:r/b": 0.5}, 0.5, 1.0),
+    ):
+        planes = {"control_plane:r/b": of_region, "control_plane:r": of_provider, "control_plane:p/a": 1.0}
+        value = availability(graph, lost)
+        by_drill = drill_graph.values({c: np.array([share]) for c, share in lost.items()}, 1)
+        assert {c: value[c] for c in planes} == planes == {c: float(by_drill[c][0]) for c in planes}
+    apart = dependency_graph(asked())
+    assert availability(apart, {"region:r/b": 0.5})["control_plane:r/b"] == 1.0
+    circle = Dependency(component="region:r/b", needs=Needs(all_of=("control_plane:r/b",)))
+    with pytest.raises(InputError):
+        prepare(asked(dependencies=(circle,)))

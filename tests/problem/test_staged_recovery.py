@@ -6,8 +6,10 @@ from typing import Any
 import pytest
 from failing import EXACT, asked, bought
 from oracle import cheapest
-from studies import model, offer, profile, random_study, site, workload
+from studies import machine_type, model, offer, profile, random_study, site, workload
 
+from planner.drill import drill_plan
+from planner.drill.replay import prepare
 from planner.plan.audit import audit
 from planner.plan.plan import make_plan
 from planner.problem.arrays import full
@@ -19,6 +21,7 @@ from planner.solve.solve import solve
 from planner.study.dependencies import dependency_graph, rated
 from planner.study.records.inventory import Pool
 from planner.study.records.study import (
+    Claim,
     Component,
     Counted,
     Dependency,
@@ -114,6 +117,44 @@ def test_what_returns_in_part_is_loaded_too_and_what_never_died_returns_at_once(
     assert stages(one, {"site:p/a": 2.0}, **login) == [(BEGIN, 0.0)]
 
 
+@pytest.mark.parametrize(
+    ("more", "begins"),
+    [
+        ({}, 1800.0 + 800.0),  # 40 machines that are offered, each reads 100 GiB, at 5 GiB/s
+        ({"holdings": (Holding(pool="p/a/m", machines=5),)}, 1800.0 + 900.0),
+        ({"policies": Policies(offers=("spot",))}, 1800.0 + 360.0),  # nothing can be had there: the longest load
+        ({"lost": {"site:p/a": 0.6, "site:r/b": 1.0}}, 1800.0 + 480.0),  # six tenths of it return
+        ({"power_kw": 30.0}, 1800.0 + 600.0),  # power for 30 machines
+        (
+            {"bought": [offer("p/a/m", 1), offer("r/b/m", 1), offer("r/c/m", 1)]},
+            1800.0 + 360.0,
+        ),  # any number: as before
+    ],
+)
+def test_a_stage_counts_when_storage_has_fed_all_that_may_return(more: dict[str, Any], begins: float):
+    """Planner and drill, each by its own arithmetic; a plan that is due just after it passes both."""
+    power = more.get("power_kw")
+    changes = {name: value for name, value in more.items() if name not in ("power_kw", "lost")}
+    lost = more.get("lost", {"site:p/a": 1.0, "site:r/b": 1.0})
+    a = site("p/a").model_copy(update={"load_gib_per_second": 5.0, "power_kw": power})
+    reads = [profile("m", "cuda", 1, load_seconds=360.0, weights_gib=100.0)]
+    fields = {
+        "sites": (a, site("r/b"), site("r/c")),
+        "machine_types": (machine_type("m", power_kw=1.0),),
+        "models": (model("m", reads),),
+        "failures": (outage(lost, {"site:p/a": 0.5}),),
+    }
+    s = three(held_to((0.5, 60.0), (1.0, begins + 1.0)), **{**fields, **changes})
+    stages = {f.id: f.begins_seconds for f in rated(s, dependency_graph(s))}
+    assert stages == {BEGIN: 0.0, STAGE: pytest.approx(begins)}
+    by_drill = {f.id: f.begins_seconds for f in prepare(s)[2] if f.id != "normal"}
+    assert by_drill == {BEGIN: 0.0, STAGE: pytest.approx(begins)}
+    if s.policies.offers == ("spot",):
+        return
+    plan = make_plan(s, EXACT)
+    assert not audit(plan).violations and not drill_plan(plan).broken
+
+
 def test_replicas_are_started_once_the_control_plane_works_again():
     """w is started at b in place of v, in 360 s: not before 1800 + 360 s where b has no control plane for 0.5 h."""
     models = (*SLOW, model("n", [profile("m", "cuda", 1)]))
@@ -131,6 +172,24 @@ def test_replicas_are_started_once_the_control_plane_works_again():
         assert bought(s) == machines, within
         e, a = full(build(s)).placement_at["m/m-cuda@r/b/m"], full(build(s))
         assert a.can_load((HOUR, STAGE, within))[e] == (within == 2160.0)
+
+
+def test_weights_are_chosen_anew_once_they_can_be_pushed_again():
+    """From 1800 s on what was lent at b can be started, and has loaded at 2160 s; sooner, or never, 10 are bought."""
+    lent = Claim(pool="r/b/m", machines=10, reclaim_seconds=100.0, lent_to="training")
+    held = (Holding(pool="p/a/m", machines=10), Holding(pool="r/b/m", machines=10))
+    for within, hours, usd in ((2160.0, 0.5, 0.0), (2159.0, 0.5, 20.0), (2160.0, None, 20.0)):
+        lost = outage({"site:p/a": 1.0}, {}, failover="rescale", hours_to_new_weights=hours)
+        s = three(held_to((1.0, within)), failures=(lost,), holdings=held, claims=(lent,))
+        plan = make_plan(s, EXACT)
+        assert plan.proof.cost_usd == usd, (within, hours)
+        assert audit(plan).passed and not drill_plan(plan).broken
+    p = build(three(held_to((1.0, 60.0), (1.0, 2160.0)), failures=(outage(lost.lost, {}, failover="rescale"),)))
+    assert list(p.failures) == ["normal", BEGIN] and p.rescaled == {"normal", BEGIN}
+    again = lost.model_copy(update={"hours_to_new_weights": 0.5})
+    p = build(three(held_to((1.0, 60.0), (1.0, 2160.0)), failures=(again,)))
+    assert list(p.failures) == ["normal", BEGIN, STAGE] and p.rescaled == {"normal", BEGIN}
+    assert p.failures[STAGE].begins_seconds == 1800.0 and p.lost[STAGE].keys() == p.lost[BEGIN].keys()
 
 
 def test_machines_are_obtained_once_the_control_plane_works_again():

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from drill_fixtures import KNOWN, at, chat, goal, hold, lend, plan, running, site, study
+from drill_fixtures import KNOWN, at, chat, goal, hold, lend, model, plan, running, site, study, workload
 from drilled import tier
 from typer.testing import CliRunner
 
@@ -21,11 +21,12 @@ from planner.plan.file import plan_text, sealed
 from planner.questions.outages import OutagesAnswer, PlayedOutage, outages_on_fleet, outages_on_plan, with_failures
 from planner.questions.patched import patched
 from planner.questions.patches import Patch, patch_of
+from planner.review.outages import review_outages
 from planner.study.places import Place, Reading
 from planner.study.read import catalogue_of_outages
 from planner.study.records.outages import LostPart, Outage
 from planner.study.records.plan import PlanFile
-from planner.study.records.study import Component, Dependency, NamedFailure, Needs, Study
+from planner.study.records.study import Component, Demand, Dependency, NamedFailure, Needs, Study, Workload
 
 SITES = (site("aws", "a", "a"), site("google", "b", "b"))
 LOGIN = Component(name="login", kind="identity")
@@ -39,6 +40,7 @@ def outage(id: str, kind: str, hours: float | None = 1.0, **more: Any) -> Outage
 
 
 HALF_OF_A = outage("half", "zone", provider="aws", region="a", zones=1, zones_in_region=2)
+NAMED_HALF = NamedFailure(name="half", lost={"site:aws/a": 0.5}, worst_part=True, hours_to_repair=1.0)
 OF_NOBODY = outage("nobody", "zone", provider="aws", region="c", zones=1, zones_in_region=2)
 OF_LOGIN = outage("login", "identity")
 
@@ -75,9 +77,12 @@ def test_half_of_a_site_is_lost_until_replicas_are_loaded() -> None:
     assert one.impact is not None and one.impact.until_seconds == 3600.0
     assert (one.impact.requests_lost, one.impact.usd_lost) == pytest.approx((15_300, 153.0)), "30 · 10 + 50 · 300"
     assert one.failure.name == "half" and one.here.verdict == "played"
-    # the plan was made by hand and does not keep its goal
-    assert one.prevention.because == ("goal any site lost: 100% within 60 s (gold)",)
-    assert one.prevention.would == ("what a plan buys for the goal that covers it, for gold",)
+    # the plan was made by hand and does not keep its goal; with 10 times the machines only what is lost until detection
+    assert one.prevention.because == ("no goal that covers it holds in it",)
+    assert one.prevention.not_kept == ("goal any site lost: 100% within 60 s (gold)",)
+    (more,) = one.helps
+    assert more.text == "what a plan buys for the goal that covers it, for gold"
+    assert more.lost is not None and more.lost.requests == pytest.approx(300), "30 · 10"
     assert not one.broken_tiers, "no goal names it"
 
 
@@ -87,14 +92,18 @@ def test_without_a_goal_that_covers_it_the_smallest_that_would_is_named() -> Non
     one = only(played(few, [HALF_OF_A]))
     # a keeps 3 of 6, b has no machine more
     assert one.served_fractions("gold")[-1][1] == pytest.approx(0.7)
-    assert one.prevention.would == ("a goal for any pool, with all to be served, for gold",)
+    (more,) = one.helps
+    assert more.text == "a goal for any pool, with all to be served, for gold"
+    assert more.lost is not None and more.lost.requests < one.impact.requests_lost / 10
 
 
 def test_no_machine_replaces_a_login_and_another_does() -> None:
     alone = on_two_sites(components=(LOGIN,), dependencies=needs_login("login"))
     one = only(played(alone, [OF_LOGIN]))
     assert {share for _, share in one.served_fractions("gold")} == {0.7}
-    assert one.prevention.would == ("a second identity beside login, with `needs: any_of` the two",)
+    (second,) = one.helps
+    assert second.text == "a second identity beside login, with `needs: any_of` the two"
+    assert second.lost is not None and second.lost.requests == 0 and one.impact.requests_lost == 30 * 3600
     both = on_two_sites(components=(LOGIN, SECOND), dependencies=needs_login("login", "second"))
     one = only(played(both, [OF_LOGIN]))
     assert one.others == 1 and one.impact is not None and one.impact.requests_lost == 0
@@ -121,13 +130,109 @@ def test_a_fleet_keeps_its_weights() -> None:
     one = only(outages_on_fleet(on_two_sites(), [running("a", 6, 6), running("b", 4, 4)], [HALF_OF_A]))
     assert one.served_fractions("gold")[-1][1] == pytest.approx(0.7)
     assert one.impact is not None and one.impact.requests_lost == pytest.approx(30 * 3600)
+    # its study has a goal that no plan was made for
+    assert one.prevention.because == ("no goal that covers it holds in it",)
+    assert one.prevention.not_kept == ("goal any site lost: 100% within 60 s (gold)",)
+    # every machine of a and b has its replica, and those of b are sent what they carry: new weights do not help
+    assert [help.text for help in one.helps] == ["what a plan buys for the goal that covers it, for gold"]
+    assert one.helps[0].lost is not None and one.helps[0].lost.requests == pytest.approx(300), "30 · 10"
+
+
+def test_new_weights_help_a_fleet_that_has_headroom() -> None:
+    # b could take all of it: 30 requests/s are lost until that is known, and more machines save no more
+    one = only(outages_on_fleet(on_two_sites(), [running("a", 6, 6), running("b", 10, 4)], [HALF_OF_A]))
+    assert one.impact is not None and one.impact.requests_lost == pytest.approx(30 * 3600)
+    (weights,) = one.helps
+    assert weights.text.startswith("new weights for gateways") and weights.lost is not None
+    assert weights.lost.requests == pytest.approx(300)
+
+
+def test_goals_planned_with_new_weights_do_not_hold_where_none_can_be_pushed() -> None:
+    # a keeps 1 of 6 replicas and is sent 60 requests/s all the same: 10 + 40, whatever could be started
+    unreached = HALF_OF_A.model_copy(
+        update={"parts": (HALF_OF_A.parts[0].model_copy(update={"effects": ("serving", "pushing")}),)}
+    )
+    loads = on_two_sites(tiers=(tier(goal(within=400.0)),))
+    one = only(played(loads, [unreached]))
+    assert one.served_fractions("gold")[-1][1] == pytest.approx(0.5)
+    reason = "planned with new weights, which cannot be pushed here"
+    assert one.prevention.not_kept == (f"goal any site lost: 100% within 400 s (gold): {reason}",)
+    (own,) = one.helps
+    assert own.text.startswith("a goal for this outage, for gold") and own.lost is not None
+    assert own.lost.requests == pytest.approx(300), "until it is detected"
+    # where all is sent to what is lost, no number of machines shows what other weights would do
+    all_at_a = plan(loads, {at("a"): 10}, chat(a=100))
+    lost = unreached.model_copy(update={"parts": (unreached.parts[0].model_copy(update={"zones": 2}),)})
+    (own,) = only(outages_on_plan(all_at_a, [lost])).helps
+    assert own.text.startswith("a goal for this outage, for gold") and own.lost is None
+    # a goal for this very outage is held to the weights in force
+    mine = NAMED_HALF.model_copy(update={"failover": "rescale"})
+    promised = tier(goal(within=400.0), goal(None, failure="half", within=400.0, fraction=0.5))
+    one = only(played(on_two_sites(failures=(mine,), tiers=(promised,)), [unreached]))
+    assert one.prevention.because == ("goal half lost: 50% within 400 s (gold)",)
+
+
+def test_no_machines_are_named_for_what_none_replaces() -> None:
+    # batch needs no login; a second login helps the half of chat that has one, and not 10 times the machines
+    batch = Workload(**{**workload().model_dump(), "name": "batch", "tier": "iron"})
+    wanted = tuple(Demand(workload=w, origin="town", requests_per_second=50.0) for w in ("chat", "batch"))
+    tiers = (tier(goal("identity")), tier(name="iron"))
+    own = {"components": (LOGIN,), "dependencies": needs_login("login"), "workloads": (workload(), batch)}
+    of = on_two_sites(tiers=tiers, demand=wanted, **own)
+    one = only(outages_on_plan(plan(of, {at("a"): 10}, chat(a=50) | {("batch", "town", at("a")): 50.0}), [OF_LOGIN]))
+    assert dict.fromkeys(row.tier for row in one.rows).keys() == {"gold", "iron"}
+    assert one.prevention.because == ("no goal that covers it holds in it",)
+    assert [help.text for help in one.helps] == ["a second identity beside login, with `needs: any_of` the two"]
+    of = of.model_copy(update={"tiers": (tier(), tier(name="iron"))})
+    one = only(outages_on_plan(plan(of, {at("a"): 10}, chat(a=50) | {("batch", "town", at("a")): 50.0}), [OF_LOGIN]))
+    assert one.prevention.because == ("no goal covers it: what goes on does not stand on it",)
+
+
+def helps_of(of: Study, lost: Outage) -> list[tuple[str, float | None]]:
+    """What would have helped, and the requests that are lost then."""
+    return [(help.text, None if help.lost is None else help.lost.requests) for help in only(played(of, [lost])).helps]
+
+
+def test_what_stands_beside_what_is_lost_is_replayed() -> None:
+    # a system that rolls out, and all that depends on it
+    rolls_out = Component(name="ci", kind="deployment")
+    needs = Needs(all_of=("deployment:ci",))
+    of = on_two_sites(components=(rolls_out,), dependencies=(Dependency(component="workload:chat", needs=needs),))
+    second = "a second deployment beside ci, with `needs: any_of` the two"
+    assert helps_of(of, outage("rollout", "deployment")) == [(second, 0.0)]
+    # a login that stands on the control plane of a region
+    stands_on = Dependency(component="identity:login", needs=Needs(all_of=("control_plane:aws/a",)))
+    of = on_two_sites(components=(LOGIN,), dependencies=(*needs_login("login"), stands_on))
+    second = "a second identity beside login, with `needs: any_of` the two, which does not stand on control_plane:aws/a"
+    assert helps_of(of, outage("plane", "control_plane", provider="aws", region="a")) == [(second, 0.0)]
+    # requests that need a region itself: with a second way in what is lost there is still loaded elsewhere
+    of = on_two_sites(dependencies=(Dependency(component="workload:chat", needs=Needs(all_of=("region:aws/a",))),))
+    ((second, lost),) = helps_of(of, outage("all", "region", provider="aws", region="a"))
+    assert second == "a second one beside region:aws/a, with `needs: any_of` the two"
+    assert lost == pytest.approx(60 * 310)
+    # another stack cannot be replayed
+    assert helps_of(on_two_sites(), outage("stack", "stack", stack="cuda")) == [
+        ("a second stack qualified for llm", None)
+    ]
+
+
+def test_what_is_noticed_late_is_lost_until_then() -> None:
+    # 30 requests/s are lost at once, 50 from when it is noticed until replicas are loaded
+    late = HALF_OF_A.model_copy(update={"hours_to_find_out": 0.1})
+    one = only(played(on_two_sites(), [late]))
+    assert one.noticed_late is not None
+    assert one.noticed_late.requests == pytest.approx(30 * 360 + 50 * 300)
+    assert one.noticed_late.usd == pytest.approx(0.01 * one.noticed_late.requests)
+    first = review_outages(played(on_two_sites(), [late])).sections[0]
+    assert any("no sooner than it was found out then" in str(line) for line in first.lines)
+    at_once = HALF_OF_A.model_copy(update={"hours_to_find_out": 0.001})
+    assert only(played(on_two_sites(), [at_once])).noticed_late is None, "detected after 10 s"
 
 
 def test_goals_that_name_an_outage_judge_it() -> None:
-    named = NamedFailure(name="half", lost={"site:aws/a": 0.5}, worst_part=True, hours_to_repair=1.0)
     promised = tier(goal(None, failure="half", within=60.0, fraction=0.9))
-    one = only(played(on_two_sites(failures=(named,), tiers=(promised,)), [HALF_OF_A]))
-    assert one.failure == named and one.broken_tiers == ("gold",)
+    one = only(played(on_two_sites(failures=(NAMED_HALF,), tiers=(promised,)), [HALF_OF_A]))
+    assert one.failure == NAMED_HALF and one.broken_tiers == ("gold",)
 
 
 def test_what_comes_first_costs_most() -> None:
@@ -157,8 +262,37 @@ def test_a_change_may_ask_for_an_outage() -> None:
     assert asks is not None and not [finding for finding in findings if finding.level == "error"]
     (failure,) = asks.failures
     assert failure.lost == {"identity:login": 1.0} and asks.tiers[0].survive[-1].failure == failure.name
-    none, findings = patched(of_study, (change("cloudflare-2025-11-18"),), "v")
-    assert none is None and "`kind: ingress`" in str(findings[0])
+    none, findings = patched(of_study, (change("openai-telemetry-2024-12-11"),), "v")
+    assert none is None and "`kind: deployment`" in str(findings[0])
+    # of an edge whose login is here and whose ingress is not named, a part is asked for, and that is said
+    asks, findings = patched(of_study, (change("cloudflare-2025-11-18"),), "v")
+    assert asks is not None and any(
+        "a part is left out (the study names no ingress)" in text for text in asks.assumptions
+    )
+    (warning,) = findings
+    assert warning.level == "warning" and "`kind: ingress`" in str(warning)
+
+
+def test_of_what_falls_on_one_placement_later_the_dearest_counts() -> None:
+    # all of b is lost for half an hour, half of it until 2 h: 4 of 8 machines, all of those of chat or of rare
+    of_b = {"effects": ("serving",), "evidence": "assumed", "provider": "google", "region": "b"}
+    parts = (
+        LostPart(kind="region", hours_to_repair=0.5, **of_b),
+        LostPart(kind="zone", zones=1, zones_in_region=2, hours_to_repair=2.0, **of_b),
+    )
+    rare = Workload(**{**workload().model_dump(), "name": "rare", "model": "other", "tier": "iron"})
+    of = on_two_sites(
+        tiers=(tier(outage_usd_per_request=1.0), tier(name="iron")),
+        models=(model(), model("other")),
+        workloads=(workload(), rare),
+        demand=tuple(Demand(workload=w, origin="town", requests_per_second=40.0) for w in ("chat", "rare")),
+    )
+    fleet = [running("b", 4, 1), running("b", 4, 1, workload="rare", profile="other/p")]
+    one = only(outages_on_fleet(of, fleet, [HALF_OF_A.model_copy(update={"parts": parts})]))
+    # b counts again once it is loaded, after 2,100 s; until then nothing of chat is served, nor after that
+    assert one.failure.worst_part and one.failure.repaired == {"region:google/b": 0.5}
+    assert one.impact is not None and one.impact.usd_lost == pytest.approx(40 * 7200)
+    assert one.served_fractions("gold")[-1][1] == 0.0 and one.served_fractions("iron")[-1][1] == 1.0
 
 
 # ------------------------------------------------------------------ on the command line
@@ -181,6 +315,9 @@ def test_all_outages_in_one_report(plan_file: Path) -> None:
     data = json.loads(call(plan_file, "--outages", "--format", "json").stdout)["sections"]
     named = [row["outage"]["id"] for key in ("outages", "does not concern", "not mapped") for row in data[key]]
     assert len(named) == len(set(named)) == 16
+    parts = {row["outage"]["id"]: row["not_mapped_in_part"] for row in data["outages"]}
+    assert "`kind: ingress`" in parts["cloudflare-2025-11-18"]["fix"] and parts["claude-login-2026-03-02"] is None
+    assert "cloudflare-2025-11-18 (in part)" in result.stdout
     login = next(row for row in data["outages"] if row["outage"]["id"] == "claude-login-2026-03-02")
     assert login["served"]["gold"][-1]["fraction"] == 0.7
     assert login["impact"]["requests_lost"] == pytest.approx(30 * 3.97 * 3600)
@@ -206,6 +343,8 @@ def test_a_catalogue_of_ours_is_played_beside(plan_file: Path, tmp_path: Path) -
     ("arguments", "expected"),
     [
         (["--outage", "azure-west-us-2026"], "did you mean 'azure-west-us-2026-02-07'"),
+        (["--outage", "cloudflair"], "did you mean 'cloudflare-2025-11-18'"),
+        (["--outage", "tpu"], "did you mean one of: tpu-output-corruption-2025-08-25, xla-tpu-topk-2025-08-25"),
         (["--outages", "--where", "gogle/b"], "did you mean 'google/b'"),
         (["--where", "google"], "add --outages"),
         (["--outages", "--mode", "rescale", "--each", "site"], "--each"),

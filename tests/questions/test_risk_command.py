@@ -354,3 +354,24 @@ def test_risk_over_periods_and_hours_is_of_mean_demand(tmp_path):
     result = call(login_study(tmp_path, files=files, **over_time))
     assert result.exit_code == 1, result.output
     assert "identity login is a single point of failure of every tier: 27 requests/s, 810.00 USD/h" in result.stdout
+
+
+def test_a_failure_in_stages_counts_each_as_long_as_it_lasts(tmp_path):
+    """Half a fire a year: chat has no login for 4 h, Tokyo no names for 10 h."""
+    own = [*GRID, {"name": "login", "kind": "identity"}, {"name": "dns", "kind": "network"}]
+    dependencies = [
+        needs("workload:chat", needs={"all_of": ["identity:login"]}),
+        needs("origin:tokyo", needs={"all_of": ["network:dns"]}),
+    ]
+    rate = {"failures_per_year": 0.5, "hours_to_repair": 10}
+    lost = {"network:dns": 1.0, "identity:login": 1.0}
+    fire = {"name": "fire", "lost": lost, "repaired": {"identity:login": 4.0}, **rate}
+    quake = yaml.safe_load(STUDY)["failures"]
+    study = write_study(tmp_path, components=own, dependencies=dependencies, failures=[*quake, fire])
+    _, sections = data_of(study)
+    stages = {tuple(row["lost"]): row for row in sections["expected"]["sets"]}
+    assert set(stages) == {("failure:fire",), ("failure:fire after 4 h",)}
+    assert stages["failure:fire",]["hours_per_year"] == pytest.approx(2.0)
+    assert stages["failure:fire after 4 h",]["hours_per_year"] == pytest.approx(3.0)
+    assert stages["failure:fire after 4 h",]["usd_per_year"] == pytest.approx(3.0 * 5 * 3600 * 0.01)
+    assert stages["failure:fire",]["usd_per_year"] == pytest.approx(2.0 * 540)

@@ -24,6 +24,7 @@ from planner.errors import InputError
 from planner.plan.file import plan_text, sealed
 from planner.questions import simulated
 from planner.questions.simulated import simulate
+from planner.review.simulated import review_simulated
 from planner.study.records.plan import PlanFile
 
 QUICK = Sampling(requests=2_000, least_requests=4_000)
@@ -142,6 +143,11 @@ def test_the_command_says_what_it_assumes(tmp_path):
     answer = json.loads(done.stdout)["sections"]["waiting, simulated"]
     assert [(row["failure"], row["routing"]) for row in answer["rows"]] == [("normal", "one-queue"), (A, "one-queue")]
     assert answer["sampling"] == {"requests": 2000, "seed": 3, "variation": 0}
+
+
+def test_a_plan_that_serves_nothing_says_so():
+    idle = plan(study(), {}, {})
+    assert "serves nothing" in planner.render(review_simulated(planner.simulate(idle, requests=2000)))
 
 
 def test_from_python():

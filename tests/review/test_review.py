@@ -121,6 +121,7 @@ READ = {
     "Horizon.periods": "a record: see test_periods",
     "Horizon.quarters": "refused beside months that differ: see test_periods",
     "NamedFailure.answers_wrongly": "changes only together with hours_to_find_out: see test_wrong_answers",
+    "NamedFailure.hours_to_new_weights": "changes only together with failover: see test_staged_recovery",
     "Offer.ended_minutes_early": "said of contracts that follow each other: see test_renewals",
     "Offer.weeks_after_days": "the same",
     "Quota.counts": "has no other word here: see test_contracts",

@@ -213,6 +213,26 @@ def test_random_studies_cost_between_new_weights_everywhere_and_nowhere():
     assert compared == 7 and dearer and cheaper, (compared, dearer, cheaper)
 
 
+@pytest.mark.parametrize(("seed", "part"), [(17, 0.2), (35, 0.5), (42, 0.2)])
+def test_weights_that_can_be_pushed_again_in_time_cost_no_more(seed: int, part: float) -> None:
+    """Each failure keeps its weights for a part of the time until its last goal; the drill finds all goals held."""
+    study, named = random_study(seed), []
+    for failure in study.failures:
+        goals = [goal for tier in study.tiers for goal in tier.survive if goal.failure == failure.name]
+        last = max((goal.within_seconds for goal in goals), default=60.0)
+        changed = {"failover": "rescale", "hours_to_new_weights": round(part * last / 3600, 5), "hours_to_repair": None}
+        named.append(failure.model_copy(update=changed))
+    again = study.model_copy(update={"failures": tuple(named)})
+    never = [failure.model_copy(update={"hours_to_new_weights": None}) for failure in named]
+    plan = make_plan(again, Effort(gap_fraction=0.02, most_nodes=50))
+    assert holds(plan) and any(failure.outage for failure in build(again).failures.values())
+    try:
+        kept = make_plan(study.model_copy(update={"failures": tuple(never)}), Effort(gap_fraction=0.02, most_nodes=50))
+    except Infeasible:
+        return
+    assert plan.proof.bound_usd <= kept.proof.cost_usd * (1 + 1e-9)
+
+
 @pytest.mark.parametrize(("within", "machines"), [(400.0, {"r/b/mb": 20}), (700.0, {"p/a/m": 10, "r/b/mb": 10})])
 def test_nothing_is_started_before_weights_can_be_pushed_again(within: float, machines: dict[str, int]) -> None:
     """Site a is lost for 2 h, and for 6 minutes what pushes weights; a start takes 300 s: until 660 s after all.

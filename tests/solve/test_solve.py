@@ -16,6 +16,7 @@ from planner.problem.build import build
 from planner.problem.decisions import no_decisions
 from planner.problem.rules.formulas import can_load, loading
 from planner.problem.rules.index_sets import as_vectors
+from planner.solve import reached
 from planner.solve import whole_plan as searching
 from planner.solve.search import Effort, Infeasible, unhurt
 from planner.solve.solve import solve
@@ -46,7 +47,7 @@ def tight(machines_at_b: float, demand: float = 10.0):
 
 
 def test_where_the_first_whole_numbers_lead_nowhere_everything_is_searched(monkeypatch):
-    monkeypatch.setattr(searching, "LARGE_COLUMNS", 0)
+    monkeypatch.setattr(reached, "LARGE_COLUMNS", 0)
     # exactly as many machines as are needed: 1 % more would be too much
     assert solve(build(tight(10.0)), EXACT).cost_usd == pytest.approx(20.0)
     monkeypatch.setattr(searching.WholePlan, "_first_plan", lambda self: None)

@@ -17,7 +17,7 @@ from planner.plan.plan import make_plan
 from planner.problem.algebra import Expr, Rows, Sparse, total
 from planner.problem.build import build
 from planner.problem.decisions import no_decisions
-from planner.solve import lp_bound, whole_plan
+from planner.solve import coarse, lp_bound, whole_plan
 from planner.solve.feasibility_subproblem import FeasibilitySubproblem
 from planner.solve.highs import NOTHING, Answer, Ends, KeptHiGHS
 from planner.solve.integer_program import IntegerProgram
@@ -146,13 +146,8 @@ def test_the_best_plan_is_always_a_start(seed, monkeypatch):
     assert p.with_spot and started and all(started)
 
 
-def test_replicas_that_survive_are_tried_before_others_are_searched_for(monkeypatch):
-    """Where what survives is not enough by itself: given replicas that are, no integer program is solved."""
-    searched, any_replicas = [], FeasibilitySubproblem._any_replicas
-    monkeypatch.setattr(
-        FeasibilitySubproblem, "_any_replicas", lambda *given: searched.append(1) or any_replicas(*given)
-    )
-    tried = 0
+def rounded_up():
+    """(search, what its linear program buys and runs, rounded up) of random studies that have a plan."""
     for seed in range(6):
         search = Search(build(random_study(seed)), EXACT, None, lambda stage, done, detail: None)
         try:
@@ -162,6 +157,17 @@ def test_replicas_that_survive_are_tried_before_others_are_searched_for(monkeypa
         purchases = search.purchases(integer=False)
         for vectors in (purchases.replicas, purchases.rented, purchases.started, purchases.non_preemptible):
             vectors.update({scope: np.ceil(numbers - 1e-6) for scope, numbers in vectors.items()})
+        yield search, purchases
+
+
+def test_replicas_that_survive_are_tried_before_others_are_searched_for(monkeypatch):
+    """Where what survives is not enough by itself: given replicas that are, no integer program is solved."""
+    searched, any_replicas = [], FeasibilitySubproblem._any_replicas
+    monkeypatch.setattr(
+        FeasibilitySubproblem, "_any_replicas", lambda *given: searched.append(1) or any_replicas(*given)
+    )
+    tried = 0
+    for search, purchases in rounded_up():
         for f in search.failures():
             searched.clear()
             short, replicas = search.subproblem(f).test_whole(f, purchases)
@@ -173,6 +179,31 @@ def test_replicas_that_survive_are_tried_before_others_are_searched_for(monkeypa
                     again, found = search.subproblem(f).test_whole(f, purchases, known=replicas)
                 assert again == 0.0 and all((found[at] == replicas[at]).all() for at in replicas)
     assert tried >= 3
+
+
+def test_in_a_large_problem_what_survived_last_is_tried_before_a_linear_program(monkeypatch):
+    """With the same verdict on every failure, and no search for one that is survived as the last was."""
+    searched, any_replicas = [], FeasibilitySubproblem._any_replicas
+    monkeypatch.setattr(
+        FeasibilitySubproblem, "_any_replicas", lambda *given: searched.append(1) or any_replicas(*given)
+    )
+    spared = 0
+    for search, purchases in rounded_up():
+        large = Search(search.p, EXACT, None, lambda stage, done, detail: None)
+        for f in search.failures():
+            searched.clear()
+            short, _ = search.subproblem(f).test_whole(f, purchases)
+            spares = short == 0.0 and bool(searched)
+            with monkeypatch.context() as within:
+                within.setattr(coarse, "MANY_EDGES", 0)
+                subproblem = large.subproblem(f)
+            assert (subproblem.test_whole(f, purchases)[0] == 0.0) == (short == 0.0)
+            if spares:
+                searched.clear()
+                again, replicas = subproblem.test_whole(f, purchases)
+                assert again == 0.0 and replicas and not searched
+                spared += 1
+    assert spared >= 3
 
 
 # ------------------------------------------------------------------ limits and interruptions

@@ -87,11 +87,27 @@ def test_a_zone_is_its_share_of_a_site_that_is_the_region() -> None:
     assert failure.lost == {"site:aws/a": 0.25} and failure.worst_part and failure.hours_to_repair == 2.0
 
 
+def test_a_share_of_zones_is_not_rounded() -> None:
+    # of 96 replicas a sixth is 16: 0.166666667 of them would be one more
+    sixth = outage(part("zone", provider="aws", region="a", zones=1, zones_in_region=6))
+    (failure,) = here(sixth, regions_as_sites()).failures
+    assert failure.lost["site:aws/a"] == 1 / 6
+
+
 def test_where_sites_are_zones_each_is_lost_in_turn() -> None:
     zones = study(sites=(site("aws", "a1", "a"), site("aws", "a2", "a"), site("google", "b", "b")))
     met = here(ZONE, zones)
     assert [failure.lost for failure in met.failures] == [{"site:aws/a1": 1.0}, {"site:aws/a2": 1.0}]
     assert len({failure.name for failure in met.failures}) == 2 and not met.failures[0].worst_part
+
+
+def test_of_a_region_that_is_split_in_part_each_zone_is_lost_with_a_share_of_the_rest() -> None:
+    """Two zones, and machines of the region of which no list says where: a quarter of these, with each zone in turn."""
+    sites = (site("aws", "a1", "a"), site("aws", "a2", "a"), site("aws", "a", "a"), site("google", "b", "b"))
+    in_part = study(sites=sites)
+    failures = here(ZONE, in_part).failures
+    assert [f.lost for f in failures] == [{"site:aws/a": 0.25, f"site:aws/{zone}": 1.0} for zone in ("a1", "a2")]
+    assert all(failure.worst_part for failure in failures)
 
 
 def test_a_place_without_machines_does_not_concern_and_can_be_moved() -> None:
@@ -116,6 +132,18 @@ def test_control_planes_come_back_region_by_region() -> None:
     assert failure.failover == "rescale"
 
 
+def test_weights_are_kept_no_longer_than_they_cannot_be_pushed() -> None:
+    parts = (
+        part("control_plane", "starting", "pushing", provider="google", hours_to_repair=0.7),
+        part("zone", provider="google", region="b", zones=1, zones_in_region=4, hours_to_repair=9.0),
+    )
+    (failure,) = here(outage(*parts), regions_as_sites()).failures
+    assert (failure.failover, failure.hours_to_new_weights, failure.hours_to_repair) == ("rescale", 0.7, 9.0)
+    unknown = parts[0].model_copy(update={"hours_to_repair": None})
+    (failure,) = here(outage(unknown, parts[1]), regions_as_sites()).failures
+    assert failure.failover == "rescale" and failure.hours_to_new_weights is None
+
+
 def test_a_login_is_ours_each_in_turn_and_what_they_share() -> None:
     of_theirs = outage(part("identity", "new_logins", hours_to_repair=4.0))
     unnamed = here(of_theirs, study())
@@ -131,7 +159,7 @@ def test_a_login_is_ours_each_in_turn_and_what_they_share() -> None:
     ]
 
 
-def test_a_roll_out_breaks_what_stands_on_it_however_it_does() -> None:
+def test_a_roll_out_breaks_what_stands_on_it_but_for_gateways_that_it_only_pushes_weights_to() -> None:
     roll_out = Component(name="one", kind="deployment")
     needs = Needs(any_of=("deployment:one", "identity:login"))
     dependencies = (
@@ -139,8 +167,16 @@ def test_a_roll_out_breaks_what_stands_on_it_however_it_does() -> None:
         Dependency(component="site:aws/a", needs=needs, breaks="starting"),
     )
     on = study(components=(roll_out, LOGIN), dependencies=dependencies)
-    (failure,) = here(CATALOGUE["openai-telemetry-2024-12-11"], on).failures
-    assert failure.lost == {"deployment:one": 1.0, "workload:chat": 1.0} and failure.failover == "rescale"
+    met = here(CATALOGUE["openai-telemetry-2024-12-11"], on)
+    (failure,) = met.failures
+    assert failure.lost == {"deployment:one": 1.0} and failure.failover == "rescale"
+    assert "workload:chat serve on: the study says deployment:one only pushes their weights" in met.notes
+    starting = Dependency(component="site:google/b", needs=Needs(all_of=("deployment:one",)), breaks="starting")
+    serving = Dependency(component="workload:chat", needs=Needs(all_of=("deployment:one",)))
+    for more, lost in ((starting, "site:google/b"), (serving, "workload:chat")):
+        beside = on.model_copy(update={"dependencies": (*dependencies, more)})
+        (failure,) = here(CATALOGUE["openai-telemetry-2024-12-11"], beside).failures
+        assert failure.lost == {"deployment:one": 1.0, lost: 1.0}
 
 
 def test_machines_of_a_family_at_one_provider_after_the_other() -> None:
@@ -193,12 +229,25 @@ def test_a_share_that_nobody_published_is_not_replayed() -> None:
 def test_every_outage_of_the_catalogue_is_one_of_three_things_on_an_example() -> None:
     of_study, _ = read_study(Path(__file__).resolve().parents[2] / "examples" / "postmortem")
     verdicts = {id: here(each, of_study).verdict for id, each in CATALOGUE.items()}
-    assert list(verdicts.values()).count("played") == 9
-    assert {id for id, verdict in verdicts.items() if verdict == "not mapped"} == {
-        "azure-front-door-2025-10-29",
+    assert list(verdicts.values()).count("played") == 11
+    assert {id for id, verdict in verdicts.items() if verdict == "not mapped"} == {"openai-telemetry-2024-12-11"}
+    in_part = {id for id, each in CATALOGUE.items() if verdicts[id] == "played" and here(each, of_study).why}
+    assert in_part == {
+        "aws-us-east-1-dynamodb-2025-10-20",  # database
+        "azure-front-door-2025-10-29",  # ingress
         "cloudflare-2025-11-18",
-        "openai-telemetry-2024-12-11",
     }
+
+
+def test_a_region_that_loses_a_database_and_then_its_launches_has_parts_with_times_of_their_own() -> None:
+    outage = CATALOGUE["aws-us-east-1-dynamodb-2025-10-20"]
+    store = Component(name="sessions", kind="database")
+    on = study(sites=(site("aws", "a", "us-east-1"), site("google", "b", "b")), components=(store,))
+    (failure,) = here(outage, on).failures
+    assert failure.lost == {"control_plane:aws/us-east-1": 1.0, "database:sessions": 1.0}
+    assert failure.repaired == {"database:sessions": 2.87} and failure.hours_to_repair == 14.03
+    elsewhere = here(outage, study(components=(store,)))
+    assert elsewhere.verdict == "not concerned", "a database of a region where nothing runs here is none of ours"
 
 
 # ------------------------------------------------------------------ as a goal
@@ -230,6 +279,7 @@ def test_a_goal_for_an_outage_becomes_failures_of_the_study(tmp_path: Path) -> N
         ("{outage: azure-west-us-2026-02-07, within_seconds: 600}", "no machine of this study at azure/westus"),
         ("{outage: azure-west-us-2026-02-07, where: alfa, within_seconds: 600}", "did you mean 'alpha'"),
         ("{outage: azure-west-us-2026-02-08, within_seconds: 600}", "did you mean 'azure-west-us-2026-02-07'"),
+        ("{outage: west-us, where: alpha, within_seconds: 600}", "did you mean 'azure-west-us-2026-02-07'"),
         ("{outage: claude-login-2026-03-02, within_seconds: 600}", "`kind: identity`"),
         ("{any: site, where: alpha, within_seconds: 600}", "where with `outage`"),
         ("{any: site, outage: claude-login-2026-03-02, within_seconds: 600}", "either `any`"),

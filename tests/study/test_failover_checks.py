@@ -40,12 +40,12 @@ MISTAKES = {
         [("study.yaml", "except: [spare]}", "except: [spare]}\n      - {failure: quake, of: 2, within_seconds: 600}")],
         ("tiers[0].survive[2].of", "`of` and `except` with `any`", "2", "leave it out"),
     ),
-    "a control plane that needs its own region": (
+    "a region that serves with its control plane only, which stands in it": (
         [
             (
                 "study.yaml",
                 "dependencies:\n",
-                "dependencies:\n  - {component: 'control_plane:beta', needs: {all_of: ['region:beta/west']}}\n",
+                "dependencies:\n  - {component: 'region:beta/west', needs: {all_of: ['control_plane:beta/west']}}\n",
             )
         ],
         ("dependencies[0].needs", "without a circle", "control_plane:beta", "remove one"),
@@ -60,7 +60,21 @@ MISTAKES = {
         ],
         ("failures[0].repaired", "differ in 6 digits", "1.0000001", "write one time"),
     ),
+    "weights that are pushed again and could be all along": (
+        [("study.yaml", "    surge_factor: 1.2", "    surge_factor: 1.2\n    hours_to_new_weights: 1.0")],
+        ("failures[0]", "hours_to_new_weights with `failover: rescale`", "", "add that"),
+    ),
 }
+
+
+def test_where_nothing_bounds_what_storage_feeds_in_a_stage_it_is_said(tmp_path: Path) -> None:
+    stage = ("study.yaml", "    surge_factor: 1.2", "    surge_factor: 1.2\n    repaired: {'site:beta/west-1': 1.0}")
+    path = write_study(tmp_path, [stage])
+    table = path.parent / "inventory" / "sites.csv"
+    header, *rows = table.read_text().splitlines()
+    table.write_text("\n".join([f"{header},load_gib_per_second", *(f"{row},50" for row in rows), ""]))
+    (warning,) = [one for one in read_study(path)[1] if one.where.endswith("repaired")]
+    assert "beta/west-1, where storage may have to feed any number" in warning.got and warning.level == "warning"
 
 
 @pytest.mark.parametrize("case", MISTAKES)

@@ -56,6 +56,10 @@ MISTAKES: dict[str, tuple[tuple[str, str, str], tuple[str, str, str, str, str]]]
     "share twice": (("study.yaml", "shares:\n", "shares:\n    - {component: 'provider:alpha', most_fraction: 0.9}\n"), ("warning", "policies.shares[1].component", "each component once", "provider:alpha", "lower")),
     "counted elsewhere": (("study.yaml", "  quotas:", "  counted:\n    - {offers: ['beta/*'], running_fraction: 0.5}\n  quotas:"), ("warning", "policies.counted[0].offers[0]", "an offer of the study's pools", "'beta/*'", "changes nothing")),
     "quota of another year": (("study.yaml", "most: 1920", "most: 1920, until: 2026-01-31"), ("warning", "policies.quotas[0].until", "days between 2026-07-01 and 2027-06-30", "the start to 2026-01-31", "never holds")),
+    "increase after the last period began": (("study.yaml", "most: 1920", "most: 1920, increases: [{most: 2880, lead_days: 400, chance_fraction: 0.5}]"), ("warning", "policies.quotas[0].increases[0].lead_days", "granted by 2026-07-01", "400: ", "leave the increase out")),
+    "increase to the same limit": (("study.yaml", "most: 1920", "most: 1920, increases: [{most: 2880, lead_days: 1, chance_fraction: 0.5}, {most: 2880, lead_days: 9, chance_fraction: 0.9}]"), ("error", "policies.quotas[0]", "one increase to each limit, not several to 2880", "increase", "leave out all but")),
+    "increase without a chance": (("study.yaml", "most: 1920", "most: 1920, increases: [{most: 2880, lead_days: 1, chance_fraction: 0}]"), ("error", "policies.quotas[0].increases[0].chance_fraction", "above 0", "0", "")),
+    "increase below the limit": (("study.yaml", "most: 1920", "most: 1920, increases: [{most: 960, lead_days: 1, chance_fraction: 0.5}]"), ("error", "policies.quotas[0]", "more than 1920", "", "once it is granted")),
     "claim of another year": (("study.yaml", "lent_to: training", "lent_to: training, from_day: 2028-01-01"), ("warning", "claims[0].from_day", "days between 2026-07-01 and 2027-06-30", "2028-01-01 to the end", "never holds")),
     # the same twice
     "holding twice": (("study.yaml", HOLDING, HOLDING * 2), ("warning", "holdings[1]", "each once", "the same here and at", "sum")),

@@ -5,12 +5,13 @@ from datetime import date, timedelta
 import pytest
 from one_pool import EXACT, START, bought, planned, small
 from pydantic import ValidationError
-from studies import machine_type, offer, site
+from studies import machine_type, model, offer, profile, site
 
 from planner.drill import drill_plan
 from planner.drill.graph import build_graph
 from planner.drill.instance import build_instance
 from planner.errors import NoPlan
+from planner.plan.audit import audit
 from planner.plan.in_hand import in_hand
 from planner.plan.plan import make_plan
 from planner.review.orders import order_section
@@ -130,3 +131,46 @@ def test_an_order_is_not_due_before_it_is_sold():
 def test_a_longest_contract_that_is_no_whole_week():
     odd = block("a/x/m", 1.0, most_days=180.0)[0]
     assert [sold_days(odd, n) for n in (14, 15, 175, 176, 365)] == [14, 21, 175, 175, 175]
+
+
+def two_chains(serve_fraction: float, *more, **fields):
+    """Two chains of blocks in a pool, one machine each at most, and machines by the hour at three times the price."""
+    first, second = (
+        (one.model_copy(update={"offer": name, "most_units": 1}), price.model_copy(update={"offer": name}))
+        for name, (one, price) in (("first", block("a/x/m", 1.0)), ("second", block("a/x/m", 1.5)))
+    )
+    goal = Goal(any="renewal", serve_fraction=serve_fraction, within_seconds=60.0)
+    sold = [first, second, offer("a/x/m", 3.0), *more]
+    slow = profile("m", "cuda", 5)
+    fields = {"models": (model("m", [slow.model_copy(update={"load_seconds": 600.0})]),), **fields}
+    return small(YEAR, bought=sold, **fields).model_copy(update={"tiers": (Tier(name="t", survive=(goal,)),)})
+
+
+def test_of_two_chains_in_a_pool_the_other_goes_on():
+    """Ten wanted of five each, half may fail, nothing loads in a minute: one of each chain."""
+    asked = two_chains(0.5)
+    plan = planned(asked)
+    assert bought(plan) == {("first", "period-1"): 1, ("second", "period-1"): 1}
+    assert plan.replicas[0].non_preemptible == 0
+    assert plan.replicas[0].on_offers == {"a/x/m:first": 1, "a/x/m:second": 1}
+    drilled = drill_plan(plan)
+    assert not drilled.broken and not drilled.findings
+    assert {row.served_fraction for row in drilled.rows if row.failure != "normal"} == {0.5}
+
+
+def test_a_chain_beside_spot_goes_on_where_something_else_is_not_renewed():
+    """Where the other chain ends, all of one beside spot counts, and what stands on it goes on."""
+    plan = planned(two_chains(1.0, offer("a/x/m", 0.1, "spot", most_units=1)))
+    assert bought(plan) == {("first", "period-1"): 1, ("second", "period-1"): 1, ("on_demand", MEAN): 1}
+    assert plan.replicas[0].non_preemptible == 1 and not drill_plan(plan).broken
+
+
+def test_replicas_on_an_offer_are_held_against_what_is_bought_of_it():
+    """Two said to stand on one machine of a chain, and one on an offer that is not told apart."""
+    plan = planned(two_chains(0.5))
+    (row,) = plan.replicas
+    edited = plan.model_copy(update={"replicas": (row.model_copy(update={"on_offers": {"a/x/m:first": 2}}),)})
+    assert "non_preemptible_replicas_stand_on_non_preemptible_machines" in {v.rule for v in audit(edited).violations}
+    assert any("machines of a/x/m:first" in line for line in drill_plan(edited).findings)
+    edited = plan.model_copy(update={"replicas": (row.model_copy(update={"on_offers": {"a/x/m:on_demand": 1}}),)})
+    assert "replicas.on_offers" in {v.rule for v in audit(edited).violations}

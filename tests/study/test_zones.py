@@ -163,6 +163,18 @@ def test_machines_and_places_of_a_region_that_is_split_must_say_which_zone(tmp_p
     assert all("alpha/e-az1/trn-16, " in finding.fix for finding in findings[1:])
 
 
+def test_the_rest_of_a_region_that_is_split_in_part_is_named_by_its_pools(tmp_path: Path) -> None:
+    """A site by the region's name would be what is left of it only: what was said of all of it would be lost."""
+    more = [("inventory/alpha/pools.csv", "alpha/east,", "alpha/east,gpu-8,1\nalpha/east,")]
+    lost = {"name": "quake", "lost": {"site:alpha/east": 1.0}}
+    (finding,) = wrong(written(tmp_path / "a", edits=more, failures=[lost]))
+    assert finding.where.endswith("failures[0].lost.site:alpha/east") and "split into zones" in finding.fix
+    assert "pool:alpha/east/gpu-8, region:alpha/east, site:alpha/e-az1" in finding.fix
+    named = {"name": "quake", "lost": {"pool:alpha/east/gpu-8": 1.0}}
+    read, _ = read_study(written(tmp_path / "b", edits=more, failures=[named]))
+    assert {site.id for site in read.sites} >= {"alpha/east", "alpha/e-az1", "alpha/e-az2"}
+
+
 def test_a_fleet_names_zones(tmp_path: Path) -> None:
     read, _ = read_study(written(tmp_path, failures=[]))
     table = tmp_path / "fleet.csv"

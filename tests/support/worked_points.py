@@ -140,6 +140,7 @@ DECISIONS: dict[str, dict[tuple[Any, ...], float]] = {
     "rented": {(RENTED, DAY): 4.0, (RENTED, NIGHT): 2.5, (SPOT, DAY): 1.5, (SPOT, NIGHT): 0.5},
     "replicas": {(A, DAY): 5.0, (A, NIGHT): 3.0, (B, DAY): 7.0, (B, NIGHT): 2.0},
     "non_preemptible": {(A, DAY): 4.5, (A, NIGHT): 2.75},
+    "on_offer": {(A, RENTED, DAY): 0.3, (A, RENTED, NIGHT): 0.2},
     "opened": {(QB, DAY): 0.9, (QB, NIGHT): 0.8},
     "shortfall": {("promise", 1): 700.0},
     "offered": {
@@ -246,10 +247,12 @@ ONCE: dict[str, dict[tuple[Any, ...], Side]] = {
         ("budget",): ((21600 + 7800 + 2632.5 + 7884 + 22680) / YEAR + 700 / 1.07, "<=", 60000.0),  # see COST
     },
     "non_preemptible_replicas_stand_on_non_preemptible_machines": {  # of 2 held 1 is lent; spot counts 0
-        (A, DAY): (4.5, "<=", 5.0),
+        (A, DAY): (4.5 + 0.3, "<=", 5.0),
         (QA, DAY): (0.5 * 4.5, "<=", 0.8 * (2 - 1 + 0.75 * 4)),
-        (A, NIGHT): (2.75, "<=", 3.0),
+        (RENTED, DAY): (0.5 * 0.3, "<=", 0.8 * (1 - 0.75) * 4),  # where only the pool is lost all of it counts
+        (A, NIGHT): (2.75 + 0.2, "<=", 3.0),
         (QA, NIGHT): (0.5 * 2.75, "<=", 0.8 * (2 - 1 + 0.75 * 2.5)),
+        (RENTED, NIGHT): (0.5 * 0.2, "<=", 0.8 * (1 - 0.75) * 2.5),
     },
     "a_pool_in_use_keeps_spare_machines": {  # at a 0.8 · (2 − 1) held cover the 0.25 that are spare
         (QB, DAY): (0.5 * 7, "<=", MOST_B * 0.9),
@@ -374,9 +377,10 @@ IN_STATES: dict[str, dict[State, dict[tuple[Any, ...], Side]]] = {
         NO_A_50: {(B, "kept"): (6.0, "<=", 7.0)},  # 10 + 40 s have passed
         (DAY, "site:a/x", 30.0): {(B, "kept"): (0.0, "<=", 7.0), (B, "cold_started"): (0.0, "<=", 0.0)},
         NO_B_AFTER_30: {(A, "kept"): (2.0, "<=", 4.5)},  # firm ones: spot does not count
-        PART: {(A, "kept"): (1.5, "<=", 0.75 * 2.75), (B, "kept"): (1.75, "<=", 2.0)},
-        # two fifths of what is usable of 2 + 4 − 1 machines, two replicas on each: 3.2 of 4.5
-        HIT: {(A, "kept"): (2.2, "<=", 4.5 - 0.4 * 0.8 / 0.5 * (2 + 4 - 1)), (B, "kept"): (6.2, "<=", 7.0)},
+        # of a pool alone: of what is on demand more counts than where a site is lost, and what stands on that goes on
+        PART: {(A, "kept"): (1.5, "<=", 0.75 * (2.75 + 0.2)), (B, "kept"): (1.75, "<=", 2.0)},
+        # two fifths of what is usable of 2 + 4 − 1 machines, two replicas on each: 3.2 of 4.8
+        HIT: {(A, "kept"): (2.2, "<=", 4.5 + 0.3 - 0.4 * 0.8 / 0.5 * (2 + 4 - 1)), (B, "kept"): (6.2, "<=", 7.0)},
     },
     "only_the_living_run": {
         PART: {},

@@ -214,6 +214,16 @@ def machines_non_preemptible(a: Things, x: Vectors, h: str) -> Vector:
     return a.usable_fraction * (a.held(h) - a.claimed((h, NORMAL, 0.0)) + bought)
 
 
+def machines_counted_apart(a: Things, x: Vectors, h: str) -> Vector:
+    """Machines of each offer beyond its least, broken ones left out: they count in some failures [machines; B].
+
+    Formula
+        usable[q] · (more[b] − least[b]) · machines_per_unit[b] · active[b,h]
+    """
+    beyond = a.usable_fraction[a.pool_of_offer] * (a.more_counted - a.least_counted) * a.machines_per_unit
+    return beyond * pick(units_active(a, x, h), a.in_pool)
+
+
 # ---------------------------------------------------------------------------------------------- limits
 def limit_used(a: Things, x: Vectors, h: str) -> Vector:
     """What the machines held and bought take of each limit on the fullest day of a period [its unit; limits].
@@ -246,15 +256,26 @@ def limit_drawn(a: Things, x: Vectors, s: State) -> Vector:
 def survivors(a: Things, x: Vectors, s: State) -> Vector:
     """Replicas that run on after a failure until they are evicted [replicas; P].
 
-    Which replicas stand on spot machines is decided once, not by each failure for itself: where an offer of the pool
-    does not count whole, only non-preemptible replicas do.
+    Which replicas stand on which machines is decided once, not by each failure for itself: where an offer of the pool
+    does not count whole, non-preemptible replicas run on, and those on offers of which more counts than the least.
+
+    Formula
+        available[e,f] · (non_preemptible[e,h] + Σ_b on_offer[e,b,h])   over the offers b with counted[b,f] > least[b]
     """
     h, f, _ = s
     discounted = a.counts_less(f)[a.pool_of_placement]
     undiscounted = (a.available(f) * ~discounted) * spread(x.replicas[h,], a.P)
     if not discounted.any():
         return undiscounted
-    return undiscounted + (a.available(f) * discounted) * spread(x.non_preemptible[h,], a.P)
+    go_on = spread(x.non_preemptible[h,], a.P)
+    if a.placements_on_offers:
+        go_on = go_on + replicas_on_offers(a, x, h, a.counts_more(f)[a.offer_of_pair])
+    return undiscounted + (a.available(f) * discounted) * go_on
+
+
+def replicas_on_offers(a: Things, x: Vectors, h: str, of_pair: Array | float = 1.0) -> Vector:
+    """Replicas of each placement on offers that are counted apart, of some pairs of the two [replicas; P]."""
+    return sum_by(of_pair * spread(x.on_offer[h,], len(a.placements_on_offers)), a.placement_of_pair, a.P)
 
 
 def running(a: Things, x: Vectors, s: State) -> Vector:

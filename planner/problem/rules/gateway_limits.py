@@ -185,9 +185,10 @@ def conditions(a: Things, h: str) -> dict[State, Array]:
             continue
         failure = p.failures[f]
         part, less = a.available(f), a.counts_less(f)[a.pool_of_placement]
-        new = np.zeros(a.P, dtype=bool)
+        goes_on, new = a.counts_more(f)[a.offer_of_pair], np.zeros(a.P, dtype=bool)
         for i, e in enumerate(p.placements):
-            condition = (float(part[i]), bool(less[i]), f if failure.targeted == e else None)
+            on_offers = tuple(goes_on[a.placement_of_pair == i].tolist()) if less[i] else ()
+            condition = (float(part[i]), bool(less[i]), on_offers, f if failure.targeted == e else None)
             if part[i] > 0 and condition not in known[i]:
                 known[i].add(condition)
                 new[i] = True

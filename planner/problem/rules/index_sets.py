@@ -175,6 +175,9 @@ INDEX_SETS: dict[str, IndexSet] = {
     ),
     "placements": IndexSet(lambda a: a.placements, "hour", _always(lambda a: a.placements)),
     "spot placements": IndexSet(lambda a: a.placements, "hour", lambda a, h, testing: a.with_spot[a.pool_of_placement]),
+    "placements on offers": IndexSet(
+        lambda a: a.placements_on_offers, "hour", _always(lambda a: a.placements_on_offers)
+    ),
     "pools that may be unused": IndexSet(lambda a: a.pools, "hour", lambda a, h, testing: a.maybe_unused),
     "priced failures": IndexSet(
         lambda a: a.priced, "once", _always(lambda a: a.priced), lambda a: outage_size_usd(a.p)

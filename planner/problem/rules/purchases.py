@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from planner.problem.algebra import Rows, Vector, pick, spread, sum_by, total
+from planner.problem.algebra import Key, Rows, Vector, pick, spread, sum_by, total
 from planner.problem.arrays import Arrays
 from planner.problem.decisions import ONCE, Vectors
 from planner.problem.problem import size_of_all
@@ -22,7 +22,9 @@ from planner.problem.rules.formulas import (
     first_hours,
     limit_capacity,
     limit_used,
+    machines_counted_apart,
     machines_non_preemptible,
+    replicas_on_offers,
     requests_served_by,
     spent_in_years_usd,
     units_active,
@@ -116,15 +118,17 @@ def budget_holds(a: Arrays, x: Vectors) -> Iterator[Rows]:
 
 
 def non_preemptible_replicas_stand_on_non_preemptible_machines(a: Arrays, x: Vectors) -> Iterator[Rows]:
-    """Which replicas stand on machines that count in every failure is decided once, before any of them.
+    """Which replicas stand on machines that count in every failure, or on one offer, is decided before any failure.
 
     Formula
-        non_preemptible[e,h]  ≤  replicas[e,h]
+        non_preemptible[e,h] + Σ_b on_offer[e,b,h]  ≤  replicas[e,h]
         Σ_e machines_per_replica[e] · non_preemptible[e,h]  ≤  usable[q] · (held + least counted of bought − claims)[q]
+        Σ_e machines_per_replica[e] · on_offer[e,b,h]  ≤  usable[q] · (more[b] − least[b]) · machines of b
     Units
         replicas; machines
     Rows
-        (placement, hour) and (pool, hour), for pools with an offer that does not count whole in every failure: spot
+        (placement, hour), (pool, hour) and (offer, hour), for pools with an offer that does not count whole in every
+        failure: spot; offers of which more counts than the least where another of their pool counts less
     Marginal value
         what one more machine that always counts would save [USD]
     """
@@ -132,9 +136,16 @@ def non_preemptible_replicas_stand_on_non_preemptible_machines(a: Arrays, x: Vec
     used = a.with_spot & a.any_on_pool(np.ones(a.P, dtype=bool))
     for h in a.p.hours if on_spot.any() else ():
         sure = spread(x.non_preemptible[h,], a.P)
-        yield Rows(a.placements, (h,), sure, "<=", x.replicas[h,]).only(on_spot)
+        go_on = sure + replicas_on_offers(a, x, h) if a.placements_on_offers else sure
+        yield Rows(a.placements, (h,), go_on, "<=", x.replicas[h,]).only(on_spot)
         stand = sum_by(a.machines_per_replica * sure, a.pool_of_placement, a.Q)
         yield Rows(a.pools, (h,), stand, "<=", machines_non_preemptible(a, x, h)).only(used)
+        if a.placements_on_offers:
+            at = np.array([a.offer_at[b] for b in a.counted_apart], dtype=int)
+            of_pair = a.machines_per_replica[a.placement_of_pair] * spread(x.on_offer[h,], len(a.placements_on_offers))
+            stand = pick(sum_by(of_pair, a.offer_of_pair, len(a.p.offers)), at)
+            offers: list[Key] = [(b,) for b in a.counted_apart]
+            yield Rows(offers, (h,), stand, "<=", pick(machines_counted_apart(a, x, h), at))
 
 
 def a_pool_in_use_keeps_spare_machines(a: Arrays, x: Vectors) -> Iterator[Rows]:

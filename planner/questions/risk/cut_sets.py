@@ -10,19 +10,21 @@ k-th largest all keep thresholds.
 Source: Fault Tree Handbook, NUREG-0492 (1981), for the words and the bound on probability.
 """
 
+import math
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, reduce
 from graphlib import TopologicalSorter
+from types import MappingProxyType
 from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
-from planner.study.dependencies import Graph, leaves
-from planner.study.records.study import Needs, Study, kind_and_name
-from planner.units import ROUNDING
+from planner.study.dependencies import Failure, Graph, leaves, stages_of
+from planner.study.records.study import Goal, Needs, Study, kind_and_name
+from planner.units import ROUNDING, SECONDS_PER_HOUR
 
 Flow = tuple[str, str]
 """(workload, origin)"""
@@ -140,6 +142,8 @@ def broken_components(
     needs: Mapping[str, Sequence[Needs]],
     events: Mapping[str, Mapping[str, float]],
     most_remaining: float = 0.0,
+    within: Mapping[str, str] = MappingProxyType({}),
+    gone: Mapping[str, Bits] | None = None,
 ) -> dict[str, Bits]:
     """Of every component the sets after which at most this fraction of it remains.
 
@@ -148,6 +152,8 @@ def broken_components(
     needs : component -> what it needs, all of which must hold; every component that is named is a key
     events : event -> component -> share that is lost; a component that fails by itself is an event of its own name
     most_remaining : fraction; 0: wholly lost
+    within : component -> what it stands in, and is lost with when all of that is
+    gone : of every component the sets that take all of it; none: what is asked for
 
     Examples
     --------
@@ -163,9 +169,13 @@ def broken_components(
             if 1.0 - share <= most_remaining + ROUNDING:
                 own[component].add(event)
     below = {c: {leaf for part in parts for leaf in leaves(part)} for c, parts in needs.items()}
+    for c, place in within.items():
+        below[c] = {*below[c], place}
     broken: dict[str, Bits] = {}
     for c in TopologicalSorter(below).static_order():
         rows = [sets.holding(own[c]), *(broken_needs(part, broken) for part in needs[c])]
+        if c in within:
+            rows.append((broken if gone is None else gone)[within[c]])
         broken[c] = reduce(np.bitwise_or, rows)
     return broken
 
@@ -180,11 +190,14 @@ class FaultTrees:
 
     def __init__(self, study: Study, graph: Graph) -> None:
         needs: dict[str, Sequence[Needs]] = {c: graph.nodes[c]["needs"] for c in graph}
+        within = {c: place for c, place in graph.nodes(data="within") if place is not None}
         self.events = {c: {c: 1.0} for c in sorted(needs) if kind_and_name(c)[0] not in NOT_EVENTS}
-        self.events |= _named_failures(study)
+        self.events |= {stage.id: dict(stage.lost) for stage, _ in stages_with_a_rate(study, graph)}
         self.sets = LostSets(self.events)
         self.at: Callable[[float], dict[str, Bits]] = cache(
-            lambda remaining: broken_components(self.sets, needs, self.events, remaining)
+            lambda remaining: broken_components(
+                self.sets, needs, self.events, remaining, within, self.at(0.0) if remaining > 0 else None
+            )
         )
         self.singles_of: Callable[[str], frozenset[str]] = cache(lambda c: self.sets.singles(self.at(0.0)[c]))
         self.all_dead: Callable[[frozenset[str]], Bits] = cache(
@@ -232,15 +245,21 @@ class FaultTrees:
         return tuple(levels)
 
 
-def _named_failures(study: Study) -> dict[str, dict[str, float]]:
-    """Failures with a rate, as events of their own: what they lose, what is in maintenance included."""
-    events = {}
+def stages_with_a_rate(study: Study, graph: Graph) -> list[tuple[Failure, float]]:
+    """Failures with a rate, in the stages in which parts of them work again, and how long each of these lasts [h].
+
+    What they lose has what is in maintenance in it. A stage that is over before it counts is left out.
+    """
+    stages: list[tuple[Failure, float]] = []
     for named in study.failures:
-        if named.failures_per_year is not None and named.hours_to_repair is not None:
-            out = sorted({*named.lost, *named.in_maintenance})
-            shares = {c: min(1.0, named.lost.get(c, 0.0) + named.in_maintenance.get(c, 0.0)) for c in out}
-            events[f"failure:{named.name}"] = shares
-    return events
+        if named.failures_per_year is None or named.hours_to_repair is None:
+            continue
+        for stage in stages_of(Goal(failure=named.name, within_seconds=1.0), study, graph):
+            ends = math.inf if stage.ends_seconds is None else stage.ends_seconds / SECONDS_PER_HOUR
+            hours = min(ends, named.hours_to_repair) - stage.begins_seconds / SECONDS_PER_HOUR
+            if hours > 0:
+                stages.append((stage, hours))
+    return stages
 
 
 def fractions(levels: Levels, order: int) -> dict[Members, float]:

@@ -5,7 +5,18 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from planner.problem.problem import Problem
-from planner.questions.risk.cut_sets import Cuts, Flow, Levels, Members, at_most, probability, unavailability, union
+from planner.questions.risk.cut_sets import (
+    Cuts,
+    Flow,
+    Levels,
+    Members,
+    at_most,
+    probability,
+    stages_with_a_rate,
+    unavailability,
+    union,
+)
+from planner.study.dependencies import Graph
 from planner.study.records.study import Study
 from planner.units import MONTHS_PER_YEAR, ROUNDING, outage_usd_per_hour
 
@@ -52,10 +63,10 @@ def hours_per_year(study: Study) -> float:
     return study.hours_per_month * MONTHS_PER_YEAR
 
 
-def rates(study: Study) -> dict[str, float]:
-    """Event -> share of the time that it is down, where both rates are given; never assumed."""
+def rates(study: Study, graph: Graph) -> dict[str, float]:
+    """Event -> share of the time that it is down, where both rates are known; a failure by its stages."""
     rows = [(f"{own.kind}:{own.name}", own.failures_per_year, own.hours_to_repair) for own in study.components]
-    rows += [(f"failure:{named.name}", named.failures_per_year, named.hours_to_repair) for named in study.failures]
+    rows += [(stage.id, stage.failures_per_year, hours) for stage, hours in stages_with_a_rate(study, graph)]
     return {
         event: unavailability(often, hours, hours_per_year(study))
         for event, often, hours in rows

@@ -177,13 +177,14 @@ def exposure(study: Study, p: Problem, running: Running | None = None, traffic: 
     running : what runs; none: every placement that meets the limits
     traffic : in normal operation, where something runs
     """
-    trees, demand = FaultTrees(study, dependency_graph(study)), mean_demand(p)
+    graph, demand = dependency_graph(study), mean_demand(p)
+    trees = FaultTrees(study, graph)
     full = {flow: trees.levels(flow, p.edges_in_failure[flow]) for flow in p.flows}
     levels = full
     if running is not None:
         levels = {f: trees.levels(f, [e for e in p.edges_in_failure[f] if e in running[f]]) for f in p.flows}
     cuts = _cut_sets(p, demand, levels)
-    down = rates(study)
+    down = rates(study, graph)
     expected, contributions = expected_loss(study, p, demand, levels, down) if down else ((), ())
     tiers: dict[str, float] = defaultdict(float)
     for (w, _), requests_per_second in demand.items():

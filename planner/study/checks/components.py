@@ -1,6 +1,6 @@
 """That dependencies, failures and limits name components that exist, that are needed, and form no circle."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from graphlib import CycleError, TopologicalSorter
 
 import networkx as nx
@@ -33,16 +33,17 @@ def check_components(parts: Parts, reading: Reading) -> None:
             check_component(component.id, parts, place.at("name"), reading)
     for share, place in parts.rows("policies", "shares"):
         check_component(share.component, parts, place.at("component"), reading, BUILT_IN)
-    needs = _needs(parts)
-    _check_cycles(parts, needs, reading)
-    _check_needed(parts, needs, reading)
+    serving = _needs(parts)
+    _check_cycles(parts, serving, reading)
+    _check_needed(parts, _with_needs_of_the_study(parts, serving, ("starting", "pushing")), reading)
 
 
 def check_component(id: str, parts: Parts, where: str, reading: Reading, kinds: Iterable[str] | None = None) -> None:
     """A component id leads to a component, of one of some kinds where they are given."""
     names = parts.component_names if kinds is None else {kind: parts.component_names[kind] for kind in kinds}
     kind, name = kind_and_name(id)
-    if name in names.get(kind, ()):
+    of_zones = parts.components_of_zones(kind, name)
+    if name in names.get(kind, ()) and not of_zones:
         return
     doubtful: tuple[type[Record], ...] = (Pool, Site, MachineType, Model, Component)
     if kind in ("workload", "origin"):
@@ -56,7 +57,6 @@ def check_component(id: str, parts: Parts, where: str, reading: Reading, kinds: 
         if other_kind != "placement":
             known |= {f"{other_kind}:{other}" for other in others}
     same_kind = {other for other in known if kind_and_name(other)[0] == kind}
-    of_zones = parts.components_of_zones(kind, name)
     if of_zones:
         fix = f"it is split into zones; write one of: {listed(of_zones)}"
         reading.error(where, "the id of a component", quoted(id), fix)
@@ -135,7 +135,10 @@ def _check_counted(parts: Parts, reading: Reading) -> None:
 
 
 def _needs(parts: Parts) -> dict[str, set[str]]:
-    """Component -> what it needs, by the built-in dependencies and those of the study."""
+    """Component -> what it needs to serve, or stands in, by the built-in dependencies and those of the study.
+
+    What only starting or pushing needs is not there: it may need the component, as what runs goes on without.
+    """
     needs: dict[str, set[str]] = {}
     for id, pool in parts.considered_pools.items():
         if pool.site in parts.sites:
@@ -145,16 +148,25 @@ def _needs(parts: Parts) -> dict[str, set[str]]:
             if site.is_zone:
                 needs[f"zone:{site.id}"] = {f"region:{site.region_id}"}
             planes = control_planes(site.region_id, site.provider)
-            needs[f"region:{site.region_id}"] = {f"provider:{site.provider}", *planes}
-            needs[planes[0]] = {planes[1]}
+            needs[f"region:{site.region_id}"] = {f"provider:{site.provider}"}
+            needs[planes[0]] = {planes[1], f"region:{site.region_id}"}
+            needs[planes[1]] = {f"provider:{site.provider}"}
     for placement, (_, profile, at) in parts.placements.items():
         stack, _ = stack_and_version(profile.stack)
         needs[f"placement:{placement}"] = {f"pool:{at}", f"stack:{stack}"}
+    return _with_needs_of_the_study(parts, needs, ("serving", "new_logins"))
+
+
+def _with_needs_of_the_study(
+    parts: Parts, needs: Mapping[str, set[str]], breaks: Collection[str]
+) -> dict[str, set[str]]:
+    """Component -> what it needs, those dependencies of the study added that break one of these."""
+    added = {component: set(below) for component, below in needs.items()}
     for dependency, _ in parts.dependencies:
-        needs.setdefault(dependency.component, set()).update(
-            part for part, _ in _within(dependency.needs, ()) if isinstance(part, str)
-        )
-    return needs
+        if dependency.breaks in breaks:
+            named = {part for part, _ in _within(dependency.needs, ()) if isinstance(part, str)}
+            added.setdefault(dependency.component, set()).update(named)
+    return added
 
 
 def _check_needed(parts: Parts, needs: dict[str, set[str]], reading: Reading) -> None:

@@ -80,7 +80,8 @@ def _check_goal(goal: Goal, at: Place, names: set[str], reading: Reading) -> Non
 
 def _check_repaired(f: NamedFailure, place: Place, reading: Reading) -> None:
     """Times at which parts work again differ enough to be told apart in the names of the stages."""
-    times = sorted(set(f.repaired.values()))
+    weights = [] if f.hours_to_new_weights is None else [f.hours_to_new_weights]
+    times = sorted({*f.repaired.values(), *weights})
     for first, second in itertools.pairwise(times):
         if f"{first:g}" == f"{second:g}":
             got = f"{first!r} and {second!r} h"

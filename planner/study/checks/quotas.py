@@ -1,6 +1,8 @@
 """That quotas limit some pool, in a unit of its machine type, and leave what is held."""
 
+import math
 from collections.abc import Mapping
+from datetime import timedelta
 
 from planner.study.calendar import calendar, touches
 from planner.study.checks.holdings import held_through, obtainable_machines
@@ -36,6 +38,7 @@ def check_quotas(parts: Parts, reading: Reading) -> None:
             expected = f"at least {used:g} {unquoted(quota.unit)}, what is held in these pools"
             fix = "raise the quota to what was granted, or correct the holdings"
             reading.error(place.at("most"), expected, f"{quota.most:g}", fix)
+        _check_increases(quota, place, parts, reading)
         offers = [offer for offer, _ in parts.offers.values() if quota.takes(offer.kind)]
         holdings = [holding for holding, _ in parts.holdings if quota.takes("held")]
         most = sum(obtainable_machines(id, holdings, offers) * factor[id] for id in limited if factor[id])
@@ -44,6 +47,17 @@ def check_quotas(parts: Parts, reading: Reading) -> None:
             expected = f"at most {most:g} {unit}, all that is held and offered in these pools"
             fix = f"correct the number or its unit: it counts in {unit}; as it is, it limits nothing"
             reading.warning(place.at("most"), expected, f"{quota.most:g}", fix)
+
+
+def _check_increases(quota: Quota, place: Place, parts: Parts, reading: Reading) -> None:
+    """Each increase is granted before the last period begins in which its quota holds: else nothing counts on it."""
+    begins = [t.first_day for t in calendar(parts.file.horizon) if touches(quota.from_day, quota.until, t)]
+    for i, increase in enumerate(quota.increases):
+        granted = parts.file.today + timedelta(days=math.ceil(increase.lead_days))
+        if begins and granted > begins[-1]:
+            expected = f"granted by {begins[-1]}, when the last period begins in which the quota holds"
+            fix = "correct lead_days, or leave the increase out: as it is, no plan can count on it"
+            reading.warning(place.at("increases", i, "lead_days"), expected, f"{increase.lead_days:g}: {granted}", fix)
 
 
 def _names_of_own_limits(parts: Parts) -> set[str]:

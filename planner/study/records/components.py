@@ -137,6 +137,12 @@ class NamedFailure(Record):
         exclude_if=unset,
         description="how gateways fail over in it: rescale where no weights can be pushed; none: as the study says",
     )
+    hours_to_new_weights: Positive | None = Field(
+        None,
+        exclude_if=missing,
+        description="with failover: rescale: hours until weights can be pushed again, where that is before the end; "
+        "then gateways fail over as the study says [h]",
+    )
     answers_wrongly: bool = Field(
         False,
         exclude_if=nothing_said,
@@ -151,10 +157,12 @@ class NamedFailure(Record):
         if unknown := sorted(self.repaired.keys() - self.lost.keys()):
             expected = f"components that are lost in it ({', '.join(sorted(self.lost))}), not {', '.join(unknown)}"
             raise Contradiction(expected, "add it to `lost`, or leave it out of `repaired`")
-        longest = max(self.repaired.values(), default=0.0)
+        longest = max([*self.repaired.values(), self.hours_to_new_weights or 0.0])
         if self.hours_to_repair is not None and longest > self.hours_to_repair:
             expected = f"parts that work again by the end of the failure, {self.hours_to_repair:g} h, not {longest:g} h"
             raise Contradiction(expected, "raise hours_to_repair, when all of it works again, or lower `repaired`")
+        if self.hours_to_new_weights is not None and self.failover != "rescale":
+            raise Contradiction("hours_to_new_weights with `failover: rescale`", "add that, or leave it out")
         if self.hours_to_find_out is not None and not self.answers_wrongly:
             expected = "hours_to_find_out with `answers_wrongly: true`, and with nothing else"
             raise Contradiction(expected, "add answers_wrongly, or leave it out: the rest has detection_seconds")

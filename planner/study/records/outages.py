@@ -31,10 +31,11 @@ LostKind = Literal[
     "ingress",
     "identity",
     "deployment",
+    "database",
 ]
 Effect = Literal["serving", "new_logins", "starting", "pushing", "wrong_answers"]
 LongText = Annotated[str, Field(min_length=1, max_length=600, strict=True)]
-OWN_KINDS = ("ingress", "identity", "deployment")
+OWN_KINDS = ("ingress", "identity", "deployment", "database")
 """What every company has of its own: an outage of somebody else's is played on yours, which a study must name."""
 OF_A_REGION = ("region", "zone")
 
@@ -45,7 +46,7 @@ class LostPart(Record):
     kind: LostKind = Field(
         description="what it was: a provider, a region, zones of a region (or halls of a zone); their control plane; "
         "machines of some accelerators; a stack; one model on a stack (qualification); the choice of servers for a "
-        "context class (routing); an ingress, a login (identity), a system that rolls out (deployment)"
+        "context class (routing); an ingress, a login (identity), a system that rolls out (deployment), a database"
     )
     effects: tuple[Effect, ...] = Field(
         min_length=1,

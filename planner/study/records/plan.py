@@ -36,6 +36,12 @@ class Replicas(Record):
     non_preemptible: int | None = Field(
         None, ge=0, description="of them on machines that count in every failure, never spot; none: all of them"
     )
+    on_offers: dict[Id, Count] = Field(
+        default_factory=dict,
+        exclude_if=lambda value: not value,
+        description="offer: of the others those on machines of it that count wherever more than the least of it does, "
+        "as on a contract while another is not renewed",
+    )
 
 
 class State(Record):

@@ -46,6 +46,12 @@ class Quota(Record):
     def _more(self) -> Quota:
         if any(increase.most <= self.most for increase in self.increases):
             raise Contradiction(f"increases to more than {self.most:g}", "write the limit once it is granted, in all")
+        limits = [increase.most for increase in self.increases]
+        if twice := sorted({limit for limit in limits if limits.count(limit) > 1}):
+            expected = f"one increase to each limit, not several to {twice[0]:g}"
+            raise Contradiction(
+                expected, "leave out all but the one that you would ask for, with its lead time and chance"
+            )
         return self
 
     def takes(self, kind: QuotaKind) -> bool:

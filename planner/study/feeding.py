@@ -1,0 +1,72 @@
+"""How long a site's storage feeds what returns at once, when a part of a failure works again.
+
+How many replicas return is the plan's choice, and when a stage begins is not: so as many are reckoned with as machines
+can stand there at the most, each with the profile that reads most. Where nothing bounds them, nothing is reckoned with.
+"""
+
+import math
+from collections.abc import Mapping
+
+from planner.study.records.inventory import Site
+from planner.study.records.study import Study
+
+
+def feed_seconds(
+    study: Study, placed: Mapping[str, tuple[int, int, int]], before: Mapping[str, float], after: Mapping[str, float]
+) -> float:
+    """Longest time in which the storage of a site feeds all that may return to it [s]; 0: no limit that is known.
+
+    Formula
+        max over sites: gib_returning[site] / load_gib_per_second[site]
+
+    Parameters
+    ----------
+    placed : placement -> indices of (model, profile, pool)
+    before, after : available fractions of components, before something works again and then
+    """
+    longest = 0.0
+    for site, gib in gib_returning(study, placed, before, after).items():
+        rate = study.site_by_id[site].load_gib_per_second
+        if rate is not None and math.isfinite(gib):
+            longest = max(longest, gib / rate)
+    return longest
+
+
+def gib_returning(
+    study: Study, placed: Mapping[str, tuple[int, int, int]], before: Mapping[str, float], after: Mapping[str, float]
+) -> dict[str, float]:
+    """Site with a storage rate -> weights read at the most when something works again [GiB]; may be infinite."""
+    by_site: dict[str, dict[str, float]] = {}
+    for e, (m, p, q) in placed.items():
+        pool, profile = study.pools[q], study.models[m].profiles[p]
+        returns = after[f"placement:{e}"] - before[f"placement:{e}"]
+        if returns > 0 and study.site_by_id[pool.site].load_gib_per_second is not None:
+            accelerators = study.machine_type_by_name[pool.machine_type].accelerators
+            gib = returns * (accelerators // profile.accelerators_per_replica) * profile.weights_gib
+            of_pools = by_site.setdefault(pool.site, {})
+            of_pools[pool.id] = max(gib, of_pools.get(pool.id, 0.0))
+    return {id: _gib_at_most(study, study.site_by_id[id], of_pools) for id, of_pools in sorted(by_site.items())}
+
+
+def _gib_at_most(study: Study, site: Site, gib_per_machine: Mapping[str, float]) -> float:
+    """What the machines of a site read at the most: as many as are held and offered, and as it has power for [GiB]."""
+    by_machines = sum(_machines_at_most(study, pool) * gib for pool, gib in sorted(gib_per_machine.items()))
+    phases = [phase for phase in study.build_outs if phase.site == site.id]
+    if site.power_kw is None and not phases:
+        return by_machines
+    power_kw = (site.power_kw or 0.0) + sum(phase.most * phase.power_kw for phase in phases)
+    type_of = {pool.id: study.machine_type_by_name[pool.machine_type] for pool in study.pools}
+    gib_per_kw = 0.0
+    for pool, gib in gib_per_machine.items():
+        kw = type_of[pool].power_kw or 0.0
+        gib_per_kw = max(gib_per_kw, gib / kw if kw else math.inf)
+    return min(by_machines, power_kw * gib_per_kw)
+
+
+def _machines_at_most(study: Study, pool: str) -> float:
+    """Machines of a pool that may run in a failure: held at any time, and all that its offers have but spot."""
+    machines: float = sum(holding.machines for holding in study.holdings if holding.pool == pool)
+    for offer in study.offers:
+        if offer.pool == pool and offer.kind != "spot" and offer.kind in study.policies.offers:
+            machines += math.inf if offer.most_units is None else offer.most_units * offer.machines_per_unit
+    return machines
