@@ -161,16 +161,24 @@ class FeasibilitySubproblem:
         """
         a, x = self.a, self.set_failure(f, purchases, integer=True)
         upper = self.program.upper.copy()
+
+        def may_be(which: Expr) -> Array:
+            """Whether each may be above 0; what has no column may not."""
+            above = np.zeros(len(which), dtype=bool)
+            above[which.row] = upper[which.column] > 0
+            return above
+
         for s in self.states(f):
-            kept, cold_started, machines = (
-                getattr(x, name)[s,].column for name in ("kept", "cold_started", "machines")
-            )
-            runs = (upper[kept] > 0) | (upper[cold_started] > 0)
-            runs &= (upper[machines] > 0)[a.pool_of_placement]
-            for columns in (kept, cold_started, x.occupied[s,].column):
-                upper[columns[~runs]] = 0.0
-            upper[x.traffic[s,].column[~runs[a.placement_of_edge]]] = 0.0
-            upper[machines[~a.any_on_pool(runs)]] = 0.0
+            kept, cold_started, machines = x.kept[s,], x.cold_started[s,], x.machines[s,]
+            runs = (may_be(kept) | may_be(cold_started)) & may_be(machines)[a.pool_of_placement]
+            for which, stays in (
+                (kept, runs),
+                (cold_started, runs),
+                (x.occupied[s,], runs),
+                (x.traffic[s,], runs[a.placement_of_edge]),
+                (machines, a.any_on_pool(runs)),
+            ):
+                upper[which.column[~stays[which.row]]] = 0.0
         return self.program.lower.tobytes() + upper.tobytes()
 
     def _columns(self, f: str, x: Vectors, *which: str) -> Array:
