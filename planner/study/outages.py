@@ -151,7 +151,7 @@ def _in_turn(each: Sequence[OutageHere]) -> OutageHere:
 
 def _can_move(outage: Outage) -> bool:
     """Whether a place belongs to any of its parts."""
-    return any(part.kind not in (*OWN_KINDS, "routing") for part in outage.parts)
+    return any(part.kind not in (*OWN_KINDS, "routing", "stack") for part in outage.parts)
 
 
 def _not_played(outage: Outage, others: Sequence[PartHere], notes: tuple[str, ...]) -> OutageHere:
