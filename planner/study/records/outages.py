@@ -52,7 +52,8 @@ class LostPart(Record):
     )
     effects: tuple[Effect, ...] = Field(
         min_length=1,
-        description="what stopped: serving, new logins, starting of replicas, pushing of weights; or wrong answers",
+        description="what stopped: serving, new logins, starting of replicas, pushing of weights; or wrong answers; of "
+        "what serves, serving or wrong answers at least; of a control plane starting, and not serving",
     )
     provider: Name | None = Field(None, description="provider whose it was; none: said by nobody, or anybody's")
     region: Name | None = Field(None, description="region, as the provider calls it; none: all of the provider's")
