@@ -258,6 +258,18 @@ def test_what_comes_first_costs_most() -> None:
     assert [one.here.outage.id for one in answer.played] == ["all", "half"]
 
 
+def test_the_worst_of_what_may_have_answered_wrongly_counts_what_it_answered() -> None:
+    # without b 40 requests/s are lost for an hour, without a 60 until b has loaded; but a answered more for 100 h
+    lost = LostPart(
+        kind="machines", accelerators=("*",), effects=("wrong_answers",), evidence="assumed", hours_to_repair=1.0
+    )
+    wrong = OF_LOGIN.model_copy(update={"id": "wrong", "parts": (lost,), "hours_to_find_out": 100.0})
+    of = on_two_sites(holdings=hold(a=6, b=10))
+    one = only(played(of, [wrong]))
+    assert one.others == 1 and one.failure.lost == {"pool:aws/a/m": 1.0}
+    assert one.impact is not None and one.impact.wrong_requests == pytest.approx(60 * 360_000)
+
+
 def test_a_failure_of_the_study_keeps_its_name() -> None:
     other = NamedFailure(name="half", lost={"site:google/b": 1.0})
     changed, (called,) = with_failures(on_two_sites(failures=(other,)), [other.model_copy(update={"lost": {}})])
