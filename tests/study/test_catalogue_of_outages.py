@@ -14,7 +14,7 @@ from pydantic import ValidationError
 
 from planner.errors import InputError
 from planner.study.footprint import footprint_of
-from planner.study.outages import OutageHere, Where, outage_here, read_outages
+from planner.study.outages import OutageHere, Where, chosen_outages, outage_here, read_outages
 from planner.study.places import Reading
 from planner.study.read import catalogue_of_outages, read_study
 from planner.study.records.outages import LostPart, Outage
@@ -90,6 +90,13 @@ def test_what_takes_nothing_or_counts_from_two_times_is_refused() -> None:
         part("identity", share_fraction=0.0)
     with pytest.raises(ValidationError, match="of all parts or of none"):
         outage(part("stack", "wrong_answers", stack="cuda"), part("identity"))
+
+
+def test_an_outage_is_named_by_its_id_whatever_it_holds() -> None:
+    known = {id: ZONE.model_copy(update={"id": id}) for id in ("fire [east]", "fire e")}
+    assert [one.id for one in chosen_outages(known, ["fire [east]"], "--outage")] == ["fire [east]", "fire e"]
+    del known["fire e"]
+    assert [one.id for one in chosen_outages(known, ["fire [east]"], "--outage")] == ["fire [east]"]
 
 
 def test_a_stack_belongs_to_no_place() -> None:
