@@ -218,6 +218,13 @@ def _cost(impact: OutageImpact) -> tuple[float, float, float]:
     return impact.usd_lost, impact.requests_lost, sum(impact.wrong_requests_per_second.values())
 
 
+def _harm(impact: OutageImpact) -> tuple[float, float, float]:
+    """What is lost and what was answered wrongly, together: USD, requests; of what nobody knows how long, the rate."""
+    usd = impact.usd_lost + (impact.wrong_usd or 0.0)
+    requests = impact.requests_lost + (impact.wrong_requests or 0.0)
+    return usd, requests, sum(impact.wrong_requests_per_second.values())
+
+
 def _keeps(rows: Iterable[DrillRow], promised: Wish) -> bool:
     """Whether rows of a failure serve what covering goals promise, as far as any capacity can."""
     for row in rows:
@@ -234,7 +241,7 @@ def _worst(
     carriers: Carriers,
     results: Sequence[DrillResult],
 ) -> tuple[PlayedOutage, DrillResult]:
-    """The alternative of an outage that costs most, by the answer to it that counts, and the drill of that.
+    """The alternative of an outage that costs most, wrong answers too, by the answer that counts, and its drill.
 
     Parameters
     ----------
@@ -256,7 +263,7 @@ def _worst(
         failure = here.failures[0]
         return PlayedOutage(here, failure, len(of_id) - 1, (), None, carriers.prevention(failure, ())), results[0]
     (name, hour, falls_on), impact, result = max(
-        ((key, impact, result) for key, (_, impact, result) in best.items()), key=lambda row: _cost(row[1])
+        ((key, impact, result) for key, (_, impact, result) in best.items()), key=lambda row: _harm(row[1])
     )
     rows = sorted(rows_by_failure(result)[name, hour, falls_on], key=lambda row: (row.deadline_seconds, row.tier))
     broken = sorted({row.tier for row in results[0].rows if row.broken and (row.of or row.failure) in of_id})

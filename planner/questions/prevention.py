@@ -156,6 +156,7 @@ class Carriers:
         """What carries a failure, by what each tier is served in it over time."""
         loss, short = self.loss_of_named(failure), self._short(rows)
         if loss.is_nothing:
+            short = short or [row.tier for row in rows if row.served_fraction < ALL_SERVED]
             own = any(kind_and_name(component)[0] not in BUILT_IN for component in failure.lost)
             because = [ANOTHER if own else NOTHING_LOST]
             return Prevention((*because, *([NOT_COUNTED] if short else [])))

@@ -134,6 +134,26 @@ def _chain_lines(o: OrderRow, offer: str, study: Study) -> list[str]:
     ]
 
 
+def _gaps_together(rows: list[OrderRow], study: Study) -> list[str]:
+    """Chains whose machines are ended before the next contract begins on the same days: gaps that are certain."""
+    is_ended_early = {offer.id: offer.ended_minutes_early > 0 for offer in study.offers}
+    of_day: dict[date, dict[str, None]] = {}
+    for o in rows:
+        for contract in o.chain[1:] if is_ended_early[o.offer] else ():
+            of_day.setdefault(contract.first_day, {})[o.offer] = None
+    days_of: dict[tuple[str, ...], list[str]] = {}
+    for day, offers in sorted(of_day.items()):
+        if len(offers) > 1:
+            days_of.setdefault(tuple(sorted(offers)), []).append(f"{day}")
+    lines = []
+    for together, days in days_of.items():
+        lines.append(
+            f"ended at the same time, before {', '.join(days)}: {', '.join(together)}; a goal `any: renewal` loses one "
+            f"of them at a time, with `of: {len(together)}` as many; a shorter first contract moves the days of one"
+        )
+    return lines
+
+
 def order_section(plan: Plan) -> Section:
     """What to sign, by when, at what cost, and what for."""
     study, several = plan.study, len(plan.problem.periods) > 1
@@ -172,6 +192,7 @@ def order_section(plan: Plan) -> Section:
             after.append(f"{called[o.offer]} of {o.pool}: blocks of {blocks} units, the sizes that are sold at once")
     for o in rows:
         after += _chain_lines(o, called[o.offer], study)
+    after += _gaps_together(rows, study)
     for offer, (low, high) in price_ends_usd(plan).by_offer.items():
         after.append(f"price of {offer} is known to a range: {usd(low)} to {usd(high)} USD over the horizon")
     type_of = {pool.id: pool.machine_type for pool in study.pools}

@@ -151,7 +151,7 @@ def _in_turn(each: Sequence[OutageHere]) -> OutageHere:
 
 def _can_move(outage: Outage) -> bool:
     """Whether a place belongs to any of its parts."""
-    return any(part.kind not in (*OWN_KINDS, "routing") for part in outage.parts)
+    return any(part.kind not in (*OWN_KINDS, "routing", "stack") for part in outage.parts)
 
 
 def _not_played(outage: Outage, others: Sequence[PartHere], notes: tuple[str, ...]) -> OutageHere:
@@ -211,9 +211,9 @@ def chosen_outages(outages: Mapping[str, Outage], ids: Sequence[str], at: str) -
     """
     reading = Reading()
     for id in ids:
-        if not any(fnmatchcase(known, id) for known in outages):
+        if id not in outages and not any(fnmatchcase(known, id) for known in outages):
             got = quoted(id) + near_id(id, outages)
             reading.error(at, "an outage of the catalogue", got, f"write one of: {listed(outages, 40)}")
     if reading.findings:
         raise InputError(reading.findings)
-    return tuple(outage for id, outage in outages.items() if not ids or matches(id, ids))
+    return tuple(outage for id, outage in outages.items() if not ids or id in ids or matches(id, ids))

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from drill_fixtures import KNOWN, at, chat, goal, hold, lend, model, plan, running, site, study, workload
+from drill_fixtures import KNOWN, at, chat, goal, hold, lend, model, offer, plan, running, site, study, workload
 from drilled import tier
 from typer.testing import CliRunner
 
@@ -34,7 +34,8 @@ SECOND = Component(name="second", kind="identity")
 
 
 def outage(id: str, kind: str, hours: float | None = 1.0, **more: Any) -> Outage:
-    lost = LostPart(kind=kind, effects=("serving",), evidence="assumed", hours_to_repair=hours, **more)
+    effects = ("starting",) if kind == "control_plane" else ("serving",)
+    lost = LostPart(kind=kind, effects=effects, evidence="assumed", hours_to_repair=hours, **more)
     said = {"title": "t", "lesson": "l", "evidence_kind": "test"} | KNOWN
     return Outage(id=id, begin=datetime(2026, 1, 1, tzinfo=UTC), parts=(lost,), **said)
 
@@ -123,6 +124,22 @@ def test_what_is_served_when_machines_come_back_is_said() -> None:
     lent = on_two_sites(claims=(lend("b", 2, 120.0),), holdings=hold(a=10, b=10))
     one = only(played(lent, [HALF_OF_A]))
     assert {130.0, 130.001} <= {seconds for seconds, _ in one.served_fractions("gold")}
+
+
+def test_what_stands_on_spot_is_said_where_nothing_that_serves_is_lost() -> None:
+    # 4 of a's 6 replicas stand on spot, which counts in no failure: 40 requests/s until b takes them over at 10 s
+    spot = (offer("a", "spot"),)
+    of = on_two_sites(holdings=hold(a=2, b=10), offers=spot, prices=())
+    plane = outage("plane", "control_plane", provider="aws", region="a")
+    on_spot = plan(of, {at("a"): 6, at("b"): 8}, chat(a=60, b=40), purchases={spot[0].id: 4})
+    at_a, at_b = on_spot.replicas
+    standing = (at_a.model_copy(update={"non_preemptible": 2}), at_b)
+    one = only(outages_on_plan(on_spot.model_copy(update={"replicas": standing}), [plane]))
+    assert one.impact is not None and one.impact.requests_lost == pytest.approx(400)
+    nothing, but = one.prevention.because
+    assert nothing.startswith("nothing that serves is lost") and but.startswith(
+        "what is short stands on what counts in"
+    )
 
 
 def test_a_fleet_keeps_its_weights() -> None:
@@ -239,6 +256,18 @@ def test_what_comes_first_costs_most() -> None:
     all_of_a = outage("all", "region", provider="aws", region="a")
     answer = played(on_two_sites(), [HALF_OF_A, all_of_a])
     assert [one.here.outage.id for one in answer.played] == ["all", "half"]
+
+
+def test_the_worst_of_what_may_have_answered_wrongly_counts_what_it_answered() -> None:
+    # without b 40 requests/s are lost for an hour, without a 60 until b has loaded; but a answered more for 100 h
+    lost = LostPart(
+        kind="machines", accelerators=("*",), effects=("wrong_answers",), evidence="assumed", hours_to_repair=1.0
+    )
+    wrong = OF_LOGIN.model_copy(update={"id": "wrong", "parts": (lost,), "hours_to_find_out": 100.0})
+    of = on_two_sites(holdings=hold(a=6, b=10))
+    one = only(played(of, [wrong]))
+    assert one.others == 1 and one.failure.lost == {"pool:aws/a/m": 1.0}
+    assert one.impact is not None and one.impact.wrong_requests == pytest.approx(60 * 360_000)
 
 
 def test_a_failure_of_the_study_keeps_its_name() -> None:

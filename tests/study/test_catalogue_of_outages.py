@@ -10,10 +10,11 @@ from typing import Any
 import pytest
 from drill_fixtures import KNOWN, machine, model, profile, site, study, workload
 from helpers import write_study
+from pydantic import ValidationError
 
 from planner.errors import InputError
 from planner.study.footprint import footprint_of
-from planner.study.outages import OutageHere, Where, outage_here, read_outages
+from planner.study.outages import OutageHere, Where, chosen_outages, outage_here, read_outages
 from planner.study.places import Reading
 from planner.study.read import catalogue_of_outages, read_study
 from planner.study.records.outages import LostPart, Outage
@@ -69,6 +70,39 @@ def test_a_catalogue_that_is_wrong_says_where(tmp_path: Path) -> None:
     assert any("at most 3 zones" in text for text in texts)
     assert any("did you mean 'identity'" in text for text in texts)
     assert any("outages[5].begin" in text and "a time in UTC" in text for text in texts)
+
+
+@pytest.mark.parametrize(
+    ("kind", "effects", "expected"),
+    [
+        ("machines", ("starting",), "serving or wrong_answers"),
+        ("control_plane", ("serving", "starting"), "not serving"),
+        ("control_plane", ("pushing",), "starting"),
+    ],
+)
+def test_effects_that_a_kind_does_not_have_are_refused(kind: str, effects: tuple[str, ...], expected: str) -> None:
+    with pytest.raises(ValidationError, match=expected):
+        part(kind, *effects, provider="aws", accelerators=("ch*",))
+
+
+def test_what_takes_nothing_or_counts_from_two_times_is_refused() -> None:
+    with pytest.raises(ValidationError, match="greater than 0"):
+        part("identity", share_fraction=0.0)
+    with pytest.raises(ValidationError, match="of all parts or of none"):
+        outage(part("stack", "wrong_answers", stack="cuda"), part("identity"))
+
+
+def test_an_outage_is_named_by_its_id_whatever_it_holds() -> None:
+    known = {id: ZONE.model_copy(update={"id": id}) for id in ("fire [east]", "fire e")}
+    assert [one.id for one in chosen_outages(known, ["fire [east]"], "--outage")] == ["fire [east]", "fire e"]
+    del known["fire e"]
+    assert [one.id for one in chosen_outages(known, ["fire [east]"], "--outage")] == ["fire [east]"]
+
+
+def test_a_stack_belongs_to_no_place() -> None:
+    met = here(outage(part("stack", stack="cuda")), study(), Where("aws"))
+    (failure,) = met.failures
+    assert failure.lost == {"stack:cuda": 1.0} and failure.name == "o" and "it belongs to no place" in met.notes[0]
 
 
 def test_a_later_catalogue_counts_instead(tmp_path: Path) -> None:

@@ -92,6 +92,24 @@ def test_a_renewal_that_is_refused_is_survived_where_a_goal_asks_for_it():
     assert rows and {row.served_fraction for row in rows} == {0.5}
 
 
+def test_chains_that_end_on_the_same_days_are_said():
+    """Machines of both are ended half an hour before the next contracts: a renewal at a time says nothing of that."""
+    asked = two_chains(0.5)
+    said = " ".join(line for line in order_section(in_hand(planned(asked))).after if isinstance(line, str))
+    together = "ended at the same time, before 2027-07-02, 2027-12-31: a/x/m:first, a/x/m:second;"
+    assert together in said and "with `of: 2` as many" in said
+    to_the_end = tuple(one.model_copy(update={"ended_minutes_early": 0.0}) for one in asked.offers)
+    kept = asked.model_copy(update={"offers": to_the_end})
+    said = " ".join(line for line in order_section(in_hand(planned(kept))).after if isinstance(line, str))
+    assert "ended at the same time" not in said
+
+
+def test_contracts_of_less_than_a_day_are_refused():
+    for terms in ({"most_days": 1.0, "length_days": 0.5}, {"most_days": 5.0, "weeks_after_days": 0.5}):
+        with pytest.raises(ValidationError, match="greater than or equal to 1"):
+            block("a/x/m", 1.0, **terms)
+
+
 def test_what_a_provider_sells_in_all():
     """Three pools of one provider, ten wanted, four in all as blocks: the rest is on demand."""
     sites = tuple(site(f"a/{name}") for name in "xy")

@@ -146,7 +146,7 @@ class Offer(Sourced):
     most_units: NotNegative | None = Field(None, description="units that can be had at most; none: no limit known")
     instrument: Name = Field(description="the legal instrument, as the provider calls it")
     length_days: Positive | None = Field(
-        None, le=36500, exclude_if=unset, description="block of this fixed length, paid whole, not renewed [days]"
+        None, ge=1, le=36500, exclude_if=unset, description="block of this fixed length, paid whole, not renewed [days]"
     )
     starts_from: date | None = Field(None, exclude_if=unset, description="first day on which it may start")
     starts_until: date | None = Field(None, exclude_if=unset, description="last day on which it may start")
@@ -163,7 +163,7 @@ class Offer(Sourced):
         description="longest that one contract lasts; longer use is a chain of renewals, which nobody assures [days]",
     )
     weeks_after_days: Positive | None = Field(
-        None, exclude_if=unset, description="sold by the day up to so many days, by the week beyond [days]"
+        None, ge=1, exclude_if=unset, description="sold by the day up to so many days, by the week beyond [days]"
     )
     order_days_ahead: Positive | None = Field(
         None, exclude_if=unset, description="longest time before its start at which it can be ordered [days]"

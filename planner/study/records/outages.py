@@ -38,6 +38,8 @@ LongText = Annotated[str, Field(min_length=1, max_length=600, strict=True)]
 OWN_KINDS = ("ingress", "identity", "deployment", "database")
 """What every company has of its own: an outage of somebody else's is played on yours, which a study must name."""
 OF_A_REGION = ("region", "zone")
+OF_MACHINES = ("provider", *OF_A_REGION, "machines", "stack", "qualification", "routing")
+"""What serves: all that it has is taken, and nothing of it for what it could not start or push alone."""
 
 
 class LostPart(Record):
@@ -50,7 +52,8 @@ class LostPart(Record):
     )
     effects: tuple[Effect, ...] = Field(
         min_length=1,
-        description="what stopped: serving, new logins, starting of replicas, pushing of weights; or wrong answers",
+        description="what stopped: serving, new logins, starting of replicas, pushing of weights; or wrong answers; of "
+        "what serves, serving or wrong answers at least; of a control plane starting, and not serving",
     )
     provider: Name | None = Field(None, description="provider whose it was; none: said by nobody, or anybody's")
     region: Name | None = Field(None, description="region, as the provider calls it; none: all of the provider's")
@@ -60,7 +63,9 @@ class LostPart(Record):
     stack: Name | None = Field(None, description="stack, as profiles call it")
     model: Name | None = Field(None, description="the one model it was about; none: whichever is served there")
     share_fraction: Fraction | None = Field(
-        1.0, description="share that was lost (of the zones, for zones); none: not published, so it is not replayed"
+        1.0,
+        gt=0,
+        description="share that was lost (of the zones, for zones); none: not published, so it is not replayed",
     )
     hours_to_repair: Positive | None = Field(
         None, description="until it worked again, from the begin; of wrong answers from when they were found out [h]"
@@ -88,6 +93,18 @@ class LostPart(Record):
             raise Contradiction(expected, "correct zones or zones_in_region")
         return self
 
+    @model_validator(mode="after")
+    def _takes_what_it_says(self) -> LostPart:
+        if self.kind in OF_MACHINES and not {"serving", "wrong_answers"} & set(self.effects):
+            expected = f"serving or wrong_answers among the effects of kind {self.kind}, all of which is taken"
+            raise Contradiction(expected, "add one of them; where only starting or pushing failed, kind: control_plane")
+        if self.kind == "control_plane" and ("starting" not in self.effects or "serving" in self.effects):
+            expected = (
+                "starting, and not serving, among the effects of kind control_plane, without which what runs goes on"
+            )
+            raise Contradiction(expected, "correct effects, or name what serves in a part of its own")
+        return self
+
 
 class Outage(Sourced):
     """An outage that happened, as far as it is public."""
@@ -108,6 +125,15 @@ class Outage(Sourced):
     def _lasts(self) -> Outage:
         if self.end is not None and self.end <= self.begin:
             raise Contradiction("an end after the begin", "correct begin or end: both in UTC, as in 2025-06-12T17:51Z")
+        return self
+
+    @model_validator(mode="after")
+    def _counts_from_one_time(self) -> Outage:
+        if self.answers_wrongly and not all("wrong_answers" in part.effects for part in self.parts):
+            expected = (
+                "wrong_answers among the effects of all parts or of none: they count from when they were found out"
+            )
+            raise Contradiction(expected, "make two outages of it")
         return self
 
     @property
