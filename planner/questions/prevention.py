@@ -164,9 +164,8 @@ class Carriers:
         not_kept: list[tuple[str, Goal]] = []
         for tier, goal in self.covering(failure):
             (kept if is_kept(tier, goal, rows) else not_kept).append((tier, goal))
-        because = _in_words(kept) or [
-            self._without_goal(loss, bool(not_kept), len(short) < len({r.tier for r in rows}))
-        ]
+        tiers = len({row.tier for row in rows})
+        because = _in_words(kept) or [self._without_goal(loss, bool(not_kept), short, tiers)]
         served = {tier: max(goal.serve_fraction for t, goal in kept if t == tier) for tier, _ in kept}
         less = [(tier, goal) for tier, goal in not_kept if goal.serve_fraction > served.get(tier, 0.0)]
         weightless = [(t, goal) for t, goal in less if loss.rescaled and not self._without_weights(goal, loss)]
@@ -179,14 +178,13 @@ class Carriers:
         losses = next(losses for _, known, losses in self.goals if known is goal)
         return any(one.rescaled for one in losses if one.covers(loss))
 
-    def _without_goal(self, loss: Loss, not_kept: bool, carried: bool) -> str:
-        """What is said where no goal holds; `carried`: tiers are served all the same."""
+    def _without_goal(self, loss: Loss, not_kept: bool, short: Sequence[str], tiers: int) -> str:
+        """What is said where no goal holds, with `short` of so many tiers not served in full."""
         if not_kept:
             return NONE_KEPT
-        if not carried:
-            return UNCOVERED
-        machines = any(loss.values[node] < 1 for node in self.nodes if kind_and_name(node)[0] == "placement")
-        return HEADROOM if machines else NOT_NEEDED
+        if any(loss.values[node] < 1 for node in self.nodes if kind_and_name(node)[0] == "placement"):
+            return UNCOVERED if short else HEADROOM
+        return NOT_NEEDED if len(short) < tiers else UNCOVERED
 
     def _short(self, rows: Sequence[DrillRow]) -> list[str]:
         """Tiers that are not served in full once all deadlines have passed."""

@@ -28,6 +28,8 @@ from planner.study.records.plan import PlanFile
 from planner.study.records.study import Study
 
 MOST_NAMES = 5
+SAME_COST = 1e-6
+"""Relative difference of costs that is the arithmetic of a solver."""
 
 
 def review_variants(
@@ -123,8 +125,9 @@ def _within_the_gaps(plan: PlanFile, cheapest: bool, planned: Sequence[tuple[Pla
     """Other variants that may be cheaper than the cheapest, or dearer than the dearest, as far as is proven."""
     names = []
     for other, name in planned:
-        of_cheaper, of_dearer = (other, plan) if cheapest else (plan, other)
-        if other is not plan and of_cheaper.proof.bound_usd < of_dearer.proof.cost_usd:
+        of_cheaper, of_dearer = (other.proof, plan.proof) if cheapest else (plan.proof, other.proof)
+        differ = abs(other.proof.cost_usd - plan.proof.cost_usd) > SAME_COST * plan.proof.cost_usd
+        if differ and of_cheaper.bound_usd < of_dearer.cost_usd:
             names.append(name)
     return f"; within the gaps it may be: {', '.join(names[:MOST_NAMES])}" if names else ""
 

@@ -125,17 +125,22 @@ class KeptHiGHS(pulp.LpSolver):  # type: ignore[misc]
         """Solve in an instance of its own, from a start where there is one (values of all columns).
 
         An integer program where columns are integral; a signal ends it, and is heeded afterwards. Where HiGHS says
-        another value than its solution has, the start misled it, and it is asked again without: seen in 1.16.
+        another value than its solution has, or none that is a number, it is asked again without the start, then without
+        presolve; what it says of a bound then is not heeded either: seen in 1.16.
         """
-        answer = self._fresh(lp, ends, start)
-        if start is None or answer.values is None:
-            return answer
-        value = float(lp.costs @ answer.values)
-        agrees = abs(value - answer.objective) <= MISLED * max(1.0, abs(value))  # of what is no number nothing is true
-        return answer if agrees else self._fresh(lp, ends, None)
+        attempts = [(start, True), (None, True), (None, False)]
+        for begin, presolve in attempts if start is not None else attempts[1:]:
+            answer = self._fresh(lp, ends, begin, presolve)
+            value = 0.0 if answer.values is None else float(lp.costs @ answer.values)
+            # of what is no number nothing is true
+            if answer.values is None or abs(value - answer.objective) <= MISLED * max(1.0, abs(value)):
+                return _below(answer, ends.cutoff)
+        return Answer(NOTHING, None, INFINITY, -INFINITY)
 
-    def _fresh(self, lp: LinearProgram, ends: Ends, start: Array | None) -> Answer:
+    def _fresh(self, lp: LinearProgram, ends: Ends, start: Array | None, presolve: bool) -> Answer:
         highs, is_mip = new_highs(**OPTIONS), bool(lp.integral.any())
+        if not presolve:
+            set_option(highs, "presolve", "off")
         highs.passModel(_model(lp))
         for option, value in (
             ("mip_rel_gap", ends.gap_fraction),
@@ -163,7 +168,7 @@ class KeptHiGHS(pulp.LpSolver):  # type: ignore[misc]
             status = _run(highs)
         if raised:
             raise raised[0]
-        return _below(_answer(highs, lp, status, is_mip), ends.cutoff)
+        return _answer(highs, lp, status, is_mip)
 
     def actualSolve(self, lp: Any, **_: Any) -> int:
         """Solve a PuLP problem from nothing."""

@@ -142,6 +142,24 @@ def test_what_stands_on_spot_is_said_where_nothing_that_serves_is_lost() -> None
     )
 
 
+def test_headroom_carries_what_no_tier_is_short_of() -> None:
+    # 10 machines are left at b, and 5 at a: enough; without those that stand idle chat is short of 10 requests/s
+    of_all = on_two_sites(tiers=(tier(outage_usd_per_request=0.01),))
+    carried = "no goal covers it: headroom that is there for others carries it"
+    assert only(played(of_all, [HALF_OF_A])).prevention.because == (carried,)
+    mail = workload("mail", tier="silver")
+    two = on_two_sites(
+        holdings=hold(a=6, b=5),
+        tiers=(tier(), tier(name="silver")),
+        workloads=(workload(), mail),
+        demand=(*of_all.demand, Demand(workload="mail", origin="town", requests_per_second=10.0)),
+    )
+    traffic = chat(a=60, b=40) | {("mail", "town", at("b")): 10.0}
+    made = plan(two, {at("a"): 6, at("b"): 5}, traffic)
+    one = only(outages_on_plan(made, [HALF_OF_A]))
+    assert one.prevention.because == ("no goal covers it",), "mail is served, chat is not"
+
+
 def test_a_fleet_keeps_its_weights() -> None:
     # 3 of 6 replicas at a: its 60 requests/s find 30, and what b has it uses already
     one = only(outages_on_fleet(on_two_sites(), [running("a", 6, 6), running("b", 4, 4)], [HALF_OF_A]))

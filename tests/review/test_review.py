@@ -131,6 +131,10 @@ READ = {
     "Study.shapes": "a record: see test_periods",
     "Study.zones": "records of what was split when it was read: see test_zones",
     "Tier.deferrable_hours": "one mean hour cannot be deferred: see test_periods",
+    "Tier.percentile": "counts where utilisation is by waiting: see test_by_waiting",
+    "Utilisation.arrivals_variation": "the same",
+    "Utilisation.lengths_variation": "the same",
+    "Utilisation.spread": "the same",
 }
 """Fields without effect on plan, review and check, with the reason why they exist."""
 

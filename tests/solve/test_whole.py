@@ -386,6 +386,26 @@ def test_a_start_that_misleads_is_found_out():
     assert lp.costs @ answer.values == pytest.approx(20 / 7)
 
 
+def test_an_answer_that_is_no_number_is_asked_for_without_presolve_and_proves_nothing(monkeypatch):
+    """HiGHS may call a solution optimal of which a column is no number: that is no proof that nothing is cheaper."""
+    lp, honest, asked = misleading(), KeptHiGHS._fresh, []
+
+    def no_number(solver, lp, ends, start, presolve):
+        asked.append((start is not None, presolve))
+        answer = honest(solver, lp, ends, start, presolve)
+        return answer if len(asked) > 2 else replace(answer, values=answer.values * np.nan, objective=np.nan)
+
+    monkeypatch.setattr(KeptHiGHS, "_fresh", no_number)
+    start = np.array(MISLEADING_START, dtype=float)
+    answer = KeptHiGHS().fresh(lp, Ends(cutoff=3.0), start)
+    assert answer.status == OPTIMAL and answer.objective == pytest.approx(20 / 7)
+    assert asked == [(True, True), (False, True), (False, False)]
+    asked.clear()
+    never = KeptHiGHS().fresh(lp, Ends(cutoff=3.0))
+    assert (never.status, never.values, never.bound) == (NOTHING, None, -INFINITY)
+    assert asked == [(False, True), (False, False)]
+
+
 def test_signals_and_errors_within_an_integer_search_come_out_of_it():
     program, _ = covering(2, many=30)
     arrays = IntegerProgram(program)

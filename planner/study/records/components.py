@@ -160,7 +160,8 @@ class NamedFailure(Record):
         longest = max([*self.repaired.values(), self.hours_to_new_weights or 0.0])
         if self.hours_to_repair is not None and longest > self.hours_to_repair:
             expected = f"parts that work again by the end of the failure, {self.hours_to_repair:g} h, not {longest:g} h"
-            raise Contradiction(expected, "raise hours_to_repair, when all of it works again, or lower `repaired`")
+            later = "hours_to_new_weights" if longest == self.hours_to_new_weights else "`repaired`"
+            raise Contradiction(expected, f"raise hours_to_repair, when all of it works again, or lower {later}")
         if self.hours_to_new_weights is not None and self.failover != "rescale":
             raise Contradiction("hours_to_new_weights with `failover: rescale`", "add that, or leave it out")
         if self.hours_to_find_out is not None and not self.answers_wrongly:
