@@ -118,6 +118,10 @@ def _expected(message: str) -> str:
     --------
     >>> _expected("Input should be greater than or equal to 1")
     'a number of at least 1'
+    >>> _expected("Input should be less than or equal to 100")
+    'a number of at most 100'
+    >>> _expected("101.0 is not in the range 0<=x<=100.")
+    'a number from 0 to 100'
     >>> _expected("'few' is not a valid integer range.")
     'a whole number'
     >>> _expected("Value error, 'pdf' is not one of 'text', 'md', 'json'.")
@@ -126,6 +130,12 @@ def _expected(message: str) -> str:
     least = re.search(r"(?:greater than or equal to|range x>=) ?(\S+?)\.?$", message)
     if least is not None:
         return f"a number of at least {least[1]}"
+    within = re.search(r"range (\S+?)<=x<=(\S+?)\.?$", message)
+    if within is not None:
+        return f"a number from {within[1]} to {within[2]}"
+    most = re.search(r"(?:less than or equal to|range x<=) ?(\S+?)\.?$", message)
+    if most is not None:
+        return f"a number of at most {most[1]}"
     options = re.search(r"is not one of (.*?)\.?$", message)
     if options is not None:
         return f"one of {options[1]}"

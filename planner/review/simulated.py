@@ -40,7 +40,7 @@ Row = dict[Routing, SimulatedTier]
 
 
 def review_simulated(simulated: Simulated, all_rows: bool = False) -> Report:
-    """The report of states that were simulated; it judges nothing: a tier states no percentile."""
+    """The report of states that were simulated; it judges nothing."""
     of_state: dict[tuple[str, str, float, str], Row] = {}
     for row in simulated.rows:
         of_state.setdefault((row.hour, row.failure, row.deadline_seconds, row.tier), {})[row.routing] = row
