@@ -48,6 +48,7 @@ class Bought:
     ----------
     at : positions of the columns
     units, free : positions of those that are paid for, and of those that follow at no price of their own
+    providers : those of the pools, sorted
     """
 
     def __init__(self, p: Problem, program: IntegerProgram) -> None:
@@ -63,6 +64,8 @@ class Bought:
         self.units, self.free = self.at[~is_free], self.at[is_free]
         self._free = is_free
         pools = [p.pool_of.get(str(key[0]), str(key[0])) for _, key in self.keys]
+        self._provider = np.array([p.provider_of.get(q, "") for q in pools], dtype=object)
+        self.providers = sorted(set(self._provider.tolist()) - {""})
         number = {q: n for n, q in enumerate(dict.fromkeys(pools))}
         self._pool = np.array([number[q] for q in pools], dtype=int)
 
@@ -95,6 +98,13 @@ class Bought:
         width = np.maximum(1.0, np.round(fraction * here))
         lower[self.at] = np.clip(here - width, lower[self.at], upper[self.at])
         upper[self.at] = np.clip(here + width, lower[self.at], upper[self.at])
+        return lower, upper
+
+    def of_one_provider(self, provider: str, bounds: Bounds, values: np.ndarray) -> Bounds:
+        """Narrower bounds: all of one provider, of the others within one of each of what a plan has."""
+        lower, upper = self.window(bounds, values, 0.0)
+        theirs = self.at[self._provider == provider]
+        lower[theirs], upper[theirs] = bounds[0][theirs], bounds[1][theirs]
         return lower, upper
 
     def from_below(self, bounds: Bounds, values: np.ndarray, with_replicas: bool) -> Bounds:

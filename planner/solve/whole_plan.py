@@ -7,6 +7,7 @@ a search is a number of nodes or a gap, so that it ends the same way every time.
 """
 
 from collections.abc import Callable, Set
+from functools import partial
 
 import numpy as np
 
@@ -30,7 +31,7 @@ from planner.solve.whole_tests import TestedPlan, WholeTests
 
 FIRST_GAP = 0.02
 """Gap at which the first whole numbers are good enough: failures will change them."""
-PART_NODES = 100
+PART_NODES = 60
 TIMES_BETWEEN = 3
 """How often whole numbers that failures broke are looked for anew between these and the best plan, before they are only
 added to: what is added stays."""
@@ -104,7 +105,7 @@ class WholePlan(Reached):
             self._make_whole_binding()
             self._first_plan()
         if self.best is not None and not self._is_proven():
-            self._improve() if self._is_large() else self._improve_quickly()
+            self._improve_quickly()
         self._search_everything()
         self._drop()
         if not self._is_large() and self.best is not None and not self._is_proven():
@@ -181,22 +182,34 @@ class WholePlan(Reached):
         self.searched_around = self._progress_made()
 
     def _improve_quickly(self) -> None:
-        """Search the two smallest neighbourhoods of the best plan of a small program: they give most of it."""
-        for neighbourhood in self._neighbourhoods()[:2]:
+        """Search neighbourhoods of the best plan once, in a small program the two smallest: they give most of it."""
+        for neighbourhood in self._neighbourhoods()[: None if self._is_large() else 2]:
             if not self._is_proven():
                 self._search_around(neighbourhood)
 
     def _neighbourhoods(self) -> list[Callable[[np.ndarray, np.ndarray], Bounds]]:
-        """Bounds around (values of the best plan, those of the linear program), in the order in which to search."""
+        """Bounds around (values of the best plan, those of the linear program), in the order in which to search.
+
+        In a large program what one provider has is exchanged for other machines of it while the others' stay nearly as
+        they are: a plan that is best near itself most often is not best in each of its parts.
+        """
         bought = self.bought
         if self._is_large():
-            return [bought.between, lambda best, lp: bought.window(bought.support([best, lp], False), best)]
+            return [
+                bought.between,
+                *(partial(self._of_one_provider, provider) for provider in bought.providers),
+                lambda best, lp: bought.window(bought.support([best, lp], False), best),
+            ]
         return [
             bought.between,
             lambda best, lp: bought.window(bought.support([best, lp], True), best),
             lambda best, lp: bought.support([best, lp], False),
             lambda best, lp: bought.support([best, lp], True),
         ]
+
+    def _of_one_provider(self, provider: str, best: np.ndarray, lp: np.ndarray) -> Bounds:
+        """Bounds of all that one provider has in pools that the best plan or the linear program uses."""
+        return self.bought.of_one_provider(provider, self.bought.support([best, lp], True), best)
 
     def _search_around(self, neighbourhood: Callable[[np.ndarray, np.ndarray], Bounds]) -> None:
         """Search a neighbourhood of the best plan."""
