@@ -31,7 +31,7 @@ from planner.solve.whole_tests import TestedPlan, WholeTests
 
 FIRST_GAP = 0.02
 """Gap at which the first whole numbers are good enough: failures will change them."""
-PART_NODES = 60
+PART_NODES = 100
 TIMES_BETWEEN = 3
 """How often whole numbers that failures broke are looked for anew between these and the best plan, before they are only
 added to: what is added stays."""
