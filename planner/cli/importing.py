@@ -165,27 +165,34 @@ def demand(
     shape: Annotated[
         Path | None, typer.Option(help="YAML to write: hours and shapes, of a trace of a day and more")
     ] = None,
+    workloads: Annotated[
+        Path | None, typer.Option(help="YAML to write: tokens of each workload, how they vary, burst factor")
+    ] = None,
     format: AsFormat = ReportFormat.text,
 ) -> None:
     """Request traces into demand.csv by context class, with rate percentiles and burst factor.
 
     Known without --columns: Azure LLM inference traces, Mooncake, BurstGPT. Others: timestamp (or timestamp_s,
     timestamp_ms), input, output. Requests without output failed: they are left out, and counted. A trace of a day and
-    more gives factors over the hours of a day; with --shape the rows refer to them.
+    more gives factors over the hours of a day; with --shape the rows refer to them. --workloads writes what a study
+    says of its workloads: mean tokens and quantiles, and the burst factor of the busiest minute.
 
     Examples: `planner import demand trace.csv --origin london=0.6 --origin tokyo=0.4 --workload chat --scale 100` ·
     `planner import demand log.csv --columns timestamp=time,input=prompt,output=completion --origin london=1`
     """
     with answered(format):
-        from planner.importers.demand import read_demand, shapes_yaml
+        from planner.importers.demand import read_demand, shapes_yaml, workloads_yaml
         from planner.importers.source import csv_text
         from planner.study.records.study import Demand
 
-        if shape is not None:
-            check_out(shape, "--shape")
+        for path, option in ((shape, "--shape"), (workloads, "--workloads")):
+            if path is not None:
+                check_out(path, option)
         imported = read_demand(source, _shares(origin), scale, _workloads(workload or []), columns, shape is not None)
         if shape is not None and "day" in imported.more:
             emit(shapes_yaml(imported), shape, "--shape")
+        if workloads is not None and imported.rows:
+            emit(workloads_yaml(imported, scale), workloads, "--workloads")
         _finish(imported, csv_text(Demand, imported.rows), out, format)
         if shape is not None and "day" not in imported.more:
             tell("less than a day: no shape was written")

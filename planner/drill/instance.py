@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from planner.drill.latency import latency_ms
+from planner.drill.lengths import DRAWN_TO, states_lengths, tokens_in_flight, variation_of_seconds
 from planner.drill.queues import Queues
 from planner.drill.time_slices import time_slices_of
 from planner.study.records.inventory import Site
@@ -124,26 +125,47 @@ class Instance:
 
 
 def queues_of(
-    study: Study, tier_of: list[Tier], made: list[Profile], seconds: Numbers, away: Numbers, edges: Flags
+    study: Study,
+    tier_of: list[Tier],
+    made: list[Profile],
+    seconds: Numbers,
+    variations: Numbers,
+    away: Numbers,
+    edges: Flags,
 ) -> Queues | None:
     """What requests wait in at each placement, of all that may ever be served there; none where shares are fixed.
 
     Parameters
     ----------
     seconds : of a replica that a request takes at the most, bursts left out [i, e]
+    variations : squared, of the time that a request keeps a slot [i, e]
     away : round trips [i, e, ms]
     edges : of normal operation and of failures together [i, e]
     """
     if study.utilisation.basis == "fixed":
         return None
     slots = np.array([float(profile.concurrency_limit) for profile in made])
-    kept = np.where(edges, seconds, 0.0).max(axis=0, initial=0.0) * slots
+    met = np.where(edges, seconds * (1.0 + variations), 0.0).max(axis=0, initial=0.0) * slots
     wait_seconds = _most_wait_ms(tier_of, made, away) / MS_PER_SECOND
     waits: dict[float, Numbers] = {}
     for i, tier in enumerate(tier_of):
         row = waits.setdefault(tier.percentile, np.full(len(made), math.inf))
         np.minimum(row, np.where(edges[i], wait_seconds[i], math.inf), out=row)
-    return Queues(study.utilisation, slots, kept, waits)
+    return Queues(study.utilisation, slots, met, waits)
+
+
+def _variation(study: Study, w: Workload, profile: Profile) -> float:
+    """Squared variation of the time that a request keeps a slot, 1 at the least; the larger, whatever is cached."""
+    if not states_lengths(w):
+        return study.utilisation.lengths_variation
+    point = next(p for p in profile.classes if p.context_class == w.context_class)
+    largest = 1.0
+    for cached in (w.cached_fraction, w.cached_fraction_in_failure):
+        if cached is None:
+            continue
+        reading = (1.0 - cached) / point.prefill_tokens_per_second
+        largest = max(largest, variation_of_seconds(w, reading, 1.0 / point.decode_tokens_per_second))
+    return largest
 
 
 def _most_wait_ms(tier_of: list[Tier], made: list[Profile], away: Numbers) -> Numbers:
@@ -178,11 +200,20 @@ def cache_gib_per_request(facts: ModelFacts, profile: Profile, tokens: float) ->
 
 
 def in_memory(study: Study, w: Workload, model: Model, profile: Profile) -> bool:
-    """Whether the chips of a replica hold its weights and all requests in flight, half of their output written."""
+    """Whether the chips of a replica hold its weights and all requests in flight, half of their output written.
+
+    Where the study says how lengths vary: whether they do in 99 of 100 moments.
+    """
     machine = named(study.machine_types, profile.machine_type)
     on_chips = MEMORY_FRACTION * machine.memory_gib_per_accelerator * profile.accelerators_per_replica
-    each = cache_gib_per_request(model.facts, profile, w.mean_input_tokens + 0.5 * w.mean_output_tokens)
-    return bool(profile.weights_gib + profile.concurrency_limit * each <= on_chips * (1 + ROUNDING))
+    tokens, exact_to = w.mean_input_tokens + 0.5 * w.mean_output_tokens, ROUNDING
+    if states_lengths(w):
+        point = next(p for p in profile.classes if p.context_class == w.context_class)
+        reading = (1.0 - w.cached_fraction) / point.prefill_tokens_per_second
+        writing = 1.0 / point.decode_tokens_per_second
+        tokens, exact_to = tokens_in_flight(w, reading, writing, profile.concurrency_limit), DRAWN_TO
+    each = cache_gib_per_request(model.facts, profile, tokens)
+    return bool(profile.weights_gib + profile.concurrency_limit * each <= on_chips * (1 + exact_to))
 
 
 def misfit(study: Study, w: Workload, model: Model, profile: Profile, site: Site) -> str | None:
@@ -264,14 +295,15 @@ def build_instance(study: Study, case: str = "base", longer: Latencies = NO_LATE
 
     asking = dict.fromkeys(w for w, _ in flows)
     row_of = {name: n for n, name in enumerate(asking)}
-    by_workload = np.full((2, len(row_of), len(made)), math.nan)
+    by_workload = np.full((3, len(row_of), len(made)), math.nan)
     for name, n in row_of.items():
         w = workload_of[name]
         cold = w.cached_fraction if w.cached_fraction_in_failure is None else w.cached_fraction_in_failure
         for e, (_, model, profile, _, site) in enumerate(made):
             if misfit(study, w, model, profile, site) is None:
-                by_workload[:, n, e] = _seconds(w, profile, w.cached_fraction), _seconds(w, profile, cold)
-    seconds, seconds_in_failure = by_workload[:, np.array([row_of[w] for w, _ in flows], dtype=np.int64)]
+                varies = _variation(study, w, profile)
+                by_workload[:, n, e] = _seconds(w, profile, w.cached_fraction), _seconds(w, profile, cold), varies
+    seconds, seconds_in_failure, variations = by_workload[:, np.array([row_of[w] for w, _ in flows], dtype=np.int64)]
     fits = ~np.isnan(seconds)
     away = np.array([[latency[o, site.id] for *_, site in made] for _, o in flows]).reshape(fits.shape)
     limit = [math.inf if tier.round_trip_ms is None else tier.round_trip_ms for tier in tier_of]
@@ -303,5 +335,5 @@ def build_instance(study: Study, case: str = "base", longer: Latencies = NO_LATE
         fits=fits,
         normal=normal,
         in_failure=in_failure,
-        queues=queues_of(study, tier_of, profiles, at_most, away, normal | in_failure),
+        queues=queues_of(study, tier_of, profiles, at_most, variations, away, normal | in_failure),
     )

@@ -32,13 +32,13 @@ class Queues:
     ----------
     said : how requests come and are spread
     slots : of a replica [e]
-    service_seconds : that a request keeps one, of the workload that keeps it longest [e]
+    met_seconds : E[S²]/E[S] of the time S that a request keeps one, the most of any workload [e]
     wait_seconds : percentile -> what so many of a hundred requests may wait at most, infinite: any time [e]
     """
 
     said: Utilisation
     slots: Numbers
-    service_seconds: Numbers
+    met_seconds: Numbers
     wait_seconds: Mapping[float, Numbers]
     _known: dict[tuple[int, float], float] = field(default_factory=dict, compare=False, repr=False)
 
@@ -63,11 +63,11 @@ class Queues:
         wait = self.wait_seconds[percentile][e]
         if slots > MOST_SLOTS:
             return 1.0
-        arrivals, lengths = self.said.arrivals_variation, self.said.lengths_variation
+        arrivals = self.said.arrivals_variation
         # bursts come as if there were fewer slots, each request alone; long requests keep others waiting for longer
         fewer = slots * 2.0 / (arrivals + 1.0)
         alone = max(1.0, fewer)
-        seconds = self.service_seconds[e] * (1.0 + lengths) / 2.0 * alone / fewer
+        seconds = self.met_seconds[e] / 2.0 * alone / fewer
         allowed = wait / seconds if seconds > 0 else math.inf
         root = (math.sqrt(LEAST_SPARE**2 + 4.0 * alone) - LEAST_SPARE) / 2.0
         low, high = 0.0, root**2 / alone

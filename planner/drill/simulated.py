@@ -15,11 +15,12 @@ from planner.drill.one_hour import CHUNK
 from planner.drill.pushes import plan_as_pushed
 from planner.drill.remaining import Remaining, what_remains
 from planner.drill.replay import prepare
+from planner.drill.simulated_queue import Lengths
 from planner.drill.time_slices import taken_up
 from planner.errors import Finding, InputError
 from planner.study.records.plan import PlanFile, State
 from planner.study.records.serving import OperatingPoint, Profile
-from planner.study.records.study import Workload
+from planner.study.records.study import Quantile, Workload
 
 
 @dataclass(frozen=True)
@@ -30,6 +31,7 @@ class Stream:
     ----------
     requests_per_second : at the peak of the hour, as the plan makes room for it (`burst_factor`)
     reading_seconds, writing_seconds : how long one keeps its slot in a full replica, for its input and its output [s]
+    inputs, outputs : how its lengths vary, as the study says; none: it says their means only
     first_token_ms, first_token_ms_high : without a wait and without the way: as stated, and its high end
     target_ms : of the tier, for the first token; none: it has none
     """
@@ -44,6 +46,8 @@ class Stream:
     first_token_ms: float
     first_token_ms_high: float
     target_ms: float | None
+    inputs: Lengths | None = None
+    outputs: Lengths | None = None
 
 
 @dataclass(frozen=True)
@@ -210,11 +214,20 @@ def _stream(instance: Instance, i: int, e: int, rate: float, in_failure: bool, l
         requests_per_second=rate * workload.burst_factor,
         reading_seconds=reading,
         writing_seconds=writing,
+        inputs=_lengths(workload.input_tokens_quantiles),
+        outputs=_lengths(workload.output_tokens_quantiles),
         round_trip_ms=latency[origin, study.sites[instance.site_of[e]].id],
         first_token_ms=point.first_token_ms,
         first_token_ms_high=high,
         target_ms=tier.first_token_ms,
     )
+
+
+def _lengths(quantiles: tuple[Quantile, ...]) -> Lengths | None:
+    """Quantiles as lengths are drawn from them."""
+    if not quantiles:
+        return None
+    return Lengths(shares=tuple(q.percent / 100.0 for q in quantiles), values=tuple(q.tokens for q in quantiles))
 
 
 def _slot_seconds(workload: Workload, profile: Profile, point: OperatingPoint, in_failure: bool) -> tuple[float, float]:

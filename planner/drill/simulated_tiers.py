@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from planner.drill.instance import Numbers
-from planner.drill.simulated import Queue, SimulatedState
+from planner.drill.simulated import Queue, SimulatedState, Stream
 from planner.drill.simulated_queue import Lengths, Routing, arrivals, waits
 from planner.units import MS_PER_SECOND
 
@@ -43,7 +43,7 @@ class Sampling:
     least_requests : of a placement, and ten for each slot; more where slots are fuller than 0.95, as a queue forgets
         what it was within some `4 / (1 - utilisation)²` requests, however many slots it has
     seed : with the names of the queue it decides all that is drawn
-    output : how lengths of outputs vary; inputs all have the mean length
+    output : how lengths of outputs vary where the study does not say; inputs all have the mean length then
     arrivals_squared_variation : of the times between requests at a placement; 1: Poisson
     """
 
@@ -129,12 +129,32 @@ def simulated_queue(queue: Queue, part: float, key: str, sampling: Sampling) -> 
     rates = np.array([stream.requests_per_second for stream in queue.streams])
     at = arrivals(random, n, float(rates.sum()) * replicas / queue.replicas, sampling.arrivals_squared_variation)
     of_stream = random.choice(len(rates), n, p=rates / rates.sum())
-    reading = np.array([stream.reading_seconds for stream in queue.streams])[of_stream]
-    writing = np.array([stream.writing_seconds for stream in queue.streams])[of_stream]
-    seconds = reading + writing * sampling.output.drawn(random, n)
+    seconds = _seconds(random, queue.streams, of_stream, sampling.output)
     waited = waits(random, at, seconds, replicas, queue.slots_per_replica, sampling.routing)
     counts = np.arange(n) >= round(NOT_STEADY_FRACTION * n)
     return _by_tier(queue, of_stream[counts], MS_PER_SECOND * waited[counts])
+
+
+def _seconds(
+    random: np.random.Generator, streams: Sequence[Stream], of_stream: NDArray[np.int64], otherwise: Lengths
+) -> Numbers:
+    """How long each request keeps its slot [s].
+
+    Parameters
+    ----------
+    of_stream : the number of each request's stream
+    otherwise : how outputs vary where the study does not say
+    """
+    reading = np.array([stream.reading_seconds for stream in streams])[of_stream]
+    writing = np.array([stream.writing_seconds for stream in streams])[of_stream]
+    outputs = otherwise.drawn(random, len(of_stream))
+    for number, stream in enumerate(streams):
+        mine = np.flatnonzero(of_stream == number)
+        if stream.inputs is not None:
+            reading[mine] *= stream.inputs.drawn(random, len(mine))
+        if stream.outputs is not None:
+            outputs[mine] = stream.outputs.drawn(random, len(mine))
+    return np.asarray(reading + writing * outputs, dtype=np.float64)
 
 
 def _by_tier(queue: Queue, of_stream: NDArray[np.int64], waited_ms: Numbers) -> dict[str, TierOfQueue]:

@@ -21,6 +21,10 @@ from planner.units import SECONDS_PER_HOUR
 
 SECONDS_PER_MINUTE = 60.0
 PERCENTILES = (50, 90, 95, 99)
+LEAST_REQUESTS = 100
+"""Of a workload, for quantiles of its lengths to be written."""
+LENGTHS_AT = (0, 5, 10, 25, 50, 75, 90, 95, 98, 99, 99.5, 99.9, 100)
+"""Percent of requests whose lengths are told: closer where few are far longer than others."""
 DAY_SECONDS, BLOCK_SECONDS = 86_400.0, 14_400.0
 """A day, and the hours of it that a shape tells apart: six times four."""
 BLOCKS = int(DAY_SECONDS / BLOCK_SECONDS)
@@ -37,6 +41,7 @@ class Statistics:
     share : of all requests of the trace
     mean_requests_per_second : over the trace, first to last request
     mean_input_tokens, mean_output_tokens : of a request
+    input_tokens_quantiles, output_tokens_quantiles : percent -> tokens that so many of a hundred do not exceed
     rate_percentiles : requests/s of the minute that so many percent of the minutes do not exceed
     minutes, empty_minutes : calendar minutes from the first to the last request; those of them without any
     burst_factor : busiest minute over the mean minute with requests in it
@@ -48,6 +53,8 @@ class Statistics:
     mean_requests_per_second: float
     mean_input_tokens: float
     mean_output_tokens: float
+    input_tokens_quantiles: dict[float, float]
+    output_tokens_quantiles: dict[float, float]
     rate_percentiles: dict[str, float]
     minutes: int
     empty_minutes: int
@@ -191,12 +198,20 @@ def statistics(group: pd.DataFrame, everything: pd.DataFrame, where: str) -> Sta
         mean_requests_per_second=rate,
         mean_input_tokens=float(group["input_tokens"].mean()),
         mean_output_tokens=float(group["output_tokens"].mean()),
+        input_tokens_quantiles=_quantiles(group["input_tokens"]),
+        output_tokens_quantiles=_quantiles(group["output_tokens"]),
         rate_percentiles=percentiles,
         minutes=minutes,
         empty_minutes=empty,
         burst_factor=busiest / (len(group) / len(per_minute)),
         burst_over_mean_rate=busiest / SECONDS_PER_MINUTE / rate,
     )
+
+
+def _quantiles(tokens: pd.Series) -> dict[float, float]:
+    """Percent -> tokens that so many of a hundred requests do not exceed."""
+    at = np.percentile(tokens, LENGTHS_AT)
+    return {percent: round(float(value), 1) for percent, value in zip(LENGTHS_AT, at, strict=True)}
 
 
 def _minutes(seconds: pd.Series) -> pd.Series:
@@ -262,6 +277,39 @@ def _workload_note(workload: str, figures: Statistics, scale: float) -> str:
         f"{figures.burst_over_mean_rate:.2f} of the mean rate{empty}: "
         f"burst_factor at most {max(1.0, burst):.2f}{scaled}"
     )
+
+
+def workloads_yaml(out: Imported[Demand], scale: float) -> str:
+    """Fields of workloads as a study takes them: tokens, how they vary, and the burst factor of the trace.
+
+    `burst_factor` is that of the busiest minute over the mean of the minutes that have requests, of the trace at its
+    own rate; of a trace of a day and more with its shape, over the mean of its block of the day.
+    """
+    import yaml
+
+    rows, few = [], list[str]()
+    for workload, figures in out.more.get("workloads", {}).items():
+        day = out.more.get("day", {}).get(workload)
+        row: dict[str, object] = {"name": workload}
+        for field in ("mean_input_tokens", "mean_output_tokens"):
+            row[field] = round(figures[field], 1)
+        row["burst_factor"] = round(max(1.0, day["burst_factor"] if day else figures["burst_factor"]), 2)
+        if figures["requests"] < LEAST_REQUESTS:
+            few.append(workload)
+        for field in ("input_tokens_quantiles", "output_tokens_quantiles") if workload not in few else ():
+            row[field] = [{"percent": percent, "tokens": tokens} for percent, tokens in figures[field].items()]
+        rows.append(row)
+    scaled = f"; at {scale:g} times the rate bursts of users who have nothing to do with each other average out"
+    head = (
+        "# Put these fields into the workloads of the study, beside model, context_class and tier.\n"
+        "# burst_factor: the busiest minute over the mean minute of the trace that has requests"
+        + (" (of a day and more: of its block of four hours)" if out.more.get("day") else "")
+        + (scaled if scale > 1 else "")
+        + "\n# quantiles: of the trace, straight between them; inputs and outputs are taken to be independent\n"
+        + (f"# of {', '.join(few)} fewer than {LEAST_REQUESTS} requests, too few for quantiles\n" if few else "")
+    )
+    text = yaml.safe_dump({"workloads": rows}, sort_keys=False, allow_unicode=True, width=120, default_flow_style=None)
+    return head + str(text)
 
 
 def shapes_yaml(out: Imported[Demand]) -> str:

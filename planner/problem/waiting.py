@@ -2,7 +2,7 @@
 
 A placement's queue is as strict as the strictest of all that may be served there: of each tier the edge with the least
 to wait, and of all requests the one that keeps a slot longest. That is on the safe side: what a request finds before it
-takes E[S²]/E[S] of a slot, of a mix no more than the most of its kinds, mean · (1 + lengths_variation).
+takes E[S²]/E[S] of a slot, of a mix no more than the most of its kinds, mean · (1 + variation of lengths).
 """
 
 from __future__ import annotations
@@ -33,11 +33,13 @@ class Queue:
     concurrency : slots of a replica
     service_seconds : that a request keeps a slot, of the workload that keeps it longest
     most_wait_seconds : percentile -> what so many of a hundred requests may wait at most
+    lengths_variation : squared coefficient of variation of that time, with which E[S²]/E[S] is the most of any workload
     """
 
     concurrency: float
     service_seconds: float
     most_wait_seconds: Mapping[float, float]
+    lengths_variation: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -105,7 +107,7 @@ class Waiting:
                 np.minimum(servers, MOST_SERVERS),
                 [queue.service_seconds for queue in queues],
                 self.said.arrivals_variation,
-                self.said.lengths_variation,
+                [queue.lengths_variation for queue in queues],
                 queues_of(replicas, self.said.spread),
             )
             at_most = np.where(servers > MOST_SERVERS, 1.0, at_most)

@@ -18,11 +18,17 @@ Job = Callable[[], dict[str, TierOfQueue]]
 
 @dataclass(frozen=True)
 class Simulated:
-    """How long requests of a plan wait, by state, tier and routing: estimates, with what they assume."""
+    """How long requests of a plan wait, by state, tier and routing: estimates, with what they assume.
+
+    Parameters
+    ----------
+    by_quantiles : workloads whose lengths vary as the study says
+    """
 
     study: str
     sampling: Sampling
     rows: tuple[SimulatedTier, ...]
+    by_quantiles: tuple[str, ...] = ()
 
 
 def simulate(
@@ -56,7 +62,8 @@ def simulate(
     rows: list[SimulatedTier] = []
     for state, one in cases:
         rows += simulated_tiers(state, one.routing, [next(answers) for _ in state.queues])
-    return Simulated(plan.study.study, sampling, tuple(rows))
+    by_quantiles = [w.name for w in plan.study.workloads if w.input_tokens_quantiles or w.output_tokens_quantiles]
+    return Simulated(plan.study.study, sampling, tuple(rows), tuple(by_quantiles))
 
 
 def _jobs(state: SimulatedState, sampling: Sampling) -> list[Job]:

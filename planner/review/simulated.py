@@ -7,6 +7,7 @@ from planner.drill.simulated_queue import Routing
 from planner.drill.simulated_tiers import SimulatedTier
 from planner.questions.simulated import Simulated
 from planner.review.report import Cell, Column, Report, Section, as_data, percent, short_failure
+from planner.study.places import listed
 from planner.units import MS_PER_SECOND
 
 MOST_ROWS = 20
@@ -83,12 +84,14 @@ def _in_time(simulated: Simulated, rows: list[Row]) -> Section:
         columns.append(Column("high end", partial(_of_routing, routing, _share_at_high_end)))
     requests = sum(row.requests for row in simulated.rows)
     variation = simulated.sampling.output.variation
-    lengths = {0.0: FIXED, 1.0: EXPONENTIAL}.get(variation, LOGNORMAL.format(variation))
+    lengths = [{0.0: FIXED, 1.0: EXPONENTIAL}.get(variation, LOGNORMAL.format(variation))]
+    if simulated.by_quantiles:
+        lengths.append(f"lengths of {listed(simulated.by_quantiles)}: by the quantiles that the study states")
     lines = (
         f"{len({row.failure for row in simulated.rows}) - 1:,} failures and normal operation of the plan of "
         f"{simulated.study}, as it states them: {requests:,} requests simulated, seed {simulated.sampling.seed}",
         ESTIMATES,
-        lengths,
+        *lengths,
         ARRIVALS,
         *(ROUTINGS[routing] for routing in routings),
         IN_TIME,

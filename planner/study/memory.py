@@ -1,5 +1,6 @@
 """Device memory of a replica: weights, and the cache of the requests in flight."""
 
+from planner.study.lengths import live_tokens_at_tail
 from planner.study.places import quoted
 from planner.study.records.inventory import MachineType
 from planner.study.records.serving import MEMORY_FRACTION, ModelFacts, Profile
@@ -21,7 +22,7 @@ def memory_needed_gib(facts: ModelFacts, profile: Profile, live_tokens: float) -
     ----------
     facts : of the model
     profile : whose memory is asked
-    live_tokens : tokens of a request in the cache, mean over its time: input + output / 2
+    live_tokens : tokens of a request in the cache, see `live_tokens_of`
 
     Source
     ------
@@ -57,13 +58,14 @@ def usable_memory_gib(profile: Profile, machine: MachineType) -> float:
 
 
 def holds_in_memory(facts: ModelFacts, profile: Profile, machine: MachineType, workload: Workload) -> bool:
-    """Whether a replica holds as many requests of a workload, of mean length, as its concurrency limit says."""
-    return memory_needed_gib(facts, profile, live_tokens_of(workload)) <= usable_memory_gib(profile, machine)
+    """Whether a replica holds as many requests of a workload as its concurrency limit says."""
+    return memory_needed_gib(facts, profile, live_tokens_of(workload, profile)) <= usable_memory_gib(profile, machine)
 
 
 def memory_texts(facts: ModelFacts, profile: Profile, machine: MachineType, workload: Workload) -> tuple[str, str]:
     """What a profile would have to hold and what it needs, for a finding: expected and got."""
-    needed, usable = memory_needed_gib(facts, profile, live_tokens_of(workload)), usable_memory_gib(profile, machine)
+    needed = memory_needed_gib(facts, profile, live_tokens_of(workload, profile))
+    usable = usable_memory_gib(profile, machine)
     requests = f"{profile.concurrency_limit} requests of {quoted(workload.name)}"
     return (
         f"a profile that holds {requests} in {usable:.1f} GiB of a replica",
@@ -71,6 +73,11 @@ def memory_texts(facts: ModelFacts, profile: Profile, machine: MachineType, work
     )
 
 
-def live_tokens_of(workload: Workload) -> float:
-    """Tokens of a request in the cache, mean over its time."""
+def live_tokens_of(workload: Workload, profile: Profile) -> float:
+    """Tokens in the cache by request in flight: the mean over its time, input + output / 2, where a study states means.
+
+    Where it states how lengths vary: what 99 of 100 moments do not exceed, see `live_tokens_at_tail`.
+    """
+    if workload.input_tokens_quantiles or workload.output_tokens_quantiles:
+        return live_tokens_at_tail(workload, profile)
     return workload.mean_input_tokens + workload.mean_output_tokens / 2

@@ -132,7 +132,9 @@ READ = {
     "Study.zones": "records of what was split when it was read: see test_zones",
     "Tier.deferrable_hours": "one mean hour cannot be deferred: see test_periods",
     "Tier.percentile": "counts where utilisation is by waiting: see test_by_waiting",
-    "Utilisation.arrivals_variation": "the same",
+    "Workload.input_tokens_quantiles": "memory and waits: tests/study/test_lengths.py",
+    "Workload.output_tokens_quantiles": "the same",
+    "Utilisation.arrivals_variation": "as Tier.percentile",
     "Utilisation.lengths_variation": "the same",
     "Utilisation.spread": "the same",
 }

@@ -55,9 +55,10 @@ def test_the_drill_reckons_the_same_by_its_own_formula(spread: Literal["one-queu
     said = Utilisation(basis="waiting", spread=spread, arrivals_variation=3.0, lengths_variation=2.5)
     slots, wait, replicas = np.array([1.0, 7.0, 64.0]), np.array([0.3, 2.0, 0.0]), np.array([3.0, 20.0, 5.0])
     names = ["a", "b", "c"]
-    queues = {e: Queue(slots[i], 7.0, {95.0: wait[i]}) for i, e in enumerate(names)}
+    queues = {e: Queue(slots[i], 7.0, {95.0: wait[i]}, said.lengths_variation) for i, e in enumerate(names)}
     planned = Waiting(said, queues).largest(False, names, replicas.tolist())
-    drilled = Queues(said, slots, np.full(3, 7.0), {95.0: wait}).most_filled(False, replicas)
+    met = np.full(3, 7.0 * (1.0 + said.lengths_variation))
+    drilled = Queues(said, slots, met, {95.0: wait}).most_filled(False, replicas)
     assert drilled == pytest.approx(planned, rel=1e-6)
 
 

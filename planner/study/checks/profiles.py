@@ -81,8 +81,9 @@ def _check_memory(
     held, too_long = _by_memory(model, profile, machine, parts)
     if not too_long:
         return
-    worst = max(too_long, key=live_tokens_of)
-    needed, usable = memory_needed_gib(model.facts, profile, live_tokens_of(worst)), usable_memory_gib(profile, machine)
+    worst = max(too_long, key=lambda workload: live_tokens_of(workload, profile))
+    needed = memory_needed_gib(model.facts, profile, live_tokens_of(worst, profile))
+    usable = usable_memory_gib(profile, machine)
     cache = needed - profile.weights_gib
     of_chips = f"{profile.accelerators_per_replica} x {machine.memory_gib_per_accelerator:g} GiB"
     expected = f"at most {usable:.1f} GiB, {MEMORY_FRACTION:g} of {of_chips}"
@@ -137,7 +138,8 @@ def _check_named_placements(parts: Parts, reading: Reading) -> None:
         machine = parts.machine_types[profile.machine_type][0]
         held, too_long = _by_memory(model, profile, machine, parts)
         if too_long and not held:
-            expected, got = memory_texts(model.facts, profile, machine, max(too_long, key=live_tokens_of))
+            worst = max(too_long, key=lambda workload: live_tokens_of(workload, profile))
+            expected, got = memory_texts(model.facts, profile, machine, worst)
             fix = "name a placement of another profile; as it is, nothing runs on this one"
             reading.error(where, expected, got, fix)
 

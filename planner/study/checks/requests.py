@@ -1,10 +1,16 @@
 """That workloads, demand and costs name what there is, and that something can serve them."""
 
+from itertools import pairwise
+
+from planner.study.lengths import mean_powers
 from planner.study.parts import Parts
-from planner.study.places import Reading, listed, quoted, unquoted
+from planner.study.places import Place, Reading, listed, quoted, unquoted
 from planner.study.records.inventory import MachineType, Pool, Site
 from planner.study.records.serving import ContextClass, Model
 from planner.study.records.study import Demand, Origin, Tier, Workload
+
+MEAN_WITHIN = 0.1
+"""Share by which the mean of quantiles may differ from the one that is stated."""
 
 
 def check_requests(parts: Parts, reading: Reading) -> None:
@@ -30,6 +36,7 @@ def _check_workloads(parts: Parts, reading: Reading) -> None:
                 expected = f"a class of at least {tokens:g} tokens, the mean of input plus output"
                 fix = "name a class of longer requests, or correct the means"
                 reading.error(place.at("context_class"), expected, f"{quoted(name)} with up to {most}", fix)
+            _check_quantiles(workload, most, place, reading)
         if not reading.refer(place.at("model"), Model, "a model", workload.model, parts.models):
             reading.broken.add((Workload, workload.name))  # what it would run on is not known
             continue
@@ -45,6 +52,35 @@ def _check_workloads(parts: Parts, reading: Reading) -> None:
         if name in classes and name not in admitted:
             expected = f"a class that a profile of {unquoted(workload.model)} in the study's pools admits"
             reading.error(place.at("context_class"), expected, quoted(name), f"write one of: {listed(admitted)}")
+
+
+def _check_quantiles(workload: Workload, most_tokens: int, place: Place, reading: Reading) -> None:
+    """Quantiles rise from 0 to 100 percent, have the mean that is stated, and fit in the context class."""
+    for field, quantiles, mean_tokens in (
+        ("input_tokens_quantiles", workload.input_tokens_quantiles, workload.mean_input_tokens),
+        ("output_tokens_quantiles", workload.output_tokens_quantiles, workload.mean_output_tokens),
+    ):
+        if not quantiles:
+            continue
+        where, rises = (
+            place.at(field),
+            all(low.percent < high.percent and low.tokens <= high.tokens for low, high in pairwise(quantiles)),
+        )
+        ends = quantiles[0].percent, quantiles[-1].percent
+        if not rises or ends != (0.0, 100.0):
+            got = ", ".join(f"{q.percent:g}: {q.tokens:g}" for q in quantiles)
+            expected = "quantiles from 0 to 100 percent, rising, tokens with them"
+            reading.error(where, expected, got, "sort them, and begin at 0 and end at 100 percent")
+            continue
+        mean, _, _ = mean_powers(quantiles, mean_tokens)
+        if abs(mean - mean_tokens) > MEAN_WITHIN * mean_tokens:
+            expected = f"quantiles of mean {mean_tokens:g}, as is stated, within {MEAN_WITHIN:.0%}"
+            fix = "correct the mean, or name more quantiles where lengths are far apart"
+            reading.error(where, expected, f"{mean:.6g}, straight between them", fix)
+        if quantiles[-1].tokens > most_tokens:
+            expected = f"at most {most_tokens} tokens, the context class"
+            fix = "name a class of longer requests, or make two workloads of it"
+            reading.error(where, expected, f"{quantiles[-1].tokens:g}", fix)
 
 
 def _check_demand(parts: Parts, reading: Reading) -> None:

@@ -234,6 +234,13 @@ class Tier(Record):
         return self
 
 
+class Quantile(Record):
+    """What so many of a hundred requests do not exceed."""
+
+    percent: float = Field(ge=0, le=100, allow_inf_nan=False, description="of requests [percent]")
+    tokens: NotNegative = Field(description="that so many do not exceed [tokens]")
+
+
 class Workload(Record):
     """A stream of requests: model, context class, tier."""
 
@@ -243,6 +250,17 @@ class Workload(Record):
     tier: Name = Field(description="class of service")
     mean_input_tokens: Positive = Field(description="mean input of a request [tokens]")
     mean_output_tokens: Positive = Field(description="mean output of a request [tokens]")
+    input_tokens_quantiles: tuple[Quantile, ...] = Field(
+        (),
+        exclude_if=unset,
+        description="how inputs vary, from 0 to 100 percent, straight between: memory must hold the tail, waits and "
+        "simulations go by it; none: all are as long as the mean",
+    )
+    output_tokens_quantiles: tuple[Quantile, ...] = Field(
+        (),
+        exclude_if=unset,
+        description="how outputs vary, the same; none: memory holds the mean, and waits go by lengths_variation",
+    )
     cached_fraction: Fraction = Field(0.0, description="share of input tokens found in the prefix cache")
     cached_fraction_in_failure: Fraction | None = Field(
         None, description="the same in failures, where caches are cold after a move; none: as in normal operation"
