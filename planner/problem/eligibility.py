@@ -16,7 +16,7 @@ WHY_NOT = {
         "context: the profile does not admit the context class",
         "precision: not among those the workload allows",
         "feature: the profile lacks a feature that the workload needs",
-        "memory: weights and cache of as many requests as the profile has in flight, of the lengths that are stated, do not fit",
+        "memory: weights and cache of all requests in flight, of the lengths that are stated, do not fit",
         "first token: slower than the tier's target for the worst class that the profile admits",
         "per token: slower than the tier's target for the worst class that the profile admits",
         "jurisdiction: the site is outside those the workload allows",
