@@ -130,7 +130,8 @@ def drill(
 
     Exit 1 when a survival goal breaks, in any hour of the plan; a fleet is replayed in the first period. Failures of
     --each and --pairs, and outages that happened (docs/outages.md), are held to a goal only where the study has one.
-    --simulate judges no goal.
+    --simulate judges no goal: exit 1 where utilisation is by waiting and fewer first tokens come in time than a tier's
+    percentile asks for.
 
     Examples: `planner drill plan.json` · `planner drill fleet_today.csv --study examples/quickstart`
     · `planner drill plan.json --mode rescale --pairs site` · `planner drill plan.json --outages`

@@ -1,7 +1,7 @@
 """States of a plan simulated request by request, over all processors: how long requests wait, by tier."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import partial
 
 from planner.drill.simulated import SimulatedState, simulated_states
@@ -13,6 +13,8 @@ from planner.study.records.plan import PlanFile
 
 ROUTINGS: tuple[Routing, ...] = ("least-requests", "random")
 """The best and the worst of what gateways do: a study does not say which of them its own do."""
+OF_SPREAD: dict[str, Routing] = {"one-queue": "one-queue", "least-requests": "least-requests", "each": "random"}
+"""What a plan by waiting reckons with, as the simulation calls it."""
 Job = Callable[[], dict[str, TierOfQueue]]
 
 
@@ -23,12 +25,28 @@ class Simulated:
     Parameters
     ----------
     by_quantiles : workloads whose lengths vary as the study says
+    judged : the routing by which the plan reckons with waits: those rows are held to `asked_fraction`; none: the plan
+        promises nothing of waits
+    asked_fraction : tier -> share of first tokens that come in time
     """
 
     study: str
     sampling: Sampling
     rows: tuple[SimulatedTier, ...]
     by_quantiles: tuple[str, ...] = ()
+    judged: Routing | None = None
+    asked_fraction: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def late(self) -> tuple[SimulatedTier, ...]:
+        """What the plan promises and does not keep: fewer in time than asked for, by more than chance may do."""
+        return tuple(row for row in self.rows if row.routing == self.judged and self._is_late(row))
+
+    def _is_late(self, row: SimulatedTier) -> bool:
+        """At the high end of prefill, which a plan by waiting reckons with."""
+        if row.within_high_fraction is None or row.error_fraction is None:
+            return False
+        return row.within_high_fraction + row.error_fraction < self.asked_fraction[row.tier]
 
 
 def simulate(
@@ -45,6 +63,7 @@ def simulate(
     Parameters
     ----------
     sampling : but for its routing
+    routings : beside that by which the plan reckons with waits, where it does
     failures, hour : as `simulated_states`
     jobs : processes
     progress : called with (queues simulated, queues in all)
@@ -55,6 +74,9 @@ def simulate(
         as `simulated_states`; when a process ended early, as for want of memory
     """
     cases: list[tuple[SimulatedState, Sampling]] = []
+    said = plan.study.utilisation
+    promised = (OF_SPREAD[said.spread],) if said.basis == "waiting" else ()
+    routings = tuple(dict.fromkeys((*promised, *routings)))
     for state in simulated_states(plan, failures, hour):
         cases += [(state, replace(sampling, routing=routing)) for routing in routings]
     jobs_of = [_jobs(state, one) for state, one in cases]
@@ -63,7 +85,14 @@ def simulate(
     for state, one in cases:
         rows += simulated_tiers(state, one.routing, [next(answers) for _ in state.queues])
     by_quantiles = [w.name for w in plan.study.workloads if w.input_tokens_quantiles or w.output_tokens_quantiles]
-    return Simulated(plan.study.study, sampling, tuple(rows), tuple(by_quantiles))
+    return Simulated(
+        plan.study.study,
+        sampling,
+        tuple(rows),
+        tuple(by_quantiles),
+        promised[0] if promised else None,
+        {tier.name: tier.percentile / 100.0 for tier in plan.study.tiers},
+    )
 
 
 def _jobs(state: SimulatedState, sampling: Sampling) -> list[Job]:

@@ -6,7 +6,7 @@ from functools import partial
 from planner.drill.simulated_queue import Routing
 from planner.drill.simulated_tiers import SimulatedTier
 from planner.questions.simulated import Simulated
-from planner.review.report import Cell, Column, Report, Section, as_data, percent, short_failure
+from planner.review.report import Cell, Column, Report, Section, as_data, made, percent, short_failure
 from planner.study.places import listed
 from planner.units import MS_PER_SECOND
 
@@ -41,7 +41,7 @@ Row = dict[Routing, SimulatedTier]
 
 
 def review_simulated(simulated: Simulated, all_rows: bool = False) -> Report:
-    """The report of states that were simulated; it judges nothing."""
+    """The report of states that were simulated: good unless a plan by waiting does not keep what its tiers ask for."""
     of_state: dict[tuple[str, str, float, str], Row] = {}
     for row in simulated.rows:
         of_state.setdefault((row.hour, row.failure, row.deadline_seconds, row.tier), {})[row.routing] = row
@@ -49,8 +49,29 @@ def review_simulated(simulated: Simulated, all_rows: bool = False) -> Report:
     if not rows:
         nothing = Section("WAITING, SIMULATED", ("the plan serves nothing in these states",), data={"rows": []})
         return Report("simulation", True, (nothing,))
-    sections = (_in_time(simulated, rows), _first_token(rows), _worst_placements(simulated))
-    return Report("simulation", True, sections, all_rows=all_rows)
+    sections = (_judged(simulated), _in_time(simulated, rows), _first_token(rows), _worst_placements(simulated))
+    return Report("simulation", not simulated.late, made(*sections), all_rows=all_rows)
+
+
+def _judged(simulated: Simulated) -> Section | None:
+    """What a plan by waiting promises, and whether it is kept; no section where it promises nothing of waits."""
+    if simulated.judged is None:
+        return None
+    of_plan = [row for row in simulated.rows if row.routing == simulated.judged and row.target_ms is not None]
+    late = simulated.late
+    asked = ", ".join(f"{tier} {percent(fraction)}" for tier, fraction in sorted(simulated.asked_fraction.items()))
+    lines = (
+        f"{len(of_plan) - len(late)} of {len(of_plan)} tiers in states have as many first tokens in time as they ask "
+        f"for ({asked}), by {simulated.judged}, as the plan reckons, and at the high end of prefill",
+        "one is late where even with what chance may have moved fewer are in time",
+    )
+    columns = (
+        Column("lost", lambda row: short_failure(row.failure)),
+        Column("at s", lambda row: f"{row.deadline_seconds:g}"),
+        Column("tier"),
+        Column("in time", lambda row: f"{percent(row.within_high_fraction, 1)} ± {100 * row.error_fraction:.1f}"),
+    )
+    return Section("IN TIME", lines, columns, late, data={"asked_fraction": simulated.asked_fraction, "late": late})
 
 
 def _first(row: Row) -> SimulatedTier:

@@ -26,6 +26,7 @@ from planner.questions import simulated
 from planner.questions.simulated import simulate
 from planner.review.simulated import review_simulated
 from planner.study.records.plan import PlanFile
+from planner.study.records.policies import Utilisation
 
 QUICK = Sampling(requests=2_000, least_requests=4_000)
 
@@ -174,3 +175,18 @@ def test_what_does_not_go_together_is_refused(tmp_path, words, says):
 def test_a_fleet_is_not_simulated(tmp_path):
     done = call(tmp_path / "fleet.csv", "--simulate")
     assert done.exit_code == 2 and "a fleet" in done.output
+
+
+def test_a_plan_by_waiting_is_held_to_its_percentile():
+    """Of fixed shares nobody promises a wait; by waiting 99.9 % within 400 ms is a promise, which 8 replicas break."""
+    strict = {"percentile": 99.9}
+    made = a_plan()
+    assert simulate(made, QUICK, ("one-queue",), [B]).late == ()
+    tiers = tuple(one.model_copy(update=strict) for one in made.study.tiers)
+    said = Utilisation(basis="waiting", spread="one-queue")
+    by_waiting = made.model_copy(update={"study": made.study.model_copy(update={"tiers": tiers, "utilisation": said})})
+    answer = simulate(by_waiting, replace(QUICK, requests=60_000), ("random",), [B])
+    assert {row.routing for row in answer.rows} == {"one-queue", "random"}
+    assert [(row.failure, row.routing) for row in answer.late] == [(B, "one-queue")]
+    report = review_simulated(answer)
+    assert not report.good and "0 of" not in planner.render(report) and "IN TIME" in planner.render(report)
