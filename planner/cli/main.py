@@ -29,6 +29,7 @@ from planner.cli.console import (
 from planner.cli.effort import Effort
 from planner.cli.emitting import drift_command, emit_command
 from planner.cli.estimating import estimate
+from planner.cli.gating import gate
 from planner.cli.importing import app as import_app
 from planner.cli.options import (
     AllRows,
@@ -337,6 +338,7 @@ app.command("emit", rich_help_panel=HAND_OVER)(emit_command)
 app.command("drift", rich_help_panel=HAND_OVER)(drift_command)
 import_app.command()(estimate)
 app.add_typer(import_app, name="import", rich_help_panel=HAND_OVER)
+app.command(rich_help_panel=HAND_OVER)(gate)
 
 
 @app.callback(invoke_without_command=True)

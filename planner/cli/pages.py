@@ -18,7 +18,7 @@ from planner.problem.eligibility import WHY_NOT
 from planner.problem.rules.costs import COSTS
 from planner.problem.rules.register import INSIDE_RULES, LINK_RULES, PURCHASE_RULES, RELAXABLE
 from planner.review.topics import UNITS
-from planner.study.records import inventory, serving, study
+from planner.study.records import gate, inventory, serving, study
 from planner.study.records import outages as records_of_outages
 from planner.study.records.base import Record
 
@@ -29,6 +29,7 @@ FILES: tuple[tuple[str, str, type[Record]], ...] = (
     ("demand.csv", "named by `demand:` in study.yaml", study.Demand),
     ("request_costs CSV", "named by `request_costs:` in study.yaml", study.RequestCost),
     ("fleet CSV", "what runs today, for `planner drill`", study.RunningReplicas),
+    ("policy.yaml", "what a plan must keep to, for `planner gate`; an example: `examples/quickstart`", gate.GatePolicy),
     ("quotas CSV", "what providers grant today, for `planner drift`", quotas.QuotaToday),
     ("inventories/machine_types.yaml", "a list under `machine_types:`", inventory.MachineType),
     ("inventories/sites.csv", "one row a site, and a region that round trips name", inventory.Site),
