@@ -13,7 +13,9 @@ from planner.plan.file import plan_text, sealed
 from planner.plan.in_hand import Plan
 from planner.plan.plan import make_plan
 from planner.review.gate import COMMENT_MARK, MOST_CHARACTERS, _cut, gate_comment, review_gate
+from planner.review.gate_figures import oldest_price_days, well_known_share
 from planner.review.gate_rules import FAILS, NOT_KNOWN, PASSES, WARNS
+from planner.study.records.gate import EvidenceRule, PricesRule
 
 
 @pytest.fixture(scope="module")
@@ -62,7 +64,7 @@ FIGURES = {
     # a site lost: 10 requests/s on two machines of 5
     "utilisation: [{of: placement, when: failures, most_fraction: LIMIT}]": (1.0, 0.99),
     "utilisation: [{of: pool, when: failures, most_fraction: LIMIT}]": (1.0, 0.99),
-    # of the studies of tests prices are of one day, figures published
+    # of 10 requests/s all, when a site is lost
     "survive: [{tier: t, any: site, within_seconds: 60, serve_fraction: LIMIT}]": (1.0, None),
 }
 
@@ -80,37 +82,42 @@ def test_a_limit_holds_at_the_figure_and_fails_beyond(rule, plan, policy):
 
 
 def test_growth_of_demand_that_holds(plan, policy):
-    # normal operation of 10 requests/s fills two machines of 5, and so does a failure: nothing is to spare
+    # two machines of 5 requests/s for 7 requests/s, in normal operation and in a failure
+    with_headroom = Plan(make_plan(two_sites(demand={("w", "o"): 7.0})))
+    row = only(review_gate(with_headroom, policy("headroom: {least_growth_fraction: 0.42}")))
+    assert row.verdict == PASSES and row.value == pytest.approx(10 / 7 - 1, abs=0.01)
     row = only(review_gate(plan, policy("headroom: {least_growth_fraction: 0.1}")))
     assert row.verdict == FAILS and row.value == pytest.approx(0, abs=1e-3) and "normal operation" in row.name
-    roomy = Plan(make_plan(two_sites(demand={("w", "o"): 7.0})))
-    row = only(review_gate(roomy, policy("headroom: {least_growth_fraction: 0.42}")))
-    assert row.verdict == PASSES and row.value == pytest.approx(10 / 7 - 1, abs=0.01)
 
 
-def test_evidence_is_counted_by_requests(plan, policy):
-    asked = plan.study
-    models = asked.models[0]
-    weak = models.profiles[0].classes[0].model_copy(update={"evidence": "assumed"})
-    profile = models.profiles[0].model_copy(update={"classes": (weak,)})
-    assumed = asked.model_copy(update={"models": (models.model_copy(update={"profiles": (profile,)}),)})
-    rule = "evidence: [{tiers: [t], figure: speed, weakest: estimated}]"
-    row = only(review_gate(Plan(make_plan(assumed)), policy(rule)))
-    assert (row.verdict, row.value, row.limit, row.least) == (FAILS, 0.0, 1.0, True)
-    strong = models.profiles[0].classes[0].model_copy(update={"evidence": "measured"})
-    profile = models.profiles[0].model_copy(update={"classes": (strong,)})
-    measured = asked.model_copy(update={"models": (models.model_copy(update={"profiles": (profile,)}),)})
-    row = only(review_gate(Plan(make_plan(measured)), policy(rule.replace("}]", ", when: failures}]"))))
-    assert (row.verdict, row.value) == (PASSES, 1.0)
+def with_study(plan, **fields):
+    """The plan on another study of the same shape: to look at figures, not at what was planned."""
+    return Plan(plan.file.model_copy(update={"study": plan.study.model_copy(update=fields)}))
 
 
-def test_prices_age_from_the_first_day_of_their_month(plan, policy):
+@pytest.mark.parametrize(
+    ("evidence", "weakest", "share"),
+    [
+        ("assumed", "estimated", 0),
+        ("estimated", "estimated", 1),
+        ("estimated", "measured", 0),
+        ("measured", "proxy", 1),
+    ],
+)
+def test_evidence_is_counted_by_requests(plan, evidence, weakest, share):
+    model = plan.study.models[0]
+    point = model.profiles[0].classes[0].model_copy(update={"evidence": evidence})
+    profile = model.profiles[0].model_copy(update={"classes": (point,)})
+    known = with_study(plan, models=(model.model_copy(update={"profiles": (profile,)}),))
+    for when in ("normal", "failures"):
+        rule = EvidenceRule(tiers=("t",), weakest=weakest, when=when)
+        assert well_known_share(known, rule, "t").value == share
+
+
+def test_prices_age_from_the_first_day_of_their_month(plan):
     dated = tuple(price.model_copy(update={"as_of": "2026-03"}) for price in plan.study.prices)
-    of_march = Plan(make_plan(plan.study.model_copy(update={"prices": dated})))
-    rule = policy("prices: [{most_days: 31}]")
-    assert only(review_gate(of_march, rule, today=date(2026, 4, 1))).value == 31
-    assert only(review_gate(of_march, rule, today=date(2026, 4, 1))).verdict == PASSES
-    assert only(review_gate(of_march, rule, today=date(2026, 4, 2))).verdict == FAILS
+    age = oldest_price_days(with_study(plan, prices=dated), PricesRule(most_days=0), date(2026, 4, 1))
+    assert age.value == 31 and "as of 2026-03" in age.name
 
 
 def test_orders_that_can_no_longer_be_placed(plan, policy):
