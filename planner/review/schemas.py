@@ -111,8 +111,7 @@ def _of_record(record: type[Record]) -> Schema:
     for cls, conditions in CONDITIONS.items():
         if cls.__name__ in parts:
             parts[cls.__name__]["allOf"] = list(conditions)
-    tidy: Schema = _tidy(schema)
-    return tidy
+    return {**_tidy(schema), "title": record.__name__}
 
 
 def _of_list(field: str) -> Schema:
@@ -163,21 +162,21 @@ def _tidy(node: Any) -> Any:
 
 
 def _in_one(node: Schema) -> Schema:
-    """A choice between plain values, as text or null, in one: editors offer what may stand only where nothing parts it.
+    """Alternatives of plain values, as text or null, in one: editors offer what may stand only where nothing parts it.
 
     Words of a list, where any other text may stand as well, become examples: they are offered, and bind nobody.
     """
-    choices = node.get("anyOf", [])
-    if not choices or not all(isinstance(choice.get("type"), str) for choice in choices):
+    alternatives = node.get("anyOf", [])
+    if not alternatives or not all(isinstance(alternative.get("type"), str) for alternative in alternatives):
         return node
     one = {key: value for key, value in node.items() if key != "anyOf"}
-    words = [word for choice in choices for word in choice.get("enum", ())]
-    others = [choice for choice in choices if "enum" not in choice]
-    types = list(dict.fromkeys(choice["type"] for choice in choices))
-    if words and all(choice["type"] == "null" for choice in others):
+    words = [word for alternative in alternatives for word in alternative.get("enum", ())]
+    others = [alternative for alternative in alternatives if "enum" not in alternative]
+    types = list(dict.fromkeys(alternative["type"] for alternative in alternatives))
+    if words and all(alternative["type"] == "null" for alternative in others):
         return {**one, "enum": [*words, *(None for _ in others)]}
-    for choice in others:
-        one |= {key: value for key, value in choice.items() if key != "type"}
+    for alternative in others:
+        one |= {key: value for key, value in alternative.items() if key != "type"}
     if words:
         one["examples"] = words
     return {**one, "type": types}
