@@ -186,7 +186,7 @@ def _concentration(asked: _Asked) -> Iterator[GateRow]:
     for n, rule in enumerate(asked.policy.file.concentration):
         value = figures.largest_share(asked.plan, rule)
         place = asked.policy.place.at("concentration", n)
-        fix = f"narrow pools or quotas of {value.name} in the study, and plan again"
+        fix = "narrow pools or quotas there, and plan again"
         if rule.share_of == "requests" and len(asked.plan.problem.hours) == 1:
             share = f"{{component: '{rule.per}:{value.name}', most_fraction: {rule.most_fraction:g}}}"
             fix = f"add {share} to policies.shares of the study, and plan again"
