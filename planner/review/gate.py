@@ -23,8 +23,10 @@ MOST_CHARACTERS = 65_536
 """Of a comment: GitHub refuses longer ones."""
 COMMENT_MARK = "<!-- planner gate -->"
 """First line of a comment, by which a job knows its own."""
-NOTICED = re.compile(r"@(?=[\w-])|#(?=\d)|(?<=GH)-(?=\d)|(?<=https:)(?=//)|(?<=http:)(?=//)|(?<=www)(?=\.)", re.I)
-"""What GitHub makes a mention, a link or a reference of, wherever it stands."""
+NOTICED = re.compile(
+    r"@(?=[\w-])|#(?=\d)|(?<=GH)-(?=\d)|(?<=https:)(?=//)|(?<=http:)(?=//)|(?<=www)(?=\.)|~(?=~)|:(?=[\w+-]+:)", re.I
+)
+"""What GitHub makes a mention, a reference, a link, a strike or a picture of, wherever it stands."""
 BREAK = "&#8203;"
 """A blank without width: what it parts is no name, number or address any more."""
 CUT = "\n\n… cut: {lines} lines more than a comment may hold; `planner gate --format text` writes them all\n"

@@ -302,11 +302,24 @@ def _outage(place: str, rule: OutageRule, id: str, tiers: tuple[str, ...], answe
             fix = f"{here.why}; {here.fix}"
     for here in answer.not_concerned:
         if here.outage.id == id:
-            value = Measured(1.0, f"does not concern this plan: {here.why}")
+            value = Measured(1.0, f"{id} does not concern this plan: {here.why}")
     for one in answer.played:
         if one.here.outage.id == id:
-            value = figures.smallest((_served_from(one, tier, rule.within_seconds) for tier in tiers), otherwise=1.0)
-    return _row(rule, f"{id}: served", place, rule.serve_fraction, value, "share", fix, least=True)
+            least = (_served_from(one, tier, rule.within_seconds) for tier in tiers)
+            value = figures.smallest(least, otherwise=1.0)
+            value = Measured(value.value, f"{value.name} in {id}")
+    if value is None:
+        fix = f"{id}: {fix}"
+    return _row(
+        rule,
+        f"served in an outage, from {rule.within_seconds:g} s on",
+        place,
+        rule.serve_fraction,
+        value,
+        "share",
+        fix,
+        least=True,
+    )
 
 
 def _served_from(one: PlayedOutage, tier: str, seconds: float) -> Measured:

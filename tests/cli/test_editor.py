@@ -4,6 +4,9 @@ import pytest
 from language_server import LanguageServer, server_program
 from mistakes import MISTAKES, ROOT
 
+from planner.importers.new_study import start_study
+from planner.review.schemas import schema_files
+
 pytestmark = [
     pytest.mark.editor,
     pytest.mark.skipif(server_program() is None, reason="no yaml-language-server: npm install -g yaml-language-server"),
@@ -39,6 +42,15 @@ def test_without_its_schema_nothing_would_be_said(server):
     by_schema, by_none = server.diagnostics((STUDY, text), (STUDY, lost))
     assert [line for line, _ in by_schema] == [15, 15]
     assert all("Unable to load schema" in message for _, message in by_none)
+
+
+def test_a_new_folder_is_checked_by_the_schemas_beside_it(server, tmp_path):
+    start_study(tmp_path / "mine", "quickstart", schema_files(in_yaml_only=True))
+    study, policy = tmp_path / "mine" / "study.yaml", tmp_path / "mine" / "policy.yaml"
+    texts = [path.read_text(encoding="utf-8") for path in (study, policy)]
+    wrong = texts[1].replace("per: month", "per: moon")
+    told = server.diagnostics((study, texts[0]), (policy, texts[1]), (policy, wrong))
+    assert told[:2] == [[], []] and [line for line, _ in told[2]] == [6]
 
 
 def test_mistakes_are_told_on_their_line(server):

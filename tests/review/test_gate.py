@@ -217,12 +217,14 @@ def test_names_in_a_comment_are_names_and_nothing_else(plan, policy):
     report = review_gate(plan, policy("").rename(policy("").with_name("x.yaml")))
     section = report.sections[1]
     row = section.rows[0]
-    named = type(row)(**{**vars(row), "name": "@team #12 <b> |x| https://example.org www.example.org `y`"})
+    named = type(row)(
+        **{**vars(row), "name": "@team #12 <b> |x| https://example.org www.example.org `y` ~~z~~ :tada: &lt;"}
+    )
     wild = type(report)(report.title, True, (type(section)("RULES", columns=section.columns, rows=(named,)),))
     line = next(line for line in gate_comment(wild).splitlines() if "team" in line)
-    for sign in ("@team", "#12", "<b>", "https://", "www.e"):
+    for sign in ("@team", "#12", "<b>", "https://", "www.e", "~~", ":tada:", " &lt; |"):
         assert sign not in line
-    assert r"\|x\|" in line and r"\`y\`" in line
+    assert r"\|x\|" in line and r"\`y\`" in line and "&amp;lt;" in line
 
 
 def test_a_comment_is_cut_with_a_note():
