@@ -15,7 +15,6 @@ from planner.review.schemas import ENDING, IN_YAML, LISTS, RECORDS, schema_files
 from planner.study.places import Reading, read_record
 from planner.study.tables import read_list, read_yaml
 
-jsonschema = pytest.importorskip("jsonschema", reason="jsonschema is not installed: pip install -e '.[dev]'")
 FILES = sorted(
     [*ROOT.glob("examples/*/*.yaml"), *ROOT.glob("models/*.yaml"), *ROOT.glob("inventories/*.yaml")],
     key=lambda path: path.as_posix(),
@@ -48,6 +47,7 @@ def lines_of_errors(name, path):
 
 @pytest.fixture(scope="module")
 def validators():
+    jsonschema = pytest.importorskip("jsonschema", reason="jsonschema is not installed: pip install -e '.[dev]'")
     made = {name: jsonschema.Draft202012Validator(schema_of(name)) for name in IN_YAML}
     for validator in made.values():
         validator.check_schema(validator.schema)
