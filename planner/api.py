@@ -18,6 +18,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
+    from datetime import date
+
     from planner.drill import DrillResult
     from planner.errors import Finding
     from planner.plan.audit import Audit
@@ -337,6 +339,33 @@ def review(plan: Plan | PlanFile, *, all_rows: bool = False, progress: Progress 
     from planner.review.answer import review_plan
 
     return review_plan(plan, all_rows, progress)
+
+
+def gate(
+    plan: Plan | PlanFile,
+    policy: str | Path,
+    *,
+    base: Plan | PlanFile | None = None,
+    today: date | None = None,
+    all_rows: bool = False,
+    progress: Progress = _silent,
+) -> Report:
+    """A plan held to a policy: a row a rule, and what differs from the plan that it is to replace. `good`: it passes.
+
+    Parameters
+    ----------
+    policy : file of the policy (docs/files.md)
+    base : the plan that this one is to replace
+    today : from which ages of prices and dates of orders are counted; none: the day of the study
+
+    Raises
+    ------
+    InputError
+        with all findings at once: the policy cannot be read, or names what the plan does not know
+    """
+    from planner.review.gate import review_gate
+
+    return review_gate(plan, Path(policy), base, today, all_rows, progress)
 
 
 def render(report: Report, format: Literal["text", "md", "json"] = "text") -> str:

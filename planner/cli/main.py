@@ -29,6 +29,7 @@ from planner.cli.console import (
 from planner.cli.effort import Effort
 from planner.cli.emitting import drift_command, emit_command
 from planner.cli.estimating import estimate
+from planner.cli.gating import gate
 from planner.cli.importing import app as import_app
 from planner.cli.options import (
     AllRows,
@@ -53,7 +54,7 @@ from planner.cli.usage import Commands
 from planner.cli.whatif import diff, whatif
 from planner.interruption import end_at_once, exit_code
 from planner.solve.stages import READING, REVIEWING, WRITING, stage, watched
-from planner.study.files import PLAN, PROGRAM
+from planner.study.files import PLAN, PROGRAM, REPORT
 
 if TYPE_CHECKING:
     from planner.plan.in_hand import Plan
@@ -87,10 +88,15 @@ def init(
         from planner.errors import refusal
         from planner.importers.from_fleet import start_from_fleet
         from planner.importers.new_study import start_study
+        from planner.review.schemas import schema_files
 
         if fleet is not None and example is not None:
             raise refusal("init", "--example or --from", "both", "leave one out")
-        written = start_study(folder, example or "quickstart") if fleet is None else start_from_fleet(folder, fleet)
+        schemas = schema_files(in_yaml_only=True)
+        if fleet is None:
+            written = start_study(folder, example or "quickstart", schemas)
+        else:
+            written = start_from_fleet(folder, fleet, schemas=schemas)
         for path in written:
             tell(f"wrote {path}")
         tell(f"next: planner check {folder}")
@@ -320,15 +326,33 @@ def audit(plan: PlanPath, format: AsFormat = Format.text, out: Out = None, quiet
 @app.command(rich_help_panel=HAND_OVER)
 def show(
     what: Annotated[str, typer.Argument(help="a rule, rules, a unit, units, schema, or schema:NAME")] = "rules",
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", help="file to write; of `schema` a folder for all of them")
+    ] = None,
 ) -> None:
-    """Show a rule with its formula, the units, or the JSON Schema of a file.
+    """Show a rule with its formula, the units, or the JSON Schema of a file, by which editors complete and check it.
 
-    Examples: `planner show survivors_only` · `planner show schema:study > study.schema.json`
+    Examples: `planner show survivors_only` · `planner show schema --out schemas` · `planner show schema:study`
     """
     with answered():
         from planner.review.topics import topic_text
 
-        emit(topic_text(what), None)
+        if what == "schema" and out is not None:
+            _write_schemas(out)
+        else:
+            emit(topic_text(what), out)
+
+
+def _write_schemas(folder: Path) -> None:
+    """The schema of every file that people write, in a folder that is made where there is none."""
+    from planner.review.schemas import schema_files
+    from planner.study.files import made_folder
+
+    texts = {made_folder(folder) / name: text for name, text in schema_files().items()}
+    for path in texts:
+        check_out(path, kind=REPORT)
+    for path, text in texts.items():
+        emit(text, path)
 
 
 for question in (risk, ladder, whatif, delay, crossover, sequence, diff):
@@ -337,6 +361,7 @@ app.command("emit", rich_help_panel=HAND_OVER)(emit_command)
 app.command("drift", rich_help_panel=HAND_OVER)(drift_command)
 import_app.command()(estimate)
 app.add_typer(import_app, name="import", rich_help_panel=HAND_OVER)
+app.command(rich_help_panel=HAND_OVER)(gate)
 
 
 @app.callback(invoke_without_command=True)

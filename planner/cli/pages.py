@@ -18,7 +18,7 @@ from planner.problem.eligibility import WHY_NOT
 from planner.problem.rules.costs import COSTS
 from planner.problem.rules.register import INSIDE_RULES, LINK_RULES, PURCHASE_RULES, RELAXABLE
 from planner.review.topics import UNITS
-from planner.study.records import inventory, serving, study
+from planner.study.records import gate, inventory, serving, study
 from planner.study.records import outages as records_of_outages
 from planner.study.records.base import Record
 
@@ -29,6 +29,7 @@ FILES: tuple[tuple[str, str, type[Record]], ...] = (
     ("demand.csv", "named by `demand:` in study.yaml", study.Demand),
     ("request_costs CSV", "named by `request_costs:` in study.yaml", study.RequestCost),
     ("fleet CSV", "what runs today, for `planner drill`", study.RunningReplicas),
+    ("policy.yaml", "what a plan must keep to, for `planner gate`; an example: `examples/quickstart`", gate.GatePolicy),
     ("quotas CSV", "what providers grant today, for `planner drift`", quotas.QuotaToday),
     ("inventories/machine_types.yaml", "a list under `machine_types:`", inventory.MachineType),
     ("inventories/sites.csv", "one row a site, and a region that round trips name", inventory.Site),
@@ -116,7 +117,11 @@ def files() -> str:
         "`stack:rocm`, too), `qualification:MODEL/STACK` (that a model may run on a stack: lost, the pair is",
         "quarantined everywhere), `workload:NAME`, `origin:NAME`, and `kind:name` for a study's own.",
         "",
-        "`planner show schema:study` prints the JSON Schema of a file, for editors.",
+        "Editors complete and check YAML by a line at its head, `# yaml-language-server:",
+        "$schema=schemas/study.schema.json` (the path is relative to the file). `planner init` writes these schemas",
+        "beside a study, `planner show schema --out schemas` anywhere else. Only `planner check` knows names that must",
+        "lead somewhere, sums and comparisons of fields, days that a month does not have, `16.0` where a whole number",
+        "is asked for, `.nan`, anchors and aliases.",
         "",
         "## Units",
         "",

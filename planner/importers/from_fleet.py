@@ -2,6 +2,7 @@
 
 import math
 import re
+from collections.abc import Mapping
 from copy import deepcopy
 from datetime import date
 from functools import cache
@@ -29,7 +30,9 @@ from planner.study.tables import read_csv, read_yaml
 Fleet = list[RunningReplicas]
 
 
-def start_from_fleet(folder: Path, fleet_path: Path, today: date | None = None) -> list[Path]:
+def start_from_fleet(
+    folder: Path, fleet_path: Path, today: date | None = None, schemas: Mapping[str, str] = {}
+) -> list[Path]:
     """Start a study from what runs today; returns the files written.
 
     Parameters
@@ -38,6 +41,7 @@ def start_from_fleet(folder: Path, fleet_path: Path, today: date | None = None) 
     fleet_path : CSV with the fields of `RunningReplicas` as columns; pools and profiles are those that ship, an origin
         is called by a city of sites.csv, by `provider/region`, by a region, or as in an example
     today : day from which the study counts; none: today
+    schemas : file name -> text, of those that editors check the files by
 
     The traffic is what the replicas can carry at the normal utilisation, each route by its weight: it is assumed, as
     the fleet does not say what it serves. Holdings are the machines that the replicas need.
@@ -68,7 +72,9 @@ def start_from_fleet(folder: Path, fleet_path: Path, today: date | None = None) 
         (draft / "study.yaml").write_text(files["study.yaml"], encoding="utf-8")
         read_fleet(fleet_path, read_study(draft)[0])
     contents = {name: text.encode() for name, text in files.items()}
-    return write_new_folder(folder, {**contents, "fleet.csv": fleet_path.read_bytes()})
+    return write_new_folder(
+        folder, {**contents, "fleet.csv": fleet_path.read_bytes(), **new_study.schemas_beside(schemas)}
+    )
 
 
 @cache

@@ -1,5 +1,7 @@
 """What a new study is: a folder of its own, an example that ships or first proposals, in YAML as people write it."""
 
+import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -36,15 +38,22 @@ ASSUMPTIONS = (
     "Holdings are the machines that today's replicas need, and last beyond the horizon.",
     "Speeds, prices and stock are those that ship; evidence stands with each.",
 )
-STUDY_HEAD = """\
+SCHEMA_LINE = re.compile(rb"^# yaml-language-server: \$schema=\S*?([\w-]+\.schema\.json)$", re.M)
+"""By which an editor knows the schema of a file; its path is relative to the file."""
+SCHEMAS = "schemas"
+"""Folder beside a new study, for the schemas that its files name."""
+STUDY_HEAD = f"""\
+# yaml-language-server: $schema={SCHEMAS}/study.schema.json
 # Started from what runs today (fleet.csv). What the fleet does not say is assumed, and said under `assumptions`:
 # replace first demand.csv, then the workloads' mean tokens and context classes, then the tiers' targets and goals.
 # `pools` decides what may be bought: all that ships, unless you narrow it.
 """
 
 
-def start_study(folder: Path, example: str) -> list[Path]:
+def start_study(folder: Path, example: str, schemas: Mapping[str, str] = {}) -> list[Path]:
     """Copy an example that ships with the project into a new folder, its README too; returns the files written.
+
+    `schemas`: file name -> text, of those that editors check the files by; they come into a folder beside them.
 
     Raises
     ------
@@ -57,7 +66,21 @@ def start_study(folder: Path, example: str) -> list[Path]:
         raise refusal("--example", f"one of {', '.join(known)}", repr(example), "name one of these")
     check_new(folder)
     sources = [path for path in sorted((examples / example).rglob("*")) if path.suffix in (".yaml", ".csv", ".md")]
-    return write_new_folder(folder, {str(path.relative_to(examples / example)): path.read_bytes() for path in sources})
+    texts = {}
+    for path in sources:
+        within = path.relative_to(examples / example)
+        texts[str(within)] = _naming_schemas_beside(path.read_bytes(), len(within.parts) - 1)
+    return write_new_folder(folder, {**texts, **schemas_beside(schemas)})
+
+
+def schemas_beside(schemas: Mapping[str, str]) -> dict[str, bytes]:
+    """Schemas as files of a new folder."""
+    return {f"{SCHEMAS}/{name}": text.encode() for name, text in schemas.items()}
+
+
+def _naming_schemas_beside(text: bytes, depth: int) -> bytes:
+    """A file whose schema is that in the folder beside the study; `depth`: folders between them."""
+    return SCHEMA_LINE.sub(b"# yaml-language-server: $schema=" + b"../" * depth + SCHEMAS.encode() + rb"/\1", text)
 
 
 def check_new(folder: Path) -> None:

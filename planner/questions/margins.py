@@ -4,7 +4,7 @@ The drill is asked, at the study's own limits. With the replicas of the plan's o
 factors of `near_figures`; the drill may place others, and breaks later.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -65,6 +65,7 @@ class Margin:
 def margins(
     plan: PlanFile | Plan,
     progress: Progress = silent,
+    kinds: Sequence[Kind] = KINDS,
 ) -> tuple[Margin, ...]:
     """The first figure of each kind to break a goal, each by itself: bisection on the drill; the least move first.
 
@@ -79,9 +80,9 @@ def margins(
     for one in near:
         by_figure.setdefault((one.kind, one.figure), []).append(one)
     first_to_break = []
-    for n, kind in enumerate(KINDS):
+    for n, kind in enumerate(kinds):
         figures = [_Drilled(hand.file, rows) for (of, _), rows in by_figure.items() if of == kind]
-        looking = partial(progress, "looking for what breaks first", n / len(KINDS))
+        looking = partial(progress, "looking for what breaks first", n / len(kinds))
         first = _first(sorted(figures, key=lambda figure: (figure.near[0].move_fraction, figure.figure)), looking)
         if first is not None:
             first_to_break.append(first)

@@ -203,8 +203,8 @@ def _list(lines: list[str]) -> list[str]:
 def _escaped(text: str) -> str:
     """A text of which nothing is read as Markdown."""
     text = printable(text)
-    for character in "\\|<>*_`[]":
-        text = text.replace(character, {"<": "&lt;", ">": "&gt;"}.get(character, "\\" + character))
+    for character in "&\\|<>*_`[]":  # & first: it begins what others become
+        text = text.replace(character, {"&": "&amp;", "<": "&lt;", ">": "&gt;"}.get(character, "\\" + character))
     return text
 
 

@@ -118,7 +118,7 @@ def served_section(plan: Plan) -> Section:
         text = f"normal operation: {percent(tier.serve_fraction)}"
         rows.append(_served(plan, tier.name, text, tier.serve_fraction, usual, 1))
         for goal in tier.survive:
-            served_then = _goal_served(plan, tier.name, goal)
+            served_then = goal_served(plan, tier.name, goal)
             goals.append(served_then)
             rows.append(served_then)
     has_worst = any(map(_worst_flow_text, rows))
@@ -135,7 +135,9 @@ def served_section(plan: Plan) -> Section:
     return Section("SERVED", (WORST_FLOW,) if has_worst else (), columns, rows, data=goals, most=None)
 
 
-def _goal_served(plan: Plan, tier: str, goal: Goal) -> GoalServed:
+def goal_served(plan: Plan, tier: str, goal: Goal) -> GoalServed:
+    """A goal of a tier at its deadline, in the failure that serves the least of it."""
+    """A goal of a tier at its deadline, in the failure that serves the least of it."""
     p, failures = plan.problem, [f.id for f in expand(goal, plan.study, plan.graph)]
     at = [s for f in failures for s in states(p, f) if s[2] == goal.within_seconds]
     return _served(plan, tier, goal_text(goal), goal.serve_fraction, at, len(failures))

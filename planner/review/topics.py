@@ -1,15 +1,12 @@
 """`planner show`: a rule, a cost, the units, a schema."""
 
 import inspect
-import json
 
-from planner.emit import quotas
 from planner.errors import Finding, InputError
 from planner.problem.eligibility import WHY_NOT
 from planner.problem.rules.costs import COSTS
 from planner.problem.rules.register import INSIDE_RULES, LINK_RULES, PURCHASE_RULES, RELAXABLE, RULES
-from planner.study.records import inventory, outages, plan, serving, study
-from planner.study.records.base import Record
+from planner.review.schemas import schema_names, schema_text
 
 UNITS = {
     "_usd_per_hour": "US dollars per hour",
@@ -29,22 +26,6 @@ UNITS = {
     "_factor": "a number to multiply by",
     "plain plural": "a count: machines, replicas, units, accelerators",
 }
-SCHEMAS: dict[str, type[Record]] = {
-    "study": study.StudyFile,
-    "model": serving.Model,
-    "machine-type": inventory.MachineType,
-    "site": inventory.Site,
-    "zone": inventory.Zone,
-    "round-trip": inventory.RoundTrip,
-    "pool": inventory.Pool,
-    "offer": inventory.Offer,
-    "price": inventory.Price,
-    "outage": outages.Outage,
-    "demand": study.Demand,
-    "fleet": study.RunningReplicas,
-    "quota": quotas.QuotaToday,
-    "plan": plan.PlanFile,
-}
 
 
 def topic_text(what: str) -> str:
@@ -63,9 +44,9 @@ def topic_text(what: str) -> str:
     if what == "reasons":
         return "\n".join(WHY_NOT.values())
     if what == "schema":
-        return "\n".join(f"schema:{name}" for name in SCHEMAS)
-    if what.startswith("schema:") and what[7:] in SCHEMAS:
-        return json.dumps(SCHEMAS[what[7:]].model_json_schema(), indent=1, sort_keys=True)
+        return "\n".join(f"schema:{name}" for name in schema_names())
+    if what.startswith("schema:") and what[7:] in schema_names():
+        return schema_text(what[7:])
     if what in rules:
         return rule_page(what)
     raise InputError(
@@ -74,7 +55,7 @@ def topic_text(what: str) -> str:
                 "show",
                 "a topic",
                 repr(what),
-                f"rules, units, reasons, schema, schema:{{{','.join(SCHEMAS)}}}, or one of {', '.join(rules)}",
+                f"rules, units, reasons, schema, schema:{{{','.join(schema_names())}}}, or one of {', '.join(rules)}",
             )
         ]
     )

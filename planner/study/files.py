@@ -272,6 +272,22 @@ def cut_half_line(path: Path) -> list[bytes]:
     return complete.splitlines()
 
 
+def made_folder(folder: Path) -> Path:
+    """A folder to write to, made where there is none.
+
+    Raises
+    ------
+    InputError
+        when it cannot be made, or is a file
+    """
+    try:
+        folder.mkdir(exist_ok=True)
+    except OSError as error:
+        got = "a file" if folder.exists() else error.strerror or str(error)
+        raise _refused(folder, "a folder that can be written", got) from error
+    return folder
+
+
 def write_new_folder(folder: Path, files: Mapping[str, bytes]) -> list[Path]:
     """Fill a folder that is new or empty; when that fails or is interrupted, what was made is removed again.
 

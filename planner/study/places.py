@@ -204,7 +204,7 @@ def printable_path(path: Path) -> str:
 def read_record(cls: type[R], data: object, place: Place, reading: Reading) -> R | None:
     """Validate plain data as a record, strictly (a number in quotes is text); None with findings otherwise."""
     try:
-        return cls.model_validate_json(json.dumps(data), strict=True)
+        return cls.model_validate_json(json.dumps(data), strict=True, by_alias=True, by_name=False)
     except ValidationError as error:
         for loc, detail in _errors(error, place):
             _report(cls, loc, detail, place, reading)

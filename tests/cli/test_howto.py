@@ -72,6 +72,7 @@ def test_the_pages_are_those_that_were_asked_for():
         "add-a-provider",
         "ask-what-if",
         "bring-your-fleet",
+        "gate-a-plan",
         "plan-a-build-out",
     ]
     assert [page.stem for page in PAGES] == asked
