@@ -27,8 +27,15 @@ NEVER_FOLDED = ("pool", "order by", "units", "offer", "tier", "goal", "USD", "US
 
 
 def render(report: Report, format: str) -> str:
-    """The report in one of the formats text, md, json."""
-    return {"text": _text, "md": _markdown, "json": _json}[format](report)
+    """The report in one of the formats text, md, json, html."""
+    return {"text": _text, "md": _markdown, "json": _json, "html": _html}[format](report)
+
+
+def _html(report: Report) -> str:
+    """A page; what it is made with is only loaded where one is asked for."""
+    from planner.review.page.page import page
+
+    return page(report)
 
 
 @dataclass(frozen=True)
@@ -89,7 +96,7 @@ def _parts(section: Section, report: Report) -> tuple[list[str], _Table, list[st
 def _text(report: Report) -> str:
     width = max(LEAST_WIDTH, min(MOST_WIDTH, shutil.get_terminal_size((USUAL_WIDTH, 40)).columns))
     lines = [printable(report.title)]
-    for section in report.sections:
+    for section in report.in_short:
         before, table, after = _parts(section, report)
         lines += ["", printable(section.title), *_wrapped(map(_tied, before), width)]
         if table.rows:
@@ -185,7 +192,7 @@ def _blocks(table: _Table, width: int) -> list[str]:
 # ------------------------------------------------------------------ Markdown and JSON
 def _markdown(report: Report) -> str:
     lines = [f"# {_escaped(report.title)}", ""]
-    for section in report.sections:
+    for section in report.in_short:
         before, table, after = _parts(section, report)
         lines += [f"## {printable(section.title)}", "", *_list(before)]
         if table.rows:

@@ -34,6 +34,9 @@ AFTER = (
     "a plan at the lowest cost has little headroom: for more, plan with --demand high, a lower "
     "utilisation.in_failure, or higher goals",
 )
+NOT_ASKED = (
+    "first to break: not asked here, as it drills the plan again and again: planner review PLAN (text, md and json)"
+)
 FIXED_WEIGHTS = "weights stay as they are, as gateways rescale them"
 
 
@@ -41,8 +44,13 @@ def silent(stage: str, done: float | None, detail: str) -> None:
     """Progress that nobody is told."""
 
 
-def trust_section(plan: Plan, progress: Progress = silent) -> Section:
-    """How the figures are known, and how far each may move before a goal breaks."""
+def trust_section(plan: Plan, progress: Progress = silent, with_margins: bool = True) -> Section:
+    """How the figures are known, and how far each may move before a goal breaks.
+
+    Parameters
+    ----------
+    with_margins : whether that is searched for, which drills the plan again and again
+    """
     p, study = plan.problem, plan.study
     known = known_figures(study)
     traffic = traffic_table(plan).query("requests_per_second != 0")
@@ -51,7 +59,7 @@ def trust_section(plan: Plan, progress: Progress = silent) -> Section:
     for model in study.models:
         for profile in model.profiles:
             lowest[profile_id(model.model, profile.name)] = min([1.0, *(c.low_factor for c in profile.classes)])
-    first_to_break, why_not = _margins(plan, progress)
+    first_to_break, why_not = _margins(plan, progress) if with_margins else ((), "")
     lines = [
         f"speed: {_shares(by_speed)} (share of requests in normal operation)",
         f"round trips: {_shares(by_round_trip)} (share of requests)",
@@ -59,7 +67,9 @@ def trust_section(plan: Plan, progress: Progress = silent) -> Section:
         *_price_dates(plan),
         "demand: as the study states it; its assumptions stand under OUT OF SCOPE",
     ]
-    if why_not:
+    if not with_margins:
+        lines.append(NOT_ASKED)
+    elif why_not:
         lines.append(f"first to break: not known, as the drill refuses the study: {why_not}")
     else:
         lines += _first_to_break(first_to_break, lowest)
@@ -76,7 +86,9 @@ def trust_section(plan: Plan, progress: Progress = silent) -> Section:
         Column("breaks at", lambda m: f"× {m.breaks_at:.4f}"),
         Column("first when lost", breaks_in),
     )
-    after = (*AFTER, FIXED_WEIGHTS) if p.rescaled else AFTER
+    after: tuple[str, ...] = ()
+    if with_margins:
+        after = (*AFTER, FIXED_WEIGHTS) if p.rescaled else AFTER
     data = {
         "speed_share": by_speed.to_dict(),
         "round_trip_share": by_round_trip.to_dict(),
