@@ -51,7 +51,7 @@ def fleet_section(plan: Plan) -> Section:
     called = {offer.id: offer.offer for offer in study.offers}
     per_machine = {machine.name: machine.accelerators for machine in study.machine_types}
     machine_type_of = {pool.id: pool.machine_type for pool in study.pools}
-    every = _pools(plan)
+    every = pools_of(plan)
     rows = [row for row in every if row.machines]
     accelerators: Counter[str] = Counter()
     for row in rows:
@@ -82,7 +82,8 @@ def fleet_section(plan: Plan) -> Section:
     return Section("FLEET", lines, columns, rows, data=every, most=None)
 
 
-def _pools(plan: Plan) -> list[PoolMachines]:
+def pools_of(plan: Plan) -> list[PoolMachines]:
+    """The machines of every pool, in the hour of most requests."""
     p, x, h = plan.problem, plan.decisions, fullest_hour(plan.problem)
     a = things_of(p)
     period = next(span for span in spans(plan.study) if span.name == p.period_of[h])
