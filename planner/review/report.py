@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, is_dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from planner.study.records.base import Record
 
@@ -15,6 +15,30 @@ MOST_ROWS = 12
 WHY_LINES = 4
 
 
+Severity = Literal["held", "at risk", "broken"]
+HELD: Severity = "held"
+AT_RISK: Severity = "at risk"
+BROKEN: Severity = "broken"
+"""How grave a line or a cell is: what colours are chosen by. It never says more than the words beside it."""
+
+
+class Judged(str):
+    """A line with its severity; otherwise a line like any other."""
+
+    severity: Severity
+
+    def __new__(cls, line: str, severity: Severity) -> "Judged":
+        """A line, and how grave it is."""
+        judged = super().__new__(cls, line)
+        judged.severity = severity
+        return judged
+
+
+def severity_of_line(line: str) -> Severity | None:
+    """How grave a line is; None where nobody judged it."""
+    return line.severity if isinstance(line, Judged) else None
+
+
 @dataclass(frozen=True)
 class Column:
     """A column of a table: its title, and how its cell is written from a row.
@@ -23,11 +47,13 @@ class Column:
     ----------
     cell : from a row to what people read; none: the field that is named like the title
     when : whether the table has this column at all
+    severity : from a row to how grave its cell is; none: nobody judges it
     """
 
     title: str
     cell: Callable[[Any], Cell] | None = None
     when: bool = True
+    severity: Callable[[Any], Severity | None] | None = None
 
     def written(self, row: Any) -> str:
         """The cell of a row as text; nothing for None, thousands apart in numbers."""
@@ -35,6 +61,10 @@ class Column:
         if cell is None:
             return ""
         return f"{cell:,}" if isinstance(cell, int | float) else str(cell)
+
+    def severity_in(self, row: Any) -> Severity | None:
+        """How grave the cell of a row is; None where nobody judges it."""
+        return None if self.severity is None else self.severity(row)
 
 
 @dataclass(frozen=True)
