@@ -21,7 +21,7 @@ class ChangeOfFleet:
     Parameters
     ----------
     of : pool, phase or failure
-    contract : offer, `held`, `lent to` someone
+    contract : offer, `held`, `lent to` someone; of replicas: which of them
     today, planned : how many, of `unit`
     usd : over the horizon, not discounted; None: not paid for in the plan
     """
@@ -44,7 +44,7 @@ def changes_of_fleet(plan: Plan) -> list[ChangeOfFleet]:
 def _ordered(plan: Plan) -> Iterator[ChangeOfFleet]:
     called = {offer.id: offer.offer for offer in plan.study.offers}
     for o in plan.orders:
-        detail = f"from {o.need}, order by {o.order_by}{' LATE' if o.days_late else ''}"
+        detail = f"order by {o.order_by}{' LATE' if o.days_late else ''}"
         yield ChangeOfFleet("add", o.pool, called[o.offer], 0, o.machines, "machines", o.usd, detail)
 
 
@@ -77,7 +77,7 @@ def _evicted(plan: Plan) -> Iterator[ChangeOfFleet]:
         )
         detail = f"{evicted:,} evicted for others, the most in any failure; {lost:,} lost; until it is over"
         when = f"when {short_failure(worst.failure)} is lost"
-        yield ChangeOfFleet("change", when, "replicas that survive", runs, runs - evicted, "replicas", None, detail)
+        yield ChangeOfFleet("change", when, "of those that survive", runs, runs - evicted, "replicas", None, detail)
 
 
 def _ending(plan: Plan) -> Iterator[ChangeOfFleet]:
@@ -96,10 +96,9 @@ def changes_section(plan: Plan) -> Section:
     columns = (
         Column("step", lambda row: f"{SIGN[row.action]} {row.action}"),
         Column("of"),
-        Column("contract"),
+        Column("what", lambda row: f"{row.unit}, {row.contract}"),
         Column("today"),
         Column("plan", lambda row: row.planned),
-        Column("unit"),
         Column("USD", lambda row: "" if row.usd is None else usd(row.usd)),
         Column("detail"),
     )
@@ -109,7 +108,8 @@ def changes_section(plan: Plan) -> Section:
     )
     closing = "Plan: {add} to add, {change} to change, {remove} to remove.".format(**counts)
     after = (
-        "USD over the horizon, not discounted; against what really runs: planner review PLAN --against-today FILES",
+        "USD over the horizon, not discounted; against what runs, read from files: planner review PLAN --against-today "
+        "FILES",
         closing,
     )
     return Section("CHANGES AGAINST TODAY", lines, columns, rows, after, part="answer", when_all=True)

@@ -1,6 +1,5 @@
 """The heat map: what each workload is served in each failure, at its last deadline."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,7 +9,7 @@ from planner.problem.arrays import full
 from planner.problem.problem import State, fullest_hour
 from planner.problem.rules.formulas import served
 from planner.review.failures import hour_text
-from planner.review.report import Column, Section, percent, short_failure
+from planner.review.report import BROKEN, Column, Section, Shade, percent, short_failure
 from planner.study.dependencies import NORMAL
 
 SHORT = 1e-6
@@ -45,8 +44,9 @@ def heat_rows(plan: Plan) -> list[FailureByWorkload]:
 
 
 def _worst_first(row: FailureByWorkload) -> tuple[float, float, str]:
-    shares = row.served_fraction.values()
-    return min(shares, default=1.0), sum(shares), short_failure(row.failure)
+    """What is promised counts first."""
+    promised = [share for w, share in row.served_fraction.items() if row.due_fraction[w] > 0]
+    return min(promised, default=1.0), sum(row.served_fraction.values()), short_failure(row.failure)
 
 
 def _row(plan: Plan, s: State) -> FailureByWorkload:
@@ -72,7 +72,12 @@ def heat_map_section(plan: Plan) -> Section | None:
         return None
 
     def column(w: str) -> Column:
-        return Column(f"{w} ({p.tier_of[w]})", _text(w), shade=lambda row: row.served_fraction.get(w))
+        return Column(
+            f"{w} ({p.tier_of[w]})",
+            lambda row: _text(row, w),
+            severity=lambda row: BROKEN if w in row.short else None,
+            shade=lambda row: _shade(row, w),
+        )
 
     columns = (
         Column("when lost", lambda row: short_failure(row.failure)),
@@ -80,18 +85,27 @@ def heat_map_section(plan: Plan) -> Section | None:
         *(column(w) for w in dict.fromkeys(w for w, _ in p.flows)),
     )
     lines = (
-        "share of a workload that is served at the failure's last deadline, of all its origins; in brackets its tier; "
-        "SHORT: less than its goals ask for; what no goal asks for may go unserved",
+        "share of a workload that is served at the failure's last deadline, of all its origins; 80 % of 80 %: of what "
+        "its goals ask for; SHORT: less than that; in brackets where no goal asks for any, and all may go unserved",
         *hour_text(p),
     )
     return Section("HEAT MAP", lines, columns, rows, most=None, part="evidence", when_all=True)
 
 
-def _text(w: str) -> Callable[[FailureByWorkload], str]:
-    def text(row: FailureByWorkload) -> str:
-        if w not in row.served_fraction:
-            return ""
-        share = percent(row.served_fraction[w])
-        return f"{share} SHORT of {percent(row.due_fraction[w])}" if w in row.short else share
+def _shade(row: FailureByWorkload, w: str) -> Shade | None:
+    """What a workload is served, against all of it and against what is due."""
+    if w not in row.served_fraction:
+        return None
+    if w in row.short:
+        return "short"
+    if row.served_fraction[w] >= 1 - SHORT:
+        return "all"
+    return "due" if row.due_fraction[w] > 0 else "undue"
 
-    return text
+
+def _text(row: FailureByWorkload, w: str) -> str:
+    shade = _shade(row, w)
+    if shade is None:
+        return ""
+    share, due = percent(row.served_fraction[w]), percent(row.due_fraction[w])
+    return {"all": share, "due": f"{share} of {due}", "undue": f"({share})", "short": f"{share} SHORT of {due}"}[shade]

@@ -13,8 +13,34 @@ Cell = str | int | float | None
 MOST_ROWS = 12
 """Rows of a table that are written unless all are asked for."""
 WHY_LINES = 4
+Shade = Literal["all", "due", "undue", "short"]
+"""All is served; less, and no less than is due; less, and nothing is due; less than is due."""
 Part = Literal["answer", "evidence", "beside", "section"]
 """Where a page has a section: first, with the pictures, beside another plan, or with all that a report is made of."""
+
+
+Severity = Literal["held", "at risk", "broken"]
+HELD: Severity = "held"
+AT_RISK: Severity = "at risk"
+BROKEN: Severity = "broken"
+"""How grave a line or a cell is: what colours are chosen by. It never says more than the words beside it."""
+
+
+class Judged(str):
+    """A line with its severity; otherwise a line like any other."""
+
+    severity: Severity
+
+    def __new__(cls, line: str, severity: Severity) -> "Judged":
+        """A line, and how grave it is."""
+        judged = super().__new__(cls, line)
+        judged.severity = severity
+        return judged
+
+
+def severity_of_line(line: str) -> Severity | None:
+    """How grave a line is; None where nobody judged it."""
+    return line.severity if isinstance(line, Judged) else None
 
 
 @dataclass(frozen=True)
@@ -25,13 +51,15 @@ class Column:
     ----------
     cell : from a row to what people read; none: the field that is named like the title
     when : whether the table has this column at all
-    shade : of a row: a share from 0 to 1 by which a page colours the cell; the text alone says the same
+    shade : of a row: how a page colours its cell, where a table is a map; the text alone says the same
+    severity : from a row to how grave its cell is; none: nobody judges it
     """
 
     title: str
     cell: Callable[[Any], Cell] | None = None
     when: bool = True
-    shade: Callable[[Any], float | None] = lambda row: None
+    shade: Callable[[Any], Shade | None] = lambda row: None
+    severity: Callable[[Any], Severity | None] | None = None
 
     def written(self, row: Any) -> str:
         """The cell of a row as text; nothing for None, thousands apart in numbers."""
@@ -39,6 +67,10 @@ class Column:
         if cell is None:
             return ""
         return f"{cell:,}" if isinstance(cell, int | float) else str(cell)
+
+    def severity_in(self, row: Any) -> Severity | None:
+        """How grave the cell of a row is; None where nobody judges it."""
+        return None if self.severity is None else self.severity(row)
 
 
 @dataclass(frozen=True)

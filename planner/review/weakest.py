@@ -10,8 +10,6 @@ from planner.review.prices import price_rows
 from planner.review.report import Column, Section, percent, short_failure, usd
 
 MOST = 5
-MOST_OF_A_KIND = 2
-"""So that not all five are speeds of one model."""
 
 
 @dataclass(frozen=True)
@@ -43,14 +41,12 @@ class WeakFigure:
 
 
 def weakest_figures(plan: Plan) -> list[WeakFigure]:
-    """Figures of goals and prices that are weakly known, the weakest first, few of a kind."""
+    """The weakest figure of each kind that goals and prices depend on, then the weakest of all others."""
     ranked = sorted([*_of_goals(plan), *_of_prices(plan)], key=_weakest_first)
-    rows, of_kind = list[WeakFigure](), defaultdict[str, int](int)
-    for row in ranked:
-        of_kind[row.kind] += 1
-        if of_kind[row.kind] <= MOST_OF_A_KIND and len(rows) < MOST:
-            rows.append(row)
-    return rows
+    first_of_kind = list({row.kind: row for row in reversed(ranked)}.values())
+    others = [row for row in ranked if row not in first_of_kind]
+    chosen = [*sorted(first_of_kind, key=_weakest_first), *others][:MOST]
+    return sorted(chosen, key=_weakest_first)
 
 
 def _weakest_first(row: WeakFigure) -> tuple[float, float, str, str]:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from planner.errors import printable
+from planner.review.charts.chart import style as style_of_charts
 from planner.review.page.view import SectionView, section_view, sections_in
 from planner.review.report import Report
 
@@ -41,8 +42,8 @@ def _template() -> "Template":
 
 @cache
 def style() -> str:
-    """The style sheet of pages and pictures."""
-    return (FOLDER / "page.css").read_text(encoding="utf-8")
+    """The style sheet of pages, and of the pictures in them."""
+    return (FOLDER / "page.css").read_text(encoding="utf-8") + style_of_charts()
 
 
 def page(report: Report) -> str:

@@ -5,12 +5,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from planner.errors import printable
-from planner.review.report import Column, Line, Report, Section, Several
+from planner.review.report import Column, Line, Report, Section, Several, Severity, severity_of_line
+from planner.review.written import NUMBER
 
-SHADES = (0.2, 0.5, 0.8, 1.0)
-"""Upper ends of the shares that are coloured alike; 1 itself has a colour of its own."""
 WIDE_CHARACTERS = 40
 """A column with a longer cell is kept wide enough to be read."""
+CLASS_OF: dict[Severity, str] = {"held": "held", "at risk": "at-risk", "broken": "broken"}
 INDENT = "  "
 """What begins with it belongs to the line, or row, before."""
 ORDER_OF_ANSWER = ("DECISION", "ANSWER", "DEADLINES", "SERVED", "CHANGES AGAINST TODAY", "WEAKEST ASSUMPTIONS")
@@ -46,10 +46,10 @@ class TableView:
 
 @dataclass(frozen=True)
 class LineView:
-    """A sentence, and whether it belongs to the one before."""
+    """A sentence, and its classes: `part` where it belongs to the one before, how grave it is."""
 
     text: str
-    is_part: bool
+    classes: str
 
 
 @dataclass(frozen=True)
@@ -111,7 +111,9 @@ def _lines(lines: Iterable[Line]) -> tuple[list[LineView], list[LineView]]:
 
 
 def _line(text: str) -> LineView:
-    return LineView(printable(text.strip()), text.startswith(INDENT))
+    severity = severity_of_line(text)
+    classes = ["part"] if text.startswith(INDENT) else []
+    return LineView(printable(text.strip()), " ".join([*classes, *([CLASS_OF[severity]] if severity else [])]))
 
 
 def _table(section: Section, title: str) -> TableView | None:
@@ -130,7 +132,7 @@ def _table(section: Section, title: str) -> TableView | None:
     for row, of_row in zip(section.rows, texts, strict=True):
         cells = []
         for i, text in enumerate(of_row):
-            classes = [headers[i].classes, _shade(columns[i], row), "part" if text.startswith(INDENT) else ""]
+            classes = [headers[i].classes, *_classes(columns[i], row), "part" if text.startswith(INDENT) else ""]
             cells.append(CellView(text.strip(), " ".join(filter(None, classes)), i == names_row))
         is_first = section.most is None or section.always(row) or len(first) < section.most
         (first if is_first else more).append(cells)
@@ -138,14 +140,13 @@ def _table(section: Section, title: str) -> TableView | None:
 
 
 def _are_numbers(cells: Sequence[str]) -> bool:
-    """Whether the cells of a column, but for blank ones, begin as numbers do."""
-    filled = [cell for cell in cells if cell]
-    return bool(filled) and all(cell.strip().lstrip("-+≤×").strip()[:1].isdigit() for cell in filled)
+    """Whether the cells of a column, but for blank ones, are numbers, with their units where they have one."""
+    filled = [cell.strip() for cell in cells if cell]
+    return bool(filled) and all(NUMBER.fullmatch(cell) for cell in filled)
 
 
-def _shade(column: Column, row: Any) -> str:
-    """The class of a cell that is coloured by a share."""
-    share = column.shade(row)
-    if share is None:
-        return ""
-    return f"shade-{sum(share >= end for end in SHADES)}"
+def _classes(column: Column, row: Any) -> list[str]:
+    """The classes of a cell: its colour on a map, and how grave it is."""
+    shade, severity = column.shade(row), column.severity_in(row)
+    classes = [] if shade is None else [f"shade-{shade}"]
+    return classes if severity is None else [*classes, CLASS_OF[severity]]
