@@ -75,7 +75,7 @@ def _evicted(plan: Plan) -> Iterator[ChangeOfFleet]:
             round(n)
             for n in (worst.replicas_kept + worst.replicas_evicted, worst.replicas_lost, worst.replicas_evicted)
         )
-        detail = f"{evicted:,} evicted for others, the most in any failure; {lost:,} lost; until it is over"
+        detail = f"{evicted:,} evicted for others while it lasts, the most in any failure; {lost:,} lost"
         when = f"when {short_failure(worst.failure)} is lost"
         yield ChangeOfFleet("change", when, "of those that survive", runs, runs - evicted, "replicas", None, detail)
 

@@ -142,6 +142,8 @@ def _proven(plan: Plan) -> str:
     text = (
         f"at {prices} prices; no plan costs less than {usd(proof.bound_usd)} USD, gap {percent(proof.gap_fraction, 2)}"
     )
+    if salvage := plan.file.costs_usd.get("salvage"):
+        text += f"; {usd(-salvage)} USD of salvage deducted, on its first day"
     if not is_proven(proof.gap_fraction, proof.gap_asked_fraction):
         text += f" (NOT PROVEN: {percent(proof.gap_asked_fraction, 2)} was asked)"
     return text
@@ -178,9 +180,11 @@ def _sentence(due: list[Deadline], cost_usd: float) -> str:
     if not due:
         return "Nothing is to be signed: what is held is enough."
     first, orders = due[0], sum(row.orders for row in due)
-    of_them = "all of them" if len(due) == 1 else f"the first {first.orders} of them, {usd(first.usd)} USD,"
+    many = "one order" if orders == 1 else f"{orders} orders"
+    of_them = "all" if len(due) == 1 else "the first" if first.orders == 1 else f"the first {first.orders}"
+    of_it = "" if len(due) == 1 else f", {usd(first.usd)} USD,"
     return (
-        f"Sign {orders} orders for {usd(due[-1].usd_so_far)} USD in all, {of_them} by {first.order_by}; "
+        f"Sign {many} for {usd(due[-1].usd_so_far)} USD in all, {of_them}{of_it} by {first.order_by}; "
         f"the plan costs {usd(cost_usd)} USD over the horizon."
     )
 

@@ -1,7 +1,6 @@
 """How far to trust a plan: how its figures are known, and how far they may move."""
 
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING
 
 from planner.errors import InputError
 from planner.plan.cash import cash_by_evidence
@@ -11,11 +10,8 @@ from planner.questions.margins import Margin, margins
 from planner.review.assumptions import Known, known_figures
 from planner.review.money import prices_text
 from planner.review.report import Column, Section, percent, short_failure
-from planner.review.traffic import traffic_table
+from planner.review.traffic import ServedBy, requests_by, traffic_rows
 from planner.study.dependencies import NORMAL, profile_id
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 Progress = Callable[[str, float | None, str], None]
 ROUNDED_FROM = 0.05
@@ -53,8 +49,8 @@ def trust_section(plan: Plan, progress: Progress = silent, with_margins: bool = 
     """
     p, study = plan.problem, plan.study
     known = known_figures(study)
-    traffic = traffic_table(plan).query("requests_per_second != 0")
-    by_speed, by_round_trip = (traffic.groupby(of)["requests_per_second"].sum() for of in ("speed", "round_trip"))
+    traffic = [row for row in traffic_rows(plan) if row.requests_per_second]
+    by_speed, by_round_trip = requests_by(traffic, _speed), requests_by(traffic, _round_trip)
     lowest: dict[str, float] = {}
     for model in study.models:
         for profile in model.profiles:
@@ -90,8 +86,8 @@ def trust_section(plan: Plan, progress: Progress = silent, with_margins: bool = 
     if with_margins:
         after = (*AFTER, FIXED_WEIGHTS) if p.rescaled else AFTER
     data = {
-        "speed_share": by_speed.to_dict(),
-        "round_trip_share": by_round_trip.to_dict(),
+        "speed_share": by_speed,
+        "round_trip_share": by_round_trip,
         "price_share": cash_by_evidence(plan.cash),
         "margins": first_to_break,
     }
@@ -114,12 +110,19 @@ def _price_dates(plan: Plan) -> list[str]:
     return [f"prices of what is ordered: as of {' to '.join(dict.fromkeys((dates[0], dates[-1])))}"] if dates else []
 
 
-def _shares(by_evidence: "pd.Series[float]") -> str:
+def _speed(row: ServedBy) -> str:
+    return row.speed
+
+
+def _round_trip(row: ServedBy) -> str:
+    return row.round_trip
+
+
+def _shares(by_evidence: Mapping[str, float]) -> str:
     """Shares of a sum in percent, the largest first."""
-    if by_evidence.empty:
-        return "none"
-    largest_first = by_evidence.sort_index().sort_values(ascending=False, kind="stable") / by_evidence.sum()
-    return ", ".join(f"{percent(share)} {evidence}" for evidence, share in largest_first.items())
+    in_all = sum(by_evidence.values())
+    largest_first = sorted(by_evidence.items(), key=lambda item: (-item[1], item[0]))
+    return ", ".join(f"{percent(rate / in_all)} {evidence}" for evidence, rate in largest_first) or "none"
 
 
 def _evidence(p: Problem, known: Known, m: Margin) -> str:

@@ -1,5 +1,6 @@
 """A report as its page lays it out: sections by where they stand, tables with what is read at once and what unfolds."""
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -11,6 +12,9 @@ from planner.review.written import NUMBER
 WIDE_CHARACTERS = 40
 """A column with a longer cell is kept wide enough to be read."""
 CLASS_OF: dict[Severity, str] = {"held": "held", "at risk": "at-risk", "broken": "broken"}
+UNIT = re.compile(r"(?<=[\d×]) (?=%|USD\b|\d)")
+NO_BREAK = "\N{NO-BREAK SPACE}"
+"""Between a number and its unit, so that no line ends there."""
 INDENT = "  "
 """What begins with it belongs to the line, or row, before."""
 ORDER_OF_ANSWER = ("DECISION", "ANSWER", "DEADLINES", "SERVED", "CHANGES AGAINST TODAY", "WEAKEST ASSUMPTIONS")
@@ -98,6 +102,11 @@ def title_of(title: str) -> str:
     return (name.capitalize() if name.isupper() else name) + bracket + rest
 
 
+def tied(text: str) -> str:
+    """A text without what steers a reader's program, numbers tied to their units."""
+    return UNIT.sub(NO_BREAK, printable(text))
+
+
 def _lines(lines: Iterable[Line]) -> tuple[list[LineView], list[LineView]]:
     """Lines that are read at once, and those that unfold."""
     first, more = [], []
@@ -113,14 +122,14 @@ def _lines(lines: Iterable[Line]) -> tuple[list[LineView], list[LineView]]:
 def _line(text: str) -> LineView:
     severity = severity_of_line(text)
     classes = ["part"] if text.startswith(INDENT) else []
-    return LineView(printable(text.strip()), " ".join([*classes, *([CLASS_OF[severity]] if severity else [])]))
+    return LineView(tied(text.strip()), " ".join([*classes, *([CLASS_OF[severity]] if severity else [])]))
 
 
 def _table(section: Section, title: str) -> TableView | None:
     if not section.rows:
         return None
     columns = [column for column in section.columns if column.when]
-    texts = [[printable(column.written(row)) for column in columns] for row in section.rows]
+    texts = [[tied(column.written(row)) for column in columns] for row in section.rows]
     by_column = list(zip(*texts, strict=True))
     is_number = [_are_numbers(cells) for cells in by_column]
     names_row = is_number.index(False) if False in is_number else 0
