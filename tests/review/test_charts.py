@@ -9,13 +9,11 @@ from helpers import write_study
 from planner.plan.in_hand import Plan
 from planner.plan.plan import make_plan
 from planner.review.charts.chart import NARROW, WIDE
-from planner.review.charts.sankey import sankey
-from planner.review.charts.site_map import site_map
+from planner.review.charts.every import CHARTS
 from planner.solve.search import Effort
 from planner.study.read import read_study
 
 SVG = "{http://www.w3.org/2000/svg}"
-CHARTS = (site_map, sankey)
 
 
 @pytest.fixture(scope="module")

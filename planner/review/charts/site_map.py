@@ -7,7 +7,7 @@ from math import ceil, cos, hypot, sin
 from planner.plan.in_hand import Plan
 from planner.review.charts.chart import Chart, drawn, provider_colours
 from planner.review.charts.land import outlines
-from planner.review.charts.svg import LINE, Canvas, number, text_width
+from planner.review.charts.svg import BOLD, LINE, Canvas, number, text_width
 from planner.review.report import percent
 from planner.review.routes import Place, SiteTraffic, map_section, rate_text
 
@@ -19,8 +19,6 @@ MOST_STROKE = 8.0
 WIDTH_OVER_HEIGHT = {"wide": 2.2, "narrow": 1.5}
 GOLDEN_ANGLE = 2.399963
 STEPS_APART = 80
-BOLD = 1.09
-"""How much wider bold text is."""
 
 
 @dataclass
