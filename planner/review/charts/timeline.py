@@ -27,10 +27,10 @@ def timeline(plan: Plan) -> Chart | None:
     rows: Sequence[Deadline] = section.rows
     today, late = plan.study.today, sum(row.days_late > 0 for row in rows)
     first = rows[0]
+    several = f"{len(rows)} deadlines until {rows[-1].order_by}, the first" if len(rows) > 1 else "One deadline,"
     summary = (
-        f"{len(rows)} deadlines from {first.order_by} to {rows[-1].order_by}; the first: {first.what}, needed "
-        f"{first.need}. {late or 'None'} of them {'have' if late > 1 else 'has'} passed on {today}. "
-        f"{DELAYS[0].upper()}{DELAYS[1:]}."
+        f"{several} by {first.order_by}: {first.what}, needed {first.need}. On {today} "
+        f"{late or 'none'} of {len(rows)} {'have' if late > 1 else 'has'} passed. {DELAYS[0].upper()}{DELAYS[1:]}."
     )
     title = "What to order, build and ask for, by when"
     return drawn("timeline", title, summary, section, lambda canvas: _draw(canvas, rows, today))
