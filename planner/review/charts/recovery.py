@@ -17,10 +17,10 @@ ABOVE = 34.0
 KNEE_SECONDS = 30.0
 """The axis of time is straight far below it and logarithmic far above."""
 LOOKS = {
-    WARM: ("f2", 0, "warm: ran all along"),
-    RECLAIMED: ("f5", 1, "reclaimed: on machines back from others"),
-    COLD_START: ("f1", 2, "cold starts: loaded since, on machines that were there"),
-    LAUNCHED: ("f3", 3, "launched: loaded on machines obtained since"),
+    WARM: ("f5", 0, "warm: ran all along"),
+    RECLAIMED: ("f7", 1, "reclaimed: on machines back from others"),
+    COLD_START: ("f6", 2, "cold starts: loaded since, on machines that were there"),
+    LAUNCHED: ("f4", 3, "launched: loaded on machines obtained since"),
 }
 
 

@@ -5,12 +5,14 @@ from collections.abc import Sequence
 from planner.plan.in_hand import Plan
 from planner.review.charts.chart import Chart, drawn
 from planner.review.charts.money_text import short_usd
-from planner.review.charts.svg import LINE, Canvas, scale, text_width, ticks
+from planner.review.charts.svg import HATCHES, LINE, Canvas, scale, text_width, ticks
 from planner.review.report import percent, signed, usd
 from planner.review.resilience import LADDER, ResilienceStep, resilience_section
 
 BAR = 24.0
 NAME = 200.0
+LOOKS = ("f7", "f5", "f6", "f4")
+"""Not the colours of providers."""
 
 
 def resilience(plan: Plan) -> Chart | None:
@@ -54,15 +56,24 @@ def _draw(canvas: Canvas, rows: Sequence[ResilienceStep]) -> None:
         begins = before if n else 0.0
         low, high = sorted((begins, row.cost_usd))
         tip = f"{row.step}: {usd(row.cost_usd)} USD, {signed(row.adds_usd)} for {row.what_for}"
-        canvas.rect(x_of(low), y, x_of(high) - x_of(low), BAR, f"f{n}", tip, n)
+        canvas.rect(x_of(low), y, x_of(high) - x_of(low), BAR, LOOKS[n % len(LOOKS)], tip, n % HATCHES)
         if n:
-            inside = x_of(before) - x_of(0)
-            if canvas.is_narrow:
-                canvas.text(1, y + BAR + 13, adds, "halo", most=canvas.width)
-            elif text_width(adds) + 12 <= inside:
-                canvas.text(x_of(before) - 6, y + 16, adds, "", "end")
-            else:
-                canvas.text(x_of(high) + 6, y + 16, adds, "halo", most=canvas.width - x_of(high) - 6)
+            _added(canvas, y, adds, (x_of(0), x_of(before)), (x_of(low), x_of(high)), f"on-{LOOKS[n % len(LOOKS)]}")
         y += pitch - (LINE if canvas.is_narrow else 0)
         before = row.cost_usd
     canvas.height = bottom + 20
+
+
+def _added(
+    canvas: Canvas, y: float, words: str, before: tuple[float, float], bar: tuple[float, float], on_bar: str
+) -> None:
+    """What a step adds, where it fits: below in a narrow drawing; else before its bar, in it, or behind it."""
+    width = text_width(words) + 12
+    if canvas.is_narrow:
+        canvas.text(1, y + BAR + 13, words, "halo", most=canvas.width)
+    elif width <= before[1] - before[0]:
+        canvas.text(before[1] - 6, y + 16, words, "", "end")
+    elif width <= bar[1] - bar[0]:
+        canvas.text(bar[0] + 6, y + 16, words, on_bar)
+    else:
+        canvas.text(bar[1] + 6, y + 16, words, "halo", most=canvas.width - bar[1] - 6)

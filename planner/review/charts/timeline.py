@@ -11,7 +11,8 @@ from planner.units import after_months
 
 MOST_ROWS = 40
 """Deadlines that are drawn, the earliest; the table has all."""
-LOOKS = {ORDER: ("f0", 0), BUILD: ("f3", 1), QUOTA: ("f6", 2)}
+LOOKS = {ORDER: ("f5", 0), BUILD: ("f7", 1), QUOTA: ("f6", 2)}
+"""Colours are the last ones: the first ones are providers' in all drawings."""
 BAR = 13.0
 NAME = 300.0
 DATE = 88.0

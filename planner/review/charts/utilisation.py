@@ -55,13 +55,13 @@ def _draw(canvas: Canvas, rows: Sequence[PoolUse], colours: Mapping[str, int]) -
         if row.worst is not None:
             name = short_failure(row.worst.failure)
             if not canvas.is_narrow:
-                canvas.text(start - 8, y + 11, f"without {name}", "soft", "end", start - 8)
+                canvas.text(start - 8, y + 11, f"lost: {name}", "soft", "end", start - 8)
             is_other = abs(row.worst.machines - row.normal.machines) >= 0.05
             words = f"{row.worst.machines:,.1f} machines" if is_other else ""
-            _bar(canvas, y, row.worst, f"f{colours[row.provider]}", ends, f"without {name}", words)
+            _bar(canvas, y, row.worst, f"f{colours[row.provider]}", ends, f"lost: {name}", words)
             y += BAR + 3
             if canvas.is_narrow:
-                canvas.text(0.5, y + 10, f"lower bar: without {name}", "soft", most=canvas.width)
+                canvas.text(0.5, y + 10, f"lower bar, lost: {name}", "soft", most=canvas.width)
                 y += LINE - 2
         y += 8
     if len(rows) > MOST_POOLS:
