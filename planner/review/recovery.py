@@ -135,10 +135,49 @@ def _slices(a: Arrays, sent: Array, s: State, how: Split, f: str, seconds: float
         yield Slice(f, seconds, event, a.tiers[n], sum(split.values()), **split)
 
 
+@dataclass(frozen=True)
+class AskedSlice(Slice):
+    """A slice with what the tier's goals ask to be served by then, at the most; None before the first deadline."""
+
+    asked_fraction: float | None
+
+
+def slices_by_failure(plan: Plan) -> dict[str, list[Slice]]:
+    """Every failure from its begin to its repair."""
+    p = plan.problem
+    return {f: list(slices_of(p, plan.vectors, f)) for f in p.failures if f != NORMAL}
+
+
+def worst_recovery_section(plan: Plan) -> Section | None:
+    """The failure in which a tier that goals protect in it is served the least; no section where goals name none."""
+    p, worst = plan.problem, None
+    for f, slices in slices_by_failure(plan).items():
+        asked = {tier for tier, fraction, _ in p.promised[f] if fraction > 0}
+        least = min((row.served_fraction for row in slices if row.tier in asked), default=None)
+        if least is not None and (worst is None or (least, short_failure(f)) < worst[:2]):
+            worst = (least, short_failure(f), f, slices)
+    if worst is None:
+        return None
+    _, name, f, slices = worst
+    rows = []
+    for row in slices:
+        due = [share for tier, share, seconds in p.promised[f] if tier == row.tier and seconds <= row.seconds]
+        rows.append(AskedSlice(**vars(row), asked_fraction=max(due, default=None)))
+    lines = (
+        f"when {name} is lost: of all failures the one in which a tier with a goal is served the least, before or at "
+        "a deadline; a share holds until the next one",
+        *hour_text(p),
+    )
+    columns = (
+        *SHARES,
+        Column("asked", lambda row: "" if row.asked_fraction is None else percent(row.asked_fraction)),
+    )
+    return Section("RECOVERY FROM THE WORST FAILURE", lines, columns, rows, most=None)
+
+
 def recovery_section(plan: Plan) -> Section | None:
     """Each failure from its begin until it is repaired, the worst first: who is served, and by what."""
-    p = plan.problem
-    by_failure = {f: list(slices_of(p, plan.vectors, f)) for f in p.failures if f != NORMAL}
+    p, by_failure = plan.problem, slices_by_failure(plan)
 
     def worst_first(f: str) -> tuple[float, str]:
         return min((row.served_fraction for row in by_failure[f]), default=1.0), short_failure(f)
@@ -154,16 +193,7 @@ def recovery_section(plan: Plan) -> Section | None:
         *(STAGES for _ in [f for f in p.failures.values() if f.outage is not None][:1]),
         *hour_text(p),
     )
-    columns = (
-        Column("when lost", lambda row: short_failure(row.failure)),
-        Column("at", _at),
-        Column("tier"),
-        Column("served", lambda row: percent(row.served_fraction)),
-        Column("warm", lambda row: _share(row.warm_fraction)),
-        Column("reclaimed", lambda row: _share(row.reclaimed_fraction)),
-        Column("cold starts", lambda row: _share(row.cold_start_fraction)),
-        Column("launched", lambda row: _share(row.launched_fraction)),
-    )
+    columns = (Column("when lost", lambda row: short_failure(row.failure)), *SHARES)
     every = [row for slices in by_failure.values() for row in slices]
     return Section("RECOVERY TIMELINE", lines, columns, rows, data=every)
 
@@ -184,3 +214,15 @@ def _share(fraction: float) -> str:
 
 def _at(row: Slice) -> str:
     return f"repaired, {row.seconds / SECONDS_PER_HOUR:g} h" if row.event == REPAIRED else f"{row.seconds:g} s"
+
+
+SHARES = (
+    Column("at", _at),
+    Column("tier"),
+    Column("served", lambda row: percent(row.served_fraction)),
+    Column("warm", lambda row: _share(row.warm_fraction)),
+    Column("reclaimed", lambda row: _share(row.reclaimed_fraction)),
+    Column("cold starts", lambda row: _share(row.cold_start_fraction)),
+    Column("launched", lambda row: _share(row.launched_fraction)),
+)
+"""Columns of a slice."""

@@ -7,7 +7,7 @@ from math import ceil, cos, hypot, sin
 from planner.plan.in_hand import Plan
 from planner.review.charts.chart import Chart, drawn, provider_colours
 from planner.review.charts.land import outlines
-from planner.review.charts.svg import LINE, Canvas, number, text_width
+from planner.review.charts.svg import BOLD, LINE, Canvas, number, text_width
 from planner.review.report import percent
 from planner.review.routes import Place, SiteTraffic, map_section, rate_text
 
@@ -19,13 +19,19 @@ MOST_STROKE = 8.0
 WIDTH_OVER_HEIGHT = {"wide": 2.2, "narrow": 1.5}
 GOLDEN_ANGLE = 2.399963
 STEPS_APART = 80
-BOLD = 1.09
-"""How much wider bold text is."""
+MOST_SIGNS = 45
+"""Sites that get a number and a line in the key, those with most requests; the others are dots, and in the table."""
+DOT = 2.5
 
 
 @dataclass
 class Marker:
-    """A site or an origin: its place on the drawing, and where its marker is put beside others [units]."""
+    """A site or an origin: its place on the drawing, and where its marker is put beside others [units].
+
+    Parameters
+    ----------
+    sign : number or letters; none: a site that is a dot
+    """
 
     name: str
     sign: str
@@ -97,17 +103,21 @@ def _fullest(rows: Sequence[SiteTraffic], total: float) -> str:
 def _draw(canvas: Canvas, rows: Sequence[SiteTraffic], colours: Mapping[str, int]) -> None:
     window = _window(rows, canvas.width, WIDTH_OVER_HEIGHT[canvas.kind])
     markers = _markers(rows, window, colours)
-    _move_apart(list(markers.values()), window)
+    signed = {key: marker for key, marker in markers.items() if marker.sign}
+    _move_apart(list(signed.values()), window)
     canvas.open(clip_path=canvas.clip(0, 0, window.width, window.height))
     canvas.path(_land(window), "land")
     _flows(canvas, rows, markers, window)
-    for marker in markers.values():
+    for key, marker in markers.items():
+        if not marker.sign:
+            canvas.mark("circle", f"f{marker.colour}", key[1], cx=marker.x, cy=marker.y, r=DOT)
+    for marker in signed.values():
         if hypot(marker.x - marker.true_x, marker.y - marker.true_y) > 3:
             canvas.line(marker.true_x, marker.true_y, marker.x, marker.y, "leader")
-    for name, marker in markers.items():
-        _sign(canvas, marker, marker.x, marker.y, name[1])
+    for key, marker in signed.items():
+        _sign(canvas, marker, marker.x, marker.y, key[1])
     if not canvas.is_narrow:
-        _names(canvas, markers, rows, window)
+        _names(canvas, signed, rows, window)
     canvas.close()
     canvas.rect(0.5, 0.5, window.width - 1, window.height - 1, "frame")
     canvas.height = _key(canvas, rows, markers, window.height + 14)
@@ -170,15 +180,25 @@ def _markers(rows: Sequence[SiteTraffic], window: Window, colours: Mapping[str, 
         x, y = window.at(place[1], place[0])
         markers[kind, name] = Marker(name, sign, kind == "origin", n, x, y, x, y)
 
-    sites = dict.fromkeys(row.site for row in rows)
-    for n, site in enumerate(sites, 1):
-        row = next(row for row in rows if row.site == site)
-        put("site", site, row.site_place, f"{n}", colours[row.provider])
+    signed = _with_signs(rows)
+    for row in rows:
+        if ("site", row.site) not in markers:
+            put("site", row.site, row.site_place, signed.get(row.site, ""), colours[row.provider])
     origins = {row.origin: row.origin_place for row in rows if row.origin is not None}
     for n, name in enumerate(sorted(origins)):
         if (place := origins[name]) is not None:
             put("origin", name, place, _letters(n), 0)
     return markers
+
+
+def _with_signs(rows: Sequence[SiteTraffic]) -> dict[str, str]:
+    """Site -> its number: of those with the most requests, then machines."""
+    served: dict[str, tuple[float, int]] = {}
+    for row in rows:
+        requests, _ = served.get(row.site, (0.0, 0))
+        served[row.site] = requests + row.requests_per_second, row.machines
+    largest = sorted(served, key=lambda site: (-served[site][0], -served[site][1], site))[:MOST_SIGNS]
+    return {site: f"{n}" for n, site in enumerate((site for site in served if site in largest), 1)}
 
 
 def _letters(n: int) -> str:
@@ -258,16 +278,16 @@ def _names(canvas: Canvas, markers: Markers, rows: Sequence[SiteTraffic], window
     for (kind, name), m in sorted(markers.items(), key=lambda item: item[0][0]):
         words = name if kind == "origin" else city_of[name]
         width, beside = text_width(words) * (BOLD if kind == "origin" else 1.0), RADIUS + 3
-        for x, y in (
-            (m.x + beside, m.y),
-            (m.x - beside - width, m.y),
-            (m.x - width / 2, m.y - 16),
-            (m.x - width / 2, m.y + 16),
+        for x, y, anchor, shift in (
+            (m.x + beside, m.y, "start", 0.0),
+            (m.x - beside, m.y, "end", width),
+            (m.x, m.y - 16, "middle", width / 2),
+            (m.x, m.y + 16, "middle", width / 2),
         ):
-            box = (x, y - 7, x + width, y + 6)
+            box = (x - shift, y - 7, x - shift + width, y + 6)
             inside = box[0] >= 2 and box[1] >= 2 and box[2] <= window.width - 2 and box[3] <= window.height - 2
             if inside and not any(_overlap(box, other) for other in taken):
-                canvas.text(x, y + 4.2, words, "halo strong" if kind == "origin" else "halo")
+                canvas.text(x, y + 4.2, words, "halo strong" if kind == "origin" else "halo", anchor)
                 taken.append(box)
                 break
 
@@ -282,12 +302,18 @@ def _key(canvas: Canvas, rows: Sequence[SiteTraffic], markers: Markers, y: float
     for name in sorted({row.origin for row in rows if row.origin is not None}):
         sent = sum(row.requests_per_second for row in rows if row.origin == name)
         entries.append((markers.get(("origin", name)), name, f"{rate_text(sent)} requests/s"))
-    for site in dict.fromkeys(row.site for row in rows):
-        of_site = [row for row in rows if row.site == site]
+    by_site: dict[str, list[SiteTraffic]] = {}
+    for row in rows:
+        by_site.setdefault(row.site, []).append(row)
+    for site, of_site in by_site.items():
+        if not markers["site", site].sign:
+            continue
         served = sum(row.requests_per_second for row in of_site)
         words = f"{rate_text(served)} requests/s" if served else "for failures only"
         machines = f"{of_site[0].machines:,} machine{'s' if of_site[0].machines != 1 else ''}"
         entries.append((markers["site", site], f"{site}, {of_site[0].city}", f"{machines}, {words}"))
+    if len(by_site) > MOST_SIGNS:
+        entries.append((None, f"dots: {len(by_site) - MOST_SIGNS} sites more, in the table", ""))
     columns, pitch = 1 if canvas.is_narrow else 2, LINE + 4
     per_column, across = ceil(len(entries) / columns), canvas.width / columns
     for n, (marker, name, words) in enumerate(entries):

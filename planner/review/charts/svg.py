@@ -9,6 +9,8 @@ SIZE = 12.0
 """Size of all text [units of the drawing]."""
 LINE = 16.0
 """From one line of text to the next [units]."""
+BOLD = 1.09
+"""How much wider bold text is."""
 COLOURS = 8
 """Fills that style.css has: classes f0 to f7 of areas, k0 to k7 of lines."""
 HATCHES = 4
@@ -58,7 +60,7 @@ def text_width(text: str) -> float:
     return width * SIZE
 
 
-def fitted(text: str, most: float) -> str:
+def fitted(text: str, most: float, is_bold: bool = False) -> str:
     """A text, cut with … where it is wider than so many units; nothing where not even two letters fit.
 
     Examples
@@ -66,6 +68,8 @@ def fitted(text: str, most: float) -> str:
     >>> fitted("commitment", 200), fitted("commitment", 50), fitted("commitment", 8)
     ('commitment', 'commi…', '')
     """
+    if is_bold:
+        most = most / BOLD
     if text_width(text) <= most:
         return text
     while text and text_width(text + "…") > most:
@@ -169,7 +173,7 @@ class Canvas:
         self, x: float, y: float, words: str, look: str = "", anchor: str = "start", most: float | None = None
     ) -> None:
         """A line of text whose baseline is at y, cut to `most` units; in full as its title where it is cut."""
-        cut = words if most is None else fitted(words, most)
+        cut = words if most is None else fitted(words, most, "strong" in look)
         if not cut:
             return
         at = "" if anchor == "start" else f' text-anchor="{anchor}"'
@@ -192,24 +196,21 @@ class Canvas:
         """End a group."""
         self.marks.append("</g>")
 
-    def key(
-        self, y: float, entries: Sequence[tuple[str, int, str]], x: float = 0.0, column: float | None = None
-    ) -> float:
+    def key(self, y: float, entries: Sequence[tuple[str, int, str]], x: float = 0.5, columns: int = 1) -> float:
         """What looks mean: (class, hatch, words) in columns; the y below it."""
-        across = column or self.width
-        per_line = max(1, int((self.width - x) // across))
+        across = (self.width - x) / columns
         for n, (look, hatch, words) in enumerate(entries):
-            at_x, at_y = x + across * (n % per_line), y + LINE * (n // per_line)
+            at_x, at_y = x + across * (n % columns), y + LINE * (n // columns)
             self.rect(at_x, at_y, 12, 12, look, hatch=hatch)
             self.text(at_x + 17, at_y + 10.5, words, most=across - 23)
-        return y + LINE * -(-len(entries) // per_line)
+        return y + LINE * -(-len(entries) // columns)
 
     def svg(self, title: str, summary: str) -> str:
         """The drawing as an element that scales to the width that it is given."""
         patterns = "".join(_pattern(f"{self.name}-hatch-{n}", n) for n in sorted(self.hatches))
         defs = f"<defs>{patterns}{''.join(self.clips)}</defs>" if self.hatches or self.clips else ""
         lines = [
-            f'<svg xmlns="http://www.w3.org/2000/svg" class="chart {self.kind}" role="img" '
+            f'<svg xmlns="http://www.w3.org/2000/svg" class="chart for-{self.kind}" role="img" '
             f'viewBox="0 0 {number(self.width)} {number(self.height)}" '
             f'aria-labelledby="{self.name}-title {self.name}-desc">',
             f'<title id="{self.name}-title">{escaped(title)}</title>',
