@@ -88,9 +88,9 @@ def review_plan(
 
 def _drawings(plan: Plan) -> Sequence[Drawing]:
     """The pictures of a page; what draws them is only loaded for one."""
-    from planner.review.page.drawings import drawings_of
+    from planner.review.charts.every import charts_of
 
-    return drawings_of(plan)
+    return charts_of(plan)
 
 
 def _is_proven(plan: Plan) -> bool:

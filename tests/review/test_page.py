@@ -156,14 +156,15 @@ def test_nothing_is_planned_or_drilled_for_a_page(plan, monkeypatch):
 
 
 def test_two_plans_stand_side_by_side(plan, root):
-    other = Plan(make_plan(plan.study, Effort(), case="high"))
+    more = [row.model_copy(update={"requests_per_second": 3 * row.requests_per_second}) for row in plan.study.demand]
+    other = Plan(make_plan(plan.study.model_copy(update={"demand": tuple(more)}), Effort()))
     report = review_plan(plan, with_margins=False)
     sections = beside_sections(plan, other)
     after = tables(parsed(page(replace(report, sections=(*report.sections, *sections)))))
     row = next(cells for cells in after["Side by side"] if cells[0] == "cost over the horizon")
     first, second = plan.file.proof.cost_usd, other.file.proof.cost_usd
     assert row == [row[0], f"{usd(first)} USD", f"{usd(second)} USD", f"{signed(second - first)} USD"]
-    assert "Difference in study" in after and "Difference in costs" in after
+    assert "Difference in study" in after and "Difference in goals" in after
 
 
 # ------------------------------------------------------------------ how it is made
