@@ -190,7 +190,7 @@ def _sentence(due: list[Deadline], cost_usd: float) -> str:
 
 
 def deadlines_section(plan: Plan) -> Section | None:
-    """DEADLINES: what is due by which day; none where nothing is."""
+    """DUE BY DAY: what is due by which day; none where nothing is."""
     rows = deadlines(plan)
     if not rows:
         return None
@@ -202,4 +202,4 @@ def deadlines_section(plan: Plan) -> Section | None:
         Column("what", lambda row: "; ".join(row.what)),
     )
     after = ("orders, parts of build-outs and quotas; USD over the horizon, not discounted",)
-    return Section("DEADLINES", (), columns, rows, after, part="answer", when_all=True)
+    return Section("DUE BY DAY", (), columns, rows, after, part="answer", when_all=True)

@@ -90,11 +90,13 @@ def prices_section(plan: Plan) -> Section | None:
     rows = price_rows(plan)
     if not rows:
         return None
+    ends = [end for row in rows for end in (row.low_usd_per_machine_hour, row.high_usd_per_machine_hour)]
+    has_ends = any(end is not None for end in ends)
     columns = (
         Column("offer"),
         Column("USD/h", lambda row: usd(row.price_usd_per_machine_hour)),
-        Column("low", lambda row: _end(row.low_usd_per_machine_hour)),
-        Column("high", lambda row: _end(row.high_usd_per_machine_hour)),
+        Column("low", lambda row: _end(row.low_usd_per_machine_hour), when=has_ends),
+        Column("high", lambda row: _end(row.high_usd_per_machine_hour), when=has_ends),
         Column(
             "capital USD",
             lambda row: _end(row.capital_usd_per_machine),

@@ -103,7 +103,7 @@ def test_the_decision_comes_first_with_the_figures_of_the_plan(plan, root):
     held, of_goals = rows["goals held"].figure, sum(len(tier.survive) for tier in plan.study.tiers)
     assert held == of_goals and rows["goals held"].text == f"{of_goals:,} of {of_goals} goals"
     assert root.every("h2")[0].text == "The decision"
-    assert root.text.index(f"{usd(cost)} USD") < root.text.index("Deadlines")
+    assert root.text.index(f"{usd(cost)} USD") < root.text.index("Due by day")
 
 
 def test_the_heat_map_is_what_failures_leave_of_each_workload(plan, root):

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from planner.errors import printable
 from planner.review.charts.chart import style as style_of_charts
-from planner.review.page.view import SectionView, section_view, sections_in
+from planner.review.page.view import SectionView, section_view, sections_in, tied
 from planner.review.report import Report
 
 if TYPE_CHECKING:
@@ -58,7 +58,9 @@ def page(report: Report) -> str:
     answer = list(_views(report, "answer", ids))
     drawings = []
     for drawing in report.drawings():
-        drawings.append((drawing, Markup(drawing.svg), section_view(drawing.section, next(ids))))
+        drawings.append(
+            (tied(drawing.title), tied(drawing.summary), Markup(drawing.svg), section_view(drawing.section, next(ids)))
+        )
     parts = []
     for part, title in PARTS:
         views = list(_views(report, part, ids))

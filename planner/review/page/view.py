@@ -9,15 +9,15 @@ from planner.errors import printable
 from planner.review.report import Column, Line, Report, Section, Several, Severity, severity_of_line
 from planner.review.written import NUMBER
 
-WIDE_CHARACTERS = 40
-"""A column with a longer cell is kept wide enough to be read."""
+WIDE_CHARACTERS, SHORT_CHARACTERS = 40, 14
+"""A column with a longer cell is kept wide enough to be read; one with none longer is not folded."""
 CLASS_OF: dict[Severity, str] = {"held": "held", "at risk": "at-risk", "broken": "broken"}
-UNIT = re.compile(r"(?<=[\d×]) (?=%|USD\b|\d)")
+UNIT = re.compile(r"(?<=[\d×]) (?=%|(?:s|h|ms|M|USD|kW|MW|GiB|months|days)\b|\d)|(?<=[×±]) ")
 NO_BREAK = "\N{NO-BREAK SPACE}"
 """Between a number and its unit, so that no line ends there."""
 INDENT = "  "
 """What begins with it belongs to the line, or row, before."""
-ORDER_OF_ANSWER = ("DECISION", "ANSWER", "DEADLINES", "SERVED", "CHANGES AGAINST TODAY", "WEAKEST ASSUMPTIONS")
+ORDER_OF_ANSWER = ("DECISION", "ANSWER", "DUE BY DAY", "SERVED", "CHANGES AGAINST TODAY", "WEAKEST ASSUMPTIONS")
 """Sections that answer, in the order in which they are asked about; others follow."""
 
 
@@ -135,8 +135,7 @@ def _table(section: Section, title: str) -> TableView | None:
     names_row = is_number.index(False) if False in is_number else 0
     headers = []
     for column, number, texts_of_it in zip(columns, is_number, by_column, strict=True):
-        is_wide = max(map(len, texts_of_it)) > WIDE_CHARACTERS
-        headers.append(Header(printable(column.title), "number" if number else "wide" if is_wide else ""))
+        headers.append(Header(printable(column.title), "number" if number else _width(texts_of_it)))
     first, more = list[Sequence[CellView]](), list[Sequence[CellView]]()
     for row, of_row in zip(section.rows, texts, strict=True):
         cells = []
@@ -146,6 +145,12 @@ def _table(section: Section, title: str) -> TableView | None:
         is_first = section.most is None or section.always(row) or len(first) < section.most
         (first if is_first else more).append(cells)
     return TableView(title, headers, first, more)
+
+
+def _width(texts: Sequence[str]) -> str:
+    """The class of a column of words, by its longest cell."""
+    longest = max(map(len, texts))
+    return "wide" if longest > WIDE_CHARACTERS else "short" if longest <= SHORT_CHARACTERS else ""
 
 
 def _are_numbers(cells: Sequence[str]) -> bool:
