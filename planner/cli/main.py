@@ -310,7 +310,8 @@ def _other_plan(files: list[Path]) -> "Plan":
 
     if len(files) > 1 or files[0].suffix.lower() != ".json":
         fix = "name one other plan.json; or add --against-today before files of what runs; or leave the files out"
-        raise refusal("review", "one plan, or two", ", ".join(map(str, files)), fix)
+        expected = "one plan, or --against-today with files of what runs, or two plans"
+        raise refusal("review", expected, ", ".join(map(str, files)), fix)
     return plan_in(files[0])
 
 

@@ -8,6 +8,7 @@ from dataclasses import replace
 from itertools import pairwise
 
 import pytest
+from emitting import two_sites
 from helpers import write_study
 from pages import LOW_CONTRAST, chromium, parsed
 from typer.testing import CliRunner
@@ -266,7 +267,19 @@ def test_the_name_of_the_file_makes_it_a_page(plan, tmp_path):
     assert printed == page(review_plan(plan, with_margins=False)) + "\n"
     for more in (("a.json", "b.json"), ("state.csv",)):
         refused = call("review", tmp_path / "plan.json", *more)
-        assert refused.exit_code == 2 and "one plan, or two" in refused.output
+        assert refused.exit_code == 2 and "or two plans" in refused.output
+
+
+def test_with_files_of_what_runs_the_page_says_what_changes_against_them_too(tmp_path):
+    (tmp_path / "plan.json").write_text(plan_text(two_sites()))
+    (tmp_path / "runs.csv").write_text("pool,machines\naws/b/m,4\n")
+    out = tmp_path / "review.html"
+    assert (
+        call("review", tmp_path / "plan.json", "--against-today", tmp_path / "runs.csv", "-o", out, "-q").exit_code == 1
+    )
+    root = parsed(out.read_text())
+    assert "Plan: 1 to add, 0 to change, 1 to remove." in root.text and "The decision" in root.text
+    assert tables(root)["Machines"][0][:3] == ["+ add", "aws/a/m", "on_demand"]
 
 
 # ------------------------------------------------------------------ in a browser
