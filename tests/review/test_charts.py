@@ -392,6 +392,10 @@ def test_deadlines_are_all_orders_and_late_ones_say_so(built):
         ]
         per_day = [width / days for days, width in long]
         assert max(per_day) - min(per_day) < 0.01
+    offers = {offer.id: offer for offer in built.study.offers}
+    for order in built.orders:
+        (row,) = [r for r in rows if (r.kind, r.usd, r.period) == ("order", order.usd, order.period)]
+        assert row.lead_days == offers[order.offer].lead_days and row.slack_days == built.study.order_slack_days
     canvas, late = Canvas("a", "narrow", 340.0), [replace(row, days_late=9) for row in rows[:2]]
     draw_deadlines(canvas, [*late, *rows[2:]], rows[0].order_by + timedelta(days=9))
     svg = ET.fromstring(canvas.svg("t", "s"))
