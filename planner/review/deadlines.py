@@ -62,7 +62,7 @@ def deadlines_section(plan: Plan) -> Section | None:
         "order by = needed − lead time − slack: within the slack it may still be late and is there in time",
         DELAYS,
     )
-    return Section("DEADLINES", lines, columns, rows)
+    return Section("LEAD TIMES", lines, columns, rows)
 
 
 def _deadlines(plan: Plan) -> Iterator[Deadline]:
