@@ -19,7 +19,8 @@ from planner.problem.problem import fullest_hour
 from planner.review.charts.cash_by_quarter import cash_by_quarter
 from planner.review.charts.chart import NARROW, WIDE, style
 from planner.review.charts.every import CHARTS, charts_of
-from planner.review.charts.land import outlines
+from planner.review.charts.land import _degrees as degrees
+from planner.review.charts.land import made_of, outlines
 from planner.review.charts.recovery import PANEL, recovery
 from planner.review.charts.resilience import resilience
 from planner.review.charts.sankey import BANDS_HEIGHT, MOST_PLACEMENTS, folded, sankey
@@ -249,6 +250,17 @@ def test_outlines_of_the_land_are_closed_and_cut_at_the_antimeridian():
     for ring in rings:
         steps = [abs(x2 - x1) for (x1, _), (x2, _) in pairwise(ring)]
         assert max(steps) < 60 and all(-180 <= x <= 180 and -60 <= y <= 90 for x, y in ring)
+
+
+def test_an_outline_across_the_antimeridian_becomes_two():
+    """A square from 170 degrees east to 170 west, 20 by 10 degrees, in whole degrees."""
+    square = [[170, 0], [20, 0], [0, 10], [-20, 0], [0, -10]]
+    wrapped = [[170, 0], [-340, 0], [0, 10], [340, 0], [0, -10]]
+    objects = {"land": {"geometries": [{"arcs": [[[0]], [[1]]]}]}}
+    land = made_of({"transform": {"scale": [1, 1], "translate": [0, 0]}, "arcs": [square, wrapped], "objects": objects})
+    rings = [list(degrees(steps)) for steps in land["outlines"]]
+    ends = [(min(x for x, _ in ring), max(x for x, _ in ring), ring[0] == ring[-1]) for ring in rings]
+    assert sorted(ends) == [(-180.0, -170.0, True)] * 2 + [(170.0, 180.0, True)] * 2
 
 
 def test_bands_are_as_high_as_their_requests(plan):
