@@ -332,16 +332,23 @@ def simulate(
     return simulate(in_hand(plan).file, sampling, tuple(routings), tuple(failures), hour, jobs, progress)
 
 
-def review(plan: Plan | PlanFile, *, all_rows: bool = False, progress: Progress = _silent) -> Report:
-    """What people read of a plan: the answer, the orders, every failure, how far to trust it. `render` writes it."""
+def review(
+    plan: Plan | PlanFile, *, all_rows: bool = False, progress: Progress = _silent, with_margins: bool = True
+) -> Report:
+    """What people read of a plan: the answer, the orders, every failure, how far to trust it. `render` writes it.
+
+    Parameters
+    ----------
+    with_margins : also search how far each figure may move before a goal breaks: that takes longer than all else
+    """
     from planner.review.answer import review_plan
 
-    return review_plan(plan, all_rows, progress)
+    return review_plan(plan, all_rows, progress, with_margins)
 
 
-def render(report: Report, format: Literal["text", "md", "json"] = "text") -> str:
-    """A report as text, Markdown or JSON."""
+def render(report: Report, format: Literal["text", "md", "json", "html"] = "text") -> str:
+    """A report as text, Markdown, JSON or a page of HTML."""
     from planner.review.render import render
 
-    _refuse_unless((format in ("text", "md", "json"), "format", "text, md or json", format))
+    _refuse_unless((format in ("text", "md", "json", "html"), "format", "text, md, json or html", format))
     return render(report, format)

@@ -32,6 +32,9 @@ KEEPS = "Ctrl-C or SIGTERM ends it with the best plan found so far"
 KEEPS_PLANS = "Ctrl-C or SIGTERM keeps what is done"
 """What the progress of a search says of an end before its time."""
 
+FORMAT_BY_ENDING = {".html": "html", ".htm": "html"}
+"""What the name of a file says of how it is written."""
+
 EDITED = "the file was changed after it was sealed"
 
 _written: list[str] = []
@@ -221,11 +224,22 @@ def tell_if_edited(plan: Plan) -> bool:
     return edited
 
 
+def format_of(format: str, out: Path | None) -> str:
+    """The format that is asked for; where none other than text is, the one that the file's name ends with.
+
+    Examples
+    --------
+    >>> format_of("text", Path("a.html")), format_of("json", Path("a.html")), format_of("text", None)
+    ('html', 'json', 'text')
+    """
+    return FORMAT_BY_ENDING.get(out.suffix.lower(), format) if format == "text" and out is not None else format
+
+
 def deliver(report: Report, format: str, out: Path | None) -> None:
     """A report on stdout or in a file; what could not be found out is said on stderr, too."""
     from planner.api import render
 
-    emit(render(report, format), out)  # type: ignore[arg-type]
+    emit(render(report, format_of(format, out)), out)  # type: ignore[arg-type]
     for line in report.unsure:
         tell(f"not known: {line}")
 

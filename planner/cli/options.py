@@ -21,6 +21,7 @@ class Format(StrEnum):
     text = "text"
     md = "md"
     json = "json"
+    html = "html"
 
 
 class DemandCase(StrEnum):
@@ -48,7 +49,7 @@ PlansOut = Annotated[
     Path | None,
     typer.Option("--out", "-o", help="folder for the plans and rows.jsonl; the same command again goes on in it"),
 ]
-AsFormat = Annotated[Format, typer.Option("--format", "-f", help="text, md or json")]
+AsFormat = Annotated[Format, typer.Option("--format", "-f", help="text, md, json or html")]
 AllRows = Annotated[bool, typer.Option("--all", help="every row of every table")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="no progress")]
 

@@ -12,7 +12,7 @@ def review_diff(diff: Diff, all_rows: bool = False) -> Report:
     for part in PARTS:
         rows = sorted((d for d in diff.differences if d.part == part), key=lambda d: (-d.apart_fraction, d.name))
         if rows:
-            sections.append(_part(part, rows))
+            sections.append(part_section(part, rows))
     title = f"{diff.before.study.study} against {diff.after.study.study}"
     digests = {"before_sha256": diff.before.digest_sha256, "after_sha256": diff.after.digest_sha256}
     return Report(title, diff.same, tuple(sections), digests, tuple(not_known(diff.bridge)), all_rows=all_rows)
@@ -48,7 +48,8 @@ def _bridge(diff: Diff) -> Section:
     return Section("BRIDGE", (ORDER_OF_STEPS,), columns, rows, after, bridge_data(bridge), most=None)
 
 
-def _part(part: str, rows: list[Difference]) -> Section:
+def part_section(part: str, rows: list[Difference]) -> Section:
+    """What differs in one of PARTS."""
     what = {"study": "what is asked", "traffic": "workload from origin at pool"}.get(part, part)
     columns = (
         Column(what, lambda d: f"{d.name} [{d.unit}]" if d.unit and part == "costs" else d.name),

@@ -74,10 +74,15 @@ def _assumed(p: Problem) -> list[str]:
     return [f"{IN_SOME} {names}{more}; in the others", ASSUMES["resolve"]]
 
 
-def failures_section(plan: Plan) -> Section:
+def failure_rows(plan: Plan) -> list[FailureServed]:
     """Every failure, the worst first."""
-    p, tiers = plan.problem, tiers_with_flows(plan)
-    rows = sorted((_failure_served(plan, f, tiers) for f in p.failures if f != NORMAL), key=_worst_first)
+    tiers = tiers_with_flows(plan)
+    return sorted((_failure_served(plan, f, tiers) for f in plan.problem.failures if f != NORMAL), key=_worst_first)
+
+
+def failures_section(plan: Plan) -> Section:
+    """FAILURES: every failure, the worst first."""
+    p, tiers, rows = plan.problem, tiers_with_flows(plan), failure_rows(plan)
     lines = (
         "served by tier at the last deadline, in brackets a tier's flow that is worst off; replicas lost, evicted for "
         "others, and cold starts; the fullest placement, of its limit; binding: sizes the plan, "

@@ -11,7 +11,7 @@ from planner.problem.problem import fullest_hour
 from planner.problem.rules.formulas import machines_held_or_bought, units_active
 from planner.review.failures import hour_text
 from planner.review.report import Column, Section, percent, usd
-from planner.review.traffic import traffic_table
+from planner.review.traffic import requests_by, traffic_rows
 from planner.study.calendar import spans, touches
 from planner.study.records.study import Claim
 
@@ -118,15 +118,16 @@ def pools_of(plan: Plan) -> list[PoolMachines]:
 def _by_provider(plan: Plan, rows: list[PoolMachines]) -> list[str]:
     """Machines held and ordered, the share of requests, and the cities of every provider."""
     p, site_of = plan.problem, {site.id: site for site in plan.study.sites}
-    requests = traffic_table(plan).groupby("provider")["requests_per_second"].sum()
+    requests = requests_by(traffic_rows(plan), lambda row: row.provider)
+    in_all = sum(requests.values())
     pools: dict[str, list[PoolMachines]] = defaultdict(list)
     for row in rows:
         pools[p.provider_of[row.pool]].append(row)
     lines = []
-    for provider in sorted(pools.keys() | set(requests.index)):
+    for provider in sorted({*pools, *requests}):
         held = sum(row.held_machines for row in pools[provider])
         ordered = sum(sum(row.ordered_machines.values()) for row in pools[provider])
-        share = requests.get(provider, 0.0) / requests.sum() if requests.sum() else 0.0
+        share = requests.get(provider, 0.0) / in_all if in_all else 0.0
         sites = [site_of[p.site_of[row.pool]] for row in pools[provider]]
         cities = ", ".join(dict.fromkeys(f"{site.site} ({site.city})" for site in sites))
         line = f"{provider}: {held} held, {ordered} ordered, {percent(share)} of requests in normal operation"

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, is_dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from planner.study.records.base import Record
 
@@ -13,6 +13,34 @@ Cell = str | int | float | None
 MOST_ROWS = 12
 """Rows of a table that are written unless all are asked for."""
 WHY_LINES = 4
+Shade = Literal["all", "due", "undue", "short"]
+"""All is served; less, and no less than is due; less, and nothing is due; less than is due."""
+Part = Literal["answer", "evidence", "beside", "section"]
+"""Where a page has a section: first, with the pictures, beside another plan, or with all that a report is made of."""
+
+
+Severity = Literal["held", "at risk", "broken"]
+HELD: Severity = "held"
+AT_RISK: Severity = "at risk"
+BROKEN: Severity = "broken"
+"""How grave a line or a cell is: what colours are chosen by. It never says more than the words beside it."""
+
+
+class Judged(str):
+    """A line with its severity; otherwise a line like any other."""
+
+    severity: Severity
+
+    def __new__(cls, line: str, severity: Severity) -> "Judged":
+        """A line, and how grave it is."""
+        judged = super().__new__(cls, line)
+        judged.severity = severity
+        return judged
+
+
+def severity_of_line(line: str) -> Severity | None:
+    """How grave a line is; None where nobody judged it."""
+    return line.severity if isinstance(line, Judged) else None
 
 
 @dataclass(frozen=True)
@@ -23,11 +51,15 @@ class Column:
     ----------
     cell : from a row to what people read; none: the field that is named like the title
     when : whether the table has this column at all
+    shade : of a row: how a page colours its cell, where a table is a map; the text alone says the same
+    severity : from a row to how grave its cell is; none: nobody judges it
     """
 
     title: str
     cell: Callable[[Any], Cell] | None = None
     when: bool = True
+    shade: Callable[[Any], Shade | None] = lambda row: None
+    severity: Callable[[Any], Severity | None] | None = None
 
     def written(self, row: Any) -> str:
         """The cell of a row as text; nothing for None, thousands apart in numbers."""
@@ -35,6 +67,10 @@ class Column:
         if cell is None:
             return ""
         return f"{cell:,}" if isinstance(cell, int | float) else str(cell)
+
+    def severity_in(self, row: Any) -> Severity | None:
+        """How grave the cell of a row is; None where nobody judges it."""
+        return None if self.severity is None else self.severity(row)
 
 
 @dataclass(frozen=True)
@@ -71,6 +107,8 @@ class Section:
     data : the section in JSON, where that is neither its rows nor its lines
     most : rows that are written unless all are asked for; none: every row
     always : of a row: whether it is written whatever is left out
+    part : where a page has it
+    when_all : whether text and Markdown have it only where every row is written; the other formats always do
     """
 
     title: str
@@ -81,6 +119,33 @@ class Section:
     data: Any = None
     most: int | None = MOST_ROWS
     always: Callable[[Any], bool] = lambda row: False
+    part: Part = "section"
+    when_all: bool = False
+
+
+class Drawing(Protocol):
+    """A picture on a page."""
+
+    @property
+    def title(self) -> str:
+        """What stands above it."""
+
+    @property
+    def summary(self) -> str:
+        """A sentence that says what it shows."""
+
+    @property
+    def svg(self) -> str:
+        """Its markup, names in it escaped."""
+
+    @property
+    def section(self) -> Section:
+        """The rows that it is drawn from."""
+
+
+def no_drawings() -> Sequence[Drawing]:
+    """Of a report without pictures."""
+    return ()
 
 
 def frame_section(
@@ -105,6 +170,7 @@ class Report:
     unsure : what could not be found out, as the report says it; commands say it on stderr, too
     all_rows : whether every row is written
     all_by : the option that writes them
+    drawings : makes the pictures that a page has, when one is written
     """
 
     title: str
@@ -114,6 +180,12 @@ class Report:
     unsure: tuple[str, ...] = ()
     all_rows: bool = True
     all_by: str = "--all"
+    drawings: Callable[[], Sequence[Drawing]] = no_drawings
+
+    @property
+    def in_short(self) -> tuple[Section, ...]:
+        """The sections of text and Markdown: those that only a report with every row has are left out of others."""
+        return tuple(section for section in self.sections if self.all_rows or not section.when_all)
 
 
 def made(*sections: Section | None) -> tuple[Section, ...]:
