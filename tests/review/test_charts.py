@@ -16,6 +16,7 @@ from planner.plan.cash import NO_CASH
 from planner.plan.in_hand import Plan
 from planner.plan.plan import make_plan
 from planner.problem.problem import fullest_hour
+from planner.questions.ladder import LadderStep, StepPlan
 from planner.review.charts.cash_by_quarter import cash_by_quarter
 from planner.review.charts.chart import NARROW, WIDE, style
 from planner.review.charts.every import CHARTS, charts_of
@@ -34,6 +35,7 @@ from planner.review.charts.utilisation import utilisation
 from planner.review.fleet import pools_of
 from planner.review.recovery import HOW, recovery_section
 from planner.review.routes import Route, SiteTraffic
+from planner.review.steps import review_ladder
 from planner.solve.search import Effort
 from planner.study.dependencies import NORMAL
 from planner.study.read import read_study
@@ -413,3 +415,24 @@ def test_deadlines_are_all_orders_and_late_ones_say_so(built):
     svg = ET.fromstring(canvas.svg("t", "s"))
     assert texts(svg).count("LATE 9 days") == 2
     assert len(marks(svg, "line", "late")) == 2 + sum(row.days_late > 0 for row in rows[2:])
+
+
+def test_a_ladder_is_drawn_step_by_step_without_those_that_have_no_plan(plan):
+    def step(name, cost_usd, adds_usd, own=True):
+        proof = plan.file.proof.model_copy(update={"cost_usd": cost_usd})
+        planned = None if cost_usd is None else plan.file.model_copy(update={"proof": proof})
+        return StepPlan(LadderStep(name, {}, own), planned, cost_usd or 0.0, adds_usd)
+
+    ladder = [
+        step("none", 100.0, 0.0),
+        step("site", 130.0, 30.0),
+        step("site:2", None, 0.0),
+        step("stack", 150.0, 20.0, False),
+    ]
+    (chart,) = review_ladder(plan.study, ladder).drawings()
+    assert [row.what_for for row in chart.section.rows] == ["no goal", "any site", "any stack, assumed"]
+    for svg in drawings(chart):
+        bars = marks(svg, "rect", r"f\d")
+        per_usd = float(bars[0].get("width")) / 100.0
+        assert lengths(bars[1:], "width") == pytest.approx([30 * per_usd, 20 * per_usd], abs=0.11)
+    assert review_ladder(plan.study, [step("none", None, 0.0)]).drawings() == ()
