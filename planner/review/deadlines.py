@@ -1,11 +1,13 @@
 """What has to be ordered, built and asked for, by when: all deadlines of a plan in one order."""
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, timedelta
 
 from planner.plan.in_hand import Plan
 from planner.review.report import Column, Section, usd
+from planner.units import after_months
 
 ORDER, BUILD, QUOTA = KINDS = ("order", "build-out", "quota")
 DELAYS = "what it costs when one is late, and how late it may be: planner delay plan.json"
@@ -20,6 +22,7 @@ class Deadline:
     what : what is ordered, built or asked for, with its number
     period, need : from when on it must be up, and that period's first day
     order_by : latest day, lead time and slack before; `days_late` when that day has passed
+    slack_days : so many days later it may be ordered and is still there when it is needed
     usd : cost of the order, capital of the part; 0 for a quota
     """
 
@@ -29,12 +32,13 @@ class Deadline:
     order_by: date
     need: date
     days_late: int
+    slack_days: int
     usd: float
 
     @property
     def lead_days(self) -> int:
-        """Lead time and slack [days]."""
-        return (self.need - self.order_by).days
+        """From an order on the last day that is in time until it is there [days]."""
+        return (self.need - self.order_by).days - self.slack_days
 
 
 def deadlines_section(plan: Plan) -> Section | None:
@@ -47,27 +51,39 @@ def deadlines_section(plan: Plan) -> Section | None:
         Column("kind"),
         Column("what"),
         Column("needed", lambda row: f"{row.need}"),
-        Column("days", lambda row: row.lead_days),
+        Column("lead days", lambda row: row.lead_days),
+        Column("slack days", lambda row: row.slack_days),
         Column("USD", lambda row: usd(row.usd) if row.usd else ""),
     )
-    slack = f"days: lead time and slack ({plan.study.order_slack_days:g} days) before it is needed"
     late = sum(row.days_late > 0 for row in rows)
+    passed = f"{late or 'none'} of {len(rows)} deadlines {'have' if late > 1 else 'has'} passed"
     lines = (
-        f"today is {plan.study.today}: {late or 'none'} of {len(rows)} deadlines {'have' if late else 'has'} passed",
-        slack,
+        f"today is {plan.study.today}: {passed}",
+        "order by = needed − lead time − slack: within the slack it may still be late and is there in time",
         DELAYS,
     )
-    return Section("DEADLINES", lines, columns, rows)
+    return Section("LEAD TIMES", lines, columns, rows)
 
 
 def _deadlines(plan: Plan) -> Iterator[Deadline]:
-    name_of = {offer.id: offer.offer for offer in plan.study.offers}
+    study = plan.study
+    offers, phases = {offer.id: offer for offer in study.offers}, {phase.id: phase for phase in study.build_outs}
     for o in plan.orders:
-        what = f"{o.units:,} {name_of[o.offer]} of {o.pool}"
-        yield Deadline(ORDER, what, o.period, o.order_by, o.need, o.days_late, o.usd)
+        offer = offers[o.offer]
+        slack = _slack_days(o.order_by, o.need - timedelta(days=math.ceil(offer.lead_days)))
+        what = f"{o.units:,} {offer.offer} of {o.pool}"
+        yield Deadline(ORDER, what, o.period, o.order_by, o.need, o.days_late, slack, o.usd)
     for part in plan.phase_orders:
+        months = getattr(phases[part.build_out].lead_months, part.part)
+        slack = _slack_days(part.order_by, after_months(part.need, -months))
         what = f"{part.build_out}, {part.part}" + (f", {part.modules} modules" if part.modules > 1 else "")
-        yield Deadline(BUILD, what, part.period, part.order_by, part.need, part.days_late, part.usd)
+        yield Deadline(BUILD, what, part.period, part.order_by, part.need, part.days_late, slack, part.usd)
     for quota in plan.quota_orders:
+        slack = math.floor(study.order_slack_days)
         what = f"{quota.quota}: {quota.most:,.0f} to {quota.granted:,.0f} {quota.unit}"
-        yield Deadline(QUOTA, what, quota.period, quota.order_by, quota.need, quota.days_late, 0.0)
+        yield Deadline(QUOTA, what, quota.period, quota.order_by, quota.need, quota.days_late, slack, 0.0)
+
+
+def _slack_days(order_by: date, in_time: date) -> int:
+    """From the day to order by to the last that is in time."""
+    return max(0, (in_time - order_by).days)

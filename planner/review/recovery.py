@@ -169,10 +169,23 @@ def worst_recovery_section(plan: Plan) -> Section | None:
         *hour_text(p),
     )
     columns = (
-        *SHARES,
+        *share_columns(),
         Column("asked", lambda row: "" if row.asked_fraction is None else percent(row.asked_fraction)),
     )
     return Section("RECOVERY FROM THE WORST FAILURE", lines, columns, rows, most=None)
+
+
+def share_columns() -> tuple[Column, ...]:
+    """What a slice says, but of which failure it is."""
+    return (
+        Column("at", _at),
+        Column("tier"),
+        Column("served", lambda row: percent(row.served_fraction)),
+        Column("warm", lambda row: _share(row.warm_fraction)),
+        Column("reclaimed", lambda row: _share(row.reclaimed_fraction)),
+        Column("cold starts", lambda row: _share(row.cold_start_fraction)),
+        Column("launched", lambda row: _share(row.launched_fraction)),
+    )
 
 
 def recovery_section(plan: Plan) -> Section | None:
@@ -193,7 +206,7 @@ def recovery_section(plan: Plan) -> Section | None:
         *(STAGES for _ in [f for f in p.failures.values() if f.outage is not None][:1]),
         *hour_text(p),
     )
-    columns = (Column("when lost", lambda row: short_failure(row.failure)), *SHARES)
+    columns = (Column("when lost", lambda row: short_failure(row.failure)), *share_columns())
     every = [row for slices in by_failure.values() for row in slices]
     return Section("RECOVERY TIMELINE", lines, columns, rows, data=every)
 
@@ -214,15 +227,3 @@ def _share(fraction: float) -> str:
 
 def _at(row: Slice) -> str:
     return f"repaired, {row.seconds / SECONDS_PER_HOUR:g} h" if row.event == REPAIRED else f"{row.seconds:g} s"
-
-
-SHARES = (
-    Column("at", _at),
-    Column("tier"),
-    Column("served", lambda row: percent(row.served_fraction)),
-    Column("warm", lambda row: _share(row.warm_fraction)),
-    Column("reclaimed", lambda row: _share(row.reclaimed_fraction)),
-    Column("cold starts", lambda row: _share(row.cold_start_fraction)),
-    Column("launched", lambda row: _share(row.launched_fraction)),
-)
-"""Columns of a slice."""

@@ -29,6 +29,18 @@ class ResilienceStep:
     adds_usd: float
 
 
+def steps_section(title: str, lines: tuple[str, ...], rows: list[ResilienceStep]) -> Section:
+    """Steps from the cheapest on, each with what it adds."""
+    columns = (
+        Column("step"),
+        Column("USD", lambda row: usd(row.cost_usd)),
+        Column("at least", lambda row: usd(row.bound_usd)),
+        Column("adds USD", lambda row: signed(row.adds_usd) if row is not rows[0] else ""),
+        Column("for", lambda row: row.what_for),
+    )
+    return Section(title, lines, columns, rows, most=None)
+
+
 def resilience_section(plan: Plan) -> Section:
     """The steps that a plan holds: two, or three where one on equal terms differs from the one without goals."""
     without, equal, proof = plan.file.without_goals, plan.file.on_equal_terms, plan.file.proof
@@ -40,14 +52,7 @@ def resilience_section(plan: Plan) -> Section:
     for step, what_for, cost_usd, bound_usd in steps:
         rows.append(ResilienceStep(step, what_for, cost_usd, bound_usd, 0.0 if before is None else cost_usd - before))
         before = cost_usd
-    columns = (
-        Column("step"),
-        Column("USD", lambda row: usd(row.cost_usd)),
-        Column("at least", lambda row: usd(row.bound_usd)),
-        Column("adds USD", lambda row: signed(row.adds_usd) if row is not rows[0] else ""),
-        Column("for", lambda row: row.what_for),
-    )
     first, last = rows[0].cost_usd, rows[-1].cost_usd
     share = f", {percent((last - first) / first)} more" if first > 0 else ""
     lines = (f"goals cost {usd(last - first)} USD over {plan.study.horizon.months:g} months{share}", LADDER)
-    return Section("COST OF RESILIENCE", lines, columns, rows, most=None)
+    return steps_section("COST OF RESILIENCE", lines, rows)

@@ -1,11 +1,13 @@
 """The report of `planner ladder`: what each goal costs, step by step, and what stays at risk at each."""
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from planner.questions.ladder import ASSUMED_FRACTION, NO_GOAL, Risk, StepPlan, longest_seconds
 from planner.review.report import (
     Column,
+    Drawing,
     Report,
     Section,
     as_data,
@@ -16,6 +18,7 @@ from planner.review.report import (
     short_failure,
     usd,
 )
+from planner.review.resilience import ResilienceStep, steps_section
 from planner.study.records.study import Goal, Study
 
 OUT_OF_SCOPE = (
@@ -36,7 +39,23 @@ def review_ladder(study: Study, steps: Sequence[StepPlan]) -> Report:
         f"{step_text(step.step.name)}: {first_line(step.why_not or step.not_drilled)}" for step in steps if step.unsure
     )
     sections = made(_answer(study, steps), _steps(steps), _at_risk(steps), no_plan_section(no_plan), out_of_scope)
-    return Report(f"ladder of study {study.study}", good(steps), sections, unsure=unsure)
+    drawings = partial(_drawings, study, steps)
+    return Report(f"ladder of study {study.study}", good(steps), sections, unsure=unsure, drawings=drawings)
+
+
+def _drawings(study: Study, steps: Sequence[StepPlan]) -> Sequence[Drawing]:
+    """What each step adds to the cost of those before, of the steps that have a plan."""
+    from planner.review.charts.resilience import cascade
+
+    rows = []
+    for step in steps:
+        if step.plan is not None:
+            what_for = step_text(step.step.name) + ("" if step.step.own else ", assumed")
+            rows.append(ResilienceStep(_row_name(step), what_for, step.cost_usd, step.bound_usd, step.adds_usd))
+    lines = ("what each step adds beyond the last one with a plan; its goals, gap and risks: STEPS, AT RISK",)
+    section = steps_section("COST OF EACH STEP", lines, rows)
+    chart = cascade("ladder", "What each goal costs, step by step", section, study.horizon.months)
+    return () if chart is None else (chart,)
 
 
 def good(steps: Sequence[StepPlan]) -> bool:

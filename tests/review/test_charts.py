@@ -16,10 +16,12 @@ from planner.plan.cash import NO_CASH
 from planner.plan.in_hand import Plan
 from planner.plan.plan import make_plan
 from planner.problem.problem import fullest_hour
+from planner.questions.ladder import LadderStep, StepPlan
 from planner.review.charts.cash_by_quarter import cash_by_quarter
 from planner.review.charts.chart import NARROW, WIDE, style
 from planner.review.charts.every import CHARTS, charts_of
-from planner.review.charts.land import outlines
+from planner.review.charts.land import _degrees as degrees
+from planner.review.charts.land import made_of, outlines
 from planner.review.charts.recovery import PANEL, recovery
 from planner.review.charts.resilience import resilience
 from planner.review.charts.sankey import BANDS_HEIGHT, MOST_PLACEMENTS, folded, sankey
@@ -33,6 +35,7 @@ from planner.review.charts.utilisation import utilisation
 from planner.review.fleet import pools_of
 from planner.review.recovery import HOW, recovery_section
 from planner.review.routes import Route, SiteTraffic
+from planner.review.steps import review_ladder
 from planner.solve.search import Effort
 from planner.study.dependencies import NORMAL
 from planner.study.read import read_study
@@ -251,6 +254,17 @@ def test_outlines_of_the_land_are_closed_and_cut_at_the_antimeridian():
         assert max(steps) < 60 and all(-180 <= x <= 180 and -60 <= y <= 90 for x, y in ring)
 
 
+def test_an_outline_across_the_antimeridian_becomes_two():
+    """A square from 170 degrees east to 170 west, 20 by 10 degrees, in whole degrees."""
+    square = [[170, 0], [20, 0], [0, 10], [-20, 0], [0, -10]]
+    wrapped = [[170, 0], [-340, 0], [0, 10], [340, 0], [0, -10]]
+    objects = {"land": {"geometries": [{"arcs": [[[0]], [[1]]]}]}}
+    land = made_of({"transform": {"scale": [1, 1], "translate": [0, 0]}, "arcs": [square, wrapped], "objects": objects})
+    rings = [list(degrees(steps)) for steps in land["outlines"]]
+    ends = [(min(x for x, _ in ring), max(x for x, _ in ring), ring[0] == ring[-1]) for ring in rings]
+    assert sorted(ends) == [(-180.0, -170.0, True)] * 2 + [(170.0, 180.0, True)] * 2
+
+
 def test_bands_are_as_high_as_their_requests(plan):
     chart = sankey(plan)
     rows = chart.section.rows
@@ -392,8 +406,33 @@ def test_deadlines_are_all_orders_and_late_ones_say_so(built):
         ]
         per_day = [width / days for days, width in long]
         assert max(per_day) - min(per_day) < 0.01
+    offers = {offer.id: offer for offer in built.study.offers}
+    for order in built.orders:
+        (row,) = [r for r in rows if (r.kind, r.usd, r.period) == ("order", order.usd, order.period)]
+        assert row.lead_days == offers[order.offer].lead_days and row.slack_days == built.study.order_slack_days
     canvas, late = Canvas("a", "narrow", 340.0), [replace(row, days_late=9) for row in rows[:2]]
     draw_deadlines(canvas, [*late, *rows[2:]], rows[0].order_by + timedelta(days=9))
     svg = ET.fromstring(canvas.svg("t", "s"))
     assert texts(svg).count("LATE 9 days") == 2
     assert len(marks(svg, "line", "late")) == 2 + sum(row.days_late > 0 for row in rows[2:])
+
+
+def test_a_ladder_is_drawn_step_by_step_without_those_that_have_no_plan(plan):
+    def step(name, cost_usd, adds_usd, own=True):
+        proof = plan.file.proof.model_copy(update={"cost_usd": cost_usd})
+        planned = None if cost_usd is None else plan.file.model_copy(update={"proof": proof})
+        return StepPlan(LadderStep(name, {}, own), planned, cost_usd or 0.0, adds_usd)
+
+    ladder = [
+        step("none", 100.0, 0.0),
+        step("site", 130.0, 30.0),
+        step("site:2", None, 0.0),
+        step("stack", 150.0, 20.0, False),
+    ]
+    (chart,) = review_ladder(plan.study, ladder).drawings()
+    assert [row.what_for for row in chart.section.rows] == ["no goal", "any site", "any stack, assumed"]
+    for svg in drawings(chart):
+        bars = marks(svg, "rect", r"f\d")
+        per_usd = float(bars[0].get("width")) / 100.0
+        assert lengths(bars[1:], "width") == pytest.approx([30 * per_usd, 20 * per_usd], abs=0.11)
+    assert review_ladder(plan.study, [step("none", None, 0.0)]).drawings() == ()

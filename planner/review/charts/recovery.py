@@ -127,7 +127,7 @@ def _panel(canvas: Canvas, top: float, rows: Sequence[AskedSlice], end: float, x
         x, y = x_of(row.seconds), y_of(row.asked_fraction)
         if row.asked_fraction != asked:
             canvas.path(f"M{number(x)} {number(top + PANEL)}V{number(y)}H{number(x_of(ends))}", "due")
-            words = f"{percent(row.asked_fraction)} asked by {_seconds_text(row.seconds)}"
+            words = f"≥ {percent(row.asked_fraction)} by {_seconds_text(row.seconds)}"
             width = text_width(words)
             at = x + 5 if x + 5 + width < canvas.width else x - 5 - width
             canvas.text(at, y + 15, words, "halo")

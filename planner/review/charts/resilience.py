@@ -6,7 +6,7 @@ from planner.plan.in_hand import Plan
 from planner.review.charts.chart import Chart, drawn
 from planner.review.charts.money_text import short_usd
 from planner.review.charts.svg import HATCHES, LINE, Canvas, scale, text_width, ticks
-from planner.review.report import percent, signed, usd
+from planner.review.report import Section, percent, signed, usd
 from planner.review.resilience import LADDER, ResilienceStep, resilience_section
 
 BAR = 24.0
@@ -16,19 +16,32 @@ LOOKS = ("f7", "f5", "f6", "f4")
 
 
 def resilience(plan: Plan) -> Chart | None:
-    """A cascade; None where a plan costs nothing."""
+    """The steps that a plan holds, as a cascade; None where it costs nothing."""
     section = resilience_section(plan)
+    more = f" {LADDER[0].upper()}{LADDER[1:]}."
+    return cascade("resilience", "Cost of resilience, step by step", section, plan.study.horizon.months, more)
+
+
+def cascade(name: str, title: str, section: Section, months: float, more: str = "") -> Chart | None:
+    """Steps, each from where the one before ends; None where they cost nothing.
+
+    Parameters
+    ----------
+    section : its rows are steps
+    months : of the horizon that they are costs of
+    more : a sentence at the end of the summary
+    """
     rows: Sequence[ResilienceStep] = section.rows
-    if max(row.cost_usd for row in rows) <= 0:
+    if max((row.cost_usd for row in rows), default=0.0) <= 0:
         return None
     first, last = rows[0].cost_usd, rows[-1].cost_usd
     adds = "; ".join(f"{signed(row.adds_usd)} USD for {row.what_for}" for row in rows[1:])
     share = f", {percent((last - first) / first)} more" if first > 0 else ""
     summary = (
-        f"Without goals {usd(first)} USD over {plan.study.horizon.months:g} months, with them {usd(last)} USD{share}: "
-        f"{adds}. {LADDER[0].upper()}{LADDER[1:]}."
+        f"Without goals {usd(first)} USD over {months:g} months, with them {usd(last)} USD{share}"
+        f"{f': {adds}' if adds else ''}.{more}"
     )
-    return drawn("resilience", "Cost of resilience, step by step", summary, section, lambda canvas: _draw(canvas, rows))
+    return drawn(name, title, summary, section, lambda canvas: _draw(canvas, rows))
 
 
 def _draw(canvas: Canvas, rows: Sequence[ResilienceStep]) -> None:

@@ -13,8 +13,8 @@ BOLD = 1.09
 """How much wider bold text is."""
 COLOURS = 8
 """Fills that style.css has: classes f0 to f7 of areas, k0 to k7 of lines."""
-HATCHES = 4
-"""Overlays that tell areas of one colour apart: none, and three patterns."""
+HATCHES = 7
+"""Overlays that tell areas of one colour apart: none, and six patterns."""
 WIDTHS = {
     **dict.fromkeys("ijl|'", 0.24),
     **dict.fromkeys("ft.,:;/[]!I ", 0.29),
@@ -229,7 +229,14 @@ def _written(attributes: Mapping[str, float | str]) -> str:
     return "".join(parts)
 
 
-LINES_OF_HATCH = {1: "M0 6L6 0M-1 1L1 -1M5 7L7 5", 2: "M0 0L6 6M-1 5L1 7M5 -1L7 1", 3: "M3 0V6M0 3H6"}
+LINES_OF_HATCH = {
+    1: "M0 6L6 0M-1 1L1 -1M5 7L7 5",
+    2: "M0 0L6 6M-1 5L1 7M5 -1L7 1",
+    3: "M3 0V6M0 3H6",
+    4: "M0 3H6",
+    5: "M3 0V6",
+    6: "M2 3H4",
+}
 
 
 def _pattern(id: str, n: int) -> str:

@@ -1,7 +1,7 @@
 """When what has to be ordered: a bar from the last day to order until it is needed, against today."""
 
 from collections.abc import Callable, Iterator, Sequence
-from datetime import date
+from datetime import date, timedelta
 
 from planner.plan.in_hand import Plan
 from planner.review.charts.chart import Chart, drawn
@@ -13,6 +13,7 @@ MOST_ROWS = 40
 """Deadlines that are drawn, the earliest; the table has all."""
 LOOKS = {ORDER: ("f5", 0), BUILD: ("f7", 1), QUOTA: ("f6", 2)}
 """Colours are the last ones: the first ones are providers' in all drawings."""
+OF = {ORDER: "an order", BUILD: "a part to build", QUOTA: "a quota"}
 BAR = 13.0
 NAME = 300.0
 DATE = 88.0
@@ -39,7 +40,8 @@ def timeline(plan: Plan) -> Chart | None:
 
 def _draw(canvas: Canvas, rows: Sequence[Deadline], today: date) -> None:
     kinds = dict.fromkeys(row.kind for row in rows)
-    entries = [(*LOOKS[kind], f"{kind}: from its last day to when it is needed") for kind in LOOKS if kind in kinds]
+    entries = [("spare", 0, "slack, from the day to order by")]
+    entries += [(*LOOKS[kind], f"lead time of {OF[kind]}, until needed") for kind in LOOKS if kind in kinds]
     y = canvas.key(1, entries, columns=1 if canvas.is_narrow else len(entries)) + 22
     start = 5.0 if canvas.is_narrow else NAME
     first, last = min(today, *(row.order_by for row in rows)), max(row.need for row in rows)
@@ -71,11 +73,13 @@ def _draw(canvas: Canvas, rows: Sequence[Deadline], today: date) -> None:
 
 
 def _bar(canvas: Canvas, y: float, row: Deadline, today: date, x_of: Callable[[date], float]) -> None:
-    """Lead time and slack of a deadline, its day at the end; what is late in red, with the days."""
+    """Slack and lead time of a deadline, its day at the end; what is late in red, with the days."""
     begin, end = x_of(row.order_by), x_of(row.need)
+    in_time = x_of(row.order_by + timedelta(days=row.slack_days))
     look, hatch = LOOKS[row.kind]
     tip = f"{row.kind}: {row.what}, by {row.order_by}, needed {row.need}"
-    canvas.rect(begin, y, max(end - begin, 1.0), BAR, look, tip, hatch)
+    canvas.rect(begin, y, in_time - begin, BAR, "spare", f"{row.slack_days} days of slack")
+    canvas.rect(in_time, y, max(end - in_time, 1.0), BAR, look, f"{tip}: {row.lead_days} days of lead time", hatch)
     middle = y + BAR / 2
     canvas.path(f"M{number(begin - 4)} {number(y)}H{number(begin + 4)}L{number(begin)} {number(middle)}Z", "ink")
     words = f"by {row.order_by}"
