@@ -96,7 +96,7 @@ def routes_section(plan: Plan) -> Section | None:
         Column("provider"),
         Column("requests/s", lambda row: rate_text(row.requests_per_second)),
     )
-    return Section("ROUTES IN NORMAL OPERATION", hour_text(plan.problem), columns, rows)
+    return Section("ROUTES IN NORMAL OPERATION", hour_text(plan.problem), columns, rows, part="picture", when_all=True)
 
 
 def sites_of(plan: Plan) -> list[SiteTraffic]:
@@ -147,4 +147,4 @@ def map_section(plan: Plan) -> Section | None:
         Column("requests/s", lambda row: rate_text(row.requests_per_second)),
         Column("round trip ms", lambda row: None if row.round_trip_ms is None else f"{row.round_trip_ms:.0f}"),
     )
-    return Section("SITES AND ORIGINS", hour_text(plan.problem), columns, rows)
+    return Section("SITES AND ORIGINS", hour_text(plan.problem), columns, rows, part="picture", when_all=True)

@@ -25,6 +25,7 @@ class PoolLoad:
     machines : that can be used then
     running_machines : of them, on which replicas run
     busy_machines : of these, what traffic fills of the replicas, up to the utilisation that is allowed then
+    busy_fraction : share of the machines that is busy; 0 where there is none
     """
 
     failure: str
@@ -32,26 +33,23 @@ class PoolLoad:
     machines: float
     running_machines: float
     busy_machines: float
-
-    @property
-    def busy_fraction(self) -> float:
-        """Share of the machines that is busy; 0 where there is none."""
-        return self.busy_machines / self.machines if self.machines > 0 else 0.0
+    busy_fraction: float
 
 
 @dataclass(frozen=True)
 class PoolUse:
-    """A pool in normal operation and in the failure in which it is fullest; no worst where no failure keeps it."""
+    """A pool in normal operation and in the failure in which it is fullest; no worst where no failure keeps it.
+
+    Parameters
+    ----------
+    headroom_machines : that are not busy in normal operation
+    """
 
     pool: str
     provider: str
     normal: PoolLoad
     worst: PoolLoad | None
-
-    @property
-    def headroom_machines(self) -> float:
-        """Machines that are not busy in normal operation."""
-        return self.normal.machines - self.normal.busy_machines
+    headroom_machines: float
 
 
 def utilisation_section(plan: Plan) -> Section | None:
@@ -67,7 +65,8 @@ def utilisation_section(plan: Plan) -> Section | None:
     rows = []
     for q, pool in enumerate(a.p.pools):
         if normal[q].machines > 0:
-            rows.append(PoolUse(pool, p.provider_of[pool], normal[q], worst.get(q)))
+            headroom = normal[q].machines - normal[q].busy_machines
+            rows.append(PoolUse(pool, p.provider_of[pool], normal[q], worst.get(q), headroom))
     if not rows:
         return None
     rows.sort(key=_fullest_first)
@@ -85,7 +84,7 @@ def utilisation_section(plan: Plan) -> Section | None:
         "their replicas, of what these may be filled; headroom: all that is not busy in normal operation",
         *hour_text(p),
     )
-    return Section("UTILISATION BY POOL", lines, columns, rows)
+    return Section("UTILISATION BY POOL", lines, columns, rows, part="picture", when_all=True)
 
 
 def _fullest_first(row: PoolUse) -> tuple[float, float, str]:
@@ -113,7 +112,8 @@ def _loads(a: Arrays, x: Vectors, s: State) -> list[PoolLoad]:
     running_machines, busy = _by_pool(a, on), _by_pool(a, on * filled)
     usable = _usable(a, x, s)
     machines = np.maximum(usable, running_machines)  # those obtained in the failure run, too
-    figures = zip(machines.tolist(), running_machines.tolist(), busy.tolist(), strict=True)
+    fraction = np.divide(busy, machines, out=np.zeros(a.Q), where=machines > 0)
+    figures = zip(machines.tolist(), running_machines.tolist(), busy.tolist(), fraction.tolist(), strict=True)
     return [PoolLoad(s[1], s[2], *of_pool) for of_pool in figures]
 
 

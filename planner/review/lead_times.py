@@ -22,7 +22,8 @@ class Deadline:
     what : what is ordered, built or asked for, with its number
     period, need : from when on it must be up, and that period's first day
     order_by : latest day, lead time and slack before; `days_late` when that day has passed
-    slack_days : so many days later it may be ordered and is still there when it is needed
+    lead_days : from an order on the last day that is in time until it is there
+    slack_days : so many days after `order_by` that day is
     usd : cost of the order, capital of the part; 0 for a quota
     """
 
@@ -32,16 +33,12 @@ class Deadline:
     order_by: date
     need: date
     days_late: int
+    lead_days: int
     slack_days: int
     usd: float
 
-    @property
-    def lead_days(self) -> int:
-        """From an order on the last day that is in time until it is there [days]."""
-        return (self.need - self.order_by).days - self.slack_days
 
-
-def deadlines_section(plan: Plan) -> Section | None:
+def lead_times_section(plan: Plan) -> Section | None:
     """Deadlines, the earliest first; no section where nothing is ordered."""
     rows = sorted(_deadlines(plan), key=lambda row: (row.order_by, row.need, -row.usd, row.what))
     if not rows:
@@ -62,7 +59,7 @@ def deadlines_section(plan: Plan) -> Section | None:
         "order by = needed − lead time − slack: within the slack it may still be late and is there in time",
         DELAYS,
     )
-    return Section("LEAD TIMES", lines, columns, rows)
+    return Section("LEAD TIMES", lines, columns, rows, part="picture", when_all=True)
 
 
 def _deadlines(plan: Plan) -> Iterator[Deadline]:
@@ -70,20 +67,21 @@ def _deadlines(plan: Plan) -> Iterator[Deadline]:
     offers, phases = {offer.id: offer for offer in study.offers}, {phase.id: phase for phase in study.build_outs}
     for o in plan.orders:
         offer = offers[o.offer]
-        slack = _slack_days(o.order_by, o.need - timedelta(days=math.ceil(offer.lead_days)))
+        days = _days(o.order_by, o.need - timedelta(days=math.ceil(offer.lead_days)), o.need)
         what = f"{o.units:,} {offer.offer} of {o.pool}"
-        yield Deadline(ORDER, what, o.period, o.order_by, o.need, o.days_late, slack, o.usd)
+        yield Deadline(ORDER, what, o.period, o.order_by, o.need, o.days_late, *days, o.usd)
     for part in plan.phase_orders:
         months = getattr(phases[part.build_out].lead_months, part.part)
-        slack = _slack_days(part.order_by, after_months(part.need, -months))
+        days = _days(part.order_by, after_months(part.need, -months), part.need)
         what = f"{part.build_out}, {part.part}" + (f", {part.modules} modules" if part.modules > 1 else "")
-        yield Deadline(BUILD, what, part.period, part.order_by, part.need, part.days_late, slack, part.usd)
+        yield Deadline(BUILD, what, part.period, part.order_by, part.need, part.days_late, *days, part.usd)
     for quota in plan.quota_orders:
-        slack = math.floor(study.order_slack_days)
+        days = _days(quota.order_by, quota.order_by + timedelta(days=math.floor(study.order_slack_days)), quota.need)
         what = f"{quota.quota}: {quota.most:,.0f} to {quota.granted:,.0f} {quota.unit}"
-        yield Deadline(QUOTA, what, quota.period, quota.order_by, quota.need, quota.days_late, slack, 0.0)
+        yield Deadline(QUOTA, what, quota.period, quota.order_by, quota.need, quota.days_late, *days, 0.0)
 
 
-def _slack_days(order_by: date, in_time: date) -> int:
-    """From the day to order by to the last that is in time."""
-    return max(0, (in_time - order_by).days)
+def _days(order_by: date, in_time: date, need: date) -> tuple[int, int]:
+    """Lead time and slack: from the last day that is in time on, and from the day to order by until then."""
+    in_time = max(order_by, in_time)
+    return (need - in_time).days, (in_time - order_by).days
