@@ -339,9 +339,16 @@ def review(plan: Plan | PlanFile, *, all_rows: bool = False, progress: Progress 
     return review_plan(plan, all_rows, progress)
 
 
-def render(report: Report, format: Literal["text", "md", "json"] = "text") -> str:
-    """A report as text, Markdown or JSON."""
+def render(report: Report, format: Literal["text", "md", "json", "csv"] = "text") -> str:
+    """A report as text, Markdown, JSON, or its tables as CSV."""
     from planner.review.render import render
 
-    _refuse_unless((format in ("text", "md", "json"), "format", "text, md or json", format))
+    _refuse_unless((format in ("text", "md", "json", "csv"), "format", "text, md, json or csv", format))
     return render(report, format)
+
+
+def workbook(report: Report) -> bytes:
+    """A report as a workbook (XLSX): its lines, then a sheet for each table."""
+    from planner.review.tables import xlsx_bytes
+
+    return xlsx_bytes(report)

@@ -49,6 +49,7 @@ from planner.cli.options import (
     threads_of,
 )
 from planner.cli.questions import drill, ladder, risk
+from planner.cli.reporting import App
 from planner.cli.usage import Commands
 from planner.cli.whatif import diff, whatif
 from planner.interruption import end_at_once, exit_code
@@ -58,7 +59,7 @@ from planner.study.files import PLAN, PROGRAM
 if TYPE_CHECKING:
     from planner.plan.in_hand import Plan
 
-app = typer.Typer(
+app = App(
     name="planner",
     cls=Commands,
     no_args_is_help=True,

@@ -21,6 +21,8 @@ class Format(StrEnum):
     text = "text"
     md = "md"
     json = "json"
+    csv = "csv"
+    xlsx = "xlsx"
 
 
 class DemandCase(StrEnum):
@@ -48,7 +50,15 @@ PlansOut = Annotated[
     Path | None,
     typer.Option("--out", "-o", help="folder for the plans and rows.jsonl; the same command again goes on in it"),
 ]
-AsFormat = Annotated[Format, typer.Option("--format", "-f", help="text, md or json")]
+AsFormat = Annotated[
+    Format,
+    typer.Option(
+        "--format",
+        "-f",
+        help="text, md, json; xlsx: a sheet a table; csv: one table (--section), or with --out NAME.zip, or a new "
+        "folder, a file for each",
+    ),
+]
 AllRows = Annotated[bool, typer.Option("--all", help="every row of every table")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="no progress")]
 

@@ -1,4 +1,4 @@
-"""Reports as text for a terminal, as Markdown, and as JSON."""
+"""Reports as text for a terminal, as Markdown, as JSON, and their tables as CSV."""
 
 import io
 import itertools
@@ -12,6 +12,7 @@ from typing import Any, Literal
 
 from planner.errors import printable
 from planner.review.report import Line, Report, Section, Several, as_data
+from planner.review.tables import csv_of
 
 LEAST_WIDTH, MOST_WIDTH, USUAL_WIDTH = 60, 160, 120
 LONGEST_NUMBER = 16
@@ -27,8 +28,8 @@ NEVER_FOLDED = ("pool", "order by", "units", "offer", "tier", "goal", "USD", "US
 
 
 def render(report: Report, format: str) -> str:
-    """The report in one of the formats text, md, json."""
-    return {"text": _text, "md": _markdown, "json": _json}[format](report)
+    """The report in one of the formats text, md, json, csv."""
+    return {"text": _text, "md": _markdown, "json": _json, "csv": csv_of}[format](report)
 
 
 @dataclass(frozen=True)
@@ -218,6 +219,6 @@ def _json(report: Report) -> str:
         else:
             several = [line.lines if isinstance(line, Several) else (line,) for line in section.lines]
             data = {"lines": list(itertools.chain(*several)), "rows": []}
-        sections[section.title.partition(" (")[0].lower()] = as_data(data)
+        sections[section.key] = as_data(data)
     data = {"title": report.title, "good": report.good, "sections": sections, **as_data(report.data)}
     return json.dumps(data, indent=1, sort_keys=True, ensure_ascii=False, default=str) + "\n"
