@@ -30,6 +30,7 @@ from planner.cli.effort import Effort
 from planner.cli.emitting import drift_command, emit_command
 from planner.cli.estimating import estimate
 from planner.cli.importing import app as import_app
+from planner.cli.listing import list_command
 from planner.cli.options import (
     AllRows,
     AsFormat,
@@ -334,6 +335,7 @@ def show(
 
 for question in (risk, ladder, whatif, delay, crossover, sequence, diff):
     app.command(rich_help_panel=QUESTION)(question)
+app.command("list", rich_help_panel=QUESTION)(list_command)
 app.command("emit", rich_help_panel=HAND_OVER)(emit_command)
 app.command("drift", rich_help_panel=HAND_OVER)(drift_command)
 import_app.command()(estimate)

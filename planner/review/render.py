@@ -12,6 +12,7 @@ from typing import Any, Literal
 
 from planner.errors import printable
 from planner.review.report import Line, Report, Section, Several, as_data
+from planner.review.schema import REPORT_SCHEMA_VERSION
 from planner.review.tables import csv_of
 
 LEAST_WIDTH, MOST_WIDTH, USUAL_WIDTH = 60, 160, 120
@@ -80,7 +81,7 @@ def _more(count: int, what: str, report: Report) -> list[str]:
 def _parts(section: Section, report: Report) -> tuple[list[str], _Table, list[str]]:
     """A section as people read it: lines, table, lines after it."""
     kept = _kept(section.rows, report, section.most, section.always)
-    columns = [column for column in section.columns if column.when]
+    columns = [column for column in section.columns if column.when and not column.detail]
     table = _Table([column.title for column in columns], [[column.written(row) for column in columns] for row in kept])
     after = _more(len(section.rows) - len(kept), "more", report) + _lines(section.after, report)
     return _lines(section.lines, report), table, after
@@ -220,5 +221,6 @@ def _json(report: Report) -> str:
             several = [line.lines if isinstance(line, Several) else (line,) for line in section.lines]
             data = {"lines": list(itertools.chain(*several)), "rows": []}
         sections[section.key] = as_data(data)
-    data = {"title": report.title, "good": report.good, "sections": sections, **as_data(report.data)}
+    stated = {"schema_version": REPORT_SCHEMA_VERSION, "title": report.title, "good": report.good}
+    data = {**as_data(report.data), **stated, "sections": sections}
     return json.dumps(data, indent=1, sort_keys=True, ensure_ascii=False, default=str) + "\n"

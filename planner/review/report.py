@@ -28,12 +28,14 @@ class Column:
         is one in spreadsheets, too
     when : whether the table has this column at all
     adds : whether its figures add up to something: a spreadsheet then has their total
+    detail : whether only spreadsheets have it: what would not fit on a page, and programs read by its field
     """
 
     title: str
     cell: Callable[[Any], Cell] | None = None
     when: bool = True
     adds: bool = False
+    detail: bool = False
 
     def value(self, row: Any) -> Cell:
         """The cell of a row as it is: a number, a figure with its number, a text, or nothing."""
