@@ -25,6 +25,7 @@ ONLY_IN = {
     "distributed": {"questions.side_by_side"},
     "typer": {"cli.*"},
     "rich": {"cli.*", "review.render"},
+    "xlsxwriter": {"review.tables"},
 }
 DRILL_MAY = {"study.records", "errors", "units", "threads", "solve.highs_instance"}
 MODULES = {
