@@ -135,16 +135,14 @@ def _say(text: str) -> None:
 
 
 def _say_bytes(data: bytes) -> None:
-    """A workbook on stdout, where that leads to a file or another program.
+    """A workbook on stdout.
 
     Raises
     ------
-    InputError, Undelivered
-        when stdout is a terminal; when it is closed or full
+    Undelivered
+        when it is closed or full
     """
     check_out(None)
-    if sys.stdout.isatty():
-        raise refusal("--format xlsx", "a file for the workbook", "a terminal", "add --out report.xlsx")
     try:
         sys.stdout.flush()
         sys.stdout.buffer.write(data)

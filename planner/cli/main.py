@@ -40,6 +40,7 @@ from planner.cli.options import (
     Gap,
     Nodes,
     Out,
+    PlanOut,
     PlanPath,
     Quiet,
     Rounds,
@@ -125,7 +126,7 @@ def check(
 @app.command(rich_help_panel=ASK)
 def plan(
     study: StudyPath,
-    out: Out = None,
+    out: PlanOut = None,
     format: Annotated[
         Format | None, typer.Option("--format", "-f", help="of the review; none: text when --out")
     ] = None,

@@ -46,6 +46,7 @@ StudyOrPlan = Annotated[
     Path, typer.Argument(help="study.yaml or its folder; or a plan.json, whose study is asked about")
 ]
 Out = Annotated[Path | None, typer.Option("--out", "-o", help="file to write; default: stdout")]
+PlanOut = Annotated[Path | None, typer.Option("--out", "-o", help="file for the plan; default: stdout")]
 PlansOut = Annotated[
     Path | None,
     typer.Option("--out", "-o", help="folder for the plans and rows.jsonl; the same command again goes on in it"),

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import inspect
+import sys
 from collections.abc import Callable
 from functools import wraps
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from planner.cli.console import answered, of_section
-from planner.cli.options import Format
+from planner.cli.options import Format, Out
 
 AsJson = Annotated[bool, typer.Option("--json", help="short for --format json")]
 OfSection = Annotated[
@@ -40,6 +42,7 @@ def _with_options(function: Callable[..., Any]) -> Callable[..., Any]:
     if "format" not in signature.parameters:
         return function
     reports = "csv" in _formats_of(signature.parameters["format"].annotation)
+    takes_report = "out" in signature.parameters and signature.parameters["out"].annotation == Out
     added = {"as_json": AsJson, **({"section": OfSection} if reports else {})}
 
     @wraps(function)
@@ -49,6 +52,9 @@ def _with_options(function: Callable[..., Any]) -> Callable[..., Any]:
             with answered("json"):
                 _refuse_other_format(options["format"])
             options["format"] = Format.json
+        if options["format"] == "xlsx":
+            with answered():
+                _refuse_terminal(options.get("out") if takes_report else None)
         with of_section(section):
             return function(*given, **options)
 
@@ -69,6 +75,21 @@ def _formats_of(annotation: Any) -> list[str]:
         return [str(member) for member in getattr(annotation, "__members__", ())]
     parts = getattr(annotation, "__args__", None) or ()
     return [name for part in parts for name in _formats_of(part)]
+
+
+def _refuse_terminal(out: Path | None) -> None:
+    """Raise before any work where a workbook would go to a terminal.
+
+    Raises
+    ------
+    InputError
+        when it would
+    """
+    from planner.errors import refusal
+
+    if out is None and sys.stdout is not None and sys.stdout.isatty():
+        fix = "write it to a file: > report.xlsx, or --out report.xlsx where that names the report"
+        raise refusal("--format xlsx", "a file for the workbook", "a terminal", fix)
 
 
 def _refuse_other_format(format: str | None) -> None:
