@@ -1,7 +1,7 @@
 """Plans where AI model-serving workloads run: failover-ready, at the lowest cost, with a proof.
 
 For programs: `read_study`, `read_plan`, `read_fleet`, `plan`, `audit`, `drill`, `outages`, `simulate`, `review`,
-`render`, `tables` and `program_text` (planner/api.py, docs/python.md).
+`render`, `workbook`, `tables` and `program_text` (planner/api.py, docs/python.md).
 """
 
 import sys
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
         review,
         simulate,
         tables,
+        workbook,
     )
 
 __all__ = [
@@ -41,6 +42,7 @@ __all__ = [
     "review",
     "simulate",
     "tables",
+    "workbook",
 ]
 FOLDERS = ("drill", "plan", "review")
 """What is public and a folder, too: `planner.plan` holds modules, `planner.plan(study)` plans."""

@@ -346,9 +346,17 @@ def review(
     return review_plan(plan, all_rows, progress, with_margins)
 
 
-def render(report: Report, format: Literal["text", "md", "json", "html"] = "text") -> str:
-    """A report as text, Markdown, JSON or a page of HTML."""
+def render(report: Report, format: Literal["text", "md", "json", "csv", "html"] = "text") -> str:
+    """A report as text, Markdown, JSON, its tables as CSV, or a page of HTML."""
     from planner.review.render import render
 
-    _refuse_unless((format in ("text", "md", "json", "html"), "format", "text, md, json or html", format))
+    formats = ("text", "md", "json", "csv", "html")
+    _refuse_unless((format in formats, "format", "text, md, json, csv or html", format))
     return render(report, format)
+
+
+def workbook(report: Report) -> bytes:
+    """A report as a workbook (XLSX): its lines, then a sheet for each table."""
+    from planner.review.tables import xlsx_bytes
+
+    return xlsx_bytes(report)

@@ -26,6 +26,7 @@ ONLY_IN = {
     "typer": {"cli.*"},
     "rich": {"cli.*", "review.render", "review.layout"},
     "jinja2": {"review.page.page"},
+    "xlsxwriter": {"review.tables"},
 }
 DRILL_MAY = {"study.records", "errors", "units", "threads", "solve.highs_instance"}
 MODULES = {

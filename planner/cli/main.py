@@ -31,6 +31,7 @@ from planner.cli.effort import Effort
 from planner.cli.emitting import drift_command, emit_command
 from planner.cli.estimating import estimate
 from planner.cli.importing import app as import_app
+from planner.cli.listing import list_command
 from planner.cli.options import (
     AllRows,
     AsFormat,
@@ -40,6 +41,7 @@ from planner.cli.options import (
     Gap,
     Nodes,
     Out,
+    PlanOut,
     PlanPath,
     Quiet,
     Rounds,
@@ -50,6 +52,7 @@ from planner.cli.options import (
     threads_of,
 )
 from planner.cli.questions import drill, ladder, risk
+from planner.cli.reporting import App
 from planner.cli.usage import Commands
 from planner.cli.whatif import diff, whatif
 from planner.interruption import end_at_once, exit_code
@@ -60,7 +63,7 @@ if TYPE_CHECKING:
     from planner.plan.in_hand import Plan
     from planner.review.report import Section
 
-app = typer.Typer(
+app = App(
     name="planner",
     cls=Commands,
     no_args_is_help=True,
@@ -125,7 +128,7 @@ def check(
 @app.command(rich_help_panel=ASK)
 def plan(
     study: StudyPath,
-    out: Out = None,
+    out: PlanOut = None,
     format: Annotated[
         Format | None, typer.Option("--format", "-f", help="of the review; none: text when --out")
     ] = None,
@@ -375,6 +378,7 @@ def show(
 
 for question in (risk, ladder, whatif, delay, crossover, sequence, diff):
     app.command(rich_help_panel=QUESTION)(question)
+app.command("list", rich_help_panel=QUESTION)(list_command)
 app.command("emit", rich_help_panel=HAND_OVER)(emit_command)
 app.command("drift", rich_help_panel=HAND_OVER)(drift_command)
 import_app.command()(estimate)

@@ -6,6 +6,7 @@ from planner.plan.in_hand import Plan
 from planner.questions.diff import PARTS, differences_of
 from planner.review.decision import DecisionFigure, decision_figures
 from planner.review.diff import part_section
+from planner.review.figures import Figure
 from planner.review.report import Column, Section, signed
 
 NOT_ASKED = "where the money goes between them, step by step, is not asked here: planner diff FIRST SECOND"
@@ -67,4 +68,5 @@ def _text(row: DecisionFigure | None) -> str:
 def _change(row: SideBySide) -> str:
     if row.first is None or row.second is None:
         return ""
-    return signed(row.second - row.first) + (" USD" if row.unit == "USD" else "")
+    change = row.second - row.first
+    return Figure(f"{signed(change)}{' USD' if row.unit == 'USD' else ''}", change, "USD" if row.unit == "USD" else "")

@@ -99,7 +99,7 @@ def changes_section(plan: Plan) -> Section:
         Column("what", lambda row: f"{row.unit}, {row.contract}"),
         Column("today"),
         Column("plan", lambda row: row.planned),
-        Column("USD", lambda row: "" if row.usd is None else usd(row.usd)),
+        Column("USD", lambda row: None if row.usd is None else usd(row.usd), adds=True),
         Column("detail"),
     )
     lines = (

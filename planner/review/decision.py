@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import date
 
 from planner.plan.in_hand import Plan
+from planner.review.figures import Figure, number
 from planner.review.redundancy import beyond_usd
 from planner.review.report import Column, Section, first_of, percent, short_failure, usd
 from planner.review.served import HOLDS, GoalServed, goals_served
@@ -31,9 +32,11 @@ class DecisionFigure:
     detail: str
 
     @property
-    def text(self) -> str:
+    def text(self) -> Figure:
         """The figure with its unit."""
-        return f"{usd(self.figure)} USD" if self.unit == "USD" else f"{self.figure:,g} {self.unit}"
+        if self.unit == "USD":
+            return Figure(f"{usd(self.figure)} USD", self.figure, "USD")
+        return number(self.figure, ",g", f" {self.unit}")
 
 
 @dataclass(frozen=True)
@@ -189,15 +192,20 @@ def _sentence(due: list[Deadline], cost_usd: float) -> str:
     )
 
 
+def _day(row: Deadline) -> Figure:
+    late = "LATE" if row.days_late else ""
+    return Figure(f"{row.order_by} {late}".strip(), row.order_by, note=late)
+
+
 def deadlines_section(plan: Plan) -> Section | None:
     """DUE BY DAY: what is due by which day; none where nothing is."""
     rows = deadlines(plan)
     if not rows:
         return None
     columns = (
-        Column("order by", lambda row: f"{row.order_by}{' LATE' if row.days_late else ''}"),
-        Column("orders"),
-        Column("USD", lambda row: usd(row.usd)),
+        Column("order by", _day),
+        Column("orders", adds=True),
+        Column("USD", lambda row: usd(row.usd), adds=True),
         Column("USD so far", lambda row: usd(row.usd_so_far)),
         Column("what", lambda row: "; ".join(row.what)),
     )

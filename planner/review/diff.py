@@ -3,6 +3,7 @@
 from planner.plan.file import digest
 from planner.questions.diff import PARTS, Diff, Difference
 from planner.review.bridges import ORDER_OF_STEPS, bridge_data, not_known, stand_together
+from planner.review.figures import Figure, number
 from planner.review.report import Cell, Column, Report, Section, item_columns, percent, signed, usd
 
 
@@ -72,7 +73,7 @@ def _cell(value: object, d: Difference) -> Cell:
     if isinstance(value, int | float):
         if d.part == "traffic" or d.name.endswith("least served"):
             return percent(float(value), 1)
-        return usd(float(value)) if d.unit == "USD" else f"{value:,.10g}"
+        return usd(float(value)) if d.unit == "USD" else number(value, ",.10g")
     return str(value) or "(none)"
 
 
@@ -85,5 +86,6 @@ def _delta(d: Difference) -> str:
         return ""
     change = float(d.after) - float(d.before)
     if d.part == "traffic" or d.name.endswith("least served"):
-        return f"{100 * change:+.1f} points"
-    return f"{change:+,.0f}" if d.unit in ("USD", "machines", "modules") else f"{change:+,.6g}"
+        return Figure(f"{100 * change:+.1f} points", change, "%")
+    written = "+,.0f" if d.unit in ("USD", "machines", "modules") else "+,.6g"
+    return number(change, written, unit="USD" if d.unit == "USD" else "")

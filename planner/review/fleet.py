@@ -10,6 +10,7 @@ from planner.problem.arrays import things_of
 from planner.problem.problem import fullest_hour
 from planner.problem.rules.formulas import machines_held_or_bought, units_active
 from planner.review.failures import hour_text
+from planner.review.figures import number
 from planner.review.report import Column, Section, percent, usd
 from planner.review.traffic import requests_by, traffic_rows
 from planner.study.calendar import spans, touches
@@ -75,8 +76,8 @@ def fleet_section(plan: Plan) -> Section:
         Column("held", lambda row: row.held_machines),
         Column("lent", lambda row: sum(row.lent_machines.values()) or None),
         Column("ordered", lambda row: " + ".join(f"{n} {called[b]}" for b, n in row.ordered_machines.items())),
-        Column("used", lambda row: f"{row.used_machines:,.1f}"),
-        Column("USD/h", lambda row: usd(row.usd_per_hour)),
+        Column("used", lambda row: number(row.used_machines, ",.1f")),
+        Column("USD/h", lambda row: usd(row.usd_per_hour), adds=True),
         Column("replicas", by_model),
     )
     return Section("FLEET", lines, columns, rows, data=every, most=None)
@@ -166,7 +167,7 @@ def over_time_section(plan: Plan) -> Section | None:
     rows += [(name, by_period, written) for name, (by_period, written) in totals.items()]
 
     def column(t: str) -> Column:
-        return Column(t, lambda row: format(row[1][t], row[2]))
+        return Column(t, lambda row: number(row[1][t], row[2]))
 
     ends = [h for h in plan.study.holdings if h.until is not None and h.until <= plan.study.horizon.last_day]
     return Section(
@@ -177,4 +178,5 @@ def over_time_section(plan: Plan) -> Section | None:
         tuple(f"{h.machines} of {h.pool} held end on {h.until}" for h in ends),
         data={"machines": machines},
         always=lambda row: row[0] in totals,
+        total=next(row for row in rows if row[1] is total),
     )

@@ -9,6 +9,7 @@ from planner.problem.arrays import full
 from planner.problem.problem import State, fullest_hour
 from planner.problem.rules.formulas import served
 from planner.review.failures import hour_text
+from planner.review.figures import Figure, number
 from planner.review.report import BROKEN, Column, Section, Shade, percent, short_failure
 from planner.study.dependencies import NORMAL
 
@@ -81,7 +82,7 @@ def heat_map_section(plan: Plan) -> Section | None:
 
     columns = (
         Column("when lost", lambda row: short_failure(row.failure)),
-        Column("at s", lambda row: f"{row.deadline_seconds:g}"),
+        Column("at s", lambda row: number(row.deadline_seconds, "g")),
         *(column(w) for w in dict.fromkeys(w for w, _ in p.flows)),
     )
     lines = (
@@ -103,9 +104,10 @@ def _shade(row: FailureByWorkload, w: str) -> Shade | None:
     return "due" if row.due_fraction[w] > 0 else "undue"
 
 
-def _text(row: FailureByWorkload, w: str) -> str:
+def _text(row: FailureByWorkload, w: str) -> Figure | None:
     shade = _shade(row, w)
     if shade is None:
-        return ""
+        return None
     share, due = percent(row.served_fraction[w]), percent(row.due_fraction[w])
-    return {"all": share, "due": f"{share} of {due}", "undue": f"({share})", "short": f"{share} SHORT of {due}"}[shade]
+    texts = {"all": share, "due": f"{share} of {due}", "undue": f"({share})", "short": f"{share} SHORT of {due}"}
+    return Figure(texts[shade], share.value, share.unit, {"all": "", "undue": "no goal"}.get(shade, f"{shade}: {due}"))

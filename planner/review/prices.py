@@ -10,6 +10,7 @@ from planner.plan.in_hand import Plan
 from planner.problem.arrays import full
 from planner.problem.problem import State, fullest_hour
 from planner.review.failures import hour_text
+from planner.review.figures import Figure, day, number
 from planner.review.money import prices_text
 from planner.review.report import Column, Section, percent, usd
 from planner.study.dependencies import NORMAL, profile_id
@@ -103,9 +104,9 @@ def prices_section(plan: Plan) -> Section | None:
             when=any(row.capital_usd_per_machine is not None for row in rows),
         ),
         Column("evidence"),
-        Column("as of"),
+        Column("as of", lambda row: _day(row.as_of)),
         Column("age, days", lambda row: row.age_days),
-        Column("USD paid", lambda row: usd(row.usd)),
+        Column("USD paid", lambda row: usd(row.usd), adds=True),
         Column("share", lambda row: percent(row.share_fraction)),
         Column("source"),
     )
@@ -116,8 +117,13 @@ def prices_section(plan: Plan) -> Section | None:
     return Section("PRICES", lines, columns, rows, part="evidence", when_all=True)
 
 
-def _end(value: float | None) -> str:
-    return "" if value is None else usd(value)
+def _end(value: float | None) -> Figure | None:
+    return None if value is None else usd(value)
+
+
+def _day(as_of: str) -> str:
+    """A day where it is one, else the year or month as it is written."""
+    return day(date.fromisoformat(as_of)) if len(as_of) == DAY else as_of
 
 
 def speed_rows(plan: Plan) -> list[SpeedRow]:
@@ -159,9 +165,9 @@ def speeds_section(plan: Plan) -> Section:
         Column("profile"),
         Column("class", lambda row: row.context_class),
         Column("evidence"),
-        Column("as of"),
+        Column("as of", lambda row: _day(row.as_of)),
         Column("error", _error),
-        Column("requests/s", lambda row: f"{row.requests_per_second:,.0f}"),
+        Column("requests/s", lambda row: number(row.requests_per_second, ",.0f"), adds=True),
         Column("share", lambda row: percent(row.share_fraction)),
         Column("source"),
     )

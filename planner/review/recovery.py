@@ -14,6 +14,7 @@ from planner.problem.rules.formulas import machines_in_service, running
 from planner.problem.rules.gateway_limits import whole_survivors
 from planner.problem.things import Things
 from planner.review.failures import hour_text
+from planner.review.figures import Figure, number
 from planner.review.report import Column, Section, percent, short_failure
 from planner.study.dependencies import NORMAL
 from planner.units import SECONDS_PER_HOUR
@@ -228,4 +229,6 @@ def _share(fraction: float) -> str:
 
 
 def _at(row: Slice) -> str:
-    return f"repaired, {row.seconds / SECONDS_PER_HOUR:g} h" if row.event == REPAIRED else f"{row.seconds:g} s"
+    if row.event == REPAIRED:
+        return Figure(f"repaired, {row.seconds / SECONDS_PER_HOUR:g} h", row.seconds, note="repaired")
+    return number(row.seconds, "g", " s")

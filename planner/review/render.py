@@ -1,4 +1,4 @@
-"""Reports as text for a terminal, as Markdown, and as JSON."""
+"""Reports as text for a terminal, as Markdown, as JSON, and their tables as CSV."""
 
 import itertools
 import json
@@ -6,14 +6,16 @@ import json
 from planner.errors import printable
 from planner.review import terminal
 from planner.review.report import Report, Several, as_data
+from planner.review.schema import REPORT_SCHEMA_VERSION
+from planner.review.tables import csv_of
 from planner.review.written import Written, written_section
 
 
 def render(report: Report, format: str, colour: bool = False) -> str:
-    """The report in one of the formats text, md, json, html; text in colour where that is asked for."""
+    """The report in one of the formats text, md, json, csv, html; text in colour where that is asked for."""
     if format == "text":
         return terminal.text(report, colour)
-    return {"md": _markdown, "json": _json, "html": _html}[format](report)
+    return {"md": _markdown, "json": _json, "csv": csv_of, "html": _html}[format](report)
 
 
 def _html(report: Report) -> str:
@@ -61,6 +63,7 @@ def _json(report: Report) -> str:
         else:
             several = [line.lines if isinstance(line, Several) else (line,) for line in section.lines]
             data = {"lines": list(itertools.chain(*several)), "rows": []}
-        sections[section.title.partition(" (")[0].lower()] = as_data(data)
-    data = {"title": report.title, "good": report.good, "sections": sections, **as_data(report.data)}
+        sections[section.key] = as_data(data)
+    stated = {"schema_version": REPORT_SCHEMA_VERSION, "title": report.title, "good": report.good}
+    data = {**as_data(report.data), **stated, "sections": sections}
     return json.dumps(data, indent=1, sort_keys=True, ensure_ascii=False, default=str) + "\n"

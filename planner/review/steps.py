@@ -5,6 +5,7 @@ from functools import partial
 from typing import Any
 
 from planner.questions.ladder import ASSUMED_FRACTION, NO_GOAL, Risk, StepPlan, longest_seconds
+from planner.review.figures import number
 from planner.review.report import (
     Column,
     Drawing,
@@ -189,7 +190,7 @@ def _steps(steps: Sequence[StepPlan]) -> Section:
 
 
 def _adds(step: StepPlan) -> str:
-    return "" if step.plan is None or step.step.name == NO_GOAL else f"{step.adds_usd:+,.0f}"
+    return "" if step.plan is None or step.step.name == NO_GOAL else number(step.adds_usd, "+,.0f", unit="USD")
 
 
 def _at_risk(steps: Sequence[StepPlan]) -> Section | None:
@@ -205,7 +206,7 @@ def _at_risk(steps: Sequence[StepPlan]) -> Section | None:
         Column("with", lambda row: _row_name(row[0])),
         Column("not survived", lambda row: f"{row[1].not_survived} of {row[1].failures}"),
         _risk_column("worst when lost", lambda risk: short_failure(risk.worst or "")),
-        _risk_column("requests/s short", lambda risk: f"{risk.short_requests_per_second:,.0f}"),
+        _risk_column("requests/s short", lambda risk: number(risk.short_requests_per_second, ",.0f")),
         _risk_column("USD/h of outage", lambda risk: usd(risk.usd_per_hour)),
     )
     data = [{"step": step.step.name, **_risk_data(risk)} for step, risk in drilled]

@@ -8,6 +8,7 @@ from planner.plan.in_hand import Plan
 from planner.problem.problem import Problem
 from planner.questions.margins import Margin, margins
 from planner.review.assumptions import Known, known_figures
+from planner.review.figures import Figure
 from planner.review.money import prices_text
 from planner.review.report import Column, Section, percent, short_failure
 from planner.review.traffic import ServedBy, requests_by, traffic_rows
@@ -77,9 +78,9 @@ def trust_section(plan: Plan, progress: Progress = silent, with_margins: bool = 
     columns = (
         Column("figure", lambda m: m.figure if m.kind == "demand" else f"{m.kind}: {m.figure}"),
         Column("evidence", lambda m: _evidence(p, known, m)),
-        Column("its low end", lambda m: f"× {lowest[m.figure]:.2f}" if m.kind == "speed" else ""),
-        Column("holds to", lambda m: f"× {m.factor:.4f}"),
-        Column("breaks at", lambda m: f"× {m.breaks_at:.4f}"),
+        Column("its low end", lambda m: _times(lowest[m.figure], 2) if m.kind == "speed" else ""),
+        Column("holds to", lambda m: _times(m.factor, 4)),
+        Column("breaks at", lambda m: _times(m.breaks_at, 4)),
         Column("first when lost", breaks_in),
     )
     after: tuple[str, ...] = ()
@@ -92,6 +93,10 @@ def trust_section(plan: Plan, progress: Progress = silent, with_margins: bool = 
         "margins": first_to_break,
     }
     return Section("TRUST", tuple(lines), columns, first_to_break, after, data)
+
+
+def _times(factor: float, decimals: int) -> Figure:
+    return Figure(f"× {factor:.{decimals}f}", factor)
 
 
 def _margins(plan: Plan, progress: Progress) -> tuple[tuple[Margin, ...], str]:

@@ -52,7 +52,7 @@ class WrittenSection:
 def written_section(section: Section, report: Report) -> WrittenSection:
     """A section of a report, cut as the report says."""
     kept = _kept(section.rows, report, section.most, section.always)
-    columns = [column for column in section.columns if column.when]
+    columns = [column for column in section.columns if column.when and not column.detail]
     rows = [[Written(column.written(row), column.severity_in(row)) for column in columns] for row in kept]
     after = _more(len(section.rows) - len(kept), "more", report) + _lines(section.after, report)
     return WrittenSection(

@@ -73,6 +73,7 @@ def test_the_pages_are_those_that_were_asked_for():
         "ask-what-if",
         "bring-your-fleet",
         "plan-a-build-out",
+        "take-tables-away",
     ]
     assert [page.stem for page in PAGES] == asked
 

@@ -128,7 +128,7 @@ def _line(text: str) -> LineView:
 def _table(section: Section, title: str) -> TableView | None:
     if not section.rows:
         return None
-    columns = [column for column in section.columns if column.when]
+    columns = [column for column in section.columns if column.when and not column.detail]
     texts = [[tied(column.written(row)) for column in columns] for row in section.rows]
     by_column = list(zip(*texts, strict=True))
     is_number = [_are_numbers(cells) for cells in by_column]
