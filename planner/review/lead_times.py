@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 
 from planner.plan.in_hand import Plan
+from planner.review.figures import Figure, day
 from planner.review.report import Column, Section, usd
 from planner.units import after_months
 
@@ -44,13 +45,14 @@ def lead_times_section(plan: Plan) -> Section | None:
     if not rows:
         return None
     columns = (
-        Column("order by", lambda row: f"{row.order_by}{f' LATE {row.days_late} days' if row.days_late else ''}"),
+        Column("order by", _due),
+        Column("days late", lambda row: row.days_late, when=any(row.days_late for row in rows)),
         Column("kind"),
         Column("what"),
-        Column("needed", lambda row: f"{row.need}"),
+        Column("needed", lambda row: day(row.need)),
         Column("lead days", lambda row: row.lead_days),
         Column("slack days", lambda row: row.slack_days),
-        Column("USD", lambda row: usd(row.usd) if row.usd else ""),
+        Column("USD", lambda row: usd(row.usd) if row.usd else None, adds=True),
     )
     late = sum(row.days_late > 0 for row in rows)
     passed = f"{late or 'none'} of {len(rows)} deadlines {'have' if late > 1 else 'has'} passed"
@@ -60,6 +62,11 @@ def lead_times_section(plan: Plan) -> Section | None:
         DELAYS,
     )
     return Section("LEAD TIMES", lines, columns, rows, part="picture", when_all=True)
+
+
+def _due(row: Deadline) -> Figure:
+    late = "LATE" if row.days_late else ""
+    return Figure(f"{row.order_by} {late}".rstrip(), row.order_by, note=late)
 
 
 def _deadlines(plan: Plan) -> Iterator[Deadline]:

@@ -173,7 +173,7 @@ def worst_recovery_section(plan: Plan) -> Section | None:
     )
     columns = (
         *share_columns(),
-        Column("asked", lambda row: "" if row.asked_fraction is None else percent(row.asked_fraction)),
+        Column("asked", lambda row: None if row.asked_fraction is None else percent(row.asked_fraction)),
     )
     return Section("RECOVERY FROM THE WORST FAILURE", lines, columns, rows, most=None, part="picture", when_all=True)
 

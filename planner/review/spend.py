@@ -64,7 +64,7 @@ def spend_section(plan: Plan) -> Section | None:
         Column("provider"),
         Column("offer"),
         Column("period", when=len(order) > 1),
-        Column("USD", lambda row: usd(row.usd)),
+        Column("USD", lambda row: usd(row.usd), adds=True),
     )
     lines = (f"cash {usd(sum(paid.values()))} USD over the horizon, not discounted: as in MONEY, salvage left out",)
     return Section("WHERE THE MONEY GOES", lines, columns, rows, part="picture", when_all=True)
@@ -95,12 +95,12 @@ def quarters_section(plan: Plan) -> Section | None:
         rows.append(QuarterCash(f"{year} Q{n}", by_component, sum(by_component.values())))
 
     def column(name: str) -> Column:
-        return Column(name.replace("_", " "), lambda row: usd(row.by_component[name]))
+        return Column(name.replace("_", " "), lambda row: usd(row.by_component[name]), adds=True)
 
     columns = (
         Column("quarter"),
         *map(column, components),
-        Column("USD", lambda row: usd(row.usd)),
+        Column("USD", lambda row: usd(row.usd), adds=True),
     )
     lines = (
         "cash when it is paid, not discounted: what runs by the hour day by day, capital and upfront payments on the "

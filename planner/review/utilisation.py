@@ -11,6 +11,7 @@ from planner.problem.decisions import Vectors
 from planner.problem.problem import State, fullest_hour
 from planner.problem.rules.formulas import capacity, machines_held_or_bought, replica_seconds_used, running
 from planner.review.failures import hour_text
+from planner.review.figures import number
 from planner.review.report import Column, Section, percent, short_failure
 from planner.study.dependencies import NORMAL
 
@@ -72,12 +73,15 @@ def utilisation_section(plan: Plan) -> Section | None:
     rows.sort(key=_fullest_first)
     columns = (
         Column("pool"),
-        Column("machines", lambda row: f"{row.normal.machines:,.1f}"),
-        Column("busy", lambda row: f"{row.normal.busy_machines:,.1f} ({percent(row.normal.busy_fraction)})"),
-        Column("replicas on", lambda row: f"{row.normal.running_machines:,.1f}"),
-        Column("headroom", lambda row: f"{row.headroom_machines:,.1f}"),
-        Column("fullest when lost", lambda row: short_failure(row.worst.failure) if row.worst else ""),
-        Column("busy then", _busy_then),
+        Column("machines", lambda row: number(row.normal.machines, ",.1f"), adds=True),
+        Column("busy", lambda row: number(row.normal.busy_machines, ",.1f"), adds=True),
+        Column("share", lambda row: percent(row.normal.busy_fraction)),
+        Column("replicas on", lambda row: number(row.normal.running_machines, ",.1f"), adds=True),
+        Column("headroom", lambda row: number(row.headroom_machines, ",.1f"), adds=True),
+        Column("fullest when lost", lambda row: short_failure(row.worst.failure) if row.worst else None),
+        Column("busy then", lambda row: number(row.worst.busy_machines, ",.1f") if row.worst else None),
+        Column("of", lambda row: number(row.worst.machines, ",.1f") if row.worst else None),
+        Column("share then", lambda row: percent(row.worst.busy_fraction) if row.worst else None),
     )
     lines = (
         "machines: that can be used, without those lent and the share that is broken; busy: what traffic fills of "
@@ -90,12 +94,6 @@ def utilisation_section(plan: Plan) -> Section | None:
 def _fullest_first(row: PoolUse) -> tuple[float, float, str]:
     worst = row.worst.busy_fraction if row.worst is not None else 0.0
     return -round(max(worst, row.normal.busy_fraction), 6), -round(row.normal.busy_fraction, 6), row.pool
-
-
-def _busy_then(row: PoolUse) -> str:
-    if row.worst is None:
-        return ""
-    return f"{row.worst.busy_machines:,.1f} of {row.worst.machines:,.1f} ({percent(row.worst.busy_fraction)})"
 
 
 def _loads(a: Arrays, x: Vectors, s: State) -> list[PoolLoad]:
