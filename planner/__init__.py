@@ -1,7 +1,7 @@
 """Plans where AI model-serving workloads run: failover-ready, at the lowest cost, with a proof.
 
 For programs: `read_study`, `read_plan`, `read_fleet`, `plan`, `audit`, `drill`, `outages`, `simulate`, `review`,
-`gate`, `render`, `tables` and `program_text` (planner/api.py, docs/python.md).
+`gate`, `render`, `workbook`, `tables` and `program_text` (planner/api.py, docs/python.md).
 """
 
 import sys
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
         review,
         simulate,
         tables,
+        workbook,
     )
 
 __all__ = [
@@ -43,6 +44,7 @@ __all__ = [
     "review",
     "simulate",
     "tables",
+    "workbook",
 ]
 FOLDERS = ("drill", "plan", "review")
 """What is public and a folder, too: `planner.plan` holds modules, `planner.plan(study)` plans."""

@@ -334,11 +334,18 @@ def simulate(
     return simulate(in_hand(plan).file, sampling, tuple(routings), tuple(failures), hour, jobs, progress)
 
 
-def review(plan: Plan | PlanFile, *, all_rows: bool = False, progress: Progress = _silent) -> Report:
-    """What people read of a plan: the answer, the orders, every failure, how far to trust it. `render` writes it."""
+def review(
+    plan: Plan | PlanFile, *, all_rows: bool = False, progress: Progress = _silent, with_margins: bool = True
+) -> Report:
+    """What people read of a plan: the answer, the orders, every failure, how far to trust it. `render` writes it.
+
+    Parameters
+    ----------
+    with_margins : also search how far each figure may move before a goal breaks: that takes longer than all else
+    """
     from planner.review.answer import review_plan
 
-    return review_plan(plan, all_rows, progress)
+    return review_plan(plan, all_rows, progress, with_margins)
 
 
 def gate(
@@ -368,9 +375,17 @@ def gate(
     return review_gate(plan, Path(policy), base, today, all_rows, progress)
 
 
-def render(report: Report, format: Literal["text", "md", "json"] = "text") -> str:
-    """A report as text, Markdown or JSON."""
+def render(report: Report, format: Literal["text", "md", "json", "csv", "html"] = "text") -> str:
+    """A report as text, Markdown, JSON, its tables as CSV, or a page of HTML."""
     from planner.review.render import render
 
-    _refuse_unless((format in ("text", "md", "json"), "format", "text, md or json", format))
+    formats = ("text", "md", "json", "csv", "html")
+    _refuse_unless((format in formats, "format", "text, md, json, csv or html", format))
     return render(report, format)
+
+
+def workbook(report: Report) -> bytes:
+    """A report as a workbook (XLSX): its lines, then a sheet for each table."""
+    from planner.review.tables import xlsx_bytes
+
+    return xlsx_bytes(report)

@@ -10,12 +10,13 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from contextvars import ContextVar
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from planner.errors import Finding, InputError, NoPlan, PlannerError, Undelivered, printable, refusal
 from planner.interruption import ends_at_once, exit_code, listen
-from planner.study.files import check_writable, kind_of, remembering, write_atomically
+from planner.study.files import REPORT, check_writable, kind_of, remembering, write_atomically, write_new_folder
 
 if TYPE_CHECKING:
     from planner.plan.in_hand import Plan
@@ -32,9 +33,14 @@ KEEPS = "Ctrl-C or SIGTERM ends it with the best plan found so far"
 KEEPS_PLANS = "Ctrl-C or SIGTERM keeps what is done"
 """What the progress of a search says of an end before its time."""
 
+FORMAT_BY_ENDING = {".html": "html", ".htm": "html"}
+"""What the name of a file says of how it is written."""
+
 EDITED = "the file was changed after it was sealed"
 
 _written: list[str] = []
+_section: ContextVar[str | None] = ContextVar("_section", default=None)
+"""The one section of reports that is asked for."""
 
 
 def tell(message: str) -> None:
@@ -47,7 +53,7 @@ def tell(message: str) -> None:
         lead_nowhere(2)
 
 
-def emit(text: str, out: Path | None, option: str = "--out") -> None:
+def emit(result: str | bytes, out: Path | None, option: str = "--out") -> None:
     """A result on stdout, or in a file that is written whole or not at all, and replaces none of those that were read,
     nor one of another kind.
 
@@ -60,16 +66,20 @@ def emit(text: str, out: Path | None, option: str = "--out") -> None:
     Undelivered
         when it should go to stdout, which is closed or full
     """
-    text = text if text.endswith("\n") else text + "\n"
+    if isinstance(result, str) and not result.endswith("\n"):
+        result += "\n"
     if out is None:
-        _say(text)
+        if isinstance(result, str):
+            _say(result)
+        else:
+            _say_bytes(result)
         return
     check_writable(out, option=option)
     if os.path.realpath(out) in _written:
         fix = "name another file"
         raise refusal(str(out), "a file of its own for each result", "one that was just written", fix)
-    check_writable(out, option=option, kind=kind_of(text))
-    target = write_atomically(out, text, option)
+    check_writable(out, option=option, kind=kind_of(result) if isinstance(result, str) else REPORT)
+    target = write_atomically(out, result, option)
     if target.is_file():
         _written.append(os.path.realpath(target))
     tell(f"wrote {out}" + (f", a link to {target}" if out.is_symlink() and target != out else ""))
@@ -122,6 +132,24 @@ def _say(text: str) -> None:
     except BrokenPipeError:  # whoever reads has enough: the work goes on, and its exit code is what it is
         lead_nowhere(1)
         tell("standard output was closed by its reader: the rest was not written")
+    except OSError as error:
+        lead_nowhere(1)
+        raise Undelivered(f"standard output cannot be written: {(error.strerror or str(error)).lower()}") from None
+
+
+def _say_bytes(data: bytes) -> None:
+    """A workbook on stdout.
+
+    Raises
+    ------
+    Undelivered
+        when it is closed or full
+    """
+    check_out(None)
+    try:
+        sys.stdout.flush()
+        sys.stdout.buffer.write(data)
+        sys.stdout.buffer.flush()
     except OSError as error:
         lead_nowhere(1)
         raise Undelivered(f"standard output cannot be written: {(error.strerror or str(error)).lower()}") from None
@@ -221,13 +249,82 @@ def tell_if_edited(plan: Plan) -> bool:
     return edited
 
 
-def deliver(report: Report, format: str, out: Path | None) -> None:
-    """A report on stdout or in a file; what could not be found out is said on stderr, too."""
-    from planner.api import render
+def format_of(format: str, out: Path | None) -> str:
+    """The format that is asked for; where none other than text is, the one that the file's name ends with.
 
-    emit(render(report, format), out)  # type: ignore[arg-type]
+    Examples
+    --------
+    >>> format_of("text", Path("a.html")), format_of("json", Path("a.html")), format_of("text", None)
+    ('html', 'json', 'text')
+    """
+    return FORMAT_BY_ENDING.get(out.suffix.lower(), format) if format == "text" and out is not None else format
+
+
+@contextmanager
+def of_section(name: str | None) -> Iterator[None]:
+    """Reports that are delivered within are cut down to one section; none: they stay whole."""
+    token = _section.set(name)
+    try:
+        yield
+    finally:
+        _section.reset(token)
+
+
+def deliver(report: Report, format: str, out: Path | None) -> None:
+    """A report on stdout or in a file; what could not be found out is said on stderr, too.
+
+    Raises
+    ------
+    InputError
+        when the section that is asked for is not in it
+    """
+    from planner.api import render, workbook
+
+    if (name := _section.get()) is not None:
+        from planner.review.tables import one_section
+
+        report = one_section(report, name)
+    format = format_of(format, out)
+    if format == "xlsx":
+        emit(workbook(report), out)
+    elif format == "csv":
+        _deliver_csv(report, out)
+    else:
+        emit(render(report, format), out)  # type: ignore[arg-type]
     for line in report.unsure:
         tell(f"not known: {line}")
+
+
+def _deliver_csv(report: Report, out: Path | None) -> None:
+    """Tables as CSV: in NAME.zip or a new folder a file for each, else one, or one below the other."""
+    from planner.review.tables import csv_files, csv_of, report_tables, zipped
+
+    ending = "" if out is None else out.suffix.lower()
+    if ending == ".zip":
+        emit(zipped(csv_files(report)), out)
+    elif out is not None and not ending:
+        _emit_folder(csv_files(report), out)
+    else:
+        emit(csv_of(report), out)
+        keys = [table.key for table in report_tables(report)]
+        if len(keys) > 1:
+            apart = f"--section NAME writes one ({', '.join(keys)}), --out NAME.zip a file for each"
+            tell(f"{len(keys)} tables, one below the other: {apart}")
+
+
+def _emit_folder(files: dict[str, bytes], folder: Path) -> None:
+    """Files in a new folder, all or none.
+
+    Raises
+    ------
+    InputError
+        when it exists, or cannot be written
+    """
+    if folder.exists():
+        raise refusal(str(folder), "a new folder, or NAME.zip", "one that exists", "name another --out")
+    check_writable(folder)
+    for path in write_new_folder(folder, files):
+        tell(f"wrote {path}")
 
 
 @contextmanager

@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from planner.cli.console import answered, as_json, check_out, emit, tell
+from planner.cli.reporting import App
 
 if TYPE_CHECKING:
     from planner.importers.source import Imported
 
-app = typer.Typer(
+app = App(
     name="import",
     no_args_is_help=True,
     rich_markup_mode="markdown",

@@ -18,6 +18,7 @@ from planner.cli.console import (
     check_out,
     deliver,
     emit,
+    format_of,
     lead_nowhere,
     plan_in,
     progress,
@@ -31,6 +32,7 @@ from planner.cli.emitting import drift_command, emit_command
 from planner.cli.estimating import estimate
 from planner.cli.gating import gate
 from planner.cli.importing import app as import_app
+from planner.cli.listing import list_command
 from planner.cli.options import (
     AllRows,
     AsFormat,
@@ -40,6 +42,7 @@ from planner.cli.options import (
     Gap,
     Nodes,
     Out,
+    PlanOut,
     PlanPath,
     Quiet,
     Rounds,
@@ -50,6 +53,7 @@ from planner.cli.options import (
     threads_of,
 )
 from planner.cli.questions import drill, ladder, risk
+from planner.cli.reporting import App
 from planner.cli.usage import Commands
 from planner.cli.whatif import diff, whatif
 from planner.interruption import end_at_once, exit_code
@@ -58,8 +62,9 @@ from planner.study.files import PLAN, PROGRAM, REPORT
 
 if TYPE_CHECKING:
     from planner.plan.in_hand import Plan
+    from planner.review.report import Section
 
-app = typer.Typer(
+app = App(
     name="planner",
     cls=Commands,
     no_args_is_help=True,
@@ -129,7 +134,7 @@ def check(
 @app.command(rich_help_panel=ASK)
 def plan(
     study: StudyPath,
-    out: Out = None,
+    out: PlanOut = None,
     format: Annotated[
         Format | None, typer.Option("--format", "-f", help="of the review; none: text when --out")
     ] = None,
@@ -238,12 +243,20 @@ def _review(
     all_rows: bool = False,
     quiet: bool = False,
     effort: Effort = Effort(),
+    beside: "Plan | None" = None,
+    more: "tuple[Section, ...]" = (),
 ) -> int:
+    """Deliver the review of a plan; `beside` is another plan to compare it with, `more` are sections that follow."""
     from planner import api
 
+    is_page = format_of(format, out) == Format.html
     with stage(REVIEWING), progress(quiet) as advance:
-        report = api.review(made, all_rows=all_rows, progress=advance)
-    report = replace(report, sections=(*report.sections, *effort.sections(made)))
+        report = api.review(made, all_rows=all_rows, progress=advance, with_margins=not is_page)
+    if beside is not None:
+        from planner.review.beside import beside_sections
+
+        more = (*more, *beside_sections(made, beside))
+    report = replace(report, sections=(*report.sections, *more, *effort.sections(made)))
     deliver(report, format, out)
     return 0 if report.good else 1
 
@@ -252,11 +265,18 @@ def _review(
 def review(
     plan: PlanPath,
     files: Annotated[
-        list[Path] | None, typer.Argument(help="with --against-today: what runs, in the files that `drift` reads")
+        list[Path] | None,
+        typer.Argument(
+            help="another plan.json, to compare it with; or, with --against-today, what runs, in the files that "
+            "`drift` reads"
+        ),
     ] = None,
     against_today: Annotated[
         bool,
-        typer.Option("--against-today", help="instead: what the plan adds, changes and removes against what runs"),
+        typer.Option(
+            "--against-today",
+            help="instead: what the plan adds, changes and removes against what runs; on a page: also",
+        ),
     ] = False,
     format: AsFormat = Format.text,
     out: Out = None,
@@ -267,35 +287,60 @@ def review(
 
     Exit 1 when a goal is not met, something cannot be covered, the audit fails or the plan is not proven.
 
+    A name that ends with .html makes it one page for a meeting: the decision first, pictures, and every table; it needs
+    no network and no script, and is made without drilling or planning anything again. With two plans the review is of
+    the first, and both stand side by side.
+
     With --against-today: machines by pool and contract, reservations and replicas by placement, in USD a month. Exit 0
     when nothing is to be added, changed or removed, 1 when something is, or the plan was edited after it was sealed, 2
     when a file cannot be read.
 
-    Examples: `planner review plan.json --format md --out review.md` ·
+    Examples: `planner review plan.json --out review.html` · `planner review plan.json before.json --out review.html` ·
     `planner review plan.json --against-today state.json nodes.json pods.json`
     """
     with answered(format):
-        if against_today or files:
-            raise SystemExit(_review_against_today(plan_in(plan), files or [], against_today, format, out, all))
-        raise SystemExit(_review(plan_in(plan), format, out, all, quiet))
+        if against_today:
+            raise SystemExit(_review_against_today(plan_in(plan), files or [], format, out, all, quiet))
+        first, beside = plan_in(plan), None
+        if files:
+            beside = _other_plan(files)
+        raise SystemExit(_review(first, format, out, all, quiet, beside=beside))
+
+
+def _other_plan(files: list[Path]) -> "Plan":
+    """The plan to compare with.
+
+    Raises
+    ------
+    InputError
+        when several files are named, or one that is no plan
+    """
+    from planner.errors import refusal
+
+    if len(files) > 1 or files[0].suffix.lower() != ".json":
+        fix = "name one other plan.json; or add --against-today before files of what runs; or leave the files out"
+        expected = "one plan, or --against-today with files of what runs, or two plans"
+        raise refusal("review", expected, ", ".join(map(str, files)), fix)
+    return plan_in(files[0])
 
 
 def _review_against_today(
-    made: "Plan", files: list[Path], asked: bool, format: Format, out: Path | None, all_rows: bool
+    made: "Plan", files: list[Path], format: Format, out: Path | None, all_rows: bool, quiet: bool
 ) -> int:
+    """The changes against what runs: a report of their own, on a page with the review."""
     from planner.emit.actual import read_actual
     from planner.emit.against_today import against_today
     from planner.errors import refusal
     from planner.review.against_today import review_against_today
 
-    if not asked:
-        fix = "add --against-today, or leave the files out"
-        raise refusal("review", "one plan, or --against-today with files of what runs", f"{files[0]}", fix)
     if not files:
         fix = "name them, as in `planner review plan.json --against-today state.json nodes.json`"
         raise refusal("--against-today", "files of what runs", "none", fix)
     against = against_today(made, read_actual(files, made))
     report = review_against_today(against, f"plan of {made.study.study}", all_rows, tell_if_edited(made))
+    if format_of(format, out) == Format.html:
+        more = tuple(replace(section, part="answer") for section in report.sections)
+        return max(_review(made, format, out, all_rows, quiet, more=more), 0 if report.good else 1)
     deliver(report, format, out)
     return 0 if report.good else 1
 
@@ -357,6 +402,7 @@ def _write_schemas(folder: Path) -> None:
 
 for question in (risk, ladder, whatif, delay, crossover, sequence, diff):
     app.command(rich_help_panel=QUESTION)(question)
+app.command("list", rich_help_panel=QUESTION)(list_command)
 app.command("emit", rich_help_panel=HAND_OVER)(emit_command)
 app.command("drift", rich_help_panel=HAND_OVER)(drift_command)
 import_app.command()(estimate)

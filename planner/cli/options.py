@@ -21,6 +21,9 @@ class Format(StrEnum):
     text = "text"
     md = "md"
     json = "json"
+    html = "html"
+    csv = "csv"
+    xlsx = "xlsx"
 
 
 class DemandCase(StrEnum):
@@ -44,11 +47,20 @@ StudyOrPlan = Annotated[
     Path, typer.Argument(help="study.yaml or its folder; or a plan.json, whose study is asked about")
 ]
 Out = Annotated[Path | None, typer.Option("--out", "-o", help="file to write; default: stdout")]
+PlanOut = Annotated[Path | None, typer.Option("--out", "-o", help="file for the plan; default: stdout")]
 PlansOut = Annotated[
     Path | None,
     typer.Option("--out", "-o", help="folder for the plans and rows.jsonl; the same command again goes on in it"),
 ]
-AsFormat = Annotated[Format, typer.Option("--format", "-f", help="text, md or json")]
+AsFormat = Annotated[
+    Format,
+    typer.Option(
+        "--format",
+        "-f",
+        help="text, md, json; html: a page, also by --out NAME.html; xlsx: a sheet a table; csv: one table (--section) "
+        "or, with --out NAME.zip or a new folder, a file for each",
+    ),
+]
 AllRows = Annotated[bool, typer.Option("--all", help="every row of every table")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="no progress")]
 

@@ -1,5 +1,6 @@
 """The generated page of outages that happened: all of the catalogue, and how an outage is played on a study."""
 
+from planner.questions.listed import outages_listed
 from planner.study.outages import read_outages
 from planner.study.read import catalogue_of_outages
 from planner.study.records.outages import LostPart, Outage
@@ -73,17 +74,17 @@ confirmed. Machines are never named for what they do not replace.
 
 def outages_page(note: str) -> str:
     """Every outage of the catalogue that ships, and how outages are played."""
-    catalogue = sorted(read_outages([catalogue_of_outages()]).values(), key=lambda outage: outage.begin)
+    by_id = read_outages([catalogue_of_outages()])
+    rows = outages_listed(by_id.values())
     out = ["# Outages that happened", "", note, "", INTRODUCTION.strip()]
     out += [f"| {lost} | {takes} |" for lost, takes in TAKES]
     out += ["", REST.strip(), "", "## All of them", ""]
     out += ["| outage | hours | what happened | stopped |", "| --- | --- | --- | --- |"]
-    for outage in catalogue:
-        effects = dict.fromkeys(effect.replace("_", " ") for part in outage.parts for effect in part.effects)
-        link = f"[{outage.id}](#{outage.id})"
-        out.append(f"| {link} | {_number(outage.hours)} | {outage.title} | {', '.join(effects)} |")
-    for outage in catalogue:
-        out += _outage(outage)
+    for row in rows:
+        link = f"[{row.outage}](#{row.outage})"
+        out.append(f"| {link} | {_number(row.hours)} | {row.title} | {', '.join(row.stopped)} |")
+    for row in rows:
+        out += _outage(by_id[row.outage])
     return "\n".join(out).rstrip() + "\n"
 
 

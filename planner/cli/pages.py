@@ -17,6 +17,7 @@ from planner.problem.decisions import table
 from planner.problem.eligibility import WHY_NOT
 from planner.problem.rules.costs import COSTS
 from planner.problem.rules.register import INSIDE_RULES, LINK_RULES, PURCHASE_RULES, RELAXABLE
+from planner.review.schema import ReportFile
 from planner.review.topics import UNITS
 from planner.study.records import gate, inventory, serving, study
 from planner.study.records import outages as records_of_outages
@@ -41,6 +42,7 @@ FILES: tuple[tuple[str, str, type[Record]], ...] = (
     ("inventories/outages.yaml", "a list under `outages:`; [those that ship](outages.md)", records_of_outages.Outage),
     ("models/context_classes.yaml", "a list under `context_classes:`", serving.ContextClass),
     ("models/MODEL.yaml", "a model with its facts, qualifications and profiles", serving.Model),
+    ("report", "what every command writes with --json that answers with a report", ReportFile),
 )
 
 
@@ -209,7 +211,7 @@ def commands() -> str:
         "",
         NOTE,
         "",
-        "`planner VERB FILE... [--out FILE] [--format text|md|json]`. Results on stdout, all else on stderr.",
+        "`planner VERB FILE... [--out FILE] [--format text|md|json|csv|xlsx]`. Results on stdout, all else on stderr.",
         "Exit: 0 fine; 1 a finding about the subject (no plan, a goal not met, not proven, cannot be covered); 2 wrong",
         "input, a result that cannot be written, or an internal error; 130 (Ctrl-C), 143 (SIGTERM) or 129 (SIGHUP)",
         "interrupted with nothing to offer. A search that is interrupted ends with the best plan it has.",
@@ -219,6 +221,12 @@ def commands() -> str:
         "symbolic link stays, what it leads to is written, and that is said. What is read is a regular file of at most",
         "1 GiB; plans, what runs and sources of imports may come from a pipe of at most 256 MiB, as in",
         "`planner review <(ssh host cat plan.json)`. A reader that closes standard output early changes no exit code.",
+        "",
+        "Tables: `--format xlsx` writes the lines of a report and a sheet a table, totals as sums; `--format csv`",
+        "the table of `--section NAME`; with `--out NAME.zip`, or a new folder, a file each; else one below another.",
+        "Every row is in them, numbers as numbers: USD, shares as fractions of 1, days as dates. Text that begins with",
+        "= + - or @ stays text: in a workbook as it stands, in CSV with an apostrophe before it. `--json`: the same as",
+        "`--format json`, one [form](files.md) for all, with a `schema_version` (`planner show schema:report`).",
         "",
         "`planner --install-completion` sets up the shell.",
         "",

@@ -10,7 +10,7 @@ from planner.study.files import remember
 from planner.study.places import Reading, read_record
 from planner.study.read import KEYS, data_folder
 from planner.study.records.base import Record
-from planner.study.records.inventory import MachineType, Pool
+from planner.study.records.inventory import MachineType, Offer, Pool, Price, Site
 from planner.study.records.serving import ContextClass, Model, Profile
 from planner.study.tables import read_csv, read_list, read_yaml
 
@@ -55,6 +55,21 @@ def machine_types() -> dict[str, MachineType]:
 def pools() -> dict[str, Pool]:
     """The pools that ship, by id."""
     return {pool.id: pool for pool in _shipped(Pool, data_folder("inventories"), "*/pools.csv")}
+
+
+def sites() -> dict[str, Site]:
+    """The sites that ship, by id."""
+    return {site.id: site for site in _shipped(Site, data_folder("inventories"), "sites.csv")}
+
+
+def offers() -> dict[str, Offer]:
+    """The offers that ship, by id."""
+    return {offer.id: offer for offer in _shipped(Offer, data_folder("inventories"), "*/offers.csv")}
+
+
+def prices() -> dict[str, Price]:
+    """The prices that ship, by the id of their offer."""
+    return {price.offer_id: price for price in _shipped(Price, data_folder("inventories"), "*/prices.csv")}
 
 
 def context_classes() -> tuple[ContextClass, ...]:

@@ -50,6 +50,7 @@ class Flow:
     period, months : in which it falls; moment, from the start of the horizon
     usd, present_value_usd : not discounted; present value, on the first day of the horizon
     evidence : how its price is known
+    paid_over_months : of what is paid evenly: over how long, with `months` in the middle; 0: all at once
     """
 
     component: str
@@ -60,6 +61,7 @@ class Flow:
     usd: float
     present_value_usd: float
     evidence: str
+    paid_over_months: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -239,9 +241,11 @@ def _bought(plan: PlanFile, p: Problem) -> Iterator[_Units]:
         yield _Units(m.id, m.site, start, built.units, build_out_payments(study, m, start), m.evidence)
 
 
-def _flow(study: Study, what: tuple[str, str, str], months: float, usd: float, evidence: str) -> Flow:
+def _flow(
+    study: Study, what: tuple[str, str, str], months: float, usd: float, evidence: str, over_months: float
+) -> Flow:
     period = period_at(spans(study), months).name
-    return Flow(*what, period, months, usd, usd * discount_factor(study, months), evidence)
+    return Flow(*what, period, months, usd, usd * discount_factor(study, months), evidence, over_months)
 
 
 def _of_units(study: Study, bought: Iterable[_Units]) -> Iterator[Flow]:
@@ -249,7 +253,8 @@ def _of_units(study: Study, bought: Iterable[_Units]) -> Iterator[Flow]:
     for row in bought:
         for payment in row.payments:
             what = payment.component, row.item, row.site
-            yield _flow(study, what, payment.months, row.units * payment.usd, row.evidence)
+            usd, over = row.units * payment.usd, payment.paid_over_months
+            yield _flow(study, what, payment.months, usd, row.evidence, over)
 
 
 def _running(study: Study, p: Problem, x: Vectors) -> Iterator[Flow]:
@@ -271,12 +276,14 @@ def _running(study: Study, p: Problem, x: Vectors) -> Iterator[Flow]:
         for b in p.offers:
             if b in p.hourly:
                 what = hourly_machines.__name__, b, p.site_of[p.pool_of[b]]
-                yield _flow(study, what, middle, float(rented[a.offer_at[b]]), prices[b])
+                yield _flow(study, what, middle, float(rented[a.offer_at[b]]), prices[b], t.months)
         for q in p.pools:
             if (site := p.site_of[q]) in tariffs:
-                yield _flow(study, (energy.__name__, q, site), middle, float(powered[a.pool_at[q]]), tariffs[site])
-        yield _flow(study, (requests.__name__, "", ""), middle, served_usd, GIVEN)
-        yield _flow(study, (unserved_requests.__name__, "", ""), middle, unserved_usd, GIVEN)
+                yield _flow(
+                    study, (energy.__name__, q, site), middle, float(powered[a.pool_at[q]]), tariffs[site], t.months
+                )
+        yield _flow(study, (requests.__name__, "", ""), middle, served_usd, GIVEN, t.months)
+        yield _flow(study, (unserved_requests.__name__, "", ""), middle, unserved_usd, GIVEN, t.months)
 
 
 def _shortfalls(study: Study, p: Problem, x: Vectors) -> Iterator[Flow]:

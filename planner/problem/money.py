@@ -163,6 +163,7 @@ class Payment:
     months : from the start of the horizon, never before it
     usd : not discounted
     asset, life_years : of capital: shell, power, fit_out or machines, and the years it is used for
+    paid_over_months : of what is paid evenly: over how long, with `months` in the middle; 0: all at once
     """
 
     component: str
@@ -170,6 +171,7 @@ class Payment:
     usd: float
     asset: str = ""
     life_years: float = 0.0
+    paid_over_months: float = 0.0
 
 
 def contract_payments(study: Study, offer: Offer, price: Price, start: Span) -> tuple[Payment, ...]:
@@ -194,7 +196,8 @@ def contract_payments(study: Study, offer: Offer, price: Price, start: Span) -> 
         months = min(ends, t.ends_months) - max(start.begins_months, t.begins_months)
         if months > 0:
             usd = (1 - offer.upfront_fraction) * usd_per_month * months
-            payments.append(Payment(running, max(start.begins_months, t.begins_months) + months / 2, usd))
+            middle = max(start.begins_months, t.begins_months) + months / 2
+            payments.append(Payment(running, middle, usd, paid_over_months=months))
     if price.capital_usd_per_machine:
         capital = price.capital_usd_per_machine * offer.machines_per_unit
         ordered = max(0.0, start.begins_months - offer.lead_days / DAYS_PER_MONTH)
@@ -220,7 +223,7 @@ def build_out_payments(study: Study, phase: BuildOut, start: Span) -> tuple[Paym
     for t in spans(study):
         if t.begins_months >= start.begins_months:
             usd = phase.usd_per_mw_year * phase.power_mw * t.months / MONTHS_PER_YEAR
-            payments.append(Payment("upkeep", t.begins_months + t.months / 2, usd))
+            payments.append(Payment("upkeep", t.begins_months + t.months / 2, usd, paid_over_months=t.months))
     return tuple(payment for payment in payments if payment.usd)
 
 

@@ -81,6 +81,21 @@ def diff_plans(
     ignore : patterns of `part/name` or of a part that are left out, as in `orders/aws/*` or `study`
     """
     a, b = in_hand(before), in_hand(after)
+    every = _every(a, b)
+    patterns = tuple(pattern.replace("[", "[[]") for pattern in ignore)  # brackets stand in names; * and ? are special
+    kept = [d for d in every if not (matches(d.id, patterns) or matches(d.part, patterns))]
+    differences = tuple(d for d in kept if d.apart_fraction > max(within_fraction, SAME))
+    within, ignored = len(kept) - len(differences), len(every) - len(kept)
+    return Diff(a.file, b.file, differences, bridge(a, b), within, ignored)
+
+
+def differences_of(a: Plan, b: Plan) -> list[Difference]:
+    """All in which two plans differ; nothing is planned for it, which a bridge may need."""
+    return [d for d in _every(a, b) if d.apart_fraction > SAME]
+
+
+def _every(a: Plan, b: Plan) -> list[Difference]:
+    """What is not the same, part by part, however little."""
     every = [
         *_values("study", asked(a.study), asked(b.study), ""),
         *_values("goals", _goals(a), _goals(b), "worst served fraction"),
@@ -93,11 +108,7 @@ def diff_plans(
     cases = a.file.demand_case, b.file.demand_case
     if cases[0] != cases[1]:
         every.insert(0, Difference("study", "demand case", *cases, 1.0))
-    patterns = tuple(pattern.replace("[", "[[]") for pattern in ignore)  # brackets stand in names; * and ? are special
-    kept = [d for d in every if not (matches(d.id, patterns) or matches(d.part, patterns))]
-    differences = tuple(d for d in kept if d.apart_fraction > max(within_fraction, SAME))
-    within, ignored = len(kept) - len(differences), len(every) - len(kept)
-    return Diff(a.file, b.file, differences, bridge(a, b), within, ignored)
+    return every
 
 
 def apart(a: float, b: float) -> float:

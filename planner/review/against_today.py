@@ -77,7 +77,7 @@ def _steps(against: AgainstToday, what: str, of: str) -> Section | None:
         Column("contract", when=what == "machines"),
         Column("today"),
         Column("plan", lambda step: step.planned),
-        Column("USD/month", _usd, when=what == "machines"),
+        Column("USD/month", _usd, when=what == "machines", adds=True),
         Column("detail"),
     )
     return Section(what.upper(), (), columns, steps, most=None)

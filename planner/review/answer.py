@@ -1,23 +1,44 @@
 """The reports of plan and audit: the answer first, then section by section what it depends on."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import partial
 
 from planner.plan.audit import Audit, audit
 from planner.plan.in_hand import Plan, in_hand
 from planner.review.assumptions import assumptions_section
 from planner.review.bottlenecks import bottlenecks_section
+from planner.review.changes import changes_section
+from planner.review.decision import deadlines_section, decision_section
 from planner.review.failures import failures_section
 from planner.review.fleet import fleet_section, over_time_section
+from planner.review.heat_map import heat_map_section
+from planner.review.lead_times import lead_times_section
 from planner.review.limits import limits_section, rescaling_lines
 from planner.review.money import assets_section, money_section
 from planner.review.orders import build_section, order_rows, order_section, price_ends_usd, quota_section
-from planner.review.recovery import recovery_section
+from planner.review.prices import prices_section, speeds_section
+from planner.review.recovery import recovery_section, worst_recovery_section
 from planner.review.redundancy import redundancy_data, redundancy_lines
-from planner.review.report import Column, Report, Section, item_columns, percent, short_failure, usd
+from planner.review.report import (
+    Column,
+    Drawing,
+    Report,
+    Section,
+    item_columns,
+    no_drawings,
+    percent,
+    short_failure,
+    usd,
+)
+from planner.review.resilience import resilience_section
+from planner.review.routes import map_section, routes_section
 from planner.review.served import served_section
+from planner.review.spend import quarters_section, spend_section
 from planner.review.static import static_section
 from planner.review.trust import Progress, silent, trust_section
+from planner.review.utilisation import utilisation_section
 from planner.review.waiting import waiting_section
+from planner.review.weakest import weakest_section
 from planner.review.wrong_answers import wrong_answers_section
 from planner.review.zones import zones_section
 from planner.solve.search import is_proven
@@ -41,19 +62,40 @@ FIRST = 5
 
 
 # ------------------------------------------------------------------ the review of a plan
-def review_plan(plan: PlanFile | Plan, all_rows: bool = False, progress: Progress = silent) -> Report:
-    """The review of a plan, from ANSWER to NEXT: what is asked first comes first."""
+def review_plan(
+    plan: PlanFile | Plan, all_rows: bool = False, progress: Progress = silent, with_margins: bool = True
+) -> Report:
+    """The review of a plan, from ANSWER to NEXT: what is asked first comes first.
+
+    Parameters
+    ----------
+    with_margins : whether it is searched for how far figures may move, which takes longer than all else
+    """
     reviewed = in_hand(plan)
     checked = audit(reviewed, progress)
     good = checked.passed and _is_proven(reviewed) and not reviewed.file.uncoverable
     sections = [_answer(reviewed, checked)]
     if not any(violation.rule in NOT_A_PLAN for violation in checked.violations):
         for section_of in SECTIONS:
-            section = LONG[section_of](reviewed, progress) if section_of in LONG else section_of(reviewed)
+            if section_of is trust_section:
+                section: Section | None = trust_section(reviewed, progress, with_margins)
+            elif section_of is static_section:
+                section = static_section(reviewed, progress)
+            else:
+                section = section_of(reviewed)
             if section is not None:
                 sections.append(section)
     data = {"plan_sha256": reviewed.file.digest_sha256} if len(sections) > 1 else {}
-    return Report(f"study {reviewed.study.study}", good, tuple(sections), data, all_rows=all_rows)
+    title = f"study {reviewed.study.study}"
+    drawings = partial(_drawings, reviewed) if data else no_drawings
+    return Report(title, good, tuple(sections), data, all_rows=all_rows, drawings=drawings)
+
+
+def _drawings(plan: Plan) -> Sequence[Drawing]:
+    """The pictures of a page; what draws them is only loaded for one."""
+    from planner.review.charts.every import charts_of
+
+    return charts_of(plan)
 
 
 def _is_proven(plan: Plan) -> bool:
@@ -109,7 +151,7 @@ def _answer(plan: Plan, checked: Audit) -> Section:
         "goals": goals,
         "price_ends": ends,
     }
-    return Section("ANSWER", tuple(lines), data=data)
+    return Section("ANSWER", tuple(lines), data=data, part="answer")
 
 
 def _cost(plan: Plan) -> str:
@@ -179,6 +221,21 @@ def _next(plan: Plan) -> Section:
 
 
 SECTIONS: tuple[Callable[[Plan], Section | None], ...] = (
+    decision_section,
+    deadlines_section,
+    changes_section,
+    weakest_section,
+    map_section,
+    spend_section,
+    quarters_section,
+    routes_section,
+    worst_recovery_section,
+    utilisation_section,
+    resilience_section,
+    lead_times_section,
+    heat_map_section,
+    prices_section,
+    speeds_section,
     order_section,
     quota_section,
     build_section,
@@ -201,11 +258,6 @@ SECTIONS: tuple[Callable[[Plan], Section | None], ...] = (
     _next,
 )
 """What follows the answer, in order: each a function of the plan to its section, or to None where there is none."""
-LONG: dict[Callable[[Plan], Section | None], Callable[[Plan, Progress], Section]] = {
-    static_section: static_section,
-    trust_section: trust_section,
-}
-"""Those that take long on a large plan, and say how far they are."""
 
 
 # ------------------------------------------------------------------ the audit

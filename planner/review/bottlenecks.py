@@ -1,6 +1,7 @@
 """Which limits bind, and what more of them would save."""
 
 from planner.plan.in_hand import Plan
+from planner.review.figures import Figure
 from planner.review.report import Column, Section, usd
 from planner.study.records.plan import Bottleneck
 
@@ -10,7 +11,7 @@ def bottlenecks_section(plan: Plan) -> Section:
     proof, rows = plan.file.proof, plan.file.bottlenecks
     columns = (
         Column("limit"),
-        Column("more of it", lambda b: f"{b.step or 1.0:g} {b.unit}"),
+        Column("more of it", lambda b: Figure(f"{b.step or 1.0:g} {b.unit}", b.step or 1.0, note=b.unit)),
         Column("LP bound saves USD", _saved_at_most),
         Column(
             "planned again saves USD",

@@ -10,6 +10,7 @@ from planner.problem.eligibility import workloads_without_edge
 from planner.problem.problem import Problem, fullest_hour
 from planner.review.assumptions import guarantees_section
 from planner.review.coverage import coverage_sections
+from planner.review.figures import number
 from planner.review.report import Column, Report, Section, first_of, frame_section, percent, short_failure
 from planner.review.served import goal_text
 from planner.review.zones import zones_of_study_section
@@ -118,7 +119,7 @@ def _edges(study: Study, p: Problem) -> Section:
         )
     columns = (
         Column("workload"),
-        Column("requests/s", lambda row: f"{row.requests_per_second:,.1f}"),
+        Column("requests/s", lambda row: number(row.requests_per_second, ",.1f")),
         Column("in normal operation", lambda row: row.fewest_in_normal_operation),
         Column("in a failure", lambda row: row.fewest_in_a_failure),
         Column("stacks", lambda row: ", ".join(row.stacks)),

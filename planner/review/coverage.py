@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from planner.review.figures import Figure, number
 from planner.review.report import Column, Section, frame_section
 from planner.study.latency import reaches
 from planner.study.read import read_coverage
@@ -82,16 +83,20 @@ def _models(study: Study) -> Section:
     """Public facts of the models: what the estimator and the check of memory reckon with."""
     columns = (
         Column("model"),
-        Column("parameters", lambda row: f"{row.facts.parameters / 1e9:,.1f} B"),
-        Column("active", lambda row: f"{row.facts.active_parameters / 1e9:,.1f} B"),
+        Column("parameters", lambda row: _billions(row.facts.parameters)),
+        Column("active", lambda row: _billions(row.facts.active_parameters)),
         Column("layers", lambda row: _layers(row.facts)),
         Column("attention", lambda row: _attention(row.facts)),
         Column("experts", lambda row: _experts(row.facts)),
-        Column("context", lambda row: f"{row.facts.context_limit_tokens:,}"),
+        Column("context", lambda row: number(row.facts.context_limit_tokens, ",")),
         Column("known", lambda row: f"{row.facts.evidence}, {row.facts.as_of}"),
     )
     facts = [{"model": model.model, **model.facts.model_dump()} for model in study.models]
     return Section("MODELS", (), columns, study.models, data=facts)
+
+
+def _billions(parameters: float) -> Figure:
+    return Figure(f"{parameters / 1e9:,.1f} B", parameters)
 
 
 def _layers(f: ModelFacts) -> str:
@@ -114,8 +119,8 @@ def _machine_types(study: Study) -> Section:
         Column("machine type", lambda m: m.name),
         Column("provider"),
         Column("accelerators", lambda m: f"{m.accelerators} {m.accelerator}"),
-        Column("GiB each", lambda m: f"{m.memory_gib_per_accelerator:,.1f}"),
-        Column("kW", lambda m: f"{m.power_kw:g}" if m.power_kw is not None else ""),
+        Column("GiB each", lambda m: number(m.memory_gib_per_accelerator, ",.1f")),
+        Column("kW", lambda m: number(m.power_kw, "g") if m.power_kw is not None else ""),
         Column("quota", lambda m: ", ".join(f"{n:g} {unit}" for unit, n in sorted(m.quota_units.items()))),
         Column("known", lambda m: f"{m.evidence}, {m.as_of}"),
     )

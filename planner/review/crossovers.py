@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from planner.questions.crossover import UNITS, UTILISATIONS, Crossing, Crossover, Option
+from planner.review.figures import number
 from planner.review.report import Column, Report, Section, as_data, made, percent, usd
 from planner.study.records.study import Study
 
@@ -141,7 +142,7 @@ def _of_which(crossover: Crossover) -> Section | None:
         Column(_group_column(crossover), lambda o: o.group),
         Column("option", lambda o: o.name),
         *map(cost, dict.fromkeys(part for o in first for part in o.parts)),
-        Column("months", lambda o: f"{o.months:g}"),
+        Column("months", lambda o: number(o.months, "g")),
     )
     line = f"{UNITS[crossover.basis]} in full use; machines, hall: capital as an annuity over the life of each asset"
     data = [{"group": o.group, "option": o.name, "parts": o.parts} for o in first]

@@ -7,6 +7,7 @@ from typing import Any
 
 from planner.questions.delay_cost import BrokenWhileLate, DelayCost, KnownLate
 from planner.questions.patches import Change
+from planner.review.figures import day, number
 from planner.review.report import (
     Column,
     Report,
@@ -155,7 +156,7 @@ def _known_late(costs: Sequence[DelayCost]) -> Section | None:
 
     columns = (
         Column("late", lambda row: row[0]),
-        Column("known on", lambda row: str(row[1].known_on)),
+        Column("known on", lambda row: day(row[1].known_on)),
         Column("known now USD", known_now),
         Column("known late USD", lambda row: _late_cost(row[1])),
         Column(
@@ -226,7 +227,7 @@ def _broken(costs: Sequence[DelayCost]) -> Section | None:
         Column("in", lambda row: row.periods),
         Column("goal"),
         Column("when lost", lambda row: first_of([short_failure(f) for f in row.failures], MOST_FAILURES)),
-        Column("requests/s", lambda row: f"{row.requests_per_second:,.4g}" if row.requests_per_second else ""),
+        Column("requests/s", lambda row: number(row.requests_per_second, ",.4g") if row.requests_per_second else ""),
     )
     line = (
         "what the plan as it stands cannot keep while the machines are missing, and requests/s short in the worst of "

@@ -3,6 +3,7 @@
 from planner.plan.file import digest
 from planner.questions.diff import PARTS, Diff, Difference
 from planner.review.bridges import ORDER_OF_STEPS, bridge_data, not_known, stand_together
+from planner.review.figures import Figure, number
 from planner.review.report import Cell, Column, Report, Section, item_columns, percent, signed, usd
 
 
@@ -12,7 +13,7 @@ def review_diff(diff: Diff, all_rows: bool = False) -> Report:
     for part in PARTS:
         rows = sorted((d for d in diff.differences if d.part == part), key=lambda d: (-d.apart_fraction, d.name))
         if rows:
-            sections.append(_part(part, rows))
+            sections.append(part_section(part, rows))
     title = f"{diff.before.study.study} against {diff.after.study.study}"
     digests = {"before_sha256": diff.before.digest_sha256, "after_sha256": diff.after.digest_sha256}
     return Report(title, diff.same, tuple(sections), digests, tuple(not_known(diff.bridge)), all_rows=all_rows)
@@ -48,7 +49,8 @@ def _bridge(diff: Diff) -> Section:
     return Section("BRIDGE", (ORDER_OF_STEPS,), columns, rows, after, bridge_data(bridge), most=None)
 
 
-def _part(part: str, rows: list[Difference]) -> Section:
+def part_section(part: str, rows: list[Difference]) -> Section:
+    """What differs in one of PARTS."""
     what = {"study": "what is asked", "traffic": "workload from origin at pool"}.get(part, part)
     columns = (
         Column(what, lambda d: f"{d.name} [{d.unit}]" if d.unit and part == "costs" else d.name),
@@ -71,7 +73,7 @@ def _cell(value: object, d: Difference) -> Cell:
     if isinstance(value, int | float):
         if d.part == "traffic" or d.name.endswith("least served"):
             return percent(float(value), 1)
-        return usd(float(value)) if d.unit == "USD" else f"{value:,.10g}"
+        return usd(float(value)) if d.unit == "USD" else number(value, ",.10g")
     return str(value) or "(none)"
 
 
@@ -84,5 +86,6 @@ def _delta(d: Difference) -> str:
         return ""
     change = float(d.after) - float(d.before)
     if d.part == "traffic" or d.name.endswith("least served"):
-        return f"{100 * change:+.1f} points"
-    return f"{change:+,.0f}" if d.unit in ("USD", "machines", "modules") else f"{change:+,.6g}"
+        return Figure(f"{100 * change:+.1f} points", change, "%")
+    written = "+,.0f" if d.unit in ("USD", "machines", "modules") else "+,.6g"
+    return number(change, written, unit="USD" if d.unit == "USD" else "")

@@ -7,6 +7,7 @@ from planner.emit.drift import Drift
 from planner.emit.quotas import QuotaUse
 from planner.emit.reservation_use import ReservationUse
 from planner.emit.write import Change
+from planner.review.figures import number
 from planner.review.report import Cell, Column, Report, Section, Several, made, percent, short_failure, usd
 
 MOST_LINES = 200
@@ -57,7 +58,7 @@ def review_drift(drift: Drift, subject: str, edited: bool = False) -> Report:
         Column("where", lambda d: d.subject),
         Column("planned"),
         Column("running", lambda d: d.actual),
-        Column("USD/month", lambda d: usd(d.usd_per_month) if d.usd_per_month else ""),
+        Column("USD/month", lambda d: usd(d.usd_per_month) if d.usd_per_month else "", adds=True),
         Column("detail"),
     )
     goal_columns = (
@@ -121,8 +122,8 @@ def reservations_section(uses: Sequence[ReservationUse]) -> Section | None:
         Column("reserved"),
         Column("inside", _inside),
         Column("idle"),
-        Column("USD/month", lambda use: usd(use.usd_per_month)),
-        Column("idle USD/month", lambda use: usd(use.idle_usd_per_month)),
+        Column("USD/month", lambda use: usd(use.usd_per_month), adds=True),
+        Column("idle USD/month", lambda use: usd(use.idle_usd_per_month), adds=True),
     )
     return Section("RESERVATIONS", tuple(lines), columns, uses)
 
@@ -135,7 +136,7 @@ def _inside(use: ReservationUse) -> Cell:
 
 def _units(units: float | None) -> Cell:
     """Units of a quota, whole ones without decimals."""
-    return None if units is None else f"{units:,.10g}"
+    return None if units is None else number(units, ",.10g")
 
 
 def quotas_section(uses: Sequence[QuotaUse]) -> Section | None:

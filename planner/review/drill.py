@@ -5,6 +5,7 @@ from fnmatch import fnmatchcase
 
 from planner.drill import DrillResult, DrillRow, OutageImpact
 from planner.errors import Finding, InputError
+from planner.review.figures import Figure, number
 from planner.review.report import Column, Report, Section, Several, as_data, percent, short_failure, usd
 from planner.review.served import LEAST_DIFFERENCE, WORST_FLOW
 from planner.units import SECONDS_PER_HOUR
@@ -116,13 +117,19 @@ def _uncovered(row: DrillRow) -> bool:
     return row.uncovered_requests_per_second > 0
 
 
+def _at(row: DrillRow) -> Figure:
+    note = "recovered" if row.recovered else ""
+    text = f"{row.deadline_seconds:g}{', ' if note else ''}{note}"
+    return Figure(text, row.deadline_seconds, note=note)
+
+
 def _nothing_obtained(row: DrillRow) -> str:
     """What is served where nothing can be obtained, where that is less."""
     return "" if row.without_obtaining_fraction is None else percent(row.without_obtaining_fraction)
 
 
 def _uncoverable(row: DrillRow) -> str:
-    return f"{row.uncoverable_requests_per_second:,.1f}" if row.uncoverable_requests_per_second else ""
+    return number(row.uncoverable_requests_per_second, ",.1f") if row.uncoverable_requests_per_second else ""
 
 
 def _how(row: DrillRow) -> str:
@@ -161,14 +168,14 @@ def _verdict(result: DrillResult, selected: DrillResult, claims: tuple[str, ...]
     columns = (
         Column("lost", lambda row: short_failure(row.failure)),
         Column("in", lambda row: row.hour, when=several),
-        Column("at s", lambda row: f"{row.deadline_seconds:g}{', recovered' if row.recovered else ''}"),
+        Column("at s", _at),
         Column("tier"),
         Column("due", lambda row: percent(row.due_fraction)),
         Column("served", lambda row: percent(row.served_fraction)),
         Column("nothing obtained", _nothing_obtained, when=any(map(_nothing_obtained, selected.rows))),
         Column("worst flow", _worst_flow, when=has_worst_flow),
         Column("by replicas", _how),
-        Column("short req/s", lambda row: f"{row.short_requests_per_second:,.1f}"),
+        Column("short req/s", lambda row: number(row.short_requests_per_second, ",.1f")),
         Column("uncoverable req/s", _uncoverable, when=has_uncoverable),
         Column("verdict", _row_verdict),
     )
@@ -220,7 +227,7 @@ def _outage_impact(result: DrillResult) -> Section:
     columns = (
         Column("lost", lambda impact: short_failure(impact.failure)),
         Column("in", lambda impact: impact.hour, when=result.hours > 1),
-        Column("requests lost", lambda impact: f"{impact.requests_lost:,.0f}"),
+        Column("requests lost", lambda impact: number(impact.requests_lost, ",.0f")),
         Column("USD lost", lambda impact: usd(impact.usd_lost)),
         Column("nothing obtained", lost_without, when=any(map(lost_without, result.outage_impacts))),
         Column("counted until", lambda impact: f"{impact.until}, {impact.until_seconds:g} s"),
@@ -263,4 +270,4 @@ def answered_wrongly(impact: OutageImpact) -> str:
 
 
 def _again(seconds: float | None) -> str:
-    return "not before repair" if seconds is None else f"{seconds:g} s"
+    return "not before repair" if seconds is None else number(seconds, "g", " s")

@@ -3,6 +3,7 @@
 import sys
 
 from planner.plan.in_hand import Plan
+from planner.review.figures import number
 from planner.review.report import Column, Section, percent
 from planner.solve.size import size_of
 from planner.solve.stages import THE_PLAN, Watch, spent
@@ -27,9 +28,9 @@ def profile_section(watch: Watch) -> Section:
     columns = (
         Column("part"),
         Column("stage"),
-        Column("s", lambda row: f"{row.seconds:,.2f}"),
+        Column("s", lambda row: number(row.seconds, ",.2f")),
         Column("share", lambda row: percent(row.fraction)),
-        Column("s in the solver", lambda row: f"{row.solver_seconds:,.2f}" if row.solver_seconds else None),
+        Column("s in the solver", lambda row: number(row.solver_seconds, ",.2f") if row.solver_seconds else None),
     )
     visible = [row for row in rows if row.seconds >= LEAST_SECONDS]
     return Section("PROFILE", tuple(lines), columns, visible, data=rows, most=None)

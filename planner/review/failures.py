@@ -12,6 +12,7 @@ from planner.problem.problem import Problem, State, fullest_hour
 from planner.problem.rules.costs import requests_usd_per_hour
 from planner.problem.rules.formulas import capacity, due_fraction, replica_seconds_used, running
 from planner.problem.rules.gateway_limits import rescaled_failures, whole_survivors
+from planner.review.figures import Figure, number
 from planner.review.report import Column, Section, percent, short_failure, usd
 from planner.review.served import WorstFlow, tier_served_fraction, tiers_with_flows, worst_flow
 from planner.study.dependencies import NORMAL
@@ -74,10 +75,15 @@ def _assumed(p: Problem) -> list[str]:
     return [f"{IN_SOME} {names}{more}; in the others", ASSUMES["resolve"]]
 
 
-def failures_section(plan: Plan) -> Section:
+def failure_rows(plan: Plan) -> list[FailureServed]:
     """Every failure, the worst first."""
-    p, tiers = plan.problem, tiers_with_flows(plan)
-    rows = sorted((_failure_served(plan, f, tiers) for f in p.failures if f != NORMAL), key=_worst_first)
+    tiers = tiers_with_flows(plan)
+    return sorted((_failure_served(plan, f, tiers) for f in plan.problem.failures if f != NORMAL), key=_worst_first)
+
+
+def failures_section(plan: Plan) -> Section:
+    """FAILURES: every failure, the worst first."""
+    p, tiers, rows = plan.problem, tiers_with_flows(plan), failure_rows(plan)
     lines = (
         "served by tier at the last deadline, in brackets a tier's flow that is worst off; replicas lost, evicted for "
         "others, and cold starts; the fullest placement, of its limit; binding: sizes the plan, "
@@ -91,9 +97,9 @@ def failures_section(plan: Plan) -> Section:
 
     columns = (
         Column("when lost", lambda row: short_failure(row.failure)),
-        Column("at s", lambda row: f"{row.deadline_seconds:g}"),
+        Column("at s", lambda row: number(row.deadline_seconds, "g")),
         *map(served_column, tiers),
-        Column("moved req/s", lambda row: f"{row.moved_requests_per_second:,.0f}"),
+        Column("moved req/s", lambda row: number(row.moved_requests_per_second, ",.0f")),
         Column("lost", lambda row: int(row.replicas_lost)),
         Column("evicted", lambda row: int(row.replicas_evicted)),
         Column("cold starts", lambda row: int(row.replicas_cold_started)),
@@ -142,7 +148,8 @@ def _with_worst(p: Problem, tier: str, row: FailureServed) -> str:
     )
     is_due = any(p.tier_of[w] == tier and due_fraction(p, w, o, s) > 0 for w, o in p.flows)
     if is_due and flow is not None and flow.is_worse_than(share):
-        return f"{percent(share)} ({percent(flow.served_fraction)})"
+        worst = percent(flow.served_fraction)
+        return Figure(f"{percent(share)} ({worst})", share, "%", note=f"worst flow {worst}")
     return percent(share)
 
 

@@ -10,8 +10,9 @@ from planner.problem.arrays import things_of
 from planner.problem.problem import fullest_hour
 from planner.problem.rules.formulas import machines_held_or_bought, units_active
 from planner.review.failures import hour_text
+from planner.review.figures import number
 from planner.review.report import Column, Section, percent, usd
-from planner.review.traffic import traffic_table
+from planner.review.traffic import requests_by, traffic_rows
 from planner.study.calendar import spans, touches
 from planner.study.records.study import Claim
 
@@ -51,7 +52,7 @@ def fleet_section(plan: Plan) -> Section:
     called = {offer.id: offer.offer for offer in study.offers}
     per_machine = {machine.name: machine.accelerators for machine in study.machine_types}
     machine_type_of = {pool.id: pool.machine_type for pool in study.pools}
-    every = _pools(plan)
+    every = pools_of(plan)
     rows = [row for row in every if row.machines]
     accelerators: Counter[str] = Counter()
     for row in rows:
@@ -75,14 +76,15 @@ def fleet_section(plan: Plan) -> Section:
         Column("held", lambda row: row.held_machines),
         Column("lent", lambda row: sum(row.lent_machines.values()) or None),
         Column("ordered", lambda row: " + ".join(f"{n} {called[b]}" for b, n in row.ordered_machines.items())),
-        Column("used", lambda row: f"{row.used_machines:,.1f}"),
-        Column("USD/h", lambda row: usd(row.usd_per_hour)),
+        Column("used", lambda row: number(row.used_machines, ",.1f")),
+        Column("USD/h", lambda row: usd(row.usd_per_hour), adds=True),
         Column("replicas", by_model),
     )
     return Section("FLEET", lines, columns, rows, data=every, most=None)
 
 
-def _pools(plan: Plan) -> list[PoolMachines]:
+def pools_of(plan: Plan) -> list[PoolMachines]:
+    """The machines of every pool, in the hour of most requests."""
     p, x, h = plan.problem, plan.decisions, fullest_hour(plan.problem)
     a = things_of(p)
     period = next(span for span in spans(plan.study) if span.name == p.period_of[h])
@@ -117,15 +119,16 @@ def _pools(plan: Plan) -> list[PoolMachines]:
 def _by_provider(plan: Plan, rows: list[PoolMachines]) -> list[str]:
     """Machines held and ordered, the share of requests, and the cities of every provider."""
     p, site_of = plan.problem, {site.id: site for site in plan.study.sites}
-    requests = traffic_table(plan).groupby("provider")["requests_per_second"].sum()
+    requests = requests_by(traffic_rows(plan), lambda row: row.provider)
+    in_all = sum(requests.values())
     pools: dict[str, list[PoolMachines]] = defaultdict(list)
     for row in rows:
         pools[p.provider_of[row.pool]].append(row)
     lines = []
-    for provider in sorted(pools.keys() | set(requests.index)):
+    for provider in sorted({*pools, *requests}):
         held = sum(row.held_machines for row in pools[provider])
         ordered = sum(sum(row.ordered_machines.values()) for row in pools[provider])
-        share = requests.get(provider, 0.0) / requests.sum() if requests.sum() else 0.0
+        share = requests.get(provider, 0.0) / in_all if in_all else 0.0
         sites = [site_of[p.site_of[row.pool]] for row in pools[provider]]
         cities = ", ".join(dict.fromkeys(f"{site.site} ({site.city})" for site in sites))
         line = f"{provider}: {held} held, {ordered} ordered, {percent(share)} of requests in normal operation"
@@ -164,7 +167,7 @@ def over_time_section(plan: Plan) -> Section | None:
     rows += [(name, by_period, written) for name, (by_period, written) in totals.items()]
 
     def column(t: str) -> Column:
-        return Column(t, lambda row: format(row[1][t], row[2]))
+        return Column(t, lambda row: number(row[1][t], row[2]))
 
     ends = [h for h in plan.study.holdings if h.until is not None and h.until <= plan.study.horizon.last_day]
     return Section(
@@ -175,4 +178,5 @@ def over_time_section(plan: Plan) -> Section | None:
         tuple(f"{h.machines} of {h.pool} held end on {h.until}" for h in ends),
         data={"machines": machines},
         always=lambda row: row[0] in totals,
+        total=next(row for row in rows if row[1] is total),
     )

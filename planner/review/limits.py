@@ -9,6 +9,7 @@ from planner.plan.in_hand import Plan
 from planner.problem.arrays import Arrays, full
 from planner.problem.decisions import Vectors
 from planner.problem.rules.gateway_limits import may_reserve, rescaled_failures
+from planner.review.figures import number
 from planner.review.report import Column, Section, percent, short_failure, usd
 from planner.study.dependencies import NORMAL
 from planner.study.records.plan import PlanFile
@@ -69,11 +70,11 @@ def limits_section(plan: Plan) -> Section | None:
         Column("workload"),
         Column("origin"),
         Column("placement"),
-        Column("limit req/s", lambda row: f"{row.limit_requests_per_second:,.1f}"),
-        Column("normal", lambda row: f"{row.normal_requests_per_second:,.1f}"),
+        Column("limit req/s", lambda row: number(row.limit_requests_per_second, ",.1f")),
+        Column("normal", lambda row: number(row.normal_requests_per_second, ",.1f")),
         Column("share", lambda row: percent(row.normal_fraction)),
         Column("headroom", _headroom),
-        Column("most used", lambda row: f"{row.most_used_requests_per_second:,.1f}"),
+        Column("most used", lambda row: number(row.most_used_requests_per_second, ",.1f")),
         Column("when lost", lambda row: short_failure(row.when_lost) if row.when_lost != NORMAL else ""),
     )
     return Section("LIMITS", LINES, columns, rows)

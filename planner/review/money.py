@@ -7,6 +7,7 @@ from planner.plan.cash import GIVEN, NO_CASH, Asset, Cash, cash_by_evidence
 from planner.plan.in_hand import Plan
 from planner.problem.money import capital_recovery_factor
 from planner.problem.rules.costs import COSTS
+from planner.review.figures import Figure, number
 from planner.review.report import Column, Section, percent, usd
 from planner.units import MONTHS_PER_YEAR
 
@@ -67,6 +68,7 @@ def money_section(plan: Plan) -> Section | None:
         ),
         data=paid,
         most=None,
+        total=rows[-1],
     )
 
 
@@ -149,9 +151,9 @@ def assets_section(plan: Plan) -> Section | None:
         Column("of", lambda row: row.item),
         Column("asset", lambda row: row.asset.replace("_", "-")),
         Column("used from"),
-        Column(unit, lambda row: written(row.usd)),
-        Column("life, years", lambda row: f"{row.life_years:g}"),
-        Column(f"annuity, {unit}", lambda row: written(row.annuity_usd_per_year)),
+        Column(unit, lambda row: written(row.usd), adds=True),
+        Column("life, years", lambda row: number(row.life_years, "g")),
+        Column(f"annuity, {unit}", lambda row: written(row.annuity_usd_per_year), adds=True),
     )
     after = (
         "annuity: equal payments at the end of each year of its life that pay it back, with interest from its order on",
@@ -166,5 +168,5 @@ def _order_of_use(row: Asset) -> tuple[float, str, str, float]:
 def _scale(largest_usd: float) -> tuple[str, Callable[[float], str]]:
     """The unit of a table by its largest sum, and how a sum is written in it."""
     if abs(largest_usd) < 10 * MILLION:
-        return "USD", lambda value: usd(value) if value else "0"
-    return "M USD", lambda value: f"{value / MILLION:,.2f}" if value else "0"
+        return "USD", lambda value: usd(value) if value else Figure("0", 0.0, "USD")
+    return "M USD", lambda value: Figure(f"{value / MILLION:,.2f}" if value else "0", value, "USD")

@@ -7,6 +7,7 @@ from datetime import date, timedelta
 from planner.plan.in_hand import Plan
 from planner.plan.orders import Order
 from planner.problem.problem import Problem
+from planner.review.figures import Figure, million_usd, number
 from planner.review.report import MOST_ROWS, Column, Section, Several, short_failure, usd
 from planner.study.calendar import spans
 from planner.study.records.study import Study
@@ -92,8 +93,14 @@ def _beyond_horizon(study: Study, o: Order) -> tuple[date | None, float]:
     return until, o.usd_per_hour * study.hours_per_month * months
 
 
-def _due(order_by: date, days_late: int) -> str:
-    return f"{order_by}{' LATE' if days_late else ''}"
+def _due(order_by: date, days_late: int) -> Figure:
+    late = "LATE" if days_late else ""
+    return Figure(f"{order_by} {late}".rstrip(), order_by, note=late)
+
+
+def _of_all(units: int, of: int) -> Figure:
+    """How many of the units that another column has."""
+    return Figure(f"{units} of {of}", units)
 
 
 def _due_text(need: str, lead: str, plan: Plan, is_late: bool, column: str = "order by") -> str:
@@ -165,8 +172,8 @@ def order_section(plan: Plan) -> Section:
         Column("pool"),
         Column("from", lambda o: o.period, when=several),
         Column("order by", lambda o: _due(o.order_by, o.days_late)),
-        Column("USD", lambda o: f"{o.usd / 1e6:,.2f} M"),
-        Column("for goals", lambda o: f"{o.units - o.units_without_goals} of {o.units}"),
+        Column("USD", lambda o: million_usd(o.usd), adds=True),
+        Column("for goals", lambda o: _of_all(o.units - o.units_without_goals, o.units)),
         Column("above all when lost", _paid_for),
         Column("no-regret", lambda o: _no_regret(o.no_regret_in, o.no_regret_units), when=bool(plan.file.no_regret)),
     )
@@ -214,12 +221,12 @@ def quota_section(plan: Plan) -> Section | None:
     columns = (
         Column("quota"),
         Column("unit"),
-        Column("today", lambda o: f"{o.most:,.0f}"),
-        Column("ask for", lambda o: f"{o.granted:,.0f}"),
-        Column("used", lambda o: f"{o.used:,.0f}"),
+        Column("today", lambda o: number(o.most, ",.0f")),
+        Column("ask for", lambda o: number(o.granted, ",.0f")),
+        Column("used", lambda o: number(o.used, ",.0f")),
         Column("from", lambda o: o.period, when=len(plan.problem.periods) > 1),
         Column("ask by", lambda o: _due(o.order_by, o.days_late)),
-        Column("chance", lambda o: f"{o.chance_fraction:.0%}"),
+        Column("chance", lambda o: Figure(f"{o.chance_fraction:.0%}", o.chance_fraction, "%")),
     )
     need = "the first day of its period" if len(plan.problem.periods) > 1 else f"{plan.study.horizon.start}"
     due = _due_text(need, "lead time", plan, any(o.days_late for o in rows), column="ask by")
@@ -247,8 +254,8 @@ def build_section(plan: Plan) -> Section | None:
         Column("usable from", lambda o: o.period),
         Column("part"),
         Column("order by", lambda o: _due(o.order_by, o.days_late)),
-        Column("capital USD", lambda o: f"{o.usd / 1e6:,.2f} M"),
-        Column("for goals", lambda o: f"{o.modules - o.modules_without_goals} of {o.modules}"),
+        Column("capital USD", lambda o: million_usd(o.usd), adds=True),
+        Column("for goals", lambda o: _of_all(o.modules - o.modules_without_goals, o.modules)),
         Column("no-regret", lambda o: _no_regret(o.no_regret_in, o.no_regret_modules), when=bool(plan.file.no_regret)),
     )
     if not rows:

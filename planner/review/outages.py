@@ -7,6 +7,7 @@ from typing import Any
 from planner.questions.outages import OutagesAnswer, PlayedOutage
 from planner.questions.remedies import Help
 from planner.review.drill import answered_wrongly, lost_without
+from planner.review.figures import Figure, number
 from planner.review.report import Column, Report, Section, Several, as_data, made, percent, usd
 from planner.study.outages import OutageHere
 from planner.study.records.study import NamedFailure, kind_and_name
@@ -76,20 +77,23 @@ def _called(here: OutageHere) -> str:
 
 
 def _hours(one: PlayedOutage) -> str:
-    return f"{one.failure.hours_to_repair:g} h" if one.failure.hours_to_repair is not None else "not known"
+    hours = one.failure.hours_to_repair
+    return "not known" if hours is None else number(hours, "g", " h")
 
 
-def _at_least(one: PlayedOutage) -> str:
-    """Sign before what is lost where it is not known when all is repaired: it is counted to the end of the drill."""
-    return "≥ " if one.failure.hours_to_repair is None else ""
+def _least(one: PlayedOutage, lost: Figure) -> Figure:
+    """What is lost, with a sign where it is not known when all is repaired: it is counted to the end of the drill."""
+    if one.failure.hours_to_repair is not None:
+        return lost
+    return Figure(f"≥ {lost}", lost.value, lost.unit, note="at least")
 
 
 def _requests(one: PlayedOutage) -> str:
-    return "" if one.impact is None else f"{_at_least(one)}{one.impact.requests_lost:,.0f}"
+    return "" if one.impact is None else _least(one, number(one.impact.requests_lost, ",.0f"))
 
 
 def _usd(one: PlayedOutage) -> str:
-    return "" if one.impact is None else f"{_at_least(one)}{usd(one.impact.usd_lost)}"
+    return "" if one.impact is None else _least(one, usd(one.impact.usd_lost))
 
 
 def _without_obtaining(one: PlayedOutage) -> str:
@@ -194,8 +198,8 @@ def _steps(one: PlayedOutage, tiers: tuple[str, ...]) -> list[dict[str, str]]:
     return steps
 
 
-def _after(seconds: float) -> str:
-    return f"{seconds:,.0f} s" if seconds < 3600 else f"{seconds / 3600:.2f} h"
+def _after(seconds: float) -> Figure:
+    return Figure(f"{seconds:,.0f} s" if seconds < 3600 else f"{seconds / 3600:.2f} h", seconds)
 
 
 def _prevention_data(one: PlayedOutage) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from planner.problem.rules.formulas import machines_in_service, running
 from planner.problem.rules.gateway_limits import whole_survivors
 from planner.problem.things import Things
 from planner.review.failures import hour_text
+from planner.review.figures import Figure, number
 from planner.review.report import Column, Section, percent, short_failure
 from planner.study.dependencies import NORMAL
 from planner.units import SECONDS_PER_HOUR
@@ -109,22 +110,24 @@ def slices_of(p: Problem, x: Vectors, f: str) -> Iterator[Slice]:
     """A failure from its begin to its repair, tier by tier, in the hour of most requests."""
     a, h = full(p), fullest_hour(p)
     usual, all_warm = (h, NORMAL, 0.0), {WARM: np.ones(a.P)}
-    failure = p.failures[f]
+    usually_offered, failure = x.offered[usual,], p.failures[f]
     if not failure.begins_seconds:
-        yield from _slices(a, at_once(a, x, f, h), (h, f, 0.0), all_warm, f, 0.0, "begin")
+        offered = a.surge(f) * usually_offered
+        yield from _slices(a, at_once(a, x, f, h), offered, all_warm, f, 0.0, "begin")
     for s in states(p, f):
         if s[0] == h:
-            yield from _slices(a, x.traffic[s,], s, split_of(a, x, s), f, s[2], "deadline")
+            yield from _slices(a, x.traffic[s,], x.offered[s,], split_of(a, x, s), f, s[2], "deadline")
     later = (g for g in p.failures.values() if failure.outage is not None and g.outage == failure.outage)
     is_last = all(g.begins_seconds <= failure.begins_seconds for g in later)
     if (repair := failure.hours_to_repair) is not None and is_last:
-        yield from _slices(a, x.traffic[usual,], usual, all_warm, f, repair * SECONDS_PER_HOUR, REPAIRED)
+        seconds = repair * SECONDS_PER_HOUR
+        yield from _slices(a, x.traffic[usual,], usually_offered, all_warm, f, seconds, REPAIRED)
 
 
-def _slices(a: Arrays, sent: Array, s: State, how: Split, f: str, seconds: float, event: str) -> Iterator[Slice]:
-    """One slice a tier: of its demand in a state, the shares by what serves them."""
+def _slices(a: Arrays, sent: Array, offered: Array, how: Split, f: str, seconds: float, event: str) -> Iterator[Slice]:
+    """One slice a tier: of what is offered, with what deferrable work takes up then, the shares by what serves them."""
     tiers = len(a.tiers)
-    wanted = sum_by(a.requests(s), a.tier_of_flow, tiers)
+    wanted = sum_by(offered, a.tier_of_flow, tiers)
     tier_of_edge = a.tier_of_flow[a.flow_of_edge]
     shares = {name: np.zeros(tiers) for name in HOW}
     for name, part in how.items():
@@ -135,10 +138,62 @@ def _slices(a: Arrays, sent: Array, s: State, how: Split, f: str, seconds: float
         yield Slice(f, seconds, event, a.tiers[n], sum(split.values()), **split)
 
 
+@dataclass(frozen=True)
+class AskedSlice(Slice):
+    """A slice with what the tier's goals ask to be served by then, at the most; None before the first deadline."""
+
+    asked_fraction: float | None
+
+
+def slices_by_failure(plan: Plan) -> dict[str, list[Slice]]:
+    """Every failure from its begin to its repair."""
+    p = plan.problem
+    return {f: list(slices_of(p, plan.vectors, f)) for f in p.failures if f != NORMAL}
+
+
+def worst_recovery_section(plan: Plan) -> Section | None:
+    """The failure in which a tier that goals protect in it is served the least; no section where goals name none."""
+    p, worst = plan.problem, None
+    for f, slices in slices_by_failure(plan).items():
+        asked = {tier for tier, fraction, _ in p.promised[f] if fraction > 0}
+        least = min((row.served_fraction for row in slices if row.tier in asked), default=None)
+        if least is not None and (worst is None or (least, short_failure(f)) < worst[:2]):
+            worst = (least, short_failure(f), f, slices)
+    if worst is None:
+        return None
+    _, name, f, slices = worst
+    rows = []
+    for row in slices:
+        due = [share for tier, share, seconds in p.promised[f] if tier == row.tier and seconds <= row.seconds]
+        rows.append(AskedSlice(**vars(row), asked_fraction=max(due, default=None)))
+    lines = (
+        f"when {name} is lost: of all failures the one in which a tier with a goal is served the least, before or at "
+        "a deadline; a share holds until the next one",
+        *hour_text(p),
+    )
+    columns = (
+        *share_columns(),
+        Column("asked", lambda row: None if row.asked_fraction is None else percent(row.asked_fraction)),
+    )
+    return Section("RECOVERY FROM THE WORST FAILURE", lines, columns, rows, most=None, part="picture", when_all=True)
+
+
+def share_columns() -> tuple[Column, ...]:
+    """What a slice says, but of which failure it is."""
+    return (
+        Column("at", _at),
+        Column("tier"),
+        Column("served", lambda row: percent(row.served_fraction)),
+        Column("warm", lambda row: _share(row.warm_fraction)),
+        Column("reclaimed", lambda row: _share(row.reclaimed_fraction)),
+        Column("cold starts", lambda row: _share(row.cold_start_fraction)),
+        Column("launched", lambda row: _share(row.launched_fraction)),
+    )
+
+
 def recovery_section(plan: Plan) -> Section | None:
     """Each failure from its begin until it is repaired, the worst first: who is served, and by what."""
-    p = plan.problem
-    by_failure = {f: list(slices_of(p, plan.vectors, f)) for f in p.failures if f != NORMAL}
+    p, by_failure = plan.problem, slices_by_failure(plan)
 
     def worst_first(f: str) -> tuple[float, str]:
         return min((row.served_fraction for row in by_failure[f]), default=1.0), short_failure(f)
@@ -154,16 +209,7 @@ def recovery_section(plan: Plan) -> Section | None:
         *(STAGES for _ in [f for f in p.failures.values() if f.outage is not None][:1]),
         *hour_text(p),
     )
-    columns = (
-        Column("when lost", lambda row: short_failure(row.failure)),
-        Column("at", _at),
-        Column("tier"),
-        Column("served", lambda row: percent(row.served_fraction)),
-        Column("warm", lambda row: _share(row.warm_fraction)),
-        Column("reclaimed", lambda row: _share(row.reclaimed_fraction)),
-        Column("cold starts", lambda row: _share(row.cold_start_fraction)),
-        Column("launched", lambda row: _share(row.launched_fraction)),
-    )
+    columns = (Column("when lost", lambda row: short_failure(row.failure)), *share_columns())
     every = [row for slices in by_failure.values() for row in slices]
     return Section("RECOVERY TIMELINE", lines, columns, rows, data=every)
 
@@ -183,4 +229,6 @@ def _share(fraction: float) -> str:
 
 
 def _at(row: Slice) -> str:
-    return f"repaired, {row.seconds / SECONDS_PER_HOUR:g} h" if row.event == REPAIRED else f"{row.seconds:g} s"
+    if row.event == REPAIRED:
+        return Figure(f"repaired, {row.seconds / SECONDS_PER_HOUR:g} h", row.seconds, note="repaired")
+    return number(row.seconds, "g", " s")

@@ -2,8 +2,11 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, is_dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
+from planner.review.figures import percent as percent
+from planner.review.figures import signed as signed
+from planner.review.figures import usd as usd
 from planner.study.records.base import Record
 
 if TYPE_CHECKING:
@@ -13,6 +16,35 @@ Cell = str | int | float | None
 MOST_ROWS = 12
 """Rows of a table that are written unless all are asked for."""
 WHY_LINES = 4
+Shade = Literal["all", "due", "undue", "short"]
+"""All is served; less, and no less than is due; less, and nothing is due; less than is due."""
+Part = Literal["answer", "picture", "evidence", "beside", "section"]
+"""Where a page has a section: first, under the picture drawn from it, as what holds where and how that is known, beside
+another plan, or with all that a report is made of."""
+
+
+Severity = Literal["held", "at risk", "broken"]
+HELD: Severity = "held"
+AT_RISK: Severity = "at risk"
+BROKEN: Severity = "broken"
+"""How grave a line or a cell is: what colours are chosen by. It never says more than the words beside it."""
+
+
+class Judged(str):
+    """A line with its severity; otherwise a line like any other."""
+
+    severity: Severity
+
+    def __new__(cls, line: str, severity: Severity) -> "Judged":
+        """A line, and how grave it is."""
+        judged = super().__new__(cls, line)
+        judged.severity = severity
+        return judged
+
+
+def severity_of_line(line: str) -> Severity | None:
+    """How grave a line is; None where nobody judged it."""
+    return line.severity if isinstance(line, Judged) else None
 
 
 @dataclass(frozen=True)
@@ -21,20 +53,37 @@ class Column:
 
     Parameters
     ----------
-    cell : from a row to what people read; none: the field that is named like the title
+    cell : from a row to what people read; none: the field that is named like the title. A number, a `Figure` or a day
+        is one in spreadsheets, too
     when : whether the table has this column at all
+    shade : of a row: how a page colours its cell, where a table is a map; the text alone says the same
+    severity : from a row to how grave its cell is; none: nobody judges it
+    adds : whether its figures add up to something: a spreadsheet then has their total
+    detail : whether only spreadsheets have it: what would not fit on a page, and programs read by its field
     """
 
     title: str
     cell: Callable[[Any], Cell] | None = None
     when: bool = True
+    shade: Callable[[Any], Shade | None] = lambda row: None
+    severity: Callable[[Any], Severity | None] | None = None
+    adds: bool = False
+    detail: bool = False
+
+    def value(self, row: Any) -> Cell:
+        """The cell of a row as it is: a number, a figure with its number, a text, or nothing."""
+        return self.cell(row) if self.cell is not None else getattr(row, self.title.replace(" ", "_"))
 
     def written(self, row: Any) -> str:
         """The cell of a row as text; nothing for None, thousands apart in numbers."""
-        cell = self.cell(row) if self.cell is not None else getattr(row, self.title.replace(" ", "_"))
+        cell = self.value(row)
         if cell is None:
             return ""
         return f"{cell:,}" if isinstance(cell, int | float) else str(cell)
+
+    def severity_in(self, row: Any) -> Severity | None:
+        """How grave the cell of a row is; None where nobody judges it."""
+        return None if self.severity is None else self.severity(row)
 
 
 @dataclass(frozen=True)
@@ -71,6 +120,9 @@ class Section:
     data : the section in JSON, where that is neither its rows nor its lines
     most : rows that are written unless all are asked for; none: every row
     always : of a row: whether it is written whatever is left out
+    part : where a page has it
+    when_all : whether text and Markdown have it only where every row is written; the other formats always do
+    total : the row among them that adds up those before it; spreadsheets have a formula there
     """
 
     title: str
@@ -81,6 +133,39 @@ class Section:
     data: Any = None
     most: int | None = MOST_ROWS
     always: Callable[[Any], bool] = lambda row: False
+    part: Part = "section"
+    when_all: bool = False
+    total: Any = None
+
+    @property
+    def key(self) -> str:
+        """Its name for programs, options and files: the title in small letters, without what stands in brackets."""
+        return self.title.partition(" (")[0].lower()
+
+
+class Drawing(Protocol):
+    """A picture on a page."""
+
+    @property
+    def title(self) -> str:
+        """What stands above it."""
+
+    @property
+    def summary(self) -> str:
+        """A sentence that says what it shows."""
+
+    @property
+    def svg(self) -> str:
+        """Its markup, names in it escaped."""
+
+    @property
+    def section(self) -> Section:
+        """The rows that it is drawn from."""
+
+
+def no_drawings() -> Sequence[Drawing]:
+    """Of a report without pictures."""
+    return ()
 
 
 def frame_section(
@@ -105,6 +190,7 @@ class Report:
     unsure : what could not be found out, as the report says it; commands say it on stderr, too
     all_rows : whether every row is written
     all_by : the option that writes them
+    drawings : makes the pictures that a page has, when one is written
     """
 
     title: str
@@ -114,6 +200,12 @@ class Report:
     unsure: tuple[str, ...] = ()
     all_rows: bool = True
     all_by: str = "--all"
+    drawings: Callable[[], Sequence[Drawing]] = no_drawings
+
+    @property
+    def in_short(self) -> tuple[Section, ...]:
+        """The sections of text and Markdown: those that only a report with every row has are left out of others."""
+        return tuple(section for section in self.sections if self.all_rows or not section.when_all)
 
 
 def made(*sections: Section | None) -> tuple[Section, ...]:
@@ -142,45 +234,9 @@ def as_data(value: Any) -> Any:
     return value
 
 
-def usd(value: float) -> str:
-    """Money as people read it.
-
-    Examples
-    --------
-    >>> usd(12_345_678.0), usd(3.5)
-    ('12,345,678', '3.50')
-    """
-    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:,.2f}"
-
-
-def signed(value: float) -> str:
-    """A difference in money, with its sign.
-
-    Examples
-    --------
-    >>> signed(-1234.4), signed(-0.2), signed(7.0)
-    ('-1,234', '0', '+7')
-    """
-    return f"{value:+,.0f}" if abs(value) >= 0.5 else "0"
-
-
 def between(ends: Sequence[float] | None) -> str:
     """The least and the most that a difference in money can be; nothing where that is not known."""
     return "" if ends is None else f"{signed(ends[0])} to {signed(ends[1])}"
-
-
-def percent(fraction: float, decimals: int = 0) -> str:
-    """A fraction in percent, never rounded up to 100 when it is less.
-
-    Examples
-    --------
-    >>> percent(0.9996), percent(1.0), percent(0.805, 1)
-    ('99 %', '100 %', '80.5 %')
-    """
-    rounded = round(100 * fraction, decimals)
-    if rounded >= 100 > 100 * fraction + 1e-6:
-        rounded = 100 - 10.0**-decimals
-    return f"{rounded:.{decimals}f} %"
 
 
 def first_line(text: str) -> str:

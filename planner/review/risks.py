@@ -7,6 +7,7 @@ from typing import Any
 
 from planner.questions.risk.cut_sets import MOST_ORDER, Flow, Members
 from planner.questions.risk.exposure import CutSet, Exposure, Gap
+from planner.review.figures import number
 from planner.review.report import Column, Report, Section, as_data, first_of, percent, short_failure, usd
 from planner.study.records.study import kind_and_name
 
@@ -81,7 +82,7 @@ def _wider_text(members: Members, wider: Sequence[Members]) -> str:
 
 
 def _hours(hours: float) -> str:
-    return f"{hours:,.0f}" if hours >= 100 else f"{hours:.3g}"
+    return number(hours, ",.0f" if hours >= 100 else ".3g")
 
 
 def _tiers_text(tiers: Sequence[str], x: Exposure) -> str:
@@ -161,7 +162,7 @@ def _tiers(x: Exposure) -> Section:
     columns = (
         Column("tier"),
         Column("goals", lambda row: "yes" if row.with_goals else "no"),
-        Column("requests/s", lambda row: f"{row.requests_per_second:,.0f}"),
+        Column("requests/s", lambda row: number(row.requests_per_second, ",.0f")),
         Column("single points"),
         Column("pairs"),
         Column("broken h/year ≤", lambda row: _hours(row.broken_hours_per_year), when=bool(expected)),
@@ -177,7 +178,7 @@ def _sets(x: Exposure, order: int, title: str) -> Section:
         Column("tier"),
         Column("lost", lambda cut: named(cut.members)),
         Column("also lost with", lambda cut: _wider_text(cut.members, cut.wider)),
-        Column("requests/s", lambda cut: f"{cut.requests_per_second:,.1f}"),
+        Column("requests/s", lambda cut: number(cut.requests_per_second, ",.1f")),
         Column("of the tier", lambda cut: percent(cut.requests_per_second / demand[cut.tier], 1)),
         Column("USD/h", lambda cut: usd(cut.usd_per_hour)),
         Column("without a way", lambda cut: _broken_flows(cut, x)),
@@ -203,11 +204,11 @@ def _blast(x: Exposure) -> Section:
     columns = (
         Column("lost", lambda row: short_failure(row.component)),
         Column("also lost with", lambda row: _wider_text((row.component,), [(other,) for other in row.wider])),
-        Column("no way requests/s", lambda row: f"{row.lost_requests_per_second:,.1f}"),
+        Column("no way requests/s", lambda row: number(row.lost_requests_per_second, ",.1f")),
         Column("USD/h", lambda row: usd(row.lost_usd_per_hour)),
         Column(
             "moves requests/s" if x.on_plan else "may move, at most",
-            lambda row: f"{row.moved_requests_per_second:,.1f}",
+            lambda row: number(row.moved_requests_per_second, ",.1f"),
         ),
         Column("placements lost", lambda row: percent(row.placements_lost_fraction, 1)),
         Column("tiers", lambda row: _tiers_text(row.tiers, x)),

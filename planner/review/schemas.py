@@ -12,6 +12,7 @@ from typing import Any
 from planner.emit import quotas
 from planner.errors import InputError, refusal
 from planner.questions.patches import PatchRecord
+from planner.review.schema import ReportFile
 from planner.study.records import components, gate, inventory, outages, plan, policies, serving, study
 from planner.study.records.base import Record
 
@@ -50,6 +51,7 @@ RECORDS: Mapping[str, type[Record]] = {
     "fleet": study.RunningReplicas,
     "quota": quotas.QuotaToday,
     "plan": plan.PlanFile,
+    "report": ReportFile,
 }
 """Schema -> record of a file in YAML, of an element of one, or of a row of a CSV."""
 LISTS: Mapping[str, str] = {
@@ -60,7 +62,7 @@ LISTS: Mapping[str, str] = {
 """Field of a file that holds one list -> schema of its elements; the schema of the file is called like the field."""
 IN_YAML = ("study", "change", "matrix", "policy", "model", "machine-types", "context-classes", "outages")
 """Schemas of files that an editor checks: what stands beside a study, and what is committed in docs/schemas."""
-WRITTEN_BY_PROGRAMS = ("plan",)
+WRITTEN_BY_PROGRAMS = ("plan", "report")
 
 
 def schema_names() -> tuple[str, ...]:

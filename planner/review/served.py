@@ -107,20 +107,23 @@ def _verdict(a: Arrays, x: Vectors, tier: str, s: State, fraction: float) -> str
     return UNCOVERABLE if (due < fraction).any() else HOLDS
 
 
+def goals_served(plan: Plan) -> list[GoalServed]:
+    """Every goal of a tier that has demand, in the study's order."""
+    with_flows = tiers_with_flows(plan)
+    tiers = [tier for tier in plan.study.tiers if tier.name in with_flows]
+    return [goal_served(plan, tier.name, goal) for tier in tiers for goal in tier.survive]
+
+
 def served_section(plan: Plan) -> Section:
     """Every goal with the worst of its failures."""
-    p = plan.problem
-    usual, goals, rows = states(p, NORMAL), [], []
+    usual, goals, rows = states(plan.problem, NORMAL), goals_served(plan), list[GoalServed]()
     with_flows = tiers_with_flows(plan)
     for tier in plan.study.tiers:
         if tier.name not in with_flows:
             continue
         text = f"normal operation: {percent(tier.serve_fraction)}"
         rows.append(_served(plan, tier.name, text, tier.serve_fraction, usual, 1))
-        for goal in tier.survive:
-            served_then = goal_served(plan, tier.name, goal)
-            goals.append(served_then)
-            rows.append(served_then)
+        rows += [goal for goal in goals if goal.tier == tier.name]
     has_worst = any(map(_worst_flow_text, rows))
     columns = (
         Column("tier"),
@@ -132,7 +135,8 @@ def served_section(plan: Plan) -> Section:
         Column("by replicas"),
         Column("verdict"),
     )
-    return Section("SERVED", (WORST_FLOW,) if has_worst else (), columns, rows, data=goals, most=None)
+    lines = (WORST_FLOW,) if has_worst else ()
+    return Section("SERVED", lines, columns, rows, data=goals, most=None, part="answer")
 
 
 def goal_served(plan: Plan, tier: str, goal: Goal) -> GoalServed:

@@ -6,6 +6,7 @@ from functools import partial
 from planner.drill.simulated_queue import Routing
 from planner.drill.simulated_tiers import SimulatedTier
 from planner.questions.simulated import Simulated
+from planner.review.figures import number
 from planner.review.report import Cell, Column, Report, Section, as_data, made, percent, short_failure
 from planner.study.places import listed
 from planner.units import MS_PER_SECOND
@@ -67,7 +68,7 @@ def _judged(simulated: Simulated) -> Section | None:
     )
     columns = (
         Column("lost", lambda row: short_failure(row.failure)),
-        Column("at s", lambda row: f"{row.deadline_seconds:g}"),
+        Column("at s", lambda row: number(row.deadline_seconds, "g")),
         Column("tier"),
         Column("in time", lambda row: f"{percent(row.within_high_fraction, 1)} ± {100 * row.error_fraction:.1f}"),
     )
@@ -83,7 +84,7 @@ def _state_columns(rows: list[Row]) -> tuple[Column, ...]:
     return (
         Column("lost", lambda row: short_failure(_first(row).failure)),
         Column("in", lambda row: _first(row).hour, when=several),
-        Column("at s", lambda row: f"{_first(row).deadline_seconds:g}"),
+        Column("at s", lambda row: number(_first(row).deadline_seconds, "g")),
         Column("tier", lambda row: _first(row).tier),
     )
 
@@ -126,7 +127,7 @@ def _in_time(simulated: Simulated, rows: list[Row]) -> Section:
 
 
 def _target(row: SimulatedTier) -> str:
-    return "" if row.target_ms is None else f"{row.target_ms / MS_PER_SECOND:g}"
+    return "" if row.target_ms is None else number(row.target_ms / MS_PER_SECOND, "g")
 
 
 def _share_in_time(row: SimulatedTier) -> str:
@@ -165,7 +166,7 @@ def _worst_placements(simulated: Simulated) -> Section:
     """The placement of each tier with the fewest in time, where that is fewer than of all."""
     columns = (
         Column("lost", lambda row: short_failure(row.failure)),
-        Column("at s", lambda row: f"{row.deadline_seconds:g}"),
+        Column("at s", lambda row: number(row.deadline_seconds, "g")),
         Column("tier"),
         Column("routing"),
         Column("placement", lambda row: row.worst_placement),

@@ -1,11 +1,14 @@
 """The report of `planner ladder`: what each goal costs, step by step, and what stays at risk at each."""
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from planner.questions.ladder import ASSUMED_FRACTION, NO_GOAL, Risk, StepPlan, longest_seconds
+from planner.review.figures import number
 from planner.review.report import (
     Column,
+    Drawing,
     Report,
     Section,
     as_data,
@@ -16,6 +19,7 @@ from planner.review.report import (
     short_failure,
     usd,
 )
+from planner.review.resilience import ResilienceStep, steps_section
 from planner.study.records.study import Goal, Study
 
 OUT_OF_SCOPE = (
@@ -36,7 +40,23 @@ def review_ladder(study: Study, steps: Sequence[StepPlan]) -> Report:
         f"{step_text(step.step.name)}: {first_line(step.why_not or step.not_drilled)}" for step in steps if step.unsure
     )
     sections = made(_answer(study, steps), _steps(steps), _at_risk(steps), no_plan_section(no_plan), out_of_scope)
-    return Report(f"ladder of study {study.study}", good(steps), sections, unsure=unsure)
+    drawings = partial(_drawings, study, steps)
+    return Report(f"ladder of study {study.study}", good(steps), sections, unsure=unsure, drawings=drawings)
+
+
+def _drawings(study: Study, steps: Sequence[StepPlan]) -> Sequence[Drawing]:
+    """What each step adds to the cost of those before, of the steps that have a plan."""
+    from planner.review.charts.resilience import cascade
+
+    rows = []
+    for step in steps:
+        if step.plan is not None:
+            what_for = step_text(step.step.name) + ("" if step.step.own else ", assumed")
+            rows.append(ResilienceStep(_row_name(step), what_for, step.cost_usd, step.bound_usd, step.adds_usd))
+    lines = ("what each step adds beyond the last one with a plan; its goals, gap and risks: STEPS, AT RISK",)
+    section = steps_section("COST OF EACH STEP", lines, rows)
+    chart = cascade("ladder", "What each goal costs, step by step", section, study.horizon.months)
+    return () if chart is None else (chart,)
 
 
 def good(steps: Sequence[StepPlan]) -> bool:
@@ -170,7 +190,7 @@ def _steps(steps: Sequence[StepPlan]) -> Section:
 
 
 def _adds(step: StepPlan) -> str:
-    return "" if step.plan is None or step.step.name == NO_GOAL else f"{step.adds_usd:+,.0f}"
+    return "" if step.plan is None or step.step.name == NO_GOAL else number(step.adds_usd, "+,.0f", unit="USD")
 
 
 def _at_risk(steps: Sequence[StepPlan]) -> Section | None:
@@ -186,7 +206,7 @@ def _at_risk(steps: Sequence[StepPlan]) -> Section | None:
         Column("with", lambda row: _row_name(row[0])),
         Column("not survived", lambda row: f"{row[1].not_survived} of {row[1].failures}"),
         _risk_column("worst when lost", lambda risk: short_failure(risk.worst or "")),
-        _risk_column("requests/s short", lambda risk: f"{risk.short_requests_per_second:,.0f}"),
+        _risk_column("requests/s short", lambda risk: number(risk.short_requests_per_second, ",.0f")),
         _risk_column("USD/h of outage", lambda risk: usd(risk.usd_per_hour)),
     )
     data = [{"step": step.step.name, **_risk_data(risk)} for step, risk in drilled]

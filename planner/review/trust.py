@@ -1,7 +1,6 @@
 """How far to trust a plan: how its figures are known, and how far they may move."""
 
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING
 
 from planner.errors import InputError
 from planner.plan.cash import cash_by_evidence
@@ -9,13 +8,11 @@ from planner.plan.in_hand import Plan
 from planner.problem.problem import Problem
 from planner.questions.margins import Margin, margins
 from planner.review.assumptions import Known, known_figures
+from planner.review.figures import Figure
 from planner.review.money import prices_text
 from planner.review.report import Column, Section, percent, short_failure
-from planner.review.traffic import traffic_table
+from planner.review.traffic import ServedBy, requests_by, traffic_rows
 from planner.study.dependencies import NORMAL, profile_id
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 Progress = Callable[[str, float | None, str], None]
 ROUNDED_FROM = 0.05
@@ -34,6 +31,9 @@ AFTER = (
     "a plan at the lowest cost has little headroom: for more, plan with --demand high, a lower "
     "utilisation.in_failure, or higher goals",
 )
+NOT_ASKED = (
+    "first to break: not asked here, as it drills the plan again and again: planner review PLAN (text, md and json)"
+)
 FIXED_WEIGHTS = "weights stay as they are, as gateways rescale them"
 
 
@@ -41,17 +41,22 @@ def silent(stage: str, done: float | None, detail: str) -> None:
     """Progress that nobody is told."""
 
 
-def trust_section(plan: Plan, progress: Progress = silent) -> Section:
-    """How the figures are known, and how far each may move before a goal breaks."""
+def trust_section(plan: Plan, progress: Progress = silent, with_margins: bool = True) -> Section:
+    """How the figures are known, and how far each may move before a goal breaks.
+
+    Parameters
+    ----------
+    with_margins : whether that is searched for, which drills the plan again and again
+    """
     p, study = plan.problem, plan.study
     known = known_figures(study)
-    traffic = traffic_table(plan).query("requests_per_second != 0")
-    by_speed, by_round_trip = (traffic.groupby(of)["requests_per_second"].sum() for of in ("speed", "round_trip"))
+    traffic = [row for row in traffic_rows(plan) if row.requests_per_second]
+    by_speed, by_round_trip = requests_by(traffic, _speed), requests_by(traffic, _round_trip)
     lowest: dict[str, float] = {}
     for model in study.models:
         for profile in model.profiles:
             lowest[profile_id(model.model, profile.name)] = min([1.0, *(c.low_factor for c in profile.classes)])
-    first_to_break, why_not = _margins(plan, progress)
+    first_to_break, why_not = _margins(plan, progress) if with_margins else ((), "")
     lines = [
         f"speed: {_shares(by_speed)} (share of requests in normal operation)",
         f"round trips: {_shares(by_round_trip)} (share of requests)",
@@ -59,7 +64,9 @@ def trust_section(plan: Plan, progress: Progress = silent) -> Section:
         *_price_dates(plan),
         "demand: as the study states it; its assumptions stand under OUT OF SCOPE",
     ]
-    if why_not:
+    if not with_margins:
+        lines.append(NOT_ASKED)
+    elif why_not:
         lines.append(f"first to break: not known, as the drill refuses the study: {why_not}")
     else:
         lines += _first_to_break(first_to_break, lowest)
@@ -71,19 +78,25 @@ def trust_section(plan: Plan, progress: Progress = silent) -> Section:
     columns = (
         Column("figure", lambda m: m.figure if m.kind == "demand" else f"{m.kind}: {m.figure}"),
         Column("evidence", lambda m: _evidence(p, known, m)),
-        Column("its low end", lambda m: f"× {lowest[m.figure]:.2f}" if m.kind == "speed" else ""),
-        Column("holds to", lambda m: f"× {m.factor:.4f}"),
-        Column("breaks at", lambda m: f"× {m.breaks_at:.4f}"),
+        Column("its low end", lambda m: _times(lowest[m.figure], 2) if m.kind == "speed" else ""),
+        Column("holds to", lambda m: _times(m.factor, 4)),
+        Column("breaks at", lambda m: _times(m.breaks_at, 4)),
         Column("first when lost", breaks_in),
     )
-    after = (*AFTER, FIXED_WEIGHTS) if p.rescaled else AFTER
+    after: tuple[str, ...] = ()
+    if with_margins:
+        after = (*AFTER, FIXED_WEIGHTS) if p.rescaled else AFTER
     data = {
-        "speed_share": by_speed.to_dict(),
-        "round_trip_share": by_round_trip.to_dict(),
+        "speed_share": by_speed,
+        "round_trip_share": by_round_trip,
         "price_share": cash_by_evidence(plan.cash),
         "margins": first_to_break,
     }
     return Section("TRUST", tuple(lines), columns, first_to_break, after, data)
+
+
+def _times(factor: float, decimals: int) -> Figure:
+    return Figure(f"× {factor:.{decimals}f}", factor)
 
 
 def _margins(plan: Plan, progress: Progress) -> tuple[tuple[Margin, ...], str]:
@@ -102,12 +115,19 @@ def _price_dates(plan: Plan) -> list[str]:
     return [f"prices of what is ordered: as of {' to '.join(dict.fromkeys((dates[0], dates[-1])))}"] if dates else []
 
 
-def _shares(by_evidence: "pd.Series[float]") -> str:
+def _speed(row: ServedBy) -> str:
+    return row.speed
+
+
+def _round_trip(row: ServedBy) -> str:
+    return row.round_trip
+
+
+def _shares(by_evidence: Mapping[str, float]) -> str:
     """Shares of a sum in percent, the largest first."""
-    if by_evidence.empty:
-        return "none"
-    largest_first = by_evidence.sort_index().sort_values(ascending=False, kind="stable") / by_evidence.sum()
-    return ", ".join(f"{percent(share)} {evidence}" for evidence, share in largest_first.items())
+    in_all = sum(by_evidence.values())
+    largest_first = sorted(by_evidence.items(), key=lambda item: (-item[1], item[0]))
+    return ", ".join(f"{percent(rate / in_all)} {evidence}" for evidence, rate in largest_first) or "none"
 
 
 def _evidence(p: Problem, known: Known, m: Margin) -> str:

@@ -8,6 +8,7 @@ from planner.plan.in_hand import Plan
 from planner.problem.arrays import full
 from planner.problem.problem import State, states
 from planner.problem.rules.formulas import is_normal, replica_seconds_used, running, utilisation_of
+from planner.review.figures import number
 from planner.review.report import Column, Section, percent
 
 NO_LIMIT_SECONDS = 1e8
@@ -58,7 +59,7 @@ def waiting_section(plan: Plan) -> Section | None:
     columns = (
         Column("placement"),
         Column("lost", lambda row: row.failure),
-        Column("replicas", lambda row: f"{row.replicas:,}"),
+        Column("replicas", lambda row: number(row.replicas, ",")),
         Column("filled", lambda row: percent(row.filled_fraction, 1)),
         Column("at most", lambda row: percent(row.largest_fraction, 1)),
         Column("wait, s", lambda row: ", ".join(f"{wait:.2f}" for wait in row.most_wait_seconds.values()) or "any"),

@@ -9,6 +9,7 @@ from planner.problem.arrays import full
 from planner.problem.problem import fullest_hour
 from planner.problem.rules.formulas import requests_sent_to_lost
 from planner.review.failures import hour_text
+from planner.review.figures import Figure, number
 from planner.review.report import Column, Section, short_failure, usd
 from planner.units import SECONDS_PER_HOUR
 
@@ -48,16 +49,18 @@ def wrong_answers_section(plan: Plan) -> Section | None:
     columns = (
         Column("before it is found out", lambda row: short_failure(row.failure)),
         Column("tier"),
-        Column("wrong req/s", lambda row: f"{row.requests_per_second:,.1f}"),
-        Column("for hours", lambda row: "not known" if row.hours is None else f"{row.hours:g}"),
-        Column("requests", lambda row: _each_hour(row, f"{row.requests:,.0f}")),
+        Column("wrong req/s", lambda row: number(row.requests_per_second, ",.1f")),
+        Column("for hours", lambda row: "not known" if row.hours is None else number(row.hours, "g")),
+        Column("requests", lambda row: _each_hour(row, number(row.requests, ",.0f"))),
         Column("USD", lambda row: _each_hour(row, usd(row.usd))),
     )
     return Section("ANSWERED WRONGLY", (*LINES, *hour_text(plan.problem)), columns, rows)
 
 
-def _each_hour(row: WrongAnswers, amount: str) -> str:
-    return amount if row.hours is not None else f"{amount} each hour"
+def _each_hour(row: WrongAnswers, amount: Figure) -> Figure:
+    if row.hours is not None:
+        return amount
+    return Figure(f"{amount} each hour", amount.value, amount.unit, note="each hour")
 
 
 def _of(plan: Plan, f: str) -> list[WrongAnswers]:

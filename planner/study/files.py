@@ -217,7 +217,7 @@ def check_writable(path: Path, inputs: Iterable[Path] = (), option: str = "--out
         raise _refused(path, "a folder that can be written", got, fix)
 
 
-def write_atomically(path: Path, text: str, option: str = "--out") -> Path:
+def write_atomically(path: Path, result: str | bytes, option: str = "--out") -> Path:
     """Write to a temporary name beside the target, then rename: never half a file. Returns where it was written.
 
     A new file has the mode that the umask leaves, one that is replaced keeps its mode. A symbolic link stays, and what
@@ -229,7 +229,8 @@ def write_atomically(path: Path, text: str, option: str = "--out") -> Path:
     InputError
         when the folder is missing or cannot be written, or the disk is full
     """
-    data, fix = text.encode("utf-8", "backslashreplace"), f"name another {option}"
+    data = result.encode("utf-8", "backslashreplace") if isinstance(result, str) else result
+    fix = f"name another {option}"
     try:
         existing = _status(path, fix)
         if _descriptor(path) is not None or (existing is not None and not stat.S_ISREG(existing.st_mode)):

@@ -74,6 +74,7 @@ def test_the_pages_are_those_that_were_asked_for():
         "bring-your-fleet",
         "gate-a-plan",
         "plan-a-build-out",
+        "take-tables-away",
     ]
     assert [page.stem for page in PAGES] == asked
 

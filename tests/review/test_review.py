@@ -457,14 +457,21 @@ def test_every_number_and_name_is_whole_at_any_width(planned, columns, monkeypat
         assert {word for cell in cells for word in re.split(r"[\s;,]+", cell) if len(word) <= 40} - words == set()
 
 
-def test_a_table_that_does_not_fit_becomes_blocks(monkeypatch):
+def test_a_table_that_does_not_fit_has_two_lines_a_row(monkeypatch):
     columns = (Column("pool", itemgetter(0)), Column("USD", itemgetter(1)), Column("note", itemgetter(2)))
-    section = Section("T", (), columns, (("a" * 50, "1,234 M", "some words"), ("b", "5 %", "")))
+    section = Section("T", (), columns, (("a" * 38, "1,234 M", "n" * 30), ("b", "5 %", "")))
     monkeypatch.setenv("COLUMNS", "60")
     lines = render(Report("title", True, (section,)), "text").splitlines()
-    assert lines[3:] == [f"  pool: {'a' * 50};", "    USD: 1,234 M; note: some words", "  pool: b; USD: 5 %"]
+    assert lines[3:] == [
+        f"pool{'':34}      USD",
+        "    note",
+        "─" * 47,
+        f"{'a' * 38}  1,234 M",
+        f"    {'n' * 30}",
+        f"b{'':37}      5 %",
+    ]
     monkeypatch.setenv("COLUMNS", "80")
-    assert render(Report("title", True, (section,)), "text").splitlines()[3].startswith("pool  ")
+    assert render(Report("title", True, (section,)), "text").splitlines()[3].split() == ["pool", "USD", "note"]
 
 
 def test_a_number_stays_with_its_unit(monkeypatch):

@@ -1,0 +1,213 @@
+"""The decision that a plan asks for: what to sign by when, what it costs, what it holds; and the dates it is due."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import date
+
+from planner.plan.in_hand import Plan
+from planner.review.figures import Figure, number
+from planner.review.redundancy import beyond_usd
+from planner.review.report import Column, Section, first_of, percent, short_failure, usd
+from planner.review.served import HOLDS, GoalServed, goals_served
+from planner.solve.search import is_proven
+
+NAMED = 3
+"""Names that a detail holds at most."""
+
+
+@dataclass(frozen=True)
+class DecisionFigure:
+    """A figure of the decision.
+
+    Parameters
+    ----------
+    what : the same in every plan, so that two can stand side by side
+    unit : of the figure: USD, orders, goals, cases
+    detail : what it is made of
+    """
+
+    what: str
+    figure: float
+    unit: str
+    detail: str
+
+    @property
+    def text(self) -> Figure:
+        """The figure with its unit."""
+        if self.unit == "USD":
+            return Figure(f"{usd(self.figure)} USD", self.figure, "USD")
+        return number(self.figure, ",g", f" {self.unit}")
+
+
+@dataclass(frozen=True)
+class Deadline:
+    """What has to be signed or asked for by one day.
+
+    Parameters
+    ----------
+    orders : their number
+    usd, usd_so_far : over the horizon, not discounted; of this day, and of this day and those before
+    """
+
+    order_by: date
+    days_late: int
+    orders: int
+    usd: float
+    usd_so_far: float
+    what: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class _Due:
+    """One thing to sign or to ask for."""
+
+    order_by: date
+    days_late: int
+    usd: float
+    what: str
+
+
+def _due(plan: Plan) -> Iterator[_Due]:
+    """Orders, parts of build-outs, and quotas to ask for."""
+    called = {offer.id: offer.offer for offer in plan.study.offers}
+    for o in plan.orders:
+        yield _Due(o.order_by, o.days_late, o.usd, f"{o.units} {called[o.offer]} of {o.pool}")
+    for part in plan.phase_orders:
+        yield _Due(part.order_by, part.days_late, part.usd, f"{part.part} of {part.build_out}")
+    for quota in plan.quota_orders:
+        yield _Due(quota.order_by, quota.days_late, 0.0, f"quota {quota.quota}: {quota.granted:,.0f} {quota.unit}")
+
+
+def deadlines(plan: Plan) -> list[Deadline]:
+    """Every day on which something is due, earliest first."""
+    by_day: dict[date, list[_Due]] = {}
+    for one in sorted(_due(plan), key=lambda due: due.order_by):
+        by_day.setdefault(one.order_by, []).append(one)
+    rows, so_far = [], 0.0
+    for day, dues in by_day.items():
+        of_day = sum(one.usd for one in dues)
+        so_far += of_day
+        names = tuple(one.what for one in dues)
+        rows.append(Deadline(day, max(one.days_late for one in dues), len(dues), of_day, so_far, names))
+    return rows
+
+
+def decision_figures(plan: Plan) -> list[DecisionFigure]:
+    """The decision in a few figures, the same ones of every plan."""
+    study, proof, due = plan.study, plan.file.proof, deadlines(plan)
+    months = study.horizon.months
+    goals = goals_served(plan)
+    held = [row for row in goals if row.verdict == HOLDS]
+    others = [row for row in goals if row.verdict != HOLDS]
+    rows = [
+        DecisionFigure("to sign", sum(row.orders for row in due), "orders", _when(due)),
+        DecisionFigure("committed in all", due[-1].usd_so_far if due else 0.0, "USD", _committed(plan)),
+        DecisionFigure("due at the first deadline", due[0].usd if due else 0.0, "USD", _first(due)),
+        DecisionFigure("cost a month", proof.cost_usd / months, "USD", f"the mean of {months:g} months"),
+        DecisionFigure("cost over the horizon", proof.cost_usd, "USD", _proven(plan)),
+        DecisionFigure("goals held", len(held), f"of {len(goals)} goals", f"in all {proof.failures_tested} failures"),
+        DecisionFigure("goals not held", len(others), "goals", _named(others)),
+        DecisionFigure("cannot be covered", len(plan.file.uncoverable), "cases", _uncoverable(plan)),
+    ]
+    redundancy = beyond_usd(plan.file, plan.file.on_equal_terms)
+    if redundancy is not None:
+        detail = "against the cheapest plan without survival goals, on equal terms"
+        rows.append(DecisionFigure("redundancy", redundancy, "USD", f"{detail}{_share_of(redundancy, plan)}"))
+    return rows
+
+
+def _when(due: list[Deadline]) -> str:
+    if not due:
+        return "nothing: what is held is enough"
+    days = sorted({row.order_by for row in due})
+    late = sum(row.orders for row in due if row.days_late)
+    text = f"by {days[0]}" if len(days) == 1 else f"from {days[0]} to {days[-1]}, on {len(days)} days"
+    return text + (f"; LATE: {late}, their day has passed" if late else "")
+
+
+def _committed(plan: Plan) -> str:
+    bought, built = sum(o.usd for o in plan.orders), sum(part.usd for part in plan.phase_orders)
+    text = f"orders {usd(bought)} USD"
+    return f"{text}, build-outs {usd(built)} USD; not discounted" if built else f"{text}, not discounted"
+
+
+def _first(due: list[Deadline]) -> str:
+    if not due:
+        return "nothing is due"
+    first = due[0]
+    late = f", {first.days_late} days LATE" if first.days_late else ""
+    return f"by {first.order_by}{late}: {first_of(first.what, NAMED)}"
+
+
+def _proven(plan: Plan) -> str:
+    proof = plan.file.proof
+    prices = "your" if plan.study.price_book else "list"
+    text = (
+        f"at {prices} prices; no plan costs less than {usd(proof.bound_usd)} USD, gap {percent(proof.gap_fraction, 2)}"
+    )
+    if salvage := plan.file.costs_usd.get("salvage"):
+        text += f"; {usd(-salvage)} USD of salvage deducted, on its first day"
+    if not is_proven(proof.gap_fraction, proof.gap_asked_fraction):
+        text += f" (NOT PROVEN: {percent(proof.gap_asked_fraction, 2)} was asked)"
+    return text
+
+
+def _named(goals: list[GoalServed]) -> str:
+    names = [f"{row.tier}: {row.goal} ({row.verdict})" for row in goals]
+    return first_of(names, NAMED) if names else "none"
+
+
+def _uncoverable(plan: Plan) -> str:
+    cases = [
+        f"{row.workload} from {row.origin} when {short_failure(row.failure)} is lost, missing {row.missing}"
+        for row in plan.file.uncoverable
+    ]
+    return first_of(cases, NAMED) if cases else "nothing that the goals ask for"
+
+
+def _share_of(redundancy: float, plan: Plan) -> str:
+    against = plan.file.proof.cost_usd - redundancy
+    return f": +{percent(redundancy / against)}" if against > 0 else ""
+
+
+def decision_section(plan: Plan) -> Section:
+    """DECISION: what is asked of the reader, in a sentence and in figures."""
+    due, cost = deadlines(plan), plan.file.proof.cost_usd
+    columns = (Column("what"), Column("figure", lambda row: row.text), Column("detail"))
+    return Section(
+        "DECISION", (_sentence(due, cost),), columns, decision_figures(plan), most=None, part="answer", when_all=True
+    )
+
+
+def _sentence(due: list[Deadline], cost_usd: float) -> str:
+    if not due:
+        return "Nothing is to be signed: what is held is enough."
+    first, orders = due[0], sum(row.orders for row in due)
+    many = "one order" if orders == 1 else f"{orders} orders"
+    of_them = "all" if len(due) == 1 else "the first" if first.orders == 1 else f"the first {first.orders}"
+    of_it = "" if len(due) == 1 else f", {usd(first.usd)} USD,"
+    return (
+        f"Sign {many} for {usd(due[-1].usd_so_far)} USD in all, {of_them}{of_it} by {first.order_by}; "
+        f"the plan costs {usd(cost_usd)} USD over the horizon."
+    )
+
+
+def _day(row: Deadline) -> Figure:
+    late = "LATE" if row.days_late else ""
+    return Figure(f"{row.order_by} {late}".strip(), row.order_by, note=late)
+
+
+def deadlines_section(plan: Plan) -> Section | None:
+    """DUE BY DAY: what is due by which day; none where nothing is."""
+    rows = deadlines(plan)
+    if not rows:
+        return None
+    columns = (
+        Column("order by", _day),
+        Column("orders", adds=True),
+        Column("USD", lambda row: usd(row.usd), adds=True),
+        Column("USD so far", lambda row: usd(row.usd_so_far)),
+        Column("what", lambda row: "; ".join(row.what)),
+    )
+    after = ("orders, parts of build-outs and quotas; USD over the horizon, not discounted",)
+    return Section("DUE BY DAY", (), columns, rows, after, part="answer", when_all=True)

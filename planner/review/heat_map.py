@@ -1,0 +1,113 @@
+"""The heat map: what each workload is served in each failure, at its last deadline."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from planner.plan.in_hand import Plan
+from planner.problem.arrays import full
+from planner.problem.problem import State, fullest_hour
+from planner.problem.rules.formulas import served
+from planner.review.failures import hour_text
+from planner.review.figures import Figure, number
+from planner.review.report import BROKEN, Column, Section, Shade, percent, short_failure
+from planner.study.dependencies import NORMAL
+
+SHORT = 1e-6
+"""Shares closer than this to what is due are as is due."""
+
+
+@dataclass(frozen=True)
+class FailureByWorkload:
+    """What a failure leaves served of each workload, in the hour of most requests.
+
+    Parameters
+    ----------
+    served_fraction : by workload, of all its origins
+    due_fraction : by workload, what its goals ask for of all its origins; 0 where nothing is due
+    short : workloads of which an origin is served less than is due
+    """
+
+    failure: str
+    deadline_seconds: float
+    served_fraction: dict[str, float]
+    due_fraction: dict[str, float]
+    short: tuple[str, ...]
+
+
+def heat_rows(plan: Plan) -> list[FailureByWorkload]:
+    """Every failure at its last deadline, the worst first."""
+    p, rows = plan.problem, []
+    for f in p.failures:
+        if f != NORMAL:
+            rows.append(_row(plan, (fullest_hour(p), f, p.deadlines_seconds[f][-1])))
+    return sorted(rows, key=_worst_first)
+
+
+def _worst_first(row: FailureByWorkload) -> tuple[float, float, str]:
+    """What is promised counts first."""
+    promised = [share for w, share in row.served_fraction.items() if row.due_fraction[w] > 0]
+    return min(promised, default=1.0), sum(row.served_fraction.values()), short_failure(row.failure)
+
+
+def _row(plan: Plan, s: State) -> FailureByWorkload:
+    a, x = full(plan.problem), plan.vectors
+    offered, goes, due = x.offered[s,], served(a, x, s), a.due_share(s)
+    share, asked, short = {}, {}, []
+    for w in dict.fromkeys(w for w, _ in a.flows):
+        of_it = np.array([other == w for other, _ in a.flows], dtype=bool)
+        wanted = float(offered[of_it].sum())
+        if wanted <= 0:
+            continue
+        share[w] = min(1.0, float(goes[of_it].sum()) / wanted)
+        asked[w] = float((due * offered)[of_it].sum()) / wanted
+        if (goes[of_it] < (due * offered)[of_it] * (1 - SHORT)).any():
+            short.append(w)
+    return FailureByWorkload(s[1], s[2], share, asked, tuple(short))
+
+
+def heat_map_section(plan: Plan) -> Section | None:
+    """HEAT MAP: a row a failure, a column a workload; none where nothing fails."""
+    rows, p = heat_rows(plan), plan.problem
+    if not rows:
+        return None
+
+    def column(w: str) -> Column:
+        return Column(
+            f"{w} ({p.tier_of[w]})",
+            lambda row: _text(row, w),
+            severity=lambda row: BROKEN if w in row.short else None,
+            shade=lambda row: _shade(row, w),
+        )
+
+    columns = (
+        Column("when lost", lambda row: short_failure(row.failure)),
+        Column("at s", lambda row: number(row.deadline_seconds, "g")),
+        *(column(w) for w in dict.fromkeys(w for w, _ in p.flows)),
+    )
+    lines = (
+        "share of a workload that is served at the failure's last deadline, of all its origins; 80 % of 80 %: of what "
+        "its goals ask for; SHORT: less than that; in brackets where no goal asks for any, and all may go unserved",
+        *hour_text(p),
+    )
+    return Section("HEAT MAP", lines, columns, rows, most=None, part="evidence", when_all=True)
+
+
+def _shade(row: FailureByWorkload, w: str) -> Shade | None:
+    """What a workload is served, against all of it and against what is due."""
+    if w not in row.served_fraction:
+        return None
+    if w in row.short:
+        return "short"
+    if row.served_fraction[w] >= 1 - SHORT:
+        return "all"
+    return "due" if row.due_fraction[w] > 0 else "undue"
+
+
+def _text(row: FailureByWorkload, w: str) -> Figure | None:
+    shade = _shade(row, w)
+    if shade is None:
+        return None
+    share, due = percent(row.served_fraction[w]), percent(row.due_fraction[w])
+    texts = {"all": share, "due": f"{share} of {due}", "undue": f"({share})", "short": f"{share} SHORT of {due}"}
+    return Figure(texts[shade], share.value, share.unit, {"all": "", "undue": "no goal"}.get(shade, f"{shade}: {due}"))
