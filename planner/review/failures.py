@@ -144,7 +144,7 @@ def _with_worst(p: Problem, tier: str, row: FailureServed) -> str:
     is_due = any(p.tier_of[w] == tier and due_fraction(p, w, o, s) > 0 for w, o in p.flows)
     if is_due and flow is not None and flow.is_worse_than(share):
         worst = percent(flow.served_fraction)
-        return Figure(f"{percent(share)} ({worst})", share, "%", note=f"worst flow {worst}")
+        return Figure(f"{percent(share)} ({worst})", share, "%", worst_flow=flow.served_fraction)
     return percent(share)
 
 

@@ -51,8 +51,9 @@ def served_text(one: PlayedOutage, tier: str) -> str:
     later = shares[1:] or shares
     three = (shares[0], min(later), later[-1])
     if max(three) - min(three) < LEAST_CHANGE:
-        return percent(three[0])
-    return ", ".join(percent(share) for share in three)
+        return Figure(percent(three[0]), three[0], "%", worst=three[1], at_the_end=three[2])
+    text = ", ".join(percent(share) for share in three)
+    return Figure(text, three[0], "%", worst=three[1], at_the_end=three[2])
 
 
 def lost_text(failure: NamedFailure) -> str:

@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, is_dataclass
 from typing import TYPE_CHECKING, Any
 
+from planner.review.figures import Figure
 from planner.review.figures import percent as percent
 from planner.review.figures import signed as signed
 from planner.review.figures import usd as usd
@@ -163,7 +164,7 @@ def as_data(value: Any) -> Any:
 
 def between(ends: Sequence[float] | None) -> str:
     """The least and the most that a difference in money can be; nothing where that is not known."""
-    return "" if ends is None else f"{signed(ends[0])} to {signed(ends[1])}"
+    return "" if ends is None else Figure(f"{signed(ends[0])} to {signed(ends[1])}", ends[0], "USD", most=ends[1])
 
 
 def first_line(text: str) -> str:

@@ -74,13 +74,18 @@ def _table(section: Section) -> Table:
         titles.append(title)
         cells.append(of_column)
         adds.append(column.adds)
-        notes: list[Cell] = [cell.note if isinstance(cell, Figure) and cell.note else None for cell in of_column]
-        if any(notes):
-            titles.append(f"{title}, note")
-            cells.append(notes)
+        for name in dict.fromkeys(name for cell in of_column for name in getattr(cell, "beside", ())):
+            titles.append(f"{title}, {name}")
+            cells.append([_beside(cell, name) for cell in of_column])
             adds.append(False)
     total = next((i for i, row in enumerate(section.rows) if row is section.total), None)
     return Table(section.key, _unique(titles), tuple(zip(*cells, strict=True)), total, tuple(adds))
+
+
+def _beside(cell: Cell, name: str) -> Cell:
+    """What a cell says beside its figure, by its name; numbers in the unit of the figure."""
+    part = cell.beside.get(name) if isinstance(cell, Figure) else None
+    return part if part is None or isinstance(part, str) else Figure(str(cell), part, getattr(cell, "unit", ""))
 
 
 def _unique(titles: Iterable[str]) -> tuple[str, ...]:

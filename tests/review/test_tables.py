@@ -1,5 +1,6 @@
 """Tables to take away: CSV and workbooks say the numbers of the page; sums agree, and no text is a formula."""
 
+import copy
 import csv
 import io
 import json
@@ -16,7 +17,7 @@ from typer.testing import CliRunner
 from planner.cli.main import app
 from planner.review.figures import Figure, day, million_usd, number, percent, signed, usd
 from planner.review.render import render
-from planner.review.report import Column, Report, Section, Several
+from planner.review.report import Column, Report, Section, Several, between
 from planner.review.schema import REPORT_SCHEMA_VERSION, ReportFile
 from planner.review.tables import csv_files, csv_of, report_tables, value_of, xlsx_bytes, zipped
 
@@ -110,6 +111,14 @@ def test_columns_that_add_up_have_a_total_where_the_report_has_none():
     columns = (Column("payer"), Column("USD", lambda row: usd(row.usd), adds=True))
     sheet = read_back(Report("t", True, (Section("B", (), columns, BILLS[:3]),)))["b"]
     assert [cell.value for cell in sheet[5]] == ["total", "=SUM(B2:B4)"] and summed(sheet, sheet["B5"]) == 3000.75
+
+
+def test_what_a_figure_says_beside_its_number_has_a_column_of_its_own():
+    columns = (Column("payer"), Column("differ by", lambda row: between((row.usd, row.usd + 1))))
+    (table,) = report_tables(Report("t", True, (Section("B", (), columns, BILLS[:1]),)))
+    assert table.titles == ("payer", "differ by", "differ by, most") and table.rows[0][1] == "+1,000 to +1,001"
+    assert [value_of(cell) for cell in table.rows[0]] == ["=1+1", 1000.25, 1001.25] and table.rows[0][2].unit == "USD"
+    assert copy.deepcopy(table.rows[0][1]).beside == {"most": 1001.25}
 
 
 def test_the_same_report_gives_the_same_bytes_and_an_archive_a_file_a_table():
