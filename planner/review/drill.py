@@ -274,4 +274,4 @@ def answered_wrongly(impact: OutageImpact) -> str:
 
 
 def _again(seconds: float | None) -> str:
-    return "not before repair" if seconds is None else number(seconds, "g", " s")
+    return "not before repair" if seconds is None else number(seconds, "g", " s", "s")

@@ -99,7 +99,7 @@ def failures_section(plan: Plan) -> Section:
         Column("evicted", lambda row: int(row.replicas_evicted)),
         Column("cold starts", lambda row: int(row.replicas_cold_started)),
         Column("fullest", lambda row: percent(row.fullest_fraction_of_limit)),
-        Column("", lambda row: "binding" if row.binding else ""),
+        Column("", lambda row: "binding" if row.binding else "", spreadsheet_title="binding"),
         Column("requests USD/h", lambda row: usd(row.requests_usd_per_hour), when=bool(p.request_usd)),
     )
     return Section("FAILURES", lines, columns, rows)

@@ -79,7 +79,7 @@ def _called(here: OutageHere) -> str:
 
 def _hours(one: PlayedOutage) -> str:
     hours = one.failure.hours_to_repair
-    return "not known" if hours is None else number(hours, "g", " h")
+    return "not known" if hours is None else number(hours, "g", " h", "h")
 
 
 def _least(one: PlayedOutage, lost: Figure) -> Figure:
@@ -200,7 +200,7 @@ def _steps(one: PlayedOutage, tiers: tuple[str, ...]) -> list[dict[str, str]]:
 
 
 def _after(seconds: float) -> Figure:
-    return Figure(f"{seconds:,.0f} s" if seconds < 3600 else f"{seconds / 3600:.2f} h", seconds)
+    return Figure(f"{seconds:,.0f} s" if seconds < 3600 else f"{seconds / 3600:.2f} h", seconds, "s")
 
 
 def _prevention_data(one: PlayedOutage) -> dict[str, Any]:

@@ -30,6 +30,7 @@ class Column:
     when : whether the table has this column at all
     adds : whether its figures add up to something: a spreadsheet then has their total
     detail : whether only spreadsheets have it: what would not fit on a page, and programs read by its field
+    spreadsheet_title : its title there, where that is not the one of the page
     """
 
     title: str
@@ -37,6 +38,7 @@ class Column:
     when: bool = True
     adds: bool = False
     detail: bool = False
+    spreadsheet_title: str = ""
 
     def value(self, row: Any) -> Cell:
         """The cell of a row as it is: a number, a figure with its number, a text, or nothing."""

@@ -116,7 +116,9 @@ def test_columns_that_add_up_have_a_total_where_the_report_has_none():
 def test_what_a_figure_says_beside_its_number_has_a_column_of_its_own():
     columns = (Column("payer"), Column("differ by", lambda row: between((row.usd, row.usd + 1))))
     (table,) = report_tables(Report("t", True, (Section("B", (), columns, BILLS[:1]),)))
-    assert table.titles == ("payer", "differ by", "differ by, most") and table.rows[0][1] == "+1,000 to +1,001"
+    assert (
+        table.titles == ("payer", "differ by [USD]", "differ by, most [USD]") and table.rows[0][1] == "+1,000 to +1,001"
+    )
     assert [value_of(cell) for cell in table.rows[0]] == ["=1+1", 1000.25, 1001.25] and table.rows[0][2].unit == "USD"
     assert copy.deepcopy(table.rows[0][1]).beside == {"most": 1001.25}
 
@@ -189,7 +191,7 @@ def test_totals_of_a_review_are_the_sums_that_it_states(plan, reports):
     assert total == pytest.approx(sum(row.usd for row in section(reports["review"], "ORDER").rows))
     money = book["money"]
     assert [cell.data_type for cell in money[money.max_row]][1:].count("f") >= 2
-    cash_at = next(cell.column for cell in money[1] if cell.value == "cash")
+    cash_at = next(cell.column for cell in money[1] if cell.value == "cash [USD]")
     stated = sum(sum(by_name.values()) for by_name in plan.cash.by_period.values())
     assert summed(money, money.cell(money.max_row, cash_at)) == pytest.approx(stated)
 
