@@ -263,6 +263,8 @@ def test_json_for_short_and_what_does_not_go_together(plan_path):
     assert call("risk", plan_path, "--json").stdout == call("risk", plan_path, "--format", "json").stdout
     both = call("risk", plan_path, "--json", "--format", "md")
     assert both.exit_code == 2 and json.loads(both.stdout)["findings"][0]["where"] == "--json"
+    ending = call("risk", plan_path, "--out", plan_path.with_name("risk.xlsx"))
+    assert ending.exit_code == 2 and "fix: add --format xlsx" in ending.stderr
     unknown = call("risk", plan_path, "--section", "tirs")
     assert unknown.exit_code == 2 and "did you mean 'tiers'?" in unknown.stderr
 
