@@ -222,7 +222,7 @@ def commands() -> str:
         "Every row is in them, numbers as numbers: USD, shares as fractions of 1, days as dates. Text that begins with",
         "= + - or @ stays text: in a workbook as it stands, in CSV with an apostrophe before it. `--json`: the same as",
         "`--format json`, one [form](files.md) for all, with a `schema_version` (`planner show schema:report`). What",
-        "stops a command is JSON then, too: `findings` of `where`, `expected`, `got`, `fix`; without a plan `message` and",
+        "stops a command is JSON then, too: `findings` (where, expected, got, fix), or without a plan `message` and",
         "`diagnosis`.",
         "",
         "`planner --install-completion` sets up the shell.",
