@@ -17,7 +17,7 @@ from planner.problem.decisions import table
 from planner.problem.eligibility import WHY_NOT
 from planner.problem.rules.costs import COSTS
 from planner.problem.rules.register import INSIDE_RULES, LINK_RULES, PURCHASE_RULES, RELAXABLE
-from planner.review.schema import ReportFile
+from planner.review.report_file import ReportFile
 from planner.review.topics import UNITS
 from planner.study.records import inventory, serving, study
 from planner.study.records import outages as records_of_outages

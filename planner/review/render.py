@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 from planner.errors import printable
 from planner.review.report import Line, Report, Section, Several, as_data
-from planner.review.schema import REPORT_SCHEMA_VERSION
+from planner.review.report_file import REPORT_SCHEMA_VERSION
 from planner.review.tables import csv_of
 
 LEAST_WIDTH, MOST_WIDTH, USUAL_WIDTH = 60, 160, 120

@@ -22,7 +22,7 @@ from datetime import date, datetime
 from typing import Any
 
 from planner.errors import printable, refusal
-from planner.review.figures import Figure
+from planner.review.figures import Figure, number, percent, usd
 from planner.review.report import Cell, Report, Section, Several
 
 FORMULA_SIGNS = tuple("=+-@\N{FULLWIDTH EQUALS SIGN}\N{FULLWIDTH PLUS SIGN}\N{FULLWIDTH COMMERCIAL AT}")
@@ -100,7 +100,14 @@ def _with_unit(title: str, cells: Sequence[Cell]) -> str:
 def _beside(cell: Cell, name: str) -> Cell:
     """What a cell says beside its figure, by its name; numbers in the unit of the figure."""
     part = cell.beside.get(name) if isinstance(cell, Figure) else None
-    return part if part is None or isinstance(part, str) else Figure(str(cell), part, getattr(cell, "unit", ""))
+    if part is None or isinstance(part, str):
+        return part
+    unit = getattr(cell, "unit", "")
+    if unit == "%":
+        return percent(part, 1)
+    if unit == "USD":
+        return usd(part)
+    return number(part, ",.6g", unit=unit)
 
 
 def _unique(titles: Iterable[str]) -> tuple[str, ...]:

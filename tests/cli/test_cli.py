@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 
 from planner.cli.main import app
 from planner.plan.file import digest, read_plan
-from planner.review.schema import ReportFile
+from planner.review.report_file import ReportFile
 
 ROOT = Path(__file__).parents[2]
 QUICKSTART = ROOT / "examples" / "quickstart"

@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 from planner.cli.main import app
 from planner.review.listing import LISTINGS, Asked, list_things, of_study, shipped
 from planner.review.render import render
-from planner.review.schema import ReportFile
+from planner.review.report_file import ReportFile
 from planner.study.outages import read_outages
 from planner.study.read import catalogue_of_outages, read_study
 

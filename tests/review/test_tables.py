@@ -18,7 +18,7 @@ from planner.cli.main import app
 from planner.review.figures import Figure, day, million_usd, number, percent, signed, usd
 from planner.review.render import render
 from planner.review.report import Column, Report, Section, Several, between
-from planner.review.schema import REPORT_SCHEMA_VERSION, ReportFile
+from planner.review.report_file import REPORT_SCHEMA_VERSION, ReportFile
 from planner.review.tables import csv_files, csv_of, report_tables, value_of, xlsx_bytes, zipped
 
 NUMERAL = re.compile(r"[-+≤≥×]? ?\d[\d,]*(\.\d+)?( ?(%|M|s|h|B|points))?")
@@ -164,6 +164,17 @@ def reports(plan):
     return reports_of(plan)
 
 
+def assert_says_its_number(cell):
+    """The text of a figure is its number, rounded: to the last digit, or to three that count."""
+    if isinstance(cell, Figure) and not isinstance(cell.value, date):
+        said = re.search(r"([-+]?\d[\d,]*)(?:\.(\d+))?(?:e[-+]?\d+)?( ?(?:%|M|B|h|points)\b| %)?", cell)
+        unit = (said[3] or "").strip()
+        scale = {"%": 0.01, "points": 0.01, "M": 1e6, "B": 1e9, "h": 3600.0 if cell.unit == "s" else 1.0}.get(unit, 1.0)
+        number = float(said[0].removesuffix(said[3] or "").replace(",", "")) * scale
+        last_digit = scale * 10.0 ** -len(said[2] or "")
+        assert abs(number - cell.value) <= max(last_digit, 5e-3 * abs(cell.value)), f"{cell} is said of {cell.value}"
+
+
 def test_page_csv_and_workbook_say_the_same_numbers(reports):
     """Each cell of each table of each report: the row's own value, the text of it, the CSV's and the workbook's."""
     for report in reports.values():
@@ -173,6 +184,7 @@ def test_page_csv_and_workbook_say_the_same_numbers(reports):
             sheet, rows = next(sheets), list(csv.reader(io.StringIO(data.decode())))
             for n, row in enumerate(table.rows):
                 for i, cell in enumerate(row):
+                    assert_says_its_number(cell)
                     value, of_csv, of_book = value_of(cell), rows[n + 1][i], sheet.cell(n + 2, i + 1)
                     if isinstance(value, int | float):
                         assert float(of_csv) == value and summed(sheet, of_book) == pytest.approx(value, rel=1e-12)
