@@ -33,7 +33,7 @@ NEVER = (1980, 1, 1, 0, 0, 0)
 MOST_LETTERS_OF_A_SHEET = 31
 MOST_LETTERS_OF_A_CELL = 32_767
 MOST_ROWS_OF_A_SHEET = 1_048_576
-MOST_WIDTH = 60
+MOST_WIDTH = 90
 """Of a column in a workbook, in letters."""
 AGREES = 1e-9
 """By which a sum may miss the total that the report states, of the largest of its parts."""
@@ -347,7 +347,7 @@ def _write_sheet(sheet: Any, table: Table, formats: _Formats) -> None:
     sheet.freeze_panes(1, 0)
     for i, title in enumerate(table.titles):
         sheet.write_string(0, i, printable(title), formats.header)
-        longest = max((len(str(row[i])) for row in table.rows if row[i] is not None), default=0)
+        longest = max((_letters(row[i]) for row in table.rows), default=0)
         sheet.set_column(i, i, min(MOST_WIDTH, max(len(title), longest) + 2))
     for n, row in enumerate(table.rows):
         for i, cell in enumerate(row):
@@ -357,6 +357,21 @@ def _write_sheet(sheet: Any, table: Table, formats: _Formats) -> None:
         sheet.autofilter(0, 0, len(table.rows) if table.total is None else table.total, len(table.titles) - 1)
     if table.total is None and any(table.adds):
         _write_totals(sheet, table, formats)
+
+
+def _letters(cell: Cell) -> int:
+    """How wide a spreadsheet shows a cell: money in full, where a page has millions.
+
+    Examples
+    --------
+    >>> _letters(Figure("6.99 M", 6_992_640.3, "USD")), _letters("aws"), _letters(None)
+    (13, 3, 0)
+    """
+    value = value_of(cell)
+    if isinstance(value, int | float):
+        decimals = 2 if isinstance(cell, Figure) and "." in _pattern(cell) else 0
+        return len(f"{value:,.{decimals}f} {getattr(cell, 'unit', '')}".rstrip())
+    return 0 if value is None else len(str(value))
 
 
 def _write_cell(sheet: Any, at: tuple[int, int], cell: Cell, formats: _Formats, sums: bool) -> None:

@@ -100,6 +100,7 @@ def test_a_workbook_has_types_formats_a_frozen_header_and_sums_that_agree():
     for n, name in enumerate(HOSTILE, 2):
         assert sheet.cell(n, 1).data_type == "s" and sheet.cell(n, 1).value == name.replace("\t", "\\t")
     assert sheet["B2"].value == 1000.25 and sheet["B2"].number_format == '#,##0 "USD"'
+    assert sheet.column_dimensions["B"].width > len("1,000 USD"), "a number that does not fit is shown as ####"
     assert sheet["C2"].value == 0.8 and sheet["C2"].number_format == "0 %"
     assert sheet["D2"].value == datetime(2027, 1, 1) and sheet["D2"].number_format == "yyyy-mm-dd"
     assert sheet["B9"].value == "=SUM(B2:B8)" and summed(sheet, sheet["B9"]) == 7001.75 == cached["bill"]["B9"].value
