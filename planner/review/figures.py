@@ -11,7 +11,8 @@ class Figure(str):
     text : what terminal, Markdown and page show
     value : the number itself, not rounded, a share as a fraction; or the day
     unit : `USD`, `%` (of a share), or none where the title of the column says it
-    beside : what else the text says, by name: spreadsheets have a column for each
+    note : what the text says beside the figure, as LATE
+    beside : what else it says, by name, the note among it: spreadsheets have a column for each
 
     Examples
     --------
@@ -26,11 +27,12 @@ class Figure(str):
     unit: str
     beside: dict[str, float | str]
 
-    def __new__(cls, text: str, value: float | date, unit: str = "", **beside: float | str) -> "Figure":
+    def __new__(cls, text: str, value: float | date, unit: str = "", note: str = "", **beside: float | str) -> "Figure":
         """The text, with what it was written from; what is blank of `beside` is left out."""
         figure = super().__new__(cls, text)
         figure.value, figure.unit = value, unit
-        figure.beside = {name.replace("_", " "): part for name, part in beside.items() if part != ""}
+        named: dict[str, float | str] = {**beside, "note": note}
+        figure.beside = {name.replace("_", " "): part for name, part in named.items() if part != ""}
         return figure
 
     def __reduce__(self) -> tuple[object, ...]:
