@@ -306,7 +306,12 @@ LISTINGS: dict[str, Listing] = {
         OFFERS,
         ("USD/h: list price of one machine; machines: that can be had at most, as far as is known",),
     ),
-    "stacks": Listing(lambda has, kinds: stacks_listed(has), _stack_names, STACKS),
+    "stacks": Listing(
+        lambda has, kinds: stacks_listed(has),
+        _stack_names,
+        STACKS,
+        ("a row for each model on each: qualified, as no placement exists without; or with profiles alone",),
+    ),
     "outages": Listing(
         lambda has, kinds: _every_outage(),
         _outage_names,

@@ -12,7 +12,7 @@ from typing import Any
 from planner.emit import quotas
 from planner.errors import InputError, refusal
 from planner.questions.patches import PatchRecord
-from planner.review.schema import ReportFile
+from planner.review.report_file import ReportFile
 from planner.study.records import components, gate, inventory, outages, plan, policies, serving, study
 from planner.study.records.base import Record
 
