@@ -1,0 +1,68 @@
+"""The LP bound of a problem, solved: what `planner explain` moves limits and prices in, and solves again."""
+
+from collections.abc import Iterable
+
+from planner.problem.eligibility import workloads_without_edge
+from planner.problem.problem import Problem
+from planner.questions.planned import silent
+from planner.solve.enter_by_hours import goes_by_hours
+from planner.solve.interchangeable import reduced
+from planner.solve.lp_bound import relax
+from planner.solve.search import Effort, Progress, Search
+from planner.solve.solve import fullest_hours, nothing_may_serve
+
+CLOSE = 1e-7
+"""Share of a bound by which two of them may differ by the arithmetic of the solver."""
+DUAL = 1e-9
+"""A dual below is none."""
+
+
+def solved_bound(p: Problem, hints: Iterable[str] = (), progress: Progress = silent) -> Search:
+    """A search at the LP bound of a problem, by the same program that a plan is bounded with: `bound` is its cost.
+
+    Parameters
+    ----------
+    hints : failures that are likely to bind; they enter first, and change nothing
+
+    Raises
+    ------
+    Infeasible
+        when no plan exists
+    """
+    if orphans := workloads_without_edge(p):
+        raise nothing_may_serve(p, orphans)
+    smaller = reduced(p).p if p.waiting is None else p
+    search = Search(smaller, Effort(), None, progress)
+    hours = smaller.hours if goes_by_hours(search) else fullest_hours(smaller)
+    for f in dict.fromkeys(hints):
+        if search.is_tested(f) and f not in search.dominated:
+            for h in hours:
+                search.enter((f, h))
+    relax(search)
+    return search
+
+
+def close_usd(bound_usd: float) -> float:
+    """What two bounds may differ by and be the same [USD]."""
+    return CLOSE * max(1.0, abs(bound_usd))
+
+
+def binding_of(search: Search, rule: str) -> set[str]:
+    """Of what the rows of a rule bind in the linear program: the first id of their keys.
+
+    A row that became the bound of a column binds where the column is at it and has a reduced cost. Of a program that
+    was solved hour by hour nothing is known here: see `has_duals`.
+    """
+    program, of = search.program, set[str]()
+    for added in program.added:
+        if added.rule == rule:
+            of.update(key[0] for key, at in added.keyed() if abs(float(program.duals[at])) > DUAL)
+    for bound in program.bounded:
+        if bound.rule == rule:
+            of.update(key[0] for key, at in bound.keyed() if abs(float(program.reduced_costs[at])) > DUAL)
+    return of
+
+
+def has_duals(search: Search) -> bool:
+    """Whether the duals of all rows are known: not where the linear program went hour by hour."""
+    return search.by_hours is None and len(search.program.duals) == search.program.m
