@@ -209,14 +209,13 @@ def _goals(plan: Plan) -> Iterator[Step]:
                     survive = (*tier.survive[:k], lower, *tier.survive[k + 1 :])
                     return _with_item(study, "tiers", n, {"survive": survive})
 
-                what = f"goal of tier {tier.name}: {100 * goal.serve_fraction:g} % when {goal_text(goal)}"
+                what = f"goal of tier {tier.name}: {_goal_text(goal)}"
                 yield Step("goal", what, "points", 1.0, "1 point lower", _per(moved, POINT))
 
 
-def goal_text(goal: Goal) -> str:
-    """When a goal holds, in words: what is lost, and within which time."""
-    lost = f"failure {goal.failure}" if goal.any is None else f"any {'' if goal.of == 1 else f'{goal.of} of '}{goal.any}"
-    return f"{lost} is lost, within {goal.within_seconds:g} s{goal.while_out}"
+def _goal_text(goal: Goal) -> str:
+    share = f"{100 * goal.serve_fraction:g} % within {goal.within_seconds:g} s"
+    return f"{goal.lost_text}: {share}"
 
 
 def _failures_of(plan: Plan, goal: Goal) -> set[str]:

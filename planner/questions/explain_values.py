@@ -1,7 +1,7 @@
 """What a step of each limit is worth: the LP bound of the study solved again with it moved; and the plan made again.
 
-The bound is that of the plan with divisible replicas, over all failures. Where a step more saves nothing, a step less is
-asked about as well: a dual says nothing of a step and, of a degenerate program, holds on one side only.
+The bound is that of the plan with divisible replicas, over all failures. Where a step more saves nothing, a step less
+is asked about as well: a dual says nothing of a step and, of a degenerate program, holds on one side only.
 """
 
 from dataclasses import dataclass, replace

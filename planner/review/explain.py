@@ -1,0 +1,110 @@
+"""Why a plan is as it is: its report, a section for each question."""
+
+from planner.plan.in_hand import Plan
+from planner.questions.explain_subjects import Asked
+from planner.questions.explain_values import Value, Values
+from planner.review.report import Column, Report, Section, first_of, short_failure, usd
+
+MOST_SENTENCES = 5
+MOST_NAMED = 6
+CONFIRMED = (
+    "a step: so much more headroom, or less asked for; saves, a step less costs: by how much the LP bound, that of the "
+    "plan with divisible replicas over all failures, falls and rises when it is solved again with the limit moved: "
+    "each figure is confirmed so, for that step, by itself"
+)
+PLANNED_AGAIN = (
+    "planned again: the plan made again, in whole numbers, with the step (--plan-again N); by the proofs of both plans "
+    "the saving of the best plan lies between these, USD a month"
+)
+
+
+def review_explained(
+    plan: Plan, sections: tuple[Section, ...], asked: Asked, good: bool = True, all_rows: bool = False
+) -> Report:
+    """The report of what was asked about a plan; `good`: whether nothing that is due is short."""
+    return Report(
+        f"why: plan of study {plan.study.study}",
+        good,
+        sections,
+        {"asked": {"pool": asked.pool, "offer": asked.offer, "failure": asked.failure, "hour": asked.hour}},
+        all_rows=all_rows,
+    )
+
+
+def values_sections(plan: Plan, values: Values) -> tuple[Section, ...]:
+    """What sizes the plan, in words, and what a step of each limit is worth."""
+    return _answer(plan, values), _values(values)
+
+
+def _answer(plan: Plan, values: Values) -> Section:
+    proof, lines = plan.file.proof, list[str]()
+    binding = [short_failure(f) for f in proof.binding_failures]
+    lines.append(
+        f"the plan costs {usd(proof.cost_usd)} USD; with divisible replicas no plan costs less than "
+        f"{usd(values.bound_usd)} USD, the LP bound"
+    )
+    if binding:
+        lines.append(f"sized by {len(binding)} failures: {first_of(binding, MOST_NAMED)}; the others follow from these")
+    else:
+        lines.append("sized by normal operation: no failure needs more than that")
+    saving = [row for row in values.rows if row.saves_usd_per_month]
+    for row in saving[:MOST_SENTENCES]:
+        lines.append(f"{sentence(row)}{_beside(row)}")
+    tight = [row for row in values.rows if not row.saves_usd_per_month and row.costs_usd_per_month]
+    for row in tight[:MOST_SENTENCES]:
+        lines.append(
+            f"{row.what}: {row.means} saves nothing; as much less would cost {usd(row.costs_usd_per_month or 0.0)} USD "
+            "a month"
+        )
+    if not saving and not tight:
+        lines.append("nothing that was asked about saves or costs anything")
+    return Section("ANSWER", tuple(lines))
+
+
+def sentence(row: Value) -> str:
+    """What a step saves, as people say it."""
+    return f"{row.what}: {row.means} would save {usd(row.saves_usd_per_month or 0.0)} USD a month"
+
+
+def _beside(row: Value) -> str:
+    return "" if row.replanned_usd is None else " (bound); planned again: see below"
+
+
+def _values(values: Values) -> Section:
+    months = values.months
+
+    def planned_again(row: Value) -> str:
+        if row.replanned_least_usd is None or row.replanned_most_usd is None:
+            return ""
+        return f"{usd(row.replanned_least_usd / months)} to {usd(row.replanned_most_usd / months)}"
+
+    is_planned = any(row.replanned_usd is not None for row in values.rows)
+    columns = (
+        Column("what"),
+        Column("a step", lambda row: row.means),
+        Column("saves USD/month", lambda row: _money(row.saves_usd_per_month)),
+        Column("a step less costs USD/month", _costs),
+        Column("planned again saves", planned_again, when=is_planned),
+    )
+    after = [CONFIRMED]
+    if is_planned:
+        after.append(PLANNED_AGAIN)
+    if values.not_asked:
+        after.append(
+            f"not asked about: {first_of(list(values.not_asked), MOST_NAMED)}; --all asks about each, both ways"
+        )
+    after.append(
+        "why a pool is used or not: --pool POOL; who may serve a stream: --workload W --origin O; a failure step by "
+        "step: --failure F"
+    )
+    return Section("VALUES", (), columns, values.rows, tuple(after), most=None)
+
+
+def _money(value: float | None) -> str:
+    return "no plan" if value is None else usd(value) if value else "nothing"
+
+
+def _costs(row: Value) -> str:
+    if row.costs_usd_per_month is not None:
+        return _money(row.costs_usd_per_month)
+    return row.tightened
