@@ -8,11 +8,13 @@ import numpy as np
 
 from planner.plan.in_hand import Plan
 from planner.problem.arrays import full
+from planner.problem.eligibility import WHY_NOT
 from planner.problem.problem import Problem
 from planner.problem.rules.formulas import unit_usd_per_hour
+from planner.questions.explain_refusals import Refusals
 from planner.solve.dominated_placements import dominated_placements
 from planner.study.dependencies import NORMAL, placement_id, profile_id
-from planner.study.records.serving import Model
+from planner.study.records.serving import Model, Profile
 from planner.units import SECONDS_PER_HOUR
 
 MILLION = 1e6
@@ -31,7 +33,8 @@ class Candidate:
     ----------
     placement : id; of a profile without a pool its own id
     chosen : whether the plan sends requests there in normal operation; chosen_in_failure: in the failure
-    refused : why it may not serve in normal operation; empty: it may
+    refused : why it may not serve in normal operation, of the closed list of reasons; empty: it may
+    refused_by : the same with the figures that decide it
     requests_per_second, share_fraction : sent there in normal operation, and of the demand of the flow
     usd_per_million_requests : of machines at the utilisation of normal operation, at the cheapest offer of its pool
         that counts in failures, else at any; and what a request costs there. None: nothing can be bought
@@ -48,6 +51,7 @@ class Candidate:
     pool: str
     chosen: bool
     refused: str
+    refused_by: str
     requests_per_second: float
     share_fraction: float
     usd_per_million_requests: float | None
@@ -137,14 +141,16 @@ def _placements(plan: Plan, w: str, o: str, hour: str) -> Iterator[Candidate]:
     dominated = dominated_placements(p)
     prices = {e: price for e in may if (price := usd_per_million_requests(p, w, o, e)) is not None}
     ranks = {e: 1 + sum(other < price[0] - SMALL for other, _ in prices.values()) for e, price in prices.items()}
-    pools = _pools_of(plan)
+    profiles, refusals = _profiles_of(plan), Refusals(plan, w, o)
     normal = (hour, NORMAL, 0.0)
     demand = p.demand_requests_per_second[w, o, hour]
     for e in sorted({*may, *p.edges_in_failure[w, o], *why_not}):
-        profile, pool = pools[e]
+        (of, profile), pool = profiles[e]
+        site = plan.study.site_by_id[plan.study.pool_by_id[pool].site]
+        refused = why_not.get(e, "")
         sent = x.traffic[w, o, e, normal]
         price = prices.get(e)
-        reach = p.round_trip_ms.get((o, plan.study.pool_by_id[pool].site))
+        reach = p.round_trip_ms.get((o, site.id))
         note = ""
         if price is None and e in may:
             note = NOTHING_TO_BUY if not _is_held(p, pool) else ""
@@ -152,10 +158,11 @@ def _placements(plan: Plan, w: str, o: str, hour: str) -> Iterator[Candidate]:
             note = f"{DOMINATED}: {dominated[e]}"
         yield Candidate(
             e,
-            profile,
+            of,
             pool,
             sent > 0,
-            why_not.get(e, ""),
+            refused,
+            refusals.text(refused, profile, site) if refused else "",
             sent,
             sent / demand if demand > 0 else 0.0,
             None if price is None else price[0],
@@ -192,16 +199,16 @@ def _is_held(p: Problem, pool: str) -> bool:
     return any(p.held_machines[pool, t] > 0 for t in p.periods)
 
 
-def _pools_of(plan: Plan) -> dict[str, tuple[str, str]]:
-    """Placement -> its profile and pool, of all of the study: also of those that may serve nobody."""
-    study, pools = plan.study, dict[str, tuple[str, str]]()
+def _profiles_of(plan: Plan) -> dict[str, tuple[tuple[str, Profile], str]]:
+    """Placement -> its profile, with its id, and its pool, of all of the study: also of those that may serve nobody."""
+    study, profiles = plan.study, dict[str, tuple[tuple[str, Profile], str]]()
     for model in study.models:
         for profile in model.profiles:
             for pool in study.pools:
                 if pool.machine_type == profile.machine_type:
                     of = profile_id(model.model, profile.name)
-                    pools[placement_id(of, pool.id)] = of, pool.id
-    return pools
+                    profiles[placement_id(of, pool.id)] = (of, profile), pool.id
+    return profiles
 
 
 def _others(plan: Plan, name: str) -> Iterator[Candidate]:
@@ -211,17 +218,18 @@ def _others(plan: Plan, name: str) -> Iterator[Candidate]:
     for profile in model.profiles:
         of = profile_id(model.model, profile.name)
         pools = [pool.id for pool in plan.study.pools if pool.machine_type == profile.machine_type]
-        nothing = (False, NO_POOL, 0.0, 0.0, None, "", None, None, "")
+        nothing = (0.0, 0.0, None, "", None, None, "")
         if not pools:
-            yield Candidate(of, of, "", *nothing)
+            yield Candidate(of, of, "", False, NO_POOL, f"machine type: no pool of {profile.machine_type}", *nothing)
         elif profile.stack not in qualified:
+            why = f"qualification: {profile.stack} is not qualified for {name}"
             for pool in pools:
-                yield Candidate(placement_id(of, pool), of, pool, False, NOT_QUALIFIED, *nothing[2:])
+                yield Candidate(placement_id(of, pool), of, pool, False, NOT_QUALIFIED, why, *nothing)
 
 
 def _in_failure(plan: Plan, w: str, o: str, s: tuple[str, str, float], row: Candidate) -> Candidate:
     """A candidate with what becomes of it in a failure."""
-    p, x, e = plan.problem, plan.decisions, row.placement
+    x, e = plan.decisions, row.placement
     sent = x.traffic[w, o, e, s]
     asked = x.offered[w, o, s]
     return replace(
@@ -229,15 +237,17 @@ def _in_failure(plan: Plan, w: str, o: str, s: tuple[str, str, float], row: Cand
         chosen_in_failure=sent > 0,
         in_failure_requests_per_second=sent,
         in_failure_share_fraction=sent / asked if asked > 0 else 0.0,
-        refused_in_failure="" if sent > 0 else _why_not_then(p, plan, w, o, e, s, row.refused),
+        refused_in_failure="" if sent > 0 else _why_not_then(plan, (w, o), s, row),
     )
 
 
-def _why_not_then(p: Problem, plan: Plan, w: str, o: str, e: str, s: tuple[str, str, float], refused: str) -> str:
+def _why_not_then(plan: Plan, flow: tuple[str, str], s: tuple[str, str, float], row: Candidate) -> str:
     """Why a placement may not serve in a failure, or cannot run by its last deadline; empty: it could."""
-    if e not in p.edges_in_failure[w, o]:
-        return refused or "round trip: longer than the tier's limit in failures"
-    f = s[1]
+    p, e, f = plan.problem, row.placement, s[1]
+    if e not in p.edges_in_failure[flow]:
+        if row.refused == WHY_NOT["round trip"]:
+            return Refusals(plan, *flow).in_failures_text(plan.study.pool_by_id[row.pool].site)
+        return row.refused_by
     if p.lost[f].get(e, 1.0) <= 0:
         return f"lost: with {f}"
     x = plan.decisions
@@ -247,7 +257,7 @@ def _why_not_then(p: Problem, plan: Plan, w: str, o: str, e: str, s: tuple[str, 
         return "weights: gateways keep theirs in this failure, and it has none"
     if e in p.cannot_start[f]:
         return f"start: no replica can be started while {f} lasts"
-    loaded = p.detection_seconds + p.load_seconds[e]
-    if loaded > s[2]:
-        return f"load time: a cold start runs after {loaded:g} s, past the deadline of {s[2]:g} s"
+    runs_at = p.detection_seconds + p.load_seconds[e]
+    if runs_at > s[2]:
+        return f"load time: a cold start runs after {runs_at:g} s, past the deadline of {s[2]:g} s"
     return ""

@@ -6,7 +6,7 @@ them the plan has states of its own, in which nothing is due and requests may go
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, get_args
 
 import numpy as np
@@ -47,7 +47,8 @@ class FailureStep:
     what : lost: replicas are gone, with the requests that went there; moved: requests go elsewhere; more demand:
         requests beyond those of normal operation; not served: requests that are shed from then on; served again: those
         that were; cold start: replicas loaded on machines that are there; launched: on machines obtained since
-    workload, origin : of requests; placement : of replicas, or where requests go to; from_placement : where they went
+    workload, origin : of requests; placement, pool : of replicas, or where requests go to; from_placement, from_pool :
+        where they went
     requests_per_second, replicas, machines : how much
     due : of what is not served, whether a goal asks for it by then
     """
@@ -58,7 +59,9 @@ class FailureStep:
     workload: str = ""
     origin: str = ""
     from_placement: str = ""
+    from_pool: str = ""
     placement: str = ""
+    pool: str = ""
     requests_per_second: float = 0.0
     replicas: float = 0.0
     machines: float = 0.0
@@ -116,7 +119,7 @@ class FailureExplained:
 def explain_failure(plan: Plan, failure: str, hour: str) -> FailureExplained:
     """Who goes where in a failure, in which order and by which second."""
     p = plan.problem
-    steps = sorted(_steps(plan, failure, hour), key=_in_order)
+    steps = sorted((_with_pools(plan, step) for step in _steps(plan, failure, hour)), key=_in_order)
     return FailureExplained(
         failure,
         hour,
@@ -128,6 +131,13 @@ def explain_failure(plan: Plan, failure: str, hour: str) -> FailureExplained:
         tuple(steps),
         tuple(_served(plan, failure, hour)),
     )
+
+
+def _with_pools(plan: Plan, step: FailureStep) -> FailureStep:
+    """A step with the pools of its placements; what is reclaimed is of a pool already."""
+    pool_of = plan.problem.pool_of
+    pool = step.pool or pool_of.get(step.placement, "")
+    return replace(step, pool=pool, from_pool=pool_of.get(step.from_placement, ""))
 
 
 def _in_order(step: FailureStep) -> tuple[float, int, float, float, str, str, str]:
@@ -214,7 +224,7 @@ def _reclaimed(a: Arrays, before: State, s: State) -> Iterator[FailureStep]:
                 continue
             back = p.detection_seconds + seconds
             if earlier <= back < s[2]:
-                yield FailureStep(back, p.detection_seconds, "reclaimed", placement=q, machines=float(machines))
+                yield FailureStep(back, p.detection_seconds, "reclaimed", pool=q, machines=float(machines))
 
 
 def _started(a: Arrays, s: State, more: Array, ready: Array, plan: Plan) -> Iterator[FailureStep]:
@@ -254,11 +264,23 @@ def _moves(a: Arrays, plan: Plan, s: State, last: tuple[State, Array], ready: Ar
         for rate, come_from, to in _paired(gone, added):
             source = "" if come_from is None else p.placements[come_from]
             if to is None:
-                yield FailureStep(at, at, "not served", w, o, source, "", rate, due=is_due)
+                yield FailureStep(
+                    at, at, "not served", w, o, from_placement=source, requests_per_second=rate, due=is_due
+                )
             else:
                 seconds = float(ready[to])
                 what = extra if come_from is None else "moved"
-                yield FailureStep(seconds, seconds, what, w, o, source, p.placements[to], rate)
+                to_placement = p.placements[to]
+                yield FailureStep(
+                    seconds,
+                    seconds,
+                    what,
+                    w,
+                    o,
+                    from_placement=source,
+                    placement=to_placement,
+                    requests_per_second=rate,
+                )
 
 
 def _paired(

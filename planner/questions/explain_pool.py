@@ -55,7 +55,8 @@ class ProfileThere:
     serves, serves_in_failure : (workload, origin) pairs that it may serve, in normal operation and in failures
     context_classes : that it admits
     most_needed_gib, usable_gib : memory that a replica needs for the workload that needs most, and has
-    load_seconds : of its weights; loaded_at_seconds : since a failure began, loading as soon as it is detected
+    load_seconds : of its weights; cold_start_seconds : when a cold start runs, since a failure began, loading as soon
+        as it is detected
     in_time_for, too_late_for : deadlines of goals that a cold start meets, and does not [s]
     replicas : that the plan runs, in the hour
     """
@@ -69,7 +70,7 @@ class ProfileThere:
     most_needed_gib: float
     usable_gib: float
     load_seconds: float
-    loaded_at_seconds: float
+    cold_start_seconds: float
     in_time_for: tuple[float, ...]
     too_late_for: tuple[float, ...]
     replicas: float
@@ -107,7 +108,7 @@ class LimitThere:
     Parameters
     ----------
     used, most : by the plan, in the hour, in the limit's unit
-    binds : whether nothing of it is free for another machine
+    is_full : whether nothing of it is free for another machine
     """
 
     limit: str
@@ -115,7 +116,7 @@ class LimitThere:
     per_machine: float
     used: float
     most: float
-    binds: bool
+    is_full: bool
 
 
 @dataclass(frozen=True)
@@ -222,7 +223,7 @@ def _profile(
     e = placement_id(profile_id(model.model, profile.name), pool)
     serves = sum(e in ends for ends in p.edges.values())
     in_failure = sum(e in ends for ends in p.edges_in_failure.values())
-    loaded = p.detection_seconds + profile.load_seconds
+    cold_start = p.detection_seconds + profile.load_seconds
     deadlines = sorted({within for f, goals in p.promised.items() if f != NORMAL for _, _, within in goals})
     needed = [memory_needed_gib(model.facts, profile, live_tokens_of(w)) for w in workloads]
     usable = usable_memory_gib(profile, study.machine_type_by_name[profile.machine_type])
@@ -236,9 +237,9 @@ def _profile(
         max(needed, default=0.0),
         usable,
         profile.load_seconds,
-        loaded,
-        tuple(c for c in deadlines if loaded <= c),
-        tuple(c for c in deadlines if loaded > c),
+        cold_start,
+        tuple(c for c in deadlines if cold_start <= c),
+        tuple(c for c in deadlines if cold_start > c),
         plan.decisions.replicas[e, hour],
     )
 
@@ -260,10 +261,10 @@ def _reach(plan: Plan, pool: str, hour: str) -> Iterator[ReachThere]:
     p, study, x = plan.problem, plan.study, plan.vectors
     a = full(p)
     site = study.pool_by_id[pool].site
-    there = a.pool_of_edge == a.pool_at[pool]
+    in_pool = a.pool_of_edge == a.pool_at[pool]
     for at, (w, o) in enumerate(p.flows):
         tier, reach = study.tier_by_name[p.tier_of[w]], p.round_trip_ms.get((o, site))
-        edges = np.flatnonzero(there & (a.flow_of_edge == at))
+        edges = np.flatnonzero(in_pool & (a.flow_of_edge == at))
         sent = {f: float(x.traffic[(hour, f, c),][edges].sum()) for f in p.failures for c in p.deadlines_seconds[f]}
         others = {f: rate for f, rate in sent.items() if f != NORMAL}
         most_when = max(others, key=lambda f: others[f], default=NORMAL)
@@ -296,8 +297,8 @@ def _limits(plan: Plan, pool: str, hour: str) -> Iterator[LimitThere]:
         if per_machine > 0 and a.limits_in(hour)[n]:
             takes = per_machine * min((p.machines_per_unit[b] for b in p.offers_of[pool]), default=1)
             free = float(most[n] - used[n])
-            binds = free < takes * (1 - BINDING_FRACTION)
-            yield LimitThere(limit.name, limit.unit, per_machine, float(used[n]), float(most[n]), binds)
+            is_full = free < takes * (1 - BINDING_FRACTION)
+            yield LimitThere(limit.name, limit.unit, per_machine, float(used[n]), float(most[n]), is_full)
 
 
 def _policies(plan: Plan, pool: str) -> Iterator[str]:

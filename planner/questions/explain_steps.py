@@ -1,7 +1,8 @@
 """What of a study can be moved by a step in the unit in which people decide on it: limits, latency, goals, demand."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Literal
 
 from planner.plan.in_hand import Plan
@@ -80,7 +81,7 @@ def steps_of(plan: Plan, search: Search) -> list[Step]:
     ]
 
 
-def _binds(search: Search, rule: str) -> Callable[[str], bool]:
+def _is_binding(search: Search, rule: str) -> Callable[[str], bool]:
     """Whether a row of a rule binds, by the first id of its key."""
     if not has_duals(search):
         return lambda name: True
@@ -91,14 +92,14 @@ def _limits(plan: Plan) -> Iterator[Step]:
     for row in plan.file.bottlenecks:
         is_offer = row.unit == "units"
         size = row.step or 1.0
-        worth = "" if is_offer or row.step is None or row.unit == "machines" else ", a machine's worth"
+        machine = "" if is_offer or row.step is None or row.unit == "machines" else ", a machine's worth"
         yield Step(
             "offer" if is_offer else "limit",
             row.limit,
             row.unit,
             size,
-            f"{size:g} {row.unit} more{worth}",
-            lambda more, name=row.limit: _more_of(plan.study, name, more),
+            f"{size:g} {row.unit} more{machine}",
+            partial(_more_of, plan.study, row.limit),
         )
 
 
@@ -115,9 +116,9 @@ def _more_of(study: Study, name: str, more: float) -> Study | None:
 
 
 def _components(study: Study, search: Search) -> Iterator[Step]:
-    binds = _binds(search, "components_pass_what_they_can")
+    is_binding = _is_binding(search, "components_pass_what_they_can")
     for n, component in enumerate(study.components):
-        if component.most_requests_per_second is not None and binds(component.id):
+        if component.most_requests_per_second is not None and is_binding(component.id):
 
             def moved(more: float, n: int = n, most: float = component.most_requests_per_second) -> Study | None:
                 if most + more <= 0:
@@ -129,9 +130,9 @@ def _components(study: Study, search: Search) -> Iterator[Step]:
 
 
 def _storage(study: Study, search: Search) -> Iterator[Step]:
-    binds = _binds(search, "storage_can_load_that_fast")
+    is_binding = _is_binding(search, "storage_can_load_that_fast")
     for n, site in enumerate(study.sites):
-        if site.load_gib_per_second is not None and binds(site.id):
+        if site.load_gib_per_second is not None and is_binding(site.id):
 
             def moved(more: float, n: int = n, rate: float = site.load_gib_per_second) -> Study | None:
                 return _with_item(study, "sites", n, {"load_gib_per_second": rate + more}) if rate + more > 0 else None
@@ -141,9 +142,9 @@ def _storage(study: Study, search: Search) -> Iterator[Step]:
 
 
 def _build_outs(study: Study, search: Search) -> Iterator[Step]:
-    binds = _binds(search, "build_outs_have_limits")
+    is_binding = _is_binding(search, "build_outs_have_limits")
     for n, phase in enumerate(study.build_outs):
-        if not phase.never and binds(phase.id):
+        if not phase.never and is_binding(phase.id):
 
             def moved(more: float, n: int = n, most: int = phase.most) -> Study | None:
                 return _with_item(study, "build_outs", n, {"most": most + int(more)}) if most + more >= 1 else None
@@ -152,9 +153,9 @@ def _build_outs(study: Study, search: Search) -> Iterator[Step]:
 
 
 def _capital(study: Study, search: Search) -> Iterator[Step]:
-    binds = _binds(search, "capital_has_limits")
+    is_binding = _is_binding(search, "capital_has_limits")
     for n, limit in enumerate(study.policies.capital_limits):
-        if binds(limit.name):
+        if is_binding(limit.name):
 
             def moved(more: float, n: int = n, most: float = limit.most_usd) -> Study | None:
                 return _with_policy(study, "capital_limits", n, {"most_usd": most + more}) if most + more >= 0 else None
@@ -164,9 +165,9 @@ def _capital(study: Study, search: Search) -> Iterator[Step]:
 
 
 def _shares(study: Study, search: Search) -> Iterator[Step]:
-    binds = _binds(search, "shares_hold")
+    is_binding = _is_binding(search, "shares_hold")
     for n, share in enumerate(study.policies.shares):
-        if binds(share.component):
+        if is_binding(share.component):
 
             def moved(more: float, n: int = n, most: float = share.most_fraction) -> Study | None:
                 if not 0 <= most + more <= 1:
@@ -224,7 +225,7 @@ def _failures_of(plan: Plan, goal: Goal) -> set[str]:
 
 
 def _all_demand(study: Study) -> Step:
-    return Step("demand", "all demand", "percent", 1.0, "1 % less", _per(lambda less: with_demand(study, less), POINT))
+    return Step("demand", "all demand", "percent", 1.0, "1 % less", _per(partial(with_demand, study, None), POINT))
 
 
 def _demand(study: Study) -> Iterator[Step]:
@@ -234,11 +235,11 @@ def _demand(study: Study) -> Iterator[Step]:
         asked[row.workload] = asked.get(row.workload, 0.0) + row.requests_per_second
     largest = sorted(asked, key=lambda w: (-asked[w], w)) if len(asked) > 1 else []
     for w in largest[:MOST_WORKLOADS]:
-        less = _per(lambda less, w=w: with_demand(study, less, w), POINT)
+        less = _per(partial(with_demand, study, w), POINT)
         yield Step("demand", f"demand of {w}", "percent", 1.0, "1 % less", less)
 
 
-def with_demand(study: Study, less_fraction: float, workload: str | None = None) -> Study:
+def with_demand(study: Study, workload: str | None, less_fraction: float) -> Study:
     """The study with a share less of the demand of a workload, or of all; of every case."""
     names = ("requests_per_second", "low_requests_per_second", "high_requests_per_second")
     rows = []
@@ -270,14 +271,14 @@ def _per(moved: Moved, fraction: float) -> Moved:
     return lambda more: moved(fraction * more)
 
 
-def _with_item(study: Study, field: str, n: int, update: dict[str, object]) -> Study:
+def _with_item(study: Study, field: str, n: int, update: Mapping[str, object]) -> Study:
     """The study with some fields of the n-th record of a list changed."""
     items = list(getattr(study, field))
     items[n] = items[n].model_copy(update=update)
     return study.model_copy(update={field: tuple(items)})
 
 
-def _with_policy(study: Study, field: str, n: int, update: dict[str, object]) -> Study:
+def _with_policy(study: Study, field: str, n: int, update: Mapping[str, object]) -> Study:
     items = list(getattr(study.policies, field))
     items[n] = items[n].model_copy(update=update)
     return study.model_copy(update={"policies": study.policies.model_copy(update={field: tuple(items)})})

@@ -26,7 +26,7 @@ def review_explained(
         f"why: plan of study {plan.study.study}",
         good,
         sections,
-        {"asked": {"pool": asked.pool, "offer": asked.offer, "failure": asked.failure, "hour": asked.hour}},
+        {"asked": asked},
         all_rows=all_rows,
     )
 

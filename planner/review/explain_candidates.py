@@ -38,7 +38,7 @@ def candidates_section(candidates: Candidates) -> Section:
         Column("rank", lambda row: row.rank),
         Column("USD per million", lambda row: _usd(row)),
         Column("round trip ms", lambda row: "" if row.round_trip_ms is None else f"{row.round_trip_ms:g}"),
-        Column("why not", lambda row: row.refused or row.note),
+        Column("why not", lambda row: row.refused_by or row.note),
         Column(
             "then", lambda row: _share(row.chosen_in_failure, row.in_failure_share_fraction), when=failure is not None
         ),

@@ -110,7 +110,7 @@ def _order(explained: FailureExplained) -> Section | None:
 
 def _order_row(steps: list[FailureStep]) -> OrderRow:
     first = steps[0]
-    names = {step.placement or step.from_placement for step in steps} - {""}
+    names = {step.placement or step.from_placement or step.pool for step in steps} - {""}
     return OrderRow(
         first.seconds,
         min(step.begins_seconds for step in steps),
@@ -119,7 +119,7 @@ def _order_row(steps: list[FailureStep]) -> OrderRow:
         sum(step.replicas for step in steps),
         sum(step.machines for step in steps),
         sum(step.requests_per_second for step in steps),
-        f"{first.workload} from {first.origin}" if first.workload else first.placement,
+        f"{first.workload} from {first.origin}" if first.workload else first.placement or first.pool,
     )
 
 
@@ -131,7 +131,7 @@ def _replicas(explained: FailureExplained) -> Section | None:
         Column("at s", lambda row: _at(row.seconds)),
         Column("begins s", lambda row: _at(row.begins_seconds)),
         Column("what"),
-        Column("placement"),
+        Column("placement", lambda row: row.placement or row.pool),
         Column("replicas", lambda row: _number(row.replicas)),
         Column("machines", lambda row: _number(row.machines), when=any(row.machines for row in rows)),
     )
@@ -148,8 +148,8 @@ def _requests(explained: FailureExplained) -> Section | None:
         Column("workload"),
         Column("origin"),
         Column("requests/s", lambda row: _rate(row.requests_per_second)),
-        Column("from", lambda row: row.from_placement),
-        Column("to", lambda row: row.placement),
+        Column("from", lambda row: row.from_pool),
+        Column("to", lambda row: row.pool),
         Column("", lambda row: "DUE" if row.due else ""),
     )
     return Section("WHO GOES WHERE", (), columns, rows, (PAIRED,), always=lambda row: row.due)

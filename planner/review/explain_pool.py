@@ -35,72 +35,78 @@ class OfferRow:
     is_confirmed: bool
 
 
-def pool_sections(plan: Plan, there: PoolExplained) -> tuple[Section, ...]:
+def pool_sections(plan: Plan, explained: PoolExplained) -> tuple[Section, ...]:
     """Why a pool is used or not: the answer, its offers, profiles, reach and limits."""
-    return made(_answer(plan, there), _offers(there), _profiles(there), _reach(there), _limits(there))
+    return made(
+        _answer(plan, explained), _offers(explained), _profiles(explained), _reach(explained), _limits(explained)
+    )
 
 
-def _answer(plan: Plan, there: PoolExplained) -> Section:
-    lines = [_used(plan, there), *in_the_way(there)]
-    for offer in there.offers:
+def _answer(plan: Plan, explained: PoolExplained) -> Section:
+    lines = [_used(plan, explained), *obstacles(explained)]
+    for offer in explained.offers:
         lines.append(f"{offer.offer}: {entry_text(offer)}")
-    if not there.offers:
+    if not explained.offers:
         lines.append("nothing is offered there")
-    if there.is_used and there.drivers:
-        drivers = [short_failure(f) for f in there.drivers]
+    if explained.is_used and explained.drivers:
+        drivers = [short_failure(f) for f in explained.drivers]
         lines.append(f"paid for by: {first_of(drivers, MOST_NAMED)}, those that need it most first")
-    lines += [f"policy: {text}" for text in there.policies]
-    return Section(f"POOL {there.pool}", tuple(lines))
+    lines += [f"policy: {text}" for text in explained.policies]
+    return Section(f"POOL {explained.pool}", tuple(lines))
 
 
-def _used(plan: Plan, there: PoolExplained) -> str:
-    sent = sum(row.requests_per_second for row in there.reach)
-    all_sent = sum(plan.problem.demand_requests_per_second[w, o, there.hour] for w, o in plan.problem.flows)
-    machines = f"{there.machines:g} machines ({there.held_machines:g} held)"
-    if not there.is_used:
+def _used(plan: Plan, explained: PoolExplained) -> str:
+    sent = sum(row.requests_per_second for row in explained.reach)
+    all_sent = sum(plan.problem.demand_requests_per_second[w, o, explained.hour] for w, o in plan.problem.flows)
+    machines = f"{explained.machines:g} machines ({explained.held_machines:g} held)"
+    if not explained.is_used:
         return f"not used: {machines}, no replica runs there"
     share = percent(sent / all_sent, 1) if all_sent > 0 else "none"
-    return f"used: {machines}, {there.replicas:g} replicas; {sent:,.1f} requests/s in normal operation, {share} of all"
+    return (
+        f"used: {machines}, {explained.replicas:g} replicas; {sent:,.1f} requests/s in normal operation, {share} of all"
+    )
 
 
-def in_the_way(there: PoolExplained) -> list[str]:
+def obstacles(explained: PoolExplained) -> list[str]:
     """What stands in the way of a pool beside prices, in words: profiles, reach, limits, offers, load times."""
     lines = []
-    serving = [row for row in there.profiles if not row.refused]
-    if not there.profiles:
+    serving = [row for row in explained.profiles if not row.refused]
+    if not explained.profiles:
         lines.append("memory, context: no model has a profile for its machines")
     elif not serving:
-        lines.append(f"profiles: none may serve a workload there: {first_of(_reasons(there), MOST_NAMED)}")
-    elif len(serving) < len(there.profiles):
-        lines.append(f"profiles: {len(serving)} of {len(there.profiles)} may serve there; refused: see PROFILES")
-    near = {level: sum(row.in_reach == level for row in there.reach) for level in ("always", "in failures", "never")}
+        lines.append(f"profiles: none may serve a workload there: {first_of(_reasons(explained), MOST_NAMED)}")
+    elif len(serving) < len(explained.profiles):
+        lines.append(f"profiles: {len(serving)} of {len(explained.profiles)} may serve there; refused: see PROFILES")
+    near = {
+        level: sum(row.in_reach == level for row in explained.reach) for level in ("always", "in failures", "never")
+    }
     if near["never"] or near["in failures"]:
         lines.append(
-            f"reach: {near['always']} of {len(there.reach)} streams within the round trip of their tier, "
+            f"reach: {near['always']} of {len(explained.reach)} streams within the round trip of their tier, "
             f"{near['in failures']} more in failures only, {near['never']} never"
         )
-    if there.offers and all(offer.refused for offer in there.offers):
-        reasons = list(dict.fromkeys(offer.refused for offer in there.offers))
+    if explained.offers and all(offer.refused for offer in explained.offers):
+        reasons = list(dict.fromkeys(offer.refused for offer in explained.offers))
         lines.append(f"offers: none can be bought: {first_of(reasons, MOST_NAMED)}")
     lines += [
-        f"limit: nothing is free of {row.limit} ({row.used:g} of {row.most:g} {row.unit})" for row in _full(there)
+        f"limit: nothing is free of {row.limit} ({row.used:g} of {row.most:g} {row.unit})" for row in _full(explained)
     ]
     if late := [row for row in serving if row.too_late_for]:
-        slowest = max(late, key=lambda row: row.loaded_at_seconds)
+        slowest = max(late, key=lambda row: row.cold_start_seconds)
         deadlines = ", ".join(f"{c:g}" for c in slowest.too_late_for)
         lines.append(
-            f"load time: a cold start of {slowest.profile} runs after {slowest.loaded_at_seconds:g} s, too late for "
+            f"load time: a cold start of {slowest.profile} runs after {slowest.cold_start_seconds:g} s, too late for "
             f"deadlines of {deadlines} s: for these its replicas must run all along"
         )
     return lines
 
 
-def _reasons(there: PoolExplained) -> list[str]:
-    return list(dict.fromkeys(row.refused for row in there.profiles if row.refused))
+def _reasons(explained: PoolExplained) -> list[str]:
+    return list(dict.fromkeys(row.refused for row in explained.profiles if row.refused))
 
 
-def _full(there: PoolExplained) -> list[LimitThere]:
-    return [row for row in there.limits if row.binds]
+def _full(explained: PoolExplained) -> list[LimitThere]:
+    return [row for row in explained.limits if row.is_full]
 
 
 def entry_text(offer: OfferThere) -> str:
@@ -116,9 +122,8 @@ def entry_text(offer: OfferThere) -> str:
     if entry.use == "at any price":
         return f"{price:,.2f} USD/h; needed at any price: without it there is no plan"
     if entry.use == "at no price":
-        return (
-            f"{price:,.2f} USD/h; would not enter even at a hundredth of it: it is not worth its place to any failure"
-        )
+        why = ": nothing of it counts in failures" if offer.least_counted_fraction <= 0 else ""
+        return f"{price:,.2f} USD/h; would not enter even at a hundredth of that: the bound is no lower with it{why}"
     if entry.use == "not worked out":
         return f"{price:,.2f} USD/h; price of entry not worked out: {entry.why}"
     at, beyond = entry.entry_usd_per_machine_hour or 0.0, entry.beyond_fraction or 0.0
@@ -150,8 +155,8 @@ def _row(offer: OfferThere) -> OfferRow:
     )
 
 
-def _offers(there: PoolExplained) -> Section | None:
-    rows = [_row(offer) for offer in there.offers]
+def _offers(explained: PoolExplained) -> Section | None:
+    rows = [_row(offer) for offer in explained.offers]
     if not rows:
         return None
     columns = (
@@ -180,8 +185,8 @@ def _beyond(value: float | None) -> str:
     return "" if value is None else f"{100 * value:+.1f} %"
 
 
-def _profiles(there: PoolExplained) -> Section | None:
-    if not there.profiles:
+def _profiles(explained: PoolExplained) -> Section | None:
+    if not explained.profiles:
         return None
 
     def deadlines(several: tuple[float, ...]) -> str:
@@ -194,16 +199,16 @@ def _profiles(there: PoolExplained) -> Section | None:
         Column("replicas", lambda row: f"{row.replicas:g}"),
         Column("context", lambda row: ", ".join(row.context_classes)),
         Column("memory GiB", lambda row: f"{row.most_needed_gib:,.0f} of {row.usable_gib:,.0f}"),
-        Column("cold start s", lambda row: f"{row.loaded_at_seconds:g}"),
+        Column("cold start s", lambda row: f"{row.cold_start_seconds:g}"),
         Column("in time for s", lambda row: deadlines(row.in_time_for)),
         Column("too late for s", lambda row: deadlines(row.too_late_for)),
-        Column("refused", when=any(row.refused for row in there.profiles)),
+        Column("refused", when=any(row.refused for row in explained.profiles)),
     )
     lines = (
         "serves: streams (workload and origin) that it may serve; memory: what a replica needs for the workload that "
         "needs most, of what it has; cold start: from the failure's begin, loading as soon as it is detected",
     )
-    rows = sorted(there.profiles, key=_serving_first)
+    rows = sorted(explained.profiles, key=_serving_first)
     return Section("PROFILES", lines, columns, rows)
 
 
@@ -211,7 +216,7 @@ def _serving_first(row: ProfileThere) -> tuple[bool, float, int, str]:
     return bool(row.refused), -row.replicas, -row.serves, row.profile
 
 
-def _reach(there: PoolExplained) -> Section:
+def _reach(explained: PoolExplained) -> Section:
     columns = (
         Column("workload"),
         Column("origin"),
@@ -223,7 +228,7 @@ def _reach(there: PoolExplained) -> Section:
         Column("most in failures", lambda row: f"{row.most_in_failure_requests_per_second:,.1f}"),
         Column("when lost", lambda row: short_failure(row.when_lost)),
     )
-    rows = sorted(there.reach, key=_largest_first)
+    rows = sorted(explained.reach, key=_largest_first)
     return Section("REACH", (), columns, rows)
 
 
@@ -238,14 +243,14 @@ def _limit(row: ReachThere) -> str:
     return f"{row.limit_ms:g}" if longer is None else f"{row.limit_ms:g} ({longer:g} in failures)"
 
 
-def _limits(there: PoolExplained) -> Section | None:
-    if not there.limits:
+def _limits(explained: PoolExplained) -> Section | None:
+    if not explained.limits:
         return None
     columns = (
         Column("limit"),
         Column("a machine takes", lambda row: f"{row.per_machine:g} {row.unit}"),
         Column("used", lambda row: f"{row.used:,.6g}"),
         Column("most", lambda row: f"{row.most:,.6g}"),
-        Column("", lambda row: "nothing free" if row.binds else ""),
+        Column("", lambda row: "nothing free" if row.is_full else ""),
     )
-    return Section("QUOTAS AND POWER", (), columns, there.limits)
+    return Section("QUOTAS AND POWER", (), columns, explained.limits)
