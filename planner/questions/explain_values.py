@@ -10,11 +10,13 @@ from planner.errors import InputError, NoPlan, SolverError
 from planner.interruption import interrupted
 from planner.plan.in_hand import Plan
 from planner.problem.build import build
+from planner.problem.problem import Problem
 from planner.questions.explain_bound import close_usd, solved_bound
 from planner.questions.explain_steps import Kind, Step, steps_of
 from planner.questions.planned import silent
 from planner.solve.search import Effort, Infeasible, Progress, Search
 from planner.solve.solve import solve
+from planner.study.places import listed
 from planner.study.records.study import Study
 
 MOST_STEPS = 12
@@ -32,7 +34,7 @@ class Value:
     saves_usd_per_month : the same, a month of the horizon
     lp_costs_usd : by how much it rises with a step less; none: not asked, or there is no such study, or no plan
     costs_usd_per_month : the same, a month
-    tightened : why there is no `lp_costs_usd`; empty where there is one
+    loosened, tightened : why there is no `lp_saves_usd`, no `lp_costs_usd`; empty where there is one
     replanned_least_usd, replanned_most_usd : where planned again with a step more: between which savings the truth lies
         by the proofs of both plans [USD over the horizon]
     replanned_usd : what the two plans differ by [USD over the horizon]
@@ -47,6 +49,7 @@ class Value:
     saves_usd_per_month: float | None
     lp_costs_usd: float | None
     costs_usd_per_month: float | None
+    loosened: str = ""
     tightened: str = ""
     replanned_usd: float | None = None
     replanned_least_usd: float | None = None
@@ -111,11 +114,11 @@ def values(
 
 def _value(plan: Plan, search: Search, step: Step, both: bool) -> Value:
     months = plan.study.horizon.months
-    difference_usd, _ = _moved_usd(plan, search, step.moved(step.size))
+    difference_usd, loosened = _moved_usd(plan, search, step.moved(step.size))
     saves_usd = None if difference_usd is None else max(0.0, -difference_usd)
-    costs_usd, why = None, "not asked"
+    costs_usd, tightened = None, "not asked"
     if both or not saves_usd:
-        difference_usd, why = _moved_usd(plan, search, step.moved(-step.size))
+        difference_usd, tightened = _moved_usd(plan, search, step.moved(-step.size))
         costs_usd = None if difference_usd is None else max(0.0, difference_usd)
     return Value(
         step.kind,
@@ -127,7 +130,8 @@ def _value(plan: Plan, search: Search, step: Step, both: bool) -> Value:
         None if saves_usd is None else saves_usd / months,
         costs_usd,
         None if costs_usd is None else costs_usd / months,
-        why,
+        loosened,
+        tightened,
     )
 
 
@@ -137,6 +141,8 @@ def _moved_usd(plan: Plan, search: Search, study: Study | None) -> tuple[float |
         return None, "cannot be moved so far"
     try:
         p = build(study, plan.file.demand_case)
+        if p.coverable != plan.problem.coverable:
+            return None, _covers(plan.problem, p)
         moved_usd = solved_bound(p, search.binding).bound
     except Infeasible:
         return None, "no plan"
@@ -144,6 +150,23 @@ def _moved_usd(plan: Plan, search: Search, study: Study | None) -> tuple[float |
         return None, f"not known: {str(error).partition(chr(10))[0]}"
     difference_usd = moved_usd - search.bound
     return (0.0 if abs(difference_usd) <= close_usd(search.bound) else difference_usd), ""
+
+
+def _covers(before: Problem, after: Problem) -> str:
+    """That what any capacity could serve in failures is another: then less, or more, is due, and costs do not compare.
+
+    What nothing can serve is not due: see `Problem.coverable`.
+    """
+    less, more = list[str](), list[str]()
+    for f, of in before.coverable.items():
+        then = after.coverable.get(f, {})
+        if any(share < of.get(flow, 1.0) for flow, share in then.items()):
+            less.append(f)
+        elif of != then:
+            more.append(f)
+    named = [("less", less), ("more", more)]
+    said = [f"{word} can be covered when {listed(several, 2)} is lost" for word, several in named if several]
+    return "; ".join(said)
 
 
 def _planned_again(plan: Plan, value: Value, step: Step, effort: Effort) -> Value:

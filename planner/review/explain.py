@@ -82,7 +82,7 @@ def _values(values: Values) -> Section:
     columns = (
         Column("what"),
         Column("a step", lambda row: row.means),
-        Column("saves USD/month", lambda row: _money(row.saves_usd_per_month)),
+        Column("saves USD/month", _saves),
         Column("a step less costs USD/month", _costs),
         Column("planned again saves", planned_again, when=is_planned),
     )
@@ -100,8 +100,12 @@ def _values(values: Values) -> Section:
     return Section("VALUES", (), columns, values.rows, tuple(after), most=None)
 
 
-def _money(value: float | None) -> str:
-    return "no plan" if value is None else usd(value) if value else "nothing"
+def _money(value: float) -> str:
+    return usd(value) if value else "nothing"
+
+
+def _saves(row: Value) -> str:
+    return row.loosened if row.saves_usd_per_month is None else _money(row.saves_usd_per_month)
 
 
 def _costs(row: Value) -> str:
