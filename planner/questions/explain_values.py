@@ -101,7 +101,7 @@ def values(
             not_asked = [each.what for each in steps[n:]]
             break
         progress("solving the bound again", n / len(asked), step.what)
-        rows.append((_value(plan, search, step, both=most is None), step))
+        rows.append((value_of(plan, search, step, both=most is None), step))
     rows.sort(key=lambda row: (-(row[0].lp_saves_usd or 0.0), -(row[0].lp_costs_usd or 0.0), row[0].what))
     valued = []
     for n, (value, step) in enumerate(rows):
@@ -112,7 +112,13 @@ def values(
     return Values(search.bound, plan.study.horizon.months, tuple(valued), tuple(not_asked))
 
 
-def _value(plan: Plan, search: Search, step: Step, both: bool) -> Value:
+def value_of(plan: Plan, search: Search, step: Step, both: bool = True) -> Value:
+    """What a step is worth, beside a search at the LP bound of the plan's own problem.
+
+    Parameters
+    ----------
+    both : whether a step less is asked about where a step more saves something, too
+    """
     months = plan.study.horizon.months
     difference_usd, loosened = _moved_usd(plan, search, step.moved(step.size))
     saves_usd = None if difference_usd is None else max(0.0, -difference_usd)
