@@ -144,8 +144,9 @@ class PoolExplained:
 
     @property
     def is_used(self) -> bool:
-        """Whether a replica runs there."""
-        return self.replicas > 0
+        """Whether a replica runs there, in normal operation or in a failure, or a machine is bought."""
+        in_failures = any(row.most_in_failure_requests_per_second > 0 for row in self.reach)
+        return self.replicas > 0 or in_failures or self.machines > self.held_machines
 
 
 def explain_pool(

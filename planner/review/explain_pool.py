@@ -61,9 +61,22 @@ def _used(plan: Plan, explained: PoolExplained) -> str:
     machines = f"{explained.machines:g} machines ({explained.held_machines:g} held)"
     if not explained.is_used:
         return f"not used: {machines}, no replica runs there"
+    if explained.replicas <= 0:
+        return f"used: {machines}, no replica runs in normal operation; {_kept_for(explained)}"
     share = percent(sent / all_sent, 1) if all_sent > 0 else "none"
     return (
         f"used: {machines}, {explained.replicas:g} replicas; {sent:,.1f} requests/s in normal operation, {share} of all"
+    )
+
+
+def _kept_for(explained: PoolExplained) -> str:
+    """What machines are for that nothing runs on in normal operation."""
+    most = max(explained.reach, key=lambda row: row.most_in_failure_requests_per_second)
+    if not most.when_lost:
+        return "nothing is sent there in any state of this hour"
+    return (
+        f"kept for failures: {most.most_in_failure_requests_per_second:,.1f} requests/s of {most.workload} from "
+        f"{most.origin} when {short_failure(most.when_lost)} is lost"
     )
 
 
