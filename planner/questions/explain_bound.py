@@ -50,8 +50,8 @@ def close_usd(bound_usd: float) -> float:
 def binding_of(search: Search, rule: str) -> set[str]:
     """Of what the rows of a rule bind in the linear program: the first id of their keys.
 
-    A row that became the bound of a column binds where the column is at it and has a reduced cost. Of a program that
-    was solved hour by hour nothing is known here: see `has_duals`.
+    A row that became the upper bound of a column binds where the column would rise: its reduced cost is below zero. Of
+    a program that was solved hour by hour nothing is known here: see `has_duals`.
     """
     program, of = search.program, set[str]()
     for added in program.added:
@@ -59,7 +59,7 @@ def binding_of(search: Search, rule: str) -> set[str]:
             of.update(key[0] for key, at in added.keyed() if abs(float(program.duals[at])) > DUAL)
     for bound in program.bounded:
         if bound.rule == rule:
-            of.update(key[0] for key, at in bound.keyed() if abs(float(program.reduced_costs[at])) > DUAL)
+            of.update(key[0] for key, at in bound.keyed() if float(program.reduced_costs[at]) < -DUAL)
     return of
 
 

@@ -31,6 +31,8 @@ POINT = 0.01
 STORAGE_STEP_GIB_PER_SECOND = 1.0
 REQUESTS_STEP = 100.0
 CAPITAL_STEP_USD = 1e6
+FIRST_LIMITS = 5
+"""Limits that are asked about before anything else: those of the largest duals come first."""
 MOST_WORKLOADS = 4
 """Workloads whose demand is asked about by itself, those that ask for most."""
 Moved = Callable[[float], Study | None]
@@ -60,25 +62,22 @@ class Step:
 
 
 def steps_of(plan: Plan, search: Search) -> list[Step]:
-    """What is asked about, in this order: limits that bind, then latency, demand, goals and utilisation.
+    """What is asked about, in this order: the first limits that bind, latency, demand, goals, utilisation, the others.
 
     Limits that do not bind in the linear program of the bound are left out, as more of them saves nothing; where its
     duals are not known all of them are asked about.
     """
     study = plan.study
-    return [
+    limits = [
         *_limits(plan),
         *_components(study, search),
-        *_storage(study, search),
+        *_shares(study, search),
         *_build_outs(study, search),
         *_capital(study, search),
-        *_shares(study, search),
-        *_latency(study),
-        _all_demand(study),
-        *_goals(plan),
-        *_utilisation(study),
-        *_demand(study),
+        *_storage(study, search),
     ]
+    others = [*_latency(study), _all_demand(study), *_goals(plan), *_utilisation(study), *_demand(study)]
+    return [*limits[:FIRST_LIMITS], *others, *limits[FIRST_LIMITS:]]
 
 
 def _is_binding(search: Search, rule: str) -> Callable[[str], bool]:

@@ -149,6 +149,8 @@ def _moved_usd(plan: Plan, search: Search, study: Study | None) -> tuple[float |
         p = build(study, plan.file.demand_case)
         if p.coverable != plan.problem.coverable:
             return None, _covers(plan.problem, p)
+        if p == plan.problem:
+            return 0.0, ""  # as where no placement comes into reach
         moved_usd = solved_bound(p, search.binding).bound
     except Infeasible:
         return None, "no plan"
