@@ -154,8 +154,8 @@ def _placements(plan: Plan, w: str, o: str, hour: str) -> Iterator[Candidate]:
         note = ""
         if price is None and e in may:
             note = NOTHING_TO_BUY if not _is_held(p, pool) else ""
-        elif e in dominated and sent <= 0:
-            note = f"{DOMINATED}: {dominated[e]}"
+        elif e in may and sent <= 0:
+            note = f"{DOMINATED}: {dominated[e]}" if e in dominated else _unused(x.replicas[e, hour])
         yield Candidate(
             e,
             of,
@@ -171,6 +171,13 @@ def _placements(plan: Plan, w: str, o: str, hour: str) -> Iterator[Candidate]:
             None if reach is None else reach.round_trip_ms,
             note,
         )
+
+
+def _unused(replicas: float) -> str:
+    """What is said of a placement that may serve, and does not."""
+    return (
+        f"not chosen; {replicas:g} replicas run there for others" if replicas > 0 else "not chosen; nothing runs there"
+    )
 
 
 def usd_per_million_requests(p: Problem, w: str, o: str, e: str) -> tuple[float, str] | None:

@@ -97,7 +97,7 @@ def _limits(plan: Plan) -> Iterator[Step]:
             row.limit,
             row.unit,
             size,
-            f"{size:g} {row.unit} more{machine}",
+            f"{size:g} {'unit' if is_offer and size == 1 else row.unit} more{machine}",
             partial(_more_of, plan.study, row.limit),
         )
 

@@ -10,16 +10,16 @@ from planner.errors import InputError, NoPlan, SolverError
 from planner.interruption import interrupted
 from planner.plan.in_hand import Plan
 from planner.problem.build import build
+from planner.problem.eligibility import workloads_without_edge
 from planner.problem.problem import Problem
 from planner.questions.explain_bound import close_usd, solved_bound
 from planner.questions.explain_steps import Kind, Step, steps_of
 from planner.questions.planned import silent
 from planner.solve.search import Effort, Infeasible, Progress, Search
 from planner.solve.solve import solve
-from planner.study.places import listed
 from planner.study.records.study import Study
 
-MOST_STEPS = 12
+MOST_STEPS = 10
 """Steps that are asked about unless all are wanted: each is a linear program over all failures, or two."""
 
 
@@ -147,7 +147,7 @@ def _moved_usd(plan: Plan, search: Search, study: Study | None) -> tuple[float |
         return None, "cannot be moved so far"
     try:
         p = build(study, plan.file.demand_case)
-        if p.coverable != plan.problem.coverable:
+        if p.coverable != plan.problem.coverable and not workloads_without_edge(p):
             return None, _covers(plan.problem, p)
         if p == plan.problem:
             return 0.0, ""  # as where no placement comes into reach
@@ -173,7 +173,7 @@ def _covers(before: Problem, after: Problem) -> str:
         elif of != then:
             more.append(f)
     named = [("less", less), ("more", more)]
-    said = [f"{word} can be covered when {listed(several, 2)} is lost" for word, several in named if several]
+    said = [f"{word} can be covered in {len(those)} failures, as {those[0]}" for word, those in named if those]
     return "; ".join(said)
 
 
