@@ -85,12 +85,23 @@ def entry_prices(plan: Plan, offers: list[str], progress: Progress = silent) -> 
     """
     if not offers:
         return []
-    search = solved_bound(_without_budget(plan.problem), plan.file.proof.binding_failures, progress)
-    entries = []
-    for n, b in enumerate(offers):
-        progress("solving the bound at other prices", n / len(offers), b)
-        entries.append(_entry_price(plan, search, b))
+    entries: list[EntryPrice] = []
+    try:
+        search = solved_bound(_without_budget(plan.problem), plan.file.proof.binding_failures, progress)
+        for n, b in enumerate(offers):
+            progress("solving the bound at other prices", n / len(offers), b)
+            entries.append(_entry_price(plan, search, b))
+    except KeyboardInterrupt:
+        for b in offers[len(entries) :]:
+            price = _first_price(plan.problem, b)[0]
+            entries.append(EntryPrice(b, "not worked out", price, why="interrupted"))
     return entries
+
+
+def _first_price(p: Problem, b: str) -> tuple[float, float]:
+    """What an offer costs in the first period in which it may start [USD/h], and that over its list price."""
+    factor = next((p.price_factor.get((b, t), 1.0) for t in p.periods if p.may_start(b, t)), 1.0)
+    return p.price_usd_per_machine_hour[b] * factor, factor
 
 
 def _without_budget(p: Problem) -> Problem:
@@ -100,9 +111,7 @@ def _without_budget(p: Problem) -> Problem:
 
 def _entry_price(plan: Plan, search: Search, b: str) -> EntryPrice:
     p = search.p
-    list_price = p.price_usd_per_machine_hour[b]
-    factor = next((p.price_factor.get((b, t), 1.0) for t in p.periods if p.may_start(b, t)), 1.0)
-    price = list_price * factor
+    price, factor = _first_price(p, b)
     if search.by_hours is not None:
         return EntryPrice(b, "not worked out", price, why="the bound of many hours is solved hour by hour")
     if any(b in year.offers for year in p.spend_years):

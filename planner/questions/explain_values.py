@@ -101,7 +101,11 @@ def values(
             not_asked = [each.what for each in steps[n:]]
             break
         progress("solving the bound again", n / len(asked), step.what)
-        rows.append((value_of(plan, search, step, both=most is None), step))
+        try:
+            rows.append((value_of(plan, search, step, both=most is None), step))
+        except KeyboardInterrupt:
+            not_asked = [each.what for each in steps[n:]]
+            break
     rows.sort(key=lambda row: (-(row[0].lp_saves_usd or 0.0), -(row[0].lp_costs_usd or 0.0), row[0].what))
     valued = []
     for n, (value, step) in enumerate(rows):

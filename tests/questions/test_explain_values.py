@@ -15,6 +15,7 @@ from planner.plan.plan import make_plan
 from planner.problem.arrays import merged
 from planner.problem.build import build
 from planner.problem.eligibility import workloads_without_edge
+from planner.questions import explain_prices, explain_values
 from planner.questions.explain_bound import solved_bound
 from planner.questions.explain_prices import BESIDE_FRACTION, entry_prices
 from planner.questions.explain_steps import steps_of
@@ -138,6 +139,24 @@ def test_a_budget_does_not_move_a_price_of_entry():
     with_budget = three_sites(policies=Policies(budget_usd=12.5))
     (entry,) = entry_prices(planned(with_budget), ["b/y/m:on_demand"])
     assert entry.entry_usd_per_machine_hour == pytest.approx(2.0) and entry.is_confirmed
+
+
+def test_what_is_done_is_kept_when_a_person_ends_it(monkeypatch):
+    """Ctrl-C in the second step: the first has its value; in a price: the others are not worked out."""
+    plan, calls = planned(two_sites()), list[int]()
+
+    def ended_in_the_third(*given):
+        calls.append(1)
+        if len(calls) > 2:
+            raise KeyboardInterrupt
+        return solved_bound(*given)
+
+    monkeypatch.setattr(explain_values, "solved_bound", ended_in_the_third)
+    valued = values(plan)
+    assert [row.what for row in valued.rows] == ["all demand"] and len(valued.not_asked) == 3
+    monkeypatch.setattr(explain_prices, "solved_bound", ended_in_the_third)
+    entries = entry_prices(plan, list(plan.problem.offers))
+    assert [(each.use, each.why) for each in entries] == [("not worked out", "interrupted")] * 2
 
 
 # ------------------------------------------------------------------ random studies
