@@ -7,12 +7,15 @@ from planner.problem.problem import Problem
 from planner.questions.planned import silent
 from planner.solve.enter_by_hours import goes_by_hours
 from planner.solve.interchangeable import reduced
-from planner.solve.lp_bound import relax
+from planner.solve.lp_bound import enter_what_breaks, relax
 from planner.solve.search import Effort, Progress, Search
 from planner.solve.solve import fullest_hours, nothing_may_serve
 
-CLOSE = 1e-7
-"""Share of a bound by which two of them may differ by the arithmetic of the solver."""
+CLOSE, CLOSE_BY_HOURS = 1e-7, 3e-6
+"""Shares of a bound by which two of them may differ and be the same: by the arithmetic of the solver, and where each
+was solved hour by hour, to the least gap of that."""
+MOST_COLUMNS_AT_ONCE = 10_000
+"""Columns of normal operation in all hours up to which all hours are solved at once, however many: exactly."""
 DUAL = 1e-9
 """A dual below is none."""
 
@@ -31,20 +34,29 @@ def solved_bound(p: Problem, hints: Iterable[str] = (), progress: Progress = sil
     """
     if orphans := workloads_without_edge(p):
         raise nothing_may_serve(p, orphans)
-    smaller = reduced(p).p if p.waiting is None else p
-    search = Search(smaller, Effort(), None, progress)
-    hours = smaller.hours if goes_by_hours(search) else fullest_hours(smaller)
+    search = Search(reduced(p).p if p.waiting is None else p, Effort(gap_fraction=0.0), None, progress)
+    by_hours = is_by_hours(search)
+    hours = search.p.hours if by_hours else fullest_hours(search.p)
     for f in dict.fromkeys(hints):
         if search.is_tested(f) and f not in search.dominated:
             for h in hours:
                 search.enter((f, h))
-    relax(search)
+    if goes_by_hours(search) and not by_hours:
+        enter_what_breaks(search)
+    else:
+        relax(search)
     return search
 
 
-def close_usd(bound_usd: float) -> float:
+def is_by_hours(search: Search) -> bool:
+    """Whether the bound of a search that has just begun is solved hour by hour: of many hours, where all are large."""
+    return goes_by_hours(search) and search.program.n > MOST_COLUMNS_AT_ONCE
+
+
+def close_usd(search: Search) -> float:
     """What two bounds may differ by and be the same [USD]."""
-    return CLOSE * max(1.0, abs(bound_usd))
+    close = CLOSE if search.by_hours is None else CLOSE_BY_HOURS
+    return close * max(1.0, abs(search.bound))
 
 
 def binding_of(search: Search, rule: str) -> set[str]:

@@ -14,7 +14,6 @@ from planner.solve.search import Progress
 from planner.study.calendar import price_in, spans
 from planner.study.dependencies import NORMAL, placement_id, profile_id
 from planner.study.memory import live_tokens_of, memory_needed_gib, usable_memory_gib
-from planner.study.records.inventory import Offer
 from planner.study.records.serving import Model, Profile
 from planner.study.records.study import Workload
 
@@ -30,6 +29,7 @@ class OfferThere:
     Parameters
     ----------
     price_usd_per_machine_hour : paid in the first period; none: no price is known
+    capital_usd_per_machine : paid at the order beside it, where machines are bought: the hourly price is upkeep then
     units : that the plan buys, in the period or hour of most
     refused : why it cannot be bought in this study; empty: it can
     least_counted_fraction : of what runs of it, what counts in the failure in which least does: 0 of spot
@@ -39,6 +39,7 @@ class OfferThere:
     offer: str
     kind: str
     price_usd_per_machine_hour: float | None
+    capital_usd_per_machine: float | None
     units: float
     refused: str
     least_counted_fraction: float
@@ -197,14 +198,17 @@ def _offers(plan: Plan, pool: str, named: str | None, entries: dict[str, EntryPr
         refused = p.not_offered.get(offer.id, "")
         if not refused and offer.id not in p.offers:
             refused = "price: none is known"
+        price = study.price_by_offer.get(offer.id)
         yield OfferThere(
-            offer.id, offer.kind, _price(plan, offer), units.get(offer.id, 0.0), refused, least, entries.get(offer.id)
+            offer.id,
+            offer.kind,
+            None if price is None else price_in(study, offer, price, spans(study)[0]),
+            None if price is None else price.capital_usd_per_machine,
+            units.get(offer.id, 0.0),
+            refused,
+            least,
+            entries.get(offer.id),
         )
-
-
-def _price(plan: Plan, offer: Offer) -> float | None:
-    price = plan.study.price_by_offer.get(offer.id)
-    return None if price is None else price_in(plan.study, offer, price, spans(plan.study)[0])
 
 
 def _profiles(plan: Plan, pool: str, hour: str) -> Iterator[ProfileThere]:

@@ -18,12 +18,12 @@ from planner.problem.arrays import merged
 from planner.problem.build import build
 from planner.problem.problem import Problem
 from planner.problem.rules.costs import cost_usd
-from planner.questions.explain_bound import close_usd, solved_bound
+from planner.questions.explain_bound import close_usd, is_by_hours, solved_bound
 from planner.questions.planned import silent
 from planner.solve.interchangeable import reduced
 from planner.solve.lp_bound import enter_what_breaks
 from planner.solve.program import bounds_restored
-from planner.solve.search import Infeasible, Progress, Search
+from planner.solve.search import Effort, Infeasible, Progress, Search
 from planner.study.dependencies import NORMAL
 from planner.study.records.study import Study
 
@@ -34,6 +34,7 @@ BESIDE_FRACTION = 1e-3
 MOST_STEPS = 40
 USED_HOURS = 1e-6
 """Machine-hours below which an offer is not bought, as a share of the horizon."""
+BY_HOURS = "the bound of many hours is solved hour by hour"
 Use = Literal["bought", "would enter", "at no price", "at any price", "not worked out"]
 
 
@@ -86,16 +87,20 @@ def entry_prices(plan: Plan, offers: list[str], progress: Progress = silent) -> 
     if not offers:
         return []
     entries: list[EntryPrice] = []
+    if is_by_hours(Search(_without_budget(plan.problem), Effort(), None, progress)):
+        return [_not_worked_out(plan.problem, b, BY_HOURS) for b in offers]
     try:
         search = solved_bound(_without_budget(plan.problem), plan.file.proof.binding_failures, progress)
         for n, b in enumerate(offers):
             progress("solving the bound at other prices", n / len(offers), b)
             entries.append(_entry_price(plan, search, b))
     except KeyboardInterrupt:
-        for b in offers[len(entries) :]:
-            price = _first_price(plan.problem, b)[0]
-            entries.append(EntryPrice(b, "not worked out", price, why="interrupted"))
+        entries += [_not_worked_out(plan.problem, b, "interrupted") for b in offers[len(entries) :]]
     return entries
+
+
+def _not_worked_out(p: Problem, b: str, why: str) -> EntryPrice:
+    return EntryPrice(b, "not worked out", _first_price(p, b)[0], why=why)
 
 
 def _first_price(p: Problem, b: str) -> tuple[float, float]:
@@ -112,8 +117,6 @@ def _without_budget(p: Problem) -> Problem:
 def _entry_price(plan: Plan, search: Search, b: str) -> EntryPrice:
     p = search.p
     price, factor = _first_price(p, b)
-    if search.by_hours is not None:
-        return EntryPrice(b, "not worked out", price, why="the bound of many hours is solved hour by hour")
     if any(b in year.offers for year in p.spend_years):
         return EntryPrice(b, "not worked out", price, why="its price counts towards a spend commitment")
     try:
@@ -151,7 +154,7 @@ class _Priced:
                 without_usd = self.without()
             except Infeasible:
                 return EntryPrice(offer, "at any price", price)
-            close, more_usd = close_usd(without_usd), max(0.0, without_usd - with_usd)
+            close, more_usd = close_usd(search), max(0.0, without_usd - with_usd)
             list_entry = self._newton(self.base_price if more_usd > close else None, without_usd, close)
             if list_entry is None:
                 return EntryPrice(offer, "at no price", price, without_usd=more_usd)
@@ -163,12 +166,12 @@ class _Priced:
             search.minimise()
             search.bound = search.bound if search.program.solve() != "optimal" else search.program.objective
 
-    def _newton(self, start: float | None, without_usd: float, close_usd: float) -> float | None:
+    def _newton(self, start: float | None, without_usd: float, close: float) -> float | None:
         """The list price from which on the bound is as without the offer; None: from the least that is looked at."""
         list_price = LEAST_FRACTION * self.base_price if start is None else start
         for n in range(MOST_STEPS):
             usd, hours = self.solved(list_price)
-            if usd >= without_usd - close_usd or hours <= 0:
+            if usd >= without_usd - close or hours <= 0:
                 return None if n == 0 and start is None else list_price
             list_price += (without_usd - usd) / hours
         raise SolverError(f"no price of entry in {MOST_STEPS} steps")

@@ -161,7 +161,7 @@ def _moved_usd(plan: Plan, search: Search, study: Study | None) -> tuple[float |
     except (InputError, NoPlan, SolverError) as error:
         return None, f"not known: {str(error).partition(chr(10))[0]}"
     difference_usd = moved_usd - search.bound
-    return (0.0 if abs(difference_usd) <= close_usd(search.bound) else difference_usd), ""
+    return (0.0 if abs(difference_usd) <= close_usd(search) else difference_usd), ""
 
 
 def _covers(before: Problem, after: Problem) -> str:

@@ -22,6 +22,7 @@ class OfferRow:
     offer: str
     kind: str
     price_usd_per_machine_hour: float | None
+    capital_usd_per_machine: float | None
     units: float
     refused: str
     least_counted_fraction: float
@@ -139,7 +140,11 @@ def entry_text(offer: OfferThere) -> str:
         return f"{price:,.2f} USD/h; would not enter even at a hundredth of that: the bound is no lower with it{why}"
     if entry.use == "not worked out":
         return f"{price:,.2f} USD/h; price of entry not worked out: {entry.why}"
-    at, beyond = entry.entry_usd_per_machine_hour or 0.0, entry.beyond_fraction or 0.0
+    at, beyond = entry.entry_usd_per_machine_hour or 0.0, entry.beyond_fraction
+    if offer.capital_usd_per_machine is not None or beyond is None:
+        beside = " of upkeep, beside its capital" if offer.capital_usd_per_machine is not None else ""
+        stays = "would stay" if entry.use == "bought" else "would enter"
+        return f"{price:,.2f} USD/h{beside}; {stays} up to {at:,.2f} USD/h, all else as it is"
     if abs(beyond) <= BREAK_EVEN_FRACTION:
         return f"{price:,.2f} USD/h: breaks even at its price: the bound does as well with it as without"
     if entry.use == "bought":
@@ -154,6 +159,7 @@ def _row(offer: OfferThere) -> OfferRow:
         offer.offer,
         offer.kind,
         offer.price_usd_per_machine_hour,
+        offer.capital_usd_per_machine,
         offer.units,
         offer.refused,
         offer.least_counted_fraction,
@@ -177,7 +183,7 @@ def _offers(explained: PoolExplained) -> Section | None:
         Column("USD/h", lambda row: _price(row.price_usd_per_machine_hour)),
         Column("units bought", lambda row: f"{row.units:g}"),
         Column("enters at USD/h", lambda row: _price(row.entry_usd_per_machine_hour)),
-        Column("against its price", lambda row: _beyond(row.beyond_fraction)),
+        Column("against its price", _beyond),
         Column("hours below", lambda row: _hours(row.below_machine_hours)),
         Column("above", lambda row: _hours(row.above_machine_hours)),
         Column("counts in failures", lambda row: percent(row.least_counted_fraction)),
@@ -194,8 +200,11 @@ def _hours(value: float | None) -> str:
     return "" if value is None else f"{value:,.0f}"
 
 
-def _beyond(value: float | None) -> str:
-    return "" if value is None else f"{100 * value:+.1f} %"
+def _beyond(row: OfferRow) -> str:
+    """How far the entry is from the price; nothing where the price is upkeep beside capital."""
+    if row.beyond_fraction is None or row.capital_usd_per_machine is not None:
+        return ""
+    return f"{100 * row.beyond_fraction:+.1f} %"
 
 
 def _profiles(explained: PoolExplained) -> Section | None:
