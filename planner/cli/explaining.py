@@ -1,18 +1,12 @@
 """`planner explain PLAN`: why a plan is as it is."""
 
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from planner.cli.console import KEEPS_PLANS, answered, check_out, deliver, plan_in, progress, tell_if_edited
 from planner.cli.options import AllRows, AsFormat, Format, Gap, Out, PlanPath, Quiet, fraction_of
 from planner.study.files import REPORT
-
-if TYPE_CHECKING:
-    from planner.plan.in_hand import Plan
-    from planner.questions.explain_subjects import Asked
-    from planner.review.report import Section
-    from planner.solve.search import Effort, Progress
 
 
 def explain(
@@ -43,9 +37,9 @@ def explain(
     """Why: what sizes a plan and what a step of each limit is worth; why a pool, a placement, a move in a failure.
 
     Without an option: bottlenecks in words, USD a month for a step of each limit, goal, round trip and of demand, each
-    confirmed by solving the LP bound again; with --plan-again N by planning again. With --pool, --workload and
-    --origin, or --failure, instead: these; --failure beside --workload shows its candidates then. --all asks about
-    every limit, in both directions. Ctrl-C keeps what is done.
+    confirmed by solving the LP bound again; with --plan-again N by planning again, too, within --gap. With --pool,
+    --workload and --origin, or --failure, instead: these; --failure beside --workload shows its candidates then. --all
+    asks about every limit, in both directions. Ctrl-C keeps what is done.
 
     Exit 1 when a failure that is asked about falls short of what is due.
 
@@ -63,40 +57,6 @@ def explain(
         check_out(out, kind=REPORT)
         tell_if_edited(made)
         with progress(quiet, KEEPS_PLANS) as advance:
-            sections, good = _sections(made, asked, all, plan_again, effort, advance)
-        report = review_explained(made, sections, asked, good, all)
+            report = review_explained(made, asked, all, plan_again, effort, advance)
         deliver(report, format, out)
-        raise SystemExit(0 if good else 1)
-
-
-def _sections(
-    made: "Plan", asked: "Asked", everything: bool, plan_again: int, effort: "Effort", advance: "Progress"
-) -> tuple[tuple["Section", ...], bool]:
-    """The sections of what is asked about, and whether nothing that is due is short."""
-    sections: list[Section] = []
-    good = True
-    if asked.pool is not None:
-        from planner.questions.explain_pool import explain_pool
-        from planner.review.explain_pool import pool_sections
-
-        sections += pool_sections(made, explain_pool(made, asked.pool, asked.hour, asked.offer, advance))
-    if asked.workload is not None and asked.origin is not None:
-        from planner.questions.explain_candidates import explain_candidates
-        from planner.review.explain_candidates import candidates_section
-
-        sections.append(
-            candidates_section(explain_candidates(made, asked.workload, asked.origin, asked.hour, asked.failure))
-        )
-    if asked.failure is not None:
-        from planner.questions.explain_failure import explain_failure
-        from planner.review.explain_failure import failure_sections
-
-        explained = explain_failure(made, asked.failure, asked.hour)
-        sections += failure_sections(explained)
-        good = not any(row.is_short for row in explained.served)
-    if not sections:
-        from planner.questions.explain_values import MOST_STEPS, values
-        from planner.review.explain import values_sections
-
-        sections += values_sections(made, values(made, None if everything else MOST_STEPS, plan_again, effort, advance))
-    return tuple(sections), good
+        raise SystemExit(0 if report.good else 1)

@@ -1,9 +1,17 @@
 """Why a plan is as it is: its report, a section for each question."""
 
 from planner.plan.in_hand import Plan
+from planner.questions.explain_candidates import explain_candidates
+from planner.questions.explain_failure import explain_failure
+from planner.questions.explain_pool import explain_pool
 from planner.questions.explain_subjects import Asked
-from planner.questions.explain_values import Value, Values
+from planner.questions.explain_values import MOST_STEPS, Value, Values, values
+from planner.questions.planned import silent
+from planner.review.explain_candidates import candidates_section
+from planner.review.explain_failure import failure_sections
+from planner.review.explain_pool import pool_sections
 from planner.review.report import Column, Report, Section, first_of, short_failure, usd
+from planner.solve.search import Effort, Progress
 
 MOST_SENTENCES = 5
 MOST_NAMED = 6
@@ -19,38 +27,62 @@ PLANNED_AGAIN = (
 
 
 def review_explained(
-    plan: Plan, sections: tuple[Section, ...], asked: Asked, good: bool = True, all_rows: bool = False
+    plan: Plan,
+    asked: Asked,
+    all_rows: bool = False,
+    plan_again: int = 0,
+    effort: Effort = Effort(),
+    progress: Progress = silent,
 ) -> Report:
-    """The report of what was asked about a plan; `good`: whether nothing that is due is short."""
-    return Report(
-        f"why: plan of study {plan.study.study}",
-        good,
-        sections,
-        {"asked": asked},
-        all_rows=all_rows,
-    )
+    """What was asked about a plan, a few sections each; where nothing was named, or is planned again, what sizes it.
+
+    It is not good where a failure that is asked about falls short of what is due.
+
+    Parameters
+    ----------
+    all_rows : every row, and every limit asked about in both directions
+    plan_again : steps that are planned again, by this effort: of those that save most
+
+    Raises
+    ------
+    Infeasible
+        when the study inside the plan has no plan: the file was changed by hand
+    """
+    sections, good = list[Section](), True
+    if asked.pool is not None:
+        sections += pool_sections(plan, explain_pool(plan, asked.pool, asked.hour, asked.offer, progress))
+    if asked.workload is not None and asked.origin is not None:
+        candidates = explain_candidates(plan, asked.workload, asked.origin, asked.hour, asked.failure)
+        sections.append(candidates_section(candidates))
+    if asked.failure is not None:
+        explained = explain_failure(plan, asked.failure, asked.hour)
+        sections += failure_sections(explained)
+        good = not any(row.is_short for row in explained.served)
+    if not sections or plan_again:
+        sections += values_sections(plan, values(plan, None if all_rows else MOST_STEPS, plan_again, effort, progress))
+    return Report(f"why: plan of study {plan.study.study}", good, tuple(sections), {"asked": asked}, all_rows=all_rows)
 
 
-def values_sections(plan: Plan, values: Values) -> tuple[Section, ...]:
+def values_sections(plan: Plan, valued: Values) -> tuple[Section, ...]:
     """What sizes the plan, in words, and what a step of each limit is worth."""
-    return _answer(plan, values), _values(values)
+    return _answer(plan, valued), _values(valued)
 
 
-def _answer(plan: Plan, values: Values) -> Section:
+def _answer(plan: Plan, valued: Values) -> Section:
     proof, lines = plan.file.proof, list[str]()
     binding = [short_failure(f) for f in proof.binding_failures]
     lines.append(
         f"the plan costs {usd(proof.cost_usd)} USD; with divisible replicas no plan costs less than "
-        f"{usd(values.bound_usd)} USD, the LP bound"
+        f"{usd(valued.bound_usd)} USD, the LP bound"
     )
     if binding:
         lines.append(f"sized by {len(binding)} failures: {first_of(binding, MOST_NAMED)}; the others follow from these")
     else:
         lines.append("sized by normal operation: no failure needs more than that")
-    saving = [row for row in values.rows if row.saves_usd_per_month]
+    saving = [row for row in valued.rows if row.saves_usd_per_month]
     for row in saving[:MOST_SENTENCES]:
         lines.append(f"{sentence(row)}{_beside(row)}")
-    tight = [row for row in values.rows if not row.saves_usd_per_month and row.costs_usd_per_month]
+    tight = [row for row in valued.rows if not row.saves_usd_per_month and row.costs_usd_per_month]
     for row in tight[:MOST_SENTENCES]:
         lines.append(
             f"{row.what}: {row.means} saves nothing; as much less would cost {usd(row.costs_usd_per_month or 0.0)} USD "
@@ -70,15 +102,15 @@ def _beside(row: Value) -> str:
     return "" if row.replanned_usd is None else " (bound); planned again: see below"
 
 
-def _values(values: Values) -> Section:
-    months = values.months
+def _values(valued: Values) -> Section:
+    months = valued.months
 
     def planned_again(row: Value) -> str:
         if row.replanned_least_usd is None or row.replanned_most_usd is None:
             return ""
         return f"{usd(row.replanned_least_usd / months)} to {usd(row.replanned_most_usd / months)}"
 
-    is_planned = any(row.replanned_usd is not None for row in values.rows)
+    is_planned = any(row.replanned_usd is not None for row in valued.rows)
     columns = (
         Column("what"),
         Column("a step", lambda row: row.means),
@@ -89,15 +121,15 @@ def _values(values: Values) -> Section:
     after = [CONFIRMED]
     if is_planned:
         after.append(PLANNED_AGAIN)
-    if values.not_asked:
+    if valued.not_asked:
         after.append(
-            f"not asked about: {first_of(list(values.not_asked), MOST_NAMED)}; --all asks about each, both ways"
+            f"not asked about: {first_of(list(valued.not_asked), MOST_NAMED)}; --all asks about each, both ways"
         )
     after.append(
         "why a pool is used or not: --pool POOL; who may serve a stream: --workload W --origin O; a failure step by "
         "step: --failure F"
     )
-    return Section("VALUES", (), columns, values.rows, tuple(after), most=None)
+    return Section("VALUES", (), columns, valued.rows, tuple(after), most=None)
 
 
 def _money(value: float) -> str:

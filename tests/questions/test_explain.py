@@ -9,6 +9,7 @@ from studies import offer, random_study
 from three_sites import three_sites
 from two_sites import two_sites
 
+import planner
 from planner.errors import InputError, NoPlan
 from planner.plan.in_hand import Plan, in_hand
 from planner.plan.plan import make_plan
@@ -19,9 +20,6 @@ from planner.questions.explain_candidates import NO_POOL, NOT_QUALIFIED, explain
 from planner.questions.explain_failure import explain_failure
 from planner.questions.explain_pool import explain_pool
 from planner.questions.explain_subjects import asked_of
-from planner.review.explain import review_explained
-from planner.review.explain_candidates import candidates_section
-from planner.review.explain_failure import failure_sections
 from planner.review.explain_pool import entry_text, obstacles, pool_sections
 from planner.review.render import render
 from planner.solve.search import Effort
@@ -232,13 +230,10 @@ def test_steps_of_a_failure_add_up_to_its_last_state(seed):
 
 @pytest.mark.parametrize("how", ["text", "md", "json"])
 def test_pages_are_written_in_every_format(written, how):
-    p, hour = written.problem, fullest_hour(written.problem)
-    asked = asked_of(written)
+    p = written.problem
     failure = next(f for f in p.failures if f != NORMAL)
-    sections = (
-        *pool_sections(written, explain_pool(written, p.pools[0], hour)),
-        candidates_section(explain_candidates(written, *p.flows[0], hour, failure)),
-        *failure_sections(explain_failure(written, failure, hour)),
-    )
-    page = render(review_explained(written, sections, asked), how)
-    assert page and "None" not in page
+    w, o = p.flows[0]
+    report = planner.explain(written, pool=p.pools[0], workload=w, origin=o, failure=failure)
+    assert report.good and len(report.sections) > 6
+    page = render(report, how)
+    assert page and "None" not in page and len({section.title for section in report.sections}) == len(report.sections)
