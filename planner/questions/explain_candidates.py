@@ -152,8 +152,8 @@ def _placements(plan: Plan, w: str, o: str, hour: str) -> Iterator[Candidate]:
         price = prices.get(e)
         reach = p.round_trip_ms.get((o, site.id))
         note = ""
-        if price is None and e in may:
-            note = NOTHING_TO_BUY if not _is_held(p, pool) else ""
+        if price is None and e in may and not _is_held(p, pool):
+            note = NOTHING_TO_BUY
         elif e in may and sent <= 0:
             note = f"{DOMINATED}: {dominated[e]}" if e in dominated else _unused(x.replicas[e, hour])
         yield Candidate(

@@ -5,7 +5,7 @@ from planner.review.report import Column, Section, percent, short_failure
 
 TICK = "x"
 PRICE = (
-    "USD per million requests: of machines at the utilisation of normal operation, at the cheapest offer of the pool "
+    "USD: of a million requests, of machines at the utilisation of normal operation, at the cheapest offer of the pool "
     "that counts in failures; rank by that price, among those that may serve; what a plan needs for failures, quotas "
     "and whole machines is not in it: planner explain PLAN --pool POOL has the price at which a pool would enter"
 )
@@ -36,15 +36,14 @@ def candidates_section(candidates: Candidates) -> Section:
         Column("placement"),
         Column("share", lambda row: _share(row.chosen, row.share_fraction)),
         Column("rank", lambda row: row.rank),
-        Column("USD per million", lambda row: _usd(row)),
-        Column("round trip ms", lambda row: "" if row.round_trip_ms is None else f"{row.round_trip_ms:g}"),
+        Column("USD", _usd),
         Column("why not", lambda row: row.refused_by or row.note),
         Column(
             "then", lambda row: _share(row.chosen_in_failure, row.in_failure_share_fraction), when=failure is not None
         ),
         Column("why not then", lambda row: row.refused_in_failure, when=failure is not None),
     )
-    title = f"WHO MAY SERVE {candidates.workload} FROM {candidates.origin}"
+    title = f"WHO MAY SERVE ({candidates.workload} from {candidates.origin})"
     return Section(title, tuple(lines), columns, candidates.rows, (PRICE,), most=None)
 
 
@@ -55,7 +54,7 @@ def _shed(requests_per_second: float) -> str:
 def _share(chosen: bool, fraction: float) -> str:
     if not chosen:
         return ""
-    return percent(fraction) if fraction >= 0.005 else "below 0.5 %"
+    return percent(fraction) if fraction >= 0.005 else "< 0.5 %"
 
 
 def _usd(row: Candidate) -> str:

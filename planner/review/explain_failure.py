@@ -57,7 +57,7 @@ def _answer(explained: FailureExplained) -> Section:
         if row.deadline_seconds == last:
             lines.append(_served_text(row))
     lines.append("the plan is sized by it" if explained.binding else "the plan is not sized by it: others need as much")
-    return Section(f"WHEN {short_failure(explained.failure)} IS LOST", tuple(lines))
+    return Section(f"WHEN LOST ({short_failure(explained.failure)})", tuple(lines))
 
 
 def _sums(explained: FailureExplained) -> list[str]:
@@ -67,14 +67,7 @@ def _sums(explained: FailureExplained) -> list[str]:
         steps = [step for step in explained.steps if step.what == what]
         if not steps or what == "repaired":
             continue
-        parts = []
-        if replicas := sum(step.replicas for step in steps):
-            parts.append(f"{replicas:,.0f} replicas")
-        if machines := sum(step.machines for step in steps):
-            parts.append(f"{machines:,.0f} machines")
-        if requests := sum(step.requests_per_second for step in steps):
-            parts.append(f"{requests:,.1f} requests/s")
-        sums.append(f"{what}: {', '.join(parts)}")
+        sums.append(f"{what}: {_how_much(_order_row(steps))}")
     return sums
 
 
@@ -99,10 +92,7 @@ def _order(explained: FailureExplained) -> Section | None:
         Column("at s", lambda row: _at(row.seconds)),
         Column("begins s", lambda row: _at(row.begins_seconds)),
         Column("what"),
-        Column("replicas", lambda row: _number(row.replicas)),
-        Column("machines", lambda row: _number(row.machines), when=any(row.machines for row in rows)),
-        Column("requests/s", lambda row: _rate(row.requests_per_second)),
-        Column("placements", lambda row: row.placements or None),
+        Column("how much", _how_much),
         Column("the largest", lambda row: row.largest),
     )
     return Section("IN ORDER", (), columns, rows, (ORDERED,), most=None)
@@ -119,7 +109,7 @@ def _order_row(steps: list[FailureStep]) -> OrderRow:
         sum(step.replicas for step in steps),
         sum(step.machines for step in steps),
         sum(step.requests_per_second for step in steps),
-        f"{first.workload} from {first.origin}" if first.workload else first.placement or first.pool,
+        f"{first.workload} from {first.origin}" if first.workload else first.pool,
     )
 
 
@@ -145,11 +135,9 @@ def _requests(explained: FailureExplained) -> Section | None:
     columns = (
         Column("by s", lambda row: _at(row.seconds)),
         Column("what"),
-        Column("workload"),
-        Column("origin"),
+        Column("stream", lambda row: f"{row.workload} from {row.origin}"),
         Column("requests/s", lambda row: _rate(row.requests_per_second)),
-        Column("from", lambda row: row.from_pool),
-        Column("to", lambda row: row.pool),
+        Column("from, to", _route),
         Column("", lambda row: "DUE" if row.due else ""),
     )
     return Section("WHO GOES WHERE", (), columns, rows, (PAIRED,), always=lambda row: row.due)
@@ -165,6 +153,24 @@ def _short(explained: FailureExplained) -> Section | None:
         Column("", lambda row: "SHORT" if row.is_short else ""),
     )
     return Section("SERVED", (), columns, explained.served, most=None)
+
+
+def _how_much(row: OrderRow | FailureStep) -> str:
+    """Replicas, machines and requests of what happens, as people say it."""
+    parts = []
+    if row.replicas:
+        parts.append(f"{row.replicas:,.0f} replicas")
+    if row.machines:
+        parts.append(f"{row.machines:,.0f} machines")
+    if row.requests_per_second:
+        parts.append(f"{row.requests_per_second:,.1f} req/s")
+    return ", ".join(parts)
+
+
+def _route(row: FailureStep) -> str:
+    """Where requests went, and where they go."""
+    came_from = row.from_pool or "(not served before)"
+    return f"{came_from} → {row.pool or '(not served)'}"
 
 
 def _at(seconds: float) -> str:

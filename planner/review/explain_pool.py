@@ -53,7 +53,7 @@ def _answer(plan: Plan, explained: PoolExplained) -> Section:
         drivers = [short_failure(f) for f in explained.drivers]
         lines.append(f"paid for by: {first_of(drivers, MOST_NAMED)}, those that need it most first")
     lines += [f"policy: {text}" for text in explained.policies]
-    return Section(f"POOL {explained.pool}", tuple(lines))
+    return Section(f"POOL ({explained.pool})", tuple(lines))
 
 
 def _used(plan: Plan, explained: PoolExplained) -> str:

@@ -47,9 +47,10 @@ def test_a_pool_a_stream_and_a_failure_together(plan):
     assert done.exit_code == 0, done.output
     text = " ".join(done.stdout.split())
     assert "would enter at 2.00 USD/h, 33.3 % below its price of 3.00" in text
-    assert "WHO MAY SERVE w FROM o" in text and "lost: with site:c/z" in text
-    assert re.search(r"10 10 cold start 2 1 m/m-cuda@a/x/m", text), text
+    assert "WHO MAY SERVE (w from o)" in text and "lost: with site:c/z" in text
+    assert re.search(r"10 10 cold start 2 replicas a/x/m", text), text
     every = sections(plan, *asked)
+    assert {"pool", "who may serve", "when lost", "offers", "profiles", "reach", "in order", "served"} <= set(every)
     assert every["offers"][0]["entry_usd_per_machine_hour"] == pytest.approx(2.0)
     assert [row["what"] for row in every["who goes where"]] == ["moved"] and "values" not in every
 
