@@ -175,9 +175,7 @@ def _placements(plan: Plan, w: str, o: str, hour: str) -> Iterator[Candidate]:
 
 def _unused(replicas: float) -> str:
     """What is said of a placement that may serve, and does not."""
-    return (
-        f"not chosen; {replicas:g} replicas run there for others" if replicas > 0 else "not chosen; nothing runs there"
-    )
+    return f"{replicas:g} replicas there serve others" if replicas > 0 else "nothing runs there"
 
 
 def usd_per_million_requests(p: Problem, w: str, o: str, e: str) -> tuple[float, str] | None:

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from planner.plan.in_hand import Plan
 from planner.questions.explain_pool import LimitThere, OfferThere, PoolExplained, ProfileThere, ReachThere
+from planner.questions.explain_prices import EntryPrice
 from planner.review.report import Column, Section, first_of, made, percent, short_failure, usd
 
 BREAK_EVEN_FRACTION = 1e-6
@@ -140,6 +141,12 @@ def entry_text(offer: OfferThere) -> str:
         return f"{price:,.2f} USD/h; would not enter even at a hundredth of that: the bound is no lower with it{why}"
     if entry.use == "not worked out":
         return f"{price:,.2f} USD/h; price of entry not worked out: {entry.why}"
+    text = _at_a_price(offer, entry, price)
+    return text if entry.is_confirmed else f"{text} (not confirmed: solved again beside it, the bound says otherwise)"
+
+
+def _at_a_price(offer: OfferThere, entry: EntryPrice, price: float) -> str:
+    """Where an offer has a price of entry: how far it is from its own."""
     at, beyond = entry.entry_usd_per_machine_hour or 0.0, entry.beyond_fraction
     if offer.capital_usd_per_machine is not None or beyond is None:
         beside = " of upkeep, beside its capital" if offer.capital_usd_per_machine is not None else ""
