@@ -177,7 +177,7 @@ def _covers(before: Problem, after: Problem) -> str:
         elif of != then:
             more.append(f)
     named = [("less", less), ("more", more)]
-    said = [f"{word} can be covered in {len(those)} failures, as {those[0]}" for word, those in named if those]
+    said = [f"{word} can be covered in {len(those)} of the failures, as {those[0]}" for word, those in named if those]
     return "; ".join(said)
 
 

@@ -10,11 +10,13 @@ from planner.questions.planned import silent
 from planner.review.explain_candidates import candidates_section
 from planner.review.explain_failure import failure_sections
 from planner.review.explain_pool import pool_sections
-from planner.review.report import Column, Report, Section, first_of, short_failure, usd
+from planner.review.report import Column, Report, Section, first_of, percent, short_failure, usd
 from planner.solve.search import Effort, Progress
 
 MOST_SENTENCES = 5
 MOST_NAMED = 6
+FAR_BEYOND_FRACTION = 0.05
+"""Share by which a plan costs more than the LP bound, and values of the bound say little of it."""
 CONFIRMED = (
     "a step: so much more headroom, or less asked for; saves, a step less costs: by how much the LP bound, that of the "
     "plan with divisible replicas over all failures, falls and rises when it is solved again with the limit moved: "
@@ -75,8 +77,15 @@ def _answer(plan: Plan, valued: Values) -> Section:
         f"the plan costs {usd(proof.cost_usd)} USD; with divisible replicas no plan costs less than "
         f"{usd(valued.bound_usd)} USD, the LP bound"
     )
+    beyond = proof.cost_usd / valued.bound_usd - 1 if valued.bound_usd > 0 else 0.0
+    if beyond > FAR_BEYOND_FRACTION:
+        lines.append(
+            f"the plan is {percent(beyond)} above that bound, by whole machines and its gap: what a step saves of the plan "
+            "itself may be another amount, see --plan-again"
+        )
     if binding:
-        lines.append(f"sized by {len(binding)} failures: {first_of(binding, MOST_NAMED)}; the others follow from these")
+        count = f"{len(binding)} failures" if len(binding) > 1 else "one failure"
+        lines.append(f"sized by {count}: {first_of(binding, MOST_NAMED)}; the others follow from these")
     else:
         lines.append("sized by normal operation: no failure needs more than that")
     saving = [row for row in valued.rows if row.saves_usd_per_month]

@@ -95,7 +95,7 @@ def test_ten_milliseconds_by_hand():
 
 def test_what_cannot_be_covered_is_not_due_and_said():
     row = by_what(planned(far_and_near(35.0, Goal(any="site", within_seconds=60.0))))["round trip of tier t"]
-    assert row.lp_costs_usd is None and row.tightened == "less can be covered in 1 failures, as site:a/x"
+    assert row.lp_costs_usd is None and row.tightened == "less can be covered in 1 of the failures, as site:a/x"
 
 
 def test_a_step_less_may_leave_no_plan():
