@@ -80,8 +80,8 @@ def _answer(plan: Plan, valued: Values) -> Section:
     beyond = proof.cost_usd / valued.bound_usd - 1 if valued.bound_usd > 0 else 0.0
     if beyond > FAR_BEYOND_FRACTION:
         lines.append(
-            f"the plan is {percent(beyond)} above that bound, by whole machines and its gap: what a step saves of the plan "
-            "itself may be another amount, see --plan-again"
+            f"the plan is {percent(beyond)} above that bound, by whole machines and its gap: what a step saves of the "
+            "plan itself may be another amount, see --plan-again"
         )
     if binding:
         count = f"{len(binding)} failures" if len(binding) > 1 else "one failure"
