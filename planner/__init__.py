@@ -1,7 +1,7 @@
 """Plans where AI model-serving workloads run: failover-ready, at the lowest cost, with a proof.
 
-For programs: `read_study`, `read_plan`, `read_fleet`, `plan`, `audit`, `drill`, `outages`, `simulate`, `review`,
-`gate`, `render`, `workbook`, `tables` and `program_text` (planner/api.py, docs/python.md).
+For programs: `read_study`, `read_plan`, `read_fleet`, `plan`, `audit`, `drill`, `explain`, `outages`, `simulate`,
+`review`, `gate`, `render`, `workbook`, `tables` and `program_text` (planner/api.py, docs/python.md).
 """
 
 import sys
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from planner.api import (
         audit,
         drill,
+        explain,
         gate,
         outages,
         plan,
@@ -33,6 +34,7 @@ __all__ = [
     "__version__",
     "audit",
     "drill",
+    "explain",
     "gate",
     "outages",
     "plan",

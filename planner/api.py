@@ -193,6 +193,44 @@ def audit(plan: Plan | PlanFile, *, progress: Progress = _silent) -> Audit:
     return audit(plan, progress)
 
 
+def explain(
+    plan: Plan | PlanFile,
+    *,
+    pool: str | None = None,
+    workload: str | None = None,
+    origin: str | None = None,
+    failure: str | None = None,
+    hour: str | None = None,
+    plan_again: int = 0,
+    all_rows: bool = False,
+    progress: Progress = _silent,
+) -> Report:
+    """Why a plan is as it is: what sizes it and what a step of each limit is worth; or what is named here, instead.
+
+    Parameters
+    ----------
+    pool : or an offer: why it is used or not, and at which price it would enter
+    workload, origin : together: every candidate for these requests, why each is refused, its price and rank
+    failure : step by step: who goes where, in which order and second
+    hour : the hour that is looked at; none: that of most requests
+    plan_again : plan again with a step of so many of the limits that save most
+    all_rows : every row, and every limit asked about in both directions
+
+    Raises
+    ------
+    InputError
+        with all names that lead nowhere
+    """
+    from planner.plan.in_hand import in_hand
+    from planner.questions.explain_subjects import asked_of
+    from planner.review.explain import review_explained
+
+    _refuse_unless((plan_again >= 0, "plan_again", "a whole number from 0 on", plan_again))
+    held = in_hand(plan)
+    asked = asked_of(held, pool, workload, origin, failure, hour)
+    return review_explained(held, asked, all_rows, plan_again, progress=progress)
+
+
 def drill(
     subject: Plan | PlanFile | Study,
     fleet: Sequence[RunningReplicas] = (),

@@ -30,6 +30,7 @@ from planner.cli.console import (
 from planner.cli.effort import Effort
 from planner.cli.emitting import drift_command, emit_command
 from planner.cli.estimating import estimate
+from planner.cli.explaining import explain
 from planner.cli.gating import gate
 from planner.cli.importing import app as import_app
 from planner.cli.listing import list_command
@@ -402,6 +403,7 @@ def _write_schemas(folder: Path) -> None:
 
 for question in (risk, ladder, whatif, delay, crossover, sequence, diff):
     app.command(rich_help_panel=QUESTION)(question)
+app.command(rich_help_panel=QUESTION)(explain)
 app.command("list", rich_help_panel=QUESTION)(list_command)
 app.command("emit", rich_help_panel=HAND_OVER)(emit_command)
 app.command("drift", rich_help_panel=HAND_OVER)(drift_command)

@@ -71,6 +71,7 @@ def test_the_pages_are_those_that_were_asked_for():
         "add-a-model",
         "add-a-provider",
         "ask-what-if",
+        "ask-why",
         "bring-your-fleet",
         "gate-a-plan",
         "plan-a-build-out",
