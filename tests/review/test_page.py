@@ -2,17 +2,20 @@
 
 import base64
 import hashlib
+import io
 import json
 import re
 from dataclasses import replace
 from itertools import pairwise
 
+import openpyxl
 import pytest
 from emitting import two_sites
 from helpers import write_study
 from pages import LOW_CONTRAST, chromium, parsed
 from typer.testing import CliRunner
 
+from planner.api import workbook
 from planner.cli.main import app
 from planner.drill import by_number, solving
 from planner.plan.file import plan_text, sealed
@@ -22,10 +25,12 @@ from planner.review.answer import review_plan
 from planner.review.beside import beside_sections
 from planner.review.charts.chart import Chart
 from planner.review.decision import deadlines, decision_figures
+from planner.review.figures import Figure
 from planner.review.heat_map import heat_rows
 from planner.review.page.page import page
 from planner.review.render import render
 from planner.review.report import Column, Report, Section, Several, as_data, signed, usd
+from planner.review.tables import report_tables
 from planner.solve import solve
 from planner.solve.search import Effort
 from planner.study.read import read_study
@@ -86,6 +91,19 @@ def test_every_row_and_line_of_every_section_is_on_the_page_and_in_json_the_same
         if section.data is None and section.columns:
             rows = json.loads(json.dumps([as_data(row) for row in section.rows], default=str))
             assert of_json[section.title.partition(" (")[0].lower()] == rows
+
+
+def test_figures_of_the_workbook_are_those_of_the_page(report, root):
+    pytest.importorskip("xlsxwriter")
+    book, text = openpyxl.load_workbook(io.BytesIO(workbook(report)), data_only=True), root.text
+    figures = 0
+    for table, sheet in zip(report_tables(report), book.worksheets[1:], strict=True):
+        for row, of_sheet in zip(table.rows, sheet.iter_rows(min_row=2, values_only=True), strict=False):
+            for cell, value in zip(row, of_sheet, strict=False):
+                if isinstance(cell, Figure) and isinstance(cell.value, int | float):
+                    figures += 1
+                    assert value == pytest.approx(cell.value) and cell in text, (table.key, cell)
+    assert figures > 100
 
 
 def test_the_decision_comes_first_with_the_figures_of_the_plan(plan, root):
@@ -250,6 +268,7 @@ def test_any_report_has_a_page():
     section = Section("ROWS", ("  a part of it",), (Column("n", lambda n: n),), list(range(30)))
     root = parsed(page(Report("drill", True, (section,))))
     assert len(tables(root)["Rows"]) == 30 and root.every("summary")[0].text == "18 more rows"
+    assert [h.tag for h in root.every("h1", "h2", "h3")] == ["h1", "h2"]
     assert not root.every("dl") and root.every("li")[-1].attributes["class"] == "part"
 
 
