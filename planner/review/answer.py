@@ -8,7 +8,7 @@ from planner.plan.in_hand import Plan, in_hand
 from planner.review.assumptions import assumptions_section
 from planner.review.bottlenecks import bottlenecks_section
 from planner.review.changes import changes_section
-from planner.review.decision import deadlines_section, decision_section
+from planner.review.decision import deadlines_section, decision_section, uncoverable_section
 from planner.review.failures import failures_section
 from planner.review.fleet import fleet_section, over_time_section
 from planner.review.heat_map import heat_map_section
@@ -218,6 +218,7 @@ def _next(plan: Plan) -> Section:
 SECTIONS: tuple[Callable[[Plan], Section | None], ...] = (
     decision_section,
     deadlines_section,
+    uncoverable_section,
     changes_section,
     weakest_section,
     heat_map_section,

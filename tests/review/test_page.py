@@ -13,6 +13,7 @@ import pytest
 from emitting import two_sites
 from helpers import write_study
 from pages import LOW_CONTRAST, chromium, parsed
+from studies import random_study
 from typer.testing import CliRunner
 
 from planner.api import workbook
@@ -154,6 +155,16 @@ def test_what_falls_short_is_said_in_words(plan):
     assert "SHORT of" in root.text and "Look first:" in root.text and "THE AUDIT FAILS" in root.text
     short = [cell for cell in root.every("td") if "shade-short" in cell.attributes.get("class", "")]
     assert short and all("SHORT" in cell.text and "broken" in cell.attributes["class"] for cell in short)
+
+
+def test_what_no_capacity_covers_is_said_first_and_listed_case_by_case():
+    held = Plan(make_plan(random_study(8), Effort(gap_fraction=0.2)))
+    root = parsed(page(review_plan(held, with_margins=False)))
+    cases = held.file.uncoverable
+    assert cases and len(tables(root)["Cannot be covered"]) == len(cases)
+    card = next(card for card in root.every("dl")[0].every("div") if card.every("dt")[0].text == "cannot be covered")
+    assert "at-risk" in card.every("dd")[0].attributes["class"] and card.every("dd")[0].text == f"{len(cases)} cases"
+    assert root.every("p")[1].text.startswith("Look first: CANNOT BE COVERED")
 
 
 def test_a_plan_that_is_none_has_no_pictures_and_no_decision(plan):
