@@ -38,7 +38,8 @@ class DecisionFigure:
         """The figure with its unit."""
         if self.unit == "USD":
             return Figure(f"{usd(self.figure)} USD", self.figure, "USD")
-        return number(self.figure, ",g", f" {self.unit}")
+        unit = self.unit.removesuffix("s") if self.figure == 1 and not self.unit.startswith("of") else self.unit
+        return number(self.figure, ",g", f" {unit}")
 
 
 @dataclass(frozen=True)
@@ -108,7 +109,12 @@ def decision_figures(plan: Plan) -> list[DecisionFigure]:
         DecisionFigure("to sign", sum(row.orders for row in due), "orders", _when(due), late),
         DecisionFigure("committed in all", due[-1].usd_so_far if due else 0.0, "USD", _committed(plan)),
         DecisionFigure("due at the first deadline", due[0].usd if due else 0.0, "USD", _first(due), late),
-        DecisionFigure("cost a month", proof.cost_usd / months, "USD", f"the mean of {months:g} months"),
+        DecisionFigure(
+            "cost a month",
+            proof.cost_usd / months,
+            "USD",
+            f"the mean of {months:g} months" if months != 1 else "the one month",
+        ),
         DecisionFigure("cost over the horizon", proof.cost_usd, "USD", _proven(plan), unproven),
         DecisionFigure("goals held", len(held), f"of {len(goals)} goals", f"in all {proof.failures_tested} failures"),
         DecisionFigure("goals not held", len(others), "goals", _named(others), BROKEN if others else None),
@@ -190,12 +196,13 @@ def _sentence(due: list[Deadline], cost_usd: float) -> str:
         return "Nothing is to be signed: what is held is enough."
     first, orders = due[0], sum(row.orders for row in due)
     what = f"{'one order' if orders == 1 else f'{orders} orders'} for {usd(due[-1].usd_so_far)} USD in all"
-    by_when = f" by {first.order_by}"
+    day = f"{first.order_by}{', which has passed' if first.days_late else ''}"
+    by_when = f" by {day}"
     if len(due) > 1:
         first_ones = "the first" if first.orders == 1 else f"the first {first.orders}"
-        by_when = f", {first_ones}, {usd(first.usd)} USD, by {first.order_by}"
+        by_when = f", {first_ones}, {usd(first.usd)} USD, by {day}"
     elif orders > 1:
-        by_when = f", all by {first.order_by}"
+        by_when = f", all by {day}"
     return f"Sign {what}{by_when}; the plan costs {usd(cost_usd)} USD over the horizon."
 
 
