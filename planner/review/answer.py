@@ -12,11 +12,12 @@ from planner.review.decision import deadlines_section, decision_section, uncover
 from planner.review.failures import failures_section
 from planner.review.fleet import fleet_section, over_time_section
 from planner.review.heat_map import heat_map_section
+from planner.review.lead_times import lead_times_section
 from planner.review.limits import limits_section, rescaling_lines
 from planner.review.money import assets_section, money_section
 from planner.review.orders import build_section, order_rows, order_section, price_ends_usd, quota_section
 from planner.review.prices import prices_section, speeds_section
-from planner.review.recovery import recovery_section
+from planner.review.recovery import recovery_section, worst_recovery_section
 from planner.review.redundancy import redundancy_data, redundancy_lines
 from planner.review.report import (
     Column,
@@ -29,9 +30,13 @@ from planner.review.report import (
     short_failure,
     usd,
 )
+from planner.review.resilience import resilience_section
+from planner.review.routes import map_section, routes_section
 from planner.review.served import served_section
+from planner.review.spend import quarters_section, spend_section
 from planner.review.static import static_section
 from planner.review.trust import Progress, silent, trust_section
+from planner.review.utilisation import utilisation_section
 from planner.review.waiting import waiting_section
 from planner.review.weakest import weakest_section
 from planner.review.wrong_answers import wrong_answers_section
@@ -221,6 +226,14 @@ SECTIONS: tuple[Callable[[Plan], Section | None], ...] = (
     uncoverable_section,
     changes_section,
     weakest_section,
+    map_section,
+    spend_section,
+    quarters_section,
+    routes_section,
+    worst_recovery_section,
+    utilisation_section,
+    resilience_section,
+    lead_times_section,
     heat_map_section,
     prices_section,
     speeds_section,

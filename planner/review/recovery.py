@@ -110,22 +110,24 @@ def slices_of(p: Problem, x: Vectors, f: str) -> Iterator[Slice]:
     """A failure from its begin to its repair, tier by tier, in the hour of most requests."""
     a, h = full(p), fullest_hour(p)
     usual, all_warm = (h, NORMAL, 0.0), {WARM: np.ones(a.P)}
-    failure = p.failures[f]
+    usually_offered, failure = x.offered[usual,], p.failures[f]
     if not failure.begins_seconds:
-        yield from _slices(a, at_once(a, x, f, h), (h, f, 0.0), all_warm, f, 0.0, "begin")
+        offered = a.surge(f) * usually_offered
+        yield from _slices(a, at_once(a, x, f, h), offered, all_warm, f, 0.0, "begin")
     for s in states(p, f):
         if s[0] == h:
-            yield from _slices(a, x.traffic[s,], s, split_of(a, x, s), f, s[2], "deadline")
+            yield from _slices(a, x.traffic[s,], x.offered[s,], split_of(a, x, s), f, s[2], "deadline")
     later = (g for g in p.failures.values() if failure.outage is not None and g.outage == failure.outage)
     is_last = all(g.begins_seconds <= failure.begins_seconds for g in later)
     if (repair := failure.hours_to_repair) is not None and is_last:
-        yield from _slices(a, x.traffic[usual,], usual, all_warm, f, repair * SECONDS_PER_HOUR, REPAIRED)
+        seconds = repair * SECONDS_PER_HOUR
+        yield from _slices(a, x.traffic[usual,], usually_offered, all_warm, f, seconds, REPAIRED)
 
 
-def _slices(a: Arrays, sent: Array, s: State, how: Split, f: str, seconds: float, event: str) -> Iterator[Slice]:
-    """One slice a tier: of its demand in a state, the shares by what serves them."""
+def _slices(a: Arrays, sent: Array, offered: Array, how: Split, f: str, seconds: float, event: str) -> Iterator[Slice]:
+    """One slice a tier: of what is offered, with what deferrable work takes up then, the shares by what serves them."""
     tiers = len(a.tiers)
-    wanted = sum_by(a.requests(s), a.tier_of_flow, tiers)
+    wanted = sum_by(offered, a.tier_of_flow, tiers)
     tier_of_edge = a.tier_of_flow[a.flow_of_edge]
     shares = {name: np.zeros(tiers) for name in HOW}
     for name, part in how.items():
@@ -171,9 +173,9 @@ def worst_recovery_section(plan: Plan) -> Section | None:
     )
     columns = (
         *share_columns(),
-        Column("asked", lambda row: "" if row.asked_fraction is None else percent(row.asked_fraction)),
+        Column("asked", lambda row: None if row.asked_fraction is None else percent(row.asked_fraction)),
     )
-    return Section("RECOVERY FROM THE WORST FAILURE", lines, columns, rows, most=None)
+    return Section("RECOVERY FROM THE WORST FAILURE", lines, columns, rows, most=None, part="picture", when_all=True)
 
 
 def share_columns() -> tuple[Column, ...]:

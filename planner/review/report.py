@@ -18,8 +18,9 @@ MOST_ROWS = 12
 WHY_LINES = 4
 Shade = Literal["all", "due", "undue", "short"]
 """All is served; less, and no less than is due; less, and nothing is due; less than is due."""
-Part = Literal["answer", "evidence", "beside", "section"]
-"""Where a page has a section: first, with the pictures, beside another plan, or with all that a report is made of."""
+Part = Literal["answer", "picture", "evidence", "beside", "section"]
+"""Where a page has a section: first, under the picture drawn from it, as what holds where and how that is known, beside
+another plan, or with all that a report is made of."""
 
 
 Severity = Literal["held", "at risk", "broken"]

@@ -35,10 +35,10 @@ def steps_section(title: str, lines: tuple[str, ...], rows: list[ResilienceStep]
         Column("step"),
         Column("USD", lambda row: usd(row.cost_usd)),
         Column("at least", lambda row: usd(row.bound_usd)),
-        Column("adds USD", lambda row: signed(row.adds_usd) if row is not rows[0] else ""),
+        Column("adds USD", lambda row: signed(row.adds_usd) if row is not rows[0] else None),
         Column("for", lambda row: row.what_for),
     )
-    return Section(title, lines, columns, rows, most=None)
+    return Section(title, lines, columns, rows, most=None, part="picture", when_all=True)
 
 
 def resilience_section(plan: Plan) -> Section:

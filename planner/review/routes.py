@@ -9,6 +9,7 @@ from planner.plan.in_hand import Plan
 from planner.problem.arrays import full
 from planner.problem.problem import State, fullest_hour
 from planner.review.failures import hour_text
+from planner.review.figures import Figure, number
 from planner.review.fleet import pools_of
 from planner.review.report import Column, Section
 from planner.study.dependencies import NORMAL
@@ -52,7 +53,7 @@ class SiteTraffic:
     round_trip_ms: float | None
 
 
-def rate_text(requests_per_second: float) -> str:
+def rate_text(requests_per_second: float) -> Figure:
     """Requests/s as people read them.
 
     Examples
@@ -61,8 +62,8 @@ def rate_text(requests_per_second: float) -> str:
     ('1,235', '3.1', '0.05')
     """
     if requests_per_second >= 10:
-        return f"{requests_per_second:,.0f}"
-    return f"{requests_per_second:.1f}" if requests_per_second >= 1 else f"{requests_per_second:.2g}"
+        return number(requests_per_second, ",.0f")
+    return number(requests_per_second, ".1f" if requests_per_second >= 1 else ".2g")
 
 
 def routes_of(plan: Plan) -> list[Route]:
@@ -94,9 +95,9 @@ def routes_section(plan: Plan) -> Section | None:
         Column("model"),
         Column("pool"),
         Column("provider"),
-        Column("requests/s", lambda row: rate_text(row.requests_per_second)),
+        Column("requests/s", lambda row: rate_text(row.requests_per_second), adds=True),
     )
-    return Section("ROUTES IN NORMAL OPERATION", hour_text(plan.problem), columns, rows)
+    return Section("ROUTES IN NORMAL OPERATION", hour_text(plan.problem), columns, rows, part="picture", when_all=True)
 
 
 def sites_of(plan: Plan) -> list[SiteTraffic]:
@@ -144,7 +145,7 @@ def map_section(plan: Plan) -> Section | None:
         Column("city"),
         Column("machines"),
         Column("origin", lambda row: row.origin or "none in normal operation"),
-        Column("requests/s", lambda row: rate_text(row.requests_per_second)),
-        Column("round trip ms", lambda row: None if row.round_trip_ms is None else f"{row.round_trip_ms:.0f}"),
+        Column("requests/s", lambda row: rate_text(row.requests_per_second), adds=True),
+        Column("round trip ms", lambda row: None if row.round_trip_ms is None else number(row.round_trip_ms, ".0f")),
     )
-    return Section("SITES AND ORIGINS", hour_text(plan.problem), columns, rows)
+    return Section("SITES AND ORIGINS", hour_text(plan.problem), columns, rows, part="picture", when_all=True)

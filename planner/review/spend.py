@@ -34,15 +34,11 @@ class Spend:
 
 @dataclass(frozen=True)
 class QuarterCash:
-    """What is paid in a quarter of the calendar, by component of the cost [USD], not discounted."""
+    """What is paid in a quarter of the calendar, by component of the cost and in all [USD], not discounted."""
 
     quarter: str
     by_component: dict[str, float]
-
-    @property
-    def usd(self) -> float:
-        """All of it."""
-        return sum(self.by_component.values())
+    usd: float
 
 
 def spend_section(plan: Plan) -> Section | None:
@@ -68,10 +64,10 @@ def spend_section(plan: Plan) -> Section | None:
         Column("provider"),
         Column("offer"),
         Column("period", when=len(order) > 1),
-        Column("USD", lambda row: usd(row.usd)),
+        Column("USD", lambda row: usd(row.usd), adds=True),
     )
     lines = (f"cash {usd(sum(paid.values()))} USD over the horizon, not discounted: as in MONEY, salvage left out",)
-    return Section("WHERE THE MONEY GOES", lines, columns, rows)
+    return Section("WHERE THE MONEY GOES", lines, columns, rows, part="picture", when_all=True)
 
 
 def _in_cash(plan: Plan) -> Iterator[Flow]:
@@ -95,21 +91,22 @@ def quarters_section(plan: Plan) -> Section | None:
     rows = []
     for year, n in _from_to(min(paid), max(paid)):
         of_quarter = paid.get((year, n), {})
-        rows.append(QuarterCash(f"{year} Q{n}", {name: of_quarter.get(name, 0.0) for name in components}))
+        by_component = {name: of_quarter.get(name, 0.0) for name in components}
+        rows.append(QuarterCash(f"{year} Q{n}", by_component, sum(by_component.values())))
 
     def column(name: str) -> Column:
-        return Column(name.replace("_", " "), lambda row: usd(row.by_component[name]))
+        return Column(name.replace("_", " "), lambda row: usd(row.by_component[name]), adds=True)
 
     columns = (
         Column("quarter"),
         *map(column, components),
-        Column("USD", lambda row: usd(row.usd)),
+        Column("USD", lambda row: usd(row.usd), adds=True),
     )
     lines = (
         "cash when it is paid, not discounted: what runs by the hour day by day, capital and upfront payments on the "
         "day on which they are due; what is due before the horizon counts on its first day",
     )
-    return Section("CASH BY QUARTER", lines, columns, rows, most=None)
+    return Section("CASH BY QUARTER", lines, columns, rows, most=None, part="picture", when_all=True)
 
 
 def _by_quarter(plan: Plan, flow: Flow) -> Iterator[tuple[tuple[int, int], float]]:

@@ -11,6 +11,7 @@ from planner.problem.decisions import Vectors
 from planner.problem.problem import State, fullest_hour
 from planner.problem.rules.formulas import capacity, machines_held_or_bought, replica_seconds_used, running
 from planner.review.failures import hour_text
+from planner.review.figures import number
 from planner.review.report import Column, Section, percent, short_failure
 from planner.study.dependencies import NORMAL
 
@@ -25,6 +26,7 @@ class PoolLoad:
     machines : that can be used then
     running_machines : of them, on which replicas run
     busy_machines : of these, what traffic fills of the replicas, up to the utilisation that is allowed then
+    busy_fraction : share of the machines that is busy; 0 where there is none
     """
 
     failure: str
@@ -32,26 +34,23 @@ class PoolLoad:
     machines: float
     running_machines: float
     busy_machines: float
-
-    @property
-    def busy_fraction(self) -> float:
-        """Share of the machines that is busy; 0 where there is none."""
-        return self.busy_machines / self.machines if self.machines > 0 else 0.0
+    busy_fraction: float
 
 
 @dataclass(frozen=True)
 class PoolUse:
-    """A pool in normal operation and in the failure in which it is fullest; no worst where no failure keeps it."""
+    """A pool in normal operation and in the failure in which it is fullest; no worst where no failure keeps it.
+
+    Parameters
+    ----------
+    headroom_machines : that are not busy in normal operation
+    """
 
     pool: str
     provider: str
     normal: PoolLoad
     worst: PoolLoad | None
-
-    @property
-    def headroom_machines(self) -> float:
-        """Machines that are not busy in normal operation."""
-        return self.normal.machines - self.normal.busy_machines
+    headroom_machines: float
 
 
 def utilisation_section(plan: Plan) -> Section | None:
@@ -67,36 +66,34 @@ def utilisation_section(plan: Plan) -> Section | None:
     rows = []
     for q, pool in enumerate(a.p.pools):
         if normal[q].machines > 0:
-            rows.append(PoolUse(pool, p.provider_of[pool], normal[q], worst.get(q)))
+            headroom = normal[q].machines - normal[q].busy_machines
+            rows.append(PoolUse(pool, p.provider_of[pool], normal[q], worst.get(q), headroom))
     if not rows:
         return None
     rows.sort(key=_fullest_first)
     columns = (
         Column("pool"),
-        Column("machines", lambda row: f"{row.normal.machines:,.1f}"),
-        Column("busy", lambda row: f"{row.normal.busy_machines:,.1f} ({percent(row.normal.busy_fraction)})"),
-        Column("replicas on", lambda row: f"{row.normal.running_machines:,.1f}"),
-        Column("headroom", lambda row: f"{row.headroom_machines:,.1f}"),
-        Column("fullest when lost", lambda row: short_failure(row.worst.failure) if row.worst else ""),
-        Column("busy then", _busy_then),
+        Column("machines", lambda row: number(row.normal.machines, ",.1f"), adds=True),
+        Column("busy", lambda row: number(row.normal.busy_machines, ",.1f"), adds=True),
+        Column("share", lambda row: percent(row.normal.busy_fraction)),
+        Column("replicas on", lambda row: number(row.normal.running_machines, ",.1f"), adds=True),
+        Column("headroom", lambda row: number(row.headroom_machines, ",.1f"), adds=True),
+        Column("fullest when lost", lambda row: short_failure(row.worst.failure) if row.worst else None),
+        Column("busy then", lambda row: number(row.worst.busy_machines, ",.1f") if row.worst else None),
+        Column("of", lambda row: number(row.worst.machines, ",.1f") if row.worst else None),
+        Column("share then", lambda row: percent(row.worst.busy_fraction) if row.worst else None),
     )
     lines = (
         "machines: that can be used, without those lent and the share that is broken; busy: what traffic fills of "
         "their replicas, of what these may be filled; headroom: all that is not busy in normal operation",
         *hour_text(p),
     )
-    return Section("UTILISATION BY POOL", lines, columns, rows)
+    return Section("UTILISATION BY POOL", lines, columns, rows, part="picture", when_all=True)
 
 
 def _fullest_first(row: PoolUse) -> tuple[float, float, str]:
     worst = row.worst.busy_fraction if row.worst is not None else 0.0
     return -round(max(worst, row.normal.busy_fraction), 6), -round(row.normal.busy_fraction, 6), row.pool
-
-
-def _busy_then(row: PoolUse) -> str:
-    if row.worst is None:
-        return ""
-    return f"{row.worst.busy_machines:,.1f} of {row.worst.machines:,.1f} ({percent(row.worst.busy_fraction)})"
 
 
 def _loads(a: Arrays, x: Vectors, s: State) -> list[PoolLoad]:
@@ -113,7 +110,8 @@ def _loads(a: Arrays, x: Vectors, s: State) -> list[PoolLoad]:
     running_machines, busy = _by_pool(a, on), _by_pool(a, on * filled)
     usable = _usable(a, x, s)
     machines = np.maximum(usable, running_machines)  # those obtained in the failure run, too
-    figures = zip(machines.tolist(), running_machines.tolist(), busy.tolist(), strict=True)
+    fraction = np.divide(busy, machines, out=np.zeros(a.Q), where=machines > 0)
+    figures = zip(machines.tolist(), running_machines.tolist(), busy.tolist(), fraction.tolist(), strict=True)
     return [PoolLoad(s[1], s[2], *of_pool) for of_pool in figures]
 
 

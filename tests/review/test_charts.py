@@ -8,7 +8,7 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-from buildouts import HALL, hall, machines
+from buildouts import HALL, START, hall, machines
 from helpers import write_study
 from studies import offer
 
@@ -33,7 +33,7 @@ from planner.review.charts.timeline import _draw as draw_deadlines
 from planner.review.charts.timeline import timeline
 from planner.review.charts.utilisation import utilisation
 from planner.review.fleet import pools_of
-from planner.review.recovery import HOW, recovery_section
+from planner.review.recovery import HOW, recovery_section, slices_of
 from planner.review.routes import Route, SiteTraffic
 from planner.review.steps import review_ladder
 from planner.solve.search import Effort
@@ -41,7 +41,7 @@ from planner.study.dependencies import NORMAL
 from planner.study.read import read_study
 from planner.study.records.buildout import Electricity, Money
 from planner.study.records.plan import PlanFile
-from planner.study.records.study import Demand, RequestCost
+from planner.study.records.study import Demand, Horizon, Hour, RequestCost, Tier
 
 SVG = "{http://www.w3.org/2000/svg}"
 SOURCED = {"evidence": "estimated", "source": "made up for a test", "as_of": "2026"}
@@ -359,6 +359,22 @@ def test_steps_of_the_recovery_are_the_shares_of_its_slices(plan):
         shares = [(row, name) for row in rows for name in HOW if getattr(row, name) > 0.001]
         assert sum(lengths(areas, "height")) == pytest.approx(PANEL * sum(getattr(row, n) for row, n in shares), abs=1)
         assert len(marks(svg, "path", "due")) >= len(asked) > 0
+
+
+def test_work_that_waits_is_served_in_full_when_it_is_taken_up():
+    """7 requests/s by day and 1 by night that may wait a day, on a machine for 5 that is there day and night."""
+    hours = (Hour(name="day", weight_fraction=0.5), Hour(name="night", weight_fraction=0.5))
+    wanted = Demand(workload="w", origin="o", requests_per_second=7.0, hour="day")
+    study = hall(
+        demand=[wanted, wanted.model_copy(update={"requests_per_second": 1.0, "hour": "night"})],
+        horizon=Horizon(start=START, quarters=1, hours=hours),
+        tiers=(Tier(name="t", deferrable_hours=24.0),),
+        bought=[offer("a/x/m", 10.0, "commitment", term_months=3.0)],
+    )
+    waits = Plan(make_plan(study, Effort()))
+    assert served_requests(waits) < 5.1
+    for row in slices_of(waits.problem, waits.vectors, NORMAL):
+        assert row.served_fraction == pytest.approx(1.0)
 
 
 def test_bars_of_pools_are_their_machines(plan):

@@ -6,7 +6,7 @@ from datetime import date, timedelta
 from planner.plan.in_hand import Plan
 from planner.review.charts.chart import Chart, drawn
 from planner.review.charts.svg import LINE, Canvas, number, scale, text_width
-from planner.review.deadlines import BUILD, DELAYS, ORDER, QUOTA, Deadline, deadlines_section
+from planner.review.lead_times import BUILD, DELAYS, ORDER, QUOTA, Deadline, lead_times_section
 from planner.units import after_months
 
 MOST_ROWS = 40
@@ -23,7 +23,7 @@ STEPS_MONTHS = (1, 3, 6, 12, 24, 60, 120)
 
 def timeline(plan: Plan) -> Chart | None:
     """The bars; None where nothing is ordered."""
-    section = deadlines_section(plan)
+    section = lead_times_section(plan)
     if section is None:
         return None
     rows: Sequence[Deadline] = section.rows
