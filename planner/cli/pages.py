@@ -17,7 +17,7 @@ from planner.problem.decisions import table
 from planner.problem.eligibility import WHY_NOT
 from planner.problem.rules.costs import COSTS
 from planner.problem.rules.register import INSIDE_RULES, LINK_RULES, PURCHASE_RULES, RELAXABLE
-from planner.review.schema import ReportFile
+from planner.review.report_file import ReportFile
 from planner.review.topics import UNITS
 from planner.study.records import inventory, serving, study
 from planner.study.records import outages as records_of_outages
@@ -221,7 +221,9 @@ def commands() -> str:
         "the table of `--section NAME`; with `--out NAME.zip`, or a new folder, a file each; else one below another.",
         "Every row is in them, numbers as numbers: USD, shares as fractions of 1, days as dates. Text that begins with",
         "= + - or @ stays text: in a workbook as it stands, in CSV with an apostrophe before it. `--json`: the same as",
-        "`--format json`, one [form](files.md) for all, with a `schema_version` (`planner show schema:report`).",
+        "`--format json`, one [form](files.md) for all, with a `schema_version` (`planner show schema:report`). What",
+        "stops a command is JSON then, too: `findings` (where, expected, got, fix), or without a plan `message` and",
+        "`diagnosis`.",
         "",
         "`planner --install-completion` sets up the shell.",
         "",

@@ -20,6 +20,10 @@ OfSection = Annotated[
 ]
 
 
+ENDINGS = {".xlsx": "xlsx", ".csv": "csv", ".zip": "csv"}
+"""What a file of tables is written by."""
+
+
 class App(typer.Typer):
     """Commands; those with a --format get --json beside it, those that answer with a report --section, too."""
 
@@ -52,9 +56,11 @@ def _with_options(function: Callable[..., Any]) -> Callable[..., Any]:
             with answered("json"):
                 _refuse_other_format(options["format"])
             options["format"] = Format.json
-        if options["format"] == "xlsx":
-            with answered():
-                _refuse_terminal(options.get("out") if takes_report else None)
+        out = options.get("out") if takes_report else None
+        with answered(options["format"] or "text"):
+            _refuse_other_ending(out, options["format"])
+            if options["format"] == "xlsx":
+                _refuse_terminal(out)
         with of_section(section):
             return function(*given, **options)
 
@@ -90,6 +96,21 @@ def _refuse_terminal(out: Path | None) -> None:
     if out is None and sys.stdout is not None and sys.stdout.isatty():
         fix = "write it to a file: > report.xlsx, or --out report.xlsx where that names the report"
         raise refusal("--format xlsx", "a file for the workbook", "a terminal", fix)
+
+
+def _refuse_other_ending(out: Path | None, format: str | None) -> None:
+    """Raise before any work where a file would not be what its name says.
+
+    Raises
+    ------
+    InputError
+        when it would not
+    """
+    from planner.errors import refusal
+
+    asks = ENDINGS.get(out.suffix.lower()) if out is not None else None
+    if asks is not None and format != asks:
+        raise refusal(str(out), f"--format {asks} with it", f"--format {format}", f"add --format {asks}")
 
 
 def _refuse_other_format(format: str | None) -> None:

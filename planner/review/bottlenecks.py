@@ -11,7 +11,7 @@ def bottlenecks_section(plan: Plan) -> Section:
     proof, rows = plan.file.proof, plan.file.bottlenecks
     columns = (
         Column("limit"),
-        Column("more of it", lambda b: Figure(f"{b.step or 1.0:g} {b.unit}", b.step or 1.0, note=b.unit)),
+        Column("more of it", lambda b: Figure(f"{b.step or 1.0:g} {b.unit}", b.step or 1.0, measured_in=b.unit)),
         Column("LP bound saves USD", _saved_at_most),
         Column(
             "planned again saves USD",
@@ -33,4 +33,6 @@ def bottlenecks_section(plan: Plan) -> Section:
 
 
 def _saved_at_most(b: Bottleneck) -> str:
-    return usd(b.marginal_usd * b.step) if b.step else f"{usd(b.marginal_usd)}, dual only"
+    if b.step:
+        return usd(b.marginal_usd * b.step)
+    return Figure(f"{usd(b.marginal_usd)}, dual only", b.marginal_usd, "USD", note="dual only")

@@ -195,6 +195,10 @@ def _verdict(result: DrillResult, selected: DrillResult, claims: tuple[str, ...]
     return Section("DRILL", lines, columns, selected.rows, data=data, most=MOST_ROWS)
 
 
+def _last_and_worst(last: float, worst: float) -> Figure:
+    return Figure(f"{percent(last)} / {percent(worst)}", last, "%", worst=worst)
+
+
 def _heat_map(result: DrillResult) -> Section:
     """Workload x failure: the worst failures are the columns."""
 
@@ -205,7 +209,7 @@ def _heat_map(result: DrillResult) -> Section:
     def column(impact: OutageImpact) -> Column:
         return Column(
             short_failure(impact.failure),
-            lambda w: f"{percent(impact.served_last[w])} / {percent(impact.served_worst[w])}",
+            lambda w: _last_and_worst(impact.served_last[w], impact.served_worst[w]),
         )
 
     worst = sorted(result.outage_impacts, key=worst_first)[:MOST_FAILURES]
@@ -270,4 +274,4 @@ def answered_wrongly(impact: OutageImpact) -> str:
 
 
 def _again(seconds: float | None) -> str:
-    return "not before repair" if seconds is None else number(seconds, "g", " s")
+    return "not before repair" if seconds is None else number(seconds, "g", " s", "s")

@@ -104,7 +104,7 @@ def failures_section(plan: Plan) -> Section:
         Column("evicted", lambda row: int(row.replicas_evicted)),
         Column("cold starts", lambda row: int(row.replicas_cold_started)),
         Column("fullest", lambda row: percent(row.fullest_fraction_of_limit)),
-        Column("", lambda row: "binding" if row.binding else ""),
+        Column("", lambda row: "binding" if row.binding else "", spreadsheet_title="binding"),
         Column("requests USD/h", lambda row: usd(row.requests_usd_per_hour), when=bool(p.request_usd)),
     )
     return Section("FAILURES", lines, columns, rows)
@@ -149,7 +149,7 @@ def _with_worst(p: Problem, tier: str, row: FailureServed) -> str:
     is_due = any(p.tier_of[w] == tier and due_fraction(p, w, o, s) > 0 for w, o in p.flows)
     if is_due and flow is not None and flow.is_worse_than(share):
         worst = percent(flow.served_fraction)
-        return Figure(f"{percent(share)} ({worst})", share, "%", note=f"worst flow {worst}")
+        return Figure(f"{percent(share)} ({worst})", share, "%", worst_flow=flow.served_fraction)
     return percent(share)
 
 

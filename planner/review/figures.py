@@ -11,27 +11,31 @@ class Figure(str):
     text : what terminal, Markdown and page show
     value : the number itself, not rounded, a share as a fraction; or the day
     unit : `USD`, `%` (of a share), or none where the title of the column says it
-    note : what the text says beside the figure, as LATE; spreadsheets have a column for it
+    beside : what else the text says, by name: spreadsheets have a column for each
 
     Examples
     --------
     >>> price = Figure("6.99 M", 6_992_640.0, "USD")
     >>> f"{price} USD", price.value / 2
     ('6.99 M USD', 3496320.0)
+    >>> Figure("100 to 250", 100.0, "USD", most=250.0).beside
+    {'most': 250.0}
     """
 
     value: float | date
     unit: str
-    note: str
+    beside: dict[str, float | str]
 
-    def __new__(cls, text: str, value: float | date, unit: str = "", note: str = "") -> "Figure":
-        """The text, with what it was written from."""
+    def __new__(cls, text: str, value: float | date, unit: str = "", **beside: float | str) -> "Figure":
+        """The text, with what it was written from; what is blank of `beside` is left out."""
         figure = super().__new__(cls, text)
-        figure.value, figure.unit, figure.note = value, unit, note
+        figure.value, figure.unit = value, unit
+        figure.beside = {name.replace("_", " "): part for name, part in beside.items() if part != ""}
         return figure
 
-    def __getnewargs__(self) -> tuple[str, float | date, str, str]:  # type: ignore[override]  # copies keep their value
-        return str(self), self.value, self.unit, self.note
+    def __reduce__(self) -> tuple[object, ...]:
+        """A copy keeps what the text was written from."""
+        return Figure, (str(self), self.value, self.unit), vars(self)
 
 
 def number(value: float, written: str, after: str = "", unit: str = "") -> Figure:

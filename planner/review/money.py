@@ -54,7 +54,7 @@ def money_section(plan: Plan) -> Section | None:
         "MONEY",
         (*_totals(plan, cash_usd), *_limits(paid)),
         (
-            Column(unit, lambda row: row.period),
+            Column(unit, lambda row: row.period, spreadsheet_title="period"),
             *map(column, components),
             Column("cash", lambda row: written(sum(row.by_component.values()))),
             Column("annuity", lambda row: written(row.annuity_usd)),

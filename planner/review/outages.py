@@ -51,8 +51,9 @@ def served_text(one: PlayedOutage, tier: str) -> str:
     later = shares[1:] or shares
     three = (shares[0], min(later), later[-1])
     if max(three) - min(three) < LEAST_CHANGE:
-        return percent(three[0])
-    return ", ".join(percent(share) for share in three)
+        return Figure(percent(three[0]), three[0], "%", worst=three[1], at_the_end=three[2])
+    text = ", ".join(percent(share) for share in three)
+    return Figure(text, three[0], "%", worst=three[1], at_the_end=three[2])
 
 
 def lost_text(failure: NamedFailure) -> str:
@@ -78,7 +79,7 @@ def _called(here: OutageHere) -> str:
 
 def _hours(one: PlayedOutage) -> str:
     hours = one.failure.hours_to_repair
-    return "not known" if hours is None else number(hours, "g", " h")
+    return "not known" if hours is None else number(hours, "g", " h", "h")
 
 
 def _least(one: PlayedOutage, lost: Figure) -> Figure:
@@ -199,7 +200,7 @@ def _steps(one: PlayedOutage, tiers: tuple[str, ...]) -> list[dict[str, str]]:
 
 
 def _after(seconds: float) -> Figure:
-    return Figure(f"{seconds:,.0f} s" if seconds < 3600 else f"{seconds / 3600:.2f} h", seconds)
+    return Figure(f"{seconds:,.0f} s" if seconds < 3600 else f"{seconds / 3600:.2f} h", seconds, "s")
 
 
 def _prevention_data(one: PlayedOutage) -> dict[str, Any]:

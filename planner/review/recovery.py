@@ -230,5 +230,5 @@ def _share(fraction: float) -> str:
 
 def _at(row: Slice) -> str:
     if row.event == REPAIRED:
-        return Figure(f"repaired, {row.seconds / SECONDS_PER_HOUR:g} h", row.seconds, note="repaired")
-    return number(row.seconds, "g", " s")
+        return Figure(f"repaired, {row.seconds / SECONDS_PER_HOUR:g} h", row.seconds, "s", note="repaired")
+    return number(row.seconds, "g", " s", "s")

@@ -6,7 +6,7 @@ import json
 from planner.errors import printable
 from planner.review import terminal
 from planner.review.report import Report, Several, as_data
-from planner.review.schema import REPORT_SCHEMA_VERSION
+from planner.review.report_file import REPORT_SCHEMA_VERSION
 from planner.review.tables import csv_of
 from planner.review.written import Written, written_section
 

@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, is_dataclass
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
+from planner.review.figures import Figure
 from planner.review.figures import percent as percent
 from planner.review.figures import signed as signed
 from planner.review.figures import usd as usd
@@ -60,6 +61,7 @@ class Column:
     severity : from a row to how grave its cell is; none: nobody judges it
     adds : whether its figures add up to something: a spreadsheet then has their total
     detail : whether only spreadsheets have it: what would not fit on a page, and programs read by its field
+    spreadsheet_title : its title there, where that is not the one of the page
     """
 
     title: str
@@ -69,6 +71,7 @@ class Column:
     severity: Callable[[Any], Severity | None] | None = None
     adds: bool = False
     detail: bool = False
+    spreadsheet_title: str = ""
 
     def value(self, row: Any) -> Cell:
         """The cell of a row as it is: a number, a figure with its number, a text, or nothing."""
@@ -236,7 +239,7 @@ def as_data(value: Any) -> Any:
 
 def between(ends: Sequence[float] | None) -> str:
     """The least and the most that a difference in money can be; nothing where that is not known."""
-    return "" if ends is None else f"{signed(ends[0])} to {signed(ends[1])}"
+    return "" if ends is None else Figure(f"{signed(ends[0])} to {signed(ends[1])}", ends[0], "USD", most=ends[1])
 
 
 def first_line(text: str) -> str:

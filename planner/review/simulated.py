@@ -6,7 +6,7 @@ from functools import partial
 from planner.drill.simulated_queue import Routing
 from planner.drill.simulated_tiers import SimulatedTier
 from planner.questions.simulated import Simulated
-from planner.review.figures import number
+from planner.review.figures import Figure, number
 from planner.review.report import Cell, Column, Report, Section, as_data, percent, short_failure
 from planner.units import MS_PER_SECOND
 
@@ -109,7 +109,8 @@ def _target(row: SimulatedTier) -> str:
 def _share_in_time(row: SimulatedTier) -> str:
     if row.within_fraction is None or row.error_fraction is None:
         return ""
-    return f"{percent(row.within_fraction, 1)} ± {100 * row.error_fraction:.1f}"
+    text = f"{percent(row.within_fraction, 1)} ± {100 * row.error_fraction:.1f}"
+    return Figure(text, row.within_fraction, "%", error=row.error_fraction)
 
 
 def _share_at_high_end(row: SimulatedTier) -> str:

@@ -5,7 +5,7 @@ from functools import partial
 from typing import Any
 
 from planner.questions.ladder import ASSUMED_FRACTION, NO_GOAL, Risk, StepPlan, longest_seconds
-from planner.review.figures import number
+from planner.review.figures import Figure, number
 from planner.review.report import (
     Column,
     Drawing,
@@ -100,8 +100,10 @@ def _differ(step: StepPlan) -> str:
     if step.plan is None or step.step.name == NO_GOAL:
         return ""
     if step.within_gaps:
-        return f"within the gaps, ≤ {step.adds_most_usd:,.0f}"
-    return f"{step.adds_least_usd:,.0f} to {step.adds_most_usd:,.0f}"
+        text = f"within the gaps, ≤ {step.adds_most_usd:,.0f}"
+        return Figure(text, step.adds_least_usd, "USD", most=step.adds_most_usd, note="within the gaps")
+    text = f"{step.adds_least_usd:,.0f} to {step.adds_most_usd:,.0f}"
+    return Figure(text, step.adds_least_usd, "USD", most=step.adds_most_usd)
 
 
 def _answer(study: Study, steps: Sequence[StepPlan]) -> Section:

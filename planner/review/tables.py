@@ -22,7 +22,7 @@ from datetime import date, datetime
 from typing import Any
 
 from planner.errors import printable, refusal
-from planner.review.figures import Figure
+from planner.review.figures import Figure, number, percent, usd
 from planner.review.report import Cell, Report, Section, Several
 
 FORMULA_SIGNS = tuple("=+-@\N{FULLWIDTH EQUALS SIGN}\N{FULLWIDTH PLUS SIGN}\N{FULLWIDTH COMMERCIAL AT}")
@@ -32,7 +32,8 @@ NEVER = (1980, 1, 1, 0, 0, 0)
 """The time of each file in an archive: the same report gives the same bytes."""
 MOST_LETTERS_OF_A_SHEET = 31
 MOST_LETTERS_OF_A_CELL = 32_767
-MOST_WIDTH = 60
+MOST_ROWS_OF_A_SHEET = 1_048_576
+MOST_WIDTH = 90
 """Of a column in a workbook, in letters."""
 AGREES = 1e-9
 """By which a sum may miss the total that the report states, of the largest of its parts."""
@@ -70,17 +71,43 @@ def _table(section: Section) -> Table:
     adds: list[bool] = []
     for column in columns:
         of_column = [column.value(row) for row in section.rows]
-        title = column.title.replace("M USD", "USD")
+        title = _with_unit(column.spreadsheet_title or column.title.replace("M USD", "USD"), of_column)
         titles.append(title)
         cells.append(of_column)
         adds.append(column.adds)
-        notes: list[Cell] = [cell.note if isinstance(cell, Figure) and cell.note else None for cell in of_column]
-        if any(notes):
-            titles.append(f"{title}, note")
-            cells.append(notes)
+        for name in dict.fromkeys(name for cell in of_column for name in getattr(cell, "beside", ())):
+            parts = [_beside(cell, name) for cell in of_column]
+            titles.append(_with_unit(f"{column.title}, {name}", parts))
+            cells.append(parts)
             adds.append(False)
     total = next((i for i, row in enumerate(section.rows) if row is section.total), None)
     return Table(section.key, _unique(titles), tuple(zip(*cells, strict=True)), total, tuple(adds))
+
+
+def _with_unit(title: str, cells: Sequence[Cell]) -> str:
+    """The title of a column with the unit of its figures, where it does not say it; shares are fractions of 1.
+
+    Examples
+    --------
+    >>> _with_unit("cash", [Figure("3.50", 3.5, "USD")]), _with_unit("USD/h", [Figure("3.50", 3.5, "USD")])
+    ('cash [USD]', 'USD/h')
+    """
+    units = {cell.unit for cell in cells if isinstance(cell, Figure)}
+    unit = units.pop() if len(units) == 1 else ""
+    return title if unit in ("", "%") or re.search(rf"\b{unit}\b", title) else f"{title} [{unit}]"
+
+
+def _beside(cell: Cell, name: str) -> Cell:
+    """What a cell says beside its figure, by its name; numbers in the unit of the figure."""
+    part = cell.beside.get(name) if isinstance(cell, Figure) else None
+    if part is None or isinstance(part, str):
+        return part
+    unit = getattr(cell, "unit", "")
+    if unit == "%":
+        return percent(part, 1)
+    if unit == "USD":
+        return usd(part)
+    return number(part, ",.6g", unit=unit)
 
 
 def _unique(titles: Iterable[str]) -> tuple[str, ...]:
@@ -238,7 +265,7 @@ def xlsx_bytes(report: Report) -> bytes:
     Raises
     ------
     InputError
-        when the package that writes workbooks is not installed
+        when the package that writes workbooks is not installed, or a table has more rows than a sheet
     """
     try:
         import xlsxwriter
@@ -252,6 +279,9 @@ def xlsx_bytes(report: Report) -> bytes:
     formats = _Formats(book)
     taken: list[str] = []
     for table in (lines_table(report), *report_tables(report)):
+        if len(table.rows) + 2 > MOST_ROWS_OF_A_SHEET:
+            expected = f"at most {MOST_ROWS_OF_A_SHEET - 2:,} rows a table"
+            raise refusal("--format xlsx", expected, f"{len(table.rows):,} of {table.key}", "take --format csv")
         name = "answer" if table.key == "lines" else _sheet_name(table.key, taken)
         taken.append(name.lower())
         _write_sheet(book.add_worksheet(name), table, formats)
@@ -309,7 +339,7 @@ def _pattern(cell: Cell) -> str:
         return '#,##0 "USD"' if abs(cell.value) >= 1000 else f'#,##0{point} "USD"'
     if cell.unit == "%":
         return f"0{point} %"
-    return f"#,##0{point}"
+    return f'#,##0{point} "{cell.unit}"' if cell.unit else f"#,##0{point}"
 
 
 def _write_sheet(sheet: Any, table: Table, formats: _Formats) -> None:
@@ -317,7 +347,7 @@ def _write_sheet(sheet: Any, table: Table, formats: _Formats) -> None:
     sheet.freeze_panes(1, 0)
     for i, title in enumerate(table.titles):
         sheet.write_string(0, i, printable(title), formats.header)
-        longest = max((len(str(row[i])) for row in table.rows if row[i] is not None), default=0)
+        longest = max((_letters(row[i]) for row in table.rows), default=0)
         sheet.set_column(i, i, min(MOST_WIDTH, max(len(title), longest) + 2))
     for n, row in enumerate(table.rows):
         for i, cell in enumerate(row):
@@ -329,6 +359,21 @@ def _write_sheet(sheet: Any, table: Table, formats: _Formats) -> None:
         _write_totals(sheet, table, formats)
 
 
+def _letters(cell: Cell) -> int:
+    """How wide a spreadsheet shows a cell: money in full, where a page has millions.
+
+    Examples
+    --------
+    >>> _letters(Figure("6.99 M", 6_992_640.3, "USD")), _letters("aws"), _letters(None)
+    (13, 3, 0)
+    """
+    value = value_of(cell)
+    if isinstance(value, int | float):
+        decimals = 2 if isinstance(cell, Figure) and "." in _pattern(cell) else 0
+        return len(f"{value:,.{decimals}f} {getattr(cell, 'unit', '')}".rstrip())
+    return 0 if value is None else len(str(value))
+
+
 def _write_cell(sheet: Any, at: tuple[int, int], cell: Cell, formats: _Formats, sums: bool) -> None:
     value = value_of(cell)
     if value is None:
@@ -338,7 +383,9 @@ def _write_cell(sheet: Any, at: tuple[int, int], cell: Cell, formats: _Formats, 
     elif isinstance(value, date):
         sheet.write_datetime(*at, value, formats.of(cell))
     elif isinstance(value, str):
-        sheet.write_string(*at, value[:MOST_LETTERS_OF_A_CELL], formats.text)
+        if len(value) > MOST_LETTERS_OF_A_CELL:
+            value = value[: MOST_LETTERS_OF_A_CELL - 3] + "..."
+        sheet.write_string(*at, value, formats.text)
     else:
         sheet.write_number(*at, value, formats.of(cell))
 

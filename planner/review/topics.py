@@ -8,7 +8,7 @@ from planner.errors import Finding, InputError
 from planner.problem.eligibility import WHY_NOT
 from planner.problem.rules.costs import COSTS
 from planner.problem.rules.register import INSIDE_RULES, LINK_RULES, PURCHASE_RULES, RELAXABLE, RULES
-from planner.review.schema import ReportFile
+from planner.review.report_file import ReportFile
 from planner.study.records import inventory, outages, plan, serving, study
 from planner.study.records.base import Record
 

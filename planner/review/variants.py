@@ -10,6 +10,7 @@ from planner.questions.diff import offers_that_differ
 from planner.questions.variants import AS_IT_IS, Variant
 from planner.questions.whatif import bridges_of, in_common
 from planner.review.bridges import ORDER_OF_STEPS, bridge_columns, bridge_data, not_known, stand_together
+from planner.review.figures import Figure
 from planner.review.redundancy import ON_EQUAL_TERMS, beyond_usd, redundancy_data
 from planner.review.report import (
     Column,
@@ -195,7 +196,9 @@ def _variants(asked: Sequence[Answer], files: Mapping[str, str], bridges: Mappin
 
 def _difference(bridge: Bridge) -> str:
     """What a variant costs beyond the study as it is; said where the best plans may differ otherwise."""
-    return signed(bridge.difference_usd) + (", within the gaps" if bridge.within_gaps else "")
+    note = "within the gaps" if bridge.within_gaps else ""
+    text = signed(bridge.difference_usd)
+    return Figure(f"{text}, {note}" if note else text, bridge.difference_usd, "USD", note=note)
 
 
 def _plan_column(

@@ -13,6 +13,7 @@ from typer.testing import CliRunner
 
 from planner.cli.main import app
 from planner.plan.file import digest, read_plan
+from planner.review.report_file import ReportFile
 
 ROOT = Path(__file__).parents[2]
 QUICKSTART = ROOT / "examples" / "quickstart"
@@ -59,7 +60,7 @@ def test_review_as_json_and_markdown(planned, tmp_path):
     plan = read_plan(planned[0])
     assert data["good"] is True
     assert sum(o["usd"] for o in data["sections"]["order"]) == pytest.approx(plan.proof.cost_usd, rel=1e-9)
-    assert len(data["sections"]["failures"]) == 27
+    assert len(data["sections"]["failures"]) == 27 and ReportFile.model_validate(data).schema_version == 1
     out = tmp_path / "review.md"
     assert call("review", planned[0], "--format", "md", "--out", out).exit_code == 0
     assert out.read_text().startswith("# study quickstart") and "| units |" in out.read_text()

@@ -10,6 +10,8 @@ from typer.testing import CliRunner
 
 from planner.cli.main import app
 from planner.review.listing import LISTINGS, Asked, list_things, of_study, shipped
+from planner.review.render import render
+from planner.review.report_file import ReportFile
 from planner.study.outages import read_outages
 from planner.study.read import catalogue_of_outages, read_study
 
@@ -75,6 +77,7 @@ def test_what_ships_is_listed_with_evidence_in_full():
     has = shipped()
     for what in LISTINGS:
         listed = rows(what, has)
+        ReportFile.model_validate(json.loads(render(list_things(what, has, Asked(), "that ship"), "json")))
         assert listed and all(row.source for row in listed if getattr(row, "evidence", None))
     assert {row.outage for row in rows("outages", None)} == set(read_outages([catalogue_of_outages()]))
     quick = rows("profiles", has, "h100", models=("llama-3.3-70b",), kinds=("on_demand",))

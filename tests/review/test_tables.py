@@ -1,5 +1,6 @@
 """Tables to take away: CSV and workbooks say the numbers of the page; sums agree, and no text is a formula."""
 
+import copy
 import csv
 import io
 import json
@@ -16,8 +17,8 @@ from typer.testing import CliRunner
 from planner.cli.main import app
 from planner.review.figures import Figure, day, million_usd, number, percent, signed, usd
 from planner.review.render import render
-from planner.review.report import Column, Report, Section, Several
-from planner.review.schema import REPORT_SCHEMA_VERSION, ReportFile
+from planner.review.report import Column, Report, Section, Several, between
+from planner.review.report_file import REPORT_SCHEMA_VERSION, ReportFile
 from planner.review.tables import csv_files, csv_of, report_tables, value_of, xlsx_bytes, zipped
 
 NUMERAL = re.compile(r"[-+≤≥×]? ?\d[\d,]*(\.\d+)?( ?(%|M|s|h|B|points))?")
@@ -99,6 +100,7 @@ def test_a_workbook_has_types_formats_a_frozen_header_and_sums_that_agree():
     for n, name in enumerate(HOSTILE, 2):
         assert sheet.cell(n, 1).data_type == "s" and sheet.cell(n, 1).value == name.replace("\t", "\\t")
     assert sheet["B2"].value == 1000.25 and sheet["B2"].number_format == '#,##0 "USD"'
+    assert sheet.column_dimensions["B"].width > len("1,000 USD"), "a number that does not fit is shown as ####"
     assert sheet["C2"].value == 0.8 and sheet["C2"].number_format == "0 %"
     assert sheet["D2"].value == datetime(2027, 1, 1) and sheet["D2"].number_format == "yyyy-mm-dd"
     assert sheet["B9"].value == "=SUM(B2:B8)" and summed(sheet, sheet["B9"]) == 7001.75 == cached["bill"]["B9"].value
@@ -110,6 +112,16 @@ def test_columns_that_add_up_have_a_total_where_the_report_has_none():
     columns = (Column("payer"), Column("USD", lambda row: usd(row.usd), adds=True))
     sheet = read_back(Report("t", True, (Section("B", (), columns, BILLS[:3]),)))["b"]
     assert [cell.value for cell in sheet[5]] == ["total", "=SUM(B2:B4)"] and summed(sheet, sheet["B5"]) == 3000.75
+
+
+def test_what_a_figure_says_beside_its_number_has_a_column_of_its_own():
+    columns = (Column("payer"), Column("differ by", lambda row: between((row.usd, row.usd + 1))))
+    (table,) = report_tables(Report("t", True, (Section("B", (), columns, BILLS[:1]),)))
+    assert (
+        table.titles == ("payer", "differ by [USD]", "differ by, most [USD]") and table.rows[0][1] == "+1,000 to +1,001"
+    )
+    assert [value_of(cell) for cell in table.rows[0]] == ["=1+1", 1000.25, 1001.25] and table.rows[0][2].unit == "USD"
+    assert copy.deepcopy(table.rows[0][1]).beside == {"most": 1001.25}
 
 
 def test_the_same_report_gives_the_same_bytes_and_an_archive_a_file_a_table():
@@ -153,6 +165,17 @@ def reports(plan):
     return reports_of(plan)
 
 
+def assert_says_its_number(cell):
+    """The text of a figure is its number, rounded: to the last digit, or to three that count."""
+    if isinstance(cell, Figure) and not isinstance(cell.value, date):
+        said = re.search(r"([-+]?\d[\d,]*)(?:\.(\d+))?(?:e[-+]?\d+)?( ?(?:%|M|B|h|points)\b| %)?", cell)
+        unit = (said[3] or "").strip()
+        scale = {"%": 0.01, "points": 0.01, "M": 1e6, "B": 1e9, "h": 3600.0 if cell.unit == "s" else 1.0}.get(unit, 1.0)
+        number = float(said[0].removesuffix(said[3] or "").replace(",", "")) * scale
+        last_digit = scale * 10.0 ** -len(said[2] or "")
+        assert abs(number - cell.value) <= max(last_digit, 5e-3 * abs(cell.value)), f"{cell} is said of {cell.value}"
+
+
 def test_page_csv_and_workbook_say_the_same_numbers(reports):
     """Each cell of each table of each report: the row's own value, the text of it, the CSV's and the workbook's."""
     for report in reports.values():
@@ -162,6 +185,7 @@ def test_page_csv_and_workbook_say_the_same_numbers(reports):
             sheet, rows = next(sheets), list(csv.reader(io.StringIO(data.decode())))
             for n, row in enumerate(table.rows):
                 for i, cell in enumerate(row):
+                    assert_says_its_number(cell)
                     value, of_csv, of_book = value_of(cell), rows[n + 1][i], sheet.cell(n + 2, i + 1)
                     if isinstance(value, int | float):
                         assert float(of_csv) == value and summed(sheet, of_book) == pytest.approx(value, rel=1e-12)
@@ -180,7 +204,7 @@ def test_totals_of_a_review_are_the_sums_that_it_states(plan, reports):
     assert total == pytest.approx(sum(row.usd for row in section(reports["review"], "ORDER").rows))
     money = book["money"]
     assert [cell.data_type for cell in money[money.max_row]][1:].count("f") >= 2
-    cash_at = next(cell.column for cell in money[1] if cell.value == "cash")
+    cash_at = next(cell.column for cell in money[1] if cell.value == "cash [USD]")
     stated = sum(sum(by_name.values()) for by_name in plan.cash.by_period.values())
     assert summed(money, money.cell(money.max_row, cash_at)) == pytest.approx(stated)
 
@@ -252,6 +276,8 @@ def test_json_for_short_and_what_does_not_go_together(plan_path):
     assert call("risk", plan_path, "--json").stdout == call("risk", plan_path, "--format", "json").stdout
     both = call("risk", plan_path, "--json", "--format", "md")
     assert both.exit_code == 2 and json.loads(both.stdout)["findings"][0]["where"] == "--json"
+    ending = call("risk", plan_path, "--out", plan_path.with_name("risk.xlsx"))
+    assert ending.exit_code == 2 and "fix: add --format xlsx" in ending.stderr
     unknown = call("risk", plan_path, "--section", "tirs")
     assert unknown.exit_code == 2 and "did you mean 'tiers'?" in unknown.stderr
 

@@ -14,8 +14,8 @@ from planner.review.answer import review_plan
 from planner.review.check import check_study
 from planner.review.drill import review_drill
 from planner.review.render import render
+from planner.review.report_file import REPORT_SCHEMA_VERSION
 from planner.review.risks import review_risks
-from planner.review.schema import REPORT_SCHEMA_VERSION
 from planner.solve.search import Effort
 from planner.study.read import read_study
 
