@@ -339,6 +339,13 @@ def review(plan: Plan | PlanFile, *, all_rows: bool = False, progress: Progress 
     return review_plan(plan, all_rows, progress)
 
 
+def brief(plan: Plan | PlanFile, *, path: str | None = None, progress: Progress = _silent) -> Report:
+    """The review of a plan on one screen. `path`: of its file, for the commands that it ends with."""
+    from planner.review.brief import brief_plan
+
+    return brief_plan(plan, path, progress)
+
+
 def render(report: Report, format: Literal["text", "md", "json"] = "text") -> str:
     """A report as text, Markdown or JSON."""
     from planner.review.render import render

@@ -24,7 +24,7 @@ ONLY_IN = {
     "joblib": {"questions.side_by_side"},
     "distributed": {"questions.side_by_side"},
     "typer": {"cli.*"},
-    "rich": {"cli.*", "review.render"},
+    "rich": {"cli.*", "review.layout"},
 }
 DRILL_MAY = {"study.records", "errors", "units", "threads", "solve.highs_instance"}
 MODULES = {

@@ -33,6 +33,7 @@ from planner.cli.importing import app as import_app
 from planner.cli.options import (
     AllRows,
     AsFormat,
+    Brief,
     Demand,
     DemandCase,
     Format,
@@ -127,6 +128,7 @@ def plan(
     format: Annotated[
         Format | None, typer.Option("--format", "-f", help="of the review; none: text when --out")
     ] = None,
+    brief: Brief = None,
     gap: Gap = "1%",
     seconds: Seconds = None,
     nodes: Nodes = None,
@@ -154,7 +156,8 @@ def plan(
 ) -> None:
     """Plan a study: the cheapest machines, placements and routes that survive every failure as promised.
 
-    Without --out the plan itself goes to stdout. With --out the review is printed. Ctrl-C or SIGTERM ends the search
+    Without --out the plan itself goes to stdout. With --out a brief is printed, the review on one screen; --full prints
+    the review, as other formats than text do unless --brief is given. Ctrl-C or SIGTERM ends the search
     with the best plan found so far. --profile and --explain-size add a section each to the review; where none is
     printed they go to stderr. Of a study with many hours these go side by side (--jobs): the plan is the same.
 
@@ -198,7 +201,11 @@ def plan(
             emit(api.program_text(made, ending), program, "--program")
         effort = Effort(watch, explain_size)
         if out is not None or format is not None:
-            code = _review(made, format or Format.text, None, quiet=quiet, effort=effort)
+            asked_format = format or Format.text
+            if asked_format is Format.text if brief is None else brief:
+                code = _brief(made, asked_format, None, out, quiet, effort)
+            else:
+                code = _review(made, asked_format, None, quiet=quiet, effort=effort)
         else:
             code = 0
             effort.tell(made)
@@ -242,6 +249,18 @@ def _review(
     return 0 if report.good else 1
 
 
+def _brief(
+    made: "Plan", format: Format, out: Path | None, file: Path | None, quiet: bool, effort: Effort = Effort()
+) -> int:
+    """The brief of a plan that is in a file; with the effort, where that was asked for."""
+    from planner import api
+
+    with stage(REVIEWING), progress(quiet) as advance:
+        report = api.brief(made, path=None if file is None else str(file), progress=advance)
+    deliver(replace(report, sections=(*report.sections, *effort.sections(made))), format, out)
+    return 0 if report.good else 1
+
+
 @app.command(rich_help_panel=ASK)
 def review(
     plan: PlanPath,
@@ -252,6 +271,7 @@ def review(
         bool,
         typer.Option("--against-today", help="instead: what the plan adds, changes and removes against what runs"),
     ] = False,
+    brief: Brief = None,
     format: AsFormat = Format.text,
     out: Out = None,
     all: AllRows = False,
@@ -271,6 +291,8 @@ def review(
     with answered(format):
         if against_today or files:
             raise SystemExit(_review_against_today(plan_in(plan), files or [], against_today, format, out, all))
+        if brief:
+            raise SystemExit(_brief(plan_in(plan), format, out, plan, quiet))
         raise SystemExit(_review(plan_in(plan), format, out, all, quiet))
 
 
