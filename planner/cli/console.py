@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO
 
 from planner.errors import Finding, InputError, NoPlan, PlannerError, Undelivered, printable, refusal
 from planner.interruption import ends_at_once, exit_code, listen
@@ -221,11 +221,24 @@ def tell_if_edited(plan: Plan) -> bool:
     return edited
 
 
+def in_colour(stream: TextIO | None) -> bool:
+    """Whether a stream is written to in colour: on a terminal that has any, but never with NO_COLOR; always with
+    FORCE_COLOR (no-color.org, force-color.org)."""
+    if os.environ.get("NO_COLOR"):
+        return False
+    return bool(os.environ.get("FORCE_COLOR")) or is_live(stream)
+
+
+def is_live(stream: TextIO | None) -> bool:
+    """Whether a stream is a terminal whose lines can be written over."""
+    return stream is not None and stream.isatty() and os.environ.get("TERM", "") not in ("dumb", "unknown")
+
+
 def deliver(report: Report, format: str, out: Path | None) -> None:
     """A report on stdout or in a file; what could not be found out is said on stderr, too."""
-    from planner.api import render
+    from planner.review.render import render
 
-    emit(render(report, format), out)  # type: ignore[arg-type]
+    emit(render(report, format, colour=out is None and in_colour(sys.stdout)), out)
     for line in report.unsure:
         tell(f"not known: {line}")
 

@@ -100,7 +100,7 @@ def _answer(plan: Plan, checked: Audit, part: dict[str, Section]) -> Section:
     prices = "your" if study.price_book else "list"
     lines += [
         f"cost {usd(cost_usd_per_month(plan))} USD a month, {usd(proof.cost_usd)} USD over {study.horizon.months:g} "
-        f"months, at {prices} prices",
+        f"months, at {prices} prices; machines held already cost nothing here",
         proof_line(plan),
         redundancy_in_short(plan.file),
         *rescaling_lines(plan.file),
