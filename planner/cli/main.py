@@ -105,6 +105,7 @@ def check(
     ] = False,
     format: AsFormat = Format.text,
     out: Out = None,
+    quiet: Quiet = False,
 ) -> None:
     """Read a study: findings, what each goal expands to, which edges are missing and why, what cannot be covered.
 
@@ -116,7 +117,8 @@ def check(
         from planner.review.check import check_study
 
         warnings: list[Finding] = []
-        report = check_study(read_study(study, warnings), warnings, coverage)
+        with progress(quiet, stage="checking the study"):
+            report = check_study(read_study(study, warnings), warnings, coverage)
         deliver(report, format, out)
         raise SystemExit(0 if report.good else 1)
 
@@ -170,7 +172,7 @@ def plan(
         from planner import api
 
         gap_fraction = fraction_of(gap, "--gap")
-        with stage(READING):
+        with stage(READING), progress(quiet, stage="reading the study"):
             asked = study_in(study)
         check_out(out, kind=PLAN)
         if program is not None:
@@ -179,7 +181,7 @@ def plan(
             check_ending(program)
             check_out(program, "--program", PROGRAM)
             check_apart(out, program)
-        with progress(quiet, KEEPS) as advance:
+        with progress(quiet, KEEPS, "building the program") as advance:
             made = api.plan(
                 asked,
                 gap_fraction=gap_fraction,
@@ -242,7 +244,7 @@ def _review(
 ) -> int:
     from planner import api
 
-    with stage(REVIEWING), progress(quiet) as advance:
+    with stage(REVIEWING), progress(quiet, stage="reviewing") as advance:
         report = api.review(made, all_rows=all_rows, progress=advance)
     report = replace(report, sections=(*report.sections, *effort.sections(made)))
     deliver(report, format, out)
@@ -255,7 +257,7 @@ def _brief(
     """The brief of a plan that is in a file; with the effort, where that was asked for."""
     from planner import api
 
-    with stage(REVIEWING), progress(quiet) as advance:
+    with stage(REVIEWING), progress(quiet, stage="reviewing") as advance:
         report = api.brief(made, path=None if file is None else str(file), progress=advance)
     deliver(replace(report, sections=(*report.sections, *effort.sections(made))), format, out)
     return 0 if report.good else 1
@@ -289,11 +291,13 @@ def review(
     `planner review plan.json --against-today state.json nodes.json pods.json`
     """
     with answered(format):
+        with progress(quiet, stage="reading the plan"):
+            made = plan_in(plan)
         if against_today or files:
-            raise SystemExit(_review_against_today(plan_in(plan), files or [], against_today, format, out, all))
+            raise SystemExit(_review_against_today(made, files or [], against_today, format, out, all))
         if brief:
-            raise SystemExit(_brief(plan_in(plan), format, out, plan, quiet))
-        raise SystemExit(_review(plan_in(plan), format, out, all, quiet))
+            raise SystemExit(_brief(made, format, out, plan, quiet))
+        raise SystemExit(_review(made, format, out, all, quiet))
 
 
 def _review_against_today(
@@ -310,7 +314,8 @@ def _review_against_today(
     if not files:
         fix = "name them, as in `planner review plan.json --against-today state.json nodes.json`"
         raise refusal("--against-today", "files of what runs", "none", fix)
-    against = against_today(made, read_actual(files, made))
+    with progress(stage="reading what runs"):
+        against = against_today(made, read_actual(files, made))
     report = review_against_today(against, f"plan of {made.study.study}", all_rows, tell_if_edited(made))
     deliver(report, format, out)
     return 0 if report.good else 1
@@ -332,8 +337,8 @@ def audit(plan: PlanPath, format: AsFormat = Format.text, out: Out = None, quiet
         from planner.plan.audit import not_checked
         from planner.review.answer import review_audit
 
-        made = plan_in(plan)
-        with progress(quiet) as advance:
+        with progress(quiet, stage="reading the plan") as advance:
+            made = plan_in(plan)
             result = api.audit(made, progress=advance)
         deliver(review_audit(result, not_checked(made.file)), format, out)
         raise SystemExit(0 if result.passed else 1)
