@@ -127,8 +127,8 @@ def _order(plan: Plan, part: dict[str, Section]) -> Section:
         lines.append(Judged(f"LATE: {len(late)} orders, {amount} USD, by days that have passed", BROKEN))
     after = list[Line]()
     if len(every) > len(rows):
-        others = [o for o in every if o not in rows]
-        after.append(f"... and {len(others)} more, {usd(sum(o.usd for o in others))} USD")
+        others_usd = sum(o.usd for o in every) - sum(o.usd for o in rows)
+        after.append(f"... and {len(every) - len(rows)} more, {usd(others_usd)} USD")
     beyond_usd = sum(o.beyond_horizon_usd for o in every)
     if beyond_usd:
         after.append(f"binds beyond the horizon: {usd(beyond_usd)} USD that are in no cost here")

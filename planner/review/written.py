@@ -7,8 +7,8 @@ from typing import Any
 
 from planner.review.report import Line, Report, Section, Several, Severity, severity_of_line
 
-_ONE = r"[-+−≤≥<>×±(]*\s?\d[\d.,:-]*[%a-zA-Z]{0,2}\)?"
-_UNIT = r"(?:%|[A-Za-z/]{1,9})\)?,?"
+_ONE = r"[-+−≤≥<>×±(]*\s?\d(?:[\d.,:-]*\d)?[%a-zA-Z]{0,2}\)?"
+_UNIT = r"(?:%|[A-Za-z/]{1,9})\)?"
 NUMBER = re.compile(rf"{_ONE}(?:\s(?:{_ONE}|{_UNIT}))*")
 """A number, or several with words between them as short as units: `6.68 M`, `21 of 21`, `80 % (75 %)`, `2026-12-04`."""
 
