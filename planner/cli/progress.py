@@ -109,6 +109,7 @@ class Bar:
             TextColumn("{task.fields[detail]}", markup=False),
             console=console,
             transient=True,
+            refresh_per_second=4,
         )
         self.keeps, self.stage, self.seconds_now = keeps, stage, seconds_now
         self.began = seconds_now()

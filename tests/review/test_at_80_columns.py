@@ -133,6 +133,8 @@ def test_numbers_are_right_aligned_and_words_are_not():
     rows = [[Written(cell) for cell in ("6.68 M", "7x us-central1", "21 of 21", "2026-12-04 LATE", "10 commitment_1y")]]
     table = Table(list("abcde"), rows)
     assert [table.is_number(n) for n in range(5)] == [True, False, True, True, False]
+    with_words = [[Written(cell)] for cell in ("1,234", "no plan", "", "12")]
+    assert Table(["USD"], with_words).is_number(0) and not Table(["USD"], with_words[:2]).is_number(0)
 
 
 def test_a_table_is_as_wide_as_it_must_be_and_no_name_is_markup():
