@@ -30,6 +30,8 @@ from planner.review.report import (
     usd,
 )
 from planner.review.served import HOLDS, SEVERITIES, GoalServed
+from planner.review.static import SEVERITIES as VERDICTS
+from planner.review.static import StaticOutcome
 from planner.review.trust import (
     Progress,
     is_within_its_error,
@@ -189,8 +191,20 @@ def _worst_failures(plan: Plan, part: dict[str, Section]) -> Section:
     )
     lines = ("replicas lost; served: the least at once, then by tier at the last deadline",)
     more = len(every) - len(rows)
-    after = (f"... and {more} less grave failures",) if more else ()
-    return Section("WORST FAILURES", lines if rows else ("none",), columns, rows, after, most=None)
+    after: list[Line] = [f"... and {more} less grave failures"] if more else []
+    after += _files_that_break(part.get("STATIC FILES"))
+    return Section("WORST FAILURES", lines if rows else ("none",), columns, rows, tuple(after), most=None)
+
+
+def _files_that_break(static: Section | None) -> list[Line]:
+    """In how many failures goals break as a gateway finds them too late, or gets no new weights."""
+    lines = list[Line]()
+    rows: Sequence[dict[str, StaticOutcome]] = static.rows if static is not None else ()
+    for gateway in rows[0] if rows else ():
+        broken = sum(VERDICTS.get(row[gateway].verdict) == BROKEN for row in rows)
+        if broken:
+            lines.append(Judged(f"{gateway}: goals break in {broken} failures by its file: see STATIC FILES", BROKEN))
+    return lines
 
 
 def _is_short(row: FailureServed) -> bool:

@@ -11,13 +11,15 @@ from typer.testing import CliRunner
 
 from planner.cli.console import in_colour
 from planner.cli.main import app
+from planner.emit.cascade import NOT_PUSHED, OVERRIDE, TOO_LATE
 from planner.plan.file import sealed
 from planner.plan.in_hand import in_hand
 from planner.plan.plan import make_plan
 from planner.review.answer import review_plan
-from planner.review.brief import MOST_ORDERS, _order, brief_plan
+from planner.review.brief import MOST_ORDERS, _files_that_break, _order, brief_plan
 from planner.review.render import render
 from planner.review.report import AT_RISK, BROKEN, HELD, Column, Judged, Report, Section, usd
+from planner.review.static import StaticOutcome
 from planner.solve.search import Effort
 from planner.study.read import read_study
 
@@ -151,6 +153,17 @@ def test_an_order_whose_day_has_passed_is_late(plan, whole):
     assert section.lines == ("LATE: 2 orders, 7.00 USD, by days that have passed",)
     assert section.lines[0].severity == BROKEN and section.columns[0].severity_in(section.rows[0]) == BROKEN
     assert table(section)[0]["order by"].endswith(" LATE")
+
+
+def test_a_gateway_that_breaks_goals_by_its_file_is_named():
+    outcomes = [("too late", TOO_LATE, OVERRIDE), ("dark", NOT_PUSHED, OVERRIDE), ("fine", OVERRIDE, OVERRIDE)]
+    rows = []
+    for failure, envoy, litellm in outcomes:
+        verdicts = {"envoy": envoy, "litellm": litellm}
+        rows.append({gateway: StaticOutcome(failure, gateway, verdict, 0.5) for gateway, verdict in verdicts.items()})
+    (line,) = _files_that_break(Section("STATIC FILES", rows=rows))
+    assert line == "envoy: goals break in 2 failures by its file: see STATIC FILES" and line.severity == BROKEN
+    assert _files_that_break(None) == []
 
 
 def test_what_the_drill_refuses_is_said(plan, not_drilled):
