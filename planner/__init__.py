@@ -1,7 +1,7 @@
 """Plans where AI model-serving workloads run: failover-ready, at the lowest cost, with a proof.
 
 For programs: `read_study`, `read_plan`, `read_fleet`, `plan`, `audit`, `drill`, `explain`, `outages`, `simulate`,
-`review`, `gate`, `render`, `workbook`, `tables` and `program_text` (planner/api.py, docs/python.md).
+`review`, `brief`, `gate`, `render`, `workbook`, `tables` and `program_text` (planner/api.py, docs/python.md).
 """
 
 import sys
@@ -14,6 +14,7 @@ __version__ = "0.1.0"
 if TYPE_CHECKING:
     from planner.api import (
         audit,
+        brief,
         drill,
         explain,
         gate,
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
 __all__ = [
     "__version__",
     "audit",
+    "brief",
     "drill",
     "explain",
     "gate",

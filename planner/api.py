@@ -413,6 +413,13 @@ def gate(
     return review_gate(plan, Path(policy), base, today, all_rows, progress)
 
 
+def brief(plan: Plan | PlanFile, *, path: str | None = None, progress: Progress = _silent) -> Report:
+    """The review of a plan on one screen. `path`: of its file, for the commands that it ends with."""
+    from planner.review.brief import brief_plan
+
+    return brief_plan(plan, path, progress)
+
+
 def render(report: Report, format: Literal["text", "md", "json", "csv", "html"] = "text") -> str:
     """A report as text, Markdown, JSON, its tables as CSV, or a page of HTML."""
     from planner.review.render import render

@@ -230,7 +230,7 @@ def _profile(
     in_failure = sum(e in ends for ends in p.edges_in_failure.values())
     cold_start = p.detection_seconds + profile.load_seconds
     deadlines = sorted({within for f, goals in p.promised.items() if f != NORMAL for _, _, within in goals})
-    needed = [memory_needed_gib(model.facts, profile, live_tokens_of(w)) for w in workloads]
+    needed = [memory_needed_gib(model.facts, profile, live_tokens_of(w, profile)) for w in workloads]
     usable = usable_memory_gib(profile, study.machine_type_by_name[profile.machine_type])
     return ProfileThere(
         profile_id(model.model, profile.name),

@@ -66,7 +66,7 @@ class Refusals:
         return f"{self.w.context_class} is not admitted: {admitted}; {limit}"
 
     def _memory(self, profile: Profile, site: Site) -> str:
-        needed = memory_needed_gib(self.model.facts, profile, live_tokens_of(self.w))
+        needed = memory_needed_gib(self.model.facts, profile, live_tokens_of(self.w, profile))
         usable = usable_memory_gib(profile, self.study.machine_type_by_name[profile.machine_type])
         return f"needs {needed:,.0f} GiB for {profile.concurrency_limit} requests, has {usable:,.0f} GiB"
 
