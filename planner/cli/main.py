@@ -11,6 +11,7 @@ import typer
 
 from planner import __version__
 from planner.cli.buildout import crossover, delay, sequence
+from planner.cli.choosing import alternatives
 from planner.cli.console import (
     KEEPS,
     answered,
@@ -344,6 +345,7 @@ def show(
 
 
 app.command(rich_help_panel=QUESTION)(relax)
+app.command(rich_help_panel=QUESTION)(alternatives)
 for question in (risk, ladder, whatif, delay, crossover, sequence, diff):
     app.command(rich_help_panel=QUESTION)(question)
 app.command("emit", rich_help_panel=HAND_OVER)(emit_command)

@@ -22,17 +22,21 @@ from planner.questions.relaxable import KINDS, Kind, Relaxable, patch_of_values,
 from planner.questions.smallest_sets import MOST_IN_SET, smallest_sets
 from planner.solve.enter_by_hours import goes_by_hours
 from planner.solve.lp_bound import relax
+from planner.solve.program import Impossible
 from planner.solve.search import Effort, Progress, Search
 from planner.solve.solve import fullest_hours
 from planner.study.records.study import Study
 
-ROUGH_GAP = 0.05
+ROUGH_GAP, ANY_GAP = 0.05, 0.5
 MOST_PRICED = 2
 """Sets of a kind that are planned, those first whose linear program is the cheapest."""
 MOST_SETS, MOST_TESTS = 4, 100
 """Sets of a kind that are looked for, and linear programs that this may take."""
-TIMES_RAISED = 7
-"""How often values are raised, by twice as much each time, until whole numbers have a plan; then as far as they go."""
+TIMES_RAISED = 4
+"""How often values are raised, by four times as much each time, until whole numbers have a plan; then as far as they
+go."""
+MOST_NODES = 100
+"""Of each search for whole numbers: where the least values leave hardly any, it must not take minutes."""
 LOOKING, PRICING = "looking for what restores a plan", "planning what restores one"
 NAME = "relaxed"
 
@@ -170,7 +174,7 @@ class _Asking:
                 for h in fullest_hours(p) if search.is_tested(f) and f not in search.dominated else ():
                     search.enter((f, h))
             usd = relax(search)
-        except NoPlan:
+        except (NoPlan, Impossible):
             broke = search.binding if search is not None else []
             self.hints += [f for f in broke if f not in self.hints]
             return None
@@ -179,7 +183,7 @@ class _Asking:
                 self.unsure.append(str(error))
             return None
         if self.in_whole_numbers:
-            solution, _ = solution_or_why_not(p, Effort(gap_fraction=0.5, rounds=0), silent, self.hints)
+            solution, _ = solution_or_why_not(p, _effort(ANY_GAP), silent, self.hints)
             return None if solution is None else usd
         return usd
 
@@ -245,6 +249,11 @@ def relaxations(
     return Relaxations(
         study, False, _compared(restored), tuple(of_kinds), in_whole_numbers=asking.in_whole_numbers, unsure=unsure
     )
+
+
+def _effort(gap: float) -> Effort:
+    """How hard to look for whole numbers."""
+    return Effort(gap_fraction=gap, most_nodes=MOST_NODES, rounds=1)
 
 
 def _loosest(things: Iterable[Relaxable]) -> Relaxed:
@@ -360,7 +369,7 @@ def _priced(things: list[Relaxable], least: Relaxed, asking: _Asking, gap: float
         p = asking.problem(relaxed)
         if p is None:
             continue
-        solution, why_not = solution_or_why_not(p, Effort(gap_fraction=gap), silent, asking.hints)
+        solution, why_not = solution_or_why_not(p, _effort(gap), silent, asking.hints)
         if solution is not None:
             gap_reached = gap_fraction(solution.cost_usd, solution.bound_usd)
             row, is_least = _restored(relaxed, asking), relaxed == least
@@ -381,7 +390,7 @@ def _within_its_cost(least: Relaxed, asking: _Asking, gap: float) -> list[Relaxe
     p = asking.problem(tuple({**dict(least), budget: budget.most}.items())) if budget is not None else None
     if p is None or budget is None:
         return []
-    solution, _ = solution_or_why_not(p, Effort(gap_fraction=gap), silent, asking.hints)
+    solution, _ = solution_or_why_not(p, _effort(gap), silent, asking.hints)
     if solution is None:
         return []
     limit, at_least = budget.limits[0], dict(least)[budget]
@@ -393,7 +402,7 @@ def _raised(least: Relaxed, things: list[Relaxable]) -> list[Relaxed]:
     """Values from the least on, raised by more and more, as far as they go at last."""
     raised = [least]
     for n in range(TIMES_RAISED):
-        raised.append(tuple((thing, min(thing.most, value + 2**n)) for thing, value in least))
+        raised.append(tuple((thing, min(thing.most, value + 4**n)) for thing, value in least))
     return list(dict.fromkeys([*raised, _loosest(things)]))
 
 
