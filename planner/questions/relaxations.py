@@ -32,13 +32,14 @@ MOST_PRICED = 2
 """Sets of a kind that are planned, those first whose linear program is the cheapest."""
 MOST_SETS, MOST_TESTS = 4, 100
 """Sets of a kind that are looked for, and linear programs that this may take."""
-TIMES_RAISED = 4
+TIMES_RAISED, TIMES_LOWERED = 4, 3
 """How often values are raised, by four times as much each time, until whole numbers have a plan; then as far as they
 go."""
 MOST_NODES = 100
 """Of each search for whole numbers: where the least values leave hardly any, it must not take minutes."""
 LOOKING, PRICING = "looking for what restores a plan", "planning what restores one"
 NAME = "relaxed"
+NO_WHOLE_NUMBERS = "no plan in whole numbers was come upon, as far as these go"
 
 
 @dataclass(frozen=True)
@@ -363,22 +364,51 @@ def _restored(relaxed: Relaxed, asking: _Asking) -> Restored:
 
 
 def _priced(things: list[Relaxable], least: Relaxed, asking: _Asking, gap: float) -> Restored:
-    """The set as planned; where whole numbers have no plan, with its values raised until they have."""
-    why_not = ""
-    for relaxed in [*_within_its_cost(least, asking, gap), *_raised(least, things)]:
+    """The set as planned; where whole numbers have no plan, with its values raised until they have.
+
+    They are raised by more and more steps; then fewer are tried, down to the last with which there was none.
+    """
+    reasons = list[str]()
+
+    def planned(relaxed: Relaxed) -> Restored | None:
         p = asking.problem(relaxed)
         if p is None:
-            continue
+            return None
         solution, why_not = solution_or_why_not(p, _effort(gap), silent, asking.hints)
-        if solution is not None:
-            gap_reached = gap_fraction(solution.cost_usd, solution.bound_usd)
-            row, is_least = _restored(relaxed, asking), relaxed == least
-            return replace(row, cost_usd=solution.cost_usd, gap_fraction=gap_reached, is_least=is_least)
-        if interrupted():
+        if interrupted() and solution is None:
             raise KeyboardInterrupt
-    return replace(
-        _restored(least, asking), why_not=why_not or "no plan in whole numbers was come upon, as far as these go"
-    )
+        reasons.append(why_not)
+        if solution is None:
+            return None
+        reached, is_least = gap_fraction(solution.cost_usd, solution.bound_usd), relaxed == least
+        row = _restored(relaxed, asking)
+        return replace(row, cost_usd=solution.cost_usd, gap_fraction=reached, is_least=is_least)
+
+    for relaxed in _within_its_cost(least, asking, gap):
+        if (row := planned(relaxed)) is not None:
+            return row
+    none_with = -1
+    for steps in (0, *(4**n for n in range(TIMES_RAISED))):
+        if (row := planned(_raised(least, steps))) is not None:
+            return _lowered(row, none_with, steps, lambda n: planned(_raised(least, n)))
+        none_with = steps
+    row = planned(_loosest(things))
+    why_not = next((reason for reason in reasons if reason), NO_WHOLE_NUMBERS)
+    return row if row is not None else replace(_restored(least, asking), why_not=why_not)
+
+
+def _lowered(row: Restored, low: int, high: int, planned: Callable[[int], Restored | None]) -> Restored:
+    """The set with its values raised by as few steps as a few more plans tell: by `low` there was none."""
+    for _ in range(TIMES_LOWERED):
+        if high - low <= 1:
+            break
+        middle = (low + high) // 2
+        fewer = planned(middle)
+        if fewer is None:
+            low = middle
+        else:
+            row, high = fewer, middle
+    return row
 
 
 def _within_its_cost(least: Relaxed, asking: _Asking, gap: float) -> list[Relaxed]:
@@ -398,12 +428,9 @@ def _within_its_cost(least: Relaxed, asking: _Asking, gap: float) -> list[Relaxe
     return [tuple({**dict(least), budget: max(at_least, steps)}.items())]
 
 
-def _raised(least: Relaxed, things: list[Relaxable]) -> list[Relaxed]:
-    """Values from the least on, raised by more and more, as far as they go at last."""
-    raised = [least]
-    for n in range(TIMES_RAISED):
-        raised.append(tuple((thing, min(thing.most, value + 4**n)) for thing, value in least))
-    return list(dict.fromkeys([*raised, _loosest(things)]))
+def _raised(least: Relaxed, steps: int) -> Relaxed:
+    """Values so many steps above the least, no further than they go."""
+    return tuple((thing, min(thing.most, value + steps)) for thing, value in least)
 
 
 def _compared(restored: Iterable[Restored]) -> tuple[Restored, ...]:

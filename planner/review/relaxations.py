@@ -10,8 +10,9 @@ from planner.questions.smallest_sets import MOST_IN_SET
 from planner.review.report import Column, Report, Section, first_line, made, percent, usd
 
 OUT_OF_SCOPE = (
-    "least: with a tighter value, the others as they are, no plan exists; raised: whole numbers had a plan only with "
-    "more than the linear program needs, and no less was tried than what stands before it",
+    "least: with a tighter value, the others as they are, no plan exists; raised: whole numbers need more than parts "
+    "of machines do, and a little less may do, too",
+    "USD: with requests that are not served in normal operation, at the cost of an outage of their tier",
     "several things at once go as far as the first of them needs, then the next: other shares between them may do, too",
     "not relaxed: pools and inventories that the study does not read, demand, machines that are held, prices",
     "more stock is stock that a provider may not have; a qualification is work: these are what to ask for, no promise",

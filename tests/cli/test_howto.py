@@ -72,7 +72,9 @@ def test_the_pages_are_those_that_were_asked_for():
         "add-a-provider",
         "ask-what-if",
         "bring-your-fleet",
+        "choose-among-plans",
         "plan-a-build-out",
+        "when-there-is-no-plan",
     ]
     assert [page.stem for page in PAGES] == asked
 

@@ -73,7 +73,7 @@ def test_least_bound_by_a_term():
     assert (one.before, one.value) == (2.0, 0.0) and one.plan.proof.cost_usd == pytest.approx(2.4)
 
 
-@pytest.mark.parametrize("seed", [2, 5, 9, 12])
+@pytest.mark.parametrize("seed", [2, 5])
 def test_the_least_is_that_of_a_quota(seed):
     """Machines of a provider, in a study of one hour: the smallest quota with which a plan is within the margin."""
     study = random_study(seed).model_copy(update={"holdings": (), "claims": ()})

@@ -3,10 +3,9 @@
 import itertools
 import json
 import random
-import shutil
-from pathlib import Path
 
 import pytest
+from helpers import write_study
 from studies import offer, site, workload
 from two_sites import call, two_sites
 
@@ -24,7 +23,6 @@ from planner.study.places import Reading
 from planner.study.records.policies import Policies, Quota
 from planner.study.records.study import Goal, Origin, Tier
 
-QUICKSTART = Path(__file__).parents[2] / "examples" / "quickstart"
 ONE_EACH = [offer("a/x/m", 2, most_units=1.0), offer("b/y/m", 3, most_units=1.0)]
 
 
@@ -177,14 +175,17 @@ def test_limits_in_the_problem_are_those_of_the_patched_study(n):
 
 # ------------------------------------------------------------------ the command line
 def test_plan_and_relax_say_the_same(tmp_path):
-    study = shutil.copytree(QUICKSTART, tmp_path / "study")
-    text = (study / "study.yaml").read_text()
-    (study / "study.yaml").write_text(text.replace("policies:\n", "policies:\n  budget_usd: 40000000\n", 1))
-    relaxed = call("relax", study, "--kind", "budget", "--quiet", "--format", "json")
-    assert relaxed.exit_code == 1
-    data = json.loads(relaxed.stdout)
-    (row,) = data["sections"]["what restores a plan"]
-    assert row["kinds"] == ["budget"] and row["sets"][0].startswith("policies.budget_usd=4")
-    assert call("relax", study, "--kind", "buget").exit_code == 2
-    short = call("plan", study, "--quiet", "--no-relax")
+    """The tiny study with a budget of 1,000 USD; what `plan` says of it, `relax` says, too."""
+    policies = {"budget_usd": 1000}
+    path = write_study(tmp_path / "study", policies=policies)
+    relaxed = call("relax", path, "--kind", "budget", "--quiet", "--format", "json")
+    assert relaxed.exit_code == 1, relaxed.output
+    (row,) = json.loads(relaxed.stdout)["sections"]["what restores a plan"]
+    assert row["kinds"] == ["budget"] and row["sets"][0].startswith("policies.budget_usd=")
+    assert call("relax", path, "--kind", "buget").exit_code == 2
+    short = call("plan", path, "--quiet", "--no-relax")
     assert short.exit_code == 1 and "would help" in short.stderr and not short.stdout
+    planned = call("plan", path, "--quiet", "--format", "json")
+    data = json.loads(planned.stdout)
+    assert planned.exit_code == 1 and data["plan"] is None and "budget" in data["message"]
+    assert row["sets"] in [each["sets"] for each in data["sections"]["what restores a plan"]]
