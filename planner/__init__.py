@@ -1,7 +1,7 @@
 """Plans where AI model-serving workloads run: failover-ready, at the lowest cost, with a proof.
 
-For programs: `read_study`, `read_plan`, `read_fleet`, `plan`, `audit`, `drill`, `outages`, `simulate`, `review`,
-`render`, `tables` and `program_text` (planner/api.py, docs/python.md).
+For programs: `read_study`, `read_plan`, `read_fleet`, `plan`, `audit`, `drill`, `outages`, `simulate`, `relaxations`,
+`alternatives`, `review`, `render`, `tables` and `program_text` (planner/api.py, docs/python.md).
 """
 
 import sys
@@ -13,6 +13,7 @@ __version__ = "0.1.0"
 
 if TYPE_CHECKING:
     from planner.api import (
+        alternatives,
         audit,
         drill,
         outages,
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
         read_fleet,
         read_plan,
         read_study,
+        relaxations,
         render,
         review,
         simulate,
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "__version__",
+    "alternatives",
     "audit",
     "drill",
     "outages",
@@ -37,6 +40,7 @@ __all__ = [
     "read_fleet",
     "read_plan",
     "read_study",
+    "relaxations",
     "render",
     "review",
     "simulate",

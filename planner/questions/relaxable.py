@@ -92,8 +92,10 @@ class Relaxable:
         return f"{self.text} -> {spoken(value)}{f' {self.unit}' if self.unit and value is not None else ''}"
 
 
-def after(limit: Limited, n: int, before: float | None = None) -> float:
-    """A limit after n more steps, from what it is now or was before."""
+def after(limit: Limited, n: int, before: float | None = None) -> float | None:
+    """A limit after n more steps, from what it is now or was before; none: a budget that goes as far as it does."""
+    if limit.of == "budget" and n == 2**DOUBLINGS:
+        return None
     value = float(f"{(limit.now if before is None else before) + limit.step * n:.12g}")
     return int(value) if value.is_integer() else value
 
@@ -131,7 +133,7 @@ def patch_of_values(relaxed: Iterable[tuple[Relaxable, int]], name: str) -> Patc
 
 def with_limits(p: Problem, relaxed: Iterable[tuple[Relaxable, int]]) -> Problem:
     """The problem with limits after their steps: the same as of the patched study, without reading that again."""
-    most: dict[tuple[str, str], float] = {}
+    most: dict[tuple[str, str], Any] = {}
     for thing, n in relaxed:
         for limit in thing.limits:
             key = (limit.of, limit.name)

@@ -6,28 +6,23 @@ the least values with which it still does, one after the other. Then each set is
 
 import math
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
-from planner.errors import InputError, NoPlan, SolverError
 from planner.interruption import interrupted
 from planner.plan.decisions import gap_fraction
 from planner.plan.explain import diagnose
 from planner.plan.plan import Case
 from planner.problem.build import build
 from planner.problem.eligibility import workloads_without_edge
-from planner.problem.problem import Problem
 from planner.questions.patched import patched
 from planner.questions.planned import silent, solution_or_why_not
-from planner.questions.relaxable import KINDS, Kind, Relaxable, patch_of_values, relaxables, with_limits, written
+from planner.questions.relaxable import KINDS, Kind, Relaxable, patch_of_values, relaxables, written
+from planner.questions.relaxed_study import NAME, Relaxed, RelaxedStudy, rough_effort
 from planner.questions.smallest_sets import MOST_IN_SET, smallest_sets
-from planner.solve.enter_by_hours import goes_by_hours
-from planner.solve.lp_bound import relax
-from planner.solve.program import Impossible
-from planner.solve.search import Effort, Progress, Search
-from planner.solve.solve import fullest_hours
+from planner.solve.search import Effort, Progress
 from planner.study.records.study import Study
 
-ROUGH_GAP, ANY_GAP = 0.05, 0.5
+ROUGH_GAP = 0.05
 MOST_PRICED = 2
 """Sets of a kind that are planned, those first whose linear program is the cheapest."""
 MOST_SETS, MOST_TESTS = 4, 100
@@ -35,11 +30,8 @@ MOST_SETS, MOST_TESTS = 4, 100
 TIMES_RAISED, TIMES_LOWERED = 4, 3
 """How often values are raised, by four times as much each time, until whole numbers have a plan; then as far as they
 go."""
-MOST_NODES = 100
-"""Of each search for whole numbers: where the least values leave hardly any, it must not take minutes."""
 LOOKING, PRICING = "looking for what restores a plan", "planning what restores one"
-NAME = "relaxed"
-NO_WHOLE_NUMBERS = "no plan in whole numbers was come upon, as far as these go"
+NO_WHOLE_NUMBERS = "no plan in whole numbers, as far as these go"
 
 
 @dataclass(frozen=True)
@@ -113,80 +105,10 @@ class Relaxations:
     why_not: str = ""
     is_stopped: bool = False
     in_whole_numbers: bool = False
+    not_in_whole_numbers: int = 0
+    """sets with which the linear program has a solution, but whole numbers have none, as far as their changes go"""
     unsure: tuple[str, ...] = ()
     """what the solver could not find out: that is taken for no, so more may restore a plan"""
-
-
-Relaxed = tuple[tuple[Relaxable, int], ...]
-"""Things that are relaxed, each to its n-th value"""
-
-
-@dataclass
-class _Asking:
-    """Asks for a plan of the study with things relaxed."""
-
-    study: Study
-    case: Case
-    progress: Progress
-    in_whole_numbers: bool = False
-    """whether the linear program always has a solution, so that whole numbers are asked for"""
-    hints: list[str] = field(default_factory=list)
-    """failures in which a linear program had no solution: the next most often has none for them, either"""
-    unsure: list[str] = field(default_factory=list)
-    """what a solver could not find out: that is taken for no"""
-    problems: dict[Relaxed, Problem | None] = field(default_factory=dict)
-    lp_usd_of: dict[frozenset[tuple[str, object]], float | None] = field(default_factory=dict)
-
-    def problem(self, relaxed: Relaxed) -> Problem | None:
-        """The problem with things relaxed; none where it cannot be asked."""
-        study, findings = patched(self.study, (patch_of_values(relaxed, NAME),), NAME) if relaxed else (self.study, [])
-        if study is None or any(finding.level == "error" for finding in findings):
-            return None
-        try:
-            return build(study, self.case)
-        except InputError:
-            return None
-
-    def near(self, relaxed: Relaxed) -> Problem | None:
-        """The same problem, with limits that go up in the problem, not in the study: faster, to be tried."""
-        without_limits = tuple(each for each in relaxed if not each[0].limits)
-        if without_limits not in self.problems:
-            self.problems[without_limits] = self.problem(without_limits)
-        p = self.problems[without_limits]
-        return None if p is None else with_limits(p, relaxed)
-
-    def lp_usd(self, relaxed: Relaxed) -> float | None:
-        """What the linear program costs with things relaxed; none: it has no solution."""
-        key = frozenset((change.path, repr(change.value)) for change in patch_of_values(relaxed, NAME).changes)
-        if key not in self.lp_usd_of:
-            self.lp_usd_of[key] = self._lp_usd(relaxed)
-        return self.lp_usd_of[key]
-
-    def _lp_usd(self, relaxed: Relaxed) -> float | None:
-        if interrupted():
-            raise KeyboardInterrupt
-        p = self.near(relaxed)
-        if p is None or workloads_without_edge(p):
-            return None
-        search = None
-        try:
-            search = Search(p, Effort(), None, silent)
-            for f in self.hints if not goes_by_hours(search) else ():
-                for h in fullest_hours(p) if search.is_tested(f) and f not in search.dominated else ():
-                    search.enter((f, h))
-            usd = relax(search)
-        except (NoPlan, Impossible):
-            broke = search.binding if search is not None else []
-            self.hints += [f for f in broke if f not in self.hints]
-            return None
-        except SolverError as error:
-            if str(error) not in self.unsure:
-                self.unsure.append(str(error))
-            return None
-        if self.in_whole_numbers:
-            solution, _ = solution_or_why_not(p, _effort(ANY_GAP), silent, self.hints)
-            return None if solution is None else usd
-        return usd
 
 
 def relaxations(
@@ -216,7 +138,7 @@ def relaxations(
     """
     p = build(study, case)
     things = [thing for thing in relaxables(study, p) if thing.kind in kinds]
-    asking = _Asking(study, case, progress)
+    asking = RelaxedStudy(study, case, progress)
     progress(LOOKING, None, "")
     if not workloads_without_edge(p) and asking.lp_usd(()) is not None:
         solution, why_not = solution_or_why_not(p, Effort(gap_fraction=gap), progress)
@@ -246,15 +168,16 @@ def relaxations(
             restored[n] = _priced(sets[n], least[n], asking, gap)
     except KeyboardInterrupt:
         return Relaxations(study, False, _compared(restored), tuple(of_kinds), is_stopped=True)
-    unsure = tuple(asking.unsure)
+    kept = [row for row in restored if row.why_not != NO_WHOLE_NUMBERS]
     return Relaxations(
-        study, False, _compared(restored), tuple(of_kinds), in_whole_numbers=asking.in_whole_numbers, unsure=unsure
+        study,
+        False,
+        _compared(kept),
+        tuple(of_kinds),
+        in_whole_numbers=asking.in_whole_numbers,
+        not_in_whole_numbers=len(restored) - len(kept),
+        unsure=tuple(asking.unsure),
     )
-
-
-def _effort(gap: float) -> Effort:
-    """How hard to look for whole numbers."""
-    return Effort(gap_fraction=gap, most_nodes=MOST_NODES, rounds=1)
 
 
 def _loosest(things: Iterable[Relaxable]) -> Relaxed:
@@ -267,7 +190,7 @@ def _none_of(things: Sequence[Relaxable]) -> tuple[OfKind, ...]:
     return tuple(OfKind(kind, KINDS[kind], len(those), False, 0, True) for kind, those in of_kind.items() if those)
 
 
-def _why_not(asking: _Asking, everything: Relaxed) -> str:
+def _why_not(asking: RelaxedStudy, everything: Relaxed) -> str:
     """Why there is no plan with everything relaxed."""
     study, findings = patched(asking.study, (patch_of_values(everything, NAME),), NAME)
     if study is None:
@@ -275,7 +198,7 @@ def _why_not(asking: _Asking, everything: Relaxed) -> str:
     return str(diagnose(study.model_copy(update={"study": asking.study.study}), asking.case, asking.progress))
 
 
-def _of_kind(kind: Kind, things: list[Relaxable], asking: _Asking) -> tuple[OfKind, list[list[Relaxable]]]:
+def _of_kind(kind: Kind, things: list[Relaxable], asking: RelaxedStudy) -> tuple[OfKind, list[list[Relaxable]]]:
     """What one kind can do, and its smallest sets."""
     asking.progress(LOOKING, None, KINDS[kind])
     if asking.lp_usd(_loosest(things)) is None:
@@ -285,12 +208,12 @@ def _of_kind(kind: Kind, things: list[Relaxable], asking: _Asking) -> tuple[OfKi
     return OfKind(kind, KINDS[kind], len(things), True, len(sets), smallest.complete), sets
 
 
-def _does(things: Sequence[Relaxable], asking: _Asking) -> Callable[[frozenset[int]], bool]:
+def _does(things: Sequence[Relaxable], asking: RelaxedStudy) -> Callable[[frozenset[int]], bool]:
     """Whether some of these things, relaxed as far as they go, restore a plan."""
     return lambda chosen: asking.lp_usd(_loosest(things[i] for i in sorted(chosen))) is not None
 
 
-def _mixed(things: list[Relaxable], sets: list[list[Relaxable]], asking: _Asking) -> list[list[Relaxable]]:
+def _mixed(things: list[Relaxable], sets: list[list[Relaxable]], asking: RelaxedStudy) -> list[list[Relaxable]]:
     """Sets of several kinds that are no larger than the smallest of one kind; none where one change does by itself."""
     smallest = min((len(one) for one in sets), default=MOST_IN_SET)
     if smallest == 1:
@@ -302,7 +225,7 @@ def _mixed(things: list[Relaxable], sets: list[list[Relaxable]], asking: _Asking
     return [one for one in mixed if len({thing.kind for thing in one}) > 1]
 
 
-def _cheapest(sets: list[list[Relaxable]], asking: _Asking) -> list[list[Relaxable]]:
+def _cheapest(sets: list[list[Relaxable]], asking: RelaxedStudy) -> list[list[Relaxable]]:
     """Sets in the order of what the linear program costs with them, as far as they go; fewer changes first."""
 
     def order(one: list[Relaxable]) -> tuple[int, float]:
@@ -313,7 +236,7 @@ def _cheapest(sets: list[list[Relaxable]], asking: _Asking) -> list[list[Relaxab
 
 
 # ------------------------------------------------------------------ how far, and for how much
-def _least(things: list[Relaxable], asking: _Asking) -> Relaxed:
+def _least(things: list[Relaxable], asking: RelaxedStudy) -> Relaxed:
     """The least values that still restore a plan: of the first with the others as far as they go, and so on.
 
     Of limits that go up together those stay as they are that need not.
@@ -350,7 +273,7 @@ def _first(restores: Callable[[int], bool], most: int) -> int:
     return high
 
 
-def _restored(relaxed: Relaxed, asking: _Asking) -> Restored:
+def _restored(relaxed: Relaxed, asking: RelaxedStudy) -> Restored:
     """A set with its values, not planned yet."""
     patch = patch_of_values(relaxed, NAME)
     kinds = tuple(kind for kind in KINDS if kind in {thing.kind for thing, _ in relaxed})
@@ -363,7 +286,7 @@ def _restored(relaxed: Relaxed, asking: _Asking) -> Restored:
     )
 
 
-def _priced(things: list[Relaxable], least: Relaxed, asking: _Asking, gap: float) -> Restored:
+def _priced(things: list[Relaxable], least: Relaxed, asking: RelaxedStudy, gap: float) -> Restored:
     """The set as planned; where whole numbers have no plan, with its values raised until they have.
 
     They are raised by more and more steps; then fewer are tried, down to the last with which there was none.
@@ -374,7 +297,7 @@ def _priced(things: list[Relaxable], least: Relaxed, asking: _Asking, gap: float
         p = asking.problem(relaxed)
         if p is None:
             return None
-        solution, why_not = solution_or_why_not(p, _effort(gap), silent, asking.hints)
+        solution, why_not = solution_or_why_not(p, rough_effort(gap), silent, asking.hints)
         if interrupted() and solution is None:
             raise KeyboardInterrupt
         reasons.append(why_not)
@@ -411,7 +334,7 @@ def _lowered(row: Restored, low: int, high: int, planned: Callable[[int], Restor
     return row
 
 
-def _within_its_cost(least: Relaxed, asking: _Asking, gap: float) -> list[Relaxed]:
+def _within_its_cost(least: Relaxed, asking: RelaxedStudy, gap: float) -> list[Relaxed]:
     """The values with a budget that is what a plan costs without one; none where no budget is among them.
 
     A search for whole numbers within the least budget that parts of them need most often comes upon nothing.
@@ -420,7 +343,7 @@ def _within_its_cost(least: Relaxed, asking: _Asking, gap: float) -> list[Relaxe
     p = asking.problem(tuple({**dict(least), budget: budget.most}.items())) if budget is not None else None
     if p is None or budget is None:
         return []
-    solution, _ = solution_or_why_not(p, _effort(gap), silent, asking.hints)
+    solution, _ = solution_or_why_not(p, rough_effort(gap), silent, asking.hints)
     if solution is None:
         return []
     limit, at_least = budget.limits[0], dict(least)[budget]

@@ -63,6 +63,11 @@ def _answer(result: Relaxations, diagnosis: str) -> Section:
         lines.append(f"cheapest that restores one: {'; '.join(least.changes)}: {usd(least.cost_usd or 0.0)} USD")
     if result.in_whole_numbers:
         lines.append("with parts of machines and replicas there would be one: only whole numbers have none")
+    if result.not_in_whole_numbers:
+        many = result.not_in_whole_numbers
+        lines.append(
+            f"{many} more would restore one with parts of machines, but not in whole numbers, and are left out"
+        )
     if result.is_stopped:
         lines.append("INTERRUPTED: what is written was come upon until then")
     return Section("ANSWER", tuple(lines))

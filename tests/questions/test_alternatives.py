@@ -6,6 +6,7 @@ import pytest
 from studies import offer, random_study
 from two_sites import call, two_sites
 
+import planner
 from planner.errors import InputError, NoPlan
 from planner.plan.audit import audit
 from planner.plan.file import plan_text
@@ -117,5 +118,5 @@ def test_the_report_and_the_files(tmp_path):
     assert rows["fewest pools"]["is_same"] and not rows["fewest pools"]["file"]
     assert call("audit", folder / "least-a.json", "--quiet").exit_code == 0
     assert call("diff", path, folder / "least-a.json").exit_code == 1
-    text = render(review_alternatives(plan, alternatives(plan, aims_of(plan), 0.5), 0.5), "text")
+    text = render(review_alternatives(plan, planner.alternatives(plan, within_fraction=0.5), 0.5), "text")
     assert "least of a: 2 -> 0 machine-hours bought, 100 % less, for +50.0% of cost" in text

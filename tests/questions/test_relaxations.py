@@ -6,9 +6,11 @@ import random
 
 import pytest
 from helpers import write_study
-from studies import offer, site, workload
+from oracle import cheapest
+from studies import offer, random_study, site, workload
 from two_sites import call, two_sites
 
+import planner
 from planner.problem.build import build
 from planner.questions.patched import patched
 from planner.questions.patches import patch_of_text
@@ -30,13 +32,18 @@ def by_kind(result):
     return {" + ".join(row.kinds): row for row in result.restored}
 
 
-def asked_again(study, sets):
-    """What the study costs with the changes, as `planner whatif STUDY --set ...` makes them."""
+def changed_by(study, sets):
+    """The study with the changes, as `planner whatif STUDY --set ...` makes them."""
     reading = Reading()
     patches = [patch_of_text(text, reading) for text in sets]
     made, findings = patched(study, tuple(patches), "asked again")
     assert made is not None, [*reading.findings, *findings]
-    return solve(build(made), Effort(gap_fraction=0.0)).cost_usd
+    return made
+
+
+def asked_again(study, sets):
+    """What the study costs with the changes."""
+    return solve(build(changed_by(study, sets)), Effort(gap_fraction=0.0)).cost_usd
 
 
 # ------------------------------------------------------------------ smallest sets
@@ -146,7 +153,7 @@ def test_what_nothing_restores_says_so():
 
 
 def test_a_study_that_has_a_plan_needs_nothing():
-    result = relaxations(two_sites())
+    result = planner.relaxations(two_sites(), kinds=["goal"])
     assert result.has_plan and review_relaxations(result).good
 
 
@@ -171,6 +178,21 @@ def test_limits_in_the_problem_are_those_of_the_patched_study(n):
             assert (there.most_units, there.budget_usd) == (here.most_units, here.budget_usd)
             assert [limit.most for limit in there.limits] == [limit.most for limit in here.limits]
             assert there.few_large_units == here.few_large_units
+
+
+@pytest.mark.parametrize("seed", [55, 147, 183])
+def test_brute_force_says_the_same(seed):
+    """Every set has a plan, at its cost to within the gap, and no part of one has any."""
+    study = random_study(seed)
+    assert cheapest(study) is None
+    result = relaxations(study)
+    assert result.restored
+    for row in result.restored:
+        usd, _ = cheapest(changed_by(study, row.sets))
+        assert usd * (1 - 1e-9) <= row.cost_usd <= usd * 1.06
+        for i in range(len(row.sets)):
+            assert cheapest(changed_by(study, row.sets[:i] + row.sets[i + 1 :])) is None
+    assert (result.not_in_whole_numbers > 0) == (seed == 183)
 
 
 # ------------------------------------------------------------------ the command line
