@@ -83,13 +83,18 @@ class Relaxable:
         """The number of its loosest value; of the tightest that changes anything it is 1."""
         return 2**DOUBLINGS if self.limits else len(self.values)
 
+    def drops(self, n: int) -> bool:
+        """Whether its n-th value asks for nothing: a share of a goal, or of normal operation."""
+        return self.kind == "goal" and self.values[n - 1][0] == 0.0
+
     def said(self, n: int) -> str:
         """What it is, from what to what."""
         if self.limits:
             each = (f"{one.text} {spoken(one.now)} -> {spoken(after(one, n))} {one.unit}" for one in self.limits)
             return "; ".join(each)
         value = self.values[n - 1][0]
-        return f"{self.text} -> {spoken(value)}{f' {self.unit}' if self.unit and value is not None else ''}"
+        dropped = " (dropped)" if self.drops(n) else ""
+        return f"{self.text} -> {spoken(value)}{f' {self.unit}' if self.unit and value is not None else ''}{dropped}"
 
 
 def after(limit: Limited, n: int, before: float | None = None) -> float | None:

@@ -45,7 +45,7 @@ class Restored:
     sets : the same, as `--set` takes it
     lp_usd : no plan with these changes costs less [USD over the horizon]
     cost_usd, gap_fraction : of the plan; none: none is known, see `why_not`
-    more_usd, more_fraction : beyond the cheapest plan of all sets
+    more_usd, more_fraction : beyond the cheapest plan of all sets that drop nothing, where there is one
     is_least : whether the linear program has no plan with a value that is tighter, the others as they are; else they
         were raised until whole numbers had one
     """
@@ -59,6 +59,8 @@ class Restored:
     more_usd: float | None = None
     more_fraction: float | None = None
     is_least: bool = True
+    drops: bool = False
+    """whether something is not asked for at all then: a share of nothing"""
     why_not: str = ""
 
 
@@ -283,6 +285,7 @@ def _restored(relaxed: Relaxed, asking: RelaxedStudy) -> Restored:
         tuple(thing.said(n) for thing, n in relaxed),
         tuple(written(change.path, change.value) for change in patch.changes),
         0.0 if usd is None else usd,
+        drops=any(thing.drops(n) for thing, n in relaxed),
     )
 
 
@@ -357,12 +360,11 @@ def _raised(least: Relaxed, steps: int) -> Relaxed:
 
 
 def _compared(restored: Iterable[Restored]) -> tuple[Restored, ...]:
-    """The sets, cheapest first, with what each costs beyond the cheapest; those without a plan last."""
-    order = sorted(restored, key=lambda row: (row.cost_usd is None, row.cost_usd or row.lp_usd, row.changes))
-    costs = [row.cost_usd for row in order if row.cost_usd is not None]
-    if not costs:
+    """The sets, cheapest first, with what each costs beyond it; then those that drop something, or have no plan."""
+    order = sorted(restored, key=lambda row: (row.cost_usd is None, row.drops, row.cost_usd or row.lp_usd, row.changes))
+    least = next((row.cost_usd for row in order if row.cost_usd is not None), None)
+    if least is None:
         return tuple(order)
-    least = min(costs)
 
     def against(row: Restored) -> Restored:
         if row.cost_usd is None:

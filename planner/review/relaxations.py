@@ -7,7 +7,7 @@ from planner.errors import NoPlan
 from planner.questions.relaxable import KINDS
 from planner.questions.relaxations import OfKind, Relaxations, Restored
 from planner.questions.smallest_sets import MOST_IN_SET
-from planner.review.report import Column, Report, Section, first_line, made, percent, usd
+from planner.review.report import Column, Report, Section, first_line, made, percent, signed, usd
 
 OUT_OF_SCOPE = (
     "least: with a tighter value, the others as they are, no plan exists; raised: whole numbers need more than parts "
@@ -106,7 +106,7 @@ def _cost(row: Restored) -> str:
 def _against(row: Restored) -> str:
     if row.more_usd is None or row.more_fraction is None:
         return ""
-    return "the cheapest" if row.more_usd <= 0 else f"+{usd(row.more_usd)} ({row.more_fraction:+.1%})"
+    return f"{signed(row.more_usd)} ({row.more_fraction:+.1%})" if row.more_usd else "the cheapest"
 
 
 def _kinds(result: Relaxations) -> Section | None:

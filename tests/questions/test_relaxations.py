@@ -7,13 +7,13 @@ import random
 import pytest
 from helpers import write_study
 from oracle import cheapest
-from studies import offer, random_study, site, workload
+from studies import machine_type, model, offer, profile, random_study, site, workload
 from two_sites import call, two_sites
 
 import planner
 from planner.problem.build import build
 from planner.questions.patched import patched
-from planner.questions.patches import patch_of_text
+from planner.questions.patches import json_text, patch_of_text
 from planner.questions.relaxable import patch_of_values, relaxables, with_limits
 from planner.questions.relaxations import relaxations
 from planner.questions.smallest_sets import smallest_sets
@@ -23,7 +23,7 @@ from planner.solve.search import Effort
 from planner.solve.solve import solve
 from planner.study.places import Reading
 from planner.study.records.policies import Policies, Quota
-from planner.study.records.study import Goal, Origin, Tier
+from planner.study.records.study import Component, Dependency, Goal, Needs, Origin, Tier
 
 ONE_EACH = [offer("a/x/m", 2, most_units=1.0), offer("b/y/m", 3, most_units=1.0)]
 
@@ -126,8 +126,6 @@ def test_a_budget():
 
 def test_a_deadline_before_replicas_are_loaded():
     """Replicas take 100 s to load, 10 s until a failure is known; machines for them are there all the same."""
-    from studies import model, profile
-
     slow = (model("m", [profile("m", "cuda", 5, load_seconds=100.0)]),)
     claims = two_sites(models=slow, bought=ONE_EACH)
     rows = relaxations(claims, kinds=("goal",), most_priced=4).restored
@@ -178,6 +176,52 @@ def test_limits_in_the_problem_are_those_of_the_patched_study(n):
             assert (there.most_units, there.budget_usd) == (here.most_units, here.budget_usd)
             assert [limit.most for limit in there.limits] == [limit.most for limit in here.limits]
             assert there.few_large_units == here.few_large_units
+
+
+GOALS = (Goal(any="site", within_seconds=60.0),)
+GATEWAY = {
+    "components": (Component(name="gw", kind="gateway", most_requests_per_second=4.0),),
+    "dependencies": (Dependency(component="workload:w", needs=Needs(all_of=("gateway:gw",))),),
+}
+POWER = {
+    "machine_types": (machine_type("m", power_kw=10.0),),
+    "sites": (site("a/x", power_kw=10.0), site("b/y", (50.0, 1.0), power_kw=10.0)),
+}
+BY_THE_YEAR = {"term_months": 12.0}
+TERMS = [offer("a/x/m", 2, "commitment", **BY_THE_YEAR), offer("b/y/m", 2, "commitment", **BY_THE_YEAR)]
+UNQUALIFIED = model("m", [profile("m", "cuda", 5)]).model_copy(update={"qualifications": ()})
+QUALIFIED = {"stack": "cuda", "evidence": "assumed", "source": "relaxed: not qualified yet", "as_of": "2026-01-01"}
+
+
+@pytest.mark.parametrize(
+    ("parts", "kind", "sets", "usd"),
+    [
+        (GATEWAY, "capacity", ("components[gw].most_requests_per_second=10",), 10.0),
+        (POWER, "capacity", ("sites[a/x].power_kw=20", "sites[b/y].power_kw=20"), 10.0),
+        ({"bought": TERMS}, "policy", ("policies.terms_beyond_horizon=true",), 8.0),
+        ({"policies": Policies(offers=("spot",))}, "policy", ('policies.offers=["spot", "on_demand"]',), 10.0),
+        ({"models": (UNQUALIFIED,)}, "policy", (f"models[m].qualifications={json_text([QUALIFIED])}",), 10.0),
+        (
+            {"tiers": (Tier(name="t", first_token_ms=50.0, survive=GOALS),)},
+            "latency",
+            ("tiers[t].first_token_ms=100",),
+            10,
+        ),
+    ],
+    ids=("gateway", "power", "terms", "offers", "qualification", "first token"),
+)
+def test_each_kind_of_limit(parts, kind, sets, usd):
+    study = two_sites(**parts)
+    row = by_kind(relaxations(study, most_priced=1))[kind]
+    assert row.sets == sets and row.cost_usd == pytest.approx(usd)
+    assert asked_again(study, row.sets) == pytest.approx(usd)
+
+
+def test_to_ask_for_nothing_is_the_last_resort():
+    """Without any offer that may be bought: nothing at all is served, for nothing, or on demand is bought, 10 USD."""
+    first, last = relaxations(two_sites(policies=Policies(offers=("spot",)))).restored
+    assert first.kinds == ("policy",) and not first.drops and first.more_usd == 0.0
+    assert last.drops and last.cost_usd == 0.0 and "(dropped)" in last.changes[0]
 
 
 @pytest.mark.parametrize("seed", [55, 147, 183])
