@@ -33,7 +33,7 @@ def alternatives(
     with answered(format):
         from planner.errors import refusal
         from planner.plan.file import plan_text
-        from planner.questions.alternatives import aims_of
+        from planner.questions.alternatives import aims_of, files_of
         from planner.questions.alternatives import alternatives as look_for
         from planner.review.alternatives import review_alternatives
 
@@ -44,19 +44,36 @@ def alternatives(
             raise refusal(str(plan), "a plan as it was sealed", "one that was changed since", fix)
         aims = aims_of(made, provider or ())
         if out is not None:
-            out.mkdir(parents=True, exist_ok=True)
-        files = {aim.name: out / f"{aim.name}.json" for aim in aims} if out is not None else {}
+            _make_folder(out)
+        files = {aim: out / name for aim, name in files_of(aims).items()} if out is not None else {}
         for path in files.values():
             check_out(path, kind=PLAN)
         with progress(quiet, KEEPS_PLANS) as advance:
             results = look_for(made, aims, within_fraction, advance)
         written = {}
         for one in results:
-            if one.plan is not None and not one.is_same and one.aim.name in files:
-                emit(plan_text(one.plan), files[one.aim.name])
-                written[one.aim.name] = str(files[one.aim.name])
+            if one.plan is not None and not one.is_same and one.aim in files:
+                emit(plan_text(one.plan), files[one.aim])
+                written[one.aim] = str(files[one.aim])
         report = review_alternatives(made, results, within_fraction, written)
         deliver(report, format, None)
         if len(results) < len(aims):
             tell(f"interrupted: {len(aims) - len(results)} alternatives were not looked for")
         raise SystemExit(0 if report.good else 1)
+
+
+def _make_folder(folder: Path) -> None:
+    """A folder for plans, where there is none yet.
+
+    Raises
+    ------
+    InputError
+        when it cannot be made
+    """
+    from planner.errors import refusal
+
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        why = (error.strerror or str(error)).lower()
+        raise refusal(str(folder), "a folder for the plans", why, "name another folder with --out") from None

@@ -5,8 +5,9 @@ what a reviewer would rather have less of is minimised. Each begins with the pla
 own measure; then, with no more of that, cost is minimised once more.
 """
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from planner.errors import Finding, InputError, NoPlan, SolverError
 from planner.interruption import interrupted
@@ -44,16 +45,14 @@ class Aim:
 
     Parameters
     ----------
-    name : for files and tables
     text : what it is, as people say it
     unit : of its measure
     per_unit_hour : offer or build-out -> what a unit counts for in an hour; none: pools in use are counted
     """
 
-    name: str
     text: str
     unit: str
-    per_unit_hour: Mapping[str, float] | None = None
+    per_unit_hour: Mapping[str, float] | None = field(default=None, hash=False)
 
 
 @dataclass(frozen=True)
@@ -107,7 +106,6 @@ def aims_of(plan: Plan, providers: Sequence[str] = ()) -> tuple[Aim, ...]:
     kind_of = {b.id: b.kind for b in plan.study.offers}
     aims = [
         Aim(
-            f"least-{provider}",
             f"least of {provider}",
             MACHINE_HOURS,
             {b: n for b, n in each.items() if p.provider_of[p.pool_of[b]] == provider},
@@ -117,12 +115,23 @@ def aims_of(plan: Plan, providers: Sequence[str] = ()) -> tuple[Aim, ...]:
     bound = {b: n for b, n in each.items() if kind_of[b] in BOUND_BY_A_TERM}
     owned = {b: n for b, n in each.items() if kind_of[b] == "build_out"}
     if len(bound) < len(each):
-        aims.append(Aim("least-committed", "least bound by a term", MACHINE_HOURS, bound))
+        aims.append(Aim("least bound by a term", MACHINE_HOURS, bound))
     if owned:
-        aims.append(Aim("least-owned", "least owned", MACHINE_HOURS, owned))
-    aims.append(Aim("fewest-changes", "fewest changes from today", MACHINE_HOURS, each))
-    aims.append(Aim("fewest-pools", "fewest pools", POOLS))
+        aims.append(Aim("least owned", MACHINE_HOURS, owned))
+    aims.append(Aim("fewest changes from today", MACHINE_HOURS, each))
+    aims.append(Aim("fewest pools", POOLS))
     return tuple(aims)
+
+
+def files_of(aims: Sequence[Aim]) -> dict[Aim, str]:
+    """Names of files for plans: letters, digits and dashes, none twice.
+
+    Examples
+    --------
+    `least of aws` as the first: `1-least-of-aws.json`
+    """
+    slugs = [re.sub(r"[^a-z0-9]+", "-", aim.text.lower()).strip("-")[:80] for aim in aims]
+    return {aim: f"{n}-{slug}.json" for n, (aim, slug) in enumerate(zip(aims, slugs, strict=True), 1)}
 
 
 def alternatives(

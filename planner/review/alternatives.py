@@ -7,7 +7,7 @@ from planner.plan.in_hand import Plan
 from planner.problem.arrays import full
 from planner.problem.problem import fullest_hour, states
 from planner.problem.rules.formulas import machines_held_or_bought
-from planner.questions.alternatives import Alternative
+from planner.questions.alternatives import Aim, Alternative
 from planner.review.report import Column, Report, Section, made, percent, usd
 from planner.review.served import tier_served_fraction, tiers_with_flows
 from planner.review.traffic import traffic_table
@@ -57,7 +57,7 @@ class Figures:
 
 
 def review_alternatives(
-    plan: Plan, results: Sequence[Alternative], within_fraction: float, files: Mapping[str, str] | None = None
+    plan: Plan, results: Sequence[Alternative], within_fraction: float, files: Mapping[Aim, str] | None = None
 ) -> Report:
     """Alternatives to a plan: ANSWER, ALTERNATIVES, WHAT EACH GIVES UP, NEXT, OUT OF SCOPE.
 
@@ -69,7 +69,7 @@ def review_alternatives(
     for one in results:
         if one.plan is not None:
             other = plan if one.is_same else Plan(one.plan)
-            rows.append(_figures(plan, other, one.aim.text, one, (files or {}).get(one.aim.name, "")))
+            rows.append(_figures(plan, other, one.aim.text, one, (files or {}).get(one.aim, "")))
     sections = made(
         _answer(plan, rows, within_fraction),
         _measures(rows),
