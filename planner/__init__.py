@@ -1,7 +1,8 @@
 """Plans where AI model-serving workloads run: failover-ready, at the lowest cost, with a proof.
 
 For programs: `read_study`, `read_plan`, `read_fleet`, `plan`, `audit`, `drill`, `explain`, `outages`, `simulate`,
-`review`, `brief`, `gate`, `render`, `workbook`, `tables` and `program_text` (planner/api.py, docs/python.md).
+`relaxations`, `alternatives`, `review`, `brief`, `gate`, `render`, `workbook`, `tables` and `program_text`
+(planner/api.py, docs/python.md).
 """
 
 import sys
@@ -13,6 +14,7 @@ __version__ = "0.1.0"
 
 if TYPE_CHECKING:
     from planner.api import (
+        alternatives,
         audit,
         brief,
         drill,
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
         read_fleet,
         read_plan,
         read_study,
+        relaxations,
         render,
         review,
         simulate,
@@ -33,6 +36,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "__version__",
+    "alternatives",
     "audit",
     "brief",
     "drill",
@@ -44,6 +48,7 @@ __all__ = [
     "read_fleet",
     "read_plan",
     "read_study",
+    "relaxations",
     "render",
     "review",
     "simulate",

@@ -25,7 +25,9 @@ if TYPE_CHECKING:
     from planner.plan.audit import Audit
     from planner.plan.in_hand import Plan
     from planner.plan.tables import Tables
+    from planner.questions.alternatives import Alternative
     from planner.questions.outages import OutagesAnswer
+    from planner.questions.relaxations import Relaxations
     from planner.questions.simulated import Simulated
     from planner.review.report import Report
     from planner.study.records.plan import PlanFile
@@ -370,6 +372,64 @@ def simulate(
     )
     sampling = Sampling(requests, seed=seed, output=Lengths(variation))
     return simulate(in_hand(plan).file, sampling, tuple(routings), tuple(failures), hour, jobs, progress)
+
+
+def relaxations(
+    study: Study,
+    *,
+    demand: Literal["low", "base", "high"] = "base",
+    kinds: Sequence[Literal["capacity", "latency", "goal", "policy", "budget"]] = (),
+    most: int = 2,
+    gap_fraction: float = 0.05,
+    progress: Progress = _silent,
+) -> Relaxations:
+    """Where a study has no plan: the smallest sets of changes that restore one, with what the plan costs then.
+
+    Parameters
+    ----------
+    kinds : of changes that are looked at; none: all
+    most : sets of each kind that are planned
+    gap_fraction : of their plans
+    """
+    from planner.questions.relaxable import KINDS
+    from planner.questions.relaxations import relaxations
+    from planner.study.records.study import Study
+
+    known = all(kind in KINDS for kind in kinds)
+    _refuse_unless(
+        (isinstance(study, Study), "study", "a Study, as read_study gives it", study),
+        (known, "kinds", f"some of {', '.join(KINDS)}", kinds),
+        (most >= 1, "most", "a whole number from 1 on", most),
+        (0 <= gap_fraction < 1, "gap_fraction", "a share from 0 to below 1", gap_fraction),
+    )
+    return relaxations(study, demand, progress, tuple(kinds) or tuple(KINDS), most, gap_fraction)
+
+
+def alternatives(
+    plan: Plan | PlanFile,
+    *,
+    within_fraction: float = 0.05,
+    providers: Sequence[str] = (),
+    progress: Progress = _silent,
+) -> tuple[Alternative, ...]:
+    """Plans of the same study that cost at most so much more and have least of something.
+
+    Parameters
+    ----------
+    within_fraction : what they may cost more
+    providers : of which there is to be least, one plan each; none: all that the plan buys from
+
+    Raises
+    ------
+    InputError
+        for a provider that the study does not know
+    """
+    from planner.plan.in_hand import in_hand
+    from planner.questions.alternatives import aims_of, alternatives
+
+    held = in_hand(plan)
+    _refuse_unless((within_fraction >= 0, "within_fraction", "a share from 0 on", within_fraction))
+    return alternatives(held, aims_of(held, providers), within_fraction, progress)
 
 
 def review(

@@ -187,6 +187,11 @@ def build(study: Study, demand: str = "base", with_goals: bool = True) -> Proble
     )
     if findings := out_of_range(problem):
         raise InputError(findings)
+    return as_its_limits_say(problem)
+
+
+def as_its_limits_say(problem: Problem) -> Problem:
+    """The problem with what follows from how much there can be of everything: to be asked where a limit changed."""
     return replace(
         problem,
         few_large_units=_few_large_units(problem),

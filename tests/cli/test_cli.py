@@ -190,10 +190,10 @@ def test_no_plan_names_what_is_short_and_what_would_help(tmp_path):
     rows = (study / "demand.csv").read_text().splitlines()
     more = [",".join([*row.split(",")[:2], str(float(row.split(",")[2]) * 4), "", ""]) for row in rows[1:]]
     (study / "demand.csv").write_text("\n".join([rows[0], *more]) + "\n")
-    result = call("plan", study, "--out", tmp_path / "plan.json", "--quiet")
+    result = call("plan", study, "--out", tmp_path / "plan.json", "--quiet", "--no-relax")
     assert result.exit_code == 1 and not (tmp_path / "plan.json").exists()
     assert "no plan" in result.stderr and "short of:" in result.stderr and "would help:" in result.stderr
-    as_json = json.loads(call("plan", study, "--format", "json", "--quiet").stdout)
+    as_json = json.loads(call("plan", study, "--format", "json", "--quiet", "--no-relax").stdout)
     assert as_json["plan"] is None and as_json["diagnosis"]
 
 
@@ -209,7 +209,7 @@ def test_a_single_failure_that_cannot_be_survived_is_named(tmp_path):
     head, mark, tail = text.partition("  quotas:")
     line, _, rest = tail.partition("\n")
     (study / "study.yaml").write_text(head + mark + line + "\n" + limit + rest)
-    result = call("plan", study, "--quiet")
+    result = call("plan", study, "--quiet", "--no-relax")
     assert result.exit_code == 1, result.output
     assert "when stack:cuda is lost, within 60 s" in result.stderr
 

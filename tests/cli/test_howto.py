@@ -73,9 +73,11 @@ def test_the_pages_are_those_that_were_asked_for():
         "ask-what-if",
         "ask-why",
         "bring-your-fleet",
+        "choose-among-plans",
         "gate-a-plan",
         "plan-a-build-out",
         "take-tables-away",
+        "when-there-is-no-plan",
     ]
     assert [page.stem for page in PAGES] == asked
 
