@@ -230,7 +230,13 @@ def commands() -> str:
         "stops a command is JSON then, too: `findings` (where, expected, got, fix), or without a plan `message` and",
         "`diagnosis`.",
         "",
-        "`planner --install-completion` sets up the shell.",
+        "Text is as wide as the terminal, 60 to 160 columns (`COLUMNS`), 120 where there is none. A table that does",
+        "not fit has two lines a row, or more; names up to 40 characters, and numbers, are never broken. On a terminal",
+        "green is held, yellow at risk, red broken: never with `NO_COLOR` or `TERM=dumb`, also elsewhere with",
+        "`FORCE_COLOR`. Work of more than a second or two says on stderr how far it is, but with `--quiet`: a bar on a",
+        "terminal, else lines; time left is an estimate.",
+        "",
+        "`planner --install-completion` sets up the shell: options, what they take, and files.",
         "",
     ]
     for name, command in _leaf_commands("planner", group):
