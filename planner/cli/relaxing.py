@@ -108,6 +108,4 @@ def _relaxed(
 
     with progress(quiet, KEEPS_PLANS) as advance:
         result = relaxations(study, case, advance, kinds, most, gap_fraction)
-    if result.is_stopped:
-        tell("interrupted: what was come upon until then is written")
     return review_relaxations(result, error)

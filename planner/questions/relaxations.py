@@ -165,8 +165,10 @@ def relaxations(
             progress(LOOKING, n / len(sets), "how far")
             least.append(_least(one, asking))
             restored.append(_restored(least[-1], asking))
-        for n, row in enumerate(restored if is_priced else ()):
-            progress(PRICING, n / len(restored), f"{n + 1} of {len(restored)}: {'; '.join(row.changes)}")
+        cheapest_first = sorted(range(len(restored)), key=lambda n: (restored[n].drops, restored[n].lp_usd, n))
+        for ended, n in enumerate(cheapest_first if is_priced else ()):
+            detail = f"{ended + 1} of {len(restored)}: {'; '.join(restored[n].changes)}"
+            progress(PRICING, ended / len(restored), detail)
             restored[n] = _priced(sets[n], least[n], asking, gap)
     except KeyboardInterrupt:
         return Relaxations(study, False, _compared(restored), tuple(of_kinds), is_stopped=True)

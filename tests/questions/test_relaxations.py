@@ -14,6 +14,7 @@ import planner
 from planner.problem.build import build
 from planner.questions.patched import patched
 from planner.questions.patches import json_text, patch_of_text
+from planner.questions.planned import solution_or_why_not
 from planner.questions.relaxable import patch_of_values, relaxables, with_limits
 from planner.questions.relaxations import relaxations
 from planner.questions.smallest_sets import smallest_sets
@@ -237,6 +238,25 @@ def test_brute_force_says_the_same(seed):
         for i in range(len(row.sets)):
             assert cheapest(changed_by(study, row.sets[:i] + row.sets[i + 1 :])) is None
     assert (result.not_in_whole_numbers > 0) == (seed == 183)
+
+
+def test_an_interruption_keeps_what_is_done(monkeypatch):
+    """The second plan is interrupted: the first, of the least bound, stands with its cost, the other with its bound."""
+    calls = []
+
+    def once(*given):
+        calls.append(given)
+        if len(calls) > 1:
+            raise KeyboardInterrupt
+        return solution_or_why_not(*given)
+
+    monkeypatch.setattr("planner.questions.relaxations.solution_or_why_not", once)
+    result = relaxations(two_sites(bought=ONE_EACH))
+    first, second = result.restored
+    assert result.is_stopped and first.cost_usd == pytest.approx(5.0)
+    assert second.cost_usd is None and second.lp_usd == pytest.approx(10.0)
+    text = render(review_relaxations(result), "text")
+    assert "INTERRUPTED" in text and "from 10.00" in text
 
 
 # ------------------------------------------------------------------ the command line
