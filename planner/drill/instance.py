@@ -284,6 +284,7 @@ def build_instance(study: Study, case: str = "base", longer: Latencies = NO_LATE
     bursts = np.array([workload_of[w].burst_factor for w, _ in flows])[:, None]
     at_most = np.where(fits, np.fmax(seconds, seconds_in_failure), 0.0) / bursts
     per_machine = [accelerators[p.machine_type] // p.accelerators_per_replica for p in profiles]
+    compiles = study.cold_starts.compile_caches == "cold"
     return Instance(
         study=study,
         placements={name: e for e, (name, *_) in enumerate(made)},
@@ -291,7 +292,7 @@ def build_instance(study: Study, case: str = "base", longer: Latencies = NO_LATE
         pool_of=np.array([q for _, _, _, q, _ in made], dtype=np.int64),
         site_of=np.array([site_number[site.id] for *_, site in made], dtype=np.int64),
         machines_per_replica=1 / np.array(per_machine, dtype=np.float64),
-        load_seconds=np.array([p.load_seconds for p in profiles]),
+        load_seconds=np.array([p.load_seconds + (p.compile_seconds if compiles else 0.0) for p in profiles]),
         weights_gib=np.array([p.weights_gib for p in profiles]),
         rollout=np.array([model.rollout_surge_fraction for _, model, *_ in made]),
         flows={flow: i for i, flow in enumerate(flows)},

@@ -32,6 +32,7 @@ from planner.problem.request_limits import request_limits_of
 from planner.problem.waiting import Waiting
 from planner.study.calendar import demand_by_hour, hours_of, spans
 from planner.study.dependencies import NORMAL, dependency_graph, profile_id
+from planner.study.loading import load_seconds
 from planner.study.outage_costs import outage_usd_per_request
 from planner.study.places import listed
 from planner.study.records.study import Study
@@ -122,7 +123,7 @@ def build(study: Study, demand: str = "base", with_goals: bool = True) -> Proble
             e: 1 / (parts.machine[parts.pool[e].machine_type].accelerators // parts.profile[e].accelerators_per_replica)
             for e in names
         },
-        load_seconds={e: parts.profile[e].load_seconds for e in names},
+        load_seconds={e: load_seconds(study, parts.profile[e]) for e in names},
         weights_gib={e: parts.profile[e].weights_gib for e in names},
         rollout_surge_fraction={e: parts.model[e].rollout_surge_fraction for e in names},
         pool_of={e: parts.pool[e].id for e in names} | {b: offers[b].pool for b in offers},

@@ -35,6 +35,12 @@ IN_STAGES = (
     "stages of a failure are settled: by when what has returned is loaded, what was evicted runs again, too, and "
     "storage feeds what returns as fast as its profiles say"
 )
+COMPILED = {
+    "warm": "what starts has its compiled code beside its weights (cold_starts: compile_caches: warm): whether it has "
+    "is not checked",
+    "cold": "every start compiles its code first (cold_starts: compile_caches: cold), though the first of a site may "
+    "spare the others that",
+}
 MOST_VIOLATIONS = 200
 FIRST = 5
 """Cases that an answer names."""
@@ -159,6 +165,8 @@ def _out_of_scope(plan: Plan) -> Section:
         lines.append(
             "caches are as warm after a move as before (cached_fraction_in_failure); moved sessions are not counted"
         )
+    if any(profile.compile_seconds for model in study.models for profile in model.profiles):
+        lines.append(COMPILED[study.cold_starts.compile_caches])
     if any(failure.outage is not None for failure in p.failures.values()):
         lines.append(IN_STAGES)
     if not study.policies.counted:

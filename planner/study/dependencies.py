@@ -17,6 +17,7 @@ from typing import Any, TypeAlias
 import networkx as nx
 
 from planner.study.feeding import feed_seconds
+from planner.study.loading import load_seconds
 from planner.study.records.study import Failover, Goal, Needs, Study, kind_and_name, stack_and_version
 from planner.study.renewals import is_renewed
 from planner.units import SECONDS_PER_HOUR
@@ -326,11 +327,11 @@ def _after(before: Failure, stage: Failure, seconds: float, study: Study, graph:
     stuck, were_stuck = cannot_start(graph, value), cannot_start(graph, known)
     pushed_again = failover_of(before, study, graph, known) == "rescale" != failover_of(stage, study, graph, value)
     placed, startable = placements(study), dict(before.startable_seconds)
-    load_seconds = feed_seconds(study, placed, known, value)
+    longest_seconds = feed_seconds(study, placed, known, value)
     for e, (m, p, _) in placed.items():
         node = f"placement:{e}"
         if value[node] > known[node]:
-            load_seconds = max(load_seconds, study.models[m].profiles[p].load_seconds)
+            longest_seconds = max(longest_seconds, load_seconds(study, study.models[m].profiles[p]))
         if value[node] > 0 and node not in stuck and (pushed_again or known[node] <= 0 or node in were_stuck):
             startable[e] = seconds
     obtainable = dict(before.obtainable_seconds)
@@ -340,7 +341,7 @@ def _after(before: Failure, stage: Failure, seconds: float, study: Study, graph:
         may, might = (of[node] > 0 and all(of[c] >= 1 for c in planes) for of in (value, known))
         if may and (pushed_again or not might):
             obtainable[pool.id] = seconds
-    begins = max(before.begins_seconds, seconds + load_seconds)
+    begins = max(before.begins_seconds, seconds + longest_seconds)
     return replace(stage, begins_seconds=begins, startable_seconds=startable, obtainable_seconds=obtainable)
 
 

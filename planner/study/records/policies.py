@@ -155,3 +155,13 @@ class Utilisation(Record):
                 if getattr(self, name) != type(self).model_fields[name].default:
                     raise Contradiction(f"{name} with basis: waiting", f"write basis: waiting, or leave {name} out")
         return self
+
+
+class ColdStarts(Record):
+    """What replicas find when they start."""
+
+    compile_caches: Literal["warm", "cold"] = Field(
+        "warm",
+        description="warm: compiled code lies beside the weights; cold: each start compiles anew, compile_seconds of "
+        "its profile longer",
+    )

@@ -33,6 +33,7 @@ from planner.study.records.components import Needs as Needs
 from planner.study.records.components import kind_and_name as kind_and_name
 from planner.study.records.components import stack_and_version as stack_and_version
 from planner.study.records.inventory import MachineType, Offer, Pool, Price, RoundTrip, Site, Zone, pools_of_zones
+from planner.study.records.policies import ColdStarts as ColdStarts
 from planner.study.records.policies import Counted as Counted
 from planner.study.records.policies import Policies as Policies
 from planner.study.records.policies import Quota as Quota
@@ -361,6 +362,9 @@ class _StudyCommon(Record):
     failover: Failover = Field(
         "resolve",
         description="resolve: new weights for each failure; rescale: gateways renormalise fixed ones over what is left",
+    )
+    cold_starts: ColdStarts = Field(
+        ColdStarts(), exclude_if=lambda value: value == ColdStarts(), description="what replicas find when they start"
     )
     utilisation: Utilisation = Field(Utilisation(), description="how far replicas may be filled")
     origins: tuple[Origin, ...] = Field(min_length=1, description="where requests enter")
