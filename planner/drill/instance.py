@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
+from fnmatch import fnmatchcase
 from functools import cached_property
 from typing import Any
 
@@ -47,7 +48,11 @@ class Instance:
     """[e] number of the site in the study"""
     machines_per_replica: Numbers
     load_seconds: Numbers
+    engine_start_seconds: Numbers
+    """[e] the end of load_seconds, when weights are read already"""
     weights_gib: Numbers
+    feeds_gib_per_second: Numbers
+    """[site] what its storage gives to all that load there; infinite where nothing limits it"""
     rollout: Numbers
     flows: dict[tuple[str, str], int]
     tier_of: list[Tier]
@@ -237,6 +242,30 @@ def outage_usd_of(study: Study) -> dict[str, float]:
     return usd
 
 
+def feeds_gib_per_second(study: Study) -> Numbers:
+    """What the storage of each site gives to all that load there, infinite where nothing limits it [site].
+
+    A site's own rate first; else, unless the study looks at such rates only, that of the inventory for the longest
+    pattern of its id. Zones of a region that the study splits have equal parts of what the region's id has.
+    """
+    zones_of: dict[str, list[str]] = {}
+    for zone in study.zones:
+        if zone.site not in zones_of.setdefault(zone.region_id, []):
+            zones_of[zone.region_id].append(zone.site)
+    by_length = sorted(study.storage, key=lambda row: (len(row.sites), row.sites))
+    feeds = np.full(len(study.sites), math.inf)
+    for n, site in enumerate(study.sites):
+        if site.load_gib_per_second is not None:
+            feeds[n] = site.load_gib_per_second
+        elif study.cold_starts.storage_rates == "inventory":
+            split = zones_of.get(site.region_id, [])
+            id, parts = (site.region_id, len(split)) if site.id in split else (site.id, 1)
+            for row in by_length:  # the last one that fits stays
+                if fnmatchcase(id, row.sites):
+                    feeds[n] = row.load_gib_per_second / parts
+    return feeds
+
+
 def build_instance(study: Study, case: str = "base", longer: Latencies = NO_LATENCIES) -> Instance:
     """The study as arrays, with the demand of a case (base, low or high) in its first hour; see `Instance.at`.
 
@@ -293,7 +322,11 @@ def build_instance(study: Study, case: str = "base", longer: Latencies = NO_LATE
         site_of=np.array([site_number[site.id] for *_, site in made], dtype=np.int64),
         machines_per_replica=1 / np.array(per_machine, dtype=np.float64),
         load_seconds=np.array([p.load_seconds + (p.compile_seconds if compiles else 0.0) for p in profiles]),
+        engine_start_seconds=np.array(
+            [p.engine_start_seconds + (p.compile_seconds if compiles else 0.0) for p in profiles]
+        ),
         weights_gib=np.array([p.weights_gib for p in profiles]),
+        feeds_gib_per_second=feeds_gib_per_second(study),
         rollout=np.array([model.rollout_surge_fraction for _, model, *_ in made]),
         flows={flow: i for i, flow in enumerate(flows)},
         tier_of=tier_of,

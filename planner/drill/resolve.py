@@ -181,19 +181,17 @@ def build(remaining: Remaining, times: list[float]) -> Template:
     return Template(times, flow, placement, *by_time, *bounded, limits, lp, solver_of(lp))
 
 
-def _storage_gib_per_second(instance: Instance) -> Numbers:
-    """What each site's storage feeds, infinite where there is no limit."""
-    rates = [site.load_gib_per_second for site in instance.study.sites]
-    return np.array([math.inf if rate is None else rate for rate in rates])
-
-
 def _feed_rows(rows: Rows, instance: Instance, cold_started: Indices, elapsed: float) -> None:
-    """Storage feeds the weights of all that was cold-started at a site by some time; `cold_started`: columns [e]."""
-    rates = _storage_gib_per_second(instance)
-    e = np.flatnonzero(np.isfinite(rates)[instance.site_of])
-    if len(e):
-        since = max(elapsed - instance.study.detection_seconds, 0.0)
-        fed = np.where(np.isfinite(rates), np.where(np.isfinite(rates), rates, 0.0) * since, np.inf)
+    """Storage feeds the weights of all that was cold-started at a site by some time; `cold_started`: columns [e].
+
+    An engine that starts for longer must have read its weights earlier: of those that start for so long at least.
+    """
+    rates = instance.feeds_gib_per_second
+    limited = np.isfinite(rates)
+    for engine in np.unique(instance.engine_start_seconds[limited[instance.site_of]]).tolist():
+        e = np.flatnonzero(limited[instance.site_of] & (instance.engine_start_seconds >= engine))
+        reads = max(elapsed - instance.study.detection_seconds - engine, 0.0)
+        fed = np.where(limited, np.where(limited, rates, 0.0) * reads, np.inf)
         rows.at_most(fed, (instance.site_of[e], cold_started[e], instance.weights_gib[e]))
 
 
@@ -211,7 +209,7 @@ def _start_rows(
     if t:
         rows.at_most(0.0 * ones, (each, kept[t], ones), (each, kept[t - 1], -ones))
         # what was loaded from storage with a limit stays: it was fed, and is not forgotten
-        e = np.flatnonzero(np.isfinite(_storage_gib_per_second(instance))[instance.site_of])
+        e = np.flatnonzero(np.isfinite(instance.feeds_gib_per_second)[instance.site_of])
         each, one = np.arange(len(e)), np.ones(len(e))
         rows.at_most(0.0 * one, (each, cold_started[t - 1, e], one), (each, cold_started[t, e], -one))
     in_time = instance.study.detection_seconds + instance.load_seconds <= times[t] + TOLERANCE

@@ -21,7 +21,9 @@ from planner.review.waiting import waiting_section
 from planner.review.wrong_answers import wrong_answers_section
 from planner.review.zones import zones_section
 from planner.solve.search import is_proven
+from planner.study.loading import storage_gib_per_second
 from planner.study.records.plan import PlanFile
+from planner.study.records.study import Study
 
 NOT_A_PLAN = ("digest", "study digest", "study", "purchases", "replicas", "states")
 """Violations after which the rest of a review would mislead."""
@@ -165,6 +167,7 @@ def _out_of_scope(plan: Plan) -> Section:
         lines.append(
             "caches are as warm after a move as before (cached_fraction_in_failure); moved sessions are not counted"
         )
+    lines += _storage_lines(study)
     if any(profile.compile_seconds for model in study.models for profile in model.profiles):
         lines.append(COMPILED[study.cold_starts.compile_caches])
     if any(failure.outage is not None for failure in p.failures.values()):
@@ -172,6 +175,23 @@ def _out_of_scope(plan: Plan) -> Section:
     if not study.policies.counted:
         lines.append("what runs on demand is taken to go on, what a failure would need anew is never counted")
     return Section("OUT OF SCOPE", (*lines, *study.assumptions))
+
+
+def _storage_lines(study: Study) -> list[str]:
+    """What is taken of the storage that feeds cold starts, where sites do not all state it."""
+    sites = [study.site_by_id[id] for id in sorted({pool.site for pool in study.pools})]
+    known = storage_gib_per_second(study)
+    fed = [known[site.id] for site in sites if site.load_gib_per_second is None and site.id in known]
+    unlimited = [site.id for site in sites if site.id not in known]
+    lines = []
+    if fed:
+        lines.append(
+            f"storage feeds what is cold-started at {len(fed)} sites at the rates of storage.csv, {min(fed):g} to "
+            f"{max(fed):g} GiB/s: quotas of one bucket or account, mostly; yours may be more or less"
+        )
+    if unlimited:
+        lines.append(f"storage feeds any number of cold starts at once at {len(unlimited)} sites (load_gib_per_second)")
+    return lines
 
 
 def _next(plan: Plan) -> Section:

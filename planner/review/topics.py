@@ -35,6 +35,7 @@ SCHEMAS: dict[str, type[Record]] = {
     "machine-type": inventory.MachineType,
     "site": inventory.Site,
     "zone": inventory.Zone,
+    "storage": inventory.StorageRate,
     "round-trip": inventory.RoundTrip,
     "pool": inventory.Pool,
     "offer": inventory.Offer,

@@ -4,18 +4,23 @@ As in `test_drill`: a replica serves 10 requests/s and takes 300 s to load, dete
 requests/s of chat from town; a and b have 10 machines each, and b runs 4 replicas.
 """
 
+import math
 from typing import Any
 
 import pytest
-from drill_fixtures import at, chat, goal, hold, model, plan, profile, study
+from drill_fixtures import at, chat, goal, hold, model, plan, profile, site, state, study
 from drilled import A, served, tier
 
-from planner.drill import drill_plan
+from planner.drill import drill_plan, drill_state_claims
+from planner.drill.instance import build_instance
 from planner.plan.audit import audit
 from planner.plan.plan import make_plan
+from planner.problem.arrays import full
 from planner.problem.build import build
 from planner.review.assumptions import known_figures
 from planner.solve.search import Effort
+from planner.study.loading import storage_gib_per_second
+from planner.study.records.inventory import StorageRate, Zone
 from planner.study.records.policies import ColdStarts
 from planner.study.records.study import Study
 
@@ -53,6 +58,78 @@ def test_plans_reckon_with_what_must_compile_first(caches: str, load_seconds: fl
     assert figure.evidence == evidence and figure.name == f"llm/p, {load_seconds} s"
     file = make_plan(s, Effort())
     assert audit(file).passed and not [row for row in drill_plan(file).rows if row.broken]
+
+
+FED = {"evidence": "published", "as_of": "2025", "source": "test"}
+
+
+def fed(*rates: tuple[str, float], **changes: Any) -> Study:
+    """The same study with rows of storage.csv."""
+    rows = tuple(StorageRate(sites=sites, load_gib_per_second=rate, **FED) for sites, rate in rates)
+    return moved_to_b(**changes).model_copy(update={"storage": rows})
+
+
+@pytest.mark.parametrize(
+    ("rates", "stated", "gib_per_second"),
+    [
+        ([], None, None),
+        ([("*", 9.0), ("google/*", 2.0)], None, 2.0),  # the longest pattern that matches
+        ([("google/b", 3.0), ("google/*", 2.0), ("aws/*", 4.0)], None, 3.0),
+        ([("google/*", 2.0)], 5.0, 5.0),  # what the site says itself
+        ([("aws/*", 2.0)], None, None),
+    ],
+)
+def test_a_site_has_the_rate_of_the_inventory(rates: Any, stated: float | None, gib_per_second: float | None) -> None:
+    s = fed(*rates, sites=(site("aws", "a"), site("google", "b", load_gib_per_second=stated)))
+    assert storage_gib_per_second(s).get("google/b") == gib_per_second
+    drilled = build_instance(s).feeds_gib_per_second[1]
+    assert drilled == (math.inf if gib_per_second is None else gib_per_second)
+    only = s.model_copy(update={"cold_starts": ColdStarts(storage_rates="stated")})
+    assert storage_gib_per_second(only).get("google/b") == stated
+    assert build_instance(only).feeds_gib_per_second[1] == (math.inf if stated is None else stated)
+
+
+def test_zones_share_the_rate_of_their_region() -> None:
+    zones = tuple(
+        Zone(provider="google", region="b", zone=zone, machine_type="m", **FED) for zone in ("b-1", "b-2", "b-3")
+    )
+    sites = (site("aws", "a"), *(site("google", zone.zone, region="b") for zone in zones))
+    s = fed(("google/b", 6.0), ("google/*", 1.0), sites=sites).model_copy(update={"zones": zones})
+    assert storage_gib_per_second(s) == dict.fromkeys((zone.site for zone in zones), 2.0)
+    assert build_instance(s).feeds_gib_per_second.tolist() == [math.inf, 2.0, 2.0, 2.0]
+
+
+def test_weights_are_read_before_the_engine_starts() -> None:
+    # 100 GiB a replica at 2 GiB/s until 400 - 90 s: 300 s · 2 / 100 = 6 replicas; without the 90 s 7.8
+    for engine_start_seconds, replicas in ((90.0, 6), (0.0, 7), (91.0, 5)):
+        models = (model(profiles=[profile(engine_start_seconds=engine_start_seconds)]),)
+        s = fed(("google/*", 2.0), models=models, tiers=(tier(goal(within=400.0, fraction=0.5)),))
+        assert served(drill_plan(plan(s, {at("a"): 10}, chat(a=100))), A, 400.0) == pytest.approx(replicas / 10)
+        (feed,) = full(build(s)).storage_feeds
+        assert (feed.gib_per_second, feed.engine_start_seconds) == (2.0, engine_start_seconds)
+
+
+def test_engines_that_start_longer_are_read_first() -> None:
+    """Two profiles, 30 and 90 s of engine: 5 of one and 2 of the other are fed, 4 and 4 are not."""
+    profiles = [profile("p", engine_start_seconds=30.0), profile("q", "rocm", engine_start_seconds=90.0)]
+    s = fed(("google/*", 2.0), models=(model(profiles=profiles, stacks=("cuda", "rocm")),))
+    made = {"short": "llm/p@google/b/m", "long": "llm/q@google/b/m"}
+    for short, long, findings in ((5, 2, ()), (1, 6, ()), (0, 7, ("700, at most 600",)), (4, 4, ("800, at most 720",))):
+        cold = {made["short"]: short, made["long"]: long}
+        p = plan(s, {at("a"): 10}, chat(a=100), [state(chat(b=0.0), A, 400.0, cold_started=cold)])
+        found = [text for text in drill_state_claims(p) if "GiB loaded" in text]
+        assert found == [f"{A} at 400 s: GiB loaded: google/b has {text}" for text in findings]
+
+
+def test_plans_keep_to_what_storage_feeds() -> None:
+    """A plan is held to the same: with half the rate more runs at b already, and what is planned is drilled."""
+    models = (model(profiles=[profile(engine_start_seconds=90.0)]),)
+    for rate, running in ((0.5, 9), (2.0, 4), (20.0, 0)):
+        s = fed(("google/*", rate), models=models)
+        file = make_plan(s, Effort())
+        assert audit(file).passed and not [row for row in drill_plan(file).rows if row.broken]
+        warm = sum(row.replicas for row in file.replicas if row.placement == at("b"))
+        assert warm >= running
 
 
 def test_an_engine_does_not_start_for_longer_than_it_loads() -> None:

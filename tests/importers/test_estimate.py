@@ -331,7 +331,7 @@ def test_starts_of_engines_follow_from_public_runs():
     of = {(s.stack, s.kind): s for s in ESTIMATOR.engine_starts}
     dense, sparse = of["cuda", "dense"], of["cuda", "sparse"]
     assert dense.start_seconds + dense.compile_seconds == seconds["cuda", cold, "cold"]
-    assert sparse.start_seconds == pytest.approx(seconds["cuda", warm, "kernels built before"] - 9.5, abs=0.5)
+    assert seconds["cuda", warm, "kernels built before"] - 9.5 < sparse.start_seconds == dense.start_seconds
     assert sparse.compile_seconds == built_s
     # a 32B starts sooner, a 70B of another run as late: the figures are on the safe side
     assert seconds["cuda", "Qwen3 32B", "warm"] < seconds["cuda", "a 70B model", "warm"] <= dense.start_seconds

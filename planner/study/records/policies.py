@@ -165,3 +165,8 @@ class ColdStarts(Record):
         description="warm: compiled code lies beside the weights; cold: each start compiles anew, compile_seconds of "
         "its profile longer",
     )
+    storage_rates: Literal["inventory", "stated"] = Field(
+        "inventory",
+        description="of sites that state no load_gib_per_second: inventory: what storage.csv says of them; stated: no "
+        "limit",
+    )

@@ -32,7 +32,17 @@ from planner.study.records.components import NamedFailure as NamedFailure
 from planner.study.records.components import Needs as Needs
 from planner.study.records.components import kind_and_name as kind_and_name
 from planner.study.records.components import stack_and_version as stack_and_version
-from planner.study.records.inventory import MachineType, Offer, Pool, Price, RoundTrip, Site, Zone, pools_of_zones
+from planner.study.records.inventory import (
+    MachineType,
+    Offer,
+    Pool,
+    Price,
+    RoundTrip,
+    Site,
+    StorageRate,
+    Zone,
+    pools_of_zones,
+)
 from planner.study.records.policies import ColdStarts as ColdStarts
 from planner.study.records.policies import Counted as Counted
 from planner.study.records.policies import Policies as Policies
@@ -434,6 +444,7 @@ class Study(_StudyCommon):
     round_trips: tuple[RoundTrip, ...]
     pools: tuple[Pool, ...]
     zones: tuple[Zone, ...] = Field((), exclude_if=unset)
+    storage: tuple[StorageRate, ...] = Field((), exclude_if=unset)
     offers: tuple[Offer, ...]
     prices: tuple[Price, ...]
     context_classes: tuple[ContextClass, ...]
