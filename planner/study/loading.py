@@ -18,7 +18,7 @@ def engine_start_seconds(study: Study, profile: Profile) -> float:
 
 
 def storage_gib_per_second(study: Study) -> dict[str, float]:
-    """Site with pools -> rate at which its storage feeds all that loads there [GiB/s]; those without a limit are left out.
+    """Site with pools -> rate at which its storage feeds all that loads there [GiB/s]; left out: those without limit.
 
     What the site states itself; else the row of the inventory with the longest pattern that matches it, unless the
     study counts no such rows. A region that is split into zones has one rate, shared evenly.
