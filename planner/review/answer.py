@@ -168,6 +168,12 @@ def _out_of_scope(plan: Plan) -> Section:
             "caches are as warm after a move as before (cached_fraction_in_failure); moved sessions are not counted"
         )
     lines += _storage_lines(study)
+    again = [f"{percent(t.retry_surge_fraction)} of {t.name}" for t in study.tiers if t.retry_surge_fraction]
+    lines.append(
+        f"clients send again, in every failure and as long as something is lost: {', '.join(again)}"
+        if again
+        else "clients send nothing again in a failure (retry_surge_fraction)"
+    )
     if any(profile.compile_seconds for model in study.models for profile in model.profiles):
         lines.append(COMPILED[study.cold_starts.compile_caches])
     if any(failure.outage is not None for failure in p.failures.values()):

@@ -22,7 +22,7 @@ from planner.solve.search import Effort
 from planner.study.loading import storage_gib_per_second
 from planner.study.records.inventory import StorageRate, Zone
 from planner.study.records.policies import ColdStarts
-from planner.study.records.study import Study
+from planner.study.records.study import NamedFailure, Study
 
 COLD = ColdStarts(compile_caches="cold")
 
@@ -135,3 +135,21 @@ def test_plans_keep_to_what_storage_feeds() -> None:
 def test_an_engine_does_not_start_for_longer_than_it_loads() -> None:
     with pytest.raises(ValueError, match=r"engine_start_seconds of at most load_seconds \(300\), whose part it is"):
         profile(engine_start_seconds=301.0)
+
+
+@pytest.mark.parametrize(("lost", "surge"), [({A: 1.0}, 1.5), ({}, 1.2)])
+def test_clients_send_again_what_was_not_answered(lost: dict[str, float], surge: float) -> None:
+    """A quarter more in any failure in which something is lost, on top of the failure's own surge; not in normal."""
+    named = NamedFailure(name="f", lost=lost, surge_factor=1.2)
+    goals = goal(None, failure="f", fraction=0.5, within=400.0), goal(within=400.0, fraction=0.5)
+    s = moved_to_b(failures=(named,), tiers=(tier(*goals, retry_surge_fraction=0.25),), holdings=hold(a=30, b=30))
+    p = build(s)
+    wanted = {f: full(p).requests((p.hours[0], f, 400.0)).sum() for f in p.failures if f != "normal"}
+    assert wanted["failure:f"] == pytest.approx(100 * surge) and wanted[A] == pytest.approx(125.0)
+    assert full(p).requests((p.hours[0], "normal", 0.0)).sum() == pytest.approx(100.0)
+    # b has 4 machines: 40 of 125 requests/s
+    few = plan(s.model_copy(update={"holdings": hold(a=30, b=4)}), {at("a"): 26, at("b"): 4}, chat(a=60, b=40))
+    result = drill_plan(few)
+    assert served(result, A, 400.0) == pytest.approx(40 / 125)
+    file = make_plan(s, Effort())
+    assert audit(file).passed and not [row for row in drill_plan(file).rows if row.broken]

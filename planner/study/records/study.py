@@ -226,6 +226,9 @@ class Tier(Record):
         "outage_usd_per_request; a part in proportion [USD/h]",
     )
     survive: tuple[Goal, ...] = Field((), description="survival goals")
+    retry_surge_fraction: float = Field(
+        0.0, ge=0, le=100, exclude_if=unset, description="requests that clients send again in any failure [of demand]"
+    )
     deferrable_hours: float = Field(
         0.0, ge=0, exclude_if=unset, description="how long work may wait [h]; from 24 on: served over a day's hours"
     )
