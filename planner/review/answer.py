@@ -1,5 +1,6 @@
 """The reports of plan and audit: the answer first, then section by section what it depends on."""
 
+from collections import defaultdict
 from collections.abc import Callable
 
 from planner.plan.audit import Audit, audit
@@ -21,7 +22,7 @@ from planner.review.waiting import waiting_section
 from planner.review.wrong_answers import wrong_answers_section
 from planner.review.zones import zones_section
 from planner.solve.search import is_proven
-from planner.study.loading import storage_gib_per_second
+from planner.study.loading import storage_gib_per_second, storage_rows
 from planner.study.records.plan import PlanFile
 from planner.study.records.study import Study
 
@@ -184,17 +185,15 @@ def _out_of_scope(plan: Plan) -> Section:
 
 
 def _storage_lines(study: Study) -> list[str]:
-    """What is taken of the storage that feeds cold starts, where sites do not all state it."""
-    sites = [study.site_by_id[id] for id in sorted({pool.site for pool in study.pools})]
-    known = storage_gib_per_second(study)
-    fed = [known[site.id] for site in sites if site.load_gib_per_second is None and site.id in known]
-    unlimited = [site.id for site in sites if site.id not in known]
-    lines = []
-    if fed:
-        lines.append(
-            f"storage feeds what is cold-started at {len(fed)} sites at the rates of storage.csv, {min(fed):g} to "
-            f"{max(fed):g} GiB/s: quotas of one bucket or account, mostly; yours may be more or less"
-        )
+    """What is taken of the storage that feeds cold starts, where sites do not state it: by row of the inventory."""
+    gib_per_second, sites_of = storage_gib_per_second(study), defaultdict(list)
+    for site, row in storage_rows(study).items():
+        sites_of[gib_per_second[site], f"{row.evidence}, {row.as_of}: {row.source}"].append(site)
+    lines = [
+        f"storage feeds what is cold-started at {', '.join(sites)} with {rate:g} GiB/s each ({known})"
+        for (rate, known), sites in sites_of.items()
+    ]
+    unlimited = {pool.site for pool in study.pools} - gib_per_second.keys()
     if unlimited:
         lines.append(f"storage feeds any number of cold starts at once at {len(unlimited)} sites (load_gib_per_second)")
     return lines

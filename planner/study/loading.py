@@ -3,6 +3,7 @@
 from collections import defaultdict
 
 from planner.study.places import matches
+from planner.study.records.inventory import Site, StorageRate
 from planner.study.records.serving import Profile
 from planner.study.records.study import Study
 
@@ -20,31 +21,45 @@ def engine_start_seconds(study: Study, profile: Profile) -> float:
 def storage_gib_per_second(study: Study) -> dict[str, float]:
     """Site with pools -> rate at which its storage feeds all that loads there [GiB/s]; left out: those without limit.
 
-    What the site states itself; else the row of the inventory with the longest pattern that matches it, unless the
-    study counts no such rows. A region that is split into zones has one rate, shared evenly.
+    What the site states itself, else what the inventory says; zones share what their region has evenly.
     """
-    zones: dict[str, set[str]] = defaultdict(set)
-    for zone in study.zones:
-        zones[zone.region_id].add(zone.site)
-    rates, used = {}, {pool.site for pool in study.pools}
-    for site in (site for site in study.sites if site.id in used):
-        of_region = zones[site.region_id]
-        is_split = site.id in of_region
-        rate = site.load_gib_per_second
-        if rate is None and (fed := _fed_gib_per_second(study, site.region_id if is_split else site.id)) is not None:
-            rate = fed / len(of_region) if is_split else fed
-        if rate is not None:
-            rates[site.id] = rate
+    zones, rows = _zones_of_regions(study), storage_rows(study)
+    rates = {}
+    for site in _sites_with_pools(study):
+        if site.load_gib_per_second is not None:
+            rates[site.id] = site.load_gib_per_second
+        elif site.id in rows:
+            of_region = zones[site.region_id]
+            rates[site.id] = rows[site.id].load_gib_per_second / (len(of_region) if site.id in of_region else 1)
     return rates
 
 
-def _fed_gib_per_second(study: Study, id: str) -> float | None:
-    """What the inventory says of a site, or of a region by its id [GiB/s]; none: nothing."""
-    if study.cold_starts.storage_rates == "stated":
-        return None
-    rows = [row for row in study.storage if matches(id, [row.sites])]
-    longest = max(rows, key=lambda row: (len(row.sites), row.sites), default=None)
-    return None if longest is None else longest.load_gib_per_second
+def storage_rows(study: Study) -> dict[str, StorageRate]:
+    """Site with pools -> the row of the inventory that counts for it; none for sites that state a rate.
+
+    Of several whose pattern matches, the longest; of a zone, those that match its region. None, where the study counts
+    stated rates only.
+    """
+    zones, counted = _zones_of_regions(study), {}
+    for site in _sites_with_pools(study):
+        id = site.region_id if site.id in zones[site.region_id] else site.id
+        rows = [row for row in study.storage if matches(id, [row.sites])]
+        if rows and site.load_gib_per_second is None and study.cold_starts.storage_rates == "inventory":
+            counted[site.id] = max(rows, key=lambda row: (len(row.sites), row.sites))
+    return counted
+
+
+def _sites_with_pools(study: Study) -> list[Site]:
+    used = {pool.site for pool in study.pools}
+    return [site for site in study.sites if site.id in used]
+
+
+def _zones_of_regions(study: Study) -> dict[str, set[str]]:
+    """Region -> the zones into which the study splits it."""
+    zones: dict[str, set[str]] = defaultdict(set)
+    for zone in study.zones:
+        zones[zone.region_id].add(zone.site)
+    return zones
 
 
 def _compile_seconds(study: Study, profile: Profile) -> float:

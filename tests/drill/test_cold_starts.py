@@ -5,14 +5,17 @@ requests/s of chat from town; a and b have 10 machines each, and b runs 4 replic
 """
 
 import math
+from pathlib import Path
 from typing import Any
 
 import pytest
 from drill_fixtures import at, chat, goal, hold, model, plan, profile, site, state, study
 from drilled import A, served, tier
+from helpers import write_study
 
 from planner.drill import drill_plan, drill_state_claims
 from planner.drill.instance import build_instance
+from planner.errors import InputError
 from planner.plan.audit import audit
 from planner.plan.plan import make_plan
 from planner.problem.arrays import full
@@ -20,6 +23,7 @@ from planner.problem.build import build
 from planner.review.assumptions import known_figures
 from planner.solve.search import Effort
 from planner.study.loading import storage_gib_per_second
+from planner.study.read import read_study
 from planner.study.records.inventory import StorageRate, Zone
 from planner.study.records.policies import ColdStarts
 from planner.study.records.study import NamedFailure, Study
@@ -87,6 +91,15 @@ def test_a_site_has_the_rate_of_the_inventory(rates: Any, stated: float | None, 
     only = s.model_copy(update={"cold_starts": ColdStarts(storage_rates="stated")})
     assert storage_gib_per_second(only).get("google/b") == stated
     assert build_instance(only).feeds_gib_per_second[1] == (math.inf if stated is None else stated)
+
+
+def test_rates_of_sites_that_do_not_exist_are_refused(tmp_path: Path) -> None:
+    rows = "sites,load_gib_per_second,evidence,source,as_of\n{}/*,20,published,a quota made up,2025\n"
+    study_of = read_study(write_study(tmp_path / "good", files={"inventory/storage.csv": rows.format("beta")}))[0]
+    assert storage_gib_per_second(study_of) == {"beta/west-1": 20.0}
+    with pytest.raises(InputError, match="a site, or a pattern that matches sites") as caught:
+        read_study(write_study(tmp_path / "bad", files={"inventory/storage.csv": rows.format("beto")}))
+    assert "inventory/storage.csv:2" in caught.value.findings[0].where
 
 
 def test_zones_share_the_rate_of_their_region() -> None:
