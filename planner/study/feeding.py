@@ -27,9 +27,9 @@ def feed_seconds(
     before, after : available fractions of components, before something works again and then
     """
     longest, rates = 0.0, storage_gib_per_second(study)
-    starts = {e: engine_start_seconds(study, study.models[m].profiles[p]) for e, (m, p, _) in placed.items()}
-    for u in sorted(set(starts.values())):
-        last = {e: indices for e, indices in placed.items() if starts[e] >= u}
+    engine_seconds = {e: engine_start_seconds(study, study.models[m].profiles[p]) for e, (m, p, _) in placed.items()}
+    for u in sorted(set(engine_seconds.values())):
+        last = {e: indices for e, indices in placed.items() if engine_seconds[e] >= u}
         for site, gib in gib_returning(study, last, before, after).items():
             if 0 < gib < math.inf:
                 longest = max(longest, gib / rates[site] + u)
